@@ -1,0 +1,61 @@
+/* cli/args.h - command line: the options of a command, parsed and printed from one table. */
+#ifndef LARDER_CLI_ARGS_H
+#define LARDER_CLI_ARGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ARGS_OPTIONS_MAX 20
+#define ARGS_VALUES_MAX 2
+
+/* One long option. A table of them starts with ARGS_COMMON and ends with a name of NULL. */
+struct args_option {
+    const char *name; /* without the dashes */
+    int value_count;  /* 0: a switch */
+    const char *placeholder;
+    const char *help;
+};
+
+/* Every command has these, at these places; its own options follow from ARGS_OWN on. */
+enum { ARGS_SEGMENT, ARGS_HELP, ARGS_OWN };
+#define ARGS_COMMON                                                                                                    \
+    {"segment", 1, "NAME|PATH", "the segment; default: $LARDER_SEGMENT, else larder"}, {                               \
+        "help", 0, "", "this text"                                                                                     \
+    }
+
+/* A parsed command line. Everything in it points into argv. */
+struct args {
+    struct {
+        bool is_given;
+        const char *value[ARGS_VALUES_MAX];
+    } option[ARGS_OPTIONS_MAX];
+    char **positional;
+    int positional_count;
+};
+
+/* A command of `larder`. */
+struct command {
+    const char *name;
+    const char *operands; /* as usage shows them: "TABLE KEY-JSON" */
+    const char *summary;  /* one line for the list of commands */
+    const char *details;  /* what help says between usage and options; ends with a newline */
+    const struct args_option *options;
+    int positional_min, positional_max; /* -1: no bound */
+    int (*run)(const struct args *args);
+};
+
+/* Sorts argv (without program and command name) into options and operands: "--name value", "--name=value", "--" ends
+ * the options. Values are taken as they are, even with a leading dash. EXIT_DONE, or EXIT_USAGE with a message.
+ * Operands are moved to the front of argv. */
+int args_parse(const struct command *command, int argc, char **argv, struct args *out);
+
+/* Usage, details, options and exit codes on standard output. */
+void args_print_help(const struct command *command);
+
+/* Values of given options. EXIT_DONE (out untouched if the option is not given), or EXIT_USAGE with a message. */
+int args_uint32(const struct command *command, const struct args *args, int option, uint32_t min, uint32_t max,
+                uint32_t *out);
+int args_size(const struct command *command, const struct args *args, int option, uint64_t *bytes); /* 64K 10M 1G 1T */
+int args_mode(const struct command *command, const struct args *args, int option, uint32_t *mode);  /* octal */
+
+#endif

@@ -1,0 +1,29 @@
+/* cli/attach.h - from --segment and a table name to open handles. */
+#ifndef LARDER_CLI_ATTACH_H
+#define LARDER_CLI_ATTACH_H
+
+#include <stdint.h>
+
+#include "cli/args.h"
+#include "larder.h"
+
+/* An open segment and, after attach_table(), a table of it. Zero it first; attach_close() is always allowed. */
+struct attach {
+    struct larder *db;
+    struct larder_table *table;
+    const struct larder_table_def *def; /* of table */
+};
+
+/* --segment, else $LARDER_SEGMENT, else "larder". */
+const char *attach_segment(const struct args *args);
+
+/* Each gives EXIT_DONE, or an exit code with a message. */
+int attach_open(const struct args *args, uint32_t flags, struct attach *out);
+int attach_table(const struct args *args, uint32_t flags, const char *table, struct attach *out);
+
+/* The secondary index of this name; NULL if there is none. */
+const struct larder_index_def *attach_index(const struct larder_table_def *def, const char *name);
+
+void attach_close(struct attach *attach);
+
+#endif

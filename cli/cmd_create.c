@@ -1,0 +1,197 @@
+/* cli/cmd_create.c - larder create: the tables of templates, and the segment if it is missing.
+ *
+ * Job      All or none: everything is read and checked before anything is made, and what was made is dropped again if a
+ * later step fails. Why      Names, counts and projections are judged by the engine. To have its judgement before the
+ * segment is touched, every table is first created in a private segment that ends with this process. Tests
+ * tests/cli/cli_test.sh
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/attach.h"
+#include "cli/commands.h"
+#include "cli/json_text.h"
+#include "cli/report.h"
+#include "cli/template.h"
+
+enum { CREATE_SIZE = ARGS_OWN, CREATE_MODE, CREATE_STRIPES, CREATE_IF_NOT_EXISTS };
+
+static const struct args_option create_options[] = {
+    ARGS_COMMON,
+    {"size", 1, "BYTES", "size of a new segment, with K, M, G or T; default 1G"},
+    {"mode", 1, "OCTAL", "permissions of a new segment; default 0600"},
+    {"stripes", 1, "N", "lock stripes of each table of a new segment, a power of 2"},
+    {"if-not-exists", 0, "", "leave tables that exist already as they are"},
+    {NULL, 0, NULL, NULL}};
+
+#define CREATE_TRIAL_BYTES ((uint64_t)64 << 20) /* sparse; empty tables need little of it */
+
+struct create {
+    const struct args *args;
+    struct larder_options options;
+    struct template_set templates;
+    struct larder *db;
+    bool is_new_segment, is_if_not_exists;
+};
+
+static int create_read_options(struct create *create) {
+    const struct args *args = create->args;
+    create->options = (struct larder_options){.segment = attach_segment(args), .memfd = -1};
+    create->is_if_not_exists = args->option[CREATE_IF_NOT_EXISTS].is_given;
+    int code = args_size(&cmd_create, args, CREATE_SIZE, &create->options.size_bytes);
+    if (code == EXIT_DONE)
+        code = args_mode(&cmd_create, args, CREATE_MODE, &create->options.mode);
+    if (code == EXIT_DONE)
+        code = args_uint32(&cmd_create, args, CREATE_STRIPES, 2, 65536, &create->options.stripe_count);
+    if (code == EXIT_DONE && (create->options.stripe_count & (create->options.stripe_count - 1)) != 0)
+        return report_error(EXIT_USAGE, "--stripes takes a power of 2, not %u", create->options.stripe_count);
+    return code;
+}
+
+static int create_read_templates(struct create *create) {
+    for (int i = 0; i < create->args->positional_count; i++) {
+        const char *path = create->args->positional[i];
+        json_t *document;
+        int code = json_text_file(path, &document);
+        if (code != EXIT_DONE)
+            return code;
+        struct place place = {0};
+        int result = template_add(&create->templates, document, path, &place);
+        json_decref(document); /* the set holds it */
+        if (result < 0)
+            return report_error(report_exit_of(result), "%s: %s", path, place.problem);
+    }
+    return EXIT_DONE;
+}
+
+/* What concerns the tables together. Names are compared here, since the trial below looks at one table at a time. */
+static int create_check_set(const struct template_set *set) {
+    size_t count = 0;
+    for (const struct template_table *table = set->first; table != NULL; table = table->next) {
+        if (++count > LARDER_TABLES_MAX)
+            return report_error(EXIT_INPUT, "more than %d tables; a segment holds no more", LARDER_TABLES_MAX);
+        for (const struct template_table *earlier = set->first; earlier != table; earlier = earlier->next) {
+            if (strcmp(earlier->def.name, table->def.name) == 0)
+                return report_error(EXIT_INPUT, "%s: table %s is defined twice", table->source, table->def.name);
+        }
+    }
+    return EXIT_DONE;
+}
+
+/* Lets the engine judge each definition. Only what is wrong with a definition counts, not what else may fail here. */
+static int create_try(const struct template_set *set) {
+    struct larder_options options = {
+        .flags = LARDER_CREATE | LARDER_MEMFD, .memfd = -1, .size_bytes = CREATE_TRIAL_BYTES, .stripe_count = 2};
+    struct larder *db;
+    int code = EXIT_DONE;
+    if (larder_open(&options, &db) < 0)
+        return EXIT_DONE;
+    for (const struct template_table *table = set->first; table != NULL && code == EXIT_DONE; table = table->next) {
+        if (larder_table_create(db, &table->def) == LARDER_E_INVAL)
+            code = report_error(EXIT_INPUT, "%s: table %s: %s", table->source, table->def.name, larder_error());
+        larder_table_drop(db, table->def.name);
+    }
+    larder_close(db);
+    return code;
+}
+
+static int create_open(struct create *create) {
+    create->options.flags = LARDER_CREATE | LARDER_EXCLUSIVE;
+    int result = larder_open(&create->options, &create->db);
+    create->is_new_segment = result >= 0;
+    if (result == LARDER_E_EXISTS) {
+        create->options.flags = LARDER_CREATE; /* one that vanished meanwhile is made after all */
+        result = larder_open(&create->options, &create->db);
+        const struct args *args = create->args;
+        if (result >= 0 && (args->option[CREATE_SIZE].is_given || args->option[CREATE_MODE].is_given ||
+                            args->option[CREATE_STRIPES].is_given))
+            report_note("segment %s exists; --size, --mode and --stripes change nothing", create->options.segment);
+    }
+    return result < 0 ? report_result(result, create->options.segment) : EXIT_DONE;
+}
+
+static bool create_is_there(struct larder *db, const char *name) {
+    struct larder_table *table;
+    return larder_table_open(db, name, &table) >= 0;
+}
+
+/* Drops the tables before `end` that `made` says are ours. */
+static void create_undo(struct create *create, const bool *made, const struct template_table *end) {
+    size_t i = 0;
+    for (const struct template_table *table = create->templates.first; table != end; table = table->next) {
+        if (made[i++] && larder_table_drop(create->db, table->def.name) < 0)
+            report_note("table %s was created and could not be dropped again: %s", table->def.name, larder_error());
+    }
+}
+
+static int create_one(struct create *create, const struct template_table *table, bool *is_made) {
+    int result = larder_table_create(create->db, &table->def);
+    if (result == LARDER_E_EXISTS && create->is_if_not_exists) {
+        report_note("table %s exists, left as it is", table->def.name);
+        return EXIT_DONE;
+    }
+    *is_made = result >= 0;
+    return result < 0 ? report_result(result, table->def.name) : EXIT_DONE;
+}
+
+static int create_tables(struct create *create) {
+    bool made[LARDER_TABLES_MAX] = {false}; /* as many as create_check_set() lets pass */
+    for (const struct template_table *table = create->templates.first; table != NULL; table = table->next) {
+        if (!create->is_if_not_exists && create_is_there(create->db, table->def.name))
+            return report_error(EXIT_OTHER, "table %s exists; --if-not-exists would leave it as it is",
+                                table->def.name);
+    }
+    size_t i = 0;
+    for (const struct template_table *table = create->templates.first; table != NULL; table = table->next) {
+        int code = create_one(create, table, &made[i++]);
+        if (code != EXIT_DONE) {
+            create_undo(create, made, table);
+            return code;
+        }
+    }
+    return EXIT_DONE;
+}
+
+/* A segment of the wrong size must not stay behind for the next try, unless somebody else has come to use it. */
+static void create_undo_segment(struct create *create) {
+    struct larder_segment_stats stats;
+    bool is_ours = larder_segment_stats(create->db, &stats) >= 0 && stats.table_count == 0 && stats.slots_used <= 1;
+    if (is_ours)
+        larder_destroy(create->options.segment, 0);
+}
+
+static int create_run(const struct args *args) {
+    struct create create = {.args = args};
+    int code = create_read_options(&create);
+    if (code == EXIT_DONE)
+        code = create_read_templates(&create);
+    if (code == EXIT_DONE)
+        code = create_check_set(&create.templates);
+    if (code == EXIT_DONE)
+        code = create_try(&create.templates);
+    if (code == EXIT_DONE)
+        code = create_open(&create);
+    if (code == EXIT_DONE) {
+        code = create_tables(&create);
+        if (code != EXIT_DONE && create.is_new_segment)
+            create_undo_segment(&create);
+        larder_close(create.db);
+    }
+    template_free(&create.templates);
+    return code;
+}
+
+const struct command cmd_create = {
+    .name = "create",
+    .operands = "TEMPLATE...",
+    .summary = "create tables from templates, and the segment if it is missing",
+    .details = "Creates the tables of each TEMPLATE, and the segment if it is missing. A TEMPLATE is a CloudFormation\n"
+               "template in JSON (every AWS::DynamoDB::Table in it), or the JSON of\n"
+               "`aws dynamodb create-table --cli-input-json`; - is standard input. All tables are created, or none.\n"
+               "DeletionPolicy Retain makes `larder destroy` refuse without --force.\n",
+    .options = create_options,
+    .positional_min = 1,
+    .positional_max = -1,
+    .run = create_run,
+};

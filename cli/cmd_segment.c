@@ -1,0 +1,89 @@
+/* cli/cmd_segment.c - larder destroy and larder check: a segment as a whole.
+ *
+ * Tests    tests/cli/cli_test.sh
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/attach.h"
+#include "cli/commands.h"
+#include "cli/report.h"
+
+enum { DESTROY_FORCE = ARGS_OWN };
+
+static const struct args_option destroy_options[] = {
+    ARGS_COMMON,
+    {"force", 0, "", "even if a table is to be retained, or the segment is damaged"},
+    {NULL, 0, NULL, NULL}};
+
+static int destroy_run(const struct args *args) {
+    const char *segment = attach_segment(args);
+    int result = larder_destroy(segment, args->option[DESTROY_FORCE].is_given);
+    return result < 0 ? report_result(result, segment) : EXIT_DONE;
+}
+
+const struct command cmd_destroy = {
+    .name = "destroy",
+    .operands = "",
+    .summary = "remove a segment with all its tables",
+    .details = "Removes a segment with all its tables. Refuses if a table's DeletionPolicy is Retain, unless forced.\n"
+               "Processes that are attached go on living and get LARDER_E_DESTROYED.\n",
+    .options = destroy_options,
+    .positional_min = 0,
+    .positional_max = 0,
+    .run = destroy_run,
+};
+
+enum { CHECK_READ_ONLY = ARGS_OWN };
+
+static const struct args_option check_options[] = {
+    ARGS_COMMON,
+    {"read-only", 0, "", "change nothing and repair nothing; expects that nobody writes meanwhile"},
+    {NULL, 0, NULL, NULL}};
+
+static void check_note(void *arg, const char *line) {
+    char text[1024]; /* damage may have any bytes in it */
+    (void)arg;
+    snprintf(text, sizeof text, "%s", line);
+    report_clean(text);
+    puts(text);
+}
+
+static void check_print(const struct larder_check_report *report) {
+    printf("%s: %" PRIu64 " items, %" PRIu64 " index entries, %" PRIu64 " blocks; %" PRIu64 " errors, %" PRIu64
+           " leaked blocks, %" PRIu64 " stale entries, %" PRIu64 " dead slots\n",
+           report->errors == 0 ? "clean" : "DAMAGED", report->items, report->index_entries, report->blocks,
+           report->errors, report->leaked_blocks, report->stale_entries, report->dead_slots);
+}
+
+static int check_run(const struct args *args) {
+    struct attach attach = {0};
+    struct larder_check_report report;
+    memset(&report, 0, sizeof report);
+    int code = attach_open(args, args->option[CHECK_READ_ONLY].is_given ? LARDER_READ_ONLY : 0, &attach);
+    if (code != EXIT_DONE)
+        return code;
+    int result = larder_check(attach.db, check_note, NULL, &report);
+    if (result == LARDER_OK || (result == LARDER_E_CORRUPT && report.errors > 0))
+        check_print(&report);
+    if (result != LARDER_OK)
+        code = report_result(result, attach_segment(args));
+    else if (report.errors > 0)
+        code = EXIT_DAMAGED;
+    attach_close(&attach);
+    return code;
+}
+
+const struct command cmd_check = {
+    .name = "check",
+    .operands = "",
+    .summary = "verify every invariant of a segment",
+    .details =
+        "Walks the whole segment and verifies every invariant. Recovers what dead processes left first, and holds\n"
+        "up writers while it looks. Prints a line for each error and a summary; exit code 0 only if it is clean.\n",
+    .options = check_options,
+    .positional_min = 0,
+    .positional_max = 0,
+    .run = check_run,
+};

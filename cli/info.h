@@ -1,0 +1,39 @@
+/* cli/info.h - what `larder info` knows of a segment, gathered once and printed in one of two ways. */
+#ifndef LARDER_CLI_INFO_H
+#define LARDER_CLI_INFO_H
+
+#include <stddef.h>
+
+#include "larder.h"
+
+#define INFO_CLASSES_MAX 256
+#define INFO_UUID_BYTES 37 /* text, with the final 0 */
+
+struct info_table {
+    const struct larder_table_def *def;
+    struct larder_table_stats stats;
+};
+
+struct info {
+    const char *segment;
+    struct larder_segment_stats stats;
+    struct larder_class_stats classes[INFO_CLASSES_MAX];
+    uint32_t class_count;
+    struct larder_slot_stats *slots;
+    uint32_t slot_count;
+    struct info_table *tables;
+    uint32_t table_count;
+};
+
+/* Both print on standard output and give an exit code. */
+int info_print_text(const struct info *info);
+int info_print_json(const struct info *info);
+
+/* The strings of a lock_kinds array: how many there are. */
+uint32_t info_lock_kinds(const struct larder_slot_stats *slot);
+const char *info_uuid(const struct larder_segment_stats *stats, char *text);
+const char *info_key_type(enum larder_type type);
+const char *info_removal(const struct larder_table_def *def);
+const char *info_projection(const struct larder_index_def *def);
+
+#endif

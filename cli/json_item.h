@@ -1,0 +1,19 @@
+/* cli/json_item.h - DynamoDB JSON <-> items. */
+#ifndef LARDER_CLI_JSON_ITEM_H
+#define LARDER_CLI_JSON_ITEM_H
+
+#include <jansson.h>
+
+#include "cli/place.h"
+#include "larder.h"
+
+/* Resets the builder and makes the item that `json` says: {"name": {"S": "text"}, ...}, or that inside {"Item": ...}.
+ * LARDER_OK, or LARDER_E_INVAL, LARDER_E_NO_MEMORY with the reason in place->problem. *out lives as long as the builder
+ * lets it. */
+int json_item_build(struct larder_builder *builder, const json_t *json, const struct larder_item **out,
+                    struct place *place);
+
+/* The item as DynamoDB JSON, a new reference. NULL: out of memory, or text in the item that is no UTF-8. */
+json_t *json_item_json(const struct larder_item *item);
+
+#endif

@@ -1,0 +1,96 @@
+/* cli/json_text.c - JSON from an argument, standard input or a file, with errors that say where.
+ *
+ * Job      Reads it all, then parses once: nothing may follow the document, and every message has line and column.
+ * Tests    tests/cli/cli_test.sh
+ */
+#include "cli/json_text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/json_item.h"
+#include "cli/report.h"
+
+/* No template or item comes near this; it ends the reading of endless input. */
+#define JSON_TEXT_BYTES_MAX ((size_t)64 << 20)
+
+/* Reads a stream to its end into *text (malloc'd). */
+static int json_text_read(FILE *from, const char *what, char **text, size_t *bytes) {
+    char *buffer = NULL;
+    size_t used = 0, capacity = 0;
+    for (;;) {
+        if (used == capacity) {
+            capacity = capacity > 0 ? capacity * 2 : 16384;
+            char *grown = capacity <= JSON_TEXT_BYTES_MAX ? realloc(buffer, capacity) : NULL;
+            if (grown == NULL) {
+                free(buffer);
+                return report_error(capacity > JSON_TEXT_BYTES_MAX ? EXIT_INPUT : EXIT_OTHER, "%s: %s", what,
+                                    capacity > JSON_TEXT_BYTES_MAX ? "more than 64 MiB of JSON" : "out of memory");
+            }
+            buffer = grown;
+        }
+        size_t got = fread(buffer + used, 1, capacity - used, from);
+        used += got;
+        if (got == 0)
+            break;
+    }
+    if (ferror(from)) {
+        free(buffer);
+        return report_error(EXIT_OTHER, "cannot read %s: %s", what, strerror(errno));
+    }
+    *text = buffer;
+    *bytes = used;
+    return EXIT_DONE;
+}
+
+static int json_text_parse(const char *text, size_t bytes, size_t flags, const char *what, json_t **out) {
+    json_error_t error;
+    *out = json_loadb(text, bytes, flags, &error);
+    if (*out != NULL)
+        return EXIT_DONE;
+    if (json_error_code(&error) == json_error_out_of_memory)
+        return report_error(EXIT_OTHER, "%s: out of memory", what);
+    return report_error(EXIT_INPUT, "%s:%d:%d: %s", what, error.line, error.column, error.text);
+}
+
+static int json_text_stream(FILE *from, size_t flags, const char *what, json_t **out) {
+    char *text = NULL;
+    size_t bytes = 0;
+    int code = json_text_read(from, what, &text, &bytes);
+    if (code != EXIT_DONE)
+        return code;
+    code = json_text_parse(text, bytes, flags, what, out);
+    free(text);
+    return code;
+}
+
+int json_text_argument(const char *argument, const char *what, json_t **out) {
+    if (strcmp(argument, "-") == 0)
+        return json_text_stream(stdin, JSON_TEXT_ITEM, "standard input", out);
+    return json_text_parse(argument, strlen(argument), JSON_TEXT_ITEM, what, out);
+}
+
+int json_text_file(const char *path, json_t **out) {
+    if (strcmp(path, "-") == 0)
+        return json_text_stream(stdin, JSON_REJECT_DUPLICATES, "standard input", out);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return report_error(EXIT_OTHER, "cannot open %s: %s", path, strerror(errno));
+    int code = json_text_stream(file, JSON_REJECT_DUPLICATES, path, out);
+    fclose(file);
+    return code;
+}
+
+int json_text_item(struct larder_builder *builder, const char *argument, const char *what,
+                   const struct larder_item **out) {
+    json_t *json;
+    int code = json_text_argument(argument, what, &json);
+    if (code != EXIT_DONE)
+        return code;
+    struct place place = {0};
+    int result = json_item_build(builder, json, out, &place);
+    json_decref(json);
+    return result < 0 ? report_error(report_exit_of(result), "%s: %s", what, place.problem) : EXIT_DONE;
+}

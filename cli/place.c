@@ -1,0 +1,53 @@
+/* cli/place.c - where in a JSON document we are, and what is wrong there.
+ *
+ * Job      jansson gives line and column for bad syntax, but nothing for a well-formed value that means nothing to us.
+ * A path that grows and shrinks with the descent says where that is. Tests    tests/unit/template_test.c,
+ * tests/unit/json_item_test.c
+ */
+#include "cli/place.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "larder.h"
+
+static size_t place_append(struct place *place, const char *text) {
+    size_t mark = place->path_bytes, room = sizeof place->path - 1 - mark, bytes = strlen(text);
+    if (bytes > room)
+        bytes = room;
+    memcpy(place->path + mark, text, bytes);
+    place->path[mark + bytes] = 0;
+    place->path_bytes = mark + bytes;
+    return mark;
+}
+
+size_t place_enter_name(struct place *place, const char *name) {
+    size_t mark = place->path_bytes;
+    if (mark > 0)
+        place_append(place, ".");
+    place_append(place, name);
+    return mark;
+}
+
+size_t place_enter_index(struct place *place, size_t index) {
+    char text[32];
+    snprintf(text, sizeof text, "[%zu]", index);
+    return place_append(place, text);
+}
+
+void place_leave(struct place *place, size_t mark) {
+    place->path_bytes = mark;
+    place->path[mark] = 0;
+}
+
+int place_fail(struct place *place, const char *format, ...) {
+    int used = 0;
+    if (place->path_bytes > 0)
+        used = snprintf(place->problem, sizeof place->problem, "%s: ", place->path);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(place->problem + used, sizeof place->problem - (size_t)used, format, arguments);
+    va_end(arguments);
+    return LARDER_E_INVAL;
+}

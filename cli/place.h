@@ -1,0 +1,22 @@
+/* cli/place.h - where in a JSON document we are, and what is wrong there. */
+#ifndef LARDER_CLI_PLACE_H
+#define LARDER_CLI_PLACE_H
+
+#include <stddef.h>
+
+/* A path such as KeySchema[0].AttributeName and the text of a problem. Zero it to start at the top. */
+struct place {
+    char path[256]; /* cut when longer; the mark still counts right */
+    size_t path_bytes;
+    char problem[768]; /* after place_fail(): "path: what" */
+};
+
+/* Steps into a member or element; the result is the mark to give to place_leave(). */
+size_t place_enter_name(struct place *place, const char *name);
+size_t place_enter_index(struct place *place, size_t index);
+void place_leave(struct place *place, size_t mark);
+
+/* Keeps "path: <text>" as the problem; returns LARDER_E_INVAL. */
+int place_fail(struct place *place, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,27 @@
+/* cli/progress.h - a progress bar on standard error, if that is a terminal. */
+#ifndef LARDER_CLI_PROGRESS_H
+#define LARDER_CLI_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+    const char *label;
+    uint64_t total; /* 0: unknown, no bar */
+    bool is_on, is_drawn, is_bytes;
+    int64_t started_ns, drawn_ns;
+};
+
+/* Whether standard error is a terminal that can redraw a line. */
+bool progress_is_possible(void);
+
+/* `total` and what progress_show() is given count bytes (is_bytes) or items. Draws nothing yet. */
+void progress_start(struct progress *progress, bool is_on, const char *label, uint64_t total, bool is_bytes);
+
+/* Redraws, a few times a second at most; cheap to call often. */
+void progress_show(struct progress *progress, uint64_t done, uint64_t items);
+
+/* Takes the bar off the line, before a message and at the end. */
+void progress_hide(struct progress *progress);
+
+#endif

@@ -1,0 +1,46 @@
+/* cli/report.h - exit codes, and the one way a message reaches standard error. */
+#ifndef LARDER_CLI_REPORT_H
+#define LARDER_CLI_REPORT_H
+
+#include <stddef.h>
+
+/* What a command ends with. `larder --help` documents them: keep report_exit_codes in step. */
+enum exit_code {
+    EXIT_DONE = 0,
+    EXIT_NOT_FOUND = 1, /* get, delete: no such item */
+    EXIT_USAGE = 2,
+    EXIT_INPUT = 3,   /* JSON, a template, a key, a value */
+    EXIT_MISSING = 4, /* no such segment, table or index */
+    EXIT_FULL = 5,
+    EXIT_BUSY = 6,
+    EXIT_DAMAGED = 7, /* check found errors, or this is no segment of this format */
+    EXIT_OTHER = 8    /* the system, permissions, what exists already, a closed pipe */
+};
+
+/* The exit codes as help prints them. */
+extern const char report_exit_codes[];
+
+/* Messages start with "larder <command>: " from now on. The name is borrowed for ever. */
+void report_command(const char *name);
+
+/* A line on standard error. Control characters in it become '?': names and values from data must not drive a terminal.
+ */
+void report_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same, and returns `code`, so that failing reads: return report_error(EXIT_INPUT, "..."). */
+int report_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Reports a failed larder_ call with larder_error() after "<what>: " (what may be NULL) and returns its exit code. */
+int report_result(int result, const char *what);
+
+/* The exit code of a larder result; EXIT_DONE for LARDER_OK and LARDER_MORE. */
+int report_exit_of(int result);
+
+/* A write to standard output failed with this errno (0: unknown). A reader that has gone away is no news: EPIPE is
+ * quiet. */
+int report_output_failed(int error);
+
+/* Replaces control characters by '?', in place. */
+void report_clean(char *text);
+
+#endif

@@ -1,0 +1,26 @@
+/* cli/walk.h - a query or scan, page after page, into a sink. */
+#ifndef LARDER_CLI_WALK_H
+#define LARDER_CLI_WALK_H
+
+#include <stdint.h>
+
+#include "cli/sink.h"
+#include "larder.h"
+
+struct walk {
+    struct larder *db;
+    struct larder_table *table;
+    struct larder_query_spec *query; /* one of the two; limit and start_key are changed as it goes on */
+    struct larder_scan_spec *scan;
+    uint32_t limit;                                 /* items in all; 0: no bound */
+    int is_wrapped;                                 /* as sink_item() */
+    int (*between)(void *arg, uint64_t item_count); /* NULL, or called after each page; nonzero ends the walk with it */
+    void *between_arg;
+    uint64_t item_count; /* items written */
+};
+
+/* Runs it. If `limit` ended it and more may follow, the key to continue with goes to standard error:
+ * more: --start-key '{...}'. EXIT_DONE, or an exit code with a message. */
+int walk_run(struct walk *walk, struct sink *sink);
+
+#endif

@@ -1,0 +1,328 @@
+/* core/check.c - the audit of a whole segment. See check.h. */
+#include "core/check.h"
+#include "core/catalog.h"
+#include "core/db.h"
+#include "core/err.h"
+#include "core/gate.h"
+#include "core/heap_span.h"
+#include "core/hooks.h"
+#include "core/read.h"
+#include "core/recover.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+#define CHAIN_MAX 512
+
+void check_error(struct check_state *c, const char *format, ...) {
+    char line[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (c->report->errors++ == 0)
+        memcpy(c->report->first_error, line, sizeof line);
+    if (c->note)
+        c->note(c->note_arg, line);
+}
+
+/* The bit of a block start in c->reached. */
+static uint64_t *reached_word(struct check_state *c, uint64_t off, uint64_t *mask) {
+    uint64_t unit = (off - c->seg->data_off) / 16;
+    *mask = UINT64_C(1) << (unit % 64);
+    return &c->reached[unit / 64];
+}
+
+void *check_block(struct check_state *c, uint64_t off, uint64_t min_bytes, const char *what) {
+    uint64_t mask, bytes = heap_block_bytes(c->seg, off);
+    if (bytes == 0) {
+        check_error(c, "%s: refers to %llu, where no block is handed out", what, (unsigned long long)off);
+        return NULL;
+    }
+    if (bytes < min_bytes) {
+        check_error(c, "%s: block %llu has %llu bytes, %llu are needed", what, (unsigned long long)off,
+                    (unsigned long long)bytes, (unsigned long long)min_bytes);
+        return NULL;
+    }
+    uint64_t *word = reached_word(c, off, &mask);
+    if (*word & mask) {
+        check_error(c, "%s: block %llu is referred to twice", what, (unsigned long long)off);
+        return NULL;
+    }
+    *word |= mask;
+    c->report->blocks++;
+    return c->seg->base + off;
+}
+
+const struct item_head *check_find_item(const struct table_view *v, int ordinal, uint64_t hash, uint32_t kseq) {
+    struct htab_walk walk;
+    uint64_t word;
+    void *block;
+    htab_walk_begin(&walk, &v->items, htab_stripe(&v->items, hash), hash);
+    while (htab_walk_next(&walk, sizeof(struct item_head), &word, &block)) {
+        const struct item_head *h = block;
+        if (!seg_at(v->items.seg, WORD_OFF(word), h->bytes) || !item_is_sane(h, h->bytes))
+            continue;
+        if (ordinal < 0 ? h->kseq == kseq : ordinal < h->index_count && item_index_slots(h)[ordinal].kseq == kseq)
+            return h;
+    }
+    return NULL;
+}
+
+/* ---- Items --------------------------------------------------------------------------------------------------------------- */
+
+static int is_same_key(const struct item_head *a, const struct item_head *b) {
+    return a->hash == b->hash && a->partition_bytes == b->partition_bytes && a->sort_bytes == b->sort_bytes &&
+           memcmp(item_key_area(a), item_key_area(b), item_key_area_bytes(a)) == 0;
+}
+
+/* The image in a slot, if it can be read at all. */
+static const struct item_head *check_image(struct check_state *c, const struct table_view *v, uint64_t word) {
+    const struct item_head *h = check_block(c, WORD_OFF(word), sizeof *h, "item");
+    if (!h)
+        return NULL;
+    if (h->bytes > heap_block_bytes(c->seg, WORD_OFF(word)) || !item_is_sane(h, h->bytes)) {
+        check_error(c, "item: block %llu holds no sane image (I1 to I3)", (unsigned long long)WORD_OFF(word));
+        return NULL;
+    }
+    struct item_key key = {.partition_bytes = h->partition_bytes, .sort_bytes = h->sort_bytes};
+    key.area_bytes = (uint32_t)item_key_area_bytes(h);
+    memcpy(key.area, item_key_area(h), key.area_bytes);
+    if (read_hash(v, &key) != h->hash)
+        check_error(c, "item: the hash of block %llu is not that of its key", (unsigned long long)WORD_OFF(word));
+    if (h->kseq == 0)
+        check_error(c, "item: block %llu has no key sequence", (unsigned long long)WORD_OFF(word));
+    if (h->index_count > v->shape.index_count)
+        check_error(c, "item: block %llu has slots for %u indexes, the table has %u", (unsigned long long)WORD_OFF(word),
+                    h->index_count, v->shape.index_count);
+    return h;
+}
+
+static void check_chain(struct check_state *c, const struct table_view *v, uint32_t stripe, uint32_t bucket,
+                        const uint64_t *words, int count) {
+    const struct item_head *images[CHAIN_MAX];
+    uint32_t buckets = htab_bucket_count(&v->items, &v->items.stripes[stripe]);
+    for (int i = 0; i < count; i++) {
+        const struct item_head *h = images[i] = check_image(c, v, words[i]);
+        if (!h)
+            continue;
+        c->report->items++;
+        if (h->hash >> v->items.stripe_shift != stripe || htab_bucket_of(&v->items, buckets, h->hash) != bucket ||
+            WORD_TAG(words[i]) != (uint16_t)h->hash)
+            check_error(c, "item: block %llu is in the wrong chain (H1)", (unsigned long long)WORD_OFF(words[i]));
+        for (int k = 0; k < i; k++)
+            if (images[k] && is_same_key(images[k], h))
+                check_error(c, "item: blocks %llu and %llu have the same key", (unsigned long long)WORD_OFF(words[k]),
+                            (unsigned long long)WORD_OFF(words[i]));
+    }
+}
+
+static void check_array(struct check_state *c, struct stripe_shm *stripe, const char *what) {
+    uint64_t word = SHM_LOAD(&stripe->array), buckets = WORD_TAG(word);
+    if (word != 0)
+        check_block(c, WORD_OFF(word), (buckets + buckets / 8 + 1) * sizeof(struct bucket_shm), what);
+}
+
+static void check_item_stripe(struct check_state *c, const struct table_view *v, uint32_t number) {
+    struct stripe_shm *stripe = &v->items.stripes[number];
+    uint32_t in_slots = 0;
+    check_array(c, stripe, "bucket array");
+    for (uint32_t b = 0, buckets = htab_bucket_count(&v->items, stripe); b < buckets; b++) {
+        uint64_t words[CHAIN_MAX];
+        int count = htab_bucket_slots(&v->items, stripe, b, words, CHAIN_MAX);
+        if (count < 0) {
+            check_error(c, "stripe %u: the chain of bucket %u makes no sense (H3)", number, b);
+            continue;
+        }
+        in_slots += (uint32_t)count;
+        check_chain(c, v, number, b, words, count);
+    }
+    if (in_slots != SHM_LOAD(&stripe->count))
+        check_error(c, "stripe %u: counts %u items and links %u (H2)", number, SHM_LOAD(&stripe->count), in_slots);
+}
+
+/* ---- Tables ----------------------------------------------------------------------------------------------------------------- */
+
+static void check_stripe_arrays(struct check_state *c, const struct table_shm *t) {
+    uint64_t bytes = (uint64_t)c->seg->stripe_count * sizeof(struct stripe_shm);
+    if (SHM_LOAD(&t->items_off))
+        check_block(c, SHM_LOAD(&t->items_off), bytes, "stripes of items");
+    if (SHM_LOAD(&t->partitions_off))
+        check_block(c, SHM_LOAD(&t->partitions_off), bytes, "stripes of partitions");
+    if (SHM_LOAD(&t->schema_off))
+        check_block(c, SHM_LOAD(&t->schema_off), sizeof(struct schema_head), "definition");
+}
+
+static void check_table(struct check_state *c, uint32_t ordinal) {
+    const struct table_shm *t = seg_table(c->seg, ordinal);
+    const struct table_view *v;
+    check_stripe_arrays(c, t);
+    if (LIFE_STATE(SHM_LOAD(&t->life)) == TABLE_FREE)
+        return;
+    if (LIFE_STATE(SHM_LOAD(&t->life)) != TABLE_READY) {
+        check_error(c, "table %u is neither free nor ready, and nobody is changing it", ordinal);
+        return;
+    }
+    if (table_view_by_ordinal(c->db, ordinal, &v)) {
+        check_error(c, "table %u: %s", ordinal, larder_error());
+        return;
+    }
+    for (uint32_t i = 0; i < v->items.stripe_count; i++) {
+        check_item_stripe(c, v, i);
+        check_array(c, &v->partitions.stripes[i], "bucket array");
+    }
+    core_hooks->index_check(c, v);
+}
+
+/* ---- Heap ---------------------------------------------------------------------------------------------------------------------- */
+
+static int is_in_a_hand(const struct check_state *c, uint64_t off) {
+    for (uint32_t i = 0; i < c->seg->slot_count; i++)
+        for (unsigned k = 0; k < SLOT_HAND; k++)
+            if ((SHM_LOAD(&seg_slot(c->seg, i)->hand[k]) & ~(uint64_t)HAND_BITS) == off)
+                return 1;
+    return 0;
+}
+
+static void check_reached(struct check_state *c, uint64_t off) {
+    uint64_t mask, *word = reached_word(c, off, &mask);
+    if ((*word & mask) || is_in_a_hand(c, off))
+        return;
+    c->report->leaked_blocks++;
+    check_error(c, "heap: block %llu of %llu bytes is handed out, and nothing refers to it", (unsigned long long)off,
+                (unsigned long long)heap_block_bytes(c->seg, off));
+}
+
+static void check_small_span(struct check_state *c, uint32_t i) {
+    const struct span_shm *span = seg_span(c->seg, i);
+    uint32_t used = 0;
+    if (SHM_LOAD(&span->class_index) >= CLASS_COUNT || SHM_LOAD(&span->arena) >= c->seg->arena_count) {
+        check_error(c, "heap: span %u is of class %u, arena %u", i, SHM_LOAD(&span->class_index), SHM_LOAD(&span->arena));
+        return;
+    }
+    uint32_t block_bytes = heap_class_bytes(SHM_LOAD(&span->class_index)), blocks = SPAN_BYTES / block_bytes;
+    for (uint32_t bit = 0; bit < SPAN_BITMAP_WORDS * 64; bit++) {
+        if (!(SHM_LOAD(&span->bitmap[bit / 64]) >> (bit % 64) & 1))
+            continue;
+        used++;
+        if (bit < blocks)
+            check_reached(c, span_off(c->seg, i) + (uint64_t)bit * block_bytes);
+        else
+            check_error(c, "heap: span %u has block %u of %u", i, bit, blocks);
+    }
+    if (used != SHM_LOAD(&span->used))
+        check_error(c, "heap: span %u counts %u blocks and has %u", i, SHM_LOAD(&span->used), used);
+    if ((used < blocks) != (SHM_LOAD(&span->is_listed) != 0))
+        check_error(c, "heap: span %u with %u of %u blocks used is %s", i, used, blocks,
+                    SHM_LOAD(&span->is_listed) ? "listed" : "not listed");
+}
+
+static void check_heap(struct check_state *c) {
+    uint32_t claimed = span_claimed_count(c->seg);
+    for (uint32_t i = 0; i < claimed; i++) {
+        const struct span_shm *span = seg_span(c->seg, i);
+        uint32_t state = SHM_LOAD(&span->state), count = SHM_LOAD(&span->next);
+        if (state == SPAN_SMALL)
+            check_small_span(c, i);
+        else if (state == SPAN_TAIL)
+            check_error(c, "heap: span %u is the tail of no run", i);
+        else if (state == SPAN_RUN) {
+            check_reached(c, span_off(c->seg, i));
+            if (count == 0 || count > claimed - i) {
+                check_error(c, "heap: the run at span %u has %u spans", i, count);
+                continue;
+            }
+            for (uint32_t k = 1; k < count; k++)
+                if (SHM_LOAD(&seg_span(c->seg, i + k)->state) != SPAN_TAIL)
+                    check_error(c, "heap: span %u belongs to the run at %u and is in state %u", i + k, i,
+                                SHM_LOAD(&seg_span(c->seg, i + k)->state));
+            i += count - 1;
+        } else if (state != SPAN_FREE)
+            check_error(c, "heap: span %u is in state %u", i, state);
+    }
+}
+
+/* ---- Slots ---------------------------------------------------------------------------------------------------------------------- */
+
+/* A free slot has nothing open. */
+static void check_slots(struct check_state *c) {
+    for (uint32_t i = 0; i < c->seg->slot_count; i++) {
+        struct slot_shm *slot = seg_slot(c->seg, i);
+        if (SHM_LOAD(&slot->state) != SLOT_FREE)
+            continue;
+        int is_clean = SHM_LOAD(&slot->op) == OP_NONE && SHM_LOAD(&slot->op_stripe_off) == 0;
+        for (unsigned k = 0; k < SLOT_HAND; k++)
+            is_clean &= SHM_LOAD(&slot->hand[k]) == 0;
+        for (unsigned k = 0; k < SLOT_STEPS; k++)
+            is_clean &= SHM_LOAD(&slot->step[k].word_off) == 0;
+        if (!is_clean)
+            check_error(c, "slot %u is free and has something open", i);
+    }
+}
+
+static void check_all(struct check_state *c) {
+    check_slots(c);
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
+        check_table(c, i);
+    core_hooks->timer_check(c);
+    check_heap(c);
+}
+
+/* Closes the gate and waits until nobody is inside a stripe. */
+static int close_gate(struct writer *w) {
+    const struct table_view *v;
+    int r = lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
+    if (r)
+        return r;
+    r = lock_take(w, &w->seg->shm->gate_lock, LOCK_GATE);
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++)
+        if (LIFE_STATE(SHM_LOAD(&seg_table(w->seg, i)->life)) == TABLE_READY &&
+            table_view_by_ordinal(w->db, i, &v) == LARDER_OK) /* a damaged definition is check_table's to report */
+            r = table_flush(w, v);
+    return r;
+}
+
+static void open_gate(struct writer *w) {
+    if (lock_is_mine(w, &w->seg->shm->gate_lock))
+        lock_drop(w, &w->seg->shm->gate_lock, LOCK_GATE);
+    if (lock_is_mine(w, &w->seg->shm->catalog_lock))
+        lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
+}
+
+static int check_writable(struct check_state *c) {
+    struct writer *w;
+    uint32_t dead;
+    int r = writer_borrow(c->db, &w);
+    if (r)
+        return r;
+    r = recover_all(w, &dead);
+    c->report->dead_slots = dead;
+    if (r == LARDER_OK)
+        r = close_gate(w);
+    if (r == LARDER_OK)
+        check_all(c);
+    open_gate(w);
+    writer_end(w);
+    return r;
+}
+
+int larder_check(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
+                 struct larder_check_report *report) {
+    int r = db_check(db);
+    if (r)
+        return r;
+    memset(report, 0, sizeof *report);
+    struct check_state c = {db, &db->seg, report, note, arg, NULL};
+    c.reached = priv_alloc(db->priv, (db->seg.bytes - db->seg.data_off) / 128 + 8);
+    if (!c.reached)
+        return LARDER_E_NO_MEMORY;
+    if (db->seg.is_read_only)
+        check_all(&c);
+    else
+        r = check_writable(&c);
+    priv_free(db->priv, c.reached);
+    if (r)
+        return r;
+    return report->errors ? err_set(LARDER_E_CORRUPT, "%llu errors, the first: %s", (unsigned long long)report->errors,
+                                    report->first_error)
+                          : LARDER_OK;
+}

@@ -1,0 +1,125 @@
+/* core/db.c - the handle: attaching, detaching, forking. See db.h. */
+#include "core/db.h"
+#include "core/err.h"
+#include "core/hooks.h"
+#include "core/live.h"
+#include <time.h>
+
+#define DEFAULT_BUSY_TIMEOUT_MS 2000
+
+void (*db_stop_expirer)(struct larder *db, int is_forked_child);
+
+/* ---- Forks: every open handle of this process goes on in the child with slots of its own ------------------------------- */
+
+static pthread_mutex_t open_mutex = PTHREAD_MUTEX_INITIALIZER; /* guards open_handles; before any db->mutex */
+static struct larder *open_handles;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void fork_prepare(void) {
+    pthread_mutex_lock(&open_mutex);
+    for (struct larder *db = open_handles; db; db = db->next_open)
+        pthread_mutex_lock(&db->mutex);
+    live_fork_prepare();
+}
+
+static void fork_parent(void) {
+    live_fork_parent();
+    for (struct larder *db = open_handles; db; db = db->next_open)
+        pthread_mutex_unlock(&db->mutex);
+    pthread_mutex_unlock(&open_mutex);
+}
+
+static void fork_child(void) {
+    live_fork_child();
+    for (struct larder *db = open_handles; db; db = db->next_open) {
+        if (db->expirer && db_stop_expirer)
+            db_stop_expirer(db, 1);
+        writer_forget_all(db);
+        pthread_mutex_unlock(&db->mutex);
+    }
+    pthread_mutex_unlock(&open_mutex);
+}
+
+static void fork_register(void) {
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+/* ---- Opening and closing -------------------------------------------------------------------------------------------------- */
+
+int larder_open(const struct larder_options *options, struct larder **out) {
+    static const struct larder_options defaults;
+    const struct larder_options *o = options ? options : &defaults;
+    if (!out)
+        return err_set(LARDER_E_INVAL, "larder_open: out is NULL");
+    struct priv *priv = priv_new();
+    struct larder *db = priv ? priv_alloc(priv, sizeof *db) : NULL;
+    if (!db) {
+        if (priv)
+            priv_destroy(priv);
+        return err_set(LARDER_E_NO_MEMORY, "out of private memory");
+    }
+    db->priv = priv;
+    db->busy_timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms : DEFAULT_BUSY_TIMEOUT_MS;
+    pthread_mutex_init(&db->mutex, NULL);
+    int r = seg_open(&db->seg, o);
+    if (r) {
+        pthread_mutex_destroy(&db->mutex);
+        priv_destroy(priv);
+        return r;
+    }
+    pthread_once(&fork_once, fork_register);
+    pthread_mutex_lock(&open_mutex);
+    db->next_open = open_handles;
+    open_handles = db;
+    pthread_mutex_unlock(&open_mutex);
+    *out = db;
+    return LARDER_OK;
+}
+
+void larder_close(struct larder *db) {
+    if (!db)
+        return;
+    if (db->expirer && db_stop_expirer)
+        db_stop_expirer(db, 0);
+    pthread_mutex_lock(&open_mutex);
+    for (struct larder **at = &open_handles; *at; at = &(*at)->next_open)
+        if (*at == db) {
+            *at = db->next_open;
+            break;
+        }
+    pthread_mutex_unlock(&open_mutex);
+    writer_close_all(db);
+    seg_close(&db->seg);
+    pthread_mutex_destroy(&db->mutex);
+    priv_destroy(db->priv);
+}
+
+int larder_memfd(const struct larder *db) {
+    return db->seg.is_memfd ? db->seg.fd : -1;
+}
+
+void larder_set_clock(struct larder *db, int64_t (*now)(void *arg), void *arg) {
+    db->now = now;
+    db->now_arg = arg;
+}
+
+struct priv *db_priv(struct larder *db) {
+    return db->priv;
+}
+
+int64_t db_now(const struct larder *db) {
+    if (db->now)
+        return db->now(db->now_arg);
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+    return ts.tv_sec;
+}
+
+int db_check(const struct larder *db) {
+    uint32_t state = SHM_LOAD(&db->seg.shm->state);
+    if (__builtin_expect(state == SEG_STATE_READY, 1))
+        return LARDER_OK;
+    if (state == SEG_STATE_DESTROYED)
+        return err_set(LARDER_E_DESTROYED, "the segment was destroyed; close it and open it anew");
+    return err_set(LARDER_E_CORRUPT, "the segment's state is %u", state);
+}

@@ -1,0 +1,55 @@
+/* core/db.h - the handle: this process's attachment to a segment.
+ *
+ * Job      Owns the mapping, the private arena, the pool of writers, the tables' views and the clock.
+ * Locks    `mutex` guards the process-private lists below; it is never held together with a segment lock.
+ */
+#ifndef LARDER_CORE_DB_H
+#define LARDER_CORE_DB_H
+
+#include "core/priv.h"
+#include "core/seg.h"
+#include "core/table.h"
+#include "core/writer.h"
+#include <pthread.h>
+
+struct larder {
+    struct seg seg;
+    struct priv *priv;
+    pthread_mutex_t mutex;
+    struct writer *idle;          /* writers with a live slot that no thread uses now */
+    struct larder_table *tables;  /* opened ones */
+    struct table_view *views;     /* all ever made, freed at close */
+    int64_t (*now)(void *arg);    /* NULL: system clock */
+    void *now_arg;
+    uint32_t busy_timeout_ms;
+    void *expirer;                /* ttl/expirer.c: the thread, if it was started */
+    struct larder *next_open;     /* list of open handles, for fork */
+};
+
+/* In the child of a fork: forgets the parent's slots. */
+void writer_forget_all(struct larder *db);
+/* At larder_close: gives the slots back. */
+void writer_close_all(struct larder *db);
+
+struct priv *db_priv(struct larder *db);
+/* Epoch seconds by the handle's clock. Never under a segment lock. */
+int64_t db_now(const struct larder *db);
+/* LARDER_OK, or LARDER_E_DESTROYED. First thing in every call. */
+int db_check(const struct larder *db);
+/* A writer for this thread: LARDER_OK, LARDER_E_READ_ONLY, LARDER_E_NO_SLOT, LARDER_E_OS, LARDER_E_DESTROYED. Cancellation is held off until
+ * writer_return. */
+int writer_borrow(struct larder *db, struct writer **w);
+void writer_return(struct writer *w);
+/* Gives the slot up in the middle of an operation: from now on it counts as dead. The writer is gone. */
+void writer_abandon(struct writer *w);
+/* writer_return, or writer_abandon if it is stuck. */
+void writer_end(struct writer *w);
+/* Grows w->scratch to at least bytes. Outside locks. LARDER_OK or LARDER_E_NO_MEMORY. */
+int writer_scratch(struct writer *w, size_t bytes);
+/* After LARDER_E_RETRY, outside locks: claims w->need_bytes. LARDER_OK, LARDER_FULL, ... */
+int writer_claim(struct writer *w);
+
+/* Stops the expirer thread if one runs; registered by ttl/expirer.c, called by larder_close and in forked children. */
+extern void (*db_stop_expirer)(struct larder *db, int is_forked_child);
+
+#endif

@@ -1,0 +1,269 @@
+/* core/heap.c - blocks of size classes, cut from spans by bitmap. See heap.h.
+ *
+ * Crash    heap_take: 1 hand[i] = block, 2 bit = 1, 3 used, list; all under the bin's lock.
+ *          heap_give: 1 bit = 0, 2 hand[i] = 0, 3 used, list, span back; all under the bin's lock.
+ *          Dead in between: the bin's lock is still ours, so nobody took the block. heap_recover_lock() forgets what is in hand with a
+ *          clear bit (not taken yet, or given back already), recounts `used`, makes the list anew, and only then drops the
+ *          lock. Afterwards whatever is in hand has its bit set. Runs of spans: the same with the head's state as the bit.
+ */
+#include "core/heap.h"
+#include "core/db.h"
+#include "core/debug.h"
+#include "core/err.h"
+#include "core/heap_span.h"
+#include "core/seg.h"
+
+/* jemalloc's spacing up to 2 KiB: four classes per doubling. Above, what cuts a span into 7, 6, 5, .. blocks. */
+static const uint16_t class_bytes[CLASS_COUNT] = {48,  64,  80,  96,   112,  128,  160,  192,  224,  256,  320,  384,  448,  512,
+                                                  640, 768, 896, 1024, 1280, 1536, 1792, 2048, 2304, 2688, 3264, 4096, 5440, 8192};
+#define CLASS_BYTES_MAX 8192u
+_Static_assert(SPAN_BYTES / 48 <= SPAN_BITMAP_WORDS * 64, "the bitmap covers a span of the smallest blocks");
+
+#if LARDER_CRASH_POINTS
+_Atomic int64_t heap_test_takes_left = -1; /* tests: when it reaches 0, heap_take finds the segment full */
+static int test_says_full(void) {
+    if (atomic_load(&heap_test_takes_left) < 0)
+        return 0;
+    return atomic_load(&heap_test_takes_left) == 0 || atomic_fetch_sub(&heap_test_takes_left, 1) == 0;
+}
+#else
+static int test_says_full(void) {
+    return 0;
+}
+#endif
+
+uint32_t heap_class_bytes(uint32_t class_index) {
+    return class_bytes[class_index];
+}
+
+static uint32_t class_of(uint64_t bytes, unsigned flags) {
+    uint32_t low = 0, high = CLASS_COUNT - 1;
+    while (low < high) { /* first class of at least `bytes` */
+        uint32_t middle = (low + high) / 2;
+        if (class_bytes[middle] < bytes)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (flags & HEAP_LINE)
+        while (class_bytes[low] % 64 != 0) /* the last class is a multiple of 64 */
+            low++;
+    return low;
+}
+
+uint64_t heap_round(uint64_t bytes, unsigned flags) {
+    if (bytes > CLASS_BYTES_MAX)
+        return (bytes + SPAN_BYTES - 1) / SPAN_BYTES * SPAN_BYTES;
+    return class_bytes[class_of(bytes, flags)];
+}
+
+static struct bin_shm *bin_of(const struct seg *s, const struct span_shm *span) {
+    uint32_t arena = SHM_LOAD_RELAXED(&span->arena), class_index = SHM_LOAD_RELAXED(&span->class_index);
+    return arena < s->arena_count && class_index < CLASS_COUNT ? seg_bin(s, arena * CLASS_COUNT + class_index) : NULL;
+}
+
+/* ---- A bin's list of spans with free blocks: a cache, under the bin's lock ------------------------------------------ */
+
+static struct span_shm *span_numbered(const struct seg *s, uint32_t number) {
+    return number != 0 && number <= s->span_count ? seg_span(s, number - 1) : NULL;
+}
+
+static void list_push(const struct seg *s, struct bin_shm *bin, uint32_t i) {
+    struct span_shm *span = seg_span(s, i), *head = span_numbered(s, SHM_LOAD_RELAXED(&bin->head));
+    SHM_STORE(&span->next, SHM_LOAD_RELAXED(&bin->head));
+    SHM_STORE(&span->prev, 0);
+    SHM_STORE(&span->is_listed, 1);
+    if (head)
+        SHM_STORE(&head->prev, i + 1);
+    SHM_STORE(&bin->head, i + 1);
+}
+
+static void list_remove(const struct seg *s, struct bin_shm *bin, struct span_shm *span) {
+    uint32_t next = SHM_LOAD_RELAXED(&span->next), prev = SHM_LOAD_RELAXED(&span->prev);
+    struct span_shm *after = span_numbered(s, next), *before = span_numbered(s, prev);
+    if (after)
+        SHM_STORE(&after->prev, prev);
+    if (before)
+        SHM_STORE(&before->next, next);
+    else
+        SHM_STORE(&bin->head, next);
+    SHM_STORE(&span->is_listed, 0);
+}
+
+/* ---- Taking --------------------------------------------------------------------------------------------------------- */
+
+/* A free place in slot.hand[]. More than SLOT_HAND blocks at once is a mistake of ours. */
+static shm_word *free_hand(struct writer *w) {
+    for (unsigned i = 0; i < SLOT_HAND; i++)
+        if (SHM_LOAD_RELAXED(&w->slot->hand[i]) == 0)
+            return &w->slot->hand[i];
+    DEBUG_ASSERT(!"slot.hand is full");
+    return NULL;
+}
+
+/* The first free block of a span. The caller knows that there is one, or gets -1 from a damaged segment. */
+static int first_free(const struct span_shm *span, uint32_t blocks) {
+    for (uint32_t word = 0; word * 64 < blocks; word++) {
+        uint64_t taken = SHM_LOAD_RELAXED(&span->bitmap[word]);
+        if (~taken != 0) {
+            uint32_t bit = word * 64 + (uint32_t)__builtin_ctzll(~taken);
+            return bit < blocks ? (int)bit : -1;
+        }
+    }
+    return -1;
+}
+
+static int take_small_locked(struct writer *w, struct bin_shm *bin, uint32_t arena, uint32_t class_index, unsigned tag,
+                             shm_word *hand, uint64_t *off) {
+    const struct seg *s = w->seg;
+    uint32_t number = SHM_LOAD_RELAXED(&bin->head), blocks = SPAN_BYTES / class_bytes[class_index];
+    if (number == 0) {
+        uint32_t i;
+        int r = span_take_small(w, arena, class_index, &i);
+        if (r)
+            return r;
+        list_push(s, bin, i);
+        number = i + 1;
+    }
+    struct span_shm *span = span_numbered(s, number);
+    int bit = span ? first_free(span, blocks) : -1;
+    if (bit < 0)
+        return err_set(LARDER_E_CORRUPT, "heap: span %u is listed with free blocks and has none", number - 1);
+    *off = span_off(s, number - 1) + (uint64_t)bit * class_bytes[class_index];
+    SHM_STORE(hand, *off | tag);
+    shm_word *word = &span->bitmap[bit / 64];
+    SHM_STORE(word, SHM_LOAD_RELAXED(word) | UINT64_C(1) << (bit % 64));
+    uint32_t used = SHM_LOAD_RELAXED(&span->used) + 1u;
+    SHM_STORE(&span->used, (uint16_t)used);
+    if (used >= blocks)
+        list_remove(s, bin, span);
+    return LARDER_OK;
+}
+
+int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, uint64_t *off) {
+    shm_word *hand = free_hand(w);
+    if (!hand)
+        return err_set(LARDER_E_CORRUPT, "slot %u has more than %u blocks in hand", w->id, SLOT_HAND);
+    if (test_says_full())
+        return err_set(LARDER_FULL, "the segment is full, says the test");
+    if (bytes > CLASS_BYTES_MAX)
+        return span_take_run(w, (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES), tag, hand, off);
+    uint32_t class_index = class_of(bytes, flags), arena = w->id % w->seg->arena_count;
+    struct bin_shm *bin = seg_bin(w->seg, arena * CLASS_COUNT + class_index);
+    int r = lock_take(w, &bin->lock, LOCK_BIN);
+    if (r)
+        return r;
+    r = take_small_locked(w, bin, arena, class_index, tag, hand, off);
+    lock_drop(w, &bin->lock, LOCK_BIN);
+    return r;
+}
+
+/* ---- Giving back -------------------------------------------------------------------------------------------------------- */
+
+/* The bit of the block at off in its span, or -1 if no block can start there. */
+static int bit_of(const struct seg *s, const struct span_shm *span, uint64_t off) {
+    uint32_t class_index = SHM_LOAD_RELAXED(&span->class_index);
+    if (class_index >= CLASS_COUNT)
+        return -1;
+    uint64_t inside = (off - s->data_off) % SPAN_BYTES;
+    return inside % class_bytes[class_index] == 0 ? (int)(inside / class_bytes[class_index]) : -1;
+}
+
+static int give_small_locked(struct writer *w, struct bin_shm *bin, uint32_t i, shm_word *hand, uint64_t off) {
+    const struct seg *s = w->seg;
+    struct span_shm *span = seg_span(s, i);
+    int bit = bit_of(s, span, off);
+    shm_word *word = bit < 0 ? NULL : &span->bitmap[bit / 64];
+    if (!word || !(SHM_LOAD_RELAXED(word) >> (bit % 64) & 1))
+        return err_set(LARDER_E_CORRUPT, "heap: block %llu is given back but was not handed out", (unsigned long long)off);
+    SHM_STORE(word, SHM_LOAD_RELAXED(word) & ~(UINT64_C(1) << (bit % 64)));
+    SHM_STORE(hand, 0);
+    uint32_t used = SHM_LOAD_RELAXED(&span->used) - 1u;
+    SHM_STORE(&span->used, (uint16_t)used);
+    if (!SHM_LOAD_RELAXED(&span->is_listed))
+        list_push(s, bin, i);
+    int is_only_one = SHM_LOAD_RELAXED(&span->next) == 0 && SHM_LOAD_RELAXED(&span->prev) == 0;
+    if (used == 0 && !is_only_one) { /* the last one stays, so that a take and a give in turn cost no span */
+        list_remove(s, bin, span);
+        return span_give_small(w, i);
+    }
+    return LARDER_OK;
+}
+
+int heap_give(struct writer *w, unsigned hand_index) {
+    const struct seg *s = w->seg;
+    shm_word *hand = &w->slot->hand[hand_index];
+    uint64_t off = SHM_LOAD_RELAXED(hand) & ~(uint64_t)HAND_BITS;
+    if (off < s->data_off || off >= s->bytes)
+        return err_set(LARDER_E_CORRUPT, "heap: block %llu lies outside the heap", (unsigned long long)off);
+    uint32_t i = span_index(s, off);
+    struct span_shm *span = seg_span(s, i);
+    if (SHM_LOAD(&span->state) == SPAN_RUN)
+        return span_give_run(w, i, hand);
+    struct bin_shm *bin = SHM_LOAD(&span->state) == SPAN_SMALL ? bin_of(s, span) : NULL;
+    if (!bin)
+        return err_set(LARDER_E_CORRUPT, "heap: block %llu lies in a free span", (unsigned long long)off);
+    int r = lock_take(w, &bin->lock, LOCK_BIN);
+    if (r)
+        return r;
+    r = give_small_locked(w, bin, i, hand, off);
+    lock_drop(w, &bin->lock, LOCK_BIN);
+    return r;
+}
+
+uint64_t heap_block_bytes(const struct seg *s, uint64_t off) {
+    if (off < s->data_off || off >= s->bytes)
+        return 0;
+    uint32_t i = span_index(s, off);
+    const struct span_shm *span = seg_span(s, i);
+    uint32_t state = SHM_LOAD(&span->state);
+    if (state == SPAN_RUN && off == span_off(s, i))
+        return (uint64_t)SHM_LOAD_RELAXED(&span->next) * SPAN_BYTES;
+    if (state != SPAN_SMALL)
+        return 0;
+    int bit = bit_of(s, span, off);
+    if (bit < 0 || (uint32_t)bit >= SPAN_BYTES / class_bytes[SHM_LOAD_RELAXED(&span->class_index)])
+        return 0;
+    return SHM_LOAD(&span->bitmap[bit / 64]) >> (bit % 64) & 1 ? class_bytes[SHM_LOAD_RELAXED(&span->class_index)] : 0;
+}
+
+/* ---- Recovery -------------------------------------------------------------------------------------------------------------- */
+
+static uint32_t bits_set(const struct span_shm *span) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SPAN_BITMAP_WORDS; i++)
+        count += (uint32_t)__builtin_popcountll(SHM_LOAD_RELAXED(&span->bitmap[i]));
+    return count;
+}
+
+/* P2: the list and the counts from the bitmaps. */
+static void rebuild_bin(const struct seg *s, struct bin_shm *bin) {
+    uint32_t spans = span_claimed_count(s);
+    SHM_STORE(&bin->head, 0);
+    for (uint32_t i = 0; i < spans; i++) {
+        struct span_shm *span = seg_span(s, i);
+        if (SHM_LOAD(&span->state) != SPAN_SMALL || bin_of(s, span) != bin)
+            continue;
+        uint32_t used = bits_set(span);
+        SHM_STORE(&span->used, (uint16_t)used);
+        SHM_STORE(&span->is_listed, 0);
+        if (used < SPAN_BYTES / class_bytes[SHM_LOAD_RELAXED(&span->class_index)])
+            list_push(s, bin, i);
+    }
+}
+
+int heap_recover_lock(struct writer *w, lock_word *lock) {
+    const struct seg *s = w->seg;
+    int is_span_lock = lock == &s->shm->span_lock;
+    if (is_span_lock)
+        span_rebuild(s);
+    else
+        rebuild_bin(s, (struct bin_shm *)lock);
+    for (unsigned i = 0; i < SLOT_HAND; i++) {
+        uint64_t off = SHM_LOAD_RELAXED(&w->slot->hand[i]) & ~(uint64_t)HAND_BITS;
+        if (off != 0 && heap_block_bytes(s, off) == 0)
+            SHM_STORE(&w->slot->hand[i], 0);
+    }
+    lock_drop(w, lock, is_span_lock ? LOCK_SPAN : LOCK_BIN);
+    return LARDER_OK;
+}

@@ -1,0 +1,39 @@
+/* core/heap_span.h - the lower half of the heap: whole spans, and the memory behind them.
+ *
+ * Job      Hands out single spans to bins and runs of spans as large blocks; claims memory from the kernel.
+ * Rules    A span's state is the truth; span_hint only says below which index no span is free.
+ * Locks    LOCK_SPAN, taken inside each function.
+ */
+#ifndef LARDER_CORE_HEAP_SPAN_H
+#define LARDER_CORE_HEAP_SPAN_H
+
+#include "core/heap.h"
+#include "core/seg.h"
+
+static inline uint64_t span_off(const struct seg *s, uint32_t i) {
+    return s->data_off + (uint64_t)i * SPAN_BYTES;
+}
+static inline uint32_t span_index(const struct seg *s, uint64_t off) {
+    return (uint32_t)((off - s->data_off) / SPAN_BYTES);
+}
+/* Spans that are backed by memory. */
+uint32_t span_claimed_count(const struct seg *s);
+uint32_t heap_class_bytes(uint32_t class_index);
+
+/* Holds the bin's lock. LARDER_OK, LARDER_E_RETRY, LARDER_BUSY. The span is SMALL with a clear bitmap, in no list. */
+int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, uint32_t *i);
+/* Holds the bin's lock; the span is in no list and all its blocks are free. */
+int span_give_small(struct writer *w, uint32_t i);
+int span_take_run(struct writer *w, uint32_t count, unsigned tag, shm_word *hand, uint64_t *off);
+int span_give_run(struct writer *w, uint32_t i, shm_word *hand);
+/* Recovery, span lock held: makes runs whole and the hint right. */
+void span_rebuild(const struct seg *s);
+
+struct heap_totals {
+    uint64_t free_bytes, used_bytes, largest_free_run_bytes;
+    struct larder_class_stats classes[CLASS_COUNT + 1]; /* the last: runs */
+};
+/* Counts all spans, without locks: exact when nobody writes. */
+void heap_totals(const struct seg *s, struct heap_totals *out);
+
+#endif

@@ -1,0 +1,45 @@
+/* core/hooks.h - what core/ asks of the layers above it, without knowing them.
+ *
+ * index/ and ttl/ provide the functions, liblarder.c puts them into one constant table; core/ never includes their headers. All are called with
+ * the item's stripe locked, unless they say otherwise, by a writer that may be a recovery.
+ */
+#ifndef LARDER_CORE_HOOKS_H
+#define LARDER_CORE_HOOKS_H
+
+#include "core/table.h"
+
+struct check_state;
+
+struct core_hooks {
+    /* Adds the entries that `item` has and `but_not` (may be NULL) has not: those whose kseq differs. Insert-if-missing. On failure
+     * the caller calls index_remove(item, but_not). LARDER_OK, LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY, LARDER_E_CORRUPT. */
+    int (*index_add)(struct writer *w, const struct table_view *v, const struct item_head *item,
+                     const struct item_head *but_not);
+    /* Removes the entries that `item` has and `but_not` (may be NULL) has not. Remove-if-present; needs no memory.
+     * LARDER_OK, LARDER_BUSY, LARDER_E_CORRUPT. */
+    int (*index_remove)(struct writer *w, const struct table_view *v, const struct item_head *item,
+                        const struct item_head *but_not);
+    /* Drops all lists of a table (table being dropped), or of one index (ordinal >= 0 of a failed addition). No stripe locked. */
+    int (*index_clear)(struct writer *w, const struct table_view *v, int ordinal);
+    /* Recovery of a slot that died adding an index (OP_INDEX_ADD), in its name; catalog lock held. */
+    int (*index_recover_add)(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal);
+    /* Recovery of a partition stripe whose lock a dead slot holds: step 1 was settled already. Puts caches right. */
+    int (*index_recover_stripe)(struct writer *w, struct stripe_shm *stripe);
+    /* Adds a timer: at second at_s somebody calls write_expire(hash, at_s). A timer too many does no harm. Same results as
+     * index_add. */
+    int (*timer_add)(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t at_s);
+    /* Recovery of a wheel shard whose lock a dead slot holds: step 1 was settled already. */
+    int (*timer_recover_shard)(struct writer *w, lock_word *lock);
+    /* Bytes of the wheel's area in a segment with so many shards. All zero is an empty wheel. */
+    uint64_t (*timer_area_bytes)(uint32_t shard_count);
+    /* larder_check and statistics, see core/check.h. */
+    int (*index_check)(struct check_state *c, const struct table_view *v);
+    int (*timer_check)(struct check_state *c);
+    int (*index_stats)(const struct table_view *v, struct larder_index_stats *out, uint32_t count);
+    int (*timer_stats)(struct larder *db, uint32_t table_ordinal, uint64_t *entries);
+};
+
+/* Defined in liblarder.c, the one file that knows all layers. */
+extern const struct core_hooks *const core_hooks;
+
+#endif

@@ -1,0 +1,207 @@
+/* core/htab.c - hash tables of blocks. See htab.h. */
+#include "core/htab.h"
+#include "core/debug.h"
+#include "core/err.h"
+
+#define BUCKETS_MAX 65535u
+#define SPARES(buckets) ((buckets) / 8 + 1)
+
+/* The buckets of an array, main ones and spares, as the stripe's word says; 0 and NULL if it is empty or out of bounds. */
+static uint32_t array_of(const struct htab *t, uint64_t word, struct bucket_shm **array) {
+    uint32_t buckets = WORD_TAG(word);
+    *array = buckets ? seg_at(t->seg, WORD_OFF(word), (uint64_t)(buckets + SPARES(buckets)) * sizeof **array) : NULL;
+    return *array ? buckets : 0;
+}
+
+uint32_t htab_bucket_of(const struct htab *t, uint32_t bucket_count, uint64_t hash) {
+    uint64_t below_stripe = hash << (64 - t->stripe_shift) >> 32;
+    return (uint32_t)(below_stripe * bucket_count >> 32); /* monotone in the hash: bucket order is hash order */
+}
+
+struct bucket_shm *htab_bucket(const struct htab *t, struct stripe_shm *s, uint64_t hash) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array);
+    if (!buckets)
+        return NULL;
+    struct bucket_shm *bucket = &array[htab_bucket_of(t, buckets, hash)];
+    SHM_PREFETCH(bucket);
+    return bucket;
+}
+
+void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe_shm *s, uint64_t hash) {
+    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &walk->array);
+    walk->tab = t;
+    walk->hash = hash;
+    walk->bucket_total = buckets ? buckets + SPARES(buckets) : 0;
+    walk->bucket = buckets ? &walk->array[htab_bucket_of(t, buckets, hash)] : NULL;
+    walk->at = 0;
+    walk->hops = 0;
+}
+
+shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block) {
+    uint16_t tag = (uint16_t)walk->hash;
+    while (walk->bucket) {
+        for (; walk->at < BUCKET_SLOTS; walk->at++) {
+            uint64_t slot = SHM_LOAD(&walk->bucket->slot[walk->at]);
+            if (slot == 0 || WORD_TAG(slot) != tag)
+                continue;
+            void *at = seg_at(walk->tab->seg, WORD_OFF(slot), min_bytes);
+            if (!at || SHM_LOAD((shm_word *)at) != walk->hash)
+                continue;
+            *word = slot;
+            *block = at;
+            return &walk->bucket->slot[walk->at++];
+        }
+        uint64_t link = SHM_LOAD(&walk->bucket->link);
+        walk->at = 0;
+        walk->bucket = link != 0 && link <= walk->bucket_total && ++walk->hops < walk->bucket_total
+                           ? &walk->array[link - 1]
+                           : NULL;
+    }
+    return NULL;
+}
+
+/* ---- Changing, under the stripe's lock ---------------------------------------------------------------------------------- */
+
+/* An empty slot in the chain of `hash`, linking the next spare bucket if the chain is full. NULL: no spare is left. */
+static shm_word *empty_slot(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
+                            uint32_t *spares_used) {
+    struct bucket_shm *bucket = &array[htab_bucket_of(t, buckets, hash)];
+    for (;;) {
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+            if (SHM_LOAD_RELAXED(&bucket->slot[i]) == 0)
+                return &bucket->slot[i];
+        uint64_t link = SHM_LOAD_RELAXED(&bucket->link);
+        if (link == 0)
+            break;
+        if (link > buckets + SPARES(buckets))
+            return NULL;
+        bucket = &array[link - 1];
+    }
+    if (*spares_used >= SPARES(buckets))
+        return NULL;
+    uint32_t spare = buckets + (*spares_used)++;
+    SHM_STORE(&bucket->link, (uint64_t)spare + 1);
+    return &array[spare].slot[0];
+}
+
+/* Puts every slot of the old array into the new one, which nobody sees yet. LARDER_NOT_FOUND: a chain needs more spares. */
+static int refill(const struct htab *t, const struct bucket_shm *old, uint32_t old_total, struct bucket_shm *array,
+                  uint32_t buckets, uint32_t *spares_used) {
+    for (uint32_t b = 0; b < old_total; b++)
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+            uint64_t word = SHM_LOAD_RELAXED(&old[b].slot[i]);
+            shm_word *block = word ? seg_at(t->seg, WORD_OFF(word), sizeof(uint64_t)) : NULL;
+            if (!word)
+                continue;
+            if (!block)
+                return err_set(LARDER_E_CORRUPT, "a bucket refers to %llu, outside the heap",
+                               (unsigned long long)WORD_OFF(word));
+            shm_word *slot = empty_slot(t, array, buckets, SHM_LOAD_RELAXED(block), spares_used);
+            if (!slot)
+                return LARDER_NOT_FOUND;
+            SHM_STORE(slot, word);
+        }
+    return LARDER_OK;
+}
+
+/* A larger array: built aside, published by one word, the old one given back. */
+static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
+    struct bucket_shm *old, *array;
+    uint64_t old_word = SHM_LOAD_RELAXED(&s->array), off;
+    uint32_t old_buckets = array_of(t, old_word, &old), old_total = old_buckets ? old_buckets + SPARES(old_buckets) : 0;
+    for (uint32_t buckets = old_buckets + old_buckets / 3 + 1;; buckets += buckets / 4 + 1) {
+        if (buckets > BUCKETS_MAX)
+            return err_set(LARDER_FULL, "a stripe has reached its largest bucket array; create the segment with more stripes");
+        uint64_t bytes = (uint64_t)(buckets + SPARES(buckets)) * sizeof *array;
+        int r = heap_take(w, bytes, HAND_STEP1 | HAND_NEW, HEAP_LINE, &off);
+        if (r)
+            return r;
+        array = seg_at(t->seg, off, bytes);
+        shm_zero(array, bytes);
+        uint32_t spares_used = 0;
+        r = refill(t, old, old_total, array, buckets, &spares_used);
+        if (r == LARDER_OK) {
+            SHM_STORE(&s->spares_used, spares_used);
+            return step_swap(w, 1, &s->array, old_word, WORD_MAKE(buckets, off), &s->seq,
+                             (uint64_t[]){WORD_OFF(old_word)}, 1);
+        }
+        int gave = step_abandon(w, 1);
+        if (gave || r != LARDER_NOT_FOUND)
+            return gave ? gave : r;
+    }
+}
+
+int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash, shm_word **slot) {
+    DEBUG_ASSERT(lock_is_mine(w, &s->lock));
+    for (;;) {
+        struct bucket_shm *array;
+        uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array);
+        uint32_t spares_used = SHM_LOAD_RELAXED(&s->spares_used), before = spares_used;
+        *slot = buckets ? empty_slot(t, array, buckets, hash, &spares_used) : NULL;
+        if (spares_used != before)
+            SHM_STORE(&s->spares_used, spares_used);
+        if (*slot)
+            return LARDER_OK;
+        int r = grow(w, t, s);
+        if (r)
+            return r;
+    }
+}
+
+void htab_count_locked(struct stripe_shm *s, int by) {
+    SHM_STORE(&s->count, SHM_LOAD_RELAXED(&s->count) + (uint32_t)by);
+}
+
+int htab_recount_locked(const struct htab *t, struct stripe_shm *s) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), count = 0, spares_used = 0;
+    for (uint32_t b = 0; buckets && b < buckets + SPARES(buckets); b++) {
+        uint64_t link = SHM_LOAD(&array[b].link);
+        if (link > buckets && link - buckets > spares_used)
+            spares_used = (uint32_t)link - buckets;
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+            count += SHM_LOAD(&array[b].slot[i]) != 0;
+    }
+    SHM_STORE(&s->count, count);
+    SHM_STORE(&s->spares_used, spares_used);
+    return LARDER_OK;
+}
+
+int htab_clear_locked(struct writer *w, struct stripe_shm *s) {
+    uint64_t word = SHM_LOAD_RELAXED(&s->array);
+    DEBUG_ASSERT(lock_is_mine(w, &s->lock) && SHM_LOAD_RELAXED(&s->count) == 0);
+    if (word == 0)
+        return LARDER_OK;
+    SHM_STORE(&s->spares_used, 0);
+    return step_swap(w, 1, &s->array, word, 0, &s->seq, (uint64_t[]){WORD_OFF(word)}, 1);
+}
+
+/* ---- Walking in hash order ------------------------------------------------------------------------------------------------ */
+
+uint32_t htab_bucket_count(const struct htab *t, const struct stripe_shm *s) {
+    struct bucket_shm *array;
+    return array_of(t, SHM_LOAD(&s->array), &array);
+}
+
+int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t bucket, uint64_t *words, uint32_t max) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), count = 0;
+    if (bucket >= buckets)
+        return buckets ? -1 : 0;
+    for (uint32_t hops = 0, at = bucket;; hops++) {
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+            uint64_t word = SHM_LOAD(&array[at].slot[i]);
+            if (word && count == max)
+                return -1;
+            if (word)
+                words[count++] = word;
+        }
+        uint64_t link = SHM_LOAD(&array[at].link);
+        if (link == 0)
+            return (int)count;
+        if (link > buckets + SPARES(buckets) || hops > SPARES(buckets))
+            return -1;
+        at = (uint32_t)link - 1;
+    }
+}

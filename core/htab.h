@@ -1,0 +1,71 @@
+/* core/htab.h - hash tables of blocks: lock stripes, tagged cache-line buckets.
+ *
+ * Job      Finds, links and unlinks blocks by the 64-bit hash that is each block's first word. Used twice per table: for items
+ *          (core/item.h) and for the partitions of all its indexes (index/). Knows nothing of what is in the blocks.
+ * Picture  hash: | stripe bits ... | bucket bits ............ | tag 16 |
+ *          stripe[top bits] -> array of buckets (by the next bits, scaled to any count) -> seven slots, spare buckets linked
+ *          from inside the same array. Bucket order is hash order.
+ * Rules    H1 A block is in exactly one slot, in the bucket chain its hash selects. H2 stripe.count equals the slots in use.
+ *          H3 Links stay inside the array: an array and its spares are one block, replaced as a whole.
+ * Locks    Changing needs the stripe's lock. Reading needs none: load seq, read, load seq again (stripe_read_*).
+ * Crash    Slots change by one store. An array is replaced by a step of core/journal.h. count and spares_used are recounted.
+ * Not here Shrinking: a cache refills.
+ * Tests    tests/unit/htab_test.c
+ */
+#ifndef LARDER_CORE_HTAB_H
+#define LARDER_CORE_HTAB_H
+
+#include "core/journal.h"
+#include "core/seg.h"
+
+struct htab {
+    const struct seg *seg;
+    struct stripe_shm *stripes;
+    uint32_t stripe_count; /* a power of 2 */
+    uint32_t stripe_shift; /* 64 - log2(stripe_count) */
+    enum lock_rank rank;   /* of its stripes' locks */
+};
+
+static inline struct stripe_shm *htab_stripe(const struct htab *t, uint64_t hash) {
+    return &t->stripes[hash >> t->stripe_shift];
+}
+
+/* A read of a stripe: what was read between begin and a true htab_read_ok() was linked and unchanged. */
+static inline uint64_t htab_read_begin(const struct stripe_shm *s) {
+    return SHM_LOAD(&s->seq);
+}
+static inline int htab_read_ok(const struct stripe_shm *s, uint64_t seq) {
+    return SHM_LOAD_RELAXED(&s->seq) == seq; /* data loads before it are acquire loads, so it cannot move up */
+}
+
+/* Walks the slots that may hold `hash`: those with its tag in its bucket chain. For readers and lock holders. */
+struct htab_walk {
+    const struct htab *tab;
+    struct bucket_shm *array, *bucket;
+    uint64_t hash;
+    uint32_t bucket_total, at, hops;
+};
+/* Prefetches the bucket line and returns it; NULL if the stripe is empty. */
+struct bucket_shm *htab_bucket(const struct htab *t, struct stripe_shm *s, uint64_t hash);
+void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe_shm *s, uint64_t hash);
+/* The next slot whose block's first word is `hash`. *word is the slot's content. NULL at the end. min_bytes: readable at block. */
+shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block);
+
+/* Under the stripe's lock: a slot for one more block with this hash, growing the array if it must (step 1).
+ * LARDER_OK, LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY, LARDER_E_CORRUPT. */
+int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash, shm_word **slot);
+/* After linking or unlinking one block. */
+void htab_count_locked(struct stripe_shm *s, int by);
+/* Recovery: recounts count and spares_used. */
+int htab_recount_locked(const struct htab *t, struct stripe_shm *s);
+/* Under the lock, all slots empty: gives the array back. */
+int htab_clear_locked(struct writer *w, struct stripe_shm *s);
+
+/* Buckets of a stripe in hash order, for scans and checks: bucket i of *count main buckets; its chain's slots are copied
+ * (at most max). Returns their number, or -1 if the array does not make sense. */
+int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t bucket, uint64_t *words, uint32_t max);
+uint32_t htab_bucket_count(const struct htab *t, const struct stripe_shm *s);
+/* The bucket of a stripe that a hash selects. */
+uint32_t htab_bucket_of(const struct htab *t, uint32_t bucket_count, uint64_t hash);
+
+#endif

@@ -1,0 +1,180 @@
+/* core/item.h - items: immutable images of attributes in DynamoDB's ten types.
+ *
+ * Job      The bytes of an item, how they are built, checked and read in place. Knows schemas (which attribute is a
+ *          key), but no segment and no lock: an image is the same in private memory, in a page and in a block of the
+ *          segment.
+ * Picture  An image, all little-endian, 8-aligned:
+ *
+ *            struct item_head                                 fixed
+ *            key area: partition key bytes, sort key bytes    zero-padded to 8, compared as words
+ *            struct item_index_slot [index_count]             per secondary index, in the order of the schema
+ *            record offsets [attr_count]                      from the image's start, sorted by attribute name;
+ *                                                             u16, or u32 if ITEM_WIDE (image over 65535 bytes)
+ *            records                                          one per attribute, in the order of the offsets,
+ *                                                             no gaps, zero-padded to 8
+ *
+ *          A varint is LEB128: 7 bits a byte, low ones first, the shortest form.
+ *          A record: u8 type and flags, name (length as varint, bytes), then unless the value lies in the key area:
+ *            S B N       length as varint, bytes (N: core/num.h's order-preserving form)
+ *            BOOL        u8 0 or 1
+ *            NULL        nothing
+ *            L SS NS BS  byte length of the rest as varint, count as varint, members: u8 type, value as here (no name)
+ *            M           byte length of the rest as varint, count as varint, members sorted by name: records as here
+ *          "The rest" is everything after that length: the count and the members. Sets are sorted by their members'
+ *          bytes, so equal sets have equal images.
+ * Rules    I1 head.bytes is the whole image, a multiple of 8.
+ *          I2 Names are sorted and unique.
+ *          I3 An image out of a segment is input: item_is_sane() bounds-checks every offset and length before anybody
+ *             follows one.
+ *          I4 An image is a function of its attributes (and of the table it is stored in): no byte is left to chance,
+ *             padding is zero.
+ * Files    item_build.c the builder, item_read.c reading in place, item_store.c what a table adds, item_project.c
+ *          leaving attributes out, item_check.c I3, item_records.h the bytes of a record.
+ * Not here Arithmetic on numbers (with expressions). I3 does not ask whether stored text is UTF-8: that is checked
+ *          when it is given.
+ * Tests    tests/unit/item_test.c, tests/fuzz/item_fuzz.c
+ */
+#ifndef LARDER_CORE_ITEM_H
+#define LARDER_CORE_ITEM_H
+
+#include "core/shm.h"
+#include "larder.h"
+
+#define ITEM_WIDE 1u /* head.flags: record offsets are u32 */
+#define ITEM_TYPE_MASK 0x0f
+#define ITEM_IN_PARTITION_KEY 0x10 /* record flags: the value is the partition key of the key area */
+#define ITEM_IN_SORT_KEY 0x20
+#define ITEM_NO_ATTR 0xffffu /* index_slot: the item is not in that index, or the index has no sort key */
+#define ITEM_ATTRS_MAX 65535u
+/* The largest image of a legal item fits. DynamoDB does not count what an image needs around the values, so the worst
+ * is a list of sets of one empty string: 1 byte by its count, 5 of image, 400 KB of them. Short names add less than 48
+ * KB. */
+#define ITEM_IMAGE_BYTES_MAX (1u << 21)
+
+/* The head of an image. In a segment only armed_s changes after publication, under the stripe lock. */
+struct item_head {
+    uint64_t hash;    /* XXH3-64 of the key; 0 in an image that is in no table */
+    uint64_t version; /* stripe's write number when this image was built: differs between any two images of a slot */
+    uint64_t
+        expiry; /* low 48 bits: epoch seconds, 0 never; high 16: TTL generation of the table it was computed under */
+    uint32_t bytes;           /* I1 */
+    _Atomic uint32_t armed_s; /* epoch second of the wheel entry that stands for this item; 0 none. ttl/ */
+    uint32_t kseq;            /* key sequence of table order (index 0) */
+    uint16_t attr_count;
+    uint8_t index_count; /* secondary indexes the image has slots for */
+    uint8_t flags;
+    uint16_t partition_bytes, sort_bytes; /* key area */
+    uint32_t ddb_bytes;                   /* size as DynamoDB counts it */
+};
+_Static_assert(sizeof(struct item_head) == 48, "item_head is part of the segment format");
+
+/* What ties an item to its entry in one secondary index. */
+struct item_index_slot {
+    uint32_t kseq;           /* key sequence; 0: not in this index */
+    uint16_t partition_attr; /* ordinal in the record directory of the index's key attributes, or ITEM_NO_ATTR */
+    uint16_t sort_attr;
+};
+_Static_assert(sizeof(struct item_index_slot) == 8, "item_index_slot is part of the segment format");
+
+/* A run of bytes inside an image or a caller's memory; borrowed. */
+struct bytes {
+    const uint8_t *at;
+    size_t len;
+};
+
+/* The largest legal key area, both keys and padding. */
+#define ITEM_KEY_AREA_MAX (LARDER_PARTITION_KEY_BYTES_MAX + LARDER_SORT_KEY_BYTES_MAX + 8)
+
+/* A primary key in the form it is hashed, stored and compared in. */
+struct item_key {
+    uint16_t partition_bytes, sort_bytes;
+    uint32_t area_bytes; /* of `area`, a multiple of 8 */
+    _Alignas(8) uint8_t area[ITEM_KEY_AREA_MAX];
+};
+
+/* One key attribute as a schema names it. name 0-terminated; name == NULL: there is none. */
+struct item_key_attr {
+    const char *name;
+    uint32_t name_bytes;
+    enum larder_type type;
+};
+
+/* What the item code needs to know of a table. Borrowed. */
+struct item_shape {
+    struct item_key_attr partition, sort;
+    uint32_t index_count; /* secondary indexes */
+    const struct item_index_shape {
+        const char *name; /* of the index, for messages */
+        struct item_key_attr partition, sort;
+        int is_lenient; /* nonzero (index being filled): a key of the wrong type or size keeps the item out instead of
+                           failing */
+    } * indexes;
+    const char *ttl_name; /* NULL none */
+    uint32_t ttl_name_bytes;
+};
+
+static inline size_t item_round8(size_t bytes) {
+    return (bytes + 7) & ~(size_t)7;
+}
+static inline size_t item_key_area_bytes(const struct item_head *h) {
+    return item_round8((size_t)h->partition_bytes + h->sort_bytes);
+}
+static inline uint8_t *item_key_area(const struct item_head *h) {
+    return (uint8_t *)h + sizeof *h;
+}
+static inline struct item_index_slot *item_index_slots(const struct item_head *h) {
+    return (struct item_index_slot *)(item_key_area(h) + item_key_area_bytes(h));
+}
+static inline const struct item_head *item_head(const struct larder_item *item) {
+    return (const struct item_head *)item;
+}
+
+/* A builder on an arena; larder_builder_new() takes the handle's. NULL: out of memory, larder_error() is set. */
+struct priv;
+struct larder_builder *item_builder_new(struct priv *p);
+
+/* Encodes a key value (S, N or B as `attr` demands) as index and table keys hold it: S and B as they are, N by
+ * num_encode. At most bytes_max bytes are written to `to`. LARDER_E_INVAL with a message that calls it `what`
+ * ("partition key"). */
+int item_encode_key_value(const struct item_key_attr *attr, const struct larder_value *value, const char *what,
+                          size_t bytes_max, uint8_t *to, size_t *bytes);
+
+/* A caller's key, checked and encoded. */
+int item_key_from_values(const struct item_shape *shape, const struct larder_key *key, struct item_key *out);
+/* The key of an item that a builder made or a page holds (attributes looked up by name). */
+int item_key_from_item(const struct item_shape *shape, const struct larder_item *item, struct item_key *out);
+
+/* `to` is 8-aligned. The image of `item` as a table of this shape stores it: keys moved to the key area, index slots
+ * filled in with the ordinals of their attributes (kseq 1 for "in this index", 0 for not; the caller assigns real
+ * sequences), expiry by the TTL attribute (generation bits 0), hash, version and armed_s 0. Checks what larder_put()
+ * promises to check. `now_s` serves the rule that a TTL more than five years past does not count (developer guide,
+ * "Using time to live"); such an item never expires. It has room for item_stored_bytes_max(). On success *out is to. */
+size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder_item *item);
+int item_to_stored(const struct item_shape *shape, const struct larder_item *item, int64_t now_s, void *to,
+                   struct item_head **out);
+
+/* The expiry an image has by the attribute `name`: epoch seconds (48 bits), 0 never. Five-year rule as above. */
+uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t name_bytes, int64_t now_s);
+
+/* The encoded value of the attribute with this ordinal (S, N, B only); len 0 and at NULL if ordinal is ITEM_NO_ATTR. */
+struct bytes item_attr_bytes(const struct item_head *image, uint16_t ordinal);
+/* Encoded partition and sort key in secondary index i. */
+struct bytes item_index_partition(const struct item_head *image, uint32_t i);
+struct bytes item_index_sort(const struct item_head *image, uint32_t i);
+/* Ordinal of an attribute by name, or ITEM_NO_ATTR. */
+uint16_t item_find_attr(const struct item_head *image, const char *name, size_t name_bytes);
+
+/* I3. `bytes` is what is readable at image. True if every offset and length inside stays inside and rules I1 and I2
+ * hold. */
+int item_is_sane(const void *image, size_t bytes);
+
+/* Most bytes item_project() makes of an image: values move out of the key area, and its offsets may become wide. */
+static inline size_t item_project_bytes_max(const struct item_head *image) {
+    return (size_t)image->bytes + 16 + 2u * (size_t)image->attr_count;
+}
+/* A copy of an image with some attributes only, as a builder image (no key area, no index slots). names: name_count of
+ * them, in any order, also twice or not in the item. Returns its bytes; `to` (8-aligned) has room for
+ * item_project_bytes_max(). */
+size_t item_project(const struct item_head *image, const struct bytes *names, uint32_t name_count, void *to);
+
+#endif

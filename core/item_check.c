@@ -1,0 +1,265 @@
+/* core/item_check.c - is a run of bytes an image.
+ *
+ * Job      The one reader that trusts nothing: every length is compared with what is left before it is used. What
+ *          passes here, item_read.c may follow blindly. The bytes must not change meanwhile: check copies.
+ * Rules    I1 and I2 of core/item.h, and what makes an image unique: records without gaps, shortest varints, canonical
+ *          numbers, sorted sets and maps, zero padding, the size it claims to have.
+ * Tests    tests/unit/item_test.c (every truncation, every byte changed, random damage), tests/fuzz/item_fuzz.c
+ */
+#include "core/item.h"
+#include "core/item_records.h"
+#include "core/num.h"
+
+/* What is left to read. */
+struct item_check {
+    const uint8_t *at, *end;
+    size_t ddb_bytes;            /* of what was read, as DynamoDB counts it */
+    uint32_t levels, levels_max; /* of M and L: around `at`, and the most there were */
+};
+
+static int check_value(struct item_check *c, enum larder_type type);
+
+static int check_byte(struct item_check *c, uint8_t *byte) {
+    if (c->at == c->end)
+        return 0;
+    *byte = *c->at++;
+    return 1;
+}
+
+static int check_varint(struct item_check *c, size_t *value) {
+    size_t got = 0;
+    for (unsigned i = 0; i < ITEM_VARINT_BYTES_MAX; i++) {
+        uint8_t byte;
+        if (!check_byte(c, &byte))
+            return 0;
+        got |= (size_t)(byte & 0x7f) << (7 * i);
+        if (!(byte & 0x80)) {
+            *value = got;
+            return byte != 0 || i == 0; /* a final 0 would be a longer form of the same value */
+        }
+    }
+    return 0;
+}
+
+static int check_bytes(struct item_check *c, struct bytes *out) {
+    if (!check_varint(c, &out->len) || out->len > (size_t)(c->end - c->at))
+        return 0;
+    out->at = c->at;
+    c->at += out->len;
+    return 1;
+}
+
+/* An S, N or B: its bytes. */
+static int check_scalar(struct item_check *c, enum larder_type type, struct bytes *out) {
+    if (!check_bytes(c, out))
+        return 0;
+    c->ddb_bytes += out->len;
+    return type != LARDER_N || num_is_sane(out->at, out->len);
+}
+
+/* A name, which must come after the one before. */
+static int check_name(struct item_check *c, int is_first, struct bytes *previous) {
+    struct bytes name;
+    if (!check_bytes(c, &name) || name.len < 1 || name.len > LARDER_ATTRIBUTE_NAME_MAX)
+        return 0;
+    if (!is_first && item_compare_bytes(*previous, name) >= 0)
+        return 0;
+    c->ddb_bytes += name.len;
+    *previous = name;
+    return 1;
+}
+
+static int check_set(struct item_check *c, enum larder_type element, size_t count) {
+    struct bytes member, previous = {NULL, 0};
+    for (size_t i = 0; i < count; i++) {
+        uint8_t tag;
+        if (!check_byte(c, &tag) || tag != element || !check_scalar(c, element, &member))
+            return 0;
+        if (i > 0 && item_compare_bytes(previous, member) >= 0)
+            return 0;
+        previous = member;
+    }
+    return count > 0;
+}
+
+/* The members of an L or M. */
+static int check_nested(struct item_check *c, enum larder_type type, size_t count) {
+    struct bytes previous = {NULL, 0};
+    c->ddb_bytes += 3 + count;
+    if (++c->levels > LARDER_NESTING_MAX)
+        return 0;
+    if (c->levels > c->levels_max)
+        c->levels_max = c->levels;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t tag;
+        if (!check_byte(c, &tag) || (type == LARDER_M && !check_name(c, i == 0, &previous)))
+            return 0;
+        if (!check_value(c, (enum larder_type)tag))
+            return 0;
+    }
+    c->levels--;
+    return 1;
+}
+
+static int check_members(struct item_check *c, enum larder_type type, size_t count) {
+    switch (type) {
+    case LARDER_M:
+    case LARDER_L:
+        return check_nested(c, type, count);
+    case LARDER_SS:
+        return check_set(c, LARDER_S, count);
+    case LARDER_NS:
+        return check_set(c, LARDER_N, count);
+    case LARDER_BS:
+        return check_set(c, LARDER_B, count);
+    default:
+        return 0;
+    }
+}
+
+/* Length, count, and members that fill the length. */
+static int check_container(struct item_check *c, enum larder_type type) {
+    struct bytes rest;
+    size_t count;
+    const uint8_t *outer_end = c->end;
+    if (!check_bytes(c, &rest))
+        return 0;
+    c->at = rest.at;
+    c->end = rest.at + rest.len;
+    if (!check_varint(c, &count) || !check_members(c, type, count) || c->at != c->end)
+        return 0;
+    c->end = outer_end;
+    return 1;
+}
+
+static int check_value(struct item_check *c, enum larder_type type) {
+    struct bytes scalar;
+    uint8_t byte;
+    switch (type) {
+    case LARDER_S:
+    case LARDER_N:
+    case LARDER_B:
+        return check_scalar(c, type, &scalar);
+    case LARDER_BOOL:
+        c->ddb_bytes++;
+        return check_byte(c, &byte) && byte <= 1;
+    case LARDER_NULL:
+        c->ddb_bytes++;
+        return 1;
+    case LARDER_M:
+    case LARDER_L:
+    case LARDER_SS:
+    case LARDER_NS:
+    case LARDER_BS:
+        return check_container(c, type);
+    default:
+        return 0;
+    }
+}
+
+int item_measure_container(const struct larder_value *value, struct item_measure *out) {
+    if (value->bytes > ITEM_IMAGE_BYTES_MAX || (value->bytes && !value->data))
+        return 0;
+    const uint8_t *at = value->bytes ? value->data : (const uint8_t *)"";
+    struct item_check c = {.at = at, .end = at + value->bytes};
+    if (!check_members(&c, value->type, value->count) || c.at != c.end)
+        return 0;
+    *out = (struct item_measure){.ddb_bytes = c.ddb_bytes, .levels = c.levels_max};
+    return 1;
+}
+
+/* Sizes in the head, and that key area, slots and directory lie inside. */
+static int check_head(const struct item_head *h, size_t bytes) {
+    if (h->bytes < sizeof *h || h->bytes > bytes || h->bytes > ITEM_IMAGE_BYTES_MAX || h->bytes % 8 != 0)
+        return 0;
+    if ((h->flags & ~ITEM_WIDE) || h->index_count > LARDER_INDEXES_MAX)
+        return 0;
+    if (h->partition_bytes > LARDER_PARTITION_KEY_BYTES_MAX || h->sort_bytes > LARDER_SORT_KEY_BYTES_MAX)
+        return 0;
+    if (!h->partition_bytes && (h->sort_bytes || h->index_count))
+        return 0;
+    size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count +
+                   item_directory_entry_bytes(h) * h->attr_count;
+    return fixed <= h->bytes;
+}
+
+static int is_zero(const uint8_t *at, const uint8_t *end) {
+    for (; at < end; at++)
+        if (*at)
+            return 0;
+    return 1;
+}
+
+/* A record of the image's own: its name, and its value here or in the key area. */
+static int check_record(struct item_check *c, const struct item_head *h, int is_first, struct bytes *previous,
+                        uint32_t *flags_seen) {
+    uint8_t tag;
+    if (!check_byte(c, &tag) || !check_name(c, is_first, previous))
+        return 0;
+    uint32_t flags = tag & ITEM_KEY_FLAGS;
+    enum larder_type type = tag & ITEM_TYPE_MASK;
+    if (tag & ~(ITEM_TYPE_MASK | ITEM_KEY_FLAGS))
+        return 0;
+    if (!flags)
+        return check_value(c, type);
+    if (flags == ITEM_KEY_FLAGS || (*flags_seen & flags) || type < LARDER_S || type > LARDER_B)
+        return 0;
+    *flags_seen |= flags;
+    const uint8_t *key = item_key_area(h) + (flags == ITEM_IN_SORT_KEY ? h->partition_bytes : 0);
+    size_t bytes = flags == ITEM_IN_SORT_KEY ? h->sort_bytes : h->partition_bytes;
+    c->ddb_bytes += bytes;
+    return bytes > 0 && (type != LARDER_N || num_is_sane(key, bytes));
+}
+
+static int check_records(const struct item_head *h) {
+    const uint8_t *start = (const uint8_t *)h;
+    struct bytes previous = {NULL, 0};
+    uint32_t flags_seen = 0;
+    uint32_t flags_due = (h->partition_bytes ? ITEM_IN_PARTITION_KEY : 0u) | (h->sort_bytes ? ITEM_IN_SORT_KEY : 0u);
+    struct item_check c = {.at = item_directory(h) + item_directory_entry_bytes(h) * h->attr_count,
+                           .end = start + h->bytes};
+    for (uint32_t i = 0; i < h->attr_count; i++) {
+        if (item_record_offset(h, i) != (size_t)(c.at - start))
+            return 0;
+        if (!check_record(&c, h, i == 0, &previous, &flags_seen))
+            return 0;
+    }
+    if (flags_seen != flags_due || c.ddb_bytes != h->ddb_bytes || h->ddb_bytes > LARDER_ITEM_BYTES_MAX)
+        return 0;
+    return c.end - c.at < 8 && is_zero(c.at, c.end);
+}
+
+/* An index key's attribute, in an image whose records are sane. */
+static int check_index_key(const struct item_head *h, uint16_t ordinal, size_t bytes_max) {
+    struct larder_value value;
+    if (ordinal == ITEM_NO_ATTR)
+        return 1;
+    if (ordinal >= h->attr_count)
+        return 0;
+    item_read_attr(h, ordinal, &value);
+    if (value.type != LARDER_S && value.type != LARDER_N && value.type != LARDER_B)
+        return 0;
+    return value.bytes >= 1 && value.bytes <= bytes_max;
+}
+
+static int check_slots(const struct item_head *h) {
+    const struct item_index_slot *slots = item_index_slots(h);
+    for (uint32_t i = 0; i < h->index_count; i++) {
+        if (slots[i].kseq && slots[i].partition_attr == ITEM_NO_ATTR)
+            return 0;
+        if (!check_index_key(h, slots[i].partition_attr, LARDER_PARTITION_KEY_BYTES_MAX) ||
+            !check_index_key(h, slots[i].sort_attr, LARDER_SORT_KEY_BYTES_MAX))
+            return 0;
+    }
+    return 1;
+}
+
+int item_is_sane(const void *image, size_t bytes) {
+    const struct item_head *h = image;
+    if ((uintptr_t)image % 8 != 0 || bytes < sizeof *h || !check_head(h, bytes))
+        return 0;
+    const uint8_t *keys_end = item_key_area(h) + h->partition_bytes + h->sort_bytes;
+    if (!is_zero(keys_end, item_key_area(h) + item_key_area_bytes(h)))
+        return 0;
+    return check_records(h) && check_slots(h);
+}

@@ -1,0 +1,104 @@
+/* core/item_project.c - an item with some of its attributes only.
+ *
+ * Job      What a projection returns: an image as a builder makes it, so that it is an item like any other.
+ * Tests    tests/unit/item_test.c
+ */
+#include "core/item.h"
+#include "core/item_records.h"
+
+#define PROJECT_WORDS ((ITEM_ATTRS_MAX + 63) / 64)
+
+/* The ordinals to keep, a bit each: sorts the names and drops double ones without memory of its own. */
+struct project_set {
+    uint32_t count;
+    uint64_t bits[PROJECT_WORDS];
+};
+
+/* One attribute of the image. */
+struct project_record {
+    const uint8_t *start;
+    struct item_record record;
+    struct larder_value value;
+    size_t bytes; /* as a record that holds its value */
+};
+
+static void project_select(const struct item_head *image, const struct bytes *names, uint32_t name_count,
+                           struct project_set *set) {
+    set->count = 0;
+    memset(set->bits, 0, ((size_t)image->attr_count + 63) / 64 * sizeof *set->bits);
+    for (uint32_t i = 0; i < name_count; i++) {
+        uint16_t ordinal = item_find_attr(image, (const char *)names[i].at, names[i].len);
+        if (ordinal == ITEM_NO_ATTR)
+            continue;
+        uint64_t bit = UINT64_C(1) << (ordinal % 64);
+        set->count += !(set->bits[ordinal / 64] & bit);
+        set->bits[ordinal / 64] |= bit;
+    }
+}
+
+/* The first ordinal of the set that is not below `from`; there must be one. */
+static uint32_t project_next(const struct project_set *set, uint32_t from) {
+    uint32_t word = from / 64;
+    uint64_t bits = set->bits[word] & (~UINT64_C(0) << (from % 64));
+    while (!bits)
+        bits = set->bits[++word];
+    return word * 64 + (uint32_t)__builtin_ctzll(bits);
+}
+
+static struct project_record project_read(const struct item_head *image, uint32_t ordinal) {
+    struct project_record r = {.start = item_record(image, ordinal)};
+    r.record = item_record_at(r.start);
+    const uint8_t *end = item_read_attr(image, ordinal, &r.value);
+    r.bytes = r.record.tag & ITEM_KEY_FLAGS ? item_scalar_record_bytes(r.record.name, r.value.bytes, 0)
+                                            : (size_t)(end - r.start);
+    return r;
+}
+
+static uint8_t *project_put(const struct project_record *r, uint8_t *to) {
+    if (!(r->record.tag & ITEM_KEY_FLAGS))
+        return item_put_bytes(to, r->start, r->bytes);
+    *to++ = r->record.tag & ITEM_TYPE_MASK;
+    to = item_put_bytes(item_put_varint(to, r->record.name.len), r->record.name.at, r->record.name.len);
+    return item_put_bytes(item_put_varint(to, r->value.bytes), r->value.data, r->value.bytes);
+}
+
+/* As DynamoDB counts the attribute. */
+static size_t project_ddb_bytes(const struct project_record *r) {
+    struct item_measure measure = {.ddb_bytes = 0};
+    switch (r->value.type) {
+    case LARDER_S:
+    case LARDER_N:
+    case LARDER_B:
+        return r->record.name.len + r->value.bytes;
+    case LARDER_BOOL:
+    case LARDER_NULL:
+        return r->record.name.len + 1;
+    default:
+        item_measure_container(&r->value, &measure);
+        return r->record.name.len + measure.ddb_bytes;
+    }
+}
+
+size_t item_project(const struct item_head *image, const struct bytes *names, uint32_t name_count, void *to) {
+    struct project_set set;
+    size_t records_bytes = 0;
+    struct item_head *h = to;
+    project_select(image, names, name_count, &set);
+    memset(h, 0, sizeof *h);
+    h->attr_count = (uint16_t)set.count;
+    for (uint32_t i = 0, ordinal = 0; i < set.count; i++, ordinal++) {
+        ordinal = project_next(&set, ordinal);
+        struct project_record r = project_read(image, ordinal);
+        records_bytes += r.bytes;
+        h->ddb_bytes += (uint32_t)project_ddb_bytes(&r);
+    }
+    uint8_t *at = (uint8_t *)h + item_lay_out(h, records_bytes);
+    for (uint32_t i = 0, ordinal = 0; i < set.count; i++, ordinal++) {
+        ordinal = project_next(&set, ordinal);
+        struct project_record r = project_read(image, ordinal);
+        item_set_record_offset(h, i, (uint32_t)(at - (uint8_t *)h));
+        at = project_put(&r, at);
+    }
+    memset(at, 0, h->bytes - (size_t)(at - (uint8_t *)h));
+    return h->bytes;
+}

@@ -1,0 +1,221 @@
+/* core/item_read.c - values, and reading items in place.
+ *
+ * Job      Looks up attributes and walks members without copying or allocating. The image is sane: the builder made
+ *          it, or item_is_sane() passed when it was copied into a page.
+ * Tests    tests/unit/item_test.c
+ */
+#include "core/err.h"
+#include "core/item.h"
+#include "core/item_records.h"
+#include "core/num.h"
+
+const char *item_type_name(enum larder_type type) {
+    static const char *const names[] = {"no type", "S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"};
+    return (unsigned)type < sizeof names / sizeof *names ? names[type] : names[0];
+}
+
+LARDER_API struct larder_value larder_str(const char *text) {
+    return (struct larder_value){.type = LARDER_S, .data = text, .bytes = text ? strlen(text) : 0};
+}
+
+LARDER_API struct larder_value larder_num(const char *text) {
+    return (struct larder_value){.type = LARDER_N, .data = text, .bytes = text ? strlen(text) : 0};
+}
+
+LARDER_API struct larder_value larder_bin(const void *data, size_t bytes) {
+    return (struct larder_value){.type = LARDER_B, .data = data, .bytes = bytes};
+}
+
+const uint8_t *item_read_value(enum larder_type type, const uint8_t *at, struct larder_value *out) {
+    *out = (struct larder_value){.type = type};
+    size_t rest, count;
+    const uint8_t *end;
+    switch (type) {
+    case LARDER_S:
+    case LARDER_N:
+    case LARDER_B:
+        at = item_get_varint(at, &out->bytes);
+        out->data = at;
+        out->count = type == LARDER_N ? ITEM_N_IS_ENCODED : 0;
+        return at + out->bytes;
+    case LARDER_BOOL:
+        out->is_true = *at;
+        return at + 1;
+    case LARDER_M:
+    case LARDER_L:
+    case LARDER_SS:
+    case LARDER_NS:
+    case LARDER_BS:
+        at = item_get_varint(at, &rest);
+        end = at + rest;
+        at = item_get_varint(at, &count);
+        out->data = at;
+        out->bytes = (size_t)(end - at);
+        out->count = (uint32_t)count;
+        return end;
+    case LARDER_NULL:
+    default:
+        return at;
+    }
+}
+
+/* The value that a record with key flags has in the key area. */
+static void item_read_key_value(const struct item_head *h, uint8_t tag, struct larder_value *out) {
+    enum larder_type type = tag & ITEM_TYPE_MASK;
+    *out = (struct larder_value){.type = type, .count = type == LARDER_N ? ITEM_N_IS_ENCODED : 0};
+    if (tag & ITEM_IN_PARTITION_KEY) {
+        out->data = item_key_area(h);
+        out->bytes = h->partition_bytes;
+    } else {
+        out->data = item_key_area(h) + h->partition_bytes;
+        out->bytes = h->sort_bytes;
+    }
+}
+
+static const uint8_t *item_read_record_value(const struct item_head *h, const struct item_record *r,
+                                             struct larder_value *out) {
+    if (!(r->tag & ITEM_KEY_FLAGS))
+        return item_read_value(r->tag & ITEM_TYPE_MASK, r->value, out);
+    item_read_key_value(h, r->tag, out);
+    return r->value;
+}
+
+const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struct larder_value *out) {
+    struct item_record r = item_record_at(item_record(h, ordinal));
+    return item_read_record_value(h, &r, out);
+}
+
+const uint8_t *item_records_end(const struct item_head *h) {
+    struct larder_value last;
+    if (!h->attr_count)
+        return item_directory(h);
+    return item_read_attr(h, h->attr_count - 1u, &last);
+}
+
+uint16_t item_find_attr(const struct item_head *image, const char *name, size_t name_bytes) {
+    struct bytes wanted = {(const uint8_t *)name, name_bytes};
+    uint32_t low = 0, high = image->attr_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = item_compare_bytes(item_record_at(item_record(image, middle)).name, wanted);
+        if (order == 0)
+            return (uint16_t)middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return ITEM_NO_ATTR;
+}
+
+LARDER_API int larder_item_getn(const struct larder_item *item, const char *name, size_t name_bytes,
+                                struct larder_value *out) {
+    const struct item_head *h = item_head(item);
+    uint16_t ordinal = item_find_attr(h, name, name_bytes);
+    if (ordinal == ITEM_NO_ATTR)
+        return LARDER_NOT_FOUND;
+    item_read_attr(h, ordinal, out);
+    return LARDER_OK;
+}
+
+LARDER_API int larder_item_get(const struct larder_item *item, const char *name, struct larder_value *out) {
+    return larder_item_getn(item, name, strlen(name), out);
+}
+
+LARDER_API uint32_t larder_item_count(const struct larder_item *item) {
+    return item_head(item)->attr_count;
+}
+
+LARDER_API size_t larder_item_size(const struct larder_item *item) {
+    return item_head(item)->ddb_bytes;
+}
+
+struct bytes item_attr_bytes(const struct item_head *image, uint16_t ordinal) {
+    struct larder_value value;
+    if (ordinal == ITEM_NO_ATTR)
+        return (struct bytes){NULL, 0};
+    item_read_attr(image, ordinal, &value);
+    return (struct bytes){value.data, value.bytes};
+}
+
+struct bytes item_index_partition(const struct item_head *image, uint32_t i) {
+    return item_attr_bytes(image, item_index_slots(image)[i].partition_attr);
+}
+
+struct bytes item_index_sort(const struct item_head *image, uint32_t i) {
+    return item_attr_bytes(image, item_index_slots(image)[i].sort_attr);
+}
+
+LARDER_API void larder_iter_item(const struct larder_item *item, struct larder_iter *it) {
+    const struct item_head *h = item_head(item);
+    *it = (struct larder_iter){.item = item, .left = h->attr_count, .of = LARDER_M};
+    if (h->attr_count)
+        it->at = item_record(h, 0);
+}
+
+LARDER_API void larder_iter_value(const struct larder_value *value, struct larder_iter *it) {
+    *it = (struct larder_iter){.of = value->type};
+    switch (value->type) {
+    case LARDER_M:
+    case LARDER_L:
+    case LARDER_SS:
+    case LARDER_NS:
+    case LARDER_BS:
+        it->at = value->data;
+        it->end = it->at + value->bytes;
+        it->left = value->count;
+        break;
+    default:
+        break;
+    }
+}
+
+LARDER_API int larder_iter_next(struct larder_iter *it, struct larder_member *out) {
+    if (!it->left)
+        return LARDER_NOT_FOUND;
+    if (it->of == LARDER_M) {
+        struct item_record r = item_record_at(it->at);
+        out->name = (const char *)r.name.at;
+        out->name_bytes = r.name.len;
+        it->at = item_read_record_value(item_head(it->item), &r, &out->value);
+    } else {
+        out->name = NULL;
+        out->name_bytes = 0;
+        it->at = item_read_value(*it->at & ITEM_TYPE_MASK, it->at + 1, &out->value);
+    }
+    it->left--;
+    it->ordinal++;
+    return LARDER_OK;
+}
+
+LARDER_API int larder_value_number(const struct larder_value *value, char *text) {
+    uint8_t encoded[NUM_BYTES_MAX];
+    size_t bytes;
+    if (value->type != LARDER_N)
+        return err_set(LARDER_E_INVAL, "the value is of type %s; N is needed", item_type_name(value->type));
+    if (value->count == ITEM_N_IS_ENCODED) {
+        num_decode(value->data, value->bytes, text);
+        return LARDER_OK;
+    }
+    int result = num_encode(value->data, value->bytes, encoded, &bytes);
+    if (result == LARDER_OK)
+        num_decode(encoded, bytes, text);
+    return result;
+}
+
+LARDER_API int larder_value_int64(const struct larder_value *value, int64_t *out) {
+    uint8_t encoded[NUM_BYTES_MAX];
+    const uint8_t *from = value->data;
+    size_t bytes = value->bytes;
+    if (value->type != LARDER_N)
+        return err_set(LARDER_E_INVAL, "the value is of type %s; N is needed", item_type_name(value->type));
+    if (value->count != ITEM_N_IS_ENCODED) {
+        int result = num_encode(value->data, value->bytes, encoded, &bytes);
+        if (result != LARDER_OK)
+            return result;
+        from = encoded;
+    }
+    if (!num_to_int64(from, bytes, out))
+        return err_set(LARDER_E_INVAL, "the number is no integer of 64 bits");
+    return LARDER_OK;
+}

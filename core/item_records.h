@@ -1,0 +1,135 @@
+/* core/item_records.h - the bytes of a record, for the item_*.c files only.
+ *
+ * Job      Reads and writes varints, record heads and record offsets of images that are known to be sane.
+ *          item_check.c, which finds out whether they are, has bounded readers of its own.
+ * Rules    Offsets are moved with memcpy: the images they lie in are also written as 64-bit words.
+ */
+#ifndef LARDER_CORE_ITEM_RECORDS_H
+#define LARDER_CORE_ITEM_RECORDS_H
+
+#include <string.h>
+
+#include "core/item.h"
+
+/* LARDER_N values read from items have this count; text has 0 (larder.h). */
+#define ITEM_N_IS_ENCODED 1
+
+#define ITEM_VARINT_BYTES_MAX 4 /* 28 bits: more than ITEM_IMAGE_BYTES_MAX */
+#define ITEM_NARROW_BYTES_MAX 65535u
+#define ITEM_KEY_FLAGS (ITEM_IN_PARTITION_KEY | ITEM_IN_SORT_KEY)
+
+static inline size_t item_varint_bytes(size_t value) {
+    size_t bytes = 1;
+    for (; value >= 0x80; value >>= 7)
+        bytes++;
+    return bytes;
+}
+
+static inline uint8_t *item_put_varint(uint8_t *to, size_t value) {
+    for (; value >= 0x80; value >>= 7)
+        *to++ = (uint8_t)(value | 0x80);
+    *to++ = (uint8_t)value;
+    return to;
+}
+
+static inline const uint8_t *item_get_varint(const uint8_t *at, size_t *value) {
+    size_t got = *at & 0x7f;
+    for (unsigned shift = 7; *at++ & 0x80; shift += 7)
+        got |= (size_t)(*at & 0x7f) << shift;
+    *value = got;
+    return at;
+}
+
+static inline uint8_t *item_put_bytes(uint8_t *to, const void *from, size_t bytes) {
+    if (bytes)
+        memcpy(to, from, bytes);
+    return to + bytes;
+}
+
+/* A record without its value. */
+struct item_record {
+    uint8_t tag; /* type and flags */
+    struct bytes name;
+    const uint8_t *value; /* its first byte, or what follows the record if the value lies in the key area */
+};
+
+static inline struct item_record item_record_at(const uint8_t *at) {
+    struct item_record r = {.tag = *at};
+    r.name.at = item_get_varint(at + 1, &r.name.len);
+    r.value = r.name.at + r.name.len;
+    return r;
+}
+
+/* memcmp, then shorter first: the order of names, and of the members of a set. */
+static inline int item_compare_bytes(struct bytes a, struct bytes b) {
+    size_t len = a.len < b.len ? a.len : b.len;
+    int order = len ? memcmp(a.at, b.at, len) : 0;
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static inline size_t item_directory_entry_bytes(const struct item_head *h) {
+    return h->flags & ITEM_WIDE ? sizeof(uint32_t) : sizeof(uint16_t);
+}
+
+static inline uint8_t *item_directory(const struct item_head *h) {
+    return (uint8_t *)(item_index_slots(h) + h->index_count);
+}
+
+static inline uint32_t item_record_offset(const struct item_head *h, uint32_t ordinal) {
+    const uint8_t *directory = item_directory(h);
+    uint32_t wide;
+    uint16_t narrow;
+    if (h->flags & ITEM_WIDE) {
+        memcpy(&wide, directory + sizeof wide * ordinal, sizeof wide);
+        return wide;
+    }
+    memcpy(&narrow, directory + sizeof narrow * ordinal, sizeof narrow);
+    return narrow;
+}
+
+static inline void item_set_record_offset(struct item_head *h, uint32_t ordinal, uint32_t offset) {
+    uint8_t *directory = item_directory(h);
+    uint16_t narrow = (uint16_t)offset;
+    if (h->flags & ITEM_WIDE)
+        memcpy(directory + sizeof offset * ordinal, &offset, sizeof offset);
+    else
+        memcpy(directory + sizeof narrow * ordinal, &narrow, sizeof narrow);
+}
+
+static inline const uint8_t *item_record(const struct item_head *h, uint32_t ordinal) {
+    return (const uint8_t *)h + item_record_offset(h, ordinal);
+}
+
+/* Lays out an image: sets bytes and ITEM_WIDE from what the head says of key area, slots and attributes, and
+ * `records_bytes`. Returns the offset of the first record. */
+static inline size_t item_lay_out(struct item_head *h, size_t records_bytes) {
+    size_t fixed = (size_t)(item_directory(h) - (uint8_t *)h);
+    h->flags = fixed + sizeof(uint16_t) * h->attr_count + records_bytes > ITEM_NARROW_BYTES_MAX - 7 ? ITEM_WIDE : 0;
+    size_t records = fixed + item_directory_entry_bytes(h) * h->attr_count;
+    h->bytes = (uint32_t)item_round8(records + records_bytes);
+    return records;
+}
+
+/* item_read.c: reads a value of this type; returns its end. */
+const uint8_t *item_read_value(enum larder_type type, const uint8_t *at, struct larder_value *out);
+/* item_read.c: the value of an attribute, wherever it lies. Returns the end of its record. */
+const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struct larder_value *out);
+const uint8_t *item_records_end(const struct item_head *h);
+
+/* A record with a value of S, N or B, its value inside it or (flag) in the key area. */
+static inline size_t item_scalar_record_bytes(struct bytes name, size_t value_bytes, uint8_t key_flag) {
+    size_t bytes = 1 + item_varint_bytes(name.len) + name.len;
+    return key_flag ? bytes : bytes + item_varint_bytes(value_bytes) + value_bytes;
+}
+
+/* item_check.c: what a container's members amount to. */
+struct item_measure {
+    size_t ddb_bytes; /* as DynamoDB counts the container */
+    uint32_t levels;  /* of M and L, itself included */
+};
+/* False if the value is no M, L, SS, NS or BS as items hold them. */
+int item_measure_container(const struct larder_value *value, struct item_measure *out);
+
+const char *item_type_name(enum larder_type type); /* item_read.c: "S", "N", ... */
+
+#endif

@@ -1,0 +1,105 @@
+/* core/live.c - see core/live.h.
+ *
+ * Job      Takes, drops and probes the locks that tell who is alive.
+ * Locks    The fork guard: held while a description has a descriptor, so that no forked child gets a copy of it.
+ * Killed   Anywhere: the kernel closes the descriptor or unmaps the page, and with the last of them goes the lock.
+ * Tests    tests/unit/live_test.c
+ */
+#include "core/live.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/err.h"
+
+static pthread_mutex_t live_fork_guard = PTHREAD_MUTEX_INITIALIZER;
+
+void live_fork_prepare(void) {
+    pthread_mutex_lock(&live_fork_guard);
+}
+
+void live_fork_parent(void) {
+    pthread_mutex_unlock(&live_fork_guard);
+}
+
+/* The child's only thread is the one that forked, and so the one that holds the guard. */
+void live_fork_child(void) {
+    pthread_mutex_unlock(&live_fork_guard);
+}
+
+static struct flock live_range(int64_t byte) {
+    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+}
+
+/* A description of its own for the segment's file: a dup() would share its locks with all copies of s->fd. */
+static int live_open(const struct seg *s, int *fd) {
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", s->fd);
+    *fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (*fd >= 0)
+        return LARDER_OK;
+    if (errno == ENOENT)
+        return err_set(LARDER_E_OS, "cannot open %s, which slots and creation need: is /proc mounted?", path);
+    return err_set_errno("open the segment once more through", path);
+}
+
+static int live_lock(int fd, int64_t byte) {
+    struct flock range = live_range(byte);
+    if (fcntl(fd, F_OFD_SETLK, &range) == 0)
+        return LARDER_OK;
+    if (errno == EAGAIN || errno == EACCES)
+        return LARDER_BUSY;
+    return err_set_errno("lock", "a byte of the segment file");
+}
+
+/* From here on the mapping alone keeps the description, and its lock, alive. NORESERVE: on hugetlbfs it would otherwise
+ * set a huge page aside. */
+static int live_pin(const struct seg *s, int fd, void **live) {
+    void *page = mmap(NULL, s->lock_page_bytes, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (page == MAP_FAILED)
+        return err_set_errno("map", "a liveness lock");
+    if (madvise(page, s->lock_page_bytes, MADV_DONTFORK) != 0) {
+        int result = err_set_errno("keep from forked children", "a liveness lock");
+        munmap(page, s->lock_page_bytes);
+        return result;
+    }
+    *live = page;
+    return LARDER_OK;
+}
+
+int live_take(const struct seg *s, int64_t byte, void **live) {
+    int fd, cancel_state;
+    /* open() and close() may end a cancelled thread, which would leave the guard locked. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    pthread_mutex_lock(&live_fork_guard);
+    int result = live_open(s, &fd);
+    if (result == LARDER_OK) {
+        result = live_lock(fd, byte);
+        if (result == LARDER_OK)
+            result = live_pin(s, fd, live);
+        close(fd);
+    }
+    pthread_mutex_unlock(&live_fork_guard);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+    return result;
+}
+
+void live_drop(const struct seg *s, void *live) {
+    if (live)
+        munmap(live, s->lock_page_bytes);
+}
+
+int live_is_locked(const struct seg *s, int64_t byte) {
+    struct flock range = live_range(byte);
+    if (fcntl(s->fd, F_OFD_GETLK, &range) != 0)
+        return -1;
+    return range.l_type != F_UNLCK;
+}
+
+int live_is_held(const struct seg *s, uint32_t slot) {
+    return live_is_locked(s, LIVE_SLOT_BASE + slot);
+}

@@ -1,0 +1,199 @@
+/* core/lock.c - futex locks whose word names the owner's slot. See lock.h. */
+#include "core/lock.h"
+#include "core/debug.h"
+#include "core/err.h"
+#include "core/live.h"
+#include "core/recover.h"
+#include "core/seg.h"
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPIN_COUNT 100
+#define SLEEP_NS 1000000 /* between two looks at the owner: bounds the time to notice a death */
+
+static uint64_t now_ns(clockid_t clock) {
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void cpu_relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Not FUTEX_PRIVATE: the word is shared between processes. Errors are a reason to look again, nothing else. */
+static void futex_sleep(lock_word *lock, uint32_t value) {
+    struct timespec limit = {0, SLEEP_NS};
+    syscall(SYS_futex, lock, FUTEX_WAIT, value, &limit, NULL, 0);
+}
+
+static void futex_wake_one(lock_word *lock) {
+    syscall(SYS_futex, lock, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* Rule K1, first half. The place in slot.locks[]. */
+static shm_word *note_lock(struct writer *w, const lock_word *lock) {
+    for (unsigned i = 0; i < SLOT_LOCKS; i++) {
+        shm_word *place = &w->slot->locks[i];
+        if (SHM_LOAD_RELAXED(place) == 0) {
+            SHM_STORE(place, seg_off(w->seg, lock));
+            return place;
+        }
+    }
+    return NULL;
+}
+
+static void forget_lock(struct writer *w, const lock_word *lock) {
+    uint64_t off = seg_off(w->seg, lock);
+    for (unsigned i = 0; i < SLOT_LOCKS; i++)
+        if (SHM_LOAD_RELAXED(&w->slot->locks[i]) == off) {
+            SHM_STORE(&w->slot->locks[i], 0);
+            return;
+        }
+}
+
+static void mark_rank(struct writer *w, enum lock_rank rank) {
+    uint32_t higher = w->ranks_held >> rank;
+    DEBUG_ASSERT(rank == LOCK_STRIPE ? (higher >> 1) == 0 : higher == 0); /* rule K2 */
+    (void)higher;
+    if (w->ranks_held == 0)
+        SHM_STORE(&w->slot->lock_since_ns, now_ns(CLOCK_MONOTONIC_COARSE));
+    w->ranks_held |= 1u << rank;
+    w->stripes_held += rank == LOCK_STRIPE;
+}
+
+static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_rank rank, uint64_t waited_ns) {
+    struct slot_shm *holder = seg_slot(w->seg, (uint32_t)owner);
+    int pid = SHM_LOAD_RELAXED(&holder->pid);
+    forget_lock(w, lock);
+    return err_set(LARDER_BUSY, "a %s lock is held by process %d (slot %d) since more than %llu ms, the limit is %u ms",
+                   lock_rank_name(rank), pid, owner, (unsigned long long)(waited_ns / 1000000), w->busy_timeout_ms);
+}
+
+/* Waits for a lock that somebody holds. *slot.locks[] names it already. */
+static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
+    uint64_t start_ns = now_ns(CLOCK_MONOTONIC), limit_ns = (uint64_t)w->busy_timeout_ms * 1000000u;
+    uint32_t waiters = 0;
+    SHM_STORE(&w->slot->lock_waits, SHM_LOAD_RELAXED(&w->slot->lock_waits) + 1);
+    for (unsigned spins = 0;; spins++) {
+        uint32_t seen = SHM_LOAD(lock);
+        if ((seen & ~LOCK_WAITERS) == 0) {
+            if (SHM_CAS(lock, &seen, (w->id + 1) | waiters))
+                return LARDER_OK;
+            continue;
+        }
+        if (spins < SPIN_COUNT) {
+            cpu_relax();
+            continue;
+        }
+        uint32_t owner = (seen & ~LOCK_WAITERS) - 1;
+        if (owner >= w->seg->slot_count || owner == w->id) {
+            forget_lock(w, lock);
+            return err_set(LARDER_E_CORRUPT, "a %s lock names slot %u as its owner, which cannot be", lock_rank_name(rank),
+                           owner);
+        }
+        /* Once asleep we cannot know whether others sleep too: whoever slept takes the lock with LOCK_WAITERS set. */
+        waiters = LOCK_WAITERS;
+        if (!(seen & LOCK_WAITERS) && !SHM_CAS(lock, &seen, seen | LOCK_WAITERS))
+            continue;
+        if (live_is_held(w->seg, owner) == 0 && recover_for_lock(w, owner, rank) == LARDER_OK)
+            continue;
+        uint64_t waited_ns = now_ns(CLOCK_MONOTONIC) - start_ns;
+        if (waited_ns > limit_ns)
+            return busy(w, lock, (int)owner, rank, waited_ns);
+        futex_sleep(lock, seen | LOCK_WAITERS);
+    }
+}
+
+int lock_take(struct writer *w, lock_word *lock, enum lock_rank rank) {
+    if (!note_lock(w, lock))
+        return err_set(LARDER_E_CORRUPT, "slot %u holds more than %u locks", w->id, SLOT_LOCKS);
+    uint32_t seen = 0;
+    if (!SHM_CAS(lock, &seen, w->id + 1)) {
+        int r = wait_for(w, lock, rank);
+        if (r)
+            return r;
+    }
+    mark_rank(w, rank);
+    return LARDER_OK;
+}
+
+int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank) {
+    if (!note_lock(w, lock))
+        return err_set(LARDER_E_CORRUPT, "slot %u holds more than %u locks", w->id, SLOT_LOCKS);
+    uint32_t seen = 0;
+    if (!SHM_CAS(lock, &seen, w->id + 1)) {
+        forget_lock(w, lock);
+        return LARDER_BUSY;
+    }
+    mark_rank(w, rank);
+    return LARDER_OK;
+}
+
+void lock_drop(struct writer *w, lock_word *lock, enum lock_rank rank) {
+    DEBUG_ASSERT(lock_is_mine(w, lock));
+    if (rank != LOCK_STRIPE || --w->stripes_held == 0)
+        w->ranks_held &= ~(1u << rank);
+    shm_crash_point();
+    uint32_t seen = atomic_exchange_explicit(lock, 0, memory_order_acq_rel);
+    forget_lock(w, lock);
+    if (seen & LOCK_WAITERS)
+        futex_wake_one(lock);
+}
+
+int lock_is_mine(const struct writer *w, const lock_word *lock) {
+    return lock && (SHM_LOAD_RELAXED(lock) & ~LOCK_WAITERS) == w->id + 1;
+}
+
+int lock_owner(const lock_word *lock) {
+    return (int)(SHM_LOAD(lock) & ~LOCK_WAITERS) - 1;
+}
+
+const char *lock_rank_name(enum lock_rank rank) {
+    static const char *const names[] = {"catalog", "expirer", "gate", "stripe", "partition", "timer shard", "heap bin", "span"};
+    return (unsigned)rank < sizeof names / sizeof *names ? names[rank] : "unknown";
+}
+
+int lock_rank_of(const struct seg *s, uint64_t off, enum lock_rank *rank) {
+    uint64_t stripes_bytes = (uint64_t)s->stripe_count * sizeof(struct stripe_shm);
+    if (off == seg_off(s, &s->shm->catalog_lock))
+        *rank = LOCK_CATALOG;
+    else if (off == seg_off(s, &s->shm->expirer_lock))
+        *rank = LOCK_EXPIRER;
+    else if (off == seg_off(s, &s->shm->gate_lock))
+        *rank = LOCK_GATE;
+    else if (off == seg_off(s, &s->shm->span_lock))
+        *rank = LOCK_SPAN;
+    else if (off >= s->bins_off && off < s->shards_off)
+        *rank = LOCK_BIN;
+    else if (off >= s->shards_off && off < s->spans_off)
+        *rank = LOCK_SHARD;
+    else {
+        for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
+            struct table_shm *t = seg_table(s, i);
+            uint64_t items = SHM_LOAD(&t->items_off), partitions = SHM_LOAD(&t->partitions_off);
+            if (items && off >= items && off < items + stripes_bytes) {
+                *rank = LOCK_STRIPE;
+                return 1;
+            }
+            if (partitions && off >= partitions && off < partitions + stripes_bytes) {
+                *rank = LOCK_PARTITION;
+                return 1;
+            }
+        }
+        return 0;
+    }
+    return 1;
+}
+
+const char *lock_kind(const struct seg *s, uint64_t off) {
+    enum lock_rank rank;
+    return lock_rank_of(s, off, &rank) ? lock_rank_name(rank) : "unknown";
+}

@@ -1,0 +1,120 @@
+/* core/page.c - where reads put items. See page.h. */
+#include "core/page.h"
+#include "core/db.h"
+#include "core/err.h"
+#include <string.h>
+
+int larder_page_new(struct larder *db, struct larder_page **out) {
+    struct larder_page *p = priv_alloc(db_priv(db), sizeof *p);
+    if (!p)
+        return LARDER_E_NO_MEMORY;
+    p->db = db;
+    *out = p;
+    return LARDER_OK;
+}
+
+void larder_page_free(struct larder_page *p) {
+    if (!p)
+        return;
+    struct priv *priv = db_priv(p->db);
+    priv_free(priv, p->bytes);
+    priv_free(priv, p->at);
+    priv_free(priv, p->resume);
+    priv_free(priv, p);
+}
+
+uint32_t larder_page_count(const struct larder_page *p) {
+    return p->count;
+}
+
+const struct larder_item *larder_page_item(const struct larder_page *p, uint32_t i) {
+    if (i >= p->count || p->at[i] == PAGE_HOLE)
+        return NULL;
+    return (const struct larder_item *)(p->bytes + p->at[i]);
+}
+
+const struct larder_item *larder_page_resume(const struct larder_page *p) {
+    return p->has_resume ? (const struct larder_item *)p->resume : NULL;
+}
+
+uint64_t larder_page_scanned(const struct larder_page *p) {
+    return p->scanned;
+}
+
+void page_reset(struct larder_page *p) {
+    p->used = 0;
+    p->count = 0;
+    p->scanned = 0;
+    p->has_resume = 0;
+}
+
+int page_reserve(struct larder_page *p, size_t bytes) {
+    if (__builtin_expect(p->capacity - p->used >= bytes, 1))
+        return LARDER_OK;
+    size_t capacity = (p->used + bytes) * 2;
+    uint8_t *grown = priv_realloc(db_priv(p->db), p->bytes, capacity);
+    if (!grown)
+        return LARDER_E_NO_MEMORY;
+    p->bytes = grown;
+    p->capacity = capacity;
+    return LARDER_OK;
+}
+
+static int add_place(struct larder_page *p, size_t at) {
+    if (p->count == p->at_capacity) {
+        uint32_t capacity = p->at_capacity ? p->at_capacity * 2 : 32;
+        size_t *grown = priv_realloc(db_priv(p->db), p->at, capacity * sizeof *grown);
+        if (!grown)
+            return LARDER_E_NO_MEMORY;
+        p->at = grown;
+        p->at_capacity = capacity;
+    }
+    p->at[p->count++] = at;
+    return LARDER_OK;
+}
+
+int page_commit(struct larder_page *p, size_t image_bytes) {
+    int r = add_place(p, p->used);
+    if (r == LARDER_OK)
+        p->used += image_bytes;
+    return r;
+}
+
+int page_add_hole(struct larder_page *p) {
+    return add_place(p, PAGE_HOLE);
+}
+
+void page_truncate(struct larder_page *p, uint32_t count) {
+    while (p->count > count) {
+        size_t at = p->at[--p->count];
+        if (at != PAGE_HOLE)
+            p->used = at;
+    }
+}
+
+int page_project_last(struct larder_page *p, const struct bytes *names, uint32_t name_count) {
+    size_t at = p->at[p->count - 1];
+    const struct item_head *whole = (const struct item_head *)(p->bytes + at);
+    int r = page_reserve(p, item_project_bytes_max(whole));
+    if (r)
+        return r;
+    whole = (const struct item_head *)(p->bytes + at); /* the buffer may have moved */
+    size_t bytes = item_project(whole, names, name_count, p->bytes + p->used);
+    memmove(p->bytes + at, p->bytes + p->used, bytes);
+    p->used = at + bytes;
+    return LARDER_OK;
+}
+
+int page_set_resume(struct larder_page *p, const struct item_head *image, const struct bytes *names, uint32_t name_count) {
+    size_t most = item_project_bytes_max(image);
+    if (p->resume_capacity < most) {
+        uint8_t *grown = priv_realloc(db_priv(p->db), p->resume, most);
+        if (!grown)
+            return LARDER_E_NO_MEMORY;
+        p->resume = grown;
+        p->resume_capacity = most;
+    }
+    item_project(image, names, name_count, p->resume);
+    p->has_resume = 1;
+    return LARDER_OK;
+}

@@ -1,0 +1,155 @@
+/* core/recover.c - finishing or undoing what a dead thread was doing, in its name. See recover.h. */
+#include "core/recover.h"
+#include "core/db.h"
+#include "core/err.h"
+#include "core/hooks.h"
+#include "core/live.h"
+#include "core/write.h"
+
+#define HELD_MAX SLOT_LOCKS
+
+/* The i-th lock that the slot holds, and its rank; NULL if entry i names none that it holds. */
+static lock_word *held_lock(const struct writer *dead, unsigned i, enum lock_rank *rank) {
+    uint64_t off = SHM_LOAD(&dead->slot->locks[i]);
+    if (off == 0)
+        return NULL;
+    lock_word *lock = seg_word(dead->seg, off);
+    if (!lock || !lock_is_mine(dead, lock) || !lock_rank_of(dead->seg, off, rank))
+        return NULL;
+    return lock;
+}
+
+static void note_ranks(struct writer *dead) {
+    enum lock_rank rank;
+    for (unsigned i = 0; i < HELD_MAX; i++)
+        if (held_lock(dead, i, &rank)) {
+            dead->ranks_held |= 1u << rank;
+            dead->stripes_held += rank == LOCK_STRIPE;
+        }
+}
+
+/* Calls fn for every lock of this rank that the slot holds. */
+static int for_held(struct writer *dead, enum lock_rank wanted, int (*fn)(struct writer *dead, lock_word *lock)) {
+    enum lock_rank rank;
+    for (unsigned i = 0; i < HELD_MAX; i++) {
+        lock_word *lock = held_lock(dead, i, &rank);
+        int r = lock && rank == wanted ? fn(dead, lock) : LARDER_OK;
+        if (r)
+            return r;
+    }
+    return LARDER_OK;
+}
+
+static int settle_partition(struct writer *dead, lock_word *lock) {
+    struct stripe_shm *stripe = (struct stripe_shm *)((unsigned char *)lock - offsetof(struct stripe_shm, lock));
+    int r = core_hooks->index_recover_stripe(dead, stripe);
+    if (r == LARDER_OK)
+        lock_drop(dead, lock, LOCK_PARTITION);
+    return r;
+}
+
+static int stage_heap(struct writer *dead) {
+    int r = for_held(dead, LOCK_SPAN, heap_recover_lock);
+    return r ? r : for_held(dead, LOCK_BIN, heap_recover_lock);
+}
+
+static int stage_inner(struct writer *dead) {
+    int r = step_settle(dead, 1);
+    if (r)
+        return r;
+    r = for_held(dead, LOCK_SHARD, core_hooks->timer_recover_shard);
+    return r ? r : for_held(dead, LOCK_PARTITION, settle_partition);
+}
+
+static int drop_any(struct writer *dead, lock_word *lock) {
+    enum lock_rank rank;
+    if (lock_rank_of(dead->seg, seg_off(dead->seg, lock), &rank))
+        lock_drop(dead, lock, rank);
+    return LARDER_OK;
+}
+
+/* An item write may be under way inside another operation (an index being filled, a table being emptied): it comes first. Its
+ * stripe's lock goes then, too: what goes on with the operation takes stripes one after the other, as the dead thread did. */
+static int finish_operation(struct writer *dead) {
+    uint32_t op = SHM_LOAD(&dead->slot->op), a = SHM_LOAD(&dead->slot->op_a), b = SHM_LOAD(&dead->slot->op_b);
+    int r = SHM_LOAD(&dead->slot->op_stripe_off) != 0 ? write_recover_item(dead) : step_settle(dead, 0);
+    if (r)
+        return r;
+    r = for_held(dead, LOCK_STRIPE, drop_any);
+    if (r)
+        return r;
+    switch (op) {
+    case OP_NONE:
+    case OP_ITEM:
+        return LARDER_OK;
+    case OP_TABLE_CREATE:
+    case OP_TABLE_DROP:
+        return table_recover_op(dead, op, a);
+    case OP_INDEX_ADD:
+        return core_hooks->index_recover_add(dead, a, b);
+    default:
+        return err_set(LARDER_E_CORRUPT, "slot %u notes an operation %u that does not exist", dead->id, op);
+    }
+}
+
+static int stage_outer(struct writer *dead) {
+    int r = finish_operation(dead);
+    if (r)
+        return r;
+    for (enum lock_rank rank = LOCK_STRIPE; rank-- > 0;) {
+        r = for_held(dead, rank, drop_any);
+        if (r)
+            return r;
+    }
+    SHM_STORE(&dead->slot->op, OP_NONE);
+    SHM_STORE(&dead->slot->recoveries, SHM_LOAD_RELAXED(&dead->slot->recoveries) + 1);
+    SHM_STORE(&dead->slot->state, SLOT_FREE);
+    return LARDER_OK;
+}
+
+static int run_stages(struct writer *dead, enum lock_rank rank) {
+    note_ranks(dead);
+    int r = stage_heap(dead);
+    if (r || rank >= LOCK_BIN)
+        return r;
+    r = stage_inner(dead);
+    if (r || rank > LOCK_STRIPE)
+        return r;
+    return stage_outer(dead);
+}
+
+int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
+    void *live;
+    int r = live_take(me->seg, LIVE_SLOT_BASE + id, &live);
+    if (r)
+        return r;
+    struct slot_shm *slot = seg_slot(me->seg, id);
+    if (SHM_LOAD(&slot->state) == SLOT_LIVE) {
+        struct writer dead = {.db = me->db,
+                              .seg = me->seg,
+                              .slot = slot,
+                              .id = id,
+                              .busy_timeout_ms = me->busy_timeout_ms,
+                              .is_recovery = 1,
+                              .live = live,
+                              .list_scratch = me->list_scratch};
+        r = run_stages(&dead, rank);
+    }
+    live_drop(me->seg, live);
+    return r;
+}
+
+int recover_all(struct writer *me, uint32_t *count) {
+    int result = LARDER_OK;
+    *count = 0;
+    for (uint32_t i = 0; i < me->seg->slot_count; i++) {
+        if (i == me->id || SHM_LOAD(&seg_slot(me->seg, i)->state) != SLOT_LIVE || live_is_held(me->seg, i) != 0)
+            continue;
+        int r = recover_for_lock(me, i, LOCK_CATALOG);
+        if (r == LARDER_OK)
+            ++*count;
+        else
+            result = r;
+    }
+    return result;
+}

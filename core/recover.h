@@ -1,0 +1,24 @@
+/* core/recover.h - finishing or undoing what a dead thread was doing, in its name.
+ *
+ * Job      Whoever waits for a lock and finds the holder dead recovers it as far as that lock's rank needs; the expirer and
+ *          larder_check recover dead slots entirely.
+ * Stages   heap     rebuild bins and spans whose lock the dead slot holds, drop those locks
+ *          inner    settle step 1, put stripe or shard caches right, drop partition and shard locks
+ *          outer    finish or undo the operation (item, table, index), drop all locks, free the slot
+ *          A waiter for a lock of some rank runs only the stages of that rank and below: it may itself hold locks that the
+ *          later stages need.
+ * Why safe Taking the dead slot's liveness lock makes the recoverer the slot: one at a time, and if it dies the next can. Each
+ *          stage only repeats steps that are idempotent (core/journal.h), so it can be cut off anywhere and run again.
+ */
+#ifndef LARDER_CORE_RECOVER_H
+#define LARDER_CORE_RECOVER_H
+
+#include "core/lock.h"
+
+/* Slot `id` is suspected dead by someone waiting for a lock of `rank`. LARDER_OK: that lock is free now (or was not dead after all:
+ * then the caller goes on waiting). LARDER_BUSY: alive, or being recovered by a live process. */
+int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank);
+/* Recovers all dead slots entirely. *count is their number. */
+int recover_all(struct writer *me, uint32_t *count);
+
+#endif

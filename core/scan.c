@@ -1,0 +1,224 @@
+/* core/scan.c - all items of a table, in hash order.
+ *
+ * Idea     Stripes are the top bits of the hash and buckets the next ones, scaled, so walking them in order walks the hashes in
+ *          order, whatever size the arrays have just now. The cursor is therefore a key: continue with the hash of that key, and
+ *          among equal hashes with the key bytes after it. A bucket chain is read as one validated piece.
+ */
+#include "core/db.h"
+#include "core/err.h"
+#include "core/read.h"
+#include <stdlib.h>
+
+#define CHAIN_MAX 512 /* items of one bucket chain: seven are usual */
+
+struct position {
+    uint64_t hash;              /* continue at this hash */
+    const struct item_key *key; /* after this key if the hash is equal; NULL: at the hash */
+};
+
+struct scan {
+    const struct table_view *v;
+    struct larder_page *page;
+    int64_t now_s;
+    struct position from;
+    uint64_t last_hash; /* inclusive end */
+    uint32_t limit, bytes_max;
+};
+
+/* Orders items of a chain: by hash, then key bytes. */
+static int by_hash(const void *a, const void *b) {
+    const struct item_head *x = *(const struct item_head *const *)a, *y = *(const struct item_head *const *)b;
+    if (x->hash != y->hash)
+        return x->hash < y->hash ? -1 : 1;
+    size_t x_bytes = item_key_area_bytes(x), y_bytes = item_key_area_bytes(y);
+    int order = memcmp(item_key_area(x), item_key_area(y), x_bytes < y_bytes ? x_bytes : y_bytes);
+    return order ? order : (x_bytes > y_bytes) - (x_bytes < y_bytes);
+}
+
+static int is_before(const struct item_head *image, const struct position *from) {
+    if (image->hash != from->hash || !from->key)
+        return image->hash < from->hash;
+    size_t mine = item_key_area_bytes(image), other = from->key->area_bytes;
+    int order = memcmp(item_key_area(image), from->key->area, mine < other ? mine : other);
+    return order < 0 || (order == 0 && mine <= other);
+}
+
+/* Copies one chain's items to the end of the page, unvalidated. The number of images, or a failure. */
+static int copy_chain(struct scan *s, const uint64_t *words, int count) {
+    const struct seg *seg = s->v->items.seg;
+    for (int i = 0; i < count; i++) {
+        struct item_head head;
+        const uint8_t *block = seg_at(seg, WORD_OFF(words[i]), sizeof head);
+        if (!block)
+            return LARDER_E_CORRUPT;
+        shm_copy_out(&head, block, sizeof head);
+        if (head.bytes < sizeof head || head.bytes > ITEM_IMAGE_BYTES_MAX || head.bytes % 8 != 0 ||
+            !seg_at(seg, WORD_OFF(words[i]), head.bytes))
+            return LARDER_E_CORRUPT;
+        int r = page_reserve(s->page, head.bytes);
+        if (r)
+            return r;
+        uint8_t *to = s->page->bytes + s->page->used;
+        shm_copy_out(to, block, head.bytes);
+        memcpy(to, &head, offsetof(struct item_head, armed_s)); /* the length that was reserved, not a later one */
+        r = page_commit(s->page, head.bytes);
+        if (r)
+            return r;
+    }
+    return LARDER_OK;
+}
+
+/* Puts the chain's images in order and drops those outside the range and the expired. They are the page's last `count`. */
+static void settle_chain(struct scan *s, uint32_t first) {
+    struct larder_page *page = s->page;
+    const struct item_head *images[CHAIN_MAX];
+    uint32_t count = page->count - first, kept = first;
+    for (uint32_t i = 0; i < count; i++)
+        images[i] = (const struct item_head *)(page->bytes + page->at[first + i]);
+    qsort(images, count, sizeof *images, by_hash);
+    for (uint32_t i = 0; i < count; i++)
+        if (!is_before(images[i], &s->from) && images[i]->hash <= s->last_hash &&
+            !read_is_expired(s->v, images[i], s->now_s))
+            page->at[kept++] = (size_t)((const uint8_t *)images[i] - page->bytes);
+    page->count = kept;
+}
+
+/* One bucket chain, validated. The chain may be gone when the array grew: then LARDER_MORE asks for the stripe again. */
+static int scan_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, uint32_t bucket) {
+    uint64_t words[CHAIN_MAX];
+    uint32_t first = s->page->count;
+    size_t used = s->page->used;
+    int count = htab_bucket_slots(&s->v->items, stripe, bucket, words, CHAIN_MAX);
+    int r = count < 0 ? LARDER_E_CORRUPT : copy_chain(s, words, count);
+    if (!htab_read_ok(stripe, seq)) {
+        s->page->count = first;
+        s->page->used = used;
+        return r == LARDER_E_NO_MEMORY ? r : LARDER_MORE;
+    }
+    if (r == LARDER_E_CORRUPT)
+        return err_set(r, "a bucket of the table refers to something that is no item");
+    if (r == LARDER_OK)
+        settle_chain(s, first);
+    return r;
+}
+
+static int is_page_full(const struct scan *s) {
+    return (s->limit && s->page->count >= s->limit) || s->page->used >= s->bytes_max;
+}
+
+/* The position right after the last item of the page, or at hash `reached` if the page has none past it. */
+static void continue_after(struct scan *s, struct item_key *key) {
+    const struct item_head *last = item_head(larder_page_item(s->page, s->page->count - 1));
+    key->partition_bytes = last->partition_bytes;
+    key->sort_bytes = last->sort_bytes;
+    key->area_bytes = (uint32_t)item_key_area_bytes(last);
+    memcpy(key->area, item_key_area(last), key->area_bytes);
+    s->from = (struct position){last->hash, key};
+}
+
+/* First hash of a bucket: the smallest hash that htab_bucket_of maps to it, with the stripe's bits in front. */
+static uint64_t first_hash_of(const struct htab *t, uint32_t stripe, uint32_t buckets, uint32_t bucket) {
+    uint64_t below = (((uint64_t)bucket << 32) + buckets - 1) / buckets; /* ceil: 32 bits below the stripe's */
+    return (uint64_t)stripe << t->stripe_shift | below << 32 >> (64 - t->stripe_shift);
+}
+
+/* LARDER_OK: the stripe is done. LARDER_MORE: the page is full. */
+static int scan_stripe(struct scan *s, uint32_t number, struct item_key *key) {
+    const struct htab *t = &s->v->items;
+    struct stripe_shm *stripe = &t->stripes[number];
+    uint64_t stripe_first = (uint64_t)number << t->stripe_shift;
+    if (s->from.hash < stripe_first)
+        s->from = (struct position){stripe_first, NULL};
+    for (;;) {
+        uint64_t seq = htab_read_begin(stripe);
+        uint32_t buckets = htab_bucket_count(t, stripe);
+        uint32_t bucket = buckets ? htab_bucket_of(t, buckets, s->from.hash) : 0;
+        for (; bucket < buckets; bucket++) {
+            uint32_t before = s->page->count;
+            int r = scan_chain(s, stripe, seq, bucket);
+            if (r == LARDER_MORE)
+                break;
+            if (r)
+                return r;
+            if (s->limit && s->page->count > s->limit)
+                page_truncate(s->page, s->limit);
+            if (s->page->count > before)
+                continue_after(s, key);
+            if (is_page_full(s))
+                return LARDER_MORE;
+            if (s->from.hash < first_hash_of(t, number, buckets, bucket + 1) && bucket + 1 < buckets)
+                s->from = (struct position){first_hash_of(t, number, buckets, bucket + 1), NULL};
+        }
+        if (bucket >= buckets && (buckets != 0 || htab_read_ok(stripe, seq)))
+            return LARDER_OK; /* every chain was validated by itself */
+    }
+}
+
+/* Where a worker of a parallel scan begins; hashes are spread evenly. */
+static uint64_t segment_start(uint32_t segment, uint32_t count) {
+    return (uint64_t)(((unsigned __int128)segment << 64) / count);
+}
+
+static int check_spec(const struct larder_scan_spec *spec) {
+    if (spec->segment_count > 1000000)
+        return err_set(LARDER_E_INVAL, "segment_count is %u, allowed are 1 to 1000000", spec->segment_count);
+    if (spec->segment >= (spec->segment_count ? spec->segment_count : 1))
+        return err_set(LARDER_E_INVAL, "segment is %u, it must be less than segment_count %u", spec->segment,
+                       spec->segment_count ? spec->segment_count : 1);
+    return LARDER_OK;
+}
+
+static int set_resume(struct scan *s) {
+    const struct item_shape *shape = &s->v->shape;
+    struct bytes names[2] = {{(const uint8_t *)shape->partition.name, shape->partition.name_bytes}};
+    uint32_t count = 1;
+    if (shape->sort.name)
+        names[count++] = (struct bytes){(const uint8_t *)shape->sort.name, shape->sort.name_bytes};
+    return page_set_resume(s->page, item_head(larder_page_item(s->page, s->page->count - 1)), names, count);
+}
+
+static int scan_range(struct scan *s) {
+    struct item_key last;
+    const struct htab *t = &s->v->items;
+    for (uint32_t stripe = (uint32_t)(s->from.hash >> t->stripe_shift); stripe < t->stripe_count; stripe++) {
+        if ((uint64_t)stripe << t->stripe_shift > s->last_hash)
+            break;
+        int r = scan_stripe(s, stripe, &last);
+        if (r == LARDER_MORE)
+            r = set_resume(s);
+        else if (r == LARDER_OK)
+            continue;
+        return r ? r : LARDER_MORE;
+    }
+    return LARDER_OK;
+}
+
+int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
+    struct scan s = {.page = page, .limit = spec->limit, .bytes_max = spec->bytes_max ? spec->bytes_max : 1u << 20};
+    struct item_key start;
+    int r = check_spec(spec);
+    if (r)
+        return r;
+    r = table_view(t, &s.v);
+    if (r)
+        return r;
+    uint32_t count = spec->segment_count ? spec->segment_count : 1;
+    s.from.hash = segment_start(spec->segment, count);
+    s.last_hash = spec->segment + 1 < count ? segment_start(spec->segment + 1, count) - 1 : UINT64_MAX;
+    if (spec->start_key) {
+        r = item_key_from_item(&s.v->shape, spec->start_key, &start);
+        if (r)
+            return r;
+        uint64_t hash = read_hash(s.v, &start);
+        if (hash < s.from.hash || hash > s.last_hash)
+            return err_set(LARDER_E_INVAL, "the start key does not belong to segment %u of %u", spec->segment, count);
+        s.from = (struct position){hash, &start};
+    }
+    s.now_s = db_now(t->db);
+    page_reset(page);
+    r = scan_range(&s);
+    page->scanned = page->count;
+    if (r < 0)
+        page_reset(page);
+    return r;
+}

@@ -1,0 +1,66 @@
+/* core/seg.h - the mapping of a segment, and the only way from an offset to memory.
+ *
+ * Job      Creates, maps, recognises and destroys segments. Turns offsets into pointers after checking bounds.
+ * Rules    G1 A creator holds the file's creation lock (an open-file-description lock that dies with it) until state is
+ *             READY; whoever gets that lock and finds another state makes the segment anew.
+ *          G2 All of the metadata, and every span below claimed_bytes, is backed by memory: no store can raise SIGBUS.
+ *             Somebody who truncates the file under its users breaks this, as with any mapped file; a memfd is sealed
+ *             against it.
+ *          G3 READY never becomes INITIALISING again, and the head's identity and geometry never change after READY.
+ * Files    seg.c opens, attaches and closes; seg_file.c names, descriptors and the look at a head; seg_layout.c the
+ *          geometry; seg_create.c makes; seg_destroy.c removes.
+ * Tests    tests/unit/seg_test.c, tests/api/open_test.c
+ */
+#ifndef LARDER_CORE_SEG_H
+#define LARDER_CORE_SEG_H
+
+#include "core/layout.h"
+
+#define SEG_BUSY_TIMEOUT_MS 2000u /* default of options.busy_timeout_ms */
+
+struct seg {
+    unsigned char *base;
+    uint64_t bytes;
+    struct seg_shm *shm; /* == base */
+    int fd;              /* O_CLOEXEC; the mapping's own description, carries no locks */
+    int is_read_only, is_memfd;
+    uint64_t lock_page_bytes; /* smallest mapping of this file (huge pages) */
+    /* Geometry, copied and checked at attach, so that later damage of the head cannot mislead this process. */
+    uint64_t slots_off, catalog_off, bins_off, shards_off, spans_off, data_off, hash_seed;
+    uint32_t slot_count, span_count, arena_count, shard_count, stripe_count;
+};
+
+/* As larder_open(). On failure *s holds nothing. options may be NULL. */
+int seg_open(struct seg *s, const struct larder_options *options);
+void seg_close(struct seg *s);
+/* As larder_destroy(). */
+int seg_destroy(const char *name, int force);
+
+/* `bytes` bytes at `off`, or NULL if they are not wholly inside the heap's spans, or off is not 8-aligned. */
+static inline void *seg_at(const struct seg *s, uint64_t off, uint64_t bytes) {
+    if (__builtin_expect(off < s->data_off || (off & 7) != 0 || off > s->bytes || bytes > s->bytes - off, 0))
+        return NULL;
+    return s->base + off;
+}
+/* For offsets that this process computed or holds the lock for; still checked in debug builds. */
+static inline uint64_t seg_off(const struct seg *s, const void *at) {
+    return (uint64_t)((const unsigned char *)at - s->base);
+}
+static inline struct slot_shm *seg_slot(const struct seg *s, uint32_t i) {
+    return (struct slot_shm *)(s->base + s->slots_off) + i;
+}
+static inline struct table_shm *seg_table(const struct seg *s, uint32_t i) {
+    return (struct table_shm *)(s->base + s->catalog_off) + i;
+}
+static inline struct bin_shm *seg_bin(const struct seg *s, uint32_t i) {
+    return (struct bin_shm *)(s->base + s->bins_off) + i;
+}
+static inline struct span_shm *seg_span(const struct seg *s, uint32_t i) {
+    return (struct span_shm *)(s->base + s->spans_off) + i;
+}
+/* A lock word or sequence anywhere in the segment, metadata included; NULL if out of bounds or misaligned. */
+static inline void *seg_word(const struct seg *s, uint64_t off) {
+    return off < sizeof(uint64_t) || (off & 3) != 0 || off > s->bytes - 8 ? NULL : s->base + off;
+}
+
+#endif

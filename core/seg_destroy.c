@@ -1,0 +1,112 @@
+/* core/seg_destroy.c - removes a segment.
+ *
+ * Job      Says DESTROYED to those who are attached, then removes the name. The memory goes with the last of them.
+ * Rules    D1 Under the creation lock, so that nobody is making the file a segment meanwhile.
+ *          D2 A file that does not carry our magic is never touched, force or not; an empty one only by force.
+ * Crash    1 state = DESTROYED    dead before 2: those attached know; the next creator or destroyer removes the name
+ *          2 unlink
+ *          In this order: the other way round, a death in between would leave nobody to tell those attached.
+ * Tests    tests/unit/seg_test.c
+ */
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/err.h"
+#include "core/live.h"
+#include "core/schema.h"
+#include "core/seg_layout.h"
+#include "core/seg_parts.h"
+
+/* Crash list 1 and 2. A segment that cannot be unlinked (a directory we may not write to) is as it was. */
+static int seg_destroy_marked(struct seg *s, const struct seg_file *file) {
+    if (!s->shm)
+        return seg_file_unlink(file);
+    uint32_t before = SHM_LOAD(&s->shm->state);
+    SHM_STORE(&s->shm->state, SEG_STATE_DESTROYED);
+    shm_crash_point();
+    int result = seg_file_unlink(file);
+    if (result != LARDER_OK)
+        SHM_STORE(&s->shm->state, before);
+    return result;
+}
+
+static int seg_destroy_check_tables(const struct seg *s, const struct seg_file *file) {
+    char table[LARDER_NAME_BYTES_MAX + 1] = "";
+    int result = table_any_retained(s, table, sizeof table);
+    if (result == 0)
+        return LARDER_OK;
+    if (result > 0)
+        return err_set(LARDER_E_RETAINED,
+                       SEG_NAMED_TEXT ": the removal policy of table \"%s\" is Retain; force overrides it", file->shown,
+                       table);
+    return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": its tables are damaged; force removes it", file->shown);
+}
+
+static int seg_destroy_ready(struct seg *s, const struct seg_file *file, const struct seg_shm *head,
+                             uint64_t file_bytes, int force) {
+    int result = seg_attach(s, file, head, file_bytes);
+    if (result == LARDER_OK && !force)
+        result = seg_destroy_check_tables(s, file);
+    if (result == LARDER_OK)
+        return seg_destroy_marked(s, file);
+    /* Damaged: the state's word at least is there, in a head of our version. */
+    if (result == LARDER_E_FORMAT && force && file_bytes >= s->lock_page_bytes)
+        (void)seg_map(s, s->lock_page_bytes, file->shown);
+    return result == LARDER_E_FORMAT && force ? seg_destroy_marked(s, file) : result;
+}
+
+static int seg_destroy_locked(struct seg *s, const struct seg_file *file, int force) {
+    struct seg_shm head;
+    uint64_t file_bytes;
+    int result = LARDER_E_OS;
+    switch (seg_look(file, s->fd, &head, &file_bytes, &result)) {
+    case SEG_LOOK_READY:
+        return seg_destroy_ready(s, file, &head, file_bytes, force);
+    case SEG_LOOK_DESTROYED:
+        return seg_file_unlink(file);
+    case SEG_LOOK_EMPTY:
+    case SEG_LOOK_HALF_MADE:
+        return force ? seg_file_unlink(file)
+                     : err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": never finished; force removes it", file->shown);
+    case SEG_LOOK_UNUSABLE:
+        return force ? seg_file_unlink(file) : result;
+    default:
+        return result;
+    }
+}
+
+static int seg_destroy_attempt(const struct seg_file *file, int force) {
+    struct seg s = {.fd = -1};
+    void *lock;
+    int result = seg_file_open(file, 0, &s.fd);
+    if (result != LARDER_OK)
+        return result;
+    seg_note_file(&s);
+    result = seg_lock_creation(&s, file, &lock);
+    if (result == LARDER_OK) {
+        result = seg_destroy_locked(&s, file, force);
+        live_drop(&s, lock);
+    }
+    seg_close(&s);
+    return result;
+}
+
+int seg_destroy(const char *name, int force) {
+    struct seg_file file;
+    struct seg_wait wait;
+    int result = seg_file_name(&file, name);
+    if (result != LARDER_OK)
+        return result;
+    seg_wait_begin(&wait, SEG_BUSY_TIMEOUT_MS);
+    do
+        result = seg_destroy_attempt(&file, force);
+    while (result == SEG_AGAIN && seg_wait_is_left(&wait));
+    if (result == SEG_AGAIN)
+        return err_set(LARDER_BUSY, SEG_NAMED_TEXT ": another process is creating or removing it for %llu ms now",
+                       file.shown, (unsigned long long)seg_wait_ms(&wait));
+    return result;
+}
+
+LARDER_API int larder_destroy(const char *segment, int force) {
+    return seg_destroy(segment, force);
+}

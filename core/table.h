@@ -1,0 +1,79 @@
+/* core/table.h - tables: the catalog in the segment and this process's view of a definition.
+ *
+ * Job      Creates, finds, changes and drops tables; keeps for each table a view, an immutable private copy of the definition
+ *          with everything a call needs resolved.
+ * Rules    T1 Every change of the definition takes a new life before it publishes the new block in schema_off, so the pair of
+ *             both names one definition; a view says which pair it was made from.
+ *          T2 Readers use the view that was current when they began. Writers compare the pair again under the stripe's lock
+ *             (view_is_current) and start over if it moved: so whoever changes a definition publishes the new life and then
+ *             takes and drops every stripe's lock once, and from then on nobody writes under the old one (table_flush).
+ *          T3 A view is freed with the handle, never earlier: threads may still hold it.
+ * Tests    tests/api/table_test.c
+ */
+#ifndef LARDER_CORE_TABLE_H
+#define LARDER_CORE_TABLE_H
+
+#include "core/htab.h"
+#include "core/item.h"
+
+#define INDEX_FILLING 1u /* being added: writers keep it, readers refuse it */
+#define INDEX_ACTIVE 2u
+#define INDEX_DEAD 3u    /* an addition that failed: the ordinal stays used, nobody keeps it */
+
+struct table_view {
+    struct larder *db;
+    uint32_t ordinal;  /* in the catalog */
+    uint64_t life, schema_off; /* of table_shm when this was read; together they name this definition (core/catalog.h) */
+    uint32_t birth;    /* as in struct larder_table */
+    uint16_t ttl_generation; /* 1..; counts changes of the TTL attribute */
+    struct table_shm *shm;
+    struct item_shape shape;          /* index_count counts all ordinals, dead ones too */
+    uint8_t index_state[256];         /* by ordinal of secondary index */
+    struct larder_table_def def;      /* what describe returns: dead and filling indexes left out */
+    const struct larder_index_def *index_def[256]; /* by ordinal; NULL if dead */
+    const struct bytes *projected[256];   /* by ordinal: names an index page keeps, sorted; NULL: all */
+    uint32_t projected_count[256];
+    struct htab items, partitions;
+    struct table_view *older; /* T3 */
+};
+
+struct larder_table {
+    struct larder *db;
+    uint32_t ordinal;
+    uint32_t birth; /* life generation at larder_table_open's CREATE: a table dropped and created anew is another table */
+    struct table_view *_Atomic view;
+    struct larder_table *next;
+    char name[LARDER_NAME_BYTES_MAX + 1];
+};
+
+/* The current view of a table. LARDER_OK, LARDER_E_NO_TABLE (dropped), LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY. */
+int table_view(struct larder_table *t, const struct table_view **view);
+/* Under a stripe's lock, before changing anything. */
+static inline int view_is_current(const struct table_view *v) {
+    return SHM_LOAD(&v->shm->life) == v->life && SHM_LOAD(&v->shm->schema_off) == v->schema_off;
+}
+/* A view for recovery, which has no larder_table: by catalog ordinal, also of a table that is being created or dropped.
+ * Kept in the handle as others are. Called outside locks. */
+int table_view_by_ordinal(struct larder *db, uint32_t ordinal, const struct table_view **view);
+/* Takes and drops the lock of every item stripe once: rule T2. */
+int table_flush(struct writer *w, const struct table_view *v);
+
+/* Changes definition fields under the catalog lock (index/fill.c, larder_ttl_set): a new schema block is built from `v` by the
+ * caller's edit of def, states and ttl_generation, and published with a new life. */
+struct table_change {
+    const struct larder_index_def *added; /* NULL, or an index to append as INDEX_FILLING */
+    int set_state_ordinal;                /* -1, or an ordinal whose state becomes set_state */
+    uint8_t set_state;
+    int set_ttl;                          /* nonzero: ttl_attribute becomes ttl */
+    const char *ttl;
+    int set_removal;
+    enum larder_removal removal;
+};
+int table_change_locked(struct writer *w, const struct table_view *v, const struct table_change *change);
+
+/* Recovery of a slot that died inside OP_TABLE_CREATE or OP_TABLE_DROP, in its name; holds its catalog lock. */
+int table_recover_op(struct writer *w, uint32_t op, uint32_t ordinal);
+/* Drops everything a table in state DROPPING still has. Idempotent. */
+int table_empty(struct writer *w, uint32_t ordinal);
+
+#endif

@@ -1,0 +1,573 @@
+/* core/write.c - the write protocol. See write.h for the crash list. */
+#include "core/write.h"
+#include "core/db.h"
+#include "core/debug.h"
+#include "core/err.h"
+#include "core/gate.h"
+#include "core/hooks.h"
+#include "core/read.h"
+#include <string.h>
+
+#define TTL_SECOND_MASK UINT64_C(0xffffffffffff)
+
+/* ---- Finding, under the stripe's lock ------------------------------------------------------------------------------------ */
+
+/* The slot of the item with this key, or NULL. */
+static shm_word *find_locked(const struct table_view *v, struct stripe_shm *stripe, const struct item_key *key, uint64_t hash,
+                             uint64_t *word, struct item_head **old) {
+    struct htab_walk walk;
+    void *block;
+    shm_word *slot;
+    htab_walk_begin(&walk, &v->items, stripe, hash);
+    while ((slot = htab_walk_next(&walk, sizeof(struct item_head), word, &block))) {
+        struct item_head *h = block;
+        if (h->partition_bytes == key->partition_bytes && h->sort_bytes == key->sort_bytes &&
+            seg_at(v->items.seg, WORD_OFF(*word), sizeof *h + key->area_bytes) &&
+            shm_is_equal(item_key_area(h), key->area, key->area_bytes)) {
+            *old = h;
+            return slot;
+        }
+    }
+    *word = 0;
+    *old = NULL;
+    return NULL;
+}
+
+static uint64_t next_write_number(struct stripe_shm *stripe) {
+    uint64_t number = SHM_LOAD_RELAXED(&stripe->writes) + 1;
+    if ((uint32_t)number == 0) /* 0 as a key sequence means "not in the index" */
+        number++;
+    SHM_STORE(&stripe->writes, number);
+    return number;
+}
+
+/* ---- The image that goes in -------------------------------------------------------------------------------------------------- */
+
+static int is_same_bytes(struct bytes a, struct bytes b) {
+    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
+static int has_same_index_key(const struct item_head *a, const struct item_head *b, uint32_t i) {
+    return is_same_bytes(item_index_partition(a, i), item_index_partition(b, i)) &&
+           is_same_bytes(item_index_sort(a, i), item_index_sort(b, i));
+}
+
+/* Key sequences: an index key that did not change keeps its sequence and so its entry. */
+static void stamp(struct item_head *image, const struct item_head *old, uint64_t number) {
+    struct item_index_slot *mine = item_index_slots(image);
+    const struct item_index_slot *theirs = old ? item_index_slots(old) : NULL;
+    image->version = number;
+    image->kseq = old ? old->kseq : (uint32_t)number;
+    for (uint32_t i = 0; i < image->index_count; i++) {
+        if (mine[i].kseq == 0)
+            continue;
+        int is_kept = old && i < old->index_count && theirs[i].kseq != 0 && has_same_index_key(image, old, i);
+        mine[i].kseq = is_kept ? theirs[i].kseq : (uint32_t)number;
+    }
+}
+
+/* Makes sure that a timer stands for the image's expiry: the one the old item had if that is early enough, else a new one. */
+static int arm(struct writer *w, const struct table_view *v, struct item_head *image, const struct item_head *old) {
+    uint64_t expiry_s = image->expiry & TTL_SECOND_MASK;
+    uint32_t armed_s = old ? SHM_LOAD_RELAXED(&((struct item_head *)old)->armed_s) : 0;
+    uint32_t wanted_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
+    if (expiry_s != 0 && (armed_s == 0 || armed_s > wanted_s)) {
+        int r = core_hooks->timer_add(w, v, image->hash, wanted_s);
+        if (r)
+            return r;
+        armed_s = wanted_s;
+    }
+    atomic_store_explicit(&image->armed_s, armed_s, memory_order_relaxed); /* a private image still */
+    return LARDER_OK;
+}
+
+/* ---- The protocol -------------------------------------------------------------------------------------------------------------- */
+
+static void note_operation(struct writer *w, const struct table_view *v, const struct stripe_shm *stripe) {
+    struct slot_shm *slot = w->slot;
+    if (SHM_LOAD_RELAXED(&slot->op) == OP_NONE) {
+        SHM_STORE(&slot->op_a, v->ordinal);
+        SHM_STORE(&slot->op, OP_ITEM);
+    }
+    SHM_STORE(&slot->op_stripe_off, seg_off(w->seg, stripe));
+}
+
+static void forget_operation(struct writer *w) {
+    SHM_STORE(&w->slot->op_stripe_off, 0);
+    if (SHM_LOAD_RELAXED(&w->slot->op) == OP_ITEM)
+        SHM_STORE(&w->slot->op, OP_NONE);
+}
+
+/* Nothing may be half done when a call returns a failure. If what it takes cannot be had, the slot is given up as it is. */
+static int fail(struct writer *w, int r, int undone) {
+    if (undone != LARDER_OK)
+        w->is_stuck = 1;
+    else
+        forget_operation(w);
+    return r;
+}
+
+/* Takes the new block, fills it, and opens step 0. On failure nothing is left. */
+static int prepare_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, shm_word *slot,
+                          uint64_t old_word, struct item_head *old, struct item_head *image, struct item_head **block) {
+    uint64_t off = 0;
+    if (image) {
+        stamp(image, old, next_write_number(stripe));
+        int r = heap_take(w, image->bytes, HAND_STEP0 | HAND_NEW, 0, &off);
+        if (r == LARDER_OK)
+            r = arm(w, v, image, old);
+        if (r)
+            return fail(w, r, step_abandon(w, 0));
+        *block = seg_at(w->seg, off, image->bytes);
+        shm_copy_in(*block, image, image->bytes);
+    }
+    step_open(w, 0, slot, old_word, image ? WORD_MAKE(image->hash, off) : 0, &stripe->seq);
+    if (old)
+        step_retire(w, 0, WORD_OFF(old_word));
+    return LARDER_OK;
+}
+
+/* From here the change is acknowledged whatever happens: a failure to tidy up only makes the writer stuck. */
+static void finish_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, struct item_head *old,
+                          struct item_head *block) {
+    step_publish(w, 0);
+    if (!old)
+        htab_count_locked(stripe, 1);
+    if (!block)
+        htab_count_locked(stripe, -1);
+    int r = old ? core_hooks->index_remove(w, v, old, block) : LARDER_OK;
+    if (r == LARDER_OK)
+        r = step_close(w, 0);
+    if (r == LARDER_OK)
+        forget_operation(w);
+    else
+        w->is_stuck = 1;
+}
+
+/* Puts `image` (or with NULL, nothing) where `old` (or NULL) is: steps 1 to 9 of write.h. The stripe is locked.
+ * LARDER_OK, or a failure that changed nothing. Either may leave the writer stuck. */
+static int change_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, shm_word *slot,
+                         uint64_t old_word, struct item_head *old, struct item_head *image) {
+    struct item_head *block = NULL;
+    DEBUG_ASSERT(lock_is_mine(w, &stripe->lock));
+    note_operation(w, v, stripe);
+    int r = prepare_locked(w, v, stripe, slot, old_word, old, image, &block);
+    if (r)
+        return r;
+    if (block) {
+        r = core_hooks->index_add(w, v, block, old);
+        if (r) {
+            int undone = core_hooks->index_remove(w, v, block, old);
+            return fail(w, r, undone ? undone : step_settle(w, 0));
+        }
+    }
+    finish_locked(w, v, stripe, old, block);
+    return LARDER_OK;
+}
+
+/* Drops the stripe's lock, unless the writer is stuck: then it stays with the slot, for recovery. */
+static void leave_stripe(struct writer *w, struct stripe_shm *stripe) {
+    if (!w->is_stuck)
+        lock_drop(w, &stripe->lock, LOCK_STRIPE);
+}
+
+/* ---- Put and delete ------------------------------------------------------------------------------------------------------------ */
+
+/* Internal results of one try. */
+#define TRY_VIEW_MOVED (-101)
+#define TRY_PAGE_SMALL (-102)
+
+struct change {
+    struct larder_table *table;
+    const struct table_view *view;
+    const struct item_key *key;
+    uint64_t hash;
+    int64_t now_s;
+    struct item_head *image;   /* NULL: delete */
+    struct larder_page *before; /* NULL, or gets the item that was there */
+    size_t before_bytes;       /* room that page needs, after TRY_PAGE_SMALL */
+    int was_there;
+};
+
+/* Copies the old item for the caller. Memory must be there already: nothing is allocated under a lock. */
+static int keep_before(struct change *c, const struct item_head *old) {
+    struct larder_page *page = c->before;
+    if (!page || !c->was_there)
+        return LARDER_OK;
+    if (page->capacity < old->bytes || page->at_capacity == 0) {
+        c->before_bytes = old->bytes;
+        return TRY_PAGE_SMALL;
+    }
+    shm_copy_out(page->bytes, old, old->bytes);
+    return page_commit(page, old->bytes);
+}
+
+static int try_change_locked(struct writer *w, struct change *c, struct stripe_shm *stripe) {
+    struct item_head *old;
+    uint64_t old_word;
+    if (!view_is_current(c->view))
+        return TRY_VIEW_MOVED;
+    shm_word *slot = find_locked(c->view, stripe, c->key, c->hash, &old_word, &old);
+    if (old && heap_block_bytes(w->seg, WORD_OFF(old_word)) < old->bytes)
+        return err_set(LARDER_E_CORRUPT, "an item of %u bytes does not fit its block", old->bytes);
+    c->was_there = old && !read_is_expired(c->view, old, c->now_s);
+    if (!old && !c->image)
+        return LARDER_NOT_FOUND;
+    int r = keep_before(c, old);
+    if (r == LARDER_OK && !slot) {
+        note_operation(w, c->view, stripe);
+        r = htab_free_slot_locked(w, &c->view->items, stripe, c->hash, &slot);
+        if (r && step_is_open(w, 1))
+            w->is_stuck = 1;
+        else if (r)
+            forget_operation(w);
+    }
+    if (r == LARDER_OK)
+        r = change_locked(w, c->view, stripe, slot, old_word, old, c->image);
+    if (r && c->before)
+        page_reset(c->before);
+    return r;
+}
+
+static int try_change(struct writer *w, struct change *c) {
+    struct stripe_shm *stripe = htab_stripe(&c->view->items, c->hash);
+    int r = gate_take_stripe(w, stripe);
+    if (r)
+        return r;
+    r = try_change_locked(w, c, stripe);
+    leave_stripe(w, stripe);
+    return r;
+}
+
+/* Room for what the write needs besides its block: leaves and nodes of every index, a bucket array. */
+static uint64_t bytes_ahead(const struct change *c) {
+    uint64_t image = c->image ? c->image->bytes : 0;
+    return image + (uint64_t)(c->view->shape.index_count + 4) * SPAN_BYTES;
+}
+
+/* Tries until it is done, removing one obstacle after the other outside the lock. TRY_VIEW_MOVED goes to the caller. */
+static int change_item(struct writer *w, struct change *c) {
+    if (c->image)
+        heap_claim_ahead(w, bytes_ahead(c));
+    for (;;) {
+        int r = try_change(w, c);
+        if (r == LARDER_E_RETRY && !w->is_stuck)
+            r = writer_claim(w);
+        else if (r == TRY_PAGE_SMALL) {
+            r = page_reserve(c->before, c->before_bytes);
+            if (r == LARDER_OK && c->before->at_capacity == 0) {
+                r = page_add_hole(c->before);
+                page_reset(c->before);
+            }
+        } else
+            return r;
+        if (r)
+            return r;
+    }
+}
+
+static void count(shm_word *counter, uint64_t by) {
+    SHM_STORE(counter, SHM_LOAD_RELAXED(counter) + by);
+}
+
+static int put_under_view(struct writer *w, struct change *c, const struct larder_item *item) {
+    struct item_key key;
+    int r = writer_scratch(w, item_stored_bytes_max(&c->view->shape, item));
+    if (r)
+        return r;
+    r = item_to_stored(&c->view->shape, item, c->now_s, w->scratch, &c->image);
+    if (r)
+        return r;
+    key.partition_bytes = c->image->partition_bytes;
+    key.sort_bytes = c->image->sort_bytes;
+    key.area_bytes = (uint32_t)item_key_area_bytes(c->image);
+    memcpy(key.area, item_key_area(c->image), key.area_bytes);
+    c->key = &key;
+    c->hash = read_hash(c->view, &key);
+    c->image->hash = c->hash;
+    c->image->expiry |= (uint64_t)c->view->ttl_generation << 48;
+    r = change_item(w, c);
+    c->key = NULL;
+    return r;
+}
+
+int larder_put(struct larder_table *t, const struct larder_item *item, struct larder_page *replaced) {
+    struct change c = {.table = t, .now_s = db_now(t->db), .before = replaced};
+    struct writer *w;
+    if (!item)
+        return err_set(LARDER_E_INVAL, "larder_put: item is NULL");
+    int r = writer_borrow(t->db, &w);
+    if (r)
+        return r;
+    if (replaced)
+        page_reset(replaced);
+    do {
+        r = table_view(t, &c.view);
+        if (r == LARDER_OK)
+            r = put_under_view(w, &c, item);
+    } while (r == TRY_VIEW_MOVED);
+    if (r == LARDER_OK && !w->is_stuck)
+        count(&w->slot->puts, 1);
+    writer_end(w);
+    return r;
+}
+
+int larder_delete(struct larder_table *t, const struct larder_key *key, struct larder_page *deleted) {
+    struct change c = {.table = t, .now_s = db_now(t->db), .before = deleted};
+    struct item_key k;
+    struct writer *w;
+    int r = writer_borrow(t->db, &w);
+    if (r)
+        return r;
+    if (deleted)
+        page_reset(deleted);
+    do {
+        r = table_view(t, &c.view);
+        if (r == LARDER_OK)
+            r = item_key_from_values(&c.view->shape, key, &k);
+        if (r)
+            break;
+        c.key = &k;
+        c.hash = read_hash(c.view, &k);
+        r = change_item(w, &c);
+    } while (r == TRY_VIEW_MOVED);
+    if (r == LARDER_OK && !w->is_stuck)
+        count(&w->slot->deletes, 1);
+    writer_end(w);
+    return r == LARDER_OK && !c.was_there ? LARDER_NOT_FOUND : r;
+}
+
+/* ---- Timers ---------------------------------------------------------------------------------------------------------------------- */
+
+/* The next item of the hash whose timer this is. */
+static shm_word *next_armed(struct htab_walk *walk, uint32_t armed_s, uint64_t *word, struct item_head **item) {
+    void *block;
+    shm_word *slot;
+    while ((slot = htab_walk_next(walk, sizeof(struct item_head), word, &block))) {
+        *item = block;
+        if (SHM_LOAD(&(*item)->armed_s) == armed_s)
+            return slot;
+    }
+    return NULL;
+}
+
+/* The item's expiry moved on: a timer for the new second, then the item says that it is the one that counts. */
+static int rearm_locked(struct writer *w, const struct table_view *v, struct item_head *item, int64_t now_s) {
+    uint64_t expiry_s = item->expiry & TTL_SECOND_MASK;
+    if (item->expiry >> 48 != v->ttl_generation)
+        expiry_s = v->shape.ttl_name ? item_ttl_of(item, v->shape.ttl_name, v->shape.ttl_name_bytes, now_s) : 0;
+    uint32_t at_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
+    int r = at_s != 0 ? core_hooks->timer_add(w, v, item->hash, at_s) : LARDER_OK;
+    if (r == LARDER_OK)
+        SHM_STORE(&item->armed_s, at_s);
+    return r;
+}
+
+static int expire_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, uint64_t hash,
+                         uint32_t armed_s, int64_t now_s, uint64_t *removed) {
+    struct htab_walk walk;
+    struct item_head *item;
+    uint64_t word;
+    shm_word *slot;
+    if (!view_is_current(v))
+        return LARDER_E_RETRY;
+    htab_walk_begin(&walk, &v->items, stripe, hash);
+    while ((slot = next_armed(&walk, armed_s, &word, &item))) {
+        int is_expired = read_is_expired(v, item, now_s);
+        int r = is_expired ? change_locked(w, v, stripe, slot, word, item, NULL) : rearm_locked(w, v, item, now_s);
+        if (r)
+            return r;
+        if (is_expired) {
+            *removed += 1;
+            count(&w->slot->expired, 1);
+        }
+        if (w->is_stuck)
+            return LARDER_BUSY;
+    }
+    return LARDER_OK;
+}
+
+int write_expire(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t armed_s, int64_t now_s,
+                 uint64_t *removed) {
+    struct stripe_shm *stripe = htab_stripe(&v->items, hash);
+    w->need_bytes = 0; /* of LARDER_E_RETRY: nothing to claim if the definition moved */
+    int r = gate_take_stripe(w, stripe);
+    if (r)
+        return r;
+    r = expire_locked(w, v, stripe, hash, armed_s, now_s, removed);
+    leave_stripe(w, stripe);
+    return r;
+}
+
+/* ---- Items under an older definition ------------------------------------------------------------------------------------------------ */
+
+static int is_outdated(const struct table_view *v, const struct item_head *item) {
+    return item->index_count != v->shape.index_count || item->expiry >> 48 != v->ttl_generation;
+}
+
+/* The first outdated item of the stripe in bucket order from *bucket on. */
+static shm_word *find_outdated(const struct table_view *v, struct stripe_shm *stripe, uint32_t *bucket, uint64_t *word,
+                               struct item_head **item) {
+    for (uint32_t total = htab_bucket_count(&v->items, stripe); *bucket < total; ++*bucket) {
+        uint64_t words[512];
+        int n = htab_bucket_slots(&v->items, stripe, *bucket, words, 512);
+        for (int i = 0; i < n; i++) {
+            struct item_head *h = seg_at(v->items.seg, WORD_OFF(words[i]), sizeof *h);
+            if (!h || !is_outdated(v, h))
+                continue;
+            struct htab_walk walk;
+            void *block;
+            shm_word *slot;
+            htab_walk_begin(&walk, &v->items, stripe, h->hash);
+            while ((slot = htab_walk_next(&walk, sizeof *h, word, &block)))
+                if (*word == words[i]) {
+                    *item = h;
+                    return slot;
+                }
+        }
+    }
+    return NULL;
+}
+
+/* Rewrites one item. LARDER_NOT_FOUND: none is left. TRY_PAGE_SMALL: w->scratch needs need_bytes. */
+static int restamp_one_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, uint32_t *bucket,
+                              int64_t now_s) {
+    struct item_head *old, *image;
+    uint64_t word;
+    if (!view_is_current(v))
+        return TRY_VIEW_MOVED;
+    shm_word *slot = find_outdated(v, stripe, bucket, &word, &old);
+    if (!slot)
+        return LARDER_NOT_FOUND;
+    size_t most = item_stored_bytes_max(&v->shape, (const struct larder_item *)old);
+    if (w->scratch_bytes < most) {
+        w->need_bytes = most;
+        return TRY_PAGE_SMALL;
+    }
+    int r = item_to_stored(&v->shape, (const struct larder_item *)old, now_s, w->scratch, &image);
+    if (r)
+        return r;
+    image->hash = old->hash;
+    image->expiry |= (uint64_t)v->ttl_generation << 48;
+    return change_locked(w, v, stripe, slot, word, old, image);
+}
+
+int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t number) {
+    struct stripe_shm *stripe = &v->items.stripes[number];
+    int64_t now_s = db_now(v->db);
+    uint32_t bucket = 0, buckets = 0;
+    for (;;) {
+        heap_claim_ahead(w, (uint64_t)(v->shape.index_count + 8) * SPAN_BYTES);
+        int r = gate_take_stripe(w, stripe);
+        if (r)
+            return r;
+        if (htab_bucket_count(&v->items, stripe) != buckets) { /* grown meanwhile: items moved between buckets */
+            buckets = htab_bucket_count(&v->items, stripe);
+            bucket = 0;
+        }
+        r = restamp_one_locked(w, v, stripe, &bucket, now_s);
+        leave_stripe(w, stripe);
+        if (w->is_stuck)
+            return r ? r : LARDER_BUSY;
+        if (r == TRY_VIEW_MOVED)
+            return LARDER_NOT_FOUND;
+        if (r == LARDER_NOT_FOUND)
+            return LARDER_OK;
+        if (r == LARDER_E_RETRY)
+            r = heap_claim(w, w->need_bytes);
+        else if (r == TRY_PAGE_SMALL)
+            r = writer_scratch(w, w->need_bytes);
+        if (r)
+            return r;
+    }
+}
+
+int write_empty_stripe(struct writer *w, const struct table_view *v, uint32_t number) {
+    struct stripe_shm *stripe = &v->items.stripes[number];
+    int r = gate_take_stripe(w, stripe);
+    if (r)
+        return r;
+    note_operation(w, v, stripe);
+    uint64_t words[512];
+    for (uint32_t b = 0, total = htab_bucket_count(&v->items, stripe); b < total && r == LARDER_OK; b++) {
+        int n = htab_bucket_slots(&v->items, stripe, b, words, 512);
+        for (int i = 0; i < n && r == LARDER_OK; i++) {
+            shm_word *block = seg_at(w->seg, WORD_OFF(words[i]), sizeof(uint64_t)), *slot = NULL;
+            struct htab_walk walk;
+            uint64_t word = 0;
+            void *found;
+            if (!block)
+                continue;
+            htab_walk_begin(&walk, &v->items, stripe, SHM_LOAD(block));
+            while ((slot = htab_walk_next(&walk, sizeof(uint64_t), &word, &found)) && word != words[i])
+                ;
+            if (!slot)
+                continue;
+            r = step_swap(w, 0, slot, word, 0, &stripe->seq, (uint64_t[]){WORD_OFF(word)}, 1);
+            if (r == LARDER_OK)
+                htab_count_locked(stripe, -1);
+        }
+    }
+    if (r == LARDER_OK)
+        r = htab_clear_locked(w, stripe);
+    if (r)
+        w->is_stuck = 1;
+    else
+        forget_operation(w);
+    leave_stripe(w, stripe);
+    return r;
+}
+
+/* ---- Recovery -------------------------------------------------------------------------------------------------------------------------- */
+
+/* The block that a word of step 0 links, if it is still ours to look at. NULL: the word is 0. */
+static struct item_head *linked_by(const struct writer *w, uint64_t word) {
+    return word ? seg_at(w->seg, WORD_OFF(word), sizeof(struct item_head)) : NULL;
+}
+
+static int is_in_hand(const struct writer *w, uint64_t word, unsigned side) {
+    for (unsigned i = 0; i < SLOT_HAND; i++)
+        if (SHM_LOAD(&w->slot->hand[i]) == (WORD_OFF(word) | HAND_STEP0 | side))
+            return 1;
+    return 0;
+}
+
+/* Before the publish: take back the entries that only the new image has. After it: those that only the old one had. A block that
+ * is no longer in hand had its entries removed already: it is given back last. */
+static int settle_entries(struct writer *w, const struct table_view *v) {
+    const struct step_shm *step = &w->slot->step[0];
+    uint64_t old_word = SHM_LOAD(&step->old_word), new_word = SHM_LOAD(&step->new_word);
+    int is_published = step_is_published(w, 0);
+    uint64_t gone = is_published ? old_word : new_word, stays = is_published ? new_word : old_word;
+    struct item_head *item = linked_by(w, gone);
+    if (!item || !is_in_hand(w, gone, is_published ? HAND_OLD : HAND_NEW))
+        return LARDER_OK;
+    return core_hooks->index_remove(w, v, item, linked_by(w, stays));
+}
+
+int write_recover_item(struct writer *w) {
+    struct slot_shm *slot = w->slot;
+    const struct table_view *v;
+    uint64_t stripe_off = SHM_LOAD(&slot->op_stripe_off);
+    struct stripe_shm *stripe = seg_at(w->seg, stripe_off, sizeof *stripe);
+    if (!stripe)
+        return err_set(LARDER_E_CORRUPT, "slot %u notes a stripe at %llu, outside the heap", w->id,
+                       (unsigned long long)stripe_off);
+    int r = table_view_by_ordinal(w->db, SHM_LOAD(&slot->op_a), &v);
+    if (r)
+        return r;
+    if (step_is_open(w, 0)) {
+        r = settle_entries(w, v);
+        if (r)
+            return r;
+        count(step_is_published(w, 0) ? &slot->finished : &slot->undone, 1);
+    }
+    r = step_settle(w, 0);
+    if (r)
+        return r;
+    /* The lock may be dropped already: then somebody else may count just now, and our last stores left nothing to count. */
+    if (lock_is_mine(w, &stripe->lock))
+        htab_recount_locked(&v->items, stripe);
+    forget_operation(w);
+    return LARDER_OK;
+}

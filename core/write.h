@@ -1,0 +1,38 @@
+/* core/write.h - the write protocol: one item and all its index entries change in one step.
+ *
+ * Crash    Under the item's stripe lock:
+ *           1 op = OP_ITEM with table and stripe           dead here: nothing happened
+ *           2 take the new block, copy the image in        in hand: given back
+ *           3 arm the timer                                a timer for nothing is dropped when it fires
+ *           4 step 0 opened on the slot word, old block in hand
+ *           5 add the index entries only the new image has  undone from the new block: remove-if-present
+ *           6 publish: the slot word                        the item, through every path, is the new one
+ *           7 remove the entries only the old image had     finished from the old block: remove-if-present
+ *           8 close step 0: sequence, old block back        9 op = OP_NONE, unlock
+ *          Between 5 and 7 entries exist whose key sequence the item in the slot does not have; readers ignore them.
+ */
+#ifndef LARDER_CORE_WRITE_H
+#define LARDER_CORE_WRITE_H
+
+#include "core/page.h"
+#include "core/table.h"
+
+/* A timer fired (ttl/): looks at the items with this hash whose armed_s is this second. Expired at now_s: removed like any delete.
+ * Not expired (its expiry moved on): a new timer is added for it (core_hooks->timer_add) and armed_s set. No such item: nothing.
+ * Takes and drops the item's stripe lock; the caller holds no lock but LOCK_EXPIRER.
+ * LARDER_OK: *removed counts up by what was removed; the timer is done with. LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY: it is still needed. */
+int write_expire(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t armed_s, int64_t now_s,
+                 uint64_t *removed);
+
+/* Rewrites the items of a stripe whose image was made under an older definition (fewer index slots than the shape, another TTL
+ * generation): same attributes, new image, index entries and timer added. Locks the stripe per item; claims memory
+ * itself. LARDER_OK; LARDER_NOT_FOUND: v is no longer current; LARDER_FULL; LARDER_BUSY; LARDER_E_CORRUPT. */
+int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t stripe);
+
+/* Recovery of a slot that died inside OP_ITEM, in its name. */
+int write_recover_item(struct writer *w);
+
+/* Deletes whatever is in the stripe, without index work: the table is being dropped. Stripe lock taken inside. */
+int write_empty_stripe(struct writer *w, const struct table_view *v, uint32_t stripe);
+
+#endif

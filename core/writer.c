@@ -1,0 +1,179 @@
+/* core/writer.c - taking, keeping and giving up slots. See writer.h.
+ *
+ * Crash    A slot is taken under its liveness lock: fields first, then state = LIVE. Dead before: the slot is free. Dead after: it
+ *          is a dead slot with nothing to recover.
+ */
+#include "core/db.h"
+#include "core/debug.h"
+#include "core/err.h"
+#include "core/live.h"
+#include "core/recover.h"
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct writer *writer_alloc(struct larder *db, uint32_t slot, void *live) {
+    struct writer *w = priv_alloc(db->priv, sizeof *w);
+    uint8_t *scratch = priv_alloc(db->priv, WRITER_LIST_SCRATCH);
+    if (!w || !scratch) {
+        priv_free(db->priv, w);
+        priv_free(db->priv, scratch);
+        return NULL;
+    }
+    w->db = db;
+    w->seg = &db->seg;
+    w->slot = seg_slot(&db->seg, slot);
+    w->id = slot;
+    w->live = live;
+    w->busy_timeout_ms = db->busy_timeout_ms;
+    w->list_scratch = scratch;
+    return w;
+}
+
+static void writer_release_memory(struct writer *w) {
+    struct priv *p = w->db->priv;
+    priv_free(p, w->scratch);
+    priv_free(p, w->list_scratch);
+    priv_free(p, w);
+}
+
+/* Takes slot i if it is free. LARDER_OK and *out, LARDER_BUSY if it is not, or a failure. */
+static int claim_slot(struct larder *db, uint32_t i, struct writer **out) {
+    struct slot_shm *slot = seg_slot(&db->seg, i);
+    void *live;
+    if (SHM_LOAD(&slot->state) != SLOT_FREE)
+        return LARDER_BUSY;
+    int r = live_take(&db->seg, LIVE_SLOT_BASE + i, &live);
+    if (r)
+        return r;
+    if (SHM_LOAD(&slot->state) != SLOT_FREE) { /* its owner died meanwhile: a dead slot, not a free one */
+        live_drop(&db->seg, live);
+        return LARDER_BUSY;
+    }
+    struct writer *w = writer_alloc(db, i, live);
+    if (!w) {
+        live_drop(&db->seg, live);
+        return LARDER_E_NO_MEMORY;
+    }
+    SHM_STORE(&slot->pid, (int32_t)getpid());
+    SHM_STORE(&slot->generation, SHM_LOAD_RELAXED(&slot->generation) + 1);
+    SHM_STORE(&slot->started_s, (uint64_t)time(NULL));
+    SHM_STORE(&slot->state, SLOT_LIVE);
+    *out = w;
+    return LARDER_OK;
+}
+
+static int claim_any(struct larder *db, struct writer **out) {
+    for (uint32_t i = 0; i < db->seg.slot_count; i++) {
+        int r = claim_slot(db, i, out);
+        if (r != LARDER_BUSY)
+            return r;
+    }
+    return LARDER_E_NO_SLOT;
+}
+
+/* No slot is free: dead ones may be, once they are recovered. */
+static int claim_recovered(struct larder *db, struct writer **out) {
+    for (uint32_t i = 0; i < db->seg.slot_count; i++) {
+        if (SHM_LOAD(&seg_slot(&db->seg, i)->state) != SLOT_LIVE || live_is_held(&db->seg, i) != 0)
+            continue;
+        struct writer *me = writer_alloc(db, i, NULL); /* only lends its settings to the recovery */
+        if (!me)
+            return LARDER_E_NO_MEMORY;
+        int r = recover_for_lock(me, i, LOCK_CATALOG);
+        writer_release_memory(me);
+        if (r == LARDER_OK && (r = claim_slot(db, i, out)) != LARDER_BUSY)
+            return r;
+    }
+    return err_set(LARDER_E_NO_SLOT, "all %u writer slots of the segment are taken by live threads", db->seg.slot_count);
+}
+
+int writer_borrow(struct larder *db, struct writer **out) {
+    int r = db_check(db);
+    if (r)
+        return r;
+    if (db->seg.is_read_only)
+        return err_set(LARDER_E_READ_ONLY, "the segment is attached read-only");
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    pthread_mutex_lock(&db->mutex);
+    struct writer *w = db->idle;
+    if (w)
+        db->idle = w->next;
+    pthread_mutex_unlock(&db->mutex);
+    if (!w) {
+        r = claim_any(db, &w);
+        if (r == LARDER_E_NO_SLOT)
+            r = claim_recovered(db, &w);
+        if (r) {
+            pthread_setcancelstate(cancel_state, NULL);
+            return r;
+        }
+    }
+    w->next = NULL;
+    w->cancel_state = cancel_state;
+    w->busy_timeout_ms = db->busy_timeout_ms;
+    *out = w;
+    return LARDER_OK;
+}
+
+void writer_return(struct writer *w) {
+    int cancel_state = w->cancel_state;
+    DEBUG_ASSERT(w->ranks_held == 0 && !w->is_stuck);
+    DEBUG_ASSERT(!step_is_open(w, 0) && !step_is_open(w, 1));
+    pthread_mutex_lock(&w->db->mutex);
+    w->next = w->db->idle;
+    w->db->idle = w;
+    pthread_mutex_unlock(&w->db->mutex);
+    pthread_setcancelstate(cancel_state, NULL);
+}
+
+void writer_abandon(struct writer *w) {
+    int cancel_state = w->cancel_state;
+    live_drop(w->seg, w->live);
+    writer_release_memory(w);
+    pthread_setcancelstate(cancel_state, NULL);
+}
+
+void writer_end(struct writer *w) {
+    if (w->is_stuck)
+        writer_abandon(w);
+    else
+        writer_return(w);
+}
+
+int writer_scratch(struct writer *w, size_t bytes) {
+    if (bytes <= w->scratch_bytes)
+        return LARDER_OK;
+    size_t grown = bytes + bytes / 2;
+    void *scratch = priv_realloc(w->db->priv, w->scratch, grown);
+    if (!scratch)
+        return LARDER_E_NO_MEMORY;
+    w->scratch = scratch;
+    w->scratch_bytes = grown;
+    return LARDER_OK;
+}
+
+int writer_claim(struct writer *w) {
+    DEBUG_ASSERT(w->ranks_held == 0);
+    return heap_claim(w, w->need_bytes);
+}
+
+/* Gives the slots of all idle writers back: at larder_close, when no call is under way. */
+void writer_close_all(struct larder *db) {
+    while (db->idle) {
+        struct writer *w = db->idle;
+        db->idle = w->next;
+        SHM_STORE(&w->slot->state, SLOT_FREE);
+        live_drop(w->seg, w->live);
+        writer_release_memory(w);
+    }
+}
+
+void writer_forget_all(struct larder *db) {
+    while (db->idle) {
+        struct writer *w = db->idle;
+        db->idle = w->next;
+        writer_release_memory(w); /* its liveness page was not inherited, the slot is the parent's */
+    }
+}

@@ -1,0 +1,43 @@
+/* core/writer.h - who is writing: a slot of the segment, and what this process knows beside it.
+ *
+ * Job      A writer is the right to change the segment: every function that stores takes one. A thread takes a writer for the
+ *          length of a call from its handle's pool. Recovery makes a writer for the slot of a dead thread and goes on in its
+ *          name, with its locks and its journal; so recovery that is itself killed is simply done again.
+ * Stuck    A call that cannot go on between its first store and its last (a live but stopped process holds a lock it needs)
+ *          gives up its slot instead of waiting: it drops the liveness lock, so that the slot looks dead, and whoever can take
+ *          the lock first finishes or undoes the rest (writer_abandon). Death and being stuck are one case.
+ * Rules    W1 A slot is used by one thread at a time. W2 The slot's liveness lock (core/live.h) is held by whoever acts for it.
+ */
+#ifndef LARDER_CORE_WRITER_H
+#define LARDER_CORE_WRITER_H
+
+#include "core/layout.h"
+
+struct larder;
+struct seg;
+
+struct writer {
+    struct larder *db;
+    struct seg *seg;
+    struct slot_shm *slot;
+    uint32_t id;             /* slot number */
+    uint32_t busy_timeout_ms;
+    uint64_t need_bytes;     /* after LARDER_E_RETRY: claim so much from the kernel, outside locks, and try again */
+    int is_recovery;         /* acts for a dead thread */
+    void *live;              /* the liveness lock (core/live.h) */
+    struct writer *next;     /* in the handle's pool */
+    void *scratch;           /* private memory for images and lists, grown outside locks */
+    size_t scratch_bytes;
+    uint8_t *list_scratch;   /* WRITER_LIST_SCRATCH bytes, always there: blocks of lists are put together here */
+    uint32_t ranks_held;     /* bit per enum lock_rank; checked in debug builds */
+    uint32_t stripes_held;   /* LOCK_STRIPE is the one rank of which several may be held */
+    int is_stuck;            /* a lock could not be had in the middle: the slot is to be abandoned, others will recover it */
+    int cancel_state;        /* of the thread, while borrowed */
+};
+
+#define WRITER_LIST_SCRATCH 32768u
+
+/* Internal result: nothing was changed; drop all locks, do what need_bytes asks (writer_claim), try again. */
+#define LARDER_E_RETRY (-100)
+
+#endif

@@ -1,0 +1,19 @@
+/* item.h - the attributes of every kind of item.
+ *
+ * Job      item_emit() says all attributes of one item of the load, at a revision, to a sink. Kept apart from the keys
+ *          (key.c), which questions need without the rest.
+ */
+#ifndef SHUTTLE_ITEM_H
+#define SHUTTLE_ITEM_H
+
+#include "gen.h"
+#include "sink.h"
+
+#define ITEM_REVISION "revision" /* on jobs and sessions: how often the item was changed since the load */
+
+void item_emit(const struct gen *g, struct gen_place p, uint32_t revision, struct sink *s);
+
+/** The fingerprint the item must have. */
+uint64_t item_fingerprint(const struct gen *g, struct gen_place p, uint32_t revision);
+
+#endif

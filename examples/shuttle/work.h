@@ -1,0 +1,14 @@
+/* work.h - a worker: asks the access patterns and judges every answer. */
+#ifndef SHUTTLE_WORK_H
+#define SHUTTLE_WORK_H
+
+#include <stdint.h>
+
+/**
+ * Runs until the board says that the phase at rest has been gone through.
+ * @param share [in] Which part of the phase at rest is this worker's, of share_count.
+ * @return The exit code of `shuttle work`: wrong answers are on the board, not in here.
+ */
+int work_run(const char *segment, int board_fd, uint32_t slot, uint32_t share, uint32_t share_count);
+
+#endif

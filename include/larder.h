@@ -1,0 +1,568 @@
+/* larder.h - Larder: a DynamoDB-shaped cache in shared memory. The only header that is installed.
+ *
+ * Processes of one host attach to one segment and work on the same tables by function calls. Five kinds of object:
+ *
+ *   struct larder          an attachment to a segment; one per process and segment, shared by all its threads, valid in
+ *                          forked children (a child takes writer slots of its own by itself)
+ *   struct larder_table    a table of that segment, looked up once by name; lives as long as its struct larder
+ *   struct larder_item     one item, immutable bytes: what a builder makes and what a page holds
+ *   struct larder_builder  makes items; one thread at a time
+ *   struct larder_page     where reads put their items; one thread at a time, reused from call to call
+ *
+ * Results. Every function that can fail returns an int. 0 is done; a positive value is an outcome to branch on; a
+ * negative value is a failure that changed nothing, and larder_error() of the same thread says which value was wrong
+ * and what is allowed. Outputs are written only when the result is >= 0.
+ *
+ * Consistency. A put or delete changes the item and all its index entries in one step, for every process at once. Reads
+ * take no lock, store nothing in the segment and wait for nobody.
+ *
+ * Killed. Any process may die by SIGKILL at any instruction inside any of these functions: acknowledged writes stay,
+ * an unacknowledged one is wholly there or wholly not, and whoever next needs what the dead process held repairs it.
+ *
+ * Memory orders, locks and the bytes of the segment are described in ARCHITECTURE.md.
+ */
+#ifndef LARDER_H
+#define LARDER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LARDER_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define LARDER_API __attribute__((visibility("default")))
+#else
+#define LARDER_API
+#endif
+
+/* ---- Results ------------------------------------------------------------------------------------------------------
+ */
+
+#define LARDER_OK 0
+#define LARDER_NOT_FOUND 1  /* no such item; nothing else is wrong */
+#define LARDER_MORE 2       /* a page ended before the range did; continue with larder_page_resume() */
+#define LARDER_E_INVAL (-1) /* an argument is not allowed; nothing was changed */
+#define LARDER_FULL (-2)    /* the segment, its filesystem or a memory limit has no room; nothing was changed */
+#define LARDER_BUSY (-3)    /* a live process held a needed lock longer than options.busy_timeout_ms */
+#define LARDER_E_NO_TABLE (-4)
+#define LARDER_E_NO_INDEX (-5)
+#define LARDER_E_EXISTS (-6)     /* the table, index or segment exists already */
+#define LARDER_E_NO_SEGMENT (-7) /* no segment of that name or path */
+#define LARDER_E_FORMAT (-8)     /* not a Larder segment, another format version, truncated, or never finished */
+#define LARDER_E_READ_ONLY (-9)  /* the attachment is read-only */
+#define LARDER_E_DESTROYED (-10) /* the segment was destroyed while attached */
+#define LARDER_E_CORRUPT (-11)   /* the segment's bytes break an invariant; see larder_check() */
+#define LARDER_E_OS (-12)        /* a system call failed; larder_error() names the call and the reason */
+#define LARDER_E_NO_MEMORY (-13) /* this process is out of private memory */
+#define LARDER_E_ACCESS (-14)    /* no permission on the segment */
+#define LARDER_E_RETAINED (-15)  /* a table's removal policy is Retain and force was not given */
+#define LARDER_E_NO_SLOT (-16)   /* all writer slots of the segment are taken by live threads */
+
+/**
+ * The text of this thread's last failure: which value was wrong, and what is allowed.
+ * @return A string owned by the library, valid until this thread's next failing call. Never NULL; "" before any
+ * failure.
+ */
+LARDER_API const char *larder_error(void);
+
+/** A short constant name for a result, such as "LARDER_FULL". Never NULL. */
+LARDER_API const char *larder_result_name(int result);
+
+/* ---- Limits (DynamoDB developer guide, "Quotas and limits"; sizes in bytes)
+ * ------------------------------------------ */
+
+#define LARDER_ITEM_BYTES_MAX (400 * 1024) /* names and values, as DynamoDB counts them */
+#define LARDER_PARTITION_KEY_BYTES_MAX 2048
+#define LARDER_SORT_KEY_BYTES_MAX 1024
+#define LARDER_NUMBER_DIGITS_MAX 38
+#define LARDER_NUMBER_TEXT_MAX 192 /* longest text larder_value_number() writes, with the final 0 */
+#define LARDER_NESTING_MAX 32
+#define LARDER_GLOBAL_INDEXES_MAX 20
+#define LARDER_LOCAL_INDEXES_MAX 5
+#define LARDER_INDEXES_MAX 25
+#define LARDER_NAME_BYTES_MAX 255 /* table, index and key attribute names; table and index names have at least 3 */
+#define LARDER_ATTRIBUTE_NAME_MAX 65535 /* names of attributes that are no key */
+#define LARDER_PROJECTED_NAMES_MAX 100  /* non-key attributes over all indexes of a table */
+#define LARDER_TABLES_MAX 256           /* tables of one segment */
+#define LARDER_SEGMENT_BYTES_MIN (4u << 20)
+
+/* ---- Segment ------------------------------------------------------------------------------------------------------
+ */
+
+struct larder;
+
+#define LARDER_CREATE 1u    /* create the segment if it is missing, else attach */
+#define LARDER_EXCLUSIVE 2u /* with LARDER_CREATE: fail with LARDER_E_EXISTS if it is there */
+#define LARDER_READ_ONLY 4u /* map PROT_READ, take no slot; every writing call gives LARDER_E_READ_ONLY */
+#define LARDER_MEMFD 8u     /* segment is options.memfd, or with LARDER_CREATE and memfd -1 a new memfd */
+
+/** How to open. Zero it, then set what you need; zero means the default given. */
+struct larder_options {
+    const char *segment;   /* a name (POSIX shared memory, no '/') or a path (has a '/'); default "larder" */
+    uint32_t flags;        /* LARDER_CREATE, ... */
+    uint32_t mode;         /* permissions of a new segment; default 0600, not changed by umask */
+    uint64_t size_bytes;   /* maximum size of a new segment, claimed as it fills; default 1 GiB, rounded up to 64 KiB */
+    uint32_t stripe_count; /* of each table of a new segment: a power of 2, 2..65536; default follows the size */
+    uint32_t busy_timeout_ms; /* longest wait for a lock that a live process holds; default 2000 */
+    int memfd;                /* with LARDER_MEMFD: an inherited or passed descriptor; borrowed. -1 with CREATE: new */
+};
+
+/**
+ * Attaches to a segment, creating it when asked.
+ *
+ * Of two creators at once one creates and the other attaches; a segment left half made by a creator that died is taken
+ * over.
+ *
+ * @param options [in]  Borrowed for the call; NULL means all defaults (attach read-write to "larder").
+ * @param out     [out] The attachment. Close with larder_close(). Use from any thread, and in forked children.
+ * @return LARDER_OK, LARDER_E_INVAL (sizes, flags), LARDER_E_NO_SEGMENT, LARDER_E_EXISTS, LARDER_E_FORMAT (foreign,
+ * truncated, other version), LARDER_E_ACCESS, LARDER_FULL (no room for the first spans), LARDER_E_OS,
+ * LARDER_E_NO_MEMORY, LARDER_BUSY (another process is still creating it after busy_timeout_ms).
+ */
+LARDER_API int larder_open(const struct larder_options *options, struct larder **out);
+
+/**
+ * Detaches: gives back the slots and every byte of private memory. Builders, pages and tables of db end with it.
+ * No other thread may be inside a call with db. NULL is allowed.
+ */
+LARDER_API void larder_close(struct larder *db);
+
+/** The descriptor of a LARDER_MEMFD segment, to pass to another process; -1 for a named one. Owned by db. */
+LARDER_API int larder_memfd(const struct larder *db);
+
+/**
+ * Removes a segment by name or path. Processes still attached get LARDER_E_DESTROYED from their next call and go on
+ * living.
+ * @param segment Name or path as in larder_options; NULL means "larder".
+ * @param force   Nonzero removes it even if a table's removal policy is Retain, or its bytes are damaged or half made.
+ * @return LARDER_OK, LARDER_E_NO_SEGMENT, LARDER_E_RETAINED, LARDER_E_FORMAT, LARDER_E_ACCESS, LARDER_E_OS.
+ */
+LARDER_API int larder_destroy(const char *segment, int force);
+
+/**
+ * The clock that decides expiry, in epoch seconds; for tests. Called outside every lock.
+ * @param now Called with arg from any thread that uses db, the expirer included; NULL restores the system clock.
+ * Each process sets its own.
+ */
+LARDER_API void larder_set_clock(struct larder *db, int64_t (*now)(void *arg), void *arg);
+
+/* ---- Tables -------------------------------------------------------------------------------------------------------
+ */
+
+enum larder_type {
+    LARDER_S = 1,
+    LARDER_N,
+    LARDER_B,
+    LARDER_BOOL,
+    LARDER_NULL,
+    LARDER_M,
+    LARDER_L,
+    LARDER_SS,
+    LARDER_NS,
+    LARDER_BS
+};
+
+enum larder_projection { LARDER_PROJECT_ALL, LARDER_PROJECT_KEYS_ONLY, LARDER_PROJECT_INCLUDE };
+enum larder_removal { LARDER_REMOVAL_DELETE, LARDER_REMOVAL_RETAIN };
+
+struct larder_key_def {
+    const char *name;      /* attribute name, 1..255 bytes; NULL for "no sort key" */
+    enum larder_type type; /* LARDER_S, LARDER_N or LARDER_B */
+};
+
+struct larder_index_def {
+    const char *name; /* 3..255 of a-z A-Z 0-9 _ - . */
+    int is_local;     /* nonzero: local index; its partition key must be the table's */
+    struct larder_key_def partition, sort;
+    enum larder_projection projection;
+    const char *const *included; /* LARDER_PROJECT_INCLUDE: included_count names of attributes that are no key */
+    uint32_t included_count;
+};
+
+/** A table's shape, given to larder_table_create() and returned by larder_table_describe(). */
+struct larder_table_def {
+    const char *name; /* 3..255 of a-z A-Z 0-9 _ - . */
+    struct larder_key_def partition, sort;
+    const struct larder_index_def *indexes;
+    uint32_t index_count;
+    const char *ttl_attribute; /* NULL: items do not expire */
+    enum larder_removal removal;
+};
+
+struct larder_table;
+
+/**
+ * Creates an empty table. All or nothing.
+ * @param def [in] Borrowed for the call.
+ * @return LARDER_OK, LARDER_E_INVAL (a name, type, count or duplicate), LARDER_E_EXISTS, LARDER_FULL, LARDER_BUSY,
+ * LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_NO_SLOT.
+ */
+LARDER_API int larder_table_create(struct larder *db, const struct larder_table_def *def);
+
+/**
+ * Finds a table by name. Cheap, but meant to be done once and kept.
+ * @param out [out] Valid until larder_close(); if the table is dropped, calls with it give LARDER_E_NO_TABLE.
+ * @return LARDER_OK, LARDER_E_NO_TABLE, LARDER_E_INVAL, LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
+ */
+LARDER_API int larder_table_open(struct larder *db, const char *name, struct larder_table **out);
+
+/**
+ * A table's present definition (indexes added and TTL changes included).
+ * @param out [out] Points into memory owned by t's attachment, valid until larder_close(). Never NULL on LARDER_OK.
+ */
+LARDER_API int larder_table_describe(struct larder_table *t, const struct larder_table_def **out);
+
+/**
+ * Names of all tables, sorted.
+ * @param names [out] Array of `capacity` pointers; the strings live until larder_close().
+ * @param count [out] Number of tables; names beyond capacity are not written.
+ */
+LARDER_API int larder_table_list(struct larder *db, const char **names, uint32_t capacity, uint32_t *count);
+
+/** Drops a table and gives its memory back, resumed by any process if this one dies. LARDER_E_NO_TABLE if there is
+ * none. */
+LARDER_API int larder_table_drop(struct larder *db, const char *name);
+
+/**
+ * Adds a global index to a table, which may hold data and be in use: it is filled and then appears in one step.
+ * Until then queries on it give LARDER_E_NO_INDEX. If this process dies on the way the index does not appear, and what
+ * was filled is given back. Items whose value for a key of the index has the wrong type or size do not enter the index
+ * (DynamoDB developer guide, "Detecting and correcting index key violations").
+ */
+LARDER_API int larder_index_add(struct larder_table *t, const struct larder_index_def *def);
+
+/** Sets (or with NULL, ends) the table's TTL attribute. Reads follow it from the moment this returns. */
+LARDER_API int larder_ttl_set(struct larder_table *t, const char *attribute);
+
+/** Sets the removal policy of a table: LARDER_REMOVAL_RETAIN makes larder_destroy() refuse without force. */
+LARDER_API int larder_removal_set(struct larder_table *t, enum larder_removal removal);
+
+/* ---- Values and items ---------------------------------------------------------------------------------------------
+ */
+
+/**
+ * A value to give, or one read. S and B: data and bytes. N given: decimal text in data and bytes, count 0. An N read
+ * from an item has count 1 and an encoded form in data: larder_value_number() makes text of it, and as it is it may be
+ * added to a builder or used in a key.
+ */
+struct larder_value {
+    enum larder_type type;
+    const void *data; /* borrowed; S B: the bytes. N: text when given, encoded form when read (larder_value_number) */
+    size_t bytes;
+    int is_true;    /* BOOL */
+    uint32_t count; /* read from an item: members of an M, L, SS, NS or BS; 1 with an N; else 0 */
+};
+
+/** Shorthands for values, in keys above all: larder_str("SHOP#1"), larder_num("17"), larder_bin(data, bytes). */
+LARDER_API struct larder_value larder_str(const char *text);
+LARDER_API struct larder_value larder_num(const char *text);
+LARDER_API struct larder_value larder_bin(const void *data, size_t bytes);
+
+struct larder_item;
+
+/**
+ * Looks up a top-level attribute without parsing the others.
+ * @return LARDER_OK or LARDER_NOT_FOUND. The value points into the item and lives as long as it.
+ */
+LARDER_API int larder_item_get(const struct larder_item *item, const char *name, struct larder_value *out);
+
+/** Same, with a name that may hold zero bytes. */
+LARDER_API int larder_item_getn(const struct larder_item *item, const char *name, size_t name_bytes,
+                                struct larder_value *out);
+
+/** Number of top-level attributes. */
+LARDER_API uint32_t larder_item_count(const struct larder_item *item);
+
+/**
+ * Size as DynamoDB counts it (developer guide, "Item sizes and formats"): names, S and B in bytes; N one byte per two
+ * digits on either side of the point, plus 1, plus 1 if negative; BOOL and NULL 1; M and L 3 and 1 per member.
+ */
+LARDER_API size_t larder_item_size(const struct larder_item *item);
+
+/** Walks the members of an item, M, L or set. Zero cost to start; the members point into the item. */
+struct larder_iter {
+    const unsigned char *at, *end; /* private */
+    const struct larder_item *item;
+    uint32_t left, ordinal;
+    enum larder_type of;
+};
+
+/** One member: name is NULL for members of lists and sets. */
+struct larder_member {
+    const char *name;
+    size_t name_bytes;
+    struct larder_value value;
+};
+
+LARDER_API void larder_iter_item(const struct larder_item *item, struct larder_iter *it);
+/** @param value An M, L, SS, NS or BS read from an item; any other type gives an empty walk. */
+LARDER_API void larder_iter_value(const struct larder_value *value, struct larder_iter *it);
+/** @return LARDER_OK with the next member, in name order for an item or M; LARDER_NOT_FOUND at the end. */
+LARDER_API int larder_iter_next(struct larder_iter *it, struct larder_member *out);
+
+/**
+ * Decimal text of an N value, exact and in plain notation (no exponent), as DynamoDB returns it.
+ * @param text [out] At least LARDER_NUMBER_TEXT_MAX bytes.
+ * @return LARDER_OK, or LARDER_E_INVAL if value is no N (or given as text that is no number).
+ */
+LARDER_API int larder_value_number(const struct larder_value *value, char *text);
+
+/** Same as an integer. LARDER_E_INVAL if it is no N, has a fraction or does not fit. */
+LARDER_API int larder_value_int64(const struct larder_value *value, int64_t *out);
+
+struct larder_builder;
+
+/** A builder's memory comes from db's arena and ends with larder_builder_free() or larder_close(). */
+LARDER_API int larder_builder_new(struct larder *db, struct larder_builder **out);
+LARDER_API void larder_builder_free(struct larder_builder *b);
+/** Empties the builder, keeping its memory; also clears an error. */
+LARDER_API void larder_builder_reset(struct larder_builder *b);
+
+/*
+ * Adding attributes. Names are borrowed for the call; inside a list or set the name must be NULL. A failure (a bad
+ * name, number or UTF-8, an attribute twice, nesting too deep, over LARDER_ITEM_BYTES_MAX) is remembered: later calls
+ * do nothing and larder_builder_finish() returns it, until larder_builder_reset(). Each also returns it at once; a name
+ * or set member that is there twice is found by larder_end(), or by larder_builder_finish() for the item's own
+ * attributes.
+ */
+LARDER_API int larder_add(struct larder_builder *b, const char *name,
+                          const struct larder_value *value); /* S N B BOOL NULL */
+LARDER_API int larder_add_s(struct larder_builder *b, const char *name, const char *text);
+LARDER_API int larder_add_sn(struct larder_builder *b, const char *name, const char *text, size_t bytes);
+LARDER_API int larder_add_n(struct larder_builder *b, const char *name, const char *decimal);
+LARDER_API int larder_add_int(struct larder_builder *b, const char *name, int64_t value);
+LARDER_API int larder_add_b(struct larder_builder *b, const char *name, const void *data, size_t bytes);
+LARDER_API int larder_add_bool(struct larder_builder *b, const char *name, int is_true);
+LARDER_API int larder_add_null(struct larder_builder *b, const char *name);
+/** Opens an M, L, SS, NS or BS; what is added until larder_end() goes into it. Sets may not be empty or hold a value
+ * twice. */
+LARDER_API int larder_begin(struct larder_builder *b, const char *name, enum larder_type type);
+LARDER_API int larder_end(struct larder_builder *b);
+/** Copies one member read from another item, with everything inside it. Into a list or set: set its name to NULL. */
+LARDER_API int larder_add_member(struct larder_builder *b, const struct larder_member *member);
+/**
+ * Names the next larder_add or larder_begin, whose own name must be NULL: for a name that may hold zero bytes or is not
+ * 0-terminated. Copied.
+ */
+LARDER_API int larder_name(struct larder_builder *b, const char *name, size_t bytes);
+
+/**
+ * Ends the item.
+ * @param out [out] Owned by the builder, valid until its next reset, add or free.
+ * @return LARDER_OK, or the first failure: LARDER_E_INVAL (what the adds refuse; an open M or L; over
+ * LARDER_ITEM_BYTES_MAX), LARDER_E_NO_MEMORY.
+ */
+LARDER_API int larder_builder_finish(struct larder_builder *b, const struct larder_item **out);
+
+/* ---- Reading ------------------------------------------------------------------------------------------------------
+ */
+
+struct larder_page;
+
+/** A page's memory comes from db's arena, grows as needed, and ends with larder_page_free() or larder_close(). */
+LARDER_API int larder_page_new(struct larder *db, struct larder_page **out);
+LARDER_API void larder_page_free(struct larder_page *page);
+/** Items in the page. */
+LARDER_API uint32_t larder_page_count(const struct larder_page *page);
+/** The i-th item; NULL if it was not found (only larder_get_many leaves such holes) or i is too large. Valid until the
+ * page's next use. */
+LARDER_API const struct larder_item *larder_page_item(const struct larder_page *page, uint32_t i);
+/** After LARDER_MORE: the key to continue after (DynamoDB's LastEvaluatedKey): an item of the key attributes. Else
+ * NULL. */
+LARDER_API const struct larder_item *larder_page_resume(const struct larder_page *page);
+/** Items looked at for this page, those that had expired left out (DynamoDB's ScannedCount). */
+LARDER_API uint64_t larder_page_scanned(const struct larder_page *page);
+
+struct larder_key {
+    struct larder_value partition, sort; /* sort is ignored by a table without sort key */
+};
+
+/**
+ * Reads one item.
+ * @param page [in,out] Earlier contents are discarded; on LARDER_OK holds the one item.
+ * @return LARDER_OK, LARDER_NOT_FOUND (absent or expired), LARDER_E_INVAL (key type or size), LARDER_E_NO_TABLE,
+ * LARDER_E_CORRUPT, LARDER_E_DESTROYED, LARDER_E_NO_MEMORY. Cost: about two dependent cache misses and the copy. Locks:
+ * none.
+ */
+LARDER_API int larder_get(struct larder_table *t, const struct larder_key *key, struct larder_page *page);
+
+/**
+ * Reads many items, overlapping their cache misses.
+ * @param keys count keys. The page then has `count` places in the order of the keys, NULL where an item is missing.
+ * @return as larder_get(), but LARDER_OK also when some or all are missing. Each item is whole; together they are no
+ * snapshot.
+ */
+LARDER_API int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count,
+                               struct larder_page *page);
+
+enum larder_sort_op {
+    LARDER_SORT_ANY,
+    LARDER_SORT_EQ,
+    LARDER_SORT_LT,
+    LARDER_SORT_LE,
+    LARDER_SORT_GT,
+    LARDER_SORT_GE,
+    LARDER_SORT_BETWEEN, /* sort_value <= key <= sort_value2 */
+    LARDER_SORT_BEGINS_WITH
+};
+
+/** What to query. Zero it, then set. */
+struct larder_query_spec {
+    const char *index; /* NULL: the table */
+    struct larder_value partition;
+    enum larder_sort_op sort_op;
+    struct larder_value sort_value, sort_value2;
+    int is_descending;
+    uint32_t limit;                      /* most items in this page; 0: no bound */
+    uint32_t bytes_max;                  /* page ends once it holds this much; 0: 1 MiB, as DynamoDB's */
+    const struct larder_item *start_key; /* continue after this key; NULL starts afresh */
+};
+
+/**
+ * Reads the items of one partition of the table or of an index, in sort-key order, a page at a time.
+ *
+ * Copies live items into the page until the range ends, limit or bytes_max is reached. An index's projection is
+ * applied. Items of equal sort key come in an order that is fixed for each item (by hash of its primary key).
+ *
+ * @return LARDER_OK    The range is finished; the page may be empty.
+ *         LARDER_MORE  Stopped early; continue with start_key = larder_page_resume(page).
+ *         LARDER_E_INVAL (partition or sort value of the wrong type or size, BEGINS_WITH on a number, start key without
+ * the needed attributes), LARDER_E_NO_INDEX, LARDER_E_NO_TABLE, LARDER_E_CORRUPT, LARDER_E_DESTROYED,
+ * LARDER_E_NO_MEMORY.
+ *
+ * Consistency  Each item is whole and is under the index key that it has. A page is a snapshot of its range unless
+ * writers change the same partition faster than the page can be read; several pages are not one snapshot. Locks None,
+ * and no store to the segment. Cost         O(log n) to the first item, then one step and one item miss (overlapped)
+ * per item.
+ */
+LARDER_API int larder_query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page);
+
+struct larder_scan_spec {
+    uint32_t segment, segment_count;     /* this worker of so many (parallel scan); 0, 0: the whole table */
+    uint32_t limit, bytes_max;           /* as in larder_query_spec */
+    const struct larder_item *start_key; /* continue after this key */
+};
+
+/**
+ * Reads all items of a table in hash order, a page at a time. An item that is there during the whole scan is returned
+ * exactly once, however the table grows meanwhile. @return as larder_query().
+ */
+LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page);
+
+/* ---- Writing ------------------------------------------------------------------------------------------------------
+ */
+
+/**
+ * Stores an item, replacing the one with the same key.
+ *
+ * When this returns LARDER_OK every process sees the item through the table and all its indexes, and no death undoes
+ * it.
+ *
+ * @param item     [in] From a builder or a page; borrowed for the call.
+ * @param replaced [out] NULL, or a page that receives the item that was replaced (empty if there was none or it had
+ * expired).
+ * @return LARDER_OK, LARDER_E_INVAL (a key attribute is missing, empty, too long or of the wrong type, for the table or
+ * an index; item over 400 KB), LARDER_FULL, LARDER_BUSY, LARDER_E_READ_ONLY, LARDER_E_NO_TABLE, LARDER_E_DESTROYED,
+ * LARDER_E_NO_SLOT, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
+ */
+LARDER_API int larder_put(struct larder_table *t, const struct larder_item *item, struct larder_page *replaced);
+
+/** Deletes by key. LARDER_NOT_FOUND if it was absent or expired. Works in a full segment. Otherwise as larder_put(). */
+LARDER_API int larder_delete(struct larder_table *t, const struct larder_key *key, struct larder_page *deleted);
+
+/* ---- Expiry -------------------------------------------------------------------------------------------------------
+ */
+
+/**
+ * Starts a thread that gives expired items' memory back and repairs what dead processes left. Any number of processes
+ * may carry it; one at a time works, and when it dies another takes over. Stopped by larder_close(). LARDER_OK if
+ * already running.
+ */
+LARDER_API int larder_expirer_start(struct larder *db);
+LARDER_API void larder_expirer_stop(struct larder *db);
+
+/**
+ * Does the expirer's work now, in this thread: removes what has expired by the handle's clock, at most items_max (0: no
+ * bound).
+ * @param removed [out] NULL or the number of items removed.
+ * @return LARDER_OK done, LARDER_MORE items_max reached, LARDER_BUSY another process is the expirer now.
+ */
+LARDER_API int larder_expire(struct larder *db, uint64_t items_max, uint64_t *removed);
+
+/* ---- Looking inside -----------------------------------------------------------------------------------------------
+ */
+
+struct larder_counters { /* since create; kept per slot and summed, so that writers share no line */
+    uint64_t puts, deletes, expired, lock_waits, recoveries, undone, finished;
+};
+
+struct larder_segment_stats {
+    uint64_t size_bytes, claimed_bytes, /* claimed from the kernel so far */
+        free_bytes,                     /* of claimed: in free spans and free blocks */
+        used_bytes;                     /* in blocks handed out, rounding included */
+    uint64_t private_bytes;             /* this handle's private memory */
+    uint32_t table_count, slots_used, slots_max, stripe_count;
+    uint8_t uuid[16];
+    uint32_t format_version;
+    struct larder_counters counters;
+};
+LARDER_API int larder_segment_stats(struct larder *db, struct larder_segment_stats *out);
+
+struct larder_class_stats {
+    uint32_t block_bytes; /* 0: runs of whole spans */
+    uint64_t spans, blocks_used, blocks_free;
+};
+/** Size classes of the allocator. @param count [out] number written, at most capacity. */
+LARDER_API int larder_class_stats(struct larder *db, struct larder_class_stats *out, uint32_t capacity,
+                                  uint32_t *count);
+
+struct larder_index_stats {
+    const char *name; /* "" for table order */
+    uint64_t entries, partitions, bytes;
+};
+struct larder_table_stats {
+    uint64_t item_count; /* expired ones whose memory is not back yet included */
+    uint64_t item_bytes; /* blocks of items */
+    uint64_t bucket_bytes;
+    uint64_t wheel_entries;
+    uint32_t index_count;
+    struct larder_index_stats indexes[LARDER_INDEXES_MAX + 1];
+};
+/** Walks the table; for people, not for hot paths. */
+LARDER_API int larder_table_stats(struct larder_table *t, struct larder_table_stats *out);
+
+struct larder_slot_stats {
+    uint32_t slot;
+    int32_t pid; /* in its own PID namespace */
+    int is_alive, is_expirer;
+    uint64_t started_s;        /* epoch seconds of the attach */
+    uint32_t lock_count;       /* locks held just now */
+    uint64_t lock_held_ns;     /* by the oldest of them */
+    const char *lock_kinds[8]; /* constant strings such as "stripe" */
+    struct larder_counters counters;
+};
+/** Writer slots in use. @param count [out] number written, at most capacity. */
+LARDER_API int larder_slot_stats(struct larder *db, struct larder_slot_stats *out, uint32_t capacity, uint32_t *count);
+
+struct larder_check_report {
+    uint64_t items, index_entries, blocks, errors, leaked_blocks, stale_entries, dead_slots;
+    char first_error[256]; /* "" if errors is 0 */
+};
+/**
+ * Walks everything and verifies every invariant: keys and hashes, counts, order of every list, entry against item both
+ * ways, timers, blocks reachable exactly once. Dead slots are recovered first. Stops writers while it looks (takes all
+ * locks of a table in turn), or on a read-only attachment reads only, and then expects no writer.
+ * @param note NULL, or called with a line of text for each error (outside locks).
+ * @return LARDER_OK clean; LARDER_E_CORRUPT with report->errors > 0; LARDER_BUSY.
+ */
+LARDER_API int larder_check(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
+                            struct larder_check_report *report);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,134 @@
+/* index/index.c - the entries of an item: see index.h.
+ *
+ * Locks    One partition stripe at a time, inside the item's stripe.
+ * Stuck    A list that could be changed only in part (a live process holds what it takes to give a block back) stays locked, and
+ *          the writer is stuck: its slot is abandoned, and whoever needs the lock finishes the step (core/writer.h).
+ * Tests    tests/api/query_test.c, tests/crash/
+ */
+#include "index/index.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+uint64_t index_partition_hash(const struct table_view *v, uint32_t number, struct bytes key) {
+    /* A seed of its own for each index, so that equal keys of two indexes do not meet. */
+    uint64_t seed = v->partitions.seg->hash_seed ^ (number + 1) * UINT64_C(0xc2b2ae3d27d4eb4f);
+    return XXH3_64bits_withSeed(key.at, key.len, seed);
+}
+
+uint32_t index_kseq(const struct item_head *item, uint32_t number) {
+    if (number == 0)
+        return item->kseq;
+    return number - 1 < item->index_count ? item_index_slots(item)[number - 1].kseq : 0;
+}
+
+struct bytes index_partition_key(const struct item_head *item, uint32_t number) {
+    if (number == 0)
+        return (struct bytes){item_key_area(item), item->partition_bytes};
+    return item_index_partition(item, number - 1);
+}
+
+struct bytes index_sort_key(const struct item_head *item, uint32_t number) {
+    if (number == 0)
+        return (struct bytes){item_key_area(item) + item->partition_bytes, item->sort_bytes};
+    return item_index_sort(item, number - 1);
+}
+
+void index_entry_of(const struct table_view *v, const struct item_head *item, uint32_t number, struct index_entry *e) {
+    e->entry.kseq = index_is_kept(v, number) ? index_kseq(item, number) : 0;
+    if (!e->entry.kseq)
+        return;
+    struct bytes sort = index_sort_key(item, number);
+    e->partition_key = index_partition_key(item, number);
+    e->partition = index_partition_hash(v, number, e->partition_key);
+    e->entry.key = sort.at;
+    e->entry.key_bytes = (uint32_t)sort.len;
+    e->entry.hash = item->hash;
+}
+
+/* What is done to a list. */
+typedef int index_change(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
+                         const struct leaf_entry *e);
+
+/* Leaves a list as it was, if that can be done; else the writer is stuck, and keeps the lock. */
+static int index_leave(struct writer *w, struct stripe_shm *stripe, int r) {
+    if (r && (step_is_open(w, 1) || step_abandon(w, 1) != LARDER_OK))
+        w->is_stuck = 1;
+    else
+        lock_drop(w, &stripe->lock, LOCK_PARTITION);
+    return r;
+}
+
+static int index_change_entry(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e,
+                              index_change *change) {
+    struct stripe_shm *stripe = htab_stripe(&v->partitions, e->partition);
+    int r = lock_take(w, &stripe->lock, LOCK_PARTITION);
+    if (r)
+        return r;
+    return index_leave(w, stripe, change(w, &v->partitions, e->partition, number, &e->entry));
+}
+
+/* Does it for every entry that `item` has and `but_not` has not. */
+static int index_change_item(struct writer *w, const struct table_view *v, const struct item_head *item,
+                             const struct item_head *but_not, index_change *change) {
+    struct index_entry e;
+    for (uint32_t number = 0; number < index_count(v); number++) {
+        uint32_t kseq = index_kseq(item, number);
+        if (kseq == 0 || (but_not && index_kseq(but_not, number) == kseq))
+            continue;
+        index_entry_of(v, item, number, &e);
+        if (!e.entry.kseq)
+            continue;
+        int r = w->is_stuck ? LARDER_BUSY : index_change_entry(w, v, number, &e, change);
+        if (r)
+            return r;
+    }
+    return LARDER_OK;
+}
+
+int index_add(struct writer *w, const struct table_view *v, const struct item_head *item,
+              const struct item_head *but_not) {
+    return index_change_item(w, v, item, but_not, skl_add_locked);
+}
+
+int index_remove(struct writer *w, const struct table_view *v, const struct item_head *item,
+                 const struct item_head *but_not) {
+    return index_change_item(w, v, item, but_not, skl_remove_locked);
+}
+
+/* Clears the lists of index `number` (-1: of all) of one bucket. */
+static int index_clear_bucket(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, uint32_t bucket,
+                              int number) {
+    uint64_t words[INDEX_CHAIN_MAX];
+    int count = htab_bucket_slots(&v->partitions, stripe, bucket, words, INDEX_CHAIN_MAX);
+    for (int i = 0; i < count; i++) {
+        const struct block_shm *found = seg_at(w->seg, WORD_OFF(words[i]), sizeof *found);
+        if (!found || (number >= 0 && found->index != number))
+            continue;
+        struct block_shm block = *found; /* the block goes with its list */
+        int r = skl_clear_locked(w, &v->partitions, block.hash, block.index);
+        if (r)
+            return r;
+    }
+    return count < 0 ? skl_corrupt(0) : LARDER_OK;
+}
+
+static int index_clear_stripe(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, int number) {
+    int r = lock_take(w, &stripe->lock, LOCK_PARTITION);
+    if (r)
+        return r;
+    for (uint32_t b = 0, total = htab_bucket_count(&v->partitions, stripe); b < total && r == LARDER_OK; b++)
+        r = index_clear_bucket(w, v, stripe, b, number);
+    if (r == LARDER_OK && number < 0)
+        r = htab_clear_locked(w, stripe);
+    return index_leave(w, stripe, r);
+}
+
+int index_clear(struct writer *w, const struct table_view *v, int ordinal) {
+    for (uint32_t i = 0; i < v->partitions.stripe_count; i++) {
+        int r = index_clear_stripe(w, v, &v->partitions.stripes[i], ordinal < 0 ? -1 : ordinal + 1);
+        if (r)
+            return r;
+    }
+    return LARDER_OK;
+}

@@ -1,0 +1,52 @@
+/* index/index.h - the indexes of a table, as core/ and the public calls see them.
+ *
+ * Job      Turns an item into entries and entries into list operations. Table order (the table's own partition and sort key) is
+ *          index number 0; the secondary index of ordinal i is number i + 1.
+ * Rules    N1 An item has an entry in every index whose key sequence in the item is not 0, and in table order if the table has
+ *             a sort key. N2 An entry counts only if its item has its key sequence now. So entries are added before and removed
+ *             after the one store that publishes an item, and nobody ever sees the difference.
+ */
+#ifndef LARDER_INDEX_INDEX_H
+#define LARDER_INDEX_INDEX_H
+
+#include "core/hooks.h"
+#include "index/skl.h"
+
+/* For the table of hooks (core/hooks.h). index_recover_stripe is skl_recover_stripe. */
+int index_add(struct writer *w, const struct table_view *v, const struct item_head *item, const struct item_head *but_not);
+int index_remove(struct writer *w, const struct table_view *v, const struct item_head *item,
+                 const struct item_head *but_not);
+int index_clear(struct writer *w, const struct table_view *v, int ordinal);
+int index_recover_add(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal);
+int index_check(struct check_state *c, const struct table_view *v);
+/* Table order, then the indexes of v->def in their order; places beyond `count` are not written. */
+int index_stats(const struct table_view *v, struct larder_index_stats *out, uint32_t count);
+
+/* ---- Shared by the files of this folder -------------------------------------------------------------------------------- */
+
+#define INDEX_CHAIN_MAX 512u /* slots of a bucket chain that are looked at */
+
+/* What identifies a partition of one index: 64 bits of its key (index/skl.h, B4). */
+uint64_t index_partition_hash(const struct table_view *v, uint32_t number, struct bytes key);
+
+/* An item in one index. */
+struct index_entry {
+    uint64_t partition;
+    struct bytes partition_key;
+    struct leaf_entry entry; /* kseq 0: the item is not in this index */
+};
+/* Indexes of the view are 0..index_count(v)-1. */
+static inline uint32_t index_count(const struct table_view *v) {
+    return v->shape.index_count + 1;
+}
+/* Whether writers keep index `number`. */
+static inline int index_is_kept(const struct table_view *v, uint32_t number) {
+    return number == 0 ? v->shape.sort.name != NULL : v->index_state[number - 1] != INDEX_DEAD;
+}
+uint32_t index_kseq(const struct item_head *item, uint32_t number);
+/* Encoded keys of an item in an index. */
+struct bytes index_partition_key(const struct item_head *item, uint32_t number);
+struct bytes index_sort_key(const struct item_head *item, uint32_t number);
+void index_entry_of(const struct table_view *v, const struct item_head *item, uint32_t number, struct index_entry *e);
+
+#endif

@@ -1,0 +1,167 @@
+/* index/leaf.c - reading a leaf: see leaf.h. */
+#include "index/leaf.h"
+
+#if LARDER_CRASH_POINTS
+uint32_t leaf_capacity = LEAF_ENTRIES;
+#endif
+
+struct leaf_text {
+    const uint8_t *at;
+    uint32_t bytes;
+};
+
+static uint32_t leaf_end(const struct leaf *leaf, uint32_t i) {
+    return (uint32_t)(SHM_LOAD_RELAXED(&leaf_of(leaf)->entry[i].seq_end) >> 32);
+}
+
+static const uint8_t *leaf_prefix(const struct leaf *leaf) {
+    return (const uint8_t *)&leaf_of(leaf)->entry[leaf_count(leaf)];
+}
+
+static struct leaf_text leaf_suffix(const struct leaf *leaf, uint32_t i) {
+    uint32_t start = i ? leaf_end(leaf, i - 1) : 0;
+    const uint8_t *first = leaf_prefix(leaf) + leaf_of(leaf)->block.key_bytes;
+    return (struct leaf_text){first + start, leaf_end(leaf, i) - start};
+}
+
+uint32_t leaf_bytes(const struct leaf *leaf) {
+    uint32_t count = leaf_count(leaf);
+    uint32_t suffixes = leaf_end(leaf, count - 1);
+    return (uint32_t)(sizeof(struct leaf_shm) + sizeof(struct leaf_entry_shm) * count) + leaf_of(leaf)->block.key_bytes +
+           suffixes;
+}
+
+/* The ends of the suffixes rise, no key is too long, and all of it fits. */
+static int leaf_has_sane_ends(const struct leaf *leaf) {
+    uint32_t end = 0, key_bytes_max = LEAF_KEY_BYTES_MAX - leaf_of(leaf)->block.key_bytes;
+    for (uint32_t i = 0; i < leaf_count(leaf); i++) {
+        uint32_t next = leaf_end(leaf, i);
+        if (next < end || next - end > key_bytes_max)
+            return 0;
+        end = next;
+    }
+    return leaf_bytes(leaf) <= LEAF_BYTES_MAX;
+}
+
+int leaf_read(const struct seg *s, uint64_t off, uint64_t hash, uint32_t index, struct leaf *to) {
+    const unsigned char *from = seg_at(s, off, sizeof(struct leaf_shm));
+    if (!from)
+        return 0;
+    shm_copy_out(to->bytes, from, sizeof(struct leaf_shm));
+    const struct block_shm *b = &leaf_of(to)->block;
+    if (b->hash != hash || b->kind != BLOCK_LEAF || b->index != index)
+        return 0;
+    if (b->count < 1 || b->count > LEAF_ENTRIES || b->key_bytes > LEAF_KEY_BYTES_MAX)
+        return 0;
+    size_t fixed = sizeof(struct leaf_shm) + sizeof(struct leaf_entry_shm) * b->count;
+    if (!seg_at(s, off, fixed))
+        return 0;
+    shm_copy_out(to->bytes + sizeof(struct leaf_shm), from + sizeof(struct leaf_shm), fixed - sizeof(struct leaf_shm));
+    if (!leaf_has_sane_ends(to) || !seg_at(s, off, leaf_bytes(to)))
+        return 0;
+    shm_copy_out(to->bytes + fixed, from + fixed, leaf_bytes(to) - fixed);
+    return 1;
+}
+
+uint32_t leaf_live_count(const struct leaf *leaf) {
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < leaf_count(leaf); i++)
+        live += leaf_kseq(leaf, i) != 0;
+    return live;
+}
+
+uint32_t leaf_key(const struct leaf *leaf, uint32_t i, uint8_t *to) {
+    uint32_t prefix_bytes = leaf_of(leaf)->block.key_bytes;
+    struct leaf_text suffix = leaf_suffix(leaf, i);
+    memcpy(to, leaf_prefix(leaf), prefix_bytes);
+    memcpy(to + prefix_bytes, suffix.at, suffix.bytes);
+    return prefix_bytes + suffix.bytes;
+}
+
+static int leaf_compare_text(struct leaf_text a, struct leaf_text b) {
+    uint32_t bytes = a.bytes < b.bytes ? a.bytes : b.bytes;
+    int order = bytes ? memcmp(a.at, b.at, bytes) : 0;
+    return order ? order : (a.bytes > b.bytes) - (a.bytes < b.bytes);
+}
+
+int leaf_compare_cuts(const struct leaf_cut *a, const struct leaf_cut *b) {
+    if (a->is_end || b->is_end)
+        return (a->is_end != 0) - (b->is_end != 0);
+    int order = leaf_compare_text((struct leaf_text){a->key, a->key_bytes}, (struct leaf_text){b->key, b->key_bytes});
+    if (order)
+        return order;
+    if (a->hash != b->hash)
+        return a->hash < b->hash ? -1 : 1;
+    return (a->kseq > b->kseq) - (a->kseq < b->kseq);
+}
+
+/* Compares entry i with (key after the common prefix, hash). */
+static int leaf_compare_entry(const struct leaf *leaf, uint32_t i, struct leaf_text rest, uint64_t hash) {
+    int order = leaf_compare_text(leaf_suffix(leaf, i), rest);
+    if (order)
+        return order;
+    return (leaf_hash(leaf, i) > hash) - (leaf_hash(leaf, i) < hash);
+}
+
+/* The first entry that is not before (key, hash). Dead entries lost their key sequence, but not these two. *rest becomes
+ * what of the key comes after the common prefix; its `at` is NULL if the key does not begin with that. */
+static uint32_t leaf_lower_bound(const struct leaf *leaf, const uint8_t *key, uint32_t key_bytes, uint64_t hash,
+                                 struct leaf_text *rest) {
+    struct leaf_text prefix = {leaf_prefix(leaf), leaf_of(leaf)->block.key_bytes};
+    uint32_t low = 0, high = leaf_count(leaf);
+    if (key_bytes < prefix.bytes || (prefix.bytes && memcmp(key, prefix.at, prefix.bytes) != 0)) {
+        *rest = (struct leaf_text){NULL, 0};
+        return leaf_compare_text(prefix, (struct leaf_text){key, key_bytes}) > 0 ? 0 : high;
+    }
+    *rest = (struct leaf_text){key + prefix.bytes, key_bytes - prefix.bytes};
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        if (leaf_compare_entry(leaf, mid, *rest, hash) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+uint32_t leaf_find_cut(const struct leaf *leaf, const struct leaf_cut *cut) {
+    struct leaf_text rest;
+    if (cut->is_end)
+        return leaf_count(leaf);
+    uint32_t i = leaf_lower_bound(leaf, cut->key, cut->key_bytes, cut->hash, &rest);
+    /* Entries of equal key and hash: one item's, or a collision's. There are few. */
+    while (rest.at && i < leaf_count(leaf) && leaf_kseq(leaf, i) < cut->kseq &&
+           leaf_compare_entry(leaf, i, rest, cut->hash) == 0)
+        i++;
+    return i;
+}
+
+int leaf_find(const struct leaf *leaf, const struct leaf_entry *e) {
+    struct leaf_text rest;
+    uint32_t i = leaf_lower_bound(leaf, e->key, e->key_bytes, e->hash, &rest);
+    for (; rest.at && i < leaf_count(leaf) && leaf_compare_entry(leaf, i, rest, e->hash) == 0; i++)
+        if (leaf_kseq(leaf, i) == e->kseq)
+            return (int)i;
+    return -1;
+}
+
+void leaf_kill(struct leaf *leaf, struct leaf_shm *block, uint32_t i) {
+    uint64_t dead = (uint64_t)leaf_end(leaf, i) << 32;
+    SHM_STORE(&block->entry[i].seq_end, dead); /* release by habit: nothing else belongs to it */
+    atomic_store_explicit(&((struct leaf_shm *)leaf->bytes)->entry[i].seq_end, dead, memory_order_relaxed);
+}
+
+void leaf_take_apart(const struct leaf *leaf, struct leaf_run *run) {
+    run->prefix = leaf_prefix(leaf);
+    run->prefix_bytes = leaf_of(leaf)->block.key_bytes;
+    run->count = 0;
+    for (uint32_t i = 0; i < leaf_count(leaf); i++) {
+        struct leaf_text suffix = leaf_suffix(leaf, i);
+        if (leaf_kseq(leaf, i))
+            run->entry[run->count++] = (struct leaf_run_entry){.hash = leaf_hash(leaf, i),
+                                                               .kseq = leaf_kseq(leaf, i),
+                                                               .has_prefix = 1,
+                                                               .suffix_bytes = suffix.bytes,
+                                                               .suffix = suffix.at};
+    }
+}

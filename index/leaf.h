@@ -1,0 +1,151 @@
+/* index/leaf.h - leaves: immutable blocks of index entries in order.
+ *
+ * Job      An entry of an index is (sort key, primary hash, key sequence): what there is to know of one item under one index.
+ *          Some dozens of entries of one partition lie together in a leaf. This file knows the bytes of a leaf and makes new
+ *          leaves of old ones; it takes no memory, no lock, and links nothing (index/skl.h does).
+ * Picture  A leaf block:
+ *            struct block_shm                    partition hash, kind, index number, count, bytes of the common prefix
+ *            next                                the node after this leaf's node, 0 none
+ *            struct leaf_entry_shm [count]       primary hash; key sequence and end of its suffix
+ *            common prefix, suffix 0, suffix 1.. an entry's sort key is the common prefix and its suffix
+ * Rules    F1 Entries are in order: sort key by memcmp, then shorter first; then hash; then key sequence.
+ *          F2 Nothing in a linked leaf changes but `next`, and an entry's key sequence, once, to 0: the entry is dead. So a
+ *             removal needs no memory. Dead entries keep their place and are left out of the next leaf.
+ *          F3 A leaf with more than one entry has at most LEAF_BYTES, or what two parts of an insertion can not be below
+ *             (LEAF_BYTES_MAX, see leaf_split_at).
+ *          F4 A leaf is copied to private memory and checked there (leaf_read) before anything in it is believed.
+ * Tests    tests/unit/leaf_test.c
+ */
+#ifndef LARDER_INDEX_LEAF_H
+#define LARDER_INDEX_LEAF_H
+
+#include "core/seg.h"
+
+#define LEAF_ENTRIES 48u        /* most entries of a leaf */
+#define LEAF_BYTES 2048u        /* a leaf that would be larger is split, unless it has one entry */
+#define LEAF_BYTES_MAX 2304u    /* no leaf is larger; a reader's buffer */
+#define LEAF_KEY_BYTES_MAX LARDER_SORT_KEY_BYTES_MAX
+
+#if LARDER_CRASH_POINTS
+extern uint32_t leaf_capacity; /* tests make leaves of few entries; 2..LEAF_ENTRIES */
+#else
+#define leaf_capacity LEAF_ENTRIES
+#endif
+
+#define BLOCK_LEAF 1u
+#define BLOCK_NODE 2u
+
+/* The first words of every block of this folder. The slot of a partition refers to a leaf or to a head node. */
+struct block_shm {
+    uint64_t hash; /* of the partition: what the hash table finds it by */
+    uint8_t kind;
+    uint8_t height; /* of a node */
+    uint16_t index; /* number of the index: 0 table order, else ordinal + 1 */
+    uint16_t count; /* of a leaf: entries */
+    uint16_t key_bytes; /* of a leaf: common prefix; of a node: low bound */
+};
+_Static_assert(sizeof(struct block_shm) == 16, "block_shm is part of the segment format");
+
+struct leaf_entry_shm {
+    uint64_t hash;
+    shm_word seq_end; /* key sequence (0: dead); end of the suffix << 32, from the first suffix's start */
+};
+
+struct leaf_shm {
+    struct block_shm block;
+    shm_word next; /* guarded by the partition stripe's lock; readers validate */
+    struct leaf_entry_shm entry[];
+};
+_Static_assert(sizeof(struct leaf_shm) == 24, "leaf_shm is part of the segment format");
+
+/* An entry to look for, add or remove. The key is borrowed. */
+struct leaf_entry {
+    const uint8_t *key;
+    uint32_t key_bytes;
+    uint32_t kseq;
+    uint64_t hash;
+};
+
+/* A place between entries: what comes before it is smaller. kseq has 64 bits so that there is a place after the largest
+ * entry of a key. The key is borrowed. */
+struct leaf_cut {
+    const uint8_t *key;
+    uint32_t key_bytes;
+    int is_end; /* nonzero: after everything */
+    uint64_t hash, kseq;
+};
+#define LEAF_KSEQ_END (UINT64_C(1) << 32)
+
+static inline struct leaf_cut leaf_cut_before(const struct leaf_entry *e) {
+    return (struct leaf_cut){.key = e->key, .key_bytes = e->key_bytes, .hash = e->hash, .kseq = e->kseq};
+}
+
+/* A checked private copy of a leaf. */
+struct leaf {
+    _Alignas(8) uint8_t bytes[LEAF_BYTES_MAX];
+};
+
+static inline const struct leaf_shm *leaf_of(const struct leaf *leaf) {
+    return (const struct leaf_shm *)leaf->bytes;
+}
+static inline uint32_t leaf_count(const struct leaf *leaf) {
+    return leaf_of(leaf)->block.count;
+}
+static inline uint64_t leaf_next(const struct leaf *leaf) {
+    return SHM_LOAD_RELAXED(&leaf_of(leaf)->next);
+}
+static inline uint64_t leaf_hash(const struct leaf *leaf, uint32_t i) {
+    return leaf_of(leaf)->entry[i].hash;
+}
+static inline uint32_t leaf_kseq(const struct leaf *leaf, uint32_t i) {
+    return (uint32_t)SHM_LOAD_RELAXED(&leaf_of(leaf)->entry[i].seq_end);
+}
+
+/* Copies the leaf at off and checks it. 0: these bytes are no leaf of this partition, or did not stay one while they were copied. */
+int leaf_read(const struct seg *s, uint64_t off, uint64_t hash, uint32_t index, struct leaf *to);
+/* Bytes of a leaf. */
+uint32_t leaf_bytes(const struct leaf *leaf);
+/* Entries that are not dead. */
+uint32_t leaf_live_count(const struct leaf *leaf);
+/* Sort key of entry i, put together in `to`, which has room for LEAF_KEY_BYTES_MAX. */
+uint32_t leaf_key(const struct leaf *leaf, uint32_t i, uint8_t *to);
+/* Number of the first entry at or after the cut; the dead may be on either side. leaf_count() if there is none. */
+uint32_t leaf_find_cut(const struct leaf *leaf, const struct leaf_cut *cut);
+/* Number of this live entry, or -1. */
+int leaf_find(const struct leaf *leaf, const struct leaf_entry *e);
+/* Sort key, then hash, then key sequence: negative, 0 or positive. */
+int leaf_compare_cuts(const struct leaf_cut *a, const struct leaf_cut *b);
+/* Marks entry i dead, here and in the leaf's block. */
+void leaf_kill(struct leaf *leaf, struct leaf_shm *block, uint32_t i);
+
+/* ---- Making new leaves ---------------------------------------------------------------------------------------------
+ * A run is entries in order, taken out of a leaf and perhaps one more; it borrows the bytes of both. */
+struct leaf_run_entry {
+    uint64_t hash;
+    uint32_t kseq;
+    uint32_t has_prefix; /* its key is the run's prefix and the suffix; else the suffix alone */
+    uint32_t suffix_bytes;
+    const uint8_t *suffix;
+};
+struct leaf_run {
+    const uint8_t *prefix;
+    uint32_t prefix_bytes, count;
+    struct leaf_run_entry entry[LEAF_ENTRIES + 1];
+};
+
+/* The live entries of a leaf. */
+void leaf_take_apart(const struct leaf *leaf, struct leaf_run *run);
+/* Adds an entry where it belongs; returns its number. The run has no such entry. */
+uint32_t leaf_run_add(struct leaf_run *run, const struct leaf_entry *e);
+/* Whether entries from..to-1 may be one leaf. */
+int leaf_run_fits(const struct leaf_run *run, uint32_t from, uint32_t to);
+/* Where to split a run that is too large for one leaf: as near to `want` (1..count-1) as both parts allow. */
+uint32_t leaf_split_at(const struct leaf_run *run, uint32_t want);
+/* Makes a leaf of entries from..to-1; returns its bytes. */
+uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint64_t hash, uint32_t index, uint64_t next,
+                    struct leaf *out);
+/* The smallest key of few bytes that lies after entry i-1 and not after entry i: the low bound of a leaf that begins with
+ * entry i. Its bytes are put into `to`. */
+struct leaf_cut leaf_run_bound(const struct leaf_run *run, uint32_t i, uint8_t *to);
+
+#endif

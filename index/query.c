@@ -1,0 +1,94 @@
+/* index/query.c - larder_query(): its arguments, and the queries that are a plain get.
+ *
+ * Tests    tests/api/query_test.c
+ */
+#include "core/db.h"
+#include "core/err.h"
+#include "index/query.h"
+
+#define QUERY_BYTES_DEFAULT (1u << 20)
+
+static int query_find_index(struct query *q, const char *name) {
+    q->number = 0;
+    if (!name)
+        return LARDER_OK;
+    for (uint32_t i = 0; i < q->v->shape.index_count; i++)
+        if (q->v->index_state[i] == INDEX_ACTIVE && strcmp(q->v->index_def[i]->name, name) == 0) {
+            q->number = i + 1;
+            return LARDER_OK;
+        }
+    return err_set(LARDER_E_NO_INDEX, "table \"%.64s\" has no index \"%.64s\"", q->v->def.name, name);
+}
+
+/* Copies and checks everything the caller gave: it may lie in the page that is about to be overwritten. */
+static int query_take_spec(struct query *q, const struct larder_query_spec *spec) {
+    q->limit = spec->limit ? spec->limit : UINT32_MAX;
+    q->bytes_max = spec->bytes_max ? spec->bytes_max : QUERY_BYTES_DEFAULT;
+    q->is_descending = spec->is_descending;
+    int r = query_find_index(q, spec->index);
+    if (r)
+        return r;
+    r = item_encode_key_value(query_partition_attr(q), &spec->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX,
+                              q->partition, &q->partition_bytes);
+    if (r)
+        return r;
+    struct bytes key = {q->partition, q->partition_bytes};
+    q->partition_hash = index_partition_hash(q->v, q->number, key);
+    return range_of_query(query_sort_attr(q), spec, &q->range);
+}
+
+/* A table without sort key has one item to a partition; with EQ on the table's sort key there is one item to find. */
+static int query_is_get(const struct query *q, const struct larder_query_spec *spec) {
+    return q->number == 0 && (!q->v->shape.sort.name || spec->sort_op == LARDER_SORT_EQ);
+}
+
+static int query_get(struct query *q) {
+    struct item_key key = {.partition_bytes = (uint16_t)q->partition_bytes};
+    key.sort_bytes = q->v->shape.sort.name ? (uint16_t)q->range.from_key_bytes : 0;
+    key.area_bytes = (uint32_t)item_round8((size_t)key.partition_bytes + key.sort_bytes);
+    memcpy(key.area, q->partition, key.partition_bytes);
+    memcpy(key.area + key.partition_bytes, q->range.from_key, key.sort_bytes);
+    int is_start = q->has_start && q->start_key.partition_bytes == key.partition_bytes &&
+                   q->start_key.sort_bytes == key.sort_bytes &&
+                   memcmp(q->start_key.area, key.area, key.area_bytes) == 0;
+    /* Nothing comes after that item, nor after a start key beyond it. */
+    if (is_start || leaf_compare_cuts(&q->range.from, &q->range.to) >= 0)
+        return LARDER_OK;
+    int r = read_by_key(q->v, &key, read_hash(q->v, &key), q->now_s, q->page);
+    q->page->scanned = q->page->count;
+    return r == LARDER_NOT_FOUND ? LARDER_OK : r;
+}
+
+static int query_run(struct query *q, const struct larder_query_spec *spec) {
+    int r = query_take_spec(q, spec);
+    if (r)
+        return r;
+    q->has_start = 0;
+    if (spec->start_key) {
+        r = query_start(q, spec->start_key);
+        if (r)
+            return r;
+    }
+    page_reset(q->page);
+    if (query_is_get(q, spec))
+        return query_get(q);
+    r = query_fill_snapshot(q);
+    if (r == LARDER_MORE)
+        r = query_set_resume(q);
+    return r;
+}
+
+LARDER_API int larder_query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page) {
+    struct query q; /* large: its parts are set one by one */
+    if (!spec)
+        return err_set(LARDER_E_INVAL, "larder_query: spec is NULL");
+    int r = table_view(t, &q.v);
+    if (r)
+        return r;
+    q.now_s = db_now(t->db);
+    q.page = page;
+    r = query_run(&q, spec);
+    if (r < 0)
+        page_reset(page);
+    return r;
+}

@@ -1,0 +1,73 @@
+/* index/query.h - one call of larder_query().
+ *
+ * Files    query.c the call and its arguments, query_start.c where a page continues, query_page.c filling a page,
+ *          query_snapshot.c whether what was read was all there at once.
+ */
+#ifndef LARDER_INDEX_QUERY_H
+#define LARDER_INDEX_QUERY_H
+
+#include "core/read.h"
+#include "index/index.h"
+#include "index/range.h"
+
+/* An entry that was looked at, and what it stood for. */
+struct query_seen {
+    uint64_t hash;
+    uint32_t kseq;
+    uint32_t is_stale; /* it stood for nothing: place is not used */
+    struct read_place place;
+};
+
+#define QUERY_SEEN_FEW 64u /* kept on the stack; more, in private memory */
+struct query_seen_list {
+    struct query_seen *at;
+    uint32_t count, capacity;
+    uint32_t stale_count;
+    struct query_seen few[QUERY_SEEN_FEW];
+};
+
+struct query {
+    const struct table_view *v;
+    uint32_t number; /* of the index */
+    int64_t now_s;
+    struct larder_page *page;
+    uint32_t limit; /* UINT32_MAX: none */
+    size_t bytes_max;
+    int is_descending;
+    size_t partition_bytes;
+    uint64_t partition_hash;
+    struct range range;
+
+    int has_start;
+    uint64_t start_hash;
+    uint32_t start_sort_bytes;
+    struct query_seen_list seen;
+
+    uint8_t partition[LARDER_PARTITION_KEY_BYTES_MAX];
+    uint8_t start_sort[LEAF_KEY_BYTES_MAX];
+    struct item_key start_key;
+};
+
+static inline int query_ordinal(const struct query *q) {
+    return (int)q->number - 1;
+}
+static inline const struct item_key_attr *query_partition_attr(const struct query *q) {
+    return q->number ? &q->v->shape.indexes[q->number - 1].partition : &q->v->shape.partition;
+}
+static inline const struct item_key_attr *query_sort_attr(const struct query *q) {
+    return q->number ? &q->v->shape.indexes[q->number - 1].sort : &q->v->shape.sort;
+}
+
+/* Narrows the range to what comes after the start key. Everything the caller gave has been copied when this returns. */
+int query_start(struct query *q, const struct larder_item *start_key);
+/* Whether an item of the page is the start key's own. */
+int query_is_start(const struct query *q, const struct leaf *leaf, uint32_t i, const struct item_head *image);
+/* The key attributes of the page's last item become its resume key. LARDER_MORE, or a failure. */
+int query_set_resume(const struct query *q);
+
+/* Fills the page once, from the beginning. LARDER_OK: the range is finished; LARDER_MORE; failures. */
+int query_fill(struct query *q);
+/* Fills the page, again if need be, until all of it was there at one moment. Same results. */
+int query_fill_snapshot(struct query *q);
+
+#endif

@@ -1,0 +1,183 @@
+/* index/query_page.c - filling a page: leaf by leaf, a batch of entries at a time.
+ *
+ * Idea     A leaf is read and validated, then its entries are looked up one stage after the other for the whole batch (stripes,
+ *          buckets, items), so that the cache misses of the batch overlap.
+ */
+#include "index/query.h"
+
+#include "core/db.h"
+
+#define QUERY_BATCH 24u /* about as many misses as a core keeps in flight, twice */
+
+/* The walk over the list. */
+struct query_walk {
+    struct query *q;
+    struct skl_reader reader;
+    struct skl_bound at; /* where to go on: before it (or, descending, after it) everything was handed out */
+    int is_past;         /* the range ends in this leaf */
+    uint32_t count, done; /* entries of this leaf in the range, in the order of the query */
+    uint8_t order[LEAF_ENTRIES];
+};
+
+static int query_see(struct query *q, const struct query_seen *seen) {
+    struct query_seen_list *list = &q->seen;
+    if (list->count == list->capacity) {
+        uint32_t capacity = list->capacity * 2;
+        struct query_seen *old = list->at == list->few ? NULL : list->at;
+        struct query_seen *at = priv_realloc(db_priv(q->v->db), old, capacity * sizeof *at);
+        if (!at)
+            return LARDER_E_NO_MEMORY;
+        if (!old)
+            memcpy(at, list->few, sizeof list->few);
+        list->at = at;
+        list->capacity = capacity;
+    }
+    list->at[list->count++] = *seen;
+    list->stale_count += seen->is_stale != 0;
+    return LARDER_OK;
+}
+
+/* Whether the page's last item is what the query asks for: see B4 in skl.h, and query_start.c. */
+static int query_wants(const struct query *q, const struct leaf *leaf, uint32_t i) {
+    const struct item_head *image = item_head(larder_page_item(q->page, larder_page_count(q->page) - 1));
+    struct bytes partition = index_partition_key(image, q->number);
+    return partition.len == q->partition_bytes && memcmp(partition.at, q->partition, partition.len) == 0 &&
+           !query_is_start(q, leaf, i, image);
+}
+
+/* Puts what entry i stands for into the page. */
+static int query_take_entry(struct query *q, const struct leaf *leaf, uint32_t i) {
+    struct query_seen seen = {.hash = leaf_hash(leaf, i), .kseq = leaf_kseq(leaf, i)};
+    int is_expired, ordinal = query_ordinal(q);
+    int r = read_by_entry(q->v, ordinal, seen.hash, seen.kseq, q->now_s, q->page, &seen.place, &is_expired);
+    if (r < 0)
+        return r;
+    seen.is_stale = r == LARDER_NOT_FOUND && !is_expired;
+    if (query_see(q, &seen))
+        return LARDER_E_NO_MEMORY;
+    if (r == LARDER_NOT_FOUND)
+        return LARDER_OK;
+    if (!query_wants(q, leaf, i)) {
+        page_truncate(q->page, q->page->count - 1);
+        return LARDER_OK;
+    }
+    q->page->scanned++;
+    if (q->number && q->v->projected[ordinal])
+        return page_project_last(q->page, q->v->projected[ordinal], q->v->projected_count[ordinal]);
+    return LARDER_OK;
+}
+
+static int query_is_full(const struct query *q) {
+    return q->page->count >= q->limit || q->page->used >= q->bytes_max;
+}
+
+static void query_prefetch(const struct query *q, const struct leaf *leaf, const uint8_t *order, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        SHM_PREFETCH(htab_stripe(&q->v->items, leaf_hash(leaf, order[i])));
+    for (uint32_t i = 0; i < count; i++)
+        read_prefetch_bucket(q->v, leaf_hash(leaf, order[i]));
+    for (uint32_t i = 0; i < count; i++)
+        read_prefetch_item(q->v, leaf_hash(leaf, order[i]));
+}
+
+/* The entries of the leaf that are in the range and not handed out yet. */
+static void query_enter_leaf(struct query_walk *walk) {
+    const struct query *q = walk->q;
+    const struct leaf *leaf = &walk->reader.leaf;
+    uint32_t begin = leaf_find_cut(leaf, q->is_descending ? &q->range.from : &walk->at.cut);
+    uint32_t end = leaf_find_cut(leaf, q->is_descending ? &walk->at.cut : &q->range.to);
+    walk->is_past = q->is_descending ? begin > 0 : end < leaf_count(leaf);
+    walk->count = 0;
+    walk->done = 0;
+    for (uint32_t i = begin; i < end; i++) {
+        uint32_t entry = q->is_descending ? begin + end - 1 - i : i;
+        if (leaf_kseq(leaf, entry))
+            walk->order[walk->count++] = (uint8_t)entry;
+    }
+}
+
+/* Hands out the leaf's entries until they end or the page is full. */
+static int query_take_leaf(struct query_walk *walk) {
+    struct query *q = walk->q;
+    const struct leaf *leaf = &walk->reader.leaf;
+    while (walk->done < walk->count && !query_is_full(q)) {
+        uint32_t batch = walk->count - walk->done, wanted = q->limit - q->page->count;
+        if (batch > QUERY_BATCH)
+            batch = QUERY_BATCH;
+        if (batch > wanted)
+            batch = wanted;
+        query_prefetch(q, leaf, walk->order + walk->done, batch);
+        for (; batch > 0 && !query_is_full(q); batch--) {
+            int r = query_take_entry(q, leaf, walk->order[walk->done++]);
+            if (r)
+                return r;
+        }
+    }
+    return LARDER_OK;
+}
+
+static void query_set_at(struct query_walk *walk, const struct leaf_cut *cut) {
+    if (cut->key_bytes)
+        memmove(walk->at.key, cut->key, cut->key_bytes);
+    walk->at.cut = *cut;
+    walk->at.cut.key = walk->at.key;
+}
+
+/* The place after everything of this leaf. Dead entries say nothing: they lost their key sequence. */
+static void query_leave_leaf(struct query_walk *walk) {
+    const struct leaf *leaf = &walk->reader.leaf;
+    uint8_t key[LEAF_KEY_BYTES_MAX];
+    if (walk->q->is_descending) {
+        if (!walk->reader.is_first)
+            query_set_at(walk, &walk->reader.low.cut);
+    } else if (walk->count) {
+        uint32_t last = walk->order[walk->count - 1];
+        struct leaf_cut cut = {.key = key, .hash = leaf_hash(leaf, last), .kseq = (uint64_t)leaf_kseq(leaf, last) + 1};
+        cut.key_bytes = leaf_key(leaf, last, key);
+        query_set_at(walk, &cut);
+    }
+}
+
+static int query_read_first(struct query_walk *walk) {
+    const struct query *q = walk->q;
+    query_set_at(walk, q->is_descending ? &q->range.to : &q->range.from);
+    return (q->is_descending ? skl_read_down : skl_read_up)(&walk->reader, &q->v->partitions, q->partition_hash, q->number,
+                                                            &walk->at.cut);
+}
+
+static int query_read_more(struct query_walk *walk) {
+    const struct query *q = walk->q;
+    if (!q->is_descending)
+        return skl_read_next(&walk->reader, &walk->at.cut);
+    if (walk->reader.is_first)
+        return LARDER_NOT_FOUND;
+    return skl_read_down(&walk->reader, &q->v->partitions, q->partition_hash, q->number, &walk->at.cut);
+}
+
+/* After the page has become full: whether anything may follow in the range. */
+static int query_may_follow(const struct query_walk *walk) {
+    if (walk->done < walk->count)
+        return 1;
+    if (walk->is_past)
+        return 0;
+    return walk->q->is_descending ? !walk->reader.is_first : leaf_next(&walk->reader.leaf) != 0;
+}
+
+int query_fill(struct query *q) {
+    struct query_walk walk;
+    walk.q = q;
+    int r = query_read_first(&walk);
+    while (r == LARDER_OK) {
+        query_enter_leaf(&walk);
+        r = query_take_leaf(&walk);
+        if (r)
+            return r;
+        if (query_is_full(q))
+            return query_may_follow(&walk) ? LARDER_MORE : LARDER_OK;
+        if (walk.is_past)
+            return LARDER_OK;
+        query_leave_leaf(&walk);
+        r = query_read_more(&walk);
+    }
+    return r == LARDER_NOT_FOUND ? LARDER_OK : r;
+}

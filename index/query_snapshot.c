@@ -1,0 +1,128 @@
+/* index/query_snapshot.c - whether all of a page was there at one moment.
+ *
+ * Why      Entries are added to a list before the item that has them is published. A page is read item by item: an item may
+ *          move from a key that the page has not reached to one that it has passed, and would be missed, or the other way
+ *          round and come twice.
+ * Idea     After the page is full, four things show that nothing has happened meanwhile: the list got no new entry
+ *          (stripe.moves, which a writer moves on after it added an entry and before it publishes), every item that was read
+ *          is still the one in its slot, and every entry that stood for nothing still does. Else the page is read again.
+ * Not here An entry that stood for nothing, became an item and ceased to be one between two looks. So as long as there are
+ *          tries left, entries that stand for nothing are a reason to read again, too.
+ * Limits   A few tries. If writers keep changing the partition faster than it can be read, the page is one of items that each
+ *          were whole and under the key that they had; and no item is in it twice.
+ */
+#include <stdlib.h>
+
+#include "core/db.h"
+#include "index/query.h"
+
+#define QUERY_TRIES 8u
+#define QUERY_TRIES_STRICT 4u /* of these: none with an entry that stands for nothing */
+#define QUERY_TRIES_LARGE 2u  /* of a page of more than this many entries */
+#define QUERY_LARGE 256u
+
+/* A block's place can come back to a slot, its version cannot. */
+static int snapshot_is_there(const struct seg *s, const struct read_place *place) {
+    const struct item_head *image = seg_at(s, WORD_OFF(place->word), sizeof *image);
+    return image && SHM_LOAD((const shm_word *)&image->version) == place->version && read_is_still_there(place);
+}
+
+/* Whether an entry that stood for nothing still does. Its item, if there is one now, is put into the page and taken out. */
+static int snapshot_is_stale(struct query *q, const struct query_seen *seen) {
+    uint32_t count = q->page->count;
+    int is_expired;
+    int r = read_by_entry(q->v, query_ordinal(q), seen->hash, seen->kseq, q->now_s, q->page, NULL, &is_expired);
+    page_truncate(q->page, count);
+    return r == LARDER_NOT_FOUND && !is_expired;
+}
+
+static int snapshot_holds(struct query *q, const struct stripe_shm *stripe, uint32_t moves, unsigned tries) {
+    if (q->seen.stale_count && tries < QUERY_TRIES_STRICT)
+        return 0;
+    for (uint32_t i = 0; i < q->seen.count; i++) {
+        const struct query_seen *seen = &q->seen.at[i];
+        if (seen->is_stale ? !snapshot_is_stale(q, seen) : !snapshot_is_there(q->v->items.seg, &seen->place))
+            return 0;
+    }
+    return SHM_LOAD(&stripe->moves) == moves;
+}
+
+/* Primary hash and place in the page. */
+struct snapshot_item {
+    uint64_t hash;
+    uint32_t i, is_twice;
+};
+
+static int snapshot_compare(const void *a, const void *b) {
+    const struct snapshot_item *x = a, *y = b;
+    if (x->hash != y->hash)
+        return x->hash < y->hash ? -1 : 1;
+    return (x->i > y->i) - (x->i < y->i);
+}
+
+static int snapshot_compare_places(const void *a, const void *b) {
+    const struct snapshot_item *x = a, *y = b;
+    return (x->i > y->i) - (x->i < y->i);
+}
+
+static int snapshot_is_same_item(const struct query *q, uint32_t a, uint32_t b) {
+    struct item_key x, y;
+    return item_key_from_item(&q->v->shape, larder_page_item(q->page, a), &x) == LARDER_OK &&
+           item_key_from_item(&q->v->shape, larder_page_item(q->page, b), &y) == LARDER_OK &&
+           x.partition_bytes == y.partition_bytes && x.sort_bytes == y.sort_bytes &&
+           memcmp(x.area, y.area, x.area_bytes) == 0;
+}
+
+/* The hash of an item that may be projected. */
+static uint64_t snapshot_hash(const struct query *q, uint32_t i) {
+    struct item_key key;
+    const struct larder_item *item = larder_page_item(q->page, i);
+    if (item_head(item)->hash)
+        return item_head(item)->hash;
+    return item_key_from_item(&q->v->shape, item, &key) == LARDER_OK ? read_hash(q->v, &key) : 0;
+}
+
+/* An item that moved while the page was read may be in it under both keys: the later look is the newer. */
+static int snapshot_drop_twice(struct query *q) {
+    struct larder_page *page = q->page;
+    uint32_t count = page->count, kept = 0;
+    struct snapshot_item *items = count > 1 ? priv_alloc(db_priv(q->v->db), count * sizeof *items) : NULL;
+    if (!items)
+        return count > 1 ? LARDER_E_NO_MEMORY : LARDER_OK;
+    for (uint32_t i = 0; i < count; i++)
+        items[i] = (struct snapshot_item){.hash = snapshot_hash(q, i), .i = i};
+    qsort(items, count, sizeof *items, snapshot_compare);
+    for (uint32_t k = 0; k + 1 < count; k++)
+        for (uint32_t m = k + 1; m < count && items[m].hash == items[k].hash && !items[k].is_twice; m++)
+            items[k].is_twice = (uint32_t)snapshot_is_same_item(q, items[k].i, items[m].i);
+    qsort(items, count, sizeof *items, snapshot_compare_places);
+    for (uint32_t i = 0; i < count; i++)
+        if (!items[i].is_twice)
+            page->at[kept++] = page->at[i];
+    page->count = kept;
+    priv_free(db_priv(q->v->db), items);
+    return LARDER_OK;
+}
+
+int query_fill_snapshot(struct query *q) {
+    const struct stripe_shm *stripe = htab_stripe(&q->v->partitions, q->partition_hash);
+    int r, is_held = 0;
+    q->seen.at = q->seen.few;
+    q->seen.capacity = QUERY_SEEN_FEW;
+    for (unsigned tries = 0; tries < QUERY_TRIES && !is_held; tries++) {
+        uint32_t moves = SHM_LOAD(&stripe->moves);
+        page_reset(q->page);
+        q->seen.count = q->seen.stale_count = 0;
+        r = query_fill(q);
+        if (r < 0)
+            break;
+        is_held = snapshot_holds(q, stripe, moves, tries);
+        if (q->seen.count > QUERY_LARGE && tries + 1 >= QUERY_TRIES_LARGE)
+            break;
+    }
+    if (q->seen.at != q->seen.few)
+        priv_free(db_priv(q->v->db), q->seen.at);
+    if (r >= 0 && !is_held && snapshot_drop_twice(q) != LARDER_OK)
+        return LARDER_E_NO_MEMORY;
+    return r;
+}

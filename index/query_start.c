@@ -1,0 +1,111 @@
+/* index/query_start.c - where one page of a query ends and the next begins.
+ *
+ * Idea     The resume key is the last item's key attributes, of table and index. Its place in the order is (sort key, primary
+ *          hash, key sequence); the first two follow from the key. The key sequence is looked up, in the item as it is now: it
+ *          matters only between items of equal sort key whose 64-bit hashes are equal too.
+ */
+#include "core/err.h"
+#include "index/query.h"
+
+/* An index key attribute of the start key, encoded. */
+static int start_attr(const struct larder_item *start_key, const struct item_key_attr *attr, size_t bytes_max,
+                      uint8_t *to, size_t *bytes) {
+    struct larder_value value;
+    if (larder_item_getn(start_key, attr->name, attr->name_bytes, &value) != LARDER_OK)
+        return err_set(LARDER_E_INVAL, "the start key has no attribute \"%.64s\"", attr->name);
+    return item_encode_key_value(attr, &value, "start key", bytes_max, to, bytes);
+}
+
+/* The start key's partition and sort key in the query's index. */
+static int start_keys(struct query *q, const struct larder_item *start_key, uint8_t *partition, size_t *partition_bytes) {
+    const struct item_key *primary = &q->start_key;
+    size_t sort_bytes = 0;
+    int r = LARDER_OK;
+    if (q->number == 0) {
+        *partition_bytes = primary->partition_bytes;
+        sort_bytes = primary->sort_bytes;
+        memcpy(partition, primary->area, *partition_bytes);
+        memcpy(q->start_sort, primary->area + *partition_bytes, sort_bytes);
+    } else {
+        r = start_attr(start_key, query_partition_attr(q), LARDER_PARTITION_KEY_BYTES_MAX, partition, partition_bytes);
+        if (r == LARDER_OK && query_sort_attr(q)->name)
+            r = start_attr(start_key, query_sort_attr(q), LEAF_KEY_BYTES_MAX, q->start_sort, &sort_bytes);
+    }
+    q->start_sort_bytes = (uint32_t)sort_bytes;
+    return r;
+}
+
+static int start_is_same(struct bytes a, const uint8_t *at, size_t bytes) {
+    return a.len == bytes && (!bytes || memcmp(a.at, at, bytes) == 0);
+}
+
+/* The key sequence that the start item has now; 0 if it has gone or moved to another key. The page's contents end here. */
+static int start_kseq(struct query *q, uint32_t *kseq) {
+    *kseq = 0;
+    page_reset(q->page);
+    int r = read_by_key(q->v, &q->start_key, q->start_hash, q->now_s, q->page);
+    if (r)
+        return r == LARDER_NOT_FOUND ? LARDER_OK : r;
+    const struct item_head *image = item_head(larder_page_item(q->page, 0));
+    uint32_t now = index_kseq(image, q->number);
+    if (now && start_is_same(index_partition_key(image, q->number), q->partition, q->partition_bytes) &&
+        start_is_same(index_sort_key(image, q->number), q->start_sort, q->start_sort_bytes))
+        *kseq = now;
+    return LARDER_OK;
+}
+
+static void start_narrow(struct query *q, uint32_t kseq) {
+    struct leaf_cut cut = {.key = q->start_sort, .key_bytes = q->start_sort_bytes, .hash = q->start_hash};
+    if (q->is_descending) {
+        cut.kseq = kseq ? kseq : LEAF_KSEQ_END;
+        if (leaf_compare_cuts(&cut, &q->range.to) < 0)
+            q->range.to = cut;
+    } else {
+        cut.kseq = kseq ? (uint64_t)kseq + 1 : 0;
+        if (leaf_compare_cuts(&cut, &q->range.from) > 0)
+            q->range.from = cut;
+    }
+}
+
+int query_start(struct query *q, const struct larder_item *start_key) {
+    uint8_t partition[LARDER_PARTITION_KEY_BYTES_MAX];
+    size_t partition_bytes = 0;
+    uint32_t kseq;
+    int r = item_key_from_item(&q->v->shape, start_key, &q->start_key);
+    if (r == LARDER_OK)
+        r = start_keys(q, start_key, partition, &partition_bytes);
+    if (r)
+        return r;
+    if (partition_bytes != q->partition_bytes || memcmp(partition, q->partition, partition_bytes) != 0)
+        return err_set(LARDER_E_INVAL, "the start key is not of the partition that is queried");
+    q->has_start = 1;
+    q->start_hash = read_hash(q->v, &q->start_key);
+    r = start_kseq(q, &kseq);
+    if (r == LARDER_OK)
+        start_narrow(q, kseq);
+    return r;
+}
+
+int query_is_start(const struct query *q, const struct leaf *leaf, uint32_t i, const struct item_head *image) {
+    uint8_t sort[LEAF_KEY_BYTES_MAX];
+    if (!q->has_start || leaf_hash(leaf, i) != q->start_hash)
+        return 0;
+    struct bytes mine = {item_key_area(image), (size_t)image->partition_bytes + image->sort_bytes};
+    if (image->partition_bytes != q->start_key.partition_bytes ||
+        !start_is_same(mine, q->start_key.area, (size_t)q->start_key.partition_bytes + q->start_key.sort_bytes))
+        return 0;
+    return start_is_same((struct bytes){sort, leaf_key(leaf, i, sort)}, q->start_sort, q->start_sort_bytes);
+}
+
+int query_set_resume(const struct query *q) {
+    const struct item_key_attr *attrs[] = {&q->v->shape.partition, &q->v->shape.sort, query_partition_attr(q),
+                                           query_sort_attr(q)};
+    struct bytes names[4];
+    uint32_t count = 0;
+    for (unsigned i = 0; i < 4; i++)
+        if (attrs[i]->name)
+            names[count++] = (struct bytes){(const uint8_t *)attrs[i]->name, attrs[i]->name_bytes};
+    const struct larder_item *last = larder_page_item(q->page, larder_page_count(q->page) - 1);
+    int r = page_set_resume(q->page, item_head(last), names, count);
+    return r ? r : LARDER_MORE;
+}

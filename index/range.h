@@ -1,0 +1,22 @@
+/* index/range.h - the sort keys that a query asks for, as two places in the order of entries.
+ *
+ * Job      Checks the operator and its values against the index's sort key and encodes them. An ascending query begins at `from`
+ *          and ends before `to`; a descending one the other way round.
+ * Tests    tests/api/query_test.c
+ */
+#ifndef LARDER_INDEX_RANGE_H
+#define LARDER_INDEX_RANGE_H
+
+#include "core/item.h"
+#include "index/leaf.h"
+
+struct range {
+    struct leaf_cut from, to;
+    size_t from_key_bytes; /* of from_key, with any operator but ANY */
+    uint8_t from_key[LEAF_KEY_BYTES_MAX], to_key[LEAF_KEY_BYTES_MAX];
+};
+
+/* LARDER_OK or LARDER_E_INVAL with a message. */
+int range_of_query(const struct item_key_attr *sort, const struct larder_query_spec *spec, struct range *r);
+
+#endif

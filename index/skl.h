@@ -1,0 +1,157 @@
+/* index/skl.h - the blocked skip list: the entries of one partition of one index, in order.
+ *
+ * Job      Adds and removes entries under the lock of the partition's stripe, and reads them without a lock. Knows entries,
+ *          but not what they are of: whether an entry counts is decided by the item it names (core/read.h).
+ * Picture  A partition is found in the table's second hash table (table_view.partitions) by a hash of index number and
+ *          partition key. Its slot refers to
+ *            a leaf                                 all entries of a small partition
+ *          or, from the first split on, to a head node:
+ *            head -------- tower[2] --------> node ------------------------------> 0
+ *            head -------- tower[1] --------> node --------> node ---------------> 0
+ *             | leaf                           | leaf         | leaf
+ *            entries -------- next ---------> (node) entries -(node) entries ----> 0
+ *          A node stays where it is; its leaf is replaced as a whole. A leaf's `next` is the node after it, so that one
+ *          store of a leaf's offset publishes an entry, and also a split with everything that belongs to it.
+ * Rules    B1 A node holds the entries from its low bound on, up to the next node's; the head has the lowest bound there is.
+ *             Low bounds rise.
+ *          B2 While the stripe's lock is free, tower[l] links exactly the nodes of height above l, in order; every node has
+ *             a height of 2 at least. Readers may find a link missing (it is set after the split is published), never a link
+ *             to what is not in the list.
+ *          B3 A leaf without live entries is there only as the head's, and only if another node follows.
+ *          B4 A partition's block knows its hash and index number; different indexes share no list. Different partition keys
+ *             of equal hash do: readers compare the item's own partition key with the one they want.
+ * Locks    Changing needs the partition stripe's lock (LOCK_PARTITION). Reading needs none: whatever was read between
+ *          htab_read_begin() and a true htab_read_ok() was linked all along.
+ * Crash    Every change is a step 1 (core/journal.h) on one word, or one store.
+ *          Adding: 1 new leaf, on a split also node and head  2 swap slot or node.leaf  3 tower links to the new node
+ *                  4 stripe.moves + 1.  Dead in 3: a link is missing; skl_recover_stripe sets it. Dead before 4: the item is
+ *                  not published, so nobody misses anything.
+ *          Removing: 1 key sequence 0 in place  2 if nothing is left in the leaf: tower links past the node, from the top
+ *                  3 swap the `next` before it, or the slot.  Dead in 2: skl_recover_stripe sets the links again. Dead
+ *                  before 3: the next removal of the same entry, which recovery does, finds the empty leaf and goes on.
+ *          stripe.count is recounted by skl_recover_stripe.
+ * Not here Merging nodes that have become small: a partition that shrinks keeps its nodes until they are empty.
+ * Tests    tests/unit/skl_test.c
+ */
+#ifndef LARDER_INDEX_SKL_H
+#define LARDER_INDEX_SKL_H
+
+#include "core/check.h"
+#include "core/htab.h"
+#include "index/leaf.h"
+
+#define SKL_HEIGHT_MAX 12u /* a quarter of the nodes at each level from 2 on: enough for 4^10 leaves */
+
+struct node_shm {
+    struct block_shm block; /* key_bytes: of the low bound */
+    shm_word leaf;          /* changed under the stripe's lock, one store; readers validate */
+    uint64_t low_hash, low_kseq;
+    /* Then the low bound's sort key, zero-padded to 8, and shm_word tower[height - 1] for levels 1..height - 1. */
+};
+_Static_assert(sizeof(struct node_shm) == 40, "node_shm is part of the segment format");
+
+/* A node that was found, bounds checked. */
+struct skl_node {
+    struct node_shm *shm; /* NULL: none */
+    uint64_t off;
+    uint32_t height, low_bytes;
+};
+
+/* A low bound, copied. */
+struct skl_bound {
+    struct leaf_cut cut;
+    _Alignas(8) uint8_t key[LEAF_KEY_BYTES_MAX];
+};
+
+static inline uint64_t skl_node_bytes(uint32_t low_bytes, uint32_t height) {
+    return sizeof(struct node_shm) + ((low_bytes + 7u) & ~7u) + sizeof(shm_word) * (height - 1);
+}
+static inline shm_word *skl_tower(const struct skl_node *n, uint32_t level) {
+    return (shm_word *)((uint8_t *)(n->shm + 1) + ((n->low_bytes + 7u) & ~7u)) + (level - 1);
+}
+
+/* ---- Finding (skl_seek.c): by readers and lock holders ---------------------------------------------------------------- */
+
+/* A list as found at one moment. */
+struct skl_list {
+    const struct htab *tab;
+    struct stripe_shm *stripe;
+    uint64_t hash;
+    uint32_t index;
+    uint64_t seq;         /* of the stripe; what was read since is good if it still has this value */
+    shm_word *slot;       /* NULL: there is no such partition */
+    uint64_t slot_word;
+    uint64_t leaf_off;    /* of a small partition; else 0 and: */
+    struct skl_node head;
+};
+
+/* Where a cut is: the node that holds it, and before it on every level the last node that is not after it. */
+struct skl_path {
+    struct skl_node node;
+    struct skl_node before[SKL_HEIGHT_MAX]; /* by level, from 1 */
+};
+
+/* Sets hash and index number and finds the partition. 0: its block makes no sense. */
+int skl_find(struct skl_list *list, const struct htab *tab, uint64_t hash, uint32_t index);
+/* Reads the node at off. 0: it is no node of this list. */
+int skl_node_read(const struct skl_list *list, uint64_t off, struct skl_node *n);
+void skl_node_bound(const struct skl_node *n, struct skl_bound *bound);
+/* The node after n on a level; on level 0 by way of n's leaf. *off 0: there is none. 0: bad offset. */
+int skl_link(const struct skl_list *list, const struct skl_node *n, uint32_t level, uint64_t *off);
+/* More hops than a list can have nodes. */
+int skl_is_endless(const struct skl_list *list, uint64_t hops);
+/* The last node whose low bound is not after the cut; is_strict: is before it (or else the head). 0: the list makes no sense. */
+int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_path *path);
+
+/* ---- Reading (skl_read.c): without locks ------------------------------------------------------------------------------ */
+
+struct skl_reader {
+    struct skl_list list;
+    struct skl_node node; /* shm NULL: a small partition */
+    struct leaf leaf;
+    int is_first;         /* nothing comes before the leaf */
+    uint64_t hops;        /* leaves since the last search: a damaged list may be a circle */
+    struct skl_bound low; /* when read downwards and not is_first: where the leaf begins */
+};
+
+/* Reads the leaf with the first entry at or after the cut: LARDER_OK; LARDER_NOT_FOUND: there is none; LARDER_E_CORRUPT. */
+int skl_read_up(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_cut *cut);
+/* The same with the leaf of the last entry before the cut. */
+int skl_read_down(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_cut *cut);
+/* After skl_read_up: the leaf after that one. `cut` is where to go on if the list has changed since. */
+int skl_read_next(struct skl_reader *r, const struct leaf_cut *cut);
+
+/* ---- Changing (skl_add.c, skl_remove.c): under the stripe's lock -------------------------------------------------------- */
+
+/* A failure that leaves step 1 open, or blocks of it in hand, is the caller's: its writer is stuck, and keeps the lock.
+ * LARDER_OK, also if it was there; LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY, LARDER_E_CORRUPT. */
+int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_entry *e);
+/* LARDER_OK, also if it was not there; LARDER_BUSY, LARDER_E_CORRUPT. Needs no memory. */
+int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_entry *e);
+/* Gives a whole list back. Cut off anywhere, it can be done again. */
+int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index);
+
+/* For skl_add.c and skl_remove.c: the leaf that an entry belongs to, and the word that refers to it. */
+struct skl_place {
+    struct skl_list list;
+    struct skl_path path; /* path.node.shm NULL: a small partition */
+    shm_word *word;
+    uint64_t leaf_off, tag; /* *word is leaf_off | tag */
+    struct leaf leaf;
+};
+/* LARDER_OK, LARDER_NOT_FOUND (no such partition), LARDER_E_CORRUPT. */
+int skl_place_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_entry *e,
+                     struct skl_place *p);
+/* Takes a block (HAND_NEW of step 1) and fills it. */
+int skl_take(struct writer *w, const void *from, size_t bytes, uint64_t *off);
+/* Puts a new leaf of all of the run's entries in the place of the old one. */
+int skl_replace_leaf(struct writer *w, struct skl_place *p, const struct leaf_run *run);
+
+/* ---- The whole list (skl_repair.c) --------------------------------------------------------------------------------------- */
+
+/* core_hooks->index_recover_stripe. */
+int skl_recover_stripe(struct writer *w, struct stripe_shm *stripe);
+
+int skl_corrupt(uint64_t hash);
+
+#endif

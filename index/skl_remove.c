@@ -1,0 +1,131 @@
+/* index/skl_remove.c - removing an entry, or a whole list.
+ *
+ * Job      Removing never needs memory: the entry dies in place, and a leaf without living entries goes with its node. A leaf
+ *          that is half dead is replaced if there is memory for that.
+ * Crash    1 the entry's key sequence is 0                     it is removed
+ *          2 its leaf has none left: tower links past the node, top down
+ *          3 step 1: the `next` that led to the node, or the slot; node and leaf are given back
+ *          4 step 1: a head without nodes gives the slot to its leaf
+ *          Dead after 1 or 2: the same removal again finds an empty leaf and goes on at 2. Dead after 3: a head without
+ *          nodes is allowed; a head without anything is what the same removal finds again.
+ * Tests    tests/unit/skl_test.c
+ */
+#include "core/err.h"
+#include "index/skl.h"
+
+/* Nothing is left of the partition. */
+static int skl_drop_partition(struct writer *w, struct skl_list *list, uint64_t leaf_off) {
+    uint64_t retired[2] = {leaf_off, list->head.off}; /* 0: a small partition has no head */
+    int r = step_swap(w, 1, list->slot, list->slot_word, 0, &list->stripe->seq, retired, 2);
+    htab_count_locked(list->stripe, -1);
+    return r;
+}
+
+/* A head whose last node has gone: its leaf is the whole partition again. */
+static int skl_drop_head(struct writer *w, struct skl_list *list) {
+    struct leaf leaf;
+    uint64_t leaf_off = SHM_LOAD_RELAXED(&list->head.shm->leaf);
+    if (!leaf_read(list->tab->seg, leaf_off, list->hash, list->index, &leaf))
+        return skl_corrupt(list->hash);
+    if (leaf_live_count(&leaf) == 0)
+        return skl_drop_partition(w, list, leaf_off);
+    return step_swap(w, 1, list->slot, list->slot_word, WORD_MAKE(list->hash, leaf_off), &list->stripe->seq,
+                     &list->head.off, 1);
+}
+
+/* From the top, so that a reader finds below what it found above. */
+static void skl_unlink_towers(const struct skl_node *node, const struct skl_path *before) {
+    for (uint32_t level = node->height; --level >= 1;) {
+        shm_word *link = skl_tower(&before->before[level], level);
+        if (SHM_LOAD_RELAXED(link) == node->off)
+            SHM_STORE(link, SHM_LOAD_RELAXED(skl_tower(node, level)));
+    }
+}
+
+static int skl_drop_node(struct writer *w, struct skl_place *p) {
+    const struct skl_node *node = &p->path.node;
+    struct skl_list *list = &p->list;
+    struct skl_bound low;
+    struct skl_path before;
+    skl_node_bound(node, &low);
+    if (node->height > list->head.height || !skl_seek(list, &low.cut, 1, &before))
+        return skl_corrupt(list->hash);
+    struct leaf_shm *leaf = seg_at(w->seg, SHM_LOAD_RELAXED(&before.node.shm->leaf), sizeof *leaf);
+    if (!leaf || SHM_LOAD_RELAXED(&leaf->next) != node->off)
+        return skl_corrupt(list->hash);
+    skl_unlink_towers(node, &before);
+    uint64_t retired[2] = {node->off, p->leaf_off}, next = leaf_next(&p->leaf);
+    int r = step_swap(w, 1, &leaf->next, node->off, next, &list->stripe->seq, retired, 2);
+    if (r == LARDER_OK && !next && before.node.off == list->head.off)
+        r = skl_drop_head(w, list);
+    return r;
+}
+
+/* p's leaf has no living entry. */
+static int skl_drop_leaf(struct writer *w, struct skl_place *p) {
+    if (p->path.node.shm && p->path.node.off != p->list.head.off)
+        return skl_drop_node(w, p);
+    return leaf_next(&p->leaf) ? LARDER_OK : skl_drop_partition(w, &p->list, p->leaf_off);
+}
+
+/* A leaf that is half dead costs readers and memory. Better, but not needed: without memory it stays. */
+static int skl_compact(struct writer *w, struct skl_place *p) {
+    struct leaf_run run;
+    leaf_take_apart(&p->leaf, &run);
+    int r = skl_replace_leaf(w, p, &run);
+    if (r == LARDER_OK || step_is_open(w, 1))
+        return r;
+    return step_abandon(w, 1);
+}
+
+int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_entry *e) {
+    struct skl_place p;
+    int r = skl_place_locked(w, tab, hash, index, e, &p);
+    if (r)
+        return r == LARDER_NOT_FOUND ? LARDER_OK : r;
+    int i = leaf_find(&p.leaf, e);
+    if (i >= 0)
+        leaf_kill(&p.leaf, seg_at(w->seg, p.leaf_off, sizeof(struct leaf_shm)), (uint32_t)i);
+    uint32_t live = leaf_live_count(&p.leaf);
+    if (live == 0)
+        return skl_drop_leaf(w, &p);
+    if (i >= 0 && live * 2 <= leaf_count(&p.leaf) && !w->is_recovery)
+        return skl_compact(w, &p);
+    return LARDER_OK;
+}
+
+/* Takes away the first node after the head. *is_last: there was none. */
+static int skl_clear_next(struct writer *w, struct skl_list *list, int *is_last) {
+    struct leaf_shm *first = seg_at(w->seg, SHM_LOAD_RELAXED(&list->head.shm->leaf), sizeof *first), *leaf;
+    struct skl_node node;
+    uint64_t off = first ? SHM_LOAD_RELAXED(&first->next) : 0;
+    *is_last = !off;
+    if (!first || !off)
+        return first ? LARDER_OK : skl_corrupt(list->hash);
+    if (!skl_node_read(list, off, &node))
+        return skl_corrupt(list->hash);
+    uint64_t retired[2] = {off, SHM_LOAD_RELAXED(&node.shm->leaf)};
+    leaf = seg_at(w->seg, retired[1], sizeof *leaf);
+    if (!leaf)
+        return skl_corrupt(list->hash);
+    return step_swap(w, 1, &first->next, off, SHM_LOAD_RELAXED(&leaf->next), &list->stripe->seq, retired, 2);
+}
+
+int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index) {
+    struct skl_list list;
+    int is_last = 0;
+    if (!skl_find(&list, tab, hash, index))
+        return skl_corrupt(hash);
+    if (!list.slot)
+        return LARDER_OK;
+    if (list.leaf_off)
+        return skl_drop_partition(w, &list, list.leaf_off);
+    for (uint32_t level = list.head.height; --level >= 1;)
+        SHM_STORE(skl_tower(&list.head, level), 0); /* the nodes go from the front: nothing leads past the first one */
+    while (!is_last) {
+        int r = skl_clear_next(w, &list, &is_last);
+        if (r)
+            return r;
+    }
+    return skl_drop_partition(w, &list, SHM_LOAD_RELAXED(&list.head.shm->leaf));
+}

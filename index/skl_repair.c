@@ -1,0 +1,69 @@
+/* index/skl_repair.c - a partition stripe whose lock a dead writer held.
+ *
+ * Job      Step 1 is settled: every list is whole on level 0. What may be wrong is what follows from that: the towers of the list
+ *          that was being changed, and the stripe's count. Which list it was is not noted anywhere, so all of the stripe are
+ *          walked; only what is wrong is stored, and each store leads to a node that is in the list, so readers may go on
+ *          reading and this may be cut off and done again.
+ * Tests    tests/unit/skl_test.c, tests/crash/
+ */
+#include "index/skl.h"
+
+#define SKL_CHAIN_MAX 512u
+
+/* The hash table that a partition stripe belongs to. 0: none. */
+static int skl_table_of(const struct seg *s, const struct stripe_shm *stripe, struct htab *tab) {
+    uint64_t off = seg_off(s, stripe), bytes = (uint64_t)s->stripe_count * sizeof *stripe;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
+        uint64_t first = SHM_LOAD(&seg_table(s, i)->partitions_off);
+        struct stripe_shm *stripes = seg_at(s, first, bytes);
+        if (!stripes || off < first || off - first >= bytes)
+            continue;
+        *tab = (struct htab){.seg = s,
+                             .stripes = stripes,
+                             .stripe_count = s->stripe_count,
+                             .stripe_shift = 64 - (uint32_t)__builtin_ctz(s->stripe_count),
+                             .rank = LOCK_PARTITION};
+        return 1;
+    }
+    return 0;
+}
+
+static void skl_set_link(const struct skl_node *n, uint32_t level, uint64_t off) {
+    if (SHM_LOAD_RELAXED(skl_tower(n, level)) != off)
+        SHM_STORE(skl_tower(n, level), off);
+}
+
+/* Sets every tower link by a walk along level 0. A list that makes no sense is left to those who read it. */
+static void skl_relink(const struct skl_list *list) {
+    struct skl_node last[SKL_HEIGHT_MAX], n = list->head;
+    uint64_t off, hops = 0;
+    for (uint32_t level = 1; level < SKL_HEIGHT_MAX; level++)
+        last[level] = list->head;
+    while (skl_link(list, &n, 0, &off) && off && !skl_is_endless(list, ++hops)) {
+        if (!skl_node_read(list, off, &n) || n.height > list->head.height)
+            return;
+        for (uint32_t level = 1; level < n.height; level++) {
+            skl_set_link(&last[level], level, off);
+            last[level] = n;
+        }
+    }
+    for (uint32_t level = 1; level < list->head.height; level++)
+        skl_set_link(&last[level], level, 0);
+}
+
+int skl_recover_stripe(struct writer *w, struct stripe_shm *stripe) {
+    struct htab tab;
+    uint64_t words[SKL_CHAIN_MAX];
+    if (!skl_table_of(w->seg, stripe, &tab))
+        return LARDER_OK;
+    for (uint32_t b = 0, total = htab_bucket_count(&tab, stripe); b < total; b++) {
+        int count = htab_bucket_slots(&tab, stripe, b, words, SKL_CHAIN_MAX);
+        for (int i = 0; i < count; i++) {
+            struct block_shm *block = seg_at(w->seg, WORD_OFF(words[i]), sizeof *block);
+            struct skl_list list;
+            if (block && skl_find(&list, &tab, block->hash, block->index) && list.slot && !list.leaf_off)
+                skl_relink(&list);
+        }
+    }
+    return htab_recount_locked(&tab, stripe);
+}

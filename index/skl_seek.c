@@ -1,0 +1,109 @@
+/* index/skl_seek.c - finding a partition, and a place in its list.
+ *
+ * Job      The walk that readers and lock holders share. It follows no offset unchecked and no chain without end: a reader
+ *          may be walking through blocks that were given back and became something else; what it finds is then thrown away.
+ * Tests    tests/unit/skl_test.c
+ */
+#include "core/err.h"
+#include "index/skl.h"
+
+/* Nodes to walk before looking whether the stripe has changed; no list has more than bytes of segment / SKL_NODE_BYTES_MIN. */
+#define SKL_HOPS_AT_ONCE 1024u
+#define SKL_NODE_BYTES_MIN 48u
+
+int skl_corrupt(uint64_t hash) {
+    return err_set(LARDER_E_CORRUPT, "index list %016llx is damaged", (unsigned long long)hash);
+}
+
+int skl_node_read(const struct skl_list *list, uint64_t off, struct skl_node *n) {
+    struct block_shm b;
+    unsigned char *at = seg_at(list->tab->seg, off, sizeof(struct node_shm));
+    if (!at)
+        return 0;
+    shm_copy_out(&b, at, sizeof b);
+    if (b.hash != list->hash || b.kind != BLOCK_NODE || b.index != list->index)
+        return 0;
+    if (b.height < 2 || b.height > SKL_HEIGHT_MAX || b.key_bytes > LEAF_KEY_BYTES_MAX)
+        return 0;
+    *n = (struct skl_node){.shm = (struct node_shm *)at, .off = off, .height = b.height, .low_bytes = b.key_bytes};
+    return seg_at(list->tab->seg, off, skl_node_bytes(b.key_bytes, b.height)) != NULL;
+}
+
+void skl_node_bound(const struct skl_node *n, struct skl_bound *bound) {
+    uint64_t low[2];
+    shm_copy_out(low, &n->shm->low_hash, sizeof low);
+    shm_copy_out(bound->key, n->shm + 1, n->low_bytes);
+    bound->cut = (struct leaf_cut){.key = bound->key, .key_bytes = n->low_bytes, .hash = low[0], .kseq = low[1]};
+}
+
+int skl_find(struct skl_list *list, const struct htab *tab, uint64_t hash, uint32_t index) {
+    struct htab_walk walk;
+    void *block;
+    *list = (struct skl_list){.tab = tab, .stripe = htab_stripe(tab, hash), .hash = hash, .index = index};
+    list->seq = htab_read_begin(list->stripe);
+    htab_walk_begin(&walk, tab, list->stripe, hash);
+    while ((list->slot = htab_walk_next(&walk, sizeof(struct block_shm), &list->slot_word, &block))) {
+        struct block_shm b;
+        shm_copy_out(&b, block, sizeof b);
+        uint64_t off = WORD_OFF(list->slot_word);
+        if (b.index != index) /* another index's partition of the same hash: 1 in 2^64 */
+            continue;
+        if (b.kind == BLOCK_NODE)
+            return skl_node_read(list, off, &list->head);
+        list->leaf_off = off;
+        return b.kind == BLOCK_LEAF;
+    }
+    return 1;
+}
+
+/* Whether node n begins after the cut, or (strict) at it. */
+static int skl_is_beyond(const struct skl_node *n, const struct leaf_cut *cut, int is_strict) {
+    struct skl_bound bound;
+    skl_node_bound(n, &bound);
+    int order = leaf_compare_cuts(&bound.cut, cut);
+    return is_strict ? order >= 0 : order > 0;
+}
+
+int skl_is_endless(const struct skl_list *list, uint64_t hops) {
+    return hops > list->tab->seg->bytes / SKL_NODE_BYTES_MIN;
+}
+
+int skl_link(const struct skl_list *list, const struct skl_node *n, uint32_t level, uint64_t *off) {
+    if (level > 0) {
+        *off = SHM_LOAD(skl_tower(n, level));
+        return 1;
+    }
+    struct leaf_shm *leaf = seg_at(list->tab->seg, SHM_LOAD(&n->shm->leaf), sizeof(struct leaf_shm));
+    if (!leaf)
+        return 0;
+    *off = SHM_LOAD(&leaf->next);
+    return 1;
+}
+
+int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_path *path) {
+    uint64_t off, beyond = 0, hops = 0;
+    struct skl_node n = list->head, next;
+    for (uint32_t level = list->head.height; level-- > 0;) {
+        /* `beyond` is known to begin after the cut: most levels end at the node at which the one above ended. */
+        for (;;) {
+            if (!skl_link(list, &n, level, &off))
+                return 0;
+            if (off == 0 || off == beyond)
+                break;
+            if (++hops % SKL_HOPS_AT_ONCE == 0 && (skl_is_endless(list, hops) || !htab_read_ok(list->stripe, list->seq)))
+                return 0;
+            if (!skl_node_read(list, off, &next) || next.height <= level)
+                return 0;
+            if (skl_is_beyond(&next, cut, is_strict)) {
+                beyond = off;
+                break;
+            }
+            n = next;
+        }
+        path->before[level] = n; /* of level 0: the node itself */
+    }
+    for (uint32_t level = list->head.height; level < SKL_HEIGHT_MAX; level++)
+        path->before[level] = list->head;
+    path->node = n;
+    return 1;
+}

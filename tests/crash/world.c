@@ -1,0 +1,240 @@
+/* tests/crash/world.c - see world.h. */
+#include "tests/crash/world.h"
+#include "core/seg.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SEGMENT_BYTES (6u << 20)
+#define TEXT_MAX (1u << 20)
+
+int64_t world_now_s = 1000;
+
+static void die(const char *what) {
+    fprintf(stderr, "world: %s: %s\n", what, larder_error());
+    abort();
+}
+
+static int64_t clock_of_world(void *arg) {
+    (void)arg;
+    return world_now_s;
+}
+
+struct larder *world_open(int memfd) {
+    struct larder_options o = {.flags = LARDER_MEMFD, .memfd = memfd, .busy_timeout_ms = 10000};
+    struct larder *db;
+    if (larder_open(&o, &db))
+        die("open");
+    larder_set_clock(db, clock_of_world, NULL);
+    return db;
+}
+
+int world_create(uint32_t stripe_count) {
+    struct larder_options o = {
+        .flags = LARDER_MEMFD | LARDER_CREATE, .memfd = -1, .size_bytes = SEGMENT_BYTES, .stripe_count = stripe_count};
+    struct larder_index_def indexes[] = {
+        {.name = "G1x", .partition = {"G1P", LARDER_S}, .sort = {"G1S", LARDER_S}},
+        {.name = "G2x", .partition = {"G2P", LARDER_S}, .sort = {"G2S", LARDER_N}},
+        {.name = "L1x", .is_local = 1, .partition = {"PK", LARDER_S}, .sort = {"L1S", LARDER_S}},
+    };
+    struct larder_table_def def = {.name = WORLD_TABLE,
+                                   .partition = {"PK", LARDER_S},
+                                   .sort = {"SK", LARDER_S},
+                                   .indexes = indexes,
+                                   .index_count = 3,
+                                   .ttl_attribute = "exp"};
+    struct larder *db;
+    if (larder_open(&o, &db) || larder_table_create(db, &def))
+        die("create");
+    int fd = dup(larder_memfd(db));
+    larder_close(db);
+    return fd;
+}
+
+int world_copy(int memfd) {
+    int fd = memfd_create("world", MFD_CLOEXEC);
+    const struct seg_shm *from = mmap(NULL, SEGMENT_BYTES, PROT_READ, MAP_SHARED, memfd, 0);
+    if (fd < 0 || from == MAP_FAILED || ftruncate(fd, (off_t)from->size_bytes) ||
+        pwrite(fd, from, from->claimed_bytes, 0) != (ssize_t)from->claimed_bytes)
+        die("copy");
+    munmap((void *)from, SEGMENT_BYTES);
+    return fd;
+}
+
+static struct larder_table *table_of(struct larder *db) {
+    struct larder_table *t;
+    return larder_table_open(db, WORLD_TABLE, &t) ? NULL : t;
+}
+
+static void key_text(char pk[16], char sk[32], int n) {
+    snprintf(pk, 16, "P%d", n % WORLD_PARTITIONS);
+    snprintf(sk, 32, "SK#%05d", n);
+}
+
+int world_try_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s) {
+    static const char payload[4096] = {[0 ... 4095] = 'x'};
+    struct larder_builder *b;
+    const struct larder_item *item;
+    char pk[16], sk[32], text[64];
+    struct larder_table *t = table_of(db);
+    if (!t || larder_builder_new(db, &b))
+        die("builder");
+    key_text(pk, sk, n);
+    larder_add_s(b, "PK", pk);
+    larder_add_s(b, "SK", sk);
+    larder_add_int(b, "keys", keys);
+    if (keys % 10) {
+        larder_add_s(b, "G1P", keys % 2 ? "P0" : "P1");
+        snprintf(text, sizeof text, "SHARED#PREFIX#%d#%05d", keys % 10, n);
+        larder_add_s(b, "G1S", text);
+    }
+    if (keys / 10 % 10) {
+        larder_add_s(b, "G2P", "P2");
+        larder_add_int(b, "G2S", keys / 10 % 10 * 1000 - n);
+    }
+    if (keys / 100 % 10) {
+        snprintf(text, sizeof text, "%d", keys / 100 % 10); /* many equal sort keys */
+        larder_add_s(b, "L1S", text);
+    }
+    if (expires_s)
+        larder_add_int(b, "exp", expires_s);
+    larder_add_sn(b, "fill", payload, fill);
+    int r = larder_builder_finish(b, &item);
+    if (r)
+        die("item");
+    r = larder_put(t, item, NULL);
+    larder_builder_free(b);
+    return r;
+}
+
+void world_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s) {
+    if (world_try_put(db, n, keys, fill, expires_s))
+        die("put");
+}
+
+int world_delete(struct larder *db, int n) {
+    char pk[16], sk[32];
+    key_text(pk, sk, n);
+    struct larder_key key = {larder_str(pk), larder_str(sk)};
+    return larder_delete(table_of(db), &key, NULL);
+}
+
+/* ---- The text
+ * ------------------------------------------------------------------------------------------------------------ */
+
+struct text {
+    char *at;
+    size_t used;
+};
+
+static void say(struct text *t, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    t->used += (size_t)vsnprintf(t->at + t->used, TEXT_MAX - t->used, format, args);
+    va_end(args);
+    if (t->used >= TEXT_MAX)
+        abort();
+}
+
+static void say_value(struct text *t, const struct larder_item *item, const char *name) {
+    struct larder_value v;
+    char number[LARDER_NUMBER_TEXT_MAX];
+    if (larder_item_get(item, name, &v))
+        return;
+    if (v.type == LARDER_N) {
+        larder_value_number(&v, number);
+        say(t, " %s=%s", name, number);
+    } else if (strcmp(name, "fill") == 0)
+        say(t, " fill=%zu", v.bytes);
+    else
+        say(t, " %s=%.*s", name, (int)v.bytes, (const char *)v.data);
+}
+
+static void say_item(struct text *t, const struct larder_item *item) {
+    static const char *const names[] = {"PK", "SK", "keys", "G1P", "G1S", "G2P", "G2S", "L1S", "exp", "fill"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        say_value(t, item, names[i]);
+    say(t, "\n");
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Scan order is hash order, the same for the same items: sorted only so that a person can read it. */
+static void say_scan(struct text *t, struct larder_table *table, struct larder_page *page) {
+    char *lines[4096];
+    uint32_t count = 0;
+    struct larder_scan_spec spec = {.bytes_max = UINT32_MAX};
+    if (larder_scan(table, &spec, page))
+        die("scan");
+    for (uint32_t i = 0; i < larder_page_count(page); i++) {
+        struct text line = {malloc(TEXT_MAX / 64), 0};
+        say_item(&line, larder_page_item(page, i));
+        lines[count++] = line.at;
+    }
+    qsort(lines, count, sizeof *lines, by_text);
+    for (uint32_t i = 0; i < count; i++) {
+        say(t, "%s", lines[i]);
+        free(lines[i]);
+    }
+}
+
+static void say_gets(struct text *t, struct larder_table *table, struct larder_page *page) {
+    for (int n = 0; n < 400; n++) {
+        char pk[16], sk[32];
+        key_text(pk, sk, n);
+        struct larder_key key = {larder_str(pk), larder_str(sk)};
+        int r = larder_get(table, &key, page);
+        if (r < 0)
+            die("get");
+        if (r == LARDER_OK)
+            say_item(t, larder_page_item(page, 0));
+    }
+}
+
+static void say_index(struct text *t, struct larder_table *table, const char *index, int is_descending,
+                      struct larder_page *page) {
+    for (int p = 0; p < WORLD_PARTITIONS; p++) {
+        char pk[16];
+        snprintf(pk, sizeof pk, "P%d", p);
+        struct larder_query_spec spec = {
+            .index = index, .partition = larder_str(pk), .is_descending = is_descending, .bytes_max = UINT32_MAX};
+        say(t, "%s %s %s\n", index ? index : "table", pk, is_descending ? "down" : "up");
+        if (larder_query(table, &spec, page) < 0)
+            die("query");
+        for (uint32_t i = 0; i < larder_page_count(page); i++)
+            say_item(t, larder_page_item(page, i));
+    }
+}
+
+char *world_dump(struct larder *db) {
+    struct text t = {malloc(TEXT_MAX), 0};
+    const char *names[8];
+    uint32_t count;
+    struct larder_page *page;
+    t.at[0] = 0;
+    if (larder_table_list(db, names, 8, &count) || larder_page_new(db, &page))
+        die("list");
+    for (uint32_t i = 0; i < count; i++)
+        say(&t, "table %s\n", names[i]);
+    struct larder_table *table = table_of(db);
+    const struct larder_table_def *def;
+    if (table) {
+        if (larder_table_describe(table, &def))
+            die("describe");
+        say(&t, "ttl %s\n", def->ttl_attribute ? def->ttl_attribute : "none");
+        say_scan(&t, table, page);
+        say_gets(&t, table, page);
+        for (int down = 0; down < 2; down++) {
+            say_index(&t, table, NULL, down, page);
+            for (uint32_t i = 0; i < def->index_count; i++)
+                say_index(&t, table, def->indexes[i].name, down, page);
+        }
+    }
+    larder_page_free(page);
+    return t.at;
+}

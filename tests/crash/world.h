@@ -1,0 +1,35 @@
+/* tests/crash/world.h - a small segment with known contents, and everything that can be seen of it.
+ *
+ * Job      Prepares a segment, copies it, and writes down what all read paths show, so that two states can be compared.
+ * Method   world_dump() is a text: tables and indexes, every item by scan, every partition of every index by query in
+ * both directions, every item by get. A put or delete that is half done through any path makes a text that is neither
+ * the one before nor the one after.
+ */
+#ifndef LARDER_TESTS_CRASH_WORLD_H
+#define LARDER_TESTS_CRASH_WORLD_H
+
+#include "larder.h"
+#include <stdint.h>
+
+#define WORLD_TABLE "World"
+#define WORLD_PARTITIONS 3 /* values of each partition key: "P0".. */
+
+/* The clock of every handle that world_open() gives. Forked children have a copy. */
+extern int64_t world_now_s;
+
+struct larder *world_open(int memfd);
+/* A new memfd segment with the table World: PK/SK, G1 and G2 global, L1 local, TTL attribute "exp". */
+int world_create(uint32_t stripe_count);
+/* An independent copy of a segment. */
+int world_copy(int memfd);
+
+/* Item number n. `keys` says which index keys it has: digit i of it is the variant of index i's key, 0 none. `fill`
+ * bytes of payload. */
+void world_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s);
+int world_try_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s);
+int world_delete(struct larder *db, int n);
+
+/* Freed by the caller. */
+char *world_dump(struct larder *db);
+
+#endif

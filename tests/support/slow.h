@@ -1,0 +1,25 @@
+/* tests/support/slow.h - how much slower this build is than a plain one.
+ *
+ * Job      One factor for every deadline of the tests, so that a deadline is written once, for the plain build.
+ */
+#ifndef LARDER_TESTS_SUPPORT_SLOW_H
+#define LARDER_TESTS_SUPPORT_SLOW_H
+
+#if defined(__has_feature)
+#define SLOW_HAS(feature) __has_feature(feature)
+#else
+#define SLOW_HAS(feature) 0
+#endif
+
+#if defined(__SANITIZE_THREAD__) || SLOW_HAS(thread_sanitizer)
+#define SLOW_FACTOR 10
+#define SLOW_IS_TSAN 1
+#elif defined(__SANITIZE_ADDRESS__) || SLOW_HAS(address_sanitizer)
+#define SLOW_FACTOR 4
+#define SLOW_IS_TSAN 0
+#else
+#define SLOW_FACTOR 1
+#define SLOW_IS_TSAN 0
+#endif
+
+#endif

@@ -1,0 +1,19 @@
+/* ttl/ttl.h - what ttl/ registers in core/hooks.h.
+ *
+ * Job      The names that liblarder.c puts into struct core_hooks. Each does what the comment in core/hooks.h asks.
+ */
+#ifndef LARDER_TTL_TTL_H
+#define LARDER_TTL_TTL_H
+
+#include "core/hooks.h"
+
+int timer_add(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t at_s);
+int timer_recover_shard(struct writer *w, lock_word *lock);
+uint64_t timer_area_bytes(uint32_t shard_count);
+int timer_check(struct check_state *c);
+
+/* Entries in the wheel for a table, those included that will find nothing when they fire. Locks one shard at a time; on
+ * a read-only attachment none, and then an estimate. LARDER_OK, LARDER_BUSY, LARDER_E_CORRUPT, LARDER_E_NO_SLOT, .. */
+int timer_stats(struct larder *db, uint32_t table_ordinal, uint64_t *entries);
+
+#endif

@@ -1,0 +1,17 @@
+/* ttl/ttl_hooks.c - the wheel as core/ calls it. See ttl.h. */
+#include "ttl/ttl.h"
+#include "ttl/wheel.h"
+
+int timer_add(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t at_s) {
+    return wheel_add(w, hash, at_s, (uint16_t)v->ordinal);
+}
+
+/* Step 1 was settled before, and nothing in a shard is kept twice: there is only the lock to drop. */
+int timer_recover_shard(struct writer *w, lock_word *lock) {
+    lock_drop(w, lock, LOCK_SHARD);
+    return LARDER_OK;
+}
+
+uint64_t timer_area_bytes(uint32_t shard_count) {
+    return (uint64_t)shard_count * sizeof(struct wheel_shard_shm);
+}

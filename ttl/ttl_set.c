@@ -1,0 +1,80 @@
+/* ttl/ttl_set.c - larder_ttl_set(): a table's TTL attribute at run time.
+ *
+ * Crash    1 restamp = 1, 2 the new definition (core/table.h), 3 items rewritten, 4 restamp = 0.
+ *          Dead before 2: nothing changed, and the next expirer finds nothing to rewrite. Dead later: reads follow
+ *          the new attribute from 2 on, and the next expirer goes on at 3.
+ */
+#include <string.h>
+
+#include "core/db.h"
+#include "core/err.h"
+#include "core/utf8.h"
+#include "ttl/restamp.h"
+
+static int ttl_check_name(const char *attribute) {
+    size_t bytes = attribute ? strnlen(attribute, LARDER_NAME_BYTES_MAX + 1) : 1;
+    if (bytes == 0 || bytes > LARDER_NAME_BYTES_MAX)
+        return err_set(LARDER_E_INVAL, "the name of the TTL attribute has %s bytes; 1 to %d are allowed",
+                       bytes ? "too many" : "no", LARDER_NAME_BYTES_MAX);
+    if (attribute && utf8_valid_bytes(attribute, bytes) != bytes)
+        return err_set(LARDER_E_INVAL, "the name of the TTL attribute is not UTF-8 text");
+    return LARDER_OK;
+}
+
+static int ttl_is_set_to(const struct table_view *v, const char *attribute) {
+    const char *now = v->def.ttl_attribute;
+    return now && attribute ? strcmp(now, attribute) == 0 : now == attribute;
+}
+
+/* LARDER_E_RETRY too. */
+static int ttl_publish_locked(struct writer *w, const struct table_view *v, const char *attribute) {
+    const struct table_change change = {.set_state_ordinal = -1, .set_ttl = 1, .ttl = attribute};
+    uint64_t before = SHM_LOAD(&v->shm->restamp);
+    SHM_STORE(&v->shm->restamp, 1); /* rule R1 */
+    int r = table_change_locked(w, v, &change);
+    if (r && !w->is_stuck)
+        SHM_STORE(&v->shm->restamp, before);
+    return r;
+}
+
+/* LARDER_OK: the definition has changed, or was so before. */
+static int ttl_change(struct writer *w, struct larder_table *t, const char *attribute) {
+    for (;;) {
+        const struct table_view *v;
+        int r = table_view(t, &v);
+        if (r || ttl_is_set_to(v, attribute))
+            return r;
+        r = lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
+        if (r)
+            return r;
+        int is_current = view_is_current(v);
+        if (is_current)
+            r = ttl_publish_locked(w, v, attribute);
+        if (!w->is_stuck)
+            lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
+        if (r == LARDER_E_RETRY)
+            r = w->need_bytes && !w->is_stuck ? writer_claim(w) : LARDER_OK; /* 0: only the definition moved */
+        else if (is_current)
+            return r;
+        if (r || w->is_stuck)
+            return r ? r : LARDER_BUSY;
+    }
+}
+
+int larder_ttl_set(struct larder_table *t, const char *attribute) {
+    struct writer *w;
+    int r = ttl_check_name(attribute);
+    if (r == LARDER_OK)
+        r = writer_borrow(t->db, &w);
+    if (r)
+        return r;
+    r = ttl_change(w, t, attribute);
+    /* The change is done, and reads follow it. If the rest cannot be done now (no memory, a stopped process holds a
+     * lock), it stays pending for the expirer. */
+    const struct table_view *v;
+    if (r == LARDER_OK && SHM_LOAD(&seg_table(w->seg, t->ordinal)->restamp) != 0 && table_view(t, &v) == LARDER_OK &&
+        table_flush(w, v) == LARDER_OK)
+        (void)restamp_table(w, v);
+    writer_end(w);
+    return r;
+}

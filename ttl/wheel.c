@@ -1,0 +1,388 @@
+/* ttl/wheel.c - hierarchical timer wheel. See wheel.h for the picture and the rules.
+ *
+ * Crash    add: 1 the entry's two words, 2 fill. Dead before 2: its place counts as free.
+ *          add, no room: 1 a new chunk with the entry and next = head, 2 step 1 on the slot word (core/journal.h).
+ *          take apart: 1 the entry is added on a lower level, 2 taken out here. Dead before 2: it is there twice and
+ *          fires twice; the second time it finds nothing.
+ *          take out: 1 the entries that stay move to the front, 2 fill; or if none stays, step 1 on the word that
+ *          links the chunk. An entry moves only to a place that is done with or was moved already. So dead before 2,
+ *          all that stay are still there; a place half overwritten names the item of one timer and the second of
+ *          another, and fires for nothing.
+ *          now_s is stored last, when its slot is empty.
+ *          A death leaves nothing to put right: no count and no list is kept twice here.
+ */
+#include "ttl/wheel.h"
+
+#include "core/debug.h"
+#include "core/err.h"
+#include "core/gate.h"
+
+#define WHEEL_HOLD_CHUNKS 8 /* at most so many are taken apart before others get the lock */
+#define WHEEL_CAPACITY_MIN 4u
+
+static uint32_t wheel_byte(uint64_t second, uint32_t level) {
+    return (uint32_t)(second >> (8 * level)) & (WHEEL_SLOTS - 1);
+}
+
+struct wheel_shard_shm *wheel_shard(const struct seg *s, uint32_t i) {
+    DEBUG_ASSERT(i < s->shard_count);
+    return (struct wheel_shard_shm *)(s->base + s->shards_off) + i;
+}
+
+/* By the bits that select the item's stripe, so that writers of different stripes mostly use different shards. */
+uint32_t wheel_shard_of(const struct seg *s, uint64_t hash) {
+    return (uint32_t)((hash >> 32) * s->shard_count >> 32);
+}
+
+static shm_word *wheel_slot(struct wheel_shard_shm *shard, uint32_t place) {
+    return &shard->slot[place / WHEEL_SLOTS][place % WHEEL_SLOTS];
+}
+
+uint32_t wheel_place(uint32_t next, uint32_t second) {
+    uint32_t differs = next ^ second;
+    uint32_t level = differs ? (31 - (uint32_t)__builtin_clz(differs)) / 8 : 0;
+    return level * WHEEL_SLOTS + wheel_byte(second, level);
+}
+
+static uint32_t wheel_next_locked(const struct wheel_shard_shm *shard) {
+    uint64_t now_s = SHM_LOAD_RELAXED(&shard->now_s);
+    return (uint32_t)(now_s < WHEEL_NOW_MAX ? now_s : WHEEL_NOW_MAX) + 1;
+}
+
+/* The expirer's way in: while larder_check() looks, nothing moves. */
+static int wheel_lock_with_gate(struct writer *w, struct wheel_shard_shm *shard) {
+    for (;;) {
+        int r = lock_take(w, &shard->lock, LOCK_SHARD);
+        if (r || !gate_is_closed(w))
+            return r;
+        lock_drop(w, &shard->lock, LOCK_SHARD);
+        r = gate_wait(w);
+        if (r)
+            return r;
+    }
+}
+
+/* A step that could not be closed keeps its lock, so that nobody changes the word before it is finished for us. */
+static void wheel_unlock(struct writer *w, struct wheel_shard_shm *shard) {
+    if (!w->is_stuck)
+        lock_drop(w, &shard->lock, LOCK_SHARD);
+}
+
+static int wheel_swap_locked(struct writer *w, shm_word *word, uint64_t old_off, uint64_t new_off, uint64_t retired) {
+    int r = step_swap(w, 1, word, old_off, new_off, NULL, &retired, 1);
+    if (r)
+        w->is_stuck = 1;
+    return r;
+}
+
+/* ---- Chunks --------------------------------------------------------------------------------------------------- */
+
+static uint64_t wheel_chunk_bytes(uint32_t capacity) {
+    return sizeof(struct wheel_chunk_shm) + capacity * sizeof(struct wheel_entry);
+}
+
+/* Sizes that, with the head, are size classes of the heap: 80, 128, 256, 512, 1024 bytes. */
+static uint32_t wheel_larger(uint32_t capacity) {
+    if (capacity == 0)
+        return WHEEL_CAPACITY_MIN;
+    return capacity == WHEEL_CAPACITY_MIN           ? 7
+           : capacity * 2 + 1 < WHEEL_CHUNK_ENTRIES ? capacity * 2 + 1
+                                                    : WHEEL_CHUNK_ENTRIES;
+}
+
+static uint64_t wheel_fill(uint32_t count, uint32_t capacity) {
+    return (uint64_t)capacity << 32 | count;
+}
+
+int wheel_chunk_at(const struct seg *s, uint64_t off, struct wheel_chunk *chunk) {
+    struct wheel_chunk_shm *shm = seg_at(s, off, sizeof *shm);
+    uint64_t fill = shm ? SHM_LOAD(&shm->fill) : 0;
+    *chunk = (struct wheel_chunk){.shm = shm, .off = off, .count = (uint32_t)fill, .capacity = (uint32_t)(fill >> 32)};
+    if (chunk->count == 0 || chunk->count > chunk->capacity || chunk->capacity > WHEEL_CHUNK_ENTRIES ||
+        !seg_at(s, off, wheel_chunk_bytes(chunk->capacity)))
+        return err_set(LARDER_E_CORRUPT, "timers: offset %llu is no chunk of entries", (unsigned long long)off);
+    chunk->next = SHM_LOAD(&shm->next);
+    return LARDER_OK;
+}
+
+struct wheel_entry wheel_chunk_entry(const struct wheel_chunk *chunk, uint32_t i) {
+    uint64_t words[2];
+    struct wheel_entry e;
+    shm_copy_out(words, chunk->shm->entry[i], sizeof words);
+    memcpy(&e, words, sizeof e);
+    return e;
+}
+
+static void wheel_entry_store(struct wheel_chunk_shm *chunk, uint32_t i, const struct wheel_entry *e) {
+    uint64_t words[2];
+    memcpy(words, e, sizeof words);
+    SHM_STORE(&chunk->entry[i][0], words[0]);
+    SHM_STORE(&chunk->entry[i][1], words[1]);
+}
+
+/* ---- Adding --------------------------------------------------------------------------------------------------- */
+
+/* Puts a new chunk with one entry in front of the list. */
+static int wheel_push_locked(struct writer *w, shm_word *slot, uint64_t head, uint32_t capacity,
+                             const struct wheel_entry *e) {
+    struct {
+        uint64_t next, fill;
+        struct wheel_entry entry;
+    } image = {head, wheel_fill(1, capacity), *e};
+    uint64_t off;
+    int r = heap_take(w, wheel_chunk_bytes(capacity), HAND_STEP1 | HAND_NEW, 0, &off);
+    if (r)
+        return r;
+    shm_copy_in(w->seg->base + off, &image, sizeof image);
+    return wheel_swap_locked(w, slot, head, off, 0);
+}
+
+static int wheel_insert_locked(struct writer *w, struct wheel_shard_shm *shard, const struct wheel_entry *e) {
+    DEBUG_ASSERT(lock_is_mine(w, &shard->lock));
+    uint32_t next = wheel_next_locked(shard), second = e->second < next ? next : e->second;
+    shm_word *slot = wheel_slot(shard, wheel_place(next, second));
+    uint64_t head = SHM_LOAD_RELAXED(slot);
+    struct wheel_chunk chunk = {0};
+    if (head != 0) {
+        int r = wheel_chunk_at(w->seg, head, &chunk);
+        if (r)
+            return r;
+        if (chunk.count < chunk.capacity) {
+            wheel_entry_store(chunk.shm, chunk.count, e);
+            SHM_STORE(&chunk.shm->fill, wheel_fill(chunk.count + 1, chunk.capacity));
+            return LARDER_OK;
+        }
+    }
+    int r = wheel_push_locked(w, slot, head, wheel_larger(chunk.capacity), e);
+    if (r == LARDER_FULL && wheel_larger(chunk.capacity) > WHEEL_CAPACITY_MIN)
+        r = wheel_push_locked(w, slot, head, WHEEL_CAPACITY_MIN, e); /* a smaller hole may be left */
+    return r;
+}
+
+int wheel_add(struct writer *w, uint64_t hash, uint32_t second, uint16_t table) {
+    struct wheel_entry e = {.hash = hash, .second = second, .table = table};
+    struct wheel_shard_shm *shard = wheel_shard(w->seg, wheel_shard_of(w->seg, hash));
+    int r = lock_take(w, &shard->lock, LOCK_SHARD);
+    if (r)
+        return r;
+    r = wheel_insert_locked(w, shard, &e);
+    wheel_unlock(w, shard);
+    return r;
+}
+
+/* ---- Taking out ----------------------------------------------------------------------------------------------- */
+
+/* The word that links chunk_off: the slot, or the next of the chunk in front of it. `from`: a chunk of the list known
+ * to be in front of it, or 0. Newer chunks may have come since anybody looked (rule W4). */
+static int wheel_find_link(const struct seg *s, shm_word *slot, uint64_t from, uint64_t chunk_off, shm_word **link) {
+    struct wheel_chunk chunk;
+    *link = slot;
+    if (from != 0) {
+        int r = wheel_chunk_at(s, from, &chunk);
+        if (r)
+            return r;
+        *link = &chunk.shm->next;
+    }
+    for (uint64_t hops = wheel_hops_max(s); hops > 0; hops--) {
+        uint64_t off = SHM_LOAD_RELAXED(*link);
+        if (off == chunk_off)
+            return LARDER_OK;
+        int r = wheel_chunk_at(s, off, &chunk);
+        if (r)
+            return r;
+        *link = &chunk.shm->next;
+    }
+    return err_set(LARDER_E_CORRUPT, "timers: a list of chunks has no end");
+}
+
+/* Takes the entries at the places of `gone` out of a chunk. *is_left: it still has some. */
+static int wheel_compact_locked(struct writer *w, struct wheel_shard_shm *shard, uint32_t slot, uint64_t from,
+                                uint64_t chunk_off, uint64_t gone, int *is_left) {
+    DEBUG_ASSERT(lock_is_mine(w, &shard->lock));
+    struct wheel_chunk chunk;
+    int r = wheel_chunk_at(w->seg, chunk_off, &chunk);
+    if (r)
+        return r;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < chunk.count; i++)
+        kept += !(gone >> i & 1);
+    *is_left = kept != 0;
+    if (kept == chunk.count)
+        return LARDER_OK;
+    if (kept == 0) {
+        shm_word *link;
+        r = wheel_find_link(w->seg, wheel_slot(shard, slot), from, chunk_off, &link);
+        return r ? r : wheel_swap_locked(w, link, chunk_off, chunk.next, chunk_off);
+    }
+    for (uint32_t i = 0, to = 0; i < chunk.count; i++) {
+        if (gone >> i & 1)
+            continue;
+        struct wheel_entry e = wheel_chunk_entry(&chunk, i);
+        if (to != i)
+            wheel_entry_store(chunk.shm, to, &e);
+        to++;
+    }
+    SHM_STORE(&chunk.shm->fill, wheel_fill(kept, chunk.capacity));
+    return LARDER_OK;
+}
+
+int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_batch *batch) {
+    struct wheel_shard_shm *shard = wheel_shard(w->seg, walk->shard);
+    uint64_t gone = batch->gone;
+    int is_left = 1;
+    for (uint32_t i = 0; i < batch->count; i++)
+        if (batch->done >> i & 1)
+            gone |= UINT64_C(1) << batch->place[i];
+    int r = wheel_lock_with_gate(w, shard);
+    if (r)
+        return r;
+    r = wheel_compact_locked(w, shard, batch->slot, walk->after, batch->chunk_off, gone, &is_left);
+    if (r == LARDER_OK && walk->is_sweep && is_left)
+        walk->after = batch->chunk_off;
+    wheel_unlock(w, shard);
+    return r;
+}
+
+/* ---- Time ----------------------------------------------------------------------------------------------------- */
+
+/* The first slot with work, for the seconds next..to. True and *place; *second is the first second that it includes, or
+ * next. */
+static int wheel_find_work_locked(const struct wheel_shard_shm *shard, uint32_t next, uint32_t to, uint32_t *second,
+                                  uint32_t *place) {
+    for (uint32_t level = WHEEL_LEVELS - 1; level > 0; level--) /* next's own, not taken apart yet */
+        if (SHM_LOAD_RELAXED(&shard->slot[level][wheel_byte(next, level)]) != 0) {
+            *second = next;
+            *place = level * WHEEL_SLOTS + wheel_byte(next, level);
+            return 1;
+        }
+    for (uint32_t level = 0; level < WHEEL_LEVELS; level++) {
+        uint64_t block = next >> (8 * level), last = block | (WHEEL_SLOTS - 1);
+        if (last > to >> (8 * level))
+            last = to >> (8 * level);
+        for (block += level > 0; block <= last; block++)
+            if (SHM_LOAD_RELAXED(&shard->slot[level][block % WHEEL_SLOTS]) != 0) {
+                *second = (uint32_t)(block << (8 * level));
+                *place = level * WHEEL_SLOTS + (uint32_t)(block % WHEEL_SLOTS);
+                return 1;
+            }
+    }
+    return 0;
+}
+
+static void wheel_batch_due(struct wheel_batch *batch, const struct wheel_chunk *chunk, uint32_t slot, uint32_t now_s) {
+    *batch = (struct wheel_batch){.chunk_off = chunk->off, .slot = slot};
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        struct wheel_entry e = wheel_chunk_entry(chunk, i);
+        if (e.second > now_s)
+            continue;
+        batch->place[batch->count] = (uint8_t)i;
+        batch->entry[batch->count++] = e;
+    }
+}
+
+/* Adds the entries that are not due where they belong by now; they are in batch->gone then. */
+static int wheel_move_down_locked(struct writer *w, struct wheel_shard_shm *shard, const struct wheel_chunk *chunk,
+                                  uint32_t now_s, struct wheel_batch *batch) {
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        struct wheel_entry e = wheel_chunk_entry(chunk, i);
+        if (e.second <= now_s)
+            continue;
+        int r = wheel_insert_locked(w, shard, &e);
+        if (r)
+            return r;
+        batch->gone |= UINT64_C(1) << i;
+    }
+    return LARDER_OK;
+}
+
+/* The newest chunk of a slot that has work. LARDER_OK: nothing of it was due, and it is gone. LARDER_MORE: see the
+ * batch. */
+static int wheel_open_chunk_locked(struct writer *w, struct wheel_shard_shm *shard, struct wheel_walk *walk,
+                                   uint32_t slot, struct wheel_batch *batch) {
+    struct wheel_chunk chunk;
+    int is_left, r = wheel_chunk_at(w->seg, SHM_LOAD_RELAXED(wheel_slot(shard, slot)), &chunk);
+    if (r)
+        return r;
+    wheel_batch_due(batch, &chunk, slot, walk->now_s);
+    r = wheel_move_down_locked(w, shard, &chunk, walk->now_s, batch);
+    if (w->is_stuck)
+        return r;
+    if (batch->count > 0) /* what could not be moved is tried again, after these have fired and perhaps made room */
+        return LARDER_MORE;
+    int compacted = wheel_compact_locked(w, shard, slot, 0, chunk.off, batch->gone, &is_left);
+    return r ? r : compacted;
+}
+
+/* Time has arrived. What was late already when it was added waits in the slot of next, with what is due then. */
+static int wheel_turn_to_late(const struct wheel_shard_shm *shard, struct wheel_walk *walk) {
+    uint32_t next = wheel_next_locked(shard);
+    walk->is_sweep = 1;
+    walk->slot = wheel_place(next, next);
+    walk->slots_end = walk->slot + 1;
+    return LARDER_MORE;
+}
+
+static int wheel_step_locked(struct writer *w, struct wheel_shard_shm *shard, struct wheel_walk *walk,
+                             struct wheel_batch *batch) {
+    for (int chunks = 0; chunks < WHEEL_HOLD_CHUNKS; chunks++) {
+        uint32_t next = wheel_next_locked(shard), second, slot;
+        if (next > walk->now_s)
+            return wheel_turn_to_late(shard, walk);
+        if (!wheel_find_work_locked(shard, next, walk->now_s, &second, &slot)) {
+            SHM_STORE(&shard->now_s, walk->now_s);
+            return wheel_turn_to_late(shard, walk);
+        }
+        if (second > next) /* rule W3: all before it is empty */
+            SHM_STORE(&shard->now_s, second - 1);
+        int r = wheel_open_chunk_locked(w, shard, walk, slot, batch);
+        if (r)
+            return r;
+    }
+    return LARDER_MORE;
+}
+
+/* One chunk of the sweep at most has due entries in the batch. */
+static int wheel_sweep_locked(struct writer *w, struct wheel_shard_shm *shard, struct wheel_walk *walk,
+                              struct wheel_batch *batch) {
+    struct wheel_chunk chunk;
+    for (int chunks = 0; walk->slot < walk->slots_end;) {
+        uint64_t off = SHM_LOAD_RELAXED(wheel_slot(shard, walk->slot));
+        if (walk->after != 0) {
+            int r = wheel_chunk_at(w->seg, walk->after, &chunk);
+            if (r)
+                return r;
+            off = chunk.next;
+        }
+        if (off == 0) {
+            walk->slot++;
+            walk->after = 0;
+            continue;
+        }
+        int r = wheel_chunk_at(w->seg, off, &chunk);
+        if (r)
+            return r;
+        wheel_batch_due(batch, &chunk, walk->slot, walk->now_s);
+        if (batch->count > 0)
+            return LARDER_MORE;
+        walk->after = off;
+        if (++chunks == WHEEL_HOLD_CHUNKS)
+            return LARDER_MORE;
+    }
+    return LARDER_OK;
+}
+
+int wheel_collect(struct writer *w, struct wheel_walk *walk, struct wheel_batch *batch) {
+    struct wheel_shard_shm *shard = wheel_shard(w->seg, walk->shard);
+    DEBUG_ASSERT(walk->now_s <= WHEEL_NOW_MAX);
+    batch->count = 0;
+    if (walk->is_sweep && walk->slots_end == 0)
+        walk->slots_end = WHEEL_LEVELS * WHEEL_SLOTS;
+    int r = wheel_lock_with_gate(w, shard);
+    if (r)
+        return r;
+    r = walk->is_sweep ? wheel_sweep_locked(w, shard, walk, batch) : wheel_step_locked(w, shard, walk, batch);
+    wheel_unlock(w, shard);
+    if (r != LARDER_MORE)
+        batch->count = 0;
+    return r;
+}

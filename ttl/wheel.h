@@ -1,0 +1,121 @@
+/* ttl/wheel.h - hierarchical timer wheel: which timers are due at a second.
+ *
+ * Job      Keeps entries (hash, second, table) and hands out those whose second has come, at a cost per entry that
+ *          does not depend on how many there are (Varghese & Lauck 1987). Knows no items: what an entry means, and
+ *          whether it still means anything, is decided when it fires (core/write.h, write_expire).
+ * Picture  shard[hash] -> slot[level][i] -> newest chunk -> older chunk -> 0     (arrows are offsets of blocks)
+ *          A second is four bytes. With next = now_s + 1, the first second that was not handled yet:
+ *            level 0   256 slots of 1 second             seconds that differ from next in the lowest byte only
+ *            level 1   256 slots of 256 seconds          .. in the second byte
+ *            level 2   256 slots of 65,536 seconds       .. in the third byte
+ *            level 3   256 slots of 16,777,216 seconds   .. in the highest byte
+ *          So within a level a larger slot number is a later time, nothing wraps around, and the first second with
+ *          work is found by looking at the slots after that of next, level by level: a clock that jumps by years
+ *          costs a thousand loads. All zero is an empty wheel at second 0.
+ * Rules    W1 A chunk has 1 to capacity entries, capacity <= WHEEL_CHUNK_ENTRIES, and is in one list.
+ *          W2 An entry lies in a slot whose time includes its second (or next, if its second is past). It may lie on
+ *             a higher level than necessary: in the slot of next itself, until that is taken apart.
+ *          W3 now_s moves past a slot only when the slot is empty, under the same hold of the lock that saw it empty.
+ *          W4 Only the expirer (holder of seg_shm.expirer_lock) takes entries out. So while it does not hold the lock
+ *             of the shard, a chunk gets more entries, and newer chunks in front, and nothing else happens to it.
+ *          W5 An item's armed_s, if not 0, has an entry.
+ *          ttl/ttl_check.c verifies them by these names.
+ * Locks    The shard's lock for everything here. It is dropped while entries fire, which takes the lock of the item's
+ *          stripe.
+ * Not here Removing the timer of an item that was deleted or got a later expiry: when it fires it finds nothing, or a
+ *          later time to be armed for. Seconds after 2106-02-07: they are armed for the last second, which never
+ *          comes.
+ * Tests    tests/unit/wheel_test.c
+ */
+#ifndef LARDER_TTL_WHEEL_H
+#define LARDER_TTL_WHEEL_H
+
+#include "core/journal.h"
+#include "core/seg.h"
+
+#define WHEEL_LEVELS 4u
+#define WHEEL_SLOTS 256u
+#define WHEEL_CHUNK_ENTRIES 63u /* with the chunk's head 1024 bytes, a size class */
+#define WHEEL_NOW_MAX (UINT32_MAX - 1)
+
+struct wheel_shard_shm {
+    lock_word lock;
+    uint32_t pad;
+    shm_word now_s; /* everything up to and including this second was handled. Guarded by lock */
+    uint64_t reserved[6];
+    shm_word slot[WHEEL_LEVELS][WHEEL_SLOTS]; /* offset of the newest chunk, 0 none. Guarded by lock */
+};
+_Static_assert(sizeof(struct wheel_shard_shm) == 64 + 8192, "wheel_shard_shm is part of the segment format");
+
+struct wheel_entry {
+    uint64_t hash;
+    uint32_t second; /* the armed_s that this timer stands for */
+    uint16_t table;  /* ordinal in the catalog */
+    uint16_t reserved;
+};
+_Static_assert(sizeof(struct wheel_entry) == 16, "wheel_entry is part of the segment format");
+
+struct wheel_chunk_shm {
+    shm_word next;       /* older chunk, or 0 */
+    shm_word fill;       /* entries in use | capacity << 32 */
+    shm_word entry[][2]; /* struct wheel_entry as two words */
+};
+_Static_assert(sizeof(struct wheel_chunk_shm) == 16, "wheel_chunk_shm is part of the segment format");
+
+/* A chunk as its list has it now, checked. */
+struct wheel_chunk {
+    struct wheel_chunk_shm *shm;
+    uint64_t off, next;
+    uint32_t count, capacity;
+};
+
+struct wheel_shard_shm *wheel_shard(const struct seg *s, uint32_t i);
+/* Which shard keeps the timers of a hash. */
+uint32_t wheel_shard_of(const struct seg *s, uint64_t hash);
+
+/* LARDER_OK, or LARDER_E_CORRUPT: off is no chunk. */
+int wheel_chunk_at(const struct seg *s, uint64_t off, struct wheel_chunk *chunk);
+struct wheel_entry wheel_chunk_entry(const struct wheel_chunk *chunk, uint32_t i);
+/* More chunks than this in one list cannot be. */
+static inline uint64_t wheel_hops_max(const struct seg *s) {
+    return s->bytes / (sizeof(struct wheel_chunk_shm) + sizeof(struct wheel_entry));
+}
+
+/* The slot (level * WHEEL_SLOTS + i) of a second >= next. */
+uint32_t wheel_place(uint32_t next, uint32_t second);
+
+/* Adds a timer. Takes the shard's lock. LARDER_OK, LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY, LARDER_E_CORRUPT. */
+int wheel_add(struct writer *w, uint64_t hash, uint32_t second, uint16_t table);
+
+/* One walk of the expirer over a shard. Zero it, then set shard and now_s. */
+struct wheel_walk {
+    uint32_t shard;
+    uint32_t now_s; /* entries up to this second are due; at most WHEEL_NOW_MAX */
+    /* Look through all slots for what is due, move nothing and leave now_s: for when there is no memory to move entries
+     * down, and only removing items can make some. A walk that has arrived at now_s turns into the sweep of one slot. */
+    int is_sweep;
+    uint32_t slot, slots_end; /* private: where the sweep is, and where it ends */
+    uint64_t after;           /* private: chunk of that slot it has looked at, 0 none */
+};
+
+/* Due entries of one chunk, to be fired outside the lock. */
+struct wheel_batch {
+    struct wheel_entry entry[WHEEL_CHUNK_ENTRIES];
+    uint32_t count;
+    uint64_t done; /* bit i: entry[i] is done with; set by who fires it. The others stay */
+    /* Private: where they are. */
+    uint64_t chunk_off, gone; /* gone: bit per place of the chunk whose entry was moved down already */
+    uint8_t place[WHEEL_CHUNK_ENTRIES];
+    uint32_t slot;
+};
+
+/* Moves the shard's time on as far as nothing is due, taking slots of higher levels apart, and returns what is due next.
+ * LARDER_MORE: fire batch->entry[0..count), which may be none, call wheel_retire() if there were any, and call again.
+ * LARDER_OK: no entry up to now_s is left, but those that were not done with. LARDER_FULL, LARDER_E_RETRY: no memory to
+ * move an entry down. LARDER_BUSY, LARDER_E_CORRUPT. */
+int wheel_collect(struct writer *w, struct wheel_walk *walk, struct wheel_batch *batch);
+/* Takes out the entries of the batch that are done with. LARDER_OK, LARDER_BUSY (they stay; no harm), LARDER_E_CORRUPT.
+ */
+int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_batch *batch);
+
+#endif
