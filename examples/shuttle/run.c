@@ -18,6 +18,7 @@
 #include "child.h"
 #include "expiry.h"
 #include "gen.h"
+#include "item.h"
 #include "key.h"
 #include "load.h"
 #include "patterns.h"
@@ -69,6 +70,34 @@ static bool run_open(struct run *r) {
     if (!r->board)
         run_fail(r, "no board");
     return r->board != NULL;
+}
+
+/* A run may follow another on the same segment: the history begins with the revisions that the table has. */
+static bool run_read_mark(struct run *r, struct gen_place p, struct board_mark *mark) {
+    struct key k;
+    struct larder_value v;
+    int64_t revision;
+    (void)key_of(&r->gen, p, 0, KEY_TABLE, &k);
+    const struct larder_key key = {larder_str(k.partition), larder_str(k.sort)};
+    if (larder_get(r->table, &key, r->page) != LARDER_OK ||
+        larder_item_get(larder_page_item(r->page, 0), ITEM_REVISION, &v) != LARDER_OK ||
+        larder_value_int64(&v, &revision) != LARDER_OK) {
+        run_fail(r, k.sort);
+        return false;
+    }
+    atomic_store(&mark->begun, (uint32_t)revision);
+    atomic_store(&mark->acked, (uint32_t)revision);
+    return true;
+}
+
+static bool run_read_marks(struct run *r) {
+    for (uint32_t shop = 0; shop < r->gen.load.shop_count; shop++) {
+        uint32_t first = r->gen.first_live[shop], n = r->gen.first_live[shop + 1] - first;
+        for (uint32_t i = 0; i < n; i++)
+            if (!run_read_mark(r, gen_live_place(&r->gen, shop, i), &r->board->mark[first + i]))
+                return false;
+    }
+    return true;
 }
 
 /* Worker i, or with i == worker_count the writer, in a slot of its own. */
@@ -261,7 +290,7 @@ int run_demo(const struct run_options *options) {
     (void)printf("  %u workers and a writer; %u s live; %u shops, %u items, %u of them change\n", options->worker_count,
                  options->seconds, r.gen.load.shop_count, gen_item_count(&r.gen), gen_live_count(&r.gen));
     (void)fflush(stdout);
-    if (run_start_all(&r))
+    if (run_read_marks(&r) && run_start_all(&r))
         run_live(&r);
     run_rest(&r);
     run_wait_memory(&r);
