@@ -84,8 +84,10 @@ static int lines_fill(struct lines *lines) {
 int lines_next(struct lines *lines, const char **text, size_t *bytes, int *code) {
     size_t searched = 0; /* bytes after `at` known to hold no line end */
     for (;;) {
-        char *start = lines->buffer + lines->at, *newline = NULL;
+        char *start = NULL, *newline = NULL; /* nothing is there before the first read */
         size_t left = lines->end - lines->at;
+        if (left > 0)
+            start = lines->buffer + lines->at;
         if (left > searched)
             newline = memchr(start + searched, '\n', left - searched);
         if (newline != NULL || (lines->is_at_end && left > 0)) {

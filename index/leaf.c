@@ -109,6 +109,8 @@ static uint32_t leaf_lower_bound(const struct leaf *leaf, const uint8_t *key, ui
                                  struct leaf_text *rest) {
     struct leaf_text prefix = {leaf_prefix(leaf), leaf_of(leaf)->block.key_bytes};
     uint32_t low = 0, high = leaf_count(leaf);
+    if (!key_bytes)
+        key = (const uint8_t *)""; /* an index without sort key has no bytes to point at */
     if (key_bytes < prefix.bytes || (prefix.bytes && memcmp(key, prefix.at, prefix.bytes) != 0)) {
         *rest = (struct leaf_text){NULL, 0};
         return leaf_compare_text(prefix, (struct leaf_text){key, key_bytes}) > 0 ? 0 : high;

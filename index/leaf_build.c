@@ -86,7 +86,9 @@ uint32_t leaf_run_add(struct leaf_run *run, const struct leaf_entry *e) {
                                               .kseq = e->kseq,
                                               .has_prefix = (uint32_t)has_prefix,
                                               .suffix_bytes = has_prefix ? e->key_bytes - skip : e->key_bytes,
-                                              .suffix = has_prefix ? e->key + skip : e->key};
+                                              .suffix = !e->key_bytes ? (const uint8_t *)""
+                                                        : has_prefix ? e->key + skip
+                                                                     : e->key};
     run->count++;
     return low;
 }
