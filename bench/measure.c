@@ -45,8 +45,8 @@ static uint64_t next_random(void) { /* splitmix64 */
 
 /* 24 + 31 bytes. */
 static void key_texts(uint64_t n, char pk[32], char sk[40]) {
-    snprintf(pk, 32, "SHOP#%08llu.example.com", (unsigned long long)(n / ITEMS_PER_PARTITION));
-    snprintf(sk, 40, "JOB#%027llu", (unsigned long long)(n % ITEMS_PER_PARTITION));
+    snprintf(pk, 32, "SHOP#%08u.example.com", (unsigned)(n / ITEMS_PER_PARTITION % 100000000));
+    snprintf(sk, 40, "JOB#%027u", (unsigned)(n % ITEMS_PER_PARTITION));
 }
 
 static void add_index_keys(uint64_t n, const char *pk) {

@@ -185,7 +185,10 @@ static int give_small_locked(struct writer *w, struct bin_shm *bin, uint32_t i, 
     int is_only_one = SHM_LOAD_RELAXED(&span->next) == 0 && SHM_LOAD_RELAXED(&span->prev) == 0;
     if (used == 0 && !is_only_one) { /* the last one stays, so that a take and a give in turn cost no span */
         list_remove(s, bin, span);
-        return span_give_small(w, i);
+        int r = span_give_small(w, i);
+        if (r)
+            list_push(s, bin, i); /* the block is back; its span stays with the class */
+        return r == LARDER_BUSY ? LARDER_OK : r;
     }
     return LARDER_OK;
 }

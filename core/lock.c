@@ -71,8 +71,10 @@ static void mark_rank(struct writer *w, enum lock_rank rank) {
 
 static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_rank rank, uint64_t waited_ns) {
     struct slot_shm *holder = seg_slot(w->seg, (uint32_t)owner);
-    int pid = SHM_LOAD_RELAXED(&holder->pid);
+    int pid = SHM_LOAD_RELAXED(&holder->pid), is_damaged = SHM_LOAD(&holder->state) == SLOT_FREE && lock_owner(lock) == owner;
     forget_lock(w, lock);
+    if (is_damaged) /* no slot is free before its locks are (core/recover.c) */
+        return err_set(LARDER_E_CORRUPT, "a %s lock names slot %d as its owner, which is free", lock_rank_name(rank), owner);
     return err_set(LARDER_BUSY, "a %s lock is held by process %d (slot %d) since more than %llu ms, the limit is %u ms",
                    lock_rank_name(rank), pid, owner, (unsigned long long)(waited_ns / 1000000), w->busy_timeout_ms);
 }
@@ -103,7 +105,8 @@ static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
         waiters = LOCK_WAITERS;
         if (!(seen & LOCK_WAITERS) && !SHM_CAS(lock, &seen, seen | LOCK_WAITERS))
             continue;
-        if (live_is_held(w->seg, owner) == 0 && recover_for_lock(w, owner, rank) == LARDER_OK)
+        if (live_is_held(w->seg, owner) == 0 && recover_for_lock(w, owner, rank) == LARDER_OK &&
+            lock_owner(lock) != (int)owner) /* a damaged word may name a slot that has nothing to recover */
             continue;
         uint64_t waited_ns = now_ns(CLOCK_MONOTONIC) - start_ns;
         if (waited_ns > limit_ns)

@@ -177,7 +177,11 @@ int larder_get(struct larder_table *t, const struct larder_key *key, struct lard
         return r;
     page_reset(page);
     page->scanned = 1;
-    return read_by_key(v, &k, read_hash(v, &k), db_now(t->db), page);
+    r = read_by_key(v, &k, read_hash(v, &k), db_now(t->db), page);
+    int still = table_still(t, v);
+    if (still)
+        page_reset(page);
+    return still ? still : r;
 }
 
 /* Keys of one round of larder_get_many: enough to overlap their misses, few enough for the first-level cache. */
@@ -221,6 +225,8 @@ int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint3
     for (uint32_t at = 0; at < count && r == LARDER_OK; at += MANY_AT_ONCE)
         r = get_round(v, keys + at, count - at < MANY_AT_ONCE ? count - at : MANY_AT_ONCE, now_s, encoded, page);
     priv_free(t->db->priv, encoded);
+    if (r == LARDER_OK)
+        r = table_still(t, v);
     if (r)
         page_reset(page);
     return r;

@@ -19,13 +19,16 @@ static lock_word *held_lock(const struct writer *dead, unsigned i, enum lock_ran
     return lock;
 }
 
+/* What the slot holds. A lock that it was only about to take, or had dropped, is forgotten here: else every death would cost one
+ * of the slot's places for locks. */
 static void note_ranks(struct writer *dead) {
     enum lock_rank rank;
     for (unsigned i = 0; i < HELD_MAX; i++)
         if (held_lock(dead, i, &rank)) {
             dead->ranks_held |= 1u << rank;
             dead->stripes_held += rank == LOCK_STRIPE;
-        }
+        } else if (SHM_LOAD(&dead->slot->locks[i]) != 0)
+            SHM_STORE(&dead->slot->locks[i], 0);
 }
 
 /* Calls fn for every lock of this rank that the slot holds. */

@@ -218,6 +218,9 @@ int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, str
     page_reset(page);
     r = scan_range(&s);
     page->scanned = page->count;
+    int still = r < 0 ? r : table_still(t, s.v);
+    if (still)
+        r = still;
     if (r < 0)
         page_reset(page);
     return r;

@@ -97,6 +97,8 @@ int seg_file_create(struct seg_file *file, int *fd) {
         return err_set(LARDER_E_NO_SEGMENT, SEG_NAMED_TEXT ": no directory to create it in", file->shown);
     if (opened < 0)
         return err_set_errno("create segment", file->shown);
+    /* A umask may even take the owner's bits, which the creation lock needs; the mode asked for comes later. */
+    (void)fchmod(opened, 0600);
     file->is_new = 1;
     *fd = opened;
     return LARDER_OK;

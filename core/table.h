@@ -52,6 +52,12 @@ int table_view(struct larder_table *t, const struct table_view **view);
 static inline int view_is_current(const struct table_view *v) {
     return SHM_LOAD(&v->shm->life) == v->life && SHM_LOAD(&v->shm->schema_off) == v->schema_off;
 }
+/* After a read under a view: LARDER_OK if the table is still the same one, whatever its definition is by now; else what table_view
+ * says. A table that was dropped meanwhile, and another made in its place, may have lent the reader items of its own. */
+static inline int table_still(struct larder_table *t, const struct table_view *v) {
+    const struct table_view *now;
+    return __builtin_expect(view_is_current(v), 1) ? LARDER_OK : table_view(t, &now);
+}
 /* A view for recovery, which has no larder_table: by catalog ordinal, also of a table that is being created or dropped.
  * Kept in the handle as others are. Called outside locks. */
 int table_view_by_ordinal(struct larder *db, uint32_t ordinal, const struct table_view **view);

@@ -20,7 +20,7 @@
  * Locks    The catalog lock is held to the end of a drop, so that nobody makes a new table over stripes that are
  *          still being emptied. Views are made before it is taken: they need private memory (recovery has no such
  *          choice).
- * Tests    tests/api/table_test.c, tests/crash/
+ * Tests    tests/unit/table_life_test.c, tests/api/table_test.c
  */
 #include "core/table_life.h"
 

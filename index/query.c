@@ -88,6 +88,9 @@ LARDER_API int larder_query(struct larder_table *t, const struct larder_query_sp
     q.now_s = db_now(t->db);
     q.page = page;
     r = query_run(&q, spec);
+    int still = r < 0 ? r : table_still(t, q.v);
+    if (still)
+        r = still;
     if (r < 0)
         page_reset(page);
     return r;

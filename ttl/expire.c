@@ -6,8 +6,8 @@
 #include "core/live.h"
 #include "core/recover.h"
 #include "core/write.h"
+#include "ttl/purge.h"
 #include "ttl/restamp.h"
-#include "ttl/wheel.h"
 
 #define EXPIRE_TRIES_MAX 16 /* definitions that change while one timer fires */
 
@@ -42,8 +42,7 @@ void expire_unlock(struct writer *w) {
 
 /* ---- Firing ----------------------------------------------------------------------------------------------------- */
 
-/* The table's present view. LARDER_E_NO_TABLE: it has no items, so whatever this timer was for is gone. */
-static int expire_view(struct expire_job *job, uint32_t table, const struct table_view **v) {
+int expire_view(struct expire_job *job, uint32_t table, const struct table_view **v) {
     struct seg *s = job->w->seg;
     if (table >= LARDER_TABLES_MAX || LIFE_STATE(SHM_LOAD(&seg_table(s, table)->life)) != TABLE_READY)
         return LARDER_E_NO_TABLE;
@@ -60,7 +59,7 @@ static int expire_view(struct expire_job *job, uint32_t table, const struct tabl
 
 /* LARDER_OK: the timer is done with. Memory is claimed with the expirer lock held, which keeps nobody from anything
  * else. */
-static int expire_fire_one(struct expire_job *job, const struct wheel_entry *e) {
+int expire_fire_one(struct expire_job *job, const struct wheel_entry *e) {
     struct writer *w = job->w;
     for (int tries = 0; tries < EXPIRE_TRIES_MAX; tries++) {
         const struct table_view *v;
@@ -100,17 +99,21 @@ static int expire_fire(struct expire_job *job, struct wheel_batch *batch) {
 
 /* ---- Shards ----------------------------------------------------------------------------------------------------- */
 
-static int expire_is_stopping(const struct expire_job *job) {
+int expire_is_stopping(const struct expire_job *job) {
     return job->is_stopping && atomic_load_explicit(job->is_stopping, memory_order_relaxed);
+}
+
+uint32_t expire_wheel_now(const struct expire_job *job) {
+    if (job->now_s <= 0)
+        return 0;
+    return job->now_s < WHEEL_NOW_MAX ? (uint32_t)job->now_s : WHEEL_NOW_MAX;
 }
 
 /* A sweep goes on past timers that cannot be handled now; a walk ends there, for time stands still. */
 static int expire_walk(struct expire_job *job, uint32_t shard, int is_sweep) {
     struct writer *w = job->w;
-    struct wheel_walk walk = {.shard = shard, .is_sweep = is_sweep};
+    struct wheel_walk walk = {.shard = shard, .now_s = expire_wheel_now(job), .is_sweep = is_sweep};
     struct wheel_batch batch;
-    if (job->now_s > 0)
-        walk.now_s = job->now_s < WHEEL_NOW_MAX ? (uint32_t)job->now_s : WHEEL_NOW_MAX;
     for (;;) {
         int r = wheel_collect(w, &walk, &batch);
         if (r == LARDER_E_RETRY)
@@ -136,6 +139,8 @@ static int expire_walk(struct expire_job *job, uint32_t shard, int is_sweep) {
 static int expire_shard(struct expire_job *job, uint32_t shard) {
     for (;;) {
         int r = expire_walk(job, shard, 0);
+        if (r == LARDER_OK && job->items_max == 0) /* who sets a bound wants a short call */
+            r = purge_shard(job, shard);
         if ((r != LARDER_FULL && r != LARDER_E_CORRUPT) || job->w->is_stuck)
             return r;
         uint64_t before = job->removed;

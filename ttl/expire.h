@@ -13,6 +13,7 @@
 #define LARDER_TTL_EXPIRE_H
 
 #include "core/db.h"
+#include "ttl/wheel.h"
 
 /* LARDER_OK: w is the expirer now (expire_unlock). LARDER_BUSY: a live process is. LARDER_E_CORRUPT. */
 int expire_lock(struct writer *w);
@@ -33,5 +34,15 @@ struct expire_job {
 /* All shards. The caller holds the expirer lock. LARDER_OK, LARDER_MORE (items_max, or stopping), LARDER_BUSY
  * (something stays locked, all else is done), LARDER_E_CORRUPT. w may be stuck afterwards. */
 int expire_run(struct expire_job *job);
+
+/* ---- For ttl/purge.c --------------------------------------------------------------------------------------------- */
+
+/* The table's present view. LARDER_E_NO_TABLE: it has no items, so whatever a timer of it was for is gone. */
+int expire_view(struct expire_job *job, uint32_t table, const struct table_view **v);
+/* Lets core/ look at the items of a timer. LARDER_OK: it is done with. */
+int expire_fire_one(struct expire_job *job, const struct wheel_entry *e);
+int expire_is_stopping(const struct expire_job *job);
+/* job->now_s as the wheel counts. */
+uint32_t expire_wheel_now(const struct expire_job *job);
 
 #endif

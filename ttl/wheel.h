@@ -22,9 +22,9 @@
  *          ttl/ttl_check.c verifies them by these names.
  * Locks    The shard's lock for everything here. It is dropped while entries fire, which takes the lock of the item's
  *          stripe.
- * Not here Removing the timer of an item that was deleted or got a later expiry: when it fires it finds nothing, or a
- *          later time to be armed for. Seconds after 2106-02-07: they are armed for the last second, which never
- *          comes.
+ * Not here Removing the timer of an item that is deleted or gets a later expiry: when it fires it finds nothing, or a
+ *          later time to be armed for (and see purge.h). Seconds after 2106-02-07: they are armed for the last
+ *          second, which never comes.
  * Tests    tests/unit/wheel_test.c
  */
 #ifndef LARDER_TTL_WHEEL_H
@@ -42,7 +42,8 @@ struct wheel_shard_shm {
     lock_word lock;
     uint32_t pad;
     shm_word now_s; /* everything up to and including this second was handled. Guarded by lock */
-    uint64_t reserved[6];
+    shm_word purge; /* where ttl/purge.c goes on. Guarded by the expirer lock */
+    uint64_t reserved[5];
     shm_word slot[WHEEL_LEVELS][WHEEL_SLOTS]; /* offset of the newest chunk, 0 none. Guarded by lock */
 };
 _Static_assert(sizeof(struct wheel_shard_shm) == 64 + 8192, "wheel_shard_shm is part of the segment format");
@@ -90,11 +91,11 @@ int wheel_add(struct writer *w, uint64_t hash, uint32_t second, uint16_t table);
 /* One walk of the expirer over a shard. Zero it, then set shard and now_s. */
 struct wheel_walk {
     uint32_t shard;
-    uint32_t now_s; /* entries up to this second are due; at most WHEEL_NOW_MAX */
-    /* Look through all slots for what is due, move nothing and leave now_s: for when there is no memory to move entries
-     * down, and only removing items can make some. A walk that has arrived at now_s turns into the sweep of one slot. */
+    uint32_t now_s; /* entries up to this second are due; at most WHEEL_NOW_MAX but in a sweep */
+    /* Look through slots for what is due, move nothing and leave the shard's time: for when there is no memory to move
+     * entries down, and only removing items can make some. A walk that has arrived at now_s becomes a sweep too. */
     int is_sweep;
-    uint32_t slot, slots_end; /* private: where the sweep is, and where it ends */
+    uint32_t slot, slots_end; /* the slots of the sweep; slots_end 0: all. It counts slot up */
     uint64_t after;           /* private: chunk of that slot it has looked at, 0 none */
 };
 

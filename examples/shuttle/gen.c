@@ -106,7 +106,10 @@ uint32_t gen_id(const struct gen *g, struct gen_place p) {
 }
 
 struct gen_place gen_place_in(const struct gen *g, uint32_t shop, uint32_t nth) {
-    const uint32_t counts[] = {1, g->job_count[shop], GEN_DAYS, GEN_MONTHS, 1 + gen_schema_versions(g, shop)};
+    uint32_t jobs = g->job_count[shop];
+    if (nth >= 1 && nth - 1 < jobs) /* most items, and brute force asks for all of them */
+        return (struct gen_place){GEN_JOB, shop, nth - 1};
+    const uint32_t counts[] = {1, jobs, GEN_DAYS, GEN_MONTHS, 1 + gen_schema_versions(g, shop)};
     unsigned kind = GEN_SHOP;
     while (kind < GEN_SESSION && nth >= counts[kind])
         nth -= counts[kind++];

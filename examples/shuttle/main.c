@@ -107,7 +107,7 @@ static bool main_options(int argc, char **argv, struct main_options *o) {
 
 int main(int argc, char **argv) {
     struct main_options o = {.load = {.seed = 1, .shop_count = 5000, .today = time(NULL) / WHEN_DAY_S},
-                             .run = {.segment = "larder", .worker_count = 4, .seconds = 20},
+                             .run = {.segment = "larder", .worker_count = 4, .seconds = 16},
                              .board_fd = -1,
                              .share_count = 1};
     const char *command = argc > 1 ? argv[1] : "";

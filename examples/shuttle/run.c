@@ -41,13 +41,19 @@ struct run {
     struct board *board;
     int board_fd;
     struct child child[RUN_CHILDREN_MAX];
-    uint32_t slot_count;       /* slots given out so far */
-    uint64_t expired_at_start; /* the segment's counter before the first wave */
+    uint32_t slot_count;             /* slots given out so far */
+    struct larder_counters at_start; /* of the segment: what is shown is what this run has added */
     uint32_t wave_count;
     bool has_failed;
 };
 
 static void run_fail(struct run *r, const char *what) {
+    (void)printf("  FAILED: %s\n", what);
+    r->has_failed = true;
+}
+
+/* The same for a call that failed in this thread just now. */
+static void run_fail_call(struct run *r, const char *what) {
     (void)printf("  FAILED: %s: %s\n", what, larder_error());
     r->has_failed = true;
 }
@@ -61,7 +67,7 @@ static bool run_open(struct run *r) {
     if (larder_open(&options, &r->db) != LARDER_OK ||
         larder_table_open(r->db, KEY_TABLE_NAME, &r->table) != LARDER_OK ||
         larder_page_new(r->db, &r->page) != LARDER_OK || larder_builder_new(r->db, &r->builder) != LARDER_OK) {
-        run_fail(r, r->options->segment);
+        run_fail_call(r, r->options->segment);
         return false;
     }
     if (!load_read(r->table, r->page, &load) || !gen_init(&r->gen, &load))
@@ -82,7 +88,7 @@ static bool run_read_mark(struct run *r, struct gen_place p, struct board_mark *
     if (larder_get(r->table, &key, r->page) != LARDER_OK ||
         larder_item_get(larder_page_item(r->page, 0), ITEM_REVISION, &v) != LARDER_OK ||
         larder_value_int64(&v, &revision) != LARDER_OK) {
-        run_fail(r, k.sort);
+        run_fail_call(r, k.sort);
         return false;
     }
     atomic_store(&mark->begun, (uint32_t)revision);
@@ -140,19 +146,22 @@ static bool run_start_all(struct run *r) {
 /* ---- The live phase ------------------------------------------------------------------------------------------------
  */
 
-static uint64_t run_expired(struct run *r, uint64_t *used_bytes) {
+static struct larder_segment_stats run_stats(struct run *r) {
     struct larder_segment_stats stats = {0};
     if (larder_segment_stats(r->db, &stats) != LARDER_OK)
-        run_fail(r, "larder_segment_stats");
-    if (used_bytes)
-        *used_bytes = stats.used_bytes;
-    return stats.counters.expired;
+        run_fail_call(r, "larder_segment_stats");
+    return stats;
+}
+
+/* How many expired sessions gave their memory back since the run began. */
+static uint64_t run_removed(struct run *r, const struct larder_segment_stats *stats) {
+    return stats->counters.expired - r->at_start.expired;
 }
 
 static void run_wave(struct run *r) {
     int64_t start = time(NULL);
     if (expiry_store(r->table, r->builder, start) != LARDER_OK) {
-        run_fail(r, "cannot store the sessions");
+        run_fail_call(r, "cannot store the sessions");
         return;
     }
     r->wave_count++;
@@ -164,14 +173,14 @@ static void run_wave(struct run *r) {
 static void run_show(struct run *r, uint32_t second, uint64_t *compared_before, uint64_t *changes_before) {
     char answers[REPORT_NUMBER_BYTES], changes[REPORT_NUMBER_BYTES];
     struct expiry_look look = {0};
-    uint64_t used_bytes = 0, compared = report_compared(r->board), changed = report_changes(r->board);
-    uint64_t removed = run_expired(r, &used_bytes) - r->expired_at_start;
+    uint64_t compared = report_compared(r->board), changed = report_changes(r->board);
+    struct larder_segment_stats stats = run_stats(r);
     if (expiry_look(r->table, r->page, atomic_load(&r->board->wave_start), &look) != LARDER_OK || look.complaint)
         run_fail(r, look.complaint ? look.complaint : "cannot look at the sessions");
-    (void)printf("  %3u s  %9s answers/s  %8s changes/s   sessions: %3u visible, %3" PRIu64
-                 " removed   %.1f MB in use\n",
-                 second, report_number(compared - *compared_before, answers),
-                 report_number(changed - *changes_before, changes), look.visible, removed, (double)used_bytes * 1e-6);
+    (void)printf(
+        "  %3u s  %9s answers/s  %8s changes/s   sessions: %3u visible, %3" PRIu64 " removed   %.1f MB in use\n",
+        second, report_number(compared - *compared_before, answers), report_number(changed - *changes_before, changes),
+        look.visible, run_removed(r, &stats), (double)stats.used_bytes * 1e-6);
     (void)fflush(stdout);
     *compared_before = compared;
     *changes_before = changed;
@@ -258,24 +267,28 @@ static void run_rest(struct run *r) {
 /* All waves' memory must be back soon after their last second. */
 static void run_wait_memory(struct run *r) {
     uint64_t stored = (uint64_t)r->wave_count * EXPIRY_SESSIONS, removed;
+    struct larder_segment_stats stats;
     int64_t deadline_s = atomic_load(&r->board->wave_start) + EXPIRY_LAST_S + RUN_MEMORY_SECONDS;
-    while ((removed = run_expired(r, NULL) - r->expired_at_start) < stored && time(NULL) <= deadline_s)
+    for (;;) {
+        stats = run_stats(r);
+        removed = run_removed(r, &stats);
+        if (removed >= stored || time(NULL) > deadline_s)
+            break;
         (void)usleep(100000);
+    }
     (void)printf("  %" PRIu64 " sessions expired, the memory of %" PRIu64 " is given back\n", stored, removed);
     if (removed != stored)
         run_fail(r, "expired sessions still hold memory");
 }
 
 static void run_show_repairs(struct run *r) {
-    struct larder_segment_stats stats = {0};
+    struct larder_counters now = run_stats(r).counters, then = r->at_start;
     uint32_t repaired = 0;
     for (uint32_t i = 0; i < r->slot_count; i++)
         repaired += atomic_load(&r->board->slot[i].repaired);
-    if (larder_segment_stats(r->db, &stats) != LARDER_OK)
-        run_fail(r, "larder_segment_stats");
     (void)printf("  dead processes repaired: %" PRIu64 " (writes finished: %" PRIu64 ", undone: %" PRIu64
                  "); puts in doubt that the new writer found: %u\n",
-                 stats.counters.recoveries, stats.counters.finished, stats.counters.undone, repaired);
+                 now.recoveries - then.recoveries, now.finished - then.finished, now.undone - then.undone, repaired);
 }
 
 int run_demo(const struct run_options *options) {
@@ -284,9 +297,9 @@ int run_demo(const struct run_options *options) {
         larder_close(r.db);
         return EXIT_FAILURE;
     }
-    r.expired_at_start = run_expired(&r, NULL);
+    r.at_start = run_stats(&r).counters;
     if (larder_expirer_start(r.db) != LARDER_OK)
-        run_fail(&r, "larder_expirer_start");
+        run_fail_call(&r, "larder_expirer_start");
     (void)printf("  %u workers and a writer; %u s live; %u shops, %u items, %u of them change\n", options->worker_count,
                  options->seconds, r.gen.load.shop_count, gen_item_count(&r.gen), gen_live_count(&r.gen));
     (void)fflush(stdout);

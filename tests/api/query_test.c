@@ -524,7 +524,10 @@ Test(query, refuses_start_keys_of_something_else) {
          larder_add_s(f->b, "gs", "0") | larder_builder_finish(f->b, &key));
     by_text.start_key = key;
     must(larder_query(f->t, &by_text, f->page));
-    cr_assert_eq(larder_page_count(f->page), 2);
+    uint32_t after = larder_page_count(f->page); /* all three have this sort key: their order is by hash */
+    by_text.is_descending = 1;
+    must(larder_query(f->t, &by_text, f->page));
+    cr_assert_eq(after + larder_page_count(f->page), 2);
     end(f);
 }
 
@@ -557,9 +560,9 @@ Test(query, leaves_out_what_has_expired) {
         must(larder_query(f->t, &spec, f->page));
         cr_assert_eq(larder_page_count(f->page), want);
         cr_assert_eq(larder_page_scanned(f->page), want);
-        spec = (struct larder_query_spec){.index = "byGroup", .partition = larder_str("g0"), .limit = 20};
+        spec = (struct larder_query_spec){.index = "byGroup", .partition = larder_str("g0"), .limit = 10};
         cr_assert_eq(larder_query(f->t, &spec, f->page), LARDER_MORE); /* the limit counts what is returned */
-        cr_assert_eq(larder_page_count(f->page), 20);
+        cr_assert_eq(larder_page_count(f->page), 10);
         if (now > 1000030)
             must(larder_expire(f->db, 0, NULL));
     }

@@ -1,12 +1,13 @@
 /* tests/api/ttl_test.c - expired means gone, and its memory comes back.
  *
  * Goal     An item is there until the second before its expiry and gone from that second on, through every path, whether
- *          or not anybody works as the expirer. Its memory comes back. A change of the TTL attribute counts at once. The
- *          expirer can be killed, stopped, forked and run twice.
+ *          or not anybody works as the expirer. Its memory comes back. A change of the TTL attribute counts at once.
+ *          The expirer can be killed, stopped, forked and run twice.
  * Method   All processes of a test read one clock in shared memory, which only the test moves; one test runs on the
  *          system's clock. No sleeps: waits for the thread have a deadline.
  */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 
 #include "larder.h"
 #include "tests/support/proc.h"
+#include "tests/support/rng.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
 #include "tests/support/until.h"
@@ -410,6 +412,31 @@ Test(ttl, an_item_created_anew_lives_by_its_own_expiry) {
     end(&f);
 }
 
+/* Keys that come and go must not fill the wheel with timers of what is gone. */
+Test(ttl, timers_of_deleted_items_do_not_pile_up) {
+    struct fixture f = begin();
+    struct larder_key key = key_of("a");
+    char sk[32];
+    for (int i = 0; i < 1000; i++) {
+        snprintf(sk, sizeof sk, "s%d", i);
+        put(&f, sk, NOW_S + 300 + i * 1000);
+    }
+    for (int i = 0; i < 20000; i++) {
+        put(&f, "a", NOW_S + 3600 + i);
+        cr_assert_eq(larder_delete(f.t, &key, NULL), LARDER_OK);
+        if (i % 1000 == 999) {
+            atomic_fetch_add(f.clock_s, 1);
+            cr_assert_eq(expire(&f), 0);
+            cr_assert_leq(stats_of(&f).wheel_entries, 2000);
+        }
+    }
+    check(&f);
+    atomic_store(f.clock_s, NOW_S + 2000000);
+    cr_assert_eq(expire(&f), 1000);
+    cr_assert_eq(stats_of(&f).wheel_entries, 0);
+    end(&f);
+}
+
 Test(ttl, a_table_made_anew_is_not_harmed_by_old_timers) {
     struct fixture f = begin();
     const struct larder_table_def def = {
@@ -609,6 +636,68 @@ Test(ttl, the_thread_finishes_a_change_of_the_attribute) {
     cr_assert_eq(scan_count(&f), 0);
     atomic_fetch_add(f.clock_s, 1); /* the thread has done this second already */
     cr_assert(UNTIL(item_count(&f) == 0, WAIT_MS));
+    end(&f);
+}
+
+struct churn {
+    struct fixture f; /* builder and page of its own */
+    uint64_t seed;
+    int failed;
+};
+
+static void *churn_main(void *arg) {
+    struct churn *c = arg;
+    struct rng r;
+    char sk[32], ttl[32];
+    rng_seed(&r, c->seed);
+    for (int i = 0; i < 20000 / SLOW_FACTOR && !c->failed; i++) {
+        snprintf(sk, sizeof sk, "s%u", (unsigned)rng_below(&r, 300));
+        struct larder_key key = key_of(sk);
+        snprintf(ttl, sizeof ttl, "%lld",
+                 (long long)atomic_load(c->f.clock_s) + (long long)rng_below(&r, rng_is_one_in(&r, 4) ? 2000 : 5));
+        int result = rng_is_one_in(&r, 3) ? larder_delete(c->f.t, &key, NULL) : put_result(&c->f, "p", sk, "ttl", ttl);
+        c->failed = result < 0;
+        int64_t before_s = atomic_load(c->f.clock_s);
+        struct larder_value value;
+        int64_t expiry_s;
+        if (larder_get(c->f.t, &key, c->f.page) != LARDER_OK)
+            continue;
+        c->failed |= larder_item_get(larder_page_item(c->f.page, 0), "ttl", &value) != LARDER_OK ||
+                     larder_value_int64(&value, &expiry_s) != LARDER_OK || expiry_s <= before_s;
+    }
+    return NULL;
+}
+
+Test(ttl, writers_and_the_thread_at_once) {
+    struct fixture f = begin();
+    uint64_t seed = rng_test_seed("ttl_test");
+    cr_assert_eq(larder_expirer_start(f.db), LARDER_OK);
+    for (int round = 0; round < 3; round++) {
+        struct churn churn[2] = {{f, seed + (uint64_t)round, 0}, {f, ~seed + (uint64_t)round, 0}};
+        pthread_t threads[2];
+        for (int i = 0; i < 2; i++) {
+            cr_assert_eq(larder_builder_new(f.db, &churn[i].f.b), LARDER_OK);
+            cr_assert_eq(larder_page_new(f.db, &churn[i].f.page), LARDER_OK);
+            cr_assert_eq(pthread_create(&threads[i], NULL, churn_main, &churn[i]), 0);
+        }
+        for (int i = 0; i < 20; i++) {
+            atomic_fetch_add(f.clock_s, i == 10 ? 300 : 1);
+            if (i % 5 == 0)
+                check(&f);
+            for (int k = 0; k < 50; k++)
+                until_pause();
+        }
+        for (int i = 0; i < 2; i++) {
+            pthread_join(threads[i], NULL);
+            cr_assert_not(churn[i].failed, "writer %d", i);
+        }
+        check(&f);
+    }
+    larder_expirer_stop(f.db);
+    atomic_fetch_add(f.clock_s, 3000);
+    expire(&f);
+    cr_assert_eq(item_count(&f), 0);
+    cr_assert_eq(stats_of(&f).wheel_entries, 0);
     end(&f);
 }
 

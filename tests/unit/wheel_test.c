@@ -1,9 +1,10 @@
 /* tests/unit/wheel_test.c - the timer wheel against a naive one.
  *
- * Goal     Every entry fires in its second, not before and not after, over every boundary of the four levels, over
- * jumps of years and clocks set back; nothing is lost when memory runs out, when entries are added while others fire or
- * when some cannot be handled; and all memory comes back. Method   The clock is a number that the test sets. The naive
- * wheel is an array that is searched from end to end. After each test larder_check() verifies the rules of ttl/wheel.h.
+ * Goal     Every entry fires in its second, not before and not after, over every boundary of the four levels, over jumps
+ *          of years and clocks set back; nothing is lost when memory runs out, when entries are added while others
+ *          fire or when some cannot be handled; and all memory comes back.
+ * Method   The clock is a number that the test sets. The naive wheel is an array that is searched from end to end.
+ *          After each test larder_check() verifies the rules of ttl/wheel.h.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -61,7 +62,6 @@ static void end(struct fixture *f) {
     free(f->fired);
 }
 
-/* The shard's time is never ahead of what the tests need, so memory is claimed as it is asked for. */
 static int add_may_fail(struct fixture *f, uint64_t hash, uint32_t second, uint16_t table) {
     int r;
     while ((r = wheel_add(f->w, hash, second, table)) == LARDER_E_RETRY)

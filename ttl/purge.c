@@ -1,0 +1,78 @@
+/* ttl/purge.c - taking timers out that stand for nothing any more. See purge.h. */
+#include "ttl/purge.h"
+
+#define PURGE_SLOT_FIRST WHEEL_SLOTS /* those of level 0 are due soon anyway */
+#define PURGE_SLOT_END (WHEEL_LEVELS * WHEEL_SLOTS)
+#define PURGE_KEPT_MAX 1000u
+#define PURGE_REST_MAX_S 3600u
+
+/* Whether some item is armed for this timer, as far as can be seen without a lock. */
+static int purge_is_wanted(struct expire_job *job, const struct wheel_entry *e) {
+    const struct table_view *v;
+    struct htab_walk walk;
+    uint64_t word;
+    void *block;
+    int r = expire_view(job, e->table, &v);
+    if (r)
+        return r != LARDER_E_NO_TABLE;
+    htab_walk_begin(&walk, &v->items, htab_stripe(&v->items, e->hash), e->hash);
+    while (htab_walk_next(&walk, sizeof(struct item_head), &word, &block))
+        if (SHM_LOAD(&((struct item_head *)block)->armed_s) == e->second)
+            return 1;
+    return 0;
+}
+
+/* Marks what can go. LARDER_OK, or LARDER_BUSY at once: each further one of that stripe would wait as long again. */
+static int purge_batch(struct expire_job *job, struct wheel_batch *batch, uint64_t *kept) {
+    for (uint32_t i = 0; i < batch->count; i++) {
+        int r = purge_is_wanted(job, &batch->entry[i]) ? LARDER_NOT_FOUND : expire_fire_one(job, &batch->entry[i]);
+        if (r == LARDER_OK)
+            batch->done |= UINT64_C(1) << i;
+        else if (r == LARDER_BUSY || job->w->is_stuck)
+            return LARDER_BUSY;
+        else
+            ++*kept;
+    }
+    return LARDER_OK;
+}
+
+static int purge_slot(struct expire_job *job, uint32_t shard, uint32_t slot, uint64_t *kept) {
+    /* All entries are "due" for this sweep. */
+    struct wheel_walk walk = {.shard = shard, .now_s = UINT32_MAX, .is_sweep = 1, .slot = slot, .slots_end = slot + 1};
+    struct wheel_batch batch;
+    for (;;) {
+        int r = wheel_collect(job->w, &walk, &batch);
+        if (r != LARDER_MORE)
+            return r;
+        if (batch.count == 0)
+            continue;
+        int purged = expire_is_stopping(job) ? LARDER_BUSY : purge_batch(job, &batch, kept);
+        if (job->w->is_stuck)
+            return LARDER_BUSY;
+        r = wheel_retire(job->w, &walk, &batch);
+        if (r || purged)
+            return r ? r : purged;
+    }
+}
+
+static uint32_t purge_next(uint32_t slot) {
+    return slot < PURGE_SLOT_FIRST || slot + 1 >= PURGE_SLOT_END ? PURGE_SLOT_FIRST : slot + 1;
+}
+
+int purge_shard(struct expire_job *job, uint32_t shard) {
+    shm_word *word = &wheel_shard(job->w->seg, shard)->purge;
+    uint32_t slot = (uint32_t)SHM_LOAD(word), not_before_s = (uint32_t)(SHM_LOAD(word) >> 32);
+    uint32_t now_s = expire_wheel_now(job);
+    uint64_t kept = 0;
+    int r = LARDER_OK;
+    if (not_before_s > now_s && not_before_s - now_s <= PURGE_REST_MAX_S) /* else the clock was set back */
+        return LARDER_OK;
+    for (uint32_t i = PURGE_SLOT_FIRST; i < PURGE_SLOT_END && kept < PURGE_KEPT_MAX && r == LARDER_OK; i++) {
+        slot = purge_next(slot);
+        r = purge_slot(job, shard, slot, &kept);
+    }
+    uint64_t rest_s = kept / PURGE_KEPT_MAX < PURGE_REST_MAX_S ? kept / PURGE_KEPT_MAX : PURGE_REST_MAX_S;
+    if (!job->w->is_stuck)
+        SHM_STORE(word, (now_s + rest_s) << 32 | slot);
+    return r;
+}
