@@ -46,6 +46,14 @@ static void fork_register(void) {
 
 /* ---- Opening and closing -------------------------------------------------------------------------------------------------- */
 
+/* Takes the first slot now, so that larder_slot_stats() shows who is attached, and a process may give up privileges afterwards.
+ * If there is none, the first write will say so. */
+static void show_attached(struct larder *db) {
+    struct writer *w;
+    if (!db->seg.is_read_only && writer_borrow(db, &w) == LARDER_OK)
+        writer_end(w);
+}
+
 int larder_open(const struct larder_options *options, struct larder **out) {
     static const struct larder_options defaults;
     const struct larder_options *o = options ? options : &defaults;
@@ -61,17 +69,18 @@ int larder_open(const struct larder_options *options, struct larder **out) {
     db->priv = priv;
     db->busy_timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms : DEFAULT_BUSY_TIMEOUT_MS;
     pthread_mutex_init(&db->mutex, NULL);
+    pthread_once(&fork_once, fork_register); /* before seg_open takes a liveness lock: see the fork guard */
     int r = seg_open(&db->seg, o);
     if (r) {
         pthread_mutex_destroy(&db->mutex);
         priv_destroy(priv);
         return r;
     }
-    pthread_once(&fork_once, fork_register);
     pthread_mutex_lock(&open_mutex);
     db->next_open = open_handles;
     open_handles = db;
     pthread_mutex_unlock(&open_mutex);
+    show_attached(db);
     *out = db;
     return LARDER_OK;
 }

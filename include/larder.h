@@ -122,6 +122,13 @@ struct larder_options {
  * @return LARDER_OK, LARDER_E_INVAL (sizes, flags), LARDER_E_NO_SEGMENT, LARDER_E_EXISTS, LARDER_E_FORMAT (foreign,
  * truncated, other version), LARDER_E_ACCESS, LARDER_FULL (no room for the first spans), LARDER_E_OS,
  * LARDER_E_NO_MEMORY, LARDER_BUSY (another process is still creating it after busy_timeout_ms).
+ *
+ * Slots        Each thread that writes at the same moment as others needs a writer slot; the first is taken here, others when
+ *              they are needed, and all go with the process, however it ends. Taking one opens the segment's file again
+ *              through /proc: a process that changes its user needs permission on the file as the new one.
+ * Threads      Any thread may use the attachment. After fork() the child may, too, with slots of its own. Programs that clone
+ *              without fork handlers (vfork, raw clone) must exec before they call anything here.
+ * Killed here  A half-made segment is made anew by the next creator.
  */
 LARDER_API int larder_open(const struct larder_options *options, struct larder **out);
 
@@ -139,7 +146,8 @@ LARDER_API int larder_memfd(const struct larder *db);
  * living.
  * @param segment Name or path as in larder_options; NULL means "larder".
  * @param force   Nonzero removes it even if a table's removal policy is Retain, or its bytes are damaged or half made.
- * @return LARDER_OK, LARDER_E_NO_SEGMENT, LARDER_E_RETAINED, LARDER_E_FORMAT, LARDER_E_ACCESS, LARDER_E_OS.
+ * @return LARDER_OK, LARDER_E_NO_SEGMENT, LARDER_E_RETAINED, LARDER_E_FORMAT, LARDER_E_ACCESS, LARDER_E_OS, LARDER_E_INVAL (no
+ *         possible name), LARDER_BUSY (somebody is creating it since two seconds).
  */
 LARDER_API int larder_destroy(const char *segment, int force);
 
@@ -464,10 +472,16 @@ LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec
  *
  * @param item     [in] From a builder or a page; borrowed for the call.
  * @param replaced [out] NULL, or a page that receives the item that was replaced (empty if there was none or it had
- * expired).
+ *                       expired). Not the page that holds `item`.
  * @return LARDER_OK, LARDER_E_INVAL (a key attribute is missing, empty, too long or of the wrong type, for the table or
  * an index; item over 400 KB), LARDER_FULL, LARDER_BUSY, LARDER_E_READ_ONLY, LARDER_E_NO_TABLE, LARDER_E_DESTROYED,
  * LARDER_E_NO_SLOT, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
+ *
+ * Locks        The item's stripe, and inside it one list or timer at a time. A holder that died is recovered by whoever waits
+ *              for it; one that is alive and stopped costs busy_timeout_ms, then LARDER_BUSY.
+ * Killed here  Before the one store that publishes: as if never called. After it: as if returned. Readers see nothing else, and
+ *              the next who needs the stripe tidies up.
+ * Cost         One block, one copy, and per index whose key changed a leaf of some dozens of entries built anew.
  */
 LARDER_API int larder_put(struct larder_table *t, const struct larder_item *item, struct larder_page *replaced);
 

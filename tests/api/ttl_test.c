@@ -1,7 +1,7 @@
 /* tests/api/ttl_test.c - expired means gone, and its memory comes back.
  *
- * Goal     An item is there until the second before its expiry and gone from that second on, through every path, whether
- *          or not anybody works as the expirer. Its memory comes back. A change of the TTL attribute counts at once.
+ * Goal     An item is there until the second before its expiry and gone from that second on, through every path,
+ *          whether or not anybody works as the expirer. Its memory comes back. A change of the TTL attribute counts at once.
  *          The expirer can be killed, stopped, forked and run twice.
  * Method   All processes of a test read one clock in shared memory, which only the test moves; one test runs on the
  *          system's clock. No sleeps: waits for the thread have a deadline.
@@ -476,7 +476,7 @@ Test(ttl, a_clock_set_back_keeps_visibility_exact) {
     end(&f);
 }
 
-/* ---- The TTL attribute -------------------------------------------------------------------------------------------- */
+/* ---- The TTL attribute ------------------------------------------------------------------------------------------- */
 
 static void put_both(struct fixture *f, const char *sk, const char *ttl, const char *other) {
     const struct larder_item *item;
@@ -572,7 +572,7 @@ Test(ttl, bad_attribute_names_are_refused) {
     end(&f);
 }
 
-/* ---- The expirer's thread ------------------------------------------------------------------------------------------ */
+/* ---- The expirer's thread ---------------------------------------------------------------------------------------- */
 
 static int has_expirer(struct larder *db, pid_t pid) {
     struct larder_slot_stats slots[64];
@@ -747,7 +747,7 @@ Test(ttl, a_destroyed_segment_stops_the_work) {
     munmap((void *)f.clock_s, 4096);
 }
 
-/* ---- Processes ----------------------------------------------------------------------------------------------------- */
+/* ---- Processes --------------------------------------------------------------------------------------------------- */
 
 /* A process of its own that carries the expirer until it is killed. */
 static int carry_expirer(void *arg) {

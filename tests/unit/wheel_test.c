@@ -1,7 +1,7 @@
 /* tests/unit/wheel_test.c - the timer wheel against a naive one.
  *
- * Goal     Every entry fires in its second, not before and not after, over every boundary of the four levels, over jumps
- *          of years and clocks set back; nothing is lost when memory runs out, when entries are added while others
+ * Goal     Every entry fires in its second, not before and not after, over every boundary of the four levels, over
+ *          jumps of years and clocks set back; nothing is lost when memory runs out, when entries are added while others
  *          fire or when some cannot be handled; and all memory comes back.
  * Method   The clock is a number that the test sets. The naive wheel is an array that is searched from end to end.
  *          After each test larder_check() verifies the rules of ttl/wheel.h.
@@ -105,7 +105,7 @@ static void advance(struct fixture *f, uint32_t now_s) {
         cr_assert_eq(advance_shard(f, i, now_s, 0), LARDER_OK, "%s", larder_error());
 }
 
-/* ---- Placing ---------------------------------------------------------------------------------------------------- */
+/* ---- Placing ----------------------------------------------------------------------------------------------------- */
 
 Test(wheel, places_by_the_highest_byte_that_differs) {
     static const struct {
@@ -138,7 +138,7 @@ Test(wheel, every_hash_has_a_shard) {
     end(&f);
 }
 
-/* ---- Boundaries ------------------------------------------------------------------------------------------------- */
+/* ---- Boundaries -------------------------------------------------------------------------------------------------- */
 
 static const uint32_t starts_s[] = {0, 254, 255, 256, 65534, 65535, 65536, 0xfffffe, 0xffffff, 0x1000000, NOW_S};
 static const uint32_t deltas_s[] = {1,     2,     254,      255,       256,       257,    65279,     65535,
@@ -200,7 +200,7 @@ Test(wheel, the_last_second_is_never_reached) {
     end(&f);
 }
 
-/* ---- Clocks ----------------------------------------------------------------------------------------------------- */
+/* ---- Clocks ------------------------------------------------------------------------------------------------------ */
 
 Test(wheel, jumps_of_years_take_no_time) {
     struct fixture f = begin(SEGMENT_BYTES);
