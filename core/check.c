@@ -53,14 +53,20 @@ void *check_block(struct check_state *c, uint64_t off, uint64_t min_bytes, const
     return c->seg->base + off;
 }
 
-const struct item_head *check_find_item(const struct table_view *v, int ordinal, uint64_t hash, uint32_t kseq) {
+int check_is_readable(const struct check_state *c, const struct item_head *image) {
+    return c->are_items_sane ||
+           (seg_at(c->seg, seg_off(c->seg, image), image->bytes) && item_is_sane(image, image->bytes));
+}
+
+const struct item_head *check_find_item(const struct check_state *c, const struct table_view *v, int ordinal,
+                                        uint64_t hash, uint32_t kseq) {
     struct htab_walk walk;
     uint64_t word;
     void *block;
     htab_walk_begin(&walk, &v->items, htab_stripe(&v->items, hash), hash);
     while (htab_walk_next(&walk, sizeof(struct item_head), &word, &block)) {
         const struct item_head *h = block;
-        if (!seg_at(v->items.seg, WORD_OFF(word), h->bytes) || !item_is_sane(h, h->bytes))
+        if (!check_is_readable(c, h))
             continue;
         if (ordinal < 0 ? h->kseq == kseq : ordinal < h->index_count && item_index_slots(h)[ordinal].kseq == kseq)
             return h;
@@ -78,10 +84,11 @@ static int is_same_key(const struct item_head *a, const struct item_head *b) {
 /* The image in a slot, if it can be read at all. */
 static const struct item_head *check_image(struct check_state *c, const struct table_view *v, uint64_t word) {
     const struct item_head *h = check_block(c, WORD_OFF(word), sizeof *h, "item");
-    if (!h)
-        return NULL;
-    if (h->bytes > heap_block_bytes(c->seg, WORD_OFF(word)) || !item_is_sane(h, h->bytes)) {
+    int is_sane = h && h->bytes <= heap_block_bytes(c->seg, WORD_OFF(word)) && item_is_sane(h, h->bytes);
+    if (h && !is_sane)
         check_error(c, "item: block %llu holds no sane image (I1 to I3)", (unsigned long long)WORD_OFF(word));
+    if (!is_sane) {
+        c->are_items_sane = 0;
         return NULL;
     }
     struct item_key key = {.partition_bytes = h->partition_bytes, .sort_bytes = h->sort_bytes};
@@ -92,8 +99,8 @@ static const struct item_head *check_image(struct check_state *c, const struct t
     if (h->kseq == 0)
         check_error(c, "item: block %llu has no key sequence", (unsigned long long)WORD_OFF(word));
     if (h->index_count > v->shape.index_count)
-        check_error(c, "item: block %llu has slots for %u indexes, the table has %u", (unsigned long long)WORD_OFF(word),
-                    h->index_count, v->shape.index_count);
+        check_error(c, "item: block %llu has slots for %u indexes, the table has %u",
+                    (unsigned long long)WORD_OFF(word), h->index_count, v->shape.index_count);
     return h;
 }
 
@@ -131,6 +138,7 @@ static void check_item_stripe(struct check_state *c, const struct table_view *v,
         int count = htab_bucket_slots(&v->items, stripe, b, words, CHAIN_MAX);
         if (count < 0) {
             check_error(c, "stripe %u: the chain of bucket %u makes no sense (H3)", number, b);
+            c->are_items_sane = 0;
             continue;
         }
         in_slots += (uint32_t)count;
@@ -166,6 +174,7 @@ static void check_table(struct check_state *c, uint32_t ordinal) {
         check_error(c, "table %u: %s", ordinal, larder_error());
         return;
     }
+    c->are_items_sane = 1;
     for (uint32_t i = 0; i < v->items.stripe_count; i++) {
         check_item_stripe(c, v, i);
         check_array(c, &v->partitions.stripes[i], "bucket array");
@@ -196,7 +205,8 @@ static void check_small_span(struct check_state *c, uint32_t i) {
     const struct span_shm *span = seg_span(c->seg, i);
     uint32_t used = 0;
     if (SHM_LOAD(&span->class_index) >= CLASS_COUNT || SHM_LOAD(&span->arena) >= c->seg->arena_count) {
-        check_error(c, "heap: span %u is of class %u, arena %u", i, SHM_LOAD(&span->class_index), SHM_LOAD(&span->arena));
+        check_error(c, "heap: span %u is of class %u, arena %u", i, SHM_LOAD(&span->class_index),
+                    SHM_LOAD(&span->arena));
         return;
     }
     uint32_t block_bytes = heap_class_bytes(SHM_LOAD(&span->class_index)), blocks = SPAN_BYTES / block_bytes;
@@ -259,12 +269,14 @@ static void check_slots(struct check_state *c) {
     }
 }
 
-static void check_all(struct check_state *c) {
+/* LARDER_OK however much is wrong; else it could not be looked at. */
+static int check_all(struct check_state *c) {
     check_slots(c);
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
         check_table(c, i);
-    core_hooks->timer_check(c);
+    int r = core_hooks->timer_check(c);
     check_heap(c);
+    return r == LARDER_E_CORRUPT ? LARDER_OK : r;
 }
 
 /* Closes the gate and waits until nobody is inside a stripe. */
@@ -299,7 +311,7 @@ static int check_writable(struct check_state *c) {
     if (r == LARDER_OK)
         r = close_gate(w);
     if (r == LARDER_OK)
-        check_all(c);
+        r = check_all(c);
     open_gate(w);
     writer_end(w);
     return r;
@@ -311,12 +323,12 @@ int larder_check(struct larder *db, void (*note)(void *arg, const char *line), v
     if (r)
         return r;
     memset(report, 0, sizeof *report);
-    struct check_state c = {db, &db->seg, report, note, arg, NULL};
+    struct check_state c = {.db = db, .seg = &db->seg, .report = report, .note = note, .note_arg = arg};
     c.reached = priv_alloc(db->priv, (db->seg.bytes - db->seg.data_off) / 128 + 8);
     if (!c.reached)
         return LARDER_E_NO_MEMORY;
     if (db->seg.is_read_only)
-        check_all(&c);
+        r = check_all(&c);
     else
         r = check_writable(&c);
     priv_free(db->priv, c.reached);

@@ -83,14 +83,16 @@ static void settle_chain(struct scan *s, uint32_t first) {
     page->count = kept;
 }
 
-/* One bucket chain, validated. The chain may be gone when the array grew: then LARDER_MORE asks for the stripe again. */
-static int scan_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, uint32_t bucket) {
+/* One bucket chain of an array of `buckets`, validated. The chain may be gone when the array grew: then LARDER_MORE asks for the
+ * stripe again. A larger array is published before the sequence moves, so its size is compared, too: bucket numbers of the one
+ * mean other hashes in the other. */
+static int scan_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, uint32_t buckets, uint32_t bucket) {
     uint64_t words[CHAIN_MAX];
     uint32_t first = s->page->count;
     size_t used = s->page->used;
     int count = htab_bucket_slots(&s->v->items, stripe, bucket, words, CHAIN_MAX);
     int r = count < 0 ? LARDER_E_CORRUPT : copy_chain(s, words, count);
-    if (!htab_read_ok(stripe, seq)) {
+    if (htab_bucket_count(&s->v->items, stripe) != buckets || !htab_read_ok(stripe, seq)) {
         s->page->count = first;
         s->page->used = used;
         return r == LARDER_E_NO_MEMORY ? r : LARDER_MORE;
@@ -135,7 +137,7 @@ static int scan_stripe(struct scan *s, uint32_t number, struct item_key *key) {
         uint32_t bucket = buckets ? htab_bucket_of(t, buckets, s->from.hash) : 0;
         for (; bucket < buckets; bucket++) {
             uint32_t before = s->page->count;
-            int r = scan_chain(s, stripe, seq, bucket);
+            int r = scan_chain(s, stripe, seq, buckets, bucket);
             if (r == LARDER_MORE)
                 break;
             if (r)
@@ -160,6 +162,8 @@ static uint64_t segment_start(uint32_t segment, uint32_t count) {
 }
 
 static int check_spec(const struct larder_scan_spec *spec) {
+    if (!spec)
+        return err_set(LARDER_E_INVAL, "larder_scan: spec is NULL");
     if (spec->segment_count > 1000000)
         return err_set(LARDER_E_INVAL, "segment_count is %u, allowed are 1 to 1000000", spec->segment_count);
     if (spec->segment >= (spec->segment_count ? spec->segment_count : 1))
@@ -194,11 +198,13 @@ static int scan_range(struct scan *s) {
 }
 
 int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
-    struct scan s = {.page = page, .limit = spec->limit, .bytes_max = spec->bytes_max ? spec->bytes_max : 1u << 20};
+    struct scan s = {.page = page};
     struct item_key start;
     int r = check_spec(spec);
     if (r)
         return r;
+    s.limit = spec->limit;
+    s.bytes_max = spec->bytes_max ? spec->bytes_max : 1u << 20;
     r = table_view(t, &s.v);
     if (r)
         return r;

@@ -59,8 +59,8 @@ static int index_leave(struct writer *w, struct stripe_shm *stripe, int r) {
     return r;
 }
 
-static int index_change_entry(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e,
-                              index_change *change) {
+static int index_change_entry(struct writer *w, const struct table_view *v, uint32_t number,
+                              const struct index_entry *e, index_change *change) {
     struct stripe_shm *stripe = htab_stripe(&v->partitions, e->partition);
     int r = lock_take(w, &stripe->lock, LOCK_PARTITION);
     if (r)

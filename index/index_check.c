@@ -1,7 +1,10 @@
 /* index/index_check.c - the audit of a table's lists, for larder_check().
  *
- * Job      Walks every list of a table and verifies the rules of leaf.h, skl.h and index.h by their names, in two passes: every
- *          entry stands for an item, and every item has its entries.
+ * Job      Walks every list of a table and verifies the rules of leaf.h, skl.h and index.h by their names: every entry stands
+ *          for an item, and every item has its entries.
+ * Idea     Entries of a list differ from each other, and each stands for an item with its key and key sequence. So if an index has
+ *          as many live entries as items say they are in it, none is missing; only if the numbers differ each item's entry is
+ *          looked up, to say which.
  */
 #include "core/check.h"
 #include "index/index.h"
@@ -14,7 +17,10 @@ struct list_check {
     struct skl_node last[SKL_HEIGHT_MAX]; /* by level: the last node that reaches it */
     int has_entry;                        /* previous is one */
     struct skl_bound previous;
+    uint64_t *found; /* by index: entries that stand for an item */
 };
+
+#define LIST_INDEXES_MAX 257u /* table order and 256 ordinals */
 
 static void list_error(const struct list_check *l, uint64_t off, const char *rule) {
     check_error(l->c, "index %u of table \"%.64s\": block %llu breaks %s", l->list.index, l->v->def.name,
@@ -24,14 +30,16 @@ static void list_error(const struct list_check *l, uint64_t off, const char *rul
 /* The item that a live entry stands for is in this partition under this key. */
 static void list_check_entry(struct list_check *l, const struct leaf *leaf, uint32_t i, const struct leaf_cut *entry) {
     int ordinal = (int)l->list.index - 1;
-    const struct item_head *item = check_find_item(l->v, ordinal, leaf_hash(leaf, i), leaf_kseq(leaf, i));
+    const struct item_head *item = check_find_item(l->c, l->v, ordinal, leaf_hash(leaf, i), leaf_kseq(leaf, i));
     struct index_entry e;
     l->c->report->index_entries++;
     if (item)
         index_entry_of(l->v, item, l->list.index, &e);
     if (item && e.entry.kseq && e.partition == l->list.hash && e.entry.key_bytes == entry->key_bytes &&
-        (!entry->key_bytes || memcmp(e.entry.key, entry->key, entry->key_bytes) == 0))
+        (!entry->key_bytes || memcmp(e.entry.key, entry->key, entry->key_bytes) == 0)) {
+        l->found[l->list.index]++;
         return;
+    }
     l->c->report->stale_entries++;
     check_error(l->c, "index %u of table \"%.64s\": an entry of hash %016llx stands for no item (N2)", l->list.index,
                 l->v->def.name, (unsigned long long)leaf_hash(leaf, i));
@@ -114,10 +122,10 @@ static void list_check_nodes(struct list_check *l) {
             list_error(l, l->last[level].off, "B2 (a tower link to nothing)");
 }
 
-static void list_check_all(struct check_state *c, const struct table_view *v, uint64_t word) {
+static void list_check_all(struct check_state *c, const struct table_view *v, uint64_t word, uint64_t *found) {
     const struct leaf_cut lowest = {.key = NULL};
     const struct block_shm *block = seg_at(c->seg, WORD_OFF(word), sizeof *block);
-    struct list_check l = {.c = c, .v = v};
+    struct list_check l = {.c = c, .v = v, .found = found};
     if (!block || block->index >= index_count(v) || !index_is_kept(v, block->index) ||
         !skl_find(&l.list, &v->partitions, block->hash, block->index) || !l.list.slot || l.list.slot_word != word) {
         check_error(c, "table \"%.64s\": block %llu is no partition that can be found (B4)", v->def.name,
@@ -136,7 +144,7 @@ static void list_check_all(struct check_state *c, const struct table_view *v, ui
     list_check_nodes(&l);
 }
 
-static void list_check_stripe(struct check_state *c, const struct table_view *v, uint32_t number) {
+static void list_check_stripe(struct check_state *c, const struct table_view *v, uint32_t number, uint64_t *found) {
     const struct stripe_shm *stripe = &v->partitions.stripes[number];
     uint64_t words[INDEX_CHAIN_MAX];
     uint32_t in_slots = 0;
@@ -146,7 +154,7 @@ static void list_check_stripe(struct check_state *c, const struct table_view *v,
             check_error(c, "partition stripe %u: the chain of bucket %u makes no sense (H3)", number, b);
         for (int i = 0; i < count; i++) {
             in_slots++;
-            list_check_all(c, v, words[i]);
+            list_check_all(c, v, words[i], found);
         }
     }
     if (in_slots != SHM_LOAD(&stripe->count))
@@ -172,24 +180,32 @@ static void list_check_item(struct check_state *c, const struct table_view *v, c
     }
 }
 
-static void list_check_items(struct check_state *c, const struct table_view *v, const struct stripe_shm *stripe) {
+/* Counts the items of a stripe by index, or (expected NULL) looks each of them up. */
+static void list_check_items(struct check_state *c, const struct table_view *v, const struct stripe_shm *stripe,
+                             uint64_t *expected) {
     uint64_t words[INDEX_CHAIN_MAX];
     for (uint32_t b = 0, total = htab_bucket_count(&v->items, stripe); b < total; b++) {
         int count = htab_bucket_slots(&v->items, stripe, b, words, INDEX_CHAIN_MAX);
         for (int i = 0; i < count; i++) {
-            uint64_t off = WORD_OFF(words[i]);
-            const struct item_head *item = seg_at(c->seg, off, sizeof *item);
-            if (item && seg_at(c->seg, off, item->bytes) && item_is_sane(item, item->bytes)) /* else core/ reports it */
+            const struct item_head *item = seg_at(c->seg, WORD_OFF(words[i]), sizeof *item);
+            if (!item || !check_is_readable(c, item)) /* core/ reports it */
+                continue;
+            for (uint32_t number = 0; expected && number < index_count(v); number++)
+                expected[number] += index_is_kept(v, number) && index_kseq(item, number) != 0;
+            if (!expected)
                 list_check_item(c, v, item);
         }
     }
 }
 
 int index_check(struct check_state *c, const struct table_view *v) {
-    uint64_t errors = c->report->errors;
+    uint64_t errors = c->report->errors, found[LIST_INDEXES_MAX] = {0}, expected[LIST_INDEXES_MAX] = {0};
     for (uint32_t i = 0; i < v->partitions.stripe_count; i++)
-        list_check_stripe(c, v, i);
+        list_check_stripe(c, v, i, found);
     for (uint32_t i = 0; i < v->items.stripe_count; i++)
-        list_check_items(c, v, &v->items.stripes[i]);
+        list_check_items(c, v, &v->items.stripes[i], expected);
+    if (memcmp(found, expected, sizeof found) != 0)
+        for (uint32_t i = 0; i < v->items.stripe_count; i++)
+            list_check_items(c, v, &v->items.stripes[i], NULL);
     return c->report->errors == errors ? LARDER_OK : LARDER_E_CORRUPT;
 }

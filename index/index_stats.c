@@ -38,7 +38,7 @@ static int stats_place(const struct table_view *v, uint32_t number, uint32_t cou
 }
 
 static int stats_add_word(const struct table_view *v, uint64_t word, struct larder_index_stats *out, uint32_t count) {
-    struct block_shm block;
+    struct block_shm block = {0};
     const void *at = seg_at(v->partitions.seg, WORD_OFF(word), sizeof block);
     if (!at)
         return LARDER_OK;

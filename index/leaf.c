@@ -27,8 +27,8 @@ static struct leaf_text leaf_suffix(const struct leaf *leaf, uint32_t i) {
 uint32_t leaf_bytes(const struct leaf *leaf) {
     uint32_t count = leaf_count(leaf);
     uint32_t suffixes = leaf_end(leaf, count - 1);
-    return (uint32_t)(sizeof(struct leaf_shm) + sizeof(struct leaf_entry_shm) * count) + leaf_of(leaf)->block.key_bytes +
-           suffixes;
+    return (uint32_t)(sizeof(struct leaf_shm) + sizeof(struct leaf_entry_shm) * count) +
+           leaf_of(leaf)->block.key_bytes + suffixes;
 }
 
 /* The ends of the suffixes rise, no key is too long, and all of it fits. */

@@ -21,9 +21,9 @@
 
 #include "core/seg.h"
 
-#define LEAF_ENTRIES 48u        /* most entries of a leaf */
-#define LEAF_BYTES 2048u        /* a leaf that would be larger is split, unless it has one entry */
-#define LEAF_BYTES_MAX 2304u    /* no leaf is larger; a reader's buffer */
+#define LEAF_ENTRIES 48u     /* most entries of a leaf */
+#define LEAF_BYTES 2048u     /* a leaf that would be larger is split, unless it has one entry */
+#define LEAF_BYTES_MAX 2304u /* no leaf is larger; a reader's buffer */
 #define LEAF_KEY_BYTES_MAX LARDER_SORT_KEY_BYTES_MAX
 
 #if LARDER_CRASH_POINTS
@@ -39,9 +39,9 @@ extern uint32_t leaf_capacity; /* tests make leaves of few entries; 2..LEAF_ENTR
 struct block_shm {
     uint64_t hash; /* of the partition: what the hash table finds it by */
     uint8_t kind;
-    uint8_t height; /* of a node */
-    uint16_t index; /* number of the index: 0 table order, else ordinal + 1 */
-    uint16_t count; /* of a leaf: entries */
+    uint8_t height;     /* of a node */
+    uint16_t index;     /* number of the index: 0 table order, else ordinal + 1 */
+    uint16_t count;     /* of a leaf: entries */
     uint16_t key_bytes; /* of a leaf: common prefix; of a node: low bound */
 };
 _Static_assert(sizeof(struct block_shm) == 16, "block_shm is part of the segment format");
@@ -142,8 +142,8 @@ int leaf_run_fits(const struct leaf_run *run, uint32_t from, uint32_t to);
 /* Where to split a run that is too large for one leaf: as near to `want` (1..count-1) as both parts allow. */
 uint32_t leaf_split_at(const struct leaf_run *run, uint32_t want);
 /* Makes a leaf of entries from..to-1; returns its bytes. */
-uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint64_t hash, uint32_t index, uint64_t next,
-                    struct leaf *out);
+uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint64_t hash, uint32_t index,
+                    uint64_t next, struct leaf *out);
 /* The smallest key of few bytes that lies after entry i-1 and not after entry i: the low bound of a leaf that begins with
  * entry i. Its bytes are put into `to`. */
 struct leaf_cut leaf_run_bound(const struct leaf_run *run, uint32_t i, uint8_t *to);

@@ -87,8 +87,8 @@ uint32_t leaf_run_add(struct leaf_run *run, const struct leaf_entry *e) {
                                               .has_prefix = (uint32_t)has_prefix,
                                               .suffix_bytes = has_prefix ? e->key_bytes - skip : e->key_bytes,
                                               .suffix = !e->key_bytes ? (const uint8_t *)""
-                                                        : has_prefix ? e->key + skip
-                                                                     : e->key};
+                                                        : has_prefix  ? e->key + skip
+                                                                      : e->key};
     run->count++;
     return low;
 }
@@ -112,8 +112,8 @@ uint32_t leaf_split_at(const struct leaf_run *run, uint32_t want) {
     return best;
 }
 
-uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint64_t hash, uint32_t index, uint64_t next,
-                    struct leaf *out) {
+uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint64_t hash, uint32_t index,
+                    uint64_t next, struct leaf *out) {
     struct leaf_shm *leaf = (struct leaf_shm *)out->bytes;
     uint32_t common = run_common(run, from, to - 1);
     leaf->block = (struct block_shm){.hash = hash,

@@ -2,9 +2,9 @@
  *
  * Tests    tests/api/query_test.c
  */
+#include "index/query.h"
 #include "core/db.h"
 #include "core/err.h"
-#include "index/query.h"
 
 #define QUERY_BYTES_DEFAULT (1u << 20)
 
@@ -28,8 +28,8 @@ static int query_take_spec(struct query *q, const struct larder_query_spec *spec
     int r = query_find_index(q, spec->index);
     if (r)
         return r;
-    r = item_encode_key_value(query_partition_attr(q), &spec->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX,
-                              q->partition, &q->partition_bytes);
+    r = item_encode_key_value(query_partition_attr(q), &spec->partition, "partition key",
+                              LARDER_PARTITION_KEY_BYTES_MAX, q->partition, &q->partition_bytes);
     if (r)
         return r;
     struct bytes key = {q->partition, q->partition_bytes};

@@ -13,8 +13,8 @@
 struct query_walk {
     struct query *q;
     struct skl_reader reader;
-    struct skl_bound at; /* where to go on: before it (or, descending, after it) everything was handed out */
-    int is_past;         /* the range ends in this leaf */
+    struct skl_bound at;  /* where to go on: before it (or, descending, after it) everything was handed out */
+    int is_past;          /* the range ends in this leaf */
     uint32_t count, done; /* entries of this leaf in the range, in the order of the query */
     uint8_t order[LEAF_ENTRIES];
 };
@@ -140,9 +140,11 @@ static void query_leave_leaf(struct query_walk *walk) {
 
 static int query_read_first(struct query_walk *walk) {
     const struct query *q = walk->q;
+    const struct htab *tab = &q->v->partitions;
     query_set_at(walk, q->is_descending ? &q->range.to : &q->range.from);
-    return (q->is_descending ? skl_read_down : skl_read_up)(&walk->reader, &q->v->partitions, q->partition_hash, q->number,
-                                                            &walk->at.cut);
+    if (q->is_descending)
+        return skl_read_down(&walk->reader, tab, q->partition_hash, q->number, &walk->at.cut);
+    return skl_read_up(&walk->reader, tab, q->partition_hash, q->number, &walk->at.cut);
 }
 
 static int query_read_more(struct query_walk *walk) {

@@ -17,7 +17,8 @@ static int start_attr(const struct larder_item *start_key, const struct item_key
 }
 
 /* The start key's partition and sort key in the query's index. */
-static int start_keys(struct query *q, const struct larder_item *start_key, uint8_t *partition, size_t *partition_bytes) {
+static int start_keys(struct query *q, const struct larder_item *start_key, uint8_t *partition,
+                      size_t *partition_bytes) {
     const struct item_key *primary = &q->start_key;
     size_t sort_bytes = 0;
     int r = LARDER_OK;

@@ -32,7 +32,8 @@ static int range_check_op(const struct item_key_attr *sort, const struct larder_
     return LARDER_OK;
 }
 
-static int range_encode(const struct item_key_attr *sort, const struct larder_value *value, uint8_t *to, size_t *bytes) {
+static int range_encode(const struct item_key_attr *sort, const struct larder_value *value, uint8_t *to,
+                        size_t *bytes) {
     return item_encode_key_value(sort, value, "sort key", LEAF_KEY_BYTES_MAX, to, bytes);
 }
 

@@ -78,10 +78,10 @@ struct skl_list {
     struct stripe_shm *stripe;
     uint64_t hash;
     uint32_t index;
-    uint64_t seq;         /* of the stripe; what was read since is good if it still has this value */
-    shm_word *slot;       /* NULL: there is no such partition */
+    uint64_t seq;   /* of the stripe; what was read since is good if it still has this value */
+    shm_word *slot; /* NULL: there is no such partition */
     uint64_t slot_word;
-    uint64_t leaf_off;    /* of a small partition; else 0 and: */
+    uint64_t leaf_off; /* of a small partition; else 0 and: */
     struct skl_node head;
 };
 
@@ -115,9 +115,11 @@ struct skl_reader {
 };
 
 /* Reads the leaf with the first entry at or after the cut: LARDER_OK; LARDER_NOT_FOUND: there is none; LARDER_E_CORRUPT. */
-int skl_read_up(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_cut *cut);
+int skl_read_up(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index,
+                const struct leaf_cut *cut);
 /* The same with the leaf of the last entry before the cut. */
-int skl_read_down(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_cut *cut);
+int skl_read_down(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index,
+                  const struct leaf_cut *cut);
 /* After skl_read_up: the leaf after that one. `cut` is where to go on if the list has changed since. */
 int skl_read_next(struct skl_reader *r, const struct leaf_cut *cut);
 
@@ -127,7 +129,8 @@ int skl_read_next(struct skl_reader *r, const struct leaf_cut *cut);
  * LARDER_OK, also if it was there; LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY, LARDER_E_CORRUPT. */
 int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_entry *e);
 /* LARDER_OK, also if it was not there; LARDER_BUSY, LARDER_E_CORRUPT. Needs no memory. */
-int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_entry *e);
+int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
+                      const struct leaf_entry *e);
 /* Gives a whole list back. Cut off anywhere, it can be done again. */
 int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index);
 
@@ -140,8 +143,8 @@ struct skl_place {
     struct leaf leaf;
 };
 /* LARDER_OK, LARDER_NOT_FOUND (no such partition), LARDER_E_CORRUPT. */
-int skl_place_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_entry *e,
-                     struct skl_place *p);
+int skl_place_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
+                     const struct leaf_entry *e, struct skl_place *p);
 /* Takes a block (HAND_NEW of step 1) and fills it. */
 int skl_take(struct writer *w, const void *from, size_t bytes, uint64_t *off);
 /* Puts a new leaf of all of the run's entries in the place of the old one. */

@@ -17,8 +17,8 @@ struct skl_image {
     _Alignas(8) uint8_t bytes[SKL_NODE_BYTES_MAX];
 };
 
-int skl_place_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_entry *e,
-                     struct skl_place *p) {
+int skl_place_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
+                     const struct leaf_entry *e, struct skl_place *p) {
     struct leaf_cut cut = leaf_cut_before(e);
     if (!skl_find(&p->list, tab, hash, index))
         return skl_corrupt(hash);
@@ -91,8 +91,8 @@ static uint32_t skl_height(const struct leaf_run_entry *e) {
 }
 
 /* Puts a node together. links: by level, from 1. */
-static size_t skl_build_node(const struct skl_list *list, const struct leaf_cut *low, uint32_t height, uint64_t leaf_off,
-                             const uint64_t *links, struct skl_image *image) {
+static size_t skl_build_node(const struct skl_list *list, const struct leaf_cut *low, uint32_t height,
+                             uint64_t leaf_off, const uint64_t *links, struct skl_image *image) {
     struct node_shm *node = (struct node_shm *)image->bytes;
     struct skl_node n = {.shm = node, .height = height, .low_bytes = low->key_bytes};
     size_t bytes = skl_node_bytes(low->key_bytes, height);
@@ -128,8 +128,8 @@ static void skl_link_node(const struct skl_place *p, uint64_t node_off, uint32_t
 }
 
 /* A small partition becomes a list: a head whose towers lead to the new node. */
-static int skl_take_head(struct writer *w, const struct skl_place *p, uint64_t lower, uint64_t node_off, uint32_t height,
-                         uint64_t *off) {
+static int skl_take_head(struct writer *w, const struct skl_place *p, uint64_t lower, uint64_t node_off,
+                         uint32_t height, uint64_t *off) {
     struct skl_image image;
     struct leaf_cut lowest = {.key = NULL};
     uint64_t links[SKL_HEIGHT_MAX] = {0};
@@ -180,7 +180,8 @@ static int skl_split(struct writer *w, struct skl_place *p, const struct leaf_ru
     return r ? r : skl_publish_leaf(w, p, head_off);
 }
 
-int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_entry *e) {
+int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
+                   const struct leaf_entry *e) {
     struct skl_place p;
     struct leaf_run run;
     int r = skl_place_locked(w, tab, hash, index, e, &p);

@@ -85,7 +85,8 @@ static int skl_judge(const struct skl_reader *r, enum skl_attempt got) {
     return got == SKL_FOUND ? LARDER_OK : LARDER_NOT_FOUND;
 }
 
-int skl_read_up(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_cut *cut) {
+int skl_read_up(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index,
+                const struct leaf_cut *cut) {
     int result;
     r->hops = 0;
     do {

@@ -78,7 +78,8 @@ static int skl_compact(struct writer *w, struct skl_place *p) {
     return step_abandon(w, 1);
 }
 
-int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_entry *e) {
+int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
+                      const struct leaf_entry *e) {
     struct skl_place p;
     int r = skl_place_locked(w, tab, hash, index, e, &p);
     if (r)

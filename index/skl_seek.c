@@ -16,7 +16,7 @@ int skl_corrupt(uint64_t hash) {
 }
 
 int skl_node_read(const struct skl_list *list, uint64_t off, struct skl_node *n) {
-    struct block_shm b;
+    struct block_shm b = {0};
     unsigned char *at = seg_at(list->tab->seg, off, sizeof(struct node_shm));
     if (!at)
         return 0;
@@ -43,7 +43,7 @@ int skl_find(struct skl_list *list, const struct htab *tab, uint64_t hash, uint3
     list->seq = htab_read_begin(list->stripe);
     htab_walk_begin(&walk, tab, list->stripe, hash);
     while ((list->slot = htab_walk_next(&walk, sizeof(struct block_shm), &list->slot_word, &block))) {
-        struct block_shm b;
+        struct block_shm b = {0};
         shm_copy_out(&b, block, sizeof b);
         uint64_t off = WORD_OFF(list->slot_word);
         if (b.index != index) /* another index's partition of the same hash: 1 in 2^64 */
@@ -90,7 +90,8 @@ int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_str
                 return 0;
             if (off == 0 || off == beyond)
                 break;
-            if (++hops % SKL_HOPS_AT_ONCE == 0 && (skl_is_endless(list, hops) || !htab_read_ok(list->stripe, list->seq)))
+            if (++hops % SKL_HOPS_AT_ONCE == 0 &&
+                (skl_is_endless(list, hops) || !htab_read_ok(list->stripe, list->seq)))
                 return 0;
             if (!skl_node_read(list, off, &next) || next.height <= level)
                 return 0;

@@ -111,9 +111,9 @@ struct wheel_batch {
 };
 
 /* Moves the shard's time on as far as nothing is due, taking slots of higher levels apart, and returns what is due
- * next. LARDER_MORE: fire batch->entry[0..count), which may be none, call wheel_retire() if there were any, and call again.
- * LARDER_OK: no entry up to now_s is left, but those that were not done with. LARDER_FULL, LARDER_E_RETRY: no memory to
- * move an entry down. LARDER_BUSY, LARDER_E_CORRUPT. */
+ * next. LARDER_MORE: fire batch->entry[0..count), which may be none, call wheel_retire() if there were any, and call
+ * again. LARDER_OK: no entry up to now_s is left, but those that were not done with. LARDER_FULL, LARDER_E_RETRY: no
+ * memory to move an entry down. LARDER_BUSY, LARDER_E_CORRUPT. */
 int wheel_collect(struct writer *w, struct wheel_walk *walk, struct wheel_batch *batch);
 /* Takes out the entries of the batch that are done with. LARDER_OK, LARDER_BUSY (they stay; no harm), LARDER_E_CORRUPT.
  */

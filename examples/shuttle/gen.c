@@ -11,14 +11,33 @@
 #include <stdlib.h>
 
 #include "rng.h"
+#include "text.h"
 #include "when.h"
+
+_Static_assert(GEN_DATE_BYTES == WHEN_DATE_BYTES, "gen.h repeats it to stand alone");
 
 #define GEN_JOB_WINDOW_MS (INT64_C(1000) * WHEN_DAY_S * GEN_DAYS)
 
 const char *const gen_status_names[GEN_STATUS_COUNT] = {"QUEUED", "PROCESSING", "COMPLETED", "FAILED", "CANCELLED"};
 const char *const gen_plan_names[GEN_PLAN_COUNT] = {"FREE", "SMALL", "MEDIUM", "LARGE"};
 
-enum { SALT_JOBS = 1, SALT_SCHEMAS, SALT_TIME, SALT_STATUS, SALT_PLAN, SALT_INSTALLED, SALT_SESSION, SALT_CYCLE };
+static const char *const gen_words[] = {
+    "amber", "birch", "cedar", "coral", "delta", "ember", "fable",   "harbor",  "indigo", "juniper", "lumen",
+    "maple", "north", "olive", "pearl", "quill", "river", "saffron", "thistle", "velvet", "willow",
+};
+#define GEN_WORD_COUNT (sizeof gen_words / sizeof gen_words[0])
+
+enum {
+    SALT_JOBS = 1,
+    SALT_SCHEMAS,
+    SALT_TIME,
+    SALT_STATUS,
+    SALT_PLAN,
+    SALT_INSTALLED,
+    SALT_SESSION,
+    SALT_CYCLE,
+    SALT_WORDS
+};
 
 uint64_t gen_draw(const struct gen *g, struct gen_place p, uint32_t salt) {
     uint64_t place = ((uint64_t)p.kind << 56) | ((uint64_t)p.shop << 24) | p.ordinal;
@@ -47,13 +66,25 @@ static uint32_t gen_live_jobs(uint32_t job_count) {
     return n > GEN_LIVE_JOBS_MAX ? GEN_LIVE_JOBS_MAX : n;
 }
 
+static void gen_make_domain(struct gen *g, uint32_t shop) {
+    uint64_t draw = gen_draw_shop(g, shop, SALT_WORDS);
+    struct text t = text_on(g->domain[shop], GEN_DOMAIN_BYTES);
+    text_add(&t, gen_words[draw % GEN_WORD_COUNT]);
+    text_add(&t, "-");
+    text_add(&t, gen_words[(draw >> 32) % GEN_WORD_COUNT]);
+    text_add(&t, "-");
+    text_digits(&t, shop, 5);
+    text_add(&t, ".myshopify.com");
+}
+
 bool gen_init(struct gen *g, const struct gen_load *load) {
     uint32_t n = load->shop_count;
     *g = (struct gen){.load = *load};
     g->first = malloc(sizeof *g->first * ((size_t)n + 1));
     g->first_live = malloc(sizeof *g->first_live * ((size_t)n + 1));
     g->job_count = malloc(sizeof *g->job_count * ((size_t)n + 1));
-    if (!g->first || !g->first_live || !g->job_count) {
+    g->domain = malloc(sizeof *g->domain * ((size_t)n + 1));
+    if (!g->domain || !g->first || !g->first_live || !g->job_count) {
         gen_done(g);
         return false;
     }
@@ -61,9 +92,12 @@ bool gen_init(struct gen *g, const struct gen_load *load) {
     for (uint32_t s = 0; s < n; s++) {
         uint32_t jobs = gen_job_draw_count(g, s);
         g->job_count[s] = (uint16_t)jobs;
+        gen_make_domain(g, s);
         g->first[s + 1] = g->first[s] + 1 + jobs + GEN_DAYS + GEN_MONTHS + 1 + gen_schema_versions(g, s) + GEN_SESSIONS;
         g->first_live[s + 1] = g->first_live[s] + gen_live_jobs(jobs) + 1;
     }
+    for (uint32_t d = 0; d < GEN_DATE_COUNT; d++)
+        when_date(load->today - (int64_t)GEN_DAYS + d, g->date[d]);
     return true;
 }
 
@@ -71,6 +105,7 @@ void gen_done(struct gen *g) {
     free(g->first);
     free(g->first_live);
     free(g->job_count);
+    free(g->domain);
     *g = (struct gen){0};
 }
 

@@ -1,7 +1,7 @@
 /* gen.h - the load: which items there are, as a pure function of a seed.
  *
  * Job      Numbers every item of the load (its id), says what it is (its place) and draws its facts. Nothing is stored
- *          but two prefix sums, so every process of the demo makes the same million items again for itself.
+ *          but two prefix sums and some texts, so every process of the demo makes the same million items again for itself.
  * Picture  ids of shop s:  | shop | job 0 .. n-1 | day 0..59 | month 0..2 | schema CURRENT, V1..Vv | session 0..2 |
  *          after the last shop comes the one AppConfig item.
  * Rules    G1 Equal struct load, equal items. G2 A fixed item never changes after the load. G3 A live item is at some
@@ -23,6 +23,9 @@
 /* The newest job of a shop is live, and every 8th before it, as far as the 64th: what a real shop still works on. */
 #define GEN_LIVE_EVERY 8u
 #define GEN_LIVE_JOBS_MAX 8u
+#define GEN_DOMAIN_BYTES 40 /* longest: 8 + 8 letters, 7 digits, "-", "-", ".myshopify.com" and the final 0 */
+#define GEN_DATE_COUNT (2 * GEN_DAYS)
+#define GEN_DATE_BYTES 11
 #define GEN_NONE UINT32_MAX
 
 enum gen_kind { GEN_SHOP, GEN_JOB, GEN_DAILY, GEN_MONTHLY, GEN_SCHEMA, GEN_SESSION, GEN_CONFIG };
@@ -44,6 +47,9 @@ struct gen {
     uint32_t *first;      /* shop_count + 1: id of each shop's first item */
     uint32_t *first_live; /* shop_count + 1: number of each shop's first live item */
     uint16_t *job_count;  /* shop_count */
+    /* Texts that brute force needs by the million. */
+    char (*domain)[GEN_DOMAIN_BYTES];          /* shop_count */
+    char date[GEN_DATE_COUNT][GEN_DATE_BYTES]; /* from the first day of usage on */
 };
 
 /** Which item: GEN_CONFIG has shop and ordinal 0; a schema's ordinal 0 is CURRENT, v is version v. */

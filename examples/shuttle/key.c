@@ -15,25 +15,13 @@ const struct key_attributes key_attributes[KEY_INDEX_COUNT] = {
     {"StatusIndex", "ShopDomain", "Status"},
 };
 
-enum { SALT_WORDS = 100, SALT_ULID_HIGH, SALT_ULID_LOW };
-
-static const char *const key_words[] = {
-    "amber", "birch", "cedar", "coral", "delta", "ember", "fable",   "harbor",  "indigo", "juniper", "lumen",
-    "maple", "north", "olive", "pearl", "quill", "river", "saffron", "thistle", "velvet", "willow",
-};
-#define KEY_WORD_COUNT (sizeof key_words / sizeof key_words[0])
+enum { SALT_ULID_HIGH = 100, SALT_ULID_LOW };
 
 /* ---- Parts ---------------------------------------------------------------------------------------------------------
  */
 
 static void key_add_domain(struct text *t, const struct gen *g, uint32_t shop) {
-    uint64_t draw = gen_draw(g, (struct gen_place){GEN_SHOP, shop, 0}, SALT_WORDS);
-    text_add(t, key_words[draw % KEY_WORD_COUNT]);
-    text_add(t, "-");
-    text_add(t, key_words[(draw >> 32) % KEY_WORD_COUNT]);
-    text_add(t, "-");
-    text_digits(t, shop, 5);
-    text_add(t, ".myshopify.com");
+    text_add(t, g->domain[shop]);
 }
 
 void key_domain(const struct gen *g, uint32_t shop, char out[KEY_TEXT_BYTES]) {
@@ -78,7 +66,7 @@ void key_job_id(const struct gen *g, uint32_t shop, uint32_t job, char out[KEY_T
 }
 
 void key_day(const struct gen *g, uint32_t day, char out[KEY_TEXT_BYTES]) {
-    when_date(g->load.today - (int64_t)GEN_DAYS + day, out);
+    key_join(g->date[day], "", out);
 }
 
 void key_month(const struct gen *g, uint32_t month, char out[KEY_TEXT_BYTES]) {

@@ -35,7 +35,8 @@ void key_shop(const struct gen *g, uint32_t shop, char out[KEY_TEXT_BYTES]);    
 void key_shop_sessions(const struct gen *g, uint32_t shop, char out[KEY_TEXT_BYTES]); /* SHOP#D#SESSIONS */
 void key_session_id(const struct gen *g, uint32_t shop, uint32_t session, char out[KEY_TEXT_BYTES]);
 void key_job_id(const struct gen *g, uint32_t shop, uint32_t job, char out[KEY_TEXT_BYTES]);
-void key_day(const struct gen *g, uint32_t day, char out[KEY_TEXT_BYTES]); /* GEN_DAYS and more: dates without data */
+void key_day(const struct gen *g, uint32_t day,
+             char out[KEY_TEXT_BYTES]); /* < GEN_DATE_COUNT; from GEN_DAYS on, days without data */
 void key_month(const struct gen *g, uint32_t month, char out[KEY_TEXT_BYTES]); /* 0 is the oldest */
 /** out = a followed by b, cut at the buffer's end. */
 void key_join(const char *a, const char *b, char out[KEY_TEXT_BYTES]);

@@ -20,8 +20,8 @@ bool oracle_init(struct oracle *o, const struct gen *g, struct board *board) {
     o->low = calloc(live, sizeof *o->low);
     o->seen = calloc(live, sizeof *o->seen);
     o->scratch.id = calloc(items, sizeof *o->scratch.id);
-    o->scratch.capacity = items;
-    if (o->fingerprint && o->mark && o->low && o->seen && o->scratch.id)
+    o->sorted = calloc(GEN_JOBS_MAX, sizeof *o->sorted);
+    if (o->sorted && o->fingerprint && o->mark && o->low && o->seen && o->scratch.id)
         return true;
     oracle_done(o);
     return false;
@@ -32,6 +32,7 @@ void oracle_done(struct oracle *o) {
     free(o->mark);
     free(o->low);
     free(o->seen);
+    free(o->sorted);
     free(o->scratch.id);
     for (uint32_t i = 0; i <= ORACLE_CACHE_MAX; i++)
         free(o->kept[i].id);
@@ -118,11 +119,6 @@ static const struct oracle_ids *oracle_keep(struct oracle_ids *kept, const struc
     return kept;
 }
 
-struct oracle_sorted {
-    char sort[KEY_TEXT_BYTES];
-    uint32_t id;
-};
-
 static int oracle_compare(const void *a, const void *b) {
     return strcmp(((const struct oracle_sorted *)a)->sort, ((const struct oracle_sorted *)b)->sort);
 }
@@ -130,11 +126,9 @@ static int oracle_compare(const void *a, const void *b) {
 /* Leaves the items_max first candidates in the order asked for. */
 static void oracle_cut(const struct oracle *o, struct oracle_ids *ids) {
     uint32_t n = ids->count, max = o->question.items_max;
-    if (max == 0 || n <= max)
+    struct oracle_sorted *sorted = o->sorted;
+    if (max == 0 || n <= max || n > GEN_JOBS_MAX) /* none has more; if one had, the judge would complain */
         return;
-    struct oracle_sorted *sorted = malloc(sizeof *sorted * n);
-    if (!sorted)
-        return; /* the judge will complain, which is better than a crash here */
     struct key k;
     for (uint32_t i = 0; i < n; i++) {
         (void)key_of(o->gen, gen_place_of(o->gen, ids->id[i]), 0, KEY_TABLE, &k);
@@ -145,7 +139,6 @@ static void oracle_cut(const struct oracle *o, struct oracle_ids *ids) {
     for (uint32_t i = 0; i < max; i++)
         ids->id[i] = sorted[o->question.is_descending ? n - 1 - i : i].id;
     ids->count = max;
-    free(sorted);
 }
 
 /* ---- One question --------------------------------------------------------------------------------------------------

@@ -33,15 +33,22 @@ struct oracle_question {
     char partition[KEY_TEXT_BYTES], low[KEY_TEXT_BYTES], high[KEY_TEXT_BYTES];
     bool is_descending;
     uint32_t page_items; /* of one page; 0: no bound */
-    uint32_t items_max;  /* of all pages asked for; 0: no bound. Only for the table, whose keys never change */
-    uint32_t shop;       /* all items of this shop, or ORACLE_ALL_SHOPS */
-    unsigned kinds;      /* bits 1 << enum gen_kind, for ORACLE_ALL_SHOPS: the other kinds are not in that index */
-    uint32_t cache;      /* 0, or 1..ORACLE_CACHE_MAX: the answer's number among those kept, as all shops are many */
+    uint32_t
+        items_max;  /* of all pages asked for; 0: no bound. Only for the jobs of a shop in the table: their keys never
+                             change */
+    uint32_t shop;  /* all items of this shop, or ORACLE_ALL_SHOPS */
+    unsigned kinds; /* bits 1 << enum gen_kind, for ORACLE_ALL_SHOPS: the other kinds are not in that index */
+    uint32_t cache; /* 0, or 1..ORACLE_CACHE_MAX: the answer's number among those kept, as all shops are many */
 };
 
 struct oracle_ids {
-    uint32_t *id, count, capacity;
+    uint32_t *id, count;
     bool is_kept;
+};
+
+struct oracle_sorted {
+    char sort[KEY_TEXT_BYTES];
+    uint32_t id;
 };
 
 struct oracle {
@@ -51,6 +58,7 @@ struct oracle {
     uint32_t *mark;        /* by id: 2 * round if a candidate of this round, 2 * round + 1 once seen */
     uint32_t *low, *seen;  /* by live number: least revision this answer may show; newest seen so far */
     uint32_t round;
+    struct oracle_sorted *sorted; /* room for the jobs of the largest shop */
     struct oracle_ids scratch, kept[ORACLE_CACHE_MAX + 1];
     /* The question being judged. */
     struct oracle_question question;

@@ -88,7 +88,7 @@ static bool run_read_mark(struct run *r, struct gen_place p, struct board_mark *
     if (larder_get(r->table, &key, r->page) != LARDER_OK ||
         larder_item_get(larder_page_item(r->page, 0), ITEM_REVISION, &v) != LARDER_OK ||
         larder_value_int64(&v, &revision) != LARDER_OK) {
-        run_fail_call(r, k.sort);
+        run_fail(r, "the table does not hold what it was loaded with");
         return false;
     }
     atomic_store(&mark->begun, (uint32_t)revision);
@@ -293,7 +293,8 @@ static void run_show_repairs(struct run *r) {
 
 int run_demo(const struct run_options *options) {
     struct run r = {.options = options, .board_fd = -1};
-    if (!run_open(&r)) {
+    if (!run_open(&r) || !run_read_marks(&r)) {
+        gen_done(&r.gen);
         larder_close(r.db);
         return EXIT_FAILURE;
     }
@@ -303,7 +304,7 @@ int run_demo(const struct run_options *options) {
     (void)printf("  %u workers and a writer; %u s live; %u shops, %u items, %u of them change\n", options->worker_count,
                  options->seconds, r.gen.load.shop_count, gen_item_count(&r.gen), gen_live_count(&r.gen));
     (void)fflush(stdout);
-    if (run_read_marks(&r) && run_start_all(&r))
+    if (run_start_all(&r))
         run_live(&r);
     run_rest(&r);
     run_wait_memory(&r);

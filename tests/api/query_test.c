@@ -38,7 +38,7 @@ struct plan { /* an index by its columns */
     int partition, sort; /* sort -1: none */
 };
 static const struct plan plans[] = {
-    {NULL, COL_PK, COL_SK},    {"byText", COL_G, COL_GS}, {"byNumber", COL_G, COL_GN},
+    {NULL, COL_PK, COL_SK},     {"byText", COL_G, COL_GS}, {"byNumber", COL_G, COL_GN},
     {"byBytes", COL_G, COL_GB}, {"byGroup", COL_G, -1},    {"local", COL_PK, COL_LS},
 };
 #define PLANS (sizeof plans / sizeof *plans)
@@ -60,7 +60,10 @@ static void must(int result) {
 static const char *const included[] = {"version"};
 static const struct larder_index_def indexes[] = {
     {.name = "byText", .partition = {"g", LARDER_S}, .sort = {"gs", LARDER_S}},
-    {.name = "byNumber", .partition = {"g", LARDER_S}, .sort = {"gn", LARDER_N}, .projection = LARDER_PROJECT_KEYS_ONLY},
+    {.name = "byNumber",
+     .partition = {"g", LARDER_S},
+     .sort = {"gn", LARDER_N},
+     .projection = LARDER_PROJECT_KEYS_ONLY},
     {.name = "byBytes",
      .partition = {"g", LARDER_S},
      .sort = {"gb", LARDER_B},
@@ -159,7 +162,8 @@ static void random_change(struct fixture *f) {
     random_row(f, &row);
     int at = find_row(f, row.text[COL_PK], row.text[COL_SK]);
     if (at >= 0 && rng_is_one_in(&f->rng, 3)) {
-        must(larder_delete(f->t, &(struct larder_key){larder_str(row.text[COL_PK]), larder_str(row.text[COL_SK])}, NULL));
+        must(larder_delete(f->t, &(struct larder_key){larder_str(row.text[COL_PK]), larder_str(row.text[COL_SK])},
+                           NULL));
         f->row[at] = f->row[--f->count];
         return;
     }
@@ -266,7 +270,8 @@ static uint32_t read_all(struct fixture *f, const struct plan *plan, const struc
 
 static void check_order(const struct fixture *f, const struct plan *plan, const int *at, uint32_t count, int sign) {
     for (uint32_t i = 1; i < count && plan->sort >= 0; i++)
-        cr_assert_leq(sign * compare_text(plan->sort, f->row[at[i - 1]].text[plan->sort], f->row[at[i]].text[plan->sort]), 0);
+        cr_assert_leq(
+            sign * compare_text(plan->sort, f->row[at[i - 1]].text[plan->sort], f->row[at[i]].text[plan->sort]), 0);
 }
 
 static void check_query(struct fixture *f, const struct plan *plan, const char *partition, enum larder_sort_op op,
@@ -330,7 +335,8 @@ Test(query, finds_what_a_search_finds) {
     check_all_queries(f, 1);
     while (f->count) {
         struct row *row = &f->row[--f->count];
-        must(larder_delete(f->t, &(struct larder_key){larder_str(row->text[COL_PK]), larder_str(row->text[COL_SK])}, NULL));
+        must(larder_delete(f->t, &(struct larder_key){larder_str(row->text[COL_PK]), larder_str(row->text[COL_SK])},
+                           NULL));
         if (f->count % 40 == 0)
             check_all_queries(f, 3);
     }
@@ -478,7 +484,8 @@ Test(query, refuses_what_makes_no_sense) {
                   LARDER_E_INVAL);
     check_refused(f, &(struct larder_query_spec){.partition = pk, .sort_op = LARDER_SORT_EQ, .sort_value = one},
                   LARDER_E_INVAL);
-    check_refused(f, &(struct larder_query_spec){.partition = pk, .sort_op = LARDER_SORT_EQ, .sort_value = larder_str("")},
+    check_refused(f,
+                  &(struct larder_query_spec){.partition = pk, .sort_op = LARDER_SORT_EQ, .sort_value = larder_str("")},
                   LARDER_E_INVAL);
     check_refused(
         f, &(struct larder_query_spec){.partition = pk, .sort_op = LARDER_SORT_LT, .sort_value = larder_str(long_key)},
@@ -487,15 +494,14 @@ Test(query, refuses_what_makes_no_sense) {
                   &(struct larder_query_spec){
                       .partition = g, .index = "byNumber", .sort_op = LARDER_SORT_BEGINS_WITH, .sort_value = one},
                   LARDER_E_INVAL);
-    check_refused(f,
-                  &(struct larder_query_spec){.partition = g,
-                                              .index = "byNumber",
-                                              .sort_op = LARDER_SORT_BETWEEN,
-                                              .sort_value = two,
-                                              .sort_value2 = one},
-                  LARDER_E_INVAL);
     check_refused(
-        f, &(struct larder_query_spec){.partition = g, .index = "byGroup", .sort_op = LARDER_SORT_EQ, .sort_value = one},
+        f,
+        &(struct larder_query_spec){
+            .partition = g, .index = "byNumber", .sort_op = LARDER_SORT_BETWEEN, .sort_value = two, .sort_value2 = one},
+        LARDER_E_INVAL);
+    check_refused(
+        f,
+        &(struct larder_query_spec){.partition = g, .index = "byGroup", .sort_op = LARDER_SORT_EQ, .sort_value = one},
         LARDER_E_INVAL);
     end(f);
 }
@@ -506,12 +512,14 @@ Test(query, refuses_start_keys_of_something_else) {
     fill_one_partition(f, 3);
     larder_builder_reset(f->b);
     must(larder_add_s(f->b, "pk", "p0") | larder_builder_finish(f->b, &key)); /* no sort key */
-    cr_assert_eq(larder_query(f->t, &(struct larder_query_spec){.partition = larder_str("p0"), .start_key = key}, f->page),
-                 LARDER_E_INVAL);
+    cr_assert_eq(
+        larder_query(f->t, &(struct larder_query_spec){.partition = larder_str("p0"), .start_key = key}, f->page),
+        LARDER_E_INVAL);
     larder_builder_reset(f->b);
     must(larder_add_s(f->b, "pk", "p0") | larder_add_s(f->b, "sk", "000") | larder_builder_finish(f->b, &key));
-    cr_assert_eq(larder_query(f->t, &(struct larder_query_spec){.partition = larder_str("p1"), .start_key = key}, f->page),
-                 LARDER_E_INVAL); /* another partition */
+    cr_assert_eq(
+        larder_query(f->t, &(struct larder_query_spec){.partition = larder_str("p1"), .start_key = key}, f->page),
+        LARDER_E_INVAL); /* another partition */
     struct larder_query_spec by_text = {.index = "byText", .partition = larder_str("g0"), .start_key = key};
     cr_assert_eq(larder_query(f->t, &by_text, f->page), LARDER_E_INVAL); /* no key of the index */
     larder_builder_reset(f->b);
@@ -596,7 +604,8 @@ Test(query, gets_with_eq_and_a_start_key) {
     struct fixture *f = begin();
     const struct larder_item *key;
     fill_one_partition(f, 10);
-    struct larder_query_spec spec = {.partition = larder_str("p0"), .sort_op = LARDER_SORT_EQ, .sort_value = larder_str("005")};
+    struct larder_query_spec spec = {
+        .partition = larder_str("p0"), .sort_op = LARDER_SORT_EQ, .sort_value = larder_str("005")};
     for (int i = 0; i < 10; i++) {
         char sk[TEXT_MAX];
         snprintf(sk, sizeof sk, "%03d", i);
@@ -681,7 +690,8 @@ static void *read_groups(void *arg) {
             cr_assert_eq(seen[atoi(text)]++, 0);
             get_text(item, COL_GS, text);
             if (i)
-                cr_assert_leq((spec.is_descending ? -1 : 1) * strcmp(last, text), 0);
+                cr_assert_leq(compare_text(COL_GS, spec.is_descending ? text : last, spec.is_descending ? last : text),
+                              0);
             memcpy(last, text, sizeof last);
         }
         atomic_fetch_add(&m->pages, 1);

@@ -1,8 +1,8 @@
 /* tests/api/ttl_test.c - expired means gone, and its memory comes back.
  *
  * Goal     An item is there until the second before its expiry and gone from that second on, through every path,
- *          whether or not anybody works as the expirer. Its memory comes back. A change of the TTL attribute counts at once.
- *          The expirer can be killed, stopped, forked and run twice.
+ *          whether or not anybody works as the expirer. Its memory comes back. A change of the TTL attribute counts
+ *          at once. The expirer can be killed, stopped, forked and run twice.
  * Method   All processes of a test read one clock in shared memory, which only the test moves; one test runs on the
  *          system's clock. No sleeps: waits for the thread have a deadline.
  */

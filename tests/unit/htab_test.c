@@ -382,27 +382,26 @@ static uint64_t fill_until_growth(struct fixture *f) {
     }
 }
 
+/* Dies at every store of a growth, one after the other. When the larger array was published already, the next death is in the next
+ * growth. */
 Test(htab, death_in_growth_keeps_every_block) {
     struct fixture f;
-    uint32_t count, in_old = 0;
+    uint32_t count, in_old = 0, in_new = 0;
+    struct growth g = {&f, 0, 1};
     begin(&f, 2);
-    while (f.count < 60) {
-        struct growth g = {&f, fill_until_growth(&f), 1};
-        for (struct proc_result r = {PROC_KILLED, SIGKILL}; !proc_is_exit(r, 0); g.k++) {
-            uint64_t before = SHM_LOAD(&f.tab->stripes[0].array), bytes = used_bytes(&f) - array_bytes(&f);
-            r = proc_run(grow_and_die, &g, 20000);
-            cr_assert(proc_is_exit(r, 0) || proc_is_signal(r, SIGKILL), "store %lu: %s", g.k, proc_text(r));
-            cr_assert_eq(recover_all(f.w, &count), LARDER_OK, "store %lu: %s", g.k, larder_error());
-            cr_assert_eq(count, 1);
-            expect_all(&f);
-            cr_assert_eq(used_bytes(&f) - array_bytes(&f), bytes, "store %lu: one array, old or new", g.k);
-            in_old += SHM_LOAD(&f.tab->stripes[0].array) == before;
-            if (SHM_LOAD(&f.tab->stripes[0].array) != before)
-                break; /* grown: what follows was tried by others */
-        }
-        cr_assert_eq(link_block(&f, g.hash), LARDER_OK);
+    for (struct proc_result r = {PROC_KILLED, SIGKILL}; !proc_is_exit(r, 0); g.k++) {
+        g.hash = fill_until_growth(&f);
+        uint64_t before = SHM_LOAD(&f.tab->stripes[0].array), bytes = used_bytes(&f) - array_bytes(&f);
+        r = proc_run(grow_and_die, &g, 20000);
+        cr_assert(proc_is_exit(r, 0) || proc_is_signal(r, SIGKILL), "store %lu: %s", g.k, proc_text(r));
+        cr_assert_eq(recover_all(f.w, &count), LARDER_OK, "store %lu: %s", g.k, larder_error());
+        cr_assert_eq(count, 1);
+        expect_all(&f);
+        cr_assert_eq(used_bytes(&f) - array_bytes(&f), bytes, "store %lu: one array, old or new", g.k);
+        in_old += SHM_LOAD(&f.tab->stripes[0].array) == before;
+        in_new += SHM_LOAD(&f.tab->stripes[0].array) != before;
     }
-    cr_assert_gt(in_old, 50);
+    cr_assert(in_old > 10 && in_new >= 4, "%u deaths left the old array, %u the new", in_old, in_new);
     end(&f);
 }
 

@@ -48,8 +48,9 @@ static uint32_t random_key(struct rng *r, uint64_t kind, uint8_t *to) {
     switch (kind) {
     case 0: {
         const char *word = words[rng_below(r, sizeof words / sizeof *words)];
-        memcpy(to, word, strlen(word));
-        return (uint32_t)strlen(word);
+        size_t bytes = strlen(word);
+        memcpy(to, word, bytes);
+        return (uint32_t)bytes;
     }
     case 1: { /* as long as can be, with the difference anywhere */
         memset(to, 'x', LEAF_KEY_BYTES_MAX);

@@ -55,12 +55,10 @@ static uint64_t used_bytes(struct larder *db) {
 
 static struct fixture *begin(uint64_t bytes, uint32_t capacity) {
     struct fixture *f = calloc(1, sizeof *f);
-    const struct larder_index_def index = {.name = "byOther", .partition = {"other", LARDER_S}, .sort = {"more", LARDER_S}};
-    const struct larder_table_def def = {.name = "table",
-                                         .partition = {"pk", LARDER_S},
-                                         .sort = {"sk", LARDER_S},
-                                         .indexes = &index,
-                                         .index_count = 1};
+    const struct larder_index_def index = {
+        .name = "byOther", .partition = {"other", LARDER_S}, .sort = {"more", LARDER_S}};
+    const struct larder_table_def def = {
+        .name = "table", .partition = {"pk", LARDER_S}, .sort = {"sk", LARDER_S}, .indexes = &index, .index_count = 1};
     cr_assert_not_null(f);
     leaf_capacity = capacity;
     f->db = testseg_open(bytes, 2);
@@ -155,7 +153,7 @@ static void model_add(struct model *m, const struct leaf_entry *e) {
     added->e = *e;
     memcpy(added->key, e->key, e->key_bytes);
     added->e.key = added->key;
-    memmove(&m->entry[at + 1], &m->entry[at], (m->count - at) * sizeof m->entry[0]);
+    memmove(&m->entry[at + 1], &m->entry[at], (m->count - at) * sizeof(struct model_entry *));
     m->entry[at] = added;
     m->count++;
 }
@@ -166,7 +164,7 @@ static void model_remove(struct model *m, const struct leaf_entry *e) {
         return;
     free(m->entry[at]);
     m->count--;
-    memmove(&m->entry[at], &m->entry[at + 1], (m->count - at) * sizeof m->entry[0]);
+    memmove(&m->entry[at], &m->entry[at + 1], (m->count - at) * sizeof(struct model_entry *));
 }
 
 static struct leaf_entry random_entry(struct fixture *f, uint8_t *key) {
@@ -214,7 +212,8 @@ static void check_leaf_entry(const struct leaf *leaf, uint32_t i, const struct l
 }
 
 /* Reads upwards from a place: the model's entries from number `at` on. */
-static void check_up(struct fixture *f, const struct model *m, const struct leaf_cut *from, uint32_t at, uint32_t most) {
+static void check_up(struct fixture *f, const struct model *m, const struct leaf_cut *from, uint32_t at,
+                     uint32_t most) {
     struct skl_reader reader;
     struct skl_bound cut = {.cut = *from};
     int r = skl_read_up(&reader, &f->v->partitions, m->hash, m->index, from);
@@ -238,7 +237,8 @@ static void check_up(struct fixture *f, const struct model *m, const struct leaf
 }
 
 /* Reads downwards: the model's entries before number `at`. */
-static void check_down(struct fixture *f, const struct model *m, const struct leaf_cut *to, uint32_t at, uint32_t most) {
+static void check_down(struct fixture *f, const struct model *m, const struct leaf_cut *to, uint32_t at,
+                       uint32_t most) {
     struct skl_reader reader;
     struct skl_bound cut = {.cut = *to};
     int r;
@@ -459,7 +459,8 @@ static void die_at_every_store(struct fixture *f, struct model *m, const struct 
         cr_assert(proc_is_signal(end_of, 9), "%s", proc_text(end_of));
         cr_assert_eq(recover_all(f->w, &dead), LARDER_OK, "%s", larder_error());
         /* Recovery of an item removes again what it had begun to remove, or has begun to add: so does this. */
-        cr_assert_eq(change_claiming(f, m, e, 0), LARDER_OK, "store %llu: %s", (unsigned long long)d.at_store, larder_error());
+        cr_assert_eq(change_claiming(f, m, e, 0), LARDER_OK, "store %llu: %s", (unsigned long long)d.at_store,
+                     larder_error());
         model_remove(m, e);
         check(f);
         check_all(f, m);

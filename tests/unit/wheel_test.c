@@ -1,8 +1,8 @@
 /* tests/unit/wheel_test.c - the timer wheel against a naive one.
  *
  * Goal     Every entry fires in its second, not before and not after, over every boundary of the four levels, over
- *          jumps of years and clocks set back; nothing is lost when memory runs out, when entries are added while others
- *          fire or when some cannot be handled; and all memory comes back.
+ *          jumps of years and clocks set back; nothing is lost when memory runs out, when entries are added while
+ *          others fire or when some cannot be handled; and all memory comes back.
  * Method   The clock is a number that the test sets. The naive wheel is an array that is searched from end to end.
  *          After each test larder_check() verifies the rules of ttl/wheel.h.
  */
@@ -470,6 +470,59 @@ Test(wheel, an_add_that_does_not_fit_changes_nothing) {
     cr_assert_eq(used_bytes(f.db), f.used_bytes);
     advance(&f, NOW_S + 1);
     cr_assert_eq(f.fired_count, 0);
+    end(&f);
+}
+
+static int64_t clock_s = NOW_S;
+
+static int64_t test_clock(void *arg) {
+    (void)arg;
+    return clock_s;
+}
+
+static void put_item(struct larder_table *t, struct larder_builder *b, int64_t id, int64_t ttl_s) {
+    const struct larder_item *item;
+    larder_builder_reset(b);
+    larder_add_int(b, "id", id);
+    larder_add_int(b, "ttl", ttl_s);
+    cr_assert_eq(larder_builder_finish(b, &item), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_put(t, item, NULL), LARDER_OK, "%s", larder_error());
+}
+
+/* Timers of items that live longer now cannot be armed anew, and stand before those of items that have expired. */
+Test(wheel, without_memory_all_that_has_expired_is_removed) {
+    struct fixture f = begin(LARDER_SEGMENT_BYTES_MIN);
+    const struct larder_table_def def = {.name = "things", .partition = {"id", LARDER_N}, .ttl_attribute = "ttl"};
+    struct larder_table *t;
+    struct larder_builder *b;
+    struct larder_table_stats stats;
+    uint64_t removed;
+    clock_s = NOW_S;
+    larder_set_clock(f.db, test_clock, NULL);
+    cr_assert_eq(larder_table_create(f.db, &def), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_table_open(f.db, "things", &t), LARDER_OK);
+    cr_assert_eq(larder_builder_new(f.db, &b), LARDER_OK);
+    cr_assert_eq(larder_expire(f.db, 0, NULL), LARDER_OK);
+    for (int i = 0; i < 300; i++) {
+        put_item(t, b, i, NOW_S + 1 + i % 20);
+        put_item(t, b, i, NOW_S + 5000 + i * 300);
+        put_item(t, b, 1000 + i, NOW_S + 30 + i);
+    }
+    clock_s = NOW_S + 400;
+    atomic_store(&heap_test_takes_left, 0);
+    cr_assert_eq(larder_expire(f.db, 0, &removed), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(removed, 300);
+    check(&f);
+    atomic_store(&heap_test_takes_left, -1);
+    cr_assert_eq(larder_expire(f.db, 0, &removed), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(removed, 0);
+    check(&f);
+    clock_s = NOW_S + 5000 + 300 * 300;
+    cr_assert_eq(larder_expire(f.db, 0, &removed), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(removed, 300);
+    cr_assert_eq(larder_table_stats(t, &stats), LARDER_OK);
+    cr_assert_eq(stats.item_count, 0);
+    cr_assert_eq(stats.wheel_entries, 0);
     end(&f);
 }
 
