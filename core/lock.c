@@ -71,10 +71,12 @@ static void mark_rank(struct writer *w, enum lock_rank rank) {
 
 static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_rank rank, uint64_t waited_ns) {
     struct slot_shm *holder = seg_slot(w->seg, (uint32_t)owner);
-    int pid = SHM_LOAD_RELAXED(&holder->pid), is_damaged = SHM_LOAD(&holder->state) == SLOT_FREE && lock_owner(lock) == owner;
+    int pid = SHM_LOAD_RELAXED(&holder->pid),
+        is_damaged = SHM_LOAD(&holder->state) == SLOT_FREE && lock_owner(lock) == owner;
     forget_lock(w, lock);
     if (is_damaged) /* no slot is free before its locks are (core/recover.c) */
-        return err_set(LARDER_E_CORRUPT, "a %s lock names slot %d as its owner, which is free", lock_rank_name(rank), owner);
+        return err_set(LARDER_E_CORRUPT, "a %s lock names slot %d as its owner, which is free", lock_rank_name(rank),
+                       owner);
     return err_set(LARDER_BUSY, "a %s lock is held by process %d (slot %d) since more than %llu ms, the limit is %u ms",
                    lock_rank_name(rank), pid, owner, (unsigned long long)(waited_ns / 1000000), w->busy_timeout_ms);
 }
@@ -98,8 +100,8 @@ static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
         uint32_t owner = (seen & ~LOCK_WAITERS) - 1;
         if (owner >= w->seg->slot_count || owner == w->id) {
             forget_lock(w, lock);
-            return err_set(LARDER_E_CORRUPT, "a %s lock names slot %u as its owner, which cannot be", lock_rank_name(rank),
-                           owner);
+            return err_set(LARDER_E_CORRUPT, "a %s lock names slot %u as its owner, which cannot be",
+                           lock_rank_name(rank), owner);
         }
         /* Once asleep we cannot know whether others sleep too: whoever slept takes the lock with LOCK_WAITERS set. */
         waiters = LOCK_WAITERS;
@@ -160,7 +162,8 @@ int lock_owner(const lock_word *lock) {
 }
 
 const char *lock_rank_name(enum lock_rank rank) {
-    static const char *const names[] = {"catalog", "expirer", "gate", "stripe", "partition", "timer shard", "heap bin", "span"};
+    static const char *const names[] = {"catalog",   "expirer",     "gate",     "stripe",
+                                        "partition", "timer shard", "heap bin", "span"};
     return (unsigned)rank < sizeof names / sizeof *names ? names[rank] : "unknown";
 }
 

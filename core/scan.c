@@ -68,8 +68,9 @@ static int copy_chain(struct scan *s, const uint64_t *words, int count) {
     return LARDER_OK;
 }
 
-/* Puts the chain's images in order and drops those outside the range and the expired. They are the page's last `count`. */
-static void settle_chain(struct scan *s, uint32_t first) {
+/* Puts the chain's images in order and drops those outside the range and the expired. They are the page's from `first` on, and its
+ * bytes from `used` on. */
+static void settle_chain(struct scan *s, uint32_t first, size_t used) {
     struct larder_page *page = s->page;
     const struct item_head *images[CHAIN_MAX];
     uint32_t count = page->count - first, kept = first;
@@ -81,6 +82,8 @@ static void settle_chain(struct scan *s, uint32_t first) {
             !read_is_expired(s->v, images[i], s->now_s))
             page->at[kept++] = (size_t)((const uint8_t *)images[i] - page->bytes);
     page->count = kept;
+    if (kept == first) /* else the bytes between what was kept stay in use until the page is full */
+        page->used = used;
 }
 
 /* One bucket chain of an array of `buckets`, validated. The chain may be gone when the array grew: then LARDER_MORE asks for the
@@ -100,12 +103,12 @@ static int scan_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, u
     if (r == LARDER_E_CORRUPT)
         return err_set(r, "a bucket of the table refers to something that is no item");
     if (r == LARDER_OK)
-        settle_chain(s, first);
+        settle_chain(s, first, used);
     return r;
 }
 
 static int is_page_full(const struct scan *s) {
-    return (s->limit && s->page->count >= s->limit) || s->page->used >= s->bytes_max;
+    return s->page->count > 0 && ((s->limit && s->page->count >= s->limit) || s->page->used >= s->bytes_max);
 }
 
 /* The position right after the last item of the page, or at hash `reached` if the page has none past it. */

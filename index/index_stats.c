@@ -38,11 +38,10 @@ static int stats_place(const struct table_view *v, uint32_t number, uint32_t cou
 }
 
 static int stats_add_word(const struct table_view *v, uint64_t word, struct larder_index_stats *out, uint32_t count) {
-    struct block_shm block = {0};
-    const void *at = seg_at(v->partitions.seg, WORD_OFF(word), sizeof block);
+    const void *at = seg_at(v->partitions.seg, WORD_OFF(word), sizeof(struct block_shm));
     if (!at)
         return LARDER_OK;
-    shm_copy_out(&block, at, sizeof block);
+    struct block_shm block = block_read(at);
     int place = stats_place(v, block.index, count);
     return place < 0 ? LARDER_OK : stats_add_list(v, block.hash, block.index, &out[place]);
 }

@@ -46,6 +46,15 @@ struct block_shm {
 };
 _Static_assert(sizeof(struct block_shm) == 16, "block_shm is part of the segment format");
 
+/* Copies a block's head out of memory that may be changing. */
+static inline struct block_shm block_read(const void *at) {
+    uint64_t words[2];
+    struct block_shm b;
+    shm_copy_out(words, at, sizeof words);
+    memcpy(&b, words, sizeof b);
+    return b;
+}
+
 struct leaf_entry_shm {
     uint64_t hash;
     shm_word seq_end; /* key sequence (0: dead); end of the suffix << 32, from the first suffix's start */

@@ -168,6 +168,7 @@ static int query_may_follow(const struct query_walk *walk) {
 int query_fill(struct query *q) {
     struct query_walk walk;
     walk.q = q;
+    skl_reader_init(&walk.reader);
     int r = query_read_first(&walk);
     while (r == LARDER_OK) {
         query_enter_leaf(&walk);

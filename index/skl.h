@@ -114,6 +114,11 @@ struct skl_reader {
     struct skl_bound low; /* when read downwards and not is_first: where the leaf begins */
 };
 
+/* A reader that has read nothing. Its parts are large, so they are not all set. */
+static inline void skl_reader_init(struct skl_reader *r) {
+    r->is_first = 1;
+    memset(r->leaf.bytes, 0, sizeof(struct leaf_shm));
+}
 /* Reads the leaf with the first entry at or after the cut: LARDER_OK; LARDER_NOT_FOUND: there is none; LARDER_E_CORRUPT. */
 int skl_read_up(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index,
                 const struct leaf_cut *cut);

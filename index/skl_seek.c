@@ -16,11 +16,10 @@ int skl_corrupt(uint64_t hash) {
 }
 
 int skl_node_read(const struct skl_list *list, uint64_t off, struct skl_node *n) {
-    struct block_shm b = {0};
     unsigned char *at = seg_at(list->tab->seg, off, sizeof(struct node_shm));
     if (!at)
         return 0;
-    shm_copy_out(&b, at, sizeof b);
+    struct block_shm b = block_read(at);
     if (b.hash != list->hash || b.kind != BLOCK_NODE || b.index != list->index)
         return 0;
     if (b.height < 2 || b.height > SKL_HEIGHT_MAX || b.key_bytes > LEAF_KEY_BYTES_MAX)
@@ -43,8 +42,7 @@ int skl_find(struct skl_list *list, const struct htab *tab, uint64_t hash, uint3
     list->seq = htab_read_begin(list->stripe);
     htab_walk_begin(&walk, tab, list->stripe, hash);
     while ((list->slot = htab_walk_next(&walk, sizeof(struct block_shm), &list->slot_word, &block))) {
-        struct block_shm b = {0};
-        shm_copy_out(&b, block, sizeof b);
+        struct block_shm b = block_read(block);
         uint64_t off = WORD_OFF(list->slot_word);
         if (b.index != index) /* another index's partition of the same hash: 1 in 2^64 */
             continue;

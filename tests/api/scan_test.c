@@ -217,6 +217,20 @@ Test(scan, expired_items_are_not_there) {
     end(f);
 }
 
+/* They are copied before they are seen to be expired: that must not fill a page. */
+Test(scan, large_expired_items_fill_no_page) {
+    struct fixture *f = begin(2);
+    int64_t now_s = 1000;
+    larder_set_clock(f->db, clock_s, &now_s);
+    for (uint32_t n = 0; n < 2000; n++)
+        EXPECT(try_put(f->t, f->b, n, 4500, n == 1000 ? 0 : 2000), LARDER_OK);
+    now_s = 2000;
+    cr_assert_eq(scan_all(f, (struct larder_scan_spec){.bytes_max = 6000}, NULL), 1);
+    expect_seen(f, 1000, 1, 1001, 1);
+    expect_seen(f, 0, 1, 2000, 0);
+    end(f);
+}
+
 /* ---- The table changes between pages ---------------------------------------------------------------------------------- */
 
 #define STABLE_END 4000u

@@ -53,7 +53,7 @@ Test(base64, refuses_everything_else) {
 }
 
 Test(base64, all_lengths_and_bytes) {
-    unsigned char data[256], back[256];
+    unsigned char data[256] = {0}, back[256];
     char text[512];
     for (size_t bytes = 0; bytes <= sizeof data; bytes++) {
         for (size_t i = 0; i < bytes; i++)

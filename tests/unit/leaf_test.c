@@ -49,7 +49,8 @@ static uint32_t random_key(struct rng *r, uint64_t kind, uint8_t *to) {
     case 0: {
         const char *word = words[rng_below(r, sizeof words / sizeof *words)];
         size_t bytes = strlen(word);
-        memcpy(to, word, bytes);
+        for (size_t i = 0; i < bytes; i++)
+            to[i] = (uint8_t)word[i];
         return (uint32_t)bytes;
     }
     case 1: { /* as long as can be, with the difference anywhere */
