@@ -14,6 +14,30 @@
 #define CHAIN_MAX 512
 #define LOCK_LOOKS 100
 
+/* Lines are handed to the caller when all locks are dropped. */
+#define NOTES_BYTES_MAX (4u << 20)
+
+static void keep_note(struct check_state *c, const char *line) {
+    size_t bytes = strlen(line) + 1;
+    if (!c->note || c->notes_used + bytes > NOTES_BYTES_MAX)
+        return;
+    if (c->notes_used + bytes > c->notes_capacity) {
+        char *grown = priv_realloc(c->db->priv, c->notes, (c->notes_used + bytes) * 2);
+        if (!grown)
+            return;
+        c->notes = grown;
+        c->notes_capacity = (c->notes_used + bytes) * 2;
+    }
+    memcpy(c->notes + c->notes_used, line, bytes);
+    c->notes_used += bytes;
+}
+
+static void hand_out_notes(struct check_state *c) {
+    for (size_t at = 0; at < c->notes_used; at += strlen(c->notes + at) + 1)
+        c->note(c->note_arg, c->notes + at);
+    priv_free(c->db->priv, c->notes);
+}
+
 void check_error(struct check_state *c, const char *format, ...) {
     char line[256];
     va_list args;
@@ -22,8 +46,7 @@ void check_error(struct check_state *c, const char *format, ...) {
     va_end(args);
     if (c->report->errors++ == 0)
         memcpy(c->report->first_error, line, sizeof line);
-    if (c->note)
-        c->note(c->note_arg, line);
+    keep_note(c, line);
 }
 
 /* The bit of a block start in c->reached. */
@@ -260,7 +283,8 @@ static uint32_t check_bin(struct check_state *c, uint32_t number) {
     check_lock(c, &bin->lock);
     while (at != 0) {
         const struct span_shm *span = at <= claimed ? seg_span(c->seg, at - 1) : NULL;
-        if (!span || SHM_LOAD(&span->state) != SPAN_SMALL || !SHM_LOAD(&span->is_listed) || SHM_LOAD(&span->prev) != before ||
+        if (!span || SHM_LOAD(&span->state) != SPAN_SMALL || !SHM_LOAD(&span->is_listed) ||
+            SHM_LOAD(&span->prev) != before ||
             SHM_LOAD(&span->arena) * CLASS_COUNT + SHM_LOAD(&span->class_index) != number) {
             check_error(c, "heap: the list of bin %u goes wrong at span %u", number, at - 1);
             break;
@@ -375,8 +399,11 @@ static int check_writable(struct check_state *c) {
     r = recover_all(w, &dead);
     c->report->dead_slots = dead;
     if (r == LARDER_OK)
+        r = table_resume_drops(w);
+    if (r == LARDER_OK)
         r = close_gate(w);
-    if (r == LARDER_E_CORRUPT) { /* a slot that cannot be recovered, a lock that cannot be had: looks without the gate */
+    if (r ==
+        LARDER_E_CORRUPT) { /* a slot that cannot be recovered, a lock that cannot be had: looks without the gate */
         check_error(c, "%s", larder_error());
         r = LARDER_OK;
     }
@@ -402,6 +429,7 @@ int larder_check(struct larder *db, void (*note)(void *arg, const char *line), v
     else
         r = check_writable(&c);
     priv_free(db->priv, c.reached);
+    hand_out_notes(&c);
     if (r)
         return r;
     return report->errors ? err_set(LARDER_E_CORRUPT, "%llu errors, the first: %s", (unsigned long long)report->errors,

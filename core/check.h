@@ -16,6 +16,8 @@ struct check_state {
     struct larder_check_report *report;
     void (*note)(void *arg, const char *line);
     void *note_arg;
+    char *notes; /* lines for `note`, each 0-terminated. Private memory */
+    size_t notes_used, notes_capacity;
     uint64_t *reached;  /* a bit per 16 bytes of segment: block starts reached so far. Private memory */
     int are_items_sane; /* of the table that is looked at: none of its images broke a rule */
 };

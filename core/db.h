@@ -16,14 +16,14 @@ struct larder {
     struct seg seg;
     struct priv *priv;
     pthread_mutex_t mutex;
-    struct writer *idle;          /* writers with a live slot that no thread uses now */
-    struct larder_table *tables;  /* opened ones */
-    struct table_view *views;     /* all ever made, freed at close */
-    int64_t (*now)(void *arg);    /* NULL: system clock */
+    struct writer *idle;         /* writers with a live slot that no thread uses now */
+    struct larder_table *tables; /* opened ones */
+    struct table_view *views;    /* all ever made, freed at close */
+    int64_t (*now)(void *arg);   /* NULL: system clock */
     void *now_arg;
     uint32_t busy_timeout_ms;
-    void *expirer;                /* ttl/expirer.c: the thread, if it was started */
-    struct larder *next_open;     /* list of open handles, for fork */
+    void *expirer;            /* ttl/expirer.c: the thread, if it was started */
+    struct larder *next_open; /* list of open handles, for fork */
 };
 
 /* In the child of a fork: forgets the parent's slots. */

@@ -14,8 +14,9 @@
 #include "core/seg.h"
 
 /* jemalloc's spacing up to 2 KiB: four classes per doubling. Above, what cuts a span into 7, 6, 5, .. blocks. */
-static const uint16_t class_bytes[CLASS_COUNT] = {48,  64,  80,  96,   112,  128,  160,  192,  224,  256,  320,  384,  448,  512,
-                                                  640, 768, 896, 1024, 1280, 1536, 1792, 2048, 2304, 2688, 3264, 4096, 5440, 8192};
+static const uint16_t class_bytes[CLASS_COUNT] = {48,   64,   80,   96,   112,  128,  160,  192,  224,  256,
+                                                  320,  384,  448,  512,  640,  768,  896,  1024, 1280, 1536,
+                                                  1792, 2048, 2304, 2688, 3264, 4096, 5440, 8192};
 #define CLASS_BYTES_MAX 8192u
 _Static_assert(SPAN_BYTES / 48 <= SPAN_BITMAP_WORDS * 64, "the bitmap covers a span of the smallest blocks");
 
@@ -175,7 +176,8 @@ static int give_small_locked(struct writer *w, struct bin_shm *bin, uint32_t i, 
     int bit = bit_of(s, span, off);
     shm_word *word = bit < 0 ? NULL : &span->bitmap[bit / 64];
     if (!word || !(SHM_LOAD_RELAXED(word) >> (bit % 64) & 1))
-        return err_set(LARDER_E_CORRUPT, "heap: block %llu is given back but was not handed out", (unsigned long long)off);
+        return err_set(LARDER_E_CORRUPT, "heap: block %llu is given back but was not handed out",
+                       (unsigned long long)off);
     SHM_STORE(word, SHM_LOAD_RELAXED(word) & ~(UINT64_C(1) << (bit % 64)));
     SHM_STORE(hand, 0);
     uint32_t used = SHM_LOAD_RELAXED(&span->used) - 1u;
@@ -258,10 +260,14 @@ static void rebuild_bin(const struct seg *s, struct bin_shm *bin) {
 int heap_recover_lock(struct writer *w, lock_word *lock) {
     const struct seg *s = w->seg;
     int is_span_lock = lock == &s->shm->span_lock;
-    if (is_span_lock)
-        span_rebuild(s);
-    else
+    if (!is_span_lock) { /* while a bin is rebuilt no span may come or go: its fields are several words */
+        int r = lock_take(w, &w->seg->shm->span_lock, LOCK_SPAN);
+        if (r)
+            return r;
         rebuild_bin(s, (struct bin_shm *)lock);
+        lock_drop(w, &w->seg->shm->span_lock, LOCK_SPAN);
+    } else
+        span_rebuild(s);
     for (unsigned i = 0; i < SLOT_HAND; i++) {
         uint64_t off = SHM_LOAD_RELAXED(&w->slot->hand[i]) & ~(uint64_t)HAND_BITS;
         if (off != 0 && heap_block_bytes(s, off) == 0)

@@ -9,6 +9,7 @@
 #include "core/err.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 
 uint32_t span_claimed_count(const struct seg *s) {
     uint64_t claimed = SHM_LOAD(&s->shm->claimed_bytes);
@@ -138,27 +139,53 @@ void span_rebuild(const struct seg *s) {
 
 /* ---- Memory from the kernel --------------------------------------------------------------------------------------------- */
 
-static int full(const struct seg *s, uint64_t bytes, const char *why) {
+/* Counting takes milliseconds in a large segment, and a full cache is told so again and again: the numbers may be a little old. */
+#define FULL_COUNT_EVERY_NS 100000000u
+
+static int full(struct writer *w, uint64_t bytes, const char *why) {
+    const struct seg *s = w->seg;
     struct heap_totals t;
-    heap_totals(s, &t);
-    return err_set(LARDER_FULL,
-                   "%s: %llu bytes asked; of %llu, %llu are in use and %llu free (longest free run %llu); items that expire "
-                   "or are deleted make room",
-                   why, (unsigned long long)bytes, (unsigned long long)s->bytes, (unsigned long long)t.used_bytes,
-                   (unsigned long long)t.free_bytes, (unsigned long long)t.largest_free_run_bytes);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    if (w->full_counted_ns == 0 || now_ns - w->full_counted_ns > FULL_COUNT_EVERY_NS) {
+        heap_totals(s, &t);
+        w->full_counted_ns = now_ns;
+        w->full_used_bytes = t.used_bytes;
+        w->full_free_bytes = t.free_bytes;
+        w->full_run_bytes = t.largest_free_run_bytes;
+    }
+    return err_set(
+        LARDER_FULL,
+        "%s: %llu bytes asked; of %llu, %llu are in use and %llu free (longest free run %llu); items that expire "
+        "or are deleted make room",
+        why, (unsigned long long)bytes, (unsigned long long)s->bytes, (unsigned long long)w->full_used_bytes,
+        (unsigned long long)w->full_free_bytes, (unsigned long long)w->full_run_bytes);
 }
 
 /* Backs [from, to) of the file with memory. Repeatable: what is backed already stays as it is. */
-static int back_with_memory(const struct seg *s, uint64_t from, uint64_t to) {
+static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
+    const struct seg *s = w->seg;
     int r;
+    if (!seg_fd_is_ours(s))
+        return LARDER_E_OS;
     do
         r = fallocate(s->fd, 0, (off_t)from, (off_t)(to - from));
     while (r != 0 && errno == EINTR);
     if (r == 0)
         return LARDER_OK;
     if (errno == ENOSPC || errno == ENOMEM || errno == EDQUOT)
-        return full(s, to - from, "the filesystem or a memory limit of the segment has no room");
+        return full(w, to - from, "the filesystem or a memory limit of the segment has no room");
     return err_set_errno("fallocate", "the segment");
+}
+
+/* Bytes of free spans at the end of what is claimed: a run may begin there. At most `most`. */
+static uint64_t free_tail(const struct seg *s, uint64_t most) {
+    uint64_t bytes = 0;
+    for (uint32_t i = span_claimed_count(s); i > 0 && bytes < most && SHM_LOAD(&seg_span(s, i - 1)->state) == SPAN_FREE;
+         i--)
+        bytes += SPAN_BYTES;
+    return bytes;
 }
 
 int heap_claim(struct writer *w, uint64_t bytes) {
@@ -168,14 +195,16 @@ int heap_claim(struct writer *w, uint64_t bytes) {
         return LARDER_OK;
     uint64_t least = from + (bytes + SPAN_BYTES - 1) / SPAN_BYTES * SPAN_BYTES;
     if (least > end)
-        return full(s, bytes, "the segment is full");
+        least -= free_tail(s, bytes);
+    if (least > end || from >= end)
+        return full(w, bytes, "the segment is full");
     uint64_t to = from + CLAIM_BYTES < least ? least : from + CLAIM_BYTES;
     if (to > end)
         to = end;
-    int r = back_with_memory(s, from, to);
+    int r = back_with_memory(w, from, to);
     if (r == LARDER_FULL && to > least) {
         to = least;
-        r = back_with_memory(s, from, to);
+        r = back_with_memory(w, from, to);
     }
     if (r)
         return r;

@@ -112,7 +112,8 @@ static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
     uint32_t old_buckets = array_of(t, old_word, &old), old_total = old_buckets ? old_buckets + SPARES(old_buckets) : 0;
     for (uint32_t buckets = old_buckets + old_buckets / 3 + 1;; buckets += buckets / 4 + 1) {
         if (buckets > BUCKETS_MAX)
-            return err_set(LARDER_FULL, "a stripe has reached its largest bucket array; create the segment with more stripes");
+            return err_set(LARDER_FULL,
+                           "a stripe has reached its largest bucket array; create the segment with more stripes");
         uint64_t bytes = (uint64_t)(buckets + SPARES(buckets)) * sizeof *array;
         int r = heap_take(w, bytes, HAND_STEP1 | HAND_NEW, HEAP_LINE, &off);
         if (r)
@@ -132,7 +133,8 @@ static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
     }
 }
 
-int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash, shm_word **slot) {
+int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash,
+                          shm_word **slot) {
     DEBUG_ASSERT(lock_is_mine(w, &s->lock));
     for (;;) {
         struct bucket_shm *array;
@@ -184,7 +186,8 @@ uint32_t htab_bucket_count(const struct htab *t, const struct stripe_shm *s) {
     return array_of(t, SHM_LOAD(&s->array), &array);
 }
 
-int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t bucket, uint64_t *words, uint32_t max) {
+int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t bucket, uint64_t *words,
+                      uint32_t max) {
     struct bucket_shm *array;
     uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), count = 0;
     if (bucket >= buckets)

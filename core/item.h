@@ -109,6 +109,7 @@ struct item_shape {
         int is_lenient; /* nonzero (index being filled): a key of the wrong type or size keeps the item out instead of
                            failing */
     } * indexes;
+    int is_lenient;       /* the same for all indexes: an item that is there already is only rewritten */
     const char *ttl_name; /* NULL none */
     uint32_t ttl_name_bytes;
 };

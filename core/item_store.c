@@ -117,8 +117,8 @@ int item_key_from_item(const struct item_shape *shape, const struct larder_item 
 /* ---- Index slots and expiry ---------------------------------------------------------------------------------- */
 
 /* A key attribute of an index. *ordinal is ITEM_NO_ATTR if the item has none that will do; LARDER_E_INVAL if it has one
- * of the wrong type or size and the index is not lenient. */
-static int find_index_key(const struct item_head *h, const struct item_index_shape *index,
+ * of the wrong type or size, unless is_lenient. */
+static int find_index_key(const struct item_head *h, const struct item_index_shape *index, int is_lenient,
                           const struct item_key_attr *attr, size_t bytes_max, uint16_t *ordinal) {
     struct larder_value value;
     *ordinal = item_find_attr(h, attr->name, attr->name_bytes);
@@ -128,7 +128,7 @@ static int find_index_key(const struct item_head *h, const struct item_index_sha
     if (value.type == attr->type && value.bytes >= 1 && value.bytes <= bytes_max)
         return LARDER_OK;
     *ordinal = ITEM_NO_ATTR;
-    if (index->is_lenient)
+    if (is_lenient)
         return LARDER_OK;
     char what[64];
     int shown = utf8_shown_bytes(index->name, strlen(index->name));
@@ -137,11 +137,14 @@ static int find_index_key(const struct item_head *h, const struct item_index_sha
                                     : check_size(attr, value.bytes, what, bytes_max);
 }
 
-static int fill_slot(const struct item_head *h, const struct item_index_shape *index, struct item_index_slot *slot) {
+static int fill_slot(const struct item_head *h, const struct item_shape *shape, uint32_t i,
+                     struct item_index_slot *slot) {
+    const struct item_index_shape *index = &shape->indexes[i];
+    int is_lenient = shape->is_lenient || index->is_lenient;
     uint16_t partition, sort = ITEM_NO_ATTR;
-    int result = find_index_key(h, index, &index->partition, LARDER_PARTITION_KEY_BYTES_MAX, &partition);
+    int result = find_index_key(h, index, is_lenient, &index->partition, LARDER_PARTITION_KEY_BYTES_MAX, &partition);
     if (result == LARDER_OK && index->sort.name)
-        result = find_index_key(h, index, &index->sort, LARDER_SORT_KEY_BYTES_MAX, &sort);
+        result = find_index_key(h, index, is_lenient, &index->sort, LARDER_SORT_KEY_BYTES_MAX, &sort);
     if (result != LARDER_OK)
         return result;
     int is_in = partition != ITEM_NO_ATTR && (!index->sort.name || sort != ITEM_NO_ATTR);
@@ -308,7 +311,7 @@ int item_to_stored(const struct item_shape *shape, const struct larder_item *ite
     h->ddb_bytes = plan.from->ddb_bytes;
     put_keys(&partition, &sort, h);
     for (uint32_t i = 0; i < shape->index_count; i++) {
-        result = fill_slot(plan.from, &shape->indexes[i], &item_index_slots(h)[i]);
+        result = fill_slot(plan.from, shape, i, &item_index_slots(h)[i]);
         if (result != LARDER_OK)
             return result;
     }

@@ -49,6 +49,9 @@ struct seg_shm {
     uint64_t hash_seed;
     uint64_t created_s;
     uint32_t slot_count, span_count, arena_count, shard_count;
+    shm_word
+        claimed_bytes; /* from the start of the segment; what lies beyond is not backed by memory yet. Only grows. Changed
+                               under span_lock; with the words that every call reads, none of which changes often */
     uint64_t slots_off, catalog_off, bins_off, shards_off, spans_off, data_off;
 
     _Alignas(64) lock_word catalog_lock; /* guards table_shm and definitions; rank first */
@@ -56,7 +59,6 @@ struct seg_shm {
     lock_word gate_lock;                 /* while held, nobody else changes anything (core/gate.h) */
     _Alignas(64) lock_word span_lock;    /* guards span states, run lengths and the two words below; rank last */
     _Atomic uint32_t span_hint;          /* where to look first for a free span */
-    shm_word claimed_bytes;              /* from the start of the segment; spans beyond are not backed by memory yet */
 };
 
 /* ---- Slots: what one writing thread is doing ------------------------------------------------------------------------- */
@@ -87,10 +89,10 @@ struct slot_shm {
     shm_word generation; /* counts owners */
     shm_word started_s;
     _Atomic uint32_t op, op_a, op_b, op_pad;
-    shm_word op_stripe_off;       /* nonzero: an item of this stripe is being written, alone (OP_ITEM) or within another op */
-    shm_word locks[SLOT_LOCKS];   /* offsets of lock words being taken, held or just released; 0 unused */
-    shm_word lock_since_ns;       /* CLOCK_MONOTONIC when the oldest of them was taken */
-    shm_word hand[SLOT_HAND];     /* blocks that are taken and not (or no longer) linked: offset | HAND_ tag */
+    shm_word op_stripe_off; /* nonzero: an item of this stripe is being written, alone (OP_ITEM) or within another op */
+    shm_word locks[SLOT_LOCKS]; /* offsets of lock words being taken, held or just released; 0 unused */
+    shm_word lock_since_ns;     /* CLOCK_MONOTONIC when the oldest of them was taken */
+    shm_word hand[SLOT_HAND];   /* blocks that are taken and not (or no longer) linked: offset | HAND_ tag */
     struct step_shm step[SLOT_STEPS];
     shm_word puts, deletes, expired, lock_waits, recoveries, undone, finished; /* struct larder_counters */
     uint64_t reserved[2];
@@ -104,11 +106,11 @@ _Static_assert(sizeof(struct slot_shm) % 64 == 0, "slots share no cache line");
 #define TABLE_DROPPING 3u
 
 struct table_shm {
-    shm_word life;           /* state | generation << 8; a change of any part of the definition takes a new generation */
-    shm_word schema_off;     /* block with the definition (core/schema.h); valid while READY */
-    shm_word items_off;      /* struct stripe_shm [stripe_count]; kept when the table is dropped (rule L3) */
+    shm_word life;       /* state | generation << 8; a change of any part of the definition takes a new generation */
+    shm_word schema_off; /* block with the definition (core/schema.h); valid while READY */
+    shm_word items_off;  /* struct stripe_shm [stripe_count]; kept when the table is dropped (rule L3) */
     shm_word partitions_off; /* the same for the partitions of all its indexes */
-    shm_word restamp;        /* nonzero: items may carry an expiry of an older TTL attribute; the expirer rewrites them */
+    shm_word restamp; /* nonzero: items may carry an expiry of an older TTL attribute; the expirer rewrites them */
     uint64_t reserved[3];
 };
 _Static_assert(sizeof(struct table_shm) == 64, "table_shm is one line");
@@ -116,12 +118,12 @@ _Static_assert(sizeof(struct table_shm) == 64, "table_shm is one line");
 /* ---- Stripes and buckets: core/htab.h ---------------------------------------------------------------------------------- */
 struct stripe_shm {
     lock_word lock;
-    _Atomic uint32_t count;  /* blocks linked in its buckets */
-    shm_word seq;            /* bumped after something was unlinked and before its memory is given back */
-    shm_word array;          /* bucket array: offset | bucket count << 48; one word, so both change at once */
-    shm_word writes;         /* numbers the writes of this stripe: item versions and key sequences */
+    _Atomic uint32_t count;       /* blocks linked in its buckets */
+    shm_word seq;                 /* bumped after something was unlinked and before its memory is given back */
+    shm_word array;               /* bucket array: offset | bucket count << 48; one word, so both change at once */
+    shm_word writes;              /* numbers the writes of this stripe: item versions and key sequences */
     _Atomic uint32_t spares_used; /* spare buckets of the array that were linked */
-    _Atomic uint32_t moves;  /* partition stripes: bumped around changes of lists, for page snapshots (index/) */
+    _Atomic uint32_t moves;       /* partition stripes: bumped around changes of lists, for page snapshots (index/) */
     uint64_t reserved[3];
 };
 _Static_assert(sizeof(struct stripe_shm) == 64, "a stripe is one cache line");
@@ -133,7 +135,7 @@ struct bucket_shm {
 };
 _Static_assert(sizeof(struct bucket_shm) == 64, "a bucket is one cache line");
 
-#define WORD_OFF(word) ((word) & UINT64_C(0x0000ffffffffffff))
+#define WORD_OFF(word) ((word)&UINT64_C(0x0000ffffffffffff))
 #define WORD_TAG(word) ((uint16_t)((word) >> 48))
 #define WORD_MAKE(tag, off) ((uint64_t)(uint16_t)(tag) << 48 | (off))
 

@@ -38,6 +38,8 @@ static struct flock live_range(int64_t byte) {
 /* A description of its own for the segment's file: a dup() would share its locks with all copies of s->fd. */
 static int live_open(const struct seg *s, int *fd) {
     char path[40];
+    if (!seg_fd_is_ours(s))
+        return LARDER_E_OS;
     snprintf(path, sizeof path, "/proc/self/fd/%d", s->fd);
     *fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (*fd >= 0)
@@ -95,7 +97,7 @@ void live_drop(const struct seg *s, void *live) {
 
 int live_is_locked(const struct seg *s, int64_t byte) {
     struct flock range = live_range(byte);
-    if (fcntl(s->fd, F_OFD_GETLK, &range) != 0)
+    if (!seg_fd_is_ours(s) || fcntl(s->fd, F_OFD_GETLK, &range) != 0)
         return -1;
     return range.l_type != F_UNLCK;
 }

@@ -60,17 +60,35 @@ int page_reserve(struct larder_page *p, size_t bytes) {
     return LARDER_OK;
 }
 
-static int add_place(struct larder_page *p, size_t at) {
-    if (p->count == p->at_capacity) {
-        uint32_t capacity = p->at_capacity ? p->at_capacity * 2 : 32;
-        size_t *grown = priv_realloc(db_priv(p->db), p->at, capacity * sizeof *grown);
-        if (!grown)
-            return LARDER_E_NO_MEMORY;
-        p->at = grown;
-        p->at_capacity = capacity;
-    }
-    p->at[p->count++] = at;
+int page_make_places(struct larder_page *p) {
+    if (p->count < p->at_capacity)
+        return LARDER_OK;
+    uint32_t capacity = p->at_capacity ? p->at_capacity * 2 : 32;
+    size_t *grown = priv_realloc(db_priv(p->db), p->at, capacity * sizeof *grown);
+    if (!grown)
+        return LARDER_E_NO_MEMORY;
+    p->at = grown;
+    p->at_capacity = capacity;
     return LARDER_OK;
+}
+
+static int add_place(struct larder_page *p, size_t at) {
+    int r = page_make_places(p);
+    if (r == LARDER_OK)
+        p->at[p->count++] = at;
+    return r;
+}
+
+void page_take_over(struct larder_page *p, void **bytes, size_t *capacity) {
+    uint8_t *mine = p->bytes;
+    size_t my_capacity = p->capacity;
+    p->bytes = *bytes;
+    p->capacity = *capacity;
+    *bytes = mine;
+    *capacity = my_capacity;
+    p->at[0] = 0;
+    p->count = 1;
+    p->used = ((const struct item_head *)p->bytes)->bytes;
 }
 
 int page_commit(struct larder_page *p, size_t image_bytes) {
@@ -105,7 +123,8 @@ int page_project_last(struct larder_page *p, const struct bytes *names, uint32_t
     return LARDER_OK;
 }
 
-int page_set_resume(struct larder_page *p, const struct item_head *image, const struct bytes *names, uint32_t name_count) {
+int page_set_resume(struct larder_page *p, const struct item_head *image, const struct bytes *names,
+                    uint32_t name_count) {
     size_t most = item_project_bytes_max(image);
     if (p->resume_capacity < most) {
         uint8_t *grown = priv_realloc(db_priv(p->db), p->resume, most);

@@ -2,8 +2,9 @@
  *
  * Long copies  Writers of other items of the stripe move its sequence too. A copy that takes longer than the pause between two of
  *              their writes would never see it stand still. So after a few tries the item is pinned down by what only it
- *              has: (slot word, version). Both are read within one standing sequence before the copy and again after it.
- *              A version is used once per stripe, so equal pairs mean the same block, linked all the while.
+ *              has: (bucket array, slot word, version). All are read within one standing sequence before the copy and again
+ *              after it. The array says that the slot still is one of this stripe, and a version is used once per stripe: so
+ *              if they are equal it is the same block, linked all the while.
  */
 #include "core/read.h"
 #include "core/db.h"
@@ -24,8 +25,9 @@ struct wanted {
 
 /* An item found in a slot, its head copied. */
 struct found {
+    const struct stripe_shm *stripe;
     shm_word *slot;
-    uint64_t word;
+    uint64_t word, array; /* of the slot, and of the stripe, when it was found */
     const uint8_t *block;
     struct item_head head;
 };
@@ -35,10 +37,12 @@ uint64_t read_hash(const struct table_view *v, const struct item_key *key) {
     return XXH3_64bits_withSeed(key->area, (size_t)key->partition_bytes + key->sort_bytes, seed);
 }
 
-static int64_t exact_now(const struct larder *db) {
+/* The clock that expiry is decided by, to the millisecond. A clock set by larder_set_clock() is exact, and is not called here:
+ * writers come this way with a stripe locked. */
+static int64_t exact_now(const struct larder *db, int64_t now_s) {
     struct timespec ts;
     if (db->now)
-        return db_now(db);
+        return now_s;
     clock_gettime(CLOCK_REALTIME, &ts);
     return ts.tv_sec;
 }
@@ -50,7 +54,7 @@ int read_is_expired(const struct table_view *v, const struct item_head *image, i
     if (at_s == 0)
         return 0;
     if (now_s >= 0 && at_s == (uint64_t)now_s + 1) /* the cheap clock may be a few milliseconds behind a new second */
-        now_s = exact_now(v->db);
+        now_s = exact_now(v->db, now_s);
     return now_s >= 0 && at_s <= (uint64_t)now_s;
 }
 
@@ -81,6 +85,8 @@ static int is_wanted(const struct found *f, const struct wanted *want) {
 static int look(const struct table_view *v, struct stripe_shm *stripe, const struct wanted *want, struct found *f) {
     struct htab_walk walk;
     void *block;
+    f->stripe = stripe;
+    f->array = SHM_LOAD(&stripe->array);
     htab_walk_begin(&walk, &v->items, stripe, want->hash);
     while ((f->slot = htab_walk_next(&walk, sizeof f->head, &f->word, &block))) {
         f->block = block;
@@ -91,30 +97,42 @@ static int look(const struct table_view *v, struct stripe_shm *stripe, const str
     return LARDER_NOT_FOUND;
 }
 
-/* Whether the found item is still in its slot. False also if the sequence would not stand still for the look. */
-static int is_pinned(struct stripe_shm *stripe, const struct found *f) {
-    uint64_t seq = htab_read_begin(stripe), version;
-    if (SHM_LOAD(f->slot) != f->word)
+/* Whether the item found is still the one in its slot. 0 also if the sequence would not stand still for the look. */
+static int is_pinned(const struct read_place *place) {
+    uint64_t seq = htab_read_begin(place->stripe);
+    if (SHM_LOAD(&place->stripe->array) != place->array || SHM_LOAD(place->slot) != place->word)
         return 0;
-    version = SHM_LOAD((const shm_word *)(f->block + offsetof(struct item_head, version)));
-    return version == f->head.version && htab_read_ok(stripe, seq);
+    return SHM_LOAD(place->version_at) == place->version && htab_read_ok(place->stripe, seq);
+}
+
+static struct read_place place_of(const struct found *f) {
+    return (struct read_place){.stripe = f->stripe,
+                               .slot = f->slot,
+                               .array = f->array,
+                               .word = f->word,
+                               .version_at = (const shm_word *)(f->block + offsetof(struct item_head, version)),
+                               .version = f->head.version};
 }
 
 /* Finds and copies to the end of the page, validated. The caller commits. */
-static int find_and_copy(const struct table_view *v, const struct wanted *want, struct larder_page *page, struct found *f) {
+static int find_and_copy(const struct table_view *v, const struct wanted *want, struct larder_page *page,
+                         struct found *f) {
     struct stripe_shm *stripe = htab_stripe(&v->items, want->hash);
     for (unsigned tries = 0;; tries++) {
         uint64_t seq = htab_read_begin(stripe);
         int r = look(v, stripe, want, f);
         if (r == LARDER_OK && tries >= SHORT_TRIES && !htab_read_ok(stripe, seq))
-            continue; /* the pair (word, version) must be of one moment */
+            continue; /* array, word and version must be of one moment */
         if (r == LARDER_OK) {
             int failed = page_reserve(page, f->head.bytes);
             if (failed)
                 return failed;
             shm_copy_out(page->bytes + page->used, f->block, f->head.bytes);
         }
-        if (htab_read_ok(stripe, seq) || (r == LARDER_OK && tries >= SHORT_TRIES && is_pinned(stripe, f)))
+        if (htab_read_ok(stripe, seq))
+            return r;
+        struct read_place place = place_of(f);
+        if (r == LARDER_OK && tries >= SHORT_TRIES && is_pinned(&place))
             return r;
     }
 }
@@ -137,7 +155,7 @@ int read_by_entry(const struct table_view *v, int ordinal, uint64_t hash, uint32
     int r = find_and_copy(v, &want, page, &f);
     *is_expired = 0;
     if (place)
-        *place = (struct read_place){r == LARDER_OK ? f.slot : NULL, f.word, f.head.version};
+        *place = r == LARDER_OK ? place_of(&f) : (struct read_place){.slot = NULL};
     if (r)
         return r;
     const struct item_head *image = (const struct item_head *)(page->bytes + page->used);
@@ -146,7 +164,10 @@ int read_by_entry(const struct table_view *v, int ordinal, uint64_t hash, uint32
 }
 
 int read_is_still_there(const struct read_place *place) {
-    return SHM_LOAD(place->slot) == place->word;
+    for (unsigned tries = 0; tries < SHORT_TRIES; tries++)
+        if (is_pinned(place))
+            return 1;
+    return 0;
 }
 
 void read_prefetch_bucket(const struct table_view *v, uint64_t hash) {
@@ -157,7 +178,8 @@ void read_prefetch_item(const struct table_view *v, uint64_t hash) {
     struct bucket_shm *bucket = htab_bucket(&v->items, htab_stripe(&v->items, hash), hash);
     for (unsigned i = 0; bucket && i < BUCKET_SLOTS; i++) {
         uint64_t word = SHM_LOAD_RELAXED(&bucket->slot[i]);
-        const uint8_t *block = word && WORD_TAG(word) == (uint16_t)hash ? seg_at(v->items.seg, WORD_OFF(word), 256) : NULL;
+        const uint8_t *block =
+            word && WORD_TAG(word) == (uint16_t)hash ? seg_at(v->items.seg, WORD_OFF(word), 256) : NULL;
         if (block)
             for (unsigned line = 0; line < 4; line++)
                 SHM_PREFETCH(block + line * 64);
@@ -169,6 +191,8 @@ void read_prefetch_item(const struct table_view *v, uint64_t hash) {
 int larder_get(struct larder_table *t, const struct larder_key *key, struct larder_page *page) {
     const struct table_view *v;
     struct item_key k;
+    if (!key || !page)
+        return err_set(LARDER_E_INVAL, "larder_get: key or page is NULL");
     int r = table_view(t, &v);
     if (r)
         return r;
@@ -213,6 +237,8 @@ static int get_round(const struct table_view *v, const struct larder_key *keys, 
 
 int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count, struct larder_page *page) {
     const struct table_view *v;
+    if ((!keys && count) || !page)
+        return err_set(LARDER_E_INVAL, "larder_get_many: keys or page is NULL");
     int r = table_view(t, &v);
     if (r)
         return r;

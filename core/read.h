@@ -14,9 +14,11 @@
 
 /* Where an item was when it was read: to see later whether it still is (page snapshots). */
 struct read_place {
-    const shm_word *slot;
-    uint64_t word;     /* content of the slot */
-    uint64_t version;  /* of the image */
+    const struct stripe_shm *stripe;
+    const shm_word *slot;       /* NULL: nothing was found */
+    uint64_t array, word;       /* of the stripe's bucket array and of the slot */
+    const shm_word *version_at; /* in the block */
+    uint64_t version;
 };
 
 /* True if an image is expired at now_s: by its expiry, or if the table's TTL attribute changed since, by the attribute. */

@@ -134,8 +134,7 @@ int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
                               .id = id,
                               .busy_timeout_ms = me->busy_timeout_ms,
                               .is_recovery = 1,
-                              .live = live,
-                              .list_scratch = me->list_scratch};
+                              .live = live};
         r = run_stages(&dead, rank);
     }
     live_drop(me->seg, live);

@@ -23,6 +23,7 @@ struct scan {
     struct position from;
     uint64_t last_hash; /* inclusive end */
     uint32_t limit, bytes_max;
+    struct item_key last_key; /* of the page's last item: what from.key refers to */
 };
 
 /* Orders items of a chain: by hash, then key bytes. */
@@ -76,7 +77,7 @@ static void settle_chain(struct scan *s, uint32_t first, size_t used) {
     uint32_t count = page->count - first, kept = first;
     for (uint32_t i = 0; i < count; i++)
         images[i] = (const struct item_head *)(page->bytes + page->at[first + i]);
-    qsort(images, count, sizeof *images, by_hash);
+    qsort(images, count, sizeof(const struct item_head *), by_hash);
     for (uint32_t i = 0; i < count; i++)
         if (!is_before(images[i], &s->from) && images[i]->hash <= s->last_hash &&
             !read_is_expired(s->v, images[i], s->now_s))
@@ -112,7 +113,8 @@ static int is_page_full(const struct scan *s) {
 }
 
 /* The position right after the last item of the page, or at hash `reached` if the page has none past it. */
-static void continue_after(struct scan *s, struct item_key *key) {
+static void continue_after(struct scan *s) {
+    struct item_key *key = &s->last_key;
     const struct item_head *last = item_head(larder_page_item(s->page, s->page->count - 1));
     key->partition_bytes = last->partition_bytes;
     key->sort_bytes = last->sort_bytes;
@@ -128,7 +130,7 @@ static uint64_t first_hash_of(const struct htab *t, uint32_t stripe, uint32_t bu
 }
 
 /* LARDER_OK: the stripe is done. LARDER_MORE: the page is full. */
-static int scan_stripe(struct scan *s, uint32_t number, struct item_key *key) {
+static int scan_stripe(struct scan *s, uint32_t number) {
     const struct htab *t = &s->v->items;
     struct stripe_shm *stripe = &t->stripes[number];
     uint64_t stripe_first = (uint64_t)number << t->stripe_shift;
@@ -148,7 +150,7 @@ static int scan_stripe(struct scan *s, uint32_t number, struct item_key *key) {
             if (s->limit && s->page->count > s->limit)
                 page_truncate(s->page, s->limit);
             if (s->page->count > before)
-                continue_after(s, key);
+                continue_after(s);
             if (is_page_full(s))
                 return LARDER_MORE;
             if (s->from.hash < first_hash_of(t, number, buckets, bucket + 1) && bucket + 1 < buckets)
@@ -185,12 +187,11 @@ static int set_resume(struct scan *s) {
 }
 
 static int scan_range(struct scan *s) {
-    struct item_key last;
     const struct htab *t = &s->v->items;
     for (uint32_t stripe = (uint32_t)(s->from.hash >> t->stripe_shift); stripe < t->stripe_count; stripe++) {
         if ((uint64_t)stripe << t->stripe_shift > s->last_hash)
             break;
-        int r = scan_stripe(s, stripe, &last);
+        int r = scan_stripe(s, stripe);
         if (r == LARDER_MORE)
             r = set_resume(s);
         else if (r == LARDER_OK)
@@ -203,6 +204,8 @@ static int scan_range(struct scan *s) {
 int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
     struct scan s = {.page = page};
     struct item_key start;
+    if (!page)
+        return err_set(LARDER_E_INVAL, "larder_scan: page is NULL");
     int r = check_spec(spec);
     if (r)
         return r;

@@ -282,6 +282,11 @@ int seg_open(struct seg *s, const struct larder_options *options) {
         if (result != LARDER_OK)
             seg_close(&opened);
     } while (result == SEG_AGAIN && seg_wait_is_left(&o.wait));
+    struct stat st;
+    if (result == LARDER_OK && fstat(opened.fd, &st) == 0) {
+        opened.file_device = st.st_dev;
+        opened.file_inode = st.st_ino;
+    }
     *s = opened;
     if (result == SEG_AGAIN)
         return err_set(LARDER_BUSY, SEG_NAMED_TEXT ": another process is still creating or removing it after %llu ms",
@@ -289,10 +294,21 @@ int seg_open(struct seg *s, const struct larder_options *options) {
     return result;
 }
 
+int seg_fd_is_ours(const struct seg *s) {
+    struct stat st;
+    if (s->file_inode == 0) /* still being opened */
+        return 1;
+    if (fstat(s->fd, &st) == 0 && st.st_dev == s->file_device && st.st_ino == s->file_inode)
+        return 1;
+    err_set(LARDER_E_OS,
+            "this program has closed descriptor %d, which belongs to the segment; open it after closing others", s->fd);
+    return 0;
+}
+
 void seg_close(struct seg *s) {
     if (s->base)
         munmap(s->base, s->bytes);
-    if (s->fd >= 0)
+    if (s->fd >= 0 && seg_fd_is_ours(s))
         close(s->fd);
     *s = (struct seg){.fd = -1};
 }

@@ -21,8 +21,9 @@
 struct seg {
     unsigned char *base;
     uint64_t bytes;
-    struct seg_shm *shm; /* == base */
-    int fd;              /* O_CLOEXEC; the mapping's own description, carries no locks */
+    struct seg_shm *shm;              /* == base */
+    int fd;                           /* O_CLOEXEC; the mapping's own description, carries no locks */
+    uint64_t file_device, file_inode; /* of fd when it was opened: see seg_fd_is_ours */
     int is_read_only, is_memfd;
     uint64_t lock_page_bytes; /* smallest mapping of this file (huge pages) */
     /* Geometry, copied and checked at attach, so that later damage of the head cannot mislead this process. */
@@ -36,9 +37,17 @@ void seg_close(struct seg *s);
 /* As larder_destroy(). */
 int seg_destroy(const char *name, int force);
 
-/* `bytes` bytes at `off`, or NULL if they are not wholly inside the heap's spans, or off is not 8-aligned. */
+/* 0: the program closed our descriptor, and another file may have its number now. Every system call on fd asks first; a message is
+ * set. Mapping and liveness locks are not touched by that. */
+int seg_fd_is_ours(const struct seg *s);
+
+/* `bytes` bytes at `off`, or NULL if they are not wholly inside the heap's claimed spans, or off is not 8-aligned. A reader may
+ * come here with garbage: beyond what is claimed, even a look would take memory, or raise SIGBUS where there is none. */
 static inline void *seg_at(const struct seg *s, uint64_t off, uint64_t bytes) {
-    if (__builtin_expect(off < s->data_off || (off & 7) != 0 || off > s->bytes || bytes > s->bytes - off, 0))
+    uint64_t end = SHM_LOAD_RELAXED(&s->shm->claimed_bytes);
+    if (__builtin_expect(end > s->bytes, 0))
+        end = s->bytes; /* a damaged word */
+    if (__builtin_expect(off < s->data_off || (off & 7) != 0 || off > end || bytes > end - off, 0))
         return NULL;
     return s->base + off;
 }

@@ -49,7 +49,8 @@ int larder_class_stats(struct larder *db, struct larder_class_stats *out, uint32
         return r;
     heap_totals(&db->seg, &totals);
     *count = capacity < CLASS_COUNT + 1 ? capacity : CLASS_COUNT + 1;
-    memcpy(out, totals.classes, *count * sizeof *out);
+    if (*count > 0)
+        memcpy(out, totals.classes, *count * sizeof *out);
     return LARDER_OK;
 }
 
@@ -93,7 +94,8 @@ static void slot_locks(struct larder *db, uint32_t id, struct larder_slot_stats 
     if (out->lock_count == 0)
         return;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, since_ns = SHM_LOAD(&slot->lock_since_ns);
+    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+             since_ns = SHM_LOAD(&slot->lock_since_ns);
     out->lock_held_ns = now_ns > since_ns ? now_ns - since_ns : 0;
 }
 

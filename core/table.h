@@ -18,20 +18,21 @@
 
 #define INDEX_FILLING 1u /* being added: writers keep it, readers refuse it */
 #define INDEX_ACTIVE 2u
-#define INDEX_DEAD 3u    /* an addition that failed: the ordinal stays used, nobody keeps it */
+#define INDEX_DEAD 3u /* an addition that failed: the ordinal stays used, nobody keeps it */
 
 struct table_view {
     struct larder *db;
-    uint32_t ordinal;  /* in the catalog */
-    uint64_t life, schema_off; /* of table_shm when this was read; together they name this definition (core/catalog.h) */
-    uint32_t birth;    /* as in struct larder_table */
+    uint32_t ordinal; /* in the catalog */
+    uint64_t life,
+        schema_off;          /* of table_shm when this was read; together they name this definition (core/catalog.h) */
+    uint32_t birth;          /* as in struct larder_table */
     uint16_t ttl_generation; /* 1..; counts changes of the TTL attribute */
     struct table_shm *shm;
-    struct item_shape shape;          /* index_count counts all ordinals, dead ones too */
-    uint8_t index_state[256];         /* by ordinal of secondary index */
-    struct larder_table_def def;      /* what describe returns: dead and filling indexes left out */
+    struct item_shape shape;                       /* index_count counts all ordinals, dead ones too */
+    uint8_t index_state[256];                      /* by ordinal of secondary index */
+    struct larder_table_def def;                   /* what describe returns: dead and filling indexes left out */
     const struct larder_index_def *index_def[256]; /* by ordinal; NULL if dead */
-    const struct bytes *projected[256];   /* by ordinal: names an index page keeps, sorted; NULL: all */
+    const struct bytes *projected[256];            /* by ordinal: names an index page keeps, sorted; NULL: all */
     uint32_t projected_count[256];
     struct htab items, partitions;
     struct table_view *older; /* T3 */
@@ -40,7 +41,8 @@ struct table_view {
 struct larder_table {
     struct larder *db;
     uint32_t ordinal;
-    uint32_t birth; /* life generation at larder_table_open's CREATE: a table dropped and created anew is another table */
+    uint32_t
+        birth; /* life generation at larder_table_open's CREATE: a table dropped and created anew is another table */
     struct table_view *_Atomic view;
     struct larder_table *next;
     char name[LARDER_NAME_BYTES_MAX + 1];
@@ -70,7 +72,7 @@ struct table_change {
     const struct larder_index_def *added; /* NULL, or an index to append as INDEX_FILLING */
     int set_state_ordinal;                /* -1, or an ordinal whose state becomes set_state */
     uint8_t set_state;
-    int set_ttl;                          /* nonzero: ttl_attribute becomes ttl */
+    int set_ttl; /* nonzero: ttl_attribute becomes ttl */
     const char *ttl;
     int set_removal;
     enum larder_removal removal;
@@ -81,5 +83,8 @@ int table_change_locked(struct writer *w, const struct table_view *v, const stru
 int table_recover_op(struct writer *w, uint32_t op, uint32_t ordinal);
 /* Drops everything a table in state DROPPING still has. Idempotent. */
 int table_empty(struct writer *w, uint32_t ordinal);
+/* Goes on with all drops that were cut off, as far as that is possible now. LARDER_OK; LARDER_BUSY: the writer is stuck. */
+int table_resume_drops(struct writer *w);
+int table_has_drops(const struct seg *s);
 
 #endif

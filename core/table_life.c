@@ -137,7 +137,14 @@ static int create_locked(struct writer *w, struct schema_source *source) {
 }
 
 /* Tables that somebody began to drop: best effort, a table that cannot be emptied now stays for the next one. */
-static int resume_drops(struct writer *w) {
+int table_has_drops(const struct seg *s) {
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
+        if (LIFE_STATE(SHM_LOAD(&seg_table(s, i)->life)) == TABLE_DROPPING)
+            return 1;
+    return 0;
+}
+
+int table_resume_drops(struct writer *w) {
     for (uint32_t i = 0; i < LARDER_TABLES_MAX && !w->is_stuck; i++)
         if (LIFE_STATE(SHM_LOAD(&seg_table(w->seg, i)->life)) == TABLE_DROPPING)
             (void)table_empty(w, i);
@@ -145,7 +152,7 @@ static int resume_drops(struct writer *w) {
 }
 
 static int create(struct writer *w, struct schema_source *source) {
-    int result = resume_drops(w);
+    int result = table_resume_drops(w);
     if (result != LARDER_OK)
         return result;
     heap_claim_ahead(w, 2 * stripes_bytes(w) + schema_bytes(source));
@@ -156,7 +163,9 @@ static int create(struct writer *w, struct schema_source *source) {
             table_leave_catalog(w);
         }
     } while (result == LARDER_E_RETRY && !w->is_stuck && (result = writer_claim(w)) == LARDER_OK);
-    return result;
+    return result == LARDER_E_RETRY
+               ? err_set(LARDER_BUSY, "a stopped process holds a lock that creating the table needs")
+               : result;
 }
 
 LARDER_API int larder_table_create(struct larder *db, const struct larder_table_def *def) {
@@ -238,11 +247,15 @@ int table_empty(struct writer *w, uint32_t ordinal) {
 static int drop_locked(struct writer *w, struct table_view *v) {
     if (!view_is_current(v) || LIFE_STATE(v->life) != TABLE_READY)
         return LARDER_E_RETRY;
+    int result = table_flush(w, v); /* if a stopped process holds a stripe, better say so while nothing has changed */
+    if (result != LARDER_OK)
+        return result;
     note_op(w, OP_TABLE_DROP, v->ordinal);
     v->life = table_life_next(v->shm, TABLE_DROPPING); /* our own view follows: it describes what is being emptied */
-    int result = empty_locked(w, v->shm, v);
+    result = empty_locked(w, v->shm, v);
     forget_op(w);
-    return result;
+    /* From that store on the table is dropped. Memory that cannot be had back now is fetched by table_resume_drops(). */
+    return result == LARDER_BUSY ? LARDER_OK : result;
 }
 
 static int drop_once(struct writer *w, const char *name) {

@@ -13,8 +13,8 @@
 /* ---- Finding, under the stripe's lock ------------------------------------------------------------------------------------ */
 
 /* The slot of the item with this key, or NULL. */
-static shm_word *find_locked(const struct table_view *v, struct stripe_shm *stripe, const struct item_key *key, uint64_t hash,
-                             uint64_t *word, struct item_head **old) {
+static shm_word *find_locked(const struct table_view *v, struct stripe_shm *stripe, const struct item_key *key,
+                             uint64_t hash, uint64_t *word, struct item_head **old) {
     struct htab_walk walk;
     void *block;
     shm_word *slot;
@@ -66,18 +66,20 @@ static void stamp(struct item_head *image, const struct item_head *old, uint64_t
     }
 }
 
-/* Makes sure that a timer stands for the image's expiry: the one the old item had if that is early enough, else a new one. */
-static int arm(struct writer *w, const struct table_view *v, struct item_head *image, const struct item_head *old) {
-    uint64_t expiry_s = image->expiry & TTL_SECOND_MASK;
-    uint32_t armed_s = old ? SHM_LOAD_RELAXED(&((struct item_head *)old)->armed_s) : 0;
+/* Makes sure that a timer stands for the expiry of the new block: the one the old item had if that is early enough, else a new
+ * one. The last thing that may fail before the publish: a put that is tried again and again leaves no timer each time. */
+static int arm(struct writer *w, const struct table_view *v, struct item_head *block, struct item_head *old) {
+    uint64_t expiry_s = block->expiry & TTL_SECOND_MASK;
+    uint32_t armed_s = old ? SHM_LOAD_RELAXED(&old->armed_s) : 0;
     uint32_t wanted_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
     if (expiry_s != 0 && (armed_s == 0 || armed_s > wanted_s)) {
-        int r = core_hooks->timer_add(w, v, image->hash, wanted_s);
+        int r = core_hooks->timer_add(w, v, block->hash, wanted_s);
         if (r)
             return r;
         armed_s = wanted_s;
     }
-    atomic_store_explicit(&image->armed_s, armed_s, memory_order_relaxed); /* a private image still */
+    if (armed_s != 0)
+        SHM_STORE(&block->armed_s, armed_s);
     return LARDER_OK;
 }
 
@@ -108,14 +110,12 @@ static int fail(struct writer *w, int r, int undone) {
 }
 
 /* Takes the new block, fills it, and opens step 0. On failure nothing is left. */
-static int prepare_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, shm_word *slot,
-                          uint64_t old_word, struct item_head *old, struct item_head *image, struct item_head **block) {
+static int prepare_locked(struct writer *w, struct stripe_shm *stripe, shm_word *slot, uint64_t old_word,
+                          struct item_head *old, struct item_head *image, struct item_head **block) {
     uint64_t off = 0;
     if (image) {
         stamp(image, old, next_write_number(stripe));
         int r = heap_take(w, image->bytes, HAND_STEP0 | HAND_NEW, 0, &off);
-        if (r == LARDER_OK)
-            r = arm(w, v, image, old);
         if (r)
             return fail(w, r, step_abandon(w, 0));
         *block = seg_at(w->seg, off, image->bytes);
@@ -128,8 +128,8 @@ static int prepare_locked(struct writer *w, const struct table_view *v, struct s
 }
 
 /* From here the change is acknowledged whatever happens: a failure to tidy up only makes the writer stuck. */
-static void finish_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, struct item_head *old,
-                          struct item_head *block) {
+static void finish_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe,
+                          struct item_head *old, struct item_head *block) {
     step_publish(w, 0);
     if (!old)
         htab_count_locked(stripe, 1);
@@ -151,11 +151,13 @@ static int change_locked(struct writer *w, const struct table_view *v, struct st
     struct item_head *block = NULL;
     DEBUG_ASSERT(lock_is_mine(w, &stripe->lock));
     note_operation(w, v, stripe);
-    int r = prepare_locked(w, v, stripe, slot, old_word, old, image, &block);
+    int r = prepare_locked(w, stripe, slot, old_word, old, image, &block);
     if (r)
         return r;
     if (block) {
         r = core_hooks->index_add(w, v, block, old);
+        if (r == LARDER_OK)
+            r = arm(w, v, block, old);
         if (r) {
             int undone = core_hooks->index_remove(w, v, block, old);
             return fail(w, r, undone ? undone : step_settle(w, 0));
@@ -175,7 +177,8 @@ static void leave_stripe(struct writer *w, struct stripe_shm *stripe) {
 
 /* Internal results of one try. */
 #define TRY_VIEW_MOVED (-101)
-#define TRY_PAGE_SMALL (-102)
+#define TRY_BEFORE_SMALL (-102)
+#define TRY_SCRATCH_SMALL (-103)
 
 struct change {
     struct larder_table *table;
@@ -183,23 +186,41 @@ struct change {
     const struct item_key *key;
     uint64_t hash;
     int64_t now_s;
-    struct item_head *image;   /* NULL: delete */
+    struct item_head *image;    /* NULL: delete */
     struct larder_page *before; /* NULL, or gets the item that was there */
-    size_t before_bytes;       /* room that page needs, after TRY_PAGE_SMALL */
     int was_there;
 };
 
-/* Copies the old item for the caller. Memory must be there already: nothing is allocated under a lock. */
-static int keep_before(struct change *c, const struct item_head *old) {
-    struct larder_page *page = c->before;
-    if (!page || !c->was_there)
+/* Copies the old item for the caller: to the writer, for the page may hold the item that is being put. Memory must be there
+ * already, nothing is allocated under a lock. */
+static int keep_before(struct writer *w, struct change *c, const struct item_head *old) {
+    if (!c->before || !c->was_there)
         return LARDER_OK;
-    if (page->capacity < old->bytes || page->at_capacity == 0) {
-        c->before_bytes = old->bytes;
-        return TRY_PAGE_SMALL;
+    if (w->before_bytes < old->bytes) {
+        w->need_bytes = old->bytes;
+        return TRY_BEFORE_SMALL;
     }
-    shm_copy_out(page->bytes, old, old->bytes);
-    return page_commit(page, old->bytes);
+    shm_copy_out(w->before, old, old->bytes);
+    return LARDER_OK;
+}
+
+static int grow_before(struct writer *w) {
+    void *grown = priv_realloc(w->db->priv, w->before, w->need_bytes);
+    if (!grown)
+        return LARDER_E_NO_MEMORY;
+    w->before = grown;
+    w->before_bytes = w->need_bytes;
+    return LARDER_OK;
+}
+
+/* After the change: what was kept becomes the page's, memory and all. Cannot fail. */
+static void hand_over_before(struct writer *w, struct change *c) {
+    struct larder_page *page = c->before;
+    if (!page)
+        return;
+    page_reset(page);
+    if (c->was_there)
+        page_take_over(page, &w->before, &w->before_bytes);
 }
 
 static int try_change_locked(struct writer *w, struct change *c, struct stripe_shm *stripe) {
@@ -213,20 +234,14 @@ static int try_change_locked(struct writer *w, struct change *c, struct stripe_s
     c->was_there = old && !read_is_expired(c->view, old, c->now_s);
     if (!old && !c->image)
         return LARDER_NOT_FOUND;
-    int r = keep_before(c, old);
+    int r = keep_before(w, c, old);
     if (r == LARDER_OK && !slot) {
         note_operation(w, c->view, stripe);
         r = htab_free_slot_locked(w, &c->view->items, stripe, c->hash, &slot);
-        if (r && step_is_open(w, 1))
-            w->is_stuck = 1;
-        else if (r)
-            forget_operation(w);
+        if (r)
+            r = fail(w, r, step_is_open(w, 1) ? LARDER_BUSY : step_abandon(w, 1));
     }
-    if (r == LARDER_OK)
-        r = change_locked(w, c->view, stripe, slot, old_word, old, c->image);
-    if (r && c->before)
-        page_reset(c->before);
-    return r;
+    return r ? r : change_locked(w, c->view, stripe, slot, old_word, old, c->image);
 }
 
 static int try_change(struct writer *w, struct change *c) {
@@ -251,15 +266,13 @@ static int change_item(struct writer *w, struct change *c) {
         heap_claim_ahead(w, bytes_ahead(c));
     for (;;) {
         int r = try_change(w, c);
-        if (r == LARDER_E_RETRY && !w->is_stuck)
+        if (r == LARDER_E_RETRY && w->is_stuck) /* what was done is taken back by whoever recovers the slot */
+            return err_set(LARDER_BUSY, "a stopped process holds a lock that this write needs");
+        if (r == LARDER_E_RETRY)
             r = writer_claim(w);
-        else if (r == TRY_PAGE_SMALL) {
-            r = page_reserve(c->before, c->before_bytes);
-            if (r == LARDER_OK && c->before->at_capacity == 0) {
-                r = page_add_hole(c->before);
-                page_reset(c->before);
-            }
-        } else
+        else if (r == TRY_BEFORE_SMALL)
+            r = grow_before(w);
+        else
             return r;
         if (r)
             return r;
@@ -296,16 +309,18 @@ int larder_put(struct larder_table *t, const struct larder_item *item, struct la
     struct writer *w;
     if (!item)
         return err_set(LARDER_E_INVAL, "larder_put: item is NULL");
-    int r = writer_borrow(t->db, &w);
+    int r = replaced ? page_make_places(replaced) : LARDER_OK;
+    if (r == LARDER_OK)
+        r = writer_borrow(t->db, &w);
     if (r)
         return r;
-    if (replaced)
-        page_reset(replaced);
     do {
         r = table_view(t, &c.view);
         if (r == LARDER_OK)
             r = put_under_view(w, &c, item);
     } while (r == TRY_VIEW_MOVED);
+    if (r >= 0)
+        hand_over_before(w, &c);
     if (r == LARDER_OK && !w->is_stuck)
         count(&w->slot->puts, 1);
     writer_end(w);
@@ -316,11 +331,13 @@ int larder_delete(struct larder_table *t, const struct larder_key *key, struct l
     struct change c = {.table = t, .now_s = db_now(t->db), .before = deleted};
     struct item_key k;
     struct writer *w;
-    int r = writer_borrow(t->db, &w);
+    if (!key)
+        return err_set(LARDER_E_INVAL, "larder_delete: key is NULL");
+    int r = deleted ? page_make_places(deleted) : LARDER_OK;
+    if (r == LARDER_OK)
+        r = writer_borrow(t->db, &w);
     if (r)
         return r;
-    if (deleted)
-        page_reset(deleted);
     do {
         r = table_view(t, &c.view);
         if (r == LARDER_OK)
@@ -331,6 +348,8 @@ int larder_delete(struct larder_table *t, const struct larder_key *key, struct l
         c.hash = read_hash(c.view, &k);
         r = change_item(w, &c);
     } while (r == TRY_VIEW_MOVED);
+    if (r >= 0)
+        hand_over_before(w, &c);
     if (r == LARDER_OK && !w->is_stuck)
         count(&w->slot->deletes, 1);
     writer_end(w);
@@ -429,7 +448,7 @@ static shm_word *find_outdated(const struct table_view *v, struct stripe_shm *st
     return NULL;
 }
 
-/* Rewrites one item. LARDER_NOT_FOUND: none is left. TRY_PAGE_SMALL: w->scratch needs need_bytes. */
+/* Rewrites one item. LARDER_NOT_FOUND: none is left. TRY_SCRATCH_SMALL: w->scratch needs need_bytes. */
 static int restamp_one_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, uint32_t *bucket,
                               int64_t now_s) {
     struct item_head *old, *image;
@@ -442,9 +461,11 @@ static int restamp_one_locked(struct writer *w, const struct table_view *v, stru
     size_t most = item_stored_bytes_max(&v->shape, (const struct larder_item *)old);
     if (w->scratch_bytes < most) {
         w->need_bytes = most;
-        return TRY_PAGE_SMALL;
+        return TRY_SCRATCH_SMALL;
     }
-    int r = item_to_stored(&v->shape, (const struct larder_item *)old, now_s, w->scratch, &image);
+    struct item_shape shape = v->shape;
+    shape.is_lenient = 1; /* an item that an index filled later left out stays as it is */
+    int r = item_to_stored(&shape, (const struct larder_item *)old, now_s, w->scratch, &image);
     if (r)
         return r;
     image->hash = old->hash;
@@ -475,7 +496,7 @@ int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t 
             return LARDER_OK;
         if (r == LARDER_E_RETRY)
             r = heap_claim(w, w->need_bytes);
-        else if (r == TRY_PAGE_SMALL)
+        else if (r == TRY_SCRATCH_SMALL)
             r = writer_scratch(w, w->need_bytes);
         if (r)
             return r;

@@ -3,13 +3,13 @@
  * Crash    Under the item's stripe lock:
  *           1 op = OP_ITEM with table and stripe           dead here: nothing happened
  *           2 take the new block, copy the image in        in hand: given back
- *           3 arm the timer                                a timer for nothing is dropped when it fires
- *           4 step 0 opened on the slot word, old block in hand
- *           5 add the index entries only the new image has  undone from the new block: remove-if-present
+ *           3 step 0 opened on the slot word, old block in hand
+ *           4 add the index entries only the new image has  undone from the new block: remove-if-present
+ *           5 arm the timer, note it in the new block       a timer for nothing is dropped when it fires
  *           6 publish: the slot word                        the item, through every path, is the new one
  *           7 remove the entries only the old image had     finished from the old block: remove-if-present
  *           8 close step 0: sequence, old block back        9 op = OP_NONE, unlock
- *          Between 5 and 7 entries exist whose key sequence the item in the slot does not have; readers ignore them.
+ *          Between 4 and 7 entries exist whose key sequence the item in the slot does not have; readers ignore them.
  */
 #ifndef LARDER_CORE_WRITE_H
 #define LARDER_CORE_WRITE_H

@@ -14,26 +14,21 @@
 
 static struct writer *writer_alloc(struct larder *db, uint32_t slot, void *live) {
     struct writer *w = priv_alloc(db->priv, sizeof *w);
-    uint8_t *scratch = priv_alloc(db->priv, WRITER_LIST_SCRATCH);
-    if (!w || !scratch) {
-        priv_free(db->priv, w);
-        priv_free(db->priv, scratch);
+    if (!w)
         return NULL;
-    }
     w->db = db;
     w->seg = &db->seg;
     w->slot = seg_slot(&db->seg, slot);
     w->id = slot;
     w->live = live;
     w->busy_timeout_ms = db->busy_timeout_ms;
-    w->list_scratch = scratch;
     return w;
 }
 
 static void writer_release_memory(struct writer *w) {
     struct priv *p = w->db->priv;
     priv_free(p, w->scratch);
-    priv_free(p, w->list_scratch);
+    priv_free(p, w->before);
     priv_free(p, w);
 }
 
@@ -85,7 +80,8 @@ static int claim_recovered(struct larder *db, struct writer **out) {
         if (r == LARDER_OK && (r = claim_slot(db, i, out)) != LARDER_BUSY)
             return r;
     }
-    return err_set(LARDER_E_NO_SLOT, "all %u writer slots of the segment are taken by live threads", db->seg.slot_count);
+    return err_set(LARDER_E_NO_SLOT, "all %u writer slots of the segment are taken by live threads",
+                   db->seg.slot_count);
 }
 
 int writer_borrow(struct larder *db, struct writer **out) {
@@ -111,6 +107,7 @@ int writer_borrow(struct larder *db, struct writer **out) {
         }
     }
     w->next = NULL;
+    w->is_stopping = NULL;
     w->cancel_state = cancel_state;
     w->busy_timeout_ms = db->busy_timeout_ms;
     *out = w;

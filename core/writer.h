@@ -20,22 +20,23 @@ struct writer {
     struct larder *db;
     struct seg *seg;
     struct slot_shm *slot;
-    uint32_t id;             /* slot number */
+    uint32_t id; /* slot number */
     uint32_t busy_timeout_ms;
-    uint64_t need_bytes;     /* after LARDER_E_RETRY: claim so much from the kernel, outside locks, and try again */
-    int is_recovery;         /* acts for a dead thread */
-    void *live;              /* the liveness lock (core/live.h) */
-    struct writer *next;     /* in the handle's pool */
-    void *scratch;           /* private memory for images and lists, grown outside locks */
+    uint64_t need_bytes; /* after LARDER_E_RETRY: claim so much from the kernel, outside locks, and try again */
+    int is_recovery;     /* acts for a dead thread */
+    void *live;          /* the liveness lock (core/live.h) */
+    struct writer *next; /* in the handle's pool */
+    void *scratch;       /* private memory for images, grown outside locks */
     size_t scratch_bytes;
-    uint8_t *list_scratch;   /* WRITER_LIST_SCRATCH bytes, always there: blocks of lists are put together here */
-    uint32_t ranks_held;     /* bit per enum lock_rank; checked in debug builds */
-    uint32_t stripes_held;   /* LOCK_STRIPE is the one rank of which several may be held */
-    int is_stuck;            /* a lock could not be had in the middle: the slot is to be abandoned, others will recover it */
-    int cancel_state;        /* of the thread, while borrowed */
+    void *before; /* private memory: the item that is being replaced, for the caller */
+    size_t before_bytes;
+    uint32_t ranks_held;   /* bit per enum lock_rank; checked in debug builds */
+    uint32_t stripes_held; /* LOCK_STRIPE is the one rank of which several may be held */
+    int is_stuck; /* a lock could not be had in the middle: the slot is to be abandoned, others will recover it */
+    const _Atomic int *is_stopping; /* NULL, or when it becomes true long work is to be cut off; ttl/expirer.c */
+    int cancel_state;               /* of the thread, while borrowed */
+    uint64_t full_counted_ns, full_used_bytes, full_free_bytes, full_run_bytes; /* what the last "full" said */
 };
-
-#define WRITER_LIST_SCRATCH 32768u
 
 /* Internal result: nothing was changed; drop all locks, do what need_bytes asks (writer_claim), try again. */
 #define LARDER_E_RETRY (-100)

@@ -84,12 +84,16 @@ static int fill_locked(struct writer *w, const struct table_view *v, const struc
     const struct table_change change = {.added = def, .set_state_ordinal = -1};
     uint32_t table_ordinal = v->ordinal, ordinal = v->shape.index_count;
     w->need_bytes = 0;
-    int r = fill_tidy(w, v);
+    int r = fill_tidy(w, v); /* first: what it takes back may have this name */
+    if (r == LARDER_OK)
+        r = schema_check_index(v, def);
     if (r)
         return r;
     fill_note(w, OP_INDEX_ADD, table_ordinal, ordinal);
     r = table_change_locked(w, v, &change);
-    if (r == LARDER_OK && !w->is_stuck) {
+    if (r == LARDER_OK && w->is_stuck) /* whoever recovers the slot takes the index back */
+        r = err_set(LARDER_BUSY, "a stopped process holds a lock that adding the index needs");
+    if (r == LARDER_OK) {
         r = table_view_by_ordinal(w->db, table_ordinal, &v);
         if (r == LARDER_OK)
             r = fill_items(w, v);
@@ -112,8 +116,6 @@ static int fill_locked(struct writer *w, const struct table_view *v, const struc
 static int fill_add(struct writer *w, struct larder_table *t, const struct larder_index_def *def) {
     const struct table_view *v;
     int r = table_view(t, &v);
-    if (r == LARDER_OK)
-        r = schema_check_index(v, def);
     if (r)
         return r;
     r = lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);

@@ -80,8 +80,8 @@ static int query_run(struct query *q, const struct larder_query_spec *spec) {
 
 LARDER_API int larder_query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page) {
     struct query q; /* large: its parts are set one by one */
-    if (!spec)
-        return err_set(LARDER_E_INVAL, "larder_query: spec is NULL");
+    if (!spec || !page)
+        return err_set(LARDER_E_INVAL, "larder_query: spec or page is NULL");
     int r = table_view(t, &q.v);
     if (r)
         return r;

@@ -21,12 +21,6 @@
 #define QUERY_TRIES_LARGE 2u  /* of a page of more than this many entries */
 #define QUERY_LARGE 256u
 
-/* A block's place can come back to a slot, its version cannot. */
-static int snapshot_is_there(const struct seg *s, const struct read_place *place) {
-    const struct item_head *image = seg_at(s, WORD_OFF(place->word), sizeof *image);
-    return image && SHM_LOAD((const shm_word *)&image->version) == place->version && read_is_still_there(place);
-}
-
 /* Whether an entry that stood for nothing still does. Its item, if there is one now, is put into the page and taken out. */
 static int snapshot_is_stale(struct query *q, const struct query_seen *seen) {
     uint32_t count = q->page->count;
@@ -41,7 +35,7 @@ static int snapshot_holds(struct query *q, const struct stripe_shm *stripe, uint
         return 0;
     for (uint32_t i = 0; i < q->seen.count; i++) {
         const struct query_seen *seen = &q->seen.at[i];
-        if (seen->is_stale ? !snapshot_is_stale(q, seen) : !snapshot_is_there(q->v->items.seg, &seen->place))
+        if (seen->is_stale ? !snapshot_is_stale(q, seen) : !read_is_still_there(&seen->place))
             return 0;
     }
     return SHM_LOAD(&stripe->moves) == moves;

@@ -48,6 +48,7 @@ static int expirer_apply(struct expirer *x) {
         x->w = NULL;
         return 0;
     }
+    x->w->is_stopping = &x->is_stopping;
     if (x->w->busy_timeout_ms > EXPIRER_BUSY_MS_MAX)
         x->w->busy_timeout_ms = EXPIRER_BUSY_MS_MAX;
     if (expire_lock(x->w) == LARDER_OK) {

@@ -12,6 +12,8 @@ static int restamp_is_wanted(const struct seg *s, uint32_t ordinal) {
 }
 
 int restamp_is_pending(const struct seg *s) {
+    if (table_has_drops(s))
+        return 1;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
         if (restamp_is_wanted(s, i))
             return 1;
@@ -24,6 +26,8 @@ int restamp_table(struct writer *w, const struct table_view *v) {
         int r = write_restamp_stripe(w, v, stripe);
         if (r)
             return r;
+        if (w->is_stopping && atomic_load_explicit(w->is_stopping, memory_order_relaxed))
+            return LARDER_MORE;
     }
     int r = lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
     if (r)
@@ -37,7 +41,7 @@ int restamp_table(struct writer *w, const struct table_view *v) {
 }
 
 int restamp_all(struct writer *w) {
-    int result = LARDER_OK;
+    int result = table_resume_drops(w);
     for (uint32_t i = 0; i < LARDER_TABLES_MAX && !w->is_stuck; i++) {
         const struct table_view *v;
         if (!restamp_is_wanted(w->seg, i))

@@ -72,8 +72,8 @@ int larder_ttl_set(struct larder_table *t, const char *attribute) {
     /* The change is done, and reads follow it. If the rest cannot be done now (no memory, a stopped process holds a
      * lock), it stays pending for the expirer. */
     const struct table_view *v;
-    if (r == LARDER_OK && SHM_LOAD(&seg_table(w->seg, t->ordinal)->restamp) != 0 && table_view(t, &v) == LARDER_OK &&
-        table_flush(w, v) == LARDER_OK)
+    if (r == LARDER_OK && !w->is_stuck && SHM_LOAD(&seg_table(w->seg, t->ordinal)->restamp) != 0 &&
+        table_view(t, &v) == LARDER_OK && table_flush(w, v) == LARDER_OK)
         (void)restamp_table(w, v);
     writer_end(w);
     return r;

@@ -95,15 +95,22 @@ struct world {
     struct seg_shm *head;
 };
 
-static void copy_segment(int from, struct world *w) {
+static int try_copy_segment(int from, struct world *w) {
     w->fd = memfd_create("check", MFD_CLOEXEC);
     void *original = mmap(NULL, SEGMENT_BYTES, PROT_READ, MAP_SHARED, from, 0);
-    cr_assert(w->fd >= 0 && original != MAP_FAILED && ftruncate(w->fd, SEGMENT_BYTES) == 0);
+    if (w->fd < 0 || original == MAP_FAILED || ftruncate(w->fd, SEGMENT_BYTES) != 0)
+        return 0;
     w->base = mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, w->fd, 0);
-    cr_assert_neq(w->base, MAP_FAILED);
+    if (w->base == MAP_FAILED)
+        return 0;
     memcpy(w->base, original, SEGMENT_BYTES);
     munmap(original, SEGMENT_BYTES);
     w->head = (struct seg_shm *)w->base;
+    return 1;
+}
+
+static void copy_segment(int from, struct world *w) {
+    cr_assert(try_copy_segment(from, w));
 }
 
 static void drop_copy(struct world *w) {
@@ -138,7 +145,9 @@ static struct stripe_shm *stripe_of(const struct world *w, int is_partitions) {
 static shm_word *slot_of(const struct world *w, int is_partitions, uint32_t nth) {
     struct stripe_shm *stripe = stripe_of(w, is_partitions);
     for (unsigned s = 0; s < 2; s++, stripe++) {
-        struct bucket_shm *bucket = stripe->array ? at(w, WORD_OFF(stripe->array)) : NULL;
+        if (!stripe->array)
+            continue;
+        struct bucket_shm *bucket = at(w, WORD_OFF(stripe->array));
         for (uint32_t i = 0; i < (uint32_t)WORD_TAG(stripe->array) * BUCKET_SLOTS; i++) {
             shm_word *slot = &bucket[i / BUCKET_SLOTS].slot[i % BUCKET_SLOTS];
             if (*slot && nth-- == 0)
@@ -146,7 +155,7 @@ static shm_word *slot_of(const struct world *w, int is_partitions, uint32_t nth)
         }
     }
     cr_assert(0, "no slot is in use");
-    return NULL;
+    abort(); /* not reached */
 }
 
 static struct item_head *item_of(const struct world *w, uint32_t nth) {
@@ -161,7 +170,7 @@ static struct node_shm *head_node(const struct world *w) {
             return node;
     }
     cr_assert(0, "no list has nodes");
-    return NULL;
+    abort(); /* not reached */
 }
 
 static shm_word *tower_of(struct node_shm *node) {
@@ -526,9 +535,10 @@ static void writer_stripe(struct world *w) {
 static const struct damage {
     const char *name, *word; /* word: one of the messages holds it */
     void (*damage)(struct world *w);
+    int is_writable_only; /* only who may take the lock sees that it cannot be had */
 } damages[] = {
 #define ROW(function, word)                                                                                            \
-    { #function, word, function }
+    { #function, word, function, 0 }
     ROW(slot_nowhere, "item"),
     ROW(slot_inside_a_block, "no block is handed out"),
     ROW(slot_of_another, "twice"),
@@ -563,10 +573,10 @@ static const struct damage {
     ROW(leaf_entries, "F4"),
     ROW(leaf_prefix_bytes, "F4"),
     ROW(leaf_partition, "F4"),
-    ROW(leaf_key_bytes, "F4"),
+    ROW(leaf_key_bytes, "index "),
     ROW(leaf_next_circle, "twice"),
     ROW(leaf_next_nowhere, "B1"),
-    ROW(leaf_next_none, "B2"),
+    ROW(leaf_next_none, "index "),
     ROW(node_leaf, "leaf"),
     ROW(node_height, "B4"),
     ROW(node_height_one, "B"),
@@ -610,7 +620,7 @@ static const struct damage {
     ROW(wheel_entry_second, "W"),
     ROW(wheel_entry_hash, "W5"),
     ROW(wheel_now, "second"),
-    ROW(wheel_lock_of_nobody, "shard lock"),
+    {"wheel_lock_of_nobody", "shard lock", wheel_lock_of_nobody, 1},
     ROW(schema_byte, "table 0"),
     ROW(schema_length, "table 0"),
     ROW(schema_nowhere, "definition"),
@@ -661,6 +671,8 @@ Test(check, every_damage_is_reported) {
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++)
         for (uint32_t read_only = 0; read_only < 2; read_only++) {
             struct world w;
+            if (read_only && damages[i].is_writable_only)
+                continue;
             copy_segment(fd, &w);
             damages[i].damage(&w);
             expect_damage(&w, &damages[i], read_only ? LARDER_READ_ONLY : 0);
@@ -778,7 +790,7 @@ static int survive(void *arg) {
     struct rng rng;
     struct larder *db;
     rng_seed(&rng, trial->seed);
-    copy_segment(trial->fd, &w);
+    PROC_CHECK(try_copy_segment(trial->fd, &w));
     damage_at_random(&w, &rng);
     const struct larder_options o = {
         .flags = LARDER_MEMFD | (trial->seed % 2 ? LARDER_READ_ONLY : 0), .memfd = w.fd, .busy_timeout_ms = 20};

@@ -128,7 +128,8 @@ Test(fork, parent_and_children_write_at_once) {
     struct share s[CHILDREN + 1];
     pid_t pid[CHILDREN];
     begin(&f);
-    cr_assert_eq(history_write(&f.c, 0), LARDER_OK); /* the parent has a slot, and bytes of it are in the children's memory */
+    cr_assert_eq(history_write(&f.c, 0),
+                 LARDER_OK); /* the parent has a slot, and bytes of it are in the children's memory */
     for (int i = 0; i <= CHILDREN; i++)
         s[i] = (struct share){&f, (uint32_t)i * EACH, EACH, 40};
     for (int i = 0; i < CHILDREN; i++)

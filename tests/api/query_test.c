@@ -663,7 +663,7 @@ Test(query, reads_large_partitions) {
 
 /* ---- Readers beside writers ----------------------------------------------------------------------------------------------------- */
 
-#define MOVED 40
+#define MOVED 160 /* several leaves */
 
 struct moving {
     struct fixture *f;
@@ -725,7 +725,7 @@ static void *read_all_of_group(void *arg) {
 static void move_some(struct fixture *f, int group, uint32_t pause_us) {
     struct row row = {.version = 1};
     snprintf(row.text[COL_PK], TEXT_MAX, "p0");
-    snprintf(row.text[COL_SK], TEXT_MAX, "%02d", (int)rng_below(&f->rng, MOVED));
+    snprintf(row.text[COL_SK], TEXT_MAX, "%03d", (int)rng_below(&f->rng, MOVED));
     snprintf(row.text[COL_G], TEXT_MAX, "g%d", group);
     snprintf(row.text[COL_GS], TEXT_MAX, "%05d", (int)rng_below(&f->rng, 100000));
     put(f, &row);
@@ -739,7 +739,7 @@ static void move_beside(void *(*reader)(void *arg), int groups, uint32_t pause_u
     pthread_t thread;
     for (int i = 0; i < MOVED; i++) {
         struct row row = {.version = 1, .text = {[COL_PK] = "p0", [COL_G] = "g0", [COL_GS] = "0"}};
-        snprintf(row.text[COL_SK], TEXT_MAX, "%02d", i);
+        snprintf(row.text[COL_SK], TEXT_MAX, "%03d", i);
         put(f, &row);
     }
     cr_assert_eq(pthread_create(&thread, NULL, reader, &m), 0);
@@ -755,5 +755,5 @@ Test(query, shows_items_under_the_keys_they_have) {
 }
 
 Test(query, misses_nothing_that_moves) {
-    move_beside(read_all_of_group, 1, 100 * SLOW_FACTOR, 5000 / SLOW_FACTOR);
+    move_beside(read_all_of_group, 1, 1000 * SLOW_FACTOR, 2000 / SLOW_FACTOR);
 }

@@ -214,7 +214,8 @@ Test(readonly, reads_of_any_attachment_store_nothing) {
 /* ---- The mapping ------------------------------------------------------------------------------------------------------------- */
 
 /* Calls fn for each mapping of the segment's file in this process; the number of them. */
-static int for_each_mapping(const char *file, void (*fn)(void *arg, char *at, size_t bytes, const char *access), void *arg) {
+static int for_each_mapping(const char *file, void (*fn)(void *arg, char *at, size_t bytes, const char *access),
+                            void *arg) {
     char line[1024], access[8];
     unsigned long from, to, inode;
     unsigned major_number, minor_number;

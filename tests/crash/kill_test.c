@@ -91,7 +91,8 @@ __attribute__((constructor)) static void writer_program(void) {
     int memfd, history_fd;
     unsigned first;
     struct history_client c;
-    if (!what || sscanf(what, "%d %d %u", &memfd, &history_fd, &first) != 3) // NOLINT(bugprone-unchecked-string-to-number-conversion,cert-err34-c)
+    if (!what || sscanf(what, "%d %d %u", &memfd, &history_fd, &first) !=
+                     3) // NOLINT(bugprone-unchecked-string-to-number-conversion,cert-err34-c)
         return;
     leaf_capacity = 4;
     struct history *h = history_map(history_fd);

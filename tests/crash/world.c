@@ -13,7 +13,7 @@
 
 int64_t world_now_s = 1000;
 
-static void die(const char *what) {
+__attribute__((noreturn)) static void die(const char *what) {
     fprintf(stderr, "world: %s: %s\n", what, larder_error());
     abort();
 }

@@ -271,8 +271,8 @@ static const char *look_path(const struct look *l) {
     static _Thread_local char text[64];
     if (l->partition < 0)
         return "get or scan";
-    snprintf(text, sizeof text, "query of %s, partition %d",
-             l->index < 0 ? "the table" : partition_names[l->index], l->partition);
+    snprintf(text, sizeof text, "query of %s, partition %d", l->index < 0 ? "the table" : partition_names[l->index],
+             l->partition);
     return text;
 }
 

