@@ -87,8 +87,8 @@ struct run {
 };
 
 static void run_fails(const struct run *r, const char *what) {
-    fprintf(stderr, "model %u, call %lu: %s does not hold (last failure: %s)\n", r->m->owner, (unsigned long)r->m->calls,
-            what, larder_error());
+    fprintf(stderr, "model %u, call %lu: %s does not hold (last failure: %s)\n", r->m->owner,
+            (unsigned long)r->m->calls, what, larder_error());
     abort();
 }
 #define MUST(condition)                                                                                                \
@@ -288,7 +288,6 @@ static void do_put(struct run *r, int n) {
     end_change(r, !is_refused);
 }
 
-/* What was read is written elsewhere as it is. */
 static void do_delete(struct run *r, int n) {
     const struct row before = r->m->row[n], after = {0};
     char pk[TEXT_MAX], sk[TEXT_MAX];
