@@ -131,9 +131,11 @@ static int find_and_copy(const struct table_view *v, const struct wanted *want, 
         }
         if (htab_read_ok(stripe, seq))
             return r;
-        struct read_place place = place_of(f);
-        if (r == LARDER_OK && tries >= SHORT_TRIES && is_pinned(&place))
-            return r;
+        if (r == LARDER_OK && tries >= SHORT_TRIES) {
+            struct read_place place = place_of(f);
+            if (is_pinned(&place))
+                return r;
+        }
     }
 }
 

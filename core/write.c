@@ -181,12 +181,13 @@ static void leave_stripe(struct writer *w, struct stripe_shm *stripe) {
 #define TRY_SCRATCH_SMALL (-103)
 
 struct change {
-    struct larder_table *table;
+    const struct larder_item *item;  /* put: what the caller gave; else NULL */
+    const struct larder_key *wanted; /* delete: what the caller gave; else NULL */
     const struct table_view *view;
-    const struct item_key *key;
+    struct item_key key;
     uint64_t hash;
     int64_t now_s;
-    struct item_head *image;    /* NULL: delete */
+    struct item_head *image;    /* what goes in, in w->scratch; NULL: delete */
     struct larder_page *before; /* NULL, or gets the item that was there */
     int was_there;
 };
@@ -228,7 +229,7 @@ static int try_change_locked(struct writer *w, struct change *c, struct stripe_s
     uint64_t old_word;
     if (!view_is_current(c->view))
         return TRY_VIEW_MOVED;
-    shm_word *slot = find_locked(c->view, stripe, c->key, c->hash, &old_word, &old);
+    shm_word *slot = find_locked(c->view, stripe, &c->key, c->hash, &old_word, &old);
     if (old && heap_block_bytes(w->seg, WORD_OFF(old_word)) < old->bytes)
         return err_set(LARDER_E_CORRUPT, "an item of %u bytes does not fit its block", old->bytes);
     c->was_there = old && !read_is_expired(c->view, old, c->now_s);
@@ -283,76 +284,79 @@ static void count(shm_word *counter, uint64_t by) {
     SHM_STORE(counter, SHM_LOAD_RELAXED(counter) + by);
 }
 
-static int put_under_view(struct writer *w, struct change *c, const struct larder_item *item) {
-    struct item_key key;
-    int r = writer_scratch(w, item_stored_bytes_max(&c->view->shape, item));
+/* The image to put, and its key, as the view's definition has them. */
+static int take_item(struct writer *w, struct change *c) {
+    int r = writer_scratch(w, item_stored_bytes_max(&c->view->shape, c->item));
     if (r)
         return r;
-    r = item_to_stored(&c->view->shape, item, c->now_s, w->scratch, &c->image);
+    r = item_to_stored(&c->view->shape, c->item, c->now_s, w->scratch, &c->image);
     if (r)
         return r;
-    key.partition_bytes = c->image->partition_bytes;
-    key.sort_bytes = c->image->sort_bytes;
-    key.area_bytes = (uint32_t)item_key_area_bytes(c->image);
-    memcpy(key.area, item_key_area(c->image), key.area_bytes);
-    c->key = &key;
-    c->hash = read_hash(c->view, &key);
-    c->image->hash = c->hash;
+    c->key.partition_bytes = c->image->partition_bytes;
+    c->key.sort_bytes = c->image->sort_bytes;
+    c->key.area_bytes = (uint32_t)item_key_area_bytes(c->image);
+    memcpy(c->key.area, item_key_area(c->image), c->key.area_bytes);
+    c->hash = c->image->hash = read_hash(c->view, &c->key);
     c->image->expiry |= (uint64_t)c->view->ttl_generation << 48;
-    r = change_item(w, c);
-    c->key = NULL;
+    return LARDER_OK;
+}
+
+static int take_key(struct change *c) {
+    int r = item_key_from_values(&c->view->shape, c->wanted, &c->key);
+    if (r == LARDER_OK)
+        c->hash = read_hash(c->view, &c->key);
+    return r;
+}
+
+static int change_under_view(struct writer *w, struct larder_table *t, struct change *c) {
+    int r = table_view(t, &c->view);
+    if (r == LARDER_OK)
+        r = c->item ? take_item(w, c) : take_key(c);
+    return r ? r : change_item(w, c);
+}
+
+/* The whole call. */
+static int run_change(struct larder_table *t, struct change *c) {
+    struct writer *w;
+    int r = c->before ? page_make_places(c->before) : LARDER_OK;
+    if (r == LARDER_OK)
+        r = writer_borrow(t->db, &w);
+    if (r)
+        return r;
+    c->now_s = db_now(t->db);
+    do
+        r = change_under_view(w, t, c);
+    while (r == TRY_VIEW_MOVED);
+    if (r >= 0)
+        hand_over_before(w, c);
+    if (r == LARDER_OK && !w->is_stuck)
+        count(c->item ? &w->slot->puts : &w->slot->deletes, 1);
+    writer_end(w);
     return r;
 }
 
 int larder_put(struct larder_table *t, const struct larder_item *item, struct larder_page *replaced) {
-    struct change c = {.table = t, .now_s = db_now(t->db), .before = replaced};
-    struct writer *w;
+    struct change c; /* large: its parts are set one by one */
     if (!item)
         return err_set(LARDER_E_INVAL, "larder_put: item is NULL");
-    int r = replaced ? page_make_places(replaced) : LARDER_OK;
-    if (r == LARDER_OK)
-        r = writer_borrow(t->db, &w);
-    if (r)
-        return r;
-    do {
-        r = table_view(t, &c.view);
-        if (r == LARDER_OK)
-            r = put_under_view(w, &c, item);
-    } while (r == TRY_VIEW_MOVED);
-    if (r >= 0)
-        hand_over_before(w, &c);
-    if (r == LARDER_OK && !w->is_stuck)
-        count(&w->slot->puts, 1);
-    writer_end(w);
-    return r;
+    c.item = item;
+    c.wanted = NULL;
+    c.image = NULL;
+    c.before = replaced;
+    c.was_there = 0;
+    return run_change(t, &c);
 }
 
 int larder_delete(struct larder_table *t, const struct larder_key *key, struct larder_page *deleted) {
-    struct change c = {.table = t, .now_s = db_now(t->db), .before = deleted};
-    struct item_key k;
-    struct writer *w;
+    struct change c;
     if (!key)
         return err_set(LARDER_E_INVAL, "larder_delete: key is NULL");
-    int r = deleted ? page_make_places(deleted) : LARDER_OK;
-    if (r == LARDER_OK)
-        r = writer_borrow(t->db, &w);
-    if (r)
-        return r;
-    do {
-        r = table_view(t, &c.view);
-        if (r == LARDER_OK)
-            r = item_key_from_values(&c.view->shape, key, &k);
-        if (r)
-            break;
-        c.key = &k;
-        c.hash = read_hash(c.view, &k);
-        r = change_item(w, &c);
-    } while (r == TRY_VIEW_MOVED);
-    if (r >= 0)
-        hand_over_before(w, &c);
-    if (r == LARDER_OK && !w->is_stuck)
-        count(&w->slot->deletes, 1);
-    writer_end(w);
+    c.item = NULL;
+    c.wanted = key;
+    c.image = NULL;
+    c.before = deleted;
+    c.was_there = 0;
+    int r = run_change(t, &c);
     return r == LARDER_OK && !c.was_there ? LARDER_NOT_FOUND : r;
 }
 

@@ -11,7 +11,8 @@
  *
  * Results. Every function that can fail returns an int. 0 is done; a positive value is an outcome to branch on; a
  * negative value is a failure that changed nothing, and larder_error() of the same thread says which value was wrong
- * and what is allowed. Outputs are written only when the result is >= 0.
+ * and what is allowed. Outputs are written only when the result is >= 0; a page given to a read that fails is left empty.
+ * LARDER_E_INVAL also stands for a NULL where an object is needed.
  *
  * Consistency. A put or delete changes the item and all its index entries in one step, for every process at once. Reads
  * take no lock, store nothing in the segment and wait for nobody.
@@ -231,8 +232,13 @@ LARDER_API int larder_table_describe(struct larder_table *t, const struct larder
  */
 LARDER_API int larder_table_list(struct larder *db, const char **names, uint32_t capacity, uint32_t *count);
 
-/** Drops a table and gives its memory back, resumed by any process if this one dies. LARDER_E_NO_TABLE if there is
- * none. */
+/**
+ * Drops a table and gives its memory back.
+ * @return LARDER_OK, LARDER_E_NO_TABLE, LARDER_BUSY (a live process holds a stripe or another definition is being changed: nothing
+ *         changed), LARDER_E_INVAL, LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_NO_SLOT, LARDER_E_CORRUPT.
+ * Killed here  The table is there whole, or gone for everybody at once; the rest of its memory is given back by whoever comes next:
+ *              the expirer, larder_check, or the next change of a definition.
+ */
 LARDER_API int larder_table_drop(struct larder *db, const char *name);
 
 /**
@@ -400,7 +406,8 @@ LARDER_API int larder_get(struct larder_table *t, const struct larder_key *key, 
 
 /**
  * Reads many items, overlapping their cache misses.
- * @param keys count keys. The page then has `count` places in the order of the keys, NULL where an item is missing.
+ * @param keys count keys, whose bytes do not lie in `page`. The page then has `count` places in the order of the keys, NULL where
+ *             an item is missing.
  * @return as larder_get(), but LARDER_OK also when some or all are missing. Each item is whole; together they are no
  * snapshot.
  */

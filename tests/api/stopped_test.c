@@ -125,7 +125,7 @@ Test(stopped, readers_delay_nobody_and_keep_nothing) {
     begin(&f, 2);
     uint64_t empty_bytes = empty_bytes_of(&f);
     pid_t pid = proc_fork(read_until_over, &f);
-    for (int i = 0; i < (SLOW_FACTOR > 1 ? 10 : 60); i++) {
+    for (int i = 0; i < (SLOW_FACTOR > 1 ? 20 : 250); i++) {
         int is_killed = i % 4 == 3;
         pause_us(rng_below(&f.rng, 3000));
         proc_stop(pid);

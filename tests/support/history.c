@@ -496,7 +496,8 @@ static int may_be_unseen(const struct history *h, uint32_t key, uint32_t serial)
 }
 
 static const char *settle_key(struct history_client *c, uint32_t key) {
-    uint32_t acked = atomic_load(&c->h->key[key].acked), begun = atomic_load(&c->h->key[key].begun), seen, is;
+    uint32_t acked = atomic_load(&c->h->key[key].acked), begun = atomic_load(&c->h->key[key].begun);
+    uint32_t seen = 0, is = 0;
     char pk[TEXT_MAX], sk[TEXT_MAX];
     struct look l;
     key_text(key, pk, sk);

@@ -8,7 +8,9 @@
  */
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "core/crash.h"
 #include "core/db.h"
@@ -402,6 +404,96 @@ Test(htab, death_in_growth_keeps_every_block) {
         in_new += SHM_LOAD(&f.tab->stripes[0].array) != before;
     }
     cr_assert(in_old > 10 && in_new >= 4, "%u deaths left the old array, %u the new", in_old, in_new);
+    end(&f);
+}
+
+/* ---- A growth that stands still in the middle of a scan ----------------------------------------------------------------- */
+
+#define SCANNED 6000u
+
+static struct {
+    shm_word *array; /* the stripe's word, where it can be written */
+    uint64_t larger; /* what it becomes */
+    void *pages;     /* the old array, where the reader sees it */
+    size_t bytes;
+    volatile sig_atomic_t touches;
+} trap;
+
+/* The reader knows the old array's size and begins to read its buckets: now the larger one is published, and nothing else. */
+static void publish_larger(int number) {
+    (void)number;
+    trap.touches++;
+    SHM_STORE(trap.array, trap.larger);
+    mprotect(trap.pages, trap.bytes, PROT_READ);
+}
+
+static void put_numbered(struct larder_table *t, struct larder_builder *b, uint32_t n) {
+    const struct larder_item *item;
+    char key[16];
+    snprintf(key, sizeof key, "%u", n);
+    larder_builder_reset(b);
+    larder_add_s(b, "pk", key);
+    cr_assert_eq(larder_builder_finish(b, &item), LARDER_OK);
+    cr_assert_eq(larder_put(t, item, NULL), LARDER_OK, "%s", larder_error());
+}
+
+static void delete_numbered(struct larder_table *t, uint32_t n) {
+    char key[16];
+    snprintf(key, sizeof key, "%u", n);
+    cr_assert_eq(larder_delete(t, &(struct larder_key){.partition = larder_str(key)}, NULL), LARDER_OK);
+}
+
+/* Makes stripe 0 grow once more, and puts the old array back in its place: its bytes are still there. */
+static void prepare_growth(struct fixture *f, struct seg *reader) {
+    struct stripe_shm *s = &f->tab->stripes[0];
+    uint64_t old = SHM_LOAD(&s->array);
+    shm_word *slot;
+    cr_assert_eq(lock_take(f->w, &s->lock, LOCK_STRIPE), LARDER_OK);
+    while (SHM_LOAD(&s->array) == old) {
+        int r = htab_free_slot_locked(f->w, f->tab, s, rng_next(&f->rng) >> 1, &slot);
+        cr_assert_eq(r, LARDER_OK, "%s", larder_error());
+    }
+    lock_drop(f->w, &s->lock, LOCK_STRIPE);
+    trap.array = &s->array;
+    trap.larger = SHM_LOAD(&s->array);
+    trap.pages = reader->base + WORD_OFF(old);
+    trap.bytes = 2 * SPAN_BYTES;
+    SHM_STORE(&s->array, old);
+}
+
+static uint32_t scan_count(struct larder *reader) {
+    struct larder_table *t;
+    struct larder_page *page;
+    cr_assert_eq(larder_table_open(reader, "table", &t), LARDER_OK);
+    cr_assert_eq(larder_page_new(reader, &page), LARDER_OK);
+    cr_assert_eq(larder_scan(t, &(struct larder_scan_spec){.bytes_max = UINT32_MAX}, page), LARDER_OK);
+    return larder_page_count(page);
+}
+
+/* An array is published by one store and the sequence moves by the next. Who is stopped in between must not make a scan that is
+ * under way take bucket numbers of the one array for those of the other. */
+Test(htab, scan_sees_a_growth_whose_sequence_has_not_moved) {
+    struct fixture f;
+    struct larder_table *t;
+    struct larder_builder *b;
+    begin(&f, 2);
+    struct larder *reader = testseg_attach(f.db, LARDER_READ_ONLY);
+    cr_assert_eq(larder_table_open(f.db, "table", &t), LARDER_OK);
+    cr_assert_eq(larder_builder_new(f.db, &b), LARDER_OK);
+    for (uint32_t n = 0; n < SCANNED; n++)
+        put_numbered(t, b, n);
+    prepare_growth(&f, &reader->seg);
+    cr_assert_geq((uint64_t)WORD_TAG(SHM_LOAD(trap.array)) * sizeof(struct bucket_shm), SPAN_BYTES, "whole spans");
+    cr_assert_neq(signal(SIGSEGV, publish_larger), SIG_ERR);
+    cr_assert_eq(mprotect(trap.pages, trap.bytes, PROT_NONE), 0);
+    uint32_t count = scan_count(reader);
+    signal(SIGSEGV, SIG_DFL);
+    cr_assert_eq(trap.touches, 1);
+    cr_assert_eq(SHM_LOAD(trap.array), trap.larger);
+    cr_assert_eq(count, SCANNED);
+    larder_close(reader);
+    for (uint32_t n = 0; n < SCANNED; n++)
+        delete_numbered(t, n);
     end(&f);
 }
 
