@@ -9,6 +9,7 @@
 #include "core/read.h"
 #include <stdlib.h>
 
+#define CHAIN_TRIES 4 /* to copy a whole chain while its stripe stands still */
 #define CHAIN_MAX 512 /* items of one bucket chain: seven are usual */
 
 struct position {
@@ -108,6 +109,50 @@ static int scan_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, u
     return r;
 }
 
+/* Who is in a chain, for scan_chain_singly. */
+struct member {
+    uint64_t hash;
+    uint32_t kseq;
+};
+
+/* The chain's items as one moment has them. LARDER_OK and *count; LARDER_MORE: not this time; LARDER_E_CORRUPT. */
+static int list_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, uint32_t buckets, uint32_t bucket,
+                      struct member *members, int *count) {
+    uint64_t words[CHAIN_MAX];
+    *count = htab_bucket_slots(&s->v->items, stripe, bucket, words, CHAIN_MAX);
+    int is_sane = *count >= 0;
+    for (int i = 0; i < *count; i++) {
+        struct item_head head = {0};
+        const uint8_t *block = seg_at(s->v->items.seg, WORD_OFF(words[i]), sizeof head);
+        if (block)
+            shm_copy_out(&head, block, sizeof head);
+        is_sane &= block != NULL;
+        members[i] = (struct member){head.hash, head.kseq};
+    }
+    if (htab_bucket_count(&s->v->items, stripe) != buckets || !htab_read_ok(stripe, seq))
+        return LARDER_MORE;
+    return is_sane ? LARDER_OK : err_set(LARDER_E_CORRUPT, "a bucket of the table refers to something that is no item");
+}
+
+/* The same as scan_chain for items so large that the stripe does not stand still while they are copied. Notes who is there, which
+ * is short, and then reads each by itself: an item keeps its key sequence when it is replaced, so whoever stays is found. */
+static int scan_chain_singly(struct scan *s, struct stripe_shm *stripe, uint64_t seq, uint32_t buckets,
+                             uint32_t bucket) {
+    struct member members[CHAIN_MAX];
+    uint32_t first = s->page->count;
+    size_t used = s->page->used;
+    int count, is_expired;
+    int r = list_chain(s, stripe, seq, buckets, bucket, members, &count);
+    for (int i = 0; r == LARDER_OK && i < count; i++) {
+        r = read_by_entry(s->v, -1, members[i].hash, members[i].kseq, s->now_s, s->page, NULL, &is_expired);
+        if (r == LARDER_NOT_FOUND) /* deleted meanwhile, or expired */
+            r = LARDER_OK;
+    }
+    if (r == LARDER_OK)
+        settle_chain(s, first, used);
+    return r;
+}
+
 static int is_page_full(const struct scan *s) {
     return s->page->count > 0 && ((s->limit && s->page->count >= s->limit) || s->page->used >= s->bytes_max);
 }
@@ -136,17 +181,21 @@ static int scan_stripe(struct scan *s, uint32_t number) {
     uint64_t stripe_first = (uint64_t)number << t->stripe_shift;
     if (s->from.hash < stripe_first)
         s->from = (struct position){stripe_first, NULL};
-    for (;;) {
+    for (unsigned tries = 0;; tries++) {
         uint64_t seq = htab_read_begin(stripe);
         uint32_t buckets = htab_bucket_count(t, stripe);
         uint32_t bucket = buckets ? htab_bucket_of(t, buckets, s->from.hash) : 0;
         for (; bucket < buckets; bucket++) {
             uint32_t before = s->page->count;
-            int r = scan_chain(s, stripe, seq, buckets, bucket);
+            int r = (tries < CHAIN_TRIES ? scan_chain : scan_chain_singly)(s, stripe, seq, buckets, bucket);
             if (r == LARDER_MORE)
                 break;
             if (r)
                 return r;
+            if (tries >= CHAIN_TRIES) /* the sequence has moved, or it would have worked at once */
+                seq = htab_read_begin(stripe);
+            else
+                tries = 0;
             if (s->limit && s->page->count > s->limit)
                 page_truncate(s->page, s->limit);
             if (s->page->count > before)
