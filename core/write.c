@@ -33,9 +33,18 @@ static shm_word *find_locked(const struct table_view *v, struct stripe_shm *stri
     return NULL;
 }
 
-static uint64_t next_write_number(struct stripe_shm *stripe) {
+/* Whether an entry of this item may have that key sequence: the low half of a write number comes round again after 2^32 writes. */
+static int has_kseq(const struct item_head *item, uint32_t kseq) {
+    for (uint32_t i = 0; i < item->index_count; i++)
+        if (item_index_slots(item)[i].kseq == kseq)
+            return 1;
+    return item->kseq == kseq;
+}
+
+/* A number for this write. Its low half, a key sequence, is not 0 ("not in the index") and not one that `old` has. */
+static uint64_t next_write_number(struct stripe_shm *stripe, const struct item_head *old) {
     uint64_t number = SHM_LOAD_RELAXED(&stripe->writes) + 1;
-    if ((uint32_t)number == 0) /* 0 as a key sequence means "not in the index" */
+    while ((uint32_t)number == 0 || (old && has_kseq(old, (uint32_t)number)))
         number++;
     SHM_STORE(&stripe->writes, number);
     return number;
@@ -114,7 +123,7 @@ static int prepare_locked(struct writer *w, struct stripe_shm *stripe, shm_word 
                           struct item_head *old, struct item_head *image, struct item_head **block) {
     uint64_t off = 0;
     if (image) {
-        stamp(image, old, next_write_number(stripe));
+        stamp(image, old, next_write_number(stripe, old));
         int r = heap_take(w, image->bytes, HAND_STEP0 | HAND_NEW, 0, &off);
         if (r)
             return fail(w, r, step_abandon(w, 0));
