@@ -483,7 +483,7 @@ expect "nothing was written over the segment" 0 "~clean" "" check
 
 # ---- progress, in a terminal of its own ------------------------------------------------------------------------------
 
-if command -v script >/dev/null; then
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then # not where there is no pseudo-terminal to be had
     script -qec "$larder import Shops many.jsonl" typescript.import </dev/null >/dev/null 2>&1
     check "progress: import draws a bar" grep -q 'import \[[#.]*\].*%.*items' typescript.import
     check "progress: import ends with its summary" grep -q 'imported 3000 items' typescript.import

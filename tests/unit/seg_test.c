@@ -837,11 +837,14 @@ Test(seg, waits_for_a_living_creator_and_not_for_a_dead_one) {
 
 /* ---- Limits of the system ---- */
 
+#define NO_NAMESPACE 77 /* exit code: a container or chroot does not let even root have mounts of its own */
+
 static int open_in_small_tmpfs(void *arg) {
     char path[128];
     struct seg s;
     snprintf(path, sizeof path, "%s/seg", (const char *)arg);
-    PROC_CHECK(unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        return NO_NAMESPACE;
     PROC_CHECK(mount("none", arg, "tmpfs", 0, "size=2m") == 0);
     struct larder_options o = {.segment = path, .flags = LARDER_CREATE, .size_bytes = 1024 * MIB};
     PROC_CHECK(seg_open(&s, &o) == LARDER_FULL && strstr(larder_error(), "no room"));
@@ -863,8 +866,10 @@ Test(seg, too_small_filesystem_is_full_and_stays_clean) {
         cr_skip_test("needs root");
     make_dir(dir);
     struct proc_result r = proc_run(open_in_small_tmpfs, dir, 20000);
-    cr_assert(proc_is_exit(r, 0), "%s", proc_text(r));
     cr_assert_eq(rmdir(dir), 0);
+    if (proc_is_exit(r, NO_NAMESPACE))
+        cr_skip_test("may not have mounts of its own here");
+    cr_assert(proc_is_exit(r, 0), "%s", proc_text(r));
 }
 
 static int open_under_limits(void *arg) {
