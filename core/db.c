@@ -108,8 +108,12 @@ int larder_memfd(const struct larder *db) {
 }
 
 void larder_set_clock(struct larder *db, int64_t (*now)(void *arg), void *arg) {
-    db->now = now;
-    db->now_arg = arg;
+    struct db_clock *clock = now ? priv_alloc(db->priv, sizeof *clock) : NULL;
+    if (now && !clock)
+        return; /* out of memory, and no way to say so: the clock stays what it was */
+    if (clock)
+        *clock = (struct db_clock){now, arg};
+    atomic_store_explicit(&db->clock, clock, memory_order_release);
 }
 
 struct priv *db_priv(struct larder *db) {
@@ -117,8 +121,9 @@ struct priv *db_priv(struct larder *db) {
 }
 
 int64_t db_now(const struct larder *db) {
-    if (db->now)
-        return db->now(db->now_arg);
+    const struct db_clock *clock = atomic_load_explicit(&db->clock, memory_order_acquire);
+    if (clock)
+        return clock->now(clock->arg);
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME_COARSE, &ts);
     return ts.tv_sec;

@@ -12,15 +12,20 @@
 #include "core/writer.h"
 #include <pthread.h>
 
+/* What larder_set_clock() was given. */
+struct db_clock {
+    int64_t (*now)(void *arg);
+    void *arg;
+};
+
 struct larder {
     struct seg seg;
     struct priv *priv;
     pthread_mutex_t mutex;
-    struct writer *idle;         /* writers with a live slot that no thread uses now */
-    struct larder_table *tables; /* opened ones */
-    struct table_view *views;    /* all ever made, freed at close */
-    int64_t (*now)(void *arg);   /* NULL: system clock */
-    void *now_arg;
+    struct writer *idle;            /* writers with a live slot that no thread uses now */
+    struct larder_table *tables;    /* opened ones */
+    struct table_view *views;       /* all ever made, freed at close */
+    struct db_clock *_Atomic clock; /* NULL: the system's. Replaced as a whole; old ones go with the arena */
     uint32_t busy_timeout_ms;
     void *expirer;            /* ttl/expirer.c: the thread, if it was started */
     struct larder *next_open; /* list of open handles, for fork */

@@ -41,7 +41,7 @@ uint64_t read_hash(const struct table_view *v, const struct item_key *key) {
  * writers come this way with a stripe locked. */
 static int64_t exact_now(const struct larder *db, int64_t now_s) {
     struct timespec ts;
-    if (db->now)
+    if (atomic_load_explicit(&db->clock, memory_order_relaxed))
         return now_s;
     clock_gettime(CLOCK_REALTIME, &ts);
     return ts.tv_sec;

@@ -101,9 +101,9 @@ int writer_borrow(struct larder *db, struct writer **out) {
         r = claim_any(db, &w);
         if (r == LARDER_E_NO_SLOT)
             r = claim_recovered(db, &w);
-        if (r) {
+        if (r || !w) {
             pthread_setcancelstate(cancel_state, NULL);
-            return r;
+            return r ? r : LARDER_E_NO_SLOT;
         }
     }
     w->next = NULL;

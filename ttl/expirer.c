@@ -99,7 +99,7 @@ static struct timespec expirer_next_turn(const struct expirer *x) {
     clock_gettime(CLOCK_MONOTONIC, &now);
     clock_gettime(CLOCK_REALTIME, &real);
     int64_t wait_ns = EXPIRER_TURN_NS, to_second_ns = SECOND_NS - real.tv_nsec + EXPIRER_CLOCK_LAG_NS;
-    if (!x->db->now && to_second_ns < wait_ns)
+    if (!atomic_load_explicit(&x->db->clock, memory_order_relaxed) && to_second_ns < wait_ns)
         wait_ns = to_second_ns;
     now.tv_nsec += wait_ns;
     now.tv_sec += now.tv_nsec / SECOND_NS;

@@ -165,6 +165,9 @@ static void *write_until_over(void *arg) {
 }
 
 Test(fork, while_other_threads_write) {
+    if (SLOW_IS_TSAN)
+        cr_skip_test(
+            "a block that another process gives back and this one takes looks like a race to the thread sanitizer");
     enum { THREADS = 3, FORKS = 60 };
     struct fixture f;
     struct other_threads o = {&f, 0};
