@@ -402,8 +402,8 @@ static int check_writable(struct check_state *c) {
         r = table_resume_drops(w);
     if (r == LARDER_OK)
         r = close_gate(w);
-    if (r ==
-        LARDER_E_CORRUPT) { /* a slot that cannot be recovered, a lock that cannot be had: looks without the gate */
+    /* A slot that cannot be recovered, a lock that cannot be had: looks without the gate. */
+    if (r == LARDER_E_CORRUPT) {
         check_error(c, "%s", larder_error());
         r = LARDER_OK;
     }

@@ -19,6 +19,7 @@ struct larder_page {
     size_t resume_capacity;
     int has_resume;
 };
+#define PAGE_BYTES_DEFAULT (1u << 20) /* where a page ends whose caller names no size, as DynamoDB's */
 #define PAGE_HOLE ((size_t)-1)
 
 void page_reset(struct larder_page *p);

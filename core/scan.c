@@ -259,7 +259,7 @@ int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, str
     if (r)
         return r;
     s.limit = spec->limit;
-    s.bytes_max = spec->bytes_max ? spec->bytes_max : 1u << 20;
+    s.bytes_max = spec->bytes_max ? spec->bytes_max : PAGE_BYTES_DEFAULT;
     r = table_view(t, &s.v);
     if (r)
         return r;

@@ -23,8 +23,8 @@
 struct table_view {
     struct larder *db;
     uint32_t ordinal; /* in the catalog */
-    uint64_t life,
-        schema_off;          /* of table_shm when this was read; together they name this definition (core/catalog.h) */
+    /* Of table_shm when this was read; together they name this definition (core/catalog.h). */
+    uint64_t life, schema_off;
     uint32_t birth;          /* as in struct larder_table */
     uint16_t ttl_generation; /* 1..; counts changes of the TTL attribute */
     struct table_shm *shm;
@@ -41,8 +41,7 @@ struct table_view {
 struct larder_table {
     struct larder *db;
     uint32_t ordinal;
-    uint32_t
-        birth; /* life generation at larder_table_open's CREATE: a table dropped and created anew is another table */
+    uint32_t birth; /* generation of its creation: a table dropped and created anew is another table */
     struct table_view *_Atomic view;
     struct larder_table *next;
     char name[LARDER_NAME_BYTES_MAX + 1];

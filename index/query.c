@@ -6,8 +6,6 @@
 #include "core/db.h"
 #include "core/err.h"
 
-#define QUERY_BYTES_DEFAULT (1u << 20)
-
 static int query_find_index(struct query *q, const char *name) {
     q->number = 0;
     if (!name)
@@ -23,7 +21,7 @@ static int query_find_index(struct query *q, const char *name) {
 /* Copies and checks everything the caller gave: it may lie in the page that is about to be overwritten. */
 static int query_take_spec(struct query *q, const struct larder_query_spec *spec) {
     q->limit = spec->limit ? spec->limit : UINT32_MAX;
-    q->bytes_max = spec->bytes_max ? spec->bytes_max : QUERY_BYTES_DEFAULT;
+    q->bytes_max = spec->bytes_max ? spec->bytes_max : PAGE_BYTES_DEFAULT;
     q->is_descending = spec->is_descending;
     int r = query_find_index(q, spec->index);
     if (r)
