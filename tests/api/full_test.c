@@ -237,7 +237,7 @@ Test(full, an_overwrite_as_large_as_before_needs_room_for_both) {
 
 /* ---- A full filesystem -------------------------------------------------------------------------------------------------------- */
 
-#define PLACE "/tmp/larder-full-test"
+#define PLACE "/mnt" /* there on every system, so that no test makes or removes what another mounts on */
 #define TMPFS_MIB 8
 #define NO_NAMESPACE 77 /* exit code: a container or chroot does not let even root have mounts of its own */
 
@@ -245,18 +245,24 @@ static int mount_small(const char *options, unsigned long flags) {
     return mount("tmpfs", PLACE, "tmpfs", flags, options);
 }
 
-/* A child's own mounts: nobody else sees them, and they end with it. */
-static int fill_filesystem(void *arg) {
-    struct fixture f;
+/* A segment on a small filesystem of this child's own: nobody else sees the mount, and it ends with the child. 0: not allowed here. */
+static int begin_on_small(struct fixture *f) {
     struct larder *db;
-    (void)arg;
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-        return NO_NAMESPACE;
+        return 0;
     PROC_CHECK(mount_small("size=8m", 0) == 0);
     struct larder_options o = {
         .segment = PLACE "/segment", .flags = LARDER_CREATE, .size_bytes = 64u << 20, .stripe_count = 2};
     PROC_CHECK(larder_open(&o, &db) == LARDER_OK);
-    begin(&f, db);
+    begin(f, db);
+    return 1;
+}
+
+static int fill_filesystem(void *arg) {
+    struct fixture f;
+    (void)arg;
+    if (!begin_on_small(&f))
+        return NO_NAMESPACE;
     fill_up(&f); /* a store beyond what the filesystem has would be SIGBUS */
     PROC_CHECK(used_bytes(&f) > (TMPFS_MIB << 20) / 2);
     live_with_full(&f);
@@ -276,15 +282,9 @@ static int fill_filesystem(void *arg) {
 /* Somebody else's file takes what the segment has not claimed yet, and goes again. */
 static int share_filesystem(void *arg) {
     struct fixture f;
-    struct larder *db;
     (void)arg;
-    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+    if (!begin_on_small(&f))
         return NO_NAMESPACE;
-    PROC_CHECK(mount_small("size=8m", 0) == 0);
-    struct larder_options o = {
-        .segment = PLACE "/segment", .flags = LARDER_CREATE, .size_bytes = 64u << 20, .stripe_count = 2};
-    PROC_CHECK(larder_open(&o, &db) == LARDER_OK);
-    begin(&f, db);
     int fd = open(PLACE "/else", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     for (off_t bytes = 8 << 20; bytes >= 4096; bytes /= 2) /* every page that is left */
         for (off_t end = lseek(fd, 0, SEEK_END); fallocate(fd, 0, end, bytes) == 0; end += bytes)
@@ -300,9 +300,7 @@ static int share_filesystem(void *arg) {
 static void in_child(int (*run)(void *arg)) {
     if (geteuid() != 0)
         cr_skip_test("needs to be root to mount a small filesystem");
-    (void)mkdir(PLACE, 0700);
     struct proc_result r = proc_run(run, NULL, 60000);
-    rmdir(PLACE);
     if (proc_is_exit(r, NO_NAMESPACE))
         cr_skip_test("may not have mounts of its own here");
     cr_assert(proc_is_exit(r, 0), "%s", proc_text(r));
