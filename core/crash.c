@@ -1,7 +1,7 @@
 /* core/crash.c - see core/crash.h. Empty unless LARDER_CRASH_POINTS.
  *
- * Job      Counts the crash points of this process and kills it at the chosen one. The kill is a plain system call,
- *          with nothing before it that could flush, clean up or store.
+ * Job      Counts the crash points of this process and kills or stops it at the chosen one. The signal is a plain system
+ *          call, with nothing before it that could flush, clean up or store.
  * Tests    tests/unit/seg_test.c
  */
 #include "core/crash.h"
@@ -15,22 +15,38 @@
 /* Relaxed: every point takes a number of its own, and that is all that is asked of them. */
 static _Atomic uint64_t crash_count, crash_at;
 
-void shm_crash_arm(uint64_t k) {
+static _Atomic int crash_signal;
+
+static void arm(uint64_t k, int signal) {
     atomic_store_explicit(&crash_at, 0, memory_order_relaxed);
     atomic_store_explicit(&crash_count, 0, memory_order_relaxed);
+    atomic_store_explicit(&crash_signal, signal, memory_order_relaxed);
     atomic_store_explicit(&crash_at, k, memory_order_relaxed);
+}
+
+void shm_crash_arm(uint64_t k) {
+    arm(k, SIGKILL);
+}
+
+void shm_crash_arm_stop(uint64_t k) {
+    arm(k, SIGSTOP);
 }
 
 uint64_t shm_crash_count(void) {
     return atomic_load_explicit(&crash_count, memory_order_relaxed);
 }
 
+static void send_signal(int signal) {
+    do
+        syscall(SYS_kill, syscall(SYS_getpid), signal);
+    while (signal == SIGKILL); /* which is on its way to this thread too */
+}
+
 void shm_crash_point(void) {
     atomic_signal_fence(memory_order_seq_cst);
     uint64_t number = atomic_fetch_add_explicit(&crash_count, 1, memory_order_relaxed) + 1;
     if (__builtin_expect(number == atomic_load_explicit(&crash_at, memory_order_relaxed), 0))
-        for (;;) /* SIGKILL is on its way to this thread too */
-            syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
+        send_signal(atomic_load_explicit(&crash_signal, memory_order_relaxed));
     atomic_signal_fence(memory_order_seq_cst);
 }
 

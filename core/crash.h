@@ -1,4 +1,4 @@
-/* core/crash.h - dying at the k-th store to shared memory; for tests.
+/* core/crash.h - dying or stopping at the k-th store to shared memory; for tests.
  *
  * Job      In builds with LARDER_CRASH_POINTS every store to a segment, and every system call that changes its file,
  *          passes shm_crash_point(). A test counts the points of an operation in one run, and then dies before each of
@@ -14,6 +14,8 @@
 /* From now on this process counts from 0, and dies by SIGKILL before its k-th store (k = 1 is the next); 0: never.
  * All threads count together. A forked child goes on with a copy of the count. */
 void shm_crash_arm(uint64_t k);
+/* The same with SIGSTOP: the process stops before its k-th store, and goes on from there when it is continued. */
+void shm_crash_arm_stop(uint64_t k);
 /* Points passed since shm_crash_arm(), or since the process began. */
 uint64_t shm_crash_count(void);
 #endif

@@ -46,26 +46,20 @@ static inline void shm_crash_point(void) {
 typedef _Atomic uint64_t shm_word;
 
 /* Copies whole words from private memory into a block. Both 8-aligned; bytes is rounded up to whole words by the caller's
- * buffers (both sides must have room for it). One crash point per call and one in the middle: the words of a block that
- * nobody refers to yet are all the same state to a survivor. */
+ * buffers (both sides must have room for it). */
 static inline void shm_copy_in(void *to, const void *from, size_t bytes) {
     shm_word *t = to;
     const uint64_t *f = from;
     size_t words = (bytes + 7) / 8;
-    shm_crash_point();
-    for (size_t i = 0; i < words; i++) {
-        if (i == words / 2)
-            shm_crash_point();
-        atomic_store_explicit(&t[i], f[i], memory_order_release);
-    }
+    for (size_t i = 0; i < words; i++)
+        SHM_STORE(&t[i], f[i]);
 }
 
 /* Zeroes whole words of a block that nobody refers to yet. 8-aligned. */
 static inline void shm_zero(void *to, size_t bytes) {
     shm_word *t = to;
-    shm_crash_point();
     for (size_t i = 0; i < (bytes + 7) / 8; i++)
-        atomic_store_explicit(&t[i], 0, memory_order_release);
+        SHM_STORE(&t[i], 0);
 }
 
 /* Copies whole words out of memory that may be changing. Both 8-aligned. */
