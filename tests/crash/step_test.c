@@ -37,6 +37,7 @@ TestSuite(step, .timeout = 7200); /* of the long run; a usual one is ended by th
 #define LONG_TIMES 20u  /* so many more holds */
 #define NEAR 8u         /* instructions tried on each side of the one that publishes */
 #define PROMPT_MS 1500u /* for the survivor to read everything, notice the death, repair it and write */
+#define LATER_S 500     /* by then everything has expired */
 #define TRIES 5         /* for one instruction, should the process stray */
 #define PROBE 399       /* an item that only the survivor writes */
 #define WARM 8          /* one that the process writes and acknowledges before the call */
@@ -136,9 +137,13 @@ static void must_be_clean(struct larder *db, const char *where) {
         cr_assert(slots[i].is_alive && slots[i].lock_count == 0, "%s: slot %u was not recovered", where, slots[i].slot);
 }
 
+/* Blocks in use when all that expires is gone, timers included: so a timer of an undone write does not count. */
 static uint64_t used_bytes(struct larder *db) {
     struct larder_segment_stats stats;
-    cr_assert(larder_expire(db, 0, NULL) == LARDER_OK && larder_segment_stats(db, &stats) == LARDER_OK);
+    world_now_s += LATER_S;
+    int r = larder_expire(db, 0, NULL);
+    world_now_s -= LATER_S;
+    cr_assert(r == LARDER_OK && larder_segment_stats(db, &stats) == LARDER_OK, "expire: %s", larder_error());
     return stats.used_bytes;
 }
 
@@ -392,6 +397,7 @@ static void full_leaf(struct larder *db) { /* in G1's "P0", G2's and, by thirds,
 static void expiring_item(struct larder *db) {
     some_items(db);
     world_put(db, SUBJECT, 1111, 50, world_now_s + 2);
+    larder_expire(db, 0, NULL); /* or the call would begin with the seconds since the epoch */
 }
 static void put_new(struct larder *db) {
     world_put(db, NEW, 1111, 50, 0);
@@ -413,7 +419,7 @@ static void delete_one(struct larder *db) {
 }
 static void expire(struct larder *db) { /* by a clock ahead of the survivor's, who therefore sees it happen */
     world_now_s += 5;
-    larder_expire(db, 0, NULL);
+    larder_expire(db, 1, NULL); /* without a bound it would go on to sweep the wheel */
     world_now_s -= 5;
 }
 /* Somebody else writes what the dead process was writing. */
