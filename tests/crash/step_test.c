@@ -32,7 +32,7 @@
 
 TestSuite(step, .timeout = 7200); /* of the long run; a usual one is ended by the alarm of criterion_env.c */
 
-#define KILLS (SLOW_FACTOR > 1 ? 10u : 140u) /* per operation; instrumented code is not what is shipped */
+#define KILLS (SLOW_FACTOR > 1 ? 10u : 220u) /* per operation; instrumented code is not what is shipped */
 #define HOLDS (SLOW_FACTOR > 1 ? 3u : 15u)
 #define LONG_TIMES 20u  /* so many more holds */
 #define NEAR 8u         /* instructions tried on each side of the one that publishes */
@@ -329,26 +329,41 @@ static void kill_near_publication(struct trial *t) {
         kill_after(t, n);
 }
 
-static uint32_t stride_of(const struct trial *t, uint32_t kills) {
+/* Of `count` things every so-manieth. */
+static uint32_t stride_of(uint32_t count, uint32_t kills) {
     const char *given = getenv("LARDER_STEP_STRIDE");
     if (given && atoi(given) > 0)
         return (uint32_t)atoi(given);
-    return is_long() || t->count < kills ? 1 : t->count / kills;
+    return is_long() || count < kills ? 1 : count / kills;
+}
+
+/* Most of a call is loops that copy: the same number of kills spread over the program's code meets the rest more often. */
+static void kill_all_over_the_code(struct trial *t, uint32_t kills) {
+    const struct step_trace *trace = step_driver_trace(t->driver);
+    uint32_t stride = stride_of(trace->address_count, kills);
+    for (uint32_t i = (uint32_t)rng_below(t->rng, stride); i < trace->address_count; i += stride) {
+        uint32_t first = trace->address[i], passed = trace->address[i + 1] - first;
+        kill_after(t, trace->by_address[first + (uint32_t)rng_below(t->rng, passed)]);
+    }
 }
 
 static void kill_everywhere(struct trial *t, uint32_t kills) {
-    uint32_t stride = stride_of(t, kills), first = (uint32_t)rng_below(t->rng, stride);
+    uint32_t stride = stride_of(t->count, kills / 2), first = (uint32_t)rng_below(t->rng, stride);
     for (uint32_t n = first; n <= t->count; n += stride)
         kill_after(t, n);
     uint32_t regular = t->kills - t->strayed;
     kill_after(t, t->count); /* it has returned: acknowledged */
     if (strcmp(t->before.text, t->after.text) != 0)
         kill_near_publication(t);
+    if (stride > 1)
+        kill_all_over_the_code(t, kills / 2);
     fprintf(stderr,
-            "%-22s %6u instructions in the call, %5u killed (stride %u from %u) and %u more, publishes at %u, "
+            "%-22s %6u instructions in the call at %5u addresses, %5u killed (stride %u from %u) and %u more, "
+            "publishes at %u, "
             "%.0f steps each, %u strayed, survivor read and wrote within %lu ms\n",
-            t->op->name, t->count, regular, stride, first, t->kills - regular, t->new_from,
-            step_trace_cost(step_driver_trace(t->driver)), t->strayed, (unsigned long)t->slowest_ms);
+            t->op->name, t->count, step_driver_trace(t->driver)->address_count, regular, stride, first,
+            t->kills - regular, t->new_from, step_trace_cost(step_driver_trace(t->driver)), t->strayed,
+            (unsigned long)t->slowest_ms);
 }
 
 static void hold_somewhere(struct trial *t) {

@@ -13,29 +13,33 @@ static int by_pc_then_number(const void *a, const void *b, void *trace) {
     return m < n ? -1 : m > n;
 }
 
-/* Counts how often the address of order[first] is passed. One that comes twice running is a repeated string instruction: each
- * round is a step of its own, but a breakpoint stops only before the first. And the call begins on a breakpoint. */
-static uint32_t count_hits(struct step_trace *t, const uint32_t *order, uint32_t first) {
-    uint32_t end = first, is_usable = t->spot[order[first]].pc != t->spot[0].pc;
-    for (; end <= t->count && t->spot[order[end]].pc == t->spot[order[first]].pc; end++)
-        if (end > first && order[end] == order[end - 1] + 1)
-            is_usable = 0;
-    for (uint32_t i = first; i < end; i++)
-        t->spot[order[i]].hits = is_usable ? i - first + 1 : 0;
-    return end;
+/* Numbers the times that one address is passed. One that comes twice running is a repeated string instruction: each round is a
+ * step of its own, but a breakpoint stops only before the first. And the call begins on a breakpoint. */
+static void count_hits(struct step_trace *t, const uint32_t *number, uint32_t count) {
+    int is_usable = t->spot[number[0]].pc != t->spot[0].pc;
+    for (uint32_t i = 1; i < count; i++)
+        is_usable &= number[i] != number[i - 1] + 1;
+    for (uint32_t i = 0; i < count; i++)
+        t->spot[number[i]].hits = is_usable ? i + 1 : 0;
+}
+
+static void sort_by_address(struct step_trace *t) {
+    uint32_t spots = t->count + 1;
+    for (uint32_t n = 0; n < spots; n++)
+        t->by_address[n] = n;
+    qsort_r(t->by_address, spots, sizeof *t->by_address, by_pc_then_number, t);
+    t->address_count = 0;
+    for (uint32_t i = 0; i < spots; i++)
+        if (i == 0 || t->spot[t->by_address[i]].pc != t->spot[t->by_address[i - 1]].pc)
+            t->address[t->address_count++] = i;
+    t->address[t->address_count] = spots;
 }
 
 void step_trace_plan(struct step_trace *t) {
-    uint32_t *order = malloc((t->count + 1) * sizeof *order), best = 0;
-    if (!order)
-        abort();
-    for (uint32_t n = 0; n <= t->count; n++)
-        order[n] = n;
-    qsort_r(order, t->count + 1, sizeof *order, by_pc_then_number, t);
-    for (uint32_t i = 0; i <= t->count;)
-        i = count_hits(t, order, i);
-    free(order);
-    for (uint32_t n = 0; n <= t->count; n++) {
+    sort_by_address(t);
+    for (uint32_t i = 0; i < t->address_count; i++)
+        count_hits(t, &t->by_address[t->address[i]], t->address[i + 1] - t->address[i]);
+    for (uint32_t n = 0, best = 0; n <= t->count; n++) {
         uint64_t from_best = (uint64_t)t->spot[best].hits * HIT_COST + (n - best);
         if (t->spot[n].hits && (uint64_t)t->spot[n].hits * HIT_COST < from_best)
             best = n;

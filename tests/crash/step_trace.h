@@ -27,9 +27,11 @@ struct step_spot {
 struct step_trace {
     uint32_t count; /* instructions of the whole call; spot[count] is where it returned to */
     struct step_spot spot[STEP_COUNT_MAX + 1];
+    /* Numbers of spots by address: those of the i-th address are by_address[address[i]] up to by_address[address[i + 1] - 1]. */
+    uint32_t address_count, address[STEP_COUNT_MAX + 2], by_address[STEP_COUNT_MAX + 1];
 };
 
-/* Fills in anchors and hits once all addresses are there. */
+/* Fills in the rest once all addresses are there. */
 void step_trace_plan(struct step_trace *t);
 /* Steps and breakpoints it takes on average to get to an instruction. */
 double step_trace_cost(const struct step_trace *t);
