@@ -3,9 +3,13 @@
  * A tracee stops twice by itself: once at its start, for options to be set, and in step_ready(). From there a breakpoint takes
  * it to the first instruction of the function. The function has returned when the address on top of the stack at that moment
  * is next, with the stack one word shorter.
+ *
+ * One thing would make two runs differ: the kernel's own code for reading the clock (vDSO) tries again if the clock ticks
+ * meanwhile, which is every time when it is stepped. In a tracee it is made a plain system call, one instruction.
  */
 #include "tests/crash/step_driver.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,6 +24,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,8 +43,11 @@ struct order {
     uint32_t n;
 };
 
+#define CLOCKS 3
+
 struct step_driver {
     const struct step_target *target;
+    uint64_t clock[CLOCKS];   /* addresses of the functions that read the clock; 0: there is none */
     struct step_trace *trace; /* shared */
     int test_end, driver_end; /* of the socket between them */
     pid_t pid, test_pid;
@@ -116,6 +124,17 @@ static int set_breakpoint(const struct step_driver *d, uint64_t pc) {
                        ptrace(PTRACE_POKEUSER, d->tracee, (void *)control, (void *)1) == 0);
 }
 
+/* mov $number, %eax; syscall; ret: just the eight bytes that one poke writes, to a page of the tracee's own. */
+static int replace_clocks(const struct step_driver *d) {
+    static const uint8_t number[CLOCKS] = {SYS_clock_gettime, SYS_gettimeofday, SYS_time};
+    for (int i = 0; i < CLOCKS; i++) {
+        uint64_t code = UINT64_C(0xc3050f00000000b8) | (uint64_t)number[i] << 8;
+        if (d->clock[i] && ptrace(PTRACE_POKEDATA, d->tracee, (void *)d->clock[i], (void *)code))
+            return 0;
+    }
+    return 1;
+}
+
 static void end_process(pid_t *pid) {
     int status;
     if (*pid == 0)
@@ -144,7 +163,8 @@ static enum step_result start_tracee(struct step_driver *d, int memfd) {
         be_tracee(d, memfd);
     if (d->tracee < 0 || !is_stopped(d->tracee, SIGSTOP) ||
         ptrace(PTRACE_SETOPTIONS, d->tracee, NULL,
-               (void *)(uintptr_t)(PTRACE_O_EXITKILL | (d->target->is_forked ? PTRACE_O_TRACEFORK : 0))))
+               (void *)(uintptr_t)(PTRACE_O_EXITKILL | (d->target->is_forked ? PTRACE_O_TRACEFORK : 0))) ||
+        !replace_clocks(d))
         return STEP_REFUSED;
     if ((d->target->is_forked && !follow_fork(d)) || !run_until(d, SIGSTOP))
         return STEP_LOST;
@@ -182,17 +202,31 @@ static enum step_result record(struct step_driver *d) {
     return STEP_TOO_LONG;
 }
 
+/* Passes a breakpoint on an address so many times. STRAYED: the process came to its end before that. */
+static enum step_result pass(struct step_driver *d, uint64_t pc, uint32_t times) {
+    int status;
+    if (!set_breakpoint(d, pc))
+        return STEP_LOST;
+    for (uint32_t i = 0; i < times; i++) {
+        if (ptrace(PTRACE_CONT, d->tracee, NULL, NULL) || waitpid(d->tracee, &status, __WALL) != d->tracee)
+            return STEP_LOST;
+        if (!WIFSTOPPED(status)) {
+            d->tracee = 0;
+            return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? STEP_STRAYED : STEP_LOST;
+        }
+        if (WSTOPSIG(status) != SIGTRAP)
+            return STEP_LOST;
+    }
+    set_breakpoint(d, 0);
+    return STEP_DONE;
+}
+
 static enum step_result go_to(struct step_driver *d, uint32_t n) {
     const struct step_spot *spot = d->trace->spot;
     uint32_t at = spot[n].anchor;
-    if (at != 0) {
-        if (!set_breakpoint(d, spot[at].pc))
-            return STEP_LOST;
-        for (uint32_t i = 0; i < spot[at].hits; i++)
-            if (!run_until(d, SIGTRAP))
-                return STEP_LOST;
-        set_breakpoint(d, 0);
-    }
+    enum step_result r = at ? pass(d, spot[at].pc, spot[at].hits) : STEP_DONE;
+    if (r)
+        return r;
     for (; at < n; at++)
         if (!step(d))
             return STEP_LOST;
@@ -200,8 +234,8 @@ static enum step_result go_to(struct step_driver *d, uint32_t n) {
 }
 
 static enum step_result obey(struct step_driver *d, const struct order *o) {
-    if (o->kind == ORDER_GO_ON)
-        return d->tracee && run_to_end(d) ? STEP_DONE : STEP_LOST;
+    if (o->kind == ORDER_GO_ON) /* a held process that strayed may have ended */
+        return !d->tracee || run_to_end(d) ? STEP_DONE : STEP_LOST;
     end_process(&d->tracee);
     end_process(&d->forker);
     if (o->kind == ORDER_END)
@@ -229,6 +263,14 @@ static void stay_on_one_cpu(void) {
     CPU_ZERO(&set);
     CPU_SET((unsigned)sched_getcpu(), &set);
     sched_setaffinity(0, sizeof set, &set);
+}
+
+/* Addresses in the vDSO, the same in every process of this program. */
+static void find_clocks(struct step_driver *d) {
+    static const char *const name[CLOCKS] = {"__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time"};
+    void *vdso = dlopen("linux-vdso.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    for (int i = 0; vdso && i < CLOCKS; i++)
+        d->clock[i] = (uint64_t)(uintptr_t)dlsym(vdso, name[i]);
 }
 
 static int drive(void *arg) {
@@ -266,6 +308,7 @@ struct step_driver *step_driver_start(const struct step_target *target) {
         abort();
     *d = (struct step_driver){
         .target = target, .trace = trace, .test_end = ends[0], .driver_end = ends[1], .test_pid = getpid()};
+    find_clocks(d);
     d->pid = proc_fork(drive, d);
     close(d->driver_end);
     return d;

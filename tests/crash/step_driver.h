@@ -27,7 +27,7 @@ struct step_target {
 
 enum step_result {
     STEP_DONE,
-    STEP_STRAYED,  /* as asked, but at another instruction than the one recorded */
+    STEP_STRAYED,  /* the process took other instructions than the recorded ones: it is at another, or has ended */
     STEP_REFUSED,  /* not on this machine: see V3 */
     STEP_TOO_LONG, /* more than STEP_COUNT_MAX instructions */
     STEP_LOST      /* the tracee ended or stopped where it should not have; or the driver did */
