@@ -98,21 +98,30 @@ static uint64_t stack_of(const struct step_driver *d) {
     return (uint64_t)peek_user(d, offsetof(struct user, regs.rsp));
 }
 
-/* True if the process stopped for this signal. */
-static int is_stopped(pid_t pid, int wanted) {
+/* Waits until the tracee stops: the signal it stopped for. 0: it has ended, and is reaped; *end_status says how. */
+static int wait_for_stop(struct step_driver *d, int *end_status) {
     int status;
-    while (waitpid(pid, &status, __WALL) != pid)
+    while (waitpid(d->tracee, &status, __WALL) != d->tracee)
         if (errno != EINTR)
-            return 0;
-    return WIFSTOPPED(status) && WSTOPSIG(status) == wanted;
+            return -1;
+    if (WIFSTOPPED(status))
+        return WSTOPSIG(status);
+    d->tracee = 0;
+    if (end_status)
+        *end_status = status;
+    return 0;
 }
 
-static int run_until(const struct step_driver *d, int wanted) {
-    return ptrace(PTRACE_CONT, d->tracee, NULL, NULL) == 0 && is_stopped(d->tracee, wanted);
+static int is_stopped(struct step_driver *d, int wanted) {
+    return wait_for_stop(d, NULL) == wanted;
 }
 
-static int step(const struct step_driver *d) {
-    return ptrace(PTRACE_SINGLESTEP, d->tracee, NULL, NULL) == 0 && is_stopped(d->tracee, SIGTRAP);
+static int run_until(struct step_driver *d, int wanted) {
+    return ptrace(PTRACE_CONT, d->tracee, NULL, NULL) == 0 && is_stopped(d, wanted);
+}
+
+static int step(struct step_driver *d) {
+    return ptrace(PTRACE_SINGLESTEP, d->tracee, NULL, NULL) == 0 && is_stopped(d, SIGTRAP);
 }
 
 /* A breakpoint in the first debug register; 0: none. Bit 0 of the seventh switches it on. */
@@ -152,7 +161,7 @@ static int follow_fork(struct step_driver *d) {
         return 0;
     d->forker = d->tracee;
     d->tracee = (pid_t)child;
-    return is_stopped(d->tracee, SIGSTOP) && ptrace(PTRACE_DETACH, d->forker, NULL, NULL) == 0;
+    return is_stopped(d, SIGSTOP) && ptrace(PTRACE_DETACH, d->forker, NULL, NULL) == 0;
 }
 
 /* A new tracee, about to execute the first instruction of the function. */
@@ -161,7 +170,11 @@ static enum step_result start_tracee(struct step_driver *d, int memfd) {
     d->tracee = fork();
     if (d->tracee == 0)
         be_tracee(d, memfd);
-    if (d->tracee < 0 || !is_stopped(d->tracee, SIGSTOP) ||
+    if (d->tracee < 0) {
+        d->tracee = 0; /* kill(-1) would reach everybody */
+        return STEP_LOST;
+    }
+    if (!is_stopped(d, SIGSTOP) ||
         ptrace(PTRACE_SETOPTIONS, d->tracee, NULL,
                (void *)(uintptr_t)(PTRACE_O_EXITKILL | (d->target->is_forked ? PTRACE_O_TRACEFORK : 0))) ||
         !replace_clocks(d))
@@ -178,14 +191,13 @@ static enum step_result start_tracee(struct step_driver *d, int memfd) {
     return STEP_DONE;
 }
 
-/* True if it exited with 0. */
-static int run_to_end(struct step_driver *d) {
-    int status;
-    if (ptrace(PTRACE_CONT, d->tracee, NULL, NULL) || waitpid(d->tracee, &status, __WALL) != d->tracee)
-        return 0;
-    if (!WIFSTOPPED(status))
-        d->tracee = 0;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+/* Lets it run: the signal it stops for. 0: it has ended, as it should. -1: it has failed. */
+static int go_on(struct step_driver *d) {
+    int end_status = 0;
+    if (ptrace(PTRACE_CONT, d->tracee, NULL, NULL))
+        return -1;
+    int signal_number = wait_for_stop(d, &end_status);
+    return signal_number == 0 && end_status != 0 ? -1 : signal_number;
 }
 
 static enum step_result record(struct step_driver *d) {
@@ -194,7 +206,7 @@ static enum step_result record(struct step_driver *d) {
         uint64_t pc = pc_of(d);
         t->spot[t->count].pc = pc;
         if (pc == d->back && stack_of(d) == d->stack + sizeof(uint64_t))
-            return run_to_end(d) ? STEP_DONE : STEP_LOST;
+            return go_on(d) == 0 ? STEP_DONE : STEP_LOST;
         if (!step(d))
             return STEP_LOST;
     }
@@ -204,18 +216,12 @@ static enum step_result record(struct step_driver *d) {
 
 /* Passes a breakpoint on an address so many times. STRAYED: the process came to its end before that. */
 static enum step_result pass(struct step_driver *d, uint64_t pc, uint32_t times) {
-    int status;
     if (!set_breakpoint(d, pc))
         return STEP_LOST;
     for (uint32_t i = 0; i < times; i++) {
-        if (ptrace(PTRACE_CONT, d->tracee, NULL, NULL) || waitpid(d->tracee, &status, __WALL) != d->tracee)
-            return STEP_LOST;
-        if (!WIFSTOPPED(status)) {
-            d->tracee = 0;
-            return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? STEP_STRAYED : STEP_LOST;
-        }
-        if (WSTOPSIG(status) != SIGTRAP)
-            return STEP_LOST;
+        int signal_number = go_on(d);
+        if (signal_number != SIGTRAP)
+            return signal_number == 0 ? STEP_STRAYED : STEP_LOST;
     }
     set_breakpoint(d, 0);
     return STEP_DONE;
@@ -235,7 +241,7 @@ static enum step_result go_to(struct step_driver *d, uint32_t n) {
 
 static enum step_result obey(struct step_driver *d, const struct order *o) {
     if (o->kind == ORDER_GO_ON) /* a held process that strayed may have ended */
-        return !d->tracee || run_to_end(d) ? STEP_DONE : STEP_LOST;
+        return !d->tracee || go_on(d) == 0 ? STEP_DONE : STEP_LOST;
     end_process(&d->tracee);
     end_process(&d->forker);
     if (o->kind == ORDER_END)

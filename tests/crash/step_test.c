@@ -12,8 +12,9 @@
  *          Held instead of killed: the process stands still there, readers do not notice, and then it ends its call.
  * Effort   Every STRIDEth instruction from a random first one, every so-manieth address of the code, and all instructions around
  *          the one that publishes. The stride follows from a number of kills per operation; LARDER_STEP_STRIDE sets it,
- *          LARDER_TEST_LONG means every instruction, one to three minutes per operation (not under a sanitizer: instrumented
- *          code is not what is shipped). The seed is fresh each time and printed; LARDER_SEED repeats it.
+ *          LARDER_TEST_LONG means every instruction, one to three minutes per operation and ten for recovery (not under a
+ *          sanitizer: instrumented code is not what is shipped). The seed is fresh each time and printed; LARDER_SEED repeats
+ *          the choice, though the hash seed of each new segment moves the instructions a little.
  */
 #include "tests/crash/step_trial.h"
 #include "tests/crash/world.h"
@@ -213,4 +214,47 @@ Test(step, recovery) {
         step_recovery_of(&t, t.new_from + after / 8 + (uint32_t)rng_below(&rng, after / 4 * 3), &rng);
     }
     step_end(&t);
+}
+
+/* ---- The way to an instruction -------------------------------------------------------------------------------------------- */
+
+/* A call of nothing but small loops and repeated instructions. */
+static void make_up_trace(struct step_trace *t, uint32_t count, struct rng *rng) {
+    t->count = count;
+    for (uint32_t n = 0; n <= count; n++) {
+        uint64_t pc = 1 + rng_below(rng, 40 + n / 4);
+        t->spot[n].pc = n && rng_is_one_in(rng, 8) ? t->spot[n - 1].pc : pc;
+    }
+}
+
+/* The breakpoint of an anchor is passed as often as the plan says, and stops there every time. */
+static void must_lead_to(const struct step_trace *t, uint32_t n) {
+    uint32_t anchor = t->spot[n].anchor, passed = 0;
+    cr_assert(anchor <= n);
+    if (anchor == 0)
+        return;
+    cr_assert(t->spot[anchor].pc != t->spot[0].pc);
+    for (uint32_t i = 1; i <= anchor; i++) {
+        passed += t->spot[i].pc == t->spot[anchor].pc;
+        cr_assert(t->spot[i].pc != t->spot[anchor].pc || t->spot[i - 1].pc != t->spot[i].pc);
+    }
+    cr_assert(passed == t->spot[anchor].hits && passed > 0);
+}
+
+/* The one test here that needs no ptrace: a suite in which all were skipped would count as failed. */
+Test(step, plan) {
+    struct rng rng;
+    rng_seed(&rng, rng_test_seed("plan"));
+    for (uint32_t count = 0; count < 600; count += 37) {
+        struct step_trace *t = calloc(1, sizeof *t);
+        make_up_trace(t, count, &rng);
+        step_trace_plan(t);
+        for (uint32_t n = 0; n <= count; n++)
+            must_lead_to(t, n);
+        for (uint32_t i = 0; i < t->address_count; i++)
+            for (uint32_t k = t->address[i]; k < t->address[i + 1]; k++)
+                cr_assert(t->spot[t->by_address[k]].pc == t->spot[t->by_address[t->address[i]]].pc);
+        cr_assert(t->address[t->address_count] == count + 1 && (count < 300 || step_trace_cost(t) < count / 3.0));
+        free(t);
+    }
 }
