@@ -13,8 +13,7 @@
  * Effort   Every STRIDEth instruction from a random first one, every so-manieth address of the code, and all instructions around
  *          the one that publishes. The stride follows from a number of kills per operation; LARDER_STEP_STRIDE sets it,
  *          LARDER_TEST_LONG means every instruction, one to three minutes per operation and ten for recovery (not under a
- *          sanitizer: instrumented code is not what is shipped). The seed is fresh each time and printed; LARDER_SEED repeats
- *          the choice, though the hash seed of each new segment moves the instructions a little.
+ *          sanitizer: instrumented code is not what is shipped). The seed is fresh each time and printed; LARDER_SEED repeats it.
  */
 #include "tests/crash/step_trial.h"
 #include "tests/crash/world.h"
@@ -97,21 +96,18 @@ static void hold_somewhere(struct step_trial *t, struct rng *rng) {
         step_hold(t, (uint32_t)rng_below(rng, t->count + 1));
 }
 
-/* A seed of its own for every run: over time, all instructions. */
+/* A seed of its own for every run: over time, all instructions. It stands in the environment as if somebody had given it, for
+ * whoever else draws from it. */
 static struct rng start(const char *name) {
     struct rng rng;
     struct timespec now;
-    uint64_t seed;
+    char text[32];
     if (SLOW_IS_TSAN)
         cr_skip_test("the thread sanitizer does not watch other processes");
-    if (getenv("LARDER_SEED"))
-        seed = rng_test_seed(name);
-    else {
-        clock_gettime(CLOCK_REALTIME, &now);
-        seed = (uint64_t)now.tv_sec << 20 ^ (uint64_t)now.tv_nsec;
-        fprintf(stderr, "%s: LARDER_SEED=0x%lx\n", name, (unsigned long)seed);
-    }
-    rng_seed(&rng, seed);
+    clock_gettime(CLOCK_REALTIME, &now);
+    snprintf(text, sizeof text, "0x%lx", (unsigned long)now.tv_sec << 20 ^ (unsigned long)now.tv_nsec);
+    setenv("LARDER_SEED", text, 0);
+    rng_seed(&rng, rng_test_seed(name));
     if ((is_long() || getenv("LARDER_STEP_STRIDE")) && !getenv("LARDER_TEST_TIMEOUT_S"))
         alarm(7200); /* in place of the short run's, criterion_env.c */
     return rng;
