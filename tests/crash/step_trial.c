@@ -13,12 +13,13 @@
 #include "tests/support/slow.h"
 #include "tests/support/until.h"
 
-#define PROMPT_MS 1500u /* for the survivor to read everything, notice the death, repair it and write */
-#define LATER_S 500     /* by then everything has expired */
-#define TRIES 5         /* for one instruction, should the process stray */
-#define PROBE 399       /* an item that only the survivor writes */
-#define PROBES 6        /* so many, from there down: there are two stripes */
-#define WARM 8          /* one that the process writes and acknowledges before the call */
+#define PROMPT_MS                                                                                                      \
+    2500u           /* for the survivor to read everything, notice the death, repair it and write, on a busy machine */
+#define LATER_S 500 /* by then everything has expired */
+#define TRIES 5     /* for one instruction, should the process stray */
+#define PROBE 399   /* an item that only the survivor writes */
+#define PROBES 6    /* so many, from there down: there are two stripes */
+#define WARM 8      /* one that the process writes and acknowledges before the call */
 
 /* ---- The process that dies -------------------------------------------------------------------------------------------- */
 
