@@ -149,6 +149,18 @@ int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank) {
     return LARDER_OK;
 }
 
+int lock_pass(struct writer *w, lock_word *lock, enum lock_rank rank) {
+    for (unsigned spins = 0; spins < SPIN_COUNT; spins++) {
+        if (lock_owner(lock) < 0)
+            return LARDER_OK;
+        cpu_relax();
+    }
+    int r = lock_take(w, lock, rank);
+    if (r == LARDER_OK)
+        lock_drop(w, lock, rank);
+    return r;
+}
+
 void lock_drop(struct writer *w, lock_word *lock, enum lock_rank rank) {
     DEBUG_ASSERT(lock_is_mine(w, lock));
     if (rank != LOCK_STRIPE || --w->stripes_held == 0)
