@@ -446,6 +446,27 @@ static int has_dead_slot(struct larder *db) {
     return 0;
 }
 
+static int is_our_slot(const struct scene *c, uint32_t slot) {
+    for (const struct writer *w = c->db->idle; w; w = w->next)
+        if (w->id == slot)
+            return 1;
+    return 0;
+}
+
+/* Somebody acts for a dead slot, and stands before the store that says so in the slot (core/recover.c): nobody can know who.
+ * Or the child is to recover a slot and has not begun. */
+static int is_not_to_be_disturbed(const struct scene *c) {
+    for (uint32_t i = 0; i < c->db->seg.slot_count; i++) {
+        struct slot_shm *slot = seg_slot(&c->db->seg, i);
+        int32_t pid = SHM_LOAD(&slot->pid);
+        if (SHM_LOAD(&slot->state) != SLOT_LIVE || pid == c->child.pid || is_our_slot(c, i))
+            continue;
+        if (live_is_held(&c->db->seg, i) != 0 || (c->is_recovery && pid != getpid()))
+            return 1;
+    }
+    return 0;
+}
+
 static void judge_stop(struct scene *c, int is_full) {
     struct halt_locks held;
     struct identity before[8], after[8];
@@ -456,7 +477,7 @@ static void judge_stop(struct scene *c, int is_full) {
             c->ranks_seen |= RANK(held.at[i].rank);
     c->stops++;
     judge_readers(c, "while it stands still");
-    if (c->is_recovery && has_dead_slot(c->db))
+    if (is_not_to_be_disturbed(c))
         return;
     try_other_table(c, (uint32_t)(c->stops % 3));
     if (table_named(c->db, WORLD_TABLE))
