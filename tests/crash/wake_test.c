@@ -18,10 +18,12 @@
 
 #include "core/crash.h"
 #include "core/db.h"
+#include "core/seg.h"
 #include "index/leaf.h"
 #include "tests/crash/halt.h"
 #include "tests/crash/world.h"
 #include "tests/support/slow.h"
+#include "tests/support/testseg.h"
 #include "tests/support/until.h"
 
 TestSuite(wake, .timeout = 3600); /* of the long run; a usual one is ended by the alarm of criterion_env.c */
@@ -373,3 +375,45 @@ WAKE(shard, LOCK_SHARD, put_one, 1)
 WAKE(bin, LOCK_BIN, put_one, 1)
 WAKE(span, LOCK_SPAN, put_large, 1)
 WAKE(catalog, LOCK_CATALOG, change_definition, 0)
+
+/* ---- A destroyer ------------------------------------------------------------------------------------------------------------ */
+
+static int destroy_in_child(void *arg) {
+    return larder_destroy(arg, 0) == LARDER_OK ? 0 : 1;
+}
+
+static void uuid_of(const char *name, uint32_t flags, uint8_t uuid[16]) {
+    struct larder_options o = {.segment = name, .flags = flags, .size_bytes = LARDER_SEGMENT_BYTES_MIN};
+    struct larder_segment_stats stats;
+    struct larder *db;
+    cr_assert_eq(larder_open(&o, &db), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_segment_stats(db, &stats), LARDER_OK);
+    memcpy(uuid, stats.uuid, 16);
+    larder_close(db);
+}
+
+/* The file is taken away by hand while the destroyer stands still, and somebody makes another segment of that name. */
+Test(wake, a_destroyer_removes_what_it_meant) {
+    char name[TESTSEG_NAME_MAX], path[TESTSEG_NAME_MAX + 16];
+    uint8_t made[16], found[16];
+    uint64_t stops = 0;
+    for (uint64_t k = 1;; k++) {
+        struct halt h;
+        testseg_name(name);
+        snprintf(path, sizeof path, "/dev/shm/%s", name);
+        uuid_of(name, LARDER_CREATE | LARDER_EXCLUSIVE, made);
+        halt_start(&h, destroy_in_child, name, k);
+        if (!halt_wait(&h, DEADLINE_MS))
+            break;
+        stops++;
+        cr_assert_eq(unlink(path), 0);
+        uuid_of(name, LARDER_CREATE | LARDER_EXCLUSIVE, made);
+        halt_go_on(&h, 0);
+        cr_assert(!halt_wait(&h, DEADLINE_MS) && proc_is_exit(h.end, 0), "%s", proc_text(h.end));
+        uuid_of(name, 0, found);
+        cr_assert_arr_eq(made, found, 16);
+        testseg_destroy(name);
+        halt_forget(&h);
+    }
+    cr_assert_eq(stops, 2);
+}
