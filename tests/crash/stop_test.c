@@ -825,6 +825,51 @@ Test(stop, memory_of_another_arena) {
     larder_close(db);
 }
 
+/* ---- A check that has to wait ------------------------------------------------------------------------------------------ */
+
+#define CHECKER_MS 300
+
+static int check_patiently(void *arg) {
+    struct larder_options o = {.flags = LARDER_MEMFD, .memfd = *(int *)arg, .busy_timeout_ms = CHECKER_MS};
+    struct larder_check_report report;
+    struct larder *db;
+    PROC_CHECK(larder_open(&o, &db) == LARDER_OK);
+    int r = larder_check(db, NULL, NULL, &report);
+    larder_close(db);
+    return r == LARDER_BUSY ? 0 : 1;
+}
+
+/* It waits for a stripe that a stopped process holds, and keeps no writer waiting meanwhile. */
+Test(stop, a_check_that_waits_is_in_nobodys_way) {
+    static const struct scenario s = {"check that waits", some_items, put_new, 1, 1};
+    struct scene c;
+    struct halt_locks held;
+    int writes = 0;
+    prepare(&c, &s);
+    open_copy(&c);
+    for (start(&c, 1); halt_wait(&c.child, DEADLINE_MS); halt_go_on(&c.child, 1)) {
+        halt_look(c.db, &held);
+        if (halt_find_rank(&held, LOCK_STRIPE, 1))
+            break;
+    }
+    cr_assert(c.child.is_stopped);
+    struct halt checker;
+    halt_start(&checker, check_patiently, &c.memfd, 0);
+    while (!halt_has_news(&checker)) {
+        cr_assert_eq(put_other(&c, 0), LARDER_OK, "%s", larder_error());
+        writes++;
+        until_pause();
+    }
+    cr_assert(proc_is_exit(checker.end, 0), "%s", proc_text(checker.end));
+    cr_assert(writes > 50, "%d", writes);
+    halt_go_on(&c.child, 0);
+    cr_assert_eq(halt_wait(&c.child, DEADLINE_MS), 0);
+    cr_assert_eq(check(&c, 0), LARDER_OK, "%s", larder_error());
+    halt_forget(&checker);
+    close_copy(&c);
+    close(c.base);
+}
+
 /* ---- A recovery stands still ----------------------------------------------------------------------------------------- */
 
 struct dying {
