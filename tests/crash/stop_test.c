@@ -156,11 +156,15 @@ static void learn_probes(struct scene *c, struct larder *db) {
     larder_page_free(page);
 }
 
+static void other_id(char id[16], uint32_t i) {
+    snprintf(id, 16, "o%u", i);
+}
+
 static int put_other(struct scene *c, uint32_t i) {
     char id[16];
     struct larder_builder *b;
     const struct larder_item *item;
-    snprintf(id, sizeof id, "o%u", i);
+    other_id(id, i);
     cr_assert_eq(larder_builder_new(c->db, &b), LARDER_OK);
     larder_add_s(b, "id", id);
     larder_add_int(b, "at", (int64_t)c->stops);
@@ -345,9 +349,22 @@ static void try_expire_sooner(struct scene *c, uint32_t i) {
     must_be_as_written(c, i);
 }
 
+/* The lock word of the stripe of an item of the table Other. */
+static uint64_t stripe_of(struct larder *db, const char *id) {
+    const struct table_view *v;
+    struct item_key key;
+    struct larder_key given = {.partition = larder_str(id)};
+    cr_assert(table_view(table_named(db, "Other"), &v) == LARDER_OK &&
+              item_key_from_values(&v->shape, &given, &key) == LARDER_OK);
+    return seg_off(&db->seg, &htab_stripe(&v->items, read_hash(v, &key))->lock);
+}
+
 static void try_other_table(struct scene *c, uint32_t i) {
     struct needs n = {.may_ranks = ANY_MEMORY, .wait_ms = LIMIT_MS};
+    char id[16];
+    other_id(id, i);
     n.must[n.must_count++] = seg_off(&c->db->seg, &c->db->seg.shm->gate_lock);
+    n.must[n.must_count++] = stripe_of(c->db, id);
     expect(c, "writing to another table", &n, put_other, i);
 }
 
@@ -779,16 +796,6 @@ static int fill_arena(void *arg) {
         PROC_CHECK(put_in_arena(db, "theirs", i % 2 ? 100 : 1900) == LARDER_OK);
     larder_close(db);
     return 0;
-}
-
-/* The lock word of the stripe of an item of the table Other. */
-static uint64_t stripe_of(struct larder *db, const char *id) {
-    const struct table_view *v;
-    struct item_key key;
-    struct larder_key given = {.partition = larder_str(id)};
-    cr_assert(table_view(table_named(db, "Other"), &v) == LARDER_OK &&
-              item_key_from_values(&v->shape, &given, &key) == LARDER_OK);
-    return seg_off(&db->seg, &htab_stripe(&v->items, read_hash(v, &key))->lock);
 }
 
 Test(stop, memory_of_another_arena) {
