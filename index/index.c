@@ -76,8 +76,8 @@ int index_pass(struct writer *w, const struct table_view *v, const struct item_h
         if (kseq == 0 || (but_not && index_kseq(but_not, number) == kseq))
             continue;
         index_entry_of(v, item, number, &e);
-        int r = e.entry.kseq ? lock_pass(w, &htab_stripe(&v->partitions, e.partition)->lock, LOCK_PARTITION)
-                             : LARDER_OK;
+        int r =
+            e.entry.kseq ? lock_pass(w, &htab_stripe(&v->partitions, e.partition)->lock, LOCK_PARTITION) : LARDER_OK;
         if (r)
             return r;
     }

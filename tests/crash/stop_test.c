@@ -34,13 +34,14 @@
 TestSuite(stop, .timeout = 3600); /* of the long run; a usual one is ended by the alarm of criterion_env.c */
 
 #define STRIPES 8
-#define LIMIT_MS 5u                        /* patience of the test's own calls */
-#define LATE_MS (1000u * SLOW_FACTOR)      /* no call takes longer, on a busy machine too */
-#define USUAL_MS (4 * LIMIT_MS * SLOW_FACTOR) /* what a refusal takes on average: the limit, and what the machine adds */
-#define DEADLINE_MS 20000                  /* for a child's next stop */
-#define PROBES_FROM 900                    /* items of World with such numbers are the test's own */
-#define PROBE_LINE "SK#009"                /* what their lines of the text have */
-#define FAR_S 1000000                      /* when the probes' timers are due */
+#define LIMIT_MS 5u                   /* patience of the test's own calls */
+#define LATE_MS (1000u * SLOW_FACTOR) /* no call takes longer, on a busy machine too */
+/* What a refusal takes on average: the limit, and what the machine adds. */
+#define USUAL_MS (4 * LIMIT_MS * SLOW_FACTOR)
+#define DEADLINE_MS 20000   /* for a child's next stop */
+#define PROBES_FROM 900     /* items of World with such numbers are the test's own */
+#define PROBE_LINE "SK#009" /* what their lines of the text have */
+#define FAR_S 1000000       /* when the probes' timers are due */
 #define STEPS_MAX 16
 #define RANK(rank) (1u << (rank))
 #define ANY_MEMORY (RANK(LOCK_BIN) | RANK(LOCK_SPAN))
@@ -53,11 +54,11 @@ struct scenario {
     const char *name;
     void (*prepare)(struct larder *db);
     void (*act)(struct larder *db, int step);
-    int steps;        /* calls of act, with step 0, 1, .. */
-    unsigned stride;  /* of the short run: stops at every so many-th store */
-    uint32_t ranks;   /* locks that it must have been stopped with, or this test is blind */
+    int steps;          /* calls of act, with step 0, 1, .. */
+    unsigned stride;    /* of the short run: stops at every so many-th store */
+    uint32_t ranks;     /* locks that it must have been stopped with, or this test is blind */
     uint32_t may_ranks; /* what a put of the test may need besides, because of what the child is doing */
-    int is_expiring;  /* the child is to remove what has expired: nobody else may */
+    int is_expiring;    /* the child is to remove what has expired: nobody else may */
 };
 
 /* ---- Probes: what the test does while the child stands still ------------------------------------------------------- */
@@ -314,8 +315,8 @@ static void must_be_as_written(struct scene *c, uint32_t i) {
     const struct item_head *item = stored(c->db, c->probe[i].n, c->page);
     cr_assert(item && larder_item_get((const struct larder_item *)item, "keys", &keys) == LARDER_OK &&
               larder_value_int64(&keys, &value) == LARDER_OK);
-    cr_assert_eq(value, variant_keys[c->probe[i].variant], "%s, store %lu: a refused put of item %d shows",
-                 c->s->name, (unsigned long)c->child.at, c->probe[i].n);
+    cr_assert_eq(value, variant_keys[c->probe[i].variant], "%s, store %lu: a refused put of item %d shows", c->s->name,
+                 (unsigned long)c->child.at, c->probe[i].n);
 }
 
 static struct needs needs_of_item(const struct scene *c, uint32_t i) {
@@ -764,9 +765,13 @@ STOP(add_index, some_items, add_index, 1, 11, RANK(LOCK_CATALOG) | RANK(LOCK_STR
 STOP(check, some_items, check_all, 1, 3, RANK(LOCK_CATALOG) | RANK(LOCK_GATE) | RANK(LOCK_STRIPE))
 
 Test(stop, expire) {
-    static const struct scenario s = {
-        "expire", expiring_items, remove_expired, 1, 13, RANK(LOCK_EXPIRER) | RANK(LOCK_SHARD) | RANK(LOCK_STRIPE),
-        .is_expiring = 1};
+    static const struct scenario s = {"expire",
+                                      expiring_items,
+                                      remove_expired,
+                                      1,
+                                      13,
+                                      RANK(LOCK_EXPIRER) | RANK(LOCK_SHARD) | RANK(LOCK_STRIPE),
+                                      .is_expiring = 1};
     struct scene c;
     prepare(&c, &s);
     world_now_s += 5;
@@ -820,7 +825,8 @@ Test(stop, memory_of_another_arena) {
     halt_start(&child, fill_arena, &memfd, 1);
     while (halt_wait(&child, DEADLINE_MS)) {
         halt_look(db, &held);
-        int has_bin = halt_find_rank(&held, LOCK_BIN, 1) != NULL, has_span = halt_find_rank(&held, LOCK_SPAN, 1) != NULL;
+        int has_bin = halt_find_rank(&held, LOCK_BIN, 1) != NULL,
+            has_span = halt_find_rank(&held, LOCK_SPAN, 1) != NULL;
         int r = put_in_arena(db, ours, stops++ % 2 ? 100 : 1900);
         cr_assert(r == LARDER_OK || has_span, "store %lu: %s", (unsigned long)child.at, larder_error());
         with_bin += has_bin && r == LARDER_OK;
@@ -950,14 +956,14 @@ STOP_RECOVERY(add_index, 2, some_items, add_index, 1, 13, 0, RANK(LOCK_PARTITION
 /* ---- Two stand still --------------------------------------------------------------------------------------------------- */
 
 /* Two processes write to the same lists from different stripes. */
-#define FIRST 1  /* bits of what is seen */
+#define FIRST 1 /* bits of what is seen */
 #define SECOND 2
 #define CHILD_BUSY 7
 
 struct pair {
     struct scene c; /* c.child is the first */
     struct halt second;
-    char *text[4]; /* by what is done */
+    char *text[4];   /* by what is done */
     int seen, never; /* bits: seen done; known to be not done */
     uint64_t stuck, refused, pairs;
 };

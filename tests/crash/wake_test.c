@@ -226,7 +226,8 @@ static int put_to_sleep(struct bed *b) {
     take(b);
     halt_start(&b->sleeper, sleep_in_child, &sleep, 0);
     cr_assert(UNTIL(halt_has_news(&b->sleeper) || is_waited_for(b), DEADLINE_MS));
-    drop(b); /* one that has gone to sleep in the kernel wakes, and stops before the store that takes the lock, or later */
+    drop(
+        b); /* one that has gone to sleep in the kernel wakes, and stops before the store that takes the lock, or later */
     return halt_wait(&b->sleeper, DEADLINE_MS);
 }
 
