@@ -85,7 +85,7 @@ struct scene {
     int text_count, last_seen;
     int is_recovery; /* the child recovers a dead slot: nobody else may before it has begun */
     uint32_t timers, ranks_seen;
-    uint64_t stops, calls, busy, busy_ms, slowest_ms;
+    uint64_t stops, unnamed, calls, busy, busy_ms, slowest_ms;
 };
 
 static int64_t clock_of_test(void *arg) {
@@ -477,13 +477,15 @@ static int is_our_slot(const struct scene *c, uint32_t slot) {
 
 /* Somebody acts for a dead slot, and stands before the store that says so in the slot (core/recover.c): nobody can know who.
  * Or the child is to recover a slot and has not begun. */
-static int is_not_to_be_disturbed(const struct scene *c) {
+static int is_not_to_be_disturbed(struct scene *c) {
     for (uint32_t i = 0; i < c->db->seg.slot_count; i++) {
         struct slot_shm *slot = seg_slot(&c->db->seg, i);
         int32_t pid = SHM_LOAD(&slot->pid);
         if (SHM_LOAD(&slot->state) != SLOT_LIVE || pid == c->child.pid || is_our_slot(c, i))
             continue;
-        if (live_is_held(&c->db->seg, i) != 0 || (c->is_recovery && pid != getpid()))
+        int is_unnamed = live_is_held(&c->db->seg, i) != 0;
+        c->unnamed += (uint64_t)is_unnamed;
+        if (is_unnamed || (c->is_recovery && pid != getpid()))
             return 1;
     }
     return 0;
@@ -623,6 +625,8 @@ static void stop_and_go(struct scene *c, uint64_t step, unsigned full_step) {
         halt_go_on(&c->child, step);
     }
     cr_assert(proc_is_exit(c->child.end, 0), "%s: the child: %s", c->s->name, proc_text(c->child.end));
+    cr_assert(c->unnamed * 10 <= c->stops + 20, "%s: at %lu of %lu stops nobody could know who acts for a dead slot",
+              c->s->name, (unsigned long)c->unnamed, (unsigned long)c->stops);
     judge_end(c);
     cr_assert_eq(c->last_seen, c->text_count - 1, "%s: it said that all is done", c->s->name);
     close_copy(c);
