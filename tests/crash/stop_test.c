@@ -962,6 +962,7 @@ STOP_RECOVERY(add_index, 2, some_items, add_index, 1, 13, 0, RANK(LOCK_PARTITION
 /* Two processes write to the same lists from different stripes. */
 #define FIRST 1 /* bits of what is seen */
 #define SECOND 2
+#define FIRST_ITEM 50
 #define CHILD_BUSY 7
 
 struct pair {
@@ -972,8 +973,32 @@ struct pair {
     uint64_t stuck, refused, pairs;
 };
 
+static int second_item; /* what the second changes */
+
 static int act_of_pair(struct larder *db, int who) {
-    return who == FIRST ? world_try_put(db, 50, 1111, 50, world_now_s + 500) : world_try_put(db, 7, 3333, 90, 0);
+    return who == FIRST ? world_try_put(db, FIRST_ITEM, 1111, 50, world_now_s + 500)
+                        : world_try_put(db, second_item, 3333, 90, 0);
+}
+
+static uint64_t stripe_of_world(struct larder *db, int n) {
+    const struct table_view *v;
+    struct item_key key;
+    char pk[16], sk[32];
+    snprintf(pk, sizeof pk, "P%d", n % WORLD_PARTITIONS);
+    snprintf(sk, sizeof sk, "SK#%05d", n);
+    struct larder_key given = {larder_str(pk), larder_str(sk)};
+    cr_assert(table_view(table_named(db, WORLD_TABLE), &v) == LARDER_OK &&
+              item_key_from_values(&v->shape, &given, &key) == LARDER_OK);
+    return seg_off(&db->seg, &htab_stripe(&v->items, read_hash(v, &key))->lock);
+}
+
+/* An item of another stripe than the first's: else the second waits for that, and never has anything to undo. */
+static void choose_second_item(int base) {
+    struct larder *db = world_open(base);
+    for (second_item = 0; stripe_of_world(db, second_item) == stripe_of_world(db, FIRST_ITEM); second_item++)
+        ;
+    cr_assert(second_item < 20);
+    larder_close(db);
 }
 
 struct pair_act {
@@ -1098,6 +1123,7 @@ Test(stop, stuck_behind_a_stopped_process) {
     static struct pair p;
     uint64_t at[200], start_ms = until_now_ms();
     prepare(&p.c, &s);
+    choose_second_item(p.c.base);
     learn_pair(&p);
     uint32_t changes = learn_changes(&p, at, 200);
     cr_assert(changes > 10);
