@@ -920,12 +920,12 @@ static uint64_t stores_of(const struct scene *c) {
     return count;
 }
 
-/* A process dies at store k of s; another, that recovers it by larder_check(), is stopped at every store. */
-static void stop_recovery_of(const struct scenario *s, uint64_t k, uint64_t *stops) {
+/* A process dies in s, at its part-th of `parts` stores (hashes differ from segment to segment, and so does their number); another, that recovers it by larder_check(), is stopped at every store. */
+static void stop_recovery_of(const struct scenario *s, uint64_t part, uint64_t parts, uint64_t *stops) {
     const struct scenario recovery = {s->name, NULL, check_all, 1, s->stride, 0, s->may_ranks, s->is_expiring};
     struct scene c;
     prepare(&c, s);
-    struct dying d = {s, c.base, k, NULL};
+    struct dying d = {s, c.base, stores_of(&c) * part / parts, NULL};
     cr_assert(proc_is_signal(proc_run(die_in_child, &d, DEADLINE_MS), SIGKILL));
     c.s = &recovery;
     c.is_recovery = 1;
@@ -937,14 +937,10 @@ static void stop_recovery_of(const struct scenario *s, uint64_t k, uint64_t *sto
 }
 
 static void stop_recoveries_of(const struct scenario *s, uint64_t deaths) {
-    struct scene c;
     uint64_t stops = 0, start_ms = until_now_ms();
-    prepare(&c, s);
-    uint64_t stores = stores_of(&c);
-    close(c.base);
     deaths = is_long() ? deaths * 8 : deaths;
     for (uint64_t i = 1; i <= deaths; i++)
-        stop_recovery_of(s, stores * i / (deaths + 1), &stops);
+        stop_recovery_of(s, i, deaths + 1, &stops);
     fprintf(stderr, "recovery of %-16s %2lu deaths, %5lu stops; %lu ms\n", s->name, (unsigned long)deaths,
             (unsigned long)stops, (unsigned long)(until_now_ms() - start_ms));
 }
