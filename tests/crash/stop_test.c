@@ -920,7 +920,8 @@ static uint64_t stores_of(const struct scene *c) {
     return count;
 }
 
-/* A process dies in s, at its part-th of `parts` stores (hashes differ from segment to segment, and so does their number); another, that recovers it by larder_check(), is stopped at every store. */
+/* A process dies in s, after so many parts of its stores (how many there are differs from segment to segment, as hashes do);
+ * another, that recovers it by larder_check(), is stopped at every store. */
 static void stop_recovery_of(const struct scenario *s, uint64_t part, uint64_t parts, uint64_t *stops) {
     const struct scenario recovery = {s->name, NULL, check_all, 1, s->stride, 0, s->may_ranks, s->is_expiring};
     struct scene c;
