@@ -4,6 +4,7 @@
 #include "ttl/ttl.h"
 
 static const struct core_hooks hooks = {
+    .index_pass = index_pass,
     .index_add = index_add,
     .index_remove = index_remove,
     .index_clear = index_clear,

@@ -369,18 +369,26 @@ static int check_all(struct check_state *c) {
     return r == LARDER_E_CORRUPT ? LARDER_OK : r;
 }
 
-/* Closes the gate and waits until nobody is inside a stripe. */
-static int close_gate(struct writer *w) {
+/* Takes and drops the lock of every stripe once. */
+static int flush_tables(struct writer *w) {
     const struct table_view *v;
-    int r = lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
-    if (r)
-        return r;
-    r = lock_take(w, &w->seg->shm->gate_lock, LOCK_GATE);
+    int r = LARDER_OK;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++)
         if (LIFE_STATE(SHM_LOAD(&seg_table(w->seg, i)->life)) == TABLE_READY &&
             table_view_by_ordinal(w->db, i, &v) == LARDER_OK) /* a damaged definition is check_table's to report */
             r = table_flush(w, v);
     return r;
+}
+
+/* Closes the gate and waits until nobody is inside a stripe. A process that stands still with a stripe is met before that: else
+ * everybody would wait at the gate for as long as we wait for it. */
+static int close_gate(struct writer *w) {
+    int r = lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
+    if (r == LARDER_OK)
+        r = flush_tables(w);
+    if (r == LARDER_OK)
+        r = lock_take(w, &w->seg->shm->gate_lock, LOCK_GATE);
+    return r ? r : flush_tables(w);
 }
 
 static void open_gate(struct writer *w) {

@@ -216,6 +216,14 @@ int heap_give(struct writer *w, unsigned hand_index) {
     return r;
 }
 
+int heap_pass(struct writer *w, uint64_t off) {
+    const struct span_shm *span = seg_span(w->seg, span_index(w->seg, off));
+    if (SHM_LOAD(&span->state) == SPAN_RUN)
+        return lock_pass(w, &w->seg->shm->span_lock, LOCK_SPAN);
+    struct bin_shm *bin = bin_of(w->seg, span);
+    return bin ? lock_pass(w, &bin->lock, LOCK_BIN) : LARDER_OK;
+}
+
 uint64_t heap_block_bytes(const struct seg *s, uint64_t off) {
     if (off < s->data_off || off >= s->bytes)
         return 0;

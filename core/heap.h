@@ -29,6 +29,8 @@
 int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, uint64_t *off);
 /* Gives back the block that stands in slot.hand[i]. Waits for the bin as long as it must; LARDER_BUSY leaves it in hand. */
 int heap_give(struct writer *w, unsigned hand_index);
+/* Waits for the lock that giving back the block at off will take (lock_pass). LARDER_OK or LARDER_BUSY. */
+int heap_pass(struct writer *w, uint64_t off);
 /* Bytes of the block at off (its class, or its run); 0 if no block is handed out there. */
 uint64_t heap_block_bytes(const struct seg *s, uint64_t off);
 /* Smallest block heap_take would hand out for bytes. */

@@ -9,7 +9,9 @@
  *          it. Seen to hold on tmpfs, ext4 and memfds, and across PID namespaces: tests/unit/live_test.c.
  * Limits   The new description is opened as /proc/self/fd/N: /proc must be there, and a process that changed its user
  *          after larder_open() needs permission on the file as the new user. A child made by vfork() or posix_spawn()
- *          shares the address space, and so the lock, until it executes its program.
+ *          shares the address space, and so the lock, until it executes its program. The file must lie on a filesystem
+ *          of this host: NFS and its kind may take a lock from a process that lives, when a lease runs out. A lock on
+ *          the whole file that somebody else takes hides who is dead, and that is all it does.
  * Rules    V1 open .. close runs under the process-wide fork guard, so that no fork copies the descriptor.
  *          V2 Recovering a dead slot starts with taking its lock: one recoverer at a time, and if it dies the next can.
  * Tests    tests/unit/live_test.c

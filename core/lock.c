@@ -69,7 +69,9 @@ static void mark_rank(struct writer *w, enum lock_rank rank) {
     w->stripes_held += rank == LOCK_STRIPE;
 }
 
-static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_rank rank, uint64_t waited_ns) {
+/* is_dead: the owner is gone, and why it could not be recovered is the present message: a live process is in the way there. */
+static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_rank rank, uint64_t waited_ns,
+                int is_dead) {
     struct slot_shm *holder = seg_slot(w->seg, (uint32_t)owner);
     int pid = SHM_LOAD_RELAXED(&holder->pid),
         is_damaged = SHM_LOAD(&holder->state) == SLOT_FREE && lock_owner(lock) == owner;
@@ -77,6 +79,9 @@ static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_ra
     if (is_damaged) /* no slot is free before its locks are (core/recover.c) */
         return err_set(LARDER_E_CORRUPT, "a %s lock names slot %d as its owner, which is free", lock_rank_name(rank),
                        owner);
+    if (is_dead)
+        return err_set(LARDER_BUSY, "a %s lock was left by a dead process (slot %d), and its recovery has to wait: %s",
+                       lock_rank_name(rank), owner, larder_error());
     return err_set(LARDER_BUSY, "a %s lock is held by process %d (slot %d) since more than %llu ms, the limit is %u ms",
                    lock_rank_name(rank), pid, owner, (unsigned long long)(waited_ns / 1000000), w->busy_timeout_ms);
 }
@@ -107,12 +112,14 @@ static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
         waiters = LOCK_WAITERS;
         if (!(seen & LOCK_WAITERS) && !SHM_CAS(lock, &seen, seen | LOCK_WAITERS))
             continue;
-        if (live_is_held(w->seg, owner) == 0 && recover_for_lock(w, owner, rank) == LARDER_OK &&
-            lock_owner(lock) != (int)owner) /* a damaged word may name a slot that has nothing to recover */
-            continue;
+        int is_dead = live_is_held(w->seg, owner) == 0, recovered = LARDER_BUSY;
+        if (is_dead)
+            recovered = recover_for_lock(w, owner, rank);
+        if (recovered == LARDER_OK && lock_owner(lock) != (int)owner)
+            continue; /* a damaged word may name a slot that has nothing to recover */
         uint64_t waited_ns = now_ns(CLOCK_MONOTONIC) - start_ns;
         if (waited_ns > limit_ns)
-            return busy(w, lock, (int)owner, rank, waited_ns);
+            return busy(w, lock, (int)owner, rank, waited_ns, is_dead && recovered != LARDER_OK);
         futex_sleep(lock, seen | LOCK_WAITERS);
     }
 }
@@ -140,6 +147,18 @@ int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank) {
     }
     mark_rank(w, rank);
     return LARDER_OK;
+}
+
+int lock_pass(struct writer *w, lock_word *lock, enum lock_rank rank) {
+    for (unsigned spins = 0; spins < SPIN_COUNT; spins++) {
+        if (lock_owner(lock) < 0)
+            return LARDER_OK;
+        cpu_relax();
+    }
+    int r = lock_take(w, lock, rank);
+    if (r == LARDER_OK)
+        lock_drop(w, lock, rank);
+    return r;
 }
 
 void lock_drop(struct writer *w, lock_word *lock, enum lock_rank rank) {

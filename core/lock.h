@@ -28,6 +28,9 @@ enum lock_rank {
 int lock_take(struct writer *w, lock_word *lock, enum lock_rank rank);
 /* LARDER_OK or LARDER_BUSY at once; recovers nobody. No message. */
 int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank);
+/* Waits until nobody holds the lock that the caller will take later on. LARDER_OK, also while owners come and go; LARDER_BUSY as with
+ * lock_take: one stands still. */
+int lock_pass(struct writer *w, lock_word *lock, enum lock_rank rank);
 void lock_drop(struct writer *w, lock_word *lock, enum lock_rank rank);
 int lock_is_mine(const struct writer *w, const lock_word *lock);
 /* Slot number of the owner, or -1. */

@@ -5,6 +5,7 @@
 #include "core/hooks.h"
 #include "core/live.h"
 #include "core/write.h"
+#include <unistd.h>
 
 #define HELD_MAX SLOT_LOCKS
 
@@ -123,11 +124,16 @@ static int run_stages(struct writer *dead, enum lock_rank rank) {
 
 int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
     void *live;
+    struct slot_shm *slot = seg_slot(me->seg, id);
     int r = live_take(me->seg, LIVE_SLOT_BASE + id, &live);
+    if (r == LARDER_BUSY)
+        return err_set(r, "process %d (slot %u) is recovering it", (int)SHM_LOAD_RELAXED(&slot->pid), id);
     if (r)
         return r;
-    struct slot_shm *slot = seg_slot(me->seg, id);
     if (SHM_LOAD(&slot->state) == SLOT_LIVE) {
+        /* Whoever has to wait for the slot meanwhile waits for us. */
+        int32_t dead_pid = SHM_LOAD_RELAXED(&slot->pid);
+        SHM_STORE(&slot->pid, (int32_t)getpid());
         struct writer dead = {.db = me->db,
                               .seg = me->seg,
                               .slot = slot,
@@ -136,6 +142,8 @@ int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
                               .is_recovery = 1,
                               .live = live};
         r = run_stages(&dead, rank);
+        if (SHM_LOAD_RELAXED(&slot->state) == SLOT_LIVE)
+            SHM_STORE(&slot->pid, dead_pid);
     }
     live_drop(me->seg, live);
     return r;

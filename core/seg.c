@@ -117,12 +117,12 @@ int seg_lock_creation(const struct seg *s, const struct seg_file *file, void **l
 }
 
 /* The destroyer died before it removed the name. Those who are attached know already; the name is free. */
-static int seg_open_destroyed(const struct seg_opening *o) {
+static int seg_open_destroyed(const struct seg *s, const struct seg_opening *o) {
     if (!o->file.path)
         return err_set(LARDER_E_DESTROYED, SEG_NAMED_TEXT ": was destroyed", o->file.shown);
     if (!(o->options.flags & LARDER_CREATE))
         return err_set(LARDER_E_NO_SEGMENT, SEG_NAMED_TEXT ": there is none, it was destroyed", o->file.shown);
-    int result = seg_file_unlink(&o->file);
+    int result = seg_file_unlink(&o->file, s->fd);
     return result == LARDER_OK ? SEG_AGAIN : result;
 }
 
@@ -134,7 +134,7 @@ static int seg_open_locked(struct seg *s, const struct seg_opening *o) {
     case SEG_LOOK_READY:
         return seg_open_ready(s, o, &head, file_bytes);
     case SEG_LOOK_DESTROYED:
-        return seg_open_destroyed(o);
+        return seg_open_destroyed(s, o);
     case SEG_LOOK_EMPTY:
     case SEG_LOOK_HALF_MADE:
         return seg_create(s, &o->file, &o->options);
@@ -260,7 +260,7 @@ static int seg_open_attempt(struct seg *s, struct seg_opening *o) {
     case SEG_LOOK_HALF_MADE:
         return o->options.flags & LARDER_CREATE ? seg_open_take_over(s, o) : seg_open_unfinished(s, o);
     case SEG_LOOK_DESTROYED:
-        return o->options.flags & LARDER_CREATE ? seg_open_take_over(s, o) : seg_open_destroyed(o);
+        return o->options.flags & LARDER_CREATE ? seg_open_take_over(s, o) : seg_open_destroyed(s, o);
     default:
         return result;
     }

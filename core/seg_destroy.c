@@ -20,11 +20,11 @@
 /* Crash list 1 and 2. A segment that cannot be unlinked (a directory we may not write to) is as it was. */
 static int seg_destroy_marked(struct seg *s, const struct seg_file *file) {
     if (!s->shm)
-        return seg_file_unlink(file);
+        return seg_file_unlink(file, s->fd);
     uint32_t before = SHM_LOAD(&s->shm->state);
     SHM_STORE(&s->shm->state, SEG_STATE_DESTROYED);
     shm_crash_point();
-    int result = seg_file_unlink(file);
+    int result = seg_file_unlink(file, s->fd);
     if (result != LARDER_OK)
         SHM_STORE(&s->shm->state, before);
     return result;
@@ -63,13 +63,13 @@ static int seg_destroy_locked(struct seg *s, const struct seg_file *file, int fo
     case SEG_LOOK_READY:
         return seg_destroy_ready(s, file, &head, file_bytes, force);
     case SEG_LOOK_DESTROYED:
-        return seg_file_unlink(file);
+        return seg_file_unlink(file, s->fd);
     case SEG_LOOK_EMPTY:
     case SEG_LOOK_HALF_MADE:
-        return force ? seg_file_unlink(file)
+        return force ? seg_file_unlink(file, s->fd)
                      : err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": never finished; force removes it", file->shown);
     case SEG_LOOK_UNUSABLE:
-        return force ? seg_file_unlink(file) : result;
+        return force ? seg_file_unlink(file, s->fd) : result;
     default:
         return result;
     }

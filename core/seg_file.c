@@ -112,7 +112,9 @@ int seg_file_is_named(const struct seg_file *file, int fd) {
            ours.st_dev == named.st_dev;
 }
 
-int seg_file_unlink(const struct seg_file *file) {
+int seg_file_unlink(const struct seg_file *file, int fd) {
+    if (!seg_file_is_named(file, fd))
+        return LARDER_OK;
     if (unlink(file->path) == 0 || errno == ENOENT)
         return LARDER_OK;
     return err_set_errno("remove segment", file->shown);

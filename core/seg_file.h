@@ -29,8 +29,9 @@ int seg_file_open(const struct seg_file *file, int is_read_only, int *fd);
 int seg_file_create(struct seg_file *file, int *fd);
 /* Whether the name still leads to this file. A memfd has no name to lose. */
 int seg_file_is_named(const struct seg_file *file, int fd);
-/* LARDER_OK (also if the name is gone already), LARDER_E_ACCESS, LARDER_E_OS. */
-int seg_file_unlink(const struct seg_file *file);
+/* Removes the name of the file that is open as fd. LARDER_OK (also if the name is gone already, or leads to another file now: somebody
+ * may have replaced it by hand while this process stood still), LARDER_E_ACCESS, LARDER_E_OS. */
+int seg_file_unlink(const struct seg_file *file, int fd);
 /* Page size of the file's memory: the system's, or that of its hugetlbfs mount. */
 uint64_t seg_file_page_bytes(int fd);
 int seg_file_is_huge(int fd);

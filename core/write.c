@@ -136,6 +136,18 @@ static int prepare_locked(struct writer *w, struct stripe_shm *stripe, shm_word 
     return LARDER_OK;
 }
 
+/* A process that stands still with a lock that this write needs is better met now, while everything can be taken back. Later the
+ * writer would be stuck, and its stripe with it: then one stopped process keeps others from stripes that it never took. */
+static int pass_locked(struct writer *w, const struct table_view *v, uint64_t old_word, const struct item_head *old,
+                       const struct item_head *block) {
+    int r = block ? core_hooks->index_pass(w, v, block, old) : LARDER_OK;
+    if (r == LARDER_OK && old)
+        r = core_hooks->index_pass(w, v, old, block);
+    if (r == LARDER_OK && old)
+        r = heap_pass(w, WORD_OFF(old_word));
+    return r;
+}
+
 /* From here the change is acknowledged whatever happens: a failure to tidy up only makes the writer stuck. */
 static void finish_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe,
                           struct item_head *old, struct item_head *block) {
@@ -163,6 +175,9 @@ static int change_locked(struct writer *w, const struct table_view *v, struct st
     int r = prepare_locked(w, stripe, slot, old_word, old, image, &block);
     if (r)
         return r;
+    r = pass_locked(w, v, old_word, old, block);
+    if (r)
+        return fail(w, r, step_settle(w, 0));
     if (block) {
         r = core_hooks->index_add(w, v, block, old);
         if (r == LARDER_OK)

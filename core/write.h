@@ -3,7 +3,7 @@
  * Crash    Under the item's stripe lock:
  *           1 op = OP_ITEM with table and stripe           dead here: nothing happened
  *           2 take the new block, copy the image in        in hand: given back
- *           3 step 0 opened on the slot word, old block in hand
+ *           3 step 0 opened on the slot word, old block in hand; waits for what 4 to 8 will lock (a stopped owner: undone)
  *           4 add the index entries only the new image has  undone from the new block: remove-if-present
  *           5 arm the timer, note it in the new block       a timer for nothing is dropped when it fires
  *           6 publish: the slot word                        the item, through every path, is the new one

@@ -68,6 +68,22 @@ static int index_change_entry(struct writer *w, const struct table_view *v, uint
     return index_leave(w, stripe, change(w, &v->partitions, e->partition, number, &e->entry));
 }
 
+int index_pass(struct writer *w, const struct table_view *v, const struct item_head *item,
+               const struct item_head *but_not) {
+    struct index_entry e;
+    for (uint32_t number = 0; number < index_count(v); number++) {
+        uint32_t kseq = index_kseq(item, number);
+        if (kseq == 0 || (but_not && index_kseq(but_not, number) == kseq))
+            continue;
+        index_entry_of(v, item, number, &e);
+        int r =
+            e.entry.kseq ? lock_pass(w, &htab_stripe(&v->partitions, e.partition)->lock, LOCK_PARTITION) : LARDER_OK;
+        if (r)
+            return r;
+    }
+    return LARDER_OK;
+}
+
 /* Does it for every entry that `item` has and `but_not` has not. */
 static int index_change_item(struct writer *w, const struct table_view *v, const struct item_head *item,
                              const struct item_head *but_not, index_change *change) {

@@ -13,6 +13,8 @@
 #include "index/skl.h"
 
 /* For the table of hooks (core/hooks.h). index_recover_stripe is skl_recover_stripe. */
+int index_pass(struct writer *w, const struct table_view *v, const struct item_head *item,
+               const struct item_head *but_not);
 int index_add(struct writer *w, const struct table_view *v, const struct item_head *item,
               const struct item_head *but_not);
 int index_remove(struct writer *w, const struct table_view *v, const struct item_head *item,

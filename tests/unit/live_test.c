@@ -10,10 +10,14 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/live.h"
@@ -261,6 +265,239 @@ static void dies_with_parent(struct live_case *c) {
 
 Test(live, ends_when_the_parent_of_a_living_child_is_killed) {
     for_each_kind(dies_with_parent);
+}
+
+/* ---- What a living process may do without losing it ---- */
+
+/* All that takes or drops locks of other kinds, on other descriptions of the same file: none is this lock. */
+static int hold_and_lock_and_unlock(void *arg) {
+    struct live_case *c = arg;
+    char path[40];
+    hold(c);
+    c->talk->is_held = 0;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", c->seg.fd);
+    for (int i = 0; i < 3; i++) {
+        int fd = i == 2 ? dup(c->seg.fd) : open(path, O_RDWR | O_CLOEXEC);
+        struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+        struct flock content = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 4096};
+        PROC_CHECK(fd >= 0);
+        PROC_CHECK(fcntl(fd, F_SETLK, &content) == 0); /* of the process: goes with the first close of any descriptor */
+        PROC_CHECK(fcntl(fd, i ? F_OFD_SETLK : F_SETLK, &all) == 0);
+        PROC_CHECK(flock(fd, LOCK_EX | LOCK_NB) == 0 && flock(fd, LOCK_UN) == 0);
+        all.l_type = F_WRLCK; /* the whole file, this byte too: somebody else's */
+        PROC_CHECK(fcntl(fd, F_OFD_SETLK, &all) != 0 && fcntl(fd, F_SETLK, &all) != 0);
+        close(fd);
+        PROC_CHECK(live_held(c) == 1);
+    }
+    c->talk->is_held = 1;
+    pause();
+    return 0;
+}
+
+static void survives_other_locks(struct live_case *c) {
+    pid_t pid = start_holder(c, hold_and_lock_and_unlock);
+    void *live;
+    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_BUSY);
+    proc_kill(pid);
+    cr_assert_eq(live_held(c), 0);
+}
+
+Test(live, survives_locks_and_unlocks_of_other_kinds) {
+    for_each_kind(survives_other_locks);
+}
+
+/* Somebody who locks the whole file makes the dead look alive, never the living dead. */
+static void hidden_by_whole_file_lock(struct live_case *c) {
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char path[40];
+    void *live;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", c->seg.fd);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    cr_assert_eq(live_held(c), 0);
+    cr_assert_eq(fcntl(fd, F_OFD_SETLK, &all), 0);
+    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_BUSY);
+    cr_assert_eq(live_held(c), 1);
+    close(fd);
+    cr_assert_eq(live_held(c), 0);
+}
+
+Test(live, a_lock_on_the_whole_file_errs_on_the_safe_side) {
+    for_each_kind(hidden_by_whole_file_lock);
+}
+
+/* The name goes, and comes back with another file: the lock is on the file, not on the name. */
+static void survives_a_new_file(struct live_case *c) {
+    struct live_case other = *c;
+    void *live, *second;
+    if (c->kind == 2)
+        return;
+    char path[TESTSEG_NAME_MAX + 32];
+    snprintf(path, sizeof path, "%s%s", c->kind == 0 ? "/dev/shm/" : "", c->kind == 0 ? c->name : c->path);
+    pid_t pid = start_holder(c, hold_and_exit);
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(live_held(c), 1);
+    struct larder_options o = {.segment = c->kind == 0 ? c->name : c->path,
+                               .flags = LARDER_CREATE | LARDER_EXCLUSIVE,
+                               .size_bytes = LARDER_SEGMENT_BYTES_MIN};
+    cr_assert_eq(seg_open(&other.seg, &o), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(live_held(&other), 0, "the new file has slots of its own");
+    cr_assert_eq(live_take(&other.seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_OK);
+    live_drop(&other.seg, live);
+    seg_close(&other.seg);
+    cr_assert_eq(live_held(c), 1);
+    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &second), LARDER_BUSY);
+    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT + 1, &second), LARDER_OK, "of a file without a name: %s",
+                 larder_error());
+    live_drop(&c->seg, second);
+    c->talk->may_go = 1;
+    cr_assert(proc_is_exit(proc_wait(pid, 20000), 0));
+    cr_assert_eq(live_held(c), 0);
+}
+
+Test(live, survives_the_removal_and_replacement_of_the_file) {
+    for_each_kind(survives_a_new_file);
+}
+
+/* The program's own descriptor of a memfd, and its copies: the lock hangs on none of them. */
+Test(live, survives_the_close_of_a_passed_memfd) {
+    int fd = memfd_create("passed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    struct live_case c = {.kind = 2};
+    struct larder_options o = {
+        .flags = LARDER_CREATE | LARDER_MEMFD, .memfd = fd, .size_bytes = LARDER_SEGMENT_BYTES_MIN};
+    void *live;
+    cr_assert_eq(seg_open(&c.seg, &o), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(live_take(&c.seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_OK);
+    int copy = dup(fd);
+    close(fd);
+    close(copy);
+    cr_assert_eq(live_held(&c), 1);
+    live_drop(&c.seg, live);
+    cr_assert_eq(live_held(&c), 0);
+    seg_close(&c.seg);
+}
+
+/* Children that share the memory (vfork, posix_spawn, clone), or copy it without fork handlers. */
+static int end_at_once(void *arg) {
+    (void)arg;
+    return 0;
+}
+
+static int wait_for_signal(void *arg) {
+    (void)arg;
+    for (;;)
+        pause();
+    return 0;
+}
+
+static pid_t start_clone(int flags, int (*run)(void *arg)) {
+    static _Alignas(64) char stacks[8][65536];
+    static unsigned used;
+    char *stack = stacks[used++ % 8];
+    pid_t pid = clone(run, stack + sizeof stacks[0], flags | SIGCHLD, NULL);
+    cr_assert(pid > 0);
+    return pid;
+}
+
+static void end_clone(pid_t pid, int is_killed) {
+    if (is_killed)
+        cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
+
+static void survives_children(struct live_case *c) {
+    static const int kinds[] = {CLONE_VM | CLONE_VFORK, CLONE_VM, CLONE_VM | CLONE_FILES | CLONE_FS, CLONE_FILES, 0};
+    char *program[] = {"true", NULL};
+    void *live;
+    pid_t pid;
+    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_OK);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        end_clone(start_clone(kinds[i], end_at_once), 0);
+        cr_assert_eq(live_held(c), 1, "clone flags %#x", kinds[i]);
+        if (kinds[i] & CLONE_VFORK)
+            continue;
+        end_clone(start_clone(kinds[i], wait_for_signal), 1);
+        cr_assert_eq(live_held(c), 1, "clone flags %#x, killed", kinds[i]);
+    }
+    cr_assert_eq(posix_spawnp(&pid, "true", NULL, NULL, program, environ), 0);
+    cr_assert_eq(live_held(c), 1);
+    end_clone(pid, 0);
+    cr_assert_eq(live_held(c), 1);
+    live_drop(&c->seg, live);
+    cr_assert_eq(live_held(c), 0, "and no such child has kept it");
+}
+
+Test(live, survives_the_end_of_children_that_share_its_memory) {
+    if (SLOW_FACTOR > 1)
+        cr_skip_test("a sanitizer's run time does not bear clone()");
+    for_each_kind(survives_children);
+}
+
+/* A process that shares the memory of a dead one keeps its lock: the dead looks alive until that child ends, too. */
+static int hold_and_die_before_a_clone(void *arg) {
+    struct live_case *c = arg;
+    void *live;
+    PROC_CHECK(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live) == LARDER_OK);
+    static _Alignas(64) char stack[65536];
+    pid_t pid = clone(wait_for_signal, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL);
+    PROC_CHECK(pid > 0);
+    c->talk->is_held = pid;
+    pause();
+    return 0;
+}
+
+static void outlived_by_a_clone(struct live_case *c) {
+    pid_t pid = start_holder(c, hold_and_die_before_a_clone);
+    proc_kill(pid);
+    cr_assert_eq(live_held(c), 1, "its memory is still there");
+    cr_assert_eq(kill(c->talk->is_held, SIGKILL), 0); /* a child of the child that was killed */
+    cr_assert(UNTIL(live_held(c) == 0, 10000), "now it is gone");
+}
+
+Test(live, ends_with_the_last_process_that_shares_the_memory) {
+    if (SLOW_FACTOR > 1)
+        cr_skip_test("a sanitizer's run time does not bear clone()");
+    for_each_kind(outlived_by_a_clone);
+}
+
+/* A thread that ends, however, is not the process. */
+static void *exit_raw(void *arg) {
+    syscall(SYS_exit, 0);
+    return arg;
+}
+
+static void survives_a_thread(struct live_case *c) {
+    pthread_t thread;
+    void *live;
+    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_OK);
+    cr_assert_eq(pthread_create(&thread, NULL, exit_raw, NULL), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(live_held(c), 1);
+    live_drop(&c->seg, live);
+}
+
+Test(live, survives_the_end_of_a_thread) {
+    if (SLOW_FACTOR > 1)
+        cr_skip_test("a sanitizer's run time does not bear a thread that just ends");
+    for_each_kind(survives_a_thread);
+}
+
+/* Stopped for as long as one likes. */
+static void survives_stop(struct live_case *c) {
+    void *live;
+    pid_t pid = start_holder(c, hold_and_exit);
+    proc_stop(pid);
+    for (int i = 0; i < 1000; i++) {
+        cr_assert_eq(live_held(c), 1);
+        cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_BUSY);
+    }
+    proc_resume(pid);
+    c->talk->may_go = 1;
+    cr_assert(proc_is_exit(proc_wait(pid, 20000), 0));
+    cr_assert_eq(live_held(c), 0);
+}
+
+Test(live, survives_being_stopped) {
+    for_each_kind(survives_stop);
 }
 
 /* ---- The fork guard ---- */

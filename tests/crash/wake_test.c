@@ -1,0 +1,420 @@
+/* tests/crash/wake_test.c - a process that wakes up late, into a world that has moved on.
+ *
+ * Goal     A process that was stopped before a compare-and-swap, or anywhere else where it holds nothing or waits for a lock,
+ *          cannot do harm when it goes on: the lock that it waits for has had thousands of owners meanwhile, its table was
+ *          dropped and made anew, bucket arrays grew, spans were given back and cut for other classes. It gets the lock only
+ *          when nobody has it; it acts on the table that it meant, or says that this table is gone.
+ * Method   For the locks of every rank: the test holds one, a child (the sleeper) runs a call that needs it and is stopped
+ *          before its k-th store, for every k up to the one after which it has the lock. The lock is let go, and where the
+ *          sleeper holds nothing the test drops and creates its table, fills, changes and empties it, and checks everything.
+ *          Then the test takes the lock once more, and lets the sleeper go on: it must wait. Then it lets go of the lock.
+ *          LARDER_TEST_LONG: ten times as many operations while it sleeps.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/crash.h"
+#include "core/db.h"
+#include "core/seg.h"
+#include "index/leaf.h"
+#include "tests/crash/halt.h"
+#include "tests/crash/world.h"
+#include "tests/support/slow.h"
+#include "tests/support/testseg.h"
+#include "tests/support/until.h"
+
+TestSuite(wake, .timeout = 3600); /* of the long run; a usual one is ended by the alarm of criterion_env.c */
+
+#define STRIPES 4
+#define DEADLINE_MS 20000
+#define PATIENCE_MS 600000 /* the sleeper's: time goes on while it stands still */
+#define SLEEPERS_ITEM 50
+#define LATE_ITEM 51
+
+enum outcome { OUTCOME_OK = 0, OUTCOME_BUSY = 1, OUTCOME_NO_TABLE = 2, OUTCOME_OTHER = 3 };
+
+struct sleeper {
+    enum lock_rank rank;
+    int (*call)(struct larder_table *t); /* returns a result of the library */
+    int is_write;                        /* it puts SLEEPERS_ITEM */
+};
+
+struct bed {
+    const struct sleeper *s;
+    int memfd;
+    struct larder *db;
+    struct writer *w; /* of the test: holds the lock */
+    lock_word *lock;
+    struct halt sleeper;
+    uint64_t k, slept, operations;
+};
+
+static int64_t clock_of_test(void *arg) {
+    (void)arg;
+    return world_now_s;
+}
+
+static struct larder *open_with(int memfd, uint32_t patience_ms) {
+    struct larder_options o = {.flags = LARDER_MEMFD, .memfd = memfd, .busy_timeout_ms = patience_ms};
+    struct larder *db;
+    if (larder_open(&o, &db) != LARDER_OK)
+        return NULL;
+    larder_set_clock(db, clock_of_test, NULL);
+    return db;
+}
+
+static struct larder_table *table_of(struct larder *db) {
+    struct larder_table *t;
+    return larder_table_open(db, WORLD_TABLE, &t) == LARDER_OK ? t : NULL;
+}
+
+/* ---- The sleeper ----------------------------------------------------------------------------------------------------- */
+
+struct sleep {
+    const struct sleeper *s;
+    int memfd;
+    uint64_t k;
+};
+
+/* The table is looked up before the sleep: it is this one that the call means. */
+static int sleep_in_child(void *arg) {
+    const struct sleep *s = arg;
+    struct larder *db = open_with(s->memfd, PATIENCE_MS);
+    struct larder_table *t = db ? table_of(db) : NULL;
+    PROC_CHECK(t != NULL);
+    shm_crash_arm_stop(s->k);
+    int r = s->s->call(t);
+    shm_crash_arm_stop(0);
+    larder_close(db);
+    return r == LARDER_OK           ? OUTCOME_OK
+           : r == LARDER_BUSY       ? OUTCOME_BUSY
+           : r == LARDER_E_NO_TABLE ? OUTCOME_NO_TABLE
+                                    : OUTCOME_OTHER;
+}
+
+static int put_item(struct larder_table *t, int n, unsigned fill) {
+    static const char payload[4096];
+    struct larder_builder *b;
+    const struct larder_item *item;
+    char pk[16], sk[32];
+    snprintf(pk, sizeof pk, "P%d", n % WORLD_PARTITIONS);
+    snprintf(sk, sizeof sk, "SK#%05d", n);
+    PROC_CHECK(larder_builder_new(t->db, &b) == LARDER_OK);
+    larder_add_s(b, "PK", pk);
+    larder_add_s(b, "SK", sk);
+    larder_add_s(b, "G1P", "P1");
+    larder_add_s(b, "G1S", sk);
+    larder_add_int(b, "exp", world_now_s + 777);
+    larder_add_b(b, "fill", payload, fill);
+    PROC_CHECK(larder_builder_finish(b, &item) == LARDER_OK);
+    int r = larder_put(t, item, NULL);
+    larder_builder_free(b);
+    return r;
+}
+
+static int put_one(struct larder_table *t) {
+    return put_item(t, SLEEPERS_ITEM, 30);
+}
+
+static int put_large(struct larder_table *t) { /* of a class that nobody else uses: it needs a new span */
+    return put_item(t, SLEEPERS_ITEM, 3700);
+}
+
+static int change_definition(struct larder_table *t) {
+    return larder_removal_set(t, LARDER_REMOVAL_RETAIN);
+}
+
+/* ---- The world goes on -------------------------------------------------------------------------------------------------- */
+
+static uint64_t operations(void) {
+    return getenv("LARDER_TEST_LONG") ? 20000 : 2000 / SLOW_FACTOR;
+}
+
+static void must_be_clean(const struct bed *b, const char *when) {
+    struct larder_check_report report;
+    cr_assert_eq(larder_check(b->db, NULL, NULL, &report), LARDER_OK, "%s lock, store %lu, %s: %s",
+                 lock_rank_name(b->s->rank), (unsigned long)b->k, when, larder_error());
+}
+
+/* Puts of all sizes and keys, deletes, growth, from item `from` on. */
+static void churn(struct bed *b, int from, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) {
+        int n = from + (int)(i * 7 % 130);
+        if (i % 3 == 2)
+            (void)world_delete(b->db, n);
+        else
+            cr_assert_eq(world_try_put(b->db, n, (int)(1111 * (1 + i % 3)), (unsigned)(i * 37 % 3000),
+                                       i % 5 ? 0 : world_now_s + 100 + (int64_t)i),
+                         LARDER_OK, "%s", larder_error());
+    }
+    b->operations += count;
+}
+
+static void empty(struct bed *b, int from) {
+    for (int n = from; n < from + 130; n++)
+        (void)world_delete(b->db, n);
+}
+
+/* Drops the table and makes another one of the same name, in the same place, on the same stripes. Memory that items had
+ * goes to other classes meanwhile. */
+static void make_table_anew(struct bed *b) {
+    const struct larder_table_def *def;
+    struct larder_table_def between = {.name = "Between", .partition = {"id", LARDER_S}};
+    cr_assert_eq(larder_table_describe(table_of(b->db), &def), LARDER_OK);
+    uint64_t items_off = SHM_LOAD(&table_of(b->db)->view->shm->items_off);
+    cr_assert_eq(larder_table_drop(b->db, WORLD_TABLE), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_table_create(b->db, &between), LARDER_OK, "%s", larder_error()); /* takes the old one's place */
+    cr_assert_eq(larder_table_drop(b->db, "Between"), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_table_create(b->db, def), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(SHM_LOAD(&table_of(b->db)->view->shm->items_off), items_off);
+}
+
+static int is_there(struct bed *b, int n) {
+    char pk[16], sk[32];
+    struct larder_page *page;
+    snprintf(pk, sizeof pk, "P%d", n % WORLD_PARTITIONS);
+    snprintf(sk, sizeof sk, "SK#%05d", n);
+    struct larder_key key = {larder_str(pk), larder_str(sk)};
+    cr_assert_eq(larder_page_new(b->db, &page), LARDER_OK);
+    int r = larder_get(table_of(b->db), &key, page);
+    larder_page_free(page);
+    cr_assert(r == LARDER_OK || r == LARDER_NOT_FOUND);
+    return r == LARDER_OK;
+}
+
+/* ---- One sleep ------------------------------------------------------------------------------------------------------------ */
+
+static int is_noted_by(const struct larder *db, int32_t pid, const lock_word *lock) {
+    for (uint32_t i = 0; i < db->seg.slot_count; i++) {
+        struct slot_shm *slot = seg_slot(&db->seg, i);
+        for (unsigned k = 0; k < SLOT_LOCKS && SHM_LOAD(&slot->pid) == pid; k++)
+            if (SHM_LOAD(&slot->locks[k]) == seg_off(&db->seg, lock))
+                return 1;
+    }
+    return 0;
+}
+
+static int is_waited_for(const struct bed *b) {
+    return (SHM_LOAD(b->lock) & LOCK_WAITERS) != 0;
+}
+
+static void take(struct bed *b) {
+    cr_assert_eq(lock_take(b->w, b->lock, b->s->rank), LARDER_OK, "%s", larder_error());
+}
+
+static void drop(struct bed *b) {
+    lock_drop(b->w, b->lock, b->s->rank);
+}
+
+/* What the stopped sleeper holds. */
+enum hold { HOLDS_NOTHING, HOLDS_OTHERS, HOLDS_THE_LOCK };
+
+static enum hold what_it_holds(struct bed *b) {
+    struct halt_locks held;
+    halt_look(b->db, &held);
+    if (held.count == 0)
+        return HOLDS_NOTHING;
+    return halt_find(&held, seg_off(&b->db->seg, b->lock)) ? HOLDS_THE_LOCK : HOLDS_OTHERS;
+}
+
+/* Sleeper stopped at store k, the lock is free; 0: it ended before. */
+static int put_to_sleep(struct bed *b) {
+    struct sleep sleep = {b->s, b->memfd, b->k};
+    take(b);
+    halt_start(&b->sleeper, sleep_in_child, &sleep, 0);
+    cr_assert(UNTIL(halt_has_news(&b->sleeper) || is_waited_for(b), DEADLINE_MS));
+    drop(
+        b); /* one that has gone to sleep in the kernel wakes, and stops before the store that takes the lock, or later */
+    return halt_wait(&b->sleeper, DEADLINE_MS);
+}
+
+/* It goes on while the lock is the test's: it must not get it. */
+static void wake_up(struct bed *b, enum hold hold) {
+    if (hold == HOLDS_THE_LOCK) {
+        halt_go_on(&b->sleeper, 0);
+        return;
+    }
+    take(b);
+    halt_go_on(&b->sleeper, 0);
+    cr_assert(UNTIL(halt_has_news(&b->sleeper) || is_waited_for(b), DEADLINE_MS));
+    cr_assert(lock_is_mine(b->w, b->lock), "store %lu: a %s lock has two owners", (unsigned long)b->k,
+              lock_rank_name(b->s->rank));
+    drop(b);
+}
+
+/* Where it holds nothing, everything happens to its table; where it holds something (its stripe, to wait for a list), what can
+ * happen without that. */
+static void go_through_a_lot(struct bed *b, enum hold hold) {
+    int is_refused[8] = {0};
+    if (hold == HOLDS_NOTHING) {
+        churn(b, 100, operations());
+        make_table_anew(b);
+        churn(b, 100, operations());
+        empty(b, 100);
+        world_put(b->db, LATE_ITEM, 1111, 60, 0);
+        must_be_clean(b, "while it sleeps");
+        return;
+    }
+    for (uint64_t i = 0; i < operations(); i++, b->operations++) { /* the lock goes through many hands */
+        take(b);
+        drop(b);
+        if (is_refused[i % 8]) /* that stripe is the sleeper's */
+            continue;
+        int r = world_try_put(b->db, 100 + (int)(i % 8), (int)(1111 * (1 + i % 2)), (unsigned)(i * 37 % 900),
+                              world_now_s + 5000 - (int64_t)i);
+        cr_assert(r == LARDER_OK || (r == LARDER_BUSY && i < 8), "%s", larder_error());
+        is_refused[i % 8] = r == LARDER_BUSY;
+    }
+}
+
+static void judge_awake(struct bed *b, enum hold hold, int was_there) {
+    int outcome = b->sleeper.end.code, was_dropped = hold == HOLDS_NOTHING, is_known_done = was_there;
+    cr_assert_eq(b->sleeper.end.end, PROC_EXITED, "%s", proc_text(b->sleeper.end));
+    if (!was_dropped)
+        cr_assert_eq(outcome, OUTCOME_OK, "store %lu: outcome %d", (unsigned long)b->k, outcome);
+    else if (b->s->is_write) /* done before it was dropped, or never */
+        cr_assert_eq(outcome, is_known_done ? OUTCOME_OK : OUTCOME_NO_TABLE, "store %lu: outcome %d",
+                     (unsigned long)b->k, outcome);
+    else
+        cr_assert(outcome == OUTCOME_OK || outcome == OUTCOME_NO_TABLE, "store %lu: outcome %d", (unsigned long)b->k,
+                  outcome);
+    if (b->s->is_write)
+        cr_assert_eq(is_there(b, SLEEPERS_ITEM), !was_dropped, "store %lu: it wrote to another table than it meant",
+                     (unsigned long)b->k);
+}
+
+/* 0: there is no such store. */
+static int sleep_at(struct bed *b, int base, int *has_lock) {
+    b->memfd = world_copy(base);
+    b->db = open_with(b->memfd, 50);
+    cr_assert_eq(writer_borrow(b->db, &b->w), LARDER_OK);
+    b->lock = (lock_word *)(b->db->seg.base + (uintptr_t)b->lock);
+    int is_stopped = put_to_sleep(b);
+    if (is_stopped) {
+        enum hold hold = what_it_holds(b);
+        int waits = is_noted_by(b->db, b->sleeper.pid, b->lock), was_there = is_there(b, SLEEPERS_ITEM);
+        char *before = NULL, *after;
+        *has_lock = hold == HOLDS_THE_LOCK;
+        if (hold == HOLDS_NOTHING || (hold == HOLDS_OTHERS && waits)) {
+            go_through_a_lot(b, hold);
+            before = world_dump(b->db);
+            b->slept++;
+        }
+        wake_up(b, hold);
+        cr_assert_eq(halt_wait(&b->sleeper, DEADLINE_MS), 0);
+        judge_awake(b, hold == HOLDS_NOTHING ? HOLDS_NOTHING : HOLDS_OTHERS, was_there);
+        after = world_dump(b->db);
+        if (hold == HOLDS_NOTHING && before)
+            cr_assert_str_eq(before, after, "store %lu: it changed a table that it never saw", (unsigned long)b->k);
+        free(before);
+        free(after);
+    }
+    must_be_clean(b, "at the end");
+    b->lock = (lock_word *)(uintptr_t)seg_off(&b->db->seg, b->lock);
+    writer_return(b->w);
+    larder_close(b->db);
+    close(b->memfd);
+    halt_forget(&b->sleeper);
+    return is_stopped;
+}
+
+/* The first lock of the rank that the call takes, as an offset. */
+static uint64_t find_lock(const struct sleeper *s, int base) {
+    struct sleep sleep = {s, world_copy(base), 1};
+    struct larder *db = open_with(sleep.memfd, 50);
+    struct halt h;
+    struct halt_locks held;
+    uint64_t off = 0;
+    halt_start(&h, sleep_in_child, &sleep, 0);
+    while (halt_wait(&h, DEADLINE_MS) && !off) {
+        halt_look(db, &held);
+        const struct halt_lock *found = halt_find_rank(&held, s->rank, 1);
+        off = found ? found->off : 0;
+        halt_go_on(&h, off ? 0 : 1);
+    }
+    if (!h.end.end)
+        halt_wait(&h, DEADLINE_MS);
+    larder_close(db);
+    close(sleep.memfd);
+    halt_forget(&h);
+    return off;
+}
+
+static void all_sleeps(const struct sleeper *s) {
+    struct bed b = {.s = s};
+    uint64_t start_ms = until_now_ms();
+    leaf_capacity = 4;
+    int base = world_create(STRIPES), has_lock = 0;
+    struct larder *db = open_with(base, 50);
+    for (int n = 0; n < 20; n++)
+        world_put(db, n, 1111, 50, 0);
+    larder_close(db);
+    uint64_t off = s->rank == LOCK_GATE ? offsetof(struct seg_shm, gate_lock) : find_lock(s, base);
+    cr_assert(off != 0, "the call takes no %s lock", lock_rank_name(s->rank));
+    b.lock = (lock_word *)(uintptr_t)off; /* made a pointer for each copy */
+    for (b.k = 1; !has_lock && sleep_at(&b, base, &has_lock); b.k++)
+        ;
+    fprintf(stderr, "%-12s lock: slept at %2lu stores, %lu operations meanwhile; %lu ms\n", lock_rank_name(s->rank),
+            (unsigned long)b.slept, (unsigned long)b.operations, (unsigned long)(until_now_ms() - start_ms));
+    cr_assert(has_lock && b.slept >= 4, "slept %lu times", (unsigned long)b.slept);
+    close(base);
+}
+
+#define WAKE(id, rank, call, is_write)                                                                                 \
+    Test(wake, id) {                                                                                                   \
+        static const struct sleeper s = {rank, call, is_write};                                                        \
+        all_sleeps(&s);                                                                                                \
+    }
+
+WAKE(stripe, LOCK_STRIPE, put_one, 1)
+WAKE(gate, LOCK_GATE, put_one, 1)
+WAKE(partition, LOCK_PARTITION, put_one, 1)
+WAKE(shard, LOCK_SHARD, put_one, 1)
+WAKE(bin, LOCK_BIN, put_one, 1)
+WAKE(span, LOCK_SPAN, put_large, 1)
+WAKE(catalog, LOCK_CATALOG, change_definition, 0)
+
+/* ---- A destroyer ------------------------------------------------------------------------------------------------------------ */
+
+static int destroy_in_child(void *arg) {
+    return larder_destroy(arg, 0) == LARDER_OK ? 0 : 1;
+}
+
+static void uuid_of(const char *name, uint32_t flags, uint8_t uuid[16]) {
+    struct larder_options o = {.segment = name, .flags = flags, .size_bytes = LARDER_SEGMENT_BYTES_MIN};
+    struct larder_segment_stats stats;
+    struct larder *db;
+    cr_assert_eq(larder_open(&o, &db), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_segment_stats(db, &stats), LARDER_OK);
+    memcpy(uuid, stats.uuid, 16);
+    larder_close(db);
+}
+
+/* The file is taken away by hand while the destroyer stands still, and somebody makes another segment of that name. */
+Test(wake, a_destroyer_removes_what_it_meant) {
+    char name[TESTSEG_NAME_MAX], path[TESTSEG_NAME_MAX + 16];
+    uint8_t made[16], found[16];
+    uint64_t stops = 0;
+    for (uint64_t k = 1;; k++) {
+        struct halt h;
+        testseg_name(name);
+        snprintf(path, sizeof path, "/dev/shm/%s", name);
+        uuid_of(name, LARDER_CREATE | LARDER_EXCLUSIVE, made);
+        halt_start(&h, destroy_in_child, name, k);
+        if (!halt_wait(&h, DEADLINE_MS))
+            break;
+        stops++;
+        cr_assert_eq(unlink(path), 0);
+        uuid_of(name, LARDER_CREATE | LARDER_EXCLUSIVE, made);
+        halt_go_on(&h, 0);
+        cr_assert(!halt_wait(&h, DEADLINE_MS) && proc_is_exit(h.end, 0), "%s", proc_text(h.end));
+        uuid_of(name, 0, found);
+        cr_assert_arr_eq(made, found, 16);
+        testseg_destroy(name);
+        halt_forget(&h);
+    }
+    cr_assert_eq(stops, 2);
+}
