@@ -76,9 +76,9 @@ static int put(struct larder *db, const char *key, char fill, size_t bytes, int6
 }
 
 /* With the table and nothing in it. */
-static int create(void) {
+static int create_with(uint32_t stripe_count) {
     struct larder_options o = {
-        .flags = LARDER_MEMFD | LARDER_CREATE, .memfd = -1, .size_bytes = SEGMENT_BYTES, .stripe_count = STRIPES};
+        .flags = LARDER_MEMFD | LARDER_CREATE, .memfd = -1, .size_bytes = SEGMENT_BYTES, .stripe_count = stripe_count};
     struct larder_index_def index = {.name = "ByG", .partition = {"G", LARDER_S}, .sort = {"PK", LARDER_S}};
     struct larder_table_def def = {
         .name = "Order", .partition = {"PK", LARDER_S}, .indexes = &index, .index_count = 1, .ttl_attribute = "exp"};
@@ -87,6 +87,10 @@ static int create(void) {
     int memfd = dup(larder_memfd(db));
     larder_close(db);
     return memfd;
+}
+
+static int create(void) {
+    return create_with(STRIPES);
 }
 
 static void must_be_clean(struct larder *db, const char *what, uint64_t k) {
@@ -348,4 +352,66 @@ Test(order, locks_after_the_death_of_a_recovery) {
             cr_assert(die_twice(k, j, &is_dead), "a delete has fewer than %lu stores", (unsigned long)k);
     }
     fprintf(stderr, "%lu deaths of recoveries\n", (unsigned long)tried);
+}
+
+/* ---- A bucket array is filled before it is there ----------------------------------------------------------------------------- */
+
+#define GROWTH_ITEMS 40  /* in two stripes: each outgrows its first array, of 14 slots */
+#define GROWTH_BEFORE 20 /* of which so many are there before */
+
+static _Atomic int *acknowledged; /* shared with the child that dies */
+
+static void key_of(int n, char key[24]) {
+    snprintf(key, 24, "item-%d", n);
+}
+
+static int put_up_to(struct larder *db, int count) {
+    char key[24];
+    for (int n = *acknowledged; n < count; n++) {
+        key_of(n, key);
+        int r = put(db, key, 'g', 10, 0);
+        if (r)
+            return r;
+        *acknowledged = n + 1;
+    }
+    return LARDER_OK;
+}
+
+static int put_many(struct larder *db) {
+    return put_up_to(db, GROWTH_ITEMS);
+}
+
+static void must_have(struct larder *db, int count, uint64_t k) {
+    struct larder_page *page;
+    char text[24];
+    cr_assert(larder_page_new(db, &page) == LARDER_OK);
+    for (int n = 0; n < count; n++) {
+        key_of(n, text);
+        struct larder_key key = {.partition = larder_str(text)};
+        int r = larder_get(table_of(db), &key, page);
+        cr_assert(r == LARDER_OK, "store %lu: %s of %d acknowledged ones: %s", (unsigned long)k, text, count,
+                  larder_result_name(r));
+    }
+    larder_page_free(page);
+}
+
+Test(order, nothing_is_lost_when_an_array_grows) {
+    uint64_t k = 1;
+    acknowledged = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert(acknowledged != MAP_FAILED);
+    for (int is_dead = 1; is_dead; k += getenv("LARDER_TEST_LONG") ? 1 : 5) {
+        int memfd = create_with(2);
+        struct larder *db = attach(memfd, BUSY_MS);
+        *acknowledged = 0;
+        cr_assert(put_up_to(db, GROWTH_BEFORE) == LARDER_OK, "%s", larder_error());
+        is_dead = die_at(put_many, memfd, k, "growth");
+        must_have(db, *acknowledged, k); /* at once, before anybody has recovered anything */
+        must_put(db, "newcomer", "growth", k);
+        must_have(db, *acknowledged, k);
+        must_be_clean(db, "growth", k);
+        larder_close(db);
+        close(memfd);
+    }
+    munmap((void *)acknowledged, PAGE_BYTES);
+    cr_assert_gt(k, 200);
 }

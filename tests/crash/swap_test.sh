@@ -19,7 +19,7 @@ passed=0 failed=0
 unset LARDER_TEST_SWAP LARDER_TEST_LONG
 export LARDER_TEST_PREFIX=larder-test-$$-swap
 
-# Swap, suite, Criterion's filter. Tests that were renamed have both names.
+# Swap, suite, Criterion's filter.
 expected() {
   cat <<'END'
 publish_before_entries enum  crash_enum/put_new
@@ -31,7 +31,7 @@ close_before_give      enum  crash_enum/overwrite_larger
 bit_before_hand        enum  crash_enum/put_without_index
 hand_before_bit        enum  crash_enum/delete_one
 unnote_before_unlock   order order/locks_after_a_death
-array_before_fill      enum  crash_enum/grow_@(items|and_split)
+array_before_fill      order order/nothing_is_lost_when_an_array_grows
 armed_before_timer     order order/timer_of_an_item_that_lives_on
 settle_before_entries  enum  crash_enum/delete_one
 free_before_finish     order order/locks_after_the_death_of_a_recovery
