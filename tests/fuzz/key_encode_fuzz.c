@@ -162,11 +162,7 @@ static void check_raw_number(struct bytes raw) {
         return;
     }
     size_t length = num_decode(raw.at, raw.len, text);
-    if (num_encode(text, length, again, &bytes) != LARDER_OK) {
-        struct decimal d; /* sane by form, beyond the limits of magnitude: no writer makes it */
-        FUZZ_CHECK(oracle_parse((struct bytes){(uint8_t *)text, length}, &d) && !oracle_is_allowed(&d), "%s", text);
-        return;
-    }
+    FUZZ_CHECK(num_encode(text, length, again, &bytes) == LARDER_OK, "sane, but %s", larder_error());
     FUZZ_CHECK(bytes == raw.len && !memcmp(again, raw.at, bytes), "%s has two forms", text);
 }
 
