@@ -41,6 +41,23 @@ void place_leave(struct place *place, size_t mark) {
     place->path[mark] = 0;
 }
 
+/* Takes out what cutting has left of a character: all text here comes from jansson, which has checked it. */
+static void place_whole_characters(char *text) {
+    char *to = text;
+    for (const char *at = text; *at != 0;) {
+        unsigned char first = (unsigned char)*at;
+        size_t bytes = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4, have = 1;
+        while (have < bytes && ((unsigned char)at[have] & 0xc0) == 0x80)
+            have++;
+        if (have == bytes) {
+            memmove(to, at, bytes);
+            to += bytes;
+        }
+        at += have;
+    }
+    *to = 0;
+}
+
 int place_fail(struct place *place, const char *format, ...) {
     int used = 0;
     if (place->path_bytes > 0)
@@ -49,5 +66,6 @@ int place_fail(struct place *place, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(place->problem + used, sizeof place->problem - (size_t)used, format, arguments);
     va_end(arguments);
+    place_whole_characters(place->problem);
     return LARDER_E_INVAL;
 }

@@ -12,6 +12,7 @@
 #include "core/err.h"
 #include "core/heap_span.h"
 #include "core/seg.h"
+#include "core/swap.h"
 
 /* jemalloc's spacing up to 2 KiB: four classes per doubling. Above, what cuts a span into 7, 6, 5, .. blocks. */
 static const uint16_t class_bytes[CLASS_COUNT] = {48,   64,   80,   96,   112,  128,  160,  192,  224,  256,
@@ -131,9 +132,9 @@ static int take_small_locked(struct writer *w, struct bin_shm *bin, uint32_t are
     if (bit < 0)
         return err_set(LARDER_E_CORRUPT, "heap: span %u is listed with free blocks and has none", number - 1);
     *off = span_off(s, number - 1) + (uint64_t)bit * class_bytes[class_index];
-    SHM_STORE(hand, *off | tag);
     shm_word *word = &span->bitmap[bit / 64];
-    SHM_STORE(word, SHM_LOAD_RELAXED(word) | UINT64_C(1) << (bit % 64));
+    SHM_IN_ORDER(bit_before_hand, SHM_STORE(hand, *off | tag),
+                 SHM_STORE(word, SHM_LOAD_RELAXED(word) | UINT64_C(1) << (bit % 64)));
     uint32_t used = SHM_LOAD_RELAXED(&span->used) + 1u;
     SHM_STORE(&span->used, (uint16_t)used);
     if (used >= blocks)
@@ -178,8 +179,8 @@ static int give_small_locked(struct writer *w, struct bin_shm *bin, uint32_t i, 
     if (!word || !(SHM_LOAD_RELAXED(word) >> (bit % 64) & 1))
         return err_set(LARDER_E_CORRUPT, "heap: block %llu is given back but was not handed out",
                        (unsigned long long)off);
-    SHM_STORE(word, SHM_LOAD_RELAXED(word) & ~(UINT64_C(1) << (bit % 64)));
-    SHM_STORE(hand, 0);
+    SHM_IN_ORDER(hand_before_bit, SHM_STORE(word, SHM_LOAD_RELAXED(word) & ~(UINT64_C(1) << (bit % 64))),
+                 SHM_STORE(hand, 0));
     uint32_t used = SHM_LOAD_RELAXED(&span->used) - 1u;
     SHM_STORE(&span->used, (uint16_t)used);
     if (!SHM_LOAD_RELAXED(&span->is_listed))

@@ -2,6 +2,7 @@
 #include "core/htab.h"
 #include "core/debug.h"
 #include "core/err.h"
+#include "core/swap.h"
 
 #define BUCKETS_MAX 65535u
 #define SPARES(buckets) ((buckets) / 8 + 1)
@@ -86,8 +87,9 @@ static shm_word *empty_slot(const struct htab *t, struct bucket_shm *array, uint
 }
 
 /* Puts every slot of the old array into the new one, which nobody sees yet. LARDER_NOT_FOUND: a chain needs more spares. */
-static int refill(const struct htab *t, const struct bucket_shm *old, uint32_t old_total, struct bucket_shm *array,
-                  uint32_t buckets, uint32_t *spares_used) {
+static int refill(const struct htab *t, struct stripe_shm *s, const struct bucket_shm *old, uint32_t old_total,
+                  struct bucket_shm *array, uint32_t buckets) {
+    uint32_t spares_used = 0;
     for (uint32_t b = 0; b < old_total; b++)
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
             uint64_t word = SHM_LOAD_RELAXED(&old[b].slot[i]);
@@ -97,12 +99,17 @@ static int refill(const struct htab *t, const struct bucket_shm *old, uint32_t o
             if (!block)
                 return err_set(LARDER_E_CORRUPT, "a bucket refers to %llu, outside the heap",
                                (unsigned long long)WORD_OFF(word));
-            shm_word *slot = empty_slot(t, array, buckets, SHM_LOAD_RELAXED(block), spares_used);
+            shm_word *slot = empty_slot(t, array, buckets, SHM_LOAD_RELAXED(block), &spares_used);
             if (!slot)
                 return LARDER_NOT_FOUND;
             SHM_STORE(slot, word);
         }
+    SHM_STORE(&s->spares_used, spares_used);
     return LARDER_OK;
+}
+
+static int publish_array(struct writer *w, struct stripe_shm *s, uint64_t old_word, uint64_t new_word) {
+    return step_swap(w, 1, &s->array, old_word, new_word, &s->seq, (uint64_t[]){WORD_OFF(old_word)}, 1);
 }
 
 /* A larger array: built aside, published by one word, the old one given back. */
@@ -120,13 +127,11 @@ static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
             return r;
         array = seg_at(t->seg, off, bytes);
         shm_zero(array, bytes);
-        uint32_t spares_used = 0;
-        r = refill(t, old, old_total, array, buckets, &spares_used);
-        if (r == LARDER_OK) {
-            SHM_STORE(&s->spares_used, spares_used);
-            return step_swap(w, 1, &s->array, old_word, WORD_MAKE(buckets, off), &s->seq,
-                             (uint64_t[]){WORD_OFF(old_word)}, 1);
-        }
+        int swapped = LARDER_OK;
+        SHM_IN_ORDER(array_before_fill, r = refill(t, s, old, old_total, array, buckets),
+                     if (r == LARDER_OK) swapped = publish_array(w, s, old_word, WORD_MAKE(buckets, off)));
+        if (r == LARDER_OK)
+            return swapped;
         int gave = step_abandon(w, 1);
         if (gave || r != LARDER_NOT_FOUND)
             return gave ? gave : r;

@@ -32,7 +32,7 @@
  *          leaving attributes out, item_check.c I3, item_records.h the bytes of a record.
  * Not here Arithmetic on numbers (with expressions). I3 does not ask whether stored text is UTF-8: that is checked
  *          when it is given.
- * Tests    tests/unit/item_test.c, tests/fuzz/item_fuzz.c
+ * Tests    tests/unit/item_test.c, tests/fuzz/item_decode_fuzz.c
  */
 #ifndef LARDER_CORE_ITEM_H
 #define LARDER_CORE_ITEM_H

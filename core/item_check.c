@@ -3,8 +3,8 @@
  * Job      The one reader that trusts nothing: every length is compared with what is left before it is used. What
  *          passes here, item_read.c may follow blindly. The bytes must not change meanwhile: check copies.
  * Rules    I1 and I2 of core/item.h, and what makes an image unique: records without gaps, shortest varints, canonical
- *          numbers, sorted sets and maps, zero padding, the size it claims to have.
- * Tests    tests/unit/item_test.c (every truncation, every byte changed, random damage), tests/fuzz/item_fuzz.c
+ *          numbers, sorted sets and maps, offsets no wider than they must be, zero padding, the size it claims to have.
+ * Tests    tests/unit/item_test.c (every truncation, every byte changed, random damage), tests/fuzz/item_decode_fuzz.c
  */
 #include "core/item.h"
 #include "core/item_records.h"
@@ -216,8 +216,8 @@ static int check_records(const struct item_head *h) {
     struct bytes previous = {NULL, 0};
     uint32_t flags_seen = 0;
     uint32_t flags_due = (h->partition_bytes ? ITEM_IN_PARTITION_KEY : 0u) | (h->sort_bytes ? ITEM_IN_SORT_KEY : 0u);
-    struct item_check c = {.at = item_directory(h) + item_directory_entry_bytes(h) * h->attr_count,
-                           .end = start + h->bytes};
+    const uint8_t *first = item_directory(h) + item_directory_entry_bytes(h) * h->attr_count;
+    struct item_check c = {.at = first, .end = start + h->bytes};
     for (uint32_t i = 0; i < h->attr_count; i++) {
         if (item_record_offset(h, i) != (size_t)(c.at - start))
             return 0;
@@ -225,6 +225,8 @@ static int check_records(const struct item_head *h) {
             return 0;
     }
     if (flags_seen != flags_due || c.ddb_bytes != h->ddb_bytes || h->ddb_bytes > LARDER_ITEM_BYTES_MAX)
+        return 0;
+    if (h->flags != item_flags(h, (size_t)(c.at - first)))
         return 0;
     return c.end - c.at < 8 && is_zero(c.at, c.end);
 }

@@ -100,11 +100,17 @@ static inline const uint8_t *item_record(const struct item_head *h, uint32_t ord
     return (const uint8_t *)h + item_record_offset(h, ordinal);
 }
 
+/* The flags of an image with so many bytes of records: its offsets are wide only if they must be. */
+static inline uint8_t item_flags(const struct item_head *h, size_t records_bytes) {
+    size_t fixed = (size_t)(item_directory(h) - (const uint8_t *)h);
+    return fixed + sizeof(uint16_t) * h->attr_count + records_bytes > ITEM_NARROW_BYTES_MAX - 7 ? ITEM_WIDE : 0;
+}
+
 /* Lays out an image: sets bytes and ITEM_WIDE from what the head says of key area, slots and attributes, and
  * `records_bytes`. Returns the offset of the first record. */
 static inline size_t item_lay_out(struct item_head *h, size_t records_bytes) {
     size_t fixed = (size_t)(item_directory(h) - (uint8_t *)h);
-    h->flags = fixed + sizeof(uint16_t) * h->attr_count + records_bytes > ITEM_NARROW_BYTES_MAX - 7 ? ITEM_WIDE : 0;
+    h->flags = item_flags(h, records_bytes);
     size_t records = fixed + item_directory_entry_bytes(h) * h->attr_count;
     h->bytes = (uint32_t)item_round8(records + records_bytes);
     return records;

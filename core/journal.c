@@ -3,6 +3,7 @@
 #include "core/debug.h"
 #include "core/err.h"
 #include "core/seg.h"
+#include "core/swap.h"
 
 static unsigned tag_of(unsigned n, unsigned side) {
     return n | side;
@@ -20,6 +21,7 @@ static shm_word *word_at(const struct writer *w, uint64_t off) {
 void step_open(struct writer *w, unsigned n, shm_word *word, uint64_t old_word, uint64_t new_word, shm_word *seq) {
     struct step_shm *step = &w->slot->step[n];
     DEBUG_ASSERT(!step_is_open(w, n) && old_word != new_word && SHM_LOAD(word) == old_word);
+    SHM_NOT_YET(open_before_words, SHM_STORE(&step->word_off, seg_off(w->seg, word)));
     SHM_STORE(&step->old_word, old_word);
     SHM_STORE(&step->new_word, new_word);
     SHM_STORE(&step->seq_off, seq ? seg_off(w->seg, seq) : 0);
@@ -74,12 +76,14 @@ static int empty_hand(struct writer *w, unsigned n, unsigned given) {
 int step_close(struct writer *w, unsigned n) {
     struct step_shm *step = &w->slot->step[n];
     uint64_t seq_off = SHM_LOAD_RELAXED(&step->seq_off);
+    SHM_NOT_YET(give_before_sequence, (void)empty_hand(w, n, HAND_OLD));
     if (seq_off != 0) {
         shm_word *seq = word_at(w, seq_off);
         if (!seq)
             return LARDER_E_CORRUPT;
         SHM_STORE(seq, SHM_LOAD_RELAXED(seq) + 1);
     }
+    SHM_NOT_YET(close_before_give, SHM_STORE(&step->word_off, 0));
     int r = empty_hand(w, n, HAND_OLD);
     if (r)
         return r;

@@ -5,6 +5,7 @@
 #include "core/live.h"
 #include "core/recover.h"
 #include "core/seg.h"
+#include "core/swap.h"
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -165,9 +166,10 @@ void lock_drop(struct writer *w, lock_word *lock, enum lock_rank rank) {
     DEBUG_ASSERT(lock_is_mine(w, lock));
     if (rank != LOCK_STRIPE || --w->stripes_held == 0)
         w->ranks_held &= ~(1u << rank);
-    shm_crash_point();
-    uint32_t seen = atomic_exchange_explicit(lock, 0, memory_order_acq_rel);
-    forget_lock(w, lock);
+    uint32_t seen;
+    SHM_IN_ORDER(unnote_before_unlock,
+                 (shm_crash_point(), seen = atomic_exchange_explicit(lock, 0, memory_order_acq_rel)),
+                 forget_lock(w, lock));
     if (seen & LOCK_WAITERS)
         futex_wake_one(lock);
 }

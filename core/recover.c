@@ -4,6 +4,7 @@
 #include "core/err.h"
 #include "core/hooks.h"
 #include "core/live.h"
+#include "core/swap.h"
 #include "core/write.h"
 #include <unistd.h>
 
@@ -97,6 +98,7 @@ static int finish_operation(struct writer *dead) {
 }
 
 static int stage_outer(struct writer *dead) {
+    SHM_NOT_YET(free_before_finish, SHM_STORE(&dead->slot->state, SLOT_FREE));
     int r = finish_operation(dead);
     if (r)
         return r;

@@ -6,6 +6,7 @@
 #include "core/gate.h"
 #include "core/hooks.h"
 #include "core/read.h"
+#include "core/swap.h"
 #include <string.h>
 
 #define TTL_SECOND_MASK UINT64_C(0xffffffffffff)
@@ -151,6 +152,7 @@ static int pass_locked(struct writer *w, const struct table_view *v, uint64_t ol
 /* From here the change is acknowledged whatever happens: a failure to tidy up only makes the writer stuck. */
 static void finish_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe,
                           struct item_head *old, struct item_head *block) {
+    SHM_NOT_YET(remove_before_publish, if (old) core_hooks->index_remove(w, v, old, block));
     step_publish(w, 0);
     if (!old)
         htab_count_locked(stripe, 1);
@@ -179,7 +181,9 @@ static int change_locked(struct writer *w, const struct table_view *v, struct st
     if (r)
         return fail(w, r, step_settle(w, 0));
     if (block) {
+        SHM_NOT_YET(publish_before_entries, step_publish(w, 0));
         r = core_hooks->index_add(w, v, block, old);
+        SHM_NOT_YET(publish_before_timer, step_publish(w, 0));
         if (r == LARDER_OK)
             r = arm(w, v, block, old);
         if (r) {
@@ -404,6 +408,7 @@ static int rearm_locked(struct writer *w, const struct table_view *v, struct ite
     if (item->expiry >> 48 != v->ttl_generation)
         expiry_s = v->shape.ttl_name ? item_ttl_of(item, v->shape.ttl_name, v->shape.ttl_name_bytes, now_s) : 0;
     uint32_t at_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
+    SHM_NOT_YET(armed_before_timer, SHM_STORE(&item->armed_s, at_s));
     int r = at_s != 0 ? core_hooks->timer_add(w, v, item->hash, at_s) : LARDER_OK;
     if (r == LARDER_OK)
         SHM_STORE(&item->armed_s, at_s);
@@ -606,6 +611,7 @@ int write_recover_item(struct writer *w) {
     if (r)
         return r;
     if (step_is_open(w, 0)) {
+        SHM_NOT_YET(settle_before_entries, step_settle(w, 0));
         r = settle_entries(w, v);
         if (r)
             return r;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/item.h"
+#include "core/item_records.h"
 #include "core/num.h"
 #include "core/priv.h"
 #include "core/utf8.h"
@@ -1309,6 +1310,28 @@ Test(item, survives_damage) {
     }
     cr_assert_gt(passed, 1000);
     free(h);
+}
+
+/* One image for one item: offsets that need not be wide are not, even where they and the sizes agree. */
+Test(item, is_not_sane_when_wider_than_needed) {
+    larder_builder_reset(b);
+    OK(larder_add_null(b, "x"));
+    const struct item_head *h = item_head(finish());
+    struct item_head *wide = block_of(h->bytes + 8, 0);
+    size_t records = sizeof *h + sizeof(uint16_t), record_bytes = 3;
+    memcpy(wide, h, sizeof *h);
+    wide->flags = ITEM_WIDE;
+    memset(wide + 1, 0, h->bytes + 8 - sizeof *h);
+    item_set_record_offset(wide, 0, (uint32_t)(sizeof *h + sizeof(uint32_t)));
+    memcpy((uint8_t *)(wide + 1) + sizeof(uint32_t), (const uint8_t *)h + records, record_bytes);
+    wide->bytes = (uint32_t)item_round8(sizeof *h + sizeof(uint32_t) + record_bytes);
+    cr_assert(item_is_sane(h, h->bytes));
+    cr_assert_not(item_is_sane(wide, wide->bytes));
+    *wide = (struct item_head){.bytes = sizeof *wide};
+    cr_assert(item_is_sane(wide, wide->bytes));
+    wide->flags = ITEM_WIDE;
+    cr_assert_not(item_is_sane(wide, wide->bytes));
+    free(wide);
 }
 
 /* Single faults, one for each thing that is checked. */

@@ -216,6 +216,29 @@ Test(json_item, refuses_with_the_place) {
     close_fixture(&fixture);
 }
 
+/* A text that is cut for a message is cut between characters, wherever the cut falls: the name of a type, and the path. */
+Test(json_item, messages_hold_whole_characters) {
+    struct fixture fixture;
+    static char text[1024];
+    open_fixture(&fixture);
+    for (int before = 0; before < 300; before++) {
+        const struct larder_item *item;
+        struct place place;
+        snprintf(text, sizeof text, "{'%.*s\xf0\x9f\x90\x98\xe2\x82\xac':{'%.*s\xf0\x9f\x90\x98\xe2\x82\xac%s':'x'}}",
+                 before > 200 ? before : 1,
+                 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                 before % 50, "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "cccccccccccc");
+        cr_assert_eq(build(&fixture, text, &item, &place), LARDER_E_INVAL);
+        json_t *as_text = json_string(place.problem); /* jansson takes UTF-8 only */
+        cr_expect_not_null(as_text, "%d: %s", before, place.problem);
+        cr_expect(strstr(place.problem, "is no type") != NULL, "%s", place.problem);
+        json_decref(as_text);
+    }
+    close_fixture(&fixture);
+}
+
 /* What the builder refuses arrives with its place, and the builder is good for the next item. */
 Test(json_item, refusals_of_the_builder) {
     struct fixture fixture;

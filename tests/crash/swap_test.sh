@@ -1,0 +1,123 @@
+#!/bin/bash
+# tests/crash/swap_test.sh - tests the tests: with two steps of the write protocol swapped, a suite must fail.
+#
+# Goal     Each order of core/swap.h is noticed by a test when it is wrong, and the test passes when it is right.
+# Method   The test library does two steps the other way round if LARDER_TEST_SWAP names them. For each swap, the test that is
+#          meant to notice runs with it; all of these tests run without a swap, too. A swap that no test is named for here
+#          fails. That the shipped library has nothing of it is looked up in its symbols and strings.
+# Usage    tests/crash/swap_test.sh PATH-OF-LARDER        closes with "N passed, N failed"; exit 1 if anything failed
+#
+# Only the plain build does it all: sanitizers find other things, and take minutes for these.
+set -uo pipefail
+
+larder=${1:?usage: swap_test.sh PATH-OF-LARDER}
+build=$(cd "$(dirname "$larder")/.." && pwd)
+source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+passed=0 failed=0
+unset LARDER_TEST_SWAP LARDER_TEST_LONG
+export LARDER_TEST_PREFIX=larder-test-$$-swap
+
+# Swap, suite, Criterion's filter.
+expected() {
+  cat <<'END'
+publish_before_entries enum  crash_enum/put_new
+publish_before_timer   enum  crash_enum/arm_timer
+remove_before_publish  enum  crash_enum/delete_one
+open_before_words      enum  crash_enum/put_new
+give_before_sequence   order order/reader_of_reused_memory
+close_before_give      enum  crash_enum/overwrite_larger
+bit_before_hand        enum  crash_enum/put_without_index
+hand_before_bit        enum  crash_enum/delete_one
+unnote_before_unlock   order order/locks_after_a_death
+array_before_fill      order order/nothing_is_lost_when_an_array_grows
+armed_before_timer     order order/timer_of_an_item_that_lives_on
+settle_before_entries  enum  crash_enum/delete_one
+free_before_finish     order order/locks_after_the_death_of_a_recovery
+END
+}
+
+verdict() {
+  if (($1 == 0)); then
+    ((passed++))
+    echo "ok     $2"
+  else
+    ((failed++))
+    echo "FAILED $2"
+    [[ -z ${3-} ]] || tail -n 12 "$log" | sed 's/^/    /'
+  fi
+}
+
+# run SUITE FILTER [SWAP]: 0 all passed, 1 a test failed, 2 missed its deadline, 3 no test of that name, 4 anything else.
+run() {
+  local status synthesis
+  # The shell's own words about a death by signal are not wanted.
+  {
+    LARDER_TEST_SWAP=${3-} timeout -k 2 "${deadline_s:-60}" "$build/tests/$1_test" --jobs 1 --color=never \
+      --filter "$2" >"$log" 2>&1
+  } 2>/dev/null
+  status=$?
+  synthesis=$(grep -aoE 'Tested: [0-9]+ \| Passing: [0-9]+' "$log" | tail -n 1)
+  ((status != 124 && status != 137)) || return 2
+  [[ $synthesis =~ ([0-9]+)\ \|\ Passing:\ ([0-9]+) ]] || return 4
+  ((BASH_REMATCH[1] > 0)) || return 3
+  ((BASH_REMATCH[1] > BASH_REMATCH[2])) && return 1
+  return "$((status ? 4 : 0))"
+}
+
+# The first line of what a failed test said.
+said() {
+  grep -aE '^\[----\]   [^ ]|Assertion .* failed|CRASH!|Timed out' "$log" | head -n 1 |
+    sed -E 's/^\[-*[A-Z]*\] +//; s/.*: Assertion/Assertion/' | cut -c 1-140
+}
+
+must_catch() {
+  local swap=$1 suite=$2 filter=$3
+  run "$suite" "$filter" "$swap"
+  case $? in
+    1) verdict 0 "$(printf '%-22s caught by %s: %s' "$swap" "$filter" "$(said)")" ;;
+    2) verdict 0 "$(printf '%-22s caught by %s: it does not end' "$swap" "$filter")" ;;
+    0) verdict 1 "$swap is not caught by $filter" log ;;
+    3) verdict 1 "$swap: there is no test $filter in $suite" log ;;
+    *) verdict 1 "$swap: $filter did not run" log ;;
+  esac
+}
+
+# ---- The shipped library ---------------------------------------------------------------------------------------------
+
+shipped=$build/liblarder.so
+! { nm -a "$shipped" | grep -qE 'swap_(chosen|choose|names)|shm_crash' || grep -qa LARDER_TEST_SWAP "$shipped"; }
+verdict $? "the shipped library has no swaps"
+
+if [[ ! -x $build/tests/order_test || ! -x $build/tests/enum_test ]] ||
+  nm "$build/tests/order_test" | grep -qE '__(asan|tsan)_init'; then
+  echo "$passed passed, $failed failed"
+  exit "$((failed > 0))"
+fi
+
+# ---- The plain build --------------------------------------------------------------------------------------------------
+
+grep -qa LARDER_TEST_SWAP "$build/tests/order_test"
+verdict $? "the test library has them"
+
+run order order/locks_after_a_death no_such_swap
+(($? == 4)) && grep -q 'no such swap' "$log"
+verdict $? "a swap that does not exist is refused" log
+
+while read -r suite filter; do
+  deadline_s=180 run "$suite" "$filter"
+  verdict $? "without a swap $filter passes" log
+done < <(expected | awk '{ print $2, $3 }' | sort -u)
+
+while read -r swap; do
+  line=$(expected | awk -v swap="$swap" '$1 == swap { print $2, $3 }')
+  if [[ -z $line ]]; then
+    verdict 1 "no test is named for the swap $swap"
+  else
+    must_catch "$swap" "${line% *}" "${line#* }"
+  fi
+done < <(grep -oE '^    X\([a-z_]+' "$source/core/swap.h" | cut -d'(' -f2)
+
+echo "$passed passed, $failed failed"
+((failed == 0))
