@@ -6,9 +6,9 @@
 #include "tests/crash/world.h"
 
 #define DEATH_ITEM 7
-#define DEATH_OTHERS 24   /* items 0.. of the world */
-#define DEATH_PROBE 399   /* written and deleted by who tries whether it still works */
-#define DEATH_PROBES 6    /* in all stripes */
+#define DEATH_OTHERS 24  /* items 0.. of the world */
+#define DEATH_PROBE 399  /* written and deleted by who tries whether it still works */
+#define DEATH_PROBES 6   /* in all stripes */
 #define DEATH_BUSY_MS 20 /* the patience of one who writes beside a thread that stands still */
 
 /* The operation that is cut off: the item changes its key in every index, its size and its expiry. */

@@ -133,14 +133,18 @@ static int is_wanted_end(struct proc_result r, const char *how) {
     return strcmp(how, "abort") == 0 ? proc_is_signal(r, SIGABRT) : proc_is_exit(r, 0);
 }
 
-static void die_at(const struct scene *s, const char *how, uint64_t k, int must_be_after) {
+/* 0: the put has no such store; its number varies a little with what is free where. */
+static int die_at(const struct scene *s, const char *how, uint64_t k, int must_be_after) {
     int memfd = copy_of(s->base);
     struct larder *survivor = world_open(memfd);
     struct proc_result r = proc_wait(start_victim(s, how, memfd, k), DEADLINE_MS);
-    cr_assert(is_wanted_end(r, how), "%s at store %lu: the victim: %s", how, (unsigned long)k, proc_text(r));
-    judge(s, survivor, how, k, must_be_after);
+    int has_store = !proc_is_exit(r, NO_SUCH_STORE);
+    cr_assert(!has_store || is_wanted_end(r, how), "%s at store %lu: the victim: %s", how, (unsigned long)k,
+              proc_text(r));
+    judge(s, survivor, how, k, must_be_after || !has_store);
     larder_close(survivor);
     close(memfd);
+    return has_store;
 }
 
 /* Every `stride`-th store, counted from a place of its own for each kind. */
@@ -151,10 +155,10 @@ static void die_everywhere(const char *how, uint64_t stride, int must_be_after) 
     stride *= SLOW_FACTOR;
     if (getenv("LARDER_TEST_LONG"))
         stride = 1;
-    for (uint64_t k = 1 + (uint64_t)(unsigned char)how[0] % stride; k <= s.stores; k += stride, tried++)
-        die_at(&s, how, k, must_be_after);
+    for (uint64_t k = 1 + (uint64_t)(unsigned char)how[0] % stride; die_at(&s, how, k, must_be_after); k += stride)
+        tried++;
     fprintf(stderr, "%-8s at %lu of %lu stores\n", how, (unsigned long)tried, (unsigned long)s.stores);
-    cr_assert(tried > 5);
+    cr_assert(tried > s.stores / stride / 2);
     end(&s);
 }
 
