@@ -54,7 +54,7 @@ static void show_attached(struct larder *db) {
         writer_end(w);
 }
 
-int larder_open(const struct larder_options *options, struct larder **out) {
+static int open_handle(const struct larder_options *options, struct larder **out) {
     static const struct larder_options defaults;
     const struct larder_options *o = options ? options : &defaults;
     if (!out)
@@ -85,9 +85,16 @@ int larder_open(const struct larder_options *options, struct larder **out) {
     return LARDER_OK;
 }
 
-void larder_close(struct larder *db) {
-    if (!db)
-        return;
+/* A thread that is cancelled in the middle of this would leave the creation lock, descriptors and mappings with its process. */
+int larder_open(const struct larder_options *options, struct larder **out) {
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int r = open_handle(options, out);
+    pthread_setcancelstate(cancel_state, NULL);
+    return r;
+}
+
+static void close_handle(struct larder *db) {
     if (db->expirer && db_stop_expirer)
         db_stop_expirer(db, 0);
     pthread_mutex_lock(&open_mutex);
@@ -101,6 +108,15 @@ void larder_close(struct larder *db) {
     seg_close(&db->seg);
     pthread_mutex_destroy(&db->mutex);
     priv_destroy(db->priv);
+}
+
+void larder_close(struct larder *db) {
+    int cancel_state;
+    if (!db)
+        return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    close_handle(db);
+    pthread_setcancelstate(cancel_state, NULL);
 }
 
 int larder_memfd(const struct larder *db) {

@@ -3,7 +3,8 @@
  * Goal     A process that ends by exec, exit, abort, return or pthread_exit while one of its threads is inside a put leaves what a
  *          SIGKILL there would leave: the put happened or did not, through every path; nobody waits; the slot is free again and no
  *          block is lost. A process image that takes its place finds a segment that works. A child that is another program
- *          from the start (posix_spawn, vfork) harms nobody. Threads that come and go cost no slots.
+ *          from the start (posix_spawn, vfork) harms nobody. A cancelled thread ends after its call. Threads that
+ *          come and go cost no slots.
  * Method   crash/death_victim.c, a program of its own, dies while a thread stands before store k, for every k of a put that
  *          changes every index key; the survivor, attached before, compares what it reads with the states before and after.
  *          LARDER_TEST_LONG: every store for every kind; else every other one for exec, and for the others one in a few,
@@ -14,6 +15,7 @@
  *          namespaces: pidns_test.c (and unit/live_test.c).
  */
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -22,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/crash.h"
 #include "tests/crash/death.h"
 #include "tests/crash/park.h"
 #include "tests/support/proc.h"
@@ -111,6 +114,12 @@ static void must_hold_all_slots(struct larder *db, const char *how, uint64_t k) 
                   slots[i].pid);
 }
 
+static uint32_t slots_used(struct larder *db) {
+    struct larder_segment_stats stats;
+    cr_assert_eq(larder_segment_stats(db, &stats), LARDER_OK);
+    return stats.slots_used;
+}
+
 /* By one who was attached all the time. `must_be_after`: the writer finished. */
 static void judge(const struct scene *s, struct larder *db, const char *how, uint64_t k, int must_be_after) {
     struct larder_check_report report;
@@ -194,6 +203,175 @@ Test(death, spawned_and_vforked_programs_harm_nobody_in_mid_write) {
     die_everywhere("spawn", 7, 1);
 }
 
+/* ---- A thread is cancelled ------------------------------------------------------------------------------------------------------ */
+
+/* One call of a thread that is cancelled before its k-th store, when it would have left most behind. */
+struct cancelled {
+    int (*call)(struct cancelled *c);
+    struct larder *db;
+    char name[TESTSEG_NAME_MAX];
+    uint64_t k;
+    int result, is_done;
+};
+
+static void cancel_me(void) {
+    pthread_cancel(pthread_self());
+}
+
+static void *call_and_be_cancelled(void *arg) {
+    struct cancelled *c = arg;
+    shm_crash_arm_call(c->k, cancel_me);
+    c->result = c->call(c);
+    c->is_done = 1;
+    shm_crash_arm(0);
+    pthread_testcancel();
+    return NULL;
+}
+
+/* 1: it was cancelled; and had finished its call before it ended. */
+static int run_cancelled(struct cancelled *c, const char *what) {
+    pthread_t thread;
+    void *end;
+    c->is_done = 0;
+    cr_assert_eq(pthread_create(&thread, NULL, call_and_be_cancelled, c), 0);
+    cr_assert_eq(pthread_join(thread, &end), 0);
+    cr_assert(c->is_done, "%s at store %lu: the thread ended inside the call", what, (unsigned long)c->k);
+    cr_assert(c->result >= 0, "%s at store %lu: %s", what, (unsigned long)c->k, larder_result_name(c->result));
+    return end == PTHREAD_CANCELED;
+}
+
+static int call_put(struct cancelled *c) {
+    return death_act(c->db);
+}
+
+static int call_expire(struct cancelled *c) {
+    return larder_expire(c->db, 0, NULL);
+}
+
+static int call_check(struct cancelled *c) {
+    struct larder_check_report report;
+    return larder_check(c->db, NULL, NULL, &report);
+}
+
+static void cancel_everywhere(const char *what, int (*call)(struct cancelled *c), uint64_t stride) {
+    struct scene s;
+    struct cancelled c = {.call = call, .k = 1};
+    struct larder_check_report report;
+    unsigned tried = 0;
+    int is_cancelled = 1;
+    begin(&s);
+    while (is_cancelled) {
+        int memfd = world_copy(s.base);
+        c.db = world_open(memfd);
+        is_cancelled = run_cancelled(&c, what);
+        cr_assert_eq(death_probe(c.db), LARDER_OK, "%s at store %lu: %s", what, (unsigned long)c.k, larder_error());
+        cr_assert_eq(larder_check(c.db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+        must_hold_all_slots(c.db, what, c.k);
+        cr_assert(slots_used(c.db) <= 2, "%s at store %lu: the slot is lost", what, (unsigned long)c.k);
+        larder_close(c.db);
+        close(memfd);
+        c.k += stride * SLOW_FACTOR;
+        tried++;
+    }
+    cr_assert(tried > 3, "%u", tried);
+    end(&s);
+}
+
+Test(death, a_thread_cancelled_in_a_put_ends_after_it) {
+    cancel_everywhere("put", call_put, 11);
+}
+
+Test(death, a_thread_cancelled_in_an_expiry_ends_after_it) {
+    cancel_everywhere("expire", call_expire, 5);
+}
+
+Test(death, a_thread_cancelled_in_a_check_ends_after_it) {
+    cancel_everywhere("check", call_check, 1);
+}
+
+static int try_open(const char *name) {
+    struct larder_options o = {
+        .segment = name, .flags = LARDER_CREATE, .size_bytes = LARDER_SEGMENT_BYTES_MIN, .busy_timeout_ms = 100};
+    struct larder *db;
+    int r = larder_open(&o, &db);
+    if (r == LARDER_OK)
+        larder_close(db);
+    return r;
+}
+
+static int call_create(struct cancelled *c) {
+    struct larder_options o = {.segment = c->name, .flags = LARDER_CREATE, .size_bytes = LARDER_SEGMENT_BYTES_MIN};
+    return larder_open(&o, &c->db);
+}
+
+static int call_close(struct cancelled *c) {
+    larder_close(c->db);
+    return LARDER_OK;
+}
+
+static int call_destroy(struct cancelled *c) {
+    return larder_destroy(c->name, 0);
+}
+
+static int maps_of(const char *name) {
+    char line[4096];
+    int count = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    cr_assert(maps != NULL);
+    while (fgets(line, sizeof line, maps))
+        count += strstr(line, name) != NULL;
+    (void)fclose(maps);
+    return count;
+}
+
+/* What it left would be held by this process as long as it lives: the creation lock, and nobody could create or destroy. */
+Test(death, a_thread_cancelled_in_open_close_or_destroy_leaves_nothing) {
+    struct cancelled c = {.k = 1};
+    for (int is_cancelled = 1; is_cancelled; c.k++) {
+        testseg_name(c.name);
+        c.call = call_create;
+        is_cancelled = run_cancelled(&c, "create");
+        cr_assert_eq(try_open(c.name), LARDER_OK, "create at %lu: %s", (unsigned long)c.k, larder_error());
+        c.call = call_close;
+        is_cancelled |= run_cancelled(&c, "close");
+        cr_assert_eq(maps_of(c.name), 0, "close at %lu", (unsigned long)c.k);
+        c.call = call_destroy;
+        is_cancelled |= run_cancelled(&c, "destroy");
+        cr_assert_eq(maps_of(c.name), 0, "destroy at %lu", (unsigned long)c.k);
+        cr_assert_eq(larder_destroy(c.name, 0), LARDER_E_NO_SEGMENT);
+    }
+    cr_assert(c.k > 5);
+}
+
+static int call_stop(struct cancelled *c) {
+    pthread_cancel(pthread_self());
+    larder_expirer_stop(c->db);
+    return LARDER_OK;
+}
+
+static int threads_of_this_process(void) {
+    int count = 0;
+    DIR *dir = opendir("/proc/self/task");
+    cr_assert(dir != NULL);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+Test(death, a_thread_cancelled_while_it_stops_the_expirer) {
+    int threads = threads_of_this_process();
+    for (int i = 0; i < 20; i++) {
+        struct cancelled c = {.call = call_stop, .db = world_open(world_create(2))};
+        cr_assert_eq(larder_expirer_start(c.db), LARDER_OK);
+        cr_assert_eq(run_cancelled(&c, "stop"), 1);
+        cr_assert(UNTIL(threads_of_this_process() == threads, DEADLINE_MS), "the expirer goes on");
+        larder_close(c.db);
+    }
+}
+
+/* ---- Threads without number -------------------------------------------------------------------------------------------------------- */
+
 struct crowd {
     struct larder *db;
     _Atomic int failed;
@@ -204,12 +382,6 @@ static void *write_once_and_end(void *arg) {
     if (world_try_put(c->db, DEATH_PROBE, 111, 10, 0) != LARDER_OK)
         c->failed = 1;
     pthread_exit(NULL);
-}
-
-static uint32_t slots_used(struct larder *db) {
-    struct larder_segment_stats stats;
-    cr_assert_eq(larder_segment_stats(db, &stats), LARDER_OK);
-    return stats.slots_used;
 }
 
 /* A thread that ends gives its slot to the pool: as many as have written at the same moment, and no more. */
