@@ -81,6 +81,12 @@ static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_ra
                    lock_rank_name(rank), pid, owner, (unsigned long long)(waited_ns / 1000000), w->busy_timeout_ms);
 }
 
+/* The owner is dead, and this process lacks what it takes to recover it: descriptors, memory, permission. Another may come and do
+ * it, so it is waited for like a living one; but in the end it must not be called one. */
+static int cannot_recover(int result) {
+    return result == LARDER_E_OS || result == LARDER_E_NO_MEMORY || result == LARDER_E_ACCESS;
+}
+
 /* Waits for a lock that somebody holds. *slot.locks[] names it already. */
 static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
     uint64_t start_ns = now_ns(CLOCK_MONOTONIC), limit_ns = (uint64_t)w->busy_timeout_ms * 1000000u;
@@ -107,10 +113,15 @@ static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
         waiters = LOCK_WAITERS;
         if (!(seen & LOCK_WAITERS) && !SHM_CAS(lock, &seen, seen | LOCK_WAITERS))
             continue;
-        if (live_is_held(w->seg, owner) == 0 && recover_for_lock(w, owner, rank) == LARDER_OK &&
-            lock_owner(lock) != (int)owner) /* a damaged word may name a slot that has nothing to recover */
+        int dead = live_is_held(w->seg, owner) == 0 ? recover_for_lock(w, owner, rank) : LARDER_BUSY;
+        if (dead == LARDER_OK &&
+            lock_owner(lock) != (int)owner) /* a damaged word may name a slot with nothing to recover */
             continue;
         uint64_t waited_ns = now_ns(CLOCK_MONOTONIC) - start_ns;
+        if (waited_ns > limit_ns && cannot_recover(dead)) {
+            forget_lock(w, lock);
+            return dead; /* with the message of the last try */
+        }
         if (waited_ns > limit_ns)
             return busy(w, lock, (int)owner, rank, waited_ns);
         futex_sleep(lock, seen | LOCK_WAITERS);
