@@ -20,18 +20,23 @@ static void fork_prepare(void) {
     for (struct larder *db = open_handles; db; db = db->next_open)
         pthread_mutex_lock(&db->mutex);
     live_fork_prepare();
+    for (struct larder *db = open_handles; db; db = db->next_open)
+        priv_fork_prepare(db->priv);
 }
 
 static void fork_parent(void) {
     live_fork_parent();
-    for (struct larder *db = open_handles; db; db = db->next_open)
+    for (struct larder *db = open_handles; db; db = db->next_open) {
+        priv_fork_done(db->priv);
         pthread_mutex_unlock(&db->mutex);
+    }
     pthread_mutex_unlock(&open_mutex);
 }
 
 static void fork_child(void) {
     live_fork_child();
     for (struct larder *db = open_handles; db; db = db->next_open) {
+        priv_fork_done(db->priv);
         if (db->expirer && db_stop_expirer)
             db_stop_expirer(db, 1);
         writer_forget_all(db);
