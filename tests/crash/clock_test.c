@@ -180,6 +180,8 @@ Test(clock, set_back_an_hour_shows_again_what_is_not_collected) {
     put(&f, 2, f.start_s + 1000);
     put(&f, 3, f.start_s - 2 * HOUR);
     cr_assert(!is_seen(&f, 1) && is_seen(&f, 2) && !is_seen(&f, 3));
+    put(&f, 5, f.start_s + 50); /* its timer stays, and finds that the item has been given more time */
+    put(&f, 5, f.start_s + 5000);
     set_clock(-HOUR);
     cr_assert(is_seen(&f, 1) && is_seen(&f, 2) && !is_seen(&f, 3));
     cr_assert_eq(expire(&f), 1, "by the clock as it is now, one has expired");
@@ -195,6 +197,9 @@ Test(clock, set_back_an_hour_shows_again_what_is_not_collected) {
     cr_assert(!is_seen(&f, 1) && is_seen(&f, 2));
     cr_assert_eq(expire(&f), 1);
     set_clock(1100);
+    cr_assert_eq(expire(&f), 1);
+    cr_assert(is_seen(&f, 5));
+    set_clock(5000);
     cr_assert_eq(expire(&f), 1);
     cr_assert_eq(item_count(&f), 0);
     end(&f);
