@@ -7,7 +7,7 @@
  *          come and go cost no slots.
  * Method   crash/death_victim.c, a program of its own, dies while a thread stands before store k, for every k of a put that
  *          changes every index key; the survivor, attached before, compares what it reads with the states before and after.
- *          LARDER_TEST_LONG: every store for every kind; else every other one for exec, and for the others one in a few,
+ *          LARDER_TEST_LONG: every store for every kind; else one in a few,
  *          another choice for each kind.
  * Others   This is one of several: fork in mid-write, child and parent write: midfork_test.c (and api/fork_test.c). The segment
  *          destroyed under those attached: destroy_test.c. Full filesystem, memory, descriptors, file size: limits_test.c (and
@@ -174,7 +174,7 @@ static void die_everywhere(const char *how, uint64_t stride, int must_be_after) 
 /* ---- The process ends ---------------------------------------------------------------------------------------------------- */
 
 Test(death, exec_without_close_in_mid_write) {
-    die_everywhere("exec", 2, 0);
+    die_everywhere("exec", 3, 0);
 }
 
 Test(death, exit_in_a_thread_while_another_is_in_mid_write) {
@@ -182,11 +182,11 @@ Test(death, exit_in_a_thread_while_another_is_in_mid_write) {
 }
 
 Test(death, quick_exit_in_a_thread_while_another_is_in_mid_write) {
-    die_everywhere("_exit", 5, 0);
+    die_everywhere("_exit", 9, 0);
 }
 
 Test(death, abort_in_a_thread_while_another_is_in_mid_write) {
-    die_everywhere("abort", 5, 0);
+    die_everywhere("abort", 9, 0);
 }
 
 Test(death, return_from_main_while_a_thread_and_the_expirer_work) {

@@ -68,7 +68,7 @@ static void let_me_be(timer_t timer) {
 static void must_have_been_interrupted(uint64_t at_least) {
     uint64_t n = atomic_load(&interruptions);
     fprintf(stderr, "%lu signals\n", (unsigned long)n);
-    cr_assert(n >= at_least, "only %lu signals", (unsigned long)n);
+    cr_assert(n >= at_least / SLOW_FACTOR, "only %lu signals", (unsigned long)n);
 }
 
 static uint64_t now_ns(void) {
@@ -133,7 +133,7 @@ Test(eintr, creating_a_large_segment) {
         larder_close(db);
     }
     let_me_be(timer);
-    must_have_been_interrupted(20);
+    must_have_been_interrupted(8);
 }
 
 static int put_fill(struct larder_table *t, struct larder_builder *b, int n, size_t bytes) {
@@ -310,7 +310,7 @@ Test(eintr, writers_readers_checks_and_the_expirer_at_once) {
     for (uint32_t i = 0; i < THREADS; i++)
         cr_assert_null(s[i].failed, "thread %u: %s", i, s[i].failed);
     larder_expirer_stop(f.db);
-    must_have_been_interrupted(1000);
+    must_have_been_interrupted(500);
     end(&f);
 }
 
@@ -334,7 +334,7 @@ static int die_or_stop(void *arg) {
 
 Test(eintr, the_dead_are_recovered) {
     struct fixture f;
-    unsigned deaths = getenv("LARDER_TEST_LONG") ? 10000 : 300 / SLOW_FACTOR;
+    unsigned deaths = getenv("LARDER_TEST_LONG") ? 10000 : 200 / SLOW_FACTOR;
     uint64_t slowest_ms = 0;
     begin(&f);
     timer_t timer = interrupt_me();

@@ -199,7 +199,7 @@ static void fork_everywhere(enum how how, uint64_t usual_stride) {
 }
 
 Test(midfork, child_exits_without_close) {
-    fork_everywhere(EXITS, 2);
+    fork_everywhere(EXITS, 3);
 }
 
 Test(midfork, child_closes_what_it_inherited) {
@@ -369,7 +369,7 @@ static int write_and_end(void *arg) {
 Test(midfork, more_children_than_slots_cost_none) {
     struct scene s;
     struct larder_segment_stats stats;
-    unsigned children = getenv("LARDER_TEST_LONG") ? 20000 : 1200 / SLOW_FACTOR;
+    unsigned children = getenv("LARDER_TEST_LONG") ? 20000 : 800 / SLOW_FACTOR;
     begin(&s);
     s.db = world_open(s.base);
     for (unsigned i = 0; i < children; i++) {
