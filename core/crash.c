@@ -16,20 +16,26 @@
 static _Atomic uint64_t crash_count, crash_at;
 
 static _Atomic int crash_signal;
+static void (*_Atomic crash_call)(void); /* NULL: the signal */
 
-static void arm(uint64_t k, int signal) {
+static void arm(uint64_t k, int signal, void (*call)(void)) {
     atomic_store_explicit(&crash_at, 0, memory_order_relaxed);
     atomic_store_explicit(&crash_count, 0, memory_order_relaxed);
     atomic_store_explicit(&crash_signal, signal, memory_order_relaxed);
+    atomic_store_explicit(&crash_call, call, memory_order_relaxed);
     atomic_store_explicit(&crash_at, k, memory_order_relaxed);
 }
 
 void shm_crash_arm(uint64_t k) {
-    arm(k, SIGKILL);
+    arm(k, SIGKILL, NULL);
 }
 
 void shm_crash_arm_stop(uint64_t k) {
-    arm(k, SIGSTOP);
+    arm(k, SIGSTOP, NULL);
+}
+
+void shm_crash_arm_call(uint64_t k, void (*what)(void)) {
+    arm(k, 0, what);
 }
 
 uint64_t shm_crash_count(void) {
@@ -45,8 +51,13 @@ static void send_signal(int signal) {
 void shm_crash_point(void) {
     atomic_signal_fence(memory_order_seq_cst);
     uint64_t number = atomic_fetch_add_explicit(&crash_count, 1, memory_order_relaxed) + 1;
-    if (__builtin_expect(number == atomic_load_explicit(&crash_at, memory_order_relaxed), 0))
-        send_signal(atomic_load_explicit(&crash_signal, memory_order_relaxed));
+    if (__builtin_expect(number == atomic_load_explicit(&crash_at, memory_order_relaxed), 0)) {
+        void (*call)(void) = atomic_load_explicit(&crash_call, memory_order_relaxed);
+        if (call)
+            call();
+        else
+            send_signal(atomic_load_explicit(&crash_signal, memory_order_relaxed));
+    }
     atomic_signal_fence(memory_order_seq_cst);
 }
 

@@ -1,4 +1,4 @@
-/* core/crash.h - dying or stopping at the k-th store to shared memory; for tests.
+/* core/crash.h - dying, stopping or doing something else at the k-th store to shared memory; for tests.
  *
  * Job      In builds with LARDER_CRASH_POINTS every store to a segment, and every system call that changes its file,
  *          passes shm_crash_point(). A test counts the points of an operation in one run, and then dies before each of
@@ -16,6 +16,9 @@
 void shm_crash_arm(uint64_t k);
 /* The same with SIGSTOP: the process stops before its k-th store, and goes on from there when it is continued. */
 void shm_crash_arm_stop(uint64_t k);
+/* The same with a call of `what` by the thread that comes to its k-th store: it may wait there while other threads fork, execute a
+ * program, exit, or destroy the segment. */
+void shm_crash_arm_call(uint64_t k, void (*what)(void));
 /* Points passed since shm_crash_arm(), or since the process began. */
 uint64_t shm_crash_count(void);
 #endif

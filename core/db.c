@@ -20,18 +20,23 @@ static void fork_prepare(void) {
     for (struct larder *db = open_handles; db; db = db->next_open)
         pthread_mutex_lock(&db->mutex);
     live_fork_prepare();
+    for (struct larder *db = open_handles; db; db = db->next_open)
+        priv_fork_prepare(db->priv);
 }
 
 static void fork_parent(void) {
     live_fork_parent();
-    for (struct larder *db = open_handles; db; db = db->next_open)
+    for (struct larder *db = open_handles; db; db = db->next_open) {
+        priv_fork_done(db->priv);
         pthread_mutex_unlock(&db->mutex);
+    }
     pthread_mutex_unlock(&open_mutex);
 }
 
 static void fork_child(void) {
     live_fork_child();
     for (struct larder *db = open_handles; db; db = db->next_open) {
+        priv_fork_done(db->priv);
         if (db->expirer && db_stop_expirer)
             db_stop_expirer(db, 1);
         writer_forget_all(db);
@@ -54,7 +59,7 @@ static void show_attached(struct larder *db) {
         writer_end(w);
 }
 
-int larder_open(const struct larder_options *options, struct larder **out) {
+static int open_handle(const struct larder_options *options, struct larder **out) {
     static const struct larder_options defaults;
     const struct larder_options *o = options ? options : &defaults;
     if (!out)
@@ -85,9 +90,16 @@ int larder_open(const struct larder_options *options, struct larder **out) {
     return LARDER_OK;
 }
 
-void larder_close(struct larder *db) {
-    if (!db)
-        return;
+/* A thread that is cancelled in the middle of this would leave the creation lock, descriptors and mappings with its process. */
+int larder_open(const struct larder_options *options, struct larder **out) {
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int r = open_handle(options, out);
+    pthread_setcancelstate(cancel_state, NULL);
+    return r;
+}
+
+static void close_handle(struct larder *db) {
     if (db->expirer && db_stop_expirer)
         db_stop_expirer(db, 0);
     pthread_mutex_lock(&open_mutex);
@@ -101,6 +113,15 @@ void larder_close(struct larder *db) {
     seg_close(&db->seg);
     pthread_mutex_destroy(&db->mutex);
     priv_destroy(db->priv);
+}
+
+void larder_close(struct larder *db) {
+    int cancel_state;
+    if (!db)
+        return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    close_handle(db);
+    pthread_setcancelstate(cancel_state, NULL);
 }
 
 int larder_memfd(const struct larder *db) {

@@ -7,8 +7,8 @@
  */
 #include "core/heap_span.h"
 #include "core/err.h"
+#include "core/seg_file.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <time.h>
 
 uint32_t span_claimed_count(const struct seg *s) {
@@ -166,13 +166,9 @@ static int full(struct writer *w, uint64_t bytes, const char *why) {
 /* Backs [from, to) of the file with memory. Repeatable: what is backed already stays as it is. */
 static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
     const struct seg *s = w->seg;
-    int r;
     if (!seg_fd_is_ours(s))
         return LARDER_E_OS;
-    do
-        r = fallocate(s->fd, 0, (off_t)from, (off_t)(to - from));
-    while (r != 0 && errno == EINTR);
-    if (r == 0)
+    if (seg_file_back(s->fd, from, to - from) == 0)
         return LARDER_OK;
     if (errno == ENOSPC || errno == ENOMEM || errno == EDQUOT)
         return full(w, to - from, "the filesystem or a memory limit of the segment has no room");

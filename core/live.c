@@ -62,6 +62,8 @@ static int live_lock(int fd, int64_t byte) {
  * set a huge page aside. */
 static int live_pin(const struct seg *s, int fd, void **live) {
     void *page = mmap(NULL, s->lock_page_bytes, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (page == MAP_FAILED && errno == ENOMEM)
+        return err_set(LARDER_E_NO_MEMORY, "no address space for a page that a writer slot needs (ulimit -v)");
     if (page == MAP_FAILED)
         return err_set_errno("map", "a liveness lock");
     if (madvise(page, s->lock_page_bytes, MADV_DONTFORK) != 0) {

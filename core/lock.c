@@ -87,6 +87,12 @@ static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_ra
                    lock_rank_name(rank), pid, owner, (unsigned long long)(waited_ns / 1000000), w->busy_timeout_ms);
 }
 
+/* The owner is dead, and this process lacks what it takes to recover it: descriptors, memory, permission. Another may come and do
+ * it, so it is waited for like a living one; but in the end it must not be called one. */
+static int cannot_recover(int result) {
+    return result == LARDER_E_OS || result == LARDER_E_NO_MEMORY || result == LARDER_E_ACCESS;
+}
+
 /* Waits for a lock that somebody holds. *slot.locks[] names it already. */
 static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
     uint64_t start_ns = now_ns(CLOCK_MONOTONIC), limit_ns = (uint64_t)w->busy_timeout_ms * 1000000u;
@@ -119,6 +125,10 @@ static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
         if (recovered == LARDER_OK && lock_owner(lock) != (int)owner)
             continue; /* a damaged word may name a slot that has nothing to recover */
         uint64_t waited_ns = now_ns(CLOCK_MONOTONIC) - start_ns;
+        if (waited_ns > limit_ns && cannot_recover(recovered)) {
+            forget_lock(w, lock);
+            return recovered; /* with the message of the last try */
+        }
         if (waited_ns > limit_ns)
             return busy(w, lock, (int)owner, rank, waited_ns, is_dead && recovered != LARDER_OK);
         futex_sleep(lock, seen | LOCK_WAITERS);

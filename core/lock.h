@@ -24,7 +24,8 @@ enum lock_rank {
     LOCK_SPAN       /* spans of the heap */
 };
 
-/* LARDER_OK; LARDER_BUSY with a message naming the holder, after the writer's time limit; LARDER_E_CORRUPT. */
+/* LARDER_OK; LARDER_BUSY with a message naming the holder, after the writer's time limit; LARDER_E_CORRUPT. Also after the time
+ * limit: LARDER_E_OS, LARDER_E_NO_MEMORY or LARDER_E_ACCESS if the holder is dead and this process cannot recover it. */
 int lock_take(struct writer *w, lock_word *lock, enum lock_rank rank);
 /* LARDER_OK or LARDER_BUSY at once; recovers nobody. No message. */
 int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank);

@@ -48,6 +48,12 @@ void page_reset(struct larder_page *p) {
     p->has_resume = 0;
 }
 
+int page_fail(struct larder_page *p, int result) {
+    if (p)
+        page_reset(p);
+    return result;
+}
+
 int page_reserve(struct larder_page *p, size_t bytes) {
     if (__builtin_expect(p->capacity - p->used >= bytes, 1))
         return LARDER_OK;

@@ -23,6 +23,8 @@ struct larder_page {
 #define PAGE_HOLE ((size_t)-1)
 
 void page_reset(struct larder_page *p);
+/* The end of a read that failed: the page (which may be NULL) is left empty. Returns `result`. */
+int page_fail(struct larder_page *p, int result);
 /* Room for `bytes` more at p->bytes + p->used. LARDER_OK or LARDER_E_NO_MEMORY. May move the buffer. */
 int page_reserve(struct larder_page *p, size_t bytes);
 /* The image at p->bytes + p->used, of head.bytes, is item number count. PAGE_HOLE places: page_add_hole. */

@@ -22,6 +22,19 @@ static int priv_no_memory(size_t bytes) {
     return err_set(LARDER_E_NO_MEMORY, "out of private memory: %zu bytes were asked for", bytes);
 }
 
+#if LARDER_CRASH_POINTS
+_Atomic int64_t priv_test_takes_left = -1; /* tests: when it reaches 0, there is no memory; -1: no limit */
+static int test_says_none(void) {
+    if (atomic_load(&priv_test_takes_left) < 0)
+        return 0;
+    return atomic_load(&priv_test_takes_left) == 0 || atomic_fetch_sub(&priv_test_takes_left, 1) == 0;
+}
+#else
+static int test_says_none(void) {
+    return 0;
+}
+#endif
+
 #if LARDER_JEMALLOC
 
 #include <jemalloc/jemalloc.h>
@@ -45,7 +58,7 @@ static void priv_destroy_arena(unsigned arena) {
 struct priv *priv_new(void) {
     unsigned arena = 0;
     size_t bytes = sizeof arena;
-    if (mallctl("arenas.create", &arena, &bytes, NULL, 0) != 0) {
+    if (test_says_none() || mallctl("arenas.create", &arena, &bytes, NULL, 0) != 0) {
         priv_no_memory(sizeof(struct priv));
         return NULL;
     }
@@ -68,7 +81,7 @@ void priv_destroy(struct priv *p) {
 }
 
 void *priv_alloc(struct priv *p, size_t bytes) {
-    void *block = mallocx(bytes ? bytes : 1, p->flags | MALLOCX_ZERO);
+    void *block = test_says_none() ? NULL : mallocx(bytes ? bytes : 1, p->flags | MALLOCX_ZERO);
     if (!block) {
         priv_no_memory(bytes);
         return NULL;
@@ -81,7 +94,9 @@ void *priv_realloc(struct priv *p, void *block, size_t bytes) {
     if (!bytes)
         bytes = 1;
     uint64_t before = block ? sallocx(block, p->flags) : 0;
-    void *grown = block ? rallocx(block, bytes, p->flags) : mallocx(bytes, p->flags);
+    void *grown = NULL;
+    if (!test_says_none())
+        grown = block ? rallocx(block, bytes, p->flags) : mallocx(bytes, p->flags);
     if (!grown) {
         priv_no_memory(bytes);
         return NULL;
@@ -95,6 +110,15 @@ void priv_free(struct priv *p, void *block) {
         return;
     priv_count(p, 0, sallocx(block, p->flags));
     dallocx(block, p->flags);
+}
+
+/* jemalloc has fork handlers of its own. */
+void priv_fork_prepare(struct priv *p) {
+    (void)p;
+}
+
+void priv_fork_done(struct priv *p) {
+    (void)p;
 }
 
 uint64_t priv_bytes(const struct priv *p) {
@@ -134,7 +158,7 @@ static void priv_unlink_locked(struct priv *p, struct priv_block *b) {
 }
 
 struct priv *priv_new(void) {
-    struct priv *p = calloc(1, sizeof *p);
+    struct priv *p = test_says_none() ? NULL : calloc(1, sizeof *p);
     if (!p) {
         priv_no_memory(sizeof *p);
         return NULL;
@@ -166,8 +190,9 @@ void *priv_alloc(struct priv *p, size_t bytes) {
 
 /* Always to a new address, so that a pointer kept across a growth is found by the sanitizer. */
 void *priv_realloc(struct priv *p, void *block, size_t bytes) {
-    struct priv_block *b =
-        bytes <= SIZE_MAX - sizeof(struct priv_block) ? malloc(sizeof(struct priv_block) + bytes) : NULL;
+    struct priv_block *b = bytes <= SIZE_MAX - sizeof(struct priv_block) && !test_says_none()
+                               ? malloc(sizeof(struct priv_block) + bytes)
+                               : NULL;
     if (!b) {
         priv_no_memory(bytes);
         return NULL;
@@ -192,6 +217,14 @@ void priv_free(struct priv *p, void *block) {
     priv_unlink_locked(p, b);
     pthread_mutex_unlock(&p->lock);
     free(b);
+}
+
+void priv_fork_prepare(struct priv *p) {
+    pthread_mutex_lock(&p->lock);
+}
+
+void priv_fork_done(struct priv *p) {
+    pthread_mutex_unlock(&p->lock);
 }
 
 uint64_t priv_bytes(const struct priv *p) {

@@ -22,6 +22,9 @@ void *priv_alloc(struct priv *p, size_t bytes);
  * stays. */
 void *priv_realloc(struct priv *p, void *block, size_t bytes);
 void priv_free(struct priv *p, void *block);
+/* Around a fork: in between, the arena is whole, and so is the child's copy of it. */
+void priv_fork_prepare(struct priv *p);
+void priv_fork_done(struct priv *p);
 /* Bytes in use, rounding included. */
 uint64_t priv_bytes(const struct priv *p);
 

@@ -194,20 +194,17 @@ int larder_get(struct larder_table *t, const struct larder_key *key, struct lard
     const struct table_view *v;
     struct item_key k;
     if (!key || !page)
-        return err_set(LARDER_E_INVAL, "larder_get: key or page is NULL");
+        return page_fail(page, err_set(LARDER_E_INVAL, "larder_get: key or page is NULL"));
     int r = table_view(t, &v);
+    if (r == LARDER_OK)
+        r = item_key_from_values(&v->shape, key, &k);
     if (r)
-        return r;
-    r = item_key_from_values(&v->shape, key, &k);
-    if (r)
-        return r;
+        return page_fail(page, r);
     page_reset(page);
     page->scanned = 1;
     r = read_by_key(v, &k, read_hash(v, &k), db_now(t->db), page);
     int still = table_still(t, v);
-    if (still)
-        page_reset(page);
-    return still ? still : r;
+    return still ? page_fail(page, still) : r;
 }
 
 /* Keys of one round of larder_get_many: enough to overlap their misses, few enough for the first-level cache. */
@@ -240,13 +237,13 @@ static int get_round(const struct table_view *v, const struct larder_key *keys, 
 int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count, struct larder_page *page) {
     const struct table_view *v;
     if ((!keys && count) || !page)
-        return err_set(LARDER_E_INVAL, "larder_get_many: keys or page is NULL");
+        return page_fail(page, err_set(LARDER_E_INVAL, "larder_get_many: keys or page is NULL"));
     int r = table_view(t, &v);
     if (r)
-        return r;
+        return page_fail(page, r);
     struct item_key *encoded = priv_alloc(t->db->priv, MANY_AT_ONCE * sizeof *encoded);
     if (!encoded)
-        return LARDER_E_NO_MEMORY;
+        return page_fail(page, LARDER_E_NO_MEMORY);
     int64_t now_s = db_now(t->db);
     page_reset(page);
     page->scanned = count;
@@ -255,7 +252,5 @@ int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint3
     priv_free(t->db->priv, encoded);
     if (r == LARDER_OK)
         r = table_still(t, v);
-    if (r)
-        page_reset(page);
-    return r;
+    return r ? page_fail(page, r) : r;
 }

@@ -256,23 +256,23 @@ int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, str
     if (!page)
         return err_set(LARDER_E_INVAL, "larder_scan: page is NULL");
     int r = check_spec(spec);
+    if (r == LARDER_OK)
+        r = table_view(t, &s.v);
     if (r)
-        return r;
+        return page_fail(page, r);
     s.limit = spec->limit;
     s.bytes_max = spec->bytes_max ? spec->bytes_max : PAGE_BYTES_DEFAULT;
-    r = table_view(t, &s.v);
-    if (r)
-        return r;
     uint32_t count = spec->segment_count ? spec->segment_count : 1;
     s.from.hash = segment_start(spec->segment, count);
     s.last_hash = spec->segment + 1 < count ? segment_start(spec->segment + 1, count) - 1 : UINT64_MAX;
     if (spec->start_key) {
         r = item_key_from_item(&s.v->shape, spec->start_key, &start);
         if (r)
-            return r;
+            return page_fail(page, r);
         uint64_t hash = read_hash(s.v, &start);
         if (hash < s.from.hash || hash > s.last_hash)
-            return err_set(LARDER_E_INVAL, "the start key does not belong to segment %u of %u", spec->segment, count);
+            return page_fail(page, err_set(LARDER_E_INVAL, "the start key does not belong to segment %u of %u",
+                                           spec->segment, count));
         s.from = (struct position){hash, &start};
     }
     s.now_s = db_now(t->db);
@@ -282,7 +282,5 @@ int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, str
     int still = r < 0 ? r : table_still(t, s.v);
     if (still)
         r = still;
-    if (r < 0)
-        page_reset(page);
-    return r;
+    return r < 0 ? page_fail(page, r) : r;
 }

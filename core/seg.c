@@ -46,7 +46,9 @@ void seg_wait_begin(struct seg_wait *wait, uint32_t timeout_ms) {
 int seg_wait_is_left(const struct seg_wait *wait) {
     if (seg_wait_now_ns() >= wait->deadline_ns)
         return 0;
-    nanosleep(&(struct timespec){.tv_nsec = SEG_PAUSE_NS}, NULL);
+    struct timespec pause = {.tv_nsec = SEG_PAUSE_NS};
+    while (nanosleep(&pause, &pause) != 0 && errno == EINTR) /* SEG_ORPHAN_LOOKS counts on the pauses */
+        ;
     return 1;
 }
 

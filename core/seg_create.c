@@ -26,7 +26,7 @@
 #include "core/seg_parts.h"
 
 #define SEG_MODE_DEFAULT 0600u
-#define SEG_CLAIM_STEP (UINT64_C(16) << 20) /* a signal restarts at most this much of fallocate() */
+#define SEG_CLAIM_STEP (UINT64_C(4) << 20) /* signals wait no longer than this takes */
 
 static int seg_create_identity(struct seg_shm *head) {
     unsigned char random[sizeof head->uuid + sizeof head->hash_seed];
@@ -90,12 +90,12 @@ static int seg_create_claim(const struct seg *s, const struct seg_file *file, ui
     for (uint64_t done = 0; done < bytes;) {
         uint64_t part = bytes - done < SEG_CLAIM_STEP ? bytes - done : SEG_CLAIM_STEP;
         shm_crash_point();
-        if (fallocate(s->fd, 0, (off_t)done, (off_t)part) == 0)
+        if (seg_file_back(s->fd, done, part) == 0)
             done += part;
         else if (errno == ENOSPC || errno == EDQUOT || errno == ENOMEM)
             return err_set(LARDER_FULL, SEG_NAMED_TEXT ": no room for its first %llu bytes", file->shown,
                            (unsigned long long)bytes);
-        else if (errno != EINTR)
+        else
             return err_set_errno("reserve memory (fallocate) for segment", file->shown);
     }
     return LARDER_OK;

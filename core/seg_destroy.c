@@ -8,6 +8,7 @@
  *          In this order: the other way round, a death in between would leave nobody to tell those attached.
  * Tests    tests/unit/seg_test.c
  */
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -108,5 +109,9 @@ int seg_destroy(const char *name, int force) {
 }
 
 LARDER_API int larder_destroy(const char *segment, int force) {
-    return seg_destroy(segment, force);
+    int cancel_state; /* as in larder_open() */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int result = seg_destroy(segment, force);
+    pthread_setcancelstate(cancel_state, NULL);
+    return result;
 }

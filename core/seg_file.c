@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -130,6 +132,22 @@ uint64_t seg_file_page_bytes(int fd) {
     if (fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC)
         return (uint64_t)fs.f_bsize;
     return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The tmpfs of many kernels gives everything back when a signal comes, so a program with a timer that is faster than the
+ * call would never get its memory. Signals wait for the end of it, then: some tenths of a millisecond per megabyte. */
+int seg_file_back(int fd, uint64_t from, uint64_t bytes) {
+    sigset_t all, before;
+    int failed;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    do
+        failed = fallocate(fd, 0, (off_t)from, (off_t)bytes);
+    while (failed && errno == EINTR); /* SIGSTOP and SIGCONT cannot be held off */
+    int number = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = number;
+    return failed;
 }
 
 /* As many bytes of the head as there are; -1 if it cannot be read. */

@@ -35,6 +35,8 @@ int seg_file_unlink(const struct seg_file *file, int fd);
 /* Page size of the file's memory: the system's, or that of its hugetlbfs mount. */
 uint64_t seg_file_page_bytes(int fd);
 int seg_file_is_huge(int fd);
+/* Backs `bytes` bytes from `from` with memory, as fallocate() does: 0, or -1 and errno, never EINTR. */
+int seg_file_back(int fd, uint64_t from, uint64_t bytes);
 
 /* What a file is. */
 enum seg_look {

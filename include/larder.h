@@ -47,7 +47,7 @@ extern "C" {
 #define LARDER_NOT_FOUND 1  /* no such item; nothing else is wrong */
 #define LARDER_MORE 2       /* a page ended before the range did; continue with larder_page_resume() */
 #define LARDER_E_INVAL (-1) /* an argument is not allowed; nothing was changed */
-#define LARDER_FULL (-2)    /* the segment, its filesystem or a memory limit has no room; nothing was changed */
+#define LARDER_FULL (-2)    /* the segment or its filesystem has no room; nothing was changed */
 #define LARDER_BUSY (-3)    /* a live process held a needed lock longer than options.busy_timeout_ms */
 #define LARDER_E_NO_TABLE (-4)
 #define LARDER_E_NO_INDEX (-5)
@@ -128,7 +128,16 @@ struct larder_options {
  *              they are needed, and all go with the process, however it ends. Taking one opens the segment's file again
  *              through /proc: a process that changes its user needs permission on the file as the new one.
  * Threads      Any thread may use the attachment. After fork() the child may, too, with slots of its own. Programs that clone
- *              without fork handlers (vfork, raw clone) must exec before they call anything here.
+ *              without fork handlers (vfork, raw clone) must exec before they call anything here. A thread that is cancelled
+ *              (deferred, the default) ends after its call; one that leaves a call in another way (pthread_exit() or longjmp()
+ *              out of a signal handler) keeps its locks as long as its process lives. Signals may come at any time; handlers
+ *              must not call anything here, nor fork and go on in the child.
+ * Memory       A put claims memory from the filesystem before it touches it: none left is LARDER_FULL. A memory limit of a
+ *              control group is not seen that way: the kernel kills in the group, which is a death like any other; give
+ *              size_bytes, or the tmpfs its size=, so that the limit is not met. Whoever shortens the file of a segment ends those
+ *              who use it by SIGBUS, as with any mapped file; a memfd is sealed against that.
+ * Descriptors  A thread's first slot, and repairing what a dead process left, need one free descriptor for a moment; LARDER_E_OS
+ *              says if there is none.
  * Killed here  A half-made segment is made anew by the next creator.
  */
 LARDER_API int larder_open(const struct larder_options *options, struct larder **out);
@@ -155,7 +164,8 @@ LARDER_API int larder_destroy(const char *segment, int force);
 /**
  * The clock that decides expiry, in epoch seconds; for tests. Called outside every lock.
  * @param now Called with arg from any thread that uses db, the expirer included; NULL restores the system clock.
- * Each process sets its own.
+ * Each process sets its own. The clock may jump: what is visible follows the reader's clock at once, forward and back; what is
+ * removed for good follows the clock of the process that is the expirer. Waiting and time limits do not follow it.
  */
 LARDER_API void larder_set_clock(struct larder *db, int64_t (*now)(void *arg), void *arg);
 

@@ -10,7 +10,8 @@
  *          Dead before 2: the ordinal does not exist, nothing to do. Dead before 4: index_recover_add makes it DEAD, waits for
  *          writers who still keep it, and gives the lists back; each can be done again. Dead after 4: it is there.
  *          A DEAD state that finds no memory for the new definition is left for the next addition (fill_tidy): the index
- *          stays invisible, and costs what its entries take.
+ *          stays invisible, and costs what its entries take. An addition that fails and cannot undo for another reason gives
+ *          its slot up, and so is undone like one that died.
  * Tests    tests/api/index_add_test.c, tests/crash/
  */
 #include "core/db.h"
@@ -104,7 +105,10 @@ static int fill_locked(struct writer *w, const struct table_view *v, const struc
         strncpy(message, larder_error(), sizeof message - 1);
         message[sizeof message - 1] = 0;
         if (r && !w->is_stuck) {
-            (void)fill_undo(w, table_ordinal, ordinal);
+            int undone = fill_undo(w, table_ordinal, ordinal);
+            if (undone &&
+                undone != LARDER_FULL) /* DEAD with lists would be nobody's: the slot's recovery goes on with it */
+                w->is_stuck = 1;
             r = err_set(r, "%s", message);
         }
     }

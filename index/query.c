@@ -79,17 +79,15 @@ static int query_run(struct query *q, const struct larder_query_spec *spec) {
 LARDER_API int larder_query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page) {
     struct query q; /* large: its parts are set one by one */
     if (!spec || !page)
-        return err_set(LARDER_E_INVAL, "larder_query: spec or page is NULL");
+        return page_fail(page, err_set(LARDER_E_INVAL, "larder_query: spec or page is NULL"));
     int r = table_view(t, &q.v);
     if (r)
-        return r;
+        return page_fail(page, r);
     q.now_s = db_now(t->db);
     q.page = page;
     r = query_run(&q, spec);
     int still = r < 0 ? r : table_still(t, q.v);
     if (still)
         r = still;
-    if (r < 0)
-        page_reset(page);
-    return r;
+    return r < 0 ? page_fail(page, r) : r;
 }

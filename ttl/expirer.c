@@ -179,6 +179,7 @@ int larder_expirer_start(struct larder *db) {
 }
 
 void larder_expirer_stop(struct larder *db) {
+    int cancel_state;
     pthread_mutex_lock(&db->mutex);
     struct expirer *x = db->expirer;
     db->expirer = NULL;
@@ -189,7 +190,10 @@ void larder_expirer_stop(struct larder *db) {
     x->is_stopping = 1;
     pthread_cond_signal(&x->wake);
     pthread_mutex_unlock(&x->mutex);
+    /* To be cancelled here would leave a thread that nobody ends before the segment is unmapped. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     pthread_join(x->thread, NULL);
+    pthread_setcancelstate(cancel_state, NULL);
     expirer_free(db, x);
 }
 

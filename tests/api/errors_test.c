@@ -1120,6 +1120,40 @@ Test(errors, no_permission) {
     cr_assert_eq(rmdir(dir), 0);
 }
 
+/* ---- Pages -------------------------------------------------------------------------------------------------------------------------- */
+
+/* A caller that does not look at the result must not take the last read's items for this one's. */
+Test(errors, a_read_that_fails_leaves_its_page_empty) {
+    struct world w;
+    begin(&w);
+    const struct larder_key good = {larder_str("p"), larder_str("s1")}, bad = {larder_num("1"), larder_str("s1")};
+    const struct larder_query_spec wrong_key = {.partition = larder_num("1")},
+                                   no_index = {.index = "none", .partition = larder_str("p")};
+    const struct larder_scan_spec no_segment = {.segment = 3, .segment_count = 2};
+#define MUST_EMPTY(call, expected)                                                                                     \
+    do {                                                                                                               \
+        EXPECT(larder_get(w.t, &good, w.page), LARDER_OK);                                                             \
+        cr_assert_eq(larder_page_count(w.page), 1);                                                                    \
+        EXPECT(call, expected);                                                                                        \
+        cr_assert(larder_page_count(w.page) == 0 && !larder_page_item(w.page, 0), "%s leaves items", #call);           \
+    } while (0)
+    MUST_EMPTY(larder_get(w.t, &bad, w.page), LARDER_E_INVAL);
+    MUST_EMPTY(larder_get(w.t, NULL, w.page), LARDER_E_INVAL);
+    MUST_EMPTY(larder_get(w.dropped, &good, w.page), LARDER_E_NO_TABLE);
+    MUST_EMPTY(larder_get_many(w.t, &bad, 1, w.page), LARDER_E_INVAL);
+    MUST_EMPTY(larder_get_many(w.t, NULL, 1, w.page), LARDER_E_INVAL);
+    MUST_EMPTY(larder_get_many(w.dropped, &good, 1, w.page), LARDER_E_NO_TABLE);
+    MUST_EMPTY(larder_query(w.t, &wrong_key, w.page), LARDER_E_INVAL);
+    MUST_EMPTY(larder_query(w.t, &no_index, w.page), LARDER_E_NO_INDEX);
+    MUST_EMPTY(larder_query(w.t, NULL, w.page), LARDER_E_INVAL);
+    MUST_EMPTY(larder_query(w.dropped, &(struct larder_query_spec){.partition = larder_str("p")}, w.page),
+               LARDER_E_NO_TABLE);
+    MUST_EMPTY(larder_scan(w.t, &no_segment, w.page), LARDER_E_INVAL);
+    MUST_EMPTY(larder_scan(w.t, NULL, w.page), LARDER_E_INVAL);
+    MUST_EMPTY(larder_scan(w.dropped, &(struct larder_scan_spec){0}, w.page), LARDER_E_NO_TABLE);
+    end(&w);
+}
+
 /* ---- Messages ---------------------------------------------------------------------------------------------------------------------- */
 
 Test(errors, every_result_has_a_name) {
