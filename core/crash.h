@@ -18,6 +18,8 @@ void shm_crash_arm(uint64_t k);
 void shm_crash_arm_stop(uint64_t k);
 /* Points passed since shm_crash_arm(), or since the process began. */
 uint64_t shm_crash_count(void);
+/* Calls fn at every point, before the store (and before dying there); NULL: no more. fn must not store to a segment. */
+void shm_crash_watch(void (*fn)(uint64_t number));
 #endif
 
 #endif
