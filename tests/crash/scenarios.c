@@ -465,8 +465,10 @@ void scenario_base(const struct scenario *s, struct stage *stage, int *first_ste
         act_from(s, stage->memfd, step);
         after = facts_of(stage->bytes);
         int is_it = s->happened(&before, &after);
-        if (is_it)
+        if (is_it) {
             stage_set(stage, &base);
+            stage_scrub(stage); /* a word that is missing shows; and each store makes another state */
+        }
         state_free(&base);
         *first_step = step;
         if (is_it)

@@ -14,6 +14,8 @@
 
 #define PAGE 4096u
 #define METADATA_MAX (256u << 10)
+#define FREE_SPANS_KEPT 8u
+#define RUBBISH 0xa5
 
 static const struct seg_shm *head_of(const unsigned char *bytes) {
     return (const struct seg_shm *)bytes;
@@ -37,7 +39,6 @@ void stage_open(struct stage *s, int memfd) {
     cr_assert(fstat(memfd, &st) == 0);
     s->memfd = memfd;
     s->size = (uint64_t)st.st_size;
-    s->dirty = s->size;
     s->bytes = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
     cr_assert(s->bytes != MAP_FAILED);
     cr_assert(head_of(s->bytes)->data_off <= METADATA_MAX);
@@ -49,7 +50,8 @@ void stage_close(struct stage *s) {
 }
 
 struct state stage_take(const struct stage *s) {
-    struct state state = {.count = end_of_use(s->bytes)};
+    uint64_t claimed = head_of(s->bytes)->claimed_bytes, end = end_of_use(s->bytes) + FREE_SPANS_KEPT * SPAN_BYTES;
+    struct state state = {.count = end < claimed ? end : claimed};
     state.bytes = malloc(state.count);
     cr_assert(state.bytes);
     memcpy(state.bytes, s->bytes, state.count);
@@ -64,14 +66,32 @@ void state_free(struct state *state) {
 /* What was claimed since then is given back to the kernel: claiming it again is part of the operation. */
 void stage_set(struct stage *s, const struct state *state) {
     uint64_t claimed = head_of(state->bytes)->claimed_bytes;
-    if (s->dirty > claimed || head_of(s->bytes)->claimed_bytes > claimed)
+    if (head_of(s->bytes)->claimed_bytes > claimed)
         cr_assert(fallocate(s->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)claimed,
                             (off_t)(s->size - claimed)) == 0);
-    s->dirty = 0;
     for (uint64_t at = 0; at < state->count; at += PAGE) {
         uint64_t bytes = state->count - at < PAGE ? state->count - at : PAGE;
         if (memcmp(s->bytes + at, state->bytes + at, bytes) != 0)
             memcpy(s->bytes + at, state->bytes + at, bytes);
+    }
+}
+
+static void scrub_span(unsigned char *data, const struct span_shm *span) {
+    uint32_t block_bytes = heap_class_bytes(span->class_index);
+    for (uint32_t i = 0; i < SPAN_BYTES / block_bytes; i++)
+        if (!(span->bitmap[i / 64] >> (i % 64) & 1))
+            memset(data + (uint64_t)i * block_bytes, RUBBISH, block_bytes);
+}
+
+void stage_scrub(struct stage *s) {
+    const struct seg_shm *head = head_of(s->bytes);
+    for (uint32_t i = 0; i < (head->claimed_bytes - head->data_off) / SPAN_BYTES; i++) {
+        const struct span_shm *span = span_of(s->bytes, i);
+        unsigned char *data = s->bytes + head->data_off + (uint64_t)i * SPAN_BYTES;
+        if (span->state == SPAN_FREE)
+            memset(data, RUBBISH, SPAN_BYTES);
+        else if (span->state == SPAN_SMALL)
+            scrub_span(data, span);
     }
 }
 

@@ -17,12 +17,12 @@
 struct stage {
     int memfd;
     unsigned char *bytes; /* the whole segment, mapped */
-    uint64_t size, dirty; /* up to where it may hold anything */
+    uint64_t size;
 };
 
 struct state {
     unsigned char *bytes;
-    uint64_t count; /* up to the last span in use */
+    uint64_t count; /* up to the last span in use, and some free ones, where an operation takes its memory */
 };
 
 /* Takes the descriptor over. */
@@ -32,6 +32,8 @@ void stage_close(struct stage *s);
 struct state stage_take(const struct stage *s);
 void stage_set(struct stage *s, const struct state *state);
 void state_free(struct state *state);
+/* Fills all memory that is not handed out with rubbish. */
+void stage_scrub(struct stage *s);
 
 /* Rule S2. `bytes` is a mapped segment or a state. */
 uint64_t state_hash(const unsigned char *bytes);

@@ -8,7 +8,7 @@
  *             within VERDICT_DEED_MS, in whatever order they come.
  *          V3 What was seen stands: recovery does not take a published change back, nor publish one that was not.
  *          V4 larder_check() is clean: no leaked block, no stale entry, every count right.
- *          V5 There are as many items, item bytes and index entries as in the undisturbed run.
+ *          V5 There are as many items and index entries as in the undisturbed run, in as many bytes as before or after the step.
  *          V6 When all tables have been dropped and all timers purged, what is handed out is the stripe arrays, to the byte.
  *             When the survivor has left, no slot is taken.
  */

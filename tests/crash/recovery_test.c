@@ -1,0 +1,152 @@
+/* tests/crash/recovery_test.c - recovery is killed, too, and so is the recovery of that.
+ *
+ * Goal     A process that finishes or undoes what a dead one was doing may die at any of its stores; whoever comes next finds a
+ *          state that is as good as the first death's.
+ * Method   An operation dies at its store k. A recoverer is run on what that left, by check, expirer, waiter or writer
+ *          (death.h), once to its end: this tells the state that a death at each of its stores j would leave. Then, for each state that
+ *          was not met before, a recoverer dies there, must leave that very state, and a survivor that was attached all the
+ *          while gives its verdict (verdict.h). The same once more on what the second death left.
+ *          Most pairs (k, j) leave bytes that some other pair left already, so a state is judged once; every
+ *          pair counts as tried. Where the short run takes only every n-th store it says "sampled"; LARDER_TEST_LONG takes all.
+ */
+#include "core/layout.h"
+#include "tests/crash/death.h"
+#include "tests/crash/tally.h"
+#include "tests/crash/verdict.h"
+#include "tests/crash/world.h"
+#include "tests/support/slow.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+TestSuite(crash_recovery, .timeout = 200 * SLOW_FACTOR);
+TestSuite(crash_recovery_full, .timeout = 200 * SLOW_FACTOR);
+
+#define LEVEL_MAX 4 /* deaths in a row */
+
+static int is_long(void) {
+    return getenv("LARDER_TEST_LONG") != NULL;
+}
+
+/* What is tried: at level 1 every step[1]-th store of the operation, at level n every step[n]-th of the n-th process. */
+struct plan {
+    enum recoverer by; /* at level 2; deeper ones take turns */
+    int levels;
+    uint64_t step[LEVEL_MAX + 1];
+};
+
+struct expedition {
+    const char *name;
+    const struct plan *plan;
+    struct stage stage;
+    struct story story;
+    struct seen seen;
+    uint64_t deeds;
+    uint64_t points[LEVEL_MAX + 1], judged[LEVEL_MAX + 1];
+};
+
+/* The state that there would be without the survivor, who stays: as if it had detached, which frees its slot. */
+static struct state take_without_survivor(const struct expedition *e) {
+    struct state state = stage_take(&e->stage);
+    const struct seg_shm *head = (const struct seg_shm *)state.bytes;
+    struct slot_shm *slots = (struct slot_shm *)(state.bytes + head->slots_off);
+    for (uint32_t i = 0; i < head->slot_count; i++)
+        if (slots[i].pid == getpid())
+            slots[i].state = SLOT_FREE;
+    return state;
+}
+
+static void descend(struct expedition *e, const struct state *from, int acked, enum recoverer by, int level, uint64_t k);
+
+/* Store j of a recovery from this state: dies there and is judged. `hash` is what that must leave. */
+static void die_in_recovery(struct expedition *e, const struct state *from, int acked, enum recoverer by, int level,
+                            uint64_t k, uint64_t j, uint64_t hash) {
+    struct doing doing = doing_recovery(by);
+    struct state left = {0};
+    stage_set(&e->stage, from);
+    struct larder *survivor = world_open(e->stage.memfd);
+    die_at(&e->stage, &doing, j, e->name);
+    cr_assert(state_hash(e->stage.bytes) == hash, "%s, store %lu.%lu: the death left another state than was foreseen",
+              e->name, (unsigned long)k, (unsigned long)j);
+    if (level < e->plan->levels)
+        left = take_without_survivor(e);
+    verdict(survivor, &e->stage, &e->story, acked, (enum deed)(e->deeds++ % DEED_COUNT), e->name, k, j);
+    e->judged[level]++;
+    if (left.bytes)
+        descend(e, &left, acked, (enum recoverer)((by + 1) % RECOVER_COUNT), level + 1, k);
+    state_free(&left);
+}
+
+/* Every store of a recovery from this state. */
+static void descend(struct expedition *e, const struct state *from, int acked, enum recoverer by, int level,
+                    uint64_t k) {
+    static uint64_t hashes[LEVEL_MAX + 1][DEATH_STORES_MAX + 1];
+    struct doing doing = doing_recovery(by);
+    uint64_t step = e->plan->step[level];
+    stage_set(&e->stage, from);
+    struct larder *survivor = world_open(e->stage.memfd);
+    uint64_t stores = live_through(&e->stage, &doing, hashes[level], e->name);
+    larder_close(survivor);
+    for (uint64_t j = 1 + k % step; j <= stores; j += step) {
+        e->points[level]++;
+        if (seen_add(&e->seen, hashes[level][j] ^ (uint64_t)acked))
+            die_in_recovery(e, from, acked, by, level, k, j, hashes[level][j]);
+    }
+}
+
+static void report(const struct expedition *e, uint64_t stores) {
+    const struct plan *p = e->plan;
+    fprintf(stderr, "recovery: %-20s by %-6s of %5lu stores", e->name, recoverer_name(p->by), (unsigned long)stores);
+    for (int level = 1; level <= p->levels; level++) {
+        fprintf(stderr, "; level %d: %6lu deaths, %6lu states judged", level, (unsigned long)e->points[level],
+                (unsigned long)e->judged[level]);
+        if (p->step[level] > 1)
+            fprintf(stderr, " (sampled, every %lu.)", (unsigned long)p->step[level]);
+    }
+    fprintf(stderr, "\n");
+    for (int level = 2; level <= p->levels; level++)
+        tally_add(level == 2 ? TALLY_RECOVERY : TALLY_AGAIN, e->points[level], e->judged[level], e->judged[level]);
+}
+
+static void explore(const char *name, const struct plan *plan) {
+    const struct scenario *s = scenario_named(name);
+    struct expedition e = {.name = name, .plan = plan};
+    int first_step;
+    scenario_base(s, &e.stage, &first_step);
+    story_tell(&e.story, s, &e.stage, first_step);
+    struct state base = stage_take(&e.stage);
+    struct doing doing = doing_of(s, first_step);
+    uint64_t stores = live_through(&e.stage, &doing, NULL, name);
+    for (uint64_t k = 1; k <= stores; k += plan->step[1]) {
+        stage_set(&e.stage, &base);
+        int acked = die_at(&e.stage, &doing, k, name);
+        e.points[1]++;
+        if (!seen_add(&e.seen, state_hash(e.stage.bytes) ^ (uint64_t)acked))
+            continue; /* its recoveries were tried */
+        e.judged[1]++;
+        struct state left = stage_take(&e.stage);
+        descend(&e, &left, acked, plan->by, 2, k);
+        state_free(&left);
+    }
+    report(&e, stores);
+    seen_free(&e.seen);
+    story_free(&e.story);
+    state_free(&base);
+    stage_close(&e.stage);
+}
+
+/* Every store of the operation, every store of the recovery. */
+#define FULL(id)                                                                                                       \
+    Test(crash_recovery_full, id) {                                                                                    \
+        explore(#id, &(const struct plan){RECOVER_BY_CHECK, 2, {0, 1, 1}});                                            \
+    }
+FULL(put_into_empty)
+FULL(put_new)
+FULL(change_4_keys)
+FULL(delete_one)
+
+/* The same, and every store of every recovery after that: one death more for each state. */
+Test(crash_recovery_full, close_partition) {
+    explore("close_partition", &(const struct plan){RECOVER_BY_CHECK, 3, {0, 1, 1, is_long() ? 1 : 97}});
+}
