@@ -1,7 +1,7 @@
 /* core/crash.h - dying or stopping at the k-th store to shared memory; for tests.
  *
- * Job      In builds with LARDER_CRASH_POINTS every store to a segment, and every system call that changes its file,
- *          passes shm_crash_point(). A test counts the points of an operation in one run, and then dies before each of
+ * Job      In builds with LARDER_CRASH_POINTS every store to a segment, and every system call that makes, sizes or
+ *          removes its file, passes shm_crash_point(). A test counts the points of an operation in one run, and then dies before each of
  *          them in turn. Other builds have none of this.
  * Tests    tests/unit/seg_test.c, and every suite under tests/crash/.
  */

@@ -14,14 +14,15 @@
 #include "tests/crash/tally.h"
 #include "tests/crash/verdict.h"
 #include "tests/crash/world.h"
-#include "tests/support/slow.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-TestSuite(crash_recovery, .timeout = 200 * SLOW_FACTOR);
-TestSuite(crash_recovery_full, .timeout = 200 * SLOW_FACTOR);
+/* Of the long run; a usual one is ended by the alarm of criterion_env.c. */
+TestSuite(crash_recovery, .timeout = 7200);
+TestSuite(crash_recovery_full, .timeout = 7200);
+TestSuite(crash_recovery_again, .timeout = 7200);
 
 #define LEVEL_MAX 4 /* deaths in a row */
 
@@ -31,7 +32,7 @@ static int is_long(void) {
 
 /* What is tried: at level 1 every step[1]-th store of the operation, at level n every step[n]-th of the n-th process. */
 struct plan {
-    enum recoverer by; /* at level 2; deeper ones take turns */
+    int by; /* an enum recoverer, or -1: they take turns */
     int levels;
     uint64_t step[LEVEL_MAX + 1];
 };
@@ -41,8 +42,8 @@ struct expedition {
     const struct plan *plan;
     struct stage stage;
     struct story story;
-    struct seen seen;
-    uint64_t deeds;
+    struct seen seen[LEVEL_MAX + 1]; /* states that a death of this level left, and what can follow was tried */
+    uint64_t deeds, turns; /* count up, so that survivors and recoverers differ from death to death */
     uint64_t points[LEVEL_MAX + 1], judged[LEVEL_MAX + 1];
 };
 
@@ -55,6 +56,18 @@ static struct state take_without_survivor(const struct expedition *e) {
         if (slots[i].pid == getpid())
             slots[i].state = SLOT_FREE;
     return state;
+}
+
+/* Whether what follows from this state was tried, at least as deep as now. Else it counts as tried from here on. */
+static int is_explored(struct expedition *e, uint64_t hash, int level) {
+    for (int above = 1; above < level; above++)
+        if (seen_has(&e->seen[above], hash))
+            return 1;
+    return !seen_add(&e->seen[level], hash);
+}
+
+static enum recoverer next_recoverer(struct expedition *e) {
+    return e->plan->by >= 0 ? (enum recoverer)e->plan->by : (enum recoverer)(e->turns++ % RECOVER_COUNT);
 }
 
 static void descend(struct expedition *e, const struct state *from, int acked, enum recoverer by, int level, uint64_t k);
@@ -74,7 +87,7 @@ static void die_in_recovery(struct expedition *e, const struct state *from, int 
     verdict(survivor, &e->stage, &e->story, acked, (enum deed)(e->deeds++ % DEED_COUNT), e->name, k, j);
     e->judged[level]++;
     if (left.bytes)
-        descend(e, &left, acked, (enum recoverer)((by + 1) % RECOVER_COUNT), level + 1, k);
+        descend(e, &left, acked, next_recoverer(e), level + 1, k);
     state_free(&left);
 }
 
@@ -90,14 +103,14 @@ static void descend(struct expedition *e, const struct state *from, int acked, e
     larder_close(survivor);
     for (uint64_t j = 1 + k % step; j <= stores; j += step) {
         e->points[level]++;
-        if (seen_add(&e->seen, hashes[level][j] ^ (uint64_t)acked))
+        if (!is_explored(e, hashes[level][j] ^ (uint64_t)acked, level))
             die_in_recovery(e, from, acked, by, level, k, j, hashes[level][j]);
     }
 }
 
 static void report(const struct expedition *e, uint64_t stores) {
     const struct plan *p = e->plan;
-    fprintf(stderr, "recovery: %-20s by %-6s of %5lu stores", e->name, recoverer_name(p->by), (unsigned long)stores);
+    fprintf(stderr, "recovery: %-20s by %-6s of %5lu stores", e->name, p->by < 0 ? "turns" : recoverer_name((enum recoverer)p->by), (unsigned long)stores);
     for (int level = 1; level <= p->levels; level++) {
         fprintf(stderr, "; level %d: %6lu deaths, %6lu states judged", level, (unsigned long)e->points[level],
                 (unsigned long)e->judged[level]);
@@ -122,31 +135,67 @@ static void explore(const char *name, const struct plan *plan) {
         stage_set(&e.stage, &base);
         int acked = die_at(&e.stage, &doing, k, name);
         e.points[1]++;
-        if (!seen_add(&e.seen, state_hash(e.stage.bytes) ^ (uint64_t)acked))
+        if (is_explored(&e, state_hash(e.stage.bytes) ^ (uint64_t)acked, 1))
             continue; /* its recoveries were tried */
         e.judged[1]++;
         struct state left = stage_take(&e.stage);
-        descend(&e, &left, acked, plan->by, 2, k);
+        descend(&e, &left, acked, next_recoverer(&e), 2, k);
         state_free(&left);
     }
     report(&e, stores);
-    seen_free(&e.seen);
+    for (int level = 1; level <= LEVEL_MAX; level++)
+        seen_free(&e.seen[level]);
     story_free(&e.story);
     state_free(&base);
     stage_close(&e.stage);
+    world_now_s -= s->clock_s;
 }
 
-/* Every store of the operation, every store of the recovery. */
-#define FULL(id)                                                                                                       \
+/* ---- Every store of the operation, every store of the recovery ---------------------------------------------------- */
+
+#define FULL(id, by)                                                                                                   \
     Test(crash_recovery_full, id) {                                                                                    \
-        explore(#id, &(const struct plan){RECOVER_BY_CHECK, 2, {0, 1, 1}});                                            \
+        explore(#id, &(const struct plan){by, 2, {0, 1, 1}});                                                          \
     }
-FULL(put_into_empty)
-FULL(put_new)
-FULL(change_4_keys)
-FULL(delete_one)
+FULL(put_into_empty, RECOVER_BY_CHECK)
+FULL(put_new, RECOVER_BY_CHECK)
+FULL(change_4_keys, RECOVER_BY_CHECK)
+FULL(delete_one, RECOVER_BY_CHECK)
 
-/* The same, and every store of every recovery after that: one death more for each state. */
-Test(crash_recovery_full, close_partition) {
-    explore("close_partition", &(const struct plan){RECOVER_BY_CHECK, 3, {0, 1, 1, is_long() ? 1 : 97}});
+/* ---- And every store of the recovery of that ----------------------------------------------------------------------- */
+
+#define AGAIN(id, by, levels, ...)                                                                                     \
+    Test(crash_recovery_again, id) {                                                                                   \
+        explore(#id, &(const struct plan){by, levels, {0, __VA_ARGS__}});                                              \
+    }
+AGAIN(attach_detach, RECOVER_BY_CHECK, 3, 1, 1, 1)
+AGAIN(close_partition, RECOVER_BY_CHECK, 3, is_long() ? 1 : 5, is_long() ? 1 : 7, is_long() ? 1 : 11)
+AGAIN(change_4_keys, -1, 3, is_long() ? 7 : 61, is_long() ? 3 : 19, is_long() ? 5 : 29)
+AGAIN(delete_one, -1, 4, is_long() ? 3 : 13, is_long() ? 7 : 29, is_long() ? 13 : 31, is_long() ? 13 : 37)
+
+/* ---- Recoveries of all operations, by all recoverers --------------------------------------------------------------- */
+
+/* In the short run: so many stores of an operation, and every n-th of their recoveries. */
+#define SAMPLE 12u
+#define SAMPLE_STEP 7u
+
+static void explore_all(const char *name, int by) {
+    const struct scenario *s = scenario_named(name);
+    struct stage stage;
+    int first_step;
+    scenario_base(s, &stage, &first_step);
+    struct doing doing = doing_of(s, first_step);
+    uint64_t stores = live_through(&stage, &doing, NULL, name);
+    stage_close(&stage);
+    world_now_s -= s->clock_s;
+    explore(name, &(const struct plan){by, 2, {0, is_long() ? 1 : stores / SAMPLE + 1, is_long() ? 1 : SAMPLE_STEP}});
 }
+
+#define RECOVER(id)                                                                                                    \
+    Test(crash_recovery, id) {                                                                                         \
+        for (int by = 0; is_long() && by < RECOVER_COUNT; by++)                                                        \
+            explore_all(#id, by);                                                                                      \
+        if (!is_long())                                                                                                \
+            explore_all(#id, -1);                                                                                      \
+    }
+SCENARIOS(RECOVER)

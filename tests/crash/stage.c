@@ -144,13 +144,12 @@ uint64_t state_hash(const unsigned char *bytes) {
 
 /* ---- The set ------------------------------------------------------------------------------------------------------- */
 
-static int put_in(uint64_t *places, uint64_t capacity, uint64_t hash) {
+/* Where it is, or would be: 0 marks an empty place. */
+static uint64_t place_of(const uint64_t *places, uint64_t capacity, uint64_t hash) {
     uint64_t i = hash & (capacity - 1);
     while (places[i] != 0 && places[i] != hash)
         i = (i + 1) & (capacity - 1);
-    int is_new = places[i] == 0;
-    places[i] = hash;
-    return is_new;
+    return i;
 }
 
 static void grow(struct seen *seen) {
@@ -159,18 +158,26 @@ static void grow(struct seen *seen) {
     cr_assert(places);
     for (uint64_t i = 0; i < seen->capacity; i++)
         if (seen->hash[i])
-            put_in(places, capacity, seen->hash[i]);
+            places[place_of(places, capacity, seen->hash[i])] = seen->hash[i];
     free(seen->hash);
     seen->hash = places;
     seen->capacity = capacity;
 }
 
 int seen_add(struct seen *seen, uint64_t hash) {
+    hash += hash == 0;
     if (seen->count * 2 >= seen->capacity)
         grow(seen);
-    int is_new = put_in(seen->hash, seen->capacity, hash ? hash : 1); /* 0 marks an empty place */
+    uint64_t *place = &seen->hash[place_of(seen->hash, seen->capacity, hash)];
+    int is_new = *place == 0;
+    *place = hash;
     seen->count += (uint64_t)is_new;
     return is_new;
+}
+
+int seen_has(const struct seen *seen, uint64_t hash) {
+    hash += hash == 0;
+    return seen->capacity && seen->hash[place_of(seen->hash, seen->capacity, hash)] != 0;
 }
 
 void seen_free(struct seen *seen) {

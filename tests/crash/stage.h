@@ -45,6 +45,7 @@ struct seen {
 };
 /* 1 if it is new. */
 int seen_add(struct seen *seen, uint64_t hash);
+int seen_has(const struct seen *seen, uint64_t hash);
 void seen_free(struct seen *seen);
 
 #endif

@@ -244,12 +244,16 @@ static void say_partition(struct text *t, struct larder_table *table, const char
         .index = index, .partition = larder_str(key), .is_descending = is_descending, .bytes_max = UINT32_MAX};
     if (larder_query(table, &spec, page) < 0)
         die("query");
-    if (larder_page_count(page) == 0)
-        return;
+    size_t start = t->used;
     say(t, index ? index : "table");
     say_line(t, is_descending ? " down " : " up ", key);
+    size_t head = t->used;
     for (uint32_t i = 0; i < larder_page_count(page); i++)
         say_item(t, larder_page_item(page, i));
+    if (t->used == head) { /* nothing but probes */
+        t->used = start;
+        t->at[start] = 0;
+    }
 }
 
 static void say_index(struct text *t, struct larder_table *table, const char *index, int is_descending,
