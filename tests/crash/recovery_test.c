@@ -43,7 +43,7 @@ struct expedition {
     struct stage stage;
     struct story story;
     struct seen seen[LEVEL_MAX + 1]; /* states that a death of this level left, and what can follow was tried */
-    uint64_t deeds, turns; /* count up, so that survivors and recoverers differ from death to death */
+    uint64_t deeds, turns;           /* count up, so that survivors and recoverers differ from death to death */
     uint64_t points[LEVEL_MAX + 1], judged[LEVEL_MAX + 1];
 };
 
@@ -70,7 +70,8 @@ static enum recoverer next_recoverer(struct expedition *e) {
     return e->plan->by >= 0 ? (enum recoverer)e->plan->by : (enum recoverer)(e->turns++ % RECOVER_COUNT);
 }
 
-static void descend(struct expedition *e, const struct state *from, int acked, enum recoverer by, int level, uint64_t k);
+static void descend(struct expedition *e, const struct state *from, int acked, enum recoverer by, int level,
+                    uint64_t k);
 
 /* Store j of a recovery from this state: dies there and is judged. `hash` is what that must leave. */
 static void die_in_recovery(struct expedition *e, const struct state *from, int acked, enum recoverer by, int level,
@@ -110,7 +111,8 @@ static void descend(struct expedition *e, const struct state *from, int acked, e
 
 static void report(const struct expedition *e, uint64_t stores) {
     const struct plan *p = e->plan;
-    fprintf(stderr, "recovery: %-20s by %-6s of %5lu stores", e->name, p->by < 0 ? "turns" : recoverer_name((enum recoverer)p->by), (unsigned long)stores);
+    fprintf(stderr, "recovery: %-20s by %-6s of %5lu stores", e->name,
+            p->by < 0 ? "turns" : recoverer_name((enum recoverer)p->by), (unsigned long)stores);
     for (int level = 1; level <= p->levels; level++) {
         fprintf(stderr, "; level %d: %6lu deaths, %6lu states judged", level, (unsigned long)e->points[level],
                 (unsigned long)e->judged[level]);

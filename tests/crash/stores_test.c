@@ -162,7 +162,8 @@ static void cheat_with_a_word(struct larder *db) {
 }
 static void cheat_with_bytes(struct larder *db) {
     shm_crash_point(); /* one number for many stores */
-    memset(db->seg.base + db->seg.bins_off + offsetof(struct bin_shm, reserved), 0, sizeof(((struct bin_shm *)0)->reserved));
+    memset(db->seg.base + db->seg.bins_off + offsetof(struct bin_shm, reserved), 0,
+           sizeof(((struct bin_shm *)0)->reserved));
 }
 
 Test(crash_stores, a_plain_store_is_found) {
@@ -175,6 +176,5 @@ Test(crash_stores, a_memset_is_found) {
 }
 
 #else
-Test(crash_stores, needs_the_trap_flag, .disabled = true) {
-}
+Test(crash_stores, needs_the_trap_flag, .disabled = true) {}
 #endif

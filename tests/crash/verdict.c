@@ -125,9 +125,9 @@ static void compare_counts(const struct trial *t) {
         to++;
     uint64_t least = from->item_bytes < to->item_bytes ? from->item_bytes : to->item_bytes;
     uint64_t most = from->item_bytes < to->item_bytes ? to->item_bytes : from->item_bytes;
-    cr_assert(is.items == should->items && is.entries == should->entries, "%s: %lu items, %lu entries; undisturbed: %lu, %lu",
-              t->where, (unsigned long)is.items, (unsigned long)is.entries, (unsigned long)should->items,
-              (unsigned long)should->entries);
+    cr_assert(is.items == should->items && is.entries == should->entries,
+              "%s: %lu items, %lu entries; undisturbed: %lu, %lu", t->where, (unsigned long)is.items,
+              (unsigned long)is.entries, (unsigned long)should->items, (unsigned long)should->entries);
     cr_assert(is.item_bytes >= least && is.item_bytes <= most, "%s: items of %lu bytes; undisturbed: %lu", t->where,
               (unsigned long)is.item_bytes, (unsigned long)should->item_bytes);
 }

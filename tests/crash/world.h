@@ -15,10 +15,10 @@
 #include <stdint.h>
 
 #define WORLD_TABLE "World"
-#define WORLD_PARTITIONS 3 /* values of each partition key: "P0".. */
+#define WORLD_PARTITIONS 3        /* values of each partition key: "P0".. */
 #define WORLD_SMALL_PARTITIONS 32 /* "Q0"..: of N1, for items of variant 9 */
-#define WORLD_ITEMS 240    /* item numbers are below this */
-#define WORLD_PROBE 300    /* from here on: probes */
+#define WORLD_ITEMS 240           /* item numbers are below this */
+#define WORLD_PROBE 300           /* from here on: probes */
 #define WORLD_FILL_MAX 17000u
 
 /* The clock of every handle that world_open() gives. Forked children have a copy. */
