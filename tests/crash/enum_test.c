@@ -19,11 +19,14 @@
 
 TestSuite(crash_enum, .timeout = 200 * SLOW_FACTOR);
 
+/* A sanitizer makes everything many times slower, and it looks for other mistakes: there, every third store. */
+#define STEP (SLOW_FACTOR > 1 ? 3 : 1)
+
 static void enumerate(const struct scenario *s) {
     struct stage stage;
     struct story story;
     struct seen seen = {0};
-    uint64_t judged = 0;
+    uint64_t tried = 0, judged = 0;
     int first_step;
     scenario_base(s, &stage, &first_step);
     story_tell(&story, s, &stage, first_step);
@@ -32,7 +35,7 @@ static void enumerate(const struct scenario *s) {
     struct larder *survivor = world_open(stage.memfd);
     uint64_t stores = live_through(&stage, &doing, NULL, s->name);
     larder_close(survivor);
-    for (uint64_t k = 1; k <= stores; k++) {
+    for (uint64_t k = 1; k <= stores; k += STEP, tried++) {
         stage_set(&stage, &base);
         survivor = world_open(stage.memfd);
         int acked = die_at(&stage, &doing, k, s->name);
@@ -42,9 +45,9 @@ static void enumerate(const struct scenario *s) {
         } else
             larder_close(survivor);
     }
-    tally_add(TALLY_STORES, stores, stores, judged);
-    fprintf(stderr, "enum: %-20s %5lu stores, died at each: %5lu states judged\n", s->name, (unsigned long)stores,
-            (unsigned long)judged);
+    tally_add(TALLY_STORES, tried, tried, judged);
+    fprintf(stderr, "enum: %-20s %5lu stores, died at %s%lu: %5lu states judged\n", s->name, (unsigned long)stores,
+            tried < stores ? "(sampled) " : "each, ", (unsigned long)tried, (unsigned long)judged);
     seen_free(&seen);
     story_free(&story);
     state_free(&base);

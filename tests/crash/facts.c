@@ -22,12 +22,11 @@ static uint64_t array_total(uint64_t word) {
 }
 
 static void count_list(const struct seg *s, uint64_t off, struct facts *f) {
-    const struct block_shm *block = (const struct block_shm *)(s->base + off);
     int is_head = 1;
     f->partitions++;
     while (off != 0) {
         uint64_t leaf_off = off;
-        block = (const struct block_shm *)(s->base + off);
+        const struct block_shm *block = (const struct block_shm *)(s->base + off);
         if (block->kind == BLOCK_NODE) {
             f->lists += (uint64_t)is_head;
             f->nodes += !is_head;

@@ -14,6 +14,7 @@
 #include "tests/crash/tally.h"
 #include "tests/crash/verdict.h"
 #include "tests/crash/world.h"
+#include "tests/support/slow.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,9 @@ TestSuite(crash_recovery_full, .timeout = 7200);
 TestSuite(crash_recovery_again, .timeout = 7200);
 
 #define LEVEL_MAX 4 /* deaths in a row */
+
+/* A sanitizer makes everything many times slower, and it looks for other mistakes. */
+#define SLOWER (SLOW_FACTOR > 1 ? 5 : 1)
 
 static int is_long(void) {
     return getenv("LARDER_TEST_LONG") != NULL;
@@ -124,16 +128,18 @@ static void report(const struct expedition *e, uint64_t stores) {
         tally_add(level == 2 ? TALLY_RECOVERY : TALLY_AGAIN, e->points[level], e->judged[level], e->judged[level]);
 }
 
-static void explore(const char *name, const struct plan *plan) {
+static void explore(const char *name, const struct plan *wanted) {
     const struct scenario *s = scenario_named(name);
-    struct expedition e = {.name = name, .plan = plan};
+    struct plan plan = *wanted;
+    struct expedition e = {.name = name, .plan = &plan};
+    plan.step[1] *= SLOWER;
     int first_step;
     scenario_base(s, &e.stage, &first_step);
     story_tell(&e.story, s, &e.stage, first_step);
     struct state base = stage_take(&e.stage);
     struct doing doing = doing_of(s, first_step);
     uint64_t stores = live_through(&e.stage, &doing, NULL, name);
-    for (uint64_t k = 1; k <= stores; k += plan->step[1]) {
+    for (uint64_t k = 1; k <= stores; k += plan.step[1]) {
         stage_set(&e.stage, &base);
         int acked = die_at(&e.stage, &doing, k, name);
         e.points[1]++;

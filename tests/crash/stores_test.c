@@ -161,9 +161,8 @@ static void cheat_with_a_word(struct larder *db) {
     atomic_store_explicit(&db->seg.shm->span_hint, 0, memory_order_release);
 }
 static void cheat_with_bytes(struct larder *db) {
-    shm_crash_point(); /* one number for many stores */
-    memset(db->seg.base + db->seg.bins_off + offsetof(struct bin_shm, reserved), 0,
-           sizeof(((struct bin_shm *)0)->reserved));
+    shm_crash_point(); /* one number for many stores: more cache lines than an instruction can write */
+    memset(seg_bin(&db->seg, 0), 0, 4 * sizeof(struct bin_shm));
 }
 
 Test(crash_stores, a_plain_store_is_found) {
@@ -172,7 +171,7 @@ Test(crash_stores, a_plain_store_is_found) {
 }
 Test(crash_stores, a_memset_is_found) {
     run_watched(scenario_named("delete_one"), cheat_with_bytes);
-    cr_assert(watch->wrong >= 1 || watch->points != watch->stores);
+    cr_assert(watch->wrong >= 1);
 }
 
 #else
