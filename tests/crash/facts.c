@@ -34,8 +34,11 @@ static void count_list(const struct seg *s, uint64_t off, struct facts *f) {
             leaf_off = ((const struct node_shm *)block)->leaf;
         }
         is_head = 0;
+        const struct leaf_shm *leaf = (const struct leaf_shm *)(s->base + leaf_off);
+        for (uint32_t i = 0; i < leaf->block.count; i++)
+            f->entries += (uint32_t)leaf->entry[i].seq_end != 0;
         f->leaves++;
-        off = ((const struct leaf_shm *)(s->base + leaf_off))->next;
+        off = leaf->next;
     }
 }
 

@@ -12,6 +12,7 @@ struct facts {
     uint64_t tables;                        /* that are READY */
     uint64_t items, item_buckets;           /* of all tables */
     uint64_t partitions, partition_buckets; /* partitions of indexes */
+    uint64_t entries;                       /* of all lists, of hidden indexes, too; dead ones left out */
     uint64_t lists;                         /* partitions of more than one leaf */
     uint64_t leaves, nodes, tall_nodes;     /* tall: has an express link above level 1; heads left out */
     uint64_t timers, near_timers, chunks;   /* of the wheel; near: on its lowest level */

@@ -21,6 +21,7 @@ struct scenario {
     int (*happened)(const struct facts *before, const struct facts *after);
     int steps;      /* calls of act, with step 0, 1, ..; 0 means one */
     int search_max; /* see above */
+    int is_unseen;  /* what is read is the same before and after */
     int clock_s;    /* how much later it is for everybody once the world is prepared */
 };
 

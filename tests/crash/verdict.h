@@ -8,8 +8,10 @@
  *             within VERDICT_DEED_MS, in whatever order they come.
  *          V3 What was seen stands: recovery does not take a published change back, nor publish one that was not.
  *          V4 larder_check() is clean: no leaked block, no stale entry, every count right.
- *          V5 There are as many items and index entries as in the undisturbed run, in as many bytes as before or after the step.
- *          V6 When all tables have been dropped and all timers purged, what is handed out is the stripe arrays, to the byte.
+ *          V5 There are as many items, index entries and partitions as in the undisturbed run, hidden indexes included, and in as
+ *             many bytes as before or after the step.
+ *          V6 When time has passed, the same items have expired: no timer was lost.
+ *          V7 When all tables have been dropped and all timers purged, what is handed out is the stripe arrays, to the byte.
  *             When the survivor has left, no slot is taken.
  */
 #ifndef LARDER_TESTS_CRASH_VERDICT_H
@@ -22,7 +24,10 @@
 
 struct moment {
     char *text;
-    uint64_t items, item_bytes, entries; /* of the table World; 0 without it */
+    uint64_t items, entries,
+        partitions;      /* of all tables; entries and partitions of indexes that are not visible, too */
+    uint64_t item_bytes; /* of the table World; 0 without it */
+    uint64_t items_left; /* when everything that can expire has */
 };
 struct story {
     struct moment at[SCENARIO_STEPS_MAX + 1];

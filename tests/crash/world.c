@@ -285,6 +285,7 @@ char *world_dump(struct larder *db) {
         if (larder_table_describe(table, &def))
             die("describe");
         say_line(&t, "ttl ", def->ttl_attribute ? def->ttl_attribute : "none");
+        say_line(&t, "removal ", def->removal == LARDER_REMOVAL_RETAIN ? "retain" : "delete");
         say_scan(&t, table, page);
         say_gets(&t, table, page);
         for (int down = 0; down < 2; down++) {
