@@ -166,10 +166,11 @@ void verdict(struct larder *db, const struct stage *stage, const struct story *s
     struct trial t = {.db = db, .stage = stage, .story = story, .acked = acked, .seen = -1};
     snprintf(t.where, sizeof t.where, "%s, store %lu.%lu", label, (unsigned long)k, (unsigned long)j);
     for (unsigned i = 0; i < DEED_COUNT; i++)
-        do_deed(&t, (first + i) % DEED_COUNT);
+        if (i == 0 || (first + i) % DEED_COUNT != DEED_CHECK) /* it comes last */
+            do_deed(&t, (first + i) % DEED_COUNT);
     look(&t);
     compare_counts(&t);
-    check(&t);
+    do_deed(&t, DEED_CHECK);
     empty_all(&t);
     larder_close(db);
     cr_assert(facts_of(stage->bytes).slots == 0, "%s: a slot is still taken when all have left", t.where);
