@@ -38,7 +38,8 @@ static int is_long(void) {
 struct plan {
     int by; /* an enum recoverer, or -1: they take turns */
     int levels;
-    uint64_t sample; /* 0, or step[1] is chosen so that so many stores are taken */
+    unsigned part, parts; /* of the operation's stores: a test should not take long. parts 0: all */
+    uint64_t sample;      /* 0, or step[1] is chosen so that so many stores are taken */
     uint64_t step[LEVEL_MAX + 1];
 };
 
@@ -140,7 +141,12 @@ static void explore(const char *name, const struct plan *wanted) {
     if (plan.sample)
         plan.step[1] = stores / plan.sample + 1;
     plan.step[1] *= SLOWER;
-    for (uint64_t k = 1; k <= stores; k += plan.step[1]) {
+    uint64_t first = 1, last = stores;
+    if (plan.parts) {
+        first = stores * plan.part / plan.parts + 1;
+        last = stores * (plan.part + 1) / plan.parts;
+    }
+    for (uint64_t k = first; k <= last; k += plan.step[1]) {
         stage_set(&e.stage, &base);
         int acked = die_at(&e.stage, &doing, k, name);
         e.points[1]++;
@@ -162,20 +168,22 @@ static void explore(const char *name, const struct plan *wanted) {
 
 /* ---- Every store of the operation, every store of the recovery ---------------------------------------------------- */
 
-#define FULL(id, by)                                                                                                   \
-    Test(crash_recovery_full, id) {                                                                                    \
-        explore(#id, &(const struct plan){by, 2, 0, {0, 1, 1}});                                                       \
+#define FULL_PART(id, n)                                                                                               \
+    Test(crash_recovery_full, id##_##n) {                                                                              \
+        explore(#id,                                                                                                   \
+                &(const struct plan){.by = RECOVER_BY_CHECK, .levels = 2, .part = n, .parts = 4, .step = {0, 1, 1}});  \
     }
-FULL(put_into_empty, RECOVER_BY_CHECK)
-FULL(put_new, RECOVER_BY_CHECK)
-FULL(change_4_keys, RECOVER_BY_CHECK)
-FULL(delete_one, RECOVER_BY_CHECK)
+#define FULL(id) FULL_PART(id, 0) FULL_PART(id, 1) FULL_PART(id, 2) FULL_PART(id, 3)
+FULL(put_into_empty)
+FULL(put_new)
+FULL(change_4_keys)
+FULL(delete_one)
 
 /* ---- And every store of the recovery of that ----------------------------------------------------------------------- */
 
-#define AGAIN(id, by, levels, ...)                                                                                     \
+#define AGAIN(id, by_whom, level_count, ...)                                                                           \
     Test(crash_recovery_again, id) {                                                                                   \
-        explore(#id, &(const struct plan){by, levels, 0, {0, __VA_ARGS__}});                                           \
+        explore(#id, &(const struct plan){.by = by_whom, .levels = level_count, .step = {0, __VA_ARGS__}});            \
     }
 AGAIN(attach_detach, RECOVER_BY_CHECK, 3, 1, 1, 1)
 AGAIN(close_partition, RECOVER_BY_CHECK, 3, 1, 1, 1)
