@@ -151,6 +151,17 @@ static int as_many(const struct facts *a, const struct facts *b) {
     return b->items == a->items && a->items > 0;
 }
 
+/* Every slot but that of this handle belonged to somebody who is dead. Whoever comes as the second must recover one to have one. */
+static void no_free_slot(struct larder *db) {
+    some_items(db);
+    for (uint32_t i = 0; i < db->seg.slot_count; i++)
+        if (seg_slot(&db->seg, i)->state == SLOT_FREE)
+            seg_slot(&db->seg, i)->state = SLOT_LIVE;
+}
+static int slots_were_dead(const struct facts *a, const struct facts *b) {
+    return as_many(a, b) && a->slots > 50;
+}
+
 /* ---- Structures ---------------------------------------------------------------------------------------------------- */
 
 static void put_more(struct larder *db, int step) {
@@ -380,6 +391,7 @@ static int restamped(const struct facts *a, const struct facts *b) {
 
 static const struct scenario scenarios[] = {
     {"attach_detach", some_items, touch, as_many, .is_unseen = 1},
+    {"recover_a_slot", no_free_slot, touch, slots_were_dead, .is_unseen = 1},
     {"put_into_empty", NULL, put_50, one_more},
     {"put_new", some_items, put_50, one_more},
     {"put_without_index", some_items, put_50_without_index, one_more},

@@ -28,6 +28,7 @@ struct scenario {
 /* X(name): all of them. */
 #define SCENARIOS(X)                                                                                                   \
     X(attach_detach)                                                                                                   \
+    X(recover_a_slot)                                                                                                  \
     X(put_into_empty)                                                                                                  \
     X(put_new)                                                                                                         \
     X(put_without_index)                                                                                               \
