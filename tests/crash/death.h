@@ -1,10 +1,10 @@
 /* tests/crash/death.h - a process that dies at its k-th store on the stage.
  *
- * Job      A child attaches to the stage, does something, detaches, and dies by SIGKILL before its k-th store to the segment. What
- *          it acknowledged is noted outside the segment. The same run without a death tells how many stores there are, and which
- *          state each of them would leave.
- * Rules    D1 What a child stores depends on the stage and on the slots that live processes hold: so the survivor attaches before
- *             the run that counts, as it does before each death.
+ * Job      A child attaches to the stage, does something, detaches, and dies by SIGKILL before its k-th store to the
+ *          segment. What it acknowledged is noted outside the segment. The same run without a death tells how many
+ *          stores there are, and which state each of them would leave.
+ * Rules    D1 What a child stores depends on the stage and on the slots that live processes hold: so the survivor
+ *             attaches before the run that counts, as it does before each death.
  */
 #ifndef LARDER_TESTS_CRASH_DEATH_H
 #define LARDER_TESTS_CRASH_DEATH_H

@@ -1,7 +1,8 @@
 /* tests/crash/facts.h - what a segment is made of, counted.
  *
- * Job      Tells whether an operation really did what its scenario's name says (grew a bucket array, split a leaf, took a span),
- *          and whether memory is left when everything has gone. Looks at the bytes: nobody may be changing them.
+ * Job      Tells whether an operation really did what its scenario's name says (grew a bucket array, split a leaf, took
+ *          a span), and whether memory is left when everything has gone. Looks at the bytes: nobody may be changing
+ *          them.
  */
 #ifndef LARDER_TESTS_CRASH_FACTS_H
 #define LARDER_TESTS_CRASH_FACTS_H

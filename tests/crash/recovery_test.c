@@ -1,13 +1,14 @@
 /* tests/crash/recovery_test.c - recovery is killed, too, and so is the recovery of that.
  *
- * Goal     A process that finishes or undoes what a dead one was doing may die at any of its stores; whoever comes next finds a
- *          state that is as good as the first death's.
+ * Goal     A process that finishes or undoes what a dead one was doing may die at any of its stores; whoever comes next
+ *          finds a state that is as good as the first death's.
  * Method   An operation dies at its store k. A recoverer is run on what that left, by check, expirer, waiter or writer
- *          (death.h), once to its end: this tells the state that a death at each of its stores j would leave. Then, for each state that
- *          was not met before, a recoverer dies there, must leave that very state, and a survivor that was attached all the
- *          while gives its verdict (verdict.h). The same once more on what the second death left.
- *          Most pairs (k, j) leave bytes that some other pair left already, so a state is judged once; every
- *          pair counts as tried. Where the short run takes only every n-th store it says "sampled"; LARDER_TEST_LONG takes all.
+ *          (death.h), once to its end: this tells the state that a death at each of its stores j would leave. Then, for
+ *          each state that was not met before, a recoverer dies there, must leave that very state, and a survivor that
+ *          was attached all the while gives its verdict (verdict.h). The same once more on what the second death left.
+ *          Most pairs (k, j) leave bytes that some other pair left already, so a state is judged once; every pair
+ *          counts as tried. Where the short run takes only every n-th store it says "sampled"; LARDER_TEST_LONG takes
+ *          all.
  */
 #include "core/layout.h"
 #include "tests/crash/death.h"

@@ -1,9 +1,10 @@
 /* tests/crash/scenarios.h - the operations that are killed at every store.
  *
  * Job      For each operation a world to do it in, what is done, and how to see that it was what the name says.
- * Method   An operation such as "splits a leaf" happens where it happens: with search_max the same act is done for step 0, 1, ..
- *          until happened() says that the last one was it; the world just before that one becomes the base. So every scenario
- *          is one short operation, and a change of the engine that moves the event fails instead of testing nothing.
+ * Method   An operation such as "splits a leaf" happens where it happens: with search_max the same act is done for step
+ *          0, 1, .. until happened() says that the last one was it; the world just before that one becomes the base. So
+ *          every scenario is one short operation, and a change of the engine that moves the event fails instead of
+ *          testing nothing.
  */
 #ifndef LARDER_TESTS_CRASH_SCENARIOS_H
 #define LARDER_TESTS_CRASH_SCENARIOS_H

@@ -1,11 +1,11 @@
 /* tests/crash/world.h - a small segment with known contents, and everything that can be seen of it.
  *
  * Job      Prepares a segment, copies it, and writes down what all read paths show, so that two states can be compared.
- * Method   world_dump() is a text: tables and indexes, every item by scan, every partition of every index by query in both
- *          directions, every item by get. A put or delete that is half done through any path makes a text that is neither
- *          the one before nor the one after.
- * Rules    O1 The hash seed is a constant (LARDER_SEED gives another one), so that a world is the same bytes in every run,
- *             and the k-th store of an operation the same store.
+ * Method   world_dump() is a text: tables and indexes, every item by scan, every partition of every index by query in
+ *          both directions, every item by get. A put or delete that is half done through any path makes a text that is
+ *          neither the one before nor the one after.
+ * Rules    O1 The hash seed is a constant (LARDER_SEED gives another one), so that a world is the same bytes in every
+ *             run, and the k-th store of an operation the same store.
  *          O2 Probes are items that only a surviving process writes. The text leaves them out.
  */
 #ifndef LARDER_TESTS_CRASH_WORLD_H
