@@ -17,6 +17,7 @@ static _Atomic uint64_t crash_count, crash_at;
 
 static _Atomic int crash_signal;
 static void (*_Atomic crash_call)(void); /* NULL: the signal */
+static void (*_Atomic crash_watch)(uint64_t number);
 
 static void arm(uint64_t k, int signal, void (*call)(void)) {
     atomic_store_explicit(&crash_at, 0, memory_order_relaxed);
@@ -42,6 +43,10 @@ uint64_t shm_crash_count(void) {
     return atomic_load_explicit(&crash_count, memory_order_relaxed);
 }
 
+void shm_crash_watch(void (*fn)(uint64_t number)) {
+    atomic_store_explicit(&crash_watch, fn, memory_order_relaxed);
+}
+
 static void send_signal(int signal) {
     do
         syscall(SYS_kill, syscall(SYS_getpid), signal);
@@ -51,6 +56,9 @@ static void send_signal(int signal) {
 void shm_crash_point(void) {
     atomic_signal_fence(memory_order_seq_cst);
     uint64_t number = atomic_fetch_add_explicit(&crash_count, 1, memory_order_relaxed) + 1;
+    void (*watch)(uint64_t) = atomic_load_explicit(&crash_watch, memory_order_relaxed);
+    if (__builtin_expect(watch != NULL, 0))
+        watch(number);
     if (__builtin_expect(number == atomic_load_explicit(&crash_at, memory_order_relaxed), 0)) {
         void (*call)(void) = atomic_load_explicit(&crash_call, memory_order_relaxed);
         if (call)

@@ -1,7 +1,7 @@
 /* core/crash.h - dying, stopping or doing something else at the k-th store to shared memory; for tests.
  *
- * Job      In builds with LARDER_CRASH_POINTS every store to a segment, and every system call that changes its file,
- *          passes shm_crash_point(). A test counts the points of an operation in one run, and then dies before each of
+ * Job      In builds with LARDER_CRASH_POINTS every store to a segment, and every system call that makes, sizes or
+ *          removes its file, passes shm_crash_point(). A test counts the points of an operation in one run, and then dies before each of
  *          them in turn. Other builds have none of this.
  * Tests    tests/unit/seg_test.c, and every suite under tests/crash/.
  */
@@ -21,6 +21,8 @@ void shm_crash_arm_stop(uint64_t k);
 void shm_crash_arm_call(uint64_t k, void (*what)(void));
 /* Points passed since shm_crash_arm(), or since the process began. */
 uint64_t shm_crash_count(void);
+/* Calls fn at every point, before the store (and before dying there); NULL: no more. fn must not store to a segment. */
+void shm_crash_watch(void (*fn)(uint64_t number));
 #endif
 
 #endif

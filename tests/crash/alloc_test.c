@@ -104,27 +104,27 @@ static void nothing(struct larder *db) {
 }
 static void some_items(struct larder *db) {
     for (int n = 0; n < 20; n++)
-        world_put(db, n, 111, 50, n % 5 == 0 ? world_now_s + 100 : 0);
+        world_put(db, n, 1111, 50, n % 5 == 0 ? world_now_s + 100 : 0);
 }
 static void many_items(struct larder *db) {
     for (int n = 0; n < 120; n++)
-        world_put(db, n, n % 3 ? 111 : 222, 20, 0);
+        world_put(db, n, n % 3 ? 1111 : 2222, 20, 0);
 }
 
 static int put_first(struct larder *db) {
-    return world_try_put(db, 5, 111, 50, world_now_s + 50);
+    return world_try_put(db, 5, 1111, 50, world_now_s + 50);
 }
 static int put_new(struct larder *db) {
-    return world_try_put(db, 50, 111, 50, world_now_s + 50);
+    return world_try_put(db, 50, 1111, 50, world_now_s + 50);
 }
 static int put_large(struct larder *db) {
-    return world_try_put(db, 51, 111, 4096, 0);
+    return world_try_put(db, 51, 1111, 4096, 0);
 }
 static int overwrite_same(struct larder *db) {
-    return world_try_put(db, 7, 111, 50, 0);
+    return world_try_put(db, 7, 1111, 50, 0);
 }
 static int change_all_keys(struct larder *db) {
-    return world_try_put(db, 7, 222, 50, world_now_s + 9);
+    return world_try_put(db, 7, 2222, 50, world_now_s + 9);
 }
 static int leave_all_indexes(struct larder *db) {
     return world_try_put(db, 7, 0, 50, 0);
@@ -133,7 +133,7 @@ static int leave_all_indexes(struct larder *db) {
 /* Buckets grow and leaves split on the way; each put is an operation of its own, so only the one that fails is undone. */
 static int put_until_split(struct larder *db) {
     for (int n = 120; n < 121; n++) {
-        int r = world_try_put(db, n, 111, 20, 0);
+        int r = world_try_put(db, n, 1111, 20, 0);
         if (r)
             return r;
     }

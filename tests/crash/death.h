@@ -1,37 +1,42 @@
-/* tests/crash/death.h - what tests/crash/death_test.c and the program that dies for it agree on. */
+/* tests/crash/death.h - a process that dies at its k-th store on the stage.
+ *
+ * Job      A child attaches to the stage, does something, detaches, and dies by SIGKILL before its k-th store to the
+ *          segment. What it acknowledged is noted outside the segment. The same run without a death tells how many
+ *          stores there are, and which state each of them would leave.
+ * Rules    D1 What a child stores depends on the stage and on the slots that live processes hold: so the survivor
+ *             attaches before the run that counts, as it does before each death.
+ */
 #ifndef LARDER_TESTS_CRASH_DEATH_H
 #define LARDER_TESTS_CRASH_DEATH_H
 
-#include "index/leaf.h"
-#include "tests/crash/world.h"
+#include "tests/crash/scenarios.h"
+#include "tests/crash/stage.h"
 
-#define DEATH_ITEM 7
-#define DEATH_OTHERS 24  /* items 0.. of the world */
-#define DEATH_PROBE 399  /* written and deleted by who tries whether it still works */
-#define DEATH_PROBES 6   /* in all stripes */
-#define DEATH_BUSY_MS 20 /* the patience of one who writes beside a thread that stands still */
+#define DEATH_STORES_MAX 40000u
 
-/* The operation that is cut off: the item changes its key in every index, its size and its expiry. */
-static inline int death_act(struct larder *db) {
-    return world_try_put(db, DEATH_ITEM, 421, 900, 5000);
-}
+/* What a child does: an operation of a scenario, or a recovery. */
+struct doing {
+    void (*act)(struct larder *db, int step);
+    int first_step, steps;
+};
 
-static inline void death_prepare(struct larder *db) {
-    for (int n = 0; n < DEATH_OTHERS; n++)
-        world_put(db, n, 100 * (n % 3) + 10 * (n % 4) + n % 5, (unsigned)(n * 37 % 600), n % 4 ? 0 : 7000);
-    world_put(db, DEATH_ITEM, 132, 300, 6000);
-}
+struct doing doing_of(const struct scenario *s, int first_step);
 
-/* Writes and deletes in every stripe and leaves no trace, also when several do it at once. LARDER_OK, or the first failure. */
-static inline int death_probe(struct larder *db) {
-    for (int n = DEATH_PROBE; n > DEATH_PROBE - DEATH_PROBES; n--) {
-        int r = world_try_put(db, n, 111, 10, 0);
-        if (r == LARDER_OK)
-            r = world_delete(db, n);
-        if (r < 0)
-            return r;
-    }
-    return LARDER_OK;
-}
+/* Does it and dies at store k. Returns the number of steps that were acknowledged. Fails the test if it ends otherwise. */
+int die_at(const struct stage *stage, const struct doing *doing, uint64_t k, const char *label);
+/* Does it without dying. Returns the number of stores. hashes: NULL, or gets for each store, from place 1, the hash of the
+ * state that a death at it leaves; with room for DEATH_STORES_MAX. */
+uint64_t live_through(const struct stage *stage, const struct doing *doing, uint64_t *hashes, const char *label);
+
+/* ---- Who recovers, and how ---- */
+enum recoverer {
+    RECOVER_BY_CHECK,  /* larder_check(): all that is dead, entirely */
+    RECOVER_BY_EXPIRY, /* larder_expire(): the same, as the expirer */
+    RECOVER_BY_WAITER, /* takes every item stripe in turn: recovers who holds it */
+    RECOVER_BY_WRITER, /* puts an item with all its entries: may hold a stripe and need only some stages */
+    RECOVER_COUNT
+};
+struct doing doing_recovery(enum recoverer by);
+const char *recoverer_name(enum recoverer by);
 
 #endif

@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #include "core/crash.h"
-#include "tests/crash/death.h"
+#include "tests/crash/cutoff.h"
 #include "tests/crash/park.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
@@ -46,7 +46,7 @@ struct scene {
 };
 
 static int act(void *db) {
-    return death_act(db);
+    return cutoff_act(db);
 }
 
 static void find_victim(char program[512]) {
@@ -68,8 +68,8 @@ static void begin(struct scene *s) {
     find_victim(s->program);
     s->base = world_create(2);
     struct larder *db = world_open(s->base);
-    death_prepare(db);
-    cr_assert_eq(death_probe(db), LARDER_OK);
+    cutoff_prepare(db);
+    cr_assert_eq(cutoff_probe(db), LARDER_OK);
     s->before = world_dump(db);
     larder_close(db);
     int memfd = world_copy(s->base);
@@ -125,7 +125,7 @@ static void judge(const struct scene *s, struct larder *db, const char *how, uin
     struct larder_check_report report;
     int at_once = must_be_whole(s, db, how, k);
     uint64_t start_ms = until_now_ms();
-    cr_assert_eq(death_probe(db), LARDER_OK, "%s at store %lu: %s", how, (unsigned long)k, larder_error());
+    cr_assert_eq(cutoff_probe(db), LARDER_OK, "%s at store %lu: %s", how, (unsigned long)k, larder_error());
     uint64_t took_ms = until_now_ms() - start_ms;
     cr_assert(took_ms < NOTICE_MS * SLOW_FACTOR, "%s at store %lu: writes took %lu ms", how, (unsigned long)k,
               (unsigned long)took_ms);
@@ -241,7 +241,7 @@ static int run_cancelled(struct cancelled *c, const char *what) {
 }
 
 static int call_put(struct cancelled *c) {
-    return death_act(c->db);
+    return cutoff_act(c->db);
 }
 
 static int call_expire(struct cancelled *c) {
@@ -264,7 +264,7 @@ static void cancel_everywhere(const char *what, int (*call)(struct cancelled *c)
         int memfd = world_copy(s.base);
         c.db = world_open(memfd);
         is_cancelled = run_cancelled(&c, what);
-        cr_assert_eq(death_probe(c.db), LARDER_OK, "%s at store %lu: %s", what, (unsigned long)c.k, larder_error());
+        cr_assert_eq(cutoff_probe(c.db), LARDER_OK, "%s at store %lu: %s", what, (unsigned long)c.k, larder_error());
         cr_assert_eq(larder_check(c.db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
         must_hold_all_slots(c.db, what, c.k);
         cr_assert(slots_used(c.db) <= 2, "%s at store %lu: the slot is lost", what, (unsigned long)c.k);
@@ -379,7 +379,7 @@ struct crowd {
 
 static void *write_once_and_end(void *arg) {
     struct crowd *c = arg;
-    if (world_try_put(c->db, DEATH_PROBE, 111, 10, 0) != LARDER_OK)
+    if (world_try_put(c->db, CUTOFF_PROBE, 111, 10, 0) != LARDER_OK)
         c->failed = 1;
     pthread_exit(NULL);
 }

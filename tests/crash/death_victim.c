@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/crash/death.h"
+#include "tests/crash/cutoff.h"
 #include "tests/crash/park.h"
 
 #define WRONG 3
@@ -51,12 +51,12 @@ static int64_t clock_of_victim(void *arg) {
 }
 
 static int act(void *db) {
-    return death_act(db);
+    return cutoff_act(db);
 }
 
 static int work(void) {
     struct larder *db = world_open(atoi(args[2]));
-    MUST(death_probe(db) == LARDER_OK);
+    MUST(cutoff_probe(db) == LARDER_OK);
     larder_close(db);
     return 0;
 }
@@ -75,9 +75,9 @@ static void use_at_exit(void) {
     char *text = world_dump(victim);
     MUST(strstr(text, "table " WORLD_TABLE));
     free(text);
-    int r = death_probe(victim);
+    int r = cutoff_probe(victim);
     MUST(r == LARDER_OK || r == LARDER_BUSY);
-    MUST(world_delete(victim, DEATH_PROBE) >= LARDER_BUSY);
+    MUST(world_delete(victim, CUTOFF_PROBE) >= LARDER_BUSY);
 }
 
 static int must_end_well(pid_t pid) {
@@ -99,7 +99,7 @@ static int spawn_beside(void) {
     park_go_on();
     MUST(must_end_well(spawned) && must_end_well(pid));
     MUST(park_end() == LARDER_OK);
-    MUST(death_probe(victim) == LARDER_OK);
+    MUST(cutoff_probe(victim) == LARDER_OK);
     larder_close(victim);
     return 0;
 }
@@ -139,7 +139,7 @@ int main(int argc, char **argv) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (argc == 3)
         return work();
-    struct larder_options o = {.flags = LARDER_MEMFD, .memfd = atoi(argv[2]), .busy_timeout_ms = DEATH_BUSY_MS};
+    struct larder_options o = {.flags = LARDER_MEMFD, .memfd = atoi(argv[2]), .busy_timeout_ms = CUTOFF_BUSY_MS};
     MUST(larder_open(&o, &victim) == LARDER_OK);
     larder_set_clock(victim, clock_of_victim, NULL);
     if (!park_begin(strtoull(argv[3], NULL, 10), act, victim))

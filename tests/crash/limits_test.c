@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include "core/crash.h"
-#include "tests/crash/death.h"
+#include "tests/crash/cutoff.h"
 #include "tests/support/history.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
@@ -675,7 +675,7 @@ Test(limits, every_private_allocation_fails_once) {
     leaf_capacity = 4;
     int base = world_create(2);
     struct larder *db = world_open(base);
-    death_prepare(db);
+    cutoff_prepare(db);
     char *before = world_dump(db);
     larder_close(db);
     for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++) {

@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/crash/death.h"
+#include "tests/crash/cutoff.h"
 #include "tests/crash/park.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
@@ -51,11 +51,11 @@ struct scene {
 };
 
 static int act(void *db) {
-    return death_act(db);
+    return cutoff_act(db);
 }
 
 static int child_writes(struct larder *db) {
-    int r = death_probe(db);
+    int r = cutoff_probe(db);
     return r ? r : world_try_put(db, CHILD_ITEM, 213, 333, 0);
 }
 
@@ -64,8 +64,8 @@ static void begin(struct scene *s) {
     leaf_capacity = 4;
     s->base = world_create(2);
     struct larder *db = world_open(s->base);
-    death_prepare(db);
-    cr_assert_eq(death_probe(db), LARDER_OK);
+    cutoff_prepare(db);
+    cr_assert_eq(cutoff_probe(db), LARDER_OK);
     s->before = world_dump(db);
     larder_close(db);
     int memfd = world_copy(s->base);
@@ -128,7 +128,7 @@ static uint32_t slots_of(struct larder *db, pid_t pid) {
 static struct larder *open_with_two_slots(int memfd) {
     struct larder *db = world_open(memfd);
     PROC_CHECK(larder_expirer_start(db) == LARDER_OK);
-    PROC_CHECK(UNTIL(death_probe(db) == LARDER_OK && slots_of(db, getpid()) >= 2, DEADLINE_MS));
+    PROC_CHECK(UNTIL(cutoff_probe(db) == LARDER_OK && slots_of(db, getpid()) >= 2, DEADLINE_MS));
     larder_expirer_stop(db);
     return db;
 }
@@ -136,7 +136,7 @@ static struct larder *open_with_two_slots(int memfd) {
 /* ---- The parent goes on --------------------------------------------------------------------------------------------------------- */
 
 static int grandchild(void *db) {
-    PROC_CHECK(death_probe(db) == LARDER_OK);
+    PROC_CHECK(cutoff_probe(db) == LARDER_OK);
     return 0;
 }
 
@@ -163,7 +163,7 @@ static void fork_beside(struct scene *s) {
               (unsigned long)s->k);
     cr_assert_eq(park_end(), LARDER_OK, "store %lu: %s", (unsigned long)s->k,
                  larder_error()); /* at once with the child */
-    cr_assert_eq(death_probe(s->db), LARDER_OK, "store %lu: %s", (unsigned long)s->k, larder_error());
+    cr_assert_eq(cutoff_probe(s->db), LARDER_OK, "store %lu: %s", (unsigned long)s->k, larder_error());
     struct proc_result r = proc_wait(pid, DEADLINE_MS);
     cr_assert(proc_is_exit(r, 0), "store %lu: the child: %s", (unsigned long)s->k, proc_text(r));
     cr_assert(is_text(s->db, s->after_both), "store %lu: a write is lost", (unsigned long)s->k);
@@ -218,7 +218,7 @@ static void orphan(struct scene *s) {
     PROC_CHECK(has_published || is_text(s->db, s->before));
     PROC_CHECK(UNTIL(atomic_load(&s->talk->may_write), DEADLINE_MS)); /* the parent is gone */
     struct larder_check_report report;
-    PROC_CHECK(death_probe(s->db) == LARDER_OK);
+    PROC_CHECK(cutoff_probe(s->db) == LARDER_OK);
     PROC_CHECK(larder_check(s->db, NULL, NULL, &report) == LARDER_OK);
     PROC_CHECK(is_text(s->db, s->after) || (!has_published && is_text(s->db, s->before)));
     atomic_store(&s->talk->saw_after, is_text(s->db, s->after));
@@ -292,7 +292,7 @@ static int child_of_an_expirer(void *arg) {
         larder_expirer_stop(s->db);
     if (s->how == FORKS_AGAIN) /* a new one of its own */
         PROC_CHECK(larder_expirer_start(s->db) == LARDER_OK);
-    PROC_CHECK(death_probe(s->db) == LARDER_OK);
+    PROC_CHECK(cutoff_probe(s->db) == LARDER_OK);
     larder_expirer_stop(s->db);
     larder_close(s->db);
     return 0;
@@ -360,7 +360,7 @@ Test(midfork, while_the_expirer_thread_runs) {
 
 static int write_and_end(void *arg) {
     struct scene *s = arg;
-    PROC_CHECK(death_probe(s->db) == LARDER_OK);
+    PROC_CHECK(cutoff_probe(s->db) == LARDER_OK);
     if (s->how == CLOSES)
         larder_close(s->db);
     return 0;
@@ -377,7 +377,7 @@ Test(midfork, more_children_than_slots_cost_none) {
         struct proc_result r = proc_run(write_and_end, &s, DEADLINE_MS);
         cr_assert(proc_is_exit(r, 0), "child %u: %s", i, proc_text(r));
         if (i % 16 == 0)
-            cr_assert_eq(death_probe(s.db), LARDER_OK, "after %u children: %s", i, larder_error());
+            cr_assert_eq(cutoff_probe(s.db), LARDER_OK, "after %u children: %s", i, larder_error());
     }
     cr_assert_eq(larder_segment_stats(s.db, &stats), LARDER_OK);
     cr_assert(children > stats.slots_max, "too few to tell: there are %u slots", stats.slots_max);

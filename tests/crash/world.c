@@ -1,14 +1,14 @@
 /* tests/crash/world.c - see world.h. */
 #include "tests/crash/world.h"
 #include "core/seg.h"
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define SEGMENT_BYTES (6u << 20)
+#define SEGMENT_BYTES LARDER_SEGMENT_BYTES_MIN /* copied and compared very often */
+#define HASH_SEED UINT64_C(0x1a4de500000003)
 #define TEXT_MAX (1u << 20)
 
 int64_t world_now_s = 1000;
@@ -32,6 +32,14 @@ struct larder *world_open(int memfd) {
     return db;
 }
 
+/* Rule O1. Nothing is hashed yet: there is no table. */
+static void set_hash_seed(int memfd) {
+    const char *text = getenv("LARDER_SEED");
+    uint64_t seed = text ? strtoull(text, NULL, 0) : HASH_SEED;
+    if (pwrite(memfd, &seed, sizeof seed, offsetof(struct seg_shm, hash_seed)) != sizeof seed)
+        die("seed");
+}
+
 int world_create(uint32_t stripe_count) {
     struct larder_options o = {
         .flags = LARDER_MEMFD | LARDER_CREATE, .memfd = -1, .size_bytes = SEGMENT_BYTES, .stripe_count = stripe_count};
@@ -39,17 +47,23 @@ int world_create(uint32_t stripe_count) {
         {.name = "G1x", .partition = {"G1P", LARDER_S}, .sort = {"G1S", LARDER_S}},
         {.name = "G2x", .partition = {"G2P", LARDER_S}, .sort = {"G2S", LARDER_N}},
         {.name = "L1x", .is_local = 1, .partition = {"PK", LARDER_S}, .sort = {"L1S", LARDER_S}},
+        {.name = "N1x", .partition = {"N1P", LARDER_S}},
     };
     struct larder_table_def def = {.name = WORLD_TABLE,
                                    .partition = {"PK", LARDER_S},
                                    .sort = {"SK", LARDER_S},
                                    .indexes = indexes,
-                                   .index_count = 3,
+                                   .index_count = sizeof indexes / sizeof *indexes,
                                    .ttl_attribute = "exp"};
     struct larder *db;
-    if (larder_open(&o, &db) || larder_table_create(db, &def))
+    if (larder_open(&o, &db))
         die("create");
     int fd = dup(larder_memfd(db));
+    larder_close(db);
+    set_hash_seed(fd);
+    db = world_open(fd);
+    if (larder_table_create(db, &def))
+        die("create the table");
     larder_close(db);
     return fd;
 }
@@ -75,7 +89,7 @@ static void key_text(char pk[16], char sk[32], int n) {
 }
 
 int world_try_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s) {
-    static const char payload[4096] = {[0 ... 4095] = 'x'};
+    static const char payload[WORLD_FILL_MAX] = {[0 ... WORLD_FILL_MAX - 1] = 'x'};
     struct larder_builder *b;
     const struct larder_item *item;
     char pk[16], sk[32], text[64];
@@ -99,8 +113,16 @@ int world_try_put(struct larder *db, int n, int keys, unsigned fill, int64_t exp
         snprintf(text, sizeof text, "%d", keys / 100 % 10); /* many equal sort keys */
         larder_add_s(b, "L1S", text);
     }
+    if (keys / 1000 % 10 == 9)
+        snprintf(text, sizeof text, "Q%d", n % WORLD_SMALL_PARTITIONS);
+    else
+        snprintf(text, sizeof text, "P%d", keys / 1000 % 10 % WORLD_PARTITIONS);
+    if (keys / 1000 % 10)
+        larder_add_s(b, "N1P", text);
     if (expires_s)
         larder_add_int(b, "exp", expires_s);
+    if (n >= WORLD_PROBE)
+        larder_add_null(b, "probe");
     larder_add_sn(b, "fill", payload, fill);
     int r = larder_builder_finish(b, &item);
     if (r)
@@ -122,21 +144,30 @@ int world_delete(struct larder *db, int n) {
     return larder_delete(table_of(db), &key, NULL);
 }
 
-/* ---- The text
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- The text --------------------------------------------------------------------------------------------------------
+ * Put together by hand: it is made some hundred thousand times. */
 
 struct text {
     char *at;
     size_t used;
 };
 
-static void say(struct text *t, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    t->used += (size_t)vsnprintf(t->at + t->used, TEXT_MAX - t->used, format, args);
-    va_end(args);
-    if (t->used >= TEXT_MAX)
+static void say_bytes(struct text *t, const void *bytes, size_t count) {
+    if (t->used + count >= TEXT_MAX)
         abort();
+    memcpy(t->at + t->used, bytes, count);
+    t->used += count;
+    t->at[t->used] = 0;
+}
+
+static void say(struct text *t, const char *words) {
+    say_bytes(t, words, strlen(words));
+}
+
+static void say_line(struct text *t, const char *what, const char *which) {
+    say(t, what);
+    say(t, which);
+    say(t, "\n");
 }
 
 static void say_value(struct text *t, const struct larder_item *item, const char *name) {
@@ -144,17 +175,27 @@ static void say_value(struct text *t, const struct larder_item *item, const char
     char number[LARDER_NUMBER_TEXT_MAX];
     if (larder_item_get(item, name, &v))
         return;
+    say(t, " ");
+    say(t, name);
+    say(t, "=");
     if (v.type == LARDER_N) {
         larder_value_number(&v, number);
-        say(t, " %s=%s", name, number);
-    } else if (strcmp(name, "fill") == 0)
-        say(t, " fill=%zu", v.bytes);
-    else
-        say(t, " %s=%.*s", name, (int)v.bytes, (const char *)v.data);
+        say(t, number);
+    } else if (strcmp(name, "fill") == 0) {
+        size_t wrong = 0;
+        for (size_t i = 0; i < v.bytes; i++)
+            wrong += ((const char *)v.data)[i] != 'x';
+        snprintf(number, sizeof number, "%zu%s", v.bytes, wrong ? ", wrong" : "");
+        say(t, number);
+    } else
+        say_bytes(t, v.data, v.bytes);
 }
 
 static void say_item(struct text *t, const struct larder_item *item) {
-    static const char *const names[] = {"PK", "SK", "keys", "G1P", "G1S", "G2P", "G2S", "L1S", "exp", "fill"};
+    static const char *const names[] = {"PK", "SK", "keys", "G1P", "G1S", "G2P", "G2S", "L1S", "N1P", "exp", "fill"};
+    struct larder_value v;
+    if (larder_item_get(item, "probe", &v) == LARDER_OK)
+        return;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         say_value(t, item, names[i]);
     say(t, "\n");
@@ -172,19 +213,20 @@ static void say_scan(struct text *t, struct larder_table *table, struct larder_p
     if (larder_scan(table, &spec, page))
         die("scan");
     for (uint32_t i = 0; i < larder_page_count(page); i++) {
-        struct text line = {malloc(TEXT_MAX / 64), 0};
+        struct text line = {malloc(512), 0};
+        line.at[0] = 0;
         say_item(&line, larder_page_item(page, i));
         lines[count++] = line.at;
     }
     qsort(lines, count, sizeof *lines, by_text);
     for (uint32_t i = 0; i < count; i++) {
-        say(t, "%s", lines[i]);
+        say(t, lines[i]);
         free(lines[i]);
     }
 }
 
 static void say_gets(struct text *t, struct larder_table *table, struct larder_page *page) {
-    for (int n = 0; n < 400; n++) {
+    for (int n = 0; n < WORLD_ITEMS; n++) {
         char pk[16], sk[32];
         key_text(pk, sk, n);
         struct larder_key key = {larder_str(pk), larder_str(sk)};
@@ -196,18 +238,34 @@ static void say_gets(struct text *t, struct larder_table *table, struct larder_p
     }
 }
 
+static void say_partition(struct text *t, struct larder_table *table, const char *index, const char *key,
+                          int is_descending, struct larder_page *page) {
+    struct larder_query_spec spec = {
+        .index = index, .partition = larder_str(key), .is_descending = is_descending, .bytes_max = UINT32_MAX};
+    if (larder_query(table, &spec, page) < 0)
+        die("query");
+    size_t start = t->used;
+    say(t, index ? index : "table");
+    say_line(t, is_descending ? " down " : " up ", key);
+    size_t head = t->used;
+    for (uint32_t i = 0; i < larder_page_count(page); i++)
+        say_item(t, larder_page_item(page, i));
+    if (t->used == head) { /* nothing but probes */
+        t->used = start;
+        t->at[start] = 0;
+    }
+}
+
 static void say_index(struct text *t, struct larder_table *table, const char *index, int is_descending,
                       struct larder_page *page) {
+    char key[16];
     for (int p = 0; p < WORLD_PARTITIONS; p++) {
-        char pk[16];
-        snprintf(pk, sizeof pk, "P%d", p);
-        struct larder_query_spec spec = {
-            .index = index, .partition = larder_str(pk), .is_descending = is_descending, .bytes_max = UINT32_MAX};
-        say(t, "%s %s %s\n", index ? index : "table", pk, is_descending ? "down" : "up");
-        if (larder_query(table, &spec, page) < 0)
-            die("query");
-        for (uint32_t i = 0; i < larder_page_count(page); i++)
-            say_item(t, larder_page_item(page, i));
+        snprintf(key, sizeof key, "P%d", p);
+        say_partition(t, table, index, key, is_descending, page);
+    }
+    for (int q = 0; index && strcmp(index, "N1x") == 0 && q < WORLD_SMALL_PARTITIONS; q++) {
+        snprintf(key, sizeof key, "Q%d", q);
+        say_partition(t, table, index, key, is_descending, page);
     }
 }
 
@@ -220,13 +278,14 @@ char *world_dump(struct larder *db) {
     if (larder_table_list(db, names, 8, &count) || larder_page_new(db, &page))
         die("list");
     for (uint32_t i = 0; i < count; i++)
-        say(&t, "table %s\n", names[i]);
+        say_line(&t, "table ", names[i]);
     struct larder_table *table = table_of(db);
     const struct larder_table_def *def;
     if (table) {
         if (larder_table_describe(table, &def))
             die("describe");
-        say(&t, "ttl %s\n", def->ttl_attribute ? def->ttl_attribute : "none");
+        say_line(&t, "ttl ", def->ttl_attribute ? def->ttl_attribute : "none");
+        say_line(&t, "removal ", def->removal == LARDER_REMOVAL_RETAIN ? "retain" : "delete");
         say_scan(&t, table, page);
         say_gets(&t, table, page);
         for (int down = 0; down < 2; down++) {

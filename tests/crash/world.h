@@ -2,8 +2,11 @@
  *
  * Job      Prepares a segment, copies it, and writes down what all read paths show, so that two states can be compared.
  * Method   world_dump() is a text: tables and indexes, every item by scan, every partition of every index by query in
- * both directions, every item by get. A put or delete that is half done through any path makes a text that is neither
- * the one before nor the one after.
+ *          both directions, every item by get. A put or delete that is half done through any path makes a text that is
+ *          neither the one before nor the one after.
+ * Rules    O1 The hash seed is a constant (LARDER_SEED gives another one), so that a world is the same bytes in every
+ *             run, and the k-th store of an operation the same store.
+ *          O2 Probes are items that only a surviving process writes. The text leaves them out.
  */
 #ifndef LARDER_TESTS_CRASH_WORLD_H
 #define LARDER_TESTS_CRASH_WORLD_H
@@ -12,19 +15,23 @@
 #include <stdint.h>
 
 #define WORLD_TABLE "World"
-#define WORLD_PARTITIONS 3 /* values of each partition key: "P0".. */
+#define WORLD_PARTITIONS 3        /* values of each partition key: "P0".. */
+#define WORLD_SMALL_PARTITIONS 32 /* "Q0"..: of N1, for items of variant 9 */
+#define WORLD_ITEMS 240           /* item numbers are below this */
+#define WORLD_PROBE 300           /* from here on: probes */
+#define WORLD_FILL_MAX 17000u
 
 /* The clock of every handle that world_open() gives. Forked children have a copy. */
 extern int64_t world_now_s;
 
 struct larder *world_open(int memfd);
-/* A new memfd segment with the table World: PK/SK, G1 and G2 global, L1 local, TTL attribute "exp". */
+/* A new memfd segment with the table World: PK/SK, G1, G2 and N1 (no sort key) global, L1 local, TTL attribute "exp". */
 int world_create(uint32_t stripe_count);
 /* An independent copy of a segment. */
 int world_copy(int memfd);
 
-/* Item number n. `keys` says which index keys it has: digit i of it is the variant of index i's key, 0 none. `fill`
- * bytes of payload. */
+/* Item number n. `keys` says which index keys it has: digit i of it (from the right: G1, G2, L1, N1) is the variant of
+ * index i's key, 0 none. `fill` bytes of payload. */
 void world_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s);
 int world_try_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s);
 int world_delete(struct larder *db, int n);

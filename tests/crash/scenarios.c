@@ -1,0 +1,490 @@
+/* tests/crash/scenarios.c - see scenarios.h. */
+#include "tests/crash/scenarios.h"
+#include "core/crash.h"
+#include "core/db.h"
+#include "index/leaf.h"
+#include "tests/crash/world.h"
+#include "tests/support/proc.h"
+#include "tests/support/until.h"
+#include "ttl/wheel.h"
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEADLINE_MS 30000
+#define ALL_KEYS 1111
+
+/* Acts run in children, too, where cr_assert() must not be used. */
+static void must(int is_true) {
+    if (is_true)
+        return;
+    fprintf(stderr, "scenario: %s\n", larder_error());
+    abort();
+}
+
+/* ---- Worlds -------------------------------------------------------------------------------------------------------- */
+
+static void some_items(struct larder *db) {
+    for (int n = 0; n < 12; n++)
+        world_put(db, n, ALL_KEYS, 40, 0);
+}
+static void one_item(struct larder *db) {
+    world_put(db, 7, ALL_KEYS, 40, 0);
+}
+static void many_items(struct larder *db) {
+    for (int n = 0; n < 60; n++)
+        world_put(db, n, n % 3 ? ALL_KEYS : 10, 8, 0);
+}
+static void large_items(struct larder *db) { /* four to a span */
+    for (int n = 0; n < 12; n++)
+        world_put(db, n, 0, 3000, 0);
+}
+static void expiring_items(struct larder *db) {
+    for (int n = 0; n < 4; n++)
+        world_put(db, n, ALL_KEYS, 40, world_now_s + 300);
+    for (int n = 4; n < 10; n++)
+        world_put(db, n, ALL_KEYS, 40, 0);
+    for (int n = 30; n < 33; n++)
+        world_put(db, n, ALL_KEYS, 40, world_now_s + 2);
+}
+
+/* ---- Items --------------------------------------------------------------------------------------------------------- */
+
+static void touch(struct larder *db, int step) { /* a call that takes a slot and a stripe */
+    (void)step;
+    world_delete(db, 100);
+}
+static void put_50(struct larder *db, int step) {
+    world_put(db, 50 + step, ALL_KEYS, 40, 0);
+}
+static void put_50_without_index(struct larder *db, int step) {
+    (void)step;
+    world_put(db, 50, 0, 40, 0);
+}
+static void put_7(struct larder *db, int keys, unsigned fill) {
+    world_put(db, 7, keys, fill, 0);
+}
+static void act_overwrite_same(struct larder *db, int step) {
+    (void)step;
+    put_7(db, ALL_KEYS, 40);
+}
+static void act_overwrite_larger(struct larder *db, int step) {
+    (void)step;
+    put_7(db, ALL_KEYS, 700);
+}
+static void act_overwrite_smaller(struct larder *db, int step) {
+    (void)step;
+    put_7(db, ALL_KEYS, 0);
+}
+static void act_change_no_key(struct larder *db, int step) {
+    (void)step;
+    put_7(db, ALL_KEYS, 41);
+}
+static void act_change_1_key(struct larder *db, int step) {
+    (void)step;
+    put_7(db, 1113, 40);
+}
+static void act_change_2_keys(struct larder *db, int step) {
+    (void)step;
+    put_7(db, 1133, 40);
+}
+static void act_change_3_keys(struct larder *db, int step) {
+    (void)step;
+    put_7(db, 1333, 40);
+}
+static void act_change_4_keys(struct larder *db, int step) {
+    (void)step;
+    put_7(db, 3333, 40);
+}
+static void act_change_partition(struct larder *db, int step) {
+    (void)step;
+    put_7(db, 1112, 40);
+}
+static void act_leave_indexes(struct larder *db, int step) {
+    (void)step;
+    put_7(db, 0, 40);
+}
+static void item_without_index(struct larder *db) {
+    some_items(db);
+    put_7(db, 0, 40);
+}
+static void item_of_its_own(struct larder *db) { /* in one partition */
+    some_items(db);
+    put_7(db, 9000, 40);
+}
+static void delete_7(struct larder *db, int step) {
+    (void)step;
+    must(world_delete(db, 7) == LARDER_OK);
+}
+/* What one worker does in a row; each step is acknowledged before the next. */
+static void act_several_writes(struct larder *db, int step) {
+    switch (step) {
+    case 0:
+        world_put(db, 50, ALL_KEYS, 40, 0);
+        break;
+    case 1:
+        world_put(db, 50, 1123, 60, world_now_s + 50);
+        break;
+    case 2:
+        world_delete(db, 3);
+        break;
+    case 3:
+        world_put(db, 3, 2222, 10, 0);
+        break;
+    case 4:
+        world_delete(db, 50);
+        break;
+    default:
+        world_put(db, 51, 0, 10, 0);
+    }
+}
+
+static int one_more(const struct facts *a, const struct facts *b) {
+    return b->items == a->items + 1;
+}
+static int one_less(const struct facts *a, const struct facts *b) {
+    return b->items + 1 == a->items;
+}
+static int as_many(const struct facts *a, const struct facts *b) {
+    return b->items == a->items && a->items > 0;
+}
+
+/* Every slot but that of this handle belonged to somebody who is dead. Whoever comes as the second must recover one to have one. */
+static void no_free_slot(struct larder *db) {
+    some_items(db);
+    for (uint32_t i = 0; i < db->seg.slot_count; i++)
+        if (seg_slot(&db->seg, i)->state == SLOT_FREE)
+            seg_slot(&db->seg, i)->state = SLOT_LIVE;
+}
+static int slots_were_dead(const struct facts *a, const struct facts *b) {
+    return as_many(a, b) && a->slots > 50;
+}
+
+/* ---- Structures ---------------------------------------------------------------------------------------------------- */
+
+static void put_more(struct larder *db, int step) {
+    world_put(db, 60 + step, ALL_KEYS, 8, 0);
+}
+static void put_plain(struct larder *db, int step) {
+    world_put(db, 60 + step, 0, 8, 0);
+}
+static void put_in_small_partition(struct larder *db, int step) {
+    world_put(db, 60 + step, 9000, 8, 0);
+}
+static void delete_up(struct larder *db, int step) {
+    must(world_delete(db, step) == LARDER_OK);
+}
+static int items_grew(const struct facts *a, const struct facts *b) {
+    return one_more(a, b) && a->item_buckets > 0 && b->item_buckets > a->item_buckets;
+}
+static int partitions_grew(const struct facts *a, const struct facts *b) {
+    return one_more(a, b) && a->partition_buckets > 1 && b->partition_buckets > a->partition_buckets;
+}
+static int partition_opened(const struct facts *a, const struct facts *b) {
+    return one_more(a, b) && b->partitions > a->partitions && b->partition_buckets == a->partition_buckets;
+}
+static int partition_closed(const struct facts *a, const struct facts *b) {
+    return one_less(a, b) && b->partitions < a->partitions && b->items > 0;
+}
+static int first_was_split(const struct facts *a, const struct facts *b) {
+    return one_more(a, b) && b->lists > a->lists && b->nodes > a->nodes;
+}
+static int leaf_was_split(const struct facts *a, const struct facts *b) {
+    return one_more(a, b) && b->lists == a->lists && b->nodes > a->nodes;
+}
+static int tall_was_made(const struct facts *a, const struct facts *b) {
+    return leaf_was_split(a, b) && b->tall_nodes > a->tall_nodes;
+}
+static int node_was_unlinked(const struct facts *a, const struct facts *b) {
+    return one_less(a, b) && b->lists == a->lists && b->nodes < a->nodes;
+}
+static int tall_was_unlinked(const struct facts *a, const struct facts *b) {
+    return node_was_unlinked(a, b) && b->tall_nodes < a->tall_nodes;
+}
+static int head_was_dropped(const struct facts *a, const struct facts *b) {
+    return one_less(a, b) && b->lists < a->lists && b->partitions == a->partitions;
+}
+
+/* ---- Spans --------------------------------------------------------------------------------------------------------- */
+
+static void put_large(struct larder *db, int step) {
+    world_put(db, 20 + step, 0, 3000, 0);
+}
+static void put_span(struct larder *db, int step) { /* a block of one span */
+    world_put(db, 20 + step, 0, 8300, 0);
+}
+static void put_huge(struct larder *db, int step) { /* of two */
+    world_put(db, 20 + step, 0, 16500, 0);
+}
+static void small_and_huge(struct larder *db) {
+    one_item(db);
+    put_huge(db, 0);
+}
+static void delete_huge(struct larder *db, int step) {
+    must(world_delete(db, 20 + step) == LARDER_OK);
+}
+static int span_taken(const struct facts *a, const struct facts *b) {
+    return one_more(a, b) && b->spans > a->spans && b->runs == a->runs;
+}
+static int span_returned(const struct facts *a, const struct facts *b) {
+    return one_less(a, b) && b->spans < a->spans && b->runs == a->runs;
+}
+static int run_taken(const struct facts *a, const struct facts *b) {
+    return one_more(a, b) && b->runs == a->runs + 1;
+}
+static int run_returned(const struct facts *a, const struct facts *b) {
+    return one_less(a, b) && b->runs + 1 == a->runs;
+}
+static int memory_claimed(const struct facts *a, const struct facts *b) {
+    return one_more(a, b) && b->claimed_bytes > a->claimed_bytes;
+}
+
+/* ---- Time ---------------------------------------------------------------------------------------------------------- */
+
+static void put_expiring(struct larder *db, int step) {
+    world_put(db, 60 + step, ALL_KEYS, 40, world_now_s + 400);
+}
+static void put_sooner(struct larder *db, int step) {
+    (void)step;
+    world_put(db, 2, ALL_KEYS, 40, world_now_s + 20);
+}
+static void act_expire(struct larder *db, int step) { /* a bound leaves the purge out */
+    (void)step;
+    must(larder_expire(db, 100, NULL) == LARDER_OK);
+}
+static void act_purge(struct larder *db, int step) {
+    (void)step;
+    must(larder_expire(db, 0, NULL) == LARDER_OK);
+}
+static void moved_expiry(struct larder *db) {
+    expiring_items(db);
+    world_put(db, 30, ALL_KEYS, 40, world_now_s + 1000);
+    world_delete(db, 31);
+    world_delete(db, 32);
+}
+static void far_expiry(struct larder *db) {
+    for (int n = 0; n < 3; n++)
+        world_put(db, n, ALL_KEYS, 40, world_now_s + 300 + n);
+}
+/* The last store of a turn is that of the purge: then the thread sleeps, and the number of stores is always the same. */
+static void act_expirer_thread(struct larder *db, int step) {
+    (void)step;
+    must(larder_expirer_start(db) == LARDER_OK);
+    must(UNTIL((int64_t)(SHM_LOAD(&wheel_shard(&db->seg, 0)->purge) >> 32) == world_now_s, DEADLINE_MS));
+    larder_expirer_stop(db);
+}
+static int timer_armed(const struct facts *a, const struct facts *b) { /* in a chunk that has room */
+    return one_more(a, b) && b->timers == a->timers + 1 && b->chunks == a->chunks;
+}
+static int chunk_added(const struct facts *a, const struct facts *b) {
+    return one_more(a, b) && b->timers == a->timers + 1 && b->chunks == a->chunks + 1 && a->chunks > 0;
+}
+static int timer_rearmed(const struct facts *a, const struct facts *b) {
+    return as_many(a, b) && b->timers == a->timers + 1;
+}
+static int three_expired(const struct facts *a, const struct facts *b) {
+    return b->items + 3 == a->items && b->timers + 3 == a->timers;
+}
+/* Those of the deleted items go, that of the moved one goes where it belongs. */
+static int timer_moved(const struct facts *a, const struct facts *b) {
+    return as_many(a, b) && b->timers == a->timers - 2 && b->timers > 0;
+}
+static int wheel_turned(const struct facts *a, const struct facts *b) {
+    return as_many(a, b) && b->timers == a->timers && b->near_timers > a->near_timers;
+}
+
+/* ---- Tables -------------------------------------------------------------------------------------------------------- */
+
+static void act_create_table(struct larder *db, int step) {
+    (void)step;
+    struct larder_table_def def = {.name = "Second", .partition = {"id", LARDER_S}};
+    must(larder_table_create(db, &def) == LARDER_OK);
+}
+static void dropped_second(struct larder *db) {
+    some_items(db);
+    act_create_table(db, 0);
+    must(larder_table_drop(db, "Second") == LARDER_OK);
+}
+static void act_drop_table(struct larder *db, int step) {
+    (void)step;
+    must(larder_table_drop(db, WORLD_TABLE) == LARDER_OK);
+}
+static void few_items(struct larder *db) {
+    for (int n = 0; n < 7; n++)
+        world_put(db, n, ALL_KEYS, 10, n < 2 ? world_now_s + 300 : 0);
+}
+static void dropped_table(struct larder *db) {
+    few_items(db);
+    act_drop_table(db, 0);
+}
+static void act_add_index(struct larder *db, int step) {
+    (void)step;
+    struct larder_index_def def = {.name = "G9x", .partition = {"G1P", LARDER_S}, .sort = {"SK", LARDER_S}};
+    struct larder_table *t;
+    must(larder_table_open(db, WORLD_TABLE, &t) == LARDER_OK);
+    must(larder_index_add(t, &def) == LARDER_OK);
+}
+static void act_change_ttl(struct larder *db, int step) {
+    (void)step;
+    struct larder_table *t;
+    must(larder_table_open(db, WORLD_TABLE, &t) == LARDER_OK && larder_ttl_set(t, "keys") == LARDER_OK);
+}
+static void act_set_removal(struct larder *db, int step) {
+    (void)step;
+    struct larder_table *t;
+    must(larder_table_open(db, WORLD_TABLE, &t) == LARDER_OK);
+    must(larder_removal_set(t, LARDER_REMOVAL_RETAIN) == LARDER_OK);
+}
+
+/* A child that does it and dies at store k. What it leaves is the world of the next scenario. */
+struct dying {
+    struct larder *db;
+    void (*act)(struct larder *db, int step);
+    uint64_t k;
+};
+static int act_and_die(void *arg) {
+    const struct dying *dying = arg;
+    struct larder *db = world_open(larder_memfd(dying->db));
+    shm_crash_arm(dying->k);
+    dying->act(db, 0);
+    return 0;
+}
+static void leave_half_done(struct larder *db, void (*act)(struct larder *db, int step), uint64_t k) {
+    struct dying dying = {db, act, k};
+    cr_assert(proc_is_signal(proc_run(act_and_die, &dying, DEADLINE_MS), SIGKILL));
+}
+static void half_restamped(struct larder *db) {
+    few_items(db);
+    leave_half_done(db, act_change_ttl, 200);
+}
+static void half_dropped(struct larder *db) {
+    few_items(db);
+    leave_half_done(db, act_drop_table, 200);
+}
+
+static int table_created(const struct facts *a, const struct facts *b) {
+    return b->tables == a->tables + 1 && b->stripe_bytes > a->stripe_bytes;
+}
+static int table_created_again(const struct facts *a, const struct facts *b) {
+    return b->tables == a->tables + 1 && b->stripe_bytes == a->stripe_bytes;
+}
+static int table_dropped(const struct facts *a, const struct facts *b) {
+    return a->tables == 1 && b->tables == 0 && b->used_bytes < a->used_bytes;
+}
+static int timers_purged(const struct facts *a, const struct facts *b) {
+    return a->timers > 0 && b->timers == 0;
+}
+/* The dead slot is free again, the table gone. */
+static int drop_resumed(const struct facts *a, const struct facts *b) {
+    return a->slots == 1 && b->slots == 0 && b->used_bytes < a->used_bytes;
+}
+static int index_added(const struct facts *a, const struct facts *b) {
+    return as_many(a, b) && b->partitions > a->partitions;
+}
+static int restamped(const struct facts *a, const struct facts *b) {
+    return as_many(a, b) && a->restamps == 1 && b->restamps == 0 && a->slots == 1 && b->slots == 0;
+}
+
+/* ---- The list ------------------------------------------------------------------------------------------------------ */
+
+static const struct scenario scenarios[] = {
+    {"attach_detach", some_items, touch, as_many, .is_unseen = 1},
+    {"recover_a_slot", no_free_slot, touch, slots_were_dead, .is_unseen = 1},
+    {"put_into_empty", NULL, put_50, one_more},
+    {"put_new", some_items, put_50, one_more},
+    {"put_without_index", some_items, put_50_without_index, one_more},
+    {"overwrite_same", some_items, act_overwrite_same, as_many, .is_unseen = 1},
+    {"overwrite_larger", some_items, act_overwrite_larger, as_many},
+    {"overwrite_smaller", some_items, act_overwrite_smaller, as_many},
+    {"change_no_key", some_items, act_change_no_key, as_many},
+    {"change_1_key", some_items, act_change_1_key, as_many},
+    {"change_2_keys", some_items, act_change_2_keys, as_many},
+    {"change_3_keys", some_items, act_change_3_keys, as_many},
+    {"change_4_keys", some_items, act_change_4_keys, as_many},
+    {"change_partition", some_items, act_change_partition, as_many},
+    {"leave_indexes", some_items, act_leave_indexes, as_many},
+    {"join_indexes", item_without_index, act_overwrite_same, as_many},
+    {"delete_one", some_items, delete_7, one_less},
+    {"delete_last", one_item, delete_7, one_less},
+    {"several_writes", some_items, act_several_writes, one_more, .steps = 6},
+    {"grow_items", some_items, put_plain, items_grew, .search_max = 150},
+    {"grow_partitions", some_items, put_in_small_partition, partitions_grew, .search_max = 150},
+    {"open_partition", some_items, put_in_small_partition, partition_opened, .search_max = 150},
+    {"close_partition", item_of_its_own, delete_7, partition_closed},
+    {"first_split", NULL, put_more, first_was_split, .search_max = 60},
+    {"split_leaf", some_items, put_more, leaf_was_split, .search_max = 60},
+    {"make_tall_node", some_items, put_more, tall_was_made, .search_max = 150},
+    {"unlink_node", many_items, delete_up, node_was_unlinked, .search_max = 60},
+    {"unlink_tall_node", many_items, delete_up, tall_was_unlinked, .search_max = 60},
+    {"drop_head", many_items, delete_up, head_was_dropped, .search_max = 60},
+    {"take_span", large_items, put_large, span_taken, .search_max = 12},
+    {"return_span", large_items, delete_up, span_returned, .search_max = 12},
+    {"take_run", one_item, put_huge, run_taken},
+    {"return_run", small_and_huge, delete_huge, run_returned},
+    {"claim_memory", one_item, put_span, memory_claimed, .search_max = 100},
+    {"arm_timer", expiring_items, put_expiring, timer_armed, .search_max = 20},
+    {"add_chunk", expiring_items, put_expiring, chunk_added, .search_max = 60},
+    {"rearm_timer", expiring_items, put_sooner, timer_rearmed},
+    {"expire", expiring_items, act_expire, three_expired, .clock_s = 5, .is_unseen = 1},
+    {"fire_moved_timer", moved_expiry, act_expire, timer_moved, .clock_s = 5, .is_unseen = 1},
+    {"turn_wheel", far_expiry, act_expire, wheel_turned, .clock_s = 290, .is_unseen = 1},
+    {"purge", dropped_table, act_purge, timers_purged, .clock_s = 5, .is_unseen = 1},
+    {"expirer_thread", expiring_items, act_expirer_thread, three_expired, .clock_s = 5, .is_unseen = 1},
+    {"create_table", some_items, act_create_table, table_created},
+    {"create_table_again", dropped_second, act_create_table, table_created_again},
+    {"drop_table", few_items, act_drop_table, table_dropped},
+    {"resume_drop", half_dropped, act_expire, drop_resumed, .is_unseen = 1},
+    {"add_index", few_items, act_add_index, index_added},
+    {"change_ttl", few_items, act_change_ttl, as_many},
+    {"restamp", half_restamped, act_expire, restamped, .is_unseen = 1},
+    {"set_removal", some_items, act_set_removal, as_many},
+};
+
+const struct scenario *scenario_named(const char *name) {
+    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
+        if (strcmp(scenarios[i].name, name) == 0)
+            return &scenarios[i];
+    cr_assert_fail("there is no scenario %s", name);
+    return NULL;
+}
+
+int scenario_steps(const struct scenario *s) {
+    return s->steps ? s->steps : 1;
+}
+
+static void act_from(const struct scenario *s, int memfd, int first_step) {
+    struct larder *db = world_open(memfd);
+    for (int step = 0; step < scenario_steps(s); step++)
+        s->act(db, first_step + step);
+    larder_close(db);
+}
+
+void scenario_base(const struct scenario *s, struct stage *stage, int *first_step) {
+    leaf_capacity = 4;
+    int memfd = world_create(2);
+    struct larder *db = world_open(memfd);
+    if (s->prepare)
+        s->prepare(db);
+    larder_close(db);
+    world_now_s += s->clock_s;
+    stage_open(stage, world_copy(memfd)); /* a memfd of the library is sealed against giving memory back */
+    close(memfd);
+    for (int step = 0; step <= s->search_max; step++) {
+        struct state base = stage_take(stage);
+        struct facts before = facts_of(stage->bytes), after;
+        act_from(s, stage->memfd, step);
+        after = facts_of(stage->bytes);
+        int is_it = s->happened(&before, &after);
+        if (is_it) {
+            stage_set(stage, &base);
+            stage_scrub(stage); /* a word that is missing shows; and each store makes another state */
+        }
+        state_free(&base);
+        *first_step = step;
+        if (is_it)
+            return;
+    }
+    cr_assert_fail("%s: it did not happen", s->name);
+}
