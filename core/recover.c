@@ -124,6 +124,8 @@ static int run_stages(struct writer *dead, enum lock_rank rank) {
 int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
     void *live;
     int r = live_take(me->seg, LIVE_SLOT_BASE + id, &live);
+    if (r == LARDER_BUSY)
+        return err_set(r, "slot %u is alive, or another process recovers it just now", id);
     if (r)
         return r;
     struct slot_shm *slot = seg_slot(me->seg, id);
