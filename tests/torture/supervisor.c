@@ -166,7 +166,7 @@ static void look_after(struct supervisor *s, uint32_t i, int must_end) {
 
 static void kill_worker(struct supervisor *s, uint32_t i) {
     struct worker *w = &s->worker[i];
-    if (!w->pid)
+    if (!w->pid || w->is_killed)
         return;
     s->kills_stopped += (uint32_t)w->is_stopped;
     w->is_doomed = w->is_killed = 1;
@@ -244,13 +244,12 @@ static void kill_attaching(struct supervisor *s, uint32_t i) {
     s->kills_attaching++;
 }
 
+/* At once; each is reaped as soon as it is dead. */
 static void kill_several(struct supervisor *s) {
     uint32_t which = (uint32_t)rng_next(&s->rng);
     for (uint32_t i = 1; i < s->run->worker_count; i++)
         if (which >> (i % 31) & 1)
             kill_worker(s, i);
-    for (uint32_t i = 1; i < s->run->worker_count; i++)
-        reap_killed(s, i);
 }
 
 static void order(struct supervisor *s, uint32_t i, uint32_t kind) {
@@ -276,7 +275,7 @@ static void do_harm(struct supervisor *s) {
     uint64_t kind = rng_below(&s->rng, 100);
     uint32_t victim = any_victim(s);
     if (kind < 35)
-        kill_now(s, victim);
+        kill_worker(s, victim);
     else if (kind < 70)
         order(s, victim, ORDER_DIE);
     else if (kind < 78)
