@@ -23,18 +23,26 @@ uint32_t client_keys(const struct client *c, uint32_t table) {
     return torture_tables[table].key_count ? torture_tables[table].key_count : c->run->hog_keys;
 }
 
-void client_wrong(struct client *c, const char *what) {
+static void end_with(struct client *c, const char *what, int verdict) __attribute__((noreturn));
+
+static void end_with(struct client *c, const char *what, int verdict) {
     uint32_t none = 0;
     fprintf(stderr, "process %d: %s\n", (int)getpid(), what);
     if (atomic_compare_exchange_strong(&c->run->has_failed, &none, 1)) {
         snprintf(c->run->failure, sizeof c->run->failure, "%s", what);
         atomic_store(&c->run->has_failed, 2);
     }
-    _exit(EXIT_WRONG);
+    _exit(verdict);
 }
 
+void client_wrong(struct client *c, const char *what) {
+    end_with(c, what, EXIT_WRONG);
+}
+
+/* A patient client that is told "busy" has waited for longer than anybody was stopped: for the dead, or for ever. */
 void client_failed(struct client *c, const char *call, int result) {
-    client_wrong(c, content_wrong("%s: %s: %s", call, larder_result_name(result), larder_error()));
+    end_with(c, content_wrong("%s: %s: %s", call, larder_result_name(result), larder_error()),
+             result == LARDER_BUSY ? EXIT_STUCK : EXIT_WRONG);
 }
 
 static int64_t shared_clock(void *arg) {

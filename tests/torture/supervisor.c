@@ -88,8 +88,9 @@ static const char *text_of(int code, int status) {
 
 /* A part ended that should not have. */
 static void judge_end(struct supervisor *s, const char *part, int code, int status) {
-    if (code == CLD_EXITED && status == EXIT_WRONG && atomic_load(&s->run->has_failed) == 2)
-        fail(s, EXIT_WRONG, s->run->failure);
+    int is_verdict = code == CLD_EXITED && (status == EXIT_WRONG || status == EXIT_STUCK);
+    if (is_verdict && atomic_load(&s->run->has_failed) == 2)
+        fail(s, status, s->run->failure);
     else
         fail(s, EXIT_CRASH, content_wrong("%s %s", part, text_of(code, status)));
 }

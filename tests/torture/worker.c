@@ -93,18 +93,26 @@ static void change_tables(struct client *c) {
         ordinary(c);
 }
 
-/* A burst of large items, or of their deletes. */
+static void hog_one(struct client *c, uint32_t table, uint32_t key, enum want want) {
+    atomic_store(c->busy_since_ms, until_now_ms());
+    do_write(c, table, key % client_keys(c, table), want);
+}
+
+/* A burst of large items, or of their deletes. Twice all of them leave no room, and then the small ones are refused, too, anywhere
+ * on their way. */
 static void hog(struct client *c) {
-    if (!rng_is_one_in(&c->rng, 40)) {
+    uint32_t first = any_key(c, TABLE_HOG), all = client_keys(c, TABLE_HOG), count;
+    enum want want = rng_is_one_in(&c->rng, 2) ? WANT_ITEM : WANT_NOTHING;
+    if (!rng_is_one_in(&c->rng, 60)) {
         ordinary(c);
         return;
     }
-    enum want want = rng_is_one_in(&c->rng, 2) ? WANT_ITEM : WANT_NOTHING;
-    uint32_t first = any_key(c, TABLE_HOG), all = client_keys(c, TABLE_HOG);
-    for (uint32_t i = 0, count = 1 + (uint32_t)rng_below(&c->rng, all); i < count; i++) {
-        atomic_store(c->busy_since_ms, until_now_ms());
-        do_write(c, TABLE_HOG, (first + i) % all, want);
-    }
+    int is_greedy = want == WANT_ITEM && rng_is_one_in(&c->rng, 2);
+    count = is_greedy ? 2 * all : 1 + (uint32_t)rng_below(&c->rng, all);
+    for (uint32_t i = 0; i < count; i++)
+        hog_one(c, TABLE_HOG, first + i, want);
+    for (uint32_t i = 0; is_greedy && i < 3 * client_keys(c, TABLE_PAIR); i++)
+        hog_one(c, TABLE_PAIR, first + i, WANT_ITEM);
 }
 
 static void operate(struct thread *t) {
