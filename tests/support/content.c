@@ -119,7 +119,8 @@ struct larder_value content_partition(const struct content_source *from, int ind
         snprintf(text, CONTENT_TEXT_MAX, "%d", (int)partition * NUMBER_STEP - 50);
         return larder_num(text);
     }
-    memcpy(text, "b\0?", 3);
+    text[0] = 'b';
+    text[1] = 0;
     text[2] = (char)(200 + partition);
     return larder_bin(text, 3);
 }

@@ -192,7 +192,7 @@ int worker_main(struct run *run, uint32_t number, uint32_t start) {
     static const uint32_t capacities[] = {4, 4, 5, LEAF_ENTRIES};
     struct thread *t = &thread[0];
     uint64_t seed = run->seed * 31 + number * UINT64_C(1000003) + start;
-    pthread_t second;
+    pthread_t second = 0;
     t->role = (enum role)(number % ROLES);
     t->shm = &run->worker[number];
     atomic_store(&t->shm->busy_since_ms[0], until_now_ms());
