@@ -26,6 +26,7 @@
 #define STUCK_MS (30000u * SLOW_FACTOR) /* an operation, an end */
 #define AUDIT_MS (60000u * SLOW_FACTOR)
 #define SURVIVOR_MS (5000u * SLOW_FACTOR) /* longest write of who is never killed; stops of others are shorter */
+#define LATE_TIMES 20u /* and so many times the worst that this machine did to the supervisor's own sleep */
 #define STOP_MS_MAX 400u
 #define ORDER_STORES_MAX 400u /* a put of a small item is some 200 stores */
 #define AUDIT_EVERY_MS 1500u
@@ -48,6 +49,7 @@ struct supervisor {
     struct worker worker[WORKERS_MAX];
     uint64_t start_ms, audited_ms, reported_ms;
     uint32_t kills, kills_by_order, kills_attaching, kills_stopped, stops, audits, emptied, audited_kills;
+    uint64_t late_ms; /* a sleep of ours ended so much too late: what a busy machine does to everybody */
     uint32_t passed, failed;
     int verdict; /* EXIT_ */
 };
@@ -294,7 +296,10 @@ static void do_harm(struct supervisor *s) {
 /* A few microseconds of life as well as many milliseconds. */
 static void let_live(struct supervisor *s) {
     static const uint64_t most_us[] = {500, 3000, 6000, 12000, 40000};
-    pause_us(rng_below(&s->rng, most_us[rng_below(&s->rng, 5)]));
+    uint64_t us = rng_below(&s->rng, most_us[rng_below(&s->rng, 5)]), start_ms = until_now_ms(), late_ms;
+    pause_us(us);
+    late_ms = until_now_ms() - start_ms - us / 1000;
+    s->late_ms = late_ms > s->late_ms ? late_ms : s->late_ms;
 }
 
 /* ---- Audits ------------------------------------------------------------------------------------------------------------------ */
@@ -371,16 +376,17 @@ static void report(struct supervisor *s) {
     struct shared_counts *n = &s->run->shared.counts;
     double seconds = (double)(until_now_ms() - s->start_ms) / 1000;
     printf("%6.1f s: %u kills (%u attaching, %u while stopped, %u orders to die), %u stops, %u audits (%u of the empty "
-           "segment);\n"
-           "          %lu writes, %lu refused for want of room, %lu because busy; %lu reads, %lu keys judged, %lu let "
-           "pass;\n"
-           "          %lu drops, %lu creates, %lu indexes added, %lu changes of TTL, %lu checks; slowest write of the "
-           "survivor %lu ms\n",
-           seconds, s->kills, s->kills_attaching, s->kills_stopped, s->kills_by_order, s->stops, s->audits, s->emptied,
+           "segment);\n",
+           seconds, s->kills, s->kills_attaching, s->kills_stopped, s->kills_by_order, s->stops, s->audits, s->emptied);
+    printf("          %lu writes, %lu refused for want of room, %lu because busy; %lu reads, %lu keys judged, %lu let "
+           "pass;\n",
            (unsigned long)n->writes, (unsigned long)n->refused_full, (unsigned long)n->refused_busy,
-           (unsigned long)n->reads, (unsigned long)n->judged, (unsigned long)n->unjudged, (unsigned long)n->drops,
-           (unsigned long)n->creates, (unsigned long)n->index_adds, (unsigned long)n->ttl_sets,
-           (unsigned long)n->checks, (unsigned long)s->run->worker[SURVIVOR].slowest_ms);
+           (unsigned long)n->reads, (unsigned long)n->judged, (unsigned long)n->unjudged);
+    printf("          %lu drops, %lu creates, %lu indexes added, %lu changes of TTL, %lu checks;\n",
+           (unsigned long)n->drops, (unsigned long)n->creates, (unsigned long)n->index_adds, (unsigned long)n->ttl_sets,
+           (unsigned long)n->checks);
+    printf("          slowest write of the survivor %lu ms; a sleep of the supervisor was late by %lu ms at most\n",
+           (unsigned long)s->run->worker[SURVIVOR].slowest_ms, (unsigned long)s->late_ms);
     fflush(stdout);
     s->reported_ms = until_now_ms();
 }
@@ -388,7 +394,8 @@ static void report(struct supervisor *s) {
 /* The run did what it is for. */
 static void judge_run(struct supervisor *s) {
     struct shared_counts *n = &s->run->shared.counts;
-    must(s, s->run->worker[SURVIVOR].slowest_ms < SURVIVOR_MS, "the survivor waited too long for a write");
+    must(s, s->run->worker[SURVIVOR].slowest_ms < SURVIVOR_MS + LATE_TIMES * s->late_ms,
+         "the survivor waited too long for a write");
     must(s, s->kills >= s->options->kills && s->kills > 0, "too few workers were killed");
     must(s, n->refused_full > 0, "the segment was never full");
     must(s, n->drops > 0 && n->index_adds > 0 && n->ttl_sets > 0, "the tables were not changed");
