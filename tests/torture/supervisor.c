@@ -491,5 +491,5 @@ int supervise(struct run *run, int run_fd, const struct supervisor_options *opti
         keep(&s);
     (void)larder_destroy(run->segment, 1);
     printf("%u passed, %u failed\n", s.passed, s.failed);
-    return s.verdict;
+    return s.verdict || !is_interrupted ? s.verdict : EXIT_USAGE;
 }
