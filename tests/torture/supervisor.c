@@ -397,8 +397,10 @@ static void judge_run(struct supervisor *s) {
     must(s, s->run->worker[SURVIVOR].slowest_ms < SURVIVOR_MS + LATE_TIMES * s->late_ms,
          "the survivor waited too long for a write");
     must(s, s->kills >= s->options->kills && s->kills > 0, "too few workers were killed");
-    must(s, n->refused_full > 0, "the segment was never full");
-    must(s, n->drops > 0 && n->index_adds > 0 && n->ttl_sets > 0, "the tables were not changed");
+    if (s->run->worker_count >= 6) { /* every role is played (worker.c) */
+        must(s, n->refused_full > 0, "the segment was never full");
+        must(s, n->drops > 0 && n->index_adds > 0 && n->ttl_sets > 0, "the tables were not changed");
+    }
     must(s, n->unjudged * 20 < n->judged, "too many reads were so long that they could not be judged");
     must(s, s->emptied > 0, "the segment was never emptied");
 }
