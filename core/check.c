@@ -10,6 +10,7 @@
 #include "core/recover.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 #define CHAIN_MAX 512
 #define LOCK_LOOKS 100
@@ -398,13 +399,35 @@ static void open_gate(struct writer *w) {
         lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
 }
 
+static uint64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Another process may be recovering the same slot just now: that is waited for, as a lock is. */
+static int recover_dead(struct writer *w, uint32_t *dead) {
+    const struct timespec pause = {.tv_nsec = 1000000};
+    uint64_t end_ms = now_ms() + w->busy_timeout_ms;
+    uint32_t count;
+    int r;
+    *dead = 0;
+    for (;;) {
+        r = recover_all(w, &count);
+        *dead += count;
+        if (r != LARDER_BUSY || now_ms() >= end_ms)
+            return r;
+        nanosleep(&pause, NULL);
+    }
+}
+
 static int check_writable(struct check_state *c) {
     struct writer *w;
     uint32_t dead;
     int r = writer_borrow(c->db, &w);
     if (r)
         return r;
-    r = recover_all(w, &dead);
+    r = recover_dead(w, &dead);
     c->report->dead_slots = dead;
     if (r == LARDER_OK)
         r = table_resume_drops(w);

@@ -283,3 +283,49 @@ Test(kill, thousand_writers) {
 Test(kill, writers_that_are_other_programs) {
     kill_over_and_over("kill programs", PROGRAM, kills_of(150));
 }
+
+/* ---- Two who repair at once ------------------------------------------------------------------------------------------------ */
+
+#define DEAD_SLOTS 40
+
+static int die_attached(void *arg) {
+    struct world *w = arg;
+    (void)open_memfd(w->memfd);
+    raise(SIGKILL);
+    return 1;
+}
+
+/* As soon as the other is ready, too. */
+static int check_at_once(struct world *w, struct larder *db) {
+    struct larder_check_report report;
+    atomic_fetch_add(&w->h->is_over, 1);
+    while (atomic_load(&w->h->is_over) < 2)
+        ;
+    return larder_check(db, NULL, NULL, &report);
+}
+
+static int checker_process(void *arg) {
+    struct world *w = arg;
+    struct larder *db = open_memfd(w->memfd);
+    int r = check_at_once(w, db);
+    if (r)
+        fprintf(stderr, "the other check: %s: %s\n", larder_result_name(r), larder_error());
+    larder_close(db);
+    return r != LARDER_OK;
+}
+
+/* larder_check() once said "busy" when another process happened to recover the same dead slot at the same moment. */
+Test(kill, two_checks_may_meet_in_dead_slots) {
+    struct world w;
+    begin(&w, 1);
+    for (int round = 0; round < 8; round++) {
+        for (int i = 0; i < DEAD_SLOTS; i++)
+            cr_assert(proc_is_signal(proc_run(die_attached, &w, 5000), SIGKILL));
+        atomic_store(&w.h->is_over, 0);
+        pid_t pid = proc_fork(checker_process, &w);
+        int r = check_at_once(&w, w.db);
+        cr_assert(proc_is_exit(proc_wait(pid, 20000), 0));
+        cr_assert(r == LARDER_OK, "round %d: %s: %s", round, larder_result_name(r), larder_error());
+    }
+    end(&w);
+}

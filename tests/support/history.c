@@ -1,110 +1,29 @@
 /* tests/support/history.c - see history.h. */
 #include "tests/support/history.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define INDEXES 4
-#define LOCAL 3
-#define PARTITIONS 3       /* of the table and the local index: P0.. */
-#define INDEX_PARTITIONS 2 /* of the others: A, B */
-#define TEXT_MAX 48
+#include "tests/support/content.h"
+
+#define INDEXES CONTENT_INDEXES
 #define FILL_MAX 60000u
 
-static const char *wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static const char *wrong(const char *format, ...) {
-    static _Thread_local char text[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    return text;
+static struct content_source source_of(const struct history *h) {
+    return (struct content_source){.seed = h->seed, .keys = CONTENT_TEXT_KEYS, .fill_max = h->fill_max};
 }
 
-/* ---- What a key holds after its n-th write -------------------------------------------------------------------------- */
-
-struct state {
-    int is_deleted;
-    uint32_t fill;
-    int64_t expires_s; /* 0: never */
-    struct {
-        int partition;       /* -1: not in the index */
-        char sort[TEXT_MAX]; /* of the index on a number: its decimal text */
-    } index[INDEXES];
-};
-
-static const char *const partition_names[INDEXES] = {"G1P", "G2P", "G3P", "PK"};
-static const char *const sort_names[INDEXES] = {"G1S", "G2S", NULL, "L1S"};
-#define NUMBER_INDEX 1 /* its sort key is an N, and it projects the serial alone */
-
-static uint64_t mix(uint64_t a, uint64_t b) {
-    uint64_t z = a + b * UINT64_C(0x9e3779b97f4a7c15) + UINT64_C(0x7f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
+/* What a key holds after its n-th write. */
+static void state_of(const struct history *h, uint32_t key, uint32_t serial, struct content *s) {
+    struct content_source from = source_of(h);
+    content_of(&from, key, serial, s);
 }
 
-static uint32_t fill_of(const struct history *h, uint64_t bits) {
-    uint32_t kind = (uint32_t)(bits % 64), fill;
-    bits /= 64;
-    if (kind < 44)
-        fill = (uint32_t)(bits % 200);
-    else if (kind < 57)
-        fill = (uint32_t)(bits % 2500);
-    else if (kind < 63)
-        fill = (uint32_t)(bits % 9000);
-    else
-        fill = 16384 + (uint32_t)(bits % (FILL_MAX - 16384)); /* a run of spans */
-    return fill < h->fill_max ? fill : h->fill_max;
-}
-
-/* An index key changes with every 2nd, 4th, 8th, 16th write; in between it stays. */
-static void index_state(const struct history *h, uint32_t key, uint32_t serial, int i, struct state *s) {
-    uint64_t bits = mix(mix(h->seed + (uint64_t)i, key), serial >> (i + 1));
-    char *sort = s->index[i].sort;
-    if (i == LOCAL)
-        s->index[i].partition = bits % 4 ? (int)(key % PARTITIONS) : -1;
-    else
-        s->index[i].partition = bits % 4 ? (int)(bits % 4 == 1) : -1;
-    bits /= 4;
-    if (i == NUMBER_INDEX)
-        snprintf(sort, TEXT_MAX, "%d", (int)(bits % 7) * 100 - (int)key * (int)(bits % 3));
-    else if (bits % 3 == 0)
-        snprintf(sort, TEXT_MAX, "t%u", (unsigned)(bits / 3 % 2)); /* many equal ones */
-    else
-        snprintf(sort, TEXT_MAX, "SHARED#PREFIX#%u#%u", (unsigned)(bits / 3 % 20), key);
-}
-
-static void state_of(const struct history *h, uint32_t key, uint32_t serial, struct state *s) {
-    uint64_t bits = mix(mix(h->seed, key), UINT64_C(1) << 40 | serial);
-    memset(s, 0, sizeof *s);
-    s->is_deleted = serial == 0 || bits % 6 == 0;
-    s->fill = fill_of(h, bits / 6);
-    if (key % 4 == 3 && bits >> 60 < 12)
-        s->expires_s = HISTORY_EPOCH_S + (int64_t)(bits >> 40) % HISTORY_EXPIRY_SPAN;
-    for (int i = 0; i < INDEXES; i++)
-        index_state(h, key, serial, i, s);
-}
-
-static void key_text(uint32_t key, char pk[TEXT_MAX], char sk[TEXT_MAX]) {
-    snprintf(pk, TEXT_MAX, "P%u", key % PARTITIONS);
-    snprintf(sk, TEXT_MAX, "SK#%03u", key);
-}
-
-static void partition_text(int index, unsigned partition, char text[TEXT_MAX]) {
-    if (index < 0 || index == LOCAL)
-        snprintf(text, TEXT_MAX, "P%u", partition);
-    else
-        snprintf(text, TEXT_MAX, "%c", 'A' + (char)partition);
-}
-
-static unsigned char fill_byte(uint32_t key, uint32_t serial, size_t at) {
-    return (unsigned char)(key * 31 + serial * 7 + at / 64);
+static int64_t expiry_of(const struct content *s) {
+    return s->expires_in_s < 0 ? 0 : HISTORY_EPOCH_S + s->expires_in_s;
 }
 
 /* ---- History and clients --------------------------------------------------------------------------------------------- */
@@ -135,22 +54,10 @@ static int64_t history_clock(void *arg) {
 }
 
 int history_table_create(struct larder *db) {
-    static const char *const serial[] = {"serial"};
-    static const struct larder_index_def indexes[INDEXES] = {
-        {.name = "G1x", .partition = {"G1P", LARDER_S}, .sort = {"G1S", LARDER_S}},
-        {.name = "G2x",
-         .partition = {"G2P", LARDER_S},
-         .sort = {"G2S", LARDER_N},
-         .projection = LARDER_PROJECT_INCLUDE,
-         .included = serial,
-         .included_count = 1},
-        {.name = "G3x", .partition = {"G3P", LARDER_S}},
-        {.name = "L1x", .is_local = 1, .partition = {"PK", LARDER_S}, .sort = {"L1S", LARDER_S}},
-    };
     const struct larder_table_def def = {.name = HISTORY_TABLE,
                                          .partition = {"PK", LARDER_S},
                                          .sort = {"SK", LARDER_S},
-                                         .indexes = indexes,
+                                         .indexes = content_indexes,
                                          .index_count = INDEXES,
                                          .ttl_attribute = "exp"};
     return larder_table_create(db, &def);
@@ -175,57 +82,25 @@ void history_detach(struct history_client *c) {
 
 /* ---- Writing ------------------------------------------------------------------------------------------------------------ */
 
-static void add_index_key(struct larder_builder *b, const struct state *s, int i) {
-    char text[TEXT_MAX];
-    if (s->index[i].partition < 0)
-        return;
-    if (i != LOCAL) {
-        partition_text(i, (unsigned)s->index[i].partition, text);
-        larder_add_s(b, partition_names[i], text);
-    }
-    if (i == NUMBER_INDEX)
-        larder_add_n(b, sort_names[i], s->index[i].sort);
-    else if (sort_names[i])
-        larder_add_s(b, sort_names[i], s->index[i].sort);
-}
-
-static int build(struct larder_builder *b, uint32_t key, uint32_t serial, const struct state *s,
-                 const struct larder_item **item) {
-    char pk[TEXT_MAX], sk[TEXT_MAX];
-    unsigned char fill[FILL_MAX];
-    key_text(key, pk, sk);
-    for (size_t i = 0; i < s->fill; i++)
-        fill[i] = fill_byte(key, serial, i);
-    larder_builder_reset(b);
-    larder_add_s(b, "PK", pk);
-    larder_add_s(b, "SK", sk);
-    larder_add_int(b, "serial", serial);
-    for (int i = 0; i < INDEXES; i++)
-        add_index_key(b, s, i);
-    if (s->expires_s)
-        larder_add_int(b, "exp", s->expires_s);
-    larder_add_b(b, "fill", fill, s->fill);
-    return larder_builder_finish(b, item);
-}
-
-static int delete_key(struct larder_table *table, uint32_t key) {
-    char pk[TEXT_MAX], sk[TEXT_MAX];
-    key_text(key, pk, sk);
-    struct larder_key k = {larder_str(pk), larder_str(sk)};
-    int r = larder_delete(table, &k, NULL);
+static int delete_key(struct history_client *c, uint32_t key) {
+    struct content_source from = source_of(c->h);
+    struct content_key k;
+    content_key(&from, key, &k);
+    int r = larder_delete(c->table, &k.key, NULL);
     return r == LARDER_NOT_FOUND ? LARDER_OK : r;
 }
 
 int history_write(struct history_client *c, uint32_t key) {
     uint32_t before = atomic_load(&c->h->key[key].acked), serial = before + 1;
     const struct larder_item *item = NULL;
-    struct state s;
-    state_of(c->h, key, serial, &s);
-    int r = s.is_deleted ? LARDER_OK : build(c->builder, key, serial, &s, &item);
+    struct content_source from = source_of(c->h);
+    struct content s;
+    content_of(&from, key, serial, &s);
+    int r = s.is_deleted ? LARDER_OK : content_build(c->builder, &from, key, serial, &s, expiry_of(&s), &item);
     if (r)
         return r;
     atomic_store(&c->h->key[key].begun, serial);
-    r = s.is_deleted ? delete_key(c->table, key) : larder_put(c->table, item, NULL);
+    r = s.is_deleted ? delete_key(c, key) : larder_put(c->table, item, NULL);
     if (r == LARDER_OK)
         atomic_store(&c->h->key[key].acked, serial);
     else
@@ -259,49 +134,51 @@ static void look_end(struct look *l) {
     l->to_s = atomic_load(&l->c->h->now_s);
 }
 
-static int is_in_path(const struct look *l, uint32_t key, const struct state *s) {
+static int is_in_path(const struct look *l, uint32_t key, const struct content *s) {
+    const struct content_source from = source_of(l->c->h);
     if (s->is_deleted)
         return 0;
     if (l->partition < 0)
         return 1;
-    return l->index < 0 ? (int)(key % PARTITIONS) == l->partition : s->index[l->index].partition == l->partition;
+    return l->index < 0 ? (int)content_partition_of(&from, key) == l->partition
+                        : s->index[l->index].partition == l->partition;
 }
 
 static const char *look_path(const struct look *l) {
     static _Thread_local char text[64];
     if (l->partition < 0)
         return "get or scan";
-    snprintf(text, sizeof text, "query of %s, partition %d", l->index < 0 ? "the table" : partition_names[l->index],
-             l->partition);
+    snprintf(text, sizeof text, "query of %s, partition %d",
+             l->index < 0 ? "the table" : content_indexes[l->index].name, l->partition);
     return text;
 }
 
 /* A key was not seen: there must be a moment of the look at which it was not there to be seen, or it moved. */
 static const char *judge_absent(const struct look *l, uint32_t key) {
-    struct state s, first;
+    struct content s, first;
     state_of(l->c->h, key, l->from[key], &first);
     for (uint32_t serial = l->from[key]; serial <= l->to[key]; serial++) {
         state_of(l->c->h, key, serial, &s);
-        if (!is_in_path(l, key, &s) || (s.expires_s && s.expires_s <= l->to_s))
+        if (!is_in_path(l, key, &s) || (expiry_of(&s) && expiry_of(&s) <= l->to_s))
             return NULL;
         if (l->index >= 0 && strcmp(s.index[l->index].sort, first.index[l->index].sort) != 0)
             return NULL;
     }
-    return wrong("key %u is missing in a %s: writes %u to %u of it are all there", key, look_path(l), l->from[key],
-                 l->to[key]);
+    return content_wrong("key %u is missing in a %s: writes %u to %u of it are all there", key, look_path(l),
+                         l->from[key], l->to[key]);
 }
 
 static const char *judge_present(const struct look *l, uint32_t key) {
-    struct state s;
+    struct content s;
     uint32_t serial = l->seen[key];
     if (serial < l->from[key] || serial > l->to[key])
-        return wrong("key %u shows write %u in a %s; acknowledged was %u, begun was %u", key, serial, look_path(l),
-                     l->from[key], l->to[key]);
+        return content_wrong("key %u shows write %u in a %s; acknowledged was %u, begun was %u", key, serial,
+                             look_path(l), l->from[key], l->to[key]);
     state_of(l->c->h, key, serial, &s);
     if (!is_in_path(l, key, &s))
-        return wrong("key %u, write %u, is seen in a %s, where it does not belong", key, serial, look_path(l));
-    if (s.expires_s && s.expires_s <= l->from_s)
-        return wrong("key %u, write %u, is seen in a %s though it has expired", key, serial, look_path(l));
+        return content_wrong("key %u, write %u, is seen in a %s, where it does not belong", key, serial, look_path(l));
+    if (expiry_of(&s) && expiry_of(&s) <= l->from_s)
+        return content_wrong("key %u, write %u, is seen in a %s though it has expired", key, serial, look_path(l));
     return NULL;
 }
 
@@ -314,79 +191,24 @@ static const char *look_judge(const struct look *l) {
     return NULL;
 }
 
-/* ---- Taking an item apart ----------------------------------------------------------------------------------------------- */
-
-static int has_text(const struct larder_item *item, const char *name, const char *text) {
-    struct larder_value v;
-    char number[LARDER_NUMBER_TEXT_MAX];
-    if (larder_item_get(item, name, &v))
-        return text == NULL;
-    if (!text)
-        return 0;
-    if (v.type == LARDER_N)
-        return larder_value_number(&v, number) == LARDER_OK && strcmp(number, text) == 0;
-    return v.bytes == strlen(text) && memcmp(v.data, text, v.bytes) == 0;
-}
-
-static int has_fill(const struct larder_item *item, uint32_t key, uint32_t serial, uint32_t fill) {
-    struct larder_value v;
-    if (larder_item_get(item, "fill", &v) || v.bytes != fill)
-        return 0;
-    for (size_t i = 0; i < v.bytes; i++)
-        if (((const unsigned char *)v.data)[i] != fill_byte(key, serial, i))
-            return 0;
-    return 1;
-}
-
-static int has_index_key(const struct larder_item *item, const struct state *s, int i) {
-    char text[TEXT_MAX];
-    int is_in = s->index[i].partition >= 0;
-    if (i != LOCAL && is_in)
-        partition_text(i, (unsigned)s->index[i].partition, text);
-    return (i == LOCAL || has_text(item, partition_names[i], is_in ? text : NULL)) &&
-           (!sort_names[i] || has_text(item, sort_names[i], is_in ? s->index[i].sort : NULL));
-}
+/* ---- Taking items apart ------------------------------------------------------------------------------------------------- */
 
 /* Key and serial of an item that is wholly what that write put there. */
 static const char *look_item(const struct look *l, const struct larder_item *item, uint32_t *key, uint32_t *serial) {
-    struct larder_value v;
-    struct state s;
-    char pk[TEXT_MAX], sk[TEXT_MAX];
-    int64_t number;
-    int is_projected = l->index == NUMBER_INDEX && l->partition >= 0;
-    if (larder_item_get(item, "SK", &v) || v.bytes != 6)
-        return wrong("an item without its key in a %s", look_path(l));
-    memcpy(sk, v.data, 6);
-    sk[6] = 0;
-    *key = (uint32_t)strtoul(sk + 3, NULL, 10);
-    if (*key >= l->c->h->key_count || larder_item_get(item, "serial", &v) || larder_value_int64(&v, &number))
-        return wrong("an item that nobody wrote, %s, in a %s", sk, look_path(l));
-    *serial = (uint32_t)number;
-    state_of(l->c->h, *key, *serial, &s);
-    key_text(*key, pk, sk);
-    int is_whole = has_text(item, "PK", pk) && has_text(item, "SK", sk);
-    for (int i = 0; i < INDEXES; i++)
-        is_whole = is_whole && ((is_projected && i != l->index) || has_index_key(item, &s, i));
-    is_whole = is_whole && (is_projected ? larder_item_get(item, "fill", &v) == LARDER_NOT_FOUND
-                                         : has_fill(item, *key, *serial, s.fill));
-    return is_whole ? NULL : wrong("key %u in a %s is not what write %u put there", *key, look_path(l), *serial);
+    struct content_source from = source_of(l->c->h);
+    const char *what = content_read(&from, l->partition >= 0 ? l->index : -1, item, key, serial);
+    if (what)
+        return content_wrong("%.200s, in a %s", what, look_path(l));
+    return *key < l->c->h->key_count ? NULL : content_wrong("key %u, which nobody wrote, in a %s", *key, look_path(l));
 }
 
 /* Whether two items may stand in this order. */
 static int is_ordered(const struct look *l, uint32_t a, uint32_t b, int is_descending) {
-    struct state s, t;
-    int order;
-    state_of(l->c->h, a, l->seen[a], &s);
-    state_of(l->c->h, b, l->seen[b], &t);
-    if (l->index < 0)
-        order = (a > b) - (a < b);
-    else if (!sort_names[l->index])
-        return 1;
-    else if (l->index == NUMBER_INDEX) {
-        long x = strtol(s.index[NUMBER_INDEX].sort, NULL, 10), y = strtol(t.index[NUMBER_INDEX].sort, NULL, 10);
-        order = (x > y) - (x < y);
-    } else
-        order = strcmp(s.index[l->index].sort, t.index[l->index].sort);
+    struct content_source from = source_of(l->c->h);
+    struct content s, t;
+    content_of(&from, a, l->seen[a], &s);
+    content_of(&from, b, l->seen[b], &t);
+    int order = content_compare(l->index, a, &s, b, &t);
     return is_descending ? order >= 0 : order <= 0;
 }
 
@@ -401,10 +223,11 @@ static const char *look_page(struct look *l, int is_descending) {
         if (what)
             return what;
         if (l->seen[key])
-            return wrong("key %u comes twice in a %s: writes %u and %u", key, look_path(l), l->seen[key], serial);
+            return content_wrong("key %u comes twice in a %s: writes %u and %u", key, look_path(l), l->seen[key],
+                                 serial);
         l->seen[key] = serial;
         if (l->partition >= 0 && last != UINT32_MAX && !is_ordered(l, last, key, is_descending))
-            return wrong("key %u comes after key %u in a %s", key, last, look_path(l));
+            return content_wrong("key %u comes after key %u in a %s", key, last, look_path(l));
         last = key;
     }
     return NULL;
@@ -413,16 +236,16 @@ static const char *look_page(struct look *l, int is_descending) {
 /* ---- Looking ------------------------------------------------------------------------------------------------------------ */
 
 static const char *failed(const char *call, int r) {
-    return wrong("%s: %s: %s", call, larder_result_name(r), larder_error());
+    return content_wrong("%s: %s: %s", call, larder_result_name(r), larder_error());
 }
 
 const char *history_get(struct history_client *c, uint32_t key) {
-    char pk[TEXT_MAX], sk[TEXT_MAX];
+    struct content_source from = source_of(c->h);
+    struct content_key k;
     struct look l;
-    key_text(key, pk, sk);
-    struct larder_key k = {larder_str(pk), larder_str(sk)};
+    content_key(&from, key, &k);
     look_begin(&l, c, -1, -1);
-    int r = larder_get(c->table, &k, c->page);
+    int r = larder_get(c->table, &k.key, c->page);
     look_end(&l);
     if (r < 0)
         return failed("get", r);
@@ -433,12 +256,13 @@ const char *history_get(struct history_client *c, uint32_t key) {
 }
 
 static const char *history_get_all(struct history_client *c) {
-    char pk[HISTORY_KEYS_MAX][TEXT_MAX], sk[HISTORY_KEYS_MAX][TEXT_MAX];
+    struct content_source from = source_of(c->h);
+    struct content_key texts[HISTORY_KEYS_MAX];
     struct larder_key keys[HISTORY_KEYS_MAX];
     struct look l;
     for (uint32_t k = 0; k < c->h->key_count; k++) {
-        key_text(k, pk[k], sk[k]);
-        keys[k] = (struct larder_key){larder_str(pk[k]), larder_str(sk[k])};
+        content_key(&from, k, &texts[k]);
+        keys[k] = texts[k].key;
     }
     look_begin(&l, c, -1, -1);
     int r = larder_get_many(c->table, keys, c->h->key_count, c->page);
@@ -448,16 +272,15 @@ static const char *history_get_all(struct history_client *c) {
 }
 
 unsigned history_partitions(int index) {
-    return index < 0 || index == LOCAL ? PARTITIONS : INDEX_PARTITIONS;
+    return content_partitions(&(struct content_source){.keys = CONTENT_TEXT_KEYS}, index);
 }
 
 const char *history_query(struct history_client *c, int index, unsigned partition, int is_descending) {
-    static const char *const names[INDEXES] = {"G1x", "G2x", "G3x", "L1x"};
-    char text[TEXT_MAX];
+    struct content_source from = source_of(c->h);
+    char text[CONTENT_TEXT_MAX];
     struct look l;
-    partition_text(index, partition, text);
-    struct larder_query_spec spec = {.index = index < 0 ? NULL : names[index],
-                                     .partition = larder_str(text),
+    struct larder_query_spec spec = {.index = index < 0 ? NULL : content_indexes[index].name,
+                                     .partition = content_partition(&from, index, partition, text),
                                      .is_descending = is_descending,
                                      .bytes_max = UINT32_MAX};
     look_begin(&l, c, index, (int)partition);
@@ -490,20 +313,20 @@ const char *history_look(struct history_client *c) {
 /* ---- After a death, and in the end ------------------------------------------------------------------------------------- */
 
 static int may_be_unseen(const struct history *h, uint32_t key, uint32_t serial) {
-    struct state s;
+    struct content s;
     state_of(h, key, serial, &s);
-    return s.is_deleted || (s.expires_s && s.expires_s <= atomic_load(&h->now_s));
+    return s.is_deleted || (expiry_of(&s) && expiry_of(&s) <= atomic_load(&h->now_s));
 }
 
 static const char *settle_key(struct history_client *c, uint32_t key) {
     uint32_t acked = atomic_load(&c->h->key[key].acked), begun = atomic_load(&c->h->key[key].begun);
     uint32_t seen = 0, is = 0;
-    char pk[TEXT_MAX], sk[TEXT_MAX];
+    struct content_source from = source_of(c->h);
+    struct content_key k;
     struct look l;
-    key_text(key, pk, sk);
-    struct larder_key k = {larder_str(pk), larder_str(sk)};
+    content_key(&from, key, &k);
     look_begin(&l, c, -1, -1);
-    int r = larder_get(c->table, &k, c->page);
+    int r = larder_get(c->table, &k.key, c->page);
     if (r < 0)
         return failed("get", r);
     if (r == LARDER_NOT_FOUND)
@@ -514,9 +337,10 @@ static const char *settle_key(struct history_client *c, uint32_t key) {
             return what;
     }
     if (is != acked && is != begun)
-        return wrong("key %u shows write %u after a death; %u was acknowledged, %u begun", key, is, acked, begun);
+        return content_wrong("key %u shows write %u after a death; %u was acknowledged, %u begun", key, is, acked,
+                             begun);
     if (r == LARDER_NOT_FOUND && !may_be_unseen(c->h, key, is))
-        return wrong("key %u is lost: %u was acknowledged, %u begun, and there is nothing", key, acked, begun);
+        return content_wrong("key %u is lost: %u was acknowledged, %u begun, and there is nothing", key, acked, begun);
     /* In this order a reader always finds acked <= begun. */
     if (is == begun)
         atomic_store(&c->h->key[key].acked, begun);
@@ -537,7 +361,7 @@ const char *history_settle(struct history_client *c, uint32_t first, uint32_t co
 
 int history_empty(struct history_client *c) {
     for (uint32_t k = 0; k < c->h->key_count; k++) {
-        int r = delete_key(c->table, k);
+        int r = delete_key(c, k);
         if (r)
             return r;
     }
