@@ -123,6 +123,8 @@ static int run_stages(struct writer *dead, enum lock_rank rank) {
 
 int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
     void *live;
+    if (SHM_LOAD(&me->seg->shm->state) == SEG_STATE_REPAIRING) /* whoever repairs has no use for journals */
+        return LARDER_BUSY;
     int r = live_take(me->seg, LIVE_SLOT_BASE + id, &live);
     if (r)
         return r;

@@ -1,0 +1,70 @@
+/* index/index_repair.c - all lists of a table, made anew of its items. For core/repair.h: the lists are empty, nobody else writes.
+ *
+ * Idea     One index after the other, its entries in the order of its lists. So each list grows at its end, where an insertion
+ *          leaves full leaves behind (skl_wanted_split): the new lists are as dense as lists can be.
+ * Tests    tests/crash/repair_test.c
+ */
+#include "core/db.h"
+#include "index/index.h"
+#include <stdlib.h>
+
+static int refill_compare(const void *a, const void *b) {
+    const struct index_entry *x = a, *y = b;
+    if (x->partition != y->partition)
+        return x->partition < y->partition ? -1 : 1;
+    struct leaf_cut left = leaf_cut_before(&x->entry), right = leaf_cut_before(&y->entry);
+    return leaf_compare_cuts(&left, &right);
+}
+
+/* Entries are short-lived private copies: their keys lie in the items. */
+static size_t refill_collect(const struct table_view *v, uint32_t number, const uint64_t *item, size_t count,
+                             struct index_entry *entries) {
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct item_head *h = (const struct item_head *)(v->items.seg->base + item[i]);
+        index_entry_of(v, h, number, &entries[found]);
+        found += entries[found].entry.kseq != 0;
+    }
+    return found;
+}
+
+static int refill_add(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e) {
+    for (;;) {
+        int r = index_add_entry(w, v, number, e);
+        if (w->is_stuck)
+            return r == LARDER_OK || r == LARDER_E_RETRY ? LARDER_BUSY : r;
+        if (r == LARDER_E_RETRY)
+            r = heap_claim(w, w->need_bytes);
+        else
+            return r;
+        if (r)
+            return r;
+    }
+}
+
+static int refill_index(struct writer *w, const struct table_view *v, uint32_t number, const uint64_t *item,
+                        size_t count, struct index_entry *entries, uint64_t *added) {
+    size_t found = refill_collect(v, number, item, count, entries);
+    qsort(entries, found, sizeof *entries, refill_compare);
+    for (size_t i = 0; i < found; i++) {
+        int r = refill_add(w, v, number, &entries[i]);
+        if (r)
+            return r;
+        ++*added;
+    }
+    return LARDER_OK;
+}
+
+int index_refill(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count, uint64_t *added) {
+    int r = LARDER_OK;
+    if (count == 0)
+        return LARDER_OK;
+    struct index_entry *entries = priv_alloc(db_priv(w->db), (count + 1) * sizeof *entries);
+    if (!entries)
+        return LARDER_E_NO_MEMORY;
+    for (uint32_t number = 0; number < index_count(v) && r == LARDER_OK; number++)
+        if (index_is_kept(v, number))
+            r = refill_index(w, v, number, item, count, entries, added);
+    priv_free(db_priv(w->db), entries);
+    return r;
+}
