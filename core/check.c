@@ -13,6 +13,7 @@
 
 #define CHAIN_MAX 512
 #define LOCK_LOOKS 100
+#define EXPIRY_SECONDS UINT64_C(0xffffffffffff)
 
 /* Lines are handed to the caller when all locks are dropped. */
 #define NOTES_BYTES_MAX (4u << 20)
@@ -98,6 +99,14 @@ const struct item_head *check_find_item(const struct check_state *c, const struc
     return NULL;
 }
 
+/* By the attribute, or never: it may have been too far in the past when the item was put. An expiry by an older attribute waits to be
+ * made anew. */
+static int has_true_expiry(const struct table_view *v, const struct item_head *h) {
+    uint64_t at_s = h->expiry & EXPIRY_SECONDS;
+    return at_s == 0 || h->expiry >> 48 != v->ttl_generation ||
+           (v->shape.ttl_name && at_s == item_ttl_of(h, v->shape.ttl_name, v->shape.ttl_name_bytes, 0));
+}
+
 /* ---- Locks --------------------------------------------------------------------------------------------------------------- */
 
 static int is_noted(const struct check_state *c, int slot, uint64_t off) {
@@ -146,6 +155,9 @@ static const struct item_head *check_image(struct check_state *c, const struct t
         check_error(c, "item: the hash of block %llu is not that of its key", (unsigned long long)WORD_OFF(word));
     if (h->kseq == 0)
         check_error(c, "item: block %llu has no key sequence", (unsigned long long)WORD_OFF(word));
+    if (!has_true_expiry(v, h))
+        check_error(c, "item: block %llu expires at %llu, which its TTL attribute does not say",
+                    (unsigned long long)WORD_OFF(word), (unsigned long long)(h->expiry & EXPIRY_SECONDS));
     if (h->index_count > v->shape.index_count)
         check_error(c, "item: block %llu has slots for %u indexes, the table has %u",
                     (unsigned long long)WORD_OFF(word), h->index_count, v->shape.index_count);

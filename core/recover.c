@@ -111,6 +111,8 @@ static int stage_outer(struct writer *dead) {
 }
 
 static int run_stages(struct writer *dead, enum lock_rank rank) {
+    if (SHM_LOAD(&dead->seg->shm->state) == SEG_STATE_REPAIRING) /* rule M2 of core/repair.h */
+        return LARDER_BUSY;
     note_ranks(dead);
     int r = stage_heap(dead);
     if (r || rank >= LOCK_BIN)
@@ -123,8 +125,6 @@ static int run_stages(struct writer *dead, enum lock_rank rank) {
 
 int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
     void *live;
-    if (SHM_LOAD(&me->seg->shm->state) == SEG_STATE_REPAIRING) /* whoever repairs has no use for journals */
-        return LARDER_BUSY;
     int r = live_take(me->seg, LIVE_SLOT_BASE + id, &live);
     if (r)
         return r;

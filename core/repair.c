@@ -142,6 +142,8 @@ static int run(struct repair *p) {
     int r = repair_enter(p);
     if (r == LARDER_OK)
         r = writer_scratch(&p->w, SCRATCH_BYTES);
+    if (r == LARDER_OK && !(p->image = priv_alloc(db_priv(p->db), ITEM_IMAGE_BYTES_MAX)))
+        r = LARDER_E_NO_MEMORY;
     if (r == LARDER_OK)
         r = repair_claimed(p);
     if (r == LARDER_OK)
@@ -158,6 +160,7 @@ static int run(struct repair *p) {
     repair_leave(p, r == LARDER_OK || (!has_begun && p->state_before == SEG_STATE_READY));
     priv_free(db_priv(p->db), p->w.scratch);
     priv_free(db_priv(p->db), p->chain_of);
+    priv_free(db_priv(p->db), p->image);
     return r;
 }
 

@@ -60,6 +60,7 @@ struct repair {
     int64_t now_s;
     uint32_t deadline_ms; /* for those who are in the middle of something */
     struct writer w;      /* ours: a slot that nobody lived in */
+    void *image;          /* room for an image. Private memory */
     void *creation;       /* the creation lock */
     void **live;          /* by slot: its liveness lock, NULL if somebody lives there. We hold it */
     uint32_t state_before;
@@ -96,6 +97,8 @@ void repair_clear_slots(struct repair *p);
 int repair_claimed(struct repair *p);
 /* The block of so many bytes at off stays. 0: no block can lie there, or another one does. */
 int repair_claim(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags);
+/* A block that was claimed does not stay. */
+void repair_unclaim(struct repair *p, uint64_t off);
 /* After all claims: nobody gets these bytes before repair_heap_release(). */
 void repair_reserve(struct repair *p, uint64_t off, uint64_t bytes);
 /* Stores the plan. LARDER_OK or LARDER_BUSY. */

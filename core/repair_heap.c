@@ -109,6 +109,22 @@ int repair_claim(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags)
     return 1;
 }
 
+void repair_unclaim(struct repair *p, uint64_t off) {
+    struct repair_span *span = &p->span[span_index(p->seg, off)];
+    uint64_t left = 0;
+    if (span->state == SPAN_RUN) {
+        for (uint32_t i = span->run; i > 0; i--)
+            span[i - 1].state = SPAN_FREE;
+        return;
+    }
+    uint32_t bit = (uint32_t)((off - p->seg->data_off) % SPAN_BYTES) / heap_class_bytes(span->class_index);
+    span->used[bit / 64] &= ~(UINT64_C(1) << bit % 64);
+    for (unsigned k = 0; k < SPAN_BITMAP_WORDS; k++)
+        left |= span->used[k];
+    if (left == 0)
+        span->state = SPAN_FREE;
+}
+
 /* Bytes from..to-1 of a span. */
 static void reserve_in(struct repair_span *span, uint32_t from, uint32_t to) {
     if (span->state == SPAN_FREE) {

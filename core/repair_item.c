@@ -42,6 +42,19 @@ static int is_same_key(const struct item_head *a, const struct item_head *b) {
            memcmp(item_key_area(a), item_key_area(b), item_key_area_bytes(a)) == 0;
 }
 
+/* Whether it would make sense if only the slots of its indexes did, which mending makes anew. */
+static int is_sane_but_slots(const struct repair *p, const struct item_head *h) {
+    struct item_head *copy = p->image;
+    size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count;
+    if (h->bytes > ITEM_IMAGE_BYTES_MAX || h->bytes < fixed)
+        return 0;
+    memcpy(copy, h, h->bytes);
+    for (uint32_t i = 0; i < h->index_count; i++)
+        item_index_slots(copy)[i] =
+            (struct item_index_slot){.partition_attr = ITEM_NO_ATTR, .sort_attr = ITEM_NO_ATTR};
+    return item_is_sane(copy, h->bytes);
+}
+
 const struct item_head *repair_judge(struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t off,
                                      const char **why) {
     struct item_key key;
@@ -50,7 +63,8 @@ const struct item_head *repair_judge(struct repair *p, const struct table_view *
     if (!h)
         return NULL;
     *why = "its image is damaged";
-    if (!seg_at(p->seg, off, h->bytes) || !item_is_sane(h, h->bytes) || h->partition_bytes == 0)
+    if (!seg_at(p->seg, off, h->bytes) || h->partition_bytes == 0 ||
+        (!item_is_sane(h, h->bytes) && !is_sane_but_slots(p, h)))
         return NULL;
     p->sane_count++;
     take_key(h, &key);

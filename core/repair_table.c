@@ -193,10 +193,12 @@ static void settle_stripe(struct repair *p, struct repair_table *t, uint32_t num
     }
     qsort_r(t->item + first, claimed - first, sizeof *t->item, by_hash, p);
     for (size_t i = first; i < claimed; i++) {
-        if (has_newer(p, t->item, first, *kept, t->item[i]))
+        uint64_t off = t->item[i];
+        if (has_newer(p, t->item, first, *kept, off)) {
             t->is_doubtful[number] = 1;
-        else
-            t->item[(*kept)++] = t->item[i];
+            repair_unclaim(p, off);
+        } else
+            t->item[(*kept)++] = off;
     }
     t->stripe_end[number] = (uint32_t)*kept;
 }

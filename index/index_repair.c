@@ -16,13 +16,28 @@ static int refill_compare(const void *a, const void *b) {
     return leaf_compare_cuts(&left, &right);
 }
 
-/* Entries are short-lived private copies: their keys lie in the items. */
+/* The entry of an item that is known to be whole; kseq 0: it has none. The key lies in the item. */
+static struct index_entry refill_entry(const struct table_view *v, const struct item_head *h, uint32_t number) {
+    struct index_entry e = {.entry = {.hash = h->hash, .kseq = number == 0 ? h->kseq : 0}};
+    struct bytes sort = {item_key_area(h) + h->partition_bytes, h->sort_bytes};
+    e.partition_key = (struct bytes){item_key_area(h), h->partition_bytes};
+    if (number > 0 && number - 1 < h->index_count)
+        e.entry.kseq = item_index_slots(h)[number - 1].kseq;
+    if (number > 0 && e.entry.kseq) {
+        e.partition_key = item_index_partition(h, number - 1);
+        sort = item_index_sort(h, number - 1);
+    }
+    e.partition = index_partition_hash(v, number, e.partition_key);
+    e.entry.key = sort.at;
+    e.entry.key_bytes = (uint32_t)sort.len;
+    return e;
+}
+
 static size_t refill_collect(const struct table_view *v, uint32_t number, const uint64_t *item, size_t count,
                              struct index_entry *entries) {
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct item_head *h = (const struct item_head *)(v->items.seg->base + item[i]);
-        index_entry_of(v, h, number, &entries[found]);
+        entries[found] = refill_entry(v, (const struct item_head *)(v->items.seg->base + item[i]), number);
         found += entries[found].entry.kseq != 0;
     }
     return found;
