@@ -76,7 +76,7 @@ static int drop_item(struct repair *p, const struct table_view *v, uint64_t off,
     return 1;
 }
 
-/* Expired items of all tables, else one in eight of the one that was too large. 0: nothing could be dropped. */
+/* Expired items of all tables, else one in 16 of the one that was too large. 0: nothing could be dropped. */
 static size_t make_room(struct repair *p, const struct repair_table *full) {
     size_t dropped = 0;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
@@ -85,7 +85,8 @@ static size_t make_room(struct repair *p, const struct repair_table *full) {
             if (read_is_expired(t->v, (const struct item_head *)(p->seg->base + t->item[k]), p->now_s))
                 dropped += (size_t)drop_item(p, t->v, t->item[k], "it has expired, and there was no room for all");
     }
-    for (size_t k = 0; dropped == 0 && k < full->count; k += 8)
+    int has_expired = dropped != 0;
+    for (size_t k = 0; !has_expired && k < full->count; k += 16)
         dropped += (size_t)drop_item(p, full->v, full->item[k], "there was no room for all items and their lists");
     return dropped;
 }
@@ -97,17 +98,28 @@ static int refill_table(struct repair *p, struct repair_table *t) {
     if (r == LARDER_OK)
         r = repair_mend_items(p, t);
     if (r == LARDER_OK)
-        r = core_hooks->index_refill(&p->w, t->v, t->item, t->count, &p->report->index_entries);
+        r = core_hooks->index_refill(&p->w, t->v, t->item, t->count, !p->is_loose,
+                                     &p->report->index_entries);
     p->report->items_kept += t->count;
     p->report->tables_kept++;
     return r;
+}
+
+/* Where there is no room: whether another round may find some. */
+static int is_hopeful(struct repair *p, const struct repair_table *full) {
+    if (!p->is_loose) {
+        p->is_loose = 1;
+        return 1;
+    }
+    /* Memory that the kernel does not give today it may give tomorrow: no item is dropped for that. */
+    return span_claimed_count(p->seg) == p->seg->span_count && make_room(p, full) > 0;
 }
 
 static int refill(struct repair *p) {
     p->report->index_entries = p->report->timers = p->report->items_kept = p->report->tables_kept = 0;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
         int r = p->table[i].v ? refill_table(p, &p->table[i]) : LARDER_OK;
-        if (r == LARDER_FULL && make_room(p, &p->table[i]) > 0)
+        if (r == LARDER_FULL && is_hopeful(p, &p->table[i]))
             return LARDER_E_RETRY;
         if (r)
             return r;
@@ -175,9 +187,12 @@ static int look(struct repair *p) {
         return LARDER_E_CORRUPT;
     }
     int r = larder_check(p->db, note_found, p, &found);
+    if (r == LARDER_BUSY) /* somebody was slow? */
+        r = larder_check(p->db, note_found, p, &found);
     p->report->errors_found = found.errors;
     if (r == LARDER_BUSY || r == LARDER_E_NO_SLOT) { /* locks or slots that make no sense may look like this */
         repair_note(p, "found: %s", larder_error());
+        p->report->errors_found++;
         return LARDER_E_CORRUPT;
     }
     return r;

@@ -71,6 +71,7 @@ struct repair {
     uint32_t *chain_of;              /* repair_array.c: bucket -> the chain it belongs to */
     size_t chain_capacity;
     int is_quiet; /* a further round: losses were noted before */
+    int is_loose; /* dense lists did not find room */
 };
 
 /* Remembers a line for the caller, who gets it when all locks are dropped. */
@@ -137,5 +138,10 @@ static inline uint64_t repair_array_bytes(uint64_t word) {
 /* A new array of these items takes the place of the stripe's. */
 int repair_new_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
                      size_t count);
+
+/* For index/: an empty array with room for blocks of these hashes, sorted, takes the place of none. It is made before the lists, while
+ * there still are runs of free spans. LARDER_OK, LARDER_FULL, LARDER_E_NO_MEMORY, ... */
+int repair_make_array(struct writer *w, const struct htab *t, struct stripe_shm *stripe, const uint64_t *hash,
+                      size_t count);
 
 #endif

@@ -209,16 +209,26 @@ static int fill(const struct table_view *v, struct bucket_shm *array, uint32_t b
     return 1;
 }
 
+/* A block of the heap that nobody refers to yet. */
+static int take_array(struct writer *w, uint64_t buckets, uint64_t *off) {
+    for (;;) {
+        int r = heap_take(w, repair_array_bytes(WORD_MAKE(buckets, 0)), HAND_STEP1 | HAND_NEW, HEAP_LINE, off);
+        if (r == LARDER_E_RETRY)
+            r = heap_claim(w, w->need_bytes);
+        else
+            return r;
+        if (r)
+            return r;
+    }
+}
+
 static int publish(struct repair *p, struct stripe_shm *stripe, const struct bucket_shm *array, uint32_t buckets,
                    uint32_t spares_used) {
-    uint64_t off, bytes = repair_array_bytes(WORD_MAKE(buckets, 0));
-    int r;
-    while ((r = heap_take(&p->w, bytes, HAND_STEP1 | HAND_NEW, HEAP_LINE, &off)) == LARDER_E_RETRY)
-        if ((r = heap_claim(&p->w, p->w.need_bytes)))
-            return r;
+    uint64_t off;
+    int r = take_array(&p->w, buckets, &off);
     if (r)
         return r;
-    shm_copy_in(p->seg->base + off, array, bytes);
+    shm_copy_in(p->seg->base + off, array, repair_array_bytes(WORD_MAKE(buckets, 0)));
     SHM_STORE(&stripe->spares_used, spares_used);
     return step_swap(&p->w, 1, &stripe->array, SHM_LOAD(&stripe->array), WORD_MAKE(buckets, off), &stripe->seq, NULL,
                      0);
@@ -250,4 +260,31 @@ int repair_new_array(struct repair *p, const struct table_view *v, struct stripe
     if (r == LARDER_OK)
         SHM_STORE(&stripe->count, (uint32_t)count);
     return r;
+}
+
+/* Spare buckets that blocks with these sorted hashes need. */
+static uint64_t spares_needed(const struct htab *t, uint32_t buckets, const uint64_t *hash, size_t count) {
+    uint64_t spares = 0, in_chain = 0;
+    uint32_t chain = NO_CHAIN;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bucket = htab_bucket_of(t, buckets, hash[i]); /* rises with the hash */
+        in_chain = bucket == chain ? in_chain + 1 : 1;
+        chain = bucket;
+        spares += in_chain > BUCKET_SLOTS && in_chain % BUCKET_SLOTS == 1;
+    }
+    return spares;
+}
+
+int repair_make_array(struct writer *w, const struct htab *t, struct stripe_shm *stripe, const uint64_t *hash,
+                      size_t count) {
+    uint64_t buckets = count / 5 + 1, off;
+    while (spares_needed(t, (uint32_t)buckets, hash, count) > buckets / 8 + 1)
+        buckets += buckets / 4 + 1;
+    if (buckets > BUCKETS_MAX)
+        return err_set(LARDER_FULL, "a stripe has more partitions than its largest bucket array can hold");
+    int r = take_array(w, buckets, &off);
+    if (r)
+        return r;
+    shm_zero(t->seg->base + off, repair_array_bytes(WORD_MAKE(buckets, 0)));
+    return step_swap(w, 1, &stripe->array, 0, WORD_MAKE(buckets, off), &stripe->seq, NULL, 0);
 }

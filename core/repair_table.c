@@ -133,11 +133,16 @@ static int read_items(struct repair *p, struct repair_table *t) {
     return r;
 }
 
+/* repair_table.is_doubtful while the plan is made: an array that has its place, until one of its items turns out to have none. */
+#define ARRAY_DOUBTFUL 1
+#define ARRAY_CLAIMED 2
+
 static void claim_arrays(struct repair *p, struct repair_table *t) {
     for (uint32_t i = 0; t->items_off && i < p->seg->stripe_count; i++) {
         uint64_t word = SHM_LOAD(&t->v->items.stripes[i].array);
-        if (word != 0 && !t->is_doubtful[i] && !repair_claim(p, WORD_OFF(word), repair_array_bytes(word), HEAP_LINE))
-            t->is_doubtful[i] = 1;
+        if (word != 0 && !t->is_doubtful[i])
+            t->is_doubtful[i] =
+                repair_claim(p, WORD_OFF(word), repair_array_bytes(word), HEAP_LINE) ? ARRAY_CLAIMED : ARRAY_DOUBTFUL;
     }
 }
 
@@ -189,13 +194,13 @@ static void settle_stripe(struct repair *p, struct repair_table *t, uint32_t num
         if (t->item[i] & LOW_BIT)
             t->item[claimed++] = t->item[i] & ~LOW_BIT;
         else
-            t->is_doubtful[number] = 1; /* two slots refer to one block, or blocks overlap */
+            t->is_doubtful[number] |= ARRAY_DOUBTFUL; /* two slots refer to one block, or blocks overlap */
     }
     qsort_r(t->item + first, claimed - first, sizeof *t->item, by_hash, p);
     for (size_t i = first; i < claimed; i++) {
         uint64_t off = t->item[i];
         if (has_newer(p, t->item, first, *kept, off)) {
-            t->is_doubtful[number] = 1;
+            t->is_doubtful[number] |= ARRAY_DOUBTFUL;
             repair_unclaim(p, off);
         } else
             t->item[(*kept)++] = off;
@@ -219,8 +224,12 @@ static void settle_items(struct repair *p, struct repair_table *t) {
 static void reserve_arrays(struct repair *p, struct repair_table *t) {
     for (uint32_t i = 0; t->items_off && i < p->seg->stripe_count; i++) {
         uint64_t word = SHM_LOAD(&t->v->items.stripes[i].array);
+        int is_claimed = t->is_doubtful[i] & ARRAY_CLAIMED;
+        t->is_doubtful[i] &= ARRAY_DOUBTFUL;
         if (!t->is_doubtful[i] || word == 0)
             continue;
+        if (is_claimed)
+            repair_unclaim(p, WORD_OFF(word));
         uint64_t told = repair_array_bytes(word), have = heap_block_bytes(p->seg, WORD_OFF(word));
         repair_reserve(p, WORD_OFF(word), told);
         repair_reserve(p, WORD_OFF(word), have); /* whichever of them was read */

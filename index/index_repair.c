@@ -1,10 +1,13 @@
 /* index/index_repair.c - all lists of a table, made anew of its items. For core/repair.h: the lists are empty, nobody else writes.
  *
  * Idea     One index after the other, its entries in the order of its lists. So each list grows at its end, where an insertion
- *          leaves full leaves behind (skl_wanted_split): the new lists are as dense as lists can be.
+ *          leaves full leaves behind (skl_wanted_split): the new lists are as dense as lists can be. In a segment so full that
+ *          what is left are holes of many sizes, leaves of many sizes find room where full ones do not: then entries are
+ *          added as they come.
  * Tests    tests/crash/repair_test.c
  */
 #include "core/db.h"
+#include "core/repair.h"
 #include "index/index.h"
 #include <stdlib.h>
 
@@ -70,10 +73,9 @@ static int refill_index(struct writer *w, const struct table_view *v, uint32_t n
     return LARDER_OK;
 }
 
-int index_refill(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count, uint64_t *added) {
+static int refill_dense(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count,
+                        uint64_t *added) {
     int r = LARDER_OK;
-    if (count == 0)
-        return LARDER_OK;
     struct index_entry *entries = priv_alloc(db_priv(w->db), (count + 1) * sizeof *entries);
     if (!entries)
         return LARDER_E_NO_MEMORY;
@@ -81,5 +83,68 @@ int index_refill(struct writer *w, const struct table_view *v, const uint64_t *i
         if (index_is_kept(v, number))
             r = refill_index(w, v, number, item, count, entries, added);
     priv_free(db_priv(w->db), entries);
+    return r;
+}
+
+/* One item after the other, in the order of their hashes, which is none. */
+static int refill_item(struct writer *w, const struct table_view *v, uint64_t item, uint64_t *added) {
+    for (uint32_t number = 0; number < index_count(v); number++) {
+        struct index_entry e =
+            refill_entry(v, (const struct item_head *)(v->items.seg->base + item), number);
+        int r = e.entry.kseq && index_is_kept(v, number) ? refill_add(w, v, number, &e) : LARDER_OK;
+        if (r)
+            return r;
+        *added += e.entry.kseq && index_is_kept(v, number);
+    }
+    return LARDER_OK;
+}
+
+/* ---- Bucket arrays ------------------------------------------------------------------------------------------------ */
+
+static int refill_by_hash(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The partitions that there will be, each once, sorted. */
+static size_t refill_partitions(const struct table_view *v, const uint64_t *item, size_t count, uint64_t *hash) {
+    size_t found = 0, kept = 0;
+    for (size_t i = 0; i < count; i++)
+        for (uint32_t number = 0; number < index_count(v); number++) {
+            struct index_entry e = refill_entry(v, (const struct item_head *)(v->items.seg->base + item[i]), number);
+            if (e.entry.kseq && index_is_kept(v, number))
+                hash[found++] = e.partition;
+        }
+    qsort(hash, found, sizeof *hash, refill_by_hash);
+    for (size_t i = 0; i < found; i++)
+        if (kept == 0 || hash[kept - 1] != hash[i])
+            hash[kept++] = hash[i];
+    return kept;
+}
+
+/* One array per stripe that will have partitions, as large as it is going to be: none has to grow in memory that is filling up. */
+static int refill_arrays(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count) {
+    uint64_t *hash = priv_alloc(db_priv(w->db), (count + 1) * index_count(v) * sizeof *hash);
+    int r = LARDER_OK;
+    if (!hash)
+        return LARDER_E_NO_MEMORY;
+    size_t total = refill_partitions(v, item, count, hash);
+    for (size_t from = 0, to; from < total && r == LARDER_OK; from = to) {
+        struct stripe_shm *stripe = htab_stripe(&v->partitions, hash[from]);
+        for (to = from; to < total && htab_stripe(&v->partitions, hash[to]) == stripe; to++)
+            ;
+        r = repair_make_array(w, &v->partitions, stripe, hash + from, to - from);
+    }
+    priv_free(db_priv(w->db), hash);
+    return r;
+}
+
+int index_refill(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count, int is_dense,
+                 uint64_t *added) {
+    int r = refill_arrays(w, v, item, count);
+    if (r || is_dense)
+        return r ? r : refill_dense(w, v, item, count, added);
+    for (size_t i = 0; i < count && r == LARDER_OK; i++)
+        r = refill_item(w, v, item[i], added);
     return r;
 }
