@@ -117,10 +117,14 @@ const struct command cmd_check = {
         "Walks the whole segment and verifies every invariant. Recovers what dead processes left first, and holds\n"
         "up writers while it looks. Prints a line for each error and a summary; exit code 0 only if it is clean.\n"
         "\n"
-        "With --repair a damaged segment is made whole in place: every item that is still whole is kept, and all else,\n"
-        "indexes, timers, memory, locks, is made anew from the items. Without a question: what cannot be kept is of no\n"
-        "use any more. Prints what was found, each item and table that is lost and why, and a summary; a clean segment\n"
-        "stays as it is. Exit code 0 only if it is clean afterwards. Other processes may stay attached; one that is in\n"
+        "With --repair a damaged segment is made whole in place: every item that is still whole is kept, and all "
+        "else,\n"
+        "indexes, timers, memory, locks, is made anew from the items. Without a question: what cannot be kept is of "
+        "no\n"
+        "use any more. Prints what was found, each item and table that is lost and why, and a summary; a clean "
+        "segment\n"
+        "stays as it is. Exit code 0 only if it is clean afterwards. Other processes may stay attached; one that is "
+        "in\n"
         "the middle of a change for too long is named, and nothing is done (6). Cut off, it is to be run again.\n",
     .options = check_options,
     .positional_min = 0,

@@ -348,6 +348,13 @@ static void check_heap(struct check_state *c) {
     check_bins(c, listed);
 }
 
+/* What is beyond claimed_bytes is not backed by memory; a word that is too large makes others store there. */
+static void check_claimed(struct check_state *c) {
+    uint64_t claimed = SHM_LOAD(&c->seg->shm->claimed_bytes), end = span_off(c->seg, c->seg->span_count);
+    if (claimed < c->seg->data_off || claimed > end || (claimed - c->seg->data_off) % SPAN_BYTES != 0)
+        check_error(c, "heap: %llu bytes cannot be claimed", (unsigned long long)claimed);
+}
+
 /* ---- Slots ---------------------------------------------------------------------------------------------------------------------- */
 
 /* A free slot has nothing open. */
@@ -377,6 +384,7 @@ static int check_all(struct check_state *c) {
     int r = core_hooks->timer_check(c);
     if (r == LARDER_E_CORRUPT)
         check_error(c, "timers: %s", larder_error());
+    check_claimed(c);
     check_heap(c);
     return r == LARDER_E_CORRUPT ? LARDER_OK : r;
 }

@@ -98,8 +98,7 @@ static int refill_table(struct repair *p, struct repair_table *t) {
     if (r == LARDER_OK)
         r = repair_mend_items(p, t);
     if (r == LARDER_OK)
-        r = core_hooks->index_refill(&p->w, t->v, t->item, t->count, !p->is_loose,
-                                     &p->report->index_entries);
+        r = core_hooks->index_refill(&p->w, t->v, t->item, t->count, !p->is_loose, &p->report->index_entries);
     p->report->items_kept += t->count;
     p->report->tables_kept++;
     return r;
@@ -224,11 +223,12 @@ LARDER_API int larder_repair(struct larder *db, void (*note)(void *arg, const ch
     p->note_arg = arg;
     p->now_s = db_now(db);
     p->deadline_ms = db->busy_timeout_ms * 2; /* who waits for us, or for a dead, gives up in half of it */
-    int r = look(p);
-    if (r == LARDER_E_CORRUPT) {
-        r = run(p);
-        if (r == LARDER_OK)
+    int r = repair_begin(p);
+    if (r == LARDER_OK) {
+        r = look(p);
+        if (r == LARDER_E_CORRUPT && (r = run(p)) == LARDER_OK)
             r = look_again(p);
+        repair_end(p);
     }
     hand_out_notes(p);
     priv_free(db_priv(db), p);

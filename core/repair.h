@@ -41,11 +41,11 @@ struct repair_span {
 
 /* A table and what was found of it. */
 struct repair_table {
-    struct table_view *v;      /* NULL: there is none, or it was lost */
-    uint64_t *item;            /* blocks of items that stay, stripe after stripe */
+    struct table_view *v; /* NULL: there is none, or it was lost */
+    uint64_t *item;       /* blocks of items that stay, stripe after stripe */
     size_t count, capacity;
-    uint32_t *stripe_end;      /* [stripe_count] number of the first item after the stripe's */
-    uint8_t *is_doubtful;      /* [stripe_count] its bucket array is to be replaced */
+    uint32_t *stripe_end;               /* [stripe_count] number of the first item after the stripe's */
+    uint8_t *is_doubtful;               /* [stripe_count] its bucket array is to be replaced */
     uint64_t items_off, partitions_off; /* 0: lost, or there was none */
 };
 
@@ -64,7 +64,7 @@ struct repair {
     void *creation;       /* the creation lock */
     void **live;          /* by slot: its liveness lock, NULL if somebody lives there. We hold it */
     uint32_t state_before;
-    int has_gate, has_catalog;
+    int is_marked, has_gate, has_catalog;
     struct repair_span *span;        /* [span_count] */
     struct repair_table *table;      /* [LARDER_TABLES_MAX] */
     uint64_t sane_count, hash_count; /* images that make sense; those of them whose hash is right */
@@ -79,6 +79,9 @@ void repair_note(struct repair *p, const char *format, ...) __attribute__((forma
 
 /* ---- Alone (repair_enter.c) -------------------------------------------------------------------------------------- */
 
+/* One repair at a time: the creation lock. LARDER_OK, LARDER_BUSY, LARDER_E_OS. */
+int repair_begin(struct repair *p);
+void repair_end(struct repair *p);
 /* LARDER_OK; LARDER_BUSY with a message that names who is in the way; LARDER_E_OS, ... Call repair_leave() in any case. */
 int repair_enter(struct repair *p);
 /* The plan is made: nobody is inside a stripe of the tables that stay, and no lock of theirs names anybody. */

@@ -224,21 +224,26 @@ int repair_must_be_only_one(struct repair *p, const char *why) {
 
 /* ---- In and out --------------------------------------------------------------------------------------------------- */
 
+int repair_begin(struct repair *p) {
+    int r = live_take(p->seg, LIVE_CREATE_BYTE, &p->creation);
+    return r == LARDER_BUSY ? err_set(r, "another process is repairing or removing the segment") : r;
+}
+
+void repair_end(struct repair *p) {
+    live_drop(p->seg, p->creation);
+}
+
 int repair_enter(struct repair *p) {
     struct seg_shm *head = p->seg->shm;
     p->live = priv_alloc(db_priv(p->db), p->seg->slot_count * sizeof *p->live);
     if (!p->live)
         return LARDER_E_NO_MEMORY;
-    int r = live_take(p->seg, LIVE_CREATE_BYTE, &p->creation);
-    if (r == LARDER_BUSY)
-        return err_set(r, "another process is repairing or removing the segment");
-    if (r)
-        return r;
     p->state_before = SHM_LOAD(&head->state);
     if (p->state_before == SEG_STATE_DESTROYED)
         return err_set(LARDER_E_DESTROYED, "the segment was destroyed; close it and open it anew");
     SHM_STORE(&head->state, SEG_STATE_REPAIRING);
-    r = take_slots(p);
+    p->is_marked = 1;
+    int r = take_slots(p);
     if (r == LARDER_OK)
         r = choose_slot(p);
     if (r == LARDER_OK)
@@ -302,7 +307,7 @@ static void open_up(struct repair *p) {
 }
 
 void repair_leave(struct repair *p, int is_whole) {
-    if (p->creation && p->state_before != SEG_STATE_DESTROYED) {
+    if (p->is_marked) {
         if (is_whole)
             open_up(p);
         else
@@ -311,7 +316,5 @@ void repair_leave(struct repair *p, int is_whole) {
     for (uint32_t i = 0; p->live && i < p->seg->slot_count; i++)
         if (p->live[i])
             live_drop(p->seg, p->live[i]);
-    if (p->creation)
-        live_drop(p->seg, p->creation);
     priv_free(db_priv(p->db), p->live);
 }

@@ -50,8 +50,7 @@ static int is_sane_but_slots(const struct repair *p, const struct item_head *h) 
         return 0;
     memcpy(copy, h, h->bytes);
     for (uint32_t i = 0; i < h->index_count; i++)
-        item_index_slots(copy)[i] =
-            (struct item_index_slot){.partition_attr = ITEM_NO_ATTR, .sort_attr = ITEM_NO_ATTR};
+        item_index_slots(copy)[i] = (struct item_index_slot){.partition_attr = ITEM_NO_ATTR, .sort_attr = ITEM_NO_ATTR};
     return item_is_sane(copy, h->bytes);
 }
 

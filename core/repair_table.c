@@ -246,8 +246,9 @@ static int plan_items(struct repair *p) {
     if (r)
         return r;
     if (p->sane_count >= SEED_SAMPLE && p->hash_count == 0)
-        return err_set(LARDER_E_CORRUPT, "of %llu items none has the hash of its key: the segment's hash seed is "
-                                         "damaged, and without it nothing can be found",
+        return err_set(LARDER_E_CORRUPT,
+                       "of %llu items none has the hash of its key: the segment's hash seed is "
+                       "damaged, and without it nothing can be found",
                        (unsigned long long)p->sane_count);
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
         if (p->table[i].v)

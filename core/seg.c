@@ -302,7 +302,8 @@ int seg_open(struct seg *s, const struct larder_options *options) {
     }
     *s = opened;
     if (result == SEG_AGAIN)
-        return err_set(LARDER_BUSY, SEG_NAMED_TEXT ": another process is still creating, removing or repairing it after %llu ms",
+        return err_set(LARDER_BUSY,
+                       SEG_NAMED_TEXT ": another process is still creating, removing or repairing it after %llu ms",
                        o.file.shown, (unsigned long long)seg_wait_ms(&o.wait));
     return result;
 }

@@ -43,9 +43,9 @@ enum seg_look {
     SEG_LOOK_DESTROYED,
     SEG_LOOK_REPAIRING, /* only a repair may attach; *result is the failure for others */
     SEG_LOOK_BAD_STATE, /* the state is none, and everything else is as it should be: the same */
-    SEG_LOOK_UNUSABLE, /* ours by its magic, but not for us: other version, truncated, unknown state */
-    SEG_LOOK_FOREIGN,  /* anything else: never written to, never removed */
-    SEG_LOOK_FAILED    /* could not be read */
+    SEG_LOOK_UNUSABLE,  /* ours by its magic, but not for us: other version, truncated, unknown state */
+    SEG_LOOK_FOREIGN,   /* anything else: never written to, never removed */
+    SEG_LOOK_FAILED     /* could not be read */
 };
 
 /* Reads the head into *head and the file's size into *file_bytes. With REPAIRING, BAD_STATE, UNUSABLE, FOREIGN and FAILED, *result is the

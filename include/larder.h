@@ -100,7 +100,8 @@ struct larder;
 #define LARDER_EXCLUSIVE 2u /* with LARDER_CREATE: fail with LARDER_E_EXISTS if it is there */
 #define LARDER_READ_ONLY 4u /* map PROT_READ, take no slot; every writing call gives LARDER_E_READ_ONLY */
 #define LARDER_MEMFD 8u     /* segment is options.memfd, or with LARDER_CREATE and memfd -1 a new memfd */
-#define LARDER_REPAIR 16u   /* attach also to a segment whose repair was cut off; only larder_repair() works until it is whole */
+#define LARDER_REPAIR                                                                                                  \
+    16u /* attach also to a segment whose repair was cut off; only larder_repair() works until it is whole */
 
 /** How to open. Zero it, then set what you need; zero means the default given. */
 struct larder_options {
@@ -585,13 +586,13 @@ LARDER_API int larder_check(struct larder *db, void (*note)(void *arg, const cha
                             struct larder_check_report *report);
 
 struct larder_repair_report {
-    uint64_t errors_found;  /* by the check before; 0: the segment was clean, and nothing was changed */
-    uint64_t errors_left;   /* by the check after */
+    uint64_t errors_found; /* by the check before; 0: the segment was clean, and nothing was changed */
+    uint64_t errors_left;  /* by the check after */
     uint64_t tables_kept, tables_lost;
     uint64_t items_kept, items_lost; /* those of a table that was lost are counted as far as it can still be told */
-    uint64_t items_mended;  /* kept, with an expiry, version or key sequence made anew */
+    uint64_t items_mended;           /* kept, with an expiry, version or key sequence made anew */
     uint64_t index_entries, timers;  /* made anew */
-    uint64_t freed_bytes;   /* less memory in use than before */
+    uint64_t freed_bytes;            /* less memory in use than before */
     uint64_t slots_cleared, locks_cleared;
 };
 /**

@@ -89,8 +89,7 @@ static int refill_dense(struct writer *w, const struct table_view *v, const uint
 /* One item after the other, in the order of their hashes, which is none. */
 static int refill_item(struct writer *w, const struct table_view *v, uint64_t item, uint64_t *added) {
     for (uint32_t number = 0; number < index_count(v); number++) {
-        struct index_entry e =
-            refill_entry(v, (const struct item_head *)(v->items.seg->base + item), number);
+        struct index_entry e = refill_entry(v, (const struct item_head *)(v->items.seg->base + item), number);
         int r = e.entry.kseq && index_is_kept(v, number) ? refill_add(w, v, number, &e) : LARDER_OK;
         if (r)
             return r;
