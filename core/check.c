@@ -375,6 +375,7 @@ static void check_slots(struct check_state *c) {
 
 /* LARDER_OK however much is wrong; else it could not be looked at. */
 static int check_all(struct check_state *c) {
+    check_claimed(c);
     check_slots(c);
     check_lock(c, &c->seg->shm->catalog_lock);
     check_lock(c, &c->seg->shm->expirer_lock);
@@ -384,7 +385,6 @@ static int check_all(struct check_state *c) {
     int r = core_hooks->timer_check(c);
     if (r == LARDER_E_CORRUPT)
         check_error(c, "timers: %s", larder_error());
-    check_claimed(c);
     check_heap(c);
     return r == LARDER_E_CORRUPT ? LARDER_OK : r;
 }
