@@ -1102,8 +1102,8 @@ static int die_at(const struct copy *c, uint64_t k, uint64_t *count, const char 
     return !proc_is_exit(r, 0);
 }
 
-/* A cut off repair is marked, unless it died before it changed anything or after it was done. */
-static void must_be_marked(const struct copy *c, const char *what, uint64_t k) {
+/* A cut off repair is marked, unless it died before it changed anything or after it was done. 1 if it is. */
+static unsigned must_be_marked(const struct copy *c, const char *what, uint64_t k) {
     struct larder *db;
     uint32_t state = c->head->state;
     cr_assert(state == SEG_STATE_READY || state == SEG_STATE_REPAIRING, "%s, store %lu: state %u", what,
@@ -1113,6 +1113,7 @@ static void must_be_marked(const struct copy *c, const char *what, uint64_t k) {
                  (unsigned long)k, larder_result_name(r), larder_error());
     if (r == LARDER_OK)
         larder_close(db);
+    return state == SEG_STATE_REPAIRING;
 }
 
 static void die_everywhere(int fd, const struct exact *e, struct rng *rng) {
@@ -1124,17 +1125,20 @@ static void die_everywhere(int fd, const struct exact *e, struct rng *rng) {
     drop_copy(&whole);
     uint64_t stores = *count, stride = is_long() ? 1 : stores / (SLOW_FACTOR > 1 ? 25 : 120) + 1;
     fprintf(stderr, "repair, %s: %lu stores, every %lu\n", e->name, (unsigned long)stores, (unsigned long)stride);
+    unsigned marked = 0, died = 0;
     for (uint64_t k = 1 + rng_below(rng, stride); k <= stores; k += stride) {
         struct copy c = copy_of(fd, ITEMS_SMALL);
         struct trial trial = {.copy = &c, .lost_max = e->lost};
         e->harm(&c);
         die_at(&c, k, count, e->name);
-        must_be_marked(&c, e->name, k);
+        marked += must_be_marked(&c, e->name, k);
+        died++;
         if (k % 3 == 0) /* the next one dies, too, somewhere */
             die_at(&c, 1 + rng_below(rng, stores), count, e->name);
         judge(&trial, e->name, k);
         drop_copy(&c);
     }
+    cr_assert(marked > died / 2, "%s: %u of %u were marked", e->name, marked, died);
     munmap(count, sizeof *count);
 }
 
