@@ -614,8 +614,8 @@ struct larder_repair_report {
  *                          whom to end. Nothing was changed.
  *         LARDER_E_CORRUPT It cannot be repaired (larder_error() says why), nothing was changed; or with errors_left: it is better
  *                          than before, and not clean.
- *         LARDER_FULL      Not even a part of the items can be kept with its lists; also if memory must be claimed and there is none.
- *                          LARDER_E_NO_MEMORY, LARDER_E_OS. Once it has begun, these leave the segment marked as below.
+ *         LARDER_FULL      The kernel has no memory to give that lists need. Nothing is dropped for that; the segment is marked as below.
+ *         LARDER_E_NO_MEMORY, LARDER_E_OS. The same, if it had begun.
  *         LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_NO_SLOT, LARDER_E_INVAL.
  *
  * Meanwhile    Writers wait at the gate that larder_check() uses, or get LARDER_BUSY, and so does every call that begins meanwhile.
@@ -623,8 +623,8 @@ struct larder_repair_report {
  * Killed here  The segment is marked: it cannot be attached without LARDER_REPAIR, and calls on it give LARDER_E_CORRUPT. Repairing it
  *              again finds the same items.
  * Full         The lists are made anew before items are dropped for want of room: expired items first, then some of the table.
- * Cost         A look at everything, three times, and an insertion per item and index; private memory of 16 bytes an item, 60 more
- *              while lists are made, and a hundredth of the segment. The clock is db's (larder_set_clock()).
+ * Cost         A look at everything, three times, and an insertion per item and index. Private memory: 8 bytes an item, some 70 more
+ *              and 8 per index while lists are made, and a hundredth of the segment. The clock is db's (larder_set_clock()).
  */
 LARDER_API int larder_repair(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
                              struct larder_repair_report *report);
