@@ -99,6 +99,14 @@ const struct item_head *check_find_item(const struct check_state *c, const struc
     return NULL;
 }
 
+/* The attributes that the definition calls keys are there, and are the key that the item is found by. */
+static int has_true_key(const struct table_view *v, const struct item_head *h) {
+    struct item_key key;
+    return item_key_from_item(&v->shape, (const struct larder_item *)h, &key) == LARDER_OK &&
+           key.partition_bytes == h->partition_bytes && key.sort_bytes == h->sort_bytes &&
+           memcmp(key.area, item_key_area(h), item_key_area_bytes(h)) == 0;
+}
+
 /* By the attribute, or never: it may have been too far in the past when the item was put. An expiry by an older attribute waits to be
  * made anew. */
 static int has_true_expiry(const struct table_view *v, const struct item_head *h) {
@@ -155,6 +163,8 @@ static const struct item_head *check_image(struct check_state *c, const struct t
         check_error(c, "item: the hash of block %llu is not that of its key", (unsigned long long)WORD_OFF(word));
     if (h->kseq == 0)
         check_error(c, "item: block %llu has no key sequence", (unsigned long long)WORD_OFF(word));
+    if (!has_true_key(v, h))
+        check_error(c, "item: block %llu has other key attributes than its table", (unsigned long long)WORD_OFF(word));
     if (!has_true_expiry(v, h))
         check_error(c, "item: block %llu expires at %llu, which its TTL attribute does not say",
                     (unsigned long long)WORD_OFF(word), (unsigned long long)(h->expiry & EXPIRY_SECONDS));

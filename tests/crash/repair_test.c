@@ -741,6 +741,15 @@ static void harm_image(struct copy *c) {
     struct item_head *h = item_of(c, 5);
     h->attr_count++;
 }
+static void harm_key_name(struct copy *c) { /* "SK" becomes "SL": sorted as before, and no key of this table */
+    struct item_head *h = item_of(c, 5);
+    uint8_t *bytes = (uint8_t *)h;
+    for (uint32_t i = sizeof *h; i + 3 < h->bytes; i++)
+        if (bytes[i] == 2 && bytes[i + 1] == 'S' && bytes[i + 2] == 'K') {
+            bytes[i + 2] = 'L';
+            return;
+        }
+}
 static void harm_array(struct copy *c) {
     stripes_of(c, 0)[0].array = 0;
 }
@@ -812,6 +821,7 @@ static const struct exact exacts[] = {
     {"slot emptied", harm_slot_emptied, 1, 0, 0, 0, 0},
     {"slot to nowhere", harm_slot_nowhere, 1, 0, 0, 0, 0},
     {"image", harm_image, 1, 0, 0, 0, 0},
+    {"key name", harm_key_name, 1, 0, 0, 0, 0},
     {"array forgotten", harm_array, -1, 0, 0, 0, 0},
     {"all links", harm_all_links, 0, 0, 0, 0, 0},
     {"expiry", harm_expiry, 0, 1, 0, 0, 0},
