@@ -15,6 +15,8 @@ static const struct core_hooks hooks = {
     .timer_add = timer_add,
     .timer_recover_shard = timer_recover_shard,
     .timer_area_bytes = timer_area_bytes,
+    .timer_forget_all = timer_forget_all,
+    .index_refill = index_refill,
     .timer_check = timer_check,
     .timer_stats = timer_stats,
 };

@@ -35,11 +35,12 @@ const struct command cmd_destroy = {
     .run = destroy_run,
 };
 
-enum { CHECK_READ_ONLY = ARGS_OWN };
+enum { CHECK_READ_ONLY = ARGS_OWN, CHECK_REPAIR };
 
 static const struct args_option check_options[] = {
     ARGS_COMMON,
     {"read-only", 0, "", "change nothing and repair nothing; expects that nobody writes meanwhile"},
+    {"repair", 0, "", "if it is damaged, keep every whole item and make everything else anew; drops the rest"},
     {NULL, 0, NULL, NULL}};
 
 static void check_note(void *arg, const char *line) {
@@ -57,11 +58,44 @@ static void check_print(const struct larder_check_report *report) {
            report->errors, report->leaked_blocks, report->stale_entries, report->dead_slots);
 }
 
+static void check_print_repair(const struct larder_repair_report *report) {
+    if (report->errors_found == 0) {
+        puts("clean: nothing to repair");
+        return;
+    }
+    printf("%s: %" PRIu64 " items kept (%" PRIu64 " mended), %" PRIu64 " lost; %" PRIu64 " tables kept, %" PRIu64
+           " lost; %" PRIu64 " index entries and %" PRIu64 " timers made anew, %" PRIu64 " bytes given back, %" PRIu64
+           " slots and %" PRIu64 " locks cleared\n",
+           report->errors_left == 0 ? "repaired" : "NOT REPAIRED", report->items_kept, report->items_mended,
+           report->items_lost, report->tables_kept, report->tables_lost, report->index_entries, report->timers,
+           report->freed_bytes, report->slots_cleared, report->locks_cleared);
+}
+
+static int check_repair(const struct args *args) {
+    struct attach attach = {0};
+    struct larder_repair_report report;
+    memset(&report, 0, sizeof report);
+    int code = attach_open(args, LARDER_REPAIR, &attach);
+    if (code != EXIT_DONE)
+        return code;
+    int result = larder_repair(attach.db, check_note, NULL, &report);
+    if (result == LARDER_OK || report.errors_left > 0)
+        check_print_repair(&report);
+    if (result != LARDER_OK)
+        code = report_result(result, attach_segment(args));
+    attach_close(&attach);
+    return code;
+}
+
 static int check_run(const struct args *args) {
     struct attach attach = {0};
+    int is_read_only = args->option[CHECK_READ_ONLY].is_given;
+    if (args->option[CHECK_REPAIR].is_given)
+        return is_read_only ? report_error(EXIT_USAGE, "--repair and --read-only exclude each other")
+                            : check_repair(args);
     struct larder_check_report report;
     memset(&report, 0, sizeof report);
-    int code = attach_open(args, args->option[CHECK_READ_ONLY].is_given ? LARDER_READ_ONLY : 0, &attach);
+    int code = attach_open(args, is_read_only ? LARDER_READ_ONLY : 0, &attach);
     if (code != EXIT_DONE)
         return code;
     int result = larder_check(attach.db, check_note, NULL, &report);
@@ -81,7 +115,17 @@ const struct command cmd_check = {
     .summary = "verify every invariant of a segment",
     .details =
         "Walks the whole segment and verifies every invariant. Recovers what dead processes left first, and holds\n"
-        "up writers while it looks. Prints a line for each error and a summary; exit code 0 only if it is clean.\n",
+        "up writers while it looks. Prints a line for each error and a summary; exit code 0 only if it is clean.\n"
+        "\n"
+        "With --repair a damaged segment is made whole in place: every item that is still whole is kept, and all "
+        "else,\n"
+        "indexes, timers, memory, locks, is made anew from the items. Without a question: what cannot be kept is of "
+        "no\n"
+        "use any more. Prints what was found, each item and table that is lost and why, and a summary; a clean "
+        "segment\n"
+        "stays as it is. Exit code 0 only if it is clean afterwards. Other processes may stay attached; one that is "
+        "in\n"
+        "the middle of a change for too long is named, and nothing is done (6). Cut off, it is to be run again.\n",
     .options = check_options,
     .positional_min = 0,
     .positional_max = 0,

@@ -14,6 +14,7 @@
 
 #define CHAIN_MAX 512
 #define LOCK_LOOKS 100
+#define EXPIRY_SECONDS UINT64_C(0xffffffffffff)
 
 /* Lines are handed to the caller when all locks are dropped. */
 #define NOTES_BYTES_MAX (4u << 20)
@@ -99,6 +100,22 @@ const struct item_head *check_find_item(const struct check_state *c, const struc
     return NULL;
 }
 
+/* The attributes that the definition calls keys are there, and are the key that the item is found by. */
+static int has_true_key(const struct table_view *v, const struct item_head *h) {
+    struct item_key key;
+    return item_key_from_item(&v->shape, (const struct larder_item *)h, &key) == LARDER_OK &&
+           key.partition_bytes == h->partition_bytes && key.sort_bytes == h->sort_bytes &&
+           memcmp(key.area, item_key_area(h), item_key_area_bytes(h)) == 0;
+}
+
+/* By the attribute, or never: it may have been too far in the past when the item was put. An expiry by an older attribute waits to be
+ * made anew. */
+static int has_true_expiry(const struct table_view *v, const struct item_head *h) {
+    uint64_t at_s = h->expiry & EXPIRY_SECONDS;
+    return at_s == 0 || h->expiry >> 48 != v->ttl_generation ||
+           (v->shape.ttl_name && at_s == item_ttl_of(h, v->shape.ttl_name, v->shape.ttl_name_bytes, 0));
+}
+
 /* ---- Locks --------------------------------------------------------------------------------------------------------------- */
 
 static int is_noted(const struct check_state *c, int slot, uint64_t off) {
@@ -147,6 +164,11 @@ static const struct item_head *check_image(struct check_state *c, const struct t
         check_error(c, "item: the hash of block %llu is not that of its key", (unsigned long long)WORD_OFF(word));
     if (h->kseq == 0)
         check_error(c, "item: block %llu has no key sequence", (unsigned long long)WORD_OFF(word));
+    if (!has_true_key(v, h))
+        check_error(c, "item: block %llu has other key attributes than its table", (unsigned long long)WORD_OFF(word));
+    if (!has_true_expiry(v, h))
+        check_error(c, "item: block %llu expires at %llu, which its TTL attribute does not say",
+                    (unsigned long long)WORD_OFF(word), (unsigned long long)(h->expiry & EXPIRY_SECONDS));
     if (h->index_count > v->shape.index_count)
         check_error(c, "item: block %llu has slots for %u indexes, the table has %u",
                     (unsigned long long)WORD_OFF(word), h->index_count, v->shape.index_count);
@@ -337,6 +359,13 @@ static void check_heap(struct check_state *c) {
     check_bins(c, listed);
 }
 
+/* What is beyond claimed_bytes is not backed by memory; a word that is too large makes others store there. */
+static void check_claimed(struct check_state *c) {
+    uint64_t claimed = SHM_LOAD(&c->seg->shm->claimed_bytes), end = span_off(c->seg, c->seg->span_count);
+    if (claimed < c->seg->data_off || claimed > end || (claimed - c->seg->data_off) % SPAN_BYTES != 0)
+        check_error(c, "heap: %llu bytes cannot be claimed", (unsigned long long)claimed);
+}
+
 /* ---- Slots ---------------------------------------------------------------------------------------------------------------------- */
 
 /* A free slot has nothing open. */
@@ -357,6 +386,7 @@ static void check_slots(struct check_state *c) {
 
 /* LARDER_OK however much is wrong; else it could not be looked at. */
 static int check_all(struct check_state *c) {
+    check_claimed(c);
     check_slots(c);
     check_lock(c, &c->seg->shm->catalog_lock);
     check_lock(c, &c->seg->shm->expirer_lock);

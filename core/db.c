@@ -156,5 +156,9 @@ int db_check(const struct larder *db) {
         return LARDER_OK;
     if (state == SEG_STATE_DESTROYED)
         return err_set(LARDER_E_DESTROYED, "the segment was destroyed; close it and open it anew");
+    if (state == SEG_STATE_REPAIRING && live_is_locked(&db->seg, LIVE_CREATE_BYTE) == 1)
+        return err_set(LARDER_BUSY, "the segment is being repaired");
+    if (state == SEG_STATE_REPAIRING)
+        return err_set(LARDER_E_CORRUPT, "a repair of the segment was cut off; larder check --repair finishes it");
     return err_set(LARDER_E_CORRUPT, "the segment's state is %u", state);
 }

@@ -35,6 +35,12 @@ struct core_hooks {
     int (*timer_recover_shard)(struct writer *w, lock_word *lock);
     /* Bytes of the wheel's area in a segment with so many shards. All zero is an empty wheel. */
     uint64_t (*timer_area_bytes)(uint32_t shard_count);
+    /* Repair (core/repair.h), with nobody else at work. Empty wheel: every list of every shard forgotten. */
+    void (*timer_forget_all)(const struct seg *s);
+    /* All entries of these items (offsets of their blocks), into empty lists; is_dense: so that these take as little
+     * memory as they can, else of all sizes as they come, which finds room in more places. Claims memory itself. *entries counts up. LARDER_OK; LARDER_FULL; LARDER_BUSY or LARDER_E_CORRUPT: it cannot go on. */
+    int (*index_refill)(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count, int is_dense,
+                        uint64_t *entries);
     /* larder_check and statistics, see core/check.h. */
     int (*index_check)(struct check_state *c, const struct table_view *v);
     int (*timer_check)(struct check_state *c);

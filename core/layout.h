@@ -26,6 +26,8 @@
 #define SEG_STATE_INITIALISING 0u
 #define SEG_STATE_READY 1u
 #define SEG_STATE_DESTROYED 2u
+#define SEG_STATE_REPAIRING                                                                                            \
+    0x6d656e64u /* larder_repair() is at work, or died at it (core/repair.h); far from what damage makes */
 
 #define SPAN_BYTES 16384u
 #define CLAIM_BYTES (1u << 20) /* memory is claimed from the kernel in pieces of this size */

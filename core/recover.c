@@ -114,6 +114,8 @@ static int stage_outer(struct writer *dead) {
 }
 
 static int run_stages(struct writer *dead, enum lock_rank rank) {
+    if (SHM_LOAD(&dead->seg->shm->state) == SEG_STATE_REPAIRING) /* rule M2 of core/repair.h */
+        return LARDER_BUSY;
     note_ranks(dead);
     int r = stage_heap(dead);
     if (r || rank >= LOCK_BIN)

@@ -171,13 +171,15 @@ static int seg_open_unfinished(const struct seg *s, struct seg_opening *o) {
 /* ---- Opening ---- */
 
 static int seg_open_check(const struct larder_options *o) {
-    const uint32_t all = LARDER_CREATE | LARDER_EXCLUSIVE | LARDER_READ_ONLY | LARDER_MEMFD;
+    const uint32_t all = LARDER_CREATE | LARDER_EXCLUSIVE | LARDER_READ_ONLY | LARDER_MEMFD | LARDER_REPAIR;
     if (o->flags & ~all)
         return err_set(LARDER_E_INVAL, "flags %#x hold bits that mean nothing: %#x are allowed", o->flags, all);
     if ((o->flags & LARDER_EXCLUSIVE) && !(o->flags & LARDER_CREATE))
         return err_set(LARDER_E_INVAL, "LARDER_EXCLUSIVE is only allowed with LARDER_CREATE");
     if ((o->flags & LARDER_CREATE) && (o->flags & LARDER_READ_ONLY))
         return err_set(LARDER_E_INVAL, "LARDER_CREATE and LARDER_READ_ONLY exclude each other");
+    if ((o->flags & LARDER_REPAIR) && (o->flags & (LARDER_CREATE | LARDER_READ_ONLY)))
+        return err_set(LARDER_E_INVAL, "LARDER_REPAIR excludes LARDER_CREATE and LARDER_READ_ONLY");
     if ((o->flags & LARDER_MEMFD) && o->memfd < 0 && (o->memfd != -1 || !(o->flags & LARDER_CREATE)))
         return err_set(LARDER_E_INVAL, "memfd %d is no descriptor; -1 with LARDER_CREATE makes a new memfd", o->memfd);
     if (!(o->flags & LARDER_CREATE))
@@ -240,12 +242,20 @@ static int seg_open_file(struct seg *s, struct seg_opening *o) {
 static enum seg_look seg_open_look(const struct seg *s, const struct seg_opening *o, struct seg_shm *head,
                                    uint64_t *file_bytes, int *result) {
     enum seg_look look = seg_look(&o->file, s->fd, head, file_bytes, result);
-    if (look != SEG_LOOK_FOREIGN && look != SEG_LOOK_UNUSABLE)
+    if (look != SEG_LOOK_FOREIGN && look != SEG_LOOK_UNUSABLE && look != SEG_LOOK_BAD_STATE)
         return look;
     if (live_is_locked(s, LIVE_CREATE_BYTE) != 1)
         return seg_look(&o->file, s->fd, head, file_bytes, result);
     *result = SEG_AGAIN;
     return SEG_LOOK_FAILED;
+}
+
+/* A segment that only a repair may attach to; *result says so to others. While the repair lives they wait for it. */
+static int seg_open_broken(struct seg *s, const struct seg_opening *o, const struct seg_shm *head, uint64_t file_bytes,
+                           int result) {
+    if (o->options.flags & LARDER_REPAIR)
+        return seg_attach(s, &o->file, head, file_bytes);
+    return result == LARDER_E_CORRUPT && live_is_locked(s, LIVE_CREATE_BYTE) == 1 ? SEG_AGAIN : result;
 }
 
 static int seg_open_attempt(struct seg *s, struct seg_opening *o) {
@@ -263,6 +273,9 @@ static int seg_open_attempt(struct seg *s, struct seg_opening *o) {
         return o->options.flags & LARDER_CREATE ? seg_open_take_over(s, o) : seg_open_unfinished(s, o);
     case SEG_LOOK_DESTROYED:
         return o->options.flags & LARDER_CREATE ? seg_open_take_over(s, o) : seg_open_destroyed(s, o);
+    case SEG_LOOK_REPAIRING:
+    case SEG_LOOK_BAD_STATE:
+        return seg_open_broken(s, o, &head, file_bytes, result);
     default:
         return result;
     }
@@ -291,7 +304,8 @@ int seg_open(struct seg *s, const struct larder_options *options) {
     }
     *s = opened;
     if (result == SEG_AGAIN)
-        return err_set(LARDER_BUSY, SEG_NAMED_TEXT ": another process is still creating or removing it after %llu ms",
+        return err_set(LARDER_BUSY,
+                       SEG_NAMED_TEXT ": another process is still creating, removing or repairing it after %llu ms",
                        o.file.shown, (unsigned long long)seg_wait_ms(&o.wait));
     return result;
 }

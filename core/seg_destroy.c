@@ -61,6 +61,8 @@ static int seg_destroy_locked(struct seg *s, const struct seg_file *file, int fo
     uint64_t file_bytes;
     int result = LARDER_E_OS;
     switch (seg_look(file, s->fd, &head, &file_bytes, &result)) {
+    case SEG_LOOK_REPAIRING: /* nobody is at it: we have its lock. What a cut off repair left is damaged */
+        return force ? seg_destroy_ready(s, file, &head, file_bytes, force) : result;
     case SEG_LOOK_READY:
         return seg_destroy_ready(s, file, &head, file_bytes, force);
     case SEG_LOOK_DESTROYED:
@@ -69,6 +71,7 @@ static int seg_destroy_locked(struct seg *s, const struct seg_file *file, int fo
     case SEG_LOOK_HALF_MADE:
         return force ? seg_file_unlink(file, s->fd)
                      : err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": never finished; force removes it", file->shown);
+    case SEG_LOOK_BAD_STATE:
     case SEG_LOOK_UNUSABLE:
         return force ? seg_file_unlink(file, s->fd) : result;
     default:

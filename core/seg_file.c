@@ -188,9 +188,13 @@ static enum seg_look seg_look_ours(const struct seg_file *file, const struct seg
         return SEG_LOOK_READY;
     case SEG_STATE_DESTROYED:
         return SEG_LOOK_DESTROYED;
+    case SEG_STATE_REPAIRING:
+        *result = err_set(LARDER_E_CORRUPT,
+                          SEG_NAMED_TEXT ": its repair was cut off; larder check --repair finishes it", file->shown);
+        return SEG_LOOK_REPAIRING;
     default:
         *result = err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": damaged: state %u is none", file->shown, state);
-        return SEG_LOOK_UNUSABLE;
+        return SEG_LOOK_BAD_STATE;
     }
 }
 

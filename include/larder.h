@@ -100,6 +100,8 @@ struct larder;
 #define LARDER_EXCLUSIVE 2u /* with LARDER_CREATE: fail with LARDER_E_EXISTS if it is there */
 #define LARDER_READ_ONLY 4u /* map PROT_READ, take no slot; every writing call gives LARDER_E_READ_ONLY */
 #define LARDER_MEMFD 8u     /* segment is options.memfd, or with LARDER_CREATE and memfd -1 a new memfd */
+#define LARDER_REPAIR                                                                                                  \
+    16u /* attach also to a segment whose repair was cut off; only larder_repair() works until it is whole */
 
 /** How to open. Zero it, then set what you need; zero means the default given. */
 struct larder_options {
@@ -592,6 +594,50 @@ struct larder_check_report {
  */
 LARDER_API int larder_check(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
                             struct larder_check_report *report);
+
+struct larder_repair_report {
+    uint64_t errors_found; /* by the check before; 0: the segment was clean, and nothing was changed */
+    uint64_t errors_left;  /* by the check after */
+    uint64_t tables_kept, tables_lost;
+    uint64_t items_kept, items_lost; /* those of a table that was lost are counted as far as it can still be told */
+    uint64_t items_mended;           /* kept, with an expiry, version or key sequence made anew */
+    uint64_t index_entries, timers;  /* made anew */
+    uint64_t freed_bytes;            /* less memory in use than before */
+    uint64_t slots_cleared, locks_cleared;
+};
+/**
+ * Makes a damaged segment whole again, in place: keeps every item that is still whole, and makes everything else anew from
+ * the items: lists of all indexes, timers, the heap, locks, and writer slots without an owner. What cannot be kept is dropped
+ * and named. A clean segment stays as it is.
+ *
+ * An item is whole if its slot in the hash table refers to an image that makes sense in every byte and has the hash of its own
+ * key. There is no checksum over attributes: bytes of a value that were changed into others are not noticed. Images that no
+ * slot refers to are not looked for: memory that was given back is full of old versions and deleted items that look the same.
+ *
+ * @param db     [in]  Attached read-write; with LARDER_REPAIR it may be a segment whose repair was cut off.
+ * @param note   [in]  NULL, or called with lines of text, outside locks: "found: ..." for what larder_check() says is wrong, then
+ *                     "lost: ..." for each item and table that is dropped (table, key if it can be read, why), "mended: ...".
+ * @param report [out] Written whatever the result is, unless it is LARDER_E_INVAL or LARDER_E_READ_ONLY.
+ * @return LARDER_OK        The segment is clean now, as larder_check() says.
+ *         LARDER_BUSY      A live process is in the middle of a change, or its slot looks like it, or another process repairs or
+ *                          removes the segment; or stripes of a table were lost and others are attached. larder_error() names
+ *                          whom to end. Nothing was changed.
+ *         LARDER_E_CORRUPT It cannot be repaired (larder_error() says why), nothing was changed; or with errors_left: it is better
+ *                          than before, and not clean.
+ *         LARDER_FULL      The kernel has no memory to give that lists need. Nothing is dropped for that; the segment is marked as below.
+ *         LARDER_E_NO_MEMORY, LARDER_E_OS. The same, if it had begun.
+ *         LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_NO_SLOT, LARDER_E_INVAL.
+ *
+ * Meanwhile    Writers wait at the gate that larder_check() uses, or get LARDER_BUSY, and so does every call that begins meanwhile.
+ *              A read that was under way notices that its table changed. Nobody can attach.
+ * Killed here  The segment is marked: it cannot be attached without LARDER_REPAIR, and calls on it give LARDER_E_CORRUPT. Repairing it
+ *              again finds the same items.
+ * Full         The lists are made anew before items are dropped for want of room: expired items first, then some of the table.
+ * Cost         A look at everything, three times, and an insertion per item and index. Private memory: 8 bytes an item, some 70 more
+ *              and 8 per index while lists are made, and a hundredth of the segment. The clock is db's (larder_set_clock()).
+ */
+LARDER_API int larder_repair(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
+                             struct larder_repair_report *report);
 
 #ifdef __cplusplus
 }

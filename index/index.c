@@ -84,6 +84,10 @@ int index_pass(struct writer *w, const struct table_view *v, const struct item_h
     return LARDER_OK;
 }
 
+int index_add_entry(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e) {
+    return index_change_entry(w, v, number, e, skl_add_locked);
+}
+
 /* Does it for every entry that `item` has and `but_not` has not. */
 static int index_change_item(struct writer *w, const struct table_view *v, const struct item_head *item,
                              const struct item_head *but_not, index_change *change) {

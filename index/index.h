@@ -21,6 +21,11 @@ int index_remove(struct writer *w, const struct table_view *v, const struct item
                  const struct item_head *but_not);
 int index_clear(struct writer *w, const struct table_view *v, int ordinal);
 int index_recover_add(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal);
+/* Adds one entry; takes and drops the lock of its list. Results as skl_add_locked(). */
+struct index_entry;
+int index_add_entry(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e);
+int index_refill(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count, int is_dense,
+                 uint64_t *entries);
 int index_check(struct check_state *c, const struct table_view *v);
 /* Table order, then the indexes of v->def in their order; places beyond `count` are not written. */
 int index_stats(const struct table_view *v, struct larder_index_stats *out, uint32_t count);

@@ -137,6 +137,9 @@ static void list_check_all(struct check_state *c, const struct table_view *v, ui
         struct node_shm none = {.leaf = 0};
         l.list.head.shm = &none;
         list_check_leaf(&l, l.list.leaf_off, &lowest);
+        const struct leaf_shm *leaf = seg_at(c->seg, l.list.leaf_off, sizeof *leaf);
+        if (leaf && SHM_LOAD(&leaf->next) != 0)
+            list_error(&l, l.list.leaf_off, "B1 (a leaf alone, and a node after it)");
         return;
     }
     for (uint32_t level = 0; level < SKL_HEIGHT_MAX; level++)

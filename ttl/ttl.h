@@ -10,6 +10,7 @@
 int timer_add(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t at_s);
 int timer_recover_shard(struct writer *w, lock_word *lock);
 uint64_t timer_area_bytes(uint32_t shard_count);
+void timer_forget_all(const struct seg *s);
 int timer_check(struct check_state *c);
 
 /* Entries in the wheel for a table, those included that will find nothing when they fire. Locks one shard at a time; on

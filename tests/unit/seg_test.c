@@ -103,8 +103,9 @@ Test(seg, refuses_bad_options) {
         struct larder_options o;
         const char *message;
     } bad[] = {
-        {{.flags = 16}, "flags"},
+        {{.flags = 32}, "flags"},
         {{.flags = LARDER_EXCLUSIVE}, "LARDER_EXCLUSIVE"},
+        {{.flags = LARDER_REPAIR | LARDER_READ_ONLY}, "LARDER_REPAIR"},
         {{.flags = LARDER_CREATE | LARDER_READ_ONLY}, "LARDER_READ_ONLY"},
         {{.flags = LARDER_MEMFD, .memfd = -1}, "memfd"},
         {{.flags = LARDER_MEMFD | LARDER_CREATE, .memfd = -2}, "memfd"},

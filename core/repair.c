@@ -1,0 +1,236 @@
+/* core/repair.c - larder_repair(): the order of things. See core/repair.h. */
+#include "core/repair.h"
+#include "core/db.h"
+#include "core/err.h"
+#include "core/heap_span.h"
+#include "core/hooks.h"
+#include "core/read.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+#define NOTES_BYTES_MAX (4u << 20)
+#define ROUNDS_MAX 64
+#define SCRATCH_BYTES (ITEM_IMAGE_BYTES_MAX + (1u << 20)) /* any image, stored again (item_stored_bytes_max) */
+
+/* ---- Notes ------------------------------------------------------------------------------------------------------- */
+
+static void keep_note(struct repair *p, const char *line) {
+    size_t bytes = strlen(line) + 1;
+    if (!p->note || p->notes_used + bytes > NOTES_BYTES_MAX)
+        return;
+    if (p->notes_used + bytes > p->notes_capacity) {
+        char *grown = priv_realloc(db_priv(p->db), p->notes, (p->notes_used + bytes) * 2);
+        if (!grown)
+            return;
+        p->notes = grown;
+        p->notes_capacity = (p->notes_used + bytes) * 2;
+    }
+    memcpy(p->notes + p->notes_used, line, bytes);
+    p->notes_used += bytes;
+}
+
+void repair_note(struct repair *p, const char *format, ...) {
+    char line[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    keep_note(p, line);
+}
+
+static void hand_out_notes(struct repair *p) {
+    for (size_t at = 0; at < p->notes_used; at += strlen(p->notes + at) + 1)
+        p->note(p->note_arg, p->notes + at);
+    priv_free(db_priv(p->db), p->notes);
+}
+
+/* What larder_check() found. */
+static void note_found(void *arg, const char *line) {
+    repair_note(arg, "found: %s", line);
+}
+
+/* ---- A segment that is too full for its lists -------------------------------------------------------------------- */
+
+static shm_word *slot_of(const struct table_view *v, uint64_t off) {
+    uint64_t hash = ((const struct item_head *)(v->items.seg->base + off))->hash, word;
+    struct htab_walk walk;
+    shm_word *slot;
+    void *block;
+    htab_walk_begin(&walk, &v->items, htab_stripe(&v->items, hash), hash);
+    while ((slot = htab_walk_next(&walk, sizeof(struct item_head), &word, &block)))
+        if (WORD_OFF(word) == off)
+            return slot;
+    return NULL;
+}
+
+static int drop_item(struct repair *p, const struct table_view *v, uint64_t off, const char *why) {
+    shm_word *slot = slot_of(v, off);
+    if (!slot)
+        return 0;
+    struct stripe_shm *stripe = htab_stripe(&v->items, ((const struct item_head *)(p->seg->base + off))->hash);
+    p->is_quiet = 0;
+    repair_lose(p, v, off, why);
+    p->is_quiet = 1;
+    SHM_STORE(slot, 0);
+    SHM_STORE(&stripe->seq, SHM_LOAD_RELAXED(&stripe->seq) + 1);
+    return 1;
+}
+
+/* Expired items of all tables, else one in 16 of the one that was too large. 0: nothing could be dropped. */
+static size_t make_room(struct repair *p, const struct repair_table *full) {
+    size_t dropped = 0;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
+        const struct repair_table *t = &p->table[i];
+        for (size_t k = 0; t->v && k < t->count; k++)
+            if (read_is_expired(t->v, (const struct item_head *)(p->seg->base + t->item[k]), p->now_s))
+                dropped += (size_t)drop_item(p, t->v, t->item[k], "it has expired, and there was no room for all");
+    }
+    int has_expired = dropped != 0;
+    for (size_t k = 0; !has_expired && k < full->count; k += 16)
+        dropped += (size_t)drop_item(p, full->v, full->item[k], "there was no room for all items and their lists");
+    return dropped;
+}
+
+/* ---- Rounds ------------------------------------------------------------------------------------------------------- */
+
+static int refill_table(struct repair *p, struct repair_table *t) {
+    int r = repair_stripes(p, t);
+    if (r == LARDER_OK)
+        r = repair_mend_items(p, t);
+    if (r == LARDER_OK)
+        r = core_hooks->index_refill(&p->w, t->v, t->item, t->count, !p->is_loose, &p->report->index_entries);
+    p->report->items_kept += t->count;
+    p->report->tables_kept++;
+    return r;
+}
+
+/* Where there is no room: whether another round may find some. */
+static int is_hopeful(struct repair *p, const struct repair_table *full) {
+    if (!p->is_loose) {
+        p->is_loose = 1;
+        return 1;
+    }
+    /* Memory that the kernel does not give today it may give tomorrow: no item is dropped for that. */
+    return span_claimed_count(p->seg) == p->seg->span_count && make_room(p, full) > 0;
+}
+
+static int refill(struct repair *p) {
+    p->report->index_entries = p->report->timers = p->report->items_kept = p->report->tables_kept = 0;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
+        int r = p->table[i].v ? refill_table(p, &p->table[i]) : LARDER_OK;
+        if (r == LARDER_FULL && is_hopeful(p, &p->table[i]))
+            return LARDER_E_RETRY;
+        if (r)
+            return r;
+    }
+    return repair_heap_release(p);
+}
+
+/* Steps 2 to 5. LARDER_E_RETRY: some items were dropped to make room. *has_begun: something was changed. */
+static int run_round(struct repair *p, int *has_begun) {
+    int r = repair_plan(p);
+    if (r == LARDER_OK)
+        r = repair_flush(p);
+    if (r == LARDER_OK) {
+        *has_begun = 1;
+        if (!p->is_quiet)
+            repair_clear_slots(p);
+        r = repair_catalog(p);
+    }
+    if (r == LARDER_OK) {
+        core_hooks->timer_forget_all(p->seg);
+        r = repair_heap_store(p);
+    }
+    if (r == LARDER_OK)
+        r = refill(p);
+    repair_forget_plan(p);
+    return r;
+}
+
+static int run(struct repair *p) {
+    uint64_t used_before = repair_heap_used(p);
+    int has_begun = 0;
+    int r = repair_enter(p);
+    if (r == LARDER_OK)
+        r = writer_scratch(&p->w, SCRATCH_BYTES);
+    if (r == LARDER_OK && !(p->image = priv_alloc(db_priv(p->db), ITEM_IMAGE_BYTES_MAX)))
+        r = LARDER_E_NO_MEMORY;
+    if (r == LARDER_OK)
+        r = repair_claimed(p);
+    if (r == LARDER_OK)
+        r = run_round(p, &has_begun);
+    for (unsigned rounds = 0; r == LARDER_E_RETRY && rounds < ROUNDS_MAX; rounds++) {
+        p->is_quiet = 1;
+        r = run_round(p, &has_begun);
+    }
+    if (r == LARDER_E_RETRY)
+        r = err_set(LARDER_FULL, "there is no room for the segment's items and their lists");
+    uint64_t used = repair_heap_used(p);
+    if (r == LARDER_OK && used < used_before)
+        p->report->freed_bytes = used_before - used;
+    repair_leave(p, r == LARDER_OK || (!has_begun && p->state_before == SEG_STATE_READY));
+    priv_free(db_priv(p->db), p->w.scratch);
+    priv_free(db_priv(p->db), p->chain_of);
+    priv_free(db_priv(p->db), p->image);
+    return r;
+}
+
+/* ---- The call ------------------------------------------------------------------------------------------------------ */
+
+/* What is wrong. LARDER_OK: nothing. */
+static int look(struct repair *p) {
+    struct larder_check_report found;
+    if (SHM_LOAD(&p->seg->shm->state) != SEG_STATE_READY) {
+        repair_note(p, "found: a repair was cut off, or the segment's state is damaged");
+        p->report->errors_found = 1;
+        return LARDER_E_CORRUPT;
+    }
+    int r = larder_check(p->db, note_found, p, &found);
+    if (r == LARDER_BUSY) /* somebody was slow? */
+        r = larder_check(p->db, note_found, p, &found);
+    p->report->errors_found = found.errors;
+    if (r == LARDER_BUSY || r == LARDER_E_NO_SLOT) { /* locks or slots that make no sense may look like this */
+        repair_note(p, "found: %s", larder_error());
+        p->report->errors_found++;
+        return LARDER_E_CORRUPT;
+    }
+    return r;
+}
+
+static int look_again(struct repair *p) {
+    struct larder_check_report left;
+    int r = larder_check(p->db, NULL, NULL, &left);
+    p->report->errors_left = left.errors;
+    return r;
+}
+
+LARDER_API int larder_repair(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
+                             struct larder_repair_report *report) {
+    if (!report)
+        return err_set(LARDER_E_INVAL, "larder_repair: report is NULL");
+    if (db->seg.is_read_only)
+        return err_set(LARDER_E_READ_ONLY, "the segment is attached read-only");
+    memset(report, 0, sizeof *report);
+    if (SHM_LOAD(&db->seg.shm->state) == SEG_STATE_DESTROYED)
+        return db_check(db);
+    struct repair *p = priv_alloc(db_priv(db), sizeof *p);
+    if (!p)
+        return LARDER_E_NO_MEMORY;
+    p->db = db;
+    p->seg = &db->seg;
+    p->report = report;
+    p->note = note;
+    p->note_arg = arg;
+    p->now_s = db_now(db);
+    p->deadline_ms = db->busy_timeout_ms * 2; /* who waits for us, or for a dead, gives up in half of it */
+    int r = repair_begin(p);
+    if (r == LARDER_OK) {
+        r = look(p);
+        if (r == LARDER_E_CORRUPT && (r = run(p)) == LARDER_OK)
+            r = look_again(p);
+        repair_end(p);
+    }
+    hand_out_notes(p);
+    priv_free(db_priv(db), p);
+    return r;
+}

@@ -1,0 +1,290 @@
+/* core/repair_array.c - bucket arrays: what can be found in one, and making a new one.
+ *
+ * Idea     Links only say which chain a bucket belongs to. Items are looked for in every bucket of the array's block, whatever the
+ *          links say; an array in which anything is not as it should be is replaced by one that is built of what was found.
+ * Size     The stripe's word says how many buckets there are, and the heap how long the block is. If they differ, the number is
+ *          taken that fits the block and puts most items where they should be.
+ */
+#include "core/db.h"
+#include "core/err.h"
+#include "core/repair.h"
+
+#define BUCKETS_MAX 65535u
+#define NO_CHAIN UINT32_MAX
+#define BAD_NOTED_MAX 512u
+
+/* An array being read. */
+struct reading {
+    struct repair *p;
+    struct repair_table *t;
+    struct stripe_shm *stripe;
+    uint32_t number, buckets, total;
+    const struct bucket_shm *array;
+    int is_good;
+    uint64_t good_count, bad_count;
+    struct {
+        uint64_t off;
+        const char *why;
+    } bad[BAD_NOTED_MAX];
+};
+
+/* Items that would be in the right main bucket if there were so many. */
+static uint32_t score(const struct table_view *v, uint32_t stripe, const struct bucket_shm *array, uint32_t buckets) {
+    uint32_t right = 0;
+    for (uint32_t b = 0; b < buckets; b++)
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+            uint64_t word = SHM_LOAD(&array[b].slot[i]);
+            const shm_word *block = word ? seg_at(v->items.seg, WORD_OFF(word), sizeof *block) : NULL;
+            uint64_t hash = block ? SHM_LOAD(block) : 0;
+            right += block && hash >> v->items.stripe_shift == stripe && WORD_TAG(word) == (uint16_t)hash &&
+                     htab_bucket_of(&v->items, buckets, hash) == b;
+        }
+    return right;
+}
+
+static uint32_t true_buckets(const struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t word) {
+    uint64_t off = WORD_OFF(word), have = heap_block_bytes(p->seg, off);
+    uint32_t best = WORD_TAG(word), most = 0;
+    const struct bucket_shm *array = have ? seg_at(p->seg, off, have) : NULL;
+    if (!array || heap_round(repair_array_bytes(word), HEAP_LINE) == have)
+        return best;
+    for (uint64_t buckets = 1; buckets <= BUCKETS_MAX; buckets++) {
+        uint64_t bytes = repair_array_bytes(WORD_MAKE(buckets, 0));
+        if (bytes > have)
+            break;
+        uint32_t now = heap_round(bytes, HEAP_LINE) == have ? score(v, stripe, array, (uint32_t)buckets) : 0;
+        if (now > most) {
+            most = now;
+            best = (uint32_t)buckets;
+        }
+    }
+    return best;
+}
+
+/* Which chain each bucket belongs to, by the links. */
+static int read_links(struct reading *r) {
+    struct repair *p = r->p;
+    if (p->chain_capacity < r->total) {
+        uint32_t *grown = priv_realloc(db_priv(p->db), p->chain_of, r->total * sizeof *grown);
+        if (!grown)
+            return LARDER_E_NO_MEMORY;
+        p->chain_of = grown;
+        p->chain_capacity = r->total;
+    }
+    memset(p->chain_of, 0xff, r->total * sizeof *p->chain_of);
+    for (uint32_t b = 0; b < r->buckets; b++)
+        for (uint32_t at = b;;) {
+            uint64_t link = SHM_LOAD(&r->array[at].link);
+            p->chain_of[at] = b;
+            if (link == 0)
+                break;
+            if (link <= r->buckets || link > r->total || p->chain_of[link - 1] != NO_CHAIN) {
+                r->is_good = 0;
+                break;
+            }
+            at = (uint32_t)link - 1;
+        }
+    return LARDER_OK;
+}
+
+static int keep_item(struct reading *r, uint64_t off) {
+    struct repair_table *t = r->t;
+    if (t->count == t->capacity) {
+        size_t grown = t->capacity ? t->capacity * 2 : 1024;
+        uint64_t *item = priv_realloc(db_priv(r->p->db), t->item, grown * sizeof *item);
+        if (!item)
+            return LARDER_E_NO_MEMORY;
+        t->item = item;
+        t->capacity = grown;
+    }
+    t->item[t->count++] = off;
+    return LARDER_OK;
+}
+
+static int read_slot(struct reading *r, uint32_t line, uint64_t word) {
+    const char *why;
+    const struct item_head *h = repair_judge(r->p, r->t->v, r->number, WORD_OFF(word), &why);
+    if (!h) {
+        if (r->bad_count < BAD_NOTED_MAX) {
+            r->bad[r->bad_count].off = WORD_OFF(word);
+            r->bad[r->bad_count].why = why;
+        }
+        r->bad_count++;
+        r->is_good = 0;
+        return LARDER_OK;
+    }
+    if (WORD_TAG(word) != (uint16_t)h->hash ||
+        r->p->chain_of[line] != htab_bucket_of(&r->t->v->items, r->buckets, h->hash))
+        r->is_good = 0;
+    r->good_count++;
+    return keep_item(r, WORD_OFF(word));
+}
+
+/* An array without one item in it was none: what its words refer to is not worth a line each. */
+static void lose_bad(const struct reading *r) {
+    struct repair *p = r->p;
+    if (r->bad_count == 0)
+        return;
+    if (r->good_count == 0 && r->bad_count > 1 && !p->is_quiet) {
+        uint32_t count = SHM_LOAD(&r->stripe->count);
+        p->report->items_lost += count < r->bad_count ? count : r->bad_count;
+        repair_note(p, "lost: table \"%.64s\": the bucket array of stripe %u makes no sense; it counted %u items",
+                    r->t->v->def.name, r->number, count);
+        return;
+    }
+    for (uint64_t i = 0; i < r->bad_count && i < BAD_NOTED_MAX; i++)
+        repair_lose(p, r->t->v, r->bad[i].off, r->bad[i].why);
+    if (r->bad_count > BAD_NOTED_MAX && !p->is_quiet)
+        p->report->items_lost += r->bad_count - BAD_NOTED_MAX;
+}
+
+static int read_buckets(struct reading *r) {
+    int result = read_links(r);
+    for (uint32_t line = 0; line < r->total && result == LARDER_OK; line++)
+        for (unsigned i = 0; i < BUCKET_SLOTS && result == LARDER_OK; i++) {
+            uint64_t word = SHM_LOAD(&r->array[line].slot[i]);
+            if (word != 0)
+                result = read_slot(r, line, word);
+        }
+    return result;
+}
+
+int repair_read_array(struct repair *p, struct repair_table *t, uint32_t number, int *is_good) {
+    struct reading *r = priv_alloc(db_priv(p->db), sizeof *r);
+    if (!r)
+        return LARDER_E_NO_MEMORY;
+    struct stripe_shm *stripe = &t->v->items.stripes[number];
+    uint64_t word = SHM_LOAD(&stripe->array);
+    int result = LARDER_OK;
+    *r = (struct reading){.p = p, .t = t, .stripe = stripe, .number = number, .is_good = word == 0};
+    if (word != 0 && WORD_OFF(word) % sizeof(struct bucket_shm) == 0)
+        r->buckets = true_buckets(p, t->v, number, word);
+    if (r->buckets)
+        r->array = seg_at(p->seg, WORD_OFF(word), repair_array_bytes(WORD_MAKE(r->buckets, 0)));
+    if (r->array) {
+        r->total = (uint32_t)(repair_array_bytes(WORD_MAKE(r->buckets, 0)) / sizeof *r->array);
+        r->is_good = r->buckets == WORD_TAG(word);
+        result = read_buckets(r);
+        lose_bad(r);
+    } else if (word != 0 && !p->is_quiet) {
+        p->report->items_lost += SHM_LOAD(&stripe->count);
+        repair_note(p, "lost: table \"%.64s\": the bucket array of stripe %u is nowhere; it counted %u items",
+                    t->v->def.name, number, SHM_LOAD(&stripe->count));
+    }
+    *is_good = r->is_good;
+    priv_free(db_priv(p->db), r);
+    return result;
+}
+
+/* ---- A new array ---------------------------------------------------------------------------------------------------- */
+
+static uint64_t *empty_slot(struct bucket_shm *array, uint32_t bucket, uint32_t buckets, uint32_t *spares_used) {
+    for (;;) {
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+            if (SHM_LOAD_RELAXED(&array[bucket].slot[i]) == 0)
+                return (uint64_t *)&array[bucket].slot[i];
+        uint64_t link = SHM_LOAD_RELAXED(&array[bucket].link);
+        if (link == 0)
+            break;
+        bucket = (uint32_t)link - 1;
+    }
+    if (*spares_used >= buckets / 8 + 1)
+        return NULL;
+    uint32_t spare = buckets + (*spares_used)++;
+    atomic_init(&array[bucket].link, (uint64_t)spare + 1);
+    return (uint64_t *)&array[spare].slot[0];
+}
+
+/* In private memory. 0: a chain needs more spares. */
+static int fill(const struct table_view *v, struct bucket_shm *array, uint32_t buckets, const uint64_t *item,
+                size_t count, uint32_t *spares_used) {
+    *spares_used = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t hash = ((const struct item_head *)(v->items.seg->base + item[i]))->hash;
+        uint64_t *slot = empty_slot(array, htab_bucket_of(&v->items, buckets, hash), buckets, spares_used);
+        if (!slot)
+            return 0;
+        *slot = WORD_MAKE(hash, item[i]);
+    }
+    return 1;
+}
+
+/* A block of the heap that nobody refers to yet. */
+static int take_array(struct writer *w, uint64_t buckets, uint64_t *off) {
+    for (;;) {
+        int r = heap_take(w, repair_array_bytes(WORD_MAKE(buckets, 0)), HAND_STEP1 | HAND_NEW, HEAP_LINE, off);
+        if (r == LARDER_E_RETRY)
+            r = heap_claim(w, w->need_bytes);
+        else
+            return r;
+        if (r)
+            return r;
+    }
+}
+
+static int publish(struct repair *p, struct stripe_shm *stripe, const struct bucket_shm *array, uint32_t buckets,
+                   uint32_t spares_used) {
+    uint64_t off;
+    int r = take_array(&p->w, buckets, &off);
+    if (r)
+        return r;
+    shm_copy_in(p->seg->base + off, array, repair_array_bytes(WORD_MAKE(buckets, 0)));
+    SHM_STORE(&stripe->spares_used, spares_used);
+    return step_swap(&p->w, 1, &stripe->array, SHM_LOAD(&stripe->array), WORD_MAKE(buckets, off), &stripe->seq, NULL,
+                     0);
+}
+
+static int publish_none(struct stripe_shm *stripe) {
+    if (SHM_LOAD(&stripe->array) != 0) {
+        SHM_STORE(&stripe->array, 0);
+        SHM_STORE(&stripe->seq, SHM_LOAD_RELAXED(&stripe->seq) + 1);
+    }
+    SHM_STORE(&stripe->spares_used, 0);
+    return LARDER_OK;
+}
+
+int repair_new_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
+                     size_t count) {
+    uint32_t spares_used;
+    int r = count ? LARDER_E_RETRY : publish_none(stripe);
+    for (uint64_t buckets = count / 5 + 1; r == LARDER_E_RETRY; buckets += buckets / 4 + 1) {
+        if (buckets > BUCKETS_MAX)
+            return err_set(LARDER_FULL, "a stripe has more items than its largest bucket array can hold");
+        struct bucket_shm *array = priv_alloc(db_priv(p->db), repair_array_bytes(WORD_MAKE(buckets, 0)));
+        if (!array)
+            return LARDER_E_NO_MEMORY;
+        if (fill(v, array, (uint32_t)buckets, item, count, &spares_used))
+            r = publish(p, stripe, array, (uint32_t)buckets, spares_used);
+        priv_free(db_priv(p->db), array);
+    }
+    if (r == LARDER_OK)
+        SHM_STORE(&stripe->count, (uint32_t)count);
+    return r;
+}
+
+/* Spare buckets that blocks with these sorted hashes need. */
+static uint64_t spares_needed(const struct htab *t, uint32_t buckets, const uint64_t *hash, size_t count) {
+    uint64_t spares = 0, in_chain = 0;
+    uint32_t chain = NO_CHAIN;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bucket = htab_bucket_of(t, buckets, hash[i]); /* rises with the hash */
+        in_chain = bucket == chain ? in_chain + 1 : 1;
+        chain = bucket;
+        spares += in_chain > BUCKET_SLOTS && in_chain % BUCKET_SLOTS == 1;
+    }
+    return spares;
+}
+
+int repair_make_array(struct writer *w, const struct htab *t, struct stripe_shm *stripe, const uint64_t *hash,
+                      size_t count) {
+    uint64_t buckets = count / 5 + 1, off;
+    while (spares_needed(t, (uint32_t)buckets, hash, count) > buckets / 8 + 1)
+        buckets += buckets / 4 + 1;
+    if (buckets > BUCKETS_MAX)
+        return err_set(LARDER_FULL, "a stripe has more partitions than its largest bucket array can hold");
+    int r = take_array(w, buckets, &off);
+    if (r)
+        return r;
+    shm_zero(t->seg->base + off, repair_array_bytes(WORD_MAKE(buckets, 0)));
+    return step_swap(w, 1, &stripe->array, 0, WORD_MAKE(buckets, off), &stripe->seq, NULL, 0);
+}

@@ -1,0 +1,320 @@
+/* core/repair_enter.c - being alone with a damaged segment, and leaving it. Step 1 and 6 of core/repair.h.
+ *
+ * Idea     The kernel knows who lives (core/live.h), whatever the slots say. The repair takes the liveness lock of every slot that
+ *          nobody holds: so nobody can recover one of them or begin to use it. Who is left is alive, and of him the rule K1 of
+ *          core/lock.h says what he may hold: only locks that stand in his slot. A word that names anybody else is damage.
+ * Waits    For each live slot until it has nothing open and notes no lock but those one may wait for outside everything:
+ *          catalog, gate, and the expirer's. If that takes too long he is named, and nothing was changed.
+ * Why so   The gate is closed before the slots are looked at, and a writer notes his stripe before he looks at the gate: either we
+ *          see the note, or he sees the gate. Claiming memory passes no gate; it stores claimed_bytes under the span lock and
+ *          nothing else (core/heap_span.c), which does no harm at any time.
+ */
+#include "core/db.h"
+#include "core/err.h"
+#include "core/hooks.h"
+#include "core/live.h"
+#include "core/repair.h"
+#include <time.h>
+#include <unistd.h>
+
+#define PAUSE_NS 1000000
+
+static uint64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Sleeps for a moment; 0 if the deadline has passed. */
+static int pause_until(uint64_t deadline) {
+    if (now_ms() >= deadline)
+        return 0;
+    nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+    return 1;
+}
+
+/* ---- Slots ------------------------------------------------------------------------------------------------------- */
+
+static int is_lived_in(const struct repair *p, uint32_t slot) {
+    return slot < p->seg->slot_count && !p->live[slot];
+}
+
+static int notes_lock(const struct repair *p, uint32_t slot, uint64_t off) {
+    for (unsigned i = 0; i < SLOT_LOCKS; i++)
+        if (SHM_LOAD(&seg_slot(p->seg, slot)->locks[i]) == off)
+            return 1;
+    return 0;
+}
+
+static int has_nothing_open(const struct slot_shm *slot) {
+    int is_clean = SHM_LOAD(&slot->op) == OP_NONE && SHM_LOAD(&slot->op_stripe_off) == 0;
+    for (unsigned i = 0; i < SLOT_HAND; i++)
+        is_clean &= SHM_LOAD(&slot->hand[i]) == 0;
+    for (unsigned i = 0; i < SLOT_STEPS; i++)
+        is_clean &= SHM_LOAD(&slot->step[i].word_off) == 0;
+    return is_clean;
+}
+
+static int holds_no_locks(const struct slot_shm *slot) {
+    int is_clean = 1;
+    for (unsigned i = 0; i < SLOT_LOCKS; i++)
+        is_clean &= SHM_LOAD(&slot->locks[i]) == 0;
+    return is_clean;
+}
+
+static void zero64(shm_word *word) {
+    if (SHM_LOAD(word) != 0)
+        SHM_STORE(word, 0);
+}
+
+static void zero32(_Atomic uint32_t *word) {
+    if (SHM_LOAD(word) != 0)
+        SHM_STORE(word, 0);
+}
+
+static void clear_slot(struct slot_shm *slot) {
+    for (unsigned i = 0; i < SLOT_STEPS; i++)
+        zero64(&slot->step[i].word_off);
+    for (unsigned i = 0; i < SLOT_HAND; i++)
+        zero64(&slot->hand[i]);
+    for (unsigned i = 0; i < SLOT_LOCKS; i++)
+        zero64(&slot->locks[i]);
+    zero64(&slot->op_stripe_off);
+    zero32(&slot->op);
+}
+
+void repair_clear_slots(struct repair *p) {
+    for (uint32_t i = 0; i < p->seg->slot_count; i++) {
+        struct slot_shm *slot = seg_slot(p->seg, i);
+        if (i == p->w.id)
+            continue;
+        if (p->live[i]) {
+            p->report->slots_cleared +=
+                SHM_LOAD(&slot->state) != SLOT_FREE || !has_nothing_open(slot) || !holds_no_locks(slot);
+            clear_slot(slot);
+            zero32(&slot->state);
+        } else if (SHM_LOAD(&slot->state) != SLOT_LIVE)
+            SHM_STORE(&slot->state, SLOT_LIVE); /* somebody lives there, and is to be recovered when he dies */
+    }
+}
+
+/* Every slot that nobody lives in. */
+static int take_slots(struct repair *p) {
+    for (uint32_t i = 0; i < p->seg->slot_count; i++) {
+        int r = live_take(p->seg, LIVE_SLOT_BASE + i, &p->live[i]);
+        if (r != LARDER_OK && r != LARDER_BUSY)
+            return r;
+        if (r != LARDER_OK)
+            p->live[i] = NULL;
+    }
+    return LARDER_OK;
+}
+
+/* Ours: rather one that is free than a dead one, whose journal would be needed if nothing comes of this. */
+static int choose_slot(struct repair *p) {
+    uint32_t chosen = p->seg->slot_count;
+    for (uint32_t i = p->seg->slot_count; i-- > 0;) {
+        const struct slot_shm *slot = seg_slot(p->seg, i);
+        int is_free = SHM_LOAD(&slot->state) == SLOT_FREE && has_nothing_open(slot) && holds_no_locks(slot);
+        if (p->live[i] && (is_free || chosen == p->seg->slot_count))
+            chosen = i;
+    }
+    if (chosen == p->seg->slot_count)
+        return err_set(LARDER_E_NO_SLOT, "all %u writer slots of the segment are taken by live threads", chosen);
+    struct slot_shm *slot = seg_slot(p->seg, chosen);
+    p->w = (struct writer){.db = p->db,
+                           .seg = p->seg,
+                           .slot = slot,
+                           .id = chosen,
+                           .busy_timeout_ms = p->deadline_ms,
+                           .live = p->live[chosen]};
+    clear_slot(slot);
+    SHM_STORE(&slot->pid, (int32_t)getpid());
+    SHM_STORE(&slot->generation, SHM_LOAD_RELAXED(&slot->generation) + 1);
+    SHM_STORE(&slot->started_s, (uint64_t)time(NULL));
+    SHM_STORE(&slot->state, SLOT_LIVE);
+    return LARDER_OK;
+}
+
+/* ---- Locks ------------------------------------------------------------------------------------------------------- */
+
+/* Who really may hold the lock: a slot that is lived in and notes it. -1: nobody. */
+static int64_t true_owner(const struct repair *p, const lock_word *lock) {
+    int owner = lock_owner(lock);
+    uint64_t off = seg_off(p->seg, lock);
+    return owner >= 0 && is_lived_in(p, (uint32_t)owner) && notes_lock(p, (uint32_t)owner, off) ? owner : -1;
+}
+
+static int held_by(const struct repair *p, const lock_word *lock, uint32_t owner) {
+    return err_set(LARDER_BUSY, "a %s lock is held by process %d (slot %u); the repair needs it",
+                   lock_kind(p->seg, seg_off(p->seg, lock)), SHM_LOAD_RELAXED(&seg_slot(p->seg, owner)->pid), owner);
+}
+
+/* Takes a lock from nobody, or from a word that names nobody. */
+static int take_by_force(struct repair *p, lock_word *lock, enum lock_rank rank, unsigned place) {
+    uint64_t deadline = now_ms() + p->deadline_ms;
+    SHM_STORE(&p->w.slot->locks[place], seg_off(p->seg, lock));
+    for (;;) {
+        uint32_t seen = SHM_LOAD(lock);
+        int64_t owner = true_owner(p, lock);
+        if (owner < 0 && SHM_CAS(lock, &seen, (seen & LOCK_WAITERS) | (p->w.id + 1)))
+            break;
+        if (owner >= 0 && !pause_until(deadline)) {
+            SHM_STORE(&p->w.slot->locks[place], 0);
+            return held_by(p, lock, (uint32_t)owner);
+        }
+    }
+    p->w.ranks_held |= 1u << rank;
+    return LARDER_OK;
+}
+
+int repair_free_lock(struct repair *p, lock_word *lock) {
+    uint64_t deadline = now_ms() + p->deadline_ms;
+    uint32_t seen;
+    while (((seen = SHM_LOAD(lock)) & ~LOCK_WAITERS) != 0) {
+        int64_t owner = true_owner(p, lock);
+        if (owner < 0 && SHM_CAS(lock, &seen, 0))
+            p->report->locks_cleared++;
+        if (owner >= 0 && !pause_until(deadline))
+            return held_by(p, lock, (uint32_t)owner);
+    }
+    return LARDER_OK;
+}
+
+static int is_outer_lock(const struct repair *p, uint64_t off) {
+    const struct seg_shm *head = p->seg->shm;
+    return off == 0 || off == seg_off(p->seg, &head->catalog_lock) || off == seg_off(p->seg, &head->gate_lock) ||
+           off == seg_off(p->seg, &head->expirer_lock);
+}
+
+static int is_idle(const struct repair *p, const struct slot_shm *slot) {
+    for (unsigned i = 0; i < SLOT_LOCKS; i++)
+        if (!is_outer_lock(p, SHM_LOAD(&slot->locks[i])))
+            return 0;
+    return has_nothing_open(slot);
+}
+
+static int wait_for_live(struct repair *p) {
+    uint64_t deadline = now_ms() + p->deadline_ms;
+    for (uint32_t i = 0; i < p->seg->slot_count; i++) {
+        const struct slot_shm *slot = seg_slot(p->seg, i);
+        while (!p->live[i] && !is_idle(p, slot))
+            if (!pause_until(deadline))
+                return err_set(LARDER_BUSY,
+                               "process %d (slot %u) is in the middle of a change, or its slot is damaged; end it to "
+                               "repair the segment",
+                               SHM_LOAD_RELAXED(&slot->pid), i);
+    }
+    return LARDER_OK;
+}
+
+int repair_must_be_only_one(struct repair *p, const char *why) {
+    for (uint32_t i = 0; i < p->seg->slot_count; i++) {
+        int is_ours = 0;
+        pthread_mutex_lock(&p->db->mutex);
+        for (const struct writer *w = p->db->idle; w; w = w->next)
+            is_ours |= w->id == i;
+        pthread_mutex_unlock(&p->db->mutex);
+        if (!p->live[i] && !is_ours)
+            return err_set(LARDER_BUSY, "%s, which cannot be done while process %d (slot %u) is attached", why,
+                           SHM_LOAD_RELAXED(&seg_slot(p->seg, i)->pid), i);
+    }
+    return LARDER_OK;
+}
+
+/* ---- In and out --------------------------------------------------------------------------------------------------- */
+
+int repair_begin(struct repair *p) {
+    int r = live_take(p->seg, LIVE_CREATE_BYTE, &p->creation);
+    return r == LARDER_BUSY ? err_set(r, "another process is repairing or removing the segment") : r;
+}
+
+void repair_end(struct repair *p) {
+    live_drop(p->seg, p->creation);
+}
+
+int repair_enter(struct repair *p) {
+    struct seg_shm *head = p->seg->shm;
+    p->live = priv_alloc(db_priv(p->db), p->seg->slot_count * sizeof *p->live);
+    if (!p->live)
+        return LARDER_E_NO_MEMORY;
+    p->state_before = SHM_LOAD(&head->state);
+    if (p->state_before == SEG_STATE_DESTROYED)
+        return err_set(LARDER_E_DESTROYED, "the segment was destroyed; close it and open it anew");
+    SHM_STORE(&head->state, SEG_STATE_REPAIRING);
+    p->is_marked = 1;
+    int r = take_slots(p);
+    if (r == LARDER_OK)
+        r = choose_slot(p);
+    if (r == LARDER_OK)
+        r = take_by_force(p, &head->catalog_lock, LOCK_CATALOG, 0);
+    p->has_catalog = r == LARDER_OK;
+    if (r == LARDER_OK)
+        r = take_by_force(p, &head->gate_lock, LOCK_GATE, 1);
+    p->has_gate = r == LARDER_OK && p->has_catalog;
+    return r ? r : wait_for_live(p);
+}
+
+static int free_stripes(struct repair *p, uint64_t off, int is_flushed) {
+    struct stripe_shm *stripes = off ? seg_at(p->seg, off, p->seg->stripe_count * sizeof *stripes) : NULL;
+    for (uint32_t i = 0; stripes && i < p->seg->stripe_count; i++) {
+        int r = repair_free_lock(p, &stripes[i].lock);
+        if (r == LARDER_OK && is_flushed) {
+            r = lock_take(&p->w, &stripes[i].lock, LOCK_STRIPE);
+            if (r == LARDER_OK)
+                lock_drop(&p->w, &stripes[i].lock, LOCK_STRIPE);
+        }
+        if (r)
+            return r;
+    }
+    return LARDER_OK;
+}
+
+int repair_flush(struct repair *p) {
+    struct seg *s = p->seg;
+    uint64_t shard_bytes = core_hooks->timer_area_bytes(1);
+    int r = LARDER_OK;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++) {
+        r = free_stripes(p, p->table[i].items_off, 1);
+        if (r == LARDER_OK)
+            r = free_stripes(p, p->table[i].partitions_off, 0);
+    }
+    for (uint32_t i = 0; i < s->shard_count && r == LARDER_OK; i++)
+        r = repair_free_lock(p, (lock_word *)(s->base + s->shards_off + i * shard_bytes));
+    for (uint32_t i = 0; i < s->arena_count * CLASS_COUNT && r == LARDER_OK; i++)
+        r = repair_free_lock(p, &seg_bin(s, i)->lock);
+    if (r == LARDER_OK)
+        r = repair_free_lock(p, &s->shm->span_lock);
+    if (r == LARDER_OK && true_owner(p, &s->shm->expirer_lock) < 0) /* else he waits at the gate with it */
+        r = repair_free_lock(p, &s->shm->expirer_lock);
+    return r;
+}
+
+/* Leaves the slot as a death would: with the gate in its name, so that nobody gets past it. */
+static void stay_closed(struct repair *p, uint32_t state) {
+    if (SHM_LOAD(&p->seg->shm->state) != state)
+        SHM_STORE(&p->seg->shm->state, state);
+}
+
+static void open_up(struct repair *p) {
+    SHM_STORE(&p->seg->shm->state, SEG_STATE_READY);
+    if (p->has_gate)
+        lock_drop(&p->w, &p->seg->shm->gate_lock, LOCK_GATE);
+    if (p->has_catalog)
+        lock_drop(&p->w, &p->seg->shm->catalog_lock, LOCK_CATALOG);
+    if (p->w.slot)
+        SHM_STORE(&p->w.slot->state, SLOT_FREE);
+}
+
+void repair_leave(struct repair *p, int is_whole) {
+    if (p->is_marked) {
+        if (is_whole)
+            open_up(p);
+        else
+            stay_closed(p, SEG_STATE_REPAIRING);
+    }
+    for (uint32_t i = 0; p->live && i < p->seg->slot_count; i++)
+        if (p->live[i])
+            live_drop(p->seg, p->live[i]);
+    priv_free(db_priv(p->db), p->live);
+}

@@ -1,0 +1,266 @@
+/* core/repair_heap.c - the heap as it must be, given the blocks that stay.
+ *
+ * Idea     The size of a block follows from what is in it, and a span's class from any block in it. So the blocks that stay say
+ *          what the spans are, whatever the descriptors say; those are only asked for the arena, and who is right when
+ *          two blocks claim the same bytes (core/repair_table.c claims first what the heap agrees with).
+ * Reserved Bytes of bucket arrays in doubt: bits in spans of blocks that stay, else spans of their own (runs of one). Private
+ *          memory knows them apart, for repair_heap_release().
+ */
+#include "core/db.h"
+#include "core/err.h"
+#include "core/heap_span.h"
+#include "core/repair.h"
+#include <errno.h>
+#include <fcntl.h>
+
+#define BLOCK_BYTES_MAX 8192u /* larger ones are runs of spans */
+
+#define PUT(word, value)                                                                                               \
+    do {                                                                                                               \
+        if (SHM_LOAD_RELAXED(word) != (value))                                                                         \
+            SHM_STORE((word), (value));                                                                                \
+    } while (0)
+
+/* ---- What is claimed from the kernel ------------------------------------------------------------------------------- */
+
+/* Where the last span ends that its descriptor calls used. */
+static uint64_t last_used_end(const struct seg *s) {
+    for (uint32_t i = s->span_count; i > 0; i--) {
+        const struct span_shm *span = seg_span(s, i - 1);
+        uint32_t state = SHM_LOAD(&span->state);
+        int is_small = state == SPAN_SMALL && SHM_LOAD(&span->class_index) < CLASS_COUNT &&
+                       SHM_LOAD(&span->arena) < s->arena_count;
+        if (is_small || state == SPAN_RUN || state == SPAN_TAIL)
+            return span_off(s, i);
+    }
+    return s->data_off;
+}
+
+/* Backs everything below `end` with memory; what is, stays as it is. */
+static int back(const struct seg *s, uint64_t end) {
+    int failed;
+    if (!seg_fd_is_ours(s))
+        return LARDER_E_OS;
+    shm_crash_point();
+    do
+        failed = fallocate(s->fd, 0, 0, (off_t)end);
+    while (failed && errno == EINTR);
+    return failed ? err_set_errno("fallocate", "the segment") : LARDER_OK;
+}
+
+int repair_claimed(struct repair *p) {
+    const struct seg *s = p->seg;
+    uint64_t end = span_off(s, s->span_count), used = last_used_end(s), claimed = SHM_LOAD(&s->shm->claimed_bytes);
+    int is_possible = claimed > s->data_off && claimed <= end && (claimed - s->data_off) % SPAN_BYTES == 0;
+    uint64_t wanted = is_possible && claimed > used ? claimed : used;
+    int r = back(s, wanted);
+    if (r && wanted > used)
+        r = back(s, wanted = used);
+    if (r)
+        return r;
+    if (wanted != claimed)
+        repair_note(p, "mended: the segment's claimed bytes are %llu, not %llu", (unsigned long long)wanted,
+                    (unsigned long long)claimed);
+    PUT(&p->seg->shm->claimed_bytes, wanted);
+    return LARDER_OK;
+}
+
+/* ---- The plan ------------------------------------------------------------------------------------------------------- */
+
+static uint32_t class_of(uint64_t bytes, unsigned flags) {
+    uint32_t class_index = 0;
+    while (heap_class_bytes(class_index) != heap_round(bytes, flags))
+        class_index++;
+    return class_index;
+}
+
+static int claim_run(struct repair *p, uint64_t off, uint64_t bytes) {
+    uint32_t first = span_index(p->seg, off), count = (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES);
+    if (off != span_off(p->seg, first) || count > span_claimed_count(p->seg) - first)
+        return 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (p->span[first + i].state != SPAN_FREE)
+            return 0;
+    for (uint32_t i = 1; i < count; i++)
+        p->span[first + i].state = SPAN_TAIL;
+    p->span[first].state = SPAN_RUN;
+    p->span[first].run = count;
+    return 1;
+}
+
+int repair_claim(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags) {
+    if (!seg_at(p->seg, off, bytes) || bytes == 0 || span_index(p->seg, off) >= span_claimed_count(p->seg))
+        return 0;
+    if (bytes > BLOCK_BYTES_MAX)
+        return claim_run(p, off, bytes);
+    uint32_t class_index = class_of(bytes, flags), block_bytes = heap_class_bytes(class_index);
+    struct repair_span *span = &p->span[span_index(p->seg, off)];
+    uint32_t inside = (uint32_t)((off - p->seg->data_off) % SPAN_BYTES), bit = inside / block_bytes;
+    uint64_t mask = UINT64_C(1) << bit % 64;
+    if (inside % block_bytes != 0 || bit >= SPAN_BYTES / block_bytes)
+        return 0;
+    if (span->state == SPAN_FREE) {
+        span->state = SPAN_SMALL;
+        span->class_index = (uint8_t)class_index;
+    }
+    if (span->state != SPAN_SMALL || span->class_index != class_index || (span->used[bit / 64] & mask))
+        return 0;
+    span->used[bit / 64] |= mask;
+    return 1;
+}
+
+void repair_unclaim(struct repair *p, uint64_t off) {
+    struct repair_span *span = &p->span[span_index(p->seg, off)];
+    uint64_t left = 0;
+    if (span->state == SPAN_RUN) {
+        for (uint32_t i = span->run; i > 0; i--)
+            span[i - 1].state = SPAN_FREE;
+        return;
+    }
+    uint32_t bit = (uint32_t)((off - p->seg->data_off) % SPAN_BYTES) / heap_class_bytes(span->class_index);
+    span->used[bit / 64] &= ~(UINT64_C(1) << bit % 64);
+    for (unsigned k = 0; k < SPAN_BITMAP_WORDS; k++)
+        left |= span->used[k];
+    if (left == 0)
+        span->state = SPAN_FREE;
+}
+
+/* Bytes from..to-1 of a span. */
+static void reserve_in(struct repair_span *span, uint32_t from, uint32_t to) {
+    if (span->state == SPAN_FREE) {
+        span->state = SPAN_RUN;
+        span->run = 1;
+        span->is_reserved = 1;
+    }
+    if (span->state != SPAN_SMALL)
+        return;
+    uint32_t block_bytes = heap_class_bytes(span->class_index), blocks = SPAN_BYTES / block_bytes;
+    for (uint32_t bit = from / block_bytes; bit < blocks && bit * block_bytes < to; bit++)
+        if (!(span->used[bit / 64] >> bit % 64 & 1))
+            span->reserved[bit / 64] |= UINT64_C(1) << bit % 64;
+}
+
+void repair_reserve(struct repair *p, uint64_t off, uint64_t bytes) {
+    uint32_t claimed = span_claimed_count(p->seg);
+    if (!seg_at(p->seg, off, bytes) || bytes == 0)
+        return;
+    for (uint32_t i = span_index(p->seg, off); i < claimed && span_off(p->seg, i) < off + bytes; i++) {
+        uint64_t start = span_off(p->seg, i), end = off + bytes - start;
+        reserve_in(&p->span[i], off > start ? (uint32_t)(off - start) : 0,
+                   end < SPAN_BYTES ? (uint32_t)end : SPAN_BYTES);
+    }
+}
+
+/* ---- Storing it ------------------------------------------------------------------------------------------------------ */
+
+static void store_small(const struct repair *p, uint32_t i) {
+    struct span_shm *span = seg_span(p->seg, i);
+    const struct repair_span *plan = &p->span[i];
+    for (unsigned k = 0; k < SPAN_BITMAP_WORDS; k++)
+        PUT(&span->bitmap[k], plan->used[k] | plan->reserved[k]);
+    PUT(&span->class_index, plan->class_index);
+    if (SHM_LOAD_RELAXED(&span->state) != SPAN_SMALL || SHM_LOAD_RELAXED(&span->arena) >= p->seg->arena_count)
+        SHM_STORE(&span->arena, (uint8_t)(i % p->seg->arena_count));
+}
+
+/* States, classes and bitmaps of all spans as planned, those beyond what is claimed too. */
+static void store_spans(const struct repair *p) {
+    for (uint32_t i = 0; i < p->seg->span_count; i++) {
+        struct span_shm *span = seg_span(p->seg, i);
+        const struct repair_span *plan = &p->span[i];
+        if (plan->state == SPAN_SMALL)
+            store_small(p, i);
+        if (plan->state == SPAN_RUN)
+            PUT(&span->next, plan->run);
+        PUT(&span->state, plan->state);
+    }
+}
+
+/* In front of the list of its bin, in private memory; `head` is by bin. */
+static void push(struct repair *p, uint32_t *head, uint32_t i) {
+    const struct span_shm *span = seg_span(p->seg, i);
+    uint32_t bin = SHM_LOAD_RELAXED(&span->arena) * CLASS_COUNT + SHM_LOAD_RELAXED(&span->class_index);
+    p->span[i].prev = 0;
+    p->span[i].next = head[bin];
+    if (head[bin])
+        p->span[head[bin] - 1].prev = i + 1;
+    head[bin] = i + 1;
+}
+
+static uint32_t bits_set(const struct span_shm *span) {
+    uint32_t count = 0;
+    for (unsigned k = 0; k < SPAN_BITMAP_WORDS; k++)
+        count += (uint32_t)__builtin_popcountll(SHM_LOAD_RELAXED(&span->bitmap[k]));
+    return count;
+}
+
+static int is_full(const struct span_shm *span) {
+    return bits_set(span) >= SPAN_BYTES / heap_class_bytes(SHM_LOAD_RELAXED(&span->class_index));
+}
+
+/* Lists, counts and hint from states and bitmaps. */
+static int store_lists(struct repair *p) {
+    struct seg *s = p->seg;
+    uint32_t bins = s->arena_count * CLASS_COUNT, hint = span_claimed_count(s);
+    uint32_t *head = priv_alloc(db_priv(p->db), bins * sizeof *head);
+    if (!head)
+        return LARDER_E_NO_MEMORY;
+    for (uint32_t i = span_claimed_count(s); i > 0; i--) {
+        const struct span_shm *span = seg_span(s, i - 1);
+        uint32_t state = SHM_LOAD_RELAXED(&span->state);
+        if (state == SPAN_FREE)
+            hint = i - 1;
+        if (state == SPAN_SMALL && !is_full(span))
+            push(p, head, i - 1);
+    }
+    for (uint32_t i = 0; i < span_claimed_count(s); i++) {
+        struct span_shm *span = seg_span(s, i);
+        if (SHM_LOAD_RELAXED(&span->state) != SPAN_SMALL)
+            continue;
+        PUT(&span->used, (uint16_t)bits_set(span));
+        PUT(&span->is_listed, (uint8_t)!is_full(span));
+        if (!is_full(span)) {
+            PUT(&span->next, p->span[i].next);
+            PUT(&span->prev, p->span[i].prev);
+        }
+    }
+    for (uint32_t i = 0; i < bins; i++)
+        PUT(&seg_bin(s, i)->head, head[i]);
+    PUT(&s->shm->span_hint, hint);
+    priv_free(db_priv(p->db), head);
+    return LARDER_OK;
+}
+
+int repair_heap_store(struct repair *p) {
+    store_spans(p);
+    return store_lists(p);
+}
+
+static void release_small(struct repair_span *plan, struct span_shm *span) {
+    uint64_t left = 0;
+    for (unsigned k = 0; k < SPAN_BITMAP_WORDS; k++) {
+        PUT(&span->bitmap[k], SHM_LOAD_RELAXED(&span->bitmap[k]) & ~plan->reserved[k]);
+        left |= SHM_LOAD_RELAXED(&span->bitmap[k]);
+        plan->reserved[k] = 0;
+    }
+    if (left == 0)
+        PUT(&span->state, SPAN_FREE);
+}
+
+int repair_heap_release(struct repair *p) {
+    for (uint32_t i = 0; i < span_claimed_count(p->seg); i++) {
+        struct span_shm *span = seg_span(p->seg, i);
+        if (p->span[i].is_reserved)
+            PUT(&span->state, SPAN_FREE);
+        else if (SHM_LOAD_RELAXED(&span->state) == SPAN_SMALL)
+            release_small(&p->span[i], span);
+        p->span[i].is_reserved = 0;
+    }
+    return store_lists(p);
+}
+
+uint64_t repair_heap_used(const struct repair *p) {
+    struct heap_totals totals;
+    heap_totals(p->seg, &totals);
+    return totals.used_bytes;
+}

@@ -1,0 +1,22 @@
+/* ttl/ttl_repair.c - an empty wheel, whatever it was. For core/repair.h: the gate is closed, nobody is inside a shard.
+ *
+ * Why so   All zero is an empty wheel at second 0 (ttl/wheel.h), whatever the clock says: the expirer's next walk moves the
+ *          time on, at the cost of a thousand loads.
+ */
+#include "ttl/ttl.h"
+#include "ttl/wheel.h"
+
+static void timer_zero(shm_word *word) {
+    if (SHM_LOAD_RELAXED(word) != 0)
+        SHM_STORE(word, 0);
+}
+
+void timer_forget_all(const struct seg *s) {
+    for (uint32_t i = 0; i < s->shard_count; i++) {
+        struct wheel_shard_shm *shard = wheel_shard(s, i);
+        for (uint32_t place = 0; place < WHEEL_LEVELS * WHEEL_SLOTS; place++)
+            timer_zero(&shard->slot[place / WHEEL_SLOTS][place % WHEEL_SLOTS]);
+        timer_zero(&shard->now_s);
+        timer_zero(&shard->purge);
+    }
+}
