@@ -169,7 +169,7 @@ int item_measure_container(const struct larder_value *value, struct item_measure
 }
 
 /* Sizes in the head, and that key area, slots and directory lie inside. */
-static int check_head(const struct item_head *h, size_t bytes) {
+int item_head_is_sane(const struct item_head *h, size_t bytes) {
     if (h->bytes < sizeof *h || h->bytes > bytes || h->bytes > ITEM_IMAGE_BYTES_MAX || h->bytes % 8 != 0)
         return 0;
     if (h->flags & ~ITEM_WIDE) /* index_count counts ordinals, also those of failed additions: up to 255 */
@@ -254,9 +254,63 @@ static int check_slots(const struct item_head *h) {
     return 1;
 }
 
+/* ---- Readable ------------------------------------------------------------------------------------------------- */
+
+/* The end of the record at `at`, or 0 if it does not end by `end`: for what the fast way below leaves out. */
+static size_t slow_record_end(const uint8_t *start, size_t at, size_t end) {
+    struct item_check c = {.at = start + at, .end = start + end};
+    struct bytes name;
+    uint8_t tag;
+    if (!check_byte(&c, &tag) || !check_bytes(&c, &name) || name.len < 1 || name.len > LARDER_ATTRIBUTE_NAME_MAX)
+        return 0;
+    uint32_t flags = tag & ITEM_KEY_FLAGS;
+    enum larder_type type = tag & ITEM_TYPE_MASK;
+    if ((tag & ~(ITEM_TYPE_MASK | ITEM_KEY_FLAGS)) || flags == ITEM_KEY_FLAGS)
+        return 0;
+    if (flags ? type < LARDER_S || type > LARDER_B : !check_value(&c, type))
+        return 0;
+    return (size_t)(c.at - start);
+}
+
+/* The same for a name shorter than 128 bytes with a value in the key area, or an S, N or B shorter than 128 bytes: most are. */
+static inline size_t record_end(const uint8_t *start, size_t at, size_t end) {
+    if (at + 3 > end)
+        return slow_record_end(start, at, end);
+    uint8_t tag = start[at], name_bytes = start[at + 1];
+    size_t value = at + 2 + name_bytes;
+    uint32_t flags = tag & ITEM_KEY_FLAGS, type = tag ^ flags;
+    if (name_bytes - 1u >= 127 || value >= end || type - LARDER_S > LARDER_B - LARDER_S || flags == ITEM_KEY_FLAGS)
+        return slow_record_end(start, at, end);
+    if (flags)
+        return value;
+    if (start[value] >= 128)
+        return slow_record_end(start, at, end);
+    value += 1u + start[value];
+    return value <= end ? value : 0;
+}
+
+/* Each record begins where the directory says and ends where the next one begins. The directory tells where they begin, so
+ * that the looks at them do not depend on each other. */
+int item_is_readable(const void *image, size_t bytes) {
+    const struct item_head *h = image;
+    const uint8_t *start = image;
+    if (bytes < sizeof *h || !item_head_is_sane(h, bytes))
+        return 0;
+    size_t at = (size_t)(item_directory(h) - start) + item_directory_entry_bytes(h) * h->attr_count;
+    for (uint32_t i = 0; i < h->attr_count; i++) {
+        size_t from = item_record_offset(h, i);
+        if (from != at)
+            return 0;
+        at = record_end(start, from, h->bytes);
+        if (at == 0)
+            return 0;
+    }
+    return h->bytes - at < 8;
+}
+
 int item_is_sane(const void *image, size_t bytes) {
     const struct item_head *h = image;
-    if ((uintptr_t)image % 8 != 0 || bytes < sizeof *h || !check_head(h, bytes))
+    if ((uintptr_t)image % 8 != 0 || bytes < sizeof *h || !item_head_is_sane(h, bytes))
         return 0;
     const uint8_t *keys_end = item_key_area(h) + h->partition_bytes + h->sort_bytes;
     if (!is_zero(keys_end, item_key_area(h) + item_key_area_bytes(h)))
