@@ -10,7 +10,7 @@ static unsigned tag_of(unsigned n, unsigned side) {
 
 /* The word or sequence at an offset that a step noted; NULL with an error if it lies nowhere. */
 static shm_word *word_at(const struct writer *w, uint64_t off) {
-    shm_word *word = seg_word(w->seg, off);
+    shm_word *word = seg_step_word(w->seg, off);
     if (!word)
         err_set(LARDER_E_CORRUPT, "slot %u notes a step on offset %llu, outside the segment", w->id,
                 (unsigned long long)off);
@@ -38,8 +38,9 @@ void step_retire(struct writer *w, unsigned n, uint64_t block_off) {
 
 void step_publish(struct writer *w, unsigned n) {
     struct step_shm *step = &w->slot->step[n];
-    shm_word *word = seg_word(w->seg, SHM_LOAD_RELAXED(&step->word_off));
-    SHM_STORE(word, SHM_LOAD_RELAXED(&step->new_word));
+    shm_word *word = seg_step_word(w->seg, SHM_LOAD_RELAXED(&step->word_off));
+    if (word) /* it is where step_open() was told */
+        SHM_STORE(word, SHM_LOAD_RELAXED(&step->new_word));
 }
 
 int step_is_open(const struct writer *w, unsigned n) {
@@ -48,7 +49,7 @@ int step_is_open(const struct writer *w, unsigned n) {
 
 int step_is_published(const struct writer *w, unsigned n) {
     const struct step_shm *step = &w->slot->step[n];
-    shm_word *word = seg_word(w->seg, SHM_LOAD_RELAXED(&step->word_off));
+    shm_word *word = seg_step_word(w->seg, SHM_LOAD_RELAXED(&step->word_off));
     return word && SHM_LOAD(word) == SHM_LOAD_RELAXED(&step->new_word);
 }
 
@@ -107,8 +108,20 @@ int step_settle(struct writer *w, unsigned n) {
     return LARDER_OK;
 }
 
+int step_check_old(const struct writer *w, uint64_t block_off) {
+    if (block_off == 0 || heap_block_bytes(w->seg, block_off) != 0)
+        return LARDER_OK;
+    return err_set(LARDER_E_CORRUPT, "something refers to %llu, where no block is handed out",
+                   (unsigned long long)block_off);
+}
+
 int step_swap(struct writer *w, unsigned n, shm_word *word, uint64_t old_word, uint64_t new_word, shm_word *seq,
               const uint64_t *retired, unsigned retired_count) {
+    int r = old_word == new_word ? err_set(LARDER_E_CORRUPT, "a list or table leads back to itself") : LARDER_OK;
+    for (unsigned i = 0; i < retired_count && r == LARDER_OK; i++)
+        r = step_check_old(w, retired[i]);
+    if (r)
+        return r;
     step_open(w, n, word, old_word, new_word, seq);
     for (unsigned i = 0; i < retired_count; i++)
         if (retired[i] != 0)

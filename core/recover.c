@@ -7,6 +7,8 @@
 #include "core/write.h"
 
 #define HELD_MAX SLOT_LOCKS
+/* Each recovery that another one waits for is of a lock of a higher rank. Only a damaged segment makes more of it. */
+#define RECOVERY_DEPTH_MAX ((int)LOCK_SPAN + 1)
 
 /* The i-th lock that the slot holds, and its rank; NULL if entry i names none that it holds. */
 static lock_word *held_lock(const struct writer *dead, unsigned i, enum lock_rank *rank) {
@@ -123,6 +125,8 @@ static int run_stages(struct writer *dead, enum lock_rank rank) {
 
 int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
     void *live;
+    if (me->is_recovery >= RECOVERY_DEPTH_MAX)
+        return err_set(LARDER_E_CORRUPT, "dead slots wait for each other: slot %u for slot %u", me->id, id);
     int r = live_take(me->seg, LIVE_SLOT_BASE + id, &live);
     if (r)
         return r;
@@ -133,7 +137,7 @@ int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
                               .slot = slot,
                               .id = id,
                               .busy_timeout_ms = me->busy_timeout_ms,
-                              .is_recovery = 1,
+                              .is_recovery = me->is_recovery + 1,
                               .live = live};
         r = run_stages(&dead, rank);
     }
