@@ -153,7 +153,7 @@ static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
 
 int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash,
                           shm_word **slot) {
-    DEBUG_ASSERT(lock_is_mine(w, &s->lock));
+    DEBUG_ASSERT(lock_is_held(w, t->rank));
     for (;;) {
         struct bucket_shm *array;
         uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array);
@@ -190,7 +190,6 @@ int htab_recount_locked(const struct htab *t, struct stripe_shm *s) {
 
 int htab_clear_locked(struct writer *w, struct stripe_shm *s) {
     uint64_t word = SHM_LOAD_RELAXED(&s->array);
-    DEBUG_ASSERT(lock_is_mine(w, &s->lock));
     if (SHM_LOAD_RELAXED(&s->count) != 0)
         return err_set(LARDER_E_CORRUPT, "a stripe that was emptied counts %u blocks", SHM_LOAD_RELAXED(&s->count));
     if (word == 0)

@@ -19,7 +19,7 @@ static shm_word *word_at(const struct writer *w, uint64_t off) {
 
 void step_open(struct writer *w, unsigned n, shm_word *word, uint64_t old_word, uint64_t new_word, shm_word *seq) {
     struct step_shm *step = &w->slot->step[n];
-    DEBUG_ASSERT(!step_is_open(w, n) && old_word != new_word && SHM_LOAD(word) == old_word);
+    DEBUG_ASSERT(!step_is_open(w, n) && old_word != new_word);
     SHM_STORE(&step->old_word, old_word);
     SHM_STORE(&step->new_word, new_word);
     SHM_STORE(&step->seq_off, seq ? seg_off(w->seg, seq) : 0);
@@ -27,7 +27,7 @@ void step_open(struct writer *w, unsigned n, shm_word *word, uint64_t old_word, 
 }
 
 void step_retire(struct writer *w, unsigned n, uint64_t block_off) {
-    DEBUG_ASSERT(step_is_open(w, n) && !step_is_published(w, n));
+    DEBUG_ASSERT(step_is_open(w, n));
     for (unsigned i = 0; i < SLOT_HAND; i++)
         if (SHM_LOAD_RELAXED(&w->slot->hand[i]) == 0) {
             SHM_STORE(&w->slot->hand[i], block_off | tag_of(n, HAND_OLD));
@@ -108,18 +108,21 @@ int step_settle(struct writer *w, unsigned n) {
     return LARDER_OK;
 }
 
-int step_check_old(const struct writer *w, uint64_t block_off) {
-    if (block_off == 0 || heap_block_bytes(w->seg, block_off) != 0)
-        return LARDER_OK;
-    return err_set(LARDER_E_CORRUPT, "something refers to %llu, where no block is handed out",
-                   (unsigned long long)block_off);
+int step_check(const struct writer *w, const shm_word *word, uint64_t old_word, uint64_t new_word,
+               const uint64_t *retired, unsigned retired_count) {
+    if (old_word == new_word || SHM_LOAD_RELAXED(word) != old_word)
+        return err_set(LARDER_E_CORRUPT, "the word at %llu changes by itself, or leads back to itself",
+                       (unsigned long long)seg_off(w->seg, word));
+    for (unsigned i = 0; i < retired_count; i++)
+        if (retired[i] != 0 && heap_block_bytes(w->seg, retired[i]) == 0)
+            return err_set(LARDER_E_CORRUPT, "the word at %llu leads to %llu, where no block is handed out",
+                           (unsigned long long)seg_off(w->seg, word), (unsigned long long)retired[i]);
+    return LARDER_OK;
 }
 
 int step_swap(struct writer *w, unsigned n, shm_word *word, uint64_t old_word, uint64_t new_word, shm_word *seq,
               const uint64_t *retired, unsigned retired_count) {
-    int r = old_word == new_word ? err_set(LARDER_E_CORRUPT, "a list or table leads back to itself") : LARDER_OK;
-    for (unsigned i = 0; i < retired_count && r == LARDER_OK; i++)
-        r = step_check_old(w, retired[i]);
+    int r = step_check(w, word, old_word, new_word, retired, retired_count);
     if (r)
         return r;
     step_open(w, n, word, old_word, new_word, seq);

@@ -144,9 +144,13 @@ int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank) {
 }
 
 void lock_drop(struct writer *w, lock_word *lock, enum lock_rank rank) {
-    DEBUG_ASSERT(lock_is_mine(w, lock));
+    DEBUG_ASSERT(w->is_recovery || lock_is_held(w, rank)); /* a dead slot may say that it has two of a rank */
     if (rank != LOCK_STRIPE || --w->stripes_held == 0)
         w->ranks_held &= ~(1u << rank);
+    if (!lock_is_mine(w, lock)) { /* a damaged segment: these bytes are something else, too, and were written as that */
+        forget_lock(w, lock);
+        return;
+    }
     shm_crash_point();
     uint32_t seen = atomic_exchange_explicit(lock, 0, memory_order_acq_rel);
     forget_lock(w, lock);

@@ -83,6 +83,8 @@ static int finish_operation(struct writer *dead) {
     r = for_held(dead, LOCK_STRIPE, drop_any);
     if (r)
         return r;
+    if (op > OP_ITEM && !lock_is_mine(dead, &dead->seg->shm->catalog_lock))
+        return err_set(LARDER_E_CORRUPT, "slot %u notes operation %u without the catalog's lock", dead->id, op);
     switch (op) {
     case OP_NONE:
     case OP_ITEM:
@@ -101,12 +103,12 @@ static int stage_outer(struct writer *dead) {
     int r = finish_operation(dead);
     if (r)
         return r;
+    SHM_STORE(&dead->slot->op, OP_NONE); /* while its locks are held: a recovery that is cut off here has only these left */
     for (enum lock_rank rank = LOCK_STRIPE; rank-- > 0;) {
         r = for_held(dead, rank, drop_any);
         if (r)
             return r;
     }
-    SHM_STORE(&dead->slot->op, OP_NONE);
     SHM_STORE(&dead->slot->recoveries, SHM_LOAD_RELAXED(&dead->slot->recoveries) + 1);
     SHM_STORE(&dead->slot->state, SLOT_FREE);
     return LARDER_OK;

@@ -143,15 +143,19 @@ static int prepare_locked(struct writer *w, struct stripe_shm *stripe, shm_word 
         stamp(image, old, next_write_number(stripe, old));
         int r = heap_take(w, image->bytes, HAND_STEP0 | HAND_NEW, 0, &off);
         *block = r ? NULL : seg_at(w->seg, off, image->bytes);
-        if (r == LARDER_OK && (!*block || off == WORD_OFF(old_word)))
-            r = err_set(LARDER_E_CORRUPT, "the heap handed out a block that is in use");
+        if (r == LARDER_OK && !*block)
+            r = err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
         if (r)
             return fail(w, r, step_abandon(w, 0));
         shm_copy_in(*block, image, image->bytes);
     }
-    step_open(w, 0, slot, old_word, image ? WORD_MAKE(image->hash, off) : 0, &stripe->seq);
+    uint64_t new_word = image ? WORD_MAKE(image->hash, off) : 0, retired = WORD_OFF(old_word);
+    int sane = step_check(w, slot, old_word, new_word, &retired, 1);
+    if (sane)
+        return fail(w, sane, step_abandon(w, 0));
+    step_open(w, 0, slot, old_word, new_word, &stripe->seq);
     if (old)
-        step_retire(w, 0, WORD_OFF(old_word));
+        step_retire(w, 0, retired);
     return LARDER_OK;
 }
 
@@ -178,7 +182,7 @@ static int change_locked(struct writer *w, const struct table_view *v, struct st
                          uint64_t old_word, struct item_head *old, struct item_head *image) {
     struct item_head *block = NULL;
     struct item_peek before;
-    DEBUG_ASSERT(lock_is_mine(w, &stripe->lock));
+    DEBUG_ASSERT(lock_is_held(w, LOCK_STRIPE));
     int r = old ? open_old(v, old_word, old, &before) : LARDER_OK;
     if (r)
         return r;

@@ -22,7 +22,7 @@ int skl_place_locked(struct writer *w, const struct htab *tab, uint64_t hash, ui
     struct leaf_cut cut = leaf_cut_before(e);
     if (!skl_find(&p->list, tab, hash, index))
         return skl_corrupt(hash);
-    DEBUG_ASSERT(lock_is_mine(w, &p->list.stripe->lock));
+    DEBUG_ASSERT(lock_is_held(w, LOCK_PARTITION));
     if (!p->list.slot)
         return LARDER_NOT_FOUND;
     p->path.node.shm = NULL;

@@ -138,7 +138,7 @@ static int wheel_push_locked(struct writer *w, shm_word *slot, uint64_t head, ui
 }
 
 static int wheel_insert_locked(struct writer *w, struct wheel_shard_shm *shard, const struct wheel_entry *e) {
-    DEBUG_ASSERT(lock_is_mine(w, &shard->lock));
+    DEBUG_ASSERT(lock_is_held(w, LOCK_SHARD));
     uint32_t next = wheel_next_locked(shard), second = e->second < next ? next : e->second;
     shm_word *slot = wheel_slot(shard, wheel_place(next, second));
     uint64_t head = SHM_LOAD_RELAXED(slot);
@@ -199,7 +199,7 @@ static int wheel_find_link(const struct seg *s, shm_word *slot, uint64_t from, u
 /* Takes the entries at the places of `gone` out of a chunk. *is_left: it still has some. */
 static int wheel_compact_locked(struct writer *w, struct wheel_shard_shm *shard, uint32_t slot, uint64_t from,
                                 uint64_t chunk_off, uint64_t gone, int *is_left) {
-    DEBUG_ASSERT(lock_is_mine(w, &shard->lock));
+    DEBUG_ASSERT(lock_is_held(w, LOCK_SHARD));
     struct wheel_chunk chunk;
     int r = wheel_chunk_at(w->seg, chunk_off, &chunk);
     if (r)
