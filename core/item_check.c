@@ -272,40 +272,60 @@ static size_t slow_record_end(const uint8_t *start, size_t at, size_t end) {
     return (size_t)(c.at - start);
 }
 
-/* The same for a name shorter than 128 bytes with a value in the key area, or an S, N or B shorter than 128 bytes: most are. */
+/* What a record with this tag is, if its lengths are below 128: most are. */
+enum { RECORD_OTHER, RECORD_SCALAR, RECORD_IN_KEY };
+static const uint8_t record_kinds[256] = {
+    [LARDER_S] = RECORD_SCALAR,
+    [LARDER_N] = RECORD_SCALAR,
+    [LARDER_B] = RECORD_SCALAR,
+    [LARDER_S | ITEM_IN_PARTITION_KEY] = RECORD_IN_KEY,
+    [LARDER_N | ITEM_IN_PARTITION_KEY] = RECORD_IN_KEY,
+    [LARDER_B | ITEM_IN_PARTITION_KEY] = RECORD_IN_KEY,
+    [LARDER_S | ITEM_IN_SORT_KEY] = RECORD_IN_KEY,
+    [LARDER_N | ITEM_IN_SORT_KEY] = RECORD_IN_KEY,
+    [LARDER_B | ITEM_IN_SORT_KEY] = RECORD_IN_KEY,
+};
+
+/* The same, in as few instructions as can be. */
 static inline size_t record_end(const uint8_t *start, size_t at, size_t end) {
-    if (at + 3 > end)
+    if (__builtin_expect(at + 2 >= end, 0))
+        return 0; /* the shortest record has three bytes */
+    size_t name_bytes = start[at + 1], value = at + 2 + name_bytes;
+    unsigned kind = record_kinds[start[at]];
+    if (__builtin_expect(name_bytes - 1 >= 127 || kind == RECORD_OTHER || value >= end, 0))
         return slow_record_end(start, at, end);
-    uint8_t tag = start[at], name_bytes = start[at + 1];
-    size_t value = at + 2 + name_bytes;
-    uint32_t flags = tag & ITEM_KEY_FLAGS, type = tag ^ flags;
-    if (name_bytes - 1u >= 127 || value >= end || type - LARDER_S > LARDER_B - LARDER_S || flags == ITEM_KEY_FLAGS)
-        return slow_record_end(start, at, end);
-    if (flags)
+    if (kind == RECORD_IN_KEY)
         return value;
-    if (start[value] >= 128)
+    size_t bytes = start[value];
+    if (__builtin_expect(bytes >= 128, 0))
         return slow_record_end(start, at, end);
-    value += 1u + start[value];
+    value += 1 + bytes;
     return value <= end ? value : 0;
 }
 
 /* Each record begins where the directory says and ends where the next one begins. The directory tells where they begin, so
- * that the looks at them do not depend on each other. */
+ * that the looks at them need not wait for each other. */
 int item_is_readable(const void *image, size_t bytes) {
     const struct item_head *h = image;
     const uint8_t *start = image;
     if (bytes < sizeof *h || !item_head_is_sane(h, bytes))
         return 0;
-    size_t at = (size_t)(item_directory(h) - start) + item_directory_entry_bytes(h) * h->attr_count;
-    for (uint32_t i = 0; i < h->attr_count; i++) {
-        size_t from = item_record_offset(h, i);
-        if (from != at)
-            return 0;
-        at = record_end(start, from, h->bytes);
-        if (at == 0)
-            return 0;
+    const uint8_t *directory = item_directory(h);
+    size_t count = h->attr_count, end = h->bytes, at = (size_t)(directory - start);
+    at += item_directory_entry_bytes(h) * count;
+    if (h->flags & ITEM_WIDE) {
+        for (size_t i = 0; i < count && at != 0; i++)
+            at = item_record_offset(h, (uint32_t)i) == at ? record_end(start, at, end) : 0;
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            uint16_t from;
+            memcpy(&from, directory + i * sizeof from, sizeof from);
+            if (__builtin_expect(from != at, 0))
+                return 0;
+            at = record_end(start, from, end);
+        }
     }
-    return h->bytes - at < 8;
+    return at != 0 && end - at < 8;
 }
 
 int item_is_sane(const void *image, size_t bytes) {

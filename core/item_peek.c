@@ -48,7 +48,11 @@ static int peek_varint(const uint8_t *start, size_t *at, size_t end, size_t *val
 
 /* Length and bytes at *at; *at moves behind them. */
 static int peek_bytes(const uint8_t *start, size_t *at, size_t end, struct bytes *out) {
-    if (!peek_varint(start, at, end, &out->len) || out->len > end - *at)
+    if (*at < end && start[*at] < 128)
+        out->len = start[(*at)++];
+    else if (!peek_varint(start, at, end, &out->len))
+        return 0;
+    if (out->len > end - *at)
         return 0;
     out->at = start + *at;
     *at += out->len;
