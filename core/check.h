@@ -18,8 +18,8 @@ struct check_state {
     void *note_arg;
     char *notes; /* lines for `note`, each 0-terminated. Private memory */
     size_t notes_used, notes_capacity;
-    uint64_t *reached;  /* a bit per 16 bytes of segment: block starts reached so far. Private memory */
-    uint8_t *image;     /* ITEM_IMAGE_BYTES_MAX of private memory: the item that is looked at */
+    uint64_t *reached; /* a bit per 16 bytes of segment: block starts reached so far. Private memory */
+    uint8_t *image;    /* ITEM_IMAGE_BYTES_MAX of private memory: the item that is looked at */
 };
 
 /* Counts an error, keeps the first, tells the caller's note. */

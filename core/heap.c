@@ -232,7 +232,8 @@ uint64_t heap_block_bytes(const struct seg *s, uint64_t off) {
     uint32_t class_index = SHM_LOAD_RELAXED(&span->class_index);
     if (state != SPAN_SMALL || class_index >= CLASS_COUNT)
         return 0;
-    uint32_t bytes = class_bytes[class_index], inside = (uint32_t)((off - s->data_off) % SPAN_BYTES), bit = inside / bytes;
+    uint32_t bytes = class_bytes[class_index], inside = (uint32_t)((off - s->data_off) % SPAN_BYTES),
+             bit = inside / bytes;
     if (inside % bytes != 0 || bit >= SPAN_BYTES / bytes)
         return 0;
     return SHM_LOAD(&span->bitmap[bit / 64]) >> (bit % 64) & 1 ? bytes : 0;

@@ -178,7 +178,8 @@ static int is_stripe_in(const struct seg *s, uint64_t array, uint64_t off) {
     return off >= array && off - array < bytes && (off - array) % sizeof(struct stripe_shm) == 0 && array % 64 == 0 &&
            seg_at(s, array, bytes);
 }
-_Static_assert(offsetof(struct stripe_shm, lock) == 0 && offsetof(struct bin_shm, lock) == 0, "a lock is its structure");
+_Static_assert(offsetof(struct stripe_shm, lock) == 0 && offsetof(struct bin_shm, lock) == 0,
+               "a lock is its structure");
 
 int lock_rank_of(const struct seg *s, uint64_t off, enum lock_rank *rank) {
     if (off == seg_off(s, &s->shm->catalog_lock))

@@ -103,7 +103,8 @@ static int stage_outer(struct writer *dead) {
     int r = finish_operation(dead);
     if (r)
         return r;
-    SHM_STORE(&dead->slot->op, OP_NONE); /* while its locks are held: a recovery that is cut off here has only these left */
+    SHM_STORE(&dead->slot->op,
+              OP_NONE); /* while its locks are held: a recovery that is cut off here has only these left */
     for (enum lock_rank rank = LOCK_STRIPE; rank-- > 0;) {
         r = for_held(dead, rank, drop_any);
         if (r)

@@ -5,8 +5,8 @@
  *          the writer is stuck: its slot is abandoned, and whoever needs the lock finishes the step (core/writer.h).
  * Tests    tests/api/query_test.c, tests/crash/
  */
-#include "core/err.h"
 #include "index/index.h"
+#include "core/err.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -95,8 +95,8 @@ static int index_change_item(struct writer *w, const struct table_view *v, const
         if (kseq == 0 || (but_not && index_peek_kseq(&has_not, number) == kseq))
             continue;
         if (!index_entry_of(v, &has, number, &e))
-            return err_set(LARDER_E_CORRUPT, "an item of hash %016llx has no key for index %u", (unsigned long long)has.head.hash,
-                           number);
+            return err_set(LARDER_E_CORRUPT, "an item of hash %016llx has no key for index %u",
+                           (unsigned long long)has.head.hash, number);
         if (!e.entry.kseq)
             continue;
         int r = w->is_stuck ? LARDER_BUSY : index_change_entry(w, v, number, &e, change);

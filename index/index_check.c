@@ -34,7 +34,8 @@ static void list_check_entry(struct list_check *l, const struct leaf *leaf, uint
     struct index_entry e;
     struct item_peek p;
     l->c->report->index_entries++;
-    if (item && index_peek(l->c->seg, item, &p) && index_entry_of(l->v, &p, l->list.index, &e) && e.entry.kseq && e.partition == l->list.hash && e.entry.key_bytes == entry->key_bytes &&
+    if (item && index_peek(l->c->seg, item, &p) && index_entry_of(l->v, &p, l->list.index, &e) && e.entry.kseq &&
+        e.partition == l->list.hash && e.entry.key_bytes == entry->key_bytes &&
         (!entry->key_bytes || memcmp(e.entry.key, entry->key, entry->key_bytes) == 0)) {
         l->found[l->list.index]++;
         return;

@@ -298,7 +298,8 @@ static int wheel_move_down_locked(struct writer *w, struct wheel_shard_shm *shar
             continue;
         /* Rule W2: down. Else it would be taken apart for ever. */
         uint32_t place = wheel_place(wheel_next_locked(shard), e.second);
-        if (place / WHEEL_SLOTS >= batch->slot / WHEEL_SLOTS || SHM_LOAD_RELAXED(wheel_slot(shard, place)) == chunk->off)
+        if (place / WHEEL_SLOTS >= batch->slot / WHEEL_SLOTS ||
+            SHM_LOAD_RELAXED(wheel_slot(shard, place)) == chunk->off)
             return err_set(LARDER_E_CORRUPT, "timers: an entry for second %u is in the wrong slot (W2)", e.second);
         int r = wheel_insert_locked(w, shard, &e);
         if (r)
@@ -349,7 +350,8 @@ static int wheel_step_locked(struct writer *w, struct wheel_shard_shm *shard, st
             SHM_STORE(&shard->now_s, second - 1);
             walk->opened = 0;
         }
-        if (walk->opened++ > w->seg->bytes / wheel_chunk_bytes(WHEEL_CAPACITY_MIN)) /* each goes, so they were so many */
+        if (walk->opened++ >
+            w->seg->bytes / wheel_chunk_bytes(WHEEL_CAPACITY_MIN)) /* each goes, so they were so many */
             return err_set(LARDER_E_CORRUPT, "timers: a slot does not become empty");
         int r = wheel_open_chunk_locked(w, shard, walk, slot, batch);
         if (r)

@@ -202,8 +202,8 @@ static void fill_tables(struct larder *db) {
     struct larder_table *world, *plain;
     MUST(larder_table_open(db, "World", &world) == LARDER_OK && larder_table_open(db, "Plain", &plain) == LARDER_OK);
     for (int n = 0; n < ITEMS; n++)
-        MUST(put_item(db, world, n, n % 7, n == 5 ? LARGE : (size_t)(n % 60),
-                      n % 3 ? 0 : NOW_S - 40 + n * n, NULL) == LARDER_OK);
+        MUST(put_item(db, world, n, n % 7, n == 5 ? LARGE : (size_t)(n % 60), n % 3 ? 0 : NOW_S - 40 + n * n, NULL) ==
+             LARDER_OK);
     for (int n = 0; n < PLAIN_ITEMS; n++)
         MUST(put_plain(db, plain, n) == LARDER_OK);
     const struct larder_key gone = {larder_str("PARTITION#1"), larder_str("SORT#00004")};
@@ -532,7 +532,8 @@ static void use_query(struct larder_table *t, struct larder_page *page, const ch
                 take_in(item, item_head(item)->bytes);
             /* A key attribute's name is payload: damaged, it is not found. */
             if (partition.at)
-                MUST(partition.len == spec.partition.bytes && !memcmp(partition.at, spec.partition.data, partition.len));
+                MUST(partition.len == spec.partition.bytes &&
+                     !memcmp(partition.at, spec.partition.data, partition.len));
             if (!sort.at || sort.len > sizeof previous_key)
                 continue;
             int order = previous.at ? item_compare_bytes(previous, sort) : 0;
@@ -768,7 +769,7 @@ static uint64_t edited(const struct damage_template *t, const struct damage_edit
         return e->value;
     case 7:
         return (word & ~(UINT64_C(0xff) << 8 * (e->value >> 8 & 7))) | (uint64_t)(e->value & 0xff)
-                                                                            << 8 * (e->value >> 8 & 7);
+                                                                           << 8 * (e->value >> 8 & 7);
     case 8:
         return (word & ~low) | e->value;
     case 9:

@@ -143,8 +143,8 @@ static int try_batch(void *arg) {
 static void describe(enum damage_class class_index, uint64_t number, struct proc_result r) {
     struct damage_case c = case_of(class_index, number);
     fprintf(stderr, "damage: %s: %s, case %llu: template \"%s\", word at %llu becomes %#llx (was %#llx)\n",
-            proc_text(r), damage_class_name(class_index), (unsigned long long)number, c.t->name, (unsigned long long)c.off,
-            (unsigned long long)c.value, (unsigned long long)word_at(c.t, c.off));
+            proc_text(r), damage_class_name(class_index), (unsigned long long)number, c.t->name,
+            (unsigned long long)c.off, (unsigned long long)c.value, (unsigned long long)word_at(c.t, c.off));
 }
 
 static void try_class(enum damage_class c) {
