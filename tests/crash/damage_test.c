@@ -2,8 +2,8 @@
  *
  * Goal     A damaged segment gives an error or a right answer: no crash, no hang, no access outside the mapping, no page without end,
  *          nothing under a key that it does not have (tests/crash/damage.h says what is looked at).
- * Method   Every 8-byte word of every structure is set to each of seven values: 0, all ones, itself + 8, its neighbour, the
- *          offset of another structure, the offset of its own, itself with one bit changed. A child tries one after the other and
+ * Method   Every 8-byte word of every structure is set to each of eight values: 0, all ones, itself + 8, its neighbour, the
+ *          offset of another structure, the offset of its own, itself with one bit changed, a small number. A child tries one after the other and
  *          notes the number of each before it begins; if it dies or is stuck the test says which, and a new child goes on behind
  *          it. Usually only every n-th is tried (n is printed, and where it begins follows from the seed); all of them with
  *          LARDER_TEST_LONG.
@@ -21,7 +21,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define VALUES 7u
+#define VALUES 8u
 #define TRY_S 5u           /* one try: milliseconds, and some for each lock that nobody will drop */
 #define TRIES 300u         /* of a class, in the short form */
 #define CLASS_MS 1500u     /* no more batches after this time, in the short form */
@@ -103,8 +103,10 @@ static uint64_t value_of(const struct damage_template *t, enum damage_class c, c
         return tag | other_offset(t, c, off / 8);
     case 5:
         return tag | x->off;
-    default:
+    case 6:
         return word ^ UINT64_C(1) << off / 8 % 64;
+    default:
+        return off / 8 % 24;
     }
 }
 
