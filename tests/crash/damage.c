@@ -812,9 +812,10 @@ void damage_try(const struct damage_template *t, const struct damage_edit *edits
     use(t);
 }
 
-void damage_try_word(const struct damage_template *t, uint64_t off, uint64_t value) {
+void damage_try_words(const struct damage_template *t, const struct damage_word *words, uint32_t count) {
     restore(t);
-    set_word(off, value);
+    for (uint32_t i = 0; i < count; i++)
+        set_word(words[i].off, words[i].value);
     is_pristine = 0;
     use(t);
 }

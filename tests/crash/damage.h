@@ -65,7 +65,10 @@ struct damage_edit {
 
 /* Damages a copy of the template and uses it. Returns if all is well. */
 void damage_try(const struct damage_template *t, const struct damage_edit *edits, uint32_t count);
-/* The same with one word set to a value. */
-void damage_try_word(const struct damage_template *t, uint64_t off, uint64_t value);
+/* The same with some words set to values. */
+struct damage_word {
+    uint64_t off, value;
+};
+void damage_try_words(const struct damage_template *t, const struct damage_word *words, uint32_t count);
 
 #endif
