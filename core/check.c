@@ -389,9 +389,9 @@ static int close_gate(struct writer *w) {
 }
 
 static void open_gate(struct writer *w) {
-    if (lock_is_mine(w, &w->seg->shm->gate_lock))
+    if (lock_is_held(w, LOCK_GATE)) /* by our own account: a damaged word may name us */
         lock_drop(w, &w->seg->shm->gate_lock, LOCK_GATE);
-    if (lock_is_mine(w, &w->seg->shm->catalog_lock))
+    if (lock_is_held(w, LOCK_CATALOG))
         lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
 }
 

@@ -83,7 +83,7 @@ static int finish_operation(struct writer *dead) {
     r = for_held(dead, LOCK_STRIPE, drop_any);
     if (r)
         return r;
-    if (op > OP_ITEM && !lock_is_mine(dead, &dead->seg->shm->catalog_lock))
+    if (op > OP_ITEM && !lock_is_held(dead, LOCK_CATALOG))
         return err_set(LARDER_E_CORRUPT, "slot %u notes operation %u without the catalog's lock", dead->id, op);
     switch (op) {
     case OP_NONE:
