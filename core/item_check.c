@@ -257,7 +257,7 @@ static int check_slots(const struct item_head *h) {
 /* ---- Readable ------------------------------------------------------------------------------------------------- */
 
 /* The end of the record at `at`, or 0 if it does not end by `end`: for what the fast way below leaves out. */
-static size_t slow_record_end(const uint8_t *start, size_t at, size_t end) {
+static size_t slow_record_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
     struct item_check c = {.at = start + at, .end = start + end};
     struct bytes name;
     uint8_t tag;
@@ -267,8 +267,9 @@ static size_t slow_record_end(const uint8_t *start, size_t at, size_t end) {
     enum larder_type type = tag & ITEM_TYPE_MASK;
     if ((tag & ~(ITEM_TYPE_MASK | ITEM_KEY_FLAGS)) || flags == ITEM_KEY_FLAGS)
         return 0;
-    if (flags ? type < LARDER_S || type > LARDER_B : !check_value(&c, type))
+    if (flags ? type < LARDER_S || type > LARDER_B || (*keys_seen & flags) : !check_value(&c, type))
         return 0;
+    *keys_seen |= flags;
     return (size_t)(c.at - start);
 }
 
@@ -287,18 +288,23 @@ static const uint8_t record_kinds[256] = {
 };
 
 /* The same, in as few instructions as can be. */
-static inline size_t record_end(const uint8_t *start, size_t at, size_t end) {
+static inline size_t record_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
     if (__builtin_expect(at + 2 >= end, 0))
         return 0; /* the shortest record has three bytes */
     size_t name_bytes = start[at + 1], value = at + 2 + name_bytes;
     unsigned kind = record_kinds[start[at]];
     if (__builtin_expect(name_bytes - 1 >= 127 || kind == RECORD_OTHER || value >= end, 0))
-        return slow_record_end(start, at, end);
-    if (kind == RECORD_IN_KEY)
+        return slow_record_end(start, at, end, keys_seen);
+    if (kind == RECORD_IN_KEY) { /* each key once: who moves them to records has room for that */
+        uint32_t flags = start[at] & ITEM_KEY_FLAGS;
+        if (*keys_seen & flags)
+            return 0;
+        *keys_seen |= flags;
         return value;
+    }
     size_t bytes = start[value];
     if (__builtin_expect(bytes >= 128, 0))
-        return slow_record_end(start, at, end);
+        return slow_record_end(start, at, end, keys_seen);
     value += 1 + bytes;
     return value <= end ? value : 0;
 }
@@ -311,18 +317,19 @@ int item_is_readable(const void *image, size_t bytes) {
     if (bytes < sizeof *h || !item_head_is_sane(h, bytes))
         return 0;
     const uint8_t *directory = item_directory(h);
+    uint32_t keys_seen = 0;
     size_t count = h->attr_count, end = h->bytes, at = (size_t)(directory - start);
     at += item_directory_entry_bytes(h) * count;
     if (h->flags & ITEM_WIDE) {
         for (size_t i = 0; i < count && at != 0; i++)
-            at = item_record_offset(h, (uint32_t)i) == at ? record_end(start, at, end) : 0;
+            at = item_record_offset(h, (uint32_t)i) == at ? record_end(start, at, end, &keys_seen) : 0;
     } else {
         for (size_t i = 0; i < count; i++) {
             uint16_t from;
             memcpy(&from, directory + i * sizeof from, sizeof from);
             if (__builtin_expect(from != at, 0))
                 return 0;
-            at = record_end(start, from, end);
+            at = record_end(start, from, end, &keys_seen);
         }
     }
     return at != 0 && end - at < 8;
