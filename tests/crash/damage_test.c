@@ -31,8 +31,8 @@
 #define BATCH 64u          /* tries of one child */
 #define DAMAGE_SHOWN_MAX 5 /* failures that are described */
 
-/* The long form takes an hour. */
-TestSuite(damage, .timeout = 100 * SLOW_FACTOR);
+/* For the long form; a hang is noticed by the alarm of each try. */
+TestSuite(damage, .timeout = 900 * SLOW_FACTOR);
 
 /* What a child is at, in memory it shares with the test. */
 struct progress {
