@@ -65,7 +65,10 @@ int catalog_find(const struct seg *s, const char *name, uint32_t state, struct c
 }
 
 int catalog_copy(const struct seg *s, const struct catalog_entry *e, void *to) {
-    shm_copy_out(to, seg_at(s, e->schema_off, e->head.bytes), e->head.bytes);
+    const void *block = seg_at(s, e->schema_off, e->head.bytes);
+    if (!block)
+        return err_set(LARDER_E_CORRUPT, "a table's definition lies outside the segment");
+    shm_copy_out(to, block, e->head.bytes);
     return is_unchanged(seg_table(s, e->ordinal), e) ? LARDER_OK : LARDER_NOT_FOUND;
 }
 

@@ -79,11 +79,6 @@ void *check_block(struct check_state *c, uint64_t off, uint64_t min_bytes, const
     return c->seg->base + off;
 }
 
-int check_is_readable(const struct check_state *c, const struct item_head *image) {
-    return c->are_items_sane ||
-           (seg_at(c->seg, seg_off(c->seg, image), image->bytes) && item_is_sane(image, image->bytes));
-}
-
 const struct item_head *check_find_item(const struct check_state *c, const struct table_view *v, int ordinal,
                                         uint64_t hash, uint32_t kseq) {
     struct htab_walk walk;
@@ -91,11 +86,10 @@ const struct item_head *check_find_item(const struct check_state *c, const struc
     void *block;
     htab_walk_begin(&walk, &v->items, htab_stripe(&v->items, hash), hash);
     while (htab_walk_next(&walk, sizeof(struct item_head), &word, &block)) {
-        const struct item_head *h = block;
-        if (!check_is_readable(c, h))
-            continue;
-        if (ordinal < 0 ? h->kseq == kseq : ordinal < h->index_count && item_index_slots(h)[ordinal].kseq == kseq)
-            return h;
+        struct item_peek item;
+        if (item_peek_open(&item, block, heap_block_bytes(c->seg, WORD_OFF(word))) &&
+            (ordinal < 0 ? item.head.kseq : item_peek_kseq(&item, (uint32_t)ordinal)) == kseq)
+            return block;
     }
     return NULL;
 }
@@ -142,21 +136,28 @@ static void check_lock(struct check_state *c, const lock_word *lock) {
 
 /* ---- Items --------------------------------------------------------------------------------------------------------------- */
 
-static int is_same_key(const struct item_head *a, const struct item_head *b) {
-    return a->hash == b->hash && a->partition_bytes == b->partition_bytes && a->sort_bytes == b->sort_bytes &&
-           memcmp(item_key_area(a), item_key_area(b), item_key_area_bytes(a)) == 0;
+/* Heads are private copies, keys are in the segment and are those of an equal hash: few. */
+static int is_same_key(const struct item_peek *a, const struct item_peek *b) {
+    if (a->head.hash != b->head.hash || a->head.partition_bytes != b->head.partition_bytes ||
+        a->head.sort_bytes != b->head.sort_bytes)
+        return 0;
+    return memcmp(item_key_area(a->image), item_key_area(b->image), item_key_area_bytes(&a->head)) == 0;
 }
 
-/* The image in a slot, if it can be read at all. */
-static const struct item_head *check_image(struct check_state *c, const struct table_view *v, uint64_t word) {
-    const struct item_head *h = check_block(c, WORD_OFF(word), sizeof *h, "item");
-    int is_sane = h && h->bytes <= heap_block_bytes(c->seg, WORD_OFF(word)) && item_is_sane(h, h->bytes);
-    if (h && !is_sane)
-        check_error(c, "item: block %llu holds no sane image (I1 to I3)", (unsigned long long)WORD_OFF(word));
-    if (!is_sane) {
-        c->are_items_sane = 0;
-        return NULL;
+/* Copies the image in a slot to c->image, if it can be read at all: what is checked there stays so. */
+static const struct item_head *check_image(struct check_state *c, const struct table_view *v, uint64_t word,
+                                           struct item_peek *item) {
+    const struct item_head *in_place = check_block(c, WORD_OFF(word), sizeof *in_place, "item"),
+                           *h = (const struct item_head *)c->image;
+    int is_sane = in_place && item_peek_open(item, in_place, heap_block_bytes(c->seg, WORD_OFF(word)));
+    if (is_sane) {
+        shm_copy_out(c->image, in_place, item->head.bytes);
+        is_sane = h->bytes == item->head.bytes && item_is_sane(c->image, h->bytes);
     }
+    if (in_place && !is_sane)
+        check_error(c, "item: block %llu holds no sane image (I1 to I3)", (unsigned long long)WORD_OFF(word));
+    if (!is_sane)
+        return NULL;
     struct item_key key = {.partition_bytes = h->partition_bytes, .sort_bytes = h->sort_bytes};
     key.area_bytes = (uint32_t)item_key_area_bytes(h);
     memcpy(key.area, item_key_area(h), key.area_bytes);
@@ -177,18 +178,20 @@ static const struct item_head *check_image(struct check_state *c, const struct t
 
 static void check_chain(struct check_state *c, const struct table_view *v, uint32_t stripe, uint32_t bucket,
                         const uint64_t *words, int count) {
-    const struct item_head *images[CHAIN_MAX];
+    struct item_peek items[CHAIN_MAX];
     uint32_t buckets = htab_bucket_count(&v->items, &v->items.stripes[stripe]);
     for (int i = 0; i < count; i++) {
-        const struct item_head *h = images[i] = check_image(c, v, words[i]);
-        if (!h)
+        const struct item_head *h = check_image(c, v, words[i], &items[i]);
+        if (!h) {
+            items[i].image = NULL;
             continue;
+        }
         c->report->items++;
         if (h->hash >> v->items.stripe_shift != stripe || htab_bucket_of(&v->items, buckets, h->hash) != bucket ||
             WORD_TAG(words[i]) != (uint16_t)h->hash)
             check_error(c, "item: block %llu is in the wrong chain (H1)", (unsigned long long)WORD_OFF(words[i]));
         for (int k = 0; k < i; k++)
-            if (images[k] && is_same_key(images[k], h))
+            if (items[k].image && is_same_key(&items[k], &items[i]))
                 check_error(c, "item: blocks %llu and %llu have the same key", (unsigned long long)WORD_OFF(words[k]),
                             (unsigned long long)WORD_OFF(words[i]));
     }
@@ -209,7 +212,6 @@ static void check_item_stripe(struct check_state *c, const struct table_view *v,
         int count = htab_bucket_slots(&v->items, stripe, b, words, CHAIN_MAX);
         if (count < 0) {
             check_error(c, "stripe %u: the chain of bucket %u makes no sense (H3)", number, b);
-            c->are_items_sane = 0;
             continue;
         }
         in_slots += (uint32_t)count;
@@ -245,7 +247,6 @@ static void check_table(struct check_state *c, uint32_t ordinal) {
         check_error(c, "table %u: %s", ordinal, larder_error());
         return;
     }
-    c->are_items_sane = 1;
     for (uint32_t i = 0; i < v->items.stripe_count; i++) {
         check_lock(c, &v->items.stripes[i].lock);
         check_lock(c, &v->partitions.stripes[i].lock);
@@ -257,17 +258,20 @@ static void check_table(struct check_state *c, uint32_t ordinal) {
 
 /* ---- Heap ---------------------------------------------------------------------------------------------------------------------- */
 
-static int is_in_a_hand(const struct check_state *c, uint64_t off) {
+/* What is in a slot's hand is not lost. */
+static void mark_hands(struct check_state *c) {
+    uint64_t mask;
     for (uint32_t i = 0; i < c->seg->slot_count; i++)
-        for (unsigned k = 0; k < SLOT_HAND; k++)
-            if ((SHM_LOAD(&seg_slot(c->seg, i)->hand[k]) & ~(uint64_t)HAND_BITS) == off)
-                return 1;
-    return 0;
+        for (unsigned k = 0; k < SLOT_HAND; k++) {
+            uint64_t off = SHM_LOAD(&seg_slot(c->seg, i)->hand[k]) & ~(uint64_t)HAND_BITS;
+            if (heap_block_bytes(c->seg, off) != 0)
+                *reached_word(c, off, &mask) |= mask;
+        }
 }
 
 static void check_reached(struct check_state *c, uint64_t off) {
     uint64_t mask, *word = reached_word(c, off, &mask);
-    if ((*word & mask) || is_in_a_hand(c, off))
+    if (*word & mask)
         return;
     c->report->leaked_blocks++;
     check_error(c, "heap: block %llu of %llu bytes is handed out, and nothing refers to it", (unsigned long long)off,
@@ -396,6 +400,7 @@ static int check_all(struct check_state *c) {
     int r = core_hooks->timer_check(c);
     if (r == LARDER_E_CORRUPT)
         check_error(c, "timers: %s", larder_error());
+    mark_hands(c);
     check_heap(c);
     return r == LARDER_E_CORRUPT ? LARDER_OK : r;
 }
@@ -423,9 +428,9 @@ static int close_gate(struct writer *w) {
 }
 
 static void open_gate(struct writer *w) {
-    if (lock_is_mine(w, &w->seg->shm->gate_lock))
+    if (lock_is_held(w, LOCK_GATE)) /* by our own account: a damaged word may name us */
         lock_drop(w, &w->seg->shm->gate_lock, LOCK_GATE);
-    if (lock_is_mine(w, &w->seg->shm->catalog_lock))
+    if (lock_is_held(w, LOCK_CATALOG))
         lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
 }
 
@@ -483,13 +488,18 @@ int larder_check(struct larder *db, void (*note)(void *arg, const char *line), v
     memset(report, 0, sizeof *report);
     struct check_state c = {.db = db, .seg = &db->seg, .report = report, .note = note, .note_arg = arg};
     c.reached = priv_alloc(db->priv, (db->seg.bytes - db->seg.data_off) / 128 + 8);
-    if (!c.reached)
+    c.image = priv_alloc(db->priv, ITEM_IMAGE_BYTES_MAX);
+    if (!c.reached || !c.image) {
+        priv_free(db->priv, c.reached);
+        priv_free(db->priv, c.image);
         return LARDER_E_NO_MEMORY;
+    }
     if (db->seg.is_read_only)
         r = check_all(&c);
     else
         r = check_writable(&c);
     priv_free(db->priv, c.reached);
+    priv_free(db->priv, c.image);
     hand_out_notes(&c);
     if (r)
         return r;

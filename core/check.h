@@ -18,8 +18,8 @@ struct check_state {
     void *note_arg;
     char *notes; /* lines for `note`, each 0-terminated. Private memory */
     size_t notes_used, notes_capacity;
-    uint64_t *reached;  /* a bit per 16 bytes of segment: block starts reached so far. Private memory */
-    int are_items_sane; /* of the table that is looked at: none of its images broke a rule */
+    uint64_t *reached; /* a bit per 16 bytes of segment: block starts reached so far. Private memory */
+    uint8_t *image;    /* ITEM_IMAGE_BYTES_MAX of private memory: the item that is looked at */
 };
 
 /* Counts an error, keeps the first, tells the caller's note. */
@@ -27,8 +27,6 @@ void check_error(struct check_state *c, const char *format, ...) __attribute__((
 /* A reference to a block was found: it must be handed out, of at least min_bytes, and not reached before. Returns its memory, or NULL
  * after check_error. `what` names the referrer's kind ("item", "leaf"). */
 void *check_block(struct check_state *c, uint64_t off, uint64_t min_bytes, const char *what);
-/* Whether an image may be read. Each was checked once, when its table's items were walked; again only if one was found wrong. */
-int check_is_readable(const struct check_state *c, const struct item_head *image);
 /* The item that an entry (hash, kseq) of index ordinal (-1: table order) stands for, or NULL. */
 const struct item_head *check_find_item(const struct check_state *c, const struct table_view *v, int ordinal,
                                         uint64_t hash, uint32_t kseq);

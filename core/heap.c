@@ -127,8 +127,9 @@ static int take_small_locked(struct writer *w, struct bin_shm *bin, uint32_t are
         list_push(s, bin, i);
         number = i + 1;
     }
-    struct span_shm *span = span_numbered(s, number);
-    int bit = span ? first_free(span, blocks) : -1;
+    struct span_shm *span = number <= span_claimed_count(s) ? span_numbered(s, number) : NULL;
+    int is_ours = span && SHM_LOAD_RELAXED(&span->state) == SPAN_SMALL && bin_of(s, span) == bin;
+    int bit = is_ours ? first_free(span, blocks) : -1;
     if (bit < 0)
         return err_set(LARDER_E_CORRUPT, "heap: span %u is listed with free blocks and has none", number - 1);
     *off = span_off(s, number - 1) + (uint64_t)bit * class_bytes[class_index];
@@ -228,17 +229,23 @@ int heap_pass(struct writer *w, uint64_t off) {
 uint64_t heap_block_bytes(const struct seg *s, uint64_t off) {
     if (off < s->data_off || off >= s->bytes)
         return 0;
-    uint32_t i = span_index(s, off);
+    uint32_t i = span_index(s, off), claimed = span_claimed_count(s);
+    if (i >= claimed)
+        return 0;
     const struct span_shm *span = seg_span(s, i);
     uint32_t state = SHM_LOAD(&span->state);
-    if (state == SPAN_RUN && off == span_off(s, i))
-        return (uint64_t)SHM_LOAD_RELAXED(&span->next) * SPAN_BYTES;
-    if (state != SPAN_SMALL)
+    if (state == SPAN_RUN && off == span_off(s, i)) {
+        uint32_t count = SHM_LOAD_RELAXED(&span->next);
+        return count <= claimed - i ? (uint64_t)count * SPAN_BYTES : 0;
+    }
+    uint32_t class_index = SHM_LOAD_RELAXED(&span->class_index);
+    if (state != SPAN_SMALL || class_index >= CLASS_COUNT)
         return 0;
-    int bit = bit_of(s, span, off);
-    if (bit < 0 || (uint32_t)bit >= SPAN_BYTES / class_bytes[SHM_LOAD_RELAXED(&span->class_index)])
+    uint32_t bytes = class_bytes[class_index], inside = (uint32_t)((off - s->data_off) % SPAN_BYTES),
+             bit = inside / bytes;
+    if (inside % bytes != 0 || bit >= SPAN_BYTES / bytes)
         return 0;
-    return SHM_LOAD(&span->bitmap[bit / 64]) >> (bit % 64) & 1 ? class_bytes[SHM_LOAD_RELAXED(&span->class_index)] : 0;
+    return SHM_LOAD(&span->bitmap[bit / 64]) >> (bit % 64) & 1 ? bytes : 0;
 }
 
 /* ---- Recovery -------------------------------------------------------------------------------------------------------------- */

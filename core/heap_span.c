@@ -111,6 +111,16 @@ int span_give_run(struct writer *w, uint32_t i, shm_word *hand) {
         lock_drop(w, &s->shm->span_lock, LOCK_SPAN);
         return err_set(LARDER_E_CORRUPT, "heap: a run of %u spans at span %u cannot be", count, i);
     }
+    /* Those of a give that a death cut off are free already: the last ones (see Crash). */
+    for (uint32_t k = 1, is_end = 0; k < count; k++) {
+        uint32_t state = SHM_LOAD_RELAXED(&seg_span(s, i + k)->state);
+        is_end |= state == SPAN_FREE;
+        if (state != (is_end ? SPAN_FREE : SPAN_TAIL)) {
+            lock_drop(w, &s->shm->span_lock, LOCK_SPAN);
+            return err_set(LARDER_E_CORRUPT, "heap: span %u belongs to the run at span %u and is in state %u", i + k, i,
+                           state);
+        }
+    }
     for (uint32_t k = count - 1; k > 0; k--)
         SHM_STORE(&seg_span(s, i + k)->state, SPAN_FREE);
     SHM_STORE(&head->state, SPAN_FREE);
@@ -227,6 +237,8 @@ static void count_small(const struct span_shm *span, struct heap_totals *out) {
     for (unsigned word = 0; word < SPAN_BITMAP_WORDS; word++)
         used += (uint32_t)__builtin_popcountll(SHM_LOAD_RELAXED(&span->bitmap[word]));
     uint32_t blocks = SPAN_BYTES / heap_class_bytes(class_index);
+    if (used > blocks) /* a damaged bitmap */
+        used = blocks;
     struct larder_class_stats *c = &out->classes[class_index];
     c->spans++;
     c->blocks_used += used;

@@ -14,6 +14,14 @@ static uint32_t array_of(const struct htab *t, uint64_t word, struct bucket_shm 
     return *array ? buckets : 0;
 }
 
+/* The bucket after bucket number `at` of a chain. -1: there is none. -2: the link breaks H3. */
+static int64_t next_of(const struct bucket_shm *array, uint32_t buckets, uint32_t total, uint32_t at) {
+    uint64_t link = SHM_LOAD(&array[at].link);
+    if (link == 0)
+        return -1;
+    return link > buckets && link <= total && link - 1 > at ? (int64_t)link - 1 : -2;
+}
+
 uint32_t htab_bucket_of(const struct htab *t, uint32_t bucket_count, uint64_t hash) {
     uint64_t below_stripe = hash << (64 - t->stripe_shift) >> 32;
     return (uint32_t)(below_stripe * bucket_count >> 32); /* monotone in the hash: bucket order is hash order */
@@ -30,13 +38,15 @@ struct bucket_shm *htab_bucket(const struct htab *t, struct stripe_shm *s, uint6
 }
 
 void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe_shm *s, uint64_t hash) {
-    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &walk->array);
+    uint64_t word = SHM_LOAD(&s->array);
+    uint32_t buckets = array_of(t, word, &walk->array);
     walk->tab = t;
     walk->hash = hash;
+    walk->bucket_count = buckets;
     walk->bucket_total = buckets ? buckets + SPARES(buckets) : 0;
     walk->bucket = buckets ? &walk->array[htab_bucket_of(t, buckets, hash)] : NULL;
     walk->at = 0;
-    walk->hops = 0;
+    walk->is_damaged = !buckets && word != 0;
 }
 
 shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block) {
@@ -47,17 +57,20 @@ shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *w
             if (slot == 0 || WORD_TAG(slot) != tag)
                 continue;
             void *at = seg_at(walk->tab->seg, WORD_OFF(slot), min_bytes);
-            if (!at || SHM_LOAD((shm_word *)at) != walk->hash)
+            uint64_t found = at ? SHM_LOAD((shm_word *)at) : 0;
+            if (found != walk->hash) {
+                walk->is_damaged |= !at || (uint16_t)found != tag;
                 continue;
+            }
             *word = slot;
             *block = at;
             return &walk->bucket->slot[walk->at++];
         }
-        uint64_t link = SHM_LOAD(&walk->bucket->link);
+        int64_t next =
+            next_of(walk->array, walk->bucket_count, walk->bucket_total, (uint32_t)(walk->bucket - walk->array));
         walk->at = 0;
-        walk->bucket = link != 0 && link <= walk->bucket_total && ++walk->hops < walk->bucket_total
-                           ? &walk->array[link - 1]
-                           : NULL;
+        walk->bucket = next >= 0 ? &walk->array[next] : NULL;
+        walk->is_damaged |= next < -1;
     }
     return NULL;
 }
@@ -67,22 +80,22 @@ shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *w
 /* An empty slot in the chain of `hash`, linking the next spare bucket if the chain is full. NULL: no spare is left. */
 static shm_word *empty_slot(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
                             uint32_t *spares_used) {
-    struct bucket_shm *bucket = &array[htab_bucket_of(t, buckets, hash)];
+    uint32_t at = htab_bucket_of(t, buckets, hash);
+    int64_t next;
     for (;;) {
         for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-            if (SHM_LOAD_RELAXED(&bucket->slot[i]) == 0)
-                return &bucket->slot[i];
-        uint64_t link = SHM_LOAD_RELAXED(&bucket->link);
-        if (link == 0)
+            if (SHM_LOAD_RELAXED(&array[at].slot[i]) == 0)
+                return &array[at].slot[i];
+        next = next_of(array, buckets, buckets + SPARES(buckets), at);
+        if (next < 0)
             break;
-        if (link > buckets + SPARES(buckets))
-            return NULL;
-        bucket = &array[link - 1];
+        at = (uint32_t)next;
     }
-    if (*spares_used >= SPARES(buckets))
+    /* A damaged chain takes nothing more: a new array is built of what can be found. */
+    if (next < -1 || *spares_used >= SPARES(buckets) || buckets + *spares_used <= at)
         return NULL;
     uint32_t spare = buckets + (*spares_used)++;
-    SHM_STORE(&bucket->link, (uint64_t)spare + 1);
+    SHM_STORE(&array[at].link, (uint64_t)spare + 1);
     return &array[spare].slot[0];
 }
 
@@ -117,6 +130,9 @@ static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
     struct bucket_shm *old, *array;
     uint64_t old_word = SHM_LOAD_RELAXED(&s->array), off;
     uint32_t old_buckets = array_of(t, old_word, &old), old_total = old_buckets ? old_buckets + SPARES(old_buckets) : 0;
+    if (!old_buckets && old_word != 0) /* a new array in its place would hide every item of the stripe */
+        return err_set(LARDER_E_CORRUPT, "a stripe refers to a bucket array at %llu, which is none",
+                       (unsigned long long)WORD_OFF(old_word));
     for (uint32_t buckets = old_buckets + old_buckets / 3 + 1;; buckets += buckets / 4 + 1) {
         if (buckets > BUCKETS_MAX)
             return err_set(LARDER_FULL,
@@ -126,6 +142,8 @@ static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
         if (r)
             return r;
         array = seg_at(t->seg, off, bytes);
+        if (!array)
+            return err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
         shm_zero(array, bytes);
         int swapped = LARDER_OK;
         SHM_IN_ORDER(array_before_fill, r = refill(t, s, old, old_total, array, buckets),
@@ -140,7 +158,7 @@ static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
 
 int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash,
                           shm_word **slot) {
-    DEBUG_ASSERT(lock_is_mine(w, &s->lock));
+    DEBUG_ASSERT(lock_is_held(w, t->rank));
     for (;;) {
         struct bucket_shm *array;
         uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array);
@@ -165,7 +183,7 @@ int htab_recount_locked(const struct htab *t, struct stripe_shm *s) {
     uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), count = 0, spares_used = 0;
     for (uint32_t b = 0; buckets && b < buckets + SPARES(buckets); b++) {
         uint64_t link = SHM_LOAD(&array[b].link);
-        if (link > buckets && link - buckets > spares_used)
+        if (link > buckets && link - buckets > spares_used && link <= buckets + SPARES(buckets))
             spares_used = (uint32_t)link - buckets;
         for (unsigned i = 0; i < BUCKET_SLOTS; i++)
             count += SHM_LOAD(&array[b].slot[i]) != 0;
@@ -177,7 +195,8 @@ int htab_recount_locked(const struct htab *t, struct stripe_shm *s) {
 
 int htab_clear_locked(struct writer *w, struct stripe_shm *s) {
     uint64_t word = SHM_LOAD_RELAXED(&s->array);
-    DEBUG_ASSERT(lock_is_mine(w, &s->lock) && SHM_LOAD_RELAXED(&s->count) == 0);
+    if (SHM_LOAD_RELAXED(&s->count) != 0)
+        return err_set(LARDER_E_CORRUPT, "a stripe that was emptied counts %u blocks", SHM_LOAD_RELAXED(&s->count));
     if (word == 0)
         return LARDER_OK;
     SHM_STORE(&s->spares_used, 0);
@@ -197,7 +216,7 @@ int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t
     uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), count = 0;
     if (bucket >= buckets)
         return buckets ? -1 : 0;
-    for (uint32_t hops = 0, at = bucket;; hops++) {
+    for (uint32_t at = bucket;;) {
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
             uint64_t word = SHM_LOAD(&array[at].slot[i]);
             if (word && count == max)
@@ -205,11 +224,9 @@ int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t
             if (word)
                 words[count++] = word;
         }
-        uint64_t link = SHM_LOAD(&array[at].link);
-        if (link == 0)
-            return (int)count;
-        if (link > buckets + SPARES(buckets) || hops > SPARES(buckets))
-            return -1;
-        at = (uint32_t)link - 1;
+        int64_t next = next_of(array, buckets, buckets + SPARES(buckets), at);
+        if (next < 0)
+            return next == -1 ? (int)count : -1;
+        at = (uint32_t)next;
     }
 }

@@ -6,7 +6,8 @@
  *          stripe[top bits] -> array of buckets (by the next bits, scaled to any count) -> seven slots, spare buckets linked
  *          from inside the same array. Bucket order is hash order.
  * Rules    H1 A block is in exactly one slot, in the bucket chain its hash selects. H2 stripe.count equals the slots in use.
- *          H3 Links stay inside the array: an array and its spares are one block, replaced as a whole.
+ *          H3 Links stay inside the array: an array and its spares are one block, replaced as a whole. They lead to spares
+ *             only, and along a chain their numbers rise: so no chain is a circle.
  * Locks    Changing needs the stripe's lock. Reading needs none: load seq, read, load seq again (stripe_read_*).
  * Crash    Slots change by one store. An array is replaced by a step of core/journal.h. count and spares_used are recounted.
  * Not here Shrinking: a cache refills.
@@ -43,7 +44,8 @@ struct htab_walk {
     const struct htab *tab;
     struct bucket_shm *array, *bucket;
     uint64_t hash;
-    uint32_t bucket_total, at, hops;
+    uint32_t bucket_count, bucket_total, at;
+    int is_damaged; /* a word on the way made no sense: what was not found may be there all the same */
 };
 /* Prefetches the bucket line and returns it; NULL if the stripe is empty. */
 struct bucket_shm *htab_bucket(const struct htab *t, struct stripe_shm *s, uint64_t hash);

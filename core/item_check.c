@@ -169,7 +169,7 @@ int item_measure_container(const struct larder_value *value, struct item_measure
 }
 
 /* Sizes in the head, and that key area, slots and directory lie inside. */
-static int check_head(const struct item_head *h, size_t bytes) {
+int item_head_is_sane(const struct item_head *h, size_t bytes) {
     if (h->bytes < sizeof *h || h->bytes > bytes || h->bytes > ITEM_IMAGE_BYTES_MAX || h->bytes % 8 != 0)
         return 0;
     if (h->flags & ~ITEM_WIDE) /* index_count counts ordinals, also those of failed additions: up to 255 */
@@ -256,9 +256,90 @@ static int check_slots(const struct item_head *h) {
     return 1;
 }
 
+/* ---- Readable ------------------------------------------------------------------------------------------------- */
+
+/* The end of the record at `at`, or 0 if it does not end by `end`: for what the fast way below leaves out. */
+static size_t slow_record_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
+    struct item_check c = {.at = start + at, .end = start + end};
+    struct bytes name;
+    uint8_t tag;
+    if (!check_byte(&c, &tag) || !check_bytes(&c, &name) || name.len < 1 || name.len > LARDER_ATTRIBUTE_NAME_MAX)
+        return 0;
+    uint32_t flags = tag & ITEM_KEY_FLAGS;
+    enum larder_type type = tag & ITEM_TYPE_MASK;
+    if ((tag & ~(ITEM_TYPE_MASK | ITEM_KEY_FLAGS)) || flags == ITEM_KEY_FLAGS)
+        return 0;
+    if (flags ? type < LARDER_S || type > LARDER_B || (*keys_seen & flags) : !check_value(&c, type))
+        return 0;
+    *keys_seen |= flags;
+    return (size_t)(c.at - start);
+}
+
+/* What a record with this tag is, if its lengths are below 128: most are. */
+enum { RECORD_OTHER, RECORD_SCALAR, RECORD_IN_KEY };
+static const uint8_t record_kinds[256] = {
+    [LARDER_S] = RECORD_SCALAR,
+    [LARDER_N] = RECORD_SCALAR,
+    [LARDER_B] = RECORD_SCALAR,
+    [LARDER_S | ITEM_IN_PARTITION_KEY] = RECORD_IN_KEY,
+    [LARDER_N | ITEM_IN_PARTITION_KEY] = RECORD_IN_KEY,
+    [LARDER_B | ITEM_IN_PARTITION_KEY] = RECORD_IN_KEY,
+    [LARDER_S | ITEM_IN_SORT_KEY] = RECORD_IN_KEY,
+    [LARDER_N | ITEM_IN_SORT_KEY] = RECORD_IN_KEY,
+    [LARDER_B | ITEM_IN_SORT_KEY] = RECORD_IN_KEY,
+};
+
+/* The same, in as few instructions as can be. */
+static inline size_t record_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
+    if (__builtin_expect(at + 2 >= end, 0))
+        return 0; /* the shortest record has three bytes */
+    size_t name_bytes = start[at + 1], value = at + 2 + name_bytes;
+    unsigned kind = record_kinds[start[at]];
+    if (__builtin_expect(name_bytes - 1 >= 127 || kind == RECORD_OTHER || value >= end, 0))
+        return slow_record_end(start, at, end, keys_seen);
+    if (kind == RECORD_IN_KEY) { /* each key once: who moves them to records has room for that */
+        uint32_t flags = start[at] & ITEM_KEY_FLAGS;
+        if (*keys_seen & flags)
+            return 0;
+        *keys_seen |= flags;
+        return value;
+    }
+    size_t bytes = start[value];
+    if (__builtin_expect(bytes >= 128, 0))
+        return slow_record_end(start, at, end, keys_seen);
+    value += 1 + bytes;
+    return value <= end ? value : 0;
+}
+
+/* Each record begins where the directory says and ends where the next one begins. The directory tells where they begin, so
+ * that the looks at them need not wait for each other. */
+int item_is_readable(const void *image, size_t bytes) {
+    const struct item_head *h = image;
+    const uint8_t *start = image;
+    if (bytes < sizeof *h || !item_head_is_sane(h, bytes))
+        return 0;
+    const uint8_t *directory = item_directory(h);
+    uint32_t keys_seen = 0;
+    size_t count = h->attr_count, end = h->bytes, at = (size_t)(directory - start);
+    at += item_directory_entry_bytes(h) * count;
+    if (h->flags & ITEM_WIDE) {
+        for (size_t i = 0; i < count && at != 0; i++)
+            at = item_record_offset(h, (uint32_t)i) == at ? record_end(start, at, end, &keys_seen) : 0;
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            uint16_t from;
+            memcpy(&from, directory + i * sizeof from, sizeof from);
+            if (__builtin_expect(from != at, 0))
+                return 0;
+            at = record_end(start, from, end, &keys_seen);
+        }
+    }
+    return at != 0 && end - at < 8;
+}
+
 int item_is_sane(const void *image, size_t bytes) {
     const struct item_head *h = image;
-    if ((uintptr_t)image % 8 != 0 || bytes < sizeof *h || !check_head(h, bytes))
+    if ((uintptr_t)image % 8 != 0 || bytes < sizeof *h || !item_head_is_sane(h, bytes))
         return 0;
     const uint8_t *keys_end = item_key_area(h) + h->partition_bytes + h->sort_bytes;
     if (!is_zero(keys_end, item_key_area(h) + item_key_area_bytes(h)))

@@ -1,7 +1,7 @@
 /* core/item_read.c - values, and reading items in place.
  *
- * Job      Looks up attributes and walks members without copying or allocating. The image is sane: the builder made
- *          it, or item_is_sane() passed when it was copied into a page.
+ * Job      Looks up attributes and walks members without copying or allocating. The image is readable: the builder made
+ *          it, or item_is_readable() passed when it was copied into a page.
  * Tests    tests/unit/item_test.c
  */
 #include "core/err.h"
@@ -132,10 +132,10 @@ LARDER_API size_t larder_item_size(const struct larder_item *item) {
 
 struct bytes item_attr_bytes(const struct item_head *image, uint16_t ordinal) {
     struct larder_value value;
-    if (ordinal == ITEM_NO_ATTR)
+    if (ordinal >= image->attr_count) /* ITEM_NO_ATTR, or damage: item_is_readable() does not look at index slots */
         return (struct bytes){NULL, 0};
     item_read_attr(image, ordinal, &value);
-    return (struct bytes){value.data, value.bytes};
+    return value.type <= LARDER_B ? (struct bytes){value.data, value.bytes} : (struct bytes){NULL, 0};
 }
 
 struct bytes item_index_partition(const struct item_head *image, uint32_t i) {
@@ -194,8 +194,9 @@ LARDER_API int larder_value_number(const struct larder_value *value, char *text)
     if (value->type != LARDER_N)
         return err_set(LARDER_E_INVAL, "the value is of type %s; N is needed", item_type_name(value->type));
     if (value->count == ITEM_N_IS_ENCODED) {
-        num_decode(value->data, value->bytes, text);
-        return LARDER_OK;
+        if (num_decode(value->data, value->bytes, text) > 0)
+            return LARDER_OK;
+        return err_set(LARDER_E_INVAL, "a number of %zu bytes in an item is none: the item is damaged", value->bytes);
     }
     int result = num_encode(value->data, value->bytes, encoded, &bytes);
     if (result == LARDER_OK)

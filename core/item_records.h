@@ -128,6 +128,9 @@ static inline size_t item_scalar_record_bytes(struct bytes name, size_t value_by
     return key_flag ? bytes : bytes + item_varint_bytes(value_bytes) + value_bytes;
 }
 
+/* item_check.c: sizes in the head, and that key area, slots and directory lie within `bytes`. */
+int item_head_is_sane(const struct item_head *h, size_t bytes);
+
 /* item_check.c: what a container's members amount to. */
 struct item_measure {
     size_t ddb_bytes; /* as DynamoDB counts the container */

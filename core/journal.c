@@ -11,7 +11,7 @@ static unsigned tag_of(unsigned n, unsigned side) {
 
 /* The word or sequence at an offset that a step noted; NULL with an error if it lies nowhere. */
 static shm_word *word_at(const struct writer *w, uint64_t off) {
-    shm_word *word = seg_word(w->seg, off);
+    shm_word *word = seg_step_word(w->seg, off);
     if (!word)
         err_set(LARDER_E_CORRUPT, "slot %u notes a step on offset %llu, outside the segment", w->id,
                 (unsigned long long)off);
@@ -20,7 +20,7 @@ static shm_word *word_at(const struct writer *w, uint64_t off) {
 
 void step_open(struct writer *w, unsigned n, shm_word *word, uint64_t old_word, uint64_t new_word, shm_word *seq) {
     struct step_shm *step = &w->slot->step[n];
-    DEBUG_ASSERT(!step_is_open(w, n) && old_word != new_word && SHM_LOAD(word) == old_word);
+    DEBUG_ASSERT(!step_is_open(w, n) && old_word != new_word);
     SHM_NOT_YET(open_before_words, SHM_STORE(&step->word_off, seg_off(w->seg, word)));
     SHM_STORE(&step->old_word, old_word);
     SHM_STORE(&step->new_word, new_word);
@@ -29,7 +29,7 @@ void step_open(struct writer *w, unsigned n, shm_word *word, uint64_t old_word, 
 }
 
 void step_retire(struct writer *w, unsigned n, uint64_t block_off) {
-    DEBUG_ASSERT(step_is_open(w, n) && !step_is_published(w, n));
+    DEBUG_ASSERT(step_is_open(w, n));
     for (unsigned i = 0; i < SLOT_HAND; i++)
         if (SHM_LOAD_RELAXED(&w->slot->hand[i]) == 0) {
             SHM_STORE(&w->slot->hand[i], block_off | tag_of(n, HAND_OLD));
@@ -40,8 +40,9 @@ void step_retire(struct writer *w, unsigned n, uint64_t block_off) {
 
 void step_publish(struct writer *w, unsigned n) {
     struct step_shm *step = &w->slot->step[n];
-    shm_word *word = seg_word(w->seg, SHM_LOAD_RELAXED(&step->word_off));
-    SHM_STORE(word, SHM_LOAD_RELAXED(&step->new_word));
+    shm_word *word = seg_step_word(w->seg, SHM_LOAD_RELAXED(&step->word_off));
+    if (word) /* it is where step_open() was told */
+        SHM_STORE(word, SHM_LOAD_RELAXED(&step->new_word));
 }
 
 int step_is_open(const struct writer *w, unsigned n) {
@@ -50,7 +51,7 @@ int step_is_open(const struct writer *w, unsigned n) {
 
 int step_is_published(const struct writer *w, unsigned n) {
     const struct step_shm *step = &w->slot->step[n];
-    shm_word *word = seg_word(w->seg, SHM_LOAD_RELAXED(&step->word_off));
+    shm_word *word = seg_step_word(w->seg, SHM_LOAD_RELAXED(&step->word_off));
     return word && SHM_LOAD(word) == SHM_LOAD_RELAXED(&step->new_word);
 }
 
@@ -111,8 +112,23 @@ int step_settle(struct writer *w, unsigned n) {
     return LARDER_OK;
 }
 
+int step_check(const struct writer *w, const shm_word *word, uint64_t old_word, uint64_t new_word,
+               const uint64_t *retired, unsigned retired_count) {
+    if (old_word == new_word || SHM_LOAD_RELAXED(word) != old_word)
+        return err_set(LARDER_E_CORRUPT, "the word at %llu changes by itself, or leads back to itself",
+                       (unsigned long long)seg_off(w->seg, word));
+    for (unsigned i = 0; i < retired_count; i++)
+        if (retired[i] != 0 && heap_block_bytes(w->seg, retired[i]) == 0)
+            return err_set(LARDER_E_CORRUPT, "the word at %llu leads to %llu, where no block is handed out",
+                           (unsigned long long)seg_off(w->seg, word), (unsigned long long)retired[i]);
+    return LARDER_OK;
+}
+
 int step_swap(struct writer *w, unsigned n, shm_word *word, uint64_t old_word, uint64_t new_word, shm_word *seq,
               const uint64_t *retired, unsigned retired_count) {
+    int r = step_check(w, word, old_word, new_word, retired, retired_count);
+    if (r)
+        return r;
     step_open(w, n, word, old_word, new_word, seq);
     for (unsigned i = 0; i < retired_count; i++)
         if (retired[i] != 0)

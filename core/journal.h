@@ -32,7 +32,13 @@ int step_is_published(const struct writer *w, unsigned n);
 /* Recovery: finishes a published step, takes back one that was not. Also an unopened one. Idempotent. */
 int step_settle(struct writer *w, unsigned n);
 
-/* All of it for the common case: publish new_word over old_word and give the retired blocks back. `retired` may hold 0s. */
+/* Before step_open, in a segment that may be damaged: LARDER_E_CORRUPT if the word is not the old one, or what is to be retired is
+ * no block (0 is fine) and could not be given back. */
+int step_check(const struct writer *w, const shm_word *word, uint64_t old_word, uint64_t new_word,
+               const uint64_t *retired, unsigned retired_count);
+
+/* All of it for the common case: publish new_word over old_word and give the retired blocks back. `retired` may hold 0s.
+ * LARDER_E_CORRUPT with no step open: nothing was changed, the HAND_NEW blocks are still to be abandoned. */
 int step_swap(struct writer *w, unsigned n, shm_word *word, uint64_t old_word, uint64_t new_word, shm_word *seq,
               const uint64_t *retired, unsigned retired_count);
 

@@ -2,6 +2,7 @@
 #include "core/lock.h"
 #include "core/debug.h"
 #include "core/err.h"
+#include "core/hooks.h"
 #include "core/live.h"
 #include "core/recover.h"
 #include "core/seg.h"
@@ -173,9 +174,13 @@ int lock_pass(struct writer *w, lock_word *lock, enum lock_rank rank) {
 }
 
 void lock_drop(struct writer *w, lock_word *lock, enum lock_rank rank) {
-    DEBUG_ASSERT(lock_is_mine(w, lock));
+    DEBUG_ASSERT(w->is_recovery || lock_is_held(w, rank)); /* a dead slot may say that it has two of a rank */
     if (rank != LOCK_STRIPE || --w->stripes_held == 0)
         w->ranks_held &= ~(1u << rank);
+    if (!lock_is_mine(w, lock)) { /* a damaged segment: these bytes are something else, too, and were written as that */
+        forget_lock(w, lock);
+        return;
+    }
     uint32_t seen;
     SHM_IN_ORDER(unnote_before_unlock,
                  (shm_crash_point(), seen = atomic_exchange_explicit(lock, 0, memory_order_acq_rel)),
@@ -198,8 +203,16 @@ const char *lock_rank_name(enum lock_rank rank) {
     return (unsigned)rank < sizeof names / sizeof *names ? names[rank] : "unknown";
 }
 
+/* Whether off is the lock of one of a table's stripes. The array's offset may be damaged. */
+static int is_stripe_in(const struct seg *s, uint64_t array, uint64_t off) {
+    uint64_t bytes = (uint64_t)s->stripe_count * sizeof(struct stripe_shm);
+    return off >= array && off - array < bytes && (off - array) % sizeof(struct stripe_shm) == 0 && array % 64 == 0 &&
+           seg_at(s, array, bytes);
+}
+_Static_assert(offsetof(struct stripe_shm, lock) == 0 && offsetof(struct bin_shm, lock) == 0,
+               "a lock is its structure");
+
 int lock_rank_of(const struct seg *s, uint64_t off, enum lock_rank *rank) {
-    uint64_t stripes_bytes = (uint64_t)s->stripe_count * sizeof(struct stripe_shm);
     if (off == seg_off(s, &s->shm->catalog_lock))
         *rank = LOCK_CATALOG;
     else if (off == seg_off(s, &s->shm->expirer_lock))
@@ -208,19 +221,21 @@ int lock_rank_of(const struct seg *s, uint64_t off, enum lock_rank *rank) {
         *rank = LOCK_GATE;
     else if (off == seg_off(s, &s->shm->span_lock))
         *rank = LOCK_SPAN;
-    else if (off >= s->bins_off && off < s->shards_off)
+    else if (off >= s->bins_off && off < s->shards_off) {
         *rank = LOCK_BIN;
-    else if (off >= s->shards_off && off < s->spans_off)
+        return (off - s->bins_off) % sizeof(struct bin_shm) == 0;
+    } else if (off >= s->shards_off && off < s->spans_off) {
         *rank = LOCK_SHARD;
-    else {
+        return core_hooks && (off - s->shards_off) % core_hooks->timer_area_bytes(1) == 0;
+    } else {
         for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
             struct table_shm *t = seg_table(s, i);
             uint64_t items = SHM_LOAD(&t->items_off), partitions = SHM_LOAD(&t->partitions_off);
-            if (items && off >= items && off < items + stripes_bytes) {
+            if (is_stripe_in(s, items, off)) {
                 *rank = LOCK_STRIPE;
                 return 1;
             }
-            if (partitions && off >= partitions && off < partitions + stripes_bytes) {
+            if (is_stripe_in(s, partitions, off)) {
                 *rank = LOCK_PARTITION;
                 return 1;
             }

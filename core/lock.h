@@ -34,6 +34,10 @@ int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank);
 int lock_pass(struct writer *w, lock_word *lock, enum lock_rank rank);
 void lock_drop(struct writer *w, lock_word *lock, enum lock_rank rank);
 int lock_is_mine(const struct writer *w, const lock_word *lock);
+/* Whether the writer holds a lock of this rank, by its own account: for assertions, which no byte of the segment may fail. */
+static inline int lock_is_held(const struct writer *w, enum lock_rank rank) {
+    return (int)(w->ranks_held >> rank & 1);
+}
 /* Slot number of the owner, or -1. */
 int lock_owner(const lock_word *lock);
 const char *lock_rank_name(enum lock_rank rank);

@@ -208,9 +208,10 @@ int num_is_sane(const uint8_t *from, size_t bytes) {
 size_t num_decode(const uint8_t *from, size_t bytes, char *text) {
     struct num_decimal d;
     size_t n = 0;
-    if (!num_unpack(from, bytes, &d) || !d.count) {
+    int is_sane = num_unpack(from, bytes, &d);
+    if (!is_sane || !d.count) {
         memcpy(text, "0", 2);
-        return 1;
+        return (size_t)is_sane;
     }
     if (d.is_negative)
         text[n++] = '-';

@@ -81,7 +81,8 @@ static int is_wanted(const struct found *f, const struct wanted *want) {
            shm_is_equal(f->block + sizeof f->head, want->key->area, want->key->area_bytes);
 }
 
-/* One look, nothing validated: LARDER_OK and *f, or LARDER_NOT_FOUND. */
+/* One look, nothing validated: LARDER_OK and *f, LARDER_NOT_FOUND, or LARDER_E_CORRUPT: not found, but some of what was looked at
+ * makes no sense. */
 static int look(const struct table_view *v, struct stripe_shm *stripe, const struct wanted *want, struct found *f) {
     struct htab_walk walk;
     void *block;
@@ -91,10 +92,12 @@ static int look(const struct table_view *v, struct stripe_shm *stripe, const str
     while ((f->slot = htab_walk_next(&walk, sizeof f->head, &f->word, &block))) {
         f->block = block;
         shm_copy_out(&f->head, block, sizeof f->head);
-        if (head_is_sane(v, f) && is_wanted(f, want))
+        if (!head_is_sane(v, f))
+            walk.is_damaged = 1;
+        else if (is_wanted(f, want))
             return LARDER_OK;
     }
-    return LARDER_NOT_FOUND;
+    return walk.is_damaged ? LARDER_E_CORRUPT : LARDER_NOT_FOUND;
 }
 
 /* Whether the item found is still the one in its slot. 0 also if the sequence would not stand still for the look. */
@@ -114,6 +117,18 @@ static struct read_place place_of(const struct found *f) {
                                .version = f->head.version};
 }
 
+static int damaged(void) {
+    return err_set(LARDER_E_CORRUPT, "an item of the table, or what refers to it, is damaged");
+}
+
+/* The copy is what its head said when it was made, and can be read. */
+static int accept(const struct found *f, const struct larder_page *page) {
+    const struct item_head *image = (const struct item_head *)(page->bytes + page->used);
+    if (image->bytes == f->head.bytes && image->hash == f->head.hash && item_is_readable(image, f->head.bytes))
+        return LARDER_OK;
+    return damaged();
+}
+
 /* Finds and copies to the end of the page, validated. The caller commits. */
 static int find_and_copy(const struct table_view *v, const struct wanted *want, struct larder_page *page,
                          struct found *f) {
@@ -130,11 +145,11 @@ static int find_and_copy(const struct table_view *v, const struct wanted *want, 
             shm_copy_out(page->bytes + page->used, f->block, f->head.bytes);
         }
         if (htab_read_ok(stripe, seq))
-            return r;
+            return r == LARDER_OK ? accept(f, page) : r == LARDER_NOT_FOUND ? r : damaged();
         if (r == LARDER_OK && tries >= SHORT_TRIES) {
             struct read_place place = place_of(f);
             if (is_pinned(&place))
-                return r;
+                return accept(f, page);
         }
     }
 }

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #define HELD_MAX SLOT_LOCKS
+/* Each recovery that another one waits for is of a lock of a higher rank. Only a damaged segment makes more of it. */
+#define RECOVERY_DEPTH_MAX ((int)LOCK_SPAN + 1)
 
 /* The i-th lock that the slot holds, and its rank; NULL if entry i names none that it holds. */
 static lock_word *held_lock(const struct writer *dead, unsigned i, enum lock_rank *rank) {
@@ -83,6 +85,8 @@ static int finish_operation(struct writer *dead) {
     r = for_held(dead, LOCK_STRIPE, drop_any);
     if (r)
         return r;
+    if (op > OP_ITEM && !lock_is_held(dead, LOCK_CATALOG))
+        return err_set(LARDER_E_CORRUPT, "slot %u notes operation %u without the catalog's lock", dead->id, op);
     switch (op) {
     case OP_NONE:
     case OP_ITEM:
@@ -102,12 +106,13 @@ static int stage_outer(struct writer *dead) {
     int r = finish_operation(dead);
     if (r)
         return r;
+    SHM_STORE(&dead->slot->op,
+              OP_NONE); /* while its locks are held: a recovery that is cut off here has only these left */
     for (enum lock_rank rank = LOCK_STRIPE; rank-- > 0;) {
         r = for_held(dead, rank, drop_any);
         if (r)
             return r;
     }
-    SHM_STORE(&dead->slot->op, OP_NONE);
     SHM_STORE(&dead->slot->recoveries, SHM_LOAD_RELAXED(&dead->slot->recoveries) + 1);
     SHM_STORE(&dead->slot->state, SLOT_FREE);
     return LARDER_OK;
@@ -129,6 +134,8 @@ static int run_stages(struct writer *dead, enum lock_rank rank) {
 int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
     void *live;
     struct slot_shm *slot = seg_slot(me->seg, id);
+    if (me->is_recovery >= RECOVERY_DEPTH_MAX)
+        return err_set(LARDER_E_CORRUPT, "dead slots wait for each other: slot %u for slot %u", me->id, id);
     int r = live_take(me->seg, LIVE_SLOT_BASE + id, &live);
     if (r == LARDER_BUSY)
         return err_set(r, "process %d (slot %u) is recovering it", (int)SHM_LOAD_RELAXED(&slot->pid), id);
@@ -143,7 +150,7 @@ int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
                               .slot = slot,
                               .id = id,
                               .busy_timeout_ms = me->busy_timeout_ms,
-                              .is_recovery = 1,
+                              .is_recovery = me->is_recovery + 1,
                               .live = live};
         r = run_stages(&dead, rank);
         if (SHM_LOAD_RELAXED(&slot->state) == SLOT_LIVE)

@@ -70,15 +70,36 @@ static int copy_chain(struct scan *s, const uint64_t *words, int count) {
     return LARDER_OK;
 }
 
+static int corrupt(void) {
+    return err_set(LARDER_E_CORRUPT, "a bucket of the table refers to something that is no item of it");
+}
+
+/* Whether all images can be read and belong into this chain; they are validated copies. */
+static int is_chain_sane(const struct scan *s, const struct item_head *const *images, uint32_t count, uint32_t stripe,
+                         uint32_t buckets, uint32_t bucket) {
+    const struct htab *t = &s->v->items;
+    for (uint32_t i = 0; i < count; i++)
+        if (!item_is_readable(images[i], images[i]->bytes) || images[i]->hash >> t->stripe_shift != stripe ||
+            htab_bucket_of(t, buckets, images[i]->hash) != bucket)
+            return 0;
+    return 1;
+}
+
 /* Puts the chain's images in order and drops those outside the range and the expired. They are the page's from `first` on, and its
- * bytes from `used` on. */
-static void settle_chain(struct scan *s, uint32_t first, size_t used) {
+ * bytes from `used` on. LARDER_OK or LARDER_E_CORRUPT. */
+static int settle_chain(struct scan *s, uint32_t stripe, uint32_t buckets, uint32_t bucket, uint32_t first,
+                        size_t used) {
     struct larder_page *page = s->page;
     const struct item_head *images[CHAIN_MAX];
     uint32_t count = page->count - first, kept = first;
     for (uint32_t i = 0; i < count; i++)
         images[i] = (const struct item_head *)(page->bytes + page->at[first + i]);
+    if (!is_chain_sane(s, images, count, stripe, buckets, bucket))
+        return corrupt();
     qsort(images, count, sizeof(const struct item_head *), by_hash);
+    for (uint32_t i = 1; i < count; i++)
+        if (by_hash(&images[i - 1], &images[i]) == 0) /* twice in one chain */
+            return corrupt();
     for (uint32_t i = 0; i < count; i++)
         if (!is_before(images[i], &s->from) && images[i]->hash <= s->last_hash &&
             !read_is_expired(s->v, images[i], s->now_s))
@@ -86,12 +107,14 @@ static void settle_chain(struct scan *s, uint32_t first, size_t used) {
     page->count = kept;
     if (kept == first) /* else the bytes between what was kept stay in use until the page is full */
         page->used = used;
+    return LARDER_OK;
 }
 
 /* One bucket chain of an array of `buckets`, validated. The chain may be gone when the array grew: then LARDER_MORE asks for the
  * stripe again. A larger array is published before the sequence moves, so its size is compared, too: bucket numbers of the one
  * mean other hashes in the other. */
-static int scan_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, uint32_t buckets, uint32_t bucket) {
+static int scan_chain(struct scan *s, uint32_t number, uint64_t seq, uint32_t buckets, uint32_t bucket) {
+    struct stripe_shm *stripe = &s->v->items.stripes[number];
     uint64_t words[CHAIN_MAX];
     uint32_t first = s->page->count;
     size_t used = s->page->used;
@@ -103,10 +126,8 @@ static int scan_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, u
         return r == LARDER_E_NO_MEMORY ? r : LARDER_MORE;
     }
     if (r == LARDER_E_CORRUPT)
-        return err_set(r, "a bucket of the table refers to something that is no item");
-    if (r == LARDER_OK)
-        settle_chain(s, first, used);
-    return r;
+        return corrupt();
+    return r ? r : settle_chain(s, number, buckets, bucket, first, used);
 }
 
 /* Who is in a chain, for scan_chain_singly. */
@@ -131,13 +152,13 @@ static int list_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, u
     }
     if (htab_bucket_count(&s->v->items, stripe) != buckets || !htab_read_ok(stripe, seq))
         return LARDER_MORE;
-    return is_sane ? LARDER_OK : err_set(LARDER_E_CORRUPT, "a bucket of the table refers to something that is no item");
+    return is_sane ? LARDER_OK : corrupt();
 }
 
 /* The same as scan_chain for items so large that the stripe does not stand still while they are copied. Notes who is there, which
  * is short, and then reads each by itself: an item keeps its key sequence when it is replaced, so whoever stays is found. */
-static int scan_chain_singly(struct scan *s, struct stripe_shm *stripe, uint64_t seq, uint32_t buckets,
-                             uint32_t bucket) {
+static int scan_chain_singly(struct scan *s, uint32_t number, uint64_t seq, uint32_t buckets, uint32_t bucket) {
+    struct stripe_shm *stripe = &s->v->items.stripes[number];
     struct member members[CHAIN_MAX];
     uint32_t first = s->page->count;
     size_t used = s->page->used;
@@ -148,9 +169,7 @@ static int scan_chain_singly(struct scan *s, struct stripe_shm *stripe, uint64_t
         if (r == LARDER_NOT_FOUND) /* deleted meanwhile, or expired */
             r = LARDER_OK;
     }
-    if (r == LARDER_OK)
-        settle_chain(s, first, used);
-    return r;
+    return r ? r : settle_chain(s, number, buckets, bucket, first, used);
 }
 
 static int is_page_full(const struct scan *s) {
@@ -187,7 +206,7 @@ static int scan_stripe(struct scan *s, uint32_t number) {
         uint32_t bucket = buckets ? htab_bucket_of(t, buckets, s->from.hash) : 0;
         for (; bucket < buckets; bucket++) {
             uint32_t before = s->page->count;
-            int r = (tries < CHAIN_TRIES ? scan_chain : scan_chain_singly)(s, stripe, seq, buckets, bucket);
+            int r = (tries < CHAIN_TRIES ? scan_chain : scan_chain_singly)(s, number, seq, buckets, bucket);
             if (r == LARDER_MORE)
                 break;
             if (r)
@@ -205,6 +224,8 @@ static int scan_stripe(struct scan *s, uint32_t number) {
             if (s->from.hash < first_hash_of(t, number, buckets, bucket + 1) && bucket + 1 < buckets)
                 s->from = (struct position){first_hash_of(t, number, buckets, bucket + 1), NULL};
         }
+        if (buckets == 0 && SHM_LOAD(&stripe->array) != 0 && htab_read_ok(stripe, seq))
+            return corrupt();
         if (bucket >= buckets && (buckets != 0 || htab_read_ok(stripe, seq)))
             return LARDER_OK; /* every chain was validated by itself */
     }
@@ -226,13 +247,17 @@ static int check_spec(const struct larder_scan_spec *spec) {
     return LARDER_OK;
 }
 
+/* The next page begins at the hash of the key, so a last item with another hash would make a scan without end. */
 static int set_resume(struct scan *s) {
     const struct item_shape *shape = &s->v->shape;
+    const struct item_head *last = item_head(larder_page_item(s->page, s->page->count - 1));
+    if (read_hash(s->v, &s->last_key) != last->hash)
+        return corrupt();
     struct bytes names[2] = {{(const uint8_t *)shape->partition.name, shape->partition.name_bytes}};
     uint32_t count = 1;
     if (shape->sort.name)
         names[count++] = (struct bytes){(const uint8_t *)shape->sort.name, shape->sort.name_bytes};
-    return page_set_resume(s->page, item_head(larder_page_item(s->page, s->page->count - 1)), names, count);
+    return page_set_resume(s->page, last, names, count);
 }
 
 static int scan_range(struct scan *s) {

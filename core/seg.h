@@ -67,9 +67,17 @@ static inline struct bin_shm *seg_bin(const struct seg *s, uint32_t i) {
 static inline struct span_shm *seg_span(const struct seg *s, uint32_t i) {
     return (struct span_shm *)(s->base + s->spans_off) + i;
 }
-/* A lock word or sequence anywhere in the segment, metadata included; NULL if out of bounds or misaligned. */
+/* A lock word anywhere in the segment, metadata included; NULL if out of bounds or misaligned. */
 static inline void *seg_word(const struct seg *s, uint64_t off) {
     return off < sizeof(uint64_t) || (off & 3) != 0 || off > s->bytes - 8 ? NULL : s->base + off;
+}
+/* A word that a step of the journal publishes, or its sequence: in the catalog, a timer shard or a block. NULL if it is none. */
+static inline shm_word *seg_step_word(const struct seg *s, uint64_t off) {
+    uint64_t catalog_end = s->catalog_off + LARDER_TABLES_MAX * sizeof(struct table_shm);
+    int is_metadata = (off >= s->catalog_off && off < catalog_end) || (off >= s->shards_off && off < s->spans_off);
+    if (is_metadata && (off & 7) == 0)
+        return (shm_word *)(s->base + off);
+    return (shm_word *)seg_at(s, off, sizeof(shm_word));
 }
 
 #endif

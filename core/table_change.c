@@ -99,7 +99,7 @@ static int apply_change(struct schema_source *source, const struct table_change 
 
 int table_change_locked(struct writer *w, const struct table_view *v, const struct table_change *change) {
     struct schema_source source;
-    DEBUG_ASSERT(lock_is_mine(w, &w->seg->shm->catalog_lock));
+    DEBUG_ASSERT(lock_is_held(w, LOCK_CATALOG));
     if (!view_is_current(v)) {
         w->need_bytes = 0; /* nothing to claim: only a newer view is needed */
         return LARDER_E_RETRY;

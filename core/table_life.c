@@ -225,7 +225,7 @@ static int empty_as_seen_locked(struct writer *w, uint32_t ordinal, const struct
 }
 
 int table_empty(struct writer *w, uint32_t ordinal) {
-    int is_held = lock_is_mine(w, &w->seg->shm->catalog_lock), result;
+    int is_held = lock_is_held(w, LOCK_CATALOG), result;
     do {
         struct table_view *v;
         result = view_or_none(w, ordinal, &v);

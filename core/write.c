@@ -13,9 +13,9 @@
 
 /* ---- Finding, under the stripe's lock ------------------------------------------------------------------------------------ */
 
-/* The slot of the item with this key, or NULL. */
+/* The slot of the item with this key, or NULL. *is_damaged: it may be there all the same. */
 static shm_word *find_locked(const struct table_view *v, struct stripe_shm *stripe, const struct item_key *key,
-                             uint64_t hash, uint64_t *word, struct item_head **old) {
+                             uint64_t hash, uint64_t *word, struct item_head **old, int *is_damaged) {
     struct htab_walk walk;
     void *block;
     shm_word *slot;
@@ -31,19 +31,35 @@ static shm_word *find_locked(const struct table_view *v, struct stripe_shm *stri
     }
     *word = 0;
     *old = NULL;
+    *is_damaged = walk.is_damaged;
     return NULL;
 }
 
+static int damaged_item(uint64_t word) {
+    return err_set(LARDER_E_CORRUPT, "the item in block %llu is damaged", (unsigned long long)WORD_OFF(word));
+}
+
+/* The item in a slot, which is about to be replaced: its head, and what its expiry is decided by, stay inside its block. */
+static int open_old(const struct table_view *v, uint64_t word, const struct item_head *old, struct item_peek *p) {
+    uint64_t room = heap_block_bytes(v->items.seg, WORD_OFF(word));
+    if (!item_peek_open(p, old, room))
+        return damaged_item(word);
+    /* By the attribute, which has to be looked for. */
+    if (p->head.expiry >> 48 != v->ttl_generation && !item_is_readable(old, p->head.bytes))
+        return damaged_item(word);
+    return LARDER_OK;
+}
+
 /* Whether an entry of this item may have that key sequence: the low half of a write number comes round again after 2^32 writes. */
-static int has_kseq(const struct item_head *item, uint32_t kseq) {
-    for (uint32_t i = 0; i < item->index_count; i++)
-        if (item_index_slots(item)[i].kseq == kseq)
+static int has_kseq(const struct item_peek *item, uint32_t kseq) {
+    for (uint32_t i = 0; i < item->head.index_count; i++)
+        if (item_peek_kseq(item, i) == kseq)
             return 1;
-    return item->kseq == kseq;
+    return item->head.kseq == kseq;
 }
 
 /* A number for this write. Its low half, a key sequence, is not 0 ("not in the index") and not one that `old` has. */
-static uint64_t next_write_number(struct stripe_shm *stripe, const struct item_head *old) {
+static uint64_t next_write_number(struct stripe_shm *stripe, const struct item_peek *old) {
     uint64_t number = SHM_LOAD_RELAXED(&stripe->writes) + 1;
     while ((uint32_t)number == 0 || (old && has_kseq(old, (uint32_t)number)))
         number++;
@@ -57,22 +73,23 @@ static int is_same_bytes(struct bytes a, struct bytes b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
 
-static int has_same_index_key(const struct item_head *a, const struct item_head *b, uint32_t i) {
-    return is_same_bytes(item_index_partition(a, i), item_index_partition(b, i)) &&
-           is_same_bytes(item_index_sort(a, i), item_index_sort(b, i));
+/* An old key that makes no sense is not the same. */
+static int has_same_index_key(const struct item_head *image, const struct item_peek *old, uint32_t i) {
+    struct bytes partition, sort;
+    return item_peek_keys(old, i, &partition, &sort) && is_same_bytes(item_index_partition(image, i), partition) &&
+           is_same_bytes(item_index_sort(image, i), sort);
 }
 
 /* Key sequences: an index key that did not change keeps its sequence and so its entry. */
-static void stamp(struct item_head *image, const struct item_head *old, uint64_t number) {
+static void stamp(struct item_head *image, const struct item_peek *old, uint64_t number) {
     struct item_index_slot *mine = item_index_slots(image);
-    const struct item_index_slot *theirs = old ? item_index_slots(old) : NULL;
     image->version = number;
-    image->kseq = old ? old->kseq : (uint32_t)number;
+    image->kseq = old ? old->head.kseq : (uint32_t)number;
     for (uint32_t i = 0; i < image->index_count; i++) {
         if (mine[i].kseq == 0)
             continue;
-        int is_kept = old && i < old->index_count && theirs[i].kseq != 0 && has_same_index_key(image, old, i);
-        mine[i].kseq = is_kept ? theirs[i].kseq : (uint32_t)number;
+        uint32_t theirs = old ? item_peek_kseq(old, i) : 0;
+        mine[i].kseq = theirs != 0 && has_same_index_key(image, old, i) ? theirs : (uint32_t)number;
     }
 }
 
@@ -121,19 +138,25 @@ static int fail(struct writer *w, int r, int undone) {
 
 /* Takes the new block, fills it, and opens step 0. On failure nothing is left. */
 static int prepare_locked(struct writer *w, struct stripe_shm *stripe, shm_word *slot, uint64_t old_word,
-                          struct item_head *old, struct item_head *image, struct item_head **block) {
+                          const struct item_peek *old, struct item_head *image, struct item_head **block) {
     uint64_t off = 0;
     if (image) {
         stamp(image, old, next_write_number(stripe, old));
         int r = heap_take(w, image->bytes, HAND_STEP0 | HAND_NEW, 0, &off);
+        *block = r ? NULL : seg_at(w->seg, off, image->bytes);
+        if (r == LARDER_OK && !*block)
+            r = err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
         if (r)
             return fail(w, r, step_abandon(w, 0));
-        *block = seg_at(w->seg, off, image->bytes);
         shm_copy_in(*block, image, image->bytes);
     }
-    step_open(w, 0, slot, old_word, image ? WORD_MAKE(image->hash, off) : 0, &stripe->seq);
+    uint64_t new_word = image ? WORD_MAKE(image->hash, off) : 0, retired = WORD_OFF(old_word);
+    int sane = step_check(w, slot, old_word, new_word, &retired, 1);
+    if (sane)
+        return fail(w, sane, step_abandon(w, 0));
+    step_open(w, 0, slot, old_word, new_word, &stripe->seq);
     if (old)
-        step_retire(w, 0, WORD_OFF(old_word));
+        step_retire(w, 0, retired);
     return LARDER_OK;
 }
 
@@ -172,9 +195,13 @@ static void finish_locked(struct writer *w, const struct table_view *v, struct s
 static int change_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, shm_word *slot,
                          uint64_t old_word, struct item_head *old, struct item_head *image) {
     struct item_head *block = NULL;
-    DEBUG_ASSERT(lock_is_mine(w, &stripe->lock));
+    struct item_peek before;
+    DEBUG_ASSERT(lock_is_held(w, LOCK_STRIPE));
+    int r = old ? open_old(v, old_word, old, &before) : LARDER_OK;
+    if (r)
+        return r;
     note_operation(w, v, stripe);
-    int r = prepare_locked(w, stripe, slot, old_word, old, image, &block);
+    r = prepare_locked(w, stripe, slot, old_word, old ? &before : NULL, image, &block);
     if (r)
         return r;
     r = pass_locked(w, v, old_word, old, block);
@@ -222,15 +249,15 @@ struct change {
 
 /* Copies the old item for the caller: to the writer, for the page may hold the item that is being put. Memory must be there
  * already, nothing is allocated under a lock. */
-static int keep_before(struct writer *w, struct change *c, const struct item_head *old) {
-    if (!c->before || !c->was_there)
-        return LARDER_OK;
-    if (w->before_bytes < old->bytes) {
-        w->need_bytes = old->bytes;
+static int keep_before(struct writer *w, uint64_t old_word, const struct item_peek *old) {
+    uint32_t bytes = old->head.bytes;
+    if (w->before_bytes < bytes) {
+        w->need_bytes = bytes;
         return TRY_BEFORE_SMALL;
     }
-    shm_copy_out(w->before, old, old->bytes);
-    return LARDER_OK;
+    shm_copy_out(w->before, old->image, bytes);
+    int is_same = ((const struct item_head *)w->before)->bytes == bytes;
+    return is_same && item_is_readable(w->before, bytes) ? LARDER_OK : damaged_item(old_word);
 }
 
 static int grow_before(struct writer *w) {
@@ -254,16 +281,21 @@ static void hand_over_before(struct writer *w, struct change *c) {
 
 static int try_change_locked(struct writer *w, struct change *c, struct stripe_shm *stripe) {
     struct item_head *old;
+    struct item_peek peek;
     uint64_t old_word;
+    int r = LARDER_OK, is_damaged = 0;
     if (!view_is_current(c->view))
         return TRY_VIEW_MOVED;
-    shm_word *slot = find_locked(c->view, stripe, &c->key, c->hash, &old_word, &old);
-    if (old && heap_block_bytes(w->seg, WORD_OFF(old_word)) < old->bytes)
-        return err_set(LARDER_E_CORRUPT, "an item of %u bytes does not fit its block", old->bytes);
+    shm_word *slot = find_locked(c->view, stripe, &c->key, c->hash, &old_word, &old, &is_damaged);
+    if (is_damaged)
+        return err_set(LARDER_E_CORRUPT, "a bucket of the table is damaged");
+    if (old && (r = open_old(c->view, old_word, old, &peek)))
+        return r;
     c->was_there = old && !read_is_expired(c->view, old, c->now_s);
     if (!old && !c->image)
         return LARDER_NOT_FOUND;
-    int r = keep_before(w, c, old);
+    if (c->before && c->was_there)
+        r = keep_before(w, old_word, &peek);
     if (r == LARDER_OK && !slot) {
         note_operation(w, c->view, stripe);
         r = htab_free_slot_locked(w, &c->view->items, stripe, c->hash, &slot);
@@ -425,8 +457,12 @@ static int expire_locked(struct writer *w, const struct table_view *v, struct st
         return LARDER_E_RETRY;
     htab_walk_begin(&walk, &v->items, stripe, hash);
     while ((slot = next_armed(&walk, armed_s, &word, &item))) {
+        struct item_peek peek;
+        int r = open_old(v, word, item, &peek);
+        if (r)
+            return r;
         int is_expired = read_is_expired(v, item, now_s);
-        int r = is_expired ? change_locked(w, v, stripe, slot, word, item, NULL) : rearm_locked(w, v, item, now_s);
+        r = is_expired ? change_locked(w, v, stripe, slot, word, item, NULL) : rearm_locked(w, v, item, now_s);
         if (r)
             return r;
         if (is_expired) {
@@ -491,6 +527,8 @@ static int restamp_one_locked(struct writer *w, const struct table_view *v, stru
     shm_word *slot = find_outdated(v, stripe, bucket, &word, &old);
     if (!slot)
         return LARDER_NOT_FOUND;
+    if (heap_block_bytes(w->seg, WORD_OFF(word)) < old->bytes || !item_is_readable(old, old->bytes))
+        return damaged_item(word);
     size_t most = item_stored_bytes_max(&v->shape, (const struct larder_item *)old);
     if (w->scratch_bytes < most) {
         w->need_bytes = most;
@@ -510,6 +548,7 @@ int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t 
     struct stripe_shm *stripe = &v->items.stripes[number];
     int64_t now_s = db_now(v->db);
     uint32_t bucket = 0, buckets = 0;
+    uint64_t left = 0; /* more items than the array has slots cannot be outdated */
     for (;;) {
         heap_claim_ahead(w, (uint64_t)(v->shape.index_count + 8) * SPAN_BYTES);
         int r = gate_take_stripe(w, stripe);
@@ -518,8 +557,11 @@ int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t 
         if (htab_bucket_count(&v->items, stripe) != buckets) { /* grown meanwhile: items moved between buckets */
             buckets = htab_bucket_count(&v->items, stripe);
             bucket = 0;
+            left = (uint64_t)(buckets + buckets / 8 + 1) * BUCKET_SLOTS;
         }
         r = restamp_one_locked(w, v, stripe, &bucket, now_s);
+        if (r == LARDER_OK && left-- == 0)
+            r = err_set(LARDER_E_CORRUPT, "stripe %u has items that stay outdated", number);
         leave_stripe(w, stripe);
         if (w->is_stuck)
             return r ? r : LARDER_BUSY;
@@ -610,6 +652,10 @@ int write_recover_item(struct writer *w) {
     int r = table_view_by_ordinal(w->db, SHM_LOAD(&slot->op_a), &v);
     if (r)
         return r;
+    uint64_t from = stripe_off - seg_off(w->seg, v->items.stripes); /* wraps round to a large one */
+    if (from % sizeof *stripe != 0 || from / sizeof *stripe >= v->items.stripe_count)
+        return err_set(LARDER_E_CORRUPT, "slot %u notes a stripe at %llu, which is not of table \"%s\"", w->id,
+                       (unsigned long long)stripe_off, v->def.name);
     if (step_is_open(w, 0)) {
         SHM_NOT_YET(settle_before_entries, step_settle(w, 0));
         r = settle_entries(w, v);

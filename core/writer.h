@@ -23,8 +23,8 @@ struct writer {
     uint32_t id; /* slot number */
     uint32_t busy_timeout_ms;
     uint64_t need_bytes; /* after LARDER_E_RETRY: claim so much from the kernel, outside locks, and try again */
-    int is_recovery;     /* acts for a dead thread */
-    void *live;          /* the liveness lock (core/live.h) */
+    int is_recovery; /* acts for a dead thread: how many deep, as its recovery may need a lock of another dead one */
+    void *live;      /* the liveness lock (core/live.h) */
     struct writer *next; /* in the handle's pool */
     void *scratch;       /* private memory for images, grown outside locks */
     size_t scratch_bytes;

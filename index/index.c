@@ -6,6 +6,7 @@
  * Tests    tests/api/query_test.c, tests/crash/
  */
 #include "index/index.h"
+#include "core/err.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -34,16 +35,30 @@ struct bytes index_sort_key(const struct item_head *item, uint32_t number) {
     return item_index_sort(item, number - 1);
 }
 
-void index_entry_of(const struct table_view *v, const struct item_head *item, uint32_t number, struct index_entry *e) {
-    e->entry.kseq = index_is_kept(v, number) ? index_kseq(item, number) : 0;
+uint32_t index_peek_kseq(const struct item_peek *item, uint32_t number) {
+    return number == 0 ? item->head.kseq : item_peek_kseq(item, number - 1);
+}
+
+int index_entry_of(const struct table_view *v, const struct item_peek *item, uint32_t number, struct index_entry *e) {
+    struct bytes sort;
+    e->entry.kseq = index_is_kept(v, number) ? index_peek_kseq(item, number) : 0;
     if (!e->entry.kseq)
-        return;
-    struct bytes sort = index_sort_key(item, number);
-    e->partition_key = index_partition_key(item, number);
+        return 1;
+    if (number == 0) {
+        const uint8_t *keys = item_key_area(item->image);
+        e->partition_key = (struct bytes){keys, item->head.partition_bytes};
+        sort = (struct bytes){keys + item->head.partition_bytes, item->head.sort_bytes};
+    } else if (!item_peek_keys(item, number - 1, &e->partition_key, &sort))
+        return 0;
     e->partition = index_partition_hash(v, number, e->partition_key);
     e->entry.key = sort.at;
     e->entry.key_bytes = (uint32_t)sort.len;
-    e->entry.hash = item->hash;
+    e->entry.hash = item->head.hash;
+    return 1;
+}
+
+int index_peek(const struct seg *s, const struct item_head *item, struct item_peek *p) {
+    return item_peek_open(p, item, heap_block_bytes(s, seg_off(s, item)));
 }
 
 /* What is done to a list. */
@@ -92,11 +107,16 @@ int index_add_entry(struct writer *w, const struct table_view *v, uint32_t numbe
 static int index_change_item(struct writer *w, const struct table_view *v, const struct item_head *item,
                              const struct item_head *but_not, index_change *change) {
     struct index_entry e;
+    struct item_peek has, has_not;
+    if (!index_peek(w->seg, item, &has) || (but_not && !index_peek(w->seg, but_not, &has_not)))
+        return err_set(LARDER_E_CORRUPT, "an item to be indexed is damaged");
     for (uint32_t number = 0; number < index_count(v); number++) {
-        uint32_t kseq = index_kseq(item, number);
-        if (kseq == 0 || (but_not && index_kseq(but_not, number) == kseq))
+        uint32_t kseq = index_peek_kseq(&has, number);
+        if (kseq == 0 || (but_not && index_peek_kseq(&has_not, number) == kseq))
             continue;
-        index_entry_of(v, item, number, &e);
+        if (!index_entry_of(v, &has, number, &e))
+            return err_set(LARDER_E_CORRUPT, "an item of hash %016llx has no key for index %u",
+                           (unsigned long long)has.head.hash, number);
         if (!e.entry.kseq)
             continue;
         int r = w->is_stuck ? LARDER_BUSY : index_change_entry(w, v, number, &e, change);
@@ -125,7 +145,7 @@ static int index_clear_bucket(struct writer *w, const struct table_view *v, stru
         const struct block_shm *found = seg_at(w->seg, WORD_OFF(words[i]), sizeof *found);
         if (!found || (number >= 0 && found->index != number))
             continue;
-        struct block_shm block = *found; /* the block goes with its list */
+        struct block_shm block = block_read(found); /* the block goes with its list */
         int r = skl_clear_locked(w, &v->partitions, block.hash, block.index);
         if (r)
             return r;

@@ -52,9 +52,13 @@ static inline int index_is_kept(const struct table_view *v, uint32_t number) {
     return number == 0 ? v->shape.sort.name != NULL : v->index_state[number - 1] != INDEX_DEAD;
 }
 uint32_t index_kseq(const struct item_head *item, uint32_t number);
-/* Encoded keys of an item in an index. */
+/* Encoded keys of a page's item in an index; the partition key is empty if the item is damaged. */
 struct bytes index_partition_key(const struct item_head *item, uint32_t number);
 struct bytes index_sort_key(const struct item_head *item, uint32_t number);
-void index_entry_of(const struct table_view *v, const struct item_head *item, uint32_t number, struct index_entry *e);
+/* 0: the item is damaged. */
+int index_entry_of(const struct table_view *v, const struct item_peek *item, uint32_t number, struct index_entry *e);
+uint32_t index_peek_kseq(const struct item_peek *item, uint32_t number);
+/* Opens an item of the segment. 0: it is damaged, or lies in no block. */
+int index_peek(const struct seg *s, const struct item_head *item, struct item_peek *p);
 
 #endif

@@ -32,10 +32,10 @@ static void list_check_entry(struct list_check *l, const struct leaf *leaf, uint
     int ordinal = (int)l->list.index - 1;
     const struct item_head *item = check_find_item(l->c, l->v, ordinal, leaf_hash(leaf, i), leaf_kseq(leaf, i));
     struct index_entry e;
+    struct item_peek p;
     l->c->report->index_entries++;
-    if (item)
-        index_entry_of(l->v, item, l->list.index, &e);
-    if (item && e.entry.kseq && e.partition == l->list.hash && e.entry.key_bytes == entry->key_bytes &&
+    if (item && index_peek(l->c->seg, item, &p) && index_entry_of(l->v, &p, l->list.index, &e) && e.entry.kseq &&
+        e.partition == l->list.hash && e.entry.key_bytes == entry->key_bytes &&
         (!entry->key_bytes || memcmp(e.entry.key, entry->key, entry->key_bytes) == 0)) {
         l->found[l->list.index]++;
         return;
@@ -178,13 +178,12 @@ static int list_is_whole(const struct table_view *v, uint32_t number) {
     return index_is_kept(v, number) && (number == 0 || v->index_state[number - 1] == INDEX_ACTIVE);
 }
 
-static void list_check_item(struct check_state *c, const struct table_view *v, const struct item_head *item) {
+static void list_check_item(struct check_state *c, const struct table_view *v, const struct item_peek *item) {
     struct index_entry e;
     for (uint32_t number = 0; number < index_count(v); number++) {
-        index_entry_of(v, item, number, &e);
-        if (e.entry.kseq && list_is_whole(v, number) && !list_has(v, number, &e))
+        if (index_entry_of(v, item, number, &e) && e.entry.kseq && list_is_whole(v, number) && !list_has(v, number, &e))
             check_error(c, "index %u of table \"%.64s\": an item of hash %016llx is missing (N1)", number, v->def.name,
-                        (unsigned long long)item->hash);
+                        (unsigned long long)item->head.hash);
     }
 }
 
@@ -196,12 +195,13 @@ static void list_check_items(struct check_state *c, const struct table_view *v, 
         int count = htab_bucket_slots(&v->items, stripe, b, words, INDEX_CHAIN_MAX);
         for (int i = 0; i < count; i++) {
             const struct item_head *item = seg_at(c->seg, WORD_OFF(words[i]), sizeof *item);
-            if (!item || !check_is_readable(c, item)) /* core/ reports it */
+            struct item_peek p;
+            if (!item || !index_peek(c->seg, item, &p)) /* core/ reports it */
                 continue;
             for (uint32_t number = 0; expected && number < index_count(v); number++)
-                expected[number] += list_is_whole(v, number) && index_kseq(item, number) != 0;
+                expected[number] += list_is_whole(v, number) && index_peek_kseq(&p, number) != 0;
             if (!expected)
-                list_check_item(c, v, item);
+                list_check_item(c, v, &p);
         }
     }
 }

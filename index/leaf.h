@@ -150,7 +150,7 @@ uint32_t leaf_run_add(struct leaf_run *run, const struct leaf_entry *e);
 int leaf_run_fits(const struct leaf_run *run, uint32_t from, uint32_t to);
 /* Where to split a run that is too large for one leaf: as near to `want` (1..count-1) as both parts allow. */
 uint32_t leaf_split_at(const struct leaf_run *run, uint32_t want);
-/* Makes a leaf of entries from..to-1; returns its bytes. */
+/* Makes a leaf of entries from..to-1; returns its bytes. 0: the run is not in order, so the leaf it comes from is damaged. */
 uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint64_t hash, uint32_t index,
                     uint64_t next, struct leaf *out);
 /* The smallest key of few bytes that lies after entry i-1 and not after entry i: the low bound of a leaf that begins with

@@ -116,6 +116,7 @@ uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint
                     uint64_t next, struct leaf *out) {
     struct leaf_shm *leaf = (struct leaf_shm *)out->bytes;
     uint32_t common = run_common(run, from, to - 1);
+    const uint8_t *end = out->bytes + sizeof out->bytes;
     leaf->block = (struct block_shm){.hash = hash,
                                      .kind = BLOCK_LEAF,
                                      .index = (uint16_t)index,
@@ -124,13 +125,17 @@ uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint
     atomic_init(&leaf->next, next);
     uint8_t *at = (uint8_t *)&leaf->entry[to - from], *first = at + common;
     for (uint32_t i = from; i < to; i++) {
-        at = run_put_key(run, i, i == from ? 0 : common, at); /* the first one's key begins with the common prefix */
+        uint32_t skip = i == from ? 0 : common; /* the first one's key begins with the common prefix */
+        uint32_t bytes = run_key_bytes(run, i);
+        if (__builtin_expect(bytes < common || bytes - skip > (size_t)(end - at), 0))
+            return 0; /* not in order: the leaf it comes from is damaged */
+        at = run_put_key(run, i, skip, at);
         leaf->entry[i - from].hash = run->entry[i].hash;
         atomic_init(&leaf->entry[i - from].seq_end, (uint64_t)(at - first) << 32 | run->entry[i].kseq);
     }
-    uint32_t bytes = (uint32_t)(at - out->bytes);
-    memset(at, 0, -bytes & 7u);
-    return bytes;
+    uint32_t total = (uint32_t)(at - out->bytes);
+    memset(at, 0, -total & 7u);
+    return total;
 }
 
 struct leaf_cut leaf_run_bound(const struct leaf_run *run, uint32_t i, uint8_t *to) {

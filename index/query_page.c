@@ -6,6 +6,7 @@
 #include "index/query.h"
 
 #include "core/db.h"
+#include "core/err.h"
 
 #define QUERY_BATCH 24u /* about as many misses as a core keeps in flight, twice */
 
@@ -37,12 +38,48 @@ static int query_see(struct query *q, const struct query_seen *seen) {
     return LARDER_OK;
 }
 
-/* Whether the page's last item is what the query asks for: see B4 in skl.h, and query_start.c. */
-static int query_wants(const struct query *q, const struct leaf *leaf, uint32_t i) {
+static int query_corrupt(const struct query *q) {
+    return err_set(LARDER_E_CORRUPT, "index %u of table \"%.64s\" and its items do not agree", q->number,
+                   q->v->def.name);
+}
+
+/* Items come in order, and the first is in the range. By the keys that they have themselves: what is out of order was put there by no
+ * writer of ours, and a caller who goes on after it would go round and round. */
+static int query_is_in_order(struct query *q, struct bytes sort, uint64_t hash, uint32_t kseq) {
+    struct leaf_cut here = {.key = sort.at, .key_bytes = (uint32_t)sort.len, .hash = hash, .kseq = kseq};
+    if (sort.len > LEAF_KEY_BYTES_MAX)
+        return 0;
+    const struct leaf_cut *edge = q->has_taken ? &q->taken.cut : q->is_descending ? &q->range.to : &q->range.from;
+    int order = leaf_compare_cuts(&here, edge);
+    if (q->is_descending ? order >= 0 : q->has_taken ? order <= 0 : order < 0)
+        return 0;
+    if (sort.len)
+        memcpy(q->taken.key, sort.at, sort.len);
+    q->taken.cut = here;
+    q->taken.cut.key = q->taken.key;
+    q->has_taken = 1;
+    return 1;
+}
+
+/* Whether the last item is before the other end of the range; then so are all. */
+static int query_is_in_range(const struct query *q) {
+    if (!q->has_taken)
+        return 1;
+    return q->is_descending ? leaf_compare_cuts(&q->taken.cut, &q->range.from) >= 0
+                            : leaf_compare_cuts(&q->taken.cut, &q->range.to) < 0;
+}
+
+/* Whether the page's last item is what the query asks for: see B4 in skl.h, and query_start.c. 1, 0, or LARDER_E_CORRUPT. */
+static int query_wants(struct query *q, const struct leaf *leaf, uint32_t i) {
     const struct item_head *image = item_head(larder_page_item(q->page, larder_page_count(q->page) - 1));
     struct bytes partition = index_partition_key(image, q->number);
-    return partition.len == q->partition_bytes && memcmp(partition.at, q->partition, partition.len) == 0 &&
-           !query_is_start(q, leaf, i, image);
+    if (partition.len == 0)
+        return query_corrupt(q);
+    if (partition.len != q->partition_bytes || memcmp(partition.at, q->partition, partition.len) != 0 ||
+        query_is_start(q, leaf, i, image))
+        return 0;
+    int is_right = query_is_in_order(q, index_sort_key(image, q->number), leaf_hash(leaf, i), leaf_kseq(leaf, i));
+    return is_right ? 1 : query_corrupt(q);
 }
 
 /* Puts what entry i stands for into the page. */
@@ -57,9 +94,10 @@ static int query_take_entry(struct query *q, const struct leaf *leaf, uint32_t i
         return LARDER_E_NO_MEMORY;
     if (r == LARDER_NOT_FOUND)
         return LARDER_OK;
-    if (!query_wants(q, leaf, i)) {
+    r = query_wants(q, leaf, i);
+    if (r <= 0) {
         page_truncate(q->page, q->page->count - 1);
-        return LARDER_OK;
+        return r;
     }
     q->page->scanned++;
     if (q->number && q->v->projected[ordinal])
@@ -165,7 +203,7 @@ static int query_may_follow(const struct query_walk *walk) {
     return walk->q->is_descending ? !walk->reader.is_first : leaf_next(&walk->reader.leaf) != 0;
 }
 
-int query_fill(struct query *q) {
+static int query_walk_range(struct query *q) {
     struct query_walk walk;
     walk.q = q;
     skl_reader_init(&walk.reader);
@@ -183,4 +221,10 @@ int query_fill(struct query *q) {
         r = query_read_more(&walk);
     }
     return r == LARDER_NOT_FOUND ? LARDER_OK : r;
+}
+
+int query_fill(struct query *q) {
+    q->has_taken = 0;
+    int r = query_walk_range(q);
+    return r < 0 || query_is_in_range(q) ? r : query_corrupt(q);
 }

@@ -98,6 +98,12 @@ int query_is_start(const struct query *q, const struct leaf *leaf, uint32_t i, c
     return start_is_same((struct bytes){sort, leaf_key(leaf, i, sort)}, q->start_sort, q->start_sort_bytes);
 }
 
+/* The next page begins after the place that is made of the key: with another hash, it could begin before it. */
+static int start_is_possible(const struct query *q, const struct larder_item *last) {
+    struct item_key key;
+    return item_key_from_item(&q->v->shape, last, &key) == LARDER_OK && read_hash(q->v, &key) == q->taken.cut.hash;
+}
+
 int query_set_resume(const struct query *q) {
     const struct item_key_attr *attrs[] = {&q->v->shape.partition, &q->v->shape.sort, query_partition_attr(q),
                                            query_sort_attr(q)};
@@ -107,6 +113,8 @@ int query_set_resume(const struct query *q) {
         if (attrs[i]->name)
             names[count++] = (struct bytes){(const uint8_t *)attrs[i]->name, attrs[i]->name_bytes};
     const struct larder_item *last = larder_page_item(q->page, larder_page_count(q->page) - 1);
+    if (!start_is_possible(q, last))
+        return err_set(LARDER_E_CORRUPT, "an item of table \"%.64s\" does not have its key's hash", q->v->def.name);
     int r = page_set_resume(q->page, item_head(last), names, count);
     return r ? r : LARDER_MORE;
 }

@@ -37,6 +37,7 @@
 #define LARDER_INDEX_SKL_H
 
 #include "core/check.h"
+#include "core/circle.h"
 #include "core/htab.h"
 #include "index/leaf.h"
 
@@ -98,8 +99,6 @@ int skl_node_read(const struct skl_list *list, uint64_t off, struct skl_node *n)
 void skl_node_bound(const struct skl_node *n, struct skl_bound *bound);
 /* The node after n on a level; on level 0 by way of n's leaf. *off 0: there is none. 0: bad offset. */
 int skl_link(const struct skl_list *list, const struct skl_node *n, uint32_t level, uint64_t *off);
-/* More hops than a list can have nodes. */
-int skl_is_endless(const struct skl_list *list, uint64_t hops);
 /* The last node whose low bound is not after the cut; is_strict: is before it (or else the head). 0: the list makes no sense. */
 int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_path *path);
 
@@ -110,7 +109,7 @@ struct skl_reader {
     struct skl_node node; /* shm NULL: a small partition */
     struct leaf leaf;
     int is_first;         /* nothing comes before the leaf */
-    uint64_t hops;        /* leaves since the last search: a damaged list may be a circle */
+    struct circle way;    /* nodes since the last search: a damaged list may be a circle */
     struct skl_bound low; /* when read downwards and not is_first: where the leaf begins */
 };
 

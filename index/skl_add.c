@@ -22,7 +22,7 @@ int skl_place_locked(struct writer *w, const struct htab *tab, uint64_t hash, ui
     struct leaf_cut cut = leaf_cut_before(e);
     if (!skl_find(&p->list, tab, hash, index))
         return skl_corrupt(hash);
-    DEBUG_ASSERT(lock_is_mine(w, &p->list.stripe->lock));
+    DEBUG_ASSERT(lock_is_held(w, LOCK_PARTITION));
     if (!p->list.slot)
         return LARDER_NOT_FOUND;
     p->path.node.shm = NULL;
@@ -58,6 +58,8 @@ int skl_replace_leaf(struct writer *w, struct skl_place *p, const struct leaf_ru
     struct leaf made;
     uint64_t off;
     uint32_t bytes = leaf_build(run, 0, run->count, p->list.hash, p->list.index, leaf_next(&p->leaf), &made);
+    if (!bytes)
+        return skl_corrupt(p->list.hash);
     int r = skl_take(w, made.bytes, bytes, &off);
     return r ? r : skl_publish_leaf(w, p, off);
 }
@@ -147,6 +149,8 @@ static int skl_take_split(struct writer *w, const struct skl_place *p, const str
     struct skl_bound low;
     uint64_t upper, links[SKL_HEIGHT_MAX] = {0};
     uint32_t bytes = leaf_build(run, at, run->count, p->list.hash, p->list.index, leaf_next(&p->leaf), &part);
+    if (!bytes)
+        return skl_corrupt(p->list.hash);
     int r = skl_take(w, part.bytes, bytes, &upper);
     if (r)
         return r;
@@ -158,7 +162,7 @@ static int skl_take_split(struct writer *w, const struct skl_place *p, const str
     if (r)
         return r;
     bytes = leaf_build(run, 0, at, p->list.hash, p->list.index, *node_off, &part);
-    return skl_take(w, part.bytes, bytes, lower);
+    return bytes ? skl_take(w, part.bytes, bytes, lower) : skl_corrupt(p->list.hash);
 }
 
 static int skl_split(struct writer *w, struct skl_place *p, const struct leaf_run *run, uint32_t added) {

@@ -38,7 +38,7 @@ static enum skl_attempt skl_step_up(struct skl_reader *r) {
     if (!next)
         return SKL_ABSENT;
     r->is_first = 0;
-    if (skl_is_endless(&r->list, ++r->hops))
+    if (circle_is_closed(&r->way, next))
         return SKL_BAD;
     return skl_node_read(&r->list, next, &r->node) && skl_copy_leaf(r) ? SKL_FOUND : SKL_BAD;
 }
@@ -48,10 +48,9 @@ static enum skl_attempt skl_step_down(struct skl_reader *r) {
     struct skl_bound bound;
     if (r->is_first)
         return SKL_ABSENT;
-    if (skl_is_endless(&r->list, ++r->hops))
-        return SKL_BAD;
     skl_node_bound(&r->node, &bound);
-    return skl_enter(r, &bound.cut, 1);
+    enum skl_attempt got = skl_enter(r, &bound.cut, 1);
+    return got == SKL_FOUND && !r->is_first && circle_is_closed(&r->way, r->node.off) ? SKL_BAD : got;
 }
 
 static enum skl_attempt skl_try_up(struct skl_reader *r, const struct leaf_cut *cut) {
@@ -88,8 +87,8 @@ static int skl_judge(const struct skl_reader *r, enum skl_attempt got) {
 int skl_read_up(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index,
                 const struct leaf_cut *cut) {
     int result;
-    r->hops = 0;
     do {
+        r->way = (struct circle){0};
         enum skl_attempt got = skl_find(&r->list, tab, hash, index) ? skl_try_up(r, cut) : SKL_BAD;
         result = skl_judge(r, got);
     } while (result == LARDER_E_RETRY);
@@ -99,8 +98,8 @@ int skl_read_up(struct skl_reader *r, const struct htab *tab, uint64_t hash, uin
 int skl_read_down(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index,
                   const struct leaf_cut *cut) {
     int result;
-    r->hops = 0;
     do {
+        r->way = (struct circle){0};
         enum skl_attempt got = skl_find(&r->list, tab, hash, index) ? skl_try_down(r, cut) : SKL_BAD;
         result = skl_judge(r, got);
     } while (result == LARDER_E_RETRY);

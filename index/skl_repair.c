@@ -36,10 +36,11 @@ static void skl_set_link(const struct skl_node *n, uint32_t level, uint64_t off)
 /* Sets every tower link by a walk along level 0. A list that makes no sense is left to those who read it. */
 static void skl_relink(const struct skl_list *list) {
     struct skl_node last[SKL_HEIGHT_MAX], n = list->head;
-    uint64_t off, hops = 0;
+    struct circle way = {0};
+    uint64_t off;
     for (uint32_t level = 1; level < SKL_HEIGHT_MAX; level++)
         last[level] = list->head;
-    while (skl_link(list, &n, 0, &off) && off && !skl_is_endless(list, ++hops)) {
+    while (skl_link(list, &n, 0, &off) && off && !circle_is_closed(&way, off)) {
         if (!skl_node_read(list, off, &n) || n.height > list->head.height)
             return;
         for (uint32_t level = 1; level < n.height; level++) {

@@ -7,9 +7,8 @@
 #include "core/err.h"
 #include "index/skl.h"
 
-/* Nodes to walk before looking whether the stripe has changed; no list has more than bytes of segment / SKL_NODE_BYTES_MIN. */
+/* Nodes to walk before looking whether the stripe has changed. */
 #define SKL_HOPS_AT_ONCE 1024u
-#define SKL_NODE_BYTES_MIN 48u
 
 int skl_corrupt(uint64_t hash) {
     return err_set(LARDER_E_CORRUPT, "index list %016llx is damaged", (unsigned long long)hash);
@@ -62,10 +61,6 @@ static int skl_is_beyond(const struct skl_node *n, const struct leaf_cut *cut, i
     return is_strict ? order >= 0 : order > 0;
 }
 
-int skl_is_endless(const struct skl_list *list, uint64_t hops) {
-    return hops > list->tab->seg->bytes / SKL_NODE_BYTES_MIN;
-}
-
 int skl_link(const struct skl_list *list, const struct skl_node *n, uint32_t level, uint64_t *off) {
     if (level > 0) {
         *off = SHM_LOAD(skl_tower(n, level));
@@ -80,6 +75,7 @@ int skl_link(const struct skl_list *list, const struct skl_node *n, uint32_t lev
 
 int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_path *path) {
     uint64_t off, beyond = 0, hops = 0;
+    struct circle way = {0};
     struct skl_node n = list->head, next;
     for (uint32_t level = list->head.height; level-- > 0;) {
         /* `beyond` is known to begin after the cut: most levels end at the node at which the one above ended. */
@@ -88,8 +84,7 @@ int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_str
                 return 0;
             if (off == 0 || off == beyond)
                 break;
-            if (++hops % SKL_HOPS_AT_ONCE == 0 &&
-                (skl_is_endless(list, hops) || !htab_read_ok(list->stripe, list->seq)))
+            if (++hops % SKL_HOPS_AT_ONCE == 0 && !htab_read_ok(list->stripe, list->seq))
                 return 0;
             if (!skl_node_read(list, off, &next) || next.height <= level)
                 return 0;
@@ -97,6 +92,8 @@ int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_str
                 beyond = off;
                 break;
             }
+            if (circle_is_closed(&way, off))
+                return 0;
             n = next;
         }
         path->before[level] = n; /* of level 0: the node itself */

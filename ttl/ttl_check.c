@@ -9,6 +9,7 @@
 #include "core/catalog.h"
 #include "core/check.h"
 #include "core/db.h"
+#include "core/err.h"
 #include "ttl/ttl.h"
 #include "ttl/wheel.h"
 
@@ -176,9 +177,11 @@ int timer_check(struct check_state *c) {
 
 /* ---- Statistics ------------------------------------------------------------------------------------------------- */
 
-static int ttl_count_list(const struct seg *s, uint64_t off, uint32_t table, uint64_t *hops_left, uint64_t *entries) {
-    for (; off != 0 && *hops_left > 0; --*hops_left) {
+static int ttl_count_list(const struct seg *s, uint64_t off, uint32_t table, uint64_t *entries) {
+    for (struct circle way = {0}; off != 0;) {
         struct wheel_chunk chunk;
+        if (circle_is_closed(&way, off))
+            return err_set(LARDER_E_CORRUPT, "timers: a list of chunks has no end");
         int r = wheel_chunk_at(s, off, &chunk);
         if (r)
             return r;
@@ -190,11 +193,10 @@ static int ttl_count_list(const struct seg *s, uint64_t off, uint32_t table, uin
 }
 
 static int ttl_count_shard(const struct seg *s, uint32_t shard, uint32_t table, uint64_t *entries) {
-    uint64_t hops_left = wheel_hops_max(s);
     int result = LARDER_OK;
     for (uint32_t place = 0; place < WHEEL_LEVELS * WHEEL_SLOTS; place++) {
         uint64_t off = SHM_LOAD(&wheel_shard(s, shard)->slot[place / WHEEL_SLOTS][place % WHEEL_SLOTS]);
-        int r = ttl_count_list(s, off, table, &hops_left, entries);
+        int r = ttl_count_list(s, off, table, entries);
         if (r)
             result = r;
     }

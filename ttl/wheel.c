@@ -70,7 +70,7 @@ static void wheel_unlock(struct writer *w, struct wheel_shard_shm *shard) {
 
 static int wheel_swap_locked(struct writer *w, shm_word *word, uint64_t old_off, uint64_t new_off, uint64_t retired) {
     int r = step_swap(w, 1, word, old_off, new_off, NULL, &retired, 1);
-    if (r)
+    if (r && (step_is_open(w, 1) || step_abandon(w, 1)))
         w->is_stuck = 1;
     return r;
 }
@@ -138,7 +138,7 @@ static int wheel_push_locked(struct writer *w, shm_word *slot, uint64_t head, ui
 }
 
 static int wheel_insert_locked(struct writer *w, struct wheel_shard_shm *shard, const struct wheel_entry *e) {
-    DEBUG_ASSERT(lock_is_mine(w, &shard->lock));
+    DEBUG_ASSERT(lock_is_held(w, LOCK_SHARD));
     uint32_t next = wheel_next_locked(shard), second = e->second < next ? next : e->second;
     shm_word *slot = wheel_slot(shard, wheel_place(next, second));
     uint64_t head = SHM_LOAD_RELAXED(slot);
@@ -183,22 +183,23 @@ static int wheel_find_link(const struct seg *s, shm_word *slot, uint64_t from, u
             return r;
         *link = &chunk.shm->next;
     }
-    for (uint64_t hops = wheel_hops_max(s); hops > 0; hops--) {
+    for (struct circle way = {0};;) {
         uint64_t off = SHM_LOAD_RELAXED(*link);
         if (off == chunk_off)
             return LARDER_OK;
+        if (circle_is_closed(&way, off))
+            return err_set(LARDER_E_CORRUPT, "timers: a list of chunks has no end");
         int r = wheel_chunk_at(s, off, &chunk);
         if (r)
             return r;
         *link = &chunk.shm->next;
     }
-    return err_set(LARDER_E_CORRUPT, "timers: a list of chunks has no end");
 }
 
 /* Takes the entries at the places of `gone` out of a chunk. *is_left: it still has some. */
 static int wheel_compact_locked(struct writer *w, struct wheel_shard_shm *shard, uint32_t slot, uint64_t from,
                                 uint64_t chunk_off, uint64_t gone, int *is_left) {
-    DEBUG_ASSERT(lock_is_mine(w, &shard->lock));
+    DEBUG_ASSERT(lock_is_held(w, LOCK_SHARD));
     struct wheel_chunk chunk;
     int r = wheel_chunk_at(w->seg, chunk_off, &chunk);
     if (r)
@@ -226,6 +227,14 @@ static int wheel_compact_locked(struct writer *w, struct wheel_shard_shm *shard,
     return LARDER_OK;
 }
 
+/* The sweep is done with a chunk, which stays. */
+static int wheel_go_past(struct wheel_walk *walk, uint64_t chunk_off) {
+    walk->after = chunk_off;
+    if (circle_is_closed(&walk->way, chunk_off))
+        return err_set(LARDER_E_CORRUPT, "timers: a list of chunks has no end");
+    return LARDER_OK;
+}
+
 int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_batch *batch) {
     struct wheel_shard_shm *shard = wheel_shard(w->seg, walk->shard);
     uint64_t gone = batch->gone;
@@ -238,7 +247,7 @@ int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_b
         return r;
     r = wheel_compact_locked(w, shard, batch->slot, walk->after, batch->chunk_off, gone, &is_left);
     if (r == LARDER_OK && walk->is_sweep && is_left)
-        walk->after = batch->chunk_off;
+        r = wheel_go_past(walk, batch->chunk_off);
     wheel_unlock(w, shard);
     return r;
 }
@@ -287,6 +296,11 @@ static int wheel_move_down_locked(struct writer *w, struct wheel_shard_shm *shar
         struct wheel_entry e = wheel_chunk_entry(chunk, i);
         if (e.second <= now_s)
             continue;
+        /* Rule W2: down. Else it would be taken apart for ever. */
+        uint32_t place = wheel_place(wheel_next_locked(shard), e.second);
+        if (place / WHEEL_SLOTS >= batch->slot / WHEEL_SLOTS ||
+            SHM_LOAD_RELAXED(wheel_slot(shard, place)) == chunk->off)
+            return err_set(LARDER_E_CORRUPT, "timers: an entry for second %u is in the wrong slot (W2)", e.second);
         int r = wheel_insert_locked(w, shard, &e);
         if (r)
             return r;
@@ -332,8 +346,13 @@ static int wheel_step_locked(struct writer *w, struct wheel_shard_shm *shard, st
             SHM_STORE(&shard->now_s, walk->now_s);
             return wheel_turn_to_late(shard, walk);
         }
-        if (second > next) /* rule W3: all before it is empty */
+        if (second > next) { /* rule W3: all before it is empty */
             SHM_STORE(&shard->now_s, second - 1);
+            walk->opened = 0;
+        }
+        if (walk->opened++ >
+            w->seg->bytes / wheel_chunk_bytes(WHEEL_CAPACITY_MIN)) /* each goes, so they were so many */
+            return err_set(LARDER_E_CORRUPT, "timers: a slot does not become empty");
         int r = wheel_open_chunk_locked(w, shard, walk, slot, batch);
         if (r)
             return r;
@@ -356,6 +375,7 @@ static int wheel_sweep_locked(struct writer *w, struct wheel_shard_shm *shard, s
         if (off == 0) {
             walk->slot++;
             walk->after = 0;
+            walk->way = (struct circle){0};
             continue;
         }
         int r = wheel_chunk_at(w->seg, off, &chunk);
@@ -364,7 +384,9 @@ static int wheel_sweep_locked(struct writer *w, struct wheel_shard_shm *shard, s
         wheel_batch_due(batch, &chunk, walk->slot, walk->now_s);
         if (batch->count > 0)
             return LARDER_MORE;
-        walk->after = off;
+        r = wheel_go_past(walk, off);
+        if (r)
+            return r;
         if (++chunks == WHEEL_HOLD_CHUNKS)
             return LARDER_MORE;
     }

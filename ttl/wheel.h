@@ -30,6 +30,7 @@
 #ifndef LARDER_TTL_WHEEL_H
 #define LARDER_TTL_WHEEL_H
 
+#include "core/circle.h"
 #include "core/journal.h"
 #include "core/seg.h"
 
@@ -77,10 +78,6 @@ uint32_t wheel_shard_of(const struct seg *s, uint64_t hash);
 /* LARDER_OK, or LARDER_E_CORRUPT: off is no chunk. */
 int wheel_chunk_at(const struct seg *s, uint64_t off, struct wheel_chunk *chunk);
 struct wheel_entry wheel_chunk_entry(const struct wheel_chunk *chunk, uint32_t i);
-/* More chunks than this in one list cannot be. */
-static inline uint64_t wheel_hops_max(const struct seg *s) {
-    return s->bytes / (sizeof(struct wheel_chunk_shm) + sizeof(struct wheel_entry));
-}
 
 /* The slot (level * WHEEL_SLOTS + i) of a second >= next. */
 uint32_t wheel_place(uint32_t next, uint32_t second);
@@ -97,6 +94,8 @@ struct wheel_walk {
     int is_sweep;
     uint32_t slot, slots_end; /* the slots of the sweep; slots_end 0: all. It counts slot up */
     uint64_t after;           /* private: chunk of that slot it has looked at, 0 none */
+    struct circle way;        /* private: of the chunks of that slot */
+    uint64_t opened;          /* private: chunks taken apart since the shard's time moved */
 };
 
 /* Due entries of one chunk, to be fired outside the lock. */
