@@ -106,8 +106,8 @@ static int stage_outer(struct writer *dead) {
     int r = finish_operation(dead);
     if (r)
         return r;
-    SHM_STORE(&dead->slot->op,
-              OP_NONE); /* while its locks are held: a recovery that is cut off here has only these left */
+    /* While its locks are held: a recovery that is cut off here has only these left. */
+    SHM_STORE(&dead->slot->op, OP_NONE);
     for (enum lock_rank rank = LOCK_STRIPE; rank-- > 0;) {
         r = for_held(dead, rank, drop_any);
         if (r)
@@ -120,7 +120,7 @@ static int stage_outer(struct writer *dead) {
 
 static int run_stages(struct writer *dead, enum lock_rank rank) {
     if (SHM_LOAD(&dead->seg->shm->state) == SEG_STATE_REPAIRING) /* rule M2 of core/repair.h */
-        return LARDER_BUSY;
+        return err_set(LARDER_BUSY, "the segment is being repaired");
     note_ranks(dead);
     int r = stage_heap(dead);
     if (r || rank >= LOCK_BIN)

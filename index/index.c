@@ -83,29 +83,27 @@ static int index_change_entry(struct writer *w, const struct table_view *v, uint
     return index_leave(w, stripe, change(w, &v->partitions, e->partition, number, &e->entry));
 }
 
-int index_pass(struct writer *w, const struct table_view *v, const struct item_head *item,
-               const struct item_head *but_not) {
-    struct index_entry e;
-    for (uint32_t number = 0; number < index_count(v); number++) {
-        uint32_t kseq = index_kseq(item, number);
-        if (kseq == 0 || (but_not && index_kseq(but_not, number) == kseq))
-            continue;
-        index_entry_of(v, item, number, &e);
-        int r =
-            e.entry.kseq ? lock_pass(w, &htab_stripe(&v->partitions, e.partition)->lock, LOCK_PARTITION) : LARDER_OK;
-        if (r)
-            return r;
-    }
-    return LARDER_OK;
-}
-
 int index_add_entry(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e) {
     return index_change_entry(w, v, number, e, skl_add_locked);
 }
 
+static int index_remove_entry(struct writer *w, const struct table_view *v, uint32_t number,
+                              const struct index_entry *e) {
+    return index_change_entry(w, v, number, e, skl_remove_locked);
+}
+
+static int index_pass_entry(struct writer *w, const struct table_view *v, uint32_t number,
+                            const struct index_entry *e) {
+    (void)number;
+    return lock_pass(w, &htab_stripe(&v->partitions, e->partition)->lock, LOCK_PARTITION);
+}
+
+/* What is done for an entry. */
+typedef int index_visit(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e);
+
 /* Does it for every entry that `item` has and `but_not` has not. */
-static int index_change_item(struct writer *w, const struct table_view *v, const struct item_head *item,
-                             const struct item_head *but_not, index_change *change) {
+static int index_visit_entries(struct writer *w, const struct table_view *v, const struct item_head *item,
+                               const struct item_head *but_not, index_visit *visit) {
     struct index_entry e;
     struct item_peek has, has_not;
     if (!index_peek(w->seg, item, &has) || (but_not && !index_peek(w->seg, but_not, &has_not)))
@@ -119,21 +117,26 @@ static int index_change_item(struct writer *w, const struct table_view *v, const
                            (unsigned long long)has.head.hash, number);
         if (!e.entry.kseq)
             continue;
-        int r = w->is_stuck ? LARDER_BUSY : index_change_entry(w, v, number, &e, change);
+        int r = w->is_stuck ? LARDER_BUSY : visit(w, v, number, &e);
         if (r)
             return r;
     }
     return LARDER_OK;
 }
 
+int index_pass(struct writer *w, const struct table_view *v, const struct item_head *item,
+               const struct item_head *but_not) {
+    return index_visit_entries(w, v, item, but_not, index_pass_entry);
+}
+
 int index_add(struct writer *w, const struct table_view *v, const struct item_head *item,
               const struct item_head *but_not) {
-    return index_change_item(w, v, item, but_not, skl_add_locked);
+    return index_visit_entries(w, v, item, but_not, index_add_entry);
 }
 
 int index_remove(struct writer *w, const struct table_view *v, const struct item_head *item,
                  const struct item_head *but_not) {
-    return index_change_item(w, v, item, but_not, skl_remove_locked);
+    return index_visit_entries(w, v, item, but_not, index_remove_entry);
 }
 
 /* Clears the lists of index `number` (-1: of all) of one bucket. */

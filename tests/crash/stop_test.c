@@ -129,7 +129,8 @@ static void learn_probe(struct larder *db, struct larder_page *page, struct prob
         const struct item_head *item = stored(db, p->n, page);
         for (uint32_t number = 1; number < index_count(v); number++) {
             struct index_entry e;
-            index_entry_of(v, item, number, &e);
+            struct item_peek peek;
+            cr_assert(item_peek_open(&peek, item, item->bytes) && index_entry_of(v, &peek, number, &e));
             if (e.entry.kseq)
                 p->partition[p->variant][p->partition_count[p->variant]++] =
                     seg_off(&db->seg, &htab_stripe(&v->partitions, e.partition)->lock);
