@@ -1425,14 +1425,18 @@ Test(repair, beside_a_writer) {
     beside(write_on, 0, "writer");
 }
 
-/* Of two repairs at once one does it, and the other finds it done or is told to wait. */
+/* Of two repairs at once one does it, and the other finds it done. Each may be told to wait for the other: for its repair, or, where
+ * stripes must be moved, for its attachment. */
 static int repair_too(void *arg) {
     struct stage *s = arg;
     struct larder_repair_report report;
-    s->is_ready = 1;
-    int r = repair_here(&s->copy, &report);
-    PROC_CHECK(r == LARDER_OK || r == LARDER_BUSY);
-    return r == LARDER_BUSY;
+    uint64_t end_ms = until_now_ms() + DEADLINE_MS;
+    int r;
+    do
+        r = repair_here(&s->copy, &report);
+    while (r == LARDER_BUSY && until_now_ms() < end_ms);
+    PROC_CHECK(r == LARDER_OK);
+    return 0;
 }
 
 Test(repair, two_at_once) {
@@ -1442,7 +1446,8 @@ Test(repair, two_at_once) {
         harm_all_caches(&s->copy);
         pid_t one = proc_fork(repair_too, s), other = proc_fork(repair_too, s);
         struct proc_result a = proc_wait(one, DEADLINE_MS), b = proc_wait(other, DEADLINE_MS);
-        cr_assert(a.end == PROC_EXITED && b.end == PROC_EXITED && a.code + b.code <= 1, "%d and %d", a.code, b.code);
+        cr_assert(proc_is_exit(a, 0), "%s", proc_text(a));
+        cr_assert(proc_is_exit(b, 0), "%s", proc_text(b));
         judge(&(struct trial){.copy = &s->copy}, "two at once", (uint64_t)i);
         stage_end(s);
     }
