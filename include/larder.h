@@ -20,6 +20,14 @@
  * Killed. Any process may die by SIGKILL at any instruction inside any of these functions: acknowledged writes stay,
  * an unacknowledged one is wholly there or wholly not, and whoever next needs what the dead process held repairs it.
  *
+ * Stopped. A process that stands still (SIGSTOP, a debugger) holds up no reader, and writers only where they need what it holds:
+ * they get LARDER_BUSY after options.busy_timeout_ms, and larder_error() names it. When it wakes it goes on as if nothing had been.
+ *
+ * Trust. Processes that attach read-write are trusted; file modes decide who they are. A damaged segment gives an error, or an answer
+ * that can be read, has the key asked for and comes in order; never a crash or an endless wait. There are no checksums:
+ * flipped bytes of names and values come back as they are, and a damaged reference may hide an item. larder_check() finds
+ * what breaks an invariant, larder_repair() mends it.
+ *
  * Memory orders, locks and the bytes of the segment are described in ARCHITECTURE.md.
  */
 #ifndef LARDER_H
@@ -128,7 +136,8 @@ struct larder_options {
  *
  * Slots        Each thread that writes at the same moment as others needs a writer slot; the first is taken here, others when
  *              they are needed, and all go with the process, however it ends. Taking one opens the segment's file again
- *              through /proc: a process that changes its user needs permission on the file as the new one.
+ *              through /proc: a process that changes its user needs permission on the file as the new one. The file must lie
+ *              on a filesystem of this host: not NFS or its kind, which may take a lock from a process that lives.
  * Threads      Any thread may use the attachment. After fork() the child may, too, with slots of its own. Programs that clone
  *              without fork handlers (vfork, raw clone) must exec before they call anything here. A thread that is cancelled
  *              (deferred, the default) ends after its call; one that leaves a call in another way (pthread_exit() or longjmp()
@@ -146,7 +155,8 @@ LARDER_API int larder_open(const struct larder_options *options, struct larder *
 
 /**
  * Detaches: gives back the slots and every byte of private memory. Builders, pages and tables of db end with it.
- * No other thread may be inside a call with db. NULL is allowed.
+ * No other thread may be inside a call with db: it would lose the memory it works on, and the process die of it (others
+ * recover). NULL is allowed.
  */
 LARDER_API void larder_close(struct larder *db);
 
