@@ -43,7 +43,7 @@ int catalog_read(const struct seg *s, uint32_t ordinal, struct catalog_entry *e)
         if (LIFE_STATE(e->life) == TABLE_FREE || e->schema_off == 0)
             result = LARDER_NOT_FOUND;
         else
-            result = LIFE_STATE(e->life) <= TABLE_DROPPING ? read_named(s, e) : LARDER_E_CORRUPT;
+            result = life_is_known(e->life) ? read_named(s, e) : LARDER_E_CORRUPT;
     } while (!is_unchanged(t, e));
     if (result == LARDER_NOT_FOUND && LIFE_STATE(e->life) == TABLE_READY)
         result = LARDER_E_CORRUPT;

@@ -264,8 +264,10 @@ static void mark_hands(struct check_state *c) {
     for (uint32_t i = 0; i < c->seg->slot_count; i++)
         for (unsigned k = 0; k < SLOT_HAND; k++) {
             uint64_t off = SHM_LOAD(&seg_slot(c->seg, i)->hand[k]) & ~(uint64_t)HAND_BITS;
-            if (heap_block_bytes(c->seg, off) != 0)
-                *reached_word(c, off, &mask) |= mask;
+            if (heap_block_bytes(c->seg, off) == 0)
+                continue;
+            uint64_t *word = reached_word(c, off, &mask);
+            *word |= mask;
         }
 }
 

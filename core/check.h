@@ -2,8 +2,8 @@
  *
  * Job      Walks catalog, stripes, items, lists, timers and heap; verifies the numbered rules of their headers; marks every block it
  *          reaches, so that blocks handed out but not reachable (leaks) and blocks reached twice show.
- * Rules    C1 Reads everything as untrusted input: bounds first, hops bounded. C2 Holds all stripe locks of the table it looks at,
- *          or on a read-only attachment none.
+ * Rules    C1 Reads everything as untrusted input: bounds first, hops bounded. C2 Holds the gate (core/gate.h), so that
+ *          nobody is inside a stripe; on a read-only attachment nothing.
  */
 #ifndef LARDER_CORE_CHECK_H
 #define LARDER_CORE_CHECK_H

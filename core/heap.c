@@ -192,7 +192,7 @@ static int give_small_locked(struct writer *w, struct bin_shm *bin, uint32_t i, 
         int r = span_give_small(w, i);
         if (r)
             list_push(s, bin, i); /* the block is back; its span stays with the class */
-        return r == LARDER_BUSY ? LARDER_OK : r;
+        return r == LARDER_E_CORRUPT ? r : LARDER_OK;
     }
     return LARDER_OK;
 }

@@ -1,7 +1,7 @@
 /* core/hooks.h - what core/ asks of the layers above it, without knowing them.
  *
- * index/ and ttl/ provide the functions, liblarder.c puts them into one constant table; core/ never includes their headers. All are called with
- * the item's stripe locked, unless they say otherwise, by a writer that may be a recovery.
+ * index/ and ttl/ provide the functions, liblarder.c puts them into one constant table; core/ never includes their headers. All
+ * are called with the item's stripe locked, unless they say otherwise, by a writer that may be a recovery.
  */
 #ifndef LARDER_CORE_HOOKS_H
 #define LARDER_CORE_HOOKS_H
@@ -38,7 +38,8 @@ struct core_hooks {
     /* Repair (core/repair.h), with nobody else at work. Empty wheel: every list of every shard forgotten. */
     void (*timer_forget_all)(const struct seg *s);
     /* All entries of these items (offsets of their blocks), into empty lists; is_dense: so that these take as little
-     * memory as they can, else of all sizes as they come, which finds room in more places. Claims memory itself. *entries counts up. LARDER_OK; LARDER_FULL; LARDER_BUSY or LARDER_E_CORRUPT: it cannot go on. */
+     * memory as they can, else of all sizes as they come, which finds room in more places. Claims memory itself. *entries
+     * counts up. LARDER_OK; LARDER_FULL; LARDER_BUSY or LARDER_E_CORRUPT: it cannot go on. */
     int (*index_refill)(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count, int is_dense,
                         uint64_t *entries);
     /* larder_check and statistics, see core/check.h. */

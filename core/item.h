@@ -31,8 +31,7 @@
  * Files    item_build.c the builder, item_read.c reading in place, item_store.c what a table adds, item_project.c
  *          leaving attributes out, item_check.c I3, item_peek.c looks that are bounded by themselves, item_records.h the
  *          bytes of a record.
- * Not here Arithmetic on numbers (with expressions). I3 does not ask whether stored text is UTF-8: that is checked
- *          when it is given.
+ * Not here Arithmetic on numbers (with expressions).
  * Tests    tests/unit/item_test.c, tests/fuzz/item_decode_fuzz.c
  */
 #ifndef LARDER_CORE_ITEM_H

@@ -9,6 +9,7 @@
 #include "core/item.h"
 #include "core/item_records.h"
 #include "core/num.h"
+#include "core/utf8.h"
 
 /* What is left to read. */
 struct item_check {
@@ -49,11 +50,17 @@ static int check_bytes(struct item_check *c, struct bytes *out) {
     return 1;
 }
 
+static int is_text(struct bytes b) {
+    return utf8_valid_bytes((const char *)b.at, b.len) == b.len;
+}
+
 /* An S, N or B: its bytes. */
 static int check_scalar(struct item_check *c, enum larder_type type, struct bytes *out) {
     if (!check_bytes(c, out))
         return 0;
     c->ddb_bytes += out->len;
+    if (type == LARDER_S)
+        return is_text(*out);
     return type != LARDER_N || num_is_sane(out->at, out->len);
 }
 
@@ -62,7 +69,7 @@ static int check_name(struct item_check *c, int is_first, struct bytes *previous
     struct bytes name;
     if (!check_bytes(c, &name) || name.len < 1 || name.len > LARDER_ATTRIBUTE_NAME_MAX)
         return 0;
-    if (!is_first && item_compare_bytes(*previous, name) >= 0)
+    if (!is_text(name) || (!is_first && item_compare_bytes(*previous, name) >= 0))
         return 0;
     c->ddb_bytes += name.len;
     *previous = name;
@@ -208,6 +215,8 @@ static int check_record(struct item_check *c, const struct item_head *h, int is_
     const uint8_t *key = item_key_area(h) + (flags == ITEM_IN_SORT_KEY ? h->partition_bytes : 0);
     size_t bytes = flags == ITEM_IN_SORT_KEY ? h->sort_bytes : h->partition_bytes;
     c->ddb_bytes += bytes;
+    if (type == LARDER_S && !is_text((struct bytes){key, bytes}))
+        return 0;
     return bytes > 0 && (type != LARDER_N || num_is_sane(key, bytes));
 }
 
@@ -329,7 +338,7 @@ int item_is_readable(const void *image, size_t bytes) {
         for (size_t i = 0; i < count; i++) {
             uint16_t from;
             memcpy(&from, directory + i * sizeof from, sizeof from);
-            if (__builtin_expect(from != at, 0))
+            if (__builtin_expect(from != at || at == 0, 0)) /* at 0: the record before has no end */
                 return 0;
             at = record_end(start, from, end, &keys_seen);
         }

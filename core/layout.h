@@ -23,11 +23,11 @@
 #define SEG_MAGIC UINT64_C(0x0a7265647261c34c) /* "L\xc3ardr.\n": no text file starts like this */
 #define SEG_FORMAT_VERSION 1u
 
-#define SEG_STATE_INITIALISING 0u
-#define SEG_STATE_READY 1u
-#define SEG_STATE_DESTROYED 2u
-#define SEG_STATE_REPAIRING                                                                                            \
-    0x6d656e64u /* larder_repair() is at work, or died at it (core/repair.h); far from what damage makes */
+/* Far from each other and from what damage makes: a flipped bit is no other state. */
+#define SEG_STATE_INITIALISING 0x696e6974u
+#define SEG_STATE_READY 0x72656479u
+#define SEG_STATE_DESTROYED 0x676f6e65u
+#define SEG_STATE_REPAIRING 0x6d656e64u /* larder_repair() is at work, or died at it (core/repair.h) */
 
 #define SPAN_BYTES 16384u
 #define CLAIM_BYTES (1u << 20) /* memory is claimed from the kernel in pieces of this size */
@@ -55,6 +55,7 @@ struct seg_shm {
         claimed_bytes; /* from the start of the segment; what lies beyond is not backed by memory yet. Only grows. Changed
                                under span_lock; with the words that every call reads, none of which changes often */
     uint64_t slots_off, catalog_off, bins_off, shards_off, spans_off, data_off;
+    uint64_t sum; /* of what above never changes once the segment is made (seg_layout_sum) */
 
     _Alignas(64) lock_word catalog_lock; /* guards table_shm and definitions; rank first */
     lock_word expirer_lock;              /* held by the working expirer */
@@ -102,10 +103,11 @@ struct slot_shm {
 _Static_assert(sizeof(struct slot_shm) % 64 == 0, "slots share no cache line");
 
 /* ---- Tables --------------------------------------------------------------------------------------------------------- */
+/* Four bits apart: a flipped bit is no other state. */
 #define TABLE_FREE 0u
-#define TABLE_CREATING 1u
-#define TABLE_READY 2u
-#define TABLE_DROPPING 3u
+#define TABLE_CREATING 0x0fu
+#define TABLE_READY 0x33u
+#define TABLE_DROPPING 0x3cu
 
 struct table_shm {
     shm_word life;       /* state | generation << 8; a change of any part of the definition takes a new generation */

@@ -5,7 +5,8 @@
  * Rules    K1 A lock's offset stands in slot.locks[] before the word can name the slot, and until after it no longer does.
  *          K2 Locks are taken in the order of enum lock_rank, of one rank at most one at a time, but LOCK_STRIPE, of which several
  *             may be held in address order.
- *          K3 Under a lock: no call into user code, no private allocation, no system call but futex.
+ *          K3 Under a lock: no call into user code, no private allocation, no system call but futex. (A repair and an index
+ *             being filled hold catalog and gate while they claim memory.)
  * Tests    tests/unit/lock_test.c
  */
 #ifndef LARDER_CORE_LOCK_H
@@ -34,7 +35,7 @@ int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank);
 int lock_pass(struct writer *w, lock_word *lock, enum lock_rank rank);
 void lock_drop(struct writer *w, lock_word *lock, enum lock_rank rank);
 int lock_is_mine(const struct writer *w, const lock_word *lock);
-/* Whether the writer holds a lock of this rank, by its own account: for assertions, which no byte of the segment may fail. */
+/* Whether the writer holds a lock of this rank, by its own account, which no byte of the segment can falsify. */
 static inline int lock_is_held(const struct writer *w, enum lock_rank rank) {
     return (int)(w->ranks_held >> rank & 1);
 }

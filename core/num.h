@@ -25,7 +25,7 @@ int num_encode(const char *text, size_t text_bytes, uint8_t *to, size_t *bytes);
 size_t num_encode_int64(int64_t value, uint8_t *to);
 
 /* Writes exact decimal text, 0-terminated, at most LARDER_NUMBER_TEXT_MAX bytes; returns its length. Plain notation, as
- * DynamoDB returns it (up to 126 integer digits or 167 decimals). Bytes that are no number give "0". */
+ * DynamoDB returns it (up to 126 integer digits or 167 decimals). Bytes that are no number give "0", and 0 is returned. */
 size_t num_decode(const uint8_t *from, size_t bytes, char *text);
 
 /* True if the bytes are a number in canonical form. */

@@ -218,8 +218,8 @@ int larder_get(struct larder_table *t, const struct larder_key *key, struct lard
     page_reset(page);
     page->scanned = 1;
     r = read_by_key(v, &k, read_hash(v, &k), db_now(t->db), page);
-    int still = table_still(t, v);
-    return still ? page_fail(page, still) : r;
+    r = table_judge(t, v, r);
+    return r < 0 ? page_fail(page, r) : r;
 }
 
 /* Keys of one round of larder_get_many: enough to overlap their misses, few enough for the first-level cache. */
@@ -265,7 +265,6 @@ int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint3
     for (uint32_t at = 0; at < count && r == LARDER_OK; at += MANY_AT_ONCE)
         r = get_round(v, keys + at, count - at < MANY_AT_ONCE ? count - at : MANY_AT_ONCE, now_s, encoded, page);
     priv_free(t->db->priv, encoded);
-    if (r == LARDER_OK)
-        r = table_still(t, v);
+    r = table_judge(t, v, r);
     return r ? page_fail(page, r) : r;
 }

@@ -169,7 +169,7 @@ int recover_all(struct writer *me, uint32_t *count) {
         int r = recover_for_lock(me, i, LOCK_CATALOG);
         if (r == LARDER_OK)
             ++*count;
-        else
+        else if (result != LARDER_E_CORRUPT) /* which does not go away by waiting, as others do */
             result = r;
     }
     return result;

@@ -8,7 +8,8 @@
  *          A waiter for a lock of some rank runs only the stages of that rank and below: it may itself hold locks that the
  *          later stages need.
  * Who      slot.pid is the dead process's but while somebody recovers the slot: then it is the recoverer's, so that whoever has to
- *          wait is told the process that is in the way. (Between taking the liveness lock and this store lies one instruction.)
+ *          wait is told the process that is in the way. (Between taking the liveness lock and this store lies one instruction. A recoverer
+ *          that died leaves its own number.)
  * Why safe Taking the dead slot's liveness lock makes the recoverer the slot: one at a time, and if it dies the next can. Each
  *          stage only repeats steps that are idempotent (core/journal.h), so it can be cut off anywhere and run again.
  */

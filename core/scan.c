@@ -224,7 +224,9 @@ static int scan_stripe(struct scan *s, uint32_t number) {
             if (s->from.hash < first_hash_of(t, number, buckets, bucket + 1) && bucket + 1 < buckets)
                 s->from = (struct position){first_hash_of(t, number, buckets, bucket + 1), NULL};
         }
-        if (buckets == 0 && SHM_LOAD(&stripe->array) != 0 && htab_read_ok(stripe, seq))
+        /* Still none, and a word that says there is one: not an array that was published just now, before the sequence moved. */
+        if (buckets == 0 && SHM_LOAD(&stripe->array) != 0 && htab_bucket_count(t, stripe) == 0 &&
+            htab_read_ok(stripe, seq))
             return corrupt();
         if (bucket >= buckets && (buckets != 0 || htab_read_ok(stripe, seq)))
             return LARDER_OK; /* every chain was validated by itself */
@@ -304,8 +306,6 @@ int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, str
     page_reset(page);
     r = scan_range(&s);
     page->scanned = page->count;
-    int still = r < 0 ? r : table_still(t, s.v);
-    if (still)
-        r = still;
+    r = table_judge(t, s.v, r);
     return r < 0 ? page_fail(page, r) : r;
 }

@@ -113,8 +113,10 @@ static int seg_create_fill(struct seg *s, const struct seg_file *file, const str
         result = seg_create_claim(s, file, seg_layout_first_claim(head));
     if (result == LARDER_OK)
         result = seg_attach(s, file, head, head->size_bytes);
-    if (result == LARDER_OK && is_huge)
+    if (result == LARDER_OK && is_huge) { /* the state before the magic that makes it count */
+        SHM_STORE(&s->shm->state, SEG_STATE_INITIALISING);
         shm_copy_in(s->base, head, sizeof *head);
+    }
     return result;
 }
 
@@ -131,6 +133,7 @@ int seg_create(struct seg *s, const struct seg_file *file, const struct larder_o
         return result;
     atomic_init(&head.claimed_bytes, seg_layout_first_claim(&head));
     result = seg_create_identity(&head);
+    head.sum = seg_layout_sum(&head);
     if (result == LARDER_OK)
         result = seg_create_check_limit(file, head.size_bytes);
     if (result == LARDER_OK)

@@ -115,6 +115,9 @@ int seg_file_is_named(const struct seg_file *file, int fd) {
 }
 
 int seg_file_unlink(const struct seg_file *file, int fd) {
+    struct stat named;
+    if (lstat(file->path, &named) && errno != ENOENT)
+        return err_set_errno("remove segment", file->shown);
     if (!seg_file_is_named(file, fd))
         return LARDER_OK;
     if (unlink(file->path) == 0 || errno == ENOENT)

@@ -46,13 +46,13 @@ enum seg_look {
     SEG_LOOK_DESTROYED,
     SEG_LOOK_REPAIRING, /* only a repair may attach; *result is the failure for others */
     SEG_LOOK_BAD_STATE, /* the state is none, and everything else is as it should be: the same */
-    SEG_LOOK_UNUSABLE,  /* ours by its magic, but not for us: other version, truncated, unknown state */
+    SEG_LOOK_UNUSABLE,  /* ours by its magic, but not for us: other version, truncated */
     SEG_LOOK_FOREIGN,   /* anything else: never written to, never removed */
     SEG_LOOK_FAILED     /* could not be read */
 };
 
-/* Reads the head into *head and the file's size into *file_bytes. With REPAIRING, BAD_STATE, UNUSABLE, FOREIGN and FAILED, *result is the
- * failure and its message is set. */
+/* Reads the head into *head and the file's size into *file_bytes. With REPAIRING, BAD_STATE, UNUSABLE, FOREIGN and FAILED,
+ * *result is the failure and its message is set. */
 enum seg_look seg_look(const struct seg_file *file, int fd, struct seg_shm *head, uint64_t *file_bytes, int *result);
 
 #endif

@@ -106,6 +106,7 @@ int seg_layout_plan(struct seg_shm *head, const struct larder_options *options, 
                                                               : 8,
                            .shard_count = size < 64 * MIB ? 1 : 8};
     seg_layout_place(&plan);
+    plan.sum = seg_layout_sum(&plan); /* once more when the identity is known */
     result = seg_layout_check_room(&plan);
     if (result != LARDER_OK)
         return result;
@@ -172,7 +173,12 @@ int seg_layout_check(const struct seg_shm *head, uint64_t file_bytes, uint64_t p
     if (file_bytes < head->size_bytes)
         return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": truncated: %llu bytes of %llu", shown,
                        (unsigned long long)file_bytes, (unsigned long long)head->size_bytes);
-    return seg_layout_check_places(head, shown);
+    result = seg_layout_check_places(head, shown);
+    if (result == LARDER_OK && head->sum != seg_layout_sum(head))
+        return err_set(LARDER_E_FORMAT,
+                       SEG_NAMED_TEXT ": damaged: identity, geometry or hash seed are not what they were made as",
+                       shown);
+    return result;
 }
 
 uint64_t seg_layout_fingerprint(void) {
@@ -180,6 +186,7 @@ uint64_t seg_layout_fingerprint(void) {
     const uint64_t facts[] = {sizeof(struct seg_shm),
                               offsetof(struct seg_shm, state),
                               offsetof(struct seg_shm, slots_off),
+                              offsetof(struct seg_shm, sum),
                               offsetof(struct seg_shm, catalog_lock),
                               offsetof(struct seg_shm, span_lock),
                               sizeof(struct slot_shm),

@@ -59,6 +59,13 @@ static inline int table_still(struct larder_table *t, const struct table_view *v
     const struct table_view *now;
     return __builtin_expect(view_is_current(v), 1) ? LARDER_OK : table_view(t, &now);
 }
+/* What to tell the caller of a read under a view that gave r. That the table is another one now explains damage that was met, too. */
+static inline int table_judge(struct larder_table *t, const struct table_view *v, int r) {
+    if (r < 0 && r != LARDER_E_CORRUPT)
+        return r;
+    int still = table_still(t, v);
+    return still ? still : r;
+}
 /* A view for recovery, which has no larder_table: by catalog ordinal, also of a table that is being created or dropped.
  * Kept in the handle as others are. Called outside locks. */
 int table_view_by_ordinal(struct larder *db, uint32_t ordinal, const struct table_view **view);

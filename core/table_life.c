@@ -255,7 +255,7 @@ static int drop_locked(struct writer *w, struct table_view *v) {
     result = empty_locked(w, v->shm, v);
     forget_op(w);
     /* From that store on the table is dropped. Memory that cannot be had back now is fetched by table_resume_drops(). */
-    return result == LARDER_BUSY ? LARDER_OK : result;
+    return result == LARDER_E_CORRUPT || result == LARDER_E_RETRY ? result : LARDER_OK;
 }
 
 static int drop_once(struct writer *w, const char *name) {

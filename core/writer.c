@@ -54,8 +54,8 @@ static int claim_slot(struct larder *db, uint32_t i, struct writer **out) {
     int r = live_take(&db->seg, LIVE_SLOT_BASE + i, &live);
     if (r)
         return r;
-    if (SHM_LOAD(&slot->state) != SLOT_FREE ||
-        !is_clean(slot)) { /* its owner died meanwhile: a dead slot, not a free one */
+    /* Its owner may have died meanwhile: a dead slot, not a free one. */
+    if (SHM_LOAD(&slot->state) != SLOT_FREE || !is_clean(slot)) {
         live_drop(&db->seg, live);
         return LARDER_BUSY;
     }

@@ -30,7 +30,7 @@ struct writer {
     size_t scratch_bytes;
     void *before; /* private memory: the item that is being replaced, for the caller */
     size_t before_bytes;
-    uint32_t ranks_held;   /* bit per enum lock_rank; checked in debug builds */
+    uint32_t ranks_held;   /* bit per enum lock_rank: what this writer holds by its own account */
     uint32_t stripes_held; /* LOCK_STRIPE is the one rank of which several may be held */
     int is_stuck; /* a lock could not be had in the middle: the slot is to be abandoned, others will recover it */
     const _Atomic int *is_stopping; /* NULL, or when it becomes true long work is to be cut off; ttl/expirer.c */

@@ -26,7 +26,7 @@
  * Trust. Processes that attach read-write are trusted; file modes decide who they are. A damaged segment gives an error, or an answer
  * that can be read, has the key asked for and comes in order; never a crash or an endless wait. There are no checksums:
  * flipped bytes of names and values come back as they are, and a damaged reference may hide an item. larder_check() finds
- * what breaks an invariant, larder_repair() mends it.
+ * what breaks an invariant, larder_repair() mends it; while it works every call gives LARDER_BUSY, reads too.
  *
  * Memory orders, locks and the bytes of the segment are described in ARCHITECTURE.md.
  */
@@ -597,8 +597,8 @@ struct larder_check_report {
 };
 /**
  * Walks everything and verifies every invariant: keys and hashes, counts, order of every list, entry against item both
- * ways, timers, blocks reachable exactly once. Dead slots are recovered first. Stops writers while it looks (takes all
- * locks of a table in turn), or on a read-only attachment reads only, and then expects no writer.
+ * ways, timers, blocks reachable exactly once. Dead slots are recovered first. Stops writers while it looks (it
+ * closes a gate), or on a read-only attachment reads only, and then expects no writer.
  * @param note NULL, or called with a line of text for each error (outside locks).
  * @return LARDER_OK clean; LARDER_E_CORRUPT with report->errors > 0; LARDER_BUSY.
  */

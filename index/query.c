@@ -86,8 +86,6 @@ LARDER_API int larder_query(struct larder_table *t, const struct larder_query_sp
     q.now_s = db_now(t->db);
     q.page = page;
     r = query_run(&q, spec);
-    int still = r < 0 ? r : table_still(t, q.v);
-    if (still)
-        r = still;
+    r = table_judge(t, q.v, r);
     return r < 0 ? page_fail(page, r) : r;
 }

@@ -12,6 +12,7 @@
 #include "core/item_records.h"
 #include "core/read.h"
 #include "core/schema.h"
+#include "core/seg_layout.h"
 #include "index/index.h"
 #include "ttl/wheel.h"
 #include <fcntl.h>
@@ -827,6 +828,7 @@ static void make_constant(unsigned char *bytes) {
     struct seg_shm *head = (struct seg_shm *)(void *)bytes;
     struct slot_shm *slots = (struct slot_shm *)(void *)(bytes + head->slots_off);
     head->created_s = NOW_S;
+    head->sum = seg_layout_sum(head);
     for (uint32_t i = 0; i < head->slot_count; i++) {
         atomic_store(&slots[i].pid, 1);
         atomic_store(&slots[i].started_s, NOW_S);
@@ -846,7 +848,11 @@ static void make_segment(void) {
         close(memfd);
     memfd = dup(larder_memfd(db));
     larder_close(db);
-    MUST(pwrite(memfd, &seed, sizeof seed, offsetof(struct seg_shm, hash_seed)) == sizeof seed);
+    struct seg_shm head;
+    MUST(pread(memfd, &head, sizeof head, 0) == sizeof head);
+    head.hash_seed = seed;
+    head.sum = seg_layout_sum(&head);
+    MUST(pwrite(memfd, &head, sizeof head, 0) == sizeof head);
     MUST((db = open_memfd(0)) != NULL);
     create_tables(db);
     fill_tables(db);

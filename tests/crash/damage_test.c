@@ -199,7 +199,7 @@ static void try_class(enum damage_class c) {
     rng_seed(&rng, rng_test_seed(damage_class_name(c)));
     uint64_t count = case_count(c), stride = is_long ? 1 : count / TRIES + 1;
     try_cases(c, damage_class_name(c), count, is_long ? 0 : rng_below(&rng, stride), stride,
-              is_long ? UINT64_MAX : CLASS_MS * SLOW_FACTOR);
+              is_long ? UINT64_MAX : CLASS_MS);
 }
 
 /* ---- Damage that one word seldom makes --------------------------------------------------------------------------------- */

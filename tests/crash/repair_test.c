@@ -20,6 +20,7 @@
 #include "core/crash.h"
 #include "core/db.h"
 #include "core/heap_span.h"
+#include "core/seg_layout.h"
 #include "index/skl.h"
 #include "larder.h"
 #include "tests/support/proc.h"
@@ -156,6 +157,7 @@ static int make_segment(int items) {
     struct seg_shm *head = mmap(NULL, sizeof *head, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     cr_assert(head != MAP_FAILED);
     head->hash_seed = 42;
+    head->sum = seg_layout_sum(head);
     munmap(head, sizeof *head);
     const struct larder_options again = {.flags = LARDER_MEMFD, .memfd = fd};
     cr_assert_eq(larder_open(&again, &db), LARDER_OK, "%s", larder_error());
@@ -942,11 +944,14 @@ Test(repair, a_wrong_hash_seed_is_refused) {
     struct copy c = copy_of(fd, ITEMS_SMALL);
     struct larder_repair_report report;
     c.head->hash_seed ^= 1;
+    cr_assert_eq(repair_here(&c, &report), LARDER_E_FORMAT, "its sum says so");
+    c.head->sum = seg_layout_sum(c.head);
     unsigned char *before = bytes_of(&c);
-    cr_assert_eq(repair_here(&c, &report), LARDER_E_CORRUPT);
+    cr_assert_eq(repair_here(&c, &report), LARDER_E_CORRUPT, "and so do the items, if the sum does not");
     cr_assert(strstr(larder_error(), "seed"), "%s", larder_error());
     must_be_equal(&c, before);
     c.head->hash_seed ^= 1;
+    c.head->sum = seg_layout_sum(c.head);
     cr_assert_eq(repair_here(&c, &report), LARDER_OK, "%s", larder_error());
     cr_assert_eq(report.errors_found, 0);
     free(before);

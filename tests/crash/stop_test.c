@@ -51,7 +51,7 @@ static int is_long(void) {
 }
 
 /* A sanitizer's build looks at fewer stops. */
-#define COARSE (SLOW_FACTOR > 1 ? 3u : 1u)
+#define COARSE (SLOW_FACTOR > 1 ? 8u : 1u)
 
 struct scenario {
     const char *name;

@@ -1,6 +1,7 @@
 /* tests/crash/world.c - see world.h. */
 #include "tests/crash/world.h"
 #include "core/seg.h"
+#include "core/seg_layout.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,12 @@ struct larder *world_open(int memfd) {
 static void set_hash_seed(int memfd) {
     const char *text = getenv("LARDER_SEED");
     uint64_t seed = text ? strtoull(text, NULL, 0) : HASH_SEED;
-    if (pwrite(memfd, &seed, sizeof seed, offsetof(struct seg_shm, hash_seed)) != sizeof seed)
+    struct seg_shm head;
+    if (pread(memfd, &head, sizeof head, 0) != sizeof head)
+        die("head");
+    head.hash_seed = seed;
+    head.sum = seg_layout_sum(&head);
+    if (pwrite(memfd, &head, sizeof head, 0) != sizeof head)
         die("seed");
 }
 

@@ -158,7 +158,7 @@ static void check_raw_number(struct bytes raw) {
     uint8_t again[NUM_BYTES_MAX];
     size_t bytes;
     if (!num_is_sane(raw.at, raw.len)) {
-        FUZZ_CHECK(num_decode(raw.at, raw.len, text) == 1 && text[0] == '0', "%s", text);
+        FUZZ_CHECK(num_decode(raw.at, raw.len, text) == 0 && strcmp(text, "0") == 0, "%s", text);
         return;
     }
     size_t length = num_decode(raw.at, raw.len, text);

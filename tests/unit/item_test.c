@@ -1321,6 +1321,44 @@ Test(item, survives_damage) {
     free(h);
 }
 
+/* A record without an end, and a directory that says the next begins at 0: the head's bytes are no record. */
+Test(item, is_not_readable_when_a_record_begins_at_0) {
+    larder_builder_reset(b);
+    OK(larder_add_null(b, "x"));
+    OK(larder_add_null(b, "y"));
+    const struct item_head *h = item_head(finish());
+    struct item_head *copy = block_of(h->bytes, 0);
+    memcpy(copy, h, h->bytes);
+    /* As a record, the head is one of a null with a name up to the image's end. */
+    uint8_t *bytes = (uint8_t *)copy;
+    bytes[0] = LARDER_NULL;
+    bytes[1] = (uint8_t)(h->bytes - 2);
+    cr_assert(item_is_readable(copy, h->bytes), "the hash may be anything");
+    uint16_t first;
+    memcpy(&first, bytes + sizeof *h, sizeof first);
+    bytes[first] = 0xff;
+    memset(bytes + sizeof *h + sizeof first, 0, sizeof first);
+    cr_assert_not(item_is_readable(copy, h->bytes));
+    free(copy);
+}
+
+Test(item, is_not_sane_when_text_is_no_utf8) {
+    for (int where = 0; where < 2; where++) { /* in a name, in a value */
+        larder_builder_reset(b);
+        OK(larder_add_s(b, "nam\xc3\xa9", "v\xc3\xa9"));
+        const struct item_head *h = item_head(finish());
+        struct item_head *copy = block_of(h->bytes, 0);
+        memcpy(copy, h, h->bytes);
+        uint8_t *at = memchr(copy + 1, 0xc3, h->bytes - sizeof *h);
+        for (int i = 0; i < where; i++)
+            at = memchr(at + 1, 0xc3, (size_t)((uint8_t *)copy + h->bytes - at - 1));
+        cr_assert(item_is_sane(copy, h->bytes));
+        *at = 0xff;
+        cr_assert_not(item_is_sane(copy, h->bytes));
+        free(copy);
+    }
+}
+
 /* One image for one item: offsets that need not be wide are not, even where they and the sizes agree. */
 Test(item, is_not_sane_when_wider_than_needed) {
     larder_builder_reset(b);
