@@ -5,15 +5,18 @@
  *          two blocks claim the same bytes (core/repair_table.c claims first what the heap agrees with).
  * Reserved Bytes of bucket arrays in doubt: bits in spans of blocks that stay, else spans of their own (runs of one). Private
  *          memory knows them apart, for repair_heap_release().
+ * Claimed  Blocks are kept wherever they lie, so a size that was damaged to too little loses nothing; it is raised for them alone.
+ * Tests    tests/crash/repair_test.c
  */
 #include "core/db.h"
 #include "core/err.h"
 #include "core/heap_span.h"
 #include "core/repair.h"
+#include "core/seg_file.h"
 #include <errno.h>
-#include <fcntl.h>
 
 #define BLOCK_BYTES_MAX 8192u /* larger ones are runs of spans */
+#define BACK_BYTES CLAIM_BYTES
 
 #define PUT(word, value)                                                                                               \
     do {                                                                                                               \
@@ -23,46 +26,47 @@
 
 /* ---- What is claimed from the kernel ------------------------------------------------------------------------------- */
 
-/* Where the last span ends that its descriptor calls used. */
-static uint64_t last_used_end(const struct seg *s) {
-    for (uint32_t i = s->span_count; i > 0; i--) {
-        const struct span_shm *span = seg_span(s, i - 1);
-        uint32_t state = SHM_LOAD(&span->state);
-        int is_small = state == SPAN_SMALL && SHM_LOAD(&span->class_index) < CLASS_COUNT &&
-                       SHM_LOAD(&span->arena) < s->arena_count;
-        if (is_small || state == SPAN_RUN || state == SPAN_TAIL)
-            return span_off(s, i);
-    }
-    return s->data_off;
+/* Where the last span ends that the plan keeps something in. What descriptors say beyond the claimed bytes proves nothing. */
+static uint64_t kept_end(const struct repair *p) {
+    for (uint32_t i = p->seg->span_count; i > 0; i--)
+        if (p->span[i - 1].state != SPAN_FREE && !p->span[i - 1].is_reserved)
+            return span_off(p->seg, i);
+    return p->seg->data_off;
 }
 
-/* Backs everything below `end` with memory; what is, stays as it is. */
+/* Backs everything below `end` with memory; what is, stays as it is. In steps, for signals wait as long as one takes. */
 static int back(const struct seg *s, uint64_t end) {
-    int failed;
     if (!seg_fd_is_ours(s))
         return LARDER_E_OS;
     shm_crash_point();
-    do
-        failed = fallocate(s->fd, 0, 0, (off_t)end);
-    while (failed && errno == EINTR);
-    return failed ? err_set_errno("fallocate", "the segment") : LARDER_OK;
+    for (uint64_t from = 0; from < end; from += BACK_BYTES) {
+        if (seg_file_back(s->fd, from, end - from < BACK_BYTES ? end - from : BACK_BYTES) == 0)
+            continue;
+        if (errno == ENOSPC || errno == ENOMEM || errno == EDQUOT)
+            return err_set(LARDER_FULL, "the filesystem or a memory limit has no room for what the segment holds");
+        return err_set_errno("fallocate", "the segment");
+    }
+    return LARDER_OK;
 }
 
-int repair_claimed(struct repair *p) {
+int repair_back(struct repair *p) {
     const struct seg *s = p->seg;
-    uint64_t end = span_off(s, s->span_count), used = last_used_end(s), claimed = SHM_LOAD(&s->shm->claimed_bytes);
+    uint64_t end = span_off(s, s->span_count), kept = kept_end(p), claimed = SHM_LOAD(&s->shm->claimed_bytes);
     int is_possible = claimed > s->data_off && claimed <= end && (claimed - s->data_off) % SPAN_BYTES == 0;
-    uint64_t wanted = is_possible && claimed > used ? claimed : used;
-    int r = back(s, wanted);
-    if (r && wanted > used)
-        r = back(s, wanted = used);
-    if (r)
-        return r;
-    if (wanted != claimed)
-        repair_note(p, "mended: the segment's claimed bytes are %llu, not %llu", (unsigned long long)wanted,
-                    (unsigned long long)claimed);
-    PUT(&p->seg->shm->claimed_bytes, wanted);
-    return LARDER_OK;
+    p->claimed_bytes = is_possible && claimed > kept ? claimed : kept;
+    int r = back(s, p->claimed_bytes);
+    if (r == LARDER_FULL && p->claimed_bytes > kept)
+        r = back(s, p->claimed_bytes = kept);
+    return r;
+}
+
+static void store_claimed(struct repair *p) {
+    uint64_t claimed = SHM_LOAD(&p->seg->shm->claimed_bytes);
+    if (claimed == p->claimed_bytes)
+        return;
+    repair_note(p, "mended: the segment's claimed bytes are %llu, not %llu", (unsigned long long)p->claimed_bytes,
+                (unsigned long long)claimed);
+    SHM_STORE(&p->seg->shm->claimed_bytes, p->claimed_bytes);
 }
 
 /* ---- The plan ------------------------------------------------------------------------------------------------------- */
@@ -76,7 +80,7 @@ static uint32_t class_of(uint64_t bytes, unsigned flags) {
 
 static int claim_run(struct repair *p, uint64_t off, uint64_t bytes) {
     uint32_t first = span_index(p->seg, off), count = (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES);
-    if (off != span_off(p->seg, first) || count > span_claimed_count(p->seg) - first)
+    if (off != span_off(p->seg, first) || count > p->seg->span_count - first)
         return 0;
     for (uint32_t i = 0; i < count; i++)
         if (p->span[first + i].state != SPAN_FREE)
@@ -89,7 +93,8 @@ static int claim_run(struct repair *p, uint64_t off, uint64_t bytes) {
 }
 
 int repair_claim(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags) {
-    if (!seg_at(p->seg, off, bytes) || bytes == 0 || span_index(p->seg, off) >= span_claimed_count(p->seg))
+    if (!seg_at(p->seg, off, bytes) || bytes == 0 || off < p->seg->data_off ||
+        span_index(p->seg, off) >= p->seg->span_count)
         return 0;
     if (bytes > BLOCK_BYTES_MAX)
         return claim_run(p, off, bytes);
@@ -141,10 +146,9 @@ static void reserve_in(struct repair_span *span, uint32_t from, uint32_t to) {
 }
 
 void repair_reserve(struct repair *p, uint64_t off, uint64_t bytes) {
-    uint32_t claimed = span_claimed_count(p->seg);
-    if (!seg_at(p->seg, off, bytes) || bytes == 0)
+    if (!seg_at(p->seg, off, bytes) || bytes == 0 || off < p->seg->data_off)
         return;
-    for (uint32_t i = span_index(p->seg, off); i < claimed && span_off(p->seg, i) < off + bytes; i++) {
+    for (uint32_t i = span_index(p->seg, off); i < p->seg->span_count && span_off(p->seg, i) < off + bytes; i++) {
         uint64_t start = span_off(p->seg, i), end = off + bytes - start;
         reserve_in(&p->span[i], off > start ? (uint32_t)(off - start) : 0,
                    end < SPAN_BYTES ? (uint32_t)end : SPAN_BYTES);
@@ -232,6 +236,7 @@ static int store_lists(struct repair *p) {
 }
 
 int repair_heap_store(struct repair *p) {
+    store_claimed(p);
     store_spans(p);
     return store_lists(p);
 }
@@ -248,7 +253,7 @@ static void release_small(struct repair_span *plan, struct span_shm *span) {
 }
 
 int repair_heap_release(struct repair *p) {
-    for (uint32_t i = 0; i < span_claimed_count(p->seg); i++) {
+    for (uint32_t i = 0; i < p->seg->span_count; i++) {
         struct span_shm *span = seg_span(p->seg, i);
         if (p->span[i].is_reserved)
             PUT(&span->state, SPAN_FREE);
