@@ -130,8 +130,6 @@ static int refill(struct repair *p) {
 static int run_round(struct repair *p) {
     int r = repair_plan(p);
     if (r == LARDER_OK)
-        r = repair_back(p);
-    if (r == LARDER_OK)
         r = repair_flush(p);
     if (r == LARDER_OK) {
         if (!p->is_quiet)
@@ -155,6 +153,8 @@ static int run(struct repair *p) {
         r = writer_scratch(&p->w, SCRATCH_BYTES);
     if (r == LARDER_OK && !(p->image = priv_alloc(db_priv(p->db), ITEM_IMAGE_BYTES_MAX)))
         r = LARDER_E_NO_MEMORY;
+    if (r == LARDER_OK)
+        r = repair_claimed(p);
     if (r == LARDER_OK)
         r = run_round(p);
     for (unsigned rounds = 0; r == LARDER_E_RETRY && rounds < ROUNDS_MAX; rounds++) {

@@ -68,7 +68,8 @@ struct repair {
     int has_begun;                        /* something was changed that cannot be taken back */
     uint32_t gate_before, catalog_before; /* the words that ours took the place of */
     uint64_t slot_before[sizeof(struct slot_shm) / sizeof(uint64_t)]; /* what was in ours */
-    uint64_t claimed_bytes;          /* what is going to be claimed, and is backed (repair_back) */
+    uint64_t claimed_before;
+    int has_claimed, has_raised;     /* claimed_bytes may be another than claimed_before */
     struct repair_span *span;        /* [span_count] */
     struct repair_table *table;      /* [LARDER_TABLES_MAX] */
     uint64_t sane_count, hash_count; /* images that make sense; those of them whose hash is right */
@@ -101,8 +102,9 @@ void repair_clear_slots(struct repair *p);
 
 /* ---- The heap (repair_heap.c) -------------------------------------------------------------------------------------- */
 
-/* The plan is made: everything it keeps, and what was claimed before, is backed by memory. LARDER_OK, LARDER_FULL, LARDER_E_OS. */
-int repair_back(struct repair *p);
+/* Makes the claimed part of the segment one that is backed by memory and holds all that may be in use. LARDER_OK, LARDER_FULL,
+ * LARDER_E_OS. */
+int repair_claimed(struct repair *p);
 /* The block of so many bytes at off stays. 0: no block can lie there, or another one does. */
 int repair_claim(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags);
 /* A block that was claimed does not stay. */

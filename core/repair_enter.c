@@ -8,7 +8,7 @@
  * Why so   The gate is closed before the slots are looked at, and a writer notes his stripe before he looks at the gate: either we
  *          see the note, or he sees the gate. Claiming memory passes no gate; it stores claimed_bytes under the span lock and
  *          nothing else (core/heap_span.c), which does no harm at any time.
- * Back     Until repair_flush() clears the first lock nothing of the segment is changed but the state, our slot, catalog and gate; what
+ * Back     Until repair_flush() clears the first lock nothing of the segment is changed but the state, our slot, claimed bytes, catalog and gate; what
  *          was there before is remembered, and stored again if nothing comes of the repair. Dead slots' journals are of use
  *          again then, and with them the locks that they note. A death in between leaves the segment marked.
  * Tests    tests/crash/repair_test.c, tests/crash/repair_enter_test.c
@@ -372,6 +372,8 @@ static void take_back(struct repair *p) {
         give_back(p, &p->seg->shm->gate_lock, LOCK_GATE, p->gate_before);
     if (p->has_catalog)
         give_back(p, &p->seg->shm->catalog_lock, LOCK_CATALOG, p->catalog_before);
+    if (p->has_claimed && SHM_LOAD(&p->seg->shm->claimed_bytes) != p->claimed_before)
+        SHM_STORE(&p->seg->shm->claimed_bytes, p->claimed_before);
     if (p->w.slot)
         shm_copy_in(p->w.slot, p->slot_before, sizeof p->slot_before);
     SHM_STORE(&p->seg->shm->state, SEG_STATE_READY);

@@ -5,7 +5,8 @@
  *          two blocks claim the same bytes (core/repair_table.c claims first what the heap agrees with).
  * Reserved Bytes of bucket arrays in doubt: bits in spans of blocks that stay, else spans of their own (runs of one). Private
  *          memory knows them apart, for repair_heap_release().
- * Claimed  Blocks are kept wherever they lie, so a size that was damaged to too little loses nothing; it is raised for them alone.
+ * Claimed  If the claimed size is too little, descriptors beyond it know better, or are damaged. They are believed until the heap is
+ *          whole (what was read stays readable, rule M1), and what they claimed for nothing is given back then.
  * Tests    tests/crash/repair_test.c
  */
 #include "core/db.h"
@@ -14,6 +15,7 @@
 #include "core/repair.h"
 #include "core/seg_file.h"
 #include <errno.h>
+#include <fcntl.h>
 
 #define BLOCK_BYTES_MAX 8192u /* larger ones are runs of spans */
 #define BACK_BYTES CLAIM_BYTES
@@ -26,47 +28,79 @@
 
 /* ---- What is claimed from the kernel ------------------------------------------------------------------------------- */
 
-/* Where the last span ends that the plan keeps something in. What descriptors say beyond the claimed bytes proves nothing. */
-static uint64_t kept_end(const struct repair *p) {
-    for (uint32_t i = p->seg->span_count; i > 0; i--)
-        if (p->span[i - 1].state != SPAN_FREE && !p->span[i - 1].is_reserved)
-            return span_off(p->seg, i);
-    return p->seg->data_off;
+/* Where the last span ends that its descriptor calls used. */
+static uint64_t last_used_end(const struct seg *s) {
+    for (uint32_t i = s->span_count; i > 0; i--) {
+        const struct span_shm *span = seg_span(s, i - 1);
+        uint32_t state = SHM_LOAD(&span->state);
+        int is_small = state == SPAN_SMALL && SHM_LOAD(&span->class_index) < CLASS_COUNT &&
+                       SHM_LOAD(&span->arena) < s->arena_count;
+        if (is_small || state == SPAN_RUN || state == SPAN_TAIL)
+            return span_off(s, i);
+    }
+    return s->data_off;
 }
 
-/* Backs everything below `end` with memory; what is, stays as it is. In steps, for signals wait as long as one takes. */
-static int back(const struct seg *s, uint64_t end) {
+/* What was claimed by the segment's word for it; if that cannot be, nothing. */
+static uint64_t claimed_before(const struct repair *p) {
+    const struct seg *s = p->seg;
+    uint64_t claimed = p->claimed_before;
+    int is_possible =
+        claimed > s->data_off && claimed <= span_off(s, s->span_count) && (claimed - s->data_off) % SPAN_BYTES == 0;
+    return is_possible ? claimed : s->data_off;
+}
+
+/* Backs everything below `end` with memory; what is, stays as it is. In steps, for signals wait as long as one takes. *reached is how far
+ * it came. */
+static int back(const struct seg *s, uint64_t end, uint64_t *reached) {
+    *reached = 0;
     if (!seg_fd_is_ours(s))
         return LARDER_E_OS;
     shm_crash_point();
-    for (uint64_t from = 0; from < end; from += BACK_BYTES) {
-        if (seg_file_back(s->fd, from, end - from < BACK_BYTES ? end - from : BACK_BYTES) == 0)
+    for (; *reached < end; *reached += BACK_BYTES) {
+        if (seg_file_back(s->fd, *reached, end - *reached < BACK_BYTES ? end - *reached : BACK_BYTES) == 0)
             continue;
         if (errno == ENOSPC || errno == ENOMEM || errno == EDQUOT)
             return err_set(LARDER_FULL, "the filesystem or a memory limit has no room for what the segment holds");
         return err_set_errno("fallocate", "the segment");
     }
+    *reached = end;
     return LARDER_OK;
 }
 
-int repair_back(struct repair *p) {
+int repair_claimed(struct repair *p) {
     const struct seg *s = p->seg;
-    uint64_t end = span_off(s, s->span_count), kept = kept_end(p), claimed = SHM_LOAD(&s->shm->claimed_bytes);
-    int is_possible = claimed > s->data_off && claimed <= end && (claimed - s->data_off) % SPAN_BYTES == 0;
-    p->claimed_bytes = is_possible && claimed > kept ? claimed : kept;
-    int r = back(s, p->claimed_bytes);
-    if (r == LARDER_FULL && p->claimed_bytes > kept)
-        r = back(s, p->claimed_bytes = kept);
-    return r;
+    p->claimed_before = SHM_LOAD(&s->shm->claimed_bytes);
+    uint64_t least = claimed_before(p), wanted = last_used_end(s), reached;
+    if (wanted < least)
+        wanted = least;
+    int r = back(s, wanted, &reached);
+    if (r == LARDER_FULL && reached > s->data_off && reached >= least && least > s->data_off) {
+        /* What really was claimed is backed: the descriptors beyond are wrong. */
+        wanted = span_off(s, span_index(s, reached));
+        r = LARDER_OK;
+    }
+    if (r)
+        return r;
+    p->has_claimed = 1;
+    p->has_raised = wanted > least;
+    PUT(&p->seg->shm->claimed_bytes, wanted);
+    return LARDER_OK;
 }
 
-static void store_claimed(struct repair *p) {
-    uint64_t claimed = SHM_LOAD(&p->seg->shm->claimed_bytes);
-    if (claimed == p->claimed_bytes)
-        return;
-    repair_note(p, "mended: the segment's claimed bytes are %llu, not %llu", (unsigned long long)p->claimed_bytes,
-                (unsigned long long)claimed);
-    SHM_STORE(&p->seg->shm->claimed_bytes, p->claimed_bytes);
+/* Gives back what descriptors alone asked for, if nothing lies there after all. */
+static void settle_claimed(struct repair *p) {
+    const struct seg *s = p->seg;
+    uint64_t least = claimed_before(p), end = last_used_end(s), claimed = SHM_LOAD(&s->shm->claimed_bytes);
+    if (end < least)
+        end = least;
+    if (end < claimed) {
+        SHM_STORE(&p->seg->shm->claimed_bytes, end);
+        (void)fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)end, (off_t)(claimed - end));
+    }
+    if (p->claimed_before != least || (p->has_raised && end > least))
+        repair_note(p, "mended: the segment's claimed bytes are %llu, not %llu", (unsigned long long)end,
+                    (unsigned long long)p->claimed_before);
 }
 
 /* ---- The plan ------------------------------------------------------------------------------------------------------- */
@@ -80,7 +114,7 @@ static uint32_t class_of(uint64_t bytes, unsigned flags) {
 
 static int claim_run(struct repair *p, uint64_t off, uint64_t bytes) {
     uint32_t first = span_index(p->seg, off), count = (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES);
-    if (off != span_off(p->seg, first) || count > p->seg->span_count - first)
+    if (off != span_off(p->seg, first) || count > span_claimed_count(p->seg) - first)
         return 0;
     for (uint32_t i = 0; i < count; i++)
         if (p->span[first + i].state != SPAN_FREE)
@@ -93,8 +127,7 @@ static int claim_run(struct repair *p, uint64_t off, uint64_t bytes) {
 }
 
 int repair_claim(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags) {
-    if (!seg_at(p->seg, off, bytes) || bytes == 0 || off < p->seg->data_off ||
-        span_index(p->seg, off) >= p->seg->span_count)
+    if (!seg_at(p->seg, off, bytes) || bytes == 0 || span_index(p->seg, off) >= span_claimed_count(p->seg))
         return 0;
     if (bytes > BLOCK_BYTES_MAX)
         return claim_run(p, off, bytes);
@@ -146,9 +179,10 @@ static void reserve_in(struct repair_span *span, uint32_t from, uint32_t to) {
 }
 
 void repair_reserve(struct repair *p, uint64_t off, uint64_t bytes) {
-    if (!seg_at(p->seg, off, bytes) || bytes == 0 || off < p->seg->data_off)
+    uint32_t claimed = span_claimed_count(p->seg);
+    if (!seg_at(p->seg, off, bytes) || bytes == 0)
         return;
-    for (uint32_t i = span_index(p->seg, off); i < p->seg->span_count && span_off(p->seg, i) < off + bytes; i++) {
+    for (uint32_t i = span_index(p->seg, off); i < claimed && span_off(p->seg, i) < off + bytes; i++) {
         uint64_t start = span_off(p->seg, i), end = off + bytes - start;
         reserve_in(&p->span[i], off > start ? (uint32_t)(off - start) : 0,
                    end < SPAN_BYTES ? (uint32_t)end : SPAN_BYTES);
@@ -236,7 +270,6 @@ static int store_lists(struct repair *p) {
 }
 
 int repair_heap_store(struct repair *p) {
-    store_claimed(p);
     store_spans(p);
     return store_lists(p);
 }
@@ -253,7 +286,7 @@ static void release_small(struct repair_span *plan, struct span_shm *span) {
 }
 
 int repair_heap_release(struct repair *p) {
-    for (uint32_t i = 0; i < p->seg->span_count; i++) {
+    for (uint32_t i = 0; i < span_claimed_count(p->seg); i++) {
         struct span_shm *span = seg_span(p->seg, i);
         if (p->span[i].is_reserved)
             PUT(&span->state, SPAN_FREE);
@@ -261,6 +294,7 @@ int repair_heap_release(struct repair *p) {
             release_small(&p->span[i], span);
         p->span[i].is_reserved = 0;
     }
+    settle_claimed(p);
     return store_lists(p);
 }
 
