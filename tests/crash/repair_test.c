@@ -1144,7 +1144,7 @@ static void die_everywhere(int fd, const struct exact *e, struct rng *rng) {
     e->harm(&whole);
     cr_assert(!die_at(&whole, 0, count, e->name));
     drop_copy(&whole);
-    uint64_t stores = *count, stride = is_long() ? 1 : stores / (SLOW_FACTOR > 1 ? 25 : 120) + 1;
+    uint64_t stores = *count, stride = is_long() || stores < 500 ? 1 : stores / (SLOW_FACTOR > 1 ? 25 : 120) + 1;
     fprintf(stderr, "repair, %s: %lu stores, every %lu\n", e->name, (unsigned long)stores, (unsigned long)stride);
     unsigned marked = 0, died = 0;
     for (uint64_t k = 1 + rng_below(rng, stride); k <= stores; k += stride) {
