@@ -126,13 +126,12 @@ static int refill(struct repair *p) {
     return repair_heap_release(p);
 }
 
-/* Steps 2 to 5. LARDER_E_RETRY: some items were dropped to make room. *has_begun: something was changed. */
-static int run_round(struct repair *p, int *has_begun) {
+/* Steps 2 to 5. LARDER_E_RETRY: some items were dropped to make room. */
+static int run_round(struct repair *p) {
     int r = repair_plan(p);
     if (r == LARDER_OK)
         r = repair_flush(p);
     if (r == LARDER_OK) {
-        *has_begun = 1;
         if (!p->is_quiet)
             repair_clear_slots(p);
         r = repair_catalog(p);
@@ -149,7 +148,6 @@ static int run_round(struct repair *p, int *has_begun) {
 
 static int run(struct repair *p) {
     uint64_t used_before = repair_heap_used(p);
-    int has_begun = 0;
     int r = repair_enter(p);
     if (r == LARDER_OK)
         r = writer_scratch(&p->w, SCRATCH_BYTES);
@@ -158,17 +156,17 @@ static int run(struct repair *p) {
     if (r == LARDER_OK)
         r = repair_claimed(p);
     if (r == LARDER_OK)
-        r = run_round(p, &has_begun);
+        r = run_round(p);
     for (unsigned rounds = 0; r == LARDER_E_RETRY && rounds < ROUNDS_MAX; rounds++) {
         p->is_quiet = 1;
-        r = run_round(p, &has_begun);
+        r = run_round(p);
     }
     if (r == LARDER_E_RETRY)
         r = err_set(LARDER_FULL, "there is no room for the segment's items and their lists");
     uint64_t used = repair_heap_used(p);
     if (r == LARDER_OK && used < used_before)
         p->report->freed_bytes = used_before - used;
-    repair_leave(p, r == LARDER_OK || (!has_begun && p->state_before == SEG_STATE_READY));
+    repair_leave(p, r == LARDER_OK);
     priv_free(db_priv(p->db), p->w.scratch);
     priv_free(db_priv(p->db), p->chain_of);
     priv_free(db_priv(p->db), p->image);
@@ -204,8 +202,8 @@ static int look_again(struct repair *p) {
     return r;
 }
 
-LARDER_API int larder_repair(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
-                             struct larder_repair_report *report) {
+static int repair(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
+                  struct larder_repair_report *report) {
     if (!report)
         return err_set(LARDER_E_INVAL, "larder_repair: report is NULL");
     if (db->seg.is_read_only)
@@ -232,5 +230,15 @@ LARDER_API int larder_repair(struct larder *db, void (*note)(void *arg, const ch
     }
     hand_out_notes(p);
     priv_free(db_priv(db), p);
+    return r;
+}
+
+/* A thread that is cancelled in the middle of this would leave the segment closed, and locks and slots with its process. */
+LARDER_API int larder_repair(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
+                             struct larder_repair_report *report) {
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int r = repair(db, note, arg, report);
+    pthread_setcancelstate(cancel_state, NULL);
     return r;
 }

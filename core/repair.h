@@ -22,7 +22,7 @@
  *             would wake up in somebody else's block (layout rule L3).
  * Full     Lists that were built by chance may have been denser than those that are built anew. Items for whose entries there is
  *          no room are dropped, expired ones first, and steps 2 to 5 are done again.
- * Tests    tests/crash/repair_test.c
+ * Tests    tests/crash/repair_test.c, tests/crash/repair_enter_test.c
  */
 #ifndef LARDER_CORE_REPAIR_H
 #define LARDER_CORE_REPAIR_H
@@ -65,6 +65,11 @@ struct repair {
     void **live;          /* by slot: its liveness lock, NULL if somebody lives there. We hold it */
     uint32_t state_before;
     int is_marked, has_gate, has_catalog;
+    int has_begun;                        /* something was changed that cannot be taken back */
+    uint32_t gate_before, catalog_before; /* the words that ours took the place of */
+    uint64_t slot_before[sizeof(struct slot_shm) / sizeof(uint64_t)]; /* what was in ours */
+    uint64_t claimed_before;
+    int has_claimed, has_raised;     /* claimed_bytes may be another than claimed_before */
     struct repair_span *span;        /* [span_count] */
     struct repair_table *table;      /* [LARDER_TABLES_MAX] */
     uint64_t sane_count, hash_count; /* images that make sense; those of them whose hash is right */
@@ -84,12 +89,12 @@ int repair_begin(struct repair *p);
 void repair_end(struct repair *p);
 /* LARDER_OK; LARDER_BUSY with a message that names who is in the way; LARDER_E_OS, ... Call repair_leave() in any case. */
 int repair_enter(struct repair *p);
-/* The plan is made: nobody is inside a stripe of the tables that stay, and no lock of theirs names anybody. */
+/* The plan is made: nobody is inside a stripe of the tables that stay, and no lock of theirs names anybody. Up to here everything can be
+ * taken back; the first lock that is cleared is the beginning. */
 int repair_flush(struct repair *p);
-/* is_whole: the state becomes READY; else it stays as it is, or as it was if nothing was changed. */
+/* is_whole: the state becomes READY. Else everything is as it was if nothing has begun in a segment that was READY, and stays marked
+ * in any other case. */
 void repair_leave(struct repair *p, int is_whole);
-/* Makes a lock word 0 that names nobody who may hold it. LARDER_OK; LARDER_BUSY: a live process does hold it. */
-int repair_free_lock(struct repair *p, lock_word *lock);
 /* LARDER_OK, or LARDER_BUSY if another process is attached for writing (M4). */
 int repair_must_be_only_one(struct repair *p, const char *why);
 /* Forgets what the slots that we hold had under way. */
@@ -97,7 +102,8 @@ void repair_clear_slots(struct repair *p);
 
 /* ---- The heap (repair_heap.c) -------------------------------------------------------------------------------------- */
 
-/* Makes the claimed part of the segment one that is backed by memory and holds all that is in use. */
+/* Makes the claimed part of the segment one that is backed by memory and holds all that may be in use. LARDER_OK, LARDER_FULL,
+ * LARDER_E_OS. */
 int repair_claimed(struct repair *p);
 /* The block of so many bytes at off stays. 0: no block can lie there, or another one does. */
 int repair_claim(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags);
@@ -130,8 +136,8 @@ int repair_mend_items(struct repair *p, struct repair_table *t);
 /* An item is lost: counts and notes it, with its key if that can be read. */
 void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, const char *why);
 
-/* Walks all words of a stripe's bucket array. *is_good: it may stay as it is, but for its count. Else its bytes are to be reserved.
- * Notes items found in t->item. */
+/* Walks all words of a stripe's bucket array. *is_good: it may stay as it is, but for its count. Else its bytes are to be
+ * reserved. Notes items found in t->item. */
 int repair_read_array(struct repair *p, struct repair_table *t, uint32_t stripe, int *is_good);
 /* Bytes of the array that a stripe's word describes. */
 static inline uint64_t repair_array_bytes(uint64_t word) {

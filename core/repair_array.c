@@ -4,6 +4,7 @@
  *          links say; an array in which anything is not as it should be is replaced by one that is built of what was found.
  * Size     The stripe's word says how many buckets there are, and the heap how long the block is. If they differ, the number is
  *          taken that fits the block and puts most items where they should be.
+ * Tests    tests/crash/repair_test.c
  */
 #include "core/db.h"
 #include "core/err.h"

@@ -8,6 +8,10 @@
  * Why so   The gate is closed before the slots are looked at, and a writer notes his stripe before he looks at the gate: either we
  *          see the note, or he sees the gate. Claiming memory passes no gate; it stores claimed_bytes under the span lock and
  *          nothing else (core/heap_span.c), which does no harm at any time.
+ * Back     Until repair_flush() clears the first lock nothing of the segment is changed but the state, our slot, claimed bytes, catalog and gate; what
+ *          was there before is remembered, and stored again if nothing comes of the repair. Dead slots' journals are of use
+ *          again then, and with them the locks that they note. A death in between leaves the segment marked.
+ * Tests    tests/crash/repair_test.c, tests/crash/repair_enter_test.c
  */
 #include "core/db.h"
 #include "core/err.h"
@@ -25,11 +29,15 @@ static uint64_t now_ms(void) {
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Sleeps for a moment; 0 if the deadline has passed. */
+static void pause_a_moment(void) {
+    nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+}
+
+/* 0 if the deadline has passed. */
 static int pause_until(uint64_t deadline) {
     if (now_ms() >= deadline)
         return 0;
-    nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+    pause_a_moment();
     return 1;
 }
 
@@ -110,7 +118,7 @@ static int take_slots(struct repair *p) {
     return LARDER_OK;
 }
 
-/* Ours: rather one that is free than a dead one, whose journal would be needed if nothing comes of this. */
+/* Ours: rather one that is free than a dead one. What is in it comes back if nothing comes of this (take_back). */
 static int choose_slot(struct repair *p) {
     uint32_t chosen = p->seg->slot_count;
     for (uint32_t i = p->seg->slot_count; i-- > 0;) {
@@ -128,6 +136,7 @@ static int choose_slot(struct repair *p) {
                            .id = chosen,
                            .busy_timeout_ms = p->deadline_ms,
                            .live = p->live[chosen]};
+    shm_copy_out(p->slot_before, slot, sizeof *slot);
     clear_slot(slot);
     SHM_STORE(&slot->pid, (int32_t)getpid());
     SHM_STORE(&slot->generation, SHM_LOAD_RELAXED(&slot->generation) + 1);
@@ -138,11 +147,19 @@ static int choose_slot(struct repair *p) {
 
 /* ---- Locks ------------------------------------------------------------------------------------------------------- */
 
-/* Who really may hold the lock: a slot that is lived in and notes it. -1: nobody. */
-static int64_t true_owner(const struct repair *p, const lock_word *lock) {
-    int owner = lock_owner(lock);
-    uint64_t off = seg_off(p->seg, lock);
-    return owner >= 0 && is_lived_in(p, (uint32_t)owner) && notes_lock(p, (uint32_t)owner, off) ? owner : -1;
+/* Who, by this word of the lock, really may hold it: a slot that is lived in and notes it. -1: nobody. A live process may drop the
+ * lock and take it again while we look, with the same word: that it does not note it has to be seen twice. */
+static int64_t true_owner(const struct repair *p, const lock_word *lock, uint32_t seen) {
+    uint32_t named = seen & ~LOCK_WAITERS;
+    if (named == 0 || !is_lived_in(p, named - 1))
+        return -1;
+    for (int is_second = 0; is_second < 2; is_second++) {
+        if (is_second)
+            pause_a_moment();
+        if (notes_lock(p, named - 1, seg_off(p->seg, lock)))
+            return named - 1;
+    }
+    return -1;
 }
 
 static int held_by(const struct repair *p, const lock_word *lock, uint32_t owner) {
@@ -150,13 +167,14 @@ static int held_by(const struct repair *p, const lock_word *lock, uint32_t owner
                    lock_kind(p->seg, seg_off(p->seg, lock)), SHM_LOAD_RELAXED(&seg_slot(p->seg, owner)->pid), owner);
 }
 
-/* Takes a lock from nobody, or from a word that names nobody. */
-static int take_by_force(struct repair *p, lock_word *lock, enum lock_rank rank, unsigned place) {
+/* Takes a lock from nobody, or from a word that names nobody, which is remembered. */
+static int take_by_force(struct repair *p, lock_word *lock, enum lock_rank rank, unsigned place, uint32_t *before) {
     uint64_t deadline = now_ms() + p->deadline_ms;
     SHM_STORE(&p->w.slot->locks[place], seg_off(p->seg, lock));
     for (;;) {
         uint32_t seen = SHM_LOAD(lock);
-        int64_t owner = true_owner(p, lock);
+        int64_t owner = true_owner(p, lock, seen);
+        *before = seen;
         if (owner < 0 && SHM_CAS(lock, &seen, (seen & LOCK_WAITERS) | (p->w.id + 1)))
             break;
         if (owner >= 0 && !pause_until(deadline)) {
@@ -168,14 +186,26 @@ static int take_by_force(struct repair *p, lock_word *lock, enum lock_rank rank,
     return LARDER_OK;
 }
 
-int repair_free_lock(struct repair *p, lock_word *lock) {
+/* Waits for a live process that holds the lock. */
+static int await_lock(struct repair *p, lock_word *lock) {
+    uint64_t deadline = now_ms() + p->deadline_ms;
+    int64_t owner;
+    while ((owner = true_owner(p, lock, SHM_LOAD(lock))) >= 0)
+        if (!pause_until(deadline))
+            return held_by(p, lock, (uint32_t)owner);
+    return LARDER_OK;
+}
+
+/* Makes a lock word 0 that names nobody who may hold it. */
+static int free_lock(struct repair *p, lock_word *lock) {
     uint64_t deadline = now_ms() + p->deadline_ms;
     uint32_t seen;
     while (((seen = SHM_LOAD(lock)) & ~LOCK_WAITERS) != 0) {
-        int64_t owner = true_owner(p, lock);
-        if (owner < 0 && SHM_CAS(lock, &seen, 0))
-            p->report->locks_cleared++;
-        if (owner >= 0 && !pause_until(deadline))
+        int64_t owner = true_owner(p, lock, seen);
+        if (owner < 0) {
+            p->has_begun = 1;
+            p->report->locks_cleared += SHM_CAS(lock, &seen, 0);
+        } else if (!pause_until(deadline))
             return held_by(p, lock, (uint32_t)owner);
     }
     return LARDER_OK;
@@ -247,53 +277,64 @@ int repair_enter(struct repair *p) {
     if (r == LARDER_OK)
         r = choose_slot(p);
     if (r == LARDER_OK)
-        r = take_by_force(p, &head->catalog_lock, LOCK_CATALOG, 0);
+        r = take_by_force(p, &head->catalog_lock, LOCK_CATALOG, 0, &p->catalog_before);
     p->has_catalog = r == LARDER_OK;
     if (r == LARDER_OK)
-        r = take_by_force(p, &head->gate_lock, LOCK_GATE, 1);
+        r = take_by_force(p, &head->gate_lock, LOCK_GATE, 1, &p->gate_before);
     p->has_gate = r == LARDER_OK && p->has_catalog;
     return r ? r : wait_for_live(p);
 }
 
-static int free_stripes(struct repair *p, uint64_t off, int is_flushed) {
+static int for_stripes(struct repair *p, uint64_t off, int (*fn)(struct repair *p, lock_word *lock)) {
     struct stripe_shm *stripes = off ? seg_at(p->seg, off, p->seg->stripe_count * sizeof *stripes) : NULL;
-    for (uint32_t i = 0; stripes && i < p->seg->stripe_count; i++) {
-        int r = repair_free_lock(p, &stripes[i].lock);
-        if (r == LARDER_OK && is_flushed) {
-            r = lock_take(&p->w, &stripes[i].lock, LOCK_STRIPE);
-            if (r == LARDER_OK)
-                lock_drop(&p->w, &stripes[i].lock, LOCK_STRIPE);
-        }
-        if (r)
-            return r;
-    }
-    return LARDER_OK;
+    int r = LARDER_OK;
+    for (uint32_t i = 0; stripes && i < p->seg->stripe_count && r == LARDER_OK; i++)
+        r = fn(p, &stripes[i].lock);
+    return r;
 }
 
-int repair_flush(struct repair *p) {
+/* Calls fn for every lock but the outer ones. */
+static int for_inner_locks(struct repair *p, int (*fn)(struct repair *p, lock_word *lock)) {
     struct seg *s = p->seg;
     uint64_t shard_bytes = core_hooks->timer_area_bytes(1);
     int r = LARDER_OK;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++) {
-        r = free_stripes(p, p->table[i].items_off, 1);
+        r = for_stripes(p, p->table[i].items_off, fn);
         if (r == LARDER_OK)
-            r = free_stripes(p, p->table[i].partitions_off, 0);
+            r = for_stripes(p, p->table[i].partitions_off, fn);
     }
     for (uint32_t i = 0; i < s->shard_count && r == LARDER_OK; i++)
-        r = repair_free_lock(p, (lock_word *)(s->base + s->shards_off + i * shard_bytes));
+        r = fn(p, (lock_word *)(s->base + s->shards_off + i * shard_bytes));
     for (uint32_t i = 0; i < s->arena_count * CLASS_COUNT && r == LARDER_OK; i++)
-        r = repair_free_lock(p, &seg_bin(s, i)->lock);
+        r = fn(p, &seg_bin(s, i)->lock);
+    return r ? r : fn(p, &s->shm->span_lock);
+}
+
+/* Whoever was let in before the gate was closed has left. */
+static int pass_stripe(struct repair *p, lock_word *lock) {
+    int r = lock_take(&p->w, lock, LOCK_STRIPE);
     if (r == LARDER_OK)
-        r = repair_free_lock(p, &s->shm->span_lock);
-    if (r == LARDER_OK && true_owner(p, &s->shm->expirer_lock) < 0) /* else he waits at the gate with it */
-        r = repair_free_lock(p, &s->shm->expirer_lock);
+        lock_drop(&p->w, lock, LOCK_STRIPE);
     return r;
 }
 
-/* Leaves the slot as a death would: with the gate in its name, so that nobody gets past it. */
-static void stay_closed(struct repair *p, uint32_t state) {
-    if (SHM_LOAD(&p->seg->shm->state) != state)
-        SHM_STORE(&p->seg->shm->state, state);
+int repair_flush(struct repair *p) {
+    lock_word *expirer = &p->seg->shm->expirer_lock;
+    int r = for_inner_locks(p, await_lock); /* no word is cleared before all may be */
+    if (r == LARDER_OK)
+        r = for_inner_locks(p, free_lock);
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++)
+        r = for_stripes(p, p->table[i].items_off, pass_stripe);
+    if (r == LARDER_OK && true_owner(p, expirer, SHM_LOAD(expirer)) < 0) /* else he waits at the gate with it */
+        r = free_lock(p, expirer);
+    p->has_begun |= r == LARDER_OK;
+    return r;
+}
+
+/* Leaves the slot as a death would: with the gate in its name. Nobody gets past it, nor recovers a slot of a marked segment. */
+static void stay_closed(struct repair *p) {
+    if (SHM_LOAD(&p->seg->shm->state) != SEG_STATE_REPAIRING)
+        SHM_STORE(&p->seg->shm->state, SEG_STATE_REPAIRING);
 }
 
 static void open_up(struct repair *p) {
@@ -306,12 +347,46 @@ static void open_up(struct repair *p) {
         SHM_STORE(&p->w.slot->state, SLOT_FREE);
 }
 
+/* Whether a dead slot noted the lock when we came: ours may have been one. */
+static int had_noted(const struct repair *p, uint32_t slot, uint64_t off) {
+    const uint64_t *locks = p->slot_before + offsetof(struct slot_shm, locks) / sizeof *locks;
+    for (unsigned i = 0; slot == p->w.id && i < SLOT_LOCKS; i++)
+        if (locks[i] == off)
+            return 1;
+    return slot != p->w.id && notes_lock(p, slot, off);
+}
+
+/* To the dead slot it was taken from, which needs it for what it has open; else to nobody. */
+static void give_back(struct repair *p, lock_word *lock, enum lock_rank rank, uint32_t before) {
+    uint32_t named = before & ~LOCK_WAITERS;
+    if (named != 0 && named <= p->seg->slot_count && p->live[named - 1] &&
+        had_noted(p, named - 1, seg_off(p->seg, lock)))
+        SHM_STORE(lock, named | LOCK_WAITERS); /* some may have come */
+    else
+        lock_drop(&p->w, lock, rank);
+}
+
+/* As it was. READY comes last: until then a death leaves a marked segment, and nobody recovers a slot. */
+static void take_back(struct repair *p) {
+    if (p->has_gate)
+        give_back(p, &p->seg->shm->gate_lock, LOCK_GATE, p->gate_before);
+    if (p->has_catalog)
+        give_back(p, &p->seg->shm->catalog_lock, LOCK_CATALOG, p->catalog_before);
+    if (p->has_claimed && SHM_LOAD(&p->seg->shm->claimed_bytes) != p->claimed_before)
+        SHM_STORE(&p->seg->shm->claimed_bytes, p->claimed_before);
+    if (p->w.slot)
+        shm_copy_in(p->w.slot, p->slot_before, sizeof p->slot_before);
+    SHM_STORE(&p->seg->shm->state, SEG_STATE_READY);
+}
+
 void repair_leave(struct repair *p, int is_whole) {
     if (p->is_marked) {
         if (is_whole)
             open_up(p);
+        else if (!p->has_begun && p->state_before == SEG_STATE_READY)
+            take_back(p);
         else
-            stay_closed(p, SEG_STATE_REPAIRING);
+            stay_closed(p);
     }
     for (uint32_t i = 0; p->live && i < p->seg->slot_count; i++)
         if (p->live[i])

@@ -5,15 +5,20 @@
  *          two blocks claim the same bytes (core/repair_table.c claims first what the heap agrees with).
  * Reserved Bytes of bucket arrays in doubt: bits in spans of blocks that stay, else spans of their own (runs of one). Private
  *          memory knows them apart, for repair_heap_release().
+ * Claimed  If the claimed size is too little, descriptors beyond it know better, or are damaged. They are believed until the heap is
+ *          whole (what was read stays readable, rule M1), and what they claimed for nothing is given back then.
+ * Tests    tests/crash/repair_test.c
  */
 #include "core/db.h"
 #include "core/err.h"
 #include "core/heap_span.h"
 #include "core/repair.h"
+#include "core/seg_file.h"
 #include <errno.h>
 #include <fcntl.h>
 
 #define BLOCK_BYTES_MAX 8192u /* larger ones are runs of spans */
+#define BACK_BYTES CLAIM_BYTES
 
 #define PUT(word, value)                                                                                               \
     do {                                                                                                               \
@@ -36,33 +41,66 @@ static uint64_t last_used_end(const struct seg *s) {
     return s->data_off;
 }
 
-/* Backs everything below `end` with memory; what is, stays as it is. */
-static int back(const struct seg *s, uint64_t end) {
-    int failed;
+/* What was claimed by the segment's word for it; if that cannot be, nothing. */
+static uint64_t claimed_before(const struct repair *p) {
+    const struct seg *s = p->seg;
+    uint64_t claimed = p->claimed_before;
+    int is_possible =
+        claimed > s->data_off && claimed <= span_off(s, s->span_count) && (claimed - s->data_off) % SPAN_BYTES == 0;
+    return is_possible ? claimed : s->data_off;
+}
+
+/* Backs everything below `end` with memory; what is, stays as it is. In steps, for signals wait as long as one takes. *reached is how far
+ * it came. */
+static int back(const struct seg *s, uint64_t end, uint64_t *reached) {
+    *reached = 0;
     if (!seg_fd_is_ours(s))
         return LARDER_E_OS;
     shm_crash_point();
-    do
-        failed = fallocate(s->fd, 0, 0, (off_t)end);
-    while (failed && errno == EINTR);
-    return failed ? err_set_errno("fallocate", "the segment") : LARDER_OK;
+    for (; *reached < end; *reached += BACK_BYTES) {
+        if (seg_file_back(s->fd, *reached, end - *reached < BACK_BYTES ? end - *reached : BACK_BYTES) == 0)
+            continue;
+        if (errno == ENOSPC || errno == ENOMEM || errno == EDQUOT)
+            return err_set(LARDER_FULL, "the filesystem or a memory limit has no room for what the segment holds");
+        return err_set_errno("fallocate", "the segment");
+    }
+    *reached = end;
+    return LARDER_OK;
 }
 
 int repair_claimed(struct repair *p) {
     const struct seg *s = p->seg;
-    uint64_t end = span_off(s, s->span_count), used = last_used_end(s), claimed = SHM_LOAD(&s->shm->claimed_bytes);
-    int is_possible = claimed > s->data_off && claimed <= end && (claimed - s->data_off) % SPAN_BYTES == 0;
-    uint64_t wanted = is_possible && claimed > used ? claimed : used;
-    int r = back(s, wanted);
-    if (r && wanted > used)
-        r = back(s, wanted = used);
+    p->claimed_before = SHM_LOAD(&s->shm->claimed_bytes);
+    uint64_t least = claimed_before(p), wanted = last_used_end(s), reached;
+    if (wanted < least)
+        wanted = least;
+    int r = back(s, wanted, &reached);
+    if (r == LARDER_FULL && reached > s->data_off && reached >= least && least > s->data_off) {
+        /* What really was claimed is backed: the descriptors beyond are wrong. */
+        wanted = span_off(s, span_index(s, reached));
+        r = LARDER_OK;
+    }
     if (r)
         return r;
-    if (wanted != claimed)
-        repair_note(p, "mended: the segment's claimed bytes are %llu, not %llu", (unsigned long long)wanted,
-                    (unsigned long long)claimed);
+    p->has_claimed = 1;
+    p->has_raised = wanted > least;
     PUT(&p->seg->shm->claimed_bytes, wanted);
     return LARDER_OK;
+}
+
+/* Gives back what descriptors alone asked for, if nothing lies there after all. */
+static void settle_claimed(struct repair *p) {
+    const struct seg *s = p->seg;
+    uint64_t least = claimed_before(p), end = last_used_end(s), claimed = SHM_LOAD(&s->shm->claimed_bytes);
+    if (end < least)
+        end = least;
+    if (end < claimed) {
+        SHM_STORE(&p->seg->shm->claimed_bytes, end);
+        (void)fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)end, (off_t)(claimed - end));
+    }
+    if (p->claimed_before != least || (p->has_raised && end > least))
+        repair_note(p, "mended: the segment's claimed bytes are %llu, not %llu", (unsigned long long)end,
+                    (unsigned long long)p->claimed_before);
 }
 
 /* ---- The plan ------------------------------------------------------------------------------------------------------- */
@@ -256,6 +294,7 @@ int repair_heap_release(struct repair *p) {
             release_small(&p->span[i], span);
         p->span[i].is_reserved = 0;
     }
+    settle_claimed(p);
     return store_lists(p);
 }
 

@@ -4,6 +4,7 @@
  *          and compared: the key has to be the same, or it is no item of this table; the slots of its indexes, if they
  *          differ, are taken from there. Key sequences, version, expiry and timer are stamps, not contents: one that cannot
  *          be is made anew.
+ * Tests    tests/crash/repair_test.c
  */
 #include "core/db.h"
 #include "core/err.h"

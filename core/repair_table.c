@@ -5,6 +5,7 @@
  *          before those that only themselves speak for: if two claim the same bytes one is a left-over.
  * Stripes  An entry's stripes are believed if most of them look like stripes and either the heap has such a block there or some
  *          of them have arrays. Stripes that were lost are made anew, and what was in them is lost with them.
+ * Tests    tests/crash/repair_test.c
  */
 #include "core/catalog.h"
 #include "core/db.h"
@@ -334,10 +335,10 @@ static void store_entry(struct repair *p, uint32_t ordinal) {
         SHM_STORE(&shm->life, t->v->life);
         put64(&shm->restamp, 0); /* repair_mend_items() does it */
     } else {
+        put64(&shm->schema_off, 0); /* first: a free entry with a definition is taken for a table (plan_definition) */
+        put64(&shm->restamp, 0);
         if (LIFE_STATE(life) != TABLE_FREE)
             SHM_STORE(&shm->life, LIFE_NEXT(life, TABLE_FREE));
-        put64(&shm->schema_off, 0);
-        put64(&shm->restamp, 0);
         empty_stripes(p, t->items_off);
     }
     empty_stripes(p, t->partitions_off);

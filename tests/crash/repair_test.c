@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/catalog.h"
 #include "core/crash.h"
 #include "core/db.h"
 #include "core/heap_span.h"
@@ -409,6 +410,7 @@ struct trial {
     int may_refuse;                      /* LARDER_E_CORRUPT is a result */
     int may_lose_tables;                 /* even "plain" */
     int may_change_content;              /* attributes were hit */
+    int is_dropped;                      /* "rich" must not come back */
     struct larder_repair_report *report; /* shared, or NULL */
 };
 
@@ -440,6 +442,7 @@ static int repair_and_judge(void *arg) {
     must_be_clean(db);
     r = larder_table_open(db, "rich", &t);
     PROC_CHECK(r == LARDER_OK || (r == LARDER_E_NO_TABLE && trial->may_lose_tables));
+    PROC_CHECK(r != LARDER_OK || !trial->is_dropped);
     if (!trial->may_lose_tables)
         look_at_plain(db);
     if (r == LARDER_OK) {
@@ -1087,11 +1090,18 @@ static void harm_locks_and_slots(struct copy *c) {
     harm_journals(c);
 }
 
+static void harm_dropping(struct copy *c) { /* whoever dropped it died, and so did a first repair */
+    struct table_shm *rich = table_shm(c, 0);
+    rich->life = LIFE_NEXT(rich->life, TABLE_DROPPING);
+    c->head->state = SEG_STATE_REPAIRING;
+}
+
 static const struct exact deaths[] = {{"lists and an image", harm_lists, 1, 0, 0, 0, 0},
                                       {"heap and a slot", harm_heap, 1, 0, 0, 0, 0},
                                       {"array sizes", harm_array_sizes, 0, 0, 0, 0, 0},
                                       {"stripes of lists, links", harm_stripes, 0, 0, 0, 0, 0},
-                                      {"locks and journals", harm_locks_and_slots, 0, 0, 0, 0, 0}};
+                                      {"locks and journals", harm_locks_and_slots, 0, 0, 0, 0, 0},
+                                      {"a table being dropped", harm_dropping, ITEMS, 0, 1, 0, 0}};
 
 struct death {
     const struct copy *copy;
@@ -1139,12 +1149,13 @@ static void die_everywhere(int fd, const struct exact *e, struct rng *rng) {
     e->harm(&whole);
     cr_assert(!die_at(&whole, 0, count, e->name));
     drop_copy(&whole);
-    uint64_t stores = *count, stride = is_long() ? 1 : stores / (SLOW_FACTOR > 1 ? 25 : 120) + 1;
+    uint64_t stores = *count, stride = is_long() || stores < 500 ? 1 : stores / (SLOW_FACTOR > 1 ? 25 : 120) + 1;
     fprintf(stderr, "repair, %s: %lu stores, every %lu\n", e->name, (unsigned long)stores, (unsigned long)stride);
     unsigned marked = 0, died = 0;
     for (uint64_t k = 1 + rng_below(rng, stride); k <= stores; k += stride) {
         struct copy c = copy_of(fd, ITEMS_SMALL);
-        struct trial trial = {.copy = &c, .lost_max = e->lost};
+        struct trial trial = {
+            .copy = &c, .lost_max = e->lost, .may_lose_tables = e->tables_lost, .is_dropped = e->tables_lost};
         e->harm(&c);
         die_at(&c, k, count, e->name);
         marked += must_be_marked(&c, e->name, k);
@@ -1180,6 +1191,10 @@ Test(repair, dies_with_stripes) {
 }
 Test(repair, dies_with_locks) {
     test_deaths(4);
+}
+
+Test(repair, dies_with_a_table_being_dropped) {
+    test_deaths(5);
 }
 
 /* ---- 5. Others are attached ------------------------------------------------------------------------------------------------------------- */
