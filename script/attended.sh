@@ -9,11 +9,12 @@
 # shellcheck shell=bash
 attended_mark=LARDER_ATTENDED_BY_$$ attended_job='' at_interrupt=:
 export "$attended_mark=1"
+exec {attended_out}>&1 # a signal may come while the output goes to a log
 
 attended() {
   local status
   set -m
-  { set +m; "$@"; } </dev/null &
+  { set +m; "$@"; } </dev/null {attended_out}>&- &
   attended_job=$!
   set +m
   wait "$attended_job"
@@ -63,7 +64,7 @@ attended_interrupt() {
   trap '' INT TERM HUP PIPE
   attended_end
   $at_interrupt
-  echo interrupted
+  echo interrupted >&"$attended_out"
   exit "$((128 + $1))"
 }
 trap 'attended_interrupt 2' INT
