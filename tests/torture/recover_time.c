@@ -45,7 +45,8 @@
 #define SHORT_FACTOR 10.0
 #define STUCK_MS 20000u
 #define BUSY_MS 60000u
-#define TRIES_MAX 400u /* for each round wanted, to find a store inside the wanted lock */
+#define TRIES_MAX 400u  /* for each round wanted, to find a store inside the wanted lock */
+#define SEEK_ROUNDS 10u /* so many rounds more: the first store of a kind has to be found */
 #define TABLE "Recover"
 #define TTL_S INT64_C(4000000000)
 
@@ -410,7 +411,7 @@ static void measure(struct bench *b, enum kind kind, enum mode mode, struct samp
     uint32_t wanted = (b->rounds + mode) / MODES; /* an odd one is for the last mode */
     struct samples s = {.ms = calloc(wanted, sizeof *s.ms)};
     MUST(s.ms != NULL);
-    for (uint32_t tries = 0; s.count < wanted && tries < wanted * TRIES_MAX; tries++) {
+    for (uint32_t tries = 0; s.count < wanted && tries < (wanted + SEEK_ROUNDS) * TRIES_MAX; tries++) {
         double ms = try_round(b, kind, mode);
         if (ms >= 0)
             s.ms[s.count++] = all->ms[all->count++] = ms;
