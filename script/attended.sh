@@ -26,6 +26,7 @@ attended() {
 # Processes that were started from here and live: the job's group, and who carries the mark.
 attended_processes() {
   local pid
+  # shellcheck disable=SC2163 # the variable that it names
   export -n "$attended_mark" # not what is called here
   {
     [[ -z $attended_job ]] || pgrep -g "$attended_job"
