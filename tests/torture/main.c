@@ -1,4 +1,5 @@
 /* tests/torture/main.c - the command line of larder_torture. See torture.h, and script/torture, which builds and calls it. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,15 +15,14 @@
 #define SEGMENT_MB_USUAL 12u
 #define HOG_BYTES_USUAL 150000u /* of segment for each large item: all of them do not fit */
 
-static int usage(void) {
+static void usage(void) {
     fprintf(
         stderr,
         "usage: larder_torture [--seconds N] [--kills N] [--seed S] [--workers N] [--segment-mb N] [--keep] "
         "[--keep-in FOLDER]\n"
         "Kills, stops and restarts N processes that work on one segment. Exit code: 0, or %d wrong, %d cannot run, %d "
-        "crash, %d stuck.\n",
+        "crash, %d stuck, or 128 and the signal that interrupted it.\n",
         EXIT_WRONG, EXIT_USAGE, EXIT_CRASH, EXIT_STUCK);
-    return EXIT_USAGE;
 }
 
 static struct run *run_map(int fd) {
@@ -30,11 +30,14 @@ static struct run *run_map(int fd) {
     return at == MAP_FAILED ? NULL : at;
 }
 
+/* Decimal, also with zeros before it, or 0x and hexadecimal. */
 static int number_of(const char *text, uint64_t least, uint64_t most, uint64_t *out) {
     char *end;
+    if (!text || !isdigit((unsigned char)*text))
+        return 0;
     errno = 0;
-    *out = text ? strtoull(text, &end, 0) : 0;
-    return text && *text && !errno && !*end && *out >= least && *out <= most;
+    *out = strtoull(text, &end, strncmp(text, "0x", 2) == 0 ? 16 : 10);
+    return !errno && !*end && *out >= least && *out <= most;
 }
 
 /* A worker or the auditor: --part NAME DESCRIPTOR NUMBER NUMBER. */
@@ -59,29 +62,55 @@ static uint64_t fresh_seed(void) {
 
 struct command {
     struct supervisor_options options;
-    uint64_t seed, workers, segment_mb;
+    uint64_t seconds, kills, seed, workers, segment_mb;
 };
 
+/* An option that takes a number. script/torture knows the same ranges. */
+struct number_option {
+    const char *name;
+    uint64_t least, most;
+    uint64_t *out;
+};
+
+static int parse_number(const struct number_option *o, const char *text) {
+    if (number_of(text, o->least, o->most, o->out))
+        return 1;
+    fprintf(stderr, "larder_torture: %s %s: not a number from %llu to %llu\n", o->name, text ? text : "(nothing)",
+            (unsigned long long)o->least, (unsigned long long)o->most);
+    return 0;
+}
+
 static int parse(int argc, char **argv, struct command *c) {
-    uint64_t n;
+    const struct number_option numbers[] = {
+        {"--seconds", 1, UINT32_MAX / 1000, &c->seconds},
+        {"--kills", 1, UINT32_MAX, &c->kills},
+        {"--seed", 0, UINT64_MAX, &c->seed},
+        {"--workers", 2, WORKERS_MAX, &c->workers},
+        {"--segment-mb", 6, 24, &c->segment_mb},
+    };
+    const unsigned count = sizeof numbers / sizeof *numbers;
     for (int i = 1; i < argc; i++) {
-        const char *next = i + 1 < argc ? argv[i + 1] : NULL;
-        if (strcmp(argv[i], "--keep") == 0) {
+        const char *name = argv[i];
+        unsigned n = 0;
+        if (strcmp(name, "--keep") == 0) {
             c->options.is_kept = 1;
             continue;
         }
-        i++;
-        if (strcmp(argv[i - 1], "--seconds") == 0 && number_of(next, 1, UINT32_MAX / 1000, &n))
-            c->options.seconds = (uint32_t)n;
-        else if (strcmp(argv[i - 1], "--kills") == 0 && number_of(next, 1, UINT32_MAX, &n))
-            c->options.kills = (uint32_t)n;
-        else if (strcmp(argv[i - 1], "--keep-in") == 0 && next)
-            c->options.keep_folder = next;
-        else if (!(strcmp(argv[i - 1], "--seed") == 0 && number_of(next, 0, UINT64_MAX, &c->seed)) &&
-                 !(strcmp(argv[i - 1], "--workers") == 0 && number_of(next, 2, WORKERS_MAX, &c->workers)) &&
-                 !(strcmp(argv[i - 1], "--segment-mb") == 0 && number_of(next, 6, 24, &c->segment_mb)))
+        while (n < count && strcmp(name, numbers[n].name) != 0)
+            n++;
+        if (n < count) {
+            if (!parse_number(&numbers[n], argv[++i]))
+                return 0;
+        } else if (strcmp(name, "--keep-in") == 0 && argv[i + 1])
+            c->options.keep_folder = argv[++i];
+        else {
+            fprintf(stderr, "larder_torture: %s: no such option, or it lacks its folder\n", name);
+            usage();
             return 0;
+        }
     }
+    c->options.seconds = (uint32_t)c->seconds;
+    c->options.kills = (uint32_t)c->kills;
     return 1;
 }
 
@@ -91,7 +120,7 @@ int main(int argc, char **argv) {
         return part_main(argv + 2);
     c.seed = fresh_seed();
     if (!parse(argc, argv, &c))
-        return usage();
+        return EXIT_USAGE;
     if (!c.options.seconds && !c.options.kills)
         c.options.seconds = SECONDS_USUAL;
     int fd = memfd_create("larder-torture", 0); /* no MFD_CLOEXEC: the parts map it, too */

@@ -1,6 +1,6 @@
 /* tests/torture/recover_time.c - from the SIGKILL of who holds a lock to the first waiter's success: how long?
  *
- *   recover_time [--rounds N] [--seed S]     N rounds for each kind of lock, without and with an expirer; default 40
+ *   recover_time [--rounds N] [--seed S]     N rounds for each kind of lock, without and with an expirer; default 40, at least 2
  *
  * Method   A process begins a put and stops itself at a chosen store, inside a stripe's, partition's, timer shard's, heap bin's or
  *          the span lock. A second one begins a put that needs that lock, and is seen to sleep on it (its slot names the lock, the
@@ -10,6 +10,7 @@
  *          short one. What this machine does to any process counts extra: a twin that only sleeps for a millisecond, over and over,
  *          measures how late it is woken; four times its median and its worst are added. Both are printed.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -38,12 +39,14 @@
 #define STORES_MAX 400u    /* of a put that may hold one of the locks, beside the copying */
 #define ROUNDS_USUAL 40u
 #define ROUNDS_LONG 1000u
+#define ROUNDS_MAX 1000000u
 #define MEDIAN_MS 5.0
 #define WORST_MS 50.0
 #define SHORT_FACTOR 10.0
 #define STUCK_MS 20000u
 #define BUSY_MS 60000u
-#define TRIES_MAX 400u /* for each round wanted, to find a store inside the wanted lock */
+#define TRIES_MAX 400u  /* for each round wanted, to find a store inside the wanted lock */
+#define SEEK_ROUNDS 10u /* so many rounds more: the first store of a kind has to be found */
 #define TABLE "Recover"
 #define TTL_S INT64_C(4000000000)
 
@@ -194,7 +197,8 @@ static void start_twin(struct bench *b) {
     for (;;) {
         uint64_t start_ns = now_ns();
         nanosleep(&ms, NULL);
-        uint64_t late_ns = now_ns() - start_ns - 1000000, bucket = late_ns / 1000 / LATE_US;
+        uint64_t slept_ns = now_ns() - start_ns, late_ns = slept_ns > 1000000 ? slept_ns - 1000000 : 0,
+                 bucket = late_ns / 1000 / LATE_US;
         atomic_fetch_add(&b->stage->late[bucket < LATE_BUCKETS ? bucket : LATE_BUCKETS - 1], 1);
         if (late_ns > atomic_load(&b->stage->late_worst_ns))
             atomic_store(&b->stage->late_worst_ns, late_ns);
@@ -404,10 +408,10 @@ static void judge_all(struct bench *b, struct samples *all) {
 }
 
 static void measure(struct bench *b, enum kind kind, enum mode mode, struct samples *all) {
-    uint32_t wanted = b->rounds / MODES;
+    uint32_t wanted = (b->rounds + mode) / MODES; /* an odd one is for the last mode */
     struct samples s = {.ms = calloc(wanted, sizeof *s.ms)};
     MUST(s.ms != NULL);
-    for (uint32_t tries = 0; s.count < wanted && tries < wanted * TRIES_MAX; tries++) {
+    for (uint32_t tries = 0; s.count < wanted && tries < (wanted + SEEK_ROUNDS) * TRIES_MAX; tries++) {
         double ms = try_round(b, kind, mode);
         if (ms >= 0)
             s.ms[s.count++] = all->ms[all->count++] = ms;
@@ -460,16 +464,41 @@ static void prepare(struct bench *b) {
     }
 }
 
+/* Decimal, also with zeros before it, or 0x and hexadecimal. Says what is wrong. */
+static int number_of(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *out) {
+    char *end = NULL;
+    errno = 0;
+    if (text && isdigit((unsigned char)*text))
+        *out = strtoull(text, &end, strncmp(text, "0x", 2) == 0 ? 16 : 10);
+    if (end && !errno && !*end && *out >= least && *out <= most)
+        return 1;
+    fprintf(stderr, "recover_time: %s %s: not a number from %llu to %llu\n", option, text ? text : "(nothing)",
+            (unsigned long long)least, (unsigned long long)most);
+    return 0;
+}
+
+static int parse(char **argv, uint64_t *rounds, uint64_t *seed) {
+    for (argv++; *argv; argv += 2) {
+        if (strcmp(argv[0], "--rounds") == 0) {
+            if (!number_of(argv[0], argv[1], MODES, ROUNDS_MAX, rounds))
+                return 0;
+        } else if (strcmp(argv[0], "--seed") == 0) {
+            if (!number_of(argv[0], argv[1], 0, UINT64_MAX, seed))
+                return 0;
+        } else {
+            fprintf(stderr, "recover_time: %s: no such option\nusage: recover_time [--rounds N] [--seed S]\n", argv[0]);
+            return 0;
+        }
+    }
+    return 1;
+}
+
 int main(int argc, char **argv) {
     static struct bench b;
-    uint64_t seed = now_ns();
-    b.rounds = ROUNDS_USUAL;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--rounds") == 0)
-            b.rounds = (uint32_t)strtoul(argv[i + 1], NULL, 0);
-        else if (strcmp(argv[i], "--seed") == 0)
-            seed = strtoull(argv[i + 1], NULL, 0);
-    }
+    uint64_t seed = now_ns(), rounds = ROUNDS_USUAL;
+    if (argc < 1 || !parse(argv, &rounds, &seed))
+        return 2;
+    b.rounds = (uint32_t)rounds;
     printf("seed 0x%llx, %u rounds of each kind of lock\n", (unsigned long long)seed, b.rounds);
     rng_seed(&b.rng, seed);
     prepare(&b);

@@ -5,7 +5,9 @@
  *          resumed after a while, or killed as it is.
  * Rules    V1 Never attaches, so that the engine cannot hold it up. V2 Signals go to its own children, by pid, before they are
  *          reaped. V3 Every wait has a deadline: a worker's operation, an end, an audit; missing it is the verdict "stuck".
- *          V4 A worker's death is noted in the history (shared_bury) before the worker is started again.
+ *          V4 A worker's death is noted in the history (shared_bury) before the worker is started again. V5 A signal to end, or
+ *          that nobody reads the output any more (SIGPIPE), ends the run at once and without a verdict: the parts are killed, the
+ *          segment is removed, and the exit code is 128 and the signal.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -60,6 +62,14 @@ static void interrupt(int signal) {
     is_interrupted = signal;
 }
 
+/* What the caller had ignored stays so: nohup. */
+static void catch_signals(void) {
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
+        if (signal(signals[i], interrupt) == SIG_IGN)
+            signal(signals[i], SIG_IGN);
+}
+
 /* ---- Verdicts ----------------------------------------------------------------------------------------------------------- */
 
 static void fail(struct supervisor *s, int verdict, const char *what) {
@@ -109,6 +119,7 @@ static pid_t start_part(struct supervisor *s, const char *part, uint32_t a, uint
         _exit(EXIT_CRASH);
     signal(SIGINT, SIG_IGN); /* from a terminal it is for the supervisor */
     signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
     snprintf(fd, sizeof fd, "%d", s->run_fd);
     snprintf(first, sizeof first, "%u", a);
     snprintf(second, sizeof second, "%u", b);
@@ -293,13 +304,23 @@ static void do_harm(struct supervisor *s) {
         atomic_fetch_add(&s->run->shared.now_s, 1); /* something expires */
 }
 
+/* A signal cuts a sleep short: that is not late. */
+static uint64_t late_by_ms(uint64_t slept_ms, uint64_t wanted_ms) {
+    return slept_ms > wanted_ms ? slept_ms - wanted_ms : 0;
+}
+
 /* A few microseconds of life as well as many milliseconds. */
 static void let_live(struct supervisor *s) {
     static const uint64_t most_us[] = {500, 3000, 6000, 12000, 40000};
     uint64_t us = rng_below(&s->rng, most_us[rng_below(&s->rng, 5)]), start_ms = until_now_ms(), late_ms;
     pause_us(us);
-    late_ms = until_now_ms() - start_ms - us / 1000;
+    late_ms = late_by_ms(until_now_ms() - start_ms, us / 1000);
     s->late_ms = late_ms > s->late_ms ? late_ms : s->late_ms;
+}
+
+/* No more of it: a verdict, or a signal. */
+static int is_ending(const struct supervisor *s) {
+    return s->verdict || is_interrupted;
 }
 
 /* ---- Audits ------------------------------------------------------------------------------------------------------------------ */
@@ -313,11 +334,12 @@ static void run_audit(struct supervisor *s, uint32_t what) {
         fail(s, EXIT_USAGE, "fork failed");
         return;
     }
-    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG) == 0 && info.si_pid == 0 &&
+    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG) == 0 && info.si_pid == 0 && !is_interrupted &&
            until_now_ms() - start_ms < AUDIT_MS)
         until_pause();
     if (info.si_pid == 0) {
-        fail(s, EXIT_STUCK, content_wrong("an audit takes more than %u ms", AUDIT_MS));
+        if (!is_interrupted)
+            fail(s, EXIT_STUCK, content_wrong("an audit takes more than %u ms", AUDIT_MS));
         kill(pid, SIGKILL);
         waitid(P_PID, (id_t)pid, &info, WEXITED);
         return;
@@ -357,13 +379,13 @@ static void come_to_rest(struct supervisor *s) {
         for (uint32_t i = 1; i < s->run->worker_count; i++)
             reap_killed(s, i);
     }
-    if (!UNTIL(s->verdict || are_at_rest(s), STUCK_MS / SLOW_FACTOR))
+    if (!UNTIL(is_ending(s) || are_at_rest(s), STUCK_MS / SLOW_FACTOR))
         fail(s, EXIT_STUCK, "the workers do not come to rest");
 }
 
 static void audit(struct supervisor *s) {
     come_to_rest(s);
-    if (!s->verdict)
+    if (!is_ending(s))
         run_audit(s, rng_is_one_in(&s->rng, 3) ? AUDIT_EMPTY : 0);
     atomic_store(&s->run->must_pause, 0);
     s->audited_ms = until_now_ms();
@@ -409,7 +431,7 @@ static void judge_run(struct supervisor *s) {
 
 static int is_done(const struct supervisor *s) {
     const struct supervisor_options *o = s->options;
-    return s->verdict || is_interrupted || (o->seconds && until_now_ms() - s->start_ms >= o->seconds * 1000ull) ||
+    return is_ending(s) || (o->seconds && until_now_ms() - s->start_ms >= o->seconds * 1000ull) ||
            (o->kills && s->kills >= o->kills);
 }
 
@@ -424,7 +446,7 @@ static void torture(struct supervisor *s) {
         do_harm(s);
         let_live(s);
         watch(s);
-        if (is_audit_due(s) && !s->verdict)
+        if (is_audit_due(s) && !is_ending(s))
             audit(s);
         if (until_now_ms() - s->reported_ms >= REPORT_EVERY_MS)
             report(s);
@@ -433,7 +455,7 @@ static void torture(struct supervisor *s) {
 
 static void end_workers(struct supervisor *s) {
     atomic_store(&s->run->is_over, 1);
-    if (!s->verdict && !UNTIL(are_at_rest(s), STUCK_MS / SLOW_FACTOR)) /* here: all have ended */
+    if (!is_ending(s) && !UNTIL(is_interrupted || are_at_rest(s), STUCK_MS / SLOW_FACTOR)) /* here: all have ended */
         fail(s, EXIT_STUCK, "a worker does not end");
     for (uint32_t i = 0; i < s->run->worker_count; i++)
         kill_now(s, i);
@@ -476,22 +498,25 @@ int supervise(struct run *run, int run_fd, const struct supervisor_options *opti
     static struct supervisor s;
     s = (struct supervisor){.run = run, .run_fd = run_fd, .options = options};
     rng_seed(&s.rng, run->seed);
-    signal(SIGINT, interrupt);
-    signal(SIGTERM, interrupt);
+    catch_signals();
     s.start_ms = s.audited_ms = s.reported_ms = until_now_ms();
     run_audit(&s, AUDIT_PREPARE);
     torture(&s);
-    if (!s.verdict)
+    if (!is_ending(&s))
         audit(&s);
     end_workers(&s);
-    if (!s.verdict)
+    if (!is_ending(&s))
         run_audit(&s, AUDIT_EMPTY);
     report(&s);
-    if (!s.verdict && !is_interrupted)
+    if (!is_ending(&s))
         judge_run(&s);
     if (s.verdict || options->is_kept)
         keep(&s);
     (void)larder_destroy(run->segment, 1);
+    if (is_interrupted && !s.verdict) {
+        printf("interrupted\n");
+        return 128 + is_interrupted;
+    }
     printf("%u passed, %u failed\n", s.passed, s.failed);
-    return s.verdict || !is_interrupted ? s.verdict : EXIT_USAGE;
+    return s.verdict;
 }
