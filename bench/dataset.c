@@ -1,0 +1,64 @@
+/* bench/dataset.c - the items. See dataset.h. */
+#include "bench/dataset.h"
+#include <stdio.h>
+#include <string.h>
+
+const char *const dataset_index_names[INDEX_COUNT] = {"GSI1", "GSI2", "GSI3", "StatusIndex"};
+const char *const dataset_index_attributes[INDEX_COUNT][2] = {
+    {"GSI1PK", "GSI1SK"}, {"GSI2PK", "GSI2SK"}, {"GSI3PK", "GSI3SK"}, {"ShopDomain", "Status"}};
+
+static void put_digits(char *to, unsigned count, uint64_t value) {
+    for (unsigned i = count; i-- > 0; value /= 10)
+        to[i] = (char)('0' + value % 10);
+}
+
+/* Exactly as long as they are, without a 0. */
+static const char shop_text[PK_BYTES] = "SHOP#0000000.example.com";
+static const char job_text[SK_BYTES] = "JOB#01HV5Z8Q3M2N7R4T6W8Y0A1B000";
+
+static void put_shop(uint64_t n, char *to) {
+    memcpy(to, shop_text, PK_BYTES);
+    put_digits(to + 5, 7, n / PARTITION_ITEMS);
+}
+
+void dataset_key(uint64_t n, struct bench_key *key) {
+    put_shop(n, key->pk);
+    memcpy(key->sk, job_text, SK_BYTES);
+    put_digits(key->sk + SK_BYTES - 3, 3, n % PARTITION_ITEMS);
+}
+
+static uint32_t put_date(uint64_t n, uint32_t version, char *to) {
+    memcpy(to, "2026-", 5);
+    put_digits(to + 5, 10, dataset_mix(n + ((uint64_t)version << 40)) % UINT64_C(10000000000));
+    return DATE_BYTES;
+}
+
+void dataset_index_key(uint64_t n, int index, uint32_t version, struct index_key *key) {
+    static const char *const states[] = {"COMPLETED", "FAILED", "PROCESSING", "QUEUED", "CANCELLED"};
+    switch (index) {
+    case 0:
+        put_shop(n, key->partition);
+        key->partition_bytes = PK_BYTES;
+        key->sort_bytes = put_date(n, 0, key->sort);
+        break;
+    case 1:
+    case 2:
+        memcpy(key->partition, index == 1 ? "JOBS#0000000" : "PLAN#0000000", 12);
+        put_digits(key->partition + 5, 7, n / (index == 1 ? HOT_PARTITION_ITEMS : 1000));
+        key->partition_bytes = 12;
+        key->sort_bytes = put_date(n, version, key->sort);
+        break;
+    default:
+        put_shop(n, key->partition);
+        key->partition_bytes = PK_BYTES;
+        key->sort_bytes = (uint32_t)snprintf(key->sort, sizeof key->sort, "%s", states[n % 5]);
+    }
+}
+
+void dataset_payload(uint64_t n, uint32_t version, char *to, size_t bytes) {
+    uint64_t word = dataset_mix(n ^ (uint64_t)version << 48);
+    for (size_t i = 0; i < bytes; i++) {
+        to[i] = (char)('a' + (word & 15));
+        word = word >> 4 | word << 60;
+    }
+}

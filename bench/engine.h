@@ -1,0 +1,83 @@
+/* bench/engine.h - what is measured: Larder, its peers and the limit, behind one set of functions.
+ *
+ * Job      An engine holds the items of bench/dataset.h and answers the calls below. The parent creates and loads it once; each
+ *          worker (a forked process, or a thread of one) opens a session of its own.
+ * Rules    E1 A call does all the work a user of that engine would need done for the same result: a read copies what it found
+ *             into the session's buffer, a write of an item with index keys keeps the engine's indexes right in the same
+ *             transaction, if it has such.
+ *          E2 Values to write are prepared outside the measured time (prepare()): Larder's are built items, everybody else's
+ *             are bytes, so nobody pays for encoding.
+ *          E3 Every engine is set up as its own documentation advises for speed; the file says where that is said.
+ */
+#ifndef LARDER_BENCH_ENGINE_H
+#define LARDER_BENCH_ENGINE_H
+
+#include "bench/dataset.h"
+#include <stdint.h>
+
+struct scene {
+    uint64_t items;
+    uint32_t item_bytes; /* of a whole item, names, keys and index keys included, as DynamoDB counts them */
+    int indexes;         /* 0 or INDEX_COUNT */
+    int huge_pages;
+    uint64_t spare_items; /* room for so many more */
+    int64_t expiry_s;     /* loaded items expire then; 0 never. Larder only */
+    char folder[64];      /* in tmpfs, for files and sockets of this scene */
+};
+
+struct write {
+    uint64_t n;
+    uint32_t version, old_version; /* of the index keys that it gets, and has */
+    uint32_t bytes;
+    const void *prepared; /* from prepare() */
+};
+
+/* What an engine can be asked. */
+enum {
+    CAN_READ_AT_ONCE = 1, /* get_many */
+    CAN_QUERY = 2,        /* query of the table */
+    CAN_INDEX = 4,        /* secondary indexes */
+    CAN_SHARE = 8,        /* several processes */
+    CAN_COUNT = 16,       /* add to a number in an item */
+    CAN_WRITE = 32,       /* put of any kind */
+    CAN_THREAD = 64,      /* several threads of a process, a session each */
+};
+
+struct engine {
+    const char *name;
+    const char *setup; /* how it is set up, for the report */
+    unsigned can;
+    /* In the parent. NULL: not to be had on this machine, *why says so. */
+    void *(*create)(const struct scene *scene, const char **why);
+    void (*destroy)(void *engine);
+    /* Bytes of memory that the data takes; 0: unknown. */
+    uint64_t (*bytes)(void *engine);
+
+    /* In a worker. */
+    void *(*attach)(void *engine);
+    void (*detach)(void *session);
+    /* Makes w->prepared. Kept until detach(). */
+    void (*prepare)(void *session, struct write *w);
+    /* Bytes copied; 0 if it is not there. */
+    uint64_t (*get)(void *session, const struct bench_key *key);
+    uint64_t (*get_many)(void *session, const struct bench_key *keys, unsigned count);
+    /* Items copied: at most QUERY_LIMIT, of item n's partition in index (-1: the table), from n's sort key on. */
+    unsigned (*query)(void *session, int index, uint64_t n);
+    /* is_new: nothing is there under this key. is_moved: index keys differ from those of the item that is there. False if refused. */
+    int (*put)(void *session, const struct write *w, int is_new, int is_moved);
+    int (*remove)(void *session, uint64_t n);
+    int (*count)(void *session, const struct bench_key *key);
+};
+
+extern const struct engine engine_larder, engine_limit, engine_lmdb, engine_bdb, engine_sqlite, engine_redis,
+    engine_memcached, engine_ck;
+
+/* The value of peers that store bytes: item_bytes of them, a counter first. prepare() of all of them. */
+struct blobs {
+    uint32_t bytes;
+    struct blob_chunk *chunks;
+};
+void blobs_prepare(struct blobs *b, struct write *w);
+void blobs_free(struct blobs *b);
+
+#endif

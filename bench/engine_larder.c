@@ -1,0 +1,235 @@
+/* bench/engine_larder.c - Larder, through larder.h and nothing else. See bench/engine.h. */
+#include "bench/engine.h"
+#include "bench/fail.h"
+#include "larder.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct larder_engine {
+    struct larder *db;
+    struct scene scene;
+};
+
+struct larder_session {
+    struct larder *db;
+    struct larder_table *table;
+    struct larder_page *page;
+    struct larder_builder *builder; /* of counters */
+    uint32_t item_bytes;
+    int indexes;
+    int64_t expiry_s;
+};
+
+static void must(int result, const char *what) {
+    if (result < 0)
+        fail("larder: %s: %s: %s", what, larder_result_name(result), larder_error());
+}
+
+static void build(struct larder_session *s, struct larder_builder *b, const struct write *w,
+                  const struct larder_item **item) {
+    struct bench_key key;
+    struct index_key ik;
+    char fill[8192];
+    dataset_key(w->n, &key);
+    dataset_payload(w->n, w->version, fill, s->item_bytes < sizeof fill ? s->item_bytes : sizeof fill);
+    for (size_t bytes = 0;;) {
+        larder_builder_reset(b);
+        larder_add_sn(b, "PK", key.pk, PK_BYTES);
+        larder_add_sn(b, "SK", key.sk, SK_BYTES);
+        larder_add_int(b, "n", 0);
+        if (s->expiry_s)
+            larder_add_int(b, "ExpiresAt", s->expiry_s);
+        for (int i = 0; i < s->indexes; i++) {
+            dataset_index_key(w->n, i, w->version, &ik);
+            larder_add_sn(b, dataset_index_attributes[i][0], ik.partition, ik.partition_bytes);
+            larder_add_sn(b, dataset_index_attributes[i][1], ik.sort, ik.sort_bytes);
+        }
+        larder_add_sn(b, "data", fill, bytes);
+        must(larder_builder_finish(b, item), "item");
+        size_t have = larder_item_size(*item);
+        if (have >= s->item_bytes || have + bytes > sizeof fill)
+            return;
+        bytes += s->item_bytes - have;
+    }
+}
+
+/* Threads of one process share one attachment, as they would in a service. */
+static struct {
+    pthread_mutex_t mutex;
+    struct larder *db;
+    int users;
+} shared = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static struct larder *shared_open(int memfd) {
+    struct larder_options o = {.flags = LARDER_MEMFD, .memfd = memfd};
+    pthread_mutex_lock(&shared.mutex);
+    if (shared.users++ == 0)
+        must(larder_open(&o, &shared.db), "open");
+    pthread_mutex_unlock(&shared.mutex);
+    return shared.db;
+}
+
+static void shared_close(void) {
+    pthread_mutex_lock(&shared.mutex);
+    if (--shared.users == 0)
+        larder_close(shared.db);
+    pthread_mutex_unlock(&shared.mutex);
+}
+
+static void *larder_bench_attach(void *engine) {
+    struct larder_engine *e = engine;
+    struct larder_session *s = calloc(1, sizeof *s);
+    s->db = shared_open(larder_memfd(e->db));
+    must(larder_table_open(s->db, "bench", &s->table), "table");
+    must(larder_page_new(s->db, &s->page), "page");
+    must(larder_builder_new(s->db, &s->builder), "builder");
+    s->item_bytes = e->scene.item_bytes;
+    s->indexes = e->scene.indexes;
+    return s;
+}
+
+static void larder_bench_detach(void *session) {
+    struct larder_session *s = session;
+    shared_close(); /* frees page and builders too, if this was the last */
+    free(s);
+}
+
+static void load(struct larder_engine *e) {
+    struct larder_session *s = larder_bench_attach(e);
+    const struct larder_item *item;
+    s->expiry_s = e->scene.expiry_s;
+    for (uint64_t n = 0; n < e->scene.items; n++) {
+        struct write w = {.n = n};
+        build(s, s->builder, &w, &item);
+        must(larder_put(s->table, item, NULL), "load");
+    }
+    larder_bench_detach(s);
+}
+
+static void *larder_bench_create(const struct scene *scene, const char **why) {
+    struct larder_engine *e = calloc(1, sizeof *e);
+    struct larder_index_def index[INDEX_COUNT];
+    struct larder_table_def def = {.name = "bench",
+                                   .partition = {"PK", LARDER_S},
+                                   .sort = {"SK", LARDER_S},
+                                   .indexes = index,
+                                   .index_count = (uint32_t)scene->indexes,
+                                   .ttl_attribute = scene->expiry_s ? "ExpiresAt" : NULL};
+    struct larder_options o = {.flags = LARDER_CREATE | LARDER_MEMFD,
+                               .memfd = -1,
+                               .size_bytes = (scene->items + scene->spare_items + 20000) *
+                                             (scene->item_bytes * 2ull + 500 + (scene->indexes ? 600 : 0))};
+    (void)why;
+    memset(index, 0, sizeof index);
+    for (int i = 0; i < scene->indexes; i++) {
+        index[i].name = dataset_index_names[i];
+        index[i].partition = (struct larder_key_def){dataset_index_attributes[i][0], LARDER_S};
+        index[i].sort = (struct larder_key_def){dataset_index_attributes[i][1], LARDER_S};
+    }
+    e->scene = *scene;
+    must(larder_open(&o, &e->db), "create");
+    must(larder_table_create(e->db, &def), "create table");
+    load(e);
+    return e;
+}
+
+static void larder_bench_destroy(void *engine) {
+    struct larder_engine *e = engine;
+    larder_close(e->db);
+    free(e);
+}
+
+static uint64_t larder_bench_bytes(void *engine) {
+    struct larder_engine *e = engine;
+    struct larder_segment_stats stats;
+    must(larder_segment_stats(e->db, &stats), "stats");
+    return stats.claimed_bytes;
+}
+
+static void larder_bench_prepare(void *session, struct write *w) {
+    struct larder_session *s = session;
+    struct larder_builder *b;
+    const struct larder_item *item;
+    must(larder_builder_new(s->db, &b), "builder");
+    build(s, b, w, &item);
+    w->prepared = item;
+}
+
+static struct larder_value text(const char *data, size_t bytes) {
+    return (struct larder_value){.type = LARDER_S, .data = data, .bytes = bytes};
+}
+
+static struct larder_key key_of(const struct bench_key *key) {
+    return (struct larder_key){text(key->pk, PK_BYTES), text(key->sk, SK_BYTES)};
+}
+
+static uint64_t larder_bench_get(void *session, const struct bench_key *key) {
+    struct larder_session *s = session;
+    struct larder_key k = key_of(key);
+    int r = larder_get(s->table, &k, s->page);
+    must(r, "get");
+    return r == LARDER_OK ? s->item_bytes : 0;
+}
+
+static uint64_t larder_bench_get_many(void *session, const struct bench_key *keys, unsigned count) {
+    struct larder_session *s = session;
+    struct larder_key k[128];
+    for (unsigned i = 0; i < count; i++)
+        k[i] = key_of(&keys[i]);
+    must(larder_get_many(s->table, k, count, s->page), "get_many");
+    return larder_page_count(s->page);
+}
+
+static unsigned larder_bench_query(void *session, int index, uint64_t n) {
+    struct larder_session *s = session;
+    struct larder_query_spec q = {.sort_op = LARDER_SORT_GE, .limit = QUERY_LIMIT};
+    struct bench_key key;
+    struct index_key ik;
+    if (index < 0) {
+        dataset_key(n, &key);
+        q.partition = text(key.pk, PK_BYTES);
+        q.sort_value = text(key.sk, SK_BYTES);
+    } else {
+        dataset_index_key(n, index, 0, &ik);
+        q.index = dataset_index_names[index];
+        q.partition = text(ik.partition, ik.partition_bytes);
+        q.sort_value = text(ik.sort, ik.sort_bytes);
+    }
+    must(larder_query(s->table, &q, s->page), "query");
+    return larder_page_count(s->page);
+}
+
+static int larder_bench_put(void *session, const struct write *w, int is_new, int is_moved) {
+    struct larder_session *s = session;
+    (void)is_new, (void)is_moved;
+    must(larder_put(s->table, w->prepared, NULL), "put");
+    return 1;
+}
+
+static int larder_bench_remove(void *session, uint64_t n) {
+    struct larder_session *s = session;
+    struct bench_key key;
+    dataset_key(n, &key);
+    struct larder_key k = key_of(&key);
+    int r = larder_delete(s->table, &k, NULL);
+    must(r, "delete");
+    return r == LARDER_OK;
+}
+
+const struct engine engine_larder = {
+    .name = "larder",
+    .setup = "memfd segment, default options",
+    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE | CAN_THREAD,
+    .create = larder_bench_create,
+    .destroy = larder_bench_destroy,
+    .bytes = larder_bench_bytes,
+    .attach = larder_bench_attach,
+    .detach = larder_bench_detach,
+    .prepare = larder_bench_prepare,
+    .get = larder_bench_get,
+    .get_many = larder_bench_get_many,
+    .query = larder_bench_query,
+    .put = larder_bench_put,
+    .remove = larder_bench_remove,
+};

@@ -1,0 +1,283 @@
+/* bench/engine_lmdb.c - LMDB in tmpfs, without syncs, with a writable map: the fastest it can be (lmdb.h, mdb_env_open flags
+ * MDB_NOSYNC, MDB_WRITEMAP, MDB_NOMEMINIT). Read transactions are renewed, not made anew. An index is a database of its own
+ * whose key is (index partition key, index sort key, primary key) and whose value is the primary key, written in the same
+ * transaction as the item; a query walks a cursor over it and gets each item. See bench/engine.h. */
+#include "bench/engine.h"
+#include "bench/fail.h"
+#include <lmdb.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BATCH 10000
+
+struct lmdb_engine {
+    struct scene scene;
+    char path[128];
+};
+
+struct lmdb_session {
+    struct lmdb_engine *e;
+    MDB_env *env;
+    MDB_dbi items, index[INDEX_COUNT];
+    MDB_txn *reader;
+    struct blobs blobs;
+    char buffer[1 << 20];
+};
+
+static void must(int r, const char *what) {
+    if (r)
+        fail("lmdb: %s: %s", what, mdb_strerror(r));
+}
+
+static void *lmdb_attach(void *engine) {
+    struct lmdb_session *s = calloc(1, sizeof *s);
+    MDB_txn *txn;
+    s->e = engine;
+    s->blobs.bytes = s->e->scene.item_bytes;
+    must(mdb_env_create(&s->env), "create");
+    must(mdb_env_set_mapsize(s->env, (s->e->scene.items + s->e->scene.spare_items + 100000) *
+                                         (s->e->scene.item_bytes * 3ull + 1200)),
+         "map size");
+    must(mdb_env_set_maxdbs(s->env, 8), "maxdbs");
+    must(mdb_env_open(s->env, s->e->path, MDB_NOSYNC | MDB_WRITEMAP | MDB_NOMEMINIT | MDB_NORDAHEAD, 0600), "open");
+    must(mdb_txn_begin(s->env, NULL, 0, &txn), "begin");
+    must(mdb_dbi_open(txn, "items", MDB_CREATE, &s->items), "items");
+    for (int i = 0; i < s->e->scene.indexes; i++)
+        must(mdb_dbi_open(txn, dataset_index_names[i], MDB_CREATE, &s->index[i]), "index");
+    must(mdb_txn_commit(txn), "commit");
+    must(mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->reader), "reader");
+    mdb_txn_reset(s->reader);
+    return s;
+}
+
+static void lmdb_detach(void *session) {
+    struct lmdb_session *s = session;
+    mdb_txn_abort(s->reader);
+    mdb_env_close(s->env);
+    blobs_free(&s->blobs);
+    free(s);
+}
+
+/* (index partition key, 0, sort key, 0, primary key): a cursor finds the items of a partition in order. */
+static size_t index_entry(uint64_t n, int index, uint32_t version, char *to) {
+    struct index_key k;
+    dataset_index_key(n, index, version, &k);
+    char *at = mempcpy(to, k.partition, k.partition_bytes);
+    *at++ = 0;
+    at = mempcpy(at, k.sort, k.sort_bytes);
+    *at++ = 0;
+    dataset_key(n, (struct bench_key *)at);
+    return (size_t)(at - to) + KEY_BYTES;
+}
+
+static void put_entries(struct lmdb_session *s, MDB_txn *txn, const struct write *w) {
+    char entry[2 * INDEX_KEY_MAX + 2 + KEY_BYTES];
+    for (int i = 0; i < s->e->scene.indexes; i++) {
+        size_t bytes = index_entry(w->n, i, w->version, entry);
+        MDB_val k = {bytes, entry}, v = {KEY_BYTES, entry + bytes - KEY_BYTES};
+        must(mdb_put(txn, s->index[i], &k, &v, 0), "put entry");
+    }
+}
+
+static void remove_entries(struct lmdb_session *s, MDB_txn *txn, uint64_t n, uint32_t version, int only_moved) {
+    char entry[2 * INDEX_KEY_MAX + 2 + KEY_BYTES];
+    for (int i = 0; i < s->e->scene.indexes; i++) {
+        if (only_moved && i != 1 && i != 2)
+            continue;
+        MDB_val k = {index_entry(n, i, version, entry), entry};
+        int r = mdb_del(txn, s->index[i], &k, NULL);
+        if (r != MDB_NOTFOUND)
+            must(r, "delete entry");
+    }
+}
+
+static int lmdb_put(void *session, const struct write *w, int is_new, int is_moved) {
+    struct lmdb_session *s = session;
+    struct bench_key key;
+    MDB_txn *txn;
+    dataset_key(w->n, &key);
+    must(mdb_txn_begin(s->env, NULL, 0, &txn), "begin");
+    MDB_val k = {KEY_BYTES, &key}, v = {w->bytes, (void *)w->prepared};
+    must(mdb_put(txn, s->items, &k, &v, 0), "put");
+    if (is_moved)
+        remove_entries(s, txn, w->n, w->old_version, 1);
+    if (is_new || is_moved)
+        put_entries(s, txn, w);
+    must(mdb_txn_commit(txn), "commit");
+    return 1;
+}
+
+static int lmdb_remove(void *session, uint64_t n) {
+    struct lmdb_session *s = session;
+    struct bench_key key;
+    MDB_txn *txn;
+    dataset_key(n, &key);
+    must(mdb_txn_begin(s->env, NULL, 0, &txn), "begin");
+    MDB_val k = {KEY_BYTES, &key};
+    int r = mdb_del(txn, s->items, &k, NULL);
+    if (r != MDB_NOTFOUND)
+        must(r, "delete");
+    remove_entries(s, txn, n, 0, 0);
+    must(mdb_txn_commit(txn), "commit");
+    return r == 0;
+}
+
+static int lmdb_count(void *session, const struct bench_key *key) {
+    struct lmdb_session *s = session;
+    MDB_txn *txn;
+    MDB_val k = {KEY_BYTES, (void *)key}, v;
+    uint64_t counter;
+    must(mdb_txn_begin(s->env, NULL, 0, &txn), "begin");
+    must(mdb_get(txn, s->items, &k, &v), "get");
+    memcpy(s->buffer, v.mv_data, v.mv_size);
+    memcpy(&counter, s->buffer, 8);
+    counter++;
+    memcpy(s->buffer, &counter, 8);
+    v.mv_data = s->buffer;
+    must(mdb_put(txn, s->items, &k, &v, 0), "put");
+    must(mdb_txn_commit(txn), "commit");
+    return 1;
+}
+
+static uint64_t copy_item(struct lmdb_session *s, const struct bench_key *key, char *to) {
+    MDB_val k = {KEY_BYTES, (void *)key}, v;
+    int r = mdb_get(s->reader, s->items, &k, &v);
+    if (r == MDB_NOTFOUND)
+        return 0;
+    must(r, "get");
+    memcpy(to, v.mv_data, v.mv_size);
+    return v.mv_size;
+}
+
+static uint64_t lmdb_get(void *session, const struct bench_key *key) {
+    struct lmdb_session *s = session;
+    must(mdb_txn_renew(s->reader), "renew");
+    uint64_t bytes = copy_item(s, key, s->buffer);
+    mdb_txn_reset(s->reader);
+    return bytes;
+}
+
+static uint64_t lmdb_get_many(void *session, const struct bench_key *keys, unsigned count) {
+    struct lmdb_session *s = session;
+    uint64_t found = 0;
+    must(mdb_txn_renew(s->reader), "renew");
+    for (unsigned i = 0; i < count; i++)
+        found += copy_item(s, &keys[i], s->buffer + (size_t)i * s->blobs.bytes) != 0;
+    mdb_txn_reset(s->reader);
+    return found;
+}
+
+static unsigned lmdb_query(void *session, int index, uint64_t n) {
+    struct lmdb_session *s = session;
+    char from[2 * INDEX_KEY_MAX + 2 + KEY_BYTES];
+    struct bench_key key;
+    struct index_key ik;
+    MDB_cursor *cursor;
+    MDB_val k, v;
+    unsigned count = 0;
+    size_t prefix;
+    must(mdb_txn_renew(s->reader), "renew");
+    if (index < 0) {
+        dataset_key(n, &key);
+        memcpy(from, &key, KEY_BYTES);
+        k = (MDB_val){KEY_BYTES, from};
+        prefix = PK_BYTES;
+    } else {
+        dataset_index_key(n, index, 0, &ik);
+        k = (MDB_val){index_entry(n, index, 0, from) - KEY_BYTES, from}; /* the primary key left out: from the first */
+        prefix = ik.partition_bytes + 1;
+    }
+    must(mdb_cursor_open(s->reader, index < 0 ? s->items : s->index[index], &cursor), "cursor");
+    for (int r = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); r == 0 && count < QUERY_LIMIT;
+         r = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+        if (k.mv_size < prefix || memcmp(k.mv_data, from, prefix) != 0)
+            break;
+        char *to = s->buffer + (size_t)count * (s->blobs.bytes + KEY_BYTES);
+        if (index < 0) {
+            memcpy(to, k.mv_data, KEY_BYTES);
+            memcpy(to + KEY_BYTES, v.mv_data, v.mv_size);
+        } else if (!copy_item(s, v.mv_data, to)) {
+            continue;
+        }
+        count++;
+    }
+    mdb_cursor_close(cursor);
+    mdb_txn_reset(s->reader);
+    return count;
+}
+
+static void lmdb_prepare(void *session, struct write *w) {
+    blobs_prepare(&((struct lmdb_session *)session)->blobs, w);
+}
+
+static void load(struct lmdb_engine *e) {
+    struct lmdb_session *s = lmdb_attach(e);
+    struct bench_key key;
+    MDB_txn *txn = NULL;
+    for (uint64_t n = 0; n < e->scene.items; n++) {
+        if (n % BATCH == 0) {
+            if (txn)
+                must(mdb_txn_commit(txn), "commit");
+            must(mdb_txn_begin(s->env, NULL, 0, &txn), "begin");
+        }
+        dataset_key(n, &key);
+        dataset_payload(n, 0, s->buffer, s->blobs.bytes);
+        memset(s->buffer, 0, 8);
+        MDB_val k = {KEY_BYTES, &key}, v = {s->blobs.bytes, s->buffer};
+        struct write w = {.n = n};
+        must(mdb_put(txn, s->items, &k, &v, 0), "load");
+        put_entries(s, txn, &w);
+    }
+    must(mdb_txn_commit(txn), "commit");
+    lmdb_detach(s);
+}
+
+static void *lmdb_create(const struct scene *scene, const char **why) {
+    struct lmdb_engine *e = calloc(1, sizeof *e);
+    (void)why;
+    e->scene = *scene;
+    snprintf(e->path, sizeof e->path, "%s/lmdb", scene->folder);
+    if (mkdir(e->path, 0700))
+        fail("%s: cannot be made", e->path);
+    load(e);
+    return e;
+}
+
+static void lmdb_destroy(void *engine) {
+    struct lmdb_engine *e = engine;
+    char file[160];
+    snprintf(file, sizeof file, "%s/data.mdb", e->path);
+    unlink(file);
+    snprintf(file, sizeof file, "%s/lock.mdb", e->path);
+    unlink(file);
+    rmdir(e->path);
+    free(e);
+}
+
+static uint64_t lmdb_bytes(void *engine) {
+    struct lmdb_engine *e = engine;
+    struct stat st;
+    char file[160];
+    snprintf(file, sizeof file, "%s/data.mdb", e->path);
+    return stat(file, &st) ? 0 : (uint64_t)st.st_blocks * 512;
+}
+
+const struct engine engine_lmdb = {
+    .name = "lmdb",
+    .setup = "tmpfs, NOSYNC, WRITEMAP, NOMEMINIT, NORDAHEAD; renewed read transactions; an index is a database, one "
+             "transaction",
+    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_COUNT | CAN_WRITE,
+    .create = lmdb_create,
+    .destroy = lmdb_destroy,
+    .bytes = lmdb_bytes,
+    .attach = lmdb_attach,
+    .detach = lmdb_detach,
+    .prepare = lmdb_prepare,
+    .get = lmdb_get,
+    .get_many = lmdb_get_many,
+    .query = lmdb_query,
+    .put = lmdb_put,
+    .remove = lmdb_remove,
+    .count = lmdb_count,
+};

@@ -1,0 +1,201 @@
+/* bench/results.c - see results.h. */
+#include "bench/results.h"
+#include "bench/fail.h"
+#include <jansson.h>
+#include <string.h>
+
+#define REGRESSION 0.9
+
+static json_t *latency_json(const struct latency *l) {
+    return json_pack("{s:f, s:I, s:I, s:I, s:I}", "due_per_s", l->rate, "p50_ns", (json_int_t)l->p50_ns, "p99_ns",
+                     (json_int_t)l->p99_ns, "p999_ns", (json_int_t)l->p999_ns, "max_ns", (json_int_t)l->max_ns);
+}
+
+static json_t *figure_json(const struct figure *g) {
+    json_t *rounds = json_array();
+    for (unsigned i = 0; i < g->rounds; i++)
+        json_array_append_new(rounds, json_real(g->rate[i]));
+    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:b, s:f, s:o}", "scene", g->scene, "workload", g->workload,
+                          "engine", g->engine, "items", (json_int_t)g->items, "item_bytes", (int)g->item_bytes,
+                          "workers", (int)g->workers, "threads", g->is_threads, "per_s", g->median, "rounds", rounds);
+    if (g->closed.max_ns)
+        json_object_set_new(o, "closed_loop", latency_json(&g->closed));
+    if (g->open.max_ns)
+        json_object_set_new(o, "open_loop", latency_json(&g->open));
+    return o;
+}
+
+static json_t *machine_json(const struct machine *m) {
+    return json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:s, s:f, s:f}", "cpu", m->cpu, "kernel", m->kernel, "cores",
+                     (int)m->cores, "memory_bytes", (json_int_t)m->memory_bytes, "cache_bytes",
+                     (json_int_t)m->cache_bytes, "page_bytes", (json_int_t)m->page_bytes, "shared_huge_pages",
+                     m->huge_pages, "load_before", m->load, "miss_ns", m->miss_ns);
+}
+
+static json_t *extras_json(const struct extras *x) {
+    return json_pack("{s:{s:I, s:f, s:f, s:f}, s:f, s:f, s:f, s:f}", "expiry", "items", (json_int_t)x->expiry.items,
+                     "seconds", x->expiry.seconds, "gets_alone", x->expiry.gets_alone, "gets_beside",
+                     x->expiry.gets_beside, "memory_plain", x->memory_plain, "memory_indexed", x->memory_indexed,
+                     "huge_get_gain", x->huge_get_gain, "huge_query_gain", x->huge_query_gain);
+}
+
+void results_write(const char *path, const struct machine *m, const char *plan, const struct figures *f,
+                   const struct extras *x, const struct verdict *v, unsigned verdict_count) {
+    json_t *figures = json_array(), *verdicts = json_array();
+    for (unsigned i = 0; i < f->count; i++)
+        json_array_append_new(figures, figure_json(&f->at[i]));
+    for (unsigned i = 0; i < verdict_count; i++)
+        json_array_append_new(verdicts, json_pack("{s:s, s:s, s:s, s:f, s:f, s:s}", "workload", v[i].workload,
+                                                  "measure", v[i].target, "bound", v[i].is_at_most ? "<=" : ">=",
+                                                  "target", v[i].wanted, "figure", v[i].figure, "verdict",
+                                                  !v[i].is_known          ? "not measured"
+                                                  : verdict_is_met(&v[i]) ? "met"
+                                                                          : "missed"));
+    json_t *all = json_pack("{s:s, s:o, s:o, s:o, s:o}", "plan", plan, "machine", machine_json(m), "targets", verdicts,
+                            "extras", extras_json(x), "figures", figures);
+    if (json_dump_file(all, path, JSON_INDENT(1) | JSON_REAL_PRECISION(6)))
+        fail("%s: cannot be written", path);
+    json_decref(all);
+}
+
+/* ---- Comparing ----------------------------------------------------------------------------------------------------------- */
+
+static json_t *read_run(const char *path) {
+    json_error_t error;
+    json_t *run = json_load_file(path, 0, &error);
+    if (!run || !json_is_array(json_object_get(run, "figures")))
+        fail("%s: no results of script/bench (%s)", path, run ? "no \"figures\"" : error.text);
+    return run;
+}
+
+static const char *text(const json_t *o, const char *key) {
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+static int is_same(const json_t *a, const json_t *b, const char *engine) {
+    return strcmp(text(a, "scene"), text(b, "scene")) == 0 && strcmp(text(a, "workload"), text(b, "workload")) == 0 &&
+           strcmp(text(b, "engine"), engine) == 0 &&
+           json_integer_value(json_object_get(a, "workers")) == json_integer_value(json_object_get(b, "workers")) &&
+           json_is_true(json_object_get(a, "threads")) == json_is_true(json_object_get(b, "threads"));
+}
+
+static double rate_like(const json_t *run, const json_t *like, const char *engine) {
+    size_t i;
+    json_t *g;
+    json_array_foreach(json_object_get(run, "figures"), i, g) {
+        if (is_same(like, g, engine))
+            return json_number_value(json_object_get(g, "per_s"));
+    }
+    return 0;
+}
+
+unsigned results_compare(const char *old_path, const char *new_path) {
+    json_t *old_run = read_run(old_path), *new_run = read_run(new_path), *g;
+    unsigned regressions = 0, compared = 0;
+    size_t i;
+    printf("\n%-12s %-18s %7s %12s %12s %8s\n", "scene", "workload", "workers", "old", "new", "new/old");
+    json_array_foreach(json_object_get(new_run, "figures"), i, g) {
+        if (strcmp(text(g, "engine"), "larder") != 0)
+            continue;
+        double was = rate_like(old_run, g, "larder"), is = json_number_value(json_object_get(g, "per_s"));
+        double was_limit = rate_like(old_run, g, "limit"), is_limit = rate_like(new_run, g, "limit");
+        if (was <= 0)
+            continue;
+        int has_limit = was_limit > 0 && is_limit > 0; /* then the machine's mood cancels out */
+        if (has_limit) {
+            was /= was_limit;
+            is /= is_limit;
+        }
+        int is_worse = is < was * REGRESSION;
+        printf(has_limit ? "%-12s %-18s %7lld %11.3fL %11.3fL %8.2f%s\n" : "%-12s %-18s %7lld %12.0f %12.0f %8.2f%s\n",
+               text(g, "scene"), text(g, "workload"), (long long)json_integer_value(json_object_get(g, "workers")), was,
+               is, is / was, is_worse ? "  WORSE" : "");
+        regressions += (unsigned)is_worse;
+        compared++;
+    }
+    printf("%u figures compared, %u worse by more than a tenth (L: as a share of the limit probe of the same run)\n",
+           compared, regressions);
+    json_decref(old_run);
+    json_decref(new_run);
+    return regressions;
+}
+
+/* ---- Charts -------------------------------------------------------------------------------------------------------------- */
+
+static FILE *chart_file(const char *folder, const char *name) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s.dat", folder, name);
+    FILE *f = fopen(path, "w");
+    if (!f)
+        fail("%s: cannot be written", path);
+    return f;
+}
+
+static const char *const chart_engines[] = {"limit", "larder", "ck", "lmdb", "bdb", "sqlite", "memcached", "redis"};
+#define CHART_ENGINES (sizeof chart_engines / sizeof *chart_engines)
+
+static void throughput_data(const char *folder, const struct figures *f, int workers, const char *name) {
+    static const char *const shown[] = {"get", "many", "query", "query-index", "overwrite", "insert", "app"};
+    FILE *out = chart_file(folder, name);
+    fputs("workload", out);
+    for (unsigned e = 0; e < CHART_ENGINES; e++)
+        fprintf(out, " %s", chart_engines[e]);
+    for (unsigned w = 0; w < sizeof shown / sizeof *shown; w++) {
+        fprintf(out, "\n%s", shown[w]);
+        for (unsigned e = 0; e < CHART_ENGINES; e++)
+            fprintf(out, " %g", figures_rate(f, "main", shown[w], chart_engines[e], workers) / 1e6);
+    }
+    fputc('\n', out);
+    fclose(out);
+}
+
+static void latency_data(const char *folder, const struct figures *f) {
+    FILE *out = chart_file(folder, "latency");
+    fputs("engine p50 p99 p99.9 max\n", out);
+    for (unsigned e = 0; e < CHART_ENGINES; e++) {
+        const struct figure *g = figures_find(f, "main", "get", chart_engines[e], 1);
+        if (g && g->open.max_ns)
+            fprintf(out, "%s %g %g %g %g\n", chart_engines[e], (double)g->open.p50_ns / 1e3,
+                    (double)g->open.p99_ns / 1e3, (double)g->open.p999_ns / 1e3, (double)g->open.max_ns / 1e3);
+    }
+    fclose(out);
+}
+
+static void growth_data(const char *folder, const struct figures *f) {
+    FILE *out = chart_file(folder, "growth");
+    fputs("items limit larder lmdb\n", out);
+    for (unsigned i = 0; i < f->count; i++) {
+        const struct figure *g = &f->at[i];
+        if (strncmp(g->scene, "10^", 3) == 0 && strcmp(g->engine, "larder") == 0 && strcmp(g->workload, "get") == 0)
+            fprintf(out, "%llu %g %g %g\n", (unsigned long long)g->items,
+                    1e9 / figures_rate(f, g->scene, "get", "limit", 1), 1e9 / g->median,
+                    figures_rate(f, g->scene, "get", "lmdb", 1) > 0 ? 1e9 / figures_rate(f, g->scene, "get", "lmdb", 1)
+                                                                    : 0);
+    }
+    fclose(out);
+}
+
+static void scaling_data(const char *folder, const struct figures *f) {
+    static const char *const shown[] = {"get", "query", "overwrite", "insert"};
+    FILE *out = chart_file(folder, "scaling");
+    fputs("workload limit larder lmdb\n", out);
+    for (unsigned w = 0; w < sizeof shown / sizeof *shown; w++) {
+        fprintf(out, "%s", shown[w]);
+        for (unsigned e = 0; e < 3; e++) {
+            const char *engine = e == 0 ? "limit" : e == 1 ? "larder" : "lmdb";
+            double one = figures_rate(f, "main", shown[w], engine, 1);
+            fprintf(out, " %g", one > 0 ? figures_rate(f, "main", shown[w], engine, 2) / one : 0);
+        }
+        fputc('\n', out);
+    }
+    fclose(out);
+}
+
+void results_chart_data(const char *folder, const struct figures *f) {
+    throughput_data(folder, f, 1, "throughput-1");
+    throughput_data(folder, f, 2, "throughput-2");
+    latency_data(folder, f);
+    growth_data(folder, f);
+    scaling_data(folder, f);
+}

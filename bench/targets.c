@@ -1,0 +1,92 @@
+/* bench/targets.c - see targets.h. */
+#include "bench/targets.h"
+#include <stdio.h>
+
+struct judge {
+    const struct figures *f;
+    struct verdict *out;
+    unsigned count;
+};
+
+static void add(struct judge *j, const char *workload, const char *target, double figure, double wanted,
+                int is_at_most) {
+    j->out[j->count++] = (struct verdict){workload, target, figure, wanted, is_at_most, figure > 0};
+}
+
+/* Larder's rate over another's. */
+static void against(struct judge *j, const char *workload, const char *target, const char *scene, const char *name,
+                    const char *peer, int workers, double wanted) {
+    double mine = figures_rate(j->f, scene, name, "larder", workers),
+           theirs = figures_rate(j->f, scene, name, peer, workers);
+    add(j, workload, target, theirs > 0 ? mine / theirs : 0, wanted, 0);
+}
+
+static double larder(const struct judge *j, const char *scene, const char *workload, int workers) {
+    return figures_rate(j->f, scene, workload, "larder", workers);
+}
+
+static double ratio(double a, double b) {
+    return b > 0 ? a / b : 0;
+}
+
+static void reads(struct judge *j) {
+    against(j, "point get, 1 process", "of the limit probe", "main", "get", "limit", 1, 0.80);
+    against(j, "point get, 1 process", "x LMDB", "main", "get", "lmdb", 1, 2.0);
+    add(j, "point get, 2 processes", "x its 1-process figure",
+        ratio(larder(j, "main", "get", 2), larder(j, "main", "get", 1)), 1.9, 0);
+    add(j, "get of 100 at once", "x single gets", ratio(larder(j, "main", "many", 2), larder(j, "main", "get", 2)), 2.0,
+        0);
+    against(j, "20-item query, table", "x LMDB's cursor", "main", "query", "lmdb", 2, 1.3);
+    against(j, "20-item query, index", "x LMDB's cursor", "main", "query-index", "lmdb", 2, 1.3);
+    against(j, "20-item query, hot index", "x LMDB's cursor", "main", "query-hot", "lmdb", 2, 1.3);
+    add(j, "gets beside a heavy writer", "of readers alone",
+        ratio(larder(j, "main", "get | overwrite", 1), larder(j, "main", "get", 1)), 0.7, 0);
+    add(j, "queries beside a heavy writer", "of readers alone",
+        ratio(larder(j, "main", "query-hot | move", 1), larder(j, "main", "query-hot", 1)), 0.7, 0);
+}
+
+static void writes(struct judge *j) {
+    against(j, "overwrite, 2 processes", "of the limit probe", "main", "overwrite", "limit", 2, 0.50);
+    against(j, "overwrite, 1 process", "x LMDB", "main", "overwrite", "lmdb", 1, 2.0);
+    against(j, "overwrite, 2 processes", "x LMDB", "main", "overwrite", "lmdb", 2, 5.0);
+    against(j, "insert with 4 indexes", "x LMDB, one transaction", "main", "insert", "lmdb", 2, 3.0);
+    add(j, "counter update", "of overwrite", ratio(larder(j, "main", "count", 2), larder(j, "main", "overwrite", 2)),
+        0.5, 0);
+}
+
+/* How much slower at the largest count than at 10,000 items, against the same for the limit. */
+static void growth(struct judge *j) {
+    double big = larder(j, "10^7", "get", 1), small = larder(j, "10^4", "get", 1);
+    double limit_big = figures_rate(j->f, "10^7", "get", "limit", 1),
+           limit_small = figures_rate(j->f, "10^4", "get", "limit", 1);
+    add(j, "get at 10^7 against 10^4 items", "x the limit probe's own growth",
+        ratio(ratio(small, big), ratio(limit_small, limit_big)), 1.2, 1);
+}
+
+unsigned targets_judge(const struct figures *f, const struct extras *x, struct verdict out[TARGETS_MAX]) {
+    struct judge j = {f, out, 0};
+    reads(&j);
+    writes(&j);
+    growth(&j);
+    add(&j, "expiry of a million items", "seconds",
+        x->expiry.items ? x->expiry.seconds * 1e6 / (double)x->expiry.items : 0, 5.0, 1);
+    add(&j, "gets during expiry", "of gets alone", ratio(x->expiry.gets_beside, x->expiry.gets_alone), 0.8, 0);
+    add(&j, "memory, no index", "bytes of segment per byte of item", x->memory_plain, 1.35, 1);
+    add(&j, "memory, 4 indexes", "bytes of segment per byte of item", x->memory_indexed, 2.0, 1);
+    return j.count;
+}
+
+int verdict_is_met(const struct verdict *v) {
+    return v->is_known && (v->is_at_most ? v->figure <= v->wanted : v->figure >= v->wanted);
+}
+
+void targets_print(const struct verdict *v, unsigned count) {
+    printf("\n%-32s %-36s %8s %8s  %s\n", "workload", "measured as", "target", "figure", "verdict");
+    for (unsigned i = 0; i < count; i++)
+        if (v[i].is_known)
+            printf("%-32s %-36s %s %5.2f %8.2f  %s\n", v[i].workload, v[i].target,
+                   v[i].is_at_most ? "<=" : ">=", v[i].wanted, v[i].figure, verdict_is_met(&v[i]) ? "met" : "MISSED");
+        else
+            printf("%-32s %-36s %s %5.2f %8s  not measured\n", v[i].workload, v[i].target,
+                   v[i].is_at_most ? "<=" : ">=", v[i].wanted, "-");
+}

@@ -1,0 +1,28 @@
+/* bench/targets.h - the promises of speed, each with the figure that keeps or breaks it. */
+#ifndef LARDER_BENCH_TARGETS_H
+#define LARDER_BENCH_TARGETS_H
+
+#include "bench/figures.h"
+#include "bench/special.h"
+
+#define TARGETS_MAX 40
+
+struct verdict {
+    const char *workload, *target;
+    double figure, wanted;
+    int is_at_most; /* else at least */
+    int is_known;   /* both sides were measured */
+};
+
+struct extras { /* 0: not measured */
+    struct expiry_figures expiry;
+    double memory_plain, memory_indexed;
+    double huge_get_gain, huge_query_gain;
+};
+
+/* Returns how many. */
+unsigned targets_judge(const struct figures *f, const struct extras *x, struct verdict out[TARGETS_MAX]);
+void targets_print(const struct verdict *v, unsigned count);
+int verdict_is_met(const struct verdict *v);
+
+#endif

@@ -1,0 +1,55 @@
+/* bench/workload.h - what a worker does: a ring of operations, drawn before the clock starts.
+ *
+ * Job      A workload is a mix of operations and a way to choose items. workload_fill() draws `count` operations and has the engine
+ *          prepare what they write; the worker then goes round the ring.
+ * Rules    W1 Nothing is drawn or built while the clock runs; a key's text is, in ten nanoseconds, for every engine alike.
+ *          W2 A paired workload (insert then delete, move there then back) touches each item once in each phase, so that every round
+ *             starts from what was loaded.
+ */
+#ifndef LARDER_BENCH_WORKLOAD_H
+#define LARDER_BENCH_WORKLOAD_H
+
+#include "bench/engine.h"
+
+enum op_kind { OP_GET, OP_MANY, OP_QUERY, OP_PUT, OP_INSERT, OP_MOVE, OP_REMOVE, OP_COUNT, OP_KINDS };
+
+struct op {
+    uint32_t n;
+    uint8_t kind;
+    int8_t index;   /* of a query */
+    uint32_t write; /* into ring.writes */
+};
+
+enum choice { UNIFORM, ZIPF, LATEST, ABSENT, EACH_ONCE, NEW_ITEMS };
+
+struct workload {
+    const char *name;
+    const char *what;
+    unsigned needs;              /* CAN_ flags */
+    unsigned char mix[OP_KINDS]; /* per cent */
+    signed char query_index[4];  /* queries take turns through these; -1 is the table */
+    unsigned char query_indexes;
+    enum choice choice;
+    enum op_kind back; /* second phase of a paired workload; OP_GET: not paired */
+    unsigned per_call; /* items that one call is about, for rates; 0 means 1 */
+};
+
+#define MANY 100u
+
+struct ring {
+    struct op *ops;
+    struct write *writes;
+    uint32_t count, write_count;
+};
+
+extern const struct workload workloads[];
+/* Ends the program if there is none of that name. */
+const struct workload *workload_named(const char *name);
+/* `worker` of `worker_count`: items of paired workloads are divided among them. */
+void workload_fill(struct ring *ring, const struct workload *w, const struct engine *engine, void *session,
+                   const struct scene *scene, unsigned worker, unsigned worker_count);
+void ring_free(struct ring *ring);
+/* Runs one operation; is_back: its counterpart of the second phase. Returns the items read or written. */
+unsigned workload_call(const struct engine *engine, void *session, const struct ring *ring, uint32_t at, int is_back);
+
+#endif
