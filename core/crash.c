@@ -48,9 +48,10 @@ void shm_crash_watch(void (*fn)(uint64_t number)) {
 }
 
 static void send_signal(int signal) {
-    do
-        syscall(SYS_kill, syscall(SYS_getpid), signal);
-    while (signal == SIGKILL); /* which is on its way to this thread too */
+    syscall(SYS_kill, syscall(SYS_getpid), signal);
+    if (signal == SIGKILL)
+        for (;;) /* it is on its way to this thread too */
+            syscall(SYS_pause);
 }
 
 void shm_crash_point(void) {

@@ -166,7 +166,7 @@ static int skl_take_split(struct writer *w, const struct skl_place *p, const str
 }
 
 static int skl_split(struct writer *w, struct skl_place *p, const struct leaf_run *run, uint32_t added) {
-    uint64_t lower, node_off, head_off;
+    uint64_t lower = 0, node_off = 0, head_off = 0;
     uint32_t at = leaf_split_at(run, skl_wanted_split(p, run, added));
     uint32_t height = skl_height(&run->entry[at]);
     if (p->path.node.shm && height > p->list.head.height)

@@ -58,7 +58,6 @@ static int is_pristine; /* nothing was changed: failures are not excused */
 static int judge(int r, const char *what) {
     switch (r) {
     case LARDER_OK:
-        return r;
     case LARDER_NOT_FOUND:
     case LARDER_MORE:
         return r;
