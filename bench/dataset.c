@@ -17,7 +17,7 @@ static const char shop_text[PK_BYTES] = "SHOP#0000000.example.com";
 static const char job_text[SK_BYTES] = "JOB#01HV5Z8Q3M2N7R4T6W8Y0A1B000";
 
 static void put_shop(uint64_t n, char *to) {
-    memcpy(to, shop_text, PK_BYTES);
+    memcpy(to, shop_text, PK_BYTES); // NOLINT(bugprone-not-null-terminated-result): no 0 is wanted
     put_digits(to + 5, 7, n / PARTITION_ITEMS);
 }
 
@@ -28,7 +28,7 @@ void dataset_key(uint64_t n, struct bench_key *key) {
 }
 
 static uint32_t put_date(uint64_t n, uint32_t version, char *to) {
-    memcpy(to, "2026-", 5);
+    memcpy(to, "2026-", 5); // NOLINT(bugprone-not-null-terminated-result)
     put_digits(to + 5, 10, dataset_mix(n + ((uint64_t)version << 40)) % UINT64_C(10000000000));
     return DATE_BYTES;
 }
@@ -61,4 +61,15 @@ void dataset_payload(uint64_t n, uint32_t version, char *to, size_t bytes) {
         to[i] = (char)('a' + (word & 15));
         word = word >> 4 | word << 60;
     }
+}
+
+size_t dataset_index_entry(uint64_t n, int index, uint32_t version, char *to) {
+    struct index_key k;
+    dataset_index_key(n, index, version, &k);
+    char *at = mempcpy(to, k.partition, k.partition_bytes);
+    *at++ = 0;
+    at = mempcpy(at, k.sort, k.sort_bytes);
+    *at++ = 0;
+    dataset_key(n, (struct bench_key *)at);
+    return (size_t)(at - to) + KEY_BYTES;
 }

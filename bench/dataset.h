@@ -41,6 +41,11 @@ void dataset_key(uint64_t n, struct bench_key *key);
 /* `version` moves the item within (not between) the partitions of index 1 and 2; 0 is what was loaded. */
 void dataset_index_key(uint64_t n, int index, uint32_t version, struct index_key *key);
 
+/* The key of an index entry in an engine with plain keys: index partition key, 0, sort key, 0, primary key. So a cursor finds the items
+ * of a partition in order, and the last 55 bytes are the primary key. Returns its bytes. */
+#define INDEX_ENTRY_MAX (2 * INDEX_KEY_MAX + 2 + KEY_BYTES)
+size_t dataset_index_entry(uint64_t n, int index, uint32_t version, char *to);
+
 extern const char *const dataset_index_names[INDEX_COUNT];
 extern const char *const dataset_index_attributes[INDEX_COUNT][2];
 

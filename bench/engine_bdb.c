@@ -75,34 +75,23 @@ static DBT into(char *data, size_t bytes) {
     return d;
 }
 
-static size_t index_entry(uint64_t n, int index, uint32_t version, char *to) {
-    struct index_key k;
-    dataset_index_key(n, index, version, &k);
-    char *at = mempcpy(to, k.partition, k.partition_bytes);
-    *at++ = 0;
-    at = mempcpy(at, k.sort, k.sort_bytes);
-    *at++ = 0;
-    dataset_key(n, (struct bench_key *)at);
-    return (size_t)(at - to) + KEY_BYTES;
-}
-
 static void put_entries(struct bdb_session *s, const struct write *w, int only_moved) {
-    char entry[2 * INDEX_KEY_MAX + 2 + KEY_BYTES];
+    char entry[INDEX_ENTRY_MAX];
     for (int i = 0; i < s->e->scene.indexes; i++) {
         if (only_moved && i != 1 && i != 2)
             continue;
-        size_t bytes = index_entry(w->n, i, w->version, entry);
+        size_t bytes = dataset_index_entry(w->n, i, w->version, entry);
         DBT k = dbt(entry, bytes), v = dbt(entry + bytes - KEY_BYTES, KEY_BYTES);
         must(s->index[i]->put(s->index[i], NULL, &k, &v, 0), "put entry");
     }
 }
 
 static void remove_entries(struct bdb_session *s, uint64_t n, uint32_t version, int only_moved) {
-    char entry[2 * INDEX_KEY_MAX + 2 + KEY_BYTES];
+    char entry[INDEX_ENTRY_MAX];
     for (int i = 0; i < s->e->scene.indexes; i++) {
         if (only_moved && i != 1 && i != 2)
             continue;
-        DBT k = dbt(entry, index_entry(n, i, version, entry));
+        DBT k = dbt(entry, dataset_index_entry(n, i, version, entry));
         int r = s->index[i]->del(s->index[i], NULL, &k, 0);
         if (r != DB_NOTFOUND)
             must(r, "delete entry");
@@ -150,7 +139,7 @@ static uint64_t bdb_get(void *session, const struct bench_key *key) {
 
 static unsigned bdb_query(void *session, int index, uint64_t n) {
     struct bdb_session *s = session;
-    char from[2 * INDEX_KEY_MAX + 2 + KEY_BYTES], found[sizeof from], primary[KEY_BYTES];
+    char from[INDEX_ENTRY_MAX], found[sizeof from], primary[KEY_BYTES];
     struct index_key ik;
     DB *db = index < 0 ? s->items : s->index[index];
     DBC *cursor;
@@ -160,7 +149,7 @@ static unsigned bdb_query(void *session, int index, uint64_t n) {
         dataset_key(n, (struct bench_key *)from);
     } else {
         dataset_index_key(n, index, 0, &ik);
-        bytes = index_entry(n, index, 0, from) - KEY_BYTES;
+        bytes = dataset_index_entry(n, index, 0, from) - KEY_BYTES;
         prefix = ik.partition_bytes + 1;
     }
     memcpy(found, from, bytes);

@@ -59,33 +59,21 @@ static void lmdb_detach(void *session) {
     free(s);
 }
 
-/* (index partition key, 0, sort key, 0, primary key): a cursor finds the items of a partition in order. */
-static size_t index_entry(uint64_t n, int index, uint32_t version, char *to) {
-    struct index_key k;
-    dataset_index_key(n, index, version, &k);
-    char *at = mempcpy(to, k.partition, k.partition_bytes);
-    *at++ = 0;
-    at = mempcpy(at, k.sort, k.sort_bytes);
-    *at++ = 0;
-    dataset_key(n, (struct bench_key *)at);
-    return (size_t)(at - to) + KEY_BYTES;
-}
-
 static void put_entries(struct lmdb_session *s, MDB_txn *txn, const struct write *w) {
-    char entry[2 * INDEX_KEY_MAX + 2 + KEY_BYTES];
+    char entry[INDEX_ENTRY_MAX];
     for (int i = 0; i < s->e->scene.indexes; i++) {
-        size_t bytes = index_entry(w->n, i, w->version, entry);
+        size_t bytes = dataset_index_entry(w->n, i, w->version, entry);
         MDB_val k = {bytes, entry}, v = {KEY_BYTES, entry + bytes - KEY_BYTES};
         must(mdb_put(txn, s->index[i], &k, &v, 0), "put entry");
     }
 }
 
 static void remove_entries(struct lmdb_session *s, MDB_txn *txn, uint64_t n, uint32_t version, int only_moved) {
-    char entry[2 * INDEX_KEY_MAX + 2 + KEY_BYTES];
+    char entry[INDEX_ENTRY_MAX];
     for (int i = 0; i < s->e->scene.indexes; i++) {
         if (only_moved && i != 1 && i != 2)
             continue;
-        MDB_val k = {index_entry(n, i, version, entry), entry};
+        MDB_val k = {dataset_index_entry(n, i, version, entry), entry};
         int r = mdb_del(txn, s->index[i], &k, NULL);
         if (r != MDB_NOTFOUND)
             must(r, "delete entry");
@@ -170,7 +158,7 @@ static uint64_t lmdb_get_many(void *session, const struct bench_key *keys, unsig
 
 static unsigned lmdb_query(void *session, int index, uint64_t n) {
     struct lmdb_session *s = session;
-    char from[2 * INDEX_KEY_MAX + 2 + KEY_BYTES];
+    char from[INDEX_ENTRY_MAX];
     struct bench_key key;
     struct index_key ik;
     MDB_cursor *cursor;
@@ -185,7 +173,8 @@ static unsigned lmdb_query(void *session, int index, uint64_t n) {
         prefix = PK_BYTES;
     } else {
         dataset_index_key(n, index, 0, &ik);
-        k = (MDB_val){index_entry(n, index, 0, from) - KEY_BYTES, from}; /* the primary key left out: from the first */
+        k = (MDB_val){dataset_index_entry(n, index, 0, from) - KEY_BYTES,
+                      from}; /* the primary key left out: from the first */
         prefix = ik.partition_bytes + 1;
     }
     must(mdb_cursor_open(s->reader, index < 0 ? s->items : s->index[index], &cursor), "cursor");

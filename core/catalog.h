@@ -13,13 +13,13 @@
 #include "core/schema.h"
 
 #define LIFE_STATE(life) ((uint32_t)((life)&0xff))
+#define LIFE_GENERATION(life) ((life) >> 8)
+/* The life that follows, in another or the same state. */
+#define LIFE_NEXT(life, state) ((LIFE_GENERATION(life) + 1) << 8 | (state))
 static inline int life_is_known(uint64_t life) {
     uint32_t state = LIFE_STATE(life);
     return state == TABLE_FREE || state == TABLE_CREATING || state == TABLE_READY || state == TABLE_DROPPING;
 }
-#define LIFE_GENERATION(life) ((life) >> 8)
-/* The life that follows, in another or the same state. */
-#define LIFE_NEXT(life, state) ((LIFE_GENERATION(life) + 1) << 8 | (state))
 
 struct catalog_entry {
     uint32_t ordinal;

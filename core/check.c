@@ -8,37 +8,12 @@
 #include "core/hooks.h"
 #include "core/read.h"
 #include "core/recover.h"
+#include "core/wait.h"
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
 #define CHAIN_MAX 512
 #define LOCK_LOOKS 100
-#define EXPIRY_SECONDS UINT64_C(0xffffffffffff)
-
-/* Lines are handed to the caller when all locks are dropped. */
-#define NOTES_BYTES_MAX (4u << 20)
-
-static void keep_note(struct check_state *c, const char *line) {
-    size_t bytes = strlen(line) + 1;
-    if (!c->note || c->notes_used + bytes > NOTES_BYTES_MAX)
-        return;
-    if (c->notes_used + bytes > c->notes_capacity) {
-        char *grown = priv_realloc(c->db->priv, c->notes, (c->notes_used + bytes) * 2);
-        if (!grown)
-            return;
-        c->notes = grown;
-        c->notes_capacity = (c->notes_used + bytes) * 2;
-    }
-    memcpy(c->notes + c->notes_used, line, bytes);
-    c->notes_used += bytes;
-}
-
-static void hand_out_notes(struct check_state *c) {
-    for (size_t at = 0; at < c->notes_used; at += strlen(c->notes + at) + 1)
-        c->note(c->note_arg, c->notes + at);
-    priv_free(c->db->priv, c->notes);
-}
 
 void check_error(struct check_state *c, const char *format, ...) {
     char line[256];
@@ -48,7 +23,7 @@ void check_error(struct check_state *c, const char *format, ...) {
     va_end(args);
     if (c->report->errors++ == 0)
         memcpy(c->report->first_error, line, sizeof line);
-    keep_note(c, line);
+    notes_keep(&c->notes, c->db->priv, line);
 }
 
 /* The bit of a block start in c->reached. */
@@ -105,7 +80,7 @@ static int has_true_key(const struct table_view *v, const struct item_head *h) {
 /* By the attribute, or never: it may have been too far in the past when the item was put. An expiry by an older attribute waits to be
  * made anew. */
 static int has_true_expiry(const struct table_view *v, const struct item_head *h) {
-    uint64_t at_s = h->expiry & EXPIRY_SECONDS;
+    uint64_t at_s = h->expiry & ITEM_EXPIRY_SECONDS;
     return at_s == 0 || h->expiry >> 48 != v->ttl_generation ||
            (v->shape.ttl_name && at_s == item_ttl_of(h, v->shape.ttl_name, v->shape.ttl_name_bytes, 0));
 }
@@ -169,7 +144,7 @@ static const struct item_head *check_image(struct check_state *c, const struct t
         check_error(c, "item: block %llu has other key attributes than its table", (unsigned long long)WORD_OFF(word));
     if (!has_true_expiry(v, h))
         check_error(c, "item: block %llu expires at %llu, which its TTL attribute does not say",
-                    (unsigned long long)WORD_OFF(word), (unsigned long long)(h->expiry & EXPIRY_SECONDS));
+                    (unsigned long long)WORD_OFF(word), (unsigned long long)(h->expiry & ITEM_EXPIRY_SECONDS));
     if (h->index_count > v->shape.index_count)
         check_error(c, "item: block %llu has slots for %u indexes, the table has %u",
                     (unsigned long long)WORD_OFF(word), h->index_count, v->shape.index_count);
@@ -377,15 +352,8 @@ static void check_claimed(struct check_state *c) {
 /* A free slot has nothing open. */
 static void check_slots(struct check_state *c) {
     for (uint32_t i = 0; i < c->seg->slot_count; i++) {
-        struct slot_shm *slot = seg_slot(c->seg, i);
-        if (SHM_LOAD(&slot->state) != SLOT_FREE)
-            continue;
-        int is_clean = SHM_LOAD(&slot->op) == OP_NONE && SHM_LOAD(&slot->op_stripe_off) == 0;
-        for (unsigned k = 0; k < SLOT_HAND; k++)
-            is_clean &= SHM_LOAD(&slot->hand[k]) == 0;
-        for (unsigned k = 0; k < SLOT_STEPS; k++)
-            is_clean &= SHM_LOAD(&slot->step[k].word_off) == 0;
-        if (!is_clean)
+        const struct slot_shm *slot = seg_slot(c->seg, i);
+        if (SHM_LOAD(&slot->state) == SLOT_FREE && !slot_has_nothing_open(slot))
             check_error(c, "slot %u is free and has something open", i);
     }
 }
@@ -436,25 +404,17 @@ static void open_gate(struct writer *w) {
         lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
 }
 
-static uint64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Another process may be recovering the same slot just now: that is waited for, as a lock is. */
 static int recover_dead(struct writer *w, uint32_t *dead) {
-    const struct timespec pause = {.tv_nsec = 1000000};
-    uint64_t end_ms = now_ms() + w->busy_timeout_ms;
+    uint64_t end_ms = wait_now_ms() + w->busy_timeout_ms;
     uint32_t count;
     int r;
     *dead = 0;
     for (;;) {
         r = recover_all(w, &count);
         *dead += count;
-        if (r != LARDER_BUSY || now_ms() >= end_ms)
+        if (r != LARDER_BUSY || !wait_until(end_ms))
             return r;
-        nanosleep(&pause, NULL);
     }
 }
 
@@ -488,7 +448,7 @@ int larder_check(struct larder *db, void (*note)(void *arg, const char *line), v
     if (r)
         return r;
     memset(report, 0, sizeof *report);
-    struct check_state c = {.db = db, .seg = &db->seg, .report = report, .note = note, .note_arg = arg};
+    struct check_state c = {.db = db, .seg = &db->seg, .report = report, .notes = {.to = note, .arg = arg}};
     c.reached = priv_alloc(db->priv, (db->seg.bytes - db->seg.data_off) / 128 + 8);
     c.image = priv_alloc(db->priv, ITEM_IMAGE_BYTES_MAX);
     if (!c.reached || !c.image) {
@@ -502,7 +462,7 @@ int larder_check(struct larder *db, void (*note)(void *arg, const char *line), v
         r = check_writable(&c);
     priv_free(db->priv, c.reached);
     priv_free(db->priv, c.image);
-    hand_out_notes(&c);
+    notes_hand_out(&c.notes, db->priv);
     if (r)
         return r;
     return report->errors ? err_set(LARDER_E_CORRUPT, "%llu errors, the first: %s", (unsigned long long)report->errors,

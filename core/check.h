@@ -8,16 +8,14 @@
 #ifndef LARDER_CORE_CHECK_H
 #define LARDER_CORE_CHECK_H
 
+#include "core/notes.h"
 #include "core/table.h"
 
 struct check_state {
     struct larder *db;
     struct seg *seg;
     struct larder_check_report *report;
-    void (*note)(void *arg, const char *line);
-    void *note_arg;
-    char *notes; /* lines for `note`, each 0-terminated. Private memory */
-    size_t notes_used, notes_capacity;
+    struct kept_notes notes;
     uint64_t *reached; /* a bit per 16 bytes of segment: block starts reached so far. Private memory */
     uint8_t *image;    /* ITEM_IMAGE_BYTES_MAX of private memory: the item that is looked at */
 };

@@ -51,6 +51,8 @@
  * KB. */
 #define ITEM_IMAGE_BYTES_MAX (1u << 21)
 
+#define ITEM_EXPIRY_SECONDS UINT64_C(0xffffffffffff) /* the part of head.expiry that is epoch seconds */
+
 /* The head of an image. In a segment only armed_s changes after publication, under the stripe lock. */
 struct item_head {
     uint64_t hash;    /* XXH3-64 of the key; 0 in an image that is in no table */

@@ -8,26 +8,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define NOTES_BYTES_MAX (4u << 20)
 #define ROUNDS_MAX 64
 #define SCRATCH_BYTES (ITEM_IMAGE_BYTES_MAX + (1u << 20)) /* any image, stored again (item_stored_bytes_max) */
 
 /* ---- Notes ------------------------------------------------------------------------------------------------------- */
-
-static void keep_note(struct repair *p, const char *line) {
-    size_t bytes = strlen(line) + 1;
-    if (!p->note || p->notes_used + bytes > NOTES_BYTES_MAX)
-        return;
-    if (p->notes_used + bytes > p->notes_capacity) {
-        char *grown = priv_realloc(db_priv(p->db), p->notes, (p->notes_used + bytes) * 2);
-        if (!grown)
-            return;
-        p->notes = grown;
-        p->notes_capacity = (p->notes_used + bytes) * 2;
-    }
-    memcpy(p->notes + p->notes_used, line, bytes);
-    p->notes_used += bytes;
-}
 
 void repair_note(struct repair *p, const char *format, ...) {
     char line[512];
@@ -35,13 +19,7 @@ void repair_note(struct repair *p, const char *format, ...) {
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    keep_note(p, line);
-}
-
-static void hand_out_notes(struct repair *p) {
-    for (size_t at = 0; at < p->notes_used; at += strlen(p->notes + at) + 1)
-        p->note(p->note_arg, p->notes + at);
-    priv_free(db_priv(p->db), p->notes);
+    notes_keep(&p->notes, db_priv(p->db), line);
 }
 
 /* What larder_check() found. */
@@ -217,8 +195,8 @@ static int repair(struct larder *db, void (*note)(void *arg, const char *line), 
     p->db = db;
     p->seg = &db->seg;
     p->report = report;
-    p->note = note;
-    p->note_arg = arg;
+    p->notes.to = note;
+    p->notes.arg = arg;
     p->now_s = db_now(db);
     p->deadline_ms = db->busy_timeout_ms * 2; /* who waits for us, or for a dead, gives up in half of it */
     int r = repair_begin(p);
@@ -228,7 +206,7 @@ static int repair(struct larder *db, void (*note)(void *arg, const char *line), 
             r = look_again(p);
         repair_end(p);
     }
-    hand_out_notes(p);
+    notes_hand_out(&p->notes, db_priv(db));
     priv_free(db_priv(db), p);
     return r;
 }

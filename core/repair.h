@@ -27,6 +27,7 @@
 #ifndef LARDER_CORE_REPAIR_H
 #define LARDER_CORE_REPAIR_H
 
+#include "core/notes.h"
 #include "core/table.h"
 
 /* What the heap is going to be: a span. Private memory. */
@@ -53,10 +54,7 @@ struct repair {
     struct larder *db;
     struct seg *seg;
     struct larder_repair_report *report;
-    void (*note)(void *arg, const char *line);
-    void *note_arg;
-    char *notes; /* lines, each 0-terminated. Private memory */
-    size_t notes_used, notes_capacity;
+    struct kept_notes notes;
     int64_t now_s;
     uint32_t deadline_ms; /* for those who are in the middle of something */
     struct writer w;      /* ours: a slot that nobody lived in */

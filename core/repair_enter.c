@@ -18,28 +18,8 @@
 #include "core/hooks.h"
 #include "core/live.h"
 #include "core/repair.h"
-#include <time.h>
+#include "core/wait.h"
 #include <unistd.h>
-
-#define PAUSE_NS 1000000
-
-static uint64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static void pause_a_moment(void) {
-    nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
-}
-
-/* 0 if the deadline has passed. */
-static int pause_until(uint64_t deadline) {
-    if (now_ms() >= deadline)
-        return 0;
-    pause_a_moment();
-    return 1;
-}
 
 /* ---- Slots ------------------------------------------------------------------------------------------------------- */
 
@@ -52,22 +32,6 @@ static int notes_lock(const struct repair *p, uint32_t slot, uint64_t off) {
         if (SHM_LOAD(&seg_slot(p->seg, slot)->locks[i]) == off)
             return 1;
     return 0;
-}
-
-static int has_nothing_open(const struct slot_shm *slot) {
-    int is_clean = SHM_LOAD(&slot->op) == OP_NONE && SHM_LOAD(&slot->op_stripe_off) == 0;
-    for (unsigned i = 0; i < SLOT_HAND; i++)
-        is_clean &= SHM_LOAD(&slot->hand[i]) == 0;
-    for (unsigned i = 0; i < SLOT_STEPS; i++)
-        is_clean &= SHM_LOAD(&slot->step[i].word_off) == 0;
-    return is_clean;
-}
-
-static int holds_no_locks(const struct slot_shm *slot) {
-    int is_clean = 1;
-    for (unsigned i = 0; i < SLOT_LOCKS; i++)
-        is_clean &= SHM_LOAD(&slot->locks[i]) == 0;
-    return is_clean;
 }
 
 static void zero64(shm_word *word) {
@@ -98,7 +62,7 @@ void repair_clear_slots(struct repair *p) {
             continue;
         if (p->live[i]) {
             p->report->slots_cleared +=
-                SHM_LOAD(&slot->state) != SLOT_FREE || !has_nothing_open(slot) || !holds_no_locks(slot);
+                SHM_LOAD(&slot->state) != SLOT_FREE || !slot_has_nothing_open(slot) || !slot_holds_no_locks(slot);
             clear_slot(slot);
             zero32(&slot->state);
         } else if (SHM_LOAD(&slot->state) != SLOT_LIVE)
@@ -123,7 +87,7 @@ static int choose_slot(struct repair *p) {
     uint32_t chosen = p->seg->slot_count;
     for (uint32_t i = p->seg->slot_count; i-- > 0;) {
         const struct slot_shm *slot = seg_slot(p->seg, i);
-        int is_free = SHM_LOAD(&slot->state) == SLOT_FREE && has_nothing_open(slot) && holds_no_locks(slot);
+        int is_free = SHM_LOAD(&slot->state) == SLOT_FREE && slot_has_nothing_open(slot) && slot_holds_no_locks(slot);
         if (p->live[i] && (is_free || chosen == p->seg->slot_count))
             chosen = i;
     }
@@ -155,7 +119,7 @@ static int64_t true_owner(const struct repair *p, const lock_word *lock, uint32_
         return -1;
     for (int is_second = 0; is_second < 2; is_second++) {
         if (is_second)
-            pause_a_moment();
+            wait_a_moment();
         if (notes_lock(p, named - 1, seg_off(p->seg, lock)))
             return named - 1;
     }
@@ -169,7 +133,7 @@ static int held_by(const struct repair *p, const lock_word *lock, uint32_t owner
 
 /* Takes a lock from nobody, or from a word that names nobody, which is remembered. */
 static int take_by_force(struct repair *p, lock_word *lock, enum lock_rank rank, unsigned place, uint32_t *before) {
-    uint64_t deadline = now_ms() + p->deadline_ms;
+    uint64_t deadline = wait_now_ms() + p->deadline_ms;
     SHM_STORE(&p->w.slot->locks[place], seg_off(p->seg, lock));
     for (;;) {
         uint32_t seen = SHM_LOAD(lock);
@@ -177,7 +141,7 @@ static int take_by_force(struct repair *p, lock_word *lock, enum lock_rank rank,
         *before = seen;
         if (owner < 0 && SHM_CAS(lock, &seen, (seen & LOCK_WAITERS) | (p->w.id + 1)))
             break;
-        if (owner >= 0 && !pause_until(deadline)) {
+        if (owner >= 0 && !wait_until(deadline)) {
             SHM_STORE(&p->w.slot->locks[place], 0);
             return held_by(p, lock, (uint32_t)owner);
         }
@@ -188,24 +152,24 @@ static int take_by_force(struct repair *p, lock_word *lock, enum lock_rank rank,
 
 /* Waits for a live process that holds the lock. */
 static int await_lock(struct repair *p, lock_word *lock) {
-    uint64_t deadline = now_ms() + p->deadline_ms;
+    uint64_t deadline = wait_now_ms() + p->deadline_ms;
     int64_t owner;
     while ((owner = true_owner(p, lock, SHM_LOAD(lock))) >= 0)
-        if (!pause_until(deadline))
+        if (!wait_until(deadline))
             return held_by(p, lock, (uint32_t)owner);
     return LARDER_OK;
 }
 
 /* Makes a lock word 0 that names nobody who may hold it. */
 static int free_lock(struct repair *p, lock_word *lock) {
-    uint64_t deadline = now_ms() + p->deadline_ms;
+    uint64_t deadline = wait_now_ms() + p->deadline_ms;
     uint32_t seen;
     while (((seen = SHM_LOAD(lock)) & ~LOCK_WAITERS) != 0) {
         int64_t owner = true_owner(p, lock, seen);
         if (owner < 0) {
             p->has_begun = 1;
             p->report->locks_cleared += SHM_CAS(lock, &seen, 0);
-        } else if (!pause_until(deadline))
+        } else if (!wait_until(deadline))
             return held_by(p, lock, (uint32_t)owner);
     }
     return LARDER_OK;
@@ -221,15 +185,15 @@ static int is_idle(const struct repair *p, const struct slot_shm *slot) {
     for (unsigned i = 0; i < SLOT_LOCKS; i++)
         if (!is_outer_lock(p, SHM_LOAD(&slot->locks[i])))
             return 0;
-    return has_nothing_open(slot);
+    return slot_has_nothing_open(slot);
 }
 
 static int wait_for_live(struct repair *p) {
-    uint64_t deadline = now_ms() + p->deadline_ms;
+    uint64_t deadline = wait_now_ms() + p->deadline_ms;
     for (uint32_t i = 0; i < p->seg->slot_count; i++) {
         const struct slot_shm *slot = seg_slot(p->seg, i);
         while (!p->live[i] && !is_idle(p, slot))
-            if (!pause_until(deadline))
+            if (!wait_until(deadline))
                 return err_set(LARDER_BUSY,
                                "process %d (slot %u) is in the middle of a change, or its slot is damaged; end it to "
                                "repair the segment",

@@ -13,7 +13,6 @@
 #include "core/repair.h"
 #include <stdio.h>
 
-#define SECONDS_MASK UINT64_C(0xffffffffffff)
 #define VERSION_MAX (UINT64_C(1) << 62) /* no stripe is ever written so often */
 #define KEY_TEXT_BYTES 80
 
@@ -156,7 +155,7 @@ static int mend_expiry(const struct repair *p, const struct table_view *v, struc
     const char *name = v->shape.ttl_name;
     uint32_t bytes = v->shape.ttl_name_bytes;
     uint64_t now = name ? item_ttl_of(h, name, bytes, p->now_s) : 0, then = name ? item_ttl_of(h, name, bytes, 0) : 0;
-    uint64_t is = h->expiry & SECONDS_MASK;
+    uint64_t is = h->expiry & ITEM_EXPIRY_SECONDS;
     if (h->expiry >> 48 == v->ttl_generation && (is == now || (now == 0 && is == then)))
         return 0;
     SHM_STORE((shm_word *)&h->expiry, (uint64_t)v->ttl_generation << 48 | now);
@@ -187,7 +186,7 @@ static void mend_item(struct repair *p, const struct table_view *v, struct strip
 
 /* A timer for the expiry, which is right by now. */
 static int arm(struct repair *p, const struct table_view *v, struct item_head *h) {
-    uint64_t expiry_s = h->expiry & SECONDS_MASK;
+    uint64_t expiry_s = h->expiry & ITEM_EXPIRY_SECONDS;
     uint32_t at_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
     int r = LARDER_OK;
     while (at_s != 0 && (r = core_hooks->timer_add(&p->w, v, h->hash, at_s)) == LARDER_E_RETRY && !p->w.is_stuck)

@@ -9,8 +9,6 @@
 #include "core/swap.h"
 #include <string.h>
 
-#define TTL_SECOND_MASK UINT64_C(0xffffffffffff)
-
 /* ---- Finding, under the stripe's lock ------------------------------------------------------------------------------------ */
 
 /* The slot of the item with this key, or NULL. *is_damaged: it may be there all the same. */
@@ -96,7 +94,7 @@ static void stamp(struct item_head *image, const struct item_peek *old, uint64_t
 /* Makes sure that a timer stands for the expiry of the new block: the one the old item had if that is early enough, else a new
  * one. The last thing that may fail before the publish: a put that is tried again and again leaves no timer each time. */
 static int arm(struct writer *w, const struct table_view *v, struct item_head *block, struct item_head *old) {
-    uint64_t expiry_s = block->expiry & TTL_SECOND_MASK;
+    uint64_t expiry_s = block->expiry & ITEM_EXPIRY_SECONDS;
     uint32_t armed_s = old ? SHM_LOAD_RELAXED(&old->armed_s) : 0;
     uint32_t wanted_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
     if (expiry_s != 0 && (armed_s == 0 || armed_s > wanted_s)) {
@@ -436,7 +434,7 @@ static shm_word *next_armed(struct htab_walk *walk, uint32_t armed_s, uint64_t *
 
 /* The item's expiry moved on: a timer for the new second, then the item says that it is the one that counts. */
 static int rearm_locked(struct writer *w, const struct table_view *v, struct item_head *item, int64_t now_s) {
-    uint64_t expiry_s = item->expiry & TTL_SECOND_MASK;
+    uint64_t expiry_s = item->expiry & ITEM_EXPIRY_SECONDS;
     if (item->expiry >> 48 != v->ttl_generation)
         expiry_s = v->shape.ttl_name ? item_ttl_of(item, v->shape.ttl_name, v->shape.ttl_name_bytes, now_s) : 0;
     uint32_t at_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;

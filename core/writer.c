@@ -32,19 +32,6 @@ static void writer_release_memory(struct writer *w) {
     priv_free(p, w);
 }
 
-/* Whether a free slot has nothing open, as it must (check_slots). One that has is damaged: with it, a writer would give back
- * blocks that are not its own. */
-static int is_clean(const struct slot_shm *slot) {
-    uint64_t open = SHM_LOAD_RELAXED(&slot->op) | SHM_LOAD_RELAXED(&slot->op_stripe_off);
-    for (unsigned i = 0; i < SLOT_LOCKS; i++)
-        open |= SHM_LOAD_RELAXED(&slot->locks[i]);
-    for (unsigned i = 0; i < SLOT_HAND; i++)
-        open |= SHM_LOAD_RELAXED(&slot->hand[i]);
-    for (unsigned i = 0; i < SLOT_STEPS; i++)
-        open |= SHM_LOAD_RELAXED(&slot->step[i].word_off);
-    return open == 0;
-}
-
 /* Takes slot i if it is free. LARDER_OK and *out, LARDER_BUSY if it is not, or a failure. */
 static int claim_slot(struct larder *db, uint32_t i, struct writer **out) {
     struct slot_shm *slot = seg_slot(&db->seg, i);
@@ -54,8 +41,9 @@ static int claim_slot(struct larder *db, uint32_t i, struct writer **out) {
     int r = live_take(&db->seg, LIVE_SLOT_BASE + i, &live);
     if (r)
         return r;
-    /* Its owner may have died meanwhile: a dead slot, not a free one. */
-    if (SHM_LOAD(&slot->state) != SLOT_FREE || !is_clean(slot)) {
+    /* Its owner may have died meanwhile: a dead slot, not a free one. And a free one that has something open is damaged: with it, a
+     * writer would give back blocks that are not its own. */
+    if (SHM_LOAD(&slot->state) != SLOT_FREE || !slot_has_nothing_open(slot) || !slot_holds_no_locks(slot)) {
         live_drop(&db->seg, live);
         return LARDER_BUSY;
     }

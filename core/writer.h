@@ -38,6 +38,22 @@ struct writer {
     uint64_t full_counted_ns, full_used_bytes, full_free_bytes, full_run_bytes; /* what the last "full" said */
 };
 
+/* As it must be when a slot is free. */
+static inline int slot_has_nothing_open(const struct slot_shm *slot) {
+    uint64_t open = SHM_LOAD(&slot->op) | SHM_LOAD(&slot->op_stripe_off);
+    for (unsigned i = 0; i < SLOT_HAND; i++)
+        open |= SHM_LOAD(&slot->hand[i]);
+    for (unsigned i = 0; i < SLOT_STEPS; i++)
+        open |= SHM_LOAD(&slot->step[i].word_off);
+    return open == 0;
+}
+static inline int slot_holds_no_locks(const struct slot_shm *slot) {
+    uint64_t noted = 0;
+    for (unsigned i = 0; i < SLOT_LOCKS; i++)
+        noted |= SHM_LOAD(&slot->locks[i]);
+    return noted == 0;
+}
+
 /* Internal result: nothing was changed; drop all locks, do what need_bytes asks (writer_claim), try again. */
 #define LARDER_E_RETRY (-100)
 

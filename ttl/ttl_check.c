@@ -14,7 +14,6 @@
 #include "ttl/wheel.h"
 
 #define CHECK_CHAIN_SLOTS_MAX 512
-#define EXPIRY_SECONDS UINT64_C(0xffffffffffff)
 
 /* All entries of the wheel, sorted: what items look for their timers in. Private memory. */
 struct ttl_entries {
@@ -109,7 +108,7 @@ static int ttl_check_shard(struct check_state *c, uint32_t shard, struct ttl_ent
 static void ttl_check_item(struct check_state *c, const struct table_view *v, const struct item_head *item,
                            const struct ttl_entries *all) {
     uint32_t armed_s = SHM_LOAD(&((struct item_head *)item)->armed_s);
-    uint64_t expiry_s = item->expiry & EXPIRY_SECONDS;
+    uint64_t expiry_s = item->expiry & ITEM_EXPIRY_SECONDS;
     struct wheel_entry want = {.hash = item->hash, .second = armed_s, .table = (uint16_t)v->ordinal};
     if (armed_s != 0 && !(all->count && bsearch(&want, all->at, all->count, sizeof want, ttl_compare)))
         check_error(c, "timers: W5 does not hold: an item of table \"%s\" is armed for second %u, and no entry is",
