@@ -44,10 +44,13 @@ void seg_wait_begin(struct seg_wait *wait, uint32_t timeout_ms) {
 }
 
 int seg_wait_is_left(const struct seg_wait *wait) {
-    if (seg_wait_now_ns() >= wait->deadline_ns)
+    uint64_t now_ns = seg_wait_now_ns(), end_ns = now_ns + SEG_PAUSE_NS;
+    if (now_ns >= wait->deadline_ns)
         return 0;
-    struct timespec pause = {.tv_nsec = SEG_PAUSE_NS};
-    while (nanosleep(&pause, &pause) != 0 && errno == EINTR) /* SEG_ORPHAN_LOOKS counts on the pauses */
+    /* SEG_ORPHAN_LOOKS counts on the pauses, so signals must not shorten them. Nor prolong them: what nanosleep() says is left
+     * includes the timer's slack, and with a signal every 60 microseconds never became less. */
+    struct timespec end = {.tv_sec = (time_t)(end_ns / 1000000000u), .tv_nsec = (long)(end_ns % 1000000000u)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
         ;
     return 1;
 }
