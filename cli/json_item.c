@@ -245,13 +245,17 @@ static json_t *json_item_value(const struct larder_value *value);
 static json_t *json_item_members(struct larder_iter *it) {
     json_t *object = json_object();
     struct larder_member member;
-    while (object != NULL && larder_iter_next(it, &member) == LARDER_OK) {
+    int result = LARDER_OK;
+    while (object != NULL && (result = larder_iter_next(it, &member)) == LARDER_OK) {
         if (json_object_setn_new(object, member.name, member.name_bytes, json_item_value(&member.value)) != 0) {
             json_decref(object);
             return NULL;
         }
     }
-    return object;
+    if (result >= 0)
+        return object;
+    json_decref(object);
+    return NULL;
 }
 
 /* Members of an L, SS, NS or BS: those of sets are bare texts. */

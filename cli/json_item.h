@@ -13,7 +13,7 @@
 int json_item_build(struct larder_builder *builder, const json_t *json, const struct larder_item **out,
                     struct place *place);
 
-/* The item as DynamoDB JSON, a new reference. NULL: out of memory, or text in the item that is no UTF-8. */
+/* The item as DynamoDB JSON, a new reference. NULL: out of memory, or the item is damaged, as text that is no UTF-8 is. */
 json_t *json_item_json(const struct larder_item *item);
 
 #endif

@@ -116,7 +116,7 @@ int sink_item(struct sink *sink, const struct larder_item *item, int is_wrapped)
     size_t bytes = json != NULL ? sink_dump(sink, json) : 0;
     json_decref(json);
     if (bytes == 0)
-        return report_error(EXIT_OTHER, "out of memory, or an item whose text is no UTF-8");
+        return report_error(EXIT_OTHER, "out of memory, or an item that is damaged (larder check says more)");
     sink->line[bytes] = '\n';
     return sink_write(sink, sink->line, bytes + 1);
 }

@@ -27,9 +27,9 @@ uint32_t htab_bucket_of(const struct htab *t, uint32_t bucket_count, uint64_t ha
     return (uint32_t)(below_stripe * bucket_count >> 32); /* monotone in the hash: bucket order is hash order */
 }
 
-struct bucket_shm *htab_bucket(const struct htab *t, struct stripe_shm *s, uint64_t hash) {
+struct bucket_shm *htab_bucket(const struct htab *t, uint64_t array_word, uint64_t hash) {
     struct bucket_shm *array;
-    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array);
+    uint32_t buckets = array_of(t, array_word, &array);
     if (!buckets)
         return NULL;
     struct bucket_shm *bucket = &array[htab_bucket_of(t, buckets, hash)];
@@ -46,6 +46,7 @@ void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe
     walk->bucket_total = buckets ? buckets + SPARES(buckets) : 0;
     walk->bucket = buckets ? &walk->array[htab_bucket_of(t, buckets, hash)] : NULL;
     walk->at = 0;
+    walk->ahead_bytes = 0;
     walk->is_damaged = !buckets && word != 0;
 }
 
@@ -56,6 +57,7 @@ shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *w
             uint64_t slot = SHM_LOAD(&walk->bucket->slot[walk->at]);
             if (slot == 0 || WORD_TAG(slot) != tag)
                 continue;
+            htab_prefetch(walk->tab, slot, walk->ahead_bytes);
             void *at = seg_at(walk->tab->seg, WORD_OFF(slot), min_bytes);
             uint64_t found = at ? SHM_LOAD((shm_word *)at) : 0;
             if (found != walk->hash) {

@@ -36,7 +36,8 @@ static inline uint64_t htab_read_begin(const struct stripe_shm *s) {
     return SHM_LOAD(&s->seq);
 }
 static inline int htab_read_ok(const struct stripe_shm *s, uint64_t seq) {
-    return SHM_LOAD_RELAXED(&s->seq) == seq; /* data loads before it are acquire loads, so it cannot move up */
+    return SHM_LOAD_RELAXED(&s->seq) ==
+           seq; /* what is read before is acquire loads, or copies with a fence: it cannot move up */
 }
 
 /* Walks the slots that may hold `hash`: those with its tag in its bucket chain. For readers and lock holders. */
@@ -45,13 +46,22 @@ struct htab_walk {
     struct bucket_shm *array, *bucket;
     uint64_t hash;
     uint32_t bucket_count, bucket_total, at;
-    int is_damaged; /* a word on the way made no sense: what was not found may be there all the same */
+    uint32_t
+        ahead_bytes; /* of a block that are prefetched before its hash is looked at: set by who will read more of it */
+    int is_damaged;  /* a word on the way made no sense: what was not found may be there all the same */
 };
-/* Prefetches the bucket line and returns it; NULL if the stripe is empty. */
-struct bucket_shm *htab_bucket(const struct htab *t, struct stripe_shm *s, uint64_t hash);
+/* Prefetches the bucket line of a hash in the array that a stripe's word says, and returns it; NULL if there is none. */
+struct bucket_shm *htab_bucket(const struct htab *t, uint64_t array_word, uint64_t hash);
 void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe_shm *s, uint64_t hash);
 /* The next slot whose block's first word is `hash`. *word is the slot's content. NULL at the end. min_bytes: readable at block. */
 shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block);
+
+/* Prefetches so much of the block in a slot. */
+static inline void htab_prefetch(const struct htab *t, uint64_t word, size_t bytes) {
+    const uint8_t *block = seg_at(t->seg, WORD_OFF(word), bytes);
+    for (size_t at = 0; block && at < bytes; at += 64)
+        SHM_PREFETCH(block + at);
+}
 
 /* Under the stripe's lock: a slot for one more block with this hash, growing the array if it must (step 1).
  * LARDER_OK, LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY, LARDER_E_CORRUPT. */

@@ -24,8 +24,9 @@
  *          bytes, so equal sets have equal images.
  * Rules    I1 head.bytes is the whole image, a multiple of 8.
  *          I2 Names are sorted and unique.
- *          I3 An image out of a segment is input: item_is_sane() bounds-checks every offset and length before anybody
- *             follows one.
+ *          I3 An image out of a segment is input: no offset or length of it is followed unchecked. A copy in a page has a head that
+ *             is sane; whoever reads its attributes one by one checks each where it is read, so that reading few costs
+ *             little; whoever wants all of them asks item_check_records() first. item_is_sane() also judges what they say.
  *          I4 An image is a function of its attributes (and of the table it is stored in): no byte is left to chance,
  *             padding is zero.
  * Files    item_build.c the builder, item_read.c reading in place, item_store.c what a table adds, item_project.c
@@ -55,8 +56,10 @@
 
 /* The head of an image. In a segment only armed_s changes after publication, under the stripe lock. */
 struct item_head {
-    uint64_t hash;    /* XXH3-64 of the key; 0 in an image that is in no table */
-    uint64_t version; /* stripe's write number when this image was built: differs between any two images of a slot */
+    uint64_t hash; /* XXH3-64 of the key; 0 in an image that is in no table */
+    uint64_t
+        version; /* stripe's write number when this image was built: differs between any two images of a slot. 0: not
+                         stored, made by a builder or projection of this process */
     uint64_t
         expiry; /* low 48 bits: epoch seconds, 0 never; high 16: TTL generation of the table it was computed under */
     uint32_t bytes;           /* I1 */
@@ -160,7 +163,7 @@ int item_to_stored(const struct item_shape *shape, const struct larder_item *ite
 uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t name_bytes, int64_t now_s);
 
 /* The encoded value of the attribute with this ordinal (S, N, B only); len 0 and at NULL if ordinal is ITEM_NO_ATTR or of none
- * such. */
+ * such, or its record is damaged. */
 struct bytes item_attr_bytes(const struct item_head *image, uint16_t ordinal);
 /* Encoded partition and sort key in secondary index i. */
 struct bytes item_index_partition(const struct item_head *image, uint32_t i);
@@ -168,14 +171,19 @@ struct bytes item_index_sort(const struct item_head *image, uint32_t i);
 /* Ordinal of an attribute by name, or ITEM_NO_ATTR. */
 uint16_t item_find_attr(const struct item_head *image, const char *name, size_t name_bytes);
 
-/* I3. `bytes` is what is readable at image. True if every offset and length inside stays inside and rules I1 and I2
+/* Sizes in the head, and that key area, index slots and directory lie within `bytes`, which is what is readable at h. */
+int item_head_is_sane(const struct item_head *h, size_t bytes);
+/* `bytes` is what is readable at image. True if every offset and length inside stays inside and rules I1 and I2
  * hold. */
 int item_is_sane(const void *image, size_t bytes);
 
-/* What reading in place needs of I3, and no more: lengths, offsets and types. What passes may be read by all of item_read.c,
- * item_store.c and item_project.c without leaving the image; its names may be out of order and its numbers none. For reads: it costs a
- * few nanoseconds, and item_is_sane() ten times as much. */
+/* What reading in place needs of that, and no more: lengths, offsets and types. What passes may be read by all of item_read.c,
+ * item_store.c and item_project.c without leaving the image; its names may be out of order and its numbers none. It costs a tenth of
+ * item_is_sane(). */
 int item_is_readable(const void *image, size_t bytes);
+/* Before all records of an item that a caller gave, or that a page holds, are read: LARDER_OK, or LARDER_E_CORRUPT if they cannot be.
+ * Costs nothing for items of a builder. */
+int item_check_records(const struct item_head *image);
 
 /* An image in a segment, its head copied and checked: every look at it stays inside it, whatever its bytes say by then. For
  * who changes other parts of the segment between two looks (core/item_peek.c). */
@@ -198,5 +206,13 @@ static inline size_t item_project_bytes_max(const struct item_head *image) {
  * them, in any order, also twice or not in the item. Returns its bytes; `to` (8-aligned) has room for
  * item_project_bytes_max(). */
 size_t item_project(const struct item_head *image, const struct bytes *names, uint32_t name_count, void *to);
+
+/* An item of key attributes alone, as a builder would make it: count of them with their values (of the right types, read from an item),
+ * some maybe twice. `to` (8-aligned) has room for item_of_keys_bytes_max(). */
+#define ITEM_KEYS_MAX 4u /* partition and sort key of a table and of an index */
+size_t item_of_keys_bytes_max(const struct item_key_attr *const *attrs, const struct larder_value *values,
+                              uint32_t count);
+void item_of_keys(const struct item_key_attr *const *attrs, const struct larder_value *values, uint32_t count,
+                  void *to);
 
 #endif

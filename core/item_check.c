@@ -6,6 +6,7 @@
  *          numbers, sorted sets and maps, offsets no wider than they must be, zero padding, the size it claims to have.
  * Tests    tests/unit/item_test.c (every truncation, every byte changed, random damage), tests/fuzz/item_decode_fuzz.c
  */
+#include "core/err.h"
 #include "core/item.h"
 #include "core/item_records.h"
 #include "core/num.h"
@@ -344,6 +345,12 @@ int item_is_readable(const void *image, size_t bytes) {
         }
     }
     return at != 0 && end - at < 8;
+}
+
+int item_check_records(const struct item_head *image) {
+    if (image->version == 0 || item_is_readable(image, image->bytes))
+        return LARDER_OK;
+    return err_set(LARDER_E_CORRUPT, "the item is damaged: a record leads outside of it");
 }
 
 int item_is_sane(const void *image, size_t bytes) {

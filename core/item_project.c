@@ -1,6 +1,7 @@
 /* core/item_project.c - an item with some of its attributes only.
  *
- * Job      What a projection returns: an image as a builder makes it, so that it is an item like any other.
+ * Job      What a projection returns, and the key to continue a read after: images as a builder makes them, so that they are items
+ *          like any other.
  * Tests    tests/unit/item_test.c
  */
 #include "core/item.h"
@@ -101,4 +102,59 @@ size_t item_project(const struct item_head *image, const struct bytes *names, ui
     }
     memset(at, 0, h->bytes - (size_t)(at - (uint8_t *)h));
     return h->bytes;
+}
+
+/* ---- Keys alone ---------------------------------------------------------------------------------------------- */
+
+size_t item_of_keys_bytes_max(const struct item_key_attr *const *attrs, const struct larder_value *values,
+                              uint32_t count) {
+    size_t bytes = sizeof(struct item_head) + 7;
+    for (uint32_t i = 0; i < count; i++)
+        bytes += sizeof(uint16_t) + 1 + 2 * ITEM_VARINT_BYTES_MAX + attrs[i]->name_bytes + values[i].bytes;
+    return bytes;
+}
+
+static struct bytes attr_name(const struct item_key_attr *attr) {
+    return (struct bytes){(const uint8_t *)attr->name, attr->name_bytes};
+}
+
+/* Puts the attributes in the order of their names, each once. Returns their number. */
+static uint32_t sort_keys(const struct item_key_attr *const *attrs, uint32_t count, uint8_t order[ITEM_KEYS_MAX]) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = kept;
+        int before = 1;
+        while (at > 0 && (before = item_compare_bytes(attr_name(attrs[i]), attr_name(attrs[order[at - 1]]))) < 0)
+            at--;
+        if (before == 0)
+            continue;
+        memmove(&order[at + 1], &order[at], kept - at);
+        order[at] = (uint8_t)i;
+        kept++;
+    }
+    return kept;
+}
+
+void item_of_keys(const struct item_key_attr *const *attrs, const struct larder_value *values, uint32_t count,
+                  void *to) {
+    uint8_t order[ITEM_KEYS_MAX + 1];
+    struct item_head *h = to;
+    size_t records_bytes = 0;
+    memset(h, 0, sizeof *h);
+    h->attr_count = (uint16_t)sort_keys(attrs, count, order);
+    for (uint32_t i = 0; i < h->attr_count; i++) {
+        const struct larder_value *value = &values[order[i]];
+        records_bytes += item_scalar_record_bytes(attr_name(attrs[order[i]]), value->bytes, 0);
+        h->ddb_bytes += (uint32_t)(attrs[order[i]]->name_bytes + value->bytes);
+    }
+    uint8_t *at = (uint8_t *)h + item_lay_out(h, records_bytes);
+    for (uint32_t i = 0; i < h->attr_count; i++) {
+        const struct larder_value *value = &values[order[i]];
+        struct bytes name = attr_name(attrs[order[i]]);
+        item_set_record_offset(h, i, (uint32_t)(at - (uint8_t *)h));
+        *at++ = (uint8_t)value->type;
+        at = item_put_bytes(item_put_varint(at, name.len), name.at, name.len);
+        at = item_put_bytes(item_put_varint(at, value->bytes), value->data, value->bytes);
+    }
+    memset(at, 0, h->bytes - (size_t)(at - (uint8_t *)h));
 }

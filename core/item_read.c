@@ -1,7 +1,9 @@
 /* core/item_read.c - values, and reading items in place.
  *
- * Job      Looks up attributes and walks members without copying or allocating. The image is readable: the builder made
- *          it, or item_is_readable() passed when it was copied into a page.
+ * Job      Looks up attributes and walks members without copying or allocating.
+ * Damage   What larder.h offers is bounded: the head of an item is sane (a builder made it, or it was checked when it was copied into
+ *          a page), and every length and offset behind it is compared with the image's end before it is used. A record that leads
+ *          outside is LARDER_E_CORRUPT. The item_read_ functions, for the other item_*.c files, want a readable image.
  * Tests    tests/unit/item_test.c
  */
 #include "core/err.h"
@@ -108,14 +110,114 @@ uint16_t item_find_attr(const struct item_head *image, const char *name, size_t 
     return ITEM_NO_ATTR;
 }
 
+/* ---- Bounded ------------------------------------------------------------------------------------------------- */
+
+static int read_damaged(void) {
+    return err_set(LARDER_E_CORRUPT, "the item is damaged: a record leads outside of it");
+}
+
+static const uint8_t *read_end(const struct item_head *h) {
+    return (const uint8_t *)h + h->bytes;
+}
+
+static const uint8_t *take_container(const uint8_t *at, const uint8_t *end, struct larder_value *out) {
+    struct bytes rest;
+    size_t count;
+    const uint8_t *next = item_take_bytes(at, end, &rest);
+    out->data = next ? item_take_varint(rest.at, next, &count) : NULL;
+    if (!out->data)
+        return NULL;
+    out->bytes = (size_t)(next - (const uint8_t *)out->data);
+    out->count = (uint32_t)count;
+    return next;
+}
+
+/* Reads a value; its end, or NULL. */
+static const uint8_t *take_value(enum larder_type type, const uint8_t *at, const uint8_t *end,
+                                 struct larder_value *out) {
+    struct bytes scalar;
+    *out = (struct larder_value){.type = type};
+    switch (type) {
+    case LARDER_S:
+    case LARDER_N:
+    case LARDER_B:
+        at = item_take_bytes(at, end, &scalar);
+        out->data = at ? scalar.at : NULL;
+        out->bytes = at ? scalar.len : 0;
+        out->count = type == LARDER_N ? ITEM_N_IS_ENCODED : 0;
+        return at;
+    case LARDER_BOOL:
+        if (!at || at >= end)
+            return NULL;
+        out->is_true = *at;
+        return at + 1;
+    case LARDER_NULL:
+        return at;
+    case LARDER_M:
+    case LARDER_L:
+    case LARDER_SS:
+    case LARDER_NS:
+    case LARDER_BS:
+        return take_container(at, end, out);
+    default:
+        return NULL;
+    }
+}
+
+/* Reads the record at `at`: r->value is where its value begins, if that is not in the key area. 0: it leads outside. */
+static int take_record(const uint8_t *at, const uint8_t *end, struct item_record *r) {
+    if (at >= end)
+        return 0;
+    r->tag = *at;
+    r->value = item_take_bytes(at + 1, end, &r->name);
+    return r->value != NULL;
+}
+
+/* The value of a record; h is NULL in a nested M, where no value lies in the key area. The record's end, or NULL. A container is looked
+ * through when it is read from its item: whoever walks it then, a level down for each call of his own, comes to an end. */
+static const uint8_t *take_record_value(const struct item_head *h, const struct item_record *r, const uint8_t *end,
+                                        struct larder_value *out) {
+    enum larder_type type = r->tag & ITEM_TYPE_MASK;
+    struct item_measure measure;
+    if (r->tag & ITEM_KEY_FLAGS) {
+        if (!h || type < LARDER_S || type > LARDER_B)
+            return NULL;
+        item_read_key_value(h, r->tag, out);
+        return r->value;
+    }
+    const uint8_t *next = take_value(type, r->value, end, out);
+    return next && h && type >= LARDER_M && !item_measure_container(out, &measure) ? NULL : next;
+}
+
+static int take_attr(const struct item_head *h, uint32_t ordinal, struct item_record *r) {
+    size_t offset = item_record_offset(h, ordinal);
+    return offset < h->bytes && take_record((const uint8_t *)h + offset, read_end(h), r);
+}
+
 LARDER_API int larder_item_getn(const struct larder_item *item, const char *name, size_t name_bytes,
                                 struct larder_value *out) {
     const struct item_head *h = item_head(item);
-    uint16_t ordinal = item_find_attr(h, name, name_bytes);
-    if (ordinal == ITEM_NO_ATTR)
-        return LARDER_NOT_FOUND;
-    item_read_attr(h, ordinal, out);
-    return LARDER_OK;
+    struct bytes wanted = {(const uint8_t *)name, name_bytes};
+    uint32_t low = 0, high = h->attr_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        struct item_record r;
+        struct larder_value value;
+        if (!take_attr(h, middle, &r))
+            return read_damaged();
+        int order = item_compare_bytes(r.name, wanted);
+        if (order == 0) {
+            if (!take_record_value(h, &r, read_end(h), &value))
+                return read_damaged();
+            *out = value;
+            return LARDER_OK;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return LARDER_NOT_FOUND;
 }
 
 LARDER_API int larder_item_get(const struct larder_item *item, const char *name, struct larder_value *out) {
@@ -131,11 +233,14 @@ LARDER_API size_t larder_item_size(const struct larder_item *item) {
 }
 
 struct bytes item_attr_bytes(const struct item_head *image, uint16_t ordinal) {
+    struct item_record r;
     struct larder_value value;
-    if (ordinal >= image->attr_count) /* ITEM_NO_ATTR, or damage: item_is_readable() does not look at index slots */
+    if (ordinal >= image->attr_count) /* ITEM_NO_ATTR, or damage */
         return (struct bytes){NULL, 0};
-    item_read_attr(image, ordinal, &value);
-    return value.type <= LARDER_B ? (struct bytes){value.data, value.bytes} : (struct bytes){NULL, 0};
+    if (!take_attr(image, ordinal, &r) || !take_record_value(image, &r, read_end(image), &value) ||
+        value.type > LARDER_B)
+        return (struct bytes){NULL, 0};
+    return (struct bytes){value.data, value.bytes};
 }
 
 struct bytes item_index_partition(const struct item_head *image, uint32_t i) {
@@ -148,9 +253,9 @@ struct bytes item_index_sort(const struct item_head *image, uint32_t i) {
 
 LARDER_API void larder_iter_item(const struct larder_item *item, struct larder_iter *it) {
     const struct item_head *h = item_head(item);
-    *it = (struct larder_iter){.item = item, .left = h->attr_count, .of = LARDER_M};
+    *it = (struct larder_iter){.item = item, .end = read_end(h), .left = h->attr_count, .of = LARDER_M};
     if (h->attr_count)
-        it->at = item_record(h, 0);
+        it->at = (const uint8_t *)item_directory(h) + item_directory_entry_bytes(h) * h->attr_count;
 }
 
 LARDER_API void larder_iter_value(const struct larder_value *value, struct larder_iter *it) {
@@ -171,18 +276,25 @@ LARDER_API void larder_iter_value(const struct larder_value *value, struct larde
 }
 
 LARDER_API int larder_iter_next(struct larder_iter *it, struct larder_member *out) {
+    struct larder_member member = {.name = NULL};
+    const uint8_t *at = NULL;
     if (!it->left)
         return LARDER_NOT_FOUND;
     if (it->of == LARDER_M) {
-        struct item_record r = item_record_at(it->at);
-        out->name = (const char *)r.name.at;
-        out->name_bytes = r.name.len;
-        it->at = item_read_record_value(item_head(it->item), &r, &out->value);
-    } else {
-        out->name = NULL;
-        out->name_bytes = 0;
-        it->at = item_read_value(*it->at & ITEM_TYPE_MASK, it->at + 1, &out->value);
+        struct item_record r;
+        if (take_record(it->at, it->end, &r)) {
+            at = take_record_value((const struct item_head *)it->item, &r, it->end, &member.value);
+            member.name = (const char *)r.name.at;
+            member.name_bytes = r.name.len;
+        }
+    } else if (it->at < it->end)
+        at = take_value(*it->at & ITEM_TYPE_MASK, it->at + 1, it->end, &member.value);
+    if (!at) {
+        it->left = 0; /* nobody knows where the next one begins */
+        return read_damaged();
     }
+    *out = member;
+    it->at = at;
     it->left--;
     it->ordinal++;
     return LARDER_OK;

@@ -1,7 +1,8 @@
 /* core/item_records.h - the bytes of a record, for the item_*.c files only.
  *
- * Job      Reads and writes varints, record heads and record offsets of images that are known to be sane.
- *          item_check.c, which finds out whether they are, has bounded readers of its own.
+ * Job      Reads and writes varints, record heads and record offsets. The item_get_ and item_read_ functions are for images that are
+ *          known to be readable; the item_take_ functions are bounded, for images whose records nobody has looked at yet.
+ *          item_check.c, which finds out whether an image is one, has readers of its own that also refuse what is not canonical.
  * Rules    Offsets are moved with memcpy: the images they lie in are also written as 64-bit words.
  */
 #ifndef LARDER_CORE_ITEM_RECORDS_H
@@ -38,6 +39,29 @@ static inline const uint8_t *item_get_varint(const uint8_t *at, size_t *value) {
         got |= (size_t)(*at & 0x7f) << shift;
     *value = got;
     return at;
+}
+
+/* Bounded: NULL if it does not end by `end`. `at` may be NULL, too, so that steps can be chained. */
+static inline const uint8_t *item_take_varint(const uint8_t *at, const uint8_t *end, size_t *value) {
+    if (__builtin_expect(at && at < end && *at < 0x80, 1)) {
+        *value = *at;
+        return at + 1;
+    }
+    *value = 0;
+    for (unsigned shift = 0; at && at < end && shift < 7 * ITEM_VARINT_BYTES_MAX; shift += 7) {
+        *value |= (size_t)(*at & 0x7f) << shift;
+        if (!(*at++ & 0x80))
+            return at;
+    }
+    return NULL;
+}
+
+static inline const uint8_t *item_take_bytes(const uint8_t *at, const uint8_t *end, struct bytes *out) {
+    at = item_take_varint(at, end, &out->len);
+    if (!at || out->len > (size_t)(end - at))
+        return NULL;
+    out->at = at;
+    return at + out->len;
 }
 
 static inline uint8_t *item_put_bytes(uint8_t *to, const void *from, size_t bytes) {
@@ -127,9 +151,6 @@ static inline size_t item_scalar_record_bytes(struct bytes name, size_t value_by
     size_t bytes = 1 + item_varint_bytes(name.len) + name.len;
     return key_flag ? bytes : bytes + item_varint_bytes(value_bytes) + value_bytes;
 }
-
-/* item_check.c: sizes in the head, and that key area, slots and directory lie within `bytes`. */
-int item_head_is_sane(const struct item_head *h, size_t bytes);
 
 /* item_check.c: what a container's members amount to. */
 struct item_measure {

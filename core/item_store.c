@@ -105,10 +105,12 @@ static int find_key(const struct item_head *h, const struct item_key_attr *attr,
 
 int item_key_from_item(const struct item_shape *shape, const struct larder_item *item, struct item_key *out) {
     const struct item_head *h = item_head(item);
+    int result = item_check_records(h);
+    if (result != LARDER_OK)
+        return result;
     struct larder_key key = {.partition = {.type = shape->partition.type}, .sort = {.type = shape->sort.type}};
     uint16_t ordinal;
-    int result =
-        find_key(h, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX, &ordinal, &key.partition);
+    result = find_key(h, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX, &ordinal, &key.partition);
     if (result == LARDER_OK && shape->sort.name)
         result = find_key(h, &shape->sort, "sort key", LARDER_SORT_KEY_BYTES_MAX, &ordinal, &key.sort);
     return result == LARDER_OK ? item_key_from_values(shape, &key, out) : result;
@@ -292,7 +294,9 @@ int item_to_stored(const struct item_shape *shape, const struct larder_item *ite
     if (plan.from->ddb_bytes > LARDER_ITEM_BYTES_MAX)
         return err_set(LARDER_E_INVAL, "the item has %u bytes; at most %d are allowed", plan.from->ddb_bytes,
                        LARDER_ITEM_BYTES_MAX);
-    int result = find_key(plan.from, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX,
+    int result = item_check_records(plan.from);
+    if (result == LARDER_OK)
+        result = find_key(plan.from, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX,
                           &partition_ordinal, &partition);
     if (result != LARDER_OK)
         return result;

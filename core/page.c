@@ -9,6 +9,7 @@ int larder_page_new(struct larder *db, struct larder_page **out) {
     if (!p)
         return LARDER_E_NO_MEMORY;
     p->db = db;
+    p->ahead_bytes = PAGE_AHEAD_BYTES;
     *out = p;
     return LARDER_OK;
 }
@@ -19,6 +20,7 @@ void larder_page_free(struct larder_page *p) {
     struct priv *priv = db_priv(p->db);
     priv_free(priv, p->bytes);
     priv_free(priv, p->at);
+    priv_free(priv, p->keys);
     priv_free(priv, p->resume);
     priv_free(priv, p);
 }
@@ -78,6 +80,12 @@ int page_make_places(struct larder_page *p) {
     return LARDER_OK;
 }
 
+int page_make_keys(struct larder_page *p, size_t bytes) {
+    if (!p->keys)
+        p->keys = priv_realloc(db_priv(p->db), NULL, bytes);
+    return p->keys ? LARDER_OK : LARDER_E_NO_MEMORY;
+}
+
 static int add_place(struct larder_page *p, size_t at) {
     int r = page_make_places(p);
     if (r == LARDER_OK)
@@ -101,6 +109,9 @@ int page_commit(struct larder_page *p, size_t image_bytes) {
     int r = add_place(p, p->used);
     if (r == LARDER_OK)
         p->used += image_bytes;
+    /* Grows at once and shrinks slowly: a line too few costs a whole miss, one too many only its bandwidth. */
+    uint32_t bytes = image_bytes < PAGE_AHEAD_BYTES_MAX ? (uint32_t)image_bytes : PAGE_AHEAD_BYTES_MAX;
+    p->ahead_bytes = bytes > p->ahead_bytes ? bytes : p->ahead_bytes - (p->ahead_bytes - bytes) / 16;
     return r;
 }
 
@@ -119,7 +130,9 @@ void page_truncate(struct larder_page *p, uint32_t count) {
 int page_project_last(struct larder_page *p, const struct bytes *names, uint32_t name_count) {
     size_t at = p->at[p->count - 1];
     const struct item_head *whole = (const struct item_head *)(p->bytes + at);
-    int r = page_reserve(p, item_project_bytes_max(whole));
+    int r = item_check_records(whole);
+    if (r == LARDER_OK)
+        r = page_reserve(p, item_project_bytes_max(whole));
     if (r)
         return r;
     whole = (const struct item_head *)(p->bytes + at); /* the buffer may have moved */
@@ -129,9 +142,14 @@ int page_project_last(struct larder_page *p, const struct bytes *names, uint32_t
     return LARDER_OK;
 }
 
-int page_set_resume(struct larder_page *p, const struct item_head *image, const struct bytes *names,
-                    uint32_t name_count) {
-    size_t most = item_project_bytes_max(image);
+int page_set_resume(struct larder_page *p, const struct item_key_attr *const *attrs, uint32_t count) {
+    const struct larder_item *last = larder_page_item(p, p->count - 1);
+    struct larder_value values[ITEM_KEYS_MAX];
+    for (uint32_t i = 0; i < count; i++)
+        if (larder_item_getn(last, attrs[i]->name, attrs[i]->name_bytes, &values[i]) != LARDER_OK ||
+            values[i].type != attrs[i]->type)
+            return err_set(LARDER_E_CORRUPT, "an item of the table has no key \"%.64s\"", attrs[i]->name);
+    size_t most = item_of_keys_bytes_max(attrs, values, count);
     if (p->resume_capacity < most) {
         uint8_t *grown = priv_realloc(db_priv(p->db), p->resume, most);
         if (!grown)
@@ -139,7 +157,7 @@ int page_set_resume(struct larder_page *p, const struct item_head *image, const 
         p->resume = grown;
         p->resume_capacity = most;
     }
-    item_project(image, names, name_count, p->resume);
+    item_of_keys(attrs, values, count, p->resume);
     p->has_resume = 1;
     return LARDER_OK;
 }

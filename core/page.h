@@ -15,12 +15,16 @@ struct larder_page {
     size_t *at; /* start of item i in bytes; PAGE_HOLE: not found */
     uint32_t count, at_capacity;
     uint64_t scanned;
-    uint8_t *resume; /* image of the key to continue after, or NULL */
+    uint32_t ahead_bytes; /* to prefetch of an image, before its size is known: about what the last ones had */
+    uint8_t *keys;        /* larder_get_many: encoded keys of a round */
+    uint8_t *resume;      /* image of the key to continue after, or NULL */
     size_t resume_capacity;
     int has_resume;
 };
 #define PAGE_BYTES_DEFAULT (1u << 20) /* where a page ends whose caller names no size, as DynamoDB's */
 #define PAGE_HOLE ((size_t)-1)
+#define PAGE_AHEAD_BYTES 512u      /* of the first image */
+#define PAGE_AHEAD_BYTES_MAX 2048u /* the processor sees by itself that more is wanted */
 
 void page_reset(struct larder_page *p);
 /* The end of a read that failed: the page (which may be NULL) is left empty. Returns `result`. */
@@ -32,14 +36,16 @@ int page_commit(struct larder_page *p, size_t image_bytes);
 int page_add_hole(struct larder_page *p);
 /* Room to note one item, without touching the images. LARDER_OK or LARDER_E_NO_MEMORY. */
 int page_make_places(struct larder_page *p);
+/* Memory for encoded keys: always the same number of bytes. LARDER_OK or LARDER_E_NO_MEMORY. */
+int page_make_keys(struct larder_page *p, size_t bytes);
 /* The empty page becomes one of the image in *bytes, whose memory it takes; the page's own goes there in exchange. */
 void page_take_over(struct larder_page *p, void **bytes, size_t *capacity);
 /* Forgets items from number `count` on. */
 void page_truncate(struct larder_page *p, uint32_t count);
-/* Replaces item i, which must be the last, by a projection of it. */
+/* Replaces the last item by a projection of it. LARDER_OK, LARDER_E_NO_MEMORY, LARDER_E_CORRUPT. */
 int page_project_last(struct larder_page *p, const struct bytes *names, uint32_t name_count);
-/* Builds the resume key: the named attributes of the image (a stored image in this page or elsewhere). */
-int page_set_resume(struct larder_page *p, const struct item_head *image, const struct bytes *names,
-                    uint32_t name_count);
+/* Builds the resume key: the page's last item with these attributes only, keys of a table or index; count of them, some maybe twice.
+ * LARDER_OK, LARDER_E_NO_MEMORY; LARDER_E_CORRUPT: the item does not have them. */
+int page_set_resume(struct larder_page *p, const struct item_key_attr *const *attrs, uint32_t count);
 
 #endif

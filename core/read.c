@@ -23,18 +23,22 @@ struct wanted {
     uint64_t hash;
 };
 
-/* An item found in a slot, its head copied. */
+/* An item found in a slot, and the copy of it at the end of the page. */
 struct found {
     const struct stripe_shm *stripe;
     shm_word *slot;
     uint64_t word, array; /* of the slot, and of the stripe, when it was found */
     const uint8_t *block;
-    struct item_head head;
+    const struct item_head *image; /* in the page, not committed */
 };
 
+uint64_t read_hash_of(const struct table_view *v, const uint8_t *area, size_t partition_bytes, size_t sort_bytes) {
+    uint64_t seed = v->items.seg->hash_seed + partition_bytes * UINT64_C(0x9e3779b97f4a7c15);
+    return XXH3_64bits_withSeed(area, partition_bytes + sort_bytes, seed);
+}
+
 uint64_t read_hash(const struct table_view *v, const struct item_key *key) {
-    uint64_t seed = v->items.seg->hash_seed + key->partition_bytes * UINT64_C(0x9e3779b97f4a7c15);
-    return XXH3_64bits_withSeed(key->area, (size_t)key->partition_bytes + key->sort_bytes, seed);
+    return read_hash_of(v, key->area, key->partition_bytes, key->sort_bytes);
 }
 
 /* The clock that expiry is decided by, to the millisecond. A clock set by larder_set_clock() is exact, and is not called here:
@@ -49,8 +53,10 @@ static int64_t exact_now(const struct larder *db, int64_t now_s) {
 
 int read_is_expired(const struct table_view *v, const struct item_head *image, int64_t now_s) {
     uint64_t at_s = image->expiry & ITEM_EXPIRY_SECONDS;
-    if (image->expiry >> 48 != v->ttl_generation)
-        at_s = v->shape.ttl_name ? item_ttl_of(image, v->shape.ttl_name, v->shape.ttl_name_bytes, now_s) : 0;
+    if (__builtin_expect(image->expiry >> 48 != v->ttl_generation, 0)) {
+        int has_ttl = v->shape.ttl_name && item_is_readable(image, image->bytes);
+        at_s = has_ttl ? item_ttl_of(image, v->shape.ttl_name, v->shape.ttl_name_bytes, now_s) : 0;
+    }
     if (at_s == 0)
         return 0;
     if (now_s >= 0 && at_s == (uint64_t)now_s + 1) /* the cheap clock may be a few milliseconds behind a new second */
@@ -58,44 +64,61 @@ int read_is_expired(const struct table_view *v, const struct item_head *image, i
     return now_s >= 0 && at_s <= (uint64_t)now_s;
 }
 
-/* The image's word with its slot in secondary index `ordinal`; 0 if the image has none. Bounds were checked by head_is_sane. */
-static uint32_t kseq_in(const struct found *f, int ordinal) {
+/* Key sequence of a copy whose head is sane. */
+static uint32_t kseq_in(const struct item_head *image, int ordinal) {
     if (ordinal < 0)
-        return f->head.kseq;
-    if (ordinal >= f->head.index_count)
-        return 0;
-    const uint8_t *at = f->block + sizeof f->head + item_key_area_bytes(&f->head) + (size_t)ordinal * 8;
-    return (uint32_t)SHM_LOAD((const shm_word *)at);
+        return image->kseq;
+    return ordinal < image->index_count ? item_index_slots(image)[ordinal].kseq : 0;
 }
 
-static int head_is_sane(const struct table_view *v, const struct found *f) {
-    const struct item_head *h = &f->head;
-    return h->bytes >= sizeof *h + item_key_area_bytes(h) + (size_t)h->index_count * sizeof(struct item_index_slot) &&
-           h->bytes <= ITEM_IMAGE_BYTES_MAX && h->bytes % 8 == 0 && seg_at(v->items.seg, WORD_OFF(f->word), h->bytes);
-}
-
-static int is_wanted(const struct found *f, const struct wanted *want) {
+static int is_wanted(const struct item_head *image, const struct wanted *want) {
     if (!want->key)
-        return kseq_in(f, want->ordinal) == want->kseq && want->kseq != 0;
-    return f->head.partition_bytes == want->key->partition_bytes && f->head.sort_bytes == want->key->sort_bytes &&
-           shm_is_equal(f->block + sizeof f->head, want->key->area, want->key->area_bytes);
+        return kseq_in(image, want->ordinal) == want->kseq && want->kseq != 0;
+    return image->partition_bytes == want->key->partition_bytes && image->sort_bytes == want->key->sort_bytes &&
+           memcmp(item_key_area(image), want->key->area, want->key->area_bytes) == 0;
+}
+
+/* What a copy came to. */
+enum { COPY_WANTED, COPY_OTHER, COPY_INSANE };
+
+/* Copies the block's image to the end of the page, whatever it is by now: nothing is validated but what is needed to look at the
+ * copy. LARDER_OK and *kind, or a failure. */
+static int copy_image(const struct table_view *v, const struct wanted *want, struct larder_page *page, struct found *f,
+                      int *kind) {
+    const shm_word *length = (const shm_word *)(f->block + offsetof(struct item_head, bytes));
+    size_t bytes = (uint32_t)SHM_LOAD_RELAXED(length);
+    *kind = COPY_INSANE;
+    if (bytes < sizeof *f->image || bytes > ITEM_IMAGE_BYTES_MAX || bytes % 8 != 0 ||
+        !seg_at(v->items.seg, WORD_OFF(f->word), bytes))
+        return LARDER_OK;
+    int r = page_reserve(page, bytes);
+    if (r)
+        return r;
+    struct item_head *image = (struct item_head *)(page->bytes + page->used);
+    shm_copy_out(image, f->block, bytes);
+    f->image = image;
+    if (image->hash == want->hash && image->bytes == bytes && image->version != 0 && item_head_is_sane(image, bytes))
+        *kind = is_wanted(image, want) ? COPY_WANTED : COPY_OTHER;
+    return LARDER_OK;
 }
 
 /* One look, nothing validated: LARDER_OK and *f, LARDER_NOT_FOUND, or LARDER_E_CORRUPT: not found, but some of what was looked at
- * makes no sense. */
-static int look(const struct table_view *v, struct stripe_shm *stripe, const struct wanted *want, struct found *f) {
+ * makes no sense. LARDER_E_NO_MEMORY. */
+static int look(const struct table_view *v, struct stripe_shm *stripe, const struct wanted *want,
+                struct larder_page *page, struct found *f) {
     struct htab_walk walk;
     void *block;
     f->stripe = stripe;
     f->array = SHM_LOAD(&stripe->array);
     htab_walk_begin(&walk, &v->items, stripe, want->hash);
-    while ((f->slot = htab_walk_next(&walk, sizeof f->head, &f->word, &block))) {
+    walk.ahead_bytes = page->ahead_bytes;
+    while ((f->slot = htab_walk_next(&walk, sizeof(struct item_head), &f->word, &block))) {
+        int kind;
         f->block = block;
-        shm_copy_out(&f->head, block, sizeof f->head);
-        if (!head_is_sane(v, f))
-            walk.is_damaged = 1;
-        else if (is_wanted(f, want))
-            return LARDER_OK;
+        int r = copy_image(v, want, page, f, &kind);
+        if (r || kind == COPY_WANTED)
+            return r;
+        walk.is_damaged |= kind == COPY_INSANE;
     }
     return walk.is_damaged ? LARDER_E_CORRUPT : LARDER_NOT_FOUND;
 }
@@ -114,70 +137,83 @@ static struct read_place place_of(const struct found *f) {
                                .array = f->array,
                                .word = f->word,
                                .version_at = (const shm_word *)(f->block + offsetof(struct item_head, version)),
-                               .version = f->head.version};
+                               .version = f->image->version};
 }
 
 static int damaged(void) {
     return err_set(LARDER_E_CORRUPT, "an item of the table, or what refers to it, is damaged");
 }
 
-/* The copy is what its head said when it was made, and can be read. */
-static int accept(const struct found *f, const struct larder_page *page) {
-    const struct item_head *image = (const struct item_head *)(page->bytes + page->used);
-    if (image->bytes == f->head.bytes && image->hash == f->head.hash && item_is_readable(image, f->head.bytes))
-        return LARDER_OK;
-    return damaged();
+/* The item at a place where it was seen, copied once more: good if it is still there afterwards. */
+static int copy_pinned(const struct table_view *v, const struct wanted *want, struct larder_page *page,
+                       struct found *f) {
+    struct read_place place = place_of(f);
+    int kind = COPY_INSANE;
+    return is_pinned(&place) && copy_image(v, want, page, f, &kind) == LARDER_OK && kind == COPY_WANTED &&
+           is_pinned(&place);
 }
 
-/* Finds and copies to the end of the page, validated. The caller commits. */
+/* Finds an item and copies it to the end of the page, validated. The caller commits. */
 static int find_and_copy(const struct table_view *v, const struct wanted *want, struct larder_page *page,
                          struct found *f) {
     struct stripe_shm *stripe = htab_stripe(&v->items, want->hash);
     for (unsigned tries = 0;; tries++) {
         uint64_t seq = htab_read_begin(stripe);
-        int r = look(v, stripe, want, f);
-        if (r == LARDER_OK && tries >= SHORT_TRIES && !htab_read_ok(stripe, seq))
-            continue; /* array, word and version must be of one moment */
-        if (r == LARDER_OK) {
-            int failed = page_reserve(page, f->head.bytes);
-            if (failed)
-                return failed;
-            shm_copy_out(page->bytes + page->used, f->block, f->head.bytes);
-        }
+        int r = look(v, stripe, want, page, f);
+        if (r == LARDER_E_NO_MEMORY)
+            return r;
         if (htab_read_ok(stripe, seq))
-            return r == LARDER_OK ? accept(f, page) : r == LARDER_NOT_FOUND ? r : damaged();
-        if (r == LARDER_OK && tries >= SHORT_TRIES) {
-            struct read_place place = place_of(f);
-            if (is_pinned(&place))
-                return accept(f, page);
-        }
+            return r == LARDER_E_CORRUPT ? damaged() : r;
+        if (r == LARDER_OK && tries >= SHORT_TRIES && copy_pinned(v, want, page, f))
+            return LARDER_OK;
     }
 }
 
-int read_by_key(const struct table_view *v, const struct item_key *key, uint64_t hash, int64_t now_s,
-                struct larder_page *page) {
-    struct wanted want = {.key = key, .hash = hash};
-    struct found f;
-    int r = find_and_copy(v, &want, page, &f);
-    if (r)
-        return r;
-    const struct item_head *image = (const struct item_head *)(page->bytes + page->used);
-    return read_is_expired(v, image, now_s) ? LARDER_NOT_FOUND : page_commit(page, image->bytes);
+/* The same where a hint says. 0: it does not say, or not any more. */
+static int copy_hinted(const struct table_view *v, const struct wanted *want, const struct read_hint *hint,
+                       struct larder_page *page, struct found *f) {
+    int kind = COPY_INSANE;
+    if (!hint->slot)
+        return 0;
+    uint64_t seq = htab_read_begin(hint->stripe);
+    if (SHM_LOAD(&hint->stripe->array) != hint->array || SHM_LOAD(hint->slot) != hint->word)
+        return 0;
+    *f = (struct found){.stripe = hint->stripe,
+                        .slot = hint->slot,
+                        .word = hint->word,
+                        .array = hint->array,
+                        .block = seg_at(v->items.seg, WORD_OFF(hint->word), sizeof(struct item_head))};
+    return f->block && copy_image(v, want, page, f, &kind) == LARDER_OK && kind == COPY_WANTED &&
+           htab_read_ok(hint->stripe, seq);
 }
 
-int read_by_entry(const struct table_view *v, int ordinal, uint64_t hash, uint32_t kseq, int64_t now_s,
+static int read_wanted(const struct table_view *v, const struct wanted *want, const struct read_hint *hint,
+                       struct larder_page *page, struct found *f) {
+    return copy_hinted(v, want, hint, page, f) ? LARDER_OK : find_and_copy(v, want, page, f);
+}
+
+int read_by_key(const struct table_view *v, const struct item_key *key, const struct read_hint *hint, int64_t now_s,
+                struct larder_page *page) {
+    struct wanted want = {.key = key, .hash = hint->hash};
+    struct found f;
+    int r = read_wanted(v, &want, hint, page, &f);
+    if (r)
+        return r;
+    return read_is_expired(v, f.image, now_s) ? LARDER_NOT_FOUND : page_commit(page, f.image->bytes);
+}
+
+int read_by_entry(const struct table_view *v, int ordinal, uint32_t kseq, const struct read_hint *hint, int64_t now_s,
                   struct larder_page *page, struct read_place *place, int *is_expired) {
-    struct wanted want = {.ordinal = ordinal, .kseq = kseq, .hash = hash};
-    struct found f = {0};
-    int r = find_and_copy(v, &want, page, &f);
+    struct wanted want = {.ordinal = ordinal, .kseq = kseq, .hash = hint->hash};
+    struct found f;
+    int r = read_wanted(v, &want, hint, page, &f);
     *is_expired = 0;
     if (place)
         *place = r == LARDER_OK ? place_of(&f) : (struct read_place){.slot = NULL};
     if (r)
         return r;
-    const struct item_head *image = (const struct item_head *)(page->bytes + page->used);
-    *is_expired = read_is_expired(v, image, now_s);
-    return *is_expired ? LARDER_NOT_FOUND : page_commit(page, image->bytes);
+    *is_expired = read_is_expired(v, f.image, now_s);
+    return *is_expired ? LARDER_NOT_FOUND : page_commit(page, f.image->bytes);
 }
 
 int read_is_still_there(const struct read_place *place) {
@@ -187,19 +223,28 @@ int read_is_still_there(const struct read_place *place) {
     return 0;
 }
 
-void read_prefetch_bucket(const struct table_view *v, uint64_t hash) {
-    htab_bucket(&v->items, htab_stripe(&v->items, hash), hash);
+/* ---- Many at once: hints ------------------------------------------------------------------------------------------------------ */
+
+struct read_hint read_hint_stripe(const struct table_view *v, uint64_t hash) {
+    struct read_hint hint = {.hash = hash, .stripe = htab_stripe(&v->items, hash)};
+    SHM_PREFETCH(hint.stripe);
+    return hint;
 }
 
-void read_prefetch_item(const struct table_view *v, uint64_t hash) {
-    struct bucket_shm *bucket = htab_bucket(&v->items, htab_stripe(&v->items, hash), hash);
-    for (unsigned i = 0; bucket && i < BUCKET_SLOTS; i++) {
-        uint64_t word = SHM_LOAD_RELAXED(&bucket->slot[i]);
-        const uint8_t *block =
-            word && WORD_TAG(word) == (uint16_t)hash ? seg_at(v->items.seg, WORD_OFF(word), 256) : NULL;
-        if (block)
-            for (unsigned line = 0; line < 4; line++)
-                SHM_PREFETCH(block + line * 64);
+void read_hint_bucket(const struct table_view *v, struct read_hint *hint) {
+    hint->array = SHM_LOAD_RELAXED(&hint->stripe->array);
+    hint->bucket = htab_bucket(&v->items, hint->array, hint->hash);
+}
+
+void read_hint_item(const struct table_view *v, struct read_hint *hint, size_t ahead_bytes) {
+    for (unsigned i = 0; hint->bucket && i < BUCKET_SLOTS; i++) {
+        uint64_t word = SHM_LOAD_RELAXED(&hint->bucket->slot[i]);
+        if (word == 0 || WORD_TAG(word) != (uint16_t)hint->hash)
+            continue;
+        htab_prefetch(&v->items, word, ahead_bytes);
+        hint->slot = &hint->bucket->slot[i];
+        hint->word = word;
+        return;
     }
 }
 
@@ -217,7 +262,7 @@ int larder_get(struct larder_table *t, const struct larder_key *key, struct lard
         return page_fail(page, r);
     page_reset(page);
     page->scanned = 1;
-    r = read_by_key(v, &k, read_hash(v, &k), db_now(t->db), page);
+    r = read_by_key(v, &k, &(struct read_hint){.hash = read_hash(v, &k)}, db_now(t->db), page);
     r = table_judge(t, v, r);
     return r < 0 ? page_fail(page, r) : r;
 }
@@ -225,28 +270,40 @@ int larder_get(struct larder_table *t, const struct larder_key *key, struct lard
 /* Keys of one round of larder_get_many: enough to overlap their misses, few enough for the first-level cache. */
 #define MANY_AT_ONCE 16
 
-static int get_round(const struct table_view *v, const struct larder_key *keys, uint32_t count, int64_t now_s,
-                     struct item_key *encoded, struct larder_page *page) {
-    uint64_t hash[MANY_AT_ONCE];
+/* The encoded keys of a round, one after the other in the page's memory for them. */
+struct round {
+    const struct item_key *key[MANY_AT_ONCE];
+    struct read_hint hint[MANY_AT_ONCE];
+};
+
+static int begin_round(const struct table_view *v, const struct larder_key *keys, uint32_t count, uint8_t *memory,
+                       size_t ahead_bytes, struct round *round) {
     for (uint32_t i = 0; i < count; i++) {
-        int r = item_key_from_values(&v->shape, &keys[i], &encoded[i]);
+        struct item_key *key = (struct item_key *)memory;
+        int r = item_key_from_values(&v->shape, &keys[i], key);
         if (r)
             return r;
-        hash[i] = read_hash(v, &encoded[i]);
-        SHM_PREFETCH(htab_stripe(&v->items, hash[i]));
+        memory += offsetof(struct item_key, area) + key->area_bytes;
+        round->key[i] = key;
+        round->hint[i] = read_hint_stripe(v, read_hash(v, key));
     }
     for (uint32_t i = 0; i < count; i++)
-        read_prefetch_bucket(v, hash[i]);
+        read_hint_bucket(v, &round->hint[i]);
     for (uint32_t i = 0; i < count; i++)
-        read_prefetch_item(v, hash[i]);
-    for (uint32_t i = 0; i < count; i++) {
-        int r = read_by_key(v, &encoded[i], hash[i], now_s, page);
+        read_hint_item(v, &round->hint[i], ahead_bytes);
+    return LARDER_OK;
+}
+
+static int get_round(const struct table_view *v, const struct larder_key *keys, uint32_t count, int64_t now_s,
+                     struct larder_page *page) {
+    struct round round;
+    int r = begin_round(v, keys, count, page->keys, page->ahead_bytes, &round);
+    for (uint32_t i = 0; i < count && r == LARDER_OK; i++) {
+        r = read_by_key(v, round.key[i], &round.hint[i], now_s, page);
         if (r == LARDER_NOT_FOUND)
             r = page_add_hole(page);
-        if (r)
-            return r;
     }
-    return LARDER_OK;
+    return r;
 }
 
 int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count, struct larder_page *page) {
@@ -254,17 +311,15 @@ int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint3
     if ((!keys && count) || !page)
         return page_fail(page, err_set(LARDER_E_INVAL, "larder_get_many: keys or page is NULL"));
     int r = table_view(t, &v);
+    if (r == LARDER_OK)
+        r = page_make_keys(page, MANY_AT_ONCE * sizeof(struct item_key));
     if (r)
         return page_fail(page, r);
-    struct item_key *encoded = priv_alloc(t->db->priv, MANY_AT_ONCE * sizeof *encoded);
-    if (!encoded)
-        return page_fail(page, LARDER_E_NO_MEMORY);
     int64_t now_s = db_now(t->db);
     page_reset(page);
     page->scanned = count;
     for (uint32_t at = 0; at < count && r == LARDER_OK; at += MANY_AT_ONCE)
-        r = get_round(v, keys + at, count - at < MANY_AT_ONCE ? count - at : MANY_AT_ONCE, now_s, encoded, page);
-    priv_free(t->db->priv, encoded);
+        r = get_round(v, keys + at, count - at < MANY_AT_ONCE ? count - at : MANY_AT_ONCE, now_s, page);
     r = table_judge(t, v, r);
     return r ? page_fail(page, r) : r;
 }

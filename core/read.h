@@ -5,6 +5,8 @@
  * Why      A writer unlinks, bumps the stripe's sequence, and only then gives memory back. So if the sequence is the same before and
  *          after a copy, every byte of it was linked all along. There is no odd state: nothing to wait for. A copy so long
  *          that the sequence keeps moving is checked against its own slot word and version instead (read.c, "long copies").
+ * Damage   What is in a page has the hash it was looked for by, and a head that makes sense: sizes, key area, index slots and directory
+ *          lie inside the image. Its records are looked at by whoever reads them (core/item_read.c).
  */
 #ifndef LARDER_CORE_READ_H
 #define LARDER_CORE_READ_H
@@ -24,21 +26,34 @@ struct read_place {
 /* True if an image is expired at now_s: by its expiry, or if the table's TTL attribute changed since, by the attribute. */
 int read_is_expired(const struct table_view *v, const struct item_head *image, int64_t now_s);
 
+/* Where an item probably is, found out ahead and without waiting: the three steps each end with a prefetch, so that the misses of
+ * many items overlap if each step is made for all of them. Only hash must be set; the rest is checked when it is used. */
+struct read_hint {
+    uint64_t hash;
+    struct stripe_shm *stripe;
+    struct bucket_shm *bucket;
+    uint64_t array, word; /* of the stripe and the slot */
+    shm_word *slot;       /* NULL: no idea */
+};
+struct read_hint read_hint_stripe(const struct table_view *v, uint64_t hash);
+void read_hint_bucket(const struct table_view *v, struct read_hint *hint);
+/* ahead_bytes: ahead_bytes of the page that it will be copied to. */
+void read_hint_item(const struct table_view *v, struct read_hint *hint, size_t ahead_bytes);
+
 /* Copies the item with this key to the end of the page. LARDER_OK, LARDER_NOT_FOUND (absent, expired), failures. */
-int read_by_key(const struct table_view *v, const struct item_key *key, uint64_t hash, int64_t now_s,
+int read_by_key(const struct table_view *v, const struct item_key *key, const struct read_hint *hint, int64_t now_s,
                 struct larder_page *page);
 
-/* Copies the item that an index entry (hash, kseq) of index `ordinal` stands for (-1: table order) to the end of the page.
+/* Copies the item that an index entry (hint->hash, kseq) of index `ordinal` stands for (-1: table order) to the end of the page.
  * LARDER_OK; LARDER_NOT_FOUND: the entry stands for nothing now (stale, not yet published, or expired: *is_expired_out then 1).
  * place may be NULL. On LARDER_NOT_FOUND place->slot is NULL unless expired. */
-int read_by_entry(const struct table_view *v, int ordinal, uint64_t hash, uint32_t kseq, int64_t now_s,
+int read_by_entry(const struct table_view *v, int ordinal, uint32_t kseq, const struct read_hint *hint, int64_t now_s,
                   struct larder_page *page, struct read_place *place, int *is_expired);
 /* Whether the item at place is still the one that was read. */
 int read_is_still_there(const struct read_place *place);
-/* Prefetches, one dependent step each: the bucket, then the item of an entry. */
-void read_prefetch_bucket(const struct table_view *v, uint64_t hash);
-void read_prefetch_item(const struct table_view *v, uint64_t hash);
 
+/* The hash of a key, encoded; and by its parts, which lie together. */
 uint64_t read_hash(const struct table_view *v, const struct item_key *key);
+uint64_t read_hash_of(const struct table_view *v, const uint8_t *area, size_t partition_bytes, size_t sort_bytes);
 
 #endif

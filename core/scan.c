@@ -79,8 +79,8 @@ static int is_chain_sane(const struct scan *s, const struct item_head *const *im
                          uint32_t buckets, uint32_t bucket) {
     const struct htab *t = &s->v->items;
     for (uint32_t i = 0; i < count; i++)
-        if (!item_is_readable(images[i], images[i]->bytes) || images[i]->hash >> t->stripe_shift != stripe ||
-            htab_bucket_of(t, buckets, images[i]->hash) != bucket)
+        if (!item_head_is_sane(images[i], images[i]->bytes) || images[i]->version == 0 ||
+            images[i]->hash >> t->stripe_shift != stripe || htab_bucket_of(t, buckets, images[i]->hash) != bucket)
             return 0;
     return 1;
 }
@@ -165,7 +165,8 @@ static int scan_chain_singly(struct scan *s, uint32_t number, uint64_t seq, uint
     int count, is_expired;
     int r = list_chain(s, stripe, seq, buckets, bucket, members, &count);
     for (int i = 0; r == LARDER_OK && i < count; i++) {
-        r = read_by_entry(s->v, -1, members[i].hash, members[i].kseq, s->now_s, s->page, NULL, &is_expired);
+        r = read_by_entry(s->v, -1, members[i].kseq, &(struct read_hint){.hash = members[i].hash}, s->now_s, s->page,
+                          NULL, &is_expired);
         if (r == LARDER_NOT_FOUND) /* deleted meanwhile, or expired */
             r = LARDER_OK;
     }
@@ -255,11 +256,8 @@ static int set_resume(struct scan *s) {
     const struct item_head *last = item_head(larder_page_item(s->page, s->page->count - 1));
     if (read_hash(s->v, &s->last_key) != last->hash)
         return corrupt();
-    struct bytes names[2] = {{(const uint8_t *)shape->partition.name, shape->partition.name_bytes}};
-    uint32_t count = 1;
-    if (shape->sort.name)
-        names[count++] = (struct bytes){(const uint8_t *)shape->sort.name, shape->sort.name_bytes};
-    return page_set_resume(s->page, last, names, count);
+    const struct item_key_attr *attrs[] = {&shape->partition, &shape->sort};
+    return page_set_resume(s->page, attrs, shape->sort.name ? 2 : 1);
 }
 
 static int scan_range(struct scan *s) {

@@ -43,12 +43,25 @@ static size_t utf8_char_bytes(const uint8_t *at, size_t left) {
     return bytes;
 }
 
+/* Most text is ASCII: eight bytes at a time, the last ones once more with those before them. */
+static int utf8_is_ascii(const char *text, size_t bytes) {
+    uint64_t word, high = 0;
+    for (size_t i = 0; i + sizeof word <= bytes; i += sizeof word) {
+        memcpy(&word, text + i, sizeof word);
+        high |= word;
+    }
+    memcpy(&word, text + bytes - sizeof word, sizeof word);
+    return !((high | word) & 0x8080808080808080u);
+}
+
 size_t utf8_valid_bytes(const char *text, size_t bytes) {
     const uint8_t *at = (const uint8_t *)text;
     size_t i = 0;
+    if (bytes >= sizeof(uint64_t) && utf8_is_ascii(text, bytes))
+        return bytes;
     while (i < bytes) {
         uint64_t word;
-        if (bytes - i >= sizeof word) { /* most text is ASCII: eight at a time */
+        if (bytes - i >= sizeof word) {
             memcpy(&word, at + i, sizeof word);
             if (!(word & 0x8080808080808080u)) {
                 i += sizeof word;

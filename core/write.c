@@ -254,8 +254,9 @@ static int keep_before(struct writer *w, uint64_t old_word, const struct item_pe
         return TRY_BEFORE_SMALL;
     }
     shm_copy_out(w->before, old->image, bytes);
-    int is_same = ((const struct item_head *)w->before)->bytes == bytes;
-    return is_same && item_is_readable(w->before, bytes) ? LARDER_OK : damaged_item(old_word);
+    const struct item_head *copy = w->before;
+    int is_same = copy->bytes == bytes && copy->version != 0;
+    return is_same && item_head_is_sane(copy, bytes) ? LARDER_OK : damaged_item(old_word);
 }
 
 static int grow_before(struct writer *w) {

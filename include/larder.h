@@ -24,8 +24,9 @@
  * they get LARDER_BUSY after options.busy_timeout_ms, and larder_error() names it. When it wakes it goes on as if nothing had been.
  *
  * Trust. Processes that attach read-write are trusted; file modes decide who they are. A damaged segment gives an error, or an answer
- * that can be read, has the key asked for and comes in order; never a crash or an endless wait. There are no checksums:
- * flipped bytes of names and values come back as they are, and a damaged reference may hide an item. larder_check() finds
+ * that has the key asked for and comes in order; never a crash or an endless wait. An item is looked at as far as it is read: what
+ * reads an attribute says LARDER_E_CORRUPT if it leads outside of the item. There are no checksums: flipped bytes of names and
+ * values come back as they are, and a damaged reference may hide an item. larder_check() finds
  * what breaks an invariant, larder_repair() mends it; while it works every call gives LARDER_BUSY, reads too.
  *
  * Memory orders, locks and the bytes of the segment are described in ARCHITECTURE.md.
@@ -302,7 +303,8 @@ struct larder_item;
 
 /**
  * Looks up a top-level attribute without parsing the others.
- * @return LARDER_OK or LARDER_NOT_FOUND. The value points into the item and lives as long as it.
+ * @return LARDER_OK, LARDER_NOT_FOUND, or LARDER_E_CORRUPT (the item came out of a damaged segment, and a record that was looked at
+ * leads outside of it). The value points into the item and lives as long as it.
  */
 LARDER_API int larder_item_get(const struct larder_item *item, const char *name, struct larder_value *out);
 
@@ -337,7 +339,10 @@ struct larder_member {
 LARDER_API void larder_iter_item(const struct larder_item *item, struct larder_iter *it);
 /** @param value An M, L, SS, NS or BS read from an item; any other type gives an empty walk. */
 LARDER_API void larder_iter_value(const struct larder_value *value, struct larder_iter *it);
-/** @return LARDER_OK with the next member, in name order for an item or M; LARDER_NOT_FOUND at the end. */
+/**
+ * @return LARDER_OK with the next member, in name order for an item or M; LARDER_NOT_FOUND at the end; LARDER_E_CORRUPT if the item is
+ * damaged here: the walk is over.
+ */
 LARDER_API int larder_iter_next(struct larder_iter *it, struct larder_member *out);
 
 /**

@@ -18,23 +18,21 @@ struct query_walk {
     int is_past;          /* the range ends in this leaf */
     uint32_t count, done; /* entries of this leaf in the range, in the order of the query */
     uint8_t order[LEAF_ENTRIES];
+    struct read_hint hint[QUERY_BATCH]; /* where the items of a batch are */
 };
 
-static int query_see(struct query *q, const struct query_seen *seen) {
+/* Room to note one more entry. */
+static int query_grow_seen(struct query *q) {
     struct query_seen_list *list = &q->seen;
-    if (list->count == list->capacity) {
-        uint32_t capacity = list->capacity * 2;
-        struct query_seen *old = list->at == list->few ? NULL : list->at;
-        struct query_seen *at = priv_realloc(db_priv(q->v->db), old, capacity * sizeof *at);
-        if (!at)
-            return LARDER_E_NO_MEMORY;
-        if (!old)
-            memcpy(at, list->few, sizeof list->few);
-        list->at = at;
-        list->capacity = capacity;
-    }
-    list->at[list->count++] = *seen;
-    list->stale_count += seen->is_stale != 0;
+    uint32_t capacity = list->capacity * 2;
+    struct query_seen *old = list->at == list->few ? NULL : list->at;
+    struct query_seen *at = priv_realloc(db_priv(q->v->db), old, capacity * sizeof *at);
+    if (!at)
+        return LARDER_E_NO_MEMORY;
+    if (!old)
+        memcpy(at, list->few, sizeof list->few);
+    list->at = at;
+    list->capacity = capacity;
     return LARDER_OK;
 }
 
@@ -83,15 +81,19 @@ static int query_wants(struct query *q, const struct leaf *leaf, uint32_t i) {
 }
 
 /* Puts what entry i stands for into the page. */
-static int query_take_entry(struct query *q, const struct leaf *leaf, uint32_t i) {
-    struct query_seen seen = {.hash = leaf_hash(leaf, i), .kseq = leaf_kseq(leaf, i)};
+static int query_take_entry(struct query *q, const struct leaf *leaf, uint32_t i, const struct read_hint *hint) {
     int is_expired, ordinal = query_ordinal(q);
-    int r = read_by_entry(q->v, ordinal, seen.hash, seen.kseq, q->now_s, q->page, &seen.place, &is_expired);
+    if (q->seen.count == q->seen.capacity && query_grow_seen(q) != LARDER_OK)
+        return LARDER_E_NO_MEMORY;
+    struct query_seen *seen = &q->seen.at[q->seen.count];
+    seen->hash = hint->hash;
+    seen->kseq = leaf_kseq(leaf, i);
+    int r = read_by_entry(q->v, ordinal, seen->kseq, hint, q->now_s, q->page, &seen->place, &is_expired);
     if (r < 0)
         return r;
-    seen.is_stale = r == LARDER_NOT_FOUND && !is_expired;
-    if (query_see(q, &seen))
-        return LARDER_E_NO_MEMORY;
+    seen->is_stale = r == LARDER_NOT_FOUND && !is_expired;
+    q->seen.count++;
+    q->seen.stale_count += seen->is_stale;
     if (r == LARDER_NOT_FOUND)
         return LARDER_OK;
     r = query_wants(q, leaf, i);
@@ -109,13 +111,15 @@ static int query_is_full(const struct query *q) {
     return q->page->count >= q->limit || q->page->used >= q->bytes_max;
 }
 
-static void query_prefetch(const struct query *q, const struct leaf *leaf, const uint8_t *order, uint32_t count) {
+/* Looks ahead for the batch's items, each stage for all of them. */
+static void query_look_ahead(struct query_walk *walk, const uint8_t *order, uint32_t count) {
+    const struct table_view *v = walk->q->v;
     for (uint32_t i = 0; i < count; i++)
-        SHM_PREFETCH(htab_stripe(&q->v->items, leaf_hash(leaf, order[i])));
+        walk->hint[i] = read_hint_stripe(v, leaf_hash(&walk->reader.leaf, order[i]));
     for (uint32_t i = 0; i < count; i++)
-        read_prefetch_bucket(q->v, leaf_hash(leaf, order[i]));
+        read_hint_bucket(v, &walk->hint[i]);
     for (uint32_t i = 0; i < count; i++)
-        read_prefetch_item(q->v, leaf_hash(leaf, order[i]));
+        read_hint_item(v, &walk->hint[i], walk->q->page->ahead_bytes);
 }
 
 /* The entries of the leaf that are in the range and not handed out yet. */
@@ -144,9 +148,9 @@ static int query_take_leaf(struct query_walk *walk) {
             batch = QUERY_BATCH;
         if (batch > wanted)
             batch = wanted;
-        query_prefetch(q, leaf, walk->order + walk->done, batch);
-        for (; batch > 0 && !query_is_full(q); batch--) {
-            int r = query_take_entry(q, leaf, walk->order[walk->done++]);
+        query_look_ahead(walk, walk->order + walk->done, batch);
+        for (uint32_t i = 0; i < batch && !query_is_full(q); i++) {
+            int r = query_take_entry(q, leaf, walk->order[walk->done++], &walk->hint[i]);
             if (r)
                 return r;
         }

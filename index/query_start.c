@@ -44,7 +44,7 @@ static int start_is_same(struct bytes a, const uint8_t *at, size_t bytes) {
 static int start_kseq(struct query *q, uint32_t *kseq) {
     *kseq = 0;
     page_reset(q->page);
-    int r = read_by_key(q->v, &q->start_key, q->start_hash, q->now_s, q->page);
+    int r = read_by_key(q->v, &q->start_key, &(struct read_hint){.hash = q->start_hash}, q->now_s, q->page);
     if (r)
         return r == LARDER_NOT_FOUND ? LARDER_OK : r;
     const struct item_head *image = item_head(larder_page_item(q->page, 0));
@@ -100,21 +100,23 @@ int query_is_start(const struct query *q, const struct leaf *leaf, uint32_t i, c
 
 /* The next page begins after the place that is made of the key: with another hash, it could begin before it. */
 static int start_is_possible(const struct query *q, const struct larder_item *last) {
+    const struct item_head *image = item_head(last);
     struct item_key key;
+    if (image->version != 0) /* it has its key area */
+        return read_hash_of(q->v, item_key_area(image), image->partition_bytes, image->sort_bytes) == q->taken.cut.hash;
     return item_key_from_item(&q->v->shape, last, &key) == LARDER_OK && read_hash(q->v, &key) == q->taken.cut.hash;
 }
 
 int query_set_resume(const struct query *q) {
-    const struct item_key_attr *attrs[] = {&q->v->shape.partition, &q->v->shape.sort, query_partition_attr(q),
-                                           query_sort_attr(q)};
-    struct bytes names[4];
+    const struct item_key_attr *all[ITEM_KEYS_MAX] = {&q->v->shape.partition, &q->v->shape.sort,
+                                                      query_partition_attr(q), query_sort_attr(q)};
+    const struct item_key_attr *attrs[ITEM_KEYS_MAX];
     uint32_t count = 0;
-    for (unsigned i = 0; i < 4; i++)
-        if (attrs[i]->name)
-            names[count++] = (struct bytes){(const uint8_t *)attrs[i]->name, attrs[i]->name_bytes};
-    const struct larder_item *last = larder_page_item(q->page, larder_page_count(q->page) - 1);
-    if (!start_is_possible(q, last))
+    for (unsigned i = 0; i < (q->number ? 4 : 2); i++)
+        if (all[i]->name)
+            attrs[count++] = all[i];
+    if (!start_is_possible(q, larder_page_item(q->page, larder_page_count(q->page) - 1)))
         return err_set(LARDER_E_CORRUPT, "an item of table \"%.64s\" does not have its key's hash", q->v->def.name);
-    int r = page_set_resume(q->page, item_head(last), names, count);
+    int r = page_set_resume(q->page, attrs, count);
     return r ? r : LARDER_MORE;
 }

@@ -9,6 +9,9 @@
 
 /* Nodes to walk before looking whether the stripe has changed. */
 #define SKL_HOPS_AT_ONCE 1024u
+/* Of a leaf: its head and first entries. The misses of a leaf and of the node after it, which decides whether the leaf is wanted, then
+ * overlap. */
+#define SKL_PREFETCH_BYTES 256u
 
 int skl_corrupt(uint64_t hash) {
     return err_set(LARDER_E_CORRUPT, "index list %016llx is damaged", (unsigned long long)hash);
@@ -24,6 +27,7 @@ int skl_node_read(const struct skl_list *list, uint64_t off, struct skl_node *n)
     if (b.height < 2 || b.height > SKL_HEIGHT_MAX || b.key_bytes > LEAF_KEY_BYTES_MAX)
         return 0;
     *n = (struct skl_node){.shm = (struct node_shm *)at, .off = off, .height = b.height, .low_bytes = b.key_bytes};
+    htab_prefetch(list->tab, SHM_LOAD_RELAXED(&n->shm->leaf), SKL_PREFETCH_BYTES);
     return seg_at(list->tab->seg, off, skl_node_bytes(b.key_bytes, b.height)) != NULL;
 }
 
