@@ -9,6 +9,8 @@
  *          H3 Links stay inside the array: an array and its spares are one block, replaced as a whole. They lead to spares
  *             only, and along a chain their numbers rise: so no chain is a circle.
  * Locks    Changing needs the stripe's lock. Reading needs none: load seq, read, load seq again (stripe_read_*).
+ * Speed    A look is three dependent misses: stripe, bucket, block. The first two are made one: where the bucket probably is is
+ *          remembered per process (htab.seen, eight stripes to a cache line), so that it is fetched while the stripe still comes.
  * Crash    Slots change by one store. An array is replaced by a step of core/journal.h. count and spares_used are recounted.
  * Not here Shrinking: a cache refills.
  * Tests    tests/unit/htab_test.c
@@ -25,6 +27,8 @@ struct htab {
     uint32_t stripe_count; /* a power of 2 */
     uint32_t stripe_shift; /* 64 - log2(stripe_count) */
     enum lock_rank rank;   /* of its stripes' locks */
+    _Atomic uint64_t
+        *seen; /* NULL, or private: each stripe's array word as this process last saw it. A guess, never believed */
 };
 
 static inline struct stripe_shm *htab_stripe(const struct htab *t, uint64_t hash) {
@@ -50,18 +54,20 @@ struct htab_walk {
         ahead_bytes; /* of a block that are prefetched before its hash is looked at: set by who will read more of it */
     int is_damaged;  /* a word on the way made no sense: what was not found may be there all the same */
 };
-/* Prefetches the bucket line of a hash in the array that a stripe's word says, and returns it; NULL if there is none. */
-struct bucket_shm *htab_bucket(const struct htab *t, uint64_t array_word, uint64_t hash);
-void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe_shm *s, uint64_t hash);
-/* The next slot whose block's first word is `hash`. *word is the slot's content. NULL at the end. min_bytes: readable at block. */
-shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block);
-
 /* Prefetches so much of the block in a slot. */
 static inline void htab_prefetch(const struct htab *t, uint64_t word, size_t bytes) {
     const uint8_t *block = seg_at(t->seg, WORD_OFF(word), bytes);
     for (size_t at = 0; block && at < bytes; at += 64)
         SHM_PREFETCH(block + at);
 }
+
+/* Fetches stripe and bucket of a hash ahead, as far as can be guessed without waiting. */
+void htab_ahead(const struct htab *t, uint64_t hash);
+/* Prefetches the bucket line of a hash in the array that a stripe's word says, and returns it; NULL if there is none. */
+struct bucket_shm *htab_bucket(const struct htab *t, uint64_t array_word, uint64_t hash);
+void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe_shm *s, uint64_t hash);
+/* The next slot whose block's first word is `hash`. *word is the slot's content. NULL at the end. min_bytes: readable at block. */
+shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block);
 
 /* Under the stripe's lock: a slot for one more block with this hash, growing the array if it must (step 1).
  * LARDER_OK, LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY, LARDER_E_CORRUPT. */

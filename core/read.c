@@ -157,6 +157,7 @@ static int copy_pinned(const struct table_view *v, const struct wanted *want, st
 static int find_and_copy(const struct table_view *v, const struct wanted *want, struct larder_page *page,
                          struct found *f) {
     struct stripe_shm *stripe = htab_stripe(&v->items, want->hash);
+    htab_ahead(&v->items, want->hash);
     for (unsigned tries = 0;; tries++) {
         uint64_t seq = htab_read_begin(stripe);
         int r = look(v, stripe, want, page, f);
@@ -226,9 +227,8 @@ int read_is_still_there(const struct read_place *place) {
 /* ---- Many at once: hints ------------------------------------------------------------------------------------------------------ */
 
 struct read_hint read_hint_stripe(const struct table_view *v, uint64_t hash) {
-    struct read_hint hint = {.hash = hash, .stripe = htab_stripe(&v->items, hash)};
-    SHM_PREFETCH(hint.stripe);
-    return hint;
+    htab_ahead(&v->items, hash);
+    return (struct read_hint){.hash = hash, .stripe = htab_stripe(&v->items, hash)};
 }
 
 void read_hint_bucket(const struct table_view *v, struct read_hint *hint) {

@@ -76,6 +76,22 @@ int table_view_read(struct larder *db, uint32_t ordinal, struct table_view **vie
     }
 }
 
+/* The guesses of both hash tables are kept from view to view: stripes stay with their catalog entry (rule L3). Without memory for them
+ * reads are only slower. Under db->mutex. */
+static void take_guesses(struct larder *db, struct table_view *v) {
+    for (const struct table_view *other = db->views; other; other = other->older)
+        if (other->ordinal == v->ordinal && other->items.seen) {
+            v->items.seen = other->items.seen;
+            v->partitions.seen = other->partitions.seen;
+            return;
+        }
+    _Atomic uint64_t *seen = priv_alloc(db_priv(db), 2 * (size_t)v->items.stripe_count * sizeof *seen);
+    if (!seen)
+        return;
+    v->items.seen = seen;
+    v->partitions.seen = seen + v->items.stripe_count;
+}
+
 /* The current view of what stands at `ordinal`, found or made. Under db->mutex. */
 static int find_view(struct larder *db, uint32_t ordinal, struct table_view **view) {
     for (struct table_view *v = db->views; v; v = v->older)
@@ -85,6 +101,7 @@ static int find_view(struct larder *db, uint32_t ordinal, struct table_view **vi
         }
     int result = table_view_read(db, ordinal, view);
     if (result == LARDER_OK) {
+        take_guesses(db, *view);
         (*view)->older = db->views;
         db->views = *view;
     }

@@ -42,6 +42,7 @@ int skl_find(struct skl_list *list, const struct htab *tab, uint64_t hash, uint3
     struct htab_walk walk;
     void *block;
     *list = (struct skl_list){.tab = tab, .stripe = htab_stripe(tab, hash), .hash = hash, .index = index};
+    htab_ahead(tab, hash);
     list->seq = htab_read_begin(list->stripe);
     htab_walk_begin(&walk, tab, list->stripe, hash);
     while ((list->slot = htab_walk_next(&walk, sizeof(struct block_shm), &list->slot_word, &block))) {
