@@ -157,7 +157,8 @@ static const struct item_head *item_at(const struct repair *p, uint64_t off) {
 static void claim_items(struct repair *p, struct repair_table *t, int is_agreed) {
     for (size_t i = 0; i < t->count; i++) {
         uint64_t off = t->item[i] & ~LOW_BIT, bytes = item_at(p, off)->bytes;
-        if ((heap_block_bytes(p->seg, off) == heap_round(bytes, 0)) != is_agreed)
+        uint64_t have = heap_block_bytes(p->seg, off);
+        if ((have >= heap_round(bytes, 0) && have <= heap_round_most(bytes, 0)) != is_agreed)
             continue;
         if (repair_claim(p, off, bytes, 0))
             t->item[i] |= LOW_BIT;
