@@ -48,8 +48,8 @@ static int64_t exact_now(const struct larder *db, int64_t now_s) {
 }
 
 int read_is_expired(const struct table_view *v, const struct item_head *image, int64_t now_s) {
-    uint64_t at_s = image->expiry & ITEM_EXPIRY_SECONDS;
-    if (image->expiry >> 48 != v->ttl_generation)
+    uint64_t at_s = image->expiry_s;
+    if (item_ttl_generation(image) != v->ttl_generation)
         at_s = v->shape.ttl_name ? item_ttl_of(image, v->shape.ttl_name, v->shape.ttl_name_bytes, now_s) : 0;
     if (at_s == 0)
         return 0;
