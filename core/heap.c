@@ -14,10 +14,12 @@
 #include "core/seg.h"
 #include "core/swap.h"
 
-/* jemalloc's spacing up to 2 KiB: four classes per doubling. Above, what cuts a span into 7, 6, 5, .. blocks. */
-static const uint16_t class_bytes[CLASS_COUNT] = {48,   64,   80,   96,   112,  128,  160,  192,  224,  256,
-                                                  320,  384,  448,  512,  640,  768,  896,  1024, 1280, 1536,
-                                                  1792, 2048, 2304, 2688, 3264, 4096, 5440, 8192};
+/* Eight classes per doubling up to 1 KiB; above, the multiples of a cache line that cut a span into 15, 14, .. blocks. Many classes
+ * lose little by rounding, and P3 keeps their free blocks in use. */
+static const uint16_t class_bytes[CLASS_COUNT] = {48,   64,   80,   96,   112,  128,  144,  160,  176,  192,  208,
+                                                  224,  240,  256,  288,  320,  352,  384,  416,  448,  480,  512,
+                                                  576,  640,  704,  768,  832,  896,  960,  1024, 1088, 1152, 1216,
+                                                  1344, 1472, 1600, 1792, 2048, 2304, 2688, 3264, 4096, 5440, 8192};
 #define CLASS_BYTES_MAX 8192u
 _Static_assert(SPAN_BYTES / 48 <= SPAN_BITMAP_WORDS * 64, "the bitmap covers a span of the smallest blocks");
 
@@ -57,6 +59,20 @@ uint64_t heap_round(uint64_t bytes, unsigned flags) {
     if (bytes > CLASS_BYTES_MAX)
         return (bytes + SPAN_BYTES - 1) / SPAN_BYTES * SPAN_BYTES;
     return class_bytes[class_of(bytes, flags)];
+}
+
+/* P3: whether a block of this class may be lent for `bytes`. */
+static int may_lend(uint32_t class_index, uint64_t bytes) {
+    return class_index < CLASS_COUNT && class_bytes[class_index] <= bytes + bytes / 2;
+}
+
+uint64_t heap_round_most(uint64_t bytes, unsigned flags) {
+    if (bytes > CLASS_BYTES_MAX || (flags & HEAP_LINE))
+        return heap_round(bytes, flags);
+    uint32_t class_index = class_of(bytes, 0);
+    while (may_lend(class_index + 1, bytes))
+        class_index++;
+    return class_bytes[class_index];
 }
 
 static struct bin_shm *bin_of(const struct seg *s, const struct span_shm *span) {
@@ -143,6 +159,23 @@ static int take_small_locked(struct writer *w, struct bin_shm *bin, uint32_t are
     return LARDER_OK;
 }
 
+/* Whether a bin has free blocks in more than one span: more than its own class is likely to take soon. Peeked at without its lock. */
+static int has_plenty(const struct seg *s, const struct bin_shm *bin) {
+    const struct span_shm *span = span_numbered(s, SHM_LOAD_RELAXED(&bin->head));
+    return span && SHM_LOAD_RELAXED(&span->next) != 0;
+}
+
+/* The class to take a block from: its own, or if that would need another span, one a little larger that has plenty (P3). */
+static uint32_t class_with_room(const struct seg *s, uint32_t arena, uint64_t bytes, unsigned flags) {
+    uint32_t own = class_of(bytes, flags);
+    if ((flags & HEAP_LINE) || SHM_LOAD_RELAXED(&seg_bin(s, arena * CLASS_COUNT + own)->head) != 0)
+        return own;
+    for (uint32_t i = own + 1; may_lend(i, bytes); i++)
+        if (has_plenty(s, seg_bin(s, arena * CLASS_COUNT + i)))
+            return i;
+    return own;
+}
+
 int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, uint64_t *off) {
     shm_word *hand = free_hand(w);
     if (!hand)
@@ -151,7 +184,7 @@ int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, ui
         return err_set(LARDER_FULL, "the segment is full, says the test");
     if (bytes > CLASS_BYTES_MAX)
         return span_take_run(w, (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES), tag, hand, off);
-    uint32_t class_index = class_of(bytes, flags), arena = w->id % w->seg->arena_count;
+    uint32_t arena = w->id % w->seg->arena_count, class_index = class_with_room(w->seg, arena, bytes, flags);
     struct bin_shm *bin = seg_bin(w->seg, arena * CLASS_COUNT + class_index);
     int r = lock_take(w, &bin->lock, LOCK_BIN);
     if (r)

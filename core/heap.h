@@ -1,11 +1,14 @@
 /* core/heap.h - the crash-safe allocator of segment memory.
  *
- * Job      Blocks for items, bucket arrays, lists and timers. Small blocks (jemalloc's size-class spacing) are bits in the bitmap
+ * Job      Blocks for items, bucket arrays, lists and timers. Small blocks (size classes, core/heap.c) are bits in the bitmap
  *          of a 16 KiB span; larger ones are runs of whole spans. An empty span goes back and may serve any class.
  * Rules    P1 A block is recorded in slot.hand[] of the taker before its bit is set, and until its bit is cleared (or until it
  *             is linked: core/journal.h), both under the bin's lock. So every block is reachable from the tables or in
  *             the hand of a slot: a death leaks nothing.
  *          P2 The bitmaps and span states are the truth; lists, counts and hints are caches that a recovery rebuilds.
+ *          P3 A block is of the smallest class that holds what was asked for, or on loan: of a larger one that has plenty, when
+ *             the smallest has no free block. A loan has at most half more than was asked for (heap_round_most),
+ *             and HEAP_LINE gets none. So when the sizes of items shift, the free blocks of the old sizes serve the new ones.
  * Locks    LOCK_BIN, then LOCK_SPAN.
  * Tests    tests/unit/heap_test.c
  */
@@ -35,6 +38,8 @@ int heap_pass(struct writer *w, uint64_t off);
 uint64_t heap_block_bytes(const struct seg *s, uint64_t off);
 /* Smallest block heap_take would hand out for bytes. */
 uint64_t heap_round(uint64_t bytes, unsigned flags);
+/* Largest block heap_take would hand out for bytes (P3). */
+uint64_t heap_round_most(uint64_t bytes, unsigned flags);
 
 /* Outside locks: claims at least bytes more from the kernel. LARDER_OK, LARDER_FULL, LARDER_E_OS. */
 int heap_claim(struct writer *w, uint64_t bytes);

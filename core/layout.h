@@ -32,7 +32,7 @@
 #define SPAN_BYTES 16384u
 #define CLAIM_BYTES (1u << 20) /* memory is claimed from the kernel in pieces of this size */
 #define SLOT_COUNT_MAX 1024u
-#define CLASS_COUNT 28u /* heap size classes; core/heap.c has the list */
+#define CLASS_COUNT 44u /* heap size classes; core/heap.c has the list */
 
 /* ---- Locks ---------------------------------------------------------------------------------------------------------
  * 0: free. Else the owner's slot number + 1, and LOCK_WAITERS if somebody sleeps on the word (core/lock.h). */

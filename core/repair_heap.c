@@ -1,7 +1,8 @@
 /* core/repair_heap.c - the heap as it must be, given the blocks that stay.
  *
- * Idea     The size of a block follows from what is in it, and a span's class from any block in it. So the blocks that stay say
- *          what the spans are, whatever the descriptors say; those are only asked for the arena, and who is right when
+ * Idea     The size of a block follows from what is in it, a little more if it is on loan (heap rule P3), and a span's class from
+ *          the blocks in it: the one whose blocks begin where they do. So the blocks that stay say what the spans are, whatever
+ *          the descriptors say; those are only asked for the arena, which of several classes it is, and who is right when
  *          two blocks claim the same bytes (core/repair_table.c claims first what the heap agrees with).
  * Reserved Bytes of bucket arrays in doubt: bits in spans of blocks that stay, else spans of their own (runs of one). Private
  *          memory knows them apart, for repair_heap_release().
@@ -105,11 +106,44 @@ static void settle_claimed(struct repair *p) {
 
 /* ---- The plan ------------------------------------------------------------------------------------------------------- */
 
-static uint32_t class_of(uint64_t bytes, unsigned flags) {
-    uint32_t class_index = 0;
-    while (heap_class_bytes(class_index) != heap_round(bytes, flags))
-        class_index++;
-    return class_index;
+/* Whether every block that stays in the span, and one at `inside`, may be a block of this class: all begin where its blocks do. */
+static int class_suits(const struct repair_span *span, uint32_t class_index, uint32_t inside) {
+    uint32_t block_bytes = heap_class_bytes(class_index), planned = heap_class_bytes(span->class_index);
+    if (inside % block_bytes != 0 || inside / block_bytes >= SPAN_BYTES / block_bytes)
+        return 0;
+    for (uint32_t bit = 0; span->state == SPAN_SMALL && class_index != span->class_index && bit < SPAN_BYTES / planned;
+         bit++)
+        if ((span->used[bit / 64] >> bit % 64 & 1) &&
+            (bit * planned % block_bytes != 0 || bit * planned / block_bytes >= SPAN_BYTES / block_bytes))
+            return 0;
+    return 1;
+}
+
+/* The class of the span that a block of `bytes` lies in, or -1. Blocks on loan (heap rule P3) lie in a larger class than theirs: what
+ * the descriptor says is asked first, then all that can be. A span that was planned with less by such blocks gets more. */
+static int class_for(const struct repair_span *span, uint32_t described, uint32_t inside, uint64_t bytes,
+                     unsigned flags) {
+    uint64_t least = heap_round(bytes, flags), most = heap_round_most(bytes, flags);
+    int is_planned = span->state == SPAN_SMALL;
+    if (!is_planned && described < CLASS_COUNT && heap_class_bytes(described) >= least &&
+        heap_class_bytes(described) <= most && class_suits(span, described, inside))
+        return (int)described;
+    for (uint32_t i = is_planned ? span->class_index : 0; i < CLASS_COUNT && heap_class_bytes(i) <= most; i++)
+        if (heap_class_bytes(i) >= least && class_suits(span, i, inside))
+            return (int)i;
+    return -1;
+}
+
+/* Plans a span, or what is planned of it, with another class. */
+static void set_class(struct repair_span *span, uint32_t class_index) {
+    uint64_t used[SPAN_BITMAP_WORDS] = {0};
+    uint32_t block_bytes = heap_class_bytes(class_index), planned = heap_class_bytes(span->class_index);
+    for (uint32_t bit = 0; span->state == SPAN_SMALL && bit < SPAN_BYTES / planned; bit++)
+        if (span->used[bit / 64] >> bit % 64 & 1)
+            used[bit * planned / block_bytes / 64] |= UINT64_C(1) << bit * planned / block_bytes % 64;
+    memcpy(span->used, used, sizeof used);
+    span->state = SPAN_SMALL;
+    span->class_index = (uint8_t)class_index;
 }
 
 static int claim_run(struct repair *p, uint64_t off, uint64_t bytes) {
@@ -131,17 +165,20 @@ int repair_claim(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags)
         return 0;
     if (bytes > BLOCK_BYTES_MAX)
         return claim_run(p, off, bytes);
-    uint32_t class_index = class_of(bytes, flags), block_bytes = heap_class_bytes(class_index);
-    struct repair_span *span = &p->span[span_index(p->seg, off)];
-    uint32_t inside = (uint32_t)((off - p->seg->data_off) % SPAN_BYTES), bit = inside / block_bytes;
-    uint64_t mask = UINT64_C(1) << bit % 64;
-    if (inside % block_bytes != 0 || bit >= SPAN_BYTES / block_bytes)
+    uint32_t i = span_index(p->seg, off), inside = (uint32_t)((off - p->seg->data_off) % SPAN_BYTES);
+    struct repair_span *span = &p->span[i];
+    if (span->state != SPAN_SMALL && span->state != SPAN_FREE)
         return 0;
-    if (span->state == SPAN_FREE) {
-        span->state = SPAN_SMALL;
-        span->class_index = (uint8_t)class_index;
-    }
-    if (span->state != SPAN_SMALL || span->class_index != class_index || (span->used[bit / 64] & mask))
+    const struct span_shm *shm = seg_span(p->seg, i);
+    uint32_t described = SHM_LOAD(&shm->state) == SPAN_SMALL ? SHM_LOAD(&shm->class_index) : CLASS_COUNT;
+    int class_index = class_for(span, described, inside, bytes, flags);
+    if (class_index < 0)
+        return 0;
+    if (span->state == SPAN_FREE || span->class_index != class_index)
+        set_class(span, (uint32_t)class_index);
+    uint32_t bit = inside / heap_class_bytes((uint32_t)class_index);
+    uint64_t mask = UINT64_C(1) << bit % 64;
+    if (span->used[bit / 64] & mask)
         return 0;
     span->used[bit / 64] |= mask;
     return 1;

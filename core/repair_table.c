@@ -157,7 +157,8 @@ static const struct item_head *item_at(const struct repair *p, uint64_t off) {
 static void claim_items(struct repair *p, struct repair_table *t, int is_agreed) {
     for (size_t i = 0; i < t->count; i++) {
         uint64_t off = t->item[i] & ~LOW_BIT, bytes = item_at(p, off)->bytes;
-        if ((heap_block_bytes(p->seg, off) == heap_round(bytes, 0)) != is_agreed)
+        uint64_t have = heap_block_bytes(p->seg, off);
+        if ((have >= heap_round(bytes, 0) && have <= heap_round_most(bytes, 0)) != is_agreed)
             continue;
         if (repair_claim(p, off, bytes, 0))
             t->item[i] |= LOW_BIT;
@@ -169,7 +170,8 @@ static int by_hash(const void *a, const void *b, void *arg) {
     const struct item_head *x = item_at(p, *(const uint64_t *)a), *y = item_at(p, *(const uint64_t *)b);
     if (x->hash != y->hash)
         return x->hash < y->hash ? -1 : 1;
-    return (x->version < y->version) - (x->version > y->version); /* newer first */
+    uint64_t of_x = x->version & ITEM_VERSION_MAX, of_y = y->version & ITEM_VERSION_MAX;
+    return (of_x < of_y) - (of_x > of_y); /* newer first */
 }
 
 static int is_same_item(const struct item_head *a, const struct item_head *b) {

@@ -109,7 +109,8 @@ static int model_take(struct fixture *f, uint64_t bytes, unsigned flags) {
         return r;
     b->bytes = heap_block_bytes(f->w->seg, b->off);
     b->stamp = rng_next(&f->rng);
-    cr_assert_eq(b->bytes, heap_round(bytes, flags), "%lu bytes asked", bytes);
+    cr_assert(b->bytes >= heap_round(bytes, flags) && b->bytes <= heap_round_most(bytes, flags), "%lu bytes asked",
+              bytes);
     cr_assert_geq(b->bytes, bytes);
     cr_assert(b->off % UNIT == 0 && (!(flags & HEAP_LINE) || b->off % 64 == 0), "block %lu, flags %u", b->off, flags);
     cr_assert_not_null(seg_at(f->w->seg, b->off, b->bytes));
@@ -207,6 +208,8 @@ Test(heap, classes_rise_and_waste_little) {
         uint64_t plain = heap_round(bytes, 0), line = heap_round(bytes, HEAP_LINE);
         cr_assert(plain >= bytes && plain >= last && plain % UNIT == 0);
         cr_assert(line >= plain && line % 64 == 0, "%lu bytes", bytes);
+        cr_assert(heap_round_most(bytes, 0) >= plain && heap_round_most(bytes, HEAP_LINE) == line, "%lu bytes", bytes);
+        cr_assert(heap_round_most(bytes, 0) == plain || heap_round_most(bytes, 0) * 2 <= bytes * 3, "%lu bytes", bytes);
         cr_assert(bytes < 48 || plain * 3 <= bytes * 4 + 3 * 16 || bytes > 5440, "%lu become %lu", bytes, plain);
         last = plain;
     }
@@ -227,6 +230,29 @@ Test(heap, every_class_fills_its_spans) {
             cr_assert_eq(span_index(f.w->seg, f.blocks[first + i].off), span, "class %u, block %u of %u", c, i, blocks);
         cr_assert_neq(span_index(f.w->seg, f.blocks[first + blocks].off), span);
     }
+    expect_totals(&f);
+    end(&f);
+}
+
+/* P3. 384 bytes in many spans, of which some are given back; 352 and less then need no span. */
+Test(heap, plenty_is_lent_to_smaller_sizes) {
+    struct fixture f;
+    uint32_t blocks = SPAN_BYTES / 384;
+    begin(&f, 8 * MIB);
+    for (uint32_t i = 0; i < 4 * blocks; i++)
+        cr_assert_eq(model_take(&f, 384, 0), LARDER_OK);
+    model_give(&f, 0);
+    cr_assert_eq(model_take(&f, 352, 0), LARDER_OK);
+    cr_assert_eq(f.blocks[f.count - 1].bytes, 352, "one span with free blocks is none too many");
+    model_give(&f, f.count - 1);
+    while (f.count > 2 * blocks) /* the later half comes from the front by and by: all spans have free blocks */
+        model_give(&f, (uint32_t)rng_below(&f.rng, f.count));
+    cr_assert_eq(model_take(&f, 320, 0), LARDER_OK);
+    cr_assert_eq(f.blocks[f.count - 1].bytes, 384, "lent");
+    cr_assert_eq(model_take(&f, 250, 0), LARDER_OK);
+    cr_assert_eq(f.blocks[f.count - 1].bytes, 256, "less than two thirds is not lent");
+    cr_assert_eq(model_take(&f, 320, HEAP_LINE), LARDER_OK);
+    cr_assert_eq(f.blocks[f.count - 1].bytes, 320, "arrays have their size");
     expect_totals(&f);
     end(&f);
 }
