@@ -80,8 +80,8 @@ static int has_true_key(const struct table_view *v, const struct item_head *h) {
 /* By the attribute, or never: it may have been too far in the past when the item was put. An expiry by an older attribute waits to be
  * made anew. */
 static int has_true_expiry(const struct table_view *v, const struct item_head *h) {
-    uint64_t at_s = h->expiry_s;
-    return at_s == 0 || item_ttl_generation(h) != v->ttl_generation ||
+    uint64_t at_s = h->expiry & ITEM_EXPIRY_SECONDS;
+    return at_s == 0 || h->expiry >> 48 != v->ttl_generation ||
            (v->shape.ttl_name && at_s == item_ttl_of(h, v->shape.ttl_name, v->shape.ttl_name_bytes, 0));
 }
 
@@ -144,7 +144,7 @@ static const struct item_head *check_image(struct check_state *c, const struct t
         check_error(c, "item: block %llu has other key attributes than its table", (unsigned long long)WORD_OFF(word));
     if (!has_true_expiry(v, h))
         check_error(c, "item: block %llu expires at %llu, which its TTL attribute does not say",
-                    (unsigned long long)WORD_OFF(word), (unsigned long long)h->expiry_s);
+                    (unsigned long long)WORD_OFF(word), (unsigned long long)(h->expiry & ITEM_EXPIRY_SECONDS));
     if (h->index_count > v->shape.index_count)
         check_error(c, "item: block %llu has slots for %u indexes, the table has %u",
                     (unsigned long long)WORD_OFF(word), h->index_count, v->shape.index_count);

@@ -47,41 +47,31 @@
 #define ITEM_IN_SORT_KEY 0x20
 #define ITEM_NO_ATTR 0xffffu /* index_slot: the item is not in that index, or the index has no sort key */
 #define ITEM_ATTRS_MAX 65535u
-#define ITEM_ORDINALS_MAX 63u /* secondary indexes a table can have in its life, additions that failed too */
 /* The largest image of a legal item fits. DynamoDB does not count what an image needs around the values, so the worst
  * is a list of sets of one empty string: 1 byte by its count, 5 of image, 400 KB of them. Short names add less than 48
  * KB. */
 #define ITEM_IMAGE_BYTES_MAX (1u << 21)
 
-#define ITEM_EXPIRY_S_MAX ((UINT64_C(1) << 40) - 1) /* of head.expiry_s: longer than the sun shines on us */
-#define ITEM_VERSION_BITS 48u
-#define ITEM_VERSION_MAX ((UINT64_C(1) << ITEM_VERSION_BITS) - 1)
+#define ITEM_EXPIRY_SECONDS UINT64_C(0xffffffffffff) /* the part of head.expiry that is epoch seconds */
 
-/* The head of an image, as narrow as the limits of larder.h allow: every item pays for it. In a segment only armed_s changes after
- * publication, under the stripe lock. */
+/* The head of an image. In a segment only armed_s changes after publication, under the stripe lock. */
 struct item_head {
     uint64_t hash; /* XXH3-64 of the key; 0 in an image that is in no table */
     uint64_t
-        version; /* low 48 bits: stripe's write number when this image was built, so it differs between any two images of a slot;
-                         high 16: TTL generation of the table that expiry_s was computed under */
-    uint64_t expiry_s : 40; /* epoch seconds, 0 never */
-    uint64_t bytes : 22;    /* I1 */
-    uint64_t flags : 2;
+        version; /* stripe's write number when this image was built: differs between any two images of a slot. 0: not
+                         stored, made by a builder or projection of this process */
+    uint64_t
+        expiry; /* low 48 bits: epoch seconds, 0 never; high 16: TTL generation of the table it was computed under */
+    uint32_t bytes;           /* I1 */
     _Atomic uint32_t armed_s; /* epoch second of the wheel entry that stands for this item; 0 none. ttl/ */
     uint32_t kseq;            /* key sequence of table order (index 0) */
-    uint64_t attr_count : 16;
-    uint64_t partition_bytes : 12, sort_bytes : 11; /* key area */
-    uint64_t index_count : 6;                       /* ordinals of secondary indexes the image has slots for */
-    uint64_t ddb_bytes : 19;                        /* size as DynamoDB counts it */
+    uint16_t attr_count;
+    uint8_t index_count; /* secondary indexes the image has slots for */
+    uint8_t flags;
+    uint16_t partition_bytes, sort_bytes; /* key area */
+    uint32_t ddb_bytes;                   /* size as DynamoDB counts it */
 };
-_Static_assert(sizeof(struct item_head) == 40, "item_head is part of the segment format");
-_Static_assert(LARDER_PARTITION_KEY_BYTES_MAX < 1 << 12 && LARDER_SORT_KEY_BYTES_MAX < 1 << 11 &&
-                   ITEM_ORDINALS_MAX < 1 << 6 && LARDER_ITEM_BYTES_MAX < 1 << 19 && ITEM_IMAGE_BYTES_MAX < 1 << 22,
-               "the fields of item_head hold what is allowed");
-
-static inline uint32_t item_ttl_generation(const struct item_head *h) {
-    return (uint32_t)(h->version >> ITEM_VERSION_BITS);
-}
+_Static_assert(sizeof(struct item_head) == 48, "item_head is part of the segment format");
 
 /* What ties an item to its entry in one secondary index. */
 struct item_index_slot {
@@ -162,14 +152,14 @@ int item_key_from_item(const struct item_shape *shape, const struct larder_item 
 
 /* `to` is 8-aligned. The image of `item` as a table of this shape stores it: keys moved to the key area, index slots
  * filled in with the ordinals of their attributes (kseq 1 for "in this index", 0 for not; the caller assigns real
- * sequences), expiry by the TTL attribute hash, version and armed_s 0. Checks what larder_put()
+ * sequences), expiry by the TTL attribute (generation bits 0), hash, version and armed_s 0. Checks what larder_put()
  * promises to check. `now_s` serves the rule that a TTL more than five years past does not count (developer guide,
  * "Using time to live"); such an item never expires. It has room for item_stored_bytes_max(). On success *out is to. */
 size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder_item *item);
 int item_to_stored(const struct item_shape *shape, const struct larder_item *item, int64_t now_s, void *to,
                    struct item_head **out);
 
-/* The expiry an image has by the attribute `name`: epoch seconds, 0 never, at most ITEM_EXPIRY_S_MAX. Five-year rule as above. */
+/* The expiry an image has by the attribute `name`: epoch seconds (48 bits), 0 never. Five-year rule as above. */
 uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t name_bytes, int64_t now_s);
 
 /* The encoded value of the attribute with this ordinal (S, N, B only); len 0 and at NULL if ordinal is ITEM_NO_ATTR or of none

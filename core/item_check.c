@@ -180,7 +180,7 @@ int item_measure_container(const struct larder_value *value, struct item_measure
 int item_head_is_sane(const struct item_head *h, size_t bytes) {
     if (h->bytes < sizeof *h || h->bytes > bytes || h->bytes > ITEM_IMAGE_BYTES_MAX || h->bytes % 8 != 0)
         return 0;
-    if (h->flags & ~ITEM_WIDE) /* index_count counts ordinals, also those of failed additions: up to 63 */
+    if (h->flags & ~ITEM_WIDE) /* index_count counts ordinals, also those of failed additions: up to 255 */
         return 0;
     if (h->partition_bytes > LARDER_PARTITION_KEY_BYTES_MAX || h->sort_bytes > LARDER_SORT_KEY_BYTES_MAX)
         return 0;

@@ -16,6 +16,7 @@
 
 /* DynamoDB leaves items alone whose TTL is more than five years past (developer guide, "Using time to live"). */
 #define STORE_TTL_PAST_MAX_S (INT64_C(5) * 365 * 24 * 3600)
+#define STORE_TTL_S_MAX ((INT64_C(1) << 48) - 1)
 
 /* ---- Keys ---------------------------------------------------------------------------------------------------- */
 
@@ -165,7 +166,7 @@ uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t nam
     int64_t expiry_s = num_floor(value.data, value.bytes);
     if (expiry_s <= 0 || expiry_s < now_s - STORE_TTL_PAST_MAX_S)
         return 0;
-    return (uint64_t)((uint64_t)expiry_s < ITEM_EXPIRY_S_MAX ? (uint64_t)expiry_s : ITEM_EXPIRY_S_MAX);
+    return (uint64_t)(expiry_s < STORE_TTL_S_MAX ? expiry_s : STORE_TTL_S_MAX);
 }
 
 /* ---- The stored image ---------------------------------------------------------------------------------------- */
@@ -310,7 +311,7 @@ int item_to_stored(const struct item_shape *shape, const struct larder_item *ite
 
     memset(h, 0, sizeof *h);
     h->attr_count = plan.from->attr_count;
-    h->index_count = shape->index_count;
+    h->index_count = (uint8_t)shape->index_count;
     h->ddb_bytes = plan.from->ddb_bytes;
     put_keys(&partition, &sort, h);
     for (uint32_t i = 0; i < shape->index_count; i++) {
@@ -319,7 +320,7 @@ int item_to_stored(const struct item_shape *shape, const struct larder_item *ite
             return result;
     }
     if (shape->ttl_name)
-        h->expiry_s = item_ttl_of(plan.from, shape->ttl_name, shape->ttl_name_bytes, now_s);
+        h->expiry = item_ttl_of(plan.from, shape->ttl_name, shape->ttl_name_bytes, now_s);
     put_records(&plan, h);
     *out = h;
     return LARDER_OK;

@@ -52,8 +52,8 @@ static int64_t exact_now(const struct larder *db, int64_t now_s) {
 }
 
 int read_is_expired(const struct table_view *v, const struct item_head *image, int64_t now_s) {
-    uint64_t at_s = image->expiry_s;
-    if (__builtin_expect(item_ttl_generation(image) != v->ttl_generation, 0)) {
+    uint64_t at_s = image->expiry & ITEM_EXPIRY_SECONDS;
+    if (__builtin_expect(image->expiry >> 48 != v->ttl_generation, 0)) {
         int has_ttl = v->shape.ttl_name && item_is_readable(image, image->bytes);
         at_s = has_ttl ? item_ttl_of(image, v->shape.ttl_name, v->shape.ttl_name_bytes, now_s) : 0;
     }
@@ -85,9 +85,8 @@ enum { COPY_WANTED, COPY_OTHER, COPY_INSANE };
  * copy. LARDER_OK and *kind, or a failure. */
 static int copy_image(const struct table_view *v, const struct wanted *want, struct larder_page *page, struct found *f,
                       int *kind) {
-    struct item_head head; /* its first words: the length is one of them */
-    shm_copy_out(&head, f->block, offsetof(struct item_head, armed_s));
-    size_t bytes = head.bytes;
+    const shm_word *length = (const shm_word *)(f->block + offsetof(struct item_head, bytes));
+    size_t bytes = (uint32_t)SHM_LOAD_RELAXED(length);
     *kind = COPY_INSANE;
     if (bytes < sizeof *f->image || bytes > ITEM_IMAGE_BYTES_MAX || bytes % 8 != 0 ||
         !seg_at(v->items.seg, WORD_OFF(f->word), bytes))

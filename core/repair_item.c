@@ -13,7 +13,7 @@
 #include "core/repair.h"
 #include <stdio.h>
 
-#define VERSION_MAX (UINT64_C(1) << 46) /* no stripe is ever written so often */
+#define VERSION_MAX (UINT64_C(1) << 62) /* no stripe is ever written so often */
 #define KEY_TEXT_BYTES 80
 
 /* ---- Judging ----------------------------------------------------------------------------------------------------- */
@@ -155,21 +155,17 @@ static int mend_expiry(const struct repair *p, const struct table_view *v, struc
     const char *name = v->shape.ttl_name;
     uint32_t bytes = v->shape.ttl_name_bytes;
     uint64_t now = name ? item_ttl_of(h, name, bytes, p->now_s) : 0, then = name ? item_ttl_of(h, name, bytes, 0) : 0;
-    uint64_t is = h->expiry_s;
-    if (item_ttl_generation(h) == v->ttl_generation && (is == now || (now == 0 && is == then)))
+    uint64_t is = h->expiry & ITEM_EXPIRY_SECONDS;
+    if (h->expiry >> 48 == v->ttl_generation && (is == now || (now == 0 && is == then)))
         return 0;
-    shm_word *expiry = &((shm_word *)h)[2]; /* the third word: its low bits are expiry_s */
-    SHM_STORE(expiry, (SHM_LOAD_RELAXED(expiry) & ~ITEM_EXPIRY_S_MAX) | now);
-    SHM_STORE((shm_word *)&h->version,
-              (h->version & ITEM_VERSION_MAX) | (uint64_t)v->ttl_generation << ITEM_VERSION_BITS);
+    SHM_STORE((shm_word *)&h->expiry, (uint64_t)v->ttl_generation << 48 | now);
     return 1;
 }
 
 static int mend_head(struct stripe_shm *stripe, struct item_head *h) {
     int is_mended = 0;
-    uint64_t version = h->version & ITEM_VERSION_MAX;
-    if (version == 0 || version > VERSION_MAX) {
-        SHM_STORE((shm_word *)&h->version, (h->version & ~ITEM_VERSION_MAX) | next_number(stripe, h));
+    if (h->version == 0 || h->version > VERSION_MAX) {
+        SHM_STORE((shm_word *)&h->version, next_number(stripe, h));
         is_mended = 1;
     }
     if (h->kseq == 0) {
@@ -190,7 +186,7 @@ static void mend_item(struct repair *p, const struct table_view *v, struct strip
 
 /* A timer for the expiry, which is right by now. */
 static int arm(struct repair *p, const struct table_view *v, struct item_head *h) {
-    uint64_t expiry_s = h->expiry_s;
+    uint64_t expiry_s = h->expiry & ITEM_EXPIRY_SECONDS;
     uint32_t at_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
     int r = LARDER_OK;
     while (at_s != 0 && (r = core_hooks->timer_add(&p->w, v, h->hash, at_s)) == LARDER_E_RETRY && !p->w.is_stuck)
@@ -210,9 +206,8 @@ static void mend_writes(const struct repair *p, const struct repair_table *t, ui
     uint64_t most = 0, writes = SHM_LOAD_RELAXED(&stripe->writes);
     for (size_t i = from; i < t->stripe_end[number]; i++) {
         const struct item_head *h = (const struct item_head *)(p->seg->base + t->item[i]);
-        uint64_t version = h->version & ITEM_VERSION_MAX;
-        if (version > most && version <= VERSION_MAX)
-            most = version;
+        if (h->version > most && h->version <= VERSION_MAX)
+            most = h->version;
     }
     if (writes < most || writes > VERSION_MAX)
         SHM_STORE(&stripe->writes, most);

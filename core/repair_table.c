@@ -170,8 +170,7 @@ static int by_hash(const void *a, const void *b, void *arg) {
     const struct item_head *x = item_at(p, *(const uint64_t *)a), *y = item_at(p, *(const uint64_t *)b);
     if (x->hash != y->hash)
         return x->hash < y->hash ? -1 : 1;
-    uint64_t of_x = x->version & ITEM_VERSION_MAX, of_y = y->version & ITEM_VERSION_MAX;
-    return (of_x < of_y) - (of_x > of_y); /* newer first */
+    return (x->version < y->version) - (x->version > y->version); /* newer first */
 }
 
 static int is_same_item(const struct item_head *a, const struct item_head *b) {

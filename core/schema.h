@@ -20,6 +20,7 @@
 
 #define SCHEMA_MAGIC UINT32_C(0x6863734c) /* "Lsch" */
 #define SCHEMA_BYTES_MAX 65536u           /* the largest legal definition takes about 47,000 */
+#define SCHEMA_ORDINALS_MAX 255u /* secondary indexes a table can have in its life; an image counts them in 8 bits */
 
 struct schema_head {
     uint64_t checksum; /* XXH3-64 of the bytes behind this word */
@@ -44,8 +45,8 @@ struct schema_source {
     uint32_t birth;
     uint16_t ttl_generation;
     uint32_t index_count;
-    const struct larder_index_def *index[ITEM_ORDINALS_MAX + 1]; /* by ordinal; NULL: dead */
-    uint8_t state[ITEM_ORDINALS_MAX + 1];
+    const struct larder_index_def *index[SCHEMA_ORDINALS_MAX + 1]; /* by ordinal; NULL: dead */
+    uint8_t state[SCHEMA_ORDINALS_MAX + 1];
 };
 
 /* A definition as it was read; all strings lie in the bytes it was read from. The caller provides the arrays. */

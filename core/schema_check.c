@@ -254,10 +254,10 @@ int schema_check_index(const struct table_view *v, const struct larder_index_def
     if (def->is_local)
         return err_set(LARDER_E_INVAL, "local index \"%s\" cannot be added; local indexes are made with their table",
                        def->name);
-    if (v->shape.index_count >= ITEM_ORDINALS_MAX)
+    if (v->shape.index_count >= SCHEMA_ORDINALS_MAX)
         return err_set(LARDER_E_INVAL,
                        "table \"%s\" has had %u indexes, failed additions included; no more are possible", v->def.name,
-                       ITEM_ORDINALS_MAX);
+                       SCHEMA_ORDINALS_MAX);
     result = check_index(&v->def, def);
     if (result != LARDER_OK)
         return result;

@@ -28,12 +28,12 @@ struct table_view {
     uint32_t birth;          /* as in struct larder_table */
     uint16_t ttl_generation; /* 1..; counts changes of the TTL attribute */
     struct table_shm *shm;
-    struct item_shape shape;                    /* index_count counts all ordinals, dead ones too */
-    uint8_t index_state[ITEM_ORDINALS_MAX + 1]; /* by ordinal of secondary index */
-    struct larder_table_def def;                /* what describe returns: dead and filling indexes left out */
-    const struct larder_index_def *index_def[ITEM_ORDINALS_MAX + 1]; /* by ordinal; NULL if dead */
-    const struct bytes *projected[ITEM_ORDINALS_MAX + 1]; /* by ordinal: names an index page keeps, sorted; NULL: all */
-    uint32_t projected_count[ITEM_ORDINALS_MAX + 1];
+    struct item_shape shape;                       /* index_count counts all ordinals, dead ones too */
+    uint8_t index_state[256];                      /* by ordinal of secondary index */
+    struct larder_table_def def;                   /* what describe returns: dead and filling indexes left out */
+    const struct larder_index_def *index_def[256]; /* by ordinal; NULL if dead */
+    const struct bytes *projected[256];            /* by ordinal: names an index page keeps, sorted; NULL: all */
+    uint32_t projected_count[256];
     struct htab items, partitions;
     struct table_view *older; /* T3 */
 };

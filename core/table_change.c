@@ -69,10 +69,10 @@ int table_flush(struct writer *w, const struct table_view *v) {
 }
 
 static int add_index(struct schema_source *source, const struct larder_index_def *def) {
-    if (source->index_count >= ITEM_ORDINALS_MAX)
+    if (source->index_count >= SCHEMA_ORDINALS_MAX)
         return err_set(LARDER_E_INVAL,
                        "table \"%s\" has had %u indexes, failed additions included; no more are possible",
-                       source->def.name, ITEM_ORDINALS_MAX);
+                       source->def.name, SCHEMA_ORDINALS_MAX);
     source->index[source->index_count] = def;
     source->state[source->index_count++] = INDEX_FILLING;
     return LARDER_OK;

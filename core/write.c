@@ -43,7 +43,7 @@ static int open_old(const struct table_view *v, uint64_t word, const struct item
     if (!item_peek_open(p, old, room))
         return damaged_item(word);
     /* By the attribute, which has to be looked for. */
-    if (item_ttl_generation(&p->head) != v->ttl_generation && !item_is_readable(old, p->head.bytes))
+    if (p->head.expiry >> 48 != v->ttl_generation && !item_is_readable(old, p->head.bytes))
         return damaged_item(word);
     return LARDER_OK;
 }
@@ -81,7 +81,7 @@ static int has_same_index_key(const struct item_head *image, const struct item_p
 /* Key sequences: an index key that did not change keeps its sequence and so its entry. */
 static void stamp(struct item_head *image, const struct item_peek *old, uint64_t number) {
     struct item_index_slot *mine = item_index_slots(image);
-    image->version = (image->version & ~ITEM_VERSION_MAX) | (number & ITEM_VERSION_MAX);
+    image->version = number;
     image->kseq = old ? old->head.kseq : (uint32_t)number;
     for (uint32_t i = 0; i < image->index_count; i++) {
         if (mine[i].kseq == 0)
@@ -94,7 +94,7 @@ static void stamp(struct item_head *image, const struct item_peek *old, uint64_t
 /* Makes sure that a timer stands for the expiry of the new block: the one the old item had if that is early enough, else a new
  * one. The last thing that may fail before the publish: a put that is tried again and again leaves no timer each time. */
 static int arm(struct writer *w, const struct table_view *v, struct item_head *block, struct item_head *old) {
-    uint64_t expiry_s = block->expiry_s;
+    uint64_t expiry_s = block->expiry & ITEM_EXPIRY_SECONDS;
     uint32_t armed_s = old ? SHM_LOAD_RELAXED(&old->armed_s) : 0;
     uint32_t wanted_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
     if (expiry_s != 0 && (armed_s == 0 || armed_s > wanted_s)) {
@@ -356,7 +356,7 @@ static int take_item(struct writer *w, struct change *c) {
     c->key.area_bytes = (uint32_t)item_key_area_bytes(c->image);
     memcpy(c->key.area, item_key_area(c->image), c->key.area_bytes);
     c->hash = c->image->hash = read_hash(c->view, &c->key);
-    c->image->version = (uint64_t)c->view->ttl_generation << ITEM_VERSION_BITS;
+    c->image->expiry |= (uint64_t)c->view->ttl_generation << 48;
     return LARDER_OK;
 }
 
@@ -435,8 +435,8 @@ static shm_word *next_armed(struct htab_walk *walk, uint32_t armed_s, uint64_t *
 
 /* The item's expiry moved on: a timer for the new second, then the item says that it is the one that counts. */
 static int rearm_locked(struct writer *w, const struct table_view *v, struct item_head *item, int64_t now_s) {
-    uint64_t expiry_s = item->expiry_s;
-    if (item_ttl_generation(item) != v->ttl_generation)
+    uint64_t expiry_s = item->expiry & ITEM_EXPIRY_SECONDS;
+    if (item->expiry >> 48 != v->ttl_generation)
         expiry_s = v->shape.ttl_name ? item_ttl_of(item, v->shape.ttl_name, v->shape.ttl_name_bytes, now_s) : 0;
     uint32_t at_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
     SHM_NOT_YET(armed_before_timer, SHM_STORE(&item->armed_s, at_s));
@@ -489,7 +489,7 @@ int write_expire(struct writer *w, const struct table_view *v, uint64_t hash, ui
 /* ---- Items under an older definition ------------------------------------------------------------------------------------------------ */
 
 static int is_outdated(const struct table_view *v, const struct item_head *item) {
-    return item->index_count != v->shape.index_count || item_ttl_generation(item) != v->ttl_generation;
+    return item->index_count != v->shape.index_count || item->expiry >> 48 != v->ttl_generation;
 }
 
 /* The first outdated item of the stripe in bucket order from *bucket on. */
@@ -539,7 +539,7 @@ static int restamp_one_locked(struct writer *w, const struct table_view *v, stru
     if (r)
         return r;
     image->hash = old->hash;
-    image->version = (uint64_t)v->ttl_generation << ITEM_VERSION_BITS;
+    image->expiry |= (uint64_t)v->ttl_generation << 48;
     return change_locked(w, v, stripe, slot, word, old, image);
 }
 

@@ -20,7 +20,7 @@ struct list_check {
     uint64_t *found; /* by index: entries that stand for an item */
 };
 
-#define LIST_INDEXES_MAX (ITEM_ORDINALS_MAX + 2) /* table order, and one more than there are ordinals */
+#define LIST_INDEXES_MAX 257u /* table order and 256 ordinals */
 
 static void list_error(const struct list_check *l, uint64_t off, const char *rule) {
     check_error(l->c, "index %u of table \"%.64s\": block %llu breaks %s", l->list.index, l->v->def.name,

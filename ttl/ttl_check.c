@@ -108,13 +108,13 @@ static int ttl_check_shard(struct check_state *c, uint32_t shard, struct ttl_ent
 static void ttl_check_item(struct check_state *c, const struct table_view *v, const struct item_head *item,
                            const struct ttl_entries *all) {
     uint32_t armed_s = SHM_LOAD(&((struct item_head *)item)->armed_s);
-    uint64_t expiry_s = item->expiry_s;
+    uint64_t expiry_s = item->expiry & ITEM_EXPIRY_SECONDS;
     struct wheel_entry want = {.hash = item->hash, .second = armed_s, .table = (uint16_t)v->ordinal};
     if (armed_s != 0 && !(all->count && bsearch(&want, all->at, all->count, sizeof want, ttl_compare)))
         check_error(c, "timers: W5 does not hold: an item of table \"%s\" is armed for second %u, and no entry is",
                     v->def.name, armed_s);
     /* An image of an older TTL attribute waits to be rewritten; its own expiry counts no more. */
-    if (expiry_s != 0 && item_ttl_generation(item) == v->ttl_generation && (armed_s == 0 || armed_s > expiry_s))
+    if (expiry_s != 0 && item->expiry >> 48 == v->ttl_generation && (armed_s == 0 || armed_s > expiry_s))
         check_error(c, "timers: an item of table \"%s\" expires at %llu and is armed for %u", v->def.name,
                     (unsigned long long)expiry_s, armed_s);
 }

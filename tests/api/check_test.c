@@ -271,13 +271,13 @@ static void item_length(struct world *w) {
     item_of(w, 5)->bytes += 8;
 }
 static void item_length_huge(struct world *w) {
-    item_of(w, 5)->bytes = 0x3ffff8;
+    item_of(w, 5)->bytes = 0xfffffff8;
 }
 static void item_attributes(struct world *w) {
     item_of(w, 5)->attr_count = 0xffff;
 }
 static void item_key_lengths(struct world *w) {
-    item_of(w, 5)->sort_bytes = 0x7ff;
+    item_of(w, 5)->sort_bytes = 0xffff;
 }
 static void item_kseq(struct world *w) {
     item_of(w, 5)->kseq += 1000;
@@ -292,7 +292,7 @@ static void item_index_ordinal(struct world *w) {
     item_index_slots(item_of(w, 5))->partition_attr = 4000;
 }
 static void item_indexes(struct world *w) {
-    item_of(w, 5)->index_count = 31;
+    item_of(w, 5)->index_count = 200;
 }
 static void item_record(struct world *w) {
     struct item_head *h = item_of(w, 5);

@@ -538,7 +538,7 @@ static struct range pick_item_head(const struct copy *c, struct rng *rng) {
 }
 static struct range pick_item_stamps(const struct copy *c, struct rng *rng) { /* version, expiry, timer, key sequence */
     struct item_head *h = item_of(c, (uint32_t)rng_below(rng, ITEMS));
-    const struct range words[] = {{&h->version, 8 + 5}, {(void *)&h->armed_s, 8}};
+    const struct range words[] = {{&h->version, 16}, {(void *)&h->armed_s, 8}};
     return words[rng_below(rng, 2)];
 }
 static struct range pick_item_kseq(const struct copy *c, struct rng *rng) {
@@ -767,9 +767,9 @@ static void harm_all_links(struct copy *c) {
 }
 static void harm_expiry(struct copy *c) {
     uint32_t nth = 0;
-    while (item_of(c, nth)->expiry_s == 0)
+    while ((item_of(c, nth)->expiry & 0xffff) == 0)
         nth++;
-    item_of(c, nth)->expiry_s += 1000;
+    item_of(c, nth)->expiry += 1000;
 }
 static void harm_kseqs(struct copy *c) {
     for (uint32_t i = 0; i < 10; i++)
