@@ -125,11 +125,10 @@ static int publish_array(struct writer *w, struct stripe_shm *s, uint64_t old_wo
     return step_swap(w, 1, &s->array, old_word, new_word, &s->seq, (uint64_t[]){WORD_OFF(old_word)}, 1);
 }
 
-/* The most buckets whose array has no more bytes than the block that the heap hands out for `least` of them. */
-static uint32_t buckets_filling(uint32_t least) {
+uint32_t htab_buckets_filling(uint32_t least) {
     uint32_t buckets = least;
     uint64_t bytes = heap_round((uint64_t)(least + SPARES(least)) * sizeof(struct bucket_shm), HEAP_LINE);
-    while ((uint64_t)(buckets + 1 + SPARES(buckets + 1)) * sizeof(struct bucket_shm) <= bytes)
+    while (buckets < BUCKETS_MAX && (uint64_t)(buckets + 1 + SPARES(buckets + 1)) * sizeof(struct bucket_shm) <= bytes)
         buckets++;
     return buckets;
 }
@@ -143,8 +142,8 @@ static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
     if (!old_buckets && old_word != 0) /* a new array in its place would hide every item of the stripe */
         return err_set(LARDER_E_CORRUPT, "a stripe refers to a bucket array at %llu, which is none",
                        (unsigned long long)WORD_OFF(old_word));
-    for (uint32_t buckets = buckets_filling(old_buckets + old_buckets / 6 + 1);;
-         buckets = buckets_filling(buckets + buckets / 6 + 1)) {
+    for (uint32_t buckets = htab_buckets_filling(old_buckets + old_buckets / 6 + 1);;
+         buckets = htab_buckets_filling(buckets + buckets / 6 + 1)) {
         if (buckets > BUCKETS_MAX)
             return err_set(LARDER_FULL,
                            "a stripe has reached its largest bucket array; create the segment with more stripes");

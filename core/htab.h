@@ -8,6 +8,7 @@
  * Rules    H1 A block is in exactly one slot, in the bucket chain its hash selects. H2 stripe.count equals the slots in use.
  *          H3 Links stay inside the array: an array and its spares are one block, replaced as a whole. They lead to spares
  *             only, and along a chain their numbers rise: so no chain is a circle.
+ *          H4 An array has as many buckets as its block has room for. (Repair knows a damaged count by that; nobody else asks.)
  * Locks    Changing needs the stripe's lock. Reading needs none: load seq, read, load seq again (stripe_read_*).
  * Crash    Slots change by one store. An array is replaced by a step of core/journal.h. count and spares_used are recounted.
  * Not here Shrinking: a cache refills.
@@ -58,6 +59,8 @@ shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *w
 int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash, shm_word **slot);
 /* After linking or unlinking one block. */
 void htab_count_locked(struct stripe_shm *s, int by);
+/* The most buckets whose array fits the block that the heap hands out for an array of `least`: what every array has (H4). */
+uint32_t htab_buckets_filling(uint32_t least);
 /* Recovery: recounts count and spares_used. */
 int htab_recount_locked(const struct htab *t, struct stripe_shm *s);
 /* Under the lock, all slots empty: gives the array back. */

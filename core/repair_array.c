@@ -47,8 +47,12 @@ static uint32_t true_buckets(const struct repair *p, const struct table_view *v,
     uint64_t off = WORD_OFF(word), have = heap_block_bytes(p->seg, off);
     uint32_t best = WORD_TAG(word), most = 0;
     const struct bucket_shm *array = have ? seg_at(p->seg, off, have) : NULL;
-    if (!array || heap_round(repair_array_bytes(word), HEAP_LINE) == have)
+    if (!array)
         return best;
+    if (heap_round(repair_array_bytes(word), HEAP_LINE) == have) { /* the last lines are not to be overlooked (H4) */
+        uint32_t full = htab_buckets_filling(best);
+        return full != best && score(v, stripe, array, full) > score(v, stripe, array, best) ? full : best;
+    }
     for (uint64_t buckets = 1; buckets <= BUCKETS_MAX; buckets++) {
         uint64_t bytes = repair_array_bytes(WORD_MAKE(buckets, 0));
         if (bytes > have)
@@ -248,7 +252,8 @@ int repair_new_array(struct repair *p, const struct table_view *v, struct stripe
                      size_t count) {
     uint32_t spares_used;
     int r = count ? LARDER_E_RETRY : publish_none(stripe);
-    for (uint64_t buckets = count / 5 + 1; r == LARDER_E_RETRY; buckets += buckets / 4 + 1) {
+    for (uint64_t buckets = htab_buckets_filling((uint32_t)(count / 5 + 1)); r == LARDER_E_RETRY;
+         buckets = htab_buckets_filling((uint32_t)(buckets + buckets / 4 + 1))) {
         if (buckets > BUCKETS_MAX)
             return err_set(LARDER_FULL, "a stripe has more items than its largest bucket array can hold");
         struct bucket_shm *array = priv_alloc(db_priv(p->db), repair_array_bytes(WORD_MAKE(buckets, 0)));
@@ -278,9 +283,9 @@ static uint64_t spares_needed(const struct htab *t, uint32_t buckets, const uint
 
 int repair_make_array(struct writer *w, const struct htab *t, struct stripe_shm *stripe, const uint64_t *hash,
                       size_t count) {
-    uint64_t buckets = count / 5 + 1, off;
+    uint64_t buckets = htab_buckets_filling((uint32_t)(count / 5 + 1)), off;
     while (spares_needed(t, (uint32_t)buckets, hash, count) > buckets / 8 + 1)
-        buckets += buckets / 4 + 1;
+        buckets = htab_buckets_filling((uint32_t)(buckets + buckets / 4 + 1));
     if (buckets > BUCKETS_MAX)
         return err_set(LARDER_FULL, "a stripe has more partitions than its largest bucket array can hold");
     int r = take_array(w, buckets, &off);
