@@ -63,7 +63,7 @@ uint64_t heap_round(uint64_t bytes, unsigned flags) {
 
 /* P3: whether a block of this class may be lent for `bytes`. */
 static int may_lend(uint32_t class_index, uint64_t bytes) {
-    return class_index < CLASS_COUNT && class_bytes[class_index] <= bytes + bytes / 4;
+    return class_index < CLASS_COUNT && class_bytes[class_index] <= bytes + bytes / 2;
 }
 
 uint64_t heap_round_most(uint64_t bytes, unsigned flags) {

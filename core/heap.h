@@ -7,7 +7,7 @@
  *             the hand of a slot: a death leaks nothing.
  *          P2 The bitmaps and span states are the truth; lists, counts and hints are caches that a recovery rebuilds.
  *          P3 A block is of the smallest class that holds what was asked for, or on loan: of a larger one that has plenty, when
- *             the smallest has no free block. A loan has at most a quarter more than was asked for (heap_round_most),
+ *             the smallest has no free block. A loan has at most half more than was asked for (heap_round_most),
  *             and HEAP_LINE gets none. So when the sizes of items shift, the free blocks of the old sizes serve the new ones.
  * Locks    LOCK_BIN, then LOCK_SPAN.
  * Tests    tests/unit/heap_test.c
