@@ -153,6 +153,47 @@ void leaf_kill(struct leaf *leaf, struct leaf_shm *block, uint32_t i) {
     atomic_store_explicit(&((struct leaf_shm *)leaf->bytes)->entry[i].seq_end, dead, memory_order_relaxed);
 }
 
+/* Copies entries from..to-1 to the place `by` entries further, with suffixes that end `longer` bytes later. 0: one of them is dead. */
+static int leaf_move_entries(const struct leaf *leaf, uint32_t from, uint32_t to, uint32_t by, uint32_t longer,
+                             struct leaf_shm *out) {
+    for (uint32_t i = from; i < to; i++) {
+        uint64_t seq_end = SHM_LOAD_RELAXED(&leaf_of(leaf)->entry[i].seq_end);
+        if ((uint32_t)seq_end == 0)
+            return 0;
+        out->entry[i + by].hash = leaf_hash(leaf, i);
+        atomic_init(&out->entry[i + by].seq_end, seq_end + ((uint64_t)longer << 32));
+    }
+    return 1;
+}
+
+uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, struct leaf *out) {
+    struct leaf_shm *made = (struct leaf_shm *)out->bytes;
+    uint32_t prefix_bytes = leaf_of(leaf)->block.key_bytes, count = leaf_count(leaf);
+    if (count >= leaf_capacity || e->key_bytes < prefix_bytes ||
+        (prefix_bytes && memcmp(e->key, leaf_prefix(leaf), prefix_bytes) != 0))
+        return 0;
+    uint32_t suffix_bytes = e->key_bytes - prefix_bytes, old_bytes = leaf_bytes(leaf);
+    uint32_t bytes = old_bytes + (uint32_t)sizeof(struct leaf_entry_shm) + suffix_bytes;
+    if (bytes > LEAF_BYTES)
+        return 0;
+    struct leaf_cut cut = leaf_cut_before(e);
+    uint32_t at = leaf_find_cut(leaf, &cut), start = at ? leaf_end(leaf, at - 1) : 0;
+    made->block = leaf_of(leaf)->block;
+    made->block.count = (uint16_t)(count + 1);
+    atomic_init(&made->next, leaf_next(leaf));
+    if (!leaf_move_entries(leaf, 0, at, 0, 0, made) || !leaf_move_entries(leaf, at, count, 1, suffix_bytes, made))
+        return 0;
+    made->entry[at].hash = e->hash;
+    atomic_init(&made->entry[at].seq_end, (uint64_t)(start + suffix_bytes) << 32 | e->kseq);
+    const uint8_t *from = leaf_prefix(leaf), *end = leaf->bytes + old_bytes;
+    uint8_t *to = mempcpy(&made->entry[count + 1], from, prefix_bytes + start);
+    if (suffix_bytes)
+        to = mempcpy(to, e->key + prefix_bytes, suffix_bytes);
+    to = mempcpy(to, from + prefix_bytes + start, (size_t)(end - from) - prefix_bytes - start);
+    memset(to, 0, -bytes & 7u);
+    return bytes;
+}
+
 void leaf_take_apart(const struct leaf *leaf, struct leaf_run *run) {
     run->prefix = leaf_prefix(leaf);
     run->prefix_bytes = leaf_of(leaf)->block.key_bytes;

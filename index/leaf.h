@@ -21,7 +21,7 @@
 
 #include "core/seg.h"
 
-#define LEAF_ENTRIES 48u     /* most entries of a leaf */
+#define LEAF_ENTRIES 64u     /* most entries of a leaf */
 #define LEAF_BYTES 2048u     /* a leaf that would be larger is split, unless it has one entry */
 #define LEAF_BYTES_MAX 2304u /* no leaf is larger; a reader's buffer */
 #define LEAF_KEY_BYTES_MAX LARDER_SORT_KEY_BYTES_MAX
@@ -142,6 +142,9 @@ struct leaf_run {
     struct leaf_run_entry entry[LEAF_ENTRIES + 1];
 };
 
+/* Makes the leaf that has one entry more, by moving the others: what most insertions are. Returns its bytes. 0: it must be made of a run,
+ * as there are dead entries to be left out, another prefix, or too much. */
+uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, struct leaf *out);
 /* The live entries of a leaf. */
 void leaf_take_apart(const struct leaf *leaf, struct leaf_run *run);
 /* Adds an entry where it belongs; returns its number. The run has no such entry. */
