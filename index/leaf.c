@@ -33,14 +33,14 @@ uint32_t leaf_bytes(const struct leaf *leaf) {
 
 /* The ends of the suffixes rise, no key is too long, and all of it fits. */
 static int leaf_has_sane_ends(const struct leaf *leaf) {
-    uint32_t end = 0, key_bytes_max = LEAF_KEY_BYTES_MAX - leaf_of(leaf)->block.key_bytes;
-    for (uint32_t i = 0; i < leaf_count(leaf); i++) {
+    uint32_t end = 0, key_bytes_max = LEAF_KEY_BYTES_MAX - leaf_of(leaf)->block.key_bytes, count = leaf_count(leaf);
+    int is_bad = 0;
+    for (uint32_t i = 0; i < count; i++) {
         uint32_t next = leaf_end(leaf, i);
-        if (next < end || next - end > key_bytes_max)
-            return 0;
+        is_bad |= next - end > key_bytes_max; /* one that does not rise wraps round to more than that */
         end = next;
     }
-    return leaf_bytes(leaf) <= LEAF_BYTES_MAX;
+    return !is_bad && leaf_bytes(leaf) <= LEAF_BYTES_MAX;
 }
 
 int leaf_read(const struct seg *s, uint64_t off, uint64_t hash, uint32_t index, struct leaf *to) {

@@ -920,6 +920,92 @@ Test(repair, a_clean_segment_stays_as_it_is) {
     close(fd);
 }
 
+/* ---- Blocks on loan (heap rule P3) -------------------------------------------------------------------------------------------------------- */
+
+#define LOANS 600
+#define LOAN_FIRST 1000 /* numbers of items of "plain" */
+
+static int put_filled(struct larder_table *t, struct larder_builder *b, int n, size_t bytes) {
+    static const char fill[400];
+    const struct larder_item *item;
+    larder_builder_reset(b);
+    larder_add_int(b, "id", n);
+    larder_add_b(b, "fill", fill, bytes);
+    int r = larder_builder_finish(b, &item);
+    return r ? r : larder_put(t, item, NULL);
+}
+
+static struct larder_key plain_key(int n, char digits[16]) {
+    snprintf(digits, 16, "%d", n);
+    return (struct larder_key){.partition = larder_num(digits)};
+}
+
+/* Large items, of which two thirds go, and smaller ones, which get some of their blocks. */
+static void put_loans(struct larder *db) {
+    struct larder_table *t;
+    struct larder_builder *b;
+    char digits[16];
+    cr_assert_eq(larder_table_open(db, "plain", &t), LARDER_OK);
+    cr_assert_eq(larder_builder_new(db, &b), LARDER_OK);
+    for (int n = 0; n < LOANS; n++)
+        cr_assert_eq(put_filled(t, b, LOAN_FIRST + n, 390), LARDER_OK, "%s", larder_error());
+    for (int n = 0; n < LOANS; n++) {
+        const struct larder_key key = plain_key(LOAN_FIRST + n, digits);
+        if (n % 3)
+            cr_assert_eq(larder_delete(t, &key, NULL), LARDER_OK, "%s", larder_error());
+    }
+    for (int n = 0; n < LOANS; n++)
+        if (n % 3 == 1)
+            cr_assert_eq(put_filled(t, b, LOAN_FIRST + n, 340), LARDER_OK, "%s", larder_error());
+    larder_builder_free(b);
+}
+
+static int count_loans(const struct copy *c, const struct seg *s) {
+    const struct stripe_shm *stripes = at(c, table_shm(c, 1)->items_off);
+    int loans = 0;
+    for (uint32_t i = 0; i < STRIPES; i++) {
+        struct bucket_shm *array = at(c, WORD_OFF(stripes[i].array));
+        for (uint32_t k = 0; k < lines_of(&stripes[i]) * BUCKET_SLOTS; k++) {
+            uint64_t off = WORD_OFF(array[k / BUCKET_SLOTS].slot[k % BUCKET_SLOTS]);
+            loans += off && heap_block_bytes(s, off) > heap_round(((struct item_head *)at(c, off))->bytes, 0);
+        }
+    }
+    return loans;
+}
+
+/* Descriptors that say nothing true: the class of a span is what its blocks have in common, not what the first one would ask for. */
+Test(repair, blocks_on_loan_are_kept) {
+    int fd = make_segment(ITEMS_SMALL);
+    struct copy c = copy_of(fd, ITEMS_SMALL);
+    struct larder_repair_report report;
+    struct larder *db;
+    char digits[16];
+    cr_assert_eq(attach(&c, 0, &db), LARDER_OK, "%s", larder_error());
+    put_loans(db);
+    cr_assert_gt(count_loans(&c, &db->seg), 50);
+    larder_close(db);
+    for (uint32_t i = 0; i < claimed_spans(&c); i++)
+        if (spans_of(&c)[i].state == SPAN_SMALL)
+            spans_of(&c)[i].class_index = CLASS_COUNT;
+    cr_assert_eq(repair_here(&c, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(report.items_lost, 0);
+    cr_assert_eq(report.items_kept, ITEMS_SMALL + PLAIN + 2 * LOANS / 3);
+    cr_assert_eq(attach(&c, 0, &db), LARDER_OK, "%s", larder_error());
+    struct larder_table *t;
+    struct larder_page *page;
+    cr_assert_eq(larder_table_open(db, "plain", &t), LARDER_OK);
+    cr_assert_eq(larder_page_new(db, &page), LARDER_OK);
+    for (int n = 0; n < LOANS; n++) {
+        const struct larder_key key = plain_key(LOAN_FIRST + n, digits);
+        cr_assert_eq(larder_get(t, &key, page), n % 3 == 2 ? LARDER_NOT_FOUND : LARDER_OK);
+    }
+    larder_page_free(page);
+    must_be_clean(db);
+    larder_close(db);
+    drop_copy(&c);
+    close(fd);
+}
+
 /* A segment whose head cannot be read is refused with words, and nothing is changed. */
 Test(repair, a_head_that_makes_no_sense_is_refused) {
     int fd = make_segment(ITEMS_SMALL);

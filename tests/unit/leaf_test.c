@@ -172,6 +172,20 @@ static void check_split(const struct leaf_run *run, const struct naive *n, uint3
     cr_assert_leq(leaf_compare_cuts(&bound, &above), 0);
 }
 
+/* leaf_insert() makes what a run makes, or nothing: for the first entry of an end, and if a leaf of these bytes is not to be had. */
+static void check_insert(const struct leaf *from, const struct leaf_entry *e, const struct leaf *made, uint32_t bytes) {
+    struct leaf moved;
+    memset(&moved, 0xee, sizeof moved);
+    uint32_t moved_bytes = leaf_insert(from, e, &moved);
+    cr_assert(moved_bytes == 0 || moved_bytes == bytes);
+    cr_assert(moved_bytes == 0 || memcmp(moved.bytes, made->bytes, (bytes + 7) & ~7u) == 0);
+    uint32_t prefix_bytes = ((const struct leaf_shm *)from->bytes)->block.key_bytes;
+    uint8_t key[LEAF_KEY_BYTES_MAX];
+    leaf_key(from, 0, key);
+    int has_prefix = e->key_bytes >= prefix_bytes && (!prefix_bytes || memcmp(e->key, key, prefix_bytes) == 0);
+    cr_assert_eq(moved_bytes != 0, has_prefix && bytes != 0, "prefix of %u bytes", prefix_bytes);
+}
+
 /* Adds entries one at a time until the leaf must be split; returns how many it held. */
 static uint32_t grow_until_split(struct rng *r, uint64_t kind) {
     static struct naive n; /* static: large */
@@ -189,11 +203,14 @@ static uint32_t grow_until_split(struct rng *r, uint64_t kind) {
         uint32_t at = leaf_run_add(&run, &e);
         cr_assert_eq(compare(&n.entry[at], &e), 0);
         if (!leaf_run_fits(&run, 0, run.count)) {
+            check_insert(&leaf, &e, NULL, 0);
             for (uint32_t want = 1; want < run.count; want += 1 + want / 3)
                 check_split(&run, &n, want);
             return n.count;
         }
         uint32_t bytes = leaf_build(&run, 0, run.count, HASH, INDEX, 0, &made);
+        if (n.count > 1)
+            check_insert(&leaf, &e, &made, bytes);
         cr_assert(n.count == 1 || bytes <= LEAF_BYTES);
         cr_assert(through_segment(&made, bytes, &leaf));
         check_same(&leaf, n.entry, n.count);
@@ -254,6 +271,7 @@ Test(leaf, forgets_the_dead) {
             leaf_kill(&leaf, (struct leaf_shm *)(memory + 4096), (uint32_t)i);
             cr_assert_eq(memcmp(leaf.bytes, memory + 4096, bytes), 0);
             cr_assert_eq(leaf_find(&leaf, &n.entry[at]), -1);
+            cr_assert_eq(leaf_insert(&leaf, &n.entry[at], &next), 0, "the dead are to be left out");
             n.count--;
             memmove(&n.entry[at], &n.entry[at + 1], (n.count - at) * sizeof n.entry[0]);
             cr_assert_eq(leaf_live_count(&leaf), n.count);
