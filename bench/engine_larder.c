@@ -1,6 +1,8 @@
-/* bench/engine_larder.c - Larder, through larder.h and nothing else. See bench/engine.h. */
+/* bench/engine_larder.c - Larder, through larder.h. The one look inside: the size of a built item's image (core/item.h), so that prepared
+ * items can lie side by side as the peers' values do (rule W4 of bench/workload.h). See bench/engine.h. */
 #include "bench/engine.h"
 #include "bench/fail.h"
+#include "core/item.h"
 #include "larder.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -17,6 +19,8 @@ struct larder_session {
     struct larder_page *page;
     struct larder_builder *builder; /* of counters */
     uint32_t item_bytes;
+    size_t fill_bytes; /* of "data" that made the last item as large as it should be */
+    struct blobs blobs;
     int indexes;
     int64_t expiry_s;
 };
@@ -33,7 +37,7 @@ static void build(struct larder_session *s, struct larder_builder *b, const stru
     char fill[8192];
     dataset_key(w->n, &key);
     dataset_payload(w->n, w->version, fill, s->item_bytes < sizeof fill ? s->item_bytes : sizeof fill);
-    for (size_t bytes = 0;;) {
+    for (size_t bytes = s->fill_bytes;;) {
         larder_builder_reset(b);
         larder_add_sn(b, "PK", key.pk, PK_BYTES);
         larder_add_sn(b, "SK", key.sk, SK_BYTES);
@@ -48,9 +52,13 @@ static void build(struct larder_session *s, struct larder_builder *b, const stru
         larder_add_sn(b, "data", fill, bytes);
         must(larder_builder_finish(b, item), "item");
         size_t have = larder_item_size(*item);
-        if (have >= s->item_bytes || have + bytes > sizeof fill)
+        if (have == s->item_bytes || (have > s->item_bytes && bytes == 0)) {
+            s->fill_bytes = bytes;
             return;
-        bytes += s->item_bytes - have;
+        }
+        bytes = have > s->item_bytes ? 0 : bytes + s->item_bytes - have;
+        if (bytes > sizeof fill)
+            fail("larder: no item of %u bytes", s->item_bytes);
     }
 }
 
@@ -91,7 +99,8 @@ static void *larder_bench_attach(void *engine) {
 
 static void larder_bench_detach(void *session) {
     struct larder_session *s = session;
-    shared_close(); /* frees page and builders too, if this was the last */
+    shared_close(); /* frees page and builder too, if this was the last */
+    blobs_free(&s->blobs);
     free(s);
 }
 
@@ -149,11 +158,10 @@ static uint64_t larder_bench_bytes(void *engine) {
 
 static void larder_bench_prepare(void *session, struct write *w) {
     struct larder_session *s = session;
-    struct larder_builder *b;
     const struct larder_item *item;
-    must(larder_builder_new(s->db, &b), "builder");
-    build(s, b, w, &item);
-    w->prepared = item;
+    build(s, s->builder, w, &item);
+    w->bytes = item_head(item)->bytes;
+    w->prepared = memcpy(blobs_room(&s->blobs, w->bytes), item, w->bytes);
 }
 
 static struct larder_value text(const char *data, size_t bytes) {
@@ -217,6 +225,21 @@ static int larder_bench_remove(void *session, uint64_t n) {
     return r == LARDER_OK;
 }
 
+static uint64_t digits_at(const struct larder_item *item, const char *name, size_t from, size_t count) {
+    struct larder_value v;
+    uint64_t n = 0;
+    if (!item || larder_item_get(item, name, &v) != LARDER_OK || v.bytes < from + count)
+        return UINT64_MAX;
+    for (size_t i = from; i < from + count; i++)
+        n = n * 10 + (uint64_t)(((const char *)v.data)[i] - '0');
+    return n;
+}
+
+static uint64_t larder_bench_copied(void *session, unsigned i) {
+    const struct larder_item *item = larder_page_item(((struct larder_session *)session)->page, i);
+    return digits_at(item, "PK", 5, 7) * PARTITION_ITEMS + digits_at(item, "SK", SK_BYTES - 3, 3);
+}
+
 const struct engine engine_larder = {
     .name = "larder",
     .setup = "memfd segment, default options",
@@ -232,4 +255,5 @@ const struct engine engine_larder = {
     .query = larder_bench_query,
     .put = larder_bench_put,
     .remove = larder_bench_remove,
+    .copied = larder_bench_copied,
 };

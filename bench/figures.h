@@ -2,6 +2,7 @@
 #ifndef LARDER_BENCH_FIGURES_H
 #define LARDER_BENCH_FIGURES_H
 
+#include "bench/perf.h"
 #include <stdint.h>
 
 #define ROUNDS_MAX 15
@@ -20,6 +21,7 @@ struct figure {
     double rate[ROUNDS_MAX]; /* calls (or items) per second, one per round */
     double median;
     struct latency closed, open;
+    double counted[PERF_KINDS]; /* of one call (or item), in the last round; -1: cannot be counted here */
 };
 
 struct figures {

@@ -5,6 +5,7 @@
  *          larder_bench --count WORKLOAD --engine NAME [--calls N]   so many calls in this process; for callgrind
  */
 #include "bench/clock.h"
+#include "bench/engines.h"
 #include "bench/fail.h"
 #include "bench/results.h"
 #include "bench/rounds.h"
@@ -13,11 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct engine *const all_engines[] = {&engine_limit,     &engine_larder, &engine_ck,
-                                                   &engine_lmdb,      &engine_bdb,    &engine_sqlite,
-                                                   &engine_memcached, &engine_redis,  NULL};
-static const struct engine *const fast_engines[] = {&engine_limit, &engine_larder, &engine_lmdb, NULL};
-static const struct engine *const own_engines[] = {&engine_limit, &engine_larder, NULL};
+/* NULL: all. */
+#define FAST_ENGINES "compute limit larder lmdb"
+#define SIZE_ENGINES "limit larder lmdb"
+#define OWN_ENGINES "limit larder"
 
 struct bench {
     bool is_quick;
@@ -46,31 +46,83 @@ static struct scene scene_of(const struct bench *b, uint64_t items, uint32_t ite
 
 /* ---- The scenes ---------------------------------------------------------------------------------------------------------- */
 
+/* One contest of a workload at one process and at two, and at two threads of one if asked. */
+static void measure(struct bench *b, const struct stage *stage, const char *workload, const char *back_name,
+                    int has_threads) {
+    struct contest c;
+    contest_begin(&c, stage, &b->pace);
+    contest_enter(&c, workload, 1);
+    contest_enter(&c, workload, 2);
+    if (has_threads && !b->is_quick)
+        contest_enter(&c, workload, -2);
+    contest_run(&c, back_name, &b->figures);
+}
+
+static void measure_single(struct bench *b, const struct stage *stage, const char *const names[]) {
+    struct contest c;
+    for (unsigned i = 0; names[i]; i++) {
+        contest_begin(&c, stage, &b->pace);
+        contest_enter(&c, names[i], 1);
+        contest_run(&c, NULL, &b->figures);
+    }
+}
+
+/* What is compared with each other, in the same rounds: single gets at 1 and 2 processes and 100 at once; overwrites and counters. */
+static void measure_with(struct bench *b, const struct stage *stage, const char *workload, const char *other) {
+    struct contest c;
+    contest_begin(&c, stage, &b->pace);
+    contest_enter(&c, workload, 1);
+    contest_enter(&c, workload, 2);
+    if (!b->is_quick)
+        contest_enter(&c, workload, -2);
+    contest_enter(&c, other, 1);
+    contest_enter(&c, other, 2);
+    contest_run(&c, NULL, &b->figures);
+}
+
+static void readers_beside_writers(struct bench *b, const struct stage *stage) {
+    static const struct {
+        const char *read, *write;
+    } pairs[] = {{"get", "overwrite"}, {"get-zipf", "overwrite-zipf"}, {"query-one", "move-one"}};
+    static const char *const readers[] = {"larder", "lmdb"};
+    for (unsigned i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct contest c;
+        contest_begin(&c, stage, &b->pace);
+        for (unsigned e = 0; e < (b->is_quick ? 1 : 2); e++) {
+            contest_enter_beside(&c, readers[e], pairs[i].read, "alone");
+            contest_enter_beside(&c, readers[e], pairs[i].read, pairs[i].write);
+        }
+        contest_run(&c, NULL, &b->figures);
+    }
+}
+
 static void main_scene(struct bench *b) {
-    static const char *const always[] = {"get",       "many",      "query", "query-index",
-                                         "query-hot", "overwrite", "count", "app"};
-    static const char *const full[] = {"get-zipf", "miss", "overwrite-zipf"};
+    static const char *const after[] = {"query", "query-index", NULL};
     struct scene scene = scene_of(b, 500000, 300, INDEX_COUNT, 200000);
     struct stage stage;
     if (!is_wanted(b, "main"))
         return;
-    stage_open(&stage, "main", &scene, b->is_quick ? fast_engines : all_engines);
-    for (int workers = 1; workers <= 2; workers++) {
-        for (unsigned i = 0; i < sizeof always / sizeof *always; i++)
-            measure(&stage, always[i], NULL, workers, &b->pace, NULL, &b->figures);
-        for (unsigned i = 0; !b->is_quick && i < sizeof full / sizeof *full; i++)
-            measure(&stage, full[i], NULL, workers, &b->pace, NULL, &b->figures);
-        if (!b->is_quick)
-            measure(&stage, "move", NULL, workers, &b->pace, NULL, &b->figures);
-        measure(&stage, "insert", "delete", workers, &b->pace, NULL, &b->figures);
-    }
+    stage_open(&stage, "main", &scene, b->is_quick ? FAST_ENGINES : NULL);
+    measure_with(b, &stage, "get", "many");
+    measure(b, &stage, "query", NULL, 1);
+    measure(b, &stage, "query-index", NULL, 0);
+    measure(b, &stage, "query-hot", NULL, 0);
     if (!b->is_quick) {
-        measure(&stage, "get", NULL, -2, &b->pace, NULL, &b->figures);
-        measure(&stage, "overwrite", NULL, -2, &b->pace, NULL, &b->figures);
-        measure(&stage, "query", NULL, -2, &b->pace, NULL, &b->figures);
+        measure(b, &stage, "get-zipf", NULL, 0);
+        measure(b, &stage, "miss", NULL, 0);
     }
-    measure_beside(&stage, "get", "overwrite", "larder", &b->pace, &b->figures);
-    measure_beside(&stage, "query-hot", "move", "larder", &b->pace, &b->figures);
+    measure_with(b, &stage, "overwrite", "count");
+    if (!b->is_quick) {
+        measure(b, &stage, "overwrite-zipf", NULL, 0);
+        measure(b, &stage, "move", NULL, 0);
+    }
+    measure(b, &stage, "insert", "delete", 0);
+    measure(b, &stage, "app", NULL, 0);
+    readers_beside_writers(b, &stage);
+    if (!b->is_quick) { /* every item was put again in random order, so that a partition's items lie apart */
+        stage.name = "after writes";
+        measure_single(b, &stage, after);
+    }
     stage_close(&stage);
 }
 
@@ -81,56 +133,39 @@ static void plain_scene(struct bench *b) {
     struct stage stage;
     if (b->is_quick || !is_wanted(b, "plain"))
         return;
-    stage_open(&stage, "plain", &scene, all_engines);
-    for (int workers = 1; workers <= 2; workers++) {
-        measure(&stage, "insert", "delete", workers, &b->pace, NULL, &b->figures);
-        measure(&stage, "overwrite", NULL, workers, &b->pace, NULL, &b->figures);
-        for (unsigned i = 0; i < sizeof ycsb / sizeof *ycsb; i++)
-            measure(&stage, ycsb[i], NULL, workers, &b->pace, NULL, &b->figures);
-    }
+    stage_open(&stage, "plain", &scene, NULL);
+    measure(b, &stage, "insert", "delete", 0);
+    measure(b, &stage, "overwrite", NULL, 0);
+    for (unsigned i = 0; i < sizeof ycsb / sizeof *ycsb; i++)
+        measure(b, &stage, ycsb[i], NULL, 0);
     stage_close(&stage);
 }
 
 static void size_scenes(struct bench *b) {
     static const uint32_t sizes[] = {100, 4096};
+    static const char *const measured[] = {"get", "query", "overwrite", NULL};
     for (unsigned i = 0; i < 2 && !b->is_quick && is_wanted(b, "sizes"); i++) {
         struct scene scene = scene_of(b, sizes[i] < 1000 ? 500000 : 200000, sizes[i], 0, 20000);
         struct stage stage;
-        stage_open(&stage, sizes[i] < 1000 ? "100 bytes" : "4 KB", &scene, fast_engines);
-        measure(&stage, "get", NULL, 1, &b->pace, NULL, &b->figures);
-        measure(&stage, "query", NULL, 1, &b->pace, NULL, &b->figures);
-        measure(&stage, "overwrite", NULL, 1, &b->pace, NULL, &b->figures);
+        stage_open(&stage, sizes[i] < 1000 ? "100 bytes" : "4 KB", &scene, SIZE_ENGINES);
+        measure_single(b, &stage, measured);
         stage_close(&stage);
     }
 }
 
 static void growth_scenes(struct bench *b) {
+    static const char *const get[] = {"get", NULL};
     static const struct {
         const char *name;
         uint64_t items;
     } steps[] = {{"10^3", 1000}, {"10^4", 10000}, {"10^5", 100000}, {"10^6", 1000000}, {"10^7", 10000000}};
-    for (unsigned i = 0; i < 5 && is_wanted(b, "growth"); i++) {
-        if (b->is_quick)
-            continue;
+    for (unsigned i = 0; i < 5 && !b->is_quick && is_wanted(b, "growth"); i++) {
         struct scene scene = scene_of(b, steps[i].items, 300, 0, 1000);
         struct stage stage;
-        stage_open(&stage, steps[i].name, &scene, steps[i].items < 10000000 ? fast_engines : own_engines);
-        measure(&stage, "get", NULL, 1, &b->pace, NULL, &b->figures);
+        stage_open(&stage, steps[i].name, &scene, steps[i].items < 10000000 ? SIZE_ENGINES : OWN_ENGINES);
+        measure_single(b, &stage, get);
         stage_close(&stage);
     }
-}
-
-static void huge_page_scene(struct bench *b) {
-    struct scene scene = scene_of(b, 500000, 300, INDEX_COUNT, 1000);
-    struct stage stage;
-    if (b->is_quick || !is_wanted(b, "huge"))
-        return;
-    scene.huge_pages = 1;
-    stage_open(&stage, "huge pages", &scene, own_engines);
-    measure(&stage, "get", NULL, 1, &b->pace, NULL, &b->figures);
-    measure(&stage, "query", NULL, 1, &b->pace, NULL, &b->figures);
-    measure(&stage, "overwrite", NULL, 1, &b->pace, NULL, &b->figures);
-    stage_close(&stage);
 }
 
 static void own_measures(struct bench *b) {
@@ -153,20 +188,19 @@ static int run(struct bench *b) {
     struct verdict verdicts[TARGETS_MAX];
     struct machine machine;
     uint64_t start = clock_ns();
-    b->pace = b->is_quick ? (struct pace){0.3, 0.25, 3, 0} : (struct pace){1.0, 0.6, 5, 1};
+    b->pace = b->is_quick ? (struct pace){0.2, 0.2, 3, 0} : (struct pace){0.4, 0.4, 5, 1};
     snprintf(b->folder, sizeof b->folder, "/dev/shm/larder-bench-%d", (int)getpid());
     if (mkdir(b->folder, 0700))
         fail("%s: cannot be made", b->folder);
     machine_look(&machine);
     machine_print(&machine);
     printf("peers as set up:\n");
-    for (unsigned i = 0; all_engines[i]; i++)
-        printf("  %-10s %s\n", all_engines[i]->name, all_engines[i]->setup);
+    for (unsigned i = 0; engines[i]; i++)
+        printf("  %-10s %s\n", engines[i]->name, engines[i]->setup);
     main_scene(b);
     plain_scene(b);
     size_scenes(b);
     growth_scenes(b);
-    huge_page_scene(b);
     own_measures(b);
     unsigned count = targets_judge(&b->figures, &b->extras, verdicts);
     targets_print(verdicts, count);
@@ -187,9 +221,9 @@ static int count_calls(struct bench *b, const char *name, const char *engine_nam
     const struct engine *engine = NULL;
     const char *why = NULL;
     struct ring ring;
-    for (unsigned i = 0; all_engines[i]; i++)
-        if (strcmp(all_engines[i]->name, engine_name) == 0)
-            engine = all_engines[i];
+    for (unsigned i = 0; engines[i]; i++)
+        if (strcmp(engines[i]->name, engine_name) == 0)
+            engine = engines[i];
     if (!engine)
         fail("no engine is called \"%s\"", engine_name);
     snprintf(scene.folder, sizeof scene.folder, "/tmp");
