@@ -18,9 +18,8 @@
 
 struct scene {
     uint64_t items;
-    uint32_t item_bytes; /* of a whole item, names, keys and index keys included, as DynamoDB counts them */
-    int indexes;         /* 0 or INDEX_COUNT */
-    int huge_pages;
+    uint32_t item_bytes;  /* of a whole item, names, keys and index keys included, as DynamoDB counts them */
+    int indexes;          /* 0 or INDEX_COUNT */
     uint64_t spare_items; /* room for so many more */
     int64_t expiry_s;     /* loaded items expire then; 0 never. Larder only */
     char folder[64];      /* in tmpfs, for files and sockets of this scene */
@@ -44,6 +43,7 @@ enum {
     CAN_THREAD = 64,       /* several threads of a process, a session each */
     CAN_SHARE_READS = 128, /* several processes that only read */
     IS_NO_STORE = 256,     /* the compute probe: "get" alone, and it finds nothing */
+    IS_VARIANT = 512,      /* takes part only where it is named */
 };
 
 struct engine {
@@ -76,6 +76,8 @@ struct engine {
 
 extern const struct engine engine_larder, engine_limit, engine_lmdb, engine_bdb, engine_sqlite, engine_redis,
     engine_memcached, engine_ck, engine_compute;
+/* The same with huge pages: advised, and from hugetlbfs mounted on <folder>/huge. */
+extern const struct engine engine_larder_huge, engine_larder_hugetlb, engine_limit_huge;
 
 /* The value of peers that store bytes stands for the whole item, keys and names included, as a serialised item would: item_bytes of
  * them, a counter first, then the item's number. A peer's key is beside it. */

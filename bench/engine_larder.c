@@ -2,6 +2,7 @@
  * items can lie side by side as the peers' values do (rule W4 of bench/workload.h). See bench/engine.h. */
 #include "bench/engine.h"
 #include "bench/fail.h"
+#include "bench/hugepages.h"
 #include "core/item.h"
 #include "larder.h"
 #include <pthread.h>
@@ -11,6 +12,8 @@
 struct larder_engine {
     struct larder *db;
     struct scene scene;
+    uint32_t flags;
+    char path[128]; /* of a segment on hugetlbfs; empty: a memfd */
 };
 
 struct larder_session {
@@ -69,8 +72,8 @@ static struct {
     int users;
 } shared = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
-static struct larder *shared_open(int memfd) {
-    struct larder_options o = {.flags = LARDER_MEMFD, .memfd = memfd};
+static struct larder *shared_open(const struct larder_engine *e) {
+    struct larder_options o = {.segment = e->path[0] ? e->path : NULL, .flags = e->flags, .memfd = larder_memfd(e->db)};
     pthread_mutex_lock(&shared.mutex);
     if (shared.users++ == 0)
         must(larder_open(&o, &shared.db), "open");
@@ -88,7 +91,7 @@ static void shared_close(void) {
 static void *larder_bench_attach(void *engine) {
     struct larder_engine *e = engine;
     struct larder_session *s = calloc(1, sizeof *s);
-    s->db = shared_open(larder_memfd(e->db));
+    s->db = shared_open(e);
     must(larder_table_open(s->db, "bench", &s->table), "table");
     must(larder_page_new(s->db, &s->page), "page");
     must(larder_builder_new(s->db, &s->builder), "builder");
@@ -116,7 +119,11 @@ static void load(struct larder_engine *e) {
     larder_bench_detach(s);
 }
 
-static void *larder_bench_create(const struct scene *scene, const char **why) {
+static uint64_t segment_bytes(const struct scene *scene) {
+    return (scene->items + scene->spare_items + 20000) * (scene->item_bytes * 2ull + 500 + (scene->indexes ? 600 : 0));
+}
+
+static struct larder_engine *create(const struct scene *scene, uint32_t flags, const char *path) {
     struct larder_engine *e = calloc(1, sizeof *e);
     struct larder_index_def index[INDEX_COUNT];
     struct larder_table_def def = {.name = "bench",
@@ -125,11 +132,8 @@ static void *larder_bench_create(const struct scene *scene, const char **why) {
                                    .indexes = index,
                                    .index_count = (uint32_t)scene->indexes,
                                    .ttl_attribute = scene->expiry_s ? "ExpiresAt" : NULL};
-    struct larder_options o = {.flags = LARDER_CREATE | LARDER_MEMFD,
-                               .memfd = -1,
-                               .size_bytes = (scene->items + scene->spare_items + 20000) *
-                                             (scene->item_bytes * 2ull + 500 + (scene->indexes ? 600 : 0))};
-    (void)why;
+    struct larder_options o = {
+        .segment = path, .flags = LARDER_CREATE | flags, .memfd = -1, .size_bytes = segment_bytes(scene)};
     memset(index, 0, sizeof index);
     for (int i = 0; i < scene->indexes; i++) {
         index[i].name = dataset_index_names[i];
@@ -137,15 +141,37 @@ static void *larder_bench_create(const struct scene *scene, const char **why) {
         index[i].sort = (struct larder_key_def){dataset_index_attributes[i][1], LARDER_S};
     }
     e->scene = *scene;
+    e->flags = flags;
+    snprintf(e->path, sizeof e->path, "%s", path ? path : "");
     must(larder_open(&o, &e->db), "create");
     must(larder_table_create(e->db, &def), "create table");
     load(e);
     return e;
 }
 
+static void *larder_bench_create(const struct scene *scene, const char **why) {
+    (void)why;
+    return create(scene, LARDER_MEMFD, NULL);
+}
+
+static void *larder_huge_create(const struct scene *scene, const char **why) {
+    *why = hugepages_advise();
+    return *why ? NULL : create(scene, LARDER_MEMFD | LARDER_HUGE_PAGES, NULL);
+}
+
+static void *larder_hugetlb_create(const struct scene *scene, const char **why) {
+    char folder[96], path[112];
+    snprintf(folder, sizeof folder, "%s/huge", scene->folder);
+    snprintf(path, sizeof path, "%s/segment", folder);
+    *why = hugepages_mount(folder, segment_bytes(scene));
+    return *why ? NULL : create(scene, 0, path);
+}
+
 static void larder_bench_destroy(void *engine) {
     struct larder_engine *e = engine;
     larder_close(e->db);
+    if (e->path[0])
+        larder_destroy(e->path, 1);
     free(e);
 }
 
@@ -245,6 +271,42 @@ const struct engine engine_larder = {
     .setup = "memfd segment, default options",
     .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE | CAN_THREAD,
     .create = larder_bench_create,
+    .destroy = larder_bench_destroy,
+    .bytes = larder_bench_bytes,
+    .attach = larder_bench_attach,
+    .detach = larder_bench_detach,
+    .prepare = larder_bench_prepare,
+    .get = larder_bench_get,
+    .get_many = larder_bench_get_many,
+    .query = larder_bench_query,
+    .put = larder_bench_put,
+    .remove = larder_bench_remove,
+    .copied = larder_bench_copied,
+};
+
+const struct engine engine_larder_huge = {
+    .name = "larder-huge",
+    .setup = "memfd segment, LARDER_HUGE_PAGES",
+    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE | CAN_THREAD | IS_VARIANT,
+    .create = larder_huge_create,
+    .destroy = larder_bench_destroy,
+    .bytes = larder_bench_bytes,
+    .attach = larder_bench_attach,
+    .detach = larder_bench_detach,
+    .prepare = larder_bench_prepare,
+    .get = larder_bench_get,
+    .get_many = larder_bench_get_many,
+    .query = larder_bench_query,
+    .put = larder_bench_put,
+    .remove = larder_bench_remove,
+    .copied = larder_bench_copied,
+};
+
+const struct engine engine_larder_hugetlb = {
+    .name = "larder-hugetlb",
+    .setup = "segment on a hugetlbfs mount",
+    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE | CAN_THREAD | IS_VARIANT,
+    .create = larder_hugetlb_create,
     .destroy = larder_bench_destroy,
     .bytes = larder_bench_bytes,
     .attach = larder_bench_attach,

@@ -40,11 +40,13 @@ struct limit_session {
     char buffer[1 << 20];
 };
 
-static void *map(const struct scene *scene, uint64_t bytes) {
+static int has_huge_pages; /* of the probe that is being made */
+
+static void *map(uint64_t bytes) {
     void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED)
         fail("limit: no memory for %llu bytes", (unsigned long long)bytes);
-    if (scene->huge_pages)
+    if (has_huge_pages)
         madvise(at, bytes, MADV_HUGEPAGE);
     return at;
 }
@@ -121,8 +123,8 @@ static const uint64_t partition_items[INDEX_COUNT] = {PARTITION_ITEMS, HOT_PARTI
 /* Partitions of all indexes are ranges of item numbers: sorted range by range. */
 static void make_index(struct limit_engine *e, int index) {
     uint64_t step = partition_items[index];
-    e->place[index] = map(&e->scene, e->capacity * sizeof(uint32_t));
-    e->order[index] = map(&e->scene, (e->capacity + QUERY_LIMIT) * sizeof(struct entry));
+    e->place[index] = map(e->capacity * sizeof(uint32_t));
+    e->order[index] = map((e->capacity + QUERY_LIMIT) * sizeof(struct entry));
     sort_index = index;
     sort_entries = e->order[index];
     for (uint64_t n = 0; n < e->scene.items; n++)
@@ -188,9 +190,9 @@ static void *limit_create(const struct scene *scene, const char **why) {
     e->capacity = scene->items + scene->spare_items;
     e->buckets = e->capacity / 5 + 1;
     e->block_bytes = (scene->item_bytes + 15) / 16 * 16;
-    e->bucket = map(scene, e->buckets * BUCKET_WORDS * 8);
-    e->block = map(scene, e->capacity * e->block_bytes);
-    e->table_order = map(scene, e->capacity * sizeof(struct entry));
+    e->bucket = map(e->buckets * BUCKET_WORDS * 8);
+    e->block = map(e->capacity * e->block_bytes);
+    e->table_order = map(e->capacity * sizeof(struct entry));
     for (uint64_t n = 0; n < scene->items; n++) {
         dataset_key(n, &key);
         blob_fill(n, 0, bytes, scene->item_bytes);
@@ -199,6 +201,13 @@ static void *limit_create(const struct scene *scene, const char **why) {
     for (int i = 0; i < scene->indexes; i++)
         make_index(e, i);
     free(bytes);
+    return e;
+}
+
+static void *limit_huge_create(const struct scene *scene, const char **why) {
+    has_huge_pages = 1;
+    void *e = limit_create(scene, why);
+    has_huge_pages = 0;
     return e;
 }
 
@@ -330,6 +339,24 @@ const struct engine engine_limit = {
     .setup = "hash, one line of a bucket array, one item, a copy; no locks, no checks, no recovery",
     .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_COUNT | CAN_WRITE | CAN_THREAD,
     .create = limit_create,
+    .destroy = limit_destroy,
+    .attach = limit_attach,
+    .detach = limit_detach,
+    .prepare = limit_prepare,
+    .get = limit_get,
+    .get_many = limit_get_many,
+    .query = limit_query,
+    .put = limit_put,
+    .remove = limit_remove,
+    .count = limit_count,
+    .copied = limit_copied,
+};
+
+const struct engine engine_limit_huge = {
+    .name = "limit-huge",
+    .setup = "the same in huge pages",
+    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_COUNT | CAN_WRITE | CAN_THREAD | IS_VARIANT,
+    .create = limit_huge_create,
     .destroy = limit_destroy,
     .attach = limit_attach,
     .detach = limit_detach,

@@ -2,9 +2,7 @@
 #include "bench/engines.h"
 #include <string.h>
 
-const struct engine *const engines[] = {&engine_compute,
-                                        &engine_limit,
-                                        &engine_larder,
+const struct engine *const engines[] = {&engine_compute,    &engine_limit,       &engine_larder,
 #if HAVE_CK
                                         &engine_ck,
 #endif
@@ -21,12 +19,12 @@ const struct engine *const engines[] = {&engine_compute,
 #if HAVE_HIREDIS
                                         &engine_redis,
 #endif
-                                        NULL};
+                                        &engine_limit_huge, &engine_larder_huge, &engine_larder_hugetlb, NULL};
 
 int engine_is_named(const struct engine *engine, const char *names) {
     size_t bytes = strlen(engine->name);
     for (const char *at = names; at && (at = strstr(at, engine->name)); at += bytes)
         if ((at == names || at[-1] == ' ') && (at[bytes] == 0 || at[bytes] == ' '))
             return 1;
-    return names == NULL;
+    return names == NULL && !(engine->can & IS_VARIANT);
 }

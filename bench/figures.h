@@ -13,7 +13,7 @@ struct latency {
 };
 
 struct figure {
-    char scene[24], workload[32], engine[16];
+    char scene[24], workload[40], engine[16];
     uint64_t items;
     uint32_t item_bytes, workers;
     int is_threads;

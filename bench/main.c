@@ -7,6 +7,7 @@
 #include "bench/clock.h"
 #include "bench/engines.h"
 #include "bench/fail.h"
+#include "bench/hugepages.h"
 #include "bench/results.h"
 #include "bench/rounds.h"
 #include <stdbool.h>
@@ -168,6 +169,23 @@ static void growth_scenes(struct bench *b) {
     }
 }
 
+/* Huge pages beside small ones, in the same rounds. */
+static void huge_page_scene(struct bench *b) {
+    static const char *const measured[] = {"get", "query", "overwrite", NULL};
+    struct scene scene = scene_of(b, 500000, 300, INDEX_COUNT, 1000);
+    struct stage stage;
+    if (b->is_quick || !is_wanted(b, "huge"))
+        return;
+    const char *why = hugepages_advise();
+    if (why)
+        printf("\nadvised huge pages are left out: %s\n", why);
+    stage_open(&stage, "huge pages", &scene,
+               why ? "limit larder larder-hugetlb" : "limit limit-huge larder larder-huge larder-hugetlb");
+    measure_single(b, &stage, measured);
+    stage_close(&stage);
+    hugepages_restore();
+}
+
 static void own_measures(struct bench *b) {
     if (is_wanted(b, "expiry")) {
         special_expiry(b->is_quick ? 300000 : 1000000, &b->extras.expiry);
@@ -201,6 +219,7 @@ static int run(struct bench *b) {
     plain_scene(b);
     size_scenes(b);
     growth_scenes(b);
+    huge_page_scene(b);
     own_measures(b);
     unsigned count = targets_judge(&b->figures, &b->extras, verdicts);
     targets_print(verdicts, count);

@@ -75,6 +75,25 @@ static void reads(struct judge *j) {
     add_fact(j, "  compute alone, 2 processes", "of 1 alone: what is there to have", scaling(j, "compute") / 2);
 }
 
+/* Beside small pages in the same rounds. */
+static void huge_page_facts(struct judge *j) {
+    static const char *const workloads[] = {"get", "query", "overwrite"};
+    static const char *const engines[] = {"larder-huge", "larder-hugetlb"};
+    static const char *const rows[2][3] = {
+        {"get, huge pages (advised)", "20-item query, the same", "overwrite, the same"},
+        {"get, huge pages (hugetlbfs)", "20-item query, the same", "overwrite, the same"}};
+    for (int e = 0; e < 2; e++)
+        for (int w = 0; w < 3; w++)
+            if (figures_find(j->f, "huge pages", workloads[w], engines[e], 1))
+                add_fact(j, rows[e][w], "x small pages",
+                         ratio(figures_rate(j->f, "huge pages", workloads[w], engines[e], 1),
+                               larder(j, "huge pages", workloads[w], 1)));
+    if (figures_find(j->f, "huge pages", "get", "limit-huge", 1))
+        add_fact(j, "get of the limit probe, huge pages", "x small pages",
+                 ratio(figures_rate(j->f, "huge pages", "get", "limit-huge", 1),
+                       figures_rate(j->f, "huge pages", "get", "limit", 1)));
+}
+
 static void writes(struct judge *j) {
     against(j, "overwrite, 2 processes", "of the limit probe", "main", "overwrite", "limit", 2, 0.50);
     against(j, "overwrite, 1 process", "x LMDB", "main", "overwrite", "lmdb", 1, 2.0);
@@ -103,6 +122,7 @@ unsigned targets_judge(const struct figures *f, const struct extras *x, struct v
     add(&j, "gets during expiry", "of gets alone", ratio(x->expiry.gets_beside, x->expiry.gets_alone), 0.8, 0);
     add(&j, "memory, no index", "bytes of segment per byte of item", x->memory_plain, 1.35, 1);
     add(&j, "memory, 4 indexes", "bytes of segment per byte of item", x->memory_indexed, 2.0, 1);
+    huge_page_facts(&j);
     return j.count;
 }
 
