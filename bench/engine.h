@@ -18,11 +18,12 @@
 
 struct scene {
     uint64_t items;
-    uint32_t item_bytes;  /* of a whole item, names, keys and index keys included, as DynamoDB counts them */
-    int indexes;          /* 0 or INDEX_COUNT */
-    uint64_t spare_items; /* room for so many more */
-    int64_t expiry_s;     /* loaded items expire then; 0 never. Larder only */
-    char folder[64];      /* in tmpfs, for files and sockets of this scene */
+    uint32_t item_bytes;     /* of a whole item, names, keys and index keys included, as DynamoDB counts them */
+    int indexes;             /* 0 or INDEX_COUNT */
+    uint64_t spare_items;    /* room for so many more */
+    int64_t expiry_s;        /* loaded items expire then; 0 never. Larder only */
+    uint32_t ring_calls_max; /* 0: as many as a workload takes */
+    char folder[64];         /* in tmpfs, for files and sockets of this scene */
 };
 
 struct write {

@@ -74,7 +74,7 @@ void figures_print(const struct figure *g) {
         low = g->rate[i] < low ? g->rate[i] : low;
         high = g->rate[i] > high ? g->rate[i] : high;
     }
-    printf("  %-10s %u%s  %10.0f /s  (%3.0f%% .. %3.0f%%)", g->engine, g->workers, g->is_threads ? "t" : " ", g->median,
+    printf("  %-14s %u%s %12.0f  (%3.0f%% .. %3.0f%%)", g->engine, g->workers, g->is_threads ? "t" : " ", g->median,
            g->median > 0 ? low / g->median * 100 : 0, g->median > 0 ? high / g->median * 100 : 0);
     if (g->closed.max_ns)
         print_latency(&g->closed);

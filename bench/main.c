@@ -2,6 +2,8 @@
  *
  * Use      larder_bench [--quick] [--out FILE] [--charts FOLDER] [--only SCENE]...
  *          larder_bench --compare OLD.json NEW.json
+ *          larder_bench --smoke                                      are the answers right? A few calls of everything
+ *          larder_bench --engines                                    which there are, and how each is set up
  *          larder_bench --count WORKLOAD --engine NAME [--calls N]   so many calls in this process; for callgrind
  */
 #include "bench/clock.h"
@@ -10,6 +12,7 @@
 #include "bench/hugepages.h"
 #include "bench/results.h"
 #include "bench/rounds.h"
+#include "bench/smoke.h"
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -202,19 +205,46 @@ static void own_measures(struct bench *b) {
     }
 }
 
+static void make_folder(struct bench *b) {
+    snprintf(b->folder, sizeof b->folder, "/dev/shm/larder-bench-%d", (int)getpid());
+    if (mkdir(b->folder, 0700))
+        fail("%s: cannot be made", b->folder);
+}
+
+static int list_engines(void) {
+    static const char *const optional[] = {"ck", "lmdb", "bdb", "sqlite", "redis"};
+    for (unsigned i = 0; engines[i]; i++)
+        printf("%s: %s\n", engines[i]->name, engines[i]->setup);
+    printf("left out:");
+    for (unsigned o = 0; o < sizeof optional / sizeof *optional; o++) {
+        unsigned i = 0;
+        while (engines[i] && strcmp(engines[i]->name, optional[o]) != 0)
+            i++;
+        if (!engines[i])
+            printf(" %s", optional[o]);
+    }
+    putchar('\n');
+    return 0;
+}
+
+static int smoke(struct bench *b) {
+    make_folder(b);
+    unsigned failed = smoke_run(b->folder);
+    rmdir(b->folder);
+    return failed > 0;
+}
+
 static int run(struct bench *b) {
     struct verdict verdicts[TARGETS_MAX];
     struct machine machine;
     uint64_t start = clock_ns();
     b->pace = b->is_quick ? (struct pace){0.2, 0.2, 3, 0} : (struct pace){0.4, 0.4, 5, 1};
-    snprintf(b->folder, sizeof b->folder, "/dev/shm/larder-bench-%d", (int)getpid());
-    if (mkdir(b->folder, 0700))
-        fail("%s: cannot be made", b->folder);
+    make_folder(b);
     machine_look(&machine);
     machine_print(&machine);
     printf("peers as set up:\n");
     for (unsigned i = 0; engines[i]; i++)
-        printf("  %-10s %s\n", engines[i]->name, engines[i]->setup);
+        printf("  %-14s %s\n", engines[i]->name, engines[i]->setup);
     main_scene(b);
     plain_scene(b);
     size_scenes(b);
@@ -268,6 +298,10 @@ int main(int argc, char **argv) {
             b.is_quick = true;
             continue;
         }
+        if (strcmp(argv[i], "--smoke") == 0)
+            return smoke(&b);
+        if (strcmp(argv[i], "--engines") == 0)
+            return list_engines();
         if (!value)
             fail("%s: no such option, or a value is missing", argv[i]);
         if (strcmp(argv[i], "--compare") == 0 && i + 2 < argc)

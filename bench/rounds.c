@@ -18,11 +18,11 @@ void stage_open(struct stage *stage, const char *name, const struct scene *scene
         uint64_t start = clock_ns();
         void *state = engines[i]->create(&stage->scene, &why);
         if (!state) {
-            printf("  %-10s left out: %s\n", engines[i]->name, why);
+            printf("  %-14s left out: %s\n", engines[i]->name, why);
             continue;
         }
         stage->loaded[stage->count++] = (struct loaded){engines[i], state};
-        printf("  %-10s loaded in %.1f s", engines[i]->name, (double)(clock_ns() - start) * 1e-9);
+        printf("  %-14s loaded in %.1f s", engines[i]->name, (double)(clock_ns() - start) * 1e-9);
         uint64_t bytes = engines[i]->bytes ? engines[i]->bytes(state) : 0;
         if (bytes)
             printf(", %.0f bytes per item", (double)bytes / (double)scene->items);
@@ -44,7 +44,7 @@ static int is_shareable(const struct engine *e, const struct workload *w) {
     return (e->can & CAN_SHARE) || ((e->can & CAN_SHARE_READS) && !has_writes);
 }
 
-static int takes_part(const struct engine *e, const struct workload *w, int workers) {
+int stage_takes_part(const struct engine *e, const struct workload *w, int workers) {
     if ((e->can & w->needs) != w->needs || (workers > 1 && !is_shareable(e, w)) ||
         (workers < -1 && (!(e->can & CAN_THREAD) || !is_shareable(e, w))))
         return 0;
@@ -94,7 +94,7 @@ void contest_begin(struct contest *c, const struct stage *stage, const struct pa
 void contest_enter(struct contest *c, const char *workload, int workers) {
     const struct workload *w = workload_named(workload);
     for (unsigned i = 0; i < c->stage->count; i++)
-        if (takes_part(c->stage->loaded[i].engine, w, workers))
+        if (stage_takes_part(c->stage->loaded[i].engine, w, workers))
             start(enter(c, &c->stage->loaded[i], w, workers), c, &c->stage->loaded[i]);
 }
 
@@ -203,6 +203,8 @@ static void head_of(const struct entry *t, const struct entry *before, const cha
            : f->workers > 1 ? "processes"
                             : "process",
            back_name ? "the way back" : t->workload->what);
+    printf("  %-14s %2s %13s %18s%s\n", "", "", "per second", "(of all rounds)",
+           f->closed.max_ns ? "        p50       p99     p99.9       max" : "");
 }
 
 static void report(struct contest *c, const char *back_name, struct figures *out) {

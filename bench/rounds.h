@@ -53,6 +53,9 @@ struct contest {
 void stage_open(struct stage *stage, const char *name, const struct scene *scene, const char *engine_names);
 void stage_close(struct stage *stage);
 
+/* Whether an engine can do a workload with so many workers. */
+int stage_takes_part(const struct engine *engine, const struct workload *w, int workers);
+
 void contest_begin(struct contest *c, const struct stage *stage, const struct pace *pace);
 /* Every engine that can. workers: processes; threads of one process if negative. */
 void contest_enter(struct contest *c, const char *workload, int workers);

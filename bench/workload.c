@@ -173,7 +173,7 @@ static int is_write(enum op_kind kind) {
     return kind == OP_PUT || kind == OP_INSERT || kind == OP_MOVE;
 }
 
-static uint32_t ring_size(const struct draw *d) {
+static uint32_t full_ring_size(const struct draw *d) {
     uint32_t share = d->w->mix[OP_PUT] + d->w->mix[OP_INSERT] + d->w->mix[OP_MOVE];
     uint64_t count = READS_IN_RING, fitting = WRITE_BYTES_IN_RING / (d->scene->item_bytes + 200) / d->worker_count;
     if (d->w->mix[OP_MANY])
@@ -189,6 +189,11 @@ static uint32_t ring_size(const struct draw *d) {
     if (d->w->mix[OP_INSERT] && count > d->fresh_count * 80ull / d->w->mix[OP_INSERT])
         count = d->fresh_count * 80ull / d->w->mix[OP_INSERT]; /* the dice may give more of them than their share */
     return (uint32_t)(count < READS_IN_RING ? count : READS_IN_RING);
+}
+
+static uint32_t ring_size(const struct draw *d) {
+    uint32_t count = full_ring_size(d), most = d->scene->ring_calls_max;
+    return most && count > most ? most : count;
 }
 
 static uint32_t add_write(struct ring *ring, const struct engine *engine, void *session, struct write w) {
