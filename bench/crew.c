@@ -170,7 +170,7 @@ static void *worker_main(void *arg) {
 
 static void process_main(struct crew *c, unsigned first, unsigned count) {
     pthread_t thread[CREW_MAX];
-    struct worker *workers = calloc(count, sizeof *workers);
+    struct worker *workers = calloc(CREW_MAX, sizeof *workers);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (unsigned i = 0; i < count; i++) {
         workers[i] = (struct worker){.crew = c, .number = first + i};

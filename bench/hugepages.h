@@ -1,7 +1,7 @@
 /* bench/hugepages.h - lets this machine give huge pages while the scene that measures them runs, and takes it back.
  *
  * Job      Transparent ones for shared memory that is advised (shmem_enabled), and a hugetlbfs mount with pages reserved. Both need root.
- *          What was there before is restored at the end, also when a measurement ends the program or a signal does (not SIGKILL).
+ *          A child of its own puts back what was there before when this process says so, or ends in whatever way.
  */
 #ifndef LARDER_BENCH_HUGEPAGES_H
 #define LARDER_BENCH_HUGEPAGES_H

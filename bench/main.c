@@ -1,10 +1,12 @@
 /* bench/main.c - larder_bench: what script/bench runs.
  *
- * Use      larder_bench [--quick] [--out FILE] [--charts FOLDER] [--only SCENE]...
+ * Use      larder_bench [--quick] [--out FILE] [--charts FOLDER] [--only SCENE]... [--rounds N] [--seconds S]
+ *                       [--folder EMPTY-FOLDER-IN-TMPFS]
  *          larder_bench --compare OLD.json NEW.json
  *          larder_bench --smoke                                      are the answers right? A few calls of everything
  *          larder_bench --engines                                    which there are, and how each is set up
- *          larder_bench --count WORKLOAD --engine NAME [--calls N]   so many calls in this process; for callgrind
+ *          larder_bench --count WORKLOAD --engine NAME [--calls N]   so many calls in this process, for callgrind: see
+ *                                                                    instructions() of script/bench; "all" for all workloads
  */
 #include "bench/clock.h"
 #include "bench/engines.h"
@@ -28,6 +30,8 @@ struct bench {
     const char *only[8];
     unsigned only_count;
     const char *out, *charts;
+    unsigned rounds; /* 0: as the plan says */
+    double round_s;
     char folder[64];
     struct pace pace;
     struct figures figures;
@@ -138,10 +142,12 @@ static void plain_scene(struct bench *b) {
     if (b->is_quick || !is_wanted(b, "plain"))
         return;
     stage_open(&stage, "plain", &scene, NULL);
+    b->pace.has_latency = 0; /* the main scene has it; this one is long */
     measure(b, &stage, "insert", "delete", 0);
     measure(b, &stage, "overwrite", NULL, 0);
     for (unsigned i = 0; i < sizeof ycsb / sizeof *ycsb; i++)
         measure(b, &stage, ycsb[i], NULL, 0);
+    b->pace.has_latency = 1;
     stage_close(&stage);
 }
 
@@ -205,7 +211,10 @@ static void own_measures(struct bench *b) {
     }
 }
 
+/* Who gives a folder removes it, and whatever a run that was ended left in it. */
 static void make_folder(struct bench *b) {
+    if (b->folder[0])
+        return;
     snprintf(b->folder, sizeof b->folder, "/dev/shm/larder-bench-%d", (int)getpid());
     if (mkdir(b->folder, 0700))
         fail("%s: cannot be made", b->folder);
@@ -238,7 +247,11 @@ static int run(struct bench *b) {
     struct verdict verdicts[TARGETS_MAX];
     struct machine machine;
     uint64_t start = clock_ns();
-    b->pace = b->is_quick ? (struct pace){0.2, 0.2, 3, 0} : (struct pace){0.4, 0.4, 5, 1};
+    b->pace = b->is_quick ? (struct pace){0.2, 0.2, 3, 0} : (struct pace){0.3, 0.3, 5, 1};
+    if (b->rounds)
+        b->pace.rounds = b->rounds < ROUNDS_MAX ? b->rounds : ROUNDS_MAX;
+    if (b->round_s > 0)
+        b->pace.warm_s = b->pace.round_s = b->round_s;
     make_folder(b);
     machine_look(&machine);
     machine_print(&machine);
@@ -264,12 +277,35 @@ static int run(struct bench *b) {
 
 /* ---- Counting instructions ----------------------------------------------------------------------------------------------- */
 
+/* One callgrind dump each (--dump-after): so its name, and that it is never inlined. */
+__attribute__((noinline)) static void count_round(const struct engine *engine, void *session, const struct ring *ring,
+                                                  uint32_t calls, int is_back) {
+    for (uint32_t i = 0; i < calls; i++)
+        workload_call(engine, session, ring, i % ring->count, is_back);
+}
+
+/* Prints what each dump is about, and how many calls it holds. */
+static void count_one(const struct engine *engine, void *session, struct scene *scene, const struct workload *w,
+                      uint32_t calls) {
+    struct ring ring;
+    scene->ring_calls_max = calls;
+    workload_fill(&ring, w, engine, session, scene, 0, 1);
+    int is_paired = w->back != OP_GET;
+    if (is_paired && calls > ring.count)
+        calls = ring.count;
+    count_round(engine, session, &ring, calls, 0);
+    printf("%s %u\n", w->name, calls);
+    if (is_paired)
+        count_round(engine, session, &ring, calls, 1);
+    if (is_paired)
+        printf("%s-back %u\n", w->name, calls);
+    ring_free(&ring);
+}
+
 static int count_calls(struct bench *b, const char *name, const char *engine_name, uint32_t calls) {
-    const struct workload *w = workload_named(name);
     struct scene scene = scene_of(b, 20000, 300, INDEX_COUNT, 30000);
     const struct engine *engine = NULL;
     const char *why = NULL;
-    struct ring ring;
     for (unsigned i = 0; engines[i]; i++)
         if (strcmp(engines[i]->name, engine_name) == 0)
             engine = engines[i];
@@ -279,10 +315,9 @@ static int count_calls(struct bench *b, const char *name, const char *engine_nam
     void *state = engine->create(&scene, &why), *session = state ? engine->attach(state) : NULL;
     if (!session)
         fail("%s: %s", engine_name, why);
-    workload_fill(&ring, w, engine, session, &scene, 0, 1);
-    for (uint32_t i = 0; i < calls; i++)
-        workload_call(engine, session, &ring, i % ring.count, 0);
-    ring_free(&ring);
+    for (const struct workload *w = workloads; w->name; w++)
+        if (strcmp(name, "all") != 0 ? w == workload_named(name) : stage_takes_part(&scene, engine, w, 1))
+            count_one(engine, session, &scene, w, calls);
     engine->detach(session);
     engine->destroy(state);
     return 0;
@@ -292,14 +327,17 @@ int main(int argc, char **argv) {
     struct bench b = {0};
     const char *count = NULL, *engine = "larder";
     uint32_t calls = 10000;
+    bool is_smoke = false;
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(argv[i], "--quick") == 0) {
             b.is_quick = true;
             continue;
         }
-        if (strcmp(argv[i], "--smoke") == 0)
-            return smoke(&b);
+        if (strcmp(argv[i], "--smoke") == 0) {
+            is_smoke = true;
+            continue;
+        }
         if (strcmp(argv[i], "--engines") == 0)
             return list_engines();
         if (!value)
@@ -312,6 +350,12 @@ int main(int argc, char **argv) {
             b.charts = value;
         else if (strcmp(argv[i], "--only") == 0 && b.only_count < 8)
             b.only[b.only_count++] = value;
+        else if (strcmp(argv[i], "--folder") == 0)
+            snprintf(b.folder, sizeof b.folder, "%s", value);
+        else if (strcmp(argv[i], "--rounds") == 0)
+            b.rounds = (unsigned)strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--seconds") == 0)
+            b.round_s = strtod(value, NULL);
         else if (strcmp(argv[i], "--count") == 0)
             count = value;
         else if (strcmp(argv[i], "--engine") == 0)
@@ -322,5 +366,5 @@ int main(int argc, char **argv) {
             fail("%s: no such option", argv[i]);
         i++;
     }
-    return count ? count_calls(&b, count, engine, calls) : run(&b);
+    return is_smoke ? smoke(&b) : count ? count_calls(&b, count, engine, calls) : run(&b);
 }

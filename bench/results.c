@@ -194,14 +194,19 @@ static const char *const chart_engines[] = {"limit", "larder", "ck", "lmdb", "bd
 
 static void throughput_data(const char *folder, const struct figures *f, int workers, const char *name) {
     static const char *const shown[] = {"get", "many", "query", "query-index", "overwrite", "insert", "app"};
+    static const char *const labels[] = {
+        "get",       "get of 100,\\nper item", "query of\\n20 items", "query of\\n20, index",
+        "overwrite", "insert,\\n4 indexes",    "example's\\nmix"};
     FILE *out = chart_file(folder, name);
     fputs("workload", out);
     for (unsigned e = 0; e < CHART_ENGINES; e++)
         fprintf(out, " %s", chart_engines[e]);
     for (unsigned w = 0; w < sizeof shown / sizeof *shown; w++) {
-        fprintf(out, "\n%s", shown[w]);
-        for (unsigned e = 0; e < CHART_ENGINES; e++)
-            fprintf(out, " %g", figures_rate(f, "main", shown[w], chart_engines[e], workers) / 1e6);
+        fprintf(out, "\n\"%s\"", labels[w]);
+        for (unsigned e = 0; e < CHART_ENGINES; e++) {
+            double rate = figures_rate(f, "main", shown[w], chart_engines[e], workers);
+            fprintf(out, rate > 0 ? " %g" : " nan", rate / 1e6);
+        }
     }
     fputc('\n', out);
     fclose(out);
@@ -213,8 +218,9 @@ static void latency_data(const char *folder, const struct figures *f) {
     for (unsigned e = 0; e < CHART_ENGINES; e++) {
         const struct figure *g = figures_find(f, "main", "get", chart_engines[e], 1);
         if (g && g->open.max_ns)
-            fprintf(out, "%s %g %g %g %g\n", chart_engines[e], (double)g->open.p50_ns / 1e3,
-                    (double)g->open.p99_ns / 1e3, (double)g->open.p999_ns / 1e3, (double)g->open.max_ns / 1e3);
+            fprintf(out, "\"%s\\n%.0f k/s\" %g %g %g %g\n", chart_engines[e], g->open.rate / 1e3,
+                    (double)g->open.p50_ns / 1e3, (double)g->open.p99_ns / 1e3, (double)g->open.p999_ns / 1e3,
+                    (double)g->open.max_ns / 1e3);
     }
     fclose(out);
 }
@@ -233,19 +239,25 @@ static void growth_data(const char *folder, const struct figures *f) {
     fclose(out);
 }
 
+/* From 1 to 2 workers; the compute probe's get stands in each group, for what the cores allow. */
 static void scaling_data(const char *folder, const struct figures *f) {
-    static const char *const shown[] = {"get", "query", "overwrite", "insert"};
+    static const char *const shown[] = {"get", "query", "query-index", "overwrite", "insert"};
+    static const char *const drawn[] = {"compute", "limit", "larder", "lmdb", "bdb", "sqlite"};
     FILE *out = chart_file(folder, "scaling");
-    fputs("workload limit larder lmdb\n", out);
+    fputs("workload compute limit larder lmdb bdb sqlite larder-threads", out);
     for (unsigned w = 0; w < sizeof shown / sizeof *shown; w++) {
-        fprintf(out, "%s", shown[w]);
-        for (unsigned e = 0; e < 3; e++) {
-            const char *engine = e == 0 ? "limit" : e == 1 ? "larder" : "lmdb";
-            double one = figures_rate(f, "main", shown[w], engine, 1);
-            fprintf(out, " %g", one > 0 ? figures_rate(f, "main", shown[w], engine, 2) / one : 0);
+        fprintf(out, "\n%s", shown[w]);
+        for (unsigned e = 0; e < sizeof drawn / sizeof *drawn; e++) {
+            const char *workload = e == 0 ? "get" : shown[w];
+            double one = figures_rate(f, "main", workload, drawn[e], 1);
+            double two = figures_rate(f, "main", workload, drawn[e], 2);
+            fprintf(out, one > 0 && two > 0 ? " %g" : " nan", two / one);
         }
-        fputc('\n', out);
+        double one = figures_rate(f, "main", shown[w], "larder", 1),
+               two = figures_rate(f, "main", shown[w], "larder", -2);
+        fprintf(out, one > 0 && two > 0 ? " %g" : " nan", two / one);
     }
+    fputc('\n', out);
     fclose(out);
 }
 

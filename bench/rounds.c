@@ -44,7 +44,9 @@ static int is_shareable(const struct engine *e, const struct workload *w) {
     return (e->can & CAN_SHARE) || ((e->can & CAN_SHARE_READS) && !has_writes);
 }
 
-int stage_takes_part(const struct engine *e, const struct workload *w, int workers) {
+int stage_takes_part(const struct scene *scene, const struct engine *e, const struct workload *w, int workers) {
+    if (scene->indexes && w->mix[OP_INSERT] && !(e->can & CAN_INDEX))
+        return 0;
     if ((e->can & w->needs) != w->needs || (workers > 1 && !is_shareable(e, w)) ||
         (workers < -1 && (!(e->can & CAN_THREAD) || !is_shareable(e, w))))
         return 0;
@@ -94,7 +96,7 @@ void contest_begin(struct contest *c, const struct stage *stage, const struct pa
 void contest_enter(struct contest *c, const char *workload, int workers) {
     const struct workload *w = workload_named(workload);
     for (unsigned i = 0; i < c->stage->count; i++)
-        if (stage_takes_part(c->stage->loaded[i].engine, w, workers))
+        if (stage_takes_part(&c->stage->scene, c->stage->loaded[i].engine, w, workers))
             start(enter(c, &c->stage->loaded[i], w, workers), c, &c->stage->loaded[i]);
 }
 
@@ -163,7 +165,7 @@ static void one_round(struct entry *t, double seconds, int is_warm_up) {
         count_of(t, &t->there);
         t->there.rate[t->there.rounds++] = rate;
     }
-    if (t->beside && !is_warm_up && t->result[1].seconds < t->result[0].seconds * 0.9)
+    if (t->beside && !is_warm_up && t->result[1].seconds < seconds * 0.9)
         fail("%s ended before %s did", t->beside->name, t->workload->name);
     if (t->workload->back == OP_GET && (!t->beside || t->beside->back == OP_GET))
         return;

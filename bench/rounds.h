@@ -53,8 +53,8 @@ struct contest {
 void stage_open(struct stage *stage, const char *name, const struct scene *scene, const char *engine_names);
 void stage_close(struct stage *stage);
 
-/* Whether an engine can do a workload with so many workers. */
-int stage_takes_part(const struct engine *engine, const struct workload *w, int workers);
+/* Whether an engine can do a workload in a scene with so many workers. What keeps no indexes does not insert where there are some. */
+int stage_takes_part(const struct scene *scene, const struct engine *engine, const struct workload *w, int workers);
 
 void contest_begin(struct contest *c, const struct stage *stage, const struct pace *pace);
 /* Every engine that can. workers: processes; threads of one process if negative. */

@@ -157,7 +157,7 @@ static void run_trial(struct trial *t, const struct scene *scene) {
 static void judge_engine(const struct stage *stage, const struct loaded *l, unsigned *passed, unsigned *failed) {
     for (const struct workload *w = workloads; w->name; w++) {
         struct trial t = {.engine = l->engine, .w = w};
-        if (!stage_takes_part(l->engine, w, 1) || (l->engine->can & IS_NO_STORE))
+        if (!stage_takes_part(&stage->scene, l->engine, w, 1) || (l->engine->can & IS_NO_STORE))
             continue;
         t.session = l->engine->attach(l->state);
         run_trial(&t, &stage->scene);

@@ -7,7 +7,8 @@ set -uo pipefail
 bench=$(dirname "$1")/../bench/larder_bench
 passed=0 failed=0
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+folder=$(mktemp -d /dev/shm/larder-bench-XXXXXX)
+trap 'rm -rf "$work" "$folder"' EXIT
 
 if [[ ! -x $bench ]]; then
   echo "skipped: this build has no larder_bench"
@@ -34,7 +35,7 @@ run() {
 }
 
 echo "peers: limit, larder and memcached need no library; left out: $("$bench" --engines | sed -n 's/^left out: //p')"
-"$bench" --smoke >"$work/smoke" 2>&1
+"$bench" --smoke --folder "$folder" >"$work/smoke" 2>&1
 status=$?
 if [[ $(tail -n 1 "$work/smoke") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]] && ((status == 0 || BASH_REMATCH[2])); then
   passed=${BASH_REMATCH[1]} failed=${BASH_REMATCH[2]}
