@@ -171,6 +171,8 @@ static void *worker_main(void *arg) {
 static void process_main(struct crew *c, unsigned first, unsigned count) {
     pthread_t thread[CREW_MAX];
     struct worker *workers = calloc(CREW_MAX, sizeof *workers);
+    if (!workers)
+        fail("no memory for workers");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (unsigned i = 0; i < count; i++) {
         workers[i] = (struct worker){.crew = c, .number = first + i};
@@ -200,6 +202,8 @@ static void await(struct crew *c, _Atomic uint32_t *word, uint32_t value) {
 struct crew *crew_start(const struct engine *engine, void *state, const struct scene *scene,
                         const struct workload *const work[], unsigned count, int is_threads) {
     struct crew *c = calloc(1, sizeof *c);
+    if (!c)
+        fail("no memory for a crew");
     *c = (struct crew){.engine = engine, .state = state, .scene = scene, .count = count};
     c->process_count = is_threads ? 1 : count;
     for (unsigned i = 0; i < count; i++)
