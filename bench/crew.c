@@ -174,9 +174,10 @@ static void process_main(struct crew *c, unsigned first, unsigned count) {
     if (!workers)
         fail("no memory for workers");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (unsigned i = 0; i < count; i++) {
+    workers[0] = (struct worker){.crew = c, .number = first};
+    for (unsigned i = 1; i < count; i++) {
         workers[i] = (struct worker){.crew = c, .number = first + i};
-        if (i > 0 && pthread_create(&thread[i], NULL, worker_main, &workers[i]))
+        if (pthread_create(&thread[i], NULL, worker_main, &workers[i]))
             fail("no thread");
     }
     worker_main(&workers[0]);
