@@ -1,22 +1,46 @@
 /* bench/blobs.c - the values of engines that store plain bytes. See bench/engine.h. */
 #include "bench/engine.h"
-#include <stdlib.h>
+#include "bench/fail.h"
 #include <string.h>
+
+#define CHUNK_BYTES (4u << 20)
 
 struct blob_chunk {
     struct blob_chunk *next;
+    size_t used;
     char bytes[];
 };
 
+void blob_fill(uint64_t n, uint32_t version, char *to, size_t bytes) {
+    dataset_payload(n, version, to, bytes);
+    memset(to, 0, 8);
+    memcpy(to + 8, &n, sizeof n);
+}
+
+uint64_t blob_number(const char *value) {
+    uint64_t n;
+    memcpy(&n, value + 8, sizeof n);
+    return n;
+}
+
+char *blobs_room(struct blobs *b, size_t bytes) {
+    size_t rounded = (bytes + 15) / 16 * 16;
+    if (!b->chunks || b->chunks->used + rounded > CHUNK_BYTES) {
+        struct blob_chunk *chunk = malloc(sizeof *chunk + CHUNK_BYTES);
+        if (!chunk || rounded > CHUNK_BYTES)
+            fail("no memory for values of %zu bytes", bytes);
+        *chunk = (struct blob_chunk){.next = b->chunks};
+        b->chunks = chunk;
+    }
+    char *at = b->chunks->bytes + b->chunks->used;
+    b->chunks->used += rounded;
+    return at;
+}
+
 void blobs_prepare(struct blobs *b, struct write *w) {
-    struct blob_chunk *chunk = malloc(sizeof *chunk + b->bytes);
-    if (!chunk)
-        abort();
-    chunk->next = b->chunks;
-    b->chunks = chunk;
-    dataset_payload(w->n, w->version, chunk->bytes, b->bytes);
-    memset(chunk->bytes, 0, 8);
-    w->prepared = chunk->bytes;
+    char *at = blobs_room(b, b->bytes);
+    blob_fill(w->n, w->version, at, b->bytes);
+    w->prepared = at;
     w->bytes = b->bytes;
 }
 

@@ -37,6 +37,7 @@ struct worker {
     struct crew *crew;
     unsigned number;
     struct ring ring;
+    struct perf perf;
     void *session;
     uint32_t at, phase_one; /* place in the ring; operations that phase one did */
     int is_reversed;        /* a paired workload that fills time: on its way back */
@@ -82,8 +83,9 @@ static int step(struct worker *w, int is_back, uint32_t limit, uint64_t *items) 
 
 static void run_untimed(struct worker *w, const struct crew_order *o, uint32_t limit, struct crew_result *r) {
     uint64_t start = clock_ns(), end = start + (uint64_t)(o->seconds * 1e9), now = start;
+    uint64_t longest = start + (uint64_t)(o->seconds * (o->is_warm_up ? CREW_WARM_MAX : 1) * 1e9);
     int is_back = o->phase == CREW_BACK, goes_on = 1;
-    while (goes_on && (now < end || is_back)) { /* the way back is gone whole */
+    while (goes_on && (is_back || now < end || (now < longest && r->calls < limit))) { /* the way back is gone whole */
         for (unsigned i = 0; i < CALLS_PER_LOOK && (goes_on = step(w, is_back, limit, &r->items)); i++)
             r->calls++;
         now = clock_ns();
@@ -91,23 +93,32 @@ static void run_untimed(struct worker *w, const struct crew_order *o, uint32_t l
     r->seconds = (double)(now - start) * 1e-9;
 }
 
-static void run_timed(struct worker *w, const struct crew_order *o, uint32_t limit, struct crew_result *r) {
-    uint64_t start = clock_ns(), end = start + (uint64_t)(o->seconds * 1e9), before = start, after = start;
-    double gap_ns = o->calls_per_s > 0 ? 1e9 / o->calls_per_s : 0;
+static void run_closed(struct worker *w, const struct crew_order *o, uint32_t limit, struct crew_result *r) {
+    uint64_t start = clock_ns(), end = start + (uint64_t)(o->seconds * 1e9), before = start;
     int is_back = o->phase == CREW_BACK;
-    while (before < end || is_back) {
-        if (gap_ns > 0) {
-            uint64_t due = start + (uint64_t)((double)r->calls * gap_ns);
-            while (clock_ns() < due)
-                __builtin_ia32_pause();
-            before = due;
-        }
-        if (!step(w, is_back, limit, &r->items))
-            break;
-        after = clock_ns();
+    while ((before < end || is_back) && step(w, is_back, limit, &r->items)) {
+        uint64_t after = clock_ns();
         hist_add(&r->latency, after - before);
         r->calls++;
         before = after;
+    }
+    r->seconds = (double)(before - start) * 1e-9;
+}
+
+static void run_open(struct worker *w, const struct crew_order *o, uint32_t limit, struct crew_result *r) {
+    uint64_t start = clock_ns(), after = start, due = start;
+    uint64_t end = start + (uint64_t)(o->seconds * 1e9);
+    double gap_ns = 1e9 / o->calls_per_s;
+    for (; due < end; due = start + (uint64_t)((double)r->calls * gap_ns)) {
+        while (after < due) {
+            __builtin_ia32_pause();
+            after = clock_ns();
+        }
+        if (!step(w, 0, limit, &r->items))
+            break;
+        after = clock_ns();
+        hist_add(&r->latency, after - due);
+        r->calls++;
     }
     r->seconds = (double)(after - start) * 1e-9;
 }
@@ -123,7 +134,9 @@ static void obey(struct worker *w) {
     start_together(b, w->crew->count);
     if (!is_back || is_paired(w)) {
         uint32_t limit = is_back ? w->phase_one : w->ring.count;
-        (o.is_timed ? run_timed : run_untimed)(w, &o, limit, r);
+        perf_start(&w->perf);
+        (o.calls_per_s > 0 ? run_open : o.is_timed ? run_closed : run_untimed)(w, &o, limit, r);
+        perf_stop(&w->perf, r->counted);
     }
     w->phase_one = is_back ? w->phase_one : w->is_reversed ? w->ring.count : w->at;
     w->is_reversed = 0;
@@ -136,6 +149,7 @@ static void *worker_main(void *arg) {
     uint32_t turn = 0;
     w->session = c->engine->attach(c->state);
     workload_fill(&w->ring, c->work[w->number], c->engine, w->session, c->scene, w->number, c->count);
+    perf_open(&w->perf);
     atomic_fetch_add(&c->board->ready, 1);
     futex_wake(&c->board->ready);
     for (;;) {
@@ -148,6 +162,7 @@ static void *worker_main(void *arg) {
         atomic_fetch_add(&c->board->done, 1);
         futex_wake(&c->board->done);
     }
+    perf_close(&w->perf);
     ring_free(&w->ring);
     c->engine->detach(w->session);
     return NULL;
@@ -155,11 +170,14 @@ static void *worker_main(void *arg) {
 
 static void process_main(struct crew *c, unsigned first, unsigned count) {
     pthread_t thread[CREW_MAX];
-    struct worker *workers = calloc(count, sizeof *workers);
+    struct worker *workers = calloc(CREW_MAX, sizeof *workers);
+    if (!workers)
+        fail("no memory for workers");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (unsigned i = 0; i < count; i++) {
+    workers[0] = (struct worker){.crew = c, .number = first};
+    for (unsigned i = 1; i < count; i++) {
         workers[i] = (struct worker){.crew = c, .number = first + i};
-        if (i > 0 && pthread_create(&thread[i], NULL, worker_main, &workers[i]))
+        if (pthread_create(&thread[i], NULL, worker_main, &workers[i]))
             fail("no thread");
     }
     worker_main(&workers[0]);
@@ -185,6 +203,8 @@ static void await(struct crew *c, _Atomic uint32_t *word, uint32_t value) {
 struct crew *crew_start(const struct engine *engine, void *state, const struct scene *scene,
                         const struct workload *const work[], unsigned count, int is_threads) {
     struct crew *c = calloc(1, sizeof *c);
+    if (!c)
+        fail("no memory for a crew");
     *c = (struct crew){.engine = engine, .state = state, .scene = scene, .count = count};
     c->process_count = is_threads ? 1 : count;
     for (unsigned i = 0; i < count; i++)

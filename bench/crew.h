@@ -5,22 +5,28 @@
  *          stays mapped and warm. Between rounds a crew sleeps on a futex.
  * Rules    X1 A rate is operations by wall time between common start and a worker's own end, summed over the workers.
  *          X2 Latency is taken in rounds of its own. Closed loop: of each call. Open loop: calls are due at a fixed rate, and the
- *             time counts from when a call was due, so a stall is charged to all that it held up (no coordinated omission).
+ *             time counts from when a call was due, so a stall is charged to all that it held up (no coordinated omission): calls that
+ *             were due before the end are made and counted, however late.
+ *          X3 A warm-up lasts its time, and on to the end of the ring, so that each page that the ring touches is mapped before
+ *             anything counts; but no longer than CREW_WARM_MAX times its time.
  */
 #ifndef LARDER_BENCH_CREW_H
 #define LARDER_BENCH_CREW_H
 
+#include "bench/perf.h"
 #include "bench/workload.h"
 #include "examples/shuttle/hist.h"
 #include <sys/types.h>
 
 #define CREW_MAX 8
+#define CREW_WARM_MAX 4
 
 enum crew_phase { CREW_RUN, CREW_BACK, CREW_QUIT };
 
 struct crew_order {
     enum crew_phase phase;
     double seconds;
+    int is_warm_up;     /* rule X3 */
     int is_timed;       /* every call, into the histogram */
     double calls_per_s; /* open loop; 0: as fast as it can */
 };
@@ -28,6 +34,7 @@ struct crew_order {
 struct crew_result {
     double seconds, calls_per_s;
     uint64_t calls, items;
+    double counted[PERF_KINDS]; /* of all calls; -1: cannot be counted here */
     struct hist latency;
 };
 

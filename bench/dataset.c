@@ -27,10 +27,22 @@ void dataset_key(uint64_t n, struct bench_key *key) {
     put_digits(key->sk + SK_BYTES - 3, 3, n % PARTITION_ITEMS);
 }
 
+static uint64_t date_of(uint64_t n, uint32_t version) {
+    return dataset_mix(n + ((uint64_t)version << 40)) % UINT64_C(10000000000);
+}
+
 static uint32_t put_date(uint64_t n, uint32_t version, char *to) {
     memcpy(to, "2026-", 5); // NOLINT(bugprone-not-null-terminated-result)
-    put_digits(to + 5, 10, dataset_mix(n + ((uint64_t)version << 40)) % UINT64_C(10000000000));
+    put_digits(to + 5, 10, date_of(n, version));
     return DATE_BYTES;
+}
+
+unsigned dataset_items_from(uint64_t n) {
+    uint64_t first = n - n % PARTITION_ITEMS, date = date_of(n, 0);
+    unsigned count = 0;
+    for (uint64_t m = first; m < first + PARTITION_ITEMS; m++)
+        count += date_of(m, 0) >= date;
+    return count;
 }
 
 void dataset_index_key(uint64_t n, int index, uint32_t version, struct index_key *key) {

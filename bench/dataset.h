@@ -41,6 +41,9 @@ void dataset_key(uint64_t n, struct bench_key *key);
 /* `version` moves the item within (not between) the partitions of index 1 and 2; 0 is what was loaded. */
 void dataset_index_key(uint64_t n, int index, uint32_t version, struct index_key *key);
 
+/* How many items of item n's partition of index 0 do not sort before it. */
+unsigned dataset_items_from(uint64_t n);
+
 /* The key of an index entry in an engine with plain keys: index partition key, 0, sort key, 0, primary key. So a cursor finds the items
  * of a partition in order, and the last 55 bytes are the primary key. Returns its bytes. */
 #define INDEX_ENTRY_MAX (2 * INDEX_KEY_MAX + 2 + KEY_BYTES)

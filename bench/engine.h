@@ -7,6 +7,7 @@
  *             transaction, if it has such.
  *          E2 Values to write are prepared outside the measured time (prepare()): Larder's are built items, everybody else's
  *             are bytes, so nobody pays for encoding.
+ *             Peers are told what an application may not know: whether an item is new, whether index keys change, and the old ones.
  *          E3 Every engine is set up as its own documentation advises for speed; the file says where that is said.
  */
 #ifndef LARDER_BENCH_ENGINE_H
@@ -17,12 +18,12 @@
 
 struct scene {
     uint64_t items;
-    uint32_t item_bytes; /* of a whole item, names, keys and index keys included, as DynamoDB counts them */
-    int indexes;         /* 0 or INDEX_COUNT */
-    int huge_pages;
-    uint64_t spare_items; /* room for so many more */
-    int64_t expiry_s;     /* loaded items expire then; 0 never. Larder only */
-    char folder[64];      /* in tmpfs, for files and sockets of this scene */
+    uint32_t item_bytes;     /* of a whole item, names, keys and index keys included, as DynamoDB counts them */
+    int indexes;             /* 0 or INDEX_COUNT */
+    uint64_t spare_items;    /* room for so many more */
+    int64_t expiry_s;        /* loaded items expire then; 0 never. Larder only */
+    uint32_t ring_calls_max; /* 0: as many as a workload takes */
+    char folder[64];         /* in tmpfs, for files and sockets of this scene */
 };
 
 struct write {
@@ -34,13 +35,16 @@ struct write {
 
 /* What an engine can be asked. */
 enum {
-    CAN_READ_AT_ONCE = 1, /* get_many */
-    CAN_QUERY = 2,        /* query of the table */
-    CAN_INDEX = 4,        /* secondary indexes */
-    CAN_SHARE = 8,        /* several processes */
-    CAN_COUNT = 16,       /* add to a number in an item */
-    CAN_WRITE = 32,       /* put of any kind */
-    CAN_THREAD = 64,      /* several threads of a process, a session each */
+    CAN_READ_AT_ONCE = 1,  /* get_many */
+    CAN_QUERY = 2,         /* query of the table */
+    CAN_INDEX = 4,         /* secondary indexes */
+    CAN_SHARE = 8,         /* several processes */
+    CAN_COUNT = 16,        /* add to a number in an item */
+    CAN_WRITE = 32,        /* put of any kind */
+    CAN_THREAD = 64,       /* several threads of a process, a session each */
+    CAN_SHARE_READS = 128, /* several processes that only read */
+    IS_NO_STORE = 256,     /* the compute probe: "get" alone, and it finds nothing */
+    IS_VARIANT = 512,      /* takes part only where it is named */
 };
 
 struct engine {
@@ -67,16 +71,27 @@ struct engine {
     int (*put)(void *session, const struct write *w, int is_new, int is_moved);
     int (*remove)(void *session, uint64_t n);
     int (*count)(void *session, const struct bench_key *key);
+    /* Number of the i-th item that the last read copied, from the copy: for the test of the answers. */
+    uint64_t (*copied)(void *session, unsigned i);
 };
 
 extern const struct engine engine_larder, engine_limit, engine_lmdb, engine_bdb, engine_sqlite, engine_redis,
-    engine_memcached, engine_ck;
+    engine_memcached, engine_ck, engine_compute;
+/* The same with huge pages: advised, and from hugetlbfs mounted on <folder>/huge. */
+extern const struct engine engine_larder_huge, engine_larder_hugetlb, engine_limit_huge;
 
-/* The value of peers that store bytes: item_bytes of them, a counter first. prepare() of all of them. */
+/* The value of peers that store bytes stands for the whole item, keys and names included, as a serialised item would: item_bytes of
+ * them, a counter first, then the item's number. A peer's key is beside it. */
+void blob_fill(uint64_t n, uint32_t version, char *to, size_t bytes);
+uint64_t blob_number(const char *value);
+
+/* Prepared values, one behind the other. */
 struct blobs {
     uint32_t bytes;
     struct blob_chunk *chunks;
 };
+char *blobs_room(struct blobs *b, size_t bytes); /* 16-aligned */
+/* prepare() of the peers that store bytes. */
 void blobs_prepare(struct blobs *b, struct write *w);
 void blobs_free(struct blobs *b);
 

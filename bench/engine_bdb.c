@@ -160,14 +160,39 @@ static unsigned bdb_query(void *session, int index, uint64_t n) {
          r = cursor->get(cursor, &k, &v, DB_NEXT)) {
         if (k.size < prefix || memcmp(found, from, prefix) != 0)
             break;
+        if (index >= 0)
+            copy_item(s, primary, s->buffer + (size_t)count * s->blobs.bytes);
         count++;
         if (index < 0)
             v.data = s->buffer + (size_t)count * s->blobs.bytes;
-        else
-            copy_item(s, primary, s->buffer + (size_t)count * s->blobs.bytes);
     }
     cursor->close(cursor);
     return count;
+}
+
+/* Under the one write lock, which a write cursor takes. */
+static int bdb_count(void *session, const struct bench_key *key) {
+    struct bdb_session *s = session;
+    DBC *cursor;
+    DBT k = dbt(key, KEY_BYTES), v = into(s->buffer, s->blobs.bytes);
+    uint64_t counter;
+    must(s->items->cursor(s->items, NULL, &cursor, DB_WRITECURSOR), "cursor");
+    int r = cursor->get(cursor, &k, &v, DB_SET);
+    if (r == 0) {
+        memcpy(&counter, s->buffer, 8);
+        counter++;
+        memcpy(s->buffer, &counter, 8);
+        must(cursor->put(cursor, &k, &v, DB_CURRENT), "count");
+    } else if (r != DB_NOTFOUND) {
+        must(r, "count");
+    }
+    cursor->close(cursor);
+    return r == 0;
+}
+
+static uint64_t bdb_copied(void *session, unsigned i) {
+    struct bdb_session *s = session;
+    return blob_number(s->buffer + (size_t)i * s->blobs.bytes);
 }
 
 static void bdb_prepare(void *session, struct write *w) {
@@ -186,7 +211,7 @@ static void *bdb_create(const struct scene *scene, const char **why) {
     for (uint64_t n = 0; n < scene->items; n++) {
         struct write w = {.n = n};
         dataset_key(n, &key);
-        dataset_payload(n, 0, s->buffer, s->blobs.bytes);
+        blob_fill(n, 0, s->buffer, s->blobs.bytes);
         DBT k = dbt(&key, KEY_BYTES), v = dbt(s->buffer, s->blobs.bytes);
         must(s->items->put(s->items, NULL, &k, &v, 0), "load");
         put_entries(s, &w, 0);
@@ -213,7 +238,7 @@ const struct engine engine_bdb = {
     .name = "bdb",
     .setup =
         "Concurrent Data Store, B-trees, cache of everything in tmpfs, no log; an index is a database, not one step",
-    .can = CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE,
+    .can = CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_COUNT | CAN_WRITE,
     .create = bdb_create,
     .destroy = bdb_destroy,
     .attach = bdb_attach,
@@ -223,4 +248,6 @@ const struct engine engine_bdb = {
     .query = bdb_query,
     .put = bdb_put,
     .remove = bdb_remove,
+    .count = bdb_count,
+    .copied = bdb_copied,
 };

@@ -59,7 +59,7 @@ static void *ck_create(const struct scene *scene, const char **why) {
         ck_ht_hash_t h;
         ck_ht_entry_t entry;
         dataset_key(n, (struct bench_key *)block);
-        dataset_payload(n, 0, block + 64, scene->item_bytes);
+        blob_fill(n, 0, block + 64, scene->item_bytes);
         ck_ht_hash(&h, &e->table, block, KEY_BYTES);
         ck_ht_entry_set(&entry, h, block, KEY_BYTES, block + 64);
         if (!ck_ht_put_spmc(&e->table, h, &entry))
@@ -120,11 +120,15 @@ static int ck_put(void *session, const struct write *w, int is_new, int is_moved
     return 1;
 }
 
+static uint64_t ck_copied(void *session, unsigned i) {
+    (void)i; /* one at a time */
+    return blob_number(((struct ck_session *)session)->buffer);
+}
+
 const struct engine engine_ck = {
     .name = "ck",
-    .setup =
-        "ck_ht with byte-string keys at its final size, XXH3, values overwritten in place; one process, no deletes",
-    .can = CAN_WRITE,
+    .setup = "ck_ht with byte-string keys at its final size, XXH3, values overwritten in place; one writer, no deletes",
+    .can = CAN_WRITE | CAN_SHARE_READS | CAN_THREAD,
     .create = ck_create,
     .destroy = ck_destroy,
     .attach = ck_attach,
@@ -132,4 +136,5 @@ const struct engine engine_ck = {
     .prepare = ck_prepare,
     .get = ck_get,
     .put = ck_put,
+    .copied = ck_copied,
 };

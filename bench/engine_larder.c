@@ -1,6 +1,9 @@
-/* bench/engine_larder.c - Larder, through larder.h and nothing else. See bench/engine.h. */
+/* bench/engine_larder.c - Larder, through larder.h. The one look inside: the size of a built item's image (core/item.h), so that prepared
+ * items can lie side by side as the peers' values do (rule W4 of bench/workload.h). See bench/engine.h. */
 #include "bench/engine.h"
 #include "bench/fail.h"
+#include "bench/hugepages.h"
+#include "core/item.h"
 #include "larder.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -9,6 +12,8 @@
 struct larder_engine {
     struct larder *db;
     struct scene scene;
+    uint32_t flags;
+    char path[128]; /* of a segment on hugetlbfs; empty: a memfd */
 };
 
 struct larder_session {
@@ -17,6 +22,8 @@ struct larder_session {
     struct larder_page *page;
     struct larder_builder *builder; /* of counters */
     uint32_t item_bytes;
+    size_t fill_bytes; /* of "data" that made the last item as large as it should be */
+    struct blobs blobs;
     int indexes;
     int64_t expiry_s;
 };
@@ -33,7 +40,7 @@ static void build(struct larder_session *s, struct larder_builder *b, const stru
     char fill[8192];
     dataset_key(w->n, &key);
     dataset_payload(w->n, w->version, fill, s->item_bytes < sizeof fill ? s->item_bytes : sizeof fill);
-    for (size_t bytes = 0;;) {
+    for (size_t bytes = s->fill_bytes;;) {
         larder_builder_reset(b);
         larder_add_sn(b, "PK", key.pk, PK_BYTES);
         larder_add_sn(b, "SK", key.sk, SK_BYTES);
@@ -48,9 +55,13 @@ static void build(struct larder_session *s, struct larder_builder *b, const stru
         larder_add_sn(b, "data", fill, bytes);
         must(larder_builder_finish(b, item), "item");
         size_t have = larder_item_size(*item);
-        if (have >= s->item_bytes || have + bytes > sizeof fill)
+        if (have == s->item_bytes || (have > s->item_bytes && bytes == 0)) {
+            s->fill_bytes = bytes;
             return;
-        bytes += s->item_bytes - have;
+        }
+        bytes = have > s->item_bytes ? 0 : bytes + s->item_bytes - have;
+        if (bytes > sizeof fill)
+            fail("larder: no item of %u bytes", s->item_bytes);
     }
 }
 
@@ -61,8 +72,8 @@ static struct {
     int users;
 } shared = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
-static struct larder *shared_open(int memfd) {
-    struct larder_options o = {.flags = LARDER_MEMFD, .memfd = memfd};
+static struct larder *shared_open(const struct larder_engine *e) {
+    struct larder_options o = {.segment = e->path[0] ? e->path : NULL, .flags = e->flags, .memfd = larder_memfd(e->db)};
     pthread_mutex_lock(&shared.mutex);
     if (shared.users++ == 0)
         must(larder_open(&o, &shared.db), "open");
@@ -80,7 +91,7 @@ static void shared_close(void) {
 static void *larder_bench_attach(void *engine) {
     struct larder_engine *e = engine;
     struct larder_session *s = calloc(1, sizeof *s);
-    s->db = shared_open(larder_memfd(e->db));
+    s->db = shared_open(e);
     must(larder_table_open(s->db, "bench", &s->table), "table");
     must(larder_page_new(s->db, &s->page), "page");
     must(larder_builder_new(s->db, &s->builder), "builder");
@@ -91,7 +102,8 @@ static void *larder_bench_attach(void *engine) {
 
 static void larder_bench_detach(void *session) {
     struct larder_session *s = session;
-    shared_close(); /* frees page and builders too, if this was the last */
+    shared_close(); /* frees page and builder too, if this was the last */
+    blobs_free(&s->blobs);
     free(s);
 }
 
@@ -107,7 +119,11 @@ static void load(struct larder_engine *e) {
     larder_bench_detach(s);
 }
 
-static void *larder_bench_create(const struct scene *scene, const char **why) {
+static uint64_t segment_bytes(const struct scene *scene) {
+    return (scene->items + scene->spare_items + 20000) * (scene->item_bytes * 2ull + 500 + (scene->indexes ? 600 : 0));
+}
+
+static struct larder_engine *create(const struct scene *scene, uint32_t flags, const char *path) {
     struct larder_engine *e = calloc(1, sizeof *e);
     struct larder_index_def index[INDEX_COUNT];
     struct larder_table_def def = {.name = "bench",
@@ -116,11 +132,8 @@ static void *larder_bench_create(const struct scene *scene, const char **why) {
                                    .indexes = index,
                                    .index_count = (uint32_t)scene->indexes,
                                    .ttl_attribute = scene->expiry_s ? "ExpiresAt" : NULL};
-    struct larder_options o = {.flags = LARDER_CREATE | LARDER_MEMFD,
-                               .memfd = -1,
-                               .size_bytes = (scene->items + scene->spare_items + 20000) *
-                                             (scene->item_bytes * 2ull + 500 + (scene->indexes ? 600 : 0))};
-    (void)why;
+    struct larder_options o = {
+        .segment = path, .flags = LARDER_CREATE | flags, .memfd = -1, .size_bytes = segment_bytes(scene)};
     memset(index, 0, sizeof index);
     for (int i = 0; i < scene->indexes; i++) {
         index[i].name = dataset_index_names[i];
@@ -128,15 +141,37 @@ static void *larder_bench_create(const struct scene *scene, const char **why) {
         index[i].sort = (struct larder_key_def){dataset_index_attributes[i][1], LARDER_S};
     }
     e->scene = *scene;
+    e->flags = flags;
+    snprintf(e->path, sizeof e->path, "%s", path ? path : "");
     must(larder_open(&o, &e->db), "create");
     must(larder_table_create(e->db, &def), "create table");
     load(e);
     return e;
 }
 
+static void *larder_bench_create(const struct scene *scene, const char **why) {
+    (void)why;
+    return create(scene, LARDER_MEMFD, NULL);
+}
+
+static void *larder_huge_create(const struct scene *scene, const char **why) {
+    *why = hugepages_advise();
+    return *why ? NULL : create(scene, LARDER_MEMFD | LARDER_HUGE_PAGES, NULL);
+}
+
+static void *larder_hugetlb_create(const struct scene *scene, const char **why) {
+    char folder[96], path[112];
+    snprintf(folder, sizeof folder, "%s/huge", scene->folder);
+    snprintf(path, sizeof path, "%s/segment", folder);
+    *why = hugepages_mount(folder, segment_bytes(scene));
+    return *why ? NULL : create(scene, 0, path);
+}
+
 static void larder_bench_destroy(void *engine) {
     struct larder_engine *e = engine;
     larder_close(e->db);
+    if (e->path[0])
+        larder_destroy(e->path, 1);
     free(e);
 }
 
@@ -149,11 +184,10 @@ static uint64_t larder_bench_bytes(void *engine) {
 
 static void larder_bench_prepare(void *session, struct write *w) {
     struct larder_session *s = session;
-    struct larder_builder *b;
     const struct larder_item *item;
-    must(larder_builder_new(s->db, &b), "builder");
-    build(s, b, w, &item);
-    w->prepared = item;
+    build(s, s->builder, w, &item);
+    w->bytes = item_head(item)->bytes;
+    w->prepared = memcpy(blobs_room(&s->blobs, w->bytes), item, w->bytes);
 }
 
 static struct larder_value text(const char *data, size_t bytes) {
@@ -217,6 +251,21 @@ static int larder_bench_remove(void *session, uint64_t n) {
     return r == LARDER_OK;
 }
 
+static uint64_t digits_at(const struct larder_item *item, const char *name, size_t from, size_t count) {
+    struct larder_value v;
+    uint64_t n = 0;
+    if (!item || larder_item_get(item, name, &v) != LARDER_OK || v.bytes < from + count)
+        return UINT64_MAX;
+    for (size_t i = from; i < from + count; i++)
+        n = n * 10 + (uint64_t)(((const char *)v.data)[i] - '0');
+    return n;
+}
+
+static uint64_t larder_bench_copied(void *session, unsigned i) {
+    const struct larder_item *item = larder_page_item(((struct larder_session *)session)->page, i);
+    return digits_at(item, "PK", 5, 7) * PARTITION_ITEMS + digits_at(item, "SK", SK_BYTES - 3, 3);
+}
+
 const struct engine engine_larder = {
     .name = "larder",
     .setup = "memfd segment, default options",
@@ -232,4 +281,41 @@ const struct engine engine_larder = {
     .query = larder_bench_query,
     .put = larder_bench_put,
     .remove = larder_bench_remove,
+    .copied = larder_bench_copied,
+};
+
+const struct engine engine_larder_huge = {
+    .name = "larder-huge",
+    .setup = "memfd segment, LARDER_HUGE_PAGES",
+    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE | CAN_THREAD | IS_VARIANT,
+    .create = larder_huge_create,
+    .destroy = larder_bench_destroy,
+    .bytes = larder_bench_bytes,
+    .attach = larder_bench_attach,
+    .detach = larder_bench_detach,
+    .prepare = larder_bench_prepare,
+    .get = larder_bench_get,
+    .get_many = larder_bench_get_many,
+    .query = larder_bench_query,
+    .put = larder_bench_put,
+    .remove = larder_bench_remove,
+    .copied = larder_bench_copied,
+};
+
+const struct engine engine_larder_hugetlb = {
+    .name = "larder-hugetlb",
+    .setup = "segment on a hugetlbfs mount",
+    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE | CAN_THREAD | IS_VARIANT,
+    .create = larder_hugetlb_create,
+    .destroy = larder_bench_destroy,
+    .bytes = larder_bench_bytes,
+    .attach = larder_bench_attach,
+    .detach = larder_bench_detach,
+    .prepare = larder_bench_prepare,
+    .get = larder_bench_get,
+    .get_many = larder_bench_get_many,
+    .query = larder_bench_query,
+    .put = larder_bench_put,
+    .remove = larder_bench_remove,
+    .copied = larder_bench_copied,
 };

@@ -3,9 +3,9 @@
  * Job      For each workload the unavoidable cache misses and copies alone: hash the key, one dependent miss for the bucket line,
  *          one for the item, a copy. No locks, no checks of concurrent change, no memory management, no recovery; it would be
  *          useless as a store. Whatever Larder needs beyond this is the price of its promises.
- * Picture  bucket line of 8 words {tag 16, item number 48} -> block {55-byte key, item bytes}
+ * Picture  bucket line of 8 words {tag 16, item number 48} -> block of item_bytes: the key, counter, item's number, the rest
  *          index: place of item n in its partition's order (one miss stands for finding the partition and the leaf), then the
- *          ordered entries of 16 bytes, side by side
+ *          ordered entries of 16 bytes {hash, item number}, side by side; the same for the table's own order
  * Rules    Items lie in the order of loading, as they do in Larder. A write goes into the item's own place. Pages are 4 KB, or
  *          huge if the scene says so.
  */
@@ -18,8 +18,10 @@
 #define BUCKET_WORDS 8u
 #define REMOVED UINT64_MAX /* searches go on behind it */
 
+#define VALUE_AT 56u /* behind the key */
+
 struct entry {
-    uint64_t date;
+    uint64_t hash;
     uint64_t n;
 };
 
@@ -29,7 +31,7 @@ struct limit_engine {
     uint64_t *bucket;
     char *block;
     uint32_t *place[INDEX_COUNT];
-    struct entry *order[INDEX_COUNT];
+    struct entry *order[INDEX_COUNT], *table_order;
 };
 
 struct limit_session {
@@ -38,11 +40,13 @@ struct limit_session {
     char buffer[1 << 20];
 };
 
-static void *map(const struct scene *scene, uint64_t bytes) {
+static int has_huge_pages; /* of the probe that is being made */
+
+static void *map(uint64_t bytes) {
     void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED)
         fail("limit: no memory for %llu bytes", (unsigned long long)bytes);
-    if (scene->huge_pages)
+    if (has_huge_pages)
         madvise(at, bytes, MADV_HUGEPAGE);
     return at;
 }
@@ -89,7 +93,8 @@ static void insert(struct limit_engine *e, const struct bench_key *key, uint64_t
         if (*w == 0 || *w == REMOVED) {
             char *block = block_of(e, n);
             memcpy(block, key, KEY_BYTES);
-            memcpy(block + 64, bytes, e->scene.item_bytes);
+            memcpy(block + VALUE_AT, bytes, e->scene.item_bytes - VALUE_AT);
+            e->table_order[n] = (struct entry){hash, n};
             *w = word_of(hash, n);
             return;
         }
@@ -113,12 +118,13 @@ static int by_index_key(const void *a, const void *b) {
     return order ? order : (x->n > y->n) - (x->n < y->n);
 }
 
+static const uint64_t partition_items[INDEX_COUNT] = {PARTITION_ITEMS, HOT_PARTITION_ITEMS, 1000, PARTITION_ITEMS};
+
 /* Partitions of all indexes are ranges of item numbers: sorted range by range. */
 static void make_index(struct limit_engine *e, int index) {
-    static const uint64_t partition_items[INDEX_COUNT] = {PARTITION_ITEMS, HOT_PARTITION_ITEMS, 1000, PARTITION_ITEMS};
     uint64_t step = partition_items[index];
-    e->place[index] = map(&e->scene, e->capacity * sizeof(uint32_t));
-    e->order[index] = map(&e->scene, (e->capacity + QUERY_LIMIT) * sizeof(struct entry));
+    e->place[index] = map(e->capacity * sizeof(uint32_t));
+    e->order[index] = map((e->capacity + QUERY_LIMIT) * sizeof(struct entry));
     sort_index = index;
     sort_entries = e->order[index];
     for (uint64_t n = 0; n < e->scene.items; n++)
@@ -127,45 +133,50 @@ static void make_index(struct limit_engine *e, int index) {
         uint64_t count = e->scene.items - from < step ? e->scene.items - from : step;
         qsort(sort_entries + from, count, sizeof *sort_entries, by_index_key);
     }
-    for (uint64_t i = 0; i < e->scene.items; i++)
+    for (uint64_t i = 0; i < e->scene.items; i++) {
         e->place[index][sort_entries[i].n] = (uint32_t)i;
+        sort_entries[i].hash = e->table_order[sort_entries[i].n].hash;
+    }
+}
+
+/* The block that an entry names: an index knows the hash and checks against the bucket, not against the key. */
+static char *resolve(const struct limit_engine *e, const struct entry *entry) {
+    uint64_t *b = bucket_of(e, entry->hash), wanted = word_of(entry->hash, entry->n);
+    for (;; b = b + 1 == e->bucket + e->buckets * BUCKET_WORDS ? e->bucket : b + 1) {
+        if (*b == wanted)
+            return block_of(e, entry->n);
+        if (*b == 0)
+            return NULL;
+    }
 }
 
 static unsigned read_range(struct limit_session *s, const struct entry *from, unsigned count) {
     struct limit_engine *e = s->e;
-    uint64_t hash[QUERY_LIMIT];
-    struct bench_key key;
     unsigned read = 0;
-    for (unsigned i = 0; i < count; i++) {
-        dataset_key(from[i].n, &key); /* an entry would hold the hash */
-        hash[i] = hash_of(&key);
-        __builtin_prefetch(bucket_of(e, hash[i]));
-    }
+    for (unsigned i = 0; i < count; i++)
+        __builtin_prefetch(bucket_of(e, from[i].hash));
     for (unsigned i = 0; i < count; i++)
         __builtin_prefetch(block_of(e, from[i].n));
     for (unsigned i = 0; i < count; i++) {
-        uint64_t *word;
-        dataset_key(from[i].n, &key);
-        char *block = find(e, hash[i], &key, &word);
+        char *block = resolve(e, &from[i]);
         if (block)
-            memcpy(s->buffer + (size_t)read++ * e->block_bytes, block, e->block_bytes);
+            memcpy(s->buffer + (size_t)read++ * e->block_bytes, block, e->scene.item_bytes);
     }
     return read;
+}
+
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
 }
 
 static unsigned limit_query(void *session, int index, uint64_t n) {
     struct limit_session *s = session;
     struct limit_engine *e = s->e;
-    struct entry own[QUERY_LIMIT];
-    unsigned count = 0;
-    if (index >= 0) {
-        uint64_t place = e->place[index][n], end = e->scene.items;
-        count = end - place < QUERY_LIMIT ? (unsigned)(end - place) : QUERY_LIMIT;
-        return read_range(s, e->order[index] + place, count);
-    }
-    for (; count < QUERY_LIMIT && (n + count) / PARTITION_ITEMS == n / PARTITION_ITEMS; count++)
-        own[count] = (struct entry){0, n + count};
-    return read_range(s, own, count);
+    uint64_t step = index < 0 ? PARTITION_ITEMS : partition_items[index],
+             end = least((n / step + 1) * step, e->scene.items);
+    uint64_t place = index < 0 ? n : e->place[index][n];
+    return read_range(s, (index < 0 ? e->table_order : e->order[index]) + place,
+                      (unsigned)least(end - place, QUERY_LIMIT));
 }
 
 /* ---- Life -------------------------------------------------------------------------------------------------------------- */
@@ -178,12 +189,13 @@ static void *limit_create(const struct scene *scene, const char **why) {
     e->scene = *scene;
     e->capacity = scene->items + scene->spare_items;
     e->buckets = e->capacity / 5 + 1;
-    e->block_bytes = (64 + scene->item_bytes + 15) / 16 * 16;
-    e->bucket = map(scene, e->buckets * BUCKET_WORDS * 8);
-    e->block = map(scene, e->capacity * e->block_bytes);
+    e->block_bytes = (scene->item_bytes + 15) / 16 * 16;
+    e->bucket = map(e->buckets * BUCKET_WORDS * 8);
+    e->block = map(e->capacity * e->block_bytes);
+    e->table_order = map(e->capacity * sizeof(struct entry));
     for (uint64_t n = 0; n < scene->items; n++) {
         dataset_key(n, &key);
-        dataset_payload(n, 0, bytes, scene->item_bytes);
+        blob_fill(n, 0, bytes, scene->item_bytes);
         insert(e, &key, n, bytes);
     }
     for (int i = 0; i < scene->indexes; i++)
@@ -192,10 +204,18 @@ static void *limit_create(const struct scene *scene, const char **why) {
     return e;
 }
 
+static void *limit_huge_create(const struct scene *scene, const char **why) {
+    has_huge_pages = 1;
+    void *e = limit_create(scene, why);
+    has_huge_pages = 0;
+    return e;
+}
+
 static void limit_destroy(void *engine) {
     struct limit_engine *e = engine;
     munmap(e->bucket, e->buckets * BUCKET_WORDS * 8);
     munmap(e->block, e->capacity * e->block_bytes);
+    munmap(e->table_order, e->capacity * sizeof(struct entry));
     for (int i = 0; i < e->scene.indexes; i++) {
         munmap(e->place[i], e->capacity * sizeof(uint32_t));
         munmap(e->order[i], (e->capacity + QUERY_LIMIT) * sizeof(struct entry));
@@ -228,8 +248,8 @@ static uint64_t limit_get(void *session, const struct bench_key *key) {
     char *block = find(s->e, hash_of(key), key, &word);
     if (!block)
         return 0;
-    memcpy(s->buffer, block, s->e->block_bytes);
-    return s->e->block_bytes;
+    memcpy(s->buffer, block, s->e->scene.item_bytes);
+    return s->e->scene.item_bytes;
 }
 
 static uint64_t limit_get_many(void *session, const struct bench_key *keys, unsigned count) {
@@ -249,9 +269,14 @@ static uint64_t limit_get_many(void *session, const struct bench_key *keys, unsi
         uint64_t *word;
         char *block = find(s->e, hash[i], &keys[i], &word);
         if (block)
-            memcpy(s->buffer + found++ % 1000 * s->e->block_bytes, block, s->e->block_bytes);
+            memcpy(s->buffer + found++ % 1000 * s->e->block_bytes, block, s->e->scene.item_bytes);
     }
     return found;
+}
+
+/* A store to an entry's line that leaves it as it was: nothing is sorted anew, so that ranges stay what they were. */
+static void touch(struct entry *entry) {
+    *(volatile uint64_t *)&entry->n = entry->n;
 }
 
 static int limit_put(void *session, const struct write *w, int is_new, int is_moved) {
@@ -266,14 +291,14 @@ static int limit_put(void *session, const struct write *w, int is_new, int is_mo
         char *block = find(e, hash_of(&key), &key, &word);
         if (!block)
             return 0;
-        memcpy(block + 64, w->prepared, w->bytes);
+        memcpy(block + VALUE_AT, w->prepared, w->bytes - VALUE_AT);
     }
     /* Per index a line of the list to find the place, and one to write to. */
     for (int i = 0; (is_new || is_moved) && i < e->scene.indexes; i++) {
         if (!is_new && (i == 0 || i == 3))
             continue;
         uint64_t place = e->place[i][w->n % e->scene.items];
-        e->order[i][place].date = w->version;
+        touch(&e->order[i][place]);
         e->place[i][w->n] = (uint32_t)place;
     }
     return 1;
@@ -286,9 +311,9 @@ static int limit_remove(void *session, uint64_t n) {
     dataset_key(n, &key);
     if (!find(s->e, hash_of(&key), &key, &word))
         return 0;
-    *word = REMOVED;
+    *word = word + 1 < s->e->bucket + s->e->buckets * BUCKET_WORDS && word[1] == 0 ? 0 : REMOVED;
     for (int i = 0; i < s->e->scene.indexes; i++)
-        s->e->order[i][s->e->place[i][n]].date = UINT64_MAX;
+        touch(&s->e->order[i][s->e->place[i][n]]);
     return 1;
 }
 
@@ -298,10 +323,15 @@ static int limit_count(void *session, const struct bench_key *key) {
     char *block = find(s->e, hash_of(key), key, &word);
     if (!block)
         return 0;
-    memcpy(&counter, block + 64, 8);
+    memcpy(&counter, block + VALUE_AT, 8);
     counter++;
-    memcpy(block + 64, &counter, 8);
+    memcpy(block + VALUE_AT, &counter, 8);
     return 1;
+}
+
+static uint64_t limit_copied(void *session, unsigned i) {
+    struct limit_session *s = session;
+    return blob_number(s->buffer + (size_t)i * s->e->block_bytes + VALUE_AT);
 }
 
 const struct engine engine_limit = {
@@ -319,4 +349,23 @@ const struct engine engine_limit = {
     .put = limit_put,
     .remove = limit_remove,
     .count = limit_count,
+    .copied = limit_copied,
+};
+
+const struct engine engine_limit_huge = {
+    .name = "limit-huge",
+    .setup = "the same in huge pages",
+    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_COUNT | CAN_WRITE | CAN_THREAD | IS_VARIANT,
+    .create = limit_huge_create,
+    .destroy = limit_destroy,
+    .attach = limit_attach,
+    .detach = limit_detach,
+    .prepare = limit_prepare,
+    .get = limit_get,
+    .get_many = limit_get_many,
+    .query = limit_query,
+    .put = limit_put,
+    .remove = limit_remove,
+    .count = limit_count,
+    .copied = limit_copied,
 };

@@ -1,10 +1,12 @@
 /* bench/engine_lmdb.c - LMDB in tmpfs, without syncs, with a writable map: the fastest it can be (lmdb.h, mdb_env_open flags
- * MDB_NOSYNC, MDB_WRITEMAP, MDB_NOMEMINIT). Read transactions are renewed, not made anew. An index is a database of its own
+ * MDB_NOSYNC, MDB_WRITEMAP, MDB_NOMEMINIT). Read transactions and cursors are renewed, not made anew (mdb_txn_renew, mdb_cursor_renew).
+ * Threads of a process share one environment, which must not be opened twice. An index is a database of its own
  * whose key is (index partition key, index sort key, primary key) and whose value is the primary key, written in the same
  * transaction as the item; a query walks a cursor over it and gets each item. See bench/engine.h. */
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include <lmdb.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@ struct lmdb_session {
     MDB_env *env;
     MDB_dbi items, index[INDEX_COUNT];
     MDB_txn *reader;
+    MDB_cursor *cursor[1 + INDEX_COUNT]; /* of the table, then of each index */
     struct blobs blobs;
     char buffer[1 << 20];
 };
@@ -30,38 +33,64 @@ static void must(int r, const char *what) {
         fail("lmdb: %s: %s", what, mdb_strerror(r));
 }
 
+static struct {
+    pthread_mutex_t mutex;
+    int users;
+    MDB_env *env;
+    MDB_dbi items, index[INDEX_COUNT];
+} shared = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void open_shared(const struct lmdb_engine *e) {
+    MDB_txn *txn;
+    must(mdb_env_create(&shared.env), "create");
+    must(mdb_env_set_mapsize(shared.env,
+                             (e->scene.items + e->scene.spare_items + 100000) * (e->scene.item_bytes * 3ull + 1200)),
+         "map size");
+    must(mdb_env_set_maxdbs(shared.env, 8), "maxdbs");
+    must(mdb_env_open(shared.env, e->path, MDB_NOSYNC | MDB_WRITEMAP | MDB_NOMEMINIT | MDB_NORDAHEAD, 0600), "open");
+    must(mdb_txn_begin(shared.env, NULL, 0, &txn), "begin");
+    must(mdb_dbi_open(txn, "items", MDB_CREATE, &shared.items), "items");
+    for (int i = 0; i < e->scene.indexes; i++)
+        must(mdb_dbi_open(txn, dataset_index_names[i], MDB_CREATE, &shared.index[i]), "index");
+    must(mdb_txn_commit(txn), "commit");
+}
+
 static void *lmdb_attach(void *engine) {
     struct lmdb_session *s = calloc(1, sizeof *s);
-    MDB_txn *txn;
     s->e = engine;
     s->blobs.bytes = s->e->scene.item_bytes;
-    must(mdb_env_create(&s->env), "create");
-    must(mdb_env_set_mapsize(s->env, (s->e->scene.items + s->e->scene.spare_items + 100000) *
-                                         (s->e->scene.item_bytes * 3ull + 1200)),
-         "map size");
-    must(mdb_env_set_maxdbs(s->env, 8), "maxdbs");
-    must(mdb_env_open(s->env, s->e->path, MDB_NOSYNC | MDB_WRITEMAP | MDB_NOMEMINIT | MDB_NORDAHEAD, 0600), "open");
-    must(mdb_txn_begin(s->env, NULL, 0, &txn), "begin");
-    must(mdb_dbi_open(txn, "items", MDB_CREATE, &s->items), "items");
-    for (int i = 0; i < s->e->scene.indexes; i++)
-        must(mdb_dbi_open(txn, dataset_index_names[i], MDB_CREATE, &s->index[i]), "index");
-    must(mdb_txn_commit(txn), "commit");
+    pthread_mutex_lock(&shared.mutex);
+    if (shared.users++ == 0)
+        open_shared(s->e);
+    pthread_mutex_unlock(&shared.mutex);
+    s->env = shared.env;
+    s->items = shared.items;
+    memcpy(s->index, shared.index, sizeof s->index);
     must(mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->reader), "reader");
+    for (int i = 0; i <= s->e->scene.indexes; i++)
+        must(mdb_cursor_open(s->reader, i == 0 ? s->items : s->index[i - 1], &s->cursor[i]), "cursor");
     mdb_txn_reset(s->reader);
     return s;
 }
 
 static void lmdb_detach(void *session) {
     struct lmdb_session *s = session;
+    for (int i = 0; i <= s->e->scene.indexes; i++)
+        mdb_cursor_close(s->cursor[i]);
     mdb_txn_abort(s->reader);
-    mdb_env_close(s->env);
+    pthread_mutex_lock(&shared.mutex);
+    if (--shared.users == 0)
+        mdb_env_close(s->env);
+    pthread_mutex_unlock(&shared.mutex);
     blobs_free(&s->blobs);
     free(s);
 }
 
-static void put_entries(struct lmdb_session *s, MDB_txn *txn, const struct write *w) {
+static void put_entries(struct lmdb_session *s, MDB_txn *txn, const struct write *w, int only_moved) {
     char entry[INDEX_ENTRY_MAX];
     for (int i = 0; i < s->e->scene.indexes; i++) {
+        if (only_moved && i != 1 && i != 2)
+            continue;
         size_t bytes = dataset_index_entry(w->n, i, w->version, entry);
         MDB_val k = {bytes, entry}, v = {KEY_BYTES, entry + bytes - KEY_BYTES};
         must(mdb_put(txn, s->index[i], &k, &v, 0), "put entry");
@@ -91,7 +120,7 @@ static int lmdb_put(void *session, const struct write *w, int is_new, int is_mov
     if (is_moved)
         remove_entries(s, txn, w->n, w->old_version, 1);
     if (is_new || is_moved)
-        put_entries(s, txn, w);
+        put_entries(s, txn, w, is_moved);
     must(mdb_txn_commit(txn), "commit");
     return 1;
 }
@@ -161,7 +190,7 @@ static unsigned lmdb_query(void *session, int index, uint64_t n) {
     char from[INDEX_ENTRY_MAX];
     struct bench_key key;
     struct index_key ik;
-    MDB_cursor *cursor;
+    MDB_cursor *cursor = s->cursor[index + 1];
     MDB_val k, v;
     unsigned count = 0;
     size_t prefix;
@@ -177,23 +206,25 @@ static unsigned lmdb_query(void *session, int index, uint64_t n) {
                       from}; /* the primary key left out: from the first */
         prefix = ik.partition_bytes + 1;
     }
-    must(mdb_cursor_open(s->reader, index < 0 ? s->items : s->index[index], &cursor), "cursor");
+    must(mdb_cursor_renew(s->reader, cursor), "cursor");
     for (int r = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); r == 0 && count < QUERY_LIMIT;
          r = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
         if (k.mv_size < prefix || memcmp(k.mv_data, from, prefix) != 0)
             break;
-        char *to = s->buffer + (size_t)count * (s->blobs.bytes + KEY_BYTES);
-        if (index < 0) {
-            memcpy(to, k.mv_data, KEY_BYTES);
-            memcpy(to + KEY_BYTES, v.mv_data, v.mv_size);
-        } else if (!copy_item(s, v.mv_data, to)) {
+        char *to = s->buffer + (size_t)count * s->blobs.bytes;
+        if (index < 0)
+            memcpy(to, v.mv_data, v.mv_size);
+        else if (!copy_item(s, v.mv_data, to))
             continue;
-        }
         count++;
     }
-    mdb_cursor_close(cursor);
     mdb_txn_reset(s->reader);
     return count;
+}
+
+static uint64_t lmdb_copied(void *session, unsigned i) {
+    struct lmdb_session *s = session;
+    return blob_number(s->buffer + (size_t)i * s->blobs.bytes);
 }
 
 static void lmdb_prepare(void *session, struct write *w) {
@@ -211,12 +242,11 @@ static void load(struct lmdb_engine *e) {
             must(mdb_txn_begin(s->env, NULL, 0, &txn), "begin");
         }
         dataset_key(n, &key);
-        dataset_payload(n, 0, s->buffer, s->blobs.bytes);
-        memset(s->buffer, 0, 8);
+        blob_fill(n, 0, s->buffer, s->blobs.bytes);
         MDB_val k = {KEY_BYTES, &key}, v = {s->blobs.bytes, s->buffer};
         struct write w = {.n = n};
         must(mdb_put(txn, s->items, &k, &v, 0), "load");
-        put_entries(s, txn, &w);
+        put_entries(s, txn, &w, 0);
     }
     must(mdb_txn_commit(txn), "commit");
     lmdb_detach(s);
@@ -254,9 +284,10 @@ static uint64_t lmdb_bytes(void *engine) {
 
 const struct engine engine_lmdb = {
     .name = "lmdb",
-    .setup = "tmpfs, NOSYNC, WRITEMAP, NOMEMINIT, NORDAHEAD; renewed read transactions; an index is a database, one "
+    .setup = "tmpfs, NOSYNC, WRITEMAP, NOMEMINIT, NORDAHEAD; renewed read transactions and cursors; an index is a "
+             "database, one "
              "transaction",
-    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_COUNT | CAN_WRITE,
+    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_COUNT | CAN_WRITE | CAN_THREAD,
     .create = lmdb_create,
     .destroy = lmdb_destroy,
     .bytes = lmdb_bytes,
@@ -269,4 +300,5 @@ const struct engine engine_lmdb = {
     .put = lmdb_put,
     .remove = lmdb_remove,
     .count = lmdb_count,
+    .copied = lmdb_copied,
 };

@@ -147,7 +147,7 @@ static void load(struct memcached_engine *e) {
         size_t bytes = 0;
         for (uint64_t i = n; i < n + BATCH && i < e->scene.items; i++) {
             struct write w = {.n = i, .prepared = s->buffer, .bytes = s->blobs.bytes};
-            dataset_payload(i, 0, s->buffer, s->blobs.bytes);
+            blob_fill(i, 0, s->buffer, s->blobs.bytes);
             bytes += write_set(&w, s->out + bytes, " noreply");
         }
         send_all(s, s->out, bytes);
@@ -179,6 +179,11 @@ static void memcached_destroy(void *engine) {
     free(e);
 }
 
+static uint64_t memcached_copied(void *session, unsigned i) {
+    struct memcached_session *s = session;
+    return blob_number(s->buffer + (size_t)i * s->blobs.bytes);
+}
+
 const struct engine engine_memcached = {
     .name = "memcached",
     .setup = "Unix socket, 2 threads, text protocol; 100 at once is one multi-key get",
@@ -192,4 +197,5 @@ const struct engine engine_memcached = {
     .get_many = memcached_get_many,
     .put = memcached_put,
     .remove = memcached_remove,
+    .copied = memcached_copied,
 };

@@ -179,7 +179,7 @@ static void load(struct redis_engine *e) {
     unsigned replies = 0;
     for (uint64_t n = 0; n < e->scene.items; n++) {
         struct write w = {.n = n, .prepared = s->buffer, .bytes = s->blobs.bytes};
-        dataset_payload(n, 0, s->buffer, s->blobs.bytes);
+        blob_fill(n, 0, s->buffer, s->blobs.bytes);
         replies += append_put(s, &w, 1, 0);
         if (replies >= BATCH)
             skip(s, replies), replies = 0;
@@ -210,6 +210,11 @@ static void redis_destroy(void *engine) {
     free(e);
 }
 
+static uint64_t redis_copied(void *session, unsigned i) {
+    struct redis_session *s = session;
+    return blob_number(s->buffer + (size_t)i * s->blobs.bytes);
+}
+
 const struct engine engine_redis = {
     .name = "redis",
     .setup =
@@ -226,4 +231,5 @@ const struct engine engine_redis = {
     .put = redis_put,
     .remove = redis_remove,
     .count = redis_count,
+    .copied = redis_copied,
 };

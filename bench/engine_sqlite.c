@@ -11,7 +11,7 @@ struct sqlite_engine {
     char path[128];
 };
 
-enum { GET, PUT, REMOVE, COUNT, QUERY, QUERY_INDEX, STATEMENTS = QUERY_INDEX + INDEX_COUNT };
+enum { GET, PUT, MOVE, INSERT, REMOVE, COUNT, QUERY, QUERY_INDEX, STATEMENTS = QUERY_INDEX + INDEX_COUNT };
 
 struct sqlite_session {
     struct sqlite_engine *e;
@@ -55,7 +55,9 @@ static void *sqlite_attach(void *engine) {
            "PRAGMA cache_size=-262144");
     make_tables(s);
     statement(s, GET, "SELECT n, data FROM items WHERE pk=? AND sk=?");
-    statement(s, PUT, "INSERT OR REPLACE INTO items VALUES (?,?,?,?,?,?,?,?,?,?,0,?)");
+    statement(s, PUT, "UPDATE items SET n=0, data=?3 WHERE pk=?1 AND sk=?2");
+    statement(s, MOVE, "UPDATE items SET n=0, data=?3, s1=?4, s2=?5 WHERE pk=?1 AND sk=?2");
+    statement(s, INSERT, "INSERT OR REPLACE INTO items VALUES (?,?,?,?,?,?,?,?,?,?,0,?)");
     statement(s, REMOVE, "DELETE FROM items WHERE pk=? AND sk=?");
     statement(s, COUNT, "UPDATE items SET n=n+1 WHERE pk=? AND sk=?");
     statement(s, QUERY, "SELECT n, data FROM items WHERE pk=? AND sk>=? ORDER BY sk LIMIT 20");
@@ -124,13 +126,28 @@ static unsigned sqlite_query(void *session, int index, uint64_t n) {
     return copy_rows(s, st);
 }
 
+static int update(struct sqlite_session *s, const struct write *w, int is_moved) {
+    struct bench_key key;
+    struct index_key ik[2];
+    dataset_key(w->n, &key);
+    sqlite3_stmt *st = bind_key(s, is_moved ? MOVE : PUT, &key);
+    sqlite3_bind_blob(st, 3, w->prepared, (int)w->bytes, SQLITE_STATIC);
+    for (int i = 0; is_moved && i < 2; i++) {
+        dataset_index_key(w->n, i + 1, w->version, &ik[i]);
+        bind_text(st, 4 + i, ik[i].sort, ik[i].sort_bytes);
+    }
+    finish(s, st, "update");
+    return sqlite3_changes(s->db) > 0;
+}
+
 static int sqlite_put(void *session, const struct write *w, int is_new, int is_moved) {
     struct sqlite_session *s = session;
     struct bench_key key;
     struct index_key ik[INDEX_COUNT];
-    (void)is_new, (void)is_moved;
+    if (!is_new)
+        return update(s, w, is_moved);
     dataset_key(w->n, &key);
-    sqlite3_stmt *st = bind_key(s, PUT, &key);
+    sqlite3_stmt *st = bind_key(s, INSERT, &key);
     for (int i = 0; i < s->e->scene.indexes; i++) {
         dataset_index_key(w->n, i, w->version, &ik[i]);
         bind_text(st, 3 + 2 * i, ik[i].partition, ik[i].partition_bytes);
@@ -168,7 +185,7 @@ static void *sqlite_create(const struct scene *scene, const char **why) {
     sql(s, "BEGIN");
     for (uint64_t n = 0; n < scene->items; n++) {
         struct write w = {.n = n, .prepared = s->buffer, .bytes = s->blobs.bytes};
-        dataset_payload(n, 0, s->buffer, s->blobs.bytes);
+        blob_fill(n, 0, s->buffer, s->blobs.bytes);
         sqlite_put(s, &w, 1, 0);
     }
     sql(s, "COMMIT; PRAGMA wal_checkpoint(TRUNCATE)");
@@ -187,6 +204,11 @@ static void sqlite_destroy(void *engine) {
     free(e);
 }
 
+static uint64_t sqlite_copied(void *session, unsigned i) {
+    struct sqlite_session *s = session;
+    return blob_number(s->buffer + (size_t)i * s->blobs.bytes);
+}
+
 const struct engine engine_sqlite = {
     .name = "sqlite",
     .setup = "tmpfs, WAL, synchronous=OFF, mmap, WITHOUT ROWID, prepared statements; indexes are SQL indexes",
@@ -201,4 +223,5 @@ const struct engine engine_sqlite = {
     .put = sqlite_put,
     .remove = sqlite_remove,
     .count = sqlite_count,
+    .copied = sqlite_copied,
 };

@@ -60,16 +60,25 @@ static void print_latency(const struct latency *l) {
     print_ns(l->max_ns);
 }
 
+/* What the processor counted; page faults only if there were some, which a warm round should not have. */
+static void print_counted(const struct figure *g) {
+    static const char *const shown[PERF_KINDS] = {"instr", "cycles", "LLC misses", "TLB misses", "page faults"};
+    for (int k = 0; k < PERF_KINDS; k++)
+        if (g->counted[k] >= (k == PERF_FAULTS ? 0.001 : 0))
+            printf("  %.*f %s", k < PERF_CACHE_MISSES ? 0 : 3, g->counted[k], shown[k]);
+}
+
 void figures_print(const struct figure *g) {
     double low = g->rate[0], high = g->rate[0];
     for (unsigned i = 1; i < g->rounds; i++) {
         low = g->rate[i] < low ? g->rate[i] : low;
         high = g->rate[i] > high ? g->rate[i] : high;
     }
-    printf("  %-10s %u%s  %10.0f /s  (%3.0f%% .. %3.0f%%)", g->engine, g->workers, g->is_threads ? "t" : " ", g->median,
+    printf("  %-14s %u%s %12.0f  (%3.0f%% .. %3.0f%%)", g->engine, g->workers, g->is_threads ? "t" : " ", g->median,
            g->median > 0 ? low / g->median * 100 : 0, g->median > 0 ? high / g->median * 100 : 0);
     if (g->closed.max_ns)
         print_latency(&g->closed);
+    print_counted(g);
     putchar('\n');
     fflush(stdout);
 }

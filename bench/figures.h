@@ -2,6 +2,7 @@
 #ifndef LARDER_BENCH_FIGURES_H
 #define LARDER_BENCH_FIGURES_H
 
+#include "bench/perf.h"
 #include <stdint.h>
 
 #define ROUNDS_MAX 15
@@ -12,7 +13,7 @@ struct latency {
 };
 
 struct figure {
-    char scene[24], workload[32], engine[16];
+    char scene[24], workload[40], engine[16];
     uint64_t items;
     uint32_t item_bytes, workers;
     int is_threads;
@@ -20,6 +21,7 @@ struct figure {
     double rate[ROUNDS_MAX]; /* calls (or items) per second, one per round */
     double median;
     struct latency closed, open;
+    double counted[PERF_KINDS]; /* of one call (or item), in the last round; -1: cannot be counted here */
 };
 
 struct figures {

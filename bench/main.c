@@ -1,29 +1,37 @@
 /* bench/main.c - larder_bench: what script/bench runs.
  *
- * Use      larder_bench [--quick] [--out FILE] [--charts FOLDER] [--only SCENE]...
+ * Use      larder_bench [--quick] [--out FILE] [--charts FOLDER] [--only SCENE]... [--rounds N] [--seconds S]
+ *                       [--folder EMPTY-FOLDER-IN-TMPFS]
  *          larder_bench --compare OLD.json NEW.json
- *          larder_bench --count WORKLOAD --engine NAME [--calls N]   so many calls in this process; for callgrind
+ *          larder_bench --smoke                                      are the answers right? A few calls of everything
+ *          larder_bench --engines                                    which there are, and how each is set up
+ *          larder_bench --count WORKLOAD --engine NAME [--calls N]   so many calls in this process, for callgrind: see
+ *                                                                    instructions() of script/bench; "all" for all workloads
  */
 #include "bench/clock.h"
+#include "bench/engines.h"
 #include "bench/fail.h"
+#include "bench/hugepages.h"
 #include "bench/results.h"
 #include "bench/rounds.h"
+#include "bench/smoke.h"
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct engine *const all_engines[] = {&engine_limit,     &engine_larder, &engine_ck,
-                                                   &engine_lmdb,      &engine_bdb,    &engine_sqlite,
-                                                   &engine_memcached, &engine_redis,  NULL};
-static const struct engine *const fast_engines[] = {&engine_limit, &engine_larder, &engine_lmdb, NULL};
-static const struct engine *const own_engines[] = {&engine_limit, &engine_larder, NULL};
+/* NULL: all. */
+#define FAST_ENGINES "compute limit larder lmdb"
+#define SIZE_ENGINES "limit larder lmdb"
+#define OWN_ENGINES "limit larder"
 
 struct bench {
     bool is_quick;
     const char *only[8];
     unsigned only_count;
     const char *out, *charts;
+    unsigned rounds; /* 0: as the plan says */
+    double round_s;
     char folder[64];
     struct pace pace;
     struct figures figures;
@@ -46,31 +54,83 @@ static struct scene scene_of(const struct bench *b, uint64_t items, uint32_t ite
 
 /* ---- The scenes ---------------------------------------------------------------------------------------------------------- */
 
+/* One contest of a workload at one process and at two, and at two threads of one if asked. */
+static void measure(struct bench *b, const struct stage *stage, const char *workload, const char *back_name,
+                    int has_threads) {
+    struct contest c;
+    contest_begin(&c, stage, &b->pace);
+    contest_enter(&c, workload, 1);
+    contest_enter(&c, workload, 2);
+    if (has_threads && !b->is_quick)
+        contest_enter(&c, workload, -2);
+    contest_run(&c, back_name, &b->figures);
+}
+
+static void measure_single(struct bench *b, const struct stage *stage, const char *const names[]) {
+    struct contest c;
+    for (unsigned i = 0; names[i]; i++) {
+        contest_begin(&c, stage, &b->pace);
+        contest_enter(&c, names[i], 1);
+        contest_run(&c, NULL, &b->figures);
+    }
+}
+
+/* What is compared with each other, in the same rounds: single gets at 1 and 2 processes and 100 at once; overwrites and counters. */
+static void measure_with(struct bench *b, const struct stage *stage, const char *workload, const char *other) {
+    struct contest c;
+    contest_begin(&c, stage, &b->pace);
+    contest_enter(&c, workload, 1);
+    contest_enter(&c, workload, 2);
+    if (!b->is_quick)
+        contest_enter(&c, workload, -2);
+    contest_enter(&c, other, 1);
+    contest_enter(&c, other, 2);
+    contest_run(&c, NULL, &b->figures);
+}
+
+static void readers_beside_writers(struct bench *b, const struct stage *stage) {
+    static const struct {
+        const char *read, *write;
+    } pairs[] = {{"get", "overwrite"}, {"get-zipf", "overwrite-zipf"}, {"query-one", "move-one"}};
+    static const char *const readers[] = {"larder", "lmdb"};
+    for (unsigned i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct contest c;
+        contest_begin(&c, stage, &b->pace);
+        for (unsigned e = 0; e < (b->is_quick ? 1 : 2); e++) {
+            contest_enter_beside(&c, readers[e], pairs[i].read, "alone");
+            contest_enter_beside(&c, readers[e], pairs[i].read, pairs[i].write);
+        }
+        contest_run(&c, NULL, &b->figures);
+    }
+}
+
 static void main_scene(struct bench *b) {
-    static const char *const always[] = {"get",       "many",      "query", "query-index",
-                                         "query-hot", "overwrite", "count", "app"};
-    static const char *const full[] = {"get-zipf", "miss", "overwrite-zipf"};
+    static const char *const after[] = {"query", "query-index", NULL};
     struct scene scene = scene_of(b, 500000, 300, INDEX_COUNT, 200000);
     struct stage stage;
     if (!is_wanted(b, "main"))
         return;
-    stage_open(&stage, "main", &scene, b->is_quick ? fast_engines : all_engines);
-    for (int workers = 1; workers <= 2; workers++) {
-        for (unsigned i = 0; i < sizeof always / sizeof *always; i++)
-            measure(&stage, always[i], NULL, workers, &b->pace, NULL, &b->figures);
-        for (unsigned i = 0; !b->is_quick && i < sizeof full / sizeof *full; i++)
-            measure(&stage, full[i], NULL, workers, &b->pace, NULL, &b->figures);
-        if (!b->is_quick)
-            measure(&stage, "move", NULL, workers, &b->pace, NULL, &b->figures);
-        measure(&stage, "insert", "delete", workers, &b->pace, NULL, &b->figures);
-    }
+    stage_open(&stage, "main", &scene, b->is_quick ? FAST_ENGINES : NULL);
+    measure_with(b, &stage, "get", "many");
+    measure(b, &stage, "query", NULL, 1);
+    measure(b, &stage, "query-index", NULL, 0);
+    measure(b, &stage, "query-hot", NULL, 0);
     if (!b->is_quick) {
-        measure(&stage, "get", NULL, -2, &b->pace, NULL, &b->figures);
-        measure(&stage, "overwrite", NULL, -2, &b->pace, NULL, &b->figures);
-        measure(&stage, "query", NULL, -2, &b->pace, NULL, &b->figures);
+        measure(b, &stage, "get-zipf", NULL, 0);
+        measure(b, &stage, "miss", NULL, 0);
     }
-    measure_beside(&stage, "get", "overwrite", "larder", &b->pace, &b->figures);
-    measure_beside(&stage, "query-hot", "move", "larder", &b->pace, &b->figures);
+    measure_with(b, &stage, "overwrite", "count");
+    if (!b->is_quick) {
+        measure(b, &stage, "overwrite-zipf", NULL, 0);
+        measure(b, &stage, "move", NULL, 0);
+    }
+    measure(b, &stage, "insert", "delete", 0);
+    measure(b, &stage, "app", NULL, 0);
+    readers_beside_writers(b, &stage);
+    if (!b->is_quick) { /* every item was put again in random order, so that a partition's items lie apart */
+        stage.name = "after writes";
+        measure_single(b, &stage, after);
+    }
     stage_close(&stage);
 }
 
@@ -81,56 +141,58 @@ static void plain_scene(struct bench *b) {
     struct stage stage;
     if (b->is_quick || !is_wanted(b, "plain"))
         return;
-    stage_open(&stage, "plain", &scene, all_engines);
-    for (int workers = 1; workers <= 2; workers++) {
-        measure(&stage, "insert", "delete", workers, &b->pace, NULL, &b->figures);
-        measure(&stage, "overwrite", NULL, workers, &b->pace, NULL, &b->figures);
-        for (unsigned i = 0; i < sizeof ycsb / sizeof *ycsb; i++)
-            measure(&stage, ycsb[i], NULL, workers, &b->pace, NULL, &b->figures);
-    }
+    stage_open(&stage, "plain", &scene, NULL);
+    b->pace.has_latency = 0; /* the main scene has it; this one is long */
+    measure(b, &stage, "insert", "delete", 0);
+    measure(b, &stage, "overwrite", NULL, 0);
+    for (unsigned i = 0; i < sizeof ycsb / sizeof *ycsb; i++)
+        measure(b, &stage, ycsb[i], NULL, 0);
+    b->pace.has_latency = 1;
     stage_close(&stage);
 }
 
 static void size_scenes(struct bench *b) {
     static const uint32_t sizes[] = {100, 4096};
+    static const char *const measured[] = {"get", "query", "overwrite", NULL};
     for (unsigned i = 0; i < 2 && !b->is_quick && is_wanted(b, "sizes"); i++) {
         struct scene scene = scene_of(b, sizes[i] < 1000 ? 500000 : 200000, sizes[i], 0, 20000);
         struct stage stage;
-        stage_open(&stage, sizes[i] < 1000 ? "100 bytes" : "4 KB", &scene, fast_engines);
-        measure(&stage, "get", NULL, 1, &b->pace, NULL, &b->figures);
-        measure(&stage, "query", NULL, 1, &b->pace, NULL, &b->figures);
-        measure(&stage, "overwrite", NULL, 1, &b->pace, NULL, &b->figures);
+        stage_open(&stage, sizes[i] < 1000 ? "100 bytes" : "4 KB", &scene, SIZE_ENGINES);
+        measure_single(b, &stage, measured);
         stage_close(&stage);
     }
 }
 
 static void growth_scenes(struct bench *b) {
+    static const char *const get[] = {"get", NULL};
     static const struct {
         const char *name;
         uint64_t items;
     } steps[] = {{"10^3", 1000}, {"10^4", 10000}, {"10^5", 100000}, {"10^6", 1000000}, {"10^7", 10000000}};
-    for (unsigned i = 0; i < 5 && is_wanted(b, "growth"); i++) {
-        if (b->is_quick)
-            continue;
+    for (unsigned i = 0; i < 5 && !b->is_quick && is_wanted(b, "growth"); i++) {
         struct scene scene = scene_of(b, steps[i].items, 300, 0, 1000);
         struct stage stage;
-        stage_open(&stage, steps[i].name, &scene, steps[i].items < 10000000 ? fast_engines : own_engines);
-        measure(&stage, "get", NULL, 1, &b->pace, NULL, &b->figures);
+        stage_open(&stage, steps[i].name, &scene, steps[i].items < 10000000 ? SIZE_ENGINES : OWN_ENGINES);
+        measure_single(b, &stage, get);
         stage_close(&stage);
     }
 }
 
+/* Huge pages beside small ones, in the same rounds. */
 static void huge_page_scene(struct bench *b) {
+    static const char *const measured[] = {"get", "query", "overwrite", NULL};
     struct scene scene = scene_of(b, 500000, 300, INDEX_COUNT, 1000);
     struct stage stage;
     if (b->is_quick || !is_wanted(b, "huge"))
         return;
-    scene.huge_pages = 1;
-    stage_open(&stage, "huge pages", &scene, own_engines);
-    measure(&stage, "get", NULL, 1, &b->pace, NULL, &b->figures);
-    measure(&stage, "query", NULL, 1, &b->pace, NULL, &b->figures);
-    measure(&stage, "overwrite", NULL, 1, &b->pace, NULL, &b->figures);
+    const char *why = hugepages_advise();
+    if (why)
+        printf("\nadvised huge pages are left out: %s\n", why);
+    stage_open(&stage, "huge pages", &scene,
+               why ? "limit larder larder-hugetlb" : "limit limit-huge larder larder-huge larder-hugetlb");
+    measure_single(b, &stage, measured);
     stage_close(&stage);
+    hugepages_restore();
 }
 
 static void own_measures(struct bench *b) {
@@ -149,19 +211,53 @@ static void own_measures(struct bench *b) {
     }
 }
 
+/* Who gives a folder removes it, and whatever a run that was ended left in it. */
+static void make_folder(struct bench *b) {
+    if (b->folder[0])
+        return;
+    snprintf(b->folder, sizeof b->folder, "/dev/shm/larder-bench-%d", (int)getpid());
+    if (mkdir(b->folder, 0700))
+        fail("%s: cannot be made", b->folder);
+}
+
+static int list_engines(void) {
+    static const char *const optional[] = {"ck", "lmdb", "bdb", "sqlite", "redis"};
+    for (unsigned i = 0; engines[i]; i++)
+        printf("%s: %s\n", engines[i]->name, engines[i]->setup);
+    printf("left out:");
+    for (unsigned o = 0; o < sizeof optional / sizeof *optional; o++) {
+        unsigned i = 0;
+        while (engines[i] && strcmp(engines[i]->name, optional[o]) != 0)
+            i++;
+        if (!engines[i])
+            printf(" %s", optional[o]);
+    }
+    putchar('\n');
+    return 0;
+}
+
+static int smoke(struct bench *b) {
+    make_folder(b);
+    unsigned failed = smoke_run(b->folder);
+    rmdir(b->folder);
+    return failed > 0;
+}
+
 static int run(struct bench *b) {
     struct verdict verdicts[TARGETS_MAX];
     struct machine machine;
     uint64_t start = clock_ns();
-    b->pace = b->is_quick ? (struct pace){0.3, 0.25, 3, 0} : (struct pace){1.0, 0.6, 5, 1};
-    snprintf(b->folder, sizeof b->folder, "/dev/shm/larder-bench-%d", (int)getpid());
-    if (mkdir(b->folder, 0700))
-        fail("%s: cannot be made", b->folder);
+    b->pace = b->is_quick ? (struct pace){0.2, 0.2, 3, 0} : (struct pace){0.3, 0.3, 5, 1};
+    if (b->rounds)
+        b->pace.rounds = b->rounds < ROUNDS_MAX ? b->rounds : ROUNDS_MAX;
+    if (b->round_s > 0)
+        b->pace.warm_s = b->pace.round_s = b->round_s;
+    make_folder(b);
     machine_look(&machine);
     machine_print(&machine);
     printf("peers as set up:\n");
-    for (unsigned i = 0; all_engines[i]; i++)
-        printf("  %-10s %s\n", all_engines[i]->name, all_engines[i]->setup);
+    for (unsigned i = 0; engines[i]; i++)
+        printf("  %-14s %s\n", engines[i]->name, engines[i]->setup);
     main_scene(b);
     plain_scene(b);
     size_scenes(b);
@@ -181,25 +277,47 @@ static int run(struct bench *b) {
 
 /* ---- Counting instructions ----------------------------------------------------------------------------------------------- */
 
+/* One callgrind dump each (--dump-after): so its name, and that it is never inlined. */
+__attribute__((noinline)) static void count_round(const struct engine *engine, void *session, const struct ring *ring,
+                                                  uint32_t calls, int is_back) {
+    for (uint32_t i = 0; i < calls; i++)
+        workload_call(engine, session, ring, i % ring->count, is_back);
+}
+
+/* Prints what each dump is about, and how many calls it holds. */
+static void count_one(const struct engine *engine, void *session, struct scene *scene, const struct workload *w,
+                      uint32_t calls) {
+    struct ring ring;
+    scene->ring_calls_max = calls;
+    workload_fill(&ring, w, engine, session, scene, 0, 1);
+    int is_paired = w->back != OP_GET;
+    if (is_paired && calls > ring.count)
+        calls = ring.count;
+    count_round(engine, session, &ring, calls, 0);
+    printf("%s %u\n", w->name, calls);
+    if (is_paired)
+        count_round(engine, session, &ring, calls, 1);
+    if (is_paired)
+        printf("%s-back %u\n", w->name, calls);
+    ring_free(&ring);
+}
+
 static int count_calls(struct bench *b, const char *name, const char *engine_name, uint32_t calls) {
-    const struct workload *w = workload_named(name);
     struct scene scene = scene_of(b, 20000, 300, INDEX_COUNT, 30000);
     const struct engine *engine = NULL;
     const char *why = NULL;
-    struct ring ring;
-    for (unsigned i = 0; all_engines[i]; i++)
-        if (strcmp(all_engines[i]->name, engine_name) == 0)
-            engine = all_engines[i];
+    for (unsigned i = 0; engines[i]; i++)
+        if (strcmp(engines[i]->name, engine_name) == 0)
+            engine = engines[i];
     if (!engine)
         fail("no engine is called \"%s\"", engine_name);
     snprintf(scene.folder, sizeof scene.folder, "/tmp");
     void *state = engine->create(&scene, &why), *session = state ? engine->attach(state) : NULL;
     if (!session)
         fail("%s: %s", engine_name, why);
-    workload_fill(&ring, w, engine, session, &scene, 0, 1);
-    for (uint32_t i = 0; i < calls; i++)
-        workload_call(engine, session, &ring, i % ring.count, 0);
-    ring_free(&ring);
+    for (const struct workload *w = workloads; w->name; w++)
+        if (strcmp(name, "all") != 0 ? w == workload_named(name) : stage_takes_part(&scene, engine, w, 1))
+            count_one(engine, session, &scene, w, calls);
     engine->detach(session);
     engine->destroy(state);
     return 0;
@@ -209,12 +327,19 @@ int main(int argc, char **argv) {
     struct bench b = {0};
     const char *count = NULL, *engine = "larder";
     uint32_t calls = 10000;
+    bool is_smoke = false;
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(argv[i], "--quick") == 0) {
             b.is_quick = true;
             continue;
         }
+        if (strcmp(argv[i], "--smoke") == 0) {
+            is_smoke = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--engines") == 0)
+            return list_engines();
         if (!value)
             fail("%s: no such option, or a value is missing", argv[i]);
         if (strcmp(argv[i], "--compare") == 0 && i + 2 < argc)
@@ -225,6 +350,12 @@ int main(int argc, char **argv) {
             b.charts = value;
         else if (strcmp(argv[i], "--only") == 0 && b.only_count < 8)
             b.only[b.only_count++] = value;
+        else if (strcmp(argv[i], "--folder") == 0)
+            snprintf(b.folder, sizeof b.folder, "%s", value);
+        else if (strcmp(argv[i], "--rounds") == 0)
+            b.rounds = (unsigned)strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--seconds") == 0)
+            b.round_s = strtod(value, NULL);
         else if (strcmp(argv[i], "--count") == 0)
             count = value;
         else if (strcmp(argv[i], "--engine") == 0)
@@ -235,5 +366,5 @@ int main(int argc, char **argv) {
             fail("%s: no such option", argv[i]);
         i++;
     }
-    return count ? count_calls(&b, count, engine, calls) : run(&b);
+    return is_smoke ? smoke(&b) : count ? count_calls(&b, count, engine, calls) : run(&b);
 }

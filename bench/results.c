@@ -22,21 +22,25 @@ static json_t *figure_json(const struct figure *g) {
         json_object_set_new(o, "closed_loop", latency_json(&g->closed));
     if (g->open.max_ns)
         json_object_set_new(o, "open_loop", latency_json(&g->open));
+    for (int k = 0; k < PERF_KINDS; k++)
+        if (g->counted[k] >= 0)
+            json_object_set_new(o, perf_names[k], json_real(g->counted[k]));
     return o;
 }
 
 static json_t *machine_json(const struct machine *m) {
-    return json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:s, s:f, s:f}", "cpu", m->cpu, "kernel", m->kernel, "cores",
-                     (int)m->cores, "memory_bytes", (json_int_t)m->memory_bytes, "cache_bytes",
-                     (json_int_t)m->cache_bytes, "page_bytes", (json_int_t)m->page_bytes, "shared_huge_pages",
-                     m->huge_pages, "load_before", m->load, "miss_ns", m->miss_ns);
+    return json_pack("{s:s, s:s, s:i, s:I, s:s, s:I, s:I, s:s, s:s, s:I, s:I, s:s, s:f, s:f}", "cpu", m->cpu, "kernel",
+                     m->kernel, "cores", (int)m->cores, "memory_bytes", (json_int_t)m->memory_bytes, "caches",
+                     m->caches, "cache_bytes", (json_int_t)m->cache_bytes, "page_bytes", (json_int_t)m->page_bytes,
+                     "huge_pages", m->huge_pages, "shared_huge_pages", m->shared_huge_pages, "huge_page_bytes",
+                     (json_int_t)m->huge_page_bytes, "huge_pages_reserved", (json_int_t)m->huge_pages_reserved,
+                     "counters", m->perf, "load_before", m->load, "miss_ns", m->miss_ns);
 }
 
 static json_t *extras_json(const struct extras *x) {
-    return json_pack("{s:{s:I, s:f, s:f, s:f}, s:f, s:f, s:f, s:f}", "expiry", "items", (json_int_t)x->expiry.items,
-                     "seconds", x->expiry.seconds, "gets_alone", x->expiry.gets_alone, "gets_beside",
-                     x->expiry.gets_beside, "memory_plain", x->memory_plain, "memory_indexed", x->memory_indexed,
-                     "huge_get_gain", x->huge_get_gain, "huge_query_gain", x->huge_query_gain);
+    return json_pack("{s:{s:I, s:f, s:f, s:f}, s:f, s:f}", "expiry", "items", (json_int_t)x->expiry.items, "seconds",
+                     x->expiry.seconds, "gets_alone", x->expiry.gets_alone, "gets_beside", x->expiry.gets_beside,
+                     "memory_plain", x->memory_plain, "memory_indexed", x->memory_indexed);
 }
 
 void results_write(const char *path, const struct machine *m, const char *plan, const struct figures *f,
@@ -48,7 +52,8 @@ void results_write(const char *path, const struct machine *m, const char *plan, 
         json_array_append_new(verdicts, json_pack("{s:s, s:s, s:s, s:f, s:f, s:s}", "workload", v[i].workload,
                                                   "measure", v[i].target, "bound", v[i].is_at_most ? "<=" : ">=",
                                                   "target", v[i].wanted, "figure", v[i].figure, "verdict",
-                                                  !v[i].is_known          ? "not measured"
+                                                  v[i].is_fact            ? "no target"
+                                                  : !v[i].is_known        ? "not measured"
                                                   : verdict_is_met(&v[i]) ? "met"
                                                                           : "missed"));
     json_t *all = json_pack("{s:s, s:o, s:o, s:o, s:o}", "plan", plan, "machine", machine_json(m), "targets", verdicts,
@@ -90,31 +95,83 @@ static double rate_like(const json_t *run, const json_t *like, const char *engin
     return 0;
 }
 
-unsigned results_compare(const char *old_path, const char *new_path) {
-    json_t *old_run = read_run(old_path), *new_run = read_run(new_path), *g;
-    unsigned regressions = 0, compared = 0;
+/* What a figure of Larder is a share of, so that the machine's mood cancels out: the limit probe's same figure; of a reader beside a
+ * writer the same reader alone; else the limit probe's single gets. */
+static double base_of(const json_t *run, const json_t *g) {
+    double base = rate_like(run, g, "limit");
+    const char *bar = strstr(text(g, "workload"), " | ");
+    if (base == 0 && bar && strcmp(bar, " | alone") != 0) {
+        json_t *alone = json_copy((json_t *)g);
+        json_object_set_new(alone, "workload",
+                            json_sprintf("%.*s | alone", (int)(bar - text(g, "workload")), text(g, "workload")));
+        base = rate_like(run, alone, "larder");
+        json_decref(alone);
+    }
+    if (base == 0) {
+        json_t *get = json_pack("{s:s, s:s, s:i, s:b}", "scene", "main", "workload", "get", "workers", 1, "threads", 0);
+        base = rate_like(run, get, "limit");
+        json_decref(get);
+    }
+    return base;
+}
+
+static unsigned compared, regressions;
+
+/* is_less_better: seconds and bytes. */
+static void compare_one(const char *scene, const char *workload, const char *workers, double was, double is,
+                        int is_less_better) {
+    if (was <= 0 || is <= 0)
+        return;
+    double gain = is_less_better ? was / is : is / was;
+    printf("%-12s %-28s %7s %10.3f %10.3f %8.2f%s\n", scene, workload, workers, was, is, is / was,
+           gain < REGRESSION ? "  WORSE" : "");
+    regressions += gain < REGRESSION;
+    compared++;
+}
+
+static void compare_figures(const json_t *old_run, const json_t *new_run) {
     size_t i;
-    printf("\n%-12s %-18s %7s %12s %12s %8s\n", "scene", "workload", "workers", "old", "new", "new/old");
+    json_t *g;
+    char workers[16];
     json_array_foreach(json_object_get(new_run, "figures"), i, g) {
         if (strcmp(text(g, "engine"), "larder") != 0)
             continue;
-        double was = rate_like(old_run, g, "larder"), is = json_number_value(json_object_get(g, "per_s"));
-        double was_limit = rate_like(old_run, g, "limit"), is_limit = rate_like(new_run, g, "limit");
-        if (was <= 0)
-            continue;
-        int has_limit = was_limit > 0 && is_limit > 0; /* then the machine's mood cancels out */
-        if (has_limit) {
-            was /= was_limit;
-            is /= is_limit;
-        }
-        int is_worse = is < was * REGRESSION;
-        printf(has_limit ? "%-12s %-18s %7lld %11.3fL %11.3fL %8.2f%s\n" : "%-12s %-18s %7lld %12.0f %12.0f %8.2f%s\n",
-               text(g, "scene"), text(g, "workload"), (long long)json_integer_value(json_object_get(g, "workers")), was,
-               is, is / was, is_worse ? "  WORSE" : "");
-        regressions += (unsigned)is_worse;
-        compared++;
+        double was_base = base_of(old_run, g), is_base = base_of(new_run, g);
+        snprintf(workers, sizeof workers, "%lld%s", (long long)json_integer_value(json_object_get(g, "workers")),
+                 json_is_true(json_object_get(g, "threads")) ? "t" : "");
+        if (was_base > 0 && is_base > 0)
+            compare_one(text(g, "scene"), text(g, "workload"), workers, rate_like(old_run, g, "larder") / was_base,
+                        json_number_value(json_object_get(g, "per_s")) / is_base, 0);
     }
-    printf("%u figures compared, %u worse by more than a tenth (L: as a share of the limit probe of the same run)\n",
+}
+
+static double extra(const json_t *run, const char *group, const char *name) {
+    const json_t *extras = json_object_get(run, "extras");
+    return json_number_value(json_object_get(group ? json_object_get(extras, group) : extras, name));
+}
+
+/* A run of fewer items may be compared with one of more: seconds for a million. */
+static double expiry_s(const json_t *run) {
+    double items = extra(run, "expiry", "items");
+    return items > 0 ? extra(run, "expiry", "seconds") * 1e6 / items : 0;
+}
+
+static double share_of_gets(const json_t *run) {
+    double alone = extra(run, "expiry", "gets_alone");
+    return alone > 0 ? extra(run, "expiry", "gets_beside") / alone : 0;
+}
+
+unsigned results_compare(const char *old_path, const char *new_path) {
+    json_t *old_run = read_run(old_path), *new_run = read_run(new_path);
+    printf("\n%-12s %-28s %7s %10s %10s %8s\n", "scene", "workload", "workers", "old", "new", "new/old");
+    compare_figures(old_run, new_run);
+    compare_one("expiry", "seconds for a million", "", expiry_s(old_run), expiry_s(new_run), 1);
+    compare_one("expiry", "gets meanwhile, of alone", "", share_of_gets(old_run), share_of_gets(new_run), 0);
+    compare_one("memory", "bytes per byte, no index", "", extra(old_run, NULL, "memory_plain"),
+                extra(new_run, NULL, "memory_plain"), 1);
+    compare_one("memory", "bytes per byte, 4 indexes", "", extra(old_run, NULL, "memory_indexed"),
+                extra(new_run, NULL, "memory_indexed"), 1);
+    printf("%u figures compared, %u worse by more than a tenth (rates as a share of the limit probe of the same run)\n",
            compared, regressions);
     json_decref(old_run);
     json_decref(new_run);
@@ -137,14 +194,19 @@ static const char *const chart_engines[] = {"limit", "larder", "ck", "lmdb", "bd
 
 static void throughput_data(const char *folder, const struct figures *f, int workers, const char *name) {
     static const char *const shown[] = {"get", "many", "query", "query-index", "overwrite", "insert", "app"};
+    static const char *const labels[] = {
+        "get",       "get of 100,\\nper item", "query of\\n20 items", "query of\\n20, index",
+        "overwrite", "insert,\\n4 indexes",    "example's\\nmix"};
     FILE *out = chart_file(folder, name);
     fputs("workload", out);
     for (unsigned e = 0; e < CHART_ENGINES; e++)
         fprintf(out, " %s", chart_engines[e]);
     for (unsigned w = 0; w < sizeof shown / sizeof *shown; w++) {
-        fprintf(out, "\n%s", shown[w]);
-        for (unsigned e = 0; e < CHART_ENGINES; e++)
-            fprintf(out, " %g", figures_rate(f, "main", shown[w], chart_engines[e], workers) / 1e6);
+        fprintf(out, "\n\"%s\"", labels[w]);
+        for (unsigned e = 0; e < CHART_ENGINES; e++) {
+            double rate = figures_rate(f, "main", shown[w], chart_engines[e], workers);
+            fprintf(out, rate > 0 ? " %g" : " nan", rate / 1e6);
+        }
     }
     fputc('\n', out);
     fclose(out);
@@ -156,8 +218,9 @@ static void latency_data(const char *folder, const struct figures *f) {
     for (unsigned e = 0; e < CHART_ENGINES; e++) {
         const struct figure *g = figures_find(f, "main", "get", chart_engines[e], 1);
         if (g && g->open.max_ns)
-            fprintf(out, "%s %g %g %g %g\n", chart_engines[e], (double)g->open.p50_ns / 1e3,
-                    (double)g->open.p99_ns / 1e3, (double)g->open.p999_ns / 1e3, (double)g->open.max_ns / 1e3);
+            fprintf(out, "\"%s\\n%.0f k/s\" %g %g %g %g\n", chart_engines[e], g->open.rate / 1e3,
+                    (double)g->open.p50_ns / 1e3, (double)g->open.p99_ns / 1e3, (double)g->open.p999_ns / 1e3,
+                    (double)g->open.max_ns / 1e3);
     }
     fclose(out);
 }
@@ -176,19 +239,25 @@ static void growth_data(const char *folder, const struct figures *f) {
     fclose(out);
 }
 
+/* From 1 to 2 workers; the compute probe's get stands in each group, for what the cores allow. */
 static void scaling_data(const char *folder, const struct figures *f) {
-    static const char *const shown[] = {"get", "query", "overwrite", "insert"};
+    static const char *const shown[] = {"get", "query", "query-index", "overwrite", "insert"};
+    static const char *const drawn[] = {"compute", "limit", "larder", "lmdb", "bdb", "sqlite"};
     FILE *out = chart_file(folder, "scaling");
-    fputs("workload limit larder lmdb\n", out);
+    fputs("workload compute limit larder lmdb bdb sqlite larder-threads", out);
     for (unsigned w = 0; w < sizeof shown / sizeof *shown; w++) {
-        fprintf(out, "%s", shown[w]);
-        for (unsigned e = 0; e < 3; e++) {
-            const char *engine = e == 0 ? "limit" : e == 1 ? "larder" : "lmdb";
-            double one = figures_rate(f, "main", shown[w], engine, 1);
-            fprintf(out, " %g", one > 0 ? figures_rate(f, "main", shown[w], engine, 2) / one : 0);
+        fprintf(out, "\n%s", shown[w]);
+        for (unsigned e = 0; e < sizeof drawn / sizeof *drawn; e++) {
+            const char *workload = e == 0 ? "get" : shown[w];
+            double one = figures_rate(f, "main", workload, drawn[e], 1);
+            double two = figures_rate(f, "main", workload, drawn[e], 2);
+            fprintf(out, one > 0 && two > 0 ? " %g" : " nan", two / one);
         }
-        fputc('\n', out);
+        double one = figures_rate(f, "main", shown[w], "larder", 1),
+               two = figures_rate(f, "main", shown[w], "larder", -2);
+        fprintf(out, one > 0 && two > 0 ? " %g" : " nan", two / one);
     }
+    fputc('\n', out);
     fclose(out);
 }
 

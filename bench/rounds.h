@@ -1,8 +1,11 @@
-/* bench/rounds.h - one workload on several engines, round by round in turn.
+/* bench/rounds.h - workloads on several engines, round by round in turn.
  *
- * Job      All engines of a scene are loaded at the same time. For one workload every engine gets a crew; then round after round each
- *          runs for the same time, one after the other, so that whatever the machine does in those minutes is done to all of
- *          them. The median of the rounds is the figure.
+ * Job      All engines of a scene are loaded at the same time. A contest has entries: a workload, an engine, a number of workers, and
+ *          perhaps a writer beside them. Each entry gets a crew; all are warmed up; then round after round each runs for the same
+ *          time, one after the other, so that whatever the machine does in those minutes is done to all of them. The median of
+ *          the rounds is the figure. What is compared as a ratio is entered into one contest.
+ * Rules    O1 A round in which a read did not find what is there, or found what is not, ends the program: a wrong answer is no speed.
+ *             (The limit probe has no locks, so two of its writers may lose an insert; it is not asked.)
  */
 #ifndef LARDER_BENCH_ROUNDS_H
 #define LARDER_BENCH_ROUNDS_H
@@ -11,6 +14,7 @@
 #include "bench/figures.h"
 
 #define ENGINES_MAX 10
+#define ENTRIES_MAX 64
 
 struct loaded {
     const struct engine *engine;
@@ -30,16 +34,35 @@ struct pace {
     int has_latency;
 };
 
-/* Loads `engines` (ends with NULL); those that cannot be had are named and left out. Ends with stage_close(). */
-void stage_open(struct stage *stage, const char *name, const struct scene *scene, const struct engine *const engines[]);
+struct entry {
+    const struct workload *workload, *beside;
+    const struct engine *engine;
+    struct crew *crew;
+    struct figure there, back;
+    struct crew_result result[CREW_MAX];
+};
+
+struct contest {
+    const struct stage *stage;
+    struct pace pace;
+    struct entry *entries;
+    unsigned count;
+};
+
+/* Loads the engines of these names (see engine_is_named()); those that cannot be had are named and left out. Ends with stage_close(). */
+void stage_open(struct stage *stage, const char *name, const struct scene *scene, const char *engine_names);
 void stage_close(struct stage *stage);
 
-/* workers: processes; threads of one process if negative. A paired workload gives two figures: its own, and that of the way back under
- * the name `back_name`. `only`: engines to take part (names, ends with NULL), or NULL for all. */
-void measure(const struct stage *stage, const char *workload, const char *back_name, int workers,
-             const struct pace *pace, const char *const only[], struct figures *out);
-/* Worker 0 does `workload` while worker 1 does `beside`, on one engine: worker 0's rate, under the name "<workload> | <beside>". */
-void measure_beside(const struct stage *stage, const char *workload, const char *beside, const char *engine,
-                    const struct pace *pace, struct figures *out);
+/* Whether an engine can do a workload in a scene with so many workers. What keeps no indexes does not insert where there are some. */
+int stage_takes_part(const struct scene *scene, const struct engine *engine, const struct workload *w, int workers);
+
+void contest_begin(struct contest *c, const struct stage *stage, const struct pace *pace);
+/* Every engine that can. workers: processes; threads of one process if negative. */
+void contest_enter(struct contest *c, const char *workload, int workers);
+/* The engine of that name, if it is on stage: one process that does `workload` beside another that does `beside`, whose figure is called
+ * "<workload> | <beside>"; "alone": beside none. */
+void contest_enter_beside(struct contest *c, const char *engine, const char *workload, const char *beside);
+/* Measures and prints. A paired workload (workload.h) gives two figures, the second under the name `back_name`, unless NULL. */
+void contest_run(struct contest *c, const char *back_name, struct figures *out);
 
 #endif

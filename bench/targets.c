@@ -10,7 +10,11 @@ struct judge {
 
 static void add(struct judge *j, const char *workload, const char *target, double figure, double wanted,
                 int is_at_most) {
-    j->out[j->count++] = (struct verdict){workload, target, figure, wanted, is_at_most, figure > 0};
+    j->out[j->count++] = (struct verdict){workload, target, figure, wanted, is_at_most, figure > 0, 0};
+}
+
+static void add_fact(struct judge *j, const char *workload, const char *what, double figure) {
+    j->out[j->count++] = (struct verdict){workload, what, figure, 0, 0, figure > 0, 1};
 }
 
 /* Larder's rate over another's. */
@@ -29,20 +33,65 @@ static double ratio(double a, double b) {
     return b > 0 ? a / b : 0;
 }
 
+static double scaling(const struct judge *j, const char *engine) {
+    return ratio(figures_rate(j->f, "main", "get", engine, 2), figures_rate(j->f, "main", "get", engine, 1));
+}
+
+/* What two processes can do on this machine at most, in the same rounds. */
+static void scaling_facts(struct judge *j) {
+    add_fact(j, "  compute alone, 2 processes", "x 1 process: the cores", scaling(j, "compute"));
+    add_fact(j, "  limit probe, 2 processes", "x 1 process: cores and memory", scaling(j, "limit"));
+    add_fact(j, "  Larder's scaling", "of the limit probe's", ratio(scaling(j, "larder"), scaling(j, "limit")));
+    if (figures_find(j->f, "main", "get", "larder", -2))
+        add_fact(j, "  point get, 2 threads", "x 1 process",
+                 ratio(larder(j, "main", "get", -2), larder(j, "main", "get", 1)));
+}
+
+static void beside(struct judge *j, const char *workload, const char *read, const char *write, int is_target) {
+    char alone_name[64], beside_name[64];
+    snprintf(alone_name, sizeof alone_name, "%s | alone", read);
+    snprintf(beside_name, sizeof beside_name, "%s | %s", read, write);
+    double alone = larder(j, "main", alone_name, 1), with = larder(j, "main", beside_name, 1);
+    if (is_target)
+        add(j, workload, "of readers alone", ratio(with, alone), 0.7, 0);
+    else
+        add_fact(j, workload, "of readers alone", ratio(with, alone));
+}
+
 static void reads(struct judge *j) {
     against(j, "point get, 1 process", "of the limit probe", "main", "get", "limit", 1, 0.80);
     against(j, "point get, 1 process", "x LMDB", "main", "get", "lmdb", 1, 2.0);
     add(j, "point get, 2 processes", "x its 1-process figure",
         ratio(larder(j, "main", "get", 2), larder(j, "main", "get", 1)), 1.9, 0);
+    scaling_facts(j);
     add(j, "get of 100 at once", "x single gets", ratio(larder(j, "main", "many", 2), larder(j, "main", "get", 2)), 2.0,
         0);
     against(j, "20-item query, table", "x LMDB's cursor", "main", "query", "lmdb", 2, 1.3);
     against(j, "20-item query, index", "x LMDB's cursor", "main", "query-index", "lmdb", 2, 1.3);
     against(j, "20-item query, hot index", "x LMDB's cursor", "main", "query-hot", "lmdb", 2, 1.3);
-    add(j, "gets beside a heavy writer", "of readers alone",
-        ratio(larder(j, "main", "get | overwrite", 1), larder(j, "main", "get", 1)), 0.7, 0);
-    add(j, "queries beside a heavy writer", "of readers alone",
-        ratio(larder(j, "main", "query-hot | move", 1), larder(j, "main", "query-hot", 1)), 0.7, 0);
+    beside(j, "gets beside a heavy writer", "get", "overwrite", 1);
+    beside(j, "the same, both Zipf", "get-zipf", "overwrite-zipf", 1);
+    beside(j, "queries of the writer's partition", "query-one", "move-one", 1);
+    add_fact(j, "  compute alone, 2 processes", "of 1 alone: what is there to have", scaling(j, "compute") / 2);
+}
+
+/* Beside small pages in the same rounds. */
+static void huge_page_facts(struct judge *j) {
+    static const char *const workloads[] = {"get", "query", "overwrite"};
+    static const char *const engines[] = {"larder-huge", "larder-hugetlb"};
+    static const char *const rows[2][3] = {
+        {"get, huge pages (advised)", "20-item query, the same", "overwrite, the same"},
+        {"get, huge pages (hugetlbfs)", "20-item query, the same", "overwrite, the same"}};
+    for (int e = 0; e < 2; e++)
+        for (int w = 0; w < 3; w++)
+            if (figures_find(j->f, "huge pages", workloads[w], engines[e], 1))
+                add_fact(j, rows[e][w], "x small pages",
+                         ratio(figures_rate(j->f, "huge pages", workloads[w], engines[e], 1),
+                               larder(j, "huge pages", workloads[w], 1)));
+    if (figures_find(j->f, "huge pages", "get", "limit-huge", 1))
+        add_fact(j, "get of the limit probe, huge pages", "x small pages",
+                 ratio(figures_rate(j->f, "huge pages", "get", "limit-huge", 1),
+                       figures_rate(j->f, "huge pages", "get", "limit", 1)));
 }
 
 static void writes(struct judge *j) {
@@ -73,6 +122,7 @@ unsigned targets_judge(const struct figures *f, const struct extras *x, struct v
     add(&j, "gets during expiry", "of gets alone", ratio(x->expiry.gets_beside, x->expiry.gets_alone), 0.8, 0);
     add(&j, "memory, no index", "bytes of segment per byte of item", x->memory_plain, 1.35, 1);
     add(&j, "memory, 4 indexes", "bytes of segment per byte of item", x->memory_indexed, 2.0, 1);
+    huge_page_facts(&j);
     return j.count;
 }
 
@@ -80,13 +130,20 @@ int verdict_is_met(const struct verdict *v) {
     return v->is_known && (v->is_at_most ? v->figure <= v->wanted : v->figure >= v->wanted);
 }
 
+static void print_one(const struct verdict *v) {
+    printf("%-34s %-36s ", v->workload, v->target);
+    if (v->is_fact)
+        printf("%8s", "");
+    else
+        printf("%s %5.2f", v->is_at_most ? "<=" : ">=", v->wanted);
+    if (v->is_known)
+        printf(" %8.2f  %s\n", v->figure, v->is_fact ? "" : verdict_is_met(v) ? "met" : "MISSED");
+    else
+        printf(" %8s  not measured\n", "-");
+}
+
 void targets_print(const struct verdict *v, unsigned count) {
-    printf("\n%-32s %-36s %8s %8s  %s\n", "workload", "measured as", "target", "figure", "verdict");
+    printf("\n%-34s %-36s %8s %8s  %s\n", "workload", "measured as", "target", "figure", "verdict");
     for (unsigned i = 0; i < count; i++)
-        if (v[i].is_known)
-            printf("%-32s %-36s %s %5.2f %8.2f  %s\n", v[i].workload, v[i].target,
-                   v[i].is_at_most ? "<=" : ">=", v[i].wanted, v[i].figure, verdict_is_met(&v[i]) ? "met" : "MISSED");
-        else
-            printf("%-32s %-36s %s %5.2f %8s  not measured\n", v[i].workload, v[i].target,
-                   v[i].is_at_most ? "<=" : ">=", v[i].wanted, "-");
+        print_one(&v[i]);
 }

@@ -12,12 +12,12 @@ struct verdict {
     double figure, wanted;
     int is_at_most; /* else at least */
     int is_known;   /* both sides were measured */
+    int is_fact;    /* no target: what bounds the one above it, or what it is to be seen beside */
 };
 
 struct extras { /* 0: not measured */
     struct expiry_figures expiry;
     double memory_plain, memory_indexed;
-    double huge_get_gain, huge_query_gain;
 };
 
 /* Returns how many. */

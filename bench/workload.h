@@ -4,7 +4,10 @@
  *          prepare what they write; the worker then goes round the ring.
  * Rules    W1 Nothing is drawn or built while the clock runs; a key's text is, in ten nanoseconds, for every engine alike.
  *          W2 A paired workload (insert then delete, move there then back) touches each item once in each phase, so that every round
- *             starts from what was loaded.
+ *             starts from what was loaded. In a mix with inserts the way back removes what was inserted.
+ *          W3 No call finds warm what an earlier call of the same ring brought in, but for what the workload itself says (Zipf): a get of
+ *             100 at once takes 100 keys of its own, and writes go to all items of the scene in a shuffled order, not to a few.
+ *          W4 Prepared values lie one behind the other, in the order of the calls, for every engine.
  */
 #ifndef LARDER_BENCH_WORKLOAD_H
 #define LARDER_BENCH_WORKLOAD_H
@@ -20,7 +23,8 @@ struct op {
     uint32_t write; /* into ring.writes */
 };
 
-enum choice { UNIFORM, ZIPF, LATEST, ABSENT, EACH_ONCE, NEW_ITEMS };
+/* HOT: of the first HOT_PARTITION_ITEMS items alone, one partition of index 1. */
+enum choice { UNIFORM, ZIPF, LATEST, ABSENT, EACH_ONCE, HOT, HOT_EACH_ONCE, NEW_ITEMS };
 
 struct workload {
     const char *name;
@@ -39,7 +43,7 @@ struct workload {
 struct ring {
     struct op *ops;
     struct write *writes;
-    uint32_t count, write_count;
+    uint32_t count, write_count; /* calls; there are MANY times as many ops if a call reads MANY items */
 };
 
 extern const struct workload workloads[];
@@ -49,7 +53,7 @@ const struct workload *workload_named(const char *name);
 void workload_fill(struct ring *ring, const struct workload *w, const struct engine *engine, void *session,
                    const struct scene *scene, unsigned worker, unsigned worker_count);
 void ring_free(struct ring *ring);
-/* Runs one operation; is_back: its counterpart of the second phase. Returns the items read or written. */
+/* Runs one operation; is_back: its counterpart of the second phase, nothing if it has none. Returns the items read or written. */
 unsigned workload_call(const struct engine *engine, void *session, const struct ring *ring, uint32_t at, int is_back);
 
 #endif

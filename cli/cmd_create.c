@@ -15,13 +15,14 @@
 #include "cli/report.h"
 #include "cli/template.h"
 
-enum { CREATE_SIZE = ARGS_OWN, CREATE_MODE, CREATE_STRIPES, CREATE_IF_NOT_EXISTS };
+enum { CREATE_SIZE = ARGS_OWN, CREATE_MODE, CREATE_STRIPES, CREATE_HUGE_PAGES, CREATE_IF_NOT_EXISTS };
 
 static const struct args_option create_options[] = {
     ARGS_COMMON,
     {"size", 1, "BYTES", "size of a new segment, with K, M, G or T; default 1G"},
     {"mode", 1, "OCTAL", "permissions of a new segment; default 0600"},
     {"stripes", 1, "N", "lock stripes of each table of a new segment, a power of 2"},
+    {"huge-pages", 0, "", "claim a new segment's first memory in huge pages; see below"},
     {"if-not-exists", 0, "", "leave tables that exist already as they are"},
     {NULL, 0, NULL, NULL}};
 
@@ -97,7 +98,8 @@ static int create_try(const struct template_set *set) {
 }
 
 static int create_open(struct create *create) {
-    create->options.flags = LARDER_CREATE | LARDER_EXCLUSIVE;
+    uint32_t huge_pages = create->args->option[CREATE_HUGE_PAGES].is_given ? LARDER_HUGE_PAGES : 0;
+    create->options.flags = LARDER_CREATE | LARDER_EXCLUSIVE | huge_pages;
     int result = larder_open(&create->options, &create->db);
     create->is_new_segment = result >= 0;
     if (result == LARDER_E_EXISTS) {
@@ -186,10 +188,13 @@ const struct command cmd_create = {
     .name = "create",
     .operands = "TEMPLATE...",
     .summary = "create tables from templates, and the segment if it is missing",
-    .details = "Creates the tables of each TEMPLATE, and the segment if it is missing. A TEMPLATE is a CloudFormation\n"
-               "template in JSON (every AWS::DynamoDB::Table in it), or the JSON of\n"
-               "`aws dynamodb create-table --cli-input-json`; - is standard input. All tables are created, or none.\n"
-               "DeletionPolicy Retain makes `larder destroy` refuse without --force.\n",
+    .details =
+        "Creates the tables of each TEMPLATE, and the segment if it is missing. A TEMPLATE is a CloudFormation\n"
+        "template in JSON (every AWS::DynamoDB::Table in it), or the JSON of\n"
+        "`aws dynamodb create-table --cli-input-json`; - is standard input. All tables are created, or none.\n"
+        "--huge-pages is a hint (LARDER_HUGE_PAGES in larder.h): it needs a tmpfs mounted with huge=advise. Programs\n"
+        "that fill the segment give it, too; a --segment path on a hugetlbfs mount needs neither.\n"
+        "DeletionPolicy Retain makes `larder destroy` refuse without --force.\n",
     .options = create_options,
     .positional_min = 1,
     .positional_max = -1,

@@ -9,6 +9,7 @@
 #include "core/err.h"
 #include "core/seg_file.h"
 #include <errno.h>
+#include <sys/mman.h>
 #include <time.h>
 
 uint32_t span_claimed_count(const struct seg *s) {
@@ -178,6 +179,10 @@ static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
     const struct seg *s = w->seg;
     if (!seg_fd_is_ours(s))
         return LARDER_E_OS;
+    /* fallocate() knows nothing of the advice on the mapping and would take small pages; touched first, it comes in huge ones.
+     * Where memory runs out this stops without SIGBUS, and fallocate() says so. */
+    if (s->wants_huge_pages)
+        (void)madvise(s->base + from, to - from, MADV_POPULATE_WRITE);
     if (seg_file_back(s->fd, from, to - from) == 0)
         return LARDER_OK;
     if (errno == ENOSPC || errno == ENOMEM || errno == EDQUOT)

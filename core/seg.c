@@ -19,6 +19,7 @@
 #include "core/seg_parts.h"
 
 #define SEG_PAUSE_NS 500000
+#define SEG_HUGE_BYTES (UINT64_C(2) << 20) /* where huge pages are larger, the hint may come to nothing */
 /* A creator opens its file a moment before it locks it. A file that is still not made and not locked after so many
  * looks (half a millisecond apart) has no creator. */
 #define SEG_ORPHAN_LOOKS 100
@@ -63,16 +64,30 @@ uint64_t seg_wait_ms(const struct seg_wait *wait) {
 
 void seg_note_file(struct seg *s) {
     s->lock_page_bytes = seg_file_page_bytes(s->fd);
+    s->wants_huge_pages = s->wants_huge_pages && !seg_file_is_huge(s->fd);
+}
+
+/* A place in the address space where a huge page of the file can be mapped as one. Where there is none: NULL, anywhere. */
+static void *seg_huge_place(uint64_t bytes) {
+    void *found = mmap(NULL, bytes + SEG_HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (found == MAP_FAILED)
+        return NULL;
+    munmap(found,
+           bytes + SEG_HUGE_BYTES); /* a hint: should another thread take it meanwhile, the kernel finds another */
+    return (void *)(((uintptr_t)found + SEG_HUGE_BYTES - 1) / SEG_HUGE_BYTES * SEG_HUGE_BYTES);
 }
 
 int seg_map(struct seg *s, uint64_t bytes, const char *shown) {
     int protection = s->is_read_only ? PROT_READ : PROT_READ | PROT_WRITE;
-    void *base = mmap(NULL, bytes, protection, MAP_SHARED | MAP_NORESERVE, s->fd, 0);
+    void *place = s->wants_huge_pages ? seg_huge_place(bytes) : NULL;
+    void *base = mmap(place, bytes, protection, MAP_SHARED | MAP_NORESERVE, s->fd, 0);
     if (base == MAP_FAILED && errno == ENOMEM)
         return err_set(LARDER_E_NO_MEMORY, SEG_NAMED_TEXT ": no address space to map %llu bytes (ulimit -v)", shown,
                        (unsigned long long)bytes);
     if (base == MAP_FAILED)
         return err_set_errno("map segment", shown);
+    if (s->wants_huge_pages)
+        (void)madvise(base, bytes, MADV_HUGEPAGE);
     s->base = base;
     s->bytes = bytes;
     s->shm = base;
@@ -174,7 +189,8 @@ static int seg_open_unfinished(const struct seg *s, struct seg_opening *o) {
 /* ---- Opening ---- */
 
 static int seg_open_check(const struct larder_options *o) {
-    const uint32_t all = LARDER_CREATE | LARDER_EXCLUSIVE | LARDER_READ_ONLY | LARDER_MEMFD | LARDER_REPAIR;
+    const uint32_t all =
+        LARDER_CREATE | LARDER_EXCLUSIVE | LARDER_READ_ONLY | LARDER_MEMFD | LARDER_REPAIR | LARDER_HUGE_PAGES;
     if (o->flags & ~all)
         return err_set(LARDER_E_INVAL, "flags %#x hold bits that mean nothing: %#x are allowed", o->flags, all);
     if ((o->flags & LARDER_EXCLUSIVE) && !(o->flags & LARDER_CREATE))
@@ -295,7 +311,8 @@ int seg_open(struct seg *s, const struct larder_options *options) {
     do {
         opened = (struct seg){.fd = -1,
                               .is_read_only = (o.options.flags & LARDER_READ_ONLY) != 0,
-                              .is_memfd = (o.options.flags & LARDER_MEMFD) != 0};
+                              .is_memfd = (o.options.flags & LARDER_MEMFD) != 0,
+                              .wants_huge_pages = (o.options.flags & LARDER_HUGE_PAGES) != 0};
         result = seg_open_attempt(&opened, &o);
         if (result != LARDER_OK)
             seg_close(&opened);

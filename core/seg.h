@@ -25,6 +25,7 @@ struct seg {
     int fd;                           /* O_CLOEXEC; the mapping's own description, carries no locks */
     uint64_t file_device, file_inode; /* of fd when it was opened: see seg_fd_is_ours */
     int is_read_only, is_memfd;
+    int wants_huge_pages;     /* LARDER_HUGE_PAGES, and not on hugetlbfs, which has nothing else */
     uint64_t lock_page_bytes; /* smallest mapping of this file (huge pages) */
     /* Geometry, copied and checked at attach, so that later damage of the head cannot mislead this process. */
     uint64_t slots_off, catalog_off, bins_off, shards_off, spans_off, data_off, hash_seed;

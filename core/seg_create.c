@@ -110,9 +110,11 @@ static int seg_create_fill(struct seg *s, const struct seg_file *file, const str
     if (result == LARDER_OK)
         result = seg_create_resize(s, file, head->size_bytes);
     if (result == LARDER_OK)
-        result = seg_create_claim(s, file, seg_layout_first_claim(head));
-    if (result == LARDER_OK)
         result = seg_attach(s, file, head, head->size_bytes);
+    if (result == LARDER_OK && s->wants_huge_pages) /* as back_with_memory() of core/heap_span.c */
+        (void)madvise(s->base, seg_layout_first_claim(head), MADV_POPULATE_WRITE);
+    if (result == LARDER_OK)
+        result = seg_create_claim(s, file, seg_layout_first_claim(head));
     if (result == LARDER_OK && is_huge) { /* the state before the magic that makes it count */
         SHM_STORE(&s->shm->state, SEG_STATE_INITIALISING);
         shm_copy_in(s->base, head, sizeof *head);

@@ -111,6 +111,9 @@ struct larder;
 #define LARDER_MEMFD 8u     /* segment is options.memfd, or with LARDER_CREATE and memfd -1 a new memfd */
 #define LARDER_REPAIR                                                                                                  \
     16u /* attach also to a segment whose repair was cut off; only larder_repair() works until it is whole */
+/* A hint that never fails: huge pages, for fewer TLB misses in large segments. Each process that attaches gives it for itself; those
+ * that put should, for memory is claimed in huge pages only by them. See "Huge pages" of larder_open(). */
+#define LARDER_HUGE_PAGES 32u
 
 /** How to open. Zero it, then set what you need; zero means the default given. */
 struct larder_options {
@@ -148,6 +151,10 @@ struct larder_options {
  *              control group is not seen that way: the kernel kills in the group, which is a death like any other; give
  *              size_bytes, or the tmpfs its size=, so that the limit is not met. Whoever shortens the file of a segment ends those
  *              who use it by SIGBUS, as with any mapped file; a memfd is sealed against that.
+ * Huge pages   LARDER_HUGE_PAGES asks for transparent ones (madvise). The kernel gives them to a memfd if
+ *              /sys/kernel/mm/transparent_hugepage/shmem_enabled is "advise" (or "within_size", "always"), and to a name or a path
+ *              if the tmpfs, /dev/shm for names, is mounted with huge=advise or the like; Linux 5.14. Memory is then claimed by
+ *              2 MiB at a time, and a put that claims waits for them to be zeroed. A path on a hugetlbfs mount needs no flag.
  * Descriptors  A thread's first slot, and repairing what a dead process left, need one free descriptor for a moment; LARDER_E_OS
  *              says if there is none.
  * Killed here  A half-made segment is made anew by the next creator.

@@ -116,6 +116,81 @@ Test(open, sizes_and_stripes_are_reported) {
     larder_close(db);
 }
 
+/* What this kernel does with shared memory that is advised: see "Huge pages" of larder_open(). */
+static int has_advised_huge_pages(void) {
+    char line[128] = "";
+    FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "r");
+    if (f && !fgets(line, sizeof line, f))
+        line[0] = 0;
+    if (f)
+        (void)fclose(f);
+    return strstr(line, "[advise]") || strstr(line, "[within_size]") || strstr(line, "[always]");
+}
+
+/* Of this process's mappings that are shared: kilobytes in huge pages, and whether one was advised. */
+static uint64_t shared_huge_kb(int *is_advised) {
+    char line[4096];
+    uint64_t kb = 0;
+    int is_memfd = 0;
+    FILE *f = fopen("/proc/self/smaps", "r");
+    cr_assert(f != NULL);
+    *is_advised = 0;
+    while (fgets(line, sizeof line, f)) {
+        unsigned long long from, to, mapped;
+        if (sscanf(line, "%llx-%llx ", &from, &to) == 2)
+            is_memfd = strstr(line, "/memfd:larder") != NULL;
+        if (is_memfd && sscanf(line, "ShmemPmdMapped: %llu", &mapped) == 1)
+            kb += mapped;
+        if (is_memfd && strncmp(line, "VmFlags:", 8) == 0)
+            *is_advised |= strstr(line, " hg") != NULL;
+    }
+    (void)fclose(f);
+    return kb;
+}
+
+/* Eight megabytes of items: so much is claimed. */
+static void fill(struct larder *db) {
+    static char text[200000];
+    struct larder_table *t;
+    struct larder_builder *b;
+    const struct larder_item *item;
+    char key[16];
+    memset(text, 'x', sizeof text);
+    cr_assert(larder_table_open(db, "things", &t) == LARDER_OK && larder_builder_new(db, &b) == LARDER_OK);
+    for (int i = 0; i < 40; i++) {
+        snprintf(key, sizeof key, "%d", i);
+        larder_builder_reset(b);
+        larder_add_s(b, "PK", key);
+        larder_add_sn(b, "text", text, sizeof text);
+        cr_assert(larder_builder_finish(b, &item) == LARDER_OK && larder_put(t, item, NULL) == LARDER_OK, "%s",
+                  larder_error());
+    }
+}
+
+Test(open, huge_pages_are_a_hint) {
+    int is_advised;
+    for (int is_asked = 0; is_asked < 2; is_asked++) {
+        struct larder *db;
+        struct larder_options o = {.flags = LARDER_CREATE | LARDER_MEMFD | (is_asked ? LARDER_HUGE_PAGES : 0),
+                                   .memfd = -1,
+                                   .size_bytes = 64 << 20};
+        cr_assert_eq(larder_open(&o, &db), LARDER_OK, "%s", larder_error());
+        cr_assert_eq(create_table(db, LARDER_REMOVAL_DELETE), LARDER_OK, "%s", larder_error());
+        fill(db);
+        uint64_t kb = shared_huge_kb(&is_advised);
+        cr_assert_eq(is_advised, is_asked, "advice on the mapping: %d, asked for: %d", is_advised, is_asked);
+        if (is_asked && has_advised_huge_pages())
+            cr_assert_geq(kb, 4096, "%llu KB of 8 MB lie in huge pages", (unsigned long long)kb);
+        struct larder *other;
+        o.flags = LARDER_MEMFD | LARDER_HUGE_PAGES | LARDER_READ_ONLY;
+        o.memfd = larder_memfd(db);
+        cr_assert_eq(larder_open(&o, &other), LARDER_OK, "%s", larder_error());
+        cr_assert(has_table(other));
+        larder_close(other);
+        larder_close(db);
+    }
+}
+
 /* ---- Descriptors ---- */
 
 /* Sends a descriptor over a socket, as programs pass a memfd to each other. */

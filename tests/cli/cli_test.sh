@@ -532,6 +532,8 @@ expect "destroy: the small segment" 0 "" "" destroy --segment "$small"
 file=$work/segment.file
 expect "path: create" 0 "" "" create --segment "$file" --size 8M --mode 640 shops.json
 same "path: mode" "$(stat -c %a "$file")" 640
+expect "create: huge pages" 0 "" "" create --segment "$file.huge" --size 8M --huge-pages shops.json
+expect "destroy: huge pages" 0 "" "" destroy --segment "$file.huge"
 expect "path: put" 0 "" "" put --segment "$file" Shops "{$k}"
 expect "path: get" 0 "={$k}" "" get --segment "$file" Shops "{$k}"
 expect "path: check" 0 "~clean" "" check --segment "$file"

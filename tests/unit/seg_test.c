@@ -103,7 +103,7 @@ Test(seg, refuses_bad_options) {
         struct larder_options o;
         const char *message;
     } bad[] = {
-        {{.flags = 32}, "flags"},
+        {{.flags = 64}, "flags"},
         {{.flags = LARDER_EXCLUSIVE}, "LARDER_EXCLUSIVE"},
         {{.flags = LARDER_REPAIR | LARDER_READ_ONLY}, "LARDER_REPAIR"},
         {{.flags = LARDER_CREATE | LARDER_READ_ONLY}, "LARDER_READ_ONLY"},

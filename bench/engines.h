@@ -1,0 +1,12 @@
+/* bench/engines.h - which engines this build has: a peer is left out if its library was not there. */
+#ifndef LARDER_BENCH_ENGINES_H
+#define LARDER_BENCH_ENGINES_H
+
+#include "bench/engine.h"
+
+extern const struct engine *const engines[]; /* ends with NULL */
+
+/* Names between spaces, as "limit larder"; NULL names all. */
+int engine_is_named(const struct engine *engine, const char *names);
+
+#endif
