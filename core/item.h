@@ -197,6 +197,9 @@ int item_peek_open(struct item_peek *p, const struct item_head *image, size_t ro
 uint32_t item_peek_kseq(const struct item_peek *p, uint32_t i);
 /* Encoded keys in secondary index i, of which the image has a slot. False: they make no sense. */
 int item_peek_keys(const struct item_peek *p, uint32_t i, struct bytes *partition, struct bytes *sort);
+/* Whether both are in secondary index i under the same keys. `image` is a sane one of this process. An item whose keys make no sense
+ * has not the same. */
+int item_peek_has_keys_of(const struct item_peek *p, const struct item_head *image, uint32_t i);
 
 /* Most bytes item_project() makes of an image: values move out of the key area, and its offsets may become wide. */
 static inline size_t item_project_bytes_max(const struct item_head *image) {

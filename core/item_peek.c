@@ -97,3 +97,48 @@ int item_peek_keys(const struct item_peek *p, uint32_t i, struct bytes *partitio
            peek_attr(p, slot.partition_attr, LARDER_PARTITION_KEY_BYTES_MAX, partition) &&
            peek_attr(p, slot.sort_attr, LARDER_SORT_KEY_BYTES_MAX, sort);
 }
+
+/* Where the record of an attribute begins; 0: nowhere inside the image. */
+static size_t peek_record(const struct item_peek *p, uint16_t ordinal) {
+    size_t width = item_directory_entry_bytes(&p->head);
+    size_t directory = peek_slots(p) + sizeof(struct item_index_slot) * p->head.index_count;
+    uint32_t wide = 0;
+    uint16_t narrow;
+    if (ordinal >= p->head.attr_count)
+        return 0;
+    if (width == sizeof narrow) {
+        memcpy(&narrow, (const uint8_t *)p->image + directory + width * ordinal, sizeof narrow);
+        return narrow;
+    }
+    memcpy(&wide, (const uint8_t *)p->image + directory + width * ordinal, sizeof wide);
+    return wide;
+}
+
+static size_t record_end(const struct item_head *image, uint16_t ordinal) {
+    if (ordinal + 1u < image->attr_count)
+        return item_record_offset(image, ordinal + 1u);
+    return (size_t)(item_records_end(image) - (const uint8_t *)image);
+}
+
+/* Whether the attribute has the same type, name and value in both: then its record has the same bytes (I4), wherever they lie. */
+static int peek_is_same_attr(const struct item_peek *p, uint16_t ordinal, const struct item_head *image,
+                             uint16_t its_ordinal) {
+    if (its_ordinal == ITEM_NO_ATTR)
+        return ordinal == ITEM_NO_ATTR;
+    const uint8_t *start = (const uint8_t *)p->image, *its_start = (const uint8_t *)image;
+    size_t at = peek_record(p, ordinal), its = item_record_offset(image, its_ordinal);
+    size_t bytes = record_end(image, its_ordinal) - its;
+    if (at == 0 || at >= p->head.bytes || bytes > p->head.bytes - at || memcmp(start + at, its_start + its, bytes) != 0)
+        return 0;
+    return !(its_start[its] & ITEM_KEY_FLAGS) ||
+           (p->head.partition_bytes == image->partition_bytes && p->head.sort_bytes == image->sort_bytes &&
+            memcmp(item_key_area(p->image), item_key_area(image), item_key_area_bytes(image)) == 0);
+}
+
+int item_peek_has_keys_of(const struct item_peek *p, const struct item_head *image, uint32_t i) {
+    if (i >= p->head.index_count)
+        return 0;
+    struct item_index_slot slot = peek_slot(p, i), its = item_index_slots(image)[i];
+    return peek_is_same_attr(p, slot.partition_attr, image, its.partition_attr) &&
+           peek_is_same_attr(p, slot.sort_attr, image, its.sort_attr);
+}
