@@ -71,19 +71,14 @@ static uint64_t next_write_number(struct stripe_shm *stripe, const struct item_p
  * old one's alone. */
 static int stamp(struct item_head *image, const struct item_peek *old, uint64_t number) {
     struct item_index_slot *mine = item_index_slots(image);
-    uint32_t slots = old && old->head.index_count > image->index_count ? old->head.index_count : image->index_count;
     image->version = number;
     image->kseq = old ? old->head.kseq : (uint32_t)number;
-    int differs = !old;
-    for (uint32_t i = 0; i < slots; i++) {
-        uint32_t theirs = old ? item_peek_kseq(old, i) : 0, ours = 0;
-        if (i < image->index_count && mine[i].kseq != 0) {
-            ours = theirs != 0 && item_peek_has_keys_of(old, image, i) ? theirs : (uint32_t)number;
-            mine[i].kseq = ours;
-        }
-        differs |= ours != theirs;
-    }
-    return differs;
+    if (old)
+        return item_peek_take_kseqs(old, image, (uint32_t)number);
+    for (uint32_t i = 0; i < image->index_count; i++)
+        if (mine[i].kseq != 0)
+            mine[i].kseq = (uint32_t)number;
+    return 1;
 }
 
 /* Makes sure that a timer stands for the expiry of the new block: the one the old item had if that is early enough, else a new
@@ -344,20 +339,36 @@ static void count(shm_word *counter, uint64_t by) {
     SHM_STORE(counter, SHM_LOAD_RELAXED(counter) + by);
 }
 
-/* The image to put, and its key, as the view's definition has them. */
+/* Where attributes stood in items of the same kind: as far as can be told at once, the same table and as many attributes. */
+static uint16_t *near_of(struct writer *w, const struct table_view *v, const struct larder_item *item) {
+    return w->near[(v->ordinal * 5 + item_head(item)->attr_count) % WRITER_NEAR];
+}
+
+/* The image to put, and its key, as the view's definition has them. The item that is there has three misses on its way, stripe, bucket
+ * and block: each is fetched while the next part of the image is made. */
 static int take_item(struct writer *w, struct change *c) {
-    int r = writer_scratch(w, item_stored_bytes_max(&c->view->shape, c->item));
+    struct item_store store;
+    const struct table_view *v = c->view;
+    int r = writer_scratch(w, item_stored_bytes_max(&v->shape, c->item));
+    if (r == LARDER_OK)
+        r = item_store_key(&store, &v->shape, c->item, near_of(w, v, c->item), w->scratch);
     if (r)
         return r;
-    r = item_to_stored(&c->view->shape, c->item, c->now_s, w->scratch, &c->image);
+    struct item_head *image = store.to;
+    c->key.partition_bytes = image->partition_bytes;
+    c->key.sort_bytes = image->sort_bytes;
+    c->key.area_bytes = (uint32_t)item_key_area_bytes(image);
+    memcpy(c->key.area, item_key_area(image), c->key.area_bytes);
+    c->hash = image->hash = read_hash(v, &c->key);
+    struct read_hint hint = read_hint_stripe(v, c->hash);
+    r = item_store_slots(&store);
     if (r)
         return r;
-    c->key.partition_bytes = c->image->partition_bytes;
-    c->key.sort_bytes = c->image->sort_bytes;
-    c->key.area_bytes = (uint32_t)item_key_area_bytes(c->image);
-    memcpy(c->key.area, item_key_area(c->image), c->key.area_bytes);
-    c->hash = c->image->hash = read_hash(c->view, &c->key);
-    c->image->expiry |= (uint64_t)c->view->ttl_generation << 48;
+    read_hint_bucket(v, &hint);
+    item_store_records(&store, c->now_s);
+    read_hint_item(v, &hint, image->bytes);
+    image->expiry |= (uint64_t)v->ttl_generation << 48;
+    c->image = image;
     return LARDER_OK;
 }
 
