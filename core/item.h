@@ -159,6 +159,30 @@ size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder
 int item_to_stored(const struct item_shape *shape, const struct larder_item *item, int64_t now_s, void *to,
                    struct item_head **out);
 
+/* The same in three steps, one after the other. After the first, *to has its head and key area: the caller can hash the key, and have
+ * memory fetched while the others work. `near` has ITEM_NEAR_COUNT places: where key attributes stood in an earlier item, which is
+ * looked at first. Anything does, and is replaced by what is true of this item. A put over items of one kind then searches nothing. */
+#define ITEM_NEAR_COUNT 64u
+#define ITEM_STORE_CHANGED_MAX 4u /* two that become keys, two that were keys of another table */
+struct item_store {
+    const struct item_shape *shape;
+    const struct item_head *from;
+    struct item_head *to;
+    uint16_t *near;
+    size_t records_end; /* of `from` */
+    uint32_t changed_count;
+    struct item_store_record { /* a record that is not copied as it is */
+        uint16_t ordinal;
+        uint8_t key_flag; /* ITEM_IN_PARTITION_KEY, ITEM_IN_SORT_KEY, or 0: the value moves into the record */
+        struct bytes name;
+        struct larder_value value;
+    } changed[ITEM_STORE_CHANGED_MAX]; /* by ordinal */
+};
+int item_store_key(struct item_store *s, const struct item_shape *shape, const struct larder_item *item, uint16_t *near,
+                   void *to);
+int item_store_slots(struct item_store *s);
+void item_store_records(struct item_store *s, int64_t now_s);
+
 /* The expiry an image has by the attribute `name`: epoch seconds (48 bits), 0 never. Five-year rule as above. */
 uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t name_bytes, int64_t now_s);
 
@@ -197,6 +221,9 @@ int item_peek_open(struct item_peek *p, const struct item_head *image, size_t ro
 uint32_t item_peek_kseq(const struct item_peek *p, uint32_t i);
 /* Encoded keys in secondary index i, of which the image has a slot. False: they make no sense. */
 int item_peek_keys(const struct item_peek *p, uint32_t i, struct bytes *partition, struct bytes *sort);
+/* Each index slot of `image`, a sane one of this process, that is set gets its key sequence: the one `old` has there under the same keys,
+ * else `fresh`. Keys that make no sense are not the same. Nonzero: one of the two has an entry that the other has not. */
+int item_peek_take_kseqs(const struct item_peek *old, struct item_head *image, uint32_t fresh);
 
 /* Most bytes item_project() makes of an image: values move out of the key area, and its offsets may become wide. */
 static inline size_t item_project_bytes_max(const struct item_head *image) {

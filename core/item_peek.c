@@ -97,3 +97,81 @@ int item_peek_keys(const struct item_peek *p, uint32_t i, struct bytes *partitio
            peek_attr(p, slot.partition_attr, LARDER_PARTITION_KEY_BYTES_MAX, partition) &&
            peek_attr(p, slot.sort_attr, LARDER_SORT_KEY_BYTES_MAX, sort);
 }
+
+/* What comparing attributes of an image takes, once and for all. */
+struct peek_table {
+    const uint8_t *start, *directory;
+    size_t end;
+    uint32_t attr_count;
+    int is_wide;
+};
+
+static struct peek_table peek_table_of(const struct item_head *image, const struct item_head *head) {
+    size_t directory =
+        sizeof *head + item_key_area_bytes(head) + sizeof(struct item_index_slot) * (size_t)head->index_count;
+    return (struct peek_table){.start = (const uint8_t *)image,
+                               .directory = (const uint8_t *)image + directory,
+                               .end = head->bytes,
+                               .attr_count = head->attr_count,
+                               .is_wide = head->flags & ITEM_WIDE};
+}
+
+static inline size_t peek_offset(const struct peek_table *t, uint32_t ordinal) {
+    uint32_t wide;
+    uint16_t narrow;
+    if (__builtin_expect(t->is_wide, 0)) {
+        memcpy(&wide, t->directory + ordinal * sizeof wide, sizeof wide);
+        return wide;
+    }
+    memcpy(&narrow, t->directory + ordinal * sizeof narrow, sizeof narrow);
+    return narrow;
+}
+
+static int is_same_key_area(const struct item_peek *p, const struct item_head *image) {
+    return p->head.partition_bytes == image->partition_bytes && p->head.sort_bytes == image->sort_bytes &&
+           memcmp(item_key_area(p->image), item_key_area(image), item_key_area_bytes(image)) == 0;
+}
+
+/* Where a comparison of the old image with the new, sane one stands. */
+struct peek_pair {
+    const struct item_peek *old;
+    const struct item_head *image;
+    struct peek_table theirs, ours;
+};
+
+/* Whether the attribute has the same type, name and value in both: then its record has the same bytes (I4), wherever they lie. */
+static inline int is_same_attr(const struct peek_pair *pair, uint32_t theirs, uint32_t ours) {
+    const struct peek_table *t = &pair->theirs, *o = &pair->ours;
+    if (ours == ITEM_NO_ATTR || theirs >= t->attr_count)
+        return ours == ITEM_NO_ATTR && theirs == ITEM_NO_ATTR;
+    size_t from = peek_offset(o, ours), at = peek_offset(t, theirs);
+    size_t bytes =
+        (ours + 1 < o->attr_count ? peek_offset(o, ours + 1) : (size_t)(item_records_end(pair->image) - o->start)) -
+        from;
+    if (at >= t->end || bytes > t->end - at || memcmp(t->start + at, o->start + from, bytes) != 0)
+        return 0;
+    return !(o->start[from] & ITEM_KEY_FLAGS) || is_same_key_area(pair->old, pair->image);
+}
+
+int item_peek_take_kseqs(const struct item_peek *old, struct item_head *image, uint32_t fresh) {
+    struct item_index_slot *mine = item_index_slots(image);
+    uint32_t slots = old->head.index_count > image->index_count ? old->head.index_count : image->index_count;
+    struct peek_pair pair = {.old = old,
+                             .image = image,
+                             .theirs = peek_table_of(old->image, &old->head),
+                             .ours = peek_table_of(image, image)};
+    int differs = 0;
+    for (uint32_t i = 0; i < slots; i++) {
+        struct item_index_slot theirs = {.kseq = 0};
+        uint32_t ours = 0;
+        if (i < old->head.index_count)
+            theirs = peek_slot(old, i);
+        if (i < image->index_count && mine[i].kseq != 0) {
+            int is_same = theirs.kseq != 0 && is_same_attr(&pair, theirs.partition_attr, mine[i].partition_attr) &&
+                          is_same_attr(&pair, theirs.sort_attr, mine[i].sort_attr);
+            ours = mine[i].kseq = is_same ? theirs.kseq : fresh;
+        }
+        differs |= ours != theirs.kseq;
+    }
+    return differs;
+}

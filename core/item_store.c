@@ -90,17 +90,101 @@ int item_key_from_values(const struct item_shape *shape, const struct larder_key
     return LARDER_OK;
 }
 
+/* ---- Finding key attributes ------------------------------------------------------------------------------------ */
+
+/* An attribute as a key: its type, and unless that is none of S, N and B, its value. */
+struct found_attr {
+    uint16_t ordinal;
+    struct bytes name;
+    struct larder_value value;
+};
+
+/* Names are short, and most are equal when they are compared. */
+static inline int is_same_name(const uint8_t *a, const char *b, size_t bytes) {
+    uint64_t a8[2], b8[2];
+    uint32_t a4[2], b4[2];
+    if (bytes >= 8 && bytes <= 16) {
+        memcpy(&a8[0], a, 8), memcpy(&a8[1], a + bytes - 8, 8);
+        memcpy(&b8[0], b, 8), memcpy(&b8[1], b + bytes - 8, 8);
+        return ((a8[0] ^ b8[0]) | (a8[1] ^ b8[1])) == 0;
+    }
+    if (bytes >= 4 && bytes < 8) {
+        memcpy(&a4[0], a, 4), memcpy(&a4[1], a + bytes - 4, 4);
+        memcpy(&b4[0], b, 4), memcpy(&b4[1], b + bytes - 4, 4);
+        return ((a4[0] ^ b4[0]) | (a4[1] ^ b4[1])) == 0;
+    }
+    if (bytes > 16)
+        return memcmp(a, b, bytes) == 0;
+    for (size_t i = 0; i < bytes; i++)
+        if (a[i] != (uint8_t)b[i])
+            return 0;
+    return 1;
+}
+
+static int order_at(const struct item_head *h, uint32_t ordinal, const struct item_key_attr *attr) {
+    struct bytes wanted = {(const uint8_t *)attr->name, attr->name_bytes};
+    return item_compare_bytes(item_record_at(item_record(h, ordinal)).name, wanted);
+}
+
+/* The number of names before that of the attribute; *near is tried first. */
+static __attribute__((noinline)) uint32_t find_place(const struct item_head *h, const struct item_key_attr *attr,
+                                                     uint16_t *near) {
+    uint32_t low = 0, high = h->attr_count, middle = *near;
+    if (middle > 0 && middle <= high && order_at(h, middle - 1, attr) < 0)
+        low = middle;
+    while (low < high) {
+        middle = low == *near ? low : low + (high - low) / 2;
+        int order = order_at(h, middle, attr);
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *near = (uint16_t)low;
+    return low;
+}
+
+static inline void read_found(const struct item_head *h, const struct item_record *r, struct larder_value *value) {
+    enum larder_type type = r->tag & ITEM_TYPE_MASK;
+    *value = (struct larder_value){.type = type, .count = type == LARDER_N ? ITEM_N_IS_ENCODED : 0};
+    if (r->tag & ITEM_IN_PARTITION_KEY) {
+        value->data = item_key_area(h);
+        value->bytes = h->partition_bytes;
+    } else if (r->tag & ITEM_IN_SORT_KEY) {
+        value->data = item_key_area(h) + h->partition_bytes;
+        value->bytes = h->sort_bytes;
+    } else if (type == LARDER_S || type == LARDER_N || type == LARDER_B)
+        value->data = item_get_varint(r->value, &value->bytes);
+}
+
+/* 0: the item has no such attribute. *near: where it was in an item before, from now on where it is in this one. */
+static inline int find_attr(const struct item_head *h, const struct item_key_attr *attr, uint16_t *near,
+                            struct found_attr *out) {
+    uint32_t at = *near;
+    struct item_record r = {.tag = 0};
+    if (at < h->attr_count)
+        r = item_record_at(item_record(h, at));
+    if (at >= h->attr_count || r.name.len != attr->name_bytes || !is_same_name(r.name.at, attr->name, r.name.len)) {
+        at = find_place(h, attr, near);
+        if (at >= h->attr_count || order_at(h, at, attr) != 0)
+            return 0;
+        r = item_record_at(item_record(h, at));
+    }
+    out->ordinal = (uint16_t)at;
+    out->name = r.name;
+    read_found(h, &r, &out->value);
+    return 1;
+}
+
 /* An attribute of an item that must be a primary key: where it is and what it holds. */
 static int find_key(const struct item_head *h, const struct item_key_attr *attr, const char *what, size_t bytes_max,
-                    uint16_t *ordinal, struct larder_value *value) {
-    *ordinal = item_find_attr(h, attr->name, attr->name_bytes);
-    if (*ordinal == ITEM_NO_ATTR)
+                    uint16_t *near, struct found_attr *out) {
+    if (!find_attr(h, attr, near, out))
         return err_set(LARDER_E_INVAL, "the item has no attribute \"%.*s\", the %s of the table",
                        utf8_shown_bytes(attr->name, attr->name_bytes), attr->name, what);
-    item_read_attr(h, *ordinal, value);
-    if (value->type != attr->type)
-        return refuse_type(attr, value->type, what);
-    return check_size(attr, value->bytes, what, bytes_max);
+    if (out->value.type != attr->type)
+        return refuse_type(attr, out->value.type, what);
+    return check_size(attr, out->value.bytes, what, bytes_max);
 }
 
 int item_key_from_item(const struct item_shape *shape, const struct larder_item *item, struct item_key *out) {
@@ -108,45 +192,57 @@ int item_key_from_item(const struct item_shape *shape, const struct larder_item 
     int result = item_check_records(h);
     if (result != LARDER_OK)
         return result;
-    struct larder_key key = {.partition = {.type = shape->partition.type}, .sort = {.type = shape->sort.type}};
-    uint16_t ordinal;
-    result = find_key(h, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX, &ordinal, &key.partition);
+    struct found_attr partition, sort = {.value = {.type = shape->sort.type}};
+    uint16_t near[2] = {0, 1};
+    result = find_key(h, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX, &near[0], &partition);
     if (result == LARDER_OK && shape->sort.name)
-        result = find_key(h, &shape->sort, "sort key", LARDER_SORT_KEY_BYTES_MAX, &ordinal, &key.sort);
-    return result == LARDER_OK ? item_key_from_values(shape, &key, out) : result;
+        result = find_key(h, &shape->sort, "sort key", LARDER_SORT_KEY_BYTES_MAX, &near[1], &sort);
+    if (result != LARDER_OK)
+        return result;
+    return item_key_from_values(shape, &(struct larder_key){.partition = partition.value, .sort = sort.value}, out);
 }
 
 /* ---- Index slots and expiry ---------------------------------------------------------------------------------- */
 
-/* A key attribute of an index. *ordinal is ITEM_NO_ATTR if the item has none that will do; LARDER_E_INVAL if it has one
- * of the wrong type or size, unless is_lenient. */
-static int find_index_key(const struct item_head *h, const struct item_index_shape *index, int is_lenient,
-                          const struct item_key_attr *attr, size_t bytes_max, uint16_t *ordinal) {
-    struct larder_value value;
-    *ordinal = item_find_attr(h, attr->name, attr->name_bytes);
-    if (*ordinal == ITEM_NO_ATTR)
-        return LARDER_OK;
-    item_read_attr(h, *ordinal, &value);
-    if (value.type == attr->type && value.bytes >= 1 && value.bytes <= bytes_max)
-        return LARDER_OK;
-    *ordinal = ITEM_NO_ATTR;
-    if (is_lenient)
-        return LARDER_OK;
+/* An index key of the wrong type or size. */
+static int refuse_index_key(const struct item_index_shape *index, const struct item_key_attr *attr,
+                            const struct larder_value *value, size_t bytes_max) {
     char what[64];
     int shown = utf8_shown_bytes(index->name, strlen(index->name));
     snprintf(what, sizeof what, "key of index %.*s,", shown, index->name);
-    return value.type != attr->type ? refuse_type(attr, value.type, what)
-                                    : check_size(attr, value.bytes, what, bytes_max);
+    return value->type != attr->type ? refuse_type(attr, value->type, what)
+                                     : check_size(attr, value->bytes, what, bytes_max);
 }
 
-static int fill_slot(const struct item_head *h, const struct item_shape *shape, uint32_t i,
-                     struct item_index_slot *slot) {
-    const struct item_index_shape *index = &shape->indexes[i];
-    int is_lenient = shape->is_lenient || index->is_lenient;
+/* A key attribute of an index. *ordinal is ITEM_NO_ATTR if the item has none that will do; LARDER_E_INVAL if it has one
+ * of the wrong type or size, unless is_lenient. */
+static inline int find_index_key(const struct item_head *h, const struct item_index_shape *index, int is_lenient,
+                                 const struct item_key_attr *attr, size_t bytes_max, uint16_t *near,
+                                 uint16_t *ordinal) {
+    struct found_attr found;
+    *ordinal = ITEM_NO_ATTR;
+    if (!find_attr(h, attr, near, &found))
+        return LARDER_OK;
+    if (found.value.type == attr->type && found.value.bytes >= 1 && found.value.bytes <= bytes_max) {
+        *ordinal = found.ordinal;
+        return LARDER_OK;
+    }
+    return is_lenient ? LARDER_OK : refuse_index_key(index, attr, &found.value, bytes_max);
+}
+
+/* Places of `near`: partition and sort key, the TTL attribute, then two for each index, as many as there are. */
+enum { NEAR_PARTITION, NEAR_SORT, NEAR_TTL, NEAR_INDEXES };
+
+static int fill_slot(struct item_store *s, uint32_t i, struct item_index_slot *slot) {
+    const struct item_index_shape *index = &s->shape->indexes[i];
+    const struct item_head *h = s->from;
+    int is_lenient = s->shape->is_lenient || index->is_lenient;
+    uint16_t *near = &s->near[(NEAR_INDEXES + 2 * i) % (ITEM_NEAR_COUNT - 1)];
     uint16_t partition, sort = ITEM_NO_ATTR;
-    int result = find_index_key(h, index, is_lenient, &index->partition, LARDER_PARTITION_KEY_BYTES_MAX, &partition);
+    int result =
+        find_index_key(h, index, is_lenient, &index->partition, LARDER_PARTITION_KEY_BYTES_MAX, near, &partition);
     if (result == LARDER_OK && index->sort.name)
-        result = find_index_key(h, index, is_lenient, &index->sort, LARDER_SORT_KEY_BYTES_MAX, &sort);
+        result = find_index_key(h, index, is_lenient, &index->sort, LARDER_SORT_KEY_BYTES_MAX, near + 1, &sort);
     if (result != LARDER_OK)
         return result;
     int is_in = partition != ITEM_NO_ATTR && (!index->sort.name || sort != ITEM_NO_ATTR);
@@ -155,119 +251,109 @@ static int fill_slot(const struct item_head *h, const struct item_shape *shape, 
     return LARDER_OK;
 }
 
+/* The second of an expiry; 0: never. */
+static uint64_t ttl_seconds(const struct larder_value *value, int64_t now_s) {
+    if (value->type != LARDER_N)
+        return 0;
+    int64_t expiry_s = num_floor(value->data, value->bytes);
+    if (expiry_s <= 0 || expiry_s < now_s - STORE_TTL_PAST_MAX_S)
+        return 0;
+    return (uint64_t)(expiry_s < STORE_TTL_S_MAX ? expiry_s : STORE_TTL_S_MAX);
+}
+
 uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t name_bytes, int64_t now_s) {
     struct larder_value value;
     uint16_t ordinal = item_find_attr(image, name, name_bytes);
     if (ordinal == ITEM_NO_ATTR)
         return 0;
     item_read_attr(image, ordinal, &value);
-    if (value.type != LARDER_N)
-        return 0;
-    int64_t expiry_s = num_floor(value.data, value.bytes);
-    if (expiry_s <= 0 || expiry_s < now_s - STORE_TTL_PAST_MAX_S)
-        return 0;
-    return (uint64_t)(expiry_s < STORE_TTL_S_MAX ? expiry_s : STORE_TTL_S_MAX);
+    return ttl_seconds(&value, now_s);
 }
 
 /* ---- The stored image ---------------------------------------------------------------------------------------- */
 
-#define STORE_CHANGED_MAX 4 /* two that become keys, two that were keys of another table */
-
-/* A record that is not copied as it is. */
-struct store_record {
-    uint16_t ordinal;
-    uint8_t key_flag; /* ITEM_IN_PARTITION_KEY, ITEM_IN_SORT_KEY, or 0: the value moves into the record */
-    struct item_record record;
-    struct larder_value value;
-};
-
-struct store_plan {
-    const struct item_head *from;
-    struct store_record changed[STORE_CHANGED_MAX]; /* by ordinal */
-    uint32_t changed_count;
-};
-
 /* Keeps `changed` sorted. An ordinal that is there already (a key here and in the table the item came from) stays once.
  */
-static void plan_change(struct store_plan *plan, uint16_t ordinal, uint8_t key_flag) {
-    uint32_t i = plan->changed_count;
-    for (uint32_t k = 0; k < plan->changed_count; k++)
-        if (plan->changed[k].ordinal == ordinal)
+static void plan_change(struct item_store *s, const struct found_attr *attr, uint8_t key_flag) {
+    uint32_t i = s->changed_count;
+    for (uint32_t k = 0; k < s->changed_count; k++)
+        if (s->changed[k].ordinal == attr->ordinal)
             return;
-    for (; i > 0 && plan->changed[i - 1].ordinal > ordinal; i--)
-        plan->changed[i] = plan->changed[i - 1];
-    struct store_record *r = &plan->changed[i];
-    r->ordinal = ordinal;
-    r->key_flag = key_flag;
-    r->record = item_record_at(item_record(plan->from, ordinal));
-    item_read_attr(plan->from, ordinal, &r->value);
-    plan->changed_count++;
+    for (; i > 0 && s->changed[i - 1].ordinal > attr->ordinal; i--)
+        s->changed[i] = s->changed[i - 1];
+    s->changed[i] = (struct item_store_record){
+        .ordinal = attr->ordinal, .key_flag = key_flag, .name = attr->name, .value = attr->value};
+    s->changed_count++;
 }
 
 /* An item out of a page has the keys of its table in its key area; those that are no keys here move back. */
-static void plan_former_keys(struct store_plan *plan) {
-    const struct item_head *h = plan->from;
+static void plan_former_keys(struct item_store *s) {
+    const struct item_head *h = s->from;
     if (!h->partition_bytes)
         return;
-    for (uint32_t i = 0; i < h->attr_count; i++)
-        if (*item_record(h, i) & ITEM_KEY_FLAGS)
-            plan_change(plan, (uint16_t)i, 0);
+    for (uint32_t i = 0; i < h->attr_count; i++) {
+        struct item_record r = item_record_at(item_record(h, i));
+        struct found_attr attr = {.ordinal = (uint16_t)i, .name = r.name};
+        if (!(r.tag & ITEM_KEY_FLAGS))
+            continue;
+        read_found(h, &r, &attr.value);
+        plan_change(s, &attr, 0);
+    }
 }
 
 /* Offset of a record, or of the end of the last one. */
-static size_t record_offset(const struct item_head *h, uint32_t ordinal) {
-    if (ordinal < h->attr_count)
-        return item_record_offset(h, ordinal);
-    return (size_t)(item_records_end(h) - (const uint8_t *)h);
+static inline size_t record_offset(const struct item_store *s, uint32_t ordinal) {
+    return ordinal < s->from->attr_count ? item_record_offset(s->from, ordinal) : s->records_end;
 }
 
-static size_t plan_records_bytes(const struct store_plan *plan) {
-    const struct item_head *h = plan->from;
-    size_t bytes = record_offset(h, h->attr_count) - record_offset(h, 0);
-    for (uint32_t i = 0; i < plan->changed_count; i++) {
-        const struct store_record *r = &plan->changed[i];
-        bytes -= record_offset(h, r->ordinal + 1u) - record_offset(h, r->ordinal);
-        bytes += item_scalar_record_bytes(r->record.name, r->value.bytes, r->key_flag);
+static size_t plan_records_bytes(const struct item_store *s) {
+    size_t bytes = s->records_end - record_offset(s, 0);
+    for (uint32_t i = 0; i < s->changed_count; i++) {
+        const struct item_store_record *r = &s->changed[i];
+        bytes -= record_offset(s, r->ordinal + 1u) - record_offset(s, r->ordinal);
+        bytes += item_scalar_record_bytes(r->name, r->value.bytes, r->key_flag);
     }
     return bytes;
 }
 
+/* Narrow offsets, as nearly all images have them, moved by the same distance. */
+static void move_offsets(const struct item_head *from, uint32_t first, uint32_t last, struct item_head *to,
+                         uint16_t by) {
+    const uint8_t *source = item_directory(from);
+    uint8_t *target = item_directory(to);
+    for (size_t i = first; i < last; i++) {
+        uint16_t at;
+        memcpy(&at, source + i * sizeof at, sizeof at);
+        at = (uint16_t)(at + by);
+        memcpy(target + i * sizeof at, &at, sizeof at);
+    }
+}
+
 /* Copies the records [first, last) as they are; returns the offset behind them. */
-static size_t copy_run(const struct item_head *from, uint32_t first, uint32_t last, struct item_head *to, size_t at) {
+static size_t copy_run(const struct item_store *s, uint32_t first, uint32_t last, size_t at) {
     if (first >= last)
         return at;
-    size_t start = record_offset(from, first), bytes = record_offset(from, last) - start;
-    memcpy((uint8_t *)to + at, (const uint8_t *)from + start, bytes);
-    for (uint32_t i = first; i < last; i++)
-        item_set_record_offset(to, i, (uint32_t)(item_record_offset(from, i) - start + at));
+    size_t start = record_offset(s, first), bytes = record_offset(s, last) - start;
+    memcpy((uint8_t *)s->to + at, (const uint8_t *)s->from + start, bytes);
+    if (!((s->from->flags | s->to->flags) & ITEM_WIDE))
+        move_offsets(s->from, first, last, s->to, (uint16_t)(at - start));
+    else
+        for (uint32_t i = first; i < last; i++)
+            item_set_record_offset(s->to, i, (uint32_t)(item_record_offset(s->from, i) - start + at));
     return at + bytes;
 }
 
-static size_t put_changed(const struct store_record *r, struct item_head *to, size_t at) {
+static size_t put_changed(const struct item_store_record *r, struct item_head *to, size_t at) {
     uint8_t *start = (uint8_t *)to + at, *end = start;
     *end++ = (uint8_t)(r->value.type | r->key_flag);
-    end = item_put_varint(end, r->record.name.len);
-    end = item_put_bytes(end, r->record.name.at, r->record.name.len);
+    end = item_put_varint(end, r->name.len);
+    end = item_put_bytes(end, r->name.at, r->name.len);
     if (!r->key_flag) {
         end = item_put_varint(end, r->value.bytes);
         end = item_put_bytes(end, r->value.data, r->value.bytes);
     }
     item_set_record_offset(to, r->ordinal, (uint32_t)at);
     return at + (size_t)(end - start);
-}
-
-/* Directory, records and padding; the head says what comes before them. */
-static void put_records(const struct store_plan *plan, struct item_head *to) {
-    size_t at = item_lay_out(to, plan_records_bytes(plan));
-    uint32_t next = 0;
-    for (uint32_t i = 0; i < plan->changed_count; i++) {
-        const struct store_record *r = &plan->changed[i];
-        at = copy_run(plan->from, next, r->ordinal, to, at);
-        at = put_changed(r, to, at);
-        next = r->ordinal + 1u;
-    }
-    at = copy_run(plan->from, next, plan->from->attr_count, to, at);
-    memset((uint8_t *)to + at, 0, to->bytes - at);
 }
 
 static void put_keys(const struct larder_value *partition, const struct larder_value *sort, struct item_head *to) {
@@ -285,43 +371,83 @@ size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder
                        (sizeof(uint32_t) - sizeof(uint16_t)) * h->attr_count + 2u * ITEM_VARINT_BYTES_MAX + 8);
 }
 
-int item_to_stored(const struct item_shape *shape, const struct larder_item *item, int64_t now_s, void *to,
-                   struct item_head **out) {
-    struct store_plan plan = {.from = item_head(item)};
-    struct larder_value partition = {.type = shape->partition.type}, sort = {.type = shape->sort.type};
-    uint16_t partition_ordinal, sort_ordinal;
+int item_store_key(struct item_store *s, const struct item_shape *shape, const struct larder_item *item, uint16_t *near,
+                   void *to) {
+    const struct item_head *from = item_head(item);
+    struct found_attr partition, sort = {.value = {.type = shape->sort.type}};
     struct item_head *h = to;
-    if (plan.from->ddb_bytes > LARDER_ITEM_BYTES_MAX)
-        return err_set(LARDER_E_INVAL, "the item has %u bytes; at most %d are allowed", plan.from->ddb_bytes,
+    if (from->ddb_bytes > LARDER_ITEM_BYTES_MAX)
+        return err_set(LARDER_E_INVAL, "the item has %u bytes; at most %d are allowed", from->ddb_bytes,
                        LARDER_ITEM_BYTES_MAX);
-    int result = item_check_records(plan.from);
+    s->shape = shape;
+    s->from = from;
+    s->to = h;
+    s->near = near;
+    s->changed_count = 0;
+    int result = item_check_records(from);
     if (result == LARDER_OK)
-        result = find_key(plan.from, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX,
-                          &partition_ordinal, &partition);
+        result = find_key(from, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX,
+                          &near[NEAR_PARTITION], &partition);
+    if (result == LARDER_OK && shape->sort.name)
+        result = find_key(from, &shape->sort, "sort key", LARDER_SORT_KEY_BYTES_MAX, &near[NEAR_SORT], &sort);
     if (result != LARDER_OK)
         return result;
-    plan_change(&plan, partition_ordinal, ITEM_IN_PARTITION_KEY);
-    if (shape->sort.name) {
-        result = find_key(plan.from, &shape->sort, "sort key", LARDER_SORT_KEY_BYTES_MAX, &sort_ordinal, &sort);
-        if (result != LARDER_OK)
-            return result;
-        plan_change(&plan, sort_ordinal, ITEM_IN_SORT_KEY);
-    }
-    plan_former_keys(&plan);
-
+    plan_change(s, &partition, ITEM_IN_PARTITION_KEY);
+    if (shape->sort.name)
+        plan_change(s, &sort, ITEM_IN_SORT_KEY);
+    plan_former_keys(s);
     memset(h, 0, sizeof *h);
-    h->attr_count = plan.from->attr_count;
+    h->attr_count = from->attr_count;
     h->index_count = (uint8_t)shape->index_count;
-    h->ddb_bytes = plan.from->ddb_bytes;
-    put_keys(&partition, &sort, h);
-    for (uint32_t i = 0; i < shape->index_count; i++) {
-        result = fill_slot(plan.from, shape, i, &item_index_slots(h)[i]);
+    h->ddb_bytes = from->ddb_bytes;
+    put_keys(&partition.value, &sort.value, h);
+    return LARDER_OK;
+}
+
+int item_store_slots(struct item_store *s) {
+    struct item_index_slot *slots = item_index_slots(s->to);
+    for (uint32_t i = 0; i < s->shape->index_count; i++) {
+        int result = fill_slot(s, i, &slots[i]);
         if (result != LARDER_OK)
             return result;
     }
-    if (shape->ttl_name)
-        h->expiry = item_ttl_of(plan.from, shape->ttl_name, shape->ttl_name_bytes, now_s);
-    put_records(&plan, h);
-    *out = h;
+    return LARDER_OK;
+}
+
+static uint64_t expiry_of(struct item_store *s, int64_t now_s) {
+    struct found_attr found;
+    struct item_key_attr ttl = {.name = s->shape->ttl_name, .name_bytes = s->shape->ttl_name_bytes};
+    if (!ttl.name || !find_attr(s->from, &ttl, &s->near[NEAR_TTL], &found))
+        return 0;
+    return ttl_seconds(&found.value, now_s);
+}
+
+/* Expiry, directory, records and padding; the head says what comes before them. */
+void item_store_records(struct item_store *s, int64_t now_s) {
+    uint32_t next = 0;
+    s->records_end = (size_t)(item_records_end(s->from) - (const uint8_t *)s->from);
+    s->to->expiry = expiry_of(s, now_s);
+    size_t at = item_lay_out(s->to, plan_records_bytes(s));
+    for (uint32_t i = 0; i < s->changed_count; i++) {
+        const struct item_store_record *r = &s->changed[i];
+        at = copy_run(s, next, r->ordinal, at);
+        at = put_changed(r, s->to, at);
+        next = r->ordinal + 1u;
+    }
+    at = copy_run(s, next, s->from->attr_count, at);
+    memset((uint8_t *)s->to + at, 0, s->to->bytes - at);
+}
+
+int item_to_stored(const struct item_shape *shape, const struct larder_item *item, int64_t now_s, void *to,
+                   struct item_head **out) {
+    struct item_store s;
+    uint16_t near[ITEM_NEAR_COUNT] = {0};
+    int result = item_store_key(&s, shape, item, near, to);
+    if (result == LARDER_OK)
+        result = item_store_slots(&s);
+    if (result != LARDER_OK)
+        return result;
+    item_store_records(&s, now_s);
+    *out = s.to;
     return LARDER_OK;
 }

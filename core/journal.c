@@ -57,19 +57,20 @@ int step_is_published(const struct writer *w, unsigned n) {
 
 /* Of the step's blocks in hand: those of `given` go back to the heap, those of the other side stay linked where they are. */
 static int empty_hand(struct writer *w, unsigned n, unsigned given) {
-    unsigned kept = given == HAND_OLD ? HAND_NEW : HAND_OLD;
+    unsigned kept = given == HAND_OLD ? HAND_NEW : HAND_OLD, places[SLOT_HAND], count = 0;
     for (unsigned i = 0; i < SLOT_HAND; i++) {
         uint64_t hand = SHM_LOAD_RELAXED(&w->slot->hand[i]);
-        if (hand != 0 && (hand & HAND_BITS) == tag_of(n, kept))
+        if (hand == 0)
+            continue;
+        if ((hand & HAND_BITS) == tag_of(n, kept))
             SHM_STORE(&w->slot->hand[i], 0);
+        else if ((hand & HAND_BITS) == tag_of(n, given))
+            places[count++] = i;
     }
-    for (unsigned i = 0; i < SLOT_HAND; i++) {
-        uint64_t hand = SHM_LOAD_RELAXED(&w->slot->hand[i]);
-        if (hand != 0 && (hand & HAND_BITS) == tag_of(n, given)) {
-            int r = heap_give(w, i);
-            if (r)
-                return r;
-        }
+    for (unsigned i = 0; i < count; i++) {
+        int r = heap_give(w, places[i]);
+        if (r)
+            return r;
     }
     return LARDER_OK;
 }

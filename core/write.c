@@ -67,33 +67,23 @@ static uint64_t next_write_number(struct stripe_shm *stripe, const struct item_p
 
 /* ---- The image that goes in -------------------------------------------------------------------------------------------------- */
 
-static int is_same_bytes(struct bytes a, struct bytes b) {
-    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
-}
-
-/* An old key that makes no sense is not the same. */
-static int has_same_index_key(const struct item_head *image, const struct item_peek *old, uint32_t i) {
-    struct bytes partition, sort;
-    return item_peek_keys(old, i, &partition, &sort) && is_same_bytes(item_index_partition(image, i), partition) &&
-           is_same_bytes(item_index_sort(image, i), sort);
-}
-
-/* Key sequences: an index key that did not change keeps its sequence and so its entry. */
-static void stamp(struct item_head *image, const struct item_peek *old, uint64_t number) {
+/* Key sequences: an index key that did not change keeps its sequence and so its entry. Nonzero: some entry is the new image's or the
+ * old one's alone. */
+static int stamp(struct item_head *image, const struct item_peek *old, uint64_t number) {
     struct item_index_slot *mine = item_index_slots(image);
     image->version = number;
     image->kseq = old ? old->head.kseq : (uint32_t)number;
-    for (uint32_t i = 0; i < image->index_count; i++) {
-        if (mine[i].kseq == 0)
-            continue;
-        uint32_t theirs = old ? item_peek_kseq(old, i) : 0;
-        mine[i].kseq = theirs != 0 && has_same_index_key(image, old, i) ? theirs : (uint32_t)number;
-    }
+    if (old)
+        return item_peek_take_kseqs(old, image, (uint32_t)number);
+    for (uint32_t i = 0; i < image->index_count; i++)
+        if (mine[i].kseq != 0)
+            mine[i].kseq = (uint32_t)number;
+    return 1;
 }
 
 /* Makes sure that a timer stands for the expiry of the new block: the one the old item had if that is early enough, else a new
  * one. The last thing that may fail before the publish: a put that is tried again and again leaves no timer each time. */
-static int arm(struct writer *w, const struct table_view *v, struct item_head *block, struct item_head *old) {
+static int arm(struct writer *w, const struct table_view *v, struct item_head *block, const struct item_head *old) {
     uint64_t expiry_s = block->expiry & ITEM_EXPIRY_SECONDS;
     uint32_t armed_s = old ? SHM_LOAD_RELAXED(&old->armed_s) : 0;
     uint32_t wanted_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
@@ -134,12 +124,14 @@ static int fail(struct writer *w, int r, int undone) {
     return r;
 }
 
-/* Takes the new block, fills it, and opens step 0. On failure nothing is left. */
+/* Takes the new block, fills it, and opens step 0. On failure nothing is left. *differs: some index entry has to come or go. */
 static int prepare_locked(struct writer *w, struct stripe_shm *stripe, shm_word *slot, uint64_t old_word,
-                          const struct item_peek *old, struct item_head *image, struct item_head **block) {
+                          const struct item_peek *old, struct item_head *image, struct item_head **block,
+                          int *differs) {
     uint64_t off = 0;
+    *differs = 1;
     if (image) {
-        stamp(image, old, next_write_number(stripe, old));
+        *differs = stamp(image, old, next_write_number(stripe, old));
         int r = heap_take(w, image->bytes, HAND_STEP0 | HAND_NEW, 0, &off);
         *block = r ? NULL : seg_at(w->seg, off, image->bytes);
         if (r == LARDER_OK && !*block)
@@ -161,9 +153,9 @@ static int prepare_locked(struct writer *w, struct stripe_shm *stripe, shm_word 
 /* A process that stands still with a lock that this write needs is better met now, while everything can be taken back. Later the
  * writer would be stuck, and its stripe with it: then one stopped process keeps others from stripes that it never took. */
 static int pass_locked(struct writer *w, const struct table_view *v, uint64_t old_word, const struct item_head *old,
-                       const struct item_head *block) {
-    int r = block ? core_hooks->index_pass(w, v, block, old) : LARDER_OK;
-    if (r == LARDER_OK && old)
+                       const struct item_head *block, int differs) {
+    int r = block && differs ? core_hooks->index_pass(w, v, block, old) : LARDER_OK;
+    if (r == LARDER_OK && old && differs)
         r = core_hooks->index_pass(w, v, old, block);
     if (r == LARDER_OK && old)
         r = heap_pass(w, WORD_OFF(old_word));
@@ -172,14 +164,14 @@ static int pass_locked(struct writer *w, const struct table_view *v, uint64_t ol
 
 /* From here the change is acknowledged whatever happens: a failure to tidy up only makes the writer stuck. */
 static void finish_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe,
-                          struct item_head *old, struct item_head *block) {
+                          const struct item_head *old, const struct item_head *block, int differs) {
     SHM_NOT_YET(remove_before_publish, if (old) core_hooks->index_remove(w, v, old, block));
     step_publish(w, 0);
     if (!old)
         htab_count_locked(stripe, 1);
     if (!block)
         htab_count_locked(stripe, -1);
-    int r = old ? core_hooks->index_remove(w, v, old, block) : LARDER_OK;
+    int r = old && differs ? core_hooks->index_remove(w, v, old, block) : LARDER_OK;
     if (r == LARDER_OK)
         r = step_close(w, 0);
     if (r == LARDER_OK)
@@ -188,36 +180,40 @@ static void finish_locked(struct writer *w, const struct table_view *v, struct s
         w->is_stuck = 1;
 }
 
-/* Puts `image` (or with NULL, nothing) where `old` (or NULL) is: steps 1 to 9 of write.h. The stripe is locked.
+/* Adds the entries that only the new image has, and its timer. On failure they are gone again, and step 0 is closed. */
+static int add_locked(struct writer *w, const struct table_view *v, const struct item_head *old,
+                      struct item_head *block, int differs) {
+    SHM_NOT_YET(publish_before_entries, step_publish(w, 0));
+    int r = differs ? core_hooks->index_add(w, v, block, old) : LARDER_OK;
+    SHM_NOT_YET(publish_before_timer, step_publish(w, 0));
+    if (r == LARDER_OK)
+        r = arm(w, v, block, old);
+    if (r == LARDER_OK)
+        return r;
+    int undone = core_hooks->index_remove(w, v, block, old);
+    return fail(w, r, undone ? undone : step_settle(w, 0));
+}
+
+/* Puts `image` (or with NULL, nothing) where `before` (or NULL) is: steps 1 to 9 of write.h. The stripe is locked, and was when
+ * `before` was opened. An image that changes no index key leaves out what is done for the indexes: there would be nothing to do.
  * LARDER_OK, or a failure that changed nothing. Either may leave the writer stuck. */
 static int change_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, shm_word *slot,
-                         uint64_t old_word, struct item_head *old, struct item_head *image) {
+                         uint64_t old_word, const struct item_peek *before, struct item_head *image) {
+    const struct item_head *old = before ? before->image : NULL;
     struct item_head *block = NULL;
-    struct item_peek before;
+    int differs;
     DEBUG_ASSERT(lock_is_held(w, LOCK_STRIPE));
-    int r = old ? open_old(v, old_word, old, &before) : LARDER_OK;
-    if (r)
-        return r;
     note_operation(w, v, stripe);
-    r = prepare_locked(w, stripe, slot, old_word, old ? &before : NULL, image, &block);
+    int r = prepare_locked(w, stripe, slot, old_word, before, image, &block, &differs);
     if (r)
         return r;
-    r = pass_locked(w, v, old_word, old, block);
+    r = pass_locked(w, v, old_word, old, block, differs);
     if (r)
         return fail(w, r, step_settle(w, 0));
-    if (block) {
-        SHM_NOT_YET(publish_before_entries, step_publish(w, 0));
-        r = core_hooks->index_add(w, v, block, old);
-        SHM_NOT_YET(publish_before_timer, step_publish(w, 0));
-        if (r == LARDER_OK)
-            r = arm(w, v, block, old);
-        if (r) {
-            int undone = core_hooks->index_remove(w, v, block, old);
-            return fail(w, r, undone ? undone : step_settle(w, 0));
-        }
-    }
-    finish_locked(w, v, stripe, old, block);
-    return LARDER_OK;
+    r = block ? add_locked(w, v, old, block, differs) : LARDER_OK;
+    if (r == LARDER_OK)
+        finish_locked(w, v, stripe, old, block, differs);
+    return r;
 }
 
 /* Drops the stripe's lock, unless the writer is stuck: then it stays with the slot, for recovery. */
@@ -301,7 +297,7 @@ static int try_change_locked(struct writer *w, struct change *c, struct stripe_s
         if (r)
             r = fail(w, r, step_is_open(w, 1) ? LARDER_BUSY : step_abandon(w, 1));
     }
-    return r ? r : change_locked(w, c->view, stripe, slot, old_word, old, c->image);
+    return r ? r : change_locked(w, c->view, stripe, slot, old_word, old ? &peek : NULL, c->image);
 }
 
 static int try_change(struct writer *w, struct change *c) {
@@ -343,20 +339,36 @@ static void count(shm_word *counter, uint64_t by) {
     SHM_STORE(counter, SHM_LOAD_RELAXED(counter) + by);
 }
 
-/* The image to put, and its key, as the view's definition has them. */
+/* Where attributes stood in items of the same kind: as far as can be told at once, the same table and as many attributes. */
+static uint16_t *near_of(struct writer *w, const struct table_view *v, const struct larder_item *item) {
+    return w->near[(v->ordinal * 5 + item_head(item)->attr_count) % WRITER_NEAR];
+}
+
+/* The image to put, and its key, as the view's definition has them. The item that is there has three misses on its way, stripe, bucket
+ * and block: each is fetched while the next part of the image is made. */
 static int take_item(struct writer *w, struct change *c) {
-    int r = writer_scratch(w, item_stored_bytes_max(&c->view->shape, c->item));
+    struct item_store store;
+    const struct table_view *v = c->view;
+    int r = writer_scratch(w, item_stored_bytes_max(&v->shape, c->item));
+    if (r == LARDER_OK)
+        r = item_store_key(&store, &v->shape, c->item, near_of(w, v, c->item), w->scratch);
     if (r)
         return r;
-    r = item_to_stored(&c->view->shape, c->item, c->now_s, w->scratch, &c->image);
+    struct item_head *image = store.to;
+    c->key.partition_bytes = image->partition_bytes;
+    c->key.sort_bytes = image->sort_bytes;
+    c->key.area_bytes = (uint32_t)item_key_area_bytes(image);
+    memcpy(c->key.area, item_key_area(image), c->key.area_bytes);
+    c->hash = image->hash = read_hash(v, &c->key);
+    struct read_hint hint = read_hint_stripe(v, c->hash);
+    r = item_store_slots(&store);
     if (r)
         return r;
-    c->key.partition_bytes = c->image->partition_bytes;
-    c->key.sort_bytes = c->image->sort_bytes;
-    c->key.area_bytes = (uint32_t)item_key_area_bytes(c->image);
-    memcpy(c->key.area, item_key_area(c->image), c->key.area_bytes);
-    c->hash = c->image->hash = read_hash(c->view, &c->key);
-    c->image->expiry |= (uint64_t)c->view->ttl_generation << 48;
+    read_hint_bucket(v, &hint);
+    item_store_records(&store, c->now_s);
+    read_hint_item(v, &hint, image->bytes);
+    image->expiry |= (uint64_t)v->ttl_generation << 48;
+    c->image = image;
     return LARDER_OK;
 }
 
@@ -461,7 +473,7 @@ static int expire_locked(struct writer *w, const struct table_view *v, struct st
         if (r)
             return r;
         int is_expired = read_is_expired(v, item, now_s);
-        r = is_expired ? change_locked(w, v, stripe, slot, word, item, NULL) : rearm_locked(w, v, item, now_s);
+        r = is_expired ? change_locked(w, v, stripe, slot, word, &peek, NULL) : rearm_locked(w, v, item, now_s);
         if (r)
             return r;
         if (is_expired) {
@@ -520,6 +532,7 @@ static shm_word *find_outdated(const struct table_view *v, struct stripe_shm *st
 static int restamp_one_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, uint32_t *bucket,
                               int64_t now_s) {
     struct item_head *old, *image;
+    struct item_peek before;
     uint64_t word;
     if (!view_is_current(v))
         return TRY_VIEW_MOVED;
@@ -540,7 +553,8 @@ static int restamp_one_locked(struct writer *w, const struct table_view *v, stru
         return r;
     image->hash = old->hash;
     image->expiry |= (uint64_t)v->ttl_generation << 48;
-    return change_locked(w, v, stripe, slot, word, old, image);
+    r = open_old(v, word, old, &before);
+    return r ? r : change_locked(w, v, stripe, slot, word, &before, image);
 }
 
 int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t number) {

@@ -11,7 +11,10 @@
 #ifndef LARDER_CORE_WRITER_H
 #define LARDER_CORE_WRITER_H
 
+#include "core/item.h"
 #include "core/layout.h"
+
+#define WRITER_NEAR 16u /* kinds of items whose attributes are remembered */
 
 struct larder;
 struct seg;
@@ -30,8 +33,10 @@ struct writer {
     size_t scratch_bytes;
     void *before; /* private memory: the item that is being replaced, for the caller */
     size_t before_bytes;
-    uint32_t ranks_held;   /* bit per enum lock_rank: what this writer holds by its own account */
-    uint32_t stripes_held; /* LOCK_STRIPE is the one rank of which several may be held */
+    uint16_t near[WRITER_NEAR]
+                 [ITEM_NEAR_COUNT]; /* where key attributes stood in items before, by kind of item: see write.c */
+    uint32_t ranks_held;            /* bit per enum lock_rank: what this writer holds by its own account */
+    uint32_t stripes_held;          /* LOCK_STRIPE is the one rank of which several may be held */
     int is_stuck; /* a lock could not be had in the middle: the slot is to be abandoned, others will recover it */
     const _Atomic int *is_stopping; /* NULL, or when it becomes true long work is to be cut off; ttl/expirer.c */
     int cancel_state;               /* of the thread, while borrowed */
