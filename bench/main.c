@@ -32,7 +32,7 @@ struct bench {
     const char *out, *charts;
     unsigned rounds; /* 0: as the plan says */
     double round_s;
-    char folder[64];
+    char folder[48];
     struct pace pace;
     struct figures figures;
     struct extras extras;
@@ -163,18 +163,30 @@ static void size_scenes(struct bench *b) {
     }
 }
 
+#define GROWTH_STEPS 5u
+
+/* All sizes are loaded at once and take turns. */
 static void growth_scenes(struct bench *b) {
-    static const char *const get[] = {"get", NULL};
-    static const struct {
-        const char *name;
-        uint64_t items;
-    } steps[] = {{"10^3", 1000}, {"10^4", 10000}, {"10^5", 100000}, {"10^6", 1000000}, {"10^7", 10000000}};
-    for (unsigned i = 0; i < 5 && !b->is_quick && is_wanted(b, "growth"); i++) {
-        struct scene scene = scene_of(b, steps[i].items, 300, 0, 1000);
-        struct stage stage;
-        stage_open(&stage, steps[i].name, &scene, steps[i].items < 10000000 ? SIZE_ENGINES : OWN_ENGINES);
-        measure_single(b, &stage, get);
-        stage_close(&stage);
+    static const char *const names[GROWTH_STEPS] = {"10^3", "10^4", "10^5", "10^6", "10^7"};
+    static struct stage stages[GROWTH_STEPS];
+    struct contest c;
+    uint64_t items = 1000;
+    if (b->is_quick || !is_wanted(b, "growth"))
+        return;
+    contest_begin(&c, NULL, &b->pace);
+    for (unsigned i = 0; i < GROWTH_STEPS; i++, items *= 10) {
+        struct scene scene = scene_of(b, items, 300, 0, 1000);
+        snprintf(scene.folder + strlen(scene.folder), 8, "/%u", i);
+        if (mkdir(scene.folder, 0700))
+            fail("%s: cannot be made", scene.folder);
+        stage_open(&stages[i], names[i], &scene, items < 10000000 ? SIZE_ENGINES : OWN_ENGINES);
+        contest_stage(&c, &stages[i]);
+        contest_enter(&c, "get", 1);
+    }
+    contest_run(&c, NULL, &b->figures);
+    for (unsigned i = 0; i < GROWTH_STEPS; i++) {
+        stage_close(&stages[i]);
+        rmdir(stages[i].scene.folder);
     }
 }
 

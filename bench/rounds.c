@@ -93,6 +93,10 @@ void contest_begin(struct contest *c, const struct stage *stage, const struct pa
         fail("no memory for a contest");
 }
 
+void contest_stage(struct contest *c, const struct stage *stage) {
+    c->stage = stage;
+}
+
 void contest_enter(struct contest *c, const char *workload, int workers) {
     const struct workload *w = workload_named(workload);
     for (unsigned i = 0; i < c->stage->count; i++)
@@ -197,10 +201,10 @@ static void latency_rounds(struct entry *t, double seconds) {
 
 static void head_of(const struct entry *t, const struct entry *before, const char *back_name) {
     const struct figure *f = &t->there;
-    if (before && strcmp(before->there.workload, f->workload) == 0 && before->there.workers == f->workers &&
-        before->there.is_threads == f->is_threads)
+    if (before && strcmp(before->there.scene, f->scene) == 0 && strcmp(before->there.workload, f->workload) == 0 &&
+        before->there.workers == f->workers && before->there.is_threads == f->is_threads)
         return;
-    printf("\n%s, %u %s: %s\n", back_name ? back_name : f->workload, f->workers,
+    printf("\n%s: %s, %u %s: %s\n", f->scene, back_name ? back_name : f->workload, f->workers,
            f->is_threads    ? "threads"
            : f->workers > 1 ? "processes"
                             : "process",

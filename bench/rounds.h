@@ -57,6 +57,8 @@ void stage_close(struct stage *stage);
 int stage_takes_part(const struct scene *scene, const struct engine *engine, const struct workload *w, int workers);
 
 void contest_begin(struct contest *c, const struct stage *stage, const struct pace *pace);
+/* What is entered from here on is of another scene, so that scenes can be compared in the same rounds. */
+void contest_stage(struct contest *c, const struct stage *stage);
 /* Every engine that can. workers: processes; threads of one process if negative. */
 void contest_enter(struct contest *c, const char *workload, int workers);
 /* The engine of that name, if it is on stage: one process that does `workload` beside another that does `beside`, whose figure is called
