@@ -143,8 +143,8 @@ uint32_t htab_buckets_filling(uint32_t least) {
     return buckets;
 }
 
-/* A larger array: built aside, published by one word, the old one given back. By a sixth and what the block has room for: a third
- * cost 3 bytes per item more, an eighth moves every item once more. */
+/* A larger array: built aside, published by one word, the old one given back. It has a sixth more and what the block has room for:
+ * with a third more an item takes 3 bytes more, with an eighth more every item is moved once more. */
 static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
     struct bucket_shm *old, *array;
     uint64_t old_word = SHM_LOAD_RELAXED(&s->array), off;
@@ -166,8 +166,9 @@ static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
             return err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
         shm_zero(array, bytes);
         int swapped = LARDER_OK;
+        uint64_t word = WORD_MAKE(buckets, off); // NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): it fits
         SHM_IN_ORDER(array_before_fill, r = refill(t, s, old, old_total, array, buckets),
-                     if (r == LARDER_OK) swapped = publish_array(w, s, old_word, WORD_MAKE(buckets, off)));
+                     if (r == LARDER_OK) swapped = publish_array(w, s, old_word, word));
         if (r == LARDER_OK)
             return swapped;
         int gave = step_abandon(w, 1);

@@ -203,7 +203,8 @@ static uint32_t grow_until_split(struct rng *r, uint64_t kind) {
         uint32_t at = leaf_run_add(&run, &e);
         cr_assert_eq(compare(&n.entry[at], &e), 0);
         if (!leaf_run_fits(&run, 0, run.count)) {
-            check_insert(&leaf, &e, NULL, 0);
+            if (n.count > 1)
+                check_insert(&leaf, &e, NULL, 0);
             for (uint32_t want = 1; want < run.count; want += 1 + want / 3)
                 check_split(&run, &n, want);
             return n.count;
