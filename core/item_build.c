@@ -228,15 +228,24 @@ static size_t build_member_bytes(enum larder_type of, const uint8_t *at) {
 
 /* ---- Adding -------------------------------------------------------------------------------------------------- */
 
+static int build_reserve_entries(struct larder_builder *b, size_t count) {
+    size_t capacity = b->entry_capacity ? b->entry_capacity : 64;
+    if (count <= b->entry_capacity)
+        return LARDER_OK;
+    while (capacity < count)
+        capacity *= 2;
+    struct build_entry *grown = priv_realloc(b->priv, b->entries, capacity * sizeof *grown);
+    if (!grown)
+        return build_fail(b, LARDER_E_NO_MEMORY);
+    b->entries = grown;
+    b->entry_capacity = capacity;
+    return LARDER_OK;
+}
+
 static int build_push_entry(struct larder_builder *b, struct build_level *level, size_t offset) {
-    if (b->entry_count == b->entry_capacity) {
-        size_t capacity = b->entry_capacity ? 2 * b->entry_capacity : 64;
-        struct build_entry *grown = priv_realloc(b->priv, b->entries, capacity * sizeof *grown);
-        if (!grown)
-            return build_fail(b, LARDER_E_NO_MEMORY);
-        b->entries = grown;
-        b->entry_capacity = capacity;
-    }
+    int result = build_reserve_entries(b, b->entry_count + 1);
+    if (result != LARDER_OK)
+        return result;
     struct build_entry entry = {.offset = (uint32_t)offset};
     entry.prefix = build_prefix(build_sort_key(b, level->type, entry.offset));
     if (level->is_sorted && b->entry_count > level->entry_first)
@@ -555,6 +564,127 @@ LARDER_API int larder_add_member(struct larder_builder *b, const struct larder_m
         return result;
     return is_container(member->value.type) ? build_add_container(b, &member->value)
                                             : larder_add(b, NULL, &member->value);
+}
+
+/* ---- Another item's attributes ------------------------------------------------------------------------------ */
+
+/* An item that is copied, but for some attributes. */
+struct build_copy {
+    const struct item_head *from;
+    uint32_t count;   /* attributes that are copied */
+    size_t ddb_bytes; /* of them */
+    uint64_t
+        left_out[(ITEM_ATTRS_MAX + 63) / 64]; /* by ordinal: a bit each; only as many words as the item needs are set */
+};
+
+static int build_is_left_out(const struct build_copy *c, uint32_t ordinal) {
+    return c->left_out[ordinal / 64] >> (ordinal % 64) & 1;
+}
+
+static void build_leave_out(struct build_copy *c, const char *name) {
+    struct larder_value value;
+    size_t name_bytes = strlen(name);
+    uint16_t ordinal = item_find_attr(c->from, name, name_bytes);
+    if (ordinal == ITEM_NO_ATTR || build_is_left_out(c, ordinal))
+        return;
+    c->left_out[ordinal / 64] |= UINT64_C(1) << (ordinal % 64);
+    item_read_attr(c->from, ordinal, &value);
+    c->count--;
+    c->ddb_bytes -= item_attr_ddb_bytes((struct bytes){(const uint8_t *)name, name_bytes}, &value);
+}
+
+/* B2, and room in records and entries for all that is copied. */
+static int build_make_room(struct larder_builder *b, const struct build_copy *c) {
+    struct build_level *level = &b->levels[0];
+    if (level->count + c->count > ITEM_ATTRS_MAX)
+        return build_fail(b, err_set(LARDER_E_INVAL, "the item has over %u attributes", ITEM_ATTRS_MAX));
+    if (c->ddb_bytes > LARDER_ITEM_BYTES_MAX - b->ddb_bytes)
+        return build_fail(b, err_set(LARDER_E_INVAL,
+                                     "with all of another item the item has %zu bytes; at most %d are allowed",
+                                     b->ddb_bytes + c->ddb_bytes, LARDER_ITEM_BYTES_MAX));
+    /* Records as they lie, and key values with a length of their own. */
+    const uint8_t *first = item_directory(c->from) + item_directory_entry_bytes(c->from) * c->from->attr_count;
+    size_t bytes = b->records.len + (size_t)(item_records_end(c->from) - first) + item_key_area_bytes(c->from) +
+                   2u * ITEM_VARINT_BYTES_MAX;
+    if (bytes > ITEM_IMAGE_BYTES_MAX)
+        return build_fail(b, err_set(LARDER_E_INVAL,
+                                     "with all of another item the item needs %zu bytes; at most %u are allowed", bytes,
+                                     ITEM_IMAGE_BYTES_MAX));
+    int result = build_reserve(b, &b->records, bytes);
+    return result == LARDER_OK ? build_reserve_entries(b, b->entry_count + c->count) : result;
+}
+
+/* Copies the records [first, last) as they are. */
+static int build_copy_run(struct larder_builder *b, const struct item_head *from, uint32_t first, uint32_t last) {
+    int result = LARDER_OK;
+    if (first == last)
+        return result;
+    const uint8_t *start = item_record(from, first);
+    const uint8_t *end = last < from->attr_count ? item_record(from, last) : item_records_end(from);
+    size_t moved = b->records.len - item_record_offset(from, first);
+    b->records.len =
+        (size_t)(item_put_bytes(b->records.at + b->records.len, start, (size_t)(end - start)) - b->records.at);
+    for (uint32_t i = first; result == LARDER_OK && i < last; i++)
+        result = build_push_entry(b, &b->levels[0], item_record_offset(from, i) + moved);
+    return result;
+}
+
+/* Copies a key attribute, whose value lies in the key area. */
+static int build_copy_key(struct larder_builder *b, const struct item_head *from, uint32_t ordinal) {
+    struct larder_value value;
+    struct bytes name = item_record_at(item_record(from, ordinal)).name;
+    size_t start = b->records.len;
+    uint8_t *at = b->records.at + start;
+    item_read_attr(from, ordinal, &value);
+    *at++ = (uint8_t)value.type;
+    at = item_put_bytes(item_put_varint(at, name.len), name.at, name.len);
+    at = item_put_bytes(item_put_varint(at, value.bytes), value.data, value.bytes);
+    b->records.len = (size_t)(at - b->records.at);
+    return build_push_entry(b, &b->levels[0], start);
+}
+
+static int build_copy_all(struct larder_builder *b, const struct build_copy *c) {
+    const struct item_head *from = c->from;
+    uint32_t first = 0;
+    int result = LARDER_OK;
+    for (uint32_t i = 0; result == LARDER_OK && i < from->attr_count; i++) {
+        int is_key = *item_record(from, i) & ITEM_KEY_FLAGS, is_left_out = build_is_left_out(c, i);
+        if (!is_key && !is_left_out)
+            continue;
+        result = build_copy_run(b, from, first, i);
+        if (result == LARDER_OK && !is_left_out)
+            result = build_copy_key(b, from, i);
+        first = i + 1;
+    }
+    if (result == LARDER_OK)
+        result = build_copy_run(b, from, first, from->attr_count);
+    b->levels[0].count += c->count;
+    b->ddb_bytes += c->ddb_bytes;
+    return result;
+}
+
+LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
+                              uint32_t but_count) {
+    struct build_copy c; /* large: only what is used is set */
+    int result = build_ready(b);
+    if (result != LARDER_OK)
+        return result;
+    if (!item || (but_count && !but))
+        return build_fail(b, err_set(LARDER_E_INVAL, "larder_add_all: item or names are NULL"));
+    if (b->level || b->has_name)
+        return build_fail(b,
+                          err_set(LARDER_E_INVAL, "larder_add_all() adds to the item itself, not to what is open in it "
+                                                  "and not under a name"));
+    c.from = item_head(item);
+    if (!item_is_sane(c.from, c.from->bytes))
+        return build_fail(b, err_set(LARDER_E_CORRUPT, "larder_add_all: the item is damaged"));
+    c.count = c.from->attr_count;
+    c.ddb_bytes = c.from->ddb_bytes;
+    memset(c.left_out, 0, ((size_t)c.count + 63) / 64 * sizeof *c.left_out);
+    for (uint32_t i = 0; i < but_count; i++)
+        build_leave_out(&c, but[i]);
+    result = build_make_room(b, &c);
+    return result == LARDER_OK ? build_copy_all(b, &c) : result;
 }
 
 /* ---- Life of a builder --------------------------------------------------------------------------------------- */
