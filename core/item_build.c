@@ -133,8 +133,19 @@ static struct bytes build_sort_key(const struct larder_builder *b, enum larder_t
 
 static uint64_t build_prefix(struct bytes key) {
     uint64_t prefix = 0;
-    memcpy(&prefix, key.at, key.len < sizeof prefix ? key.len : sizeof prefix);
-    return htobe64(prefix);
+    uint32_t first, last;
+    if (key.len >= sizeof prefix) {
+        memcpy(&prefix, key.at, sizeof prefix);
+        return be64toh(prefix);
+    }
+    if (key.len >= sizeof first) { /* the last four of them, without those that are among the first four */
+        memcpy(&first, key.at, sizeof first);
+        memcpy(&last, key.at + key.len - sizeof last, sizeof last);
+        return (uint64_t)be32toh(first) << 32 | (uint32_t)((uint64_t)be32toh(last) << (8 * (sizeof prefix - key.len)));
+    }
+    for (size_t i = 0; i < key.len; i++)
+        prefix |= (uint64_t)key.at[i] << (56 - 8 * i);
+    return prefix;
 }
 
 /* Equal prefixes say nothing: a name may hold zero bytes. */
@@ -568,99 +579,117 @@ LARDER_API int larder_add_member(struct larder_builder *b, const struct larder_m
 
 /* ---- Another item's attributes ------------------------------------------------------------------------------ */
 
-/* An item that is copied, but for some attributes. */
+/* An item that is copied, but for some attributes. Runs of records are copied as they lie. */
 struct build_copy {
     const struct item_head *from;
-    uint32_t count;   /* attributes that are copied */
-    size_t ddb_bytes; /* of them */
-    uint64_t
-        left_out[(ITEM_ATTRS_MAX + 63) / 64]; /* by ordinal: a bit each; only as many words as the item needs are set */
+    const uint8_t *run;                            /* first record that is still to be copied; NULL: none */
+    size_t ddb_bytes;                              /* of what was copied */
+    uint64_t left_out[(ITEM_ATTRS_MAX + 63) / 64]; /* by ordinal, a bit each; as many words as the item needs are set */
 };
 
 static int build_is_left_out(const struct build_copy *c, uint32_t ordinal) {
     return c->left_out[ordinal / 64] >> (ordinal % 64) & 1;
 }
 
-static void build_leave_out(struct build_copy *c, const char *name) {
-    struct larder_value value;
-    size_t name_bytes = strlen(name);
-    uint16_t ordinal = item_find_attr(c->from, name, name_bytes);
-    if (ordinal == ITEM_NO_ATTR || build_is_left_out(c, ordinal))
-        return;
-    c->left_out[ordinal / 64] |= UINT64_C(1) << (ordinal % 64);
-    item_read_attr(c->from, ordinal, &value);
-    c->count--;
-    c->ddb_bytes -= item_attr_ddb_bytes((struct bytes){(const uint8_t *)name, name_bytes}, &value);
-}
-
-/* B2, and room in records and entries for all that is copied. */
-static int build_make_room(struct larder_builder *b, const struct build_copy *c) {
-    struct build_level *level = &b->levels[0];
-    if (level->count + c->count > ITEM_ATTRS_MAX)
-        return build_fail(b, err_set(LARDER_E_INVAL, "the item has over %u attributes", ITEM_ATTRS_MAX));
-    if (c->ddb_bytes > LARDER_ITEM_BYTES_MAX - b->ddb_bytes)
-        return build_fail(b, err_set(LARDER_E_INVAL,
-                                     "with all of another item the item has %zu bytes; at most %d are allowed",
-                                     b->ddb_bytes + c->ddb_bytes, LARDER_ITEM_BYTES_MAX));
-    /* Records as they lie, and key values with a length of their own. */
-    const uint8_t *first = item_directory(c->from) + item_directory_entry_bytes(c->from) * c->from->attr_count;
-    size_t bytes = b->records.len + (size_t)(item_records_end(c->from) - first) + item_key_area_bytes(c->from) +
-                   2u * ITEM_VARINT_BYTES_MAX;
-    if (bytes > ITEM_IMAGE_BYTES_MAX)
-        return build_fail(b, err_set(LARDER_E_INVAL,
-                                     "with all of another item the item needs %zu bytes; at most %u are allowed", bytes,
-                                     ITEM_IMAGE_BYTES_MAX));
-    int result = build_reserve(b, &b->records, bytes);
-    return result == LARDER_OK ? build_reserve_entries(b, b->entry_count + c->count) : result;
-}
-
-/* Copies the records [first, last) as they are. */
-static int build_copy_run(struct larder_builder *b, const struct item_head *from, uint32_t first, uint32_t last) {
-    int result = LARDER_OK;
-    if (first == last)
-        return result;
-    const uint8_t *start = item_record(from, first);
-    const uint8_t *end = last < from->attr_count ? item_record(from, last) : item_records_end(from);
-    size_t moved = b->records.len - item_record_offset(from, first);
-    b->records.len =
-        (size_t)(item_put_bytes(b->records.at + b->records.len, start, (size_t)(end - start)) - b->records.at);
-    for (uint32_t i = first; result == LARDER_OK && i < last; i++)
-        result = build_push_entry(b, &b->levels[0], item_record_offset(from, i) + moved);
-    return result;
-}
-
-/* Copies a key attribute, whose value lies in the key area. */
-static int build_copy_key(struct larder_builder *b, const struct item_head *from, uint32_t ordinal) {
-    struct larder_value value;
-    struct bytes name = item_record_at(item_record(from, ordinal)).name;
-    size_t start = b->records.len;
-    uint8_t *at = b->records.at + start;
-    item_read_attr(from, ordinal, &value);
-    *at++ = (uint8_t)value.type;
-    at = item_put_bytes(item_put_varint(at, name.len), name.at, name.len);
-    at = item_put_bytes(item_put_varint(at, value.bytes), value.data, value.bytes);
-    b->records.len = (size_t)(at - b->records.at);
-    return build_push_entry(b, &b->levels[0], start);
-}
-
-static int build_copy_all(struct larder_builder *b, const struct build_copy *c) {
-    const struct item_head *from = c->from;
-    uint32_t first = 0;
-    int result = LARDER_OK;
-    for (uint32_t i = 0; result == LARDER_OK && i < from->attr_count; i++) {
-        int is_key = *item_record(from, i) & ITEM_KEY_FLAGS, is_left_out = build_is_left_out(c, i);
-        if (!is_key && !is_left_out)
-            continue;
-        result = build_copy_run(b, from, first, i);
-        if (result == LARDER_OK && !is_left_out)
-            result = build_copy_key(b, from, i);
-        first = i + 1;
+static void build_leave_out(struct build_copy *c, const char *const *names, uint32_t name_count) {
+    memset(c->left_out, 0, ((size_t)c->from->attr_count + 63) / 64 * sizeof *c->left_out);
+    for (uint32_t i = 0; i < name_count; i++) {
+        uint16_t ordinal = item_find_attr(c->from, names[i], strlen(names[i]));
+        if (ordinal != ITEM_NO_ATTR)
+            c->left_out[ordinal / 64] |= UINT64_C(1) << (ordinal % 64);
     }
-    if (result == LARDER_OK)
-        result = build_copy_run(b, from, first, from->attr_count);
-    b->levels[0].count += c->count;
-    b->ddb_bytes += c->ddb_bytes;
-    return result;
+}
+
+/* Room in records and entries for all of an item. */
+static int build_make_room(struct larder_builder *b, const struct item_head *from) {
+    if (b->levels[0].count + from->attr_count > ITEM_ATTRS_MAX)
+        return build_fail(b, err_set(LARDER_E_INVAL, "the item has over %u attributes", ITEM_ATTRS_MAX));
+    /* Keys get a length of their own. */
+    size_t bytes = b->records.len + from->bytes - sizeof *from + 2u * ITEM_VARINT_BYTES_MAX;
+    int result = build_reserve(b, &b->records, bytes);
+    return result == LARDER_OK ? build_reserve_entries(b, b->entry_count + from->attr_count) : result;
+}
+
+/* B3, of a record that is readable. A container was looked at in full when that was found out. */
+static int build_is_sane(struct bytes name, const struct larder_value *value) {
+    if (utf8_valid_bytes((const char *)name.at, name.len) < name.len)
+        return 0;
+    if (value->type == LARDER_S)
+        return utf8_valid_bytes(value->data, value->bytes) == value->bytes;
+    return value->type != LARDER_N || num_is_sane(value->data, value->bytes);
+}
+
+/* The records from c->run to `end`. */
+static void build_copy_run(struct larder_builder *b, struct build_copy *c, const uint8_t *end) {
+    if (c->run) {
+        memcpy(b->records.at + b->records.len, c->run, (size_t)(end - c->run));
+        b->records.len += (size_t)(end - c->run);
+    }
+    c->run = NULL;
+}
+
+/* A key attribute, whose value lies in the key area. */
+static void build_copy_key(struct larder_builder *b, struct bytes name, const struct larder_value *value) {
+    uint8_t *at = b->records.at + b->records.len;
+    *at++ = (uint8_t)value->type;
+    at = item_put_bytes(item_put_varint(at, name.len), name.at, name.len);
+    at = item_put_bytes(item_put_varint(at, value->bytes), value->data, value->bytes);
+    b->records.len = (size_t)(at - b->records.at);
+}
+
+/* An entry for what lies in records at `offset`, or will when its run is copied. previous: the name copied before, or NULL. */
+static void build_note_copy(struct larder_builder *b, size_t offset, struct bytes name, const struct bytes *previous) {
+    struct build_level *level = &b->levels[0];
+    struct build_entry entry = {.prefix = build_prefix(name), .offset = (uint32_t)offset};
+    if (level->is_sorted && b->entry_count > 0) {
+        const struct build_entry *last = &b->entries[b->entry_count - 1];
+        level->is_sorted =
+            last->prefix < entry.prefix ||
+            (last->prefix == entry.prefix &&
+             item_compare_bytes(previous ? *previous : build_sort_key(b, LARDER_M, last->offset), name) < 0);
+    }
+    b->entries[b->entry_count++] = entry;
+    level->count++;
+}
+
+static const uint8_t *build_read_record(const struct build_copy *c, uint32_t ordinal, const struct item_record *r,
+                                        struct larder_value *value) {
+    if (r->tag & ITEM_KEY_FLAGS)
+        return item_read_attr(c->from, ordinal, value);
+    return item_read_value(r->tag, r->value, value);
+}
+
+/* False: something is no attribute. */
+static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
+    const uint8_t *at = (const uint8_t *)c->from;
+    struct bytes previous;
+    int is_first = 1;
+    if (c->from->attr_count)
+        at = item_record(c->from, 0);
+    for (uint32_t i = 0; i < c->from->attr_count; i++) {
+        struct item_record r = item_record_at(at);
+        struct larder_value value;
+        const uint8_t *start = at;
+        at = build_read_record(c, i, &r, &value);
+        int is_key = r.tag & ITEM_KEY_FLAGS, is_left_out = build_is_left_out(c, i);
+        if (is_key || is_left_out)
+            build_copy_run(b, c, start);
+        else if (!c->run)
+            c->run = start;
+        if (is_left_out)
+            continue;
+        if (!build_is_sane(r.name, &value))
+            return 0;
+        c->ddb_bytes += item_attr_ddb_bytes(r.name, &value);
+        build_note_copy(b, b->records.len + (c->run ? (size_t)(start - c->run) : 0), r.name,
+                        is_first ? NULL : &previous);
+        if (is_key)
+            build_copy_key(b, r.name, &value);
+        previous = r.name;
+        is_first = 0;
+    }
+    build_copy_run(b, c, at);
+    return 1;
 }
 
 LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
@@ -676,15 +705,21 @@ LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item
                           err_set(LARDER_E_INVAL, "larder_add_all() adds to the item itself, not to what is open in it "
                                                   "and not under a name"));
     c.from = item_head(item);
-    if (!item_is_sane(c.from, c.from->bytes))
-        return build_fail(b, err_set(LARDER_E_CORRUPT, "larder_add_all: the item is damaged"));
-    c.count = c.from->attr_count;
-    c.ddb_bytes = c.from->ddb_bytes;
-    memset(c.left_out, 0, ((size_t)c.count + 63) / 64 * sizeof *c.left_out);
-    for (uint32_t i = 0; i < but_count; i++)
-        build_leave_out(&c, but[i]);
-    result = build_make_room(b, &c);
-    return result == LARDER_OK ? build_copy_all(b, &c) : result;
+    if ((result = item_check_records(c.from)) != LARDER_OK)
+        return build_fail(b, result);
+    if ((result = build_make_room(b, c.from)) != LARDER_OK)
+        return result;
+    build_leave_out(&c, but, but_count);
+    c.run = NULL;
+    c.ddb_bytes = 0;
+    if (!build_copy_all(b, &c))
+        return build_fail(b, err_set(LARDER_E_CORRUPT, "the item is damaged: a name or value of it is none"));
+    if (c.ddb_bytes > LARDER_ITEM_BYTES_MAX - b->ddb_bytes || b->records.len > ITEM_IMAGE_BYTES_MAX)
+        return build_fail(b, err_set(LARDER_E_INVAL,
+                                     "with all of another item the item has %zu bytes; at most %d are allowed",
+                                     b->ddb_bytes + c.ddb_bytes, LARDER_ITEM_BYTES_MAX));
+    b->ddb_bytes += c.ddb_bytes;
+    return LARDER_OK;
 }
 
 /* ---- Life of a builder --------------------------------------------------------------------------------------- */
