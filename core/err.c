@@ -60,6 +60,7 @@ LARDER_API const char *larder_result_name(int result) {
         ERR_NAME(LARDER_OK);
         ERR_NAME(LARDER_NOT_FOUND);
         ERR_NAME(LARDER_MORE);
+        ERR_NAME(LARDER_CHANGED);
         ERR_NAME(LARDER_E_INVAL);
         ERR_NAME(LARDER_FULL);
         ERR_NAME(LARDER_BUSY);

@@ -58,8 +58,8 @@
 struct item_head {
     uint64_t hash; /* XXH3-64 of the key; 0 in an image that is in no table */
     uint64_t
-        version; /* stripe's write number when this image was built: differs between any two images of a slot. 0: not
-                         stored, made by a builder or projection of this process */
+        version; /* stripe's write number when this image was built: with the hash, no two images that were ever stored
+                         in the segment share it (core/write.c). 0: not stored, made by a builder or projection of this process */
     uint64_t
         expiry; /* low 48 bits: epoch seconds, 0 never; high 16: TTL generation of the table it was computed under */
     uint32_t bytes;           /* I1 */

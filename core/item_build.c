@@ -133,8 +133,19 @@ static struct bytes build_sort_key(const struct larder_builder *b, enum larder_t
 
 static uint64_t build_prefix(struct bytes key) {
     uint64_t prefix = 0;
-    memcpy(&prefix, key.at, key.len < sizeof prefix ? key.len : sizeof prefix);
-    return htobe64(prefix);
+    uint32_t first, last;
+    if (key.len >= sizeof prefix) {
+        memcpy(&prefix, key.at, sizeof prefix);
+        return be64toh(prefix);
+    }
+    if (key.len >= sizeof first) { /* the last four of them, without those that are among the first four */
+        memcpy(&first, key.at, sizeof first);
+        memcpy(&last, key.at + key.len - sizeof last, sizeof last);
+        return (uint64_t)be32toh(first) << 32 | (uint32_t)((uint64_t)be32toh(last) << (8 * (sizeof prefix - key.len)));
+    }
+    for (size_t i = 0; i < key.len; i++)
+        prefix |= (uint64_t)key.at[i] << (56 - 8 * i);
+    return prefix;
 }
 
 /* Equal prefixes say nothing: a name may hold zero bytes. */
@@ -228,15 +239,24 @@ static size_t build_member_bytes(enum larder_type of, const uint8_t *at) {
 
 /* ---- Adding -------------------------------------------------------------------------------------------------- */
 
+static int build_reserve_entries(struct larder_builder *b, size_t count) {
+    size_t capacity = b->entry_capacity ? b->entry_capacity : 64;
+    if (count <= b->entry_capacity)
+        return LARDER_OK;
+    while (capacity < count)
+        capacity *= 2;
+    struct build_entry *grown = priv_realloc(b->priv, b->entries, capacity * sizeof *grown);
+    if (!grown)
+        return build_fail(b, LARDER_E_NO_MEMORY);
+    b->entries = grown;
+    b->entry_capacity = capacity;
+    return LARDER_OK;
+}
+
 static int build_push_entry(struct larder_builder *b, struct build_level *level, size_t offset) {
-    if (b->entry_count == b->entry_capacity) {
-        size_t capacity = b->entry_capacity ? 2 * b->entry_capacity : 64;
-        struct build_entry *grown = priv_realloc(b->priv, b->entries, capacity * sizeof *grown);
-        if (!grown)
-            return build_fail(b, LARDER_E_NO_MEMORY);
-        b->entries = grown;
-        b->entry_capacity = capacity;
-    }
+    int result = build_reserve_entries(b, b->entry_count + 1);
+    if (result != LARDER_OK)
+        return result;
     struct build_entry entry = {.offset = (uint32_t)offset};
     entry.prefix = build_prefix(build_sort_key(b, level->type, entry.offset));
     if (level->is_sorted && b->entry_count > level->entry_first)
@@ -555,6 +575,151 @@ LARDER_API int larder_add_member(struct larder_builder *b, const struct larder_m
         return result;
     return is_container(member->value.type) ? build_add_container(b, &member->value)
                                             : larder_add(b, NULL, &member->value);
+}
+
+/* ---- Another item's attributes ------------------------------------------------------------------------------ */
+
+/* An item that is copied, but for some attributes. Runs of records are copied as they lie. */
+struct build_copy {
+    const struct item_head *from;
+    const uint8_t *run;                            /* first record that is still to be copied; NULL: none */
+    size_t ddb_bytes;                              /* of what was copied */
+    uint64_t left_out[(ITEM_ATTRS_MAX + 63) / 64]; /* by ordinal, a bit each; as many words as the item needs are set */
+};
+
+static int build_is_left_out(const struct build_copy *c, uint32_t ordinal) {
+    return c->left_out[ordinal / 64] >> (ordinal % 64) & 1;
+}
+
+static void build_leave_out(struct build_copy *c, const char *const *names, uint32_t name_count) {
+    memset(c->left_out, 0, ((size_t)c->from->attr_count + 63) / 64 * sizeof *c->left_out);
+    for (uint32_t i = 0; i < name_count; i++) {
+        uint16_t ordinal = item_find_attr(c->from, names[i], strlen(names[i]));
+        if (ordinal != ITEM_NO_ATTR)
+            c->left_out[ordinal / 64] |= UINT64_C(1) << (ordinal % 64);
+    }
+}
+
+/* Room in records and entries for all of an item. */
+static int build_make_room(struct larder_builder *b, const struct item_head *from) {
+    if (b->levels[0].count + from->attr_count > ITEM_ATTRS_MAX)
+        return build_fail(b, err_set(LARDER_E_INVAL, "the item has over %u attributes", ITEM_ATTRS_MAX));
+    /* Keys get a length of their own. */
+    size_t bytes = b->records.len + from->bytes - sizeof *from + 2u * ITEM_VARINT_BYTES_MAX;
+    int result = build_reserve(b, &b->records, bytes);
+    return result == LARDER_OK ? build_reserve_entries(b, b->entry_count + from->attr_count) : result;
+}
+
+/* B3, of a record that is readable. A container was looked at in full when that was found out. */
+static int build_is_sane(struct bytes name, const struct larder_value *value) {
+    if (utf8_valid_bytes((const char *)name.at, name.len) < name.len)
+        return 0;
+    if (value->type == LARDER_S)
+        return utf8_valid_bytes(value->data, value->bytes) == value->bytes;
+    return value->type != LARDER_N || num_is_sane(value->data, value->bytes);
+}
+
+/* The records from c->run to `end`. */
+static void build_copy_run(struct larder_builder *b, struct build_copy *c, const uint8_t *end) {
+    if (c->run) {
+        memcpy(b->records.at + b->records.len, c->run, (size_t)(end - c->run));
+        b->records.len += (size_t)(end - c->run);
+    }
+    c->run = NULL;
+}
+
+/* A key attribute, whose value lies in the key area. */
+static void build_copy_key(struct larder_builder *b, struct bytes name, const struct larder_value *value) {
+    uint8_t *at = b->records.at + b->records.len;
+    *at++ = (uint8_t)value->type;
+    at = item_put_bytes(item_put_varint(at, name.len), name.at, name.len);
+    at = item_put_bytes(item_put_varint(at, value->bytes), value->data, value->bytes);
+    b->records.len = (size_t)(at - b->records.at);
+}
+
+/* An entry for what lies in records at `offset`, or will when its run is copied. previous: the name copied before, or NULL. */
+static void build_note_copy(struct larder_builder *b, size_t offset, struct bytes name, const struct bytes *previous) {
+    struct build_level *level = &b->levels[0];
+    struct build_entry entry = {.prefix = build_prefix(name), .offset = (uint32_t)offset};
+    if (level->is_sorted && b->entry_count > 0) {
+        const struct build_entry *last = &b->entries[b->entry_count - 1];
+        level->is_sorted =
+            last->prefix < entry.prefix ||
+            (last->prefix == entry.prefix &&
+             item_compare_bytes(previous ? *previous : build_sort_key(b, LARDER_M, last->offset), name) < 0);
+    }
+    b->entries[b->entry_count++] = entry;
+    level->count++;
+}
+
+static const uint8_t *build_read_record(const struct build_copy *c, uint32_t ordinal, const struct item_record *r,
+                                        struct larder_value *value) {
+    if (r->tag & ITEM_KEY_FLAGS)
+        return item_read_attr(c->from, ordinal, value);
+    return item_read_value(r->tag, r->value, value);
+}
+
+/* False: something is no attribute. */
+static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
+    const uint8_t *at = (const uint8_t *)c->from;
+    struct bytes previous;
+    int is_first = 1;
+    if (c->from->attr_count)
+        at = item_record(c->from, 0);
+    for (uint32_t i = 0; i < c->from->attr_count; i++) {
+        struct item_record r = item_record_at(at);
+        struct larder_value value;
+        const uint8_t *start = at;
+        at = build_read_record(c, i, &r, &value);
+        int is_key = r.tag & ITEM_KEY_FLAGS, is_left_out = build_is_left_out(c, i);
+        if (is_key || is_left_out)
+            build_copy_run(b, c, start);
+        else if (!c->run)
+            c->run = start;
+        if (is_left_out)
+            continue;
+        if (!build_is_sane(r.name, &value))
+            return 0;
+        c->ddb_bytes += item_attr_ddb_bytes(r.name, &value);
+        build_note_copy(b, b->records.len + (c->run ? (size_t)(start - c->run) : 0), r.name,
+                        is_first ? NULL : &previous);
+        if (is_key)
+            build_copy_key(b, r.name, &value);
+        previous = r.name;
+        is_first = 0;
+    }
+    build_copy_run(b, c, at);
+    return 1;
+}
+
+LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
+                              uint32_t but_count) {
+    struct build_copy c; /* large: only what is used is set */
+    int result = build_ready(b);
+    if (result != LARDER_OK)
+        return result;
+    if (!item || (but_count && !but))
+        return build_fail(b, err_set(LARDER_E_INVAL, "larder_add_all: item or names are NULL"));
+    if (b->level || b->has_name)
+        return build_fail(b,
+                          err_set(LARDER_E_INVAL, "larder_add_all() adds to the item itself, not to what is open in it "
+                                                  "and not under a name"));
+    c.from = item_head(item);
+    if ((result = item_check_records(c.from)) != LARDER_OK)
+        return build_fail(b, result);
+    if ((result = build_make_room(b, c.from)) != LARDER_OK)
+        return result;
+    build_leave_out(&c, but, but_count);
+    c.run = NULL;
+    c.ddb_bytes = 0;
+    if (!build_copy_all(b, &c))
+        return build_fail(b, err_set(LARDER_E_CORRUPT, "the item is damaged: a name or value of it is none"));
+    if (c.ddb_bytes > LARDER_ITEM_BYTES_MAX - b->ddb_bytes || b->records.len > ITEM_IMAGE_BYTES_MAX)
+        return build_fail(b, err_set(LARDER_E_INVAL,
+                                     "with all of another item the item has %zu bytes; at most %d are allowed",
+                                     b->ddb_bytes + c.ddb_bytes, LARDER_ITEM_BYTES_MAX));
+    b->ddb_bytes += c.ddb_bytes;
+    return LARDER_OK;
 }
 
 /* ---- Life of a builder --------------------------------------------------------------------------------------- */

@@ -63,20 +63,19 @@ static uint8_t *project_put(const struct project_record *r, uint8_t *to) {
     return item_put_bytes(item_put_varint(to, r->value.bytes), r->value.data, r->value.bytes);
 }
 
-/* As DynamoDB counts the attribute. */
-static size_t project_ddb_bytes(const struct project_record *r) {
+size_t item_attr_ddb_bytes(struct bytes name, const struct larder_value *value) {
     struct item_measure measure = {.ddb_bytes = 0};
-    switch (r->value.type) {
+    switch (value->type) {
     case LARDER_S:
     case LARDER_N:
     case LARDER_B:
-        return r->record.name.len + r->value.bytes;
+        return name.len + value->bytes;
     case LARDER_BOOL:
     case LARDER_NULL:
-        return r->record.name.len + 1;
+        return name.len + 1;
     default:
-        item_measure_container(&r->value, &measure);
-        return r->record.name.len + measure.ddb_bytes;
+        item_measure_container(value, &measure);
+        return name.len + measure.ddb_bytes;
     }
 }
 
@@ -91,7 +90,7 @@ size_t item_project(const struct item_head *image, const struct bytes *names, ui
         ordinal = project_next(&set, ordinal);
         struct project_record r = project_read(image, ordinal);
         records_bytes += r.bytes;
-        h->ddb_bytes += (uint32_t)project_ddb_bytes(&r);
+        h->ddb_bytes += (uint32_t)item_attr_ddb_bytes(r.record.name, &r.value);
     }
     uint8_t *at = (uint8_t *)h + item_lay_out(h, records_bytes);
     for (uint32_t i = 0, ordinal = 0; i < set.count; i++, ordinal++) {

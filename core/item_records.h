@@ -152,6 +152,9 @@ static inline size_t item_scalar_record_bytes(struct bytes name, size_t value_by
     return key_flag ? bytes : bytes + item_varint_bytes(value_bytes) + value_bytes;
 }
 
+/* item_project.c: an attribute as DynamoDB counts it, of an image that is known to be readable. */
+size_t item_attr_ddb_bytes(struct bytes name, const struct larder_value *value);
+
 /* item_check.c: what a container's members amount to. */
 struct item_measure {
     size_t ddb_bytes; /* as DynamoDB counts the container */

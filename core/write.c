@@ -56,9 +56,15 @@ static int has_kseq(const struct item_peek *item, uint32_t kseq) {
     return item->head.kseq == kseq;
 }
 
-/* A number for this write. Its low half, a key sequence, is not 0 ("not in the index") and not one that `old` has. */
-static uint64_t next_write_number(struct stripe_shm *stripe, const struct item_peek *old) {
-    uint64_t number = SHM_LOAD_RELAXED(&stripe->writes) + 1;
+/* A number for this write. Its low half, a key sequence, is not 0 ("not in the index") and not one that `old` has. Its high bits
+ * name the catalog entry: a stripe stays with its entry and is never counted anew, so no item of another table, nor of one that
+ * was dropped, has the number of one that larder_put_if() compares with. */
+#define WRITE_TABLE_SHIFT 54
+_Static_assert((LARDER_TABLES_MAX - UINT64_C(1)) << WRITE_TABLE_SHIFT < UINT64_C(1) << 62,
+               "core/repair_item.c: VERSION_MAX");
+
+static uint64_t next_write_number(const struct table_view *v, struct stripe_shm *stripe, const struct item_peek *old) {
+    uint64_t number = (SHM_LOAD_RELAXED(&stripe->writes) | (uint64_t)v->ordinal << WRITE_TABLE_SHIFT) + 1;
     while ((uint32_t)number == 0 || (old && has_kseq(old, (uint32_t)number)))
         number++;
     SHM_STORE(&stripe->writes, number);
@@ -125,13 +131,13 @@ static int fail(struct writer *w, int r, int undone) {
 }
 
 /* Takes the new block, fills it, and opens step 0. On failure nothing is left. *differs: some index entry has to come or go. */
-static int prepare_locked(struct writer *w, struct stripe_shm *stripe, shm_word *slot, uint64_t old_word,
-                          const struct item_peek *old, struct item_head *image, struct item_head **block,
-                          int *differs) {
+static int prepare_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, shm_word *slot,
+                          uint64_t old_word, const struct item_peek *old, struct item_head *image,
+                          struct item_head **block, int *differs) {
     uint64_t off = 0;
     *differs = 1;
     if (image) {
-        *differs = stamp(image, old, next_write_number(stripe, old));
+        *differs = stamp(image, old, next_write_number(v, stripe, old));
         int r = heap_take(w, image->bytes, HAND_STEP0 | HAND_NEW, 0, &off);
         *block = r ? NULL : seg_at(w->seg, off, image->bytes);
         if (r == LARDER_OK && !*block)
@@ -204,7 +210,7 @@ static int change_locked(struct writer *w, const struct table_view *v, struct st
     int differs;
     DEBUG_ASSERT(lock_is_held(w, LOCK_STRIPE));
     note_operation(w, v, stripe);
-    int r = prepare_locked(w, stripe, slot, old_word, before, image, &block, &differs);
+    int r = prepare_locked(w, v, stripe, slot, old_word, before, image, &block, &differs);
     if (r)
         return r;
     r = pass_locked(w, v, old_word, old, block, differs);
@@ -239,6 +245,8 @@ struct change {
     struct item_head *image;    /* what goes in, in w->scratch; NULL: delete */
     struct larder_page *before; /* NULL, or gets the item that was there */
     int was_there;
+    int is_conditional;               /* put_if: only if `expected` is what is there; NULL: only if nothing is */
+    const struct item_head *expected; /* in a page of the caller's, with a version */
 };
 
 /* Copies the old item for the caller: to the writer, for the page may hold the item that is being put. Memory must be there
@@ -274,6 +282,13 @@ static void hand_over_before(struct writer *w, struct change *c) {
         page_take_over(page, &w->before, &w->before_bytes);
 }
 
+/* put_if: whether what is there is what the caller expects. `old` counts only if c->was_there: expired is gone. */
+static int is_as_expected(const struct change *c, const struct item_peek *old) {
+    if (!c->was_there || !c->expected)
+        return !c->was_there && !c->expected;
+    return old->head.version == c->expected->version && old->head.hash == c->expected->hash;
+}
+
 static int try_change_locked(struct writer *w, struct change *c, struct stripe_shm *stripe) {
     struct item_head *old;
     struct item_peek peek;
@@ -291,6 +306,8 @@ static int try_change_locked(struct writer *w, struct change *c, struct stripe_s
         return LARDER_NOT_FOUND;
     if (c->before && c->was_there)
         r = keep_before(w, old_word, &peek);
+    if (r == LARDER_OK && c->is_conditional && !is_as_expected(c, &peek))
+        return LARDER_CHANGED; /* nothing is stored yet */
     if (r == LARDER_OK && !slot) {
         note_operation(w, c->view, stripe);
         r = htab_free_slot_locked(w, &c->view->items, stripe, c->hash, &slot);
@@ -372,6 +389,16 @@ static int take_item(struct writer *w, struct change *c) {
     return LARDER_OK;
 }
 
+/* The item that larder_put_if() is to replace is one with the key of the item that goes in. */
+static int check_expected(const struct change *c) {
+    const struct item_head *e = c->expected;
+    if (!e || (e->partition_bytes == c->key.partition_bytes && e->sort_bytes == c->key.sort_bytes &&
+               memcmp(item_key_area(e), c->key.area, c->key.area_bytes) == 0))
+        return LARDER_OK;
+    return err_set(LARDER_E_INVAL, "larder_put_if: the expected item has another key than the item; read it from this "
+                                   "table by the item's key");
+}
+
 static int take_key(struct change *c) {
     int r = item_key_from_values(&c->view->shape, c->wanted, &c->key);
     if (r == LARDER_OK)
@@ -383,6 +410,8 @@ static int change_under_view(struct writer *w, struct larder_table *t, struct ch
     int r = table_view(t, &c->view);
     if (r == LARDER_OK)
         r = c->item ? take_item(w, c) : take_key(c);
+    if (r == LARDER_OK && c->is_conditional)
+        r = check_expected(c);
     return r ? r : change_item(w, c);
 }
 
@@ -415,6 +444,26 @@ int larder_put(struct larder_table *t, const struct larder_item *item, struct la
     c.image = NULL;
     c.before = replaced;
     c.was_there = 0;
+    c.is_conditional = 0;
+    return run_change(t, &c);
+}
+
+int larder_put_if(struct larder_table *t, const struct larder_item *item, const struct larder_item *expected,
+                  struct larder_page *found) {
+    struct change c;
+    if (!item)
+        return err_set(LARDER_E_INVAL, "larder_put_if: item is NULL");
+    if (expected && item_head(expected)->version == 0)
+        return err_set(LARDER_E_INVAL,
+                       "larder_put_if: the expected item was made by a builder or a projection; one that "
+                       "was read whole from the table is needed, or NULL for no item");
+    c.item = item;
+    c.wanted = NULL;
+    c.image = NULL;
+    c.before = found;
+    c.was_there = 0;
+    c.is_conditional = 1;
+    c.expected = expected ? item_head(expected) : NULL;
     return run_change(t, &c);
 }
 
@@ -427,6 +476,7 @@ int larder_delete(struct larder_table *t, const struct larder_key *key, struct l
     c.image = NULL;
     c.before = deleted;
     c.was_there = 0;
+    c.is_conditional = 0;
     int r = run_change(t, &c);
     return r == LARDER_OK && !c.was_there ? LARDER_NOT_FOUND : r;
 }

@@ -55,6 +55,7 @@ extern "C" {
 #define LARDER_OK 0
 #define LARDER_NOT_FOUND 1  /* no such item; nothing else is wrong */
 #define LARDER_MORE 2       /* a page ended before the range did; continue with larder_page_resume() */
+#define LARDER_CHANGED 3    /* larder_put_if: what is stored is not what was expected; nothing was changed */
 #define LARDER_E_INVAL (-1) /* an argument is not allowed; nothing was changed */
 #define LARDER_FULL (-2)    /* the segment or its filesystem has no room; nothing was changed */
 #define LARDER_BUSY (-3)    /* a live process held a needed lock longer than options.busy_timeout_ms */
@@ -393,6 +394,15 @@ LARDER_API int larder_end(struct larder_builder *b);
 /** Copies one member read from another item, with everything inside it. Into a list or set: set its name to NULL. */
 LARDER_API int larder_add_member(struct larder_builder *b, const struct larder_member *member);
 /**
+ * Copies all attributes of an item but some into the item that is being built: what is read, changed and put again. Copied in runs,
+ * so it costs little more than the copy.
+ * @param item      [in] From a page or a finished builder, not b itself; borrowed for the call. All of it is checked, as
+ *                       larder_add_member() does: LARDER_E_CORRUPT if it came out of a damaged segment and is none.
+ * @param but       [in] Names (0-terminated) to leave out, but_count of them; those that the item does not have do not matter. NULL: none.
+ */
+LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
+                              uint32_t but_count);
+/**
  * Names the next larder_add or larder_begin, whose own name must be NULL: for a name that may hold zero bytes or is not
  * 0-terminated. Copied.
  */
@@ -525,6 +535,52 @@ LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec
  * Cost         One block, one copy, and per index whose key changed a leaf of some dozens of entries built anew.
  */
 LARDER_API int larder_put(struct larder_table *t, const struct larder_item *item, struct larder_page *replaced);
+
+/**
+ * Stores an item only if what is stored under its key is still the very version that the caller has read: for whatever is read,
+ * changed and written back, such as counters, locks, and "create it if it is not there". Of several writers who read the same
+ * version one gets LARDER_OK, and the others LARDER_CHANGED.
+ *
+ * What memcached calls "cas" (protocol.txt, "Storage commands"; "gets" is larder_get() here), and DynamoDB conditional writes
+ * (developer guide, "DynamoDB condition expression CLI example": "Conditional put"; "Optimistic locking with version number"). Its
+ * condition attribute_not_exists(PK) is expected == NULL. Here the version need not be an attribute: each item has one.
+ *
+ * @param item     [in] As larder_put()'s.
+ * @param expected [in] A whole item with item's key, in a page that larder_get(), larder_get_many(), larder_query() or larder_scan()
+ *                      of this table filled, or this function, larder_put() or larder_delete(). Not one that an index's projection
+ *                      cut, nor a builder's. NULL: only if there is no item, or an expired one, which is replaced. An expected
+ *                      item that has expired since it was read is no longer there.
+ * @param found    [out] NULL, or a page: on LARDER_OK it receives the replaced item as larder_put()'s does, on LARDER_CHANGED the
+ *                       item that is there now, to try again with, or nothing if there is none. It may be the page that holds
+ *                       `expected`, which is gone then; not the one that holds `item`. On a failure it is left as it was.
+ * @return LARDER_OK, LARDER_CHANGED: nothing was changed; LARDER_E_INVAL also if `expected` has another key, or no version (see
+ *         above). All else as larder_put().
+ *
+ * Versions     Whatever writes an item gives it a new version, also with the same attributes: a put of the same item, larder_index_add()
+ *              and a change of the TTL attribute while they work through the table, larder_repair(). So LARDER_CHANGED may come where
+ *              no attribute differs: try again, which ends as soon as no other write comes between. A version is never used again: not
+ *              after a delete, nor in another table, nor if a table is dropped and made anew. (larder_repair() of a
+ *              segment that lost its counts may begin them anew: read again after it.)
+ * Locks, Killed here, Cost   As larder_put(). The comparison is made under the stripe's lock; LARDER_CHANGED takes no block.
+ *
+ *     for (r = larder_get(table, &key, page); r >= 0;) {                 // one more visit; created if missing
+ *         const struct larder_item *old = larder_page_item(page, 0), *item;
+ *         int64_t visits = 0;
+ *         larder_builder_reset(b);
+ *         if (old && larder_item_get(old, "visits", &value) == LARDER_OK)
+ *             larder_value_int64(&value, &visits);
+ *         if (old)
+ *             larder_add_all(b, old, (const char *[]){"visits"}, 1);
+ *         else
+ *             larder_add(b, "id", &key.partition);
+ *         larder_add_int(b, "visits", visits + 1);
+ *         if ((r = larder_builder_finish(b, &item)) == LARDER_OK &&
+ *             (r = larder_put_if(table, item, old, page)) != LARDER_CHANGED)
+ *             break;
+ *     }
+ */
+LARDER_API int larder_put_if(struct larder_table *t, const struct larder_item *item, const struct larder_item *expected,
+                             struct larder_page *found);
 
 /** Deletes by key. LARDER_NOT_FOUND if it was absent or expired. Works in a full segment. Otherwise as larder_put(). */
 LARDER_API int larder_delete(struct larder_table *t, const struct larder_key *key, struct larder_page *deleted);

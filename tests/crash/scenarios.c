@@ -114,6 +114,14 @@ static void item_of_its_own(struct larder *db) { /* in one partition */
     some_items(db);
     put_7(db, 9000, 40);
 }
+static void act_put_if(struct larder *db, int step) {
+    (void)step;
+    must(world_put_if(db, 7, 1113, 41, 0) == LARDER_OK);
+}
+static void act_put_if_refused(struct larder *db, int step) {
+    (void)step;
+    must(world_put_if(db, 7, 1113, 41, 1) == LARDER_CHANGED);
+}
 static void delete_7(struct larder *db, int step) {
     (void)step;
     must(world_delete(db, 7) == LARDER_OK);
@@ -406,6 +414,8 @@ static const struct scenario scenarios[] = {
     {"change_partition", some_items, act_change_partition, as_many},
     {"leave_indexes", some_items, act_leave_indexes, as_many},
     {"join_indexes", item_without_index, act_overwrite_same, as_many},
+    {"put_if", some_items, act_put_if, as_many},
+    {"put_if_refused", some_items, act_put_if_refused, as_many, .is_unseen = 1},
     {"delete_one", some_items, delete_7, one_less},
     {"delete_last", one_item, delete_7, one_less},
     {"several_writes", some_items, act_several_writes, one_more, .steps = 6},

@@ -44,6 +44,8 @@ struct scenario {
     X(change_partition)                                                                                                \
     X(leave_indexes)                                                                                                   \
     X(join_indexes)                                                                                                    \
+    X(put_if)                                                                                                          \
+    X(put_if_refused)                                                                                                  \
     X(delete_one)                                                                                                      \
     X(delete_last)                                                                                                     \
     X(several_writes)                                                                                                  \

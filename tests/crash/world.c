@@ -94,13 +94,12 @@ static void key_text(char pk[16], char sk[32], int n) {
     snprintf(sk, 32, "SK#%05d", n);
 }
 
-int world_try_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s) {
+static struct larder_builder *build(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s,
+                                    const struct larder_item **item) {
     static const char payload[WORLD_FILL_MAX] = {[0 ... WORLD_FILL_MAX - 1] = 'x'};
     struct larder_builder *b;
-    const struct larder_item *item;
     char pk[16], sk[32], text[64];
-    struct larder_table *t = table_of(db);
-    if (!t || larder_builder_new(db, &b))
+    if (larder_builder_new(db, &b))
         die("builder");
     key_text(pk, sk, n);
     larder_add_s(b, "PK", pk);
@@ -130,11 +129,35 @@ int world_try_put(struct larder *db, int n, int keys, unsigned fill, int64_t exp
     if (n >= WORLD_PROBE)
         larder_add_null(b, "probe");
     larder_add_sn(b, "fill", payload, fill);
-    int r = larder_builder_finish(b, &item);
-    if (r)
+    if (larder_builder_finish(b, item))
         die("item");
-    r = larder_put(t, item, NULL);
+    return b;
+}
+
+int world_try_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s) {
+    const struct larder_item *item;
+    struct larder_table *t = table_of(db);
+    if (!t)
+        die("table");
+    struct larder_builder *b = build(db, n, keys, fill, expires_s, &item);
+    int r = larder_put(t, item, NULL);
     larder_builder_free(b);
+    return r;
+}
+
+int world_put_if(struct larder *db, int n, int keys, unsigned fill, int is_late) {
+    char pk[16], sk[32];
+    const struct larder_item *item;
+    struct larder_page *page;
+    struct larder_table *t = table_of(db);
+    key_text(pk, sk, n);
+    struct larder_key key = {larder_str(pk), larder_str(sk)};
+    if (!t || larder_page_new(db, &page) || larder_get(t, &key, page))
+        die("read");
+    struct larder_builder *b = build(db, n, keys, fill, 0, &item);
+    int r = larder_put_if(t, item, is_late ? NULL : larder_page_item(page, 0), page);
+    larder_builder_free(b);
+    larder_page_free(page);
     return r;
 }
 

@@ -34,6 +34,8 @@ int world_copy(int memfd);
  * index i's key, 0 none. `fill` bytes of payload. */
 void world_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s);
 int world_try_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s);
+/* larder_put_if() of an item that is there, expecting what was just read; or with is_late, expecting none, so that it is refused. */
+int world_put_if(struct larder *db, int n, int keys, unsigned fill, int is_late);
 int world_delete(struct larder *db, int n);
 
 /* Freed by the caller. */

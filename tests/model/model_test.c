@@ -288,6 +288,38 @@ static void do_put(struct run *r, int n) {
     end_change(r, !is_refused);
 }
 
+/* Compares with what was just read, or with a copy that a put of the same made old, or expects nothing. */
+static void do_put_if(struct run *r, int n) {
+    struct row before = r->m->row[n], after = random_row(r);
+    char pk[TEXT_MAX], sk[TEXT_MAX];
+    struct larder_key key = row_key(r, n, pk, sk);
+    int is_unfit, is_late, was_visible = is_visible(r, &before), wanted = LARDER_OK;
+    MUST(larder_get(r->t, &key, r->page) == (was_visible ? LARDER_OK : LARDER_NOT_FOUND));
+    const struct larder_item *expected = larder_page_item(r->page, 0);
+    is_late = was_visible && rng_is_one_in(&r->rng, 3);
+    if (is_late && rng_is_one_in(&r->rng, 2))
+        expected = NULL;
+    else if (is_late) { /* the same item in another version, unless an index came to be that does not take it */
+        int result = larder_put(r->t, expected, NULL);
+        MUST(result == LARDER_OK || result == LARDER_E_INVAL);
+        is_late = result == LARDER_OK;
+    }
+    if (is_late)
+        wanted = LARDER_CHANGED;
+    for (uint32_t i = 0; i < r->m->index_count; i++) {
+        (void)is_in_index(&after, &plans[i], &is_unfit);
+        if (is_unfit)
+            wanted = LARDER_E_INVAL;
+    }
+    const struct larder_item *item = build(r, n, &after);
+    struct larder_page *found = rng_is_one_in(&r->rng, 2) ? r->page : NULL;
+    begin_change(r, n, &after);
+    MUST(larder_put_if(r->t, item, expected, found) == wanted);
+    if (found && wanted >= 0)
+        must_hold(r, found, n, &before, was_visible);
+    end_change(r, wanted == LARDER_OK);
+}
+
 static void do_delete(struct run *r, int n) {
     const struct row before = r->m->row[n], after = {0};
     char pk[TEXT_MAX], sk[TEXT_MAX];
@@ -620,8 +652,10 @@ static void item_call(struct run *r) {
     int n = (int)rng_below(&r->rng, ROWS);
     uint32_t what = (uint32_t)rng_below(&r->rng, 12);
     r->m->calls++;
-    if (what < 4)
+    if (what < 3)
         do_put(r, n);
+    else if (what < 4)
+        do_put_if(r, n);
     else if (what < 6)
         do_delete(r, n);
     else if (what < 7)
