@@ -1,4 +1,4 @@
-/* index/leaf.c - reading a leaf: see leaf.h. */
+/* index/leaf.c - reading a leaf, and the usual way to make a new one: see leaf.h. */
 #include "index/leaf.h"
 
 #if LARDER_CRASH_POINTS
@@ -33,14 +33,13 @@ uint32_t leaf_bytes(const struct leaf *leaf) {
 
 /* The ends of the suffixes rise, no key is too long, and all of it fits. */
 static int leaf_has_sane_ends(const struct leaf *leaf) {
-    uint32_t end = 0, key_bytes_max = LEAF_KEY_BYTES_MAX - leaf_of(leaf)->block.key_bytes;
-    for (uint32_t i = 0; i < leaf_count(leaf); i++) {
+    uint32_t end = 0, bad = 0, key_bytes_max = LEAF_KEY_BYTES_MAX - leaf_of(leaf)->block.key_bytes;
+    for (uint32_t i = 0, count = leaf_count(leaf); i < count; i++) {
         uint32_t next = leaf_end(leaf, i);
-        if (next < end || next - end > key_bytes_max)
-            return 0;
+        bad |= next - end > key_bytes_max; /* an end that falls makes a very long suffix */
         end = next;
     }
-    return leaf_bytes(leaf) <= LEAF_BYTES_MAX;
+    return !bad && leaf_bytes(leaf) <= LEAF_BYTES_MAX;
 }
 
 int leaf_read(const struct seg *s, uint64_t off, uint64_t hash, uint32_t index, struct leaf *to) {
@@ -145,6 +144,50 @@ int leaf_find(const struct leaf *leaf, const struct leaf_entry *e) {
         if (leaf_kseq(leaf, i) == e->kseq)
             return (int)i;
     return -1;
+}
+
+uint32_t leaf_place(const struct leaf *leaf, const struct leaf_entry *e, struct bytes *rest, int *is_there) {
+    struct leaf_text text;
+    uint32_t i = leaf_lower_bound(leaf, e->key, e->key_bytes, e->hash, &text), place = i;
+    *is_there = 0;
+    for (; text.at && i < leaf_count(leaf) && leaf_compare_entry(leaf, i, text, e->hash) == 0; i++) {
+        *is_there |= leaf_kseq(leaf, i) == e->kseq;
+        if (leaf_kseq(leaf, i) < e->kseq)
+            place = i + 1;
+    }
+    *rest = (struct bytes){text.at, text.bytes};
+    return place;
+}
+
+uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, uint32_t place, struct bytes rest,
+                     struct leaf *out) {
+    const struct leaf_shm *from = leaf_of(leaf);
+    struct leaf_shm *to = (struct leaf_shm *)out->bytes;
+    uint32_t count = leaf_count(leaf), total = leaf_bytes(leaf) + (uint32_t)(sizeof from->entry[0] + rest.len);
+    if (!rest.at || count >= leaf_capacity || total > LEAF_BYTES)
+        return 0;
+    uint32_t start = place ? leaf_end(leaf, place - 1) : 0, dead = 0;
+    memcpy(to, from, sizeof *from + sizeof from->entry[0] * place);
+    to->block.count++;
+    for (uint32_t i = 0; i < place; i++)
+        dead |= leaf_kseq(leaf, i) == 0;
+    to->entry[place].hash = e->hash;
+    atomic_init(&to->entry[place].seq_end, (uint64_t)(start + rest.len) << 32 | e->kseq);
+    for (uint32_t i = place; i < count; i++) {
+        dead |= leaf_kseq(leaf, i) == 0;
+        to->entry[i + 1].hash = from->entry[i].hash;
+        atomic_init(&to->entry[i + 1].seq_end, SHM_LOAD_RELAXED(&from->entry[i].seq_end) + ((uint64_t)rest.len << 32));
+    }
+    if (dead)
+        return 0;
+    const uint8_t *text = leaf_prefix(leaf);
+    uint8_t *at = (uint8_t *)&to->entry[count + 1];
+    uint32_t before = from->block.key_bytes + start, after = leaf_end(leaf, count - 1) - start;
+    memcpy(at, text, before);
+    memcpy(at + before, rest.at, rest.len);
+    memcpy(at + before + rest.len, text + before, after);
+    memset(at + before + rest.len + after, 0, -total & 7u);
+    return total;
 }
 
 void leaf_kill(struct leaf *leaf, struct leaf_shm *block, uint32_t i) {

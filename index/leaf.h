@@ -19,6 +19,7 @@
 #ifndef LARDER_INDEX_LEAF_H
 #define LARDER_INDEX_LEAF_H
 
+#include "core/item.h"
 #include "core/seg.h"
 
 #define LEAF_ENTRIES 48u     /* most entries of a leaf */
@@ -122,13 +123,21 @@ uint32_t leaf_key(const struct leaf *leaf, uint32_t i, uint8_t *to);
 uint32_t leaf_find_cut(const struct leaf *leaf, const struct leaf_cut *cut);
 /* Number of this live entry, or -1. */
 int leaf_find(const struct leaf *leaf, const struct leaf_entry *e);
+/* Number that this entry would get. *is_there: it has one already. *rest: what of its key comes after the common prefix; its `at` is
+ * NULL if the key does not begin with that. */
+uint32_t leaf_place(const struct leaf *leaf, const struct leaf_entry *e, struct bytes *rest, int *is_there);
 /* Sort key, then hash, then key sequence: negative, 0 or positive. */
 int leaf_compare_cuts(const struct leaf_cut *a, const struct leaf_cut *b);
 /* Marks entry i dead, here and in the leaf's block. */
 void leaf_kill(struct leaf *leaf, struct leaf_shm *block, uint32_t i);
 
 /* ---- Making new leaves ---------------------------------------------------------------------------------------------
- * A run is entries in order, taken out of a leaf and perhaps one more; it borrows the bytes of both. */
+ * Most insertions move what is there apart. The new leaf's bytes, the same as if it was built of a run; 0: it takes a run, for the key
+ * does not begin with the common prefix, some entry is dead, or one leaf has no room. place and rest are leaf_place()'s. */
+uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, uint32_t place, struct bytes rest,
+                     struct leaf *out);
+
+/* * A run is entries in order, taken out of a leaf and perhaps one more; it borrows the bytes of both. */
 struct leaf_run_entry {
     uint64_t hash;
     uint32_t kseq;

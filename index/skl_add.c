@@ -54,14 +54,17 @@ static int skl_publish_leaf(struct writer *w, struct skl_place *p, uint64_t off)
     return step_swap(w, 1, p->word, p->leaf_off | p->tag, off | p->tag, &p->list.stripe->seq, &p->leaf_off, 1);
 }
 
+/* Puts a leaf that was made in the place of the old one. */
+static int skl_put_leaf(struct writer *w, struct skl_place *p, const struct leaf *made, uint32_t bytes) {
+    uint64_t off;
+    int r = skl_take(w, made->bytes, bytes, &off);
+    return r ? r : skl_publish_leaf(w, p, off);
+}
+
 int skl_replace_leaf(struct writer *w, struct skl_place *p, const struct leaf_run *run) {
     struct leaf made;
-    uint64_t off;
     uint32_t bytes = leaf_build(run, 0, run->count, p->list.hash, p->list.index, leaf_next(&p->leaf), &made);
-    if (!bytes)
-        return skl_corrupt(p->list.hash);
-    int r = skl_take(w, made.bytes, bytes, &off);
-    return r ? r : skl_publish_leaf(w, p, off);
+    return bytes ? skl_put_leaf(w, p, &made, bytes) : skl_corrupt(p->list.hash);
 }
 
 /* The first entry of a partition: one small leaf. Nobody can be reading what it replaces, so the sequence need not move. */
@@ -184,22 +187,35 @@ static int skl_split(struct writer *w, struct skl_place *p, const struct leaf_ru
     return r ? r : skl_publish_leaf(w, p, head_off);
 }
 
+/* Adds an entry where leaf_insert() cannot. */
+static int skl_rebuild(struct writer *w, struct skl_place *p, const struct leaf_entry *e) {
+    struct leaf_run run;
+    leaf_take_apart(&p->leaf, &run);
+    uint32_t added = leaf_run_add(&run, e);
+    return leaf_run_fits(&run, 0, run.count) ? skl_replace_leaf(w, p, &run) : skl_split(w, p, &run, added);
+}
+
+/* Adds an entry to a partition that is there. */
+static int skl_add_to(struct writer *w, struct skl_place *p, const struct leaf_entry *e, int *is_there) {
+    struct leaf made;
+    struct bytes rest;
+    uint32_t place = leaf_place(&p->leaf, e, &rest, is_there);
+    if (*is_there)
+        return LARDER_OK;
+    uint32_t bytes = leaf_insert(&p->leaf, e, place, rest, &made);
+    return bytes ? skl_put_leaf(w, p, &made, bytes) : skl_rebuild(w, p, e);
+}
+
 int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
                    const struct leaf_entry *e) {
     struct skl_place p;
-    struct leaf_run run;
-    int r = skl_place_locked(w, tab, hash, index, e, &p);
-    if (r == LARDER_NOT_FOUND) {
+    int is_there = 0, r = skl_place_locked(w, tab, hash, index, e, &p);
+    if (r == LARDER_NOT_FOUND)
         r = skl_add_first(w, &p.list, e);
-    } else if (r == LARDER_OK) {
-        if (leaf_find(&p.leaf, e) >= 0)
-            return LARDER_OK;
-        leaf_take_apart(&p.leaf, &run);
-        uint32_t added = leaf_run_add(&run, e);
-        r = leaf_run_fits(&run, 0, run.count) ? skl_replace_leaf(w, &p, &run) : skl_split(w, &p, &run, added);
-    }
+    else if (r == LARDER_OK)
+        r = skl_add_to(w, &p, e, &is_there);
     /* After the entry is there, before its item is: a reader that saw this number twice missed no entry that counts. */
-    if (r == LARDER_OK)
+    if (r == LARDER_OK && !is_there)
         SHM_STORE(&p.list.stripe->moves, SHM_LOAD_RELAXED(&p.list.stripe->moves) + 1);
     return r;
 }

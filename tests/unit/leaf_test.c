@@ -172,6 +172,29 @@ static void check_split(const struct leaf_run *run, const struct naive *n, uint3
     cr_assert_leq(leaf_compare_cuts(&bound, &above), 0);
 }
 
+static uint32_t inserted_count; /* leaves that leaf_insert() made */
+
+/* leaf_insert() makes the bytes that building would, or leaves it to that. `fits`: one leaf has room, and then it must do it wherever the
+ * key begins with the common prefix. */
+static void check_insert(const struct leaf *leaf, const struct leaf_entry *e, uint32_t at, const struct leaf *built,
+                         uint32_t bytes, int fits) {
+    struct bytes rest;
+    struct leaf quick;
+    int is_there;
+    uint32_t place = leaf_place(leaf, e, &rest, &is_there);
+    cr_assert_not(is_there);
+    memset(quick.bytes, 0xee, sizeof quick.bytes);
+    uint32_t got = leaf_insert(leaf, e, place, rest, &quick);
+    cr_assert_eq(got != 0, fits && rest.at != NULL);
+    if (!got)
+        return;
+    cr_assert(place == at && got == bytes);
+    cr_assert_eq(memcmp(quick.bytes, built->bytes, (bytes + 7) & ~7u), 0);
+    inserted_count++;
+    leaf_place(&quick, e, &rest, &is_there);
+    cr_assert(is_there);
+}
+
 /* Adds entries one at a time until the leaf must be split; returns how many it held. */
 static uint32_t grow_until_split(struct rng *r, uint64_t kind) {
     static struct naive n; /* static: large */
@@ -189,12 +212,15 @@ static uint32_t grow_until_split(struct rng *r, uint64_t kind) {
         uint32_t at = leaf_run_add(&run, &e);
         cr_assert_eq(compare(&n.entry[at], &e), 0);
         if (!leaf_run_fits(&run, 0, run.count)) {
+            check_insert(&leaf, &e, at, NULL, 0, 0);
             for (uint32_t want = 1; want < run.count; want += 1 + want / 3)
                 check_split(&run, &n, want);
             return n.count;
         }
         uint32_t bytes = leaf_build(&run, 0, run.count, HASH, INDEX, 0, &made);
         cr_assert(n.count == 1 || bytes <= LEAF_BYTES);
+        if (n.count > 1)
+            check_insert(&leaf, &e, at, &made, bytes, 1);
         cr_assert(through_segment(&made, bytes, &leaf));
         check_same(&leaf, n.entry, n.count);
         check_finds(r, &leaf, n.entry, n.count, kind);
@@ -208,6 +234,7 @@ Test(leaf, holds_what_was_put_in_and_splits) {
     for (int round = 0; round < 60; round++)
         for (uint64_t kind = 0; kind < 5; kind++)
             grow_until_split(&r, kind);
+    cr_assert_gt(inserted_count, 1000);
 }
 
 Test(leaf, keeps_the_promised_number_of_short_entries) {
@@ -243,6 +270,8 @@ Test(leaf, forgets_the_dead) {
     struct rng r;
     struct leaf made, leaf, next;
     struct leaf_run run;
+    struct bytes rest;
+    int is_there;
     rng_seed(&r, rng_test_seed("leaf"));
     for (int round = 0; round < 200; round++) {
         uint32_t bytes = some_leaf(&r, &n, &made);
@@ -254,6 +283,9 @@ Test(leaf, forgets_the_dead) {
             leaf_kill(&leaf, (struct leaf_shm *)(memory + 4096), (uint32_t)i);
             cr_assert_eq(memcmp(leaf.bytes, memory + 4096, bytes), 0);
             cr_assert_eq(leaf_find(&leaf, &n.entry[at]), -1);
+            uint32_t back = leaf_place(&leaf, &n.entry[at], &rest, &is_there);
+            cr_assert_not(is_there);
+            cr_assert_eq(leaf_insert(&leaf, &n.entry[at], back, rest, &next), 0, "the dead go when a leaf is built");
             n.count--;
             memmove(&n.entry[at], &n.entry[at + 1], (n.count - at) * sizeof n.entry[0]);
             cr_assert_eq(leaf_live_count(&leaf), n.count);
