@@ -345,7 +345,7 @@ static uint16_t *near_of(struct writer *w, const struct table_view *v, const str
 }
 
 /* The image to put, and its key, as the view's definition has them. The item that is there has three misses on its way, stripe, bucket
- * and block: each is fetched while the next part of the image is made. */
+ * and block (with its span): each is fetched while the next part of the image is made. */
 static int take_item(struct writer *w, struct change *c) {
     struct item_store store;
     const struct table_view *v = c->view;
@@ -367,6 +367,8 @@ static int take_item(struct writer *w, struct change *c) {
     read_hint_bucket(v, &hint);
     item_store_records(&store, c->now_s);
     read_hint_item(v, &hint, image->bytes);
+    if (hint.slot)
+        heap_prefetch(w->seg, WORD_OFF(hint.word));
     image->expiry |= (uint64_t)v->ttl_generation << 48;
     c->image = image;
     return LARDER_OK;
