@@ -394,14 +394,6 @@ size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder
                        (sizeof(uint32_t) - sizeof(uint16_t)) * h->attr_count + 2u * ITEM_VARINT_BYTES_MAX + 8);
 }
 
-/* The item is looked at here and there first, and then as a whole: an item that was made a while ago is fetched in one go. */
-#define STORE_AHEAD_BYTES 1024u
-static void prefetch_item(const struct item_head *h) {
-    size_t bytes = h->bytes < STORE_AHEAD_BYTES ? h->bytes : STORE_AHEAD_BYTES;
-    for (size_t at = 64; at < bytes; at += 64)
-        SHM_PREFETCH((const uint8_t *)h + at);
-}
-
 int item_store_key(struct item_store *s, const struct item_shape *shape, const struct larder_item *item, uint16_t *near,
                    void *to) {
     const struct item_head *from = item_head(item);
@@ -410,7 +402,6 @@ int item_store_key(struct item_store *s, const struct item_shape *shape, const s
     if (from->ddb_bytes > LARDER_ITEM_BYTES_MAX)
         return err_set(LARDER_E_INVAL, "the item has %u bytes; at most %d are allowed", from->ddb_bytes,
                        LARDER_ITEM_BYTES_MAX);
-    prefetch_item(from);
     s->shape = shape;
     s->from = from;
     s->to = h;
