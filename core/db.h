@@ -23,6 +23,7 @@ struct larder {
     struct priv *priv;
     pthread_mutex_t mutex;
     struct writer *idle;            /* writers with a live slot that no thread uses now */
+    struct writer *_Atomic spare;   /* NULL, or one more, which is taken and put back without the mutex */
     struct larder_table *tables;    /* opened ones */
     struct table_view *views;       /* all ever made, freed at close */
     struct db_clock *_Atomic clock; /* NULL: the system's. Replaced as a whole; old ones go with the arena */
@@ -45,6 +46,8 @@ int db_check(const struct larder *db);
  * writer_return. */
 int writer_borrow(struct larder *db, struct writer **w);
 void writer_return(struct writer *w);
+/* Whether a writer of the handle's pool, which no thread uses now, has this slot. */
+int writer_is_idle(struct larder *db, uint32_t slot);
 /* Gives the slot up in the middle of an operation: from now on it counts as dead. The writer is gone. */
 void writer_abandon(struct writer *w);
 /* writer_return, or writer_abandon if it is stuck. */

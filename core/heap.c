@@ -259,6 +259,11 @@ int heap_pass(struct writer *w, uint64_t off) {
     return bin ? lock_pass(w, &bin->lock, LOCK_BIN) : LARDER_OK;
 }
 
+void heap_prefetch(const struct seg *s, uint64_t off) {
+    if (off >= s->data_off && off < s->bytes)
+        SHM_PREFETCH(seg_span(s, span_index(s, off)));
+}
+
 uint64_t heap_block_bytes(const struct seg *s, uint64_t off) {
     if (off < s->data_off || off >= s->bytes)
         return 0;

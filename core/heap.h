@@ -36,6 +36,8 @@ int heap_give(struct writer *w, unsigned hand_index);
 int heap_pass(struct writer *w, uint64_t off);
 /* Bytes of the block at off (its class, or its run); 0 if no block is handed out there. */
 uint64_t heap_block_bytes(const struct seg *s, uint64_t off);
+/* Has what giving back the block at off, or asking for its size, will look at fetched. Any off will do. */
+void heap_prefetch(const struct seg *s, uint64_t off);
 /* Smallest block heap_take would hand out for bytes. */
 uint64_t heap_round(uint64_t bytes, unsigned flags);
 /* Largest block heap_take would hand out for bytes (P3). */

@@ -214,11 +214,27 @@ static int refuse_index_key(const struct item_index_shape *index, const struct i
                                      : check_size(attr, value->bytes, what, bytes_max);
 }
 
+/* Most are where they were, with lengths of one byte, and as the index wants them: seen in few instructions. */
+static inline int is_usual_key(const struct item_head *h, const uint8_t *directory, const struct item_key_attr *attr,
+                               uint32_t at) {
+    uint16_t offset;
+    if (at >= h->attr_count || (h->flags & ITEM_WIDE))
+        return 0;
+    memcpy(&offset, directory + at * sizeof offset, sizeof offset);
+    const uint8_t *record = (const uint8_t *)h + offset;
+    size_t name_bytes = attr->name_bytes;
+    if (record[0] != attr->type || name_bytes >= 128 || record[1] != name_bytes ||
+        !is_same_name(record + 2, attr->name, name_bytes))
+        return 0;
+    uint8_t bytes = record[2 + name_bytes];
+    return bytes >= 1 && bytes < 128;
+}
+
 /* A key attribute of an index. *ordinal is ITEM_NO_ATTR if the item has none that will do; LARDER_E_INVAL if it has one
  * of the wrong type or size, unless is_lenient. */
-static inline int find_index_key(const struct item_head *h, const struct item_index_shape *index, int is_lenient,
-                                 const struct item_key_attr *attr, size_t bytes_max, uint16_t *near,
-                                 uint16_t *ordinal) {
+static __attribute__((noinline)) int find_index_key(const struct item_head *h, const struct item_index_shape *index,
+                                                    int is_lenient, const struct item_key_attr *attr, size_t bytes_max,
+                                                    uint16_t *near, uint16_t *ordinal) {
     struct found_attr found;
     *ordinal = ITEM_NO_ATTR;
     if (!find_attr(h, attr, near, &found))
@@ -236,12 +252,19 @@ enum { NEAR_PARTITION, NEAR_SORT, NEAR_TTL, NEAR_INDEXES };
 static int fill_slot(struct item_store *s, uint32_t i, struct item_index_slot *slot) {
     const struct item_index_shape *index = &s->shape->indexes[i];
     const struct item_head *h = s->from;
+    const uint8_t *directory = item_directory(h);
     int is_lenient = s->shape->is_lenient || index->is_lenient;
     uint16_t *near = &s->near[(NEAR_INDEXES + 2 * i) % (ITEM_NEAR_COUNT - 1)];
     uint16_t partition, sort = ITEM_NO_ATTR;
-    int result =
-        find_index_key(h, index, is_lenient, &index->partition, LARDER_PARTITION_KEY_BYTES_MAX, near, &partition);
-    if (result == LARDER_OK && index->sort.name)
+    int result = LARDER_OK;
+    if (is_usual_key(h, directory, &index->partition, near[0]))
+        partition = near[0];
+    else
+        result =
+            find_index_key(h, index, is_lenient, &index->partition, LARDER_PARTITION_KEY_BYTES_MAX, near, &partition);
+    if (index->sort.name && is_usual_key(h, directory, &index->sort, near[1]))
+        sort = near[1];
+    else if (result == LARDER_OK && index->sort.name)
         result = find_index_key(h, index, is_lenient, &index->sort, LARDER_SORT_KEY_BYTES_MAX, near + 1, &sort);
     if (result != LARDER_OK)
         return result;

@@ -204,12 +204,7 @@ static int wait_for_live(struct repair *p) {
 
 int repair_must_be_only_one(struct repair *p, const char *why) {
     for (uint32_t i = 0; i < p->seg->slot_count; i++) {
-        int is_ours = 0;
-        pthread_mutex_lock(&p->db->mutex);
-        for (const struct writer *w = p->db->idle; w; w = w->next)
-            is_ours |= w->id == i;
-        pthread_mutex_unlock(&p->db->mutex);
-        if (!p->live[i] && !is_ours)
+        if (!p->live[i] && !writer_is_idle(p->db, i))
             return err_set(LARDER_BUSY, "%s, which cannot be done while process %d (slot %u) is attached", why,
                            SHM_LOAD_RELAXED(&seg_slot(p->seg, i)->pid), i);
     }

@@ -86,6 +86,45 @@ static int claim_recovered(struct larder *db, struct writer **out) {
                    db->seg.slot_count);
 }
 
+/* A writer of the pool, or NULL. Usually the one that was put back last, which nobody else wants. */
+static struct writer *take_idle(struct larder *db) {
+    struct writer *w = atomic_exchange_explicit(&db->spare, NULL, memory_order_acq_rel);
+    if (w)
+        return w;
+    pthread_mutex_lock(&db->mutex);
+    w = db->idle;
+    if (w)
+        db->idle = w->next;
+    pthread_mutex_unlock(&db->mutex);
+    return w;
+}
+
+static void put_idle(struct writer *w) {
+    struct larder *db = w->db;
+    struct writer *none = NULL;
+    /* Release; pairs with the exchange in take_idle(): the next thread sees what this one did with it. */
+    if (atomic_compare_exchange_strong_explicit(&db->spare, &none, w, memory_order_acq_rel, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&db->mutex);
+    w->next = db->idle;
+    db->idle = w;
+    pthread_mutex_unlock(&db->mutex);
+}
+
+int writer_is_idle(struct larder *db, uint32_t slot) {
+    int is_idle = 0;
+    pthread_mutex_lock(&db->mutex);
+    struct writer *w = atomic_exchange_explicit(&db->spare, NULL, memory_order_acq_rel);
+    if (w) { /* whoever looks for it meanwhile waits for the mutex */
+        w->next = db->idle;
+        db->idle = w;
+    }
+    for (w = db->idle; w; w = w->next)
+        is_idle |= w->id == slot;
+    pthread_mutex_unlock(&db->mutex);
+    return is_idle;
+}
+
 int writer_borrow(struct larder *db, struct writer **out) {
     int r = db_check(db);
     if (r)
@@ -94,11 +133,7 @@ int writer_borrow(struct larder *db, struct writer **out) {
         return err_set(LARDER_E_READ_ONLY, "the segment is attached read-only");
     int cancel_state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    pthread_mutex_lock(&db->mutex);
-    struct writer *w = db->idle;
-    if (w)
-        db->idle = w->next;
-    pthread_mutex_unlock(&db->mutex);
+    struct writer *w = take_idle(db);
     if (!w) {
         r = claim_any(db, &w);
         if (r == LARDER_E_NO_SLOT)
@@ -120,10 +155,7 @@ void writer_return(struct writer *w) {
     int cancel_state = w->cancel_state;
     DEBUG_ASSERT(w->ranks_held == 0 && !w->is_stuck);
     DEBUG_ASSERT(!step_is_open(w, 0) && !step_is_open(w, 1));
-    pthread_mutex_lock(&w->db->mutex);
-    w->next = w->db->idle;
-    w->db->idle = w;
-    pthread_mutex_unlock(&w->db->mutex);
+    put_idle(w);
     pthread_setcancelstate(cancel_state, NULL);
 }
 
@@ -160,9 +192,8 @@ int writer_claim(struct writer *w) {
 
 /* Gives the slots of all idle writers back: at larder_close, when no call is under way. */
 void writer_close_all(struct larder *db) {
-    while (db->idle) {
-        struct writer *w = db->idle;
-        db->idle = w->next;
+    struct writer *w;
+    while ((w = take_idle(db))) {
         SHM_STORE(&w->slot->state, SLOT_FREE);
         live_drop(w->seg, w->live);
         writer_release_memory(w);
@@ -170,8 +201,10 @@ void writer_close_all(struct larder *db) {
 }
 
 void writer_forget_all(struct larder *db) {
-    while (db->idle) {
-        struct writer *w = db->idle;
+    struct writer *w = atomic_exchange_explicit(&db->spare, NULL, memory_order_acq_rel);
+    if (w)
+        writer_release_memory(w);
+    while ((w = db->idle)) { /* under the mutex */
         db->idle = w->next;
         writer_release_memory(w); /* its liveness page was not inherited, the slot is the parent's */
     }

@@ -87,23 +87,69 @@ int index_add_entry(struct writer *w, const struct table_view *v, uint32_t numbe
     return index_change_entry(w, v, number, e, skl_add_locked);
 }
 
-static int index_remove_entry(struct writer *w, const struct table_view *v, uint32_t number,
-                              const struct index_entry *e) {
+/* What is done for an entry. */
+typedef int index_visit(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e,
+                        void *arg);
+
+static int index_visit_add(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e,
+                           void *arg) {
+    (void)arg;
+    return index_add_entry(w, v, number, e);
+}
+
+static int index_visit_remove(struct writer *w, const struct table_view *v, uint32_t number,
+                              const struct index_entry *e, void *arg) {
+    (void)arg;
     return index_change_entry(w, v, number, e, skl_remove_locked);
 }
 
-static int index_pass_entry(struct writer *w, const struct table_view *v, uint32_t number,
-                            const struct index_entry *e) {
-    (void)number;
-    return lock_pass(w, &htab_stripe(&v->partitions, e->partition)->lock, LOCK_PARTITION);
+/* Partitions to be passed, and to be changed after that: those of a usual table at once. */
+#define INDEX_AHEAD 8u
+#define INDEX_AHEAD_BYTES 128u /* of a head: its towers; of a leaf: what the processor needs to see a pattern */
+struct index_ahead {
+    uint64_t partition[INDEX_AHEAD];
+    uint32_t count;
+};
+
+/* Has the first bytes of the head or leaf fetched that a bucket's slots lead to. */
+static void index_prefetch(const struct htab *tab, const struct bucket_shm *bucket, uint64_t hash) {
+    for (unsigned i = 0; bucket && i < BUCKET_SLOTS; i++) {
+        uint64_t word = SHM_LOAD_RELAXED(&bucket->slot[i]);
+        if (word != 0 && WORD_TAG(word) == (uint16_t)hash)
+            htab_prefetch(tab, word, INDEX_AHEAD_BYTES);
+    }
 }
 
-/* What is done for an entry. */
-typedef int index_visit(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e);
+/* Waits for their locks, one after the other. Meanwhile, for all of them, what they are found by is fetched: bucket, then head or leaf. */
+static int index_pass_ahead(struct writer *w, const struct table_view *v, struct index_ahead *ahead) {
+    const struct htab *tab = &v->partitions;
+    struct bucket_shm *bucket[INDEX_AHEAD];
+    uint32_t count = ahead->count;
+    ahead->count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct stripe_shm *stripe = htab_stripe(tab, ahead->partition[i]);
+        int r = lock_pass(w, &stripe->lock, LOCK_PARTITION);
+        if (r)
+            return r;
+        bucket[i] = htab_bucket(tab, SHM_LOAD_RELAXED(&stripe->array), ahead->partition[i]);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        index_prefetch(tab, bucket[i], ahead->partition[i]);
+    return LARDER_OK;
+}
+
+static int index_visit_pass(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e,
+                            void *arg) {
+    struct index_ahead *ahead = arg;
+    (void)number;
+    SHM_PREFETCH(htab_stripe(&v->partitions, e->partition));
+    ahead->partition[ahead->count++] = e->partition;
+    return ahead->count < INDEX_AHEAD ? LARDER_OK : index_pass_ahead(w, v, ahead);
+}
 
 /* Does it for every entry that `item` has and `but_not` has not. */
 static int index_visit_entries(struct writer *w, const struct table_view *v, const struct item_head *item,
-                               const struct item_head *but_not, index_visit *visit) {
+                               const struct item_head *but_not, index_visit *visit, void *arg) {
     struct index_entry e;
     struct item_peek has, has_not;
     if (!index_peek(w->seg, item, &has) || (but_not && !index_peek(w->seg, but_not, &has_not)))
@@ -117,7 +163,7 @@ static int index_visit_entries(struct writer *w, const struct table_view *v, con
                            (unsigned long long)has.head.hash, number);
         if (!e.entry.kseq)
             continue;
-        int r = w->is_stuck ? LARDER_BUSY : visit(w, v, number, &e);
+        int r = w->is_stuck ? LARDER_BUSY : visit(w, v, number, &e, arg);
         if (r)
             return r;
     }
@@ -126,17 +172,19 @@ static int index_visit_entries(struct writer *w, const struct table_view *v, con
 
 int index_pass(struct writer *w, const struct table_view *v, const struct item_head *item,
                const struct item_head *but_not) {
-    return index_visit_entries(w, v, item, but_not, index_pass_entry);
+    struct index_ahead ahead = {.count = 0};
+    int r = index_visit_entries(w, v, item, but_not, index_visit_pass, &ahead);
+    return r ? r : index_pass_ahead(w, v, &ahead);
 }
 
 int index_add(struct writer *w, const struct table_view *v, const struct item_head *item,
               const struct item_head *but_not) {
-    return index_visit_entries(w, v, item, but_not, index_add_entry);
+    return index_visit_entries(w, v, item, but_not, index_visit_add, NULL);
 }
 
 int index_remove(struct writer *w, const struct table_view *v, const struct item_head *item,
                  const struct item_head *but_not) {
-    return index_visit_entries(w, v, item, but_not, index_remove_entry);
+    return index_visit_entries(w, v, item, but_not, index_visit_remove, NULL);
 }
 
 /* Clears the lists of index `number` (-1: of all) of one bucket. */

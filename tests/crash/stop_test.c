@@ -473,10 +473,7 @@ static int has_dead_slot(struct larder *db) {
 }
 
 static int is_our_slot(const struct scene *c, uint32_t slot) {
-    for (const struct writer *w = c->db->idle; w; w = w->next)
-        if (w->id == slot)
-            return 1;
-    return 0;
+    return writer_is_idle(c->db, slot);
 }
 
 /* Somebody acts for a dead slot, and stands before the store that says so in the slot (core/recover.c): nobody can know who.

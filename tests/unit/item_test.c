@@ -912,6 +912,20 @@ static const struct item_shape hash_shape = {.partition = {"id", 2, LARDER_B}};
 
 #define NOW_S INT64_C(1764000000)
 
+/* As item_to_stored(), with places of attributes that are those of another item, or of none. */
+static void store_near(const struct item_shape *to_shape, const struct larder_item *item, void *block) {
+    static uint16_t near[ITEM_NEAR_COUNT];
+    static struct rng r = {.state = {1, 2, 3, 4}};
+    struct item_store s;
+    int is_wild = rng_below(&r, 2) == 0;
+    for (unsigned i = 0; i < ITEM_NEAR_COUNT && is_wild; i++)
+        near[i] = (uint16_t)(rng_below(&r, 2) ? rng_below(&r, 12) : rng_next(&r));
+    OK(item_store_key(&s, to_shape, item, near, block));
+    OK(item_store_slots(&s));
+    item_store_records(&s, NOW_S);
+    cr_assert_eq(s.to, block);
+}
+
 /* Stores into two buffers of exactly the promised size with different garbage: I4. */
 static struct item_head *store(const struct item_shape *to_shape, const struct larder_item *item) {
     struct item_head *first = NULL, *second = NULL;
@@ -919,6 +933,9 @@ static struct item_head *store(const struct item_shape *to_shape, const struct l
     void *block = block_of(bytes, 0xaa), *other = block_of(bytes, 0x55);
     OK(item_to_stored(to_shape, item, NOW_S, block, &first));
     OK(item_to_stored(to_shape, item, NOW_S, other, &second));
+    cr_assert(is_same(block, other));
+    memset(other, 0x33, bytes);
+    store_near(to_shape, item, other);
     cr_assert(first == block && second == other && first->bytes <= bytes);
     cr_assert(is_same(block, other));
     cr_assert(item_is_sane(first, first->bytes));
@@ -991,6 +1008,104 @@ Test(item, stores_keys_slots_and_expiry) {
     cr_assert(!memcmp(from_item.area, from_values.area, 8));
     free(h);
     free(item);
+}
+
+/* ---- Key sequences of an item that is written over ------------------------------------------------------------ */
+
+/* An item with keys in the three indexes of `shape`; status, at and blob may be NULL. */
+static struct item_head *keyed(const char *status, const char *at, const char *blob, const char *other) {
+    larder_builder_reset(b);
+    OK(larder_add_s(b, "PK", "SHOP#1"));
+    OK(larder_add_n(b, "SK", "17"));
+    OK(larder_add_s(b, "Shop", "a.example"));
+    if (status)
+        OK(larder_add_s(b, "Status", status));
+    if (at)
+        OK(larder_add_n(b, "At", at));
+    if (blob)
+        OK(larder_add_b(b, "Blob", blob, strlen(blob)));
+    if (other)
+        OK(larder_add_s(b, "Another", other)); /* before all of them, so that they move */
+    struct larder_item *item = keep(finish());
+    struct item_head *h = store(&shape, item);
+    free(item);
+    return h;
+}
+
+/* The key sequences that `image` takes of an old one with 11, 12 and 13 where it is in an index; 99 is fresh. */
+static int takes(struct item_head *old, struct item_head *image, uint32_t first, uint32_t second, uint32_t third) {
+    struct item_peek peek;
+    const struct item_index_slot *slots = item_index_slots(image);
+    for (uint32_t i = 0; i < 3; i++)
+        if (item_index_slots(old)[i].kseq)
+            item_index_slots(old)[i].kseq = 11 + i;
+    cr_assert(item_peek_open(&peek, old, old->bytes));
+    int differs = item_peek_take_kseqs(&peek, image, 99);
+    cr_assert(slots[0].kseq == first && slots[1].kseq == second && slots[2].kseq == third, "%u %u %u", slots[0].kseq,
+              slots[1].kseq, slots[2].kseq);
+    free(old);
+    free(image);
+    return differs;
+}
+
+Test(item, keeps_key_sequences_of_keys_that_stay) {
+    cr_assert_not(takes(keyed("DONE", "5", "x", NULL), keyed("DONE", "5", "x", NULL), 11, 12, 13));
+    cr_assert_not(takes(keyed("DONE", "5", "x", NULL), keyed("DONE", "5", "x", "longer than before"), 11, 12, 13));
+    cr_assert_not(takes(keyed("DONE", "5", "x", "a"), keyed("DONE", "5.0", "x", NULL), 11, 12, 13));
+    cr_assert(takes(keyed("DONE", "5", "x", NULL), keyed("OPEN", "5", "x", NULL), 99, 12, 13));
+    cr_assert(takes(keyed("DONE", "5", "x", NULL), keyed("DONE", "6", "x", NULL), 11, 99, 13));
+    cr_assert(takes(keyed("DONE", "5", "x", NULL), keyed("DONE", "5", "y", NULL), 11, 12, 99));
+    cr_assert(takes(keyed("DONE", "5", "x", NULL), keyed("DONE", "5", NULL, NULL), 11, 12, 0));
+    cr_assert(takes(keyed("DONE", NULL, "x", NULL), keyed("DONE", "5", "x", NULL), 11, 99, 13));
+    cr_assert(takes(keyed(NULL, NULL, NULL, NULL), keyed("DONE", "5", "x", NULL), 99, 99, 99));
+    cr_assert_not(takes(keyed(NULL, NULL, NULL, NULL), keyed(NULL, NULL, NULL, NULL), 0, 0, 0));
+}
+
+/* An index key that is the table's key, too, lies in the key area: equal records say nothing of it. */
+Test(item, compares_index_keys_that_are_primary_keys) {
+    static const struct item_index_shape by_pk[] = {{.name = "byPk", .partition = {"PK", 2, LARDER_S}}};
+    static const struct item_shape pk_shape = {.partition = {"PK", 2, LARDER_S}, .index_count = 1, .indexes = by_pk};
+    struct item_head *h[2];
+    for (int i = 0; i < 2; i++) {
+        larder_builder_reset(b);
+        OK(larder_add_s(b, "PK", i ? "two" : "one"));
+        struct larder_item *item = keep(finish());
+        h[i] = store(&pk_shape, item);
+        free(item);
+    }
+    struct item_peek peek;
+    cr_assert(item_peek_open(&peek, h[0], h[0]->bytes));
+    cr_assert(item_peek_take_kseqs(&peek, h[1], 99));
+    cr_assert_eq(item_index_slots(h[1])[0].kseq, 99);
+    cr_assert_not(item_peek_take_kseqs(&peek, h[0], 99));
+    cr_assert_eq(item_index_slots(h[0])[0].kseq, 1);
+    free(h[0]);
+    free(h[1]);
+}
+
+/* Any byte of the old item may be any other: nothing is read outside of it, and a slot gets the old sequence or a fresh one. */
+Test(item, takes_key_sequences_of_damaged_items) {
+    static const uint8_t bytes[] = {0, 1, 0x7f, 0x80, 0xff};
+    struct item_head *good = keyed("DONE", "5", "x", "a"), *image = keyed("DONE", "5", "x", NULL);
+    struct item_head *old = block_of(good->bytes, 0), *fresh = block_of(image->bytes, 0);
+    for (size_t at = 0; at < good->bytes; at++)
+        for (size_t k = 0; k < sizeof bytes; k++) {
+            struct item_peek peek;
+            memcpy(old, good, good->bytes);
+            memcpy(fresh, image, image->bytes);
+            ((uint8_t *)old)[at] = bytes[k];
+            if (!item_peek_open(&peek, old, good->bytes))
+                continue;
+            item_peek_take_kseqs(&peek, fresh, 99);
+            for (uint32_t i = 0; i < 3; i++) {
+                uint32_t kseq = item_index_slots(fresh)[i].kseq;
+                cr_assert(kseq == 99 || kseq == item_peek_kseq(&peek, i), "byte %zu, index %u: %u", at, i, kseq);
+            }
+        }
+    free(old);
+    free(fresh);
+    free(good);
+    free(image);
 }
 
 Test(item, stores_what_came_out_of_any_table) {
