@@ -192,7 +192,8 @@ int item_key_from_item(const struct item_shape *shape, const struct larder_item 
     int result = item_check_records(h);
     if (result != LARDER_OK)
         return result;
-    struct found_attr partition, sort = {.value = {.type = shape->sort.type}};
+    struct found_attr partition = {.value = {.type = shape->partition.type}},
+                      sort = {.value = {.type = shape->sort.type}};
     uint16_t near[2] = {0, 1};
     result = find_key(h, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX, &near[0], &partition);
     if (result == LARDER_OK && shape->sort.name)
@@ -397,16 +398,17 @@ size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder
 int item_store_key(struct item_store *s, const struct item_shape *shape, const struct larder_item *item, uint16_t *near,
                    void *to) {
     const struct item_head *from = item_head(item);
-    struct found_attr partition, sort = {.value = {.type = shape->sort.type}};
+    struct found_attr partition = {.value = {.type = shape->partition.type}},
+                      sort = {.value = {.type = shape->sort.type}};
     struct item_head *h = to;
-    if (from->ddb_bytes > LARDER_ITEM_BYTES_MAX)
-        return err_set(LARDER_E_INVAL, "the item has %u bytes; at most %d are allowed", from->ddb_bytes,
-                       LARDER_ITEM_BYTES_MAX);
     s->shape = shape;
     s->from = from;
     s->to = h;
     s->near = near;
     s->changed_count = 0;
+    if (from->ddb_bytes > LARDER_ITEM_BYTES_MAX)
+        return err_set(LARDER_E_INVAL, "the item has %u bytes; at most %d are allowed", from->ddb_bytes,
+                       LARDER_ITEM_BYTES_MAX);
     int result = item_check_records(from);
     if (result == LARDER_OK)
         result = find_key(from, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX,

@@ -140,10 +140,11 @@ static int prepare_locked(struct writer *w, const struct table_view *v, struct s
         *differs = stamp(image, old, next_write_number(v, stripe, old));
         int r = heap_take(w, image->bytes, HAND_STEP0 | HAND_NEW, 0, &off);
         *block = r ? NULL : seg_at(w->seg, off, image->bytes);
-        if (r == LARDER_OK && !*block)
-            r = err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
-        if (r)
+        if (!*block) {
+            if (r == LARDER_OK)
+                r = err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
             return fail(w, r, step_abandon(w, 0));
+        }
         shm_copy_in(*block, image, image->bytes);
     }
     uint64_t new_word = image ? WORD_MAKE(image->hash, off) : 0, retired = WORD_OFF(old_word);
