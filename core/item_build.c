@@ -612,6 +612,11 @@ static int build_make_room(struct larder_builder *b, const struct item_head *fro
 
 /* B3, of a record that is readable. A container was looked at in full when that was found out. */
 static int build_is_sane(struct bytes name, const struct larder_value *value) {
+    const uint8_t *text = value->data, *name_end = name.at + name.len;
+    /* A length below 128 between a name and a text parts them: they are text if the whole is. */
+    if (value->type == LARDER_S && text == name_end + 1 &&
+        utf8_valid_bytes((const char *)name.at, name.len + 1 + value->bytes) == name.len + 1 + value->bytes)
+        return 1;
     if (utf8_valid_bytes((const char *)name.at, name.len) < name.len)
         return 0;
     if (value->type == LARDER_S)
@@ -656,6 +661,12 @@ static const uint8_t *build_read_record(const struct build_copy *c, uint32_t ord
                                         struct larder_value *value) {
     if (r->tag & ITEM_KEY_FLAGS)
         return item_read_attr(c->from, ordinal, value);
+    if (r->tag == LARDER_S && *r->value < 0x80) { /* most are */
+        value->type = LARDER_S;
+        value->data = r->value + 1;
+        value->bytes = *r->value;
+        return r->value + 1 + *r->value;
+    }
     return item_read_value(r->tag, r->value, value);
 }
 
