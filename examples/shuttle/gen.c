@@ -94,7 +94,7 @@ bool gen_init(struct gen *g, const struct gen_load *load) {
         g->job_count[s] = (uint16_t)jobs;
         gen_make_domain(g, s);
         g->first[s + 1] = g->first[s] + 1 + jobs + GEN_DAYS + GEN_MONTHS + 1 + gen_schema_versions(g, s) + GEN_SESSIONS;
-        g->first_live[s + 1] = g->first_live[s] + gen_live_jobs(jobs) + 1;
+        g->first_live[s + 1] = g->first_live[s] + gen_live_jobs(jobs) + 2;
     }
     for (uint32_t d = 0; d < GEN_DATE_COUNT; d++)
         when_date(load->today - (int64_t)GEN_DAYS + d, g->date[d]);
@@ -168,6 +168,8 @@ struct gen_place gen_place_of(const struct gen *g, uint32_t id) {
 uint32_t gen_live(const struct gen *g, struct gen_place p) {
     if (p.kind == GEN_SESSION && p.ordinal == 0)
         return g->first_live[p.shop + 1] - 1;
+    if (p.kind == GEN_MONTHLY && p.ordinal == GEN_MONTHS - 1)
+        return g->first_live[p.shop + 1] - 2;
     if (p.kind != GEN_JOB)
         return GEN_NONE;
     uint32_t age = g->job_count[p.shop] - 1u - p.ordinal;
@@ -179,6 +181,8 @@ uint32_t gen_live(const struct gen *g, struct gen_place p) {
 struct gen_place gen_live_place(const struct gen *g, uint32_t shop, uint32_t nth) {
     if (g->first_live[shop] + nth + 1 == g->first_live[shop + 1])
         return (struct gen_place){GEN_SESSION, shop, 0};
+    if (g->first_live[shop] + nth + 2 == g->first_live[shop + 1])
+        return (struct gen_place){GEN_MONTHLY, shop, GEN_MONTHS - 1};
     return (struct gen_place){GEN_JOB, shop, g->job_count[shop] - 1u - nth * GEN_LIVE_EVERY};
 }
 

@@ -20,7 +20,8 @@
 #define GEN_JOBS_MAX 4000u
 #define GEN_SHOPS_MIN 10u /* fewer might all be large ones, which pattern 20r cannot use */
 #define GEN_SHOPS_MAX 1000000u
-/* The newest job of a shop is live, and every 8th before it, as far as the 64th: what a real shop still works on. */
+/* The newest job of a shop is live, and every 8th before it, as far as the 64th: what a real shop still works on. So are its usage of
+ * this month and its offline session. */
 #define GEN_LIVE_EVERY 8u
 #define GEN_LIVE_JOBS_MAX 8u
 #define GEN_DOMAIN_BYTES 40 /* longest: 8 + 8 letters, 7 digits, "-", "-", ".myshopify.com" and the final 0 */
@@ -80,7 +81,7 @@ struct gen_place gen_place_in(const struct gen *g, uint32_t shop, uint32_t nth);
 
 /** Number of a live item, 0..gen_live_count()-1, or GEN_NONE for a fixed one. */
 uint32_t gen_live(const struct gen *g, struct gen_place p);
-/** The nth live item of a shop: its live jobs, newest first, then session 0. */
+/** The nth live item of a shop: its live jobs, newest first, this month's usage, session 0. */
 struct gen_place gen_live_place(const struct gen *g, uint32_t shop, uint32_t nth);
 
 /** A 64-bit draw for an item; `salt` tells the draws of one item apart. */

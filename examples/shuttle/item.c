@@ -152,15 +152,19 @@ static void item_emit_job(const struct gen *g, struct gen_place p, uint32_t revi
 /* ---- Usage, schema, session, configuration -------------------------------------------------------------------------
  */
 
-static void item_emit_usage(const struct gen *g, struct gen_place p, struct sink *s) {
+static void item_emit_usage(const struct gen *g, struct gen_place p, uint32_t revision, struct sink *s) {
     uint64_t draw = gen_draw(g, p, SALT_SIZE);
     int64_t days = p.kind == GEN_DAILY ? 1 : 30;
     int64_t imports = item_take(&draw, 12) * days;
     int64_t products = imports * (10 + item_take(&draw, 400));
+    imports += revision;
+    products += revision * (int64_t)ITEM_IMPORT_PRODUCTS;
     sink_n(s, "importsCount", imports);
     sink_n(s, "productsImported", products);
     sink_n(s, "shopifyApiCalls", products * 2 + imports * 3);
     sink_n(s, "storageUsedBytes", products * 2048 + item_take(&draw, 1u << 20));
+    if (gen_live(g, p) != GEN_NONE)
+        sink_n(s, ITEM_REVISION, revision);
 }
 
 static void item_emit_definitions(const char *name, const char *owner, uint32_t count, uint64_t draw, struct sink *s) {
@@ -245,7 +249,7 @@ void item_emit(const struct gen *g, struct gen_place p, uint32_t revision, struc
         break;
     case GEN_DAILY:
     case GEN_MONTHLY:
-        item_emit_usage(g, p, s);
+        item_emit_usage(g, p, revision, s);
         break;
     case GEN_SCHEMA:
         item_emit_schema(g, p, s);

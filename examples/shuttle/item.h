@@ -9,7 +9,9 @@
 #include "gen.h"
 #include "sink.h"
 
-#define ITEM_REVISION "revision" /* on jobs and sessions: how often the item was changed since the load */
+#define ITEM_REVISION "revision" /* on live items: how often the item was changed since the load */
+
+#define ITEM_IMPORT_PRODUCTS 25 /* what each import that is counted after the load adds to a month's usage */
 
 void item_emit(const struct gen *g, struct gen_place p, uint32_t revision, struct sink *s);
 

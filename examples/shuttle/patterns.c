@@ -251,6 +251,7 @@ const struct pattern patterns[] = {
     {"19", "app configuration", 50, false, 1, run_19},
     {"20", "a job changes status (writer)", 0, true, 1, NULL},
     {"20r", "jobs on the move, each exactly once", 150, true, 1, run_20_readers},
+    {"21", "an import is counted (writer)", 0, true, 1, NULL},
     {"23", "sessions gone from their second on", 500, false, EXPIRY_SESSIONS, run_23},
 };
 const unsigned pattern_count = sizeof patterns / sizeof patterns[0];
@@ -265,6 +266,9 @@ static unsigned pattern_labelled(const char *label) {
 
 unsigned pattern_status_change(void) {
     return pattern_labelled("20");
+}
+unsigned pattern_import(void) {
+    return pattern_labelled("21");
 }
 unsigned pattern_renewal(void) {
     return pattern_labelled("17w");

@@ -27,6 +27,7 @@ extern const unsigned pattern_count;
 
 /* The writer's own, by their place in patterns[]. */
 unsigned pattern_status_change(void);
+unsigned pattern_import(void);
 unsigned pattern_renewal(void);
 
 uint32_t pattern_variants(const struct pattern *p, const struct gen *g, uint32_t shop);

@@ -57,7 +57,8 @@ uint64_t report_wrong(const struct board *b) {
 }
 
 uint64_t report_changes(const struct board *b) {
-    return report_sum(b, pattern_status_change(), NULL).live + report_sum(b, pattern_renewal(), NULL).live;
+    return report_sum(b, pattern_status_change(), NULL).live + report_sum(b, pattern_renewal(), NULL).live +
+           report_sum(b, pattern_import(), NULL).live;
 }
 
 static void report_print(const struct pattern *p, const struct report_line *line, const struct hist *hist) {

@@ -1,4 +1,4 @@
-/* write.c - the writer: changes job states and renews sessions. See write.h.
+/* write.c - the writer: changes job states, counts imports and renews sessions. See write.h.
  *
  * Job      Takes a live item from revision r to r + 1, again and again, keeping the history on the board (board.h, B1).
  *          After each change it looks at both index positions, the one left and the one taken. A new writer first
@@ -67,18 +67,85 @@ static bool write_put(struct worker *w, struct gen_place p, uint32_t live, uint3
     return write_replaced(w, p, revision - 1);
 }
 
+/* What one import adds to a month's usage. */
+static const struct write_counter {
+    const char *name;
+    int64_t by;
+} write_counters[] = {
+    {"importsCount", 1},
+    {"productsImported", ITEM_IMPORT_PRODUCTS},
+    {"shopifyApiCalls", 2 * ITEM_IMPORT_PRODUCTS + 3},
+    {"storageUsedBytes", 2048 * ITEM_IMPORT_PRODUCTS},
+    {ITEM_REVISION, 1},
+};
+#define WRITE_COUNTERS (sizeof write_counters / sizeof write_counters[0])
+
+/* A copy of what the table has, with grown counters. NULL: it has none. */
+static const struct larder_item *write_grown(struct worker *w, const struct larder_item *old) {
+    const struct larder_item *item;
+    const char *names[WRITE_COUNTERS];
+    for (unsigned i = 0; i < WRITE_COUNTERS; i++)
+        names[i] = write_counters[i].name;
+    larder_builder_reset(w->builder);
+    (void)larder_add_all(w->builder, old, names, WRITE_COUNTERS);
+    for (unsigned i = 0; i < WRITE_COUNTERS; i++) {
+        struct larder_value v;
+        int64_t n;
+        if (larder_item_get(old, names[i], &v) != LARDER_OK || larder_value_int64(&v, &n) != LARDER_OK)
+            return NULL;
+        (void)larder_add_int(w->builder, names[i], n + write_counters[i].by);
+    }
+    return larder_builder_finish(w->builder, &item) == LARDER_OK ? item : NULL;
+}
+
+/* Reads, adds, and stores it if nobody else did meanwhile; else again, with what is there now. LARDER_NOT_FOUND: no counters. */
+static int write_count(struct worker *w, const struct larder_key *key) {
+    int result = larder_get(w->table, key, w->page);
+    if (result != LARDER_OK)
+        return result;
+    do {
+        const struct larder_item *old = larder_page_item(w->page, 0), *item = old ? write_grown(w, old) : NULL;
+        if (!item)
+            return LARDER_NOT_FOUND;
+        result = larder_put_if(w->table, item, old, w->page);
+    } while (result == LARDER_CHANGED);
+    return result;
+}
+
+static bool write_import(struct worker *w, struct gen_place p, uint32_t live, uint32_t revision) {
+    struct key k;
+    (void)key_of(&w->gen, p, 0, KEY_TABLE, &k);
+    const struct larder_key key = {larder_str(k.partition), larder_str(k.sort)};
+    atomic_store(&w->board->mark[live].begun, revision);
+    worker_call_begins(w);
+    int result = write_count(w, &key);
+    worker_call_ends(w);
+    if (result != LARDER_OK) {
+        atomic_store(&w->board->mark[live].begun, revision - 1);
+        return write_wrong(w, result > 0 ? "there is nothing to count up" : larder_error(), p);
+    }
+    atomic_store(&w->board->mark[live].acked, revision);
+    return write_replaced(w, p, revision - 1);
+}
+
+static unsigned write_pattern(struct gen_place p) {
+    return p.kind == GEN_JOB ? pattern_status_change() : p.kind == GEN_MONTHLY ? pattern_import() : pattern_renewal();
+}
+
 static void write_change(struct worker *w, struct gen_place p) {
     static const enum key_index jobs[WRITE_CHECK_INDEXES] = {KEY_GSI1, KEY_GSI2};
+    static const enum key_index usage[WRITE_CHECK_INDEXES] = {KEY_GSI2, KEY_TABLE};
     static const enum key_index sessions[WRITE_CHECK_INDEXES] = {KEY_GSI3, KEY_TABLE};
+    const enum key_index *indexes = p.kind == GEN_JOB ? jobs : p.kind == GEN_MONTHLY ? usage : sessions;
     const struct oracle_question none = {.index = KEY_TABLE};
     uint32_t live = gen_live(&w->gen, p), revision = atomic_load(&w->board->mark[live].acked);
-    w->pattern = p.kind == GEN_JOB ? pattern_status_change() : pattern_renewal();
+    w->pattern = write_pattern(p);
     oracle_ask_one(&w->oracle, &none, GEN_NONE); /* clears the last complaint */
-    bool is_right = write_put(w, p, live, revision + 1);
+    bool is_right =
+        p.kind == GEN_MONTHLY ? write_import(w, p, live, revision + 1) : write_put(w, p, live, revision + 1);
     w->is_aside = true;
     for (int i = 0; i < WRITE_CHECK_INDEXES && is_right; i++) {
-        enum key_index index = p.kind == GEN_JOB ? jobs[i] : sessions[i];
-        is_right = write_look(w, p, revision, index) && write_look(w, p, revision + 1, index);
+        is_right = write_look(w, p, revision, indexes[i]) && write_look(w, p, revision + 1, indexes[i]);
     }
     w->is_aside = false;
     worker_count(w, is_right);
@@ -93,7 +160,7 @@ static bool write_settle(struct worker *w, struct gen_place p, uint32_t live) {
     struct larder_value v;
     int64_t revision;
     struct key k;
-    w->pattern = p.kind == GEN_JOB ? pattern_status_change() : pattern_renewal();
+    w->pattern = write_pattern(p);
     (void)key_of(&w->gen, p, 0, KEY_TABLE, &k);
     w->is_aside = true;
     bool is_right = worker_get(w, k.partition, k.sort, gen_id(&w->gen, p));

@@ -1,4 +1,4 @@
-/* write.h - the writer: changes job states and renews sessions. */
+/* write.h - the writer: changes job states, counts imports and renews sessions. */
 #ifndef SHUTTLE_WRITE_H
 #define SHUTTLE_WRITE_H
 
