@@ -151,42 +151,92 @@ uint32_t leaf_place(const struct leaf *leaf, const struct leaf_entry *e, struct 
     uint32_t i = leaf_lower_bound(leaf, e->key, e->key_bytes, e->hash, &text), place = i;
     *is_there = 0;
     for (; text.at && i < leaf_count(leaf) && leaf_compare_entry(leaf, i, text, e->hash) == 0; i++) {
-        *is_there |= leaf_kseq(leaf, i) == e->kseq;
-        if (leaf_kseq(leaf, i) < e->kseq)
+        uint32_t kseq = leaf_kseq(leaf, i);
+        *is_there |= kseq == e->kseq;
+        if (kseq != 0 && kseq < e->kseq) /* the dead say nothing of the order */
             place = i + 1;
     }
     *rest = (struct bytes){text.at, text.bytes};
     return place;
 }
 
+/* A leaf being written: where the next entry and its suffix go. */
+struct leaf_pen {
+    struct leaf_shm *to;
+    uint32_t count;
+    uint8_t *first, *at; /* first suffix, next suffix */
+};
+
+static void leaf_append(struct leaf_pen *pen, uint64_t hash, uint32_t kseq, struct leaf_text suffix) {
+    if (suffix.bytes)
+        memcpy(pen->at, suffix.at, suffix.bytes);
+    pen->at += suffix.bytes;
+    pen->to->entry[pen->count].hash = hash;
+    atomic_init(&pen->to->entry[pen->count++].seq_end, (uint64_t)(pen->at - pen->first) << 32 | kseq);
+}
+
+/* Some entries are dead, but neither the first nor the last: the common prefix stays what it is. */
+static void leaf_insert_between_dead(const struct leaf *leaf, const struct leaf_entry *e, uint32_t place,
+                                     struct leaf_text rest, struct leaf_pen *pen) {
+    for (uint32_t i = 0; i < leaf_count(leaf); i++) {
+        if (i == place)
+            leaf_append(pen, e->hash, e->kseq, rest);
+        if (leaf_kseq(leaf, i))
+            leaf_append(pen, leaf_hash(leaf, i), leaf_kseq(leaf, i), leaf_suffix(leaf, i));
+    }
+    if (place == leaf_count(leaf))
+        leaf_append(pen, e->hash, e->kseq, rest);
+}
+
+/* All entries live: what comes after the new one moves, and its ends grow. */
+static void leaf_insert_between(const struct leaf *leaf, const struct leaf_entry *e, uint32_t place,
+                                struct leaf_text rest, struct leaf_pen *pen) {
+    const struct leaf_entry_shm *from = leaf_of(leaf)->entry;
+    struct leaf_entry_shm *to = pen->to->entry;
+    uint32_t count = leaf_count(leaf), start = place ? leaf_end(leaf, place - 1) : 0;
+    const uint8_t *first = leaf_prefix(leaf) + leaf_of(leaf)->block.key_bytes;
+    memcpy(to, from, sizeof *from * place);
+    for (uint32_t i = place; i < count; i++) {
+        to[i + 1].hash = from[i].hash;
+        atomic_init(&to[i + 1].seq_end, SHM_LOAD_RELAXED(&from[i].seq_end) + ((uint64_t)rest.bytes << 32));
+    }
+    memcpy(pen->at, first, start);
+    pen->at += start;
+    pen->count = place;
+    leaf_append(pen, e->hash, e->kseq, rest);
+    memcpy(pen->at, first + start, leaf_end(leaf, count - 1) - start);
+    pen->at += leaf_end(leaf, count - 1) - start;
+}
+
+/* Bytes of the entries that are dead. */
+static uint32_t leaf_dead_bytes(const struct leaf *leaf, uint32_t live) {
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; live < leaf_count(leaf) && i < leaf_count(leaf); i++)
+        if (!leaf_kseq(leaf, i))
+            bytes += (uint32_t)sizeof(struct leaf_entry_shm) + leaf_suffix(leaf, i).bytes;
+    return bytes;
+}
+
 uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, uint32_t place, struct bytes rest,
                      struct leaf *out) {
-    const struct leaf_shm *from = leaf_of(leaf);
     struct leaf_shm *to = (struct leaf_shm *)out->bytes;
-    uint32_t count = leaf_count(leaf), total = leaf_bytes(leaf) + (uint32_t)(sizeof from->entry[0] + rest.len);
-    if (!rest.at || count >= leaf_capacity || total > LEAF_BYTES)
+    uint32_t count = leaf_count(leaf), live = leaf_live_count(leaf), prefix_bytes = leaf_of(leaf)->block.key_bytes;
+    uint32_t total = leaf_bytes(leaf) - leaf_dead_bytes(leaf, live) + (uint32_t)(sizeof to->entry[0] + rest.len);
+    int has_live_ends = leaf_kseq(leaf, 0) != 0 && leaf_kseq(leaf, count - 1) != 0;
+    if (!rest.at || !has_live_ends || live >= leaf_capacity || total > LEAF_BYTES)
         return 0;
-    uint32_t start = place ? leaf_end(leaf, place - 1) : 0, dead = 0;
-    memcpy(to, from, sizeof *from + sizeof from->entry[0] * place);
-    to->block.count++;
-    for (uint32_t i = 0; i < place; i++)
-        dead |= leaf_kseq(leaf, i) == 0;
-    to->entry[place].hash = e->hash;
-    atomic_init(&to->entry[place].seq_end, (uint64_t)(start + rest.len) << 32 | e->kseq);
-    for (uint32_t i = place; i < count; i++) {
-        dead |= leaf_kseq(leaf, i) == 0;
-        to->entry[i + 1].hash = from->entry[i].hash;
-        atomic_init(&to->entry[i + 1].seq_end, SHM_LOAD_RELAXED(&from->entry[i].seq_end) + ((uint64_t)rest.len << 32));
-    }
-    if (dead)
-        return 0;
-    const uint8_t *text = leaf_prefix(leaf);
-    uint8_t *at = (uint8_t *)&to->entry[count + 1];
-    uint32_t before = from->block.key_bytes + start, after = leaf_end(leaf, count - 1) - start;
-    memcpy(at, text, before);
-    memcpy(at + before, rest.at, rest.len);
-    memcpy(at + before + rest.len, text + before, after);
-    memset(at + before + rest.len + after, 0, -total & 7u);
+    struct leaf_pen pen = {.to = to, .at = (uint8_t *)&to->entry[live + 1]};
+    struct leaf_text text = {rest.at, (uint32_t)rest.len};
+    memcpy(to, leaf_of(leaf), sizeof *to);
+    to->block.count = (uint16_t)(live + 1);
+    memcpy(pen.at, leaf_prefix(leaf), prefix_bytes);
+    pen.at += prefix_bytes;
+    pen.first = pen.at;
+    if (live == count)
+        leaf_insert_between(leaf, e, place, text, &pen);
+    else
+        leaf_insert_between_dead(leaf, e, place, text, &pen);
+    memset(pen.at, 0, -total & 7u);
     return total;
 }
 

@@ -133,7 +133,7 @@ void leaf_kill(struct leaf *leaf, struct leaf_shm *block, uint32_t i);
 
 /* ---- Making new leaves ---------------------------------------------------------------------------------------------
  * Most insertions move what is there apart. The new leaf's bytes, the same as if it was built of a run; 0: it takes a run, for the key
- * does not begin with the common prefix, some entry is dead, or one leaf has no room. place and rest are leaf_place()'s. */
+ * does not begin with the common prefix, the first or the last entry is dead, or one leaf has no room. place and rest are leaf_place()'s. */
 uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, uint32_t place, struct bytes rest,
                      struct leaf *out);
 
