@@ -118,7 +118,7 @@ static struct bytes attr_name(const struct item_key_attr *attr) {
 }
 
 /* Puts the attributes in the order of their names, each once. Returns their number. */
-static uint32_t sort_keys(const struct item_key_attr *const *attrs, uint32_t count, uint8_t order[ITEM_KEYS_MAX]) {
+static uint32_t sort_keys(const struct item_key_attr *const *attrs, uint32_t count, uint8_t *order) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = kept;
@@ -136,7 +136,7 @@ static uint32_t sort_keys(const struct item_key_attr *const *attrs, uint32_t cou
 
 void item_of_keys(const struct item_key_attr *const *attrs, const struct larder_value *values, uint32_t count,
                   void *to) {
-    uint8_t order[ITEM_KEYS_MAX + 1];
+    uint8_t order[ITEM_KEYS_MAX] = {0};
     struct item_head *h = to;
     size_t records_bytes = 0;
     memset(h, 0, sizeof *h);
