@@ -39,14 +39,13 @@ struct bucket_shm *htab_bucket(const struct htab *t, uint64_t array_word, uint64
 
 void htab_ahead(const struct htab *t, uint64_t hash) {
     SHM_PREFETCH(htab_stripe(t, hash));
-    if (t->seen)
-        htab_bucket(t, SHM_LOAD_RELAXED(&t->seen[hash >> t->stripe_shift]), hash);
+    htab_bucket(t, htab_guess(t, hash), hash);
 }
 
 void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe_shm *s, uint64_t hash) {
     uint64_t word = SHM_LOAD(&s->array);
-    if (t->seen && SHM_LOAD_RELAXED(&t->seen[hash >> t->stripe_shift]) != word)
-        atomic_store_explicit(&t->seen[hash >> t->stripe_shift], word, memory_order_relaxed);
+    if (htab_guess(t, hash) != word)
+        htab_note(t, hash, word);
     uint32_t buckets = array_of(t, word, &walk->array);
     walk->tab = t;
     walk->hash = hash;

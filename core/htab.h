@@ -62,6 +62,14 @@ static inline void htab_prefetch(const struct htab *t, uint64_t word, size_t byt
         SHM_PREFETCH(block + at);
 }
 
+/* The array word that this process saw last for the hash's stripe; 0 none. And what it sees now, if that is another. */
+static inline uint64_t htab_guess(const struct htab *t, uint64_t hash) {
+    return t->seen ? SHM_LOAD_RELAXED(&t->seen[hash >> t->stripe_shift]) : 0;
+}
+static inline void htab_note(const struct htab *t, uint64_t hash, uint64_t array_word) {
+    if (t->seen)
+        atomic_store_explicit(&t->seen[hash >> t->stripe_shift], array_word, memory_order_relaxed);
+}
 /* Fetches stripe and bucket of a hash ahead, as far as can be guessed without waiting. */
 void htab_ahead(const struct htab *t, uint64_t hash);
 /* Prefetches the bucket line of a hash in the array that a stripe's word says, and returns it; NULL if there is none. */

@@ -142,13 +142,32 @@ int page_project_last(struct larder_page *p, const struct bytes *names, uint32_t
     return LARDER_OK;
 }
 
+/* The value of the i-th key attribute of a page's last item: those of the table lie in the key area of an item as it is stored. */
+static int resume_value(const struct larder_item *last, const struct item_key_attr *attr, uint32_t i,
+                        struct larder_value *value) {
+    const struct item_head *h = item_head(last);
+    if (h->version != 0 && i == 0) {
+        *value = (struct larder_value){.type = attr->type, .data = item_key_area(h), .bytes = h->partition_bytes};
+        return LARDER_OK;
+    }
+    if (h->version != 0 && i == 1 && h->sort_bytes != 0) {
+        *value = (struct larder_value){
+            .type = attr->type, .data = item_key_area(h) + h->partition_bytes, .bytes = h->sort_bytes};
+        return LARDER_OK;
+    }
+    if (larder_item_getn(last, attr->name, attr->name_bytes, value) == LARDER_OK && value->type == attr->type)
+        return LARDER_OK;
+    return err_set(LARDER_E_CORRUPT, "an item of the table has no key \"%.64s\"", attr->name);
+}
+
 int page_set_resume(struct larder_page *p, const struct item_key_attr *const *attrs, uint32_t count) {
     const struct larder_item *last = larder_page_item(p, p->count - 1);
     struct larder_value values[ITEM_KEYS_MAX];
-    for (uint32_t i = 0; i < count; i++)
-        if (larder_item_getn(last, attrs[i]->name, attrs[i]->name_bytes, &values[i]) != LARDER_OK ||
-            values[i].type != attrs[i]->type)
-            return err_set(LARDER_E_CORRUPT, "an item of the table has no key \"%.64s\"", attrs[i]->name);
+    for (uint32_t i = 0; i < count; i++) {
+        int r = resume_value(last, attrs[i], i, &values[i]);
+        if (r)
+            return r;
+    }
     size_t most = item_of_keys_bytes_max(attrs, values, count);
     if (p->resume_capacity < most) {
         uint8_t *grown = priv_realloc(db_priv(p->db), p->resume, most);

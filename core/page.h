@@ -44,7 +44,8 @@ void page_take_over(struct larder_page *p, void **bytes, size_t *capacity);
 void page_truncate(struct larder_page *p, uint32_t count);
 /* Replaces the last item by a projection of it. LARDER_OK, LARDER_E_NO_MEMORY, LARDER_E_CORRUPT. */
 int page_project_last(struct larder_page *p, const struct bytes *names, uint32_t name_count);
-/* Builds the resume key: the page's last item with these attributes only, keys of a table or index; count of them, some maybe twice.
+/* Builds the resume key: the page's last item with these attributes only, keys of its table and then of an index; count of them, some
+ * maybe twice.
  * LARDER_OK, LARDER_E_NO_MEMORY; LARDER_E_CORRUPT: the item does not have them. */
 int page_set_resume(struct larder_page *p, const struct item_key_attr *const *attrs, uint32_t count);
 

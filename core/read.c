@@ -227,13 +227,20 @@ int read_is_still_there(const struct read_place *place) {
 /* ---- Many at once: hints ------------------------------------------------------------------------------------------------------ */
 
 struct read_hint read_hint_stripe(const struct table_view *v, uint64_t hash) {
-    htab_ahead(&v->items, hash);
-    return (struct read_hint){.hash = hash, .stripe = htab_stripe(&v->items, hash)};
+    struct read_hint hint = {.hash = hash, .stripe = htab_stripe(&v->items, hash)};
+    SHM_PREFETCH(hint.stripe);
+    hint.array = htab_guess(&v->items, hash);
+    hint.bucket = htab_bucket(&v->items, hint.array, hash);
+    return hint;
 }
 
 void read_hint_bucket(const struct table_view *v, struct read_hint *hint) {
-    hint->array = SHM_LOAD_RELAXED(&hint->stripe->array);
-    hint->bucket = htab_bucket(&v->items, hint->array, hint->hash);
+    uint64_t array = SHM_LOAD_RELAXED(&hint->stripe->array);
+    if (array == hint->array)
+        return;
+    hint->array = array;
+    hint->bucket = htab_bucket(&v->items, array, hint->hash);
+    htab_note(&v->items, hint->hash, array);
 }
 
 void read_hint_item(const struct table_view *v, struct read_hint *hint, size_t ahead_bytes) {

@@ -35,6 +35,7 @@ struct read_hint {
     uint64_t array, word; /* of the stripe and the slot */
     shm_word *slot;       /* NULL: no idea */
 };
+#define READ_AHEAD_ITEMS 6u /* so many items are fetched while one is copied: as many lines as a core keeps in flight */
 struct read_hint read_hint_stripe(const struct table_view *v, uint64_t hash);
 void read_hint_bucket(const struct table_view *v, struct read_hint *hint);
 /* ahead_bytes: ahead_bytes of the page that it will be copied to. */

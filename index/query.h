@@ -42,8 +42,10 @@ struct query {
     uint64_t start_hash;
     uint32_t start_sort_bytes;
     struct query_seen_list seen;
-    int has_taken;          /* since query_fill() began: */
-    struct skl_bound taken; /* the place of the last item that was taken */
+    struct skl_reader reader; /* of the list: the last leaf that was read */
+    uint32_t leaves;          /* so many were */
+    int has_taken;            /* since query_fill() began: */
+    struct skl_bound taken;   /* the place of the last item that was taken */
 
     uint8_t partition[LARDER_PARTITION_KEY_BYTES_MAX];
     uint8_t start_sort[LEAF_KEY_BYTES_MAX];

@@ -13,7 +13,6 @@
 /* The walk over the list. */
 struct query_walk {
     struct query *q;
-    struct skl_reader reader;
     struct skl_bound at;  /* where to go on: before it (or, descending, after it) everything was handed out */
     int is_past;          /* the range ends in this leaf */
     uint32_t count, done; /* entries of this leaf in the range, in the order of the query */
@@ -115,17 +114,17 @@ static int query_is_full(const struct query *q) {
 static void query_look_ahead(struct query_walk *walk, const uint8_t *order, uint32_t count) {
     const struct table_view *v = walk->q->v;
     for (uint32_t i = 0; i < count; i++)
-        walk->hint[i] = read_hint_stripe(v, leaf_hash(&walk->reader.leaf, order[i]));
+        walk->hint[i] = read_hint_stripe(v, leaf_hash(&walk->q->reader.leaf, order[i]));
     for (uint32_t i = 0; i < count; i++)
         read_hint_bucket(v, &walk->hint[i]);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count && i < READ_AHEAD_ITEMS; i++)
         read_hint_item(v, &walk->hint[i], walk->q->page->ahead_bytes);
 }
 
 /* The entries of the leaf that are in the range and not handed out yet. */
 static void query_enter_leaf(struct query_walk *walk) {
     const struct query *q = walk->q;
-    const struct leaf *leaf = &walk->reader.leaf;
+    const struct leaf *leaf = &walk->q->reader.leaf;
     uint32_t begin = leaf_find_cut(leaf, q->is_descending ? &q->range.from : &walk->at.cut);
     uint32_t end = leaf_find_cut(leaf, q->is_descending ? &walk->at.cut : &q->range.to);
     walk->is_past = q->is_descending ? begin > 0 : end < leaf_count(leaf);
@@ -141,7 +140,7 @@ static void query_enter_leaf(struct query_walk *walk) {
 /* Hands out the leaf's entries until they end or the page is full. */
 static int query_take_leaf(struct query_walk *walk) {
     struct query *q = walk->q;
-    const struct leaf *leaf = &walk->reader.leaf;
+    const struct leaf *leaf = &walk->q->reader.leaf;
     while (walk->done < walk->count && !query_is_full(q)) {
         uint32_t batch = walk->count - walk->done, wanted = q->limit - q->page->count;
         if (batch > QUERY_BATCH)
@@ -150,6 +149,8 @@ static int query_take_leaf(struct query_walk *walk) {
             batch = wanted;
         query_look_ahead(walk, walk->order + walk->done, batch);
         for (uint32_t i = 0; i < batch && !query_is_full(q); i++) {
+            if (i + READ_AHEAD_ITEMS < batch)
+                read_hint_item(q->v, &walk->hint[i + READ_AHEAD_ITEMS], q->page->ahead_bytes);
             int r = query_take_entry(q, leaf, walk->order[walk->done++], &walk->hint[i]);
             if (r)
                 return r;
@@ -167,11 +168,11 @@ static void query_set_at(struct query_walk *walk, const struct leaf_cut *cut) {
 
 /* The place after everything of this leaf. Dead entries say nothing: they lost their key sequence. */
 static void query_leave_leaf(struct query_walk *walk) {
-    const struct leaf *leaf = &walk->reader.leaf;
+    const struct leaf *leaf = &walk->q->reader.leaf;
     uint8_t key[LEAF_KEY_BYTES_MAX];
     if (walk->q->is_descending) {
-        if (!walk->reader.is_first)
-            query_set_at(walk, &walk->reader.low.cut);
+        if (!walk->q->reader.is_first)
+            query_set_at(walk, &walk->q->reader.low.cut);
     } else if (walk->count) {
         uint32_t last = walk->order[walk->count - 1];
         struct leaf_cut cut = {.key = key, .hash = leaf_hash(leaf, last), .kseq = (uint64_t)leaf_kseq(leaf, last) + 1};
@@ -185,17 +186,17 @@ static int query_read_first(struct query_walk *walk) {
     const struct htab *tab = &q->v->partitions;
     query_set_at(walk, q->is_descending ? &q->range.to : &q->range.from);
     if (q->is_descending)
-        return skl_read_down(&walk->reader, tab, q->partition_hash, q->number, &walk->at.cut);
-    return skl_read_up(&walk->reader, tab, q->partition_hash, q->number, &walk->at.cut);
+        return skl_read_down(&walk->q->reader, tab, q->partition_hash, q->number, &walk->at.cut);
+    return skl_read_up(&walk->q->reader, tab, q->partition_hash, q->number, &walk->at.cut);
 }
 
 static int query_read_more(struct query_walk *walk) {
     const struct query *q = walk->q;
     if (!q->is_descending)
-        return skl_read_next(&walk->reader, &walk->at.cut);
-    if (walk->reader.is_first)
+        return skl_read_next(&walk->q->reader, &walk->at.cut);
+    if (walk->q->reader.is_first)
         return LARDER_NOT_FOUND;
-    return skl_read_down(&walk->reader, &q->v->partitions, q->partition_hash, q->number, &walk->at.cut);
+    return skl_read_down(&walk->q->reader, &q->v->partitions, q->partition_hash, q->number, &walk->at.cut);
 }
 
 /* After the page has become full: whether anything may follow in the range. */
@@ -204,14 +205,15 @@ static int query_may_follow(const struct query_walk *walk) {
         return 1;
     if (walk->is_past)
         return 0;
-    return walk->q->is_descending ? !walk->reader.is_first : leaf_next(&walk->reader.leaf) != 0;
+    return walk->q->is_descending ? !walk->q->reader.is_first : leaf_next(&walk->q->reader.leaf) != 0;
 }
 
 static int query_walk_range(struct query *q) {
     struct query_walk walk;
     walk.q = q;
-    skl_reader_init(&walk.reader);
+    skl_reader_init(&q->reader);
     int r = query_read_first(&walk);
+    q->leaves = r == LARDER_OK;
     while (r == LARDER_OK) {
         query_enter_leaf(&walk);
         r = query_take_leaf(&walk);
@@ -223,6 +225,7 @@ static int query_walk_range(struct query *q) {
             return LARDER_OK;
         query_leave_leaf(&walk);
         r = query_read_more(&walk);
+        q->leaves += r == LARDER_OK;
     }
     return r == LARDER_NOT_FOUND ? LARDER_OK : r;
 }

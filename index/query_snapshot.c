@@ -3,9 +3,12 @@
  * Why      Entries are added to a list before the item that has them is published. A page is read item by item: an item may
  *          move from a key that the page has not reached to one that it has passed, and would be missed, or the other way
  *          round and come twice.
- * Idea     After the page is full, four things show that nothing has happened meanwhile: the list got no new entry
- *          (stripe.moves, which a writer moves on after it added an entry and before it publishes), every item that was read
- *          is still the one in its slot, and every entry that stood for nothing still does. Else the page is read again.
+ * Idea     After the page is full, three things show that it was all there at the moment when its last item had been read: the list got
+ *          no new entry (stripe.moves, which a writer moves on after it added an entry and before it publishes), every item that
+ *          was read is still the one in its slot, and every entry that stood for nothing still does.
+ *          The list may be long and have got its entry elsewhere. So a page out of one leaf is right, too, if that leaf, read again
+ *          from the same place, is what it was, and every item is still there after that: then it was all there when the leaf was
+ *          read again. Else the page is read again.
  * Not here An entry that stood for nothing, became an item and ceased to be one between two looks. So as long as there are
  *          tries left, entries that stand for nothing are a reason to read again, too.
  * Limits   A few tries. If writers keep changing the partition faster than it can be read, the page is one of items that each
@@ -31,15 +34,34 @@ static int snapshot_is_stale(struct query *q, const struct query_seen *seen) {
     return r == LARDER_NOT_FOUND && !is_expired;
 }
 
-static int snapshot_holds(struct query *q, const struct stripe_shm *stripe, uint32_t moves, unsigned tries) {
-    if (q->seen.stale_count && tries < QUERY_TRIES_STRICT)
-        return 0;
+static int snapshot_items_stay(struct query *q) {
     for (uint32_t i = 0; i < q->seen.count; i++) {
         const struct query_seen *seen = &q->seen.at[i];
         if (seen->is_stale ? !snapshot_is_stale(q, seen) : !read_is_still_there(&seen->place))
             return 0;
     }
-    return SHM_LOAD(&stripe->moves) == moves;
+    return 1;
+}
+
+/* Whether the only leaf of the page is now what it was. */
+static int snapshot_leaf_stays(const struct query *q) {
+    const struct htab *tab = &q->v->partitions;
+    struct skl_reader again;
+    if (q->leaves != 1)
+        return 0;
+    skl_reader_init(&again);
+    int r = q->is_descending ? skl_read_down(&again, tab, q->partition_hash, q->number, &q->range.to)
+                             : skl_read_up(&again, tab, q->partition_hash, q->number, &q->range.from);
+    return r == LARDER_OK && leaf_bytes(&again.leaf) == leaf_bytes(&q->reader.leaf) &&
+           memcmp(again.leaf.bytes, q->reader.leaf.bytes, leaf_bytes(&again.leaf)) == 0;
+}
+
+static int snapshot_holds(struct query *q, const struct stripe_shm *stripe, uint32_t moves, unsigned tries) {
+    if ((q->seen.stale_count && tries < QUERY_TRIES_STRICT) || !snapshot_items_stay(q))
+        return 0;
+    if (SHM_LOAD(&stripe->moves) == moves)
+        return 1;
+    return q->seen.stale_count == 0 && snapshot_leaf_stays(q) && snapshot_items_stay(q);
 }
 
 /* Primary hash and place in the page. */
