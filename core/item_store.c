@@ -86,7 +86,8 @@ int item_key_from_values(const struct item_shape *shape, const struct larder_key
     out->partition_bytes = (uint16_t)partition_bytes;
     out->sort_bytes = (uint16_t)sort_bytes;
     out->area_bytes = (uint32_t)item_round8(used);
-    memset(out->area + used, 0, out->area_bytes - used);
+    memcpy(out->area + used, &(uint64_t){0},
+           sizeof(uint64_t)); /* the padding, and some more: `area` has room for a word */
     return LARDER_OK;
 }
 

@@ -157,7 +157,6 @@ static int copy_pinned(const struct table_view *v, const struct wanted *want, st
 static int find_and_copy(const struct table_view *v, const struct wanted *want, struct larder_page *page,
                          struct found *f) {
     struct stripe_shm *stripe = htab_stripe(&v->items, want->hash);
-    htab_ahead(&v->items, want->hash);
     for (unsigned tries = 0;; tries++) {
         uint64_t seq = htab_read_begin(stripe);
         int r = look(v, stripe, want, page, f);
@@ -193,6 +192,11 @@ static int read_wanted(const struct table_view *v, const struct wanted *want, co
     return copy_hinted(v, want, hint, page, f) ? LARDER_OK : find_and_copy(v, want, page, f);
 }
 
+/* Most items never expire, and most have the table's present TTL generation: then nothing is asked. */
+static inline int has_expired(const struct table_view *v, const struct item_head *image, int64_t now_s) {
+    return image->expiry != (uint64_t)v->ttl_generation << 48 && read_is_expired(v, image, now_s);
+}
+
 int read_by_key(const struct table_view *v, const struct item_key *key, const struct read_hint *hint, int64_t now_s,
                 struct larder_page *page) {
     struct wanted want = {.key = key, .hash = hint->hash};
@@ -200,7 +204,7 @@ int read_by_key(const struct table_view *v, const struct item_key *key, const st
     int r = read_wanted(v, &want, hint, page, &f);
     if (r)
         return r;
-    return read_is_expired(v, f.image, now_s) ? LARDER_NOT_FOUND : page_commit(page, f.image->bytes);
+    return has_expired(v, f.image, now_s) ? LARDER_NOT_FOUND : page_commit(page, f.image->bytes);
 }
 
 int read_by_entry(const struct table_view *v, int ordinal, uint32_t kseq, const struct read_hint *hint, int64_t now_s,
@@ -213,7 +217,7 @@ int read_by_entry(const struct table_view *v, int ordinal, uint32_t kseq, const 
         *place = r == LARDER_OK ? place_of(&f) : (struct read_place){.slot = NULL};
     if (r)
         return r;
-    *is_expired = read_is_expired(v, f.image, now_s);
+    *is_expired = has_expired(v, f.image, now_s);
     return *is_expired ? LARDER_NOT_FOUND : page_commit(page, f.image->bytes);
 }
 
@@ -267,9 +271,10 @@ int larder_get(struct larder_table *t, const struct larder_key *key, struct lard
         r = item_key_from_values(&v->shape, key, &k);
     if (r)
         return page_fail(page, r);
+    struct read_hint hint = read_hint_stripe(v, read_hash(v, &k)); /* what it fetches comes during the next calls */
     page_reset(page);
     page->scanned = 1;
-    r = read_by_key(v, &k, &(struct read_hint){.hash = read_hash(v, &k)}, db_now(t->db), page);
+    r = read_by_key(v, &k, &hint, db_now(t->db), page);
     r = table_judge(t, v, r);
     return r < 0 ? page_fail(page, r) : r;
 }

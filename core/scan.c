@@ -165,8 +165,8 @@ static int scan_chain_singly(struct scan *s, uint32_t number, uint64_t seq, uint
     int count, is_expired;
     int r = list_chain(s, stripe, seq, buckets, bucket, members, &count);
     for (int i = 0; r == LARDER_OK && i < count; i++) {
-        r = read_by_entry(s->v, -1, members[i].kseq, &(struct read_hint){.hash = members[i].hash}, s->now_s, s->page,
-                          NULL, &is_expired);
+        struct read_hint hint = read_hint_stripe(s->v, members[i].hash);
+        r = read_by_entry(s->v, -1, members[i].kseq, &hint, s->now_s, s->page, NULL, &is_expired);
         if (r == LARDER_NOT_FOUND) /* deleted meanwhile, or expired */
             r = LARDER_OK;
     }

@@ -52,7 +52,8 @@ static int query_get(struct query *q) {
     /* Nothing comes after that item, nor after a start key beyond it. */
     if (is_start || leaf_compare_cuts(&q->range.from, &q->range.to) >= 0)
         return LARDER_OK;
-    int r = read_by_key(q->v, &key, &(struct read_hint){.hash = read_hash(q->v, &key)}, q->now_s, q->page);
+    struct read_hint hint = read_hint_stripe(q->v, read_hash(q->v, &key));
+    int r = read_by_key(q->v, &key, &hint, q->now_s, q->page);
     q->page->scanned = q->page->count;
     return r == LARDER_NOT_FOUND ? LARDER_OK : r;
 }

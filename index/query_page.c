@@ -125,7 +125,7 @@ static void query_look_ahead(struct query_walk *walk, const uint8_t *order, uint
 static void query_enter_leaf(struct query_walk *walk) {
     const struct query *q = walk->q;
     const struct leaf *leaf = &walk->q->reader.leaf;
-    uint32_t begin = leaf_find_cut(leaf, q->is_descending ? &q->range.from : &walk->at.cut);
+    uint32_t begin = q->is_descending ? leaf_find_cut(leaf, &q->range.from) : q->reader.begin;
     uint32_t end = leaf_find_cut(leaf, q->is_descending ? &walk->at.cut : &q->range.to);
     walk->is_past = q->is_descending ? begin > 0 : end < leaf_count(leaf);
     walk->count = 0;

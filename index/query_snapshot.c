@@ -28,8 +28,8 @@
 static int snapshot_is_stale(struct query *q, const struct query_seen *seen) {
     uint32_t count = q->page->count;
     int is_expired;
-    int r = read_by_entry(q->v, query_ordinal(q), seen->kseq, &(struct read_hint){.hash = seen->hash}, q->now_s,
-                          q->page, NULL, &is_expired);
+    struct read_hint hint = read_hint_stripe(q->v, seen->hash);
+    int r = read_by_entry(q->v, query_ordinal(q), seen->kseq, &hint, q->now_s, q->page, NULL, &is_expired);
     page_truncate(q->page, count);
     return r == LARDER_NOT_FOUND && !is_expired;
 }

@@ -44,7 +44,8 @@ static int start_is_same(struct bytes a, const uint8_t *at, size_t bytes) {
 static int start_kseq(struct query *q, uint32_t *kseq) {
     *kseq = 0;
     page_reset(q->page);
-    int r = read_by_key(q->v, &q->start_key, &(struct read_hint){.hash = q->start_hash}, q->now_s, q->page);
+    struct read_hint hint = read_hint_stripe(q->v, q->start_hash);
+    int r = read_by_key(q->v, &q->start_key, &hint, q->now_s, q->page);
     if (r)
         return r == LARDER_NOT_FOUND ? LARDER_OK : r;
     const struct item_head *image = item_head(larder_page_item(q->page, 0));

@@ -108,6 +108,7 @@ struct skl_reader {
     struct skl_list list;
     struct skl_node node; /* shm NULL: a small partition */
     struct leaf leaf;
+    uint32_t begin;       /* read upwards: number of the leaf's first entry at or after the cut */
     int is_first;         /* nothing comes before the leaf */
     struct circle way;    /* nodes since the last search: a damaged list may be a circle */
     struct skl_bound low; /* when read downwards and not is_first: where the leaf begins */

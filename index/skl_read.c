@@ -55,7 +55,7 @@ static enum skl_attempt skl_step_down(struct skl_reader *r) {
 
 static enum skl_attempt skl_try_up(struct skl_reader *r, const struct leaf_cut *cut) {
     enum skl_attempt got = skl_enter(r, cut, 0);
-    while (got == SKL_FOUND && leaf_find_cut(&r->leaf, cut) == leaf_count(&r->leaf)) {
+    while (got == SKL_FOUND && (r->begin = leaf_find_cut(&r->leaf, cut)) == leaf_count(&r->leaf)) {
         if (!htab_read_ok(r->list.stripe, r->list.seq))
             return SKL_BAD;
         got = skl_step_up(r);
@@ -112,5 +112,7 @@ int skl_read_next(struct skl_reader *r, const struct leaf_cut *cut) {
     int result = skl_judge(r, skl_step_up(r));
     if (result == LARDER_E_RETRY)
         return skl_read_up(r, r->list.tab, r->list.hash, r->list.index, cut);
+    if (result == LARDER_OK)
+        r->begin = leaf_find_cut(&r->leaf, cut);
     return result;
 }
