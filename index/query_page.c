@@ -85,7 +85,7 @@ static int query_take_entry(struct query *q, const struct leaf *leaf, uint32_t i
     if (q->seen.count == q->seen.capacity && query_grow_seen(q) != LARDER_OK)
         return LARDER_E_NO_MEMORY;
     struct query_seen *seen = &q->seen.at[q->seen.count];
-    seen->hash = hint->hash;
+    seen->hash = leaf_hash(leaf, i);
     seen->kseq = leaf_kseq(leaf, i);
     int r = read_by_entry(q->v, ordinal, seen->kseq, hint, q->now_s, q->page, &seen->place, &is_expired);
     if (r < 0)
