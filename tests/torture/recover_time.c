@@ -224,7 +224,10 @@ static pid_t start_holder(struct bench *b, struct put p, uint32_t k) {
     pid_t pid = start();
     if (pid == 0) {
         shm_crash_arm_stop(k);
-        _exit(put(b, p) == LARDER_OK ? 0 : 1);
+        int r = put(b, p);
+        if (r != LARDER_OK)
+            fprintf(stderr, "recover_time: a put that nobody stopped: %s: %s\n", larder_result_name(r), larder_error());
+        _exit(r == LARDER_OK ? 0 : 1);
     }
     MUST(waitpid(pid, &status, WUNTRACED) == pid);
     if (WIFSTOPPED(status))
