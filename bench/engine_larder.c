@@ -291,23 +291,19 @@ static int larder_bench_count(void *session, const struct bench_key *key) {
     return 0;
 }
 
+/* What the three have in common: all but how a segment is made. */
+#define LARDER_CALLS                                                                                                   \
+    .destroy = larder_bench_destroy, .bytes = larder_bench_bytes, .attach = larder_bench_attach,                       \
+    .detach = larder_bench_detach, .prepare = larder_bench_prepare, .get = larder_bench_get,                           \
+    .get_many = larder_bench_get_many, .query = larder_bench_query, .put = larder_bench_put,                           \
+    .remove = larder_bench_remove, .count = larder_bench_count, .copied = larder_bench_copied
+
 const struct engine engine_larder = {
     .name = "larder",
     .setup = "memfd segment, default options",
     .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE | CAN_COUNT | CAN_THREAD,
     .create = larder_bench_create,
-    .destroy = larder_bench_destroy,
-    .bytes = larder_bench_bytes,
-    .attach = larder_bench_attach,
-    .detach = larder_bench_detach,
-    .prepare = larder_bench_prepare,
-    .get = larder_bench_get,
-    .get_many = larder_bench_get_many,
-    .query = larder_bench_query,
-    .put = larder_bench_put,
-    .remove = larder_bench_remove,
-    .count = larder_bench_count,
-    .copied = larder_bench_copied,
+    LARDER_CALLS,
 };
 
 const struct engine engine_larder_huge = {
@@ -315,18 +311,7 @@ const struct engine engine_larder_huge = {
     .setup = "memfd segment, LARDER_HUGE_PAGES",
     .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE | CAN_COUNT | CAN_THREAD | IS_VARIANT,
     .create = larder_huge_create,
-    .destroy = larder_bench_destroy,
-    .bytes = larder_bench_bytes,
-    .attach = larder_bench_attach,
-    .detach = larder_bench_detach,
-    .prepare = larder_bench_prepare,
-    .get = larder_bench_get,
-    .get_many = larder_bench_get_many,
-    .query = larder_bench_query,
-    .put = larder_bench_put,
-    .remove = larder_bench_remove,
-    .count = larder_bench_count,
-    .copied = larder_bench_copied,
+    LARDER_CALLS,
 };
 
 const struct engine engine_larder_hugetlb = {
@@ -334,16 +319,5 @@ const struct engine engine_larder_hugetlb = {
     .setup = "segment on a hugetlbfs mount",
     .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE | CAN_COUNT | CAN_THREAD | IS_VARIANT,
     .create = larder_hugetlb_create,
-    .destroy = larder_bench_destroy,
-    .bytes = larder_bench_bytes,
-    .attach = larder_bench_attach,
-    .detach = larder_bench_detach,
-    .prepare = larder_bench_prepare,
-    .get = larder_bench_get,
-    .get_many = larder_bench_get_many,
-    .query = larder_bench_query,
-    .put = larder_bench_put,
-    .remove = larder_bench_remove,
-    .count = larder_bench_count,
-    .copied = larder_bench_copied,
+    LARDER_CALLS,
 };

@@ -28,8 +28,8 @@ struct htab {
     uint32_t stripe_count; /* a power of 2 */
     uint32_t stripe_shift; /* 64 - log2(stripe_count) */
     enum lock_rank rank;   /* of its stripes' locks */
-    _Atomic uint64_t
-        *seen; /* NULL, or private: each stripe's array word as this process last saw it. A guess, never believed */
+    /* NULL, or private: each stripe's array word as this process last saw it. A guess, never believed */
+    _Atomic uint64_t *seen;
 };
 
 static inline struct stripe_shm *htab_stripe(const struct htab *t, uint64_t hash) {
@@ -41,8 +41,8 @@ static inline uint64_t htab_read_begin(const struct stripe_shm *s) {
     return SHM_LOAD(&s->seq);
 }
 static inline int htab_read_ok(const struct stripe_shm *s, uint64_t seq) {
-    return SHM_LOAD_RELAXED(&s->seq) ==
-           seq; /* what is read before is acquire loads, or copies with a fence: it cannot move up */
+    /* What is read before is acquire loads, or copies with a fence: it cannot move up */
+    return SHM_LOAD_RELAXED(&s->seq) == seq;
 }
 
 /* Walks the slots that may hold `hash`: those with its tag in its bucket chain. For readers and lock holders. */
@@ -51,9 +51,9 @@ struct htab_walk {
     struct bucket_shm *array, *bucket;
     uint64_t hash;
     uint32_t bucket_count, bucket_total, at;
-    uint32_t
-        ahead_bytes; /* of a block that are prefetched before its hash is looked at: set by who will read more of it */
-    int is_damaged;  /* a word on the way made no sense: what was not found may be there all the same */
+    /* of a block that are prefetched before its hash is looked at: set by who will read more of it */
+    uint32_t ahead_bytes;
+    int is_damaged; /* a word on the way made no sense: what was not found may be there all the same */
 };
 /* Prefetches so much of the block in a slot. */
 static inline void htab_prefetch(const struct htab *t, uint64_t word, size_t bytes) {

@@ -38,7 +38,7 @@ struct read_hint {
 #define READ_AHEAD_ITEMS 6u /* so many items are fetched while one is copied: as many lines as a core keeps in flight */
 struct read_hint read_hint_stripe(const struct table_view *v, uint64_t hash);
 void read_hint_bucket(const struct table_view *v, struct read_hint *hint);
-/* ahead_bytes: ahead_bytes of the page that it will be copied to. */
+/* ahead_bytes: how much of the item to fetch, as the page that it will be copied to has it. */
 void read_hint_item(const struct table_view *v, struct read_hint *hint, size_t ahead_bytes);
 
 /* Copies the item with this key to the end of the page. LARDER_OK, LARDER_NOT_FOUND (absent, expired), failures. */

@@ -447,17 +447,23 @@ static void prefetch_item(const struct larder_item *item) {
         SHM_PREFETCH((const uint8_t *)item + at);
 }
 
+/* Large: its parts are set one by one. Exactly one of item and wanted is not NULL. */
+static void begin_change(struct change *c, const struct larder_item *item, const struct larder_key *wanted,
+                         struct larder_page *before) {
+    c->item = item;
+    c->wanted = wanted;
+    c->image = NULL;
+    c->before = before;
+    c->was_there = 0;
+    c->is_conditional = 0;
+}
+
 int larder_put(struct larder_table *t, const struct larder_item *item, struct larder_page *replaced) {
-    struct change c; /* large: its parts are set one by one */
+    struct change c;
     if (!item)
         return err_set(LARDER_E_INVAL, "larder_put: item is NULL");
     prefetch_item(item);
-    c.item = item;
-    c.wanted = NULL;
-    c.image = NULL;
-    c.before = replaced;
-    c.was_there = 0;
-    c.is_conditional = 0;
+    begin_change(&c, item, NULL, replaced);
     return run_change(t, &c);
 }
 
@@ -470,11 +476,7 @@ int larder_put_if(struct larder_table *t, const struct larder_item *item, const 
         return err_set(LARDER_E_INVAL,
                        "larder_put_if: the expected item was made by a builder or a projection; one that "
                        "was read whole from the table is needed, or NULL for no item");
-    c.item = item;
-    c.wanted = NULL;
-    c.image = NULL;
-    c.before = found;
-    c.was_there = 0;
+    begin_change(&c, item, NULL, found);
     c.is_conditional = 1;
     c.expected = expected ? item_head(expected) : NULL;
     return run_change(t, &c);
@@ -484,12 +486,7 @@ int larder_delete(struct larder_table *t, const struct larder_key *key, struct l
     struct change c;
     if (!key)
         return err_set(LARDER_E_INVAL, "larder_delete: key is NULL");
-    c.item = NULL;
-    c.wanted = key;
-    c.image = NULL;
-    c.before = deleted;
-    c.was_there = 0;
-    c.is_conditional = 0;
+    begin_change(&c, NULL, key, deleted);
     int r = run_change(t, &c);
     return r == LARDER_OK && !c.was_there ? LARDER_NOT_FOUND : r;
 }
