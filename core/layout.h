@@ -91,7 +91,8 @@ struct slot_shm {
     _Atomic int32_t pid; /* informative: PID namespaces make it no identity */
     shm_word generation; /* counts owners */
     shm_word started_s;
-    _Atomic uint32_t op, op_a, op_b, op_pad;
+    _Atomic uint32_t op, op_a, op_b;
+    _Atomic uint32_t found_dead; /* since it was claimed: whoever holds its liveness lock now recovers it */
     shm_word op_stripe_off; /* nonzero: an item of this stripe is being written, alone (OP_ITEM) or within another op */
     shm_word locks[SLOT_LOCKS]; /* offsets of lock words being taken, held or just released; 0 unused */
     shm_word lock_since_ns;     /* CLOCK_MONOTONIC when the oldest of them was taken */

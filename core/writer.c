@@ -8,6 +8,7 @@
 #include "core/err.h"
 #include "core/live.h"
 #include "core/recover.h"
+#include "core/wait.h"
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,6 +53,7 @@ static int claim_slot(struct larder *db, uint32_t i, struct writer **out) {
         live_drop(&db->seg, live);
         return LARDER_E_NO_MEMORY;
     }
+    SHM_STORE(&slot->found_dead, 0);
     SHM_STORE(&slot->pid, (int32_t)getpid());
     SHM_STORE(&slot->generation, SHM_LOAD_RELAXED(&slot->generation) + 1);
     SHM_STORE(&slot->started_s, (uint64_t)time(NULL));
@@ -69,21 +71,49 @@ static int claim_any(struct larder *db, struct writer **out) {
     return LARDER_E_NO_SLOT;
 }
 
-/* No slot is free: dead ones may be, once they are recovered. */
-static int claim_recovered(struct larder *db, struct writer **out) {
-    for (uint32_t i = 0; i < db->seg.slot_count; i++) {
-        if (SHM_LOAD(&seg_slot(&db->seg, i)->state) != SLOT_LIVE || live_is_held(&db->seg, i) != 0)
-            continue;
-        struct writer *me = writer_alloc(db, i, NULL); /* only lends its settings to the recovery */
-        if (!me)
-            return LARDER_E_NO_MEMORY;
-        int r = recover_for_lock(me, i, LOCK_CATALOG);
-        writer_release_memory(me);
-        if (r == LARDER_OK && (r = claim_slot(db, i, out)) != LARDER_BUSY)
-            return r;
+static int recover_slot(struct larder *db, uint32_t i) {
+    struct writer *me = writer_alloc(db, i, NULL); /* only lends its settings to the recovery */
+    if (!me)
+        return LARDER_E_NO_MEMORY;
+    int r = recover_for_lock(me, i, LOCK_CATALOG);
+    writer_release_memory(me);
+    return r;
+}
+
+/* Takes slot i if it is free, or dead and can be recovered. LARDER_OK and *out; LARDER_BUSY: its recovery has to wait;
+ * LARDER_E_NO_SLOT: its owner lives, or it is damaged; or a failure. */
+static int claim_or_recover_slot(struct larder *db, uint32_t i, struct writer **out) {
+    struct slot_shm *slot = seg_slot(&db->seg, i);
+    if (SHM_LOAD(&slot->state) == SLOT_LIVE) {
+        if (live_is_held(&db->seg, i) != 0 && !SHM_LOAD(&slot->found_dead))
+            return LARDER_E_NO_SLOT;
+        int r = recover_slot(db, i);
+        if (r)
+            return r == LARDER_E_CORRUPT ? LARDER_E_NO_SLOT : r;
     }
-    return err_set(LARDER_E_NO_SLOT, "all %u writer slots of the segment are taken by live threads",
-                   db->seg.slot_count);
+    int r = claim_slot(db, i, out);
+    return r == LARDER_BUSY ? LARDER_E_NO_SLOT : r; /* another was faster */
+}
+
+/* No slot was free. Dead ones will be, once they are recovered, by us or by others; who comes upon them meanwhile waits. */
+static int claim_recovered(struct larder *db, struct writer **out) {
+    uint64_t deadline_ms = wait_now_ms() + db->busy_timeout_ms;
+    for (;;) {
+        int32_t waits = -1;
+        for (uint32_t i = 0; i < db->seg.slot_count; i++) {
+            int r = claim_or_recover_slot(db, i, out);
+            if (r != LARDER_BUSY && r != LARDER_E_NO_SLOT)
+                return r;
+            if (r == LARDER_BUSY)
+                waits = (int32_t)i;
+        }
+        if (waits < 0)
+            return err_set(LARDER_E_NO_SLOT, "all %u writer slots of the segment are taken by live threads",
+                           db->seg.slot_count);
+        if (!wait_until(deadline_ms))
+            return err_set(LARDER_BUSY, "no writer slot is free, and slot %d, of a dead one, has to wait: %s",
+                           (int)waits, larder_error());
+    }
 }
 
 /* A writer of the pool, or NULL. Usually the one that was put back last, which nobody else wants. */

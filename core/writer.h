@@ -6,7 +6,10 @@
  * Stuck    A call that cannot go on between its first store and its last (a live but stopped process holds a lock it needs)
  *          gives up its slot instead of waiting: it drops the liveness lock, so that the slot looks dead, and whoever can take
  *          the lock first finishes or undoes the rest (writer_abandon). Death and being stuck are one case.
- * Rules    W1 A slot is used by one thread at a time. W2 The slot's liveness lock (core/live.h) is held by whoever acts for it.
+ * Rules    W1 A slot is used by one thread at a time.
+ *          W2 The slot's liveness lock (core/live.h) is held by whoever acts for it.
+ *          W3 Who finds an owner dead says so (found_dead) before he takes that lock; the next owner takes it back. So a slot that
+ *             is being recovered is not taken for one with a living owner, and who needs a slot waits for it.
  */
 #ifndef LARDER_CORE_WRITER_H
 #define LARDER_CORE_WRITER_H

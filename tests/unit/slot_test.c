@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "core/crash.h"
 #include "core/db.h"
 #include "core/heap_span.h"
 #include "core/live.h"
@@ -263,6 +265,90 @@ Test(slot, abandoned_is_as_good_as_dead) {
     cr_assert_eq(used_bytes(db), bytes);
     cr_assert_eq(lock_owner(&db->seg.shm->catalog_lock), -1);
     writer_return(other);
+    end(db);
+}
+
+/* ---- Deaths that two meet ---------------------------------------------------------------------------------------------- */
+
+struct undertaker {
+    struct writer *w;
+    pthread_barrier_t *both;
+};
+
+static void *recover_them(void *arg) {
+    struct undertaker *u = arg;
+    uint32_t count;
+    pthread_barrier_wait(u->both);
+    int r = recover_all(u->w, &count);
+    return r == LARDER_OK || r == LARDER_BUSY ? NULL : u; /* BUSY: the other one has it */
+}
+
+/* Whoever looks for a slot while the expirer is going through the dead may find those it is done with free again, where he looked
+ * before, and the next one taken, by the expirer. */
+Test(slot, one_is_had_while_another_recovers_the_dead) {
+    struct larder *db = begin(), *other = testseg_attach(db, 0);
+    struct writer *w[SLOTS];
+    pthread_barrier_t both;
+    cr_assert_eq(pthread_barrier_init(&both, NULL, 2), 0);
+    writer_close_all(other);
+    for (unsigned round = 0; round < 400; round++) {
+        struct undertaker u = {borrow(db), &both};
+        pthread_t thread;
+        void *failed;
+        unsigned living = SLOTS - 1 - (1 + round % 4);
+        for (unsigned i = 0; i < SLOTS - 1; i++)
+            w[i] = borrow(db);
+        for (unsigned i = living; i < SLOTS - 1; i++)
+            writer_abandon(w[i]);
+        cr_assert_eq(pthread_create(&thread, NULL, recover_them, &u), 0);
+        pthread_barrier_wait(&both);
+        writer_return(borrow(other));
+        pthread_join(thread, &failed);
+        cr_assert_null(failed);
+        writer_close_all(other);
+        for (unsigned i = 0; i < living; i++)
+            writer_return(w[i]);
+        writer_return(u.w);
+    }
+    pthread_barrier_destroy(&both);
+    larder_close(other);
+    end(db);
+}
+
+static int recover_and_stop(void *arg) {
+    struct larder *db = arg;
+    struct writer *w;
+    shm_crash_arm_stop(2);
+    PROC_CHECK(writer_borrow(db, &w) == LARDER_OK);
+    pause();
+    return 0;
+}
+
+/* The last slot is dead, and who recovers it stands still: that is no slot with a living owner, but one to wait for. */
+Test(slot, the_last_one_is_waited_for_while_another_recovers_it) {
+    struct larder_options o = {.flags = LARDER_MEMFD, .busy_timeout_ms = 60};
+    struct larder *db = begin(), *other;
+    struct writer *w[SLOTS], *one_more;
+    o.memfd = larder_memfd(db);
+    cr_assert_eq(larder_open(&o, &other), LARDER_OK);
+    writer_close_all(other);
+    borrow_all(db, w);
+    uint32_t last = w[SLOTS - 1]->id;
+    writer_abandon(w[SLOTS - 1]);
+    pid_t pid = proc_fork(recover_and_stop, db);
+    int status;
+    cr_assert_eq(waitpid(pid, &status, WUNTRACED), pid);
+    cr_assert(WIFSTOPPED(status));
+    cr_assert_eq(writer_borrow(other, &one_more), LARDER_BUSY);
+    cr_assert(strstr(larder_error(), "no writer slot is free"), "%s", larder_error());
+    proc_resume(pid);
+    cr_assert(UNTIL(SHM_LOAD(&seg_slot(&db->seg, last)->found_dead) == 0, 20000), "he has it");
+    cr_assert_eq(writer_borrow(other, &one_more), LARDER_E_NO_SLOT, "and keeps it");
+    proc_kill(pid);
+    writer_return(borrow(other));
+    for (unsigned i = 0; i < SLOTS - 1; i++)
+        writer_return(w[i]);
+    larder_close(other);
     end(db);
 }
 
