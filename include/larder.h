@@ -58,8 +58,7 @@ extern "C" {
 #define LARDER_CHANGED 3    /* larder_put_if: what is stored is not what was expected; nothing was changed */
 #define LARDER_E_INVAL (-1) /* an argument is not allowed; nothing was changed */
 #define LARDER_FULL (-2)    /* the segment or its filesystem has no room; nothing was changed */
-#define LARDER_BUSY                                                                                                    \
-    (-3) /* a live process held a needed lock, or recovered the last free slot, longer than busy_timeout_ms */
+#define LARDER_BUSY (-3)    /* a live process kept a needed lock, or slot, longer than options.busy_timeout_ms */
 #define LARDER_E_NO_TABLE (-4)
 #define LARDER_E_NO_INDEX (-5)
 #define LARDER_E_EXISTS (-6)     /* the table, index or segment exists already */
