@@ -16,6 +16,7 @@
 
 /* DynamoDB leaves items alone whose TTL is more than five years past (developer guide, "Using time to live"). */
 #define STORE_TTL_PAST_MAX_S (INT64_C(5) * 365 * 24 * 3600)
+#define ASCII_NEVER UINT64_C(0x8080808080808080) /* bits that no ASCII text has */
 #define STORE_TTL_S_MAX ((INT64_C(1) << 48) - 1)
 
 /* ---- Keys ---------------------------------------------------------------------------------------------------- */
@@ -70,18 +71,51 @@ int item_encode_key_value(const struct item_key_attr *attr, const struct larder_
     return LARDER_OK;
 }
 
+typedef uint64_t two_words __attribute__((vector_size(16)));
+
+/* Most keys are ASCII text of some length: copied and looked at in one go, the last bytes once more with those before them. 0: not
+ * such a key, and what `to` holds is of no account. */
+static inline int take_usual_key(const struct item_key_attr *attr, const struct larder_value *value, size_t bytes_max,
+                                 uint8_t *to, size_t *bytes) {
+    const uint8_t *from = value->data, *last;
+    size_t count = value->bytes;
+    two_words words, high = {0, 0};
+    uint64_t ends[2];
+    if (attr->type != LARDER_S || value->type != LARDER_S || !from || count < sizeof *ends || count > bytes_max)
+        return 0;
+    *bytes = count;
+    if (count < sizeof words) {
+        memcpy(&ends[0], from, sizeof *ends), memcpy(&ends[1], from + count - sizeof *ends, sizeof *ends);
+        memcpy(to, &ends[0], sizeof *ends), memcpy(to + count - sizeof *ends, &ends[1], sizeof *ends);
+        return !((ends[0] | ends[1]) & ASCII_NEVER);
+    }
+    for (last = from + count - sizeof words; from < last; from += sizeof words, to += sizeof words) {
+        memcpy(&words, from, sizeof words);
+        memcpy(to, &words, sizeof words);
+        high |= words;
+    }
+    memcpy(&words, last, sizeof words);
+    memcpy(to - (from - last), &words, sizeof words);
+    high |= words;
+    return !((high[0] | high[1]) & ASCII_NEVER);
+}
+
+static inline int take_key(const struct item_key_attr *attr, const struct larder_value *value, const char *what,
+                           size_t bytes_max, uint8_t *to, size_t *bytes) {
+    return take_usual_key(attr, value, bytes_max, to, bytes)
+               ? LARDER_OK
+               : item_encode_key_value(attr, value, what, bytes_max, to, bytes);
+}
+
 int item_key_from_values(const struct item_shape *shape, const struct larder_key *key, struct item_key *out) {
     size_t partition_bytes = 0, sort_bytes = 0;
-    int result = item_encode_key_value(&shape->partition, &key->partition, "partition key",
-                                       LARDER_PARTITION_KEY_BYTES_MAX, out->area, &partition_bytes);
+    int result = take_key(&shape->partition, &key->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX,
+                          out->area, &partition_bytes);
+    if (result == LARDER_OK && shape->sort.name)
+        result = take_key(&shape->sort, &key->sort, "sort key", LARDER_SORT_KEY_BYTES_MAX, out->area + partition_bytes,
+                          &sort_bytes);
     if (result != LARDER_OK)
         return result;
-    if (shape->sort.name) {
-        result = item_encode_key_value(&shape->sort, &key->sort, "sort key", LARDER_SORT_KEY_BYTES_MAX,
-                                       out->area + partition_bytes, &sort_bytes);
-        if (result != LARDER_OK)
-            return result;
-    }
     size_t used = partition_bytes + sort_bytes;
     out->partition_bytes = (uint16_t)partition_bytes;
     out->sort_bytes = (uint16_t)sort_bytes;

@@ -86,13 +86,6 @@ int page_make_keys(struct larder_page *p, size_t bytes) {
     return p->keys ? LARDER_OK : LARDER_E_NO_MEMORY;
 }
 
-static int add_place(struct larder_page *p, size_t at) {
-    int r = page_make_places(p);
-    if (r == LARDER_OK)
-        p->at[p->count++] = at;
-    return r;
-}
-
 void page_take_over(struct larder_page *p, void **bytes, size_t *capacity) {
     uint8_t *mine = p->bytes;
     size_t my_capacity = p->capacity;
@@ -105,18 +98,8 @@ void page_take_over(struct larder_page *p, void **bytes, size_t *capacity) {
     p->used = ((const struct item_head *)p->bytes)->bytes;
 }
 
-int page_commit(struct larder_page *p, size_t image_bytes) {
-    int r = add_place(p, p->used);
-    if (r == LARDER_OK)
-        p->used += image_bytes;
-    /* Grows at once and shrinks slowly: a line too few costs a whole miss, one too many only its bandwidth. */
-    uint32_t bytes = image_bytes < PAGE_AHEAD_BYTES_MAX ? (uint32_t)image_bytes : PAGE_AHEAD_BYTES_MAX;
-    p->ahead_bytes = bytes > p->ahead_bytes ? bytes : p->ahead_bytes - (p->ahead_bytes - bytes) / 16;
-    return r;
-}
-
 int page_add_hole(struct larder_page *p) {
-    return add_place(p, PAGE_HOLE);
+    return page_add_place(p, PAGE_HOLE);
 }
 
 void page_truncate(struct larder_page *p, uint32_t count) {

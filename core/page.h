@@ -31,11 +31,9 @@ void page_reset(struct larder_page *p);
 int page_fail(struct larder_page *p, int result);
 /* Room for `bytes` more at p->bytes + p->used. LARDER_OK or LARDER_E_NO_MEMORY. May move the buffer. */
 int page_reserve(struct larder_page *p, size_t bytes);
-/* The image at p->bytes + p->used, of head.bytes, is item number count. PAGE_HOLE places: page_add_hole. */
-int page_commit(struct larder_page *p, size_t image_bytes);
-int page_add_hole(struct larder_page *p);
 /* Room to note one item, without touching the images. LARDER_OK or LARDER_E_NO_MEMORY. */
 int page_make_places(struct larder_page *p);
+int page_add_hole(struct larder_page *p);
 /* Memory for encoded keys: always the same number of bytes. LARDER_OK or LARDER_E_NO_MEMORY. */
 int page_make_keys(struct larder_page *p, size_t bytes);
 /* The empty page becomes one of the image in *bytes, whose memory it takes; the page's own goes there in exchange. */
@@ -48,5 +46,23 @@ int page_project_last(struct larder_page *p, const struct bytes *names, uint32_t
  * maybe twice.
  * LARDER_OK, LARDER_E_NO_MEMORY; LARDER_E_CORRUPT: the item does not have them. */
 int page_set_resume(struct larder_page *p, const struct item_key_attr *const *attrs, uint32_t count);
+
+static inline int page_add_place(struct larder_page *p, size_t at) {
+    int r = p->count < p->at_capacity ? LARDER_OK : page_make_places(p);
+    if (r == LARDER_OK)
+        p->at[p->count++] = at;
+    return r;
+}
+
+/* The image at p->bytes + p->used, of head.bytes, is item number count. */
+static inline int page_commit(struct larder_page *p, size_t image_bytes) {
+    int r = page_add_place(p, p->used);
+    if (r == LARDER_OK)
+        p->used += image_bytes;
+    /* Grows at once and shrinks slowly: a line too few costs a whole miss, one too many only its bandwidth. */
+    uint32_t bytes = image_bytes < PAGE_AHEAD_BYTES_MAX ? (uint32_t)image_bytes : PAGE_AHEAD_BYTES_MAX;
+    p->ahead_bytes = bytes > p->ahead_bytes ? bytes : p->ahead_bytes - (p->ahead_bytes - bytes) / 16;
+    return r;
+}
 
 #endif

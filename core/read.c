@@ -274,7 +274,10 @@ int larder_get(struct larder_table *t, const struct larder_key *key, struct lard
     struct read_hint hint = read_hint_stripe(v, read_hash(v, &k)); /* what it fetches comes during the next calls */
     page_reset(page);
     page->scanned = 1;
-    r = read_by_key(v, &k, &hint, db_now(t->db), page);
+    int64_t now_s = db_now(t->db);
+    read_hint_bucket(v, &hint);
+    read_hint_item(v, &hint, page->ahead_bytes);
+    r = read_by_key(v, &k, &hint, now_s, page);
     r = table_judge(t, v, r);
     return r < 0 ? page_fail(page, r) : r;
 }

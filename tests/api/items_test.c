@@ -582,6 +582,52 @@ Test(items, keys_that_look_alike_are_different) {
     }
 }
 
+/* Texts of a to z, one of them with a letter of two bytes, or with a byte that no text has, at each place in turn. */
+#define TEXT_BYTES_MAX 70
+
+static struct larder_value text_of(char *to, int bytes, int at, const char *other) {
+    for (int i = 0; i < bytes; i++)
+        to[i] = (char)('a' + (i * 7 + bytes) % 26);
+    if (at >= 0)
+        memcpy(to + at, other, strlen(other));
+    return (struct larder_value){.type = LARDER_S, .data = to, .bytes = (size_t)bytes};
+}
+
+Test(items, text_keys_of_all_lengths) {
+    struct fixture f;
+    char pk_text[TEXT_BYTES_MAX], sk_text[TEXT_BYTES_MAX];
+    begin(&f, LARDER_S, LARDER_S);
+    for (int pass = 0; pass < 2; pass++)
+        for (int bytes = 2; bytes <= TEXT_BYTES_MAX - 2; bytes++)
+            for (int at = -1; at <= bytes - 2; at++) { /* -1: ASCII alone */
+                struct larder_value pk = text_of(pk_text, bytes, at, "\xc3\xa9");
+                struct larder_value sk = text_of(sk_text, TEXT_BYTES_MAX - bytes, bytes % 2 ? at % 2 : -1, "\xc3\xa9");
+                if (pass == 0)
+                    put_small(&f, pk, sk, bytes * 100 + at);
+                else
+                    cr_assert_eq(mark_of(&f, pk, sk), bytes * 100 + at, "%d bytes, other at %d", bytes, at);
+            }
+    end(&f);
+}
+
+Test(items, keys_that_are_no_text_are_refused) {
+    struct fixture f;
+    char pk_text[TEXT_BYTES_MAX], sk_text[TEXT_BYTES_MAX], words[40];
+    begin(&f, LARDER_S, LARDER_S);
+    for (int bytes = 1; bytes <= TEXT_BYTES_MAX; bytes++)
+        for (int at = 0; at < bytes; at++)
+            for (int is_sort = 0; is_sort < 2; is_sort++) {
+                struct larder_key key = {text_of(pk_text, bytes, is_sort ? -1 : at, "\xff"),
+                                         text_of(sk_text, bytes, is_sort ? at : -1, "\xff")};
+                EXPECT(larder_get(f.seen, &key, f.page), LARDER_E_INVAL);
+                snprintf(words, sizeof words, "from byte %d on", at);
+                cr_assert(strstr(larder_error(), is_sort ? "sort key \"sk\"" : "partition key \"pk\"") &&
+                              strstr(larder_error(), words),
+                          "%s", larder_error());
+            }
+    end(&f);
+}
+
 Test(items, largest_keys) {
     static char pk[LARDER_PARTITION_KEY_BYTES_MAX], sk[LARDER_SORT_KEY_BYTES_MAX];
     struct fixture f;
