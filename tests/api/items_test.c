@@ -588,8 +588,8 @@ Test(items, keys_that_look_alike_are_different) {
 static struct larder_value text_of(char *to, int bytes, int at, const char *other) {
     for (int i = 0; i < bytes; i++)
         to[i] = (char)('a' + (i * 7 + bytes) % 26);
-    if (at >= 0)
-        memcpy(to + at, other, strlen(other));
+    for (int i = 0; at >= 0 && other[i]; i++)
+        to[at + i] = other[i];
     return (struct larder_value){.type = LARDER_S, .data = to, .bytes = (size_t)bytes};
 }
 
