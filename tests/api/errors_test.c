@@ -245,6 +245,30 @@ static int put_read_only(struct world *w) {
     return put_keys(w, w->read, &text, &text);
 }
 
+/* An item with these keys, only if what is there is a builder's item, or (is_absent) nothing. */
+static int put_if(struct world *w, struct larder_table *t, const struct larder_value *sk, int is_absent) {
+    const struct larder_item *item = NULL;
+    larder_add(w->b, "pk", &text);
+    larder_add(w->b, "sk", sk);
+    int r = larder_builder_finish(w->b, &item);
+    return r ? r : larder_put_if(t, item, is_absent ? NULL : item, w->page);
+}
+static int put_if_null(struct world *w) {
+    return larder_put_if(w->t, NULL, NULL, w->page);
+}
+static int put_if_built(struct world *w) {
+    return put_if(w, w->t, &text, 0);
+}
+static int put_if_sort_type(struct world *w) {
+    return put_if(w, w->t, &bytes4, 1);
+}
+static int put_if_dropped(struct world *w) {
+    return put_if(w, w->dropped, &text, 1);
+}
+static int put_if_read_only(struct world *w) {
+    return put_if(w, w->read, &text, 1);
+}
+
 static const struct row put_rows[] = {
     {"put NULL", put_null, LARDER_E_INVAL, {"item", "NULL"}},
     {"no partition key", put_no_partition, LARDER_E_INVAL, {"no attribute \"pk\"", "partition key"}},
@@ -265,6 +289,11 @@ static const struct row put_rows[] = {
     {"index sort key of type S", put_index_sort_type, LARDER_E_INVAL, {"byKind", "\"gsk\"", "N is needed"}},
     {"put into a dropped table", put_dropped, LARDER_E_NO_TABLE, {"\"dropped\""}},
     {"put read-only", put_read_only, LARDER_E_READ_ONLY, {"read-only"}},
+    {"put_if NULL", put_if_null, LARDER_E_INVAL, {"item", "NULL"}},
+    {"put_if over a builder's item", put_if_built, LARDER_E_INVAL, {"builder"}},
+    {"put_if with a sort key of type B", put_if_sort_type, LARDER_E_INVAL, {"\"sk\"", "type B", "S is needed"}},
+    {"put_if into a dropped table", put_if_dropped, LARDER_E_NO_TABLE, {"\"dropped\""}},
+    {"put_if read-only", put_if_read_only, LARDER_E_READ_ONLY, {"read-only"}},
 };
 
 Test(errors, puts, .init = init) {
@@ -1157,7 +1186,7 @@ Test(errors, a_read_that_fails_leaves_its_page_empty) {
 /* ---- Messages ---------------------------------------------------------------------------------------------------------------------- */
 
 Test(errors, every_result_has_a_name) {
-    for (int r = LARDER_E_NO_SLOT; r <= LARDER_MORE; r++) {
+    for (int r = LARDER_E_NO_SLOT; r <= LARDER_CHANGED; r++) {
         const char *name = larder_result_name(r);
         cr_assert_eq(strncmp(name, "LARDER_", 7), 0, "%d is %s", r, name);
         for (int other = LARDER_E_NO_SLOT; other < r; other++)
