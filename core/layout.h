@@ -121,6 +121,8 @@ struct table_shm {
 _Static_assert(sizeof(struct table_shm) == 64, "table_shm is one line");
 
 /* ---- Stripes and buckets: core/htab.h ---------------------------------------------------------------------------------- */
+#define STRIPE_LEFT 8u /* a power of 2, so that numbers find their places also when they begin at 0 again */
+
 struct stripe_shm {
     lock_word lock;
     _Atomic uint32_t count;       /* blocks linked in its buckets */
@@ -128,8 +130,9 @@ struct stripe_shm {
     shm_word array;               /* bucket array: offset | bucket count << 48; one word, so both change at once */
     shm_word writes;              /* numbers the writes of this stripe: item versions and key sequences */
     _Atomic uint32_t spares_used; /* spare buckets of the array that were linked */
-    _Atomic uint32_t moves;       /* partition stripes: bumped around changes of lists, for page snapshots (index/) */
-    uint64_t reserved[3];
+    _Atomic uint32_t moves; /* partition stripes: leaves that left a list, for page snapshots (index/skl_left.c) */
+    _Atomic uint16_t left[STRIPE_LEFT]; /* the same: marks of the last of them, each at its number */
+    uint64_t reserved;
 };
 _Static_assert(sizeof(struct stripe_shm) == 64, "a stripe is one cache line");
 

@@ -62,7 +62,7 @@ static int plan_definition(struct repair *p, uint32_t ordinal) {
 
 static int looks_like_stripe(const struct repair *p, const struct stripe_shm *stripe) {
     uint64_t word = SHM_LOAD(&stripe->array);
-    if (stripe->reserved[0] | stripe->reserved[1] | stripe->reserved[2])
+    if (stripe->reserved)
         return 0;
     return word == 0 || (WORD_TAG(word) != 0 && WORD_OFF(word) % sizeof(struct bucket_shm) == 0 &&
                          seg_at(p->seg, WORD_OFF(word), repair_array_bytes(word)));
@@ -318,8 +318,7 @@ static void empty_stripes(struct repair *p, uint64_t off) {
         }
         put32(&stripes[i].count, 0);
         put32(&stripes[i].spares_used, 0);
-        for (unsigned k = 0; k < 3; k++)
-            put64((shm_word *)&stripes[i].reserved[k], 0);
+        put64((shm_word *)&stripes[i].reserved, 0);
     }
 }
 
@@ -381,8 +380,7 @@ int repair_stripes(struct repair *p, struct repair_table *t) {
     attach(p, t->v->ordinal);
     for (uint32_t i = 0, from = 0; i < p->seg->stripe_count && r == LARDER_OK; from = t->stripe_end[i++]) {
         struct stripe_shm *stripe = &t->v->items.stripes[i];
-        for (unsigned k = 0; k < 3; k++)
-            put64((shm_word *)&stripe->reserved[k], 0);
+        put64((shm_word *)&stripe->reserved, 0);
         if (t->is_doubtful[i])
             r = repair_new_array(p, t->v, stripe, t->item + from, t->stripe_end[i] - from);
         else

@@ -169,6 +169,7 @@ static void list_check_stripe(struct check_state *c, const struct table_view *v,
 static int list_has(const struct table_view *v, uint32_t number, const struct index_entry *e) {
     struct skl_reader reader;
     struct leaf_cut cut = leaf_cut_before(&e->entry);
+    skl_reader_init(&reader);
     int r = skl_read_up(&reader, &v->partitions, e->partition, number, &cut);
     return r == LARDER_OK && leaf_find(&reader.leaf, &e->entry) >= 0;
 }

@@ -15,6 +15,7 @@ static void stats_add_leaf(const struct skl_reader *r, struct larder_index_stats
 static int stats_add_list(const struct table_view *v, uint64_t hash, uint32_t number, struct larder_index_stats *out) {
     struct skl_reader reader;
     struct skl_bound at = {.cut = {.key = NULL}};
+    skl_reader_init(&reader);
     int r = skl_read_up(&reader, &v->partitions, hash, number, &at.cut);
     out->partitions += r == LARDER_OK;
     while (r == LARDER_OK) {

@@ -3,12 +3,13 @@
  * Why      Entries are added to a list before the item that has them is published. A page is read item by item: an item may
  *          move from a key that the page has not reached to one that it has passed, and would be missed, or the other way
  *          round and come twice.
- * Idea     After the page is full, three things show that it was all there at the moment when its last item had been read: the list got
- *          no new entry (stripe.moves, which a writer moves on after it added an entry and before it publishes), every item that
- *          was read is still the one in its slot, and every entry that stood for nothing still does.
- *          The list may be long and have got its entry elsewhere. So a page out of one leaf is right, too, if that leaf, read again
- *          from the same place, is what it was, and every item is still there after that: then it was all there when the leaf was
- *          read again. Else the page is read again.
+ * Idea     After the page is full, three things show that it was all there at the moment when its last item had been read: its range
+ *          got no new entry (no leaf that was read has left the list, skl_left.c: a writer notes it after he added an entry and
+ *          before he publishes), every item that was read is still the one in its slot, and every entry that stood for nothing
+ *          still does.
+ *          A page that takes long sees more leaves leave than are noted. If it is out of one leaf it is right, too, if that leaf, read
+ *          again from the same place, is what it was, and every item is still there after that: then it was all there when the
+ *          leaf was read again. Else the page is read again.
  * Not here An entry that stood for nothing, became an item and ceased to be one between two looks. So as long as there are
  *          tries left, entries that stand for nothing are a reason to read again, too.
  * Limits   A few tries. If writers keep changing the partition faster than it can be read, the page is one of items that each
@@ -59,8 +60,9 @@ static int snapshot_leaf_stays(const struct query *q) {
 static int snapshot_holds(struct query *q, const struct stripe_shm *stripe, uint32_t moves, unsigned tries) {
     if ((q->seen.stale_count && tries < QUERY_TRIES_STRICT) || !snapshot_items_stay(q))
         return 0;
-    if (SHM_LOAD(&stripe->moves) == moves)
-        return 1;
+    enum skl_left left = skl_have_left(stripe, moves, &q->reader.seen);
+    if (left != SKL_MANY_LEFT)
+        return left == SKL_NONE_LEFT;
     return q->seen.stale_count == 0 && snapshot_leaf_stays(q) && snapshot_items_stay(q);
 }
 

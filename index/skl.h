@@ -20,15 +20,18 @@
  *          B3 A leaf without live entries is there only as the head's, and only if another node follows.
  *          B4 A partition's block knows its hash and index number; different indexes share no list. Different partition keys
  *             of equal hash do: readers compare the item's own partition key with the one they want.
+ *          B5 A leaf that has left its list, replaced or dropped, is noted in the stripe (skl_left.c) before the lock is free.
  * Locks    Changing needs the partition stripe's lock (LOCK_PARTITION). Reading needs none: whatever was read between
  *          htab_read_begin() and a true htab_read_ok() was linked all along.
  * Crash    Every change is a step 1 (core/journal.h) on one word, or one store.
  *          Adding: 1 new leaf, on a split also node and head  2 swap slot or node.leaf  3 tower links to the new node
- *                  4 stripe.moves + 1.  Dead in 3: a link is missing; skl_recover_stripe sets it. Dead before 4: the item is
- *                  not published, so nobody misses anything.
+ *                  4 the old leaf is noted (stripe.left, stripe.moves).  Dead in 3: a link is missing; skl_recover_stripe
+ *                  sets it. Dead before 4: the item is not published, so nobody misses anything, and skl_recover_stripe
+ *                  lets all leaves have left.
  *          Removing: 1 key sequence 0 in place  2 if nothing is left in the leaf: tower links past the node, from the top
- *                  3 swap the `next` before it, or the slot.  Dead in 2: skl_recover_stripe sets the links again. Dead
- *                  before 3: the next removal of the same entry, which recovery does, finds the empty leaf and goes on.
+ *                  3 swap the `next` before it, or the slot  4 the leaf is noted.  Dead in 2: skl_recover_stripe sets the
+ *                  links again. Dead before 3: the next removal of the same entry, which recovery does, finds the empty leaf
+ *                  and goes on. Dead before 4: as above.
  *          stripe.count is recounted by skl_recover_stripe.
  * Not here Merging nodes that have become small: a partition that shrinks keeps its nodes until they are empty.
  * Tests    tests/unit/skl_test.c
@@ -102,10 +105,35 @@ int skl_link(const struct skl_list *list, const struct skl_node *n, uint32_t lev
 /* The last node whose low bound is not after the cut; is_strict: is before it (or else the head). 0: the list makes no sense. */
 int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_path *path);
 
+/* ---- What has left (skl_left.c) ----------------------------------------------------------------------------------------- */
+
+/* The leaves that a reader has read, or tried to read. */
+#define SKL_SEEN 16u
+struct skl_seen {
+    uint32_t count; /* more than SKL_SEEN: too many to remember */
+    uint16_t mark[SKL_SEEN];
+};
+enum skl_left { SKL_NONE_LEFT, SKL_ONE_LEFT, SKL_MANY_LEFT /* too many to know */ };
+
+static inline uint16_t skl_mark(uint64_t leaf_off) {
+    return (uint16_t)(leaf_off * UINT64_C(0x9e3779b97f4a7c15) >> 48);
+}
+static inline void skl_see(struct skl_seen *seen, uint64_t leaf_off) {
+    if (seen->count < SKL_SEEN)
+        seen->mark[seen->count] = skl_mark(leaf_off);
+    seen->count++;
+}
+/* Under the lock: this leaf (0: none, but there is one now) has left its list. Or any may have. */
+void skl_note_left(struct stripe_shm *stripe, uint64_t leaf_off);
+void skl_note_all_left(struct stripe_shm *stripe);
+/* Whether any of these has left since stripe.moves was `since`, loaded before the first of them was read. */
+enum skl_left skl_have_left(const struct stripe_shm *stripe, uint32_t since, const struct skl_seen *seen);
+
 /* ---- Reading (skl_read.c): without locks ------------------------------------------------------------------------------ */
 
 struct skl_reader {
     struct skl_list list;
+    struct skl_seen seen;
     struct skl_node node; /* shm NULL: a small partition */
     struct leaf leaf;
     uint32_t begin;       /* read upwards: number of the leaf's first entry at or after the cut */
@@ -117,6 +145,7 @@ struct skl_reader {
 /* A reader that has read nothing. Its parts are large, so they are not all set. */
 static inline void skl_reader_init(struct skl_reader *r) {
     r->is_first = 1;
+    r->seen.count = 0;
     memset(r->leaf.bytes, 0, sizeof(struct leaf_shm));
 }
 /* Reads the leaf with the first entry at or after the cut: LARDER_OK; LARDER_NOT_FOUND: there is none; LARDER_E_CORRUPT. */

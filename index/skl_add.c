@@ -4,7 +4,7 @@
  * Crash    1 new blocks are filled, in hand                       dead here: given back
  *          2 step 1: the word that referred to the old leaf       the entry is there, the split is whole
  *          3 a split inside a list: tower links, bottom up        dead here: skl_recover_stripe sets those that are missing
- *          4 stripe.count (a new partition), stripe.moves         count is recounted; see skl.h for moves
+ *          4 stripe.count (a new partition), the leaf that left   count is recounted; see skl.h for the leaf
  * Tests    tests/unit/skl_test.c
  */
 #include "core/debug.h"
@@ -51,7 +51,10 @@ int skl_take(struct writer *w, const void *from, size_t bytes, uint64_t *off) {
 }
 
 static int skl_publish_leaf(struct writer *w, struct skl_place *p, uint64_t off) {
-    return step_swap(w, 1, p->word, p->leaf_off | p->tag, off | p->tag, &p->list.stripe->seq, &p->leaf_off, 1);
+    int r = step_swap(w, 1, p->word, p->leaf_off | p->tag, off | p->tag, &p->list.stripe->seq, &p->leaf_off, 1);
+    if (r == LARDER_OK)
+        skl_note_left(p->list.stripe, p->leaf_off);
+    return r;
 }
 
 /* Puts a leaf that was made in the place of the old one. */
@@ -83,6 +86,8 @@ static int skl_add_first(struct writer *w, struct skl_list *list, const struct l
         return r;
     r = step_swap(w, 1, list->slot, 0, WORD_MAKE(list->hash, off), NULL, NULL, 0);
     htab_count_locked(list->stripe, 1);
+    if (r == LARDER_OK)
+        skl_note_left(list->stripe, 0);
     return r;
 }
 
@@ -203,15 +208,9 @@ int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint
                    const struct leaf_entry *e) {
     struct skl_place p;
     int r = skl_place_locked(w, tab, hash, index, e, &p);
-    if (r == LARDER_NOT_FOUND) {
-        r = skl_add_first(w, &p.list, e);
-    } else if (r == LARDER_OK) {
-        if (leaf_find(&p.leaf, e) >= 0)
-            return LARDER_OK;
-        r = skl_add_to_leaf(w, &p, e);
-    }
-    /* After the entry is there, before its item is: a reader that saw this number twice missed no entry that counts. */
-    if (r == LARDER_OK)
-        SHM_STORE(&p.list.stripe->moves, SHM_LOAD_RELAXED(&p.list.stripe->moves) + 1);
-    return r;
+    if (r == LARDER_NOT_FOUND)
+        return skl_add_first(w, &p.list, e);
+    if (r || leaf_find(&p.leaf, e) >= 0)
+        return r;
+    return skl_add_to_leaf(w, &p, e);
 }

@@ -13,6 +13,7 @@ enum skl_attempt { SKL_FOUND, SKL_ABSENT, SKL_BAD };
 
 static int skl_copy_leaf(struct skl_reader *r) {
     uint64_t off = r->node.shm ? SHM_LOAD(&r->node.shm->leaf) : r->list.leaf_off;
+    skl_see(&r->seen, off);
     return leaf_read(r->list.tab->seg, off, r->list.hash, r->list.index, &r->leaf);
 }
 
@@ -21,8 +22,10 @@ static enum skl_attempt skl_enter(struct skl_reader *r, const struct leaf_cut *c
     struct skl_path path;
     r->node = (struct skl_node){.shm = NULL};
     r->is_first = 1;
-    if (!r->list.slot)
+    if (!r->list.slot) {
+        skl_see(&r->seen, 0);
         return SKL_ABSENT;
+    }
     if (r->list.leaf_off)
         return skl_copy_leaf(r) ? SKL_FOUND : SKL_BAD;
     if (!skl_seek(&r->list, cut, is_strict, &path))

@@ -4,7 +4,7 @@
  *          that is half dead is replaced if there is memory for that.
  * Crash    1 the entry's key sequence is 0                     it is removed
  *          2 its leaf has none left: tower links past the node, top down
- *          3 step 1: the `next` that led to the node, or the slot; node and leaf are given back
+ *          3 step 1: the `next` that led to the node, or the slot; node and leaf are given back, and the leaf is noted
  *          4 step 1: a head without nodes gives the slot to its leaf
  *          Dead after 1 or 2: the same removal again finds an empty leaf and goes on at 2. Dead after 3: a head without
  *          nodes is allowed; a head without anything is what the same removal finds again.
@@ -18,6 +18,8 @@ static int skl_drop_partition(struct writer *w, struct skl_list *list, uint64_t 
     uint64_t retired[2] = {leaf_off, list->head.off}; /* 0: a small partition has no head */
     int r = step_swap(w, 1, list->slot, list->slot_word, 0, &list->stripe->seq, retired, 2);
     htab_count_locked(list->stripe, -1);
+    if (r == LARDER_OK)
+        skl_note_left(list->stripe, leaf_off);
     return r;
 }
 
@@ -56,9 +58,10 @@ static int skl_drop_node(struct writer *w, struct skl_place *p) {
     skl_unlink_towers(node, &before);
     uint64_t retired[2] = {node->off, p->leaf_off}, next = leaf_next(&p->leaf);
     int r = step_swap(w, 1, &leaf->next, node->off, next, &list->stripe->seq, retired, 2);
-    if (r == LARDER_OK && !next && before.node.off == list->head.off)
-        r = skl_drop_head(w, list);
-    return r;
+    if (r)
+        return r;
+    skl_note_left(list->stripe, p->leaf_off);
+    return !next && before.node.off == list->head.off ? skl_drop_head(w, list) : LARDER_OK;
 }
 
 /* p's leaf has no living entry. */
@@ -128,5 +131,6 @@ int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, ui
         if (r)
             return r;
     }
+    skl_note_all_left(list.stripe);
     return skl_drop_partition(w, &list, SHM_LOAD_RELAXED(&list.head.shm->leaf));
 }

@@ -57,6 +57,7 @@ int skl_recover_stripe(struct writer *w, struct stripe_shm *stripe) {
     uint64_t words[SKL_CHAIN_MAX];
     if (!skl_table_of(w->seg, stripe, &tab))
         return LARDER_OK;
+    skl_note_all_left(stripe);
     for (uint32_t b = 0, total = htab_bucket_count(&tab, stripe); b < total; b++) {
         int count = htab_bucket_slots(&tab, stripe, b, words, SKL_CHAIN_MAX);
         for (int i = 0; i < count; i++) {

@@ -757,3 +757,60 @@ Test(query, shows_items_under_the_keys_they_have) {
 Test(query, misses_nothing_that_moves) {
     move_beside(read_all_of_group, 1, 1000 * SLOW_FACTOR, 2000 / SLOW_FACTOR);
 }
+
+/* Two writers have an item each that they move between the first and the last leaf of a group, with pauses that a page fits into.
+ * A third changes other groups, some of which share a stripe with this one, without pause. So most pages see changes, and most of
+ * these changes are none of theirs. */
+struct mover {
+    struct moving *m;
+    struct fixture own; /* its builder and numbers */
+    int number;         /* of its item; -1: it changes the other groups */
+    uint32_t pause_us;
+};
+
+static void *move_to_and_fro(void *arg) {
+    struct mover *mover = arg;
+    struct fixture *f = &mover->own;
+    for (uint32_t i = 0; !atomic_load(&mover->m->is_over); i++) {
+        struct row row = {.version = 1};
+        int is_other = mover->number < 0;
+        snprintf(row.text[COL_PK], TEXT_MAX, is_other ? "p1" : "p0");
+        snprintf(row.text[COL_SK], TEXT_MAX, "%03d", is_other ? (int)rng_below(&f->rng, MOVED) : mover->number);
+        snprintf(row.text[COL_G], TEXT_MAX, is_other ? "n%d" : "g0", (int)rng_below(&f->rng, 8));
+        snprintf(row.text[COL_GS], TEXT_MAX, "%05d", is_other ? (int)rng_below(&f->rng, 100000) : i & 1 ? 99999 : 0);
+        put(f, &row);
+        if (mover->pause_us)
+            usleep(mover->pause_us);
+    }
+    return NULL;
+}
+
+Test(query, has_each_item_once_while_two_writers_move_theirs_between_leaves) {
+    struct fixture *f = begin();
+    struct moving m = {.f = f};
+    struct mover *mover = calloc(3, sizeof *mover);
+    pthread_t reader, thread[3];
+    cr_assert_not_null(mover);
+    for (int i = 0; i < MOVED; i++) {
+        struct row row = {.version = 1, .text = {[COL_PK] = "p0", [COL_G] = "g0"}};
+        snprintf(row.text[COL_SK], TEXT_MAX, "%03d", i);
+        snprintf(row.text[COL_GS], TEXT_MAX, "%05d", 100 + i * 500);
+        put(f, &row);
+    }
+    for (int i = 0; i < 3; i++) {
+        mover[i] = (struct mover){.m = &m, .number = i < 2 ? i * (MOVED - 1) : -1, .own = {.db = f->db, .t = f->t}};
+        mover[i].pause_us = i < 2 ? 700 * SLOW_FACTOR : SLOW_FACTOR > 1 ? 100 : 0;
+        must(larder_builder_new(f->db, &mover[i].own.b));
+        rng_seed(&mover[i].own.rng, rng_next(&f->rng));
+        cr_assert_eq(pthread_create(&thread[i], NULL, move_to_and_fro, &mover[i]), 0);
+    }
+    cr_assert_eq(pthread_create(&reader, NULL, read_all_of_group, &m), 0);
+    while (atomic_load(&m.pages) < 20000 / SLOW_FACTOR)
+        usleep(1000);
+    atomic_store(&m.is_over, 1);
+    pthread_join(reader, NULL);
+    for (int i = 0; i < 3; i++)
+        pthread_join(thread[i], NULL);
+    end(f);
+    free(mover);
+}

@@ -216,6 +216,7 @@ static void check_up(struct fixture *f, const struct model *m, const struct leaf
                      uint32_t most) {
     struct skl_reader reader;
     struct skl_bound cut = {.cut = *from};
+    skl_reader_init(&reader);
     int r = skl_read_up(&reader, &f->v->partitions, m->hash, m->index, from);
     for (; r == LARDER_OK && most > 0; most--) {
         for (uint32_t i = leaf_find_cut(&reader.leaf, &cut.cut); i < leaf_count(&reader.leaf); i++) {
@@ -242,6 +243,7 @@ static void check_down(struct fixture *f, const struct model *m, const struct le
     struct skl_reader reader;
     struct skl_bound cut = {.cut = *to};
     int r;
+    skl_reader_init(&reader);
     while ((r = skl_read_down(&reader, &f->v->partitions, m->hash, m->index, &cut.cut)) == LARDER_OK && most-- > 0) {
         for (uint32_t i = leaf_find_cut(&reader.leaf, &cut.cut); i-- > 0;) {
             if (!leaf_kseq(&reader.leaf, i))
@@ -321,6 +323,129 @@ Test(skl, is_a_sorted_array_with_tiny_leaves) {
 Test(skl, is_a_sorted_array_with_real_leaves) {
     for (uint64_t kind = 0; kind < KINDS; kind++)
         random_run(kind, LEAF_ENTRIES, 500, 8000 / (SLOW_FACTOR > 1 ? 8 : 1));
+}
+
+/* ---- What has left ------------------------------------------------------------------------------------------------------------ */
+
+/* Some leaves as a query reads them, and what was in them: all that the list had in a range. */
+struct page {
+    const struct model *m;
+    uint32_t since;
+    struct skl_reader reader;
+    struct skl_bound from, to;
+    struct model got;
+};
+
+static void set_bound(struct skl_bound *bound, const struct leaf_cut *cut) {
+    if (cut->key_bytes)
+        memmove(bound->key, cut->key, cut->key_bytes);
+    bound->cut = *cut;
+    bound->cut.key = bound->key;
+}
+
+/* The living entries from..to-1 of the page's leaf. */
+static void page_take(struct page *p, uint32_t from, uint32_t to) {
+    uint8_t key[LEAF_KEY_BYTES_MAX];
+    const struct leaf *leaf = &p->reader.leaf;
+    for (uint32_t i = from; i < to; i++) {
+        struct leaf_entry e = {.key = key, .hash = leaf_hash(leaf, i), .kseq = leaf_kseq(leaf, i)};
+        e.key_bytes = leaf_key(leaf, i, key);
+        if (e.kseq)
+            model_add(&p->got, &e);
+    }
+}
+
+static void page_read_up(struct fixture *f, struct page *p, uint32_t leaves) {
+    int r = skl_read_up(&p->reader, &f->v->partitions, p->m->hash, p->m->index, &p->to.cut);
+    for (; r == LARDER_OK; leaves--) {
+        uint32_t taken = p->got.count;
+        page_take(p, leaf_find_cut(&p->reader.leaf, &p->to.cut), leaf_count(&p->reader.leaf));
+        if (p->got.count > taken) {
+            struct leaf_cut after = leaf_cut_before(&p->got.entry[p->got.count - 1]->e);
+            after.kseq++;
+            set_bound(&p->to, &after);
+        }
+        if (leaves == 1)
+            return;
+        if (rng_is_one_in(&f->rng, 4))
+            p->reader.list.seq--; /* as if the list had changed */
+        r = skl_read_next(&p->reader, &p->to.cut);
+    }
+    cr_assert_eq(r, LARDER_NOT_FOUND);
+    p->to.cut.is_end = 1;
+}
+
+static void page_read_down(struct fixture *f, struct page *p, uint32_t leaves) {
+    int r;
+    while ((r = skl_read_down(&p->reader, &f->v->partitions, p->m->hash, p->m->index, &p->from.cut)) == LARDER_OK) {
+        page_take(p, 0, leaf_find_cut(&p->reader.leaf, &p->from.cut));
+        if (p->reader.is_first)
+            break;
+        set_bound(&p->from, &p->reader.low.cut);
+        if (--leaves == 0)
+            return;
+    }
+    set_bound(&p->from, &(struct leaf_cut){.key = NULL});
+}
+
+/* From a random place, or (leaves 0) everything. */
+static void page_read(struct fixture *f, struct page *p, const struct model *m, uint32_t leaves, int is_descending) {
+    uint8_t key[LEAF_KEY_BYTES_MAX];
+    struct leaf_entry e = random_entry(f, key);
+    struct leaf_cut cut = leaf_cut_before(&e);
+    if (!leaves)
+        cut = (struct leaf_cut){.is_end = is_descending};
+    p->m = m;
+    p->since = SHM_LOAD(&htab_stripe(&f->v->partitions, m->hash)->moves);
+    skl_reader_init(&p->reader);
+    set_bound(&p->from, &cut);
+    set_bound(&p->to, &cut);
+    (is_descending ? page_read_down : page_read_up)(f, p, leaves);
+}
+
+static enum skl_left page_leaves(const struct fixture *f, const struct page *p) {
+    return skl_have_left(htab_stripe(&f->v->partitions, p->m->hash), p->since, &p->reader.seen);
+}
+
+/* If no leaf of the page has left, the list has no entry in its range that the page has not. */
+static void page_check(const struct fixture *f, const struct page *p) {
+    if (page_leaves(f, p) != SKL_NONE_LEFT)
+        return;
+    for (uint32_t i = 0; i < p->m->count; i++) {
+        const struct leaf_entry *e = &p->m->entry[i]->e;
+        struct leaf_cut at = leaf_cut_before(e);
+        if (leaf_compare_cuts(&at, &p->from.cut) >= 0 && leaf_compare_cuts(&at, &p->to.cut) < 0)
+            cr_assert(model_has(&p->got, model_find(&p->got, e), e));
+    }
+}
+
+static void page_drop(struct page *p) {
+    for (uint32_t i = 0; i < p->got.count; i++)
+        free(p->got.entry[i]);
+    p->got.count = 0;
+}
+
+Test(skl, tells_whether_a_page_has_missed_an_entry) {
+    static struct page page; /* static: large */
+    struct fixture *f = begin(64 << 20, 3);
+    uint32_t changed[SKL_MANY_LEFT + 1] = {0};
+    for (uint32_t round = 0; round < 60000 / (SLOW_FACTOR > 1 ? 6 : 1); round++) {
+        struct model *m = &f->model[rng_below(&f->rng, LISTS)];
+        uint32_t changes = (uint32_t)rng_below(&f->rng, round % 4 ? 6 : 20), target = round / 1000 % 2 ? 12 : 1;
+        f->kind = round / 2000 % 2 ? 5 : 0;
+        page_read(f, &page, m, (uint32_t)rng_below(&f->rng, 4), (int)rng_below(&f->rng, 2));
+        for (uint32_t i = 0; i < changes; i++)
+            random_change(f, &f->model[rng_below(&f->rng, LISTS)], target);
+        page_check(f, &page);
+        if (!changes)
+            cr_assert_eq(page_leaves(f, &page), SKL_NONE_LEFT);
+        else
+            changed[page_leaves(f, &page)]++;
+        page_drop(&page);
+    }
+    cr_assert_gt(changed[SKL_NONE_LEFT], changed[SKL_ONE_LEFT] / 4);
+    cr_assert_gt(changed[SKL_ONE_LEFT], changed[SKL_NONE_LEFT] / 4);
+    end(f);
 }
 
 static struct leaf_entry numbered(uint32_t number, uint8_t *key) {
@@ -449,15 +574,34 @@ static int die(void *arg) {
     return 0;
 }
 
+/* A page that was read before a death misses nothing that is added after it. */
+static void check_page_after(struct fixture *f, struct page *page, struct model *m) {
+    uint8_t key[LEAF_KEY_BYTES_MAX];
+    for (int i = 0; i < 6; i++) {
+        struct leaf_entry e = random_entry(f, key);
+        e.kseq = 9; /* not one of those that die */
+        cr_assert_eq(change_claiming(f, m, &e, 1), LARDER_OK);
+        model_add(m, &e);
+        page_check(f, page);
+        cr_assert_eq(change_claiming(f, m, &e, 0), LARDER_OK);
+        model_remove(m, &e);
+    }
+    page_drop(page);
+}
+
 /* Dies at every store of one change in turn. After each death somebody takes over, and finds the entry there or not. */
 static void die_at_every_store(struct fixture *f, struct model *m, const struct leaf_entry *e, int is_add) {
+    static struct page page; /* static: large */
     struct death d = {.f = f, .m = m, .e = *e, .is_add = is_add};
     for (d.at_store = 1;; d.at_store++) {
+        page_read(f, &page, m, (uint32_t)rng_below(&f->rng, 3), (int)rng_below(&f->rng, 2));
         uint32_t dead, at = model_find(m, e);
         int was_there = model_has(m, at, e);
         struct proc_result end_of = proc_run(die, &d, 5000);
-        if (proc_is_exit(end_of, 0))
+        if (proc_is_exit(end_of, 0)) {
+            page_drop(&page);
             break;
+        }
         cr_assert(proc_is_signal(end_of, 9), "%s", proc_text(end_of));
         cr_assert_eq(recover_all(f->w, &dead), LARDER_OK, "%s", larder_error());
         /* Recovery of an item removes again what it had begun to remove, or has begun to add: so does this. */
@@ -466,6 +610,7 @@ static void die_at_every_store(struct fixture *f, struct model *m, const struct 
         model_remove(m, e);
         check(f);
         check_all(f, m);
+        check_page_after(f, &page, m);
         if (was_there && !is_add) {
             cr_assert_eq(change_claiming(f, m, e, 1), LARDER_OK);
             model_add(m, e);
@@ -607,6 +752,7 @@ static void *read_on(void *arg) {
     struct reading *r = arg;
     struct skl_reader reader;
     uint8_t key[LEAF_KEY_BYTES_MAX + 1];
+    skl_reader_init(&reader);
     while (!atomic_load(&r->is_over)) {
         struct skl_bound cut = {.cut = {.key = NULL}};
         uint32_t even = 0, last = 0;
