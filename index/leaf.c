@@ -1,4 +1,4 @@
-/* index/leaf.c - reading a leaf: see leaf.h. */
+/* index/leaf.c - reading a leaf, and the usual way to make a new one: see leaf.h. */
 #include "index/leaf.h"
 
 #if LARDER_CRASH_POINTS
@@ -147,50 +147,98 @@ int leaf_find(const struct leaf *leaf, const struct leaf_entry *e) {
     return -1;
 }
 
+struct leaf_place leaf_place(const struct leaf *leaf, const struct leaf_entry *e) {
+    struct leaf_text rest;
+    uint32_t i = leaf_lower_bound(leaf, e->key, e->key_bytes, e->hash, &rest);
+    struct leaf_place p = {.at = i, .rest = rest.at, .rest_bytes = rest.bytes};
+    for (; rest.at && i < leaf_count(leaf) && leaf_compare_entry(leaf, i, rest, e->hash) == 0; i++) {
+        uint32_t kseq = leaf_kseq(leaf, i);
+        p.is_there |= kseq == e->kseq;
+        if (kseq != 0 && kseq < e->kseq) /* the dead say nothing of the order */
+            p.at = i + 1;
+    }
+    return p;
+}
+
 void leaf_kill(struct leaf *leaf, struct leaf_shm *block, uint32_t i) {
     uint64_t dead = (uint64_t)leaf_end(leaf, i) << 32;
     SHM_STORE(&block->entry[i].seq_end, dead); /* release by habit: nothing else belongs to it */
     atomic_store_explicit(&((struct leaf_shm *)leaf->bytes)->entry[i].seq_end, dead, memory_order_relaxed);
 }
 
-/* Copies entries from..to-1 to the place `by` entries further, with suffixes that end `longer` bytes later. 0: one of them is dead. */
-static int leaf_move_entries(const struct leaf *leaf, uint32_t from, uint32_t to, uint32_t by, uint32_t longer,
-                             struct leaf_shm *out) {
-    for (uint32_t i = from; i < to; i++) {
-        uint64_t seq_end = SHM_LOAD_RELAXED(&leaf_of(leaf)->entry[i].seq_end);
-        if ((uint32_t)seq_end == 0)
-            return 0;
-        out->entry[i + by].hash = leaf_hash(leaf, i);
-        atomic_init(&out->entry[i + by].seq_end, seq_end + ((uint64_t)longer << 32));
-    }
-    return 1;
+/* A leaf being written: where the next entry and its suffix go. */
+struct leaf_pen {
+    struct leaf_shm *to;
+    uint32_t count;
+    uint8_t *first, *at; /* first suffix, next suffix */
+};
+
+static void leaf_append(struct leaf_pen *pen, uint64_t hash, uint32_t kseq, struct leaf_text suffix) {
+    if (suffix.bytes)
+        memcpy(pen->at, suffix.at, suffix.bytes);
+    pen->at += suffix.bytes;
+    pen->to->entry[pen->count].hash = hash;
+    atomic_init(&pen->to->entry[pen->count++].seq_end, (uint64_t)(pen->at - pen->first) << 32 | kseq);
 }
 
-uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, struct leaf *out) {
-    struct leaf_shm *made = (struct leaf_shm *)out->bytes;
-    uint32_t prefix_bytes = leaf_of(leaf)->block.key_bytes, count = leaf_count(leaf);
-    if (count >= leaf_capacity || e->key_bytes < prefix_bytes ||
-        (prefix_bytes && memcmp(e->key, leaf_prefix(leaf), prefix_bytes) != 0))
+/* Some entries are dead, but neither the first nor the last: the common prefix stays what it is. */
+static void leaf_insert_between_dead(const struct leaf *leaf, const struct leaf_entry *e, const struct leaf_place *p,
+                                     struct leaf_pen *pen) {
+    struct leaf_text rest = {p->rest, p->rest_bytes};
+    for (uint32_t i = 0, count = leaf_count(leaf); i <= count; i++) {
+        if (i == p->at)
+            leaf_append(pen, e->hash, e->kseq, rest);
+        if (i < count && leaf_kseq(leaf, i))
+            leaf_append(pen, leaf_hash(leaf, i), leaf_kseq(leaf, i), leaf_suffix(leaf, i));
+    }
+}
+
+/* All entries live: what comes after the new one moves, and its ends grow. */
+static void leaf_insert_between(const struct leaf *leaf, const struct leaf_entry *e, const struct leaf_place *p,
+                                struct leaf_pen *pen) {
+    const struct leaf_entry_shm *from = leaf_of(leaf)->entry;
+    struct leaf_entry_shm *to = pen->to->entry;
+    uint32_t count = leaf_count(leaf), start = p->at ? leaf_end(leaf, p->at - 1) : 0, end = leaf_end(leaf, count - 1);
+    const uint8_t *first = leaf_prefix(leaf) + leaf_of(leaf)->block.key_bytes;
+    memcpy(to, from, sizeof *from * p->at);
+    for (uint32_t i = p->at; i < count; i++) {
+        to[i + 1].hash = from[i].hash;
+        atomic_init(&to[i + 1].seq_end, SHM_LOAD_RELAXED(&from[i].seq_end) + ((uint64_t)p->rest_bytes << 32));
+    }
+    memcpy(pen->at, first, start);
+    pen->at += start;
+    pen->count = p->at;
+    leaf_append(pen, e->hash, e->kseq, (struct leaf_text){p->rest, p->rest_bytes});
+    memcpy(pen->at, first + start, end - start);
+    pen->at += end - start;
+}
+
+/* Bytes of the entries that are dead. */
+static uint32_t leaf_dead_bytes(const struct leaf *leaf, uint32_t live) {
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; live < leaf_count(leaf) && i < leaf_count(leaf); i++)
+        if (!leaf_kseq(leaf, i))
+            bytes += (uint32_t)sizeof(struct leaf_entry_shm) + leaf_suffix(leaf, i).bytes;
+    return bytes;
+}
+
+uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, const struct leaf_place *p,
+                     struct leaf *out) {
+    struct leaf_shm *to = (struct leaf_shm *)out->bytes;
+    uint32_t count = leaf_count(leaf), live = leaf_live_count(leaf), prefix_bytes = leaf_of(leaf)->block.key_bytes;
+    uint32_t bytes = leaf_bytes(leaf) - leaf_dead_bytes(leaf, live) + (uint32_t)sizeof to->entry[0] + p->rest_bytes;
+    int has_live_ends = leaf_kseq(leaf, 0) != 0 && leaf_kseq(leaf, count - 1) != 0;
+    if (!p->rest || !has_live_ends || live >= leaf_capacity || bytes > LEAF_BYTES)
         return 0;
-    uint32_t suffix_bytes = e->key_bytes - prefix_bytes, old_bytes = leaf_bytes(leaf);
-    uint32_t bytes = old_bytes + (uint32_t)sizeof(struct leaf_entry_shm) + suffix_bytes;
-    if (bytes > LEAF_BYTES)
-        return 0;
-    struct leaf_cut cut = leaf_cut_before(e);
-    uint32_t at = leaf_find_cut(leaf, &cut), start = at ? leaf_end(leaf, at - 1) : 0;
-    made->block = leaf_of(leaf)->block;
-    made->block.count = (uint16_t)(count + 1);
-    atomic_init(&made->next, leaf_next(leaf));
-    if (!leaf_move_entries(leaf, 0, at, 0, 0, made) || !leaf_move_entries(leaf, at, count, 1, suffix_bytes, made))
-        return 0;
-    made->entry[at].hash = e->hash;
-    atomic_init(&made->entry[at].seq_end, (uint64_t)(start + suffix_bytes) << 32 | e->kseq);
-    const uint8_t *from = leaf_prefix(leaf), *end = leaf->bytes + old_bytes;
-    uint8_t *to = mempcpy(&made->entry[count + 1], from, prefix_bytes + start);
-    if (suffix_bytes)
-        to = mempcpy(to, e->key + prefix_bytes, suffix_bytes);
-    to = mempcpy(to, from + prefix_bytes + start, (size_t)(end - from) - prefix_bytes - start);
-    memset(to, 0, -bytes & 7u);
+    memcpy(to, leaf_of(leaf), sizeof *to);
+    to->block.count = (uint16_t)(live + 1);
+    struct leaf_pen pen = {.to = to};
+    pen.first = pen.at = mempcpy(&to->entry[live + 1], leaf_prefix(leaf), prefix_bytes);
+    if (live == count)
+        leaf_insert_between(leaf, e, p, &pen);
+    else
+        leaf_insert_between_dead(leaf, e, p, &pen);
+    memset(pen.at, 0, -bytes & 7u);
     return bytes;
 }
 

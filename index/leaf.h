@@ -122,6 +122,14 @@ uint32_t leaf_key(const struct leaf *leaf, uint32_t i, uint8_t *to);
 uint32_t leaf_find_cut(const struct leaf *leaf, const struct leaf_cut *cut);
 /* Number of this live entry, or -1. */
 int leaf_find(const struct leaf *leaf, const struct leaf_entry *e);
+/* Where an entry is, or would be. */
+struct leaf_place {
+    uint32_t at;
+    int is_there;        /* the leaf has it, and it lives */
+    const uint8_t *rest; /* of its key, after the common prefix; NULL if the key does not begin with that */
+    uint32_t rest_bytes;
+};
+struct leaf_place leaf_place(const struct leaf *leaf, const struct leaf_entry *e);
 /* Sort key, then hash, then key sequence: negative, 0 or positive. */
 int leaf_compare_cuts(const struct leaf_cut *a, const struct leaf_cut *b);
 /* Marks entry i dead, here and in the leaf's block. */
@@ -142,9 +150,10 @@ struct leaf_run {
     struct leaf_run_entry entry[LEAF_ENTRIES + 1];
 };
 
-/* Makes the leaf that has one entry more, by moving the others: what most insertions are. Returns its bytes. 0: it must be made of a run,
- * as there are dead entries to be left out, another prefix, or too much. */
-uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, struct leaf *out);
+/* Makes the leaf that has one entry more, by moving the others: what most insertions are. p is its place, and it is not there. Returns the
+ * leaf's bytes, those that building makes. 0: it must be made of a run, as the first or the last entry is dead, or for another prefix,
+ * or as it is too much for one leaf. */
+uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, const struct leaf_place *p, struct leaf *out);
 /* The live entries of a leaf. */
 void leaf_take_apart(const struct leaf *leaf, struct leaf_run *run);
 /* Adds an entry where it belongs; returns its number. The run has no such entry. */

@@ -192,11 +192,14 @@ static int skl_split(struct writer *w, struct skl_place *p, const struct leaf_ru
     return r ? r : skl_publish_leaf(w, p, head_off);
 }
 
-/* Adds an entry to the leaf at p, which has it not. */
+/* Adds an entry to the leaf at p. */
 static int skl_add_to_leaf(struct writer *w, struct skl_place *p, const struct leaf_entry *e) {
     struct leaf_run run;
     struct leaf made;
-    uint32_t bytes = leaf_insert(&p->leaf, e, &made);
+    struct leaf_place place = leaf_place(&p->leaf, e);
+    if (place.is_there)
+        return LARDER_OK;
+    uint32_t bytes = leaf_insert(&p->leaf, e, &place, &made);
     if (bytes)
         return skl_put_leaf(w, p, &made, bytes);
     leaf_take_apart(&p->leaf, &run);
@@ -210,7 +213,5 @@ int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint
     int r = skl_place_locked(w, tab, hash, index, e, &p);
     if (r == LARDER_NOT_FOUND)
         return skl_add_first(w, &p.list, e);
-    if (r || leaf_find(&p.leaf, e) >= 0)
-        return r;
-    return skl_add_to_leaf(w, &p, e);
+    return r ? r : skl_add_to_leaf(w, &p, e);
 }
