@@ -11,11 +11,11 @@ struct leaf_text {
 };
 
 static uint32_t leaf_end(const struct leaf *leaf, uint32_t i) {
-    return (uint32_t)(SHM_LOAD_RELAXED(&leaf_of(leaf)->entry[i].seq_end) >> 32);
+    return leaf_shm_end(leaf_of(leaf), leaf_count(leaf))[i];
 }
 
 static const uint8_t *leaf_prefix(const struct leaf *leaf) {
-    return (const uint8_t *)&leaf_of(leaf)->entry[leaf_count(leaf)];
+    return leaf_shm_text(leaf_of(leaf), leaf_count(leaf));
 }
 
 static struct leaf_text leaf_suffix(const struct leaf *leaf, uint32_t i) {
@@ -27,8 +27,7 @@ static struct leaf_text leaf_suffix(const struct leaf *leaf, uint32_t i) {
 uint32_t leaf_bytes(const struct leaf *leaf) {
     uint32_t count = leaf_count(leaf);
     uint32_t suffixes = leaf_end(leaf, count - 1);
-    return (uint32_t)(sizeof(struct leaf_shm) + sizeof(struct leaf_entry_shm) * count) +
-           leaf_of(leaf)->block.key_bytes + suffixes;
+    return (uint32_t)sizeof(struct leaf_shm) + LEAF_ENTRY_BYTES * count + leaf_of(leaf)->block.key_bytes + suffixes;
 }
 
 /* The ends of the suffixes rise, no key is too long, and all of it fits. */
@@ -53,20 +52,23 @@ int leaf_read(const struct seg *s, uint64_t off, uint64_t hash, uint32_t index, 
         return 0;
     if (b->count < 1 || b->count > LEAF_ENTRIES || b->key_bytes > LEAF_KEY_BYTES_MAX)
         return 0;
-    size_t fixed = sizeof(struct leaf_shm) + sizeof(struct leaf_entry_shm) * b->count;
+    size_t fixed = sizeof(struct leaf_shm) + shm_round8((size_t)LEAF_ENTRY_BYTES * b->count);
     if (!seg_at(s, off, fixed))
         return 0;
     shm_copy_out(to->bytes + sizeof(struct leaf_shm), from + sizeof(struct leaf_shm), fixed - sizeof(struct leaf_shm));
-    if (!leaf_has_sane_ends(to) || !seg_at(s, off, leaf_bytes(to)))
+    uint32_t bytes = leaf_bytes(to);
+    if (!leaf_has_sane_ends(to) || !seg_at(s, off, bytes))
         return 0;
-    shm_copy_out(to->bytes + fixed, from + fixed, leaf_bytes(to) - fixed);
+    if (bytes > fixed)
+        shm_copy_out(to->bytes + fixed, from + fixed, bytes - fixed);
     return 1;
 }
 
 uint32_t leaf_live_count(const struct leaf *leaf) {
-    uint32_t live = 0;
-    for (uint32_t i = 0; i < leaf_count(leaf); i++)
-        live += leaf_kseq(leaf, i) != 0;
+    uint32_t live = 0, count = leaf_count(leaf);
+    const uint32_t *kseq = (const uint32_t *)leaf_shm_kseq(leaf_of(leaf), count); /* private: no atomics, so vectors */
+    for (uint32_t i = 0; i < count; i++)
+        live += kseq[i] != 0;
     return live;
 }
 
@@ -161,15 +163,16 @@ struct leaf_place leaf_place(const struct leaf *leaf, const struct leaf_entry *e
 }
 
 void leaf_kill(struct leaf *leaf, struct leaf_shm *block, uint32_t i) {
-    uint64_t dead = (uint64_t)leaf_end(leaf, i) << 32;
-    SHM_STORE(&block->entry[i].seq_end, dead); /* release by habit: nothing else belongs to it */
-    atomic_store_explicit(&((struct leaf_shm *)leaf->bytes)->entry[i].seq_end, dead, memory_order_relaxed);
+    uint32_t count = leaf_count(leaf);
+    SHM_STORE(&leaf_shm_kseq(block, count)[i], 0); /* release by habit: nothing else belongs to it */
+    atomic_store_explicit(&leaf_shm_kseq(leaf_of(leaf), count)[i], 0, memory_order_relaxed);
 }
 
 /* A leaf being written: where the next entry and its suffix go. */
 struct leaf_pen {
-    struct leaf_shm *to;
-    uint32_t count;
+    uint64_t *hash;
+    _Atomic uint32_t *kseq;
+    uint16_t *end;
     uint8_t *first, *at; /* first suffix, next suffix */
 };
 
@@ -177,8 +180,26 @@ static void leaf_append(struct leaf_pen *pen, uint64_t hash, uint32_t kseq, stru
     if (suffix.bytes)
         memcpy(pen->at, suffix.at, suffix.bytes);
     pen->at += suffix.bytes;
-    pen->to->entry[pen->count].hash = hash;
-    atomic_init(&pen->to->entry[pen->count++].seq_end, (uint64_t)(pen->at - pen->first) << 32 | kseq);
+    *pen->hash++ = hash;
+    atomic_init(pen->kseq++, kseq);
+    *pen->end++ = (uint16_t)(pen->at - pen->first);
+}
+
+/* Entries from..to-1, all of them living, whose suffixes end `longer` bytes later than they did. */
+static void leaf_append_all(struct leaf_pen *pen, const struct leaf *leaf, uint32_t from, uint32_t to,
+                            uint32_t longer) {
+    const struct leaf_shm *old = leaf_of(leaf);
+    uint32_t count = leaf_count(leaf), n = to - from, start = from ? leaf_end(leaf, from - 1) : 0;
+    const uint16_t *end = leaf_shm_end(old, count) + from;
+    if (!n)
+        return;
+    pen->hash = mempcpy(pen->hash, old->hash + from, n * sizeof *old->hash);
+    pen->kseq = mempcpy(pen->kseq, leaf_shm_kseq(old, count) + from, n * sizeof *pen->kseq);
+    pen->at = mempcpy(pen->at, leaf_suffix(leaf, from).at, end[n - 1] - start);
+    uint16_t *made = pen->end;
+    pen->end = mempcpy(made, end, n * sizeof *end);
+    for (uint32_t i = 0; longer && i < n; i++)
+        made[i] = (uint16_t)(made[i] + longer);
 }
 
 /* Some entries are dead, but neither the first nor the last: the common prefix stays what it is. */
@@ -196,21 +217,9 @@ static void leaf_insert_between_dead(const struct leaf *leaf, const struct leaf_
 /* All entries live: what comes after the new one moves, and its ends grow. */
 static void leaf_insert_between(const struct leaf *leaf, const struct leaf_entry *e, const struct leaf_place *p,
                                 struct leaf_pen *pen) {
-    const struct leaf_entry_shm *from = leaf_of(leaf)->entry;
-    struct leaf_entry_shm *to = pen->to->entry;
-    uint32_t count = leaf_count(leaf), start = p->at ? leaf_end(leaf, p->at - 1) : 0, end = leaf_end(leaf, count - 1);
-    const uint8_t *first = leaf_prefix(leaf) + leaf_of(leaf)->block.key_bytes;
-    memcpy(to, from, sizeof *from * p->at);
-    for (uint32_t i = p->at; i < count; i++) {
-        to[i + 1].hash = from[i].hash;
-        atomic_init(&to[i + 1].seq_end, SHM_LOAD_RELAXED(&from[i].seq_end) + ((uint64_t)p->rest_bytes << 32));
-    }
-    memcpy(pen->at, first, start);
-    pen->at += start;
-    pen->count = p->at;
+    leaf_append_all(pen, leaf, 0, p->at, 0);
     leaf_append(pen, e->hash, e->kseq, (struct leaf_text){p->rest, p->rest_bytes});
-    memcpy(pen->at, first + start, end - start);
-    pen->at += end - start;
+    leaf_append_all(pen, leaf, p->at, leaf_count(leaf), p->rest_bytes);
 }
 
 /* Bytes of the entries that are dead. */
@@ -218,7 +227,7 @@ static uint32_t leaf_dead_bytes(const struct leaf *leaf, uint32_t live) {
     uint32_t bytes = 0;
     for (uint32_t i = 0; live < leaf_count(leaf) && i < leaf_count(leaf); i++)
         if (!leaf_kseq(leaf, i))
-            bytes += (uint32_t)sizeof(struct leaf_entry_shm) + leaf_suffix(leaf, i).bytes;
+            bytes += LEAF_ENTRY_BYTES + leaf_suffix(leaf, i).bytes;
     return bytes;
 }
 
@@ -226,14 +235,14 @@ uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, const 
                      struct leaf *out) {
     struct leaf_shm *to = (struct leaf_shm *)out->bytes;
     uint32_t count = leaf_count(leaf), live = leaf_live_count(leaf), prefix_bytes = leaf_of(leaf)->block.key_bytes;
-    uint32_t bytes = leaf_bytes(leaf) - leaf_dead_bytes(leaf, live) + (uint32_t)sizeof to->entry[0] + p->rest_bytes;
+    uint32_t bytes = leaf_bytes(leaf) - leaf_dead_bytes(leaf, live) + LEAF_ENTRY_BYTES + p->rest_bytes;
     int has_live_ends = leaf_kseq(leaf, 0) != 0 && leaf_kseq(leaf, count - 1) != 0;
     if (!p->rest || !has_live_ends || live >= leaf_capacity || bytes > LEAF_BYTES)
         return 0;
     memcpy(to, leaf_of(leaf), sizeof *to);
     to->block.count = (uint16_t)(live + 1);
-    struct leaf_pen pen = {.to = to};
-    pen.first = pen.at = mempcpy(&to->entry[live + 1], leaf_prefix(leaf), prefix_bytes);
+    struct leaf_pen pen = {.hash = to->hash, .kseq = leaf_shm_kseq(to, live + 1), .end = leaf_shm_end(to, live + 1)};
+    pen.first = pen.at = mempcpy(leaf_shm_text(to, live + 1), leaf_prefix(leaf), prefix_bytes);
     if (live == count)
         leaf_insert_between(leaf, e, p, &pen);
     else

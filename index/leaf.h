@@ -6,8 +6,11 @@
  * Picture  A leaf block:
  *            struct block_shm                    partition hash, kind, index number, count, bytes of the common prefix
  *            next                                the node after this leaf's node, 0 none
- *            struct leaf_entry_shm [count]       primary hash; key sequence and end of its suffix
+ *            uint64_t [count]                    primary hashes of the entries
+ *            uint32_t [count]                    their key sequences; 0: dead
+ *            uint16_t [count]                    ends of their suffixes, from the first suffix's start
  *            common prefix, suffix 0, suffix 1.. an entry's sort key is the common prefix and its suffix
+ *          Three arrays, for entries of 14 bytes, and since a search looks at ends alone.
  * Rules    F1 Entries are in order: sort key by memcmp, then shorter first; then hash; then key sequence.
  *          F2 Nothing in a linked leaf changes but `next`, and an entry's key sequence, once, to 0: the entry is dead. So a
  *             removal needs no memory. Dead entries keep their place and are left out of the next leaf.
@@ -55,17 +58,25 @@ static inline struct block_shm block_read(const void *at) {
     return b;
 }
 
-struct leaf_entry_shm {
-    uint64_t hash;
-    shm_word seq_end; /* key sequence (0: dead); end of the suffix << 32, from the first suffix's start */
-};
-
 struct leaf_shm {
     struct block_shm block;
     shm_word next; /* guarded by the partition stripe's lock; readers validate */
-    struct leaf_entry_shm entry[];
+    uint64_t hash[];
+    /* Then _Atomic uint32_t kseq[count], uint16_t end[count], and the text. */
 };
 _Static_assert(sizeof(struct leaf_shm) == 24, "leaf_shm is part of the segment format");
+
+#define LEAF_ENTRY_BYTES 14u /* of the three arrays */
+
+static inline _Atomic uint32_t *leaf_shm_kseq(const struct leaf_shm *leaf, uint32_t count) {
+    return (_Atomic uint32_t *)(leaf->hash + count);
+}
+static inline uint16_t *leaf_shm_end(const struct leaf_shm *leaf, uint32_t count) {
+    return (uint16_t *)(leaf_shm_kseq(leaf, count) + count);
+}
+static inline uint8_t *leaf_shm_text(const struct leaf_shm *leaf, uint32_t count) {
+    return (uint8_t *)(leaf_shm_end(leaf, count) + count);
+}
 
 /* An entry to look for, add or remove. The key is borrowed. */
 struct leaf_entry {
@@ -104,10 +115,10 @@ static inline uint64_t leaf_next(const struct leaf *leaf) {
     return SHM_LOAD_RELAXED(&leaf_of(leaf)->next);
 }
 static inline uint64_t leaf_hash(const struct leaf *leaf, uint32_t i) {
-    return leaf_of(leaf)->entry[i].hash;
+    return leaf_of(leaf)->hash[i];
 }
 static inline uint32_t leaf_kseq(const struct leaf *leaf, uint32_t i) {
-    return (uint32_t)SHM_LOAD_RELAXED(&leaf_of(leaf)->entry[i].seq_end);
+    return SHM_LOAD_RELAXED(&leaf_shm_kseq(leaf_of(leaf), leaf_count(leaf))[i]);
 }
 
 /* Copies the leaf at off and checks it. 0: these bytes are no leaf of this partition, or did not stay one while they were copied. */

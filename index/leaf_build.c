@@ -3,13 +3,13 @@
  * Job      An insertion takes a leaf apart, adds an entry, and builds one leaf of the run, or two if it has grown too large.
  * Why      F3: a run is a leaf (at most LEAF_BYTES_MAX bytes) and one entry more. If the new key does not begin with the
  *          leaf's common prefix it lies at an end, and alone in its part leaves the old leaf as it was. Else, with x bytes of
- *          leaf, a prefix of P bytes and an entry of at most 1040 - P, a split near the middle has parts of at most
- *          1052 + x / 2 - P / 2 bytes: never more than 2104 if x was not.
+ *          leaf, a prefix of P bytes and an entry of at most 1038 - P, a split near the middle has parts of at most
+ *          1050 + x / 2 - P / 2 bytes: never more than 2100 if x was not.
  * Tests    tests/unit/leaf_test.c
  */
 #include "index/leaf.h"
 
-_Static_assert(LEAF_BYTES_MAX >= 2104 && LEAF_BYTES_MAX % 8 == 0 && LEAF_BYTES <= 2104, "see Why");
+_Static_assert(LEAF_BYTES_MAX >= 2100 && LEAF_BYTES_MAX % 8 == 0 && LEAF_BYTES <= 2100, "see Why");
 
 static uint32_t run_key_bytes(const struct leaf_run *run, uint32_t i) {
     const struct leaf_run_entry *e = &run->entry[i];
@@ -52,7 +52,7 @@ static uint32_t run_bytes(const struct leaf_run *run, uint32_t from, uint32_t to
     uint32_t common = run_common(run, from, to - 1);
     uint32_t bytes = (uint32_t)sizeof(struct leaf_shm) + common;
     for (uint32_t i = from; i < to; i++)
-        bytes += (uint32_t)sizeof(struct leaf_entry_shm) + run_key_bytes(run, i) - common;
+        bytes += LEAF_ENTRY_BYTES + run_key_bytes(run, i) - common;
     return bytes;
 }
 
@@ -123,15 +123,18 @@ uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint
                                      .count = (uint16_t)(to - from),
                                      .key_bytes = (uint16_t)common};
     atomic_init(&leaf->next, next);
-    uint8_t *at = (uint8_t *)&leaf->entry[to - from], *first = at + common;
+    _Atomic uint32_t *kseq = leaf_shm_kseq(leaf, to - from);
+    uint16_t *suffix_end = leaf_shm_end(leaf, to - from);
+    uint8_t *at = leaf_shm_text(leaf, to - from), *first = at + common;
     for (uint32_t i = from; i < to; i++) {
         uint32_t skip = i == from ? 0 : common; /* the first one's key begins with the common prefix */
         uint32_t bytes = run_key_bytes(run, i);
         if (__builtin_expect(bytes < common || bytes - skip > (size_t)(end - at), 0))
             return 0; /* not in order: the leaf it comes from is damaged */
         at = run_put_key(run, i, skip, at);
-        leaf->entry[i - from].hash = run->entry[i].hash;
-        atomic_init(&leaf->entry[i - from].seq_end, (uint64_t)(at - first) << 32 | run->entry[i].kseq);
+        leaf->hash[i - from] = run->entry[i].hash;
+        atomic_init(&kseq[i - from], run->entry[i].kseq);
+        suffix_end[i - from] = (uint16_t)(at - first);
     }
     uint32_t total = (uint32_t)(at - out->bytes);
     memset(at, 0, -total & 7u);

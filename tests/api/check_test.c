@@ -307,18 +307,21 @@ static void item_expiry(struct world *w) {
         }
 }
 static void leaf_order(struct world *w) {
-    struct leaf_entry_shm *e = leaf_of_head(w)->entry, first = {.hash = e[0].hash};
-    e[0].hash = e[1].hash;
-    e[1].hash = first.hash;
+    uint64_t *hash = leaf_of_head(w)->hash, first = hash[0];
+    hash[0] = hash[1];
+    hash[1] = first;
 }
 static void leaf_entry_kseq(struct world *w) {
-    leaf_of_head(w)->entry[1].seq_end += 5000;
+    struct leaf_shm *leaf = leaf_of_head(w);
+    leaf_shm_kseq(leaf, leaf->block.count)[1] += 5000;
 }
 static void leaf_entry_dead(struct world *w) {
-    leaf_of_head(w)->entry[1].seq_end &= ~UINT64_C(0xffffffff);
+    struct leaf_shm *leaf = leaf_of_head(w);
+    leaf_shm_kseq(leaf, leaf->block.count)[1] = 0;
 }
 static void leaf_entry_end(struct world *w) {
-    leaf_of_head(w)->entry[1].seq_end |= UINT64_C(0xffff) << 32;
+    struct leaf_shm *leaf = leaf_of_head(w);
+    leaf_shm_end(leaf, leaf->block.count)[1] = 0xffff;
 }
 static void leaf_entries(struct world *w) {
     leaf_of_head(w)->block.count = 0xffff;
@@ -331,7 +334,7 @@ static void leaf_partition(struct world *w) {
 }
 static void leaf_key_bytes(struct world *w) {
     struct leaf_shm *leaf = leaf_of_head(w);
-    ((unsigned char *)&leaf->entry[leaf->block.count])[leaf->block.key_bytes - 1] ^= 1;
+    leaf_shm_text(leaf, leaf->block.count)[leaf->block.key_bytes - 1] ^= 1;
 }
 static void leaf_next_circle(struct world *w) {
     leaf_of_head(w)->next = (uint64_t)((unsigned char *)head_node(w) - w->base);

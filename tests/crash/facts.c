@@ -36,7 +36,7 @@ static void count_list(const struct seg *s, uint64_t off, struct facts *f) {
         is_head = 0;
         const struct leaf_shm *leaf = (const struct leaf_shm *)(s->base + leaf_off);
         for (uint32_t i = 0; i < leaf->block.count; i++)
-            f->entries += (uint32_t)leaf->entry[i].seq_end != 0;
+            f->entries += leaf_shm_kseq(leaf, leaf->block.count)[i] != 0;
         f->leaves++;
         off = leaf->next;
     }

@@ -582,7 +582,7 @@ static struct range pick_node(const struct copy *c, struct rng *rng) {
         }
         struct leaf_shm *leaf = at(c, node->leaf);
         return rng_is_one_in(rng, 2) ? (struct range){node, 56}
-                                     : (struct range){leaf, sizeof *leaf + leaf->block.count * sizeof *leaf->entry};
+                                     : (struct range){leaf, sizeof *leaf + leaf->block.count * LEAF_ENTRY_BYTES};
     }
 }
 static struct range pick_wheel(const struct copy *c, struct rng *rng) {
