@@ -6,6 +6,7 @@
 
 #define BUCKETS_MAX 65535u
 #define SPARES(buckets) ((buckets) / 8 + 1)
+#define SHARED_LOOKED_AT 8u /* spares */
 
 /* The buckets of an array, main ones and spares, as the stripe's word says; 0 and NULL if it is empty or out of bounds. */
 static uint32_t array_of(const struct htab *t, uint64_t word, struct bucket_shm **array) {
@@ -57,12 +58,36 @@ void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe
     walk->is_damaged = !buckets && word != 0;
 }
 
+/* The first slot with the tag from slot `from` on, or BUCKET_SLOTS. Written out: a get looks at four or five slots, at ten
+ * instructions each in a loop. */
+static inline uint32_t slot_with_tag(const struct bucket_shm *bucket, uint32_t from, uint16_t tag) {
+#define SLOT_OR_NEXT(i)                                                                                                \
+    case i:                                                                                                            \
+        if (WORD_TAG(SHM_LOAD(&bucket->slot[i])) == tag)                                                               \
+            return i;                                                                                                  \
+        __attribute__((fallthrough))
+    switch (from) {
+        SLOT_OR_NEXT(0);
+        SLOT_OR_NEXT(1);
+        SLOT_OR_NEXT(2);
+        SLOT_OR_NEXT(3);
+        SLOT_OR_NEXT(4);
+        SLOT_OR_NEXT(5);
+        SLOT_OR_NEXT(6);
+    default:
+        return BUCKET_SLOTS;
+    }
+#undef SLOT_OR_NEXT
+}
+_Static_assert(BUCKET_SLOTS == 7, "slot_with_tag() has a line for each slot");
+
 shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block) {
-    uint16_t tag = (uint16_t)walk->hash;
-    while (walk->bucket) {
-        for (; walk->at < BUCKET_SLOTS; walk->at++) {
-            uint64_t slot = SHM_LOAD(&walk->bucket->slot[walk->at]);
-            if (slot == 0 || WORD_TAG(slot) != tag)
+    const uint16_t tag = (uint16_t)walk->hash;
+    struct bucket_shm *bucket = walk->bucket;
+    for (uint32_t i = walk->at; bucket; i = 0) {
+        for (; (i = slot_with_tag(bucket, i, tag)) < BUCKET_SLOTS; i++) {
+            uint64_t slot = SHM_LOAD(&bucket->slot[i]);
+            if (slot == 0 || WORD_TAG(slot) != tag) /* empty with a tag of 0, or changed just now */
                 continue;
             htab_prefetch(walk->tab, slot, walk->ahead_bytes);
             void *at = seg_at(walk->tab->seg, WORD_OFF(slot), min_bytes);
@@ -73,39 +98,105 @@ shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *w
             }
             *word = slot;
             *block = at;
-            return &walk->bucket->slot[walk->at++];
+            walk->bucket = bucket;
+            walk->at = i + 1;
+            return &bucket->slot[i];
         }
-        int64_t next =
-            next_of(walk->array, walk->bucket_count, walk->bucket_total, (uint32_t)(walk->bucket - walk->array));
-        walk->at = 0;
-        walk->bucket = next >= 0 ? &walk->array[next] : NULL;
+        int64_t next = next_of(walk->array, walk->bucket_count, walk->bucket_total, (uint32_t)(bucket - walk->array));
+        bucket = next >= 0 ? &walk->array[next] : NULL;
         walk->is_damaged |= next < -1;
     }
+    walk->bucket = NULL;
     return NULL;
+}
+
+shm_word *htab_peek(const struct htab *t, uint64_t array_word, struct bucket_shm *bucket, uint64_t hash,
+                    uint64_t *word) {
+    struct bucket_shm *array = NULL;
+    uint32_t buckets = 0;
+    for (;;) {
+        uint32_t i = 0;
+        for (; (i = slot_with_tag(bucket, i, (uint16_t)hash)) < BUCKET_SLOTS; i++)
+            if ((*word = SHM_LOAD(&bucket->slot[i])) != 0)
+                return &bucket->slot[i];
+        if (SHM_LOAD_RELAXED(&bucket->link) == 0)
+            return NULL;
+        if (!array)
+            buckets = array_of(t, array_word, &array);
+        int64_t next = buckets ? next_of(array, buckets, buckets + SPARES(buckets), (uint32_t)(bucket - array)) : -1;
+        if (next < 0)
+            return NULL;
+        bucket = &array[next];
+    }
 }
 
 /* ---- Changing, under the stripe's lock ---------------------------------------------------------------------------------- */
 
-/* An empty slot in the chain of `hash`, linking the next spare bucket if the chain is full. NULL: no spare is left. */
-static shm_word *empty_slot(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
-                            uint32_t *spares_used) {
+static shm_word *empty_in(struct bucket_shm *bucket) {
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        if (SHM_LOAD_RELAXED(&bucket->slot[i]) == 0)
+            return &bucket->slot[i];
+    return NULL;
+}
+
+static unsigned slots_empty(const struct bucket_shm *bucket) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        count += SHM_LOAD_RELAXED(&bucket->slot[i]) == 0;
+    return count;
+}
+
+/* The spare that a chain goes on in which ends in bucket `at`: one that nobody uses yet, else the emptiest of some behind `at`, which
+ * other chains share. 0: none of them has room. */
+static uint32_t spare_for(const struct bucket_shm *array, uint32_t buckets, uint32_t at, uint32_t *spares_used) {
+    uint32_t total = buckets + SPARES(buckets), best = 0;
+    if (*spares_used < SPARES(buckets) && buckets + *spares_used > at)
+        return buckets + (*spares_used)++;
+    uint32_t from = at < buckets ? buckets + (uint32_t)((uint64_t)at * SPARES(buckets) / buckets) : at + 1;
+    if (at < buckets && from + SHARED_LOOKED_AT > total)
+        from = SPARES(buckets) > SHARED_LOOKED_AT ? total - SHARED_LOOKED_AT : buckets;
+    for (unsigned i = 0, most = 0; i < SHARED_LOOKED_AT && from + i < total; i++) {
+        unsigned empty = slots_empty(&array[from + i]);
+        if (empty > most) {
+            most = empty;
+            best = from + i;
+        }
+    }
+    return best;
+}
+
+int htab_has_place(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
+                   uint32_t *spares_used, struct htab_place *place) {
     uint32_t at = htab_bucket_of(t, buckets, hash);
     int64_t next;
-    for (;;) {
-        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-            if (SHM_LOAD_RELAXED(&array[at].slot[i]) == 0)
-                return &array[at].slot[i];
+    place->link = NULL;
+    for (;; at = (uint32_t)next) {
+        place->slot = empty_in(&array[at]);
+        if (place->slot)
+            return 1;
         next = next_of(array, buckets, buckets + SPARES(buckets), at);
         if (next < 0)
             break;
-        at = (uint32_t)next;
     }
     /* A damaged chain takes nothing more: a new array is built of what can be found. */
-    if (next < -1 || *spares_used >= SPARES(buckets) || buckets + *spares_used <= at)
+    uint32_t spare = next == -1 && *spares_used <= SPARES(buckets) ? spare_for(array, buckets, at, spares_used) : 0;
+    if (spare == 0)
+        return 0;
+    place->slot = empty_in(&array[spare]);
+    place->link = &array[at].link;
+    place->link_word = (uint64_t)spare + 1;
+    return place->slot != NULL;
+}
+
+/* An empty slot in the chain of `hash`, which is led on to a spare bucket if it is full. NULL: no spare has room. */
+static shm_word *empty_slot(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
+                            uint32_t *spares_used) {
+    struct htab_place place;
+    if (!htab_has_place(t, array, buckets, hash, spares_used, &place))
         return NULL;
-    uint32_t spare = buckets + (*spares_used)++;
-    SHM_STORE(&array[at].link, (uint64_t)spare + 1);
-    return &array[spare].slot[0];
+    if (place.link)
+        SHM_STORE(place.link, place.link_word);
+    return place.slot;
 }
 
 /* Puts every slot of the old array into the new one, which nobody sees yet. LARDER_NOT_FOUND: a chain needs more spares. */
@@ -230,6 +321,12 @@ uint32_t htab_bucket_count(const struct htab *t, const struct stripe_shm *s) {
     return array_of(t, SHM_LOAD(&s->array), &array);
 }
 
+/* Whether a slot of a spare, which other chains may share, belongs to this bucket. What refers to no block belongs to all of them. */
+static int is_of_bucket(const struct htab *t, uint32_t buckets, uint32_t bucket, uint64_t word) {
+    const shm_word *block = seg_at(t->seg, WORD_OFF(word), sizeof(uint64_t));
+    return !block || htab_bucket_of(t, buckets, SHM_LOAD(block)) == bucket;
+}
+
 int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t bucket, uint64_t *words,
                       uint32_t max) {
     struct bucket_shm *array;
@@ -239,10 +336,11 @@ int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t
     for (uint32_t at = bucket;;) {
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
             uint64_t word = SHM_LOAD(&array[at].slot[i]);
-            if (word && count == max)
+            if (!word || (at >= buckets && !is_of_bucket(t, buckets, bucket, word)))
+                continue;
+            if (count == max)
                 return -1;
-            if (word)
-                words[count++] = word;
+            words[count++] = word;
         }
         int64_t next = next_of(array, buckets, buckets + SPARES(buckets), at);
         if (next < 0)

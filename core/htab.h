@@ -7,7 +7,9 @@
  *          from inside the same array. Bucket order is hash order.
  * Rules    H1 A block is in exactly one slot, in the bucket chain its hash selects. H2 stripe.count equals the slots in use.
  *          H3 Links stay inside the array: an array and its spares are one block, replaced as a whole. They lead to spares
- *             only, and along a chain their numbers rise: so no chain is a circle.
+ *             only, and along a chain their numbers rise: so no chain is a circle. Chains share spares when each is in use:
+ *             in a spare lie blocks of several buckets, told apart by their hashes. Then an array is full at six blocks a
+ *             bucket instead of five.
  *          H4 An array has as many buckets as its block has room for. (Repair knows a damaged count by that; nobody else asks.)
  * Locks    Changing needs the stripe's lock. Reading needs none: load seq, read, load seq again (stripe_read_*).
  * Speed    A look is three dependent misses: stripe, bucket, block. The first two are made one: where the bucket probably is is
@@ -74,6 +76,10 @@ static inline void htab_note(const struct htab *t, uint64_t hash, uint64_t array
 void htab_ahead(const struct htab *t, uint64_t hash);
 /* Prefetches the bucket line of a hash in the array that a stripe's word says, and returns it; NULL if there is none. */
 struct bucket_shm *htab_bucket(const struct htab *t, uint64_t array_word, uint64_t hash);
+/* The first slot with the hash's tag in the chain that begins with `bucket`, as htab_bucket() found it in that array, and its word: where
+ * a block with this hash probably is. NULL: nowhere. Nothing is promised: whoever uses it asks the stripe's sequence. */
+shm_word *htab_peek(const struct htab *t, uint64_t array_word, struct bucket_shm *bucket, uint64_t hash,
+                    uint64_t *word);
 void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe_shm *s, uint64_t hash);
 /* The next slot whose block's first word is `hash`. *word is the slot's content. NULL at the end. min_bytes: readable at block. */
 shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block);
@@ -81,6 +87,14 @@ shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *w
 /* Under the stripe's lock: a slot for one more block with this hash, growing the array if it must (step 1).
  * LARDER_OK, LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY, LARDER_E_CORRUPT. */
 int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash, shm_word **slot);
+/* The same in any array, of this table or one that is being made: where a block with this hash goes, and the link that must be stored
+ * before (NULL: none). Stores nothing but *spares_used. False: the array is full for this hash. */
+struct htab_place {
+    shm_word *slot, *link;
+    uint64_t link_word;
+};
+int htab_has_place(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
+                   uint32_t *spares_used, struct htab_place *place);
 /* After linking or unlinking one block. */
 void htab_count_locked(struct stripe_shm *s, int by);
 /* The most buckets whose array fits the block that the heap hands out for an array of `least`: what every array has (H4). */

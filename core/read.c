@@ -248,15 +248,9 @@ void read_hint_bucket(const struct table_view *v, struct read_hint *hint) {
 }
 
 void read_hint_item(const struct table_view *v, struct read_hint *hint, size_t ahead_bytes) {
-    for (unsigned i = 0; hint->bucket && i < BUCKET_SLOTS; i++) {
-        uint64_t word = SHM_LOAD_RELAXED(&hint->bucket->slot[i]);
-        if (word == 0 || WORD_TAG(word) != (uint16_t)hint->hash)
-            continue;
-        htab_prefetch(&v->items, word, ahead_bytes);
-        hint->slot = &hint->bucket->slot[i];
-        hint->word = word;
-        return;
-    }
+    hint->slot = hint->bucket ? htab_peek(&v->items, hint->array, hint->bucket, hint->hash, &hint->word) : NULL;
+    if (hint->slot)
+        htab_prefetch(&v->items, hint->word, ahead_bytes);
 }
 
 /* ---- Public calls ----------------------------------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* core/repair_array.c - bucket arrays: what can be found in one, and making a new one.
  *
- * Idea     Links only say which chain a bucket belongs to. Items are looked for in every bucket of the array's block, whatever the
+ * Idea     Links only say which chains a spare bucket belongs to. Items are looked for in every bucket of the array's block, whatever the
  *          links say; an array in which anything is not as it should be is replaced by one that is built of what was found.
  * Size     The stripe's word says how many buckets there are, and the heap how long the block is. If they differ, the number is
  *          taken that fits the block and puts most items where they should be.
@@ -11,8 +11,9 @@
 #include "core/repair.h"
 
 #define BUCKETS_MAX 65535u
-#define NO_CHAIN UINT32_MAX
 #define BAD_NOTED_MAX 512u
+#define BUCKET_FILLED                                                                                                  \
+    6u /* blocks: an array that is full has so many a bucket, and repair makes none larger than it was */
 
 /* An array being read. */
 struct reading {
@@ -66,30 +67,26 @@ static uint32_t true_buckets(const struct repair *p, const struct table_view *v,
     return best;
 }
 
-/* Which chain each bucket belongs to, by the links. */
-static int read_links(struct reading *r) {
-    struct repair *p = r->p;
-    if (p->chain_capacity < r->total) {
-        uint32_t *grown = priv_realloc(db_priv(p->db), p->chain_of, r->total * sizeof *grown);
-        if (!grown)
-            return LARDER_E_NO_MEMORY;
-        p->chain_of = grown;
-        p->chain_capacity = r->total;
+/* Htab rule H3, for every bucket of the block. */
+static int has_good_links(const struct reading *r) {
+    for (uint32_t at = 0; at < r->total; at++) {
+        uint64_t link = SHM_LOAD(&r->array[at].link);
+        if (link != 0 && (link <= r->buckets || link > r->total || link - 1 <= at))
+            return 0;
     }
-    memset(p->chain_of, 0xff, r->total * sizeof *p->chain_of);
-    for (uint32_t b = 0; b < r->buckets; b++)
-        for (uint32_t at = b;;) {
-            uint64_t link = SHM_LOAD(&r->array[at].link);
-            p->chain_of[at] = b;
-            if (link == 0)
-                break;
-            if (link <= r->buckets || link > r->total || p->chain_of[link - 1] != NO_CHAIN) {
-                r->is_good = 0;
-                break;
-            }
-            at = (uint32_t)link - 1;
-        }
-    return LARDER_OK;
+    return 1;
+}
+
+/* Whether the chain of a main bucket comes by this line. Links are good. */
+static int is_in_chain(const struct reading *r, uint32_t bucket, uint32_t line) {
+    uint64_t at = bucket;
+    while (at < line) {
+        uint64_t link = SHM_LOAD(&r->array[at].link);
+        if (link == 0)
+            return 0;
+        at = link - 1;
+    }
+    return at == line;
 }
 
 static int keep_item(struct reading *r, uint64_t off) {
@@ -119,7 +116,7 @@ static int read_slot(struct reading *r, uint32_t line, uint64_t word) {
         return LARDER_OK;
     }
     if (WORD_TAG(word) != (uint16_t)h->hash ||
-        r->p->chain_of[line] != htab_bucket_of(&r->t->v->items, r->buckets, h->hash))
+        (r->is_good && !is_in_chain(r, htab_bucket_of(&r->t->v->items, r->buckets, h->hash), line)))
         r->is_good = 0;
     r->good_count++;
     return keep_item(r, WORD_OFF(word));
@@ -144,7 +141,8 @@ static void lose_bad(const struct reading *r) {
 }
 
 static int read_buckets(struct reading *r) {
-    int result = read_links(r);
+    int result = LARDER_OK;
+    r->is_good &= has_good_links(r);
     for (uint32_t line = 0; line < r->total && result == LARDER_OK; line++)
         for (unsigned i = 0; i < BUCKET_SLOTS && result == LARDER_OK; i++) {
             uint64_t word = SHM_LOAD(&r->array[line].slot[i]);
@@ -183,33 +181,26 @@ int repair_read_array(struct repair *p, struct repair_table *t, uint32_t number,
 
 /* ---- A new array ---------------------------------------------------------------------------------------------------- */
 
-static uint64_t *empty_slot(struct bucket_shm *array, uint32_t bucket, uint32_t buckets, uint32_t *spares_used) {
-    for (;;) {
-        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-            if (SHM_LOAD_RELAXED(&array[bucket].slot[i]) == 0)
-                return (uint64_t *)&array[bucket].slot[i];
-        uint64_t link = SHM_LOAD_RELAXED(&array[bucket].link);
-        if (link == 0)
-            break;
-        bucket = (uint32_t)link - 1;
-    }
-    if (*spares_used >= buckets / 8 + 1)
+/* In private memory. NULL: the array must be larger. */
+static shm_word *empty_slot(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
+                            uint32_t *spares_used) {
+    struct htab_place place;
+    if (!htab_has_place(t, array, buckets, hash, spares_used, &place))
         return NULL;
-    uint32_t spare = buckets + (*spares_used)++;
-    atomic_init(&array[bucket].link, (uint64_t)spare + 1);
-    return (uint64_t *)&array[spare].slot[0];
+    if (place.link)
+        atomic_init(place.link, place.link_word);
+    return place.slot;
 }
 
-/* In private memory. 0: a chain needs more spares. */
 static int fill(const struct table_view *v, struct bucket_shm *array, uint32_t buckets, const uint64_t *item,
                 size_t count, uint32_t *spares_used) {
     *spares_used = 0;
     for (size_t i = 0; i < count; i++) {
         uint64_t hash = ((const struct item_head *)(v->items.seg->base + item[i]))->hash;
-        uint64_t *slot = empty_slot(array, htab_bucket_of(&v->items, buckets, hash), buckets, spares_used);
+        shm_word *slot = empty_slot(&v->items, array, buckets, hash, spares_used);
         if (!slot)
             return 0;
-        *slot = WORD_MAKE(hash, item[i]);
+        atomic_init(slot, WORD_MAKE(hash, item[i]));
     }
     return 1;
 }
@@ -252,8 +243,8 @@ int repair_new_array(struct repair *p, const struct table_view *v, struct stripe
                      size_t count) {
     uint32_t spares_used;
     int r = count ? LARDER_E_RETRY : publish_none(stripe);
-    for (uint64_t buckets = htab_buckets_filling((uint32_t)(count / 5 + 1)); r == LARDER_E_RETRY;
-         buckets = htab_buckets_filling((uint32_t)(buckets + buckets / 4 + 1))) {
+    for (uint64_t buckets = htab_buckets_filling((uint32_t)(count / BUCKET_FILLED + 1)); r == LARDER_E_RETRY;
+         buckets = htab_buckets_filling((uint32_t)(buckets + buckets / 8 + 1))) {
         if (buckets > BUCKETS_MAX)
             return err_set(LARDER_FULL, "a stripe has more items than its largest bucket array can hold");
         struct bucket_shm *array = priv_alloc(db_priv(p->db), repair_array_bytes(WORD_MAKE(buckets, 0)));
@@ -268,27 +259,33 @@ int repair_new_array(struct repair *p, const struct table_view *v, struct stripe
     return r;
 }
 
-/* Spare buckets that blocks with these sorted hashes need. */
-static uint64_t spares_needed(const struct htab *t, uint32_t buckets, const uint64_t *hash, size_t count) {
-    uint64_t spares = 0, in_chain = 0;
-    uint32_t chain = NO_CHAIN;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bucket = htab_bucket_of(t, buckets, hash[i]); /* rises with the hash */
-        in_chain = bucket == chain ? in_chain + 1 : 1;
-        chain = bucket;
-        spares += in_chain > BUCKET_SLOTS && in_chain % BUCKET_SLOTS == 1;
+/* Whether blocks with these hashes find room in an array of so many buckets. LARDER_OK, LARDER_NOT_FOUND, LARDER_E_NO_MEMORY. */
+static int try_array(struct priv *priv, const struct htab *t, uint64_t buckets, const uint64_t *hash, size_t count) {
+    struct bucket_shm *array = priv_alloc(priv, repair_array_bytes(WORD_MAKE(buckets, 0)));
+    uint32_t spares_used = 0;
+    int r = array ? LARDER_OK : LARDER_E_NO_MEMORY;
+    for (size_t i = 0; r == LARDER_OK && i < count; i++) {
+        shm_word *slot = empty_slot(t, array, (uint32_t)buckets, hash[i], &spares_used);
+        if (slot)
+            atomic_init(slot, 1);
+        else
+            r = LARDER_NOT_FOUND;
     }
-    return spares;
+    priv_free(priv, array);
+    return r;
 }
 
 int repair_make_array(struct writer *w, const struct htab *t, struct stripe_shm *stripe, const uint64_t *hash,
                       size_t count) {
-    uint64_t buckets = htab_buckets_filling((uint32_t)(count / 5 + 1)), off;
-    while (spares_needed(t, (uint32_t)buckets, hash, count) > buckets / 8 + 1)
-        buckets = htab_buckets_filling((uint32_t)(buckets + buckets / 4 + 1));
-    if (buckets > BUCKETS_MAX)
+    struct priv *priv = db_priv(w->db);
+    uint64_t buckets = htab_buckets_filling((uint32_t)(count / BUCKET_FILLED + 1)), off;
+    int r = LARDER_NOT_FOUND;
+    while (buckets <= BUCKETS_MAX && (r = try_array(priv, t, buckets, hash, count)) == LARDER_NOT_FOUND)
+        buckets = htab_buckets_filling((uint32_t)(buckets + buckets / 8 + 1));
+    if (r == LARDER_NOT_FOUND)
         return err_set(LARDER_FULL, "a stripe has more partitions than its largest bucket array can hold");
-    int r = take_array(w, buckets, &off);
+    if (r == LARDER_OK)
+        r = take_array(w, buckets, &off);
     if (r)
         return r;
     shm_zero(t->seg->base + off, repair_array_bytes(WORD_MAKE(buckets, 0)));

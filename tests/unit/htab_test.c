@@ -278,6 +278,36 @@ Test(htab, random_links_and_unlinks) {
     end(&f);
 }
 
+static uint32_t link_count(const struct fixture *f) {
+    struct bucket_shm *array;
+    uint64_t word = SHM_LOAD(&f->tab->stripes[0].array);
+    uint32_t buckets = WORD_TAG(word), links = 0;
+    array = seg_at(f->w->seg, WORD_OFF(word), buckets * sizeof *array);
+    for (uint32_t b = 0; b < buckets; b++)
+        links += SHM_LOAD(&array[b].link) != 0;
+    return links;
+}
+
+/* H3: more chains go on in spares than there are spares, and each bucket has its own blocks all the same, whoever comes and goes. */
+Test(htab, chains_share_spares) {
+    struct fixture f;
+    uint32_t shared = 0;
+    begin(&f, 2);
+    for (uint32_t i = 0; i < 4000; i++) {
+        cr_assert_eq(link_block(&f, rng_next(&f.rng) >> 1), LARDER_OK, "%s", larder_error());
+        if (i % 3 == 0)
+            unlink_block(&f, (uint32_t)rng_below(&f.rng, f.count));
+        if (i < 200 || i % 50 == 0)
+            expect_all(&f);
+        uint32_t buckets = htab_bucket_count(f.tab, &f.tab->stripes[0]);
+        shared += link_count(&f) > buckets / 8 + 1;
+    }
+    cr_assert_gt(shared, 1000, "chains shared spares %u times", shared);
+    uint32_t buckets = htab_bucket_count(f.tab, &f.tab->stripes[0]);
+    cr_assert_gt(f.count, buckets * 4, "%u blocks in %u buckets", f.count, buckets);
+    end(&f);
+}
+
 Test(htab, equal_hashes_are_told_apart_by_their_blocks) {
     const uint64_t same = UINT64_C(0x123456789abcdef0), near = same + 0x10000; /* near: same bucket and tag */
     struct fixture f;
@@ -367,10 +397,9 @@ static uint64_t array_bytes(const struct fixture *f) {
     return array ? heap_block_bytes(f->w->seg, WORD_OFF(array)) : 0;
 }
 
-/* Fills the stripe until the next hash makes it grow; that hash. */
-static uint64_t fill_until_growth(struct fixture *f) {
-    for (;;) {
-        uint64_t hash = rng_next(&f->rng) >> 1;
+/* Fills the stripe until the next hash makes it grow; that hash. It is `hash` if that one does. */
+static uint64_t fill_until_growth(struct fixture *f, uint64_t hash) {
+    for (;; hash = rng_next(&f->rng) >> 1) {
         struct stripe_shm *s = &f->tab->stripes[0];
         shm_word *slot;
         atomic_store(&heap_test_takes_left, 0);
@@ -392,7 +421,7 @@ Test(htab, death_in_growth_keeps_every_block) {
     struct growth g = {&f, 0, 1};
     begin(&f, 2);
     for (struct proc_result r = {PROC_KILLED, SIGKILL}; !proc_is_exit(r, 0); g.k++) {
-        g.hash = fill_until_growth(&f);
+        g.hash = fill_until_growth(&f, g.hash);
         uint64_t before = SHM_LOAD(&f.tab->stripes[0].array), bytes = used_bytes(&f) - array_bytes(&f);
         r = proc_run(grow_and_die, &g, 20000);
         cr_assert(proc_is_exit(r, 0) || proc_is_signal(r, SIGKILL), "store %lu: %s", g.k, proc_text(r));
@@ -409,7 +438,7 @@ Test(htab, death_in_growth_keeps_every_block) {
 
 /* ---- A growth that stands still in the middle of a scan ----------------------------------------------------------------- */
 
-#define SCANNED 6000u
+#define SCANNED 6000u /* items, or a few more */
 
 static struct {
     shm_word *array; /* the stripe's word, where it can be written */
@@ -445,22 +474,34 @@ static void delete_numbered(struct larder_table *t, uint32_t n) {
     cr_assert_eq(larder_delete(t, &(struct larder_key){.partition = larder_str(key)}, NULL), LARDER_OK);
 }
 
-/* Makes stripe 0 grow once more, and puts the old array back in its place: its bytes are still there. */
-static void prepare_growth(struct fixture *f, struct seg *reader) {
+/* Puts items until stripe 0 must grow for another; how many there are. Makes it grow, and puts the old array back in its place: its bytes
+ * are still there. */
+static uint32_t prepare_growth(struct fixture *f, struct seg *reader, struct larder_table *t,
+                               struct larder_builder *b) {
     struct stripe_shm *s = &f->tab->stripes[0];
-    uint64_t old = SHM_LOAD(&s->array);
     shm_word *slot;
-    cr_assert_eq(lock_take(f->w, &s->lock, LOCK_STRIPE), LARDER_OK);
-    while (SHM_LOAD(&s->array) == old) {
-        int r = htab_free_slot_locked(f->w, f->tab, s, rng_next(&f->rng) >> 1, &slot);
-        cr_assert_eq(r, LARDER_OK, "%s", larder_error());
+    uint64_t old, hash;
+    uint32_t n = 0;
+    for (int r = LARDER_OK; r != LARDER_FULL || n < SCANNED;) {
+        put_numbered(t, b, n++);
+        hash = rng_next(&f->rng) >> 1;
+        atomic_store(&heap_test_takes_left, 0);
+        cr_assert_eq(lock_take(f->w, &s->lock, LOCK_STRIPE), LARDER_OK);
+        r = htab_free_slot_locked(f->w, f->tab, s, hash, &slot);
+        lock_drop(f->w, &s->lock, LOCK_STRIPE);
+        atomic_store(&heap_test_takes_left, -1);
     }
+    old = SHM_LOAD(&s->array);
+    cr_assert_eq(lock_take(f->w, &s->lock, LOCK_STRIPE), LARDER_OK);
+    cr_assert_eq(htab_free_slot_locked(f->w, f->tab, s, hash, &slot), LARDER_OK, "%s", larder_error());
     lock_drop(f->w, &s->lock, LOCK_STRIPE);
+    cr_assert_neq(SHM_LOAD(&s->array), old);
     trap.array = &s->array;
     trap.larger = SHM_LOAD(&s->array);
     trap.pages = reader->base + WORD_OFF(old);
     trap.bytes = 2 * SPAN_BYTES;
     SHM_STORE(&s->array, old);
+    return n;
 }
 
 static uint32_t scan_count(struct larder *reader) {
@@ -482,9 +523,7 @@ Test(htab, scan_sees_a_growth_whose_sequence_has_not_moved) {
     struct larder *reader = testseg_attach(f.db, LARDER_READ_ONLY);
     cr_assert_eq(larder_table_open(f.db, "table", &t), LARDER_OK);
     cr_assert_eq(larder_builder_new(f.db, &b), LARDER_OK);
-    for (uint32_t n = 0; n < SCANNED; n++)
-        put_numbered(t, b, n);
-    prepare_growth(&f, &reader->seg);
+    uint32_t items = prepare_growth(&f, &reader->seg, t, b);
     cr_assert_geq((uint64_t)WORD_TAG(SHM_LOAD(trap.array)) * sizeof(struct bucket_shm), SPAN_BYTES, "whole spans");
     cr_assert_neq(signal(SIGSEGV, publish_larger), SIG_ERR);
     cr_assert_eq(mprotect(trap.pages, trap.bytes, PROT_NONE), 0);
@@ -492,9 +531,9 @@ Test(htab, scan_sees_a_growth_whose_sequence_has_not_moved) {
     signal(SIGSEGV, SIG_DFL);
     cr_assert_eq(trap.touches, 1);
     cr_assert_eq(SHM_LOAD(trap.array), trap.larger);
-    cr_assert_eq(count, SCANNED);
+    cr_assert_eq(count, items);
     larder_close(reader);
-    for (uint32_t n = 0; n < SCANNED; n++)
+    for (uint32_t n = 0; n < items; n++)
         delete_numbered(t, n);
     end(&f);
 }
