@@ -234,9 +234,9 @@ int heap_give(struct writer *w, unsigned hand_index) {
     const struct seg *s = w->seg;
     shm_word *hand = &w->slot->hand[hand_index];
     uint64_t off = SHM_LOAD_RELAXED(hand) & ~(uint64_t)HAND_BITS;
-    if (off < s->data_off || off >= s->bytes)
-        return err_set(LARDER_E_CORRUPT, "heap: block %llu lies outside the heap", (unsigned long long)off);
     uint32_t i = span_index(s, off);
+    if (off < s->data_off || off >= s->bytes || i >= span_claimed_count(s))
+        return err_set(LARDER_E_CORRUPT, "heap: block %llu lies outside the heap", (unsigned long long)off);
     struct span_shm *span = seg_span(s, i);
     if (SHM_LOAD(&span->state) == SPAN_RUN)
         return span_give_run(w, i, hand);

@@ -3,6 +3,8 @@
  * Crash    Run taken: 1 hand = block, 2 states of the tails, 3 length, 4 state of the head. Given back: 1 tails free, 2 head free,
  *          3 hand = 0. All under the span lock; span_rebuild() frees tails without a head and gives a head its tails again,
  *          and whatever is in hand is then given back whole or was never taken.
+ *          Memory claimed: 1 descriptors backed, 2 spans backed, 3 claimed_bytes. Dead before 3: memory that the next claim finds
+ *          backed already.
  *          A span for a bin: class and bitmap first, then the state; dead before the bin lists it: rebuild_bin() finds it.
  */
 #include "core/heap_span.h"
@@ -190,6 +192,13 @@ static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
     return err_set_errno("fallocate", "the segment");
 }
 
+/* Backs the spans in [from, to) with memory, and before them their descriptors (G2 of core/seg.h). */
+static int back_spans(struct writer *w, uint64_t from, uint64_t to) {
+    uint64_t first = seg_descriptors_end(w->seg, from), end = seg_descriptors_end(w->seg, to);
+    int r = first < end ? back_with_memory(w, first, end) : LARDER_OK;
+    return r ? r : back_with_memory(w, from, to);
+}
+
 /* Bytes of free spans at the end of what is claimed: a run may begin there. At most `most`. */
 static uint64_t free_tail(const struct seg *s, uint64_t most) {
     uint64_t bytes = 0;
@@ -212,10 +221,10 @@ int heap_claim(struct writer *w, uint64_t bytes) {
     uint64_t to = from + CLAIM_BYTES < least ? least : from + CLAIM_BYTES;
     if (to > end)
         to = end;
-    int r = back_with_memory(w, from, to);
+    int r = back_spans(w, from, to);
     if (r == LARDER_FULL && to > least) {
         to = least;
-        r = back_with_memory(w, from, to);
+        r = back_spans(w, from, to);
     }
     if (r)
         return r;

@@ -7,7 +7,8 @@
  *          catalog_off  struct table_shm [tables]          one per table
  *          bins_off     struct bin_shm [arenas * classes]  small-block lists of the heap
  *          shards_off   wheel shards, ttl/wheel.h
- *          spans_off    struct span_shm [span_count]       one cache line per 16 KiB span: state and block bitmap
+ *          spans_off    struct span_shm [span_count]       one cache line per 16 KiB span: state and block bitmap; those of
+ *                                                          spans that were never claimed are not backed by memory
  *          data_off     the spans
  * Rules    L1 Fixed-width integers, atomics of those, and named padding only: no pointer, size_t, bool or enum.
  *          L2 A reference is a 64-bit offset from the segment's start; 0 is none. Nobody follows one unchecked (seg_at).
@@ -52,7 +53,7 @@ struct seg_shm {
     uint64_t created_s;
     uint32_t slot_count, span_count, arena_count, shard_count;
     shm_word
-        claimed_bytes; /* from the start of the segment; what lies beyond is not backed by memory yet. Only grows. Changed
+        claimed_bytes; /* from the start of the segment; what lies beyond is not backed by memory yet, nor are its descriptors. Only grows. Changed
                                under span_lock; with the words that every call reads, none of which changes often */
     uint64_t slots_off, catalog_off, bins_off, shards_off, spans_off, data_off;
     uint64_t sum; /* of what above never changes once the segment is made (seg_layout_sum) */

@@ -68,11 +68,12 @@ struct repair {
     uint64_t slot_before[sizeof(struct slot_shm) / sizeof(uint64_t)]; /* what was in ours */
     uint64_t claimed_before;
     int has_claimed, has_raised;     /* claimed_bytes may be another than claimed_before */
+    uint32_t descriptor_count;       /* so many spans' descriptors are backed by memory */
     struct repair_span *span;        /* [span_count] */
     struct repair_table *table;      /* [LARDER_TABLES_MAX] */
     uint64_t sane_count, hash_count; /* images that make sense; those of them whose hash is right */
-    int is_quiet; /* a further round: losses were noted before */
-    int is_loose; /* dense lists did not find room */
+    int is_quiet;                    /* a further round: losses were noted before */
+    int is_loose;                    /* dense lists did not find room */
 };
 
 /* Remembers a line for the caller, who gets it when all locks are dropped. */

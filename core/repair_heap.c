@@ -6,7 +6,8 @@
  *          two blocks claim the same bytes (core/repair_table.c claims first what the heap agrees with).
  * Reserved Bytes of bucket arrays in doubt: bits in spans of blocks that stay, else spans of their own (runs of one). Private
  *          memory knows them apart, for repair_heap_release().
- * Claimed  If the claimed size is too little, descriptors beyond it know better, or are damaged. They are believed until the heap is
+ * Claimed  If the claimed size is too little, descriptors beyond it know better, or are damaged. So memory is claimed for all of them
+ *          (it stays: a three hundredth of the segment). They are believed until the heap is
  *          whole (what was read stays readable, rule M1), and what they claimed for nothing is given back then.
  * Tests    tests/crash/repair_test.c
  */
@@ -30,8 +31,9 @@
 /* ---- What is claimed from the kernel ------------------------------------------------------------------------------- */
 
 /* Where the last span ends that its descriptor calls used. */
-static uint64_t last_used_end(const struct seg *s) {
-    for (uint32_t i = s->span_count; i > 0; i--) {
+static uint64_t last_used_end(const struct repair *p) {
+    const struct seg *s = p->seg;
+    for (uint32_t i = p->descriptor_count; i > 0; i--) {
         const struct span_shm *span = seg_span(s, i - 1);
         uint32_t state = SHM_LOAD(&span->state);
         int is_small = state == SPAN_SMALL && SHM_LOAD(&span->class_index) < CLASS_COUNT &&
@@ -51,10 +53,9 @@ static uint64_t claimed_before(const struct repair *p) {
     return is_possible ? claimed : s->data_off;
 }
 
-/* Backs everything below `end` with memory; what is, stays as it is. In steps, for signals wait as long as one takes. *reached is how far
- * it came. */
-static int back(const struct seg *s, uint64_t end, uint64_t *reached) {
-    *reached = 0;
+/* Backs [from, end) with memory; what is, stays as it is. In steps, for signals wait as long as one takes. *reached is how far it came. */
+static int back(const struct seg *s, uint64_t from, uint64_t end, uint64_t *reached) {
+    *reached = from;
     if (!seg_fd_is_ours(s))
         return LARDER_E_OS;
     shm_crash_point();
@@ -69,13 +70,30 @@ static int back(const struct seg *s, uint64_t end, uint64_t *reached) {
     return LARDER_OK;
 }
 
+/* Backs all descriptors, for any may know of a span in use. If there is no room for all, those that were claimed must do: they are
+ * backed. */
+static int back_descriptors(struct repair *p) {
+    const struct seg *s = p->seg;
+    uint64_t least = claimed_before(p), enough = seg_descriptors_end(s, least), reached;
+    int r = back(s, 0, s->data_off, &reached);
+    p->descriptor_count = s->span_count;
+    if (r == LARDER_FULL && least > s->data_off && back(s, 0, enough, &reached) == LARDER_OK) {
+        p->descriptor_count = (uint32_t)((least - s->data_off) / SPAN_BYTES);
+        return LARDER_OK;
+    }
+    return r;
+}
+
 int repair_claimed(struct repair *p) {
     const struct seg *s = p->seg;
     p->claimed_before = SHM_LOAD(&s->shm->claimed_bytes);
-    uint64_t least = claimed_before(p), wanted = last_used_end(s), reached;
+    int r = back_descriptors(p);
+    if (r)
+        return r;
+    uint64_t least = claimed_before(p), wanted = last_used_end(p), reached;
     if (wanted < least)
         wanted = least;
-    int r = back(s, wanted, &reached);
+    r = back(s, s->data_off, wanted, &reached);
     if (r == LARDER_FULL && reached > s->data_off && reached >= least && least > s->data_off) {
         /* What really was claimed is backed: the descriptors beyond are wrong. */
         wanted = span_off(s, span_index(s, reached));
@@ -92,7 +110,10 @@ int repair_claimed(struct repair *p) {
 /* Gives back what descriptors alone asked for, if nothing lies there after all. */
 static void settle_claimed(struct repair *p) {
     const struct seg *s = p->seg;
-    uint64_t least = claimed_before(p), end = last_used_end(s), claimed = SHM_LOAD(&s->shm->claimed_bytes);
+    uint32_t spans = span_claimed_count(s);
+    if (spans > p->descriptor_count) /* we claimed more */
+        p->descriptor_count = spans;
+    uint64_t least = claimed_before(p), end = last_used_end(p), claimed = SHM_LOAD(&s->shm->claimed_bytes);
     if (end < least)
         end = least;
     if (end < claimed) {
@@ -238,9 +259,9 @@ static void store_small(const struct repair *p, uint32_t i) {
         SHM_STORE(&span->arena, (uint8_t)(i % p->seg->arena_count));
 }
 
-/* States, classes and bitmaps of all spans as planned, those beyond what is claimed too. */
+/* States, classes and bitmaps of all spans as planned, those beyond what is claimed too, as far as they have descriptors. */
 static void store_spans(const struct repair *p) {
-    for (uint32_t i = 0; i < p->seg->span_count; i++) {
+    for (uint32_t i = 0; i < p->descriptor_count; i++) {
         struct span_shm *span = seg_span(p->seg, i);
         const struct repair_span *plan = &p->span[i];
         if (plan->state == SPAN_SMALL)

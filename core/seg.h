@@ -3,7 +3,9 @@
  * Job      Creates, maps, recognises and destroys segments. Turns offsets into pointers after checking bounds.
  * Rules    G1 A creator holds the file's creation lock (an open-file-description lock that dies with it) until state is
  *             READY; whoever gets that lock and finds another state makes the segment anew.
- *          G2 All of the metadata, and every span below claimed_bytes, is backed by memory: no store can raise SIGBUS.
+ *          G2 All of the metadata, and every span below claimed_bytes, is backed by memory: no store can raise SIGBUS. But of the
+ *             span descriptors only those of spans below claimed_bytes, and what else is on their pages: a segment that is
+ *             made larger than it will be costs nothing. Nobody but a repair looks at others.
  *             Somebody who truncates the file under its users breaks this, as with any mapped file; a memfd is sealed
  *             against it.
  *          G3 READY never becomes INITIALISING again, and the head's identity and geometry never change after READY.
@@ -67,6 +69,12 @@ static inline struct bin_shm *seg_bin(const struct seg *s, uint32_t i) {
 }
 static inline struct span_shm *seg_span(const struct seg *s, uint32_t i) {
     return (struct span_shm *)(s->base + s->spans_off) + i;
+}
+/* Where the descriptors end that are backed by memory when so much is claimed (G2). */
+static inline uint64_t seg_descriptors_end(const struct seg *s, uint64_t claimed) {
+    uint64_t spans = claimed > s->data_off ? (claimed - s->data_off) / SPAN_BYTES : 0, page = s->lock_page_bytes;
+    uint64_t end = (s->spans_off + spans * sizeof(struct span_shm) + page - 1) / page * page;
+    return end < s->data_off ? end : s->data_off;
 }
 /* A lock word anywhere in the segment, metadata included; NULL if out of bounds or misaligned. */
 static inline void *seg_word(const struct seg *s, uint64_t off) {

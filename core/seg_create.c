@@ -86,15 +86,17 @@ static int seg_create_write_head(const struct seg *s, const struct seg_file *fil
 }
 _Static_assert(sizeof(struct seg_shm) <= 4096, "the head is written in one piece");
 
-static int seg_create_claim(const struct seg *s, const struct seg_file *file, uint64_t bytes) {
-    for (uint64_t done = 0; done < bytes;) {
-        uint64_t part = bytes - done < SEG_CLAIM_STEP ? bytes - done : SEG_CLAIM_STEP;
+static int seg_create_claim(const struct seg *s, const struct seg_file *file, uint64_t from, uint64_t to) {
+    if (s->wants_huge_pages) /* as back_with_memory() of core/heap_span.c */
+        (void)madvise(s->base + from, to - from, MADV_POPULATE_WRITE);
+    while (from < to) {
+        uint64_t part = to - from < SEG_CLAIM_STEP ? to - from : SEG_CLAIM_STEP;
         shm_crash_point();
-        if (seg_file_back(s->fd, done, part) == 0)
-            done += part;
+        if (seg_file_back(s->fd, from, part) == 0)
+            from += part;
         else if (errno == ENOSPC || errno == EDQUOT || errno == ENOMEM)
             return err_set(LARDER_FULL, SEG_NAMED_TEXT ": no room for its first %llu bytes", file->shown,
-                           (unsigned long long)bytes);
+                           (unsigned long long)to);
         else
             return err_set_errno("reserve memory (fallocate) for segment", file->shown);
     }
@@ -104,6 +106,7 @@ static int seg_create_claim(const struct seg *s, const struct seg_file *file, ui
 /* Crash list 1 to 4. */
 static int seg_create_fill(struct seg *s, const struct seg_file *file, const struct seg_shm *head) {
     int is_huge = seg_file_is_huge(s->fd);
+    uint64_t claim = seg_layout_first_claim(head);
     int result = seg_create_resize(s, file, 0);
     if (result == LARDER_OK && !is_huge)
         result = seg_create_write_head(s, file, head);
@@ -111,10 +114,10 @@ static int seg_create_fill(struct seg *s, const struct seg_file *file, const str
         result = seg_create_resize(s, file, head->size_bytes);
     if (result == LARDER_OK)
         result = seg_attach(s, file, head, head->size_bytes);
-    if (result == LARDER_OK && s->wants_huge_pages) /* as back_with_memory() of core/heap_span.c */
-        (void)madvise(s->base, seg_layout_first_claim(head), MADV_POPULATE_WRITE);
     if (result == LARDER_OK)
-        result = seg_create_claim(s, file, seg_layout_first_claim(head));
+        result = seg_create_claim(s, file, 0, seg_descriptors_end(s, claim));
+    if (result == LARDER_OK)
+        result = seg_create_claim(s, file, s->data_off / s->lock_page_bytes * s->lock_page_bytes, claim);
     if (result == LARDER_OK && is_huge) { /* the state before the magic that makes it count */
         SHM_STORE(&s->shm->state, SEG_STATE_INITIALISING);
         shm_copy_in(s->base, head, sizeof *head);

@@ -25,7 +25,8 @@ int larder_segment_stats(struct larder *db, struct larder_segment_stats *out) {
     memset(out, 0, sizeof *out);
     heap_totals(&db->seg, &totals);
     out->size_bytes = db->seg.bytes;
-    out->claimed_bytes = SHM_LOAD(&db->seg.shm->claimed_bytes);
+    uint64_t claimed = SHM_LOAD(&db->seg.shm->claimed_bytes);
+    out->claimed_bytes = claimed - (db->seg.data_off - seg_descriptors_end(&db->seg, claimed));
     out->free_bytes = totals.free_bytes;
     out->used_bytes = totals.used_bytes;
     out->private_bytes = priv_bytes(db->priv);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/crash.h"
@@ -329,6 +330,16 @@ Test(heap, spans_return_to_any_class) {
 
 /* ---- Full ----------------------------------------------------------------------------------------------------------- */
 
+/* Rule G2 of core/seg.h: the file has all that is claimed, descriptors of claimed spans included, and no others'. */
+static void expect_backed(const struct seg *s) {
+    struct stat st;
+    uint64_t claimed = SHM_LOAD(&s->shm->claimed_bytes), end = seg_descriptors_end(s, claimed);
+    cr_assert_geq(end, s->spans_off + span_claimed_count(s) * sizeof(struct span_shm));
+    cr_assert(end < s->data_off, "a segment with spans to claim");
+    cr_assert_eq(fstat(s->fd, &st), 0);
+    cr_assert_eq((uint64_t)st.st_blocks * 512, claimed - (s->data_off - end));
+}
+
 Test(heap, memory_is_claimed_before_it_is_used) {
     struct fixture f;
     uint64_t off, claimed;
@@ -340,6 +351,7 @@ Test(heap, memory_is_claimed_before_it_is_used) {
     cr_assert_eq(SHM_LOAD(&f.w->slot->hand[0]), 0);
     cr_assert_eq(writer_claim(f.w), LARDER_OK, "%s", larder_error());
     cr_assert_geq(SHM_LOAD(&f.w->seg->shm->claimed_bytes), claimed + 3 * MIB);
+    expect_backed(f.w->seg);
     cr_assert_eq(heap_take(f.w, 3 * MIB, 0, 0, &off), LARDER_OK);
     cr_assert_eq(heap_give(f.w, 0), LARDER_OK);
     heap_claim_ahead(f.w, 100 * MIB); /* cannot be: no harm */
