@@ -47,6 +47,11 @@ int page_project_last(struct larder_page *p, const struct bytes *names, uint32_t
  * LARDER_OK, LARDER_E_NO_MEMORY; LARDER_E_CORRUPT: the item does not have them. */
 int page_set_resume(struct larder_page *p, const struct item_key_attr *const *attrs, uint32_t count);
 
+/* The item that was committed last. */
+static inline const struct item_head *page_last(const struct larder_page *p) {
+    return (const struct item_head *)(p->bytes + p->at[p->count - 1]);
+}
+
 static inline int page_add_place(struct larder_page *p, size_t at) {
     int r = p->count < p->at_capacity ? LARDER_OK : page_make_places(p);
     if (r == LARDER_OK)

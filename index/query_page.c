@@ -13,11 +13,12 @@
 /* The walk over the list. */
 struct query_walk {
     struct query *q;
-    struct skl_bound at;  /* where to go on: before it (or, descending, after it) everything was handed out */
-    int is_past;          /* the range ends in this leaf */
-    uint32_t count, done; /* entries of this leaf in the range, in the order of the query */
-    uint8_t order[LEAF_ENTRIES];
-    struct read_hint hint[QUERY_BATCH]; /* where the items of a batch are */
+    struct skl_bound at;        /* where to go on: before it (or, descending, after it) everything was handed out */
+    int is_past;                /* the range ends in this leaf */
+    uint32_t begin, end;        /* entries of this leaf in the range that were not looked at yet: begin to end - 1 */
+    uint8_t order[QUERY_BATCH]; /* of a batch: live entries, in the order of the query */
+    struct read_hint hint[QUERY_BATCH]; /* where their items are */
+    uint32_t last;                      /* the live entry of this leaf that was looked at last; LEAF_ENTRIES: none */
 };
 
 /* Room to note one more entry. */
@@ -68,7 +69,7 @@ static int query_is_in_range(const struct query *q) {
 
 /* Whether the page's last item is what the query asks for: see B4 in skl.h, and query_start.c. 1, 0, or LARDER_E_CORRUPT. */
 static int query_wants(struct query *q, const struct leaf *leaf, uint32_t i) {
-    const struct item_head *image = item_head(larder_page_item(q->page, larder_page_count(q->page) - 1));
+    const struct item_head *image = page_last(q->page);
     struct bytes partition = index_partition_key(image, q->number);
     if (partition.len == 0)
         return query_corrupt(q);
@@ -110,52 +111,67 @@ static int query_is_full(const struct query *q) {
     return q->page->count >= q->limit || q->page->used >= q->bytes_max;
 }
 
+/* The entries of the leaf that are in the range. */
+static void query_enter_leaf(struct query_walk *walk) {
+    const struct query *q = walk->q;
+    const struct leaf *leaf = &walk->q->reader.leaf;
+    walk->begin = q->is_descending ? leaf_find_cut(leaf, &q->range.from) : q->reader.begin;
+    walk->end = leaf_find_cut(leaf, q->is_descending ? &walk->at.cut : &q->range.to);
+    walk->is_past = q->is_descending ? walk->begin > 0 : walk->end < leaf_count(leaf);
+    walk->last = LEAF_ENTRIES;
+}
+
+/* The next live entry, or LEAF_ENTRIES. */
+static inline uint32_t query_next_entry(struct query_walk *walk) {
+    const struct leaf *leaf = &walk->q->reader.leaf;
+    while (walk->begin < walk->end) {
+        uint32_t entry = walk->q->is_descending ? --walk->end : walk->begin++;
+        if (leaf_kseq(leaf, entry))
+            return entry;
+    }
+    return LEAF_ENTRIES;
+}
+
+/* At most so many entries. Returns their number. */
+static uint32_t query_next_batch(struct query_walk *walk, uint32_t most) {
+    uint32_t count = 0, entry;
+    while (count < most && (entry = query_next_entry(walk)) != LEAF_ENTRIES)
+        walk->order[count++] = (uint8_t)entry;
+    if (count)
+        walk->last = walk->order[count - 1];
+    return count;
+}
+
 /* Looks ahead for the batch's items, each stage for all of them. */
-static void query_look_ahead(struct query_walk *walk, const uint8_t *order, uint32_t count) {
+static void query_look_ahead(struct query_walk *walk, uint32_t count) {
     const struct table_view *v = walk->q->v;
     for (uint32_t i = 0; i < count; i++)
-        walk->hint[i] = read_hint_stripe(v, leaf_hash(&walk->q->reader.leaf, order[i]));
+        walk->hint[i] = read_hint_stripe(v, leaf_hash(&walk->q->reader.leaf, walk->order[i]));
     for (uint32_t i = 0; i < count; i++)
         read_hint_bucket(v, &walk->hint[i]);
     for (uint32_t i = 0; i < count && i < READ_AHEAD_ITEMS; i++)
         read_hint_item(v, &walk->hint[i], walk->q->page->ahead_bytes);
 }
 
-/* The entries of the leaf that are in the range and not handed out yet. */
-static void query_enter_leaf(struct query_walk *walk) {
-    const struct query *q = walk->q;
-    const struct leaf *leaf = &walk->q->reader.leaf;
-    uint32_t begin = q->is_descending ? leaf_find_cut(leaf, &q->range.from) : q->reader.begin;
-    uint32_t end = leaf_find_cut(leaf, q->is_descending ? &walk->at.cut : &q->range.to);
-    walk->is_past = q->is_descending ? begin > 0 : end < leaf_count(leaf);
-    walk->count = 0;
-    walk->done = 0;
-    for (uint32_t i = begin; i < end; i++) {
-        uint32_t entry = q->is_descending ? begin + end - 1 - i : i;
-        if (leaf_kseq(leaf, entry))
-            walk->order[walk->count++] = (uint8_t)entry;
-    }
-}
-
-/* Hands out the leaf's entries until they end or the page is full. */
-static int query_take_leaf(struct query_walk *walk) {
+/* Hands out the leaf's entries until they end or the page is full. *may_follow: it is, and there are more. */
+static int query_take_leaf(struct query_walk *walk, int *may_follow) {
     struct query *q = walk->q;
-    const struct leaf *leaf = &walk->q->reader.leaf;
-    while (walk->done < walk->count && !query_is_full(q)) {
-        uint32_t batch = walk->count - walk->done, wanted = q->limit - q->page->count;
-        if (batch > QUERY_BATCH)
-            batch = QUERY_BATCH;
-        if (batch > wanted)
-            batch = wanted;
-        query_look_ahead(walk, walk->order + walk->done, batch);
-        for (uint32_t i = 0; i < batch && !query_is_full(q); i++) {
-            if (i + READ_AHEAD_ITEMS < batch)
-                read_hint_item(q->v, &walk->hint[i + READ_AHEAD_ITEMS], q->page->ahead_bytes);
-            int r = query_take_entry(q, leaf, walk->order[walk->done++], &walk->hint[i]);
+    uint32_t count, done;
+    *may_follow = 0;
+    do {
+        uint32_t wanted = q->limit - q->page->count;
+        count = query_next_batch(walk, wanted < QUERY_BATCH ? wanted : QUERY_BATCH);
+        query_look_ahead(walk, count);
+        for (done = 0; done < count && !query_is_full(q); done++) {
+            if (done + READ_AHEAD_ITEMS < count)
+                read_hint_item(q->v, &walk->hint[done + READ_AHEAD_ITEMS], q->page->ahead_bytes);
+            int r = query_take_entry(q, &q->reader.leaf, walk->order[done], &walk->hint[done]);
             if (r)
                 return r;
         }
-    }
+    } while (count && !query_is_full(q));
+    if (query_is_full(q))
+        *may_follow = done < count || query_next_entry(walk) != LEAF_ENTRIES;
     return LARDER_OK;
 }
 
@@ -173,8 +189,8 @@ static void query_leave_leaf(struct query_walk *walk) {
     if (walk->q->is_descending) {
         if (!walk->q->reader.is_first)
             query_set_at(walk, &walk->q->reader.low.cut);
-    } else if (walk->count) {
-        uint32_t last = walk->order[walk->count - 1];
+    } else if (walk->last != LEAF_ENTRIES) {
+        uint32_t last = walk->last;
         struct leaf_cut cut = {.key = key, .hash = leaf_hash(leaf, last), .kseq = (uint64_t)leaf_kseq(leaf, last) + 1};
         cut.key_bytes = leaf_key(leaf, last, key);
         query_set_at(walk, &cut);
@@ -199,10 +215,8 @@ static int query_read_more(struct query_walk *walk) {
     return skl_read_down(&walk->q->reader, &q->v->partitions, q->partition_hash, q->number, &walk->at.cut);
 }
 
-/* After the page has become full: whether anything may follow in the range. */
+/* After the page has become full with the last entry of a leaf: whether anything may follow in the range. */
 static int query_may_follow(const struct query_walk *walk) {
-    if (walk->done < walk->count)
-        return 1;
     if (walk->is_past)
         return 0;
     return walk->q->is_descending ? !walk->q->reader.is_first : leaf_next(&walk->q->reader.leaf) != 0;
@@ -215,12 +229,13 @@ static int query_walk_range(struct query *q) {
     int r = query_read_first(&walk);
     q->leaves = r == LARDER_OK;
     while (r == LARDER_OK) {
+        int may_follow;
         query_enter_leaf(&walk);
-        r = query_take_leaf(&walk);
+        r = query_take_leaf(&walk, &may_follow);
         if (r)
             return r;
         if (query_is_full(q))
-            return query_may_follow(&walk) ? LARDER_MORE : LARDER_OK;
+            return may_follow || query_may_follow(&walk) ? LARDER_MORE : LARDER_OK;
         if (walk.is_past)
             return LARDER_OK;
         query_leave_leaf(&walk);
