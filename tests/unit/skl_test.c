@@ -376,8 +376,7 @@ static void page_read_up(struct fixture *f, struct page *p, uint32_t leaves) {
 }
 
 static void page_read_down(struct fixture *f, struct page *p, uint32_t leaves) {
-    int r;
-    while ((r = skl_read_down(&p->reader, &f->v->partitions, p->m->hash, p->m->index, &p->from.cut)) == LARDER_OK) {
+    while (skl_read_down(&p->reader, &f->v->partitions, p->m->hash, p->m->index, &p->from.cut) == LARDER_OK) {
         page_take(p, 0, leaf_find_cut(&p->reader.leaf, &p->from.cut));
         if (p->reader.is_first)
             break;
