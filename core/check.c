@@ -80,8 +80,8 @@ static int has_true_key(const struct table_view *v, const struct item_head *h) {
 /* By the attribute, or never: it may have been too far in the past when the item was put. An expiry by an older attribute waits to be
  * made anew. */
 static int has_true_expiry(const struct table_view *v, const struct item_head *h) {
-    uint64_t at_s = h->expiry & ITEM_EXPIRY_SECONDS;
-    return at_s == 0 || h->expiry >> 48 != v->ttl_generation ||
+    uint64_t at_s = item_expiry_s(h);
+    return at_s == 0 || item_ttl_generation(h) != v->ttl_generation ||
            (v->shape.ttl_name && at_s == item_ttl_of(h, v->shape.ttl_name, v->shape.ttl_name_bytes, 0));
 }
 
@@ -111,9 +111,9 @@ static void check_lock(struct check_state *c, const lock_word *lock) {
 
 /* ---- Items --------------------------------------------------------------------------------------------------------------- */
 
-/* Heads are private copies, keys are in the segment and are those of an equal hash: few. */
+/* Heads are private copies, keys are in the segment and are those of an equal hash_high: few. */
 static int is_same_key(const struct item_peek *a, const struct item_peek *b) {
-    if (a->head.hash != b->head.hash || a->head.partition_bytes != b->head.partition_bytes ||
+    if (a->head.hash_high != b->head.hash_high || a->head.partition_bytes != b->head.partition_bytes ||
         a->head.sort_bytes != b->head.sort_bytes)
         return 0;
     return memcmp(item_key_area(a->image), item_key_area(b->image), item_key_area_bytes(&a->head)) == 0;
@@ -121,7 +121,7 @@ static int is_same_key(const struct item_peek *a, const struct item_peek *b) {
 
 /* Copies the image in a slot to c->image, if it can be read at all: what is checked there stays so. */
 static const struct item_head *check_image(struct check_state *c, const struct table_view *v, uint64_t word,
-                                           struct item_peek *item) {
+                                           struct item_peek *item, uint64_t *hash) {
     const struct item_head *in_place = check_block(c, WORD_OFF(word), sizeof *in_place, "item"),
                            *h = (const struct item_head *)c->image;
     int is_sane = in_place && item_peek_open(item, in_place, heap_block_bytes(c->seg, WORD_OFF(word)));
@@ -133,10 +133,8 @@ static const struct item_head *check_image(struct check_state *c, const struct t
         check_error(c, "item: block %llu holds no sane image (I1 to I3)", (unsigned long long)WORD_OFF(word));
     if (!is_sane)
         return NULL;
-    struct item_key key = {.partition_bytes = h->partition_bytes, .sort_bytes = h->sort_bytes};
-    key.area_bytes = (uint32_t)item_key_area_bytes(h);
-    memcpy(key.area, item_key_area(h), key.area_bytes);
-    if (read_hash(v, &key) != h->hash)
+    *hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
+    if (*hash >> 32 != h->hash_high)
         check_error(c, "item: the hash of block %llu is not that of its key", (unsigned long long)WORD_OFF(word));
     if (h->kseq == 0)
         check_error(c, "item: block %llu has no key sequence", (unsigned long long)WORD_OFF(word));
@@ -144,7 +142,9 @@ static const struct item_head *check_image(struct check_state *c, const struct t
         check_error(c, "item: block %llu has other key attributes than its table", (unsigned long long)WORD_OFF(word));
     if (!has_true_expiry(v, h))
         check_error(c, "item: block %llu expires at %llu, which its TTL attribute does not say",
-                    (unsigned long long)WORD_OFF(word), (unsigned long long)(h->expiry & ITEM_EXPIRY_SECONDS));
+                    (unsigned long long)WORD_OFF(word), (unsigned long long)item_expiry_s(h));
+    if ((h->flags & ITEM_TIMED) && item_timed_at(h, h)->zero != 0)
+        check_error(c, "item: the end of block %llu is not zero", (unsigned long long)WORD_OFF(word));
     if (h->index_count > v->shape.index_count)
         check_error(c, "item: block %llu has slots for %u indexes, the table has %u",
                     (unsigned long long)WORD_OFF(word), h->index_count, v->shape.index_count);
@@ -156,14 +156,15 @@ static void check_chain(struct check_state *c, const struct table_view *v, uint3
     struct item_peek items[CHAIN_MAX];
     uint32_t buckets = htab_bucket_count(&v->items, &v->items.stripes[stripe]);
     for (int i = 0; i < count; i++) {
-        const struct item_head *h = check_image(c, v, words[i], &items[i]);
+        uint64_t hash;
+        const struct item_head *h = check_image(c, v, words[i], &items[i], &hash);
         if (!h) {
             items[i].image = NULL;
             continue;
         }
         c->report->items++;
-        if (h->hash >> v->items.stripe_shift != stripe || htab_bucket_of(&v->items, buckets, h->hash) != bucket ||
-            WORD_TAG(words[i]) != (uint16_t)h->hash)
+        if (hash >> v->items.stripe_shift != stripe || htab_bucket_of(&v->items, buckets, hash) != bucket ||
+            WORD_TAG(words[i]) != (uint16_t)hash)
             check_error(c, "item: block %llu is in the wrong chain (H1)", (unsigned long long)WORD_OFF(words[i]));
         for (int k = 0; k < i; k++)
             if (items[k].image && is_same_key(&items[k], &items[i]))

@@ -11,16 +11,17 @@
 struct check_state;
 
 struct core_hooks {
-    /* Waits for the partitions that index_add or index_remove with these arguments will lock, one after the other (lock_pass). */
-    int (*index_pass)(struct writer *w, const struct table_view *v, const struct item_head *item,
+    /* In what follows `hash` is that of the item's key, which item and but_not share.
+     * Waits for the partitions that index_add or index_remove with these arguments will lock, one after the other (lock_pass). */
+    int (*index_pass)(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                       const struct item_head *but_not);
     /* Adds the entries that `item` has and `but_not` (may be NULL) has not: those whose kseq differs. Insert-if-missing. On failure
      * the caller calls index_remove(item, but_not). LARDER_OK, LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY, LARDER_E_CORRUPT. */
-    int (*index_add)(struct writer *w, const struct table_view *v, const struct item_head *item,
+    int (*index_add)(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                      const struct item_head *but_not);
     /* Removes the entries that `item` has and `but_not` (may be NULL) has not. Remove-if-present; needs no memory.
      * LARDER_OK, LARDER_BUSY, LARDER_E_CORRUPT. */
-    int (*index_remove)(struct writer *w, const struct table_view *v, const struct item_head *item,
+    int (*index_remove)(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                         const struct item_head *but_not);
     /* Drops all lists of a table (table being dropped), or of one index (ordinal >= 0 of a failed addition). No stripe locked. */
     int (*index_clear)(struct writer *w, const struct table_view *v, int ordinal);

@@ -24,8 +24,9 @@ static int64_t next_of(const struct bucket_shm *array, uint32_t buckets, uint32_
 }
 
 uint32_t htab_bucket_of(const struct htab *t, uint32_t bucket_count, uint64_t hash) {
-    uint64_t below_stripe = hash << (64 - t->stripe_shift) >> 32;
-    return (uint32_t)(below_stripe * bucket_count >> 32); /* monotone in the hash: bucket order is hash order */
+    uint32_t below_stripe = (uint32_t)(hash >> 32) << (64 - t->stripe_shift);
+    /* Monotone in the hash: bucket order is hash order. */
+    return (uint32_t)((uint64_t)below_stripe * bucket_count >> 32);
 }
 
 struct bucket_shm *htab_bucket(const struct htab *t, uint64_t array_word, uint64_t hash) {
@@ -81,6 +82,16 @@ static inline uint32_t slot_with_tag(const struct bucket_shm *bucket, uint32_t f
 }
 _Static_assert(BUCKET_SLOTS == 7, "slot_with_tag() has a line for each slot");
 
+/* Whether a block that begins like this may be in a bucket of the walk's chain, though it is not looked for: else it is damaged, or its
+ * slot. Spares are of several chains. */
+static __attribute__((noinline)) int is_neighbour(const struct htab_walk *walk, const struct bucket_shm *bucket,
+                                                  uint64_t first) {
+    const struct htab *t = walk->tab;
+    uint32_t at = (uint32_t)(bucket - walk->array);
+    return first >> t->stripe_shift == walk->hash >> t->stripe_shift &&
+           (at >= walk->bucket_count || htab_bucket_of(t, walk->bucket_count, first) == at);
+}
+
 shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block) {
     const uint16_t tag = (uint16_t)walk->hash;
     struct bucket_shm *bucket = walk->bucket;
@@ -92,8 +103,8 @@ shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *w
             htab_prefetch(walk->tab, slot, walk->ahead_bytes);
             void *at = seg_at(walk->tab->seg, WORD_OFF(slot), min_bytes);
             uint64_t found = at ? SHM_LOAD((shm_word *)at) : 0;
-            if (found != walk->hash) {
-                walk->is_damaged |= !at || (uint16_t)found != tag;
+            if (!at || (found ^ walk->hash) >> 32 != 0) {
+                walk->is_damaged |= !at || !is_neighbour(walk, bucket, found);
                 continue;
             }
             *word = slot;
@@ -212,7 +223,8 @@ static int refill(const struct htab *t, struct stripe_shm *s, const struct bucke
             if (!block)
                 return err_set(LARDER_E_CORRUPT, "a bucket refers to %llu, outside the heap",
                                (unsigned long long)WORD_OFF(word));
-            shm_word *slot = empty_slot(t, array, buckets, SHM_LOAD_RELAXED(block), &spares_used);
+            uint64_t hash = htab_hash_in(word, SHM_LOAD_RELAXED(block));
+            shm_word *slot = empty_slot(t, array, buckets, hash, &spares_used);
             if (!slot)
                 return LARDER_NOT_FOUND;
             SHM_STORE(slot, word);

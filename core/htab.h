@@ -1,10 +1,13 @@
 /* core/htab.h - hash tables of blocks: lock stripes, tagged cache-line buckets.
  *
- * Job      Finds, links and unlinks blocks by the 64-bit hash that is each block's first word. Used twice per table: for items
- *          (core/item.h) and for the partitions of all its indexes (index/). Knows nothing of what is in the blocks.
+ * Job      Finds, links and unlinks blocks by a 64-bit hash, whose high half is that of each block's first word. Used twice per
+ *          table: for items (core/item.h) and for the partitions of all its indexes (index/). Knows nothing more of what is in the
+ *          blocks: an item, which is to be small, has nothing more of its hash.
  * Picture  hash: | stripe bits ... | bucket bits ............ | tag 16 |
  *          stripe[top bits] -> array of buckets (by the next bits, scaled to any count) -> seven slots, spare buckets linked
  *          from inside the same array. Bucket order is hash order.
+ *          Stripe and bucket are chosen by the high 32 bits. With the tag they are all of a hash that anything here depends on
+ *          (htab_hash_in), so arrays grow without a look at keys.
  * Rules    H1 A block is in exactly one slot, in the bucket chain its hash selects. H2 stripe.count equals the slots in use.
  *          H3 Links stay inside the array: an array and its spares are one block, replaced as a whole. They lead to spares
  *             only, and along a chain their numbers rise: so no chain is a circle. Chains share spares when each is in use:
@@ -36,6 +39,15 @@ struct htab {
 
 static inline struct stripe_shm *htab_stripe(const struct htab *t, uint64_t hash) {
     return &t->stripes[hash >> t->stripe_shift];
+}
+
+/* The high half of a hash, and 0: what blocks have of it. */
+static inline uint64_t htab_high(uint64_t hash) {
+    return hash >> 32 << 32;
+}
+/* The hash of the block in a slot, as far as it matters here, by the slot's word and the block's first: the bits between are 0. */
+static inline uint64_t htab_hash_in(uint64_t word, uint64_t first) {
+    return htab_high(first) | WORD_TAG(word);
 }
 
 /* A read of a stripe: what was read between begin and a true htab_read_ok() was linked and unchanged. */
@@ -81,7 +93,8 @@ struct bucket_shm *htab_bucket(const struct htab *t, uint64_t array_word, uint64
 shm_word *htab_peek(const struct htab *t, uint64_t array_word, struct bucket_shm *bucket, uint64_t hash,
                     uint64_t *word);
 void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe_shm *s, uint64_t hash);
-/* The next slot whose block's first word is `hash`. *word is the slot's content. NULL at the end. min_bytes: readable at block. */
+/* The next slot with the tag of `hash` and its high half in the block: 48 bits. *word is the slot's content. NULL at the end. min_bytes:
+ * readable at block. */
 shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block);
 
 /* Under the stripe's lock: a slot for one more block with this hash, growing the array if it must (step 1).

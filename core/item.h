@@ -12,6 +12,7 @@
  *                                                             u16, or u32 if ITEM_WIDE (image over 65535 bytes)
  *            records                                          one per attribute, in the order of the offsets,
  *                                                             no gaps, zero-padded to 8
+ *            struct item_timed                                only if ITEM_TIMED: expiry and timer
  *
  *          A varint is LEB128: 7 bits a byte, low ones first, the shortest form.
  *          A record: u8 type and flags, name (length as varint, bytes), then unless the value lies in the key area:
@@ -28,7 +29,9 @@
  *             is sane; whoever reads its attributes one by one checks each where it is read, so that reading few costs
  *             little; whoever wants all of them asks item_check_records() first. item_is_sane() also judges what they say.
  *          I4 An image is a function of its attributes (and of the table it is stored in): no byte is left to chance,
- *             padding is zero.
+ *             padding is zero. Stamps are none of its contents: version, key sequences, TTL generation, and item_timed.
+ *          I5 An item has an item_timed if it expires by the TTL attribute of its generation, or if a timer stood for the item that it
+ *             replaced: so a timer that stands is known, and not added again. Most items have none, and pay nothing.
  * Files    item_build.c the builder, item_read.c reading in place, item_store.c what a table adds, item_project.c
  *          leaving attributes out, item_check.c I3, item_peek.c looks that are bounded by themselves, item_records.h the
  *          bytes of a record.
@@ -41,7 +44,8 @@
 #include "core/shm.h"
 #include "larder.h"
 
-#define ITEM_WIDE 1u /* head.flags: record offsets are u32 */
+#define ITEM_WIDE 1u  /* head.flags: record offsets are u32 */
+#define ITEM_TIMED 2u /* head.flags: a struct item_timed is the last of the image */
 #define ITEM_TYPE_MASK 0x0f
 #define ITEM_IN_PARTITION_KEY 0x10 /* record flags: the value is the partition key of the key area */
 #define ITEM_IN_SORT_KEY 0x20
@@ -52,26 +56,46 @@
  * KB. */
 #define ITEM_IMAGE_BYTES_MAX (1u << 21)
 
-#define ITEM_EXPIRY_SECONDS UINT64_C(0xffffffffffff) /* the part of head.expiry that is epoch seconds */
+#define ITEM_EXPIRY_S_MAX ((UINT64_C(1) << 48) - 1)
 
-/* The head of an image. In a segment only armed_s changes after publication, under the stripe lock. */
+/* head.ddb_ttl: two numbers in a word, for every item pays for its head. */
+#define ITEM_DDB_BITS 20u
+#define ITEM_DDB_BYTES_MAX ((1u << ITEM_DDB_BITS) - 1)
+#define ITEM_TTL_GENERATION_MAX ((1u << (32 - ITEM_DDB_BITS)) - 1)
+_Static_assert(LARDER_ITEM_BYTES_MAX < ITEM_DDB_BYTES_MAX, "a size over the limit is seen to be one");
+
+/* The head of an image. In a segment it never changes after publication.
+ *
+ * Of the key's hash it has the high half: what stripe, bucket and a scan's order are chosen by (core/htab.h). The low 16 bits are the tag of
+ * the slot. So whoever comes by a slot compares 48 bits; who has the key compares the key; who has an index entry its key sequence, which
+ * no two items of a stripe share until it was written 2^32 times. The rest is made of the key where it is needed (core/read.h). */
 struct item_head {
-    uint64_t hash; /* XXH3-64 of the key; 0 in an image that is in no table */
-    uint64_t
-        version; /* stripe's write number when this image was built: with the hash, no two images that were ever stored
-                         in the segment share it (core/write.c). 0: not stored, made by a builder or projection of this process */
-    uint64_t
-        expiry; /* low 48 bits: epoch seconds, 0 never; high 16: TTL generation of the table it was computed under */
-    uint32_t bytes;           /* I1 */
-    _Atomic uint32_t armed_s; /* epoch second of the wheel entry that stands for this item; 0 none. ttl/ */
-    uint32_t kseq;            /* key sequence of table order (index 0) */
+    uint32_t bytes; /* I1 */
+    uint32_t
+        hash_high; /* of the XXH3-64 of the key, where core/htab.h looks for it; 0 in an image that is in no table */
+    /* Stripe's write number when this image was built: with the key, no two images that were ever stored in the segment share it
+     * (core/write.c). 0: not stored, made by a builder or projection of this process. */
+    uint64_t version;
+    uint32_t kseq; /* key sequence of table order (index 0) */
+    /* Low 20 bits: size as DynamoDB counts it. High 12: TTL generation of the table that the expiry was computed under, also if it was
+     * "never"; 0 in an image that is in no table. */
+    uint32_t ddb_ttl;
+    uint16_t partition_bytes, sort_bytes; /* key area */
     uint16_t attr_count;
     uint8_t index_count; /* secondary indexes the image has slots for */
     uint8_t flags;
-    uint16_t partition_bytes, sort_bytes; /* key area */
-    uint32_t ddb_bytes;                   /* size as DynamoDB counts it */
 };
-_Static_assert(sizeof(struct item_head) == 48, "item_head is part of the segment format");
+_Static_assert(sizeof(struct item_head) == 32, "item_head is part of the segment format");
+
+/* The end of an image with ITEM_TIMED. */
+struct item_timed {
+    uint64_t expiry_s; /* epoch seconds, 0 never */
+    /* Second of the wheel entry that stands for this item; 0 none. The one thing in an image that changes after publication, under the
+     * stripe's lock. ttl/ */
+    _Atomic uint32_t armed_s;
+    uint32_t zero;
+};
+_Static_assert(sizeof(struct item_timed) == 16, "item_timed is part of the segment format");
 
 /* What ties an item to its entry in one secondary index. */
 struct item_index_slot {
@@ -134,6 +158,45 @@ static inline struct item_index_slot *item_index_slots(const struct item_head *h
 static inline const struct item_head *item_head(const struct larder_item *item) {
     return (const struct item_head *)item;
 }
+static inline uint32_t item_ddb_bytes(const struct item_head *h) {
+    return h->ddb_ttl & ITEM_DDB_BYTES_MAX;
+}
+/* A size that no item may have stays one. */
+static inline void item_set_ddb_bytes(struct item_head *h, size_t bytes) {
+    uint32_t fits = bytes < ITEM_DDB_BYTES_MAX ? (uint32_t)bytes : ITEM_DDB_BYTES_MAX;
+    h->ddb_ttl = (h->ddb_ttl & ~ITEM_DDB_BYTES_MAX) | fits;
+}
+static inline uint32_t item_ttl_generation(const struct item_head *h) {
+    return h->ddb_ttl >> ITEM_DDB_BITS;
+}
+static inline void item_set_ttl_generation(struct item_head *h, uint32_t generation) {
+    h->ddb_ttl = item_ddb_bytes(h) | generation << ITEM_DDB_BITS;
+}
+/* What the end of an image is no record, nor padding of one. */
+static inline size_t item_timed_bytes(const struct item_head *h) {
+    return (size_t)(h->flags & ITEM_TIMED) * (sizeof(struct item_timed) / ITEM_TIMED); /* without a branch */
+}
+/* The end of the image at `image`, whose head (or a copy of it) is sane; NULL if it has none. */
+static inline struct item_timed *item_timed_at(const void *image, const struct item_head *head) {
+    return head->flags & ITEM_TIMED
+               ? (struct item_timed *)(void *)((uint8_t *)image + head->bytes - sizeof(struct item_timed))
+               : NULL;
+}
+static inline uint64_t item_expiry_s(const struct item_head *h) {
+    const struct item_timed *timed = item_timed_at(h, h);
+    return timed ? timed->expiry_s : 0;
+}
+/* Gives a private image the item_timed that it has not yet, or (wanted 0) takes it away; there is room (item_stored_bytes_max). */
+static inline void item_make_timed(struct item_head *h, int wanted) {
+    if (wanted && !(h->flags & ITEM_TIMED)) {
+        memset((uint8_t *)h + h->bytes, 0, sizeof(struct item_timed));
+        h->bytes += (uint32_t)sizeof(struct item_timed);
+        h->flags |= ITEM_TIMED;
+    } else if (!wanted && (h->flags & ITEM_TIMED)) {
+        h->bytes -= (uint32_t)sizeof(struct item_timed);
+        h->flags &= (uint8_t)~ITEM_TIMED;
+    }
+}
 
 /* A builder on an arena; larder_builder_new() takes the handle's. NULL: out of memory, larder_error() is set. */
 struct priv;
@@ -152,7 +215,7 @@ int item_key_from_item(const struct item_shape *shape, const struct larder_item 
 
 /* `to` is 8-aligned. The image of `item` as a table of this shape stores it: keys moved to the key area, index slots
  * filled in with the ordinals of their attributes (kseq 1 for "in this index", 0 for not; the caller assigns real
- * sequences), expiry by the TTL attribute (generation bits 0), hash, version and armed_s 0. Checks what larder_put()
+ * sequences), expiry by the TTL attribute (generation 0), hash, version and armed_s 0. Checks what larder_put()
  * promises to check. `now_s` serves the rule that a TTL more than five years past does not count (developer guide,
  * "Using time to live"); such an item never expires. It has room for item_stored_bytes_max(). On success *out is to. */
 size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder_item *item);
@@ -183,7 +246,7 @@ int item_store_key(struct item_store *s, const struct item_shape *shape, const s
 int item_store_slots(struct item_store *s);
 void item_store_records(struct item_store *s, int64_t now_s);
 
-/* The expiry an image has by the attribute `name`: epoch seconds (48 bits), 0 never. Five-year rule as above. */
+/* The expiry an image has by the attribute `name`: epoch seconds, at most ITEM_EXPIRY_S_MAX, 0 never. Five-year rule as above. */
 uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t name_bytes, int64_t now_s);
 
 /* The encoded value of the attribute with this ordinal (S, N, B only); len 0 and at NULL if ordinal is ITEM_NO_ATTR or of none
@@ -195,7 +258,7 @@ struct bytes item_index_sort(const struct item_head *image, uint32_t i);
 /* Ordinal of an attribute by name, or ITEM_NO_ATTR. */
 uint16_t item_find_attr(const struct item_head *image, const char *name, size_t name_bytes);
 
-/* Sizes in the head, and that key area, index slots and directory lie within `bytes`, which is what is readable at h. */
+/* Sizes in the head, and that key area, index slots, directory and item_timed lie within `bytes`, which is what is readable at h. */
 int item_head_is_sane(const struct item_head *h, size_t bytes);
 /* `bytes` is what is readable at image. True if every offset and length inside stays inside and rules I1 and I2
  * hold. */

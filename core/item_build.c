@@ -809,7 +809,7 @@ LARDER_API int larder_builder_finish(struct larder_builder *b, const struct lard
     struct item_head *h = (struct item_head *)(void *)b->image.at;
     memset(h, 0, sizeof *h);
     h->attr_count = (uint16_t)b->entry_count;
-    h->ddb_bytes = (uint32_t)b->ddb_bytes;
+    item_set_ddb_bytes(h, b->ddb_bytes);
     build_image(b, h);
     *out = (const struct larder_item *)(const void *)h;
     return LARDER_OK;

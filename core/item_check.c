@@ -176,18 +176,19 @@ int item_measure_container(const struct larder_value *value, struct item_measure
     return 1;
 }
 
-/* Sizes in the head, and that key area, slots and directory lie inside. */
+/* Sizes in the head, and that key area, slots, directory and item_timed lie inside. */
 int item_head_is_sane(const struct item_head *h, size_t bytes) {
-    if (h->bytes < sizeof *h || h->bytes > bytes || h->bytes > ITEM_IMAGE_BYTES_MAX || h->bytes % 8 != 0)
+    if (h->bytes > bytes || h->bytes > ITEM_IMAGE_BYTES_MAX || h->bytes % 8 != 0)
         return 0;
-    if (h->flags & ~ITEM_WIDE) /* index_count counts ordinals, also those of failed additions: up to 255 */
+    if (h->flags &
+        ~(ITEM_WIDE | ITEM_TIMED)) /* index_count counts ordinals, also those of failed additions: up to 255 */
         return 0;
     if (h->partition_bytes > LARDER_PARTITION_KEY_BYTES_MAX || h->sort_bytes > LARDER_SORT_KEY_BYTES_MAX)
         return 0;
     if (!h->partition_bytes && (h->sort_bytes || h->index_count))
         return 0;
     size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count +
-                   item_directory_entry_bytes(h) * h->attr_count;
+                   item_directory_entry_bytes(h) * h->attr_count + item_timed_bytes(h);
     return fixed <= h->bytes;
 }
 
@@ -227,16 +228,16 @@ static int check_records(const struct item_head *h) {
     uint32_t flags_seen = 0;
     uint32_t flags_due = (h->partition_bytes ? ITEM_IN_PARTITION_KEY : 0u) | (h->sort_bytes ? ITEM_IN_SORT_KEY : 0u);
     const uint8_t *first = item_directory(h) + item_directory_entry_bytes(h) * h->attr_count;
-    struct item_check c = {.at = first, .end = start + h->bytes};
+    struct item_check c = {.at = first, .end = start + h->bytes - item_timed_bytes(h)};
     for (uint32_t i = 0; i < h->attr_count; i++) {
         if (item_record_offset(h, i) != (size_t)(c.at - start))
             return 0;
         if (!check_record(&c, h, i == 0, &previous, &flags_seen))
             return 0;
     }
-    if (flags_seen != flags_due || c.ddb_bytes != h->ddb_bytes || h->ddb_bytes > LARDER_ITEM_BYTES_MAX)
+    if (flags_seen != flags_due || c.ddb_bytes != item_ddb_bytes(h) || c.ddb_bytes > LARDER_ITEM_BYTES_MAX)
         return 0;
-    if (h->flags != item_flags(h, (size_t)(c.at - first)))
+    if ((h->flags & ITEM_WIDE) != item_flags(h, (size_t)(c.at - first)))
         return 0;
     return c.end - c.at < 8 && is_zero(c.at, c.end);
 }
@@ -330,7 +331,7 @@ int item_is_readable(const void *image, size_t bytes) {
         return 0;
     const uint8_t *directory = item_directory(h);
     uint32_t keys_seen = 0;
-    size_t count = h->attr_count, end = h->bytes, at = (size_t)(directory - start);
+    size_t count = h->attr_count, end = h->bytes - item_timed_bytes(h), at = (size_t)(directory - start);
     at += item_directory_entry_bytes(h) * count;
     if (h->flags & ITEM_WIDE) {
         for (size_t i = 0; i < count && at != 0; i++)

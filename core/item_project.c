@@ -90,7 +90,7 @@ size_t item_project(const struct item_head *image, const struct bytes *names, ui
         ordinal = project_next(&set, ordinal);
         struct project_record r = project_read(image, ordinal);
         records_bytes += r.bytes;
-        h->ddb_bytes += (uint32_t)item_attr_ddb_bytes(r.record.name, &r.value);
+        item_set_ddb_bytes(h, item_ddb_bytes(h) + item_attr_ddb_bytes(r.record.name, &r.value));
     }
     uint8_t *at = (uint8_t *)h + item_lay_out(h, records_bytes);
     for (uint32_t i = 0, ordinal = 0; i < set.count; i++, ordinal++) {
@@ -144,7 +144,7 @@ void item_of_keys(const struct item_key_attr *const *attrs, const struct larder_
     for (uint32_t i = 0; i < h->attr_count; i++) {
         const struct larder_value *value = &values[order[i]];
         records_bytes += item_scalar_record_bytes(attr_name(attrs[order[i]]), value->bytes, 0);
-        h->ddb_bytes += (uint32_t)(attrs[order[i]]->name_bytes + value->bytes);
+        item_set_ddb_bytes(h, item_ddb_bytes(h) + attrs[order[i]]->name_bytes + value->bytes);
     }
     uint8_t *at = (uint8_t *)h + item_lay_out(h, records_bytes);
     for (uint32_t i = 0; i < h->attr_count; i++) {

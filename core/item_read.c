@@ -229,7 +229,7 @@ LARDER_API uint32_t larder_item_count(const struct larder_item *item) {
 }
 
 LARDER_API size_t larder_item_size(const struct larder_item *item) {
-    return item_head(item)->ddb_bytes;
+    return item_ddb_bytes(item_head(item));
 }
 
 struct bytes item_attr_bytes(const struct item_head *image, uint16_t ordinal) {

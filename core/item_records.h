@@ -130,7 +130,7 @@ static inline uint8_t item_flags(const struct item_head *h, size_t records_bytes
     return fixed + sizeof(uint16_t) * h->attr_count + records_bytes > ITEM_NARROW_BYTES_MAX - 7 ? ITEM_WIDE : 0;
 }
 
-/* Lays out an image: sets bytes and ITEM_WIDE from what the head says of key area, slots and attributes, and
+/* Lays out an image without item_timed: sets bytes and ITEM_WIDE from what the head says of key area, slots and attributes, and
  * `records_bytes`. Returns the offset of the first record. */
 static inline size_t item_lay_out(struct item_head *h, size_t records_bytes) {
     size_t fixed = (size_t)(item_directory(h) - (uint8_t *)h);

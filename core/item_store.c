@@ -17,7 +17,6 @@
 /* DynamoDB leaves items alone whose TTL is more than five years past (developer guide, "Using time to live"). */
 #define STORE_TTL_PAST_MAX_S (INT64_C(5) * 365 * 24 * 3600)
 #define ASCII_NEVER UINT64_C(0x8080808080808080) /* bits that no ASCII text has */
-#define STORE_TTL_S_MAX ((INT64_C(1) << 48) - 1)
 
 /* ---- Keys ---------------------------------------------------------------------------------------------------- */
 
@@ -317,7 +316,7 @@ static uint64_t ttl_seconds(const struct larder_value *value, int64_t now_s) {
     int64_t expiry_s = num_floor(value->data, value->bytes);
     if (expiry_s <= 0 || expiry_s < now_s - STORE_TTL_PAST_MAX_S)
         return 0;
-    return (uint64_t)(expiry_s < STORE_TTL_S_MAX ? expiry_s : STORE_TTL_S_MAX);
+    return (uint64_t)expiry_s < ITEM_EXPIRY_S_MAX ? (uint64_t)expiry_s : ITEM_EXPIRY_S_MAX;
 }
 
 uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t name_bytes, int64_t now_s) {
@@ -425,8 +424,8 @@ static void put_keys(const struct larder_value *partition, const struct larder_v
 
 size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder_item *item) {
     const struct item_head *h = item_head(item);
-    /* Offsets may become wide; former keys get a length of their own, and the key area its padding. */
-    return item_round8(h->bytes + sizeof(struct item_index_slot) * shape->index_count +
+    /* Offsets may become wide; former keys get a length of their own, the key area its padding, and expiry or timer a place. */
+    return item_round8(h->bytes + sizeof(struct item_timed) + sizeof(struct item_index_slot) * shape->index_count +
                        (sizeof(uint32_t) - sizeof(uint16_t)) * h->attr_count + 2u * ITEM_VARINT_BYTES_MAX + 8);
 }
 
@@ -441,8 +440,8 @@ int item_store_key(struct item_store *s, const struct item_shape *shape, const s
     s->to = h;
     s->near = near;
     s->changed_count = 0;
-    if (from->ddb_bytes > LARDER_ITEM_BYTES_MAX)
-        return err_set(LARDER_E_INVAL, "the item has %u bytes; at most %d are allowed", from->ddb_bytes,
+    if (item_ddb_bytes(from) > LARDER_ITEM_BYTES_MAX)
+        return err_set(LARDER_E_INVAL, "the item has %u bytes; at most %d are allowed", item_ddb_bytes(from),
                        LARDER_ITEM_BYTES_MAX);
     int result = item_check_records(from);
     if (result == LARDER_OK)
@@ -459,7 +458,7 @@ int item_store_key(struct item_store *s, const struct item_shape *shape, const s
     memset(h, 0, sizeof *h);
     h->attr_count = from->attr_count;
     h->index_count = (uint8_t)shape->index_count;
-    h->ddb_bytes = from->ddb_bytes;
+    h->ddb_ttl = item_ddb_bytes(from);
     put_keys(&partition.value, &sort.value, h);
     return LARDER_OK;
 }
@@ -482,11 +481,10 @@ static uint64_t expiry_of(struct item_store *s, int64_t now_s) {
     return ttl_seconds(&found.value, now_s);
 }
 
-/* Expiry, directory, records and padding; the head says what comes before them. */
+/* Directory, records, padding and expiry; the head says what comes before them. */
 void item_store_records(struct item_store *s, int64_t now_s) {
     uint32_t next = 0;
     s->records_end = (size_t)(item_records_end(s->from) - (const uint8_t *)s->from);
-    s->to->expiry = expiry_of(s, now_s);
     size_t at = item_lay_out(s->to, plan_records_bytes(s));
     for (uint32_t i = 0; i < s->changed_count; i++) {
         const struct item_store_record *r = &s->changed[i];
@@ -496,6 +494,11 @@ void item_store_records(struct item_store *s, int64_t now_s) {
     }
     at = copy_run(s, next, s->from->attr_count, at);
     memset((uint8_t *)s->to + at, 0, s->to->bytes - at);
+    uint64_t expiry_s = expiry_of(s, now_s);
+    if (expiry_s == 0)
+        return;
+    item_make_timed(s->to, 1);
+    item_timed_at(s->to, s->to)->expiry_s = expiry_s;
 }
 
 int item_to_stored(const struct item_shape *shape, const struct larder_item *item, int64_t now_s, void *to,

@@ -41,6 +41,19 @@ uint64_t read_hash(const struct table_view *v, const struct item_key *key) {
     return read_hash_of(v, key->area, key->partition_bytes, key->sort_bytes);
 }
 
+uint64_t read_hash_of_item(const struct table_view *v, const struct item_peek *item) {
+    return read_hash_of(v, item_key_area(item->image), item->head.partition_bytes, item->head.sort_bytes);
+}
+
+uint32_t read_armed_s(const struct table_view *v, uint64_t word, const struct item_head *image) {
+    struct item_head head;
+    shm_copy_out(&head, image, sizeof head);
+    if (!(head.flags & ITEM_TIMED) || head.bytes < sizeof head + sizeof(struct item_timed) || head.bytes % 8 != 0 ||
+        !seg_at(v->items.seg, WORD_OFF(word), head.bytes))
+        return 0;
+    return SHM_LOAD(&item_timed_at(image, &head)->armed_s);
+}
+
 /* The clock that expiry is decided by, to the millisecond. A clock set by larder_set_clock() is exact, and is not called here:
  * writers come this way with a stripe locked. */
 static int64_t exact_now(const struct larder *db, int64_t now_s) {
@@ -52,8 +65,8 @@ static int64_t exact_now(const struct larder *db, int64_t now_s) {
 }
 
 int read_is_expired(const struct table_view *v, const struct item_head *image, int64_t now_s) {
-    uint64_t at_s = image->expiry & ITEM_EXPIRY_SECONDS;
-    if (__builtin_expect(image->expiry >> 48 != v->ttl_generation, 0)) {
+    uint64_t at_s = item_expiry_s(image);
+    if (__builtin_expect(item_ttl_generation(image) != v->ttl_generation, 0)) {
         int has_ttl = v->shape.ttl_name && item_is_readable(image, image->bytes);
         at_s = has_ttl ? item_ttl_of(image, v->shape.ttl_name, v->shape.ttl_name_bytes, now_s) : 0;
     }
@@ -73,7 +86,7 @@ static uint32_t kseq_in(const struct item_head *image, int ordinal) {
 
 static int is_wanted(const struct item_head *image, const struct wanted *want) {
     if (!want->key)
-        return kseq_in(image, want->ordinal) == want->kseq && want->kseq != 0;
+        return image->hash_high == want->hash >> 32 && kseq_in(image, want->ordinal) == want->kseq && want->kseq != 0;
     return image->partition_bytes == want->key->partition_bytes && image->sort_bytes == want->key->sort_bytes &&
            memcmp(item_key_area(image), want->key->area, want->key->area_bytes) == 0;
 }
@@ -85,8 +98,8 @@ enum { COPY_WANTED, COPY_OTHER, COPY_INSANE };
  * copy. LARDER_OK and *kind, or a failure. */
 static int copy_image(const struct table_view *v, const struct wanted *want, struct larder_page *page, struct found *f,
                       int *kind) {
-    const shm_word *length = (const shm_word *)(f->block + offsetof(struct item_head, bytes));
-    size_t bytes = (uint32_t)SHM_LOAD_RELAXED(length);
+    const _Atomic uint32_t *length = (const _Atomic uint32_t *)(f->block + offsetof(struct item_head, bytes));
+    size_t bytes = SHM_LOAD_RELAXED(length);
     *kind = COPY_INSANE;
     if (bytes < sizeof *f->image || bytes > ITEM_IMAGE_BYTES_MAX || bytes % 8 != 0 ||
         !seg_at(v->items.seg, WORD_OFF(f->word), bytes))
@@ -97,7 +110,7 @@ static int copy_image(const struct table_view *v, const struct wanted *want, str
     struct item_head *image = (struct item_head *)(page->bytes + page->used);
     shm_copy_out(image, f->block, bytes);
     f->image = image;
-    if (image->hash == want->hash && image->bytes == bytes && image->version != 0 && item_head_is_sane(image, bytes))
+    if (image->bytes == bytes && image->version != 0 && item_head_is_sane(image, bytes))
         *kind = is_wanted(image, want) ? COPY_WANTED : COPY_OTHER;
     return LARDER_OK;
 }
@@ -194,7 +207,8 @@ static int read_wanted(const struct table_view *v, const struct wanted *want, co
 
 /* Most items never expire, and most have the table's present TTL generation: then nothing is asked. */
 static inline int has_expired(const struct table_view *v, const struct item_head *image, int64_t now_s) {
-    return image->expiry != (uint64_t)v->ttl_generation << 48 && read_is_expired(v, image, now_s);
+    int is_asked = (image->flags & ITEM_TIMED) || item_ttl_generation(image) != v->ttl_generation;
+    return is_asked && read_is_expired(v, image, now_s);
 }
 
 int read_by_key(const struct table_view *v, const struct item_key *key, const struct read_hint *hint, int64_t now_s,

@@ -5,8 +5,8 @@
  * Why      A writer unlinks, bumps the stripe's sequence, and only then gives memory back. So if the sequence is the same before and
  *          after a copy, every byte of it was linked all along. There is no odd state: nothing to wait for. A copy so long
  *          that the sequence keeps moving is checked against its own slot word and version instead (read.c, "long copies").
- * Damage   What is in a page has the hash it was looked for by, and a head that makes sense: sizes, key area, index slots and directory
- *          lie inside the image. Its records are looked at by whoever reads them (core/item_read.c).
+ * Damage   What is in a page has the key, or as much of the hash as an item has and the key sequence, that it was looked for by, and a
+ *          head that makes sense: sizes, key area, index slots and directory lie inside the image. Its records are looked at by whoever reads them (core/item_read.c).
  */
 #ifndef LARDER_CORE_READ_H
 #define LARDER_CORE_READ_H
@@ -56,5 +56,10 @@ int read_is_still_there(const struct read_place *place);
 /* The hash of a key, encoded; and by its parts, which lie together. */
 uint64_t read_hash(const struct table_view *v, const struct item_key *key);
 uint64_t read_hash_of(const struct table_view *v, const uint8_t *area, size_t partition_bytes, size_t sort_bytes);
+/* The hash of an item's key, made anew: an item has only a part of it. */
+uint64_t read_hash_of_item(const struct table_view *v, const struct item_peek *item);
+
+/* The armed_s of the image in a slot, as far as it makes sense; 0 if it has none. */
+uint32_t read_armed_s(const struct table_view *v, uint64_t word, const struct item_head *image);
 
 #endif

@@ -29,12 +29,14 @@ static void note_found(void *arg, const char *line) {
 
 /* ---- A segment that is too full for its lists -------------------------------------------------------------------- */
 
-static shm_word *slot_of(const struct table_view *v, uint64_t off) {
-    uint64_t hash = ((const struct item_head *)(v->items.seg->base + off))->hash, word;
+static shm_word *slot_of(const struct table_view *v, uint64_t off, struct stripe_shm **stripe) {
+    const struct item_head *h = (const struct item_head *)(v->items.seg->base + off);
+    uint64_t hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes), word;
     struct htab_walk walk;
     shm_word *slot;
     void *block;
-    htab_walk_begin(&walk, &v->items, htab_stripe(&v->items, hash), hash);
+    *stripe = htab_stripe(&v->items, hash);
+    htab_walk_begin(&walk, &v->items, *stripe, hash);
     while ((slot = htab_walk_next(&walk, sizeof(struct item_head), &word, &block)))
         if (WORD_OFF(word) == off)
             return slot;
@@ -42,10 +44,10 @@ static shm_word *slot_of(const struct table_view *v, uint64_t off) {
 }
 
 static int drop_item(struct repair *p, const struct table_view *v, uint64_t off, const char *why) {
-    shm_word *slot = slot_of(v, off);
+    struct stripe_shm *stripe;
+    shm_word *slot = slot_of(v, off, &stripe);
     if (!slot)
         return 0;
-    struct stripe_shm *stripe = htab_stripe(&v->items, ((const struct item_head *)(p->seg->base + off))->hash);
     p->is_quiet = 0;
     repair_lose(p, v, off, why);
     p->is_quiet = 1;

@@ -2,7 +2,7 @@
  *
  * Idea     Two things are the truth: the definitions of tables, and the words of the items' hash tables with the images they refer
  *          to. Both can be judged by themselves, without the heap, the lists or any journal: a definition has a checksum, an
- *          image is a function of its attributes and has the hash of its key. Everything else is made anew from them.
+ *          image is a function of its attributes and has (a part of) the hash of its key. Everything else is made anew from them.
  * Order    1 alone           creation lock, state REPAIRING, every slot without an owner, catalog lock, gate; all live owners
  *                            idle (repair_enter.c)
  *          2 plan            judge definitions, stripes, bucket arrays and items; where each of them lies becomes a plan of the
@@ -128,6 +128,8 @@ int repair_stripes(struct repair *p, struct repair_table *t);
 /* Whether the image at off is an item of this table, in this stripe; else *why says what is wrong. */
 const struct item_head *repair_judge(struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t off,
                                      const char **why);
+/* The head of what lies at off if key area and hash in it are of one key, whatever the rest is; else NULL. */
+const struct item_head *repair_has_key(const struct table_view *v, uint64_t off, uint64_t *hash);
 /* Puts right in an image what does not belong to the attributes: key sequences, version, expiry, timer. */
 int repair_mend_items(struct repair *p, struct repair_table *t);
 /* An item is lost: counts and notes it, with its key if that can be read. */

@@ -8,6 +8,7 @@
  */
 #include "core/db.h"
 #include "core/err.h"
+#include "core/read.h"
 #include "core/repair.h"
 
 #define BUCKETS_MAX 65535u
@@ -36,10 +37,9 @@ static uint32_t score(const struct table_view *v, uint32_t stripe, const struct 
     for (uint32_t b = 0; b < buckets; b++)
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
             uint64_t word = SHM_LOAD(&array[b].slot[i]);
-            const shm_word *block = word ? seg_at(v->items.seg, WORD_OFF(word), sizeof *block) : NULL;
-            uint64_t hash = block ? SHM_LOAD(block) : 0;
-            right += block && hash >> v->items.stripe_shift == stripe && WORD_TAG(word) == (uint16_t)hash &&
-                     htab_bucket_of(&v->items, buckets, hash) == b;
+            uint64_t hash;
+            right += word && repair_has_key(v, WORD_OFF(word), &hash) && hash >> v->items.stripe_shift == stripe &&
+                     WORD_TAG(word) == (uint16_t)hash && htab_bucket_of(&v->items, buckets, hash) == b;
         }
     return right;
 }
@@ -115,8 +115,9 @@ static int read_slot(struct reading *r, uint32_t line, uint64_t word) {
         r->is_good = 0;
         return LARDER_OK;
     }
-    if (WORD_TAG(word) != (uint16_t)h->hash ||
-        (r->is_good && !is_in_chain(r, htab_bucket_of(&r->t->v->items, r->buckets, h->hash), line)))
+    uint64_t hash = read_hash_of(r->t->v, item_key_area(h), h->partition_bytes, h->sort_bytes);
+    if (WORD_TAG(word) != (uint16_t)hash ||
+        (r->is_good && !is_in_chain(r, htab_bucket_of(&r->t->v->items, r->buckets, hash), line)))
         r->is_good = 0;
     r->good_count++;
     return keep_item(r, WORD_OFF(word));
@@ -196,7 +197,8 @@ static int fill(const struct table_view *v, struct bucket_shm *array, uint32_t b
                 size_t count, uint32_t *spares_used) {
     *spares_used = 0;
     for (size_t i = 0; i < count; i++) {
-        uint64_t hash = ((const struct item_head *)(v->items.seg->base + item[i]))->hash;
+        const struct item_head *h = (const struct item_head *)(v->items.seg->base + item[i]);
+        uint64_t hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
         shm_word *slot = empty_slot(&v->items, array, buckets, hash, spares_used);
         if (!slot)
             return 0;

@@ -68,11 +68,12 @@ const struct item_head *repair_judge(struct repair *p, const struct table_view *
     p->sane_count++;
     take_key(h, &key);
     *why = "its hash is not that of its key";
-    if (read_hash(v, &key) != h->hash)
+    uint64_t hash = read_hash(v, &key);
+    if (hash >> 32 != h->hash_high)
         return NULL;
     p->hash_count++;
     *why = "it belongs elsewhere";
-    if (h->hash >> v->items.stripe_shift != stripe || h->index_count > v->shape.index_count)
+    if (hash >> v->items.stripe_shift != stripe || h->index_count > v->shape.index_count)
         return NULL;
     *why = "it is no item of its table's definition";
     const struct item_head *again = store_again(p, v, h);
@@ -94,29 +95,30 @@ static void say_key(enum larder_type type, const uint8_t *at, size_t bytes, char
     }
 }
 
-/* 1 if the key area of what lies at off is whole, whatever the rest is. */
-static int read_key_of(const struct repair *p, const struct table_view *v, uint64_t off, struct item_key *key) {
-    const struct item_head *h = off % 16 == 0 ? seg_at(p->seg, off, sizeof *h) : NULL;
+const struct item_head *repair_has_key(const struct table_view *v, uint64_t off, uint64_t *hash) {
+    const struct seg *s = v->items.seg;
+    const struct item_head *h = off % 16 == 0 ? seg_at(s, off, sizeof *h) : NULL;
     if (!h || h->partition_bytes == 0 || h->partition_bytes > LARDER_PARTITION_KEY_BYTES_MAX ||
-        h->sort_bytes > LARDER_SORT_KEY_BYTES_MAX || !seg_at(p->seg, off, sizeof *h + item_key_area_bytes(h)))
-        return 0;
-    take_key(h, key);
-    return read_hash(v, key) == h->hash;
+        h->sort_bytes > LARDER_SORT_KEY_BYTES_MAX || !seg_at(s, off, sizeof *h + item_key_area_bytes(h)))
+        return NULL;
+    *hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
+    return *hash >> 32 == h->hash_high ? h : NULL;
 }
 
 void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, const char *why) {
     char partition[KEY_TEXT_BYTES], sort[KEY_TEXT_BYTES];
-    struct item_key key;
+    uint64_t hash;
     if (p->is_quiet)
         return;
     p->report->items_lost++;
-    if (!read_key_of(p, v, off, &key)) {
+    const struct item_head *h = repair_has_key(v, off, &hash);
+    if (!h) {
         repair_note(p, "lost: table \"%.64s\": an item whose key cannot be read: %s", v->def.name, why);
         return;
     }
-    say_key(v->shape.partition.type, key.area, key.partition_bytes, partition);
-    say_key(v->shape.sort.type, key.area + key.partition_bytes, key.sort_bytes, sort);
-    repair_note(p, "lost: table \"%.64s\": item %s%s%s: %s", v->def.name, partition, key.sort_bytes ? " / " : "", sort,
+    say_key(v->shape.partition.type, item_key_area(h), h->partition_bytes, partition);
+    say_key(v->shape.sort.type, item_key_area(h) + h->partition_bytes, h->sort_bytes, sort);
+    repair_note(p, "lost: table \"%.64s\": item %s%s%s: %s", v->def.name, partition, h->sort_bytes ? " / " : "", sort,
                 why);
 }
 
@@ -150,15 +152,38 @@ static int mend_slot(struct stripe_shm *stripe, struct item_head *h, uint32_t i,
     return 1;
 }
 
-/* The expiry is what its attribute says; 0 also if that lay too far in the past when it was put (item_ttl_of). */
+static void store_generation(struct item_head *h, uint32_t generation) {
+    struct item_head mended = *h;
+    item_set_ttl_generation(&mended, generation);
+    SHM_STORE((_Atomic uint32_t *)&h->ddb_ttl, mended.ddb_ttl);
+}
+
+/* The expiry is what its attribute says; 0 also if that lay too far in the past when it was put (item_ttl_of). An image without the place
+ * for one gets a generation that is not the table's: then reads ask the attribute, and the expirer restamps the table. */
 static int mend_expiry(const struct repair *p, const struct table_view *v, struct item_head *h) {
     const char *name = v->shape.ttl_name;
     uint32_t bytes = v->shape.ttl_name_bytes;
     uint64_t now = name ? item_ttl_of(h, name, bytes, p->now_s) : 0, then = name ? item_ttl_of(h, name, bytes, 0) : 0;
-    uint64_t is = h->expiry & ITEM_EXPIRY_SECONDS;
-    if (h->expiry >> 48 == v->ttl_generation && (is == now || (now == 0 && is == then)))
+    uint64_t is = item_expiry_s(h);
+    struct item_timed *timed = item_timed_at(h, h);
+    uint32_t generation = v->ttl_generation;
+    int is_right = is == now || (now == 0 && is == then);
+    if (!timed && !is_right) {
+        generation = generation > 1 ? generation - 1 : ITEM_TTL_GENERATION_MAX;
+        SHM_STORE(&v->shm->restamp, 1);
+    } else if (!is_right)
+        SHM_STORE((shm_word *)&timed->expiry_s, now);
+    if (item_ttl_generation(h) == generation)
+        return !is_right;
+    store_generation(h, generation);
+    return 1;
+}
+
+static int mend_end(struct item_head *h) {
+    struct item_timed *timed = item_timed_at(h, h);
+    if (!timed || timed->zero == 0)
         return 0;
-    SHM_STORE((shm_word *)&h->expiry, (uint64_t)v->ttl_generation << 48 | now);
+    SHM_STORE((_Atomic uint32_t *)&timed->zero, 0);
     return 1;
 }
 
@@ -177,7 +202,7 @@ static int mend_head(struct stripe_shm *stripe, struct item_head *h) {
 
 static void mend_item(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, struct item_head *h) {
     const struct item_head *right = store_again(p, v, h);
-    int is_mended = mend_head(stripe, h) | mend_expiry(p, v, h);
+    int is_mended = mend_head(stripe, h) | mend_expiry(p, v, h) | mend_end(h);
     for (uint32_t i = 0; right && i < h->index_count; i++)
         if (v->index_state[i] != INDEX_DEAD)
             is_mended |= mend_slot(stripe, h, i, &item_index_slots(right)[i]);
@@ -186,17 +211,20 @@ static void mend_item(struct repair *p, const struct table_view *v, struct strip
 
 /* A timer for the expiry, which is right by now. */
 static int arm(struct repair *p, const struct table_view *v, struct item_head *h) {
-    uint64_t expiry_s = h->expiry & ITEM_EXPIRY_SECONDS;
+    struct item_timed *timed = item_timed_at(h, h);
+    if (!timed)
+        return LARDER_OK;
+    uint64_t expiry_s = timed->expiry_s, hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
     uint32_t at_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
     int r = LARDER_OK;
-    while (at_s != 0 && (r = core_hooks->timer_add(&p->w, v, h->hash, at_s)) == LARDER_E_RETRY && !p->w.is_stuck)
+    while (at_s != 0 && (r = core_hooks->timer_add(&p->w, v, hash, at_s)) == LARDER_E_RETRY && !p->w.is_stuck)
         if ((r = heap_claim(&p->w, p->w.need_bytes)))
             break;
     if (r)
         return r;
     p->report->timers += at_s != 0;
-    if (SHM_LOAD_RELAXED(&h->armed_s) != at_s)
-        SHM_STORE(&h->armed_s, at_s);
+    if (SHM_LOAD_RELAXED(&timed->armed_s) != at_s)
+        SHM_STORE(&timed->armed_s, at_s);
     return LARDER_OK;
 }
 

@@ -168,20 +168,20 @@ static void claim_items(struct repair *p, struct repair_table *t, int is_agreed)
 static int by_hash(const void *a, const void *b, void *arg) {
     const struct repair *p = arg;
     const struct item_head *x = item_at(p, *(const uint64_t *)a), *y = item_at(p, *(const uint64_t *)b);
-    if (x->hash != y->hash)
-        return x->hash < y->hash ? -1 : 1;
+    if (x->hash_high != y->hash_high)
+        return x->hash_high < y->hash_high ? -1 : 1;
     return (x->version < y->version) - (x->version > y->version); /* newer first */
 }
 
 static int is_same_item(const struct item_head *a, const struct item_head *b) {
-    return a->hash == b->hash && a->partition_bytes == b->partition_bytes && a->sort_bytes == b->sort_bytes &&
+    return a->hash_high == b->hash_high && a->partition_bytes == b->partition_bytes && a->sort_bytes == b->sort_bytes &&
            memcmp(item_key_area(a), item_key_area(b), item_key_area_bytes(a)) == 0;
 }
 
 /* Whether a newer one with this key is among item[from..to). */
 static int has_newer(const struct repair *p, const uint64_t *item, size_t from, size_t to, uint64_t off) {
     for (size_t i = to; i > from; i--) {
-        if (item_at(p, item[i - 1])->hash != item_at(p, off)->hash)
+        if (item_at(p, item[i - 1])->hash_high != item_at(p, off)->hash_high)
             return 0;
         if (is_same_item(item_at(p, item[i - 1]), item_at(p, off)))
             return 1;

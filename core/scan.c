@@ -3,6 +3,7 @@
  * Idea     Stripes are the top bits of the hash and buckets the next ones, scaled, so walking them in order walks the hashes in
  *          order, whatever size the arrays have just now. The cursor is therefore a key: continue with the hash of that key, and
  *          among equal hashes with the key bytes after it. A bucket chain is read as one validated piece.
+ * Hashes   Of which only the high half counts, for items and positions alike: items have no more, buckets are chosen by no more.
  */
 #include "core/db.h"
 #include "core/err.h"
@@ -30,16 +31,21 @@ struct scan {
 /* Orders items of a chain: by hash, then key bytes. */
 static int by_hash(const void *a, const void *b) {
     const struct item_head *x = *(const struct item_head *const *)a, *y = *(const struct item_head *const *)b;
-    if (x->hash != y->hash)
-        return x->hash < y->hash ? -1 : 1;
+    if (x->hash_high != y->hash_high)
+        return x->hash_high < y->hash_high ? -1 : 1;
     size_t x_bytes = item_key_area_bytes(x), y_bytes = item_key_area_bytes(y);
     int order = memcmp(item_key_area(x), item_key_area(y), x_bytes < y_bytes ? x_bytes : y_bytes);
     return order ? order : (x_bytes > y_bytes) - (x_bytes < y_bytes);
 }
 
+static uint64_t hash_of(const struct item_head *image) {
+    return (uint64_t)image->hash_high << 32;
+}
+
 static int is_before(const struct item_head *image, const struct position *from) {
-    if (image->hash != from->hash || !from->key)
-        return image->hash < from->hash;
+    uint64_t hash = hash_of(image);
+    if (hash != from->hash || !from->key)
+        return hash < from->hash;
     size_t mine = item_key_area_bytes(image), other = from->key->area_bytes;
     int order = memcmp(item_key_area(image), from->key->area, mine < other ? mine : other);
     return order < 0 || (order == 0 && mine <= other);
@@ -62,7 +68,7 @@ static int copy_chain(struct scan *s, const uint64_t *words, int count) {
             return r;
         uint8_t *to = s->page->bytes + s->page->used;
         shm_copy_out(to, block, head.bytes);
-        memcpy(to, &head, offsetof(struct item_head, armed_s)); /* the length that was reserved, not a later one */
+        memcpy(to, &head, sizeof head); /* the length that was reserved, not a later one */
         r = page_commit(s->page, head.bytes);
         if (r)
             return r;
@@ -80,7 +86,7 @@ static int is_chain_sane(const struct scan *s, const struct item_head *const *im
     const struct htab *t = &s->v->items;
     for (uint32_t i = 0; i < count; i++)
         if (!item_head_is_sane(images[i], images[i]->bytes) || images[i]->version == 0 ||
-            images[i]->hash >> t->stripe_shift != stripe || htab_bucket_of(t, buckets, images[i]->hash) != bucket)
+            hash_of(images[i]) >> t->stripe_shift != stripe || htab_bucket_of(t, buckets, hash_of(images[i])) != bucket)
             return 0;
     return 1;
 }
@@ -101,7 +107,7 @@ static int settle_chain(struct scan *s, uint32_t stripe, uint32_t buckets, uint3
         if (by_hash(&images[i - 1], &images[i]) == 0) /* twice in one chain */
             return corrupt();
     for (uint32_t i = 0; i < count; i++)
-        if (!is_before(images[i], &s->from) && images[i]->hash <= s->last_hash &&
+        if (!is_before(images[i], &s->from) && hash_of(images[i]) <= s->last_hash &&
             !read_is_expired(s->v, images[i], s->now_s))
             page->at[kept++] = (size_t)((const uint8_t *)images[i] - page->bytes);
     page->count = kept;
@@ -132,7 +138,7 @@ static int scan_chain(struct scan *s, uint32_t number, uint64_t seq, uint32_t bu
 
 /* Who is in a chain, for scan_chain_singly. */
 struct member {
-    uint64_t hash;
+    uint64_t hash; /* as htab_hash_in() makes it: enough to be found by */
     uint32_t kseq;
 };
 
@@ -148,7 +154,7 @@ static int list_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, u
         if (block)
             shm_copy_out(&head, block, sizeof head);
         is_sane &= block != NULL;
-        members[i] = (struct member){head.hash, head.kseq};
+        members[i] = (struct member){htab_hash_in(words[i], hash_of(&head)), head.kseq};
     }
     if (htab_bucket_count(&s->v->items, stripe) != buckets || !htab_read_ok(stripe, seq))
         return LARDER_MORE;
@@ -185,12 +191,14 @@ static void continue_after(struct scan *s) {
     key->sort_bytes = last->sort_bytes;
     key->area_bytes = (uint32_t)item_key_area_bytes(last);
     memcpy(key->area, item_key_area(last), key->area_bytes);
-    s->from = (struct position){last->hash, key};
+    s->from = (struct position){hash_of(last), key};
 }
 
 /* First hash of a bucket: the smallest hash that htab_bucket_of maps to it, with the stripe's bits in front. */
 static uint64_t first_hash_of(const struct htab *t, uint32_t stripe, uint32_t buckets, uint32_t bucket) {
     uint64_t below = (((uint64_t)bucket << 32) + buckets - 1) / buckets; /* ceil: 32 bits below the stripe's */
+    uint64_t beyond = (UINT64_C(1) << (64 - t->stripe_shift)) - 1;       /* those of them that are of the low half */
+    below = (below + beyond) & ~beyond;
     return (uint64_t)stripe << t->stripe_shift | below << 32 >> (64 - t->stripe_shift);
 }
 
@@ -254,7 +262,7 @@ static int check_spec(const struct larder_scan_spec *spec) {
 static int set_resume(struct scan *s) {
     const struct item_shape *shape = &s->v->shape;
     const struct item_head *last = item_head(larder_page_item(s->page, s->page->count - 1));
-    if (read_hash(s->v, &s->last_key) != last->hash)
+    if (read_hash(s->v, &s->last_key) >> 32 != last->hash_high)
         return corrupt();
     const struct item_key_attr *attrs[] = {&shape->partition, &shape->sort};
     return page_set_resume(s->page, attrs, shape->sort.name ? 2 : 1);
@@ -294,7 +302,7 @@ int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, str
         r = item_key_from_item(&s.v->shape, spec->start_key, &start);
         if (r)
             return page_fail(page, r);
-        uint64_t hash = read_hash(s.v, &start);
+        uint64_t hash = htab_high(read_hash(s.v, &start));
         if (hash < s.from.hash || hash > s.last_hash)
             return page_fail(page, err_set(LARDER_E_INVAL, "the start key does not belong to segment %u of %u",
                                            spec->segment, count));

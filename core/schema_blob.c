@@ -197,7 +197,8 @@ static void get_body(struct blob_reader *from, const struct schema_head *head, s
 
 int schema_head_is_sane(const struct schema_head *head) {
     return head->magic == SCHEMA_MAGIC && head->bytes > sizeof *head && head->bytes <= SCHEMA_BYTES_MAX &&
-           head->bytes % 8 == 0 && head->included_count <= LARDER_PROJECTED_NAMES_MAX && head->ttl_generation != 0;
+           head->bytes % 8 == 0 && head->included_count <= LARDER_PROJECTED_NAMES_MAX && head->ttl_generation != 0 &&
+           head->ttl_generation <= ITEM_TTL_GENERATION_MAX;
 }
 
 const char *schema_name(const struct schema_head *copy, size_t bytes) {

@@ -203,6 +203,7 @@ uint64_t seg_layout_fingerprint(void) {
                               offsetof(struct span_shm, bitmap),
                               sizeof(struct bin_shm),
                               sizeof(struct item_head),
+                              sizeof(struct item_timed),
                               sizeof(struct item_index_slot),
                               LARDER_TABLES_MAX,
                               SPAN_BYTES,

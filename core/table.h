@@ -26,7 +26,7 @@ struct table_view {
     /* Of table_shm when this was read; together they name this definition (core/catalog.h). */
     uint64_t life, schema_off;
     uint32_t birth;          /* as in struct larder_table */
-    uint16_t ttl_generation; /* 1..; counts changes of the TTL attribute */
+    uint16_t ttl_generation; /* 1..ITEM_TTL_GENERATION_MAX, round and round; counts changes of the TTL attribute */
     struct table_shm *shm;
     struct item_shape shape;                       /* index_count counts all ordinals, dead ones too */
     uint8_t index_state[256];                      /* by ordinal of secondary index */

@@ -88,9 +88,9 @@ static int apply_change(struct schema_source *source, const struct table_change 
     }
     if (change->set_ttl) {
         source->def.ttl_attribute = change->ttl;
-        source->ttl_generation++;
-        if (source->ttl_generation == 0) /* an image out of no table has 0 */
-            source->ttl_generation = 1;
+        /* An image out of no table has 0. All items are restamped at each change (ttl/), so an item with this number that is of the round
+         * before would have been left out four thousand times. */
+        source->ttl_generation = source->ttl_generation < ITEM_TTL_GENERATION_MAX ? source->ttl_generation + 1u : 1;
     }
     if (change->set_removal)
         source->def.removal = change->removal;

@@ -43,7 +43,7 @@ static int open_old(const struct table_view *v, uint64_t word, const struct item
     if (!item_peek_open(p, old, room))
         return damaged_item(word);
     /* By the attribute, which has to be looked for. */
-    if (p->head.expiry >> 48 != v->ttl_generation && !item_is_readable(old, p->head.bytes))
+    if (item_ttl_generation(&p->head) != v->ttl_generation && !item_is_readable(old, p->head.bytes))
         return damaged_item(word);
     return LARDER_OK;
 }
@@ -73,10 +73,17 @@ static uint64_t next_write_number(const struct table_view *v, struct stripe_shm 
 
 /* ---- The image that goes in -------------------------------------------------------------------------------------------------- */
 
+/* The second of the timer that stands for an item of the segment; 0 none. */
+static uint32_t armed_s_of(const struct item_peek *item) {
+    const struct item_timed *timed = item ? item_timed_at(item->image, &item->head) : NULL;
+    return timed ? SHM_LOAD_RELAXED(&timed->armed_s) : 0;
+}
+
 /* Key sequences: an index key that did not change keeps its sequence and so its entry. Nonzero: some entry is the new image's or the
- * old one's alone. */
+ * old one's alone. And a place for what arm() stores: an earlier try may have met another item there. */
 static int stamp(struct item_head *image, const struct item_peek *old, uint64_t number) {
     struct item_index_slot *mine = item_index_slots(image);
+    item_make_timed(image, item_expiry_s(image) != 0 || armed_s_of(old) != 0);
     image->version = number;
     image->kseq = old ? old->head.kseq : (uint32_t)number;
     if (old)
@@ -87,20 +94,35 @@ static int stamp(struct item_head *image, const struct item_peek *old, uint64_t 
     return 1;
 }
 
+/* What a change works on, under the lock of `stripe`. */
+struct item_swap {
+    struct stripe_shm *stripe;
+    uint64_t hash; /* of the key */
+    shm_word *slot;
+    uint64_t old_word;
+    const struct item_peek *before;  /* NULL: there was nothing */
+    const struct item_head *old;     /* before->image */
+    struct item_head *image, *block; /* what goes in, in private memory and in the segment; NULL: nothing */
+    int differs;                     /* some index entry has to come or go */
+};
+
 /* Makes sure that a timer stands for the expiry of the new block: the one the old item had if that is early enough, else a new
  * one. The last thing that may fail before the publish: a put that is tried again and again leaves no timer each time. */
-static int arm(struct writer *w, const struct table_view *v, struct item_head *block, const struct item_head *old) {
-    uint64_t expiry_s = block->expiry & ITEM_EXPIRY_SECONDS;
-    uint32_t armed_s = old ? SHM_LOAD_RELAXED(&old->armed_s) : 0;
+static int arm(struct writer *w, const struct table_view *v, const struct item_swap *s) {
+    struct item_timed *timed = item_timed_at(s->block, s->image);
+    if (!timed)
+        return LARDER_OK;
+    uint64_t expiry_s = item_expiry_s(s->image);
+    uint32_t armed_s = armed_s_of(s->before);
     uint32_t wanted_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
     if (expiry_s != 0 && (armed_s == 0 || armed_s > wanted_s)) {
-        int r = core_hooks->timer_add(w, v, block->hash, wanted_s);
+        int r = core_hooks->timer_add(w, v, s->hash, wanted_s);
         if (r)
             return r;
         armed_s = wanted_s;
     }
     if (armed_s != 0)
-        SHM_STORE(&block->armed_s, armed_s);
+        SHM_STORE(&timed->armed_s, armed_s);
     return LARDER_OK;
 }
 
@@ -130,55 +152,51 @@ static int fail(struct writer *w, int r, int undone) {
     return r;
 }
 
-/* Takes the new block, fills it, and opens step 0. On failure nothing is left. *differs: some index entry has to come or go. */
-static int prepare_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, shm_word *slot,
-                          uint64_t old_word, const struct item_peek *old, struct item_head *image,
-                          struct item_head **block, int *differs) {
+/* Takes the new block, fills it, and opens step 0. On failure nothing is left. */
+static int prepare_locked(struct writer *w, const struct table_view *v, struct item_swap *s) {
     uint64_t off = 0;
-    *differs = 1;
+    struct item_head *image = s->image;
     if (image) {
-        *differs = stamp(image, old, next_write_number(v, stripe, old));
+        s->differs = stamp(image, s->before, next_write_number(v, s->stripe, s->before));
         int r = heap_take(w, image->bytes, HAND_STEP0 | HAND_NEW, 0, &off);
-        *block = r ? NULL : seg_at(w->seg, off, image->bytes);
-        if (!*block) {
+        s->block = r ? NULL : seg_at(w->seg, off, image->bytes);
+        if (!s->block) {
             if (r == LARDER_OK)
                 r = err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
             return fail(w, r, step_abandon(w, 0));
         }
-        shm_copy_in(*block, image, image->bytes);
+        shm_copy_in(s->block, image, image->bytes);
     }
-    uint64_t new_word = image ? WORD_MAKE(image->hash, off) : 0, retired = WORD_OFF(old_word);
-    int sane = step_check(w, slot, old_word, new_word, &retired, 1);
+    uint64_t new_word = image ? WORD_MAKE(s->hash, off) : 0, retired = WORD_OFF(s->old_word);
+    int sane = step_check(w, s->slot, s->old_word, new_word, &retired, 1);
     if (sane)
         return fail(w, sane, step_abandon(w, 0));
-    step_open(w, 0, slot, old_word, new_word, &stripe->seq);
-    if (old)
+    step_open(w, 0, s->slot, s->old_word, new_word, &s->stripe->seq);
+    if (s->old)
         step_retire(w, 0, retired);
     return LARDER_OK;
 }
 
 /* A process that stands still with a lock that this write needs is better met now, while everything can be taken back. Later the
  * writer would be stuck, and its stripe with it: then one stopped process keeps others from stripes that it never took. */
-static int pass_locked(struct writer *w, const struct table_view *v, uint64_t old_word, const struct item_head *old,
-                       const struct item_head *block, int differs) {
-    int r = block && differs ? core_hooks->index_pass(w, v, block, old) : LARDER_OK;
-    if (r == LARDER_OK && old && differs)
-        r = core_hooks->index_pass(w, v, old, block);
-    if (r == LARDER_OK && old)
-        r = heap_pass(w, WORD_OFF(old_word));
+static int pass_locked(struct writer *w, const struct table_view *v, const struct item_swap *s) {
+    int r = s->block && s->differs ? core_hooks->index_pass(w, v, s->hash, s->block, s->old) : LARDER_OK;
+    if (r == LARDER_OK && s->old && s->differs)
+        r = core_hooks->index_pass(w, v, s->hash, s->old, s->block);
+    if (r == LARDER_OK && s->old)
+        r = heap_pass(w, WORD_OFF(s->old_word));
     return r;
 }
 
 /* From here the change is acknowledged whatever happens: a failure to tidy up only makes the writer stuck. */
-static void finish_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe,
-                          const struct item_head *old, const struct item_head *block, int differs) {
-    SHM_NOT_YET(remove_before_publish, if (old) core_hooks->index_remove(w, v, old, block));
+static void finish_locked(struct writer *w, const struct table_view *v, const struct item_swap *s) {
+    SHM_NOT_YET(remove_before_publish, if (s->old) core_hooks->index_remove(w, v, s->hash, s->old, s->block));
     step_publish(w, 0);
-    if (!old)
-        htab_count_locked(stripe, 1);
-    if (!block)
-        htab_count_locked(stripe, -1);
-    int r = old && differs ? core_hooks->index_remove(w, v, old, block) : LARDER_OK;
+    if (!s->old)
+        htab_count_locked(s->stripe, 1);
+    if (!s->block)
+        htab_count_locked(s->stripe, -1);
+    int r = s->old && s->differs ? core_hooks->index_remove(w, v, s->hash, s->old, s->block) : LARDER_OK;
     if (r == LARDER_OK)
         r = step_close(w, 0);
     if (r == LARDER_OK)
@@ -188,38 +206,36 @@ static void finish_locked(struct writer *w, const struct table_view *v, struct s
 }
 
 /* Adds the entries that only the new image has, and its timer. On failure they are gone again, and step 0 is closed. */
-static int add_locked(struct writer *w, const struct table_view *v, const struct item_head *old,
-                      struct item_head *block, int differs) {
+static int add_locked(struct writer *w, const struct table_view *v, const struct item_swap *s) {
     SHM_NOT_YET(publish_before_entries, step_publish(w, 0));
-    int r = differs ? core_hooks->index_add(w, v, block, old) : LARDER_OK;
+    int r = s->differs ? core_hooks->index_add(w, v, s->hash, s->block, s->old) : LARDER_OK;
     SHM_NOT_YET(publish_before_timer, step_publish(w, 0));
     if (r == LARDER_OK)
-        r = arm(w, v, block, old);
+        r = arm(w, v, s);
     if (r == LARDER_OK)
         return r;
-    int undone = core_hooks->index_remove(w, v, block, old);
+    int undone = core_hooks->index_remove(w, v, s->hash, s->block, s->old);
     return fail(w, r, undone ? undone : step_settle(w, 0));
 }
 
 /* Puts `image` (or with NULL, nothing) where `before` (or NULL) is: steps 1 to 9 of write.h. The stripe is locked, and was when
- * `before` was opened. An image that changes no index key leaves out what is done for the indexes: there would be nothing to do.
+ * `before` was opened. block and differs of *s are not set yet. An image that changes no index key leaves out what is done for the indexes: there would be nothing to do.
  * LARDER_OK, or a failure that changed nothing. Either may leave the writer stuck. */
-static int change_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, shm_word *slot,
-                         uint64_t old_word, const struct item_peek *before, struct item_head *image) {
-    const struct item_head *old = before ? before->image : NULL;
-    struct item_head *block = NULL;
-    int differs;
+static int change_locked(struct writer *w, const struct table_view *v, struct item_swap *s) {
+    s->old = s->before ? s->before->image : NULL;
+    s->block = NULL;
+    s->differs = 1;
     DEBUG_ASSERT(lock_is_held(w, LOCK_STRIPE));
-    note_operation(w, v, stripe);
-    int r = prepare_locked(w, v, stripe, slot, old_word, before, image, &block, &differs);
+    note_operation(w, v, s->stripe);
+    int r = prepare_locked(w, v, s);
     if (r)
         return r;
-    r = pass_locked(w, v, old_word, old, block, differs);
+    r = pass_locked(w, v, s);
     if (r)
         return fail(w, r, step_settle(w, 0));
-    r = block ? add_locked(w, v, old, block, differs) : LARDER_OK;
+    r = s->block ? add_locked(w, v, s) : LARDER_OK;
     if (r == LARDER_OK)
-        finish_locked(w, v, stripe, old, block, differs);
+        finish_locked(w, v, s);
     return r;
 }
 
@@ -283,11 +299,12 @@ static void hand_over_before(struct writer *w, struct change *c) {
         page_take_over(page, &w->before, &w->before_bytes);
 }
 
-/* put_if: whether what is there is what the caller expects. `old` counts only if c->was_there: expired is gone. */
+/* put_if: whether what is there is what the caller expects. Both have the key (check_expected); the hash tells items of other segments, whose
+ * write numbers may be the same. `old` counts only if c->was_there: expired is gone. */
 static int is_as_expected(const struct change *c, const struct item_peek *old) {
     if (!c->was_there || !c->expected)
         return !c->was_there && !c->expected;
-    return old->head.version == c->expected->version && old->head.hash == c->expected->hash;
+    return old->head.version == c->expected->version && old->head.hash_high == c->expected->hash_high;
 }
 
 static int try_change_locked(struct writer *w, struct change *c, struct stripe_shm *stripe) {
@@ -315,7 +332,11 @@ static int try_change_locked(struct writer *w, struct change *c, struct stripe_s
         if (r)
             r = fail(w, r, step_is_open(w, 1) ? LARDER_BUSY : step_abandon(w, 1));
     }
-    return r ? r : change_locked(w, c->view, stripe, slot, old_word, old ? &peek : NULL, c->image);
+    if (r)
+        return r;
+    struct item_swap s = {.stripe = stripe, .hash = c->hash, .slot = slot, .old_word = old_word, .image = c->image};
+    s.before = old ? &peek : NULL;
+    return change_locked(w, c->view, &s);
 }
 
 static int try_change(struct writer *w, struct change *c) {
@@ -387,8 +408,8 @@ static int take_item(struct writer *w, struct change *c) {
     if (hint.slot)
         heap_prefetch(w->seg, WORD_OFF(hint.word));
     item_store_records(&store, c->now_s);
-    image->hash = c->hash;
-    image->expiry |= (uint64_t)v->ttl_generation << 48;
+    image->hash_high = (uint32_t)(c->hash >> 32);
+    item_set_ttl_generation(image, v->ttl_generation);
     c->image = image;
     return LARDER_OK;
 }
@@ -494,27 +515,33 @@ int larder_delete(struct larder_table *t, const struct larder_key *key, struct l
 /* ---- Timers ---------------------------------------------------------------------------------------------------------------------- */
 
 /* The next item of the hash whose timer this is. */
-static shm_word *next_armed(struct htab_walk *walk, uint32_t armed_s, uint64_t *word, struct item_head **item) {
+static shm_word *next_armed(const struct table_view *v, struct htab_walk *walk, uint32_t armed_s, uint64_t *word,
+                            struct item_head **item) {
     void *block;
     shm_word *slot;
     while ((slot = htab_walk_next(walk, sizeof(struct item_head), word, &block))) {
         *item = block;
-        if (SHM_LOAD(&(*item)->armed_s) == armed_s)
+        if (read_armed_s(v, *word, block) == armed_s)
             return slot;
     }
     return NULL;
 }
 
 /* The item's expiry moved on: a timer for the new second, then the item says that it is the one that counts. */
-static int rearm_locked(struct writer *w, const struct table_view *v, struct item_head *item, int64_t now_s) {
-    uint64_t expiry_s = item->expiry & ITEM_EXPIRY_SECONDS;
-    if (item->expiry >> 48 != v->ttl_generation)
+static int rearm_locked(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_peek *peek,
+                        int64_t now_s) {
+    const struct item_head *item = peek->image;
+    struct item_timed *timed = item_timed_at(item, &peek->head);
+    if (!timed) /* it was armed a moment ago */
+        return LARDER_E_CORRUPT;
+    uint64_t expiry_s = timed->expiry_s;
+    if (item_ttl_generation(&peek->head) != v->ttl_generation)
         expiry_s = v->shape.ttl_name ? item_ttl_of(item, v->shape.ttl_name, v->shape.ttl_name_bytes, now_s) : 0;
     uint32_t at_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
-    SHM_NOT_YET(armed_before_timer, SHM_STORE(&item->armed_s, at_s));
-    int r = at_s != 0 ? core_hooks->timer_add(w, v, item->hash, at_s) : LARDER_OK;
+    SHM_NOT_YET(armed_before_timer, SHM_STORE(&timed->armed_s, at_s));
+    int r = at_s != 0 ? core_hooks->timer_add(w, v, hash, at_s) : LARDER_OK;
     if (r == LARDER_OK)
-        SHM_STORE(&item->armed_s, at_s);
+        SHM_STORE(&timed->armed_s, at_s);
     return r;
 }
 
@@ -527,13 +554,14 @@ static int expire_locked(struct writer *w, const struct table_view *v, struct st
     if (!view_is_current(v))
         return LARDER_E_RETRY;
     htab_walk_begin(&walk, &v->items, stripe, hash);
-    while ((slot = next_armed(&walk, armed_s, &word, &item))) {
+    while ((slot = next_armed(v, &walk, armed_s, &word, &item))) {
         struct item_peek peek;
         int r = open_old(v, word, item, &peek);
         if (r)
             return r;
         int is_expired = read_is_expired(v, item, now_s);
-        r = is_expired ? change_locked(w, v, stripe, slot, word, &peek, NULL) : rearm_locked(w, v, item, now_s);
+        struct item_swap s = {.stripe = stripe, .hash = hash, .slot = slot, .old_word = word, .before = &peek};
+        r = is_expired ? change_locked(w, v, &s) : rearm_locked(w, v, hash, &peek, now_s);
         if (r)
             return r;
         if (is_expired) {
@@ -561,7 +589,7 @@ int write_expire(struct writer *w, const struct table_view *v, uint64_t hash, ui
 /* ---- Items under an older definition ------------------------------------------------------------------------------------------------ */
 
 static int is_outdated(const struct table_view *v, const struct item_head *item) {
-    return item->index_count != v->shape.index_count || item->expiry >> 48 != v->ttl_generation;
+    return item->index_count != v->shape.index_count || item_ttl_generation(item) != v->ttl_generation;
 }
 
 /* The first outdated item of the stripe in bucket order from *bucket on. */
@@ -577,7 +605,7 @@ static shm_word *find_outdated(const struct table_view *v, struct stripe_shm *st
             struct htab_walk walk;
             void *block;
             shm_word *slot;
-            htab_walk_begin(&walk, &v->items, stripe, h->hash);
+            htab_walk_begin(&walk, &v->items, stripe, htab_hash_in(words[i], SHM_LOAD((const shm_word *)h)));
             while ((slot = htab_walk_next(&walk, sizeof *h, word, &block)))
                 if (*word == words[i]) {
                     *item = h;
@@ -611,10 +639,15 @@ static int restamp_one_locked(struct writer *w, const struct table_view *v, stru
     int r = item_to_stored(&shape, (const struct larder_item *)old, now_s, w->scratch, &image);
     if (r)
         return r;
-    image->hash = old->hash;
-    image->expiry |= (uint64_t)v->ttl_generation << 48;
+    image->hash_high = old->hash_high;
+    item_set_ttl_generation(image, v->ttl_generation);
     r = open_old(v, word, old, &before);
-    return r ? r : change_locked(w, v, stripe, slot, word, &before, image);
+    if (r)
+        return r;
+    struct item_swap s = {.stripe = stripe, .hash = read_hash_of_item(v, &before), .slot = slot, .old_word = word};
+    s.before = &before;
+    s.image = image;
+    return change_locked(w, v, &s);
 }
 
 int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t number) {
@@ -667,7 +700,7 @@ int write_empty_stripe(struct writer *w, const struct table_view *v, uint32_t nu
             void *found;
             if (!block)
                 continue;
-            htab_walk_begin(&walk, &v->items, stripe, SHM_LOAD(block));
+            htab_walk_begin(&walk, &v->items, stripe, htab_hash_in(words[i], SHM_LOAD(block)));
             while ((slot = htab_walk_next(&walk, sizeof(uint64_t), &word, &found)) && word != words[i])
                 ;
             if (!slot)
@@ -711,7 +744,10 @@ static int settle_entries(struct writer *w, const struct table_view *v) {
     struct item_head *item = linked_by(w, gone);
     if (!item || !is_in_hand(w, gone, is_published ? HAND_OLD : HAND_NEW))
         return LARDER_OK;
-    return core_hooks->index_remove(w, v, item, linked_by(w, stays));
+    struct item_peek peek;
+    if (!item_peek_open(&peek, item, heap_block_bytes(w->seg, WORD_OFF(gone))))
+        return damaged_item(gone);
+    return core_hooks->index_remove(w, v, read_hash_of_item(v, &peek), item, linked_by(w, stays));
 }
 
 int write_recover_item(struct writer *w) {

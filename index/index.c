@@ -39,7 +39,8 @@ uint32_t index_peek_kseq(const struct item_peek *item, uint32_t number) {
     return number == 0 ? item->head.kseq : item_peek_kseq(item, number - 1);
 }
 
-int index_entry_of(const struct table_view *v, const struct item_peek *item, uint32_t number, struct index_entry *e) {
+int index_entry_of(const struct table_view *v, uint64_t hash, const struct item_peek *item, uint32_t number,
+                   struct index_entry *e) {
     struct bytes sort;
     e->entry.kseq = index_is_kept(v, number) ? index_peek_kseq(item, number) : 0;
     if (!e->entry.kseq)
@@ -53,7 +54,7 @@ int index_entry_of(const struct table_view *v, const struct item_peek *item, uin
     e->partition = index_partition_hash(v, number, e->partition_key);
     e->entry.key = sort.at;
     e->entry.key_bytes = (uint32_t)sort.len;
-    e->entry.hash = item->head.hash;
+    e->entry.hash = hash;
     return 1;
 }
 
@@ -148,8 +149,9 @@ static int index_visit_pass(struct writer *w, const struct table_view *v, uint32
 }
 
 /* Does it for every entry that `item` has and `but_not` has not. */
-static int index_visit_entries(struct writer *w, const struct table_view *v, const struct item_head *item,
-                               const struct item_head *but_not, index_visit *visit, void *arg) {
+static int index_visit_entries(struct writer *w, const struct table_view *v, uint64_t hash,
+                               const struct item_head *item, const struct item_head *but_not, index_visit *visit,
+                               void *arg) {
     struct index_entry e;
     struct item_peek has, has_not;
     if (!index_peek(w->seg, item, &has) || (but_not && !index_peek(w->seg, but_not, &has_not)))
@@ -158,9 +160,9 @@ static int index_visit_entries(struct writer *w, const struct table_view *v, con
         uint32_t kseq = index_peek_kseq(&has, number);
         if (kseq == 0 || (but_not && index_peek_kseq(&has_not, number) == kseq))
             continue;
-        if (!index_entry_of(v, &has, number, &e))
+        if (!index_entry_of(v, hash, &has, number, &e))
             return err_set(LARDER_E_CORRUPT, "an item of hash %016llx has no key for index %u",
-                           (unsigned long long)has.head.hash, number);
+                           (unsigned long long)hash, number);
         if (!e.entry.kseq)
             continue;
         int r = w->is_stuck ? LARDER_BUSY : visit(w, v, number, &e, arg);
@@ -170,21 +172,21 @@ static int index_visit_entries(struct writer *w, const struct table_view *v, con
     return LARDER_OK;
 }
 
-int index_pass(struct writer *w, const struct table_view *v, const struct item_head *item,
+int index_pass(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                const struct item_head *but_not) {
     struct index_ahead ahead = {.count = 0};
-    int r = index_visit_entries(w, v, item, but_not, index_visit_pass, &ahead);
+    int r = index_visit_entries(w, v, hash, item, but_not, index_visit_pass, &ahead);
     return r ? r : index_pass_ahead(w, v, &ahead);
 }
 
-int index_add(struct writer *w, const struct table_view *v, const struct item_head *item,
+int index_add(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
               const struct item_head *but_not) {
-    return index_visit_entries(w, v, item, but_not, index_visit_add, NULL);
+    return index_visit_entries(w, v, hash, item, but_not, index_visit_add, NULL);
 }
 
-int index_remove(struct writer *w, const struct table_view *v, const struct item_head *item,
+int index_remove(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                  const struct item_head *but_not) {
-    return index_visit_entries(w, v, item, but_not, index_visit_remove, NULL);
+    return index_visit_entries(w, v, hash, item, but_not, index_visit_remove, NULL);
 }
 
 /* Clears the lists of index `number` (-1: of all) of one bucket. */

@@ -13,11 +13,11 @@
 #include "index/skl.h"
 
 /* For the table of hooks (core/hooks.h). index_recover_stripe is skl_recover_stripe. */
-int index_pass(struct writer *w, const struct table_view *v, const struct item_head *item,
+int index_pass(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                const struct item_head *but_not);
-int index_add(struct writer *w, const struct table_view *v, const struct item_head *item,
+int index_add(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
               const struct item_head *but_not);
-int index_remove(struct writer *w, const struct table_view *v, const struct item_head *item,
+int index_remove(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                  const struct item_head *but_not);
 int index_clear(struct writer *w, const struct table_view *v, int ordinal);
 int index_recover_add(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal);
@@ -55,8 +55,9 @@ uint32_t index_kseq(const struct item_head *item, uint32_t number);
 /* Encoded keys of a page's item in an index; the partition key is empty if the item is damaged. */
 struct bytes index_partition_key(const struct item_head *item, uint32_t number);
 struct bytes index_sort_key(const struct item_head *item, uint32_t number);
-/* 0: the item is damaged. */
-int index_entry_of(const struct table_view *v, const struct item_peek *item, uint32_t number, struct index_entry *e);
+/* hash: of the item's key. 0: the item is damaged. */
+int index_entry_of(const struct table_view *v, uint64_t hash, const struct item_peek *item, uint32_t number,
+                   struct index_entry *e);
 uint32_t index_peek_kseq(const struct item_peek *item, uint32_t number);
 /* Opens an item of the segment. 0: it is damaged, or lies in no block. */
 int index_peek(const struct seg *s, const struct item_head *item, struct item_peek *p);

@@ -7,6 +7,7 @@
  *          looked up, to say which.
  */
 #include "core/check.h"
+#include "core/read.h"
 #include "index/index.h"
 
 /* A walk along one list. */
@@ -34,8 +35,8 @@ static void list_check_entry(struct list_check *l, const struct leaf *leaf, uint
     struct index_entry e;
     struct item_peek p;
     l->c->report->index_entries++;
-    if (item && index_peek(l->c->seg, item, &p) && index_entry_of(l->v, &p, l->list.index, &e) && e.entry.kseq &&
-        e.partition == l->list.hash && e.entry.key_bytes == entry->key_bytes &&
+    if (item && index_peek(l->c->seg, item, &p) && index_entry_of(l->v, leaf_hash(leaf, i), &p, l->list.index, &e) &&
+        e.entry.kseq && e.partition == l->list.hash && e.entry.key_bytes == entry->key_bytes &&
         (!entry->key_bytes || memcmp(e.entry.key, entry->key, entry->key_bytes) == 0)) {
         l->found[l->list.index]++;
         return;
@@ -181,10 +182,12 @@ static int list_is_whole(const struct table_view *v, uint32_t number) {
 
 static void list_check_item(struct check_state *c, const struct table_view *v, const struct item_peek *item) {
     struct index_entry e;
+    uint64_t hash = read_hash_of_item(v, item);
     for (uint32_t number = 0; number < index_count(v); number++) {
-        if (index_entry_of(v, item, number, &e) && e.entry.kseq && list_is_whole(v, number) && !list_has(v, number, &e))
+        if (index_entry_of(v, hash, item, number, &e) && e.entry.kseq && list_is_whole(v, number) &&
+            !list_has(v, number, &e))
             check_error(c, "index %u of table \"%.64s\": an item of hash %016llx is missing (N1)", number, v->def.name,
-                        (unsigned long long)item->head.hash);
+                        (unsigned long long)hash);
     }
 }
 

@@ -7,6 +7,7 @@
  * Tests    tests/crash/repair_test.c
  */
 #include "core/db.h"
+#include "core/read.h"
 #include "core/repair.h"
 #include "index/index.h"
 #include <stdlib.h>
@@ -21,7 +22,8 @@ static int refill_compare(const void *a, const void *b) {
 
 /* The entry of an item that is known to be whole; kseq 0: it has none. The key lies in the item. */
 static struct index_entry refill_entry(const struct table_view *v, const struct item_head *h, uint32_t number) {
-    struct index_entry e = {.entry = {.hash = h->hash, .kseq = number == 0 ? h->kseq : 0}};
+    uint64_t hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
+    struct index_entry e = {.entry = {.hash = hash, .kseq = number == 0 ? h->kseq : 0}};
     struct bytes sort = {item_key_area(h) + h->partition_bytes, h->sort_bytes};
     e.partition_key = (struct bytes){item_key_area(h), h->partition_bytes};
     if (number > 0 && number - 1 < h->index_count)

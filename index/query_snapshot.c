@@ -96,8 +96,9 @@ static int snapshot_is_same_item(const struct query *q, uint32_t a, uint32_t b) 
 static uint64_t snapshot_hash(const struct query *q, uint32_t i) {
     struct item_key key;
     const struct larder_item *item = larder_page_item(q->page, i);
-    if (item_head(item)->hash)
-        return item_head(item)->hash;
+    const struct item_head *h = item_head(item);
+    if (h->partition_bytes)
+        return read_hash_of(q->v, item_key_area(h), h->partition_bytes, h->sort_bytes);
     return item_key_from_item(&q->v->shape, item, &key) == LARDER_OK ? read_hash(q->v, &key) : 0;
 }
 

@@ -1,5 +1,6 @@
 /* ttl/purge.c - taking timers out that stand for nothing any more. See purge.h. */
 #include "ttl/purge.h"
+#include "core/read.h"
 
 #define PURGE_SLOT_FIRST WHEEL_SLOTS /* those of level 0 are due soon anyway */
 #define PURGE_SLOT_END (WHEEL_LEVELS * WHEEL_SLOTS)
@@ -17,7 +18,7 @@ static int purge_is_wanted(struct expire_job *job, const struct wheel_entry *e) 
         return r != LARDER_E_NO_TABLE;
     htab_walk_begin(&walk, &v->items, htab_stripe(&v->items, e->hash), e->hash);
     while (htab_walk_next(&walk, sizeof(struct item_head), &word, &block))
-        if (SHM_LOAD(&((struct item_head *)block)->armed_s) == e->second)
+        if (read_armed_s(v, word, block) == e->second)
             return 1;
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "core/check.h"
 #include "core/db.h"
 #include "core/err.h"
+#include "core/read.h"
 #include "ttl/ttl.h"
 #include "ttl/wheel.h"
 
@@ -105,16 +106,19 @@ static int ttl_check_shard(struct check_state *c, uint32_t shard, struct ttl_ent
 
 /* ---- W5 --------------------------------------------------------------------------------------------------------- */
 
-static void ttl_check_item(struct check_state *c, const struct table_view *v, const struct item_head *item,
+static void ttl_check_item(struct check_state *c, const struct table_view *v, const struct item_peek *item,
                            const struct ttl_entries *all) {
-    uint32_t armed_s = SHM_LOAD(&((struct item_head *)item)->armed_s);
-    uint64_t expiry_s = item->expiry & ITEM_EXPIRY_SECONDS;
-    struct wheel_entry want = {.hash = item->hash, .second = armed_s, .table = (uint16_t)v->ordinal};
+    const struct item_timed *timed = item_timed_at(item->image, &item->head);
+    if (!timed)
+        return;
+    uint32_t armed_s = SHM_LOAD(&timed->armed_s);
+    uint64_t expiry_s = timed->expiry_s;
+    struct wheel_entry want = {.hash = read_hash_of_item(v, item), .second = armed_s, .table = (uint16_t)v->ordinal};
     if (armed_s != 0 && !(all->count && bsearch(&want, all->at, all->count, sizeof want, ttl_compare)))
         check_error(c, "timers: W5 does not hold: an item of table \"%s\" is armed for second %u, and no entry is",
                     v->def.name, armed_s);
     /* An image of an older TTL attribute waits to be rewritten; its own expiry counts no more. */
-    if (expiry_s != 0 && item->expiry >> 48 == v->ttl_generation && (armed_s == 0 || armed_s > expiry_s))
+    if (expiry_s != 0 && item_ttl_generation(&item->head) == v->ttl_generation && (armed_s == 0 || armed_s > expiry_s))
         check_error(c, "timers: an item of table \"%s\" expires at %llu and is armed for %u", v->def.name,
                     (unsigned long long)expiry_s, armed_s);
 }
@@ -127,9 +131,10 @@ static void ttl_check_items(struct check_state *c, const struct table_view *v, c
         for (uint32_t b = 0; b < buckets; b++) {
             int n = htab_bucket_slots(&v->items, stripe, b, words, CHECK_CHAIN_SLOTS_MAX);
             for (int k = 0; k < n; k++) {
-                const struct item_head *item = seg_at(c->seg, WORD_OFF(words[k]), sizeof *item);
-                if (item) /* else the check of items says so */
-                    ttl_check_item(c, v, item, all);
+                const struct item_head *image = seg_at(c->seg, WORD_OFF(words[k]), sizeof *image);
+                struct item_peek item;
+                if (image && item_peek_open(&item, image, heap_block_bytes(c->seg, WORD_OFF(words[k]))))
+                    ttl_check_item(c, v, &item, all); /* else the check of items says so */
             }
         }
     }

@@ -262,7 +262,7 @@ static void bucket_link_circle(struct world *w) {
     ((struct bucket_shm *)at(w, WORD_OFF(stripe_of(w, 0)->array)))->link = 1;
 }
 static void item_hash(struct world *w) {
-    item_of(w, 5)->hash ^= UINT64_C(1) << 30;
+    item_of(w, 5)->hash_high ^= 1u << 14;
 }
 static void item_key(struct world *w) {
     item_key_area(item_of(w, 5))[0] ^= 1;
@@ -300,11 +300,13 @@ static void item_record(struct world *w) {
     ((unsigned char *)h)[sizeof *h + 40] ^= 0x40;
 }
 static void item_expiry(struct world *w) {
-    for (uint32_t i = 0; i < ITEMS; i++)
-        if (item_of(w, i)->armed_s) {
-            item_of(w, i)->armed_s += 3;
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        struct item_timed *timed = item_timed_at(item_of(w, i), item_of(w, i));
+        if (timed && timed->armed_s) {
+            timed->armed_s += 3;
             return;
         }
+    }
 }
 static void leaf_order(struct world *w) {
     uint64_t *hash = leaf_of_head(w)->hash, first = hash[0];

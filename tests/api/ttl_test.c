@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/item.h"
 #include "larder.h"
 #include "tests/support/proc.h"
 #include "tests/support/rng.h"
@@ -390,6 +391,68 @@ Test(ttl, an_expiry_taken_away) {
     end(&f);
 }
 
+/* Whether the item has a place for expiry and timer. */
+static int is_timed(const struct fixture *f, const char *sk) {
+    cr_assert_eq(get(f, sk), LARDER_OK);
+    return (item_head(larder_page_item(f->page, 0))->flags & ITEM_TIMED) != 0;
+}
+
+/* Only items that expire, or that a timer stands for, have a place for it; and through those the timer is known. */
+Test(ttl, a_timer_is_known_through_items_that_do_not_expire) {
+    struct fixture f = begin();
+    put_number(&f, "a", NULL, NULL);
+    put_number(&f, "b", "other", "5");
+    put(&f, "c", NOW_S + 1000);
+    cr_assert(!is_timed(&f, "a") && !is_timed(&f, "b") && is_timed(&f, "c"));
+    for (int i = 0; i < 200; i++) {
+        put(&f, "a", NOW_S + 1000 + i);
+        cr_assert(is_timed(&f, "a"));
+        for (int times = 0; times < 2; times++) {
+            put_number(&f, "a", NULL, NULL);
+            cr_assert(is_timed(&f, "a"), "a timer stands");
+        }
+        cr_assert_eq(stats_of(&f).wheel_entries, 2, "round %d", i);
+    }
+    put(&f, "a", NOW_S + 500); /* earlier: one more, once */
+    put_number(&f, "a", NULL, NULL);
+    put(&f, "a", NOW_S + 500);
+    cr_assert_eq(stats_of(&f).wheel_entries, 3);
+    put_number(&f, "a", NULL, NULL);
+    check(&f);
+    atomic_store(f.clock_s, NOW_S + 5000);
+    cr_assert_eq(expire(&f), 1, "c");
+    cr_assert_eq(stats_of(&f).wheel_entries, 0);
+    cr_assert(is_timed(&f, "a"), "as it was put");
+    put_number(&f, "a", NULL, NULL);
+    cr_assert_not(is_timed(&f, "a"), "nothing stands for it any more");
+    put(&f, "a", NOW_S + 5010);
+    cr_assert_eq(stats_of(&f).wheel_entries, 1);
+    atomic_store(f.clock_s, NOW_S + 5010);
+    cr_assert_eq(expire(&f), 1);
+    end(&f);
+}
+
+/* An item out of a page brings its own place for a timer, which is not that of the item it replaces. */
+Test(ttl, an_item_that_is_put_as_it_was_read) {
+    struct fixture f = begin();
+    struct larder_page *page;
+    cr_assert_eq(larder_page_new(f.db, &page), LARDER_OK);
+    struct larder_key key = key_of("a");
+    put(&f, "a", NOW_S + 100);
+    cr_assert_eq(larder_get(f.t, &key, page), LARDER_OK);
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(larder_put(f.t, larder_page_item(page, 0), NULL), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(stats_of(&f).wheel_entries, 1);
+    cr_assert_eq(larder_delete(f.t, &key, NULL), LARDER_OK);
+    cr_assert_eq(larder_put(f.t, larder_page_item(page, 0), NULL), LARDER_OK);
+    check(&f);
+    atomic_store(f.clock_s, NOW_S + 100);
+    cr_assert_eq(get(&f, "a"), LARDER_NOT_FOUND);
+    cr_assert_eq(expire(&f), 1);
+    larder_page_free(page);
+    end(&f);
+}
+
 Test(ttl, an_item_created_anew_lives_by_its_own_expiry) {
     struct fixture f = begin();
     struct larder_key key = key_of("b");
@@ -538,6 +601,31 @@ Test(ttl, the_attribute_can_be_removed_and_set_again) {
     cr_assert_eq(scan_count(&f), 0);
     cr_assert_eq(expire(&f), 3001);
     set_attribute(&f, "ttl"); /* as it is already */
+    end(&f);
+}
+
+/* The number of changes that an item knows goes round. */
+Test(ttl, the_attribute_can_be_changed_thousands_of_times) {
+    struct fixture f = begin();
+    put_both(&f, "a", "1700000010", "1700000100");
+    put_both(&f, "b", "1700000100", "1700000010");
+    put_number(&f, "c", NULL, NULL);
+    for (uint32_t i = 1; i <= ITEM_TTL_GENERATION_MAX + 2; i++) {
+        set_attribute(&f, i % 2 ? "other" : "ttl");
+        if (i % 1000 == 0 || i + 4 > ITEM_TTL_GENERATION_MAX) {
+            cr_assert_eq(get(&f, "c"), LARDER_OK);
+            uint32_t generation = item_ttl_generation(item_head(larder_page_item(f.page, 0)));
+            cr_assert_eq(generation, 1 + i % ITEM_TTL_GENERATION_MAX);
+            atomic_store(f.clock_s, NOW_S + 10);
+            cr_assert_eq(get(&f, "a"), i % 2 ? LARDER_OK : LARDER_NOT_FOUND);
+            cr_assert_eq(get(&f, "b"), i % 2 ? LARDER_NOT_FOUND : LARDER_OK);
+            atomic_store(f.clock_s, NOW_S);
+            check(&f);
+        }
+    }
+    atomic_store(f.clock_s, NOW_S + 100);
+    cr_assert_eq(expire(&f), 2);
+    cr_assert_eq(stats_of(&f).wheel_entries, 0);
     end(&f);
 }
 

@@ -538,8 +538,9 @@ static struct range pick_item_head(const struct copy *c, struct rng *rng) {
 }
 static struct range pick_item_stamps(const struct copy *c, struct rng *rng) { /* version, expiry, timer, key sequence */
     struct item_head *h = item_of(c, (uint32_t)rng_below(rng, ITEMS));
-    const struct range words[] = {{&h->version, 16}, {(void *)&h->armed_s, 8}};
-    return words[rng_below(rng, 2)];
+    struct item_timed *timed = item_timed_at(h, h);
+    const struct range words[] = {{&h->version, 12}, {(uint8_t *)&h->ddb_ttl + 3, 1}, {timed, sizeof *timed}};
+    return words[rng_below(rng, timed ? 3 : 2)];
 }
 static struct range pick_item_kseq(const struct copy *c, struct rng *rng) {
     struct item_head *h = item_of(c, (uint32_t)rng_below(rng, ITEMS));
@@ -767,9 +768,31 @@ static void harm_all_links(struct copy *c) {
 }
 static void harm_expiry(struct copy *c) {
     uint32_t nth = 0;
-    while ((item_of(c, nth)->expiry & 0xffff) == 0)
+    while (item_expiry_s(item_of(c, nth)) == 0)
         nth++;
-    item_of(c, nth)->expiry += 1000;
+    item_timed_at(item_of(c, nth), item_of(c, nth))->expiry_s += 1000;
+}
+static struct item_head *timed_item_of(const struct copy *c, int is_timed) {
+    uint32_t nth = 0;
+    while (((item_of(c, nth)->flags & ITEM_TIMED) != 0) != is_timed)
+        nth++;
+    return item_of(c, nth);
+}
+static void harm_timed(struct copy *c) {
+    struct item_head *h = timed_item_of(c, 1);
+    memset(item_timed_at(h, h), 0xff, sizeof(struct item_timed));
+}
+static void harm_timed_zero(struct copy *c) {
+    struct item_head *h = timed_item_of(c, 1);
+    item_timed_at(h, h)->zero = 7;
+}
+static void
+harm_generation(struct copy *c) { /* the check takes it for one that waits for the expirer: another damage shows */
+    item_set_ttl_generation(timed_item_of(c, 0), 4000);
+    c->head->span_lock = LOCK_WAITERS | 3;
+}
+static void harm_hash(struct copy *c) {
+    item_of(c, 3)->hash_high ^= 1u << 20;
 }
 static void harm_kseqs(struct copy *c) {
     for (uint32_t i = 0; i < 10; i++)
@@ -830,6 +853,10 @@ static const struct exact exacts[] = {
     {"array forgotten", harm_array, -1, 0, 0, 0, 0},
     {"all links", harm_all_links, 0, 0, 0, 0, 0},
     {"expiry", harm_expiry, 0, 1, 0, 0, 0},
+    {"expiry and timer", harm_timed, 0, 1, 0, 0, 0},
+    {"a byte after the timer", harm_timed_zero, 0, 1, 0, 0, 0},
+    {"TTL generation", harm_generation, 0, 1, 0, -1, 0},
+    {"hash", harm_hash, 1, 0, 0, 0, 0},
     {"key sequences", harm_kseqs, 0, 10, 0, 0, 0},
     {"all caches", harm_all_caches, 0, 0, 0, -1, 0},
     {"locks", harm_locks, 0, 0, 0, -1, 0},
@@ -876,6 +903,65 @@ Test(repair, exact_results) {
     for (size_t i = 0; i < sizeof exacts / sizeof *exacts; i++)
         try_exact(fd, &exacts[i]);
     close(fd);
+}
+
+/* ---- An expiry without a place -------------------------------------------------------------------------------------------------- */
+
+static int repair_here(const struct copy *c, struct larder_repair_report *report);
+
+static int seen_at(struct larder *db, int n, int64_t now_s) {
+    struct larder_table *t;
+    struct larder_page *page;
+    char pk[16], sk[32];
+    snprintf(pk, sizeof pk, "P%d", n % PARTITIONS);
+    snprintf(sk, sizeof sk, "SHARED#PREFIX#%05d", n);
+    const struct larder_key key = {larder_str(pk), larder_str(sk)};
+    clock_s = now_s;
+    cr_assert_eq(larder_table_open(db, "rich", &t), LARDER_OK);
+    cr_assert_eq(larder_page_new(db, &page), LARDER_OK);
+    int r = larder_get(t, &key, page), many = larder_get_many(t, &key, 1, page);
+    cr_assert_eq(many, LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_page_item(page, 0) != NULL, r == LARDER_OK);
+    larder_page_free(page);
+    return r;
+}
+
+/* An item that does not have the place for the expiry that its attribute says gets it from the expirer; it expires in any case. */
+Test(repair, an_expiry_without_a_place) {
+    int fd = make_segment(ITEMS);
+    struct copy c = copy_of(fd, ITEMS);
+    struct larder_repair_report report;
+    struct larder_check_report check;
+    struct larder_table_stats stats;
+    struct larder_table *t;
+    struct larder *db;
+    uint64_t removed;
+    close(fd);
+    struct item_head *h = timed_item_of(&c, 1);
+    int n = number_of((const struct larder_item *)h);
+    item_make_timed(h, 0);
+    c.head->span_lock =
+        LOCK_WAITERS | 3; /* to the check, an expiry of 0 may be one that was long past; so another damage */
+    cr_assert_eq(repair_here(&c, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(report.items_kept, ITEMS + PLAIN);
+    cr_assert_eq(report.items_mended, 1, "%lu", report.items_mended);
+    cr_assert_eq(report.timers, ITEMS / 5 - 1, "%lu", report.timers);
+    cr_assert_eq(attach(&c, 0, &db), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(db, NULL, NULL, &check), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_table_open(db, "rich", &t), LARDER_OK);
+    cr_assert_eq(seen_at(db, n, 5000 + n), LARDER_NOT_FOUND);
+    cr_assert_eq(seen_at(db, n, 4999), LARDER_OK);
+    cr_assert_eq(larder_expire(db, 0, &removed), LARDER_OK, "%s", larder_error()); /* and restamps */
+    cr_assert((h = timed_item_of(&c, 0)) && number_of((const struct larder_item *)h) % 5 != 0);
+    cr_assert_eq(removed, 0);
+    cr_assert_eq(larder_table_stats(t, &stats), LARDER_OK);
+    cr_assert(stats.wheel_entries == ITEMS / 5 && stats.item_count == ITEMS);
+    cr_assert_eq(larder_check(db, NULL, NULL, &check), LARDER_OK, "%s", larder_error());
+    clock_s = 5000 + ITEMS;
+    cr_assert_eq(larder_expire(db, 0, &removed), LARDER_OK);
+    cr_assert_eq(removed, ITEMS / 5);
+    larder_close(db);
+    drop_copy(&c);
 }
 
 /* ---- Nothing is done ----------------------------------------------------------------------------------------------------------------- */

@@ -127,16 +127,18 @@ static void learn_probe(struct larder *db, struct larder_page *page, struct prob
     for (p->variant = VARIANTS; p->variant-- > 0;) {
         world_put(db, p->n, variant_keys[p->variant], 10, 0);
         const struct item_head *item = stored(db, p->n, page);
+        struct item_peek peek;
+        cr_assert(item_peek_open(&peek, item, item->bytes));
+        uint64_t hash = read_hash_of_item(v, &peek);
         for (uint32_t number = 1; number < index_count(v); number++) {
             struct index_entry e;
-            struct item_peek peek;
-            cr_assert(item_peek_open(&peek, item, item->bytes) && index_entry_of(v, &peek, number, &e));
+            cr_assert(index_entry_of(v, hash, &peek, number, &e));
             if (e.entry.kseq)
                 p->partition[p->variant][p->partition_count[p->variant]++] =
                     seg_off(&db->seg, &htab_stripe(&v->partitions, e.partition)->lock);
         }
-        p->stripe = seg_off(&db->seg, &htab_stripe(&v->items, item->hash)->lock);
-        p->shard = seg_off(&db->seg, &wheel_shard(&db->seg, wheel_shard_of(&db->seg, item->hash))->lock);
+        p->stripe = seg_off(&db->seg, &htab_stripe(&v->items, hash)->lock);
+        p->shard = seg_off(&db->seg, &wheel_shard(&db->seg, wheel_shard_of(&db->seg, hash))->lock);
     }
     p->variant = 0;
 }

@@ -67,7 +67,7 @@ static int walk_value(struct walk *w, unsigned type, int level) {
 /* Sets length, directory and size to what the records amount to, as far as they make sense. */
 static void put_right(uint8_t *data, size_t size) {
     struct item_head *h = (struct item_head *)(void *)data;
-    h->flags &= ITEM_WIDE;
+    h->flags &= ITEM_WIDE | ITEM_TIMED;
     h->index_count %= 8;
     size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count;
     if (fixed + item_directory_entry_bytes(h) * h->attr_count > size)
@@ -84,7 +84,8 @@ static void put_right(uint8_t *data, size_t size) {
             return;
     }
     size_t bytes = item_round8((size_t)(w.at - data));
-    h->ddb_bytes = (uint32_t)w.ddb_bytes;
+    item_set_ddb_bytes(h, w.ddb_bytes);
+    bytes += item_timed_bytes(h);
     h->bytes = (uint32_t)bytes;
     if (bytes <= size)
         memset((uint8_t *)w.at, 0, bytes - (size_t)(w.at - data));
@@ -236,8 +237,8 @@ static const struct item_head *rebuild(const struct larder_item *item, struct la
 }
 
 static void check_same(const struct item_head *a, const struct item_head *b, const char *what) {
-    FUZZ_CHECK(a->bytes == b->bytes && !memcmp(a + 1, b + 1, a->bytes - sizeof *a) && a->ddb_bytes == b->ddb_bytes &&
-                   a->attr_count == b->attr_count && a->flags == b->flags,
+    FUZZ_CHECK(a->bytes == b->bytes && !memcmp(a + 1, b + 1, a->bytes - sizeof *a) &&
+                   item_ddb_bytes(a) == item_ddb_bytes(b) && a->attr_count == b->attr_count && a->flags == b->flags,
                "%s has other bytes", what);
 }
 

@@ -3,7 +3,7 @@
  * Goal     What was linked is found, what was unlinked is not, through growth and collisions; bucket order is hash order at
  *          every size; counts can be lost; a death while an array grows, or a full segment, loses nothing; damaged arrays end
  *          walks.
- * Method   Blocks of nothing but a hash in the item stripes of a table, linked by steps as core/write.c does. The stripes are
+ * Method   Blocks of nothing but the high half of a hash, and all of it for the tests, in the item stripes of a table, linked by steps as core/write.c does. The stripes are
  *          empty again before larder_check() looks.
  */
 #include <criterion/criterion.h>
@@ -72,7 +72,9 @@ static int link_locked(struct fixture *f, struct stripe_shm *s, uint64_t hash, u
         r = heap_take(f->w, BLOCK_BYTES, HAND_STEP0 | HAND_NEW, 0, off);
     if (r)
         return r;
-    SHM_STORE((shm_word *)seg_at(f->w->seg, *off, 8), hash);
+    shm_word *block = seg_at(f->w->seg, *off, 16);
+    SHM_STORE(&block[0], htab_high(hash) | (uint32_t)~hash);
+    SHM_STORE(&block[1], hash);
     r = step_swap(f->w, 0, slot, 0, WORD_MAKE(hash, *off), &s->seq, NULL, 0);
     htab_count_locked(s, 1);
     return r;
@@ -133,7 +135,7 @@ static uint32_t walk_count(const struct fixture *f, uint64_t hash) {
 static uint64_t hash_at(const struct fixture *f, uint64_t word) {
     shm_word *block = seg_at(f->w->seg, WORD_OFF(word), BLOCK_BYTES);
     cr_assert_not_null(block);
-    return SHM_LOAD(block);
+    return SHM_LOAD(&block[1]);
 }
 
 /* H1, H2, and that bucket order is hash order. The number of blocks. */
@@ -308,8 +310,27 @@ Test(htab, chains_share_spares) {
     end(&f);
 }
 
+/* What a block has of its hash is enough for all that is made of one. */
+Test(htab, the_high_half_stands_for_the_hash) {
+    const uint32_t counts[] = {2, 8, 1024, 1u << 20};
+    struct stripe_shm *stripes = calloc(1u << 20, sizeof *stripes);
+    struct rng rng;
+    rng_seed(&rng, rng_test_seed("htab"));
+    for (unsigned i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct htab t = {.stripes = stripes, .stripe_count = counts[i]};
+        t.stripe_shift = 64 - (uint32_t)__builtin_ctz(counts[i]);
+        for (unsigned k = 0; k < 10000; k++) {
+            uint64_t hash = rng_next(&rng), made = htab_hash_in(WORD_MAKE(hash, 4096), hash ^ (uint32_t)rng_next(&rng));
+            cr_assert(htab_stripe(&t, made) == htab_stripe(&t, hash) && (uint16_t)made == (uint16_t)hash);
+            cr_assert_eq(htab_bucket_of(&t, 1 + k % 999, made), htab_bucket_of(&t, 1 + k % 999, hash));
+        }
+    }
+    free(stripes);
+}
+
 Test(htab, equal_hashes_are_told_apart_by_their_blocks) {
-    const uint64_t same = UINT64_C(0x123456789abcdef0), near = same + 0x10000; /* near: same bucket and tag */
+    const uint64_t same = UINT64_C(0x123456789abcdef0),
+                   near = same + (UINT64_C(1) << 32); /* near: same bucket and tag */
     struct fixture f;
     begin(&f, 2);
     for (uint32_t i = 0; i < 200; i++) {
@@ -317,7 +338,7 @@ Test(htab, equal_hashes_are_told_apart_by_their_blocks) {
         cr_assert_eq(link_block(&f, near), LARDER_OK, "%s", larder_error());
         cr_assert_eq(walk_count(&f, same), i + 1);
     }
-    cr_assert_eq(walk_count(&f, same + 0x20000), 0);
+    cr_assert_eq(walk_count(&f, same + (UINT64_C(2) << 32)), 0);
     expect_all(&f);
     for (uint32_t i = 0; i < 300; i++)
         unlink_block(&f, (uint32_t)rng_below(&f.rng, f.count));
@@ -539,6 +560,37 @@ Test(htab, scan_sees_a_growth_whose_sequence_has_not_moved) {
 }
 
 /* ---- Damage ----------------------------------------------------------------------------------------------------------- */
+
+/* A block that begins with what its chain cannot have is seen to be damaged; a growth puts it where it says it belongs, with all others. */
+Test(htab, a_block_with_a_wrong_hash_is_noticed) {
+    struct fixture f;
+    uint64_t word;
+    begin(&f, 2);
+    for (uint32_t i = 0; i < 200; i++)
+        cr_assert_eq(link_block(&f, rng_next(&f.rng) >> 1), LARDER_OK);
+    struct stripe_shm *s = &f.tab->stripes[0];
+    cr_assert_gt(htab_bucket_count(f.tab, s), 2);
+    struct linked *l = &f.linked[7];
+    shm_word *block = seg_at(f.w->seg, l->off, BLOCK_BYTES);
+    cr_assert_not_null(find(&f, l, &word));
+    SHM_STORE(&block[0], SHM_LOAD(&block[0]) ^ (UINT64_C(1) << 62));
+    struct htab_walk walk;
+    void *found;
+    htab_walk_begin(&walk, f.tab, s, l->hash);
+    while (htab_walk_next(&walk, BLOCK_BYTES, &word, &found))
+        cr_assert_neq(WORD_OFF(word), l->off);
+    cr_assert(walk.is_damaged);
+    htab_walk_begin(&walk, f.tab, s, f.linked[8].hash);
+    while (htab_walk_next(&walk, BLOCK_BYTES, &word, &found))
+        ;
+    cr_assert_not(walk.is_damaged, "another is looked for");
+    l->hash = htab_hash_in(WORD_MAKE(l->hash, l->off), SHM_LOAD(&block[0]));
+    SHM_STORE(&block[1], l->hash);
+    for (uint64_t array = SHM_LOAD(&s->array); SHM_LOAD(&s->array) == array;)
+        cr_assert_eq(link_block(&f, rng_next(&f.rng) >> 1), LARDER_OK);
+    expect_all(&f);
+    end(&f);
+}
 
 Test(htab, damaged_links_end_walks) {
     struct fixture f;

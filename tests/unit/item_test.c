@@ -938,7 +938,7 @@ static struct item_head *store(const struct item_shape *to_shape, const struct l
     cr_assert(first == block && second == other && first->bytes <= bytes);
     cr_assert(is_same(block, other));
     cr_assert(item_is_sane(first, first->bytes));
-    cr_assert_eq(first->ddb_bytes, item_head(item)->ddb_bytes);
+    cr_assert_eq(item_ddb_bytes(first), item_ddb_bytes(item_head(item)));
     check_near(to_shape, item, first);
     free(other);
     return first;
@@ -983,8 +983,10 @@ Test(item, stores_keys_slots_and_expiry) {
     OK(larder_add_s(b, "other", "x"));
     struct larder_item *item = keep(finish());
     struct item_head *h = store(&shape, item);
-    cr_assert_eq(h->expiry, (uint64_t)NOW_S + 60);
-    cr_assert(h->hash == 0 && h->version == 0 && h->kseq == 0 && h->index_count == 3);
+    cr_assert_eq(item_expiry_s(h), (uint64_t)NOW_S + 60);
+    cr_assert_eq(item_timed_at(h, h)->armed_s, 0);
+    cr_assert(h->hash_high == 0 && item_ttl_generation(h) == 0 && h->version == 0 && h->kseq == 0 &&
+              h->index_count == 3);
     cr_assert(h->partition_bytes == 6 && !memcmp(item_key_area(h), "SHOP#1", 6));
     cr_assert(h->sort_bytes == number_bytes && !memcmp(item_key_area(h) + 6, seventeen, number_bytes));
     const struct item_index_slot *slots = item_index_slots(h);
@@ -1409,7 +1411,7 @@ static void use_unchecked(struct item_head *h) {
     cr_assert(sum < SIZE_MAX);
     void *block = block_of(item_stored_bytes_max(&lenient_shape, item), 0xaa);
     r = item_to_stored(&lenient_shape, item, NOW_S, block, &out);
-    cr_assert(is_readable || r == LARDER_E_CORRUPT || h->ddb_bytes > LARDER_ITEM_BYTES_MAX);
+    cr_assert(is_readable || r == LARDER_E_CORRUPT || item_ddb_bytes(h) > LARDER_ITEM_BYTES_MAX);
     free(block);
 }
 
@@ -1489,20 +1491,22 @@ Test(item, survives_damage) {
 
 /* A record without an end, and a directory that says the next begins at 0: the head's bytes are no record. */
 Test(item, is_not_readable_when_a_record_begins_at_0) {
+    char text[477] = "";
     larder_builder_reset(b);
     OK(larder_add_null(b, "x"));
-    OK(larder_add_null(b, "y"));
+    OK(larder_add_s(b, "y", memset(text, 'y', sizeof text - 1)));
     const struct item_head *h = item_head(finish());
     struct item_head *copy = block_of(h->bytes, 0);
     memcpy(copy, h, h->bytes);
-    /* As a record, the head is one of a null with a name up to the image's end. */
+    /* As a record, the head is one of a set with a name of two bytes and one string up to the image's end. */
     uint8_t *bytes = (uint8_t *)copy;
-    bytes[0] = LARDER_NULL;
-    bytes[1] = (uint8_t)(h->bytes - 2);
-    cr_assert(item_is_readable(copy, h->bytes), "the hash may be anything");
+    cr_assert(h->bytes == 520 && bytes[0] == LARDER_SS && bytes[1] == 2);
+    memcpy(bytes + 4, "\x82\x04\x01\x01\xfe\x03", 6); /* 514 bytes: 1 member, an S of 510 */
+    copy->ddb_ttl = 0;
+    cr_assert(item_is_readable(copy, h->bytes), "hash and version may be anything");
     uint16_t first;
     memcpy(&first, bytes + sizeof *h, sizeof first);
-    bytes[first] = 0xff;
+    memset(bytes + first, '@', h->bytes - first); /* no type, and text */
     memset(bytes + sizeof *h + sizeof first, 0, sizeof first);
     cr_assert_not(item_is_readable(copy, h->bytes));
     free(copy);
@@ -1544,6 +1548,11 @@ Test(item, is_not_sane_when_wider_than_needed) {
     cr_assert(item_is_sane(wide, wide->bytes));
     wide->flags = ITEM_WIDE;
     cr_assert_not(item_is_sane(wide, wide->bytes));
+    wide->flags = ITEM_TIMED;
+    cr_assert_not(item_head_is_sane(wide, wide->bytes), "no room for its end");
+    wide->bytes += (uint32_t)sizeof(struct item_timed);
+    cr_assert(item_is_sane(wide, wide->bytes));
+    cr_assert_not(item_head_is_sane(wide, wide->bytes - 8));
     free(wide);
 }
 
@@ -1571,12 +1580,13 @@ Test(item, is_not_sane_with) {
     BREAK(copy->index_count += 1);
     BREAK(copy->index_count = 255);
     BREAK(copy->flags = ITEM_WIDE);
-    BREAK(copy->flags = 2);
+    BREAK(copy->flags ^= ITEM_TIMED);
+    BREAK(copy->flags |= 4);
     BREAK(copy->partition_bytes = 0);
     BREAK(copy->partition_bytes = 65535);
     BREAK(copy->sort_bytes = 0);
     BREAK(copy->sort_bytes += 1);
-    BREAK(copy->ddb_bytes += 1);
+    BREAK(copy->ddb_ttl += 1);
     BREAK(item_key_area(copy)[15] = 1);
     BREAK(item_index_slots(copy)[0].partition_attr = copy->attr_count);
     BREAK(item_index_slots(copy)[0].partition_attr = ITEM_NO_ATTR);
