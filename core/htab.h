@@ -93,7 +93,8 @@ struct bucket_shm *htab_bucket(const struct htab *t, uint64_t array_word, uint64
 shm_word *htab_peek(const struct htab *t, uint64_t array_word, struct bucket_shm *bucket, uint64_t hash,
                     uint64_t *word);
 void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe_shm *s, uint64_t hash);
-/* The next slot with the tag of `hash` and its high half in the block: 48 bits. *word is the slot's content. NULL at the end. min_bytes:
+/* The next slot with the tag of `hash` and its high half in the block. These are 48 bits: among ten million blocks a pair has them in common.
+ * Whoever asks for more than a key or a key sequence looks at the rest. *word is the slot's content. NULL at the end. min_bytes:
  * readable at block. */
 shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block);
 

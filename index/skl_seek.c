@@ -48,8 +48,8 @@ int skl_find(struct skl_list *list, const struct htab *tab, uint64_t hash, uint3
     while ((list->slot = htab_walk_next(&walk, sizeof(struct block_shm), &list->slot_word, &block))) {
         struct block_shm b = block_read(block);
         uint64_t off = WORD_OFF(list->slot_word);
-        if (b.index != index ||
-            b.hash != hash) /* another partition with the same 48 bits of its hash, or with all 64 */
+        /* Another partition: the walk compares 48 bits, and indexes may share all 64. */
+        if (b.hash != hash || b.index != index)
             continue;
         if (b.kind == BLOCK_NODE)
             return skl_node_read(list, off, &list->head);

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "core/item.h"
+#include "core/layout.h"
+#include "core/seg_layout.h"
 #include "larder.h"
 #include "tests/support/proc.h"
 #include "tests/support/rng.h"
@@ -473,6 +475,74 @@ Test(ttl, an_item_created_anew_lives_by_its_own_expiry) {
     atomic_store(f.clock_s, NOW_S + 300);
     cr_assert_eq(expire(&f), 2);
     end(&f);
+}
+
+/* Makes a fixture's segment one in which key_of(sk) of these texts has the same 48 bits of its hash that an item and its slot have. */
+#define EQUAL_SEED 42u
+static const char *const equal_sk[3][2] = {
+    {"018720c4", "0194a27f"}, {"008d4ee7", "01cc0d26"}, {"0052d9e4", "00720a2f"}};
+
+static struct fixture begin_with_seed(uint64_t seed) {
+    struct fixture f = {0};
+    const struct larder_index_def index = {
+        .name = "by-owner", .partition = {"owner", LARDER_S}, .sort = {"sk", LARDER_S}};
+    const struct larder_table_def def = {.name = "things",
+                                         .partition = {"pk", LARDER_S},
+                                         .sort = {"sk", LARDER_S},
+                                         .indexes = &index,
+                                         .index_count = 1,
+                                         .ttl_attribute = "ttl"};
+    struct larder *db = testseg_open(SEGMENT_BYTES, 4);
+    int fd = dup(larder_memfd(db));
+    larder_close(db);
+    struct seg_shm *head = mmap(NULL, sizeof *head, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    cr_assert_neq((void *)head, MAP_FAILED);
+    head->hash_seed = seed;
+    head->sum = seg_layout_sum(head);
+    munmap(head, sizeof *head);
+    f.clock_s = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq((void *)f.clock_s, MAP_FAILED);
+    atomic_store(f.clock_s, NOW_S);
+    const struct larder_options options = {.flags = LARDER_MEMFD, .memfd = fd};
+    cr_assert_eq(larder_open(&options, &f.db), LARDER_OK, "%s", larder_error());
+    close(fd);
+    cr_assert_eq(larder_table_create(f.db, &def), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(attach(&f), LARDER_OK, "%s", larder_error());
+    return f;
+}
+
+static uint32_t hash_high_of(const struct fixture *f, const char *sk) {
+    cr_assert_eq(get(f, sk), LARDER_OK);
+    return item_head(larder_page_item(f->page, 0))->hash_high;
+}
+
+/* Two keys that a walk of the hash table does not tell apart are two items all the same, for timers too. */
+Test(ttl, keys_whose_hashes_are_nearly_equal) {
+    struct fixture f = begin_with_seed(EQUAL_SEED);
+    for (int i = 0; i < 3; i++) {
+        put(&f, equal_sk[i][0], NOW_S + 100);
+        put(&f, equal_sk[i][1], NOW_S + 100);
+        cr_assert_eq(hash_high_of(&f, equal_sk[i][0]), hash_high_of(&f, equal_sk[i][1]));
+    }
+    cr_assert_eq(visible(&f), 6);
+    put_number(&f, equal_sk[0][0], NULL, NULL); /* its timer finds it, and the other one not */
+    put(&f, equal_sk[1][1], NOW_S + 200);
+    check(&f);
+    atomic_store(f.clock_s, NOW_S + 100);
+    cr_assert_eq(expire(&f), 4);
+    cr_assert_eq(visible(&f), 2);
+    check(&f);
+    struct larder_key key = key_of(equal_sk[0][0]);
+    put_number(&f, equal_sk[0][1], NULL, NULL);
+    cr_assert_eq(larder_delete(f.t, &key, NULL), LARDER_OK);
+    cr_assert_eq(get(&f, equal_sk[0][1]), LARDER_OK);
+    atomic_store(f.clock_s, NOW_S + 200);
+    cr_assert_eq(expire(&f), 1);
+    cr_assert_eq(visible(&f), 1);
+    cr_assert_eq(stats_of(&f).wheel_entries, 0);
+    check(&f);
+    larder_close(f.db);
+    munmap((void *)f.clock_s, 4096);
 }
 
 /* Keys that come and go must not fill the wheel with timers of what is gone. */

@@ -24,7 +24,7 @@ TestSuite(skl, .timeout = 100 * SLOW_FACTOR);
 
 extern _Atomic int64_t heap_test_takes_left; /* core/heap.c: that many blocks, then LARDER_FULL; -1 no end */
 
-#define LISTS 3u
+#define LISTS 4u
 #define ENTRIES_MAX 6000u
 
 struct model_entry {
@@ -67,10 +67,11 @@ static struct fixture *begin(uint64_t bytes, uint32_t capacity) {
     cr_assert_eq(table_view(f->t, &f->v), LARDER_OK);
     cr_assert_eq(writer_borrow(f->db, &f->w), LARDER_OK, "%s", larder_error());
     rng_seed(&f->rng, rng_test_seed("skl"));
-    /* Two partitions of one index and one of another with the same hash. */
+    /* Three partitions of one index, two of them with 48 bits of their hashes in common, and one of another with the same hash. */
     f->model[0].hash = f->model[1].hash = UINT64_C(0x123456789abcdef0);
     f->model[1].index = 1;
     f->model[2].hash = UINT64_C(0x923456789abcdef1);
+    f->model[3].hash = f->model[0].hash ^ UINT64_C(0x10000);
     f->used_bytes = used_bytes(f->db);
     return f;
 }
