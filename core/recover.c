@@ -136,7 +136,8 @@ int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
     struct slot_shm *slot = seg_slot(me->seg, id);
     if (me->is_recovery >= RECOVERY_DEPTH_MAX)
         return err_set(LARDER_E_CORRUPT, "dead slots wait for each other: slot %u for slot %u", me->id, id);
-    SHM_STORE(&slot->found_dead, 1); /* before its liveness lock looks like an owner's again: core/writer.c */
+    if (SHM_LOAD(&slot->state) == SLOT_LIVE && !SHM_LOAD_RELAXED(&slot->found_dead))
+        SHM_STORE(&slot->found_dead, 1); /* before its liveness lock looks like an owner's again: core/writer.c */
     int r = live_take(me->seg, LIVE_SLOT_BASE + id, &live);
     if (r == LARDER_BUSY)
         return err_set(r, "process %d (slot %u) is recovering it", (int)SHM_LOAD_RELAXED(&slot->pid), id);
