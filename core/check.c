@@ -63,7 +63,8 @@ const struct item_head *check_find_item(const struct check_state *c, const struc
     while (htab_walk_next(&walk, sizeof(struct item_head), &word, &block)) {
         struct item_peek item;
         if (item_peek_open(&item, block, heap_block_bytes(c->seg, WORD_OFF(word))) &&
-            (ordinal < 0 ? item.head.kseq : item_peek_kseq(&item, (uint32_t)ordinal)) == kseq)
+            (ordinal < 0 ? item.head.kseq : item_peek_kseq(&item, (uint32_t)ordinal)) == kseq &&
+            read_hash_of_item(v, &item) == hash) /* the walk compares 48 bits */
             return block;
     }
     return NULL;

@@ -313,6 +313,9 @@ static void leaf_order(struct world *w) {
     hash[0] = hash[1];
     hash[1] = first;
 }
+static void leaf_entry_hash(struct world *w) { /* of the bits that no item has */
+    leaf_of_head(w)->hash[1] ^= UINT64_C(1) << 25;
+}
 static void leaf_entry_kseq(struct world *w) {
     struct leaf_shm *leaf = leaf_of_head(w);
     leaf_shm_kseq(leaf, leaf->block.count)[1] += 5000;
@@ -571,6 +574,7 @@ static const struct damage {
     ROW(item_indexes, "sane"),
     ROW(item_record, "sane"),
     ROW(item_expiry, "W5"),
+    ROW(leaf_entry_hash, "N2"),
     ROW(leaf_order, "N2"),
     ROW(leaf_entry_kseq, "N2"),
     ROW(leaf_entry_dead, "N1"),
