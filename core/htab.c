@@ -6,7 +6,6 @@
 
 #define BUCKETS_MAX 65535u
 #define SPARES(buckets) ((buckets) / 8 + 1)
-#define SHARED_LOOKED_AT 8u /* spares */
 
 /* The buckets of an array, main ones and spares, as the stripe's word says; 0 and NULL if it is empty or out of bounds. */
 static uint32_t array_of(const struct htab *t, uint64_t word, struct bucket_shm **array) {
@@ -150,32 +149,6 @@ static shm_word *empty_in(struct bucket_shm *bucket) {
     return NULL;
 }
 
-static unsigned slots_empty(const struct bucket_shm *bucket) {
-    unsigned count = 0;
-    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-        count += SHM_LOAD_RELAXED(&bucket->slot[i]) == 0;
-    return count;
-}
-
-/* The spare that a chain goes on in which ends in bucket `at`: one that nobody uses yet, else the emptiest of some behind `at`, which
- * other chains share. 0: none of them has room. */
-static uint32_t spare_for(const struct bucket_shm *array, uint32_t buckets, uint32_t at, uint32_t *spares_used) {
-    uint32_t total = buckets + SPARES(buckets), best = 0;
-    if (*spares_used < SPARES(buckets) && buckets + *spares_used > at)
-        return buckets + (*spares_used)++;
-    uint32_t from = at < buckets ? buckets + (uint32_t)((uint64_t)at * SPARES(buckets) / buckets) : at + 1;
-    if (at < buckets && from + SHARED_LOOKED_AT > total)
-        from = SPARES(buckets) > SHARED_LOOKED_AT ? total - SHARED_LOOKED_AT : buckets;
-    for (unsigned i = 0, most = 0; i < SHARED_LOOKED_AT && from + i < total; i++) {
-        unsigned empty = slots_empty(&array[from + i]);
-        if (empty > most) {
-            most = empty;
-            best = from + i;
-        }
-    }
-    return best;
-}
-
 int htab_has_place(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
                    uint32_t *spares_used, struct htab_place *place) {
     uint32_t at = htab_bucket_of(t, buckets, hash);
@@ -190,16 +163,16 @@ int htab_has_place(const struct htab *t, struct bucket_shm *array, uint32_t buck
             break;
     }
     /* A damaged chain takes nothing more: a new array is built of what can be found. */
-    uint32_t spare = next == -1 && *spares_used <= SPARES(buckets) ? spare_for(array, buckets, at, spares_used) : 0;
-    if (spare == 0)
+    if (next < -1 || *spares_used >= SPARES(buckets) || buckets + *spares_used <= at)
         return 0;
-    place->slot = empty_in(&array[spare]);
+    uint32_t spare = buckets + (*spares_used)++;
+    place->slot = &array[spare].slot[0];
     place->link = &array[at].link;
     place->link_word = (uint64_t)spare + 1;
-    return place->slot != NULL;
+    return 1;
 }
 
-/* An empty slot in the chain of `hash`, which is led on to a spare bucket if it is full. NULL: no spare has room. */
+/* An empty slot in the chain of `hash`, which is led on to a spare bucket if it is full. NULL: no spare is left. */
 static shm_word *empty_slot(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
                             uint32_t *spares_used) {
     struct htab_place place;
@@ -333,12 +306,6 @@ uint32_t htab_bucket_count(const struct htab *t, const struct stripe_shm *s) {
     return array_of(t, SHM_LOAD(&s->array), &array);
 }
 
-/* Whether a slot of a spare, which other chains may share, belongs to this bucket. What refers to no block belongs to all of them. */
-static int is_of_bucket(const struct htab *t, uint32_t buckets, uint32_t bucket, uint64_t word) {
-    const shm_word *block = seg_at(t->seg, WORD_OFF(word), sizeof(uint64_t));
-    return !block || htab_bucket_of(t, buckets, SHM_LOAD(block)) == bucket;
-}
-
 int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t bucket, uint64_t *words,
                       uint32_t max) {
     struct bucket_shm *array;
@@ -348,7 +315,7 @@ int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t
     for (uint32_t at = bucket;;) {
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
             uint64_t word = SHM_LOAD(&array[at].slot[i]);
-            if (!word || (at >= buckets && !is_of_bucket(t, buckets, bucket, word)))
+            if (!word)
                 continue;
             if (count == max)
                 return -1;

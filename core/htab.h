@@ -10,9 +10,7 @@
  *          (htab_hash_in), so arrays grow without a look at keys.
  * Rules    H1 A block is in exactly one slot, in the bucket chain its hash selects. H2 stripe.count equals the slots in use.
  *          H3 Links stay inside the array: an array and its spares are one block, replaced as a whole. They lead to spares
- *             only, and along a chain their numbers rise: so no chain is a circle. Chains share spares when each is in use:
- *             in a spare lie blocks of several buckets, told apart by their hashes. Then an array is full at six blocks a
- *             bucket instead of five.
+ *             only, and along a chain their numbers rise: so no chain is a circle.
  *          H4 An array has as many buckets as its block has room for. (Repair knows a damaged count by that; nobody else asks.)
  * Locks    Changing needs the stripe's lock. Reading needs none: load seq, read, load seq again (stripe_read_*).
  * Speed    A look is three dependent misses: stripe, bucket, block. The first two are made one: where the bucket probably is is

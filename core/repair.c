@@ -148,6 +148,7 @@ static int run(struct repair *p) {
         p->report->freed_bytes = used_before - used;
     repair_leave(p, r == LARDER_OK);
     priv_free(db_priv(p->db), p->w.scratch);
+    priv_free(db_priv(p->db), p->chain_of);
     priv_free(db_priv(p->db), p->image);
     return r;
 }

@@ -72,8 +72,10 @@ struct repair {
     struct repair_span *span;        /* [span_count] */
     struct repair_table *table;      /* [LARDER_TABLES_MAX] */
     uint64_t sane_count, hash_count; /* images that make sense; those of them whose hash is right */
-    int is_quiet;                    /* a further round: losses were noted before */
-    int is_loose;                    /* dense lists did not find room */
+    uint32_t *chain_of;              /* repair_array.c: bucket -> the chain it belongs to */
+    size_t chain_capacity;
+    int is_quiet; /* a further round: losses were noted before */
+    int is_loose; /* dense lists did not find room */
 };
 
 /* Remembers a line for the caller, who gets it when all locks are dropped. */

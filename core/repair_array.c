@@ -1,6 +1,6 @@
 /* core/repair_array.c - bucket arrays: what can be found in one, and making a new one.
  *
- * Idea     Links only say which chains a spare bucket belongs to. Items are looked for in every bucket of the array's block, whatever the
+ * Idea     Links only say which chain a bucket belongs to. Items are looked for in every bucket of the array's block, whatever the
  *          links say; an array in which anything is not as it should be is replaced by one that is built of what was found.
  * Size     The stripe's word says how many buckets there are, and the heap how long the block is. If they differ, the number is
  *          taken that fits the block and puts most items where they should be.
@@ -12,9 +12,9 @@
 #include "core/repair.h"
 
 #define BUCKETS_MAX 65535u
+#define NO_CHAIN UINT32_MAX
 #define BAD_NOTED_MAX 512u
-#define BUCKET_FILLED                                                                                                  \
-    6u /* blocks: an array that is full has so many a bucket, and repair makes none larger than it was */
+#define BUCKET_FILLED 5u /* blocks: an array that is full has about so many a bucket */
 
 /* An array being read. */
 struct reading {
@@ -67,26 +67,30 @@ static uint32_t true_buckets(const struct repair *p, const struct table_view *v,
     return best;
 }
 
-/* Htab rule H3, for every bucket of the block. */
-static int has_good_links(const struct reading *r) {
-    for (uint32_t at = 0; at < r->total; at++) {
-        uint64_t link = SHM_LOAD(&r->array[at].link);
-        if (link != 0 && (link <= r->buckets || link > r->total || link - 1 <= at))
-            return 0;
+/* Which chain each bucket belongs to, by the links. */
+static int read_links(struct reading *r) {
+    struct repair *p = r->p;
+    if (p->chain_capacity < r->total) {
+        uint32_t *grown = priv_realloc(db_priv(p->db), p->chain_of, r->total * sizeof *grown);
+        if (!grown)
+            return LARDER_E_NO_MEMORY;
+        p->chain_of = grown;
+        p->chain_capacity = r->total;
     }
-    return 1;
-}
-
-/* Whether the chain of a main bucket comes by this line. Links are good. */
-static int is_in_chain(const struct reading *r, uint32_t bucket, uint32_t line) {
-    uint64_t at = bucket;
-    while (at < line) {
-        uint64_t link = SHM_LOAD(&r->array[at].link);
-        if (link == 0)
-            return 0;
-        at = link - 1;
-    }
-    return at == line;
+    memset(p->chain_of, 0xff, r->total * sizeof *p->chain_of);
+    for (uint32_t b = 0; b < r->buckets; b++)
+        for (uint32_t at = b;;) {
+            uint64_t link = SHM_LOAD(&r->array[at].link);
+            p->chain_of[at] = b;
+            if (link == 0)
+                break;
+            if (link <= r->buckets || link > r->total || p->chain_of[link - 1] != NO_CHAIN) {
+                r->is_good = 0;
+                break;
+            }
+            at = (uint32_t)link - 1;
+        }
+    return LARDER_OK;
 }
 
 static int keep_item(struct reading *r, uint64_t off) {
@@ -116,8 +120,7 @@ static int read_slot(struct reading *r, uint32_t line, uint64_t word) {
         return LARDER_OK;
     }
     uint64_t hash = read_hash_of(r->t->v, item_key_area(h), h->partition_bytes, h->sort_bytes);
-    if (WORD_TAG(word) != (uint16_t)hash ||
-        (r->is_good && !is_in_chain(r, htab_bucket_of(&r->t->v->items, r->buckets, hash), line)))
+    if (WORD_TAG(word) != (uint16_t)hash || r->p->chain_of[line] != htab_bucket_of(&r->t->v->items, r->buckets, hash))
         r->is_good = 0;
     r->good_count++;
     return keep_item(r, WORD_OFF(word));
@@ -142,8 +145,7 @@ static void lose_bad(const struct reading *r) {
 }
 
 static int read_buckets(struct reading *r) {
-    int result = LARDER_OK;
-    r->is_good &= has_good_links(r);
+    int result = read_links(r);
     for (uint32_t line = 0; line < r->total && result == LARDER_OK; line++)
         for (unsigned i = 0; i < BUCKET_SLOTS && result == LARDER_OK; i++) {
             uint64_t word = SHM_LOAD(&r->array[line].slot[i]);

@@ -280,36 +280,6 @@ Test(htab, random_links_and_unlinks) {
     end(&f);
 }
 
-static uint32_t link_count(const struct fixture *f) {
-    struct bucket_shm *array;
-    uint64_t word = SHM_LOAD(&f->tab->stripes[0].array);
-    uint32_t buckets = WORD_TAG(word), links = 0;
-    array = seg_at(f->w->seg, WORD_OFF(word), buckets * sizeof *array);
-    for (uint32_t b = 0; b < buckets; b++)
-        links += SHM_LOAD(&array[b].link) != 0;
-    return links;
-}
-
-/* H3: more chains go on in spares than there are spares, and each bucket has its own blocks all the same, whoever comes and goes. */
-Test(htab, chains_share_spares) {
-    struct fixture f;
-    uint32_t shared = 0;
-    begin(&f, 2);
-    for (uint32_t i = 0; i < 4000; i++) {
-        cr_assert_eq(link_block(&f, rng_next(&f.rng) >> 1), LARDER_OK, "%s", larder_error());
-        if (i % 3 == 0)
-            unlink_block(&f, (uint32_t)rng_below(&f.rng, f.count));
-        if (i < 200 || i % 50 == 0)
-            expect_all(&f);
-        uint32_t buckets = htab_bucket_count(f.tab, &f.tab->stripes[0]);
-        shared += link_count(&f) > buckets / 8 + 1;
-    }
-    cr_assert_gt(shared, 1000, "chains shared spares %u times", shared);
-    uint32_t buckets = htab_bucket_count(f.tab, &f.tab->stripes[0]);
-    cr_assert_gt(f.count, buckets * 4, "%u blocks in %u buckets", f.count, buckets);
-    end(&f);
-}
-
 /* What a block has of its hash is enough for all that is made of one. */
 Test(htab, the_high_half_stands_for_the_hash) {
     const uint32_t counts[] = {2, 8, 1024, 1u << 20};
