@@ -259,7 +259,19 @@ struct bytes item_index_sort(const struct item_head *image, uint32_t i);
 uint16_t item_find_attr(const struct item_head *image, const char *name, size_t name_bytes);
 
 /* Sizes in the head, and that key area, index slots, directory and item_timed lie within `bytes`, which is what is readable at h. */
-int item_head_is_sane(const struct item_head *h, size_t bytes);
+static inline int item_head_is_sane(const struct item_head *h, size_t bytes) {
+    size_t entry_bytes = h->flags & ITEM_WIDE ? sizeof(uint32_t) : sizeof(uint16_t);
+    size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count +
+                   entry_bytes * h->attr_count + item_timed_bytes(h);
+    if (h->bytes > bytes || h->bytes > ITEM_IMAGE_BYTES_MAX || h->bytes % 8 != 0 || fixed > h->bytes)
+        return 0;
+    if (h->flags &
+        ~(ITEM_WIDE | ITEM_TIMED)) /* index_count counts ordinals, also those of failed additions: up to 255 */
+        return 0;
+    if (h->partition_bytes > LARDER_PARTITION_KEY_BYTES_MAX || h->sort_bytes > LARDER_SORT_KEY_BYTES_MAX)
+        return 0;
+    return h->partition_bytes || !(h->sort_bytes || h->index_count);
+}
 /* `bytes` is what is readable at image. True if every offset and length inside stays inside and rules I1 and I2
  * hold. */
 int item_is_sane(const void *image, size_t bytes);

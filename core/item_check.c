@@ -177,21 +177,6 @@ int item_measure_container(const struct larder_value *value, struct item_measure
 }
 
 /* Sizes in the head, and that key area, slots, directory and item_timed lie inside. */
-int item_head_is_sane(const struct item_head *h, size_t bytes) {
-    if (h->bytes > bytes || h->bytes > ITEM_IMAGE_BYTES_MAX || h->bytes % 8 != 0)
-        return 0;
-    if (h->flags &
-        ~(ITEM_WIDE | ITEM_TIMED)) /* index_count counts ordinals, also those of failed additions: up to 255 */
-        return 0;
-    if (h->partition_bytes > LARDER_PARTITION_KEY_BYTES_MAX || h->sort_bytes > LARDER_SORT_KEY_BYTES_MAX)
-        return 0;
-    if (!h->partition_bytes && (h->sort_bytes || h->index_count))
-        return 0;
-    size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count +
-                   item_directory_entry_bytes(h) * h->attr_count + item_timed_bytes(h);
-    return fixed <= h->bytes;
-}
-
 static int is_zero(const uint8_t *at, const uint8_t *end) {
     for (; at < end; at++)
         if (*at)

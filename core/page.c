@@ -56,9 +56,7 @@ int page_fail(struct larder_page *p, int result) {
     return result;
 }
 
-int page_reserve(struct larder_page *p, size_t bytes) {
-    if (__builtin_expect(p->capacity - p->used >= bytes, 1))
-        return LARDER_OK;
+int page_grow(struct larder_page *p, size_t bytes) {
     size_t capacity = (p->used + bytes) * 2;
     uint8_t *grown = priv_realloc(db_priv(p->db), p->bytes, capacity);
     if (!grown)

@@ -30,7 +30,10 @@ void page_reset(struct larder_page *p);
 /* The end of a read that failed: the page (which may be NULL) is left empty. Returns `result`. */
 int page_fail(struct larder_page *p, int result);
 /* Room for `bytes` more at p->bytes + p->used. LARDER_OK or LARDER_E_NO_MEMORY. May move the buffer. */
-int page_reserve(struct larder_page *p, size_t bytes);
+int page_grow(struct larder_page *p, size_t bytes);
+static inline int page_reserve(struct larder_page *p, size_t bytes) {
+    return __builtin_expect(p->capacity - p->used >= bytes, 1) ? LARDER_OK : page_grow(p, bytes);
+}
 /* Room to note one item, without touching the images. LARDER_OK or LARDER_E_NO_MEMORY. */
 int page_make_places(struct larder_page *p);
 int page_add_hole(struct larder_page *p);

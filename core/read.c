@@ -96,8 +96,8 @@ enum { COPY_WANTED, COPY_OTHER, COPY_INSANE };
 
 /* Copies the block's image to the end of the page, whatever it is by now: nothing is validated but what is needed to look at the
  * copy. LARDER_OK and *kind, or a failure. */
-static int copy_image(const struct table_view *v, const struct wanted *want, struct larder_page *page, struct found *f,
-                      int *kind) {
+static inline __attribute__((always_inline)) int copy_image(const struct table_view *v, const struct wanted *want,
+                                                            struct larder_page *page, struct found *f, int *kind) {
     const _Atomic uint32_t *length = (const _Atomic uint32_t *)(f->block + offsetof(struct item_head, bytes));
     size_t bytes = SHM_LOAD_RELAXED(length);
     *kind = COPY_INSANE;
