@@ -81,14 +81,11 @@ static inline uint32_t slot_with_tag(const struct bucket_shm *bucket, uint32_t f
 }
 _Static_assert(BUCKET_SLOTS == 7, "slot_with_tag() has a line for each slot");
 
-/* Whether a block that begins like this may be in a bucket of the walk's chain, though it is not looked for: else it is damaged, or its
- * slot. Spares are of several chains. */
-static __attribute__((noinline)) int is_neighbour(const struct htab_walk *walk, const struct bucket_shm *bucket,
-                                                  uint64_t first) {
+/* Whether a block that begins like this may be in the walk's chain, though it is not looked for: else it is damaged, or its slot. */
+static __attribute__((noinline)) int is_neighbour(const struct htab_walk *walk, uint64_t first) {
     const struct htab *t = walk->tab;
-    uint32_t at = (uint32_t)(bucket - walk->array);
     return first >> t->stripe_shift == walk->hash >> t->stripe_shift &&
-           (at >= walk->bucket_count || htab_bucket_of(t, walk->bucket_count, first) == at);
+           htab_bucket_of(t, walk->bucket_count, first) == htab_bucket_of(t, walk->bucket_count, walk->hash);
 }
 
 shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block) {
@@ -103,7 +100,7 @@ shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *w
             void *at = seg_at(walk->tab->seg, WORD_OFF(slot), min_bytes);
             uint64_t found = at ? SHM_LOAD((shm_word *)at) : 0;
             if (!at || (found ^ walk->hash) >> 32 != 0) {
-                walk->is_damaged |= !at || !is_neighbour(walk, bucket, found);
+                walk->is_damaged |= !at || !is_neighbour(walk, found);
                 continue;
             }
             *word = slot;

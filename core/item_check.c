@@ -176,7 +176,6 @@ int item_measure_container(const struct larder_value *value, struct item_measure
     return 1;
 }
 
-/* Sizes in the head, and that key area, slots, directory and item_timed lie inside. */
 static int is_zero(const uint8_t *at, const uint8_t *end) {
     for (; at < end; at++)
         if (*at)

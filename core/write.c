@@ -219,7 +219,8 @@ static int add_locked(struct writer *w, const struct table_view *v, const struct
 }
 
 /* Puts `image` (or with NULL, nothing) where `before` (or NULL) is: steps 1 to 9 of write.h. The stripe is locked, and was when
- * `before` was opened. block and differs of *s are not set yet. An image that changes no index key leaves out what is done for the indexes: there would be nothing to do.
+ * `before` was opened. old, block and differs of *s are set here. An image that changes no index key leaves out what is done for the
+ * indexes: there would be nothing to do.
  * LARDER_OK, or a failure that changed nothing. Either may leave the writer stuck. */
 static int change_locked(struct writer *w, const struct table_view *v, struct item_swap *s) {
     s->old = s->before ? s->before->image : NULL;
@@ -299,8 +300,8 @@ static void hand_over_before(struct writer *w, struct change *c) {
         page_take_over(page, &w->before, &w->before_bytes);
 }
 
-/* put_if: whether what is there is what the caller expects. Both have the key (check_expected); the hash tells items of other segments, whose
- * write numbers may be the same. `old` counts only if c->was_there: expired is gone. */
+/* put_if: whether what is there is what the caller expects. Both have the key (check_expected); the hash tells items of other
+ * segments, whose write numbers may be the same. `old` counts only if c->was_there: expired is gone. */
 static int is_as_expected(const struct change *c, const struct item_peek *old) {
     if (!c->was_there || !c->expected)
         return !c->was_there && !c->expected;
@@ -533,7 +534,7 @@ static int rearm_locked(struct writer *w, const struct table_view *v, uint64_t h
     const struct item_head *item = peek->image;
     struct item_timed *timed = item_timed_at(item, &peek->head);
     if (!timed) /* it was armed a moment ago */
-        return LARDER_E_CORRUPT;
+        return err_set(LARDER_E_CORRUPT, "an item of hash %016llx lost its timer", (unsigned long long)hash);
     uint64_t expiry_s = timed->expiry_s;
     if (item_ttl_generation(&peek->head) != v->ttl_generation)
         expiry_s = v->shape.ttl_name ? item_ttl_of(item, v->shape.ttl_name, v->shape.ttl_name_bytes, now_s) : 0;

@@ -3,8 +3,8 @@
  * Goal     What was linked is found, what was unlinked is not, through growth and collisions; bucket order is hash order at
  *          every size; counts can be lost; a death while an array grows, or a full segment, loses nothing; damaged arrays end
  *          walks.
- * Method   Blocks of nothing but the high half of a hash, and all of it for the tests, in the item stripes of a table, linked by steps as core/write.c does. The stripes are
- *          empty again before larder_check() looks.
+ * Method   Blocks of nothing but the high half of a hash, and all of it for the tests, in the item stripes of a table, linked by
+ *          steps as core/write.c does. The stripes are empty again before larder_check() looks.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -465,6 +465,13 @@ static void delete_numbered(struct larder_table *t, uint32_t n) {
     cr_assert_eq(larder_delete(t, &(struct larder_key){.partition = larder_str(key)}, NULL), LARDER_OK);
 }
 
+static int free_slot(struct fixture *f, struct stripe_shm *s, uint64_t hash, shm_word **slot) {
+    cr_assert_eq(lock_take(f->w, &s->lock, LOCK_STRIPE), LARDER_OK);
+    int r = htab_free_slot_locked(f->w, f->tab, s, hash, slot);
+    lock_drop(f->w, &s->lock, LOCK_STRIPE);
+    return r;
+}
+
 /* Puts items until stripe 0 must grow for another; how many there are. Makes it grow, and puts the old array back in its place: its bytes
  * are still there. */
 static uint32_t prepare_growth(struct fixture *f, struct seg *reader, struct larder_table *t,
@@ -473,19 +480,18 @@ static uint32_t prepare_growth(struct fixture *f, struct seg *reader, struct lar
     shm_word *slot;
     uint64_t old, hash;
     uint32_t n = 0;
-    for (int r = LARDER_OK; r != LARDER_FULL || n < SCANNED;) {
+    int r = LARDER_OK;
+    while (r != LARDER_FULL || n < SCANNED) {
         put_numbered(t, b, n++);
         hash = rng_next(&f->rng) >> 1;
         atomic_store(&heap_test_takes_left, 0);
-        cr_assert_eq(lock_take(f->w, &s->lock, LOCK_STRIPE), LARDER_OK);
-        r = htab_free_slot_locked(f->w, f->tab, s, hash, &slot);
-        lock_drop(f->w, &s->lock, LOCK_STRIPE);
+        r = free_slot(f, s, hash, &slot);
         atomic_store(&heap_test_takes_left, -1);
     }
     old = SHM_LOAD(&s->array);
-    cr_assert_eq(lock_take(f->w, &s->lock, LOCK_STRIPE), LARDER_OK);
-    cr_assert_eq(htab_free_slot_locked(f->w, f->tab, s, hash, &slot), LARDER_OK, "%s", larder_error());
-    lock_drop(f->w, &s->lock, LOCK_STRIPE);
+    while ((r = free_slot(f, s, hash, &slot)) == LARDER_E_RETRY)
+        cr_assert_eq(writer_claim(f->w), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(r, LARDER_OK, "%s: %s", larder_result_name(r), larder_error());
     cr_assert_neq(SHM_LOAD(&s->array), old);
     trap.array = &s->array;
     trap.larger = SHM_LOAD(&s->array);
