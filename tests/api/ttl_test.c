@@ -55,8 +55,8 @@ static int attach(struct fixture *f) {
     return r ? r : larder_page_new(f->db, &f->page);
 }
 
-static struct fixture begin_sized(uint64_t bytes) {
-    struct fixture f = {0};
+/* A clock and the table, on the handle that is open. */
+static void furnish(struct fixture *f) {
     const struct larder_index_def index = {
         .name = "by-owner", .partition = {"owner", LARDER_S}, .sort = {"sk", LARDER_S}};
     const struct larder_table_def def = {.name = "things",
@@ -65,13 +65,18 @@ static struct fixture begin_sized(uint64_t bytes) {
                                          .indexes = &index,
                                          .index_count = 1,
                                          .ttl_attribute = "ttl"};
-    f.clock_s = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    cr_assert_neq((void *)f.clock_s, MAP_FAILED);
-    atomic_store(f.clock_s, NOW_S);
+    f->clock_s = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq((void *)f->clock_s, MAP_FAILED);
+    atomic_store(f->clock_s, NOW_S);
+    cr_assert_eq(larder_table_create(f->db, &def), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(attach(f), LARDER_OK, "%s", larder_error());
+}
+
+static struct fixture begin_sized(uint64_t bytes) {
+    struct fixture f = {0};
     testseg_name(f.name);
     f.db = testseg_open_named(f.name, bytes, 0);
-    cr_assert_eq(larder_table_create(f.db, &def), LARDER_OK, "%s", larder_error());
-    cr_assert_eq(attach(&f), LARDER_OK, "%s", larder_error());
+    furnish(&f);
     return f;
 }
 
@@ -484,14 +489,6 @@ static const char *const equal_sk[3][2] = {
 
 static struct fixture begin_with_seed(uint64_t seed) {
     struct fixture f = {0};
-    const struct larder_index_def index = {
-        .name = "by-owner", .partition = {"owner", LARDER_S}, .sort = {"sk", LARDER_S}};
-    const struct larder_table_def def = {.name = "things",
-                                         .partition = {"pk", LARDER_S},
-                                         .sort = {"sk", LARDER_S},
-                                         .indexes = &index,
-                                         .index_count = 1,
-                                         .ttl_attribute = "ttl"};
     struct larder *db = testseg_open(SEGMENT_BYTES, 4);
     int fd = dup(larder_memfd(db));
     larder_close(db);
@@ -500,14 +497,10 @@ static struct fixture begin_with_seed(uint64_t seed) {
     head->hash_seed = seed;
     head->sum = seg_layout_sum(head);
     munmap(head, sizeof *head);
-    f.clock_s = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    cr_assert_neq((void *)f.clock_s, MAP_FAILED);
-    atomic_store(f.clock_s, NOW_S);
     const struct larder_options options = {.flags = LARDER_MEMFD, .memfd = fd};
     cr_assert_eq(larder_open(&options, &f.db), LARDER_OK, "%s", larder_error());
     close(fd);
-    cr_assert_eq(larder_table_create(f.db, &def), LARDER_OK, "%s", larder_error());
-    cr_assert_eq(attach(&f), LARDER_OK, "%s", larder_error());
+    furnish(&f);
     return f;
 }
 
