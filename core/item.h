@@ -172,6 +172,9 @@ static inline uint32_t item_ttl_generation(const struct item_head *h) {
 static inline void item_set_ttl_generation(struct item_head *h, uint32_t generation) {
     h->ddb_ttl = item_ddb_bytes(h) | generation << ITEM_DDB_BITS;
 }
+static inline size_t item_directory_entry_bytes(const struct item_head *h) {
+    return h->flags & ITEM_WIDE ? sizeof(uint32_t) : sizeof(uint16_t);
+}
 /* What the end of an image is no record, nor padding of one. */
 static inline size_t item_timed_bytes(const struct item_head *h) {
     return (size_t)(h->flags & ITEM_TIMED) * (sizeof(struct item_timed) / ITEM_TIMED); /* without a branch */
@@ -260,9 +263,8 @@ uint16_t item_find_attr(const struct item_head *image, const char *name, size_t 
 
 /* Sizes in the head, and that key area, index slots, directory and item_timed lie within `bytes`, which is what is readable at h. */
 static inline int item_head_is_sane(const struct item_head *h, size_t bytes) {
-    size_t entry_bytes = h->flags & ITEM_WIDE ? sizeof(uint32_t) : sizeof(uint16_t);
     size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count +
-                   entry_bytes * h->attr_count + item_timed_bytes(h);
+                   item_directory_entry_bytes(h) * h->attr_count + item_timed_bytes(h);
     if (h->bytes > bytes || h->bytes > ITEM_IMAGE_BYTES_MAX || h->bytes % 8 != 0 || fixed > h->bytes)
         return 0;
     if (h->flags &

@@ -91,10 +91,6 @@ static inline int item_compare_bytes(struct bytes a, struct bytes b) {
     return order ? order : (a.len > b.len) - (a.len < b.len);
 }
 
-static inline size_t item_directory_entry_bytes(const struct item_head *h) {
-    return h->flags & ITEM_WIDE ? sizeof(uint32_t) : sizeof(uint16_t);
-}
-
 static inline uint8_t *item_directory(const struct item_head *h) {
     return (uint8_t *)(item_index_slots(h) + h->index_count);
 }
