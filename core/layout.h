@@ -93,7 +93,7 @@ struct slot_shm {
     shm_word generation; /* counts owners */
     shm_word started_s;
     _Atomic uint32_t op, op_a, op_b;
-    _Atomic uint32_t found_dead; /* since it was claimed: whoever holds its liveness lock now recovers it */
+    _Atomic uint32_t found_dead; /* generation (low half) of the last owner that was found dead: core/writer.h */
     shm_word op_stripe_off; /* nonzero: an item of this stripe is being written, alone (OP_ITEM) or within another op */
     shm_word locks[SLOT_LOCKS]; /* offsets of lock words being taken, held or just released; 0 unused */
     shm_word lock_since_ns;     /* CLOCK_MONOTONIC when the oldest of them was taken */

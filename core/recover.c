@@ -131,13 +131,21 @@ static int run_stages(struct writer *dead, enum lock_rank rank) {
     return stage_outer(dead);
 }
 
+/* Before its liveness lock looks like a living owner's again: core/writer.c. An owner takes that lock before his generation can be
+ * read, so one whose lock nobody holds is dead or has left; of the next one, whatever comes between here, this says nothing. */
+static void say_dead(const struct seg *s, uint32_t id) {
+    struct slot_shm *slot = seg_slot(s, id);
+    uint32_t owner = (uint32_t)SHM_LOAD(&slot->generation);
+    if (SHM_LOAD(&slot->state) == SLOT_LIVE && SHM_LOAD(&slot->found_dead) != owner && live_is_held(s, id) == 0)
+        SHM_STORE(&slot->found_dead, owner);
+}
+
 int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
     void *live;
     struct slot_shm *slot = seg_slot(me->seg, id);
     if (me->is_recovery >= RECOVERY_DEPTH_MAX)
         return err_set(LARDER_E_CORRUPT, "dead slots wait for each other: slot %u for slot %u", me->id, id);
-    if (SHM_LOAD(&slot->state) == SLOT_LIVE && !SHM_LOAD_RELAXED(&slot->found_dead))
-        SHM_STORE(&slot->found_dead, 1); /* before its liveness lock looks like an owner's again: core/writer.c */
+    say_dead(me->seg, id);
     int r = live_take(me->seg, LIVE_SLOT_BASE + id, &live);
     if (r == LARDER_BUSY)
         return err_set(r, "process %d (slot %u) is recovering it", (int)SHM_LOAD_RELAXED(&slot->pid), id);

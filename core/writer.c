@@ -33,12 +33,13 @@ static void writer_release_memory(struct writer *w) {
     priv_free(p, w);
 }
 
-/* Takes slot i if it is free. LARDER_OK and *out, LARDER_BUSY if it is not, or a failure. */
+/* Takes slot i if it is free. LARDER_OK and *out; LARDER_E_NO_SLOT: it is not; LARDER_BUSY: it is, but somebody is about to take it
+ * or has not quite left it; or a failure. */
 static int claim_slot(struct larder *db, uint32_t i, struct writer **out) {
     struct slot_shm *slot = seg_slot(&db->seg, i);
     void *live;
     if (SHM_LOAD(&slot->state) != SLOT_FREE)
-        return LARDER_BUSY;
+        return LARDER_E_NO_SLOT;
     int r = live_take(&db->seg, LIVE_SLOT_BASE + i, &live);
     if (r)
         return r;
@@ -46,14 +47,13 @@ static int claim_slot(struct larder *db, uint32_t i, struct writer **out) {
      * writer would give back blocks that are not its own. */
     if (SHM_LOAD(&slot->state) != SLOT_FREE || !slot_has_nothing_open(slot) || !slot_holds_no_locks(slot)) {
         live_drop(&db->seg, live);
-        return LARDER_BUSY;
+        return LARDER_E_NO_SLOT;
     }
     struct writer *w = writer_alloc(db, i, live);
     if (!w) {
         live_drop(&db->seg, live);
         return LARDER_E_NO_MEMORY;
     }
-    SHM_STORE(&slot->found_dead, 0);
     SHM_STORE(&slot->pid, (int32_t)getpid());
     SHM_STORE(&slot->generation, SHM_LOAD_RELAXED(&slot->generation) + 1);
     SHM_STORE(&slot->started_s, (uint64_t)time(NULL));
@@ -62,10 +62,14 @@ static int claim_slot(struct larder *db, uint32_t i, struct writer **out) {
     return LARDER_OK;
 }
 
+static int is_taken(int result) {
+    return result == LARDER_BUSY || result == LARDER_E_NO_SLOT;
+}
+
 static int claim_any(struct larder *db, struct writer **out) {
     for (uint32_t i = 0; i < db->seg.slot_count; i++) {
         int r = claim_slot(db, i, out);
-        if (r != LARDER_BUSY)
+        if (!is_taken(r))
             return r;
     }
     return LARDER_E_NO_SLOT;
@@ -80,40 +84,59 @@ static int recover_slot(struct larder *db, uint32_t i) {
     return r;
 }
 
-/* Takes slot i if it is free, or dead and can be recovered. LARDER_OK and *out; LARDER_BUSY: its recovery has to wait;
+/* Takes slot i if it is free, or dead and can be recovered. LARDER_OK and *out; LARDER_BUSY and a message: it can be had soon;
  * LARDER_E_NO_SLOT: its owner lives, or it is damaged; or a failure. */
 static int claim_or_recover_slot(struct larder *db, uint32_t i, struct writer **out) {
     struct slot_shm *slot = seg_slot(&db->seg, i);
     if (SHM_LOAD(&slot->state) == SLOT_LIVE) {
-        if (live_is_held(&db->seg, i) != 0 && !SHM_LOAD(&slot->found_dead))
+        uint32_t owner = (uint32_t)SHM_LOAD(&slot->generation);
+        if (live_is_held(&db->seg, i) != 0 && SHM_LOAD(&slot->found_dead) != owner)
             return LARDER_E_NO_SLOT;
         int r = recover_slot(db, i);
         if (r)
             return r == LARDER_E_CORRUPT ? LARDER_E_NO_SLOT : r;
     }
     int r = claim_slot(db, i, out);
-    return r == LARDER_BUSY ? LARDER_E_NO_SLOT : r; /* another was faster */
+    if (r == LARDER_BUSY)
+        err_set(r, "a process, perhaps %d, takes or leaves slot %u", (int)SHM_LOAD_RELAXED(&slot->pid), i);
+    return r;
+}
+
+/* How many owners the slots have had. While it stays the same, no slot gets an owner. */
+static uint64_t count_owners(const struct larder *db) {
+    uint64_t owners = 0;
+    for (uint32_t i = 0; i < db->seg.slot_count; i++)
+        owners += SHM_LOAD(&seg_slot(&db->seg, i)->generation);
+    return owners;
+}
+
+/* One look at all slots. LARDER_OK and *out; LARDER_BUSY and a message: one can be had soon; LARDER_E_NO_SLOT: there was a moment
+ * when all had living owners; or a failure. If a slot gets an owner while we look, another one may have been free all the time. */
+static int claim_or_recover_any(struct larder *db, struct writer **out) {
+    uint64_t owners = count_owners(db);
+    int result = LARDER_E_NO_SLOT;
+    for (uint32_t i = 0; i < db->seg.slot_count; i++) {
+        int r = claim_or_recover_slot(db, i, out);
+        if (!is_taken(r))
+            return r;
+        if (r == LARDER_BUSY)
+            result = r;
+    }
+    if (result == LARDER_E_NO_SLOT && count_owners(db) != owners)
+        result = err_set(LARDER_BUSY, "others took those that became free");
+    return result;
 }
 
 /* No slot was free. Dead ones will be, once they are recovered, by us or by others; who comes upon them meanwhile waits. */
 static int claim_recovered(struct larder *db, struct writer **out) {
     uint64_t deadline_ms = wait_now_ms() + db->busy_timeout_ms;
-    for (;;) {
-        int32_t waits = -1;
-        for (uint32_t i = 0; i < db->seg.slot_count; i++) {
-            int r = claim_or_recover_slot(db, i, out);
-            if (r != LARDER_BUSY && r != LARDER_E_NO_SLOT)
-                return r;
-            if (r == LARDER_BUSY)
-                waits = (int32_t)i;
-        }
-        if (waits < 0)
-            return err_set(LARDER_E_NO_SLOT, "all %u writer slots of the segment are taken by live threads",
-                           db->seg.slot_count);
+    int r;
+    while ((r = claim_or_recover_any(db, out)) == LARDER_BUSY)
         if (!wait_until(deadline_ms))
-            return err_set(LARDER_BUSY, "no writer slot is free, and slot %d, of a dead one, has to wait: %s",
-                           (int)waits, larder_error());
-    }
+            return err_set(r, "no writer slot is free, though not all have living owners: %s", larder_error());
+    if (r == LARDER_E_NO_SLOT)
+        err_set(r, "all %u writer slots of the segment are taken by live threads", db->seg.slot_count);
+    return r;
 }
 
 /* A writer of the pool, or NULL. Usually the one that was put back last, which nobody else wants. */

@@ -8,8 +8,9 @@
  *          the lock first finishes or undoes the rest (writer_abandon). Death and being stuck are one case.
  * Rules    W1 A slot is used by one thread at a time.
  *          W2 The slot's liveness lock (core/live.h) is held by whoever acts for it.
- *          W3 Who finds an owner dead says so (found_dead) before he takes that lock; the next owner takes it back. So a slot that
- *             is being recovered is not taken for one with a living owner, and who needs a slot waits for it.
+ *          W3 Who finds an owner dead says which (found_dead = its generation) before he takes that lock. So a slot that is being
+ *             recovered is not taken for one with a living owner. A free slot whose lock somebody holds is about to be taken or
+ *             left. Who needs a slot waits for both.
  */
 #ifndef LARDER_CORE_WRITER_H
 #define LARDER_CORE_WRITER_H
