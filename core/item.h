@@ -15,12 +15,13 @@
  *            struct item_timed                                only if ITEM_TIMED: expiry and timer
  *
  *          A varint is LEB128: 7 bits a byte, low ones first, the shortest form.
- *          A record: u8 type and flags, name (length as varint, bytes), then unless the value lies in the key area:
+ *          A record: u8 type and flags, name, then unless the value lies in the key area:
  *            S B N       length as varint, bytes (N: core/num.h's order-preserving form)
  *            BOOL        u8 0 or 1
  *            NULL        nothing
  *            L SS NS BS  byte length of the rest as varint, count as varint, members: u8 type, value as here (no name)
  *            M           byte length of the rest as varint, count as varint, members sorted by name: records as here
+ *          A name: one byte if core/item_names.h lists it; else a u8 length below 128, or 0 and the length as varint; bytes.
  *          "The rest" is everything after that length: the count and the members. Sets are sorted by their members'
  *          bytes, so equal sets have equal images.
  * Rules    I1 head.bytes is the whole image, a multiple of 8.
@@ -126,6 +127,7 @@ struct item_key_attr {
     const char *name;
     uint32_t name_bytes;
     enum larder_type type;
+    uint8_t name_byte; /* item_name_byte() of the name, or 0: nobody looked */
 };
 
 /* What the item code needs to know of a table. Borrowed. */
@@ -239,8 +241,8 @@ struct item_store {
     uint32_t changed_count;
     struct item_store_record { /* a record that is not copied as it is */
         uint16_t ordinal;
-        uint8_t key_flag; /* ITEM_IN_PARTITION_KEY, ITEM_IN_SORT_KEY, or 0: the value moves into the record */
-        struct bytes name;
+        uint8_t key_flag;        /* ITEM_IN_PARTITION_KEY, ITEM_IN_SORT_KEY, or 0: the value moves into the record */
+        struct bytes name_field; /* as it is written */
         struct larder_value value;
     } changed[ITEM_STORE_CHANGED_MAX]; /* by ordinal */
 };

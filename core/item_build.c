@@ -345,7 +345,7 @@ static int build_put(struct larder_builder *b, const char *given_name, const str
     uint8_t *at = b->records.at + start;
     *at++ = (uint8_t)value->type;
     if (level->type == LARDER_M)
-        at = item_put_bytes(item_put_varint(at, name.len), name.at, name.len);
+        at = item_put_name(at, name);
     at = item_put_bytes(at, value->head, value->head_bytes);
     at = item_put_bytes(at, value->body.at, value->body.len);
     b->records.len = (size_t)(at - b->records.at);
@@ -611,13 +611,14 @@ static int build_make_room(struct larder_builder *b, const struct item_head *fro
 }
 
 /* B3, of a record that is readable. A container was looked at in full when that was found out. */
-static int build_is_sane(struct bytes name, const struct larder_value *value) {
+static int build_is_sane(const struct item_record *r, const struct larder_value *value) {
+    struct bytes name = r->name;
     const uint8_t *text = value->data, *name_end = name.at + name.len;
     /* A length below 128 between a name and a text parts them: they are text if the whole is. */
     if (value->type == LARDER_S && text == name_end + 1 &&
         utf8_valid_bytes((const char *)name.at, name.len + 1 + value->bytes) == name.len + 1 + value->bytes)
         return 1;
-    if (utf8_valid_bytes((const char *)name.at, name.len) < name.len)
+    if (!(*r->name_field.at & ITEM_NAME_LISTED) && utf8_valid_bytes((const char *)name.at, name.len) < name.len)
         return 0;
     if (value->type == LARDER_S)
         return utf8_valid_bytes(value->data, value->bytes) == value->bytes;
@@ -634,10 +635,10 @@ static void build_copy_run(struct larder_builder *b, struct build_copy *c, const
 }
 
 /* A key attribute, whose value lies in the key area. */
-static void build_copy_key(struct larder_builder *b, struct bytes name, const struct larder_value *value) {
+static void build_copy_key(struct larder_builder *b, struct bytes name_field, const struct larder_value *value) {
     uint8_t *at = b->records.at + b->records.len;
     *at++ = (uint8_t)value->type;
-    at = item_put_bytes(item_put_varint(at, name.len), name.at, name.len);
+    at = item_put_bytes(at, name_field.at, name_field.len);
     at = item_put_bytes(item_put_varint(at, value->bytes), value->data, value->bytes);
     b->records.len = (size_t)(at - b->records.at);
 }
@@ -689,13 +690,13 @@ static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
             c->run = start;
         if (is_left_out)
             continue;
-        if (!build_is_sane(r.name, &value))
+        if (!build_is_sane(&r, &value))
             return 0;
         c->ddb_bytes += item_attr_ddb_bytes(r.name, &value);
         build_note_copy(b, b->records.len + (c->run ? (size_t)(start - c->run) : 0), r.name,
                         is_first ? NULL : &previous);
         if (is_key)
-            build_copy_key(b, r.name, &value);
+            build_copy_key(b, r.name_field, &value);
         previous = r.name;
         is_first = 0;
     }

@@ -65,10 +65,29 @@ static int check_scalar(struct item_check *c, enum larder_type type, struct byte
     return type != LARDER_N || num_is_sane(out->at, out->len);
 }
 
+/* A name as it is written; whether it might have been written shorter, as one of the list, is not looked at. */
+static int check_name_field(struct item_check *c, struct bytes *name) {
+    uint8_t first;
+    if (!check_byte(c, &first))
+        return 0;
+    *name = item_listed_name(first);
+    if (first & ITEM_NAME_LISTED)
+        return name->len != 0;
+    name->len = first;
+    if (first == 0 && (!check_varint(c, &name->len) || name->len < ITEM_NAME_LISTED))
+        return 0;
+    if (name->len > (size_t)(c->end - c->at) || name->len > LARDER_ATTRIBUTE_NAME_MAX)
+        return 0;
+    name->at = c->at;
+    c->at += name->len;
+    return 1;
+}
+
 /* A name, which must come after the one before. */
 static int check_name(struct item_check *c, int is_first, struct bytes *previous) {
     struct bytes name;
-    if (!check_bytes(c, &name) || name.len < 1 || name.len > LARDER_ATTRIBUTE_NAME_MAX)
+    const uint8_t *field = c->at;
+    if (!check_name_field(c, &name) || (!(*field & ITEM_NAME_LISTED) && item_name_byte(name.at, name.len)))
         return 0;
     if (!is_text(name) || (!is_first && item_compare_bytes(*previous, name) >= 0))
         return 0;
@@ -258,7 +277,7 @@ static size_t slow_record_end(const uint8_t *start, size_t at, size_t end, uint3
     struct item_check c = {.at = start + at, .end = start + end};
     struct bytes name;
     uint8_t tag;
-    if (!check_byte(&c, &tag) || !check_bytes(&c, &name) || name.len < 1 || name.len > LARDER_ATTRIBUTE_NAME_MAX)
+    if (!check_byte(&c, &tag) || !check_name_field(&c, &name))
         return 0;
     uint32_t flags = tag & ITEM_KEY_FLAGS;
     enum larder_type type = tag & ITEM_TYPE_MASK;
@@ -286,11 +305,13 @@ static const uint8_t record_kinds[256] = {
 
 /* The same, in as few instructions as can be. */
 static inline size_t record_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
-    if (__builtin_expect(at + 2 >= end, 0))
-        return 0; /* the shortest record has three bytes */
-    size_t name_bytes = start[at + 1], value = at + 2 + name_bytes;
+    if (__builtin_expect(at + 2 > end, 0))
+        return 0;                 /* the shortest record has two bytes */
+    uint8_t name = start[at + 1]; /* a length, or a name of the list */
+    size_t value = at + 2 + (name & ITEM_NAME_LISTED ? 0 : name);
     unsigned kind = record_kinds[start[at]];
-    if (__builtin_expect(name_bytes - 1 >= 127 || kind == RECORD_OTHER || value >= end, 0))
+    if (__builtin_expect(
+            (uint8_t)(name - 1) >= ITEM_NAME_LISTED - 1 + ITEM_NAMES_COUNT || kind == RECORD_OTHER || value >= end, 0))
         return slow_record_end(start, at, end, keys_seen);
     if (kind == RECORD_IN_KEY) { /* each key once: who moves them to records has room for that */
         uint32_t flags = start[at] & ITEM_KEY_FLAGS;

@@ -59,10 +59,22 @@ static int peek_bytes(const uint8_t *start, size_t *at, size_t end, struct bytes
     return 1;
 }
 
+/* Moves *at behind a name. */
+static int peek_past_name(const uint8_t *start, size_t *at, size_t end) {
+    struct bytes name;
+    if (*at >= end)
+        return 0;
+    if (start[*at] & ITEM_NAME_LISTED) {
+        ++*at;
+        return 1;
+    }
+    *at += start[*at] == 0;
+    return peek_bytes(start, at, end, &name);
+}
+
 static int peek_attr(const struct item_peek *p, uint16_t ordinal, size_t bytes_max, struct bytes *out) {
     const uint8_t *start = (const uint8_t *)p->image;
     size_t end = p->head.bytes, width = item_directory_entry_bytes(&p->head);
-    struct bytes name;
     uint32_t at32 = 0;
     *out = (struct bytes){NULL, 0};
     if (ordinal == ITEM_NO_ATTR)
@@ -75,7 +87,7 @@ static int peek_attr(const struct item_peek *p, uint16_t ordinal, size_t bytes_m
     if (at >= end)
         return 0;
     uint8_t tag = start[at++];
-    if (!peek_bytes(start, &at, end, &name))
+    if (!peek_past_name(start, &at, end))
         return 0;
     enum larder_type type = tag & ITEM_TYPE_MASK;
     if (type < LARDER_S || type > LARDER_B)

@@ -50,7 +50,7 @@ static struct project_record project_read(const struct item_head *image, uint32_
     struct project_record r = {.start = item_record(image, ordinal)};
     r.record = item_record_at(r.start);
     const uint8_t *end = item_read_attr(image, ordinal, &r.value);
-    r.bytes = r.record.tag & ITEM_KEY_FLAGS ? item_scalar_record_bytes(r.record.name, r.value.bytes, 0)
+    r.bytes = r.record.tag & ITEM_KEY_FLAGS ? item_scalar_record_bytes(r.record.name_field.len, r.value.bytes, 0)
                                             : (size_t)(end - r.start);
     return r;
 }
@@ -59,7 +59,7 @@ static uint8_t *project_put(const struct project_record *r, uint8_t *to) {
     if (!(r->record.tag & ITEM_KEY_FLAGS))
         return item_put_bytes(to, r->start, r->bytes);
     *to++ = r->record.tag & ITEM_TYPE_MASK;
-    to = item_put_bytes(item_put_varint(to, r->record.name.len), r->record.name.at, r->record.name.len);
+    to = item_put_bytes(to, r->record.name_field.at, r->record.name_field.len);
     return item_put_bytes(item_put_varint(to, r->value.bytes), r->value.data, r->value.bytes);
 }
 
@@ -117,6 +117,10 @@ static struct bytes attr_name(const struct item_key_attr *attr) {
     return (struct bytes){(const uint8_t *)attr->name, attr->name_bytes};
 }
 
+static uint8_t attr_name_byte(const struct item_key_attr *attr) {
+    return attr->name_byte ? attr->name_byte : item_name_byte(attr->name, attr->name_bytes);
+}
+
 /* Puts the attributes in the order of their names, each once. Returns their number. */
 static uint32_t sort_keys(const struct item_key_attr *const *attrs, uint32_t count, uint8_t *order) {
     uint32_t kept = 0;
@@ -143,16 +147,16 @@ void item_of_keys(const struct item_key_attr *const *attrs, const struct larder_
     h->attr_count = (uint16_t)sort_keys(attrs, count, order);
     for (uint32_t i = 0; i < h->attr_count; i++) {
         const struct larder_value *value = &values[order[i]];
-        records_bytes += item_scalar_record_bytes(attr_name(attrs[order[i]]), value->bytes, 0);
+        size_t name_bytes = item_name_as_bytes(attr_name_byte(attrs[order[i]]), attr_name(attrs[order[i]]));
+        records_bytes += item_scalar_record_bytes(name_bytes, value->bytes, 0);
         item_set_ddb_bytes(h, item_ddb_bytes(h) + attrs[order[i]]->name_bytes + value->bytes);
     }
     uint8_t *at = (uint8_t *)h + item_lay_out(h, records_bytes);
     for (uint32_t i = 0; i < h->attr_count; i++) {
         const struct larder_value *value = &values[order[i]];
-        struct bytes name = attr_name(attrs[order[i]]);
         item_set_record_offset(h, i, (uint32_t)(at - (uint8_t *)h));
         *at++ = (uint8_t)value->type;
-        at = item_put_bytes(item_put_varint(at, name.len), name.at, name.len);
+        at = item_put_name_as(at, attr_name_byte(attrs[order[i]]), attr_name(attrs[order[i]]));
         at = item_put_bytes(item_put_varint(at, value->bytes), value->data, value->bytes);
     }
     memset(at, 0, h->bytes - (size_t)(at - (uint8_t *)h));

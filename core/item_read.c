@@ -169,7 +169,7 @@ static int take_record(const uint8_t *at, const uint8_t *end, struct item_record
     if (at >= end)
         return 0;
     r->tag = *at;
-    r->value = item_take_bytes(at + 1, end, &r->name);
+    r->value = item_take_name(at + 1, end, &r->name);
     return r->value != NULL;
 }
 

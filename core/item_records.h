@@ -3,6 +3,7 @@
  * Job      Reads and writes varints, record heads and record offsets. The item_get_ and item_read_ functions are for images that are
  *          known to be readable; the item_take_ functions are bounded, for images whose records nobody has looked at yet.
  *          item_check.c, which finds out whether an image is one, has readers of its own that also refuse what is not canonical.
+ * Names    See core/item_names.h. A name is written as it is in another record, or by item_put_name(), which looks it up.
  * Rules    Offsets are moved with memcpy: the images they lie in are also written as 64-bit words.
  */
 #ifndef LARDER_CORE_ITEM_RECORDS_H
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "core/item.h"
+#include "core/item_names.h"
 
 /* LARDER_N values read from items have this count; text has 0 (larder.h). */
 #define ITEM_N_IS_ENCODED 1
@@ -70,17 +72,72 @@ static inline uint8_t *item_put_bytes(uint8_t *to, const void *from, size_t byte
     return to + bytes;
 }
 
+/* Text and length of a name of the list; of length 0 if no name has this byte. */
+static inline struct bytes item_listed_name(uint8_t byte) {
+    const struct item_name *name = &item_names[byte & (ITEM_NAME_LISTED - 1)];
+    return (struct bytes){(const uint8_t *)name->text, name->bytes};
+}
+
+static inline const uint8_t *item_get_name(const uint8_t *at, struct bytes *name) {
+    uint8_t first = *at++;
+    if (first & ITEM_NAME_LISTED) {
+        *name = item_listed_name(first);
+        return at;
+    }
+    name->len = first;
+    if (__builtin_expect(first == 0, 0))
+        at = item_get_varint(at, &name->len);
+    name->at = at;
+    return at + name->len;
+}
+
+/* Bounded: NULL if it is none, or does not end by `end`. */
+static inline const uint8_t *item_take_name(const uint8_t *at, const uint8_t *end, struct bytes *name) {
+    if (at >= end)
+        return NULL;
+    uint8_t first = *at++;
+    if (first & ITEM_NAME_LISTED) {
+        *name = item_listed_name(first);
+        return name->len ? at : NULL;
+    }
+    name->len = first;
+    if (first == 0)
+        at = item_take_varint(at, end, &name->len);
+    if (!at || name->len > (size_t)(end - at))
+        return NULL;
+    name->at = at;
+    return at + name->len;
+}
+
+/* How a name that is not in the list, or listed as this byte, begins. */
+static inline uint8_t *item_put_name_as(uint8_t *to, uint8_t byte, struct bytes name) {
+    if (byte) {
+        *to++ = byte;
+        return to;
+    }
+    if (name.len >= ITEM_NAME_LISTED)
+        *to++ = 0;
+    return item_put_bytes(item_put_varint(to, name.len), name.at, name.len);
+}
+static inline size_t item_name_as_bytes(uint8_t byte, struct bytes name) {
+    return byte ? 1 : (name.len >= ITEM_NAME_LISTED) + item_varint_bytes(name.len) + name.len;
+}
+static inline uint8_t *item_put_name(uint8_t *to, struct bytes name) {
+    return item_put_name_as(to, item_name_byte(name.at, name.len), name);
+}
+
 /* A record without its value. */
 struct item_record {
     uint8_t tag; /* type and flags */
     struct bytes name;
-    const uint8_t *value; /* its first byte, or what follows the record if the value lies in the key area */
+    struct bytes name_field; /* the name as it is written */
+    const uint8_t *value;    /* its first byte, or what follows the record if the value lies in the key area */
 };
 
 static inline struct item_record item_record_at(const uint8_t *at) {
     struct item_record r = {.tag = *at};
-    r.name.at = item_get_varint(at + 1, &r.name.len);
-    r.value = r.name.at + r.name.len;
+    r.value = item_get_name(at + 1, &r.name);
+    r.name_field = (struct bytes){at + 1, (size_t)(r.value - at - 1)};
     return r;
 }
 
@@ -143,8 +200,8 @@ const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struc
 const uint8_t *item_records_end(const struct item_head *h);
 
 /* A record with a value of S, N or B, its value inside it or (flag) in the key area. */
-static inline size_t item_scalar_record_bytes(struct bytes name, size_t value_bytes, uint8_t key_flag) {
-    size_t bytes = 1 + item_varint_bytes(name.len) + name.len;
+static inline size_t item_scalar_record_bytes(size_t name_field_bytes, size_t value_bytes, uint8_t key_flag) {
+    size_t bytes = 1 + name_field_bytes;
     return key_flag ? bytes : bytes + item_varint_bytes(value_bytes) + value_bytes;
 }
 

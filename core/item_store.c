@@ -129,7 +129,7 @@ int item_key_from_values(const struct item_shape *shape, const struct larder_key
 /* An attribute as a key: its type, and unless that is none of S, N and B, its value. */
 struct found_attr {
     uint16_t ordinal;
-    struct bytes name;
+    struct bytes name_field;
     struct larder_value value;
 };
 
@@ -191,6 +191,12 @@ static inline void read_found(const struct item_head *h, const struct item_recor
         value->data = item_get_varint(r->value, &value->bytes);
 }
 
+static inline int is_named(const struct item_record *r, const struct item_key_attr *attr) {
+    if (attr->name_byte)
+        return *r->name_field.at == attr->name_byte;
+    return r->name.len == attr->name_bytes && is_same_name(r->name.at, attr->name, r->name.len);
+}
+
 /* 0: the item has no such attribute. *near: where it was in an item before, from now on where it is in this one. */
 static inline int find_attr(const struct item_head *h, const struct item_key_attr *attr, uint16_t *near,
                             struct found_attr *out) {
@@ -198,14 +204,14 @@ static inline int find_attr(const struct item_head *h, const struct item_key_att
     struct item_record r = {.tag = 0};
     if (at < h->attr_count)
         r = item_record_at(item_record(h, at));
-    if (at >= h->attr_count || r.name.len != attr->name_bytes || !is_same_name(r.name.at, attr->name, r.name.len)) {
+    if (at >= h->attr_count || !is_named(&r, attr)) {
         at = find_place(h, attr, near);
         if (at >= h->attr_count || order_at(h, at, attr) != 0)
             return 0;
         r = item_record_at(item_record(h, at));
     }
     out->ordinal = (uint16_t)at;
-    out->name = r.name;
+    out->name_field = r.name_field;
     read_found(h, &r, &out->value);
     return 1;
 }
@@ -258,8 +264,14 @@ static inline int is_usual_key(const struct item_head *h, const uint8_t *directo
     memcpy(&offset, directory + at * sizeof offset, sizeof offset);
     const uint8_t *record = (const uint8_t *)h + offset;
     size_t name_bytes = attr->name_bytes;
-    if (record[0] != attr->type || name_bytes >= 128 || record[1] != name_bytes ||
-        !is_same_name(record + 2, attr->name, name_bytes))
+    if (record[0] != attr->type)
+        return 0;
+    if (attr->name_byte) {
+        if (record[1] != attr->name_byte)
+            return 0;
+        name_bytes = 0;
+    } else if (name_bytes >= ITEM_NAME_LISTED || record[1] != name_bytes ||
+               !is_same_name(record + 2, attr->name, name_bytes))
         return 0;
     uint8_t bytes = record[2 + name_bytes];
     return bytes >= 1 && bytes < 128;
@@ -340,7 +352,7 @@ static void plan_change(struct item_store *s, const struct found_attr *attr, uin
     for (; i > 0 && s->changed[i - 1].ordinal > attr->ordinal; i--)
         s->changed[i] = s->changed[i - 1];
     s->changed[i] = (struct item_store_record){
-        .ordinal = attr->ordinal, .key_flag = key_flag, .name = attr->name, .value = attr->value};
+        .ordinal = attr->ordinal, .key_flag = key_flag, .name_field = attr->name_field, .value = attr->value};
     s->changed_count++;
 }
 
@@ -351,7 +363,7 @@ static void plan_former_keys(struct item_store *s) {
         return;
     for (uint32_t i = 0; i < h->attr_count; i++) {
         struct item_record r = item_record_at(item_record(h, i));
-        struct found_attr attr = {.ordinal = (uint16_t)i, .name = r.name};
+        struct found_attr attr = {.ordinal = (uint16_t)i, .name_field = r.name_field};
         if (!(r.tag & ITEM_KEY_FLAGS))
             continue;
         read_found(h, &r, &attr.value);
@@ -369,7 +381,7 @@ static size_t plan_records_bytes(const struct item_store *s) {
     for (uint32_t i = 0; i < s->changed_count; i++) {
         const struct item_store_record *r = &s->changed[i];
         bytes -= record_offset(s, r->ordinal + 1u) - record_offset(s, r->ordinal);
-        bytes += item_scalar_record_bytes(r->name, r->value.bytes, r->key_flag);
+        bytes += item_scalar_record_bytes(r->name_field.len, r->value.bytes, r->key_flag);
     }
     return bytes;
 }
@@ -404,8 +416,7 @@ static size_t copy_run(const struct item_store *s, uint32_t first, uint32_t last
 static size_t put_changed(const struct item_store_record *r, struct item_head *to, size_t at) {
     uint8_t *start = (uint8_t *)to + at, *end = start;
     *end++ = (uint8_t)(r->value.type | r->key_flag);
-    end = item_put_varint(end, r->name.len);
-    end = item_put_bytes(end, r->name.at, r->name.len);
+    end = item_put_bytes(end, r->name_field.at, r->name_field.len);
     if (!r->key_flag) {
         end = item_put_varint(end, r->value.bytes);
         end = item_put_bytes(end, r->value.data, r->value.bytes);

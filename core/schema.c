@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/item_names.h"
 #include "core/priv.h"
 
 /* Attributes every projection keeps: the table's keys and the index's. */
@@ -46,8 +47,11 @@ struct table_view *schema_view_new(struct priv *p, const struct schema_head *hea
 }
 
 static struct item_key_attr key_attr(const struct larder_key_def *key) {
-    return (struct item_key_attr){
-        .name = key->name, .name_bytes = key->name ? (uint32_t)strlen(key->name) : 0, .type = key->type};
+    size_t bytes = key->name ? strlen(key->name) : 0;
+    return (struct item_key_attr){.name = key->name,
+                                  .name_bytes = (uint32_t)bytes,
+                                  .type = key->type,
+                                  .name_byte = item_name_byte(key->name, bytes)};
 }
 
 static int compare_names(const void *a, const void *b) {

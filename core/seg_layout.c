@@ -12,6 +12,7 @@
 
 #include "core/err.h"
 #include "core/hooks.h"
+#include "core/item_names.h"
 #include "core/seg_file.h"
 
 #define SEG_ARENAS_MAX 64u
@@ -182,7 +183,7 @@ int seg_layout_check(const struct seg_shm *head, uint64_t file_bytes, uint64_t p
 }
 
 uint64_t seg_layout_fingerprint(void) {
-    /* Hashed as it lies in memory, so the byte order takes part. */
+    /* Hashed as they lie in memory, so the byte order takes part. */
     const uint64_t facts[] = {sizeof(struct seg_shm),
                               offsetof(struct seg_shm, state),
                               offsetof(struct seg_shm, slots_off),
@@ -214,6 +215,7 @@ uint64_t seg_layout_fingerprint(void) {
                               SLOT_STEPS,
                               BUCKET_SLOTS,
                               seg_layout_timer_bytes(1),
-                              seg_layout_timer_bytes(8)};
+                              seg_layout_timer_bytes(8),
+                              XXH3_64bits(item_names, sizeof item_names)};
     return XXH3_64bits(facts, sizeof facts);
 }

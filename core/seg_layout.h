@@ -50,7 +50,7 @@ static inline uint64_t seg_layout_sum(const struct seg_shm *head) {
     }
     return sum;
 }
-/* Sizes of structures, places of fields, byte order: equal in libraries that can share a segment. */
+/* Sizes of structures, places of fields, byte order, listed names: equal in libraries that can share a segment. */
 uint64_t seg_layout_fingerprint(void);
 
 #endif

@@ -21,6 +21,7 @@
 #include "core/crash.h"
 #include "core/db.h"
 #include "core/heap_span.h"
+#include "core/item_records.h"
 #include "core/seg_layout.h"
 #include "index/skl.h"
 #include "larder.h"
@@ -747,12 +748,12 @@ static void harm_image(struct copy *c) {
     struct item_head *h = item_of(c, 5);
     h->attr_count++;
 }
-static void harm_key_name(struct copy *c) { /* "SK" becomes "SL": sorted as before, and no key of this table */
+static void harm_key_name(struct copy *c) { /* "SK" becomes "TTL": sorted as before, and no key of this table */
     struct item_head *h = item_of(c, 5);
     uint8_t *bytes = (uint8_t *)h;
-    for (uint32_t i = sizeof *h; i + 3 < h->bytes; i++)
-        if (bytes[i] == 2 && bytes[i + 1] == 'S' && bytes[i + 2] == 'K') {
-            bytes[i + 2] = 'L';
+    for (uint32_t i = sizeof *h; i + 1 < h->bytes; i++)
+        if (bytes[i] == (LARDER_S | ITEM_IN_SORT_KEY) && bytes[i + 1] == item_name_byte("SK", 2)) {
+            bytes[i + 1] = item_name_byte("TTL", 3);
             return;
         }
 }
@@ -1213,7 +1214,7 @@ extern _Atomic int64_t heap_test_takes_left;
 /* Memory is refused from the k-th block on: nothing is dropped for that, the segment stays marked, and the next repair is whole. */
 static int repair_without_memory(void *arg) {
     const struct trial *trial = arg;
-    struct larder_repair_report report;
+    struct larder_repair_report report = {.items_lost = 1};
     struct larder *db;
     heap_test_takes_left = trial->lost_max;
     int r = repair_here(trial->copy, &report);

@@ -38,6 +38,19 @@ static int walk_run(struct walk *w) {
     return 1;
 }
 
+static int walk_name(struct walk *w) {
+    if (w->at == w->end)
+        return 0;
+    unsigned first = *w->at;
+    if (first & ITEM_NAME_LISTED) {
+        w->ddb_bytes += item_listed_name((uint8_t)first).len;
+        w->at++;
+        return 1;
+    }
+    w->at += first == 0; /* a length of more than seven bits follows */
+    return walk_run(w);
+}
+
 static int walk_value(struct walk *w, unsigned type, int level);
 
 static int walk_members(struct walk *w, unsigned type, int level) {
@@ -48,7 +61,7 @@ static int walk_members(struct walk *w, unsigned type, int level) {
         w->ddb_bytes += 3 + count;
     for (; count > 0 && w->at < w->end; count--) {
         unsigned member = *w->at++;
-        if ((type == LARDER_M && !walk_run(w)) || !walk_value(w, member, level + 1))
+        if ((type == LARDER_M && !walk_name(w)) || !walk_value(w, member, level + 1))
             return 0;
     }
     return count == 0;
@@ -76,7 +89,7 @@ static void put_right(uint8_t *data, size_t size) {
     for (uint32_t i = 0; i < h->attr_count && w.at < w.end; i++) {
         item_set_record_offset(h, i, (uint32_t)(w.at - data));
         unsigned tag = *w.at++;
-        if (!walk_run(&w))
+        if (!walk_name(&w))
             return;
         if (tag & ITEM_KEY_FLAGS)
             w.ddb_bytes += tag & ITEM_IN_SORT_KEY ? h->sort_bytes : h->partition_bytes;
