@@ -31,7 +31,8 @@
 #define AUDITOR (WORKERS_MAX * WORKER_THREADS) /* as an author */
 #define SURVIVOR 0u                            /* this worker is never killed or stopped: it shows that nobody waits */
 
-#define BUSY_MS (15000u * SLOW_FACTOR) /* patient workers: nobody holds a lock for that long */
+#define BUSY_MS                                                                                                        \
+    (60000u * SLOW_FACTOR) /* patient workers: nobody holds a lock for that long, even if the machine stands still */
 #define IMPATIENT_MS 20u
 
 /* ---- Orders to a worker: what it does to itself at one of its next stores ---------------------------------------------- */
