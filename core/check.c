@@ -78,12 +78,15 @@ static int has_true_key(const struct table_view *v, const struct item_head *h) {
            memcmp(key.area, item_key_area(h), item_key_area_bytes(h)) == 0;
 }
 
-/* By the attribute, or never: it may have been too far in the past when the item was put. An expiry by an older attribute waits to be
- * made anew. */
-static int has_true_expiry(const struct table_view *v, const struct item_head *h) {
-    uint64_t at_s = item_expiry_s(h);
-    return at_s == 0 || item_ttl_generation(h) != v->ttl_generation ||
-           (v->shape.ttl_name && at_s == item_ttl_of(h, v->shape.ttl_name, v->shape.ttl_name_bytes, 0));
+/* By the attribute; never, if that has passed: then it may have been too far in the past when the item was put. An expiry by an older
+ * attribute waits to be made anew. */
+static int has_true_expiry(const struct check_state *c, const struct table_view *v, const struct item_head *h) {
+    uint64_t at_s = item_expiry_s(h), says = 0;
+    if (item_ttl_generation(h) != v->ttl_generation)
+        return 1;
+    if (v->shape.ttl_name)
+        says = item_ttl_of(h, v->shape.ttl_name, v->shape.ttl_name_bytes, 0);
+    return at_s == says || (at_s == 0 && (int64_t)says <= c->now_s);
 }
 
 /* ---- Locks --------------------------------------------------------------------------------------------------------------- */
@@ -141,7 +144,7 @@ static const struct item_head *check_image(struct check_state *c, const struct t
         check_error(c, "item: block %llu has no key sequence", (unsigned long long)WORD_OFF(word));
     if (!has_true_key(v, h))
         check_error(c, "item: block %llu has other key attributes than its table", (unsigned long long)WORD_OFF(word));
-    if (!has_true_expiry(v, h))
+    if (!has_true_expiry(c, v, h))
         check_error(c, "item: block %llu expires at %llu, which its TTL attribute does not say",
                     (unsigned long long)WORD_OFF(word), (unsigned long long)item_expiry_s(h));
     if ((h->flags & ITEM_TIMED) && item_timed_at(h, h)->zero != 0)
@@ -450,7 +453,8 @@ int larder_check(struct larder *db, void (*note)(void *arg, const char *line), v
     if (r)
         return r;
     memset(report, 0, sizeof *report);
-    struct check_state c = {.db = db, .seg = &db->seg, .report = report, .notes = {.to = note, .arg = arg}};
+    struct check_state c = {
+        .db = db, .seg = &db->seg, .report = report, .notes = {.to = note, .arg = arg}, .now_s = db_now(db)};
     c.reached = priv_alloc(db->priv, (db->seg.bytes - db->seg.data_off) / 128 + 8);
     c.image = priv_alloc(db->priv, ITEM_IMAGE_BYTES_MAX);
     if (!c.reached || !c.image) {

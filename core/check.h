@@ -16,6 +16,7 @@ struct check_state {
     struct seg *seg;
     struct larder_check_report *report;
     struct kept_notes notes;
+    int64_t now_s;     /* epoch seconds */
     uint64_t *reached; /* a bit per 16 bytes of segment: block starts reached so far. Private memory */
     uint8_t *image;    /* ITEM_IMAGE_BYTES_MAX of private memory: the item that is looked at */
 };

@@ -33,6 +33,7 @@
 /* What the heap is going to be: a span. Private memory. */
 struct repair_span {
     uint8_t state, class_index;
+    uint16_t least, most;                 /* SMALL: what its blocks can have, by what is in them */
     uint32_t run;                         /* RUN: spans */
     uint64_t used[SPAN_BITMAP_WORDS];     /* blocks something refers to */
     uint64_t reserved[SPAN_BITMAP_WORDS]; /* blocks nobody may have yet (M1) */

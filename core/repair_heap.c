@@ -140,17 +140,22 @@ static int class_suits(const struct repair_span *span, uint32_t class_index, uin
     return 1;
 }
 
-/* The class of the span that a block of `bytes` lies in, or -1. Blocks on loan (heap rule P3) lie in a larger class than theirs: what
- * the descriptor says is asked first, then all that can be. A span that was planned with less by such blocks gets more. */
-static int class_for(const struct repair_span *span, uint32_t described, uint32_t inside, uint64_t bytes,
-                     unsigned flags) {
-    uint64_t least = heap_round(bytes, flags), most = heap_round_most(bytes, flags);
-    int is_planned = span->state == SPAN_SMALL;
-    if (!is_planned && described < CLASS_COUNT && heap_class_bytes(described) >= least &&
-        heap_class_bytes(described) <= most && class_suits(span, described, inside))
-        return (int)described;
-    for (uint32_t i = is_planned ? span->class_index : 0; i < CLASS_COUNT && heap_class_bytes(i) <= most; i++)
-        if (heap_class_bytes(i) >= least && class_suits(span, i, inside))
+static int class_fits(const struct repair_span *span, uint32_t class_index, uint32_t inside, uint64_t least,
+                      uint64_t most) {
+    return class_index < CLASS_COUNT && heap_class_bytes(class_index) >= least &&
+           heap_class_bytes(class_index) <= most && class_suits(span, class_index, inside);
+}
+
+/* The class of the span whose blocks have least to most bytes, with one at `inside`, or -1. Blocks on loan (heap rule P3) lie in a larger
+ * class than theirs: what is planned or (nothing yet) described is asked first, then all that can be, for it may be wrong: the first
+ * block of a span begins where one of any class does. */
+static int class_for(const struct repair_span *span, uint32_t described, uint32_t inside, uint64_t least,
+                     uint64_t most) {
+    uint32_t first = span->state == SPAN_SMALL ? span->class_index : described;
+    if (class_fits(span, first, inside, least, most))
+        return (int)first;
+    for (uint32_t i = 0; i < CLASS_COUNT; i++)
+        if (class_fits(span, i, inside, least, most))
             return (int)i;
     return -1;
 }
@@ -192,7 +197,12 @@ int repair_claim(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags)
         return 0;
     const struct span_shm *shm = seg_span(p->seg, i);
     uint32_t described = SHM_LOAD(&shm->state) == SPAN_SMALL ? SHM_LOAD(&shm->class_index) : CLASS_COUNT;
-    int class_index = class_for(span, described, inside, bytes, flags);
+    uint64_t least = heap_round(bytes, flags), most = heap_round_most(bytes, flags);
+    if (span->state == SPAN_SMALL) {
+        least = least > span->least ? least : span->least;
+        most = most < span->most ? most : span->most;
+    }
+    int class_index = class_for(span, described, inside, least, most);
     if (class_index < 0)
         return 0;
     if (span->state == SPAN_FREE || span->class_index != class_index)
@@ -202,6 +212,8 @@ int repair_claim(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags)
     if (span->used[bit / 64] & mask)
         return 0;
     span->used[bit / 64] |= mask;
+    span->least = (uint16_t)least;
+    span->most = (uint16_t)most;
     return 1;
 }
 

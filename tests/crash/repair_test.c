@@ -783,6 +783,10 @@ static void harm_timed(struct copy *c) {
     struct item_head *h = timed_item_of(c, 1);
     memset(item_timed_at(h, h), 0xff, sizeof(struct item_timed));
 }
+static void harm_timed_never(struct copy *c) {
+    struct item_head *h = timed_item_of(c, 1);
+    memset(item_timed_at(h, h), 0, sizeof(struct item_timed));
+}
 static void harm_timed_zero(struct copy *c) {
     struct item_head *h = timed_item_of(c, 1);
     item_timed_at(h, h)->zero = 7;
@@ -798,6 +802,16 @@ static void harm_hash(struct copy *c) {
 static void harm_kseqs(struct copy *c) {
     for (uint32_t i = 0; i < 10; i++)
         item_of(c, i)->kseq = 0;
+}
+/* The first block of a span may be one of the next class, too; all others say that it is not. */
+static void harm_span_class(struct copy *c) {
+    uint64_t inside = 1;
+    for (uint32_t nth = 0; inside != 0; nth++) {
+        uint64_t off = (uint64_t)((const uint8_t *)item_of(c, nth) - c->base) - c->head->data_off;
+        inside = off % SPAN_BYTES;
+        if (inside == 0)
+            spans_of(c)[off / SPAN_BYTES].class_index++;
+    }
 }
 /* Everything that is not the truth, all at once. */
 static void harm_all_caches(struct copy *c) {
@@ -855,10 +869,12 @@ static const struct exact exacts[] = {
     {"all links", harm_all_links, 0, 0, 0, 0, 0},
     {"expiry", harm_expiry, 0, 1, 0, 0, 0},
     {"expiry and timer", harm_timed, 0, 1, 0, 0, 0},
+    {"expiry and timer never", harm_timed_never, 0, 1, 0, 0, 0},
     {"a byte after the timer", harm_timed_zero, 0, 1, 0, 0, 0},
     {"TTL generation", harm_generation, 0, 1, 0, -1, 0},
     {"hash", harm_hash, 1, 0, 0, 0, 0},
     {"key sequences", harm_kseqs, 0, 10, 0, 0, 0},
+    {"class of a span", harm_span_class, 0, 0, 0, 0, 0},
     {"all caches", harm_all_caches, 0, 0, 0, -1, 0},
     {"locks", harm_locks, 0, 0, 0, -1, 0},
     {"slots", harm_slots, 0, 0, 0, 0, -1},
@@ -941,8 +957,6 @@ Test(repair, an_expiry_without_a_place) {
     struct item_head *h = timed_item_of(&c, 1);
     int n = number_of((const struct larder_item *)h);
     item_make_timed(h, 0);
-    c.head->span_lock =
-        LOCK_WAITERS | 3; /* to the check, an expiry of 0 may be one that was long past; so another damage */
     cr_assert_eq(repair_here(&c, &report), LARDER_OK, "%s", larder_error());
     cr_assert_eq(report.items_kept, ITEMS + PLAIN);
     cr_assert_eq(report.items_mended, 1, "%lu", report.items_mended);
