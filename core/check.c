@@ -124,8 +124,8 @@ static int is_same_key(const struct item_peek *a, const struct item_peek *b) {
 }
 
 /* Copies the image in a slot to c->image, if it can be read at all: what is checked there stays so. */
-static const struct item_head *check_image(struct check_state *c, const struct table_view *v, uint64_t word,
-                                           struct item_peek *item, uint64_t *hash) {
+static const struct item_head *check_image(struct check_state *c, const struct table_view *v, uint32_t stripe,
+                                           uint64_t word, struct item_peek *item, uint64_t *hash) {
     const struct item_head *in_place = check_block(c, WORD_OFF(word), sizeof *in_place, "item"),
                            *h = (const struct item_head *)c->image;
     int is_sane = in_place && item_peek_open(item, in_place, heap_block_bytes(c->seg, WORD_OFF(word)));
@@ -140,6 +140,9 @@ static const struct item_head *check_image(struct check_state *c, const struct t
     *hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
     if (*hash >> 32 != h->hash_high)
         check_error(c, "item: the hash of block %llu is not that of its key", (unsigned long long)WORD_OFF(word));
+    if (h->version == 0 || h->version > SHM_LOAD(&v->items.stripes[stripe].writes))
+        check_error(c, "item: block %llu has version %llu, which its stripe never gave",
+                    (unsigned long long)WORD_OFF(word), (unsigned long long)h->version);
     if (h->kseq == 0)
         check_error(c, "item: block %llu has no key sequence", (unsigned long long)WORD_OFF(word));
     if (!has_true_key(v, h))
@@ -161,7 +164,7 @@ static void check_chain(struct check_state *c, const struct table_view *v, uint3
     uint32_t buckets = htab_bucket_count(&v->items, &v->items.stripes[stripe]);
     for (int i = 0; i < count; i++) {
         uint64_t hash;
-        const struct item_head *h = check_image(c, v, words[i], &items[i], &hash);
+        const struct item_head *h = check_image(c, v, stripe, words[i], &items[i], &hash);
         if (!h) {
             items[i].image = NULL;
             continue;

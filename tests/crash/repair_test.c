@@ -799,6 +799,13 @@ harm_generation(struct copy *c) { /* the check takes it for one that waits for t
 static void harm_hash(struct copy *c) {
     item_of(c, 3)->hash_high ^= 1u << 20;
 }
+static void harm_version(struct copy *c) {
+    item_of(c, 3)->version = 0;
+}
+static void harm_writes(struct copy *c) { /* the next versions would be given twice */
+    for (uint32_t s = 0; s < STRIPES; s++)
+        stripes_of(c, 0)[s].writes = 1;
+}
 static void harm_kseqs(struct copy *c) {
     for (uint32_t i = 0; i < 10; i++)
         item_of(c, i)->kseq = 0;
@@ -873,6 +880,8 @@ static const struct exact exacts[] = {
     {"a byte after the timer", harm_timed_zero, 0, 1, 0, 0, 0},
     {"TTL generation", harm_generation, 0, 1, 0, -1, 0},
     {"hash", harm_hash, 1, 0, 0, 0, 0},
+    {"version", harm_version, 0, 1, 0, 0, 0},
+    {"write numbers", harm_writes, 0, 0, 0, 0, 0},
     {"key sequences", harm_kseqs, 0, 10, 0, 0, 0},
     {"class of a span", harm_span_class, 0, 0, 0, 0, 0},
     {"all caches", harm_all_caches, 0, 0, 0, -1, 0},
