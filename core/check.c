@@ -189,6 +189,9 @@ static void check_array(struct check_state *c, struct stripe_shm *stripe, const 
 static void check_item_stripe(struct check_state *c, const struct table_view *v, uint32_t number) {
     struct stripe_shm *stripe = &v->items.stripes[number];
     uint32_t in_slots = 0;
+    uint64_t writes = SHM_LOAD(&stripe->writes);
+    if (writes > ITEM_VERSION_MAX)
+        check_error(c, "stripe %u: so many writes as %llu there never were", number, (unsigned long long)writes);
     check_array(c, stripe, "bucket array");
     for (uint32_t b = 0, buckets = htab_bucket_count(&v->items, stripe); b < buckets; b++) {
         uint64_t words[CHAIN_MAX];

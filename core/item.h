@@ -57,6 +57,7 @@
  * KB. */
 #define ITEM_IMAGE_BYTES_MAX (1u << 21)
 
+#define ITEM_VERSION_MAX (UINT64_C(1) << 62) /* no stripe is ever written so often (core/write.c) */
 #define ITEM_EXPIRY_S_MAX ((UINT64_C(1) << 48) - 1)
 
 /* head.ddb_ttl: two numbers in a word, for every item pays for its head. */

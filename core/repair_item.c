@@ -13,7 +13,6 @@
 #include "core/repair.h"
 #include <stdio.h>
 
-#define VERSION_MAX (UINT64_C(1) << 62) /* no stripe is ever written so often */
 #define KEY_TEXT_BYTES 80
 
 /* ---- Judging ----------------------------------------------------------------------------------------------------- */
@@ -189,7 +188,7 @@ static int mend_end(struct item_head *h) {
 
 static int mend_head(struct stripe_shm *stripe, struct item_head *h) {
     int is_mended = 0;
-    if (h->version == 0 || h->version > VERSION_MAX) {
+    if (h->version == 0 || h->version > ITEM_VERSION_MAX) {
         SHM_STORE((shm_word *)&h->version, next_number(stripe, h));
         is_mended = 1;
     }
@@ -234,10 +233,10 @@ static void mend_writes(const struct repair *p, const struct repair_table *t, ui
     uint64_t most = 0, writes = SHM_LOAD_RELAXED(&stripe->writes);
     for (size_t i = from; i < t->stripe_end[number]; i++) {
         const struct item_head *h = (const struct item_head *)(p->seg->base + t->item[i]);
-        if (h->version > most && h->version <= VERSION_MAX)
+        if (h->version > most && h->version <= ITEM_VERSION_MAX)
             most = h->version;
     }
-    if (writes < most || writes > VERSION_MAX)
+    if (writes < most || writes > ITEM_VERSION_MAX)
         SHM_STORE(&stripe->writes, most);
 }
 

@@ -60,8 +60,8 @@ static int has_kseq(const struct item_peek *item, uint32_t kseq) {
  * name the catalog entry: a stripe stays with its entry and is never counted anew, so no item of another table, nor of one that
  * was dropped, has the number of one that larder_put_if() compares with. */
 #define WRITE_TABLE_SHIFT 54
-_Static_assert((LARDER_TABLES_MAX - UINT64_C(1)) << WRITE_TABLE_SHIFT < UINT64_C(1) << 62,
-               "core/repair_item.c: VERSION_MAX");
+_Static_assert((LARDER_TABLES_MAX - UINT64_C(1)) << WRITE_TABLE_SHIFT < ITEM_VERSION_MAX,
+               "a damaged one is told from it");
 
 static uint64_t next_write_number(const struct table_view *v, struct stripe_shm *stripe, const struct item_peek *old) {
     uint64_t number = (SHM_LOAD_RELAXED(&stripe->writes) | (uint64_t)v->ordinal << WRITE_TABLE_SHIFT) + 1;

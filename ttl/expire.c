@@ -23,13 +23,15 @@ int expire_lock(struct writer *w) {
     int r = lock_try(w, lock, LOCK_EXPIRER);
     if (r != LARDER_BUSY)
         return r;
-    int owner = lock_owner(lock);
+    int owner = lock_owner(lock), recovered = LARDER_OK;
     if (owner >= 0 && (uint32_t)owner >= w->seg->slot_count)
         return err_set(LARDER_E_CORRUPT, "the expirer lock names slot %d as its owner, which cannot be", owner);
     if (owner >= 0 && (uint32_t)owner != w->id && live_is_held(w->seg, (uint32_t)owner) == 0)
-        (void)recover_for_lock(w, (uint32_t)owner, LOCK_EXPIRER); /* if it fails the lock is not free */
+        recovered = recover_for_lock(w, (uint32_t)owner, LOCK_EXPIRER); /* if it fails the lock is not free */
     r = lock_try(w, lock, LOCK_EXPIRER);
-    if (r == LARDER_BUSY && (owner = lock_owner(lock)) >= 0 && (uint32_t)owner < w->seg->slot_count)
+    if (r == LARDER_BUSY && recovered == LARDER_BUSY) /* the text is that of the recovery: who is in its way */
+        err_set(r, "the expirer died (slot %d), and its recovery has to wait: %s", owner, larder_error());
+    else if (r == LARDER_BUSY && (owner = lock_owner(lock)) >= 0 && (uint32_t)owner < w->seg->slot_count)
         err_set(LARDER_BUSY, "process %d (slot %d) is the expirer now",
                 (int)SHM_LOAD_RELAXED(&seg_slot(w->seg, (uint32_t)owner)->pid), owner);
     return r;

@@ -806,6 +806,10 @@ static void harm_writes(struct copy *c) { /* the next versions would be given tw
     for (uint32_t s = 0; s < STRIPES; s++)
         stripes_of(c, 0)[s].writes = 1;
 }
+static void harm_writes_high(struct copy *c) { /* the next would be 0 */
+    for (uint32_t s = 0; s < STRIPES; s++)
+        stripes_of(c, 0)[s].writes = UINT64_MAX;
+}
 static void harm_kseqs(struct copy *c) {
     for (uint32_t i = 0; i < 10; i++)
         item_of(c, i)->kseq = 0;
@@ -882,6 +886,7 @@ static const struct exact exacts[] = {
     {"hash", harm_hash, 1, 0, 0, 0, 0},
     {"version", harm_version, 0, 1, 0, 0, 0},
     {"write numbers", harm_writes, 0, 0, 0, 0, 0},
+    {"write numbers, too high", harm_writes_high, 0, 0, 0, 0, 0},
     {"key sequences", harm_kseqs, 0, 10, 0, 0, 0},
     {"class of a span", harm_span_class, 0, 0, 0, 0, 0},
     {"all caches", harm_all_caches, 0, 0, 0, -1, 0},
