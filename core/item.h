@@ -8,10 +8,10 @@
  *            struct item_head                                 fixed
  *            key area: partition key bytes, sort key bytes    zero-padded to 8, compared as words
  *            struct item_index_slot [index_count]             per secondary index, in the order of the schema
- *            record offsets [attr_count]                      from the image's start, sorted by attribute name;
- *                                                             u16, or u32 if ITEM_WIDE (image over 65535 bytes)
- *            records                                          one per attribute, in the order of the offsets,
- *                                                             no gaps, zero-padded to 8
+ *            record offsets [attr_count]                      from the image's start: the directory; u16, or u32 if ITEM_WIDE
+ *                                                             (image over 65535 bytes); none if ITEM_WALKED
+ *            records                                          one per attribute, sorted by its name, no gaps,
+ *                                                             zero-padded to 8
  *            struct item_timed                                only if ITEM_TIMED: expiry and timer
  *
  *          A varint is LEB128: 7 bits a byte, low ones first, the shortest form.
@@ -24,6 +24,10 @@
  *          A name: one byte if core/item_names.h lists it; else a u8 length below 128, or 0 and the length as varint; bytes.
  *          "The rest" is everything after that length: the count and the members. Sets are sorted by their members'
  *          bytes, so equal sets have equal images.
+ *          Most items have few attributes, and a record says where it ends. To walk over a dozen takes about as long as to search a
+ *          directory of a dozen, which would be a sixteenth of the item. So the image in a table has none, unless it has
+ *          more than ITEM_WALKED_MAX attributes or is wide. What builders and projections make has one: nobody keeps it for long,
+ *          and a put finds its attributes at once.
  * Rules    I1 head.bytes is the whole image, a multiple of 8.
  *          I2 Names are sorted and unique.
  *          I3 An image out of a segment is input: no offset or length of it is followed unchecked. A copy in a page has a head that
@@ -45,13 +49,15 @@
 #include "core/shm.h"
 #include "larder.h"
 
-#define ITEM_WIDE 1u  /* head.flags: record offsets are u32 */
-#define ITEM_TIMED 2u /* head.flags: a struct item_timed is the last of the image */
+#define ITEM_WIDE 1u   /* head.flags: record offsets are u32 */
+#define ITEM_TIMED 2u  /* head.flags: a struct item_timed is the last of the image */
+#define ITEM_WALKED 4u /* head.flags: there is no directory */
 #define ITEM_TYPE_MASK 0x0f
 #define ITEM_IN_PARTITION_KEY 0x10 /* record flags: the value is the partition key of the key area */
 #define ITEM_IN_SORT_KEY 0x20
 #define ITEM_NO_ATTR 0xffffu /* index_slot: the item is not in that index, or the index has no sort key */
 #define ITEM_ATTRS_MAX 65535u
+#define ITEM_WALKED_MAX 24u /* attributes */
 /* The largest image of a legal item fits. DynamoDB does not count what an image needs around the values, so the worst
  * is a list of sets of one empty string: 1 byte by its count, 5 of image, 400 KB of them. Short names add less than 48
  * KB. */
@@ -101,9 +107,10 @@ _Static_assert(sizeof(struct item_timed) == 16, "item_timed is part of the segme
 
 /* What ties an item to its entry in one secondary index. */
 struct item_index_slot {
-    uint32_t kseq;           /* key sequence; 0: not in this index */
-    uint16_t partition_attr; /* ordinal in the record directory of the index's key attributes, or ITEM_NO_ATTR */
-    uint16_t sort_attr;
+    uint32_t kseq; /* key sequence; 0: not in this index */
+    /* Where the records of the index's key attributes are: place in the directory, or in a walked image their offset; or
+     * ITEM_NO_ATTR. */
+    uint16_t partition_attr, sort_attr;
 };
 _Static_assert(sizeof(struct item_index_slot) == 8, "item_index_slot is part of the segment format");
 
@@ -175,8 +182,11 @@ static inline uint32_t item_ttl_generation(const struct item_head *h) {
 static inline void item_set_ttl_generation(struct item_head *h, uint32_t generation) {
     h->ddb_ttl = item_ddb_bytes(h) | generation << ITEM_DDB_BITS;
 }
+static inline int item_is_walked(const struct item_head *h) {
+    return (h->flags & ITEM_WALKED) != 0;
+}
 static inline size_t item_directory_entry_bytes(const struct item_head *h) {
-    return h->flags & ITEM_WIDE ? sizeof(uint32_t) : sizeof(uint16_t);
+    return item_is_walked(h) ? 0 : h->flags & ITEM_WIDE ? sizeof(uint32_t) : sizeof(uint16_t);
 }
 /* What the end of an image is no record, nor padding of one. */
 static inline size_t item_timed_bytes(const struct item_head *h) {
@@ -203,6 +213,17 @@ static inline void item_make_timed(struct item_head *h, int wanted) {
         h->flags &= (uint8_t)~ITEM_TIMED;
     }
 }
+
+/* Where the records of an image lie, for who looks at many: its directory, or what one walk found (core/item_records.h). Refers to
+ * itself, so it is not copied. */
+struct item_places {
+    const uint8_t *start;
+    const uint8_t *offsets; /* the directory, or `walked` */
+    size_t end;             /* of the image */
+    uint32_t count;
+    int is_wide;
+    uint16_t walked[ITEM_WALKED_MAX];
+};
 
 /* A builder on an arena; larder_builder_new() takes the handle's. NULL: out of memory, larder_error() is set. */
 struct priv;
@@ -236,9 +257,10 @@ int item_to_stored(const struct item_shape *shape, const struct larder_item *ite
 struct item_store {
     const struct item_shape *shape;
     const struct item_head *from;
+    struct item_places places; /* of `from` */
     struct item_head *to;
     uint16_t *near;
-    size_t records_end; /* of `from` */
+    uint16_t moved[ITEM_WALKED_MAX]; /* offsets of the records in `to`, if that is walked */
     uint32_t changed_count;
     struct item_store_record { /* a record that is not copied as it is */
         uint16_t ordinal;
@@ -255,10 +277,7 @@ void item_store_records(struct item_store *s, int64_t now_s);
 /* The expiry an image has by the attribute `name`: epoch seconds, at most ITEM_EXPIRY_S_MAX, 0 never. Five-year rule as above. */
 uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t name_bytes, int64_t now_s);
 
-/* The encoded value of the attribute with this ordinal (S, N, B only); len 0 and at NULL if ordinal is ITEM_NO_ATTR or of none
- * such, or its record is damaged. */
-struct bytes item_attr_bytes(const struct item_head *image, uint16_t ordinal);
-/* Encoded partition and sort key in secondary index i. */
+/* Encoded partition and sort key in secondary index i; len 0 and at NULL if it has none, or its record is damaged. */
 struct bytes item_index_partition(const struct item_head *image, uint32_t i);
 struct bytes item_index_sort(const struct item_head *image, uint32_t i);
 /* Ordinal of an attribute by name, or ITEM_NO_ATTR. */
@@ -270,8 +289,8 @@ static inline int item_head_is_sane(const struct item_head *h, size_t bytes) {
                    item_directory_entry_bytes(h) * h->attr_count + item_timed_bytes(h);
     if (h->bytes > bytes || h->bytes > ITEM_IMAGE_BYTES_MAX || h->bytes % 8 != 0 || fixed > h->bytes)
         return 0;
-    if (h->flags &
-        ~(ITEM_WIDE | ITEM_TIMED)) /* index_count counts ordinals, also those of failed additions: up to 255 */
+    if (h->flags & ~(ITEM_WIDE | ITEM_TIMED |
+                     ITEM_WALKED)) /* index_count counts ordinals, also those of failed additions: up to 255 */
         return 0;
     if (h->partition_bytes > LARDER_PARTITION_KEY_BYTES_MAX || h->sort_bytes > LARDER_SORT_KEY_BYTES_MAX)
         return 0;
@@ -305,9 +324,9 @@ int item_peek_keys(const struct item_peek *p, uint32_t i, struct bytes *partitio
  * else `fresh`. Keys that make no sense are not the same. Nonzero: one of the two has an entry that the other has not. */
 int item_peek_take_kseqs(const struct item_peek *old, struct item_head *image, uint32_t fresh);
 
-/* Most bytes item_project() makes of an image: values move out of the key area, and its offsets may become wide. */
+/* Most bytes item_project() makes of an image: values move out of the key area, and it may become wide. */
 static inline size_t item_project_bytes_max(const struct item_head *image) {
-    return (size_t)image->bytes + 16 + 2u * (size_t)image->attr_count;
+    return (size_t)image->bytes + 16 + sizeof(uint32_t) * (size_t)image->attr_count;
 }
 /* A copy of an image with some attributes only, as a builder image (no key area, no index slots). names: name_count of
  * them, in any order, also twice or not in the item. Returns its bytes; `to` (8-aligned) has room for

@@ -582,19 +582,31 @@ LARDER_API int larder_add_member(struct larder_builder *b, const struct larder_m
 /* An item that is copied, but for some attributes. Runs of records are copied as they lie. */
 struct build_copy {
     const struct item_head *from;
-    const uint8_t *run;                            /* first record that is still to be copied; NULL: none */
-    size_t ddb_bytes;                              /* of what was copied */
-    uint64_t left_out[(ITEM_ATTRS_MAX + 63) / 64]; /* by ordinal, a bit each; as many words as the item needs are set */
+    const uint8_t *run;     /* first record that is still to be copied; NULL: none */
+    size_t ddb_bytes;       /* of what was copied */
+    const char *const *but; /* names of what is left out */
+    uint32_t but_count;
+    uint64_t left_out[(ITEM_ATTRS_MAX + 63) /
+                      64]; /* by ordinal, a bit each, unless the item is walked; as many words as it needs
+                                                      are set */
 };
 
-static int build_is_left_out(const struct build_copy *c, uint32_t ordinal) {
-    return c->left_out[ordinal / 64] >> (ordinal % 64) & 1;
+/* A walked item has few attributes: each is compared. Of others the names are looked up, whatever number there is of both. */
+static int build_is_left_out(const struct build_copy *c, uint32_t ordinal, struct bytes name) {
+    if (!item_is_walked(c->from))
+        return c->left_out[ordinal / 64] >> (ordinal % 64) & 1;
+    for (uint32_t i = 0; i < c->but_count; i++)
+        if (*c->but[i] == (char)*name.at && strlen(c->but[i]) == name.len && memcmp(c->but[i], name.at, name.len) == 0)
+            return 1;
+    return 0;
 }
 
-static void build_leave_out(struct build_copy *c, const char *const *names, uint32_t name_count) {
+static void build_leave_out(struct build_copy *c) {
+    if (item_is_walked(c->from))
+        return;
     memset(c->left_out, 0, ((size_t)c->from->attr_count + 63) / 64 * sizeof *c->left_out);
-    for (uint32_t i = 0; i < name_count; i++) {
-        uint16_t ordinal = item_find_attr(c->from, names[i], strlen(names[i]));
+    for (uint32_t i = 0; i < c->but_count; i++) {
+        uint16_t ordinal = item_find_attr(c->from, c->but[i], strlen(c->but[i]));
         if (ordinal != ITEM_NO_ATTR)
             c->left_out[ordinal / 64] |= UINT64_C(1) << (ordinal % 64);
     }
@@ -610,16 +622,19 @@ static int build_make_room(struct larder_builder *b, const struct item_head *fro
     return result == LARDER_OK ? build_reserve_entries(b, b->entry_count + from->attr_count) : result;
 }
 
-/* B3, of a record that is readable. A container was looked at in full when that was found out. */
+/* B3. A container was looked at in full when it was read. */
 static int build_is_sane(const struct item_record *r, const struct larder_value *value) {
     struct bytes name = r->name;
-    const uint8_t *text = value->data, *name_end = name.at + name.len;
-    /* A length below 128 between a name and a text parts them: they are text if the whole is. */
-    if (value->type == LARDER_S && text == name_end + 1 &&
-        utf8_valid_bytes((const char *)name.at, name.len + 1 + value->bytes) == name.len + 1 + value->bytes)
-        return 1;
-    if (!(*r->name_field.at & ITEM_NAME_LISTED) && utf8_valid_bytes((const char *)name.at, name.len) < name.len)
-        return 0;
+    if (!(*r->name_field.at & ITEM_NAME_LISTED)) {
+        const uint8_t *text = value->data;
+        size_t with_text = name.len + 1 + value->bytes;
+        /* A length below 128 between a name and a text parts them: they are text if the whole is. */
+        if (value->type == LARDER_S && text == name.at + name.len + 1 &&
+            utf8_valid_bytes((const char *)name.at, with_text) == with_text)
+            return 1;
+        if (utf8_valid_bytes((const char *)name.at, name.len) < name.len)
+            return 0;
+    }
     if (value->type == LARDER_S)
         return utf8_valid_bytes(value->data, value->bytes) == value->bytes;
     return value->type != LARDER_N || num_is_sane(value->data, value->bytes);
@@ -644,46 +659,54 @@ static void build_copy_key(struct larder_builder *b, struct bytes name_field, co
 }
 
 /* An entry for what lies in records at `offset`, or will when its run is copied. previous: the name copied before, or NULL. */
-static void build_note_copy(struct larder_builder *b, size_t offset, struct bytes name, const struct bytes *previous) {
+static void build_note_copy(struct larder_builder *b, size_t offset, const struct item_record *r,
+                            const struct bytes *previous) {
     struct build_level *level = &b->levels[0];
-    struct build_entry entry = {.prefix = build_prefix(name), .offset = (uint32_t)offset};
+    struct build_entry entry = {.offset = (uint32_t)offset};
+    uint8_t first = *r->name_field.at;
+    entry.prefix = first & ITEM_NAME_LISTED ? item_listed_prefix(first) : build_prefix(r->name);
     if (level->is_sorted && b->entry_count > 0) {
         const struct build_entry *last = &b->entries[b->entry_count - 1];
         level->is_sorted =
             last->prefix < entry.prefix ||
             (last->prefix == entry.prefix &&
-             item_compare_bytes(previous ? *previous : build_sort_key(b, LARDER_M, last->offset), name) < 0);
+             item_compare_bytes(previous ? *previous : build_sort_key(b, LARDER_M, last->offset), r->name) < 0);
     }
     b->entries[b->entry_count++] = entry;
     level->count++;
 }
 
-static const uint8_t *build_read_record(const struct build_copy *c, uint32_t ordinal, const struct item_record *r,
+/* The end of the record at `at`; NULL: it leads outside. */
+static const uint8_t *build_take_record(const struct build_copy *c, const uint8_t *at, struct item_record *r,
                                         struct larder_value *value) {
-    if (r->tag & ITEM_KEY_FLAGS)
-        return item_read_attr(c->from, ordinal, value);
-    if (r->tag == LARDER_S && *r->value < 0x80) { /* most are */
-        value->type = LARDER_S;
-        value->data = r->value + 1;
-        value->bytes = *r->value;
-        return r->value + 1 + *r->value;
+    const uint8_t *end = (const uint8_t *)c->from + c->from->bytes;
+    if (!item_take_record(at, end, r))
+        return NULL;
+    if (r->tag != LARDER_S || r->value >= end || *r->value >= 0x80 || *r->value >= end - r->value) {
+        unsigned keys = r->tag & ITEM_KEY_FLAGS;
+        int is_tag = keys != ITEM_KEY_FLAGS && (r->tag & ~(ITEM_TYPE_MASK | ITEM_KEY_FLAGS)) == 0;
+        return is_tag ? item_take_record_value(c->from, r, end, value) : NULL;
     }
-    return item_read_value(r->tag, r->value, value);
+    value->type = LARDER_S; /* most are */
+    value->data = r->value + 1;
+    value->bytes = *r->value;
+    return r->value + 1 + *r->value;
 }
 
-/* False: something is no attribute. */
+/* False: something is no attribute. There is room for each key once (build_make_room). */
 static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
-    const uint8_t *at = (const uint8_t *)c->from;
+    const uint8_t *at = item_first_record(c->from);
     struct bytes previous;
-    int is_first = 1;
-    if (c->from->attr_count)
-        at = item_record(c->from, 0);
+    int is_first = 1, keys_seen = 0;
     for (uint32_t i = 0; i < c->from->attr_count; i++) {
-        struct item_record r = item_record_at(at);
+        struct item_record r;
         struct larder_value value;
         const uint8_t *start = at;
-        at = build_read_record(c, i, &r, &value);
-        int is_key = r.tag & ITEM_KEY_FLAGS, is_left_out = build_is_left_out(c, i);
+        at = build_take_record(c, at, &r, &value);
+        if (!at || (r.tag & ITEM_KEY_FLAGS & keys_seen))
+            return 0;
+        int is_key = r.tag & ITEM_KEY_FLAGS, is_left_out = build_is_left_out(c, i, r.name);
+        keys_seen |= is_key;
         if (is_key || is_left_out)
             build_copy_run(b, c, start);
         else if (!c->run)
@@ -693,8 +716,7 @@ static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
         if (!build_is_sane(&r, &value))
             return 0;
         c->ddb_bytes += item_attr_ddb_bytes(r.name, &value);
-        build_note_copy(b, b->records.len + (c->run ? (size_t)(start - c->run) : 0), r.name,
-                        is_first ? NULL : &previous);
+        build_note_copy(b, b->records.len + (c->run ? (size_t)(start - c->run) : 0), &r, is_first ? NULL : &previous);
         if (is_key)
             build_copy_key(b, r.name_field, &value);
         previous = r.name;
@@ -717,11 +739,11 @@ LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item
                           err_set(LARDER_E_INVAL, "larder_add_all() adds to the item itself, not to what is open in it "
                                                   "and not under a name"));
     c.from = item_head(item);
-    if ((result = item_check_records(c.from)) != LARDER_OK)
-        return build_fail(b, result);
     if ((result = build_make_room(b, c.from)) != LARDER_OK)
         return result;
-    build_leave_out(&c, but, but_count);
+    c.but = but;
+    c.but_count = but_count;
+    build_leave_out(&c);
     c.run = NULL;
     c.ddb_bytes = 0;
     if (!build_copy_all(b, &c))
@@ -775,12 +797,12 @@ LARDER_API void larder_builder_free(struct larder_builder *b) {
     priv_free(p, b);
 }
 
-/* Records in the order of the entries, behind the directory. */
+/* Records in the order of the entries. */
 static void build_image(const struct larder_builder *b, struct item_head *h) {
     size_t first = item_lay_out(h, b->records.len), at = first;
     if (b->levels[0].is_sorted) { /* they are in order as they lie */
         item_put_bytes((uint8_t *)h + first, b->records.at, b->records.len);
-        for (uint32_t i = 0; i < h->attr_count; i++)
+        for (uint32_t i = 0; !item_is_walked(h) && i < h->attr_count; i++)
             item_set_record_offset(h, i, (uint32_t)(first + b->entries[i].offset));
         at += b->records.len;
     } else {

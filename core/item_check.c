@@ -230,26 +230,30 @@ static int check_records(const struct item_head *h) {
     struct bytes previous = {NULL, 0};
     uint32_t flags_seen = 0;
     uint32_t flags_due = (h->partition_bytes ? ITEM_IN_PARTITION_KEY : 0u) | (h->sort_bytes ? ITEM_IN_SORT_KEY : 0u);
-    const uint8_t *first = item_directory(h) + item_directory_entry_bytes(h) * h->attr_count;
+    const uint8_t *first = item_first_record(h);
+    int is_walked = item_is_walked(h);
     struct item_check c = {.at = first, .end = start + h->bytes - item_timed_bytes(h)};
     for (uint32_t i = 0; i < h->attr_count; i++) {
-        if (item_record_offset(h, i) != (size_t)(c.at - start))
+        if (!is_walked && item_record_offset(h, i) != (size_t)(c.at - start))
             return 0;
         if (!check_record(&c, h, i == 0, &previous, &flags_seen))
             return 0;
     }
     if (flags_seen != flags_due || c.ddb_bytes != item_ddb_bytes(h) || c.ddb_bytes > LARDER_ITEM_BYTES_MAX)
         return 0;
-    if ((h->flags & ITEM_WIDE) != item_flags(h, (size_t)(c.at - first)))
+    if ((h->flags & (ITEM_WIDE | ITEM_WALKED)) != item_flags(h, (size_t)(c.at - first)))
         return 0;
     return c.end - c.at < 8 && is_zero(c.at, c.end);
 }
 
-/* An index key's attribute, in an image whose records are sane. */
-static int check_index_key(const struct item_head *h, uint16_t ordinal, size_t bytes_max) {
+/* An index key's attribute, as its slot says, in an image whose records are sane. */
+static int check_index_key(const struct item_head *h, uint16_t attr, size_t bytes_max) {
     struct larder_value value;
-    if (ordinal == ITEM_NO_ATTR)
+    uint32_t ordinal = item_is_walked(h) ? 0 : attr;
+    if (attr == ITEM_NO_ATTR)
         return 1;
+    while (item_is_walked(h) && ordinal < h->attr_count && item_record_offset(h, ordinal) != attr)
+        ordinal++;
     if (ordinal >= h->attr_count)
         return 0;
     item_read_attr(h, ordinal, &value);
@@ -327,8 +331,7 @@ static inline size_t record_end(const uint8_t *start, size_t at, size_t end, uin
     return value <= end ? value : 0;
 }
 
-/* Each record begins where the directory says and ends where the next one begins. The directory tells where they begin, so
- * that the looks at them need not wait for each other. */
+/* Each record begins where the directory, if there is one, says, and ends where the next one begins. */
 int item_is_readable(const void *image, size_t bytes) {
     const struct item_head *h = image;
     const uint8_t *start = image;
@@ -336,20 +339,17 @@ int item_is_readable(const void *image, size_t bytes) {
         return 0;
     const uint8_t *directory = item_directory(h);
     uint32_t keys_seen = 0;
-    size_t count = h->attr_count, end = h->bytes - item_timed_bytes(h), at = (size_t)(directory - start);
-    at += item_directory_entry_bytes(h) * count;
-    if (h->flags & ITEM_WIDE) {
+    size_t count = h->attr_count, end = h->bytes - item_timed_bytes(h), at = (size_t)(item_first_record(h) - start);
+    if (item_is_walked(h)) {
         for (size_t i = 0; i < count && at != 0; i++)
-            at = item_record_offset(h, (uint32_t)i) == at ? record_end(start, at, end, &keys_seen) : 0;
-    } else {
-        for (size_t i = 0; i < count; i++) {
-            uint16_t from;
-            memcpy(&from, directory + i * sizeof from, sizeof from);
-            if (__builtin_expect(from != at || at == 0, 0)) /* at 0: the record before has no end */
-                return 0;
-            at = record_end(start, from, end, &keys_seen);
-        }
+            at = record_end(start, at, end, &keys_seen);
+        return at != 0 && end - at < 8 &&
+               end <= ITEM_NARROW_BYTES_MAX; /* places of its records are u16 (struct item_places) */
     }
+    for (size_t i = 0; i < count && at != 0; i++)
+        at = item_get_offset(directory, h->flags & ITEM_WIDE, (uint32_t)i) == at
+                 ? record_end(start, at, end, &keys_seen)
+                 : 0;
     return at != 0 && end - at < 8;
 }
 

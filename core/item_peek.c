@@ -32,71 +32,37 @@ uint32_t item_peek_kseq(const struct item_peek *p, uint32_t i) {
     return i < p->head.index_count ? peek_slot(p, i).kseq : 0;
 }
 
-/* A varint at *at that ends before `end`; *at moves behind it. */
-static int peek_varint(const uint8_t *start, size_t *at, size_t end, size_t *value) {
-    size_t got = 0;
-    for (unsigned i = 0; i < ITEM_VARINT_BYTES_MAX && *at < end; i++) {
-        uint8_t byte = start[(*at)++];
-        got |= (size_t)(byte & 0x7f) << (7 * i);
-        if (!(byte & 0x80)) {
-            *value = got;
-            return 1;
-        }
-    }
-    return 0;
+/* Offset of a record that an index slot refers to; an image has directory or records at `directory`. At least head.bytes: there is none. */
+static inline size_t peek_place(const uint8_t *directory, const struct item_head *head, uint32_t attr) {
+    if (__builtin_expect(item_is_walked(head), 1))
+        return attr;
+    return attr < head->attr_count ? item_get_offset(directory, head->flags & ITEM_WIDE, attr) : head->bytes;
 }
 
-/* Length and bytes at *at; *at moves behind them. */
-static int peek_bytes(const uint8_t *start, size_t *at, size_t end, struct bytes *out) {
-    if (*at < end && start[*at] < 128)
-        out->len = start[(*at)++];
-    else if (!peek_varint(start, at, end, &out->len))
-        return 0;
-    if (out->len > end - *at)
-        return 0;
-    out->at = start + *at;
-    *at += out->len;
-    return 1;
+static const uint8_t *peek_directory(const struct item_head *image, const struct item_head *head) {
+    return (const uint8_t *)image + sizeof *head + item_key_area_bytes(head) +
+           sizeof(struct item_index_slot) * head->index_count;
 }
 
-/* Moves *at behind a name. */
-static int peek_past_name(const uint8_t *start, size_t *at, size_t end) {
-    struct bytes name;
-    if (*at >= end)
-        return 0;
-    if (start[*at] & ITEM_NAME_LISTED) {
-        ++*at;
-        return 1;
-    }
-    *at += start[*at] == 0;
-    return peek_bytes(start, at, end, &name);
-}
-
-static int peek_attr(const struct item_peek *p, uint16_t ordinal, size_t bytes_max, struct bytes *out) {
-    const uint8_t *start = (const uint8_t *)p->image;
-    size_t end = p->head.bytes, width = item_directory_entry_bytes(&p->head);
-    uint32_t at32 = 0;
+static int peek_attr(const struct item_peek *p, uint16_t attr, size_t bytes_max, struct bytes *out) {
+    const uint8_t *start = (const uint8_t *)p->image, *end = start + p->head.bytes;
     *out = (struct bytes){NULL, 0};
-    if (ordinal == ITEM_NO_ATTR)
+    if (attr == ITEM_NO_ATTR)
         return 1;
-    if (ordinal >= p->head.attr_count)
+    size_t offset = peek_place(peek_directory(p->image, &p->head), &p->head, attr);
+    if (offset >= p->head.bytes)
         return 0;
-    size_t directory = peek_slots(p) + sizeof(struct item_index_slot) * p->head.index_count;
-    memcpy(&at32, start + directory + width * ordinal, width); /* little-endian, as all of the image */
-    size_t at = at32;
-    if (at >= end)
-        return 0;
-    uint8_t tag = start[at++];
-    if (!peek_past_name(start, &at, end))
-        return 0;
+    const uint8_t *at = start + offset;
+    uint8_t tag = *at;
     enum larder_type type = tag & ITEM_TYPE_MASK;
-    if (type < LARDER_S || type > LARDER_B)
+    at = item_skip_name(at + 1, end);
+    if (!at || type < LARDER_S || type > LARDER_B)
         return 0;
     if (tag & ITEM_IN_PARTITION_KEY)
         *out = (struct bytes){start + sizeof p->head, p->head.partition_bytes};
     else if (tag & ITEM_IN_SORT_KEY)
         *out = (struct bytes){start + sizeof p->head + p->head.partition_bytes, p->head.sort_bytes};
-    else if (!peek_bytes(start, &at, end, out))
+    else if (!item_take_bytes(at, end, out))
         return 0;
     return out->len >= 1 && out->len <= bytes_max;
 }
@@ -110,35 +76,6 @@ int item_peek_keys(const struct item_peek *p, uint32_t i, struct bytes *partitio
            peek_attr(p, slot.sort_attr, LARDER_SORT_KEY_BYTES_MAX, sort);
 }
 
-/* What comparing attributes of an image takes, once and for all. */
-struct peek_table {
-    const uint8_t *start, *directory;
-    size_t end;
-    uint32_t attr_count;
-    int is_wide;
-};
-
-static struct peek_table peek_table_of(const struct item_head *image, const struct item_head *head) {
-    size_t directory =
-        sizeof *head + item_key_area_bytes(head) + sizeof(struct item_index_slot) * (size_t)head->index_count;
-    return (struct peek_table){.start = (const uint8_t *)image,
-                               .directory = (const uint8_t *)image + directory,
-                               .end = head->bytes,
-                               .attr_count = head->attr_count,
-                               .is_wide = head->flags & ITEM_WIDE};
-}
-
-static inline size_t peek_offset(const struct peek_table *t, uint32_t ordinal) {
-    uint32_t wide;
-    uint16_t narrow;
-    if (__builtin_expect(t->is_wide, 0)) {
-        memcpy(&wide, t->directory + ordinal * sizeof wide, sizeof wide);
-        return wide;
-    }
-    memcpy(&narrow, t->directory + ordinal * sizeof narrow, sizeof narrow);
-    return narrow;
-}
-
 static int is_same_key_area(const struct item_peek *p, const struct item_head *image) {
     return p->head.partition_bytes == image->partition_bytes && p->head.sort_bytes == image->sort_bytes &&
            memcmp(item_key_area(p->image), item_key_area(image), item_key_area_bytes(image)) == 0;
@@ -148,21 +85,20 @@ static int is_same_key_area(const struct item_peek *p, const struct item_head *i
 struct peek_pair {
     const struct item_peek *old;
     const struct item_head *image;
-    struct peek_table theirs, ours;
+    const uint8_t *theirs, *ours; /* directories, or first records */
 };
 
 /* Whether the attribute has the same type, name and value in both: then its record has the same bytes (I4), wherever they lie. */
 static inline int is_same_attr(const struct peek_pair *pair, uint32_t theirs, uint32_t ours) {
-    const struct peek_table *t = &pair->theirs, *o = &pair->ours;
-    if (ours == ITEM_NO_ATTR || theirs >= t->attr_count)
-        return ours == ITEM_NO_ATTR && theirs == ITEM_NO_ATTR;
-    size_t from = peek_offset(o, ours), at = peek_offset(t, theirs);
-    size_t bytes =
-        (ours + 1 < o->attr_count ? peek_offset(o, ours + 1) : (size_t)(item_records_end(pair->image) - o->start)) -
-        from;
-    if (at >= t->end || bytes > t->end - at || memcmp(t->start + at, o->start + from, bytes) != 0)
+    const uint8_t *old = (const uint8_t *)pair->old->image, *image = (const uint8_t *)pair->image;
+    if (ours == ITEM_NO_ATTR || theirs == ITEM_NO_ATTR)
+        return ours == theirs;
+    const uint8_t *record = image + peek_place(pair->ours, pair->image, ours);
+    size_t bytes = (size_t)(item_skip_record(record, image + pair->image->bytes) - record);
+    size_t at = peek_place(pair->theirs, &pair->old->head, theirs), end = pair->old->head.bytes;
+    if (at >= end || bytes > end - at || memcmp(old + at, record, bytes) != 0)
         return 0;
-    return !(o->start[from] & ITEM_KEY_FLAGS) || is_same_key_area(pair->old, pair->image);
+    return !(*record & ITEM_KEY_FLAGS) || is_same_key_area(pair->old, pair->image);
 }
 
 int item_peek_take_kseqs(const struct item_peek *old, struct item_head *image, uint32_t fresh) {
@@ -170,8 +106,8 @@ int item_peek_take_kseqs(const struct item_peek *old, struct item_head *image, u
     uint32_t slots = old->head.index_count > image->index_count ? old->head.index_count : image->index_count;
     struct peek_pair pair = {.old = old,
                              .image = image,
-                             .theirs = peek_table_of(old->image, &old->head),
-                             .ours = peek_table_of(image, image)};
+                             .theirs = peek_directory(old->image, &old->head),
+                             .ours = peek_directory(image, image)};
     int differs = 0;
     for (uint32_t i = 0; i < slots; i++) {
         struct item_index_slot theirs = {.kseq = 0};

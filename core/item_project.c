@@ -49,7 +49,7 @@ static uint32_t project_next(const struct project_set *set, uint32_t from) {
 static struct project_record project_read(const struct item_head *image, uint32_t ordinal) {
     struct project_record r = {.start = item_record(image, ordinal)};
     r.record = item_record_at(r.start);
-    const uint8_t *end = item_read_attr(image, ordinal, &r.value);
+    const uint8_t *end = item_read_record(image, r.start, &r.value);
     r.bytes = r.record.tag & ITEM_KEY_FLAGS ? item_scalar_record_bytes(r.record.name_field.len, r.value.bytes, 0)
                                             : (size_t)(end - r.start);
     return r;
@@ -109,7 +109,7 @@ size_t item_of_keys_bytes_max(const struct item_key_attr *const *attrs, const st
                               uint32_t count) {
     size_t bytes = sizeof(struct item_head) + 7;
     for (uint32_t i = 0; i < count; i++)
-        bytes += sizeof(uint16_t) + 1 + 2 * ITEM_VARINT_BYTES_MAX + attrs[i]->name_bytes + values[i].bytes;
+        bytes += 1 + 2 * ITEM_VARINT_BYTES_MAX + attrs[i]->name_bytes + values[i].bytes;
     return bytes;
 }
 

@@ -82,32 +82,20 @@ static const uint8_t *item_read_record_value(const struct item_head *h, const st
     return r->value;
 }
 
-const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struct larder_value *out) {
-    struct item_record r = item_record_at(item_record(h, ordinal));
+const uint8_t *item_read_record(const struct item_head *h, const uint8_t *at, struct larder_value *out) {
+    struct item_record r = item_record_at(at);
     return item_read_record_value(h, &r, out);
+}
+
+const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struct larder_value *out) {
+    return item_read_record(h, item_record(h, ordinal), out);
 }
 
 const uint8_t *item_records_end(const struct item_head *h) {
     struct larder_value last;
-    if (!h->attr_count)
-        return item_directory(h);
+    if (item_is_walked(h) || !h->attr_count)
+        return item_walk(item_first_record(h), (const uint8_t *)h + h->bytes, h->attr_count);
     return item_read_attr(h, h->attr_count - 1u, &last);
-}
-
-uint16_t item_find_attr(const struct item_head *image, const char *name, size_t name_bytes) {
-    struct bytes wanted = {(const uint8_t *)name, name_bytes};
-    uint32_t low = 0, high = image->attr_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        int order = item_compare_bytes(item_record_at(item_record(image, middle)).name, wanted);
-        if (order == 0)
-            return (uint16_t)middle;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return ITEM_NO_ATTR;
 }
 
 /* ---- Bounded ------------------------------------------------------------------------------------------------- */
@@ -164,19 +152,8 @@ static const uint8_t *take_value(enum larder_type type, const uint8_t *at, const
     }
 }
 
-/* Reads the record at `at`: r->value is where its value begins, if that is not in the key area. 0: it leads outside. */
-static int take_record(const uint8_t *at, const uint8_t *end, struct item_record *r) {
-    if (at >= end)
-        return 0;
-    r->tag = *at;
-    r->value = item_take_name(at + 1, end, &r->name);
-    return r->value != NULL;
-}
-
-/* The value of a record; h is NULL in a nested M, where no value lies in the key area. The record's end, or NULL. A container is looked
- * through when it is read from its item: whoever walks it then, a level down for each call of his own, comes to an end. */
-static const uint8_t *take_record_value(const struct item_head *h, const struct item_record *r, const uint8_t *end,
-                                        struct larder_value *out) {
+const uint8_t *item_take_record_value(const struct item_head *h, const struct item_record *r, const uint8_t *end,
+                                      struct larder_value *out) {
     enum larder_type type = r->tag & ITEM_TYPE_MASK;
     struct item_measure measure;
     if (r->tag & ITEM_KEY_FLAGS) {
@@ -191,25 +168,19 @@ static const uint8_t *take_record_value(const struct item_head *h, const struct 
 
 static int take_attr(const struct item_head *h, uint32_t ordinal, struct item_record *r) {
     size_t offset = item_record_offset(h, ordinal);
-    return offset < h->bytes && take_record((const uint8_t *)h + offset, read_end(h), r);
+    return offset < h->bytes && item_take_record((const uint8_t *)h + offset, read_end(h), r);
 }
 
-LARDER_API int larder_item_getn(const struct larder_item *item, const char *name, size_t name_bytes,
-                                struct larder_value *out) {
-    const struct item_head *h = item_head(item);
-    struct bytes wanted = {(const uint8_t *)name, name_bytes};
+/* The attribute with this name: its record and ordinal. LARDER_OK, LARDER_NOT_FOUND, or LARDER_E_CORRUPT without a text. */
+static int search_attr(const struct item_head *h, struct bytes wanted, struct item_record *r, uint32_t *ordinal) {
     uint32_t low = 0, high = h->attr_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        struct item_record r;
-        struct larder_value value;
-        if (!take_attr(h, middle, &r))
-            return read_damaged();
-        int order = item_compare_bytes(r.name, wanted);
+        if (!take_attr(h, middle, r))
+            return LARDER_E_CORRUPT;
+        int order = item_compare_bytes(r->name, wanted);
         if (order == 0) {
-            if (!take_record_value(h, &r, read_end(h), &value))
-                return read_damaged();
-            *out = value;
+            *ordinal = middle;
             return LARDER_OK;
         }
         if (order < 0)
@@ -218,6 +189,51 @@ LARDER_API int larder_item_getn(const struct larder_item *item, const char *name
             high = middle;
     }
     return LARDER_NOT_FOUND;
+}
+
+/* The same in a walked image. */
+static int walk_to_attr(const struct item_head *h, struct bytes wanted, struct item_record *r, uint32_t *ordinal) {
+    const uint8_t *at = item_first_record(h), *end = read_end(h);
+    for (uint32_t i = 0; i < h->attr_count; i++) {
+        const uint8_t *next = item_skip_record(at, end);
+        if (!next)
+            return LARDER_E_CORRUPT;
+        size_t bytes = at[1] & ITEM_NAME_LISTED ? item_listed_name(at[1]).len : at[1];
+        if (bytes == wanted.len || at[1] == 0) { /* 0: a long one */
+            *r = item_record_at(at);
+            *ordinal = i;
+            if (r->name.len == wanted.len && memcmp(r->name.at, wanted.at, wanted.len) == 0)
+                return LARDER_OK;
+        }
+        at = next;
+    }
+    return LARDER_NOT_FOUND;
+}
+
+static int find_record(const struct item_head *h, const char *name, size_t name_bytes, struct item_record *r,
+                       uint32_t *ordinal) {
+    struct bytes wanted = {(const uint8_t *)name, name_bytes};
+    return item_is_walked(h) ? walk_to_attr(h, wanted, r, ordinal) : search_attr(h, wanted, r, ordinal);
+}
+
+uint16_t item_find_attr(const struct item_head *image, const char *name, size_t name_bytes) {
+    struct item_record r;
+    uint32_t ordinal;
+    return find_record(image, name, name_bytes, &r, &ordinal) == LARDER_OK ? (uint16_t)ordinal : ITEM_NO_ATTR;
+}
+
+LARDER_API int larder_item_getn(const struct larder_item *item, const char *name, size_t name_bytes,
+                                struct larder_value *out) {
+    const struct item_head *h = item_head(item);
+    struct item_record r;
+    struct larder_value value;
+    uint32_t ordinal;
+    int result = find_record(h, name, name_bytes, &r, &ordinal);
+    if (result == LARDER_OK && !item_take_record_value(h, &r, read_end(h), &value))
+        result = LARDER_E_CORRUPT;
+    if (result == LARDER_OK)
+        *out = value;
+    return result == LARDER_E_CORRUPT ? read_damaged() : result;
 }
 
 LARDER_API int larder_item_get(const struct larder_item *item, const char *name, struct larder_value *out) {
@@ -232,30 +248,32 @@ LARDER_API size_t larder_item_size(const struct larder_item *item) {
     return item_ddb_bytes(item_head(item));
 }
 
-struct bytes item_attr_bytes(const struct item_head *image, uint16_t ordinal) {
+/* `attr` is as in an index slot. */
+static struct bytes read_index_key(const struct item_head *h, uint16_t attr) {
     struct item_record r;
     struct larder_value value;
-    if (ordinal >= image->attr_count) /* ITEM_NO_ATTR, or damage */
-        return (struct bytes){NULL, 0};
-    if (!take_attr(image, ordinal, &r) || !take_record_value(image, &r, read_end(image), &value) ||
-        value.type > LARDER_B)
+    size_t at = attr;
+    if (!item_is_walked(h))
+        at = attr < h->attr_count ? item_record_offset(h, attr) : h->bytes;
+    if (at >= h->bytes || !item_take_record((const uint8_t *)h + at, read_end(h), &r) || /* ITEM_NO_ATTR, or damage */
+        !item_take_record_value(h, &r, read_end(h), &value) || value.type > LARDER_B)
         return (struct bytes){NULL, 0};
     return (struct bytes){value.data, value.bytes};
 }
 
 struct bytes item_index_partition(const struct item_head *image, uint32_t i) {
-    return item_attr_bytes(image, item_index_slots(image)[i].partition_attr);
+    return read_index_key(image, item_index_slots(image)[i].partition_attr);
 }
 
 struct bytes item_index_sort(const struct item_head *image, uint32_t i) {
-    return item_attr_bytes(image, item_index_slots(image)[i].sort_attr);
+    return read_index_key(image, item_index_slots(image)[i].sort_attr);
 }
 
 LARDER_API void larder_iter_item(const struct larder_item *item, struct larder_iter *it) {
     const struct item_head *h = item_head(item);
     *it = (struct larder_iter){.item = item, .end = read_end(h), .left = h->attr_count, .of = LARDER_M};
     if (h->attr_count)
-        it->at = (const uint8_t *)item_directory(h) + item_directory_entry_bytes(h) * h->attr_count;
+        it->at = item_first_record(h);
 }
 
 LARDER_API void larder_iter_value(const struct larder_value *value, struct larder_iter *it) {
@@ -282,8 +300,8 @@ LARDER_API int larder_iter_next(struct larder_iter *it, struct larder_member *ou
         return LARDER_NOT_FOUND;
     if (it->of == LARDER_M) {
         struct item_record r;
-        if (take_record(it->at, it->end, &r)) {
-            at = take_record_value((const struct item_head *)it->item, &r, it->end, &member.value);
+        if (item_take_record(it->at, it->end, &r)) {
+            at = item_take_record_value((const struct item_head *)it->item, &r, it->end, &member.value);
             member.name = (const char *)r.name.at;
             member.name_bytes = r.name.len;
         }

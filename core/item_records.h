@@ -9,6 +9,7 @@
 #ifndef LARDER_CORE_ITEM_RECORDS_H
 #define LARDER_CORE_ITEM_RECORDS_H
 
+#include <endian.h>
 #include <string.h>
 
 #include "core/item.h"
@@ -78,6 +79,13 @@ static inline struct bytes item_listed_name(uint8_t byte) {
     return (struct bytes){(const uint8_t *)name->text, name->bytes};
 }
 
+/* The first 8 bytes of a name of the list, the first one highest, zeros behind it. */
+static inline uint64_t item_listed_prefix(uint8_t byte) {
+    uint64_t prefix;
+    memcpy(&prefix, item_names[byte & (ITEM_NAME_LISTED - 1)].text, sizeof prefix);
+    return be64toh(prefix);
+}
+
 static inline const uint8_t *item_get_name(const uint8_t *at, struct bytes *name) {
     uint8_t first = *at++;
     if (first & ITEM_NAME_LISTED) {
@@ -107,6 +115,46 @@ static inline const uint8_t *item_take_name(const uint8_t *at, const uint8_t *en
         return NULL;
     name->at = at;
     return at + name->len;
+}
+
+/* Bounded, and NULL-able as above: what follows a name, whatever it says. */
+static inline const uint8_t *item_skip_name(const uint8_t *at, const uint8_t *end) {
+    if (!at || at >= end)
+        return NULL;
+    size_t bytes = *at++;
+    if (bytes & ITEM_NAME_LISTED)
+        return at;
+    if (__builtin_expect(bytes == 0, 0))
+        at = item_take_varint(at, end, &bytes);
+    return at && bytes <= (size_t)(end - at) ? at + bytes : NULL;
+}
+
+/* The same: what follows a value of this type, which is not in the key area. */
+static inline const uint8_t *item_skip_value(unsigned type, const uint8_t *at, const uint8_t *end) {
+    struct bytes run;
+    if (__builtin_expect(type == LARDER_NULL, 0))
+        return at;
+    if (__builtin_expect(type == LARDER_BOOL, 0))
+        return at && at < end ? at + 1 : NULL;
+    return type >= LARDER_S && type <= LARDER_BS ? item_take_bytes(at, end, &run) : NULL;
+}
+
+/* The same: what follows a record. Most have a name and a value of fewer than 128 bytes. */
+static inline const uint8_t *item_skip_record(const uint8_t *at, const uint8_t *end) {
+    if (__builtin_expect(!at || end - at < 3, 0)) /* a shorter one ends the image, or is none */
+        return at && end - at == 2 && (at[0] & ITEM_KEY_FLAGS || at[0] == LARDER_NULL) ? item_skip_name(at + 1, end)
+                                                                                       : NULL;
+    unsigned tag = at[0], name = at[1];
+    const uint8_t *value = at + 2 + (name & ITEM_NAME_LISTED ? 0 : name);
+    if (__builtin_expect(name != 0 && value < end, 1)) {
+        if (tag & ITEM_KEY_FLAGS)
+            return value;
+        const uint8_t *next = value + 1 + *value;
+        if (__builtin_expect(tag - LARDER_S <= LARDER_B - LARDER_S && *value < 128 && next <= end, 1))
+            return next;
+    }
+    value = item_skip_name(at + 1, end);
+    return tag & ITEM_KEY_FLAGS ? value : item_skip_value(tag & ITEM_TYPE_MASK, value, end);
 }
 
 /* How a name that is not in the list, or listed as this byte, begins. */
@@ -141,6 +189,16 @@ static inline struct item_record item_record_at(const uint8_t *at) {
     return r;
 }
 
+/* Bounded: reads the record at `at`. 0: it leads outside. */
+static inline int item_take_record(const uint8_t *at, const uint8_t *end, struct item_record *r) {
+    if (at >= end)
+        return 0;
+    r->tag = *at;
+    r->value = item_take_name(at + 1, end, &r->name);
+    r->name_field = (struct bytes){at + 1, (size_t)(r->value - at - 1)};
+    return r->value != NULL;
+}
+
 /* memcmp, then shorter first: the order of names, and of the members of a set. */
 static inline int item_compare_bytes(struct bytes a, struct bytes b) {
     size_t len = a.len < b.len ? a.len : b.len;
@@ -152,11 +210,15 @@ static inline uint8_t *item_directory(const struct item_head *h) {
     return (uint8_t *)(item_index_slots(h) + h->index_count);
 }
 
-static inline uint32_t item_record_offset(const struct item_head *h, uint32_t ordinal) {
-    const uint8_t *directory = item_directory(h);
+static inline const uint8_t *item_first_record(const struct item_head *h) {
+    return item_directory(h) + item_directory_entry_bytes(h) * h->attr_count;
+}
+
+/* An entry of a directory. */
+static inline size_t item_get_offset(const uint8_t *directory, int is_wide, uint32_t ordinal) {
     uint32_t wide;
     uint16_t narrow;
-    if (h->flags & ITEM_WIDE) {
+    if (__builtin_expect(is_wide, 0)) {
         memcpy(&wide, directory + sizeof wide * ordinal, sizeof wide);
         return wide;
     }
@@ -164,26 +226,72 @@ static inline uint32_t item_record_offset(const struct item_head *h, uint32_t or
     return narrow;
 }
 
+/* If the image has a directory. */
 static inline void item_set_record_offset(struct item_head *h, uint32_t ordinal, uint32_t offset) {
     uint8_t *directory = item_directory(h);
     uint16_t narrow = (uint16_t)offset;
+    if (item_is_walked(h))
+        return;
     if (h->flags & ITEM_WIDE)
         memcpy(directory + sizeof offset * ordinal, &offset, sizeof offset);
     else
         memcpy(directory + sizeof narrow * ordinal, &narrow, sizeof narrow);
 }
 
+/* Bounded: the record `steps` behind the one at `at`, or where it would be. NULL: one before it leads outside. */
+static inline const uint8_t *item_walk(const uint8_t *at, const uint8_t *end, uint32_t steps) {
+    for (; at && steps > 0; steps--)
+        at = item_skip_record(at, end);
+    return at;
+}
+
+/* Offset of a record. Bounded only if the image is walked: then head.bytes if a record before it leads outside. */
+static inline size_t item_record_offset(const struct item_head *h, uint32_t ordinal) {
+    const uint8_t *start = (const uint8_t *)h;
+    if (!item_is_walked(h))
+        return item_get_offset(item_directory(h), h->flags & ITEM_WIDE, ordinal);
+    const uint8_t *at = item_walk(item_first_record(h), start + h->bytes, ordinal);
+    return at ? (size_t)(at - start) : h->bytes;
+}
+
 static inline const uint8_t *item_record(const struct item_head *h, uint32_t ordinal) {
     return (const uint8_t *)h + item_record_offset(h, ordinal);
 }
 
-/* The flags of an image with so many bytes of records: its offsets are wide only if they must be. */
-static inline uint8_t item_flags(const struct item_head *h, size_t records_bytes) {
-    size_t fixed = (size_t)(item_directory(h) - (const uint8_t *)h);
-    return fixed + sizeof(uint16_t) * h->attr_count + records_bytes > ITEM_NARROW_BYTES_MAX - 7 ? ITEM_WIDE : 0;
+/* The places in a readable image. */
+static inline void item_find_places(struct item_places *p, const struct item_head *h) {
+    p->start = (const uint8_t *)h;
+    p->offsets = item_directory(h);
+    p->end = h->bytes;
+    p->count = h->attr_count;
+    p->is_wide = h->flags & ITEM_WIDE;
+    if (!item_is_walked(h))
+        return;
+    const uint8_t *at = item_first_record(h);
+    for (uint32_t i = 0; i < p->count; i++) {
+        p->walked[i] = (uint16_t)(at - p->start);
+        at = item_skip_record(at, p->start + p->end);
+    }
+    p->offsets = (const uint8_t *)p->walked;
+    p->is_wide = 0;
 }
 
-/* Lays out an image without item_timed: sets bytes and ITEM_WIDE from what the head says of key area, slots and attributes, and
+/* Offset of a record of them. */
+static inline size_t item_place(const struct item_places *p, uint32_t ordinal) {
+    return item_get_offset(p->offsets, p->is_wide, ordinal);
+}
+
+/* The flags of an image with so many bytes of records: in a table (it has a key area) without a directory if that can be; its offsets
+ * are wide only if they must be. */
+static inline uint8_t item_flags(const struct item_head *h, size_t records_bytes) {
+    size_t fixed = (size_t)(item_directory(h) - (const uint8_t *)h);
+    size_t narrow_max = ITEM_NARROW_BYTES_MAX - 7;
+    if (h->partition_bytes && h->attr_count <= ITEM_WALKED_MAX && fixed + records_bytes <= narrow_max)
+        return ITEM_WALKED;
+    return fixed + sizeof(uint16_t) * h->attr_count + records_bytes > narrow_max ? ITEM_WIDE : 0;
+}
+
+/* Lays out an image without item_timed: sets bytes and flags from what the head says of key area, slots and attributes, and
  * `records_bytes`. Returns the offset of the first record. */
 static inline size_t item_lay_out(struct item_head *h, size_t records_bytes) {
     size_t fixed = (size_t)(item_directory(h) - (uint8_t *)h);
@@ -195,8 +303,13 @@ static inline size_t item_lay_out(struct item_head *h, size_t records_bytes) {
 
 /* item_read.c: reads a value of this type; returns its end. */
 const uint8_t *item_read_value(enum larder_type type, const uint8_t *at, struct larder_value *out);
-/* item_read.c: the value of an attribute, wherever it lies. Returns the end of its record. */
+/* item_read.c: the value of an attribute, wherever it lies. Returns the end of its record, which is at `at`, or has this ordinal. */
+const uint8_t *item_read_record(const struct item_head *h, const uint8_t *at, struct larder_value *out);
 const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struct larder_value *out);
+/* item_read.c: the value of a record, bounded; h is NULL in a nested M, where no value lies in the key area. The record's end, or NULL. A
+ * container is looked through when it is read from its item: whoever walks it then, a level down for each call of his own, comes to an end. */
+const uint8_t *item_take_record_value(const struct item_head *h, const struct item_record *r, const uint8_t *end,
+                                      struct larder_value *out);
 const uint8_t *item_records_end(const struct item_head *h);
 
 /* A record with a value of S, N or B, its value inside it or (flag) in the key area. */

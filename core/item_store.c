@@ -155,20 +155,20 @@ static inline int is_same_name(const uint8_t *a, const char *b, size_t bytes) {
     return 1;
 }
 
-static int order_at(const struct item_head *h, uint32_t ordinal, const struct item_key_attr *attr) {
+static int order_at(const struct item_places *p, uint32_t ordinal, const struct item_key_attr *attr) {
     struct bytes wanted = {(const uint8_t *)attr->name, attr->name_bytes};
-    return item_compare_bytes(item_record_at(item_record(h, ordinal)).name, wanted);
+    return item_compare_bytes(item_record_at(p->start + item_place(p, ordinal)).name, wanted);
 }
 
 /* The number of names before that of the attribute; *near is tried first. */
-static __attribute__((noinline)) uint32_t find_place(const struct item_head *h, const struct item_key_attr *attr,
+static __attribute__((noinline)) uint32_t find_place(const struct item_places *p, const struct item_key_attr *attr,
                                                      uint16_t *near) {
-    uint32_t low = 0, high = h->attr_count, middle = *near;
-    if (middle > 0 && middle <= high && order_at(h, middle - 1, attr) < 0)
+    uint32_t low = 0, high = p->count, middle = *near;
+    if (middle > 0 && middle <= high && order_at(p, middle - 1, attr) < 0)
         low = middle;
     while (low < high) {
         middle = low == *near ? low : low + (high - low) / 2;
-        int order = order_at(h, middle, attr);
+        int order = order_at(p, middle, attr);
         if (order < 0)
             low = middle + 1;
         else
@@ -198,28 +198,28 @@ static inline int is_named(const struct item_record *r, const struct item_key_at
 }
 
 /* 0: the item has no such attribute. *near: where it was in an item before, from now on where it is in this one. */
-static inline int find_attr(const struct item_head *h, const struct item_key_attr *attr, uint16_t *near,
+static inline int find_attr(const struct item_places *p, const struct item_key_attr *attr, uint16_t *near,
                             struct found_attr *out) {
     uint32_t at = *near;
     struct item_record r = {.tag = 0};
-    if (at < h->attr_count)
-        r = item_record_at(item_record(h, at));
-    if (at >= h->attr_count || !is_named(&r, attr)) {
-        at = find_place(h, attr, near);
-        if (at >= h->attr_count || order_at(h, at, attr) != 0)
+    if (at < p->count)
+        r = item_record_at(p->start + item_place(p, at));
+    if (at >= p->count || !is_named(&r, attr)) {
+        at = find_place(p, attr, near);
+        if (at >= p->count || order_at(p, at, attr) != 0)
             return 0;
-        r = item_record_at(item_record(h, at));
+        r = item_record_at(p->start + item_place(p, at));
     }
     out->ordinal = (uint16_t)at;
     out->name_field = r.name_field;
-    read_found(h, &r, &out->value);
+    read_found((const struct item_head *)(const void *)p->start, &r, &out->value);
     return 1;
 }
 
 /* An attribute of an item that must be a primary key: where it is and what it holds. */
-static int find_key(const struct item_head *h, const struct item_key_attr *attr, const char *what, size_t bytes_max,
+static int find_key(const struct item_places *p, const struct item_key_attr *attr, const char *what, size_t bytes_max,
                     uint16_t *near, struct found_attr *out) {
-    if (!find_attr(h, attr, near, out))
+    if (!find_attr(p, attr, near, out))
         return err_set(LARDER_E_INVAL, "the item has no attribute \"%.*s\", the %s of the table",
                        utf8_shown_bytes(attr->name, attr->name_bytes), attr->name, what);
     if (out->value.type != attr->type)
@@ -234,10 +234,13 @@ int item_key_from_item(const struct item_shape *shape, const struct larder_item 
         return result;
     struct found_attr partition = {.value = {.type = shape->partition.type}},
                       sort = {.value = {.type = shape->sort.type}};
+    struct item_places places;
     uint16_t near[2] = {0, 1};
-    result = find_key(h, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX, &near[0], &partition);
+    item_find_places(&places, h);
+    result =
+        find_key(&places, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX, &near[0], &partition);
     if (result == LARDER_OK && shape->sort.name)
-        result = find_key(h, &shape->sort, "sort key", LARDER_SORT_KEY_BYTES_MAX, &near[1], &sort);
+        result = find_key(&places, &shape->sort, "sort key", LARDER_SORT_KEY_BYTES_MAX, &near[1], &sort);
     if (result != LARDER_OK)
         return result;
     return item_key_from_values(shape, &(struct larder_key){.partition = partition.value, .sort = sort.value}, out);
@@ -256,13 +259,10 @@ static int refuse_index_key(const struct item_index_shape *index, const struct i
 }
 
 /* Most are where they were, with lengths of one byte, and as the index wants them: seen in few instructions. */
-static inline int is_usual_key(const struct item_head *h, const uint8_t *directory, const struct item_key_attr *attr,
-                               uint32_t at) {
-    uint16_t offset;
-    if (at >= h->attr_count || (h->flags & ITEM_WIDE))
+static inline int is_usual_key(const struct item_places *p, const struct item_key_attr *attr, uint32_t at) {
+    if (at >= p->count)
         return 0;
-    memcpy(&offset, directory + at * sizeof offset, sizeof offset);
-    const uint8_t *record = (const uint8_t *)h + offset;
+    const uint8_t *record = p->start + item_place(p, at);
     size_t name_bytes = attr->name_bytes;
     if (record[0] != attr->type)
         return 0;
@@ -279,12 +279,12 @@ static inline int is_usual_key(const struct item_head *h, const uint8_t *directo
 
 /* A key attribute of an index. *ordinal is ITEM_NO_ATTR if the item has none that will do; LARDER_E_INVAL if it has one
  * of the wrong type or size, unless is_lenient. */
-static __attribute__((noinline)) int find_index_key(const struct item_head *h, const struct item_index_shape *index,
+static __attribute__((noinline)) int find_index_key(const struct item_places *p, const struct item_index_shape *index,
                                                     int is_lenient, const struct item_key_attr *attr, size_t bytes_max,
                                                     uint16_t *near, uint16_t *ordinal) {
     struct found_attr found;
     *ordinal = ITEM_NO_ATTR;
-    if (!find_attr(h, attr, near, &found))
+    if (!find_attr(p, attr, near, &found))
         return LARDER_OK;
     if (found.value.type == attr->type && found.value.bytes >= 1 && found.value.bytes <= bytes_max) {
         *ordinal = found.ordinal;
@@ -298,21 +298,20 @@ enum { NEAR_PARTITION, NEAR_SORT, NEAR_TTL, NEAR_INDEXES };
 
 static int fill_slot(struct item_store *s, uint32_t i, struct item_index_slot *slot) {
     const struct item_index_shape *index = &s->shape->indexes[i];
-    const struct item_head *h = s->from;
-    const uint8_t *directory = item_directory(h);
+    const struct item_places *p = &s->places;
     int is_lenient = s->shape->is_lenient || index->is_lenient;
     uint16_t *near = &s->near[(NEAR_INDEXES + 2 * i) % (ITEM_NEAR_COUNT - 1)];
     uint16_t partition, sort = ITEM_NO_ATTR;
     int result = LARDER_OK;
-    if (is_usual_key(h, directory, &index->partition, near[0]))
+    if (is_usual_key(p, &index->partition, near[0]))
         partition = near[0];
     else
         result =
-            find_index_key(h, index, is_lenient, &index->partition, LARDER_PARTITION_KEY_BYTES_MAX, near, &partition);
-    if (index->sort.name && is_usual_key(h, directory, &index->sort, near[1]))
+            find_index_key(p, index, is_lenient, &index->partition, LARDER_PARTITION_KEY_BYTES_MAX, near, &partition);
+    if (index->sort.name && is_usual_key(p, &index->sort, near[1]))
         sort = near[1];
     else if (result == LARDER_OK && index->sort.name)
-        result = find_index_key(h, index, is_lenient, &index->sort, LARDER_SORT_KEY_BYTES_MAX, near + 1, &sort);
+        result = find_index_key(p, index, is_lenient, &index->sort, LARDER_SORT_KEY_BYTES_MAX, near + 1, &sort);
     if (result != LARDER_OK)
         return result;
     int is_in = partition != ITEM_NO_ATTR && (!index->sort.name || sort != ITEM_NO_ATTR);
@@ -362,7 +361,7 @@ static void plan_former_keys(struct item_store *s) {
     if (!h->partition_bytes)
         return;
     for (uint32_t i = 0; i < h->attr_count; i++) {
-        struct item_record r = item_record_at(item_record(h, i));
+        struct item_record r = item_record_at(s->places.start + item_place(&s->places, i));
         struct found_attr attr = {.ordinal = (uint16_t)i, .name_field = r.name_field};
         if (!(r.tag & ITEM_KEY_FLAGS))
             continue;
@@ -371,26 +370,41 @@ static void plan_former_keys(struct item_store *s) {
     }
 }
 
-/* Offset of a record, or of the end of the last one. */
-static inline size_t record_offset(const struct item_store *s, uint32_t ordinal) {
-    return ordinal < s->from->attr_count ? item_record_offset(s->from, ordinal) : s->records_end;
+/* Offset of the first byte behind a record. */
+static inline size_t record_end(const struct item_store *s, uint32_t ordinal) {
+    const struct item_places *p = &s->places;
+    return (size_t)(item_skip_record(p->start + item_place(p, ordinal), p->start + p->end) - p->start);
 }
 
 static size_t plan_records_bytes(const struct item_store *s) {
-    size_t bytes = s->records_end - record_offset(s, 0);
+    size_t bytes = 0;
+    if (s->from->attr_count)
+        bytes = record_end(s, s->from->attr_count - 1u) - item_place(&s->places, 0);
     for (uint32_t i = 0; i < s->changed_count; i++) {
         const struct item_store_record *r = &s->changed[i];
-        bytes -= record_offset(s, r->ordinal + 1u) - record_offset(s, r->ordinal);
+        bytes -= record_end(s, r->ordinal) - item_place(&s->places, r->ordinal);
         bytes += item_scalar_record_bytes(r->name_field.len, r->value.bytes, r->key_flag);
     }
     return bytes;
 }
 
-/* Narrow offsets, as nearly all images have them, moved by the same distance. */
-static void move_offsets(const struct item_head *from, uint32_t first, uint32_t last, struct item_head *to,
-                         uint16_t by) {
-    const uint8_t *source = item_directory(from);
-    uint8_t *target = item_directory(to);
+/* Notes where a record is in s->to. */
+static void set_offset(struct item_store *s, uint32_t ordinal, size_t at) {
+    if (item_is_walked(s->to))
+        s->moved[ordinal] = (uint16_t)at;
+    else
+        item_set_record_offset(s->to, ordinal, (uint32_t)at);
+}
+
+/* The same for some of s->from, which are moved by the same distance. Most offsets are narrow. */
+static void move_offsets(struct item_store *s, uint32_t first, uint32_t last, size_t by) {
+    const uint8_t *source = s->places.offsets;
+    uint8_t *target = item_is_walked(s->to) ? (uint8_t *)s->moved : item_directory(s->to);
+    if (s->places.is_wide || s->to->flags & ITEM_WIDE) {
+        for (uint32_t i = first; i < last; i++)
+            set_offset(s, i, item_place(&s->places, i) + by);
+        return;
+    }
     for (size_t i = first; i < last; i++) {
         uint16_t at;
         memcpy(&at, source + i * sizeof at, sizeof at);
@@ -400,28 +414,24 @@ static void move_offsets(const struct item_head *from, uint32_t first, uint32_t 
 }
 
 /* Copies the records [first, last) as they are; returns the offset behind them. */
-static size_t copy_run(const struct item_store *s, uint32_t first, uint32_t last, size_t at) {
+static size_t copy_run(struct item_store *s, uint32_t first, uint32_t last, size_t at) {
     if (first >= last)
         return at;
-    size_t start = record_offset(s, first), bytes = record_offset(s, last) - start;
+    size_t start = item_place(&s->places, first), bytes = record_end(s, last - 1) - start;
     memcpy((uint8_t *)s->to + at, (const uint8_t *)s->from + start, bytes);
-    if (!((s->from->flags | s->to->flags) & ITEM_WIDE))
-        move_offsets(s->from, first, last, s->to, (uint16_t)(at - start));
-    else
-        for (uint32_t i = first; i < last; i++)
-            item_set_record_offset(s->to, i, (uint32_t)(item_record_offset(s->from, i) - start + at));
+    move_offsets(s, first, last, at - start);
     return at + bytes;
 }
 
-static size_t put_changed(const struct item_store_record *r, struct item_head *to, size_t at) {
-    uint8_t *start = (uint8_t *)to + at, *end = start;
+static size_t put_changed(struct item_store *s, const struct item_store_record *r, size_t at) {
+    uint8_t *start = (uint8_t *)s->to + at, *end = start;
     *end++ = (uint8_t)(r->value.type | r->key_flag);
     end = item_put_bytes(end, r->name_field.at, r->name_field.len);
     if (!r->key_flag) {
         end = item_put_varint(end, r->value.bytes);
         end = item_put_bytes(end, r->value.data, r->value.bytes);
     }
-    item_set_record_offset(to, r->ordinal, (uint32_t)at);
+    set_offset(s, r->ordinal, at);
     return at + (size_t)(end - start);
 }
 
@@ -435,9 +445,9 @@ static void put_keys(const struct larder_value *partition, const struct larder_v
 
 size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder_item *item) {
     const struct item_head *h = item_head(item);
-    /* Offsets may become wide; former keys get a length of their own, the key area its padding, and expiry or timer a place. */
+    /* It may become wide; former keys get a length of their own, the key area its padding, and expiry or timer a place. */
     return item_round8(h->bytes + sizeof(struct item_timed) + sizeof(struct item_index_slot) * shape->index_count +
-                       (sizeof(uint32_t) - sizeof(uint16_t)) * h->attr_count + 2u * ITEM_VARINT_BYTES_MAX + 8);
+                       sizeof(uint32_t) * h->attr_count + 2u * ITEM_VARINT_BYTES_MAX + 8);
 }
 
 int item_store_key(struct item_store *s, const struct item_shape *shape, const struct larder_item *item, uint16_t *near,
@@ -455,11 +465,13 @@ int item_store_key(struct item_store *s, const struct item_shape *shape, const s
         return err_set(LARDER_E_INVAL, "the item has %u bytes; at most %d are allowed", item_ddb_bytes(from),
                        LARDER_ITEM_BYTES_MAX);
     int result = item_check_records(from);
-    if (result == LARDER_OK)
-        result = find_key(from, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX,
-                          &near[NEAR_PARTITION], &partition);
+    if (result != LARDER_OK)
+        return result;
+    item_find_places(&s->places, from);
+    result = find_key(&s->places, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX,
+                      &near[NEAR_PARTITION], &partition);
     if (result == LARDER_OK && shape->sort.name)
-        result = find_key(from, &shape->sort, "sort key", LARDER_SORT_KEY_BYTES_MAX, &near[NEAR_SORT], &sort);
+        result = find_key(&s->places, &shape->sort, "sort key", LARDER_SORT_KEY_BYTES_MAX, &near[NEAR_SORT], &sort);
     if (result != LARDER_OK)
         return result;
     plan_change(s, &partition, ITEM_IN_PARTITION_KEY);
@@ -487,24 +499,36 @@ int item_store_slots(struct item_store *s) {
 static uint64_t expiry_of(struct item_store *s, int64_t now_s) {
     struct found_attr found;
     struct item_key_attr ttl = {.name = s->shape->ttl_name, .name_bytes = s->shape->ttl_name_bytes};
-    if (!ttl.name || !find_attr(s->from, &ttl, &s->near[NEAR_TTL], &found))
+    if (!ttl.name || !find_attr(&s->places, &ttl, &s->near[NEAR_TTL], &found))
         return 0;
     return ttl_seconds(&found.value, now_s);
 }
 
-/* Directory, records, padding and expiry; the head says what comes before them. */
+/* What slots have of a walked image are offsets, not ordinals. */
+static void point_slots(const struct item_store *s) {
+    struct item_index_slot *slots = item_index_slots(s->to);
+    for (uint32_t i = 0; i < s->to->index_count; i++) {
+        if (slots[i].partition_attr != ITEM_NO_ATTR)
+            slots[i].partition_attr = s->moved[slots[i].partition_attr];
+        if (slots[i].sort_attr != ITEM_NO_ATTR)
+            slots[i].sort_attr = s->moved[slots[i].sort_attr];
+    }
+}
+
+/* Directory (if there is to be one), records, padding and expiry; the head says what comes before them. */
 void item_store_records(struct item_store *s, int64_t now_s) {
     uint32_t next = 0;
-    s->records_end = (size_t)(item_records_end(s->from) - (const uint8_t *)s->from);
     size_t at = item_lay_out(s->to, plan_records_bytes(s));
     for (uint32_t i = 0; i < s->changed_count; i++) {
         const struct item_store_record *r = &s->changed[i];
         at = copy_run(s, next, r->ordinal, at);
-        at = put_changed(r, s->to, at);
+        at = put_changed(s, r, at);
         next = r->ordinal + 1u;
     }
     at = copy_run(s, next, s->from->attr_count, at);
     memset((uint8_t *)s->to + at, 0, s->to->bytes - at);
+    if (item_is_walked(s->to))
+        point_slots(s);
     uint64_t expiry_s = expiry_of(s, now_s);
     if (expiry_s == 0)
         return;
@@ -514,7 +538,7 @@ void item_store_records(struct item_store *s, int64_t now_s) {
 
 int item_to_stored(const struct item_shape *shape, const struct larder_item *item, int64_t now_s, void *to,
                    struct item_head **out) {
-    struct item_store s;
+    struct item_store s = {.changed_count = 0};
     uint16_t near[ITEM_NEAR_COUNT] = {0};
     int result = item_store_key(&s, shape, item, near, to);
     if (result == LARDER_OK)

@@ -204,6 +204,7 @@ uint64_t seg_layout_fingerprint(void) {
                               offsetof(struct span_shm, bitmap),
                               sizeof(struct bin_shm),
                               sizeof(struct item_head),
+                              ITEM_WALKED_MAX,
                               sizeof(struct item_timed),
                               sizeof(struct item_index_slot),
                               LARDER_TABLES_MAX,

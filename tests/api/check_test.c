@@ -296,8 +296,7 @@ static void item_indexes(struct world *w) {
 }
 static void item_record(struct world *w) {
     struct item_head *h = item_of(w, 5);
-    ((unsigned char *)h)[h->bytes - 30] ^= 0x40;
-    ((unsigned char *)h)[sizeof *h + 40] ^= 0x40;
+    *(unsigned char *)(item_index_slots(h) + h->index_count) ^= 0x40; /* the first record's type */
 }
 static void item_expiry(struct world *w) {
     for (uint32_t i = 0; i < ITEMS; i++) {
@@ -414,8 +413,16 @@ static void span_used(struct world *w) {
 static void span_class(struct world *w) {
     span_in(w, SPAN_SMALL)->class_index = 200;
 }
+/* Of items only: the first span of their class may have the table's definition, without which nothing else is seen. One of them is
+ * where no block of the other class begins. */
 static void span_class_other(struct world *w) {
-    span_at(w, WORD_OFF(*slot_of(w, 0, 5)))->class_index ^= 1;
+    uint64_t last = 0;
+    for (uint32_t i = 0; i < 40; i++) {
+        uint64_t off = WORD_OFF(*slot_of(w, 0, i)), inside = (off - w->head->data_off) % SPAN_BYTES;
+        if (off > last && inside > 0 && inside < 4000)
+            last = off;
+    }
+    span_at(w, last)->class_index ^= 1;
 }
 static void span_arena(struct world *w) {
     span_in(w, SPAN_SMALL)->arena = 9;

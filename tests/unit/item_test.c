@@ -996,7 +996,7 @@ Test(item, stores_keys_slots_and_expiry) {
     cr_assert(is_run(item_index_sort(h, 0), "DONE", 4));
     cr_assert(is_run(item_index_partition(h, 2), "\0\1", 2));
     cr_assert(item_index_sort(h, 2).at == NULL && item_index_sort(h, 2).len == 0);
-    cr_assert(is_run(item_attr_bytes(h, item_find_attr(h, "PK", 2)), "SHOP#1", 6));
+    cr_assert(is_text(get((struct larder_item *)h, "PK"), "SHOP#1"));
     cr_assert(is_number(get((struct larder_item *)h, "SK"), "17"));
     cr_assert(reads_the_same(item, (struct larder_item *)h));
 
@@ -1560,7 +1560,8 @@ Test(item, is_not_sane_when_wider_than_needed) {
 Test(item, is_not_sane_with) {
     struct item_head *h = everything_stored();
     struct item_head *copy = block_of(h->bytes, 0);
-    uint16_t pk = item_find_attr(h, "PK", 2), list = item_find_attr(h, "l", 1);
+    uint16_t pk = (uint16_t)item_record_offset(h, item_find_attr(h, "PK", 2)),
+             list = (uint16_t)item_record_offset(h, item_find_attr(h, "l", 1));
 #define BREAK(change)                                                                                                  \
     do {                                                                                                               \
         memcpy(copy, h, h->bytes);                                                                                     \
@@ -1581,24 +1582,85 @@ Test(item, is_not_sane_with) {
     BREAK(copy->index_count = 255);
     BREAK(copy->flags = ITEM_WIDE);
     BREAK(copy->flags ^= ITEM_TIMED);
-    BREAK(copy->flags |= 4);
+    BREAK(copy->flags &= (uint8_t)~ITEM_WALKED);
+    BREAK(copy->flags |= ITEM_WIDE);
+    BREAK(copy->flags |= 8);
     BREAK(copy->partition_bytes = 0);
     BREAK(copy->partition_bytes = 65535);
     BREAK(copy->sort_bytes = 0);
     BREAK(copy->sort_bytes += 1);
     BREAK(copy->ddb_ttl += 1);
     BREAK(item_key_area(copy)[15] = 1);
-    BREAK(item_index_slots(copy)[0].partition_attr = copy->attr_count);
+    BREAK(item_index_slots(copy)[0].partition_attr = (uint16_t)copy->bytes);
+    BREAK(item_index_slots(copy)[0].partition_attr = 0);
+    BREAK(item_index_slots(copy)[0].partition_attr += 1);
     BREAK(item_index_slots(copy)[0].partition_attr = ITEM_NO_ATTR);
     BREAK(item_index_slots(copy)[0].partition_attr = list);
-    BREAK(item_index_slots(copy)[0].sort_attr = copy->attr_count);
-    BREAK(((uint16_t *)(item_index_slots(copy) + 3))[pk] += 1);
-    BREAK(((uint8_t *)copy)[((uint16_t *)(item_index_slots(copy) + 3))[pk]] ^= ITEM_IN_PARTITION_KEY);
-    BREAK(((uint8_t *)copy)[((uint16_t *)(item_index_slots(copy) + 3))[pk]] |= ITEM_IN_SORT_KEY);
-    BREAK(((uint8_t *)copy)[((uint16_t *)(item_index_slots(copy) + 3))[pk]] |= 0x80);
-    BREAK(((uint8_t *)copy)[((uint16_t *)(item_index_slots(copy) + 3))[list]] = LARDER_M);
+    BREAK(item_index_slots(copy)[0].sort_attr = (uint16_t)copy->bytes);
+    BREAK(((uint8_t *)copy)[pk] ^= ITEM_IN_PARTITION_KEY);
+    BREAK(((uint8_t *)copy)[pk] |= ITEM_IN_SORT_KEY);
+    BREAK(((uint8_t *)copy)[pk] |= 0x80);
+    BREAK(((uint8_t *)copy)[list] = LARDER_M);
     free(copy);
     free(h);
+}
+
+/* PK, SK, three attributes of indexes, and others: `count` in all. */
+static struct larder_item *item_of_attrs(uint32_t count) {
+    char name[16];
+    larder_builder_reset(b);
+    OK(larder_add_s(b, "PK", "SHOP#1"));
+    OK(larder_add_n(b, "SK", "17"));
+    OK(larder_add_s(b, "Shop", "a.example"));
+    OK(larder_add_s(b, "Status", "DONE"));
+    OK(larder_add_n(b, "At", "1764"));
+    for (uint32_t i = 5; i < count; i++) {
+        snprintf(name, sizeof name, "%c%u", "AZaz"[i % 4], i);
+        OK(larder_add_int(b, name, i));
+    }
+    return keep(finish());
+}
+
+/* In a table, and read from there. Builders and projections always make one. */
+Test(item, has_no_directory_if_it_has_few_attributes) {
+    for (uint32_t count = 5; count <= ITEM_WALKED_MAX + 6; count++) {
+        struct larder_item *item = item_of_attrs(count);
+        struct item_head *h = store(&shape, item), *again = store(&shape, (struct larder_item *)h);
+        struct larder_iter it;
+        struct larder_member member;
+        struct larder_value value;
+        cr_assert_eq(item_is_walked(h), count <= ITEM_WALKED_MAX, "%u", count);
+        cr_assert(!item_is_walked(item_head(item)) && is_same((struct larder_item *)h, (struct larder_item *)again));
+        cr_assert(reads_the_same(item, (struct larder_item *)h));
+        for (larder_iter_item(item, &it); larder_iter_next(&it, &member) == LARDER_OK;) {
+            OK(larder_item_getn((struct larder_item *)h, member.name, member.name_bytes, &value));
+            cr_assert(value.type == member.value.type && value.bytes == member.value.bytes &&
+                      memcmp(value.data, member.value.data, value.bytes) == 0);
+        }
+        cr_assert_eq(larder_item_get((struct larder_item *)h, "Shape", &value), LARDER_NOT_FOUND);
+        cr_assert_eq(item_find_attr(h, "Statu", 5), ITEM_NO_ATTR);
+        cr_assert(is_run(item_index_partition(h, 1), "a.example", 9) && item_index_sort(h, 1).len > 0);
+        cr_assert(is_run(item_index_sort(h, 0), "DONE", 4) && item_index_partition(h, 2).at == NULL);
+        free(again);
+        free(h);
+        free(item);
+    }
+}
+
+/* What is wrong with the directory of an image that has one. */
+Test(item, is_not_sane_with_another_directory) {
+    struct larder_item *item = item_of_attrs(ITEM_WALKED_MAX + 1);
+    struct item_head *h = store(&shape, item), *copy = block_of(h->bytes, 0);
+    uint16_t *offsets = (uint16_t *)((uint8_t *)copy + (item_directory(h) - (const uint8_t *)h));
+    BREAK(offsets[3] += 1);
+    cr_assert_not(item_is_readable(copy, copy->bytes));
+    BREAK(offsets[h->attr_count - 1] = (uint16_t)h->bytes);
+    BREAK(copy->flags |= ITEM_WALKED);
+    BREAK(copy->flags |= ITEM_WIDE);
+    BREAK(item_index_slots(copy)[0].partition_attr = copy->attr_count);
+    free(copy);
+    free(h);
+    free(item);
 }
 
 /* Bytes by hand that the builder would never make. */
