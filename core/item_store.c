@@ -461,13 +461,13 @@ int item_store_key(struct item_store *s, const struct item_shape *shape, const s
     s->to = h;
     s->near = near;
     s->changed_count = 0;
-    if (item_ddb_bytes(from) > LARDER_ITEM_BYTES_MAX)
-        return err_set(LARDER_E_INVAL, "the item has %u bytes; at most %d are allowed", item_ddb_bytes(from),
-                       LARDER_ITEM_BYTES_MAX);
     int result = item_check_records(from);
     if (result != LARDER_OK)
         return result;
     item_find_places(&s->places, from);
+    if (item_ddb_bytes(from) > LARDER_ITEM_BYTES_MAX)
+        return err_set(LARDER_E_INVAL, "the item has %u bytes; at most %d are allowed", item_ddb_bytes(from),
+                       LARDER_ITEM_BYTES_MAX);
     result = find_key(&s->places, &shape->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX,
                       &near[NEAR_PARTITION], &partition);
     if (result == LARDER_OK && shape->sort.name)
@@ -538,11 +538,12 @@ void item_store_records(struct item_store *s, int64_t now_s) {
 
 int item_to_stored(const struct item_shape *shape, const struct larder_item *item, int64_t now_s, void *to,
                    struct item_head **out) {
-    struct item_store s = {.changed_count = 0};
+    struct item_store s;
     uint16_t near[ITEM_NEAR_COUNT] = {0};
     int result = item_store_key(&s, shape, item, near, to);
-    if (result == LARDER_OK)
-        result = item_store_slots(&s);
+    if (result != LARDER_OK)
+        return result;
+    result = item_store_slots(&s);
     if (result != LARDER_OK)
         return result;
     item_store_records(&s, now_s);
