@@ -153,7 +153,10 @@ int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank) {
     if (!note_lock(w, lock))
         return err_set(LARDER_E_CORRUPT, "slot %u holds more than %u locks", w->id, SLOT_LOCKS);
     uint32_t seen = 0;
-    if (!SHM_CAS(lock, &seen, w->id + 1)) {
+    int is_mine = SHM_CAS(lock, &seen, w->id + 1);
+    if (!is_mine && seen == LOCK_WAITERS) /* damage, as nobody stores that; wait_for() takes it, too */
+        is_mine = SHM_CAS(lock, &seen, (w->id + 1) | LOCK_WAITERS);
+    if (!is_mine) {
         forget_lock(w, lock);
         return LARDER_BUSY;
     }

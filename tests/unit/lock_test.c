@@ -100,6 +100,24 @@ Test(lock, word_names_the_owner_and_slot_the_lock) {
     end(&f);
 }
 
+/* Nobody leaves such a word, but a flipped bit does: the lock is free for all who want it. */
+Test(lock, word_of_a_waiter_alone_is_free) {
+    struct fixture f;
+    begin(&f);
+    for (unsigned rank = 0; rank < RANKS; rank++) {
+        SHM_STORE(f.lock[rank], LOCK_WAITERS);
+        cr_assert_eq(lock_try(f.w, f.lock[rank], rank), LARDER_OK);
+        cr_assert(lock_is_mine(f.w, f.lock[rank]));
+        lock_drop(f.w, f.lock[rank], rank);
+        cr_assert_eq(SHM_LOAD(f.lock[rank]), 0);
+        SHM_STORE(f.lock[rank], LOCK_WAITERS);
+        cr_assert_eq(lock_take(f.w, f.lock[rank], rank), LARDER_OK);
+        lock_drop(f.w, f.lock[rank], rank);
+        cr_assert_eq(SHM_LOAD(f.lock[rank]), 0);
+    }
+    end(&f);
+}
+
 Test(lock, ranks_are_known_by_place) {
     struct fixture f;
     enum lock_rank rank;
