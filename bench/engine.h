@@ -43,7 +43,7 @@ enum {
     CAN_WRITE = 32,        /* put of any kind */
     CAN_THREAD = 64,       /* several threads of a process, a session each */
     CAN_SHARE_READS = 128, /* several processes that only read */
-    IS_NO_STORE = 256,     /* the compute probe: "get" alone, and it finds nothing */
+    IS_NO_STORE = 256,     /* a probe of one thing: "get" alone, whose answers nobody looks at */
     IS_VARIANT = 512,      /* takes part only where it is named */
 };
 
@@ -76,7 +76,7 @@ struct engine {
 };
 
 extern const struct engine engine_larder, engine_limit, engine_lmdb, engine_bdb, engine_sqlite, engine_redis,
-    engine_memcached, engine_ck, engine_compute;
+    engine_memcached, engine_ck, engine_compute, engine_limit_image;
 /* The same with huge pages: advised, and from hugetlbfs mounted on <folder>/huge. */
 extern const struct engine engine_larder_huge, engine_larder_hugetlb, engine_limit_huge;
 

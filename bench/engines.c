@@ -2,7 +2,7 @@
 #include "bench/engines.h"
 #include <string.h>
 
-const struct engine *const engines[] = {&engine_compute,    &engine_limit,       &engine_larder,
+const struct engine *const engines[] = {&engine_compute,    &engine_limit,       &engine_limit_image,    &engine_larder,
 #if HAVE_CK
                                         &engine_ck,
 #endif

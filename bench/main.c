@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 /* NULL: all. */
-#define FAST_ENGINES "compute limit larder lmdb"
+#define FAST_ENGINES "compute limit limit-image larder lmdb"
 #define SIZE_ENGINES "limit larder lmdb"
 #define OWN_ENGINES "limit larder"
 

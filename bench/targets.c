@@ -60,6 +60,12 @@ static void beside(struct judge *j, const char *workload, const char *read, cons
 
 static void reads(struct judge *j) {
     against(j, "point get, 1 process", "of the limit probe", "main", "get", "limit", 1, 0.80);
+    if (figures_find(j->f, "main", "get", "limit-image", 1)) {
+        double image = figures_rate(j->f, "main", "get", "limit-image", 1);
+        add_fact(j, "  limit probe, images as long", "of the limit probe",
+                 ratio(image, figures_rate(j->f, "main", "get", "limit", 1)));
+        add_fact(j, "  Larder's get", "of that probe", ratio(larder(j, "main", "get", 1), image));
+    }
     against(j, "point get, 1 process", "x LMDB", "main", "get", "lmdb", 1, 2.0);
     add(j, "point get, 2 processes", "x its 1-process figure",
         ratio(larder(j, "main", "get", 2), larder(j, "main", "get", 1)), 1.9, 0);
