@@ -15,57 +15,21 @@
  * Locks    None: a builder is used by one thread at a time.
  * Tests    tests/unit/item_test.c
  */
-#include <endian.h>
 #include <string.h>
 
 #include "core/db.h"
 #include "core/err.h"
-#include "core/item.h"
+#include "core/item_builder.h"
 #include "core/item_records.h"
 #include "core/num.h"
 #include "core/priv.h"
 #include "core/utf8.h"
 
-#define BUILD_ERROR_BYTES 256
 #define BUILD_BUFFER_MIN 512
-#define BUILD_INSERTION_MAX 24 /* entries up to which insertion sort is the faster one */
 
 /* A name as the two arguments that "%.*s" takes. */
 #define BUILD_SHOWN(name)                                                                                              \
     utf8_shown_bytes((const char *)(name).at, (name).len), (name).at ? (const char *)(name).at : ""
-
-struct build_buffer {
-    uint8_t *at;
-    size_t len, capacity;
-};
-
-/* A member of an item, M or set, to be sorted. */
-struct build_entry {
-    uint64_t prefix; /* first 8 bytes of what it is sorted by, the first one highest: settles most comparisons */
-    uint32_t offset; /* in records */
-};
-
-/* The item itself or an open container. */
-struct build_level {
-    enum larder_type type; /* LARDER_M for the item */
-    int is_sorted;         /* members were added in order */
-    uint32_t count;        /* members */
-    size_t members;        /* where they begin in records */
-    size_t entry_first;    /* where their entries begin; a list has none */
-};
-
-struct larder_builder {
-    struct priv *priv;
-    struct build_buffer records, scratch, image, name;
-    struct build_entry *entries;
-    size_t entry_count, entry_capacity;
-    struct build_level levels[LARDER_NESTING_MAX + 2]; /* the item, M and L, a set in the innermost */
-    uint32_t level;
-    size_t ddb_bytes;
-    int has_name; /* `name` is for the next add */
-    int error;
-    char error_text[BUILD_ERROR_BYTES];
-};
 
 /* A value in the form it has in a record: head (lengths, or a BOOL), then body. */
 struct build_value {
@@ -78,8 +42,7 @@ struct build_value {
 
 /* ---- Errors and memory --------------------------------------------------------------------------------------- */
 
-/* B1. `result` was just returned by err_set(), or by something that calls it. */
-static int build_fail(struct larder_builder *b, int result) {
+int build_fail(struct larder_builder *b, int result) {
     b->error = result;
     strncpy(b->error_text, larder_error(), sizeof b->error_text - 1);
     return result;
@@ -100,12 +63,11 @@ static int build_fail_at(struct larder_builder *b, const char *name, int result)
     return build_fail(b, result);
 }
 
-/* The first failure, said again; LARDER_OK if there was none. */
-static int build_ready(struct larder_builder *b) {
+int build_ready(struct larder_builder *b) {
     return b->error ? err_set(b->error, "%s", b->error_text) : LARDER_OK;
 }
 
-static int build_reserve(struct larder_builder *b, struct build_buffer *buffer, size_t bytes) {
+int build_reserve(struct larder_builder *b, struct build_buffer *buffer, size_t bytes) {
     size_t capacity = buffer->capacity ? buffer->capacity : BUILD_BUFFER_MIN;
     if (bytes <= buffer->capacity)
         return LARDER_OK;
@@ -119,127 +81,9 @@ static int build_reserve(struct larder_builder *b, struct build_buffer *buffer, 
     return LARDER_OK;
 }
 
-/* ---- Order --------------------------------------------------------------------------------------------------- */
-
-/* What a member is sorted by: its name in an item or M, its bytes in a set. */
-static struct bytes build_sort_key(const struct larder_builder *b, enum larder_type of, uint32_t offset) {
-    const uint8_t *at = b->records.at + offset;
-    struct bytes key;
-    if (of == LARDER_M)
-        return item_record_at(at).name;
-    key.at = item_get_varint(at + 1, &key.len);
-    return key;
-}
-
-static uint64_t build_prefix(struct bytes key) {
-    uint64_t prefix = 0;
-    uint32_t first, last;
-    if (key.len >= sizeof prefix) {
-        memcpy(&prefix, key.at, sizeof prefix);
-        return be64toh(prefix);
-    }
-    if (key.len >= sizeof first) { /* the last four of them, without those that are among the first four */
-        memcpy(&first, key.at, sizeof first);
-        memcpy(&last, key.at + key.len - sizeof last, sizeof last);
-        return (uint64_t)be32toh(first) << 32 | (uint32_t)((uint64_t)be32toh(last) << (8 * (sizeof prefix - key.len)));
-    }
-    for (size_t i = 0; i < key.len; i++)
-        prefix |= (uint64_t)key.at[i] << (56 - 8 * i);
-    return prefix;
-}
-
-/* Equal prefixes say nothing: a name may hold zero bytes. */
-static int build_compare(const struct larder_builder *b, enum larder_type of, const struct build_entry *left,
-                         const struct build_entry *right) {
-    if (left->prefix != right->prefix)
-        return left->prefix < right->prefix ? -1 : 1;
-    return item_compare_bytes(build_sort_key(b, of, left->offset), build_sort_key(b, of, right->offset));
-}
-
-static void build_insertion_sort(const struct larder_builder *b, enum larder_type of, struct build_entry *entries,
-                                 size_t count) {
-    for (size_t i = 1; i < count; i++) {
-        struct build_entry entry = entries[i];
-        size_t k = i;
-        for (; k > 0 && build_compare(b, of, &entries[k - 1], &entry) > 0; k--)
-            entries[k] = entries[k - 1];
-        entries[k] = entry;
-    }
-}
-
-/* One run of `to` from two neighbours of `from`: [low, middle) and [middle, high). */
-static void build_merge(const struct larder_builder *b, enum larder_type of, const struct build_entry *from,
-                        struct build_entry *to, size_t low, size_t middle, size_t high) {
-    size_t left = low, right = middle;
-    for (size_t i = low; i < high; i++) {
-        int is_left = left < middle && (right == high || build_compare(b, of, &from[left], &from[right]) <= 0);
-        to[i] = is_left ? from[left++] : from[right++];
-    }
-}
-
-/* Never worse than n log n, whatever order a caller adds in. */
-static int build_merge_sort(struct larder_builder *b, enum larder_type of, struct build_entry *entries, size_t count) {
-    int result = build_reserve(b, &b->scratch, count * sizeof *entries);
-    if (result != LARDER_OK)
-        return result;
-    struct build_entry *from = entries, *to = (struct build_entry *)(void *)b->scratch.at;
-    for (size_t width = 1; width < count; width *= 2) {
-        for (size_t low = 0; low < count; low += 2 * width) {
-            size_t middle = low + width < count ? low + width : count;
-            size_t high = middle + width < count ? middle + width : count;
-            build_merge(b, of, from, to, low, middle, high);
-        }
-        struct build_entry *swap = from;
-        from = to;
-        to = swap;
-    }
-    if (from != entries)
-        memcpy(entries, from, count * sizeof *entries);
-    return LARDER_OK;
-}
-
-static int build_refuse_double(struct larder_builder *b, enum larder_type of, uint32_t offset) {
-    char number[LARDER_NUMBER_TEXT_MAX];
-    struct bytes key = build_sort_key(b, of, offset);
-    const char *what = of == LARDER_M ? "attribute" : "set member";
-    const char *text = (const char *)key.at;
-    int shown = utf8_shown_bytes(text, key.len);
-    if (of == LARDER_NS) {
-        shown = (int)num_decode(key.at, key.len, number);
-        text = number;
-    } else if (of == LARDER_BS) {
-        return build_fail(b, err_set(LARDER_E_INVAL, "a set of type BS holds a value of %zu bytes twice", key.len));
-    }
-    return build_fail(b, err_set(LARDER_E_INVAL, "%s \"%.*s\" is there twice", what, shown, text));
-}
-
-/* Puts the entries of a level in order. B1 if two are equal. */
-static int build_sort(struct larder_builder *b, const struct build_level *level) {
-    if (level->is_sorted) /* an empty one is */
-        return LARDER_OK;
-    struct build_entry *entries = b->entries + level->entry_first;
-    size_t count = b->entry_count - level->entry_first;
-    int result = LARDER_OK;
-    if (count <= BUILD_INSERTION_MAX)
-        build_insertion_sort(b, level->type, entries, count);
-    else
-        result = build_merge_sort(b, level->type, entries, count);
-    for (size_t i = 1; result == LARDER_OK && i < count; i++)
-        if (build_compare(b, level->type, &entries[i - 1], &entries[i]) == 0)
-            result = build_refuse_double(b, level->type, entries[i].offset);
-    return result;
-}
-
-/* Bytes of a member of an item, M or set that lies at `at`. */
-static size_t build_member_bytes(enum larder_type of, const uint8_t *at) {
-    struct larder_value value;
-    const uint8_t *from = of == LARDER_M ? item_record_at(at).value : at + 1;
-    return (size_t)(item_read_value(*at & ITEM_TYPE_MASK, from, &value) - at);
-}
-
 /* ---- Adding -------------------------------------------------------------------------------------------------- */
 
-static int build_reserve_entries(struct larder_builder *b, size_t count) {
+int build_reserve_entries(struct larder_builder *b, size_t count) {
     size_t capacity = b->entry_capacity ? b->entry_capacity : 64;
     if (count <= b->entry_capacity)
         return LARDER_OK;
@@ -509,6 +353,13 @@ LARDER_API int larder_begin(struct larder_builder *b, const char *name, enum lar
     return LARDER_OK;
 }
 
+/* Bytes of a member of an item, M or set that lies at `at`. */
+static size_t build_member_bytes(enum larder_type of, const uint8_t *at) {
+    struct larder_value value;
+    const uint8_t *from = of == LARDER_M ? item_record_at(at).value : at + 1;
+    return (size_t)(item_read_value(*at & ITEM_TYPE_MASK, from, &value) - at);
+}
+
 /* Moves the members of the innermost level into the order of its entries. */
 static int build_reorder(struct larder_builder *b, const struct build_level *level) {
     size_t bytes = b->records.len - level->members;
@@ -575,185 +426,6 @@ LARDER_API int larder_add_member(struct larder_builder *b, const struct larder_m
         return result;
     return is_container(member->value.type) ? build_add_container(b, &member->value)
                                             : larder_add(b, NULL, &member->value);
-}
-
-/* ---- Another item's attributes ------------------------------------------------------------------------------ */
-
-/* An item that is copied, but for some attributes. Runs of records are copied as they lie. */
-struct build_copy {
-    const struct item_head *from;
-    const uint8_t *run;     /* first record that is still to be copied; NULL: none */
-    size_t ddb_bytes;       /* of what was copied */
-    const char *const *but; /* names of what is left out */
-    uint32_t but_count;
-    uint64_t left_out[(ITEM_ATTRS_MAX + 63) /
-                      64]; /* by ordinal, a bit each, unless the item is walked; as many words as it needs
-                                                      are set */
-};
-
-/* A walked item has few attributes: each is compared. Of others the names are looked up, whatever number there is of both. */
-static int build_is_left_out(const struct build_copy *c, uint32_t ordinal, struct bytes name) {
-    if (!item_is_walked(c->from))
-        return c->left_out[ordinal / 64] >> (ordinal % 64) & 1;
-    for (uint32_t i = 0; i < c->but_count; i++)
-        if (*c->but[i] == (char)*name.at && strlen(c->but[i]) == name.len && memcmp(c->but[i], name.at, name.len) == 0)
-            return 1;
-    return 0;
-}
-
-static void build_leave_out(struct build_copy *c) {
-    if (item_is_walked(c->from))
-        return;
-    memset(c->left_out, 0, ((size_t)c->from->attr_count + 63) / 64 * sizeof *c->left_out);
-    for (uint32_t i = 0; i < c->but_count; i++) {
-        uint16_t ordinal = item_find_attr(c->from, c->but[i], strlen(c->but[i]));
-        if (ordinal != ITEM_NO_ATTR)
-            c->left_out[ordinal / 64] |= UINT64_C(1) << (ordinal % 64);
-    }
-}
-
-/* Room in records and entries for all of an item. */
-static int build_make_room(struct larder_builder *b, const struct item_head *from) {
-    if (b->levels[0].count + from->attr_count > ITEM_ATTRS_MAX)
-        return build_fail(b, err_set(LARDER_E_INVAL, "the item has over %u attributes", ITEM_ATTRS_MAX));
-    /* Keys get a length of their own. */
-    size_t bytes = b->records.len + from->bytes - sizeof *from + 2u * ITEM_VARINT_BYTES_MAX;
-    int result = build_reserve(b, &b->records, bytes);
-    return result == LARDER_OK ? build_reserve_entries(b, b->entry_count + from->attr_count) : result;
-}
-
-/* B3. A container was looked at in full when it was read. */
-static int build_is_sane(const struct item_record *r, const struct larder_value *value) {
-    struct bytes name = r->name;
-    if (!(*r->name_field.at & ITEM_NAME_LISTED)) {
-        const uint8_t *text = value->data;
-        size_t with_text = name.len + 1 + value->bytes;
-        /* A length below 128 between a name and a text parts them: they are text if the whole is. */
-        if (value->type == LARDER_S && text == name.at + name.len + 1 &&
-            utf8_valid_bytes((const char *)name.at, with_text) == with_text)
-            return 1;
-        if (utf8_valid_bytes((const char *)name.at, name.len) < name.len)
-            return 0;
-    }
-    if (value->type == LARDER_S)
-        return utf8_valid_bytes(value->data, value->bytes) == value->bytes;
-    return value->type != LARDER_N || num_is_sane(value->data, value->bytes);
-}
-
-/* The records from c->run to `end`. */
-static void build_copy_run(struct larder_builder *b, struct build_copy *c, const uint8_t *end) {
-    if (c->run) {
-        memcpy(b->records.at + b->records.len, c->run, (size_t)(end - c->run));
-        b->records.len += (size_t)(end - c->run);
-    }
-    c->run = NULL;
-}
-
-/* A key attribute, whose value lies in the key area. */
-static void build_copy_key(struct larder_builder *b, struct bytes name_field, const struct larder_value *value) {
-    uint8_t *at = b->records.at + b->records.len;
-    *at++ = (uint8_t)value->type;
-    at = item_put_bytes(at, name_field.at, name_field.len);
-    at = item_put_bytes(item_put_varint(at, value->bytes), value->data, value->bytes);
-    b->records.len = (size_t)(at - b->records.at);
-}
-
-/* An entry for what lies in records at `offset`, or will when its run is copied. previous: the name copied before, or NULL. */
-static void build_note_copy(struct larder_builder *b, size_t offset, const struct item_record *r,
-                            const struct bytes *previous) {
-    struct build_level *level = &b->levels[0];
-    struct build_entry entry = {.offset = (uint32_t)offset};
-    uint8_t first = *r->name_field.at;
-    entry.prefix = first & ITEM_NAME_LISTED ? item_listed_prefix(first) : build_prefix(r->name);
-    if (level->is_sorted && b->entry_count > 0) {
-        const struct build_entry *last = &b->entries[b->entry_count - 1];
-        level->is_sorted =
-            last->prefix < entry.prefix ||
-            (last->prefix == entry.prefix &&
-             item_compare_bytes(previous ? *previous : build_sort_key(b, LARDER_M, last->offset), r->name) < 0);
-    }
-    b->entries[b->entry_count++] = entry;
-    level->count++;
-}
-
-/* The end of the record at `at`; NULL: it leads outside. */
-static const uint8_t *build_take_record(const struct build_copy *c, const uint8_t *at, struct item_record *r,
-                                        struct larder_value *value) {
-    const uint8_t *end = (const uint8_t *)c->from + c->from->bytes;
-    if (!item_take_record(at, end, r))
-        return NULL;
-    if (r->tag != LARDER_S || r->value >= end || *r->value >= 0x80 || *r->value >= end - r->value) {
-        unsigned keys = r->tag & ITEM_KEY_FLAGS;
-        int is_tag = keys != ITEM_KEY_FLAGS && (r->tag & ~(ITEM_TYPE_MASK | ITEM_KEY_FLAGS)) == 0;
-        return is_tag ? item_take_record_value(c->from, r, end, value) : NULL;
-    }
-    value->type = LARDER_S; /* most are */
-    value->data = r->value + 1;
-    value->bytes = *r->value;
-    return r->value + 1 + *r->value;
-}
-
-/* False: something is no attribute. There is room for each key once (build_make_room). */
-static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
-    const uint8_t *at = item_first_record(c->from);
-    struct bytes previous;
-    int is_first = 1, keys_seen = 0;
-    for (uint32_t i = 0; i < c->from->attr_count; i++) {
-        struct item_record r;
-        struct larder_value value;
-        const uint8_t *start = at;
-        at = build_take_record(c, at, &r, &value);
-        if (!at || (r.tag & ITEM_KEY_FLAGS & keys_seen))
-            return 0;
-        int is_key = r.tag & ITEM_KEY_FLAGS, is_left_out = build_is_left_out(c, i, r.name);
-        keys_seen |= is_key;
-        if (is_key || is_left_out)
-            build_copy_run(b, c, start);
-        else if (!c->run)
-            c->run = start;
-        if (is_left_out)
-            continue;
-        if (!build_is_sane(&r, &value))
-            return 0;
-        c->ddb_bytes += item_attr_ddb_bytes(r.name, &value);
-        build_note_copy(b, b->records.len + (c->run ? (size_t)(start - c->run) : 0), &r, is_first ? NULL : &previous);
-        if (is_key)
-            build_copy_key(b, r.name_field, &value);
-        previous = r.name;
-        is_first = 0;
-    }
-    build_copy_run(b, c, at);
-    return 1;
-}
-
-LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
-                              uint32_t but_count) {
-    struct build_copy c; /* large: only what is used is set */
-    int result = build_ready(b);
-    if (result != LARDER_OK)
-        return result;
-    if (!item || (but_count && !but))
-        return build_fail(b, err_set(LARDER_E_INVAL, "larder_add_all: item or names are NULL"));
-    if (b->level || b->has_name)
-        return build_fail(b,
-                          err_set(LARDER_E_INVAL, "larder_add_all() adds to the item itself, not to what is open in it "
-                                                  "and not under a name"));
-    c.from = item_head(item);
-    if ((result = build_make_room(b, c.from)) != LARDER_OK)
-        return result;
-    c.but = but;
-    c.but_count = but_count;
-    build_leave_out(&c);
-    c.run = NULL;
-    c.ddb_bytes = 0;
-    if (!build_copy_all(b, &c))
-        return build_fail(b, err_set(LARDER_E_CORRUPT, "the item is damaged: a name or value of it is none"));
-    if (c.ddb_bytes > LARDER_ITEM_BYTES_MAX - b->ddb_bytes || b->records.len > ITEM_IMAGE_BYTES_MAX)
-        return build_fail(b, err_set(LARDER_E_INVAL,
-                                     "with all of another item the item has %zu bytes; at most %d are allowed",
-                                     b->ddb_bytes + c.ddb_bytes, LARDER_ITEM_BYTES_MAX));
-    b->ddb_bytes += c.ddb_bytes;
-    return LARDER_OK;
 }
 
 /* ---- Life of a builder --------------------------------------------------------------------------------------- */
