@@ -107,6 +107,8 @@ static void writes(struct judge *j) {
     against(j, "insert with 4 indexes", "x LMDB, one transaction", "main", "insert", "lmdb", 2, 3.0);
     add(j, "counter update", "of overwrite", ratio(larder(j, "main", "count", 2), larder(j, "main", "overwrite", 2)),
         0.5, 0);
+    double get = larder(j, "main", "get", 2), overwrite = larder(j, "main", "overwrite", 2);
+    add_fact(j, "  a get and then an overwrite", "of overwrite: what a counter is", ratio(get, get + overwrite));
 }
 
 /* How much slower at the largest count than at 10,000 items, against the same for the limit. */
