@@ -74,28 +74,16 @@ static void item_read_key_value(const struct item_head *h, uint8_t tag, struct l
     }
 }
 
-static const uint8_t *item_read_record_value(const struct item_head *h, const struct item_record *r,
-                                             struct larder_value *out) {
-    if (!(r->tag & ITEM_KEY_FLAGS))
-        return item_read_value(r->tag & ITEM_TYPE_MASK, r->value, out);
-    item_read_key_value(h, r->tag, out);
-    return r->value;
-}
-
 const uint8_t *item_read_record(const struct item_head *h, const uint8_t *at, struct larder_value *out) {
     struct item_record r = item_record_at(at);
-    return item_read_record_value(h, &r, out);
+    if (!(r.tag & ITEM_KEY_FLAGS))
+        return item_read_value(r.tag & ITEM_TYPE_MASK, r.value, out);
+    item_read_key_value(h, r.tag, out);
+    return r.value;
 }
 
 const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struct larder_value *out) {
     return item_read_record(h, item_record(h, ordinal), out);
-}
-
-const uint8_t *item_records_end(const struct item_head *h) {
-    struct larder_value last;
-    if (item_is_walked(h) || !h->attr_count)
-        return item_walk(item_first_record(h), (const uint8_t *)h + h->bytes, h->attr_count);
-    return item_read_attr(h, h->attr_count - 1u, &last);
 }
 
 /* ---- Bounded ------------------------------------------------------------------------------------------------- */

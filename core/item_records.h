@@ -310,7 +310,6 @@ const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struc
  * container is looked through when it is read from its item: whoever walks it then, a level down for each call of his own, comes to an end. */
 const uint8_t *item_take_record_value(const struct item_head *h, const struct item_record *r, const uint8_t *end,
                                       struct larder_value *out);
-const uint8_t *item_records_end(const struct item_head *h);
 
 /* A record with a value of S, N or B, its value inside it or (flag) in the key area. */
 static inline size_t item_scalar_record_bytes(size_t name_field_bytes, size_t value_bytes, uint8_t key_flag) {
