@@ -109,7 +109,7 @@ size_t item_of_keys_bytes_max(const struct item_key_attr *const *attrs, const st
                               uint32_t count) {
     size_t bytes = sizeof(struct item_head) + 7;
     for (uint32_t i = 0; i < count; i++)
-        bytes += 1 + 2 * ITEM_VARINT_BYTES_MAX + attrs[i]->name_bytes + values[i].bytes;
+        bytes += sizeof(uint16_t) + 1 + 2 * ITEM_VARINT_BYTES_MAX + attrs[i]->name_bytes + values[i].bytes;
     return bytes;
 }
 
