@@ -340,11 +340,12 @@ int item_is_readable(const void *image, size_t bytes) {
     const uint8_t *directory = item_directory(h);
     uint32_t keys_seen = 0;
     size_t count = h->attr_count, end = h->bytes - item_timed_bytes(h), at = (size_t)(item_first_record(h) - start);
-    if (item_is_walked(h)) {
+    if (item_is_walked(h)) { /* struct item_places has so many places, of u16 */
+        if (count > ITEM_WALKED_MAX || end > ITEM_NARROW_BYTES_MAX)
+            return 0;
         for (size_t i = 0; i < count && at != 0; i++)
             at = record_end(start, at, end, &keys_seen);
-        return at != 0 && end - at < 8 &&
-               end <= ITEM_NARROW_BYTES_MAX; /* places of its records are u16 (struct item_places) */
+        return at != 0 && end - at < 8;
     }
     for (size_t i = 0; i < count && at != 0; i++)
         at = item_get_offset(directory, h->flags & ITEM_WIDE, (uint32_t)i) == at

@@ -1647,6 +1647,26 @@ Test(item, has_no_directory_if_it_has_few_attributes) {
     }
 }
 
+/* More attributes than there are places for (struct item_places), every record of them whole. */
+Test(item, is_not_readable_walked_with_too_many_attributes) {
+    struct larder_item *item = item_of_attrs(ITEM_WALKED_MAX + 1);
+    struct item_head *h = store(&shape, item), *copy = block_of(h->bytes, 0);
+    size_t fixed = (size_t)(item_directory(h) - (const uint8_t *)h);
+    const uint8_t *first = item_first_record(h), *end = item_walk(first, (uint8_t *)h + h->bytes, h->attr_count);
+    memcpy(copy, h, fixed);
+    memcpy((uint8_t *)copy + fixed, first, (size_t)(end - first));
+    copy->flags = ITEM_WALKED;
+    copy->bytes = (uint32_t)item_round8(fixed + (size_t)(end - first));
+    cr_assert(item_head_is_sane(copy, copy->bytes));
+    cr_assert_not(item_is_readable(copy, copy->bytes));
+    cr_assert_not(item_is_sane(copy, copy->bytes));
+    copy->version = 1;
+    cr_assert_eq(item_check_records(copy), LARDER_E_CORRUPT);
+    free(copy);
+    free(h);
+    free(item);
+}
+
 /* What is wrong with the directory of an image that has one. */
 Test(item, is_not_sane_with_another_directory) {
     struct larder_item *item = item_of_attrs(ITEM_WALKED_MAX + 1);
