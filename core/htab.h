@@ -43,7 +43,12 @@ static inline struct stripe_shm *htab_stripe(const struct htab *t, uint64_t hash
 static inline uint64_t htab_high(uint64_t hash) {
     return hash >> 32 << 32;
 }
-/* The hash of the block in a slot, as far as it matters here, by the slot's word and the block's first: the bits between are 0. */
+/* What of a hash anything here depends on. The bits between are 0 in those of items. */
+#define HTAB_HASH_MASK UINT64_C(0xffffffff0000ffff)
+static inline uint64_t htab_hash_of(uint16_t tag, uint32_t high) {
+    return (uint64_t)high << 32 | tag;
+}
+/* As much of the hash of the block in a slot, by the slot's word and the block's first. */
 static inline uint64_t htab_hash_in(uint64_t word, uint64_t first) {
     return htab_high(first) | WORD_TAG(word);
 }

@@ -15,11 +15,15 @@
  *            struct item_timed                                only if ITEM_TIMED: expiry and timer
  *
  *          A varint is LEB128: 7 bits a byte, low ones first, the shortest form.
- *          A record: u8 type and flags, name, then unless the value lies in the key area:
- *            S B N       length as varint, bytes (N: core/num.h's order-preserving form)
- *            BOOL        u8 0 or 1
- *            NULL        nothing
- *            L SS NS BS  byte length of the rest as varint, count as varint, members: u8 type, value as here (no name)
+ *          A record: u8 tag, name, value. The tag says type, length if that is short, and where the value lies:
+ *            0x80 + length    S of up to 127 bytes
+ *            0x40 + length    N, which is never longer (core/num.h's order-preserving form)
+ *            0x10 + type      the value is the partition key of the key area
+ *            0x20 + type      the value is the sort key
+ *            type             any other: S B      length as varint, bytes
+ *                                        BOOL     u8 0 or 1
+ *                                        NULL     nothing
+ *            L SS NS BS  byte length of the rest as varint, count as varint, members: tag, value as here (no name)
  *            M           byte length of the rest as varint, count as varint, members sorted by name: records as here
  *          A name: one byte if core/item_names.h lists it; else a u8 length below 128, or 0 and the length as varint; bytes.
  *          "The rest" is everything after that length: the count and the members. Sets are sorted by their members'
@@ -49,17 +53,19 @@
 #include "core/shm.h"
 #include "larder.h"
 
-#define ITEM_WIDE 1u   /* head.flags: record offsets are u32 */
-#define ITEM_TIMED 2u  /* head.flags: a struct item_timed is the last of the image */
-#define ITEM_WALKED 4u /* head.flags: there is no directory */
-#define ITEM_TYPE_MASK 0x0f
-#define ITEM_IN_PARTITION_KEY 0x10 /* record flags: the value is the partition key of the key area */
+#define ITEM_WIDE 1u               /* head.flags: record offsets are u32 */
+#define ITEM_TIMED 2u              /* head.flags: a struct item_timed is the last of the image */
+#define ITEM_WALKED 4u             /* head.flags: there is no directory */
+#define ITEM_TYPE_MASK 0x0f        /* of a tag below ITEM_SHORT_N */
+#define ITEM_IN_PARTITION_KEY 0x10 /* flags of such a tag: the value lies in the key area */
 #define ITEM_IN_SORT_KEY 0x20
+#define ITEM_SHORT_N 0x40
+#define ITEM_SHORT_S 0x80
 #define ITEM_NO_ATTR 0xffffu /* index_slot: the item is not in that index, or the index has no sort key */
 #define ITEM_ATTRS_MAX 65535u
 #define ITEM_WALKED_MAX 24u /* attributes */
 /* The largest image of a legal item fits. DynamoDB does not count what an image needs around the values, so the worst
- * is a list of sets of one empty string: 1 byte by its count, 5 of image, 400 KB of them. Short names add less than 48
+ * is a list of sets of one empty B: 1 byte by its count, 5 of image, 400 KB of them. Short names add less than 48
  * KB. */
 #define ITEM_IMAGE_BYTES_MAX (1u << 21)
 

@@ -31,9 +31,10 @@
 #define BUILD_SHOWN(name)                                                                                              \
     utf8_shown_bytes((const char *)(name).at, (name).len), (name).at ? (const char *)(name).at : ""
 
-/* A value in the form it has in a record: head (lengths, or a BOOL), then body. */
+/* A value in the form it has in a record: tag, head (lengths, or a BOOL), then body. */
 struct build_value {
     enum larder_type type;
+    uint8_t tag;
     uint8_t head[2 * ITEM_VARINT_BYTES_MAX];
     size_t head_bytes;
     struct bytes body;
@@ -187,7 +188,7 @@ static int build_put(struct larder_builder *b, const char *given_name, const str
     if ((result = build_reserve(b, &b->records, end_max)) != LARDER_OK)
         return result;
     uint8_t *at = b->records.at + start;
-    *at++ = (uint8_t)value->type;
+    *at++ = value->tag;
     if (level->type == LARDER_M)
         at = item_put_name(at, name);
     at = item_put_bytes(at, value->head, value->head_bytes);
@@ -200,8 +201,10 @@ static int build_put(struct larder_builder *b, const char *given_name, const str
 /* An S, N or B that has been checked. */
 static int build_put_scalar(struct larder_builder *b, const char *name, enum larder_type type, const void *data,
                             size_t bytes) {
-    struct build_value value = {.type = type, .body = {data, bytes}, .ddb_bytes = bytes};
-    value.head_bytes = (size_t)(item_put_varint(value.head, bytes) - value.head);
+    struct build_value value = {
+        .type = type, .tag = item_scalar_tag(type, bytes), .body = {data, bytes}, .ddb_bytes = bytes};
+    if (value.tag < ITEM_SHORT_N)
+        value.head_bytes = (size_t)(item_put_varint(value.head, bytes) - value.head);
     return build_put(b, name, &value);
 }
 
@@ -269,12 +272,13 @@ LARDER_API int larder_add_int(struct larder_builder *b, const char *name, int64_
 }
 
 LARDER_API int larder_add_bool(struct larder_builder *b, const char *name, int is_true) {
-    struct build_value value = {.type = LARDER_BOOL, .head = {is_true != 0}, .head_bytes = 1, .ddb_bytes = 1};
+    struct build_value value = {
+        .type = LARDER_BOOL, .tag = LARDER_BOOL, .head = {is_true != 0}, .head_bytes = 1, .ddb_bytes = 1};
     return build_put(b, name, &value);
 }
 
 LARDER_API int larder_add_null(struct larder_builder *b, const char *name) {
-    struct build_value value = {.type = LARDER_NULL, .ddb_bytes = 1};
+    struct build_value value = {.type = LARDER_NULL, .tag = LARDER_NULL, .ddb_bytes = 1};
     return build_put(b, name, &value);
 }
 
@@ -335,7 +339,7 @@ static int is_container(enum larder_type type) {
 
 LARDER_API int larder_begin(struct larder_builder *b, const char *name, enum larder_type type) {
     int is_nested = type == LARDER_M || type == LARDER_L;
-    struct build_value value = {.type = type, .ddb_bytes = is_nested ? 3 : 0};
+    struct build_value value = {.type = type, .tag = (uint8_t)type, .ddb_bytes = is_nested ? 3 : 0};
     int result = build_ready(b);
     if (result != LARDER_OK)
         return result;
@@ -357,7 +361,7 @@ LARDER_API int larder_begin(struct larder_builder *b, const char *name, enum lar
 static size_t build_member_bytes(enum larder_type of, const uint8_t *at) {
     struct larder_value value;
     const uint8_t *from = of == LARDER_M ? item_record_at(at).value : at + 1;
-    return (size_t)(item_read_value(*at & ITEM_TYPE_MASK, from, &value) - at);
+    return (size_t)(item_read_value(*at, from, &value) - at);
 }
 
 /* Moves the members of the innermost level into the order of its entries. */
@@ -412,7 +416,10 @@ static int build_add_container(struct larder_builder *b, const struct larder_val
     int result = build_check_levels(b, measure.levels);
     if (result != LARDER_OK)
         return result;
-    struct build_value value = {.type = from->type, .body = {from->data, from->bytes}, .ddb_bytes = measure.ddb_bytes};
+    struct build_value value = {.type = from->type,
+                                .tag = (uint8_t)from->type,
+                                .body = {from->data, from->bytes},
+                                .ddb_bytes = measure.ddb_bytes};
     uint8_t *end = item_put_varint(value.head, item_varint_bytes(from->count) + from->bytes);
     value.head_bytes = (size_t)(item_put_varint(end, from->count) - value.head);
     return build_put(b, NULL, &value);

@@ -19,7 +19,7 @@ struct item_check {
     uint32_t levels, levels_max; /* of M and L: around `at`, and the most there were */
 };
 
-static int check_value(struct item_check *c, enum larder_type type);
+static int check_value(struct item_check *c, unsigned tag);
 
 static int check_byte(struct item_check *c, uint8_t *byte) {
     if (c->at == c->end)
@@ -56,9 +56,14 @@ static int is_text(struct bytes b) {
 }
 
 /* An S, N or B: its bytes. */
-static int check_scalar(struct item_check *c, enum larder_type type, struct bytes *out) {
-    if (!check_bytes(c, out))
+static int check_scalar(struct item_check *c, unsigned tag, struct bytes *out) {
+    const uint8_t *next = item_take_scalar(tag, c->at, c->end, out);
+    enum larder_type type = item_tag_type(tag);
+    if (!next || tag != item_scalar_tag(type, out->len))
         return 0;
+    if (tag < ITEM_SHORT_N && !check_bytes(c, out)) /* once more: is the varint the shortest? */
+        return 0;
+    c->at = next;
     c->ddb_bytes += out->len;
     if (type == LARDER_S)
         return is_text(*out);
@@ -100,7 +105,8 @@ static int check_set(struct item_check *c, enum larder_type element, size_t coun
     struct bytes member, previous = {NULL, 0};
     for (size_t i = 0; i < count; i++) {
         uint8_t tag;
-        if (!check_byte(c, &tag) || tag != element || !check_scalar(c, element, &member))
+        if (!check_byte(c, &tag) || item_tag_keys(tag) || item_tag_type(tag) != element ||
+            !check_scalar(c, tag, &member))
             return 0;
         if (i > 0 && item_compare_bytes(previous, member) >= 0)
             return 0;
@@ -121,7 +127,7 @@ static int check_nested(struct item_check *c, enum larder_type type, size_t coun
         uint8_t tag;
         if (!check_byte(c, &tag) || (type == LARDER_M && !check_name(c, i == 0, &previous)))
             return 0;
-        if (!check_value(c, (enum larder_type)tag))
+        if (!check_value(c, tag))
             return 0;
     }
     c->levels--;
@@ -159,14 +165,18 @@ static int check_container(struct item_check *c, enum larder_type type) {
     return 1;
 }
 
-static int check_value(struct item_check *c, enum larder_type type) {
+/* A value that is not in the key area. */
+static int check_value(struct item_check *c, unsigned tag) {
     struct bytes scalar;
     uint8_t byte;
+    enum larder_type type = item_tag_type(tag);
+    if (item_tag_keys(tag))
+        return 0;
     switch (type) {
     case LARDER_S:
     case LARDER_N:
     case LARDER_B:
-        return check_scalar(c, type, &scalar);
+        return check_scalar(c, tag, &scalar);
     case LARDER_BOOL:
         c->ddb_bytes++;
         return check_byte(c, &byte) && byte <= 1;
@@ -208,12 +218,10 @@ static int check_record(struct item_check *c, const struct item_head *h, int is_
     uint8_t tag;
     if (!check_byte(c, &tag) || !check_name(c, is_first, previous))
         return 0;
-    uint32_t flags = tag & ITEM_KEY_FLAGS;
-    enum larder_type type = tag & ITEM_TYPE_MASK;
-    if (tag & ~(ITEM_TYPE_MASK | ITEM_KEY_FLAGS))
-        return 0;
+    uint32_t flags = item_tag_keys(tag);
+    enum larder_type type = item_tag_type(tag);
     if (!flags)
-        return check_value(c, type);
+        return check_value(c, tag);
     if (flags == ITEM_KEY_FLAGS || (*flags_seen & flags) || type < LARDER_S || type > LARDER_B)
         return 0;
     *flags_seen |= flags;
@@ -283,51 +291,32 @@ static size_t slow_record_end(const uint8_t *start, size_t at, size_t end, uint3
     uint8_t tag;
     if (!check_byte(&c, &tag) || !check_name_field(&c, &name))
         return 0;
-    uint32_t flags = tag & ITEM_KEY_FLAGS;
-    enum larder_type type = tag & ITEM_TYPE_MASK;
-    if ((tag & ~(ITEM_TYPE_MASK | ITEM_KEY_FLAGS)) || flags == ITEM_KEY_FLAGS)
+    uint32_t flags = item_tag_keys(tag);
+    enum larder_type type = item_tag_type(tag);
+    if (flags == ITEM_KEY_FLAGS)
         return 0;
-    if (flags ? type < LARDER_S || type > LARDER_B || (*keys_seen & flags) : !check_value(&c, type))
+    if (flags ? type < LARDER_S || type > LARDER_B || (*keys_seen & flags) : !check_value(&c, tag))
         return 0;
     *keys_seen |= flags;
     return (size_t)(c.at - start);
 }
 
-/* What a record with this tag is, if its lengths are below 128: most are. */
-enum { RECORD_OTHER, RECORD_SCALAR, RECORD_IN_KEY };
-static const uint8_t record_kinds[256] = {
-    [LARDER_S] = RECORD_SCALAR,
-    [LARDER_N] = RECORD_SCALAR,
-    [LARDER_B] = RECORD_SCALAR,
-    [LARDER_S | ITEM_IN_PARTITION_KEY] = RECORD_IN_KEY,
-    [LARDER_N | ITEM_IN_PARTITION_KEY] = RECORD_IN_KEY,
-    [LARDER_B | ITEM_IN_PARTITION_KEY] = RECORD_IN_KEY,
-    [LARDER_S | ITEM_IN_SORT_KEY] = RECORD_IN_KEY,
-    [LARDER_N | ITEM_IN_SORT_KEY] = RECORD_IN_KEY,
-    [LARDER_B | ITEM_IN_SORT_KEY] = RECORD_IN_KEY,
-};
-
-/* The same, in as few instructions as can be. */
+/* The same, in as few instructions as can be: most records have a short tag or lie in the key area. */
 static inline size_t record_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
     if (__builtin_expect(at + 2 > end, 0))
         return 0;                 /* the shortest record has two bytes */
     uint8_t name = start[at + 1]; /* a length, or a name of the list */
     size_t value = at + 2 + (name & ITEM_NAME_LISTED ? 0 : name);
-    unsigned kind = record_kinds[start[at]];
-    if (__builtin_expect(
-            (uint8_t)(name - 1) >= ITEM_NAME_LISTED - 1 + ITEM_NAMES_COUNT || kind == RECORD_OTHER || value >= end, 0))
+    unsigned tag = start[at], type = tag & ITEM_TYPE_MASK, keys = tag & ITEM_KEY_FLAGS;
+    if (__builtin_expect((uint8_t)(name - 1) >= ITEM_NAME_LISTED - 1 + ITEM_NAMES_COUNT, 0))
         return slow_record_end(start, at, end, keys_seen);
-    if (kind == RECORD_IN_KEY) { /* each key once: who moves them to records has room for that */
-        uint32_t flags = start[at] & ITEM_KEY_FLAGS;
-        if (*keys_seen & flags)
-            return 0;
-        *keys_seen |= flags;
-        return value;
-    }
-    size_t bytes = start[value];
-    if (__builtin_expect(bytes >= 128, 0))
+    if (tag >= ITEM_SHORT_N)
+        value += item_tag_bytes(tag);
+    else if (keys && keys != ITEM_KEY_FLAGS && type - LARDER_S <= LARDER_B - LARDER_S &&
+             !(keys & *keys_seen)) /* each key once: who moves them to records has room for that */
+        *keys_seen |= keys;
+    else
         return slow_record_end(start, at, end, keys_seen);
-    value += 1 + bytes;
     return value <= end ? value : 0;
 }
 

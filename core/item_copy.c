@@ -62,9 +62,9 @@ static int build_is_sane(const struct item_record *r, const struct larder_value 
     struct bytes name = r->name;
     if (!(*r->name_field.at & ITEM_NAME_LISTED)) {
         const uint8_t *text = value->data;
-        size_t with_text = name.len + 1 + value->bytes;
-        /* A length below 128 between a name and a text parts them: they are text if the whole is. */
-        if (value->type == LARDER_S && text == name.at + name.len + 1 &&
+        size_t with_text = name.len + value->bytes;
+        /* A name and a text side by side are text if the whole is, and no character begins in one and ends in the other. */
+        if (value->type == LARDER_S && text == name.at + name.len && value->bytes && !utf8_is_inner_byte(*text) &&
             utf8_valid_bytes((const char *)name.at, with_text) == with_text)
             return 1;
         if (utf8_valid_bytes((const char *)name.at, name.len) < name.len)
@@ -87,10 +87,7 @@ static void build_copy_run(struct larder_builder *b, struct build_copy *c, const
 /* A key attribute, whose value lies in the key area. */
 static void build_copy_key(struct larder_builder *b, struct bytes name_field, const struct larder_value *value) {
     uint8_t *at = b->records.at + b->records.len;
-    *at++ = (uint8_t)value->type;
-    at = item_put_bytes(at, name_field.at, name_field.len);
-    at = item_put_bytes(item_put_varint(at, value->bytes), value->data, value->bytes);
-    b->records.len = (size_t)(at - b->records.at);
+    b->records.len = (size_t)(item_put_scalar_record(at, name_field, value) - b->records.at);
 }
 
 /* An entry for what lies in records at `offset`, or will when its run is copied. previous: the name copied before, or NULL. */
@@ -117,30 +114,29 @@ static const uint8_t *build_take_record(const struct build_copy *c, const uint8_
     const uint8_t *end = (const uint8_t *)c->from + c->from->bytes;
     if (!item_take_record(at, end, r))
         return NULL;
-    if (r->tag != LARDER_S || r->value >= end || *r->value >= 0x80 || *r->value >= end - r->value) {
-        unsigned keys = r->tag & ITEM_KEY_FLAGS;
-        int is_tag = keys != ITEM_KEY_FLAGS && (r->tag & ~(ITEM_TYPE_MASK | ITEM_KEY_FLAGS)) == 0;
-        return is_tag ? item_take_record_value(c->from, r, end, value) : NULL;
-    }
+    if (r->tag < ITEM_SHORT_S || item_tag_bytes(r->tag) > (size_t)(end - r->value))
+        return item_tag_keys(r->tag) == ITEM_KEY_FLAGS ? NULL : item_take_record_value(c->from, r, end, value);
     value->type = LARDER_S; /* most are */
-    value->data = r->value + 1;
-    value->bytes = *r->value;
-    return r->value + 1 + *r->value;
+    value->data = r->value;
+    value->bytes = item_tag_bytes(r->tag);
+    return r->value + value->bytes;
 }
 
 /* False: something is no attribute. There is room for each key once (build_make_room). */
 static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
     const uint8_t *at = item_first_record(c->from);
     struct bytes previous;
-    int is_first = 1, keys_seen = 0;
+    int is_first = 1;
+    unsigned keys_seen = 0;
     for (uint32_t i = 0; i < c->from->attr_count; i++) {
         struct item_record r;
         struct larder_value value;
         const uint8_t *start = at;
         at = build_take_record(c, at, &r, &value);
-        if (!at || (r.tag & ITEM_KEY_FLAGS & keys_seen))
+        unsigned is_key = item_tag_keys(r.tag);
+        if (!at || is_key & keys_seen)
             return 0;
-        int is_key = r.tag & ITEM_KEY_FLAGS, is_left_out = build_is_left_out(c, i, r.name);
+        int is_left_out = build_is_left_out(c, i, r.name);
         keys_seen |= is_key;
         if (is_key || is_left_out)
             build_copy_run(b, c, start);

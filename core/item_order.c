@@ -20,7 +20,7 @@ struct bytes build_sort_key(const struct larder_builder *b, enum larder_type of,
     struct bytes key;
     if (of == LARDER_M)
         return item_record_at(at).name;
-    key.at = item_get_varint(at + 1, &key.len);
+    key.at = item_get_scalar(*at, at + 1, &key.len);
     return key;
 }
 

@@ -54,15 +54,16 @@ static int peek_attr(const struct item_peek *p, uint16_t attr, size_t bytes_max,
         return 0;
     const uint8_t *at = start + offset;
     uint8_t tag = *at;
-    enum larder_type type = tag & ITEM_TYPE_MASK;
+    enum larder_type type = item_tag_type(tag);
+    unsigned keys = item_tag_keys(tag);
     at = item_skip_name(at + 1, end);
     if (!at || type < LARDER_S || type > LARDER_B)
         return 0;
-    if (tag & ITEM_IN_PARTITION_KEY)
+    if (keys & ITEM_IN_PARTITION_KEY)
         *out = (struct bytes){start + sizeof p->head, p->head.partition_bytes};
-    else if (tag & ITEM_IN_SORT_KEY)
+    else if (keys)
         *out = (struct bytes){start + sizeof p->head + p->head.partition_bytes, p->head.sort_bytes};
-    else if (!item_take_bytes(at, end, out))
+    else if (!item_take_scalar(tag, at, end, out))
         return 0;
     return out->len >= 1 && out->len <= bytes_max;
 }
@@ -98,7 +99,7 @@ static inline int is_same_attr(const struct peek_pair *pair, uint32_t theirs, ui
     size_t at = peek_place(pair->theirs, &pair->old->head, theirs), end = pair->old->head.bytes;
     if (at >= end || bytes > end - at || memcmp(old + at, record, bytes) != 0)
         return 0;
-    return !(*record & ITEM_KEY_FLAGS) || is_same_key_area(pair->old, pair->image);
+    return !item_tag_keys(*record) || is_same_key_area(pair->old, pair->image);
 }
 
 int item_peek_take_kseqs(const struct item_peek *old, struct item_head *image, uint32_t fresh) {

@@ -50,17 +50,14 @@ static struct project_record project_read(const struct item_head *image, uint32_
     struct project_record r = {.start = item_record(image, ordinal)};
     r.record = item_record_at(r.start);
     const uint8_t *end = item_read_record(image, r.start, &r.value);
-    r.bytes = r.record.tag & ITEM_KEY_FLAGS ? item_scalar_record_bytes(r.record.name_field.len, r.value.bytes, 0)
-                                            : (size_t)(end - r.start);
+    r.bytes = item_tag_keys(r.record.tag) ? item_scalar_record_bytes(r.record.name_field.len, &r.value)
+                                          : (size_t)(end - r.start);
     return r;
 }
 
 static uint8_t *project_put(const struct project_record *r, uint8_t *to) {
-    if (!(r->record.tag & ITEM_KEY_FLAGS))
-        return item_put_bytes(to, r->start, r->bytes);
-    *to++ = r->record.tag & ITEM_TYPE_MASK;
-    to = item_put_bytes(to, r->record.name_field.at, r->record.name_field.len);
-    return item_put_bytes(item_put_varint(to, r->value.bytes), r->value.data, r->value.bytes);
+    return item_tag_keys(r->record.tag) ? item_put_scalar_record(to, r->record.name_field, &r->value)
+                                        : item_put_bytes(to, r->start, r->bytes);
 }
 
 size_t item_attr_ddb_bytes(struct bytes name, const struct larder_value *value) {
@@ -148,16 +145,16 @@ void item_of_keys(const struct item_key_attr *const *attrs, const struct larder_
     for (uint32_t i = 0; i < h->attr_count; i++) {
         const struct larder_value *value = &values[order[i]];
         size_t name_bytes = item_name_as_bytes(attr_name_byte(attrs[order[i]]), attr_name(attrs[order[i]]));
-        records_bytes += item_scalar_record_bytes(name_bytes, value->bytes, 0);
+        records_bytes += item_scalar_record_bytes(name_bytes, value);
         item_set_ddb_bytes(h, item_ddb_bytes(h) + attrs[order[i]]->name_bytes + value->bytes);
     }
     uint8_t *at = (uint8_t *)h + item_lay_out(h, records_bytes);
     for (uint32_t i = 0; i < h->attr_count; i++) {
         const struct larder_value *value = &values[order[i]];
         item_set_record_offset(h, i, (uint32_t)(at - (uint8_t *)h));
-        *at++ = (uint8_t)value->type;
+        uint8_t tag = *at++ = item_scalar_tag(value->type, value->bytes);
         at = item_put_name_as(at, attr_name_byte(attrs[order[i]]), attr_name(attrs[order[i]]));
-        at = item_put_bytes(item_put_varint(at, value->bytes), value->data, value->bytes);
+        at = item_put_scalar(at, tag, value->data, value->bytes);
     }
     memset(at, 0, h->bytes - (size_t)(at - (uint8_t *)h));
 }

@@ -28,7 +28,8 @@ LARDER_API struct larder_value larder_bin(const void *data, size_t bytes) {
     return (struct larder_value){.type = LARDER_B, .data = data, .bytes = bytes};
 }
 
-const uint8_t *item_read_value(enum larder_type type, const uint8_t *at, struct larder_value *out) {
+const uint8_t *item_read_value(unsigned tag, const uint8_t *at, struct larder_value *out) {
+    enum larder_type type = item_tag_type(tag);
     *out = (struct larder_value){.type = type};
     size_t rest, count;
     const uint8_t *end;
@@ -36,7 +37,7 @@ const uint8_t *item_read_value(enum larder_type type, const uint8_t *at, struct 
     case LARDER_S:
     case LARDER_N:
     case LARDER_B:
-        at = item_get_varint(at, &out->bytes);
+        at = item_get_scalar(tag, at, &out->bytes);
         out->data = at;
         out->count = type == LARDER_N ? ITEM_N_IS_ENCODED : 0;
         return at + out->bytes;
@@ -76,8 +77,8 @@ static void item_read_key_value(const struct item_head *h, uint8_t tag, struct l
 
 const uint8_t *item_read_record(const struct item_head *h, const uint8_t *at, struct larder_value *out) {
     struct item_record r = item_record_at(at);
-    if (!(r.tag & ITEM_KEY_FLAGS))
-        return item_read_value(r.tag & ITEM_TYPE_MASK, r.value, out);
+    if (!item_tag_keys(r.tag))
+        return item_read_value(r.tag, r.value, out);
     item_read_key_value(h, r.tag, out);
     return r.value;
 }
@@ -108,16 +109,16 @@ static const uint8_t *take_container(const uint8_t *at, const uint8_t *end, stru
     return next;
 }
 
-/* Reads a value; its end, or NULL. */
-static const uint8_t *take_value(enum larder_type type, const uint8_t *at, const uint8_t *end,
-                                 struct larder_value *out) {
+/* Reads a value that is not in the key area; its end, or NULL. */
+static const uint8_t *take_value(unsigned tag, const uint8_t *at, const uint8_t *end, struct larder_value *out) {
+    enum larder_type type = item_tag_type(tag);
     struct bytes scalar;
     *out = (struct larder_value){.type = type};
     switch (type) {
     case LARDER_S:
     case LARDER_N:
     case LARDER_B:
-        at = item_take_bytes(at, end, &scalar);
+        at = item_take_scalar(tag, at, end, &scalar);
         out->data = at ? scalar.at : NULL;
         out->bytes = at ? scalar.len : 0;
         out->count = type == LARDER_N ? ITEM_N_IS_ENCODED : 0;
@@ -142,15 +143,15 @@ static const uint8_t *take_value(enum larder_type type, const uint8_t *at, const
 
 const uint8_t *item_take_record_value(const struct item_head *h, const struct item_record *r, const uint8_t *end,
                                       struct larder_value *out) {
-    enum larder_type type = r->tag & ITEM_TYPE_MASK;
+    enum larder_type type = item_tag_type(r->tag);
     struct item_measure measure;
-    if (r->tag & ITEM_KEY_FLAGS) {
+    if (item_tag_keys(r->tag)) {
         if (!h || type < LARDER_S || type > LARDER_B)
             return NULL;
         item_read_key_value(h, r->tag, out);
         return r->value;
     }
-    const uint8_t *next = take_value(type, r->value, end, out);
+    const uint8_t *next = take_value(r->tag, r->value, end, out);
     return next && h && type >= LARDER_M && !item_measure_container(out, &measure) ? NULL : next;
 }
 
@@ -294,7 +295,7 @@ LARDER_API int larder_iter_next(struct larder_iter *it, struct larder_member *ou
             member.name_bytes = r.name.len;
         }
     } else if (it->at < it->end)
-        at = take_value(*it->at & ITEM_TYPE_MASK, it->at + 1, it->end, &member.value);
+        at = item_tag_keys(*it->at) ? NULL : take_value(*it->at, it->at + 1, it->end, &member.value);
     if (!at) {
         it->left = 0; /* nobody knows where the next one begins */
         return read_damaged();

@@ -1,6 +1,6 @@
 /* core/item_records.h - the bytes of a record, for the item_*.c files only.
  *
- * Job      Reads and writes varints, record heads and record offsets. The item_get_ and item_read_ functions are for images that are
+ * Job      Reads and writes varints, tags, record heads and record offsets. The item_get_ and item_read_ functions are for images that are
  *          known to be readable; the item_take_ functions are bounded, for images whose records nobody has looked at yet.
  *          item_check.c, which finds out whether an image is one, has readers of its own that also refuse what is not canonical.
  * Names    See core/item_names.h. A name is written as it is in another record, or by item_put_name(), which looks it up.
@@ -14,6 +14,7 @@
 
 #include "core/item.h"
 #include "core/item_names.h"
+#include "core/num.h"
 
 /* LARDER_N values read from items have this count; text has 0 (larder.h). */
 #define ITEM_N_IS_ENCODED 1
@@ -73,6 +74,54 @@ static inline uint8_t *item_put_bytes(uint8_t *to, const void *from, size_t byte
     return to + bytes;
 }
 
+/* ---- Tags ------------------------------------------------------------------------------------------------------ */
+
+_Static_assert(NUM_BYTES_MAX < ITEM_SHORT_S - ITEM_SHORT_N, "every N has a short tag");
+
+static inline unsigned item_tag_type(unsigned tag) {
+    return tag >= ITEM_SHORT_S ? LARDER_S : tag >= ITEM_SHORT_N ? LARDER_N : tag & ITEM_TYPE_MASK;
+}
+
+/* Key flags: 0 unless the value lies in the key area. */
+static inline unsigned item_tag_keys(unsigned tag) {
+    return tag >= ITEM_SHORT_N ? 0 : tag & ITEM_KEY_FLAGS;
+}
+
+/* The length of which a short tag tells. */
+static inline size_t item_tag_bytes(unsigned tag) {
+    return tag & (ITEM_SHORT_N - 1 + (tag >> 1 & ITEM_SHORT_N));
+}
+
+/* The one tag for an S, N or B of so many bytes that lies in its record. */
+static inline uint8_t item_scalar_tag(enum larder_type type, size_t bytes) {
+    if (type == LARDER_S && bytes < 128)
+        return (uint8_t)(ITEM_SHORT_S + bytes);
+    return (uint8_t)(type == LARDER_N ? ITEM_SHORT_N + bytes : type);
+}
+
+/* An S, N or B with this tag, which lies in its record at `at`: its first byte and its length. */
+static inline const uint8_t *item_get_scalar(unsigned tag, const uint8_t *at, size_t *bytes) {
+    if (__builtin_expect(tag < ITEM_SHORT_N, 0))
+        return item_get_varint(at, bytes);
+    *bytes = item_tag_bytes(tag);
+    return at;
+}
+
+/* Bounded: its end, or NULL. `at` may be NULL. */
+static inline const uint8_t *item_take_scalar(unsigned tag, const uint8_t *at, const uint8_t *end, struct bytes *out) {
+    if (__builtin_expect(tag < ITEM_SHORT_N, 0))
+        return item_take_bytes(at, end, out);
+    *out = (struct bytes){at, item_tag_bytes(tag)};
+    return at && out->len <= (size_t)(end - at) ? at + out->len : NULL;
+}
+
+/* What follows the name. */
+static inline uint8_t *item_put_scalar(uint8_t *to, unsigned tag, const void *from, size_t bytes) {
+    return item_put_bytes(tag < ITEM_SHORT_N ? item_put_varint(to, bytes) : to, from, bytes);
+}
+
+/* ---- Names and records ----------------------------------------------------------------------------------------- */
+
 /* Text and length of a name of the list; of length 0 if no name has this byte. */
 static inline struct bytes item_listed_name(uint8_t byte) {
     const struct item_name *name = &item_names[byte & (ITEM_NAME_LISTED - 1)];
@@ -129,32 +178,28 @@ static inline const uint8_t *item_skip_name(const uint8_t *at, const uint8_t *en
     return at && bytes <= (size_t)(end - at) ? at + bytes : NULL;
 }
 
-/* The same: what follows a value of this type, which is not in the key area. */
-static inline const uint8_t *item_skip_value(unsigned type, const uint8_t *at, const uint8_t *end) {
+/* The same: what follows a value with this tag. */
+static inline const uint8_t *item_skip_value(unsigned tag, const uint8_t *at, const uint8_t *end) {
     struct bytes run;
-    if (__builtin_expect(type == LARDER_NULL, 0))
+    if (tag >= ITEM_SHORT_N)
+        return item_take_scalar(tag, at, end, &run);
+    if (tag & ITEM_KEY_FLAGS || tag == LARDER_NULL)
         return at;
-    if (__builtin_expect(type == LARDER_BOOL, 0))
+    if (tag == LARDER_BOOL)
         return at && at < end ? at + 1 : NULL;
-    return type >= LARDER_S && type <= LARDER_BS ? item_take_bytes(at, end, &run) : NULL;
+    return tag >= LARDER_S && tag <= LARDER_BS ? item_take_bytes(at, end, &run) : NULL;
 }
 
-/* The same: what follows a record. Most have a name and a value of fewer than 128 bytes. */
+/* The same: what follows a record. Most have a short tag and a name of fewer than 128 bytes. */
 static inline const uint8_t *item_skip_record(const uint8_t *at, const uint8_t *end) {
-    if (__builtin_expect(!at || end - at < 3, 0)) /* a shorter one ends the image, or is none */
-        return at && end - at == 2 && (at[0] & ITEM_KEY_FLAGS || at[0] == LARDER_NULL) ? item_skip_name(at + 1, end)
-                                                                                       : NULL;
+    if (__builtin_expect(!at || end - at < 2, 0)) /* the shortest has two bytes */
+        return NULL;
     unsigned tag = at[0], name = at[1];
-    const uint8_t *value = at + 2 + (name & ITEM_NAME_LISTED ? 0 : name);
-    if (__builtin_expect(name != 0 && value < end, 1)) {
-        if (tag & ITEM_KEY_FLAGS)
-            return value;
-        const uint8_t *next = value + 1 + *value;
-        if (__builtin_expect(tag - LARDER_S <= LARDER_B - LARDER_S && *value < 128 && next <= end, 1))
-            return next;
+    if (__builtin_expect(tag >= ITEM_SHORT_N && name != 0, 1)) {
+        const uint8_t *next = at + 2 + (name & ITEM_NAME_LISTED ? 0 : name) + item_tag_bytes(tag);
+        return next <= end ? next : NULL;
     }
-    value = item_skip_name(at + 1, end);
-    return tag & ITEM_KEY_FLAGS ? value : item_skip_value(tag & ITEM_TYPE_MASK, value, end);
+    return item_skip_value(tag, item_skip_name(at + 1, end), end);
 }
 
 /* How a name that is not in the list, or listed as this byte, begins. */
@@ -176,7 +221,7 @@ static inline uint8_t *item_put_name(uint8_t *to, struct bytes name) {
 
 /* A record without its value. */
 struct item_record {
-    uint8_t tag; /* type and flags */
+    uint8_t tag;
     struct bytes name;
     struct bytes name_field; /* the name as it is written */
     const uint8_t *value;    /* its first byte, or what follows the record if the value lies in the key area */
@@ -301,8 +346,8 @@ static inline size_t item_lay_out(struct item_head *h, size_t records_bytes) {
     return records;
 }
 
-/* item_read.c: reads a value of this type; returns its end. */
-const uint8_t *item_read_value(enum larder_type type, const uint8_t *at, struct larder_value *out);
+/* item_read.c: reads a value with this tag, which is not in the key area; returns its end. */
+const uint8_t *item_read_value(unsigned tag, const uint8_t *at, struct larder_value *out);
 /* item_read.c: the value of an attribute, wherever it lies. Returns the end of its record, which is at `at`, or has this ordinal. */
 const uint8_t *item_read_record(const struct item_head *h, const uint8_t *at, struct larder_value *out);
 const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struct larder_value *out);
@@ -311,10 +356,16 @@ const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struc
 const uint8_t *item_take_record_value(const struct item_head *h, const struct item_record *r, const uint8_t *end,
                                       struct larder_value *out);
 
-/* A record with a value of S, N or B, its value inside it or (flag) in the key area. */
-static inline size_t item_scalar_record_bytes(size_t name_field_bytes, size_t value_bytes, uint8_t key_flag) {
-    size_t bytes = 1 + name_field_bytes;
-    return key_flag ? bytes : bytes + item_varint_bytes(value_bytes) + value_bytes;
+/* A record with this value of S, N or B inside. */
+static inline size_t item_scalar_record_bytes(size_t name_field_bytes, const struct larder_value *value) {
+    size_t length_bytes =
+        item_scalar_tag(value->type, value->bytes) < ITEM_SHORT_N ? item_varint_bytes(value->bytes) : 0;
+    return 1 + name_field_bytes + length_bytes + value->bytes;
+}
+/* Writes it. */
+static inline uint8_t *item_put_scalar_record(uint8_t *to, struct bytes name_field, const struct larder_value *value) {
+    uint8_t tag = *to++ = item_scalar_tag(value->type, value->bytes);
+    return item_put_scalar(item_put_bytes(to, name_field.at, name_field.len), tag, value->data, value->bytes);
 }
 
 /* item_project.c: an attribute as DynamoDB counts it, of an image that is known to be readable. */

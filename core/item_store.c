@@ -179,16 +179,17 @@ static __attribute__((noinline)) uint32_t find_place(const struct item_places *p
 }
 
 static inline void read_found(const struct item_head *h, const struct item_record *r, struct larder_value *value) {
-    enum larder_type type = r->tag & ITEM_TYPE_MASK;
+    enum larder_type type = item_tag_type(r->tag);
+    unsigned keys = item_tag_keys(r->tag);
     *value = (struct larder_value){.type = type, .count = type == LARDER_N ? ITEM_N_IS_ENCODED : 0};
-    if (r->tag & ITEM_IN_PARTITION_KEY) {
+    if (keys & ITEM_IN_PARTITION_KEY) {
         value->data = item_key_area(h);
         value->bytes = h->partition_bytes;
-    } else if (r->tag & ITEM_IN_SORT_KEY) {
+    } else if (keys) {
         value->data = item_key_area(h) + h->partition_bytes;
         value->bytes = h->sort_bytes;
     } else if (type == LARDER_S || type == LARDER_N || type == LARDER_B)
-        value->data = item_get_varint(r->value, &value->bytes);
+        value->data = item_get_scalar(r->tag, r->value, &value->bytes);
 }
 
 static inline int is_named(const struct item_record *r, const struct item_key_attr *attr) {
@@ -258,23 +259,17 @@ static int refuse_index_key(const struct item_index_shape *index, const struct i
                                      : check_size(attr, value->bytes, what, bytes_max);
 }
 
-/* Most are where they were, with lengths of one byte, and as the index wants them: seen in few instructions. */
+/* Most are where they were, short, and as the index wants them: seen in few instructions. */
 static inline int is_usual_key(const struct item_places *p, const struct item_key_attr *attr, uint32_t at) {
     if (at >= p->count)
         return 0;
     const uint8_t *record = p->start + item_place(p, at);
     size_t name_bytes = attr->name_bytes;
-    if (record[0] != attr->type)
+    if (record[0] < ITEM_SHORT_N || item_tag_type(record[0]) != attr->type || item_tag_bytes(record[0]) == 0)
         return 0;
-    if (attr->name_byte) {
-        if (record[1] != attr->name_byte)
-            return 0;
-        name_bytes = 0;
-    } else if (name_bytes >= ITEM_NAME_LISTED || record[1] != name_bytes ||
-               !is_same_name(record + 2, attr->name, name_bytes))
-        return 0;
-    uint8_t bytes = record[2 + name_bytes];
-    return bytes >= 1 && bytes < 128;
+    if (attr->name_byte)
+        return record[1] == attr->name_byte;
+    return name_bytes < ITEM_NAME_LISTED && record[1] == name_bytes && is_same_name(record + 2, attr->name, name_bytes);
 }
 
 /* A key attribute of an index. *ordinal is ITEM_NO_ATTR if the item has none that will do; LARDER_E_INVAL if it has one
@@ -363,7 +358,7 @@ static void plan_former_keys(struct item_store *s) {
     for (uint32_t i = 0; i < h->attr_count; i++) {
         struct item_record r = item_record_at(s->places.start + item_place(&s->places, i));
         struct found_attr attr = {.ordinal = (uint16_t)i, .name_field = r.name_field};
-        if (!(r.tag & ITEM_KEY_FLAGS))
+        if (!item_tag_keys(r.tag))
             continue;
         read_found(h, &r, &attr.value);
         plan_change(s, &attr, 0);
@@ -383,7 +378,7 @@ static size_t plan_records_bytes(const struct item_store *s) {
     for (uint32_t i = 0; i < s->changed_count; i++) {
         const struct item_store_record *r = &s->changed[i];
         bytes -= record_end(s, r->ordinal) - item_place(&s->places, r->ordinal);
-        bytes += item_scalar_record_bytes(r->name_field.len, r->value.bytes, r->key_flag);
+        bytes += r->key_flag ? 1 + r->name_field.len : item_scalar_record_bytes(r->name_field.len, &r->value);
     }
     return bytes;
 }
@@ -425,12 +420,11 @@ static size_t copy_run(struct item_store *s, uint32_t first, uint32_t last, size
 
 static size_t put_changed(struct item_store *s, const struct item_store_record *r, size_t at) {
     uint8_t *start = (uint8_t *)s->to + at, *end = start;
-    *end++ = (uint8_t)(r->value.type | r->key_flag);
-    end = item_put_bytes(end, r->name_field.at, r->name_field.len);
-    if (!r->key_flag) {
-        end = item_put_varint(end, r->value.bytes);
-        end = item_put_bytes(end, r->value.data, r->value.bytes);
-    }
+    if (r->key_flag) {
+        *end++ = (uint8_t)(r->value.type | r->key_flag);
+        end = item_put_bytes(end, r->name_field.at, r->name_field.len);
+    } else
+        end = item_put_scalar_record(end, r->name_field, &r->value);
     set_offset(s, r->ordinal, at);
     return at + (size_t)(end - start);
 }

@@ -34,7 +34,7 @@ struct found {
 
 uint64_t read_hash_of(const struct table_view *v, const uint8_t *area, size_t partition_bytes, size_t sort_bytes) {
     uint64_t seed = v->items.seg->hash_seed + partition_bytes * UINT64_C(0x9e3779b97f4a7c15);
-    return XXH3_64bits_withSeed(area, partition_bytes + sort_bytes, seed);
+    return XXH3_64bits_withSeed(area, partition_bytes + sort_bytes, seed) & HTAB_HASH_MASK;
 }
 
 uint64_t read_hash(const struct table_view *v, const struct item_key *key) {

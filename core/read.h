@@ -53,7 +53,7 @@ int read_by_entry(const struct table_view *v, int ordinal, uint32_t kseq, const 
 /* Whether the item at place is still the one that was read. */
 int read_is_still_there(const struct read_place *place);
 
-/* The hash of a key, encoded; and by its parts, which lie together. */
+/* The hash of a key, encoded; and by its parts, which lie together. The bits without HTAB_HASH_MASK are 0. */
 uint64_t read_hash(const struct table_view *v, const struct item_key *key);
 uint64_t read_hash_of(const struct table_view *v, const uint8_t *area, size_t partition_bytes, size_t sort_bytes);
 /* The hash of an item's key, made anew: an item has only a part of it. */

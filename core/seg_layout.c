@@ -205,6 +205,8 @@ uint64_t seg_layout_fingerprint(void) {
                               sizeof(struct bin_shm),
                               sizeof(struct item_head),
                               ITEM_WALKED_MAX,
+                              ITEM_SHORT_S,
+                              ITEM_SHORT_N,
                               sizeof(struct item_timed),
                               sizeof(struct item_index_slot),
                               LARDER_TABLES_MAX,

@@ -3,6 +3,12 @@
 #define LARDER_CORE_UTF8_H
 
 #include <stddef.h>
+#include <stdint.h>
+
+/* Whether this byte is part of a character that begins before it. */
+static inline int utf8_is_inner_byte(uint8_t byte) {
+    return (byte & 0xc0) == 0x80;
+}
 
 /* Bytes from the start that are well-formed UTF-8 (RFC 3629: no overlong form, no surrogate, nothing over U+10FFFF).
  * The whole is text if that is all of them; else the result is the position of the first wrong one. */

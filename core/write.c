@@ -560,8 +560,6 @@ static int expire_locked(struct writer *w, const struct table_view *v, struct st
         int r = open_old(v, word, item, &peek);
         if (r)
             return r;
-        if (read_hash_of_item(v, &peek) != hash) /* the walk compares 48 bits; this one has a timer of its own */
-            continue;
         int is_expired = read_is_expired(v, item, now_s);
         struct item_swap s = {.stripe = stripe, .hash = hash, .slot = slot, .old_word = word, .before = &peek};
         r = is_expired ? change_locked(w, v, &s) : rearm_locked(w, v, hash, &peek, now_s);

@@ -170,9 +170,9 @@ void leaf_kill(struct leaf *leaf, struct leaf_shm *block, uint32_t i) {
 
 /* A leaf being written: where the next entry and its suffix go. */
 struct leaf_pen {
-    uint64_t *hash;
+    uint32_t *hash_high;
     _Atomic uint32_t *kseq;
-    uint16_t *end;
+    uint16_t *tag, *end;
     uint8_t *first, *at; /* first suffix, next suffix */
 };
 
@@ -180,7 +180,8 @@ static void leaf_append(struct leaf_pen *pen, uint64_t hash, uint32_t kseq, stru
     if (suffix.bytes)
         memcpy(pen->at, suffix.at, suffix.bytes);
     pen->at += suffix.bytes;
-    *pen->hash++ = hash;
+    *pen->hash_high++ = (uint32_t)(hash >> 32);
+    *pen->tag++ = (uint16_t)hash;
     atomic_init(pen->kseq++, kseq);
     *pen->end++ = (uint16_t)(pen->at - pen->first);
 }
@@ -193,7 +194,8 @@ static void leaf_append_all(struct leaf_pen *pen, const struct leaf *leaf, uint3
     const uint16_t *end = leaf_shm_end(old, count) + from;
     if (!n)
         return;
-    pen->hash = mempcpy(pen->hash, old->hash + from, n * sizeof *old->hash);
+    pen->hash_high = mempcpy(pen->hash_high, old->hash_high + from, n * sizeof *pen->hash_high);
+    pen->tag = mempcpy(pen->tag, leaf_shm_tag(old, count) + from, n * sizeof *pen->tag);
     pen->kseq = mempcpy(pen->kseq, leaf_shm_kseq(old, count) + from, n * sizeof *pen->kseq);
     pen->at = mempcpy(pen->at, leaf_suffix(leaf, from).at, end[n - 1] - start);
     uint16_t *made = pen->end;
@@ -241,7 +243,10 @@ uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, const 
         return 0;
     memcpy(to, leaf_of(leaf), sizeof *to);
     to->block.count = (uint16_t)(live + 1);
-    struct leaf_pen pen = {.hash = to->hash, .kseq = leaf_shm_kseq(to, live + 1), .end = leaf_shm_end(to, live + 1)};
+    struct leaf_pen pen = {.hash_high = to->hash_high,
+                           .kseq = leaf_shm_kseq(to, live + 1),
+                           .tag = leaf_shm_tag(to, live + 1),
+                           .end = leaf_shm_end(to, live + 1)};
     pen.first = pen.at = mempcpy(leaf_shm_text(to, live + 1), leaf_prefix(leaf), prefix_bytes);
     if (live == count)
         leaf_insert_between(leaf, e, p, &pen);

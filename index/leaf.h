@@ -6,11 +6,13 @@
  * Picture  A leaf block:
  *            struct block_shm                    partition hash, kind, index number, count, bytes of the common prefix
  *            next                                the node after this leaf's node, 0 none
- *            uint64_t [count]                    primary hashes of the entries
+ *            uint32_t [count]                    primary hashes of the entries: their high halves
  *            uint32_t [count]                    their key sequences; 0: dead
+ *            uint16_t [count]                    the tags of the hashes
  *            uint16_t [count]                    ends of their suffixes, from the first suffix's start
  *            common prefix, suffix 0, suffix 1.. an entry's sort key is the common prefix and its suffix
- *          Three arrays, for entries of 14 bytes, and since a search looks at ends alone.
+ *          A hash is the 48 bits that core/htab.h goes by (HTAB_HASH_MASK). Four arrays, for entries of 12 bytes, and since a search
+ *          looks at ends alone.
  * Rules    F1 Entries are in order: sort key by memcmp, then shorter first; then hash; then key sequence.
  *          F2 Nothing in a linked leaf changes but `next`, and an entry's key sequence, once, to 0: the entry is dead. So a
  *             removal needs no memory. Dead entries keep their place and are left out of the next leaf.
@@ -22,7 +24,7 @@
 #ifndef LARDER_INDEX_LEAF_H
 #define LARDER_INDEX_LEAF_H
 
-#include "core/seg.h"
+#include "core/htab.h"
 
 #define LEAF_ENTRIES 64u     /* most entries of a leaf */
 #define LEAF_BYTES 2048u     /* a leaf that would be larger is split, unless it has one entry */
@@ -61,18 +63,21 @@ static inline struct block_shm block_read(const void *at) {
 struct leaf_shm {
     struct block_shm block;
     shm_word next; /* guarded by the partition stripe's lock; readers validate */
-    uint64_t hash[];
-    /* Then _Atomic uint32_t kseq[count], uint16_t end[count], and the text. */
+    uint32_t hash_high[];
+    /* Then _Atomic uint32_t kseq[count], uint16_t tag[count], uint16_t end[count], and the text. */
 };
 _Static_assert(sizeof(struct leaf_shm) == 24, "leaf_shm is part of the segment format");
 
-#define LEAF_ENTRY_BYTES 14u /* of the three arrays */
+#define LEAF_ENTRY_BYTES 12u /* of the four arrays */
 
 static inline _Atomic uint32_t *leaf_shm_kseq(const struct leaf_shm *leaf, uint32_t count) {
-    return (_Atomic uint32_t *)(leaf->hash + count);
+    return (_Atomic uint32_t *)(leaf->hash_high + count);
+}
+static inline uint16_t *leaf_shm_tag(const struct leaf_shm *leaf, uint32_t count) {
+    return (uint16_t *)(leaf_shm_kseq(leaf, count) + count);
 }
 static inline uint16_t *leaf_shm_end(const struct leaf_shm *leaf, uint32_t count) {
-    return (uint16_t *)(leaf_shm_kseq(leaf, count) + count);
+    return leaf_shm_tag(leaf, count) + count;
 }
 static inline uint8_t *leaf_shm_text(const struct leaf_shm *leaf, uint32_t count) {
     return (uint8_t *)(leaf_shm_end(leaf, count) + count);
@@ -115,7 +120,8 @@ static inline uint64_t leaf_next(const struct leaf *leaf) {
     return SHM_LOAD_RELAXED(&leaf_of(leaf)->next);
 }
 static inline uint64_t leaf_hash(const struct leaf *leaf, uint32_t i) {
-    return leaf_of(leaf)->hash[i];
+    const struct leaf_shm *shm = leaf_of(leaf);
+    return htab_hash_of(leaf_shm_tag(shm, shm->block.count)[i], shm->hash_high[i]);
 }
 static inline uint32_t leaf_kseq(const struct leaf *leaf, uint32_t i) {
     return SHM_LOAD_RELAXED(&leaf_shm_kseq(leaf_of(leaf), leaf_count(leaf))[i]);

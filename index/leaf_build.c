@@ -3,8 +3,8 @@
  * Job      An insertion takes a leaf apart, adds an entry, and builds one leaf of the run, or two if it has grown too large.
  * Why      F3: a run is a leaf (at most LEAF_BYTES_MAX bytes) and one entry more. If the new key does not begin with the
  *          leaf's common prefix it lies at an end, and alone in its part leaves the old leaf as it was. Else, with x bytes of
- *          leaf, a prefix of P bytes and an entry of at most 1038 - P, a split near the middle has parts of at most
- *          1050 + x / 2 - P / 2 bytes: never more than 2100 if x was not.
+ *          leaf, a prefix of P bytes and an entry of at most 1036 - P, a split near the middle has parts of at most
+ *          1048 + x / 2 - P / 2 bytes: never more than 2100 if x was not.
  * Tests    tests/unit/leaf_test.c
  */
 #include "index/leaf.h"
@@ -124,7 +124,7 @@ uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint
                                      .key_bytes = (uint16_t)common};
     atomic_init(&leaf->next, next);
     _Atomic uint32_t *kseq = leaf_shm_kseq(leaf, to - from);
-    uint16_t *suffix_end = leaf_shm_end(leaf, to - from);
+    uint16_t *tag = leaf_shm_tag(leaf, to - from), *suffix_end = leaf_shm_end(leaf, to - from);
     uint8_t *at = leaf_shm_text(leaf, to - from), *first = at + common;
     for (uint32_t i = from; i < to; i++) {
         uint32_t skip = i == from ? 0 : common; /* the first one's key begins with the common prefix */
@@ -132,7 +132,8 @@ uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint
         if (__builtin_expect(bytes < common || bytes - skip > (size_t)(end - at), 0))
             return 0; /* not in order: the leaf it comes from is damaged */
         at = run_put_key(run, i, skip, at);
-        leaf->hash[i - from] = run->entry[i].hash;
+        leaf->hash_high[i - from] = (uint32_t)(run->entry[i].hash >> 32);
+        tag[i - from] = (uint16_t)run->entry[i].hash;
         atomic_init(&kseq[i - from], run->entry[i].kseq);
         suffix_end[i - from] = (uint16_t)(at - first);
     }

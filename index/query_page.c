@@ -68,7 +68,7 @@ static int query_is_in_range(const struct query *q) {
 }
 
 /* Whether the page's last item is what the query asks for: see B4 in skl.h, and query_start.c. 1, 0, or LARDER_E_CORRUPT. */
-static int query_wants(struct query *q, const struct leaf *leaf, uint32_t i) {
+static int query_wants(struct query *q, const struct leaf *leaf, uint32_t i, const struct query_seen *seen) {
     const struct item_head *image = page_last(q->page);
     struct bytes partition = index_partition_key(image, q->number);
     if (partition.len == 0)
@@ -76,17 +76,17 @@ static int query_wants(struct query *q, const struct leaf *leaf, uint32_t i) {
     if (partition.len != q->partition_bytes || memcmp(partition.at, q->partition, partition.len) != 0 ||
         query_is_start(q, leaf, i, image))
         return 0;
-    int is_right = query_is_in_order(q, index_sort_key(image, q->number), leaf_hash(leaf, i), leaf_kseq(leaf, i));
+    int is_right = query_is_in_order(q, index_sort_key(image, q->number), seen->hash, seen->kseq);
     return is_right ? 1 : query_corrupt(q);
 }
 
-/* Puts what entry i stands for into the page. */
+/* Puts what entry i of the leaf stands for into the page; the hint has its hash. */
 static int query_take_entry(struct query *q, const struct leaf *leaf, uint32_t i, const struct read_hint *hint) {
     int is_expired, ordinal = query_ordinal(q);
     if (q->seen.count == q->seen.capacity && query_grow_seen(q) != LARDER_OK)
         return LARDER_E_NO_MEMORY;
     struct query_seen *seen = &q->seen.at[q->seen.count];
-    seen->hash = leaf_hash(leaf, i);
+    seen->hash = hint->hash;
     seen->kseq = leaf_kseq(leaf, i);
     int r = read_by_entry(q->v, ordinal, seen->kseq, hint, q->now_s, q->page, &seen->place, &is_expired);
     if (r < 0)
@@ -96,7 +96,7 @@ static int query_take_entry(struct query *q, const struct leaf *leaf, uint32_t i
     q->seen.stale_count += seen->is_stale;
     if (r == LARDER_NOT_FOUND)
         return LARDER_OK;
-    r = query_wants(q, leaf, i);
+    r = query_wants(q, leaf, i, seen);
     if (r <= 0) {
         page_truncate(q->page, q->page->count - 1);
         return r;

@@ -308,12 +308,16 @@ static void item_expiry(struct world *w) {
     }
 }
 static void leaf_order(struct world *w) {
-    uint64_t *hash = leaf_of_head(w)->hash, first = hash[0];
-    hash[0] = hash[1];
-    hash[1] = first;
+    uint32_t *high = leaf_of_head(w)->hash_high, first = high[0];
+    high[0] = high[1];
+    high[1] = first;
 }
-static void leaf_entry_hash(struct world *w) { /* of the bits that no item has */
-    leaf_of_head(w)->hash[1] ^= UINT64_C(1) << 25;
+static void leaf_entry_hash(struct world *w) {
+    leaf_of_head(w)->hash_high[1] ^= 1u << 25;
+}
+static void leaf_entry_tag(struct world *w) {
+    struct leaf_shm *leaf = leaf_of_head(w);
+    leaf_shm_tag(leaf, leaf->block.count)[1] ^= 1;
 }
 static void leaf_entry_kseq(struct world *w) {
     struct leaf_shm *leaf = leaf_of_head(w);
@@ -582,6 +586,7 @@ static const struct damage {
     ROW(item_record, "sane"),
     ROW(item_expiry, "W5"),
     ROW(leaf_entry_hash, "N2"),
+    ROW(leaf_entry_tag, "N2"),
     ROW(leaf_order, "N2"),
     ROW(leaf_entry_kseq, "N2"),
     ROW(leaf_entry_dead, "N1"),

@@ -254,11 +254,13 @@ Test(damage, leaves_out_of_order) {
     for (uint32_t i = 0; i < t->counts[DAMAGE_LEAF]; i++) {
         uint64_t off = t->extents[DAMAGE_LEAF][i].off, hash = off + sizeof(struct leaf_shm);
         const struct leaf_shm *leaf = (const struct leaf_shm *)(const void *)(t->bytes + off);
-        uint64_t kseq = hash + leaf->block.count * sizeof *leaf->hash, both = word_at(t, kseq);
-        if (leaf->block.count >= 2)
+        uint64_t kseq = hash + leaf->block.count * sizeof *leaf->hash_high, hashes = word_at(t, hash);
+        uint64_t tag = kseq + (kseq - hash), kseqs = word_at(t, kseq), tags = word_at(t, tag);
+        if (leaf->block.count >= 2 && leaf->block.count % 2 == 0) /* then each array begins with a word */
             make(t, 3,
-                 (struct damage_word[]){
-                     {hash, word_at(t, hash + 8)}, {hash + 8, word_at(t, hash)}, {kseq, both << 32 | both >> 32}});
+                 (struct damage_word[]){{hash, hashes << 32 | hashes >> 32},
+                                        {kseq, kseqs << 32 | kseqs >> 32},
+                                        {tag, tags >> 32 << 32 | (tags & 0xffff) << 16 | (tags >> 16 & 0xffff)}});
     }
     try_made("order");
 }

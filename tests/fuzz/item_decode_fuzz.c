@@ -68,7 +68,14 @@ static int walk_members(struct walk *w, unsigned type, int level) {
 }
 
 static int walk_value(struct walk *w, unsigned type, int level) {
-    if (type == LARDER_S || type == LARDER_N || type == LARDER_B)
+    if (type >= ITEM_SHORT_N) {
+        size_t bytes = type >= ITEM_SHORT_S ? type - ITEM_SHORT_S : type - ITEM_SHORT_N;
+        int is_inside = bytes <= (size_t)(w->end - w->at);
+        w->at += is_inside ? bytes : 0;
+        w->ddb_bytes += bytes;
+        return is_inside;
+    }
+    if (type == LARDER_S || type == LARDER_B)
         return walk_run(w);
     if (type == LARDER_M || type == LARDER_L || type == LARDER_SS || type == LARDER_NS || type == LARDER_BS)
         return walk_members(w, type, level);
@@ -91,7 +98,7 @@ static void put_right(uint8_t *data, size_t size) {
         unsigned tag = *w.at++;
         if (!walk_name(&w))
             return;
-        if (tag & ITEM_KEY_FLAGS)
+        if (item_tag_keys(tag))
             w.ddb_bytes += tag & ITEM_IN_SORT_KEY ? h->sort_bytes : h->partition_bytes;
         else if (!walk_value(&w, tag, 0))
             return;
@@ -279,7 +286,7 @@ static struct item_head *check_project(const struct item_head *h, const struct i
 static int shape_of(const struct item_head *h, struct item_shape *shape) {
     for (uint32_t i = 0; i < h->attr_count; i++) {
         struct item_record r = item_record_at(item_record(h, i));
-        if (!(r.tag & ITEM_KEY_FLAGS) || r.name.len > LARDER_NAME_BYTES_MAX)
+        if (!item_tag_keys(r.tag) || r.name.len > LARDER_NAME_BYTES_MAX)
             continue;
         struct item_key_attr *key = r.tag & ITEM_IN_SORT_KEY ? &shape->sort : &shape->partition;
         *key = (struct item_key_attr){(const char *)r.name.at, (uint32_t)r.name.len, r.tag & ITEM_TYPE_MASK};

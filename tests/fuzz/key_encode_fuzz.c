@@ -329,7 +329,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct fuzz_input in = {data, size};
     uint8_t choice = fuzz_byte(&in);
     enum larder_type type = choice % 3 == 0 ? LARDER_N : choice % 3 == 1 ? LARDER_S : LARDER_B;
-    uint64_t hash = choice & 64 ? UINT64_MAX : choice & 32 ? 0 : 1234567;
+    uint64_t hash = choice & 64 ? HTAB_HASH_MASK : choice & 32 ? 0 : 12345;
     struct bytes values[3] = {take_value(&in), take_value(&in), {NULL, 0}};
     values[2] = fuzz_bytes(&in, TEXT_MAX);
     int is_key[3];

@@ -111,15 +111,14 @@ Test(item_names, are_one_byte_in_maps_too) {
 /* An image of one attribute whose name is written as these bytes, and whose value is NULL or an empty S. */
 static int is_sane_as(enum larder_type type, const uint8_t *field, size_t field_bytes, size_t name_bytes,
                       int *is_readable) {
-    size_t value_bytes = type == LARDER_S;
     struct {
         _Alignas(8) struct item_head h;
         uint8_t rest[512];
     } image = {.h = {.attr_count = 1, .version = 1}};
-    uint8_t *record = (uint8_t *)&image + item_lay_out(&image.h, 1 + field_bytes + value_bytes);
-    item_set_ddb_bytes(&image.h, name_bytes + !value_bytes);
+    uint8_t *record = (uint8_t *)&image + item_lay_out(&image.h, 1 + field_bytes);
+    item_set_ddb_bytes(&image.h, name_bytes + (type == LARDER_NULL));
     item_set_record_offset(&image.h, 0, (uint32_t)(record - (uint8_t *)&image));
-    record[0] = (uint8_t)type;
+    record[0] = type == LARDER_S ? item_scalar_tag(type, 0) : (uint8_t)type;
     memcpy(record + 1, field, field_bytes);
     *is_readable = item_check_records(&image.h) == LARDER_OK;
     return item_is_sane(&image.h, image.h.bytes);

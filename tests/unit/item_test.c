@@ -768,16 +768,16 @@ Test(item, fits_the_largest_image) {
         for (int second = 0; second < 128; second++) {
             size_t bytes = (size_t)snprintf(name, sizeof name, second ? "%c%c" : "%c", first, second);
             OK(larder_name(b, name, bytes));
-            OK(larder_begin(b, NULL, LARDER_SS));
-            OK(larder_add_s(b, NULL, ""));
+            OK(larder_begin(b, NULL, LARDER_BS));
+            OK(larder_add_b(b, NULL, "", 0));
             OK(larder_end(b));
         }
     }
     OK(larder_begin(b, "list", LARDER_L));
     size_t left = LARDER_ITEM_BYTES_MAX - (127 + 127 * 127 * 2) - 7;
     for (size_t i = 0; i < left; i++) {
-        OK(larder_begin(b, NULL, LARDER_SS));
-        OK(larder_add_s(b, NULL, ""));
+        OK(larder_begin(b, NULL, LARDER_BS));
+        OK(larder_add_b(b, NULL, "", 0));
         OK(larder_end(b));
     }
     OK(larder_end(b));
@@ -1601,6 +1601,7 @@ Test(item, is_not_sane_with) {
     BREAK(((uint8_t *)copy)[pk] |= ITEM_IN_SORT_KEY);
     BREAK(((uint8_t *)copy)[pk] |= 0x80);
     BREAK(((uint8_t *)copy)[list] = LARDER_M);
+    BREAK(((uint8_t *)copy)[list] |= ITEM_IN_PARTITION_KEY);
     free(copy);
     free(h);
 }
@@ -1699,19 +1700,26 @@ Test(item, measures_no_container_that_is_not_one) {
         {LARDER_L, 1, "\0", 1},                     /* no type */
         {LARDER_L, 1, "\x0b", 1},                   /* no such type */
         {LARDER_L, 1, "\4\2", 2},                   /* a BOOL of 2 */
-        {LARDER_L, 1, "\1\x81\0x", 4},              /* a length in two bytes that fits one */
-        {LARDER_L, 1, "\1\xff\xff\xff\xff\x0f", 6}, /* a length of more bits than any */
-        {LARDER_L, 1, "\1\5x", 3},
-        {LARDER_L, 1, "\2\1\1", 3},      /* no number */
+        {LARDER_L, 1, "\3\x81\0x", 4},              /* a length in two bytes that fits one */
+        {LARDER_L, 1, "\3\xff\xff\xff\xff\x0f", 6}, /* a length of more bits than any */
+        {LARDER_L, 1, "\3\5x", 3},
+        {LARDER_L, 1, "\x85x", 2},
+        {LARDER_L, 1, "\1\1x", 3},       /* a tag that might say the length itself */
+        {LARDER_L, 1, "\2\1\x80", 3},    /* the same */
+        {LARDER_L, 1, "\x81\xff", 2},    /* no text */
+        {LARDER_L, 1, "\x41\1", 2},      /* no number */
+        {LARDER_L, 1, "\x40", 1},        /* the same */
         {LARDER_L, 1, "\7\2\0\5", 4},    /* an L longer than its members */
         {LARDER_M, 1, "\5\0", 2},        /* a name of 0 bytes */
         {LARDER_M, 2, "\5\1b\5\1a", 6},  /* names out of order */
         {LARDER_M, 2, "\5\1a\5\1a", 6},  /* a name twice */
         {LARDER_SS, 0, "", 0},           /* an empty set */
         {LARDER_SS, 1, "\3\1a", 3},      /* the wrong element */
-        {LARDER_SS, 2, "\1\1b\1\1a", 6}, /* out of order */
-        {LARDER_SS, 2, "\1\1a\1\1a", 6}, /* twice */
-        {LARDER_NS, 1, "\2\2\x80\0", 4}, /* a zero that is no zero */
+        {LARDER_SS, 1, "\x41\x80", 2},   /* the same */
+        {LARDER_SS, 1, "\x11", 1},       /* a key flag inside */
+        {LARDER_SS, 2, "\201b\201a", 4}, /* out of order */
+        {LARDER_SS, 2, "\201a\201a", 4}, /* twice */
+        {LARDER_NS, 1, "\x42\x80\0", 3}, /* a zero that is no zero */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct larder_member member = {"a", 1, {.type = rows[i].type, .bytes = rows[i].length, .count = rows[i].count}};

@@ -79,7 +79,7 @@ static uint32_t random_key(struct rng *r, uint64_t kind, uint8_t *to) {
 static struct leaf_entry random_entry(struct rng *r, uint64_t kind, struct key *key) {
     struct leaf_entry e = {.key = key->bytes, .hash = rng_below(r, 4), .kseq = 1 + (uint32_t)rng_below(r, 4)};
     if (rng_is_one_in(r, 2))
-        e.hash = rng_next(r);
+        e.hash = rng_next(r) & HTAB_HASH_MASK;
     e.key_bytes = random_key(r, kind && rng_is_one_in(r, 8) ? rng_below(r, 5) : kind, key->bytes);
     return e;
 }

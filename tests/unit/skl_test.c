@@ -171,7 +171,7 @@ static void model_remove(struct model *m, const struct leaf_entry *e) {
 static struct leaf_entry random_entry(struct fixture *f, uint8_t *key) {
     static const char *const words[] = {"", "a", "aa", "ab", "b", "\xff", "\xff\xff", "user#", "user#1", "user#10"};
     struct rng *r = &f->rng;
-    struct leaf_entry e = {.key = key, .hash = rng_next(r), .kseq = 1 + (uint32_t)rng_below(r, 3)};
+    struct leaf_entry e = {.key = key, .hash = rng_next(r) & HTAB_HASH_MASK, .kseq = 1 + (uint32_t)rng_below(r, 3)};
     switch (f->kind) {
     case 0: { /* few keys, and collisions of hashes */
         const char *word = words[rng_below(r, sizeof words / sizeof *words)];
@@ -488,7 +488,8 @@ Test(skl, tells_it_also_of_pages_read_during_a_change) {
 
 static struct leaf_entry numbered(uint32_t number, uint8_t *key) {
     int bytes = snprintf((char *)key, 32, "2024-%08u", number);
-    return (struct leaf_entry){.key = key, .key_bytes = (uint32_t)bytes, .hash = number * UINT64_C(77777), .kseq = 1};
+    return (struct leaf_entry){
+        .key = key, .key_bytes = (uint32_t)bytes, .hash = number * UINT64_C(77777) & HTAB_HASH_MASK, .kseq = 1};
 }
 
 /* Bytes per entry of a list that grew at one end. */
