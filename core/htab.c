@@ -6,6 +6,7 @@
 
 #define BUCKETS_MAX 65535u
 #define SPARES(buckets) ((buckets) / 8 + 1)
+#define REFILL_AHEAD 2u /* buckets */
 
 /* The buckets of an array, main ones and spares, as the stripe's word says; 0 and NULL if it is empty or out of bounds. */
 static uint32_t array_of(const struct htab *t, uint64_t word, struct bucket_shm **array) {
@@ -180,11 +181,22 @@ static shm_word *empty_slot(const struct htab *t, struct bucket_shm *array, uint
     return place.slot;
 }
 
+/* Has the blocks of a bucket fetched: of each the hash is wanted. */
+static void fetch_blocks(const struct htab *t, const struct bucket_shm *bucket) {
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+        uint64_t word = SHM_LOAD_RELAXED(&bucket->slot[i]);
+        if (word)
+            htab_prefetch(t, word, sizeof(uint64_t));
+    }
+}
+
 /* Puts every slot of the old array into the new one, which nobody sees yet. LARDER_NOT_FOUND: a chain needs more spares. */
 static int refill(const struct htab *t, struct stripe_shm *s, const struct bucket_shm *old, uint32_t old_total,
                   struct bucket_shm *array, uint32_t buckets) {
     uint32_t spares_used = 0;
-    for (uint32_t b = 0; b < old_total; b++)
+    for (uint32_t b = 0; b < old_total; b++) {
+        if (b + REFILL_AHEAD < old_total)
+            fetch_blocks(t, &old[b + REFILL_AHEAD]);
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
             uint64_t word = SHM_LOAD_RELAXED(&old[b].slot[i]);
             shm_word *block = word ? seg_at(t->seg, WORD_OFF(word), sizeof(uint64_t)) : NULL;
@@ -199,6 +211,7 @@ static int refill(const struct htab *t, struct stripe_shm *s, const struct bucke
                 return LARDER_NOT_FOUND;
             SHM_STORE(slot, word);
         }
+    }
     SHM_STORE(&s->spares_used, spares_used);
     return LARDER_OK;
 }
@@ -215,8 +228,8 @@ uint32_t htab_buckets_filling(uint32_t least) {
     return buckets;
 }
 
-/* A larger array: built aside, published by one word, the old one given back. It has a sixth more and what the block has room for:
- * with a third more an item takes 3 bytes more, with an eighth more every item is moved once more. */
+/* A larger array: built aside, published by one word, the old one given back. It has a twelfth more and what the block has room for:
+ * with a sixth more an item takes 1.5 bytes more. */
 static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
     struct bucket_shm *old, *array;
     uint64_t old_word = SHM_LOAD_RELAXED(&s->array), off;
@@ -224,8 +237,8 @@ static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
     if (!old_buckets && old_word != 0) /* a new array in its place would hide every item of the stripe */
         return err_set(LARDER_E_CORRUPT, "a stripe refers to a bucket array at %llu, which is none",
                        (unsigned long long)WORD_OFF(old_word));
-    for (uint32_t buckets = htab_buckets_filling(old_buckets + old_buckets / 6 + 1);;
-         buckets = htab_buckets_filling(buckets + buckets / 6 + 1)) {
+    for (uint32_t buckets = htab_buckets_filling(old_buckets + old_buckets / 12 + 1);;
+         buckets = htab_buckets_filling(buckets + buckets / 12 + 1)) {
         if (buckets > BUCKETS_MAX)
             return err_set(LARDER_FULL,
                            "a stripe has reached its largest bucket array; create the segment with more stripes");

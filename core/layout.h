@@ -31,7 +31,7 @@
 #define SEG_STATE_REPAIRING 0x6d656e64u /* larder_repair() is at work, or died at it (core/repair.h) */
 
 #define SPAN_BYTES 16384u
-#define CLAIM_BYTES (1u << 20) /* memory is claimed from the kernel in pieces of this size */
+#define CLAIM_BYTES (256u << 10) /* memory is claimed from the kernel in pieces of this size */
 #define SLOT_COUNT_MAX 1024u
 #define CLASS_COUNT 44u /* heap size classes; core/heap.c has the list */
 

@@ -20,7 +20,7 @@
 #include <fcntl.h>
 
 #define BLOCK_BYTES_MAX 8192u /* larger ones are runs of spans */
-#define BACK_BYTES CLAIM_BYTES
+#define BACK_BYTES (1u << 20) /* at once */
 
 #define PUT(word, value)                                                                                               \
     do {                                                                                                               \

@@ -44,7 +44,8 @@
 #include "core/htab.h"
 #include "index/leaf.h"
 
-#define SKL_HEIGHT_MAX 12u /* a quarter of the nodes at each level from 2 on: enough for 4^10 leaves */
+#define SKL_HEIGHT_MAX                                                                                                 \
+    10u /* a quarter of the nodes at each level from 2 on: enough for 4^8 leaves, and no head pays for more */
 
 struct node_shm {
     struct block_shm block; /* key_bytes: of the low bound */
