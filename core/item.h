@@ -42,7 +42,7 @@
  *          I5 An item has an item_timed if it expires by the TTL attribute of its generation, or if a timer stood for the item that it
  *             replaced: so a timer that stands is known, and not added again. Most items have none, and pay nothing.
  * Files    item_builder.h the builder, item_read.c reading in place, item_store.c what a table adds, item_project.c
- *          leaving attributes out, item_check.c I3, item_peek.c looks that are bounded by themselves, item_records.h the
+ *          leaving attributes out, item_add.c changing a number, item_check.c I3, item_peek.c looks that are bounded by themselves, item_records.h the
  *          bytes of a record.
  * Not here Arithmetic on numbers (with expressions).
  * Tests    tests/unit/item_test.c, tests/fuzz/item_decode_fuzz.c
@@ -282,6 +282,15 @@ void item_store_records(struct item_store *s, int64_t now_s);
 
 /* The expiry an image has by the attribute `name`: epoch seconds, at most ITEM_EXPIRY_S_MAX, 0 never. Five-year rule as above. */
 uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t name_bytes, int64_t now_s);
+
+/* What a number of an item and `by` make. LARDER_E_INVAL: the value is no integer of 64 bits, or the sum is none. */
+int item_sum(struct bytes name, const struct larder_value *value, int64_t by, int64_t *sum);
+/* `to` becomes the image of `from`, a readable one as a table stores it, with `by` added to that number, which is no key of the table. It
+ * has room for ITEM_ADDED_BYTES_MAX more. Stamps, expiry and index slots are those of `from`. LARDER_OK and *sum; LARDER_E_INVAL as above;
+ * LARDER_NOT_FOUND: there is no such attribute, or the new item would have to be laid out anew, or be too large; LARDER_E_CORRUPT without a
+ * text. */
+#define ITEM_ADDED_BYTES_MAX 32u
+int item_add_int(const struct item_head *from, struct bytes name, int64_t by, struct item_head *to, int64_t *sum);
 
 /* Encoded partition and sort key in secondary index i; len 0 and at NULL if it has none, or its record is damaged. */
 struct bytes item_index_partition(const struct item_head *image, uint32_t i);

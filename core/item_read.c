@@ -160,7 +160,7 @@ static int take_attr(const struct item_head *h, uint32_t ordinal, struct item_re
     return offset < h->bytes && item_take_record((const uint8_t *)h + offset, read_end(h), r);
 }
 
-/* The attribute with this name: its record and ordinal. LARDER_OK, LARDER_NOT_FOUND, or LARDER_E_CORRUPT without a text. */
+/* The attribute with this name, as item_find_record() says. */
 static int search_attr(const struct item_head *h, struct bytes wanted, struct item_record *r, uint32_t *ordinal) {
     uint32_t low = 0, high = h->attr_count;
     while (low < high) {
@@ -199,16 +199,15 @@ static int walk_to_attr(const struct item_head *h, struct bytes wanted, struct i
     return LARDER_NOT_FOUND;
 }
 
-static int find_record(const struct item_head *h, const char *name, size_t name_bytes, struct item_record *r,
-                       uint32_t *ordinal) {
-    struct bytes wanted = {(const uint8_t *)name, name_bytes};
-    return item_is_walked(h) ? walk_to_attr(h, wanted, r, ordinal) : search_attr(h, wanted, r, ordinal);
+int item_find_record(const struct item_head *h, struct bytes name, struct item_record *r, uint32_t *ordinal) {
+    return item_is_walked(h) ? walk_to_attr(h, name, r, ordinal) : search_attr(h, name, r, ordinal);
 }
 
 uint16_t item_find_attr(const struct item_head *image, const char *name, size_t name_bytes) {
     struct item_record r;
     uint32_t ordinal;
-    return find_record(image, name, name_bytes, &r, &ordinal) == LARDER_OK ? (uint16_t)ordinal : ITEM_NO_ATTR;
+    struct bytes wanted = {(const uint8_t *)name, name_bytes};
+    return item_find_record(image, wanted, &r, &ordinal) == LARDER_OK ? (uint16_t)ordinal : ITEM_NO_ATTR;
 }
 
 LARDER_API int larder_item_getn(const struct larder_item *item, const char *name, size_t name_bytes,
@@ -217,7 +216,7 @@ LARDER_API int larder_item_getn(const struct larder_item *item, const char *name
     struct item_record r;
     struct larder_value value;
     uint32_t ordinal;
-    int result = find_record(h, name, name_bytes, &r, &ordinal);
+    int result = item_find_record(h, (struct bytes){(const uint8_t *)name, name_bytes}, &r, &ordinal);
     if (result == LARDER_OK && !item_take_record_value(h, &r, read_end(h), &value))
         result = LARDER_E_CORRUPT;
     if (result == LARDER_OK)

@@ -348,6 +348,9 @@ static inline size_t item_lay_out(struct item_head *h, size_t records_bytes) {
 
 /* item_read.c: reads a value with this tag, which is not in the key area; returns its end. */
 const uint8_t *item_read_value(unsigned tag, const uint8_t *at, struct larder_value *out);
+/* item_read.c: the attribute with this name: its record and ordinal; bounded. LARDER_OK, LARDER_NOT_FOUND, or LARDER_E_CORRUPT without a
+ * text. */
+int item_find_record(const struct item_head *h, struct bytes name, struct item_record *r, uint32_t *ordinal);
 /* item_read.c: the value of an attribute, wherever it lies. Returns the end of its record, which is at `at`, or has this ordinal. */
 const uint8_t *item_read_record(const struct item_head *h, const uint8_t *at, struct larder_value *out);
 const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struct larder_value *out);

@@ -248,6 +248,8 @@ static void leave_stripe(struct writer *w, struct stripe_shm *stripe) {
 
 /* ---- Put and delete ------------------------------------------------------------------------------------------------------------ */
 
+#define PUT_AHEAD_BYTES 512u /* of an item are fetched before it is looked at */
+
 /* Internal results of one try. */
 #define TRY_VIEW_MOVED (-101)
 #define TRY_BEFORE_SMALL (-102)
@@ -255,12 +257,13 @@ static void leave_stripe(struct writer *w, struct stripe_shm *stripe) {
 
 struct change {
     const struct larder_item *item;  /* put: what the caller gave; else NULL */
-    const struct larder_key *wanted; /* delete: what the caller gave; else NULL */
+    const struct larder_key *wanted; /* delete, increment: what the caller gave; else NULL */
+    struct write_increment *increment;
     const struct table_view *view;
     struct item_key key;
     uint64_t hash;
     int64_t now_s;
-    struct item_head *image;    /* what goes in, in w->scratch; NULL: delete */
+    struct item_head *image; /* what goes in, in w->scratch; NULL: delete. Of an increment it is made under the lock */
     struct larder_page *before; /* NULL, or gets the item that was there */
     int was_there;
     int is_conditional;               /* put_if: only if `expected` is what is there; NULL: only if nothing is */
@@ -308,6 +311,33 @@ static int is_as_expected(const struct change *c, const struct item_peek *old) {
     return old->head.version == c->expected->version && old->head.hash_high == c->expected->hash_high;
 }
 
+static int is_outdated(const struct table_view *v, const struct item_head *item) {
+    return item->index_count != v->shape.index_count || item_ttl_generation(item) != v->ttl_generation;
+}
+
+/* The item that goes in is the one that is there with a number changed. Made of a private copy, in memory that is there already. */
+static int make_sum(struct writer *w, struct change *c, uint64_t old_word, const struct item_peek *old) {
+    size_t room = item_round8(old->head.bytes + ITEM_ADDED_BYTES_MAX);
+    if (!c->was_there)
+        return LARDER_NOT_FOUND;
+    if (w->scratch_bytes < 2 * room) {
+        w->need_bytes = 2 * room;
+        return TRY_SCRATCH_SMALL;
+    }
+    struct item_head *copy = (struct item_head *)((uint8_t *)w->scratch + room);
+    shm_copy_out(copy, old->image, old->head.bytes);
+    if (copy->bytes != old->head.bytes || !item_is_readable(copy, copy->bytes))
+        return damaged_item(old_word);
+    if (is_outdated(c->view, copy))
+        return LARDER_NOT_FOUND;
+    c->image = w->scratch;
+    int r = item_add_int(copy, c->increment->name, c->increment->by, c->image, &c->increment->sum);
+    struct item_timed *timed = r ? NULL : item_timed_at(c->image, c->image);
+    if (timed)
+        atomic_init(&timed->armed_s, 0); /* until arm() */
+    return r == LARDER_E_CORRUPT ? damaged_item(old_word) : r;
+}
+
 static int try_change_locked(struct writer *w, struct change *c, struct stripe_shm *stripe) {
     struct item_head *old;
     struct item_peek peek;
@@ -321,8 +351,10 @@ static int try_change_locked(struct writer *w, struct change *c, struct stripe_s
     if (old && (r = open_old(c->view, old_word, old, &peek)))
         return r;
     c->was_there = old && !read_is_expired(c->view, old, c->now_s);
-    if (!old && !c->image)
+    if (!old && !c->item)
         return LARDER_NOT_FOUND;
+    if (c->increment)
+        r = make_sum(w, c, old_word, &peek);
     if (c->before && c->was_there)
         r = keep_before(w, old_word, &peek);
     if (r == LARDER_OK && c->is_conditional && !is_as_expected(c, &peek))
@@ -358,7 +390,7 @@ static uint64_t bytes_ahead(const struct change *c) {
 
 /* Tries until it is done, removing one obstacle after the other outside the lock. TRY_VIEW_MOVED goes to the caller. */
 static int change_item(struct writer *w, struct change *c) {
-    if (c->image)
+    if (c->item || c->increment)
         heap_claim_ahead(w, bytes_ahead(c));
     for (;;) {
         int r = try_change(w, c);
@@ -368,6 +400,8 @@ static int change_item(struct writer *w, struct change *c) {
             r = writer_claim(w);
         else if (r == TRY_BEFORE_SMALL)
             r = grow_before(w);
+        else if (r == TRY_SCRATCH_SMALL)
+            r = writer_scratch(w, w->need_bytes);
         else
             return r;
         if (r)
@@ -432,10 +466,32 @@ static int take_key(struct change *c) {
     return r;
 }
 
+static int has_name(const char *name, size_t name_bytes, struct bytes wanted) {
+    return name && name_bytes == wanted.len && memcmp(name, wanted.at, wanted.len) == 0;
+}
+
+static int take_increment(struct change *c) {
+    const struct item_shape *shape = &c->view->shape;
+    struct bytes name = c->increment->name;
+    if (has_name(shape->partition.name, shape->partition.name_bytes, name) ||
+        has_name(shape->sort.name, shape->sort.name_bytes, name))
+        return err_set(LARDER_E_INVAL, "larder_increment: attribute \"%.*s\" is part of the key of table \"%s\"",
+                       (int)name.len, (const char *)name.at, c->view->def.name);
+    int r = take_key(c);
+    if (r)
+        return r;
+    if (has_name(shape->ttl_name, shape->ttl_name_bytes, name)) /* another expiry, which a put works out */
+        return LARDER_NOT_FOUND;
+    struct read_hint hint = read_hint_stripe(c->view, c->hash);
+    read_hint_bucket(c->view, &hint);
+    read_hint_item(c->view, &hint, PUT_AHEAD_BYTES);
+    return LARDER_OK;
+}
+
 static int change_under_view(struct writer *w, struct larder_table *t, struct change *c) {
     int r = table_view(t, &c->view);
     if (r == LARDER_OK)
-        r = c->item ? take_item(w, c) : take_key(c);
+        r = c->item ? take_item(w, c) : c->increment ? take_increment(c) : take_key(c);
     if (r == LARDER_OK && c->is_conditional)
         r = check_expected(c);
     return r ? r : change_item(w, c);
@@ -456,14 +512,13 @@ static int run_change(struct larder_table *t, struct change *c) {
     if (r >= 0)
         hand_over_before(w, c);
     if (r == LARDER_OK && !w->is_stuck)
-        count(c->item ? &w->slot->puts : &w->slot->deletes, 1);
+        count(c->item || c->increment ? &w->slot->puts : &w->slot->deletes, 1);
     writer_end(w);
     return r;
 }
 
 /* The caller's item is looked at here and there first, and later as a whole. If it was made a while ago it had better come at once;
  * fetching more than it has does no harm. */
-#define PUT_AHEAD_BYTES 512u
 static void prefetch_item(const struct larder_item *item) {
     for (size_t at = 0; at < PUT_AHEAD_BYTES; at += 64)
         SHM_PREFETCH((const uint8_t *)item + at);
@@ -474,6 +529,7 @@ static void begin_change(struct change *c, const struct larder_item *item, const
                          struct larder_page *before) {
     c->item = item;
     c->wanted = wanted;
+    c->increment = NULL;
     c->image = NULL;
     c->before = before;
     c->was_there = 0;
@@ -501,6 +557,13 @@ int larder_put_if(struct larder_table *t, const struct larder_item *item, const 
     begin_change(&c, item, NULL, found);
     c.is_conditional = 1;
     c.expected = expected ? item_head(expected) : NULL;
+    return run_change(t, &c);
+}
+
+int write_increment(struct larder_table *t, struct write_increment *increment) {
+    struct change c;
+    begin_change(&c, NULL, increment->key, NULL);
+    c.increment = increment;
     return run_change(t, &c);
 }
 
@@ -588,10 +651,6 @@ int write_expire(struct writer *w, const struct table_view *v, uint64_t hash, ui
 }
 
 /* ---- Items under an older definition ------------------------------------------------------------------------------------------------ */
-
-static int is_outdated(const struct table_view *v, const struct item_head *item) {
-    return item->index_count != v->shape.index_count || item_ttl_generation(item) != v->ttl_generation;
-}
 
 /* The first outdated item of the stripe in bucket order from *bucket on. */
 static shm_word *find_outdated(const struct table_view *v, struct stripe_shm *stripe, uint32_t *bucket, uint64_t *word,

@@ -17,6 +17,15 @@
 #include "core/page.h"
 #include "core/table.h"
 
+/* larder_increment() of a number that is there (core/increment.c). As larder_put(), and LARDER_E_INVAL of item_sum(); LARDER_NOT_FOUND: there
+ * is no such item or attribute, or the item has to be made anew for another reason. Nothing was changed then. */
+struct write_increment {
+    const struct larder_key *key;
+    struct bytes name;
+    int64_t by, sum; /* sum: what is there afterwards */
+};
+int write_increment(struct larder_table *t, struct write_increment *increment);
+
 /* A timer fired (ttl/): looks at the items with this hash whose armed_s is this second. Expired at now_s: removed like any delete.
  * Not expired (its expiry moved on): a new timer is added for it (core_hooks->timer_add) and armed_s set. No such item: nothing.
  * Takes and drops the item's stripe lock; the caller holds no lock but LOCK_EXPIRER.

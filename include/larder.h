@@ -538,7 +538,7 @@ LARDER_API int larder_put(struct larder_table *t, const struct larder_item *item
 
 /**
  * Stores an item only if what is stored under its key is still the very version that the caller has read: for whatever is read,
- * changed and written back, such as counters, locks, and "create it if it is not there". Of several writers who read the same
+ * changed and written back, such as locks, and "create it if it is not there". Of several writers who read the same
  * version one gets LARDER_OK, and the others LARDER_CHANGED.
  *
  * What memcached calls "cas" (protocol.txt, "Storage commands"; "gets" is larder_get() here), and DynamoDB conditional writes
@@ -563,17 +563,18 @@ LARDER_API int larder_put(struct larder_table *t, const struct larder_item *item
  *              segment that lost its counts may begin them anew: read again after it.)
  * Locks, Killed here, Cost   As larder_put(). The comparison is made under the stripe's lock; LARDER_CHANGED takes no block.
  *
- *     for (r = larder_get(table, &key, page); r >= 0;) {                 // one more visit; created if missing
+ *     for (r = larder_get(table, &key, page); r >= 0;) {                 // the highest bid; created if missing
  *         const struct larder_item *old = larder_page_item(page, 0), *item;
- *         int64_t visits = 0;
+ *         int64_t highest = 0;
  *         larder_builder_reset(b);
- *         if (old && larder_item_get(old, "visits", &value) == LARDER_OK)
- *             larder_value_int64(&value, &visits);
+ *         if (old && larder_item_get(old, "bid", &value) == LARDER_OK && larder_value_int64(&value, &highest) == LARDER_OK &&
+ *             highest >= bid)
+ *             break;
  *         if (old)
- *             larder_add_all(b, old, (const char *[]){"visits"}, 1);
+ *             larder_add_all(b, old, (const char *[]){"bid"}, 1);
  *         else
  *             larder_add(b, "id", &key.partition);
- *         larder_add_int(b, "visits", visits + 1);
+ *         larder_add_int(b, "bid", bid);
  *         if ((r = larder_builder_finish(b, &item)) == LARDER_OK &&
  *             (r = larder_put_if(table, item, old, page)) != LARDER_CHANGED)
  *             break;
@@ -581,6 +582,28 @@ LARDER_API int larder_put(struct larder_table *t, const struct larder_item *item
  */
 LARDER_API int larder_put_if(struct larder_table *t, const struct larder_item *item, const struct larder_item *expected,
                              struct larder_page *found);
+
+/**
+ * Adds to a number of an item, in one write: counters, rate limits, stock. Of all who add at the same time each counts.
+ *
+ * DynamoDB's UpdateItem with "ADD name :by" (developer guide, "Update expressions": "ADD"), Redis' HINCRBY, memcached's "incr". As with ADD,
+ * an item that is not there, or has expired, is made of its key and this attribute, and a missing attribute counts as 0. All other
+ * attributes stay, the item's expiry too.
+ *
+ * @param key   [in] Of the item.
+ * @param name  [in] The attribute, 0-terminated; no key of the table. It may be a key of an index: the item moves there.
+ * @param by    [in] What to add; negative to take away. 0 writes the item, too.
+ * @param value [out] NULL, or the number afterwards. Set on LARDER_OK only.
+ * @return LARDER_OK; LARDER_E_INVAL: key or name is NULL, the key is none of the table, the attribute is part of it, or is there and is no
+ *         integer of 64 bits, or the sum is none (DynamoDB's numbers of 38 digits and fractions are larder_put_if()'s business). All else as
+ *         larder_put().
+ *
+ * Locks, Killed here   As larder_put(). The old number is read and the new one written under one lock of the item's stripe; an item or
+ *              attribute that has to be made is put by larder_put_if().
+ * Cost         As larder_put() of an item that is ready. Neither builder nor page are needed.
+ */
+LARDER_API int larder_increment(struct larder_table *t, const struct larder_key *key, const char *name, int64_t by,
+                                int64_t *value);
 
 /** Deletes by key. LARDER_NOT_FOUND if it was absent or expired. Works in a full segment. Otherwise as larder_put(). */
 LARDER_API int larder_delete(struct larder_table *t, const struct larder_key *key, struct larder_page *deleted);

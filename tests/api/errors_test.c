@@ -269,6 +269,38 @@ static int put_if_read_only(struct world *w) {
     return put_if(w, w->read, &text, 1);
 }
 
+static int increment(struct larder_table *t, struct larder_value sk, const char *name) {
+    struct larder_key key = {text, sk};
+    return larder_increment(t, &key, name, 1, NULL);
+}
+static int increment_key_null(struct world *w) {
+    return larder_increment(w->t, NULL, "n", 1, NULL);
+}
+static int increment_name_null(struct world *w) {
+    return increment(w->t, text, NULL);
+}
+static int increment_name_empty(struct world *w) {
+    return increment(w->t, text, "");
+}
+static int increment_partition(struct world *w) {
+    return increment(w->t, text, "pk");
+}
+static int increment_sort(struct world *w) {
+    return increment(w->t, text, "sk");
+}
+static int increment_sort_type(struct world *w) {
+    return increment(w->t, bytes4, "n");
+}
+static int increment_index_key(struct world *w) {
+    return increment(w->t, text, "gpk");
+}
+static int increment_dropped(struct world *w) {
+    return increment(w->dropped, text, "n");
+}
+static int increment_read_only(struct world *w) {
+    return increment(w->read, text, "n");
+}
+
 static const struct row put_rows[] = {
     {"put NULL", put_null, LARDER_E_INVAL, {"item", "NULL"}},
     {"no partition key", put_no_partition, LARDER_E_INVAL, {"no attribute \"pk\"", "partition key"}},
@@ -294,6 +326,15 @@ static const struct row put_rows[] = {
     {"put_if with a sort key of type B", put_if_sort_type, LARDER_E_INVAL, {"\"sk\"", "type B", "S is needed"}},
     {"put_if into a dropped table", put_if_dropped, LARDER_E_NO_TABLE, {"\"dropped\""}},
     {"put_if read-only", put_if_read_only, LARDER_E_READ_ONLY, {"read-only"}},
+    {"increment without a key", increment_key_null, LARDER_E_INVAL, {"larder_increment", "key is NULL"}},
+    {"increment without a name", increment_name_null, LARDER_E_INVAL, {"larder_increment", "name is NULL"}},
+    {"increment of no name", increment_name_empty, LARDER_E_INVAL, {"attribute name", "0 bytes"}},
+    {"increment of the partition key", increment_partition, LARDER_E_INVAL, {"\"pk\"", "part of the key"}},
+    {"increment of the sort key", increment_sort, LARDER_E_INVAL, {"\"sk\"", "part of the key"}},
+    {"increment with a sort key of type B", increment_sort_type, LARDER_E_INVAL, {"\"sk\"", "type B", "S is needed"}},
+    {"increment of an index key of type S", increment_index_key, LARDER_E_INVAL, {"\"gpk\"", "type N", "S is needed"}},
+    {"increment in a dropped table", increment_dropped, LARDER_E_NO_TABLE, {"\"dropped\""}},
+    {"increment read-only", increment_read_only, LARDER_E_READ_ONLY, {"read-only"}},
 };
 
 Test(errors, puts, .init = init) {

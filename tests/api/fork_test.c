@@ -339,6 +339,24 @@ Test(fork, exec_without_close_gives_the_slot_back) {
     end(&f);
 }
 
+/* Claims memory that stays with the segment: who has closed its descriptor can claim none (larder_error() says so). */
+static void claim_ahead(const struct fixture *f) {
+    static const char fill[390000];
+    const struct larder_item *item;
+    char sk[16];
+    for (int i = 0; i < 8; i++) {
+        snprintf(sk, sizeof sk, "large#%d", i % 4);
+        struct larder_key key = {larder_str("claim"), larder_str(sk)};
+        larder_builder_reset(f->c.builder);
+        larder_add_s(f->c.builder, "PK", "claim");
+        larder_add_s(f->c.builder, "SK", sk);
+        larder_add_b(f->c.builder, "fill", fill, sizeof fill);
+        cr_assert_eq(larder_builder_finish(f->c.builder, &item), LARDER_OK);
+        int r = i < 4 ? larder_put(f->c.table, item, NULL) : larder_delete(f->c.table, &key, NULL);
+        cr_assert_eq(r, LARDER_OK, "%s", larder_error());
+    }
+}
+
 /* What daemonising code does; then the numbers of the closed descriptors come to mean other files. */
 static int close_all_and_write(void *arg) {
     struct share *s = arg;
@@ -367,6 +385,7 @@ Test(fork, closing_all_descriptors_does_not_end_a_life) {
     struct share s[2] = {{&f, 32, 16, 20000}, {&f, 64, 16, 20000}};
     pid_t pid[2];
     begin(&f);
+    claim_ahead(&f);
     for (int i = 0; i < 2; i++)
         pid[i] = proc_fork(close_all_and_write, &s[i]);
     cr_assert(UNTIL(atomic_load(&f.shared->ready) == 2, WAIT_MS));

@@ -122,6 +122,18 @@ static void act_put_if_refused(struct larder *db, int step) {
     (void)step;
     must(world_put_if(db, 7, 1113, 41, 1) == LARDER_CHANGED);
 }
+static void act_increment(struct larder *db, int step) {
+    (void)step;
+    world_increment(db, 7, "keys", 1000000); /* a longer one */
+}
+static void act_increment_key(struct larder *db, int step) {
+    (void)step;
+    world_increment(db, 7, "G2S", 5);
+}
+static void act_increment_new(struct larder *db, int step) {
+    (void)step;
+    world_increment(db, 50, "keys", 1);
+}
 static void delete_7(struct larder *db, int step) {
     (void)step;
     must(world_delete(db, 7) == LARDER_OK);
@@ -416,6 +428,9 @@ static const struct scenario scenarios[] = {
     {"join_indexes", item_without_index, act_overwrite_same, as_many},
     {"put_if", some_items, act_put_if, as_many},
     {"put_if_refused", some_items, act_put_if_refused, as_many, .is_unseen = 1},
+    {"increment", some_items, act_increment, as_many},
+    {"increment_key", some_items, act_increment_key, as_many},
+    {"increment_new", some_items, act_increment_new, one_more},
     {"delete_one", some_items, delete_7, one_less},
     {"delete_last", one_item, delete_7, one_less},
     {"several_writes", some_items, act_several_writes, one_more, .steps = 6},

@@ -46,6 +46,9 @@ struct scenario {
     X(join_indexes)                                                                                                    \
     X(put_if)                                                                                                          \
     X(put_if_refused)                                                                                                  \
+    X(increment)                                                                                                       \
+    X(increment_key)                                                                                                   \
+    X(increment_new)                                                                                                   \
     X(delete_one)                                                                                                      \
     X(delete_last)                                                                                                     \
     X(several_writes)                                                                                                  \

@@ -161,6 +161,14 @@ int world_put_if(struct larder *db, int n, int keys, unsigned fill, int is_late)
     return r;
 }
 
+void world_increment(struct larder *db, int n, const char *name, int64_t by) {
+    char pk[16], sk[32];
+    key_text(pk, sk, n);
+    struct larder_key key = {larder_str(pk), larder_str(sk)};
+    if (larder_increment(table_of(db), &key, name, by, NULL))
+        die("increment");
+}
+
 void world_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s) {
     if (world_try_put(db, n, keys, fill, expires_s))
         die("put");

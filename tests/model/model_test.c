@@ -44,6 +44,7 @@ enum { COL_G, COL_GS, COL_GN, COL_GB, COL_LS, COL_EXP1, COL_EXP2, COL_VERSION, C
 static const char *const col_names[COL_COUNT] = {"g", "gs", "gn", "gb", "ls", "exp1", "exp2", "version"};
 static const enum larder_type col_types[COL_COUNT] = {LARDER_S, LARDER_S, LARDER_N, LARDER_B,
                                                       LARDER_S, LARDER_N, LARDER_N, LARDER_N};
+#define NO_PAYLOAD UINT32_MAX
 #define VALUE_UNFIT 99 /* of a type that no key and no expiry may have */
 
 struct row {
@@ -166,7 +167,8 @@ static const struct larder_item *build(const struct run *r, int n, const struct 
             larder_add(r->b, col_names[c], &v);
         }
     }
-    larder_add_b(r->b, "payload", payload, row->payload);
+    if (row->payload != NO_PAYLOAD)
+        larder_add_b(r->b, "payload", payload, row->payload);
     MUST(larder_builder_finish(r->b, &item) == LARDER_OK);
     return item;
 }
@@ -193,11 +195,12 @@ static int is_row(const struct run *r, const struct larder_item *item, int n, co
     const struct larder_value unfit = {.type = LARDER_BOOL};
     char pk[TEXT_MAX], sk[TEXT_MAX], text[TEXT_MAX];
     struct larder_value v;
-    uint32_t count = 3;
+    uint32_t count = row->payload == NO_PAYLOAD ? 2 : 3;
     partition_text(r, row_partition(n), pk);
     sort_text(n, sk);
-    if (!item || !has_text(item, "pk", pk) || !has_text(item, "sk", sk) || larder_item_get(item, "payload", &v) ||
-        v.bytes != row->payload)
+    if (!item || !has_text(item, "pk", pk) || !has_text(item, "sk", sk))
+        return 0;
+    if (row->payload != NO_PAYLOAD && (larder_item_get(item, "payload", &v) || v.bytes != row->payload))
         return 0;
     for (int c = 0; c < COL_COUNT; c++) {
         if (!row->value[c])
@@ -318,6 +321,31 @@ static void do_put_if(struct run *r, int n) {
     if (found && wanted >= 0)
         must_hold(r, found, n, &before, was_visible);
     end_change(r, wanted == LARDER_OK);
+}
+
+/* Of a number that is there, or is not, or an item that is not; maybe a sort key of an index, or an expiry. */
+static void do_increment(struct run *r, int n) {
+    static const int columns[] = {COL_GN, COL_EXP1, COL_EXP2, COL_VERSION};
+    int column = columns[rng_below(&r->rng, 4)], is_unfit, is_refused, was_visible = is_visible(r, &r->m->row[n]);
+    struct row after = was_visible ? r->m->row[n] : (struct row){.is_there = 1, .payload = NO_PAYLOAD};
+    int64_t before = after.value[column], by, sum = -1;
+    char pk[TEXT_MAX], sk[TEXT_MAX];
+    struct larder_key key = row_key(r, n, pk, sk);
+    is_refused = before == VALUE_UNFIT;
+    after.value[column] = before && !is_refused ? before + 1 + (int64_t)rng_below(&r->rng, 9) : random_value(r, column);
+    if (after.value[column] == 0 || after.value[column] == VALUE_UNFIT)
+        after.value[column] = column == COL_GN || column == COL_VERSION ? 7 : r->now_s + 7;
+    by = after.value[column] - before;
+    if (column == COL_GN) /* as value_of() gives it */
+        by = (before && !is_refused ? by : after.value[column] - 3) * 10;
+    for (uint32_t i = 0; (!before || column == r->m->ttl) && i < r->m->index_count; i++) { /* it is put once more */
+        (void)is_in_index(&after, &plans[i], &is_unfit);
+        is_refused |= is_unfit;
+    }
+    begin_change(r, n, &after);
+    MUST(larder_increment(r->t, &key, col_names[column], by, &sum) == (is_refused ? LARDER_E_INVAL : LARDER_OK));
+    MUST(sum == (is_refused ? -1 : column == COL_GN ? (after.value[column] - 3) * 10 : after.value[column]));
+    end_change(r, !is_refused);
 }
 
 static void do_delete(struct run *r, int n) {
@@ -650,7 +678,7 @@ static void do_check(struct run *r) {
 /* What one worker among others may do, too. */
 static void item_call(struct run *r) {
     int n = (int)rng_below(&r->rng, ROWS);
-    uint32_t what = (uint32_t)rng_below(&r->rng, 12);
+    uint32_t what = (uint32_t)rng_below(&r->rng, 13);
     r->m->calls++;
     if (what < 3)
         do_put(r, n);
@@ -664,6 +692,8 @@ static void item_call(struct run *r) {
         do_get_many(r);
     else if (what < 9)
         do_scan(r);
+    else if (what < 10)
+        do_increment(r, n);
     else
         do_query(r);
 }
