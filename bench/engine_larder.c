@@ -20,7 +20,7 @@ struct larder_session {
     struct larder *db;
     struct larder_table *table;
     struct larder_page *page;
-    struct larder_builder *builder; /* of counters */
+    struct larder_builder *builder;
     uint32_t item_bytes;
     size_t fill_bytes; /* of "data" that made the last item as large as it should be */
     struct blobs blobs;

@@ -108,7 +108,7 @@ static void writes(struct judge *j) {
     add(j, "counter update", "of overwrite", ratio(larder(j, "main", "count", 2), larder(j, "main", "overwrite", 2)),
         0.5, 0);
     double get = larder(j, "main", "get", 2), overwrite = larder(j, "main", "overwrite", 2);
-    add_fact(j, "  a get and then an overwrite", "of overwrite: what a counter is", ratio(get, get + overwrite));
+    add_fact(j, "  a get and then an overwrite", "of overwrite: a counter in two calls", ratio(get, get + overwrite));
 }
 
 /* How much slower at the largest count than at 10,000 items, against the same for the limit. */

@@ -69,7 +69,7 @@
  * KB. */
 #define ITEM_IMAGE_BYTES_MAX (1u << 21)
 
-#define ITEM_VERSION_MAX (UINT64_C(1) << 62) /* no stripe is ever written so often (core/write.c) */
+#define ITEM_VERSION_MAX (UINT64_C(1) << 62) /* no stripe is ever written so often (core/change.c) */
 #define ITEM_EXPIRY_S_MAX ((UINT64_C(1) << 48) - 1)
 
 /* head.ddb_ttl: two numbers in a word, for every item pays for its head. */
@@ -88,7 +88,7 @@ struct item_head {
     uint32_t
         hash_high; /* of the XXH3-64 of the key, where core/htab.h looks for it; 0 in an image that is in no table */
     /* Stripe's write number when this image was built: with the key, no two images that were ever stored in the segment share it
-     * (core/write.c). 0: not stored, made by a builder or projection of this process. */
+     * (core/change.c). 0: not stored, made by a builder or projection of this process. */
     uint64_t version;
     uint32_t kseq; /* key sequence of table order (index 0) */
     /* Low 20 bits: size as DynamoDB counts it. High 12: TTL generation of the table that the expiry was computed under, also if it was

@@ -133,7 +133,7 @@ static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
         struct larder_value value;
         const uint8_t *start = at;
         at = build_take_record(c, at, &r, &value);
-        unsigned is_key = item_tag_keys(r.tag);
+        unsigned is_key = at ? item_tag_keys(r.tag) : 0;
         if (!at || is_key & keys_seen)
             return 0;
         int is_left_out = build_is_left_out(c, i, r.name);

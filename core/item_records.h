@@ -92,11 +92,11 @@ static inline size_t item_tag_bytes(unsigned tag) {
     return tag & (ITEM_SHORT_N - 1 + (tag >> 1 & ITEM_SHORT_N));
 }
 
-/* The one tag for an S, N or B of so many bytes that lies in its record. */
+/* The one tag for an S, N or B of so many bytes that lies in its record. An N is longer only if it is damaged. */
 static inline uint8_t item_scalar_tag(enum larder_type type, size_t bytes) {
     if (type == LARDER_S && bytes < 128)
         return (uint8_t)(ITEM_SHORT_S + bytes);
-    return (uint8_t)(type == LARDER_N ? ITEM_SHORT_N + bytes : type);
+    return (uint8_t)(type == LARDER_N && bytes < 64 ? ITEM_SHORT_N + bytes : type);
 }
 
 /* An S, N or B with this tag, which lies in its record at `at`: its first byte and its length. */

@@ -123,7 +123,7 @@ void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, con
 
 /* ---- Mending ----------------------------------------------------------------------------------------------------- */
 
-/* A write number for this stripe whose low half is no key sequence of the item: as core/write.c takes them. */
+/* A write number for this stripe whose low half is no key sequence of the item: as core/change.c takes them. */
 static uint64_t next_number(struct stripe_shm *stripe, const struct item_head *h) {
     uint64_t number = SHM_LOAD_RELAXED(&stripe->writes);
     int is_used = 1;

@@ -588,15 +588,15 @@ LARDER_API int larder_put_if(struct larder_table *t, const struct larder_item *i
  *
  * DynamoDB's UpdateItem with "ADD name :by" (developer guide, "Update expressions": "ADD"), Redis' HINCRBY, memcached's "incr". As with ADD,
  * an item that is not there, or has expired, is made of its key and this attribute, and a missing attribute counts as 0. All other
- * attributes stay, the item's expiry too.
+ * attributes stay, the item's expiry too. Several numbers in one step, or decisions between: larder_put_if().
  *
  * @param key   [in] Of the item.
  * @param name  [in] The attribute, 0-terminated; no key of the table. It may be a key of an index: the item moves there.
  * @param by    [in] What to add; negative to take away. 0 writes the item, too.
  * @param value [out] NULL, or the number afterwards. Set on LARDER_OK only.
  * @return LARDER_OK; LARDER_E_INVAL: key or name is NULL, the key is none of the table, the attribute is part of it, or is there and is no
- *         integer of 64 bits, or the sum is none (DynamoDB's numbers of 38 digits and fractions are larder_put_if()'s business). All else as
- *         larder_put().
+ *         integer of 64 bits, or the sum is none (for others of DynamoDB's 38 digits: larder_put_if()). All else as larder_put(); but an
+ *         item that an index left out for a key of the wrong type can be counted up in an attribute that it has.
  *
  * Locks, Killed here   As larder_put(). The old number is read and the new one written under one lock of the item's stripe; an item or
  *              attribute that has to be made is put by larder_put_if().

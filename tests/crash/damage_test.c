@@ -159,6 +159,8 @@ static int try_batch(void *arg) {
 static void describe(enum damage_class class_index, uint64_t number, struct proc_result r) {
     struct damage_case c = case_of(class_index, number);
     const char *name = class_index == MADE ? "made" : damage_class_name(class_index);
+    if (!c.t) /* each has one */
+        return;
     fprintf(stderr, "damage: %s: %s, case %llu: template \"%s\"", proc_text(r), name, (unsigned long long)number,
             c.t->name);
     for (uint32_t i = 0; i < c.count; i++)
