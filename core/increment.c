@@ -2,8 +2,8 @@
  *
  * Idea     Mostly the number is there. Then the item is changed where it is found, under its stripe's lock (write_increment): nobody
  *          comes between, so nothing is tried again. What that leaves out is done as a caller would do it, with a builder and
- *          larder_put_if(): an item that has to be made, an attribute to be added, another expiry, an item that an index or a TTL attribute
- *          which was added later has still to be noted in.
+ *          larder_put_if(): an item that has to be made, an attribute to be added, another expiry, an image that has to be laid out anew (it
+ *          needs a directory now, or none, or is too large), an image that was made under another definition of the table.
  * Locks    None across the two ways. Each of them is one write.
  * Tests    tests/api/increment_test.c, tests/crash/scenarios.c (increment ..)
  */

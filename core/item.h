@@ -44,13 +44,14 @@
  * Files    item_builder.h the builder, item_read.c reading in place, item_store.c what a table adds, item_project.c
  *          leaving attributes out, item_add.c changing a number, item_check.c I3, item_peek.c looks that are bounded by themselves, item_records.h the
  *          bytes of a record.
- * Not here Arithmetic on numbers (with expressions).
+ * Not here Arithmetic beyond integers of 64 bits (with expressions).
  * Tests    tests/unit/item_test.c, tests/fuzz/item_decode_fuzz.c
  */
 #ifndef LARDER_CORE_ITEM_H
 #define LARDER_CORE_ITEM_H
 
 #include "core/shm.h"
+#include "core/utf8.h"
 #include "larder.h"
 
 #define ITEM_WIDE 1u               /* head.flags: record offsets are u32 */
@@ -125,6 +126,8 @@ struct bytes {
     const uint8_t *at;
     size_t len;
 };
+/* A name as the two arguments that "%.*s" takes. */
+#define ITEM_SHOWN(name) utf8_shown_bytes((const char *)(name).at, (name).len), (name).at ? (const char *)(name).at : ""
 
 /* The largest legal key area, both keys and padding. */
 #define ITEM_KEY_AREA_MAX (LARDER_PARTITION_KEY_BYTES_MAX + LARDER_SORT_KEY_BYTES_MAX + 8)
@@ -335,7 +338,7 @@ int item_peek_open(struct item_peek *p, const struct item_head *image, size_t ro
 uint32_t item_peek_kseq(const struct item_peek *p, uint32_t i);
 /* Encoded keys in secondary index i, of which the image has a slot. False: they make no sense. */
 int item_peek_keys(const struct item_peek *p, uint32_t i, struct bytes *partition, struct bytes *sort);
-/* Each index slot of `image`, a sane one of this process, that is set gets its key sequence: the one `old` has there under the same keys,
+/* Each index slot of `image`, a readable one of this process, that is set gets its key sequence: the one `old` has there under the same keys,
  * else `fresh`. Keys that make no sense are not the same. Nonzero: one of the two has an entry that the other has not. */
 int item_peek_take_kseqs(const struct item_peek *old, struct item_head *image, uint32_t fresh);
 

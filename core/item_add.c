@@ -10,21 +10,18 @@
 #include "core/item.h"
 #include "core/item_records.h"
 #include "core/num.h"
-#include "core/utf8.h"
-
-#define ADD_SHOWN(name) utf8_shown_bytes((const char *)(name).at, (name).len), (const char *)(name).at
 
 int item_sum(struct bytes name, const struct larder_value *value, int64_t by, int64_t *sum) {
     int64_t number;
     if (value->type != LARDER_N)
-        return err_set(LARDER_E_INVAL, "attribute \"%.*s\" is of type %s; N is needed to add to it", ADD_SHOWN(name),
+        return err_set(LARDER_E_INVAL, "attribute \"%.*s\" is of type %s; N is needed to add to it", ITEM_SHOWN(name),
                        item_type_name(value->type));
     if (!num_to_int64(value->data, value->bytes, &number))
         return err_set(LARDER_E_INVAL, "attribute \"%.*s\" is no integer of 64 bits: nothing can be added to it",
-                       ADD_SHOWN(name));
+                       ITEM_SHOWN(name));
     if (__builtin_add_overflow(number, by, sum))
         return err_set(LARDER_E_INVAL, "attribute \"%.*s\": %" PRId64 " and %" PRId64 " make no integer of 64 bits",
-                       ADD_SHOWN(name), number, by);
+                       ITEM_SHOWN(name), number, by);
     return LARDER_OK;
 }
 
@@ -49,6 +46,8 @@ int item_add_int(const struct item_head *from, struct bytes name, int64_t by, st
     int result = item_find_record(from, name, &r, &ordinal);
     if (result != LARDER_OK)
         return result;
+    if (item_tag_type(r.tag) != LARDER_N)
+        return item_sum(name, &(struct larder_value){.type = item_tag_type(r.tag)}, by, sum);
     const uint8_t *next = item_take_record_value(from, &r, limit, &value);
     const uint8_t *end = item_walk(next, limit, from->attr_count - ordinal - 1u);
     if (!end || item_tag_keys(r.tag))

@@ -27,10 +27,6 @@
 
 #define BUILD_BUFFER_MIN 512
 
-/* A name as the two arguments that "%.*s" takes. */
-#define BUILD_SHOWN(name)                                                                                              \
-    utf8_shown_bytes((const char *)(name).at, (name).len), (name).at ? (const char *)(name).at : ""
-
 /* A value in the form it has in a record: tag, head (lengths, or a BOOL), then body. */
 struct build_value {
     enum larder_type type;
@@ -60,7 +56,7 @@ static struct bytes build_given_name(const struct larder_builder *b, const char 
 static int build_fail_at(struct larder_builder *b, const char *name, int result) {
     struct bytes given = build_given_name(b, name);
     if (given.len)
-        err_set(result, "attribute \"%.*s\": %s", BUILD_SHOWN(given), larder_error());
+        err_set(result, "attribute \"%.*s\": %s", ITEM_SHOWN(given), larder_error());
     return build_fail(b, result);
 }
 
@@ -142,23 +138,23 @@ static int build_take_name(struct larder_builder *b, const char *name, struct by
     int is_named = b->levels[b->level].type == LARDER_M;
     *out = build_given_name(b, name);
     if (name && b->has_name)
-        return build_fail(b, err_set(LARDER_E_INVAL, "attribute \"%.*s\" was given another name by larder_name()",
-                                     BUILD_SHOWN(*out)));
+        return build_fail(
+            b, err_set(LARDER_E_INVAL, "attribute \"%.*s\" was given another name by larder_name()", ITEM_SHOWN(*out)));
     b->has_name = 0;
     if (!is_named && out->at)
         return build_fail(b, err_set(LARDER_E_INVAL, "a member of a list or set has no name, but \"%.*s\" was given",
-                                     BUILD_SHOWN(*out)));
+                                     ITEM_SHOWN(*out)));
     if (!is_named)
         return LARDER_OK;
     if (!out->at)
         return build_fail(b, err_set(LARDER_E_INVAL, "an attribute needs a name"));
     if (out->len < 1 || out->len > LARDER_ATTRIBUTE_NAME_MAX)
         return build_fail(b, err_set(LARDER_E_INVAL, "the attribute name \"%.*s\" has %zu bytes; 1 to %d are allowed",
-                                     BUILD_SHOWN(*out), out->len, LARDER_ATTRIBUTE_NAME_MAX));
+                                     ITEM_SHOWN(*out), out->len, LARDER_ATTRIBUTE_NAME_MAX));
     size_t valid = utf8_valid_bytes((const char *)out->at, out->len);
     if (valid < out->len)
         return build_fail(b, err_set(LARDER_E_INVAL, "the attribute name \"%.*s\" is not valid UTF-8 from byte %zu on",
-                                     BUILD_SHOWN(*out), valid));
+                                     ITEM_SHOWN(*out), valid));
     return LARDER_OK;
 }
 
@@ -167,7 +163,7 @@ static int build_count_bytes(struct larder_builder *b, struct bytes name, size_t
     size_t added = name.len + value_bytes + (b->level > 0 && b->levels[b->level].type <= LARDER_L);
     if (added > LARDER_ITEM_BYTES_MAX - b->ddb_bytes)
         return build_fail(b, err_set(LARDER_E_INVAL, "with \"%.*s\" the item has %zu bytes; at most %d are allowed",
-                                     BUILD_SHOWN(name), b->ddb_bytes + added, LARDER_ITEM_BYTES_MAX));
+                                     ITEM_SHOWN(name), b->ddb_bytes + added, LARDER_ITEM_BYTES_MAX));
     b->ddb_bytes += added;
     return LARDER_OK;
 }

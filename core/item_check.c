@@ -285,7 +285,7 @@ static int check_slots(const struct item_head *h) {
 /* ---- Readable ------------------------------------------------------------------------------------------------- */
 
 /* The end of the record at `at`, or 0 if it does not end by `end`: for what the fast way below leaves out. */
-static size_t slow_record_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
+static size_t slow_checked_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
     struct item_check c = {.at = start + at, .end = start + end};
     struct bytes name;
     uint8_t tag;
@@ -302,21 +302,21 @@ static size_t slow_record_end(const uint8_t *start, size_t at, size_t end, uint3
 }
 
 /* The same, in as few instructions as can be: most records have a short tag or lie in the key area. */
-static inline size_t record_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
+static inline size_t checked_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
     if (__builtin_expect(at + 2 > end, 0))
         return 0;                 /* the shortest record has two bytes */
     uint8_t name = start[at + 1]; /* a length, or a name of the list */
     size_t value = at + 2 + (name & ITEM_NAME_LISTED ? 0 : name);
     unsigned tag = start[at], type = tag & ITEM_TYPE_MASK, keys = tag & ITEM_KEY_FLAGS;
     if (__builtin_expect((uint8_t)(name - 1) >= ITEM_NAME_LISTED - 1 + ITEM_NAMES_COUNT, 0))
-        return slow_record_end(start, at, end, keys_seen);
+        return slow_checked_end(start, at, end, keys_seen);
     if (tag >= ITEM_SHORT_N)
         value += item_tag_bytes(tag);
     else if (keys && keys != ITEM_KEY_FLAGS && type - LARDER_S <= LARDER_B - LARDER_S &&
              !(keys & *keys_seen)) /* each key once: who moves them to records has room for that */
         *keys_seen |= keys;
     else
-        return slow_record_end(start, at, end, keys_seen);
+        return slow_checked_end(start, at, end, keys_seen);
     return value <= end ? value : 0;
 }
 
@@ -333,12 +333,12 @@ int item_is_readable(const void *image, size_t bytes) {
         if (count > ITEM_WALKED_MAX || end > ITEM_NARROW_BYTES_MAX)
             return 0;
         for (size_t i = 0; i < count && at != 0; i++)
-            at = record_end(start, at, end, &keys_seen);
+            at = checked_end(start, at, end, &keys_seen);
         return at != 0 && end - at < 8;
     }
     for (size_t i = 0; i < count && at != 0; i++)
         at = item_get_offset(directory, h->flags & ITEM_WIDE, (uint32_t)i) == at
-                 ? record_end(start, at, end, &keys_seen)
+                 ? checked_end(start, at, end, &keys_seen)
                  : 0;
     return at != 0 && end - at < 8;
 }

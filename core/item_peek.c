@@ -82,7 +82,8 @@ static int is_same_key_area(const struct item_peek *p, const struct item_head *i
            memcmp(item_key_area(p->image), item_key_area(image), item_key_area_bytes(image)) == 0;
 }
 
-/* Where a comparison of the old image with the new, sane one stands. */
+/* Where a comparison of the old image with the new one stands. That one is of this process and readable; its index slots may be those of
+ * an old one (core/item_add.c), so what they say is bounded, too. */
 struct peek_pair {
     const struct item_peek *old;
     const struct item_head *image;
@@ -94,10 +95,11 @@ static inline int is_same_attr(const struct peek_pair *pair, uint32_t theirs, ui
     const uint8_t *old = (const uint8_t *)pair->old->image, *image = (const uint8_t *)pair->image;
     if (ours == ITEM_NO_ATTR || theirs == ITEM_NO_ATTR)
         return ours == theirs;
-    const uint8_t *record = image + peek_place(pair->ours, pair->image, ours);
-    size_t bytes = (size_t)(item_skip_record(record, image + pair->image->bytes) - record);
-    size_t at = peek_place(pair->theirs, &pair->old->head, theirs), end = pair->old->head.bytes;
-    if (at >= end || bytes > end - at || memcmp(old + at, record, bytes) != 0)
+    size_t mine = peek_place(pair->ours, pair->image, ours), at = peek_place(pair->theirs, &pair->old->head, theirs);
+    size_t limit = pair->image->bytes, end = pair->old->head.bytes;
+    const uint8_t *record = image + mine, *next = mine < limit ? item_skip_record(record, image + limit) : NULL;
+    if (!next || at >= end || (size_t)(next - record) > end - at ||
+        memcmp(old + at, record, (size_t)(next - record)) != 0)
         return 0;
     return !item_tag_keys(*record) || is_same_key_area(pair->old, pair->image);
 }

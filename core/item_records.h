@@ -160,7 +160,7 @@ static inline const uint8_t *item_take_name(const uint8_t *at, const uint8_t *en
     name->len = first;
     if (first == 0)
         at = item_take_varint(at, end, &name->len);
-    if (!at || name->len > (size_t)(end - at))
+    if (!at || name->len == 0 || name->len > (size_t)(end - at))
         return NULL;
     name->at = at;
     return at + name->len;

@@ -23,6 +23,7 @@
 
 #define SEG_MAGIC UINT64_C(0x0a7265647261c34c) /* "L\xc3ardr.\n": no text file starts like this */
 #define SEG_FORMAT_VERSION 1u
+#define INDEX_FORMAT 2u /* of the blocks of index/, which this folder does not know: counted up when they change */
 
 /* Far from each other and from what damage makes: a flipped bit is no other state. */
 #define SEG_STATE_INITIALISING 0x696e6974u

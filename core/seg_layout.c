@@ -12,6 +12,7 @@
 
 #include "core/err.h"
 #include "core/hooks.h"
+#include "core/htab.h"
 #include "core/item_names.h"
 #include "core/seg_file.h"
 
@@ -207,6 +208,8 @@ uint64_t seg_layout_fingerprint(void) {
                               ITEM_WALKED_MAX,
                               ITEM_SHORT_S,
                               ITEM_SHORT_N,
+                              INDEX_FORMAT,
+                              HTAB_HASH_MASK,
                               sizeof(struct item_timed),
                               sizeof(struct item_index_slot),
                               LARDER_TABLES_MAX,

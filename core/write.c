@@ -36,7 +36,8 @@ static shm_word *find_locked(const struct table_view *v, struct stripe_shm *stri
     *is_damaged = walk.is_damaged;
     return NULL;
 }
-/* ---- Put and delete ------------------------------------------------------------------------------------------------------------ */
+
+/* ---- Put, increment, delete ------------------------------------------------------------------------------------------------------------ */
 
 #define PUT_AHEAD_BYTES 512u /* of an item are fetched before it is looked at */
 
@@ -252,7 +253,7 @@ static int take_increment(struct change *c) {
     if (has_name(shape->partition.name, shape->partition.name_bytes, name) ||
         has_name(shape->sort.name, shape->sort.name_bytes, name))
         return err_set(LARDER_E_INVAL, "larder_increment: attribute \"%.*s\" is part of the key of table \"%s\"",
-                       (int)name.len, (const char *)name.at, c->view->def.name);
+                       ITEM_SHOWN(name), c->view->def.name);
     int r = take_key(c);
     if (r)
         return r;
@@ -276,6 +277,8 @@ static int change_under_view(struct writer *w, struct larder_table *t, struct ch
 /* The whole call. */
 static int run_change(struct larder_table *t, struct change *c) {
     struct writer *w;
+    if (!t)
+        return err_set(LARDER_E_INVAL, "a table is needed, not NULL");
     int r = c->before ? page_make_places(c->before) : LARDER_OK;
     if (r == LARDER_OK)
         r = writer_borrow(t->db, &w);

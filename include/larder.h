@@ -595,11 +595,11 @@ LARDER_API int larder_put_if(struct larder_table *t, const struct larder_item *i
  * @param by    [in] What to add; negative to take away. 0 writes the item, too.
  * @param value [out] NULL, or the number afterwards. Set on LARDER_OK only.
  * @return LARDER_OK; LARDER_E_INVAL: key or name is NULL, the key is none of the table, the attribute is part of it, or is there and is no
- *         integer of 64 bits, or the sum is none (for others of DynamoDB's 38 digits: larder_put_if()). All else as larder_put(); but an
- *         item that an index left out for a key of the wrong type can be counted up in an attribute that it has.
+ *         integer of 64 bits, or the sum is none (for others of DynamoDB's 38 digits: larder_put_if()). All else as larder_put(): so an
+ *         item that an index left out for a key of the wrong type may be refused.
  *
- * Locks, Killed here   As larder_put(). The old number is read and the new one written under one lock of the item's stripe; an item or
- *              attribute that has to be made is put by larder_put_if().
+ * Locks, Killed here   As larder_put(). A number that is there is read and written under one lock of the item's stripe. Where more has to be
+ *              made (item, attribute, expiry), it is read and put by larder_put_if(), again if another write came between.
  * Cost         As larder_put() of an item that is ready. Neither builder nor page are needed.
  */
 LARDER_API int larder_increment(struct larder_table *t, const struct larder_key *key, const char *name, int64_t by,

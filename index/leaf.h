@@ -69,6 +69,7 @@ struct leaf_shm {
 _Static_assert(sizeof(struct leaf_shm) == 24, "leaf_shm is part of the segment format");
 
 #define LEAF_ENTRY_BYTES 12u /* of the four arrays */
+_Static_assert(LEAF_ENTRY_BYTES == 12 && INDEX_FORMAT == 2, "other leaves are another format");
 
 static inline _Atomic uint32_t *leaf_shm_kseq(const struct leaf_shm *leaf, uint32_t count) {
     return (_Atomic uint32_t *)(leaf->hash_high + count);

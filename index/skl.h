@@ -44,8 +44,9 @@
 #include "core/htab.h"
 #include "index/leaf.h"
 
-#define SKL_HEIGHT_MAX                                                                                                 \
-    10u /* a quarter of the nodes at each level from 2 on: enough for 4^8 leaves, and no head pays for more */
+/* A quarter of the nodes at each level from 2 on. In lists of over 4^8 leaves the highest is a long walk; higher ones would cost each
+ * head. */
+#define SKL_HEIGHT_MAX 10u
 
 struct node_shm {
     struct block_shm block; /* key_bytes: of the low bound */

@@ -273,6 +273,13 @@ static int increment(struct larder_table *t, struct larder_value sk, const char 
     struct larder_key key = {text, sk};
     return larder_increment(t, &key, name, 1, NULL);
 }
+static int increment_table_null(struct world *w) {
+    (void)w;
+    return increment(NULL, text, "n");
+}
+static int put_table_null(struct world *w) {
+    return put_keys(w, NULL, &text, &text);
+}
 static int increment_key_null(struct world *w) {
     return larder_increment(w->t, NULL, "n", 1, NULL);
 }
@@ -326,6 +333,8 @@ static const struct row put_rows[] = {
     {"put_if with a sort key of type B", put_if_sort_type, LARDER_E_INVAL, {"\"sk\"", "type B", "S is needed"}},
     {"put_if into a dropped table", put_if_dropped, LARDER_E_NO_TABLE, {"\"dropped\""}},
     {"put_if read-only", put_if_read_only, LARDER_E_READ_ONLY, {"read-only"}},
+    {"put without a table", put_table_null, LARDER_E_INVAL, {"a table is needed"}},
+    {"increment without a table", increment_table_null, LARDER_E_INVAL, {"a table is needed"}},
     {"increment without a key", increment_key_null, LARDER_E_INVAL, {"larder_increment", "key is NULL"}},
     {"increment without a name", increment_name_null, LARDER_E_INVAL, {"larder_increment", "name is NULL"}},
     {"increment of no name", increment_name_empty, LARDER_E_INVAL, {"attribute name", "0 bytes"}},

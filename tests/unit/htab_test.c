@@ -4,7 +4,7 @@
  *          every size; counts can be lost; a death while an array grows, or a full segment, loses nothing; damaged arrays end
  *          walks.
  * Method   Blocks of nothing but the high half of a hash, and all of it for the tests, in the item stripes of a table, linked by
- *          steps as core/write.c does. The stripes are empty again before larder_check() looks.
+ *          steps as core/change.c does. The stripes are empty again before larder_check() looks.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -63,7 +63,7 @@ static void begin(struct fixture *f, uint32_t stripe_count) {
     f->used_bytes = used_bytes(f);
 }
 
-/* ---- Linking, as core/write.c does it ------------------------------------------------------------------------------- */
+/* ---- Linking, as core/change.c does it ------------------------------------------------------------------------------- */
 
 static int link_locked(struct fixture *f, struct stripe_shm *s, uint64_t hash, uint64_t *off) {
     shm_word *slot;

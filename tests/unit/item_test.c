@@ -1728,6 +1728,22 @@ Test(item, is_not_sane_with_another_directory) {
     free(item);
 }
 
+/* A name of no bytes where the image ends: nobody looks for its first one. */
+Test(item, has_no_name_without_bytes) {
+    larder_builder_reset(b);
+    OK(larder_add_s(b, "aaaaaaa", ""));
+    OK(larder_add_null(b, "b"));
+    const struct item_head *h = item_head(finish());
+    cr_assert_eq(h->bytes, sizeof *h + 2 * sizeof(uint16_t) + 9 + 3);
+    struct item_head *copy = block_of(h->bytes, 0);
+    memcpy(copy, h, h->bytes);
+    uint8_t *last = (uint8_t *)copy + h->bytes - 3;
+    last[1] = last[2] = 0;
+    larder_builder_reset(b);
+    cr_assert_eq(larder_add_all(b, (struct larder_item *)copy, (const char *const[]){"x"}, 1), LARDER_E_CORRUPT);
+    free(copy);
+}
+
 /* Bytes by hand that the builder would never make. */
 Test(item, measures_no_container_that_is_not_one) {
     static const struct {
