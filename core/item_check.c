@@ -57,13 +57,15 @@ static int is_text(struct bytes b) {
 
 /* An S, N or B: its bytes. */
 static int check_scalar(struct item_check *c, unsigned tag, struct bytes *out) {
-    const uint8_t *next = item_take_scalar(tag, c->at, c->end, out);
     enum larder_type type = item_tag_type(tag);
-    if (!next || tag != item_scalar_tag(type, out->len))
+    if (tag >= ITEM_SHORT_N) {
+        if (!item_take_scalar(tag, c->at, c->end, out))
+            return 0;
+        c->at += out->len;
+    } else if (!check_bytes(c, out))
         return 0;
-    if (tag < ITEM_SHORT_N && !check_bytes(c, out)) /* once more: is the varint the shortest? */
+    if (tag != item_scalar_tag(type, out->len))
         return 0;
-    c->at = next;
     c->ddb_bytes += out->len;
     if (type == LARDER_S)
         return is_text(*out);
