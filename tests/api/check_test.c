@@ -19,6 +19,7 @@
 #include "core/layout.h"
 #include "index/skl.h"
 #include "larder.h"
+#include "tests/support/expect.h"
 #include "tests/support/proc.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
@@ -30,13 +31,6 @@ TestSuite(check, .timeout = 100 * SLOW_FACTOR);
 #define SEGMENT_BYTES (4u << 20)
 #define ITEMS 400u
 #define PARTITIONS 3u
-
-#define EXPECT(result, expected)                                                                                       \
-    do {                                                                                                               \
-        int expect_got = (result);                                                                                     \
-        cr_assert_eq(expect_got, (expected), "%s gives %s: %s", #result, larder_result_name(expect_got),               \
-                     larder_error());                                                                                  \
-    } while (0)
 
 static int64_t early(void *arg) {
     (void)arg;

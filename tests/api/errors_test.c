@@ -16,6 +16,7 @@
 
 #include "core/layout.h"
 #include "larder.h"
+#include "tests/support/expect.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
@@ -25,13 +26,6 @@ TestSuite(errors, .timeout = 60 * SLOW_FACTOR);
 #define MIB (UINT64_C(1) << 20)
 #define WORDS_MAX 3
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-#define EXPECT(result, expected)                                                                                       \
-    do {                                                                                                               \
-        int expect_got = (result);                                                                                     \
-        cr_assert_eq(expect_got, (expected), "%s gives %s: %s", #result, larder_result_name(expect_got),               \
-                     larder_error());                                                                                  \
-    } while (0)
 
 /* The message of the last failure has all the words. */
 static void expect_words(const char *row, const char *const words[WORDS_MAX]) {

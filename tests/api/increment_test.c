@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "larder.h"
+#include "tests/support/expect.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
@@ -27,13 +28,6 @@ TestSuite(increment, .timeout = 100 * SLOW_FACTOR);
 #define COUNTS (8000u / SLOW_FACTOR)
 #define COUNTERS 2
 #define KILLS (60u / SLOW_FACTOR + 2)
-
-#define EXPECT(result, expected)                                                                                       \
-    do {                                                                                                               \
-        int expect_got = (result);                                                                                     \
-        cr_assert_eq(expect_got, (expected), "%s gives %s: %s", #result, larder_result_name(expect_got),               \
-                     larder_error());                                                                                  \
-    } while (0)
 
 struct fixture {
     struct larder *db;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "larder.h"
+#include "tests/support/expect.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
@@ -23,13 +24,6 @@ TestSuite(put_if, .timeout = 100 * SLOW_FACTOR);
 #define DEADLINE_MS 60000
 #define COUNTS (8000u / SLOW_FACTOR)
 #define COUNTERS 2
-
-#define EXPECT(result, expected)                                                                                       \
-    do {                                                                                                               \
-        int expect_got = (result);                                                                                     \
-        cr_assert_eq(expect_got, (expected), "%s gives %s: %s", #result, larder_result_name(expect_got),               \
-                     larder_error());                                                                                  \
-    } while (0)
 
 #define EXPECT_ERROR(result, expected, words)                                                                          \
     do {                                                                                                               \

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "larder.h"
+#include "tests/support/expect.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
@@ -22,13 +23,6 @@ TestSuite(scan, .timeout = 60 * SLOW_FACTOR);
 
 #define MIB (UINT64_C(1) << 20)
 #define ITEMS_MAX 40000u
-
-#define EXPECT(result, expected)                                                                                       \
-    do {                                                                                                               \
-        int expect_got = (result);                                                                                     \
-        cr_assert_eq(expect_got, (expected), "%s gives %s: %s", #result, larder_result_name(expect_got),               \
-                     larder_error());                                                                                  \
-    } while (0)
 
 struct fixture {
     struct larder *db;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "larder.h"
+#include "tests/support/expect.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
@@ -25,13 +26,6 @@ TestSuite(stats, .timeout = 60 * SLOW_FACTOR);
 #define SPAN_BYTES 16384u
 #define CLASSES_MAX 64u
 #define SLOTS_MAX 256u
-
-#define EXPECT(result, expected)                                                                                       \
-    do {                                                                                                               \
-        int expect_got = (result);                                                                                     \
-        cr_assert_eq(expect_got, (expected), "%s gives %s: %s", #result, larder_result_name(expect_got),               \
-                     larder_error());                                                                                  \
-    } while (0)
 
 struct fixture {
     struct larder *db, *reader;

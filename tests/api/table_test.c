@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "larder.h"
+#include "tests/support/expect.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
@@ -27,13 +28,6 @@ TestSuite(table, .timeout = 60 * SLOW_FACTOR);
     { .name = (text), .type = LARDER_S }
 #define KEY_N(text)                                                                                                    \
     { .name = (text), .type = LARDER_N }
-
-#define EXPECT(result, expected)                                                                                       \
-    do {                                                                                                               \
-        int expect_got = (result);                                                                                     \
-        cr_assert_eq(expect_got, (expected), "%s gives %s: %s", #result, larder_result_name(expect_got),               \
-                     larder_error());                                                                                  \
-    } while (0)
 
 static struct larder_table_def plain(const char *name) {
     return (struct larder_table_def){.name = name, .partition = KEY_S("PK"), .sort = KEY_S("SK")};

@@ -15,6 +15,7 @@
 #include "core/db.h"
 #include "core/lock.h"
 #include "larder.h"
+#include "tests/support/expect.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
@@ -26,13 +27,6 @@ extern _Atomic int64_t heap_test_takes_left;
 #define MIB (UINT64_C(1) << 20)
 #define NAME "table"
 #define RECOVERY_DEATHS 3
-
-#define EXPECT(result, expected)                                                                                       \
-    do {                                                                                                               \
-        int expect_got = (result);                                                                                     \
-        cr_assert_eq(expect_got, (expected), "%s gives %s: %s", #result, larder_result_name(expect_got),               \
-                     larder_error());                                                                                  \
-    } while (0)
 
 static const struct larder_index_def indexes[] = {
     {.name = "global", .partition = {.name = "G", .type = LARDER_S}, .sort = {.name = "H", .type = LARDER_N}},
