@@ -44,7 +44,32 @@ void blobs_prepare(struct blobs *b, struct write *w) {
     w->bytes = b->bytes;
 }
 
+static char *lay(char *at, const char *text, uint32_t bytes) {
+    *at++ = (char)bytes; /* index keys are short */
+    return mempcpy(at, text, bytes);
+}
+
+/* As blob_fill(): a counter and the number come first. */
+void blobs_build(struct blobs *b, struct write *w) {
+    const struct item_values *v = w->values;
+    if (!b->built && !(b->built = malloc(b->bytes + sizeof *v)))
+        fail("no memory for values of %u bytes", b->bytes);
+    char *at = b->built;
+    memset(at, 0, 8);
+    memcpy(at + 8, &w->n, sizeof w->n);
+    at = mempcpy(at + 16, &v->key, KEY_BYTES);
+    for (int i = 0; i < v->indexes; i++) {
+        at = lay(at, v->index[i].partition, v->index[i].partition_bytes);
+        at = lay(at, v->index[i].sort, v->index[i].sort_bytes);
+    }
+    if (at < b->built + b->bytes)
+        memcpy(at, v->data, (size_t)(b->built + b->bytes - at));
+    w->prepared = b->built;
+    w->bytes = b->bytes;
+}
+
 void blobs_free(struct blobs *b) {
+    free(b->built);
     while (b->chunks) {
         struct blob_chunk *next = b->chunks->next;
         free(b->chunks);

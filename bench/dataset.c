@@ -75,6 +75,38 @@ void dataset_payload(uint64_t n, uint32_t version, char *to, size_t bytes) {
     }
 }
 
+/* Texts of all payloads: item n's begins somewhere in it. Made once, and read only. */
+#define TEXT_BYTES (1u << 16)
+#define PAYLOAD_MAX 8192u
+static char payload_text[TEXT_BYTES + PAYLOAD_MAX];
+
+__attribute__((constructor)) static void make_payload_text(void) {
+    for (size_t i = 0; i < sizeof payload_text; i += 8) {
+        uint64_t word = dataset_mix(i);
+        for (size_t k = 0; k < 8; k++)
+            payload_text[i + k] = (char)('a' + (word >> 8 * k & 15));
+    }
+}
+
+/* Names and values but for "data"; the number 0 counts one byte. */
+static uint32_t bytes_without_data(const struct item_values *v) {
+    uint32_t bytes = sizeof "PK" - 1 + sizeof "SK" - 1 + KEY_BYTES + sizeof "n" - 1 + 1 + sizeof "data" - 1;
+    for (int i = 0; i < v->indexes; i++)
+        bytes += (uint32_t)(strlen(dataset_index_attributes[i][0]) + strlen(dataset_index_attributes[i][1])) +
+                 v->index[i].partition_bytes + v->index[i].sort_bytes;
+    return bytes;
+}
+
+void dataset_values(uint64_t n, uint32_t version, int indexes, uint32_t item_bytes, struct item_values *to) {
+    dataset_key(n, &to->key);
+    to->indexes = indexes;
+    for (int i = 0; i < indexes; i++)
+        dataset_index_key(n, i, version, &to->index[i]);
+    uint32_t others = bytes_without_data(to);
+    to->data_bytes = item_bytes > others ? item_bytes - others : 0;
+    to->data = payload_text + dataset_mix(n ^ (uint64_t)version << 48) % TEXT_BYTES;
+}
+
 size_t dataset_index_entry(uint64_t n, int index, uint32_t version, char *to) {
     struct index_key k;
     dataset_index_key(n, index, version, &k);

@@ -55,6 +55,17 @@ extern const char *const dataset_index_attributes[INDEX_COUNT][2];
 /* Fills `bytes` of payload that differ from item to item and from version to version. */
 void dataset_payload(uint64_t n, uint32_t version, char *to, size_t bytes);
 
+/* What an application holds in its own variables before it builds an item: the texts of all attributes. */
+struct item_values {
+    struct bench_key key;
+    struct index_key index[INDEX_COUNT];
+    int indexes;
+    uint32_t data_bytes; /* of the attribute that makes the item as large as it should be */
+    const char *data;
+};
+/* item_bytes: of the whole item, as DynamoDB counts names and values. */
+void dataset_values(uint64_t n, uint32_t version, int indexes, uint32_t item_bytes, struct item_values *to);
+
 /* splitmix64's finaliser: scatters a number. */
 static inline uint64_t dataset_mix(uint64_t x) {
     x += UINT64_C(0x9E3779B97F4A7C15);

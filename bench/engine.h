@@ -5,8 +5,9 @@
  * Rules    E1 A call does all the work a user of that engine would need done for the same result: a read copies what it found
  *             into the session's buffer, a write of an item with index keys keeps the engine's indexes right in the same
  *             transaction, if it has such.
- *          E2 Values to write are prepared outside the measured time (prepare()): Larder's are built items, everybody else's
- *             are bytes, so nobody pays for encoding.
+ *          E2 A write is measured in two ways. Built: the session makes what it stores from the application's values each time
+ *             (build()), as an application does: Larder with its builder, the others by laying the values side by side with their
+ *             lengths, the cheapest encoding there is. Prepared: that was done before (prepare()), so nobody pays for it.
  *             Peers are told what an application may not know: whether an item is new, whether index keys change, and the old ones.
  *          E3 Every engine is set up as its own documentation advises for speed; the file says where that is said.
  */
@@ -21,7 +22,6 @@ struct scene {
     uint32_t item_bytes;     /* of a whole item, names, keys and index keys included, as DynamoDB counts them */
     int indexes;             /* 0 or INDEX_COUNT */
     uint64_t spare_items;    /* room for so many more */
-    int64_t expiry_s;        /* loaded items expire then; 0 never. Larder only */
     uint32_t ring_calls_max; /* 0: as many as a workload takes */
     char folder[64];         /* in tmpfs, for files and sockets of this scene */
 };
@@ -30,7 +30,8 @@ struct write {
     uint64_t n;
     uint32_t version, old_version; /* of the index keys that it gets, and has */
     uint32_t bytes;
-    const void *prepared; /* from prepare() */
+    const void *prepared;             /* from prepare(), or build() */
+    const struct item_values *values; /* NULL: prepared; else the item is built from these in the measured time */
 };
 
 /* What an engine can be asked. */
@@ -62,6 +63,8 @@ struct engine {
     void (*detach)(void *session);
     /* Makes w->prepared. Kept until detach(). */
     void (*prepare)(void *session, struct write *w);
+    /* Makes w->prepared from w->values. Kept until the next build(). */
+    void (*build)(void *session, struct write *w);
     /* Bytes copied; 0 if it is not there. */
     uint64_t (*get)(void *session, const struct bench_key *key);
     uint64_t (*get_many)(void *session, const struct bench_key *keys, unsigned count);
@@ -89,10 +92,13 @@ uint64_t blob_number(const char *value);
 struct blobs {
     uint32_t bytes;
     struct blob_chunk *chunks;
+    char *built; /* room of blobs_build() */
 };
 char *blobs_room(struct blobs *b, size_t bytes); /* 16-aligned */
 /* prepare() of the peers that store bytes. */
 void blobs_prepare(struct blobs *b, struct write *w);
+/* build() of the same. */
+void blobs_build(struct blobs *b, struct write *w);
 void blobs_free(struct blobs *b);
 
 #endif

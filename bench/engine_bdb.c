@@ -199,6 +199,10 @@ static void bdb_prepare(void *session, struct write *w) {
     blobs_prepare(&((struct bdb_session *)session)->blobs, w);
 }
 
+static void bdb_build(void *session, struct write *w) {
+    blobs_build(&((struct bdb_session *)session)->blobs, w);
+}
+
 static void *bdb_create(const struct scene *scene, const char **why) {
     struct bdb_engine *e = calloc(1, sizeof *e);
     struct bench_key key;
@@ -244,6 +248,7 @@ const struct engine engine_bdb = {
     .attach = bdb_attach,
     .detach = bdb_detach,
     .prepare = bdb_prepare,
+    .build = bdb_build,
     .get = bdb_get,
     .query = bdb_query,
     .put = bdb_put,

@@ -92,6 +92,10 @@ static void ck_prepare(void *session, struct write *w) {
     blobs_prepare(&((struct ck_session *)session)->blobs, w);
 }
 
+static void ck_build(void *session, struct write *w) {
+    blobs_build(&((struct ck_session *)session)->blobs, w);
+}
+
 static char *find(struct ck_session *s, const struct bench_key *key) {
     ck_ht_hash_t h;
     ck_ht_entry_t entry;
@@ -134,6 +138,7 @@ const struct engine engine_ck = {
     .attach = ck_attach,
     .detach = ck_detach,
     .prepare = ck_prepare,
+    .build = ck_build,
     .get = ck_get,
     .put = ck_put,
     .copied = ck_copied,

@@ -22,10 +22,8 @@ struct larder_session {
     struct larder_page *page;
     struct larder_builder *builder;
     uint32_t item_bytes;
-    size_t fill_bytes; /* of "data" that made the last item as large as it should be */
     struct blobs blobs;
     int indexes;
-    int64_t expiry_s;
 };
 
 static void must(int result, const char *what) {
@@ -33,36 +31,31 @@ static void must(int result, const char *what) {
         fail("larder: %s: %s: %s", what, larder_result_name(result), larder_error());
 }
 
-static void build(struct larder_session *s, struct larder_builder *b, const struct write *w,
-                  const struct larder_item **item) {
-    struct bench_key key;
-    struct index_key ik;
-    char fill[8192];
-    dataset_key(w->n, &key);
-    dataset_payload(w->n, w->version, fill, s->item_bytes < sizeof fill ? s->item_bytes : sizeof fill);
-    for (size_t bytes = s->fill_bytes;;) {
-        larder_builder_reset(b);
-        larder_add_sn(b, "PK", key.pk, PK_BYTES);
-        larder_add_sn(b, "SK", key.sk, SK_BYTES);
-        larder_add_int(b, "n", 0);
-        if (s->expiry_s)
-            larder_add_int(b, "ExpiresAt", s->expiry_s);
-        for (int i = 0; i < s->indexes; i++) {
-            dataset_index_key(w->n, i, w->version, &ik);
-            larder_add_sn(b, dataset_index_attributes[i][0], ik.partition, ik.partition_bytes);
-            larder_add_sn(b, dataset_index_attributes[i][1], ik.sort, ik.sort_bytes);
-        }
-        larder_add_sn(b, "data", fill, bytes);
-        must(larder_builder_finish(b, item), "item");
-        size_t have = larder_item_size(*item);
-        if (have == s->item_bytes || (have > s->item_bytes && bytes == 0)) {
-            s->fill_bytes = bytes;
-            return;
-        }
-        bytes = have > s->item_bytes ? 0 : bytes + s->item_bytes - have;
-        if (bytes > sizeof fill)
-            fail("larder: no item of %u bytes", s->item_bytes);
+/* The item of an application's values, as it would write it. */
+static const struct larder_item *build_item(struct larder_session *s, const struct item_values *v) {
+    const struct larder_item *item;
+    struct larder_builder *b = s->builder;
+    larder_builder_reset(b);
+    larder_add_sn(b, "PK", v->key.pk, PK_BYTES);
+    larder_add_sn(b, "SK", v->key.sk, SK_BYTES);
+    larder_add_int(b, "n", 0);
+    for (int i = 0; i < v->indexes; i++) {
+        larder_add_sn(b, dataset_index_attributes[i][0], v->index[i].partition, v->index[i].partition_bytes);
+        larder_add_sn(b, dataset_index_attributes[i][1], v->index[i].sort, v->index[i].sort_bytes);
     }
+    larder_add_sn(b, "data", v->data, v->data_bytes);
+    must(larder_builder_finish(b, &item), "item");
+    return item;
+}
+
+/* Item n of the scene, of the size that the scene says. */
+static const struct larder_item *item_of(struct larder_session *s, uint64_t n, uint32_t version) {
+    struct item_values v;
+    dataset_values(n, version, s->indexes, s->item_bytes, &v);
+    const struct larder_item *item = build_item(s, &v);
+    if (v.data_bytes && larder_item_size(item) != s->item_bytes)
+        fail("larder: an item of %zu bytes instead of %u", larder_item_size(item), s->item_bytes);
+    return item;
 }
 
 /* Threads of one process share one attachment, as they would in a service. */
@@ -109,13 +102,8 @@ static void larder_bench_detach(void *session) {
 
 static void load(struct larder_engine *e) {
     struct larder_session *s = larder_bench_attach(e);
-    const struct larder_item *item;
-    s->expiry_s = e->scene.expiry_s;
-    for (uint64_t n = 0; n < e->scene.items; n++) {
-        struct write w = {.n = n};
-        build(s, s->builder, &w, &item);
-        must(larder_put(s->table, item, NULL), "load");
-    }
+    for (uint64_t n = 0; n < e->scene.items; n++)
+        must(larder_put(s->table, item_of(s, n, 0), NULL), "load");
     larder_bench_detach(s);
 }
 
@@ -130,8 +118,7 @@ static struct larder_engine *create(const struct scene *scene, uint32_t flags, c
                                    .partition = {"PK", LARDER_S},
                                    .sort = {"SK", LARDER_S},
                                    .indexes = index,
-                                   .index_count = (uint32_t)scene->indexes,
-                                   .ttl_attribute = scene->expiry_s ? "ExpiresAt" : NULL};
+                                   .index_count = (uint32_t)scene->indexes};
     struct larder_options o = {
         .segment = path, .flags = LARDER_CREATE | flags, .memfd = -1, .size_bytes = segment_bytes(scene)};
     memset(index, 0, sizeof index);
@@ -184,10 +171,13 @@ static uint64_t larder_bench_bytes(void *engine) {
 
 static void larder_bench_prepare(void *session, struct write *w) {
     struct larder_session *s = session;
-    const struct larder_item *item;
-    build(s, s->builder, w, &item);
+    const struct larder_item *item = item_of(s, w->n, w->version);
     w->bytes = item_head(item)->bytes;
     w->prepared = memcpy(blobs_room(&s->blobs, w->bytes), item, w->bytes);
+}
+
+static void larder_bench_build(void *session, struct write *w) {
+    w->prepared = build_item(session, w->values);
 }
 
 static struct larder_value text(const char *data, size_t bytes) {
@@ -276,8 +266,8 @@ static int larder_bench_count(void *session, const struct bench_key *key) {
 /* What the three have in common: all but how a segment is made. */
 #define LARDER_CALLS                                                                                                   \
     .destroy = larder_bench_destroy, .bytes = larder_bench_bytes, .attach = larder_bench_attach,                       \
-    .detach = larder_bench_detach, .prepare = larder_bench_prepare, .get = larder_bench_get,                           \
-    .get_many = larder_bench_get_many, .query = larder_bench_query, .put = larder_bench_put,                           \
+    .detach = larder_bench_detach, .prepare = larder_bench_prepare, .build = larder_bench_build,                       \
+    .get = larder_bench_get, .get_many = larder_bench_get_many, .query = larder_bench_query, .put = larder_bench_put,  \
     .remove = larder_bench_remove, .count = larder_bench_count, .copied = larder_bench_copied
 
 const struct engine engine_larder = {

@@ -240,6 +240,10 @@ static void limit_prepare(void *session, struct write *w) {
     blobs_prepare(&((struct limit_session *)session)->blobs, w);
 }
 
+static void limit_build(void *session, struct write *w) {
+    blobs_build(&((struct limit_session *)session)->blobs, w);
+}
+
 /* ---- Calls ------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t limit_get(void *session, const struct bench_key *key) {
@@ -343,6 +347,7 @@ const struct engine engine_limit = {
     .attach = limit_attach,
     .detach = limit_detach,
     .prepare = limit_prepare,
+    .build = limit_build,
     .get = limit_get,
     .get_many = limit_get_many,
     .query = limit_query,
@@ -371,6 +376,7 @@ const struct engine engine_limit_image = {
     .attach = limit_attach,
     .detach = limit_detach,
     .prepare = limit_prepare,
+    .build = limit_build,
     .get = limit_get,
 };
 
@@ -383,6 +389,7 @@ const struct engine engine_limit_huge = {
     .attach = limit_attach,
     .detach = limit_detach,
     .prepare = limit_prepare,
+    .build = limit_build,
     .get = limit_get,
     .get_many = limit_get_many,
     .query = limit_query,

@@ -1,5 +1,6 @@
 /* bench/engine_lmdb.c - LMDB in tmpfs, without syncs, with a writable map: the fastest it can be (lmdb.h, mdb_env_open flags
  * MDB_NOSYNC, MDB_WRITEMAP, MDB_NOMEMINIT). Read transactions and cursors are renewed, not made anew (mdb_txn_renew, mdb_cursor_renew).
+ * Without indexes the items are in the environment's unnamed database, whose root needs no other tree to be found and written.
  * Threads of a process share one environment, which must not be opened twice. An index is a database of its own
  * whose key is (index partition key, index sort key, primary key) and whose value is the primary key, written in the same
  * transaction as the item; a query walks a cursor over it and gets each item. See bench/engine.h. */
@@ -46,10 +47,11 @@ static void open_shared(const struct lmdb_engine *e) {
     must(mdb_env_set_mapsize(shared.env,
                              (e->scene.items + e->scene.spare_items + 100000) * (e->scene.item_bytes * 3ull + 1200)),
          "map size");
-    must(mdb_env_set_maxdbs(shared.env, 8), "maxdbs");
+    if (e->scene.indexes)
+        must(mdb_env_set_maxdbs(shared.env, 1 + INDEX_COUNT), "maxdbs");
     must(mdb_env_open(shared.env, e->path, MDB_NOSYNC | MDB_WRITEMAP | MDB_NOMEMINIT | MDB_NORDAHEAD, 0600), "open");
     must(mdb_txn_begin(shared.env, NULL, 0, &txn), "begin");
-    must(mdb_dbi_open(txn, "items", MDB_CREATE, &shared.items), "items");
+    must(mdb_dbi_open(txn, e->scene.indexes ? "items" : NULL, MDB_CREATE, &shared.items), "items");
     for (int i = 0; i < e->scene.indexes; i++)
         must(mdb_dbi_open(txn, dataset_index_names[i], MDB_CREATE, &shared.index[i]), "index");
     must(mdb_txn_commit(txn), "commit");
@@ -231,6 +233,10 @@ static void lmdb_prepare(void *session, struct write *w) {
     blobs_prepare(&((struct lmdb_session *)session)->blobs, w);
 }
 
+static void lmdb_build(void *session, struct write *w) {
+    blobs_build(&((struct lmdb_session *)session)->blobs, w);
+}
+
 static void load(struct lmdb_engine *e) {
     struct lmdb_session *s = lmdb_attach(e);
     struct bench_key key;
@@ -294,6 +300,7 @@ const struct engine engine_lmdb = {
     .attach = lmdb_attach,
     .detach = lmdb_detach,
     .prepare = lmdb_prepare,
+    .build = lmdb_build,
     .get = lmdb_get,
     .get_many = lmdb_get_many,
     .query = lmdb_query,

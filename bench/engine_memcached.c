@@ -140,6 +140,10 @@ static void memcached_prepare(void *session, struct write *w) {
     blobs_prepare(&((struct memcached_session *)session)->blobs, w);
 }
 
+static void memcached_build(void *session, struct write *w) {
+    blobs_build(&((struct memcached_session *)session)->blobs, w);
+}
+
 static void load(struct memcached_engine *e) {
     struct memcached_session *s = memcached_attach(e);
     struct bench_key probe;
@@ -193,6 +197,7 @@ const struct engine engine_memcached = {
     .attach = memcached_attach,
     .detach = memcached_detach,
     .prepare = memcached_prepare,
+    .build = memcached_build,
     .get = memcached_get,
     .get_many = memcached_get_many,
     .put = memcached_put,

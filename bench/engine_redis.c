@@ -174,6 +174,10 @@ static void redis_prepare(void *session, struct write *w) {
     blobs_prepare(&((struct redis_session *)session)->blobs, w);
 }
 
+static void redis_build(void *session, struct write *w) {
+    blobs_build(&((struct redis_session *)session)->blobs, w);
+}
+
 static void load(struct redis_engine *e) {
     struct redis_session *s = redis_attach(e);
     unsigned replies = 0;
@@ -225,6 +229,7 @@ const struct engine engine_redis = {
     .attach = redis_attach,
     .detach = redis_detach,
     .prepare = redis_prepare,
+    .build = redis_build,
     .get = redis_get,
     .get_many = redis_get_many,
     .query = redis_query,

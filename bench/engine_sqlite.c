@@ -176,6 +176,10 @@ static void sqlite_prepare(void *session, struct write *w) {
     blobs_prepare(&((struct sqlite_session *)session)->blobs, w);
 }
 
+static void sqlite_build(void *session, struct write *w) {
+    blobs_build(&((struct sqlite_session *)session)->blobs, w);
+}
+
 static void *sqlite_create(const struct scene *scene, const char **why) {
     struct sqlite_engine *e = calloc(1, sizeof *e);
     (void)why;
@@ -218,6 +222,7 @@ const struct engine engine_sqlite = {
     .attach = sqlite_attach,
     .detach = sqlite_detach,
     .prepare = sqlite_prepare,
+    .build = sqlite_build,
     .get = sqlite_get,
     .query = sqlite_query,
     .put = sqlite_put,

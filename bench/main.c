@@ -104,8 +104,15 @@ static void readers_beside_writers(struct bench *b, const struct stage *stage) {
     }
 }
 
+/* The same after every item was put again in random order. */
+static void measure_rewritten(struct bench *b, struct stage *stage, const char *name, const char *const names[]) {
+    stage_rewrite(stage, name);
+    for (unsigned i = 0; names[i]; i++)
+        measure(b, stage, names[i], NULL, 0);
+}
+
 static void main_scene(struct bench *b) {
-    static const char *const after[] = {"query", "query-index", NULL};
+    static const char *const after[] = {"get", "query", "query-index", "query-hot", NULL};
     struct scene scene = scene_of(b, 500000, 300, INDEX_COUNT, 200000);
     struct stage stage;
     if (!is_wanted(b, "main"))
@@ -120,34 +127,56 @@ static void main_scene(struct bench *b) {
         measure(b, &stage, "miss", NULL, 0);
     }
     measure_with(b, &stage, "overwrite", "count");
+    measure(b, &stage, "overwrite-built", NULL, 0);
     if (!b->is_quick) {
         measure(b, &stage, "overwrite-zipf", NULL, 0);
         measure(b, &stage, "move", NULL, 0);
     }
     measure(b, &stage, "insert", "delete", 0);
+    measure(b, &stage, "insert-built", NULL, 0);
     measure(b, &stage, "app", NULL, 0);
     readers_beside_writers(b, &stage);
-    if (!b->is_quick) { /* every item was put again in random order, so that a partition's items lie apart */
-        stage.name = "after writes";
-        measure_single(b, &stage, after);
-    }
+    measure_rewritten(b, &stage, "main, aged", after);
     stage_close(&stage);
 }
 
 /* No index: what a plain store has to do. */
 static void plain_scene(struct bench *b) {
     static const char *const ycsb[] = {"ycsb-a", "ycsb-b", "ycsb-c", "ycsb-d", "ycsb-e", "ycsb-f"};
+    static const char *const after[] = {"get", "query", NULL};
     struct scene scene = scene_of(b, 500000, 300, 0, 200000);
     struct stage stage;
-    if (b->is_quick || !is_wanted(b, "plain"))
+    int has_latency = b->pace.has_latency;
+    if (!is_wanted(b, "plain"))
         return;
-    stage_open(&stage, "plain", &scene, NULL);
+    stage_open(&stage, "plain", &scene, b->is_quick ? FAST_ENGINES : NULL);
     b->pace.has_latency = 0; /* the main scene has it; this one is long */
-    measure(b, &stage, "insert", "delete", 0);
+    measure(b, &stage, "get", NULL, 0);
+    measure(b, &stage, "query", NULL, 0);
     measure(b, &stage, "overwrite", NULL, 0);
-    for (unsigned i = 0; i < sizeof ycsb / sizeof *ycsb; i++)
+    measure(b, &stage, "overwrite-built", NULL, 0);
+    if (!b->is_quick) {
+        measure(b, &stage, "insert", "delete", 0);
+        measure(b, &stage, "insert-built", NULL, 0);
+    }
+    for (unsigned i = 0; i < sizeof ycsb / sizeof *ycsb && !b->is_quick; i++)
         measure(b, &stage, ycsb[i], NULL, 0);
-    b->pace.has_latency = 1;
+    measure_rewritten(b, &stage, "plain, aged", after);
+    b->pace.has_latency = has_latency;
+    stage_close(&stage);
+}
+
+/* Few enough items for the processor's caches: what instructions cost when memory does not. */
+static void cache_scene(struct bench *b) {
+    static const char *const measured[] = {"get", "query", "overwrite-built", NULL}, *const after[] = {"query", NULL};
+    struct scene scene = scene_of(b, 10000, 300, 0, 1000);
+    struct stage stage;
+    if (!is_wanted(b, "cache"))
+        return;
+    stage_open(&stage, "in cache", &scene, FAST_ENGINES);
+    for (unsigned i = 0; measured[i]; i++)
+        measure(b, &stage, measured[i], NULL, 0);
+    measure_rewritten(b, &stage, "in cache, aged", after);
     stage_close(&stage);
 }
 
@@ -272,6 +301,7 @@ static int run(struct bench *b) {
         printf("  %-14s %s\n", engines[i]->name, engines[i]->setup);
     main_scene(b);
     plain_scene(b);
+    cache_scene(b);
     size_scenes(b);
     growth_scenes(b);
     huge_page_scene(b);

@@ -3,6 +3,7 @@
 #include "bench/clock.h"
 #include "bench/engines.h"
 #include "bench/fail.h"
+#include "examples/shuttle/rng.h"
 #include <string.h>
 
 #define OPEN_LOOP_SHARE 0.5 /* of what the engine can do: a busy service, not an overloaded one */
@@ -37,6 +38,39 @@ void stage_close(struct stage *stage) {
     stage->count = 0;
 }
 
+#define REWRITE_AT_ONCE 50000u /* items whose prepared values are kept at a time */
+
+static void rewrite(const struct loaded *l, const uint32_t *order, uint64_t items) {
+    for (uint64_t i = 0; i < items;) {
+        void *session = l->engine->attach(l->state);
+        for (uint64_t end = i + REWRITE_AT_ONCE < items ? i + REWRITE_AT_ONCE : items; i < end; i++) {
+            struct write w = {.n = order[i]};
+            l->engine->prepare(session, &w);
+            if (!l->engine->put(session, &w, 0, 0))
+                fail("%s: item %u cannot be put again", l->engine->name, order[i]);
+        }
+        l->engine->detach(session);
+    }
+}
+
+void stage_rewrite(struct stage *stage, const char *name) {
+    uint64_t items = stage->scene.items;
+    struct rng rng = {.state = rng_mix(items)};
+    uint32_t *order = calloc(items, sizeof *order);
+    if (!order)
+        fail("no memory to shuffle %llu items", (unsigned long long)items);
+    for (uint32_t i = 0; i < items; i++) {
+        uint32_t other = rng_below(&rng, i + 1);
+        order[i] = order[other];
+        order[other] = i;
+    }
+    for (unsigned i = 0; i < stage->count; i++)
+        if ((stage->loaded[i].engine->can & CAN_WRITE) && !(stage->loaded[i].engine->can & IS_NO_STORE))
+            rewrite(&stage->loaded[i], order, items);
+    free(order);
+    stage->name = name;
+}
+
 /* ---- Entering ------------------------------------------------------------------------------------------------------------ */
 
 static int is_shareable(const struct engine *e, const struct workload *w) {
@@ -45,6 +79,8 @@ static int is_shareable(const struct engine *e, const struct workload *w) {
 }
 
 int stage_takes_part(const struct scene *scene, const struct engine *e, const struct workload *w, int workers) {
+    if (!scene->indexes && (w->needs & CAN_INDEX))
+        return 0;
     if (scene->indexes && w->mix[OP_INSERT] && !(e->can & CAN_INDEX))
         return 0;
     if ((e->can & w->needs) != w->needs || (workers > 1 && !is_shareable(e, w)) ||
@@ -52,7 +88,7 @@ int stage_takes_part(const struct scene *scene, const struct engine *e, const st
         return 0;
     if ((e->can & IS_NO_STORE) && strcmp(w->name, "get") != 0)
         return 0;
-    if (w->back == OP_REMOVE && !e->remove)
+    if ((w->back == OP_REMOVE && !e->remove) || (w->is_built && !e->build))
         return 0;
     for (unsigned i = 0; i < w->query_indexes; i++)
         if (w->query_index[i] < 0 && !(e->can & CAN_QUERY))

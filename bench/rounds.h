@@ -53,6 +53,10 @@ struct contest {
 void stage_open(struct stage *stage, const char *name, const struct scene *scene, const char *engine_names);
 void stage_close(struct stage *stage);
 
+/* Every item is put again, in a random order, on every engine on stage: from here on a partition's items lie apart. Not measured. The
+ * stage goes on under another name. */
+void stage_rewrite(struct stage *stage, const char *name);
+
 /* Whether an engine can do a workload in a scene with so many workers. What keeps no indexes does not insert where there are some. */
 int stage_takes_part(const struct scene *scene, const struct engine *engine, const struct workload *w, int workers);
 

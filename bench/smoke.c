@@ -1,6 +1,6 @@
 /* bench/smoke.c - see smoke.h.
  *
- * Method   One process, a small scene. What a call has to find is worked out from bench/dataset.h: the item of a get, the items of
+ * Method   One process, a small scene with indexes and one without. What a call has to find is worked out from bench/dataset.h: the item of a get, the items of
  *          a get of 100 in their order, the next 20 of a partition by brute force. After a write the item is read again. Then a few
  *          workloads in two processes and two threads at once, where rule O1 of bench/rounds.h judges.
  */
@@ -169,7 +169,7 @@ static void judge_engine(const struct stage *stage, const struct loaded *l, unsi
 }
 
 static void several_workers(const struct stage *stage, struct figures *figures) {
-    static const char *const shared[] = {"get", "many", "query", "overwrite", "insert"};
+    static const char *const shared[] = {"get", "many", "query", "overwrite", "overwrite-built", "insert"};
     const struct pace pace = {0.01, 0.01, 1, 1};
     struct contest c;
     contest_begin(&c, stage, &pace);
@@ -182,20 +182,29 @@ static void several_workers(const struct stage *stage, struct figures *figures) 
     contest_run(&c, "delete", figures);
 }
 
-unsigned smoke_run(const char *folder) {
+static void judge_scene(const char *folder, const char *name, int indexes, unsigned *passed, unsigned *failed) {
     struct scene scene = {
-        .items = ITEMS, .item_bytes = 300, .indexes = INDEX_COUNT, .spare_items = 400, .ring_calls_max = CALLS};
-    unsigned passed = 0, failed = 0;
+        .items = ITEMS, .item_bytes = 300, .indexes = indexes, .spare_items = 400, .ring_calls_max = CALLS};
     struct figures figures = {0};
     struct stage stage;
     snprintf(scene.folder, sizeof scene.folder, "%s", folder);
-    stage_open(&stage, "smoke", &scene, NULL);
+    stage_open(&stage, name, &scene, NULL);
     for (unsigned i = 0; i < stage.count; i++)
-        judge_engine(&stage, &stage.loaded[i], &passed, &failed);
-    several_workers(&stage, &figures);
-    passed += figures.count; /* a wrong answer would have ended the program */
+        judge_engine(&stage, &stage.loaded[i], passed, failed);
+    stage_rewrite(&stage, "smoke, aged");
+    for (unsigned i = 0; i < stage.count; i++)
+        judge_engine(&stage, &stage.loaded[i], passed, failed);
+    if (indexes)
+        several_workers(&stage, &figures);
+    *passed += figures.count; /* a wrong answer would have ended the program */
     stage_close(&stage);
     free(figures.at);
+}
+
+unsigned smoke_run(const char *folder) {
+    unsigned passed = 0, failed = 0;
+    judge_scene(folder, "smoke", INDEX_COUNT, &passed, &failed);
+    judge_scene(folder, "smoke, no index", 0, &passed, &failed);
     printf("%u passed, %u failed\n", passed, failed);
     return failed;
 }

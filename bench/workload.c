@@ -32,6 +32,16 @@ const struct workload workloads[] = {
      0},
     {"query-one", "20 items of one index partition of 100,000", CAN_INDEX, {[OP_QUERY] = 100}, P(1), 1, HOT, OP_GET, 0},
     {"overwrite", "put over an item, index keys unchanged", CAN_WRITE, {[OP_PUT] = 100}, P(0), 0, EACH_ONCE, OP_GET, 0},
+    {"overwrite-built",
+     "the same, the item built from its values each time",
+     CAN_WRITE,
+     {[OP_PUT] = 100},
+     P(0),
+     0,
+     EACH_ONCE,
+     OP_GET,
+     0,
+     1},
     {"overwrite-zipf", "the same, Zipf 0.99", CAN_WRITE, {[OP_PUT] = 100}, P(0), 0, ZIPF, OP_GET, 0},
     {"move",
      "put that changes the sort keys of two indexes",
@@ -52,6 +62,16 @@ const struct workload workloads[] = {
      OP_MOVE,
      0},
     {"insert", "put of a new item; then delete", CAN_WRITE, {[OP_INSERT] = 100}, P(0), 0, NEW_ITEMS, OP_REMOVE, 0},
+    {"insert-built",
+     "put of a new item, built from its values; then delete",
+     CAN_WRITE,
+     {[OP_INSERT] = 100},
+     P(0),
+     0,
+     NEW_ITEMS,
+     OP_REMOVE,
+     0,
+     1},
     {"count", "add 1 to a number in an item", CAN_COUNT, {[OP_COUNT] = 100}, P(0), 0, UNIFORM, OP_GET, 0},
     {"ycsb-a", "half reads, half updates, Zipf", CAN_WRITE, {[OP_GET] = 50, [OP_PUT] = 50}, P(0), 0, ZIPF, OP_GET, 0},
     {"ycsb-b", "95 % reads, 5 % updates, Zipf", CAN_WRITE, {[OP_GET] = 95, [OP_PUT] = 5}, P(0), 0, ZIPF, OP_GET, 0},
@@ -196,8 +216,14 @@ static uint32_t ring_size(const struct draw *d) {
     return most && count > most ? most : count;
 }
 
-static uint32_t add_write(struct ring *ring, const struct engine *engine, void *session, struct write w) {
-    engine->prepare(session, &w);
+static uint32_t add_write(struct ring *ring, const struct scene *scene, const struct engine *engine, void *session,
+                          struct write w) {
+    if (ring->values) {
+        struct item_values *v = &ring->values[ring->write_count];
+        dataset_values(w.n, w.version, scene->indexes, scene->item_bytes, v);
+        w.values = v;
+    } else
+        engine->prepare(session, &w);
     ring->writes[ring->write_count] = w;
     return ring->write_count++;
 }
@@ -217,9 +243,10 @@ static void draw_op(struct draw *d, struct ring *ring, uint32_t i, const struct 
     while (op->kind == OP_QUERY && op->index == 0 && dataset_items_from(op->n) < QUERY_LIMIT)
         op->n = draw_item(d, i);
     if (is_write((enum op_kind)op->kind))
-        op->write = add_write(ring, engine, session, (struct write){.n = op->n, .version = op->kind == OP_MOVE});
+        op->write =
+            add_write(ring, d->scene, engine, session, (struct write){.n = op->n, .version = op->kind == OP_MOVE});
     if (op->kind == OP_MOVE) /* and the way back, next to it */
-        add_write(ring, engine, session, (struct write){.n = op->n, .old_version = 1});
+        add_write(ring, d->scene, engine, session, (struct write){.n = op->n, .old_version = 1});
 }
 
 void workload_fill(struct ring *ring, const struct workload *w, const struct engine *engine, void *session,
@@ -237,7 +264,9 @@ void workload_fill(struct ring *ring, const struct workload *w, const struct eng
     uint32_t ops = ring->count * (w->mix[OP_MANY] ? MANY : 1);
     ring->ops = calloc(ops, sizeof *ring->ops);
     ring->writes = calloc((size_t)ops * 2, sizeof *ring->writes);
-    if (!ring->ops || !ring->writes)
+    if (w->is_built)
+        ring->values = calloc(ops, sizeof *ring->values);
+    if (!ring->ops || !ring->writes || (w->is_built && !ring->values))
         fail("no memory for the %u operations of %s", ops, w->name);
     for (uint32_t i = 0; i < ops; i++)
         draw_op(&d, ring, i, engine, session);
@@ -250,6 +279,7 @@ void workload_fill(struct ring *ring, const struct workload *w, const struct eng
 void ring_free(struct ring *ring) {
     free(ring->ops);
     free(ring->writes);
+    free(ring->values);
 }
 
 /* ---- Doing --------------------------------------------------------------------------------------------------------------- */
@@ -261,11 +291,17 @@ static unsigned get_many(const struct engine *engine, void *session, const struc
     return (unsigned)engine->get_many(session, keys, MANY);
 }
 
+static unsigned put(const struct engine *engine, void *session, struct write w, int is_new, int is_moved) {
+    if (w.values)
+        engine->build(session, &w);
+    return (unsigned)engine->put(session, &w, is_new, is_moved);
+}
+
 static unsigned call_back(const struct engine *engine, void *session, const struct ring *ring, const struct op *op) {
     if (op->kind == OP_INSERT)
         return (unsigned)engine->remove(session, op->n);
     if (op->kind == OP_MOVE)
-        return (unsigned)engine->put(session, &ring->writes[op->write + 1], 0, 1);
+        return put(engine, session, ring->writes[op->write + 1], 0, 1);
     return 0;
 }
 
@@ -285,11 +321,11 @@ __attribute__((noinline)) unsigned workload_call(const struct engine *engine, vo
     case OP_QUERY:
         return engine->query(session, op->index, op->n);
     case OP_PUT:
-        return (unsigned)engine->put(session, &ring->writes[op->write], 0, 0);
+        return put(engine, session, ring->writes[op->write], 0, 0);
     case OP_INSERT:
-        return (unsigned)engine->put(session, &ring->writes[op->write], 1, 0);
+        return put(engine, session, ring->writes[op->write], 1, 0);
     case OP_MOVE:
-        return (unsigned)engine->put(session, &ring->writes[op->write], 0, 1);
+        return put(engine, session, ring->writes[op->write], 0, 1);
     case OP_REMOVE:
         return (unsigned)engine->remove(session, op->n);
     default:

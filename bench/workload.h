@@ -7,7 +7,7 @@
  *             starts from what was loaded. In a mix with inserts the way back removes what was inserted.
  *          W3 No call finds warm what an earlier call of the same ring brought in, but for what the workload itself says (Zipf): a get of
  *             100 at once takes 100 keys of its own, and writes go to all items of the scene in a shuffled order, not to a few.
- *          W4 Prepared values lie one behind the other, in the order of the calls, for every engine.
+ *          W4 Prepared values, and the application's values that items are built from, lie one behind the other, in the order of the calls, for every engine.
  */
 #ifndef LARDER_BENCH_WORKLOAD_H
 #define LARDER_BENCH_WORKLOAD_H
@@ -36,6 +36,7 @@ struct workload {
     enum choice choice;
     enum op_kind back; /* second phase of a paired workload; OP_GET: not paired */
     unsigned per_call; /* items that one call is about, for rates; 0 means 1 */
+    int is_built; /* what is written is built from the application's values in the measured time (rule E2 of engine.h) */
 };
 
 #define MANY 100u
@@ -43,6 +44,7 @@ struct workload {
 struct ring {
     struct op *ops;
     struct write *writes;
+    struct item_values *values;  /* of built writes, one for each of `writes` */
     uint32_t count, write_count; /* calls; there are MANY times as many ops if a call reads MANY items */
 };
 
