@@ -406,10 +406,11 @@ static void ask(const char *request, size_t bytes, const char *end) {
 }
 
 static void memcached_one_get(uint64_t n) {
-    char request[128] = "get ";
-    dataset_key(n, (struct bench_key *)(request + 4));
-    memcpy(request + 4 + KEY_BYTES, "\r\n", 2);
-    ask(request, 4 + KEY_BYTES + 2, "END\r\n");
+    char request[128];
+    struct bench_key key;
+    dataset_key(n, &key);
+    char *at = mempcpy(mempcpy(mempcpy(request, "get ", 4), &key, KEY_BYTES), "\r\n", 2);
+    ask(request, (size_t)(at - request), "END\r\n");
 }
 
 static void memcached_one_put(uint64_t n) {
