@@ -36,12 +36,11 @@ static int has_kseq(const struct item_peek *item, uint32_t kseq) {
 /* A number for this write. Its low half, a key sequence, is not 0 ("not in the index") and not one that `old` has. Its high bits
  * name the catalog entry: a stripe stays with its entry and is never counted anew, so no item of another table, nor of one that
  * was dropped, has the number of one that larder_put_if() compares with. */
-#define WRITE_TABLE_SHIFT 54
-_Static_assert((LARDER_TABLES_MAX - UINT64_C(1)) << WRITE_TABLE_SHIFT < ITEM_VERSION_MAX,
+_Static_assert((LARDER_TABLES_MAX - UINT64_C(1)) << CHANGE_TABLE_SHIFT < ITEM_VERSION_MAX,
                "a damaged one is told from it");
 
 static uint64_t next_write_number(const struct table_view *v, struct stripe_shm *stripe, const struct item_peek *old) {
-    uint64_t number = (SHM_LOAD_RELAXED(&stripe->writes) | (uint64_t)v->ordinal << WRITE_TABLE_SHIFT) + 1;
+    uint64_t number = (SHM_LOAD_RELAXED(&stripe->writes) | (uint64_t)v->ordinal << CHANGE_TABLE_SHIFT) + 1;
     while ((uint32_t)number == 0 || (old && has_kseq(old, (uint32_t)number)))
         number++;
     SHM_STORE(&stripe->writes, number);

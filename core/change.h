@@ -16,6 +16,9 @@
 #define TRY_BEFORE_SMALL (-102)  /* w->before needs w->need_bytes */
 #define TRY_SCRATCH_SMALL (-103) /* w->scratch does */
 
+/* A write number, and so a version: the table's place in the catalog, and below it how often the stripe was written. */
+#define CHANGE_TABLE_SHIFT 54
+
 /* What a change works on, under the lock of `stripe`. */
 struct item_swap {
     struct stripe_shm *stripe;

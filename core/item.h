@@ -317,6 +317,8 @@ static inline int item_head_is_sane(const struct item_head *h, size_t bytes) {
 /* `bytes` is what is readable at image. True if every offset and length inside stays inside and rules I1 and I2
  * hold. */
 int item_is_sane(const void *image, size_t bytes);
+/* Whether index slot i says where records with possible keys are, in an image that is sane but for its slots. */
+int item_slot_is_sane(const struct item_head *h, uint32_t i);
 
 /* What reading in place needs of that, and no more: lengths, offsets and types. What passes may be read by all of item_read.c,
  * item_store.c and item_project.c without leaving the image; its names may be out of order and its numbers none. It costs a tenth of

@@ -272,15 +272,18 @@ static int check_index_key(const struct item_head *h, uint16_t attr, size_t byte
     return value.bytes >= 1 && value.bytes <= bytes_max;
 }
 
+int item_slot_is_sane(const struct item_head *h, uint32_t i) {
+    const struct item_index_slot *slot = &item_index_slots(h)[i];
+    if (slot->kseq && slot->partition_attr == ITEM_NO_ATTR)
+        return 0;
+    return check_index_key(h, slot->partition_attr, LARDER_PARTITION_KEY_BYTES_MAX) &&
+           check_index_key(h, slot->sort_attr, LARDER_SORT_KEY_BYTES_MAX);
+}
+
 static int check_slots(const struct item_head *h) {
-    const struct item_index_slot *slots = item_index_slots(h);
-    for (uint32_t i = 0; i < h->index_count; i++) {
-        if (slots[i].kseq && slots[i].partition_attr == ITEM_NO_ATTR)
+    for (uint32_t i = 0; i < h->index_count; i++)
+        if (!item_slot_is_sane(h, i))
             return 0;
-        if (!check_index_key(h, slots[i].partition_attr, LARDER_PARTITION_KEY_BYTES_MAX) ||
-            !check_index_key(h, slots[i].sort_attr, LARDER_SORT_KEY_BYTES_MAX))
-            return 0;
-    }
     return 1;
 }
 

@@ -29,23 +29,9 @@ static void note_found(void *arg, const char *line) {
 
 /* ---- A segment that is too full for its lists -------------------------------------------------------------------- */
 
-static shm_word *slot_of(const struct table_view *v, uint64_t off, struct stripe_shm **stripe) {
-    const struct item_head *h = (const struct item_head *)(v->items.seg->base + off);
-    uint64_t hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes), word;
-    struct htab_walk walk;
-    shm_word *slot;
-    void *block;
-    *stripe = htab_stripe(&v->items, hash);
-    htab_walk_begin(&walk, &v->items, *stripe, hash);
-    while ((slot = htab_walk_next(&walk, sizeof(struct item_head), &word, &block)))
-        if (WORD_OFF(word) == off)
-            return slot;
-    return NULL;
-}
-
 static int drop_item(struct repair *p, const struct table_view *v, uint64_t off, const char *why) {
     struct stripe_shm *stripe;
-    shm_word *slot = slot_of(v, off, &stripe);
+    shm_word *slot = repair_slot_of(v, off, &stripe);
     if (!slot)
         return 0;
     p->is_quiet = 0;

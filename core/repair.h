@@ -59,7 +59,7 @@ struct repair {
     int64_t now_s;
     uint32_t deadline_ms; /* for those who are in the middle of something */
     struct writer w;      /* ours: a slot that nobody lived in */
-    void *image;          /* room for an image. Private memory */
+    void *image;          /* room for an image, as w.scratch has. Private memory */
     void *creation;       /* the creation lock */
     void **live;          /* by slot: its liveness lock, NULL if somebody lives there. We hold it */
     uint32_t state_before;
@@ -111,6 +111,8 @@ int repair_claim(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags)
 void repair_unclaim(struct repair *p, uint64_t off);
 /* After all claims: nobody gets these bytes before repair_heap_release(). */
 void repair_reserve(struct repair *p, uint64_t off, uint64_t bytes);
+/* A block that nobody refers to yet, for step 1 of w. Claims memory as needed. */
+int repair_take(struct writer *w, uint64_t bytes, unsigned flags, uint64_t *off);
 /* Stores the plan. LARDER_OK or LARDER_BUSY. */
 int repair_heap_store(struct repair *p);
 /* What was reserved is free, and all lists and counts follow the bitmaps. */
@@ -131,10 +133,23 @@ int repair_stripes(struct repair *p, struct repair_table *t);
 /* Whether the image at off is an item of this table, in this stripe; else *why says what is wrong. */
 const struct item_head *repair_judge(struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t off,
                                      const char **why);
+/* What an image must be (repair_image.c), in private memory that the next call of it uses again. */
+struct repair_right {
+    struct item_head *image; /* version and key sequences that are to be given are 0 */
+    int is_whole;            /* it is what stands there */
+    int is_laid_out_again;   /* it has other slots than what stands there, and so another size */
+    int wants_restamp;       /* the expirer has to make it again, for it has no place for its expiry */
+};
+/* h makes sense but for its index slots. 0: it is no item of the table, and nothing that could be stored would be this item. */
+int repair_right(struct repair *p, const struct table_view *v, const struct item_head *h, struct repair_right *right);
+/* Whether a stripe of this table may have given the number. */
+int repair_is_version(const struct table_view *v, uint64_t version);
 /* The head of what lies at off if key area and hash in it are of one key, whatever the rest is; else NULL. */
 const struct item_head *repair_has_key(const struct table_view *v, uint64_t off, uint64_t *hash);
-/* Puts right in an image what does not belong to the attributes: key sequences, version, expiry, timer. */
+/* Puts right in the images what does not belong to the attributes: index slots, key sequences, version, expiry, timer. */
 int repair_mend_items(struct repair *p, struct repair_table *t);
+/* The word that links the item. NULL: none does. */
+shm_word *repair_slot_of(const struct table_view *v, uint64_t off, struct stripe_shm **stripe);
 /* An item is lost: counts and notes it, with its key if that can be read. */
 void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, const char *why);
 

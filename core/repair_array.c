@@ -209,17 +209,8 @@ static int fill(const struct table_view *v, struct bucket_shm *array, uint32_t b
     return 1;
 }
 
-/* A block of the heap that nobody refers to yet. */
 static int take_array(struct writer *w, uint64_t buckets, uint64_t *off) {
-    for (;;) {
-        int r = heap_take(w, repair_array_bytes(WORD_MAKE(buckets, 0)), HAND_STEP1 | HAND_NEW, HEAP_LINE, off);
-        if (r == LARDER_E_RETRY)
-            r = heap_claim(w, w->need_bytes);
-        else
-            return r;
-        if (r)
-            return r;
-    }
+    return repair_take(w, repair_array_bytes(WORD_MAKE(buckets, 0)), HEAP_LINE, off);
 }
 
 static int publish(struct repair *p, struct stripe_shm *stripe, const struct bucket_shm *array, uint32_t buckets,

@@ -339,6 +339,14 @@ static int store_lists(struct repair *p) {
     return LARDER_OK;
 }
 
+int repair_take(struct writer *w, uint64_t bytes, unsigned flags, uint64_t *off) {
+    int r;
+    while ((r = heap_take(w, bytes, HAND_STEP1 | HAND_NEW, flags, off)) == LARDER_E_RETRY)
+        if ((r = heap_claim(w, w->need_bytes)))
+            return r;
+    return r;
+}
+
 int repair_heap_store(struct repair *p) {
     store_spans(p);
     return store_lists(p);

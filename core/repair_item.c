@@ -1,14 +1,16 @@
-/* core/repair_item.c - which images are items, and what of them can be put right.
+/* core/repair_item.c - which images are items, and storing what is put right in them.
  *
- * Idea     An image is a function of its attributes and its table (core/item.h, I4). So it is stored once more in private memory,
- *          and compared: the key has to be the same, or it is no item of this table; the slots of its indexes, if they
- *          differ, are taken from there. Key sequences, version, expiry and timer are stamps, not contents: one that cannot
- *          be is made anew.
+ * Judging  An image is judged by itself: it makes sense, its hash is that of its key, it lies in the stripe of that hash, and its
+ *          table can say what it should be (core/repair_image.c).
+ * Storing  What is stored was read back before it is stored. In place go only the words of stamps and index slots, each of which
+ *          leaves an image that is judged the same way; an image that has to be laid out again goes to a block of its own.
  * Tests    tests/crash/repair_test.c
  */
+#include "core/change.h"
 #include "core/db.h"
 #include "core/err.h"
 #include "core/hooks.h"
+#include "core/journal.h"
 #include "core/read.h"
 #include "core/repair.h"
 #include <stdio.h>
@@ -17,31 +19,7 @@
 
 /* ---- Judging ----------------------------------------------------------------------------------------------------- */
 
-static void take_key(const struct item_head *h, struct item_key *key) {
-    key->partition_bytes = h->partition_bytes;
-    key->sort_bytes = h->sort_bytes;
-    key->area_bytes = (uint32_t)item_key_area_bytes(h);
-    memcpy(key->area, item_key_area(h), key->area_bytes);
-}
-
-/* The image as this table would store the same attributes now; in p's scratch memory. NULL: it would not. */
-static const struct item_head *store_again(const struct repair *p, const struct table_view *v,
-                                           const struct item_head *h) {
-    struct item_shape shape = v->shape;
-    struct item_head *again;
-    shape.is_lenient = 1;
-    if (item_stored_bytes_max(&shape, (const struct larder_item *)h) > p->w.scratch_bytes ||
-        item_to_stored(&shape, (const struct larder_item *)h, p->now_s, p->w.scratch, &again))
-        return NULL;
-    return again;
-}
-
-static int is_same_key(const struct item_head *a, const struct item_head *b) {
-    return a->partition_bytes == b->partition_bytes && a->sort_bytes == b->sort_bytes &&
-           memcmp(item_key_area(a), item_key_area(b), item_key_area_bytes(a)) == 0;
-}
-
-/* Whether it would make sense if only the slots of its indexes did, which mending makes anew. */
+/* Whether it would make sense if only the slots of its indexes did, which are made again. */
 static int is_sane_but_slots(const struct repair *p, const struct item_head *h) {
     struct item_head *copy = p->image;
     size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count;
@@ -55,7 +33,6 @@ static int is_sane_but_slots(const struct repair *p, const struct item_head *h) 
 
 const struct item_head *repair_judge(struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t off,
                                      const char **why) {
-    struct item_key key;
     const struct item_head *h = off % 16 == 0 ? seg_at(p->seg, off, sizeof *h) : NULL;
     *why = "its slot refers to no block";
     if (!h)
@@ -65,18 +42,17 @@ const struct item_head *repair_judge(struct repair *p, const struct table_view *
         (!item_is_sane(h, h->bytes) && !is_sane_but_slots(p, h)))
         return NULL;
     p->sane_count++;
-    take_key(h, &key);
     *why = "its hash is not that of its key";
-    uint64_t hash = read_hash(v, &key);
+    uint64_t hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
     if (hash >> 32 != h->hash_high)
         return NULL;
     p->hash_count++;
     *why = "it belongs elsewhere";
-    if (hash >> v->items.stripe_shift != stripe || h->index_count > v->shape.index_count)
+    if (hash >> v->items.stripe_shift != stripe)
         return NULL;
+    struct repair_right right;
     *why = "it is no item of its table's definition";
-    const struct item_head *again = store_again(p, v, h);
-    return again && is_same_key(again, h) ? h : NULL;
+    return repair_right(p, v, h, &right) ? h : NULL;
 }
 
 /* ---- Losing ------------------------------------------------------------------------------------------------------ */
@@ -123,9 +99,23 @@ void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, con
 
 /* ---- Mending ----------------------------------------------------------------------------------------------------- */
 
+shm_word *repair_slot_of(const struct table_view *v, uint64_t off, struct stripe_shm **stripe) {
+    const struct item_head *h = (const struct item_head *)(v->items.seg->base + off);
+    uint64_t hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes), word;
+    struct htab_walk walk;
+    shm_word *slot;
+    void *block;
+    *stripe = htab_stripe(&v->items, hash);
+    htab_walk_begin(&walk, &v->items, *stripe, hash);
+    while ((slot = htab_walk_next(&walk, sizeof(struct item_head), &word, &block)))
+        if (WORD_OFF(word) == off)
+            return slot;
+    return NULL;
+}
+
 /* A write number for this stripe whose low half is no key sequence of the item: as core/change.c takes them. */
-static uint64_t next_number(struct stripe_shm *stripe, const struct item_head *h) {
-    uint64_t number = SHM_LOAD_RELAXED(&stripe->writes);
+static uint64_t next_number(const struct table_view *v, struct stripe_shm *stripe, const struct item_head *h) {
+    uint64_t number = SHM_LOAD_RELAXED(&stripe->writes) | (uint64_t)v->ordinal << CHANGE_TABLE_SHIFT;
     int is_used = 1;
     while (is_used) {
         number++;
@@ -137,75 +127,64 @@ static uint64_t next_number(struct stripe_shm *stripe, const struct item_head *h
     return number;
 }
 
-static int mend_slot(struct stripe_shm *stripe, struct item_head *h, uint32_t i, const struct item_index_slot *right) {
-    struct item_index_slot *slot = &item_index_slots(h)[i], mended = *right;
-    uint64_t word;
-    if (right->kseq)
-        mended.kseq = slot->kseq;
-    if (right->kseq && mended.kseq == 0)
-        mended.kseq = (uint32_t)next_number(stripe, h);
-    if (memcmp(slot, &mended, sizeof mended) == 0)
-        return 0;
-    memcpy(&word, &mended, sizeof word);
-    SHM_STORE((shm_word *)slot, word);
-    return 1;
+/* The numbers that the right image lacks. */
+static void give_numbers(const struct table_view *v, struct stripe_shm *stripe, struct item_head *image) {
+    struct item_index_slot *slots = item_index_slots(image);
+    if (image->version == 0)
+        image->version = next_number(v, stripe, image);
+    if (image->kseq == 0)
+        image->kseq = (uint32_t)next_number(v, stripe, image);
+    for (uint32_t i = 0; i < image->index_count; i++)
+        if (slots[i].kseq == 0 && slots[i].partition_attr != ITEM_NO_ATTR)
+            slots[i].kseq = (uint32_t)next_number(v, stripe, image);
 }
 
-static void store_generation(struct item_head *h, uint32_t generation) {
-    struct item_head mended = *h;
-    item_set_ttl_generation(&mended, generation);
-    SHM_STORE((_Atomic uint32_t *)&h->ddb_ttl, mended.ddb_ttl);
+/* The words in which the images differ, the last one first: the expiry stands before the generation that it is of. A death in between
+ * leaves an image that is judged as this one was. */
+static void store_words(struct item_head *h, const struct item_head *right) {
+    shm_word *to = (shm_word *)h;
+    for (size_t i = right->bytes / sizeof *to; i-- > 0;) {
+        uint64_t word;
+        memcpy(&word, (const uint8_t *)right + i * sizeof word, sizeof word);
+        if (SHM_LOAD_RELAXED(&to[i]) != word)
+            SHM_STORE(&to[i], word);
+    }
 }
 
-/* The expiry is what its attribute says; 0 also if that lay too far in the past when it was put (item_ttl_of). An image without the place
- * for one gets a generation that is not the table's: then reads ask the attribute, and the expirer restamps the table. */
-static int mend_expiry(const struct repair *p, const struct table_view *v, struct item_head *h) {
-    const char *name = v->shape.ttl_name;
-    uint32_t bytes = v->shape.ttl_name_bytes;
-    uint64_t now = name ? item_ttl_of(h, name, bytes, p->now_s) : 0, then = name ? item_ttl_of(h, name, bytes, 0) : 0;
-    uint64_t is = item_expiry_s(h);
-    struct item_timed *timed = item_timed_at(h, h);
-    uint32_t generation = v->ttl_generation;
-    int is_right = is == now || (now == 0 && is == then);
-    if (!timed && !is_right) {
-        generation = generation > 1 ? generation - 1 : ITEM_TTL_GENERATION_MAX;
+/* The image goes to a block of its own, and one word from the old one to it. */
+static int store_elsewhere(struct repair *p, const struct table_view *v, uint64_t *item, const struct item_head *right) {
+    struct stripe_shm *stripe;
+    shm_word *slot = repair_slot_of(v, *item, &stripe);
+    uint64_t off, old = *item, word = slot ? SHM_LOAD(slot) : 0;
+    if (!slot)
+        return err_set(LARDER_E_CORRUPT, "the slot of an item that was found is gone");
+    int r = repair_take(&p->w, right->bytes, 0, &off);
+    if (r)
+        return r;
+    shm_copy_in(p->seg->base + off, right, right->bytes);
+    r = step_swap(&p->w, 1, slot, word, WORD_MAKE(word >> 48, off), &stripe->seq, &old, 1);
+    if (r == LARDER_OK)
+        *item = off;
+    return r;
+}
+
+static int mend_item(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, uint64_t *item) {
+    struct item_head *h = (struct item_head *)(p->seg->base + *item);
+    struct repair_right right;
+    int r = LARDER_OK;
+    if (!repair_right(p, v, h, &right))
+        return err_set(LARDER_E_CORRUPT, "an item changed while the segment was repaired");
+    if (right.wants_restamp)
         SHM_STORE(&v->shm->restamp, 1);
-    } else if (!is_right)
-        SHM_STORE((shm_word *)&timed->expiry_s, now);
-    if (item_ttl_generation(h) == generation)
-        return !is_right;
-    store_generation(h, generation);
-    return 1;
-}
-
-static int mend_end(struct item_head *h) {
-    struct item_timed *timed = item_timed_at(h, h);
-    if (!timed || timed->zero == 0)
-        return 0;
-    SHM_STORE((_Atomic uint32_t *)&timed->zero, 0);
-    return 1;
-}
-
-static int mend_head(struct stripe_shm *stripe, struct item_head *h) {
-    int is_mended = 0;
-    if (h->version == 0 || h->version > ITEM_VERSION_MAX) {
-        SHM_STORE((shm_word *)&h->version, next_number(stripe, h));
-        is_mended = 1;
-    }
-    if (h->kseq == 0) {
-        SHM_STORE((_Atomic uint32_t *)&h->kseq, (uint32_t)next_number(stripe, h));
-        is_mended = 1;
-    }
-    return is_mended;
-}
-
-static void mend_item(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, struct item_head *h) {
-    const struct item_head *right = store_again(p, v, h);
-    int is_mended = mend_head(stripe, h) | mend_expiry(p, v, h) | mend_end(h);
-    for (uint32_t i = 0; right && i < h->index_count; i++)
-        if (v->index_state[i] != INDEX_DEAD)
-            is_mended |= mend_slot(stripe, h, i, &item_index_slots(right)[i]);
-    p->report->items_mended += is_mended != 0;
+    if (right.is_whole)
+        return LARDER_OK;
+    give_numbers(v, stripe, right.image);
+    if (right.is_laid_out_again)
+        r = store_elsewhere(p, v, item, right.image);
+    else
+        store_words(h, right.image);
+    p->report->items_mended += r == LARDER_OK;
+    return r;
 }
 
 /* A timer for the expiry, which is right by now. */
@@ -227,17 +206,20 @@ static int arm(struct repair *p, const struct table_view *v, struct item_head *h
     return LARDER_OK;
 }
 
-/* Write numbers of a stripe come after all that its items have. */
+/* Write numbers of a stripe come after all that its items have. If the word cannot be believed, after all that were given since the
+ * newest of them was written, too: versions never come twice. */
+#define NUMBERS_LEFT_OUT (UINT64_C(1) << 32)
+
 static void mend_writes(const struct repair *p, const struct repair_table *t, uint32_t number, size_t from) {
     struct stripe_shm *stripe = &t->v->items.stripes[number];
     uint64_t most = 0, writes = SHM_LOAD_RELAXED(&stripe->writes);
     for (size_t i = from; i < t->stripe_end[number]; i++) {
         const struct item_head *h = (const struct item_head *)(p->seg->base + t->item[i]);
-        if (h->version > most && h->version <= ITEM_VERSION_MAX)
+        if (h->version > most && repair_is_version(t->v, h->version))
             most = h->version;
     }
-    if (writes < most || writes > ITEM_VERSION_MAX)
-        SHM_STORE(&stripe->writes, most);
+    if (writes < most || (writes != 0 && !repair_is_version(t->v, writes)))
+        SHM_STORE(&stripe->writes, (most | (uint64_t)t->v->ordinal << CHANGE_TABLE_SHIFT) + NUMBERS_LEFT_OUT);
 }
 
 int repair_mend_items(struct repair *p, struct repair_table *t) {
@@ -245,9 +227,9 @@ int repair_mend_items(struct repair *p, struct repair_table *t) {
     for (uint32_t number = 0; number < p->seg->stripe_count; number++) {
         mend_writes(p, t, number, i);
         for (; i < t->stripe_end[number]; i++) {
-            struct item_head *h = (struct item_head *)(p->seg->base + t->item[i]);
-            mend_item(p, t->v, &t->v->items.stripes[number], h);
-            int r = arm(p, t->v, h);
+            int r = mend_item(p, t->v, &t->v->items.stripes[number], &t->item[i]);
+            if (r == LARDER_OK)
+                r = arm(p, t->v, (struct item_head *)(p->seg->base + t->item[i]));
             if (r)
                 return r;
         }

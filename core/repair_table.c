@@ -357,10 +357,7 @@ int repair_catalog(struct repair *p) {
 /* Empty stripes for an entry that has none. */
 static int make_stripes(struct repair *p, shm_word *word, uint64_t *stripes_off) {
     uint64_t off, bytes = (uint64_t)p->seg->stripe_count * sizeof(struct stripe_shm);
-    int r;
-    while ((r = heap_take(&p->w, bytes, HAND_STEP1 | HAND_NEW, HEAP_LINE, &off)) == LARDER_E_RETRY)
-        if ((r = heap_claim(&p->w, p->w.need_bytes)))
-            return r;
+    int r = repair_take(&p->w, bytes, HEAP_LINE, &off);
     if (r)
         return r;
     shm_zero(p->seg->base + off, bytes);
