@@ -203,6 +203,9 @@ static void check_item_stripe(struct check_state *c, const struct table_view *v,
         in_slots += (uint32_t)count;
         check_chain(c, v, number, b, words, count);
     }
+    if (!htab_has_true_spares(&v->items, stripe))
+        check_error(c, "stripe %u: %u spare buckets are said to be in use, and others are (H5)", number,
+                    SHM_LOAD(&stripe->spares_used));
     if (in_slots != SHM_LOAD(&stripe->count))
         check_error(c, "stripe %u: counts %u items and links %u (H2)", number, SHM_LOAD(&stripe->count), in_slots);
 }
@@ -442,7 +445,7 @@ static int check_writable(struct check_state *c) {
     if (r == LARDER_OK)
         r = close_gate(w);
     /* A slot that cannot be recovered, a lock that cannot be had: looks without the gate. */
-    if (r == LARDER_E_CORRUPT) {
+    if (r == LARDER_E_CORRUPT || r == LARDER_E_NO_TABLE) { /* a slot's journal names a table that is none */
         check_error(c, "%s", larder_error());
         r = LARDER_OK;
     }

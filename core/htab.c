@@ -147,6 +147,13 @@ static shm_word *empty_in(struct bucket_shm *bucket) {
     return NULL;
 }
 
+static int is_unused(const struct bucket_shm *bucket) {
+    uint64_t used = SHM_LOAD_RELAXED(&bucket->link);
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        used |= SHM_LOAD_RELAXED(&bucket->slot[i]);
+    return used == 0;
+}
+
 int htab_has_place(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
                    uint32_t *spares_used, struct htab_place *place) {
     uint32_t at = htab_bucket_of(t, buckets, hash);
@@ -160,8 +167,9 @@ int htab_has_place(const struct htab *t, struct bucket_shm *array, uint32_t buck
         if (next < 0)
             break;
     }
-    /* A damaged chain takes nothing more: a new array is built of what can be found. */
-    if (next < -1 || *spares_used >= SPARES(buckets) || buckets + *spares_used <= at)
+    /* A damaged chain takes nothing more, and a spare that is in use is not linked again: a new array is built of what can be found. */
+    if (next < -1 || *spares_used >= SPARES(buckets) || buckets + *spares_used <= at ||
+        !is_unused(&array[buckets + *spares_used]))
         return 0;
     uint32_t spare = buckets + (*spares_used)++;
     place->slot = &array[spare].slot[0];
@@ -284,18 +292,34 @@ void htab_count_locked(struct stripe_shm *s, int by) {
     SHM_STORE(&s->count, SHM_LOAD_RELAXED(&s->count) + (uint32_t)by);
 }
 
-int htab_recount_locked(const struct htab *t, struct stripe_shm *s) {
-    struct bucket_shm *array;
-    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), count = 0, spares_used = 0;
+/* So many spares, from the first one on, are linked. */
+static uint32_t linked_spares(const struct bucket_shm *array, uint32_t buckets) {
+    uint32_t linked = 0;
     for (uint32_t b = 0; buckets && b < buckets + SPARES(buckets); b++) {
         uint64_t link = SHM_LOAD(&array[b].link);
-        if (link > buckets && link - buckets > spares_used && link <= buckets + SPARES(buckets))
-            spares_used = (uint32_t)link - buckets;
+        if (link > buckets && link - buckets > linked && link <= buckets + SPARES(buckets))
+            linked = (uint32_t)link - buckets;
+    }
+    return linked;
+}
+
+int htab_has_true_spares(const struct htab *t, const struct stripe_shm *s) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), linked = linked_spares(array, buckets);
+    for (uint32_t i = linked; buckets && i < SPARES(buckets); i++)
+        if (!is_unused(&array[buckets + i]))
+            return 0;
+    return linked <= SHM_LOAD(&s->spares_used) && SHM_LOAD(&s->spares_used) <= (buckets ? SPARES(buckets) : 0);
+}
+
+int htab_recount_locked(const struct htab *t, struct stripe_shm *s) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), count = 0;
+    for (uint32_t b = 0; buckets && b < buckets + SPARES(buckets); b++)
         for (unsigned i = 0; i < BUCKET_SLOTS; i++)
             count += SHM_LOAD(&array[b].slot[i]) != 0;
-    }
     SHM_STORE(&s->count, count);
-    SHM_STORE(&s->spares_used, spares_used);
+    SHM_STORE(&s->spares_used, linked_spares(array, buckets));
     return LARDER_OK;
 }
 

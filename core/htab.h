@@ -12,6 +12,8 @@
  *          H3 Links stay inside the array: an array and its spares are one block, replaced as a whole. They lead to spares
  *             only, and along a chain their numbers rise: so no chain is a circle.
  *          H4 An array has as many buckets as its block has room for. (Repair knows a damaged count by that; nobody else asks.)
+ *          H5 Spares are linked one after the other. Those that are not linked are empty, and stripe.spares_used is not less than
+ *             those that are.
  * Locks    Changing needs the stripe's lock. Reading needs none: load seq, read, load seq again (stripe_read_*).
  * Speed    A look is three dependent misses: stripe, bucket, block. The first two are made one: where the bucket probably is is
  *          remembered per process (htab.seen, eight stripes to a cache line), so that it is fetched while the stripe still comes.
@@ -116,6 +118,8 @@ int htab_has_place(const struct htab *t, struct bucket_shm *array, uint32_t buck
 void htab_count_locked(struct stripe_shm *s, int by);
 /* The most buckets whose array fits the block that the heap hands out for an array of `least`: what every array has (H4). */
 uint32_t htab_buckets_filling(uint32_t least);
+/* For checks: spares that are not linked are empty (H5), and spares_used knows of all that are. */
+int htab_has_true_spares(const struct htab *t, const struct stripe_shm *s);
 /* Recovery: recounts count and spares_used. */
 int htab_recount_locked(const struct htab *t, struct stripe_shm *s);
 /* Under the lock, all slots empty: gives the array back. */

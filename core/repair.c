@@ -54,6 +54,7 @@ static size_t make_room(struct repair *p, const struct repair_table *full) {
     int has_expired = dropped != 0;
     for (size_t k = 0; !has_expired && k < full->count; k += 16)
         dropped += (size_t)drop_item(p, full->v, full->item[k], "there was no room for all items and their lists");
+    p->items_planned -= dropped;
     return dropped;
 }
 

@@ -41,13 +41,17 @@ struct repair_span {
     uint8_t is_reserved;                  /* a span of its own, only for what lies in it */
 };
 
+/* What becomes of a stripe's bucket array. 0: it stays as it is, but for counts. */
+#define ARRAY_DOUBTFUL 1u /* links, tags or size are wrong: a new one takes its place */
+#define ARRAY_UNCLEAN 2u  /* some words refer to what is no item, or to one twice: they become 0 */
+
 /* A table and what was found of it. */
 struct repair_table {
     struct table_view *v; /* NULL: there is none, or it was lost */
     uint64_t *item;       /* blocks of items that stay, stripe after stripe */
     size_t count, capacity;
     uint32_t *stripe_end;               /* [stripe_count] number of the first item after the stripe's */
-    uint8_t *is_doubtful;               /* [stripe_count] its bucket array is to be replaced */
+    uint8_t *array;                     /* [stripe_count] ARRAY_... */
     uint64_t items_off, partitions_off; /* 0: lost, or there was none */
 };
 
@@ -73,6 +77,7 @@ struct repair {
     struct repair_span *span;        /* [span_count] */
     struct repair_table *table;      /* [LARDER_TABLES_MAX] */
     uint64_t sane_count, hash_count; /* images that make sense; those of them whose hash is right */
+    uint64_t items_planned;          /* by the round before, less those that were dropped */
     uint32_t *chain_of;              /* repair_array.c: bucket -> the chain it belongs to */
     size_t chain_capacity;
     int is_quiet; /* a further round: losses were noted before */
@@ -153,9 +158,8 @@ shm_word *repair_slot_of(const struct table_view *v, uint64_t off, struct stripe
 /* An item is lost: counts and notes it, with its key if that can be read. */
 void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, const char *why);
 
-/* Walks all words of a stripe's bucket array. *is_good: it may stay as it is, but for its count. Else its bytes are to be
- * reserved. Notes items found in t->item. */
-int repair_read_array(struct repair *p, struct repair_table *t, uint32_t stripe, int *is_good);
+/* Walks all words of a stripe's bucket array. Notes items found in t->item, and in t->array what is to be done with it. */
+int repair_read_array(struct repair *p, struct repair_table *t, uint32_t stripe);
 /* Bytes of the array that a stripe's word describes. */
 static inline uint64_t repair_array_bytes(uint64_t word) {
     uint64_t buckets = WORD_TAG(word);
@@ -164,6 +168,11 @@ static inline uint64_t repair_array_bytes(uint64_t word) {
 /* A new array of these items takes the place of the stripe's. */
 int repair_new_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
                      size_t count);
+
+/* Of the words of the stripe's array one stays for each of these items, and others become 0: one store each, so this finds room in a
+ * full segment. LARDER_OK, LARDER_E_NO_MEMORY. */
+int repair_clean_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
+                       size_t count);
 
 /* For index/: an empty array with room for blocks of these hashes, sorted, takes the place of none. It is made before the lists, while
  * there still are runs of free spans. LARDER_OK, LARDER_FULL, LARDER_E_NO_MEMORY, ... */

@@ -1,15 +1,17 @@
 /* core/repair_array.c - bucket arrays: what can be found in one, and making a new one.
  *
  * Idea     Links only say which chain a bucket belongs to. Items are looked for in every bucket of the array's block, whatever the
- *          links say; an array in which anything is not as it should be is replaced by one that is built of what was found.
- * Size     The stripe's word says how many buckets there are, and the heap how long the block is. If they differ, the number is
- *          taken that fits the block and puts most items where they should be.
+ *          links say. In an array that has only words to drop these become 0; one in which links, tags or the size are not as they
+ *          should be is replaced by one that is built of what was found.
+ * Size     The stripe's word says how many buckets there are, and the heap how long the block is. If they differ, that number is
+ *          taken, of the word's and those that fit the block, that puts most items where they should be.
  * Tests    tests/crash/repair_test.c
  */
 #include "core/db.h"
 #include "core/err.h"
 #include "core/read.h"
 #include "core/repair.h"
+#include <stdlib.h>
 
 #define BUCKETS_MAX 65535u
 #define NO_CHAIN UINT32_MAX
@@ -46,13 +48,15 @@ static uint32_t score(const struct table_view *v, uint32_t stripe, const struct 
 
 static uint32_t true_buckets(const struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t word) {
     uint64_t off = WORD_OFF(word), have = heap_block_bytes(p->seg, off);
-    uint32_t best = WORD_TAG(word), most = 0;
+    uint32_t best = WORD_TAG(word);
     const struct bucket_shm *array = have ? seg_at(p->seg, off, have) : NULL;
     if (!array)
         return best;
+    /* The word may be right and the heap wrong: an earlier round, or a repair that died, has reserved the array in pieces. */
+    uint32_t most = seg_at(p->seg, off, repair_array_bytes(word)) ? score(v, stripe, array, best) : 0;
     if (heap_round(repair_array_bytes(word), HEAP_LINE) == have) { /* the last lines are not to be overlooked (H4) */
         uint32_t full = htab_buckets_filling(best);
-        return full != best && score(v, stripe, array, full) > score(v, stripe, array, best) ? full : best;
+        return full != best && score(v, stripe, array, full) > most ? full : best;
     }
     for (uint64_t buckets = 1; buckets <= BUCKETS_MAX; buckets++) {
         uint64_t bytes = repair_array_bytes(WORD_MAKE(buckets, 0));
@@ -116,7 +120,6 @@ static int read_slot(struct reading *r, uint32_t line, uint64_t word) {
             r->bad[r->bad_count].why = why;
         }
         r->bad_count++;
-        r->is_good = 0;
         return LARDER_OK;
     }
     uint64_t hash = read_hash_of(r->t->v, item_key_area(h), h->partition_bytes, h->sort_bytes);
@@ -146,16 +149,19 @@ static void lose_bad(const struct reading *r) {
 
 static int read_buckets(struct reading *r) {
     int result = read_links(r);
-    for (uint32_t line = 0; line < r->total && result == LARDER_OK; line++)
+    for (uint32_t line = 0; line < r->total && result == LARDER_OK; line++) {
+        if (r->p->chain_of[line] == NO_CHAIN && SHM_LOAD(&r->array[line].link) != 0)
+            r->is_good = 0; /* H5 */
         for (unsigned i = 0; i < BUCKET_SLOTS && result == LARDER_OK; i++) {
             uint64_t word = SHM_LOAD(&r->array[line].slot[i]);
             if (word != 0)
                 result = read_slot(r, line, word);
         }
+    }
     return result;
 }
 
-int repair_read_array(struct repair *p, struct repair_table *t, uint32_t number, int *is_good) {
+int repair_read_array(struct repair *p, struct repair_table *t, uint32_t number) {
     struct reading *r = priv_alloc(db_priv(p->db), sizeof *r);
     if (!r)
         return LARDER_E_NO_MEMORY;
@@ -177,7 +183,10 @@ int repair_read_array(struct repair *p, struct repair_table *t, uint32_t number,
         repair_note(p, "lost: table \"%.64s\": the bucket array of stripe %u is nowhere; it counted %u items",
                     t->v->def.name, number, SHM_LOAD(&stripe->count));
     }
-    *is_good = r->is_good;
+    if (!r->is_good || (r->good_count == 0 && r->bad_count != 0))
+        t->array[number] |= ARRAY_DOUBTFUL;
+    else if (r->bad_count)
+        t->array[number] |= ARRAY_UNCLEAN;
     priv_free(db_priv(p->db), r);
     return result;
 }
@@ -251,6 +260,45 @@ int repair_new_array(struct repair *p, const struct table_view *v, struct stripe
     }
     if (r == LARDER_OK)
         SHM_STORE(&stripe->count, (uint32_t)count);
+    return r;
+}
+
+static int by_number(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* kept is sorted. Each word that is not the first one of an item among them becomes 0. */
+static void drop_words(struct bucket_shm *array, uint64_t lines, const uint64_t *kept, size_t count,
+                       uint8_t *is_linked) {
+    for (uint64_t i = 0; i < lines * BUCKET_SLOTS; i++) {
+        shm_word *slot = &array[i / BUCKET_SLOTS].slot[i % BUCKET_SLOTS];
+        uint64_t off = WORD_OFF(SHM_LOAD(slot));
+        const uint64_t *its = bsearch(&off, kept, count, sizeof *kept, by_number);
+        if (its && !is_linked[its - kept])
+            is_linked[its - kept] = 1;
+        else if (SHM_LOAD(slot) != 0)
+            SHM_STORE(slot, 0);
+    }
+}
+
+int repair_clean_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
+                       size_t count) {
+    struct priv *priv = db_priv(p->db);
+    uint64_t word = SHM_LOAD(&stripe->array), bytes = repair_array_bytes(word);
+    uint64_t *kept = priv_alloc(priv, (count + 1) * sizeof *kept);
+    uint8_t *is_linked = priv_alloc(priv, count + 1);
+    if (kept && is_linked) {
+        memcpy(kept, item, count * sizeof *kept);
+        qsort(kept, count, sizeof *kept, by_number);
+        drop_words((struct bucket_shm *)(p->seg->base + WORD_OFF(word)), bytes / sizeof(struct bucket_shm), kept, count,
+                   is_linked);
+        SHM_STORE(&stripe->seq, SHM_LOAD_RELAXED(&stripe->seq) + 1);
+        htab_recount_locked(&v->items, stripe);
+    }
+    int r = kept && is_linked ? LARDER_OK : LARDER_E_NO_MEMORY;
+    priv_free(priv, is_linked);
+    priv_free(priv, kept);
     return r;
 }
 

@@ -128,34 +128,37 @@ static void take_slots(const struct table_view *v, const struct item_head *h, co
     }
 }
 
-/* The expiry is what its attribute says; 0 also if that lay too far in the past when the item was put (item_ttl_of). An image without
- * the place for one keeps a generation that is not the table's, or gets one: then reads ask the attribute, and the expirer restamps
- * the table. */
+/* The expiry that the item has, if its attribute says so or said so when it was put (item_ttl_of: one too far in the past is none);
+ * else what the attribute says now. */
+static uint64_t true_expiry(const struct repair *p, const struct table_view *v, const struct item_head *h) {
+    const char *name = v->shape.ttl_name;
+    uint32_t bytes = v->shape.ttl_name_bytes;
+    uint64_t says = name ? item_ttl_of(h, name, bytes, 0) : 0, is = item_expiry_s(h);
+    int was_past = is == 0 && !(h->flags & ITEM_TIMED) && (int64_t)says <= p->now_s;
+    if (item_ttl_generation(h) == v->ttl_generation && (is == says || was_past))
+        return is;
+    return name ? item_ttl_of(h, name, bytes, p->now_s) : 0;
+}
+
+/* Expiry, place of the timer and TTL generation. */
 static void take_expiry(const struct repair *p, const struct table_view *v, const struct item_head *h,
                         struct repair_right *right) {
-    const char *name = v->shape.ttl_name;
-    uint32_t bytes = v->shape.ttl_name_bytes, generation = v->ttl_generation;
-    uint64_t says = name ? item_ttl_of(h, name, bytes, p->now_s) : 0, is = item_expiry_s(h);
-    if (item_ttl_generation(h) == generation) {
-        uint64_t then = name ? item_ttl_of(h, name, bytes, 0) : 0; /* whatever the clock said */
-        if (is == then || (is == 0 && !(h->flags & ITEM_TIMED) && (int64_t)then <= p->now_s))
-            says = is;
-    }
-    if (right->is_laid_out_again) {
-        const struct item_timed *was = item_timed_at(h, h);
-        item_make_timed(right->image, says != 0 || (was && was->armed_s != 0));
+    const struct item_timed *was = item_timed_at(h, h);
+    uint64_t expiry_s = true_expiry(p, v, h);
+    uint32_t generation = v->ttl_generation, armed_s = was ? was->armed_s : 0;
+    if (right->is_laid_out_again)
+        item_make_timed(right->image, expiry_s != 0 || armed_s != 0);
+    else if (item_ttl_generation(h) != generation) { /* it waits to be restamped: reads ask the attribute until then */
+        right->wants_restamp = 1;
+        expiry_s = item_expiry_s(h);
+        generation = item_ttl_generation(h);
+    } else if (!was && expiry_s != 0) { /* it has no place for it, so it has to wait, too */
+        right->wants_restamp = 1;
+        generation = generation > 1 ? generation - 1 : ITEM_TTL_GENERATION_MAX;
     }
     struct item_timed *timed = item_timed_at(right->image, right->image);
-    if (timed) {
-        const struct item_timed *was = item_timed_at(h, h);
-        *timed = (struct item_timed){.expiry_s = says, .armed_s = was ? was->armed_s : 0};
-    } else if (says != 0) {
-        right->wants_restamp = 1;
-        if (item_ttl_generation(h) != generation)
-            generation = item_ttl_generation(h);
-        else
-            generation = generation > 1 ? generation - 1 : ITEM_TTL_GENERATION_MAX;
-    }
+    if (timed)
+        *timed = (struct item_timed){.expiry_s = expiry_s, .armed_s = armed_s};
     item_set_ttl_generation(right->image, generation);
 }
 

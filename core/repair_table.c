@@ -112,8 +112,8 @@ static int plan_table(struct repair *p, uint32_t ordinal) {
         return r;
     attach(p, ordinal);
     t->stripe_end = priv_alloc(db_priv(p->db), p->seg->stripe_count * sizeof *t->stripe_end);
-    t->is_doubtful = priv_alloc(db_priv(p->db), p->seg->stripe_count);
-    if (!t->stripe_end || !t->is_doubtful)
+    t->array = priv_alloc(db_priv(p->db), p->seg->stripe_count);
+    if (!t->stripe_end || !t->array)
         return LARDER_E_NO_MEMORY;
     if (!p->is_quiet && !t->items_off)
         repair_note(p, "lost: table \"%.64s\": the stripes of its items, and so all of them", t->v->def.name);
@@ -125,25 +125,19 @@ static int plan_table(struct repair *p, uint32_t ordinal) {
 static int read_items(struct repair *p, struct repair_table *t) {
     int r = LARDER_OK;
     for (uint32_t i = 0; i < p->seg->stripe_count && r == LARDER_OK; i++) {
-        int is_good = 1;
         if (t->items_off)
-            r = repair_read_array(p, t, i, &is_good);
-        t->is_doubtful[i] = !is_good;
+            r = repair_read_array(p, t, i);
         t->stripe_end[i] = (uint32_t)t->count;
     }
     return r;
 }
 
-/* repair_table.is_doubtful while the plan is made: an array that has its place, until one of its items turns out to have none. */
-#define ARRAY_DOUBTFUL 1
-#define ARRAY_CLAIMED 2
-
 static void claim_arrays(struct repair *p, struct repair_table *t) {
     for (uint32_t i = 0; t->items_off && i < p->seg->stripe_count; i++) {
         uint64_t word = SHM_LOAD(&t->v->items.stripes[i].array);
-        if (word != 0 && !t->is_doubtful[i])
-            t->is_doubtful[i] =
-                repair_claim(p, WORD_OFF(word), repair_array_bytes(word), HEAP_LINE) ? ARRAY_CLAIMED : ARRAY_DOUBTFUL;
+        if (word != 0 && !(t->array[i] & ARRAY_DOUBTFUL) &&
+            !repair_claim(p, WORD_OFF(word), repair_array_bytes(word), HEAP_LINE))
+            t->array[i] |= ARRAY_DOUBTFUL;
     }
 }
 
@@ -196,13 +190,13 @@ static void settle_stripe(struct repair *p, struct repair_table *t, uint32_t num
         if (t->item[i] & LOW_BIT)
             t->item[claimed++] = t->item[i] & ~LOW_BIT;
         else
-            t->is_doubtful[number] |= ARRAY_DOUBTFUL; /* two slots refer to one block, or blocks overlap */
+            t->array[number] |= ARRAY_UNCLEAN; /* two slots refer to one block, or blocks overlap */
     }
     qsort_r(t->item + first, claimed - first, sizeof *t->item, by_hash, p);
     for (size_t i = first; i < claimed; i++) {
         uint64_t off = t->item[i];
         if (has_newer(p, t->item, first, *kept, off)) {
-            t->is_doubtful[number] |= ARRAY_DOUBTFUL;
+            t->array[number] |= ARRAY_UNCLEAN;
             repair_unclaim(p, off);
         } else
             t->item[(*kept)++] = off;
@@ -226,12 +220,8 @@ static void settle_items(struct repair *p, struct repair_table *t) {
 static void reserve_arrays(struct repair *p, struct repair_table *t) {
     for (uint32_t i = 0; t->items_off && i < p->seg->stripe_count; i++) {
         uint64_t word = SHM_LOAD(&t->v->items.stripes[i].array);
-        int is_claimed = t->is_doubtful[i] & ARRAY_CLAIMED;
-        t->is_doubtful[i] &= ARRAY_DOUBTFUL;
-        if (!t->is_doubtful[i] || word == 0)
+        if (!(t->array[i] & ARRAY_DOUBTFUL) || word == 0)
             continue;
-        if (is_claimed)
-            repair_unclaim(p, WORD_OFF(word));
         uint64_t told = repair_array_bytes(word), have = heap_block_bytes(p->seg, WORD_OFF(word));
         repair_reserve(p, WORD_OFF(word), told);
         repair_reserve(p, WORD_OFF(word), have); /* whichever of them was read */
@@ -268,6 +258,19 @@ static int plan_items(struct repair *p) {
     return LARDER_OK;
 }
 
+/* A further round finds what the one before has left. */
+static void count_items(struct repair *p) {
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
+        count += p->table[i].v ? p->table[i].count : 0;
+    if (p->is_quiet && count < p->items_planned) {
+        p->report->items_lost += p->items_planned - count;
+        repair_note(p, "lost: %llu items that were there when the repair began",
+                    (unsigned long long)(p->items_planned - count));
+    }
+    p->items_planned = count;
+}
+
 int repair_plan(struct repair *p) {
     int r = LARDER_OK;
     p->span = priv_alloc(db_priv(p->db), (p->seg->span_count + 1) * sizeof *p->span);
@@ -279,7 +282,11 @@ int repair_plan(struct repair *p) {
         r = plan_definition(p, i);
     for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++)
         r = plan_table(p, i);
-    return r ? r : plan_items(p);
+    if (r == LARDER_OK)
+        r = plan_items(p);
+    if (r == LARDER_OK)
+        count_items(p);
+    return r;
 }
 
 void repair_forget_plan(struct repair *p) {
@@ -288,7 +295,7 @@ void repair_forget_plan(struct repair *p) {
         priv_free(priv, p->table[i].v);
         priv_free(priv, p->table[i].item);
         priv_free(priv, p->table[i].stripe_end);
-        priv_free(priv, p->table[i].is_doubtful);
+        priv_free(priv, p->table[i].array);
     }
     priv_free(priv, p->table);
     priv_free(priv, p->span);
@@ -378,8 +385,10 @@ int repair_stripes(struct repair *p, struct repair_table *t) {
     for (uint32_t i = 0, from = 0; i < p->seg->stripe_count && r == LARDER_OK; from = t->stripe_end[i++]) {
         struct stripe_shm *stripe = &t->v->items.stripes[i];
         put64((shm_word *)&stripe->reserved, 0);
-        if (t->is_doubtful[i])
+        if (t->array[i] & ARRAY_DOUBTFUL)
             r = repair_new_array(p, t->v, stripe, t->item + from, t->stripe_end[i] - from);
+        else if (t->array[i] & ARRAY_UNCLEAN)
+            r = repair_clean_array(p, t->v, stripe, t->item + from, t->stripe_end[i] - from);
         else
             r = htab_recount_locked(&t->v->items, stripe);
     }

@@ -161,6 +161,9 @@ static void list_check_stripe(struct check_state *c, const struct table_view *v,
             list_check_all(c, v, words[i], found);
         }
     }
+    if (!htab_has_true_spares(&v->partitions, stripe))
+        check_error(c, "partition stripe %u: %u spare buckets are said to be in use, and others are (H5)", number,
+                    SHM_LOAD(&stripe->spares_used));
     if (in_slots != SHM_LOAD(&stripe->count))
         check_error(c, "partition stripe %u: counts %u partitions and links %u (H2)", number, SHM_LOAD(&stripe->count),
                     in_slots);

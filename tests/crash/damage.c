@@ -323,7 +323,7 @@ static void add_timers(struct damage_template *t, const struct seg *s) {
     }
 }
 
-static void find_structures(struct damage_template *t, const struct seg *s) {
+void damage_find(struct damage_template *t, const struct seg *s) {
     add_extent(t, DAMAGE_HEAD, 0, sizeof(struct seg_shm));
     for (uint32_t i = 0; i < 6; i++)
         add_extent(t, DAMAGE_SLOT, s->slots_off + i * sizeof(struct slot_shm), sizeof(struct slot_shm));
@@ -872,7 +872,7 @@ static void keep(struct damage_template *t) {
     MUST(db != NULL);
     t->size_bytes = db->seg.bytes;
     t->claimed_bytes = SHM_LOAD(&db->seg.shm->claimed_bytes);
-    find_structures(t, &db->seg);
+    damage_find(t, &db->seg);
     larder_close(db);
     t->bytes = malloc(t->claimed_bytes);
     MUST(t->bytes && pread(memfd, t->bytes, t->claimed_bytes, 0) == (ssize_t)t->claimed_bytes);

@@ -52,6 +52,10 @@ extern struct damage_template damage_templates[DAMAGE_TEMPLATES];
 
 const char *damage_class_name(enum damage_class c);
 
+/* Says where the structures of a segment of four stripes a table lie. t has claimed_bytes, and no extents yet. */
+struct seg;
+void damage_find(struct damage_template *t, const struct seg *s);
+
 /* Makes the templates, the same ones in every process. Forks children that die in the middle of writes. */
 void damage_prepare(void);
 

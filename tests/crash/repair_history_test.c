@@ -1,0 +1,385 @@
+/* tests/crash/repair_history_test.c - damaged segments with a past are repaired.
+ *
+ * Goal     Whatever happened to a table's definition before (tests/crash/past.h), after one larder_repair() the segment is clean, each
+ *          item that was put and was not hit is there with exactly its attributes through table and every index, a second repair
+ *          changes nothing, and all goes on.
+ * Method   For each past and each kind of structure: words of it are flipped, zeroed, made random or exchanged, in a copy; from what was
+ *          hit follows what may be missing: nothing, if only lists, heap, timers, stamps, index slots, journals or caches were. A
+ *          child repairs, judges and uses the copy. Repairs also die at their stores, and the next one must find the same.
+ */
+#include "core/crash.h"
+#include "core/db.h"
+#include "core/item_records.h"
+#include "tests/crash/damage.h"
+#include "tests/crash/past.h"
+#include "tests/support/expect.h"
+#include "tests/support/proc.h"
+#include "tests/support/rng.h"
+#include "tests/support/slow.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+TestSuite(repair_history, .timeout = 900 * SLOW_FACTOR);
+
+#define DEADLINE_MS 30000
+#define NOT_AN_ITEM (-1)
+
+static int is_long(void) {
+    return getenv("LARDER_TEST_LONG") != NULL;
+}
+
+/* ---- A past and where things lie in it ----------------------------------------------------------------------------------------- */
+
+struct owner {
+    uint64_t off, end;
+    int table, n;
+};
+
+struct ground {
+    struct past past;
+    struct damage_template where;
+    struct owner *owner;
+    uint32_t owners;
+};
+
+static void find_owners(struct ground *g, const struct seg *s) {
+    uint32_t count = g->where.counts[DAMAGE_ITEM];
+    g->owner = calloc(count + 1, sizeof *g->owner);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct damage_extent *x = &g->where.extents[DAMAGE_ITEM][i];
+        struct owner *o = &g->owner[g->owners];
+        o->off = x->off;
+        o->end = x->off + x->bytes;
+        o->n = past_number_of((const struct larder_item *)(s->base + x->off), &o->table);
+        g->owners += o->n >= 0 && o->n < PAST_ITEMS; /* others nobody asks for */
+    }
+}
+
+static struct ground *ground_new(unsigned number) {
+    struct ground *g = calloc(1, sizeof *g);
+    past_make(number, &g->past);
+    struct larder *db = past_attach(&g->past, g->past.memfd, LARDER_READ_ONLY);
+    cr_assert(db, "%s", larder_error());
+    g->where.claimed_bytes = SHM_LOAD(&db->seg.shm->claimed_bytes);
+    damage_find(&g->where, &db->seg);
+    find_owners(g, &db->seg);
+    larder_close(db);
+    return g;
+}
+
+static void ground_free(struct ground *g) {
+    for (int c = 0; c < DAMAGE_CLASSES; c++)
+        free(g->where.extents[c]);
+    close(g->past.memfd);
+    free(g->owner);
+    free(g);
+}
+
+static const struct owner *owner_of(const struct ground *g, uint64_t off) {
+    for (uint32_t i = 0; i < g->owners; i++)
+        if (off >= g->owner[i].off && off < g->owner[i].end)
+            return &g->owner[i];
+    return NULL;
+}
+
+/* ---- A trial ------------------------------------------------------------------------------------------------------------------------ */
+
+struct trial {
+    struct ground *g;
+    int memfd;
+    uint8_t *base; /* of the copy */
+    struct past_harm harm;
+    uint64_t k;     /* the repair dies at this store; 0: never */
+    uint64_t *count; /* shared: stores of a repair */
+    struct larder_repair_report *report;
+    uint64_t seed;
+};
+
+static void trial_begin(struct trial *t, struct ground *g) {
+    memset(t, 0, sizeof *t);
+    t->g = g;
+    t->memfd = past_copy(&g->past);
+    t->base = mmap(NULL, PAST_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, t->memfd, 0);
+    t->count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert(t->base != MAP_FAILED && t->count != MAP_FAILED);
+    t->report = (struct larder_repair_report *)(t->count + 8);
+}
+
+static void trial_end(struct trial *t) {
+    munmap(t->base, PAST_BYTES);
+    munmap(t->count, 4096);
+    close(t->memfd);
+}
+
+static void show_note(void *arg, const char *line) {
+    (void)arg;
+    if (getenv("REPAIR_TEST_NOTES"))
+        fprintf(stderr, "  %s\n", line);
+}
+
+/* All but slots and their like. */
+static uint64_t bytes_that_count(const struct trial *t, uint8_t **from) {
+    const struct seg_shm *head = (const struct seg_shm *)(void *)t->base;
+    *from = t->base + head->catalog_off;
+    return head->claimed_bytes - head->catalog_off;
+}
+
+static void must_change_nothing(struct trial *t, struct larder *db) {
+    struct larder_repair_report report;
+    uint8_t *from, *before;
+    uint64_t bytes = bytes_that_count(t, &from);
+    before = malloc(bytes);
+    memcpy(before, from, bytes);
+    PROC_CHECK(larder_repair(db, show_note, NULL, &report) == LARDER_OK);
+    PROC_CHECK(report.errors_found == 0);
+    PROC_CHECK(memcmp(before, from, bytes) == 0);
+    free(before);
+}
+
+static int repair_and_judge(void *arg) {
+    struct trial *t = arg;
+    struct larder *db = past_attach(&t->g->past, t->memfd, LARDER_REPAIR);
+    PROC_CHECK(db);
+    int r = larder_repair(db, show_note, NULL, t->report);
+    if (r != LARDER_OK)
+        fprintf(stderr, "repair: %s: %s (%lu found, %lu left)\n", larder_result_name(r), larder_error(),
+                t->report->errors_found, t->report->errors_left);
+    PROC_CHECK(r == LARDER_OK && t->report->errors_left == 0);
+    must_change_nothing(t, db);
+    past_judge(&t->g->past, db, &t->harm);
+    larder_close(db);
+    return 0;
+}
+
+static int repair_and_die(void *arg) {
+    struct trial *t = arg;
+    struct larder *db = past_attach(&t->g->past, t->memfd, LARDER_REPAIR);
+    PROC_CHECK(db);
+    shm_crash_arm(t->k);
+    (void)larder_repair(db, show_note, NULL, t->report);
+    *t->count = shm_crash_count();
+    return 0;
+}
+
+static void judge(struct trial *t, const char *what) {
+    struct proc_result r = proc_run(repair_and_judge, t, DEADLINE_MS);
+    cr_assert(proc_is_exit(r, 0), "%s: %s, store %lu, LARDER_SEED=%#lx: %s", t->g->past.name, what,
+              (unsigned long)t->k, (unsigned long)t->seed, proc_text(r));
+}
+
+/* ---- What a hit may do ---------------------------------------------------------------------------------------------------------------- */
+
+static void all_may_be_lost(struct trial *t) {
+    memset(t->harm.may_be_lost, 1, sizeof t->harm.may_be_lost);
+}
+
+static void owner_may_be_lost(struct trial *t, uint64_t off) {
+    const struct owner *o = owner_of(t->g, off);
+    if (o)
+        t->harm.may_be_lost[o->table][o->n] = 1;
+}
+
+/* A word of an image. Stamps and index slots can be made anew; what else is hit may be lost, and may have become something else. */
+static void note_image(struct trial *t, uint64_t off) {
+    const struct owner *o = owner_of(t->g, off);
+    if (!o)
+        return;
+    struct damage_template *where = &t->g->where;
+    uint64_t inside = off - o->off;
+    struct item_head head;
+    cr_assert_eq(pread(t->g->past.memfd, &head, sizeof head, (off_t)o->off), sizeof head);
+    uint64_t slots = sizeof head + item_key_area_bytes(&head), timed = o->end - o->off - item_timed_bytes(&head);
+    (void)where;
+    int is_stamp = inside == offsetof(struct item_head, version) || inside >= timed ||
+                   (inside >= slots && inside < slots + sizeof(struct item_index_slot) * head.index_count);
+    if (is_stamp)
+        return;
+    t->harm.may_be_lost[o->table][o->n] = 1;
+    t->harm.may_differ[o->table][o->n] = 1;
+}
+
+static void note_table(struct trial *t, uint64_t off) {
+    const struct seg_shm *head = (const struct seg_shm *)(void *)t->base;
+    uint64_t word = (off - head->catalog_off) % sizeof(struct table_shm);
+    if (word >= offsetof(struct table_shm, restamp))
+        return;
+    memset(t->harm.table_may_be_lost, 1, sizeof t->harm.table_may_be_lost);
+    t->harm.table_may_come_back = 1;
+    all_may_be_lost(t);
+}
+
+static void note_hit(struct trial *t, enum damage_class c, const struct damage_extent *x, uint64_t off,
+                     uint64_t before) {
+    if (c == DAMAGE_ITEM)
+        note_image(t, off);
+    else if (c == DAMAGE_TABLE)
+        note_table(t, off);
+    else if (c == DAMAGE_SCHEMA) {
+        memset(t->harm.table_may_be_lost, 1, sizeof t->harm.table_may_be_lost);
+        all_may_be_lost(t);
+    } else if (c == DAMAGE_STRIPE && off - x->off == offsetof(struct stripe_shm, array))
+        all_may_be_lost(t);
+    else if (c == DAMAGE_BUCKETS && before)
+        owner_may_be_lost(t, WORD_OFF(before));
+}
+
+/* ---- Hitting ------------------------------------------------------------------------------------------------------------------------ */
+
+static uint64_t *word_at(const struct trial *t, uint64_t off) {
+    return (uint64_t *)(void *)(t->base + off);
+}
+
+static const uint32_t head_words[] = {offsetof(struct seg_shm, claimed_bytes), offsetof(struct seg_shm, catalog_lock),
+                                      offsetof(struct seg_shm, gate_lock), offsetof(struct seg_shm, span_lock)};
+
+/* A word of the structure. Of the head only what is not its own to mend is left out. */
+static uint64_t pick_word(const struct ground *g, struct rng *rng, enum damage_class c, const struct damage_extent **x) {
+    *x = &g->where.extents[c][rng_below(rng, g->where.counts[c])];
+    if (c == DAMAGE_HEAD)
+        return head_words[rng_below(rng, sizeof head_words / sizeof *head_words)];
+    if (c == DAMAGE_ITEM && !rng_is_one_in(rng, 3)) { /* rather head, keys and slots than long values */
+        uint32_t most = (*x)->bytes / 8 < 12 ? (*x)->bytes / 8 : 12;
+        return (*x)->off + 8 * rng_below(rng, most);
+    }
+    return (*x)->off + 8 * rng_below(rng, (*x)->bytes / 8);
+}
+
+static void show_hit(const char *what, uint64_t off, uint64_t before, uint64_t after) {
+    if (getenv("REPAIR_TEST_NOTES"))
+        fprintf(stderr, "  %s: word at %lu: %016lx -> %016lx\n", what, (unsigned long)off, (unsigned long)before,
+                (unsigned long)after);
+}
+
+static void hit(struct trial *t, struct rng *rng, enum damage_class c) {
+    const struct damage_extent *x, *y;
+    if (t->g->where.counts[c] == 0)
+        return;
+    uint64_t off = pick_word(t->g, rng, c, &x), *word = word_at(t, off), before = *word;
+    note_hit(t, c, x, off, before);
+    switch (rng_below(rng, 5)) {
+    case 0:
+        *word ^= UINT64_C(1) << rng_below(rng, 64);
+        break;
+    case 1:
+        *word = 0;
+        break;
+    case 2:
+        *word = rng_is_one_in(rng, 2) ? UINT64_MAX : rng_next(rng);
+        break;
+    case 3:
+        ((uint8_t *)word)[rng_below(rng, 8)] = (uint8_t)rng_next(rng);
+        break;
+    default: { /* exchanged with another of its kind */
+        uint64_t other = pick_word(t->g, rng, c, &y);
+        note_hit(t, c, y, other, *word_at(t, other));
+        *word = *word_at(t, other);
+        *word_at(t, other) = before;
+        show_hit(damage_class_name(c), other, *word, before);
+    }
+    }
+    show_hit(damage_class_name(c), off, before, *word);
+}
+
+/* ---- 1. Each past, each structure ----------------------------------------------------------------------------------------------------- */
+
+static void try_class(struct ground *g, enum damage_class c, uint64_t seed, int hits) {
+    struct trial t;
+    struct rng rng;
+    trial_begin(&t, g);
+    rng_seed(&rng, t.seed = seed);
+    for (int i = 0; i < hits; i++)
+        hit(&t, &rng, c < DAMAGE_CLASSES ? c : (enum damage_class)rng_below(&rng, DAMAGE_CLASSES));
+    judge(&t, c < DAMAGE_CLASSES ? damage_class_name(c) : "anything");
+    trial_end(&t);
+}
+
+static int is_chosen(const char *variable, const char *name) {
+    const char *only = getenv(variable);
+    return !only || strcmp(only, name) == 0;
+}
+
+static void try_pasts(unsigned first, unsigned step) {
+    uint64_t seed = rng_test_seed("repair, pasts");
+    int rounds = is_long() ? 60 : SLOW_FACTOR > 1 ? 1 : 2;
+    for (unsigned i = first; i < past_count(); i += step) {
+        struct ground *g = ground_new(i);
+        for (int c = 0; c <= DAMAGE_CLASSES && is_chosen("REPAIR_TEST_PAST", g->past.name); c++)
+            for (int round = 0; round < rounds; round++)
+                try_class(g, (enum damage_class)c, seed + (uint64_t)round * 1000 + i * 50 + (uint64_t)c, 1 + round % 5);
+        ground_free(g);
+    }
+}
+
+Test(repair_history, structures_of_each_past_0) {
+    try_pasts(0, 3);
+}
+Test(repair_history, structures_of_each_past_1) {
+    try_pasts(1, 3);
+}
+Test(repair_history, structures_of_each_past_2) {
+    try_pasts(2, 3);
+}
+
+/* A word that nobody misses. */
+static void harm_a_little(struct trial *t) {
+    struct seg_shm *head = (struct seg_shm *)(void *)t->base;
+    struct span_shm *spans = (struct span_shm *)(void *)(t->base + head->spans_off);
+    spans[0].used = (uint16_t)(spans[0].used ^ 1);
+}
+
+/* Nothing that counts is damaged: everything is there, and every image is the bytes it was. */
+Test(repair_history, whole_images_stay) {
+    for (unsigned i = 0; i < past_count(); i++) {
+        struct ground *g = ground_new(i);
+        struct trial t;
+        trial_begin(&t, g);
+        harm_a_little(&t);
+        judge(&t, "a count");
+        cr_assert_eq(t.report->items_mended, 0, "%s: %lu mended", g->past.name, t.report->items_mended);
+        cr_assert_eq(t.report->items_lost, 0, "%s", g->past.name);
+        cr_assert(t.report->errors_found > 0, "%s", g->past.name);
+        trial_end(&t);
+        ground_free(g);
+    }
+}
+
+/* ---- 2. Repairs that die ------------------------------------------------------------------------------------------------------------------ */
+
+static void die_in_repairs(struct ground *g, uint64_t seed) {
+    struct trial t;
+    struct rng rng;
+    uint64_t total = 0, trials = is_long() ? 200 : 3;
+    for (uint64_t i = 0; i <= trials; i++) {
+        trial_begin(&t, g);
+        rng_seed(&rng, t.seed = seed);
+        for (int c = 0; c < 4; c++) {
+            static const enum damage_class classes[] = {DAMAGE_ITEM, DAMAGE_ITEM, DAMAGE_LEAF, DAMAGE_SPAN};
+            hit(&t, &rng, classes[c]);
+        }
+        rng_seed(&rng, seed + i);
+        t.k = i ? 1 + rng_below(&rng, total) : 0;
+        struct proc_result r = proc_run(repair_and_die, &t, DEADLINE_MS);
+        cr_assert(t.k ? proc_is_signal(r, SIGKILL) : proc_is_exit(r, 0), "%s: %s", g->past.name, proc_text(r));
+        if (getenv("REPAIR_TEST_NOTES"))
+            fprintf(stderr, "%s: store %lu: kept %lu lost %lu\n", g->past.name, t.k, t.report->items_kept, t.report->items_lost);
+        if (t.k)
+            judge(&t, "after a repair that died");
+        else
+            total = *t.count;
+        trial_end(&t);
+    }
+}
+
+Test(repair_history, repairs_die) {
+    uint64_t seed = rng_test_seed("repair of pasts, dies");
+    for (unsigned i = 0; i < past_count(); i++) {
+        struct ground *g = ground_new(i);
+        if (is_chosen("REPAIR_TEST_PAST", g->past.name))
+            die_in_repairs(g, seed + i);
+        ground_free(g);
+    }
+}
