@@ -10,6 +10,7 @@
 #include "core/crash.h"
 #include "core/db.h"
 #include "core/item_records.h"
+#include "core/schema.h"
 #include "tests/crash/damage.h"
 #include "tests/crash/past.h"
 #include "tests/support/expect.h"
@@ -349,23 +350,29 @@ Test(repair_history, whole_images_stay) {
 
 /* ---- 2. Repairs that die ------------------------------------------------------------------------------------------------------------------ */
 
-static void die_in_repairs(struct ground *g, uint64_t seed) {
+typedef void harm_fn(struct trial *t, uint64_t seed);
+
+static void harm_here_and_there(struct trial *t, uint64_t seed) {
+    static const enum damage_class classes[] = {DAMAGE_ITEM, DAMAGE_ITEM, DAMAGE_LEAF, DAMAGE_SPAN};
+    struct rng rng;
+    rng_seed(&rng, seed);
+    for (int c = 0; c < 4; c++)
+        hit(t, &rng, classes[c]);
+}
+
+/* Dies at some stores of a repair, after which another one finds everything. */
+static void die_in_repairs(struct ground *g, harm_fn *harm, uint64_t seed, uint64_t trials) {
     struct trial t;
     struct rng rng;
-    uint64_t total = 0, trials = is_long() ? 200 : 3;
+    uint64_t total = 0;
     for (uint64_t i = 0; i <= trials; i++) {
         trial_begin(&t, g);
-        rng_seed(&rng, t.seed = seed);
-        for (int c = 0; c < 4; c++) {
-            static const enum damage_class classes[] = {DAMAGE_ITEM, DAMAGE_ITEM, DAMAGE_LEAF, DAMAGE_SPAN};
-            hit(&t, &rng, classes[c]);
-        }
+        t.seed = seed;
+        harm(&t, seed);
         rng_seed(&rng, seed + i);
         t.k = i ? 1 + rng_below(&rng, total) : 0;
         struct proc_result r = proc_run(repair_and_die, &t, DEADLINE_MS);
         cr_assert(t.k ? proc_is_signal(r, SIGKILL) : proc_is_exit(r, 0), "%s: %s", g->past.name, proc_text(r));
-        if (getenv("REPAIR_TEST_NOTES"))
-            fprintf(stderr, "%s: store %lu: kept %lu lost %lu\n", g->past.name, t.k, t.report->items_kept, t.report->items_lost);
         if (t.k)
             judge(&t, "after a repair that died");
         else
@@ -379,7 +386,90 @@ Test(repair_history, repairs_die) {
     for (unsigned i = 0; i < past_count(); i++) {
         struct ground *g = ground_new(i);
         if (is_chosen("REPAIR_TEST_PAST", g->past.name))
-            die_in_repairs(g, seed + i);
+            die_in_repairs(g, harm_here_and_there, seed + i, is_long() ? 200 : 3);
         ground_free(g);
     }
+}
+
+/* ---- 3. A definition that is not the one of the images -------------------------------------------------------------------------------------- */
+
+#define ANOTHER 3 /* this index */
+#define DEFINITION_BYTES_MAX 4096u
+static uint8_t definition[DEFINITION_BYTES_MAX]; /* what takes the place of the first table's */
+static uint32_t definition_bytes;
+
+static uint8_t *definition_in(uint8_t *base) {
+    const struct seg_shm *head = (const struct seg_shm *)(void *)base;
+    const struct table_shm *aged = (const struct table_shm *)(void *)(base + head->catalog_off);
+    return base + aged->schema_off;
+}
+
+static void keep_definition(int memfd) {
+    uint8_t *base = mmap(NULL, PAST_BYTES, PROT_READ, MAP_SHARED, memfd, 0);
+    cr_assert(base != MAP_FAILED);
+    definition_bytes = ((const struct schema_head *)(void *)definition_in(base))->bytes;
+    cr_assert(definition_bytes <= DEFINITION_BYTES_MAX);
+    memcpy(definition, definition_in(base), definition_bytes);
+    munmap(base, PAST_BYTES);
+}
+
+/* It lies where nothing lay. */
+static void harm_definition(struct trial *t, uint64_t seed) {
+    const struct seg_shm *head = (const struct seg_shm *)(void *)t->base;
+    struct table_shm *aged = (struct table_shm *)(void *)(t->base + head->catalog_off);
+    const struct span_shm *span = (const struct span_shm *)(void *)(t->base + head->spans_off);
+    uint64_t off = head->data_off;
+    (void)seed;
+    for (; span->state != SPAN_FREE; span++)
+        off += SPAN_BYTES;
+    cr_assert(off + SPAN_BYTES <= head->claimed_bytes);
+    memcpy(t->base + off, definition, definition_bytes);
+    aged->schema_off = off;
+}
+
+/* A segment with one index more, made of the one of g. */
+static int with_another_index(struct ground *g, uint32_t *indexes) {
+    int copy = past_copy(&g->past);
+    struct larder *db = past_attach(&g->past, copy, 0);
+    struct larder_table *t;
+    struct larder_index_def def;
+    past_index_def(ANOTHER, &def);
+    EXPECT(larder_table_open(db, past_tables[0], &t), LARDER_OK);
+    EXPECT(larder_index_add(t, &def), LARDER_OK);
+    larder_close(db);
+    *indexes = g->past.indexes | 1u << ANOTHER;
+    return copy;
+}
+
+static void try_definition(struct ground *g) {
+    struct trial t;
+    trial_begin(&t, g);
+    harm_definition(&t, 0);
+    judge(&t, "another definition");
+    cr_assert(t.report->items_lost == 0 && t.report->items_mended > 100, "%lu lost, %lu mended", t.report->items_lost,
+              t.report->items_mended);
+    trial_end(&t);
+    die_in_repairs(g, harm_definition, rng_test_seed("another definition"), is_long() ? 400 : 20);
+}
+
+/* The images have more slots than it has indexes. */
+Test(repair_history, an_older_definition) {
+    struct ground *g = ground_new(0);
+    uint32_t indexes;
+    keep_definition(g->past.memfd);
+    int another = with_another_index(g, &indexes);
+    dup2(another, g->past.memfd);
+    close(another);
+    try_definition(g);
+    ground_free(g);
+}
+
+/* An index that it calls active is in no image. */
+Test(repair_history, a_newer_definition) {
+    struct ground *g = ground_new(0);
+    int another = with_another_index(g, &g->past.indexes);
+    keep_definition(another);
+    close(another);
+    try_definition(g);
+    ground_free(g);
 }
