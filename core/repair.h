@@ -20,9 +20,11 @@
  *             images of old versions and deleted items, and look the same.
  *          M4 Stripes move only if no other process is attached for writing: a process that was stopped at a lock of theirs
  *             would wake up in somebody else's block (layout rule L3).
+ *          M5 A table of which no item fits the definition has another's definition: that is refused, and nothing changed.
+ *          M6 Whatever is stored is not worse than what stood there (ARCHITECTURE.md, "What a repair stores").
  * Full     Lists that were built by chance may have been denser than those that are built anew. Items for whose entries there is
  *          no room are dropped, expired ones first, and steps 2 to 5 are done again.
- * Tests    tests/crash/repair_test.c, tests/crash/repair_enter_test.c
+ * Tests    tests/crash/repair_test.c, tests/crash/repair_history_test.c, tests/crash/repair_enter_test.c
  */
 #ifndef LARDER_CORE_REPAIR_H
 #define LARDER_CORE_REPAIR_H
@@ -53,6 +55,7 @@ struct repair_table {
     uint32_t *stripe_end;               /* [stripe_count] number of the first item after the stripe's */
     uint8_t *array;                     /* [stripe_count] ARRAY_... */
     uint64_t items_off, partitions_off; /* 0: lost, or there was none */
+    uint64_t true_count, unfit_count; /* images with a true hash, in their stripe; those of them that the definition does not fit */
 };
 
 struct repair {

@@ -52,7 +52,10 @@ const struct item_head *repair_judge(struct repair *p, const struct table_view *
         return NULL;
     struct repair_right right;
     *why = "it is no item of its table's definition";
-    return repair_right(p, v, h, &right) ? h : NULL;
+    int fits = repair_right(p, v, h, &right);
+    p->table[v->ordinal].true_count++;
+    p->table[v->ordinal].unfit_count += !fits;
+    return fits ? h : NULL;
 }
 
 /* ---- Losing ------------------------------------------------------------------------------------------------------ */

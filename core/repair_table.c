@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #define SEED_SAMPLE 8 /* so many images and not one right hash: it is the seed that is wrong */
+#define UNFIT_SAMPLE 8 /* so many true images and not one that the definition fits: it is the definition that is wrong */
 
 /* ---- Definitions ------------------------------------------------------------------------------------------------- */
 
@@ -230,18 +231,36 @@ static void reserve_arrays(struct repair *p, struct repair_table *t) {
 
 /* ---- The plan ---------------------------------------------------------------------------------------------------- */
 
-static int plan_items(struct repair *p) {
-    int r = LARDER_OK;
-    for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++)
-        if (p->table[i].v)
-            r = read_items(p, &p->table[i]);
-    if (r)
-        return r;
+/* Rule M5. */
+static int refuse_definition(const struct repair_table *t) {
+    return err_set(LARDER_E_CORRUPT,
+                   "table number %u has the definition of table \"%.64s\", which none of its %llu items fits: the "
+                   "definitions of two tables were exchanged, or its own was lost",
+                   t->v->ordinal, t->v->def.name, (unsigned long long)t->true_count);
+}
+
+/* What nothing can be found by is refused. */
+static int judge_items(const struct repair *p) {
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
+        if (p->table[i].true_count >= UNFIT_SAMPLE && p->table[i].unfit_count == p->table[i].true_count)
+            return refuse_definition(&p->table[i]);
     if (p->sane_count >= SEED_SAMPLE && p->hash_count == 0)
         return err_set(LARDER_E_CORRUPT,
                        "of %llu items none has the hash of its key: the segment's hash seed is "
                        "damaged, and without it nothing can be found",
                        (unsigned long long)p->sane_count);
+    return LARDER_OK;
+}
+
+static int plan_items(struct repair *p) {
+    int r = LARDER_OK;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++)
+        if (p->table[i].v)
+            r = read_items(p, &p->table[i]);
+    if (r == LARDER_OK)
+        r = judge_items(p);
+    if (r)
+        return r;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
         if (p->table[i].v)
             claim_arrays(p, &p->table[i]);
