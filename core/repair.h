@@ -21,7 +21,7 @@
  *          M4 Stripes move only if no other process is attached for writing: a process that was stopped at a lock of theirs
  *             would wake up in somebody else's block (layout rule L3).
  *          M5 A table of which no item fits the definition has another's definition: that is refused, and nothing changed.
- *          M6 Whatever is stored is not worse than what stood there (ARCHITECTURE.md, "What a repair stores").
+ *          M6 Nothing that is stored is worse than what stood there: ARCHITECTURE.md, "What a repair stores".
  * Full     Lists that were built by chance may have been denser than those that are built anew. Items for whose entries there is
  *          no room are dropped, expired ones first, and steps 2 to 5 are done again.
  * Tests    tests/crash/repair_test.c, tests/crash/repair_history_test.c, tests/crash/repair_enter_test.c

@@ -701,7 +701,7 @@ struct larder_repair_report {
     uint64_t errors_left;  /* by the check after */
     uint64_t tables_kept, tables_lost;
     uint64_t items_kept, items_lost; /* those of a table that was lost are counted as far as it can still be told */
-    uint64_t items_mended;           /* kept, with an expiry, version or key sequence made anew */
+    uint64_t items_mended;           /* kept, with index slots, an expiry, version or key sequence made anew */
     uint64_t index_entries, timers;  /* made anew */
     uint64_t freed_bytes;            /* less memory in use than before */
     uint64_t slots_cleared, locks_cleared;
@@ -709,7 +709,8 @@ struct larder_repair_report {
 /**
  * Makes a damaged segment whole again, in place: keeps every item that is still whole, and makes everything else anew from
  * the items: lists of all indexes, timers, the heap, locks, and writer slots without an owner. What cannot be kept is dropped
- * and named. A clean segment stays as it is.
+ * and named. A clean segment stays as it is, and in any other every item that is whole. What takes an item's place is read
+ * back before it is stored.
  *
  * An item is whole if its slot in the hash table refers to an image that makes sense in every byte and has the hash of its own
  * key. There is no checksum over attributes: bytes of a value that were changed into others are not noticed. Images that no

@@ -330,6 +330,61 @@ Test(repair_history, structures_of_each_past_2) {
     try_pasts(2, 3);
 }
 
+/* ---- Pages: zeroed, exchanged, overwritten ---- */
+
+#define PAGE 4096u
+
+static void note_page(struct trial *t, uint64_t off) {
+    for (uint32_t i = 0; i < t->g->owners; i++) {
+        const struct owner *o = &t->g->owner[i];
+        if (o->off < off + PAGE && o->end > off)
+            t->harm.may_differ[o->table][o->n] = 1;
+    }
+}
+
+static void hit_page(struct trial *t, struct rng *rng) {
+    uint8_t *from, page[PAGE];
+    uint64_t bytes = bytes_that_count(t, &from);
+    uint8_t *a = from + rng_below(rng, bytes / PAGE) * PAGE, *b = from + rng_below(rng, bytes / PAGE) * PAGE;
+    note_page(t, (uint64_t)(a - t->base));
+    switch (rng_below(rng, 3)) {
+    case 0:
+        memset(a, 0, PAGE);
+        break;
+    case 1:
+        rng_bytes(rng, a, PAGE);
+        break;
+    default:
+        note_page(t, (uint64_t)(b - t->base));
+        memcpy(page, a, PAGE);
+        memcpy(a, b, PAGE);
+        memcpy(b, page, PAGE);
+    }
+}
+
+/* Much may be lost. What is there is right. */
+Test(repair_history, pages) {
+    uint64_t seed = rng_test_seed("repair, pages");
+    uint64_t rounds = is_long() ? 200 : SLOW_FACTOR > 1 ? 2 : 5;
+    for (unsigned i = 0; i < past_count(); i++) {
+        struct ground *g = ground_new(i);
+        for (uint64_t round = 0; round < rounds && is_chosen("REPAIR_TEST_PAST", g->past.name); round++) {
+            struct trial t;
+            struct rng rng;
+            trial_begin(&t, g);
+            rng_seed(&rng, t.seed = seed + round * 100 + i);
+            all_may_be_lost(&t);
+            memset(t.harm.table_may_be_lost, 1, sizeof t.harm.table_may_be_lost);
+            t.harm.table_may_come_back = t.may_be_refused = 1;
+            for (uint64_t hits = 1 + rng_below(&rng, 3); hits > 0; hits--)
+                hit_page(&t, &rng);
+            judge(&t, "pages");
+            trial_end(&t);
+        }
+        ground_free(g);
+    }
+}
+
 /* A word that nobody misses. */
 static void harm_a_little(struct trial *t) {
     struct seg_shm *head = (struct seg_shm *)(void *)t->base;
