@@ -736,7 +736,7 @@ struct larder_repair_report {
  *              again finds the same items.
  * Full         The lists are made anew before items are dropped for want of room: expired items first, then some of the table.
  * Cost         A look at everything, three times, and an insertion per item and index. Private memory: 8 bytes an item, some 70 more
- *              and 8 per index while lists are made, and a hundredth of the segment. The clock is db's (larder_set_clock()).
+ *              and 8 per index while lists are made, and a hundredth of the segment. Stack: 48 KB. The clock is db's (larder_set_clock()).
  */
 LARDER_API int larder_repair(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
                              struct larder_repair_report *report);

@@ -18,6 +18,7 @@
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
 #include "tests/support/until.h"
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -625,6 +626,66 @@ Test(repair_history, beside_a_reader) {
     for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
         struct ground *g = ground_new(some[i]);
         repair_beside_a_reader(g, s);
+        ground_free(g);
+    }
+}
+
+#define STACK_BYTES_MAX (48u << 10) /* as larder.h says */
+#define STACK_BYTES (1u << 20)
+#define STACK_PAINT 0xa5
+
+struct repairing {
+    struct larder *db;
+    struct larder_repair_report report;
+    int result;
+};
+
+static void *repair_in_thread(void *arg) {
+    struct repairing *r = arg;
+    r->result = larder_repair(r->db, NULL, NULL, &r->report);
+    return NULL;
+}
+
+/* How much of a painted stack a repair uses, and the thread's own beginnings. */
+static size_t stack_of_a_repair(struct trial *t) {
+    struct repairing r = {.db = past_attach(&t->g->past, t->memfd, LARDER_REPAIR)};
+    uint8_t *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t untouched = 0;
+    pthread_attr_t attr;
+    pthread_t thread;
+    cr_assert(r.db && stack != MAP_FAILED);
+    memset(stack, STACK_PAINT, STACK_BYTES);
+    pthread_attr_init(&attr);
+    cr_assert(pthread_attr_setstack(&attr, stack, STACK_BYTES) == 0);
+    cr_assert(pthread_create(&thread, &attr, repair_in_thread, &r) == 0);
+    pthread_join(thread, NULL);
+    EXPECT(r.result, LARDER_OK);
+    cr_assert(r.report.errors_found > 0);
+    while (stack[untouched] == STACK_PAINT)
+        untouched++;
+    pthread_attr_destroy(&attr);
+    munmap(stack, STACK_BYTES);
+    larder_close(r.db);
+    return STACK_BYTES - untouched;
+}
+
+Test(repair_history, a_small_stack_will_do) {
+    static const unsigned some[] = {9, 17, 25};
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+        struct ground *g = ground_new(some[i]);
+        struct trial t;
+        struct rng rng;
+        trial_begin(&t, g);
+        rng_seed(&rng, 7);
+        for (int k = 0; k < 3; k++)
+            hit(&t, &rng, k ? DAMAGE_ITEM : DAMAGE_BUCKETS);
+        harm_a_little(&t);
+        size_t bytes = stack_of_a_repair(&t);
+        if (getenv("REPAIR_TEST_NOTES"))
+            fprintf(stderr, "%s: %zu bytes of stack\n", g->past.name, bytes);
+        if (SLOW_FACTOR == 1) /* sanitizers need more */
+            cr_assert(bytes <= STACK_BYTES_MAX, "%s: %zu bytes", g->past.name, bytes);
+        trial_end(&t);
         ground_free(g);
     }
 }
