@@ -16,6 +16,7 @@
  */
 #include "core/db.h"
 #include "core/err.h"
+#include "core/links.h"
 #include "core/schema.h"
 #include "core/write.h"
 #include "index/index.h"
@@ -157,7 +158,9 @@ LARDER_API int larder_index_add(struct larder_table *t, const struct larder_inde
 }
 
 int index_recover_add(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal) {
-    int r = fill_undo(w, table_ordinal, index_ordinal);
+    int r = links_check(w->db); /* what follows takes memory */
+    if (r == LARDER_OK)
+        r = fill_undo(w, table_ordinal, index_ordinal);
     /* No such table: dropped. No memory for another definition: the next addition does it (fill_tidy). */
     return r == LARDER_E_NO_TABLE || r == LARDER_FULL ? LARDER_OK : r;
 }
