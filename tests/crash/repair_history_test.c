@@ -450,7 +450,7 @@ Test(repair_history, repairs_die) {
     for (unsigned i = 0; i < past_count(); i++) {
         struct ground *g = ground_new(i);
         if (is_chosen("REPAIR_TEST_PAST", g->past.name))
-            die_in_repairs(g, harm_here_and_there, seed + i, is_long() ? 200 : 3);
+            die_in_repairs(g, harm_here_and_there, seed + i, is_long() ? 50 : 3);
         ground_free(g);
     }
 }
@@ -513,7 +513,7 @@ static void try_definition(struct ground *g) {
     cr_assert(t.report->items_lost == 0 && t.report->items_mended > 100, "%lu lost, %lu mended", t.report->items_lost,
               t.report->items_mended);
     trial_end(&t);
-    die_in_repairs(g, harm_definition, rng_test_seed("another definition"), is_long() ? 400 : 20);
+    die_in_repairs(g, harm_definition, rng_test_seed("another definition"), is_long() ? 200 : 20);
 }
 
 /* Neither table's items are what the other's definition says: nothing is done, so nothing is lost. */
