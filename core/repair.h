@@ -55,7 +55,8 @@ struct repair_table {
     uint32_t *stripe_end;               /* [stripe_count] number of the first item after the stripe's */
     uint8_t *array;                     /* [stripe_count] ARRAY_... */
     uint64_t items_off, partitions_off; /* 0: lost, or there was none */
-    uint64_t true_count, unfit_count; /* images with a true hash, in their stripe; those of them that the definition does not fit */
+    uint64_t true_count,
+        unfit_count; /* images with a true hash, in their stripe; those of them that the definition does not fit */
 };
 
 struct repair {

@@ -155,7 +155,8 @@ static void store_words(struct item_head *h, const struct item_head *right) {
 }
 
 /* The image goes to a block of its own, and one word from the old one to it. */
-static int store_elsewhere(struct repair *p, const struct table_view *v, uint64_t *item, const struct item_head *right) {
+static int store_elsewhere(struct repair *p, const struct table_view *v, uint64_t *item,
+                           const struct item_head *right) {
     struct stripe_shm *stripe;
     shm_word *slot = repair_slot_of(v, *item, &stripe);
     uint64_t off, old = *item, word = slot ? SHM_LOAD(slot) : 0;

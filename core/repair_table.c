@@ -14,7 +14,8 @@
 #include <stdlib.h>
 
 #define SEED_SAMPLE 8 /* so many images and not one right hash: it is the seed that is wrong */
-#define UNFIT_SAMPLE 8 /* so many true images and not one that the definition fits: it is the definition that is wrong */
+#define UNFIT_SAMPLE                                                                                                   \
+    8 /* so many true images and not one that the definition fits: it is the definition that is wrong */
 
 /* ---- Definitions ------------------------------------------------------------------------------------------------- */
 

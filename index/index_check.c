@@ -105,7 +105,8 @@ static void list_check_nodes(struct list_check *l) {
         if (n.off != l->list.head.off) {
             if (leaf_compare_cuts(&last_low.cut, &low.cut) >= 0)
                 list_error(l, n.off, "B1 (low bounds do not rise)");
-            if (l->has_entry && leaf_compare_cuts(&l->previous.cut, &low.cut) >= 0) /* a dead one began lower than it was */
+            if (l->has_entry &&
+                leaf_compare_cuts(&l->previous.cut, &low.cut) >= 0) /* a dead one began lower than it was */
                 list_error(l, n.off, "B1 (an entry of the node before lies beyond)");
         }
         list_check_leaf(l, SHM_LOAD(&n.shm->leaf), &low.cut);

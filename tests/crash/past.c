@@ -39,12 +39,12 @@ static uint32_t mix(int n, int serial, int what) {
 static const char *const index_names[PAST_INDEXES] = {
     "ix0",  "ix1",  "ix2",  "ix3",  "ix4",  "ix5",  "ix6",  "ix7",  "ix8",  "ix9",  "ix10", "ix11", "ix12",
     "ix13", "ix14", "ix15", "ix16", "ix17", "ix18", "ix19", "ix20", "ix21", "ix22", "ix23", "ix24"};
-static const char *const partition_names[PAST_INDEXES] = {
-    "g0",  "g1",  "g2",  "g3",  "g4",  "g5",  "g6",  "g7",  "g8",  "g9", "g10", "g11", "g12",
-    "g13", "g14", "g15", "g16", "g17", "g18", "g19", "PK",  "PK",  "PK", "PK",  "PK"};
-static const char *const sort_names[PAST_INDEXES] = {
-    "s0",  "s1",  "s2",  "s3",  "s4",  "s5",  "s6",  "s7",  "s8",  "s9",  "s10", "s11", "s12",
-    "s13", "s14", "s15", "s16", "s17", "s18", "s19", "s20", "s21", "s22", "s23", "s24"};
+static const char *const partition_names[PAST_INDEXES] = {"g0",  "g1",  "g2",  "g3",  "g4",  "g5",  "g6",  "g7",  "g8",
+                                                          "g9",  "g10", "g11", "g12", "g13", "g14", "g15", "g16", "g17",
+                                                          "g18", "g19", "PK",  "PK",  "PK",  "PK",  "PK"};
+static const char *const sort_names[PAST_INDEXES] = {"s0",  "s1",  "s2",  "s3",  "s4",  "s5",  "s6",  "s7",  "s8",
+                                                     "s9",  "s10", "s11", "s12", "s13", "s14", "s15", "s16", "s17",
+                                                     "s18", "s19", "s20", "s21", "s22", "s23", "s24"};
 
 static int has_sort(int i) {
     return i >= PAST_GLOBALS || i % 3 != 2;

@@ -25,7 +25,8 @@ struct view {
 #define MUST(v, condition, n)                                                                                          \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s, %s, item %d (table %p): %s\n", (v)->p->name, (v)->when, (n), (void *)(v)->table[0], larder_error());                    \
+            fprintf(stderr, "%s, %s, item %d (table %p): %s\n", (v)->p->name, (v)->when, (n), (void *)(v)->table[0],   \
+                    larder_error());                                                                                   \
             PROC_CHECK(condition);                                                                                     \
         }                                                                                                              \
     } while (0)
@@ -110,10 +111,8 @@ static void see_partition(struct view *v, int index, const char *partition, int 
     struct larder_index_def def = {.name = NULL};
     if (index >= 0)
         past_index_def(index, &def);
-    struct larder_query_spec spec = {.index = def.name,
-                                     .partition = larder_str(partition),
-                                     .is_descending = is_descending,
-                                     .bytes_max = UINT32_MAX};
+    struct larder_query_spec spec = {
+        .index = def.name, .partition = larder_str(partition), .is_descending = is_descending, .bytes_max = UINT32_MAX};
     MUST(v, larder_query(v->table[0], &spec, v->page) == LARDER_OK, index);
     for (uint32_t i = 0; i < larder_page_count(v->page); i++) {
         int of, n = past_number_of(larder_page_item(v->page, i), &of);

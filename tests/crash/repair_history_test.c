@@ -97,7 +97,7 @@ struct trial {
     uint8_t *base; /* of the copy */
     struct past_harm harm;
     int may_be_refused;
-    uint64_t k;     /* the repair dies at this store; 0: never */
+    uint64_t k;      /* the repair dies at this store; 0: never */
     uint64_t *count; /* shared: stores of a repair */
     struct larder_repair_report *report;
     uint64_t seed;
@@ -173,8 +173,8 @@ static int repair_and_die(void *arg) {
 
 static void judge(struct trial *t, const char *what) {
     struct proc_result r = proc_run(repair_and_judge, t, DEADLINE_MS);
-    cr_assert(proc_is_exit(r, 0), "%s: %s, store %lu, LARDER_SEED=%#lx: %s", t->g->past.name, what,
-              (unsigned long)t->k, (unsigned long)t->seed, proc_text(r));
+    cr_assert(proc_is_exit(r, 0), "%s: %s, store %lu, LARDER_SEED=%#lx: %s", t->g->past.name, what, (unsigned long)t->k,
+              (unsigned long)t->seed, proc_text(r));
 }
 
 /* ---- What a hit may do ---------------------------------------------------------------------------------------------------------------- */
@@ -244,7 +244,8 @@ static const uint32_t head_words[] = {offsetof(struct seg_shm, claimed_bytes), o
                                       offsetof(struct seg_shm, gate_lock), offsetof(struct seg_shm, span_lock)};
 
 /* A word of the structure. Of the head only what is not its own to mend is left out. */
-static uint64_t pick_word(const struct ground *g, struct rng *rng, enum damage_class c, const struct damage_extent **x) {
+static uint64_t pick_word(const struct ground *g, struct rng *rng, enum damage_class c,
+                          const struct damage_extent **x) {
     *x = &g->where.extents[c][rng_below(rng, g->where.counts[c])];
     if (c == DAMAGE_HEAD)
         return head_words[rng_below(rng, sizeof head_words / sizeof *head_words)];
@@ -590,8 +591,8 @@ static int read_on(void *arg) {
         past_key(0, n, &key);
         int r = larder_get(t, &key.key, page);
         if (r == LARDER_OK)
-            s->wrong += larder_item_size(larder_page_item(page, 0)) !=
-                        larder_item_size(past_item(b, 0, n, p->serial[0][n]));
+            s->wrong +=
+                larder_item_size(larder_page_item(page, 0)) != larder_item_size(past_item(b, 0, n, p->serial[0][n]));
         else
             s->wrong += r == LARDER_NOT_FOUND ? p->serial[0][n] != 0 : r != LARDER_E_CORRUPT && r != LARDER_BUSY;
         s->fine += r == LARDER_OK;
