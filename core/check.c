@@ -458,6 +458,8 @@ static int check_writable(struct check_state *c) {
 
 int larder_check(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
                  struct larder_check_report *report) {
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(report))
+        return LARDER_E_INVAL;
     int r = db_check(db);
     if (r)
         return r;

@@ -62,8 +62,6 @@ static void show_attached(struct larder *db) {
 static int open_handle(const struct larder_options *options, struct larder **out) {
     static const struct larder_options defaults;
     const struct larder_options *o = options ? options : &defaults;
-    if (!out)
-        return err_set(LARDER_E_INVAL, "larder_open: out is NULL");
     struct priv *priv = priv_new();
     struct larder *db = priv ? priv_alloc(priv, sizeof *db) : NULL;
     if (!db) {
@@ -93,6 +91,8 @@ static int open_handle(const struct larder_options *options, struct larder **out
 /* A thread that is cancelled in the middle of this would leave the creation lock, descriptors and mappings with its process. */
 int larder_open(const struct larder_options *options, struct larder **out) {
     int cancel_state;
+    if (ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     int r = open_handle(options, out);
     pthread_setcancelstate(cancel_state, NULL);
@@ -125,10 +125,12 @@ void larder_close(struct larder *db) {
 }
 
 int larder_memfd(const struct larder *db) {
-    return db->seg.is_memfd ? db->seg.fd : -1;
+    return db && db->seg.is_memfd ? db->seg.fd : -1;
 }
 
 void larder_set_clock(struct larder *db, int64_t (*now)(void *arg), void *arg) {
+    if (!db)
+        return;
     struct db_clock *clock = now ? priv_alloc(db->priv, sizeof *clock) : NULL;
     if (now && !clock)
         return; /* out of memory, and no way to say so: the clock stays what it was */

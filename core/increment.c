@@ -80,8 +80,8 @@ static int increment_the_long_way(struct larder_table *t, struct write_increment
 
 LARDER_API int larder_increment(struct larder_table *t, const struct larder_key *key, const char *name, int64_t by,
                                 int64_t *value) {
-    if (!key || !name)
-        return err_set(LARDER_E_INVAL, "larder_increment: %s is NULL", key ? "name" : "key");
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(key) || ERR_IS_NULL(name))
+        return LARDER_E_INVAL;
     struct write_increment increment = {.key = key, .name = {(const uint8_t *)name, strlen(name)}, .by = by};
     int r = write_increment(t, &increment);
     if (r == LARDER_NOT_FOUND)

@@ -205,9 +205,7 @@ static int build_put_scalar(struct larder_builder *b, const char *name, enum lar
 }
 
 /* What no item can hold is refused before it is read. */
-static int build_check_data(struct larder_builder *b, const char *name, const void *data, size_t bytes) {
-    if (bytes && !data)
-        return build_fail_at(b, name, err_set(LARDER_E_INVAL, "the value is a null pointer"));
+static int build_check_data(struct larder_builder *b, const char *name, size_t bytes) {
     if (bytes > LARDER_ITEM_BYTES_MAX)
         return build_fail_at(
             b, name,
@@ -215,9 +213,9 @@ static int build_check_data(struct larder_builder *b, const char *name, const vo
     return LARDER_OK;
 }
 
-LARDER_API int larder_add_sn(struct larder_builder *b, const char *name, const char *text, size_t bytes) {
-    int result = build_ready(b);
-    if (result != LARDER_OK || (result = build_check_data(b, name, text, bytes)) != LARDER_OK)
+static int build_add_text(struct larder_builder *b, const char *name, const char *text, size_t bytes) {
+    int result = build_check_data(b, name, bytes);
+    if (result != LARDER_OK)
         return result;
     size_t valid = utf8_valid_bytes(text, bytes);
     if (valid < bytes)
@@ -225,33 +223,48 @@ LARDER_API int larder_add_sn(struct larder_builder *b, const char *name, const c
     return build_put_scalar(b, name, LARDER_S, text, bytes);
 }
 
+static int build_add_bytes(struct larder_builder *b, const char *name, const void *data, size_t bytes) {
+    int result = build_check_data(b, name, bytes);
+    return result == LARDER_OK ? build_put_scalar(b, name, LARDER_B, data, bytes) : result;
+}
+
+LARDER_API int larder_add_sn(struct larder_builder *b, const char *name, const char *text, size_t bytes) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result == LARDER_OK && bytes && ERR_IS_NULL(text))
+        return build_fail(b, LARDER_E_INVAL);
+    return result == LARDER_OK ? build_add_text(b, name, text, bytes) : result;
+}
+
 LARDER_API int larder_add_s(struct larder_builder *b, const char *name, const char *text) {
-    return larder_add_sn(b, name, text, text ? strlen(text) : 1);
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result == LARDER_OK && ERR_IS_NULL(text))
+        return build_fail(b, LARDER_E_INVAL);
+    return result == LARDER_OK ? build_add_text(b, name, text, strlen(text)) : result;
 }
 
 LARDER_API int larder_add_b(struct larder_builder *b, const char *name, const void *data, size_t bytes) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
     int result = build_ready(b);
-    if (result != LARDER_OK || (result = build_check_data(b, name, data, bytes)) != LARDER_OK)
-        return result;
-    return build_put_scalar(b, name, LARDER_B, data, bytes);
+    if (result == LARDER_OK && bytes && ERR_IS_NULL(data))
+        return build_fail(b, LARDER_E_INVAL);
+    return result == LARDER_OK ? build_add_bytes(b, name, data, bytes) : result;
 }
 
 static int build_add_number(struct larder_builder *b, const char *name, const char *text, size_t text_bytes) {
     uint8_t number[NUM_BYTES_MAX];
     size_t bytes;
-    int result = build_ready(b);
-    if (result != LARDER_OK)
-        return result;
-    result = num_encode(text, text_bytes, number, &bytes);
+    int result = num_encode(text, text_bytes, number, &bytes);
     if (result != LARDER_OK)
         return build_fail_at(b, name, result);
     return build_put_scalar(b, name, LARDER_N, number, bytes);
 }
 
 static int build_add_encoded_number(struct larder_builder *b, const char *name, const struct larder_value *value) {
-    int result = build_ready(b);
-    if (result != LARDER_OK)
-        return result;
     if (!value->data || !num_is_sane(value->data, value->bytes))
         return build_fail_at(b, name,
                              err_set(LARDER_E_INVAL, "a value of type N with count 1 must be one read from an item"));
@@ -259,37 +272,46 @@ static int build_add_encoded_number(struct larder_builder *b, const char *name, 
 }
 
 LARDER_API int larder_add_n(struct larder_builder *b, const char *name, const char *decimal) {
-    return build_add_number(b, name, decimal, decimal ? strlen(decimal) : 0);
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result == LARDER_OK && ERR_IS_NULL(decimal))
+        return build_fail(b, LARDER_E_INVAL);
+    return result == LARDER_OK ? build_add_number(b, name, decimal, strlen(decimal)) : result;
 }
 
 LARDER_API int larder_add_int(struct larder_builder *b, const char *name, int64_t value) {
     uint8_t number[NUM_BYTES_MAX];
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
     return build_put_scalar(b, name, LARDER_N, number, num_encode_int64(value, number));
 }
 
 LARDER_API int larder_add_bool(struct larder_builder *b, const char *name, int is_true) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
     struct build_value value = {
         .type = LARDER_BOOL, .tag = LARDER_BOOL, .head = {is_true != 0}, .head_bytes = 1, .ddb_bytes = 1};
     return build_put(b, name, &value);
 }
 
 LARDER_API int larder_add_null(struct larder_builder *b, const char *name) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
     struct build_value value = {.type = LARDER_NULL, .tag = LARDER_NULL, .ddb_bytes = 1};
     return build_put(b, name, &value);
 }
 
-LARDER_API int larder_add(struct larder_builder *b, const char *name, const struct larder_value *value) {
-    int result = build_ready(b);
-    if (result != LARDER_OK)
-        return result;
+/* A builder that is ready; a value whose data is there. */
+static int build_add_value(struct larder_builder *b, const char *name, const struct larder_value *value) {
     switch (value->type) {
     case LARDER_S:
-        return larder_add_sn(b, name, value->data, value->bytes);
+        return build_add_text(b, name, value->data, value->bytes);
     case LARDER_N:
         return value->count == ITEM_N_IS_ENCODED ? build_add_encoded_number(b, name, value)
                                                  : build_add_number(b, name, value->data, value->bytes);
     case LARDER_B:
-        return larder_add_b(b, name, value->data, value->bytes);
+        return build_add_bytes(b, name, value->data, value->bytes);
     case LARDER_BOOL:
         return larder_add_bool(b, name, value->is_true);
     case LARDER_NULL:
@@ -301,13 +323,28 @@ LARDER_API int larder_add(struct larder_builder *b, const char *name, const stru
     }
 }
 
-LARDER_API int larder_name(struct larder_builder *b, const char *name, size_t bytes) {
+LARDER_API int larder_add(struct larder_builder *b, const char *name, const struct larder_value *value) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
     int result = build_ready(b);
     if (result != LARDER_OK)
         return result;
-    if (!name || bytes > LARDER_ATTRIBUTE_NAME_MAX)
-        return build_fail(b, err_set(LARDER_E_INVAL, "an attribute name has %zu bytes; 1 to %d are allowed",
-                                     name ? bytes : 0, LARDER_ATTRIBUTE_NAME_MAX));
+    if (ERR_IS_NULL(value) || (value->bytes && value->type <= LARDER_B && ERR_IS_NULL(value->data)))
+        return build_fail(b, LARDER_E_INVAL);
+    return build_add_value(b, name, value);
+}
+
+LARDER_API int larder_name(struct larder_builder *b, const char *name, size_t bytes) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result != LARDER_OK)
+        return result;
+    if (ERR_IS_NULL(name))
+        return build_fail(b, LARDER_E_INVAL);
+    if (bytes < 1 || bytes > LARDER_ATTRIBUTE_NAME_MAX)
+        return build_fail(b, err_set(LARDER_E_INVAL, "an attribute name has %zu bytes; 1 to %d are allowed", bytes,
+                                     LARDER_ATTRIBUTE_NAME_MAX));
     if (b->has_name)
         return build_fail(b, err_set(LARDER_E_INVAL, "larder_name() was called twice with no value between"));
     result = build_reserve(b, &b->name, bytes + 1);
@@ -321,12 +358,11 @@ LARDER_API int larder_name(struct larder_builder *b, const char *name, size_t by
 
 /* ---- Containers ---------------------------------------------------------------------------------------------- */
 
-/* Whether a container with so many levels of M and L may be added here. */
-static int build_check_levels(struct larder_builder *b, uint32_t levels) {
-    if (b->level + levels <= LARDER_NESTING_MAX)
+int build_check_levels(struct larder_builder *b, uint32_t levels) {
+    if (b->level + levels < LARDER_NESTING_MAX)
         return LARDER_OK;
-    return build_fail(b, err_set(LARDER_E_INVAL, "lists and maps are nested %u deep; at most %d are allowed",
-                                 b->level + levels, LARDER_NESTING_MAX));
+    return build_fail(b, err_set(LARDER_E_INVAL, "%u lists and maps are nested; at most %d are allowed",
+                                 b->level + levels, LARDER_NESTING_MAX - 1));
 }
 
 static int is_container(enum larder_type type) {
@@ -336,6 +372,8 @@ static int is_container(enum larder_type type) {
 LARDER_API int larder_begin(struct larder_builder *b, const char *name, enum larder_type type) {
     int is_nested = type == LARDER_M || type == LARDER_L;
     struct build_value value = {.type = type, .tag = (uint8_t)type, .ddb_bytes = is_nested ? 3 : 0};
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
     int result = build_ready(b);
     if (result != LARDER_OK)
         return result;
@@ -376,6 +414,8 @@ static int build_reorder(struct larder_builder *b, const struct build_level *lev
 }
 
 LARDER_API int larder_end(struct larder_builder *b) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
     struct build_level *level = &b->levels[b->level];
     int result = build_ready(b);
     if (result != LARDER_OK)
@@ -422,18 +462,24 @@ static int build_add_container(struct larder_builder *b, const struct larder_val
 }
 
 LARDER_API int larder_add_member(struct larder_builder *b, const struct larder_member *member) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
     int result = build_ready(b);
+    if (result == LARDER_OK && (ERR_IS_NULL(member) || (member->value.bytes && ERR_IS_NULL(member->value.data))))
+        return build_fail(b, LARDER_E_INVAL);
     if (result == LARDER_OK && member->name)
         result = larder_name(b, member->name, member->name_bytes);
     if (result != LARDER_OK)
         return result;
     return is_container(member->value.type) ? build_add_container(b, &member->value)
-                                            : larder_add(b, NULL, &member->value);
+                                            : build_add_value(b, NULL, &member->value);
 }
 
 /* ---- Life of a builder --------------------------------------------------------------------------------------- */
 
 LARDER_API void larder_builder_reset(struct larder_builder *b) {
+    if (!b)
+        return;
     b->records.len = 0;
     b->entry_count = 0;
     b->level = 0;
@@ -453,6 +499,8 @@ struct larder_builder *item_builder_new(struct priv *p) {
 }
 
 LARDER_API int larder_builder_new(struct larder *db, struct larder_builder **out) {
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
     struct larder_builder *b = item_builder_new(db_priv(db));
     if (!b)
         return LARDER_E_NO_MEMORY;
@@ -493,6 +541,8 @@ static void build_image(const struct larder_builder *b, struct item_head *h) {
 }
 
 LARDER_API int larder_builder_finish(struct larder_builder *b, const struct larder_item **out) {
+    if (ERR_IS_NULL(b) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
     int result = build_ready(b);
     if (result != LARDER_OK)
         return result;

@@ -210,8 +210,8 @@ uint16_t item_find_attr(const struct item_head *image, const char *name, size_t 
     return item_find_record(image, wanted, &r, &ordinal) == LARDER_OK ? (uint16_t)ordinal : ITEM_NO_ATTR;
 }
 
-LARDER_API int larder_item_getn(const struct larder_item *item, const char *name, size_t name_bytes,
-                                struct larder_value *out) {
+static inline int read_attr(const struct larder_item *item, const char *name, size_t name_bytes,
+                            struct larder_value *out) {
     const struct item_head *h = item_head(item);
     struct item_record r;
     struct larder_value value;
@@ -224,16 +224,25 @@ LARDER_API int larder_item_getn(const struct larder_item *item, const char *name
     return result == LARDER_E_CORRUPT ? read_damaged() : result;
 }
 
+LARDER_API int larder_item_getn(const struct larder_item *item, const char *name, size_t name_bytes,
+                                struct larder_value *out) {
+    if (ERR_IS_NULL(item) || ERR_IS_NULL(name) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
+    return read_attr(item, name, name_bytes, out);
+}
+
 LARDER_API int larder_item_get(const struct larder_item *item, const char *name, struct larder_value *out) {
-    return larder_item_getn(item, name, strlen(name), out);
+    if (ERR_IS_NULL(item) || ERR_IS_NULL(name) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
+    return read_attr(item, name, strlen(name), out);
 }
 
 LARDER_API uint32_t larder_item_count(const struct larder_item *item) {
-    return item_head(item)->attr_count;
+    return item ? item_head(item)->attr_count : 0;
 }
 
 LARDER_API size_t larder_item_size(const struct larder_item *item) {
-    return item_ddb_bytes(item_head(item));
+    return item ? item_ddb_bytes(item_head(item)) : 0;
 }
 
 /* `attr` is as in an index slot. */
@@ -259,13 +268,22 @@ struct bytes item_index_sort(const struct item_head *image, uint32_t i) {
 
 LARDER_API void larder_iter_item(const struct larder_item *item, struct larder_iter *it) {
     const struct item_head *h = item_head(item);
+    if (!it)
+        return;
+    *it = (struct larder_iter){.of = LARDER_M};
+    if (!item)
+        return;
     *it = (struct larder_iter){.item = item, .end = read_end(h), .left = h->attr_count, .of = LARDER_M};
     if (h->attr_count)
         it->at = item_first_record(h);
 }
 
 LARDER_API void larder_iter_value(const struct larder_value *value, struct larder_iter *it) {
-    *it = (struct larder_iter){.of = value->type};
+    if (!it)
+        return;
+    *it = (struct larder_iter){.of = value ? value->type : LARDER_NULL};
+    if (!value || !value->data)
+        return;
     switch (value->type) {
     case LARDER_M:
     case LARDER_L:
@@ -284,6 +302,8 @@ LARDER_API void larder_iter_value(const struct larder_value *value, struct larde
 LARDER_API int larder_iter_next(struct larder_iter *it, struct larder_member *out) {
     struct larder_member member = {.name = NULL};
     const uint8_t *at = NULL;
+    if (ERR_IS_NULL(it) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
     if (!it->left)
         return LARDER_NOT_FOUND;
     if (it->of == LARDER_M) {
@@ -309,8 +329,12 @@ LARDER_API int larder_iter_next(struct larder_iter *it, struct larder_member *ou
 LARDER_API int larder_value_number(const struct larder_value *value, char *text) {
     uint8_t encoded[NUM_BYTES_MAX];
     size_t bytes;
+    if (ERR_IS_NULL(value) || ERR_IS_NULL(text))
+        return LARDER_E_INVAL;
     if (value->type != LARDER_N)
         return err_set(LARDER_E_INVAL, "the value is of type %s; N is needed", item_type_name(value->type));
+    if (value->count == ITEM_N_IS_ENCODED && ERR_IS_NULL(value->data))
+        return LARDER_E_INVAL;
     if (value->count == ITEM_N_IS_ENCODED) {
         if (num_decode(value->data, value->bytes, text) > 0)
             return LARDER_OK;
@@ -324,10 +348,14 @@ LARDER_API int larder_value_number(const struct larder_value *value, char *text)
 
 LARDER_API int larder_value_int64(const struct larder_value *value, int64_t *out) {
     uint8_t encoded[NUM_BYTES_MAX];
+    if (ERR_IS_NULL(value) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
     const uint8_t *from = value->data;
     size_t bytes = value->bytes;
     if (value->type != LARDER_N)
         return err_set(LARDER_E_INVAL, "the value is of type %s; N is needed", item_type_name(value->type));
+    if (ERR_IS_NULL(value->data))
+        return LARDER_E_INVAL;
     if (value->count != ITEM_N_IS_ENCODED) {
         int result = num_encode(value->data, value->bytes, encoded, &bytes);
         if (result != LARDER_OK)

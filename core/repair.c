@@ -171,8 +171,6 @@ static int look_again(struct repair *p) {
 
 static int repair(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
                   struct larder_repair_report *report) {
-    if (!report)
-        return err_set(LARDER_E_INVAL, "larder_repair: report is NULL");
     if (db->seg.is_read_only)
         return err_set(LARDER_E_READ_ONLY, "the segment is attached read-only");
     memset(report, 0, sizeof *report);
@@ -204,6 +202,8 @@ static int repair(struct larder *db, void (*note)(void *arg, const char *line), 
 LARDER_API int larder_repair(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
                              struct larder_repair_report *report) {
     int cancel_state;
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(report))
+        return LARDER_E_INVAL;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     int r = repair(db, note, arg, report);
     pthread_setcancelstate(cancel_state, NULL);

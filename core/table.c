@@ -177,8 +177,8 @@ static struct larder_table *handle_of(struct larder *db, const struct catalog_en
 LARDER_API int larder_table_open(struct larder *db, const char *name, struct larder_table **out) {
     struct catalog_entry e;
     const struct table_view *view;
-    if (!out)
-        return err_set(LARDER_E_INVAL, "larder_table_open: out is NULL");
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(name) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
     int result = db_check(db);
     if (result == LARDER_OK)
         result = schema_check_name(name, "table");
@@ -198,8 +198,8 @@ LARDER_API int larder_table_open(struct larder *db, const char *name, struct lar
 
 LARDER_API int larder_table_describe(struct larder_table *t, const struct larder_table_def **out) {
     const struct table_view *view = NULL;
-    if (!out)
-        return err_set(LARDER_E_INVAL, "larder_table_describe: out is NULL");
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
     int result = table_view(t, &view);
     if (result == LARDER_OK && view)
         *out = &view->def;
@@ -213,11 +213,11 @@ static int compare_texts(const void *a, const void *b) {
 LARDER_API int larder_table_list(struct larder *db, const char **names, uint32_t capacity, uint32_t *count) {
     const char *found[LARDER_TABLES_MAX];
     uint32_t total = 0;
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(count) || (capacity && ERR_IS_NULL(names)))
+        return LARDER_E_INVAL;
     int result = db_check(db);
     if (result != LARDER_OK)
         return result;
-    if (!count || (!names && capacity))
-        return err_set(LARDER_E_INVAL, "larder_table_list: count is NULL, or names is NULL and capacity is not 0");
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
         struct catalog_entry e;
         result = catalog_read(&db->seg, i, &e);

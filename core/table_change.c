@@ -127,6 +127,8 @@ static int set_removal(struct writer *w, struct larder_table *t, enum larder_rem
 
 LARDER_API int larder_removal_set(struct larder_table *t, enum larder_removal removal) {
     struct writer *w;
+    if (ERR_IS_NULL(t))
+        return LARDER_E_INVAL;
     int result = db_check(t->db);
     if (result == LARDER_OK && removal != LARDER_REMOVAL_DELETE && removal != LARDER_REMOVAL_RETAIN)
         result = err_set(LARDER_E_INVAL, "removal policy %d; LARDER_REMOVAL_DELETE or LARDER_REMOVAL_RETAIN is needed",

@@ -171,6 +171,8 @@ static int create(struct writer *w, struct schema_source *source) {
 LARDER_API int larder_table_create(struct larder *db, const struct larder_table_def *def) {
     struct writer *w;
     struct schema_source source;
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(def))
+        return LARDER_E_INVAL;
     int result = db_check(db);
     if (result == LARDER_OK)
         result = schema_check(def);
@@ -280,6 +282,8 @@ static int drop_once(struct writer *w, const char *name) {
 
 LARDER_API int larder_table_drop(struct larder *db, const char *name) {
     struct writer *w;
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(name))
+        return LARDER_E_INVAL;
     int result = db_check(db);
     if (result == LARDER_OK)
         result = schema_check_name(name, "table");

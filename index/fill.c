@@ -137,8 +137,8 @@ static int fill_add(struct writer *w, struct larder_table *t, const struct larde
 
 LARDER_API int larder_index_add(struct larder_table *t, const struct larder_index_def *def) {
     struct writer *w;
-    if (!def)
-        return err_set(LARDER_E_INVAL, "larder_index_add: def is NULL");
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(def))
+        return LARDER_E_INVAL;
     int r = writer_borrow(t->db, &w);
     if (r)
         return r;

@@ -190,6 +190,8 @@ static int expire_call(struct expire_job *job) {
 
 int larder_expire(struct larder *db, uint64_t items_max, uint64_t *removed) {
     struct expire_job job = {.items_max = items_max};
+    if (ERR_IS_NULL(db))
+        return LARDER_E_INVAL;
     int r = writer_borrow(db, &job.w);
     if (r)
         return r;

@@ -166,6 +166,8 @@ static int expirer_start_locked(struct larder *db) {
 }
 
 int larder_expirer_start(struct larder *db) {
+    if (ERR_IS_NULL(db))
+        return LARDER_E_INVAL;
     int r = db_check(db);
     if (r)
         return r;
@@ -180,6 +182,8 @@ int larder_expirer_start(struct larder *db) {
 
 void larder_expirer_stop(struct larder *db) {
     int cancel_state;
+    if (!db)
+        return;
     pthread_mutex_lock(&db->mutex);
     struct expirer *x = db->expirer;
     db->expirer = NULL;

@@ -63,6 +63,8 @@ static int ttl_change(struct writer *w, struct larder_table *t, const char *attr
 
 int larder_ttl_set(struct larder_table *t, const char *attribute) {
     struct writer *w;
+    if (ERR_IS_NULL(t))
+        return LARDER_E_INVAL;
     int r = ttl_check_name(attribute);
     if (r == LARDER_OK)
         r = writer_borrow(t->db, &w);
