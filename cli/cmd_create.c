@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/json_text.h"
 #include "cli/report.h"
+#include "cli/table_diff.h"
 #include "cli/template.h"
 
 enum { CREATE_SIZE = ARGS_OWN, CREATE_MODE, CREATE_STRIPES, CREATE_HUGE_PAGES, CREATE_IF_NOT_EXISTS };
@@ -23,7 +24,7 @@ static const struct args_option create_options[] = {
     {"mode", 1, "OCTAL", "permissions of a new segment; default 0600"},
     {"stripes", 1, "N", "lock stripes of each table of a new segment, a power of 2"},
     {"huge-pages", 0, "", "claim a new segment's first memory in huge pages; see below"},
-    {"if-not-exists", 0, "", "leave tables that exist already as they are"},
+    {"if-not-exists", 0, "", "leave tables that exist already, and say what differs"},
     {NULL, 0, NULL, NULL}};
 
 #define CREATE_TRIAL_BYTES ((uint64_t)64 << 20) /* sparse; empty tables need little of it */
@@ -127,12 +128,25 @@ static void create_undo(struct create *create, const bool *made, const struct te
     }
 }
 
+/* --if-not-exists: the table stays what it is. If that is not what the template says, it is told how. */
+static int create_leave(struct create *create, const struct template_table *wanted) {
+    const struct larder_table_def *there;
+    struct larder_table *table;
+    int result = larder_table_open(create->db, wanted->def.name, &table);
+    if (result >= 0)
+        result = larder_table_describe(table, &there);
+    if (result < 0)
+        return report_result(result, wanted->def.name);
+    unsigned count = table_diff(there, &wanted->def);
+    report_note("table %s exists, left as it is%s", wanted->def.name,
+                count > 0 ? "; it is not as the template says" : "");
+    return EXIT_DONE;
+}
+
 static int create_one(struct create *create, const struct template_table *table, bool *is_made) {
     int result = larder_table_create(create->db, &table->def);
-    if (result == LARDER_E_EXISTS && create->is_if_not_exists) {
-        report_note("table %s exists, left as it is", table->def.name);
-        return EXIT_DONE;
-    }
+    if (result == LARDER_E_EXISTS && create->is_if_not_exists)
+        return create_leave(create, table);
     *is_made = result >= 0;
     return result < 0 ? report_result(result, table->def.name) : EXIT_DONE;
 }

@@ -11,7 +11,7 @@
 #include "cli/attach.h"
 #include "cli/commands.h"
 #include "cli/json_item.h"
-#include "cli/json_text.h"
+#include "cli/json_nul.h"
 #include "cli/lines.h"
 #include "cli/progress.h"
 #include "cli/report.h"
@@ -50,7 +50,7 @@ static int import_bad_json(struct import *import, const json_error_t *error) {
 
 static int import_line(struct import *import, const char *text, size_t bytes) {
     json_error_t error;
-    json_t *json = json_loadb(text, bytes, JSON_TEXT_ITEM, &error);
+    json_t *json = json_nul_load(text, bytes, &import->place, &error);
     if (json == NULL)
         return import_bad_json(import, &error);
     const struct larder_item *item;

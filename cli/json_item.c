@@ -4,8 +4,8 @@
  * (digits, sizes, nesting, duplicates in sets) is the builder's to judge; this judges the JSON around it. Rules    J1 A
  * value is an object with exactly one member, named S N B BOOL NULL M L SS NS or BS. J2 Numbers are strings, binaries
  * strict base64, and NULL is true: nothing is guessed, nothing loses digits. J3 {"Item": X} alone stands for X, unless
- * X itself reads as a value: then it is an item with an attribute "Item". Not here Syntax, duplicate members, UTF-8,
- * and names with a zero byte, which jansson refuses (cli/json_text.c). Tests    tests/unit/json_item_test.c
+ * X itself reads as a value: then it is an item with an attribute "Item". Not here Syntax, duplicate members and
+ * UTF-8, which are jansson's (cli/json_text.c). Tests    tests/unit/json_item_test.c
  */
 #include "cli/json_item.h"
 
@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "cli/base64.h"
+#include "cli/json_nul.h"
 
 static const struct {
     const char *name;
@@ -105,8 +106,16 @@ static int json_item_add_members(struct larder_builder *builder, const json_t *j
     json_t *object = (json_t *)json;
     for (void *at = json_object_iter(object); at != NULL; at = json_object_iter_next(object, at)) {
         const char *name = json_object_iter_key(at);
-        size_t mark = place_enter_name(place, name);
-        int result = json_item_add_value(builder, name, json_object_iter_value(at), place);
+        size_t mark = place_enter_name(place, name), bytes;
+        char *shown;
+        int result = LARDER_OK;
+        if (json_nul_is_in(name, json_object_iter_key_len(at), place, &shown, &bytes)) {
+            result = json_item_refused(place, larder_name(builder, shown, bytes));
+            free(shown);
+            name = NULL;
+        }
+        if (result >= 0)
+            result = json_item_add_value(builder, name, json_object_iter_value(at), place);
         if (result < 0)
             return result;
         place_leave(place, mark);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cli/json_item.h"
+#include "cli/json_nul.h"
 #include "cli/report.h"
 
 /* No template or item comes near this; it ends the reading of endless input. */
@@ -45,9 +46,11 @@ static int json_text_read(FILE *from, const char *what, char **text, size_t *byt
     return EXIT_DONE;
 }
 
-static int json_text_parse(const char *text, size_t bytes, size_t flags, const char *what, json_t **out) {
+/* place: of an item or key, whose names may hold zero bytes; else NULL. */
+static int json_text_parse(const char *text, size_t bytes, struct place *place, const char *what, json_t **out) {
     json_error_t error;
-    *out = json_loadb(text, bytes, flags, &error);
+    *out = place != NULL ? json_nul_load(text, bytes, place, &error)
+                         : json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
     if (*out != NULL)
         return EXIT_DONE;
     if (json_error_code(&error) == json_error_out_of_memory)
@@ -55,30 +58,30 @@ static int json_text_parse(const char *text, size_t bytes, size_t flags, const c
     return report_error(EXIT_INPUT, "%s:%d:%d: %s", what, error.line, error.column, error.text);
 }
 
-static int json_text_stream(FILE *from, size_t flags, const char *what, json_t **out) {
+static int json_text_stream(FILE *from, struct place *place, const char *what, json_t **out) {
     char *text = NULL;
     size_t bytes = 0;
     int code = json_text_read(from, what, &text, &bytes);
     if (code != EXIT_DONE)
         return code;
-    code = json_text_parse(text, bytes, flags, what, out);
+    code = json_text_parse(text, bytes, place, what, out);
     free(text);
     return code;
 }
 
-int json_text_argument(const char *argument, const char *what, json_t **out) {
+static int json_text_argument(const char *argument, struct place *place, const char *what, json_t **out) {
     if (strcmp(argument, "-") == 0)
-        return json_text_stream(stdin, JSON_TEXT_ITEM, "standard input", out);
-    return json_text_parse(argument, strlen(argument), JSON_TEXT_ITEM, what, out);
+        return json_text_stream(stdin, place, "standard input", out);
+    return json_text_parse(argument, strlen(argument), place, what, out);
 }
 
 int json_text_file(const char *path, json_t **out) {
     if (strcmp(path, "-") == 0)
-        return json_text_stream(stdin, JSON_REJECT_DUPLICATES, "standard input", out);
+        return json_text_stream(stdin, NULL, "standard input", out);
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return report_error(EXIT_OTHER, "cannot open %s: %s", path, strerror(errno));
-    int code = json_text_stream(file, JSON_REJECT_DUPLICATES, path, out);
+    int code = json_text_stream(file, NULL, path, out);
     fclose(file);
     return code;
 }
@@ -86,10 +89,10 @@ int json_text_file(const char *path, json_t **out) {
 int json_text_item(struct larder_builder *builder, const char *argument, const char *what,
                    const struct larder_item **out) {
     json_t *json;
-    int code = json_text_argument(argument, what, &json);
+    struct place place = {0};
+    int code = json_text_argument(argument, &place, what, &json);
     if (code != EXIT_DONE)
         return code;
-    struct place place = {0};
     int result = json_item_build(builder, json, out, &place);
     json_decref(json);
     return result < 0 ? report_error(report_exit_of(result), "%s: %s", what, place.problem) : EXIT_DONE;

@@ -9,6 +9,7 @@ struct place {
     char path[256]; /* cut when longer; the mark still counts right */
     size_t path_bytes;
     char problem[768]; /* after place_fail(): "path: what" */
+    char stand_in[4];  /* "", or what stands for a zero byte in the names of the document (json_nul.h) */
 };
 
 /* Steps into a member or element; the result is the mark to give to place_leave(). */

@@ -248,6 +248,9 @@ int item_encode_key_value(const struct item_key_attr *attr, const struct larder_
 int item_key_from_values(const struct item_shape *shape, const struct larder_key *key, struct item_key *out);
 /* The key of an item that a builder made or a page holds (attributes looked up by name). */
 int item_key_from_item(const struct item_shape *shape, const struct larder_item *item, struct item_key *out);
+/* The key of a start key: an item of the table's key attributes and of those of the index (NULL: of the table alone), and no other. */
+int item_start_key(const struct item_shape *shape, const struct item_index_shape *index,
+                   const struct larder_item *start_key, struct item_key *out);
 
 /* `to` is 8-aligned. The image of `item` as a table of this shape stores it: keys moved to the key area, index slots
  * filled in with the ordinals of their attributes (kseq 1 for "in this index", 0 for not; the caller assigns real

@@ -35,7 +35,7 @@ struct larder_builder {
     struct build_buffer records, scratch, image, name;
     struct build_entry *entries;
     size_t entry_count, entry_capacity;
-    struct build_level levels[LARDER_NESTING_MAX + 2]; /* the item, M and L, a set in the innermost */
+    struct build_level levels[LARDER_NESTING_MAX + 1]; /* the item, M and L, a set in the innermost */
     uint32_t level;
     size_t ddb_bytes;
     int has_name; /* `name` is for the next add */
@@ -47,6 +47,9 @@ struct larder_builder {
 int build_fail(struct larder_builder *b, int result);
 /* The first failure, said again; LARDER_OK if there was none. */
 int build_ready(struct larder_builder *b);
+/* Whether a container with so many levels of M and L may be added here. An attribute is the first level of a document, so there may be one
+ * M or L less than levels. */
+int build_check_levels(struct larder_builder *b, uint32_t levels);
 /* Room for so many bytes or entries in all. */
 int build_reserve(struct larder_builder *b, struct build_buffer *buffer, size_t bytes);
 int build_reserve_entries(struct larder_builder *b, size_t count);

@@ -121,7 +121,7 @@ static int check_set(struct item_check *c, enum larder_type element, size_t coun
 static int check_nested(struct item_check *c, enum larder_type type, size_t count) {
     struct bytes previous = {NULL, 0};
     c->ddb_bytes += 3 + count;
-    if (++c->levels > LARDER_NESTING_MAX)
+    if (++c->levels > LARDER_NESTING_MAX) /* one more than a builder takes today: older ones took as many */
         return 0;
     if (c->levels > c->levels_max)
         c->levels_max = c->levels;

@@ -19,6 +19,7 @@ struct build_copy {
     const struct item_head *from;
     const uint8_t *run;     /* first record that is still to be copied; NULL: none */
     size_t ddb_bytes;       /* of what was copied */
+    uint32_t levels;        /* of M and L in it */
     const char *const *but; /* names of what is left out */
     uint32_t but_count;
     uint64_t left_out[(ITEM_ATTRS_MAX + 63) /
@@ -122,6 +123,18 @@ static const uint8_t *build_take_record(const struct build_copy *c, const uint8_
     return r->value + value->bytes;
 }
 
+static void build_measure(struct build_copy *c, struct bytes name, const struct larder_value *value) {
+    struct item_measure measure = {.ddb_bytes = 0};
+    if (value->type < LARDER_M) {
+        c->ddb_bytes += item_attr_ddb_bytes(name, value);
+        return;
+    }
+    item_measure_container(value, &measure);
+    c->ddb_bytes += name.len + measure.ddb_bytes;
+    if (measure.levels > c->levels)
+        c->levels = measure.levels;
+}
+
 /* False: something is no attribute. There is room for each key once (build_make_room). */
 static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
     const uint8_t *at = item_first_record(c->from);
@@ -146,7 +159,7 @@ static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
             continue;
         if (!build_is_sane(&r, &value))
             return 0;
-        c->ddb_bytes += item_attr_ddb_bytes(r.name, &value);
+        build_measure(c, r.name, &value);
         build_note_copy(b, b->records.len + (c->run ? (size_t)(start - c->run) : 0), &r, is_first ? NULL : &previous);
         if (is_key)
             build_copy_key(b, r.name_field, &value);
@@ -160,11 +173,16 @@ static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
 LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
                               uint32_t but_count) {
     struct build_copy c; /* large: only what is used is set */
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
     int result = build_ready(b);
     if (result != LARDER_OK)
         return result;
-    if (!item || (but_count && !but))
-        return build_fail(b, err_set(LARDER_E_INVAL, "larder_add_all: item or names are NULL"));
+    if (ERR_IS_NULL(item) || (but_count && ERR_IS_NULL(but)))
+        return build_fail(b, LARDER_E_INVAL);
+    for (uint32_t i = 0; i < but_count; i++)
+        if (ERR_IS_NULL(but[i]))
+            return build_fail(b, LARDER_E_INVAL);
     if (b->level || b->has_name)
         return build_fail(b,
                           err_set(LARDER_E_INVAL, "larder_add_all() adds to the item itself, not to what is open in it "
@@ -177,8 +195,11 @@ LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item
     build_leave_out(&c);
     c.run = NULL;
     c.ddb_bytes = 0;
+    c.levels = 0;
     if (!build_copy_all(b, &c))
         return build_fail(b, err_set(LARDER_E_CORRUPT, "the item is damaged: a name or value of it is none"));
+    if ((result = build_check_levels(b, c.levels)) != LARDER_OK)
+        return result;
     if (c.ddb_bytes > LARDER_ITEM_BYTES_MAX - b->ddb_bytes || b->records.len > ITEM_IMAGE_BYTES_MAX)
         return build_fail(b, err_set(LARDER_E_INVAL,
                                      "with all of another item the item has %zu bytes; at most %d are allowed",

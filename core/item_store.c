@@ -33,6 +33,11 @@ static int check_size(const struct item_key_attr *attr, size_t bytes, const char
                    utf8_shown_bytes(attr->name, attr->name_bytes), attr->name, bytes, bytes_max);
 }
 
+static int refuse_no_data(const struct item_key_attr *attr, size_t bytes, const char *what) {
+    return err_set(LARDER_E_INVAL, "%s \"%.*s\" has %zu bytes, but its data is NULL", what,
+                   utf8_shown_bytes(attr->name, attr->name_bytes), attr->name, bytes);
+}
+
 static int encode_number(const struct larder_value *value, uint8_t *to, size_t *bytes) {
     if (value->count != ITEM_N_IS_ENCODED)
         return num_encode(value->data, value->bytes, to, bytes);
@@ -51,6 +56,8 @@ int item_encode_key_value(const struct item_key_attr *attr, const struct larder_
     int result = LARDER_OK;
     if (value->type != attr->type)
         return refuse_type(attr, value->type, what);
+    if (value->bytes && !value->data)
+        return refuse_no_data(attr, value->bytes, what);
     if (value->type == LARDER_N) {
         result = encode_number(value, number, &from_bytes);
         from = number;
@@ -245,6 +252,29 @@ int item_key_from_item(const struct item_shape *shape, const struct larder_item 
     if (result != LARDER_OK)
         return result;
     return item_key_from_values(shape, &(struct larder_key){.partition = partition.value, .sort = sort.value}, out);
+}
+
+static int is_key_name(const struct item_key_attr *attr, struct bytes name) {
+    return attr->name && attr->name_bytes == name.len && memcmp(attr->name, name.at, name.len) == 0;
+}
+
+int item_start_key(const struct item_shape *shape, const struct item_index_shape *index,
+                   const struct larder_item *start_key, struct item_key *out) {
+    int result = item_key_from_item(shape, start_key, out); /* after this its records may be read */
+    struct item_places places;
+    if (result != LARDER_OK)
+        return result;
+    item_find_places(&places, item_head(start_key));
+    for (uint32_t i = 0; i < places.count; i++) {
+        struct bytes name = item_record_at(places.start + item_place(&places, i)).name;
+        if (is_key_name(&shape->partition, name) || is_key_name(&shape->sort, name) ||
+            (index && (is_key_name(&index->partition, name) || is_key_name(&index->sort, name))))
+            continue;
+        return err_set(LARDER_E_INVAL,
+                       "the start key has an attribute \"%.*s\"; the keys of the table%s are allowed, and nothing else",
+                       ITEM_SHOWN(name), index ? " and the index" : "");
+    }
+    return LARDER_OK;
 }
 
 /* ---- Index slots and expiry ---------------------------------------------------------------------------------- */

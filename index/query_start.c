@@ -56,6 +56,11 @@ static int start_kseq(struct query *q, uint32_t *kseq) {
     return LARDER_OK;
 }
 
+static int start_is_in_range(const struct query *q) {
+    struct leaf_cut cut = {.key = q->start_sort, .key_bytes = q->start_sort_bytes, .hash = q->start_hash};
+    return leaf_compare_cuts(&cut, &q->range.from) >= 0 && leaf_compare_cuts(&cut, &q->range.to) < 0;
+}
+
 static void start_narrow(struct query *q, uint32_t kseq) {
     struct leaf_cut cut = {.key = q->start_sort, .key_bytes = q->start_sort_bytes, .hash = q->start_hash};
     if (q->is_descending) {
@@ -73,15 +78,18 @@ int query_start(struct query *q, const struct larder_item *start_key) {
     uint8_t partition[LARDER_PARTITION_KEY_BYTES_MAX];
     size_t partition_bytes = 0;
     uint32_t kseq;
-    int r = item_key_from_item(&q->v->shape, start_key, &q->start_key);
+    const struct item_index_shape *index = q->number ? &q->v->shape.indexes[q->number - 1] : NULL;
+    int r = item_start_key(&q->v->shape, index, start_key, &q->start_key);
     if (r == LARDER_OK)
         r = start_keys(q, start_key, partition, &partition_bytes);
     if (r)
         return r;
     if (partition_bytes != q->partition_bytes || memcmp(partition, q->partition, partition_bytes) != 0)
         return err_set(LARDER_E_INVAL, "the start key is not of the partition that is queried");
-    q->has_start = 1;
     q->start_hash = read_hash(q->v, &q->start_key);
+    if (!start_is_in_range(q))
+        return err_set(LARDER_E_INVAL, "the start key's sort key is outside of what the query asks for");
+    q->has_start = 1;
     r = start_kseq(q, &kseq);
     if (r == LARDER_OK)
         start_narrow(q, kseq);

@@ -367,7 +367,6 @@ static void expect_refused(struct fixture *f, struct larder_scan_spec spec, cons
 static const struct larder_item *key_item(struct fixture *f, struct larder_value pk, struct larder_value sk) {
     const struct larder_item *item;
     larder_builder_reset(f->b);
-    larder_add_s(f->b, "other", "attribute");
     if (pk.type)
         EXPECT(larder_add(f->b, "pk", &pk), LARDER_OK);
     if (sk.type)

@@ -13,7 +13,7 @@
 #include "core/num.h"
 #include "tests/fuzz/fuzz.h"
 
-#define LEVELS_MAX 32
+#define LEVELS_MAX 31
 
 /* The type and payload of {"S": "text"}; NULL if this is no value. */
 static const char *type_of(const json_t *json, const json_t **payload) {
