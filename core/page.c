@@ -5,6 +5,8 @@
 #include <string.h>
 
 int larder_page_new(struct larder *db, struct larder_page **out) {
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
     struct larder_page *p = priv_alloc(db_priv(db), sizeof *p);
     if (!p)
         return LARDER_E_NO_MEMORY;
@@ -22,25 +24,31 @@ void larder_page_free(struct larder_page *p) {
     priv_free(priv, p->at);
     priv_free(priv, p->keys);
     priv_free(priv, p->resume);
+    priv_free(priv, p->work.at);
+    priv_free(priv, p->seen.at);
     priv_free(priv, p);
 }
 
 uint32_t larder_page_count(const struct larder_page *p) {
-    return p->count;
+    return p ? p->count : 0;
 }
 
 const struct larder_item *larder_page_item(const struct larder_page *p, uint32_t i) {
-    if (i >= p->count || p->at[i] == PAGE_HOLE)
+    if (!p || i >= p->count || p->at[i] == PAGE_HOLE)
         return NULL;
     return (const struct larder_item *)(p->bytes + p->at[i]);
 }
 
 const struct larder_item *larder_page_resume(const struct larder_page *p) {
-    return p->has_resume ? (const struct larder_item *)p->resume : NULL;
+    return p && p->has_resume ? (const struct larder_item *)p->resume : NULL;
+}
+
+int larder_page_is_snapshot(const struct larder_page *p) {
+    return p && p->is_snapshot;
 }
 
 uint64_t larder_page_scanned(const struct larder_page *p) {
-    return p->scanned;
+    return p ? p->scanned : 0;
 }
 
 void page_reset(struct larder_page *p) {
@@ -48,6 +56,7 @@ void page_reset(struct larder_page *p) {
     p->count = 0;
     p->scanned = 0;
     p->has_resume = 0;
+    p->is_snapshot = 0;
 }
 
 int page_fail(struct larder_page *p, int result) {
@@ -75,6 +84,18 @@ int page_make_places(struct larder_page *p) {
         return LARDER_E_NO_MEMORY;
     p->at = grown;
     p->at_capacity = capacity;
+    return LARDER_OK;
+}
+
+int page_make(struct larder_page *p, struct page_memory *memory, size_t bytes) {
+    if (memory->bytes >= bytes)
+        return LARDER_OK;
+    size_t wanted = memory->bytes * 2 > bytes ? memory->bytes * 2 : bytes;
+    void *grown = priv_realloc(db_priv(p->db), memory->at, wanted);
+    if (!grown)
+        return LARDER_E_NO_MEMORY;
+    memory->at = grown;
+    memory->bytes = wanted;
     return LARDER_OK;
 }
 

@@ -8,6 +8,12 @@
 
 #include "core/item.h"
 
+/* Private memory of a page, kept from call to call: page_make(). */
+struct page_memory {
+    void *at;
+    size_t bytes;
+};
+
 struct larder_page {
     struct larder *db;
     uint8_t *bytes; /* images, each 8-aligned */
@@ -20,6 +26,9 @@ struct larder_page {
     uint8_t *resume;      /* image of the key to continue after, or NULL */
     size_t resume_capacity;
     int has_resume;
+    int is_snapshot;         /* all of it was there at one moment */
+    struct page_memory work; /* of the call that fills it: what would be too much of a caller's stack */
+    struct page_memory seen; /* index/query.h: entries that were looked at */
 };
 #define PAGE_BYTES_DEFAULT (1u << 20) /* where a page ends whose caller names no size, as DynamoDB's */
 #define PAGE_HOLE ((size_t)-1)
@@ -37,6 +46,8 @@ static inline int page_reserve(struct larder_page *p, size_t bytes) {
 /* Room to note one item, without touching the images. LARDER_OK or LARDER_E_NO_MEMORY. */
 int page_make_places(struct larder_page *p);
 int page_add_hole(struct larder_page *p);
+/* At least so many bytes, the first of which stay what they were. LARDER_OK or LARDER_E_NO_MEMORY. */
+int page_make(struct larder_page *p, struct page_memory *memory, size_t bytes);
 /* Memory for encoded keys: always the same number of bytes. LARDER_OK or LARDER_E_NO_MEMORY. */
 int page_make_keys(struct larder_page *p, size_t bytes);
 /* The empty page becomes one of the image in *bytes, whose memory it takes; the page's own goes there in exchange. */

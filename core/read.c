@@ -272,8 +272,8 @@ void read_hint_item(const struct table_view *v, struct read_hint *hint, size_t a
 int larder_get(struct larder_table *t, const struct larder_key *key, struct larder_page *page) {
     const struct table_view *v;
     struct item_key k;
-    if (!key || !page)
-        return page_fail(page, err_set(LARDER_E_INVAL, "larder_get: key or page is NULL"));
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(key) || ERR_IS_NULL(page))
+        return page_fail(page, LARDER_E_INVAL);
     int r = table_view(t, &v);
     if (r == LARDER_OK)
         r = item_key_from_values(&v->shape, key, &k);
@@ -287,6 +287,7 @@ int larder_get(struct larder_table *t, const struct larder_key *key, struct lard
     read_hint_item(v, &hint, page->ahead_bytes);
     r = read_by_key(v, &k, &hint, now_s, page);
     r = table_judge(t, v, r);
+    page->is_snapshot = 1; /* one item, or none */
     return r < 0 ? page_fail(page, r) : r;
 }
 
@@ -331,8 +332,8 @@ static int get_round(const struct table_view *v, const struct larder_key *keys, 
 
 int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count, struct larder_page *page) {
     const struct table_view *v;
-    if ((!keys && count) || !page)
-        return page_fail(page, err_set(LARDER_E_INVAL, "larder_get_many: keys or page is NULL"));
+    if (ERR_IS_NULL(t) || (count && ERR_IS_NULL(keys)) || ERR_IS_NULL(page))
+        return page_fail(page, LARDER_E_INVAL);
     int r = table_view(t, &v);
     if (r == LARDER_OK)
         r = page_make_keys(page, MANY_AT_ONCE * sizeof(struct item_key));

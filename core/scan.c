@@ -18,6 +18,13 @@ struct position {
     const struct item_key *key; /* after this key if the hash is equal; NULL: at the hash */
 };
 
+/* Who is in a chain, for scan_chain_singly. */
+struct member {
+    uint64_t hash; /* as htab_hash_in() makes it: enough to be found by */
+    uint32_t kseq;
+};
+
+/* Lies in the page's memory, for it is too large for a small stack. */
 struct scan {
     const struct table_view *v;
     struct larder_page *page;
@@ -26,6 +33,10 @@ struct scan {
     uint64_t last_hash; /* inclusive end */
     uint32_t limit, bytes_max;
     struct item_key last_key; /* of the page's last item: what from.key refers to */
+    /* Of the chain that is being read: */
+    uint64_t words[CHAIN_MAX];
+    struct member members[CHAIN_MAX];
+    const struct item_head *images[CHAIN_MAX];
 };
 
 /* Orders items of a chain: by hash, then key bytes. */
@@ -52,7 +63,8 @@ static int is_before(const struct item_head *image, const struct position *from)
 }
 
 /* Copies one chain's items to the end of the page, unvalidated. The number of images, or a failure. */
-static int copy_chain(struct scan *s, const uint64_t *words, int count) {
+static int copy_chain(struct scan *s, int count) {
+    const uint64_t *words = s->words;
     const struct seg *seg = s->v->items.seg;
     for (int i = 0; i < count; i++) {
         struct item_head head;
@@ -96,7 +108,7 @@ static int is_chain_sane(const struct scan *s, const struct item_head *const *im
 static int settle_chain(struct scan *s, uint32_t stripe, uint32_t buckets, uint32_t bucket, uint32_t first,
                         size_t used) {
     struct larder_page *page = s->page;
-    const struct item_head *images[CHAIN_MAX];
+    const struct item_head **images = s->images;
     uint32_t count = page->count - first, kept = first;
     for (uint32_t i = 0; i < count; i++)
         images[i] = (const struct item_head *)(page->bytes + page->at[first + i]);
@@ -121,11 +133,10 @@ static int settle_chain(struct scan *s, uint32_t stripe, uint32_t buckets, uint3
  * mean other hashes in the other. */
 static int scan_chain(struct scan *s, uint32_t number, uint64_t seq, uint32_t buckets, uint32_t bucket) {
     struct stripe_shm *stripe = &s->v->items.stripes[number];
-    uint64_t words[CHAIN_MAX];
     uint32_t first = s->page->count;
     size_t used = s->page->used;
-    int count = htab_bucket_slots(&s->v->items, stripe, bucket, words, CHAIN_MAX);
-    int r = count < 0 ? LARDER_E_CORRUPT : copy_chain(s, words, count);
+    int count = htab_bucket_slots(&s->v->items, stripe, bucket, s->words, CHAIN_MAX);
+    int r = count < 0 ? LARDER_E_CORRUPT : copy_chain(s, count);
     if (htab_bucket_count(&s->v->items, stripe) != buckets || !htab_read_ok(stripe, seq)) {
         s->page->count = first;
         s->page->used = used;
@@ -136,17 +147,11 @@ static int scan_chain(struct scan *s, uint32_t number, uint64_t seq, uint32_t bu
     return r ? r : settle_chain(s, number, buckets, bucket, first, used);
 }
 
-/* Who is in a chain, for scan_chain_singly. */
-struct member {
-    uint64_t hash; /* as htab_hash_in() makes it: enough to be found by */
-    uint32_t kseq;
-};
-
 /* The chain's items as one moment has them. LARDER_OK and *count; LARDER_MORE: not this time; LARDER_E_CORRUPT. */
 static int list_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, uint32_t buckets, uint32_t bucket,
-                      struct member *members, int *count) {
-    uint64_t words[CHAIN_MAX];
-    *count = htab_bucket_slots(&s->v->items, stripe, bucket, words, CHAIN_MAX);
+                      int *count) {
+    const uint64_t *words = s->words;
+    *count = htab_bucket_slots(&s->v->items, stripe, bucket, s->words, CHAIN_MAX);
     int is_sane = *count >= 0;
     for (int i = 0; i < *count; i++) {
         struct item_head head = {0};
@@ -154,7 +159,7 @@ static int list_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, u
         if (block)
             shm_copy_out(&head, block, sizeof head);
         is_sane &= block != NULL;
-        members[i] = (struct member){htab_hash_in(words[i], hash_of(&head)), head.kseq};
+        s->members[i] = (struct member){htab_hash_in(words[i], hash_of(&head)), head.kseq};
     }
     if (htab_bucket_count(&s->v->items, stripe) != buckets || !htab_read_ok(stripe, seq))
         return LARDER_MORE;
@@ -165,14 +170,13 @@ static int list_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, u
  * is short, and then reads each by itself: an item keeps its key sequence when it is replaced, so whoever stays is found. */
 static int scan_chain_singly(struct scan *s, uint32_t number, uint64_t seq, uint32_t buckets, uint32_t bucket) {
     struct stripe_shm *stripe = &s->v->items.stripes[number];
-    struct member members[CHAIN_MAX];
     uint32_t first = s->page->count;
     size_t used = s->page->used;
     int count, is_expired;
-    int r = list_chain(s, stripe, seq, buckets, bucket, members, &count);
+    int r = list_chain(s, stripe, seq, buckets, bucket, &count);
     for (int i = 0; r == LARDER_OK && i < count; i++) {
-        struct read_hint hint = read_hint_stripe(s->v, members[i].hash);
-        r = read_by_entry(s->v, -1, members[i].kseq, &hint, s->now_s, s->page, NULL, &is_expired);
+        struct read_hint hint = read_hint_stripe(s->v, s->members[i].hash);
+        r = read_by_entry(s->v, -1, s->members[i].kseq, &hint, s->now_s, s->page, NULL, &is_expired);
         if (r == LARDER_NOT_FOUND) /* deleted meanwhile, or expired */
             r = LARDER_OK;
     }
@@ -248,8 +252,6 @@ static uint64_t segment_start(uint32_t segment, uint32_t count) {
 }
 
 static int check_spec(const struct larder_scan_spec *spec) {
-    if (!spec)
-        return err_set(LARDER_E_INVAL, "larder_scan: spec is NULL");
     if (spec->segment_count > 1000000)
         return err_set(LARDER_E_INVAL, "segment_count is %u, allowed are 1 to 1000000", spec->segment_count);
     if (spec->segment >= (spec->segment_count ? spec->segment_count : 1))
@@ -283,35 +285,46 @@ static int scan_range(struct scan *s) {
     return LARDER_OK;
 }
 
+/* Where the page begins. */
+static int take_spec(struct scan *s, const struct larder_scan_spec *spec) {
+    uint32_t count = spec->segment_count ? spec->segment_count : 1;
+    s->limit = spec->limit;
+    s->bytes_max = spec->bytes_max ? spec->bytes_max : PAGE_BYTES_DEFAULT;
+    s->from = (struct position){segment_start(spec->segment, count), NULL};
+    s->last_hash = spec->segment + 1 < count ? segment_start(spec->segment + 1, count) - 1 : UINT64_MAX;
+    if (!spec->start_key)
+        return LARDER_OK;
+    int r = item_start_key(&s->v->shape, NULL, spec->start_key, &s->last_key);
+    if (r)
+        return r;
+    uint64_t hash = htab_high(read_hash(s->v, &s->last_key));
+    if (hash < s->from.hash || hash > s->last_hash)
+        return err_set(LARDER_E_INVAL, "the start key does not belong to segment %u of %u", spec->segment, count);
+    s->from = (struct position){hash, &s->last_key};
+    return LARDER_OK;
+}
+
 int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
-    struct scan s = {.page = page};
-    struct item_key start;
-    if (!page)
-        return err_set(LARDER_E_INVAL, "larder_scan: page is NULL");
+    const struct table_view *v;
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
+        return page_fail(page, LARDER_E_INVAL);
     int r = check_spec(spec);
     if (r == LARDER_OK)
-        r = table_view(t, &s.v);
+        r = table_view(t, &v);
+    if (r == LARDER_OK)
+        r = page_make(page, &page->work, sizeof(struct scan));
     if (r)
         return page_fail(page, r);
-    s.limit = spec->limit;
-    s.bytes_max = spec->bytes_max ? spec->bytes_max : PAGE_BYTES_DEFAULT;
-    uint32_t count = spec->segment_count ? spec->segment_count : 1;
-    s.from.hash = segment_start(spec->segment, count);
-    s.last_hash = spec->segment + 1 < count ? segment_start(spec->segment + 1, count) - 1 : UINT64_MAX;
-    if (spec->start_key) {
-        r = item_key_from_item(&s.v->shape, spec->start_key, &start);
-        if (r)
-            return page_fail(page, r);
-        uint64_t hash = htab_high(read_hash(s.v, &start));
-        if (hash < s.from.hash || hash > s.last_hash)
-            return page_fail(page, err_set(LARDER_E_INVAL, "the start key does not belong to segment %u of %u",
-                                           spec->segment, count));
-        s.from = (struct position){hash, &start};
-    }
-    s.now_s = db_now(t->db);
+    struct scan *s = page->work.at; /* large: its parts are set one by one */
+    s->v = v;
+    s->page = page;
+    r = take_spec(s, spec);
+    if (r)
+        return page_fail(page, r);
+    s->now_s = db_now(t->db);
     page_reset(page);
-    r = scan_range(&s);
+    r = scan_range(s);
     page->scanned = page->count;
-    r = table_judge(t, s.v, r);
+    r = table_judge(t, v, r);
     return r < 0 ? page_fail(page, r) : r;
 }

@@ -19,6 +19,8 @@ static void add_counters(struct larder_counters *sum, const struct slot_shm *slo
 
 int larder_segment_stats(struct larder *db, struct larder_segment_stats *out) {
     struct heap_totals totals;
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
     int r = db_check(db);
     if (r)
         return r;
@@ -45,6 +47,8 @@ int larder_segment_stats(struct larder *db, struct larder_segment_stats *out) {
 
 int larder_class_stats(struct larder *db, struct larder_class_stats *out, uint32_t capacity, uint32_t *count) {
     struct heap_totals totals;
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(count) || (capacity && ERR_IS_NULL(out)))
+        return LARDER_E_INVAL;
     int r = db_check(db);
     if (r)
         return r;
@@ -55,8 +59,9 @@ int larder_class_stats(struct larder *db, struct larder_class_stats *out, uint32
     return LARDER_OK;
 }
 
-/* Bytes of the blocks that a stripe's slots link, and of its bucket array. */
-static void add_stripe(const struct table_view *v, struct stripe_shm *stripe, struct larder_table_stats *out) {
+/* Bytes of the blocks that a stripe's slots link, and of its bucket array. Not inlined: its words would stay on the stack. */
+static __attribute__((noinline)) void add_stripe(const struct table_view *v, struct stripe_shm *stripe,
+                                                 struct larder_table_stats *out) {
     uint64_t words[512], array = SHM_LOAD(&stripe->array);
     out->item_count += SHM_LOAD_RELAXED(&stripe->count);
     out->bucket_bytes += array ? heap_block_bytes(v->items.seg, WORD_OFF(array)) : 0;
@@ -67,12 +72,12 @@ static void add_stripe(const struct table_view *v, struct stripe_shm *stripe, st
     }
 }
 
-int larder_table_stats(struct larder_table *t, struct larder_table_stats *out) {
+/* *out is private memory: what fails half way must not show. */
+static int table_stats(struct larder_table *t, struct larder_table_stats *out) {
     const struct table_view *v;
     int r = table_view(t, &v);
     if (r)
         return r;
-    memset(out, 0, sizeof *out);
     for (uint32_t i = 0; i < v->items.stripe_count; i++) {
         uint64_t partitions_array = SHM_LOAD(&v->partitions.stripes[i].array);
         add_stripe(v, &v->items.stripes[i], out);
@@ -81,6 +86,16 @@ int larder_table_stats(struct larder_table *t, struct larder_table_stats *out) {
     out->index_count = v->def.index_count + 1;
     r = core_hooks->index_stats(v, out->indexes, out->index_count);
     return r ? r : core_hooks->timer_stats(t->db, v->ordinal, &out->wheel_entries);
+}
+
+int larder_table_stats(struct larder_table *t, struct larder_table_stats *out) {
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
+    struct larder_table_stats stats = {0};
+    int r = table_stats(t, &stats);
+    if (r == LARDER_OK)
+        *out = stats;
+    return r;
 }
 
 static void slot_locks(struct larder *db, uint32_t id, struct larder_slot_stats *out) {
@@ -101,6 +116,8 @@ static void slot_locks(struct larder *db, uint32_t id, struct larder_slot_stats 
 }
 
 int larder_slot_stats(struct larder *db, struct larder_slot_stats *out, uint32_t capacity, uint32_t *count) {
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(count) || (capacity && ERR_IS_NULL(out)))
+        return LARDER_E_INVAL;
     int r = db_check(db);
     if (r)
         return r;

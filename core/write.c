@@ -46,7 +46,7 @@ struct change {
     const struct larder_key *wanted; /* delete, increment: what the caller gave; else NULL */
     struct write_increment *increment;
     const struct table_view *view;
-    struct item_key key;
+    struct item_key *key; /* in the writer */
     uint64_t hash;
     int64_t now_s;
     struct item_head *image; /* what goes in, in w->scratch; NULL: delete. Of an increment it is made under the lock */
@@ -125,7 +125,7 @@ static int try_change_locked(struct writer *w, struct change *c, struct stripe_s
     int r = LARDER_OK, is_damaged = 0;
     if (!view_is_current(c->view))
         return TRY_VIEW_MOVED;
-    shm_word *slot = find_locked(c->view, stripe, &c->key, c->hash, &old_word, &old, &is_damaged);
+    shm_word *slot = find_locked(c->view, stripe, c->key, c->hash, &old_word, &old, &is_damaged);
     if (is_damaged)
         return err_set(LARDER_E_CORRUPT, "a bucket of the table is damaged");
     if (old && (r = change_open_old(c->view, old_word, old, &peek)))
@@ -207,10 +207,10 @@ static int take_item(struct writer *w, struct change *c) {
     struct item_head *image = store.to;
     c->hash = read_hash_of(v, item_key_area(image), image->partition_bytes, image->sort_bytes);
     struct read_hint hint = read_hint_stripe(v, c->hash);
-    c->key.partition_bytes = image->partition_bytes;
-    c->key.sort_bytes = image->sort_bytes;
-    c->key.area_bytes = (uint32_t)item_key_area_bytes(image);
-    memcpy(c->key.area, item_key_area(image), c->key.area_bytes);
+    c->key->partition_bytes = image->partition_bytes;
+    c->key->sort_bytes = image->sort_bytes;
+    c->key->area_bytes = (uint32_t)item_key_area_bytes(image);
+    memcpy(c->key->area, item_key_area(image), c->key->area_bytes);
     read_hint_bucket(v, &hint);
     r = item_store_slots(&store);
     if (r)
@@ -228,17 +228,17 @@ static int take_item(struct writer *w, struct change *c) {
 /* The item that larder_put_if() is to replace is one with the key of the item that goes in. */
 static int check_expected(const struct change *c) {
     const struct item_head *e = c->expected;
-    if (!e || (e->partition_bytes == c->key.partition_bytes && e->sort_bytes == c->key.sort_bytes &&
-               memcmp(item_key_area(e), c->key.area, c->key.area_bytes) == 0))
+    if (!e || (e->partition_bytes == c->key->partition_bytes && e->sort_bytes == c->key->sort_bytes &&
+               memcmp(item_key_area(e), c->key->area, c->key->area_bytes) == 0))
         return LARDER_OK;
     return err_set(LARDER_E_INVAL, "larder_put_if: the expected item has another key than the item; read it from this "
                                    "table by the item's key");
 }
 
 static int take_key(struct change *c) {
-    int r = item_key_from_values(&c->view->shape, c->wanted, &c->key);
+    int r = item_key_from_values(&c->view->shape, c->wanted, c->key);
     if (r == LARDER_OK)
-        c->hash = read_hash(c->view, &c->key);
+        c->hash = read_hash(c->view, c->key);
     return r;
 }
 
@@ -274,16 +274,24 @@ static int change_under_view(struct writer *w, struct larder_table *t, struct ch
     return r ? r : change_item(w, c);
 }
 
+/* The item that was there is handed over with its memory, which ends with the table's attachment. */
+static int take_page(const struct larder_table *t, struct larder_page *page) {
+    if (__builtin_expect(page->db != t->db, 0))
+        return err_set(LARDER_E_INVAL, "the page is one of another attachment; make it with the table's");
+    return page_make_places(page);
+}
+
 /* The whole call. */
 static int run_change(struct larder_table *t, struct change *c) {
     struct writer *w;
-    if (!t)
-        return err_set(LARDER_E_INVAL, "a table is needed, not NULL");
-    int r = c->before ? page_make_places(c->before) : LARDER_OK;
-    if (r == LARDER_OK)
-        r = writer_borrow(t->db, &w);
+    int r = writer_borrow(t->db, &w);
     if (r)
         return r;
+    if (c->before && (r = take_page(t, c->before))) {
+        writer_end(w);
+        return r;
+    }
+    c->key = &w->key;
     c->now_s = db_now(t->db);
     do
         r = change_under_view(w, t, c);
@@ -317,8 +325,8 @@ static void begin_change(struct change *c, const struct larder_item *item, const
 
 int larder_put(struct larder_table *t, const struct larder_item *item, struct larder_page *replaced) {
     struct change c;
-    if (!item)
-        return err_set(LARDER_E_INVAL, "larder_put: item is NULL");
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(item))
+        return LARDER_E_INVAL;
     prefetch_item(item);
     begin_change(&c, item, NULL, replaced);
     return run_change(t, &c);
@@ -327,8 +335,8 @@ int larder_put(struct larder_table *t, const struct larder_item *item, struct la
 int larder_put_if(struct larder_table *t, const struct larder_item *item, const struct larder_item *expected,
                   struct larder_page *found) {
     struct change c;
-    if (!item)
-        return err_set(LARDER_E_INVAL, "larder_put_if: item is NULL");
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(item))
+        return LARDER_E_INVAL;
     if (expected && item_head(expected)->version == 0)
         return err_set(LARDER_E_INVAL,
                        "larder_put_if: the expected item was made by a builder or a projection; one that "
@@ -348,8 +356,8 @@ int write_increment(struct larder_table *t, struct write_increment *increment) {
 
 int larder_delete(struct larder_table *t, const struct larder_key *key, struct larder_page *deleted) {
     struct change c;
-    if (!key)
-        return err_set(LARDER_E_INVAL, "larder_delete: key is NULL");
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(key))
+        return LARDER_E_INVAL;
     begin_change(&c, NULL, key, deleted);
     int r = run_change(t, &c);
     return r == LARDER_OK && !c.was_there ? LARDER_NOT_FOUND : r;

@@ -35,7 +35,8 @@ struct writer {
     struct writer *next; /* in the handle's pool */
     void *scratch;       /* private memory for images, grown outside locks */
     size_t scratch_bytes;
-    void *before; /* private memory: the item that is being replaced, for the caller */
+    struct item_key key; /* of the item that is being written: too large for a small stack */
+    void *before;        /* private memory: the item that is being replaced, for the caller */
     size_t before_bytes;
     uint16_t near[WRITER_NEAR]
                  [ITEM_NEAR_COUNT]; /* where key attributes stood in items before, by kind of item: see write.c */

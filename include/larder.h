@@ -12,7 +12,8 @@
  * Results. Every function that can fail returns an int. 0 is done; a positive value is an outcome to branch on; a
  * negative value is a failure that changed nothing, and larder_error() of the same thread says which value was wrong
  * and what is allowed. Outputs are written only when the result is >= 0; a page given to a read that fails is left empty.
- * LARDER_E_INVAL also stands for a NULL where an object is needed.
+ * A NULL where an object is needed is LARDER_E_INVAL, too, and larder_error() names function and argument. Functions without
+ * such a result do nothing then, or answer 0 or NULL. An object of another attachment may be given where not said otherwise.
  *
  * Consistency. A put or delete changes the item and all its index entries in one step, for every process at once. Reads
  * take no lock, store nothing in the segment and wait for nobody.
@@ -28,6 +29,10 @@
  * reads an attribute says LARDER_E_CORRUPT if it leads outside of the item. There are no checksums: flipped bytes of names and
  * values come back as they are, and a damaged reference may hide an item. larder_check() finds
  * what breaks an invariant, larder_repair() mends it; while it works every call gives LARDER_BUSY, reads too.
+ *
+ * Stack. A call takes at most 16 KiB of its thread's stack (gcc, release: larder_put() 13, larder_delete() 13, larder_query() 13 where an
+ * index projects, else 8, larder_table_stats() 14, larder_increment() 11, larder_add_all() 9, others 6 or less). More if it has to repair
+ * what a dead process left, and for larder_check(), larder_repair() and larder_index_add().
  *
  * Memory orders, locks and the bytes of the segment are described in ARCHITECTURE.md.
  */
@@ -91,7 +96,7 @@ LARDER_API const char *larder_result_name(int result);
 #define LARDER_SORT_KEY_BYTES_MAX 1024
 #define LARDER_NUMBER_DIGITS_MAX 38
 #define LARDER_NUMBER_TEXT_MAX 192 /* longest text larder_value_number() writes, with the final 0 */
-#define LARDER_NESTING_MAX 32
+#define LARDER_NESTING_MAX 32 /* levels of a document: an attribute is the first, so 31 M and L may lie in each other */
 #define LARDER_GLOBAL_INDEXES_MAX 20
 #define LARDER_LOCAL_INDEXES_MAX 5
 #define LARDER_INDEXES_MAX 25
@@ -302,7 +307,7 @@ struct larder_value {
     uint32_t count; /* read from an item: members of an M, L, SS, NS or BS; 1 with an N; else 0 */
 };
 
-/** Shorthands for values, in keys above all: larder_str("SHOP#1"), larder_num("17"), larder_bin(data, bytes). */
+/** Shorthands for values, in keys above all: larder_str("SHOP#1"), larder_num("17"), larder_bin(data, bytes). NULL: no bytes. */
 LARDER_API struct larder_value larder_str(const char *text);
 LARDER_API struct larder_value larder_num(const char *text);
 LARDER_API struct larder_value larder_bin(const void *data, size_t bytes);
@@ -345,7 +350,7 @@ struct larder_member {
 };
 
 LARDER_API void larder_iter_item(const struct larder_item *item, struct larder_iter *it);
-/** @param value An M, L, SS, NS or BS read from an item; any other type gives an empty walk. */
+/** @param value An M, L, SS, NS or BS read from an item; any other type, and NULL, gives an empty walk. */
 LARDER_API void larder_iter_value(const struct larder_value *value, struct larder_iter *it);
 /**
  * @return LARDER_OK with the next member, in name order for an item or M; LARDER_NOT_FOUND at the end; LARDER_E_CORRUPT if the item is
@@ -404,7 +409,7 @@ LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item
                               uint32_t but_count);
 /**
  * Names the next larder_add or larder_begin, whose own name must be NULL: for a name that may hold zero bytes or is not
- * 0-terminated. Copied.
+ * 0-terminated. 1 to LARDER_ATTRIBUTE_NAME_MAX bytes. Copied.
  */
 LARDER_API int larder_name(struct larder_builder *b, const char *name, size_t bytes);
 
@@ -424,7 +429,7 @@ struct larder_page;
 /** A page's memory comes from db's arena, grows as needed, and ends with larder_page_free() or larder_close(). */
 LARDER_API int larder_page_new(struct larder *db, struct larder_page **out);
 LARDER_API void larder_page_free(struct larder_page *page);
-/** Items in the page. */
+/** Items in the page; 0 for NULL, as all that asks a page. */
 LARDER_API uint32_t larder_page_count(const struct larder_page *page);
 /** The i-th item; NULL if it was not found (only larder_get_many leaves such holes) or i is too large. Valid until the
  * page's next use. */
@@ -434,6 +439,8 @@ LARDER_API const struct larder_item *larder_page_item(const struct larder_page *
 LARDER_API const struct larder_item *larder_page_resume(const struct larder_page *page);
 /** Items looked at for this page, those that had expired left out (DynamoDB's ScannedCount). */
 LARDER_API uint64_t larder_page_scanned(const struct larder_page *page);
+/** 1 if all items of the page were there at one moment: after larder_get(), and after larder_query() as "Consistency" there says. Else 0. */
+LARDER_API int larder_page_is_snapshot(const struct larder_page *page);
 
 struct larder_key {
     struct larder_value partition, sort; /* sort is ignored by a table without sort key */
@@ -489,14 +496,18 @@ struct larder_query_spec {
  *
  * @return LARDER_OK    The range is finished; the page may be empty.
  *         LARDER_MORE  Stopped early; continue with start_key = larder_page_resume(page).
- *         LARDER_E_INVAL (partition or sort value of the wrong type or size, BEGINS_WITH on a number, start key without
- * the needed attributes), LARDER_E_NO_INDEX, LARDER_E_NO_TABLE, LARDER_E_CORRUPT, LARDER_E_DESTROYED,
- * LARDER_E_NO_MEMORY.
+ *         LARDER_E_INVAL (partition or sort value of the wrong type or size, BEGINS_WITH on a number; a start key that has not the key
+ * attributes of table and index, or has others, or is outside of what is asked for), LARDER_E_NO_INDEX, LARDER_E_NO_TABLE,
+ * LARDER_E_CORRUPT, LARDER_E_DESTROYED, LARDER_E_NO_MEMORY.
  *
- * Consistency  Each item is whole and is under the index key that it has. A page is a snapshot of its range unless
- * writers change the same partition faster than the page can be read; several pages are not one snapshot. Locks None,
- * and no store to the segment. Cost         O(log n) to the first item, then one step and one item miss (overlapped)
- * per item.
+ * Consistency  Each item is whole and is under the index key that it has, and none is twice in a page. A page is a snapshot of its range:
+ *              all of it was there at one moment, and nothing else. It is read again until it is, so also pages of 1 MiB are
+ *              snapshots beside a thousand writes a second to the same partition. If writers change the partition faster than the
+ *              page can be read, up to 32 times, or 3 if each saw over a dozen changes, the page is right item by item only: one
+ *              that moved meanwhile may be missing. larder_page_is_snapshot() then says 0; ask again, or for a shorter page.
+ *              Several pages are not one snapshot.
+ * Locks        None, and no store to the segment.
+ * Cost         O(log n) to the first item, then one step and one item miss (overlapped) per item.
  */
 LARDER_API int larder_query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page);
 
@@ -508,7 +519,8 @@ struct larder_scan_spec {
 
 /**
  * Reads all items of a table in hash order, a page at a time. An item that is there during the whole scan is returned
- * exactly once, however the table grows meanwhile. @return as larder_query().
+ * exactly once, however the table grows meanwhile. A page is no snapshot: items come one after the other. The start key has the key
+ * attributes of the table, and no other. @return as larder_query().
  */
 LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page);
 
@@ -523,7 +535,7 @@ LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec
  *
  * @param item     [in] From a builder or a page; borrowed for the call.
  * @param replaced [out] NULL, or a page that receives the item that was replaced (empty if there was none or it had
- *                       expired). Not the page that holds `item`.
+ *                       expired). Not the page that holds `item`, nor one of another attachment than t's.
  * @return LARDER_OK, LARDER_E_INVAL (a key attribute is missing, empty, too long or of the wrong type, for the table or
  * an index; item over 400 KB), LARDER_FULL, LARDER_BUSY, LARDER_E_READ_ONLY, LARDER_E_NO_TABLE, LARDER_E_DESTROYED,
  * LARDER_E_NO_SLOT, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.

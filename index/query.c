@@ -50,6 +50,7 @@ static int query_get(struct query *q) {
                    q->start_key.sort_bytes == key.sort_bytes &&
                    memcmp(q->start_key.area, key.area, key.area_bytes) == 0;
     /* Nothing comes after that item, nor after a start key beyond it. */
+    q->page->is_snapshot = 1; /* one item, or none */
     if (is_start || leaf_compare_cuts(&q->range.from, &q->range.to) >= 0)
         return LARDER_OK;
     struct read_hint hint = read_hint_stripe(q->v, read_hash(q->v, &key));
@@ -78,15 +79,19 @@ static int query_run(struct query *q, const struct larder_query_spec *spec) {
 }
 
 LARDER_API int larder_query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page) {
-    struct query q; /* large: its parts are set one by one */
-    if (!spec || !page)
-        return page_fail(page, err_set(LARDER_E_INVAL, "larder_query: spec or page is NULL"));
-    int r = table_view(t, &q.v);
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
+        return page_fail(page, LARDER_E_INVAL);
+    const struct table_view *v;
+    int r = table_view(t, &v);
+    if (r == LARDER_OK)
+        r = page_make(page, &page->work, sizeof(struct query));
     if (r)
         return page_fail(page, r);
-    q.now_s = db_now(t->db);
-    q.page = page;
-    r = query_run(&q, spec);
-    r = table_judge(t, q.v, r);
+    struct query *q = page->work.at; /* large: its parts are set one by one */
+    q->v = v;
+    q->now_s = db_now(t->db);
+    q->page = page;
+    r = query_run(q, spec);
+    r = table_judge(t, v, r);
     return r < 0 ? page_fail(page, r) : r;
 }

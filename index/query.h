@@ -18,14 +18,14 @@ struct query_seen {
     struct read_place place;
 };
 
-#define QUERY_SEEN_FEW 64u /* kept on the stack; more, in private memory */
+#define QUERY_SEEN_FEW 64u /* room is made for so many more at a time, at least */
 struct query_seen_list {
-    struct query_seen *at;
+    struct query_seen *at; /* in the page's memory for it */
     uint32_t count, capacity;
     uint32_t stale_count;
-    struct query_seen few[QUERY_SEEN_FEW];
 };
 
+/* Lies in the page's memory, for it is too large for a small stack. */
 struct query {
     const struct table_view *v;
     uint32_t number; /* of the index */

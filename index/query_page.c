@@ -10,6 +10,18 @@
 
 #define QUERY_BATCH 24u /* about as many misses as a core keeps in flight, twice */
 
+/* Tests: called after each leaf that was handed out. */
+#if LARDER_CRASH_POINTS
+void (*query_test_between)(void);
+#define QUERY_BETWEEN()                                                                                                \
+    do {                                                                                                               \
+        if (query_test_between)                                                                                        \
+            query_test_between();                                                                                      \
+    } while (0)
+#else
+#define QUERY_BETWEEN() ((void)0)
+#endif
+
 /* The walk over the list. */
 struct query_walk {
     struct query *q;
@@ -24,16 +36,10 @@ struct query_walk {
 /* Room to note one more entry. */
 static int query_grow_seen(struct query *q) {
     struct query_seen_list *list = &q->seen;
-    uint32_t capacity = list->capacity * 2;
-    struct query_seen *old = list->at == list->few ? NULL : list->at;
-    struct query_seen *at = priv_realloc(db_priv(q->v->db), old, capacity * sizeof *at);
-    if (!at)
-        return LARDER_E_NO_MEMORY;
-    if (!old)
-        memcpy(at, list->few, sizeof list->few);
-    list->at = at;
-    list->capacity = capacity;
-    return LARDER_OK;
+    int r = page_make(q->page, &q->page->seen, (list->count + QUERY_SEEN_FEW) * sizeof *list->at);
+    list->at = q->page->seen.at;
+    list->capacity = (uint32_t)(q->page->seen.bytes / sizeof *list->at);
+    return r;
 }
 
 static int query_corrupt(const struct query *q) {
@@ -238,6 +244,7 @@ static int query_walk_range(struct query *q) {
             return may_follow || query_may_follow(&walk) ? LARDER_MORE : LARDER_OK;
         if (walk.is_past)
             return LARDER_OK;
+        QUERY_BETWEEN();
         query_leave_leaf(&walk);
         r = query_read_more(&walk);
         q->leaves += r == LARDER_OK;

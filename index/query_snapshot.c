@@ -12,18 +12,23 @@
  *          leaf was read again. Else the page is read again.
  * Not here An entry that stood for nothing, became an item and ceased to be one between two looks. So as long as there are
  *          tries left, entries that stand for nothing are a reason to read again, too.
- * Limits   A few tries. If writers keep changing the partition faster than it can be read, the page is one of items that each
- *          were whole and under the key that they had; and no item is in it twice.
+ * Limits   QUERY_TRIES tries; a large page that sees many changes while it is read has few of them. If writers keep changing the
+ *          partition faster than it can be read, the page is one of items that each were whole and under the key that they had; no
+ *          item is in it twice, and larder_page_is_snapshot() says 0.
+ *          A try of a page of 1 MiB takes about a millisecond, and fails if one of its items or leaves is changed meanwhile, after it was
+ *          read: beside a thousand writes a second every second or third does.
  */
 #include <stdlib.h>
 
 #include "core/db.h"
 #include "index/query.h"
 
-#define QUERY_TRIES 8u
-#define QUERY_TRIES_STRICT 4u /* of these: none with an entry that stands for nothing */
-#define QUERY_TRIES_LARGE 2u  /* of a page of more than this many entries */
-#define QUERY_LARGE 256u
+#define QUERY_TRIES 32u
+#define QUERY_TRIES_STRICT 4u  /* of these: none with an entry that stands for nothing */
+#define QUERY_LARGE 256u       /* of a page of more than this many entries, which takes long: */
+#define QUERY_CHANGES_MANY 16u /* a try that saw so many changes had hardly a chance */
+#define QUERY_TRIES_POOR                                                                                               \
+    3u /* so many of that kind, and it is given up. One alone may be a reader who was not let run */
 
 /* Whether an entry that stood for nothing still does. Its item, if there is one now, is put into the page and taken out. */
 static int snapshot_is_stale(struct query *q, const struct query_seen *seen) {
@@ -35,13 +40,26 @@ static int snapshot_is_stale(struct query *q, const struct query_seen *seen) {
     return r == LARDER_NOT_FOUND && !is_expired;
 }
 
-static int snapshot_items_stay(struct query *q) {
-    for (uint32_t i = 0; i < q->seen.count; i++) {
+/* How many of the entries are not what they were, counted up to `most`. */
+static uint32_t snapshot_changes(struct query *q, uint32_t most) {
+    uint32_t changes = 0;
+    for (uint32_t i = 0; i < q->seen.count && changes < most; i++) {
         const struct query_seen *seen = &q->seen.at[i];
-        if (seen->is_stale ? !snapshot_is_stale(q, seen) : !read_is_still_there(&seen->place))
-            return 0;
+        changes += seen->is_stale ? !snapshot_is_stale(q, seen) : !read_is_still_there(&seen->place);
     }
-    return 1;
+    return changes;
+}
+
+static int snapshot_items_stay(struct query *q) {
+    return snapshot_changes(q, 1) == 0;
+}
+
+/* A try has failed: whether there is little hope for the next one, since writers are so much faster than this page can be read. */
+static int snapshot_is_poor(struct query *q, const struct stripe_shm *stripe, uint32_t moves) {
+    if (q->seen.count <= QUERY_LARGE)
+        return 0;
+    return SHM_LOAD(&stripe->moves) - moves >= QUERY_CHANGES_MANY ||
+           snapshot_changes(q, QUERY_CHANGES_MANY) == QUERY_CHANGES_MANY;
 }
 
 /* Whether the only leaf of the page is now what it was. */
@@ -126,23 +144,24 @@ static int snapshot_drop_twice(struct query *q) {
 
 int query_fill_snapshot(struct query *q) {
     const struct stripe_shm *stripe = htab_stripe(&q->v->partitions, q->partition_hash);
-    int r, is_held = 0;
-    q->seen.at = q->seen.few;
-    q->seen.capacity = QUERY_SEEN_FEW;
-    for (unsigned tries = 0; tries < QUERY_TRIES && !is_held; tries++) {
+    unsigned poor = 0;
+    int r = LARDER_OK, is_held = 0;
+    q->seen.at = q->page->seen.at;
+    q->seen.capacity = (uint32_t)(q->page->seen.bytes / sizeof *q->seen.at);
+    for (unsigned tries = 0; tries < QUERY_TRIES && poor < QUERY_TRIES_POOR; tries++) {
         uint32_t moves = SHM_LOAD(&stripe->moves);
         page_reset(q->page);
         q->seen.count = q->seen.stale_count = 0;
         r = query_fill(q);
         if (r < 0)
-            break;
+            return r;
         is_held = snapshot_holds(q, stripe, moves, tries);
-        if (q->seen.count > QUERY_LARGE && tries + 1 >= QUERY_TRIES_LARGE)
+        if (is_held)
             break;
+        poor += (unsigned)snapshot_is_poor(q, stripe, moves);
     }
-    if (q->seen.at != q->seen.few)
-        priv_free(db_priv(q->v->db), q->seen.at);
-    if (r >= 0 && !is_held && snapshot_drop_twice(q) != LARDER_OK)
+    q->page->is_snapshot = is_held;
+    if (!is_held && snapshot_drop_twice(q) != LARDER_OK)
         return LARDER_E_NO_MEMORY;
     return r;
 }

@@ -109,20 +109,26 @@ int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_str
 
 /* ---- What has left (skl_left.c) ----------------------------------------------------------------------------------------- */
 
-/* The leaves that a reader has read, or tried to read. */
+/* The leaves that a reader has read, or tried to read: the first ones' marks, and of all that come after them a bit by mark. A bit may be
+ * another leaf's: then a page is read again that need not have been. */
 #define SKL_SEEN 16u
+#define SKL_SEEN_BITS 16384u /* a page of 1 MiB has some hundreds of leaves */
 struct skl_seen {
-    uint32_t count; /* more than SKL_SEEN: too many to remember */
+    uint32_t count;
     uint16_t mark[SKL_SEEN];
+    uint64_t more[SKL_SEEN_BITS / 64]; /* set only if count is more than SKL_SEEN */
 };
 enum skl_left { SKL_NONE_LEFT, SKL_ONE_LEFT, SKL_MANY_LEFT /* too many to know */ };
 
 static inline uint16_t skl_mark(uint64_t leaf_off) {
     return (uint16_t)(leaf_off * UINT64_C(0x9e3779b97f4a7c15) >> 48);
 }
+void skl_see_more(struct skl_seen *seen, uint16_t mark);
 static inline void skl_see(struct skl_seen *seen, uint64_t leaf_off) {
     if (seen->count < SKL_SEEN)
         seen->mark[seen->count] = skl_mark(leaf_off);
+    else
+        skl_see_more(seen, skl_mark(leaf_off));
     seen->count++;
 }
 /* Under the lock: this leaf (0: none, but there is one now) has left its list. Or any may have. */

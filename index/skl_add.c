@@ -64,14 +64,15 @@ static int skl_put_leaf(struct writer *w, struct skl_place *p, const struct leaf
     return r ? r : skl_publish_leaf(w, p, off);
 }
 
-int skl_replace_leaf(struct writer *w, struct skl_place *p, const struct leaf_run *run) {
+__attribute__((noinline)) int skl_replace_leaf(struct writer *w, struct skl_place *p, const struct leaf_run *run) {
     struct leaf made;
     uint32_t bytes = leaf_build(run, 0, run->count, p->list.hash, p->list.index, leaf_next(&p->leaf), &made);
     return bytes ? skl_put_leaf(w, p, &made, bytes) : skl_corrupt(p->list.hash);
 }
 
 /* The first entry of a partition: one small leaf. Nobody can be reading what it replaces, so the sequence need not move. */
-static int skl_add_first(struct writer *w, struct skl_list *list, const struct leaf_entry *e) {
+static __attribute__((noinline)) int skl_add_first(struct writer *w, struct skl_list *list,
+                                                   const struct leaf_entry *e) {
     struct leaf_run run = {.prefix = e->key};
     struct leaf made;
     uint64_t off;
@@ -138,8 +139,8 @@ static void skl_link_node(const struct skl_place *p, uint64_t node_off, uint32_t
 }
 
 /* A small partition becomes a list: a head whose towers lead to the new node. */
-static int skl_take_head(struct writer *w, const struct skl_place *p, uint64_t lower, uint64_t node_off,
-                         uint32_t height, uint64_t *off) {
+static __attribute__((noinline)) int skl_take_head(struct writer *w, const struct skl_place *p, uint64_t lower,
+                                                   uint64_t node_off, uint32_t height, uint64_t *off) {
     struct skl_image image;
     struct leaf_cut lowest = {.key = NULL};
     uint64_t links[SKL_HEIGHT_MAX] = {0};
@@ -150,8 +151,9 @@ static int skl_take_head(struct writer *w, const struct skl_place *p, uint64_t l
 }
 
 /* Takes and fills upper leaf, node and lower leaf of a split at entry `at`. */
-static int skl_take_split(struct writer *w, const struct skl_place *p, const struct leaf_run *run, uint32_t at,
-                          uint32_t height, uint64_t *lower, uint64_t *node_off) {
+static __attribute__((noinline)) int skl_take_split(struct writer *w, const struct skl_place *p,
+                                                    const struct leaf_run *run, uint32_t at, uint32_t height,
+                                                    uint64_t *lower, uint64_t *node_off) {
     struct leaf part;
     struct skl_image image;
     struct skl_bound low;
@@ -192,19 +194,30 @@ static int skl_split(struct writer *w, struct skl_place *p, const struct leaf_ru
     return r ? r : skl_publish_leaf(w, p, head_off);
 }
 
-/* Adds an entry to the leaf at p. */
-static int skl_add_to_leaf(struct writer *w, struct skl_place *p, const struct leaf_entry *e) {
+/* The leaf has one entry more than can be moved into it. */
+static __attribute__((noinline)) int skl_make_anew(struct writer *w, struct skl_place *p, const struct leaf_entry *e) {
     struct leaf_run run;
-    struct leaf made;
-    struct leaf_place place = leaf_place(&p->leaf, e);
-    if (place.is_there)
-        return LARDER_OK;
-    uint32_t bytes = leaf_insert(&p->leaf, e, &place, &made);
-    if (bytes)
-        return skl_put_leaf(w, p, &made, bytes);
     leaf_take_apart(&p->leaf, &run);
     uint32_t added = leaf_run_add(&run, e);
     return leaf_run_fits(&run, 0, run.count) ? skl_replace_leaf(w, p, &run) : skl_split(w, p, &run, added);
+}
+
+/* Most insertions. SKL_NOT_INSERTED: the leaf must be made of a run. */
+#define SKL_NOT_INSERTED 1
+static __attribute__((noinline)) int skl_insert(struct writer *w, struct skl_place *p, const struct leaf_entry *e,
+                                                const struct leaf_place *place) {
+    struct leaf made;
+    uint32_t bytes = leaf_insert(&p->leaf, e, place, &made);
+    return bytes ? skl_put_leaf(w, p, &made, bytes) : SKL_NOT_INSERTED;
+}
+
+/* Adds an entry to the leaf at p. Leaves are large: no function has more than one beside p's, for the sake of small stacks. */
+static int skl_add_to_leaf(struct writer *w, struct skl_place *p, const struct leaf_entry *e) {
+    struct leaf_place place = leaf_place(&p->leaf, e);
+    if (place.is_there)
+        return LARDER_OK;
+    int r = skl_insert(w, p, e, &place);
+    return r == SKL_NOT_INSERTED ? skl_make_anew(w, p, e) : r;
 }
 
 int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,

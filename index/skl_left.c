@@ -28,17 +28,29 @@ void skl_note_all_left(struct stripe_shm *stripe) {
     SHM_STORE(&stripe->moves, SHM_LOAD_RELAXED(&stripe->moves) + STRIPE_LEFT);
 }
 
+void skl_see_more(struct skl_seen *seen, uint16_t mark) {
+    if (seen->count == SKL_SEEN)
+        memset(seen->more, 0, sizeof seen->more);
+    seen->more[mark % SKL_SEEN_BITS / 64] |= UINT64_C(1) << (mark % 64);
+}
+
+static int skl_was_seen(const struct skl_seen *seen, uint16_t mark) {
+    for (uint32_t i = 0; i < seen->count && i < SKL_SEEN; i++)
+        if (seen->mark[i] == mark)
+            return 1;
+    return seen->count > SKL_SEEN && seen->more[mark % SKL_SEEN_BITS / 64] >> (mark % 64) & 1;
+}
+
 enum skl_left skl_have_left(const struct stripe_shm *stripe, uint32_t since, const struct skl_seen *seen) {
     uint32_t now = SHM_LOAD(&stripe->moves);
     int is_one = 0;
     if (now == since)
         return SKL_NONE_LEFT;
-    if (now - since >= STRIPE_LEFT || seen->count > SKL_SEEN)
+    if (now - since >= STRIPE_LEFT)
         return SKL_MANY_LEFT;
     for (uint32_t number = since + 1; number != now + 1; number++) {
         uint16_t mark = SHM_LOAD(&stripe->left[number % STRIPE_LEFT]);
-        for (uint32_t i = 0; i < seen->count; i++)
-            is_one |= seen->mark[i] == mark;
+        is_one |= skl_was_seen(seen, mark);
     }
     if (SHM_LOAD(&stripe->moves) - since >= STRIPE_LEFT)
         return SKL_MANY_LEFT;

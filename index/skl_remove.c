@@ -72,7 +72,7 @@ static int skl_drop_leaf(struct writer *w, struct skl_place *p) {
 }
 
 /* A leaf that is half dead costs readers and memory. Better, but not needed: without memory it stays. */
-static int skl_compact(struct writer *w, struct skl_place *p) {
+static __attribute__((noinline)) int skl_compact(struct writer *w, struct skl_place *p) {
     struct leaf_run run;
     leaf_take_apart(&p->leaf, &run);
     int r = skl_replace_leaf(w, p, &run);
