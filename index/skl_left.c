@@ -6,6 +6,7 @@
  *          read, and finds that none of them has left, has missed nothing: every place of his range was in one of them when he
  *          read it, and it still is, or is in one that reaches further. (Only what leaves makes the range of another smaller.)
  *          Where there was no list he remembers 0, and a list's first leaf takes the place of 0.
+ *          The first sixteen marks he keeps as they are, of all others a bit each: most pages have few leaves, a page of 1 MiB hundreds.
  * Marks    16 bits of an offset are enough: two leaves of one mark cost a page that is read again. A leaf whose memory is a leaf
  *          again is the same mark: it was noted when it left, so what came after is not mistaken for it.
  * Order    A writer: the word that replaces the leaf, the mark, `moves`, and only then whatever makes the entry count. A reader: `moves`,
