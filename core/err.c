@@ -32,8 +32,8 @@ int err_set(int result, const char *format, ...) {
     return result;
 }
 
-int err_null(const char *function, const char *argument) {
-    return err_set(LARDER_E_INVAL, "%s: %s is NULL; it must not be", function, argument);
+void err_null(const char *function, const char *argument) {
+    err_set(LARDER_E_INVAL, "%s: %s is NULL; it must not be", function, argument);
 }
 
 static int err_result_of_errno(int number) {

@@ -10,9 +10,8 @@ int err_set(int result, const char *format, ...) __attribute__((format(printf, 2
 
 /* For public functions: whether an argument that must not be NULL is; the message names the function and the argument. Use:
  *     if (ERR_IS_NULL(t) || ERR_IS_NULL(key)) return LARDER_E_INVAL; */
-#define ERR_IS_NULL(argument) (__builtin_expect((argument) == NULL, 0) && err_null(__func__, #argument))
-/* LARDER_E_INVAL. */
-int err_null(const char *function, const char *argument) __attribute__((cold));
+#define ERR_IS_NULL(argument) (__builtin_expect((argument) == NULL, 0) && (err_null(__func__, #argument), 1))
+void err_null(const char *function, const char *argument) __attribute__((cold));
 
 /* LARDER_E_OS (or LARDER_FULL for ENOSPC and ENOMEM of the filesystem, LARDER_E_ACCESS for EACCES and EPERM) with
  * "<what> <object>: <strerror>". */
