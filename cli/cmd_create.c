@@ -16,13 +16,14 @@
 #include "cli/table_diff.h"
 #include "cli/template.h"
 
-enum { CREATE_SIZE = ARGS_OWN, CREATE_MODE, CREATE_STRIPES, CREATE_HUGE_PAGES, CREATE_IF_NOT_EXISTS };
+enum { CREATE_SIZE = ARGS_OWN, CREATE_MODE, CREATE_STRIPES, CREATE_SLOTS, CREATE_HUGE_PAGES, CREATE_IF_NOT_EXISTS };
 
 static const struct args_option create_options[] = {
     ARGS_COMMON,
     {"size", 1, "BYTES", "size of a new segment, with K, M, G or T; default 1G"},
     {"mode", 1, "OCTAL", "permissions of a new segment; default 0600"},
     {"stripes", 1, "N", "lock stripes of each table of a new segment, a power of 2"},
+    {"slots", 1, "N", "writer slots of a new segment: 2 to 8192, 384 bytes each; see below"},
     {"huge-pages", 0, "", "claim a new segment's first memory in huge pages; see below"},
     {"if-not-exists", 0, "", "leave tables that exist already, and say what differs"},
     {NULL, 0, NULL, NULL}};
@@ -48,6 +49,9 @@ static int create_read_options(struct create *create) {
         code = args_uint32(&cmd_create, args, CREATE_STRIPES, 2, 65536, &create->options.stripe_count);
     if (code == EXIT_DONE && (create->options.stripe_count & (create->options.stripe_count - 1)) != 0)
         return report_error(EXIT_USAGE, "--stripes takes a power of 2, not %u", create->options.stripe_count);
+    if (code == EXIT_DONE)
+        code = args_uint32(&cmd_create, args, CREATE_SLOTS, LARDER_SLOTS_MIN, LARDER_SLOTS_MAX,
+                           &create->options.slot_count);
     return code;
 }
 
@@ -108,8 +112,9 @@ static int create_open(struct create *create) {
         result = larder_open(&create->options, &create->db);
         const struct args *args = create->args;
         if (result >= 0 && (args->option[CREATE_SIZE].is_given || args->option[CREATE_MODE].is_given ||
-                            args->option[CREATE_STRIPES].is_given))
-            report_note("segment %s exists; --size, --mode and --stripes change nothing", create->options.segment);
+                            args->option[CREATE_STRIPES].is_given || args->option[CREATE_SLOTS].is_given))
+            report_note("segment %s exists; --size, --mode, --stripes and --slots change nothing",
+                        create->options.segment);
     }
     return result < 0 ? report_result(result, create->options.segment) : EXIT_DONE;
 }
@@ -208,6 +213,8 @@ const struct command cmd_create = {
         "`aws dynamodb create-table --cli-input-json`; - is standard input. All tables are created, or none.\n"
         "--huge-pages is a hint (LARDER_HUGE_PAGES in larder.h): it needs a tmpfs mounted with huge=advise. Programs\n"
         "that fill the segment give it, too; a --segment path on a hugetlbfs mount needs neither.\n"
+        "--slots bounds how many calls write at the same moment; others wait. Default: 1024, below 64M 16 for each\n"
+        "megabyte, at least 64. `larder info` shows how many are in use.\n"
         "DeletionPolicy Retain makes `larder destroy` refuse without --force.\n",
     .options = create_options,
     .positional_min = 1,

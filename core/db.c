@@ -4,6 +4,7 @@
 #include "core/hooks.h"
 #include "core/live.h"
 #include <time.h>
+#include <unistd.h>
 
 #define DEFAULT_BUSY_TIMEOUT_MS 2000
 
@@ -55,7 +56,7 @@ static void fork_register(void) {
  * If there is none, the first write will say so. */
 static void show_attached(struct larder *db) {
     struct writer *w;
-    if (!db->seg.is_read_only && writer_borrow(db, &w) == LARDER_OK)
+    if (!db->seg.is_read_only && writer_borrow_within(db, 0, &w) == LARDER_OK)
         writer_end(w);
 }
 
@@ -83,6 +84,8 @@ static int open_handle(const struct larder_options *options, struct larder **out
     db->next_open = open_handles;
     open_handles = db;
     pthread_mutex_unlock(&open_mutex);
+    db->opened_as = geteuid();
+    db->kept_slots = writer_kept_slots(db->seg.slot_count);
     show_attached(db);
     *out = db;
     return LARDER_OK;

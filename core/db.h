@@ -23,6 +23,10 @@ struct larder {
     struct priv *priv;
     pthread_mutex_t mutex;
     struct writer *idle;            /* writers with a live slot that no thread uses now */
+    uint32_t idle_count;            /* in that list */
+    uint32_t kept_slots;            /* slots below this number may be idle: rule W4 of core/writer.h */
+    uint32_t opened_as;             /* effective user when it was opened */
+    _Atomic uint32_t writer_count;  /* slots this handle has, idle or not */
     struct writer *_Atomic spare;   /* NULL, or one more, which is taken and put back without the mutex */
     struct larder_table *tables;    /* opened ones */
     struct table_view *views;       /* all ever made, freed at close */
@@ -42,9 +46,13 @@ struct priv *db_priv(struct larder *db);
 int64_t db_now(const struct larder *db);
 /* LARDER_OK, or LARDER_E_DESTROYED. First thing in every call. */
 int db_check(const struct larder *db);
-/* A writer for this thread: LARDER_OK, LARDER_E_READ_ONLY, LARDER_E_NO_SLOT, LARDER_E_OS, LARDER_E_DESTROYED. Cancellation is held off until
- * writer_return. */
+/* A writer for this thread: LARDER_OK, LARDER_E_READ_ONLY, LARDER_E_NO_SLOT or LARDER_BUSY after waiting for busy_timeout_ms,
+ * LARDER_E_OS, LARDER_E_ACCESS, LARDER_E_DESTROYED. Cancellation is held off until writer_return. */
 int writer_borrow(struct larder *db, struct writer **w);
+/* The same, with another limit to the wait. */
+int writer_borrow_within(struct larder *db, uint32_t wait_ms, struct writer **w);
+/* Whether others want w's slot: then w must not be kept while it does nothing (rule W4). */
+int writer_is_wanted(const struct writer *w);
 void writer_return(struct writer *w);
 /* Whether a writer of the handle's pool, which no thread uses now, has this slot. */
 int writer_is_idle(struct larder *db, uint32_t slot);

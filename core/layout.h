@@ -33,7 +33,7 @@
 
 #define SPAN_BYTES 16384u
 #define CLAIM_BYTES (256u << 10) /* memory is claimed from the kernel in pieces of this size */
-#define SLOT_COUNT_MAX 1024u
+#define SLOT_COUNT_MAX LARDER_SLOTS_MAX
 #define CLASS_COUNT 44u /* heap size classes; core/heap.c has the list */
 
 /* ---- Locks ---------------------------------------------------------------------------------------------------------
@@ -58,6 +58,9 @@ struct seg_shm {
                                under span_lock; with the words that every call reads, none of which changes often */
     uint64_t slots_off, catalog_off, bins_off, shards_off, spans_off, data_off;
     uint64_t sum; /* of what above never changes once the segment is made (seg_layout_sum) */
+    /* In what is left of this line, which nobody writes else: core/slot_map.h. 0 in segments that are older. */
+    _Atomic uint32_t slot_bell; /* rung when a slot becomes free that somebody waits for */
+    shm_word slot_turn;         /* who waits looks for dead owners in turns: when the last was, where the next begins */
 
     _Alignas(64) lock_word catalog_lock; /* guards table_shm and definitions; rank first */
     lock_word expirer_lock;              /* held by the working expirer */
@@ -101,8 +104,11 @@ struct slot_shm {
     shm_word hand[SLOT_HAND];   /* blocks that are taken and not (or no longer) linked: offset | HAND_ tag */
     struct step_shm step[SLOT_STEPS];
     shm_word puts, deletes, expired, lock_waits, recoveries, undone, finished; /* struct larder_counters */
-    uint64_t reserved[2];
+    shm_word
+        map; /* of slot g: hints which of slots 64 g to 64 g + 63 are free (core/slot_map.h). Belongs to no owner */
+    uint64_t reserved;
 };
+_Static_assert(sizeof(struct slot_shm) == LARDER_SLOT_BYTES, "larder.h says what a slot costs");
 _Static_assert(sizeof(struct slot_shm) % 64 == 0, "slots share no cache line");
 
 /* ---- Tables --------------------------------------------------------------------------------------------------------- */

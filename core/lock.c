@@ -14,7 +14,10 @@
 #include <unistd.h>
 
 #define SPIN_COUNT 100
-#define SLEEP_NS 1000000 /* between two looks at the owner: bounds the time to notice a death */
+/* Between two looks at the owner. What one waits doubles, from the first to the last: a death is noticed a millisecond after one
+ * came, or after as long again as one has waited; and a thousand who wait for one that is slow do not keep the kernel busy. */
+#define SLEEP_MIN_NS 1000000
+#define SLEEP_MAX_NS 16000000
 
 static uint64_t now_ns(clockid_t clock) {
     struct timespec ts;
@@ -31,8 +34,8 @@ static void cpu_relax(void) {
 }
 
 /* Not FUTEX_PRIVATE: the word is shared between processes. Errors are a reason to look again, nothing else. */
-static void futex_sleep(lock_word *lock, uint32_t value) {
-    struct timespec limit = {0, SLEEP_NS};
+static void futex_sleep(lock_word *lock, uint32_t value, uint64_t ns) {
+    struct timespec limit = {0, (long)ns};
     syscall(SYS_futex, lock, FUTEX_WAIT, value, &limit, NULL, 0);
 }
 
@@ -97,7 +100,8 @@ static int cannot_recover(int result) {
 /* Waits for a lock that somebody holds. *slot.locks[] names it already. */
 static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
     uint64_t start_ns = now_ns(CLOCK_MONOTONIC), limit_ns = (uint64_t)w->busy_timeout_ms * 1000000u;
-    uint32_t waiters = 0;
+    uint64_t sleep_ns = SLEEP_MIN_NS;
+    uint32_t waiters = 0, owner_before = UINT32_MAX;
     SHM_STORE(&w->slot->lock_waits, SHM_LOAD_RELAXED(&w->slot->lock_waits) + 1);
     for (unsigned spins = 0;; spins++) {
         uint32_t seen = SHM_LOAD(lock);
@@ -120,7 +124,10 @@ static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
         waiters = LOCK_WAITERS;
         if (!(seen & LOCK_WAITERS) && !SHM_CAS(lock, &seen, seen | LOCK_WAITERS))
             continue;
-        int is_dead = live_is_held(w->seg, owner) == 0, recovered = LARDER_BUSY;
+        /* A look is a system call, the slower the more slots are taken. The first who waits looks at once; then all do if the owner
+         * is the same as before they slept: a lock that moves has no dead owner. */
+        int looks = owner == owner_before || !(seen & LOCK_WAITERS);
+        int is_dead = looks && live_is_held(w->seg, owner) == 0, recovered = LARDER_BUSY;
         if (is_dead)
             recovered = recover_for_lock(w, owner, rank);
         if (recovered == LARDER_OK && lock_owner(lock) != (int)owner)
@@ -132,7 +139,11 @@ static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
         }
         if (waited_ns > limit_ns)
             return busy(w, lock, (int)owner, rank, waited_ns, is_dead && recovered != LARDER_OK);
-        futex_sleep(lock, seen | LOCK_WAITERS);
+        if (owner != owner_before)
+            sleep_ns = SLEEP_MIN_NS;
+        futex_sleep(lock, seen | LOCK_WAITERS, sleep_ns);
+        sleep_ns = sleep_ns * 2 < SLEEP_MAX_NS ? sleep_ns * 2 : SLEEP_MAX_NS;
+        owner_before = owner;
     }
 }
 

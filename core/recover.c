@@ -4,6 +4,7 @@
 #include "core/err.h"
 #include "core/hooks.h"
 #include "core/live.h"
+#include "core/slot_map.h"
 #include "core/swap.h"
 #include "core/write.h"
 #include <unistd.h>
@@ -166,15 +167,31 @@ int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
         if (SHM_LOAD_RELAXED(&slot->state) == SLOT_LIVE)
             SHM_STORE(&slot->pid, dead_pid);
     }
+    int is_free = SHM_LOAD(&slot->state) == SLOT_FREE;
     live_drop(me->seg, live);
+    if (is_free)
+        slot_map_give(me->seg, id);
     return r;
 }
 
-int recover_all(struct writer *me, uint32_t *count) {
+/* A free slot that the map calls taken, and nobody is about to take: its bit was left by a death (core/slot_map.h). */
+static void mend_map(const struct seg *s, uint32_t id) {
+    if (SHM_LOAD(&seg_slot(s, id)->state) == SLOT_FREE && slot_map_is_taken(s, id) && live_is_held(s, id) == 0)
+        slot_map_give(s, id);
+}
+
+int recover_some(struct writer *me, uint32_t *from, uint32_t probes, uint32_t *count) {
+    const struct seg *s = me->seg;
     int result = LARDER_OK;
     *count = 0;
-    for (uint32_t i = 0; i < me->seg->slot_count; i++) {
-        if (i == me->id || SHM_LOAD(&seg_slot(me->seg, i)->state) != SLOT_LIVE || live_is_held(me->seg, i) != 0)
+    for (uint32_t looked = 0; looked < s->slot_count && probes > 0; looked++) {
+        uint32_t i = *from % s->slot_count;
+        *from = i + 1;
+        mend_map(s, i);
+        if (i == me->id || SHM_LOAD(&seg_slot(s, i)->state) != SLOT_LIVE)
+            continue;
+        probes--;
+        if (live_is_held(s, i) != 0)
             continue;
         int r = recover_for_lock(me, i, LOCK_CATALOG);
         if (r == LARDER_OK)
@@ -183,4 +200,9 @@ int recover_all(struct writer *me, uint32_t *count) {
             result = r;
     }
     return result;
+}
+
+int recover_all(struct writer *me, uint32_t *count) {
+    uint32_t from = 0;
+    return recover_some(me, &from, UINT32_MAX, count);
 }

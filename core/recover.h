@@ -23,5 +23,8 @@
 int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank);
 /* Recovers all dead slots entirely. *count is their number. */
 int recover_all(struct writer *me, uint32_t *count);
+/* The same for what is dead among the next `probes` taken slots from *from on, which moves on and goes round: a look at a slot's
+ * owner is a system call, which is the slower the more slots are taken. */
+int recover_some(struct writer *me, uint32_t *from, uint32_t probes, uint32_t *count);
 
 #endif

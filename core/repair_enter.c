@@ -58,6 +58,7 @@ static void clear_slot(struct slot_shm *slot) {
 void repair_clear_slots(struct repair *p) {
     for (uint32_t i = 0; i < p->seg->slot_count; i++) {
         struct slot_shm *slot = seg_slot(p->seg, i);
+        zero64(&slot->map); /* rule M1 of core/slot_map.h */
         if (i == p->w.id)
             continue;
         if (p->live[i]) {
@@ -92,7 +93,8 @@ static int choose_slot(struct repair *p) {
             chosen = i;
     }
     if (chosen == p->seg->slot_count)
-        return err_set(LARDER_E_NO_SLOT, "all %u writer slots of the segment are taken by live threads", chosen);
+        return err_set(LARDER_E_NO_SLOT,
+                       "all %u writer slots of the segment are in use by live processes; the repair needs one", chosen);
     struct slot_shm *slot = seg_slot(p->seg, chosen);
     p->w = (struct writer){.db = p->db,
                            .seg = p->seg,

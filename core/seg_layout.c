@@ -62,6 +62,12 @@ static uint32_t seg_layout_default_stripes(uint64_t size_bytes) {
     return stripes;
 }
 
+/* 6 KiB of a MiB. */
+static uint32_t seg_layout_default_slots(uint64_t size_bytes) {
+    uint64_t slots = size_bytes / MIB * 16;
+    return slots < 64 ? 64 : slots > 1024 ? 1024 : (uint32_t)slots;
+}
+
 static int seg_layout_check_options(const struct larder_options *o) {
     if (o->size_bytes != 0 && o->size_bytes < LARDER_SEGMENT_BYTES_MIN)
         return err_set(LARDER_E_INVAL, "size_bytes %llu is too small: at least %u", (unsigned long long)o->size_bytes,
@@ -74,6 +80,9 @@ static int seg_layout_check_options(const struct larder_options *o) {
         return err_set(LARDER_E_INVAL,
                        "stripe_count %u is not allowed: a power of 2 from 2 to %u, or 0 for the default",
                        o->stripe_count, SEG_STRIPES_MAX);
+    if (o->slot_count != 0 && (o->slot_count < LARDER_SLOTS_MIN || o->slot_count > LARDER_SLOTS_MAX))
+        return err_set(LARDER_E_INVAL, "slot_count %u is not allowed: %u to %u, or 0 for the default", o->slot_count,
+                       LARDER_SLOTS_MIN, LARDER_SLOTS_MAX);
     return LARDER_OK;
 }
 
@@ -83,8 +92,8 @@ static int seg_layout_check_room(const struct seg_shm *head) {
     uint64_t need = head->data_off + stripes + SEG_FIRST_SPANS * UINT64_C(2) * SPAN_BYTES;
     if (need <= head->size_bytes)
         return LARDER_OK;
-    return err_set(LARDER_E_INVAL, "size_bytes %llu is too small for stripe_count %u: at least %llu",
-                   (unsigned long long)head->size_bytes, head->stripe_count,
+    return err_set(LARDER_E_INVAL, "size_bytes %llu is too small for stripe_count %u and slot_count %u: at least %llu",
+                   (unsigned long long)head->size_bytes, head->stripe_count, head->slot_count,
                    (unsigned long long)seg_layout_round_up(need, SEG_BYTES_STEP));
 }
 
@@ -102,7 +111,7 @@ int seg_layout_plan(struct seg_shm *head, const struct larder_options *options, 
                            .state = SEG_STATE_INITIALISING,
                            .stripe_count =
                                options->stripe_count ? options->stripe_count : seg_layout_default_stripes(size),
-                           .slot_count = size < 64 * MIB ? 64 : 256,
+                           .slot_count = options->slot_count ? options->slot_count : seg_layout_default_slots(size),
                            .arena_count = size < 256 * MIB    ? 1
                                           : size < 4096 * MIB ? 4
                                                               : 8,

@@ -11,6 +11,11 @@
  *          W3 Who finds an owner dead says which (found_dead = its generation) before he takes that lock. So a slot that is being
  *             recovered is not taken for one with a living owner. A free slot whose lock somebody holds is about to be taken or
  *             left. Who needs a slot waits for both.
+ *          W4 A handle keeps slots between calls, since taking one costs several system calls; but others come first. It
+ *             keeps at most eight; none of the last quarter of the segment's slots, so that only calls under way hold
+ *             those; and none at all while somebody waits for a slot. A process that has changed its user keeps the
+ *             last one it has, whichever it is, for it may be unable to take another.
+ *          W5 A slot is left with nothing open and no lock held: state, liveness lock, map, bell, in this order.
  */
 #ifndef LARDER_CORE_WRITER_H
 #define LARDER_CORE_WRITER_H
@@ -47,6 +52,11 @@ struct writer {
     int cancel_state;               /* of the thread, while borrowed */
     uint64_t full_counted_ns, full_used_bytes, full_free_bytes, full_run_bytes; /* what the last "full" said */
 };
+
+/* Slots that may be kept by handles at rest (W4); the others always go round. */
+static inline uint32_t writer_kept_slots(uint32_t slot_count) {
+    return slot_count - (slot_count < 4 ? 1 : slot_count / 4);
+}
 
 /* As it must be when a slot is free. */
 static inline int slot_has_nothing_open(const struct slot_shm *slot) {

@@ -76,7 +76,7 @@ extern "C" {
 #define LARDER_E_NO_MEMORY (-13) /* this process is out of private memory */
 #define LARDER_E_ACCESS (-14)    /* no permission on the segment */
 #define LARDER_E_RETAINED (-15)  /* a table's removal policy is Retain and force was not given */
-#define LARDER_E_NO_SLOT (-16)   /* all writer slots of the segment are taken by live threads */
+#define LARDER_E_NO_SLOT (-16)   /* all writer slots were in use for busy_timeout_ms; see "Slots" of larder_open() */
 
 /**
  * The text of this thread's last failure: which value was wrong, and what is allowed.
@@ -105,6 +105,9 @@ LARDER_API const char *larder_result_name(int result);
 #define LARDER_PROJECTED_NAMES_MAX 100  /* non-key attributes over all indexes of a table */
 #define LARDER_TABLES_MAX 256           /* tables of one segment */
 #define LARDER_SEGMENT_BYTES_MIN (4u << 20)
+#define LARDER_SLOTS_MIN 2 /* writer slots of one segment: see "Slots" of larder_open() */
+#define LARDER_SLOTS_MAX 8192
+#define LARDER_SLOT_BYTES 384 /* what each of them takes of the segment */
 
 /* ---- Segment ------------------------------------------------------------------------------------------------------
  */
@@ -128,8 +131,11 @@ struct larder_options {
     uint32_t mode;         /* permissions of a new segment; default 0600, not changed by umask */
     uint64_t size_bytes;   /* maximum size of a new segment, claimed as it fills; default 1 GiB, rounded up to 64 KiB */
     uint32_t stripe_count; /* of each table of a new segment: a power of 2, 2..65536; default follows the size */
-    uint32_t busy_timeout_ms; /* longest wait for a lock that a live process holds; default 2000 */
-    int memfd;                /* with LARDER_MEMFD: an inherited or passed descriptor; borrowed. -1 with CREATE: new */
+    uint32_t
+        busy_timeout_ms; /* longest wait for a lock that a live process holds, and for a writer slot; default 2000 */
+    int memfd;           /* with LARDER_MEMFD: an inherited or passed descriptor; borrowed. -1 with CREATE: new */
+    uint32_t
+        slot_count; /* writer slots of a new segment: 2..LARDER_SLOTS_MAX; default 1024, below 64 MiB 16 a MiB, at least 64 */
 };
 
 /**
@@ -144,9 +150,19 @@ struct larder_options {
  * truncated, other version), LARDER_E_ACCESS, LARDER_FULL (no room for the first spans), LARDER_E_OS,
  * LARDER_E_NO_MEMORY, LARDER_BUSY (another process is still creating it after busy_timeout_ms).
  *
- * Slots        Each thread that writes at the same moment as others needs a writer slot; the first is taken here, others when
- *              they are needed, and all go with the process, however it ends. Taking one opens the segment's file again
- *              through /proc: a process that changes its user needs permission on the file as the new one. The file must lie
+ * Slots        A call that writes needs a writer slot for as long as it takes; reads need none. A segment has options.slot_count
+ *              of them, LARDER_SLOT_BYTES each: 1,024 are 384 KiB. That bounds the calls at the same moment, and not the threads
+ *              or processes attached: a call that finds none free waits for one up to busy_timeout_ms, then gives
+ *              LARDER_E_NO_SLOT (LARDER_BUSY, if one is just being recovered, taken or left). A slot whose owner died is
+ *              recovered by those who wait.
+ *              To take one costs some system calls (10 us; 60 with 1,024 taken, 220 with 4,096), so an attachment keeps up to eight for
+ *              its next calls. It keeps none while another process waits, and none of the last quarter of the segment's
+ *              slots: so processes that do nothing hold at most three quarters, however many they are. A process that stands
+ *              still in the middle of a call keeps the slot of that call. All go with the process, however it ends.
+ *              The first is taken here, if one is free. Taking one opens the segment's file again through /proc: a process that
+ *              changes its user (setuid) needs permission on the file as the new one, or must go on with a slot that it has: it
+ *              keeps one for good if it writes, or opens, before the change while less than three quarters are taken and nobody
+ *              waits; its threads then take turns with it. The file must lie
  *              on a filesystem of this host: not NFS or its kind, which may take a lock from a process that lives.
  * Threads      Any thread may use the attachment. After fork() the child may, too, with slots of its own. Programs that clone
  *              without fork handlers (vfork, raw clone) must exec before they call anything here. A thread that is cancelled

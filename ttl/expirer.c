@@ -3,7 +3,8 @@
  * Job      Takes the expirer's place in the segment when it is free. Then looks ten times a second for dead slots,
  *          and in each new second of the handle's clock for timers that are due.
  * Rules    E1 One thread per handle, made and ended under db->mutex.
- *          E2 The thread keeps its writer as long as it holds the expirer lock, and has none else.
+ *          E2 The thread keeps its writer as long as it holds the expirer lock, and has none else. If others want the slot it
+ *             gives up both at the end of its turn.
  *          E3 It receives no signal: they are the host program's.
  *          E4 A forked child has no such thread, whatever its copy of the handle says: it forgets it.
  * Tests    tests/api/ttl_test.c
@@ -21,6 +22,7 @@
 
 #define EXPIRER_TURN_NS 100000000    /* between two looks at dead slots, or at a holder of the lock */
 #define EXPIRER_CLOCK_LAG_NS 5000000 /* the system clock that decides expiry moves by ticks of the kernel */
+#define EXPIRER_PROBES 256           /* slots of which the owners are looked at in one turn */
 #define EXPIRER_BUSY_MS_MAX 100      /* it tries again in its next turn, and must not delay larder_close() */
 #define SECOND_NS 1000000000
 
@@ -31,8 +33,9 @@ struct expirer {
     pthread_cond_t wake;
     _Atomic int is_stopping;
     /* The thread's own. */
-    struct writer *w; /* NULL: another is the expirer */
-    int64_t done_s;   /* second of the last complete run */
+    struct writer *w;   /* NULL: another is the expirer */
+    int64_t done_s;     /* second of the last complete run */
+    uint32_t dead_from; /* slot where the next look for dead owners begins */
 };
 
 /* ---- The thread ------------------------------------------------------------------------------------------------- */
@@ -44,7 +47,7 @@ static void expirer_resign(struct expirer *x) {
 }
 
 static int expirer_apply(struct expirer *x) {
-    if (!expire_can_lock(&x->db->seg) || writer_borrow(x->db, &x->w) != LARDER_OK) {
+    if (!expire_can_lock(&x->db->seg) || writer_borrow_within(x->db, EXPIRER_BUSY_MS_MAX, &x->w) != LARDER_OK) {
         x->w = NULL;
         return 0;
     }
@@ -80,7 +83,7 @@ static void expirer_turn(struct expirer *x) {
     }
     if (!x->w && !expirer_apply(x))
         return;
-    (void)recover_all(x->w, &dead); /* who cannot be recovered now is looked at again */
+    (void)recover_some(x->w, &x->dead_from, EXPIRER_PROBES, &dead); /* who cannot be recovered now is looked at again */
     int64_t now_s = db_now(x->db);
     if (!x->w->is_stuck && now_s != x->done_s) {
         if (restamp_is_pending(&x->db->seg) && !expirer_restamp(x))
@@ -89,7 +92,7 @@ static void expirer_turn(struct expirer *x) {
         if (expire_run(&job) == LARDER_OK)
             x->done_s = now_s;
     }
-    if (x->w->is_stuck)
+    if (x->w->is_stuck || writer_is_wanted(x->w)) /* rule W4 of core/writer.h */
         expirer_resign(x);
 }
 

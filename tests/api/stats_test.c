@@ -153,7 +153,7 @@ Test(stats, empty_segment) {
     struct larder_segment_stats s = segment(db);
     cr_assert(s.size_bytes == 8 * MIB && s.stripe_count == 8 && s.format_version == 1);
     cr_assert(s.table_count == 0 && s.used_bytes == 0 && s.free_bytes > 0);
-    cr_assert(s.slots_max == 64 && s.slots_used == 1, "%u of %u slots", s.slots_used, s.slots_max);
+    cr_assert(s.slots_max == 128 && s.slots_used == 1, "%u of %u slots", s.slots_used, s.slots_max);
     cr_assert(s.private_bytes > 0);
     cr_assert(s.counters.puts == 0 && s.counters.deletes == 0 && s.counters.recoveries == 0);
     expect_sums(db);

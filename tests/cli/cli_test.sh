@@ -184,6 +184,8 @@ expect "create: size below the minimum" 3 "" "*" create --size 64K shops.json
 expect "create: bad mode" 2 "" "~--mode takes" create --mode 9 shops.json
 expect "create: bad mode bits" 2 "" "~--mode takes" create --mode 1777 shops.json
 expect "create: bad stripes" 2 "" "~--stripes takes" create --stripes 3 shops.json
+expect "create: bad slots" 2 "" "~--slots takes" create --slots 1 shops.json
+expect "create: too many slots" 2 "" "~--slots takes" create --slots 8193 shops.json
 expect "nothing was created by all these" 4 "" "*" ls
 expect "create" 0 "" "" create --size 64M --stripes 64 shops.json
 expect "ls" 0 "~Shops *0 *4 *Delete" "" ls
@@ -517,6 +519,10 @@ for ((i = 0; i < 257; i++)); do
     sed "s/Numbers/Numbers$i/" numbers.json >"tables-$i.json"
 done
 expect "create: more tables than there can be" 3 "" "~256" create --segment "$small" --size 4M tables-*.json
+expect "create: slots" 0 "" "" create --segment "$small" --size 4M --slots 5 binary.json
+expect "info: slots" 0 "~of 5 in use" "" info --segment "$small"
+expect "create again: slots" 8 "" "~--stripes and --slots change nothing" create --segment "$small" --slots 7 binary.json
+expect "destroy: slots" 0 "" "" destroy --segment "$small"
 expect "create: tables that do not fit" 5 "" "~Numbers" create --segment "$small" --size 4M --stripes 4096 tables-1*.json
 expect "create: neither left a segment" 4 "" "*" ls --segment "$small"
 expect "create: a table that fits" 0 "" "" create --segment "$small" --size 4M --stripes 4096 binary.json

@@ -171,13 +171,16 @@ static pid_t make_stopped(void) {
 /* Takes all slots but one, and waits. */
 static int fill_slots(void *arg) {
     (void)arg;
+    struct larder *db = attach();
+    PROC_CHECK(db);
     for (;;) {
+        struct writer *w;
         uint32_t free_slots = 0;
         for (uint32_t i = 0; i < head->slot_count; i++)
             free_slots += slot(i)->state == SLOT_FREE;
         if (free_slots <= 1)
             break;
-        PROC_CHECK(attach());
+        PROC_CHECK(writer_borrow(db, &w) == LARDER_OK);
     }
     shared->is_ready = 1;
     PROC_CHECK(UNTIL(shared->is_over, DEADLINE_MS));

@@ -2,6 +2,7 @@
 #include "tests/crash/scenarios.h"
 #include "core/crash.h"
 #include "core/db.h"
+#include "core/slot_map.h"
 #include "index/leaf.h"
 #include "tests/crash/world.h"
 #include "tests/support/proc.h"
@@ -177,6 +178,19 @@ static void no_free_slot(struct larder *db) {
     for (uint32_t i = 0; i < db->seg.slot_count; i++)
         if (seg_slot(&db->seg, i)->state == SLOT_FREE)
             seg_slot(&db->seg, i)->state = SLOT_LIVE;
+}
+/* At the end of each call the slot goes back: it is one that nobody may keep, or somebody waits. */
+static void act_give_back(struct larder *db, int step) {
+    touch(db, step);
+    db->kept_slots = 0;
+    touch(db, step); /* one that was kept */
+    touch(db, step); /* one that is taken for the call */
+    slot_bell_listen(&db->seg, 0);
+    db->kept_slots = db->seg.slot_count;
+    touch(db, step);
+}
+static int slot_given_back(const struct facts *a, const struct facts *b) {
+    return as_many(a, b) && b->slots == 0;
 }
 static int slots_were_dead(const struct facts *a, const struct facts *b) {
     return as_many(a, b) && a->slots > 50;
@@ -412,6 +426,7 @@ static int restamped(const struct facts *a, const struct facts *b) {
 static const struct scenario scenarios[] = {
     {"attach_detach", some_items, touch, as_many, .is_unseen = 1},
     {"recover_a_slot", no_free_slot, touch, slots_were_dead, .is_unseen = 1},
+    {"give_back_slot", some_items, act_give_back, slot_given_back, .is_unseen = 1},
     {"put_into_empty", NULL, put_50, one_more},
     {"put_new", some_items, put_50, one_more},
     {"put_without_index", some_items, put_50_without_index, one_more},

@@ -30,6 +30,7 @@ struct scenario {
 #define SCENARIOS(X)                                                                                                   \
     X(attach_detach)                                                                                                   \
     X(recover_a_slot)                                                                                                  \
+    X(give_back_slot)                                                                                                  \
     X(put_into_empty)                                                                                                  \
     X(put_new)                                                                                                         \
     X(put_without_index)                                                                                               \

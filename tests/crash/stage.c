@@ -108,6 +108,7 @@ static void hash_metadata(XXH3_state_t *hash, const unsigned char *bytes) {
     static unsigned char copy[METADATA_MAX] __attribute__((aligned(64)));
     const struct seg_shm *head = head_of(bytes);
     memcpy(copy, bytes, head->data_off);
+    ((struct seg_shm *)copy)->slot_turn = 0; /* a time */
     for (uint32_t i = 0; i < head->slot_count; i++)
         mask_slot((struct slot_shm *)(copy + head->slots_off) + i);
     XXH3_64bits_update(hash, copy, head->data_off);

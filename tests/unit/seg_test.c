@@ -169,9 +169,34 @@ Test(seg, geometry_holds_for_all_sizes) {
     cr_assert_lt(small.data_off, SMALL / 16, "metadata of a small segment is small");
     cr_assert(small.stripe_count == 16 && small.slot_count == 64 && small.arena_count == 1 && small.shard_count == 1);
     cr_assert_eq(seg_layout_plan(&small, &(struct larder_options){0}, 4096), LARDER_OK);
-    cr_assert(small.size_bytes == SEG_BYTES_DEFAULT && small.stripe_count == 4096 && small.slot_count == 256);
+    cr_assert(small.size_bytes == SEG_BYTES_DEFAULT && small.stripe_count == 4096 && small.slot_count == 1024);
     cr_assert_eq(seg_layout_plan(&small, &(struct larder_options){.size_bytes = SMALL + 1}, 2 * MIB), LARDER_OK);
     cr_assert_eq(small.size_bytes, 6 * MIB, "whole huge pages");
+}
+
+Test(seg, slots_follow_the_size_or_the_option) {
+    const struct {
+        uint64_t mib;
+        uint32_t asked, slots;
+    } cases[] = {
+        {4, 0, 64},     {5, 0, 80},         {16, 0, 256}, {63, 0, 1008},   {64, 0, 1024},
+        {256, 0, 1024}, {1 << 20, 0, 1024}, {4, 2, 2},    {4, 1000, 1000}, {64, LARDER_SLOTS_MAX, LARDER_SLOTS_MAX}};
+    const uint32_t bad[] = {1, LARDER_SLOTS_MAX + 1, UINT32_MAX};
+    struct seg_shm head;
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct larder_options o = {.size_bytes = cases[i].mib * MIB, .slot_count = cases[i].asked};
+        cr_assert_eq(seg_layout_plan(&head, &o, 4096), LARDER_OK, "%s", larder_error());
+        cr_assert_eq(head.slot_count, cases[i].slots, "%u MiB: %u", (unsigned)cases[i].mib, head.slot_count);
+        check_areas(&head);
+        cr_assert_eq(seg_layout_check(&head, head.size_bytes, 4096, "x"), LARDER_OK, "%s", larder_error());
+    }
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
+        EXPECT(seg_layout_plan(&head, &(struct larder_options){.slot_count = bad[i]}, 4096), LARDER_E_INVAL,
+               "slot_count");
+        cr_assert(strstr(larder_error(), "2 to 8192"), "%s", larder_error());
+    }
+    struct larder_options all = {.size_bytes = 4 * MIB, .slot_count = LARDER_SLOTS_MAX, .stripe_count = 8192};
+    EXPECT(seg_layout_plan(&head, &all, 4096), LARDER_E_INVAL, "and slot_count 8192");
 }
 
 /* ---- A new segment ---- */
