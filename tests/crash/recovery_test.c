@@ -187,7 +187,7 @@ FULL(delete_one)
         explore(#id, &(const struct plan){.by = by_whom, .levels = level_count, .step = {0, __VA_ARGS__}});            \
     }
 AGAIN(attach_detach, RECOVER_BY_CHECK, 3, 1, 1, 1)
-AGAIN(close_partition, RECOVER_BY_CHECK, 3, 1, 1, 1)
+AGAIN(close_partition, RECOVER_BY_CHECK, 3, 1, 1, is_long() ? 1 : 3)
 AGAIN(change_4_keys, -1, 3, is_long() ? 7 : 61, is_long() ? 3 : 19, is_long() ? 5 : 29)
 AGAIN(delete_one, -1, 4, is_long() ? 3 : 13, is_long() ? 7 : 29, is_long() ? 13 : 31, is_long() ? 13 : 37)
 
