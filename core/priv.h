@@ -1,7 +1,8 @@
-/* core/priv.h - this process's private memory: one jemalloc arena per handle.
+/* core/priv.h - this process's private memory: what a handle allocates outside the segment.
  *
- * Job      Everything a handle allocates outside the segment comes from its own arena, so that larder_close() gives it
- *          all back at once and its use can be reported. Sanitizer builds use malloc, which they watch.
+ * Job      Everything comes from the handle's own arena, so that larder_close() gives it all back
+ *          at once and its use can be reported. An arena is one of jemalloc's, or the handle's
+ *          blocks of malloc: see core/priv.c.
  * Locks    None of ours; any thread may call at any time, but never under a segment lock.
  */
 #ifndef LARDER_CORE_PRIV_H
@@ -18,14 +19,14 @@ struct priv *priv_new(void);
 void priv_destroy(struct priv *p);
 /* Zeroed memory, or NULL with larder_error() set. */
 void *priv_alloc(struct priv *p, size_t bytes);
-/* Grows (or makes, from NULL) a block, keeping its bytes; new bytes are not zeroed. NULL: out of memory, the old block
- * stays. */
+/* Grows (or makes, from NULL) a block, keeping its bytes; new bytes are not zeroed. NULL: out of
+ * memory, the old block stays. */
 void *priv_realloc(struct priv *p, void *block, size_t bytes);
 void priv_free(struct priv *p, void *block);
 /* Around a fork: in between, the arena is whole, and so is the child's copy of it. */
 void priv_fork_prepare(struct priv *p);
 void priv_fork_done(struct priv *p);
-/* Bytes in use, rounding included. */
+/* Bytes in use, with jemalloc's rounding or the list's heads included. */
 uint64_t priv_bytes(const struct priv *p);
 
 #endif

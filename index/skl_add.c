@@ -10,6 +10,10 @@
 #include "core/debug.h"
 #include "index/skl.h"
 
+/* Images of leaves and nodes are kilobytes. Inlined, those of all ways would lie on the stack of each, and a put shall
+ * work in a thread with 16 KB. */
+#define ON_ITS_OWN_STACK __attribute__((noinline))
+
 #define SKL_NODE_BYTES_MAX (sizeof(struct node_shm) + LEAF_KEY_BYTES_MAX + sizeof(shm_word) * (SKL_HEIGHT_MAX - 1))
 
 /* A node being put together. */
@@ -64,15 +68,14 @@ static int skl_put_leaf(struct writer *w, struct skl_place *p, const struct leaf
     return r ? r : skl_publish_leaf(w, p, off);
 }
 
-__attribute__((noinline)) int skl_replace_leaf(struct writer *w, struct skl_place *p, const struct leaf_run *run) {
+ON_ITS_OWN_STACK int skl_replace_leaf(struct writer *w, struct skl_place *p, const struct leaf_run *run) {
     struct leaf made;
     uint32_t bytes = leaf_build(run, 0, run->count, p->list.hash, p->list.index, leaf_next(&p->leaf), &made);
     return bytes ? skl_put_leaf(w, p, &made, bytes) : skl_corrupt(p->list.hash);
 }
 
 /* The first entry of a partition: one small leaf. Nobody can be reading what it replaces, so the sequence need not move. */
-static __attribute__((noinline)) int skl_add_first(struct writer *w, struct skl_list *list,
-                                                   const struct leaf_entry *e) {
+ON_ITS_OWN_STACK static int skl_add_first(struct writer *w, struct skl_list *list, const struct leaf_entry *e) {
     struct leaf_run run = {.prefix = e->key};
     struct leaf made;
     uint64_t off;
@@ -139,8 +142,8 @@ static void skl_link_node(const struct skl_place *p, uint64_t node_off, uint32_t
 }
 
 /* A small partition becomes a list: a head whose towers lead to the new node. */
-static __attribute__((noinline)) int skl_take_head(struct writer *w, const struct skl_place *p, uint64_t lower,
-                                                   uint64_t node_off, uint32_t height, uint64_t *off) {
+ON_ITS_OWN_STACK static int skl_take_head(struct writer *w, const struct skl_place *p, uint64_t lower,
+                                          uint64_t node_off, uint32_t height, uint64_t *off) {
     struct skl_image image;
     struct leaf_cut lowest = {.key = NULL};
     uint64_t links[SKL_HEIGHT_MAX] = {0};
@@ -150,29 +153,35 @@ static __attribute__((noinline)) int skl_take_head(struct writer *w, const struc
     return skl_take(w, image.bytes, bytes, off);
 }
 
-/* Takes and fills upper leaf, node and lower leaf of a split at entry `at`. */
-static __attribute__((noinline)) int skl_take_split(struct writer *w, const struct skl_place *p,
-                                                    const struct leaf_run *run, uint32_t at, uint32_t height,
-                                                    uint64_t *lower, uint64_t *node_off) {
+/* A leaf of the run's entries [from, to), taken and filled. */
+ON_ITS_OWN_STACK static int skl_take_part(struct writer *w, const struct skl_place *p, const struct leaf_run *run,
+                                          uint32_t from, uint32_t to, uint64_t next, uint64_t *off) {
     struct leaf part;
+    uint32_t bytes = leaf_build(run, from, to, p->list.hash, p->list.index, next, &part);
+    return bytes ? skl_take(w, part.bytes, bytes, off) : skl_corrupt(p->list.hash);
+}
+
+/* The node between both leaves, taken and filled. */
+ON_ITS_OWN_STACK static int skl_take_node(struct writer *w, const struct skl_place *p, const struct leaf_run *run,
+                                          uint32_t at, uint32_t height, uint64_t upper, uint64_t *off) {
     struct skl_image image;
     struct skl_bound low;
-    uint64_t upper, links[SKL_HEIGHT_MAX] = {0};
-    uint32_t bytes = leaf_build(run, at, run->count, p->list.hash, p->list.index, leaf_next(&p->leaf), &part);
-    if (!bytes)
-        return skl_corrupt(p->list.hash);
-    int r = skl_take(w, part.bytes, bytes, &upper);
-    if (r)
-        return r;
+    uint64_t links[SKL_HEIGHT_MAX] = {0};
     for (uint32_t level = 1; level < height && p->path.node.shm; level++)
         links[level] = SHM_LOAD_RELAXED(skl_tower(&p->path.before[level], level));
     low.cut = leaf_run_bound(run, at, low.key);
-    size_t node_bytes = skl_build_node(&p->list, &low.cut, height, upper, links, &image);
-    r = skl_take(w, image.bytes, node_bytes, node_off);
-    if (r)
-        return r;
-    bytes = leaf_build(run, 0, at, p->list.hash, p->list.index, *node_off, &part);
-    return bytes ? skl_take(w, part.bytes, bytes, lower) : skl_corrupt(p->list.hash);
+    size_t bytes = skl_build_node(&p->list, &low.cut, height, upper, links, &image);
+    return skl_take(w, image.bytes, bytes, off);
+}
+
+/* Takes and fills upper leaf, node and lower leaf of a split at entry `at`. */
+static int skl_take_split(struct writer *w, const struct skl_place *p, const struct leaf_run *run, uint32_t at,
+                          uint32_t height, uint64_t *lower, uint64_t *node_off) {
+    uint64_t upper;
+    int r = skl_take_part(w, p, run, at, run->count, leaf_next(&p->leaf), &upper);
+    if (r == LARDER_OK)
+        r = skl_take_node(w, p, run, at, height, upper, node_off);
+    return r ? r : skl_take_part(w, p, run, 0, at, *node_off, lower);
 }
 
 static int skl_split(struct writer *w, struct skl_place *p, const struct leaf_run *run, uint32_t added) {
@@ -194,30 +203,28 @@ static int skl_split(struct writer *w, struct skl_place *p, const struct leaf_ru
     return r ? r : skl_publish_leaf(w, p, head_off);
 }
 
-/* The leaf has one entry more than can be moved into it. */
-static __attribute__((noinline)) int skl_make_anew(struct writer *w, struct skl_place *p, const struct leaf_entry *e) {
+/* The usual way. LARDER_NOT_FOUND: the leaf has to be taken apart. */
+ON_ITS_OWN_STACK static int skl_insert(struct writer *w, struct skl_place *p, const struct leaf_entry *e,
+                                       const struct leaf_place *place) {
+    struct leaf made;
+    uint32_t bytes = leaf_insert(&p->leaf, e, place, &made);
+    return bytes ? skl_put_leaf(w, p, &made, bytes) : LARDER_NOT_FOUND;
+}
+
+ON_ITS_OWN_STACK static int skl_rebuild(struct writer *w, struct skl_place *p, const struct leaf_entry *e) {
     struct leaf_run run;
     leaf_take_apart(&p->leaf, &run);
     uint32_t added = leaf_run_add(&run, e);
     return leaf_run_fits(&run, 0, run.count) ? skl_replace_leaf(w, p, &run) : skl_split(w, p, &run, added);
 }
 
-/* Most insertions. SKL_NOT_INSERTED: the leaf must be made of a run. */
-#define SKL_NOT_INSERTED 1
-static __attribute__((noinline)) int skl_insert(struct writer *w, struct skl_place *p, const struct leaf_entry *e,
-                                                const struct leaf_place *place) {
-    struct leaf made;
-    uint32_t bytes = leaf_insert(&p->leaf, e, place, &made);
-    return bytes ? skl_put_leaf(w, p, &made, bytes) : SKL_NOT_INSERTED;
-}
-
-/* Adds an entry to the leaf at p. Leaves are large: no function has more than one beside p's, for the sake of small stacks. */
+/* Adds an entry to the leaf at p. */
 static int skl_add_to_leaf(struct writer *w, struct skl_place *p, const struct leaf_entry *e) {
     struct leaf_place place = leaf_place(&p->leaf, e);
     if (place.is_there)
         return LARDER_OK;
     int r = skl_insert(w, p, e, &place);
-    return r == SKL_NOT_INSERTED ? skl_make_anew(w, p, e) : r;
+    return r == LARDER_NOT_FOUND ? skl_rebuild(w, p, e) : r;
 }
 
 int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,

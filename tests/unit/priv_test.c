@@ -1,8 +1,10 @@
 /* tests/unit/priv_test.c - private memory.
  *
- * Goal     Blocks are zeroed, grow with their bytes, are counted, and go with their arena; threads may share one.
- * Method   Blocks left behind on purpose: the address sanitizer reports what priv_destroy() forgets, jemalloc's own
- *          figures say whether an arena's memory came back.
+ * Goal     Blocks are zeroed, grow with their bytes, are counted, and go with their arena; threads
+ *          may share one. That holds for both forms (core/priv_form.h), and a fork in the middle of
+ *          it leaves the child's copy whole.
+ * Method   Blocks left behind on purpose: the address sanitizer reports what priv_destroy()
+ *          forgets, jemalloc's own figures say whether an arena's memory came back.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -10,10 +12,25 @@
 
 #include "core/priv.h"
 #include "larder.h"
+#include "tests/support/proc.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
 
 TestSuite(priv, .timeout = 20 * SLOW_FACTOR);
+
+extern _Atomic int priv_test_list_only; /* core/priv.c */
+
+/* The test once with the form that this build prefers, and once on malloc. */
+#define BOTH_FORMS(name)                                                                                               \
+    static void name(void);                                                                                            \
+    Test(priv, name) {                                                                                                 \
+        name();                                                                                                        \
+    }                                                                                                                  \
+    Test(priv, name##_on_malloc) {                                                                                     \
+        priv_test_list_only = 1;                                                                                       \
+        name();                                                                                                        \
+    }                                                                                                                  \
+    static void name(void)
 
 static int is_filled(const uint8_t *block, int byte, size_t bytes) {
     for (size_t i = 0; i < bytes; i++)
@@ -22,7 +39,7 @@ static int is_filled(const uint8_t *block, int byte, size_t bytes) {
     return 1;
 }
 
-Test(priv, allocates_zeroed_blocks_and_grows_them) {
+BOTH_FORMS(allocates_zeroed_blocks_and_grows_them) {
     struct priv *p = priv_new();
     for (int round = 0; round < 3; round++) { /* the second time from memory that was used */
         uint8_t *block = priv_alloc(p, 100);
@@ -43,7 +60,7 @@ Test(priv, allocates_zeroed_blocks_and_grows_them) {
     priv_destroy(NULL);
 }
 
-Test(priv, counts_what_is_in_use) {
+BOTH_FORMS(counts_what_is_in_use) {
     struct priv *p = priv_new();
     uint64_t empty = priv_bytes(p);
     void *first = priv_alloc(p, 1000), *second = priv_alloc(p, 5000);
@@ -56,7 +73,7 @@ Test(priv, counts_what_is_in_use) {
     priv_destroy(p);
 }
 
-Test(priv, says_when_there_is_no_more) {
+BOTH_FORMS(says_when_there_is_no_more) {
     struct priv *p = priv_new();
     uint64_t empty = priv_bytes(p);
     uint8_t *block = priv_alloc(p, 16);
@@ -71,7 +88,7 @@ Test(priv, says_when_there_is_no_more) {
 }
 
 /* Far more arenas, and far more memory, than there could be at once. */
-Test(priv, gives_everything_back) {
+BOTH_FORMS(gives_everything_back) {
     for (int i = 0; i < 5000; i++) {
         struct priv *p = priv_new();
         cr_assert_not_null(p, "arena %d: %s", i, larder_error());
@@ -100,7 +117,7 @@ static void *work(void *arg) {
     return NULL;
 }
 
-Test(priv, is_shared_by_threads) {
+BOTH_FORMS(is_shared_by_threads) {
     struct priv *p = priv_new();
     uint64_t empty = priv_bytes(p);
     pthread_t threads[4];
@@ -110,4 +127,44 @@ Test(priv, is_shared_by_threads) {
         pthread_join(threads[i], NULL);
     cr_assert_eq(priv_bytes(p), empty);
     priv_destroy(p);
+}
+
+static int use_and_destroy_in_child(void *arg) {
+    struct priv *p = arg;
+    priv_fork_done(p);
+    for (int i = 0; i < 100; i++)
+        PROC_CHECK(priv_realloc(p, priv_alloc(p, 100), 10000) != NULL);
+    priv_destroy(p); /* walks whatever the parent's threads were changing */
+    return 0;
+}
+
+struct fork_team {
+    struct priv *p;
+    _Atomic int is_over;
+};
+
+static void *work_until_over(void *arg) {
+    struct fork_team *team = arg;
+    while (!team->is_over) {
+        void *block = priv_realloc(team->p, priv_alloc(team->p, 50), 3000);
+        priv_free(team->p, block);
+    }
+    return NULL;
+}
+
+BOTH_FORMS(is_whole_in_a_forked_child) {
+    struct fork_team team = {.p = priv_new()};
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, work_until_over, &team), 0);
+    for (int i = 0; i < (SLOW_FACTOR > 1 ? 10 : 100); i++) {
+        priv_fork_prepare(team.p);
+        pid_t child = proc_fork(use_and_destroy_in_child, team.p);
+        priv_fork_done(team.p);
+        cr_assert(proc_is_exit(proc_wait(child, 20000), 0));
+    }
+    team.is_over = 1;
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    priv_destroy(team.p);
 }
