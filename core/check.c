@@ -473,10 +473,15 @@ int larder_check(struct larder *db, void (*note)(void *arg, const char *line), v
         priv_free(db->priv, c.image);
         return LARDER_E_NO_MEMORY;
     }
-    if (db->seg.is_read_only)
+    struct view_use *use = views_visit(db);
+    if (!use)
+        r = LARDER_E_NO_MEMORY;
+    else if (db->seg.is_read_only)
         r = check_all(&c);
     else
         r = check_writable(&c);
+    if (use)
+        views_depart(db, use);
     priv_free(db->priv, c.reached);
     priv_free(db->priv, c.image);
     notes_hand_out(&c.notes, db->priv);

@@ -21,14 +21,17 @@ static void fork_prepare(void) {
     for (struct larder *db = open_handles; db; db = db->next_open)
         pthread_mutex_lock(&db->mutex);
     live_fork_prepare();
-    for (struct larder *db = open_handles; db; db = db->next_open)
+    for (struct larder *db = open_handles; db; db = db->next_open) {
+        views_fork_prepare(&db->views);
         priv_fork_prepare(db->priv);
+    }
 }
 
 static void fork_parent(void) {
     live_fork_parent();
     for (struct larder *db = open_handles; db; db = db->next_open) {
         priv_fork_done(db->priv);
+        views_fork_parent(&db->views);
         pthread_mutex_unlock(&db->mutex);
     }
     pthread_mutex_unlock(&open_mutex);
@@ -38,6 +41,7 @@ static void fork_child(void) {
     live_fork_child();
     for (struct larder *db = open_handles; db; db = db->next_open) {
         priv_fork_done(db->priv);
+        views_fork_child(&db->views);
         if (db->expirer && db_stop_expirer)
             db_stop_expirer(db, 1);
         writer_forget_all(db);
@@ -73,9 +77,11 @@ static int open_handle(const struct larder_options *options, struct larder **out
     db->priv = priv;
     db->busy_timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms : DEFAULT_BUSY_TIMEOUT_MS;
     pthread_mutex_init(&db->mutex, NULL);
+    views_begin(&db->views);
     pthread_once(&fork_once, fork_register); /* before seg_open takes a liveness lock: see the fork guard */
     int r = seg_open(&db->seg, o);
     if (r) {
+        views_end(&db->views);
         pthread_mutex_destroy(&db->mutex);
         priv_destroy(priv);
         return r;
@@ -114,6 +120,7 @@ static void close_handle(struct larder *db) {
     pthread_mutex_unlock(&open_mutex);
     writer_close_all(db);
     seg_close(&db->seg);
+    views_end(&db->views);
     pthread_mutex_destroy(&db->mutex);
     priv_destroy(db->priv);
 }
@@ -131,14 +138,26 @@ int larder_memfd(const struct larder *db) {
     return db && db->seg.is_memfd ? db->seg.fd : -1;
 }
 
+/* Another thread may be reading any clock that was ever set, so none is freed; but the same one is made once. */
+static struct db_clock *find_clock(struct larder *db, int64_t (*now)(void *arg), void *arg) {
+    pthread_mutex_lock(&db->mutex);
+    struct db_clock *clock = db->clocks;
+    while (clock && (clock->now != now || clock->arg != arg))
+        clock = clock->next;
+    if (!clock && (clock = priv_alloc(db->priv, sizeof *clock)) != NULL) {
+        *clock = (struct db_clock){now, arg, db->clocks};
+        db->clocks = clock;
+    }
+    pthread_mutex_unlock(&db->mutex);
+    return clock;
+}
+
 void larder_set_clock(struct larder *db, int64_t (*now)(void *arg), void *arg) {
     if (!db)
         return;
-    struct db_clock *clock = now ? priv_alloc(db->priv, sizeof *clock) : NULL;
+    struct db_clock *clock = now ? find_clock(db, now, arg) : NULL;
     if (now && !clock)
         return; /* out of memory, and no way to say so: the clock stays what it was */
-    if (clock)
-        *clock = (struct db_clock){now, arg};
     atomic_store_explicit(&db->clock, clock, memory_order_release);
 }
 

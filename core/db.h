@@ -9,6 +9,7 @@
 #include "core/priv.h"
 #include "core/seg.h"
 #include "core/table.h"
+#include "core/views.h"
 #include "core/writer.h"
 #include <pthread.h>
 
@@ -16,21 +17,25 @@
 struct db_clock {
     int64_t (*now)(void *arg);
     void *arg;
+    struct db_clock *next;
 };
 
 struct larder {
     struct seg seg;
     struct priv *priv;
     pthread_mutex_t mutex;
-    struct writer *idle;            /* writers with a live slot that no thread uses now */
-    uint32_t idle_count;            /* in that list */
-    uint32_t kept_slots;            /* slots below this number may be idle: rule W4 of core/writer.h */
-    uint32_t opened_as;             /* effective user when it was opened */
-    _Atomic uint32_t writer_count;  /* slots this handle has, idle or not */
-    struct writer *_Atomic spare;   /* NULL, or one more, which is taken and put back without the mutex */
-    struct larder_table *tables;    /* opened ones */
-    struct table_view *views;       /* all ever made, freed at close */
-    struct db_clock *_Atomic clock; /* NULL: the system's. Replaced as a whole; old ones go with the arena */
+    struct writer *idle;           /* writers with a live slot that no thread uses now */
+    uint32_t idle_count;           /* in that list */
+    uint32_t kept_slots;           /* slots below this number may be idle: rule W4 of core/writer.h */
+    uint32_t opened_as;            /* effective user when it was opened */
+    _Atomic uint32_t writer_count; /* slots this handle has, idle or not */
+    struct writer *_Atomic spare;  /* NULL, or one more, which is taken and put back without the mutex */
+    struct larder_table *tables;   /* opened ones */
+    struct views views;
+    _Atomic uint64_t
+        *guesses[LARDER_TABLES_MAX]; /* by ordinal: struct htab's `seen` of both hash tables; NULL: none yet */
+    struct db_clock *_Atomic clock;  /* NULL: the system's; else one of `clocks` */
+    struct db_clock *clocks;         /* all that were ever set, each kind once */
     uint32_t busy_timeout_ms;
     void *expirer;            /* ttl/expirer.c: the thread, if it was started */
     struct larder *next_open; /* list of open handles, for fork */
@@ -44,8 +49,6 @@ void writer_close_all(struct larder *db);
 struct priv *db_priv(struct larder *db);
 /* Epoch seconds by the handle's clock. Never under a segment lock. */
 int64_t db_now(const struct larder *db);
-/* LARDER_OK, or LARDER_E_DESTROYED. First thing in every call. */
-int db_check(const struct larder *db);
 /* A writer for this thread: LARDER_OK, LARDER_E_READ_ONLY, LARDER_E_NO_SLOT or LARDER_BUSY after waiting for busy_timeout_ms,
  * LARDER_E_OS, LARDER_E_ACCESS, LARDER_E_DESTROYED. Cancellation is held off until writer_return. */
 int writer_borrow(struct larder *db, struct writer **w);

@@ -11,6 +11,7 @@ int larder_page_new(struct larder *db, struct larder_page **out) {
     if (!p)
         return LARDER_E_NO_MEMORY;
     p->db = db;
+    view_use_add(&db->views, &p->use);
     p->ahead_bytes = PAGE_AHEAD_BYTES;
     *out = p;
     return LARDER_OK;
@@ -20,6 +21,7 @@ void larder_page_free(struct larder_page *p) {
     if (!p)
         return;
     struct priv *priv = db_priv(p->db);
+    view_use_remove(&p->db->views, &p->use);
     priv_free(priv, p->bytes);
     priv_free(priv, p->at);
     priv_free(priv, p->keys);

@@ -7,6 +7,7 @@
 #define LARDER_CORE_PAGE_H
 
 #include "core/item.h"
+#include "core/views.h"
 
 /* Private memory of a page, kept from call to call: page_make(). */
 struct page_memory {
@@ -16,7 +17,8 @@ struct page_memory {
 
 struct larder_page {
     struct larder *db;
-    uint8_t *bytes; /* images, each 8-aligned */
+    struct view_use use; /* of the read that fills it */
+    uint8_t *bytes;      /* images, each 8-aligned */
     size_t used, capacity;
     size_t *at; /* start of item i in bytes; PAGE_HOLE: not found */
     uint32_t count, at_capacity;

@@ -269,11 +269,10 @@ void read_hint_item(const struct table_view *v, struct read_hint *hint, size_t a
 
 /* ---- Public calls ----------------------------------------------------------------------------------------------------------- */
 
-int larder_get(struct larder_table *t, const struct larder_key *key, struct larder_page *page) {
+static inline __attribute__((always_inline)) int get(struct larder_table *t, const struct larder_key *key,
+                                                     struct larder_page *page) {
     const struct table_view *v;
     struct item_key k;
-    if (ERR_IS_NULL(t) || ERR_IS_NULL(key) || ERR_IS_NULL(page))
-        return page_fail(page, LARDER_E_INVAL);
     int r = table_view(t, &v);
     if (r == LARDER_OK)
         r = item_key_from_values(&v->shape, key, &k);
@@ -289,6 +288,17 @@ int larder_get(struct larder_table *t, const struct larder_key *key, struct lard
     r = table_judge(t, v, r);
     page->is_snapshot = 1; /* one item, or none */
     return r < 0 ? page_fail(page, r) : r;
+}
+
+int larder_get(struct larder_table *t, const struct larder_key *key, struct larder_page *page) {
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(key) || ERR_IS_NULL(page))
+        return page_fail(page, LARDER_E_INVAL);
+    struct view_use *use = read_begin(t, page);
+    if (!use)
+        return page_fail(page, LARDER_E_NO_MEMORY);
+    int r = get(t, key, page);
+    read_end(t, page, use);
+    return r;
 }
 
 /* Keys of one round of larder_get_many: enough to overlap their misses, few enough for the first-level cache. */
@@ -330,10 +340,8 @@ static int get_round(const struct table_view *v, const struct larder_key *keys, 
     return r;
 }
 
-int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count, struct larder_page *page) {
+static int get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count, struct larder_page *page) {
     const struct table_view *v;
-    if (ERR_IS_NULL(t) || (count && ERR_IS_NULL(keys)) || ERR_IS_NULL(page))
-        return page_fail(page, LARDER_E_INVAL);
     int r = table_view(t, &v);
     if (r == LARDER_OK)
         r = page_make_keys(page, MANY_AT_ONCE * sizeof(struct item_key));
@@ -346,4 +354,15 @@ int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint3
         r = get_round(v, keys + at, count - at < MANY_AT_ONCE ? count - at : MANY_AT_ONCE, now_s, page);
     r = table_judge(t, v, r);
     return r ? page_fail(page, r) : r;
+}
+
+int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count, struct larder_page *page) {
+    if (ERR_IS_NULL(t) || (count && ERR_IS_NULL(keys)) || ERR_IS_NULL(page))
+        return page_fail(page, LARDER_E_INVAL);
+    struct view_use *use = read_begin(t, page);
+    if (!use)
+        return page_fail(page, LARDER_E_NO_MEMORY);
+    int r = get_many(t, keys, count, page);
+    read_end(t, page, use);
+    return r;
 }

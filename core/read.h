@@ -11,8 +11,8 @@
 #ifndef LARDER_CORE_READ_H
 #define LARDER_CORE_READ_H
 
+#include "core/db.h"
 #include "core/page.h"
-#include "core/table.h"
 
 /* Where an item was when it was read: to see later whether it still is (page snapshots). */
 struct read_place {
@@ -22,6 +22,21 @@ struct read_place {
     const shm_word *version_at; /* in the block */
     uint64_t version;
 };
+
+/* Begins a read of t into a page, before its view is looked for (core/views.h). What it returns is
+ * for read_end(); NULL: LARDER_E_NO_MEMORY, and nothing has begun. */
+static inline struct view_use *read_begin(struct larder_table *t, struct larder_page *page) {
+    if (__builtin_expect(page->db != t->db, 0)) /* the page is in no list of this handle */
+        return views_visit(t->db);
+    view_enter(&t->db->views, &page->use);
+    return &page->use;
+}
+static inline void read_end(struct larder_table *t, struct larder_page *page, struct view_use *use) {
+    if (__builtin_expect(use == &page->use, 1))
+        view_leave(use);
+    else
+        views_depart(t->db, use);
+}
 
 /* True if an image is expired at now_s: by its expiry, or if the table's TTL attribute changed since, by the attribute. */
 int read_is_expired(const struct table_view *v, const struct item_head *image, int64_t now_s);

@@ -205,7 +205,10 @@ LARDER_API int larder_repair(struct larder *db, void (*note)(void *arg, const ch
     if (ERR_IS_NULL(db) || ERR_IS_NULL(report))
         return LARDER_E_INVAL;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    int r = repair(db, note, arg, report);
+    struct view_use *use = views_visit(db); /* of what it recovers on its way */
+    int r = use ? repair(db, note, arg, report) : LARDER_E_NO_MEMORY;
+    if (use)
+        views_depart(db, use);
     pthread_setcancelstate(cancel_state, NULL);
     return r;
 }

@@ -304,10 +304,8 @@ static int take_spec(struct scan *s, const struct larder_scan_spec *spec) {
     return LARDER_OK;
 }
 
-int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
+static int scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
     const struct table_view *v;
-    if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
-        return page_fail(page, LARDER_E_INVAL);
     int r = check_spec(spec);
     if (r == LARDER_OK)
         r = table_view(t, &v);
@@ -327,4 +325,15 @@ int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, str
     page->scanned = page->count;
     r = table_judge(t, v, r);
     return r < 0 ? page_fail(page, r) : r;
+}
+
+int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
+        return page_fail(page, LARDER_E_INVAL);
+    struct view_use *use = read_begin(t, page);
+    if (!use)
+        return page_fail(page, LARDER_E_NO_MEMORY);
+    int r = scan(t, spec, page);
+    read_end(t, page, use);
+    return r;
 }

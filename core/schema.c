@@ -141,6 +141,7 @@ int schema_view_fill(struct table_view *v, const struct schema_head *copy) {
         result = check_again(&parts, copy->index_count, (struct larder_index_def *)((uint8_t *)v + at.active));
     if (result != LARDER_OK)
         return result;
+    v->source = copy;
     v->birth = copy->birth;
     v->ttl_generation = copy->ttl_generation;
     v->def = parts.def;
@@ -150,4 +151,9 @@ int schema_view_fill(struct table_view *v, const struct schema_head *copy) {
     v->shape.ttl_name = v->def.ttl_attribute;
     v->shape.ttl_name_bytes = v->def.ttl_attribute ? (uint32_t)strlen(v->def.ttl_attribute) : 0;
     return LARDER_OK;
+}
+
+int schema_is_same(const struct schema_head *a, const struct schema_head *b) {
+    return a->bytes == b->bytes && a->removal == b->removal && a->index_count == b->index_count &&
+           memcmp(a + 1, b + 1, a->bytes - sizeof *a) == 0;
 }

@@ -79,22 +79,18 @@ int table_view_read(struct larder *db, uint32_t ordinal, struct table_view **vie
 /* The guesses of both hash tables are kept from view to view: stripes stay with their catalog entry (rule L3). Without memory for them
  * reads are only slower. Under db->mutex. */
 static void take_guesses(struct larder *db, struct table_view *v) {
-    for (const struct table_view *other = db->views; other; other = other->older)
-        if (other->ordinal == v->ordinal && other->items.seen) {
-            v->items.seen = other->items.seen;
-            v->partitions.seen = other->partitions.seen;
-            return;
-        }
-    _Atomic uint64_t *seen = priv_alloc(db_priv(db), 2 * (size_t)v->items.stripe_count * sizeof *seen);
-    if (!seen)
+    _Atomic uint64_t **seen = &db->guesses[v->ordinal];
+    if (!*seen)
+        *seen = priv_alloc(db_priv(db), 2 * (size_t)v->items.stripe_count * sizeof **seen);
+    if (!*seen)
         return;
-    v->items.seen = seen;
-    v->partitions.seen = seen + v->items.stripe_count;
+    v->items.seen = *seen;
+    v->partitions.seen = *seen + v->items.stripe_count;
 }
 
 /* The current view of what stands at `ordinal`, found or made. Under db->mutex. */
 static int find_view(struct larder *db, uint32_t ordinal, struct table_view **view) {
-    for (struct table_view *v = db->views; v; v = v->older)
+    for (struct table_view *v = db->views.current; v; v = v->older)
         if (v->ordinal == ordinal && view_is_current(v)) {
             *view = v;
             return LARDER_OK;
@@ -102,8 +98,9 @@ static int find_view(struct larder *db, uint32_t ordinal, struct table_view **vi
     int result = table_view_read(db, ordinal, view);
     if (result == LARDER_OK) {
         take_guesses(db, *view);
-        (*view)->older = db->views;
-        db->views = *view;
+        views_retire(db, ordinal); /* what it takes the place of */
+        (*view)->older = db->views.current;
+        db->views.current = *view;
     }
     return result;
 }
@@ -126,32 +123,25 @@ int table_view_by_ordinal(struct larder *db, uint32_t ordinal, const struct tabl
     return result;
 }
 
-static int renew_view(struct larder_table *t, const struct table_view **view) {
+/* The current view of a table, and its definition if `def` is wanted, to stay until larder_close(). */
+static int renew_view(struct larder_table *t, const struct table_view **view, const struct larder_table_def **def) {
     struct table_view *v = NULL;
     pthread_mutex_lock(&t->db->mutex);
     int result = find_view(t->db, t->ordinal, &v);
     if (result == LARDER_OK && (v->birth != t->birth || LIFE_STATE(v->life) != TABLE_READY))
         result = LARDER_NOT_FOUND;
-    if (result == LARDER_OK)
-        atomic_store_explicit(&t->view, v, memory_order_release);
-    pthread_mutex_unlock(&t->db->mutex);
     if (result == LARDER_OK) {
+        atomic_store_explicit(&t->view, v, memory_order_release);
         *view = v;
-        return LARDER_OK;
+        if (def)
+            *def = &views_hand_out(t->db, v)->def;
     }
+    pthread_mutex_unlock(&t->db->mutex);
     return result == LARDER_NOT_FOUND ? err_set(LARDER_E_NO_TABLE, "table \"%s\" was dropped", t->name) : result;
 }
 
-int table_view(struct larder_table *t, const struct table_view **view) {
-    int result = db_check(t->db);
-    if (result != LARDER_OK)
-        return result;
-    /* Acquire; pairs with the release in renew_view(): whoever sees the view sees what is in it. */
-    struct table_view *v = atomic_load_explicit(&t->view, memory_order_acquire);
-    if (__builtin_expect(!v || !view_is_current(v), 0))
-        return renew_view(t, view);
-    *view = v;
-    return LARDER_OK;
+int table_view_anew(struct larder_table *t, const struct table_view **view) {
+    return renew_view(t, view, NULL);
 }
 
 /* ---- Handles ----------------------------------------------------------------------------------------------------- */
@@ -190,20 +180,18 @@ LARDER_API int larder_table_open(struct larder *db, const char *name, struct lar
     struct larder_table *t = handle_of(db, &e);
     if (!t)
         return LARDER_E_NO_MEMORY;
-    result = table_view(t, &view);
+    result = renew_view(t, &view, NULL);
     if (result == LARDER_OK)
         *out = t;
     return result;
 }
 
 LARDER_API int larder_table_describe(struct larder_table *t, const struct larder_table_def **out) {
-    const struct table_view *view = NULL;
+    const struct table_view *view;
     if (ERR_IS_NULL(t) || ERR_IS_NULL(out))
         return LARDER_E_INVAL;
-    int result = table_view(t, &view);
-    if (result == LARDER_OK && view)
-        *out = &view->def;
-    return result;
+    int result = db_check(t->db);
+    return result == LARDER_OK ? renew_view(t, &view, out) : result;
 }
 
 static int compare_texts(const void *a, const void *b) {

@@ -7,7 +7,7 @@
  *          T2 Readers use the view that was current when they began. Writers compare the pair again under the stripe's lock
  *             (view_is_current) and start over if it moved: so whoever changes a definition publishes the new life and then
  *             takes and drops every stripe's lock once, and from then on nobody writes under the old one (table_flush).
- *          T3 A view is freed with the handle, never earlier: threads may still hold it.
+ *          T3 A view that is not current any more is freed when no call that may have found it is under way (core/views.h).
  * Tests    tests/api/table_test.c
  */
 #ifndef LARDER_CORE_TABLE_H
@@ -19,6 +19,8 @@
 #define INDEX_FILLING 1u /* being added: writers keep it, readers refuse it */
 #define INDEX_ACTIVE 2u
 #define INDEX_DEAD 3u /* an addition that failed: the ordinal stays used, nobody keeps it */
+
+struct schema_head;
 
 struct table_view {
     struct larder *db;
@@ -35,7 +37,10 @@ struct table_view {
     const struct bytes *projected[256];            /* by ordinal: names an index page keeps, sorted; NULL: all */
     uint32_t projected_count[256];
     struct htab items, partitions;
-    struct table_view *older; /* T3 */
+    const struct schema_head *source; /* the definition's bytes, in the same block */
+    struct table_view *older;         /* in a list of core/views.h */
+    uint64_t retired_at;              /* epoch */
+    int is_handed_out;
 };
 
 struct larder_table {
@@ -47,11 +52,29 @@ struct larder_table {
     char name[LARDER_NAME_BYTES_MAX + 1];
 };
 
-/* The current view of a table. LARDER_OK, LARDER_E_NO_TABLE (dropped), LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY. */
-int table_view(struct larder_table *t, const struct table_view **view);
+/* The current view of a table, for a caller whose use of views has begun (core/views.h): good until
+ * that ends. LARDER_OK, LARDER_E_NO_TABLE (dropped), LARDER_E_DESTROYED, LARDER_E_CORRUPT,
+ * LARDER_E_NO_MEMORY. */
+static inline int table_view(struct larder_table *t, const struct table_view **view);
+
 /* Under a stripe's lock, before changing anything. */
 static inline int view_is_current(const struct table_view *v) {
     return SHM_LOAD(&v->shm->life) == v->life && SHM_LOAD(&v->shm->schema_off) == v->schema_off;
+}
+/* The rest of table_view(): the view is not current, or there is none yet. */
+int table_view_anew(struct larder_table *t, const struct table_view **view);
+/* db.c. LARDER_OK, or LARDER_E_DESTROYED. First thing in every call. */
+int db_check(const struct larder *db);
+static inline int table_view(struct larder_table *t, const struct table_view **view) {
+    int result = db_check(t->db);
+    if (__builtin_expect(result != LARDER_OK, 0))
+        return result;
+    /* Acquire; pairs with the release in renew_view(): a thread that sees the view sees what is in it. */
+    struct table_view *v = atomic_load_explicit(&t->view, memory_order_acquire);
+    if (__builtin_expect(!v || !view_is_current(v), 0))
+        return table_view_anew(t, view);
+    *view = v;
+    return LARDER_OK;
 }
 /* After a read under a view: LARDER_OK if the table is still the same one, whatever its definition is by now; else what table_view
  * says. A table that was dropped meanwhile, and another made in its place, may have lent the reader items of its own. */
@@ -67,7 +90,7 @@ static inline int table_judge(struct larder_table *t, const struct table_view *v
     return still ? still : r;
 }
 /* A view for recovery, which has no larder_table: by catalog ordinal, also of a table that is being created or dropped.
- * Kept in the handle as others are. Called outside locks. */
+ * Kept in the handle as others are, and good as long. Called outside locks. */
 int table_view_by_ordinal(struct larder *db, uint32_t ordinal, const struct table_view **view);
 /* Takes and drops the lock of every item stripe once: rule T2. */
 int table_flush(struct writer *w, const struct table_view *v);

@@ -4,7 +4,7 @@
 
 #include "core/schema.h"
 
-/* Makes a view that is in no list: the caller's own, to be freed with priv_free() or put into db->views. LARDER_OK,
+/* Makes a view that is in no list: the caller's own, to be freed with priv_free() or put into db->views.current. LARDER_OK,
  * LARDER_NOT_FOUND (no definition stands there), LARDER_E_CORRUPT, LARDER_E_NO_MEMORY. */
 int table_view_read(struct larder *db, uint32_t ordinal, struct table_view **view);
 

@@ -34,11 +34,14 @@ static struct writer *writer_alloc(struct larder *db, uint32_t slot, void *live)
     w->id = slot;
     w->live = live;
     w->busy_timeout_ms = db->busy_timeout_ms;
+    view_use_add(&db->views, &w->use);
+    view_enter(&db->views, &w->use);
     return w;
 }
 
 static void writer_release_memory(struct writer *w) {
     struct priv *p = w->db->priv;
+    view_use_remove(&w->db->views, &w->use);
     priv_free(p, w->scratch);
     priv_free(p, w->before);
     priv_free(p, w);
@@ -345,6 +348,7 @@ static inline int borrow(struct larder *db, const uint32_t *wait_ms, struct writ
         pthread_setcancelstate(cancel_state, NULL);
         return r;
     }
+    view_enter(&db->views, &w->use);
     w->next = NULL;
     w->is_stopping = NULL;
     w->cancel_state = cancel_state;
@@ -374,6 +378,7 @@ void writer_return(struct writer *w) {
     int cancel_state = w->cancel_state;
     DEBUG_ASSERT(w->ranks_held == 0 && !w->is_stuck);
     DEBUG_ASSERT(!step_is_open(w, 0) && !step_is_open(w, 1));
+    view_leave(&w->use);
     if (__builtin_expect(is_wanted(w), 0) || !put_idle(w))
         give_back(w);
     pthread_setcancelstate(cancel_state, NULL);

@@ -22,6 +22,7 @@
 
 #include "core/item.h"
 #include "core/layout.h"
+#include "core/views.h"
 
 #define WRITER_NEAR 16u /* kinds of items whose attributes are remembered */
 
@@ -37,6 +38,7 @@ struct writer {
     uint64_t need_bytes; /* after LARDER_E_RETRY: claim so much from the kernel, outside locks, and try again */
     int is_recovery; /* acts for a dead thread: how many deep, as its recovery may need a lock of another dead one */
     void *live;      /* the liveness lock (core/live.h) */
+    struct view_use use; /* of the call that has it, recovery included: begun unless it is idle */
     struct writer *next; /* in the handle's pool */
     void *scratch;       /* private memory for images, grown outside locks */
     size_t scratch_bytes;

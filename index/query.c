@@ -78,9 +78,7 @@ static int query_run(struct query *q, const struct larder_query_spec *spec) {
     return r;
 }
 
-LARDER_API int larder_query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page) {
-    if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
-        return page_fail(page, LARDER_E_INVAL);
+static int query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page) {
     const struct table_view *v;
     int r = table_view(t, &v);
     if (r == LARDER_OK)
@@ -94,4 +92,15 @@ LARDER_API int larder_query(struct larder_table *t, const struct larder_query_sp
     r = query_run(q, spec);
     r = table_judge(t, v, r);
     return r < 0 ? page_fail(page, r) : r;
+}
+
+LARDER_API int larder_query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page) {
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
+        return page_fail(page, LARDER_E_INVAL);
+    struct view_use *use = read_begin(t, page);
+    if (!use)
+        return page_fail(page, LARDER_E_NO_MEMORY);
+    int r = query(t, spec, page);
+    read_end(t, page, use);
+    return r;
 }

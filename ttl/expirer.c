@@ -74,8 +74,16 @@ static int expirer_restamp(struct expirer *x) {
     return 0;
 }
 
+/* Its writer's use of views ends with each turn, or none could ever be freed (core/views.h). */
+static void expirer_rest(struct expirer *x) {
+    if (x->w)
+        view_leave(&x->w->use);
+}
+
 static void expirer_turn(struct expirer *x) {
     uint32_t dead;
+    if (x->w)
+        view_enter(&x->db->views, &x->w->use);
     if (db_check(x->db) != LARDER_OK) { /* destroyed: wait for larder_close() */
         if (x->w)
             expirer_resign(x);
@@ -116,6 +124,7 @@ static void *expirer_main(void *arg) {
     while (!x->is_stopping) {
         pthread_mutex_unlock(&x->mutex);
         expirer_turn(x);
+        expirer_rest(x);
         struct timespec until = expirer_next_turn(x);
         pthread_mutex_lock(&x->mutex);
         while (!x->is_stopping && pthread_cond_timedwait(&x->wake, &x->mutex, &until) != ETIMEDOUT)
