@@ -162,6 +162,8 @@ static void finish_locked(struct writer *w, const struct table_view *v, const st
     int r = s->old && s->differs ? core_hooks->index_remove(w, v, s->hash, s->old, s->block) : LARDER_OK;
     if (r == LARDER_OK)
         r = step_close(w, 0);
+    if (r == LARDER_OK && !s->block && SHM_LOAD_RELAXED(&s->stripe->count) == 0)
+        r = htab_clear_large_locked(w, &v->items, s->stripe);
     if (r == LARDER_OK)
         change_forget(w);
     else

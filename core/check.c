@@ -3,6 +3,7 @@
 #include "core/catalog.h"
 #include "core/db.h"
 #include "core/err.h"
+#include "core/free_runs.h"
 #include "core/gate.h"
 #include "core/heap_span.h"
 #include "core/hooks.h"
@@ -323,6 +324,13 @@ static void check_bins(struct check_state *c, uint32_t listed) {
         check_error(c, "heap: %u spans are marked as listed, %u are in lists", listed, in_lists);
 }
 
+static void check_free_runs(struct check_state *c) {
+    uint32_t span;
+    const char *wrong = free_runs_check(c->seg, &span);
+    if (wrong)
+        check_error(c, "heap: span %u %s", span, wrong);
+}
+
 static void check_heap(struct check_state *c) {
     uint32_t claimed = span_claimed_count(c->seg), listed = 0;
     for (uint32_t i = 0; i < claimed; i++) {
@@ -350,6 +358,7 @@ static void check_heap(struct check_state *c) {
             check_error(c, "heap: span %u is free, and the hint says that none is below %u", i,
                         SHM_LOAD(&c->seg->shm->span_hint));
     }
+    check_free_runs(c);
     check_lock(c, &c->seg->shm->span_lock);
     check_bins(c, listed);
 }

@@ -9,6 +9,8 @@
  *          P3 A block is of the smallest class that holds what was asked for, or on loan: of a larger one that has plenty, when
  *             the smallest has no free block. A loan has at most half more than was asked for (heap_round_most),
  *             and HEAP_LINE gets none. So when the sizes of items shift, the free blocks of the old sizes serve the new ones.
+ *          P4 A take fails only if no bin of any arena has a block that may serve, no span is free, and no bin keeps an empty one. But
+ *             the last spans (span_kept_count) are for HEAP_LINE, bucket arrays. Own arena first, so that writers do not meet.
  * Locks    LOCK_BIN, then LOCK_SPAN.
  * Tests    tests/unit/heap_test.c
  */
@@ -30,6 +32,9 @@
  * LARDER_OK and *off; LARDER_FULL (with a message: bytes asked, class, bytes free); LARDER_E_RETRY (memory must be claimed from the
  * kernel first); LARDER_BUSY; LARDER_E_CORRUPT. The block's bytes are whatever was there before. */
 int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, uint64_t *off);
+/* Gives the empty spans that bins keep back to the pool, where any class and any run can have them. Takes bins and the span lock, so
+ * under any lock but those. Returns how many. */
+int heap_trim(struct writer *w);
 /* Gives back the block that stands in slot.hand[i]. Waits for the bin as long as it must; LARDER_BUSY leaves it in hand. */
 int heap_give(struct writer *w, unsigned hand_index);
 /* Waits for the lock that giving back the block at off will take (lock_pass). LARDER_OK or LARDER_BUSY. */

@@ -9,6 +9,7 @@
  */
 #include "core/heap_span.h"
 #include "core/err.h"
+#include "core/free_runs.h"
 #include "core/seg_file.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -22,37 +23,12 @@ uint32_t span_claimed_count(const struct seg *s) {
     return count < s->span_count ? (uint32_t)count : s->span_count;
 }
 
-/* The first of `count` free spans in a row, or -1. Moves the hint up to the first free span it saw. */
-static int64_t find_free(const struct seg *s, uint32_t count) {
-    uint32_t claimed = span_claimed_count(s), in_row = 0, hint = SHM_LOAD_RELAXED(&s->shm->span_hint);
-    int has_hint = 0;
-    for (uint32_t i = hint; i < claimed; i++) {
-        if (SHM_LOAD_RELAXED(&seg_span(s, i)->state) != SPAN_FREE) {
-            in_row = 0;
-            continue;
-        }
-        if (!has_hint && i != hint)
-            SHM_STORE(&s->shm->span_hint, i);
-        has_hint = 1;
-        if (++in_row == count)
-            return i + 1 - count;
-    }
-    if (!has_hint && hint < claimed)
-        SHM_STORE(&s->shm->span_hint, claimed);
-    return -1;
-}
-
-static int need_more(struct writer *w, uint64_t bytes) {
-    w->need_bytes = bytes;
-    return LARDER_E_RETRY;
-}
-
-int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, uint32_t *i) {
+int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, unsigned flags, uint32_t *i) {
     const struct seg *s = w->seg;
     int r = lock_take(w, &s->shm->span_lock, LOCK_SPAN);
     if (r)
         return r;
-    int64_t found = find_free(s, 1);
+    int64_t found = free_runs_take(s, 1, span_kept_count(s, flags));
     if (found >= 0) {
         struct span_shm *span = seg_span(s, (uint32_t)found);
         for (unsigned word = 0; word < SPAN_BITMAP_WORDS; word++)
@@ -65,7 +41,7 @@ int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, uint
         *i = (uint32_t)found;
     }
     lock_drop(w, &s->shm->span_lock, LOCK_SPAN);
-    return found >= 0 ? LARDER_OK : need_more(w, SPAN_BYTES);
+    return found >= 0 ? LARDER_OK : LARDER_NOT_FOUND;
 }
 
 static void lower_hint(const struct seg *s, uint32_t i) {
@@ -73,23 +49,28 @@ static void lower_hint(const struct seg *s, uint32_t i) {
         SHM_STORE(&s->shm->span_hint, i);
 }
 
+void span_free_locked(const struct seg *s, uint32_t i) {
+    SHM_STORE(&seg_span(s, i)->state, SPAN_FREE);
+    lower_hint(s, i);
+    free_runs_give(s, i, 1);
+}
+
 int span_give_small(struct writer *w, uint32_t i) {
     const struct seg *s = w->seg;
     int r = lock_take(w, &s->shm->span_lock, LOCK_SPAN);
     if (r)
         return r;
-    SHM_STORE(&seg_span(s, i)->state, SPAN_FREE);
-    lower_hint(s, i);
+    span_free_locked(s, i);
     lock_drop(w, &s->shm->span_lock, LOCK_SPAN);
     return LARDER_OK;
 }
 
-int span_take_run(struct writer *w, uint32_t count, unsigned tag, shm_word *hand, uint64_t *off) {
+int span_take_run(struct writer *w, uint32_t count, unsigned tag, unsigned flags, shm_word *hand, uint64_t *off) {
     const struct seg *s = w->seg;
     int r = lock_take(w, &s->shm->span_lock, LOCK_SPAN);
     if (r)
         return r;
-    int64_t found = find_free(s, count);
+    int64_t found = free_runs_take(s, count, span_kept_count(s, flags));
     if (found >= 0) {
         uint32_t head = (uint32_t)found;
         *off = span_off(s, head);
@@ -100,7 +81,7 @@ int span_take_run(struct writer *w, uint32_t count, unsigned tag, shm_word *hand
         SHM_STORE(&seg_span(s, head)->state, SPAN_RUN);
     }
     lock_drop(w, &s->shm->span_lock, LOCK_SPAN);
-    return found >= 0 ? LARDER_OK : need_more(w, (uint64_t)count * SPAN_BYTES);
+    return found >= 0 ? LARDER_OK : LARDER_NOT_FOUND;
 }
 
 int span_give_run(struct writer *w, uint32_t i, shm_word *hand) {
@@ -129,6 +110,7 @@ int span_give_run(struct writer *w, uint32_t i, shm_word *hand) {
     SHM_STORE(&head->state, SPAN_FREE);
     SHM_STORE(hand, 0);
     lower_hint(s, i);
+    free_runs_give(s, i, count);
     lock_drop(w, &s->shm->span_lock, LOCK_SPAN);
     return LARDER_OK;
 }
@@ -148,6 +130,7 @@ void span_rebuild(const struct seg *s) {
             SHM_STORE(&seg_span(s, i + k)->state, SPAN_TAIL);
         i += count > 0 ? count - 1 : 0;
     }
+    free_runs_rebuild(s);
 }
 
 /* ---- Memory from the kernel --------------------------------------------------------------------------------------------- */
@@ -155,28 +138,55 @@ void span_rebuild(const struct seg *s) {
 /* Counting takes milliseconds in a large segment, and a full cache is told so again and again: the numbers may be a little old. */
 #define FULL_COUNT_EVERY_NS 100000000u
 
-static int full(struct writer *w, uint64_t bytes, const char *why) {
-    const struct seg *s = w->seg;
+/* Claims ahead that are not tried after one that the kernel refused: a refusal costs as much as several puts. */
+#define CLAIMS_SKIPPED 64u
+
+/* What the last count found: w->full_... True if it counted just now. */
+static int count_for_message(struct writer *w) {
     struct heap_totals t;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    if (w->full_counted_ns == 0 || now_ns - w->full_counted_ns > FULL_COUNT_EVERY_NS) {
-        heap_totals(s, &t);
-        w->full_counted_ns = now_ns;
-        w->full_used_bytes = t.used_bytes;
-        w->full_free_bytes = t.free_bytes;
-        w->full_run_bytes = t.largest_free_run_bytes;
-    }
+    if (w->full_counted_ns != 0 && now_ns - w->full_counted_ns <= FULL_COUNT_EVERY_NS)
+        return 0;
+    heap_totals(w->seg, &t);
+    w->full_counted_ns = now_ns;
+    w->full_used_bytes = t.used_bytes;
+    w->full_free_bytes = t.free_bytes;
+    w->full_run_bytes = t.largest_free_run_bytes;
+    return 1;
+}
+
+/* There was no run of so many bytes, and one is seen now. It was given back a moment ago; or it is kept for arrays; or the lists do not
+ * know it, as after an older library was at work (rule F3), and are made again. LARDER_OK: another try; LARDER_FULL, LARDER_BUSY. */
+static int look_again(struct writer *w, uint64_t bytes) {
+    const struct seg *s = w->seg;
+    uint32_t count = (uint32_t)(bytes / SPAN_BYTES);
+    int r = lock_take(w, &w->seg->shm->span_lock, LOCK_SPAN);
+    if (r)
+        return r;
+    if (!free_runs_has(s, count))
+        free_runs_rebuild(s);
+    int is_kept = free_runs_count(s) < count + span_kept_count(s, 0);
+    lock_drop(w, &w->seg->shm->span_lock, LOCK_SPAN);
+    return is_kept ? LARDER_FULL : LARDER_OK;
+}
+
+/* `bytes` are the spans that are lacking: what they were for is less, if heap_take() asked for them. */
+static int full(struct writer *w, uint64_t bytes, const char *why) {
+    uint64_t asked = bytes == w->need_bytes && w->asked_bytes != 0 ? w->asked_bytes : bytes;
+    int r = count_for_message(w) && w->full_run_bytes >= bytes ? look_again(w, bytes) : LARDER_FULL;
+    if (r != LARDER_FULL)
+        return r;
     return err_set(
         LARDER_FULL,
         "%s: %llu bytes asked; of %llu, %llu are in use and %llu free (longest free run %llu); items that expire "
         "or are deleted make room",
-        why, (unsigned long long)bytes, (unsigned long long)s->bytes, (unsigned long long)w->full_used_bytes,
+        why, (unsigned long long)asked, (unsigned long long)w->seg->bytes, (unsigned long long)w->full_used_bytes,
         (unsigned long long)w->full_free_bytes, (unsigned long long)w->full_run_bytes);
 }
 
-/* Backs [from, to) of the file with memory. Repeatable: what is backed already stays as it is. */
+/* Backs [from, to) of the file with memory. Repeatable: what is backed already stays as it is. LARDER_FULL has no message. */
 static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
     const struct seg *s = w->seg;
     if (!seg_fd_is_ours(s))
@@ -188,7 +198,7 @@ static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
     if (seg_file_back(s->fd, from, to - from) == 0)
         return LARDER_OK;
     if (errno == ENOSPC || errno == ENOMEM || errno == EDQUOT)
-        return full(w, to - from, "the filesystem or a memory limit of the segment has no room");
+        return LARDER_FULL;
     return err_set_errno("fallocate", "the segment");
 }
 
@@ -208,40 +218,61 @@ static uint64_t free_tail(const struct seg *s, uint64_t most) {
     return bytes;
 }
 
-int heap_claim(struct writer *w, uint64_t bytes) {
+/* [from, to) is backed: its spans are free for everybody. */
+static int publish_claim(struct writer *w, uint64_t from, uint64_t to) {
+    const struct seg *s = w->seg;
+    int r = lock_take(w, &s->shm->span_lock, LOCK_SPAN);
+    if (r)
+        return r;
+    if (SHM_LOAD(&s->shm->claimed_bytes) == from) { /* else another claimed meanwhile: as good */
+        uint32_t before = span_claimed_count(s);
+        SHM_STORE(&s->shm->claimed_bytes, to);
+        free_runs_grow(s, before);
+    }
+    lock_drop(w, &s->shm->span_lock, LOCK_SPAN);
+    return LARDER_OK;
+}
+
+/* heap_claim() but for the message of LARDER_FULL, of which *why is a part. */
+static int claim(struct writer *w, uint64_t bytes, const char **why) {
     const struct seg *s = w->seg;
     uint64_t end = span_off(s, s->span_count), from = SHM_LOAD(&s->shm->claimed_bytes);
-    if (bytes == 0)
-        return LARDER_OK;
     uint64_t least = from + (bytes + SPAN_BYTES - 1) / SPAN_BYTES * SPAN_BYTES;
+    *why = "the segment is full";
     if (least > end)
         least -= free_tail(s, bytes);
     if (least > end || from >= end)
-        return full(w, bytes, "the segment is full");
+        return LARDER_FULL;
     uint64_t to = from + CLAIM_BYTES < least ? least : from + CLAIM_BYTES;
     if (to > end)
         to = end;
+    *why = "the filesystem or a memory limit of the segment has no room";
     int r = back_spans(w, from, to);
     if (r == LARDER_FULL && to > least) {
         to = least;
         r = back_spans(w, from, to);
     }
-    if (r)
-        return r;
-    r = lock_take(w, &w->seg->shm->span_lock, LOCK_SPAN);
-    if (r)
-        return r;
-    if (SHM_LOAD(&s->shm->claimed_bytes) == from) /* else another claimed meanwhile: as good */
-        SHM_STORE(&w->seg->shm->claimed_bytes, to);
-    lock_drop(w, &w->seg->shm->span_lock, LOCK_SPAN);
-    return LARDER_OK;
+    return r ? r : publish_claim(w, from, to);
+}
+
+int heap_claim(struct writer *w, uint64_t bytes) {
+    const char *why;
+    int r = bytes ? claim(w, bytes, &why) : LARDER_OK;
+    return r == LARDER_FULL ? full(w, bytes, why) : r;
 }
 
 void heap_claim_ahead(struct writer *w, uint64_t bytes) {
     const struct seg *s = w->seg;
-    uint64_t first_free = span_off(s, SHM_LOAD_RELAXED(&s->shm->span_hint)), claimed = SHM_LOAD(&s->shm->claimed_bytes);
-    if (first_free + bytes > claimed && claimed < span_off(s, s->span_count))
-        (void)heap_claim(w, bytes); /* if it fails the call that needs the memory says so */
+    const char *why;
+    uint64_t needed = bytes + (uint64_t)span_kept_count(s, 0) * SPAN_BYTES;
+    if (SHM_LOAD(&s->shm->claimed_bytes) >= span_off(s, s->span_count) ||
+        (uint64_t)free_runs_count(s) * SPAN_BYTES >= needed)
+        return;
+    if (w->claims_to_skip > 0)
+        w->claims_to_skip--;
+    else if (claim(w, bytes, &why) ==
+             LARDER_FULL) /* the call that needs the memory says so, if it finds none in use before */
+        w->claims_to_skip = CLAIMS_SKIPPED;
 }
 
 static void count_small(const struct span_shm *span, struct heap_totals *out) {

@@ -1,7 +1,8 @@
 /* core/heap_span.h - the lower half of the heap: whole spans, and the memory behind them.
  *
  * Job      Hands out single spans to bins and runs of spans as large blocks; claims memory from the kernel.
- * Rules    A span's state is the truth; span_hint only says below which index no span is free.
+ * Rules    A span's state is the truth. Where free ones are is in the lists of core/free_runs.h. span_hint, below which no span is free, is
+ *          kept right for older libraries on the same segment, and no longer asked.
  * Locks    LOCK_SPAN, taken inside each function.
  */
 #ifndef LARDER_CORE_HEAP_SPAN_H
@@ -20,13 +21,21 @@ static inline uint32_t span_index(const struct seg *s, uint64_t off) {
 uint32_t span_claimed_count(const struct seg *s);
 uint32_t heap_class_bytes(uint32_t class_index);
 
-/* Holds the bin's lock. LARDER_OK, LARDER_E_RETRY, LARDER_BUSY. The span is SMALL with a clear bitmap, in no list. */
-int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, uint32_t *i);
+/* Holds the bin's lock. LARDER_OK, LARDER_NOT_FOUND: no span is free; LARDER_BUSY. The span is SMALL with a clear bitmap, in no list. */
+int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, unsigned flags, uint32_t *i);
+/* The last spans that are free are for bucket arrays (HEAP_LINE): a stripe here and there needs a larger one when the heap is full of
+ * small blocks, and should not refuse its items for that. A five hundredth of the segment. */
+static inline uint32_t span_kept_count(const struct seg *s, unsigned flags) {
+    return flags & HEAP_LINE ? 0 : s->span_count / 512;
+}
 /* Holds the bin's lock; the span is in no list and all its blocks are free. */
 int span_give_small(struct writer *w, uint32_t i);
-int span_take_run(struct writer *w, uint32_t count, unsigned tag, shm_word *hand, uint64_t *off);
+/* LARDER_OK, LARDER_NOT_FOUND: there is no such run; LARDER_BUSY. flags: of heap_take(). */
+int span_take_run(struct writer *w, uint32_t count, unsigned tag, unsigned flags, shm_word *hand, uint64_t *off);
 int span_give_run(struct writer *w, uint32_t i, shm_word *hand);
-/* Recovery, span lock held: makes runs whole and the hint right. */
+/* Holds the lock of the span's bin and the span lock; else as span_give_small(). */
+void span_free_locked(const struct seg *s, uint32_t i);
+/* Recovery, span lock held: makes runs whole, and the lists of free ones anew. */
 void span_rebuild(const struct seg *s);
 
 struct heap_totals {

@@ -198,6 +198,10 @@ static void fetch_blocks(const struct htab *t, const struct bucket_shm *bucket) 
     }
 }
 
+static uint64_t array_bytes(uint32_t buckets) {
+    return buckets ? (uint64_t)(buckets + SPARES(buckets)) * sizeof(struct bucket_shm) : 0;
+}
+
 /* Puts every slot of the old array into the new one, which nobody sees yet. LARDER_NOT_FOUND: a chain needs more spares. */
 static int refill(const struct htab *t, struct stripe_shm *s, const struct bucket_shm *old, uint32_t old_total,
                   struct bucket_shm *array, uint32_t buckets) {
@@ -236,38 +240,141 @@ uint32_t htab_buckets_filling(uint32_t least) {
     return buckets;
 }
 
-/* A larger array: built aside, published by one word, the old one given back. It has a twelfth more and what the block has room for:
- * with a sixth more an item takes 1.5 bytes more. */
-static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
+/* An array of so many buckets instead of the old one: built aside, published by one word, the old one given back.
+ * LARDER_NOT_FOUND: they are too few for a chain; nothing has changed. */
+static int replace_array(struct writer *w, const struct htab *t, struct stripe_shm *s, uint32_t buckets) {
     struct bucket_shm *old, *array;
-    uint64_t old_word = SHM_LOAD_RELAXED(&s->array), off;
+    uint64_t old_word = SHM_LOAD_RELAXED(&s->array), off, bytes = array_bytes(buckets);
     uint32_t old_buckets = array_of(t, old_word, &old), old_total = old_buckets ? old_buckets + SPARES(old_buckets) : 0;
-    if (!old_buckets && old_word != 0) /* a new array in its place would hide every item of the stripe */
+    int r = heap_take(w, bytes, HAND_STEP1 | HAND_NEW, HEAP_LINE, &off);
+    if (r)
+        return r;
+    array = seg_at(t->seg, off, bytes);
+    if (!array)
+        return err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
+    shm_zero(array, bytes);
+    int swapped = LARDER_OK;
+    uint64_t word = WORD_MAKE(buckets, off); // NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): it fits
+    SHM_IN_ORDER(array_before_fill, r = refill(t, s, old, old_total, array, buckets),
+                 if (r == LARDER_OK) swapped = publish_array(w, s, old_word, word));
+    if (r == LARDER_OK)
+        return swapped;
+    int gave = step_abandon(w, 1);
+    return gave ? gave : r;
+}
+
+/* A larger array. It has a twelfth more and what the block has room for: with a sixth more an item takes 1.5 bytes more. */
+static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
+    struct bucket_shm *old;
+    uint64_t old_word = SHM_LOAD_RELAXED(&s->array);
+    uint32_t buckets = array_of(t, old_word, &old);
+    if (!buckets && old_word != 0) /* a new array in its place would hide every item of the stripe */
         return err_set(LARDER_E_CORRUPT, "a stripe refers to a bucket array at %llu, which is none",
                        (unsigned long long)WORD_OFF(old_word));
-    for (uint32_t buckets = htab_buckets_filling(old_buckets + old_buckets / 12 + 1);;
-         buckets = htab_buckets_filling(buckets + buckets / 12 + 1)) {
+    for (;;) {
+        buckets = htab_buckets_filling(buckets + buckets / 12 + 1);
         if (buckets > BUCKETS_MAX)
             return err_set(LARDER_FULL,
                            "a stripe has reached its largest bucket array; create the segment with more stripes");
-        uint64_t bytes = (uint64_t)(buckets + SPARES(buckets)) * sizeof *array;
-        int r = heap_take(w, bytes, HAND_STEP1 | HAND_NEW, HEAP_LINE, &off);
-        if (r)
+        int r = replace_array(w, t, s, buckets);
+        if (r != LARDER_NOT_FOUND)
             return r;
-        array = seg_at(t->seg, off, bytes);
-        if (!array)
-            return err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
-        shm_zero(array, bytes);
-        int swapped = LARDER_OK;
-        uint64_t word = WORD_MAKE(buckets, off); // NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): it fits
-        SHM_IN_ORDER(array_before_fill, r = refill(t, s, old, old_total, array, buckets),
-                     if (r == LARDER_OK) swapped = publish_array(w, s, old_word, word));
-        if (r == LARDER_OK)
-            return swapped;
-        int gave = step_abandon(w, 1);
-        if (gave || r != LARDER_NOT_FOUND)
-            return gave ? gave : r;
     }
+}
+
+static unsigned slots_used(const struct bucket_shm *bucket) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        count += SHM_LOAD_RELAXED(&bucket->slot[i]) != 0;
+    return count;
+}
+
+/* ---- Spares that change chains -----------------------------------------------------------------------------------------------
+ *
+ * Once all spares are linked, a stripe whose blocks come and go would need a larger array sooner or later, however few they are. So
+ * before (or, when there is no memory, after all) a chain gives the spare at its end to another one, if its blocks have room before it.
+ *
+ * Crash    1 copies of the spare's words in empty slots before it   2 sequence   3 its slots empty   4 link to it 0   5 sequence   6 link
+ *          from the other chain. Dead between 1 and 3: a word is in a chain twice, which htab_recount_locked() ends; till then
+ *          htab_bucket_slots() takes it once. Dead between 4 and 6: a spare less until the array is replaced. */
+
+/* A chain's last bucket, if it is a spare, the one before, and whether all that is in it has room further up. */
+struct chain_end {
+    uint32_t before, last;
+    int is_spared;
+};
+
+static struct chain_end end_of_chain(const struct bucket_shm *array, uint32_t buckets, uint32_t total,
+                                     uint32_t bucket) {
+    struct chain_end end = {.before = bucket, .last = bucket};
+    unsigned empty = 0;
+    int64_t next;
+    for (uint32_t at = bucket; (next = next_of(array, buckets, total, at)) >= 0; at = (uint32_t)next) {
+        empty += BUCKET_SLOTS - slots_used(&array[at]);
+        end.before = at;
+        end.last = (uint32_t)next;
+    }
+    end.is_spared = next == -1 && end.last != bucket && slots_used(&array[end.last]) <= empty;
+    return end;
+}
+
+/* Takes the last bucket out of the chain that begins at `bucket`. */
+static void cut_chain(struct stripe_shm *s, struct bucket_shm *array, uint32_t bucket, const struct chain_end *end) {
+    struct bucket_shm *last = &array[end->last];
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+        uint64_t word = SHM_LOAD_RELAXED(&last->slot[i]);
+        uint32_t at = bucket;
+        shm_word *slot = NULL;
+        while (word != 0 && !(slot = empty_in(&array[at])) && at != end->last)
+            at = (uint32_t)SHM_LOAD_RELAXED(&array[at].link) - 1;
+        if (slot)
+            SHM_STORE(slot, word);
+    }
+    /* Who reads without a lock and has not seen the copies will not believe that it saw the last bucket either. */
+    SHM_STORE(&s->seq, SHM_LOAD_RELAXED(&s->seq) + 1);
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        if (SHM_LOAD_RELAXED(&last->slot[i]) != 0)
+            SHM_STORE(&last->slot[i], 0);
+    SHM_STORE(&array[end->before].link, 0);
+    SHM_STORE(&s->seq, SHM_LOAD_RELAXED(&s->seq) + 1);
+}
+
+/* False: no chain can spare one. */
+static int take_over_spare(const struct htab *t, struct stripe_shm *s, uint64_t hash) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array), total = buckets + SPARES(buckets);
+    if (!buckets)
+        return 0;
+    uint32_t mine = htab_bucket_of(t, buckets, hash);
+    struct chain_end my = end_of_chain(array, buckets, total, mine);
+    if (next_of(array, buckets, total, my.last) != -1) /* damaged */
+        return 0;
+    for (uint32_t b = 0; b < buckets; b++) {
+        if (b == mine || SHM_LOAD_RELAXED(&array[b].link) == 0)
+            continue;
+        struct chain_end end = end_of_chain(array, buckets, total, b);
+        if (!end.is_spared || end.last <= my.last) /* H3 */
+            continue;
+        cut_chain(s, array, b, &end);
+        SHM_STORE(&array[my.last].link, (uint64_t)end.last + 1);
+        return 1;
+    }
+    return 0;
+}
+
+/* An array that is this full grows before spares are looked for in other chains: few could be spared. At seven tenths all are needed. */
+static int is_well_filled(const struct htab *t, const struct stripe_shm *s) {
+    return (uint64_t)SHM_LOAD_RELAXED(&s->count) * 8 > (uint64_t)htab_bucket_count(t, s) * BUCKET_SLOTS * 5;
+}
+
+/* Room for one more block with this hash. */
+static int make_room(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash) {
+    int is_full = is_well_filled(t, s);
+    if (!is_full && take_over_spare(t, s, hash))
+        return LARDER_OK;
+    int r = grow(w, t, s);
+    int lacks_memory = r == LARDER_E_RETRY || r == LARDER_FULL;
+    return lacks_memory && is_full && take_over_spare(t, s, hash) ? LARDER_OK : r;
 }
 
 int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash,
@@ -282,7 +389,7 @@ int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_
             SHM_STORE(&s->spares_used, spares_used);
         if (*slot)
             return LARDER_OK;
-        int r = grow(w, t, s);
+        int r = make_room(w, t, s, hash);
         if (r)
             return r;
     }
@@ -290,6 +397,18 @@ int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_
 
 void htab_count_locked(struct stripe_shm *s, int by) {
     SHM_STORE(&s->count, SHM_LOAD_RELAXED(&s->count) + (uint32_t)by);
+}
+
+/* The words of a chain's last bucket that are further up, too: a chain was being cut when its owner died. */
+static void end_duplicates(struct bucket_shm *array, uint32_t buckets, uint32_t total, uint32_t bucket) {
+    struct bucket_shm *last = &array[end_of_chain(array, buckets, total, bucket).last];
+    for (uint32_t at = bucket; &array[at] != last; at = (uint32_t)SHM_LOAD_RELAXED(&array[at].link) - 1)
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+            for (unsigned k = 0; k < BUCKET_SLOTS; k++) {
+                uint64_t word = SHM_LOAD_RELAXED(&last->slot[k]);
+                if (word != 0 && word == SHM_LOAD_RELAXED(&array[at].slot[i]))
+                    SHM_STORE(&last->slot[k], 0);
+            }
 }
 
 /* So many spares, from the first one on, are linked. */
@@ -315,6 +434,9 @@ int htab_has_true_spares(const struct htab *t, const struct stripe_shm *s) {
 int htab_recount_locked(const struct htab *t, struct stripe_shm *s) {
     struct bucket_shm *array;
     uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), count = 0;
+    for (uint32_t b = 0; b < buckets; b++)
+        if (SHM_LOAD(&array[b].link) != 0)
+            end_duplicates(array, buckets, buckets + SPARES(buckets), b);
     for (uint32_t b = 0; buckets && b < buckets + SPARES(buckets); b++)
         for (unsigned i = 0; i < BUCKET_SLOTS; i++)
             count += SHM_LOAD(&array[b].slot[i]) != 0;
@@ -333,11 +455,64 @@ int htab_clear_locked(struct writer *w, struct stripe_shm *s) {
     return step_swap(w, 1, &s->array, word, 0, &s->seq, (uint64_t[]){WORD_OFF(word)}, 1);
 }
 
+static int is_array_empty(const struct bucket_shm *array, uint32_t total) {
+    for (uint32_t b = 0; b < total; b++)
+        if (slots_used(&array[b]) != 0)
+            return 0;
+    return 1;
+}
+
+int htab_clear_large_locked(struct writer *w, const struct htab *t, struct stripe_shm *s) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array);
+    if (array_bytes(buckets) <= HTAB_KEPT_BYTES || SHM_LOAD_RELAXED(&s->count) != 0 ||
+        !is_array_empty(array, buckets + SPARES(buckets))) /* the count is a cache, items are not */
+        return LARDER_OK;
+    return htab_clear_locked(w, s);
+}
+
+/* Of what an array has room for, at most so much is used when it is made smaller: a sixteenth. What a stripe lost is likely to come back,
+ * and a larger array needs a run of spans, which a heap full of small blocks does not have. Where more than nine in ten items went, some
+ * spans have become empty. */
+#define SHRINK_BELOW 16u
+
+/* Buckets of an array for what a stripe has now, with room for as much again, if it uses so little of the one it has; else 0. */
+static uint32_t buckets_wanted(const struct htab *t, const struct stripe_shm *s) {
+    uint32_t buckets = htab_bucket_count(t, s), count = SHM_LOAD_RELAXED(&s->count);
+    if ((uint64_t)count * SHRINK_BELOW > (uint64_t)buckets * BUCKET_SLOTS)
+        return 0;
+    uint32_t wanted = htab_buckets_filling(count / (BUCKET_SLOTS / 2) + 1);
+    return array_bytes(buckets) > HTAB_KEPT_BYTES && array_bytes(wanted) <= array_bytes(buckets) / 2 ? wanted : 0;
+}
+
+int htab_is_too_large(const struct htab *t, const struct stripe_shm *s) {
+    return buckets_wanted(t, s) != 0;
+}
+
+int htab_shrink_locked(struct writer *w, const struct htab *t, struct stripe_shm *s) {
+    uint32_t wanted = buckets_wanted(t, s), most = htab_bucket_count(t, s) / 2;
+    if (SHM_LOAD_RELAXED(&s->count) == 0)
+        return htab_clear_large_locked(w, t, s);
+    int r = LARDER_NOT_FOUND;
+    for (; r == LARDER_NOT_FOUND && wanted != 0 && wanted <= most;
+         wanted = htab_buckets_filling(wanted + wanted / 4 + 1))
+        r = replace_array(w, t, s, wanted);
+    return r == LARDER_NOT_FOUND ? LARDER_OK : r;
+}
+
 /* ---- Walking in hash order ------------------------------------------------------------------------------------------------ */
 
 uint32_t htab_bucket_count(const struct htab *t, const struct stripe_shm *s) {
     struct bucket_shm *array;
     return array_of(t, SHM_LOAD(&s->array), &array);
+}
+
+/* Of the words that were copied last: a chain has fewer, unless it is damaged. */
+static int has_word(const uint64_t *words, uint32_t count, uint64_t word) {
+    for (uint32_t i = count; i > 0 && count - i < 64; i--)
+        if (words[i - 1] == word)
+            return 1;
+    return 0;
 }
 
 int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t bucket, uint64_t *words,
@@ -349,7 +524,7 @@ int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t
     for (uint32_t at = bucket;;) {
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
             uint64_t word = SHM_LOAD(&array[at].slot[i]);
-            if (!word)
+            if (!word || (at != bucket && has_word(words, count, word)))
                 continue;
             if (count == max)
                 return -1;

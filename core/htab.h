@@ -8,7 +8,7 @@
  *          from inside the same array. Bucket order is hash order.
  *          Stripe and bucket are chosen by the high 32 bits. With the tag they are all of a hash that anything here depends on
  *          (htab_hash_in), so arrays grow without a look at keys.
- * Rules    H1 A block is in exactly one slot, in the bucket chain its hash selects. H2 stripe.count equals the slots in use.
+ * Rules    H1 A block is in exactly one slot (of a chain that a death left half cut: two), in the bucket chain its hash selects. H2 stripe.count equals the slots in use.
  *          H3 Links stay inside the array: an array and its spares are one block, replaced as a whole. They lead to spares
  *             only, and along a chain their numbers rise: so no chain is a circle.
  *          H4 An array has as many buckets as its block has room for. (Repair knows a damaged count by that; nobody else asks.)
@@ -18,7 +18,8 @@
  * Speed    A look is three dependent misses: stripe, bucket, block. The first two are made one: where the bucket probably is is
  *          remembered per process (htab.seen, eight stripes to a cache line), so that it is fetched while the stripe still comes.
  * Crash    Slots change by one store. An array is replaced by a step of core/journal.h. count and spares_used are recounted.
- * Not here Shrinking: a cache refills.
+ * Size     Arrays grow with what is put. They are given back when the last block of a stripe goes, and made smaller when memory is short
+ *          (core/trim.h): not as soon as could be, for a cache refills.
  * Tests    tests/unit/htab_test.c
  */
 #ifndef LARDER_CORE_HTAB_H
@@ -120,10 +121,18 @@ void htab_count_locked(struct stripe_shm *s, int by);
 uint32_t htab_buckets_filling(uint32_t least);
 /* For checks: spares that are not linked are empty (H5), and spares_used knows of all that are. */
 int htab_has_true_spares(const struct htab *t, const struct stripe_shm *s);
-/* Recovery: recounts count and spares_used. */
+/* Recovery: recounts count and spares_used, and ends what cutting a chain left (core/htab.c). */
 int htab_recount_locked(const struct htab *t, struct stripe_shm *s);
 /* Under the lock, all slots empty: gives the array back. */
 int htab_clear_locked(struct writer *w, struct stripe_shm *s);
+/* The same if the stripe is empty and its array larger than this; else nothing. After the last block was unlinked: so what comes and
+ * goes alone keeps its array, and what filled a stripe and went leaves nothing. LARDER_OK, LARDER_BUSY, LARDER_E_CORRUPT. */
+#define HTAB_KEPT_BYTES 1024u
+int htab_clear_large_locked(struct writer *w, const struct htab *t, struct stripe_shm *s);
+/* Without the lock, a guess: the array could have half of its size. And under the lock: it gets that, or less, as a larger one is made.
+ * As htab_free_slot_locked(). */
+int htab_is_too_large(const struct htab *t, const struct stripe_shm *s);
+int htab_shrink_locked(struct writer *w, const struct htab *t, struct stripe_shm *s);
 
 /* Buckets of a stripe in hash order, for scans and checks: bucket i of *count main buckets; its chain's slots are copied
  * (at most max). Returns their number, or -1 if the array does not make sense. */

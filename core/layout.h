@@ -34,6 +34,8 @@
 #define SPAN_BYTES 16384u
 #define CLAIM_BYTES (256u << 10) /* memory is claimed from the kernel in pieces of this size */
 #define SLOT_COUNT_MAX LARDER_SLOTS_MAX
+#define SEG_ARENAS_MAX 64u
+#define FREE_LISTS 12u  /* list k: 2^k to 2^(k+1) - 1 free spans in a row; the last one: as many and more */
 #define CLASS_COUNT 44u /* heap size classes; core/heap.c has the list */
 
 /* ---- Locks ---------------------------------------------------------------------------------------------------------
@@ -65,8 +67,12 @@ struct seg_shm {
     _Alignas(64) lock_word catalog_lock; /* guards table_shm and definitions; rank first */
     lock_word expirer_lock;              /* held by the working expirer */
     lock_word gate_lock;                 /* while held, nobody else changes anything (core/gate.h) */
-    _Alignas(64) lock_word span_lock;    /* guards span states, run lengths and the two words below; rank last */
-    _Atomic uint32_t span_hint;          /* where to look first for a free span */
+    _Alignas(64) lock_word span_lock;    /* guards span states, run lengths and the words below; rank last */
+    _Atomic uint32_t span_hint;          /* no span below is free */
+    _Atomic uint32_t
+        free_listed; /* spans that the lists cover; not all that are claimed: made again (core/free_runs.h) */
+    _Atomic uint32_t free_spans;            /* of those that the lists cover */
+    _Atomic uint32_t free_list[FREE_LISTS]; /* runs of free spans by length: span number + 1 */
 };
 
 /* ---- Slots: what one writing thread is doing ------------------------------------------------------------------------- */
@@ -166,8 +172,9 @@ _Static_assert(sizeof(struct bucket_shm) == 64, "a bucket is one cache line");
 struct span_shm {
     _Atomic uint8_t state, class_index, arena, is_listed;
     _Atomic uint16_t used, pad;
-    _Atomic uint32_t next, prev; /* SMALL: in the bin's list, span number + 1. RUN: next is the number of spans */
-    shm_word bitmap[SPAN_BITMAP_WORDS]; /* SMALL: 1 = block handed out */
+    _Atomic uint32_t next,
+        prev; /* SMALL: in the bin's list, span number + 1. RUN: next is the number of spans. FREE: core/free_runs.h */
+    shm_word bitmap[SPAN_BITMAP_WORDS]; /* SMALL: 1 = block handed out. FREE: core/free_runs.h */
 };
 _Static_assert(sizeof(struct span_shm) == 64, "a span descriptor is one cache line");
 

@@ -13,6 +13,7 @@
  */
 #include "core/db.h"
 #include "core/err.h"
+#include "core/free_runs.h"
 #include "core/heap_span.h"
 #include "core/repair.h"
 #include "core/seg_file.h"
@@ -306,7 +307,7 @@ static int is_full(const struct span_shm *span) {
     return bits_set(span) >= SPAN_BYTES / heap_class_bytes(SHM_LOAD_RELAXED(&span->class_index));
 }
 
-/* Lists, counts and hint from states and bitmaps. */
+/* Lists, counts and hints from states and bitmaps. */
 static int store_lists(struct repair *p) {
     struct seg *s = p->seg;
     uint32_t bins = s->arena_count * CLASS_COUNT, hint = span_claimed_count(s);
@@ -335,6 +336,7 @@ static int store_lists(struct repair *p) {
     for (uint32_t i = 0; i < bins; i++)
         PUT(&seg_bin(s, i)->head, head[i]);
     PUT(&s->shm->span_hint, hint);
+    free_runs_rebuild(s);
     priv_free(db_priv(p->db), head);
     return LARDER_OK;
 }

@@ -16,7 +16,6 @@
 #include "core/item_names.h"
 #include "core/seg_file.h"
 
-#define SEG_ARENAS_MAX 64u
 #define SEG_SHARDS_MAX 256u
 #define SEG_FIRST_SPANS 8u /* enough for a table's definition and first items */
 #define MIB (UINT64_C(1) << 20)

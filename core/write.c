@@ -11,6 +11,7 @@
 #include "core/heap.h"
 #include "core/journal.h"
 #include "core/read.h"
+#include "core/trim.h"
 #include <string.h>
 
 /* ---- Finding, under the stripe's lock ------------------------------------------------------------------------------------ */
@@ -168,6 +169,14 @@ static uint64_t bytes_ahead(const struct change *c) {
     return image + (uint64_t)(c->view->shape.index_count + 4) * SPAN_BYTES;
 }
 
+/* What a try lacked: from the kernel, else from bucket arrays that are larger than they need be. */
+static int get_memory(struct writer *w) {
+    int r = writer_claim(w);
+    if (r == LARDER_FULL && table_trim(w) > 0)
+        r = w->is_stuck ? LARDER_BUSY : LARDER_OK;
+    return r;
+}
+
 /* Tries until it is done, removing one obstacle after the other outside the lock. TRY_VIEW_MOVED goes to the caller. */
 static int change_item(struct writer *w, struct change *c) {
     if (c->item || c->increment)
@@ -177,7 +186,7 @@ static int change_item(struct writer *w, struct change *c) {
         if (r == LARDER_E_RETRY && w->is_stuck) /* what was done is taken back by whoever recovers the slot */
             return err_set(LARDER_BUSY, "a stopped process holds a lock that this write needs");
         if (r == LARDER_E_RETRY)
-            r = writer_claim(w);
+            r = get_memory(w);
         else if (r == TRY_BEFORE_SMALL)
             r = grow_before(w);
         else if (r == TRY_SCRATCH_SMALL)

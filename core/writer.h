@@ -35,7 +35,8 @@ struct writer {
     struct slot_shm *slot;
     uint32_t id; /* slot number */
     uint32_t busy_timeout_ms;
-    uint64_t need_bytes; /* after LARDER_E_RETRY: claim so much from the kernel, outside locks, and try again */
+    uint64_t need_bytes;  /* after LARDER_E_RETRY: claim so much from the kernel, outside locks, and try again */
+    uint64_t asked_bytes; /* of heap_take(), for which need_bytes are needed: for the message */
     int is_recovery; /* acts for a dead thread: how many deep, as its recovery may need a lock of another dead one */
     void *live;      /* the liveness lock (core/live.h) */
     struct view_use use; /* of the call that has it, recovery included: begun unless it is idle */
@@ -50,8 +51,13 @@ struct writer {
     uint32_t ranks_held;            /* bit per enum lock_rank: what this writer holds by its own account */
     uint32_t stripes_held;          /* LOCK_STRIPE is the one rank of which several may be held */
     int is_stuck; /* a lock could not be had in the middle: the slot is to be abandoned, others will recover it */
-    const _Atomic int *is_stopping; /* NULL, or when it becomes true long work is to be cut off; ttl/expirer.c */
-    int cancel_state;               /* of the thread, while borrowed */
+    const _Atomic int *is_stopping;   /* NULL, or when it becomes true long work is to be cut off; ttl/expirer.c */
+    int cancel_state;                 /* of the thread, while borrowed */
+    uint16_t found_in[CLASS_COUNT];   /* bin + 1 that had a block when a class of the own arena had none: core/heap.c */
+    uint32_t run_spans;               /* taken in runs since kept spans were last given back */
+    uint32_t trim_table, trim_stripe; /* where table_trim() goes on */
+    uint64_t trim_not_before_ns;      /* it found nothing a moment ago */
+    uint32_t claims_to_skip;          /* heap_claim_ahead() has been refused a moment ago */
     uint64_t full_counted_ns, full_used_bytes, full_free_bytes, full_run_bytes; /* what the last "full" said */
 };
 

@@ -45,6 +45,10 @@ static void count_list(const struct seg *s, uint64_t off, struct facts *f) {
 static void count_stripe(const struct seg *s, const struct stripe_shm *stripe, int is_items, struct facts *f) {
     struct bucket_shm *array = array_at(s, stripe->array);
     *(is_items ? &f->item_buckets : &f->partition_buckets) += array_buckets(stripe->array);
+    for (uint64_t b = 0; is_items && b < array_total(stripe->array); b++) {
+        f->item_links += array[b].link != 0;
+        f->item_link_sum += (b + 1) * array[b].link;
+    }
     for (uint64_t b = 0; b < array_total(stripe->array); b++)
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
             if (array[b].slot[i] == 0)
@@ -109,8 +113,10 @@ struct facts facts_of(unsigned char *bytes) {
     heap_totals(&s, &totals);
     f.used_bytes = totals.used_bytes;
     f.runs = totals.classes[CLASS_COUNT].blocks_used;
-    for (uint32_t i = 0; i < span_claimed_count(&s); i++)
+    for (uint32_t i = 0; i < span_claimed_count(&s); i++) {
         f.spans += seg_span(&s, i)->state != SPAN_FREE;
+        f.free_runs += seg_span(&s, i)->state == SPAN_FREE && (i == 0 || seg_span(&s, i - 1)->state != SPAN_FREE);
+    }
     for (uint32_t i = 0; i < s.slot_count; i++)
         f.slots += seg_slot(&s, i)->state != SLOT_FREE;
     return f;

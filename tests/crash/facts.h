@@ -12,12 +12,14 @@
 struct facts {
     uint64_t tables;                        /* that are READY */
     uint64_t items, item_buckets;           /* of all tables */
+    uint64_t item_links, item_link_sum;     /* to spare buckets; sum: of bucket times spare */
     uint64_t partitions, partition_buckets; /* partitions of indexes */
     uint64_t entries;                       /* of all lists, of hidden indexes, too; dead ones left out */
     uint64_t lists;                         /* partitions of more than one leaf */
     uint64_t leaves, nodes, tall_nodes;     /* tall: has an express link above level 1; heads left out */
     uint64_t timers, near_timers, chunks;   /* of the wheel; near: on its lowest level */
     uint64_t spans, runs;                   /* spans that are not free; blocks of whole spans */
+    uint64_t free_runs;                     /* as long as can be */
     uint64_t claimed_bytes, used_bytes;     /* used: in blocks handed out */
     uint64_t stripe_bytes;                  /* blocks of stripe arrays, which stay with the catalog for ever */
     uint64_t slots;                         /* taken */

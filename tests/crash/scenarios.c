@@ -2,7 +2,9 @@
 #include "tests/crash/scenarios.h"
 #include "core/crash.h"
 #include "core/db.h"
+#include "core/heap.h"
 #include "core/slot_map.h"
+#include "core/trim.h"
 #include "index/leaf.h"
 #include "tests/crash/world.h"
 #include "tests/support/proc.h"
@@ -271,6 +273,83 @@ static int run_taken(const struct facts *a, const struct facts *b) {
 static int run_returned(const struct facts *a, const struct facts *b) {
     return one_less(a, b) && b->runs + 1 == a->runs;
 }
+/* Between two free runs, so that three become one. */
+static void runs_in_a_row(struct larder *db) {
+    one_item(db);
+    for (int n = 0; n < 4; n++)
+        put_huge(db, n);
+    delete_huge(db, 0);
+    delete_huge(db, 2);
+}
+static void delete_between(struct larder *db, int step) {
+    (void)step;
+    delete_huge(db, 1);
+}
+static int runs_joined(const struct facts *a, const struct facts *b) {
+    return one_less(a, b) && b->free_runs + 1 == a->free_runs;
+}
+/* What two sizes leave when they go: a bin keeps an empty span of each. */
+static void kept_spans(struct larder *db) {
+    some_items(db);
+    put_large(db, 0);
+    world_put(db, 22, 0, 5000, 0);
+    must(world_delete(db, 20) == LARDER_OK && world_delete(db, 22) == LARDER_OK);
+}
+static void act_trim_spans(struct larder *db, int step) {
+    struct writer *w;
+    (void)step;
+    must(writer_borrow(db, &w) == LARDER_OK && heap_trim(w) > 1);
+    writer_end(w);
+}
+static int spans_trimmed(const struct facts *a, const struct facts *b) {
+    return as_many(a, b) && b->spans + 1 < a->spans && b->used_bytes == a->used_bytes;
+}
+static void act_trim_arrays(struct larder *db, int step) {
+    struct writer *w;
+    (void)step;
+    must(writer_borrow(db, &w) == LARDER_OK && table_trim(w) > 0);
+    writer_end(w);
+}
+static void many_plain(struct larder *db) {
+    for (int n = 0; n < 200; n++)
+        world_put(db, n, 0, 0, 0);
+}
+/* So few that they are a small part of what their arrays have room for. */
+static void few_of_many(struct larder *db) {
+    many_plain(db);
+    for (int n = 4; n < 200; n++)
+        must(world_delete(db, n) == LARDER_OK);
+}
+static int arrays_trimmed(const struct facts *a, const struct facts *b) {
+    return as_many(a, b) && b->item_buckets < a->item_buckets;
+}
+static int array_cleared(const struct facts *a, const struct facts *b) {
+    return one_less(a, b) && b->item_buckets < a->item_buckets;
+}
+static int has_no_spare_left(const struct larder *db) {
+    const struct table_shm *table = seg_table(&db->seg, 0);
+    const struct stripe_shm *stripes = (const struct stripe_shm *)(db->seg.base + table->items_off);
+    for (uint32_t i = 0; i < db->seg.stripe_count; i++)
+        if (WORD_TAG(stripes[i].array) > 12 && stripes[i].spares_used == WORD_TAG(stripes[i].array) / 8 + 1u)
+            return 1;
+    return 0;
+}
+/* All spares of an array are linked, and most of what is in it is gone. */
+static void long_chains(struct larder *db) {
+    int count = 0;
+    while (count < 200 && !has_no_spare_left(db))
+        world_put(db, count++, 0, 0, 0);
+    for (int n = 0; n < count; n++)
+        if (n % 3 == 0)
+            must(world_delete(db, n) == LARDER_OK);
+}
+static void put_from_above(struct larder *db, int step) {
+    world_put(db, step < 40 ? 239 - step : (step - 40) * 3, 0, 0, 0);
+}
+static int chain_cut(const struct facts *a, const struct facts *b) {
+    return one_more(a, b) && b->item_buckets == a->item_buckets && b->item_links == a->item_links &&
+           b->item_link_sum != a->item_link_sum;
+}
 static int memory_claimed(const struct facts *a, const struct facts *b) {
     return one_more(a, b) && b->claimed_bytes > a->claimed_bytes;
 }
@@ -463,6 +542,11 @@ static const struct scenario scenarios[] = {
     {"return_span", large_items, delete_up, span_returned, .search_max = 12},
     {"take_run", one_item, put_huge, run_taken},
     {"return_run", small_and_huge, delete_huge, run_returned},
+    {"join_runs", runs_in_a_row, delete_between, runs_joined},
+    {"trim_spans", kept_spans, act_trim_spans, spans_trimmed, .is_unseen = 1},
+    {"trim_arrays", few_of_many, act_trim_arrays, arrays_trimmed, .is_unseen = 1},
+    {"clear_array", many_plain, delete_up, array_cleared, .search_max = 199},
+    {"cut_chain", long_chains, put_from_above, chain_cut, .search_max = 106},
     {"claim_memory", one_item, put_span, memory_claimed, .search_max = 100},
     {"arm_timer", expiring_items, put_expiring, timer_armed, .search_max = 20},
     {"add_chunk", expiring_items, put_expiring, chunk_added, .search_max = 60},

@@ -67,6 +67,11 @@ struct scenario {
     X(return_span)                                                                                                     \
     X(take_run)                                                                                                        \
     X(return_run)                                                                                                      \
+    X(join_runs)                                                                                                       \
+    X(trim_spans)                                                                                                      \
+    X(trim_arrays)                                                                                                     \
+    X(clear_array)                                                                                                     \
+    X(cut_chain)                                                                                                       \
     X(claim_memory)                                                                                                    \
     X(arm_timer)                                                                                                       \
     X(add_chunk)                                                                                                       \

@@ -14,6 +14,7 @@
 
 #include "core/crash.h"
 #include "core/db.h"
+#include "core/free_runs.h"
 #include "core/heap_span.h"
 #include "core/recover.h"
 #include "tests/support/proc.h"
@@ -110,8 +111,8 @@ static int model_take(struct fixture *f, uint64_t bytes, unsigned flags) {
         return r;
     b->bytes = heap_block_bytes(f->w->seg, b->off);
     b->stamp = rng_next(&f->rng);
-    cr_assert(b->bytes >= heap_round(bytes, flags) && b->bytes <= heap_round_most(bytes, flags), "%lu bytes asked",
-              bytes);
+    cr_assert(b->bytes >= heap_round(bytes, flags) && b->bytes <= heap_round_most(bytes, flags),
+              "%lu bytes asked, %lu at %lu", bytes, b->bytes, b->off);
     cr_assert_geq(b->bytes, bytes);
     cr_assert(b->off % UNIT == 0 && (!(flags & HEAP_LINE) || b->off % 64 == 0), "block %lu, flags %u", b->off, flags);
     cr_assert_not_null(seg_at(f->w->seg, b->off, b->bytes));
@@ -328,6 +329,100 @@ Test(heap, spans_return_to_any_class) {
     end(&f);
 }
 
+/* ---- Blocks of other arenas, spans that bins keep ------------------------------------------------------------------------ */
+
+/* Takes what is left, but for the spans that are for arrays alone. */
+static void fill_up(struct fixture *f) {
+    for (uint64_t bytes = 4 * MIB; bytes >= SPAN_BYTES; bytes /= 4)
+        while (model_take(f, bytes, 0) == LARDER_OK)
+            ;
+}
+
+static uint32_t arena_of(const struct writer *w, uint64_t off) {
+    return SHM_LOAD(&seg_span(w->seg, span_index(w->seg, off))->arena);
+}
+
+/* A full segment with four arenas: two spans of 384 bytes, all taken, in that of f->w; and a writer of another one. */
+static void begin_full(struct fixture *f, struct writer **other) {
+    begin(f, 256 * MIB);
+    for (uint32_t i = 0; i < 2 * (SPAN_BYTES / 384); i++)
+        cr_assert_eq(model_take(f, 384, 0), LARDER_OK);
+    fill_up(f);
+    cr_assert_eq(writer_borrow(f->db, other), LARDER_OK);
+    cr_assert_neq((*other)->id % f->w->seg->arena_count, f->w->id % f->w->seg->arena_count);
+}
+
+Test(heap, full_only_if_no_arena_has_a_block) {
+    struct fixture f;
+    struct writer *other;
+    uint64_t off, loan;
+    begin_full(&f, &other);
+    cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_FULL);
+    model_give(&f, 0);
+    cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(arena_of(other, off), f.w->id % f.w->seg->arena_count);
+    cr_assert_eq(take_claiming(other, 384, 0, &loan), LARDER_FULL);
+    cr_assert_not_null(strstr(larder_error(), "384 bytes asked"), "%s", larder_error());
+    model_give(&f, 1);
+    cr_assert_eq(take_claiming(other, 250, 0, &loan), LARDER_FULL, "a loan is at most half more");
+    cr_assert_eq(take_claiming(other, 300, 0, &loan), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(heap_block_bytes(f.w->seg, loan), 384);
+    cr_assert_eq(give_back(other, loan), LARDER_OK);
+    cr_assert_eq(take_claiming(other, 320, HEAP_LINE, &loan), LARDER_OK, "the last spans are for arrays");
+    cr_assert_eq(heap_block_bytes(f.w->seg, loan), 320, "which get no loans, remembered or not");
+    cr_assert_eq(give_back(other, loan), LARDER_OK);
+    cr_assert_eq(give_back(other, off), LARDER_OK);
+    writer_return(other);
+    end(&f);
+}
+
+/* Who holds the bin may stand still: another one's blocks are taken then; if it is the last that has some it is waited for. */
+Test(heap, locked_bins_are_passed_by) {
+    struct fixture f;
+    struct writer *other;
+    uint64_t off;
+    begin_full(&f, &other);
+    struct bin_shm *bin =
+        seg_bin(f.w->seg, arena_of(f.w, f.blocks[0].off) * CLASS_COUNT +
+                              SHM_LOAD(&seg_span(f.w->seg, span_index(f.w->seg, f.blocks[0].off))->class_index));
+    model_give(&f, 0);
+    cr_assert_eq(lock_take(f.w, &bin->lock, LOCK_BIN), LARDER_OK);
+    other->busy_timeout_ms = 20;
+    cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_BUSY, "not full: who has it does not answer");
+    lock_drop(f.w, &bin->lock, LOCK_BIN);
+    cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(give_back(other, off), LARDER_OK);
+    writer_return(other);
+    end(&f);
+}
+
+/* An empty span that a bin keeps serves a class of another arena, and joins a run, before anybody is told that it is full. */
+Test(heap, kept_spans_are_given_back_before_full) {
+    struct fixture f;
+    struct writer *other;
+    uint64_t off;
+    begin(&f, 256 * MIB);
+    for (uint64_t bytes = 48; bytes <= 8192; bytes *= 2) { /* side by side: a run, once they are given back */
+        cr_assert_eq(model_take(&f, bytes, 0), LARDER_OK);
+        model_give(&f, f.count - 1);
+    }
+    fill_up(&f);
+    cr_assert_eq(take_claiming(f.w, 8 * SPAN_BYTES, HEAP_LINE, &off), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(give_back(f.w, off), LARDER_OK);
+    model_give_all(&f);
+    cr_assert_eq(heap_trim(f.w), 0, "all were given back");
+    cr_assert_eq(model_take(&f, SPAN_BYTES, 0), LARDER_OK);
+    fill_up(&f);
+    model_give(&f, 0);
+    cr_assert_eq(model_take(&f, 100, 0), LARDER_OK);
+    model_give(&f, f.count - 1);
+    cr_assert_eq(writer_borrow(f.db, &other), LARDER_OK);
+    cr_assert_eq(take_claiming(other, 2000, 0, &off), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(give_back(other, off), LARDER_OK);
+    writer_return(other);
+    end(&f);
+}
+
 /* ---- Full ----------------------------------------------------------------------------------------------------------- */
 
 /* Rule G2 of core/seg.h: the file has all that is claimed, descriptors of claimed spans included, and no others'. */
@@ -526,6 +621,56 @@ Test(heap, death_at_any_store_leaks_nothing) {
             break;
     }
     cr_assert_gt(child.k, 60, "so many stores there are at least");
+    end(&f);
+}
+
+/* A block of another arena, given back; and what bins keep. Dies at store k of it. */
+static int take_elsewhere_and_trim(void *arg) {
+    const struct death *death = arg;
+    struct writer *w;
+    uint64_t off;
+    PROC_CHECK(writer_borrow(death->db, &w) == LARDER_OK);
+    shm_crash_arm(death->k);
+    PROC_CHECK(heap_take(w, 384, HAND_STEP1 | HAND_NEW, 0, &off) == LARDER_OK);
+    PROC_CHECK(heap_give(w, hand_of(w, off)) == LARDER_OK);
+    heap_trim(w);
+    shm_crash_arm(0);
+    return 0;
+}
+
+Test(heap, death_in_another_arena_leaks_nothing) {
+    struct fixture f;
+    struct heap_totals before, later;
+    struct death child = {.k = 1};
+    struct writer *other;
+    uint32_t recovered;
+    begin_full(&f, &other);
+    writer_abandon(other); /* its slot, and so its arena, is the child's */
+    cr_assert_eq(recover_all(f.w, &recovered), LARDER_OK);
+    for (uint32_t i = f.count; i > 0 && f.blocks[i - 1].bytes >= SPAN_BYTES; i--)
+        if (f.blocks[i - 1].bytes == SPAN_BYTES) { /* a span for a bin to keep */
+            model_give(&f, i - 1);
+            break;
+        }
+    model_give(&f, 0);
+    heap_totals(f.w->seg, &before);
+    child.db = f.db;
+    for (struct proc_result r; child.k < 500; child.k++) {
+        uint64_t kept;
+        cr_assert_eq(take_claiming(f.w, 2000, 0, &kept), LARDER_OK, "%s", larder_error());
+        cr_assert_eq(give_back(f.w, kept), LARDER_OK);
+        r = proc_run(take_elsewhere_and_trim, &child, 20000);
+        cr_assert(proc_is_exit(r, 0) || proc_is_signal(r, 9), "store %lu: %s", child.k, proc_text(r));
+        cr_assert_eq(recover_all(f.w, &recovered), LARDER_OK, "store %lu: %s", child.k, larder_error());
+        cr_assert_eq(recovered, 1);
+        heap_totals(f.w->seg, &later);
+        cr_assert(later.used_bytes == before.used_bytes && later.free_bytes == before.free_bytes, "store %lu", child.k);
+        uint32_t span;
+        cr_assert_null(free_runs_check(f.w->seg, &span), "store %lu", child.k);
+        if (proc_is_exit(r, 0))
+            break;
+    }
+    cr_assert(child.k > 25 && child.k < 500, "%lu stores", child.k);
     end(&f);
 }
 
