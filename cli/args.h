@@ -17,9 +17,10 @@ struct args_option {
 };
 
 /* Every command has these, at these places; its own options follow from ARGS_OWN on. */
-enum { ARGS_SEGMENT, ARGS_HELP, ARGS_OWN };
+enum { ARGS_SEGMENT, ARGS_ANY_OWNER, ARGS_HELP, ARGS_OWN };
 #define ARGS_COMMON                                                                                                    \
-    {"segment", 1, "NAME|PATH", "the segment; default: $LARDER_SEGMENT, else larder"}, {                               \
+    {"segment", 1, "NAME|PATH", "the segment; default: $LARDER_SEGMENT, else larder"},                                 \
+        {"any-owner", 0, "", "also a segment of another user; to read one, this is not needed"}, {                     \
         "help", 0, "", "this text"                                                                                     \
     }
 

@@ -17,8 +17,13 @@ const char *attach_segment(const struct args *args) {
     return name != NULL && name[0] != 0 ? name : "larder";
 }
 
+uint32_t attach_owner_flag(const struct args *args) {
+    return args->option[ARGS_ANY_OWNER].is_given ? LARDER_ANY_OWNER : 0;
+}
+
 int attach_open(const struct args *args, uint32_t flags, struct attach *out) {
-    struct larder_options options = {.segment = attach_segment(args), .flags = flags, .memfd = -1};
+    struct larder_options options = {
+        .segment = attach_segment(args), .flags = flags | attach_owner_flag(args), .memfd = -1};
     struct larder *db;
     int result = larder_open(&options, &db);
     if (result < 0)

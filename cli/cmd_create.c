@@ -104,11 +104,12 @@ static int create_try(const struct template_set *set) {
 
 static int create_open(struct create *create) {
     uint32_t huge_pages = create->args->option[CREATE_HUGE_PAGES].is_given ? LARDER_HUGE_PAGES : 0;
-    create->options.flags = LARDER_CREATE | LARDER_EXCLUSIVE | huge_pages;
+    uint32_t owner = attach_owner_flag(create->args);
+    create->options.flags = LARDER_CREATE | LARDER_EXCLUSIVE | huge_pages | owner;
     int result = larder_open(&create->options, &create->db);
     create->is_new_segment = result >= 0;
     if (result == LARDER_E_EXISTS) {
-        create->options.flags = LARDER_CREATE; /* one that vanished meanwhile is made after all */
+        create->options.flags = LARDER_CREATE | owner; /* one that vanished meanwhile is made after all */
         result = larder_open(&create->options, &create->db);
         const struct args *args = create->args;
         if (result >= 0 && (args->option[CREATE_SIZE].is_given || args->option[CREATE_MODE].is_given ||
@@ -179,7 +180,7 @@ static void create_undo_segment(struct create *create) {
     struct larder_segment_stats stats;
     bool is_ours = larder_segment_stats(create->db, &stats) >= 0 && stats.table_count == 0 && stats.slots_used <= 1;
     if (is_ours)
-        larder_destroy(create->options.segment, 0);
+        larder_destroy(create->options.segment, (int)attach_owner_flag(create->args));
 }
 
 static int create_run(const struct args *args) {

@@ -14,12 +14,13 @@ enum { DESTROY_FORCE = ARGS_OWN };
 
 static const struct args_option destroy_options[] = {
     ARGS_COMMON,
-    {"force", 0, "", "even if a table is to be retained, or the segment is damaged"},
+    {"force", 0, "", "even if a table is to be retained, or the segment is damaged or has lost its lock file"},
     {NULL, 0, NULL, NULL}};
 
 static int destroy_run(const struct args *args) {
     const char *segment = attach_segment(args);
-    int result = larder_destroy(segment, args->option[DESTROY_FORCE].is_given);
+    int how = (args->option[DESTROY_FORCE].is_given ? LARDER_FORCE : 0) | (int)attach_owner_flag(args);
+    int result = larder_destroy(segment, how);
     return result < 0 ? report_result(result, segment) : EXIT_DONE;
 }
 
@@ -27,8 +28,11 @@ const struct command cmd_destroy = {
     .name = "destroy",
     .operands = "",
     .summary = "remove a segment with all its tables",
-    .details = "Removes a segment with all its tables. Refuses if a table's DeletionPolicy is Retain, unless forced.\n"
-               "Processes that are attached go on living and get LARDER_E_DESTROYED.\n",
+    .details =
+        "Removes a segment with all its tables. Refuses if a table's DeletionPolicy is Retain, unless forced.\n"
+        "Processes that are attached go on living and get LARDER_E_DESTROYED. This is the way to remove a segment:\n"
+        "rm leaves its lock file, .larder-*.lock, behind if nobody is attached. A segment of another user is left\n"
+        "alone without --any-owner.\n",
     .options = destroy_options,
     .positional_min = 0,
     .positional_max = 0,

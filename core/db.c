@@ -3,6 +3,7 @@
 #include "core/err.h"
 #include "core/hooks.h"
 #include "core/live.h"
+#include "core/seg_lock.h"
 #include <time.h>
 #include <unistd.h>
 
@@ -174,15 +175,53 @@ int64_t db_now(const struct larder *db) {
     return ts.tv_sec;
 }
 
-int db_check(const struct larder *db) {
+int64_t db_now_checked(const struct larder *db) {
+    return atomic_load_explicit(&db->clock, memory_order_relaxed)
+               ? db_now(db)
+               : atomic_load_explicit(&db->second, memory_order_relaxed);
+}
+
+/* Another second of the system's clock: whether the file still has a name. One that is gone is marked for all that are
+ * attached; a read-only attachment keeps it to itself. */
+static void look_at_name(struct larder *db, int64_t second) {
+    int64_t before = atomic_load_explicit(&db->second, memory_order_relaxed);
+    if (before == second || atomic_load_explicit(&db->is_removed, memory_order_relaxed) ||
+        !atomic_compare_exchange_strong_explicit(&db->second, &before, second, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        return; /* another thread looks */
+    if (!seg_is_removed(&db->seg))
+        return;
+    seg_lock_remove_orphan(&db->seg);
+    uint32_t ready = SEG_STATE_READY;
+    if (!db->seg.is_read_only)
+        (void)SHM_CAS(&db->seg.shm->state, &ready, SEG_STATE_DESTROYED);
+    atomic_store_explicit(&db->is_removed, 1, memory_order_relaxed);
+    atomic_store_explicit(&db->second, INT64_MIN, memory_order_relaxed); /* so that every call comes here */
+}
+
+static int check_slowly(struct larder *db, int64_t second) {
+    look_at_name(db, second);
     uint32_t state = SHM_LOAD(&db->seg.shm->state);
-    if (__builtin_expect(state == SEG_STATE_READY, 1))
+    if (state == SEG_STATE_DESTROYED || atomic_load_explicit(&db->is_removed, memory_order_relaxed))
+        return err_set(LARDER_E_DESTROYED,
+                       "the segment was destroyed, or its file removed; close it and open it again");
+    if (state == SEG_STATE_READY)
         return LARDER_OK;
-    if (state == SEG_STATE_DESTROYED)
-        return err_set(LARDER_E_DESTROYED, "the segment was destroyed; close it and open it anew");
-    if (state == SEG_STATE_REPAIRING && live_is_locked(&db->seg, LIVE_CREATE_BYTE) == 1)
+    int is_locked = state == SEG_STATE_REPAIRING ? live_is_locked(&db->seg, LIVE_CREATE_BYTE) : 0;
+    if (is_locked == 1)
         return err_set(LARDER_BUSY, "the segment is being repaired");
+    if (is_locked < 0)
+        return err_set(LARDER_BUSY, "the segment is being repaired, or its repair was cut off; this user cannot tell");
     if (state == SEG_STATE_REPAIRING)
         return err_set(LARDER_E_CORRUPT, "a repair of the segment was cut off; larder check --repair finishes it");
     return err_set(LARDER_E_CORRUPT, "the segment's state is %u", state);
+}
+
+int db_check(struct larder *db) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    int is_same_second = now.tv_sec == atomic_load_explicit(&db->second, memory_order_relaxed);
+    if (__builtin_expect(SHM_LOAD(&db->seg.shm->state) == SEG_STATE_READY && is_same_second, 1))
+        return LARDER_OK;
+    return check_slowly(db, now.tv_sec);
 }

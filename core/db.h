@@ -37,6 +37,9 @@ struct larder {
     struct db_clock *_Atomic clock;  /* NULL: the system's; else one of `clocks` */
     struct db_clock *clocks;         /* all that were ever set, each kind once */
     uint32_t busy_timeout_ms;
+    _Atomic int64_t
+        second; /* of the system's clock, at the latest db_check(); when it changes, the file is looked at */
+    _Atomic int is_removed;   /* the file has no name any more */
     void *expirer;            /* ttl/expirer.c: the thread, if it was started */
     struct larder *next_open; /* list of open handles, for fork */
 };
@@ -49,6 +52,8 @@ void writer_close_all(struct larder *db);
 struct priv *db_priv(struct larder *db);
 /* Epoch seconds by the handle's clock. Never under a segment lock. */
 int64_t db_now(const struct larder *db);
+/* The same as of the db_check() of this call, without another look at the clock. */
+int64_t db_now_checked(const struct larder *db);
 /* A writer for this thread: LARDER_OK, LARDER_E_READ_ONLY, LARDER_E_NO_SLOT or LARDER_BUSY after waiting for busy_timeout_ms,
  * LARDER_E_OS, LARDER_E_ACCESS, LARDER_E_DESTROYED. Cancellation is held off until writer_return. */
 int writer_borrow(struct larder *db, struct writer **w);

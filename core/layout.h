@@ -60,9 +60,12 @@ struct seg_shm {
                                under span_lock; with the words that every call reads, none of which changes often */
     uint64_t slots_off, catalog_off, bins_off, shards_off, spans_off, data_off;
     uint64_t sum; /* of what above never changes once the segment is made (seg_layout_sum) */
-    /* In what is left of this line, which nobody writes else: core/slot_map.h. 0 in segments that are older. */
-    _Atomic uint32_t slot_bell; /* rung when a slot becomes free that somebody waits for */
-    shm_word slot_turn;         /* who waits looks for dead owners in turns: when the last was, where the next begins */
+    /* What was padding before, and is 0 in segments that are older. */
+    _Atomic uint32_t slot_bell;   /* rung when a slot becomes free that somebody waits for (core/slot_map.h) */
+    _Atomic uint32_t mode_to_set; /* nonzero: READY, but its creator may have died before it set this mode */
+    shm_word slot_turn;           /* who waits looks for dead owners in turns: when the last was, where the next begins */
+    shm_word lock_id;             /* name of the lock file (core/seg_lock.h), and whether it is settled; 0: there is none */
+    shm_word lock_for;            /* inode number of the segment that it was made for: another one's is a copy */
 
     _Alignas(64) lock_word catalog_lock; /* guards table_shm and definitions; rank first */
     lock_word expirer_lock;              /* held by the working expirer */

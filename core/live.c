@@ -31,31 +31,39 @@ void live_fork_child(void) {
     pthread_mutex_unlock(&live_fork_guard);
 }
 
-static struct flock live_range(int64_t byte) {
-    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+static struct flock live_range(int64_t byte, short type) {
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 }
 
-/* A description of its own for the segment's file: a dup() would share its locks with all copies of s->fd. */
+/* Of the file that has the locks; -1: this user may not open it. */
+static int live_fd(const struct seg *s) {
+    return s->has_lock_file ? s->lock_fd : s->fd;
+}
+
+/* A description of its own for the file: a dup() would share its locks with all copies of the descriptor. */
 static int live_open(const struct seg *s, int *fd) {
     char path[40];
-    if (!seg_fd_is_ours(s))
+    *fd = -1;
+    if (live_fd(s) < 0)
+        return err_set(LARDER_E_ACCESS, "the segment's lock file is only for those who may write");
+    if (!seg_lock_fd_is_ours(s))
         return LARDER_E_OS;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", s->fd);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", live_fd(s));
     *fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (*fd >= 0)
         return LARDER_OK;
     if (errno == ENOENT)
         return err_set(LARDER_E_OS, "cannot open %s, which slots and creation need: is /proc mounted?", path);
-    return err_set_errno("open the segment once more through", path);
+    return err_set_errno("open the file with the segment's locks once more through", path);
 }
 
 static int live_lock(int fd, int64_t byte) {
-    struct flock range = live_range(byte);
+    struct flock range = live_range(byte, F_WRLCK);
     if (fcntl(fd, F_OFD_SETLK, &range) == 0)
         return LARDER_OK;
     if (errno == EAGAIN || errno == EACCES)
         return LARDER_BUSY;
-    return err_set_errno("lock", "a byte of the segment file");
+    return err_set_errno("lock", "a byte of the file with the segment's locks");
 }
 
 /* From here on the mapping alone keeps the description, and its lock, alive. NORESERVE: on hugetlbfs it would otherwise
@@ -97,11 +105,20 @@ void live_drop(const struct seg *s, void *live) {
         munmap(live, s->lock_page_bytes);
 }
 
-int live_is_locked(const struct seg *s, int64_t byte) {
-    struct flock range = live_range(byte);
-    if (!seg_fd_is_ours(s) || fcntl(s->fd, F_OFD_GETLK, &range) != 0)
+/* Whether a lock of this type on the byte would meet another one. */
+static int live_would_meet(const struct seg *s, int64_t byte, short type) {
+    struct flock range = live_range(byte, type);
+    if (live_fd(s) < 0 || !seg_lock_fd_is_ours(s) || fcntl(live_fd(s), F_OFD_GETLK, &range) != 0)
         return -1;
     return range.l_type != F_UNLCK;
+}
+
+int live_is_locked(const struct seg *s, int64_t byte) {
+    return live_would_meet(s, byte, F_WRLCK);
+}
+
+int live_is_locked_for_writing(const struct seg *s, int64_t byte) {
+    return live_would_meet(s, byte, F_RDLCK);
 }
 
 int live_is_held(const struct seg *s, uint32_t slot) {

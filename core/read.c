@@ -281,7 +281,7 @@ static inline __attribute__((always_inline)) int get(struct larder_table *t, con
     struct read_hint hint = read_hint_stripe(v, read_hash(v, &k)); /* what it fetches comes during the next calls */
     page_reset(page);
     page->scanned = 1;
-    int64_t now_s = db_now(t->db);
+    int64_t now_s = db_now_checked(t->db);
     read_hint_bucket(v, &hint);
     read_hint_item(v, &hint, page->ahead_bytes);
     r = read_by_key(v, &k, &hint, now_s, page);
@@ -347,7 +347,7 @@ static int get_many(struct larder_table *t, const struct larder_key *keys, uint3
         r = page_make_keys(page, MANY_AT_ONCE * sizeof(struct item_key));
     if (r)
         return page_fail(page, r);
-    int64_t now_s = db_now(t->db);
+    int64_t now_s = db_now_checked(t->db);
     page_reset(page);
     page->scanned = count;
     for (uint32_t at = 0; at < count && r == LARDER_OK; at += MANY_AT_ONCE)

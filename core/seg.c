@@ -16,6 +16,7 @@
 #include "core/err.h"
 #include "core/live.h"
 #include "core/seg_layout.h"
+#include "core/seg_lock.h"
 #include "core/seg_parts.h"
 
 #define SEG_PAUSE_NS 500000
@@ -29,6 +30,7 @@ struct seg_opening {
     struct seg_file file;
     struct seg_wait wait;
     unsigned orphan_looks;
+    int is_reader_in_the_way; /* of the last attempt: the file is locked, but by nobody that could write to it */
 };
 
 /* ---- Waiting ---- */
@@ -116,11 +118,26 @@ int seg_attach(struct seg *s, const struct seg_file *file, const struct seg_shm 
     return LARDER_OK;
 }
 
+/* A creator that died after READY left the file closed to all but its owner. What it wanted stands in the head. */
+static void seg_open_set_mode(const struct seg *s) {
+    struct stat st;
+    uint32_t mode = SHM_LOAD(&s->shm->mode_to_set);
+    if (mode == 0 || s->is_read_only || s->is_memfd || fstat(s->fd, &st) != 0 || st.st_uid != geteuid())
+        return;
+    if ((st.st_mode & 07777u) == SEG_MODE_MAKING && seg_mode_is_possible(mode))
+        (void)fchmod(s->fd, mode);
+    SHM_STORE(&s->shm->mode_to_set, 0);
+}
+
 /* Found READY, locked or not. */
 static int seg_open_ready(struct seg *s, const struct seg_opening *o, const struct seg_shm *head, uint64_t file_bytes) {
     if (o->options.flags & LARDER_EXCLUSIVE)
         return err_set(LARDER_E_EXISTS, SEG_NAMED_TEXT ": there already", o->file.shown);
-    return seg_attach(s, &o->file, head, file_bytes);
+    int result = seg_attach(s, &o->file, head, file_bytes);
+    if (result != LARDER_OK)
+        return result;
+    seg_open_set_mode(s);
+    return seg_lock_attach(s, &o->file);
 }
 
 /* ---- A file that is not READY ---- */
@@ -136,16 +153,47 @@ int seg_lock_creation(const struct seg *s, const struct seg_file *file, void **l
     return result;
 }
 
+/* The creation lock of the segment's own file, although there is a lock file. LARDER_OK, and *lock NULL if only a user that
+ * may not write is in the way. */
+static int seg_lock_own(const struct seg *s, void **lock) {
+    struct seg own = *s;
+    own.has_lock_file = 0;
+    int result = live_take(&own, LIVE_CREATE_BYTE, lock);
+    if (result != LARDER_BUSY)
+        return result;
+    *lock = NULL;
+    return live_is_locked_for_writing(&own, LIVE_CREATE_BYTE) == 1 ? SEG_AGAIN : LARDER_OK;
+}
+
+int seg_lock_removal(const struct seg *s, const struct seg_file *file, struct seg_removal *locks) {
+    *locks = (struct seg_removal){0};
+    int result = seg_lock_creation(s, file, &locks->creation);
+    if (result == LARDER_OK && s->has_lock_file) {
+        result = seg_lock_own(s, &locks->own);
+        if (result != LARDER_OK)
+            live_drop(s, locks->creation);
+    }
+    return result;
+}
+
+void seg_drop_removal(const struct seg *s, const struct seg_removal *locks) {
+    live_drop(s, locks->own);
+    live_drop(s, locks->creation);
+}
+
 /* The destroyer died before it removed the name. Those who are attached know already; the name is free. */
-static int seg_open_destroyed(const struct seg *s, const struct seg_opening *o) {
+static int seg_open_destroyed(const struct seg *s, const struct seg_opening *o, const struct seg_shm *head) {
     if (!o->file.path)
         return err_set(LARDER_E_DESTROYED, SEG_NAMED_TEXT ": was destroyed", o->file.shown);
     if (!(o->options.flags & LARDER_CREATE))
         return err_set(LARDER_E_NO_SEGMENT, SEG_NAMED_TEXT ": there is none, it was destroyed", o->file.shown);
-    int result = seg_file_unlink(&o->file, s->fd);
+    int result = seg_lock_remove(s, &o->file, head);
+    if (result == LARDER_OK)
+        result = seg_file_unlink(&o->file, s->fd);
     return result == LARDER_OK ? SEG_AGAIN : result;
 }
 
+/* The creation lock of the segment's own file is held. */
 static int seg_open_locked(struct seg *s, const struct seg_opening *o) {
     struct seg_shm head;
     uint64_t file_bytes;
@@ -153,24 +201,56 @@ static int seg_open_locked(struct seg *s, const struct seg_opening *o) {
     switch (seg_look(&o->file, s->fd, &head, &file_bytes, &result)) {
     case SEG_LOOK_READY:
         return seg_open_ready(s, o, &head, file_bytes);
-    case SEG_LOOK_DESTROYED:
-        return seg_open_destroyed(s, o);
+    case SEG_LOOK_DESTROYED: /* meanwhile: its lock may be on its lock file */
+        return SEG_AGAIN;
     case SEG_LOOK_EMPTY:
-    case SEG_LOOK_HALF_MADE:
         return seg_create(s, &o->file, &o->options);
+    case SEG_LOOK_HALF_MADE:
+        result = seg_lock_remove(s, &o->file, &head);
+        return result != LARDER_OK ? result : seg_create(s, &o->file, &o->options);
     default:
         return result;
     }
 }
 
+/* Neither made by this call nor by anybody else. */
+static int seg_open_not_exclusive(const struct seg_opening *o) {
+    return err_set(LARDER_E_EXISTS,
+                   SEG_NAMED_TEXT
+                   ": there already, empty or half made; without LARDER_EXCLUSIVE it is waited for or taken over",
+                   o->file.shown);
+}
+
 /* With LARDER_CREATE: whoever gets the lock decides what the file becomes (rule G1). */
-static int seg_open_take_over(struct seg *s, const struct seg_opening *o) {
+static int seg_open_take_over(struct seg *s, struct seg_opening *o) {
     void *lock;
+    if ((o->options.flags & LARDER_EXCLUSIVE) && !o->file.is_new && !s->is_memfd)
+        return seg_open_not_exclusive(o);
+    if (o->file.is_foreign)
+        return seg_file_is_foreign(&o->file, s->fd, "is no segment yet, and only its owner may make it one");
     int result = seg_lock_creation(s, &o->file, &lock);
+    o->is_reader_in_the_way = result == SEG_AGAIN && live_is_locked(s, LIVE_CREATE_BYTE) == 1 &&
+                              live_is_locked_for_writing(s, LIVE_CREATE_BYTE) == 0;
     if (result != LARDER_OK)
         return result;
     result = seg_open_locked(s, o);
     live_drop(s, lock);
+    return result;
+}
+
+/* With LARDER_CREATE: a name that its destroyer did not come to remove. */
+static int seg_open_clear(struct seg *s, const struct seg_opening *o, const struct seg_shm *head) {
+    struct seg_shm now;
+    uint64_t file_bytes;
+    struct seg_removal lock;
+    (void)seg_lock_find(s, &o->file, head); /* gone, too: then the lock is on the file */
+    int result = seg_lock_removal(s, &o->file, &lock);
+    if (result != LARDER_OK)
+        return result;
+    result = SEG_AGAIN;
+    if (seg_look(&o->file, s->fd, &now, &file_bytes, &result) == SEG_LOOK_DESTROYED)
+        result = seg_open_destroyed(s, o, &now);
+    seg_drop_removal(s, &lock);
     return result;
 }
 
@@ -189,8 +269,8 @@ static int seg_open_unfinished(const struct seg *s, struct seg_opening *o) {
 /* ---- Opening ---- */
 
 static int seg_open_check(const struct larder_options *o) {
-    const uint32_t all =
-        LARDER_CREATE | LARDER_EXCLUSIVE | LARDER_READ_ONLY | LARDER_MEMFD | LARDER_REPAIR | LARDER_HUGE_PAGES;
+    const uint32_t all = LARDER_CREATE | LARDER_EXCLUSIVE | LARDER_READ_ONLY | LARDER_MEMFD | LARDER_REPAIR |
+                         LARDER_HUGE_PAGES | LARDER_ANY_OWNER;
     if (o->flags & ~all)
         return err_set(LARDER_E_INVAL, "flags %#x hold bits that mean nothing: %#x are allowed", o->flags, all);
     if ((o->flags & LARDER_EXCLUSIVE) && !(o->flags & LARDER_CREATE))
@@ -203,8 +283,10 @@ static int seg_open_check(const struct larder_options *o) {
         return err_set(LARDER_E_INVAL, "memfd %d is no descriptor; -1 with LARDER_CREATE makes a new memfd", o->memfd);
     if (!(o->flags & LARDER_CREATE))
         return LARDER_OK;
-    if (o->mode != 0 && ((o->mode & ~0777u) != 0 || (o->mode & 0600) != 0600))
-        return err_set(LARDER_E_INVAL, "mode %#o is not allowed: permission bits, the owner's 0600 among them",
+    if (o->mode != 0 && !seg_mode_is_possible(o->mode))
+        return err_set(LARDER_E_INVAL,
+                       "mode %#o is not allowed: permission bits, the owner's 0600 among them, and no right to write "
+                       "without the right to read",
                        o->mode);
     struct seg_shm plan;
     return seg_layout_plan(&plan, o, (uint64_t)sysconf(_SC_PAGESIZE));
@@ -249,7 +331,10 @@ static int seg_open_file(struct seg *s, struct seg_opening *o) {
         s->fd = memfd_create("larder", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         return s->fd >= 0 ? LARDER_OK : err_set_errno("create", "a memfd");
     }
+    o->file.is_new = 0; /* of this attempt */
     int result = seg_file_open(&o->file, s->is_read_only, &s->fd);
+    if (result == LARDER_OK && o->file.is_foreign && !s->is_read_only && !(o->options.flags & LARDER_ANY_OWNER))
+        return seg_file_is_foreign(&o->file, s->fd, "is refused without LARDER_ANY_OWNER (--any-owner)");
     if (result != LARDER_E_NO_SEGMENT || !(o->options.flags & LARDER_CREATE))
         return result;
     result = seg_file_create(&o->file, &s->fd);
@@ -270,11 +355,23 @@ static enum seg_look seg_open_look(const struct seg *s, const struct seg_opening
 }
 
 /* A segment that only a repair may attach to; *result says so to others. While the repair lives they wait for it. */
-static int seg_open_broken(struct seg *s, const struct seg_opening *o, const struct seg_shm *head, uint64_t file_bytes,
+static int seg_open_broken(struct seg *s, struct seg_opening *o, const struct seg_shm *head, uint64_t file_bytes,
                            int result) {
-    if (o->options.flags & LARDER_REPAIR)
-        return seg_attach(s, &o->file, head, file_bytes);
-    return result == LARDER_E_CORRUPT && live_is_locked(s, LIVE_CREATE_BYTE) == 1 ? SEG_AGAIN : result;
+    if (o->options.flags & LARDER_REPAIR) {
+        result = seg_attach(s, &o->file, head, file_bytes);
+        return result == LARDER_OK ? seg_lock_attach(s, &o->file) : result;
+    }
+    if (result != LARDER_E_CORRUPT)
+        return result;
+    int is_told = seg_lock_find(s, &o->file, head) == LARDER_OK && live_is_locked(s, LIVE_CREATE_BYTE) >= 0;
+    if (is_told)
+        return live_is_locked(s, LIVE_CREATE_BYTE) == 1 ? SEG_AGAIN : result;
+    if (seg_wait_ms(&o->wait) < o->options.busy_timeout_ms) /* a user that may not write cannot tell: it waits */
+        return SEG_AGAIN;
+    return err_set(LARDER_E_CORRUPT,
+                   SEG_NAMED_TEXT
+                   ": it is being repaired, or its repair was cut off; larder check --repair finishes it",
+                   o->file.shown);
 }
 
 static int seg_open_attempt(struct seg *s, struct seg_opening *o) {
@@ -291,7 +388,8 @@ static int seg_open_attempt(struct seg *s, struct seg_opening *o) {
     case SEG_LOOK_HALF_MADE:
         return o->options.flags & LARDER_CREATE ? seg_open_take_over(s, o) : seg_open_unfinished(s, o);
     case SEG_LOOK_DESTROYED:
-        return o->options.flags & LARDER_CREATE ? seg_open_take_over(s, o) : seg_open_destroyed(s, o);
+        return (o->options.flags & LARDER_CREATE) && o->file.path ? seg_open_clear(s, o, &head)
+                                                                  : seg_open_destroyed(s, o, &head);
     case SEG_LOOK_REPAIRING:
     case SEG_LOOK_BAD_STATE:
         return seg_open_broken(s, o, &head, file_bytes, result);
@@ -313,6 +411,7 @@ int seg_open(struct seg *s, const struct larder_options *options) {
                               .is_read_only = (o.options.flags & LARDER_READ_ONLY) != 0,
                               .is_memfd = (o.options.flags & LARDER_MEMFD) != 0,
                               .wants_huge_pages = (o.options.flags & LARDER_HUGE_PAGES) != 0};
+        o.is_reader_in_the_way = 0;
         result = seg_open_attempt(&opened, &o);
         if (result != LARDER_OK)
             seg_close(&opened);
@@ -323,6 +422,11 @@ int seg_open(struct seg *s, const struct larder_options *options) {
         opened.file_inode = st.st_ino;
     }
     *s = opened;
+    if (result == SEG_AGAIN && o.is_reader_in_the_way)
+        return err_set(LARDER_BUSY,
+                       SEG_NAMED_TEXT ": an empty or half-made file that other users may read, and one of them holds a "
+                                      "lock on it; remove it, for a new one has no such time",
+                       o.file.shown);
     if (result == SEG_AGAIN)
         return err_set(LARDER_BUSY,
                        SEG_NAMED_TEXT ": another process is still creating, removing or repairing it after %llu ms",
@@ -330,21 +434,39 @@ int seg_open(struct seg *s, const struct larder_options *options) {
     return result;
 }
 
-int seg_fd_is_ours(const struct seg *s) {
+static int seg_fd_is(int fd, uint64_t device, uint64_t inode) {
     struct stat st;
-    if (s->file_inode == 0) /* still being opened */
-        return 1;
-    if (fstat(s->fd, &st) == 0 && st.st_dev == s->file_device && st.st_ino == s->file_inode)
+    if (fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode)
         return 1;
     err_set(LARDER_E_OS,
-            "this program has closed descriptor %d, which belongs to the segment; open it after closing others", s->fd);
+            "this program has closed descriptor %d, which belongs to the segment; open it after closing others", fd);
     return 0;
 }
 
+int seg_fd_is_ours(const struct seg *s) {
+    return s->file_inode == 0 || seg_fd_is(s->fd, s->file_device, s->file_inode); /* 0: still being opened */
+}
+
+int seg_lock_fd_is_ours(const struct seg *s) {
+    if (!s->has_lock_file)
+        return seg_fd_is_ours(s);
+    return s->lock_fd >= 0 && seg_fd_is(s->lock_fd, s->lock_device, s->lock_inode);
+}
+
+int seg_is_removed(const struct seg *s) {
+    struct stat st;
+    return !s->is_memfd && s->file_inode != 0 && fstat(s->fd, &st) == 0 && st.st_dev == s->file_device &&
+           st.st_ino == s->file_inode && st.st_nlink == 0;
+}
+
 void seg_close(struct seg *s) {
+    if (seg_is_removed(s))
+        seg_lock_remove_orphan(s);
     if (s->base)
         munmap(s->base, s->bytes);
     if (s->fd >= 0 && seg_fd_is_ours(s))
         close(s->fd);
+    if (s->has_lock_file && s->lock_fd >= 0 && seg_lock_fd_is_ours(s))
+        close(s->lock_fd);
     *s = (struct seg){.fd = -1};
 }

@@ -9,8 +9,9 @@
  *             Somebody who truncates the file under its users breaks this, as with any mapped file; a memfd is sealed
  *             against it.
  *          G3 READY never becomes INITIALISING again, and the head's identity and geometry never change after READY.
- * Files    seg.c opens, attaches and closes; seg_file.c names, descriptors and the look at a head; seg_layout.c the
- *          geometry; seg_create.c makes; seg_destroy.c removes.
+ *          G4 A file of another user is never made a segment, and only read unless the caller asks for more.
+ * Files    seg.c opens, attaches and closes; seg_file.c names, descriptors and the look at a head; seg_lock.c the lock
+ *          file; seg_layout.c the geometry; seg_create.c makes; seg_destroy.c removes.
  * Tests    tests/unit/seg_test.c, tests/api/open_test.c
  */
 #ifndef LARDER_CORE_SEG_H
@@ -27,8 +28,11 @@ struct seg {
     int fd;                           /* O_CLOEXEC; the mapping's own description, carries no locks */
     uint64_t file_device, file_inode; /* of fd when it was opened: see seg_fd_is_ours */
     int is_read_only, is_memfd;
-    int wants_huge_pages;     /* LARDER_HUGE_PAGES, and not on hugetlbfs, which has nothing else */
-    uint64_t lock_page_bytes; /* smallest mapping of this file (huge pages) */
+    int has_lock_file;                /* locks are on a file of their own (core/seg_lock.h), else on fd's */
+    int lock_fd;                      /* of that file, if there is one; -1: not for this user */
+    uint64_t lock_device, lock_inode; /* of lock_fd */
+    int wants_huge_pages;             /* LARDER_HUGE_PAGES, and not on hugetlbfs, which has nothing else */
+    uint64_t lock_page_bytes;         /* smallest mapping of this file (huge pages) */
     /* Geometry, copied and checked at attach, so that later damage of the head cannot mislead this process. */
     uint64_t slots_off, catalog_off, bins_off, shards_off, spans_off, data_off, hash_seed;
     uint32_t slot_count, span_count, arena_count, shard_count, stripe_count;
@@ -38,11 +42,15 @@ struct seg {
 int seg_open(struct seg *s, const struct larder_options *options);
 void seg_close(struct seg *s);
 /* As larder_destroy(). */
-int seg_destroy(const char *name, int force);
+int seg_destroy(const char *name, int how);
 
 /* 0: the program closed our descriptor, and another file may have its number now. Every system call on fd asks first; a message is
  * set. Mapping and liveness locks are not touched by that. */
 int seg_fd_is_ours(const struct seg *s);
+/* The same for the descriptor of the file that has the locks. */
+int seg_lock_fd_is_ours(const struct seg *s);
+/* 1: the file has no name any more, so nobody can attach to it again. A memfd never had one. 0 also if it cannot be told. */
+int seg_is_removed(const struct seg *s);
 
 /* `bytes` bytes at `off`, or NULL if they are not wholly inside the heap's claimed spans, or off is not 8-aligned. A reader may
  * come here with garbage: beyond what is claimed, even a look would take memory, or raise SIGBUS where there is none. */

@@ -4,8 +4,16 @@
  * Crash    The creation lock is held all the time and dies with the creator.
  *            1 size 0                           dead before 2: an empty file, which any creator takes
  *            2 one write of the whole head, state INITIALISING
- *            3 size `size_bytes`, 4 memory      dead from 2 to 5: half made; the next creator begins at 1
- *            5 state = READY (release)          dead after: a segment like any other
+ *            3 size `size_bytes`, 4 memory
+ *            5 lock_id, then the lock file is made and settled (core/seg_lock.h)
+ *                                               dead from 2 to 6: half made; the next creator removes the lock file that
+ *                                               lock_id names, and begins at 1
+ *            6 mode_to_set
+ *            7 state = READY (release)          dead after: a segment like any other, but closed to other users
+ *            8 the file's mode, 9 mode_to_set = 0
+ *                                               dead before 9: its owner sets the mode when it opens the segment
+ *          Until 8 the file is its owner's alone (mode 0600): no other user can hold up a creation by a lock on the file.
+ *          But a file that was there, empty, with more rights than that, may be open elsewhere already.
  *          hugetlbfs has no write(): there the head goes through the mapping after 4, the magic first, and until then
  *          the file's zeros say "empty".
  * Why zero Every byte beyond the head is zero because the file had size 0 after step 1: free slots, an empty catalog,
@@ -23,6 +31,7 @@
 
 #include "core/err.h"
 #include "core/seg_layout.h"
+#include "core/seg_lock.h"
 #include "core/seg_parts.h"
 
 #define SEG_MODE_DEFAULT 0600u
@@ -41,15 +50,28 @@ static int seg_create_identity(struct seg_shm *head) {
 }
 
 /* The mode as asked for, whatever the umask. A file that was found, not made, keeps its own unless one was asked for:
- * an administrator may have put an empty file there with the right owner and mode. */
-static int seg_create_mode(const struct seg *s, const struct seg_file *file, uint32_t mode) {
-    if (!mode && !file->is_new && !s->is_memfd)
+ * an administrator may have put an empty file there with the right mode. */
+static int seg_create_mode(const struct seg *s, const struct seg_file *file, uint32_t asked, uint32_t *mode) {
+    struct stat st;
+    if (fstat(s->fd, &st) != 0)
+        return err_set_errno("look at segment", file->shown);
+    *mode = asked ? asked : (uint32_t)st.st_mode & 0777u;
+    if (!asked && (file->is_new || s->is_memfd || !seg_mode_is_possible(*mode)))
+        *mode = SEG_MODE_DEFAULT;
+    uint32_t now = s->is_memfd ? *mode : SEG_MODE_MAKING;
+    if (fchmod(s->fd, now) == 0 || (errno == EPERM && s->is_memfd)) /* a memfd of another user that we were handed */
         return LARDER_OK;
-    if (fchmod(s->fd, mode ? mode : SEG_MODE_DEFAULT) == 0)
-        return LARDER_OK;
-    if (errno == EPERM && !file->is_new)
-        return LARDER_OK; /* somebody else's file that we may write to: its mode is their decision */
     return err_set_errno("set the mode of segment", file->shown);
+}
+
+/* Crash list 8 and 9. */
+static void seg_create_open_to_others(const struct seg *s) {
+    uint32_t mode = SHM_LOAD(&s->shm->mode_to_set);
+    if (mode == 0)
+        return;
+    shm_crash_point();
+    if (fchmod(s->fd, mode) == 0)
+        SHM_STORE(&s->shm->mode_to_set, 0);
 }
 
 /* Growing a file beyond the limit would raise SIGXFSZ, which ends the program. */
@@ -127,12 +149,15 @@ static int seg_create_fill(struct seg *s, const struct seg_file *file, const str
 
 /* Gives back what a failed creation took. A file that was here before stays, empty. */
 static void seg_create_undo(const struct seg *s, const struct seg_file *file) {
+    if (s->shm)
+        (void)seg_lock_remove(s, file, s->shm);
     if (ftruncate(s->fd, 0) == 0 && file->is_new && seg_file_is_named(file, s->fd))
         unlink(file->path);
 }
 
 int seg_create(struct seg *s, const struct seg_file *file, const struct larder_options *options) {
     struct seg_shm head;
+    uint32_t mode = 0;
     int result = seg_layout_plan(&head, options, s->lock_page_bytes);
     if (result != LARDER_OK)
         return result;
@@ -142,14 +167,19 @@ int seg_create(struct seg *s, const struct seg_file *file, const struct larder_o
     if (result == LARDER_OK)
         result = seg_create_check_limit(file, head.size_bytes);
     if (result == LARDER_OK)
-        result = seg_create_mode(s, file, options->mode);
+        result = seg_create_mode(s, file, options->mode, &mode);
     if (result == LARDER_OK)
         result = seg_create_fill(s, file, &head);
+    if (result == LARDER_OK)
+        result = seg_lock_make(s, file, mode);
     if (result != LARDER_OK) {
         seg_create_undo(s, file);
         return result;
     }
+    if (mode != SEG_MODE_MAKING && !s->is_memfd)
+        SHM_STORE(&s->shm->mode_to_set, mode);
     SHM_STORE(&s->shm->state, SEG_STATE_READY); /* release: whoever reads READY reads the head */
+    seg_create_open_to_others(s);
     if (s->is_memfd)
         (void)fcntl(s->fd, F_ADD_SEALS,
                     F_SEAL_SHRINK); /* rule G2; a descriptor that cannot be sealed is used as it is */

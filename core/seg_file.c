@@ -76,7 +76,7 @@ static int seg_file_open_failed(const struct seg_file *file, int is_read_only) {
     }
 }
 
-int seg_file_open(const struct seg_file *file, int is_read_only, int *fd) {
+int seg_file_open(struct seg_file *file, int is_read_only, int *fd) {
     /* NONBLOCK: opening a FIFO or a device must not wait for anybody. It means nothing on a regular file. */
     int flags = (is_read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
     int opened = open(file->path, flags);
@@ -87,12 +87,22 @@ int seg_file_open(const struct seg_file *file, int is_read_only, int *fd) {
         close(opened);
         return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": not a regular file", file->shown);
     }
+    file->is_foreign = st.st_uid != geteuid();
     *fd = opened;
     return LARDER_OK;
 }
 
+int seg_file_is_foreign(const struct seg_file *file, int fd, const char *why) {
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return err_set_errno("look at segment", file->shown);
+    return err_set(LARDER_E_ACCESS,
+                   SEG_NAMED_TEXT ": belongs to another user (owner uid %u, mode %04o; we are uid %u): it %s",
+                   file->shown, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777u, (unsigned)geteuid(), why);
+}
+
 int seg_file_create(struct seg_file *file, int *fd) {
-    int opened = open(file->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int opened = open(file->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, SEG_MODE_MAKING);
     if (opened < 0 && errno == EEXIST)
         return LARDER_E_EXISTS;
     if (opened < 0 && (errno == ENOENT || errno == ENOTDIR))
@@ -100,8 +110,9 @@ int seg_file_create(struct seg_file *file, int *fd) {
     if (opened < 0)
         return err_set_errno("create segment", file->shown);
     /* A umask may even take the owner's bits, which the creation lock needs; the mode asked for comes later. */
-    (void)fchmod(opened, 0600);
+    (void)fchmod(opened, SEG_MODE_MAKING);
     file->is_new = 1;
+    file->is_foreign = 0;
     *fd = opened;
     return LARDER_OK;
 }

@@ -11,19 +11,27 @@
 
 #define SEG_NAME_BYTES_MAX 200
 #define SEG_SHM_DIR "/dev/shm/" /* where shm_open() of Linux's C libraries keeps its objects */
+#define SEG_MODE_MAKING 0600u   /* of a file that is being made: nobody else can take a lock on it */
 #define SEG_NAMED_TEXT "segment \"%.200s\""
 
 struct seg_file {
     const char *shown; /* as the caller wrote it, for messages */
     const char *path;  /* NULL: a memfd */
-    int is_new;        /* this call created the file, so it removes it if nothing comes of it */
+    int is_new;        /* this attempt created the file, so it removes it if nothing comes of it */
+    int is_foreign;    /* the file that was opened belongs to another user */
     char shm_path[sizeof SEG_SHM_DIR + SEG_NAME_BYTES_MAX];
 };
 
 /* Fills in *file. LARDER_OK or LARDER_E_INVAL. segment is borrowed as long as *file is used; NULL is "larder". */
 int seg_file_name(struct seg_file *file, const char *segment);
-/* Opens what is there. LARDER_E_NO_SEGMENT, LARDER_E_ACCESS, LARDER_E_FORMAT (not a regular file), LARDER_E_OS. */
-int seg_file_open(const struct seg_file *file, int is_read_only, int *fd);
+/* Whether a segment may have this mode: its owner needs both rights, and to write without reading is no use to anybody. */
+static inline int seg_mode_is_possible(uint32_t mode) {
+    return (mode & ~0777u) == 0 && (mode & 0600u) == 0600u && (mode & 060u) != 020u && (mode & 06u) != 02u;
+}
+/* Opens what is there, and notes whose it is. LARDER_E_NO_SEGMENT, LARDER_E_ACCESS, LARDER_E_FORMAT (not a regular file), LARDER_E_OS. */
+int seg_file_open(struct seg_file *file, int is_read_only, int *fd);
+/* The failure of an attempt at what is not allowed on a file of another user: LARDER_E_ACCESS, with its owner named. */
+int seg_file_is_foreign(const struct seg_file *file, int fd, const char *why);
 /* Creates an empty file. LARDER_E_EXISTS without a message if something has that name by now; LARDER_FULL and as above.
  */
 int seg_file_create(struct seg_file *file, int *fd);

@@ -25,6 +25,12 @@ int seg_map(struct seg *s, uint64_t bytes, const char *shown);
 int seg_attach(struct seg *s, const struct seg_file *file, const struct seg_shm *head, uint64_t file_bytes);
 /* Takes the creation lock of the file that has the name now. LARDER_OK and *lock, SEG_AGAIN, LARDER_E_OS. */
 int seg_lock_creation(const struct seg *s, const struct seg_file *file, void **lock);
+/* The same for one that removes the segment: the creation lock of the lock file, if s has found it, and that of the file. */
+struct seg_removal {
+    void *creation, *own;
+};
+int seg_lock_removal(const struct seg *s, const struct seg_file *file, struct seg_removal *locks);
+void seg_drop_removal(const struct seg *s, const struct seg_removal *locks);
 /* Makes the file of s a segment and maps it; the creation lock is held. On failure nothing is left of it. */
 int seg_create(struct seg *s, const struct seg_file *file, const struct larder_options *options);
 

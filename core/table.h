@@ -56,6 +56,8 @@ struct larder_table {
  * that ends. LARDER_OK, LARDER_E_NO_TABLE (dropped), LARDER_E_DESTROYED, LARDER_E_CORRUPT,
  * LARDER_E_NO_MEMORY. */
 static inline int table_view(struct larder_table *t, const struct table_view **view);
+/* The same in a call that has been through db_check(), as writer_borrow() goes. */
+static inline int table_view_checked(struct larder_table *t, const struct table_view **view);
 
 /* Under a stripe's lock, before changing anything. */
 static inline int view_is_current(const struct table_view *v) {
@@ -63,18 +65,20 @@ static inline int view_is_current(const struct table_view *v) {
 }
 /* The rest of table_view(): the view is not current, or there is none yet. */
 int table_view_anew(struct larder_table *t, const struct table_view **view);
-/* db.c. LARDER_OK, or LARDER_E_DESTROYED. First thing in every call. */
-int db_check(const struct larder *db);
-static inline int table_view(struct larder_table *t, const struct table_view **view) {
-    int result = db_check(t->db);
-    if (__builtin_expect(result != LARDER_OK, 0))
-        return result;
+/* db.c. LARDER_OK; LARDER_E_DESTROYED, also within a second of the removal of the file by hand; LARDER_BUSY, LARDER_E_CORRUPT.
+ * First thing in every call. */
+int db_check(struct larder *db);
+static inline int table_view_checked(struct larder_table *t, const struct table_view **view) {
     /* Acquire; pairs with the release in renew_view(): a thread that sees the view sees what is in it. */
     struct table_view *v = atomic_load_explicit(&t->view, memory_order_acquire);
     if (__builtin_expect(!v || !view_is_current(v), 0))
         return table_view_anew(t, view);
     *view = v;
     return LARDER_OK;
+}
+static inline int table_view(struct larder_table *t, const struct table_view **view) {
+    int result = db_check(t->db);
+    return __builtin_expect(result == LARDER_OK, 1) ? table_view_checked(t, view) : result;
 }
 /* After a read under a view: LARDER_OK if the table is still the same one, whatever its definition is by now; else what table_view
  * says. A table that was dropped meanwhile, and another made in its place, may have lent the reader items of its own. */

@@ -275,7 +275,7 @@ static int take_increment(struct change *c) {
 }
 
 static int change_under_view(struct writer *w, struct larder_table *t, struct change *c) {
-    int r = table_view(t, &c->view);
+    int r = table_view_checked(t, &c->view);
     if (r == LARDER_OK)
         r = c->item ? take_item(w, c) : c->increment ? take_increment(c) : take_key(c);
     if (r == LARDER_OK && c->is_conditional)
@@ -301,7 +301,7 @@ static int run_change(struct larder_table *t, struct change *c) {
         return r;
     }
     c->key = &w->key;
-    c->now_s = db_now(t->db);
+    c->now_s = db_now_checked(t->db);
     do
         r = change_under_view(w, t, c);
     while (r == TRY_VIEW_MOVED);

@@ -24,7 +24,9 @@
  * Stopped. A process that stands still (SIGSTOP, a debugger) holds up no reader, and writers only where they need what it holds:
  * they get LARDER_BUSY after options.busy_timeout_ms, and larder_error() names it. When it wakes it goes on as if nothing had been.
  *
- * Trust. Processes that attach read-write are trusted; file modes decide who they are. A damaged segment gives an error, or an answer
+ * Trust. Processes that attach read-write are trusted; file modes decide who they are. Others, those that may read included,
+ * cannot stop them. A segment of another user is attached to read-write only if the caller asks for it (LARDER_ANY_OWNER).
+ * ARCHITECTURE.md has a table: "Who is trusted with what". A damaged segment gives an error, or an answer
  * that has the key asked for and comes in order; never a crash or an endless wait. An item is looked at as far as it is read: what
  * reads an attribute says LARDER_E_CORRUPT if it leads outside of the item. There are no checksums: flipped bytes of names and
  * values come back as they are, and a damaged reference may hide an item. larder_check() finds
@@ -68,13 +70,13 @@ extern "C" {
 #define LARDER_E_NO_INDEX (-5)
 #define LARDER_E_EXISTS (-6)     /* the table, index or segment exists already */
 #define LARDER_E_NO_SEGMENT (-7) /* no segment of that name or path */
-#define LARDER_E_FORMAT (-8)     /* not a Larder segment, another format version, truncated, or never finished */
+#define LARDER_E_FORMAT (-8)     /* no Larder segment, other version, truncated, never finished, no lock file */
 #define LARDER_E_READ_ONLY (-9)  /* the attachment is read-only */
-#define LARDER_E_DESTROYED (-10) /* the segment was destroyed while attached */
+#define LARDER_E_DESTROYED (-10) /* the segment was destroyed, or its file removed, while attached */
 #define LARDER_E_CORRUPT (-11)   /* the segment's bytes break an invariant; see larder_check() */
 #define LARDER_E_OS (-12)        /* a system call failed; larder_error() names the call and the reason */
 #define LARDER_E_NO_MEMORY (-13) /* this process is out of private memory */
-#define LARDER_E_ACCESS (-14)    /* no permission on the segment */
+#define LARDER_E_ACCESS (-14)    /* no permission on the segment, or it belongs to another user */
 #define LARDER_E_RETAINED (-15)  /* a table's removal policy is Retain and force was not given */
 #define LARDER_E_NO_SLOT (-16)   /* all writer slots were in use for busy_timeout_ms; see "Slots" of larder_open() */
 
@@ -115,7 +117,7 @@ LARDER_API const char *larder_result_name(int result);
 struct larder;
 
 #define LARDER_CREATE 1u    /* create the segment if it is missing, else attach */
-#define LARDER_EXCLUSIVE 2u /* with LARDER_CREATE: fail with LARDER_E_EXISTS if it is there */
+#define LARDER_EXCLUSIVE 2u /* with LARDER_CREATE: fail with LARDER_E_EXISTS unless this call makes the file */
 #define LARDER_READ_ONLY 4u /* map PROT_READ, take no slot; every writing call gives LARDER_E_READ_ONLY */
 #define LARDER_MEMFD 8u     /* segment is options.memfd, or with LARDER_CREATE and memfd -1 a new memfd */
 #define LARDER_REPAIR                                                                                                  \
@@ -123,12 +125,16 @@ struct larder;
 /* A hint that never fails: huge pages, for fewer TLB misses in large segments. Each process that attaches gives it for itself; those
  * that put should, for memory is claimed in huge pages only by them. See "Huge pages" of larder_open(). */
 #define LARDER_HUGE_PAGES 32u
+/* Attach read-write, or destroy, also if the segment belongs to another user. See "Owners" of larder_open(). */
+#define LARDER_ANY_OWNER 64u
+#define LARDER_FORCE 1 /* of larder_destroy() */
 
 /** How to open. Zero it, then set what you need; zero means the default given. */
 struct larder_options {
     const char *segment;   /* a name (POSIX shared memory, no '/') or a path (has a '/'); default "larder" */
     uint32_t flags;        /* LARDER_CREATE, ... */
-    uint32_t mode;         /* permissions of a new segment; default 0600, not changed by umask */
+    uint32_t mode;         /* permissions of a new segment, whatever the umask; default 0600, which is always part of
+                              it; no right to write without the right to read */
     uint64_t size_bytes;   /* maximum size of a new segment, claimed as it fills; default 1 GiB, rounded up to 64 KiB */
     uint32_t stripe_count; /* of each table of a new segment: a power of 2, 2..65536; default follows the size */
     uint32_t
@@ -142,14 +148,39 @@ struct larder_options {
  * Attaches to a segment, creating it when asked.
  *
  * Of two creators at once one creates and the other attaches; a segment left half made by a creator that died is taken
- * over.
+ * over. With LARDER_EXCLUSIVE only a file that this call itself makes becomes the segment: an empty or half-made one
+ * that was there is LARDER_E_EXISTS. Opening without it takes such a file over, larder_destroy() by force removes it.
  *
  * @param options [in]  Borrowed for the call; NULL means all defaults (attach read-write to "larder").
  * @param out     [out] The attachment. Close with larder_close(). Use from any thread, and in forked children.
  * @return LARDER_OK, LARDER_E_INVAL (sizes, flags), LARDER_E_NO_SEGMENT, LARDER_E_EXISTS, LARDER_E_FORMAT (foreign,
- * truncated, other version), LARDER_E_ACCESS, LARDER_FULL (no room for the first spans), LARDER_E_OS,
+ * truncated, other version, lock file missing), LARDER_E_ACCESS (no permission; another user's),
+ * LARDER_FULL (no room for the first spans), LARDER_E_OS,
  * LARDER_E_NO_MEMORY, LARDER_BUSY (another process is still creating it after busy_timeout_ms).
  *
+ * Owners       A file belongs to another user if its owner is not the effective user of this
+ *              process; root is no exception. Opening one read-write is LARDER_E_ACCESS, and
+ *              larder_error() names the owner: anybody may have put it there. With LARDER_ANY_OWNER
+ *              a finished segment is attached to, as far as its mode allows. So processes of
+ *              several users can share one, and root can look at one. An empty or half-made file of
+ *              another user is never made a segment. Read-only needs no flag: modes like 0644 are
+ *              there for readers with fewer rights. A reader trusts the owner not to lie, and not
+ *              to shorten the file (SIGBUS). A memfd has no name that others could take: a process
+ *              that takes a descriptor trusts its giver.
+ * Lock file    A segment with a name or a path has an empty file beside it,
+ *              ".larder-ID-INODE.lock". Only those can open it that may write to the segment. Its
+ *              directory must allow its owner to make files, and all processes must see both files
+ *              in one directory: mount the directory into a container, not the file. The segment
+ *              may be renamed within its directory. Moved out of it, or without its lock file, it
+ *              is LARDER_E_FORMAT for those that write. A copy gets a lock file of its own when its
+ *              owner first opens it for writing. After chmod, chown or chgrp of the segment, its
+ *              lock file follows when owner or root next open it for writing; access lists
+ *              (setfacl) are not followed. A memfd has none: a process that was handed any
+ *              descriptor of it, even one for reading, can hold up its writers by a lock (fcntl).
+ * Removal      larder_destroy() is the way to remove a segment. If its file is removed by hand, or
+ *              another file is renamed over it, the calls of those attached give LARDER_E_DESTROYED
+ *              within a second, and the lock file goes, too. If nobody was attached, the empty lock
+ *              file stays.
  * Slots        A call that writes needs a writer slot for as long as it takes; reads need none. A segment has options.slot_count
  *              of them, LARDER_SLOT_BYTES each: 1,024 are 384 KiB. That bounds the calls at the same moment, and not the threads
  *              or processes attached: a call that finds none free waits for one up to busy_timeout_ms, then gives
@@ -159,7 +190,7 @@ struct larder_options {
  *              its next calls. It keeps none while another process waits, and none of the last quarter of the segment's
  *              slots: so processes that do nothing hold at most three quarters, however many they are. A process that stands
  *              still in the middle of a call keeps the slot of that call. All go with the process, however it ends.
- *              The first is taken here, if one is free. Taking one opens the segment's file again through /proc: a process that
+ *              The first is taken here, if one is free. Taking one opens the lock file again through /proc: a process that
  *              changes its user (setuid) needs permission on the file as the new one, or must go on with a slot that it has: it
  *              keeps one for good if it writes, or opens, before the change while less than three quarters are taken and nobody
  *              waits; its threads then take turns with it. The file must lie
@@ -177,8 +208,8 @@ struct larder_options {
  *              /sys/kernel/mm/transparent_hugepage/shmem_enabled is "advise" (or "within_size", "always"), and to a name or a path
  *              if the tmpfs, /dev/shm for names, is mounted with huge=advise or the like; Linux 5.14. Memory is then claimed by
  *              2 MiB at a time, and a put that claims waits for them to be zeroed. A path on a hugetlbfs mount needs no flag.
- * Descriptors  A thread's first slot, and repairing what a dead process left, need one free descriptor for a moment; LARDER_E_OS
- *              says if there is none.
+ * Descriptors  An attachment keeps two, of a memfd one. A thread's first slot, and repairing what a dead process left,
+ *              need one free descriptor for a moment; LARDER_E_OS says if there is none.
  * Killed here  A half-made segment is made anew by the next creator.
  */
 LARDER_API int larder_open(const struct larder_options *options, struct larder **out);
@@ -198,11 +229,14 @@ LARDER_API int larder_memfd(const struct larder *db);
  * Removes a segment by name or path. Processes still attached get LARDER_E_DESTROYED from their next call and go on
  * living.
  * @param segment Name or path as in larder_options; NULL means "larder".
- * @param force   Nonzero removes it even if a table's removal policy is Retain, or its bytes are damaged or half made.
- * @return LARDER_OK, LARDER_E_NO_SEGMENT, LARDER_E_RETAINED, LARDER_E_FORMAT, LARDER_E_ACCESS, LARDER_E_OS, LARDER_E_INVAL (no
- *         possible name), LARDER_BUSY (somebody is creating it since two seconds).
+ * @param how     0, or LARDER_FORCE: even if a table's removal policy is Retain, its bytes are damaged or half made, or
+ *                its lock file is missing. With LARDER_ANY_OWNER also if it belongs to another user, as far as the
+ *                directory allows it.
+ * @return LARDER_OK, LARDER_E_NO_SEGMENT, LARDER_E_RETAINED, LARDER_E_FORMAT, LARDER_E_ACCESS (also: another user's),
+ *         LARDER_E_OS, LARDER_E_INVAL (no possible name), LARDER_BUSY (another process has been creating it for two
+ *         seconds).
  */
-LARDER_API int larder_destroy(const char *segment, int force);
+LARDER_API int larder_destroy(const char *segment, int how);
 
 /**
  * The clock that decides expiry, in epoch seconds; for tests. Called outside every lock.

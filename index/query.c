@@ -87,7 +87,7 @@ static int query(struct larder_table *t, const struct larder_query_spec *spec, s
         return page_fail(page, r);
     struct query *q = page->work.at; /* large: its parts are set one by one */
     q->v = v;
-    q->now_s = db_now(t->db);
+    q->now_s = db_now_checked(t->db);
     q->page = page;
     r = query_run(q, spec);
     r = table_judge(t, v, r);

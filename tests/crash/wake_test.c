@@ -416,5 +416,5 @@ Test(wake, a_destroyer_removes_what_it_meant) {
         testseg_destroy(name);
         halt_forget(&h);
     }
-    cr_assert_eq(stops, 2);
+    cr_assert_eq(stops, 3);
 }

@@ -3,7 +3,7 @@
  * Goal     The claims of core/live.h: a lock lasts exactly as long as its holder's address space, whatever the holder
  * does with its descriptors and children, on every kind of file a segment can be. Method   Real processes that take a
  * lock and then exit, execute, fork or are killed; the parent probes. Each claim is tried on a POSIX shared-memory
- * object, a file in /tmp and a memfd.
+ * object and a file in /tmp, which have lock files, and a memfd, which is its own.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "core/live.h"
+#include "core/seg_lock.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
@@ -62,6 +63,11 @@ static void live_end(struct live_case *c) {
     munmap(c->talk, 4096);
     if (c->kind != 2)
         cr_assert_eq(seg_destroy(c->kind == 0 ? c->name : c->path, 1), LARDER_OK, "%s", larder_error());
+}
+
+/* Of the file that has the locks. */
+static int lock_fd_of(const struct live_case *c) {
+    return c->seg.has_lock_file ? c->seg.lock_fd : c->seg.fd;
 }
 
 static int live_held(const struct live_case *c) {
@@ -275,9 +281,9 @@ static int hold_and_lock_and_unlock(void *arg) {
     char path[40];
     hold(c);
     c->talk->is_held = 0;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", c->seg.fd);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", lock_fd_of(c));
     for (int i = 0; i < 3; i++) {
-        int fd = i == 2 ? dup(c->seg.fd) : open(path, O_RDWR | O_CLOEXEC);
+        int fd = i == 2 ? dup(lock_fd_of(c)) : open(path, O_RDWR | O_CLOEXEC);
         struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
         struct flock content = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 4096};
         PROC_CHECK(fd >= 0);
@@ -311,7 +317,7 @@ static void hidden_by_whole_file_lock(struct live_case *c) {
     struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     char path[40];
     void *live;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", c->seg.fd);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", lock_fd_of(c));
     int fd = open(path, O_RDWR | O_CLOEXEC);
     cr_assert_eq(live_held(c), 0);
     cr_assert_eq(fcntl(fd, F_OFD_SETLK, &all), 0);
@@ -335,6 +341,9 @@ static void survives_a_new_file(struct live_case *c) {
     snprintf(path, sizeof path, "%s%s", c->kind == 0 ? "/dev/shm/" : "", c->kind == 0 ? c->name : c->path);
     pid_t pid = start_holder(c, hold_and_exit);
     cr_assert_eq(unlink(path), 0);
+    seg_lock_remove_orphan(&c->seg);
+    struct stat st;
+    cr_assert(fstat(c->seg.lock_fd, &st) == 0 && st.st_nlink == 0, "the lock file's name has gone, too");
     cr_assert_eq(live_held(c), 1);
     struct larder_options o = {.segment = c->kind == 0 ? c->name : c->path,
                                .flags = LARDER_CREATE | LARDER_EXCLUSIVE,
@@ -583,7 +592,7 @@ static int take_as_nobody(void *arg) {
 
 static void other_user(struct live_case *c) {
     cr_assert(proc_is_exit(proc_run(take_as_nobody, c, 20000), -LARDER_E_ACCESS), "mode 0600");
-    cr_assert_eq(fchmod(c->seg.fd, 0666), 0);
+    cr_assert_eq(fchmod(lock_fd_of(c), 0666), 0);
     cr_assert(proc_is_exit(proc_run(take_as_nobody, c, 20000), LARDER_OK), "mode 0666");
 }
 
