@@ -63,9 +63,9 @@ struct seg_shm {
     /* What was padding before, and is 0 in segments that are older. */
     _Atomic uint32_t slot_bell;   /* rung when a slot becomes free that somebody waits for (core/slot_map.h) */
     _Atomic uint32_t mode_to_set; /* nonzero: READY, but its creator may have died before it set this mode */
-    shm_word slot_turn;           /* who waits looks for dead owners in turns: when the last was, where the next begins */
-    shm_word lock_id;             /* name of the lock file (core/seg_lock.h), and whether it is settled; 0: there is none */
-    shm_word lock_for;            /* inode number of the segment that it was made for: another one's is a copy */
+    shm_word slot_turn; /* who waits looks for dead owners in turns: when the last was, where the next begins */
+    shm_word lock_id;   /* name of the lock file (core/seg_lock.h), and whether it is settled; 0: there is none */
+    shm_word lock_for;  /* inode number of the segment that it was made for: another one's is a copy */
 
     _Alignas(64) lock_word catalog_lock; /* guards table_shm and definitions; rank first */
     lock_word expirer_lock;              /* held by the working expirer */

@@ -7,6 +7,7 @@
  * Picture  DIR/NAME                         the segment, with the mode that was asked for
  *          DIR/.larder-ID-INODE.lock        empty; only those classes of users have rights who have both in NAME's mode
  *          ID is random and stands in the head (lock_id, 16 hexadecimal digits), INODE is the segment's inode number.
+ *          Why the inode number: a copy has the ID, too, and must not share locks with what it is a copy of.
  * Rules    E1 Bit 0 of lock_id says "settled": the file was made, and lock_for is the inode number it was made for.
  *             A settled id never changes as long as lock_for is this file's inode number; so all who attach agree.
  *          E2 lock_for is another number: the segment is a copy (cp, restored). A new id is drawn, and settled.

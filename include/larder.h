@@ -737,8 +737,8 @@ LARDER_API int larder_table_stats(struct larder_table *t, struct larder_table_st
 
 struct larder_slot_stats {
     uint32_t slot;
-    int32_t pid; /* in its own PID namespace */
-    int is_alive, is_expirer;
+    int32_t pid;               /* in its own PID namespace */
+    int is_alive, is_expirer;  /* a user that may only read cannot tell the dead: all are alive to it */
     uint64_t started_s;        /* epoch seconds of the attach */
     uint32_t lock_count;       /* locks held just now */
     uint64_t lock_held_ns;     /* by the oldest of them */
