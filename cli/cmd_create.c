@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/attach.h"
 #include "cli/commands.h"
@@ -175,11 +176,22 @@ static int create_tables(struct create *create) {
     return EXIT_DONE;
 }
 
+/* Whether no other process has a slot. This one may have two: the library has a thread that empties dropped tables. */
+static bool create_is_alone(struct larder *db) {
+    struct larder_slot_stats slots[8];
+    uint32_t count = 0;
+    if (larder_slot_stats(db, slots, 8, &count) < 0 || count > 8)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (slots[i].pid != getpid())
+            return false;
+    return true;
+}
+
 /* A segment of the wrong size must not stay behind for the next try, unless somebody else has come to use it. */
 static void create_undo_segment(struct create *create) {
     struct larder_segment_stats stats;
-    bool is_ours = larder_segment_stats(create->db, &stats) >= 0 && stats.table_count == 0 && stats.slots_used <= 1;
-    if (is_ours)
+    if (larder_segment_stats(create->db, &stats) >= 0 && stats.table_count == 0 && create_is_alone(create->db))
         larder_destroy(create->options.segment, (int)attach_owner_flag(create->args));
 }
 

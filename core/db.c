@@ -1,5 +1,6 @@
 /* core/db.c - the handle: attaching, detaching, forking. See db.h. */
 #include "core/db.h"
+#include "core/drop_thread.h"
 #include "core/err.h"
 #include "core/hooks.h"
 #include "core/live.h"
@@ -45,6 +46,7 @@ static void fork_child(void) {
         views_fork_child(&db->views);
         if (db->expirer && db_stop_expirer)
             db_stop_expirer(db, 1);
+        drop_thread_stop(db, 1);
         writer_forget_all(db);
         pthread_mutex_unlock(&db->mutex);
     }
@@ -112,6 +114,7 @@ int larder_open(const struct larder_options *options, struct larder **out) {
 static void close_handle(struct larder *db) {
     if (db->expirer && db_stop_expirer)
         db_stop_expirer(db, 0);
+    drop_thread_stop(db, 0);
     pthread_mutex_lock(&open_mutex);
     for (struct larder **at = &open_handles; *at; at = &(*at)->next_open)
         if (*at == db) {

@@ -41,6 +41,8 @@ struct larder {
         second; /* of the system's clock, at the latest db_check(); when it changes, the file is looked at */
     _Atomic int is_removed;   /* the file has no name any more */
     void *expirer;            /* ttl/expirer.c: the thread, if it was started */
+    void *dropper;            /* core/drop_thread.c: the thread, if it was started */
+    _Atomic int64_t quiet_s;  /* ttl/make_room.c: in this second nothing that has expired is left */
     struct larder *next_open; /* list of open handles, for fork */
 };
 

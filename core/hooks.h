@@ -23,8 +23,9 @@ struct core_hooks {
      * LARDER_OK, LARDER_BUSY, LARDER_E_CORRUPT. */
     int (*index_remove)(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                         const struct item_head *but_not);
-    /* Drops all lists of a table (table being dropped), or of one index (ordinal >= 0 of a failed addition). No stripe locked. */
-    int (*index_clear)(struct writer *w, const struct table_view *v, int ordinal);
+    /* Drops all lists of a partition stripe of a table that is being dropped; at most *budget blocks, which counts down. No stripe
+     * locked. LARDER_OK: it is empty; LARDER_MORE; LARDER_BUSY; LARDER_E_CORRUPT. */
+    int (*index_clear_stripe)(struct writer *w, const struct table_view *v, uint32_t stripe, uint32_t *budget);
     /* Recovery of a slot that died adding an index (OP_INDEX_ADD), in its name; catalog lock held. */
     int (*index_recover_add)(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal);
     /* Recovery of a partition stripe whose lock a dead slot holds: step 1 was settled already. Puts caches right. */
@@ -34,6 +35,9 @@ struct core_hooks {
     int (*timer_add)(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t at_s);
     /* Recovery of a wheel shard whose lock a dead slot holds: step 1 was settled already. */
     int (*timer_recover_shard)(struct writer *w, lock_word *lock);
+    /* A write found no room: removes some of what has expired by now_s, a bounded number, wherever it is. No lock of a rank above
+     * LOCK_GATE is held. LARDER_OK: something was removed; LARDER_NOT_FOUND: nothing; LARDER_BUSY: the writer is stuck. */
+    int (*timer_make_room)(struct writer *w, int64_t now_s);
     /* Bytes of the wheel's area in a segment with so many shards. All zero is an empty wheel. */
     uint64_t (*timer_area_bytes)(uint32_t shard_count);
     /* Repair (core/repair.h), with nobody else at work. Empty wheel: every list of every shard forgotten. */

@@ -68,8 +68,9 @@ struct seg_shm {
     shm_word lock_for;  /* inode number of the segment that it was made for: another one's is a copy */
 
     _Alignas(64) lock_word catalog_lock; /* guards table_shm and definitions; rank first */
-    lock_word expirer_lock;              /* held by the working expirer */
+    lock_word expirer_lock;              /* held by the expirer */
     lock_word gate_lock;                 /* while held, nobody else changes anything (core/gate.h) */
+    shm_word expirer_beat;               /* moved on while the expirer is awake (ttl/expirer.c, E5) */
     _Alignas(64) lock_word span_lock;    /* guards span states, run lengths and the words below; rank last */
     _Atomic uint32_t span_hint;          /* no span below is free */
     _Atomic uint32_t
@@ -97,7 +98,7 @@ struct step_shm {
 #define OP_NONE 0u
 #define OP_ITEM 1u         /* put or delete of one item, a = catalog index: step 0 is its slot word */
 #define OP_TABLE_CREATE 2u /* a = catalog index */
-#define OP_TABLE_DROP 3u   /* a = catalog index */
+#define OP_TABLE_DROP 3u   /* a = catalog index; noted no more, as a table in state DROPPING says it */
 #define OP_INDEX_ADD 4u    /* a = catalog index, b = index ordinal */
 
 struct slot_shm {
@@ -133,7 +134,8 @@ struct table_shm {
     shm_word items_off;  /* struct stripe_shm [stripe_count]; kept when the table is dropped (rule L3) */
     shm_word partitions_off; /* the same for the partitions of all its indexes */
     shm_word restamp; /* nonzero: items may carry an expiry of an older TTL attribute; the expirer rewrites them */
-    uint64_t reserved[3];
+    shm_word emptied; /* DROPPING: stripes that are empty for good, items first (core/table_empty.c); else 0 */
+    uint64_t reserved[2];
 };
 _Static_assert(sizeof(struct table_shm) == 64, "table_shm is one line");
 

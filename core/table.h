@@ -114,10 +114,14 @@ int table_change_locked(struct writer *w, const struct table_view *v, const stru
 
 /* Recovery of a slot that died inside OP_TABLE_CREATE or OP_TABLE_DROP, in its name; holds its catalog lock. */
 int table_recover_op(struct writer *w, uint32_t op, uint32_t ordinal);
-/* Drops everything a table in state DROPPING still has. Idempotent. */
-int table_empty(struct writer *w, uint32_t ordinal);
-/* Goes on with all drops that were cut off, as far as that is possible now. LARDER_OK; LARDER_BUSY: the writer is stuck. */
+/* Tables that were dropped and are not empty yet (core/table_empty.c). Takes the catalog lock, unless the caller holds it. One
+ * piece. LARDER_MORE: there may be more; LARDER_NOT_FOUND: there are none; LARDER_BUSY (the writer may be stuck), LARDER_E_CORRUPT:
+ * those that are left cannot be emptied now. */
+int table_resume_piece(struct writer *w);
+/* All pieces, as far as that is possible now, and as w->is_stopping lets it. LARDER_OK; LARDER_BUSY: the writer is stuck. */
 int table_resume_drops(struct writer *w);
 int table_has_drops(const struct seg *s);
+/* 0: there are none. Else a number that changes with every piece, whoever does it. */
+uint64_t table_drop_mark(const struct seg *s);
 
 #endif

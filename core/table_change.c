@@ -16,6 +16,7 @@
 #include "core/db.h"
 #include "core/debug.h"
 #include "core/err.h"
+#include "core/make_room.h"
 #include "core/table_life.h"
 
 int table_lock_catalog(struct writer *w) {
@@ -137,9 +138,10 @@ LARDER_API int larder_removal_set(struct larder_table *t, enum larder_removal re
         result = writer_borrow(t->db, &w);
     if (result != LARDER_OK)
         return result;
+    struct room room = {.now_s = db_now(t->db)};
     do
-        result = set_removal(w, t, removal);
-    while (result == LARDER_E_RETRY && (w->need_bytes == 0 || (result = writer_claim(w)) == LARDER_OK));
+        result = room_after(w, &room, set_removal(w, t, removal));
+    while (result == LARDER_E_RETRY);
     writer_end(w);
     return result;
 }

@@ -11,15 +11,10 @@
  *           3 take the definition's block, fill it  the entry: its next table needs them
  *           4 schema_off, one step
  *           5 life READY                            dead from here: the table is there
- *          Drop, under the catalog lock, with the slot's op noted from 1 to 5:
- *           1 life DROPPING                         dead from here: finished, by recovery or the next drop or create
- *           2 wait out the writers (table_flush)
- *           3 lists, items, bucket arrays           each by its own protocol; what is gone already is passed over
- *           4 schema_off 0, one step
- *           5 life FREE
- * Locks    The catalog lock is held to the end of a drop, so that nobody makes a new table over stripes that are
- *          still being emptied. Views are made before it is taken: they need private memory (recovery has no such
- *          choice).
+ *          Drop, under the catalog lock:
+ *           1 emptied 0, life DROPPING: this store is the drop. The name is free, and the entry says for everybody
+ *             that it is to be emptied (core/table_empty.c)
+ * Locks    Views are made before the catalog lock is taken: they need private memory.
  * Tests    tests/unit/table_life_test.c, tests/api/table_test.c
  */
 #include "core/table_life.h"
@@ -28,9 +23,10 @@
 
 #include "core/catalog.h"
 #include "core/db.h"
+#include "core/drop_thread.h"
 #include "core/err.h"
-#include "core/hooks.h"
-#include "core/write.h"
+#include "core/make_room.h"
+#include "core/wait.h"
 
 static void note_op(struct writer *w, uint32_t op, uint32_t ordinal) {
     SHM_STORE(&w->slot->op_a, ordinal);
@@ -136,36 +132,58 @@ static int create_locked(struct writer *w, struct schema_source *source) {
     return result;
 }
 
-/* Tables that somebody began to drop: best effort, a table that cannot be emptied now stays for the next one. */
-int table_has_drops(const struct seg *s) {
+static int is_catalog_full(const struct seg *s) {
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
-        if (LIFE_STATE(SHM_LOAD(&seg_table(s, i)->life)) == TABLE_DROPPING)
-            return 1;
-    return 0;
+        if (LIFE_STATE(SHM_LOAD(&seg_table(s, i)->life)) == TABLE_FREE)
+            return 0;
+    return 1;
 }
 
-int table_resume_drops(struct writer *w) {
-    for (uint32_t i = 0; i < LARDER_TABLES_MAX && !w->is_stuck; i++)
-        if (LIFE_STATE(SHM_LOAD(&seg_table(w->seg, i)->life)) == TABLE_DROPPING)
-            (void)table_empty(w, i);
-    return w->is_stuck ? LARDER_BUSY : LARDER_OK;
+/* The catalog has entries of dropped tables only: one is emptied first. LARDER_OK, or why not. */
+static int await_entry(struct writer *w) {
+    uint64_t deadline_ms = wait_now_ms() + w->busy_timeout_ms;
+    while (is_catalog_full(w->seg) && table_has_drops(w->seg)) {
+        int r = table_resume_piece(w);
+        if (r != LARDER_MORE && r != LARDER_NOT_FOUND && (r != LARDER_BUSY || w->is_stuck || !wait_until(deadline_ms)))
+            return r;
+        if (wait_now_ms() >= deadline_ms)
+            return err_set(LARDER_BUSY,
+                           "all %u entries for tables are in use, and a dropped one is still being emptied",
+                           LARDER_TABLES_MAX);
+    }
+    return LARDER_OK;
+}
+
+static int create_once(struct writer *w, struct schema_source *source) {
+    int result = table_lock_catalog(w);
+    if (result == LARDER_OK) {
+        result = create_locked(w, source);
+        table_leave_catalog(w);
+    }
+    return result;
 }
 
 static int create(struct writer *w, struct schema_source *source) {
-    int result = table_resume_drops(w);
+    struct room room = {.bytes = 2 * stripes_bytes(w) + schema_bytes(source), .now_s = db_now(w->db)};
+    int result = await_entry(w);
     if (result != LARDER_OK)
         return result;
-    heap_claim_ahead(w, 2 * stripes_bytes(w) + schema_bytes(source));
+    uint64_t deadline_ms = wait_now_ms() + w->busy_timeout_ms;
+    heap_claim_ahead(w, room.bytes);
     do {
-        result = table_lock_catalog(w);
-        if (result == LARDER_OK) {
-            result = create_locked(w, source);
-            table_leave_catalog(w);
-        }
-    } while (result == LARDER_E_RETRY && !w->is_stuck && (result = writer_claim(w)) == LARDER_OK);
-    return result == LARDER_E_RETRY
-               ? err_set(LARDER_BUSY, "a stopped process holds a lock that creating the table needs")
-               : result;
+        int has_drops = table_has_drops(w->seg);
+        result = create_once(w, source);
+        if (result == LARDER_E_RETRY && w->is_stuck)
+            return err_set(LARDER_BUSY, "a stopped process holds a lock that creating the table needs");
+        /* What was dropped before comes first, whoever is emptying it: its entry has stripes. */
+        int is_next = result == LARDER_FULL && !w->is_stuck && has_drops && wait_now_ms() < deadline_ms;
+        int emptied = is_next ? table_resume_piece(w) : LARDER_BUSY;
+        if (emptied == LARDER_MORE || emptied == LARDER_NOT_FOUND)
+            result = LARDER_E_RETRY;
+        else
+            result = room_after(w, &room, result);
+    } while (result == LARDER_E_RETRY);
+    return result;
 }
 
 LARDER_API int larder_table_create(struct larder *db, const struct larder_table_def *def) {
@@ -188,63 +206,6 @@ LARDER_API int larder_table_create(struct larder *db, const struct larder_table_
 
 /* ---- Drop -------------------------------------------------------------------------------------------------------- */
 
-/* Steps 2 to 5 of the Crash list. v is NULL if the definition is gone already, by step 4. */
-static int empty_locked(struct writer *w, struct table_shm *t, const struct table_view *v) {
-    if (v) {
-        int result = table_flush(w, v);
-        if (result == LARDER_OK)
-            result = core_hooks->index_clear(w, v, -1);
-        for (uint32_t i = 0; result == LARDER_OK && i < v->items.stripe_count; i++)
-            result = write_empty_stripe(w, v, i);
-        if (result != LARDER_OK)
-            return result;
-        table_swap(w, &t->schema_off, 0);
-    }
-    SHM_STORE(&t->restamp, 0);
-    table_life_next(t, TABLE_FREE);
-    return LARDER_OK;
-}
-
-/* The view of what stands at ordinal; *v NULL if nothing does. */
-static int view_or_none(struct writer *w, uint32_t ordinal, struct table_view **v) {
-    *v = NULL;
-    int result = table_view_read(w->db, ordinal, v);
-    return result == LARDER_NOT_FOUND ? LARDER_OK : result;
-}
-
-/* table_empty() with the lock held, and a view that was read before. LARDER_E_RETRY: it is not the present one any
- * more. */
-static int empty_as_seen_locked(struct writer *w, uint32_t ordinal, const struct table_view *v) {
-    struct table_shm *t = seg_table(w->seg, ordinal);
-    if (LIFE_STATE(SHM_LOAD(&t->life)) != TABLE_DROPPING)
-        return LARDER_OK;
-    if (v ? !view_is_current(v) : SHM_LOAD(&t->schema_off) != 0)
-        return LARDER_E_RETRY;
-    note_op(w, OP_TABLE_DROP, ordinal);
-    int result = empty_locked(w, t, v);
-    forget_op(w);
-    return result;
-}
-
-int table_empty(struct writer *w, uint32_t ordinal) {
-    int is_held = lock_is_held(w, LOCK_CATALOG), result;
-    do {
-        struct table_view *v;
-        result = view_or_none(w, ordinal, &v);
-        if (result != LARDER_OK)
-            return result;
-        if (!is_held)
-            result = table_lock_catalog(w);
-        if (result == LARDER_OK) {
-            result = empty_as_seen_locked(w, ordinal, v);
-            if (!is_held)
-                table_leave_catalog(w);
-        }
-        priv_free(db_priv(w->db), v);
-    } while (result == LARDER_E_RETRY);
-    return result;
-}
-
 /* LARDER_E_RETRY: the view is not the present one any more. */
 static int drop_locked(struct writer *w, struct table_view *v) {
     if (!view_is_current(v) || LIFE_STATE(v->life) != TABLE_READY)
@@ -252,25 +213,21 @@ static int drop_locked(struct writer *w, struct table_view *v) {
     int result = table_flush(w, v); /* if a stopped process holds a stripe, better say so while nothing has changed */
     if (result != LARDER_OK)
         return result;
-    note_op(w, OP_TABLE_DROP, v->ordinal);
-    v->life = table_life_next(v->shm, TABLE_DROPPING); /* our own view follows: it describes what is being emptied */
-    result = empty_locked(w, v->shm, v);
-    forget_op(w);
-    /* From that store on the table is dropped. Memory that cannot be had back now is fetched by table_resume_drops(). */
-    return result == LARDER_E_CORRUPT || result == LARDER_E_RETRY ? result : LARDER_OK;
+    SHM_STORE(&v->shm->emptied, 0);
+    table_life_next(v->shm, TABLE_DROPPING);
+    return LARDER_OK;
 }
 
 static int drop_once(struct writer *w, const char *name) {
     struct catalog_entry e;
     struct table_view *v;
     int result = catalog_find(w->seg, name, TABLE_READY, &e);
-    if (result == LARDER_NOT_FOUND && catalog_find(w->seg, name, TABLE_DROPPING, &e) == LARDER_OK)
-        return table_empty(w, e.ordinal);
+    if (result == LARDER_OK)
+        result = table_view_read(w->db, e.ordinal, &v);
+    else if (result == LARDER_NOT_FOUND)
+        return err_set(LARDER_E_NO_TABLE, "there is no table \"%s\"", name);
     if (result != LARDER_OK)
-        return result == LARDER_NOT_FOUND ? err_set(LARDER_E_NO_TABLE, "there is no table \"%s\"", name) : result;
-    result = view_or_none(w, e.ordinal, &v);
-    if (result != LARDER_OK || !v)
-        return result != LARDER_OK ? result : LARDER_E_RETRY;
+        return result == LARDER_NOT_FOUND ? LARDER_E_RETRY : result; /* it has gone meanwhile */
     result = strcmp(v->def.name, name) == 0 ? table_lock_catalog(w) : LARDER_E_RETRY;
     if (result == LARDER_OK) {
         result = drop_locked(w, v);
@@ -295,6 +252,8 @@ LARDER_API int larder_table_drop(struct larder *db, const char *name) {
         result = drop_once(w, name);
     while (result == LARDER_E_RETRY);
     writer_end(w);
+    if (result == LARDER_OK)
+        drop_thread_start(db);
     return result;
 }
 
@@ -304,14 +263,8 @@ int table_recover_op(struct writer *w, uint32_t op, uint32_t ordinal) {
     if (ordinal >= LARDER_TABLES_MAX || (op != OP_TABLE_CREATE && op != OP_TABLE_DROP))
         return err_set(LARDER_E_CORRUPT, "slot %u notes operation %u on table number %u", w->id, op, ordinal);
     struct table_shm *t = seg_table(w->seg, ordinal);
-    uint32_t state = LIFE_STATE(SHM_LOAD(&t->life));
-    if (op == OP_TABLE_CREATE && state == TABLE_CREATING)
+    if (op == OP_TABLE_CREATE && LIFE_STATE(SHM_LOAD(&t->life)) == TABLE_CREATING)
         undo_create(w, t);
-    if (op == OP_TABLE_DROP && state == TABLE_DROPPING) {
-        int result = table_empty(w, ordinal);
-        /* A stopped process holds a stripe. The catalog is not to wait for it: the next create or drop goes on. */
-        if (result != LARDER_BUSY || w->is_stuck)
-            return result;
-    }
+    /* OP_TABLE_DROP is noted no more, and is left by processes of before: that the entry is DROPPING says as much. */
     return w->is_stuck ? LARDER_BUSY : LARDER_OK;
 }

@@ -1,4 +1,4 @@
-/* core/table_life.h - what table.c, table_life.c and table_change.c share. */
+/* core/table_life.h - what table.c, table_life.c, table_empty.c and table_change.c share. */
 #ifndef LARDER_CORE_TABLE_LIFE_H
 #define LARDER_CORE_TABLE_LIFE_H
 

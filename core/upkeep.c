@@ -7,6 +7,7 @@
 #include "core/gate.h"
 #include "core/heap.h"
 #include "core/hooks.h"
+#include "core/make_room.h"
 #include "core/read.h"
 #include "core/swap.h"
 #include "core/write.h"
@@ -85,6 +86,56 @@ int write_expire(struct writer *w, const struct table_view *v, uint64_t hash, ui
     return r;
 }
 
+/* An item of the bucket that has expired. */
+static shm_word *find_expired(const struct table_view *v, struct stripe_shm *stripe, uint64_t hash, int64_t now_s,
+                              uint64_t *word, struct item_head **item) {
+    uint64_t words[64];
+    uint32_t buckets = htab_bucket_count(&v->items, stripe);
+    int n = buckets ? htab_bucket_slots(&v->items, stripe, htab_bucket_of(&v->items, buckets, hash), words, 64) : 0;
+    for (int i = 0; i < n; i++) {
+        struct htab_walk walk;
+        struct item_peek peek;
+        void *block;
+        shm_word *slot;
+        struct item_head *h = seg_at(v->items.seg, WORD_OFF(words[i]), sizeof *h);
+        if (!h || change_open_old(v, words[i], h, &peek) != LARDER_OK || !read_is_expired(v, h, now_s))
+            continue;
+        htab_walk_begin(&walk, &v->items, stripe, htab_hash_in(words[i], SHM_LOAD((const shm_word *)h)));
+        while ((slot = htab_walk_next(&walk, sizeof *h, word, &block)))
+            if (*word == words[i]) {
+                *item = h;
+                return slot;
+            }
+    }
+    return NULL;
+}
+
+int write_expire_bucket(struct writer *w, const struct table_view *v, uint64_t hash, int64_t now_s) {
+    struct stripe_shm *stripe = htab_stripe(&v->items, hash);
+    struct item_head *item;
+    uint64_t word;
+    shm_word *slot;
+    int removed = 0, r = gate_take_stripe(w, stripe);
+    if (r)
+        return 0;
+    while (r == LARDER_OK && !w->is_stuck && view_is_current(v) &&
+           (slot = find_expired(v, stripe, hash, now_s, &word, &item))) {
+        struct item_peek peek;
+        r = change_open_old(v, word, item, &peek);
+        struct item_swap s = {.stripe = stripe, .slot = slot, .old_word = word, .before = &peek};
+        if (r == LARDER_OK) {
+            s.hash = read_hash_of_item(v, &peek);
+            r = change_locked(w, v, &s);
+        }
+        if (r == LARDER_OK) {
+            removed++;
+            change_count(&w->slot->expired, 1);
+        }
+    }
+    change_leave_stripe(w, stripe);
+    return removed;
+}
+
 /* ---- Items under an older definition ------------------------------------------------------------------------------------------------ */
 
 /* The first outdated item of the stripe in bucket order from *bucket on. */
@@ -148,6 +199,7 @@ static int restamp_one_locked(struct writer *w, const struct table_view *v, stru
 int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t number) {
     struct stripe_shm *stripe = &v->items.stripes[number];
     int64_t now_s = db_now(v->db);
+    struct room room = {.now_s = now_s};
     uint32_t bucket = 0, buckets = 0;
     uint64_t left = 0; /* more items than the array has slots cannot be outdated */
     for (;;) {
@@ -170,47 +222,66 @@ int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t 
             return LARDER_NOT_FOUND;
         if (r == LARDER_NOT_FOUND)
             return LARDER_OK;
-        if (r == LARDER_E_RETRY)
-            r = heap_claim(w, w->need_bytes);
+        if (r == LARDER_OK)
+            room.rounds = 0; /* each item is a write of its own */
         else if (r == TRY_SCRATCH_SMALL)
             r = writer_scratch(w, w->need_bytes);
-        if (r)
+        else
+            r = room_after(w, &room, r);
+        if (r && r != LARDER_E_RETRY)
             return r;
     }
 }
 
-int write_empty_stripe(struct writer *w, const struct table_view *v, uint32_t number) {
+/* Removes one item. LARDER_OK, also if a damaged bucket does not lead to it. */
+static int empty_slot_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, uint64_t word) {
+    shm_word *block = seg_at(w->seg, WORD_OFF(word), sizeof(uint64_t)), *slot;
+    struct htab_walk walk;
+    uint64_t seen = 0;
+    void *found;
+    if (!block)
+        return LARDER_OK;
+    htab_walk_begin(&walk, &v->items, stripe, htab_hash_in(word, SHM_LOAD(block)));
+    while ((slot = htab_walk_next(&walk, sizeof(uint64_t), &seen, &found)) && seen != word)
+        ;
+    if (!slot)
+        return LARDER_OK;
+    int r = step_swap(w, 0, slot, word, 0, &stripe->seq, (uint64_t[]){WORD_OFF(word)}, 1);
+    if (r == LARDER_OK)
+        htab_count_locked(stripe, -1);
+    return r;
+}
+
+static int empty_buckets_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe,
+                                uint32_t *budget) {
+    uint64_t words[512];
+    for (uint32_t b = 0, total = htab_bucket_count(&v->items, stripe); b < total; b++) {
+        int n = htab_bucket_slots(&v->items, stripe, b, words, 512);
+        for (int i = 0; i < n; i++) {
+            if (*budget == 0)
+                return LARDER_MORE;
+            --*budget;
+            int r = empty_slot_locked(w, v, stripe, words[i]);
+            if (r)
+                return r;
+        }
+    }
+    return LARDER_OK;
+}
+
+int write_empty_stripe(struct writer *w, const struct table_view *v, uint32_t number, uint32_t *budget) {
     struct stripe_shm *stripe = &v->items.stripes[number];
     int r = gate_take_stripe(w, stripe);
     if (r)
         return r;
     change_note(w, v, stripe);
-    uint64_t words[512];
-    for (uint32_t b = 0, total = htab_bucket_count(&v->items, stripe); b < total && r == LARDER_OK; b++) {
-        int n = htab_bucket_slots(&v->items, stripe, b, words, 512);
-        for (int i = 0; i < n && r == LARDER_OK; i++) {
-            shm_word *block = seg_at(w->seg, WORD_OFF(words[i]), sizeof(uint64_t)), *slot = NULL;
-            struct htab_walk walk;
-            uint64_t word = 0;
-            void *found;
-            if (!block)
-                continue;
-            htab_walk_begin(&walk, &v->items, stripe, htab_hash_in(words[i], SHM_LOAD(block)));
-            while ((slot = htab_walk_next(&walk, sizeof(uint64_t), &word, &found)) && word != words[i])
-                ;
-            if (!slot)
-                continue;
-            r = step_swap(w, 0, slot, word, 0, &stripe->seq, (uint64_t[]){WORD_OFF(word)}, 1);
-            if (r == LARDER_OK)
-                htab_count_locked(stripe, -1);
-        }
-    }
+    r = empty_buckets_locked(w, v, stripe, budget);
     if (r == LARDER_OK)
         r = htab_clear_locked(w, stripe);
-    if (r)
-        w->is_stuck = 1;
-    else
+    if (r == LARDER_OK || r == LARDER_MORE)
         change_forget(w);
+    else
+        w->is_stuck = 1;
     change_leave_stripe(w, stripe);
     return r;
 }

@@ -10,8 +10,8 @@
 #include "core/gate.h"
 #include "core/heap.h"
 #include "core/journal.h"
+#include "core/make_room.h"
 #include "core/read.h"
-#include "core/trim.h"
 #include <string.h>
 
 /* ---- Finding, under the stripe's lock ------------------------------------------------------------------------------------ */
@@ -169,31 +169,22 @@ static uint64_t bytes_ahead(const struct change *c) {
     return image + (uint64_t)(c->view->shape.index_count + 4) * SPAN_BYTES;
 }
 
-/* What a try lacked: from the kernel, else from bucket arrays that are larger than they need be. */
-static int get_memory(struct writer *w) {
-    int r = writer_claim(w);
-    if (r == LARDER_FULL && table_trim(w) > 0)
-        r = w->is_stuck ? LARDER_BUSY : LARDER_OK;
-    return r;
-}
-
 /* Tries until it is done, removing one obstacle after the other outside the lock. TRY_VIEW_MOVED goes to the caller. */
 static int change_item(struct writer *w, struct change *c) {
+    struct room room = {.bytes = c->image ? c->image->bytes : 0, .now_s = c->now_s, .view = c->view, .hash = c->hash};
     if (c->item || c->increment)
         heap_claim_ahead(w, bytes_ahead(c));
     for (;;) {
         int r = try_change(w, c);
-        if (r == LARDER_E_RETRY && w->is_stuck) /* what was done is taken back by whoever recovers the slot */
-            return err_set(LARDER_BUSY, "a stopped process holds a lock that this write needs");
-        if (r == LARDER_E_RETRY)
-            r = get_memory(w);
+        if (r == LARDER_E_RETRY || r == LARDER_FULL)
+            r = room_after(w, &room, r);
         else if (r == TRY_BEFORE_SMALL)
             r = grow_before(w);
         else if (r == TRY_SCRATCH_SMALL)
             r = writer_scratch(w, w->need_bytes);
         else
             return r;
-        if (r)
+        if (r && r != LARDER_E_RETRY)
             return r;
     }
 }

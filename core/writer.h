@@ -29,6 +29,18 @@
 struct larder;
 struct seg;
 
+/* Where this writer looked last for what has expired (ttl/make_room.c). */
+#define ROOM_SHARDS 8u
+struct room_cursor {
+    int64_t now_s;
+    uint32_t shard;
+    struct room_place {
+        uint64_t after, taken;
+        uint32_t shard, slot;
+        uint8_t is_used, is_quiet, has_found;
+    } place[ROOM_SHARDS];
+};
+
 struct writer {
     struct larder *db;
     struct seg *seg;
@@ -58,6 +70,7 @@ struct writer {
     uint32_t trim_table, trim_stripe; /* where table_trim() goes on */
     uint64_t trim_not_before_ns;      /* it found nothing a moment ago */
     uint32_t claims_to_skip;          /* heap_claim_ahead() has been refused a moment ago */
+    struct room_cursor room;
     uint64_t full_counted_ns, full_used_bytes, full_free_bytes, full_run_bytes; /* what the last "full" said */
 };
 

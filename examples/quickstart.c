@@ -23,6 +23,7 @@ int main(void) {
     int made = larder_table_create(db, &songs);
     must(made == LARDER_E_EXISTS ? LARDER_OK : made); /* the second run, or another process, finds it there */
     must(larder_table_open(db, "Songs", &table));
+    must(larder_expirer_start(db)); /* a thread: what has expired gives its memory back */
     must(larder_builder_new(db, &b));
     must(larder_page_new(db, &page));
 

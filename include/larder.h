@@ -241,8 +241,9 @@ LARDER_API int larder_destroy(const char *segment, int how);
 /**
  * The clock that decides expiry, in epoch seconds; for tests. Called outside every lock.
  * @param now Called with arg from any thread that uses db, the expirer included; NULL restores the system clock.
- * Each process sets its own. Each different pair of now and arg takes 32 bytes until larder_close(). The clock may jump: what is visible follows the reader's clock at once, forward and back; what is
- * removed for good follows the clock of the process that is the expirer. Waiting and time limits do not follow it.
+ * Each process sets its own. Each different pair of now and arg takes 32 bytes until larder_close(). The clock may jump: what is
+ * visible follows the reader's clock at once, forward and back; what is removed for good follows the clock of the process that
+ * removes it: an expirer's, or that of a write that finds no room. Waiting and time limits do not follow it.
  */
 LARDER_API void larder_set_clock(struct larder *db, int64_t (*now)(void *arg), void *arg);
 
@@ -323,11 +324,14 @@ LARDER_API int larder_table_describe(struct larder_table *t, const struct larder
 LARDER_API int larder_table_list(struct larder *db, const char **names, uint32_t capacity, uint32_t *count);
 
 /**
- * Drops a table and gives its memory back.
+ * Drops a table. It is gone for everybody when this returns, and its name is free. Its memory comes back afterwards, in small pieces
+ * that nobody waits for: by a thread of this process, which ends when nothing is left, at the latest in larder_close(). What is left
+ * then is given back by any expirer, by larder_check(), by writes that find no room, and by larder_expire(db, 0, ..), which returns
+ * when it has all been given back: so call that to wait for the memory.
  * @return LARDER_OK, LARDER_E_NO_TABLE, LARDER_BUSY (a live process holds a stripe or another definition is being changed: nothing
  *         changed), LARDER_E_INVAL, LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_NO_SLOT, LARDER_E_CORRUPT.
- * Killed here  The table is there whole, or gone for everybody at once; the rest of its memory is given back by whoever comes next:
- *              the expirer, larder_check, or the next change of a definition.
+ * Killed here  The table is there whole, or gone for everybody at once; its memory is given back by those above.
+ * Cost         Each stripe's lock once, whatever the table holds.
  */
 LARDER_API int larder_table_drop(struct larder *db, const char *name);
 
@@ -594,6 +598,10 @@ LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec
  * an index; item over 400 KB), LARDER_FULL, LARDER_BUSY, LARDER_E_READ_ONLY, LARDER_E_NO_TABLE, LARDER_E_DESTROYED,
  * LARDER_E_NO_SLOT, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
  *
+ * Full         A write that finds no room makes some: it removes items that have expired by the handle's clock, wherever they are, and
+ *              gives back memory of dropped tables, and tries again. It needs no expirer for that and waits for none. It removes
+ *              a bounded number, which takes a tenth of a second at most; where nothing has expired LARDER_FULL comes at once.
+ *              The same holds for every call that needs memory.
  * Locks        The item's stripe, and inside it one list or timer at a time. A holder that died is recovered by whoever waits
  *              for it; one that is alive and stopped costs busy_timeout_ms, then LARDER_BUSY.
  * Killed here  Before the one store that publishes: as if never called. After it: as if returned. Readers see nothing else, and
@@ -678,18 +686,22 @@ LARDER_API int larder_delete(struct larder_table *t, const struct larder_key *ke
  */
 
 /**
- * Starts a thread that gives expired items' memory back and repairs what dead processes left. Any number of processes
- * may carry it; one at a time works, and when it dies another takes over. Stopped by larder_close(). LARDER_OK if
+ * Starts a thread that gives expired items' memory back, repairs what dead processes left and empties dropped tables.
+ * Any number of processes may carry it; one at a time works. When it dies another takes over at once, and when it
+ * stands still (SIGSTOP, a debugger) another stands in for it after a second. Stopped by larder_close(). LARDER_OK if
  * already running.
  */
 LARDER_API int larder_expirer_start(struct larder *db);
 LARDER_API void larder_expirer_stop(struct larder *db);
 
 /**
- * Does the expirer's work now, in this thread: removes what has expired by the handle's clock, at most items_max (0: no
- * bound).
+ * Does the expirer's work now, in this thread, beside expirers that are at work or stand still: recovers what dead
+ * processes left, empties dropped tables, and removes what has expired by the handle's clock. With items_max 0 all of
+ * it; else at most about items_max items, and a piece of what dropped tables have.
  * @param removed [out] NULL or the number of items removed.
- * @return LARDER_OK done, LARDER_MORE items_max reached, LARDER_BUSY another process is the expirer now.
+ * @return LARDER_OK done; LARDER_MORE some is left: call again; LARDER_BUSY what could be done is done, and the rest is
+ *         locked by a live process that stands still (*removed is not set); LARDER_E_READ_ONLY, LARDER_E_DESTROYED,
+ *         LARDER_E_NO_SLOT, LARDER_E_CORRUPT.
  */
 LARDER_API int larder_expire(struct larder *db, uint64_t items_max, uint64_t *removed);
 

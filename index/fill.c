@@ -17,6 +17,7 @@
 #include "core/db.h"
 #include "core/err.h"
 #include "core/links.h"
+#include "core/make_room.h"
 #include "core/schema.h"
 #include "core/write.h"
 #include "index/index.h"
@@ -24,14 +25,16 @@
 /* A definition without the index takes memory before it gives memory back. If there is none, what was filled is given back
  * first; writers, who fill it again meanwhile, may be faster. */
 #define FILL_UNDO_TRIES 16
+#define FILL_ROOM_BYTES (1u << 20) /* makes room as for a block of this size: an index takes as much, or more */
 
 /* Under the catalog lock, claiming memory as needed. */
 static int fill_set_state(struct writer *w, const struct table_view *v, uint32_t ordinal, uint8_t state) {
     const struct table_change change = {.set_state_ordinal = (int)ordinal, .set_state = state};
+    struct room room = {.now_s = db_now(w->db)};
     int r;
     do
-        r = table_change_locked(w, v, &change);
-    while (r == LARDER_E_RETRY && (r = heap_claim(w, w->need_bytes)) == LARDER_OK);
+        r = room_after(w, &room, table_change_locked(w, v, &change));
+    while (r == LARDER_E_RETRY && view_is_current(v));
     return r == LARDER_OK && w->is_stuck ? LARDER_BUSY : r;
 }
 
@@ -135,6 +138,14 @@ static int fill_add(struct writer *w, struct larder_table *t, const struct larde
     return r;
 }
 
+/* All that can be had, for it begins with the first item again. LARDER_E_RETRY: there was some. */
+static int fill_make_room(struct writer *w, struct room *room) {
+    int r = LARDER_FULL, made = 0;
+    while ((r = room_after(w, room, LARDER_FULL)) == LARDER_E_RETRY)
+        made = 1;
+    return r == LARDER_FULL && made ? LARDER_E_RETRY : r;
+}
+
 LARDER_API int larder_index_add(struct larder_table *t, const struct larder_index_def *def) {
     struct writer *w;
     if (ERR_IS_NULL(t) || ERR_IS_NULL(def))
@@ -142,17 +153,16 @@ LARDER_API int larder_index_add(struct larder_table *t, const struct larder_inde
     int r = writer_borrow(t->db, &w);
     if (r)
         return r;
-    for (;;) {
+    struct room room = {.bytes = FILL_ROOM_BYTES, .now_s = db_now(t->db)};
+    int has_made_room = 0;
+    do {
         r = fill_add(w, t, def);
-        if (r == LARDER_E_RETRY && w->is_stuck)
-            r = LARDER_BUSY;
-        if (r == LARDER_E_RETRY && w->need_bytes)
-            r = writer_claim(w);
-        else if (r != LARDER_E_RETRY)
-            break;
-        if (r && r != LARDER_E_RETRY)
-            break;
-    }
+        if (r == LARDER_FULL && !has_made_room) {
+            has_made_room = 1;
+            r = fill_make_room(w, &room);
+        } else if (r != LARDER_FULL)
+            r = room_after(w, &room, r);
+    } while (r == LARDER_E_RETRY);
     writer_end(w);
     return r;
 }

@@ -104,6 +104,8 @@ static int index_visit_remove(struct writer *w, const struct table_view *v, uint
     return index_change_entry(w, v, number, e, skl_remove_locked);
 }
 
+#define INDEX_CLEAR_PIECE 256u /* blocks given back under one hold of a lock */
+
 /* Partitions to be passed, and to be changed after that: those of a usual table at once. */
 #define INDEX_AHEAD 8u
 #define INDEX_AHEAD_BYTES 128u /* of a head: its towers; of a leaf: what the processor needs to see a pattern */
@@ -191,7 +193,7 @@ int index_remove(struct writer *w, const struct table_view *v, uint64_t hash, co
 
 /* Clears the lists of index `number` (-1: of all) of one bucket. */
 static int index_clear_bucket(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, uint32_t bucket,
-                              int number) {
+                              int number, uint32_t *budget) {
     uint64_t words[INDEX_CHAIN_MAX];
     int count = htab_bucket_slots(&v->partitions, stripe, bucket, words, INDEX_CHAIN_MAX);
     for (int i = 0; i < count; i++) {
@@ -199,29 +201,36 @@ static int index_clear_bucket(struct writer *w, const struct table_view *v, stru
         if (!found || (number >= 0 && found->index != number))
             continue;
         struct block_shm block = block_read(found); /* the block goes with its list */
-        int r = skl_clear_locked(w, &v->partitions, block.hash, block.index);
+        int r = skl_clear_locked(w, &v->partitions, block.hash, block.index, budget);
         if (r)
             return r;
     }
     return count < 0 ? skl_corrupt(0) : LARDER_OK;
 }
 
-static int index_clear_stripe(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, int number) {
+/* A piece of it, under one hold of the lock. */
+static int index_clear_some(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, int number,
+                            uint32_t *budget) {
     int r = lock_take(w, &stripe->lock, LOCK_PARTITION);
     if (r)
         return r;
     for (uint32_t b = 0, total = htab_bucket_count(&v->partitions, stripe); b < total && r == LARDER_OK; b++)
-        r = index_clear_bucket(w, v, stripe, b, number);
+        r = index_clear_bucket(w, v, stripe, b, number, budget);
     if (r == LARDER_OK && number < 0)
         r = htab_clear_locked(w, stripe);
     return index_leave(w, stripe, r);
 }
 
+int index_clear_stripe(struct writer *w, const struct table_view *v, uint32_t stripe, uint32_t *budget) {
+    return index_clear_some(w, v, &v->partitions.stripes[stripe], -1, budget);
+}
+
 int index_clear(struct writer *w, const struct table_view *v, int ordinal) {
-    for (uint32_t i = 0; i < v->partitions.stripe_count; i++) {
-        int r = index_clear_stripe(w, v, &v->partitions.stripes[i], ordinal < 0 ? -1 : ordinal + 1);
-        if (r)
-            return r;
+    int r = LARDER_OK;
+    for (uint32_t i = 0; i < v->partitions.stripe_count && (r == LARDER_OK || r == LARDER_MORE);) {
+        uint32_t budget = INDEX_CLEAR_PIECE;
+        r = index_clear_some(w, v, &v->partitions.stripes[i], ordinal < 0 ? -1 : ordinal + 1, &budget);
+        i += r == LARDER_OK;
     }
-    return LARDER_OK;
+    return r;
 }

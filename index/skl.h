@@ -173,8 +173,9 @@ int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint
 /* LARDER_OK, also if it was not there; LARDER_BUSY, LARDER_E_CORRUPT. Needs no memory. */
 int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
                       const struct leaf_entry *e);
-/* Gives a whole list back. Cut off anywhere, it can be done again. */
-int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index);
+/* Gives a whole list back, or about *budget blocks of it, which counts down: LARDER_MORE. Cut off anywhere, it can be done again; what is
+ * left is a list. */
+int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, uint32_t *budget);
 
 /* For skl_add.c and skl_remove.c: the leaf that an entry belongs to, and the word that refers to it. */
 struct skl_place {

@@ -115,22 +115,26 @@ static int skl_clear_next(struct writer *w, struct skl_list *list, int *is_last)
     return step_swap(w, 1, &first->next, off, SHM_LOAD_RELAXED(&leaf->next), &list->stripe->seq, retired, 2);
 }
 
-int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index) {
+static uint32_t skl_spend(uint32_t budget, uint32_t blocks) {
+    return budget > blocks ? budget - blocks : 0;
+}
+
+int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, uint32_t *budget) {
     struct skl_list list;
-    int is_last = 0;
+    int is_last = 0, r = LARDER_OK;
     if (!skl_find(&list, tab, hash, index))
         return skl_corrupt(hash);
     if (!list.slot)
         return LARDER_OK;
+    if (*budget == 0)
+        return LARDER_MORE;
+    *budget = skl_spend(*budget, 2);
     if (list.leaf_off)
         return skl_drop_partition(w, &list, list.leaf_off);
     for (uint32_t level = list.head.height; --level >= 1;)
         SHM_STORE(skl_tower(&list.head, level), 0); /* the nodes go from the front: nothing leads past the first one */
-    while (!is_last) {
-        int r = skl_clear_next(w, &list, &is_last);
-        if (r)
-            return r;
-    }
+    for (; !is_last && r == LARDER_OK; *budget = skl_spend(*budget, 2))
+        r = *budget ? skl_clear_next(w, &list, &is_last) : LARDER_MORE;
     skl_note_all_left(list.stripe);
-    return skl_drop_partition(w, &list, SHM_LOAD_RELAXED(&list.head.shm->leaf));
+    return r ? r : skl_drop_partition(w, &list, SHM_LOAD_RELAXED(&list.head.shm->leaf));
 }

@@ -9,38 +9,8 @@
 #include "ttl/purge.h"
 #include "ttl/restamp.h"
 
-#define EXPIRE_TRIES_MAX 16 /* definitions that change while one timer fires */
-
-/* ---- Being the expirer ------------------------------------------------------------------------------------------ */
-
-int expire_can_lock(const struct seg *s) {
-    int owner = lock_owner(&s->shm->expirer_lock);
-    return owner < 0 || (uint32_t)owner >= s->slot_count || live_is_held(s, (uint32_t)owner) == 0;
-}
-
-int expire_lock(struct writer *w) {
-    lock_word *lock = &w->seg->shm->expirer_lock;
-    int r = lock_try(w, lock, LOCK_EXPIRER);
-    if (r != LARDER_BUSY)
-        return r;
-    int owner = lock_owner(lock), recovered = LARDER_OK;
-    if (owner >= 0 && (uint32_t)owner >= w->seg->slot_count)
-        return err_set(LARDER_E_CORRUPT, "the expirer lock names slot %d as its owner, which cannot be", owner);
-    if (owner >= 0 && (uint32_t)owner != w->id && live_is_held(w->seg, (uint32_t)owner) == 0)
-        recovered = recover_for_lock(w, (uint32_t)owner, LOCK_EXPIRER); /* if it fails the lock is not free */
-    r = lock_try(w, lock, LOCK_EXPIRER);
-    if (r == LARDER_BUSY && recovered == LARDER_BUSY) /* the text is that of the recovery: who is in its way */
-        err_set(r, "the expirer died (slot %d), and its recovery has to wait: %s", owner, larder_error());
-    else if (r == LARDER_BUSY && (owner = lock_owner(lock)) >= 0 && (uint32_t)owner < w->seg->slot_count)
-        err_set(LARDER_BUSY, "process %d (slot %d) is the expirer now",
-                (int)SHM_LOAD_RELAXED(&seg_slot(w->seg, (uint32_t)owner)->pid), owner);
-    return r;
-}
-
-void expire_unlock(struct writer *w) {
-    if (!w->is_stuck)
-        lock_drop(w, &w->seg->shm->expirer_lock, LOCK_EXPIRER);
-}
+#define EXPIRE_TRIES_MAX 16     /* definitions that change while one timer fires */
+#define EXPIRE_BUSY_AGAIN_MS 10 /* rule X3 */
 
 /* ---- Firing ----------------------------------------------------------------------------------------------------- */
 
@@ -59,8 +29,23 @@ int expire_view(struct expire_job *job, uint32_t table, const struct table_view 
     return LARDER_OK;
 }
 
-/* LARDER_OK: the timer is done with. Memory is claimed with the expirer lock held, which keeps nobody from anything
- * else. */
+/* ---- Locked stripes (X3) -------------------------------------------------------------------------------------------- */
+
+static int expire_is_busy(const struct expire_job *job, const struct stripe_shm *stripe) {
+    for (uint32_t i = 0; i < job->busy_count && i < EXPIRE_BUSY_MAX; i++)
+        if (job->busy[i] == stripe)
+            return 1;
+    return 0;
+}
+
+static void expire_note_busy(struct expire_job *job, const struct stripe_shm *stripe) {
+    if (job->busy_count < EXPIRE_BUSY_MAX)
+        job->busy[job->busy_count++] = stripe;
+    if (job->w->busy_timeout_ms > EXPIRE_BUSY_AGAIN_MS)
+        job->w->busy_timeout_ms = EXPIRE_BUSY_AGAIN_MS; /* of this call: writer_borrow sets it again */
+}
+
+/* LARDER_OK: the timer is done with. */
 int expire_fire_one(struct expire_job *job, const struct wheel_entry *e) {
     struct writer *w = job->w;
     for (int tries = 0; tries < EXPIRE_TRIES_MAX; tries++) {
@@ -70,7 +55,12 @@ int expire_fire_one(struct expire_job *job, const struct wheel_entry *e) {
             return LARDER_OK;
         if (r)
             return r;
+        const struct stripe_shm *stripe = htab_stripe(&v->items, e->hash);
+        if (expire_is_busy(job, stripe))
+            return LARDER_BUSY;
         r = write_expire(w, v, e->hash, e->second, job->now_s, &job->removed);
+        if (r == LARDER_BUSY)
+            expire_note_busy(job, stripe);
         if (r == LARDER_E_RETRY)
             r = w->need_bytes ? heap_claim(w, w->need_bytes) : LARDER_OK; /* 0: only the definition moved */
         else
@@ -81,20 +71,20 @@ int expire_fire_one(struct expire_job *job, const struct wheel_entry *e) {
     return LARDER_BUSY;
 }
 
-/* Fires a batch and marks what is done with. LARDER_OK; LARDER_MORE (items_max); LARDER_BUSY at once; else the last
- * failure. */
-static int expire_fire(struct expire_job *job, struct wheel_batch *batch) {
+int expire_fire(struct expire_job *job, struct wheel_batch *batch) {
     int result = LARDER_OK;
     for (uint32_t i = 0; i < batch->count; i++) {
         if (job->items_max && job->removed >= job->items_max)
             return LARDER_MORE;
+        if (job->beat)
+            job->beat(job->beat_arg);
         int r = expire_fire_one(job, &batch->entry[i]);
         if (r == LARDER_OK)
             batch->done |= UINT64_C(1) << i;
-        else if (r == LARDER_BUSY || job->w->is_stuck)
-            return LARDER_BUSY; /* each further one of that stripe would wait as long again */
         else
             result = r;
+        if (expire_has_waited(job))
+            return LARDER_BUSY;
     }
     return result;
 }
@@ -116,14 +106,19 @@ static int expire_walk(struct expire_job *job, uint32_t shard, int is_sweep) {
     struct writer *w = job->w;
     struct wheel_walk walk = {.shard = shard, .now_s = expire_wheel_now(job), .is_sweep = is_sweep};
     struct wheel_batch batch;
+    int result = LARDER_OK;
     for (;;) {
         int r = wheel_collect(w, &walk, &batch);
         if (r == LARDER_E_RETRY)
             r = heap_claim(w, w->need_bytes) ? LARDER_FULL : LARDER_MORE;
+        if (r == LARDER_BUSY)
+            expire_note_busy(job, NULL); /* the shard itself */
         if (r != LARDER_MORE)
-            return r;
+            return r ? r : result;
         if (expire_is_stopping(job))
             return LARDER_MORE;
+        if (job->beat)
+            job->beat(job->beat_arg);
         if (batch.count == 0)
             continue;
         int fired = expire_fire(job, &batch);
@@ -132,8 +127,10 @@ static int expire_walk(struct expire_job *job, uint32_t shard, int is_sweep) {
         r = wheel_retire(w, &walk, &batch);
         if (r)
             return r;
-        if (fired == LARDER_MORE || fired == LARDER_BUSY || (fired && !is_sweep))
+        if (fired == LARDER_MORE || (fired && (!is_sweep || expire_has_waited(job))))
             return fired;
+        if (fired == LARDER_BUSY)
+            result = fired;
     }
 }
 
@@ -143,14 +140,14 @@ static int expire_shard(struct expire_job *job, uint32_t shard) {
         int r = expire_walk(job, shard, 0);
         if (r == LARDER_OK && job->items_max == 0) /* who sets a bound wants a short call */
             r = purge_shard(job, shard);
-        if ((r != LARDER_FULL && r != LARDER_E_CORRUPT) || job->w->is_stuck)
+        if (r == LARDER_OK || r == LARDER_MORE || expire_has_waited(job))
             return r;
         uint64_t before = job->removed;
         int swept = expire_walk(job, shard, 1);
-        if (swept)
+        if (swept && swept != LARDER_BUSY)
             return swept;
-        if (job->removed == before)
-            return r == LARDER_FULL ? LARDER_OK : r; /* nothing that has expired is left */
+        if (job->removed == before || r == LARDER_BUSY)
+            return r == LARDER_FULL ? swept : r; /* nothing that has expired and can be had is left */
     }
 }
 
@@ -158,7 +155,7 @@ int expire_run(struct expire_job *job) {
     int result = LARDER_OK;
     for (uint32_t i = 0; i < job->w->seg->shard_count; i++) {
         int r = expire_shard(job, i);
-        if (r == LARDER_MORE || job->w->is_stuck)
+        if (r == LARDER_MORE || expire_has_waited(job))
             return r;
         if (r)
             result = r;
@@ -168,24 +165,27 @@ int expire_run(struct expire_job *job) {
 
 /* ---- One call --------------------------------------------------------------------------------------------------- */
 
+/* All of it, or with a bound one piece. LARDER_OK; LARDER_MORE or LARDER_BUSY: some is left. */
+static int expire_empty_tables(const struct expire_job *job) {
+    struct writer *w = job->w;
+    int r = job->items_max ? table_resume_piece(w) : table_resume_drops(w);
+    if (w->is_stuck || !table_has_drops(w->seg))
+        return w->is_stuck ? LARDER_BUSY : LARDER_OK;
+    return r == LARDER_MORE ? LARDER_MORE : LARDER_BUSY;
+}
+
 /* First what dead processes left, so that their timers and items are there to be seen. */
 static int expire_call(struct expire_job *job) {
     struct writer *w = job->w;
     uint32_t dead;
-    int r = expire_lock(w);
-    if (r)
-        return r;
     (void)recover_all(w, &dead); /* who is not recovered now is in the hands of another, or will be met again */
-    if (!w->is_stuck && restamp_is_pending(w->seg)) {
-        expire_unlock(w);
+    int emptied = w->is_stuck ? LARDER_BUSY : expire_empty_tables(job);
+    if (!w->is_stuck && restamp_is_pending(w->seg))
         (void)restamp_all(w); /* what failed stays pending */
-        r = w->is_stuck ? LARDER_BUSY : expire_lock(w);
-        if (r)
-            return r;
-    }
-    r = w->is_stuck ? LARDER_BUSY : expire_run(job);
-    expire_unlock(w);
-    return r;
+    if (w->is_stuck)
+        return LARDER_BUSY;
+    int r = expire_run(job);
+    return r ? r : emptied;
 }
 
 int larder_expire(struct larder *db, uint64_t items_max, uint64_t *removed) {

@@ -3,24 +3,34 @@
  * Job      Takes the expirer's place in the segment when it is free. Then looks ten times a second for dead slots,
  *          and in each new second of the handle's clock for timers that are due.
  * Rules    E1 One thread per handle, made and ended under db->mutex.
- *          E2 The thread keeps its writer as long as it holds the expirer lock, and has none else. If others want the slot it
- *             gives up both at the end of its turn.
+ *          E2 The thread keeps its writer as long as it is the expirer or stands in for it, and has none else. If others
+ *             want the slot it gives up both at the end of its turn.
  *          E3 It receives no signal: they are the host program's.
  *          E4 A forked child has no such thread, whatever its copy of the handle says: it forgets it.
+ *          E5 The expirer holds seg_shm.expirer_lock, and moves seg_shm.expirer_beat on ten times a second. The lock
+ *             goes with its life, the beat with its being awake. Another that sees the same beat for a second stands in
+ *             for it: moves the beat from that value to one of its own, works as long as the beat is its own, and ends
+ *             when the expirer has woken, or takes the lock when it has died. Both may work at a time (rule X1 of
+ *             expire.h): lock and beat only save work.
+ *          E6 Emptying dropped tables and restamping want the catalog lock, which ranks before the expirer's: that is
+ *             dropped for so long. It empties what nobody else does: the catalog's cursors stand still for a turn.
  * Tests    tests/api/ttl_test.c
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
-#include <string.h>
 #include <time.h>
 
 #include "core/err.h"
+#include "core/live.h"
 #include "core/recover.h"
+#include "core/thread.h"
 #include "ttl/expire.h"
 #include "ttl/restamp.h"
 
 #define EXPIRER_TURN_NS 100000000    /* between two looks at dead slots, or at a holder of the lock */
+#define EXPIRER_BEAT_NS 50000000     /* between two beats while it works */
+#define EXPIRER_STILL_NS 1000000000  /* a beat that stands still so long is that of a stopped process */
+#define EXPIRER_EMPTY_NS 100000000   /* of emptying in a row, before it looks after timers again */
 #define EXPIRER_CLOCK_LAG_NS 5000000 /* the system clock that decides expiry moves by ticks of the kernel */
 #define EXPIRER_PROBES 256           /* slots of which the owners are looked at in one turn */
 #define EXPIRER_BUSY_MS_MAX 100      /* it tries again in its next turn, and must not delay larder_close() */
@@ -34,43 +44,154 @@ struct expirer {
     _Atomic int is_stopping;
     /* The thread's own. */
     struct writer *w;   /* NULL: another is the expirer */
+    int is_stand_in;    /* w does not hold the lock */
     int64_t done_s;     /* second of the last complete run */
     uint32_t dead_from; /* slot where the next look for dead owners begins */
+    uint64_t beat;      /* seg_shm.expirer_beat as last seen, or stored */
+    uint64_t beat_ns;   /* when that was new */
+    uint64_t drop_mark; /* how far emptying tables was in the last turn */
 };
 
-/* ---- The thread ------------------------------------------------------------------------------------------------- */
+#if LARDER_CRASH_POINTS
+_Atomic uint64_t expirer_test_turn_ns; /* tests: the time between turns, if not 0 */
+#endif
 
-static void expirer_resign(struct expirer *x) {
-    expire_unlock(x->w);
+static uint64_t expirer_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+/* ---- The beat (E5): a count, and in its low half the slot of the process that works, + 1 ------------------------- */
+
+static shm_word *expirer_beat_word(const struct expirer *x) {
+    return &x->db->seg.shm->expirer_beat;
+}
+
+static uint64_t expirer_next_beat(const struct expirer *x, uint64_t beat) {
+    return (((beat >> 32) + 1) << 32) | (x->w->id + 1);
+}
+
+/* 0: it is not ours any more. */
+static int expirer_beat_now(struct expirer *x) {
+    uint64_t seen = x->is_stand_in ? x->beat : SHM_LOAD(expirer_beat_word(x)), next = expirer_next_beat(x, seen);
+    if (!x->is_stand_in)
+        SHM_STORE(expirer_beat_word(x), next);
+    else if (!SHM_CAS(expirer_beat_word(x), &seen, next))
+        return 0;
+    x->beat = next;
+    x->beat_ns = expirer_now_ns();
+    return 1;
+}
+
+/* While it works. A stand-in that is none any more sees it at its next turn. */
+static void expirer_beat(void *arg) {
+    struct expirer *x = arg;
+    if (expirer_now_ns() - x->beat_ns >= EXPIRER_BEAT_NS)
+        (void)expirer_beat_now(x);
+}
+
+/* Whether the expirer has stood still for long. */
+static int expirer_is_still(struct expirer *x) {
+    uint64_t beat = SHM_LOAD(expirer_beat_word(x)), now_ns = expirer_now_ns();
+    if (beat != x->beat || x->beat_ns == 0) {
+        x->beat = beat;
+        x->beat_ns = now_ns;
+    }
+    return now_ns - x->beat_ns >= EXPIRER_STILL_NS;
+}
+
+/* ---- Being the expirer ------------------------------------------------------------------------------------------- */
+
+/* Whether expire_lock might succeed. Needs no writer. */
+static int expirer_can_lock(const struct seg *s) {
+    int owner = lock_owner(&s->shm->expirer_lock);
+    return owner < 0 || (uint32_t)owner >= s->slot_count || live_is_held(s, (uint32_t)owner) == 0;
+}
+
+/* The holder may be dead: then it is recovered first. */
+static int expirer_lock(struct writer *w) {
+    lock_word *lock = &w->seg->shm->expirer_lock;
+    int r = lock_try(w, lock, LOCK_EXPIRER);
+    if (r != LARDER_BUSY)
+        return r;
+    int owner = lock_owner(lock);
+    if (owner < 0 || (uint32_t)owner >= w->seg->slot_count || (uint32_t)owner == w->id ||
+        live_is_held(w->seg, (uint32_t)owner) != 0 || recover_for_lock(w, (uint32_t)owner, LOCK_EXPIRER) != LARDER_OK)
+        return r;
+    return lock_try(w, lock, LOCK_EXPIRER);
+}
+
+/* Not if w is stuck: then the lock goes with the slot. */
+static void expirer_unlock(struct expirer *x) {
+    if (!x->w->is_stuck && !x->is_stand_in)
+        lock_drop(x->w, &x->w->seg->shm->expirer_lock, LOCK_EXPIRER);
+}
+
+static void expirer_leave(struct expirer *x) {
     writer_end(x->w);
     x->w = NULL;
+    x->is_stand_in = 0;
+    x->beat_ns = 0;
+}
+
+static void expirer_resign(struct expirer *x) {
+    expirer_unlock(x);
+    expirer_leave(x);
 }
 
 static int expirer_apply(struct expirer *x) {
-    if (!expire_can_lock(&x->db->seg) || writer_borrow_within(x->db, EXPIRER_BUSY_MS_MAX, &x->w) != LARDER_OK) {
+    int can_lock = expirer_can_lock(&x->db->seg);
+    if ((!can_lock && !expirer_is_still(x)) || writer_borrow_within(x->db, EXPIRER_BUSY_MS_MAX, &x->w) != LARDER_OK) {
         x->w = NULL;
         return 0;
     }
     x->w->is_stopping = &x->is_stopping;
     if (x->w->busy_timeout_ms > EXPIRER_BUSY_MS_MAX)
         x->w->busy_timeout_ms = EXPIRER_BUSY_MS_MAX;
-    if (expire_lock(x->w) == LARDER_OK) {
+    x->is_stand_in = !can_lock;
+    if (can_lock ? expirer_lock(x->w) == LARDER_OK : expirer_beat_now(x)) {
         x->done_s = INT64_MIN;
         return 1;
     }
-    writer_end(x->w);
-    x->w = NULL;
+    expirer_leave(x);
     return 0;
 }
 
-/* Without the lock: see restamp.h. If another takes the expirer's place meanwhile, so be it. */
-static int expirer_restamp(struct expirer *x) {
-    expire_unlock(x->w);
-    (void)restamp_all(x->w);
-    if (!x->w->is_stuck && expire_lock(x->w) == LARDER_OK)
+/* Still the one that works. A stand-in becomes the expirer as soon as that can be. */
+static int expirer_stays(struct expirer *x) {
+    if (x->is_stand_in && expirer_can_lock(&x->db->seg) && expirer_lock(x->w) == LARDER_OK)
+        x->is_stand_in = 0;
+    if (expirer_beat_now(x))
         return 1;
-    writer_end(x->w);
-    x->w = NULL;
+    expirer_resign(x);
+    return 0;
+}
+
+/* ---- The thread ------------------------------------------------------------------------------------------------- */
+
+/* E6. Whether something is left to empty, and nobody else does it. */
+static int expirer_must_empty(struct expirer *x) {
+    uint64_t mark = table_drop_mark(&x->db->seg), before = x->drop_mark;
+    x->drop_mark = mark;
+    return mark != 0 && mark == before;
+}
+
+/* What wants the catalog lock. If another takes the expirer's place meanwhile, so be it. 0: it has. */
+static int expirer_tend_tables(struct expirer *x, int must_empty) {
+    uint64_t end_ns = expirer_now_ns() + EXPIRER_EMPTY_NS;
+    int r = must_empty ? LARDER_MORE : LARDER_OK;
+    expirer_unlock(x);
+    while (r == LARDER_MORE && !x->is_stopping && expirer_now_ns() < end_ns) {
+        r = table_resume_piece(x->w);
+        expirer_beat(x);
+    }
+    x->drop_mark = table_drop_mark(&x->db->seg); /* it goes on in the next turn */
+    if (!x->w->is_stuck && restamp_is_pending(&x->db->seg))
+        (void)restamp_all(x->w);
+    if (!x->w->is_stuck && (x->is_stand_in || expirer_lock(x->w) == LARDER_OK))
+        return 1;
+    expirer_leave(x);
     return 0;
 }
 
@@ -89,19 +210,32 @@ static void expirer_turn(struct expirer *x) {
             expirer_resign(x);
         return;
     }
-    if (!x->w && !expirer_apply(x))
+    if (x->w ? !expirer_stays(x) : !expirer_apply(x))
         return;
     (void)recover_some(x->w, &x->dead_from, EXPIRER_PROBES, &dead); /* who cannot be recovered now is looked at again */
     int64_t now_s = db_now(x->db);
+    int must_empty = expirer_must_empty(x);
+    if (!x->w->is_stuck && (must_empty || (now_s != x->done_s && restamp_is_pending(&x->db->seg))) &&
+        !expirer_tend_tables(x, must_empty))
+        return;
     if (!x->w->is_stuck && now_s != x->done_s) {
-        if (restamp_is_pending(&x->db->seg) && !expirer_restamp(x))
-            return;
-        struct expire_job job = {.w = x->w, .now_s = now_s, .is_stopping = &x->is_stopping};
+        struct expire_job job = {
+            .w = x->w, .now_s = now_s, .is_stopping = &x->is_stopping, .beat = expirer_beat, .beat_arg = x};
         if (expire_run(&job) == LARDER_OK)
             x->done_s = now_s;
+        x->w->busy_timeout_ms = /* a job shortens it */
+            x->db->busy_timeout_ms < EXPIRER_BUSY_MS_MAX ? x->db->busy_timeout_ms : EXPIRER_BUSY_MS_MAX;
     }
     if (x->w->is_stuck || writer_is_wanted(x->w)) /* rule W4 of core/writer.h */
         expirer_resign(x);
+}
+
+static int64_t expirer_turn_ns(void) {
+#if LARDER_CRASH_POINTS
+    if (expirer_test_turn_ns != 0)
+        return (int64_t)expirer_test_turn_ns;
+#endif
+    return EXPIRER_TURN_NS;
 }
 
 /* A turn from now, or the next full second if that is sooner. */
@@ -109,7 +243,7 @@ static struct timespec expirer_next_turn(const struct expirer *x) {
     struct timespec now, real;
     clock_gettime(CLOCK_MONOTONIC, &now);
     clock_gettime(CLOCK_REALTIME, &real);
-    int64_t wait_ns = EXPIRER_TURN_NS, to_second_ns = SECOND_NS - real.tv_nsec + EXPIRER_CLOCK_LAG_NS;
+    int64_t wait_ns = expirer_turn_ns(), to_second_ns = SECOND_NS - real.tv_nsec + EXPIRER_CLOCK_LAG_NS;
     if (!atomic_load_explicit(&x->db->clock, memory_order_relaxed) && to_second_ns < wait_ns)
         wait_ns = to_second_ns;
     now.tv_nsec += wait_ns;
@@ -138,18 +272,6 @@ static void *expirer_main(void *arg) {
 
 /* ---- Starting and stopping -------------------------------------------------------------------------------------- */
 
-/* Returns an errno. */
-static int expirer_create_thread(struct expirer *x) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* the thread inherits it: rule E3 */
-    int error = pthread_create(&x->thread, NULL, expirer_main, x);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0)
-        pthread_setname_np(x->thread, "larder-expirer");
-    return error;
-}
-
 static void expirer_free(struct larder *db, struct expirer *x) {
     pthread_cond_destroy(&x->wake);
     pthread_mutex_destroy(&x->mutex);
@@ -167,7 +289,7 @@ static int expirer_start_locked(struct larder *db) {
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&x->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    int error = expirer_create_thread(x);
+    int error = thread_start(&x->thread, "larder-expirer", expirer_main, x); /* rule E3 */
     if (error) {
         expirer_free(db, x);
         errno = error;
@@ -193,7 +315,6 @@ int larder_expirer_start(struct larder *db) {
 }
 
 void larder_expirer_stop(struct larder *db) {
-    int cancel_state;
     if (!db)
         return;
     pthread_mutex_lock(&db->mutex);
@@ -206,10 +327,7 @@ void larder_expirer_stop(struct larder *db) {
     x->is_stopping = 1;
     pthread_cond_signal(&x->wake);
     pthread_mutex_unlock(&x->mutex);
-    /* To be cancelled here would leave a thread that nobody ends before the segment is unmapped. */
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    pthread_join(x->thread, NULL);
-    pthread_setcancelstate(cancel_state, NULL);
+    thread_join(x->thread);
     expirer_free(db, x);
 }
 

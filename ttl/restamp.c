@@ -12,8 +12,6 @@ static int restamp_is_wanted(const struct seg *s, uint32_t ordinal) {
 }
 
 int restamp_is_pending(const struct seg *s) {
-    if (table_has_drops(s))
-        return 1;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
         if (restamp_is_wanted(s, i))
             return 1;
@@ -41,7 +39,7 @@ int restamp_table(struct writer *w, const struct table_view *v) {
 }
 
 int restamp_all(struct writer *w) {
-    int result = table_resume_drops(w);
+    int result = LARDER_OK;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX && !w->is_stuck; i++) {
         const struct table_view *v;
         if (!restamp_is_wanted(w->seg, i))

@@ -8,6 +8,7 @@
 #include "core/hooks.h"
 
 int timer_add(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t at_s);
+int timer_make_room(struct writer *w, int64_t now_s);
 int timer_recover_shard(struct writer *w, lock_word *lock);
 uint64_t timer_area_bytes(uint32_t shard_count);
 void timer_forget_all(const struct seg *s);

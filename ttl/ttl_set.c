@@ -8,6 +8,7 @@
 
 #include "core/db.h"
 #include "core/err.h"
+#include "core/make_room.h"
 #include "core/utf8.h"
 #include "ttl/restamp.h"
 
@@ -39,6 +40,7 @@ static int ttl_publish_locked(struct writer *w, const struct table_view *v, cons
 
 /* LARDER_OK: the definition has changed, or was so before. */
 static int ttl_change(struct writer *w, struct larder_table *t, const char *attribute) {
+    struct room room = {.now_s = db_now(t->db)};
     for (;;) {
         const struct table_view *v;
         int r = table_view(t, &v);
@@ -52,12 +54,12 @@ static int ttl_change(struct writer *w, struct larder_table *t, const char *attr
             r = ttl_publish_locked(w, v, attribute);
         if (!w->is_stuck)
             lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
-        if (r == LARDER_E_RETRY)
-            r = w->need_bytes && !w->is_stuck ? writer_claim(w) : LARDER_OK; /* 0: only the definition moved */
-        else if (is_current)
+        if (is_current)
+            r = room_after(w, &room, r);
+        if (is_current && r != LARDER_E_RETRY)
             return r;
-        if (r || w->is_stuck)
-            return r ? r : LARDER_BUSY;
+        if (w->is_stuck)
+            return LARDER_BUSY;
     }
 }
 

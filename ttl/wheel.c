@@ -4,10 +4,10 @@
  *          add, no room: 1 a new chunk with the entry and next = head, 2 step 1 on the slot word (core/journal.h).
  *          take apart: 1 the entry is added on a lower level, 2 taken out here. Dead before 2: it is there twice and
  *          fires twice; the second time it finds nothing.
- *          take out: 1 the entries that stay move to the front, 2 fill; or if none stays, step 1 on the word that
- *          links the chunk. An entry moves only to a place that is done with or was moved already. So dead before 2,
- *          all that stay are still there; a place half overwritten names the item of one timer and the second of
- *          another, and fires for nothing.
+ *          take out: 1 taken counts up, 2 the entries that stay move to the front, 3 fill; or if none stays, step 1 on
+ *          the word that links the chunk. Dead after 1: others look again for nothing. An entry moves only to a place
+ *          that is done with or was moved already. So dead before 3, all that stay are still there; a place half
+ *          overwritten names the item of one timer and the second of another, and fires for nothing.
  *          now_s is stored last, when its slot is empty.
  *          A death leaves nothing to put right: no count and no list is kept twice here.
  */
@@ -19,6 +19,7 @@
 
 #define WHEEL_HOLD_CHUNKS 8 /* at most so many are taken apart before others get the lock */
 #define WHEEL_CAPACITY_MIN 4u
+#define WHEEL_RESTARTS_MAX 4u /* of a slot in a sweep; then what is left of it waits for the next one */
 
 static uint32_t wheel_byte(uint64_t second, uint32_t level) {
     return (uint32_t)(second >> (8 * level)) & (WHEEL_SLOTS - 1);
@@ -38,6 +39,11 @@ static shm_word *wheel_slot(struct wheel_shard_shm *shard, uint32_t place) {
     return &shard->slot[place / WHEEL_SLOTS][place % WHEEL_SLOTS];
 }
 
+/* Rule W4: of a slot's level. */
+static shm_word *wheel_taken(struct wheel_shard_shm *shard, uint32_t place) {
+    return &shard->taken[place / WHEEL_SLOTS];
+}
+
 uint32_t wheel_place(uint32_t next, uint32_t second) {
     uint32_t differs = next ^ second;
     uint32_t level = differs ? (31 - (uint32_t)__builtin_clz(differs)) / 8 : 0;
@@ -49,7 +55,7 @@ static uint32_t wheel_next_locked(const struct wheel_shard_shm *shard) {
     return (uint32_t)(now_s < WHEEL_NOW_MAX ? now_s : WHEEL_NOW_MAX) + 1;
 }
 
-/* The expirer's way in: while larder_check() looks, nothing moves. */
+/* The way in for what takes entries out: while larder_check() looks, nothing moves. */
 static int wheel_lock_with_gate(struct writer *w, struct wheel_shard_shm *shard) {
     for (;;) {
         int r = lock_take(w, &shard->lock, LOCK_SHARD);
@@ -210,6 +216,8 @@ static int wheel_compact_locked(struct writer *w, struct wheel_shard_shm *shard,
     *is_left = kept != 0;
     if (kept == chunk.count)
         return LARDER_OK;
+    shm_word *taken = wheel_taken(shard, slot); /* rule W4 */
+    SHM_STORE(taken, SHM_LOAD_RELAXED(taken) + 1);
     if (kept == 0) {
         shm_word *link;
         r = wheel_find_link(w->seg, wheel_slot(shard, slot), from, chunk_off, &link);
@@ -235,9 +243,26 @@ static int wheel_go_past(struct wheel_walk *walk, uint64_t chunk_off) {
     return LARDER_OK;
 }
 
+static void wheel_next_slot(struct wheel_walk *walk) {
+    walk->slot++;
+    walk->after = 0;
+    walk->restarts = 0;
+    walk->way = (struct circle){0};
+}
+
+/* Rule W4: others took entries of this level out, so the sweep does not know any more where in the slot it was. */
+static void wheel_restart_slot(struct wheel_walk *walk) {
+    if (++walk->restarts > WHEEL_RESTARTS_MAX) {
+        wheel_next_slot(walk);
+        return;
+    }
+    walk->after = 0;
+    walk->way = (struct circle){0};
+}
+
 int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_batch *batch) {
     struct wheel_shard_shm *shard = wheel_shard(w->seg, walk->shard);
-    uint64_t gone = batch->gone;
+    uint64_t gone = 0;
     int is_left = 1;
     for (uint32_t i = 0; i < batch->count; i++)
         if (batch->done >> i & 1)
@@ -245,9 +270,16 @@ int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_b
     int r = wheel_lock_with_gate(w, shard);
     if (r)
         return r;
-    r = wheel_compact_locked(w, shard, batch->slot, walk->after, batch->chunk_off, gone, &is_left);
-    if (r == LARDER_OK && walk->is_sweep && is_left)
-        r = wheel_go_past(walk, batch->chunk_off);
+    /* Else the chunk may be another by now, or none. */
+    int is_same = SHM_LOAD_RELAXED(wheel_taken(shard, batch->slot)) == batch->taken;
+    if (!is_same && walk->is_sweep)
+        wheel_restart_slot(walk);
+    if (is_same) {
+        r = wheel_compact_locked(w, shard, batch->slot, walk->after, batch->chunk_off, gone, &is_left);
+        if (r == LARDER_OK && walk->is_sweep && is_left)
+            r = wheel_go_past(walk, batch->chunk_off);
+        walk->taken = SHM_LOAD_RELAXED(wheel_taken(shard, batch->slot));
+    }
     wheel_unlock(w, shard);
     return r;
 }
@@ -278,8 +310,11 @@ static int wheel_find_work_locked(const struct wheel_shard_shm *shard, uint32_t 
     return 0;
 }
 
-static void wheel_batch_due(struct wheel_batch *batch, const struct wheel_chunk *chunk, uint32_t slot, uint32_t now_s) {
+/* What is due in a chunk as it is now. */
+static void wheel_batch_due(struct wheel_batch *batch, struct wheel_shard_shm *shard, const struct wheel_chunk *chunk,
+                            uint32_t slot, uint32_t now_s) {
     *batch = (struct wheel_batch){.chunk_off = chunk->off, .slot = slot};
+    batch->taken = SHM_LOAD_RELAXED(wheel_taken(shard, slot));
     for (uint32_t i = 0; i < chunk->count; i++) {
         struct wheel_entry e = wheel_chunk_entry(chunk, i);
         if (e.second > now_s)
@@ -289,22 +324,21 @@ static void wheel_batch_due(struct wheel_batch *batch, const struct wheel_chunk 
     }
 }
 
-/* Adds the entries that are not due where they belong by now; they are in batch->gone then. */
+/* Adds the entries that are not due where they belong by now. *gone: bits of their places. */
 static int wheel_move_down_locked(struct writer *w, struct wheel_shard_shm *shard, const struct wheel_chunk *chunk,
-                                  uint32_t now_s, struct wheel_batch *batch) {
+                                  uint32_t slot, uint32_t now_s, uint64_t *gone) {
     for (uint32_t i = 0; i < chunk->count; i++) {
         struct wheel_entry e = wheel_chunk_entry(chunk, i);
         if (e.second <= now_s)
             continue;
         /* Rule W2: down. Else it would be taken apart for ever. */
         uint32_t place = wheel_place(wheel_next_locked(shard), e.second);
-        if (place / WHEEL_SLOTS >= batch->slot / WHEEL_SLOTS ||
-            SHM_LOAD_RELAXED(wheel_slot(shard, place)) == chunk->off)
+        if (place / WHEEL_SLOTS >= slot / WHEEL_SLOTS || SHM_LOAD_RELAXED(wheel_slot(shard, place)) == chunk->off)
             return err_set(LARDER_E_CORRUPT, "timers: an entry for second %u is in the wrong slot (W2)", e.second);
         int r = wheel_insert_locked(w, shard, &e);
         if (r)
             return r;
-        batch->gone |= UINT64_C(1) << i;
+        *gone |= UINT64_C(1) << i;
     }
     return LARDER_OK;
 }
@@ -314,17 +348,22 @@ static int wheel_move_down_locked(struct writer *w, struct wheel_shard_shm *shar
 static int wheel_open_chunk_locked(struct writer *w, struct wheel_shard_shm *shard, struct wheel_walk *walk,
                                    uint32_t slot, struct wheel_batch *batch) {
     struct wheel_chunk chunk;
+    uint64_t gone = 0;
     int is_left, r = wheel_chunk_at(w->seg, SHM_LOAD_RELAXED(wheel_slot(shard, slot)), &chunk);
     if (r)
         return r;
-    wheel_batch_due(batch, &chunk, slot, walk->now_s);
-    r = wheel_move_down_locked(w, shard, &chunk, walk->now_s, batch);
+    int moved = wheel_move_down_locked(w, shard, &chunk, slot, walk->now_s, &gone);
     if (w->is_stuck)
+        return moved;
+    r = wheel_compact_locked(w, shard, slot, 0, chunk.off, gone, &is_left);
+    if (r || !is_left)
         return r;
-    if (batch->count > 0) /* what could not be moved is tried again, after these have fired and perhaps made room */
-        return LARDER_MORE;
-    int compacted = wheel_compact_locked(w, shard, slot, 0, chunk.off, batch->gone, &is_left);
-    return r ? r : compacted;
+    r = wheel_chunk_at(w->seg, chunk.off, &chunk);
+    if (r)
+        return r;
+    wheel_batch_due(batch, shard, &chunk, slot, walk->now_s);
+    /* What could not be moved is tried again, after these have fired and perhaps made room. */
+    return batch->count > 0 ? LARDER_MORE : moved;
 }
 
 /* Time has arrived. What was late already when it was added waits in the slot of next, with what is due then. */
@@ -360,11 +399,29 @@ static int wheel_step_locked(struct writer *w, struct wheel_shard_shm *shard, st
     return LARDER_MORE;
 }
 
+/* Whether all seconds of a slot are later. What was late when it was added lies in the slot of next. */
+static int wheel_is_later(const struct wheel_shard_shm *shard, uint32_t place, uint32_t now_s) {
+    uint32_t level = place / WHEEL_SLOTS, next = wheel_next_locked(shard);
+    uint64_t block = ((uint64_t)next >> (8 * level) & ~UINT64_C(0xff)) | place % WHEEL_SLOTS;
+    uint64_t first_s = block << (8 * level);
+    return first_s > now_s && first_s > next;
+}
+
 /* One chunk of the sweep at most has due entries in the batch. */
 static int wheel_sweep_locked(struct writer *w, struct wheel_shard_shm *shard, struct wheel_walk *walk,
                               struct wheel_batch *batch) {
     struct wheel_chunk chunk;
     for (int chunks = 0; walk->slot < walk->slots_end;) {
+        if (walk->after == 0 && wheel_is_later(shard, walk->slot, walk->now_s)) {
+            wheel_next_slot(walk);
+            continue;
+        }
+        uint64_t taken = SHM_LOAD_RELAXED(wheel_taken(shard, walk->slot)); /* rule W4 */
+        if (walk->after != 0 && walk->taken != taken) {
+            wheel_restart_slot(walk);
+            continue;
+        }
+        walk->taken = taken;
         uint64_t off = SHM_LOAD_RELAXED(wheel_slot(shard, walk->slot));
         if (walk->after != 0) {
             int r = wheel_chunk_at(w->seg, walk->after, &chunk);
@@ -373,15 +430,14 @@ static int wheel_sweep_locked(struct writer *w, struct wheel_shard_shm *shard, s
             off = chunk.next;
         }
         if (off == 0) {
-            walk->slot++;
-            walk->after = 0;
-            walk->way = (struct circle){0};
+            wheel_next_slot(walk);
             continue;
         }
         int r = wheel_chunk_at(w->seg, off, &chunk);
         if (r)
             return r;
-        wheel_batch_due(batch, &chunk, walk->slot, walk->now_s);
+        walk->looked++;
+        wheel_batch_due(batch, shard, &chunk, walk->slot, walk->now_s);
         if (batch->count > 0)
             return LARDER_MORE;
         r = wheel_go_past(walk, off);

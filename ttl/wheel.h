@@ -16,12 +16,15 @@
  *          W2 An entry lies in a slot whose time includes its second (or next, if its second is past). It may lie on
  *             a higher level than necessary: in the slot of next itself, until that is taken apart.
  *          W3 now_s moves past a slot only when the slot is empty, under the same hold of the lock that saw it empty.
- *          W4 Only the expirer (holder of seg_shm.expirer_lock) takes entries out. So while it does not hold the lock
- *             of the shard, a chunk gets more entries, and newer chunks in front, and nothing else happens to it.
+ *          W4 Several may take entries out at the same time: the expirer, one that takes its place, writes that make
+ *             room. Each looks, fires without the lock, and takes out. Before a chunk of a level loses entries,
+ *             taken[level] counts up. What somebody remembers of a level's chunks (offsets, places in them) counts only
+ *             while taken[level] is what it was: until then chunks get more entries, and newer chunks in front, and
+ *             nothing else happens to them. What was fired and cannot be taken out fires again, and finds nothing.
  *          W5 An item's armed_s, if not 0, has an entry.
  *          ttl/ttl_check.c verifies them by these names.
- * Locks    The shard's lock for everything here. It is dropped while entries fire, which takes the lock of the item's
- *          stripe.
+ * Locks    The shard's lock for everything here, and nothing else: being the expirer is no licence. It is dropped while
+ *          entries fire, which takes the lock of the item's stripe.
  * Not here Removing the timer of an item that is deleted or gets a later expiry: when it fires it finds nothing, or a
  *          later time to be armed for (and see purge.h). Seconds after 2106-02-07: they are armed for the last
  *          second, which never comes.
@@ -42,9 +45,10 @@
 struct wheel_shard_shm {
     lock_word lock;
     uint32_t pad;
-    shm_word now_s; /* everything up to and including this second was handled. Guarded by lock */
-    shm_word purge; /* where ttl/purge.c goes on. Guarded by the expirer lock */
-    uint64_t reserved[5];
+    shm_word now_s;               /* everything up to and including this second was handled. Guarded by lock */
+    shm_word purge;               /* where ttl/purge.c goes on: a hint, guarded by nothing */
+    shm_word taken[WHEEL_LEVELS]; /* counts what takes entries of a level out (W4). Guarded by lock */
+    uint64_t reserved;
     shm_word slot[WHEEL_LEVELS][WHEEL_SLOTS]; /* offset of the newest chunk, 0 none. Guarded by lock */
 };
 _Static_assert(sizeof(struct wheel_shard_shm) == 64 + 8192, "wheel_shard_shm is part of the segment format");
@@ -85,7 +89,7 @@ uint32_t wheel_place(uint32_t next, uint32_t second);
 /* Adds a timer. Takes the shard's lock. LARDER_OK, LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY, LARDER_E_CORRUPT. */
 int wheel_add(struct writer *w, uint64_t hash, uint32_t second, uint16_t table);
 
-/* One walk of the expirer over a shard. Zero it, then set shard and now_s. */
+/* One walk over a shard. Zero it, then set shard and now_s. */
 struct wheel_walk {
     uint32_t shard;
     uint32_t now_s; /* entries up to this second are due; at most WHEEL_NOW_MAX but in a sweep */
@@ -93,7 +97,10 @@ struct wheel_walk {
      * entries down, and only removing items can make some. A walk that has arrived at now_s becomes a sweep too. */
     int is_sweep;
     uint32_t slot, slots_end; /* the slots of the sweep; slots_end 0: all. It counts slot up */
+    uint32_t looked;          /* counts the chunks that the sweep has looked at */
+    uint32_t restarts;        /* private: how often the sweep began the slot again, as others took entries out */
     uint64_t after;           /* private: chunk of that slot it has looked at, 0 none */
+    uint64_t taken;           /* private: what `after` holds for (W4) */
     struct circle way;        /* private: of the chunks of that slot */
     uint64_t opened;          /* private: chunks taken apart since the shard's time moved */
 };
@@ -103,8 +110,8 @@ struct wheel_batch {
     struct wheel_entry entry[WHEEL_CHUNK_ENTRIES];
     uint32_t count;
     uint64_t done; /* bit i: entry[i] is done with; set by who fires it. The others stay */
-    /* Private: where they are. */
-    uint64_t chunk_off, gone; /* gone: bit per place of the chunk whose entry was moved down already */
+    /* Private: where they are, while the level's `taken` is this (W4). */
+    uint64_t chunk_off, taken;
     uint8_t place[WHEEL_CHUNK_ENTRIES];
     uint32_t slot;
 };
@@ -114,8 +121,8 @@ struct wheel_batch {
  * again. LARDER_OK: no entry up to now_s is left, but those that were not done with. LARDER_FULL, LARDER_E_RETRY: no
  * memory to move an entry down. LARDER_BUSY, LARDER_E_CORRUPT. */
 int wheel_collect(struct writer *w, struct wheel_walk *walk, struct wheel_batch *batch);
-/* Takes out the entries of the batch that are done with. LARDER_OK, LARDER_BUSY (they stay; no harm), LARDER_E_CORRUPT.
- */
+/* Takes out the entries of the batch that are done with, unless others took some out meanwhile: then they stay, which
+ * does no harm. LARDER_OK, LARDER_BUSY (they stay), LARDER_E_CORRUPT. */
 int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_batch *batch);
 
 #endif

@@ -755,8 +755,7 @@ Test(ttl, the_thread_removes_what_expires) {
     cr_assert(UNTIL(item_count(&f) == 1000, WAIT_MS));
     atomic_fetch_add(f.clock_s, 10);
     cr_assert(UNTIL(item_count(&f) == 0, WAIT_MS));
-    cr_assert_eq(larder_expire(f.db, 0, NULL), LARDER_BUSY);
-    cr_assert(strstr(larder_error(), "expirer"));
+    cr_assert_eq(larder_expire(f.db, 0, NULL), LARDER_OK, "%s", larder_error()); /* beside it */
     uint64_t begin_ms = until_now_ms();
     larder_expirer_stop(f.db);
     cr_assert_lt(until_now_ms() - begin_ms, 1000 * SLOW_FACTOR);
@@ -932,7 +931,6 @@ Test(ttl, a_waiting_thread_takes_over_from_a_killed_process) {
     pid_t child = proc_fork(carry_expirer, &f);
     cr_assert(UNTIL(has_expirer(f.db, child), WAIT_MS));
     cr_assert_eq(larder_expirer_start(f.db), LARDER_OK);
-    cr_assert_eq(larder_expire(f.db, 0, NULL), LARDER_BUSY);
     proc_kill(child);
     cr_assert(UNTIL(has_expirer(f.db, getpid()), WAIT_MS));
     put(&f, "a", NOW_S + 1);
@@ -985,7 +983,7 @@ static int start_after_fork(void *arg) {
     PROC_CHECK(put_result(f, "p", "child", "ttl", "1700000001") == LARDER_OK);
     larder_expirer_stop(f->db);
     PROC_CHECK(larder_expirer_start(f->db) == LARDER_OK);
-    PROC_CHECK(larder_expire(f->db, 0, NULL) == LARDER_BUSY);
+    PROC_CHECK(larder_expire(f->db, 0, NULL) == LARDER_OK);
     larder_close(f->db);
     return 0;
 }

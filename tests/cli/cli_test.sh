@@ -73,7 +73,7 @@ same() { # NAME GOT EXPECTED
     verdict "$1" "$reason"
 }
 
-commands="create destroy ls info put get delete query scan import export check"
+commands="create destroy ls info put get delete query scan import export expire check"
 
 # ---- help and usage --------------------------------------------------------------------------------------------------
 
@@ -102,7 +102,7 @@ expect "create: no operand" 2 "" "~usage" create
 expect "query: no operand" 2 "" "~usage" query
 expect "scan: no operand" 2 "" "~usage" scan
 expect "export: no operand" 2 "" "~usage" export
-for command in destroy ls info check; do
+for command in destroy ls info expire check; do
     expect "$command: too many operands" 2 "" "~does not expect" "$command" x
 done
 expect "empty segment" 2 "" "~--segment needs" ls --segment ""
@@ -115,6 +115,9 @@ expect "two values after =" 2 "" "~two values" query T --pk x --sk-between=a
 expect "ls: no segment" 4 "" "~$LARDER_SEGMENT" ls
 expect "info: no segment" 4 "" "~$LARDER_SEGMENT" info
 expect "check: no segment" 4 "" "~$LARDER_SEGMENT" check
+expect "expire: no segment" 4 "" "~$LARDER_SEGMENT" expire
+expect "expire: not so often" 2 "" "~--every" expire --every 0
+expect "expire: no number" 2 "" "~--every" expire --every soon
 expect "check --read-only: no segment" 4 "" "~$LARDER_SEGMENT" check --read-only
 expect "destroy: no segment" 4 "" "~$LARDER_SEGMENT" destroy
 expect "put: no segment" 4 "" "~$LARDER_SEGMENT" put Shops '{"PK":{"S":"a"},"SK":{"S":"b"}}'
@@ -460,6 +463,36 @@ for ((i = 0; i < 10; i++)); do
     [[ -n $more ]] || break
 done
 same "scan: pages, all exactly once" "$(sort part | md5sum)" "$(md5sum <scanned.txt)"
+
+# ---- expiry ----------------------------------------------------------------------------------------------------------
+
+cat >sessions.template <<'END'
+{"Resources": {"Sessions": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "Sessions",
+  "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+  "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+  "TimeToLiveSpecification": {"AttributeName": "until", "Enabled": true}}}}}
+END
+expect "expire: a table for it" 0 "*" "*" create sessions.template
+for ((i = 0; i < 3; i++)); do
+    expect "expire: put" 0 "" "" put Sessions "{\"id\":{\"S\":\"s$i\"},\"until\":{\"N\":\"$(($(date +%s) - 5))\"}}"
+done
+expect "expire: stays until 2100" 0 "" "" put Sessions '{"id":{"S":"later"},"until":{"N":"4102444800"}}'
+expect "expire: removes" 0 "=removed 3 expired items" "" expire
+expect "expire: once" 0 "=removed 0 expired items" "" expire
+expect "expire: put one more" 0 "" "" put Sessions '{"id":{"S":"old"},"until":{"N":"1700000000"}}'
+expect "expire --json" 0 '={"removed":1}' "" expire --json
+expect "expire: the other is there" 0 "~4102444800" "" get Sessions '{"id":{"S":"later"}}'
+"$larder" expire --every 1 >expired.txt 2>.err &
+daemon=$!
+expect "expire --every: put" 0 "" "" put Sessions '{"id":{"S":"old"},"until":{"N":"1700000000"}}'
+for ((i = 0; i < 100; i++)); do
+    grep -q removed expired.txt && break
+    sleep 0.1
+done
+same "expire --every: removes" "$(cat expired.txt)" "removed 1 expired item"
+kill -TERM "$daemon"
+wait "$daemon"
+same "expire --every: ends at SIGTERM" "$? $(cat .err)" "0 "
 
 # ---- output that cannot be written -----------------------------------------------------------------------------------
 

@@ -105,6 +105,7 @@ struct facts facts_of(unsigned char *bytes) {
         const struct table_shm *t = seg_table(&s, i);
         int is_ready = LIFE_STATE(t->life) == TABLE_READY;
         f.tables += (uint64_t)is_ready;
+        f.drops += LIFE_STATE(t->life) == TABLE_DROPPING;
         f.restamps += is_ready && t->restamp != 0;
         count_stripes(&s, t->items_off, 1, is_ready, &f);
         count_stripes(&s, t->partitions_off, 0, is_ready, &f);

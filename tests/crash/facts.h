@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct facts {
-    uint64_t tables;                        /* that are READY */
+    uint64_t tables, drops;                 /* that are READY; that are being emptied */
     uint64_t items, item_buckets;           /* of all tables */
     uint64_t item_links, item_link_sum;     /* to spare buckets; sum: of bucket times spare */
     uint64_t partitions, partition_buckets; /* partitions of indexes */

@@ -80,10 +80,14 @@ struct scenario {
     X(fire_moved_timer)                                                                                                \
     X(turn_wheel)                                                                                                      \
     X(purge)                                                                                                           \
+    X(make_room)                                                                                                       \
+    X(make_room_here)                                                                                                  \
     X(expirer_thread)                                                                                                  \
     X(create_table)                                                                                                    \
     X(create_table_again)                                                                                              \
+    X(create_beside_drop)                                                                                              \
     X(drop_table)                                                                                                      \
+    X(empty_table)                                                                                                     \
     X(resume_drop)                                                                                                     \
     X(add_index)                                                                                                       \
     X(change_ttl)                                                                                                      \

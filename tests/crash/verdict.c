@@ -16,7 +16,7 @@
 static void count_up(struct larder *db, const struct stage *stage, struct moment *m) {
     struct larder_table *t;
     struct larder_table_stats stats = {0};
-    cr_assert(larder_expire(db, 1000, NULL) == LARDER_OK, "%s", larder_error());
+    cr_assert(larder_expire(db, 0, NULL) == LARDER_OK, "%s", larder_error());
     if (larder_table_open(db, WORLD_TABLE, &t) == LARDER_OK)
         cr_assert(larder_table_stats(t, &stats) == LARDER_OK, "%s", larder_error());
     struct facts f = facts_of(stage->bytes);
@@ -29,7 +29,7 @@ static void count_up(struct larder *db, const struct stage *stage, struct moment
 /* V6 */
 static uint64_t let_expire(struct larder *db, const struct stage *stage) {
     world_now_s += SECONDS_LATER;
-    int r = larder_expire(db, 1000, NULL);
+    int r = larder_expire(db, 0, NULL);
     world_now_s -= SECONDS_LATER;
     cr_assert(r == LARDER_OK, "%s", larder_error());
     return facts_of(stage->bytes).items;
@@ -116,7 +116,7 @@ static void check(struct trial *t) {
 }
 
 static void expire(struct trial *t) {
-    cr_assert(larder_expire(t->db, 1000, NULL) == LARDER_OK, "%s: expire: %s", t->where, larder_error());
+    cr_assert(larder_expire(t->db, 1000, NULL) >= 0, "%s: expire: %s", t->where, larder_error());
 }
 
 /* V2. */

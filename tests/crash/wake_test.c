@@ -166,8 +166,10 @@ static void make_table_anew(struct bed *b) {
     cr_assert_eq(larder_table_describe(table_of(b->db), &def), LARDER_OK);
     uint64_t items_off = SHM_LOAD(&table_of(b->db)->view->shm->items_off);
     cr_assert_eq(larder_table_drop(b->db, WORLD_TABLE), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_expire(b->db, 0, NULL), LARDER_OK, "%s", larder_error());        /* empties it */
     cr_assert_eq(larder_table_create(b->db, &between), LARDER_OK, "%s", larder_error()); /* takes the old one's place */
     cr_assert_eq(larder_table_drop(b->db, "Between"), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_expire(b->db, 100, NULL), LARDER_OK, "%s", larder_error());
     cr_assert_eq(larder_table_create(b->db, def), LARDER_OK, "%s", larder_error());
     cr_assert_eq(SHM_LOAD(&table_of(b->db)->view->shm->items_off), items_off);
 }

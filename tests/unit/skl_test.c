@@ -604,7 +604,8 @@ static int die(void *arg) {
     shm_crash_arm(d->at_store);
     if (lock_take(w, &stripe->lock, LOCK_PARTITION))
         return 2;
-    int r = d->is_clear ? skl_clear_locked(w, &d->f->v->partitions, d->m->hash, d->m->index)
+    uint32_t budget = UINT32_MAX;
+    int r = d->is_clear ? skl_clear_locked(w, &d->f->v->partitions, d->m->hash, d->m->index, &budget)
                         : (d->is_add ? skl_add_locked : skl_remove_locked)(w, &d->f->v->partitions, d->m->hash,
                                                                            d->m->index, &d->e);
     PROC_CHECK(r == LARDER_OK);

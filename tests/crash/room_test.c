@@ -1,0 +1,324 @@
+/* tests/crash/room_test.c - a write that finds no room makes some, and expiry needs no particular process.
+ *
+ * Goal     Where something has expired no write is refused for want of memory: with no expirer anywhere, beside one that
+ *          works, and beside one that stands still, with the expirer's lock or with a stripe. Where nothing has expired
+ *          a write is refused quickly. Another process takes an expirer's place that stands still, and the one that
+ *          wakes does no harm.
+ * Method   A segment is filled with items that expire, the clock is moved on, and it is filled again. Processes are
+ *          stopped for real, by SIGSTOP from outside or at a store (core/crash.h).
+ * See also crash/stop_test.c (expire_beside), crash/scenarios.c (make_room, make_room_here, expirer_thread).
+ */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/crash.h"
+#include "core/db.h"
+#include "larder.h"
+#include "tests/support/expect.h"
+#include "tests/support/proc.h"
+#include "tests/support/slow.h"
+#include "tests/support/testseg.h"
+#include "tests/support/until.h"
+#include "ttl/wheel.h"
+
+TestSuite(room, .timeout = 60 * SLOW_FACTOR);
+
+#define SEGMENT_BYTES (UINT64_C(8) << 20)
+#define STRIPES 128 /* so that their arrays are small blocks */
+#define NOW_S INT64_C(1700000000)
+#define WAIT_MS 20000
+
+struct fixture {
+    struct larder *db;
+    struct larder_table *t;
+    struct larder_builder *b;
+    _Atomic int64_t *clock_s; /* in memory that forked children share */
+};
+
+static int64_t shared_clock(void *arg) {
+    return atomic_load((_Atomic int64_t *)arg);
+}
+
+static struct fixture begin(void) {
+    const struct larder_table_def def = {.name = "things", .partition = {"id", LARDER_S}, .ttl_attribute = "until"};
+    struct fixture f = {.db = testseg_open(SEGMENT_BYTES, STRIPES)};
+    f.clock_s = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq((void *)f.clock_s, MAP_FAILED);
+    atomic_store(f.clock_s, NOW_S);
+    larder_set_clock(f.db, shared_clock, f.clock_s);
+    EXPECT(larder_table_create(f.db, &def), LARDER_OK);
+    EXPECT(larder_table_open(f.db, "things", &f.t), LARDER_OK);
+    EXPECT(larder_builder_new(f.db, &f.b), LARDER_OK);
+    return f;
+}
+
+static void check(const struct fixture *f) {
+    struct larder_check_report report;
+    EXPECT(larder_check(f->db, NULL, NULL, &report), LARDER_OK);
+    cr_assert_eq(report.leaked_blocks, 0);
+}
+
+static void end(struct fixture *f) {
+    check(f);
+    larder_close(f->db);
+    munmap((void *)f->clock_s, 4096);
+}
+
+static const struct larder_item *item(struct fixture *f, const char *kind, int n, unsigned bytes, int64_t until_s) {
+    static const char payload[65536];
+    const struct larder_item *made = NULL;
+    char id[32];
+    snprintf(id, sizeof id, "%s%d", kind, n);
+    larder_builder_reset(f->b);
+    larder_add_s(f->b, "id", id);
+    larder_add_b(f->b, "payload", payload, bytes);
+    if (until_s)
+        larder_add_int(f->b, "until", until_s);
+    return larder_builder_finish(f->b, &made) == LARDER_OK ? made : NULL;
+}
+
+static int put(struct fixture *f, const char *kind, int n, unsigned bytes, int64_t until_s) {
+    return larder_put(f->t, item(f, kind, n, bytes, until_s), NULL);
+}
+
+/* With items that expire at until_s, until no more go in. How many there are. */
+static int fill(struct fixture *f, int64_t until_s) {
+    int count = 0, refused = 0;
+    for (int n = 0; refused < 50; n++) {
+        int r = put(f, "old", n, 300, until_s);
+        cr_assert(r == LARDER_OK || r == LARDER_FULL, "%s", larder_error());
+        count += r == LARDER_OK;
+        refused = r == LARDER_OK ? 0 : refused + 1;
+    }
+    cr_assert_gt(count, 5000);
+    return count;
+}
+
+static uint64_t item_count(const struct fixture *f) {
+    struct larder_table_stats stats;
+    EXPECT(larder_table_stats(f->t, &stats), LARDER_OK);
+    return stats.item_count;
+}
+
+/* New items, almost as many as there were, of which half live on; then the old keys again. */
+static void fill_again(struct fixture *f, int count) {
+    count -= count / 8;
+    for (int n = 0; n < count; n++)
+        EXPECT(put(f, "new", n, 300, atomic_load(f->clock_s) + (n % 2 ? 5 : 0)), LARDER_OK);
+    atomic_fetch_add(f->clock_s, 5);
+    for (int n = 0; n < count; n++)
+        EXPECT(put(f, "old", n, 300, atomic_load(f->clock_s) + 5), LARDER_OK);
+}
+
+/* ---- Room ---------------------------------------------------------------------------------------------------------- */
+
+Test(room, without_an_expirer) {
+    struct fixture f = begin();
+    int count = fill(&f, NOW_S + 3);
+    EXPECT(put(&f, "early", 0, 60000, 0), LARDER_FULL);
+    cr_assert(strstr(larder_error(), "full"));
+    atomic_fetch_add(f.clock_s, 3);
+    fill_again(&f, count);
+    end(&f);
+}
+
+Test(room, for_overwrites_of_what_has_expired) {
+    struct fixture f = begin();
+    int count = fill(&f, NOW_S + 3);
+    atomic_fetch_add(f.clock_s, 3);
+    count -= count / 20; /* the last per cent may not fit any more, as blocks lie now */
+    for (int n = 0; n < count; n++)
+        EXPECT(put(&f, "old", n, 300, NOW_S + 100), LARDER_OK);
+    end(&f);
+}
+
+Test(room, for_every_write) {
+    struct fixture f = begin();
+    const struct larder_key key = {.partition = larder_str("counter")};
+    const struct larder_index_def by_payload = {.name = "by-payload", .partition = {"payload", LARDER_B}};
+    int64_t value;
+    for (int round = 0; round < 5; round++) {
+        int64_t now_s = atomic_load(f.clock_s);
+        int n = 0;
+        while (put(&f, "old", n, 300, now_s + 3) == LARDER_OK)
+            n++;
+        atomic_fetch_add(f.clock_s, 3);
+        struct larder_table_def second = {.name = "second", .partition = {"id", LARDER_S}};
+        switch (round) {
+        case 0:
+            EXPECT(larder_put_if(f.t, item(&f, "conditional", 0, 60000, 0), NULL, NULL), LARDER_OK);
+            break;
+        case 1:
+            EXPECT(larder_increment(f.t, &key, "n", 1, &value), LARDER_OK);
+            break;
+        case 2:
+            EXPECT(larder_table_create(f.db, &second), LARDER_OK);
+            break;
+        case 3:
+            EXPECT(larder_index_add(f.t, &by_payload), LARDER_OK);
+            break;
+        default:
+            EXPECT(larder_ttl_set(f.t, "other"), LARDER_OK);
+        }
+    }
+    end(&f);
+}
+
+/* A round over the whole wheel finds nothing, and that is remembered. */
+Test(room, nothing_has_expired) {
+    struct fixture f = begin();
+    fill(&f, NOW_S + 1000);
+    cr_assert(UNTIL(put(&f, "more", 0, 60000, 0) == LARDER_FULL && f.db->quiet_s == NOW_S + 1, WAIT_MS));
+    atomic_fetch_add(f.clock_s, 1);
+    cr_assert(UNTIL(put(&f, "more", 0, 60000, 0) == LARDER_FULL && f.db->quiet_s == NOW_S + 2, WAIT_MS));
+    end(&f);
+}
+
+/* ---- Expirers ------------------------------------------------------------------------------------------------------ */
+
+static int carry_expirer(void *arg) {
+    struct fixture *f = arg;
+    PROC_CHECK(larder_expirer_start(f->db) == LARDER_OK);
+    for (;;)
+        pause();
+}
+
+static int has_expirer(const struct fixture *f, pid_t pid) {
+    struct larder_slot_stats slots[64];
+    uint32_t count = 0;
+    if (larder_slot_stats(f->db, slots, 64, &count) != LARDER_OK)
+        return 0;
+    for (uint32_t i = 0; i < count && i < 64; i++)
+        if (slots[i].pid == pid && slots[i].is_expirer)
+            return 1;
+    return 0;
+}
+
+static pid_t start_expirer(struct fixture *f) {
+    pid_t child = proc_fork(carry_expirer, f);
+    cr_assert(UNTIL(has_expirer(f, child), WAIT_MS));
+    return child;
+}
+
+Test(room, beside_a_working_expirer) {
+    struct fixture f = begin();
+    pid_t child = start_expirer(&f);
+    int count = fill(&f, NOW_S + 3);
+    atomic_fetch_add(f.clock_s, 3);
+    fill_again(&f, count);
+    proc_kill(child);
+    end(&f);
+}
+
+Test(room, beside_a_stopped_expirer) {
+    struct fixture f = begin();
+    pid_t child = start_expirer(&f);
+    int count = fill(&f, NOW_S + 3);
+    proc_stop(child);
+    atomic_fetch_add(f.clock_s, 3);
+    fill_again(&f, count);
+    atomic_fetch_add(f.clock_s, 10);
+    EXPECT(larder_expire(f.db, 0, NULL), LARDER_OK);
+    cr_assert_eq(item_count(&f), 0);
+    proc_resume(child);
+    proc_kill(child);
+    end(&f);
+}
+
+Test(room, another_stands_in_for_a_stopped_expirer) {
+    struct fixture f = begin();
+    for (int round = 0; round < 3; round++) {
+        pid_t child = start_expirer(&f);
+        EXPECT(larder_expirer_start(f.db), LARDER_OK);
+        for (int n = 0; n < 1000; n++)
+            EXPECT(put(&f, "short", n, 50, atomic_load(f.clock_s) + 1), LARDER_OK);
+        if (round > 0) /* in the middle of its work, perhaps */
+            atomic_fetch_add(f.clock_s, 1);
+        proc_stop(child);
+        if (round == 0)
+            atomic_fetch_add(f.clock_s, 1);
+        cr_assert(UNTIL(item_count(&f) == 0, WAIT_MS));
+        proc_resume(child);
+        put(&f, "short", 0, 50, atomic_load(f.clock_s) + 1);
+        atomic_fetch_add(f.clock_s, 1);
+        cr_assert(UNTIL(item_count(&f) == 0, WAIT_MS));
+        check(&f);
+        proc_kill(child); /* and the one that stood in takes its place */
+        cr_assert(UNTIL(has_expirer(&f, getpid()), WAIT_MS));
+        larder_expirer_stop(f.db);
+    }
+    end(&f);
+}
+
+/* ---- A stopped writer ---------------------------------------------------------------------------------------------- */
+
+static int put_and_stop(void *arg) {
+    struct fixture *f = arg;
+    shm_crash_arm_stop(8); /* it holds its stripe by then */
+    (void)put(f, "stopped", 0, 300, NOW_S + 3);
+    return 0;
+}
+
+/* What it holds, and nothing else, stays as it is. */
+Test(room, beside_a_writer_stopped_with_a_stripe) {
+    struct fixture f = begin();
+    int status, count = fill(&f, NOW_S + 3), busy = 0;
+    atomic_fetch_add(f.clock_s, 3);
+    f.db->busy_timeout_ms = 20;
+    pid_t child = proc_fork(put_and_stop, &f);
+    cr_assert(UNTIL(waitpid(child, &status, WUNTRACED | WNOHANG) == child && WIFSTOPPED(status), WAIT_MS));
+    for (int n = 0; n < 500; n++) {
+        int r = put(&f, "new", n, 300, NOW_S + 3);
+        cr_assert(r == LARDER_OK || r == LARDER_BUSY, "%s", larder_error());
+        busy += r == LARDER_BUSY;
+    }
+    cr_assert_lt(busy, 500 * 4 / STRIPES);
+    EXPECT(larder_expire(f.db, 0, NULL), LARDER_BUSY);
+    cr_assert_lt(item_count(&f), (uint64_t)count * 3 / STRIPES);
+    kill(child, SIGCONT);
+    cr_assert(proc_is_exit(proc_wait(child, WAIT_MS), 0));
+    EXPECT(larder_expire(f.db, 0, NULL), LARDER_OK);
+    cr_assert_eq(item_count(&f), 0);
+    end(&f);
+}
+
+/* ---- Two at the same timers (rule W4 of ttl/wheel.h) ----------------------------------------------------------------- */
+
+static uint32_t collect(struct writer *w, struct wheel_walk *walk, struct wheel_batch *batch) {
+    int r;
+    do
+        r = wheel_collect(w, walk, batch);
+    while (r == LARDER_MORE && batch->count == 0);
+    return r == LARDER_MORE ? batch->count : 0;
+}
+
+Test(room, what_was_taken_out_by_another_is_not_taken_out_again) {
+    struct fixture f = begin();
+    struct writer *w[2];
+    struct wheel_walk walk[2] = {{.now_s = 10}, {.now_s = 10}};
+    struct wheel_batch batch[2];
+    for (int i = 0; i < 2; i++)
+        EXPECT(writer_borrow(f.db, &w[i]), LARDER_OK);
+    for (uint64_t hash = 1; hash <= 4; hash++)
+        EXPECT(wheel_add(w[0], hash, 5, 0), LARDER_OK);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(collect(w[i], &walk[i], &batch[i]), 4);
+        batch[i].done = 15;
+    }
+    EXPECT(wheel_retire(w[1], &walk[1], &batch[1]), LARDER_OK);
+    for (uint64_t hash = 11; hash <= 14; hash++) /* in the place of the others, and perhaps in their block */
+        EXPECT(wheel_add(w[1], hash, 5, 0), LARDER_OK);
+    EXPECT(wheel_retire(w[0], &walk[0], &batch[0]), LARDER_OK);
+    walk[1] = (struct wheel_walk){.now_s = 10};
+    cr_assert_eq(collect(w[1], &walk[1], &batch[1]), 4);
+    batch[1].done = 15;
+    EXPECT(wheel_retire(w[1], &walk[1], &batch[1]), LARDER_OK);
+    for (int i = 0; i < 2; i++)
+        writer_return(w[i]);
+    end(&f);
+}

@@ -1,0 +1,132 @@
+/* ttl/make_room.c - core_hooks->timer_make_room: a write found no room, so what has expired goes.
+ *
+ * Job      Sweeps the wheel for timers that are due (ttl/wheel.h), and fires them, a bounded number per call. Moves nothing in the wheel and
+ *          leaves its time: that would want memory.
+ * Rules    M1 Each writer goes on where it was (struct room_cursor), so that a large wheel is looked through by many calls, and several writers
+ *             begin at different shards.
+ *          M2 It takes a chunk of each shard in turn. Items that were stored one after the other lie side by side, and their timers are spread
+ *             over the shards: so whole spans become empty, which larger blocks and other sizes need.
+ *          M3 A writer that came through all shards and found nothing says so to all of its process (larder.quiet_s): until the clock moves
+ *             on nothing else is due, but what is late already when it is stored, and that waits for the next second.
+ *          M4 The cursor is a hint: where the wheel has changed since, the slot is begun again (rule W4).
+ */
+#include "core/db.h"
+#include "ttl/expire.h"
+#include "ttl/ttl.h"
+
+#define ROOM_CHUNKS 1024u /* looked at by one call: of up to 63 timers each, a third of a millisecond */
+#define ROOM_ITEMS 64u    /* removed by one call, and what is left of a chunk then */
+
+struct room_search {
+    struct expire_job job;
+    struct room_cursor *at;
+    uint32_t chunks, handled;
+    int only_table; /* -1: all */
+};
+
+static void room_begin(struct room_search *s) {
+    struct writer *w = s->job.w;
+    struct room_cursor *at = s->at = &w->room;
+    if (at->now_s == s->job.now_s && at->place[0].is_used)
+        return;
+    if (!at->place[0].is_used)
+        at->shard = w->id * 5 % w->seg->shard_count;
+    at->now_s = s->job.now_s;
+    for (uint32_t i = 0; i < ROOM_SHARDS; i++) { /* what was passed over may be due by now */
+        at->place[i].is_used = 1;
+        at->place[i].is_quiet = 0;
+        at->place[i].has_found = 1;
+    }
+}
+
+/* Places are shared by shards if there are very many. */
+static struct room_place *room_place(struct room_search *s, uint32_t shard) {
+    struct room_place *place = &s->at->place[shard % ROOM_SHARDS];
+    if (place->shard != shard)
+        *place = (struct room_place){.is_used = 1, .shard = shard};
+    return place;
+}
+
+/* The shard has no more. It is quiet if nothing was found from its beginning on. */
+static void room_end_shard(struct room_place *place) {
+    place->is_quiet = !place->has_found;
+    place->has_found = 0;
+    place->slot = 0;
+    place->after = 0;
+}
+
+/* What is left out stays, as if it could not be had. */
+static void room_leave_out(const struct room_search *s, struct wheel_batch *batch) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; s->only_table >= 0 && i < batch->count; i++)
+        if (batch->entry[i].table == (uint32_t)s->only_table) {
+            batch->entry[kept] = batch->entry[i];
+            batch->place[kept++] = batch->place[i];
+        }
+    if (s->only_table >= 0)
+        batch->count = kept;
+}
+
+/* LARDER_OK, or LARDER_BUSY: it is no use to go on. */
+static int room_fire(struct room_search *s, struct room_place *place, struct wheel_walk *walk,
+                     struct wheel_batch *batch) {
+    room_leave_out(s, batch);
+    int fired = expire_fire(&s->job, batch);
+    if (s->job.w->is_stuck)
+        return LARDER_BUSY;
+    s->handled += (uint32_t)__builtin_popcountll(batch->done);
+    place->has_found |= batch->done != 0;
+    int r = wheel_retire(s->job.w, walk, batch);
+    return r || (fired && expire_has_waited(&s->job)) ? LARDER_BUSY : LARDER_OK;
+}
+
+/* One chunk with something due, or as far as it goes. LARDER_OK, or LARDER_BUSY: it is no use to go on. */
+static int room_look_at(struct room_search *s, struct room_place *place) {
+    struct wheel_walk walk = {.shard = place->shard,
+                              .now_s = expire_wheel_now(&s->job),
+                              .is_sweep = 1,
+                              .slot = place->slot,
+                              .after = place->after,
+                              .taken = place->taken};
+    struct wheel_batch batch = {.count = 0};
+    int r;
+    do
+        r = wheel_collect(s->job.w, &walk, &batch);
+    while (r == LARDER_MORE && batch.count == 0 && s->chunks + walk.looked < ROOM_CHUNKS);
+    int fired = batch.count ? room_fire(s, place, &walk, &batch) : LARDER_OK;
+    s->chunks += walk.looked;
+    place->slot = walk.slot;
+    place->after = walk.after;
+    place->taken = walk.taken;
+    if (r != LARDER_MORE) /* also if the shard is locked, or damaged */
+        room_end_shard(place);
+    return fired;
+}
+
+/* M2. */
+static void room_sweep(struct room_search *s) {
+    struct writer *w = s->job.w;
+    uint32_t quiet = 0, shards = w->seg->shard_count;
+    while (quiet < shards && s->handled < ROOM_ITEMS && s->chunks < ROOM_CHUNKS) {
+        struct room_place *place = room_place(s, s->at->shard % shards);
+        if (!place->is_quiet && room_look_at(s, place))
+            return;
+        quiet = place->is_quiet ? quiet + 1 : 0;
+        s->at->shard = (s->at->shard + 1) % shards;
+    }
+    if (quiet == shards && s->only_table < 0)
+        atomic_store_explicit(&w->db->quiet_s, s->job.now_s + 1, memory_order_relaxed);
+}
+
+int timer_make_room(struct writer *w, int64_t now_s) {
+    if (atomic_load_explicit(&w->db->quiet_s, memory_order_relaxed) == now_s + 1)
+        return LARDER_NOT_FOUND;
+    struct room_search s = {.job = {.w = w, .now_s = now_s}, .only_table = -1};
+    if (SHM_LOAD_RELAXED(&w->slot->op) != OP_NONE) /* rule R1 of core/make_room.h */
+        s.only_table = (int)SHM_LOAD_RELAXED(&w->slot->op_a);
+    room_begin(&s);
+    room_sweep(&s);
+    if (w->is_stuck)
+        return LARDER_BUSY;
+    return s.handled ? LARDER_OK : LARDER_NOT_FOUND;
+}
