@@ -218,9 +218,18 @@ static inline __attribute__((always_inline)) int take_own(struct writer *w, uint
  * lock; the lock decides. Bins that others hold are passed by, and waited for only if nothing else is left: their owners may stand
  * still, and they may be dead with free blocks behind them. */
 
+/* A repair makes lists and timers anew where it must, in blocks of any size: a later repair forgets them and asks for no class. Items
+ * are not for that: their blocks tell it the class of their span (core/repair_heap.c). */
+static int may_lend_any(const struct seg *s, const struct taking *t) {
+    return (t->tag & HAND_STEP1) && SHM_LOAD(&s->shm->state) == SEG_STATE_REPAIRING;
+}
+
 /* P3: the class of the size, or a loan. */
-static int may_serve(uint32_t class_index, uint64_t bytes, uint32_t own, unsigned flags) {
-    return class_index == own || (!(flags & HEAP_LINE) && may_lend(class_index, bytes));
+static int may_serve(const struct seg *s, uint32_t class_index, uint64_t bytes, uint32_t own, const struct taking *t) {
+    if (class_index == own)
+        return 1;
+    return !(t->flags & HEAP_LINE) &&
+           (may_lend(class_index, bytes) || (class_index < CLASS_COUNT && may_lend_any(s, t)));
 }
 
 /* LARDER_NOT_FOUND: the bin has no free block. LARDER_BUSY: its lock is another's; with is_waiting, after the writer's time limit. */
@@ -240,7 +249,7 @@ static int take_from(struct writer *w, uint32_t bin_number, int is_waiting, cons
 static int take_from_any(struct writer *w, uint64_t bytes, uint32_t own, int is_waiting, const struct taking *t) {
     uint32_t arenas = w->seg->arena_count;
     int result = LARDER_NOT_FOUND;
-    for (uint32_t i = own; may_serve(i, bytes, own, t->flags); i++)
+    for (uint32_t i = own; may_serve(w->seg, i, bytes, own, t); i++)
         for (uint32_t k = 0; k < arenas; k++) {
             uint32_t number = (own_arena(w) + k) % arenas * CLASS_COUNT + i;
             int r = take_from(w, number, is_waiting, t);
@@ -259,7 +268,7 @@ _Static_assert(SEG_ARENAS_MAX *CLASS_COUNT < UINT16_MAX, "found_in has room for 
 static __attribute__((noinline)) int take_elsewhere(struct writer *w, uint64_t bytes, uint32_t own,
                                                     const struct taking *t) {
     uint32_t found = w->found_in[own];
-    int is_fit = found != 0 && may_serve((found - 1) % CLASS_COUNT, bytes, own, t->flags);
+    int is_fit = found != 0 && may_serve(w->seg, (found - 1) % CLASS_COUNT, bytes, own, t);
     int r = is_fit ? take_from(w, found - 1, 0, t) : LARDER_NOT_FOUND;
     if (r != LARDER_NOT_FOUND && r != LARDER_BUSY)
         return r;
