@@ -10,7 +10,11 @@ static const struct core_hooks hooks = {
     .index_clear_stripe = index_clear_stripe,
     .index_recover_add = index_recover_add,
     .index_recover_stripe = skl_recover_stripe,
-    .index_check = index_check,
+    .index_check_stripe = index_check_stripe,
+    .index_sum_item = index_sum_item,
+    .index_judge_item = index_judge_item,
+    .index_refers = index_refers,
+    .index_stripe_of = index_stripe_of,
     .index_stats = index_stats,
     .timer_add = timer_add,
     .timer_make_room = timer_make_room,
@@ -19,6 +23,9 @@ static const struct core_hooks hooks = {
     .timer_forget_all = timer_forget_all,
     .index_refill = index_refill,
     .timer_check = timer_check,
+    .timer_check_item = timer_check_item,
+    .timer_judge = timer_judge,
+    .timer_refs = timer_refs,
     .timer_stats = timer_stats,
 };
 

@@ -8,6 +8,7 @@
 
 #include "cli/attach.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
 #include "cli/report.h"
 
 enum { DESTROY_FORCE = ARGS_OWN };
@@ -43,16 +44,24 @@ enum { CHECK_READ_ONLY = ARGS_OWN, CHECK_REPAIR };
 
 static const struct args_option check_options[] = {
     ARGS_COMMON,
-    {"read-only", 0, "", "change nothing and repair nothing; expects that nobody writes meanwhile"},
+    {"read-only", 0, "", "take no lock, change nothing and repair nothing; beside writers some of it cannot be judged"},
     {"repair", 0, "", "if it is damaged, keep every whole item and make everything else anew; drops the rest"},
     {NULL, 0, NULL, NULL}};
 
 static void check_note(void *arg, const char *line) {
     char text[1024]; /* damage may have any bytes in it */
-    (void)arg;
+    if (arg != NULL)
+        progress_hide(arg);
     snprintf(text, sizeof text, "%s", line);
     report_clean(text);
     puts(text);
+}
+
+static int check_progress(void *arg, uint64_t done, uint64_t total) {
+    struct progress *progress = arg;
+    progress->total = total;
+    progress_show_share(progress, done);
+    return 0;
 }
 
 static void check_print(const struct larder_check_report *report) {
@@ -60,6 +69,10 @@ static void check_print(const struct larder_check_report *report) {
            " leaked blocks, %" PRIu64 " stale entries, %" PRIu64 " dead slots\n",
            report->errors == 0 ? "clean" : "DAMAGED", report->items, report->index_entries, report->blocks,
            report->errors, report->leaked_blocks, report->stale_entries, report->dead_slots);
+    if (report->longest_pause_ns > 0)
+        printf("longest pause for a writer: %.1f ms\n", (double)report->longest_pause_ns / 1e6);
+    if (report->unjudged > 0)
+        printf("not judged: %" PRIu64 " parts or blocks that changed whenever they were looked at\n", report->unjudged);
 }
 
 static void check_print_repair(const struct larder_repair_report *report) {
@@ -102,7 +115,11 @@ static int check_run(const struct args *args) {
     int code = attach_open(args, is_read_only ? LARDER_READ_ONLY : 0, &attach);
     if (code != EXIT_DONE)
         return code;
-    int result = larder_check(attach.db, check_note, NULL, &report);
+    struct progress progress;
+    progress_start(&progress, true, "check", 1, false);
+    const struct larder_check_options options = {.note = check_note, .progress = check_progress, .arg = &progress};
+    int result = larder_check_with(attach.db, &options, &report);
+    progress_hide(&progress);
     if (result == LARDER_OK || (result == LARDER_E_CORRUPT && report.errors > 0))
         check_print(&report);
     if (result != LARDER_OK)
@@ -118,8 +135,15 @@ const struct command cmd_check = {
     .operands = "",
     .summary = "verify every invariant of a segment",
     .details =
-        "Walks the whole segment and verifies every invariant. Recovers what dead processes left first, and holds\n"
-        "up writers while it looks. Prints a line for each error and a summary; exit code 0 only if it is clean.\n"
+        "Walks the whole segment and verifies every invariant. Recovers what dead processes left first. The segment\n"
+        "may be in use: each lock is held for about a millisecond, and what a write has changed meanwhile is looked "
+        "at\n"
+        "again. Prints a line for each error, a summary, and the longest time a writer may have waited; exit code 0\n"
+        "only if it is clean. Shows a progress bar if standard error is a terminal.\n"
+        "\n"
+        "With --read-only nothing is locked: beside writers what looks wrong is an error only if it stays so, and "
+        "what\n"
+        "cannot be judged is counted.\n"
         "\n"
         "With --repair a damaged segment is made whole in place: every item that is still whole is kept, and all "
         "else,\n"

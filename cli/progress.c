@@ -62,13 +62,14 @@ static void progress_bar(double share, int columns, char *text, size_t text_byte
 }
 
 static void progress_draw(struct progress *progress, uint64_t done, uint64_t items, int64_t now_ns) {
-    char counts[96], bar[PROGRESS_BAR_MAX + 16] = "", bytes[GRID_NUMBER_BYTES];
+    char counts[96] = "", bar[PROGRESS_BAR_MAX + 16] = "", bytes[GRID_NUMBER_BYTES];
     double seconds = (double)(now_ns - progress->started_ns) / 1e9;
     double rate = seconds > 0 ? (double)items / seconds : 0;
     int used = 0;
     if (progress->is_bytes)
         used = snprintf(counts, sizeof counts, "  %s", grid_bytes(bytes, done));
-    snprintf(counts + used, sizeof counts - (size_t)used, "  %" PRIu64 " items  %.0f/s", items, rate);
+    if (!progress->is_share)
+        snprintf(counts + used, sizeof counts - (size_t)used, "  %" PRIu64 " items  %.0f/s", items, rate);
     int columns = progress_columns() - 1; /* a full last column would wrap */
     if (progress->total > 0) {
         double share = done < progress->total ? (double)done / (double)progress->total : 1;
@@ -88,6 +89,11 @@ void progress_show(struct progress *progress, uint64_t done, uint64_t items) {
     int64_t now_ns = progress_now_ns();
     if (!progress->is_drawn || now_ns - progress->drawn_ns >= PROGRESS_INTERVAL_NS)
         progress_draw(progress, done, items, now_ns);
+}
+
+void progress_show_share(struct progress *progress, uint64_t done) {
+    progress->is_share = true;
+    progress_show(progress, done, 0);
 }
 
 void progress_hide(struct progress *progress) {

@@ -8,7 +8,7 @@
 struct progress {
     const char *label;
     uint64_t total; /* 0: unknown, no bar */
-    bool is_on, is_drawn, is_bytes;
+    bool is_on, is_drawn, is_bytes, is_share;
     int64_t started_ns, drawn_ns;
 };
 
@@ -20,6 +20,9 @@ void progress_start(struct progress *progress, bool is_on, const char *label, ui
 
 /* Redraws, a few times a second at most; cheap to call often. */
 void progress_show(struct progress *progress, uint64_t done, uint64_t items);
+
+/* The same where there are no items to count: `done` of progress->total. */
+void progress_show_share(struct progress *progress, uint64_t done);
 
 /* Takes the bar off the line, before a message and at the end. */
 void progress_hide(struct progress *progress);

@@ -1,10 +1,11 @@
-/* core/gate.h - keeping all writers out, for as long as larder_check() looks.
+/* core/gate.h - keeping all writers out, for as long as larder_repair() works.
  *
  * Idea     Whoever closes the gate holds gate_lock and then takes and drops every stripe's lock once (table_flush). A writer looks at
  *          the gate after it has taken its stripe: either it sees the gate closed and backs off, or the closer waits for its
  *          stripe. An owner-naming lock like the others, so a closer that dies is noticed by the first who waits.
  * Order    LOCK_CATALOG and LOCK_EXPIRER come before LOCK_GATE: definitions do not change while the gate is closed, and the
  *          expirer waits at it.
+ * Not here larder_check(): it closes no gate, and waits at a closed one (core/check_look.c).
  */
 #ifndef LARDER_CORE_GATE_H
 #define LARDER_CORE_GATE_H

@@ -47,9 +47,27 @@ struct core_hooks {
      * counts up. LARDER_OK; LARDER_FULL; LARDER_BUSY or LARDER_E_CORRUPT: it cannot go on. */
     int (*index_refill)(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count, int is_dense,
                         uint64_t *entries);
-    /* larder_check and statistics, see core/check.h. */
-    int (*index_check)(struct check_state *c, const struct table_view *v);
+    /* larder_check, see core/check.h. All results are as those of its parts. Outside locks: the lists of a partition stripe, or with
+     * is_judging only the entries of groups whose sum is not 0. */
+    int (*index_check_stripe)(struct check_state *c, uint32_t table, uint32_t stripe, int is_judging);
+    /* Under the item's stripe: adds the fingerprints of the entries that an item must have; or looks for those entries. */
+    void (*index_sum_item)(struct check_state *c, const struct table_view *v, uint64_t hash,
+                           const struct item_peek *item);
+    void (*index_judge_item)(struct check_state *c, const struct table_view *v, uint64_t hash,
+                             const struct item_peek *item);
+    /* Whether a list of these partitions refers to the leaf or node at off. */
+    int (*index_refers)(const struct htab *partitions, uint64_t off);
+    /* The stripe of the list that a leaf or node says it belongs to; NULL: it is neither. */
+    struct stripe_shm *(*index_stripe_of)(const struct htab *partitions, uint64_t off);
+    /* Walks the wheel and notes its timers. Then, under each item's stripe: whether its timer was there. Then the items for
+     * which it was not, again. */
     int (*timer_check)(struct check_state *c);
+    void (*timer_check_item)(struct check_state *c, const struct table_view *v, uint64_t hash,
+                             const struct item_peek *item);
+    int (*timer_judge)(struct check_state *c);
+    /* check_count_ref() for every chunk of the wheel. */
+    int (*timer_refs)(struct check_state *c);
+    /* Statistics. */
     int (*index_stats)(const struct table_view *v, struct larder_index_stats *out, uint32_t count);
     int (*timer_stats)(struct larder *db, uint32_t table_ordinal, uint64_t *entries);
 };

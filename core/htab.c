@@ -29,6 +29,13 @@ uint32_t htab_bucket_of(const struct htab *t, uint32_t bucket_count, uint64_t ha
     return (uint32_t)((uint64_t)below_stripe * bucket_count >> 32);
 }
 
+uint64_t htab_first_hash(const struct htab *t, uint32_t stripe, uint32_t buckets, uint32_t bucket) {
+    uint64_t below = (((uint64_t)bucket << 32) + buckets - 1) / buckets; /* ceil: 32 bits below the stripe's */
+    uint64_t beyond = (UINT64_C(1) << (64 - t->stripe_shift)) - 1;       /* those of them that are of the low half */
+    below = (below + beyond) & ~beyond;
+    return (uint64_t)stripe << t->stripe_shift | below << 32 >> (64 - t->stripe_shift);
+}
+
 struct bucket_shm *htab_bucket(const struct htab *t, uint64_t array_word, uint64_t hash) {
     struct bucket_shm *array;
     uint32_t buckets = array_of(t, array_word, &array);

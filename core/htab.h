@@ -140,5 +140,7 @@ int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t
 uint32_t htab_bucket_count(const struct htab *t, const struct stripe_shm *s);
 /* The bucket of a stripe that a hash selects. */
 uint32_t htab_bucket_of(const struct htab *t, uint32_t bucket_count, uint64_t hash);
+/* First hash of a bucket: the smallest that htab_bucket_of() maps to it, with the stripe's bits in front. */
+uint64_t htab_first_hash(const struct htab *t, uint32_t stripe, uint32_t buckets, uint32_t bucket);
 
 #endif

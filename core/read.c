@@ -32,9 +32,13 @@ struct found {
     const struct item_head *image; /* in the page, not committed */
 };
 
-uint64_t read_hash_of(const struct table_view *v, const uint8_t *area, size_t partition_bytes, size_t sort_bytes) {
-    uint64_t seed = v->items.seg->hash_seed + partition_bytes * UINT64_C(0x9e3779b97f4a7c15);
+uint64_t read_hash_in(const struct seg *s, const uint8_t *area, size_t partition_bytes, size_t sort_bytes) {
+    uint64_t seed = s->hash_seed + partition_bytes * UINT64_C(0x9e3779b97f4a7c15);
     return XXH3_64bits_withSeed(area, partition_bytes + sort_bytes, seed) & HTAB_HASH_MASK;
+}
+
+uint64_t read_hash_of(const struct table_view *v, const uint8_t *area, size_t partition_bytes, size_t sort_bytes) {
+    return read_hash_in(v->items.seg, area, partition_bytes, sort_bytes);
 }
 
 uint64_t read_hash(const struct table_view *v, const struct item_key *key) {

@@ -71,6 +71,8 @@ int read_is_still_there(const struct read_place *place);
 /* The hash of a key, encoded; and by its parts, which lie together. The bits without HTAB_HASH_MASK are 0. */
 uint64_t read_hash(const struct table_view *v, const struct item_key *key);
 uint64_t read_hash_of(const struct table_view *v, const uint8_t *area, size_t partition_bytes, size_t sort_bytes);
+/* The same without a view: it is the same for all tables of a segment. */
+uint64_t read_hash_in(const struct seg *s, const uint8_t *area, size_t partition_bytes, size_t sort_bytes);
 /* The hash of an item's key, made anew: an item has only a part of it. */
 uint64_t read_hash_of_item(const struct table_view *v, const struct item_peek *item);
 

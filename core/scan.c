@@ -198,14 +198,6 @@ static void continue_after(struct scan *s) {
     s->from = (struct position){hash_of(last), key};
 }
 
-/* First hash of a bucket: the smallest hash that htab_bucket_of maps to it, with the stripe's bits in front. */
-static uint64_t first_hash_of(const struct htab *t, uint32_t stripe, uint32_t buckets, uint32_t bucket) {
-    uint64_t below = (((uint64_t)bucket << 32) + buckets - 1) / buckets; /* ceil: 32 bits below the stripe's */
-    uint64_t beyond = (UINT64_C(1) << (64 - t->stripe_shift)) - 1;       /* those of them that are of the low half */
-    below = (below + beyond) & ~beyond;
-    return (uint64_t)stripe << t->stripe_shift | below << 32 >> (64 - t->stripe_shift);
-}
-
 /* LARDER_OK: the stripe is done. LARDER_MORE: the page is full. */
 static int scan_stripe(struct scan *s, uint32_t number) {
     const struct htab *t = &s->v->items;
@@ -234,8 +226,8 @@ static int scan_stripe(struct scan *s, uint32_t number) {
                 continue_after(s);
             if (is_page_full(s))
                 return LARDER_MORE;
-            if (s->from.hash < first_hash_of(t, number, buckets, bucket + 1) && bucket + 1 < buckets)
-                s->from = (struct position){first_hash_of(t, number, buckets, bucket + 1), NULL};
+            if (s->from.hash < htab_first_hash(t, number, buckets, bucket + 1) && bucket + 1 < buckets)
+                s->from = (struct position){htab_first_hash(t, number, buckets, bucket + 1), NULL};
         }
         /* Still none, and a word that says there is one: not an array that was published just now, before the sequence moved. */
         if (buckets == 0 && SHM_LOAD(&stripe->array) != 0 && htab_bucket_count(t, stripe) == 0 &&

@@ -28,7 +28,11 @@ struct index_entry;
 int index_add_entry(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e);
 int index_refill(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count, int is_dense,
                  uint64_t *entries);
-int index_check(struct check_state *c, const struct table_view *v);
+int index_check_stripe(struct check_state *c, uint32_t ordinal, uint32_t stripe, int is_judging);
+void index_sum_item(struct check_state *c, const struct table_view *v, uint64_t hash, const struct item_peek *item);
+void index_judge_item(struct check_state *c, const struct table_view *v, uint64_t hash, const struct item_peek *item);
+int index_refers(const struct htab *tab, uint64_t off);
+struct stripe_shm *index_stripe_of(const struct htab *tab, uint64_t off);
 /* Table order, then the indexes of v->def in their order; places beyond `count` are not written. */
 int index_stats(const struct table_view *v, struct larder_index_stats *out, uint32_t count);
 

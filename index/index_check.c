@@ -1,88 +1,198 @@
-/* index/index_check.c - the audit of a table's lists, for larder_check().
+/* index/index_check.c - the audit of a table's lists, for larder_check(). See core/check.h.
  *
- * Job      Walks every list of a table and verifies the rules of leaf.h, skl.h and index.h by their names: every entry stands
- *          for an item, and every item has its entries.
- * Idea     Entries of a list differ from each other, and each stands for an item with its key and key sequence. So if an index has
- *          as many live entries as items say they are in it, none is missing; only if the numbers differ each item's entry is
- *          looked up, to say which.
+ * Job      Walks the lists of a partition stripe and verifies the rules of leaf.h and skl.h by their names; subtracts the fingerprint
+ *          of each entry from its group's sum, to which the items have added theirs. Of groups that do not add up it looks up
+ *          every entry (N2 of index.h), and every item's entries (N1).
+ * Live     A look is under the partition stripe's lock, and goes on from (hash, index number), inside a list from a key. What the
+ *          list was changed into meanwhile has the same order, so nothing is left out, and nothing below that key is counted
+ *          twice. An entry is looked up without the lock of its item's stripe. If no item has it, a write may be under way: so it is
+ *          noted, and judged when that stripe is locked. Entries of an item do not come or go then.
  */
+#include "core/catalog.h"
 #include "core/check.h"
+#include "core/heap.h"
 #include "core/read.h"
 #include "index/index.h"
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define SUSPECT_BYTES (256u << 10) /* of private memory: entries that one look may note */
+#define FIND_TRIES 4u
+
+/* Where a look at a partition stripe is. */
+struct list_look {
+    const struct table_view *v;
+    uint32_t ordinal, stripe;
+    int is_judging, is_begun;
+    int is_mid_bucket; /* some lists of the bucket were looked at */
+    int is_inside;     /* the list (hash, index) was looked at up to here: */
+    uint64_t hash;     /* lists before (hash, index) were looked at */
+    uint32_t index;
+    struct skl_bound at;
+};
+_Static_assert(sizeof(struct list_look) <= CHECK_AT_BYTES_MAX, "a look can be taken back");
 
 /* A walk along one list. */
 struct list_check {
     struct check_state *c;
     const struct table_view *v;
+    struct list_look *look;
     struct skl_list list;
     struct skl_node last[SKL_HEIGHT_MAX]; /* by level: the last node that reaches it */
     int has_entry;                        /* previous is one */
     struct skl_bound previous;
-    uint64_t *found; /* by index: entries that stand for an item */
+    struct leaf leaf;
 };
 
-#define LIST_INDEXES_MAX 257u /* table order and 256 ordinals */
+/* An entry that stood for no item. In c->suspects, its key after it. */
+struct list_suspect {
+    uint64_t partition, hash, leaf_off;
+    uint32_t kseq, index, key_bytes, pad;
+};
 
+/* What a list is judged by a second time was said the first time. */
 static void list_error(const struct list_check *l, uint64_t off, const char *rule) {
+    if (l->look->is_judging)
+        return;
     check_error(l->c, "index %u of table \"%.64s\": block %llu breaks %s", l->list.index, l->v->def.name,
                 (unsigned long long)off, rule);
 }
 
-/* The item that a live entry stands for is in this partition under this key. */
-static void list_check_entry(struct list_check *l, const struct leaf *leaf, uint32_t i, const struct leaf_cut *entry) {
-    int ordinal = (int)l->list.index - 1;
-    const struct item_head *item = check_find_item(l->c, l->v, ordinal, leaf_hash(leaf, i), leaf_kseq(leaf, i));
-    struct index_entry e;
-    struct item_peek p;
-    l->c->report->index_entries++;
-    if (item && index_peek(l->c->seg, item, &p) && index_entry_of(l->v, leaf_hash(leaf, i), &p, l->list.index, &e) &&
-        e.entry.kseq && e.partition == l->list.hash && e.entry.key_bytes == entry->key_bytes &&
-        (!entry->key_bytes || memcmp(e.entry.key, entry->key, entry->key_bytes) == 0)) {
-        l->found[l->list.index]++;
-        return;
-    }
-    l->c->report->stale_entries++;
-    check_error(l->c, "index %u of table \"%.64s\": an entry of hash %016llx stands for no item (N2)", l->list.index,
-                l->v->def.name, (unsigned long long)leaf_hash(leaf, i));
+/* Whether every item must have its entry. An index that is being filled, or whose addition failed for want of memory, has some. */
+static int list_is_whole(const struct table_view *v, uint32_t number) {
+    return index_is_kept(v, number) && (number == 0 || v->index_state[number - 1] == INDEX_ACTIVE);
 }
 
-/* Order of the entries, and that they lie between the bounds of their node. */
-static void list_check_leaf(struct list_check *l, uint64_t off, const struct leaf_cut *low) {
-    struct leaf leaf;
-    uint8_t key[LEAF_KEY_BYTES_MAX];
-    const struct seg *s = l->c->seg;
-    if (!check_block(l->c, off, sizeof(struct leaf_shm), "leaf"))
+static uint64_t list_fingerprint(uint32_t number, uint64_t partition, const struct leaf_entry *e) {
+    uint64_t seed = partition * UINT64_C(0x9e3779b97f4a7c15) ^ e->hash * UINT64_C(0xc2b2ae3d27d4eb4f) ^
+                    ((uint64_t)e->kseq << 32 | number) * UINT64_C(0x165667b19e3779f9);
+    return XXH3_64bits_withSeed(e->key_bytes ? e->key : (const uint8_t *)"", e->key_bytes, seed);
+}
+
+/* ---- Entries ------------------------------------------------------------------------------------------------------------------ */
+
+/* Whether this item has this entry. */
+static int list_is_of_item(const struct table_view *v, uint32_t number, uint64_t partition,
+                           const struct leaf_entry *want, const struct item_peek *item) {
+    struct index_entry e;
+    return index_peek_kseq(item, number) == want->kseq && read_hash_of_item(v, item) == want->hash &&
+           index_entry_of(v, want->hash, item, number, &e) && e.entry.kseq && e.partition == partition &&
+           e.entry.key_bytes == want->key_bytes &&
+           (!want->key_bytes || memcmp(e.entry.key, want->key, want->key_bytes) == 0);
+}
+
+/* Whether an item that is there now has this entry. Without a lock: 0 may mean that the item is being written. */
+static int list_stands_for_item(const struct check_state *c, const struct table_view *v, uint32_t number,
+                                uint64_t partition, const struct leaf_entry *want) {
+    struct stripe_shm *stripe = htab_stripe(&v->items, want->hash);
+    for (unsigned tries = 0; tries < FIND_TRIES; tries++) {
+        uint64_t seq = htab_read_begin(stripe), word;
+        struct htab_walk walk;
+        void *block;
+        int is_found = 0;
+        htab_walk_begin(&walk, &v->items, stripe, want->hash);
+        while (!is_found && htab_walk_next(&walk, sizeof(struct item_head), &word, &block)) {
+            struct item_peek item;
+            is_found = item_peek_open(&item, block, heap_block_bytes(c->seg, WORD_OFF(word))) &&
+                       list_is_of_item(v, number, partition, want, &item);
+        }
+        if (htab_read_ok(stripe, seq))
+            return is_found;
+    }
+    return 0;
+}
+
+/* Whether the list has this entry. Without a lock: see skl_read.c. */
+static int list_has(const struct table_view *v, uint32_t number, uint64_t partition, const struct leaf_entry *e) {
+    struct skl_reader reader;
+    struct leaf_cut cut = leaf_cut_before(e);
+    skl_reader_init(&reader);
+    int r = skl_read_up(&reader, &v->partitions, partition, number, &cut);
+    return r == LARDER_OK && leaf_find(&reader.leaf, e) >= 0;
+}
+
+static void list_suspect(struct list_check *l, uint64_t leaf_off, const struct leaf_entry *e) {
+    struct check_list *to = &l->c->suspects;
+    struct list_suspect s = {.partition = l->list.hash, .hash = e->hash, .kseq = e->kseq, .index = l->list.index};
+    s.key_bytes = e->key_bytes;
+    s.leaf_off = leaf_off;
+    if (to->capacity - to->count < sizeof s + e->key_bytes + 8)
+        return; /* list_is_due() sees to it that there is room */
+    uint8_t *at = (uint8_t *)to->at + to->count;
+    memcpy(at, &s, sizeof s);
+    if (e->key_bytes)
+        memcpy(at + sizeof s, e->key, e->key_bytes);
+    to->count += (sizeof s + e->key_bytes + 7) & ~(size_t)7;
+}
+
+/* A whole leaf may be suspects. */
+static int list_is_due(struct check_state *c) {
+    size_t leaf = LEAF_ENTRIES * (sizeof(struct list_suspect) + 8 + LEAF_KEY_BYTES_MAX);
+    return check_is_due(c) || c->suspects.capacity - c->suspects.count < leaf;
+}
+
+/* A live entry. */
+static void list_take_entry(struct list_check *l, uint64_t leaf_off, const struct leaf_entry *e) {
+    struct check_state *c = l->c;
+    int is_whole = list_is_whole(l->v, l->list.index), is_judging = l->look->is_judging;
+    if (c->is_mute)
         return;
-    if (!leaf_read(s, off, l->list.hash, l->list.index, &leaf) || leaf_bytes(&leaf) > heap_block_bytes(s, off)) {
+    if (!is_judging && !c->is_again) {
+        c->report->index_entries++;
+        if (is_whole)
+            *check_sum(c, e->hash) -= list_fingerprint(l->list.index, l->list.hash, e);
+    }
+    int is_wanted = is_judging ? is_whole && *check_sum(c, e->hash) != 0 : !is_whole;
+    if (is_wanted && !c->is_again && !list_stands_for_item(c, l->v, l->list.index, l->list.hash, e))
+        list_suspect(l, leaf_off, e);
+}
+
+/* ---- Leaves and nodes ----------------------------------------------------------------------------------------------------------- */
+
+/* F1 and B1 of an entry. */
+static void list_check_order(struct list_check *l, uint64_t off, const struct leaf_cut *low,
+                             const struct leaf_cut *cut) {
+    /* A dead entry has no key sequence left to compare. */
+    struct leaf_cut lowest = *low, before = l->previous.cut;
+    lowest.kseq = cut->kseq ? low->kseq : 0;
+    before.kseq = cut->kseq ? before.kseq : 0;
+    if (leaf_compare_cuts(&lowest, cut) > 0)
+        list_error(l, off, "B1 (an entry before the low bound)");
+    if (l->has_entry && (cut->kseq ? leaf_compare_cuts(&before, cut) >= 0 : leaf_compare_cuts(&before, cut) > 0))
+        list_error(l, off, "F1 (order)");
+}
+
+/* The entries of a leaf, from `from` on (NULL: all). */
+static void list_check_leaf(struct list_check *l, uint64_t off, const struct leaf_cut *low,
+                            const struct leaf_cut *from) {
+    const struct seg *s = l->c->seg;
+    struct leaf *leaf = &l->leaf;
+    if (!l->look->is_judging && !check_block(l->c, off, sizeof(struct leaf_shm), "leaf"))
+        return;
+    if (!leaf_read(s, off, l->list.hash, l->list.index, leaf) || leaf_bytes(leaf) > heap_block_bytes(s, off)) {
         list_error(l, off, "F4 (it is no leaf of its list)");
         return;
     }
-    if (leaf_live_count(&leaf) == 0 && !(off == SHM_LOAD(&l->list.head.shm->leaf) && leaf_next(&leaf)))
+    if (leaf_live_count(leaf) == 0 && !(off == SHM_LOAD(&l->list.head.shm->leaf) && leaf_next(leaf)))
         list_error(l, off, "B3 (no live entry)");
-    for (uint32_t i = 0; i < leaf_count(&leaf); i++) {
-        struct leaf_cut cut = {.key = key, .key_bytes = leaf_key(&leaf, i, key), .hash = leaf_hash(&leaf, i)};
-        cut.kseq = leaf_kseq(&leaf, i);
-        /* A dead entry has no key sequence left to compare. */
-        struct leaf_cut lowest = *low;
-        lowest.kseq = cut.kseq ? low->kseq : 0;
-        if (leaf_compare_cuts(&lowest, &cut) > 0)
-            list_error(l, off, "B1 (an entry before the low bound)");
-        struct leaf_cut before = l->previous.cut;
-        before.kseq = cut.kseq ? before.kseq : 0;
-        if (l->has_entry && (cut.kseq ? leaf_compare_cuts(&before, &cut) >= 0 : leaf_compare_cuts(&before, &cut) > 0))
-            list_error(l, off, "F1 (order)");
+    for (uint32_t i = 0; i < leaf_count(leaf); i++) {
+        uint8_t key[LEAF_KEY_BYTES_MAX];
+        struct leaf_cut cut = {.key = key, .key_bytes = leaf_key(leaf, i, key), .hash = leaf_hash(leaf, i)};
+        cut.kseq = leaf_kseq(leaf, i);
+        list_check_order(l, off, low, &cut);
         memcpy(l->previous.key, key, cut.key_bytes);
         l->previous.cut = cut;
         l->previous.cut.key = l->previous.key;
         l->has_entry = 1;
-        if (cut.kseq)
-            list_check_entry(l, &leaf, i, &cut);
+        struct leaf_entry e = {.key = key, .key_bytes = cut.key_bytes, .hash = cut.hash, .kseq = (uint32_t)cut.kseq};
+        if (cut.kseq && (!from || leaf_compare_cuts(from, &cut) <= 0))
+            list_take_entry(l, off, &e);
     }
 }
 
 /* Tower links that lead to this node, and its own block. */
 static int list_check_node(struct list_check *l, const struct skl_node *n) {
-    if (!check_block(l->c, n->off, skl_node_bytes(n->low_bytes, n->height), "node"))
+    if (!l->look->is_judging && !check_block(l->c, n->off, skl_node_bytes(n->low_bytes, n->height), "node"))
         return 0;
     if (n->height > l->list.head.height)
         list_error(l, n->off, "B2 (height)");
@@ -94,73 +204,126 @@ static int list_check_node(struct list_check *l, const struct skl_node *n) {
     return 1;
 }
 
-static void list_check_nodes(struct list_check *l) {
-    struct skl_node n = l->list.head;
-    struct skl_bound low, last_low;
-    uint64_t next = 0;
-    for (;;) {
-        if (!list_check_node(l, &n))
-            return;
-        skl_node_bound(&n, &low);
-        if (n.off != l->list.head.off) {
-            if (leaf_compare_cuts(&last_low.cut, &low.cut) >= 0)
-                list_error(l, n.off, "B1 (low bounds do not rise)");
-            if (l->has_entry &&
-                leaf_compare_cuts(&l->previous.cut, &low.cut) >= 0) /* a dead one began lower than it was */
-                list_error(l, n.off, "B1 (an entry of the node before lies beyond)");
-        }
-        list_check_leaf(l, SHM_LOAD(&n.shm->leaf), &low.cut);
-        if (!skl_link(&l->list, &n, 0, &next) || !next)
-            break;
-        last_low = low;
-        last_low.cut.key = last_low.key;
-        if (!skl_node_read(&l->list, next, &n)) {
-            list_error(l, next, "B1 (it is no node of its list)");
-            return;
-        }
-    }
+static void list_check_towers_end(struct list_check *l) {
     for (uint32_t level = 1; level < l->list.head.height; level++)
         if (SHM_LOAD(skl_tower(&l->last[level], level)) != 0)
             list_error(l, l->last[level].off, "B2 (a tower link to nothing)");
 }
 
-static void list_check_all(struct check_state *c, const struct table_view *v, uint64_t word, uint64_t *found) {
-    const struct leaf_cut lowest = {.key = NULL};
-    const struct block_shm *block = seg_at(c->seg, WORD_OFF(word), sizeof *block);
-    struct list_check l = {.c = c, .v = v, .found = found};
-    if (!block || block->index >= index_count(v) || !index_is_kept(v, block->index) ||
-        !skl_find(&l.list, &v->partitions, block->hash, block->index) || !l.list.slot || l.list.slot_word != word) {
-        check_error(c, "table \"%.64s\": block %llu is no partition that can be found (B4)", v->def.name,
-                    (unsigned long long)WORD_OFF(word));
-        return;
+/* The node after n, and that it begins after n and n's entries. 0: there is none, or none that makes sense. */
+static int list_next_node(struct list_check *l, struct skl_node *n, struct skl_bound *low) {
+    uint64_t next = 0;
+    struct skl_bound last_low = *low;
+    last_low.cut.key = last_low.key;
+    if (!skl_link(&l->list, n, 0, &next) || !next) {
+        list_check_towers_end(l);
+        return 0;
     }
-    if (l.list.leaf_off) {
-        /* A leaf alone has the same rules as a head's, but that it may not be empty. */
-        struct node_shm none = {.leaf = 0};
-        l.list.head.shm = &none;
-        list_check_leaf(&l, l.list.leaf_off, &lowest);
-        const struct leaf_shm *leaf = seg_at(c->seg, l.list.leaf_off, sizeof *leaf);
-        if (leaf && SHM_LOAD(&leaf->next) != 0)
-            list_error(&l, l.list.leaf_off, "B1 (a leaf alone, and a node after it)");
-        return;
+    if (!skl_node_read(&l->list, next, n)) {
+        list_error(l, next, "B1 (it is no node of its list)");
+        return 0;
     }
-    for (uint32_t level = 0; level < SKL_HEIGHT_MAX; level++)
-        l.last[level] = l.list.head;
-    list_check_nodes(&l);
+    skl_node_bound(n, low);
+    if (leaf_compare_cuts(&last_low.cut, &low->cut) >= 0) {
+        list_error(l, n->off, "B1 (low bounds do not rise)");
+        if (!l->look->is_judging)
+            (void)list_check_node(l, n); /* says so if it is a circle */
+        return 0;
+    }
+    if (l->has_entry && leaf_compare_cuts(&l->previous.cut, &low->cut) >= 0) /* a dead one began lower than it was */
+        list_error(l, n->off, "B1 (an entry of the node before lies beyond)");
+    return 1;
 }
 
-static void list_check_stripe(struct check_state *c, const struct table_view *v, uint32_t number, uint64_t *found) {
-    const struct stripe_shm *stripe = &v->partitions.stripes[number];
-    uint64_t words[INDEX_CHAIN_MAX];
+/* The node to go on at: the one that begins at `from`, or that it lies in by now (*is_partly). 0: the list makes no sense. */
+static int list_resume(struct list_check *l, const struct leaf_cut *from, struct skl_node *n, int *is_partly) {
+    struct skl_path path;
+    struct skl_bound low;
+    uint64_t next;
+    if (!skl_seek(&l->list, from, 1, &path) || !skl_link(&l->list, &path.node, 0, &next)) {
+        list_error(l, l->list.head.off, "B1 (it can not be searched)");
+        return 0;
+    }
+    for (uint32_t level = 0; level < SKL_HEIGHT_MAX; level++)
+        l->last[level] = path.before[level];
+    *is_partly = 1;
+    *n = path.node;
+    if (!next || !skl_node_read(&l->list, next, &path.node))
+        return 1;
+    skl_node_bound(&path.node, &low);
+    if (leaf_compare_cuts(&low.cut, from) == 0) {
+        *is_partly = 0;
+        *n = path.node;
+    }
+    return 1;
+}
+
+/* The nodes of a list. LARDER_MORE: l->look says where to go on. */
+static int list_check_nodes(struct list_check *l) {
+    struct list_look *look = l->look;
+    struct skl_node n = l->list.head;
+    const struct leaf_cut *from = look->is_inside ? &look->at.cut : NULL;
+    struct skl_bound low;
+    int is_partly = 0;
+    for (uint32_t level = 0; level < SKL_HEIGHT_MAX; level++)
+        l->last[level] = l->list.head;
+    if (from && !list_resume(l, from, &n, &is_partly))
+        return LARDER_OK;
+    skl_node_bound(&n, &low);
+    for (;;) {
+        if (!is_partly && !list_check_node(l, &n))
+            return LARDER_OK;
+        is_partly = 0;
+        list_check_leaf(l, SHM_LOAD(&n.shm->leaf), &low.cut, from);
+        from = NULL;
+        if (!list_next_node(l, &n, &low))
+            return LARDER_OK;
+        if (list_is_due(l->c)) {
+            look->at = low;
+            look->at.cut.key = look->at.key;
+            return LARDER_MORE;
+        }
+    }
+}
+
+/* A list of the stripe. LARDER_OK or LARDER_MORE. */
+static int list_check_all(struct list_check *l, uint64_t word, uint64_t hash, uint32_t index) {
+    const struct leaf_cut lowest = {.key = NULL};
+    const struct leaf_cut *from = l->look->is_inside ? &l->look->at.cut : NULL;
+    l->has_entry = 0;
+    if (!skl_find(&l->list, &l->v->partitions, hash, index) || !l->list.slot || l->list.slot_word != word) {
+        if (!l->look->is_judging)
+            check_error(l->c, "table \"%.64s\": block %llu is no partition that can be found (B4)", l->v->def.name,
+                        (unsigned long long)WORD_OFF(word));
+        return LARDER_OK;
+    }
+    if (!l->list.leaf_off)
+        return list_check_nodes(l);
+    /* A leaf alone has the same rules as a head's, but that it may not be empty. */
+    struct node_shm none = {.leaf = 0};
+    l->list.head.shm = &none;
+    list_check_leaf(l, l->list.leaf_off, &lowest, from);
+    const struct leaf_shm *leaf = seg_at(l->c->seg, l->list.leaf_off, sizeof *leaf);
+    if (leaf && SHM_LOAD(&leaf->next) != 0)
+        list_error(l, l->list.leaf_off, "B1 (a leaf alone, and a node after it)");
+    return LARDER_OK;
+}
+
+/* ---- A stripe ---------------------------------------------------------------------------------------------------------------------- */
+
+/* The array's block, H2 and H3. */
+static void list_check_head(struct check_state *c, const struct table_view *v, uint32_t number) {
+    struct stripe_shm *stripe = &v->partitions.stripes[number];
+    uint64_t word = SHM_LOAD(&stripe->array), buckets = WORD_TAG(word);
     uint32_t in_slots = 0;
+    if (word != 0)
+        check_block(c, WORD_OFF(word), (buckets + buckets / 8 + 1) * sizeof(struct bucket_shm), "bucket array");
     for (uint32_t b = 0, total = htab_bucket_count(&v->partitions, stripe); b < total; b++) {
-        int count = htab_bucket_slots(&v->partitions, stripe, b, words, INDEX_CHAIN_MAX);
+        int count = htab_bucket_slots(&v->partitions, stripe, b, c->words, CHECK_CHAIN_MAX);
         if (count < 0)
             check_error(c, "partition stripe %u: the chain of bucket %u makes no sense (H3)", number, b);
-        for (int i = 0; i < count; i++) {
-            in_slots++;
-            list_check_all(c, v, words[i], found);
-        }
+        else
+            in_slots += (uint32_t)count;
     }
     if (!htab_has_true_spares(&v->partitions, stripe))
         check_error(c, "partition stripe %u: %u spare buckets are said to be in use, and others are (H5)", number,
@@ -170,61 +333,297 @@ static void list_check_stripe(struct check_state *c, const struct table_view *v,
                     in_slots);
 }
 
-/* Whether the list has this entry. */
-static int list_has(const struct table_view *v, uint32_t number, const struct index_entry *e) {
-    struct skl_reader reader;
-    struct leaf_cut cut = leaf_cut_before(&e->entry);
-    skl_reader_init(&reader);
-    int r = skl_read_up(&reader, &v->partitions, e->partition, number, &cut);
-    return r == LARDER_OK && leaf_find(&reader.leaf, &e->entry) >= 0;
+/* The head of a slot's block, if it is a partition that belongs into this bucket. */
+static int list_read_head(const struct check_state *c, const struct list_look *l, uint32_t buckets, uint32_t bucket,
+                          uint64_t word, struct block_shm *b) {
+    const struct htab *tab = &l->v->partitions;
+    const struct block_shm *block = seg_at(c->seg, WORD_OFF(word), sizeof *block);
+    *b = (struct block_shm){.hash = 0};
+    if (!block)
+        return 0;
+    *b = block_read(block);
+    return b->index < index_count(l->v) && index_is_kept(l->v, b->index) && b->hash >> tab->stripe_shift == l->stripe &&
+           htab_bucket_of(tab, buckets, b->hash) == bucket;
 }
 
-/* Whether every item must have its entry. An index that is being filled, or whose addition failed for want of memory, has some. */
-static int list_is_whole(const struct table_view *v, uint32_t number) {
-    return index_is_kept(v, number) && (number == 0 || v->index_state[number - 1] == INDEX_ACTIVE);
+static int list_is_before(const struct list_look *l, const struct block_shm *b) {
+    return b->hash != l->hash ? b->hash < l->hash : b->index < l->index;
 }
 
-static void list_check_item(struct check_state *c, const struct table_view *v, const struct item_peek *item) {
+/* The first list of a chain that was not looked at; 0: there is none. */
+static int list_first_of(const struct check_state *c, const struct list_look *l, uint32_t buckets, uint32_t bucket,
+                         int count, uint64_t *word, struct block_shm *first) {
+    int is_found = 0;
+    for (int i = 0; i < count; i++) {
+        struct block_shm b;
+        if (!list_read_head(c, l, buckets, bucket, c->words[i], &b) || list_is_before(l, &b) ||
+            (is_found && (b.hash != first->hash ? b.hash > first->hash : b.index >= first->index)))
+            continue;
+        is_found = 1;
+        *first = b;
+        *word = c->words[i];
+    }
+    return is_found;
+}
+
+/* Whether this is a list of an index whose addition failed, and is just being taken back. */
+static int list_is_going(const struct check_state *c, const struct table_view *v, const struct block_shm *b) {
+    return b->index > 0 && b->index < index_count(v) && !index_is_kept(v, b->index) && check_is_catalog_held(c);
+}
+
+/* Slots of a chain that lead to no list that could be found there. Each is said once. */
+static void list_check_strangers(struct check_state *c, const struct list_look *l, uint32_t buckets, uint32_t bucket,
+                                 int count) {
+    struct block_shm b;
+    for (int i = 0; i < count; i++)
+        if (!list_read_head(c, l, buckets, bucket, c->words[i], &b) && !list_is_going(c, l->v, &b))
+            check_error(c, "table \"%.64s\": block %llu is no partition that can be found (B4)", l->v->def.name,
+                        (unsigned long long)WORD_OFF(c->words[i]));
+}
+
+static int list_look_at_bucket(struct list_check *l, uint32_t buckets, uint32_t bucket) {
+    struct check_state *c = l->c;
+    struct list_look *look = l->look;
+    const struct htab *tab = &l->v->partitions;
+    struct block_shm b = {.hash = 0};
+    uint64_t word = 0;
+    int count = htab_bucket_slots(tab, &tab->stripes[look->stripe], bucket, c->words, CHECK_CHAIN_MAX);
+    if (!look->is_mid_bucket && !look->is_judging)
+        list_check_strangers(c, look, buckets, bucket, count);
+    look->is_mid_bucket = 1;
+    while (list_first_of(c, look, buckets, bucket, count, &word, &b)) {
+        look->is_inside &= b.hash == look->hash && b.index == look->index; /* else it is gone */
+        look->hash = b.hash;
+        look->index = b.index;
+        int r = list_check_all(l, word, b.hash, b.index);
+        if (r == LARDER_MORE) {
+            look->is_inside = 1;
+            return r;
+        }
+        look->is_inside = 0;
+        look->index = b.index + 1;
+        if (list_is_due(c))
+            return LARDER_MORE;
+    }
+    return LARDER_OK;
+}
+
+static void list_fetch_bucket(const struct check_state *c, const struct htab *tab, const struct bucket_shm *bucket) {
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+        uint64_t word = SHM_LOAD_RELAXED(&bucket->slot[i]), off = WORD_OFF(word);
+        if (!word || !seg_at(c->seg, off, LEAF_BYTES))
+            continue;
+        htab_prefetch(tab, word, 512);
+        heap_prefetch(c->seg, off);
+        SHM_PREFETCH(&c->reached[(off - c->seg->data_off) / 512]);
+    }
+}
+
+static int look_at_lists(struct check_state *c, void *at) {
+    struct list_look *look = at;
+    const struct htab *tab = &look->v->partitions;
+    struct stripe_shm *stripe = &tab->stripes[look->stripe];
+    struct list_check l = {.c = c, .v = look->v, .look = look};
+    if (!view_is_current(look->v))
+        return LARDER_E_RETRY;
+    if (!look->is_begun && !look->is_judging)
+        list_check_head(c, look->v, look->stripe);
+    look->is_begun = 1;
+    uint64_t word = SHM_LOAD(&stripe->array);
+    uint32_t buckets = htab_bucket_count(tab, stripe);
+    const struct bucket_shm *array = buckets ? seg_at(c->seg, WORD_OFF(word), buckets * sizeof *array) : NULL;
+    if (!array)
+        return LARDER_OK;
+    for (uint32_t b = htab_bucket_of(tab, buckets, look->hash); b < buckets; b++) {
+        if (b + 2 < buckets)
+            list_fetch_bucket(c, tab, &array[b + 2]);
+        int r = list_look_at_bucket(&l, buckets, b);
+        if (r)
+            return r;
+        uint64_t next = b + 1 < buckets ? htab_first_hash(tab, look->stripe, buckets, b + 1) : 0;
+        if (next > look->hash) {
+            look->hash = next;
+            look->index = 0;
+        }
+        look->is_mid_bucket = 0;
+        if (b + 1 < buckets && list_is_due(c))
+            return LARDER_MORE;
+    }
+    return LARDER_OK;
+}
+
+/* ---- Entries that stood for no item ---------------------------------------------------------------------------------------------- */
+
+struct suspect_look {
+    const struct table_view *v;
+    struct list_suspect s;
+    uint8_t key[LEAF_KEY_BYTES_MAX];
+};
+_Static_assert(sizeof(struct suspect_look) <= CHECK_AT_BYTES_MAX, "a look can be taken back");
+
+/* The same where a search does not find it, because the leaf is out of order. */
+static int list_has_in_leaf(const struct htab *tab, const struct list_suspect *s) {
+    struct leaf leaf;
+    if (!leaf_read(tab->seg, s->leaf_off, s->partition, s->index, &leaf) || !index_refers(tab, s->leaf_off))
+        return 0;
+    for (uint32_t i = 0; i < leaf_count(&leaf); i++)
+        if (leaf_hash(&leaf, i) == s->hash && leaf_kseq(&leaf, i) == s->kseq)
+            return 1;
+    return 0;
+}
+
+/* Under the stripe of the entry's item: nobody writes it. */
+static int look_at_suspect(struct check_state *c, void *at) {
+    struct suspect_look *l = at;
+    struct leaf_entry e = {.key = l->key, .key_bytes = l->s.key_bytes, .hash = l->s.hash, .kseq = l->s.kseq};
+    if (!view_is_current(l->v))
+        return LARDER_E_RETRY;
+    if (l->s.index >= index_count(l->v) || !index_is_kept(l->v, l->s.index) ||
+        list_stands_for_item(c, l->v, l->s.index, l->s.partition, &e) ||
+        (!list_has(l->v, l->s.index, l->s.partition, &e) && !list_has_in_leaf(&l->v->partitions, &l->s)))
+        return LARDER_OK;
+    check_error(c, "index %u of table \"%.64s\": an entry of hash %016llx stands for no item (N2)", l->s.index,
+                l->v->def.name, (unsigned long long)e.hash);
+    return LARDER_OK;
+}
+
+static int judge_suspect(struct check_state *c, uint32_t ordinal, struct suspect_look *l) {
+    uint64_t errors = c->report->errors;
+    unsigned tries = 0;
+    int r;
+    do {
+        r = check_view(c, ordinal, &l->v);
+        if (r)
+            return r;
+        c->is_mute = LIFE_STATE(l->v->life) != TABLE_READY;
+        r = check_look(c, &htab_stripe(&l->v->items, l->s.hash)->lock, LOCK_STRIPE, look_at_suspect, l, sizeof *l);
+        c->is_mute = 0;
+    } while (check_retry(c, &r, &tries));
+    c->report->stale_entries += c->report->errors != errors;
+    return r;
+}
+
+/* What the looks at a stripe have noted. */
+static int judge_suspects(struct check_state *c, uint32_t ordinal) {
+    int r = LARDER_OK;
+    for (size_t at = 0; at < c->suspects.count && r == LARDER_OK;) {
+        struct suspect_look l;
+        const uint8_t *from = (const uint8_t *)c->suspects.at + at;
+        memcpy(&l.s, from, sizeof l.s);
+        memcpy(l.key, from + sizeof l.s, l.s.key_bytes);
+        at += (sizeof l.s + l.s.key_bytes + 7) & ~(size_t)7;
+        r = judge_suspect(c, ordinal, &l);
+    }
+    c->suspects.count = 0;
+    return r;
+}
+
+/* ---- The hooks ----------------------------------------------------------------------------------------------------------------------- */
+
+/* One piece at a time, so that what it noted is judged before the next. */
+static int look_once(struct check_state *c, void *at) {
+    struct list_look *look = at;
+    int r = look_at_lists(c, look);
+    return r == LARDER_MORE ? LARDER_NOT_FOUND : r; /* not to be called again by check_look() */
+}
+
+int index_check_stripe(struct check_state *c, uint32_t ordinal, uint32_t stripe, int is_judging) {
+    struct list_look look = {.ordinal = ordinal, .stripe = stripe, .is_judging = is_judging};
+    unsigned tries = 0;
+    int r = c->suspects.capacity ? LARDER_OK : check_reserve(c, &c->suspects, SUSPECT_BYTES, 1);
+    if (r)
+        return r;
+    do {
+        r = check_view(c, ordinal, &look.v);
+        if (r)
+            return r;
+        if (check_is_empty(c, &look.v->partitions.stripes[stripe]))
+            return LARDER_OK;
+        look.hash = look.hash ? look.hash : (uint64_t)stripe << look.v->partitions.stripe_shift;
+        c->is_mute = LIFE_STATE(look.v->life) != TABLE_READY;
+        r = check_look(c, &look.v->partitions.stripes[stripe].lock, LOCK_PARTITION, look_once, &look, sizeof look);
+        c->is_mute = 0;
+        int judged = judge_suspects(c, ordinal);
+        r = judged ? judged : r;
+        if (r == LARDER_NOT_FOUND && (judged = check_progress(c, 0)))
+            r = judged;
+    } while (r == LARDER_NOT_FOUND || check_retry(c, &r, &tries));
+    return r;
+}
+
+void index_sum_item(struct check_state *c, const struct table_view *v, uint64_t hash, const struct item_peek *item) {
     struct index_entry e;
-    uint64_t hash = read_hash_of_item(v, item);
-    for (uint32_t number = 0; number < index_count(v); number++) {
-        if (index_entry_of(v, hash, item, number, &e) && e.entry.kseq && list_is_whole(v, number) &&
-            !list_has(v, number, &e))
+    for (uint32_t number = 0; number < index_count(v); number++)
+        if (list_is_whole(v, number) && index_entry_of(v, hash, item, number, &e) && e.entry.kseq)
+            *check_sum(c, hash) += list_fingerprint(number, e.partition, &e.entry);
+}
+
+void index_judge_item(struct check_state *c, const struct table_view *v, uint64_t hash, const struct item_peek *item) {
+    struct index_entry e;
+    for (uint32_t number = 0; number < index_count(v); number++)
+        if (list_is_whole(v, number) && index_entry_of(v, hash, item, number, &e) && e.entry.kseq &&
+            !list_has(v, number, e.partition, &e.entry))
             check_error(c, "index %u of table \"%.64s\": an item of hash %016llx is missing (N1)", number, v->def.name,
                         (unsigned long long)hash);
-    }
 }
 
-/* Counts the items of a stripe by index, or (expected NULL) looks each of them up. */
-static void list_check_items(struct check_state *c, const struct table_view *v, const struct stripe_shm *stripe,
-                             uint64_t *expected) {
-    uint64_t words[INDEX_CHAIN_MAX];
-    for (uint32_t b = 0, total = htab_bucket_count(&v->items, stripe); b < total; b++) {
-        int count = htab_bucket_slots(&v->items, stripe, b, words, INDEX_CHAIN_MAX);
-        for (int i = 0; i < count; i++) {
-            const struct item_head *item = seg_at(c->seg, WORD_OFF(words[i]), sizeof *item);
-            struct item_peek p;
-            if (!item || !index_peek(c->seg, item, &p)) /* core/ reports it */
-                continue;
-            for (uint32_t number = 0; expected && number < index_count(v); number++)
-                expected[number] += list_is_whole(v, number) && index_peek_kseq(&p, number) != 0;
-            if (!expected)
-                list_check_item(c, v, &p);
+/* The stripe that a leaf or node says it belongs to. */
+struct stripe_shm *index_stripe_of(const struct htab *tab, uint64_t off) {
+    const struct block_shm *block = seg_at(tab->seg, off, sizeof *block);
+    if (!block)
+        return NULL;
+    struct block_shm b = block_read(block);
+    return b.kind == BLOCK_LEAF || b.kind == BLOCK_NODE ? htab_stripe(tab, b.hash) : NULL;
+}
+
+/* The node that a cut lies in, and whether it or its leaf is this block. The node before it must lead to it: a tower may, though the list
+ * does not. */
+static int list_leads_to(const struct skl_list *list, const struct leaf_cut *cut, uint64_t off) {
+    struct skl_path path, before;
+    struct skl_bound low;
+    uint64_t next;
+    if (!skl_seek(list, cut, 0, &path) || (path.node.off != off && SHM_LOAD(&path.node.shm->leaf) != off))
+        return 0;
+    skl_node_bound(&path.node, &low);
+    return skl_seek(list, &low.cut, 1, &before) && skl_link(list, &before.node, 0, &next) && next == path.node.off;
+}
+
+/* By a living entry: only a head's leaf may have none (B3). */
+static int list_refers_to_leaf(const struct skl_list *list, uint64_t off) {
+    struct leaf leaf;
+    uint8_t key[LEAF_KEY_BYTES_MAX];
+    if (!leaf_read(list->tab->seg, off, list->hash, list->index, &leaf))
+        return 0;
+    for (uint32_t i = 0; i < leaf_count(&leaf); i++)
+        if (leaf_kseq(&leaf, i) != 0) {
+            struct leaf_cut cut = {.key = key, .key_bytes = leaf_key(&leaf, i, key), .hash = leaf_hash(&leaf, i)};
+            cut.kseq = leaf_kseq(&leaf, i);
+            return list_leads_to(list, &cut, off);
         }
-    }
+    return 0;
 }
 
-int index_check(struct check_state *c, const struct table_view *v) {
-    uint64_t errors = c->report->errors, found[LIST_INDEXES_MAX] = {0}, expected[LIST_INDEXES_MAX] = {0};
-    for (uint32_t i = 0; i < v->partitions.stripe_count; i++)
-        list_check_stripe(c, v, i, found);
-    for (uint32_t i = 0; i < v->items.stripe_count; i++)
-        list_check_items(c, v, &v->items.stripes[i], expected);
-    for (uint32_t number = 0; number < index_count(v); number++)
-        if (!list_is_whole(v, number))
-            expected[number] = found[number];
-    if (memcmp(found, expected, sizeof found) != 0)
-        for (uint32_t i = 0; i < v->items.stripe_count; i++)
-            list_check_items(c, v, &v->items.stripes[i], NULL);
-    return c->report->errors == errors ? LARDER_OK : LARDER_E_CORRUPT;
+static int list_refers(const struct skl_list *list, const struct block_shm *b, uint64_t off) {
+    if (list->leaf_off)
+        return list->leaf_off == off;
+    if (list->head.off == off || SHM_LOAD(&list->head.shm->leaf) == off)
+        return 1;
+    if (b->kind == BLOCK_NODE) {
+        struct skl_node n;
+        struct skl_bound low;
+        if (!skl_node_read(list, off, &n))
+            return 0;
+        skl_node_bound(&n, &low);
+        return list_leads_to(list, &low.cut, off);
+    }
+    return list_refers_to_leaf(list, off);
+}
+
+int index_refers(const struct htab *tab, uint64_t off) {
+    const struct block_shm *block = seg_at(tab->seg, off, sizeof *block);
+    struct skl_list list;
+    if (!block)
+        return 0;
+    struct block_shm b = block_read(block);
+    return skl_find(&list, tab, b.hash, b.index) && list.slot && list_refers(&list, &b, off);
 }

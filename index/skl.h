@@ -39,7 +39,6 @@
 #ifndef LARDER_INDEX_SKL_H
 #define LARDER_INDEX_SKL_H
 
-#include "core/check.h"
 #include "core/circle.h"
 #include "core/htab.h"
 #include "index/leaf.h"

@@ -13,6 +13,9 @@ int timer_recover_shard(struct writer *w, lock_word *lock);
 uint64_t timer_area_bytes(uint32_t shard_count);
 void timer_forget_all(const struct seg *s);
 int timer_check(struct check_state *c);
+void timer_check_item(struct check_state *c, const struct table_view *v, uint64_t hash, const struct item_peek *item);
+int timer_judge(struct check_state *c);
+int timer_refs(struct check_state *c);
 
 /* Entries in the wheel for a table, those included that will find nothing when they fire. Locks one shard at a time; on
  * a read-only attachment none, and then an estimate. LARDER_OK, LARDER_BUSY, LARDER_E_CORRUPT, LARDER_E_NO_SLOT, .. */

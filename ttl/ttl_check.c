@@ -1,8 +1,12 @@
-/* ttl/ttl_check.c - the audit of the wheel, and its statistics. Verifies the rules of ttl/wheel.h by their names.
+/* ttl/ttl_check.c - the audit of the wheel, and its statistics. Verifies the rules of ttl/wheel.h by their names. See core/check.h.
  *
- * Why so   Writers and the expirer stand still meanwhile (core/gate.h). Each shard's lock is taken and dropped once,
- *          so that whoever was in it when the gate closed has left; then nothing moves, and memory can be taken for a
- *          copy.
+ * Job      Walks all timers first, and keeps a fingerprint of each. An item that is armed looks for its own. If that is missing, the
+ *          item is noted: it may have been armed since. Then the timers are walked again, and the noted items that are still armed
+ *          for the same second must be among them now.
+ * Live     A look is under the shard's lock, and goes on after a chunk. It begins at the highest level: the expirer moves entries to lower
+ *          ones, so a walk may meet an entry twice, and leaves out none that was there when it began. (A timer of an item that
+ *          was deleted may go while the same item is put again, and be missed with its new one: so an item is noted several times
+ *          before it counts.)
  */
 #include <stdlib.h>
 
@@ -10,41 +14,73 @@
 #include "core/check.h"
 #include "core/db.h"
 #include "core/err.h"
+#include "core/heap.h"
 #include "core/read.h"
 #include "ttl/ttl.h"
 #include "ttl/wheel.h"
 
-#define CHECK_CHAIN_SLOTS_MAX 512
+#define TTL_PLACES (WHEEL_LEVELS * WHEEL_SLOTS)
+#define TTL_ROUNDS 3u
 
-/* All entries of the wheel, sorted: what items look for their timers in. Private memory. */
-struct ttl_entries {
-    struct wheel_entry *at;
-    size_t count, capacity;
+/* An item whose timer was not met. */
+struct ttl_suspect {
+    uint64_t hash;
+    uint32_t second, table;
 };
 
-static int ttl_compare(const void *a, const void *b) {
-    const struct wheel_entry *x = a, *y = b;
-    if (x->hash != y->hash)
-        return x->hash < y->hash ? -1 : 1;
-    if (x->second != y->second)
-        return x->second < y->second ? -1 : 1;
-    return (x->table > y->table) - (x->table < y->table);
+/* ---- Fingerprints ------------------------------------------------------------------------------------------------- */
+
+/* Never 0. */
+static uint64_t ttl_fingerprint(uint64_t hash, uint32_t second, uint32_t table) {
+    uint64_t n = hash * UINT64_C(0x9e3779b97f4a7c15) ^ ((uint64_t)second << 16 | table) * UINT64_C(0xc2b2ae3d27d4eb4f);
+    n = (n ^ n >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    n = (n ^ n >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    n ^= n >> 32;
+    return n ? n : 1;
 }
 
-static int ttl_keep(struct check_state *c, struct ttl_entries *all, const struct wheel_entry *e) {
-    if (all->count == all->capacity) {
-        size_t grown = all->capacity ? all->capacity * 2 : 4096;
-        struct wheel_entry *at = priv_realloc(db_priv(c->db), all->at, grown * sizeof *at);
-        if (!at)
-            return LARDER_E_NO_MEMORY;
-        all->at = at;
-        all->capacity = grown;
+/* Makes a set of what was kept. */
+static int ttl_make_set(struct check_state *c) {
+    const uint64_t *all = c->timers.at;
+    uint64_t places = 16;
+    while (places < 2 * c->timers.count)
+        places *= 2;
+    priv_free(db_priv(c->db), c->timer_set);
+    c->timer_set = priv_alloc(db_priv(c->db), places * sizeof *c->timer_set);
+    if (!c->timer_set)
+        return LARDER_E_NO_MEMORY;
+    c->timer_set_mask = places - 1;
+    for (size_t i = 0; i < c->timers.count; i++) {
+        uint64_t at = all[i] & c->timer_set_mask;
+        while (c->timer_set[at] != 0 && c->timer_set[at] != all[i])
+            at = (at + 1) & c->timer_set_mask;
+        c->timer_set[at] = all[i];
     }
-    all->at[all->count++] = *e;
+    c->timers.count = 0;
     return LARDER_OK;
 }
 
+static int ttl_has(const struct check_state *c, uint64_t hash, uint32_t second, uint32_t table) {
+    uint64_t wanted = ttl_fingerprint(hash, second, table), at = wanted & c->timer_set_mask;
+    for (; c->timer_set[at] != 0; at = (at + 1) & c->timer_set_mask)
+        if (c->timer_set[at] == wanted)
+            return 1;
+    return 0;
+}
+
 /* ---- W1, W2, W3 ------------------------------------------------------------------------------------------------- */
+
+/* What a walk is for. */
+enum ttl_aim { TTL_CHECK, TTL_COLLECT, TTL_COUNT_REFS };
+
+/* Where a look at a shard is. */
+struct ttl_look {
+    enum ttl_aim aim;
+    uint32_t shard;
+    uint32_t done;  /* places, from the last to the first level */
+    uint64_t after; /* of the next place: the chunk that was looked at last, 0 none */
+    uint64_t hops;  /* of the next place */
+};
 
 /* What is past counts for `next`. */
 static int ttl_is_in_place(const struct wheel_entry *e, uint32_t next, uint32_t place) {
@@ -54,129 +90,191 @@ static int ttl_is_in_place(const struct wheel_entry *e, uint32_t next, uint32_t 
     return mine == its;
 }
 
-static int ttl_check_chunk(struct check_state *c, uint32_t shard, uint32_t place, const struct wheel_chunk *chunk,
-                           struct ttl_entries *all) {
-    uint64_t now_s = SHM_LOAD(&wheel_shard(c->seg, shard)->now_s);
+static void ttl_take_chunk(struct check_state *c, const struct ttl_look *l, uint32_t place,
+                           const struct wheel_chunk *chunk) {
+    uint64_t now_s = SHM_LOAD(&wheel_shard(c->seg, l->shard)->now_s), *to = c->timers.at;
     for (uint32_t i = 0; i < chunk->count; i++) {
         struct wheel_entry e = wheel_chunk_entry(chunk, i);
-        if (wheel_shard_of(c->seg, e.hash) != shard)
-            check_error(c, "timers: shard %u has an entry of shard %u", shard, wheel_shard_of(c->seg, e.hash));
+        if (!c->is_again && c->timers.count < c->timers.capacity)
+            to[c->timers.count++] = ttl_fingerprint(e.hash, e.second, e.table);
+        if (l->aim != TTL_CHECK)
+            continue;
+        if (wheel_shard_of(c->seg, e.hash) != l->shard)
+            check_error(c, "timers: shard %u has an entry of shard %u", l->shard, wheel_shard_of(c->seg, e.hash));
         if (!ttl_is_in_place(&e, (uint32_t)now_s + 1, place))
             check_error(c, "timers: W2 does not hold: an entry for second %u lies in level %u slot %u, at second %llu",
                         e.second, place / WHEEL_SLOTS, place % WHEEL_SLOTS, (unsigned long long)now_s);
-        int r = ttl_keep(c, all, &e);
-        if (r)
-            return r;
     }
-    return LARDER_OK;
 }
 
-static int ttl_check_list(struct check_state *c, uint32_t shard, uint32_t place, struct ttl_entries *all) {
-    uint64_t off = SHM_LOAD(&wheel_shard(c->seg, shard)->slot[place / WHEEL_SLOTS][place % WHEEL_SLOTS]);
-    while (off != 0) {
-        struct wheel_chunk chunk;
-        /* A chunk that is reached twice ends the list here: no circle is followed. */
-        if (!check_block(c, off, sizeof(struct wheel_chunk_shm) + sizeof(struct wheel_entry), "timer chunk"))
-            return LARDER_OK;
-        if (wheel_chunk_at(c->seg, off, &chunk) != LARDER_OK ||
-            heap_block_bytes(c->seg, off) < sizeof *chunk.shm + chunk.capacity * sizeof(struct wheel_entry)) {
+/* A chunk of a list, and the one after it. 0: the list ends here. */
+static int ttl_look_at_chunk(struct check_state *c, struct ttl_look *l, uint32_t place, uint64_t off, uint64_t *next) {
+    struct wheel_chunk chunk;
+    /* A chunk that is reached twice by a look ends the list there: no circle is followed. */
+    if (l->aim == TTL_CHECK &&
+        !check_block(c, off, sizeof(struct wheel_chunk_shm) + sizeof(struct wheel_entry), "timer chunk"))
+        return 0;
+    int is_sane = wheel_chunk_at(c->seg, off, &chunk) == LARDER_OK &&
+                  heap_block_bytes(c->seg, off) >= sizeof *chunk.shm + chunk.capacity * sizeof(struct wheel_entry);
+    if (is_sane && l->hops++ > c->seg->bytes / sizeof *chunk.shm)
+        is_sane = 0; /* a circle, longer than a look */
+    if (!is_sane) {
+        if (l->aim == TTL_CHECK)
             check_error(c, "timers: W1 does not hold: block %llu says %u entries of %u", (unsigned long long)off,
                         chunk.count, chunk.capacity);
-            return LARDER_OK;
+        return 0;
+    }
+    if (l->aim == TTL_COUNT_REFS)
+        check_count_ref(c, off);
+    else
+        ttl_take_chunk(c, l, place, &chunk);
+    *next = chunk.next;
+    return 1;
+}
+
+/* The chunk after the one that was looked at last; the head, if that has gone. */
+static uint64_t ttl_go_on(const struct check_state *c, const struct ttl_look *l, uint64_t head) {
+    struct circle way = {0};
+    struct wheel_chunk chunk;
+    for (uint64_t off = head; l->after != 0 && off != 0; off = chunk.next) {
+        if (circle_is_closed(&way, off) || wheel_chunk_at(c->seg, off, &chunk) != LARDER_OK)
+            break;
+        if (off == l->after)
+            return chunk.next;
+    }
+    return head;
+}
+
+static int look_at_shard(struct check_state *c, void *at) {
+    struct ttl_look *l = at;
+    const struct wheel_shard_shm *shard = wheel_shard(c->seg, l->shard);
+    uint64_t now_s = SHM_LOAD(&shard->now_s);
+    if (l->aim == TTL_CHECK && l->done == 0 && now_s > WHEEL_NOW_MAX)
+        check_error(c, "timers: shard %u is at second %llu, after the last", l->shard, (unsigned long long)now_s);
+    for (; l->done < TTL_PLACES; l->done++, l->after = l->hops = 0) {
+        uint32_t level = WHEEL_LEVELS - 1 - l->done / WHEEL_SLOTS, slot = l->done % WHEEL_SLOTS;
+        uint64_t off = ttl_go_on(c, l, SHM_LOAD(&shard->slot[level][slot])), next;
+        struct circle way = {0};
+        for (; off != 0; off = next) {
+            if ((l->aim != TTL_CHECK && circle_is_closed(&way, off)) ||
+                !ttl_look_at_chunk(c, l, level * WHEEL_SLOTS + slot, off, &next))
+                break;
+            l->after = off;
+            if (check_is_due(c) || c->timers.capacity - c->timers.count < WHEEL_CHUNK_ENTRIES)
+                return LARDER_MORE;
         }
-        int r = ttl_check_chunk(c, shard, place, &chunk, all);
-        if (r)
-            return r;
-        off = chunk.next;
     }
     return LARDER_OK;
 }
 
-static int ttl_check_shard(struct check_state *c, uint32_t shard, struct ttl_entries *all) {
-    if (SHM_LOAD(&wheel_shard(c->seg, shard)->now_s) > WHEEL_NOW_MAX)
-        check_error(c, "timers: shard %u is at second %llu, after the last", shard,
-                    (unsigned long long)SHM_LOAD(&wheel_shard(c->seg, shard)->now_s));
-    for (uint32_t place = 0; place < WHEEL_LEVELS * WHEEL_SLOTS; place++) {
-        int r = ttl_check_list(c, shard, place, all);
+static int ttl_walk(struct check_state *c, enum ttl_aim aim) {
+    for (uint32_t i = 0; i < c->seg->shard_count; i++) {
+        struct ttl_look l = {.aim = aim, .shard = i};
+        int r = check_look(c, &wheel_shard(c->seg, i)->lock, LOCK_SHARD, look_at_shard, &l, sizeof l);
         if (r)
             return r;
     }
     return LARDER_OK;
+}
+
+int timer_check(struct check_state *c) {
+    int r = ttl_walk(c, TTL_CHECK);
+    return r ? r : ttl_make_set(c);
+}
+
+int timer_refs(struct check_state *c) {
+    return ttl_walk(c, TTL_COUNT_REFS);
 }
 
 /* ---- W5 --------------------------------------------------------------------------------------------------------- */
 
-static void ttl_check_item(struct check_state *c, const struct table_view *v, const struct item_peek *item,
-                           const struct ttl_entries *all) {
+void timer_check_item(struct check_state *c, const struct table_view *v, uint64_t hash, const struct item_peek *item) {
     const struct item_timed *timed = item_timed_at(item->image, &item->head);
     if (!timed)
         return;
     uint32_t armed_s = SHM_LOAD(&timed->armed_s);
     uint64_t expiry_s = timed->expiry_s;
-    struct wheel_entry want = {.hash = read_hash_of_item(v, item), .second = armed_s, .table = (uint16_t)v->ordinal};
-    if (armed_s != 0 && !(all->count && bsearch(&want, all->at, all->count, sizeof want, ttl_compare)))
-        check_error(c, "timers: W5 does not hold: an item of table \"%s\" is armed for second %u, and no entry is",
-                    v->def.name, armed_s);
+    if (armed_s != 0 && !ttl_has(c, hash, armed_s, v->ordinal) && c->unarmed.count < c->unarmed.capacity) {
+        struct ttl_suspect *to = c->unarmed.at;
+        to[c->unarmed.count++] = (struct ttl_suspect){.hash = hash, .second = armed_s, .table = v->ordinal};
+    }
     /* An image of an older TTL attribute waits to be rewritten; its own expiry counts no more. */
     if (expiry_s != 0 && item_ttl_generation(&item->head) == v->ttl_generation && (armed_s == 0 || armed_s > expiry_s))
         check_error(c, "timers: an item of table \"%s\" expires at %llu and is armed for %u", v->def.name,
                     (unsigned long long)expiry_s, armed_s);
 }
 
-static void ttl_check_items(struct check_state *c, const struct table_view *v, const struct ttl_entries *all) {
-    uint64_t words[CHECK_CHAIN_SLOTS_MAX];
-    for (uint32_t i = 0; i < v->items.stripe_count; i++) {
-        const struct stripe_shm *stripe = &v->items.stripes[i];
-        uint32_t buckets = htab_bucket_count(&v->items, stripe);
-        for (uint32_t b = 0; b < buckets; b++) {
-            int n = htab_bucket_slots(&v->items, stripe, b, words, CHECK_CHAIN_SLOTS_MAX);
-            for (int k = 0; k < n; k++) {
-                const struct item_head *image = seg_at(c->seg, WORD_OFF(words[k]), sizeof *image);
-                struct item_peek item;
-                if (image && item_peek_open(&item, image, heap_block_bytes(c->seg, WORD_OFF(words[k]))))
-                    ttl_check_item(c, v, &item, all); /* else the check of items says so */
-            }
-        }
+struct ttl_item_look {
+    const struct table_view *v;
+    struct ttl_suspect s;
+    int is_last, is_armed;
+};
+
+/* Under the item's stripe: whether it still is armed for that second. */
+static int look_at_armed(struct check_state *c, void *at) {
+    struct ttl_item_look *l = at;
+    struct htab_walk walk;
+    uint64_t word;
+    void *block;
+    if (!view_is_current(l->v))
+        return LARDER_E_RETRY;
+    htab_walk_begin(&walk, &l->v->items, htab_stripe(&l->v->items, l->s.hash), l->s.hash);
+    while (!l->is_armed && htab_walk_next(&walk, sizeof(struct item_head), &word, &block)) {
+        struct item_peek item;
+        l->is_armed = item_peek_open(&item, block, heap_block_bytes(c->seg, WORD_OFF(word))) &&
+                      read_armed_s(l->v, word, block) == l->s.second && read_hash_of_item(l->v, &item) == l->s.hash;
     }
+    if (l->is_armed && l->is_last)
+        check_error(c, "timers: W5 does not hold: an item of table \"%s\" is armed for second %u, and no entry is",
+                    l->v->def.name, l->s.second);
+    return LARDER_OK;
 }
 
-/* ---- The hook --------------------------------------------------------------------------------------------------- */
-
-/* Waits until nobody is inside a shard who came before the gate was closed. */
-static int ttl_flush_shards(struct check_state *c) {
-    struct writer *w;
-    int r = c->seg->is_read_only ? LARDER_E_READ_ONLY : writer_borrow(c->db, &w);
-    if (r)
-        return r == LARDER_E_READ_ONLY ? LARDER_OK : r;
-    for (uint32_t i = 0; i < c->seg->shard_count && r == LARDER_OK; i++) {
-        lock_word *lock = &wheel_shard(c->seg, i)->lock;
-        r = lock_take(w, lock, LOCK_SHARD);
-        if (r == LARDER_OK)
-            lock_drop(w, lock, LOCK_SHARD);
-    }
-    writer_end(w);
-    return r;
+/* *is_armed: it is still to be explained. */
+static int ttl_judge_one(struct check_state *c, const struct ttl_suspect *s, int is_last, int *is_armed) {
+    struct ttl_item_look l = {.s = *s, .is_last = is_last};
+    unsigned tries = 0;
+    int r;
+    do {
+        r = check_view(c, s->table, &l.v);
+        if (r)
+            break;
+        c->is_mute = LIFE_STATE(l.v->life) != TABLE_READY;
+        r = check_look(c, &htab_stripe(&l.v->items, s->hash)->lock, LOCK_STRIPE, look_at_armed, &l, sizeof l);
+        c->is_mute = 0;
+    } while (check_retry(c, &r, &tries));
+    *is_armed = r == LARDER_OK && l.is_armed;
+    return r == LARDER_E_NO_TABLE || r == LARDER_E_CORRUPT ? LARDER_OK : r;
 }
 
-int timer_check(struct check_state *c) {
-    struct ttl_entries all = {0};
-    int r = ttl_flush_shards(c);
-    for (uint32_t i = 0; i < c->seg->shard_count && r == LARDER_OK; i++)
-        r = ttl_check_shard(c, i, &all);
-    if (all.count > 1)
-        qsort(all.at, all.count, sizeof *all.at, ttl_compare);
-    for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++) {
-        const struct table_view *v;
-        if (LIFE_STATE(SHM_LOAD(&seg_table(c->seg, i)->life)) != TABLE_READY)
+/* Of those that were noted, those that are still armed and still without a timer stay. */
+static int ttl_judge_round(struct check_state *c, int is_last) {
+    size_t kept = 0;
+    int r = ttl_walk(c, TTL_COLLECT);
+    if (r == LARDER_OK)
+        r = ttl_make_set(c);
+    for (size_t i = 0; i < c->unarmed.count && r == LARDER_OK; i++) {
+        struct ttl_suspect *all = c->unarmed.at, s = all[i];
+        int is_armed = 0;
+        if (ttl_has(c, s.hash, s.second, s.table))
             continue;
-        r = table_view_by_ordinal(c->db, i, &v);
-        if (r == LARDER_OK)
-            ttl_check_items(c, v, &all);
-        else if (r == LARDER_E_NO_TABLE || r == LARDER_E_CORRUPT)
-            r = LARDER_OK; /* the check of the catalog says so */
+        r = ttl_judge_one(c, &s, is_last, &is_armed);
+        all = c->unarmed.at;
+        if (is_armed)
+            all[kept++] = s;
     }
-    priv_free(db_priv(c->db), all.at);
+    c->unarmed.count = kept;
     return r;
+}
+
+int timer_judge(struct check_state *c) {
+    for (unsigned round = 0; round < TTL_ROUNDS && c->unarmed.count > 0; round++) {
+        c->report->passes++;
+        int r = ttl_judge_round(c, round + 1 == TTL_ROUNDS);
+        if (r)
+            return r;
+    }
+    return LARDER_OK;
 }
 
 /* ---- Statistics ------------------------------------------------------------------------------------------------- */

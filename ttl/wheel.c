@@ -55,7 +55,7 @@ static uint32_t wheel_next_locked(const struct wheel_shard_shm *shard) {
     return (uint32_t)(now_s < WHEEL_NOW_MAX ? now_s : WHEEL_NOW_MAX) + 1;
 }
 
-/* The way in for what takes entries out: while larder_check() looks, nothing moves. */
+/* The way in for what takes entries out: while larder_repair() works, nothing moves. */
 static int wheel_lock_with_gate(struct writer *w, struct wheel_shard_shm *shard) {
     for (;;) {
         int r = lock_take(w, &shard->lock, LOCK_SHARD);

@@ -532,7 +532,10 @@ if script -qec true /dev/null </dev/null >/dev/null 2>&1; then # not where there
     script -qec "$larder import Shops many.jsonl" typescript.import </dev/null >/dev/null 2>&1
     check "progress: import draws a bar" grep -q 'import \[[#.]*\].*%.*items' typescript.import
     check "progress: import ends with its summary" grep -q 'imported 3000 items' typescript.import
+    script -qec "$larder check" typescript.check </dev/null >/dev/null 2>&1
     script -qec "$larder export Shops progress.out" typescript.export </dev/null >/dev/null 2>&1
+    check "progress: check draws a bar" grep -q 'check \[[#.]*\].*%' typescript.check
+    check "progress: check ends with its summary" grep -q 'clean: ' typescript.check
     check "progress: export draws a bar" grep -q 'export \[[#.]*\].*%.*items' typescript.export
 fi
 "$larder" import Shops many.jsonl 2>.err
@@ -544,6 +547,7 @@ expect "info" 0 "~size *64.0 MiB*Tables*Numbers*Shops *3000*Indexes*Shops *ByG*M
 expect "info --json" 0 '~"size_bytes": 67108864*"name": "Shops"*"item_count": 3000*"size_classes"' "" info --json
 check "info --json is one object" test "$(head -c 1 .out)$(tail -c 2 .out)" = '{}'
 expect "check" 0 "~clean: *items" "" check
+expect "check: the longest pause" 0 "~*longest pause for a writer: *ms" "" check
 expect "check --read-only" 0 "~clean: *items" "" check --read-only
 
 # ---- a full segment --------------------------------------------------------------------------------------------------
