@@ -70,6 +70,7 @@ struct writer {
     uint32_t trim_table, trim_stripe; /* where table_trim() goes on */
     uint64_t trim_not_before_ns;      /* it found nothing a moment ago */
     uint32_t claims_to_skip;          /* heap_claim_ahead() has been refused a moment ago */
+    int halves_leaves; /* a repair found no block for a leaf with one entry more: it becomes two (index/index_repair.c) */
     struct room_cursor room;
     uint64_t full_counted_ns, full_used_bytes, full_free_bytes, full_run_bytes; /* what the last "full" said */
 };

@@ -828,7 +828,8 @@ struct larder_repair_report {
  * @param note   [in]  NULL, or called with lines of text, outside locks: "found: ..." for what larder_check() says is wrong, then
  *                     "lost: ..." for each item and table that is dropped (table, key if it can be read, why), "mended: ...".
  * @param report [out] Written whatever the result is, unless it is LARDER_E_INVAL or LARDER_E_READ_ONLY.
- * @return LARDER_OK        The segment is clean now, as larder_check() says.
+ * @return LARDER_OK        The segment is clean now, as larder_check() says; if a process stands still with a lock already, as far
+ *                          as it could look.
  *         LARDER_BUSY      A live process is in the middle of a change, or its slot looks like it, or another process repairs or
  *                          removes the segment; or stripes of a table were lost and others are attached. larder_error() names
  *                          whom to end. Nothing was changed.

@@ -2,8 +2,8 @@
  *
  * Idea     One index after the other, its entries in the order of its lists. So each list grows at its end, where an insertion
  *          leaves full leaves behind (skl_wanted_split): the new lists are as dense as lists can be. In a segment so full that
- *          what is left are holes of many sizes, leaves of many sizes find room where full ones do not: then entries are
- *          added as they come.
+ *          what is left are holes of many sizes, leaves of many sizes find room where full ones do not: then a leaf
+ *          becomes two, and if that is not enough, entries are added as they come.
  * Tests    tests/crash/repair_test.c
  */
 #include "core/db.h"
@@ -48,7 +48,7 @@ static size_t refill_collect(const struct table_view *v, uint32_t number, const 
     return found;
 }
 
-static int refill_add(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e) {
+static int refill_try(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e) {
     for (;;) {
         int r = index_add_entry(w, v, number, e);
         if (w->is_stuck)
@@ -60,6 +60,17 @@ static int refill_add(struct writer *w, const struct table_view *v, uint32_t num
         if (r)
             return r;
     }
+}
+
+/* A leaf that finds no room with the entry becomes two, for which there are smaller holes. */
+static int refill_add(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e) {
+    int r = refill_try(w, v, number, e);
+    if (r == LARDER_FULL) {
+        w->halves_leaves = 1;
+        r = refill_try(w, v, number, e);
+        w->halves_leaves = 0;
+    }
+    return r;
 }
 
 static int refill_index(struct writer *w, const struct table_view *v, uint32_t number, const uint64_t *item,

@@ -184,9 +184,9 @@ static int skl_take_split(struct writer *w, const struct skl_place *p, const str
     return r ? r : skl_take_part(w, p, run, 0, at, *node_off, lower);
 }
 
-static int skl_split(struct writer *w, struct skl_place *p, const struct leaf_run *run, uint32_t added) {
+static int skl_split(struct writer *w, struct skl_place *p, const struct leaf_run *run, uint32_t wanted) {
     uint64_t lower = 0, node_off = 0, head_off = 0;
-    uint32_t at = leaf_split_at(run, skl_wanted_split(p, run, added));
+    uint32_t at = leaf_split_at(run, wanted);
     uint32_t height = skl_height(&run->entry[at]);
     if (p->path.node.shm && height > p->list.head.height)
         height = p->list.head.height;
@@ -215,7 +215,10 @@ ON_ITS_OWN_STACK static int skl_rebuild(struct writer *w, struct skl_place *p, c
     struct leaf_run run;
     leaf_take_apart(&p->leaf, &run);
     uint32_t added = leaf_run_add(&run, e);
-    return leaf_run_fits(&run, 0, run.count) ? skl_replace_leaf(w, p, &run) : skl_split(w, p, &run, added);
+    int is_halved = w->halves_leaves && run.count > 2;
+    if (!is_halved && leaf_run_fits(&run, 0, run.count))
+        return skl_replace_leaf(w, p, &run);
+    return skl_split(w, p, &run, is_halved ? run.count / 2 : skl_wanted_split(p, &run, added));
 }
 
 /* Adds an entry to the leaf at p. */
@@ -223,7 +226,7 @@ static int skl_add_to_leaf(struct writer *w, struct skl_place *p, const struct l
     struct leaf_place place = leaf_place(&p->leaf, e);
     if (place.is_there)
         return LARDER_OK;
-    int r = skl_insert(w, p, e, &place);
+    int r = w->halves_leaves ? LARDER_NOT_FOUND : skl_insert(w, p, e, &place);
     return r == LARDER_NOT_FOUND ? skl_rebuild(w, p, e) : r;
 }
 

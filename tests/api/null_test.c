@@ -353,6 +353,9 @@ static int calls_looks(struct fixture *f, struct pass *p) {
     REFUSED(larder_table_stats, out, f->t, NULL);
     REFUSED(larder_check, db, NULL, NULL, NULL, &report);
     REFUSED(larder_check, report, f->db, NULL, NULL, NULL);
+    REFUSED(larder_check_with, db, NULL, NULL, &report);
+    REFUSED(larder_check_with, report, f->db, NULL, NULL);
+    ALLOWED(larder_check_with, options, larder_check_with(f->db, NULL, &report) == LARDER_OK);
     ALLOWED(larder_check, note, larder_check(f->db, NULL, NULL, &report) == LARDER_OK);
     ALLOWED(larder_check, arg, larder_check(f->db, NULL, NULL, &report) == LARDER_OK);
     REFUSED(larder_repair, db, NULL, NULL, NULL, &repair);

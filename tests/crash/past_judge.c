@@ -73,9 +73,7 @@ static int must_be_visible(const struct view *v, int table, int n) {
     return serial != 0 && (at_s == 0 || at_s > v->p->now_s);
 }
 
-/* Where there is no room for all lists made again, some items go (larder_repair(), "Full"): few of them. */
 static void see_by_get(struct view *v, int table) {
-    int lost_for_room = 0;
     for (int n = 0; n < PAST_ITEMS; n++) {
         struct past_key key;
         past_key(table, n, &key);
@@ -86,9 +84,7 @@ static void see_by_get(struct view *v, int table) {
             MUST(v, must_be_visible(v, table, n) || (v->harm.may_differ[table][n] && v->p->serial[table][n]), n);
             must_be_item(v, table, n, larder_page_item(v->page, 0));
         } else if (must_be_visible(v, table, n))
-            MUST(v,
-                 v->harm.may_be_lost[table][n] || v->harm.may_differ[table][n] || v->harm.table_may_be_lost[table] ||
-                     (v->p->is_full && lost_for_room++ < PAST_ITEMS / 20),
+            MUST(v, v->harm.may_be_lost[table][n] || v->harm.may_differ[table][n] || v->harm.table_may_be_lost[table],
                  n);
     }
 }
