@@ -22,7 +22,10 @@
 #include "larder.h"
 
 #define SEG_MAGIC UINT64_C(0x0a7265647261c34c) /* "L\xc3ardr.\n": no text file starts like this */
-#define SEG_FORMAT_VERSION 1u
+/* 2: locks are on a file beside the segment (core/seg_lock.h), of which libraries that read 1 alone know nothing. Segments of 1
+ * are read and written as they are. */
+#define SEG_FORMAT_VERSION 2u
+#define SEG_FORMAT_OLDEST 1u
 #define INDEX_FORMAT 2u /* of the blocks of index/, which this folder does not know: counted up when they change */
 
 /* Far from each other and from what damage makes: a flipped bit is no other state. */

@@ -34,7 +34,7 @@ int larder_segment_stats(struct larder *db, struct larder_segment_stats *out) {
     out->private_bytes = priv_bytes(db->priv);
     out->slots_max = db->seg.slot_count;
     out->stripe_count = db->seg.stripe_count;
-    out->format_version = SEG_FORMAT_VERSION;
+    out->format_version = db->seg.shm->format_version;
     memcpy(out->uuid, db->seg.shm->uuid, sizeof out->uuid);
     for (uint32_t i = 0; i < db->seg.slot_count; i++) {
         out->slots_used += SHM_LOAD(&seg_slot(&db->seg, i)->state) != SLOT_FREE;

@@ -198,6 +198,15 @@ static int compare_texts(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* A table that was dropped and made again meanwhile may have been met in both of its entries. */
+static uint32_t keep_once(const char **names, uint32_t count) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (kept == 0 || strcmp(names[kept - 1], names[i]) != 0)
+            names[kept++] = names[i];
+    return kept;
+}
+
 LARDER_API int larder_table_list(struct larder *db, const char **names, uint32_t capacity, uint32_t *count) {
     const char *found[LARDER_TABLES_MAX];
     uint32_t total = 0;
@@ -219,6 +228,7 @@ LARDER_API int larder_table_list(struct larder *db, const char **names, uint32_t
         found[total++] = t->name;
     }
     qsort(found, total, sizeof *found, compare_texts);
+    total = keep_once(found, total);
     if (capacity)
         memcpy(names, found, (total < capacity ? total : capacity) * sizeof *found);
     *count = total;

@@ -19,6 +19,7 @@
 
 #include "core/crash.h"
 #include "core/live.h"
+#include "core/seg_layout.h"
 #include "core/seg_lock.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
@@ -189,6 +190,8 @@ Test(seg_lock, segments_without_one_have_their_locks_on_themselves) {
     lock_path(&p, lock);
     SHM_STORE(&a.shm->lock_id, 0); /* as older libraries left it */
     SHM_STORE(&a.shm->lock_for, 0);
+    a.shm->format_version = SEG_FORMAT_OLDEST;
+    a.shm->sum = seg_layout_sum(a.shm);
     seg_close(&a);
     cr_assert_eq(unlink(lock), 0);
     must_open(&a, p.path, 0);
