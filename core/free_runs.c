@@ -90,8 +90,8 @@ static void link_runs(const struct seg *s, _Atomic uint32_t *list, uint32_t shor
 static int insert(const struct seg *s, uint32_t first, uint32_t count) {
     struct span_shm *run = seg_span(s, first);
     struct place place;
-    if (!find_place(s, list_of(s, count), count, &place))
-        return 0;
+    if (!is_free(s, first) || !is_free(s, first + count - 1) || !find_place(s, list_of(s, count), count, &place))
+        return 0; /* a run that was longer in its list than it is */
     put_word(run, FREE_COUNT, count);
     put_word(seg_span(s, first + count - 1), FREE_FIRST, first);
     int is_second = place.at != 0 && place.run_count == count;

@@ -24,10 +24,12 @@ uint32_t heap_class_bytes(uint32_t class_index);
 /* Holds the bin's lock. LARDER_OK, LARDER_NOT_FOUND: no span is free; LARDER_BUSY. The span is SMALL with a clear bitmap, in no list. */
 int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, unsigned flags, uint32_t *i);
 /* The last spans that are free are for bucket arrays (HEAP_LINE): a stripe here and there needs a larger one when the heap is full of
- * small blocks, and should not refuse its items for that. A five hundredth of the segment; a repair may use them for anything. */
+ * small blocks, and should not refuse its items for that. A five hundredth of the segment, and in a small one a few more; a repair may
+ * use them for anything. */
+#define SPANS_KEPT_MIN 3u
 static inline uint32_t span_kept_count(const struct seg *s, unsigned flags) {
     int is_for_all = (flags & HEAP_LINE) || SHM_LOAD(&s->shm->state) == SEG_STATE_REPAIRING;
-    return is_for_all ? 0 : s->span_count / 512;
+    return is_for_all ? 0 : s->span_count / 512 + SPANS_KEPT_MIN;
 }
 /* Holds the bin's lock; the span is in no list and all its blocks are free. */
 int span_give_small(struct writer *w, uint32_t i);

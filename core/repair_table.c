@@ -194,7 +194,8 @@ static void settle_stripe(struct repair *p, struct repair_table *t, uint32_t num
         else
             t->array[number] |= ARRAY_UNCLEAN; /* two slots refer to one block, or blocks overlap */
     }
-    qsort_r(t->item + first, claimed - first, sizeof *t->item, by_hash, p);
+    if (claimed > first)
+        qsort_r(t->item + first, claimed - first, sizeof *t->item, by_hash, p);
     for (size_t i = first; i < claimed; i++) {
         uint64_t off = t->item[i];
         if (has_newer(p, t->item, first, *kept, off)) {
