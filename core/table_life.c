@@ -163,6 +163,14 @@ static int create_once(struct writer *w, struct schema_source *source) {
     return result;
 }
 
+/* True: a piece of what was dropped is empty now, or all of it, whoever did it: its memory may be what was lacking. */
+static int has_emptied(struct writer *w, int had_drops, uint64_t deadline_ms) {
+    if (!had_drops || w->is_stuck || wait_now_ms() >= deadline_ms)
+        return 0;
+    int r = table_resume_piece(w);
+    return r == LARDER_MORE || r == LARDER_NOT_FOUND;
+}
+
 static int create(struct writer *w, struct schema_source *source) {
     struct room room = {.bytes = 2 * stripes_bytes(w) + schema_bytes(source), .now_s = db_now(w->db)};
     int result = await_entry(w);
@@ -175,13 +183,13 @@ static int create(struct writer *w, struct schema_source *source) {
         result = create_once(w, source);
         if (result == LARDER_E_RETRY && w->is_stuck)
             return err_set(LARDER_BUSY, "a stopped process holds a lock that creating the table needs");
-        /* What was dropped before comes first, whoever is emptying it: its entry has stripes. */
-        int is_next = result == LARDER_FULL && !w->is_stuck && has_drops && wait_now_ms() < deadline_ms;
-        int emptied = is_next ? table_resume_piece(w) : LARDER_BUSY;
-        if (emptied == LARDER_MORE || emptied == LARDER_NOT_FOUND)
+        /* What was dropped before comes first: its entry has stripes. */
+        if (result == LARDER_FULL && has_emptied(w, has_drops, deadline_ms))
             result = LARDER_E_RETRY;
         else
             result = room_after(w, &room, result);
+        if (result == LARDER_FULL && has_emptied(w, has_drops, deadline_ms))
+            result = LARDER_E_RETRY;
     } while (result == LARDER_E_RETRY);
     return result;
 }
