@@ -90,8 +90,9 @@ static int writer(void *arg) {
     while (!atomic_load(&shared->is_over)) {
         uint32_t i = (uint32_t)rng_below(&r, s->items / WRITERS) * WRITERS + (uint32_t)s->writer;
         int64_t score = s->style == MOVES ? (int64_t)rng_below(&r, s->items * 1000u) : (int64_t)i * 1000;
-        PROC_CHECK(put(s, i, score) == LARDER_OK);
-        atomic_fetch_add(&shared->writes, 1);
+        int put_result = put(s, i, score);
+        PROC_CHECK(put_result == LARDER_OK || put_result == LARDER_BUSY); /* a machine that stands still for seconds */
+        atomic_fetch_add(&shared->writes, put_result == LARDER_OK);
         if (s->pause_us)
             usleep(s->pause_us);
     }
