@@ -306,6 +306,7 @@ static int list_check_all(struct list_check *l, uint64_t word, uint64_t hash, ui
     const struct leaf_shm *leaf = seg_at(l->c->seg, l->list.leaf_off, sizeof *leaf);
     if (leaf && SHM_LOAD(&leaf->next) != 0)
         list_error(l, l->list.leaf_off, "B1 (a leaf alone, and a node after it)");
+    l->list.head.shm = NULL; /* it was on this stack */
     return LARDER_OK;
 }
 
