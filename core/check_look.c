@@ -21,12 +21,6 @@
 #define REACHED UINT64_C(1) /* by any look */
 #define BY_THIS UINT64_C(2) /* by the present one */
 
-static uint64_t clock_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* ---- Errors ---------------------------------------------------------------------------------------------------------------- */
 
 static void count_error(struct check_state *c, const char *line) {
@@ -152,7 +146,7 @@ static int has_lasted(struct check_state *c) {
 #if LARDER_CRASH_POINTS
     return ++c->units >= CHECK_UNITS;
 #else
-    return clock_ns() - c->began_ns >= CHECK_HOLD_NS;
+    return wait_now_ns() - c->began_ns >= CHECK_HOLD_NS;
 #endif
 }
 
@@ -229,7 +223,7 @@ static int hold(struct check_state *c, lock_word *lock, enum lock_rank rank, int
 static void begin(struct check_state *c) {
     c->lines_used = c->lines_lost = c->units = 0;
     c->is_looking = 1;
-    c->began_ns = clock_ns();
+    c->began_ns = wait_now_ns();
 }
 
 static void end(struct check_state *c) {
@@ -243,7 +237,7 @@ static int look_locked(struct check_state *c, lock_word *lock, enum lock_rank ra
         return r;
     begin(c);
     r = look(c, at);
-    uint64_t lasted_ns = clock_ns() - c->began_ns;
+    uint64_t lasted_ns = wait_now_ns() - c->began_ns;
     if (is_held) {
         is_wanted = (SHM_LOAD_RELAXED(lock) & LOCK_WAITERS) != 0;
         lock_drop(c->w, lock, rank);

@@ -8,7 +8,8 @@
  *          P2 The bitmaps and span states are the truth; lists, counts and hints are caches that a recovery rebuilds.
  *          P3 A block is of the smallest class that holds what was asked for, or on loan: of a larger one that has plenty, when
  *             the smallest has no free block. A loan has at most half more than was asked for (heap_round_most),
- *             and HEAP_LINE gets none; while a repair makes lists anew they take what there is. So when the sizes of items shift, the free blocks of the old sizes serve the new ones.
+ *             and HEAP_LINE gets none. So when the sizes of items shift, the free blocks of the old sizes serve the new ones.
+ *             While a repair makes lists again they take a larger block of any size.
  *          P4 A take fails only if no bin of any arena has a block that may serve, no span is free, and no bin keeps an empty one. But
  *             the last spans (span_kept_count) are for HEAP_LINE, bucket arrays. Own arena first, so that writers do not meet.
  * Locks    LOCK_BIN, then LOCK_SPAN.

@@ -5,16 +5,10 @@
 #include "core/db.h"
 #include "core/gate.h"
 #include "core/journal.h"
-#include <time.h>
+#include "core/wait.h"
 
 #define ARRAYS_AT_ONCE 32u /* a call waits for so many to be built */
 #define IDLE_FACTOR 20u    /* a look that found nothing is not repeated for so many times as long as it took */
-
-static uint64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* Whether the array is smaller. If it is not, nothing has changed, or the writer is stuck. */
 static int shrink(struct writer *w, const struct htab *t, struct stripe_shm *stripe) {
@@ -76,7 +70,7 @@ static uint32_t trim_table(struct writer *w, uint32_t ordinal, uint32_t count_ma
 }
 
 uint32_t table_trim(struct writer *w) {
-    uint64_t begin_ns = now_ns();
+    uint64_t begin_ns = wait_now_ns();
     uint32_t count = 0;
     if (begin_ns < w->trim_not_before_ns)
         return 0;
@@ -87,7 +81,7 @@ uint32_t table_trim(struct writer *w) {
             w->trim_table = (w->trim_table + 1) % LARDER_TABLES_MAX;
     }
     if (count == 0) {
-        uint64_t end_ns = now_ns();
+        uint64_t end_ns = wait_now_ns();
         w->trim_not_before_ns = end_ns + (end_ns - begin_ns) * IDLE_FACTOR;
     }
     return count;

@@ -5,10 +5,14 @@
 #include <stdint.h>
 #include <time.h>
 
-static inline uint64_t wait_now_ms(void) {
+static inline uint64_t wait_now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static inline uint64_t wait_now_ms(void) {
+    return wait_now_ns() / 1000000;
 }
 
 static inline void wait_a_moment(void) {

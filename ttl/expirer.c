@@ -24,6 +24,7 @@
 #include "core/live.h"
 #include "core/recover.h"
 #include "core/thread.h"
+#include "core/wait.h"
 #include "ttl/expire.h"
 #include "ttl/restamp.h"
 
@@ -56,12 +57,6 @@ struct expirer {
 _Atomic uint64_t expirer_test_turn_ns; /* tests: the time between turns, if not 0 */
 #endif
 
-static uint64_t expirer_now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
-
 /* ---- The beat (E5): a count, and in its low half the slot of the process that works, + 1 ------------------------- */
 
 static shm_word *expirer_beat_word(const struct expirer *x) {
@@ -80,20 +75,20 @@ static int expirer_beat_now(struct expirer *x) {
     else if (!SHM_CAS(expirer_beat_word(x), &seen, next))
         return 0;
     x->beat = next;
-    x->beat_ns = expirer_now_ns();
+    x->beat_ns = wait_now_ns();
     return 1;
 }
 
 /* While it works. A stand-in that is none any more sees it at its next turn. */
 static void expirer_beat(void *arg) {
     struct expirer *x = arg;
-    if (expirer_now_ns() - x->beat_ns >= EXPIRER_BEAT_NS)
+    if (wait_now_ns() - x->beat_ns >= EXPIRER_BEAT_NS)
         (void)expirer_beat_now(x);
 }
 
 /* Whether the expirer has stood still for long. */
 static int expirer_is_still(struct expirer *x) {
-    uint64_t beat = SHM_LOAD(expirer_beat_word(x)), now_ns = expirer_now_ns();
+    uint64_t beat = SHM_LOAD(expirer_beat_word(x)), now_ns = wait_now_ns();
     if (beat != x->beat || x->beat_ns == 0) {
         x->beat = beat;
         x->beat_ns = now_ns;
@@ -179,10 +174,10 @@ static int expirer_must_empty(struct expirer *x) {
 
 /* What wants the catalog lock. If another takes the expirer's place meanwhile, so be it. 0: it has. */
 static int expirer_tend_tables(struct expirer *x, int must_empty) {
-    uint64_t end_ns = expirer_now_ns() + EXPIRER_EMPTY_NS;
+    uint64_t end_ns = wait_now_ns() + EXPIRER_EMPTY_NS;
     int r = must_empty ? LARDER_MORE : LARDER_OK;
     expirer_unlock(x);
-    while (r == LARDER_MORE && !x->is_stopping && expirer_now_ns() < end_ns) {
+    while (r == LARDER_MORE && !x->is_stopping && wait_now_ns() < end_ns) {
         r = table_resume_piece(x->w);
         expirer_beat(x);
     }

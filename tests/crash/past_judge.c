@@ -5,6 +5,7 @@
  */
 #include "tests/crash/past.h"
 #include "tests/support/proc.h"
+#include "tests/support/same_item.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -30,28 +31,6 @@ struct view {
             PROC_CHECK(condition);                                                                                     \
         }                                                                                                              \
     } while (0)
-
-static int is_same_value(const struct larder_value *a, const struct larder_value *b) {
-    return a->type == b->type && a->bytes == b->bytes && a->is_true == b->is_true && a->count == b->count &&
-           (a->bytes == 0 || memcmp(a->data, b->data, a->bytes) == 0);
-}
-
-static int is_same_item(const struct larder_item *a, const struct larder_item *b) {
-    struct larder_iter x, y;
-    struct larder_member m, n;
-    larder_iter_item(a, &x);
-    larder_iter_item(b, &y);
-    for (;;) {
-        int r = larder_iter_next(&x, &m), s = larder_iter_next(&y, &n);
-        if (r != s)
-            return 0;
-        if (r != LARDER_OK)
-            return larder_item_size(a) == larder_item_size(b);
-        if (m.name_bytes != n.name_bytes || memcmp(m.name, n.name, m.name_bytes) != 0 ||
-            !is_same_value(&m.value, &n.value))
-            return 0;
-    }
-}
 
 /* Every attribute, and nothing else; or what a get says, if attributes were hit. */
 static void must_be_item(struct view *v, int table, int n, const struct larder_item *item) {

@@ -27,6 +27,7 @@
 #include "larder.h"
 #include "tests/support/proc.h"
 #include "tests/support/rng.h"
+#include "tests/support/same_item.h"
 #include "tests/support/slow.h"
 #include "tests/support/until.h"
 #include "ttl/wheel.h"
@@ -260,28 +261,6 @@ static uint32_t claimed_spans(const struct copy *c) {
 }
 
 /* ---- Judging a repaired segment: in a child, so PROC_CHECK ------------------------------------------------------------------ */
-
-static int is_same_value(const struct larder_value *a, const struct larder_value *b) {
-    return a->type == b->type && a->bytes == b->bytes && a->is_true == b->is_true && a->count == b->count &&
-           (a->bytes == 0 || memcmp(a->data, b->data, a->bytes) == 0);
-}
-
-static int is_same_item(const struct larder_item *a, const struct larder_item *b) {
-    struct larder_iter x, y;
-    struct larder_member m, n;
-    larder_iter_item(a, &x);
-    larder_iter_item(b, &y);
-    for (;;) {
-        int r = larder_iter_next(&x, &m), s = larder_iter_next(&y, &n);
-        if (r != s)
-            return 0;
-        if (r != LARDER_OK)
-            return 1;
-        if (m.name_bytes != n.name_bytes || memcmp(m.name, n.name, m.name_bytes) != 0 ||
-            !is_same_value(&m.value, &n.value))
-            return 0;
-    }
-}
 
 struct seen {
     int is_there[ITEMS], count, g1, g2, expiring, different;
