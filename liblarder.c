@@ -1,5 +1,5 @@
 /* liblarder.c - puts the layers together: what core/ calls of index/ and ttl/. */
-#include "core/hooks.h"
+#include "core/memory/hooks.h"
 #include "index/index.h"
 #include "ttl/ttl.h"
 

@@ -1,9 +1,9 @@
-/* bench/engine_larder.c - Larder, through larder.h. The one look inside: the size of a built item's image (core/item.h), so that prepared
+/* bench/engine_larder.c - Larder, through larder.h. The one look inside: the size of a built item's image (core/item/item.h), so that prepared
  * items can lie side by side as the peers' values do (rule W4 of bench/workload.h). See bench/engine.h. */
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include "bench/hugepages.h"
-#include "core/item.h"
+#include "core/item/item.h"
 #include "larder.h"
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* index/fill.c - larder_index_add(): a global index for a table that may hold data and be in use.
  *
- * Idea     The definition gets the index as FILLING: from then on (once every stripe's lock was taken and dropped, core/table.h
+ * Idea     The definition gets the index as FILLING: from then on (once every stripe's lock was taken and dropped, core/table/table.h
  *          T2) every writer keeps it, and no reader sees it. Then every item that nobody has written since is written again as
  *          it is. When the last one is, the index becomes ACTIVE.
  * Locks    The catalog lock, all the way: definitions do not change meanwhile, and tables are neither made nor dropped.
@@ -14,12 +14,12 @@
  *          its slot up, and so is undone like one that died.
  * Tests    tests/api/index_add_test.c, tests/crash/
  */
-#include "core/db.h"
-#include "core/err.h"
-#include "core/links.h"
-#include "core/make_room.h"
-#include "core/schema.h"
-#include "core/write.h"
+#include "core/audit/links.h"
+#include "core/base/err.h"
+#include "core/table/db.h"
+#include "core/table/make_room.h"
+#include "core/table/schema.h"
+#include "core/table/write.h"
 #include "index/index.h"
 
 /* A definition without the index takes memory before it gives memory back. If there is none, what was filled is given back

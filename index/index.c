@@ -2,11 +2,11 @@
  *
  * Locks    One partition stripe at a time, inside the item's stripe.
  * Stuck    A list that could be changed only in part (a live process holds what it takes to give a block back) stays locked, and
- *          the writer is stuck: its slot is abandoned, and whoever needs the lock finishes the step (core/writer.h).
+ *          the writer is stuck: its slot is abandoned, and whoever needs the lock finishes the step (core/memory/writer.h).
  * Tests    tests/api/query_test.c, tests/crash/
  */
 #include "index/index.h"
-#include "core/err.h"
+#include "core/base/err.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>

@@ -9,10 +9,10 @@
 #ifndef LARDER_INDEX_INDEX_H
 #define LARDER_INDEX_INDEX_H
 
-#include "core/hooks.h"
+#include "core/memory/hooks.h"
 #include "index/skl.h"
 
-/* For the table of hooks (core/hooks.h). index_recover_stripe is skl_recover_stripe. */
+/* For the table of hooks (core/memory/hooks.h). index_recover_stripe is skl_recover_stripe. */
 int index_pass(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                const struct item_head *but_not);
 int index_add(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,

@@ -1,4 +1,4 @@
-/* index/index_check.c - the audit of a table's lists, for larder_check(). See core/check.h.
+/* index/index_check.c - the audit of a table's lists, for larder_check(). See core/audit/check.h.
  *
  * Job      Walks the lists of a partition stripe and verifies the rules of leaf.h and skl.h by their names; subtracts the fingerprint
  *          of each entry from its group's sum, to which the items have added theirs. Of groups that do not add up it looks up
@@ -8,10 +8,10 @@
  *          twice. An entry is looked up without the lock of its item's stripe. If no item has it, a write may be under way: so it is
  *          noted, and judged when that stripe is locked. Entries of an item do not come or go then.
  */
-#include "core/catalog.h"
-#include "core/check.h"
-#include "core/heap.h"
-#include "core/read.h"
+#include "core/audit/check.h"
+#include "core/memory/heap.h"
+#include "core/table/catalog.h"
+#include "core/table/read.h"
 #include "index/index.h"
 #define XXH_INLINE_ALL
 #include <xxhash.h>

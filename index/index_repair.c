@@ -1,4 +1,4 @@
-/* index/index_repair.c - all lists of a table, made anew of its items. For core/repair.h: the lists are empty, nobody else writes.
+/* index/index_repair.c - all lists of a table, made anew of its items. For core/audit/repair.h: the lists are empty, nobody else writes.
  *
  * Idea     One index after the other, its entries in the order of its lists. So each list grows at its end, where an insertion
  *          leaves full leaves behind (skl_wanted_split): the new lists are as dense as lists can be. In a segment so full that
@@ -6,9 +6,9 @@
  *          becomes two, and if that is not enough, entries are added as they come.
  * Tests    tests/crash/repair_test.c
  */
-#include "core/db.h"
-#include "core/read.h"
-#include "core/repair.h"
+#include "core/audit/repair.h"
+#include "core/table/db.h"
+#include "core/table/read.h"
 #include "index/index.h"
 #include <stdlib.h>
 

@@ -11,7 +11,7 @@
  *            uint16_t [count]                    the tags of the hashes
  *            uint16_t [count]                    ends of their suffixes, from the first suffix's start
  *            common prefix, suffix 0, suffix 1.. an entry's sort key is the common prefix and its suffix
- *          A hash is the 48 bits that core/htab.h goes by (HTAB_HASH_MASK). Four arrays, for entries of 12 bytes, and since a search
+ *          A hash is the 48 bits that core/memory/htab.h goes by (HTAB_HASH_MASK). Four arrays, for entries of 12 bytes, and since a search
  *          looks at ends alone.
  * Rules    F1 Entries are in order: sort key by memcmp, then shorter first; then hash; then key sequence.
  *          F2 Nothing in a linked leaf changes but `next`, and an entry's key sequence, once, to 0: the entry is dead. So a
@@ -24,7 +24,7 @@
 #ifndef LARDER_INDEX_LEAF_H
 #define LARDER_INDEX_LEAF_H
 
-#include "core/htab.h"
+#include "core/memory/htab.h"
 
 #define LEAF_ENTRIES 64u     /* most entries of a leaf */
 #define LEAF_BYTES 2048u     /* a leaf that would be larger is split, unless it has one entry */

@@ -3,8 +3,8 @@
  * Tests    tests/api/query_test.c
  */
 #include "index/query.h"
-#include "core/db.h"
-#include "core/err.h"
+#include "core/base/err.h"
+#include "core/table/db.h"
 
 static int query_find_index(struct query *q, const char *name) {
     q->number = 0;

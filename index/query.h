@@ -6,7 +6,7 @@
 #ifndef LARDER_INDEX_QUERY_H
 #define LARDER_INDEX_QUERY_H
 
-#include "core/read.h"
+#include "core/table/read.h"
 #include "index/index.h"
 #include "index/range.h"
 

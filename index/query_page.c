@@ -5,8 +5,8 @@
  */
 #include "index/query.h"
 
-#include "core/db.h"
-#include "core/err.h"
+#include "core/base/err.h"
+#include "core/table/db.h"
 
 #define QUERY_BATCH 24u /* about as many misses as a core keeps in flight, twice */
 

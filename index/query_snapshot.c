@@ -20,7 +20,7 @@
  */
 #include <stdlib.h>
 
-#include "core/db.h"
+#include "core/table/db.h"
 #include "index/query.h"
 
 #define QUERY_TRIES 32u

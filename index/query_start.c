@@ -4,7 +4,7 @@
  *          hash, key sequence); the first two follow from the key. The key sequence is looked up, in the item as it is now: it
  *          matters only between items of equal sort key whose hashes are equal too.
  */
-#include "core/err.h"
+#include "core/base/err.h"
 #include "index/query.h"
 
 /* An index key attribute of the start key, encoded. */

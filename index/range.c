@@ -1,7 +1,7 @@
 /* index/range.c - see range.h. */
 #include "index/range.h"
 
-#include "core/err.h"
+#include "core/base/err.h"
 
 static struct leaf_cut range_before(const uint8_t *key, size_t bytes) {
     return (struct leaf_cut){.key = key, .key_bytes = (uint32_t)bytes};

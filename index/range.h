@@ -7,7 +7,7 @@
 #ifndef LARDER_INDEX_RANGE_H
 #define LARDER_INDEX_RANGE_H
 
-#include "core/item.h"
+#include "core/item/item.h"
 #include "index/leaf.h"
 
 struct range {

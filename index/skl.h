@@ -1,7 +1,7 @@
 /* index/skl.h - the blocked skip list: the entries of one partition of one index, in order.
  *
  * Job      Adds and removes entries under the lock of the partition's stripe, and reads them without a lock. Knows entries,
- *          but not what they are of: whether an entry counts is decided by the item it names (core/read.h).
+ *          but not what they are of: whether an entry counts is decided by the item it names (core/table/read.h).
  * Picture  A partition is found in the table's second hash table (table_view.partitions) by a hash of index number and
  *          partition key. Its slot refers to
  *            a leaf                                 all entries of a small partition
@@ -23,7 +23,7 @@
  *          B5 A leaf that has left its list, replaced or dropped, is noted in the stripe (skl_left.c) before the lock is free.
  * Locks    Changing needs the partition stripe's lock (LOCK_PARTITION). Reading needs none: whatever was read between
  *          htab_read_begin() and a true htab_read_ok() was linked all along.
- * Crash    Every change is a step 1 (core/journal.h) on one word, or one store.
+ * Crash    Every change is a step 1 (core/memory/journal.h) on one word, or one store.
  *          Adding: 1 new leaf, on a split also node and head  2 swap slot or node.leaf  3 tower links to the new node
  *                  4 the old leaf is noted (stripe.left, stripe.moves).  Dead in 3: a link is missing; skl_recover_stripe
  *                  sets it. Dead before 4: the item is not published, so nobody misses anything, and skl_recover_stripe
@@ -39,8 +39,8 @@
 #ifndef LARDER_INDEX_SKL_H
 #define LARDER_INDEX_SKL_H
 
-#include "core/circle.h"
-#include "core/htab.h"
+#include "core/base/circle.h"
+#include "core/memory/htab.h"
 #include "index/leaf.h"
 
 /* A quarter of the nodes at each level from 2 on. In lists of over 4^8 leaves the highest is a long walk; higher ones would cost each

@@ -7,7 +7,7 @@
  *          4 stripe.count (a new partition), the leaf that left   count is recounted; see skl.h for the leaf
  * Tests    tests/unit/skl_test.c
  */
-#include "core/debug.h"
+#include "core/base/debug.h"
 #include "index/skl.h"
 
 /* Images of leaves and nodes are kilobytes. Inlined, those of all ways would lie on the stack of each, and a put shall

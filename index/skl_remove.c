@@ -10,7 +10,7 @@
  *          nodes is allowed; a head without anything is what the same removal finds again.
  * Tests    tests/unit/skl_test.c
  */
-#include "core/err.h"
+#include "core/base/err.h"
 #include "index/skl.h"
 
 /* Nothing is left of the partition. */

@@ -4,7 +4,7 @@
  *          may be walking through blocks that were given back and became something else; what it finds is then thrown away.
  * Tests    tests/unit/skl_test.c
  */
-#include "core/err.h"
+#include "core/base/err.h"
 #include "index/skl.h"
 
 /* Nodes to walk before looking whether the stripe has changed. */

@@ -1,11 +1,11 @@
 /* ttl/expire.c - firing what is due, and larder_expire(). See expire.h. */
 #include "ttl/expire.h"
 
-#include "core/catalog.h"
-#include "core/err.h"
-#include "core/live.h"
-#include "core/recover.h"
-#include "core/write.h"
+#include "core/base/err.h"
+#include "core/memory/recover.h"
+#include "core/segment/live.h"
+#include "core/table/catalog.h"
+#include "core/table/write.h"
 #include "ttl/purge.h"
 #include "ttl/restamp.h"
 

@@ -15,7 +15,7 @@
 #ifndef LARDER_TTL_EXPIRE_H
 #define LARDER_TTL_EXPIRE_H
 
-#include "core/db.h"
+#include "core/table/db.h"
 #include "ttl/wheel.h"
 
 #define EXPIRE_BUSY_MAX 8u /* stripes that could not be had; then the job ends */

@@ -20,11 +20,11 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "core/err.h"
-#include "core/live.h"
-#include "core/recover.h"
-#include "core/thread.h"
-#include "core/wait.h"
+#include "core/base/err.h"
+#include "core/base/thread.h"
+#include "core/base/wait.h"
+#include "core/memory/recover.h"
+#include "core/segment/live.h"
 #include "ttl/expire.h"
 #include "ttl/restamp.h"
 
@@ -190,7 +190,7 @@ static int expirer_tend_tables(struct expirer *x, int must_empty) {
     return 0;
 }
 
-/* Its writer's use of views ends with each turn, or none could ever be freed (core/views.h). */
+/* Its writer's use of views ends with each turn, or none could ever be freed (core/table/views.h). */
 static void expirer_rest(struct expirer *x) {
     if (x->w)
         view_leave(&x->w->use);
@@ -221,7 +221,7 @@ static void expirer_turn(struct expirer *x) {
         x->w->busy_timeout_ms = /* a job shortens it */
             x->db->busy_timeout_ms < EXPIRER_BUSY_MS_MAX ? x->db->busy_timeout_ms : EXPIRER_BUSY_MS_MAX;
     }
-    if (x->w->is_stuck || writer_is_wanted(x->w)) /* rule W4 of core/writer.h */
+    if (x->w->is_stuck || writer_is_wanted(x->w)) /* rule W4 of core/memory/writer.h */
         expirer_resign(x);
 }
 

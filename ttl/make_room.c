@@ -10,7 +10,7 @@
  *             on nothing else is due, but what is late already when it is stored, and that waits for the next second.
  *          M4 The cursor is a hint: where the wheel has changed since, the slot is begun again (rule W4).
  */
-#include "core/db.h"
+#include "core/table/db.h"
 #include "ttl/expire.h"
 #include "ttl/ttl.h"
 
@@ -122,7 +122,7 @@ int timer_make_room(struct writer *w, int64_t now_s) {
     if (atomic_load_explicit(&w->db->quiet_s, memory_order_relaxed) == now_s + 1)
         return LARDER_NOT_FOUND;
     struct room_search s = {.job = {.w = w, .now_s = now_s}, .only_table = -1};
-    if (SHM_LOAD_RELAXED(&w->slot->op) != OP_NONE) /* rule R1 of core/make_room.h */
+    if (SHM_LOAD_RELAXED(&w->slot->op) != OP_NONE) /* rule R1 of core/table/make_room.h */
         s.only_table = (int)SHM_LOAD_RELAXED(&w->slot->op_a);
     room_begin(&s);
     room_sweep(&s);

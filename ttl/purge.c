@@ -1,6 +1,6 @@
 /* ttl/purge.c - taking timers out that stand for nothing any more. See purge.h. */
 #include "ttl/purge.h"
-#include "core/read.h"
+#include "core/table/read.h"
 
 #define PURGE_SLOT_FIRST WHEEL_SLOTS /* those of level 0 are due soon anyway */
 #define PURGE_SLOT_END (WHEEL_LEVELS * WHEEL_SLOTS)

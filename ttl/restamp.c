@@ -1,10 +1,10 @@
 /* ttl/restamp.c - see restamp.h. */
 #include "ttl/restamp.h"
 
-#include "core/catalog.h"
-#include "core/db.h"
-#include "core/debug.h"
-#include "core/write.h"
+#include "core/base/debug.h"
+#include "core/table/catalog.h"
+#include "core/table/db.h"
+#include "core/table/write.h"
 
 static int restamp_is_wanted(const struct seg *s, uint32_t ordinal) {
     struct table_shm *shm = seg_table(s, ordinal);

@@ -1,11 +1,11 @@
-/* ttl/ttl.h - what ttl/ registers in core/hooks.h.
+/* ttl/ttl.h - what ttl/ registers in core/memory/hooks.h.
  *
- * Job      The names that liblarder.c puts into struct core_hooks. Each does what the comment in core/hooks.h asks.
+ * Job      The names that liblarder.c puts into struct core_hooks. Each does what the comment in core/memory/hooks.h asks.
  */
 #ifndef LARDER_TTL_TTL_H
 #define LARDER_TTL_TTL_H
 
-#include "core/hooks.h"
+#include "core/memory/hooks.h"
 
 int timer_add(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t at_s);
 int timer_make_room(struct writer *w, int64_t now_s);

@@ -1,4 +1,4 @@
-/* ttl/ttl_check.c - the audit of the wheel, and its statistics. Verifies the rules of ttl/wheel.h by their names. See core/check.h.
+/* ttl/ttl_check.c - the audit of the wheel, and its statistics. Verifies the rules of ttl/wheel.h by their names. See core/audit/check.h.
  *
  * Job      Walks all timers first, and keeps a fingerprint of each. An item that is armed looks for its own. If that is missing, the
  *          item is noted: it may have been armed since. Then the timers are walked again, and the noted items that are still armed
@@ -10,12 +10,12 @@
  */
 #include <stdlib.h>
 
-#include "core/catalog.h"
-#include "core/check.h"
-#include "core/db.h"
-#include "core/err.h"
-#include "core/heap.h"
-#include "core/read.h"
+#include "core/audit/check.h"
+#include "core/base/err.h"
+#include "core/memory/heap.h"
+#include "core/table/catalog.h"
+#include "core/table/db.h"
+#include "core/table/read.h"
 #include "ttl/ttl.h"
 #include "ttl/wheel.h"
 

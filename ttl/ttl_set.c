@@ -1,15 +1,15 @@
 /* ttl/ttl_set.c - larder_ttl_set(): a table's TTL attribute at run time.
  *
- * Crash    1 restamp = 1, 2 the new definition (core/table.h), 3 items rewritten, 4 restamp = 0.
+ * Crash    1 restamp = 1, 2 the new definition (core/table/table.h), 3 items rewritten, 4 restamp = 0.
  *          Dead before 2: nothing changed, and the next expirer finds nothing to rewrite. Dead later: reads follow
  *          the new attribute from 2 on, and the next expirer goes on at 3.
  */
 #include <string.h>
 
-#include "core/db.h"
-#include "core/err.h"
-#include "core/make_room.h"
-#include "core/utf8.h"
+#include "core/base/err.h"
+#include "core/base/utf8.h"
+#include "core/table/db.h"
+#include "core/table/make_room.h"
 #include "ttl/restamp.h"
 
 static int ttl_check_name(const char *attribute) {

@@ -1,7 +1,7 @@
 /* ttl/wheel.c - hierarchical timer wheel. See wheel.h for the picture and the rules.
  *
  * Crash    add: 1 the entry's two words, 2 fill. Dead before 2: its place counts as free.
- *          add, no room: 1 a new chunk with the entry and next = head, 2 step 1 on the slot word (core/journal.h).
+ *          add, no room: 1 a new chunk with the entry and next = head, 2 step 1 on the slot word (core/memory/journal.h).
  *          take apart: 1 the entry is added on a lower level, 2 taken out here. Dead before 2: it is there twice and
  *          fires twice; the second time it finds nothing.
  *          take out: 1 taken counts up, 2 the entries that stay move to the front, 3 fill; or if none stays, step 1 on
@@ -13,9 +13,9 @@
  */
 #include "ttl/wheel.h"
 
-#include "core/debug.h"
-#include "core/err.h"
-#include "core/gate.h"
+#include "core/base/debug.h"
+#include "core/base/err.h"
+#include "core/memory/gate.h"
 
 #define WHEEL_HOLD_CHUNKS 8 /* at most so many are taken apart before others get the lock */
 #define WHEEL_CAPACITY_MIN 4u

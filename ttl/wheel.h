@@ -2,7 +2,7 @@
  *
  * Job      Keeps entries (hash, second, table) and hands out those whose second has come, at a cost per entry that
  *          does not depend on how many there are (Varghese & Lauck 1987). Knows no items: what an entry means, and
- *          whether it still means anything, is decided when it fires (core/write.h, write_expire).
+ *          whether it still means anything, is decided when it fires (core/table/write.h, write_expire).
  * Picture  shard[hash] -> slot[level][i] -> newest chunk -> older chunk -> 0     (arrows are offsets of blocks)
  *          A second is four bytes. With next = now_s + 1, the first second that was not handled yet:
  *            level 0   256 slots of 1 second             seconds that differ from next in the lowest byte only
@@ -33,9 +33,9 @@
 #ifndef LARDER_TTL_WHEEL_H
 #define LARDER_TTL_WHEEL_H
 
-#include "core/circle.h"
-#include "core/journal.h"
-#include "core/seg.h"
+#include "core/base/circle.h"
+#include "core/memory/journal.h"
+#include "core/segment/seg.h"
 
 #define WHEEL_LEVELS 4u
 #define WHEEL_SLOTS 256u

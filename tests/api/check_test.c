@@ -4,7 +4,7 @@
  *          read-write and on a read-only attachment; it neither crashes nor hangs, whatever the bytes are. An undamaged segment
  *          is clean, and its numbers are right.
  * Method   A segment with every kind of block in it, written once. Each row of a table damages a copy of it through a mapping of
- *          its own, with the structures of core/layout.h and its like. Then random bytes, many times: there only the promise
+ *          its own, with the structures of core/segment/layout.h and its like. Then random bytes, many times: there only the promise
  *          not to crash or hang holds, for reads and writes as well.
  */
 #include <criterion/criterion.h>
@@ -15,8 +15,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/item.h"
-#include "core/layout.h"
+#include "core/item/item.h"
+#include "core/segment/layout.h"
 #include "index/skl.h"
 #include "larder.h"
 #include "tests/support/expect.h"

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/layout.h"
+#include "core/segment/layout.h"
 #include "larder.h"
 #include "tests/support/expect.h"
 #include "tests/support/proc.h"

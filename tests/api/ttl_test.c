@@ -16,9 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/item.h"
-#include "core/layout.h"
-#include "core/seg_layout.h"
+#include "core/item/item.h"
+#include "core/segment/layout.h"
+#include "core/segment/seg_layout.h"
 #include "larder.h"
 #include "tests/support/proc.h"
 #include "tests/support/rng.h"

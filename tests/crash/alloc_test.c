@@ -6,7 +6,7 @@
  *          a copy of a prepared segment, the text of everything (world_dump) is the same after the failure as before,
  *          larder_check() is clean; then without the limit the operation succeeds, and the text is the one that it always gives.
  */
-#include "core/heap.h"
+#include "core/memory/heap.h"
 #include "index/leaf.h"
 #include "tests/crash/world.h"
 #include "tests/support/slow.h"
@@ -19,7 +19,7 @@
 
 TestSuite(alloc, .timeout = 100 * SLOW_FACTOR);
 
-extern _Atomic int64_t heap_test_takes_left; /* core/heap.c; -1: no limit */
+extern _Atomic int64_t heap_test_takes_left; /* core/memory/heap.c; -1: no limit */
 
 #define TAKES_MAX 200
 #define RETRIES 3000 /* of a client that does not give up */

@@ -7,7 +7,7 @@
  *          The second creator dies, too: every pair of points. A death's damage is judged from outside: by opening the
  *          name.
  */
-#include "core/crash.h"
+#include "core/base/crash.h"
 #include "tests/crash/tally.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"

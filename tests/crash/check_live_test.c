@@ -4,7 +4,7 @@
  *          all the same. A checker that dies, or a writer that stands still, anywhere, makes no error of it.
  * Method   Four processes put, overwrite with other index keys, delete, expire, add indexes, create and drop tables; one is killed
  *          now and then. Damage is done to a table that nobody writes, through the segment's own structures, and taken back. The
- *          checker dies before each of its stores in turn (core/crash.h); a writer is stopped before each of its own (halt.h).
+ *          checker dies before each of its stores in turn (core/base/crash.h); a writer is stopped before each of its own (halt.h).
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -16,9 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/heap_span.h"
+#include "core/base/crash.h"
+#include "core/memory/heap_span.h"
+#include "core/table/db.h"
 #include "index/index.h"
 #include "tests/crash/halt.h"
 #include "tests/crash/world.h"

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/crash.h"
+#include "core/base/crash.h"
 #include "larder.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"

@@ -6,13 +6,13 @@
  *          after milliseconds, and what is random in a new segment is set to constants.
  */
 #include "tests/crash/damage.h"
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/htab.h"
-#include "core/item_records.h"
-#include "core/read.h"
-#include "core/schema.h"
-#include "core/seg_layout.h"
+#include "core/base/crash.h"
+#include "core/item/item_records.h"
+#include "core/memory/htab.h"
+#include "core/segment/seg_layout.h"
+#include "core/table/db.h"
+#include "core/table/read.h"
+#include "core/table/schema.h"
 #include "index/index.h"
 #include "ttl/wheel.h"
 #include <fcntl.h>
@@ -223,7 +223,7 @@ static int do_index_add(struct larder *db) {
     return larder_table_open(db, "World", &t) || larder_index_add(t, &def);
 }
 
-extern _Atomic int drop_test_is_alone; /* core/drop_thread.c */
+extern _Atomic int drop_test_is_alone; /* core/table/drop_thread.c */
 
 /* All of it by this thread, so that every run has the same stores. */
 static int do_drop(struct larder *db) {

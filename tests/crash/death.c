@@ -1,6 +1,6 @@
 /* tests/crash/death.c - see death.h. */
 #include "tests/crash/death.h"
-#include "core/crash.h"
+#include "core/base/crash.h"
 #include "tests/crash/world.h"
 #include "tests/support/proc.h"
 #include <criterion/criterion.h>

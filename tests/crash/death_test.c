@@ -24,7 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/crash.h"
+#include "core/base/crash.h"
 #include "tests/crash/cutoff.h"
 #include "tests/crash/park.h"
 #include "tests/support/proc.h"

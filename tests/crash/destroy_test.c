@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/crash.h"
+#include "core/base/crash.h"
 #include "tests/crash/park.h"
 #include "tests/support/history.h"
 #include "tests/support/proc.h"

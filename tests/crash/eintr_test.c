@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/crash.h"
+#include "core/base/crash.h"
 #include "tests/support/history.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"

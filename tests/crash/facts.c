@@ -1,8 +1,8 @@
 /* tests/crash/facts.c - see facts.h. */
 #include "tests/crash/facts.h"
-#include "core/catalog.h"
-#include "core/heap.h"
-#include "core/heap_span.h"
+#include "core/memory/heap.h"
+#include "core/memory/heap_span.h"
+#include "core/table/catalog.h"
 #include "index/skl.h"
 #include "ttl/wheel.h"
 #include <criterion/criterion.h>

@@ -7,9 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/live.h"
+#include "core/base/crash.h"
+#include "core/segment/live.h"
+#include "core/table/db.h"
 #include "tests/support/until.h"
 
 /* ---- The child --------------------------------------------------------------------------------------------------- */

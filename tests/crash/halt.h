@@ -2,13 +2,13 @@
  *
  * Job      Runs a function in a forked child that stops (SIGSTOP) before a store to shared memory, says when it stands still,
  *          lets it go on to a later store, or kills it there. Says which locks are held in a segment, and by whom.
- * Method   core/crash.h stops the child. Its SIGCONT handler arms the next stop, so that one child life is stopped and judged
+ * Method   core/base/crash.h stops the child. Its SIGCONT handler arms the next stop, so that one child life is stopped and judged
  *          hundreds of times.
  */
 #ifndef LARDER_TESTS_CRASH_HALT_H
 #define LARDER_TESTS_CRASH_HALT_H
 
-#include "core/lock.h"
+#include "core/memory/lock.h"
 #include "tests/support/proc.h"
 
 struct halt {

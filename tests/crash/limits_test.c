@@ -25,7 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/crash.h"
+#include "core/base/crash.h"
 #include "tests/crash/cutoff.h"
 #include "tests/support/history.h"
 #include "tests/support/proc.h"
@@ -40,7 +40,7 @@ TestSuite(limits, .timeout = 100 * SLOW_FACTOR);
 #define NOT_ALLOWED 77 /* exit code: this system does not let even root do it */
 #define PLACE "/mnt"   /* there on every system */
 
-extern _Atomic int64_t priv_test_takes_left; /* core/priv.c; -1: no limit */
+extern _Atomic int64_t priv_test_takes_left; /* core/base/priv.c; -1: no limit */
 
 /* ---- fallocate() ------------------------------------------------------------------------------------------------------------------ */
 

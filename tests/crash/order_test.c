@@ -1,12 +1,12 @@
 /* tests/crash/order_test.c - orders of two steps that only a race, a timer or a second death shows.
  *
- * Goal     The orders of core/swap.h that dying in the middle of a plain put or delete says nothing about.
+ * Goal     The orders of core/base/swap.h that dying in the middle of a plain put or delete says nothing about.
  * Method   Real processes, stopped or killed at the k-th store, for every k. A reader is stopped, too, in the middle of a copy: a page
  *          of the item is taken out of its own mapping (mprotect), so it stops at exactly that word, in its handler of
  *          SIGSEGV, until it is told to go on. tests/crash/swap_test.sh runs this with each order swapped and expects a failure.
  */
-#include "core/crash.h"
-#include "core/db.h"
+#include "core/base/crash.h"
+#include "core/table/db.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/until.h"

@@ -6,7 +6,7 @@
 #include <semaphore.h>
 #include <stdlib.h>
 
-#include "core/crash.h"
+#include "core/base/crash.h"
 
 static struct {
     pthread_t thread;

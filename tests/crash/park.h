@@ -4,7 +4,7 @@
  *          locks and its journal as they are, while the rest of the process does what the test is about: forks, executes another
  *          program, exits, destroys the segment. Then it may go on.
  * Rules    Q1 One at a time in a process. Q2 Nobody else in the process stores to a segment until it is parked (the count of
- *          core/crash.h is the process's). Q3 In a forked child there is no such thread, and nothing of it is touched.
+ *          core/base/crash.h is the process's). Q3 In a forked child there is no such thread, and nothing of it is touched.
  */
 #ifndef LARDER_TESTS_CRASH_PARK_H
 #define LARDER_TESTS_CRASH_PARK_H

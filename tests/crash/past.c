@@ -5,8 +5,8 @@
  *          PAST_LATE some items have a key of the wrong type while they were put but once: added later, it leaves them out.
  */
 #include "tests/crash/past.h"
-#include "core/crash.h"
-#include "core/seg_layout.h"
+#include "core/base/crash.h"
+#include "core/segment/seg_layout.h"
 #include "tests/support/expect.h"
 #include "tests/support/proc.h"
 #include <signal.h>
@@ -295,7 +295,7 @@ static int act_ttl(struct past *p, struct larder *db) {
     return set_ttl(p, db, "exp2");
 }
 /* And what its thread would do afterwards, here in order. */
-extern _Atomic int drop_test_is_alone; /* core/drop_thread.c */
+extern _Atomic int drop_test_is_alone; /* core/table/drop_thread.c */
 static int act_drop(struct past *p, struct larder *db) {
     (void)p;
     drop_test_is_alone = 1;

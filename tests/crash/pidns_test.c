@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/crash.h"
+#include "core/base/crash.h"
 #include "tests/support/history.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"

@@ -10,7 +10,7 @@
  *          counts as tried. Where the short run takes only every n-th store it says "sampled"; LARDER_TEST_LONG takes
  *          all.
  */
-#include "core/layout.h"
+#include "core/segment/layout.h"
 #include "tests/crash/death.h"
 #include "tests/crash/tally.h"
 #include "tests/crash/verdict.h"

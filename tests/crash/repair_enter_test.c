@@ -14,9 +14,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/heap_span.h"
+#include "core/base/crash.h"
+#include "core/memory/heap_span.h"
+#include "core/table/db.h"
 #include "larder.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"

@@ -7,10 +7,10 @@
  *          hit follows what may be missing: nothing, if only lists, heap, timers, stamps, index slots, journals or caches were. A
  *          child repairs, judges and uses the copy. Repairs also die at their stores, and the next one must find the same.
  */
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/item_records.h"
-#include "core/schema.h"
+#include "core/base/crash.h"
+#include "core/item/item_records.h"
+#include "core/table/db.h"
+#include "core/table/schema.h"
 #include "tests/crash/damage.h"
 #include "tests/crash/past.h"
 #include "tests/support/expect.h"

@@ -3,7 +3,7 @@
  * Goal     After larder_repair() the segment is clean, every item that was not damaged is there and is found by all paths, timers
  *          fire, and new writes work; whatever was damaged, and wherever a repair before it died. It never crashes or hangs.
  * Method   A segment with 1,000 items, four lists each, timers and runs of spans is written once; damage goes into copies of it
- *          through a mapping of its own. (1) By area: each structure of core/layout.h and its like gets random damage, many
+ *          through a mapping of its own. (1) By area: each structure of core/segment/layout.h and its like gets random damage, many
  *          times, with a bound for the items that may be lost by it; most areas hold nothing that cannot be made anew, so
  *          their bound is 0. (2) Single fields with an exact result. (3) Anywhere at random. (4) A repair dies at its k-th
  *          store for every k (short run: a stride), and the next one must find the same items. (5) Others are attached:
@@ -17,12 +17,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/catalog.h"
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/heap_span.h"
-#include "core/item_records.h"
-#include "core/seg_layout.h"
+#include "core/base/crash.h"
+#include "core/item/item_records.h"
+#include "core/memory/heap_span.h"
+#include "core/segment/seg_layout.h"
+#include "core/table/catalog.h"
+#include "core/table/db.h"
 #include "index/skl.h"
 #include "larder.h"
 #include "tests/support/proc.h"

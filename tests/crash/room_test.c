@@ -5,7 +5,7 @@
  *          a write is refused quickly. Another process takes an expirer's place that stands still, and the one that
  *          wakes does no harm.
  * Method   A segment is filled with items that expire, the clock is moved on, and it is filled again. Processes are
- *          stopped for real, by SIGSTOP from outside or at a store (core/crash.h).
+ *          stopped for real, by SIGSTOP from outside or at a store (core/base/crash.h).
  * See also crash/stop_test.c (expire_beside), crash/scenarios.c (make_room, make_room_here, expirer_thread).
  */
 #include <criterion/criterion.h>
@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/crash.h"
-#include "core/db.h"
+#include "core/base/crash.h"
+#include "core/table/db.h"
 #include "larder.h"
 #include "tests/support/expect.h"
 #include "tests/support/proc.h"

@@ -1,10 +1,10 @@
 /* tests/crash/scenarios.c - see scenarios.h. */
 #include "tests/crash/scenarios.h"
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/heap.h"
-#include "core/slot_map.h"
-#include "core/trim.h"
+#include "core/base/crash.h"
+#include "core/memory/heap.h"
+#include "core/memory/slot_map.h"
+#include "core/table/db.h"
+#include "core/table/trim.h"
 #include "index/leaf.h"
 #include "tests/crash/world.h"
 #include "tests/support/proc.h"
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern _Atomic uint32_t empty_test_piece; /* core/table_empty.c */
+extern _Atomic uint32_t empty_test_piece; /* core/table/table_empty.c */
 
 #define DEADLINE_MS 30000
 #define ALL_KEYS 1111
@@ -383,7 +383,7 @@ static void far_expiry(struct larder *db) {
     for (int n = 0; n < 3; n++)
         world_put(db, n, ALL_KEYS, 40, world_now_s + 300 + n);
 }
-/* The heap says that it is full after some blocks, until room was made (core/make_room.c). */
+/* The heap says that it is full after some blocks, until room was made (core/table/make_room.c). */
 extern _Atomic int64_t heap_test_takes_left;
 static void act_make_room_here(struct larder *db, int step) { /* the one that it replaces has expired */
     (void)step;

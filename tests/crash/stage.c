@@ -1,6 +1,6 @@
 /* tests/crash/stage.c - see stage.h. */
 #include "tests/crash/stage.h"
-#include "core/heap_span.h"
+#include "core/memory/heap_span.h"
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdlib.h>

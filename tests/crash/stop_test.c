@@ -19,10 +19,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/live.h"
-#include "core/read.h"
+#include "core/base/crash.h"
+#include "core/segment/live.h"
+#include "core/table/db.h"
+#include "core/table/read.h"
 #include "index/index.h"
 #include "index/leaf.h"
 #include "tests/crash/halt.h"
@@ -277,7 +277,7 @@ static uint32_t count_dead(const struct halt_locks *held) {
     return dead;
 }
 
-/* A call whose way is blocked takes nothing with it. But memory may be missing in the middle: then it is stuck (core/writer.h). */
+/* A call whose way is blocked takes nothing with it. But memory may be missing in the middle: then it is stuck (core/memory/writer.h). */
 static void must_leave_nothing(struct scene *c, const char *what, struct halt_locks held) {
     struct halt_locks after;
     halt_look(c->db, &after);
@@ -478,7 +478,7 @@ static int is_our_slot(const struct scene *c, uint32_t slot) {
     return writer_is_idle(c->db, slot);
 }
 
-/* Somebody acts for a dead slot, and stands before the store that says so in the slot (core/recover.c): nobody can know who.
+/* Somebody acts for a dead slot, and stands before the store that says so in the slot (core/memory/recover.c): nobody can know who.
  * Or the child is to recover a slot and has not begun. */
 static int is_not_to_be_disturbed(struct scene *c) {
     for (uint32_t i = 0; i < c->db->seg.slot_count; i++) {

@@ -13,8 +13,8 @@
  *          are looked at in larder_expire(), which runs the same functions. Creating a segment changes a file before it
  *          is mapped.
  */
-#include "core/crash.h"
-#include "core/db.h"
+#include "core/base/crash.h"
+#include "core/table/db.h"
 #include "index/leaf.h"
 #include "tests/crash/scenarios.h"
 #include "tests/crash/world.h"

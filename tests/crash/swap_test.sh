@@ -1,7 +1,7 @@
 #!/bin/bash
 # tests/crash/swap_test.sh - tests the tests: with two steps of the write protocol swapped, a suite must fail.
 #
-# Goal     Each order of core/swap.h is noticed by a test when it is wrong, and the test passes when it is right.
+# Goal     Each order of core/base/swap.h is noticed by a test when it is wrong, and the test passes when it is right.
 # Method   The test library does two steps the other way round if LARDER_TEST_SWAP names them. For each swap, the test that is
 #          meant to notice runs with it; all of these tests run without a swap, too. A swap that no test is named for here
 #          fails. That the shipped library has nothing of it is looked up in its symbols and strings.
@@ -118,7 +118,7 @@ while read -r swap; do
   else
     must_catch "$swap" "${line% *}" "${line#* }"
   fi
-done < <(grep -oE '^    X\([a-z_]+' "$source/core/swap.h" | cut -d'(' -f2)
+done < <(grep -oE '^    X\([a-z_]+' "$source/core/base/swap.h" | cut -d'(' -f2)
 
 echo "$passed passed, $failed failed"
 ((failed == 0))

@@ -16,9 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/seg.h"
+#include "core/base/crash.h"
+#include "core/segment/seg.h"
+#include "core/table/db.h"
 #include "index/leaf.h"
 #include "tests/crash/halt.h"
 #include "tests/crash/world.h"

@@ -1,7 +1,7 @@
 /* tests/crash/world.c - see world.h. */
 #include "tests/crash/world.h"
-#include "core/seg.h"
-#include "core/seg_layout.h"
+#include "core/segment/seg.h"
+#include "core/segment/seg_layout.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static int64_t clock_of_world(void *arg) {
     return world_now_s;
 }
 
-/* Of core/drop_thread.c and ttl/expirer.c: nothing is stored that the scenario does not do. */
+/* Of core/table/drop_thread.c and ttl/expirer.c: nothing is stored that the scenario does not do. */
 #if LARDER_CRASH_POINTS
 extern _Atomic int drop_test_is_alone;
 extern _Atomic uint64_t expirer_test_turn_ns;

@@ -1,8 +1,8 @@
 /* tests/fuzz/fuzz.c - see fuzz.h. */
 #include "tests/fuzz/fuzz.h"
 
-#include "core/priv.h"
-#include "core/utf8.h"
+#include "core/base/priv.h"
+#include "core/base/utf8.h"
 
 #define MESSAGE_BYTES_MAX 767 /* of struct place; larder_error() is shorter */
 

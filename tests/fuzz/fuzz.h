@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/item.h"
+#include "core/item/item.h"
 #include "larder.h"
 
 /* Declared nowhere else; libFuzzer looks them up by name. */

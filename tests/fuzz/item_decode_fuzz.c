@@ -1,14 +1,14 @@
 /* tests/fuzz/item_decode_fuzz.c - bytes that may be an item's image.
  *
- * Goal     What item_is_sane() passes, every reader can follow blindly (rule I3 of core/item.h), and it has one form only: taken
+ * Goal     What item_is_sane() passes, every reader can follow blindly (rule I3 of core/item/item.h), and it has one form only: taken
  *          apart and built again it has the same bytes. What it refuses is never followed.
  * Method   The input is the image, copied to a block of exactly its size, so that the address sanitizer sees a byte too far. A
  *          mutator of its own puts right what random bytes never hit (length, directory, size), so that most inputs get past
  *          the head and are refused or passed for what their records say.
  */
-#include "core/item_records.h"
-#include "core/num.h"
-#include "core/utf8.h"
+#include "core/base/utf8.h"
+#include "core/item/item_records.h"
+#include "core/item/num.h"
 #include "tests/fuzz/fuzz.h"
 
 /* ---- The mutator: makes the head agree with the records ----------------------------------------------------------------- */

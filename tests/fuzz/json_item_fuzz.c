@@ -10,7 +10,7 @@
 #include "cli/base64.h"
 #include "cli/json_item.h"
 #include "cli/json_text.h"
-#include "core/num.h"
+#include "core/item/num.h"
 #include "tests/fuzz/fuzz.h"
 
 #define LEVELS_MAX 31

@@ -5,9 +5,9 @@
  *          compared with an oracle that knows nothing of the encoding: numbers are compared as decimal texts, S and B byte by
  *          byte. Then the values meet where keys are used: as primary keys, as bounds of a query, as entries of a leaf.
  */
-#include "core/item_records.h"
-#include "core/num.h"
-#include "core/utf8.h"
+#include "core/base/utf8.h"
+#include "core/item/item_records.h"
+#include "core/item/num.h"
 #include "index/range.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -8,7 +8,7 @@
 #include <jansson.h>
 
 #include "cli/template.h"
-#include "core/schema.h"
+#include "core/table/schema.h"
 #include "tests/fuzz/fuzz.h"
 
 #define TABLE_BYTES (8u << 20)
@@ -124,7 +124,7 @@ static void check_print(const struct larder_table_def *def) {
 
 /* ---- In the engine ------------------------------------------------------------------------------------------------------ */
 
-/* The block that holds a definition gives it back (core/schema_blob.c). */
+/* The block that holds a definition gives it back (core/table/schema_blob.c). */
 static void check_block(const struct larder_table_def *def) {
     static struct schema_source source; /* large */
     static struct larder_index_def index[LARDER_INDEXES_MAX];

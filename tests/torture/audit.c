@@ -8,8 +8,8 @@
  */
 #include <unistd.h>
 
-#include "core/db.h"
-#include "core/heap.h"
+#include "core/memory/heap.h"
+#include "core/table/db.h"
 #include "tests/torture/torture.h"
 
 #define ROUNDS 20u /* each key is written so often before the empty segment is measured */

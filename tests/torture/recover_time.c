@@ -24,10 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/lock.h"
-#include "core/read.h"
+#include "core/base/crash.h"
+#include "core/memory/lock.h"
+#include "core/table/db.h"
+#include "core/table/read.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
 #include "tests/support/until.h"

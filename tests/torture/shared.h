@@ -13,7 +13,7 @@
  *             another key of the index.
  *          J4 Of two writes that each say what they replaced, no two replaced the same write: none was lost.
  *          Dropping a table is a delete of all its keys at once.
- * Deaths   A dead process publishes nothing, and recovery never publishes for it (core/write.h): so its write is over when its
+ * Deaths   A dead process publishes nothing, and recovery never publishes for it (core/table/write.h): so its write is over when its
  *          process has been reaped. shared_bury() notes that.
  * Places   A key remembers its last SHARED_PLACES writes, and of the others how long they may have lasted. A read so long that
  *          what it needs was forgotten is let pass, and counted (unjudged).

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "core/crash.h"
+#include "core/base/crash.h"
 #include "index/leaf.h"
 #include "tests/support/until.h"
 #include "tests/torture/torture.h"

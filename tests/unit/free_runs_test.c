@@ -8,9 +8,9 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-#include "core/db.h"
-#include "core/free_runs.h"
-#include "core/heap_span.h"
+#include "core/memory/free_runs.h"
+#include "core/memory/heap_span.h"
+#include "core/table/db.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"

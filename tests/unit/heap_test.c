@@ -12,11 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/free_runs.h"
-#include "core/heap_span.h"
-#include "core/recover.h"
+#include "core/base/crash.h"
+#include "core/memory/free_runs.h"
+#include "core/memory/heap_span.h"
+#include "core/memory/recover.h"
+#include "core/table/db.h"
 #include "tests/support/proc.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
@@ -425,7 +425,7 @@ Test(heap, kept_spans_are_given_back_before_full) {
 
 /* ---- Full ----------------------------------------------------------------------------------------------------------- */
 
-/* Rule G2 of core/seg.h: the file has all that is claimed, descriptors of claimed spans included, and no others'. */
+/* Rule G2 of core/segment/seg.h: the file has all that is claimed, descriptors of claimed spans included, and no others'. */
 static void expect_backed(const struct seg *s) {
     struct stat st;
     uint64_t claimed = SHM_LOAD(&s->shm->claimed_bytes), end = seg_descriptors_end(s, claimed);

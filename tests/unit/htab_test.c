@@ -4,7 +4,7 @@
  *          every size; counts can be lost; a death while an array grows, or a full segment, loses nothing; damaged arrays end
  *          walks.
  * Method   Blocks of nothing but the high half of a hash, and all of it for the tests, in the item stripes of a table, linked by
- *          steps as core/change.c does. The stripes are empty again before larder_check() looks.
+ *          steps as core/table/change.c does. The stripes are empty again before larder_check() looks.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/heap_span.h"
-#include "core/recover.h"
+#include "core/base/crash.h"
+#include "core/memory/heap_span.h"
+#include "core/memory/recover.h"
+#include "core/table/db.h"
 #include "tests/support/proc.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
@@ -23,7 +23,7 @@
 
 TestSuite(htab, .timeout = 60 * SLOW_FACTOR);
 
-extern _Atomic int64_t heap_test_takes_left; /* core/heap.c: that many blocks, then LARDER_FULL; -1 no end */
+extern _Atomic int64_t heap_test_takes_left; /* core/memory/heap.c: that many blocks, then LARDER_FULL; -1 no end */
 
 #define LINKED_MAX 60000u
 #define BLOCK_BYTES 48u
@@ -63,7 +63,7 @@ static void begin(struct fixture *f, uint32_t stripe_count) {
     f->used_bytes = used_bytes(f);
 }
 
-/* ---- Linking, as core/change.c does it ------------------------------------------------------------------------------- */
+/* ---- Linking, as core/table/change.c does it ------------------------------------------------------------------------------- */
 
 static int link_locked(struct fixture *f, struct stripe_shm *s, uint64_t hash, uint64_t *off) {
     shm_word *slot;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/item_records.h"
+#include "core/item/item_records.h"
 #include "tests/support/testseg.h"
 
 TestSuite(item_names, .timeout = 30);

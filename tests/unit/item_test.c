@@ -1,6 +1,6 @@
 /* tests/unit/item_test.c - items: building, reading in place, storing, projecting, checking.
  *
- * Goal     Rules I1 to I4 of core/item.h, every refusal the builder and the key checks promise, limits to the byte, and
+ * Goal     Rules I1 to I4 of core/item/item.h, every refusal the builder and the key checks promise, limits to the byte, and
  *          that item_is_sane() lets nothing through that the readers could trip over.
  * Method   Builders on an arena of their own, no segment. Buffers that images go into are exactly as large as promised,
  *          so the address sanitizer sees a byte too many; they are filled with two patterns, so a byte left to chance
@@ -11,11 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/item.h"
-#include "core/item_records.h"
-#include "core/num.h"
-#include "core/priv.h"
-#include "core/utf8.h"
+#include "core/base/priv.h"
+#include "core/base/utf8.h"
+#include "core/item/item.h"
+#include "core/item/item_records.h"
+#include "core/item/num.h"
 #include "larder.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"

@@ -10,10 +10,10 @@
 #include <signal.h>
 #include <string.h>
 
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/heap_span.h"
-#include "core/recover.h"
+#include "core/base/crash.h"
+#include "core/memory/heap_span.h"
+#include "core/memory/recover.h"
+#include "core/table/db.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"

@@ -24,7 +24,7 @@ TestSuite(keep, .timeout = 100 * SLOW_FACTOR);
 #define RSS_KB_MAX 128 /* what malloc may still be spreading; 4 KB a cycle would be 40,000 */
 #define ADDRESSES_KB_MAX 1024
 
-extern _Atomic int priv_test_list_only; /* core/priv.c */
+extern _Atomic int priv_test_list_only; /* core/base/priv.c */
 
 struct size {
     long rss_kb, addresses_kb, mappings;

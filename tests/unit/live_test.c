@@ -1,6 +1,6 @@
 /* tests/unit/live_test.c - the kernel tells who is alive.
  *
- * Goal     The claims of core/live.h: a lock lasts exactly as long as its holder's address space, whatever the holder
+ * Goal     The claims of core/segment/live.h: a lock lasts exactly as long as its holder's address space, whatever the holder
  * does with its descriptors and children, on every kind of file a segment can be. Method   Real processes that take a
  * lock and then exit, execute, fork or are killed; the parent probes. Each claim is tried on a POSIX shared-memory
  * object and a file in /tmp, which have lock files, and a memfd, which is its own.
@@ -20,8 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/live.h"
-#include "core/seg_lock.h"
+#include "core/segment/live.h"
+#include "core/segment/seg_lock.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"

@@ -14,8 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/db.h"
-#include "core/recover.h"
+#include "core/memory/recover.h"
+#include "core/table/db.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"

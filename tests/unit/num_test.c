@@ -1,6 +1,6 @@
 /* tests/unit/num_test.c - DynamoDB numbers.
  *
- * Goal     N1 and N2 of core/num.h, exact text both ways, the limits to the digit, integers at their ends.
+ * Goal     N1 and N2 of core/item/num.h, exact text both ways, the limits to the digit, integers at their ends.
  * Method   Tables for what people write; random numbers for order and uniqueness, judged by a comparison that knows
  *          nothing of the encoding: both numbers written out to 126 integer digits and 170 decimals, compared as text.
  */
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/num.h"
+#include "core/item/num.h"
 #include "larder.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"

@@ -1,7 +1,7 @@
 /* tests/unit/priv_test.c - private memory.
  *
  * Goal     Blocks are zeroed, grow with their bytes, are counted, and go with their arena; threads
- *          may share one. That holds for both forms (core/priv_form.h), and a fork in the middle of
+ *          may share one. That holds for both forms (core/base/priv_form.h), and a fork in the middle of
  *          it leaves the child's copy whole.
  * Method   Blocks left behind on purpose: the address sanitizer reports what priv_destroy()
  *          forgets, jemalloc's own figures say whether an arena's memory came back.
@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "core/priv.h"
+#include "core/base/priv.h"
 #include "larder.h"
 #include "tests/support/proc.h"
 #include "tests/support/rng.h"
@@ -18,7 +18,7 @@
 
 TestSuite(priv, .timeout = 20 * SLOW_FACTOR);
 
-extern _Atomic int priv_test_list_only; /* core/priv.c */
+extern _Atomic int priv_test_list_only; /* core/base/priv.c */
 
 /* The test once with the form that this build prefers, and once on malloc. */
 #define BOTH_FORMS(name)                                                                                               \

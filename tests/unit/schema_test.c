@@ -11,8 +11,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "core/priv.h"
-#include "core/schema.h"
+#include "core/base/priv.h"
+#include "core/table/schema.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
 

@@ -17,10 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/crash.h"
-#include "core/live.h"
-#include "core/seg_layout.h"
-#include "core/seg_lock.h"
+#include "core/base/crash.h"
+#include "core/segment/live.h"
+#include "core/segment/seg_layout.h"
+#include "core/segment/seg_lock.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/until.h"

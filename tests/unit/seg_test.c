@@ -21,9 +21,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "core/crash.h"
-#include "core/live.h"
-#include "core/seg_layout.h"
+#include "core/base/crash.h"
+#include "core/segment/live.h"
+#include "core/segment/seg_layout.h"
 #include "tests/support/proc.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"

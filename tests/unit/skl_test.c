@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/recover.h"
+#include "core/base/crash.h"
+#include "core/memory/recover.h"
+#include "core/table/db.h"
 #include "index/index.h"
 #include "tests/support/proc.h"
 #include "tests/support/rng.h"
@@ -22,7 +22,7 @@
 
 TestSuite(skl, .timeout = 100 * SLOW_FACTOR);
 
-extern _Atomic int64_t heap_test_takes_left; /* core/heap.c: that many blocks, then LARDER_FULL; -1 no end */
+extern _Atomic int64_t heap_test_takes_left; /* core/memory/heap.c: that many blocks, then LARDER_FULL; -1 no end */
 
 #define LISTS 4u
 #define ENTRIES_MAX 6000u

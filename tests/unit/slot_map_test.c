@@ -2,17 +2,17 @@
  *
  * Goal     The first free slot is found, by one of many who look; whatever the map says wrongly costs time, never a slot, and
  *          never gives one to two; who listens before the bell is rung does not sleep through it.
- * Method   The functions of core/slot_map.h on a segment of 70 slots, so that the last word of the map is not full.
+ * Method   The functions of core/memory/slot_map.h on a segment of 70 slots, so that the last word of the map is not full.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <string.h>
 
-#include "core/db.h"
-#include "core/live.h"
-#include "core/recover.h"
-#include "core/slot_map.h"
-#include "core/wait.h"
+#include "core/base/wait.h"
+#include "core/memory/recover.h"
+#include "core/memory/slot_map.h"
+#include "core/segment/live.h"
+#include "core/table/db.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
 #include "tests/support/until.h"

@@ -14,12 +14,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/heap_span.h"
-#include "core/live.h"
-#include "core/recover.h"
-#include "core/slot_map.h"
+#include "core/base/crash.h"
+#include "core/memory/heap_span.h"
+#include "core/memory/recover.h"
+#include "core/memory/slot_map.h"
+#include "core/segment/live.h"
+#include "core/table/db.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"

@@ -1,6 +1,6 @@
 /* tests/unit/slot_wait_test.c - writer slots go round: kept only while nobody wants them, waited for when there is none.
  *
- * Goal     Rule W4 of core/writer.h. Handles at rest leave a quarter of the slots to others, and more than eight each they
+ * Goal     Rule W4 of core/memory/writer.h. Handles at rest leave a quarter of the slots to others, and more than eight each they
  *          never keep; who waits gets the next slot that is left, whoever leaves it, and at once; waiters that die, processes
  *          that stand still, forks, and a process that gave up its rights harm nobody, themselves included.
  * Method   Small segments (2 to 64 slots); processes that attach, write once and do nothing; children killed while they wait.
@@ -13,9 +13,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/slot_map.h"
+#include "core/base/crash.h"
+#include "core/memory/slot_map.h"
+#include "core/table/db.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"

@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/crash.h"
-#include "core/db.h"
-#include "core/lock.h"
+#include "core/base/crash.h"
+#include "core/memory/lock.h"
+#include "core/table/db.h"
 #include "larder.h"
 #include "tests/support/expect.h"
 #include "tests/support/proc.h"

@@ -19,8 +19,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "core/db.h"
-#include "core/read.h"
+#include "core/table/db.h"
+#include "core/table/read.h"
 #include "larder.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/db.h"
+#include "core/table/db.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
@@ -24,7 +24,7 @@ TestSuite(wheel, .timeout = 60 * SLOW_FACTOR);
 #define NOW_S 1700000000u
 #define ENTRIES_MAX 200000u
 
-extern _Atomic int64_t heap_test_takes_left; /* core/heap.c */
+extern _Atomic int64_t heap_test_takes_left; /* core/memory/heap.c */
 
 struct fixture {
     struct larder *db;

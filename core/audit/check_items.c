@@ -1,0 +1,239 @@
+/* core/audit/check_items.c - the audit of a stripe of items: array, chains, images. See check.h.
+ *
+ * Idea     The look goes from bucket to bucket. Bucket order is hash order, so where it goes on is a hash, and stays one when the array
+ *          grows meanwhile. The stripe's count is compared with the chains in one hold, before the first look at an item.
+ * Speed    What is waited for are cache misses: block, span and mark of each item. Those of the next buckets are fetched ahead.
+ */
+#include "core/audit/check.h"
+#include "core/memory/heap.h"
+#include "core/memory/hooks.h"
+#include "core/table/catalog.h"
+#include "core/table/db.h"
+#include "core/table/read.h"
+
+#define AHEAD_BUCKETS 2u
+#define AHEAD_BYTES 256u /* of an item */
+
+/* Where a look at a stripe is. */
+struct item_look {
+    const struct table_view *v;
+    uint64_t from; /* items of lower hashes were looked at */
+    uint32_t stripe;
+    int is_begun, is_judging;
+};
+
+/* The attributes that the definition calls keys are there, and are the key that the item is found by. */
+static int has_true_key(const struct table_view *v, const struct item_head *h) {
+    struct item_key key;
+    return item_key_from_item(&v->shape, (const struct larder_item *)h, &key) == LARDER_OK &&
+           key.partition_bytes == h->partition_bytes && key.sort_bytes == h->sort_bytes &&
+           memcmp(key.area, item_key_area(h), item_key_area_bytes(h)) == 0;
+}
+
+/* By the attribute; never, if that has passed: then it may have been too far in the past when the item was put. An expiry by an older
+ * attribute waits to be made anew. */
+static int has_true_expiry(const struct check_state *c, const struct table_view *v, const struct item_head *h) {
+    uint64_t at_s = item_expiry_s(h), says = 0;
+    if (item_ttl_generation(h) != v->ttl_generation)
+        return 1;
+    if (v->shape.ttl_name)
+        says = item_ttl_of(h, v->shape.ttl_name, v->shape.ttl_name_bytes, 0);
+    return at_s == says || (at_s == 0 && (int64_t)says <= c->now_s);
+}
+
+/* Heads are private copies, keys are in the segment and are those of an equal hash_high: few. */
+static int is_same_key(const struct item_peek *a, const struct item_peek *b) {
+    if (a->head.hash_high != b->head.hash_high || a->head.partition_bytes != b->head.partition_bytes ||
+        a->head.sort_bytes != b->head.sort_bytes)
+        return 0;
+    return memcmp(item_key_area(a->image), item_key_area(b->image), item_key_area_bytes(&a->head)) == 0;
+}
+
+/* Copies the image in a slot to c->image, if it can be read at all: what is checked there stays so. */
+static const struct item_head *copy_image(struct check_state *c, uint64_t word, struct item_peek *item) {
+    const struct item_head *in_place = check_block(c, WORD_OFF(word), sizeof *in_place, "item"),
+                           *h = (const struct item_head *)c->image;
+    int is_sane = in_place && item_peek_open(item, in_place, heap_block_bytes(c->seg, WORD_OFF(word)));
+    if (is_sane) {
+        shm_copy_out(c->image, in_place, item->head.bytes);
+        is_sane = h->bytes == item->head.bytes && item_is_sane(c->image, h->bytes);
+    }
+    if (in_place && !is_sane)
+        check_error(c, "item: block %llu holds no sane image (I1 to I3)", (unsigned long long)WORD_OFF(word));
+    return is_sane ? h : NULL;
+}
+
+static void check_image(struct check_state *c, const struct item_look *l, uint64_t off, const struct item_head *h,
+                        uint64_t hash) {
+    const struct table_view *v = l->v;
+    unsigned long long at = off;
+    if (hash >> 32 != h->hash_high)
+        check_error(c, "item: the hash of block %llu is not that of its key", at);
+    if (h->version == 0 || h->version > SHM_LOAD(&v->items.stripes[l->stripe].writes))
+        check_error(c, "item: block %llu has version %llu, which its stripe never gave", at,
+                    (unsigned long long)h->version);
+    if (h->kseq == 0)
+        check_error(c, "item: block %llu has no key sequence", at);
+    if (!has_true_key(v, h))
+        check_error(c, "item: block %llu has other key attributes than its table", at);
+    if (!has_true_expiry(c, v, h))
+        check_error(c, "item: block %llu expires at %llu, which its TTL attribute does not say", at,
+                    (unsigned long long)item_expiry_s(h));
+    if ((h->flags & ITEM_TIMED) && item_timed_at(h, h)->zero != 0)
+        check_error(c, "item: the end of block %llu is not zero", at);
+    if (h->index_count > v->shape.index_count)
+        check_error(c, "item: block %llu has slots for %u indexes, the table has %u", at, h->index_count,
+                    v->shape.index_count);
+}
+
+/* Its entries and its timer. */
+static void check_belongings(struct check_state *c, const struct item_look *l, const struct item_head *h,
+                             uint64_t hash) {
+    struct item_peek copy;
+    if (c->is_again || c->is_mute || !item_peek_open(&copy, h, h->bytes))
+        return;
+    c->report->items++;
+    core_hooks->index_sum_item(c, l->v, hash, &copy);
+    core_hooks->timer_check_item(c, l->v, hash, &copy);
+}
+
+static void check_chain(struct check_state *c, const struct item_look *l, uint32_t bucket, int count) {
+    const struct htab *tab = &l->v->items;
+    struct item_peek *items = c->peeks;
+    uint32_t buckets = htab_bucket_count(tab, &tab->stripes[l->stripe]);
+    for (int i = 0; i < count; i++) {
+        uint64_t off = WORD_OFF(c->words[i]);
+        const shm_word *first = seg_at(c->seg, off, sizeof *first);
+        uint64_t high = first ? htab_high(SHM_LOAD(first)) : 0;
+        items[i].image = NULL;
+        if (first && high < l->from && high >> tab->stripe_shift == l->stripe &&
+            htab_bucket_of(tab, buckets, high) == bucket) /* the array has grown since */
+            continue;
+        const struct item_head *h = copy_image(c, c->words[i], &items[i]);
+        if (!h) {
+            items[i].image = NULL;
+            continue;
+        }
+        uint64_t hash = read_hash_of(l->v, item_key_area(h), h->partition_bytes, h->sort_bytes);
+        check_image(c, l, off, h, hash);
+        if (hash >> tab->stripe_shift != l->stripe || htab_bucket_of(tab, buckets, hash) != bucket ||
+            WORD_TAG(c->words[i]) != (uint16_t)hash)
+            check_error(c, "item: block %llu is in the wrong chain (H1)", (unsigned long long)off);
+        for (int k = 0; k < i; k++)
+            if (items[k].image && is_same_key(&items[k], &items[i]))
+                check_error(c, "item: blocks %llu and %llu have the same key",
+                            (unsigned long long)WORD_OFF(c->words[k]), (unsigned long long)off);
+        check_belongings(c, l, h, hash);
+    }
+}
+
+/* The entries of the chain's items of groups that do not add up. */
+static void judge_chain(struct check_state *c, const struct item_look *l, int count) {
+    for (int i = 0; i < count; i++) {
+        const struct item_head *image = seg_at(c->seg, WORD_OFF(c->words[i]), sizeof *image);
+        struct item_peek item;
+        if (!image || !item_peek_open(&item, image, heap_block_bytes(c->seg, WORD_OFF(c->words[i]))))
+            continue; /* reported before */
+        uint64_t hash = read_hash_of_item(l->v, &item);
+        if (hash >= l->from && *check_sum(c, hash) != 0)
+            core_hooks->index_judge_item(c, l->v, hash, &item);
+    }
+}
+
+/* H2, H3, the array's block, and the write number. */
+static void check_head(struct check_state *c, const struct item_look *l) {
+    const struct htab *tab = &l->v->items;
+    struct stripe_shm *stripe = &tab->stripes[l->stripe];
+    uint64_t writes = SHM_LOAD(&stripe->writes), word = SHM_LOAD(&stripe->array), buckets = WORD_TAG(word);
+    uint32_t in_slots = 0;
+    if (writes > ITEM_VERSION_MAX)
+        check_error(c, "stripe %u: so many writes as %llu there never were", l->stripe, (unsigned long long)writes);
+    if (word != 0)
+        check_block(c, WORD_OFF(word), (buckets + buckets / 8 + 1) * sizeof(struct bucket_shm), "bucket array");
+    for (uint32_t b = 0, total = htab_bucket_count(tab, stripe); b < total; b++) {
+        int count = htab_bucket_slots(tab, stripe, b, c->words, CHECK_CHAIN_MAX);
+        if (count < 0)
+            check_error(c, "stripe %u: the chain of bucket %u makes no sense (H3)", l->stripe, b);
+        else
+            in_slots += (uint32_t)count;
+    }
+    if (!htab_has_true_spares(tab, stripe))
+        check_error(c, "stripe %u: %u spare buckets are said to be in use, and others are (H5)", l->stripe,
+                    SHM_LOAD(&stripe->spares_used));
+    if (in_slots != SHM_LOAD(&stripe->count))
+        check_error(c, "stripe %u: counts %u items and links %u (H2)", l->stripe, SHM_LOAD(&stripe->count), in_slots);
+}
+
+static void fetch_bucket(const struct check_state *c, const struct htab *tab, const struct bucket_shm *bucket) {
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+        uint64_t word = SHM_LOAD_RELAXED(&bucket->slot[i]), off = WORD_OFF(word);
+        if (!word || !seg_at(c->seg, off, AHEAD_BYTES))
+            continue;
+        htab_prefetch(tab, word, AHEAD_BYTES);
+        heap_prefetch(c->seg, off);
+        SHM_PREFETCH(&c->reached[(off - c->seg->data_off) / 512]);
+    }
+}
+
+/* Whether a bucket has hashes of a group that does not add up. */
+static int is_wanted(const struct check_state *c, const struct item_look *l, uint32_t buckets, uint32_t bucket) {
+    const struct htab *tab = &l->v->items;
+    uint64_t first = htab_first_hash(tab, l->stripe, buckets, bucket), last;
+    if (!l->is_judging)
+        return 1;
+    last = bucket + 1 < buckets ? htab_first_hash(tab, l->stripe, buckets, bucket + 1)
+                                : (((uint64_t)l->stripe + 1) << tab->stripe_shift) - 1; /* wraps round to the last */
+    for (const uint64_t *sum = check_sum(c, first); sum <= check_sum(c, last); sum++)
+        if (*sum != 0)
+            return 1;
+    return 0;
+}
+
+static int look_at_items(struct check_state *c, void *at) {
+    struct item_look *l = at;
+    const struct htab *tab = &l->v->items;
+    struct stripe_shm *stripe = &tab->stripes[l->stripe];
+    if (!view_is_current(l->v))
+        return LARDER_E_RETRY;
+    if (!l->is_begun && !l->is_judging)
+        check_head(c, l);
+    l->is_begun = 1;
+    uint64_t word = SHM_LOAD(&stripe->array);
+    uint32_t buckets = htab_bucket_count(tab, stripe);
+    const struct bucket_shm *array = buckets ? seg_at(c->seg, WORD_OFF(word), buckets * sizeof *array) : NULL;
+    if (!array)
+        return LARDER_OK;
+    for (uint32_t b = htab_bucket_of(tab, buckets, l->from); b < buckets; b++) {
+        if (b + AHEAD_BUCKETS < buckets && !l->is_judging)
+            fetch_bucket(c, tab, &array[b + AHEAD_BUCKETS]);
+        int count = is_wanted(c, l, buckets, b) ? htab_bucket_slots(tab, stripe, b, c->words, CHECK_CHAIN_MAX) : 0;
+        if (l->is_judging)
+            judge_chain(c, l, count);
+        else
+            check_chain(c, l, b, count);
+        uint64_t next = b + 1 < buckets ? htab_first_hash(tab, l->stripe, buckets, b + 1) : 0;
+        if (next > l->from && check_is_due(c)) {
+            l->from = next;
+            return LARDER_MORE;
+        }
+    }
+    return LARDER_OK;
+}
+
+int check_item_stripe(struct check_state *c, uint32_t ordinal, uint32_t stripe, int is_judging) {
+    struct item_look l = {.stripe = stripe, .is_judging = is_judging};
+    unsigned tries = 0;
+    int r;
+    do {
+        r = check_view(c, ordinal, &l.v);
+        if (r)
+            return r;
+        if (check_is_empty(c, &l.v->items.stripes[stripe]))
+            return LARDER_OK;
+        c->is_mute = LIFE_STATE(l.v->life) != TABLE_READY;
+        l.from = l.from ? l.from : (uint64_t)stripe << l.v->items.stripe_shift;
+        r = check_look(c, &l.v->items.stripes[stripe].lock, LOCK_STRIPE, look_at_items, &l, sizeof l);
+        c->is_mute = 0;
+    } while (check_retry(c, &r, &tries));
+    return r;
+}

@@ -1,0 +1,217 @@
+/* core/audit/repair.c - larder_repair(): the order of things. See core/audit/repair.h. */
+#include "core/audit/repair.h"
+#include "core/base/err.h"
+#include "core/memory/heap_span.h"
+#include "core/memory/hooks.h"
+#include "core/table/db.h"
+#include "core/table/read.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+#define ROUNDS_MAX 64
+#define SCRATCH_BYTES (ITEM_IMAGE_BYTES_MAX + (1u << 20)) /* any image, stored again (item_stored_bytes_max) */
+
+/* ---- Notes ------------------------------------------------------------------------------------------------------- */
+
+void repair_note(struct repair *p, const char *format, ...) {
+    char line[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    notes_keep(&p->notes, db_priv(p->db), line);
+}
+
+/* What larder_check() found. */
+static void note_found(void *arg, const char *line) {
+    repair_note(arg, "found: %s", line);
+}
+
+/* ---- A segment that is too full for its lists -------------------------------------------------------------------- */
+
+static int drop_item(struct repair *p, const struct table_view *v, uint64_t off, const char *why) {
+    struct stripe_shm *stripe;
+    shm_word *slot = repair_slot_of(v, off, &stripe);
+    if (!slot)
+        return 0;
+    p->is_quiet = 0;
+    repair_lose(p, v, off, why);
+    p->is_quiet = 1;
+    SHM_STORE(slot, 0);
+    SHM_STORE(&stripe->seq, SHM_LOAD_RELAXED(&stripe->seq) + 1);
+    return 1;
+}
+
+/* Expired items of all tables, else one in 16 of the one that was too large. 0: nothing could be dropped. */
+static size_t make_room(struct repair *p, const struct repair_table *full) {
+    size_t dropped = 0;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
+        const struct repair_table *t = &p->table[i];
+        for (size_t k = 0; t->v && k < t->count; k++)
+            if (read_is_expired(t->v, (const struct item_head *)(p->seg->base + t->item[k]), p->now_s))
+                dropped += (size_t)drop_item(p, t->v, t->item[k], "it has expired, and there was no room for all");
+    }
+    int has_expired = dropped != 0;
+    for (size_t k = 0; !has_expired && k < full->count; k += 16)
+        dropped += (size_t)drop_item(p, full->v, full->item[k], "there was no room for all items and their lists");
+    p->items_planned -= dropped;
+    return dropped;
+}
+
+/* ---- Rounds ------------------------------------------------------------------------------------------------------- */
+
+static int refill_table(struct repair *p, struct repair_table *t) {
+    int r = repair_stripes(p, t);
+    if (r == LARDER_OK)
+        r = repair_mend_items(p, t);
+    if (r == LARDER_OK)
+        r = core_hooks->index_refill(&p->w, t->v, t->item, t->count, !p->is_loose, &p->report->index_entries);
+    p->report->items_kept += t->count;
+    p->report->tables_kept++;
+    return r;
+}
+
+/* Where there is no room: whether another round may find some. */
+static int is_hopeful(struct repair *p, const struct repair_table *full) {
+    if (!p->is_loose) {
+        p->is_loose = 1;
+        return 1;
+    }
+    /* Memory that the kernel does not give today it may give tomorrow: no item is dropped for that. */
+    return span_claimed_count(p->seg) == p->seg->span_count && make_room(p, full) > 0;
+}
+
+static int refill(struct repair *p) {
+    p->report->index_entries = p->report->timers = p->report->items_kept = p->report->tables_kept = 0;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
+        int r = p->table[i].v ? refill_table(p, &p->table[i]) : LARDER_OK;
+        if (r == LARDER_FULL && is_hopeful(p, &p->table[i]))
+            return LARDER_E_RETRY;
+        if (r)
+            return r;
+    }
+    return repair_heap_release(p);
+}
+
+/* Steps 2 to 5. LARDER_E_RETRY: some items were dropped to make room. */
+static int run_round(struct repair *p) {
+    int r = repair_plan(p);
+    if (r == LARDER_OK)
+        r = repair_flush(p);
+    if (r == LARDER_OK) {
+        if (!p->is_quiet)
+            repair_clear_slots(p);
+        r = repair_catalog(p);
+    }
+    if (r == LARDER_OK) {
+        core_hooks->timer_forget_all(p->seg);
+        r = repair_heap_store(p);
+    }
+    if (r == LARDER_OK)
+        r = refill(p);
+    repair_forget_plan(p);
+    return r;
+}
+
+static int run(struct repair *p) {
+    uint64_t used_before = repair_heap_used(p);
+    int r = repair_enter(p);
+    if (r == LARDER_OK)
+        r = writer_scratch(&p->w, SCRATCH_BYTES);
+    if (r == LARDER_OK && !(p->image = priv_alloc(db_priv(p->db), ITEM_IMAGE_BYTES_MAX)))
+        r = LARDER_E_NO_MEMORY;
+    if (r == LARDER_OK)
+        r = repair_claimed(p);
+    if (r == LARDER_OK)
+        r = run_round(p);
+    for (unsigned rounds = 0; r == LARDER_E_RETRY && rounds < ROUNDS_MAX; rounds++) {
+        p->is_quiet = 1;
+        r = run_round(p);
+    }
+    if (r == LARDER_E_RETRY)
+        r = err_set(LARDER_FULL, "there is no room for the segment's items and their lists");
+    uint64_t used = repair_heap_used(p);
+    if (r == LARDER_OK && used < used_before)
+        p->report->freed_bytes = used_before - used;
+    repair_leave(p, r == LARDER_OK);
+    priv_free(db_priv(p->db), p->w.scratch);
+    priv_free(db_priv(p->db), p->chain_of);
+    priv_free(db_priv(p->db), p->image);
+    return r;
+}
+
+/* ---- The call ------------------------------------------------------------------------------------------------------ */
+
+/* What is wrong. LARDER_OK: nothing. */
+static int look(struct repair *p) {
+    struct larder_check_report found;
+    if (SHM_LOAD(&p->seg->shm->state) != SEG_STATE_READY) {
+        repair_note(p, "found: a repair was cut off, or the segment's state is damaged");
+        p->report->errors_found = 1;
+        return LARDER_E_CORRUPT;
+    }
+    int r = larder_check(p->db, note_found, p, &found);
+    if (r == LARDER_BUSY) /* somebody was slow? */
+        r = larder_check(p->db, note_found, p, &found);
+    p->report->errors_found = found.errors;
+    if (r == LARDER_BUSY || r == LARDER_E_NO_SLOT) { /* locks or slots that make no sense may look like this */
+        repair_note(p, "found: %s", larder_error());
+        p->report->errors_found++;
+        return LARDER_E_CORRUPT;
+    }
+    return r;
+}
+
+/* Others are at work again by now: one that stands still with a lock keeps the check from looking at the rest, no more. */
+static int look_again(struct repair *p) {
+    struct larder_check_report left;
+    int r = larder_check(p->db, NULL, NULL, &left);
+    p->report->errors_left = left.errors;
+    if ((r == LARDER_BUSY || r == LARDER_E_NO_SLOT) && left.errors == 0)
+        return LARDER_OK;
+    return r;
+}
+
+static int repair(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
+                  struct larder_repair_report *report) {
+    if (db->seg.is_read_only)
+        return err_set(LARDER_E_READ_ONLY, "the segment is attached read-only");
+    memset(report, 0, sizeof *report);
+    if (SHM_LOAD(&db->seg.shm->state) == SEG_STATE_DESTROYED)
+        return db_check(db);
+    struct repair *p = priv_alloc(db_priv(db), sizeof *p);
+    if (!p)
+        return LARDER_E_NO_MEMORY;
+    p->db = db;
+    p->seg = &db->seg;
+    p->report = report;
+    p->notes.to = note;
+    p->notes.arg = arg;
+    p->now_s = db_now(db);
+    p->deadline_ms = db->busy_timeout_ms * 2; /* who waits for us, or for a dead, gives up in half of it */
+    int r = repair_begin(p);
+    if (r == LARDER_OK) {
+        r = look(p);
+        if (r == LARDER_E_CORRUPT && (r = run(p)) == LARDER_OK)
+            r = look_again(p);
+        repair_end(p);
+    }
+    notes_hand_out(&p->notes, db_priv(db));
+    priv_free(db_priv(db), p);
+    return r;
+}
+
+/* A thread that is cancelled in the middle of this would leave the segment closed, and locks and slots with its process. */
+LARDER_API int larder_repair(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
+                             struct larder_repair_report *report) {
+    int cancel_state;
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(report))
+        return LARDER_E_INVAL;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    struct view_use *use = views_visit(db); /* of what it recovers on its way */
+    int r = use ? repair(db, note, arg, report) : LARDER_E_NO_MEMORY;
+    if (use)
+        views_depart(db, use);
+    pthread_setcancelstate(cancel_state, NULL);
+    return r;
+}

@@ -1,0 +1,417 @@
+/* core/audit/repair_table.c - which tables there are, what they have, and where all of it lies. Step 2 of core/audit/repair.h.
+ *
+ * Idea     What is read first claims its place in the heap first: definitions and stripes of all tables, then bucket arrays that are
+ *          right in every detail, then items. Of items, those that lie where the heap has a block of their size come
+ *          before those that only themselves speak for: if two claim the same bytes one is a left-over.
+ * Stripes  An entry's stripes are believed if most of them look like stripes and either the heap has such a block there or some
+ *          of them have arrays. Stripes that were lost are made anew, and what was in them is lost with them.
+ * Tests    tests/crash/repair_test.c
+ */
+#include "core/audit/repair.h"
+#include "core/base/err.h"
+#include "core/table/catalog.h"
+#include "core/table/db.h"
+#include <stdlib.h>
+
+#define SEED_SAMPLE 8 /* so many images and not one right hash: it is the seed that is wrong */
+#define UNFIT_SAMPLE                                                                                                   \
+    8 /* so many true images and not one that the definition fits: it is the definition that is wrong */
+
+/* ---- Definitions ------------------------------------------------------------------------------------------------- */
+
+/* Reads what stands at schema_off without asking the heap. NULL in *view: nothing that is a definition. */
+static int read_definition(struct repair *p, uint64_t off, struct table_view **view) {
+    struct schema_head head, *copy;
+    const void *block = seg_at(p->seg, off, sizeof head);
+    *view = NULL;
+    if (!block)
+        return LARDER_OK;
+    shm_copy_out(&head, block, sizeof head);
+    if (!schema_head_is_sane(&head) || !seg_at(p->seg, off, head.bytes))
+        return LARDER_OK;
+    struct table_view *v = schema_view_new(db_priv(p->db), &head, &copy);
+    if (!v)
+        return LARDER_E_NO_MEMORY;
+    shm_copy_out(copy, block, head.bytes);
+    if (memcmp(copy, &head, sizeof head) == 0 && schema_view_fill(v, copy) == LARDER_OK &&
+        repair_claim(p, off, head.bytes, 0))
+        *view = v;
+    else
+        priv_free(db_priv(p->db), v);
+    return LARDER_OK;
+}
+
+/* A table that was half made, or half dropped, is none. One whose state is free or no state at all, and whose definition is whole,
+ * is one: no table becomes free before its definition is gone. */
+static int plan_definition(struct repair *p, uint32_t ordinal) {
+    struct table_shm *shm = seg_table(p->seg, ordinal);
+    struct repair_table *t = &p->table[ordinal];
+    uint64_t life = SHM_LOAD(&shm->life), off = SHM_LOAD(&shm->schema_off);
+    uint32_t state = LIFE_STATE(life);
+    if (state == TABLE_CREATING || state == TABLE_DROPPING)
+        return LARDER_OK;
+    int r = read_definition(p, off, &t->v);
+    if (r == LARDER_OK && !t->v && state == TABLE_READY && !p->is_quiet) {
+        p->report->tables_lost++;
+        repair_note(p, "lost: table number %u: its definition cannot be read, so its items are lost too", ordinal);
+    }
+    if (t->v && state != TABLE_READY && !p->is_quiet)
+        repair_note(p, "mended: table \"%.64s\": its state was %u", t->v->def.name, state);
+    return r;
+}
+
+/* ---- Stripes ----------------------------------------------------------------------------------------------------- */
+
+static int looks_like_stripe(const struct repair *p, const struct stripe_shm *stripe) {
+    uint64_t word = SHM_LOAD(&stripe->array);
+    if (stripe->reserved)
+        return 0;
+    return word == 0 || (WORD_TAG(word) != 0 && WORD_OFF(word) % sizeof(struct bucket_shm) == 0 &&
+                         seg_at(p->seg, WORD_OFF(word), repair_array_bytes(word)));
+}
+
+/* The stripes at off, claimed; 0 if there are none. */
+static uint64_t plan_stripes(struct repair *p, uint64_t off) {
+    uint64_t bytes = (uint64_t)p->seg->stripe_count * sizeof(struct stripe_shm);
+    const struct stripe_shm *stripes = off % 64 == 0 ? seg_at(p->seg, off, bytes) : NULL;
+    uint32_t like = 0, used = 0;
+    for (uint32_t i = 0; stripes && i < p->seg->stripe_count; i++)
+        if (looks_like_stripe(p, &stripes[i])) {
+            like++;
+            used += SHM_LOAD(&stripes[i].array) != 0;
+        }
+    if (like < (p->seg->stripe_count + 1) / 2)
+        return 0;
+    if (heap_block_bytes(p->seg, off) < bytes && used == 0)
+        return 0;
+    return repair_claim(p, off, bytes, HEAP_LINE) ? off : 0;
+}
+
+static void attach(struct repair *p, uint32_t ordinal) {
+    struct repair_table *t = &p->table[ordinal];
+    struct table_view *v = t->v;
+    uint32_t count = p->seg->stripe_count, shift = 64 - (uint32_t)__builtin_ctz(count);
+    v->db = p->db;
+    v->ordinal = ordinal;
+    v->shm = seg_table(p->seg, ordinal);
+    v->items = (struct htab){.seg = p->seg, .stripe_count = count, .stripe_shift = shift, .rank = LOCK_STRIPE};
+    v->partitions = (struct htab){.seg = p->seg, .stripe_count = count, .stripe_shift = shift, .rank = LOCK_PARTITION};
+    if (t->items_off)
+        v->items.stripes = (struct stripe_shm *)(p->seg->base + t->items_off);
+    if (t->partitions_off)
+        v->partitions.stripes = (struct stripe_shm *)(p->seg->base + t->partitions_off);
+}
+
+static int plan_table(struct repair *p, uint32_t ordinal) {
+    struct table_shm *shm = seg_table(p->seg, ordinal);
+    struct repair_table *t = &p->table[ordinal];
+    t->items_off = plan_stripes(p, SHM_LOAD(&shm->items_off));
+    t->partitions_off = plan_stripes(p, SHM_LOAD(&shm->partitions_off));
+    int is_moved = (t->v || SHM_LOAD(&shm->items_off)) && !t->items_off;
+    is_moved |= (t->v || SHM_LOAD(&shm->partitions_off)) && !t->partitions_off;
+    int r = is_moved ? repair_must_be_only_one(p, "stripes of a table must be made anew") : LARDER_OK;
+    if (r || !t->v)
+        return r;
+    attach(p, ordinal);
+    t->stripe_end = priv_alloc(db_priv(p->db), p->seg->stripe_count * sizeof *t->stripe_end);
+    t->array = priv_alloc(db_priv(p->db), p->seg->stripe_count);
+    if (!t->stripe_end || !t->array)
+        return LARDER_E_NO_MEMORY;
+    if (!p->is_quiet && !t->items_off)
+        repair_note(p, "lost: table \"%.64s\": the stripes of its items, and so all of them", t->v->def.name);
+    return LARDER_OK;
+}
+
+/* ---- Items ------------------------------------------------------------------------------------------------------- */
+
+static int read_items(struct repair *p, struct repair_table *t) {
+    int r = LARDER_OK;
+    for (uint32_t i = 0; i < p->seg->stripe_count && r == LARDER_OK; i++) {
+        if (t->items_off)
+            r = repair_read_array(p, t, i);
+        t->stripe_end[i] = (uint32_t)t->count;
+    }
+    return r;
+}
+
+static void claim_arrays(struct repair *p, struct repair_table *t) {
+    for (uint32_t i = 0; t->items_off && i < p->seg->stripe_count; i++) {
+        uint64_t word = SHM_LOAD(&t->v->items.stripes[i].array);
+        if (word != 0 && !(t->array[i] & ARRAY_DOUBTFUL) &&
+            !repair_claim(p, WORD_OFF(word), repair_array_bytes(word), HEAP_LINE))
+            t->array[i] |= ARRAY_DOUBTFUL;
+    }
+}
+
+static const struct item_head *item_at(const struct repair *p, uint64_t off) {
+    return (const struct item_head *)(p->seg->base + off);
+}
+
+#define LOW_BIT UINT64_C(1) /* of an item's offset while its block is claimed: marks those that have theirs */
+
+/* Those the heap agrees with, or the others. */
+static void claim_items(struct repair *p, struct repair_table *t, int is_agreed) {
+    for (size_t i = 0; i < t->count; i++) {
+        uint64_t off = t->item[i] & ~LOW_BIT, bytes = item_at(p, off)->bytes;
+        uint64_t have = heap_block_bytes(p->seg, off);
+        if ((have >= heap_round(bytes, 0) && have <= heap_round_most(bytes, 0)) != is_agreed)
+            continue;
+        if (repair_claim(p, off, bytes, 0))
+            t->item[i] |= LOW_BIT;
+    }
+}
+
+static int by_hash(const void *a, const void *b, void *arg) {
+    const struct repair *p = arg;
+    const struct item_head *x = item_at(p, *(const uint64_t *)a), *y = item_at(p, *(const uint64_t *)b);
+    if (x->hash_high != y->hash_high)
+        return x->hash_high < y->hash_high ? -1 : 1;
+    return (x->version < y->version) - (x->version > y->version); /* newer first */
+}
+
+static int is_same_item(const struct item_head *a, const struct item_head *b) {
+    return a->hash_high == b->hash_high && a->partition_bytes == b->partition_bytes && a->sort_bytes == b->sort_bytes &&
+           memcmp(item_key_area(a), item_key_area(b), item_key_area_bytes(a)) == 0;
+}
+
+/* Whether a newer one with this key is among item[from..to). */
+static int has_newer(const struct repair *p, const uint64_t *item, size_t from, size_t to, uint64_t off) {
+    for (size_t i = to; i > from; i--) {
+        if (item_at(p, item[i - 1])->hash_high != item_at(p, off)->hash_high)
+            return 0;
+        if (is_same_item(item_at(p, item[i - 1]), item_at(p, off)))
+            return 1;
+    }
+    return 0;
+}
+
+/* Keeps of a stripe's items those that have a block of their own, each key once. */
+static void settle_stripe(struct repair *p, struct repair_table *t, uint32_t number, size_t from, size_t *kept) {
+    size_t first = *kept, to = t->stripe_end[number], claimed = first;
+    for (size_t i = from; i < to; i++) {
+        if (t->item[i] & LOW_BIT)
+            t->item[claimed++] = t->item[i] & ~LOW_BIT;
+        else
+            t->array[number] |= ARRAY_UNCLEAN; /* two slots refer to one block, or blocks overlap */
+    }
+    if (claimed > first)
+        qsort_r(t->item + first, claimed - first, sizeof *t->item, by_hash, p);
+    for (size_t i = first; i < claimed; i++) {
+        uint64_t off = t->item[i];
+        if (has_newer(p, t->item, first, *kept, off)) {
+            t->array[number] |= ARRAY_UNCLEAN;
+            repair_unclaim(p, off);
+        } else
+            t->item[(*kept)++] = off;
+    }
+    t->stripe_end[number] = (uint32_t)*kept;
+}
+
+static void settle_items(struct repair *p, struct repair_table *t) {
+    size_t from = 0, kept = 0;
+    for (uint32_t i = 0; i < p->seg->stripe_count; i++) {
+        size_t end = t->stripe_end[i];
+        settle_stripe(p, t, i, from, &kept);
+        from = end;
+    }
+    if (t->count > kept && !p->is_quiet)
+        repair_note(p, "mended: table \"%.64s\": %zu slots referred to what others refer to, or to older versions",
+                    t->v->def.name, t->count - kept);
+    t->count = kept;
+}
+
+static void reserve_arrays(struct repair *p, struct repair_table *t) {
+    for (uint32_t i = 0; t->items_off && i < p->seg->stripe_count; i++) {
+        uint64_t word = SHM_LOAD(&t->v->items.stripes[i].array);
+        if (!(t->array[i] & ARRAY_DOUBTFUL) || word == 0)
+            continue;
+        uint64_t told = repair_array_bytes(word), have = heap_block_bytes(p->seg, WORD_OFF(word));
+        repair_reserve(p, WORD_OFF(word), told);
+        repair_reserve(p, WORD_OFF(word), have); /* whichever of them was read */
+    }
+}
+
+/* ---- The plan ---------------------------------------------------------------------------------------------------- */
+
+/* Rule M5. */
+static int refuse_definition(const struct repair_table *t) {
+    return err_set(LARDER_E_CORRUPT,
+                   "table number %u has the definition of table \"%.64s\", which none of its %llu items fits: the "
+                   "definitions of two tables were exchanged, or its own was lost",
+                   t->v->ordinal, t->v->def.name, (unsigned long long)t->true_count);
+}
+
+/* What nothing can be found by is refused. */
+static int judge_items(const struct repair *p) {
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
+        if (p->table[i].true_count >= UNFIT_SAMPLE && p->table[i].unfit_count == p->table[i].true_count)
+            return refuse_definition(&p->table[i]);
+    if (p->sane_count >= SEED_SAMPLE && p->hash_count == 0)
+        return err_set(LARDER_E_CORRUPT,
+                       "of %llu items none has the hash of its key: the segment's hash seed is "
+                       "damaged, and without it nothing can be found",
+                       (unsigned long long)p->sane_count);
+    return LARDER_OK;
+}
+
+static int plan_items(struct repair *p) {
+    int r = LARDER_OK;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++)
+        if (p->table[i].v)
+            r = read_items(p, &p->table[i]);
+    if (r == LARDER_OK)
+        r = judge_items(p);
+    if (r)
+        return r;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
+        if (p->table[i].v)
+            claim_arrays(p, &p->table[i]);
+    for (int is_agreed = 1; is_agreed >= 0; is_agreed--)
+        for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
+            if (p->table[i].v)
+                claim_items(p, &p->table[i], is_agreed);
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
+        if (p->table[i].v)
+            settle_items(p, &p->table[i]);
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
+        if (p->table[i].v)
+            reserve_arrays(p, &p->table[i]);
+    return LARDER_OK;
+}
+
+/* A further round finds what the one before has left. */
+static void count_items(struct repair *p) {
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
+        count += p->table[i].v ? p->table[i].count : 0;
+    if (p->is_quiet && count < p->items_planned) {
+        p->report->items_lost += p->items_planned - count;
+        repair_note(p, "lost: %llu items that were there when the repair began",
+                    (unsigned long long)(p->items_planned - count));
+    }
+    p->items_planned = count;
+}
+
+int repair_plan(struct repair *p) {
+    int r = LARDER_OK;
+    p->span = priv_alloc(db_priv(p->db), (p->seg->span_count + 1) * sizeof *p->span);
+    p->table = priv_alloc(db_priv(p->db), LARDER_TABLES_MAX * sizeof *p->table);
+    p->sane_count = p->hash_count = 0;
+    if (!p->span || !p->table)
+        return LARDER_E_NO_MEMORY;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++)
+        r = plan_definition(p, i);
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++)
+        r = plan_table(p, i);
+    if (r == LARDER_OK)
+        r = plan_items(p);
+    if (r == LARDER_OK)
+        count_items(p);
+    return r;
+}
+
+void repair_forget_plan(struct repair *p) {
+    struct priv *priv = db_priv(p->db);
+    for (uint32_t i = 0; p->table && i < LARDER_TABLES_MAX; i++) {
+        priv_free(priv, p->table[i].v);
+        priv_free(priv, p->table[i].item);
+        priv_free(priv, p->table[i].stripe_end);
+        priv_free(priv, p->table[i].array);
+    }
+    priv_free(priv, p->table);
+    priv_free(priv, p->span);
+    p->table = NULL;
+    p->span = NULL;
+}
+
+/* ---- Storing it --------------------------------------------------------------------------------------------------- */
+
+static void put64(shm_word *word, uint64_t value) {
+    if (SHM_LOAD(word) != value)
+        SHM_STORE(word, value);
+}
+
+static void put32(_Atomic uint32_t *word, uint32_t value) {
+    if (SHM_LOAD(word) != value)
+        SHM_STORE(word, value);
+}
+
+/* Nothing is linked there any more. Who reads just now notices. */
+static void empty_stripes(struct repair *p, uint64_t off) {
+    struct stripe_shm *stripes = off ? (struct stripe_shm *)(p->seg->base + off) : NULL;
+    for (uint32_t i = 0; stripes && i < p->seg->stripe_count; i++) {
+        if (SHM_LOAD(&stripes[i].array) != 0) {
+            SHM_STORE(&stripes[i].array, 0);
+            SHM_STORE(&stripes[i].seq, SHM_LOAD_RELAXED(&stripes[i].seq) + 1);
+        }
+        put32(&stripes[i].count, 0);
+        put32(&stripes[i].spares_used, 0);
+        put64((shm_word *)&stripes[i].reserved, 0);
+    }
+}
+
+/* Every life is a new one: views that others hold are none of what comes. */
+static void store_entry(struct repair *p, uint32_t ordinal) {
+    struct table_shm *shm = seg_table(p->seg, ordinal);
+    struct repair_table *t = &p->table[ordinal];
+    uint64_t life = SHM_LOAD(&shm->life);
+    if (t->v) {
+        if (LIFE_GENERATION(life) < t->v->birth)
+            life = (uint64_t)t->v->birth << 8;
+        t->v->life = LIFE_NEXT(life, TABLE_READY);
+        t->v->schema_off = SHM_LOAD(&shm->schema_off);
+        SHM_STORE(&shm->life, t->v->life);
+        put64(&shm->restamp, 0); /* repair_mend_items() does it */
+    } else {
+        put64(&shm->schema_off, 0); /* first: a free entry with a definition is taken for a table (plan_definition) */
+        put64(&shm->restamp, 0);
+        if (LIFE_STATE(life) != TABLE_FREE)
+            SHM_STORE(&shm->life, LIFE_NEXT(life, TABLE_FREE));
+        empty_stripes(p, t->items_off);
+    }
+    empty_stripes(p, t->partitions_off);
+    if (!t->items_off)
+        put64(&shm->items_off, 0);
+    if (!t->partitions_off)
+        put64(&shm->partitions_off, 0);
+}
+
+int repair_catalog(struct repair *p) {
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
+        store_entry(p, i);
+    return LARDER_OK;
+}
+
+/* Empty stripes for an entry that has none. */
+static int make_stripes(struct repair *p, shm_word *word, uint64_t *stripes_off) {
+    uint64_t off, bytes = (uint64_t)p->seg->stripe_count * sizeof(struct stripe_shm);
+    int r = repair_take(&p->w, bytes, HEAP_LINE, &off);
+    if (r)
+        return r;
+    shm_zero(p->seg->base + off, bytes);
+    r = step_swap(&p->w, 1, word, 0, off, NULL, NULL, 0);
+    *stripes_off = off;
+    return r;
+}
+
+int repair_stripes(struct repair *p, struct repair_table *t) {
+    int r = LARDER_OK;
+    if (!t->items_off)
+        r = make_stripes(p, &t->v->shm->items_off, &t->items_off);
+    if (r == LARDER_OK && !t->partitions_off)
+        r = make_stripes(p, &t->v->shm->partitions_off, &t->partitions_off);
+    if (r)
+        return r;
+    attach(p, t->v->ordinal);
+    for (uint32_t i = 0, from = 0; i < p->seg->stripe_count && r == LARDER_OK; from = t->stripe_end[i++]) {
+        struct stripe_shm *stripe = &t->v->items.stripes[i];
+        put64((shm_word *)&stripe->reserved, 0);
+        if (t->array[i] & ARRAY_DOUBTFUL)
+            r = repair_new_array(p, t->v, stripe, t->item + from, t->stripe_end[i] - from);
+        else if (t->array[i] & ARRAY_UNCLEAN)
+            r = repair_clean_array(p, t->v, stripe, t->item + from, t->stripe_end[i] - from);
+        else
+            r = htab_recount_locked(&t->v->items, stripe);
+    }
+    return r;
+}

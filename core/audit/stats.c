@@ -1,0 +1,144 @@
+/* core/audit/stats.c - numbers for people: segment, size classes, tables, slots. */
+#include "core/base/err.h"
+#include "core/memory/heap_span.h"
+#include "core/memory/hooks.h"
+#include "core/segment/live.h"
+#include "core/table/catalog.h"
+#include "core/table/db.h"
+#include <time.h>
+
+static void add_counters(struct larder_counters *sum, const struct slot_shm *slot) {
+    sum->puts += SHM_LOAD_RELAXED(&slot->puts);
+    sum->deletes += SHM_LOAD_RELAXED(&slot->deletes);
+    sum->expired += SHM_LOAD_RELAXED(&slot->expired);
+    sum->lock_waits += SHM_LOAD_RELAXED(&slot->lock_waits);
+    sum->recoveries += SHM_LOAD_RELAXED(&slot->recoveries);
+    sum->undone += SHM_LOAD_RELAXED(&slot->undone);
+    sum->finished += SHM_LOAD_RELAXED(&slot->finished);
+}
+
+int larder_segment_stats(struct larder *db, struct larder_segment_stats *out) {
+    struct heap_totals totals;
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
+    int r = db_check(db);
+    if (r)
+        return r;
+    memset(out, 0, sizeof *out);
+    heap_totals(&db->seg, &totals);
+    out->size_bytes = db->seg.bytes;
+    uint64_t claimed = SHM_LOAD(&db->seg.shm->claimed_bytes);
+    out->claimed_bytes = claimed - (db->seg.data_off - seg_descriptors_end(&db->seg, claimed));
+    out->free_bytes = totals.free_bytes;
+    out->used_bytes = totals.used_bytes;
+    out->private_bytes = priv_bytes(db->priv);
+    out->slots_max = db->seg.slot_count;
+    out->stripe_count = db->seg.stripe_count;
+    out->format_version = db->seg.shm->format_version;
+    memcpy(out->uuid, db->seg.shm->uuid, sizeof out->uuid);
+    for (uint32_t i = 0; i < db->seg.slot_count; i++) {
+        out->slots_used += SHM_LOAD(&seg_slot(&db->seg, i)->state) != SLOT_FREE;
+        add_counters(&out->counters, seg_slot(&db->seg, i));
+    }
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
+        out->table_count += LIFE_STATE(SHM_LOAD(&seg_table(&db->seg, i)->life)) == TABLE_READY;
+    return LARDER_OK;
+}
+
+int larder_class_stats(struct larder *db, struct larder_class_stats *out, uint32_t capacity, uint32_t *count) {
+    struct heap_totals totals;
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(count) || (capacity && ERR_IS_NULL(out)))
+        return LARDER_E_INVAL;
+    int r = db_check(db);
+    if (r)
+        return r;
+    heap_totals(&db->seg, &totals);
+    *count = capacity < CLASS_COUNT + 1 ? capacity : CLASS_COUNT + 1;
+    if (*count > 0)
+        memcpy(out, totals.classes, *count * sizeof *out);
+    return LARDER_OK;
+}
+
+/* Bytes of the blocks that a stripe's slots link, and of its bucket array. Not inlined: its words would stay on the stack. */
+static __attribute__((noinline)) void add_stripe(const struct table_view *v, struct stripe_shm *stripe,
+                                                 struct larder_table_stats *out) {
+    uint64_t words[512], array = SHM_LOAD(&stripe->array);
+    out->item_count += SHM_LOAD_RELAXED(&stripe->count);
+    out->bucket_bytes += array ? heap_block_bytes(v->items.seg, WORD_OFF(array)) : 0;
+    for (uint32_t b = 0, buckets = htab_bucket_count(&v->items, stripe); b < buckets; b++) {
+        int n = htab_bucket_slots(&v->items, stripe, b, words, 512);
+        for (int i = 0; i < n; i++)
+            out->item_bytes += heap_block_bytes(v->items.seg, WORD_OFF(words[i]));
+    }
+}
+
+/* *out is private memory: what fails half way must not show. */
+static int table_stats(struct larder_table *t, struct larder_table_stats *out) {
+    const struct table_view *v;
+    int r = table_view(t, &v);
+    if (r)
+        return r;
+    for (uint32_t i = 0; i < v->items.stripe_count; i++) {
+        uint64_t partitions_array = SHM_LOAD(&v->partitions.stripes[i].array);
+        add_stripe(v, &v->items.stripes[i], out);
+        out->bucket_bytes += partitions_array ? heap_block_bytes(v->items.seg, WORD_OFF(partitions_array)) : 0;
+    }
+    out->index_count = v->def.index_count + 1;
+    r = core_hooks->index_stats(v, out->indexes, out->index_count);
+    return r ? r : core_hooks->timer_stats(t->db, v->ordinal, &out->wheel_entries);
+}
+
+int larder_table_stats(struct larder_table *t, struct larder_table_stats *out) {
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
+    struct larder_table_stats stats = {0};
+    struct view_use *use = views_visit(t->db);
+    if (!use)
+        return LARDER_E_NO_MEMORY;
+    int r = table_stats(t, &stats);
+    views_depart(t->db, use);
+    if (r == LARDER_OK)
+        *out = stats;
+    return r;
+}
+
+static void slot_locks(struct larder *db, uint32_t id, struct larder_slot_stats *out) {
+    struct slot_shm *slot = seg_slot(&db->seg, id);
+    struct timespec now;
+    for (unsigned i = 0; i < SLOT_LOCKS; i++) {
+        uint64_t off = SHM_LOAD(&slot->locks[i]);
+        lock_word *lock = off ? seg_word(&db->seg, off) : NULL;
+        if (lock && lock_owner(lock) == (int)id && out->lock_count < sizeof out->lock_kinds / sizeof *out->lock_kinds)
+            out->lock_kinds[out->lock_count++] = lock_kind(&db->seg, off);
+    }
+    if (out->lock_count == 0)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+             since_ns = SHM_LOAD(&slot->lock_since_ns);
+    out->lock_held_ns = now_ns > since_ns ? now_ns - since_ns : 0;
+}
+
+int larder_slot_stats(struct larder *db, struct larder_slot_stats *out, uint32_t capacity, uint32_t *count) {
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(count) || (capacity && ERR_IS_NULL(out)))
+        return LARDER_E_INVAL;
+    int r = db_check(db);
+    if (r)
+        return r;
+    *count = 0;
+    for (uint32_t i = 0; i < db->seg.slot_count && *count < capacity; i++) {
+        struct slot_shm *slot = seg_slot(&db->seg, i);
+        if (SHM_LOAD(&slot->state) == SLOT_FREE)
+            continue;
+        struct larder_slot_stats *s = &out[(*count)++];
+        memset(s, 0, sizeof *s);
+        s->slot = i;
+        s->pid = SHM_LOAD_RELAXED(&slot->pid);
+        s->started_s = SHM_LOAD_RELAXED(&slot->started_s);
+        s->is_alive = live_is_held(&db->seg, i) != 0;
+        s->is_expirer = lock_owner(&db->seg.shm->expirer_lock) == (int)i;
+        add_counters(&s->counters, slot);
+        slot_locks(db, i, s);
+    }
+    return LARDER_OK;
+}

@@ -1,0 +1,12 @@
+/* core/base/debug.h - assertions on our own logic. Bytes read from a segment are input and are checked, not asserted. */
+#ifndef LARDER_BASE_DEBUG_H
+#define LARDER_BASE_DEBUG_H
+
+#if LARDER_ASSERT
+#include <assert.h>
+#define DEBUG_ASSERT(condition) assert(condition)
+#else
+#define DEBUG_ASSERT(condition) ((void)sizeof(!(condition)))
+#endif
+
+#endif

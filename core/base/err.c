@@ -1,0 +1,88 @@
+/* core/base/err.c - the text of this thread's last failure, and the names of results.
+ *
+ * Job      One buffer per thread: a failure in one thread never changes what another is about to read, and keeping a
+ *          message costs no allocation, so that "out of memory" can be said too.
+ * Tests    tests/unit/item_test.c (every refusal leaves a text)
+ */
+#include "core/base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "larder.h"
+
+#define ERR_TEXT_BYTES 512
+
+static _Thread_local char err_text[ERR_TEXT_BYTES];
+
+LARDER_API const char *larder_error(void) {
+    return err_text;
+}
+
+int err_set(int result, const char *format, ...) {
+    /* By way of a second buffer, since an argument may be the present text. */
+    char text[ERR_TEXT_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    memcpy(err_text, text, sizeof text);
+    return result;
+}
+
+void err_null(const char *function, const char *argument) {
+    err_set(LARDER_E_INVAL, "%s: %s is NULL; it must not be", function, argument);
+}
+
+static int err_result_of_errno(int number) {
+    switch (number) {
+    case ENOSPC:
+    case EDQUOT:
+    case ENOMEM:
+        return LARDER_FULL;
+    case EACCES:
+    case EPERM:
+        return LARDER_E_ACCESS;
+    default:
+        return LARDER_E_OS;
+    }
+}
+
+int err_set_errno(const char *what, const char *object) {
+    int number = errno;
+    char text[128];
+    return err_set(err_result_of_errno(number), "%s %s: %s", what, object, strerror_r(number, text, sizeof text));
+}
+
+LARDER_API const char *larder_result_name(int result) {
+    switch (result) {
+#define ERR_NAME(name)                                                                                                 \
+    case name:                                                                                                         \
+        return #name
+        ERR_NAME(LARDER_OK);
+        ERR_NAME(LARDER_NOT_FOUND);
+        ERR_NAME(LARDER_MORE);
+        ERR_NAME(LARDER_CHANGED);
+        ERR_NAME(LARDER_E_INVAL);
+        ERR_NAME(LARDER_FULL);
+        ERR_NAME(LARDER_BUSY);
+        ERR_NAME(LARDER_E_NO_TABLE);
+        ERR_NAME(LARDER_E_NO_INDEX);
+        ERR_NAME(LARDER_E_EXISTS);
+        ERR_NAME(LARDER_E_NO_SEGMENT);
+        ERR_NAME(LARDER_E_FORMAT);
+        ERR_NAME(LARDER_E_READ_ONLY);
+        ERR_NAME(LARDER_E_DESTROYED);
+        ERR_NAME(LARDER_E_CORRUPT);
+        ERR_NAME(LARDER_E_OS);
+        ERR_NAME(LARDER_E_NO_MEMORY);
+        ERR_NAME(LARDER_E_ACCESS);
+        ERR_NAME(LARDER_E_RETAINED);
+        ERR_NAME(LARDER_E_NO_SLOT);
+#undef ERR_NAME
+    default:
+        return "unknown result";
+    }
+}

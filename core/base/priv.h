@@ -1,0 +1,32 @@
+/* core/base/priv.h - this process's private memory: what a handle allocates outside the segment.
+ *
+ * Job      Everything comes from the handle's own arena, so that larder_close() gives it all back
+ *          at once and its use can be reported. An arena is one of jemalloc's, or the handle's
+ *          blocks of malloc: see core/base/priv.c.
+ * Locks    None of ours; any thread may call at any time, but never under a segment lock.
+ */
+#ifndef LARDER_BASE_PRIV_H
+#define LARDER_BASE_PRIV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct priv; /* an arena */
+
+/* NULL if out of memory. */
+struct priv *priv_new(void);
+/* Frees every block of the arena and the arena. */
+void priv_destroy(struct priv *p);
+/* Zeroed memory, or NULL with larder_error() set. */
+void *priv_alloc(struct priv *p, size_t bytes);
+/* Grows (or makes, from NULL) a block, keeping its bytes; new bytes are not zeroed. NULL: out of
+ * memory, the old block stays. */
+void *priv_realloc(struct priv *p, void *block, size_t bytes);
+void priv_free(struct priv *p, void *block);
+/* Around a fork: in between, the arena is whole, and so is the child's copy of it. */
+void priv_fork_prepare(struct priv *p);
+void priv_fork_done(struct priv *p);
+/* Bytes in use, with jemalloc's rounding or the list's heads included. */
+uint64_t priv_bytes(const struct priv *p);
+
+#endif

@@ -1,0 +1,44 @@
+/* core/base/priv_form.h - the two ways to keep private memory, for core/base/priv.c alone.
+ *
+ * Job      A form allocates, resizes and frees the blocks of one handle, counts their bytes, and
+ *          gives all of them back at once. priv_jemalloc.c does it with an arena, priv_list.c with
+ *          malloc and a ring of blocks.
+ * Rules    F1 Which form a handle has is decided when it is opened and never changes.
+ */
+#ifndef LARDER_BASE_PRIV_FORM_H
+#define LARDER_BASE_PRIV_FORM_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/priv.h"
+
+struct priv_form {
+    /* Every block and p itself. */
+    void (*destroy)(struct priv *p);
+    /* bytes > 0. NULL: no memory. */
+    void *(*alloc)(struct priv *p, size_t bytes, int is_zeroed);
+    /* bytes > 0, block not NULL. NULL: no memory, the block stays. */
+    void *(*resize)(struct priv *p, void *block, size_t bytes);
+    void (*free)(struct priv *p, void *block);
+    void (*fork_prepare)(struct priv *p);
+    void (*fork_done)(struct priv *p);
+};
+
+/* Both forms begin with this. */
+struct priv {
+    const struct priv_form *form;
+    _Atomic uint64_t bytes_used; /* relaxed: a figure, nothing is ordered by it */
+};
+
+static inline void priv_count(struct priv *p, uint64_t added, uint64_t removed) {
+    atomic_fetch_add_explicit(&p->bytes_used, added - removed, memory_order_relaxed);
+}
+
+/* NULL: jemalloc is not in this process, or there is no memory or no arena left. */
+struct priv *priv_jemalloc_new(void);
+/* NULL: no memory. */
+struct priv *priv_list_new(void);
+
+#endif

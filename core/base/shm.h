@@ -1,0 +1,120 @@
+/* core/base/shm.h - the only way to touch bytes that other processes see.
+ *
+ * Job      Loads, stores and copies on segment memory. Every store, compare-and-swap and fetch-op on a segment goes through
+ *          SHM_STORE, SHM_CAS, SHM_ADD or shm_copy_in(), and nothing else may write there: the crash tests number these
+ *          calls and kill the process at the k-th, so the set of states a death can leave is exactly the prefixes of them.
+ * Rules    S1 Order: a compiler barrier before each store keeps the program's order, which is the order that survivors of
+ *             a SIGKILL see. Release and acquire order other CPUs.
+ *          S2 Bytes that a reader may copy while they change go through shm_copy_in and shm_copy_out: any mixture of old and new
+ *             may come out, and is thrown away by the validation after it (htab_read_ok). shm_copy_out ends with an acquire
+ *             fence: a reader that saw a byte of a reused block also sees the sequence that was bumped before the block was
+ *             given back, for whoever reused it took it under the lock under which it was given back.
+ *             Both are memcpy(), which moves 32 bytes at a time, between fences that the compiler moves nothing across; a private
+ *             copy is therefore one look, and stays what it is. C11 has no such copy of memory that may change, so builds with
+ *             crash points, and with the thread sanitizer, move atomic words.
+ * Tests    Every suite under tests/crash/.
+ */
+#ifndef LARDER_BASE_SHM_H
+#define LARDER_BASE_SHM_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if LARDER_CRASH_POINTS
+/* Counts a store and, in a process that was told to, dies before it. Defined in core/base/crash.c of the test build. */
+void shm_crash_point(void);
+#else
+static inline void shm_crash_point(void) {
+    atomic_signal_fence(memory_order_seq_cst);
+}
+#endif
+
+#define SHM_LOAD(ptr) atomic_load_explicit((ptr), memory_order_acquire)
+#define SHM_LOAD_RELAXED(ptr) atomic_load_explicit((ptr), memory_order_relaxed)
+
+/* Release: all earlier stores of this thread are visible to whoever loads the new value with SHM_LOAD. */
+#define SHM_STORE(ptr, value) (shm_crash_point(), atomic_store_explicit((ptr), (value), memory_order_release))
+
+/* *expected is updated on failure, as with the C11 function. Acquire and release. */
+#define SHM_CAS(ptr, expected, desired)                                                                                \
+    (shm_crash_point(), atomic_compare_exchange_strong_explicit((ptr), (expected), (desired), memory_order_acq_rel,    \
+                                                                memory_order_acquire))
+
+#define SHM_ADD(ptr, value) (shm_crash_point(), atomic_fetch_add_explicit((ptr), (value), memory_order_acq_rel))
+
+/* A 64-bit word of segment memory that readers may load while it changes. */
+typedef _Atomic uint64_t shm_word;
+
+#if LARDER_CRASH_POINTS || defined(__SANITIZE_THREAD__)
+#define SHM_COPIES_WORDS 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SHM_COPIES_WORDS 1
+#endif
+#endif
+#ifndef SHM_COPIES_WORDS
+#define SHM_COPIES_WORDS 0
+#endif
+
+static inline size_t shm_round8(size_t bytes) {
+    return (bytes + 7) & ~(size_t)7;
+}
+
+/* Copies whole words from private memory into a block that nobody refers to yet, or whose lock is held. Both 8-aligned; bytes is
+ * rounded up to whole words (both sides must have room for it). */
+static inline void shm_copy_in(void *to, const void *from, size_t bytes) {
+#if SHM_COPIES_WORDS
+    shm_word *t = to;
+    const uint64_t *f = from;
+    for (size_t i = 0; i < shm_round8(bytes) / 8; i++)
+        SHM_STORE(&t[i], f[i]);
+#else
+    shm_crash_point();
+    memcpy(to, from, shm_round8(bytes));
+    atomic_thread_fence(memory_order_release);
+#endif
+}
+
+/* Zeroes whole words of a block that nobody refers to yet. 8-aligned. */
+static inline void shm_zero(void *to, size_t bytes) {
+#if SHM_COPIES_WORDS
+    shm_word *t = to;
+    for (size_t i = 0; i < shm_round8(bytes) / 8; i++)
+        SHM_STORE(&t[i], 0);
+#else
+    shm_crash_point();
+    memset(to, 0, shm_round8(bytes));
+    atomic_thread_fence(memory_order_release);
+#endif
+}
+
+/* Copies whole words out of memory that may be changing. Both 8-aligned. */
+static inline void shm_copy_out(void *to, const void *from, size_t bytes) {
+#if SHM_COPIES_WORDS
+    uint64_t *t = to;
+    const shm_word *f = from;
+    for (size_t i = 0; i < shm_round8(bytes) / 8; i++)
+        t[i] = atomic_load_explicit(&f[i], memory_order_acquire);
+#else
+    atomic_signal_fence(memory_order_seq_cst);
+    memcpy(to, from, shm_round8(bytes));
+    atomic_thread_fence(memory_order_acquire);
+    atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+/* True if the words are equal. Both 8-aligned; `shared` may be changing. */
+static inline int shm_is_equal(const void *shared, const void *mine, size_t bytes) {
+    const shm_word *s = shared;
+    const uint64_t *m = mine;
+    for (size_t i = 0; i < (bytes + 7) / 8; i++)
+        if (atomic_load_explicit(&s[i], memory_order_acquire) != m[i])
+            return 0;
+    return 1;
+}
+
+#define SHM_PREFETCH(ptr) __builtin_prefetch((ptr), 0, 3)
+
+#endif

@@ -1,0 +1,30 @@
+/* core/base/wait.h - waiting for something that no futex announces: a look every millisecond, until a deadline. */
+#ifndef LARDER_BASE_WAIT_H
+#define LARDER_BASE_WAIT_H
+
+#include <stdint.h>
+#include <time.h>
+
+static inline uint64_t wait_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static inline uint64_t wait_now_ms(void) {
+    return wait_now_ns() / 1000000;
+}
+
+static inline void wait_a_moment(void) {
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+/* 0 at once if the deadline has passed. */
+static inline int wait_until(uint64_t deadline_ms) {
+    if (wait_now_ms() >= deadline_ms)
+        return 0;
+    wait_a_moment();
+    return 1;
+}
+
+#endif

@@ -1,0 +1,564 @@
+/* core/item/item_build.c - the builder: makes items out of values.
+ *
+ * Job      Takes attributes in any order and lays out an image (core/item/item.h).
+ * Picture  records  what was added, in the order of the calls; an open container's members are the tail
+ *          entries  where they are in records: the item's attributes, then the members of each open M or set, from
+ *                   the outermost to the innermost
+ *          levels   levels[0] is the item, levels[level] what is being added to; each knows where its part of records
+ *                   and entries begins
+ *          Sorting moves entries only. larder_end() then puts a container's members in order and its lengths in front
+ *          of them; larder_builder_finish() does the same for the item, into a buffer of its own.
+ * Rules    B1 The first failure stays with its text until reset, and nothing changes after it.
+ *          B2 ddb_bytes is the item's size as DynamoDB counts it so far, never over the limit, and records are never
+ *             over ITEM_IMAGE_BYTES_MAX: no caller makes a builder grow without end.
+ *          B3 What is in records is checked: names and S are UTF-8, N canonical, nesting within the limit.
+ * Locks    None: a builder is used by one thread at a time.
+ * Tests    tests/unit/item_test.c
+ */
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/base/priv.h"
+#include "core/base/utf8.h"
+#include "core/item/item_builder.h"
+#include "core/item/item_records.h"
+#include "core/item/num.h"
+#include "core/table/db.h"
+
+#define BUILD_BUFFER_MIN 512
+
+/* A value in the form it has in a record: tag, head (lengths, or a BOOL), then body. */
+struct build_value {
+    enum larder_type type;
+    uint8_t tag;
+    uint8_t head[2 * ITEM_VARINT_BYTES_MAX];
+    size_t head_bytes;
+    struct bytes body;
+    size_t ddb_bytes;
+};
+
+/* ---- Errors and memory --------------------------------------------------------------------------------------- */
+
+int build_fail(struct larder_builder *b, int result) {
+    b->error = result;
+    strncpy(b->error_text, larder_error(), sizeof b->error_text - 1);
+    return result;
+}
+
+/* The name to show for the value that is being added, from the call or from larder_name(). */
+static struct bytes build_given_name(const struct larder_builder *b, const char *name) {
+    if (name)
+        return (struct bytes){(const uint8_t *)name, strlen(name)};
+    return b->has_name ? (struct bytes){b->name.at, b->name.len} : (struct bytes){NULL, 0};
+}
+
+/* The same with the attribute's name in front of the text. */
+static int build_fail_at(struct larder_builder *b, const char *name, int result) {
+    struct bytes given = build_given_name(b, name);
+    if (given.len)
+        err_set(result, "attribute \"%.*s\": %s", ITEM_SHOWN(given), larder_error());
+    return build_fail(b, result);
+}
+
+int build_ready(struct larder_builder *b) {
+    return b->error ? err_set(b->error, "%s", b->error_text) : LARDER_OK;
+}
+
+int build_reserve(struct larder_builder *b, struct build_buffer *buffer, size_t bytes) {
+    size_t capacity = buffer->capacity ? buffer->capacity : BUILD_BUFFER_MIN;
+    if (bytes <= buffer->capacity)
+        return LARDER_OK;
+    while (capacity < bytes)
+        capacity *= 2;
+    uint8_t *grown = priv_realloc(b->priv, buffer->at, capacity);
+    if (!grown)
+        return build_fail(b, LARDER_E_NO_MEMORY);
+    buffer->at = grown;
+    buffer->capacity = capacity;
+    return LARDER_OK;
+}
+
+/* ---- Adding -------------------------------------------------------------------------------------------------- */
+
+int build_reserve_entries(struct larder_builder *b, size_t count) {
+    size_t capacity = b->entry_capacity ? b->entry_capacity : 64;
+    if (count <= b->entry_capacity)
+        return LARDER_OK;
+    while (capacity < count)
+        capacity *= 2;
+    struct build_entry *grown = priv_realloc(b->priv, b->entries, capacity * sizeof *grown);
+    if (!grown)
+        return build_fail(b, LARDER_E_NO_MEMORY);
+    b->entries = grown;
+    b->entry_capacity = capacity;
+    return LARDER_OK;
+}
+
+static int build_push_entry(struct larder_builder *b, struct build_level *level, size_t offset) {
+    int result = build_reserve_entries(b, b->entry_count + 1);
+    if (result != LARDER_OK)
+        return result;
+    struct build_entry entry = {.offset = (uint32_t)offset};
+    entry.prefix = build_prefix(build_sort_key(b, level->type, entry.offset));
+    if (level->is_sorted && b->entry_count > level->entry_first)
+        level->is_sorted = build_compare(b, level->type, &b->entries[b->entry_count - 1], &entry) < 0;
+    b->entries[b->entry_count++] = entry;
+    return LARDER_OK;
+}
+
+static enum larder_type build_set_element(enum larder_type set) {
+    switch (set) {
+    case LARDER_SS:
+        return LARDER_S;
+    case LARDER_NS:
+        return LARDER_N;
+    default:
+        return LARDER_B;
+    }
+}
+
+/* Whether a value of this type may be added here. */
+static int build_check_place(struct larder_builder *b, enum larder_type type) {
+    const struct build_level *level = &b->levels[b->level];
+    if (level->type == LARDER_M || level->type == LARDER_L) {
+        if (b->level == 0 && level->count == ITEM_ATTRS_MAX)
+            return build_fail(b, err_set(LARDER_E_INVAL, "the item has over %u attributes", ITEM_ATTRS_MAX));
+        return LARDER_OK;
+    }
+    enum larder_type element = build_set_element(level->type);
+    if (type == element)
+        return LARDER_OK;
+    return build_fail(b,
+                      err_set(LARDER_E_INVAL, "a value of type %s was added to a set of type %s, which takes %s only",
+                              item_type_name(type), item_type_name(level->type), item_type_name(element)));
+}
+
+/* The name of what is added next: one for a member of an item or M, none for others. */
+static int build_take_name(struct larder_builder *b, const char *name, struct bytes *out) {
+    int is_named = b->levels[b->level].type == LARDER_M;
+    *out = build_given_name(b, name);
+    if (name && b->has_name)
+        return build_fail(
+            b, err_set(LARDER_E_INVAL, "attribute \"%.*s\" was given another name by larder_name()", ITEM_SHOWN(*out)));
+    b->has_name = 0;
+    if (!is_named && out->at)
+        return build_fail(b, err_set(LARDER_E_INVAL, "a member of a list or set has no name, but \"%.*s\" was given",
+                                     ITEM_SHOWN(*out)));
+    if (!is_named)
+        return LARDER_OK;
+    if (!out->at)
+        return build_fail(b, err_set(LARDER_E_INVAL, "an attribute needs a name"));
+    if (out->len < 1 || out->len > LARDER_ATTRIBUTE_NAME_MAX)
+        return build_fail(b, err_set(LARDER_E_INVAL, "the attribute name \"%.*s\" has %zu bytes; 1 to %d are allowed",
+                                     ITEM_SHOWN(*out), out->len, LARDER_ATTRIBUTE_NAME_MAX));
+    size_t valid = utf8_valid_bytes((const char *)out->at, out->len);
+    if (valid < out->len)
+        return build_fail(b, err_set(LARDER_E_INVAL, "the attribute name \"%.*s\" is not valid UTF-8 from byte %zu on",
+                                     ITEM_SHOWN(*out), valid));
+    return LARDER_OK;
+}
+
+/* B2. */
+static int build_count_bytes(struct larder_builder *b, struct bytes name, size_t value_bytes) {
+    size_t added = name.len + value_bytes + (b->level > 0 && b->levels[b->level].type <= LARDER_L);
+    if (added > LARDER_ITEM_BYTES_MAX - b->ddb_bytes)
+        return build_fail(b, err_set(LARDER_E_INVAL, "with \"%.*s\" the item has %zu bytes; at most %d are allowed",
+                                     ITEM_SHOWN(name), b->ddb_bytes + added, LARDER_ITEM_BYTES_MAX));
+    b->ddb_bytes += added;
+    return LARDER_OK;
+}
+
+/* Appends a member with this value to what is open. Every add ends here. */
+static int build_put(struct larder_builder *b, const char *given_name, const struct build_value *value) {
+    struct build_level *level = &b->levels[b->level];
+    struct bytes name;
+    int result = build_ready(b);
+    if (result != LARDER_OK || (result = build_take_name(b, given_name, &name)) != LARDER_OK ||
+        (result = build_check_place(b, value->type)) != LARDER_OK ||
+        (result = build_count_bytes(b, name, value->ddb_bytes)) != LARDER_OK)
+        return result;
+    size_t start = b->records.len;
+    size_t end_max = start + 1 + ITEM_VARINT_BYTES_MAX + name.len + value->head_bytes + value->body.len;
+    if (end_max > ITEM_IMAGE_BYTES_MAX) /* empty strings in a set weigh nothing by B2 */
+        return build_fail(b, err_set(LARDER_E_INVAL, "a set holds a value twice"));
+    if ((result = build_reserve(b, &b->records, end_max)) != LARDER_OK)
+        return result;
+    uint8_t *at = b->records.at + start;
+    *at++ = value->tag;
+    if (level->type == LARDER_M)
+        at = item_put_name(at, name);
+    at = item_put_bytes(at, value->head, value->head_bytes);
+    at = item_put_bytes(at, value->body.at, value->body.len);
+    b->records.len = (size_t)(at - b->records.at);
+    level->count++;
+    return level->type == LARDER_L ? LARDER_OK : build_push_entry(b, level, start);
+}
+
+/* An S, N or B that has been checked. */
+static int build_put_scalar(struct larder_builder *b, const char *name, enum larder_type type, const void *data,
+                            size_t bytes) {
+    struct build_value value = {
+        .type = type, .tag = item_scalar_tag(type, bytes), .body = {data, bytes}, .ddb_bytes = bytes};
+    if (value.tag < ITEM_SHORT_N)
+        value.head_bytes = (size_t)(item_put_varint(value.head, bytes) - value.head);
+    return build_put(b, name, &value);
+}
+
+/* What no item can hold is refused before it is read. */
+static int build_check_data(struct larder_builder *b, const char *name, size_t bytes) {
+    if (bytes > LARDER_ITEM_BYTES_MAX)
+        return build_fail_at(
+            b, name,
+            err_set(LARDER_E_INVAL, "the value has %zu bytes; an item has at most %d", bytes, LARDER_ITEM_BYTES_MAX));
+    return LARDER_OK;
+}
+
+static int build_add_text(struct larder_builder *b, const char *name, const char *text, size_t bytes) {
+    int result = build_check_data(b, name, bytes);
+    if (result != LARDER_OK)
+        return result;
+    size_t valid = utf8_valid_bytes(text, bytes);
+    if (valid < bytes)
+        return build_fail_at(b, name, err_set(LARDER_E_INVAL, "the value is not valid UTF-8 from byte %zu on", valid));
+    return build_put_scalar(b, name, LARDER_S, text, bytes);
+}
+
+static int build_add_bytes(struct larder_builder *b, const char *name, const void *data, size_t bytes) {
+    int result = build_check_data(b, name, bytes);
+    return result == LARDER_OK ? build_put_scalar(b, name, LARDER_B, data, bytes) : result;
+}
+
+LARDER_API int larder_add_sn(struct larder_builder *b, const char *name, const char *text, size_t bytes) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result == LARDER_OK && bytes && ERR_IS_NULL(text))
+        return build_fail(b, LARDER_E_INVAL);
+    return result == LARDER_OK ? build_add_text(b, name, text, bytes) : result;
+}
+
+LARDER_API int larder_add_s(struct larder_builder *b, const char *name, const char *text) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result == LARDER_OK && ERR_IS_NULL(text))
+        return build_fail(b, LARDER_E_INVAL);
+    return result == LARDER_OK ? build_add_text(b, name, text, strlen(text)) : result;
+}
+
+LARDER_API int larder_add_b(struct larder_builder *b, const char *name, const void *data, size_t bytes) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result == LARDER_OK && bytes && ERR_IS_NULL(data))
+        return build_fail(b, LARDER_E_INVAL);
+    return result == LARDER_OK ? build_add_bytes(b, name, data, bytes) : result;
+}
+
+static int build_add_number(struct larder_builder *b, const char *name, const char *text, size_t text_bytes) {
+    uint8_t number[NUM_BYTES_MAX];
+    size_t bytes;
+    int result = num_encode(text, text_bytes, number, &bytes);
+    if (result != LARDER_OK)
+        return build_fail_at(b, name, result);
+    return build_put_scalar(b, name, LARDER_N, number, bytes);
+}
+
+static int build_add_encoded_number(struct larder_builder *b, const char *name, const struct larder_value *value) {
+    if (!value->data || !num_is_sane(value->data, value->bytes))
+        return build_fail_at(b, name,
+                             err_set(LARDER_E_INVAL, "a value of type N with count 1 must be one read from an item"));
+    return build_put_scalar(b, name, LARDER_N, value->data, value->bytes);
+}
+
+LARDER_API int larder_add_n(struct larder_builder *b, const char *name, const char *decimal) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result == LARDER_OK && ERR_IS_NULL(decimal))
+        return build_fail(b, LARDER_E_INVAL);
+    return result == LARDER_OK ? build_add_number(b, name, decimal, strlen(decimal)) : result;
+}
+
+LARDER_API int larder_add_int(struct larder_builder *b, const char *name, int64_t value) {
+    uint8_t number[NUM_BYTES_MAX];
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    return build_put_scalar(b, name, LARDER_N, number, num_encode_int64(value, number));
+}
+
+LARDER_API int larder_add_bool(struct larder_builder *b, const char *name, int is_true) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    struct build_value value = {
+        .type = LARDER_BOOL, .tag = LARDER_BOOL, .head = {is_true != 0}, .head_bytes = 1, .ddb_bytes = 1};
+    return build_put(b, name, &value);
+}
+
+LARDER_API int larder_add_null(struct larder_builder *b, const char *name) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    struct build_value value = {.type = LARDER_NULL, .tag = LARDER_NULL, .ddb_bytes = 1};
+    return build_put(b, name, &value);
+}
+
+/* A builder that is ready; a value whose data is there. */
+static int build_add_value(struct larder_builder *b, const char *name, const struct larder_value *value) {
+    switch (value->type) {
+    case LARDER_S:
+        return build_add_text(b, name, value->data, value->bytes);
+    case LARDER_N:
+        return value->count == ITEM_N_IS_ENCODED ? build_add_encoded_number(b, name, value)
+                                                 : build_add_number(b, name, value->data, value->bytes);
+    case LARDER_B:
+        return build_add_bytes(b, name, value->data, value->bytes);
+    case LARDER_BOOL:
+        return larder_add_bool(b, name, value->is_true);
+    case LARDER_NULL:
+        return larder_add_null(b, name);
+    default:
+        return build_fail_at(b, name,
+                             err_set(LARDER_E_INVAL, "larder_add() takes a value of type S, N, B, BOOL or NULL, not %s",
+                                     item_type_name(value->type)));
+    }
+}
+
+LARDER_API int larder_add(struct larder_builder *b, const char *name, const struct larder_value *value) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result != LARDER_OK)
+        return result;
+    if (ERR_IS_NULL(value) || (value->bytes && value->type <= LARDER_B && ERR_IS_NULL(value->data)))
+        return build_fail(b, LARDER_E_INVAL);
+    return build_add_value(b, name, value);
+}
+
+LARDER_API int larder_name(struct larder_builder *b, const char *name, size_t bytes) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result != LARDER_OK)
+        return result;
+    if (ERR_IS_NULL(name))
+        return build_fail(b, LARDER_E_INVAL);
+    if (bytes < 1 || bytes > LARDER_ATTRIBUTE_NAME_MAX)
+        return build_fail(b, err_set(LARDER_E_INVAL, "an attribute name has %zu bytes; 1 to %d are allowed", bytes,
+                                     LARDER_ATTRIBUTE_NAME_MAX));
+    if (b->has_name)
+        return build_fail(b, err_set(LARDER_E_INVAL, "larder_name() was called twice with no value between"));
+    result = build_reserve(b, &b->name, bytes + 1);
+    if (result != LARDER_OK)
+        return result;
+    item_put_bytes(b->name.at, name, bytes);
+    b->name.len = bytes;
+    b->has_name = 1;
+    return LARDER_OK;
+}
+
+/* ---- Containers ---------------------------------------------------------------------------------------------- */
+
+int build_check_levels(struct larder_builder *b, uint32_t levels) {
+    if (b->level + levels < LARDER_NESTING_MAX)
+        return LARDER_OK;
+    return build_fail(b, err_set(LARDER_E_INVAL, "%u lists and maps are nested; at most %d are allowed",
+                                 b->level + levels, LARDER_NESTING_MAX - 1));
+}
+
+static int is_container(enum larder_type type) {
+    return type >= LARDER_M && type <= LARDER_BS;
+}
+
+LARDER_API int larder_begin(struct larder_builder *b, const char *name, enum larder_type type) {
+    int is_nested = type == LARDER_M || type == LARDER_L;
+    struct build_value value = {.type = type, .tag = (uint8_t)type, .ddb_bytes = is_nested ? 3 : 0};
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result != LARDER_OK)
+        return result;
+    if (!is_container(type))
+        return build_fail_at(
+            b, name,
+            err_set(LARDER_E_INVAL, "larder_begin() opens an M, L, SS, NS or BS, not %s", item_type_name(type)));
+    if (is_nested && (result = build_check_levels(b, 1)) != LARDER_OK)
+        return result;
+    result = build_put(b, name, &value);
+    if (result != LARDER_OK)
+        return result;
+    b->levels[++b->level] =
+        (struct build_level){.type = type, .is_sorted = 1, .members = b->records.len, .entry_first = b->entry_count};
+    return LARDER_OK;
+}
+
+/* Bytes of a member of an item, M or set that lies at `at`. */
+static size_t build_member_bytes(enum larder_type of, const uint8_t *at) {
+    struct larder_value value;
+    const uint8_t *from = of == LARDER_M ? item_record_at(at).value : at + 1;
+    return (size_t)(item_read_value(*at, from, &value) - at);
+}
+
+/* Moves the members of the innermost level into the order of its entries. */
+static int build_reorder(struct larder_builder *b, const struct build_level *level) {
+    size_t bytes = b->records.len - level->members;
+    int result = build_reserve(b, &b->scratch, bytes);
+    if (result != LARDER_OK)
+        return result;
+    uint8_t *to = b->scratch.at;
+    for (size_t i = level->entry_first; i < b->entry_count; i++) {
+        const uint8_t *at = b->records.at + b->entries[i].offset;
+        to = item_put_bytes(to, at, build_member_bytes(level->type, at));
+    }
+    item_put_bytes(b->records.at + level->members, b->scratch.at, bytes);
+    return LARDER_OK;
+}
+
+LARDER_API int larder_end(struct larder_builder *b) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    struct build_level *level = &b->levels[b->level];
+    int result = build_ready(b);
+    if (result != LARDER_OK)
+        return result;
+    if (b->level == 0)
+        return build_fail(b, err_set(LARDER_E_INVAL, "larder_end() without an open M, L, SS, NS or BS"));
+    if (b->has_name)
+        return build_fail(b, err_set(LARDER_E_INVAL, "larder_name() was not followed by a value"));
+    if (!level->count && level->type >= LARDER_SS)
+        return build_fail(b, err_set(LARDER_E_INVAL, "a set of type %s is empty; at least one member is needed",
+                                     item_type_name(level->type)));
+    if ((result = build_sort(b, level)) != LARDER_OK ||
+        (!level->is_sorted && (result = build_reorder(b, level)) != LARDER_OK) ||
+        (result = build_reserve(b, &b->records, b->records.len + 2 * ITEM_VARINT_BYTES_MAX)) != LARDER_OK)
+        return result;
+    size_t bytes = b->records.len - level->members, rest = item_varint_bytes(level->count) + bytes;
+    size_t head = item_varint_bytes(rest) + item_varint_bytes(level->count);
+    uint8_t *at = b->records.at + level->members;
+    memmove(at + head, at, bytes);
+    item_put_varint(item_put_varint(at, rest), level->count);
+    b->records.len += head;
+    b->entry_count = level->entry_first;
+    b->level--;
+    return LARDER_OK;
+}
+
+/* Copies an M, L or set out of another item, which is checked like any other input. */
+static int build_add_container(struct larder_builder *b, const struct larder_value *from) {
+    struct item_measure measure;
+    if (!item_measure_container(from, &measure))
+        return build_fail_at(
+            b, NULL,
+            err_set(LARDER_E_INVAL, "a value of type %s must be one read from an item", item_type_name(from->type)));
+    int result = build_check_levels(b, measure.levels);
+    if (result != LARDER_OK)
+        return result;
+    struct build_value value = {.type = from->type,
+                                .tag = (uint8_t)from->type,
+                                .body = {from->data, from->bytes},
+                                .ddb_bytes = measure.ddb_bytes};
+    uint8_t *end = item_put_varint(value.head, item_varint_bytes(from->count) + from->bytes);
+    value.head_bytes = (size_t)(item_put_varint(end, from->count) - value.head);
+    return build_put(b, NULL, &value);
+}
+
+LARDER_API int larder_add_member(struct larder_builder *b, const struct larder_member *member) {
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result == LARDER_OK && (ERR_IS_NULL(member) || (member->value.bytes && ERR_IS_NULL(member->value.data))))
+        return build_fail(b, LARDER_E_INVAL);
+    if (result == LARDER_OK && member->name)
+        result = larder_name(b, member->name, member->name_bytes);
+    if (result != LARDER_OK)
+        return result;
+    return is_container(member->value.type) ? build_add_container(b, &member->value)
+                                            : build_add_value(b, NULL, &member->value);
+}
+
+/* ---- Life of a builder --------------------------------------------------------------------------------------- */
+
+LARDER_API void larder_builder_reset(struct larder_builder *b) {
+    if (!b)
+        return;
+    b->records.len = 0;
+    b->entry_count = 0;
+    b->level = 0;
+    b->levels[0] = (struct build_level){.type = LARDER_M, .is_sorted = 1};
+    b->ddb_bytes = 0;
+    b->has_name = 0;
+    b->error = LARDER_OK;
+}
+
+struct larder_builder *item_builder_new(struct priv *p) {
+    struct larder_builder *b = priv_alloc(p, sizeof *b);
+    if (!b)
+        return NULL;
+    b->priv = p;
+    larder_builder_reset(b);
+    return b;
+}
+
+LARDER_API int larder_builder_new(struct larder *db, struct larder_builder **out) {
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
+    struct larder_builder *b = item_builder_new(db_priv(db));
+    if (!b)
+        return LARDER_E_NO_MEMORY;
+    *out = b;
+    return LARDER_OK;
+}
+
+LARDER_API void larder_builder_free(struct larder_builder *b) {
+    if (!b)
+        return;
+    struct priv *p = b->priv;
+    priv_free(p, b->records.at);
+    priv_free(p, b->scratch.at);
+    priv_free(p, b->image.at);
+    priv_free(p, b->name.at);
+    priv_free(p, b->entries);
+    priv_free(p, b);
+}
+
+/* Records in the order of the entries. */
+static void build_image(const struct larder_builder *b, struct item_head *h) {
+    size_t first = item_lay_out(h, b->records.len), at = first;
+    if (b->levels[0].is_sorted) { /* they are in order as they lie */
+        item_put_bytes((uint8_t *)h + first, b->records.at, b->records.len);
+        for (uint32_t i = 0; !item_is_walked(h) && i < h->attr_count; i++)
+            item_set_record_offset(h, i, (uint32_t)(first + b->entries[i].offset));
+        at += b->records.len;
+    } else {
+        for (uint32_t i = 0; i < h->attr_count; i++) {
+            const uint8_t *record = b->records.at + b->entries[i].offset;
+            size_t bytes = build_member_bytes(LARDER_M, record);
+            item_set_record_offset(h, i, (uint32_t)at);
+            item_put_bytes((uint8_t *)h + at, record, bytes);
+            at += bytes;
+        }
+    }
+    memset((uint8_t *)h + at, 0, h->bytes - at);
+}
+
+LARDER_API int larder_builder_finish(struct larder_builder *b, const struct larder_item **out) {
+    if (ERR_IS_NULL(b) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result != LARDER_OK)
+        return result;
+    if (b->level)
+        return build_fail(b, err_set(LARDER_E_INVAL, "%u maps, lists or sets are still open", b->level));
+    if (b->has_name)
+        return build_fail(b, err_set(LARDER_E_INVAL, "larder_name() was not followed by a value"));
+    size_t bytes_max = sizeof(struct item_head) + sizeof(uint32_t) * b->entry_count + b->records.len + 8;
+    if ((result = build_sort(b, &b->levels[0])) != LARDER_OK ||
+        (result = build_reserve(b, &b->image, bytes_max)) != LARDER_OK)
+        return result;
+    struct item_head *h = (struct item_head *)(void *)b->image.at;
+    memset(h, 0, sizeof *h);
+    h->attr_count = (uint16_t)b->entry_count;
+    item_set_ddb_bytes(h, b->ddb_bytes);
+    build_image(b, h);
+    *out = (const struct larder_item *)(const void *)h;
+    return LARDER_OK;
+}

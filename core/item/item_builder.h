@@ -1,0 +1,67 @@
+/* core/item/item_builder.h - what a builder is, for its three files.
+ *
+ * Files    item_build.c adds values and makes the image, item_order.c puts members in order, item_copy.c adds another item's
+ *          attributes. Pictures and rules are in item_build.c.
+ */
+#ifndef LARDER_ITEM_ITEM_BUILDER_H
+#define LARDER_ITEM_ITEM_BUILDER_H
+
+#include "core/item/item.h"
+
+#define BUILD_ERROR_BYTES 256
+
+struct build_buffer {
+    uint8_t *at;
+    size_t len, capacity;
+};
+
+/* A member of an item, M or set, to be sorted. */
+struct build_entry {
+    uint64_t prefix; /* first 8 bytes of what it is sorted by, the first one highest: settles most comparisons */
+    uint32_t offset; /* in records */
+};
+
+/* The item itself or an open container. */
+struct build_level {
+    enum larder_type type; /* LARDER_M for the item */
+    int is_sorted;         /* members were added in order */
+    uint32_t count;        /* members */
+    size_t members;        /* where they begin in records */
+    size_t entry_first;    /* where their entries begin; a list has none */
+};
+
+struct larder_builder {
+    struct priv *priv;
+    struct build_buffer records, scratch, image, name;
+    struct build_entry *entries;
+    size_t entry_count, entry_capacity;
+    struct build_level levels[LARDER_NESTING_MAX + 1]; /* the item, M and L, a set in the innermost */
+    uint32_t level;
+    size_t ddb_bytes;
+    int has_name; /* `name` is for the next add */
+    int error;
+    char error_text[BUILD_ERROR_BYTES];
+};
+
+/* item_build.c: B1. `result` was just returned by err_set(), or by something that calls it. */
+int build_fail(struct larder_builder *b, int result);
+/* The first failure, said again; LARDER_OK if there was none. */
+int build_ready(struct larder_builder *b);
+/* Whether a container with so many levels of M and L may be added here. An attribute is the first level of a document, so there may be one
+ * M or L less than levels. */
+int build_check_levels(struct larder_builder *b, uint32_t levels);
+/* Room for so many bytes or entries in all. */
+int build_reserve(struct larder_builder *b, struct build_buffer *buffer, size_t bytes);
+int build_reserve_entries(struct larder_builder *b, size_t count);
+
+/* item_order.c: what a member is sorted by: its name in an item or M, its bytes in a set. */
+struct bytes build_sort_key(const struct larder_builder *b, enum larder_type of, uint32_t offset);
+/* First 8 bytes of that, for struct build_entry. */
+uint64_t build_prefix(struct bytes key);
+/* memcmp's order. */
+int build_compare(const struct larder_builder *b, enum larder_type of, const struct build_entry *left,
+                  const struct build_entry *right);
+/* Puts the entries of a level in order. B1 if two are equal. */
+int build_sort(struct larder_builder *b, const struct build_level *level);
+
+#endif

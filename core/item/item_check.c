@@ -1,0 +1,365 @@
+/* core/item/item_check.c - is a run of bytes an image.
+ *
+ * Job      The one reader that trusts nothing: every length is compared with what is left before it is used. What
+ *          passes here, item_read.c may follow blindly. The bytes must not change meanwhile: check copies.
+ * Rules    I1 and I2 of core/item/item.h, and what makes an image unique: records without gaps, shortest varints, canonical
+ *          numbers, sorted sets and maps, offsets no wider than they must be, zero padding, the size it claims to have.
+ * Tests    tests/unit/item_test.c (every truncation, every byte changed, random damage), tests/fuzz/item_decode_fuzz.c
+ */
+#include "core/base/err.h"
+#include "core/base/utf8.h"
+#include "core/item/item.h"
+#include "core/item/item_records.h"
+#include "core/item/num.h"
+
+/* What is left to read. */
+struct item_check {
+    const uint8_t *at, *end;
+    size_t ddb_bytes;            /* of what was read, as DynamoDB counts it */
+    uint32_t levels, levels_max; /* of M and L: around `at`, and the most there were */
+};
+
+static int check_value(struct item_check *c, unsigned tag);
+
+static int check_byte(struct item_check *c, uint8_t *byte) {
+    if (c->at == c->end)
+        return 0;
+    *byte = *c->at++;
+    return 1;
+}
+
+static int check_varint(struct item_check *c, size_t *value) {
+    size_t got = 0;
+    for (unsigned i = 0; i < ITEM_VARINT_BYTES_MAX; i++) {
+        uint8_t byte;
+        if (!check_byte(c, &byte))
+            return 0;
+        got |= (size_t)(byte & 0x7f) << (7 * i);
+        if (!(byte & 0x80)) {
+            *value = got;
+            return byte != 0 || i == 0; /* a final 0 would be a longer form of the same value */
+        }
+    }
+    return 0;
+}
+
+static int check_bytes(struct item_check *c, struct bytes *out) {
+    if (!check_varint(c, &out->len) || out->len > (size_t)(c->end - c->at))
+        return 0;
+    out->at = c->at;
+    c->at += out->len;
+    return 1;
+}
+
+static int is_text(struct bytes b) {
+    return utf8_valid_bytes((const char *)b.at, b.len) == b.len;
+}
+
+/* An S, N or B: its bytes. */
+static int check_scalar(struct item_check *c, unsigned tag, struct bytes *out) {
+    enum larder_type type = item_tag_type(tag);
+    if (tag >= ITEM_SHORT_N) {
+        if (!item_take_scalar(tag, c->at, c->end, out))
+            return 0;
+        c->at += out->len;
+    } else if (!check_bytes(c, out))
+        return 0;
+    if (tag != item_scalar_tag(type, out->len))
+        return 0;
+    c->ddb_bytes += out->len;
+    if (type == LARDER_S)
+        return is_text(*out);
+    return type != LARDER_N || num_is_sane(out->at, out->len);
+}
+
+/* A name as it is written; whether it might have been written shorter, as one of the list, is not looked at. */
+static int check_name_field(struct item_check *c, struct bytes *name) {
+    uint8_t first;
+    if (!check_byte(c, &first))
+        return 0;
+    *name = item_listed_name(first);
+    if (first & ITEM_NAME_LISTED)
+        return name->len != 0;
+    name->len = first;
+    if (first == 0 && (!check_varint(c, &name->len) || name->len < ITEM_NAME_LISTED))
+        return 0;
+    if (name->len > (size_t)(c->end - c->at) || name->len > LARDER_ATTRIBUTE_NAME_MAX)
+        return 0;
+    name->at = c->at;
+    c->at += name->len;
+    return 1;
+}
+
+/* A name, which must come after the one before. */
+static int check_name(struct item_check *c, int is_first, struct bytes *previous) {
+    struct bytes name;
+    const uint8_t *field = c->at;
+    if (!check_name_field(c, &name) || (!(*field & ITEM_NAME_LISTED) && item_name_byte(name.at, name.len)))
+        return 0;
+    if (!is_text(name) || (!is_first && item_compare_bytes(*previous, name) >= 0))
+        return 0;
+    c->ddb_bytes += name.len;
+    *previous = name;
+    return 1;
+}
+
+static int check_set(struct item_check *c, enum larder_type element, size_t count) {
+    struct bytes member, previous = {NULL, 0};
+    for (size_t i = 0; i < count; i++) {
+        uint8_t tag;
+        if (!check_byte(c, &tag) || item_tag_keys(tag) || item_tag_type(tag) != element ||
+            !check_scalar(c, tag, &member))
+            return 0;
+        if (i > 0 && item_compare_bytes(previous, member) >= 0)
+            return 0;
+        previous = member;
+    }
+    return count > 0;
+}
+
+/* The members of an L or M. */
+static int check_nested(struct item_check *c, enum larder_type type, size_t count) {
+    struct bytes previous = {NULL, 0};
+    c->ddb_bytes += 3 + count;
+    if (++c->levels > LARDER_NESTING_MAX) /* one more than a builder takes today: older ones took as many */
+        return 0;
+    if (c->levels > c->levels_max)
+        c->levels_max = c->levels;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t tag;
+        if (!check_byte(c, &tag) || (type == LARDER_M && !check_name(c, i == 0, &previous)))
+            return 0;
+        if (!check_value(c, tag))
+            return 0;
+    }
+    c->levels--;
+    return 1;
+}
+
+static int check_members(struct item_check *c, enum larder_type type, size_t count) {
+    switch (type) {
+    case LARDER_M:
+    case LARDER_L:
+        return check_nested(c, type, count);
+    case LARDER_SS:
+        return check_set(c, LARDER_S, count);
+    case LARDER_NS:
+        return check_set(c, LARDER_N, count);
+    case LARDER_BS:
+        return check_set(c, LARDER_B, count);
+    default:
+        return 0;
+    }
+}
+
+/* Length, count, and members that fill the length. */
+static int check_container(struct item_check *c, enum larder_type type) {
+    struct bytes rest;
+    size_t count;
+    const uint8_t *outer_end = c->end;
+    if (!check_bytes(c, &rest))
+        return 0;
+    c->at = rest.at;
+    c->end = rest.at + rest.len;
+    if (!check_varint(c, &count) || !check_members(c, type, count) || c->at != c->end)
+        return 0;
+    c->end = outer_end;
+    return 1;
+}
+
+/* A value that is not in the key area. */
+static int check_value(struct item_check *c, unsigned tag) {
+    struct bytes scalar;
+    uint8_t byte;
+    enum larder_type type = item_tag_type(tag);
+    if (item_tag_keys(tag))
+        return 0;
+    switch (type) {
+    case LARDER_S:
+    case LARDER_N:
+    case LARDER_B:
+        return check_scalar(c, tag, &scalar);
+    case LARDER_BOOL:
+        c->ddb_bytes++;
+        return check_byte(c, &byte) && byte <= 1;
+    case LARDER_NULL:
+        c->ddb_bytes++;
+        return 1;
+    case LARDER_M:
+    case LARDER_L:
+    case LARDER_SS:
+    case LARDER_NS:
+    case LARDER_BS:
+        return check_container(c, type);
+    default:
+        return 0;
+    }
+}
+
+int item_measure_container(const struct larder_value *value, struct item_measure *out) {
+    if (value->bytes > ITEM_IMAGE_BYTES_MAX || (value->bytes && !value->data))
+        return 0;
+    const uint8_t *at = value->bytes ? value->data : (const uint8_t *)"";
+    struct item_check c = {.at = at, .end = at + value->bytes};
+    if (!check_members(&c, value->type, value->count) || c.at != c.end)
+        return 0;
+    *out = (struct item_measure){.ddb_bytes = c.ddb_bytes, .levels = c.levels_max};
+    return 1;
+}
+
+static int is_zero(const uint8_t *at, const uint8_t *end) {
+    for (; at < end; at++)
+        if (*at)
+            return 0;
+    return 1;
+}
+
+/* A record of the image's own: its name, and its value here or in the key area. */
+static int check_record(struct item_check *c, const struct item_head *h, int is_first, struct bytes *previous,
+                        uint32_t *flags_seen) {
+    uint8_t tag;
+    if (!check_byte(c, &tag) || !check_name(c, is_first, previous))
+        return 0;
+    uint32_t flags = item_tag_keys(tag);
+    enum larder_type type = item_tag_type(tag);
+    if (!flags)
+        return check_value(c, tag);
+    if (flags == ITEM_KEY_FLAGS || (*flags_seen & flags) || type < LARDER_S || type > LARDER_B)
+        return 0;
+    *flags_seen |= flags;
+    const uint8_t *key = item_key_area(h) + (flags == ITEM_IN_SORT_KEY ? h->partition_bytes : 0);
+    size_t bytes = flags == ITEM_IN_SORT_KEY ? h->sort_bytes : h->partition_bytes;
+    c->ddb_bytes += bytes;
+    if (type == LARDER_S && !is_text((struct bytes){key, bytes}))
+        return 0;
+    return bytes > 0 && (type != LARDER_N || num_is_sane(key, bytes));
+}
+
+static int check_records(const struct item_head *h) {
+    const uint8_t *start = (const uint8_t *)h;
+    struct bytes previous = {NULL, 0};
+    uint32_t flags_seen = 0;
+    uint32_t flags_due = (h->partition_bytes ? ITEM_IN_PARTITION_KEY : 0u) | (h->sort_bytes ? ITEM_IN_SORT_KEY : 0u);
+    const uint8_t *first = item_first_record(h);
+    int is_walked = item_is_walked(h);
+    struct item_check c = {.at = first, .end = start + h->bytes - item_timed_bytes(h)};
+    for (uint32_t i = 0; i < h->attr_count; i++) {
+        if (!is_walked && item_record_offset(h, i) != (size_t)(c.at - start))
+            return 0;
+        if (!check_record(&c, h, i == 0, &previous, &flags_seen))
+            return 0;
+    }
+    if (flags_seen != flags_due || c.ddb_bytes != item_ddb_bytes(h) || c.ddb_bytes > LARDER_ITEM_BYTES_MAX)
+        return 0;
+    if ((h->flags & (ITEM_WIDE | ITEM_WALKED)) != item_flags(h, (size_t)(c.at - first)))
+        return 0;
+    return c.end - c.at < 8 && is_zero(c.at, c.end);
+}
+
+/* An index key's attribute, as its slot says, in an image whose records are sane. */
+static int check_index_key(const struct item_head *h, uint16_t attr, size_t bytes_max) {
+    struct larder_value value;
+    uint32_t ordinal = item_is_walked(h) ? 0 : attr;
+    if (attr == ITEM_NO_ATTR)
+        return 1;
+    while (item_is_walked(h) && ordinal < h->attr_count && item_record_offset(h, ordinal) != attr)
+        ordinal++;
+    if (ordinal >= h->attr_count)
+        return 0;
+    item_read_attr(h, ordinal, &value);
+    if (value.type != LARDER_S && value.type != LARDER_N && value.type != LARDER_B)
+        return 0;
+    return value.bytes >= 1 && value.bytes <= bytes_max;
+}
+
+int item_slot_is_sane(const struct item_head *h, uint32_t i) {
+    const struct item_index_slot *slot = &item_index_slots(h)[i];
+    if (slot->kseq && slot->partition_attr == ITEM_NO_ATTR)
+        return 0;
+    return check_index_key(h, slot->partition_attr, LARDER_PARTITION_KEY_BYTES_MAX) &&
+           check_index_key(h, slot->sort_attr, LARDER_SORT_KEY_BYTES_MAX);
+}
+
+static int check_slots(const struct item_head *h) {
+    for (uint32_t i = 0; i < h->index_count; i++)
+        if (!item_slot_is_sane(h, i))
+            return 0;
+    return 1;
+}
+
+/* ---- Readable ------------------------------------------------------------------------------------------------- */
+
+/* The end of the record at `at`, or 0 if it does not end by `end`: for what the fast way below leaves out. */
+static size_t slow_checked_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
+    struct item_check c = {.at = start + at, .end = start + end};
+    struct bytes name;
+    uint8_t tag;
+    if (!check_byte(&c, &tag) || !check_name_field(&c, &name))
+        return 0;
+    uint32_t flags = item_tag_keys(tag);
+    enum larder_type type = item_tag_type(tag);
+    if (flags == ITEM_KEY_FLAGS)
+        return 0;
+    if (flags ? type < LARDER_S || type > LARDER_B || (*keys_seen & flags) : !check_value(&c, tag))
+        return 0;
+    *keys_seen |= flags;
+    return (size_t)(c.at - start);
+}
+
+/* The same, in as few instructions as can be: most records have a short tag or lie in the key area. */
+static inline size_t checked_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
+    if (__builtin_expect(at + 2 > end, 0))
+        return 0;                 /* the shortest record has two bytes */
+    uint8_t name = start[at + 1]; /* a length, or a name of the list */
+    size_t value = at + 2 + (name & ITEM_NAME_LISTED ? 0 : name);
+    unsigned tag = start[at], type = tag & ITEM_TYPE_MASK, keys = tag & ITEM_KEY_FLAGS;
+    if (__builtin_expect((uint8_t)(name - 1) >= ITEM_NAME_LISTED - 1 + ITEM_NAMES_COUNT, 0))
+        return slow_checked_end(start, at, end, keys_seen);
+    if (tag >= ITEM_SHORT_N)
+        value += item_tag_bytes(tag);
+    else if (keys && keys != ITEM_KEY_FLAGS && type - LARDER_S <= LARDER_B - LARDER_S &&
+             !(keys & *keys_seen)) /* each key once: who moves them to records has room for that */
+        *keys_seen |= keys;
+    else
+        return slow_checked_end(start, at, end, keys_seen);
+    return value <= end ? value : 0;
+}
+
+/* Each record begins where the directory, if there is one, says, and ends where the next one begins. */
+int item_is_readable(const void *image, size_t bytes) {
+    const struct item_head *h = image;
+    const uint8_t *start = image;
+    if (bytes < sizeof *h || !item_head_is_sane(h, bytes))
+        return 0;
+    const uint8_t *directory = item_directory(h);
+    uint32_t keys_seen = 0;
+    size_t count = h->attr_count, end = h->bytes - item_timed_bytes(h), at = (size_t)(item_first_record(h) - start);
+    if (item_is_walked(h)) { /* struct item_places has so many places, of u16 */
+        if (count > ITEM_WALKED_MAX || end > ITEM_NARROW_BYTES_MAX)
+            return 0;
+        for (size_t i = 0; i < count && at != 0; i++)
+            at = checked_end(start, at, end, &keys_seen);
+        return at != 0 && end - at < 8;
+    }
+    for (size_t i = 0; i < count && at != 0; i++)
+        at = item_get_offset(directory, h->flags & ITEM_WIDE, (uint32_t)i) == at
+                 ? checked_end(start, at, end, &keys_seen)
+                 : 0;
+    return at != 0 && end - at < 8;
+}
+
+int item_check_records(const struct item_head *image) {
+    if (image->version == 0 || item_is_readable(image, image->bytes))
+        return LARDER_OK;
+    return err_set(LARDER_E_CORRUPT, "the item is damaged: a record leads outside of it");
+}
+
+int item_is_sane(const void *image, size_t bytes) {
+    const struct item_head *h = image;
+    if ((uintptr_t)image % 8 != 0 || bytes < sizeof *h || !item_head_is_sane(h, bytes))
+        return 0;
+    const uint8_t *keys_end = item_key_area(h) + h->partition_bytes + h->sort_bytes;
+    if (!is_zero(keys_end, item_key_area(h) + item_key_area_bytes(h)))
+        return 0;
+    return check_records(h) && check_slots(h);
+}

@@ -1,0 +1,209 @@
+/* core/item/item_copy.c - larder_add_all(): another item's attributes, but for some.
+ *
+ * Idea     Records are the same bytes in every item, so they are copied as they lie, run by run. Keys, whose values lie in a key area,
+ *          become records of their own.
+ * Damage   The item is a copy in a page whose head is sane; each record is read once, bounded, and is checked as what a caller adds is
+ *          (rule B3 of core/item/item_build.c).
+ * Tests    tests/api/items_test.c
+ */
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/base/utf8.h"
+#include "core/item/item_builder.h"
+#include "core/item/item_records.h"
+#include "core/item/num.h"
+
+/* An item that is copied, but for some attributes. Runs of records are copied as they lie. */
+struct build_copy {
+    const struct item_head *from;
+    const uint8_t *run;     /* first record that is still to be copied; NULL: none */
+    size_t ddb_bytes;       /* of what was copied */
+    uint32_t levels;        /* of M and L in it */
+    const char *const *but; /* names of what is left out */
+    uint32_t but_count;
+    uint64_t left_out[(ITEM_ATTRS_MAX + 63) /
+                      64]; /* by ordinal, a bit each, unless the item is walked; as many words as it needs
+                                                      are set */
+};
+
+/* A walked item has few attributes: each is compared. Of others the names are looked up, whatever number there is of both. */
+static int build_is_left_out(const struct build_copy *c, uint32_t ordinal, struct bytes name) {
+    if (!item_is_walked(c->from))
+        return c->left_out[ordinal / 64] >> (ordinal % 64) & 1;
+    for (uint32_t i = 0; i < c->but_count; i++)
+        if (*c->but[i] == (char)*name.at && strlen(c->but[i]) == name.len && memcmp(c->but[i], name.at, name.len) == 0)
+            return 1;
+    return 0;
+}
+
+static void build_leave_out(struct build_copy *c) {
+    if (item_is_walked(c->from))
+        return;
+    memset(c->left_out, 0, ((size_t)c->from->attr_count + 63) / 64 * sizeof *c->left_out);
+    for (uint32_t i = 0; i < c->but_count; i++) {
+        uint16_t ordinal = item_find_attr(c->from, c->but[i], strlen(c->but[i]));
+        if (ordinal != ITEM_NO_ATTR)
+            c->left_out[ordinal / 64] |= UINT64_C(1) << (ordinal % 64);
+    }
+}
+
+/* Room in records and entries for all of an item. */
+static int build_make_room(struct larder_builder *b, const struct item_head *from) {
+    if (b->levels[0].count + from->attr_count > ITEM_ATTRS_MAX)
+        return build_fail(b, err_set(LARDER_E_INVAL, "the item has over %u attributes", ITEM_ATTRS_MAX));
+    /* Keys get a length of their own. */
+    size_t bytes = b->records.len + from->bytes - sizeof *from + 2u * ITEM_VARINT_BYTES_MAX;
+    int result = build_reserve(b, &b->records, bytes);
+    return result == LARDER_OK ? build_reserve_entries(b, b->entry_count + from->attr_count) : result;
+}
+
+/* B3. A container was looked at in full when it was read. */
+static int build_is_sane(const struct item_record *r, const struct larder_value *value) {
+    struct bytes name = r->name;
+    if (!(*r->name_field.at & ITEM_NAME_LISTED)) {
+        const uint8_t *text = value->data;
+        size_t with_text = name.len + value->bytes;
+        /* A name and a text side by side are text if the whole is, and no character begins in one and ends in the other. */
+        if (value->type == LARDER_S && text == name.at + name.len && value->bytes && !utf8_is_inner_byte(*text) &&
+            utf8_valid_bytes((const char *)name.at, with_text) == with_text)
+            return 1;
+        if (utf8_valid_bytes((const char *)name.at, name.len) < name.len)
+            return 0;
+    }
+    if (value->type == LARDER_S)
+        return utf8_valid_bytes(value->data, value->bytes) == value->bytes;
+    return value->type != LARDER_N || num_is_sane(value->data, value->bytes);
+}
+
+/* The records from c->run to `end`. */
+static void build_copy_run(struct larder_builder *b, struct build_copy *c, const uint8_t *end) {
+    if (c->run) {
+        memcpy(b->records.at + b->records.len, c->run, (size_t)(end - c->run));
+        b->records.len += (size_t)(end - c->run);
+    }
+    c->run = NULL;
+}
+
+/* A key attribute, whose value lies in the key area. */
+static void build_copy_key(struct larder_builder *b, struct bytes name_field, const struct larder_value *value) {
+    uint8_t *at = b->records.at + b->records.len;
+    b->records.len = (size_t)(item_put_scalar_record(at, name_field, value) - b->records.at);
+}
+
+/* An entry for what lies in records at `offset`, or will when its run is copied. previous: the name copied before, or NULL. */
+static void build_note_copy(struct larder_builder *b, size_t offset, const struct item_record *r,
+                            const struct bytes *previous) {
+    struct build_level *level = &b->levels[0];
+    struct build_entry entry = {.offset = (uint32_t)offset};
+    uint8_t first = *r->name_field.at;
+    entry.prefix = first & ITEM_NAME_LISTED ? item_listed_prefix(first) : build_prefix(r->name);
+    if (level->is_sorted && b->entry_count > 0) {
+        const struct build_entry *last = &b->entries[b->entry_count - 1];
+        level->is_sorted =
+            last->prefix < entry.prefix ||
+            (last->prefix == entry.prefix &&
+             item_compare_bytes(previous ? *previous : build_sort_key(b, LARDER_M, last->offset), r->name) < 0);
+    }
+    b->entries[b->entry_count++] = entry;
+    level->count++;
+}
+
+/* The end of the record at `at`; NULL: it leads outside. */
+static const uint8_t *build_take_record(const struct build_copy *c, const uint8_t *at, struct item_record *r,
+                                        struct larder_value *value) {
+    const uint8_t *end = (const uint8_t *)c->from + c->from->bytes;
+    if (!item_take_record(at, end, r))
+        return NULL;
+    if (r->tag < ITEM_SHORT_S || item_tag_bytes(r->tag) > (size_t)(end - r->value))
+        return item_tag_keys(r->tag) == ITEM_KEY_FLAGS ? NULL : item_take_record_value(c->from, r, end, value);
+    value->type = LARDER_S; /* most are */
+    value->data = r->value;
+    value->bytes = item_tag_bytes(r->tag);
+    return r->value + value->bytes;
+}
+
+static void build_measure(struct build_copy *c, struct bytes name, const struct larder_value *value) {
+    struct item_measure measure = {.ddb_bytes = 0};
+    if (value->type < LARDER_M) {
+        c->ddb_bytes += item_attr_ddb_bytes(name, value);
+        return;
+    }
+    item_measure_container(value, &measure);
+    c->ddb_bytes += name.len + measure.ddb_bytes;
+    if (measure.levels > c->levels)
+        c->levels = measure.levels;
+}
+
+/* False: something is no attribute. There is room for each key once (build_make_room). */
+static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
+    const uint8_t *at = item_first_record(c->from);
+    struct bytes previous;
+    int is_first = 1;
+    unsigned keys_seen = 0;
+    for (uint32_t i = 0; i < c->from->attr_count; i++) {
+        struct item_record r;
+        struct larder_value value;
+        const uint8_t *start = at;
+        at = build_take_record(c, at, &r, &value);
+        unsigned is_key = at ? item_tag_keys(r.tag) : 0;
+        if (!at || is_key & keys_seen)
+            return 0;
+        int is_left_out = build_is_left_out(c, i, r.name);
+        keys_seen |= is_key;
+        if (is_key || is_left_out)
+            build_copy_run(b, c, start);
+        else if (!c->run)
+            c->run = start;
+        if (is_left_out)
+            continue;
+        if (!build_is_sane(&r, &value))
+            return 0;
+        build_measure(c, r.name, &value);
+        build_note_copy(b, b->records.len + (c->run ? (size_t)(start - c->run) : 0), &r, is_first ? NULL : &previous);
+        if (is_key)
+            build_copy_key(b, r.name_field, &value);
+        previous = r.name;
+        is_first = 0;
+    }
+    build_copy_run(b, c, at);
+    return 1;
+}
+
+LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
+                              uint32_t but_count) {
+    struct build_copy c; /* large: only what is used is set */
+    if (ERR_IS_NULL(b))
+        return LARDER_E_INVAL;
+    int result = build_ready(b);
+    if (result != LARDER_OK)
+        return result;
+    if (ERR_IS_NULL(item) || (but_count && ERR_IS_NULL(but)))
+        return build_fail(b, LARDER_E_INVAL);
+    for (uint32_t i = 0; i < but_count; i++)
+        if (ERR_IS_NULL(but[i]))
+            return build_fail(b, LARDER_E_INVAL);
+    if (b->level || b->has_name)
+        return build_fail(b,
+                          err_set(LARDER_E_INVAL, "larder_add_all() adds to the item itself, not to what is open in it "
+                                                  "and not under a name"));
+    c.from = item_head(item);
+    if ((result = build_make_room(b, c.from)) != LARDER_OK)
+        return result;
+    c.but = but;
+    c.but_count = but_count;
+    build_leave_out(&c);
+    c.run = NULL;
+    c.ddb_bytes = 0;
+    c.levels = 0;
+    if (!build_copy_all(b, &c))
+        return build_fail(b, err_set(LARDER_E_CORRUPT, "the item is damaged: a name or value of it is none"));
+    if ((result = build_check_levels(b, c.levels)) != LARDER_OK)
+        return result;
+    if (c.ddb_bytes > LARDER_ITEM_BYTES_MAX - b->ddb_bytes || b->records.len > ITEM_IMAGE_BYTES_MAX)
+        return build_fail(b, err_set(LARDER_E_INVAL,
+                                     "with all of another item the item has %zu bytes; at most %d are allowed",
+                                     b->ddb_bytes + c.ddb_bytes, LARDER_ITEM_BYTES_MAX));
+    b->ddb_bytes += c.ddb_bytes;
+    return LARDER_OK;
+}

@@ -1,0 +1,128 @@
+/* core/item/item_peek.c - looks at an image that lies in a segment and may be damaged.
+ *
+ * Why      A writer reads the index keys of the item that it replaces, changes lists, and reads the next. In a damaged segment
+ *          those changes may go to the bytes of the item. So what was checked once is kept in private memory (the head),
+ *          and everything else is bounded each time it is read: whatever it says, nobody leaves the image.
+ * Not here Values other than S, N and B: no index has them as keys.
+ * Tests    tests/unit/item_test.c, tests/crash/damage_test.c, tests/fuzz/segment_fuzz.c
+ */
+#include "core/item/item.h"
+#include "core/item/item_records.h"
+
+int item_peek_open(struct item_peek *p, const struct item_head *image, size_t room) {
+    if (room < sizeof p->head)
+        return 0;
+    p->image = image;
+    shm_copy_out(&p->head, image, sizeof p->head);
+    return item_head_is_sane(&p->head, room);
+}
+
+/* Offset of what follows the key area. */
+static size_t peek_slots(const struct item_peek *p) {
+    return sizeof p->head + item_key_area_bytes(&p->head);
+}
+
+static struct item_index_slot peek_slot(const struct item_peek *p, uint32_t i) {
+    struct item_index_slot slot;
+    shm_copy_out(&slot, (const uint8_t *)p->image + peek_slots(p) + i * sizeof slot, sizeof slot);
+    return slot;
+}
+
+uint32_t item_peek_kseq(const struct item_peek *p, uint32_t i) {
+    return i < p->head.index_count ? peek_slot(p, i).kseq : 0;
+}
+
+/* Offset of a record that an index slot refers to; an image has directory or records at `directory`. At least head.bytes: there is none. */
+static inline size_t peek_place(const uint8_t *directory, const struct item_head *head, uint32_t attr) {
+    if (__builtin_expect(item_is_walked(head), 1))
+        return attr;
+    return attr < head->attr_count ? item_get_offset(directory, head->flags & ITEM_WIDE, attr) : head->bytes;
+}
+
+static const uint8_t *peek_directory(const struct item_head *image, const struct item_head *head) {
+    return (const uint8_t *)image + sizeof *head + item_key_area_bytes(head) +
+           sizeof(struct item_index_slot) * head->index_count;
+}
+
+static int peek_attr(const struct item_peek *p, uint16_t attr, size_t bytes_max, struct bytes *out) {
+    const uint8_t *start = (const uint8_t *)p->image, *end = start + p->head.bytes;
+    *out = (struct bytes){NULL, 0};
+    if (attr == ITEM_NO_ATTR)
+        return 1;
+    size_t offset = peek_place(peek_directory(p->image, &p->head), &p->head, attr);
+    if (offset >= p->head.bytes)
+        return 0;
+    const uint8_t *at = start + offset;
+    uint8_t tag = *at;
+    enum larder_type type = item_tag_type(tag);
+    unsigned keys = item_tag_keys(tag);
+    at = item_skip_name(at + 1, end);
+    if (!at || type < LARDER_S || type > LARDER_B)
+        return 0;
+    if (keys & ITEM_IN_PARTITION_KEY)
+        *out = (struct bytes){start + sizeof p->head, p->head.partition_bytes};
+    else if (keys)
+        *out = (struct bytes){start + sizeof p->head + p->head.partition_bytes, p->head.sort_bytes};
+    else if (!item_take_scalar(tag, at, end, out))
+        return 0;
+    return out->len >= 1 && out->len <= bytes_max;
+}
+
+int item_peek_keys(const struct item_peek *p, uint32_t i, struct bytes *partition, struct bytes *sort) {
+    if (i >= p->head.index_count)
+        return 0;
+    struct item_index_slot slot = peek_slot(p, i);
+    return slot.partition_attr != ITEM_NO_ATTR &&
+           peek_attr(p, slot.partition_attr, LARDER_PARTITION_KEY_BYTES_MAX, partition) &&
+           peek_attr(p, slot.sort_attr, LARDER_SORT_KEY_BYTES_MAX, sort);
+}
+
+static int is_same_key_area(const struct item_peek *p, const struct item_head *image) {
+    return p->head.partition_bytes == image->partition_bytes && p->head.sort_bytes == image->sort_bytes &&
+           memcmp(item_key_area(p->image), item_key_area(image), item_key_area_bytes(image)) == 0;
+}
+
+/* Where a comparison of the old image with the new one stands. That one is of this process and readable; its index slots may be those of
+ * an old one (core/item/item_add.c), so what they say is bounded, too. */
+struct peek_pair {
+    const struct item_peek *old;
+    const struct item_head *image;
+    const uint8_t *theirs, *ours; /* directories, or first records */
+};
+
+/* Whether the attribute has the same type, name and value in both: then its record has the same bytes (I4), wherever they lie. */
+static inline int is_same_attr(const struct peek_pair *pair, uint32_t theirs, uint32_t ours) {
+    const uint8_t *old = (const uint8_t *)pair->old->image, *image = (const uint8_t *)pair->image;
+    if (ours == ITEM_NO_ATTR || theirs == ITEM_NO_ATTR)
+        return ours == theirs;
+    size_t mine = peek_place(pair->ours, pair->image, ours), at = peek_place(pair->theirs, &pair->old->head, theirs);
+    size_t limit = pair->image->bytes, end = pair->old->head.bytes;
+    const uint8_t *record = image + mine, *next = mine < limit ? item_skip_record(record, image + limit) : NULL;
+    if (!next || at >= end || (size_t)(next - record) > end - at ||
+        memcmp(old + at, record, (size_t)(next - record)) != 0)
+        return 0;
+    return !item_tag_keys(*record) || is_same_key_area(pair->old, pair->image);
+}
+
+int item_peek_take_kseqs(const struct item_peek *old, struct item_head *image, uint32_t fresh) {
+    struct item_index_slot *mine = item_index_slots(image);
+    uint32_t slots = old->head.index_count > image->index_count ? old->head.index_count : image->index_count;
+    struct peek_pair pair = {.old = old,
+                             .image = image,
+                             .theirs = peek_directory(old->image, &old->head),
+                             .ours = peek_directory(image, image)};
+    int differs = 0;
+    for (uint32_t i = 0; i < slots; i++) {
+        struct item_index_slot theirs = {.kseq = 0};
+        uint32_t ours = 0;
+        if (i < old->head.index_count)
+            theirs = peek_slot(old, i);
+        if (i < image->index_count && mine[i].kseq != 0) {
+            int is_same = theirs.kseq != 0 && is_same_attr(&pair, theirs.partition_attr, mine[i].partition_attr) &&
+                          is_same_attr(&pair, theirs.sort_attr, mine[i].sort_attr);
+            ours = mine[i].kseq = is_same ? theirs.kseq : fresh;
+        }
+        differs |= ours != theirs.kseq;
+    }
+    return differs;
+}

@@ -1,0 +1,545 @@
+/* core/memory/htab.c - hash tables of blocks. See htab.h. */
+#include "core/memory/htab.h"
+#include "core/base/debug.h"
+#include "core/base/err.h"
+#include "core/base/swap.h"
+
+#define BUCKETS_MAX 65535u
+#define SPARES(buckets) ((buckets) / 8 + 1)
+#define REFILL_AHEAD 2u /* buckets */
+
+/* The buckets of an array, main ones and spares, as the stripe's word says; 0 and NULL if it is empty or out of bounds. */
+static uint32_t array_of(const struct htab *t, uint64_t word, struct bucket_shm **array) {
+    uint32_t buckets = WORD_TAG(word);
+    *array = buckets ? seg_at(t->seg, WORD_OFF(word), (uint64_t)(buckets + SPARES(buckets)) * sizeof **array) : NULL;
+    return *array ? buckets : 0;
+}
+
+/* The bucket after bucket number `at` of a chain. -1: there is none. -2: the link breaks H3. */
+static int64_t next_of(const struct bucket_shm *array, uint32_t buckets, uint32_t total, uint32_t at) {
+    uint64_t link = SHM_LOAD(&array[at].link);
+    if (link == 0)
+        return -1;
+    return link > buckets && link <= total && link - 1 > at ? (int64_t)link - 1 : -2;
+}
+
+uint32_t htab_bucket_of(const struct htab *t, uint32_t bucket_count, uint64_t hash) {
+    uint32_t below_stripe = (uint32_t)(hash >> 32) << (64 - t->stripe_shift);
+    /* Monotone in the hash: bucket order is hash order. */
+    return (uint32_t)((uint64_t)below_stripe * bucket_count >> 32);
+}
+
+uint64_t htab_first_hash(const struct htab *t, uint32_t stripe, uint32_t buckets, uint32_t bucket) {
+    uint64_t below = (((uint64_t)bucket << 32) + buckets - 1) / buckets; /* ceil: 32 bits below the stripe's */
+    uint64_t beyond = (UINT64_C(1) << (64 - t->stripe_shift)) - 1;       /* those of them that are of the low half */
+    below = (below + beyond) & ~beyond;
+    return (uint64_t)stripe << t->stripe_shift | below << 32 >> (64 - t->stripe_shift);
+}
+
+struct bucket_shm *htab_bucket(const struct htab *t, uint64_t array_word, uint64_t hash) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, array_word, &array);
+    if (!buckets)
+        return NULL;
+    struct bucket_shm *bucket = &array[htab_bucket_of(t, buckets, hash)];
+    SHM_PREFETCH(bucket);
+    return bucket;
+}
+
+void htab_ahead(const struct htab *t, uint64_t hash) {
+    SHM_PREFETCH(htab_stripe(t, hash));
+    htab_bucket(t, htab_guess(t, hash), hash);
+}
+
+void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe_shm *s, uint64_t hash) {
+    uint64_t word = SHM_LOAD(&s->array);
+    if (htab_guess(t, hash) != word)
+        htab_note(t, hash, word);
+    uint32_t buckets = array_of(t, word, &walk->array);
+    walk->tab = t;
+    walk->hash = hash;
+    walk->bucket_count = buckets;
+    walk->bucket_total = buckets ? buckets + SPARES(buckets) : 0;
+    walk->bucket = buckets ? &walk->array[htab_bucket_of(t, buckets, hash)] : NULL;
+    walk->at = 0;
+    walk->ahead_bytes = 0;
+    walk->is_damaged = !buckets && word != 0;
+}
+
+/* The first slot with the tag from slot `from` on, or BUCKET_SLOTS. Written out: a get looks at four or five slots, at ten
+ * instructions each in a loop. */
+static inline uint32_t slot_with_tag(const struct bucket_shm *bucket, uint32_t from, uint16_t tag) {
+#define SLOT_OR_NEXT(i)                                                                                                \
+    case i:                                                                                                            \
+        if (WORD_TAG(SHM_LOAD(&bucket->slot[i])) == tag)                                                               \
+            return i;                                                                                                  \
+        __attribute__((fallthrough))
+    switch (from) {
+        SLOT_OR_NEXT(0);
+        SLOT_OR_NEXT(1);
+        SLOT_OR_NEXT(2);
+        SLOT_OR_NEXT(3);
+        SLOT_OR_NEXT(4);
+        SLOT_OR_NEXT(5);
+        SLOT_OR_NEXT(6);
+    default:
+        return BUCKET_SLOTS;
+    }
+#undef SLOT_OR_NEXT
+}
+_Static_assert(BUCKET_SLOTS == 7, "slot_with_tag() has a line for each slot");
+
+/* Whether a block that begins like this may be in the walk's chain, though it is not looked for: else it is damaged, or its slot. */
+static __attribute__((noinline)) int is_neighbour(const struct htab_walk *walk, uint64_t first) {
+    const struct htab *t = walk->tab;
+    return first >> t->stripe_shift == walk->hash >> t->stripe_shift &&
+           htab_bucket_of(t, walk->bucket_count, first) == htab_bucket_of(t, walk->bucket_count, walk->hash);
+}
+
+shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block) {
+    const uint16_t tag = (uint16_t)walk->hash;
+    struct bucket_shm *bucket = walk->bucket;
+    for (uint32_t i = walk->at; bucket; i = 0) {
+        for (; (i = slot_with_tag(bucket, i, tag)) < BUCKET_SLOTS; i++) {
+            uint64_t slot = SHM_LOAD(&bucket->slot[i]);
+            if (slot == 0 || WORD_TAG(slot) != tag) /* empty with a tag of 0, or changed just now */
+                continue;
+            htab_prefetch(walk->tab, slot, walk->ahead_bytes);
+            void *at = seg_at(walk->tab->seg, WORD_OFF(slot), min_bytes);
+            uint64_t found = at ? SHM_LOAD((shm_word *)at) : 0;
+            if (!at || (found ^ walk->hash) >> 32 != 0) {
+                walk->is_damaged |= !at || !is_neighbour(walk, found);
+                continue;
+            }
+            *word = slot;
+            *block = at;
+            walk->bucket = bucket;
+            walk->at = i + 1;
+            return &bucket->slot[i];
+        }
+        int64_t next = next_of(walk->array, walk->bucket_count, walk->bucket_total, (uint32_t)(bucket - walk->array));
+        bucket = next >= 0 ? &walk->array[next] : NULL;
+        walk->is_damaged |= next < -1;
+    }
+    walk->bucket = NULL;
+    return NULL;
+}
+
+shm_word *htab_peek(const struct htab *t, uint64_t array_word, struct bucket_shm *bucket, uint64_t hash,
+                    uint64_t *word) {
+    struct bucket_shm *array = NULL;
+    uint32_t buckets = 0;
+    for (;;) {
+        uint32_t i = 0;
+        for (; (i = slot_with_tag(bucket, i, (uint16_t)hash)) < BUCKET_SLOTS; i++)
+            if ((*word = SHM_LOAD(&bucket->slot[i])) != 0)
+                return &bucket->slot[i];
+        if (SHM_LOAD_RELAXED(&bucket->link) == 0)
+            return NULL;
+        if (!array)
+            buckets = array_of(t, array_word, &array);
+        int64_t next = buckets ? next_of(array, buckets, buckets + SPARES(buckets), (uint32_t)(bucket - array)) : -1;
+        if (next < 0)
+            return NULL;
+        bucket = &array[next];
+    }
+}
+
+/* ---- Changing, under the stripe's lock ---------------------------------------------------------------------------------- */
+
+static shm_word *empty_in(struct bucket_shm *bucket) {
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        if (SHM_LOAD_RELAXED(&bucket->slot[i]) == 0)
+            return &bucket->slot[i];
+    return NULL;
+}
+
+static int is_unused(const struct bucket_shm *bucket) {
+    uint64_t used = SHM_LOAD_RELAXED(&bucket->link);
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        used |= SHM_LOAD_RELAXED(&bucket->slot[i]);
+    return used == 0;
+}
+
+int htab_has_place(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
+                   uint32_t *spares_used, struct htab_place *place) {
+    uint32_t at = htab_bucket_of(t, buckets, hash);
+    int64_t next;
+    place->link = NULL;
+    for (;; at = (uint32_t)next) {
+        place->slot = empty_in(&array[at]);
+        if (place->slot)
+            return 1;
+        next = next_of(array, buckets, buckets + SPARES(buckets), at);
+        if (next < 0)
+            break;
+    }
+    /* A damaged chain takes nothing more, and a spare that is in use is not linked again: a new array is built of what can be found. */
+    if (next < -1 || *spares_used >= SPARES(buckets) || buckets + *spares_used <= at ||
+        !is_unused(&array[buckets + *spares_used]))
+        return 0;
+    uint32_t spare = buckets + (*spares_used)++;
+    place->slot = &array[spare].slot[0];
+    place->link = &array[at].link;
+    place->link_word = (uint64_t)spare + 1;
+    return 1;
+}
+
+/* An empty slot in the chain of `hash`, which is led on to a spare bucket if it is full. NULL: no spare is left. */
+static shm_word *empty_slot(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
+                            uint32_t *spares_used) {
+    struct htab_place place;
+    if (!htab_has_place(t, array, buckets, hash, spares_used, &place))
+        return NULL;
+    if (place.link)
+        SHM_STORE(place.link, place.link_word);
+    return place.slot;
+}
+
+/* Has the blocks of a bucket fetched: of each the hash is wanted. */
+static void fetch_blocks(const struct htab *t, const struct bucket_shm *bucket) {
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+        uint64_t word = SHM_LOAD_RELAXED(&bucket->slot[i]);
+        if (word)
+            htab_prefetch(t, word, sizeof(uint64_t));
+    }
+}
+
+static uint64_t array_bytes(uint32_t buckets) {
+    return buckets ? (uint64_t)(buckets + SPARES(buckets)) * sizeof(struct bucket_shm) : 0;
+}
+
+/* Puts every slot of the old array into the new one, which nobody sees yet. LARDER_NOT_FOUND: a chain needs more spares. */
+static int refill(const struct htab *t, struct stripe_shm *s, const struct bucket_shm *old, uint32_t old_total,
+                  struct bucket_shm *array, uint32_t buckets) {
+    uint32_t spares_used = 0;
+    for (uint32_t b = 0; b < old_total; b++) {
+        if (b + REFILL_AHEAD < old_total)
+            fetch_blocks(t, &old[b + REFILL_AHEAD]);
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+            uint64_t word = SHM_LOAD_RELAXED(&old[b].slot[i]);
+            shm_word *block = word ? seg_at(t->seg, WORD_OFF(word), sizeof(uint64_t)) : NULL;
+            if (!word)
+                continue;
+            if (!block)
+                return err_set(LARDER_E_CORRUPT, "a bucket refers to %llu, outside the heap",
+                               (unsigned long long)WORD_OFF(word));
+            uint64_t hash = htab_hash_in(word, SHM_LOAD_RELAXED(block));
+            shm_word *slot = empty_slot(t, array, buckets, hash, &spares_used);
+            if (!slot)
+                return LARDER_NOT_FOUND;
+            SHM_STORE(slot, word);
+        }
+    }
+    SHM_STORE(&s->spares_used, spares_used);
+    return LARDER_OK;
+}
+
+static int publish_array(struct writer *w, struct stripe_shm *s, uint64_t old_word, uint64_t new_word) {
+    return step_swap(w, 1, &s->array, old_word, new_word, &s->seq, (uint64_t[]){WORD_OFF(old_word)}, 1);
+}
+
+uint32_t htab_buckets_filling(uint32_t least) {
+    uint32_t buckets = least;
+    uint64_t bytes = heap_round((uint64_t)(least + SPARES(least)) * sizeof(struct bucket_shm), HEAP_LINE);
+    while (buckets < BUCKETS_MAX && (uint64_t)(buckets + 1 + SPARES(buckets + 1)) * sizeof(struct bucket_shm) <= bytes)
+        buckets++;
+    return buckets;
+}
+
+/* An array of so many buckets instead of the old one: built aside, published by one word, the old one given back.
+ * LARDER_NOT_FOUND: they are too few for a chain; nothing has changed. */
+static int replace_array(struct writer *w, const struct htab *t, struct stripe_shm *s, uint32_t buckets) {
+    struct bucket_shm *old, *array;
+    uint64_t old_word = SHM_LOAD_RELAXED(&s->array), off, bytes = array_bytes(buckets);
+    uint32_t old_buckets = array_of(t, old_word, &old), old_total = old_buckets ? old_buckets + SPARES(old_buckets) : 0;
+    int r = heap_take(w, bytes, HAND_STEP1 | HAND_NEW, HEAP_LINE, &off);
+    if (r)
+        return r;
+    array = seg_at(t->seg, off, bytes);
+    if (!array)
+        return err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
+    shm_zero(array, bytes);
+    int swapped = LARDER_OK;
+    uint64_t word = WORD_MAKE(buckets, off); // NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): it fits
+    SHM_IN_ORDER(array_before_fill, r = refill(t, s, old, old_total, array, buckets),
+                 if (r == LARDER_OK) swapped = publish_array(w, s, old_word, word));
+    if (r == LARDER_OK)
+        return swapped;
+    int gave = step_abandon(w, 1);
+    return gave ? gave : r;
+}
+
+/* A larger array. It has a twelfth more and what the block has room for: with a sixth more an item takes 1.5 bytes more. */
+static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
+    struct bucket_shm *old;
+    uint64_t old_word = SHM_LOAD_RELAXED(&s->array);
+    uint32_t buckets = array_of(t, old_word, &old);
+    if (!buckets && old_word != 0) /* a new array in its place would hide every item of the stripe */
+        return err_set(LARDER_E_CORRUPT, "a stripe refers to a bucket array at %llu, which is none",
+                       (unsigned long long)WORD_OFF(old_word));
+    for (;;) {
+        buckets = htab_buckets_filling(buckets + buckets / 12 + 1);
+        if (buckets > BUCKETS_MAX)
+            return err_set(LARDER_FULL,
+                           "a stripe has reached its largest bucket array; create the segment with more stripes");
+        int r = replace_array(w, t, s, buckets);
+        if (r != LARDER_NOT_FOUND)
+            return r;
+    }
+}
+
+static unsigned slots_used(const struct bucket_shm *bucket) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        count += SHM_LOAD_RELAXED(&bucket->slot[i]) != 0;
+    return count;
+}
+
+/* ---- Spares that change chains -----------------------------------------------------------------------------------------------
+ *
+ * Once all spares are linked, a stripe whose blocks come and go would need a larger array sooner or later, however few they are. So
+ * before (or, when there is no memory, after all) a chain gives the spare at its end to another one, if its blocks have room before it.
+ *
+ * Crash    1 copies of the spare's words in empty slots before it   2 sequence   3 its slots empty   4 link to it 0   5 sequence   6 link
+ *          from the other chain. Dead between 1 and 3: a word is in a chain twice, which htab_recount_locked() ends; till then
+ *          htab_bucket_slots() takes it once. Dead between 4 and 6: a spare less until the array is replaced. */
+
+/* A chain's last bucket, if it is a spare, the one before, and whether all that is in it has room further up. */
+struct chain_end {
+    uint32_t before, last;
+    int is_spared;
+};
+
+static struct chain_end end_of_chain(const struct bucket_shm *array, uint32_t buckets, uint32_t total,
+                                     uint32_t bucket) {
+    struct chain_end end = {.before = bucket, .last = bucket};
+    unsigned empty = 0;
+    int64_t next;
+    for (uint32_t at = bucket; (next = next_of(array, buckets, total, at)) >= 0; at = (uint32_t)next) {
+        empty += BUCKET_SLOTS - slots_used(&array[at]);
+        end.before = at;
+        end.last = (uint32_t)next;
+    }
+    end.is_spared = next == -1 && end.last != bucket && slots_used(&array[end.last]) <= empty;
+    return end;
+}
+
+/* Takes the last bucket out of the chain that begins at `bucket`. */
+static void cut_chain(struct stripe_shm *s, struct bucket_shm *array, uint32_t bucket, const struct chain_end *end) {
+    struct bucket_shm *last = &array[end->last];
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+        uint64_t word = SHM_LOAD_RELAXED(&last->slot[i]);
+        uint32_t at = bucket;
+        shm_word *slot = NULL;
+        while (word != 0 && !(slot = empty_in(&array[at])) && at != end->last)
+            at = (uint32_t)SHM_LOAD_RELAXED(&array[at].link) - 1;
+        if (slot)
+            SHM_STORE(slot, word);
+    }
+    /* Who reads without a lock and has not seen the copies will not believe that it saw the last bucket either. */
+    SHM_STORE(&s->seq, SHM_LOAD_RELAXED(&s->seq) + 1);
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        if (SHM_LOAD_RELAXED(&last->slot[i]) != 0)
+            SHM_STORE(&last->slot[i], 0);
+    SHM_STORE(&array[end->before].link, 0);
+    SHM_STORE(&s->seq, SHM_LOAD_RELAXED(&s->seq) + 1);
+}
+
+/* False: no chain can spare one. */
+static int take_over_spare(const struct htab *t, struct stripe_shm *s, uint64_t hash) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array), total = buckets + SPARES(buckets);
+    if (!buckets)
+        return 0;
+    uint32_t mine = htab_bucket_of(t, buckets, hash);
+    struct chain_end my = end_of_chain(array, buckets, total, mine);
+    if (next_of(array, buckets, total, my.last) != -1) /* damaged */
+        return 0;
+    for (uint32_t b = 0; b < buckets; b++) {
+        if (b == mine || SHM_LOAD_RELAXED(&array[b].link) == 0)
+            continue;
+        struct chain_end end = end_of_chain(array, buckets, total, b);
+        if (!end.is_spared || end.last <= my.last) /* H3 */
+            continue;
+        cut_chain(s, array, b, &end);
+        SHM_STORE(&array[my.last].link, (uint64_t)end.last + 1);
+        return 1;
+    }
+    return 0;
+}
+
+/* An array that is this full grows before spares are looked for in other chains: few could be spared. At seven tenths all are needed. */
+static int is_well_filled(const struct htab *t, const struct stripe_shm *s) {
+    return (uint64_t)SHM_LOAD_RELAXED(&s->count) * 8 > (uint64_t)htab_bucket_count(t, s) * BUCKET_SLOTS * 5;
+}
+
+/* Room for one more block with this hash. */
+static int make_room(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash) {
+    int is_full = is_well_filled(t, s);
+    if (!is_full && take_over_spare(t, s, hash))
+        return LARDER_OK;
+    int r = grow(w, t, s);
+    int lacks_memory = r == LARDER_E_RETRY || r == LARDER_FULL;
+    return lacks_memory && is_full && take_over_spare(t, s, hash) ? LARDER_OK : r;
+}
+
+int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash,
+                          shm_word **slot) {
+    DEBUG_ASSERT(lock_is_held(w, t->rank));
+    for (;;) {
+        struct bucket_shm *array;
+        uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array);
+        uint32_t spares_used = SHM_LOAD_RELAXED(&s->spares_used), before = spares_used;
+        *slot = buckets ? empty_slot(t, array, buckets, hash, &spares_used) : NULL;
+        if (spares_used != before)
+            SHM_STORE(&s->spares_used, spares_used);
+        if (*slot)
+            return LARDER_OK;
+        int r = make_room(w, t, s, hash);
+        if (r)
+            return r;
+    }
+}
+
+void htab_count_locked(struct stripe_shm *s, int by) {
+    SHM_STORE(&s->count, SHM_LOAD_RELAXED(&s->count) + (uint32_t)by);
+}
+
+/* The words of a chain's last bucket that are further up, too: a chain was being cut when its owner died. */
+static void end_duplicates(struct bucket_shm *array, uint32_t buckets, uint32_t total, uint32_t bucket) {
+    struct bucket_shm *last = &array[end_of_chain(array, buckets, total, bucket).last];
+    for (uint32_t at = bucket; &array[at] != last; at = (uint32_t)SHM_LOAD_RELAXED(&array[at].link) - 1)
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+            for (unsigned k = 0; k < BUCKET_SLOTS; k++) {
+                uint64_t word = SHM_LOAD_RELAXED(&last->slot[k]);
+                if (word != 0 && word == SHM_LOAD_RELAXED(&array[at].slot[i]))
+                    SHM_STORE(&last->slot[k], 0);
+            }
+}
+
+/* So many spares, from the first one on, are linked. */
+static uint32_t linked_spares(const struct bucket_shm *array, uint32_t buckets) {
+    uint32_t linked = 0;
+    for (uint32_t b = 0; buckets && b < buckets + SPARES(buckets); b++) {
+        uint64_t link = SHM_LOAD(&array[b].link);
+        if (link > buckets && link - buckets > linked && link <= buckets + SPARES(buckets))
+            linked = (uint32_t)link - buckets;
+    }
+    return linked;
+}
+
+int htab_has_true_spares(const struct htab *t, const struct stripe_shm *s) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), linked = linked_spares(array, buckets);
+    for (uint32_t i = linked; buckets && i < SPARES(buckets); i++)
+        if (!is_unused(&array[buckets + i]))
+            return 0;
+    return linked <= SHM_LOAD(&s->spares_used) && SHM_LOAD(&s->spares_used) <= (buckets ? SPARES(buckets) : 0);
+}
+
+int htab_recount_locked(const struct htab *t, struct stripe_shm *s) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), count = 0;
+    for (uint32_t b = 0; b < buckets; b++)
+        if (SHM_LOAD(&array[b].link) != 0)
+            end_duplicates(array, buckets, buckets + SPARES(buckets), b);
+    for (uint32_t b = 0; buckets && b < buckets + SPARES(buckets); b++)
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+            count += SHM_LOAD(&array[b].slot[i]) != 0;
+    SHM_STORE(&s->count, count);
+    SHM_STORE(&s->spares_used, linked_spares(array, buckets));
+    return LARDER_OK;
+}
+
+int htab_clear_locked(struct writer *w, struct stripe_shm *s) {
+    uint64_t word = SHM_LOAD_RELAXED(&s->array);
+    if (SHM_LOAD_RELAXED(&s->count) != 0)
+        return err_set(LARDER_E_CORRUPT, "a stripe that was emptied counts %u blocks", SHM_LOAD_RELAXED(&s->count));
+    if (word == 0)
+        return LARDER_OK;
+    SHM_STORE(&s->spares_used, 0);
+    return step_swap(w, 1, &s->array, word, 0, &s->seq, (uint64_t[]){WORD_OFF(word)}, 1);
+}
+
+static int is_array_empty(const struct bucket_shm *array, uint32_t total) {
+    for (uint32_t b = 0; b < total; b++)
+        if (slots_used(&array[b]) != 0)
+            return 0;
+    return 1;
+}
+
+int htab_clear_large_locked(struct writer *w, const struct htab *t, struct stripe_shm *s) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array);
+    if (array_bytes(buckets) <= HTAB_KEPT_BYTES || SHM_LOAD_RELAXED(&s->count) != 0 ||
+        !is_array_empty(array, buckets + SPARES(buckets))) /* the count is a cache, items are not */
+        return LARDER_OK;
+    return htab_clear_locked(w, s);
+}
+
+/* Of what an array has room for, at most so much is used when it is made smaller: a sixteenth. What a stripe lost is likely to come back,
+ * and a larger array needs a run of spans, which a heap full of small blocks does not have. Where more than nine in ten items went, some
+ * spans have become empty. */
+#define SHRINK_BELOW 16u
+
+/* Buckets of an array for what a stripe has now, with room for as much again, if it uses so little of the one it has; else 0. */
+static uint32_t buckets_wanted(const struct htab *t, const struct stripe_shm *s) {
+    uint32_t buckets = htab_bucket_count(t, s), count = SHM_LOAD_RELAXED(&s->count);
+    if ((uint64_t)count * SHRINK_BELOW > (uint64_t)buckets * BUCKET_SLOTS)
+        return 0;
+    uint32_t wanted = htab_buckets_filling(count / (BUCKET_SLOTS / 2) + 1);
+    return array_bytes(buckets) > HTAB_KEPT_BYTES && array_bytes(wanted) <= array_bytes(buckets) / 2 ? wanted : 0;
+}
+
+int htab_is_too_large(const struct htab *t, const struct stripe_shm *s) {
+    return buckets_wanted(t, s) != 0;
+}
+
+int htab_shrink_locked(struct writer *w, const struct htab *t, struct stripe_shm *s) {
+    uint32_t wanted = buckets_wanted(t, s), most = htab_bucket_count(t, s) / 2;
+    if (SHM_LOAD_RELAXED(&s->count) == 0)
+        return htab_clear_large_locked(w, t, s);
+    int r = LARDER_NOT_FOUND;
+    for (; r == LARDER_NOT_FOUND && wanted != 0 && wanted <= most;
+         wanted = htab_buckets_filling(wanted + wanted / 4 + 1))
+        r = replace_array(w, t, s, wanted);
+    return r == LARDER_NOT_FOUND ? LARDER_OK : r;
+}
+
+/* ---- Walking in hash order ------------------------------------------------------------------------------------------------ */
+
+uint32_t htab_bucket_count(const struct htab *t, const struct stripe_shm *s) {
+    struct bucket_shm *array;
+    return array_of(t, SHM_LOAD(&s->array), &array);
+}
+
+/* Of the words that were copied last: a chain has fewer, unless it is damaged. */
+static int has_word(const uint64_t *words, uint32_t count, uint64_t word) {
+    for (uint32_t i = count; i > 0 && count - i < 64; i--)
+        if (words[i - 1] == word)
+            return 1;
+    return 0;
+}
+
+int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t bucket, uint64_t *words,
+                      uint32_t max) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), count = 0;
+    if (bucket >= buckets)
+        return buckets ? -1 : 0;
+    for (uint32_t at = bucket;;) {
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+            uint64_t word = SHM_LOAD(&array[at].slot[i]);
+            if (!word || (at != bucket && has_word(words, count, word)))
+                continue;
+            if (count == max)
+                return -1;
+            words[count++] = word;
+        }
+        int64_t next = next_of(array, buckets, buckets + SPARES(buckets), at);
+        if (next < 0)
+            return next == -1 ? (int)count : -1;
+        at = (uint32_t)next;
+    }
+}

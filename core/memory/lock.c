@@ -1,0 +1,265 @@
+/* core/memory/lock.c - futex locks whose word names the owner's slot. See lock.h. */
+#include "core/memory/lock.h"
+#include "core/base/debug.h"
+#include "core/base/err.h"
+#include "core/base/swap.h"
+#include "core/memory/hooks.h"
+#include "core/memory/recover.h"
+#include "core/segment/live.h"
+#include "core/segment/seg.h"
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPIN_COUNT 100
+/* Between two looks at the owner. What one waits doubles, from the first to the last: a death is noticed a millisecond after one
+ * came, or after as long again as one has waited; and a thousand who wait for one that is slow do not keep the kernel busy. */
+#define SLEEP_MIN_NS 1000000
+#define SLEEP_MAX_NS 16000000
+
+static uint64_t now_ns(clockid_t clock) {
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void cpu_relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Not FUTEX_PRIVATE: the word is shared between processes. Errors are a reason to look again, nothing else. */
+static void futex_sleep(lock_word *lock, uint32_t value, uint64_t ns) {
+    struct timespec limit = {0, (long)ns};
+    syscall(SYS_futex, lock, FUTEX_WAIT, value, &limit, NULL, 0);
+}
+
+static void futex_wake_one(lock_word *lock) {
+    syscall(SYS_futex, lock, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* Rule K1, first half. The place in slot.locks[]. */
+static shm_word *note_lock(struct writer *w, const lock_word *lock) {
+    for (unsigned i = 0; i < SLOT_LOCKS; i++) {
+        shm_word *place = &w->slot->locks[i];
+        if (SHM_LOAD_RELAXED(place) == 0) {
+            SHM_STORE(place, seg_off(w->seg, lock));
+            return place;
+        }
+    }
+    return NULL;
+}
+
+static void forget_lock(struct writer *w, const lock_word *lock) {
+    uint64_t off = seg_off(w->seg, lock);
+    for (unsigned i = 0; i < SLOT_LOCKS; i++)
+        if (SHM_LOAD_RELAXED(&w->slot->locks[i]) == off) {
+            SHM_STORE(&w->slot->locks[i], 0);
+            return;
+        }
+}
+
+static void mark_rank(struct writer *w, enum lock_rank rank) {
+    uint32_t higher = w->ranks_held >> rank;
+    DEBUG_ASSERT(rank == LOCK_STRIPE ? (higher >> 1) == 0 : higher == 0); /* rule K2 */
+    (void)higher;
+    if (w->ranks_held == 0)
+        SHM_STORE(&w->slot->lock_since_ns, now_ns(CLOCK_MONOTONIC_COARSE));
+    w->ranks_held |= 1u << rank;
+    w->stripes_held += rank == LOCK_STRIPE;
+}
+
+/* is_dead: the owner is gone, and why it could not be recovered is the present message: a live process is in the way there. */
+static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_rank rank, uint64_t waited_ns,
+                int is_dead) {
+    struct slot_shm *holder = seg_slot(w->seg, (uint32_t)owner);
+    int pid = SHM_LOAD_RELAXED(&holder->pid),
+        is_damaged = SHM_LOAD(&holder->state) == SLOT_FREE && lock_owner(lock) == owner;
+    forget_lock(w, lock);
+    if (is_damaged) /* no slot is free before its locks are (core/memory/recover.c) */
+        return err_set(LARDER_E_CORRUPT, "a %s lock names slot %d as its owner, which is free", lock_rank_name(rank),
+                       owner);
+    if (is_dead)
+        return err_set(LARDER_BUSY, "a %s lock was left by a dead process (slot %d), and its recovery has to wait: %s",
+                       lock_rank_name(rank), owner, larder_error());
+    return err_set(LARDER_BUSY, "a %s lock is held by process %d (slot %d) since more than %llu ms, the limit is %u ms",
+                   lock_rank_name(rank), pid, owner, (unsigned long long)(waited_ns / 1000000), w->busy_timeout_ms);
+}
+
+/* The owner is dead, and this process lacks what it takes to recover it: descriptors, memory, permission. Another may come and do
+ * it, so it is waited for like a living one; but in the end it must not be called one. */
+static int cannot_recover(int result) {
+    return result == LARDER_E_OS || result == LARDER_E_NO_MEMORY || result == LARDER_E_ACCESS;
+}
+
+/* Waits for a lock that somebody holds. *slot.locks[] names it already. */
+static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
+    uint64_t start_ns = now_ns(CLOCK_MONOTONIC), limit_ns = (uint64_t)w->busy_timeout_ms * 1000000u;
+    uint64_t sleep_ns = SLEEP_MIN_NS;
+    uint32_t waiters = 0, owner_before = UINT32_MAX;
+    SHM_STORE(&w->slot->lock_waits, SHM_LOAD_RELAXED(&w->slot->lock_waits) + 1);
+    for (unsigned spins = 0;; spins++) {
+        uint32_t seen = SHM_LOAD(lock);
+        if ((seen & ~LOCK_WAITERS) == 0) {
+            if (SHM_CAS(lock, &seen, (w->id + 1) | waiters))
+                return LARDER_OK;
+            continue;
+        }
+        if (spins < SPIN_COUNT) {
+            cpu_relax();
+            continue;
+        }
+        uint32_t owner = (seen & ~LOCK_WAITERS) - 1;
+        if (owner >= w->seg->slot_count || owner == w->id) {
+            forget_lock(w, lock);
+            return err_set(LARDER_E_CORRUPT, "a %s lock names slot %u as its owner, which cannot be",
+                           lock_rank_name(rank), owner);
+        }
+        /* Once asleep we cannot know whether others sleep too: whoever slept takes the lock with LOCK_WAITERS set. */
+        waiters = LOCK_WAITERS;
+        if (!(seen & LOCK_WAITERS) && !SHM_CAS(lock, &seen, seen | LOCK_WAITERS))
+            continue;
+        /* A look is a system call, the slower the more slots are taken. The first who waits looks at once; then all do if the owner
+         * is the same as before they slept: a lock that moves has no dead owner. */
+        int looks = owner == owner_before || !(seen & LOCK_WAITERS);
+        int is_dead = looks && live_is_held(w->seg, owner) == 0, recovered = LARDER_BUSY;
+        if (is_dead)
+            recovered = recover_for_lock(w, owner, rank);
+        if (recovered == LARDER_OK && lock_owner(lock) != (int)owner)
+            continue; /* a damaged word may name a slot that has nothing to recover */
+        uint64_t waited_ns = now_ns(CLOCK_MONOTONIC) - start_ns;
+        if (waited_ns > limit_ns && cannot_recover(recovered)) {
+            forget_lock(w, lock);
+            return recovered; /* with the message of the last try */
+        }
+        if (waited_ns > limit_ns)
+            return busy(w, lock, (int)owner, rank, waited_ns, is_dead && recovered != LARDER_OK);
+        if (owner != owner_before)
+            sleep_ns = SLEEP_MIN_NS;
+        futex_sleep(lock, seen | LOCK_WAITERS, sleep_ns);
+        sleep_ns = sleep_ns * 2 < SLEEP_MAX_NS ? sleep_ns * 2 : SLEEP_MAX_NS;
+        owner_before = owner;
+    }
+}
+
+int lock_take(struct writer *w, lock_word *lock, enum lock_rank rank) {
+    if (!note_lock(w, lock))
+        return err_set(LARDER_E_CORRUPT, "slot %u holds more than %u locks", w->id, SLOT_LOCKS);
+    uint32_t seen = 0;
+    if (!SHM_CAS(lock, &seen, w->id + 1)) {
+        int r = wait_for(w, lock, rank);
+        if (r)
+            return r;
+    }
+    mark_rank(w, rank);
+    return LARDER_OK;
+}
+
+int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank) {
+    if (!note_lock(w, lock))
+        return err_set(LARDER_E_CORRUPT, "slot %u holds more than %u locks", w->id, SLOT_LOCKS);
+    uint32_t seen = 0;
+    int is_mine = SHM_CAS(lock, &seen, w->id + 1);
+    if (!is_mine && seen == LOCK_WAITERS) /* damage, as nobody stores that; wait_for() takes it, too */
+        is_mine = SHM_CAS(lock, &seen, (w->id + 1) | LOCK_WAITERS);
+    if (!is_mine) {
+        forget_lock(w, lock);
+        return LARDER_BUSY;
+    }
+    mark_rank(w, rank);
+    return LARDER_OK;
+}
+
+int lock_pass(struct writer *w, lock_word *lock, enum lock_rank rank) {
+    for (unsigned spins = 0; spins < SPIN_COUNT; spins++) {
+        if (lock_owner(lock) < 0)
+            return LARDER_OK;
+        cpu_relax();
+    }
+    int r = lock_take(w, lock, rank);
+    if (r == LARDER_OK)
+        lock_drop(w, lock, rank);
+    return r;
+}
+
+void lock_drop(struct writer *w, lock_word *lock, enum lock_rank rank) {
+    DEBUG_ASSERT(w->is_recovery || lock_is_held(w, rank)); /* a dead slot may say that it has two of a rank */
+    if (rank != LOCK_STRIPE || --w->stripes_held == 0)
+        w->ranks_held &= ~(1u << rank);
+    if (!lock_is_mine(w, lock)) { /* a damaged segment: these bytes are something else, too, and were written as that */
+        forget_lock(w, lock);
+        return;
+    }
+    uint32_t seen;
+    SHM_IN_ORDER(unnote_before_unlock,
+                 (shm_crash_point(), seen = atomic_exchange_explicit(lock, 0, memory_order_acq_rel)),
+                 forget_lock(w, lock));
+    if (seen & LOCK_WAITERS)
+        futex_wake_one(lock);
+}
+
+int lock_is_mine(const struct writer *w, const lock_word *lock) {
+    return lock && (SHM_LOAD_RELAXED(lock) & ~LOCK_WAITERS) == w->id + 1;
+}
+
+int lock_owner(const lock_word *lock) {
+    return (int)(SHM_LOAD(lock) & ~LOCK_WAITERS) - 1;
+}
+
+const char *lock_rank_name(enum lock_rank rank) {
+    static const char *const names[] = {"catalog",   "expirer",     "gate",     "stripe",
+                                        "partition", "timer shard", "heap bin", "span"};
+    return (unsigned)rank < sizeof names / sizeof *names ? names[rank] : "unknown";
+}
+
+/* Whether off is the lock of one of a table's stripes. The array's offset may be damaged. */
+static int is_stripe_in(const struct seg *s, uint64_t array, uint64_t off) {
+    uint64_t bytes = (uint64_t)s->stripe_count * sizeof(struct stripe_shm);
+    return off >= array && off - array < bytes && (off - array) % sizeof(struct stripe_shm) == 0 && array % 64 == 0 &&
+           seg_at(s, array, bytes);
+}
+_Static_assert(offsetof(struct stripe_shm, lock) == 0 && offsetof(struct bin_shm, lock) == 0,
+               "a lock is its structure");
+
+int lock_rank_of(const struct seg *s, uint64_t off, enum lock_rank *rank) {
+    if (off == seg_off(s, &s->shm->catalog_lock))
+        *rank = LOCK_CATALOG;
+    else if (off == seg_off(s, &s->shm->expirer_lock))
+        *rank = LOCK_EXPIRER;
+    else if (off == seg_off(s, &s->shm->gate_lock))
+        *rank = LOCK_GATE;
+    else if (off == seg_off(s, &s->shm->span_lock))
+        *rank = LOCK_SPAN;
+    else if (off >= s->bins_off && off < s->shards_off) {
+        *rank = LOCK_BIN;
+        return (off - s->bins_off) % sizeof(struct bin_shm) == 0;
+    } else if (off >= s->shards_off && off < s->spans_off) {
+        *rank = LOCK_SHARD;
+        return core_hooks && (off - s->shards_off) % core_hooks->timer_area_bytes(1) == 0;
+    } else {
+        for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
+            struct table_shm *t = seg_table(s, i);
+            uint64_t items = SHM_LOAD(&t->items_off), partitions = SHM_LOAD(&t->partitions_off);
+            if (is_stripe_in(s, items, off)) {
+                *rank = LOCK_STRIPE;
+                return 1;
+            }
+            if (is_stripe_in(s, partitions, off)) {
+                *rank = LOCK_PARTITION;
+                return 1;
+            }
+        }
+        return 0;
+    }
+    return 1;
+}
+
+const char *lock_kind(const struct seg *s, uint64_t off) {
+    enum lock_rank rank;
+    return lock_rank_of(s, off, &rank) ? lock_rank_name(rank) : "unknown";
+}

@@ -1,0 +1,208 @@
+/* core/memory/recover.c - finishing or undoing what a dead thread was doing, in its name. See recover.h. */
+#include "core/memory/recover.h"
+#include "core/base/err.h"
+#include "core/base/swap.h"
+#include "core/memory/hooks.h"
+#include "core/memory/slot_map.h"
+#include "core/segment/live.h"
+#include "core/table/db.h"
+#include "core/table/write.h"
+#include <unistd.h>
+
+#define HELD_MAX SLOT_LOCKS
+/* Each recovery that another one waits for is of a lock of a higher rank. Only a damaged segment makes more of it. */
+#define RECOVERY_DEPTH_MAX ((int)LOCK_SPAN + 1)
+
+/* The i-th lock that the slot holds, and its rank; NULL if entry i names none that it holds. */
+static lock_word *held_lock(const struct writer *dead, unsigned i, enum lock_rank *rank) {
+    uint64_t off = SHM_LOAD(&dead->slot->locks[i]);
+    if (off == 0)
+        return NULL;
+    lock_word *lock = seg_word(dead->seg, off);
+    if (!lock || !lock_is_mine(dead, lock) || !lock_rank_of(dead->seg, off, rank))
+        return NULL;
+    return lock;
+}
+
+/* What the slot holds. A lock that it was only about to take, or had dropped, is forgotten here: else every death would cost one
+ * of the slot's places for locks. */
+static void note_ranks(struct writer *dead) {
+    enum lock_rank rank;
+    for (unsigned i = 0; i < HELD_MAX; i++)
+        if (held_lock(dead, i, &rank)) {
+            dead->ranks_held |= 1u << rank;
+            dead->stripes_held += rank == LOCK_STRIPE;
+        } else if (SHM_LOAD(&dead->slot->locks[i]) != 0)
+            SHM_STORE(&dead->slot->locks[i], 0);
+}
+
+/* Calls fn for every lock of this rank that the slot holds. */
+static int for_held(struct writer *dead, enum lock_rank wanted, int (*fn)(struct writer *dead, lock_word *lock)) {
+    enum lock_rank rank;
+    for (unsigned i = 0; i < HELD_MAX; i++) {
+        lock_word *lock = held_lock(dead, i, &rank);
+        int r = lock && rank == wanted ? fn(dead, lock) : LARDER_OK;
+        if (r)
+            return r;
+    }
+    return LARDER_OK;
+}
+
+static int settle_partition(struct writer *dead, lock_word *lock) {
+    struct stripe_shm *stripe = (struct stripe_shm *)((unsigned char *)lock - offsetof(struct stripe_shm, lock));
+    int r = core_hooks->index_recover_stripe(dead, stripe);
+    if (r == LARDER_OK)
+        lock_drop(dead, lock, LOCK_PARTITION);
+    return r;
+}
+
+static int stage_heap(struct writer *dead) {
+    int r = for_held(dead, LOCK_SPAN, heap_recover_lock);
+    return r ? r : for_held(dead, LOCK_BIN, heap_recover_lock);
+}
+
+static int stage_inner(struct writer *dead) {
+    int r = step_settle(dead, 1);
+    if (r)
+        return r;
+    r = for_held(dead, LOCK_SHARD, core_hooks->timer_recover_shard);
+    return r ? r : for_held(dead, LOCK_PARTITION, settle_partition);
+}
+
+static int drop_any(struct writer *dead, lock_word *lock) {
+    enum lock_rank rank;
+    if (lock_rank_of(dead->seg, seg_off(dead->seg, lock), &rank))
+        lock_drop(dead, lock, rank);
+    return LARDER_OK;
+}
+
+/* An item write may be under way inside another operation (an index being filled, a table being emptied): it comes first. Its
+ * stripe's lock goes then, too: what goes on with the operation takes stripes one after the other, as the dead thread did. */
+static int finish_operation(struct writer *dead) {
+    uint32_t op = SHM_LOAD(&dead->slot->op), a = SHM_LOAD(&dead->slot->op_a), b = SHM_LOAD(&dead->slot->op_b);
+    int r = SHM_LOAD(&dead->slot->op_stripe_off) != 0 ? write_recover_item(dead) : step_settle(dead, 0);
+    if (r)
+        return r;
+    r = for_held(dead, LOCK_STRIPE, drop_any);
+    if (r)
+        return r;
+    if (op > OP_ITEM && !lock_is_held(dead, LOCK_CATALOG))
+        return err_set(LARDER_E_CORRUPT, "slot %u notes operation %u without the catalog's lock", dead->id, op);
+    switch (op) {
+    case OP_NONE:
+    case OP_ITEM:
+        return LARDER_OK;
+    case OP_TABLE_CREATE:
+    case OP_TABLE_DROP:
+        return table_recover_op(dead, op, a);
+    case OP_INDEX_ADD:
+        return core_hooks->index_recover_add(dead, a, b);
+    default:
+        return err_set(LARDER_E_CORRUPT, "slot %u notes an operation %u that does not exist", dead->id, op);
+    }
+}
+
+static int stage_outer(struct writer *dead) {
+    SHM_NOT_YET(free_before_finish, SHM_STORE(&dead->slot->state, SLOT_FREE));
+    int r = finish_operation(dead);
+    if (r)
+        return r;
+    /* While its locks are held: a recovery that is cut off here has only these left. */
+    SHM_STORE(&dead->slot->op, OP_NONE);
+    for (enum lock_rank rank = LOCK_STRIPE; rank-- > 0;) {
+        r = for_held(dead, rank, drop_any);
+        if (r)
+            return r;
+    }
+    SHM_STORE(&dead->slot->recoveries, SHM_LOAD_RELAXED(&dead->slot->recoveries) + 1);
+    SHM_STORE(&dead->slot->state, SLOT_FREE);
+    return LARDER_OK;
+}
+
+static int run_stages(struct writer *dead, enum lock_rank rank) {
+    if (SHM_LOAD(&dead->seg->shm->state) == SEG_STATE_REPAIRING) /* rule M2 of core/audit/repair.h */
+        return err_set(LARDER_BUSY, "the segment is being repaired");
+    note_ranks(dead);
+    int r = stage_heap(dead);
+    if (r || rank >= LOCK_BIN)
+        return r;
+    r = stage_inner(dead);
+    if (r || rank > LOCK_STRIPE)
+        return r;
+    return stage_outer(dead);
+}
+
+/* Before its liveness lock looks like a living owner's again: core/memory/writer.c. An owner takes that lock before his generation can be
+ * read, so one whose lock nobody holds is dead or has left; of the next one, whatever comes between here, this says nothing. */
+static void say_dead(const struct seg *s, uint32_t id) {
+    struct slot_shm *slot = seg_slot(s, id);
+    uint32_t owner = (uint32_t)SHM_LOAD(&slot->generation);
+    if (SHM_LOAD(&slot->state) == SLOT_LIVE && SHM_LOAD(&slot->found_dead) != owner && live_is_held(s, id) == 0)
+        SHM_STORE(&slot->found_dead, owner);
+}
+
+int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
+    void *live;
+    struct slot_shm *slot = seg_slot(me->seg, id);
+    if (me->is_recovery >= RECOVERY_DEPTH_MAX)
+        return err_set(LARDER_E_CORRUPT, "dead slots wait for each other: slot %u for slot %u", me->id, id);
+    say_dead(me->seg, id);
+    int r = live_take(me->seg, LIVE_SLOT_BASE + id, &live);
+    if (r == LARDER_BUSY)
+        return err_set(r, "process %d (slot %u) is recovering it", (int)SHM_LOAD_RELAXED(&slot->pid), id);
+    if (r)
+        return r;
+    if (SHM_LOAD(&slot->state) == SLOT_LIVE) {
+        /* Whoever has to wait for the slot meanwhile waits for us. */
+        int32_t dead_pid = SHM_LOAD_RELAXED(&slot->pid);
+        SHM_STORE(&slot->pid, (int32_t)getpid());
+        struct writer dead = {.db = me->db,
+                              .seg = me->seg,
+                              .slot = slot,
+                              .id = id,
+                              .busy_timeout_ms = me->busy_timeout_ms,
+                              .is_recovery = me->is_recovery + 1,
+                              .live = live};
+        r = run_stages(&dead, rank);
+        if (SHM_LOAD_RELAXED(&slot->state) == SLOT_LIVE)
+            SHM_STORE(&slot->pid, dead_pid);
+    }
+    int is_free = SHM_LOAD(&slot->state) == SLOT_FREE;
+    live_drop(me->seg, live);
+    if (is_free)
+        slot_map_give(me->seg, id);
+    return r;
+}
+
+/* A free slot that the map calls taken, and nobody is about to take: its bit was left by a death (core/memory/slot_map.h). */
+static void mend_map(const struct seg *s, uint32_t id) {
+    if (SHM_LOAD(&seg_slot(s, id)->state) == SLOT_FREE && slot_map_is_taken(s, id) && live_is_held(s, id) == 0)
+        slot_map_give(s, id);
+}
+
+int recover_some(struct writer *me, uint32_t *from, uint32_t probes, uint32_t *count) {
+    const struct seg *s = me->seg;
+    int result = LARDER_OK;
+    *count = 0;
+    for (uint32_t looked = 0; looked < s->slot_count && probes > 0; looked++) {
+        uint32_t i = *from % s->slot_count;
+        *from = i + 1;
+        mend_map(s, i);
+        if (i == me->id || SHM_LOAD(&seg_slot(s, i)->state) != SLOT_LIVE)
+            continue;
+        probes--;
+        if (live_is_held(s, i) != 0)
+            continue;
+        int r = recover_for_lock(me, i, LOCK_CATALOG);
+        if (r == LARDER_OK)
+            ++*count;
+        else if (result != LARDER_E_CORRUPT) /* which does not go away by waiting, as others do */
+            result = r;
+    }
+    return result;
+}
+
+int recover_all(struct writer *me, uint32_t *count) {
+    uint32_t from = 0;
+    return recover_some(me, &from, UINT32_MAX, count);
+}

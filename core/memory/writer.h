@@ -1,0 +1,103 @@
+/* core/memory/writer.h - who is writing: a slot of the segment, and what this process knows beside it.
+ *
+ * Job      A writer is the right to change the segment: every function that stores takes one. A thread takes a writer for the
+ *          length of a call from its handle's pool. Recovery makes a writer for the slot of a dead thread and goes on in its
+ *          name, with its locks and its journal; so recovery that is itself killed is simply done again.
+ * Stuck    A call that cannot go on between its first store and its last (a live but stopped process holds a lock it needs)
+ *          gives up its slot instead of waiting: it drops the liveness lock, so that the slot looks dead, and whoever can take
+ *          the lock first finishes or undoes the rest (writer_abandon). Death and being stuck are one case.
+ * Rules    W1 A slot is used by one thread at a time.
+ *          W2 The slot's liveness lock (core/segment/live.h) is held by whoever acts for it.
+ *          W3 Who finds an owner dead says which (found_dead = its generation) before he takes that lock. So a slot that is being
+ *             recovered is not taken for one with a living owner. A free slot whose lock somebody holds is about to be taken or
+ *             left. Who needs a slot waits for both.
+ *          W4 A handle keeps slots between calls, since taking one costs several system calls; but others come first. It
+ *             keeps at most eight; none of the last quarter of the segment's slots, so that only calls under way hold
+ *             those; and none at all while somebody waits for a slot. A process that has changed its user keeps the
+ *             last one it has, whichever it is, for it may be unable to take another.
+ *          W5 A slot is left with nothing open and no lock held: state, liveness lock, map, bell, in this order.
+ */
+#ifndef LARDER_MEMORY_WRITER_H
+#define LARDER_MEMORY_WRITER_H
+
+#include "core/item/item.h"
+#include "core/segment/layout.h"
+#include "core/table/views.h"
+
+#define WRITER_NEAR 16u /* kinds of items whose attributes are remembered */
+
+struct larder;
+struct seg;
+
+/* Where this writer looked last for what has expired (ttl/make_room.c). */
+#define ROOM_SHARDS 8u
+struct room_cursor {
+    int64_t now_s;
+    uint32_t shard;
+    struct room_place {
+        uint64_t after, taken;
+        uint32_t shard, slot;
+        uint8_t is_used, is_quiet, has_found;
+    } place[ROOM_SHARDS];
+};
+
+struct writer {
+    struct larder *db;
+    struct seg *seg;
+    struct slot_shm *slot;
+    uint32_t id; /* slot number */
+    uint32_t busy_timeout_ms;
+    uint64_t need_bytes;  /* after LARDER_E_RETRY: claim so much from the kernel, outside locks, and try again */
+    uint64_t asked_bytes; /* of heap_take(), for which need_bytes are needed: for the message */
+    int is_recovery; /* acts for a dead thread: how many deep, as its recovery may need a lock of another dead one */
+    void *live;      /* the liveness lock (core/segment/live.h) */
+    struct view_use use; /* of the call that has it, recovery included: begun unless it is idle */
+    struct writer *next; /* in the handle's pool */
+    void *scratch;       /* private memory for images, grown outside locks */
+    size_t scratch_bytes;
+    struct item_key key; /* of the item that is being written: too large for a small stack */
+    void *before;        /* private memory: the item that is being replaced, for the caller */
+    size_t before_bytes;
+    uint16_t near[WRITER_NEAR]
+                 [ITEM_NEAR_COUNT]; /* where key attributes stood in items before, by kind of item: see write.c */
+    uint32_t ranks_held;            /* bit per enum lock_rank: what this writer holds by its own account */
+    uint32_t stripes_held;          /* LOCK_STRIPE is the one rank of which several may be held */
+    int is_stuck; /* a lock could not be had in the middle: the slot is to be abandoned, others will recover it */
+    const _Atomic int *is_stopping; /* NULL, or when it becomes true long work is to be cut off; ttl/expirer.c */
+    int cancel_state;               /* of the thread, while borrowed */
+    uint16_t
+        found_in[CLASS_COUNT]; /* bin + 1 that had a block when a class of the own arena had none: core/memory/heap.c */
+    uint32_t run_spans;        /* taken in runs since kept spans were last given back */
+    uint32_t trim_table, trim_stripe; /* where table_trim() goes on */
+    uint64_t trim_not_before_ns;      /* it found nothing a moment ago */
+    uint32_t claims_to_skip;          /* heap_claim_ahead() has been refused a moment ago */
+    int halves_leaves; /* a repair found no block for a leaf with one entry more: it becomes two (index/index_repair.c) */
+    struct room_cursor room;
+    uint64_t full_counted_ns, full_used_bytes, full_free_bytes, full_run_bytes; /* what the last "full" said */
+};
+
+/* Slots that may be kept by handles at rest (W4); the others always go round. */
+static inline uint32_t writer_kept_slots(uint32_t slot_count) {
+    return slot_count - (slot_count < 4 ? 1 : slot_count / 4);
+}
+
+/* As it must be when a slot is free. */
+static inline int slot_has_nothing_open(const struct slot_shm *slot) {
+    uint64_t open = SHM_LOAD(&slot->op) | SHM_LOAD(&slot->op_stripe_off);
+    for (unsigned i = 0; i < SLOT_HAND; i++)
+        open |= SHM_LOAD(&slot->hand[i]);
+    for (unsigned i = 0; i < SLOT_STEPS; i++)
+        open |= SHM_LOAD(&slot->step[i].word_off);
+    return open == 0;
+}
+static inline int slot_holds_no_locks(const struct slot_shm *slot) {
+    uint64_t noted = 0;
+    for (unsigned i = 0; i < SLOT_LOCKS; i++)
+        noted |= SHM_LOAD(&slot->locks[i]);
+    return noted == 0;
+}
+
+/* Internal result: nothing was changed; drop all locks, do what need_bytes asks (writer_claim), try again. */
+#define LARDER_E_RETRY (-100)
+
+#endif

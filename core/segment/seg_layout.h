@@ -1,0 +1,56 @@
+/* core/segment/seg_layout.h - the geometry of a segment: which area lies where, as a function of its size and counts.
+ *
+ * Job      Plans a new segment from options, and checks the head of an existing one.
+ * Idea     Offsets follow from size and counts alone (seg_layout_place). A head is right if placing its counts again
+ *          gives its offsets: then every area is inside, aligned and apart from the others, by construction.
+ * Tests    tests/unit/seg_test.c
+ */
+#ifndef LARDER_SEGMENT_SEG_LAYOUT_H
+#define LARDER_SEGMENT_SEG_LAYOUT_H
+
+#include "core/segment/seg.h"
+
+#define SEG_BYTES_DEFAULT (UINT64_C(1) << 30)
+#define SEG_BYTES_MAX (UINT64_C(1) << 46) /* 32-bit span numbers of 16 KiB spans */
+#define SEG_BYTES_STEP (UINT64_C(1) << 16)
+#define SEG_STRIPES_MAX 65536u
+
+/* Fills in what options decide: identity, size, counts and offsets of *head, all else zero. LARDER_OK or
+ * LARDER_E_INVAL. */
+int seg_layout_plan(struct seg_shm *head, const struct larder_options *options, uint64_t page_bytes);
+/* What a new segment backs with memory before it is READY: its metadata and some spans. */
+uint64_t seg_layout_first_claim(const struct seg_shm *head);
+/* Checks an untrusted head. LARDER_OK or LARDER_E_FORMAT. `shown` names the segment in messages. */
+int seg_layout_check(const struct seg_shm *head, uint64_t file_bytes, uint64_t page_bytes, const char *shown);
+/* Over identity, geometry and hash seed: a damaged one is refused, for every item would be looked for in a wrong place. */
+static inline uint64_t seg_layout_sum(const struct seg_shm *head) {
+    uint64_t id[2], sum = UINT64_C(0x9e3779b97f4a7c15);
+    memcpy(id, head->uuid, sizeof id);
+    const uint64_t words[] = {head->magic,
+                              (uint64_t)head->format_version << 32 | head->page_bytes,
+                              head->fingerprint,
+                              id[0],
+                              id[1],
+                              head->size_bytes,
+                              head->stripe_count,
+                              head->hash_seed,
+                              head->created_s,
+                              (uint64_t)head->slot_count << 32 | head->span_count,
+                              (uint64_t)head->arena_count << 32 | head->shard_count,
+                              head->slots_off,
+                              head->catalog_off,
+                              head->bins_off,
+                              head->shards_off,
+                              head->spans_off,
+                              head->data_off};
+    for (size_t i = 0; i < sizeof words / sizeof *words;
+         i++) { /* each step can be undone: no two heads that differ in one word meet */
+        sum = (sum ^ words[i]) * UINT64_C(0xbf58476d1ce4e5b9);
+        sum ^= sum >> 29;
+    }
+    return sum;
+}
+/* Sizes of structures, places of fields, byte order, listed names: equal in libraries that can share a segment. */
+uint64_t seg_layout_fingerprint(void);
+
+#endif

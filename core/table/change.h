@@ -1,0 +1,67 @@
+/* core/table/change.h - one item changes under its stripe's lock: what write.c and upkeep.c build on.
+ *
+ * Job      The steps of the write protocol between taking the stripe and leaving it. write.h has the crash list.
+ * Locks    All of it wants the item's stripe (LOCK_STRIPE) held.
+ */
+#ifndef LARDER_TABLE_CHANGE_H
+#define LARDER_TABLE_CHANGE_H
+
+#include "core/item/item.h"
+#include "core/memory/htab.h"
+#include "core/memory/writer.h"
+#include "core/table/table.h"
+
+/* Internal results of one try. Nothing was changed. */
+#define TRY_VIEW_MOVED (-101)    /* the table's definition has changed */
+#define TRY_BEFORE_SMALL (-102)  /* w->before needs w->need_bytes */
+#define TRY_SCRATCH_SMALL (-103) /* w->scratch does */
+
+/* A write number, and so a version: the table's place in the catalog, and below it how often the stripe was written. */
+#define CHANGE_TABLE_SHIFT 54
+
+/* What a change works on, under the lock of `stripe`. */
+struct item_swap {
+    struct stripe_shm *stripe;
+    uint64_t hash; /* of the key */
+    shm_word *slot;
+    uint64_t old_word;
+    const struct item_peek *before;  /* NULL: there was nothing */
+    const struct item_head *old;     /* before->image */
+    struct item_head *image, *block; /* what goes in, in private memory and in the segment; NULL: nothing */
+    int differs;                     /* some index entry has to come or go */
+};
+
+/* Puts `image` (or with NULL, nothing) where `before` (or NULL) is: steps 1 to 9 of write.h. The stripe is locked, and was when
+ * `before` was opened. old, block and differs of *s are set here. An image that changes no index key leaves out what is done for the
+ * indexes: there would be nothing to do.
+ * LARDER_OK, or a failure that changed nothing. Either may leave the writer stuck. */
+int change_locked(struct writer *w, const struct table_view *v, struct item_swap *s);
+
+/* LARDER_E_CORRUPT: the item in a slot with this word. */
+int change_damaged(uint64_t word);
+/* The item in a slot, which is about to be replaced: its head, and what its expiry is decided by, stay inside its block. */
+int change_open_old(const struct table_view *v, uint64_t word, const struct item_head *old, struct item_peek *p);
+
+/* Before the first store of an operation on an item, and after the last: the slot says what its thread is at. */
+void change_note(struct writer *w, const struct table_view *v, const struct stripe_shm *stripe);
+void change_forget(struct writer *w);
+/* Nothing may be half done when a call returns a failure. If what it takes cannot be had, the slot is given up as it is. */
+int change_fail(struct writer *w, int r, int undone);
+
+/* Drops the stripe's lock, unless the writer is stuck: then it stays with the slot, for recovery. */
+static inline void change_leave_stripe(struct writer *w, struct stripe_shm *stripe) {
+    if (!w->is_stuck)
+        lock_drop(w, &stripe->lock, LOCK_STRIPE);
+}
+
+/* Whether an image was made under another definition of its table. */
+static inline int change_is_outdated(const struct table_view *v, const struct item_head *item) {
+    return item->index_count != v->shape.index_count || item_ttl_generation(item) != v->ttl_generation;
+}
+
+/* A counter of the writer's slot. */
+static inline void change_count(shm_word *counter, uint64_t by) {
+    SHM_STORE(counter, SHM_LOAD_RELAXED(counter) + by);
+}
+
+#endif

@@ -1,0 +1,230 @@
+/* core/table/db.c - the handle: attaching, detaching, forking. See db.h. */
+#include "core/table/db.h"
+#include "core/base/err.h"
+#include "core/memory/hooks.h"
+#include "core/segment/live.h"
+#include "core/segment/seg_lock.h"
+#include "core/table/drop_thread.h"
+#include <time.h>
+#include <unistd.h>
+
+#define DEFAULT_BUSY_TIMEOUT_MS 2000
+
+void (*db_stop_expirer)(struct larder *db, int is_forked_child);
+
+/* ---- Forks: every open handle of this process goes on in the child with slots of its own ------------------------------- */
+
+static pthread_mutex_t open_mutex = PTHREAD_MUTEX_INITIALIZER; /* guards open_handles; before any db->mutex */
+static struct larder *open_handles;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void fork_prepare(void) {
+    pthread_mutex_lock(&open_mutex);
+    for (struct larder *db = open_handles; db; db = db->next_open)
+        pthread_mutex_lock(&db->mutex);
+    live_fork_prepare();
+    for (struct larder *db = open_handles; db; db = db->next_open) {
+        views_fork_prepare(&db->views);
+        priv_fork_prepare(db->priv);
+    }
+}
+
+static void fork_parent(void) {
+    live_fork_parent();
+    for (struct larder *db = open_handles; db; db = db->next_open) {
+        priv_fork_done(db->priv);
+        views_fork_parent(&db->views);
+        pthread_mutex_unlock(&db->mutex);
+    }
+    pthread_mutex_unlock(&open_mutex);
+}
+
+static void fork_child(void) {
+    live_fork_child();
+    for (struct larder *db = open_handles; db; db = db->next_open) {
+        priv_fork_done(db->priv);
+        views_fork_child(&db->views);
+        if (db->expirer && db_stop_expirer)
+            db_stop_expirer(db, 1);
+        drop_thread_stop(db, 1);
+        writer_forget_all(db);
+        pthread_mutex_unlock(&db->mutex);
+    }
+    pthread_mutex_unlock(&open_mutex);
+}
+
+static void fork_register(void) {
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+/* ---- Opening and closing -------------------------------------------------------------------------------------------------- */
+
+/* Takes the first slot now, so that larder_slot_stats() shows who is attached, and a process may give up privileges afterwards.
+ * If there is none, the first write will say so. */
+static void show_attached(struct larder *db) {
+    struct writer *w;
+    if (!db->seg.is_read_only && writer_borrow_within(db, 0, &w) == LARDER_OK)
+        writer_end(w);
+}
+
+static int open_handle(const struct larder_options *options, struct larder **out) {
+    static const struct larder_options defaults;
+    const struct larder_options *o = options ? options : &defaults;
+    struct priv *priv = priv_new();
+    struct larder *db = priv ? priv_alloc(priv, sizeof *db) : NULL;
+    if (!db) {
+        if (priv)
+            priv_destroy(priv);
+        return err_set(LARDER_E_NO_MEMORY, "out of private memory");
+    }
+    db->priv = priv;
+    db->busy_timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms : DEFAULT_BUSY_TIMEOUT_MS;
+    pthread_mutex_init(&db->mutex, NULL);
+    views_begin(&db->views);
+    pthread_once(&fork_once, fork_register); /* before seg_open takes a liveness lock: see the fork guard */
+    int r = seg_open(&db->seg, o);
+    if (r) {
+        views_end(&db->views);
+        pthread_mutex_destroy(&db->mutex);
+        priv_destroy(priv);
+        return r;
+    }
+    pthread_mutex_lock(&open_mutex);
+    db->next_open = open_handles;
+    open_handles = db;
+    pthread_mutex_unlock(&open_mutex);
+    db->opened_as = geteuid();
+    db->kept_slots = writer_kept_slots(db->seg.slot_count);
+    show_attached(db);
+    *out = db;
+    return LARDER_OK;
+}
+
+/* A thread that is cancelled in the middle of this would leave the creation lock, descriptors and mappings with its process. */
+int larder_open(const struct larder_options *options, struct larder **out) {
+    int cancel_state;
+    if (ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int r = open_handle(options, out);
+    pthread_setcancelstate(cancel_state, NULL);
+    return r;
+}
+
+static void close_handle(struct larder *db) {
+    if (db->expirer && db_stop_expirer)
+        db_stop_expirer(db, 0);
+    drop_thread_stop(db, 0);
+    pthread_mutex_lock(&open_mutex);
+    for (struct larder **at = &open_handles; *at; at = &(*at)->next_open)
+        if (*at == db) {
+            *at = db->next_open;
+            break;
+        }
+    pthread_mutex_unlock(&open_mutex);
+    writer_close_all(db);
+    seg_close(&db->seg);
+    views_end(&db->views);
+    pthread_mutex_destroy(&db->mutex);
+    priv_destroy(db->priv);
+}
+
+void larder_close(struct larder *db) {
+    int cancel_state;
+    if (!db)
+        return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    close_handle(db);
+    pthread_setcancelstate(cancel_state, NULL);
+}
+
+int larder_memfd(const struct larder *db) {
+    return db && db->seg.is_memfd ? db->seg.fd : -1;
+}
+
+/* Another thread may be reading any clock that was ever set, so none is freed; but the same one is made once. */
+static struct db_clock *find_clock(struct larder *db, int64_t (*now)(void *arg), void *arg) {
+    pthread_mutex_lock(&db->mutex);
+    struct db_clock *clock = db->clocks;
+    while (clock && (clock->now != now || clock->arg != arg))
+        clock = clock->next;
+    if (!clock && (clock = priv_alloc(db->priv, sizeof *clock)) != NULL) {
+        *clock = (struct db_clock){now, arg, db->clocks};
+        db->clocks = clock;
+    }
+    pthread_mutex_unlock(&db->mutex);
+    return clock;
+}
+
+void larder_set_clock(struct larder *db, int64_t (*now)(void *arg), void *arg) {
+    if (!db)
+        return;
+    struct db_clock *clock = now ? find_clock(db, now, arg) : NULL;
+    if (now && !clock)
+        return; /* out of memory, and no way to say so: the clock stays what it was */
+    atomic_store_explicit(&db->clock, clock, memory_order_release);
+}
+
+struct priv *db_priv(struct larder *db) {
+    return db->priv;
+}
+
+int64_t db_now(const struct larder *db) {
+    const struct db_clock *clock = atomic_load_explicit(&db->clock, memory_order_acquire);
+    if (clock)
+        return clock->now(clock->arg);
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+    return ts.tv_sec;
+}
+
+int64_t db_now_checked(const struct larder *db) {
+    return atomic_load_explicit(&db->clock, memory_order_relaxed)
+               ? db_now(db)
+               : atomic_load_explicit(&db->second, memory_order_relaxed);
+}
+
+/* Another second of the system's clock: whether the file still has a name. One that is gone is marked for all that are
+ * attached; a read-only attachment keeps it to itself. */
+static void look_at_name(struct larder *db, int64_t second) {
+    int64_t before = atomic_load_explicit(&db->second, memory_order_relaxed);
+    if (before == second || atomic_load_explicit(&db->is_removed, memory_order_relaxed) ||
+        !atomic_compare_exchange_strong_explicit(&db->second, &before, second, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        return; /* another thread looks */
+    if (!seg_is_removed(&db->seg))
+        return;
+    seg_lock_remove_orphan(&db->seg);
+    uint32_t ready = SEG_STATE_READY;
+    if (!db->seg.is_read_only)
+        (void)SHM_CAS(&db->seg.shm->state, &ready, SEG_STATE_DESTROYED);
+    atomic_store_explicit(&db->is_removed, 1, memory_order_relaxed);
+    atomic_store_explicit(&db->second, INT64_MIN, memory_order_relaxed); /* so that every call comes here */
+}
+
+static int check_slowly(struct larder *db, int64_t second) {
+    look_at_name(db, second);
+    uint32_t state = SHM_LOAD(&db->seg.shm->state);
+    if (state == SEG_STATE_DESTROYED || atomic_load_explicit(&db->is_removed, memory_order_relaxed))
+        return err_set(LARDER_E_DESTROYED,
+                       "the segment was destroyed, or its file removed; close it and open it again");
+    if (state == SEG_STATE_READY)
+        return LARDER_OK;
+    int is_locked = state == SEG_STATE_REPAIRING ? live_is_locked(&db->seg, LIVE_CREATE_BYTE) : 0;
+    if (is_locked == 1)
+        return err_set(LARDER_BUSY, "the segment is being repaired");
+    if (is_locked < 0)
+        return err_set(LARDER_BUSY, "the segment is being repaired, or its repair was cut off; this user cannot tell");
+    if (state == SEG_STATE_REPAIRING)
+        return err_set(LARDER_E_CORRUPT, "a repair of the segment was cut off; larder check --repair finishes it");
+    return err_set(LARDER_E_CORRUPT, "the segment's state is %u", state);
+}
+
+int db_check(struct larder *db) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    int is_same_second = now.tv_sec == atomic_load_explicit(&db->second, memory_order_relaxed);
+    if (__builtin_expect(SHM_LOAD(&db->seg.shm->state) == SEG_STATE_READY && is_same_second, 1))
+        return LARDER_OK;
+    return check_slowly(db, now.tv_sec);
+}

@@ -1,0 +1,36 @@
+/* core/table/make_room.h - a call that needs memory finds none: what is dead makes room, then it tries again.
+ *
+ * Job      The one place for it. Two kinds of dead memory are known: tables that were dropped and are not empty yet (core/table/table_empty.c),
+ *          and items that have expired (ttl/make_room.c). Neither needs anybody else: no expirer, no thread.
+ * Bounds   A round gives some hundred blocks back. A call has ROOM_ROUNDS rounds, and one more for each KiB it asks for, for larger blocks
+ *          need neighbours that are free: a tenth of a second at most, and what they remove nobody has to remove later. Where nothing is dead a round costs next to nothing: that is remembered for a second.
+ * Rules    R1 Outside locks; but index/fill.c, which holds the catalog lock all the way, with its operation noted in the slot: then only
+ *             items of that table are removed, for the slot can note but one table (core/table/change.h).
+ *          R2 Nothing is waited for: what a live process has locked is passed over.
+ *          R3 If no room can be made the result and its message are those of the call.
+ * Tests    tests/api/room_test.c, tests/crash/scenarios.c (make_room ..)
+ */
+#ifndef LARDER_TABLE_MAKE_ROOM_H
+#define LARDER_TABLE_MAKE_ROOM_H
+
+#include "core/memory/writer.h"
+#include "core/table/table.h"
+
+#define ROOM_ROUNDS 512u
+
+/* What one call asks for. */
+struct room {
+    uint64_t bytes; /* about so many */
+    int64_t now_s;  /* by the handle's clock */
+    const struct table_view
+        *view; /* NULL, or of the item that is to be written, which has this hash: what has expired in its place goes */
+    uint64_t hash; /* first */
+    uint32_t rounds;
+    int has_no_drops;
+};
+
+/* What to do after a try that ended with r. LARDER_E_RETRY: memory was claimed from the kernel (w->need_bytes), or room was made: try
+ * again. Else what the call returns: r, or LARDER_BUSY if the writer is stuck, or why memory could not be claimed. */
+int room_after(struct writer *w, struct room *room, int r);
+
+#endif

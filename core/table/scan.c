@@ -1,0 +1,331 @@
+/* core/table/scan.c - all items of a table, in hash order.
+ *
+ * Idea     Stripes are the top bits of the hash and buckets the next ones, scaled, so walking them in order walks the hashes in
+ *          order, whatever size the arrays have just now. The cursor is therefore a key: continue with the hash of that key, and
+ *          among equal hashes with the key bytes after it. A bucket chain is read as one validated piece.
+ * Hashes   Of which only the high half counts, for items and positions alike: items have no more, buckets are chosen by no more.
+ */
+#include "core/base/err.h"
+#include "core/table/db.h"
+#include "core/table/read.h"
+#include <stdlib.h>
+
+#define CHAIN_TRIES 4 /* to copy a whole chain while its stripe stands still */
+#define CHAIN_MAX 512 /* items of one bucket chain: seven are usual */
+
+struct position {
+    uint64_t hash;              /* continue at this hash */
+    const struct item_key *key; /* after this key if the hash is equal; NULL: at the hash */
+};
+
+/* Who is in a chain, for scan_chain_singly. */
+struct member {
+    uint64_t hash; /* as htab_hash_in() makes it: enough to be found by */
+    uint32_t kseq;
+};
+
+/* Lies in the page's memory, for it is too large for a small stack. */
+struct scan {
+    const struct table_view *v;
+    struct larder_page *page;
+    int64_t now_s;
+    struct position from;
+    uint64_t last_hash; /* inclusive end */
+    uint32_t limit, bytes_max;
+    struct item_key last_key; /* of the page's last item: what from.key refers to */
+    /* Of the chain that is being read: */
+    uint64_t words[CHAIN_MAX];
+    struct member members[CHAIN_MAX];
+    const struct item_head *images[CHAIN_MAX];
+};
+
+/* Orders items of a chain: by hash, then key bytes. */
+static int by_hash(const void *a, const void *b) {
+    const struct item_head *x = *(const struct item_head *const *)a, *y = *(const struct item_head *const *)b;
+    if (x->hash_high != y->hash_high)
+        return x->hash_high < y->hash_high ? -1 : 1;
+    size_t x_bytes = item_key_area_bytes(x), y_bytes = item_key_area_bytes(y);
+    int order = memcmp(item_key_area(x), item_key_area(y), x_bytes < y_bytes ? x_bytes : y_bytes);
+    return order ? order : (x_bytes > y_bytes) - (x_bytes < y_bytes);
+}
+
+static uint64_t hash_of(const struct item_head *image) {
+    return (uint64_t)image->hash_high << 32;
+}
+
+static int is_before(const struct item_head *image, const struct position *from) {
+    uint64_t hash = hash_of(image);
+    if (hash != from->hash || !from->key)
+        return hash < from->hash;
+    size_t mine = item_key_area_bytes(image), other = from->key->area_bytes;
+    int order = memcmp(item_key_area(image), from->key->area, mine < other ? mine : other);
+    return order < 0 || (order == 0 && mine <= other);
+}
+
+/* Copies one chain's items to the end of the page, unvalidated. The number of images, or a failure. */
+static int copy_chain(struct scan *s, int count) {
+    const uint64_t *words = s->words;
+    const struct seg *seg = s->v->items.seg;
+    for (int i = 0; i < count; i++) {
+        struct item_head head;
+        const uint8_t *block = seg_at(seg, WORD_OFF(words[i]), sizeof head);
+        if (!block)
+            return LARDER_E_CORRUPT;
+        shm_copy_out(&head, block, sizeof head);
+        if (head.bytes < sizeof head || head.bytes > ITEM_IMAGE_BYTES_MAX || head.bytes % 8 != 0 ||
+            !seg_at(seg, WORD_OFF(words[i]), head.bytes))
+            return LARDER_E_CORRUPT;
+        int r = page_reserve(s->page, head.bytes);
+        if (r)
+            return r;
+        uint8_t *to = s->page->bytes + s->page->used;
+        shm_copy_out(to, block, head.bytes);
+        memcpy(to, &head, sizeof head); /* the length that was reserved, not a later one */
+        r = page_commit(s->page, head.bytes);
+        if (r)
+            return r;
+    }
+    return LARDER_OK;
+}
+
+static int corrupt(void) {
+    return err_set(LARDER_E_CORRUPT, "a bucket of the table refers to something that is no item of it");
+}
+
+/* Whether all images can be read and belong into this chain; they are validated copies. */
+static int is_chain_sane(const struct scan *s, const struct item_head *const *images, uint32_t count, uint32_t stripe,
+                         uint32_t buckets, uint32_t bucket) {
+    const struct htab *t = &s->v->items;
+    for (uint32_t i = 0; i < count; i++)
+        if (!item_head_is_sane(images[i], images[i]->bytes) || images[i]->version == 0 ||
+            hash_of(images[i]) >> t->stripe_shift != stripe || htab_bucket_of(t, buckets, hash_of(images[i])) != bucket)
+            return 0;
+    return 1;
+}
+
+/* Puts the chain's images in order and drops those outside the range and the expired. They are the page's from `first` on, and its
+ * bytes from `used` on. LARDER_OK or LARDER_E_CORRUPT. */
+static int settle_chain(struct scan *s, uint32_t stripe, uint32_t buckets, uint32_t bucket, uint32_t first,
+                        size_t used) {
+    struct larder_page *page = s->page;
+    const struct item_head **images = s->images;
+    uint32_t count = page->count - first, kept = first;
+    for (uint32_t i = 0; i < count; i++)
+        images[i] = (const struct item_head *)(page->bytes + page->at[first + i]);
+    if (!is_chain_sane(s, images, count, stripe, buckets, bucket))
+        return corrupt();
+    qsort(images, count, sizeof(const struct item_head *), by_hash);
+    for (uint32_t i = 1; i < count; i++)
+        if (by_hash(&images[i - 1], &images[i]) == 0) /* twice in one chain */
+            return corrupt();
+    for (uint32_t i = 0; i < count; i++)
+        if (!is_before(images[i], &s->from) && hash_of(images[i]) <= s->last_hash &&
+            !read_is_expired(s->v, images[i], s->now_s))
+            page->at[kept++] = (size_t)((const uint8_t *)images[i] - page->bytes);
+    page->count = kept;
+    if (kept == first) /* else the bytes between what was kept stay in use until the page is full */
+        page->used = used;
+    return LARDER_OK;
+}
+
+/* One bucket chain of an array of `buckets`, validated. The chain may be gone when the array grew: then LARDER_MORE asks for the
+ * stripe again. A larger array is published before the sequence moves, so its size is compared, too: bucket numbers of the one
+ * mean other hashes in the other. */
+static int scan_chain(struct scan *s, uint32_t number, uint64_t seq, uint32_t buckets, uint32_t bucket) {
+    struct stripe_shm *stripe = &s->v->items.stripes[number];
+    uint32_t first = s->page->count;
+    size_t used = s->page->used;
+    int count = htab_bucket_slots(&s->v->items, stripe, bucket, s->words, CHAIN_MAX);
+    int r = count < 0 ? LARDER_E_CORRUPT : copy_chain(s, count);
+    if (htab_bucket_count(&s->v->items, stripe) != buckets || !htab_read_ok(stripe, seq)) {
+        s->page->count = first;
+        s->page->used = used;
+        return r == LARDER_E_NO_MEMORY ? r : LARDER_MORE;
+    }
+    if (r == LARDER_E_CORRUPT)
+        return corrupt();
+    return r ? r : settle_chain(s, number, buckets, bucket, first, used);
+}
+
+/* The chain's items as one moment has them. LARDER_OK and *count; LARDER_MORE: not this time; LARDER_E_CORRUPT. */
+static int list_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, uint32_t buckets, uint32_t bucket,
+                      int *count) {
+    const uint64_t *words = s->words;
+    *count = htab_bucket_slots(&s->v->items, stripe, bucket, s->words, CHAIN_MAX);
+    int is_sane = *count >= 0;
+    for (int i = 0; i < *count; i++) {
+        struct item_head head = {0};
+        const uint8_t *block = seg_at(s->v->items.seg, WORD_OFF(words[i]), sizeof head);
+        if (block)
+            shm_copy_out(&head, block, sizeof head);
+        is_sane &= block != NULL;
+        s->members[i] = (struct member){htab_hash_in(words[i], hash_of(&head)), head.kseq};
+    }
+    if (htab_bucket_count(&s->v->items, stripe) != buckets || !htab_read_ok(stripe, seq))
+        return LARDER_MORE;
+    return is_sane ? LARDER_OK : corrupt();
+}
+
+/* The same as scan_chain for items so large that the stripe does not stand still while they are copied. Notes who is there, which
+ * is short, and then reads each by itself: an item keeps its key sequence when it is replaced, so whoever stays is found. */
+static int scan_chain_singly(struct scan *s, uint32_t number, uint64_t seq, uint32_t buckets, uint32_t bucket) {
+    struct stripe_shm *stripe = &s->v->items.stripes[number];
+    uint32_t first = s->page->count;
+    size_t used = s->page->used;
+    int count, is_expired;
+    int r = list_chain(s, stripe, seq, buckets, bucket, &count);
+    for (int i = 0; r == LARDER_OK && i < count; i++) {
+        struct read_hint hint = read_hint_stripe(s->v, s->members[i].hash);
+        r = read_by_entry(s->v, -1, s->members[i].kseq, &hint, s->now_s, s->page, NULL, &is_expired);
+        if (r == LARDER_NOT_FOUND) /* deleted meanwhile, or expired */
+            r = LARDER_OK;
+    }
+    return r ? r : settle_chain(s, number, buckets, bucket, first, used);
+}
+
+static int is_page_full(const struct scan *s) {
+    return s->page->count > 0 && ((s->limit && s->page->count >= s->limit) || s->page->used >= s->bytes_max);
+}
+
+/* The position right after the last item of the page, or at hash `reached` if the page has none past it. */
+static void continue_after(struct scan *s) {
+    struct item_key *key = &s->last_key;
+    const struct item_head *last = item_head(larder_page_item(s->page, s->page->count - 1));
+    key->partition_bytes = last->partition_bytes;
+    key->sort_bytes = last->sort_bytes;
+    key->area_bytes = (uint32_t)item_key_area_bytes(last);
+    memcpy(key->area, item_key_area(last), key->area_bytes);
+    s->from = (struct position){hash_of(last), key};
+}
+
+/* LARDER_OK: the stripe is done. LARDER_MORE: the page is full. */
+static int scan_stripe(struct scan *s, uint32_t number) {
+    const struct htab *t = &s->v->items;
+    struct stripe_shm *stripe = &t->stripes[number];
+    uint64_t stripe_first = (uint64_t)number << t->stripe_shift;
+    if (s->from.hash < stripe_first)
+        s->from = (struct position){stripe_first, NULL};
+    for (unsigned tries = 0;; tries++) {
+        uint64_t seq = htab_read_begin(stripe);
+        uint32_t buckets = htab_bucket_count(t, stripe);
+        uint32_t bucket = buckets ? htab_bucket_of(t, buckets, s->from.hash) : 0;
+        for (; bucket < buckets; bucket++) {
+            uint32_t before = s->page->count;
+            int r = (tries < CHAIN_TRIES ? scan_chain : scan_chain_singly)(s, number, seq, buckets, bucket);
+            if (r == LARDER_MORE)
+                break;
+            if (r)
+                return r;
+            if (tries >= CHAIN_TRIES) /* the sequence has moved, or it would have worked at once */
+                seq = htab_read_begin(stripe);
+            else
+                tries = 0;
+            if (s->limit && s->page->count > s->limit)
+                page_truncate(s->page, s->limit);
+            if (s->page->count > before)
+                continue_after(s);
+            if (is_page_full(s))
+                return LARDER_MORE;
+            if (s->from.hash < htab_first_hash(t, number, buckets, bucket + 1) && bucket + 1 < buckets)
+                s->from = (struct position){htab_first_hash(t, number, buckets, bucket + 1), NULL};
+        }
+        /* Still none, and a word that says there is one: not an array that was published just now, before the sequence moved. */
+        if (buckets == 0 && SHM_LOAD(&stripe->array) != 0 && htab_bucket_count(t, stripe) == 0 &&
+            htab_read_ok(stripe, seq))
+            return corrupt();
+        if (bucket >= buckets && (buckets != 0 || htab_read_ok(stripe, seq)))
+            return LARDER_OK; /* every chain was validated by itself */
+    }
+}
+
+/* Where a worker of a parallel scan begins; hashes are spread evenly. */
+static uint64_t segment_start(uint32_t segment, uint32_t count) {
+    return (uint64_t)(((unsigned __int128)segment << 64) / count);
+}
+
+static int check_spec(const struct larder_scan_spec *spec) {
+    if (spec->segment_count > 1000000)
+        return err_set(LARDER_E_INVAL, "segment_count is %u, allowed are 1 to 1000000", spec->segment_count);
+    if (spec->segment >= (spec->segment_count ? spec->segment_count : 1))
+        return err_set(LARDER_E_INVAL, "segment is %u, it must be less than segment_count %u", spec->segment,
+                       spec->segment_count ? spec->segment_count : 1);
+    return LARDER_OK;
+}
+
+/* The next page begins at the hash of the key, so a last item with another hash would make a scan without end. */
+static int set_resume(struct scan *s) {
+    const struct item_shape *shape = &s->v->shape;
+    const struct item_head *last = item_head(larder_page_item(s->page, s->page->count - 1));
+    if (read_hash(s->v, &s->last_key) >> 32 != last->hash_high)
+        return corrupt();
+    const struct item_key_attr *attrs[] = {&shape->partition, &shape->sort};
+    return page_set_resume(s->page, attrs, shape->sort.name ? 2 : 1);
+}
+
+static int scan_range(struct scan *s) {
+    const struct htab *t = &s->v->items;
+    for (uint32_t stripe = (uint32_t)(s->from.hash >> t->stripe_shift); stripe < t->stripe_count; stripe++) {
+        if ((uint64_t)stripe << t->stripe_shift > s->last_hash)
+            break;
+        int r = scan_stripe(s, stripe);
+        if (r == LARDER_MORE)
+            r = set_resume(s);
+        else if (r == LARDER_OK)
+            continue;
+        return r ? r : LARDER_MORE;
+    }
+    return LARDER_OK;
+}
+
+/* Where the page begins. */
+static int take_spec(struct scan *s, const struct larder_scan_spec *spec) {
+    uint32_t count = spec->segment_count ? spec->segment_count : 1;
+    s->limit = spec->limit;
+    s->bytes_max = spec->bytes_max ? spec->bytes_max : PAGE_BYTES_DEFAULT;
+    s->from = (struct position){segment_start(spec->segment, count), NULL};
+    s->last_hash = spec->segment + 1 < count ? segment_start(spec->segment + 1, count) - 1 : UINT64_MAX;
+    if (!spec->start_key)
+        return LARDER_OK;
+    int r = item_start_key(&s->v->shape, NULL, spec->start_key, &s->last_key);
+    if (r)
+        return r;
+    uint64_t hash = htab_high(read_hash(s->v, &s->last_key));
+    if (hash < s->from.hash || hash > s->last_hash)
+        return err_set(LARDER_E_INVAL, "the start key does not belong to segment %u of %u", spec->segment, count);
+    s->from = (struct position){hash, &s->last_key};
+    return LARDER_OK;
+}
+
+static int scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
+    const struct table_view *v;
+    int r = check_spec(spec);
+    if (r == LARDER_OK)
+        r = table_view(t, &v);
+    if (r == LARDER_OK)
+        r = page_make(page, &page->work, sizeof(struct scan));
+    if (r)
+        return page_fail(page, r);
+    struct scan *s = page->work.at; /* large: its parts are set one by one */
+    s->v = v;
+    s->page = page;
+    r = take_spec(s, spec);
+    if (r)
+        return page_fail(page, r);
+    s->now_s = db_now(t->db);
+    page_reset(page);
+    r = scan_range(s);
+    page->scanned = page->count;
+    r = table_judge(t, v, r);
+    return r < 0 ? page_fail(page, r) : r;
+}
+
+int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
+        return page_fail(page, LARDER_E_INVAL);
+    struct view_use *use = read_begin(t, page);
+    if (!use)
+        return page_fail(page, LARDER_E_NO_MEMORY);
+    int r = scan(t, spec, page);
+    read_end(t, page, use);
+    return r;
+}

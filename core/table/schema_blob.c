@@ -1,0 +1,224 @@
+/* core/table/schema_blob.c - the bytes of a definition: writing them into a block, reading them as untrusted input.
+ *
+ * Job      schema_write() and schema_decode() are each other's inverse; the picture is in schema.h.
+ * Rules    B1 Writing needs no private memory: it may run under the catalog lock. The same code counts the bytes.
+ *          B2 Reading never leaves the copy, whatever is in it: every length is checked before it is used, and the
+ *             first wrong one ends it.
+ * Tests    tests/unit/schema_test.c
+ */
+#include "core/table/schema.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+#include "core/base/debug.h"
+#include "core/base/err.h"
+
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
+
+#define WRITER_CHUNK_BYTES 256u
+
+/* Puts bytes one after the other into a block, a chunk at a time. With no block it only counts. */
+struct blob_writer {
+    uint8_t *block; /* NULL: count */
+    uint32_t bytes; /* put so far */
+    _Alignas(8) uint8_t chunk[WRITER_CHUNK_BYTES];
+};
+
+static void put_u8(struct blob_writer *to, uint32_t value) {
+    uint32_t at = to->bytes++ % WRITER_CHUNK_BYTES;
+    to->chunk[at] = (uint8_t)value;
+    if (at == WRITER_CHUNK_BYTES - 1 && to->block)
+        shm_copy_in(to->block + to->bytes - WRITER_CHUNK_BYTES, to->chunk, WRITER_CHUNK_BYTES);
+}
+
+static void put_string(struct blob_writer *to, const char *text) {
+    size_t bytes = text ? strlen(text) : 0;
+    put_u8(to, (uint32_t)bytes);
+    for (size_t i = 0; i < bytes; i++)
+        put_u8(to, (uint8_t)text[i]);
+    put_u8(to, 0);
+}
+
+static void put_key(struct blob_writer *to, const struct larder_key_def *key) {
+    put_u8(to, key->name ? (uint32_t)key->type : 0);
+    put_string(to, key->name);
+}
+
+static void put_index(struct blob_writer *to, const struct larder_index_def *def) {
+    put_u8(to, def->is_local ? 1 : 0);
+    put_u8(to, (uint32_t)def->projection);
+    put_string(to, def->name);
+    put_key(to, &def->partition);
+    put_key(to, &def->sort);
+    put_u8(to, def->included_count);
+    for (uint32_t i = 0; i < def->included_count; i++)
+        put_string(to, def->included[i]);
+}
+
+/* What stands behind the head, and the padding. */
+static void put_body(struct blob_writer *to, const struct schema_source *source) {
+    put_string(to, source->def.name);
+    put_key(to, &source->def.partition);
+    put_key(to, &source->def.sort);
+    put_string(to, source->def.ttl_attribute);
+    for (uint32_t i = 0; i < source->index_count; i++) {
+        put_u8(to, source->index[i] ? source->state[i] : INDEX_DEAD);
+        if (source->index[i])
+            put_index(to, source->index[i]);
+    }
+    while (to->bytes % 8 != 0)
+        put_u8(to, 0);
+}
+
+uint32_t schema_bytes(const struct schema_source *source) {
+    struct blob_writer count = {.block = NULL};
+    put_body(&count, source);
+    return (uint32_t)sizeof(struct schema_head) + count.bytes;
+}
+
+void schema_write(const struct schema_source *source, void *block) {
+    struct schema_head head = {.magic = SCHEMA_MAGIC,
+                               .bytes = schema_bytes(source),
+                               .birth = source->birth,
+                               .ttl_generation = source->ttl_generation,
+                               .removal = (uint8_t)source->def.removal,
+                               .index_count = (uint8_t)source->index_count};
+    for (uint32_t i = 0; i < source->index_count; i++)
+        head.included_count += source->index[i] ? (uint16_t)source->index[i]->included_count : 0;
+    DEBUG_ASSERT(head.bytes <= SCHEMA_BYTES_MAX);
+    struct blob_writer to = {.block = (uint8_t *)block + sizeof head};
+    put_body(&to, source);
+    uint32_t rest = to.bytes % WRITER_CHUNK_BYTES;
+    shm_copy_in(to.block + to.bytes - rest, to.chunk, rest);
+    shm_copy_in(block, &head, sizeof head);
+    /* Nobody else knows the block yet, so its bytes can be read as plain memory. */
+    const size_t skipped = sizeof head.checksum;
+    SHM_STORE((shm_word *)block, XXH3_64bits((const uint8_t *)block + skipped, head.bytes - skipped));
+}
+
+/* ---- Sources ----------------------------------------------------------------------------------------------------- */
+
+void schema_source_of_def(const struct larder_table_def *def, struct schema_source *source) {
+    memset(source, 0, sizeof *source);
+    source->def = *def;
+    source->ttl_generation = 1;
+    source->index_count = def->index_count;
+    for (uint32_t i = 0; i < def->index_count; i++) {
+        source->index[i] = &def->indexes[i];
+        source->state[i] = INDEX_ACTIVE;
+    }
+}
+
+void schema_source_of_view(const struct table_view *v, struct schema_source *source) {
+    memset(source, 0, sizeof *source);
+    source->def = v->def;
+    source->birth = v->birth;
+    source->ttl_generation = v->ttl_generation;
+    source->index_count = v->shape.index_count;
+    for (uint32_t i = 0; i < v->shape.index_count; i++) {
+        source->index[i] = v->index_def[i];
+        source->state[i] = v->index_state[i];
+    }
+}
+
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
+
+struct blob_reader {
+    const uint8_t *at, *end;
+    int is_bad; /* sticky: what is read from then on means nothing */
+};
+
+static uint32_t get_u8(struct blob_reader *from) {
+    if (from->at == from->end)
+        from->is_bad = 1;
+    return from->is_bad ? 0 : *from->at++;
+}
+
+/* NULL for the empty string, and when the reader is bad. */
+static const char *get_string(struct blob_reader *from) {
+    uint32_t bytes = get_u8(from);
+    const char *text = (const char *)from->at;
+    size_t left = (size_t)(from->end - from->at);
+    if (left < bytes + 1u || strnlen(text, bytes + 1u) != bytes)
+        from->is_bad = 1;
+    if (from->is_bad)
+        return NULL;
+    from->at += bytes + 1u;
+    return bytes ? text : NULL;
+}
+
+static void get_key(struct blob_reader *from, struct larder_key_def *key) {
+    uint32_t type = get_u8(from);
+    key->name = get_string(from);
+    if ((type == 0) != (key->name == NULL))
+        from->is_bad = 1;
+    key->type = (enum larder_type)type;
+}
+
+static void get_index(struct blob_reader *from, struct larder_index_def *def, const char **included, uint32_t room) {
+    def->is_local = (int)get_u8(from);
+    def->projection = (enum larder_projection)get_u8(from);
+    def->name = get_string(from);
+    get_key(from, &def->partition);
+    get_key(from, &def->sort);
+    uint32_t count = get_u8(from);
+    if (count > room)
+        from->is_bad = 1;
+    for (uint32_t i = 0; i < count && !from->is_bad; i++)
+        included[i] = get_string(from);
+    def->included = count ? included : NULL;
+    def->included_count = count;
+}
+
+static void get_body(struct blob_reader *from, const struct schema_head *head, struct schema_parts *parts) {
+    uint32_t included = 0;
+    parts->def.name = get_string(from);
+    get_key(from, &parts->def.partition);
+    get_key(from, &parts->def.sort);
+    parts->def.ttl_attribute = get_string(from);
+    parts->def.removal = (enum larder_removal)head->removal;
+    for (uint32_t i = 0; i < head->index_count && !from->is_bad; i++) {
+        memset(&parts->index[i], 0, sizeof parts->index[i]);
+        parts->state[i] = (uint8_t)get_u8(from);
+        if (parts->state[i] < INDEX_FILLING || parts->state[i] > INDEX_DEAD)
+            from->is_bad = 1;
+        if (parts->state[i] == INDEX_DEAD)
+            continue;
+        get_index(from, &parts->index[i], parts->included + included, head->included_count - included);
+        if (!from->is_bad)
+            included += parts->index[i].included_count;
+    }
+    while (!from->is_bad && from->at < from->end && *from->at == 0)
+        from->at++;
+    if (from->at != from->end || included != head->included_count)
+        from->is_bad = 1;
+}
+
+int schema_head_is_sane(const struct schema_head *head) {
+    return head->magic == SCHEMA_MAGIC && head->bytes > sizeof *head && head->bytes <= SCHEMA_BYTES_MAX &&
+           head->bytes % 8 == 0 && head->included_count <= LARDER_PROJECTED_NAMES_MAX && head->ttl_generation != 0 &&
+           head->ttl_generation <= ITEM_TTL_GENERATION_MAX;
+}
+
+const char *schema_name(const struct schema_head *copy, size_t bytes) {
+    const uint8_t *start = (const uint8_t *)copy;
+    struct blob_reader from = {.at = start + sizeof *copy, .end = start + bytes};
+    return bytes < sizeof *copy ? NULL : get_string(&from);
+}
+
+int schema_decode(const struct schema_head *copy, struct schema_parts *parts) {
+    const uint8_t *start = (const uint8_t *)copy;
+    const size_t skipped = sizeof copy->checksum;
+    memset(&parts->def, 0, sizeof parts->def);
+    if (!schema_head_is_sane(copy))
+        return err_set(LARDER_E_CORRUPT, "the head of a table's definition makes no sense");
+    if (XXH3_64bits(start + skipped, copy->bytes - skipped) != copy->checksum)
+        return err_set(LARDER_E_CORRUPT, "a table's definition of %u bytes does not have its checksum", copy->bytes);
+    struct blob_reader from = {.at = start + sizeof *copy, .end = start + copy->bytes};
+    get_body(&from, copy, parts);
+    if (from.is_bad)
+        return err_set(LARDER_E_CORRUPT, "a table's definition makes no sense at byte %zu of %u",
+                       (size_t)(from.at - start), copy->bytes);
+    return LARDER_OK;
+}

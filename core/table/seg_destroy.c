@@ -1,0 +1,165 @@
+/* core/table/seg_destroy.c - removes a segment.
+ *
+ * Job      Says DESTROYED to those who are attached, then removes the name. The memory goes with the last of them.
+ * Rules    D1 Under the creation lock, so that nobody is making the file a segment meanwhile.
+ *             The lock is the lock file's, if there is one, and the segment's own: once the lock file has gone (crash
+ *             list, 2), the next one has only that. But a user that may only read can keep us from the latter, and must
+ *             not stop us. If the lock file was removed by hand, only force goes on.
+ *          D2 A file that does not carry our magic is never touched, force or not; an empty one only by force.
+ * Crash    1 state = DESTROYED    dead before 2: those attached know; the next creator or destroyer removes the name
+ *          2 unlink of the lock file
+ *          3 unlink                The other way round, a death before 3 would leave the lock file for ever.
+ *          In this order: the other way round, a death in between would leave nobody to tell those attached.
+ * Tests    tests/unit/seg_test.c
+ */
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/segment/live.h"
+#include "core/segment/seg_layout.h"
+#include "core/segment/seg_lock.h"
+#include "core/segment/seg_parts.h"
+#include "core/table/schema.h"
+
+/* The lock file that the head speaks of, then the name. */
+static int seg_destroy_names(const struct seg *s, const struct seg_file *file, const struct seg_shm *head) {
+    int result = seg_lock_remove(s, file, head);
+    shm_crash_point();
+    return result == LARDER_OK ? seg_file_unlink(file, s->fd) : result;
+}
+
+/* Crash list 1 to 3. A segment in a directory that we may not write to is as it was. */
+static int seg_destroy_marked(struct seg *s, const struct seg_file *file, const struct seg_shm *head) {
+    if (!s->shm)
+        return seg_destroy_names(s, file, head);
+    uint32_t before = SHM_LOAD(&s->shm->state);
+    SHM_STORE(&s->shm->state, SEG_STATE_DESTROYED);
+    shm_crash_point();
+    int result = seg_destroy_names(s, file, head);
+    if (result == LARDER_E_ACCESS)
+        SHM_STORE(&s->shm->state, before);
+    return result;
+}
+
+static int seg_destroy_check_tables(const struct seg *s, const struct seg_file *file) {
+    char table[LARDER_NAME_BYTES_MAX + 1] = "";
+    int result = table_any_retained(s, table, sizeof table);
+    if (result == 0)
+        return LARDER_OK;
+    if (result > 0)
+        return err_set(LARDER_E_RETAINED,
+                       SEG_NAMED_TEXT ": the removal policy of table \"%s\" is Retain; force overrides it", file->shown,
+                       table);
+    return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": its tables are damaged; force removes it", file->shown);
+}
+
+static int seg_destroy_ready(struct seg *s, const struct seg_file *file, const struct seg_shm *head,
+                             uint64_t file_bytes, int force) {
+    int had_lock_file = s->has_lock_file;
+    int result = seg_attach(s, file, head, file_bytes);
+    if (result == LARDER_OK) {
+        int found = seg_lock_attach(s, file);
+        if (found == LARDER_OK && s->has_lock_file != had_lock_file) /* a copy's is made now */
+            return SEG_AGAIN;
+        result = force && found != SEG_AGAIN ? LARDER_OK : found;
+    }
+    if (result == LARDER_OK && !force)
+        result = seg_destroy_check_tables(s, file);
+    if (result == LARDER_OK)
+        return seg_destroy_marked(s, file, head);
+    /* Damaged: the state's word at least is there, in a head of our version. */
+    if (result == LARDER_E_FORMAT && force && file_bytes >= s->lock_page_bytes)
+        (void)seg_map(s, s->lock_page_bytes, file->shown);
+    return result == LARDER_E_FORMAT && force ? seg_destroy_marked(s, file, head) : result;
+}
+
+static int seg_destroy_locked(struct seg *s, const struct seg_file *file, int force) {
+    struct seg_shm head;
+    uint64_t file_bytes;
+    int result = LARDER_E_OS;
+    switch (seg_look(file, s->fd, &head, &file_bytes, &result)) {
+    case SEG_LOOK_REPAIRING: /* nobody is at it: we have its lock. What a cut off repair left is damaged */
+        return force ? seg_destroy_ready(s, file, &head, file_bytes, force) : result;
+    case SEG_LOOK_READY:
+        return seg_destroy_ready(s, file, &head, file_bytes, force);
+    case SEG_LOOK_DESTROYED:
+        return seg_destroy_names(s, file, &head);
+    case SEG_LOOK_EMPTY:
+    case SEG_LOOK_HALF_MADE:
+        return force ? seg_destroy_names(s, file, &head)
+                     : err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": never finished; force removes it", file->shown);
+    case SEG_LOOK_BAD_STATE:
+    case SEG_LOOK_UNUSABLE:
+        return force ? seg_destroy_names(s, file, &head) : result;
+    default:
+        return result;
+    }
+}
+
+/* Opens the file that has the locks, as far as the head says where it is. */
+static int seg_destroy_find_lock(struct seg *s, const struct seg_file *file, int force) {
+    struct seg_shm head;
+    uint64_t file_bytes;
+    int result;
+    switch (seg_look(file, s->fd, &head, &file_bytes, &result)) {
+    case SEG_LOOK_READY:
+    case SEG_LOOK_REPAIRING:
+        result = seg_lock_find(s, file, &head);
+        return force && result != SEG_AGAIN ? LARDER_OK : result;
+    case SEG_LOOK_DESTROYED:
+        (void)seg_lock_find(s, file, &head); /* gone, too: then the lock is on the file */
+        return LARDER_OK;
+    default:
+        return LARDER_OK;
+    }
+}
+
+static int seg_destroy_attempt(struct seg_file *file, int force, int is_any_owner) {
+    struct seg s = {.fd = -1};
+    struct seg_removal lock;
+    int result = seg_file_open(file, 0, &s.fd);
+    if (result != LARDER_OK)
+        return result;
+    seg_note_file(&s);
+    if (file->is_foreign && !is_any_owner)
+        result = seg_file_is_foreign(file, s.fd, "is refused without LARDER_ANY_OWNER (--any-owner)");
+    if (result == LARDER_OK)
+        result = seg_destroy_find_lock(&s, file, force);
+    if (result == LARDER_OK)
+        result = seg_lock_removal(&s, file, &lock);
+    if (result == LARDER_OK) {
+        result = seg_destroy_locked(&s, file, force);
+        if (result == LARDER_OK && force)
+            seg_lock_remove_all(&s, file);
+        seg_drop_removal(&s, &lock);
+    }
+    seg_close(&s);
+    return result;
+}
+
+int seg_destroy(const char *name, int how) {
+    int is_any_owner = (how & (int)LARDER_ANY_OWNER) != 0, force = (how & ~(int)LARDER_ANY_OWNER) != 0;
+    struct seg_file file;
+    struct seg_wait wait;
+    int result = seg_file_name(&file, name);
+    if (result != LARDER_OK)
+        return result;
+    seg_wait_begin(&wait, SEG_BUSY_TIMEOUT_MS);
+    do
+        result = seg_destroy_attempt(&file, force, is_any_owner);
+    while (result == SEG_AGAIN && seg_wait_is_left(&wait));
+    if (result == SEG_AGAIN)
+        return err_set(LARDER_BUSY, SEG_NAMED_TEXT ": another process is creating or removing it for %llu ms now",
+                       file.shown, (unsigned long long)seg_wait_ms(&wait));
+    return result;
+}
+
+LARDER_API int larder_destroy(const char *segment, int how) {
+    int cancel_state; /* as in larder_open() */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int result = seg_destroy(segment, how);
+    pthread_setcancelstate(cancel_state, NULL);
+    return result;
+}

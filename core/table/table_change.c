@@ -1,0 +1,147 @@
+/* core/table/table_change.c - another definition takes the place of a table's present one.
+ *
+ * Job      table_change_locked(), for who adds indexes or sets the TTL; larder_removal_set(); publishing a definition.
+ * Crash    Under the catalog lock:
+ *           1 take a block, fill it      dead here: in hand, given back
+ *           2 life: the next generation  dead here: the same definition under a new life; views are made again
+ *           3 schema_off, by step 1, the old block in its hand. This one store is the change: before it the old
+ *             definition stands, after it the new one. What is left to do is in the step, so recovery need not know
+ *             of tables.
+ *          Life goes first because it could not go last: a death between the two would leave a new definition under
+ *          a life for which other processes hold views of the old one. This way the pair (life, schema_off) changes
+ *          with the change itself, and no pair ever comes back (core/table/catalog.h).
+ * Tests    tests/unit/table_life_test.c, tests/api/table_test.c
+ */
+#include "core/base/debug.h"
+#include "core/base/err.h"
+#include "core/table/catalog.h"
+#include "core/table/db.h"
+#include "core/table/make_room.h"
+#include "core/table/table_life.h"
+
+int table_lock_catalog(struct writer *w) {
+    return lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
+}
+
+void table_leave_catalog(struct writer *w) {
+    if (!w->is_stuck)
+        lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
+}
+
+uint64_t table_life_next(struct table_shm *t, uint32_t state) {
+    uint64_t life = LIFE_NEXT(SHM_LOAD(&t->life), state);
+    SHM_STORE(&t->life, life);
+    return life;
+}
+
+void table_swap(struct writer *w, shm_word *word, uint64_t new_word) {
+    uint64_t old_word = SHM_LOAD(word);
+    if (step_swap(w, 1, word, old_word, new_word, NULL, &old_word, 1) != LARDER_OK)
+        w->is_stuck = 1;
+}
+
+int table_publish(struct writer *w, struct table_shm *t, const struct schema_source *source, int is_change) {
+    uint64_t off = 0;
+    uint32_t bytes = schema_bytes(source);
+    int result = heap_take(w, bytes, HAND_STEP1 | HAND_NEW, 0, &off);
+    if (result != LARDER_OK)
+        return result;
+    void *block = seg_at(w->seg, off, bytes);
+    if (!block) {
+        w->is_stuck = 1;
+        return err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
+    }
+    schema_write(source, block);
+    if (is_change)
+        table_life_next(t, TABLE_READY);
+    table_swap(w, &t->schema_off, off);
+    return LARDER_OK;
+}
+
+int table_flush(struct writer *w, const struct table_view *v) {
+    for (uint32_t i = 0; i < v->items.stripe_count; i++) {
+        lock_word *lock = &v->items.stripes[i].lock;
+        int result = lock_take(w, lock, LOCK_STRIPE);
+        if (result != LARDER_OK)
+            return result;
+        lock_drop(w, lock, LOCK_STRIPE);
+    }
+    return LARDER_OK;
+}
+
+static int add_index(struct schema_source *source, const struct larder_index_def *def) {
+    if (source->index_count >= SCHEMA_ORDINALS_MAX)
+        return err_set(LARDER_E_INVAL,
+                       "table \"%s\" has had %u indexes, failed additions included; no more are possible",
+                       source->def.name, SCHEMA_ORDINALS_MAX);
+    source->index[source->index_count] = def;
+    source->state[source->index_count++] = INDEX_FILLING;
+    return LARDER_OK;
+}
+
+static int apply_change(struct schema_source *source, const struct table_change *change) {
+    int result = change->added ? add_index(source, change->added) : LARDER_OK;
+    int ordinal = change->set_state_ordinal;
+    if (ordinal >= 0 && (uint32_t)ordinal < source->index_count) {
+        source->state[ordinal] = change->set_state;
+        if (change->set_state == INDEX_DEAD)
+            source->index[ordinal] = NULL;
+    }
+    if (change->set_ttl) {
+        source->def.ttl_attribute = change->ttl;
+        /* An image out of no table has 0. All items are restamped at each change (ttl/), so an item with this number that is of the round
+         * before would have been left out four thousand times. */
+        source->ttl_generation = source->ttl_generation < ITEM_TTL_GENERATION_MAX ? source->ttl_generation + 1u : 1;
+    }
+    if (change->set_removal)
+        source->def.removal = change->removal;
+    return result;
+}
+
+int table_change_locked(struct writer *w, const struct table_view *v, const struct table_change *change) {
+    struct schema_source source;
+    DEBUG_ASSERT(lock_is_held(w, LOCK_CATALOG));
+    if (!view_is_current(v)) {
+        w->need_bytes = 0; /* nothing to claim: only a newer view is needed */
+        return LARDER_E_RETRY;
+    }
+    if (LIFE_STATE(v->life) != TABLE_READY)
+        return err_set(LARDER_E_NO_TABLE, "table \"%s\" is being dropped", v->def.name);
+    schema_source_of_view(v, &source);
+    int result = apply_change(&source, change);
+    return result == LARDER_OK ? table_publish(w, v->shm, &source, 1) : result;
+}
+
+static int set_removal(struct writer *w, struct larder_table *t, enum larder_removal removal) {
+    const struct table_view *v;
+    const struct table_change change = {.set_state_ordinal = -1, .set_removal = 1, .removal = removal};
+    int result = table_view(t, &v);
+    if (result != LARDER_OK || v->def.removal == removal)
+        return result;
+    result = table_lock_catalog(w);
+    if (result != LARDER_OK)
+        return result;
+    result = table_change_locked(w, v, &change);
+    table_leave_catalog(w);
+    return result;
+}
+
+LARDER_API int larder_removal_set(struct larder_table *t, enum larder_removal removal) {
+    struct writer *w;
+    if (ERR_IS_NULL(t))
+        return LARDER_E_INVAL;
+    int result = db_check(t->db);
+    if (result == LARDER_OK && removal != LARDER_REMOVAL_DELETE && removal != LARDER_REMOVAL_RETAIN)
+        result = err_set(LARDER_E_INVAL, "removal policy %d; LARDER_REMOVAL_DELETE or LARDER_REMOVAL_RETAIN is needed",
+                         (int)removal);
+    if (result == LARDER_OK)
+        result = writer_borrow(t->db, &w);
+    if (result != LARDER_OK)
+        return result;
+    struct room room = {.now_s = db_now(t->db)};
+    do
+        result = room_after(w, &room, set_removal(w, t, removal));
+    while (result == LARDER_E_RETRY);
+    writer_end(w);
+    return result;
+}

@@ -1,0 +1,278 @@
+/* core/table/table_life.c - tables come and go.
+ *
+ * Job      larder_table_create() and larder_table_drop(), and the recovery of both.
+ * Picture  life    FREE -> CREATING -> READY -> READY (changed) -> ... -> DROPPING -> FREE
+ *                  a new generation at each arrow
+ *          blocks  two arrays of stripes, made by the first table of a catalog entry and kept for ever (rule L3 of
+ *                  core/segment/layout.h); the definition, one block that every change replaces (core/table/table_change.c)
+ * Crash    Create, under the catalog lock, with the slot's op noted from 1 to 5:
+ *           1 life CREATING                         dead from here: undone. The definition goes back if it was
+ *           2 stripe arrays, one step each          stored, then life FREE. Stripes that were stored stay with
+ *           3 take the definition's block, fill it  the entry: its next table needs them
+ *           4 schema_off, one step
+ *           5 life READY                            dead from here: the table is there
+ *          Drop, under the catalog lock:
+ *           1 emptied 0, life DROPPING: this store is the drop. The name is free, and the entry says for everybody
+ *             that it is to be emptied (core/table/table_empty.c)
+ * Locks    Views are made before the catalog lock is taken: they need private memory.
+ * Tests    tests/unit/table_life_test.c, tests/api/table_test.c
+ */
+#include "core/table/table_life.h"
+
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/base/wait.h"
+#include "core/table/catalog.h"
+#include "core/table/db.h"
+#include "core/table/drop_thread.h"
+#include "core/table/make_room.h"
+
+static void note_op(struct writer *w, uint32_t op, uint32_t ordinal) {
+    SHM_STORE(&w->slot->op_a, ordinal);
+    SHM_STORE(&w->slot->op, op);
+}
+
+/* A stuck writer keeps its note, for recovery. */
+static void forget_op(struct writer *w) {
+    if (!w->is_stuck)
+        SHM_STORE(&w->slot->op, OP_NONE);
+}
+
+/* ---- Create ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t stripes_bytes(const struct writer *w) {
+    return (uint64_t)w->seg->stripe_count * sizeof(struct stripe_shm);
+}
+
+/* Stripes for an entry that never had any: all zero, which is empty and unlocked. */
+static int make_stripes(struct writer *w, shm_word *word) {
+    static const struct stripe_shm zeros[32];
+    uint64_t off = 0, bytes = stripes_bytes(w);
+    if (SHM_LOAD(word) != 0)
+        return LARDER_OK;
+    int result = heap_take(w, bytes, HAND_STEP1 | HAND_NEW, HEAP_LINE, &off);
+    if (result != LARDER_OK)
+        return result;
+    uint8_t *at = seg_at(w->seg, off, bytes);
+    if (!at) {
+        w->is_stuck = 1;
+        return err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
+    }
+    for (uint64_t done = 0; done < bytes; done += sizeof zeros)
+        shm_copy_in(at + done, zeros, bytes - done < sizeof zeros ? bytes - done : sizeof zeros);
+    table_swap(w, word, off);
+    return LARDER_OK;
+}
+
+/* A table that is not there yet goes: its definition, then the entry is free. */
+static void undo_create(struct writer *w, struct table_shm *t) {
+    if (SHM_LOAD(&t->schema_off) != 0)
+        table_swap(w, &t->schema_off, 0);
+    if (!w->is_stuck)
+        table_life_next(t, TABLE_FREE);
+}
+
+static int create_in(struct writer *w, struct table_shm *t, struct schema_source *source) {
+    int had_items = SHM_LOAD(&t->items_off) != 0, had_partitions = SHM_LOAD(&t->partitions_off) != 0;
+    source->birth = (uint32_t)LIFE_GENERATION(table_life_next(t, TABLE_CREATING));
+    SHM_STORE(&t->restamp, 0);
+    int result = make_stripes(w, &t->items_off);
+    if (result == LARDER_OK)
+        result = make_stripes(w, &t->partitions_off);
+    if (result == LARDER_OK)
+        result = table_publish(w, t, source, 0);
+    if (result == LARDER_OK) {
+        table_life_next(t, TABLE_READY);
+        return LARDER_OK;
+    }
+    /* Nobody saw the stripes, so here, and only here, they may go back to the heap. */
+    if (!w->is_stuck && !had_partitions && SHM_LOAD(&t->partitions_off) != 0)
+        table_swap(w, &t->partitions_off, 0);
+    if (!w->is_stuck && !had_items && SHM_LOAD(&t->items_off) != 0)
+        table_swap(w, &t->items_off, 0);
+    if (!w->is_stuck)
+        undo_create(w, t);
+    return result;
+}
+
+/* An entry without a table: rather one that has its stripes. NULL: all are taken. */
+static struct table_shm *free_entry(struct writer *w, uint32_t *ordinal) {
+    struct table_shm *best = NULL;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
+        struct table_shm *t = seg_table(w->seg, i);
+        if (LIFE_STATE(SHM_LOAD(&t->life)) != TABLE_FREE)
+            continue;
+        int has_stripes = SHM_LOAD(&t->items_off) && SHM_LOAD(&t->partitions_off);
+        if (!best || has_stripes) {
+            best = t;
+            *ordinal = i;
+        }
+        if (has_stripes)
+            break;
+    }
+    return best;
+}
+
+static int create_locked(struct writer *w, struct schema_source *source) {
+    struct catalog_entry e;
+    uint32_t ordinal = 0;
+    int result = catalog_find(w->seg, source->def.name, TABLE_READY, &e);
+    if (result == LARDER_OK)
+        return err_set(LARDER_E_EXISTS, "there is a table \"%s\" already", source->def.name);
+    if (result != LARDER_NOT_FOUND)
+        return result;
+    struct table_shm *t = free_entry(w, &ordinal);
+    if (!t)
+        return err_set(LARDER_FULL, "no room for table \"%s\": a segment holds at most %u tables", source->def.name,
+                       LARDER_TABLES_MAX);
+    note_op(w, OP_TABLE_CREATE, ordinal);
+    result = create_in(w, t, source);
+    forget_op(w);
+    return result;
+}
+
+static int is_catalog_full(const struct seg *s) {
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
+        if (LIFE_STATE(SHM_LOAD(&seg_table(s, i)->life)) == TABLE_FREE)
+            return 0;
+    return 1;
+}
+
+/* The catalog has entries of dropped tables only: one is emptied first. LARDER_OK, or why not. */
+static int await_entry(struct writer *w) {
+    uint64_t deadline_ms = wait_now_ms() + w->busy_timeout_ms;
+    while (is_catalog_full(w->seg) && table_has_drops(w->seg)) {
+        int r = table_resume_piece(w);
+        if (r != LARDER_MORE && r != LARDER_NOT_FOUND && (r != LARDER_BUSY || w->is_stuck || !wait_until(deadline_ms)))
+            return r;
+        if (wait_now_ms() >= deadline_ms)
+            return err_set(LARDER_BUSY,
+                           "all %u entries for tables are in use, and a dropped one is still being emptied",
+                           LARDER_TABLES_MAX);
+    }
+    return LARDER_OK;
+}
+
+static int create_once(struct writer *w, struct schema_source *source) {
+    int result = table_lock_catalog(w);
+    if (result == LARDER_OK) {
+        result = create_locked(w, source);
+        table_leave_catalog(w);
+    }
+    return result;
+}
+
+/* True: a piece of what was dropped is empty now, or all of it, whoever did it: its memory may be what was lacking. */
+static int has_emptied(struct writer *w, int had_drops, uint64_t deadline_ms) {
+    if (!had_drops || w->is_stuck || wait_now_ms() >= deadline_ms)
+        return 0;
+    int r = table_resume_piece(w);
+    return r == LARDER_MORE || r == LARDER_NOT_FOUND;
+}
+
+static int create(struct writer *w, struct schema_source *source) {
+    struct room room = {.bytes = 2 * stripes_bytes(w) + schema_bytes(source), .now_s = db_now(w->db)};
+    int result = await_entry(w);
+    if (result != LARDER_OK)
+        return result;
+    uint64_t deadline_ms = wait_now_ms() + w->busy_timeout_ms;
+    heap_claim_ahead(w, room.bytes);
+    do {
+        int has_drops = table_has_drops(w->seg);
+        result = create_once(w, source);
+        if (result == LARDER_E_RETRY && w->is_stuck)
+            return err_set(LARDER_BUSY, "a stopped process holds a lock that creating the table needs");
+        /* What was dropped before comes first: its entry has stripes. */
+        if (result == LARDER_FULL && has_emptied(w, has_drops, deadline_ms))
+            result = LARDER_E_RETRY;
+        else
+            result = room_after(w, &room, result);
+        if (result == LARDER_FULL && has_emptied(w, has_drops, deadline_ms))
+            result = LARDER_E_RETRY;
+    } while (result == LARDER_E_RETRY);
+    return result;
+}
+
+LARDER_API int larder_table_create(struct larder *db, const struct larder_table_def *def) {
+    struct writer *w;
+    struct schema_source source;
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(def))
+        return LARDER_E_INVAL;
+    int result = db_check(db);
+    if (result == LARDER_OK)
+        result = schema_check(def);
+    if (result == LARDER_OK)
+        result = writer_borrow(db, &w);
+    if (result != LARDER_OK)
+        return result;
+    schema_source_of_def(def, &source);
+    result = create(w, &source);
+    writer_end(w);
+    return result;
+}
+
+/* ---- Drop -------------------------------------------------------------------------------------------------------- */
+
+/* LARDER_E_RETRY: the view is not the present one any more. */
+static int drop_locked(struct writer *w, struct table_view *v) {
+    if (!view_is_current(v) || LIFE_STATE(v->life) != TABLE_READY)
+        return LARDER_E_RETRY;
+    int result = table_flush(w, v); /* if a stopped process holds a stripe, better say so while nothing has changed */
+    if (result != LARDER_OK)
+        return result;
+    SHM_STORE(&v->shm->emptied, 0);
+    table_life_next(v->shm, TABLE_DROPPING);
+    return LARDER_OK;
+}
+
+static int drop_once(struct writer *w, const char *name) {
+    struct catalog_entry e;
+    struct table_view *v;
+    int result = catalog_find(w->seg, name, TABLE_READY, &e);
+    if (result == LARDER_OK)
+        result = table_view_read(w->db, e.ordinal, &v);
+    else if (result == LARDER_NOT_FOUND)
+        return err_set(LARDER_E_NO_TABLE, "there is no table \"%s\"", name);
+    if (result != LARDER_OK)
+        return result == LARDER_NOT_FOUND ? LARDER_E_RETRY : result; /* it has gone meanwhile */
+    result = strcmp(v->def.name, name) == 0 ? table_lock_catalog(w) : LARDER_E_RETRY;
+    if (result == LARDER_OK) {
+        result = drop_locked(w, v);
+        table_leave_catalog(w);
+    }
+    priv_free(db_priv(w->db), v);
+    return result;
+}
+
+LARDER_API int larder_table_drop(struct larder *db, const char *name) {
+    struct writer *w;
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(name))
+        return LARDER_E_INVAL;
+    int result = db_check(db);
+    if (result == LARDER_OK)
+        result = schema_check_name(name, "table");
+    if (result == LARDER_OK)
+        result = writer_borrow(db, &w);
+    if (result != LARDER_OK)
+        return result;
+    do
+        result = drop_once(w, name);
+    while (result == LARDER_E_RETRY);
+    writer_end(w);
+    if (result == LARDER_OK)
+        drop_thread_start(db);
+    return result;
+}
+
+/* ---- Recovery ---------------------------------------------------------------------------------------------------- */
+
+int table_recover_op(struct writer *w, uint32_t op, uint32_t ordinal) {
+    if (ordinal >= LARDER_TABLES_MAX || (op != OP_TABLE_CREATE && op != OP_TABLE_DROP))
+        return err_set(LARDER_E_CORRUPT, "slot %u notes operation %u on table number %u", w->id, op, ordinal);
+    struct table_shm *t = seg_table(w->seg, ordinal);
+    if (op == OP_TABLE_CREATE && LIFE_STATE(SHM_LOAD(&t->life)) == TABLE_CREATING)
+        undo_create(w, t);
+    /* OP_TABLE_DROP is noted no more, and is left by processes of before: that the entry is DROPPING says as much. */
+    return w->is_stuck ? LARDER_BUSY : LARDER_OK;
+}

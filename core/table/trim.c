@@ -1,0 +1,88 @@
+/* core/table/trim.c - memory back from bucket arrays that are larger than they need be. See trim.h. */
+#include "core/table/trim.h"
+#include "core/base/wait.h"
+#include "core/memory/gate.h"
+#include "core/memory/journal.h"
+#include "core/table/catalog.h"
+#include "core/table/change.h"
+#include "core/table/db.h"
+
+#define ARRAYS_AT_ONCE 32u /* a call waits for so many to be built */
+#define IDLE_FACTOR 20u    /* a look that found nothing is not repeated for so many times as long as it took */
+
+/* Whether the array is smaller. If it is not, nothing has changed, or the writer is stuck. */
+static int shrink(struct writer *w, const struct htab *t, struct stripe_shm *stripe) {
+    uint64_t before = SHM_LOAD_RELAXED(&stripe->array);
+    int r = htab_is_too_large(t, stripe) ? htab_shrink_locked(w, t, stripe) : LARDER_OK;
+    if (r && (step_is_open(w, 1) || step_abandon(w, 1)))
+        w->is_stuck = 1;
+    return r == LARDER_OK && SHM_LOAD_RELAXED(&stripe->array) != before;
+}
+
+/* The partitions of the stripe's number: they change only under some item stripe (core/memory/gate.h), so under this one. */
+static uint32_t shrink_partitions(struct writer *w, const struct table_view *v, uint32_t number) {
+    struct stripe_shm *stripe = &v->partitions.stripes[number];
+    if (w->is_stuck || !htab_is_too_large(&v->partitions, stripe) || lock_try(w, &stripe->lock, LOCK_PARTITION))
+        return 0;
+    int is_smaller = shrink(w, &v->partitions, stripe);
+    if (!w->is_stuck)
+        lock_drop(w, &stripe->lock, LOCK_PARTITION);
+    return (uint32_t)is_smaller;
+}
+
+static uint32_t trim_stripe_locked(struct writer *w, const struct table_view *v, uint32_t number) {
+    struct stripe_shm *stripe = &v->items.stripes[number];
+    if (gate_is_closed(w) || !view_is_current(v))
+        return 0;
+    change_note(w, v, stripe);
+    uint32_t count = (uint32_t)shrink(w, &v->items, stripe);
+    count += shrink_partitions(w, v, number);
+    if (!w->is_stuck)
+        change_forget(w);
+    return count;
+}
+
+static uint32_t trim_stripe(struct writer *w, const struct table_view *v, uint32_t number) {
+    struct stripe_shm *stripe = &v->items.stripes[number];
+    if (!htab_is_too_large(&v->items, stripe) && !htab_is_too_large(&v->partitions, &v->partitions.stripes[number]))
+        return 0;
+    if (lock_try(w, &stripe->lock, LOCK_STRIPE))
+        return 0;
+    uint32_t count = trim_stripe_locked(w, v, number);
+    change_leave_stripe(w, stripe);
+    return count;
+}
+
+/* The rest of a table, as far as so many arrays go. Moves w->trim_stripe on; beyond the last one: 0. */
+static uint32_t trim_table(struct writer *w, uint32_t ordinal, uint32_t count_max) {
+    const struct table_view *v;
+    uint32_t count = 0;
+    if (LIFE_STATE(SHM_LOAD(&seg_table(w->seg, ordinal)->life)) != TABLE_READY ||
+        table_view_by_ordinal(w->db, ordinal, &v) != LARDER_OK) {
+        w->trim_stripe = 0;
+        return 0;
+    }
+    while (w->trim_stripe < v->items.stripe_count && count < count_max && !w->is_stuck)
+        count += trim_stripe(w, v, w->trim_stripe++);
+    if (w->trim_stripe >= v->items.stripe_count)
+        w->trim_stripe = 0;
+    return count;
+}
+
+uint32_t table_trim(struct writer *w) {
+    uint64_t begin_ns = wait_now_ns();
+    uint32_t count = 0;
+    if (begin_ns < w->trim_not_before_ns)
+        return 0;
+    /* Once round, beginning in the middle of a table perhaps: that one twice. */
+    for (uint32_t i = 0; i <= LARDER_TABLES_MAX && count < ARRAYS_AT_ONCE && !w->is_stuck; i++) {
+        count += trim_table(w, w->trim_table, ARRAYS_AT_ONCE - count);
+        if (w->trim_stripe == 0)
+            w->trim_table = (w->trim_table + 1) % LARDER_TABLES_MAX;
+    }
+    if (count == 0) {
+        uint64_t end_ns = wait_now_ns();
+        w->trim_not_before_ns = end_ns + (end_ns - begin_ns) * IDLE_FACTOR;
+    }
+    return count;
+}
