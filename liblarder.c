@@ -1,9 +1,11 @@
 /* liblarder.c - puts the layers together: what core/ calls of index/ and ttl/. */
 #include "core/memory/hooks.h"
+#include "core/table/finish.h"
 #include "index/index.h"
 #include "ttl/ttl.h"
 
 static const struct core_hooks hooks = {
+    .finish_operation = finish_operation,
     .index_pass = index_pass,
     .index_add = index_add,
     .index_remove = index_remove,
@@ -19,7 +21,6 @@ static const struct core_hooks hooks = {
     .timer_add = timer_add,
     .timer_make_room = timer_make_room,
     .timer_recover_shard = timer_recover_shard,
-    .timer_area_bytes = timer_area_bytes,
     .timer_forget_all = timer_forget_all,
     .index_refill = index_refill,
     .timer_check = timer_check,

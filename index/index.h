@@ -10,6 +10,7 @@
 #define LARDER_INDEX_INDEX_H
 
 #include "core/memory/hooks.h"
+#include "core/table/table.h"
 #include "index/skl.h"
 
 /* For the table of hooks (core/memory/hooks.h). index_recover_stripe is skl_recover_stripe. */

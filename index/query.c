@@ -97,7 +97,7 @@ static int query(struct larder_table *t, const struct larder_query_spec *spec, s
 LARDER_API int larder_query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page) {
     if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
         return page_fail(page, LARDER_E_INVAL);
-    struct view_use *use = read_begin(t, page);
+    struct epoch_use *use = read_begin(t, page);
     if (!use)
         return page_fail(page, LARDER_E_NO_MEMORY);
     int r = query(t, spec, page);

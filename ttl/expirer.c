@@ -193,13 +193,13 @@ static int expirer_tend_tables(struct expirer *x, int must_empty) {
 /* Its writer's use of views ends with each turn, or none could ever be freed (core/table/views.h). */
 static void expirer_rest(struct expirer *x) {
     if (x->w)
-        view_leave(&x->w->use);
+        epoch_leave(&x->w->use);
 }
 
 static void expirer_turn(struct expirer *x) {
     uint32_t dead;
     if (x->w)
-        view_enter(&x->db->views, &x->w->use);
+        epoch_enter(&x->db->views.epochs, &x->w->use);
     if (db_check(x->db) != LARDER_OK) { /* destroyed: wait for larder_close() */
         if (x->w)
             expirer_resign(x);
@@ -219,7 +219,7 @@ static void expirer_turn(struct expirer *x) {
         if (expire_run(&job) == LARDER_OK)
             x->done_s = now_s;
         x->w->busy_timeout_ms = /* a job shortens it */
-            x->db->busy_timeout_ms < EXPIRER_BUSY_MS_MAX ? x->db->busy_timeout_ms : EXPIRER_BUSY_MS_MAX;
+            x->db->writers.busy_timeout_ms < EXPIRER_BUSY_MS_MAX ? x->db->writers.busy_timeout_ms : EXPIRER_BUSY_MS_MAX;
     }
     if (x->w->is_stuck || writer_is_wanted(x->w)) /* rule W4 of core/memory/writer.h */
         expirer_resign(x);

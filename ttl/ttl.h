@@ -6,11 +6,11 @@
 #define LARDER_TTL_TTL_H
 
 #include "core/memory/hooks.h"
+#include "core/table/table.h"
 
 int timer_add(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t at_s);
 int timer_make_room(struct writer *w, int64_t now_s);
 int timer_recover_shard(struct writer *w, lock_word *lock);
-uint64_t timer_area_bytes(uint32_t shard_count);
 void timer_forget_all(const struct seg *s);
 int timer_check(struct check_state *c);
 void timer_check_item(struct check_state *c, const struct table_view *v, uint64_t hash, const struct item_peek *item);

@@ -11,7 +11,3 @@ int timer_recover_shard(struct writer *w, lock_word *lock) {
     lock_drop(w, lock, LOCK_SHARD);
     return LARDER_OK;
 }
-
-uint64_t timer_area_bytes(uint32_t shard_count) {
-    return (uint64_t)shard_count * sizeof(struct wheel_shard_shm);
-}

@@ -37,21 +37,8 @@
 #include "core/memory/journal.h"
 #include "core/segment/seg.h"
 
-#define WHEEL_LEVELS 4u
-#define WHEEL_SLOTS 256u
 #define WHEEL_CHUNK_ENTRIES 63u /* with the chunk's head 1024 bytes, a size class */
 #define WHEEL_NOW_MAX (UINT32_MAX - 1)
-
-struct wheel_shard_shm {
-    lock_word lock;
-    uint32_t pad;
-    shm_word now_s;               /* everything up to and including this second was handled. Guarded by lock */
-    shm_word purge;               /* where ttl/purge.c goes on: a hint, guarded by nothing */
-    shm_word taken[WHEEL_LEVELS]; /* counts what takes entries of a level out (W4). Guarded by lock */
-    uint64_t reserved;
-    shm_word slot[WHEEL_LEVELS][WHEEL_SLOTS]; /* offset of the newest chunk, 0 none. Guarded by lock */
-};
-_Static_assert(sizeof(struct wheel_shard_shm) == 64 + 8192, "wheel_shard_shm is part of the segment format");
 
 struct wheel_entry {
     uint64_t hash;

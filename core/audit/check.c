@@ -106,7 +106,7 @@ static int check_given(struct larder *db, const struct larder_check_options *opt
     c->notes = (struct kept_notes){.to = options->note, .arg = options->arg};
     c->now_s = db_now(db);
     report->passes = 1;
-    struct view_use *use = views_visit(db);
+    struct epoch_use *use = views_visit(db);
     int r = use ? make_buffers(c) : LARDER_E_NO_MEMORY;
     if (r == LARDER_OK)
         r = db->seg.is_read_only ? check_all(c) : check_writable(c);

@@ -188,7 +188,7 @@ static int repair(struct larder *db, void (*note)(void *arg, const char *line), 
     p->notes.to = note;
     p->notes.arg = arg;
     p->now_s = db_now(db);
-    p->deadline_ms = db->busy_timeout_ms * 2; /* who waits for us, or for a dead, gives up in half of it */
+    p->deadline_ms = db->writers.busy_timeout_ms * 2; /* who waits for us, or for a dead, gives up in half of it */
     int r = repair_begin(p);
     if (r == LARDER_OK) {
         r = look(p);
@@ -208,7 +208,7 @@ LARDER_API int larder_repair(struct larder *db, void (*note)(void *arg, const ch
     if (ERR_IS_NULL(db) || ERR_IS_NULL(report))
         return LARDER_E_INVAL;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    struct view_use *use = views_visit(db); /* of what it recovers on its way */
+    struct epoch_use *use = views_visit(db); /* of what it recovers on its way */
     int r = use ? repair(db, note, arg, report) : LARDER_E_NO_MEMORY;
     if (use)
         views_depart(db, use);

@@ -96,7 +96,8 @@ static int choose_slot(struct repair *p) {
         return err_set(LARDER_E_NO_SLOT,
                        "all %u writer slots of the segment are in use by live processes; the repair needs one", chosen);
     struct slot_shm *slot = seg_slot(p->seg, chosen);
-    p->w = (struct writer){.db = p->db,
+    p->w = (struct writer){.pool = &p->db->writers,
+                           .db = p->db,
                            .seg = p->seg,
                            .slot = slot,
                            .id = chosen,
@@ -206,7 +207,7 @@ static int wait_for_live(struct repair *p) {
 
 int repair_must_be_only_one(struct repair *p, const char *why) {
     for (uint32_t i = 0; i < p->seg->slot_count; i++) {
-        if (!p->live[i] && !writer_is_idle(p->db, i))
+        if (!p->live[i] && !writer_is_idle(&p->db->writers, i))
             return err_set(LARDER_BUSY, "%s, which cannot be done while process %d (slot %u) is attached", why,
                            SHM_LOAD_RELAXED(&seg_slot(p->seg, i)->pid), i);
     }
@@ -257,7 +258,6 @@ static int for_stripes(struct repair *p, uint64_t off, int (*fn)(struct repair *
 /* Calls fn for every lock but the outer ones. */
 static int for_inner_locks(struct repair *p, int (*fn)(struct repair *p, lock_word *lock)) {
     struct seg *s = p->seg;
-    uint64_t shard_bytes = core_hooks->timer_area_bytes(1);
     int r = LARDER_OK;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++) {
         r = for_stripes(p, p->table[i].items_off, fn);
@@ -265,7 +265,7 @@ static int for_inner_locks(struct repair *p, int (*fn)(struct repair *p, lock_wo
             r = for_stripes(p, p->table[i].partitions_off, fn);
     }
     for (uint32_t i = 0; i < s->shard_count && r == LARDER_OK; i++)
-        r = fn(p, (lock_word *)(s->base + s->shards_off + i * shard_bytes));
+        r = fn(p, (lock_word *)(s->base + s->shards_off + i * sizeof(struct wheel_shard_shm)));
     for (uint32_t i = 0; i < s->arena_count * CLASS_COUNT && r == LARDER_OK; i++)
         r = fn(p, &seg_bin(s, i)->lock);
     return r ? r : fn(p, &s->shm->span_lock);

@@ -92,7 +92,7 @@ int larder_table_stats(struct larder_table *t, struct larder_table_stats *out) {
     if (ERR_IS_NULL(t) || ERR_IS_NULL(out))
         return LARDER_E_INVAL;
     struct larder_table_stats stats = {0};
-    struct view_use *use = views_visit(t->db);
+    struct epoch_use *use = views_visit(t->db);
     if (!use)
         return LARDER_E_NO_MEMORY;
     int r = table_stats(t, &stats);

@@ -23,7 +23,6 @@
 #include "core/item/item_builder.h"
 #include "core/item/item_records.h"
 #include "core/item/num.h"
-#include "core/table/db.h"
 
 #define BUILD_BUFFER_MIN 512
 
@@ -496,16 +495,6 @@ struct larder_builder *item_builder_new(struct priv *p) {
     b->priv = p;
     larder_builder_reset(b);
     return b;
-}
-
-LARDER_API int larder_builder_new(struct larder *db, struct larder_builder **out) {
-    if (ERR_IS_NULL(db) || ERR_IS_NULL(out))
-        return LARDER_E_INVAL;
-    struct larder_builder *b = item_builder_new(db_priv(db));
-    if (!b)
-        return LARDER_E_NO_MEMORY;
-    *out = b;
-    return LARDER_OK;
 }
 
 LARDER_API void larder_builder_free(struct larder_builder *b) {

@@ -1,17 +1,15 @@
 /* core/item/page.c - where reads put items. See page.h. */
 #include "core/item/page.h"
 #include "core/base/err.h"
-#include "core/table/db.h"
 #include <string.h>
 
-int larder_page_new(struct larder *db, struct larder_page **out) {
-    if (ERR_IS_NULL(db) || ERR_IS_NULL(out))
-        return LARDER_E_INVAL;
-    struct larder_page *p = priv_alloc(db_priv(db), sizeof *p);
+int page_new(struct priv *priv, struct epochs *epochs, struct larder_page **out) {
+    struct larder_page *p = priv_alloc(priv, sizeof *p);
     if (!p)
         return LARDER_E_NO_MEMORY;
-    p->db = db;
-    view_use_add(&db->views, &p->use);
+    p->priv = priv;
+    p->epochs = epochs;
+    epoch_use_add(epochs, &p->use);
     p->ahead_bytes = PAGE_AHEAD_BYTES;
     *out = p;
     return LARDER_OK;
@@ -20,8 +18,8 @@ int larder_page_new(struct larder *db, struct larder_page **out) {
 void larder_page_free(struct larder_page *p) {
     if (!p)
         return;
-    struct priv *priv = db_priv(p->db);
-    view_use_remove(&p->db->views, &p->use);
+    struct priv *priv = p->priv;
+    epoch_use_remove(p->epochs, &p->use);
     priv_free(priv, p->bytes);
     priv_free(priv, p->at);
     priv_free(priv, p->keys);
@@ -69,7 +67,7 @@ int page_fail(struct larder_page *p, int result) {
 
 int page_grow(struct larder_page *p, size_t bytes) {
     size_t capacity = (p->used + bytes) * 2;
-    uint8_t *grown = priv_realloc(db_priv(p->db), p->bytes, capacity);
+    uint8_t *grown = priv_realloc(p->priv, p->bytes, capacity);
     if (!grown)
         return LARDER_E_NO_MEMORY;
     p->bytes = grown;
@@ -81,7 +79,7 @@ int page_make_places(struct larder_page *p) {
     if (p->count < p->at_capacity)
         return LARDER_OK;
     uint32_t capacity = p->at_capacity ? p->at_capacity * 2 : 32;
-    size_t *grown = priv_realloc(db_priv(p->db), p->at, capacity * sizeof *grown);
+    size_t *grown = priv_realloc(p->priv, p->at, capacity * sizeof *grown);
     if (!grown)
         return LARDER_E_NO_MEMORY;
     p->at = grown;
@@ -93,7 +91,7 @@ int page_make(struct larder_page *p, struct page_memory *memory, size_t bytes) {
     if (memory->bytes >= bytes)
         return LARDER_OK;
     size_t wanted = memory->bytes * 2 > bytes ? memory->bytes * 2 : bytes;
-    void *grown = priv_realloc(db_priv(p->db), memory->at, wanted);
+    void *grown = priv_realloc(p->priv, memory->at, wanted);
     if (!grown)
         return LARDER_E_NO_MEMORY;
     memory->at = grown;
@@ -103,7 +101,7 @@ int page_make(struct larder_page *p, struct page_memory *memory, size_t bytes) {
 
 int page_make_keys(struct larder_page *p, size_t bytes) {
     if (!p->keys)
-        p->keys = priv_realloc(db_priv(p->db), NULL, bytes);
+        p->keys = priv_realloc(p->priv, NULL, bytes);
     return p->keys ? LARDER_OK : LARDER_E_NO_MEMORY;
 }
 
@@ -174,7 +172,7 @@ int page_set_resume(struct larder_page *p, const struct item_key_attr *const *at
     }
     size_t most = item_of_keys_bytes_max(attrs, values, count);
     if (p->resume_capacity < most) {
-        uint8_t *grown = priv_realloc(db_priv(p->db), p->resume, most);
+        uint8_t *grown = priv_realloc(p->priv, p->resume, most);
         if (!grown)
             return LARDER_E_NO_MEMORY;
         p->resume = grown;

@@ -6,8 +6,9 @@
 #ifndef LARDER_ITEM_PAGE_H
 #define LARDER_ITEM_PAGE_H
 
+#include "core/base/epoch.h"
+#include "core/base/priv.h"
 #include "core/item/item.h"
-#include "core/table/views.h"
 
 /* Private memory of a page, kept from call to call: page_make(). */
 struct page_memory {
@@ -16,9 +17,10 @@ struct page_memory {
 };
 
 struct larder_page {
-    struct larder *db;
-    struct view_use use; /* of the read that fills it */
-    uint8_t *bytes;      /* images, each 8-aligned */
+    struct priv *priv;     /* its memory, and that of all it holds */
+    struct epochs *epochs; /* of the handle that it was made for */
+    struct epoch_use use;  /* of the read that fills it */
+    uint8_t *bytes;        /* images, each 8-aligned */
     size_t used, capacity;
     size_t *at; /* start of item i in bytes; PAGE_HOLE: not found */
     uint32_t count, at_capacity;
@@ -37,6 +39,8 @@ struct larder_page {
 #define PAGE_AHEAD_BYTES 512u      /* of the first image */
 #define PAGE_AHEAD_BYTES_MAX 2048u /* the processor sees by itself that more is wanted */
 
+/* LARDER_OK and an empty page, or LARDER_E_NO_MEMORY. */
+int page_new(struct priv *priv, struct epochs *epochs, struct larder_page **out);
 void page_reset(struct larder_page *p);
 /* The end of a read that failed: the page (which may be NULL) is left empty. Returns `result`. */
 int page_fail(struct larder_page *p, int result);

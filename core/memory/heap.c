@@ -13,7 +13,6 @@
 #include "core/memory/free_runs.h"
 #include "core/memory/heap_span.h"
 #include "core/segment/seg.h"
-#include "core/table/db.h"
 
 /* Eight classes per doubling up to 1 KiB; above, the multiples of a cache line that cut a span into 15, 14, .. blocks. Many classes
  * lose little by rounding, and P3 keeps their free blocks in use. */

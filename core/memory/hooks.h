@@ -1,16 +1,26 @@
 /* core/memory/hooks.h - what core/ asks of the layers above it, without knowing them.
  *
- * index/ and ttl/ provide the functions, liblarder.c puts them into one constant table; core/ never includes their headers. All
- * are called with the item's stripe locked, unless they say otherwise, by a writer that may be a recovery.
+ * index/ and ttl/ provide the functions (core/table/ one for core/memory/), liblarder.c puts them into one constant table; core/ never
+ * includes their headers. All are called with the item's stripe locked, unless they say otherwise, by a writer that may be a recovery.
  */
 #ifndef LARDER_MEMORY_HOOKS_H
 #define LARDER_MEMORY_HOOKS_H
 
-#include "core/table/table.h"
+#include "core/segment/layout.h"
 
 struct check_state;
+struct htab;
+struct item_head;
+struct item_peek;
+struct larder;
+struct larder_index_stats;
+struct seg;
+struct table_view;
+struct writer;
 
 struct core_hooks {
+    /* Recovery's upper half, of core/table/: see core/table/finish.h. */
+    int (*finish_operation)(struct writer *dead);
     /* In what follows `hash` is that of the item's key, which item and but_not share.
      * Waits for the partitions that index_add or index_remove with these arguments will lock, one after the other (lock_pass). */
     int (*index_pass)(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
@@ -38,8 +48,6 @@ struct core_hooks {
     /* A write found no room: removes some of what has expired by now_s, a bounded number, wherever it is. No lock of a rank above
      * LOCK_GATE is held. LARDER_OK: something was removed; LARDER_NOT_FOUND: nothing; LARDER_BUSY: the writer is stuck. */
     int (*timer_make_room)(struct writer *w, int64_t now_s);
-    /* Bytes of the wheel's area in a segment with so many shards. All zero is an empty wheel. */
-    uint64_t (*timer_area_bytes)(uint32_t shard_count);
     /* Repair (core/audit/repair.h), with nobody else at work. Empty wheel: every list of every shard forgotten. */
     void (*timer_forget_all)(const struct seg *s);
     /* All entries of these items (offsets of their blocks), into empty lists; is_dense: so that these take as little

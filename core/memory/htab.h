@@ -46,8 +46,7 @@ static inline struct stripe_shm *htab_stripe(const struct htab *t, uint64_t hash
 static inline uint64_t htab_high(uint64_t hash) {
     return hash >> 32 << 32;
 }
-/* What of a hash anything here depends on. The bits between are 0 in those of items. */
-#define HTAB_HASH_MASK UINT64_C(0xffffffff0000ffff)
+/* What HTAB_HASH_MASK leaves. The bits between are 0 in those of items. */
 static inline uint64_t htab_hash_of(uint16_t tag, uint32_t high) {
     return (uint64_t)high << 32 | tag;
 }

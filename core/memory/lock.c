@@ -3,7 +3,6 @@
 #include "core/base/debug.h"
 #include "core/base/err.h"
 #include "core/base/swap.h"
-#include "core/memory/hooks.h"
 #include "core/memory/recover.h"
 #include "core/segment/live.h"
 #include "core/segment/seg.h"
@@ -240,7 +239,7 @@ int lock_rank_of(const struct seg *s, uint64_t off, enum lock_rank *rank) {
         return (off - s->bins_off) % sizeof(struct bin_shm) == 0;
     } else if (off >= s->shards_off && off < s->spans_off) {
         *rank = LOCK_SHARD;
-        return core_hooks && (off - s->shards_off) % core_hooks->timer_area_bytes(1) == 0;
+        return (off - s->shards_off) % sizeof(struct wheel_shard_shm) == 0;
     } else {
         for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
             struct table_shm *t = seg_table(s, i);

@@ -3,10 +3,9 @@
 #include "core/base/err.h"
 #include "core/base/swap.h"
 #include "core/memory/hooks.h"
+#include "core/memory/journal.h"
 #include "core/memory/slot_map.h"
 #include "core/segment/live.h"
-#include "core/table/db.h"
-#include "core/table/write.h"
 #include <unistd.h>
 
 #define HELD_MAX SLOT_LOCKS
@@ -76,41 +75,19 @@ static int drop_any(struct writer *dead, lock_word *lock) {
     return LARDER_OK;
 }
 
-/* An item write may be under way inside another operation (an index being filled, a table being emptied): it comes first. Its
- * stripe's lock goes then, too: what goes on with the operation takes stripes one after the other, as the dead thread did. */
-static int finish_operation(struct writer *dead) {
-    uint32_t op = SHM_LOAD(&dead->slot->op), a = SHM_LOAD(&dead->slot->op_a), b = SHM_LOAD(&dead->slot->op_b);
-    int r = SHM_LOAD(&dead->slot->op_stripe_off) != 0 ? write_recover_item(dead) : step_settle(dead, 0);
-    if (r)
-        return r;
-    r = for_held(dead, LOCK_STRIPE, drop_any);
-    if (r)
-        return r;
-    if (op > OP_ITEM && !lock_is_held(dead, LOCK_CATALOG))
-        return err_set(LARDER_E_CORRUPT, "slot %u notes operation %u without the catalog's lock", dead->id, op);
-    switch (op) {
-    case OP_NONE:
-    case OP_ITEM:
-        return LARDER_OK;
-    case OP_TABLE_CREATE:
-    case OP_TABLE_DROP:
-        return table_recover_op(dead, op, a);
-    case OP_INDEX_ADD:
-        return core_hooks->index_recover_add(dead, a, b);
-    default:
-        return err_set(LARDER_E_CORRUPT, "slot %u notes an operation %u that does not exist", dead->id, op);
-    }
+int recover_drop_held(struct writer *dead, enum lock_rank rank) {
+    return for_held(dead, rank, drop_any);
 }
 
 static int stage_outer(struct writer *dead) {
     SHM_NOT_YET(free_before_finish, SHM_STORE(&dead->slot->state, SLOT_FREE));
-    int r = finish_operation(dead);
+    int r = core_hooks->finish_operation(dead);
     if (r)
         return r;
     /* While its locks are held: a recovery that is cut off here has only these left. */
     SHM_STORE(&dead->slot->op, OP_NONE);
     for (enum lock_rank rank = LOCK_STRIPE; rank-- > 0;) {
-        r = for_held(dead, rank, drop_any);
+        r = recover_drop_held(dead, rank);
         if (r)
             return r;
     }
@@ -156,7 +133,8 @@ int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
         /* Whoever has to wait for the slot meanwhile waits for us. */
         int32_t dead_pid = SHM_LOAD_RELAXED(&slot->pid);
         SHM_STORE(&slot->pid, (int32_t)getpid());
-        struct writer dead = {.db = me->db,
+        struct writer dead = {.pool = me->pool,
+                              .db = me->db,
                               .seg = me->seg,
                               .slot = slot,
                               .id = id,

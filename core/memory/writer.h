@@ -20,9 +20,9 @@
 #ifndef LARDER_MEMORY_WRITER_H
 #define LARDER_MEMORY_WRITER_H
 
+#include "core/base/epoch.h"
 #include "core/item/item.h"
 #include "core/segment/layout.h"
-#include "core/table/views.h"
 
 #define WRITER_NEAR 16u /* kinds of items whose attributes are remembered */
 
@@ -42,7 +42,8 @@ struct room_cursor {
 };
 
 struct writer {
-    struct larder *db;
+    struct writer_pool *pool;
+    struct larder *db; /* the pool's; nothing of it is known here */
     struct seg *seg;
     struct slot_shm *slot;
     uint32_t id; /* slot number */
@@ -51,9 +52,9 @@ struct writer {
     uint64_t asked_bytes; /* of heap_take(), for which need_bytes are needed: for the message */
     int is_recovery; /* acts for a dead thread: how many deep, as its recovery may need a lock of another dead one */
     void *live;      /* the liveness lock (core/segment/live.h) */
-    struct view_use use; /* of the call that has it, recovery included: begun unless it is idle */
-    struct writer *next; /* in the handle's pool */
-    void *scratch;       /* private memory for images, grown outside locks */
+    struct epoch_use use; /* of the call that has it, recovery included: begun unless it is idle */
+    struct writer *next;  /* in the handle's pool */
+    void *scratch;        /* private memory for images, grown outside locks */
     size_t scratch_bytes;
     struct item_key key; /* of the item that is being written: too large for a small stack */
     void *before;        /* private memory: the item that is being replaced, for the caller */
@@ -76,6 +77,24 @@ struct writer {
     uint64_t full_counted_ns, full_used_bytes, full_free_bytes, full_run_bytes; /* what the last "full" said */
 };
 
+/* The writers of a handle. Its owner gives what is above the line. */
+struct writer_pool {
+    struct larder *db;
+    struct seg *seg;
+    struct priv *priv;
+    struct epochs *epochs;
+    int (*check)(struct larder *db); /* whether the segment is usable still: LARDER_OK or a failure */
+    uint32_t busy_timeout_ms;
+    /* ---- */
+    uint32_t kept_slots;           /* slots below this number may be idle: rule W4 */
+    uint32_t opened_as;            /* effective user at the beginning */
+    _Atomic uint32_t writer_count; /* slots it has, idle or not */
+    struct writer *_Atomic spare;  /* NULL, or one more, which is taken and put back without the mutex */
+    pthread_mutex_t mutex;         /* guards the list; no other is taken under it */
+    struct writer *idle;           /* writers with a live slot that no thread uses now */
+    uint32_t idle_count;           /* in that list */
+};
+
 /* Slots that may be kept by handles at rest (W4); the others always go round. */
 static inline uint32_t writer_kept_slots(uint32_t slot_count) {
     return slot_count - (slot_count < 4 ? 1 : slot_count / 4);
@@ -96,6 +115,37 @@ static inline int slot_holds_no_locks(const struct slot_shm *slot) {
         noted |= SHM_LOAD(&slot->locks[i]);
     return noted == 0;
 }
+
+/* `fields` has what is above the line, the rest zero. */
+void writer_pool_begin(struct writer_pool *pool, const struct writer_pool *fields);
+/* Gives the slots back. No call is under way. */
+void writer_pool_end(struct writer_pool *pool);
+/* Gives the slots of idle writers back. */
+void writer_close_all(struct writer_pool *pool);
+/* In the child of a fork: forgets the parent's slots. */
+void writer_forget_all(struct writer_pool *pool);
+
+/* A writer for this thread, from the pool or by slot_take(), whose results it has. Cancellation is held off until
+ * writer_return(). */
+int writer_take(struct writer_pool *pool, uint32_t wait_ms, struct writer **w);
+/* Whether others want w's slot: then w must not be kept while it does nothing (rule W4). */
+int writer_is_wanted(const struct writer *w);
+void writer_return(struct writer *w);
+/* Gives the slot up in the middle of an operation: from now on it counts as dead. The writer is gone. */
+void writer_abandon(struct writer *w);
+/* writer_return, or writer_abandon if it is stuck. */
+void writer_end(struct writer *w);
+/* Whether a writer of the pool, which no thread uses now, has this slot. */
+int writer_is_idle(struct writer_pool *pool, uint32_t slot);
+/* Grows w->scratch to at least bytes. Outside locks. LARDER_OK or LARDER_E_NO_MEMORY. */
+int writer_scratch(struct writer *w, size_t bytes);
+/* After LARDER_E_RETRY, outside locks: claims w->need_bytes. LARDER_OK, LARDER_FULL, ... */
+int writer_claim(struct writer *w);
+
+/* For slot_take.c. A writer that acts for this slot; NULL: LARDER_E_NO_MEMORY. Its memory. One of the pool, or NULL. */
+struct writer *writer_new(struct writer_pool *pool, uint32_t slot, void *live);
+void writer_free(struct writer *w);
+struct writer *writer_take_idle(struct writer_pool *pool);
 
 /* Internal result: nothing was changed; drop all locks, do what need_bytes asks (writer_claim), try again. */
 #define LARDER_E_RETRY (-100)

@@ -165,6 +165,9 @@ struct bucket_shm {
 };
 _Static_assert(sizeof(struct bucket_shm) == 64, "a bucket is one cache line");
 
+/* All of a hash that its place among stripes, buckets and slots depends on. */
+#define HTAB_HASH_MASK UINT64_C(0xffffffff0000ffff)
+
 #define WORD_OFF(word) ((word)&UINT64_C(0x0000ffffffffffff))
 #define WORD_TAG(word) ((uint16_t)((word) >> 48))
 #define WORD_MAKE(tag, off) ((uint64_t)(uint16_t)(tag) << 48 | (off))
@@ -192,5 +195,21 @@ struct bin_shm {
     uint64_t reserved[7];
 };
 _Static_assert(sizeof(struct bin_shm) == 64, "a bin is one cache line");
+
+/* ---- Timers: ttl/wheel.h ------------------------------------------------------------------------------------------------------ */
+
+#define WHEEL_LEVELS 4u
+#define WHEEL_SLOTS 256u
+
+struct wheel_shard_shm {
+    lock_word lock;
+    uint32_t pad;
+    shm_word now_s;               /* everything up to and including this second was handled. Guarded by lock */
+    shm_word purge;               /* where ttl/purge.c goes on: a hint, guarded by nothing */
+    shm_word taken[WHEEL_LEVELS]; /* counts what takes entries of a level out (W4). Guarded by lock */
+    uint64_t reserved;
+    shm_word slot[WHEEL_LEVELS][WHEEL_SLOTS]; /* offset of the newest chunk, 0 none. Guarded by lock */
+};
+_Static_assert(sizeof(struct wheel_shard_shm) == 64 + 8192, "wheel_shard_shm is part of the segment format");
 
 #endif

@@ -11,9 +11,8 @@
 #include <xxhash.h>
 
 #include "core/base/err.h"
+#include "core/item/item.h"
 #include "core/item/item_names.h"
-#include "core/memory/hooks.h"
-#include "core/memory/htab.h"
 #include "core/segment/seg_file.h"
 
 #define SEG_SHARDS_MAX 256u
@@ -26,10 +25,6 @@ static uint64_t seg_layout_round_up(uint64_t n, uint64_t step) {
 
 static int seg_layout_is_power_of_2(uint64_t n) {
     return n != 0 && (n & (n - 1)) == 0;
-}
-
-static uint64_t seg_layout_timer_bytes(uint32_t shard_count) {
-    return core_hooks && core_hooks->timer_area_bytes ? core_hooks->timer_area_bytes(shard_count) : 0;
 }
 
 /* Takes the next area: *end moves behind it. */
@@ -45,7 +40,7 @@ static void seg_layout_place(struct seg_shm *head) {
     head->slots_off = seg_layout_take(&end, head->slot_count, sizeof(struct slot_shm));
     head->catalog_off = seg_layout_take(&end, LARDER_TABLES_MAX, sizeof(struct table_shm));
     head->bins_off = seg_layout_take(&end, (uint64_t)head->arena_count * CLASS_COUNT, sizeof(struct bin_shm));
-    head->shards_off = seg_layout_take(&end, 1, seg_layout_timer_bytes(head->shard_count));
+    head->shards_off = seg_layout_take(&end, head->shard_count, sizeof(struct wheel_shard_shm));
     head->spans_off = seg_layout_take(&end, spans_max, sizeof(struct span_shm));
     head->data_off = seg_layout_round_up(end, SPAN_BYTES);
     uint64_t data_bytes = head->size_bytes > head->data_off ? head->size_bytes - head->data_off : 0;
@@ -228,8 +223,8 @@ uint64_t seg_layout_fingerprint(void) {
                               SLOT_HAND,
                               SLOT_STEPS,
                               BUCKET_SLOTS,
-                              seg_layout_timer_bytes(1),
-                              seg_layout_timer_bytes(8),
+                              sizeof(struct wheel_shard_shm),
+                              8 * sizeof(struct wheel_shard_shm),
                               XXH3_64bits(item_names, sizeof item_names)};
     return XXH3_64bits(facts, sizeof facts);
 }

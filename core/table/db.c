@@ -24,7 +24,8 @@ static void fork_prepare(void) {
         pthread_mutex_lock(&db->mutex);
     live_fork_prepare();
     for (struct larder *db = open_handles; db; db = db->next_open) {
-        views_fork_prepare(&db->views);
+        pthread_mutex_lock(&db->writers.mutex);
+        epoch_fork_prepare(&db->views.epochs);
         priv_fork_prepare(db->priv);
     }
 }
@@ -33,7 +34,8 @@ static void fork_parent(void) {
     live_fork_parent();
     for (struct larder *db = open_handles; db; db = db->next_open) {
         priv_fork_done(db->priv);
-        views_fork_parent(&db->views);
+        epoch_fork_parent(&db->views.epochs);
+        pthread_mutex_unlock(&db->writers.mutex);
         pthread_mutex_unlock(&db->mutex);
     }
     pthread_mutex_unlock(&open_mutex);
@@ -43,11 +45,12 @@ static void fork_child(void) {
     live_fork_child();
     for (struct larder *db = open_handles; db; db = db->next_open) {
         priv_fork_done(db->priv);
-        views_fork_child(&db->views);
+        epoch_fork_child(&db->views.epochs);
         if (db->expirer && db_stop_expirer)
             db_stop_expirer(db, 1);
         drop_thread_stop(db, 1);
-        writer_forget_all(db);
+        writer_forget_all(&db->writers);
+        pthread_mutex_unlock(&db->writers.mutex);
         pthread_mutex_unlock(&db->mutex);
     }
     pthread_mutex_unlock(&open_mutex);
@@ -78,23 +81,28 @@ static int open_handle(const struct larder_options *options, struct larder **out
         return err_set(LARDER_E_NO_MEMORY, "out of private memory");
     }
     db->priv = priv;
-    db->busy_timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms : DEFAULT_BUSY_TIMEOUT_MS;
     pthread_mutex_init(&db->mutex, NULL);
-    views_begin(&db->views);
+    epoch_begin(&db->views.epochs);
     pthread_once(&fork_once, fork_register); /* before seg_open takes a liveness lock: see the fork guard */
     int r = seg_open(&db->seg, o);
     if (r) {
-        views_end(&db->views);
+        epoch_end(&db->views.epochs);
         pthread_mutex_destroy(&db->mutex);
         priv_destroy(priv);
         return r;
     }
+    writer_pool_begin(
+        &db->writers,
+        &(struct writer_pool){.db = db,
+                              .seg = &db->seg,
+                              .priv = priv,
+                              .epochs = &db->views.epochs,
+                              .check = db_check,
+                              .busy_timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms : DEFAULT_BUSY_TIMEOUT_MS});
     pthread_mutex_lock(&open_mutex);
     db->next_open = open_handles;
     open_handles = db;
     pthread_mutex_unlock(&open_mutex);
-    db->opened_as = geteuid();
-    db->kept_slots = writer_kept_slots(db->seg.slot_count);
     show_attached(db);
     *out = db;
     return LARDER_OK;
@@ -122,9 +130,9 @@ static void close_handle(struct larder *db) {
             break;
         }
     pthread_mutex_unlock(&open_mutex);
-    writer_close_all(db);
+    writer_pool_end(&db->writers);
     seg_close(&db->seg);
-    views_end(&db->views);
+    epoch_end(&db->views.epochs);
     pthread_mutex_destroy(&db->mutex);
     priv_destroy(db->priv);
 }
@@ -227,4 +235,23 @@ int db_check(struct larder *db) {
     if (__builtin_expect(SHM_LOAD(&db->seg.shm->state) == SEG_STATE_READY && is_same_second, 1))
         return LARDER_OK;
     return check_slowly(db, now.tv_sec);
+}
+
+/* ---- Writers ----------------------------------------------------------------------------------------------------- */
+
+static inline int borrow(struct larder *db, uint32_t wait_ms, struct writer **w) {
+    int r = db_check(db);
+    if (r)
+        return r;
+    if (db->seg.is_read_only)
+        return err_set(LARDER_E_READ_ONLY, "the segment is attached read-only");
+    return writer_take(&db->writers, wait_ms, w);
+}
+
+int writer_borrow(struct larder *db, struct writer **w) {
+    return borrow(db, db->writers.busy_timeout_ms, w);
+}
+
+int writer_borrow_within(struct larder *db, uint32_t wait_ms, struct writer **w) {
+    return borrow(db, wait_ms, w);
 }

@@ -24,19 +24,13 @@ struct larder {
     struct seg seg;
     struct priv *priv;
     pthread_mutex_t mutex;
-    struct writer *idle;           /* writers with a live slot that no thread uses now */
-    uint32_t idle_count;           /* in that list */
-    uint32_t kept_slots;           /* slots below this number may be idle: rule W4 of core/memory/writer.h */
-    uint32_t opened_as;            /* effective user when it was opened */
-    _Atomic uint32_t writer_count; /* slots this handle has, idle or not */
-    struct writer *_Atomic spare;  /* NULL, or one more, which is taken and put back without the mutex */
-    struct larder_table *tables;   /* opened ones */
+    struct writer_pool writers;
+    struct larder_table *tables; /* opened ones */
     struct views views;
     _Atomic uint64_t
         *guesses[LARDER_TABLES_MAX]; /* by ordinal: struct htab's `seen` of both hash tables; NULL: none yet */
     struct db_clock *_Atomic clock;  /* NULL: the system's; else one of `clocks` */
     struct db_clock *clocks;         /* all that were ever set, each kind once */
-    uint32_t busy_timeout_ms;
     _Atomic int64_t
         second; /* of the system's clock, at the latest db_check(); when it changes, the file is looked at */
     _Atomic int is_removed;   /* the file has no name any more */
@@ -45,11 +39,6 @@ struct larder {
     _Atomic int64_t quiet_s;  /* ttl/make_room.c: in this second nothing that has expired is left */
     struct larder *next_open; /* list of open handles, for fork */
 };
-
-/* In the child of a fork: forgets the parent's slots. */
-void writer_forget_all(struct larder *db);
-/* At larder_close: gives the slots back. */
-void writer_close_all(struct larder *db);
 
 struct priv *db_priv(struct larder *db);
 /* Epoch seconds by the handle's clock. Never under a segment lock. */
@@ -61,20 +50,6 @@ int64_t db_now_checked(const struct larder *db);
 int writer_borrow(struct larder *db, struct writer **w);
 /* The same, with another limit to the wait. */
 int writer_borrow_within(struct larder *db, uint32_t wait_ms, struct writer **w);
-/* Whether others want w's slot: then w must not be kept while it does nothing (rule W4). */
-int writer_is_wanted(const struct writer *w);
-void writer_return(struct writer *w);
-/* Whether a writer of the handle's pool, which no thread uses now, has this slot. */
-int writer_is_idle(struct larder *db, uint32_t slot);
-/* Gives the slot up in the middle of an operation: from now on it counts as dead. The writer is gone. */
-void writer_abandon(struct writer *w);
-/* writer_return, or writer_abandon if it is stuck. */
-void writer_end(struct writer *w);
-/* Grows w->scratch to at least bytes. Outside locks. LARDER_OK or LARDER_E_NO_MEMORY. */
-int writer_scratch(struct writer *w, size_t bytes);
-/* After LARDER_E_RETRY, outside locks: claims w->need_bytes. LARDER_OK, LARDER_FULL, ... */
-int writer_claim(struct writer *w);
-
 /* Stops the expirer thread if one runs; registered by ttl/expirer.c, called by larder_close and in forked children. */
 extern void (*db_stop_expirer)(struct larder *db, int is_forked_child);
 

@@ -23,7 +23,7 @@ struct increment_kit {
 /* The key of an item that is not there yet becomes its first attributes. */
 static int add_key(struct larder_table *t, const struct larder_key *key, struct larder_builder *b) {
     const struct table_view *v;
-    struct view_use *use = views_visit(t->db);
+    struct epoch_use *use = views_visit(t->db);
     if (!use)
         return LARDER_E_NO_MEMORY;
     int r = table_view(t, &v);

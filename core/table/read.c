@@ -297,7 +297,7 @@ static inline __attribute__((always_inline)) int get(struct larder_table *t, con
 int larder_get(struct larder_table *t, const struct larder_key *key, struct larder_page *page) {
     if (ERR_IS_NULL(t) || ERR_IS_NULL(key) || ERR_IS_NULL(page))
         return page_fail(page, LARDER_E_INVAL);
-    struct view_use *use = read_begin(t, page);
+    struct epoch_use *use = read_begin(t, page);
     if (!use)
         return page_fail(page, LARDER_E_NO_MEMORY);
     int r = get(t, key, page);
@@ -363,7 +363,7 @@ static int get_many(struct larder_table *t, const struct larder_key *keys, uint3
 int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count, struct larder_page *page) {
     if (ERR_IS_NULL(t) || (count && ERR_IS_NULL(keys)) || ERR_IS_NULL(page))
         return page_fail(page, LARDER_E_INVAL);
-    struct view_use *use = read_begin(t, page);
+    struct epoch_use *use = read_begin(t, page);
     if (!use)
         return page_fail(page, LARDER_E_NO_MEMORY);
     int r = get_many(t, keys, count, page);

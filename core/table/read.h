@@ -25,15 +25,15 @@ struct read_place {
 
 /* Begins a read of t into a page, before its view is looked for (core/table/views.h). What it returns is
  * for read_end(); NULL: LARDER_E_NO_MEMORY, and nothing has begun. */
-static inline struct view_use *read_begin(struct larder_table *t, struct larder_page *page) {
-    if (__builtin_expect(page->db != t->db, 0)) /* the page is in no list of this handle */
+static inline struct epoch_use *read_begin(struct larder_table *t, struct larder_page *page) {
+    if (__builtin_expect(page->epochs != &t->db->views.epochs, 0)) /* the page is in no list of this handle */
         return views_visit(t->db);
-    view_enter(&t->db->views, &page->use);
+    epoch_enter(&t->db->views.epochs, &page->use);
     return &page->use;
 }
-static inline void read_end(struct larder_table *t, struct larder_page *page, struct view_use *use) {
+static inline void read_end(struct larder_table *t, struct larder_page *page, struct epoch_use *use) {
     if (__builtin_expect(use == &page->use, 1))
-        view_leave(use);
+        epoch_leave(use);
     else
         views_depart(t->db, use);
 }

@@ -322,7 +322,7 @@ static int scan(struct larder_table *t, const struct larder_scan_spec *spec, str
 int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
     if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
         return page_fail(page, LARDER_E_INVAL);
-    struct view_use *use = read_begin(t, page);
+    struct epoch_use *use = read_begin(t, page);
     if (!use)
         return page_fail(page, LARDER_E_NO_MEMORY);
     int r = scan(t, spec, page);

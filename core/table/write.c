@@ -276,7 +276,7 @@ static int change_under_view(struct writer *w, struct larder_table *t, struct ch
 
 /* The item that was there is handed over with its memory, which ends with the table's attachment. */
 static int take_page(const struct larder_table *t, struct larder_page *page) {
-    if (__builtin_expect(page->db != t->db, 0))
+    if (__builtin_expect(page->epochs != &t->db->views.epochs, 0))
         return err_set(LARDER_E_INVAL, "the page is one of another attachment; make it with the table's");
     return page_make_places(page);
 }

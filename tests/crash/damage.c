@@ -384,8 +384,8 @@ static void move_into_room(struct larder *db) {
     MUST(moved != MAP_FAILED);
     db->seg.base = moved;
     db->seg.shm = moved;
-    (void)writer_is_idle(db, 0); /* brings all of them into the list */
-    for (struct writer *w = db->idle; w; w = w->next)
+    (void)writer_is_idle(&db->writers, 0); /* brings all of them into the list */
+    for (struct writer *w = db->writers.idle; w; w = w->next)
         w->slot = seg_slot(&db->seg, w->id);
 }
 

@@ -273,7 +273,7 @@ Test(room, beside_a_writer_stopped_with_a_stripe) {
     struct fixture f = begin();
     int status, count = fill(&f, NOW_S + 3), busy = 0;
     atomic_fetch_add(f.clock_s, 3);
-    f.db->busy_timeout_ms = 20;
+    f.db->writers.busy_timeout_ms = 20;
     pid_t child = proc_fork(put_and_stop, &f);
     cr_assert(UNTIL(waitpid(child, &status, WUNTRACED | WNOHANG) == child && WIFSTOPPED(status), WAIT_MS));
     for (int n = 0; n < 500; n++) {

@@ -186,11 +186,11 @@ static void no_free_slot(struct larder *db) {
 /* At the end of each call the slot goes back: it is one that nobody may keep, or somebody waits. */
 static void act_give_back(struct larder *db, int step) {
     touch(db, step);
-    db->kept_slots = 0;
+    db->writers.kept_slots = 0;
     touch(db, step); /* one that was kept */
     touch(db, step); /* one that is taken for the call */
     slot_bell_listen(&db->seg, 0);
-    db->kept_slots = db->seg.slot_count;
+    db->writers.kept_slots = db->seg.slot_count;
     touch(db, step);
 }
 static int slot_given_back(const struct facts *a, const struct facts *b) {

@@ -475,7 +475,7 @@ static int has_dead_slot(struct larder *db) {
 }
 
 static int is_our_slot(const struct scene *c, uint32_t slot) {
-    return writer_is_idle(c->db, slot);
+    return writer_is_idle(&c->db->writers, slot);
 }
 
 /* Somebody acts for a dead slot, and stands before the store that says so in the slot (core/memory/recover.c): nobody can know who.

@@ -31,7 +31,7 @@ static struct larder *begin(void) {
                                .slot_count = SLOTS};
     struct larder *db;
     cr_assert_eq(larder_open(&o, &db), LARDER_OK, "%s", larder_error());
-    writer_close_all(db);
+    writer_close_all(&db->writers);
     return db;
 }
 
@@ -122,7 +122,7 @@ Test(slot_map, each_is_given_to_one) {
 Test(slot_map, empty_one_of_taken_slots_is_learnt) {
     struct larder *db = begin(), *other = testseg_attach(db, 0);
     struct writer *w[SLOTS], *more;
-    writer_close_all(other);
+    writer_close_all(&other->writers);
     borrow_all(db, w);
     fill_map(&db->seg, 0);
     cr_assert_eq(writer_borrow_within(other, 50, &more), LARDER_E_NO_SLOT, "none is given twice");

@@ -135,7 +135,7 @@ Test(slot, all_can_be_taken_and_no_more) {
         cr_assert_null(one_more);
     }
     const struct larder_table_def def = {.name = "table", .partition = {"pk", LARDER_S}};
-    other->busy_timeout_ms = SHORT_MS;
+    other->writers.busy_timeout_ms = SHORT_MS;
     cr_assert_eq(larder_table_create(other, &def), LARDER_E_NO_SLOT, "every writing call says so");
     writer_return(w[17]);
     cr_assert_eq(larder_table_create(db, &def), LARDER_OK, "%s", larder_error());
@@ -213,7 +213,7 @@ Test(slot, dead_are_recovered_when_no_other_is_free) {
     uint64_t bytes = used_bytes(db);
     for (uint64_t round = 1; round <= 12; round++) {
         struct death d = {db, SLOTS, NULL};
-        writer_close_all(db); /* the children need them all */
+        writer_close_all(&db->writers); /* the children need them all */
         cr_assert_eq(slots_used(db), 0);
         pid_t pid = start(&d);
         cr_assert_eq(try_to_borrow(db, &one_more), LARDER_E_NO_SLOT, "they live");
@@ -309,7 +309,7 @@ Test(slot, one_is_had_while_another_recovers_the_dead) {
     struct writer *w[SLOTS];
     pthread_barrier_t both;
     cr_assert_eq(pthread_barrier_init(&both, NULL, 2), 0);
-    writer_close_all(other);
+    writer_close_all(&other->writers);
     for (unsigned round = 0; round < 400; round++) {
         struct undertaker u = {borrow(db), &both};
         pthread_t thread;
@@ -324,7 +324,7 @@ Test(slot, one_is_had_while_another_recovers_the_dead) {
         writer_return(borrow(other));
         pthread_join(thread, &failed);
         cr_assert_null(failed);
-        writer_close_all(other);
+        writer_close_all(&other->writers);
         for (unsigned i = 0; i < living; i++)
             writer_return(w[i]);
         writer_return(u.w);
@@ -379,7 +379,7 @@ static int wait_for_the_last_one(struct larder *db, struct larder *other, uint32
         cr_assert(is_free || is_had || strstr(larder_error(), "no writer slot is free"), "%s", larder_error());
         if (r == LARDER_OK)
             writer_return(one_more);
-        writer_close_all(other);
+        writer_close_all(&other->writers);
         *waited += r == LARDER_BUSY;
         proc_resume(pid);
         cr_assert(UNTIL(is_had_by(db, last, pid), 20000));
@@ -397,7 +397,7 @@ Test(slot, the_last_one_is_waited_for_while_another_recovers_it) {
     struct writer *w[SLOTS];
     uint64_t k = 4;
     unsigned waited = 0;
-    writer_close_all(other);
+    writer_close_all(&other->writers);
     borrow_all(db, w);
     uint32_t last = w[SLOTS - 1]->id;
     writer_abandon(w[SLOTS - 1]);

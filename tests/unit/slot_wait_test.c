@@ -148,7 +148,7 @@ Test(slot_wait, processes_at_rest_leave_a_quarter) {
     struct larder *db = begin(64);
     struct child c = {db, talk_new(), 0};
     pid_t pid[PROCESSES_MAX];
-    writer_close_all(db);
+    writer_close_all(&db->writers);
     for (unsigned i = 0; i < PROCESSES_MAX; i++) {
         pid[i] = proc_fork(write_once_and_rest, &c);
         cr_assert(UNTIL(c.talk->ready == i + 1, 20000), "process %u cannot write", i);
@@ -248,7 +248,7 @@ Test(slot_wait, dead_owners_serve_all_who_wait) {
     struct larder *db = begin(64);
     struct child dead = {db, talk_new(), 64}, c = {db, talk_new(), 0};
     pid_t pid[32];
-    writer_close_all(db);
+    writer_close_all(&db->writers);
     pid_t victim = proc_fork(take_and_rest, &dead);
     cr_assert(UNTIL(dead.talk->ready == 1, 20000));
     for (unsigned i = 0; i < 32; i++)
@@ -269,7 +269,7 @@ Test(slot_wait, dead_owners_serve_all_who_wait) {
 Test(slot_wait, stopped_in_a_call_it_holds_that_slot_only) {
     struct larder *db = begin(4);
     struct child stopped = {db, talk_new(), 3}, c = {db, talk_new(), 0};
-    writer_close_all(db);
+    writer_close_all(&db->writers);
     pid_t pid = proc_fork(take_and_rest, &stopped);
     cr_assert(UNTIL(stopped.talk->ready == 1, 20000));
     proc_stop(pid);
@@ -315,8 +315,8 @@ Test(slot_wait, of_a_destroyed_segment_nobody_waits) {
 Test(slot_wait, an_expirer_does_not_sit_on_the_last_slot) {
     struct larder *db = begin(2), *other = attach(db);
     struct writer *w;
-    writer_close_all(db);
-    writer_close_all(other);
+    writer_close_all(&db->writers);
+    writer_close_all(&other->writers);
     cr_assert_eq(writer_borrow(db, &w), LARDER_OK); /* slot 0: the expirer gets the one that is never kept */
     cr_assert_eq(larder_expirer_start(db), LARDER_OK);
     for (unsigned i = 0; i < 50; i++)

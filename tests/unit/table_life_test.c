@@ -252,7 +252,7 @@ Test(table_life, a_drop_that_must_wait_too_long_changes_nothing) {
     EXPECT(larder_table_create(db, &table_def), LARDER_OK);
     uint64_t empty = used_bytes(db);
     put_items(db, 20);
-    db->busy_timeout_ms = 50;
+    db->writers.busy_timeout_ms = 50;
     EXPECT(table_view(opened(other), &v), LARDER_OK);
     EXPECT(writer_borrow(other, &w), LARDER_OK);
     EXPECT(lock_take(w, &v->items.stripes[1].lock, LOCK_STRIPE), LARDER_OK);

@@ -129,7 +129,7 @@ Test(views, a_view_in_use_stays) {
     const struct table_view *v;
     cr_assert_eq(change(&f, 0), LARDER_OK);
     uint64_t before = bytes_after(&f, 2);
-    struct view_use *use = read_begin(f.t, f.page);
+    struct epoch_use *use = read_begin(f.t, f.page);
     cr_assert_eq(table_view(f.t, &v), LARDER_OK);
     uint64_t life = v->life;
     struct larder_page *own = f.page;
@@ -149,7 +149,7 @@ Test(views, a_page_of_another_handle_protects_what_it_reads) {
     const struct table_view *v;
     cr_assert_eq(larder_page_new(other.db, &other.page), LARDER_OK);
     uint64_t before = bytes_after(&f, 2);
-    struct view_use *use = read_begin(f.t, other.page);
+    struct epoch_use *use = read_begin(f.t, other.page);
     cr_assert_neq(use, &other.page->use);
     cr_assert_eq(table_view(f.t, &v), LARDER_OK);
     bytes_after(&f, 6);
@@ -195,7 +195,7 @@ Test(views, a_forked_child_frees_what_its_parent_uses) {
     struct fixture f = fixture();
     struct larder_page *page;
     cr_assert_eq(larder_page_new(f.db, &page), LARDER_OK);
-    struct view_use *use = read_begin(f.t, page), *visit = views_visit(f.db);
+    struct epoch_use *use = read_begin(f.t, page), *visit = views_visit(f.db);
     cr_assert(proc_is_exit(proc_run(changes_in_child, &f, 20000), 0));
     views_depart(f.db, visit);
     read_end(f.t, page, use);

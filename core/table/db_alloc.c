@@ -1,0 +1,20 @@
+/* core/table/db_alloc.c - what a caller makes for itself from a handle: pages and builders. */
+#include "core/base/err.h"
+#include "core/item/page.h"
+#include "core/table/db.h"
+
+int larder_page_new(struct larder *db, struct larder_page **out) {
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
+    return page_new(db->priv, &db->views.epochs, out);
+}
+
+int larder_builder_new(struct larder *db, struct larder_builder **out) {
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
+    struct larder_builder *b = item_builder_new(db->priv);
+    if (!b)
+        return LARDER_E_NO_MEMORY;
+    *out = b;
+    return LARDER_OK;
+}
