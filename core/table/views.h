@@ -19,7 +19,7 @@
  * Locks    `current`, `retired`, `handed_out`: the handle's mutex. `uses`: uses_mutex, after it.
  * Fork     Only the thread that forks goes on in the child, and it is in no call: no use has begun
  *          there.
- * Tests    tests/unit/views_test.c, tests/unit/keep_test.c
+ * Tests    tests/unit/table/views_test.c, tests/unit/table/keep_test.c
  */
 #ifndef LARDER_TABLE_VIEWS_H
 #define LARDER_TABLE_VIEWS_H
