@@ -1,6 +1,6 @@
 /* cli/base64.c - RFC 4648 base64, the form of binary values in DynamoDB JSON.
  *
- * Tests    tests/unit/json_item_test.c
+ * Tests    tests/unit/cli/json_item_test.c
  */
 #include "cli/base64.h"
 

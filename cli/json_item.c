@@ -5,7 +5,7 @@
  * value is an object with exactly one member, named S N B BOOL NULL M L SS NS or BS. J2 Numbers are strings, binaries
  * strict base64, and NULL is true: nothing is guessed, nothing loses digits. J3 {"Item": X} alone stands for X, unless
  * X itself reads as a value: then it is an item with an attribute "Item". Not here Syntax, duplicate members and
- * UTF-8, which are jansson's (cli/json_text.c). Tests    tests/unit/json_item_test.c
+ * UTF-8, which are jansson's (cli/json_text.c). Tests    tests/unit/cli/json_item_test.c
  */
 #include "cli/json_item.h"
 

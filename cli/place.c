@@ -1,8 +1,8 @@
 /* cli/place.c - where in a JSON document we are, and what is wrong there.
  *
  * Job      jansson gives line and column for bad syntax, but nothing for a well-formed value that means nothing to us.
- * A path that grows and shrinks with the descent says where that is. Tests    tests/unit/template_test.c,
- * tests/unit/json_item_test.c
+ * A path that grows and shrinks with the descent says where that is. Tests    tests/unit/cli/template_test.c,
+ * tests/unit/cli/json_item_test.c
  */
 #include "cli/place.h"
 

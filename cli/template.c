@@ -5,7 +5,7 @@
  * over. Rules    T1 Every key attribute has one AttributeDefinition, and every AttributeDefinition is a key attribute:
  * DynamoDB refuses anything else. T2 Where a literal is needed an intrinsic function is an error that names the place.
  *          T3 What remains (lengths of names, duplicates, counts) is the engine's to judge: cli/cmd_create.c asks it
- * first. Tests    tests/unit/template_test.c
+ * first. Tests    tests/unit/cli/template_test.c
  */
 #include "cli/template.h"
 

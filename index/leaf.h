@@ -19,7 +19,7 @@
  *          F3 A leaf with more than one entry has at most LEAF_BYTES, or what two parts of an insertion can not be below
  *             (LEAF_BYTES_MAX, see leaf_split_at).
  *          F4 A leaf is copied to private memory and checked there (leaf_read) before anything in it is believed.
- * Tests    tests/unit/leaf_test.c
+ * Tests    tests/unit/index/leaf_test.c
  */
 #ifndef LARDER_INDEX_LEAF_H
 #define LARDER_INDEX_LEAF_H

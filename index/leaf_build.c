@@ -5,7 +5,7 @@
  *          leaf's common prefix it lies at an end, and alone in its part leaves the old leaf as it was. Else, with x bytes of
  *          leaf, a prefix of P bytes and an entry of at most 1036 - P, a split near the middle has parts of at most
  *          1048 + x / 2 - P / 2 bytes: never more than 2100 if x was not.
- * Tests    tests/unit/leaf_test.c
+ * Tests    tests/unit/index/leaf_test.c
  */
 #include "index/leaf.h"
 

@@ -34,7 +34,7 @@
  *                  and goes on. Dead before 4: as above.
  *          stripe.count is recounted by skl_recover_stripe.
  * Not here Merging nodes that have become small: a partition that shrinks keeps its nodes until they are empty.
- * Tests    tests/unit/skl_test.c
+ * Tests    tests/unit/index/skl_test.c
  */
 #ifndef LARDER_INDEX_SKL_H
 #define LARDER_INDEX_SKL_H

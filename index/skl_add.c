@@ -5,7 +5,7 @@
  *          2 step 1: the word that referred to the old leaf       the entry is there, the split is whole
  *          3 a split inside a list: tower links, bottom up        dead here: skl_recover_stripe sets those that are missing
  *          4 stripe.count (a new partition), the leaf that left   count is recounted; see skl.h for the leaf
- * Tests    tests/unit/skl_test.c
+ * Tests    tests/unit/index/skl_test.c
  */
 #include "core/base/debug.h"
 #include "index/skl.h"

@@ -4,7 +4,7 @@
  * Why      A stripe's sequence moves after a block is unlinked and before its memory can be used again. So a reader notes it, walks,
  *          copies the leaf, and compares: unchanged means that everything it followed was linked all along. Changed means
  *          that somebody got on with his work; the reader begins again, from the last place it handed out.
- * Tests    tests/unit/skl_test.c, tests/api/query_test.c
+ * Tests    tests/unit/index/skl_test.c, tests/api/query_test.c
  */
 #include "index/skl.h"
 

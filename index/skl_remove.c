@@ -8,7 +8,7 @@
  *          4 step 1: a head without nodes gives the slot to its leaf
  *          Dead after 1 or 2: the same removal again finds an empty leaf and goes on at 2. Dead after 3: a head without
  *          nodes is allowed; a head without anything is what the same removal finds again.
- * Tests    tests/unit/skl_test.c
+ * Tests    tests/unit/index/skl_test.c
  */
 #include "core/base/err.h"
 #include "index/skl.h"

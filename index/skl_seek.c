@@ -2,7 +2,7 @@
  *
  * Job      The walk that readers and lock holders share. It follows no offset unchecked and no chain without end: a reader
  *          may be walking through blocks that were given back and became something else; what it finds is then thrown away.
- * Tests    tests/unit/skl_test.c
+ * Tests    tests/unit/index/skl_test.c
  */
 #include "core/base/err.h"
 #include "index/skl.h"

@@ -28,7 +28,7 @@
  * Not here Removing the timer of an item that is deleted or gets a later expiry: when it fires it finds nothing, or a
  *          later time to be armed for (and see purge.h). Seconds after 2106-02-07: they are armed for the last
  *          second, which never comes.
- * Tests    tests/unit/wheel_test.c
+ * Tests    tests/unit/ttl/wheel_test.c
  */
 #ifndef LARDER_TTL_WHEEL_H
 #define LARDER_TTL_WHEEL_H

@@ -14,7 +14,7 @@
  *          that form out.
  * Rules    P1 priv_bytes is the sizes of the blocks handed out and of the form's own, as far as the
  *             form knows them.
- * Tests    tests/unit/priv_test.c, tests/embed/embed_test.sh
+ * Tests    tests/unit/base/priv_test.c, tests/embed/embed_test.sh
  */
 #include "core/base/priv.h"
 

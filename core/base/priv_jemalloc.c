@@ -14,7 +14,7 @@
  *          J3 The arena has nothing but blocks of ours; struct arena is in it too and goes with it.
  *             No thread cache is used: a block cached by a thread would outlive the arena's emptying.
  * Locks    jemalloc's own. It has fork handlers of its own, too.
- * Tests    tests/unit/priv_test.c, tests/embed/
+ * Tests    tests/unit/base/priv_test.c, tests/embed/
  */
 #include "core/base/priv_form.h"
 

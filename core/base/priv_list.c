@@ -12,7 +12,7 @@
  *          thread had just been given, but not linked, is lost to the child, as any malloc of
  *          another thread is.
  * Sanitizers  resize always moves, so that a pointer kept across a growth is found.
- * Tests    tests/unit/priv_test.c
+ * Tests    tests/unit/base/priv_test.c
  */
 #include <pthread.h>
 #include <stdlib.h>

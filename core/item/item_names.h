@@ -6,7 +6,7 @@
  *          it. HTTP/2's headers are packed so (RFC 7541, appendix A).
  * Rules    T1 A name of the list is always written as its number: an image has one form (rule I4 of core/item/item.h).
  *          T2 The list is part of the segment's format: a process with another one does not attach (seg_layout_fingerprint).
- * Tests    tests/unit/item_names_test.c
+ * Tests    tests/unit/item/item_names_test.c
  */
 #ifndef LARDER_ITEM_ITEM_NAMES_H
 #define LARDER_ITEM_ITEM_NAMES_H

@@ -4,7 +4,7 @@
  *          text -> num_scan -> decimal -> num_pack -> bytes -> num_unpack -> decimal -> text or integer
  * Rules    N1 and N2 of core/item/num.h hold because a decimal has one form, and a pair of its digits is one base-100 digit.
  * Not here Arithmetic (with expressions).
- * Tests    tests/unit/num_test.c
+ * Tests    tests/unit/item/num_test.c
  */
 #include "core/item/num.h"
 

@@ -6,7 +6,7 @@
  *          The final 0xff is above every digit of a negative number, so that -1 comes after -1.0001.
  * Rules    N1 One value, one form: equal numbers have equal bytes. N2 memcmp, then shorter first, is numeric order.
  * Limits   Magnitude 1E-130 to 9.9..E+125, 38 significant digits (developer guide, "Data types: Number").
- * Tests    tests/unit/num_test.c
+ * Tests    tests/unit/item/num_test.c
  */
 #ifndef LARDER_ITEM_NUM_H
 #define LARDER_ITEM_NUM_H

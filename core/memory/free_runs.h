@@ -13,7 +13,7 @@
  *             free_listed is not what is claimed (a segment of an older library, a death), the lists are made again.
  * Locks    LOCK_SPAN, held by the caller.
  * Crash    The owner of the span lock is dead: span_rebuild() makes the lists again.
- * Tests    tests/unit/free_runs_test.c
+ * Tests    tests/unit/memory/free_runs_test.c
  */
 #ifndef LARDER_MEMORY_FREE_RUNS_H
 #define LARDER_MEMORY_FREE_RUNS_H

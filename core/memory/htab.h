@@ -20,7 +20,7 @@
  * Crash    Slots change by one store. An array is replaced by a step of core/memory/journal.h. count and spares_used are recounted.
  * Size     Arrays grow with what is put. They are given back when the last block of a stripe goes, and made smaller when memory is short
  *          (core/table/trim.h): not as soon as could be, for a cache refills.
- * Tests    tests/unit/htab_test.c
+ * Tests    tests/unit/memory/htab_test.c
  */
 #ifndef LARDER_MEMORY_HTAB_H
 #define LARDER_MEMORY_HTAB_H

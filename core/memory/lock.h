@@ -7,7 +7,7 @@
  *             may be held in address order.
  *          K3 Under a lock: no call into user code, no private allocation, no system call but futex. (A repair and an index
  *             being filled hold catalog and gate while they claim memory.)
- * Tests    tests/unit/lock_test.c
+ * Tests    tests/unit/memory/lock_test.c
  */
 #ifndef LARDER_MEMORY_LOCK_H
 #define LARDER_MEMORY_LOCK_H

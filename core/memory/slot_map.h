@@ -13,7 +13,7 @@
  * Crash    Dead between bit and state: a free slot with its bit set, which nobody finds by the map. A waiter finds it by
  *          its state, and recover_some() clears the bit. A waiter that dies leaves the mark that it waits, and the next
  *          slot that is left clears it.
- * Tests    tests/unit/slot_map_test.c, tests/unit/slot_wait_test.c
+ * Tests    tests/unit/memory/slot_map_test.c, tests/unit/memory/slot_wait_test.c
  */
 #ifndef LARDER_MEMORY_SLOT_MAP_H
 #define LARDER_MEMORY_SLOT_MAP_H

@@ -3,7 +3,7 @@
  * Job      Takes, drops and probes the locks that tell who is alive.
  * Locks    The fork guard: held while a description has a descriptor, so that no forked child gets a copy of it.
  * Killed   Anywhere: the kernel closes the descriptor or unmaps the page, and with the last of them goes the lock.
- * Tests    tests/unit/live_test.c
+ * Tests    tests/unit/segment/live_test.c
  */
 #include "core/segment/live.h"
 

@@ -7,7 +7,7 @@
  * Idea     The description that carries the lock has no descriptor: one page of it stays mapped (PROT_NONE,
  *          MADV_DONTFORK) and the descriptor is closed at once. So the lock ends exactly with this address space (exit,
  *          SIGKILL, exec), a forked child does not inherit it, and a program that closes all descriptors does not lose
- *          it. Seen to hold on tmpfs, ext4 and memfds, and across PID namespaces: tests/unit/live_test.c.
+ *          it. Seen to hold on tmpfs, ext4 and memfds, and across PID namespaces: tests/unit/segment/live_test.c.
  * Limits   The new description is opened as /proc/self/fd/N: /proc must be there, and a process that changed its user
  *          after larder_open() needs permission on the file as the new user. A child made by vfork() or posix_spawn()
  *          shares the address space, and so the lock, until it executes its program. The file must lie on a filesystem
@@ -16,7 +16,7 @@
  *          so the file is one that only those can open who may write to the segment.
  * Rules    V1 open .. close runs under the process-wide fork guard, so that no fork copies the descriptor.
  *          V2 Recovering a dead slot starts with taking its lock: one recoverer at a time, and if it dies the next can.
- * Tests    tests/unit/live_test.c
+ * Tests    tests/unit/segment/live_test.c
  */
 #ifndef LARDER_SEGMENT_LIVE_H
 #define LARDER_SEGMENT_LIVE_H

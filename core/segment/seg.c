@@ -4,7 +4,7 @@
  *          it lets go of everything, and another attempt is made a moment later, until the caller's time is up. So
  *          nothing has to be remembered of a file that was meanwhile finished, destroyed or replaced.
  *          Attaching to a READY segment takes no lock: READY says that the head is final (rule G3).
- * Tests    tests/unit/seg_test.c, tests/api/open_test.c
+ * Tests    tests/unit/segment/seg_test.c, tests/api/open_test.c
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -21,7 +21,7 @@
  * Limits   A memfd has no directory, and segments of older libraries have no lock file: there the locks are on the
  *          segment's file, and each process that was given any descriptor of it can hold up its writers.
  *          A segment keeps its lock file when it is renamed inside its directory, not when it is moved out of it.
- * Tests    tests/unit/seg_lock_test.c, tests/api/neighbours_test.c, tests/crash/birth_test.c
+ * Tests    tests/unit/segment/seg_lock_test.c, tests/api/neighbours_test.c, tests/crash/birth_test.c
  */
 #ifndef LARDER_SEGMENT_SEG_LOCK_H
 #define LARDER_SEGMENT_SEG_LOCK_H

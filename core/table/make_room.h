@@ -8,7 +8,7 @@
  *             items of that table are removed, for the slot can note but one table (core/table/change.h).
  *          R2 Nothing is waited for: what a live process has locked is passed over.
  *          R3 If no room can be made the result and its message are those of the call.
- * Tests    tests/api/room_test.c, tests/crash/scenarios.c (make_room ..)
+ * Tests    tests/crash/room_test.c, tests/crash/scenarios.c (make_room ..)
  */
 #ifndef LARDER_TABLE_MAKE_ROOM_H
 #define LARDER_TABLE_MAKE_ROOM_H

@@ -4,7 +4,7 @@
  *          otherwise look up: key attributes per index, projections, the definition that describe returns.
  * Picture  struct table_view | index_def[all] | index_def[active] | item_index_shape[all] | included[] |
  *          projected[] | bytes. All strings of the view point into the bytes at the end.
- * Tests    tests/unit/schema_test.c
+ * Tests    tests/unit/table/schema_test.c
  */
 #include "core/table/schema.h"
 

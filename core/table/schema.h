@@ -11,7 +11,7 @@
  *          D2 A block is input: its length, its checksum and every length in it are checked, and the definition it
  *             gives is checked again as if a caller had given it. So a table_view always holds a legal one.
  * Files    schema_check.c what is allowed, schema_blob.c the bytes, schema.c from bytes to a view.
- * Tests    tests/unit/schema_test.c
+ * Tests    tests/unit/table/schema_test.c
  */
 #ifndef LARDER_TABLE_SCHEMA_H
 #define LARDER_TABLE_SCHEMA_H

@@ -4,7 +4,7 @@
  * Rules    B1 Writing needs no private memory: it may run under the catalog lock. The same code counts the bytes.
  *          B2 Reading never leaves the copy, whatever is in it: every length is checked before it is used, and the
  *             first wrong one ends it.
- * Tests    tests/unit/schema_test.c
+ * Tests    tests/unit/table/schema_test.c
  */
 #include "core/table/schema.h"
 

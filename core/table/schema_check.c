@@ -4,7 +4,7 @@
  * Rules    Where DynamoDB is known to be lenient, so is this: the TTL attribute may be a key, and a key may be among
  *          the projected names (it is projected anyway). Its limit of 20 projected names per index went with its
  *          newer limit of 100 over all indexes of a table, which is the one kept here.
- * Tests    tests/unit/schema_test.c
+ * Tests    tests/unit/table/schema_test.c
  */
 #include "core/table/schema.h"
 

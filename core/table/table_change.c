@@ -10,7 +10,7 @@
  *          Life goes first because it could not go last: a death between the two would leave a new definition under
  *          a life for which other processes hold views of the old one. This way the pair (life, schema_off) changes
  *          with the change itself, and no pair ever comes back (core/table/catalog.h).
- * Tests    tests/unit/table_life_test.c, tests/api/table_test.c
+ * Tests    tests/unit/table/table_life_test.c, tests/api/table_test.c
  */
 #include "core/base/debug.h"
 #include "core/base/err.h"

@@ -13,7 +13,7 @@
  * Crash    Each item, node, list and array goes by a step of its own, under the lock of its stripe; then `emptied`, the
  *          definition (a step), `restamp`, `emptied` 0, life FREE. Dead anywhere: recovery finishes the step, drops the
  *          locks, and the next piece goes on at `emptied`. What is gone already is passed over.
- * Tests    tests/unit/table_life_test.c, tests/api/drop_test.c, tests/crash/scenarios.c (drop_table ..)
+ * Tests    tests/unit/table/table_life_test.c, tests/api/drop_test.c, tests/crash/scenarios.c (drop_table ..)
  */
 #include "core/base/err.h"
 #include "core/memory/hooks.h"

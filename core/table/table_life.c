@@ -15,7 +15,7 @@
  *           1 emptied 0, life DROPPING: this store is the drop. The name is free, and the entry says for everybody
  *             that it is to be emptied (core/table/table_empty.c)
  * Locks    Views are made before the catalog lock is taken: they need private memory.
- * Tests    tests/unit/table_life_test.c, tests/api/table_test.c
+ * Tests    tests/unit/table/table_life_test.c, tests/api/table_test.c
  */
 #include "core/table/table_life.h"
 

@@ -7,7 +7,7 @@
  * Method   clock_gettime() and time() are replaced in this program by ones that add an offset to the clocks of the day, and leave
  *          the monotonic ones alone: so the handles' default clock is tested, as a host program has it. The offset lies in
  *          memory that parent and children share, one for each.
- * Also     api/ttl_test.c and unit/wheel_test.c, with the clock that larder_set_clock() gives.
+ * Also     api/ttl_test.c and unit/ttl/wheel_test.c, with the clock that larder_set_clock() gives.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>

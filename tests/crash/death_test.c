@@ -12,7 +12,7 @@
  * Others   This is one of several: fork in mid-write, child and parent write: midfork_test.c (and api/fork_test.c). The segment
  *          destroyed under those attached: destroy_test.c. Full filesystem, memory, descriptors, file size: limits_test.c (and
  *          api/full_test.c, crash/alloc_test.c). Signals: eintr_test.c. Clocks: clock_test.c (and api/ttl_test.c). PID
- *          namespaces: pidns_test.c (and unit/live_test.c).
+ *          namespaces: pidns_test.c (and unit/segment/live_test.c).
  */
 #include <criterion/criterion.h>
 #include <dirent.h>

@@ -7,7 +7,7 @@
  * Method   fallocate() is replaced by one that fails at the k-th call, or fills the filesystem beforehand; priv_test_takes_left
  *          lets k private allocations succeed and none after; setrlimit() in children; a tmpfs and a control group of the
  *          test's own, where that is allowed. (api/full_test.c: full segments and filesystems. crash/alloc_test.c: no room for the
- *          k-th block. unit/seg_test.c: limits at creation.)
+ *          k-th block. unit/segment/seg_test.c: limits at creation.)
  */
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
  *          P3 Only pids returned by proc_fork() and proc_exec() are ever signalled.
  *          P4 In a forked child cr_assert() must not be used, it would report through its parent's pipe: return a
  *             number from the function, or use PROC_CHECK().
- * Tests    tests/unit/support_test.c
+ * Tests    tests/unit/support/support_test.c
  */
 #ifndef LARDER_TESTS_SUPPORT_PROC_H
 #define LARDER_TESTS_SUPPORT_PROC_H
