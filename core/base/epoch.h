@@ -18,7 +18,7 @@
  * Fork     Only the thread that forks goes on in the child, and it is in no call: no use has begun
  *          there.
  * Source   Fraser, Practical lock-freedom, 2004 (epoch-based reclamation); membarrier(2).
- * Tests    tests/unit/views_test.c
+ * Tests    tests/unit/table/views_test.c
  */
 #ifndef LARDER_BASE_EPOCH_H
 #define LARDER_BASE_EPOCH_H

@@ -2,7 +2,7 @@
  *
  * Crash    A slot is taken under its liveness lock: its bit in the map, fields, then state = LIVE. Dead before: the slot is
  *          free. Dead after: it is a dead slot with nothing to recover.
- * Tests    tests/unit/slot_test.c, tests/unit/slot_wait_test.c
+ * Tests    tests/unit/memory/slot_test.c, tests/unit/memory/slot_wait_test.c
  */
 #include "core/memory/slot_take.h"
 #include "core/base/err.h"

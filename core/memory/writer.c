@@ -3,7 +3,7 @@
  * Crash    A slot is left like this: state = FREE, the liveness lock dropped, the bit, the bell. Dead before the first
  *          store: a dead slot with nothing to recover. After it: a free slot, which the map or a waiter's own look finds
  *          (core/memory/slot_map.h).
- * Tests    tests/unit/slot_test.c, tests/unit/slot_wait_test.c
+ * Tests    tests/unit/memory/slot_test.c, tests/unit/memory/slot_wait_test.c
  */
 #include "core/memory/writer.h"
 #include "core/base/debug.h"

@@ -11,7 +11,7 @@
  *          V3 Of definitions that were described, one of each kind is kept: as often as a table
  *             goes back to an earlier definition, describing it gives the same memory.
  * Locks    The handle's mutex guards all of it; the mutex of the epochs comes after it.
- * Tests    tests/unit/views_test.c, tests/unit/keep_test.c
+ * Tests    tests/unit/table/views_test.c, tests/unit/table/keep_test.c
  */
 #ifndef LARDER_TABLE_VIEWS_H
 #define LARDER_TABLE_VIEWS_H
