@@ -19,7 +19,7 @@
 #include "core/memory/lock.h"
 
 /* Slot `id` is suspected dead by someone waiting for a lock of `rank`. LARDER_OK: that lock is free now (or was not dead after all:
- * then the caller goes on waiting). LARDER_BUSY: alive, or being recovered by a live process. */
+ * then the caller goes on waiting). LARDER_E_BUSY: alive, or being recovered by a live process. */
 int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank);
 /* Recovers all dead slots entirely. *count is their number. */
 int recover_all(struct writer *me, uint32_t *count);

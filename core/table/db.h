@@ -56,7 +56,7 @@ struct priv *db_priv(struct larder *db);
 int64_t db_now(const struct larder *db);
 /* The same as of the db_check() of this call, without another look at the clock. */
 int64_t db_now_checked(const struct larder *db);
-/* A writer for this thread: LARDER_OK, LARDER_E_READ_ONLY, LARDER_E_NO_SLOT or LARDER_BUSY after waiting for busy_timeout_ms,
+/* A writer for this thread: LARDER_OK, LARDER_E_READ_ONLY, LARDER_E_NO_SLOT or LARDER_E_BUSY after waiting for busy_timeout_ms,
  * LARDER_E_OS, LARDER_E_ACCESS, LARDER_E_DESTROYED. Cancellation is held off until writer_return. */
 int writer_borrow(struct larder *db, struct writer **w);
 /* The same, with another limit to the wait. */
@@ -72,7 +72,7 @@ void writer_abandon(struct writer *w);
 void writer_end(struct writer *w);
 /* Grows w->scratch to at least bytes. Outside locks. LARDER_OK or LARDER_E_NO_MEMORY. */
 int writer_scratch(struct writer *w, size_t bytes);
-/* After LARDER_E_RETRY, outside locks: claims w->need_bytes. LARDER_OK, LARDER_FULL, ... */
+/* After LARDER_E_RETRY, outside locks: claims w->need_bytes. LARDER_OK, LARDER_E_FULL, ... */
 int writer_claim(struct writer *w);
 
 /* Stops the expirer thread if one runs; registered by ttl/expirer.c, called by larder_close and in forked children. */
