@@ -36,14 +36,14 @@ static const struct larder_item *build_item(struct larder_session *s, const stru
     const struct larder_item *item;
     struct larder_builder *b = s->builder;
     larder_builder_reset(b);
-    larder_add_sn(b, "PK", v->key.pk, PK_BYTES);
-    larder_add_sn(b, "SK", v->key.sk, SK_BYTES);
-    larder_add_int(b, "n", 0);
+    larder_builder_add_sn(b, "PK", v->key.pk, PK_BYTES);
+    larder_builder_add_sn(b, "SK", v->key.sk, SK_BYTES);
+    larder_builder_add_int(b, "n", 0);
     for (int i = 0; i < v->indexes; i++) {
-        larder_add_sn(b, dataset_index_attributes[i][0], v->index[i].partition, v->index[i].partition_bytes);
-        larder_add_sn(b, dataset_index_attributes[i][1], v->index[i].sort, v->index[i].sort_bytes);
+        larder_builder_add_sn(b, dataset_index_attributes[i][0], v->index[i].partition, v->index[i].partition_bytes);
+        larder_builder_add_sn(b, dataset_index_attributes[i][1], v->index[i].sort, v->index[i].sort_bytes);
     }
-    larder_add_sn(b, "data", v->data, v->data_bytes);
+    larder_builder_add_sn(b, "data", v->data, v->data_bytes);
     must(larder_builder_finish(b, &item), "item");
     return item;
 }

@@ -54,10 +54,10 @@ static void add_index_keys(uint64_t n, const char *pk) {
     static const char *const names[4][2] = {
         {"GSI1PK", "GSI1SK"}, {"GSI2PK", "GSI2SK"}, {"GSI3PK", "GSI3SK"}, {"ShopDomain", "Status"}};
     for (int i = 0; i < index_count; i++) {
-        larder_add_s(builder, names[i][0], i == 1 ? (n % 4 ? "JOBS#DONE" : "JOBS#QUEUED") : pk);
+        larder_builder_add_s(builder, names[i][0], i == 1 ? (n % 4 ? "JOBS#DONE" : "JOBS#QUEUED") : pk);
         snprintf(text, sizeof text, i == 3 ? "S%llu" : "2026-%010llu",
                  (unsigned long long)(i == 3 ? n % 5 : n * UINT64_C(2654435761) % 10000000000u));
-        larder_add_s(builder, names[i][1], text);
+        larder_builder_add_s(builder, names[i][1], text);
     }
 }
 
@@ -69,11 +69,11 @@ static const struct larder_item *make_item(uint64_t n) {
     key_texts(n, pk, sk);
     for (size_t fill = 0;;) {
         larder_builder_reset(builder);
-        larder_add_s(builder, "PK", pk);
-        larder_add_s(builder, "SK", sk);
-        larder_add_int(builder, "n", (int64_t)n);
+        larder_builder_add_s(builder, "PK", pk);
+        larder_builder_add_s(builder, "SK", sk);
+        larder_builder_add_int(builder, "n", (int64_t)n);
         add_index_keys(n, pk);
-        larder_add_sn(builder, "data", padding, fill);
+        larder_builder_add_sn(builder, "data", padding, fill);
         must(larder_builder_finish(builder, &item), "item");
         size_t bytes = larder_item_size(item);
         if (bytes >= ITEM_BYTES)

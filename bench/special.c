@@ -75,16 +75,16 @@ static size_t put(struct place *p, uint64_t n, size_t item_bytes, int64_t expire
     dataset_payload(n, 0, fill, sizeof fill);
     for (size_t bytes = 0; have < item_bytes; bytes += item_bytes - have) {
         larder_builder_reset(p->builder);
-        larder_add_sn(p->builder, "PK", key.pk, PK_BYTES);
-        larder_add_sn(p->builder, "SK", key.sk, SK_BYTES);
+        larder_builder_add_sn(p->builder, "PK", key.pk, PK_BYTES);
+        larder_builder_add_sn(p->builder, "SK", key.sk, SK_BYTES);
         if (expires_s)
-            larder_add_int(p->builder, "ExpiresAt", expires_s);
+            larder_builder_add_int(p->builder, "ExpiresAt", expires_s);
         for (int i = 0; i < p->indexes; i++) {
             dataset_index_key(n, i, 0, &ik);
-            larder_add_sn(p->builder, dataset_index_attributes[i][0], ik.partition, ik.partition_bytes);
-            larder_add_sn(p->builder, dataset_index_attributes[i][1], ik.sort, ik.sort_bytes);
+            larder_builder_add_sn(p->builder, dataset_index_attributes[i][0], ik.partition, ik.partition_bytes);
+            larder_builder_add_sn(p->builder, dataset_index_attributes[i][1], ik.sort, ik.sort_bytes);
         }
-        larder_add_sn(p->builder, "data", fill, bytes);
+        larder_builder_add_sn(p->builder, "data", fill, bytes);
         must(larder_builder_finish(p->builder, &item), "item");
         have = larder_item_size(item);
     }

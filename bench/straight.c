@@ -93,10 +93,10 @@ static void engine_one_put(uint64_t n) {
     struct item_values v;
     dataset_values(n, 0, 0, ITEM_BYTES, &v);
     larder_builder_reset(builder);
-    larder_add_sn(builder, "PK", v.key.pk, PK_BYTES);
-    larder_add_sn(builder, "SK", v.key.sk, SK_BYTES);
-    larder_add_int(builder, "n", 0);
-    larder_add_sn(builder, "data", v.data, v.data_bytes);
+    larder_builder_add_sn(builder, "PK", v.key.pk, PK_BYTES);
+    larder_builder_add_sn(builder, "SK", v.key.sk, SK_BYTES);
+    larder_builder_add_int(builder, "n", 0);
+    larder_builder_add_sn(builder, "data", v.data, v.data_bytes);
     need(larder_builder_finish(builder, &item));
     need(larder_put(table, item, NULL));
 }

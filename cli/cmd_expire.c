@@ -36,7 +36,7 @@ static void expire_print(const struct args *args, uint64_t removed) {
 static int expire_round(const struct args *args, struct larder *db, int is_daemon) {
     uint64_t removed = 0;
     int result = larder_expire(db, 0, &removed);
-    if (result == LARDER_BUSY && is_daemon) { /* it is tried again */
+    if (result == LARDER_E_BUSY && is_daemon) { /* it is tried again */
         report_note("%s", larder_error());
         return EXIT_DONE;
     }

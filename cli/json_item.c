@@ -73,7 +73,7 @@ static int json_item_add_text(struct larder_builder *builder, const char *name, 
         }
         value.data = decoded;
     }
-    int result = larder_add(builder, name, &value);
+    int result = larder_builder_add(builder, name, &value);
     free(decoded);
     return json_item_refused(place, result);
 }
@@ -84,7 +84,7 @@ static int json_item_add_set(struct larder_builder *builder, const char *name, e
     enum larder_type member = type == LARDER_SS ? LARDER_S : type == LARDER_NS ? LARDER_N : LARDER_B;
     if (!json_is_array(json))
         return place_fail(place, "%s takes a JSON array of strings", json_item_type_name(type));
-    int result = larder_begin(builder, name, type);
+    int result = larder_builder_begin(builder, name, type);
     for (size_t i = 0; result >= 0 && i < json_array_size(json); i++) {
         size_t mark = place_enter_index(place, i);
         result = json_item_add_text(builder, NULL, member, json_array_get(json, i), place);
@@ -93,7 +93,7 @@ static int json_item_add_set(struct larder_builder *builder, const char *name, e
         place_leave(place, mark);
     }
     if (result >= 0)
-        result = larder_end(builder);
+        result = larder_builder_end(builder);
     return json_item_refused(place, result);
 }
 
@@ -110,7 +110,7 @@ static int json_item_add_members(struct larder_builder *builder, const json_t *j
         char *shown;
         int result = LARDER_OK;
         if (json_nul_is_in(name, json_object_iter_key_len(at), place, &shown, &bytes)) {
-            result = json_item_refused(place, larder_name(builder, shown, bytes));
+            result = json_item_refused(place, larder_builder_name(builder, shown, bytes));
             free(shown);
             name = NULL;
         }
@@ -140,12 +140,12 @@ static int json_item_add_nested(struct larder_builder *builder, const char *name
     if (type == LARDER_M ? !json_is_object(json) : !json_is_array(json))
         return place_fail(place, "%s takes a JSON %s", json_item_type_name(type),
                           type == LARDER_M ? "object" : "array");
-    int result = json_item_refused(place, larder_begin(builder, name, type));
+    int result = json_item_refused(place, larder_builder_begin(builder, name, type));
     if (result < 0)
         return result;
     result =
         type == LARDER_M ? json_item_add_members(builder, json, place) : json_item_add_elements(builder, json, place);
-    return result < 0 ? result : json_item_refused(place, larder_end(builder));
+    return result < 0 ? result : json_item_refused(place, larder_builder_end(builder));
 }
 
 /* Adds one value: {"S": "text"}. Recursive through M and L. */
@@ -166,11 +166,11 @@ static int json_item_add_value(struct larder_builder *builder, const char *name,
     case LARDER_BOOL:
         if (!json_is_boolean(payload))
             return place_fail(place, "BOOL takes true or false");
-        return json_item_refused(place, larder_add_bool(builder, name, json_is_true(payload)));
+        return json_item_refused(place, larder_builder_add_bool(builder, name, json_is_true(payload)));
     case LARDER_NULL:
         if (!json_is_true(payload))
             return place_fail(place, "NULL takes true");
-        return json_item_refused(place, larder_add_null(builder, name));
+        return json_item_refused(place, larder_builder_add_null(builder, name));
     case LARDER_M:
         return json_item_add_nested(builder, name, LARDER_M, payload, place);
     case LARDER_L:

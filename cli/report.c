@@ -84,9 +84,9 @@ int report_exit_of(int result) {
     case LARDER_E_NO_SEGMENT:
     case LARDER_E_DESTROYED:
         return EXIT_MISSING;
-    case LARDER_FULL:
+    case LARDER_E_FULL:
         return EXIT_FULL;
-    case LARDER_BUSY:
+    case LARDER_E_BUSY:
         return EXIT_BUSY;
     case LARDER_E_CORRUPT:
     case LARDER_E_FORMAT:

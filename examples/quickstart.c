@@ -27,9 +27,9 @@ int main(void) {
     must(larder_builder_new(db, &b));
     must(larder_page_new(db, &page));
 
-    must(larder_add_s(b, "Artist", "Nina Simone"));
-    must(larder_add_s(b, "Title", "Sinnerman"));
-    must(larder_add_int(b, "Seconds", 622));
+    must(larder_builder_add_s(b, "Artist", "Nina Simone"));
+    must(larder_builder_add_s(b, "Title", "Sinnerman"));
+    must(larder_builder_add_int(b, "Seconds", 622));
     must(larder_builder_finish(b, &item)); /* would return the first failure of the adds, too */
     must(larder_put(table, item, NULL));
 

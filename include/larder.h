@@ -22,7 +22,7 @@
  * an unacknowledged one is wholly there or wholly not, and whoever next needs what the dead process held repairs it.
  *
  * Stopped. A process that stands still (SIGSTOP, a debugger) holds up no reader, and writers only where they need what it holds:
- * they get LARDER_BUSY after options.busy_timeout_ms, and larder_error() names it. When it wakes it goes on as if nothing had been.
+ * they get LARDER_E_BUSY after options.busy_timeout_ms, and larder_error() names it. When it wakes it goes on as if nothing had been.
  *
  * Trust. Processes that attach read-write are trusted; file modes decide who they are. Others, those that may read included,
  * cannot stop them. A segment of another user is attached to read-write only if the caller asks for it (LARDER_ANY_OWNER).
@@ -30,10 +30,10 @@
  * that has the key asked for and comes in order; never a crash or an endless wait. An item is looked at as far as it is read: what
  * reads an attribute says LARDER_E_CORRUPT if it leads outside of the item. There are no checksums: flipped bytes of names and
  * values come back as they are, and a damaged reference may hide an item. larder_check() finds
- * what breaks an invariant, larder_repair() mends it; while it works every call gives LARDER_BUSY, reads too.
+ * what breaks an invariant, larder_repair() mends it; while it works every call gives LARDER_E_BUSY, reads too.
  *
  * Stack. A call takes at most 16 KiB of its thread's stack (gcc, release: larder_put() 13, larder_delete() 13, larder_query() 13 where an
- * index projects, else 8, larder_table_stats() 14, larder_increment() 11, larder_add_all() 9, others 6 or less). More if it has to repair
+ * index projects, else 8, larder_table_stats() 14, larder_increment() 11, larder_builder_add_all() 9, others 6 or less). More if it has to repair
  * what a dead process left, and for larder_check(), larder_repair() and larder_index_add().
  *
  * Memory orders, locks and the bytes of the segment are described in ARCHITECTURE.md.
@@ -64,8 +64,8 @@ extern "C" {
 #define LARDER_MORE 2       /* a page ended before the range did; continue with larder_page_resume() */
 #define LARDER_CHANGED 3    /* larder_put_if: what is stored is not what was expected; nothing was changed */
 #define LARDER_E_INVAL (-1) /* an argument is not allowed; nothing was changed */
-#define LARDER_FULL (-2)    /* the segment or its filesystem has no room; nothing was changed */
-#define LARDER_BUSY (-3)    /* a live process kept a needed lock, or slot, longer than options.busy_timeout_ms */
+#define LARDER_E_FULL (-2)  /* the segment or its filesystem has no room; nothing was changed */
+#define LARDER_E_BUSY (-3)  /* a live process kept a needed lock, or slot, longer than options.busy_timeout_ms */
 #define LARDER_E_NO_TABLE (-4)
 #define LARDER_E_NO_INDEX (-5)
 #define LARDER_E_EXISTS (-6)     /* the table, index or segment exists already */
@@ -87,7 +87,7 @@ extern "C" {
  */
 LARDER_API const char *larder_error(void);
 
-/** A short constant name for a result, such as "LARDER_FULL". Never NULL. */
+/** A short constant name for a result, such as "LARDER_E_FULL". Never NULL. */
 LARDER_API const char *larder_result_name(int result);
 
 /* ---- Limits (DynamoDB developer guide, "Quotas and limits"; sizes in bytes)
@@ -155,8 +155,8 @@ struct larder_options {
  * @param out     [out] The attachment. Close with larder_close(). Use from any thread, and in forked children.
  * @return LARDER_OK, LARDER_E_INVAL (sizes, flags), LARDER_E_NO_SEGMENT, LARDER_E_EXISTS, LARDER_E_FORMAT (foreign,
  * truncated, other version, lock file missing), LARDER_E_ACCESS (no permission; another user's),
- * LARDER_FULL (no room for the first spans), LARDER_E_OS,
- * LARDER_E_NO_MEMORY, LARDER_BUSY (another process is still creating it after busy_timeout_ms).
+ * LARDER_E_FULL (no room for the first spans), LARDER_E_OS,
+ * LARDER_E_NO_MEMORY, LARDER_E_BUSY (another process is still creating it after busy_timeout_ms).
  *
  * Owners       A file belongs to another user if its owner is not the effective user of this
  *              process; root is no exception. Opening one read-write is LARDER_E_ACCESS, and
@@ -184,7 +184,7 @@ struct larder_options {
  * Slots        A call that writes needs a writer slot for as long as it takes; reads need none. A segment has options.slot_count
  *              of them, LARDER_SLOT_BYTES each: 1,024 are 384 KiB. That bounds the calls at the same moment, and not the threads
  *              or processes attached: a call that finds none free waits for one up to busy_timeout_ms, then gives
- *              LARDER_E_NO_SLOT (LARDER_BUSY, if one is just being recovered, taken or left). A slot whose owner died is
+ *              LARDER_E_NO_SLOT (LARDER_E_BUSY, if one is just being recovered, taken or left). A slot whose owner died is
  *              recovered by those who wait.
  *              To take one costs some system calls (10 us; 60 with 1,024 taken, 220 with 4,096), so an attachment keeps up to eight for
  *              its next calls. It keeps none while another process waits, and none of the last quarter of the segment's
@@ -200,7 +200,7 @@ struct larder_options {
  *              (deferred, the default) ends after its call; one that leaves a call in another way (pthread_exit() or longjmp()
  *              out of a signal handler) keeps its locks as long as its process lives. Signals may come at any time; handlers
  *              must not call anything here, nor fork and go on in the child.
- * Memory       A put claims memory from the filesystem before it touches it: none left is LARDER_FULL. A memory limit of a
+ * Memory       A put claims memory from the filesystem before it touches it: none left is LARDER_E_FULL. A memory limit of a
  *              control group is not seen that way: the kernel kills in the group, which is a death like any other; give
  *              size_bytes, or the tmpfs its size=, so that the limit is not met. Whoever shortens the file of a segment ends those
  *              who use it by SIGBUS, as with any mapped file; a memfd is sealed against that.
@@ -233,7 +233,7 @@ LARDER_API int larder_memfd(const struct larder *db);
  *                its lock file is missing. With LARDER_ANY_OWNER also if it belongs to another user, as far as the
  *                directory allows it.
  * @return LARDER_OK, LARDER_E_NO_SEGMENT, LARDER_E_RETAINED, LARDER_E_FORMAT, LARDER_E_ACCESS (also: another user's),
- *         LARDER_E_OS, LARDER_E_INVAL (no possible name), LARDER_BUSY (another process has been creating it for two
+ *         LARDER_E_OS, LARDER_E_INVAL (no possible name), LARDER_E_BUSY (another process has been creating it for two
  *         seconds).
  */
 LARDER_API int larder_destroy(const char *segment, int how);
@@ -295,7 +295,7 @@ struct larder_table;
 /**
  * Creates an empty table. All or nothing.
  * @param def [in] Borrowed for the call.
- * @return LARDER_OK, LARDER_E_INVAL (a name, type, count or duplicate), LARDER_E_EXISTS, LARDER_FULL, LARDER_BUSY,
+ * @return LARDER_OK, LARDER_E_INVAL (a name, type, count or duplicate), LARDER_E_EXISTS, LARDER_E_FULL, LARDER_E_BUSY,
  * LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_NO_SLOT.
  */
 LARDER_API int larder_table_create(struct larder *db, const struct larder_table_def *def);
@@ -328,7 +328,7 @@ LARDER_API int larder_table_list(struct larder *db, const char **names, uint32_t
  * that nobody waits for: by a thread of this process, which ends when nothing is left, at the latest in larder_close(). What is left
  * then is given back by any expirer, by larder_check(), by writes that find no room, and by larder_expire(db, 0, ..), which returns
  * when it has all been given back: so call that to wait for the memory.
- * @return LARDER_OK, LARDER_E_NO_TABLE, LARDER_BUSY (a live process holds a stripe or another definition is being changed: nothing
+ * @return LARDER_OK, LARDER_E_NO_TABLE, LARDER_E_BUSY (a live process holds a stripe or another definition is being changed: nothing
  *         changed), LARDER_E_INVAL, LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_NO_SLOT, LARDER_E_CORRUPT.
  * Killed here  The table is there whole, or gone for everybody at once; its memory is given back by those above.
  * Cost         Each stripe's lock once, whatever the table holds.
@@ -438,38 +438,38 @@ LARDER_API void larder_builder_reset(struct larder_builder *b);
  * Adding attributes. Names are borrowed for the call; inside a list or set the name must be NULL. A failure (a bad
  * name, number or UTF-8, an attribute twice, nesting too deep, over LARDER_ITEM_BYTES_MAX) is remembered: later calls
  * do nothing and larder_builder_finish() returns it, until larder_builder_reset(). Each also returns it at once; a name
- * or set member that is there twice is found by larder_end(), or by larder_builder_finish() for the item's own
+ * or set member that is there twice is found by larder_builder_end(), or by larder_builder_finish() for the item's own
  * attributes.
  */
-LARDER_API int larder_add(struct larder_builder *b, const char *name,
-                          const struct larder_value *value); /* S N B BOOL NULL */
-LARDER_API int larder_add_s(struct larder_builder *b, const char *name, const char *text);
-LARDER_API int larder_add_sn(struct larder_builder *b, const char *name, const char *text, size_t bytes);
-LARDER_API int larder_add_n(struct larder_builder *b, const char *name, const char *decimal);
-LARDER_API int larder_add_int(struct larder_builder *b, const char *name, int64_t value);
-LARDER_API int larder_add_b(struct larder_builder *b, const char *name, const void *data, size_t bytes);
-LARDER_API int larder_add_bool(struct larder_builder *b, const char *name, int is_true);
-LARDER_API int larder_add_null(struct larder_builder *b, const char *name);
-/** Opens an M, L, SS, NS or BS; what is added until larder_end() goes into it. Sets may not be empty or hold a value
+LARDER_API int larder_builder_add(struct larder_builder *b, const char *name,
+                                  const struct larder_value *value); /* S N B BOOL NULL */
+LARDER_API int larder_builder_add_s(struct larder_builder *b, const char *name, const char *text);
+LARDER_API int larder_builder_add_sn(struct larder_builder *b, const char *name, const char *text, size_t bytes);
+LARDER_API int larder_builder_add_n(struct larder_builder *b, const char *name, const char *decimal);
+LARDER_API int larder_builder_add_int(struct larder_builder *b, const char *name, int64_t value);
+LARDER_API int larder_builder_add_b(struct larder_builder *b, const char *name, const void *data, size_t bytes);
+LARDER_API int larder_builder_add_bool(struct larder_builder *b, const char *name, int is_true);
+LARDER_API int larder_builder_add_null(struct larder_builder *b, const char *name);
+/** Opens an M, L, SS, NS or BS; what is added until larder_builder_end() goes into it. Sets may not be empty or hold a value
  * twice. */
-LARDER_API int larder_begin(struct larder_builder *b, const char *name, enum larder_type type);
-LARDER_API int larder_end(struct larder_builder *b);
+LARDER_API int larder_builder_begin(struct larder_builder *b, const char *name, enum larder_type type);
+LARDER_API int larder_builder_end(struct larder_builder *b);
 /** Copies one member read from another item, with everything inside it. Into a list or set: set its name to NULL. */
-LARDER_API int larder_add_member(struct larder_builder *b, const struct larder_member *member);
+LARDER_API int larder_builder_add_member(struct larder_builder *b, const struct larder_member *member);
 /**
  * Copies all attributes of an item but some into the item that is being built: what is read, changed and put again. Copied in runs,
  * so it costs little more than the copy.
  * @param item      [in] From a page or a finished builder, not b itself; borrowed for the call. All of it is checked, as
- *                       larder_add_member() does: LARDER_E_CORRUPT if it came out of a damaged segment and is none.
+ *                       larder_builder_add_member() does: LARDER_E_CORRUPT if it came out of a damaged segment and is none.
  * @param but       [in] Names (0-terminated) to leave out, but_count of them; those that the item does not have do not matter. NULL: none.
  */
-LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
-                              uint32_t but_count);
+LARDER_API int larder_builder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
+                                      uint32_t but_count);
 /**
- * Names the next larder_add or larder_begin, whose own name must be NULL: for a name that may hold zero bytes or is not
+ * Names the next larder_builder_add or larder_builder_begin, whose own name must be NULL: for a name that may hold zero bytes or is not
  * 0-terminated. 1 to LARDER_ATTRIBUTE_NAME_MAX bytes. Copied.
  */
-LARDER_API int larder_name(struct larder_builder *b, const char *name, size_t bytes);
+LARDER_API int larder_builder_name(struct larder_builder *b, const char *name, size_t bytes);
 
 /**
  * Ends the item.
@@ -595,15 +595,15 @@ LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec
  * @param replaced [out] NULL, or a page that receives the item that was replaced (empty if there was none or it had
  *                       expired). Not the page that holds `item`, nor one of another attachment than t's.
  * @return LARDER_OK, LARDER_E_INVAL (a key attribute is missing, empty, too long or of the wrong type, for the table or
- * an index; item over 400 KB), LARDER_FULL, LARDER_BUSY, LARDER_E_READ_ONLY, LARDER_E_NO_TABLE, LARDER_E_DESTROYED,
+ * an index; item over 400 KB), LARDER_E_FULL, LARDER_E_BUSY, LARDER_E_READ_ONLY, LARDER_E_NO_TABLE, LARDER_E_DESTROYED,
  * LARDER_E_NO_SLOT, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
  *
  * Full         A write that finds no room makes some: it removes items that have expired by the handle's clock, wherever they are, and
  *              gives back memory of dropped tables, and tries again. It needs no expirer for that and waits for none. It removes
- *              a bounded number, which takes a tenth of a second at most; where nothing has expired LARDER_FULL comes at once.
+ *              a bounded number, which takes a tenth of a second at most; where nothing has expired LARDER_E_FULL comes at once.
  *              The same holds for every call that needs memory.
  * Locks        The item's stripe, and inside it one list or timer at a time. A holder that died is recovered by whoever waits
- *              for it; one that is alive and stopped costs busy_timeout_ms, then LARDER_BUSY.
+ *              for it; one that is alive and stopped costs busy_timeout_ms, then LARDER_E_BUSY.
  * Killed here  Before the one store that publishes: as if never called. After it: as if returned. Readers see nothing else, and
  *              the next who needs the stripe tidies up.
  * Cost         One block, one copy, and per index whose key changed a leaf of some dozens of entries built anew.
@@ -645,10 +645,10 @@ LARDER_API int larder_put(struct larder_table *t, const struct larder_item *item
  *             highest >= bid)
  *             break;
  *         if (old)
- *             larder_add_all(b, old, (const char *[]){"bid"}, 1);
+ *             larder_builder_add_all(b, old, (const char *[]){"bid"}, 1);
  *         else
- *             larder_add(b, "id", &key.partition);
- *         larder_add_int(b, "bid", bid);
+ *             larder_builder_add(b, "id", &key.partition);
+ *         larder_builder_add_int(b, "bid", bid);
  *         if ((r = larder_builder_finish(b, &item)) == LARDER_OK &&
  *             (r = larder_put_if(table, item, old, page)) != LARDER_CHANGED)
  *             break;
@@ -699,7 +699,7 @@ LARDER_API void larder_expirer_stop(struct larder *db);
  * processes left, empties dropped tables, and removes what has expired by the handle's clock. With items_max 0 all of
  * it; else at most about items_max items, and a piece of what dropped tables have.
  * @param removed [out] NULL or the number of items removed.
- * @return LARDER_OK done; LARDER_MORE some is left: call again; LARDER_BUSY what could be done is done, and the rest is
+ * @return LARDER_OK done; LARDER_MORE some is left: call again; LARDER_E_BUSY what could be done is done, and the rest is
  *         locked by a live process that stands still (*removed is not set); LARDER_E_READ_ONLY, LARDER_E_DESTROYED,
  *         LARDER_E_NO_SLOT, LARDER_E_CORRUPT.
  */
@@ -786,7 +786,7 @@ struct larder_check_options {
  * @param options [in]  Borrowed for the call; NULL: neither notes nor progress.
  * @param report  [out] Written unless the result is LARDER_E_INVAL or LARDER_E_DESTROYED.
  * @return LARDER_OK clean; LARDER_E_CORRUPT with report->errors > 0; LARDER_MORE: options->progress ended it, and report says what
- *         was seen until then; LARDER_BUSY: a process that stands still holds a lock, larder_error() names it; LARDER_E_NO_SLOT,
+ *         was seen until then; LARDER_E_BUSY: a process that stands still holds a lock, larder_error() names it; LARDER_E_NO_SLOT,
  *         LARDER_E_NO_MEMORY, LARDER_E_DESTROYED, LARDER_E_OS, LARDER_E_INVAL.
  *
  * Locks        One stripe, list, timer shard or heap bin at a time, for about a millisecond, however large it is; then those who waited
@@ -830,16 +830,16 @@ struct larder_repair_report {
  * @param report [out] Written whatever the result is, unless it is LARDER_E_INVAL or LARDER_E_READ_ONLY.
  * @return LARDER_OK        The segment is clean now, as larder_check() says; if a process stands still with a lock already, as far
  *                          as it could look.
- *         LARDER_BUSY      A live process is in the middle of a change, or its slot looks like it, or another process repairs or
+ *         LARDER_E_BUSY      A live process is in the middle of a change, or its slot looks like it, or another process repairs or
  *                          removes the segment; or stripes of a table were lost and others are attached. larder_error() names
  *                          whom to end. Nothing was changed.
  *         LARDER_E_CORRUPT It cannot be repaired (larder_error() says why), nothing was changed; or with errors_left: it is better
  *                          than before, and not clean.
- *         LARDER_FULL      The kernel has no memory to give that lists need. Nothing is dropped for that; the segment is marked as below.
+ *         LARDER_E_FULL      The kernel has no memory to give that lists need. Nothing is dropped for that; the segment is marked as below.
  *         LARDER_E_NO_MEMORY, LARDER_E_OS. The same, if it had begun.
  *         LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_NO_SLOT, LARDER_E_INVAL.
  *
- * Meanwhile    Writers wait at a gate, or get LARDER_BUSY, and so does every call that begins meanwhile.
+ * Meanwhile    Writers wait at a gate, or get LARDER_E_BUSY, and so does every call that begins meanwhile.
  *              A read that was under way notices that its table changed. Nobody can attach.
  * Killed here  The segment is marked: it cannot be attached without LARDER_REPAIR, and calls on it give LARDER_E_CORRUPT. Repairing it
  *              again finds the same items.

@@ -35,7 +35,7 @@ static int fill_set_state(struct writer *w, const struct table_view *v, uint32_t
     do
         r = room_after(w, &room, table_change_locked(w, v, &change));
     while (r == LARDER_E_RETRY && view_is_current(v));
-    return r == LARDER_OK && w->is_stuck ? LARDER_BUSY : r;
+    return r == LARDER_OK && w->is_stuck ? LARDER_E_BUSY : r;
 }
 
 /* Makes an index that was being filled DEAD and gives its lists back. Can be done again. */
@@ -48,7 +48,7 @@ static int fill_undo(struct writer *w, uint32_t table_ordinal, uint32_t ordinal)
         return LARDER_OK;
     for (int tries = 0; v->index_state[ordinal] == INDEX_FILLING; tries++) {
         r = fill_set_state(w, v, ordinal, INDEX_DEAD);
-        if (r == LARDER_FULL && tries < FILL_UNDO_TRIES)
+        if (r == LARDER_E_FULL && tries < FILL_UNDO_TRIES)
             r = index_clear(w, v, (int)ordinal);
         if (r == LARDER_OK)
             r = table_view_by_ordinal(w->db, table_ordinal, &v);
@@ -97,7 +97,7 @@ static int fill_locked(struct writer *w, const struct table_view *v, const struc
     fill_note(w, OP_INDEX_ADD, table_ordinal, ordinal);
     r = table_change_locked(w, v, &change);
     if (r == LARDER_OK && w->is_stuck) /* whoever recovers the slot takes the index back */
-        r = err_set(LARDER_BUSY, "a stopped process holds a lock that adding the index needs");
+        r = err_set(LARDER_E_BUSY, "a stopped process holds a lock that adding the index needs");
     if (r == LARDER_OK) {
         r = table_view_by_ordinal(w->db, table_ordinal, &v);
         if (r == LARDER_OK)
@@ -111,7 +111,7 @@ static int fill_locked(struct writer *w, const struct table_view *v, const struc
         if (r && !w->is_stuck) {
             int undone = fill_undo(w, table_ordinal, ordinal);
             if (undone &&
-                undone != LARDER_FULL) /* DEAD with lists would be nobody's: the slot's recovery goes on with it */
+                undone != LARDER_E_FULL) /* DEAD with lists would be nobody's: the slot's recovery goes on with it */
                 w->is_stuck = 1;
             r = err_set(r, "%s", message);
         }
@@ -140,10 +140,10 @@ static int fill_add(struct writer *w, struct larder_table *t, const struct larde
 
 /* All that can be had, for it begins with the first item again. LARDER_E_RETRY: there was some. */
 static int fill_make_room(struct writer *w, struct room *room) {
-    int r = LARDER_FULL, made = 0;
-    while ((r = room_after(w, room, LARDER_FULL)) == LARDER_E_RETRY)
+    int r = LARDER_E_FULL, made = 0;
+    while ((r = room_after(w, room, LARDER_E_FULL)) == LARDER_E_RETRY)
         made = 1;
-    return r == LARDER_FULL && made ? LARDER_E_RETRY : r;
+    return r == LARDER_E_FULL && made ? LARDER_E_RETRY : r;
 }
 
 LARDER_API int larder_index_add(struct larder_table *t, const struct larder_index_def *def) {
@@ -157,10 +157,10 @@ LARDER_API int larder_index_add(struct larder_table *t, const struct larder_inde
     int has_made_room = 0;
     do {
         r = fill_add(w, t, def);
-        if (r == LARDER_FULL && !has_made_room) {
+        if (r == LARDER_E_FULL && !has_made_room) {
             has_made_room = 1;
             r = fill_make_room(w, &room);
-        } else if (r != LARDER_FULL)
+        } else if (r != LARDER_E_FULL)
             r = room_after(w, &room, r);
     } while (r == LARDER_E_RETRY);
     writer_end(w);
@@ -172,5 +172,5 @@ int index_recover_add(struct writer *w, uint32_t table_ordinal, uint32_t index_o
     if (r == LARDER_OK)
         r = fill_undo(w, table_ordinal, index_ordinal);
     /* No such table: dropped. No memory for another definition: the next addition does it (fill_tidy). */
-    return r == LARDER_E_NO_TABLE || r == LARDER_FULL ? LARDER_OK : r;
+    return r == LARDER_E_NO_TABLE || r == LARDER_E_FULL ? LARDER_OK : r;
 }

@@ -167,7 +167,7 @@ static int index_visit_entries(struct writer *w, const struct table_view *v, uin
                            (unsigned long long)hash, number);
         if (!e.entry.kseq)
             continue;
-        int r = w->is_stuck ? LARDER_BUSY : visit(w, v, number, &e, arg);
+        int r = w->is_stuck ? LARDER_E_BUSY : visit(w, v, number, &e, arg);
         if (r)
             return r;
     }

@@ -21,7 +21,7 @@ int index_add(struct writer *w, const struct table_view *v, uint64_t hash, const
 int index_remove(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                  const struct item_head *but_not);
 int index_clear_stripe(struct writer *w, const struct table_view *v, uint32_t stripe, uint32_t *budget);
-/* Gives all lists of an index back whose addition failed; ordinal -1: of all indexes. LARDER_OK, LARDER_BUSY, LARDER_E_CORRUPT. */
+/* Gives all lists of an index back whose addition failed; ordinal -1: of all indexes. LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int index_clear(struct writer *w, const struct table_view *v, int ordinal);
 int index_recover_add(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal);
 /* Adds one entry; takes and drops the lock of its list. Results as skl_add_locked(). */

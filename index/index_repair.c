@@ -52,7 +52,7 @@ static int refill_try(struct writer *w, const struct table_view *v, uint32_t num
     for (;;) {
         int r = index_add_entry(w, v, number, e);
         if (w->is_stuck)
-            return r == LARDER_OK || r == LARDER_E_RETRY ? LARDER_BUSY : r;
+            return r == LARDER_OK || r == LARDER_E_RETRY ? LARDER_E_BUSY : r;
         if (r == LARDER_E_RETRY)
             r = heap_claim(w, w->need_bytes);
         else
@@ -65,7 +65,7 @@ static int refill_try(struct writer *w, const struct table_view *v, uint32_t num
 /* A leaf that finds no room with the entry becomes two, for which there are smaller holes. */
 static int refill_add(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e) {
     int r = refill_try(w, v, number, e);
-    if (r == LARDER_FULL) {
+    if (r == LARDER_E_FULL) {
         w->halves_leaves = 1;
         r = refill_try(w, v, number, e);
         w->halves_leaves = 0;

@@ -57,18 +57,18 @@ int expire_fire_one(struct expire_job *job, const struct wheel_entry *e) {
             return r;
         const struct stripe_shm *stripe = htab_stripe(&v->items, e->hash);
         if (expire_is_busy(job, stripe))
-            return LARDER_BUSY;
+            return LARDER_E_BUSY;
         r = write_expire(w, v, e->hash, e->second, job->now_s, &job->removed);
-        if (r == LARDER_BUSY)
+        if (r == LARDER_E_BUSY)
             expire_note_busy(job, stripe);
         if (r == LARDER_E_RETRY)
             r = w->need_bytes ? heap_claim(w, w->need_bytes) : LARDER_OK; /* 0: only the definition moved */
         else
             return r;
         if (r || w->is_stuck)
-            return r ? r : LARDER_BUSY;
+            return r ? r : LARDER_E_BUSY;
     }
-    return LARDER_BUSY;
+    return LARDER_E_BUSY;
 }
 
 int expire_fire(struct expire_job *job, struct wheel_batch *batch) {
@@ -84,7 +84,7 @@ int expire_fire(struct expire_job *job, struct wheel_batch *batch) {
         else
             result = r;
         if (expire_has_waited(job))
-            return LARDER_BUSY;
+            return LARDER_E_BUSY;
     }
     return result;
 }
@@ -110,8 +110,8 @@ static int expire_walk(struct expire_job *job, uint32_t shard, int is_sweep) {
     for (;;) {
         int r = wheel_collect(w, &walk, &batch);
         if (r == LARDER_E_RETRY)
-            r = heap_claim(w, w->need_bytes) ? LARDER_FULL : LARDER_MORE;
-        if (r == LARDER_BUSY)
+            r = heap_claim(w, w->need_bytes) ? LARDER_E_FULL : LARDER_MORE;
+        if (r == LARDER_E_BUSY)
             expire_note_busy(job, NULL); /* the shard itself */
         if (r != LARDER_MORE)
             return r ? r : result;
@@ -123,13 +123,13 @@ static int expire_walk(struct expire_job *job, uint32_t shard, int is_sweep) {
             continue;
         int fired = expire_fire(job, &batch);
         if (w->is_stuck)
-            return LARDER_BUSY;
+            return LARDER_E_BUSY;
         r = wheel_retire(w, &walk, &batch);
         if (r)
             return r;
         if (fired == LARDER_MORE || (fired && (!is_sweep || expire_has_waited(job))))
             return fired;
-        if (fired == LARDER_BUSY)
+        if (fired == LARDER_E_BUSY)
             result = fired;
     }
 }
@@ -144,10 +144,10 @@ static int expire_shard(struct expire_job *job, uint32_t shard) {
             return r;
         uint64_t before = job->removed;
         int swept = expire_walk(job, shard, 1);
-        if (swept && swept != LARDER_BUSY)
+        if (swept && swept != LARDER_E_BUSY)
             return swept;
-        if (job->removed == before || r == LARDER_BUSY)
-            return r == LARDER_FULL ? swept : r; /* nothing that has expired and can be had is left */
+        if (job->removed == before || r == LARDER_E_BUSY)
+            return r == LARDER_E_FULL ? swept : r; /* nothing that has expired and can be had is left */
     }
 }
 
@@ -165,13 +165,13 @@ int expire_run(struct expire_job *job) {
 
 /* ---- One call --------------------------------------------------------------------------------------------------- */
 
-/* All of it, or with a bound one piece. LARDER_OK; LARDER_MORE or LARDER_BUSY: some is left. */
+/* All of it, or with a bound one piece. LARDER_OK; LARDER_MORE or LARDER_E_BUSY: some is left. */
 static int expire_empty_tables(const struct expire_job *job) {
     struct writer *w = job->w;
     int r = job->items_max ? table_resume_piece(w) : table_resume_drops(w);
     if (w->is_stuck || !table_has_drops(w->seg))
-        return w->is_stuck ? LARDER_BUSY : LARDER_OK;
-    return r == LARDER_MORE ? LARDER_MORE : LARDER_BUSY;
+        return w->is_stuck ? LARDER_E_BUSY : LARDER_OK;
+    return r == LARDER_MORE ? LARDER_MORE : LARDER_E_BUSY;
 }
 
 /* First what dead processes left, so that their timers and items are there to be seen. */
@@ -179,11 +179,11 @@ static int expire_call(struct expire_job *job) {
     struct writer *w = job->w;
     uint32_t dead;
     (void)recover_all(w, &dead); /* who is not recovered now is in the hands of another, or will be met again */
-    int emptied = w->is_stuck ? LARDER_BUSY : expire_empty_tables(job);
+    int emptied = w->is_stuck ? LARDER_E_BUSY : expire_empty_tables(job);
     if (!w->is_stuck && restamp_is_pending(w->seg))
         (void)restamp_all(w); /* what failed stays pending */
     if (w->is_stuck)
-        return LARDER_BUSY;
+        return LARDER_E_BUSY;
     int r = expire_run(job);
     return r ? r : emptied;
 }

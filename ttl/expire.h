@@ -33,10 +33,10 @@ struct expire_job {
     const struct table_view *views[LARDER_TABLES_MAX]; /* private: as last seen */
 };
 
-/* All shards. LARDER_OK, LARDER_MORE (items_max, or stopping), LARDER_BUSY (something stays locked, all else is done),
+/* All shards. LARDER_OK, LARDER_MORE (items_max, or stopping), LARDER_E_BUSY (something stays locked, all else is done),
  * LARDER_E_CORRUPT. w may be stuck afterwards. */
 int expire_run(struct expire_job *job);
-/* Fires what is due in a batch and marks what is done with. LARDER_OK; LARDER_MORE (items_max); LARDER_BUSY at once if
+/* Fires what is due in a batch and marks what is done with. LARDER_OK; LARDER_MORE (items_max); LARDER_E_BUSY at once if
  * w is stuck or too much is locked; else the last failure. */
 int expire_fire(struct expire_job *job, struct wheel_batch *batch);
 
@@ -44,10 +44,10 @@ int expire_fire(struct expire_job *job, struct wheel_batch *batch);
 
 /* The table's present view. LARDER_E_NO_TABLE: it has no items, so whatever a timer of it was for is gone. */
 int expire_view(struct expire_job *job, uint32_t table, const struct table_view **v);
-/* Lets core/ look at the items of a timer. LARDER_OK: it is done with. LARDER_BUSY: rule X3. */
+/* Lets core/ look at the items of a timer. LARDER_OK: it is done with. LARDER_E_BUSY: rule X3. */
 int expire_fire_one(struct expire_job *job, const struct wheel_entry *e);
 int expire_is_stopping(const struct expire_job *job);
-/* LARDER_BUSY was said as often as may be: the job ends. */
+/* LARDER_E_BUSY was said as often as may be: the job ends. */
 static inline int expire_has_waited(const struct expire_job *job) {
     return job->w->is_stuck || job->busy_count >= EXPIRE_BUSY_MAX;
 }

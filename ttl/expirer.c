@@ -108,7 +108,7 @@ static int expirer_can_lock(const struct seg *s) {
 static int expirer_lock(struct writer *w) {
     lock_word *lock = &w->seg->shm->expirer_lock;
     int r = lock_try(w, lock, LOCK_EXPIRER);
-    if (r != LARDER_BUSY)
+    if (r != LARDER_E_BUSY)
         return r;
     int owner = lock_owner(lock);
     if (owner < 0 || (uint32_t)owner >= w->seg->slot_count || (uint32_t)owner == w->id ||

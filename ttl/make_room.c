@@ -67,20 +67,20 @@ static void room_leave_out(const struct room_search *s, struct wheel_batch *batc
         batch->count = kept;
 }
 
-/* LARDER_OK, or LARDER_BUSY: it is no use to go on. */
+/* LARDER_OK, or LARDER_E_BUSY: it is no use to go on. */
 static int room_fire(struct room_search *s, struct room_place *place, struct wheel_walk *walk,
                      struct wheel_batch *batch) {
     room_leave_out(s, batch);
     int fired = expire_fire(&s->job, batch);
     if (s->job.w->is_stuck)
-        return LARDER_BUSY;
+        return LARDER_E_BUSY;
     s->handled += (uint32_t)__builtin_popcountll(batch->done);
     place->has_found |= batch->done != 0;
     int r = wheel_retire(s->job.w, walk, batch);
-    return r || (fired && expire_has_waited(&s->job)) ? LARDER_BUSY : LARDER_OK;
+    return r || (fired && expire_has_waited(&s->job)) ? LARDER_E_BUSY : LARDER_OK;
 }
 
-/* One chunk with something due, or as far as it goes. LARDER_OK, or LARDER_BUSY: it is no use to go on. */
+/* One chunk with something due, or as far as it goes. LARDER_OK, or LARDER_E_BUSY: it is no use to go on. */
 static int room_look_at(struct room_search *s, struct room_place *place) {
     struct wheel_walk walk = {.shard = place->shard,
                               .now_s = expire_wheel_now(&s->job),
@@ -127,6 +127,6 @@ int timer_make_room(struct writer *w, int64_t now_s) {
     room_begin(&s);
     room_sweep(&s);
     if (w->is_stuck)
-        return LARDER_BUSY;
+        return LARDER_E_BUSY;
     return s.handled ? LARDER_OK : LARDER_NOT_FOUND;
 }

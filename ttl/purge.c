@@ -23,14 +23,14 @@ static int purge_is_wanted(struct expire_job *job, const struct wheel_entry *e) 
     return 0;
 }
 
-/* Marks what can go. LARDER_OK; LARDER_BUSY: too much is locked. */
+/* Marks what can go. LARDER_OK; LARDER_E_BUSY: too much is locked. */
 static int purge_batch(struct expire_job *job, struct wheel_batch *batch, uint64_t *kept) {
     for (uint32_t i = 0; i < batch->count; i++) {
         int r = purge_is_wanted(job, &batch->entry[i]) ? LARDER_NOT_FOUND : expire_fire_one(job, &batch->entry[i]);
         if (r == LARDER_OK)
             batch->done |= UINT64_C(1) << i;
         else if (expire_has_waited(job))
-            return LARDER_BUSY;
+            return LARDER_E_BUSY;
         else
             ++*kept;
     }
@@ -49,9 +49,9 @@ static int purge_slot(struct expire_job *job, uint32_t shard, uint32_t slot, uin
             continue;
         if (job->beat)
             job->beat(job->beat_arg);
-        int purged = expire_is_stopping(job) ? LARDER_BUSY : purge_batch(job, &batch, kept);
+        int purged = expire_is_stopping(job) ? LARDER_E_BUSY : purge_batch(job, &batch, kept);
         if (job->w->is_stuck)
-            return LARDER_BUSY;
+            return LARDER_E_BUSY;
         r = wheel_retire(job->w, &walk, &batch);
         if (r || purged)
             return r ? r : purged;

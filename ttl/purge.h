@@ -15,7 +15,7 @@
 
 #include "ttl/expire.h"
 
-/* The shard's time has arrived at job->now_s. LARDER_OK, LARDER_BUSY, LARDER_E_CORRUPT. */
+/* The shard's time has arrived at job->now_s. LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int purge_shard(struct expire_job *job, uint32_t shard);
 
 #endif

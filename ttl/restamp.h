@@ -14,7 +14,7 @@
 #include "core/table/table.h"
 
 int restamp_is_pending(const struct seg *s);
-/* All stripes of one table. LARDER_OK; LARDER_NOT_FOUND: v is no longer current; LARDER_FULL, LARDER_BUSY,
+/* All stripes of one table. LARDER_OK; LARDER_NOT_FOUND: v is no longer current; LARDER_E_FULL, LARDER_E_BUSY,
  * LARDER_E_CORRUPT: what is left stays pending. */
 int restamp_table(struct writer *w, const struct table_view *v);
 /* All tables that want it. LARDER_OK, or the last failure. */

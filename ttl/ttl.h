@@ -18,7 +18,7 @@ int timer_judge(struct check_state *c);
 int timer_refs(struct check_state *c);
 
 /* Entries in the wheel for a table, those included that will find nothing when they fire. Locks one shard at a time; on
- * a read-only attachment none, and then an estimate. LARDER_OK, LARDER_BUSY, LARDER_E_CORRUPT, LARDER_E_NO_SLOT, .. */
+ * a read-only attachment none, and then an estimate. LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT, LARDER_E_NO_SLOT, .. */
 int timer_stats(struct larder *db, uint32_t table_ordinal, uint64_t *entries);
 
 #endif

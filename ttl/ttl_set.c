@@ -59,7 +59,7 @@ static int ttl_change(struct writer *w, struct larder_table *t, const char *attr
         if (is_current && r != LARDER_E_RETRY)
             return r;
         if (w->is_stuck)
-            return LARDER_BUSY;
+            return LARDER_E_BUSY;
     }
 }
 

@@ -160,7 +160,7 @@ static int wheel_insert_locked(struct writer *w, struct wheel_shard_shm *shard, 
         }
     }
     int r = wheel_push_locked(w, slot, head, wheel_larger(chunk.capacity), e);
-    if (r == LARDER_FULL && wheel_larger(chunk.capacity) > WHEEL_CAPACITY_MIN)
+    if (r == LARDER_E_FULL && wheel_larger(chunk.capacity) > WHEEL_CAPACITY_MIN)
         r = wheel_push_locked(w, slot, head, WHEEL_CAPACITY_MIN, e); /* a smaller hole may be left */
     return r;
 }

@@ -51,7 +51,7 @@ static int recover_dead(struct writer *w, uint32_t *dead) {
     for (;;) {
         r = recover_all(w, &count);
         *dead += count;
-        int is_left = r == LARDER_BUSY || (r == LARDER_OK && is_other_recovering(w));
+        int is_left = r == LARDER_E_BUSY || (r == LARDER_OK && is_other_recovering(w));
         if (!is_left || !wait_until(end_ms))
             return r;
     }

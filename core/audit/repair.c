@@ -85,7 +85,7 @@ static int refill(struct repair *p) {
     p->report->index_entries = p->report->timers = p->report->items_kept = p->report->tables_kept = 0;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
         int r = p->table[i].v ? refill_table(p, &p->table[i]) : LARDER_OK;
-        if (r == LARDER_FULL && is_hopeful(p, &p->table[i]))
+        if (r == LARDER_E_FULL && is_hopeful(p, &p->table[i]))
             return LARDER_E_RETRY;
         if (r)
             return r;
@@ -129,7 +129,7 @@ static int run(struct repair *p) {
         r = run_round(p);
     }
     if (r == LARDER_E_RETRY)
-        r = err_set(LARDER_FULL, "there is no room for the segment's items and their lists");
+        r = err_set(LARDER_E_FULL, "there is no room for the segment's items and their lists");
     uint64_t used = repair_heap_used(p);
     if (r == LARDER_OK && used < used_before)
         p->report->freed_bytes = used_before - used;
@@ -151,10 +151,10 @@ static int look(struct repair *p) {
         return LARDER_E_CORRUPT;
     }
     int r = larder_check(p->db, note_found, p, &found);
-    if (r == LARDER_BUSY) /* somebody was slow? */
+    if (r == LARDER_E_BUSY) /* somebody was slow? */
         r = larder_check(p->db, note_found, p, &found);
     p->report->errors_found = found.errors;
-    if (r == LARDER_BUSY || r == LARDER_E_NO_SLOT) { /* locks or slots that make no sense may look like this */
+    if (r == LARDER_E_BUSY || r == LARDER_E_NO_SLOT) { /* locks or slots that make no sense may look like this */
         repair_note(p, "found: %s", larder_error());
         p->report->errors_found++;
         return LARDER_E_CORRUPT;
@@ -167,7 +167,7 @@ static int look_again(struct repair *p) {
     struct larder_check_report left;
     int r = larder_check(p->db, NULL, NULL, &left);
     p->report->errors_left = left.errors;
-    if ((r == LARDER_BUSY || r == LARDER_E_NO_SLOT) && left.errors == 0)
+    if ((r == LARDER_E_BUSY || r == LARDER_E_NO_SLOT) && left.errors == 0)
         return LARDER_OK;
     return r;
 }

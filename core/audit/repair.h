@@ -93,10 +93,10 @@ void repair_note(struct repair *p, const char *format, ...) __attribute__((forma
 
 /* ---- Alone (repair_enter.c) -------------------------------------------------------------------------------------- */
 
-/* One repair at a time: the creation lock. LARDER_OK, LARDER_BUSY, LARDER_E_OS. */
+/* One repair at a time: the creation lock. LARDER_OK, LARDER_E_BUSY, LARDER_E_OS. */
 int repair_begin(struct repair *p);
 void repair_end(struct repair *p);
-/* LARDER_OK; LARDER_BUSY with a message that names who is in the way; LARDER_E_OS, ... Call repair_leave() in any case. */
+/* LARDER_OK; LARDER_E_BUSY with a message that names who is in the way; LARDER_E_OS, ... Call repair_leave() in any case. */
 int repair_enter(struct repair *p);
 /* The plan is made: nobody is inside a stripe of the tables that stay, and no lock of theirs names anybody. Up to here everything can be
  * taken back; the first lock that is cleared is the beginning. */
@@ -104,14 +104,14 @@ int repair_flush(struct repair *p);
 /* is_whole: the state becomes READY. Else everything is as it was if nothing has begun in a segment that was READY, and stays marked
  * in any other case. */
 void repair_leave(struct repair *p, int is_whole);
-/* LARDER_OK, or LARDER_BUSY if another process is attached for writing (M4). */
+/* LARDER_OK, or LARDER_E_BUSY if another process is attached for writing (M4). */
 int repair_must_be_only_one(struct repair *p, const char *why);
 /* Forgets what the slots that we hold had under way. */
 void repair_clear_slots(struct repair *p);
 
 /* ---- The heap (repair_heap.c) -------------------------------------------------------------------------------------- */
 
-/* Makes the claimed part of the segment one that is backed by memory and holds all that may be in use. LARDER_OK, LARDER_FULL,
+/* Makes the claimed part of the segment one that is backed by memory and holds all that may be in use. LARDER_OK, LARDER_E_FULL,
  * LARDER_E_OS. */
 int repair_claimed(struct repair *p);
 /* The block of so many bytes at off stays. 0: no block can lie there, or another one does. */
@@ -122,7 +122,7 @@ void repair_unclaim(struct repair *p, uint64_t off);
 void repair_reserve(struct repair *p, uint64_t off, uint64_t bytes);
 /* A block that nobody refers to yet, for step 1 of w. Claims memory as needed. */
 int repair_take(struct writer *w, uint64_t bytes, unsigned flags, uint64_t *off);
-/* Stores the plan. LARDER_OK or LARDER_BUSY. */
+/* Stores the plan. LARDER_OK or LARDER_E_BUSY. */
 int repair_heap_store(struct repair *p);
 /* What was reserved is free, and all lists and counts follow the bitmaps. */
 int repair_heap_release(struct repair *p);
@@ -136,7 +136,7 @@ int repair_plan(struct repair *p);
 void repair_forget_plan(struct repair *p);
 /* Catalog entries as planned, every table's under a new life. */
 int repair_catalog(struct repair *p);
-/* Stripes and bucket arrays. LARDER_OK, LARDER_FULL, ... */
+/* Stripes and bucket arrays. LARDER_OK, LARDER_E_FULL, ... */
 int repair_stripes(struct repair *p, struct repair_table *t);
 
 /* Whether the image at off is an item of this table, in this stripe; else *why says what is wrong. */
@@ -179,7 +179,7 @@ int repair_clean_array(struct repair *p, const struct table_view *v, struct stri
                        size_t count);
 
 /* For index/: an empty array with room for blocks of these hashes, sorted, takes the place of none. It is made before the lists, while
- * there still are runs of free spans. LARDER_OK, LARDER_FULL, LARDER_E_NO_MEMORY, ... */
+ * there still are runs of free spans. LARDER_OK, LARDER_E_FULL, LARDER_E_NO_MEMORY, ... */
 int repair_make_array(struct writer *w, const struct htab *t, struct stripe_shm *stripe, const uint64_t *hash,
                       size_t count);
 

@@ -250,7 +250,7 @@ int repair_new_array(struct repair *p, const struct table_view *v, struct stripe
     for (uint64_t buckets = htab_buckets_filling((uint32_t)(count / BUCKET_FILLED + 1)); r == LARDER_E_RETRY;
          buckets = htab_buckets_filling((uint32_t)(buckets + buckets / 8 + 1))) {
         if (buckets > BUCKETS_MAX)
-            return err_set(LARDER_FULL, "a stripe has more items than its largest bucket array can hold");
+            return err_set(LARDER_E_FULL, "a stripe has more items than its largest bucket array can hold");
         struct bucket_shm *array = priv_alloc(db_priv(p->db), repair_array_bytes(WORD_MAKE(buckets, 0)));
         if (!array)
             return LARDER_E_NO_MEMORY;
@@ -326,7 +326,7 @@ int repair_make_array(struct writer *w, const struct htab *t, struct stripe_shm 
     while (buckets <= BUCKETS_MAX && (r = try_array(priv, t, buckets, hash, count)) == LARDER_NOT_FOUND)
         buckets = htab_buckets_filling((uint32_t)(buckets + buckets / 8 + 1));
     if (r == LARDER_NOT_FOUND)
-        return err_set(LARDER_FULL, "a stripe has more partitions than its largest bucket array can hold");
+        return err_set(LARDER_E_FULL, "a stripe has more partitions than its largest bucket array can hold");
     if (r == LARDER_OK)
         r = take_array(w, buckets, &off);
     if (r)

@@ -75,7 +75,7 @@ void repair_clear_slots(struct repair *p) {
 static int take_slots(struct repair *p) {
     for (uint32_t i = 0; i < p->seg->slot_count; i++) {
         int r = live_take(p->seg, LIVE_SLOT_BASE + i, &p->live[i]);
-        if (r != LARDER_OK && r != LARDER_BUSY)
+        if (r != LARDER_OK && r != LARDER_E_BUSY)
             return r;
         if (r != LARDER_OK)
             p->live[i] = NULL;
@@ -130,7 +130,7 @@ static int64_t true_owner(const struct repair *p, const lock_word *lock, uint32_
 }
 
 static int held_by(const struct repair *p, const lock_word *lock, uint32_t owner) {
-    return err_set(LARDER_BUSY, "a %s lock is held by process %d (slot %u); the repair needs it",
+    return err_set(LARDER_E_BUSY, "a %s lock is held by process %d (slot %u); the repair needs it",
                    lock_kind(p->seg, seg_off(p->seg, lock)), SHM_LOAD_RELAXED(&seg_slot(p->seg, owner)->pid), owner);
 }
 
@@ -197,7 +197,7 @@ static int wait_for_live(struct repair *p) {
         const struct slot_shm *slot = seg_slot(p->seg, i);
         while (!p->live[i] && !is_idle(p, slot))
             if (!wait_until(deadline))
-                return err_set(LARDER_BUSY,
+                return err_set(LARDER_E_BUSY,
                                "process %d (slot %u) is in the middle of a change, or its slot is damaged; end it to "
                                "repair the segment",
                                SHM_LOAD_RELAXED(&slot->pid), i);
@@ -208,7 +208,7 @@ static int wait_for_live(struct repair *p) {
 int repair_must_be_only_one(struct repair *p, const char *why) {
     for (uint32_t i = 0; i < p->seg->slot_count; i++) {
         if (!p->live[i] && !writer_is_idle(&p->db->writers, i))
-            return err_set(LARDER_BUSY, "%s, which cannot be done while process %d (slot %u) is attached", why,
+            return err_set(LARDER_E_BUSY, "%s, which cannot be done while process %d (slot %u) is attached", why,
                            SHM_LOAD_RELAXED(&seg_slot(p->seg, i)->pid), i);
     }
     return LARDER_OK;
@@ -218,7 +218,7 @@ int repair_must_be_only_one(struct repair *p, const char *why) {
 
 int repair_begin(struct repair *p) {
     int r = live_take(p->seg, LIVE_CREATE_BYTE, &p->creation);
-    return r == LARDER_BUSY ? err_set(r, "another process is repairing or removing the segment") : r;
+    return r == LARDER_E_BUSY ? err_set(r, "another process is repairing or removing the segment") : r;
 }
 
 void repair_end(struct repair *p) {

@@ -64,7 +64,7 @@ static int back(const struct seg *s, uint64_t from, uint64_t end, uint64_t *reac
         if (seg_file_back(s->fd, *reached, end - *reached < BACK_BYTES ? end - *reached : BACK_BYTES) == 0)
             continue;
         if (errno == ENOSPC || errno == ENOMEM || errno == EDQUOT)
-            return err_set(LARDER_FULL, "the filesystem or a memory limit has no room for what the segment holds");
+            return err_set(LARDER_E_FULL, "the filesystem or a memory limit has no room for what the segment holds");
         return err_set_errno("fallocate", "the segment");
     }
     *reached = end;
@@ -78,7 +78,7 @@ static int back_descriptors(struct repair *p) {
     uint64_t least = claimed_before(p), enough = seg_descriptors_end(s, least), reached;
     int r = back(s, 0, s->data_off, &reached);
     p->descriptor_count = s->span_count;
-    if (r == LARDER_FULL && least > s->data_off && back(s, 0, enough, &reached) == LARDER_OK) {
+    if (r == LARDER_E_FULL && least > s->data_off && back(s, 0, enough, &reached) == LARDER_OK) {
         p->descriptor_count = (uint32_t)((least - s->data_off) / SPAN_BYTES);
         return LARDER_OK;
     }
@@ -95,7 +95,7 @@ int repair_claimed(struct repair *p) {
     if (wanted < least)
         wanted = least;
     r = back(s, s->data_off, wanted, &reached);
-    if (r == LARDER_FULL && reached > s->data_off && reached >= least && least > s->data_off) {
+    if (r == LARDER_E_FULL && reached > s->data_off && reached >= least && least > s->data_off) {
         /* What really was claimed is backed: the descriptors beyond are wrong. */
         wanted = span_off(s, span_index(s, reached));
         r = LARDER_OK;

@@ -41,7 +41,7 @@ static int err_result_of_errno(int number) {
     case ENOSPC:
     case EDQUOT:
     case ENOMEM:
-        return LARDER_FULL;
+        return LARDER_E_FULL;
     case EACCES:
     case EPERM:
         return LARDER_E_ACCESS;
@@ -66,8 +66,8 @@ LARDER_API const char *larder_result_name(int result) {
         ERR_NAME(LARDER_MORE);
         ERR_NAME(LARDER_CHANGED);
         ERR_NAME(LARDER_E_INVAL);
-        ERR_NAME(LARDER_FULL);
-        ERR_NAME(LARDER_BUSY);
+        ERR_NAME(LARDER_E_FULL);
+        ERR_NAME(LARDER_E_BUSY);
         ERR_NAME(LARDER_E_NO_TABLE);
         ERR_NAME(LARDER_E_NO_INDEX);
         ERR_NAME(LARDER_E_EXISTS);

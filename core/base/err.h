@@ -13,7 +13,7 @@ int err_set(int result, const char *format, ...) __attribute__((format(printf, 2
 #define ERR_IS_NULL(argument) (__builtin_expect((argument) == NULL, 0) && (err_null(__func__, #argument), 1))
 void err_null(const char *function, const char *argument) __attribute__((cold));
 
-/* LARDER_E_OS (or LARDER_FULL for ENOSPC and ENOMEM of the filesystem, LARDER_E_ACCESS for EACCES and EPERM) with
+/* LARDER_E_OS (or LARDER_E_FULL for ENOSPC and ENOMEM of the filesystem, LARDER_E_ACCESS for EACCES and EPERM) with
  * "<what> <object>: <strerror>". */
 int err_set_errno(const char *what, const char *object);
 

@@ -6,7 +6,7 @@
  *                   the outermost to the innermost
  *          levels   levels[0] is the item, levels[level] what is being added to; each knows where its part of records
  *                   and entries begins
- *          Sorting moves entries only. larder_end() then puts a container's members in order and its lengths in front
+ *          Sorting moves entries only. larder_builder_end() then puts a container's members in order and its lengths in front
  *          of them; larder_builder_finish() does the same for the item, into a buffer of its own.
  * Rules    B1 The first failure stays with its text until reset, and nothing changes after it.
  *          B2 ddb_bytes is the item's size as DynamoDB counts it so far, never over the limit, and records are never
@@ -44,7 +44,7 @@ int build_fail(struct larder_builder *b, int result) {
     return result;
 }
 
-/* The name to show for the value that is being added, from the call or from larder_name(). */
+/* The name to show for the value that is being added, from the call or from larder_builder_name(). */
 static struct bytes build_given_name(const struct larder_builder *b, const char *name) {
     if (name)
         return (struct bytes){(const uint8_t *)name, strlen(name)};
@@ -137,8 +137,9 @@ static int build_take_name(struct larder_builder *b, const char *name, struct by
     int is_named = b->levels[b->level].type == LARDER_M;
     *out = build_given_name(b, name);
     if (name && b->has_name)
-        return build_fail(
-            b, err_set(LARDER_E_INVAL, "attribute \"%.*s\" was given another name by larder_name()", ITEM_SHOWN(*out)));
+        return build_fail(b,
+                          err_set(LARDER_E_INVAL, "attribute \"%.*s\" was given another name by larder_builder_name()",
+                                  ITEM_SHOWN(*out)));
     b->has_name = 0;
     if (!is_named && out->at)
         return build_fail(b, err_set(LARDER_E_INVAL, "a member of a list or set has no name, but \"%.*s\" was given",
@@ -227,7 +228,7 @@ static int build_add_bytes(struct larder_builder *b, const char *name, const voi
     return result == LARDER_OK ? build_put_scalar(b, name, LARDER_B, data, bytes) : result;
 }
 
-LARDER_API int larder_add_sn(struct larder_builder *b, const char *name, const char *text, size_t bytes) {
+LARDER_API int larder_builder_add_sn(struct larder_builder *b, const char *name, const char *text, size_t bytes) {
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
     int result = build_ready(b);
@@ -236,7 +237,7 @@ LARDER_API int larder_add_sn(struct larder_builder *b, const char *name, const c
     return result == LARDER_OK ? build_add_text(b, name, text, bytes) : result;
 }
 
-LARDER_API int larder_add_s(struct larder_builder *b, const char *name, const char *text) {
+LARDER_API int larder_builder_add_s(struct larder_builder *b, const char *name, const char *text) {
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
     int result = build_ready(b);
@@ -245,7 +246,7 @@ LARDER_API int larder_add_s(struct larder_builder *b, const char *name, const ch
     return result == LARDER_OK ? build_add_text(b, name, text, strlen(text)) : result;
 }
 
-LARDER_API int larder_add_b(struct larder_builder *b, const char *name, const void *data, size_t bytes) {
+LARDER_API int larder_builder_add_b(struct larder_builder *b, const char *name, const void *data, size_t bytes) {
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
     int result = build_ready(b);
@@ -270,7 +271,7 @@ static int build_add_encoded_number(struct larder_builder *b, const char *name, 
     return build_put_scalar(b, name, LARDER_N, value->data, value->bytes);
 }
 
-LARDER_API int larder_add_n(struct larder_builder *b, const char *name, const char *decimal) {
+LARDER_API int larder_builder_add_n(struct larder_builder *b, const char *name, const char *decimal) {
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
     int result = build_ready(b);
@@ -279,14 +280,14 @@ LARDER_API int larder_add_n(struct larder_builder *b, const char *name, const ch
     return result == LARDER_OK ? build_add_number(b, name, decimal, strlen(decimal)) : result;
 }
 
-LARDER_API int larder_add_int(struct larder_builder *b, const char *name, int64_t value) {
+LARDER_API int larder_builder_add_int(struct larder_builder *b, const char *name, int64_t value) {
     uint8_t number[NUM_BYTES_MAX];
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
     return build_put_scalar(b, name, LARDER_N, number, num_encode_int64(value, number));
 }
 
-LARDER_API int larder_add_bool(struct larder_builder *b, const char *name, int is_true) {
+LARDER_API int larder_builder_add_bool(struct larder_builder *b, const char *name, int is_true) {
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
     struct build_value value = {
@@ -294,7 +295,7 @@ LARDER_API int larder_add_bool(struct larder_builder *b, const char *name, int i
     return build_put(b, name, &value);
 }
 
-LARDER_API int larder_add_null(struct larder_builder *b, const char *name) {
+LARDER_API int larder_builder_add_null(struct larder_builder *b, const char *name) {
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
     struct build_value value = {.type = LARDER_NULL, .tag = LARDER_NULL, .ddb_bytes = 1};
@@ -312,17 +313,18 @@ static int build_add_value(struct larder_builder *b, const char *name, const str
     case LARDER_B:
         return build_add_bytes(b, name, value->data, value->bytes);
     case LARDER_BOOL:
-        return larder_add_bool(b, name, value->is_true);
+        return larder_builder_add_bool(b, name, value->is_true);
     case LARDER_NULL:
-        return larder_add_null(b, name);
+        return larder_builder_add_null(b, name);
     default:
         return build_fail_at(b, name,
-                             err_set(LARDER_E_INVAL, "larder_add() takes a value of type S, N, B, BOOL or NULL, not %s",
+                             err_set(LARDER_E_INVAL,
+                                     "larder_builder_add() takes a value of type S, N, B, BOOL or NULL, not %s",
                                      item_type_name(value->type)));
     }
 }
 
-LARDER_API int larder_add(struct larder_builder *b, const char *name, const struct larder_value *value) {
+LARDER_API int larder_builder_add(struct larder_builder *b, const char *name, const struct larder_value *value) {
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
     int result = build_ready(b);
@@ -333,7 +335,7 @@ LARDER_API int larder_add(struct larder_builder *b, const char *name, const stru
     return build_add_value(b, name, value);
 }
 
-LARDER_API int larder_name(struct larder_builder *b, const char *name, size_t bytes) {
+LARDER_API int larder_builder_name(struct larder_builder *b, const char *name, size_t bytes) {
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
     int result = build_ready(b);
@@ -345,7 +347,7 @@ LARDER_API int larder_name(struct larder_builder *b, const char *name, size_t by
         return build_fail(b, err_set(LARDER_E_INVAL, "an attribute name has %zu bytes; 1 to %d are allowed", bytes,
                                      LARDER_ATTRIBUTE_NAME_MAX));
     if (b->has_name)
-        return build_fail(b, err_set(LARDER_E_INVAL, "larder_name() was called twice with no value between"));
+        return build_fail(b, err_set(LARDER_E_INVAL, "larder_builder_name() was called twice with no value between"));
     result = build_reserve(b, &b->name, bytes + 1);
     if (result != LARDER_OK)
         return result;
@@ -368,7 +370,7 @@ static int is_container(enum larder_type type) {
     return type >= LARDER_M && type <= LARDER_BS;
 }
 
-LARDER_API int larder_begin(struct larder_builder *b, const char *name, enum larder_type type) {
+LARDER_API int larder_builder_begin(struct larder_builder *b, const char *name, enum larder_type type) {
     int is_nested = type == LARDER_M || type == LARDER_L;
     struct build_value value = {.type = type, .tag = (uint8_t)type, .ddb_bytes = is_nested ? 3 : 0};
     if (ERR_IS_NULL(b))
@@ -377,9 +379,9 @@ LARDER_API int larder_begin(struct larder_builder *b, const char *name, enum lar
     if (result != LARDER_OK)
         return result;
     if (!is_container(type))
-        return build_fail_at(
-            b, name,
-            err_set(LARDER_E_INVAL, "larder_begin() opens an M, L, SS, NS or BS, not %s", item_type_name(type)));
+        return build_fail_at(b, name,
+                             err_set(LARDER_E_INVAL, "larder_builder_begin() opens an M, L, SS, NS or BS, not %s",
+                                     item_type_name(type)));
     if (is_nested && (result = build_check_levels(b, 1)) != LARDER_OK)
         return result;
     result = build_put(b, name, &value);
@@ -412,7 +414,7 @@ static int build_reorder(struct larder_builder *b, const struct build_level *lev
     return LARDER_OK;
 }
 
-LARDER_API int larder_end(struct larder_builder *b) {
+LARDER_API int larder_builder_end(struct larder_builder *b) {
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
     struct build_level *level = &b->levels[b->level];
@@ -420,9 +422,9 @@ LARDER_API int larder_end(struct larder_builder *b) {
     if (result != LARDER_OK)
         return result;
     if (b->level == 0)
-        return build_fail(b, err_set(LARDER_E_INVAL, "larder_end() without an open M, L, SS, NS or BS"));
+        return build_fail(b, err_set(LARDER_E_INVAL, "larder_builder_end() without an open M, L, SS, NS or BS"));
     if (b->has_name)
-        return build_fail(b, err_set(LARDER_E_INVAL, "larder_name() was not followed by a value"));
+        return build_fail(b, err_set(LARDER_E_INVAL, "larder_builder_name() was not followed by a value"));
     if (!level->count && level->type >= LARDER_SS)
         return build_fail(b, err_set(LARDER_E_INVAL, "a set of type %s is empty; at least one member is needed",
                                      item_type_name(level->type)));
@@ -460,14 +462,14 @@ static int build_add_container(struct larder_builder *b, const struct larder_val
     return build_put(b, NULL, &value);
 }
 
-LARDER_API int larder_add_member(struct larder_builder *b, const struct larder_member *member) {
+LARDER_API int larder_builder_add_member(struct larder_builder *b, const struct larder_member *member) {
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
     int result = build_ready(b);
     if (result == LARDER_OK && (ERR_IS_NULL(member) || (member->value.bytes && ERR_IS_NULL(member->value.data))))
         return build_fail(b, LARDER_E_INVAL);
     if (result == LARDER_OK && member->name)
-        result = larder_name(b, member->name, member->name_bytes);
+        result = larder_builder_name(b, member->name, member->name_bytes);
     if (result != LARDER_OK)
         return result;
     return is_container(member->value.type) ? build_add_container(b, &member->value)
@@ -538,7 +540,7 @@ LARDER_API int larder_builder_finish(struct larder_builder *b, const struct lard
     if (b->level)
         return build_fail(b, err_set(LARDER_E_INVAL, "%u maps, lists or sets are still open", b->level));
     if (b->has_name)
-        return build_fail(b, err_set(LARDER_E_INVAL, "larder_name() was not followed by a value"));
+        return build_fail(b, err_set(LARDER_E_INVAL, "larder_builder_name() was not followed by a value"));
     size_t bytes_max = sizeof(struct item_head) + sizeof(uint32_t) * b->entry_count + b->records.len + 8;
     if ((result = build_sort(b, &b->levels[0])) != LARDER_OK ||
         (result = build_reserve(b, &b->image, bytes_max)) != LARDER_OK)

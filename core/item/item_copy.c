@@ -1,4 +1,4 @@
-/* core/item/item_copy.c - larder_add_all(): another item's attributes, but for some.
+/* core/item/item_copy.c - larder_builder_add_all(): another item's attributes, but for some.
  *
  * Idea     Records are the same bytes in every item, so they are copied as they lie, run by run. Keys, whose values lie in a key area,
  *          become records of their own.
@@ -170,8 +170,8 @@ static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
     return 1;
 }
 
-LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
-                              uint32_t but_count) {
+LARDER_API int larder_builder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
+                                      uint32_t but_count) {
     struct build_copy c; /* large: only what is used is set */
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
@@ -184,9 +184,9 @@ LARDER_API int larder_add_all(struct larder_builder *b, const struct larder_item
         if (ERR_IS_NULL(but[i]))
             return build_fail(b, LARDER_E_INVAL);
     if (b->level || b->has_name)
-        return build_fail(b,
-                          err_set(LARDER_E_INVAL, "larder_add_all() adds to the item itself, not to what is open in it "
-                                                  "and not under a name"));
+        return build_fail(b, err_set(LARDER_E_INVAL,
+                                     "larder_builder_add_all() adds to the item itself, not to what is open in it "
+                                     "and not under a name"));
     c.from = item_head(item);
     if ((result = build_make_room(b, c.from)) != LARDER_OK)
         return result;

@@ -16,7 +16,7 @@
 static inline int gate_is_closed(const struct writer *w) {
     return SHM_LOAD(&w->seg->shm->gate_lock) != 0 && !lock_is_mine(w, &w->seg->shm->gate_lock);
 }
-/* Waits until the gate is open. Holds no lock of a rank above LOCK_GATE. LARDER_OK or LARDER_BUSY. */
+/* Waits until the gate is open. Holds no lock of a rank above LOCK_GATE. LARDER_OK or LARDER_E_BUSY. */
 int gate_wait(struct writer *w);
 /* Takes a stripe's lock to change items, with the gate open. */
 int gate_take_stripe(struct writer *w, struct stripe_shm *stripe);

@@ -231,7 +231,7 @@ static int may_serve(const struct seg *s, uint32_t class_index, uint64_t bytes, 
            (may_lend(class_index, bytes) || (class_index < CLASS_COUNT && may_lend_any(s, t)));
 }
 
-/* LARDER_NOT_FOUND: the bin has no free block. LARDER_BUSY: its lock is another's; with is_waiting, after the writer's time limit. */
+/* LARDER_NOT_FOUND: the bin has no free block. LARDER_E_BUSY: its lock is another's; with is_waiting, after the writer's time limit. */
 static int take_from(struct writer *w, uint32_t bin_number, int is_waiting, const struct taking *t) {
     struct bin_shm *bin = seg_bin(w->seg, bin_number);
     if (SHM_LOAD_RELAXED(&bin->head) == 0)
@@ -244,7 +244,7 @@ static int take_from(struct writer *w, uint32_t bin_number, int is_waiting, cons
     return r;
 }
 
-/* The bins of all arenas, from the own one on, class by class. As take_from(); LARDER_BUSY: only bins that are locked are left. */
+/* The bins of all arenas, from the own one on, class by class. As take_from(); LARDER_E_BUSY: only bins that are locked are left. */
 static int take_from_any(struct writer *w, uint64_t bytes, uint32_t own, int is_waiting, const struct taking *t) {
     uint32_t arenas = w->seg->arena_count;
     int result = LARDER_NOT_FOUND;
@@ -254,7 +254,7 @@ static int take_from_any(struct writer *w, uint64_t bytes, uint32_t own, int is_
             int r = take_from(w, number, is_waiting, t);
             if (r == LARDER_OK)
                 w->found_in[own] = (uint16_t)(number + 1);
-            if (r == LARDER_BUSY)
+            if (r == LARDER_E_BUSY)
                 result = r;
             else if (r != LARDER_NOT_FOUND)
                 return r;
@@ -269,13 +269,13 @@ static __attribute__((noinline)) int take_elsewhere(struct writer *w, uint64_t b
     uint32_t found = w->found_in[own];
     int is_fit = found != 0 && may_serve(w->seg, (found - 1) % CLASS_COUNT, bytes, own, t);
     int r = is_fit ? take_from(w, found - 1, 0, t) : LARDER_NOT_FOUND;
-    if (r != LARDER_NOT_FOUND && r != LARDER_BUSY)
+    if (r != LARDER_NOT_FOUND && r != LARDER_E_BUSY)
         return r;
     int any = take_from_any(w, bytes, own, 0, t);
-    if (any != LARDER_NOT_FOUND && any != LARDER_BUSY)
+    if (any != LARDER_NOT_FOUND && any != LARDER_E_BUSY)
         return any;
     r = heap_trim(w) ? take_own(w, own, t) : LARDER_NOT_FOUND;
-    if (r == LARDER_NOT_FOUND && any == LARDER_BUSY)
+    if (r == LARDER_NOT_FOUND && any == LARDER_E_BUSY)
         r = take_from_any(w, bytes, own, 1, t);
     return r;
 }
@@ -311,7 +311,7 @@ int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, ui
     if (!t.hand)
         return err_set(LARDER_E_CORRUPT, "slot %u has more than %u blocks in hand", w->id, SLOT_HAND);
     if (test_says_full())
-        return err_set(LARDER_FULL, "the segment is full, says the test");
+        return err_set(LARDER_E_FULL, "the segment is full, says the test");
     uint32_t spans = (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES);
     int r = bytes > CLASS_BYTES_MAX ? take_run(w, spans, &t) : take_small(w, bytes, &t);
     if (r != LARDER_NOT_FOUND)

@@ -30,15 +30,15 @@
 #define HEAP_LINE 1u /* heap_take flags: align to a cache line */
 
 /* Takes a block of at least `bytes`, in hand with the given tag.
- * LARDER_OK and *off; LARDER_FULL (with a message: bytes asked, class, bytes free); LARDER_E_RETRY (memory must be claimed from the
- * kernel first); LARDER_BUSY; LARDER_E_CORRUPT. The block's bytes are whatever was there before. */
+ * LARDER_OK and *off; LARDER_E_FULL (with a message: bytes asked, class, bytes free); LARDER_E_RETRY (memory must be claimed from the
+ * kernel first); LARDER_E_BUSY; LARDER_E_CORRUPT. The block's bytes are whatever was there before. */
 int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, uint64_t *off);
 /* Gives the empty spans that bins keep back to the pool, where any class and any run can have them. Takes bins and the span lock, so
  * under any lock but those. Returns how many. */
 int heap_trim(struct writer *w);
-/* Gives back the block that stands in slot.hand[i]. Waits for the bin as long as it must; LARDER_BUSY leaves it in hand. */
+/* Gives back the block that stands in slot.hand[i]. Waits for the bin as long as it must; LARDER_E_BUSY leaves it in hand. */
 int heap_give(struct writer *w, unsigned hand_index);
-/* Waits for the lock that giving back the block at off will take (lock_pass). LARDER_OK or LARDER_BUSY. */
+/* Waits for the lock that giving back the block at off will take (lock_pass). LARDER_OK or LARDER_E_BUSY. */
 int heap_pass(struct writer *w, uint64_t off);
 /* Bytes of the block at off (its class, or its run); 0 if no block is handed out there. */
 uint64_t heap_block_bytes(const struct seg *s, uint64_t off);
@@ -49,7 +49,7 @@ uint64_t heap_round(uint64_t bytes, unsigned flags);
 /* Largest block heap_take would hand out for bytes (P3). */
 uint64_t heap_round_most(uint64_t bytes, unsigned flags);
 
-/* Outside locks: claims at least bytes more from the kernel. LARDER_OK, LARDER_FULL, LARDER_E_OS. */
+/* Outside locks: claims at least bytes more from the kernel. LARDER_OK, LARDER_E_FULL, LARDER_E_OS. */
 int heap_claim(struct writer *w, uint64_t bytes);
 /* Outside locks, before a call that will take `bytes`: claims ahead, so that LARDER_E_RETRY is rare. Never fails. */
 void heap_claim_ahead(struct writer *w, uint64_t bytes);

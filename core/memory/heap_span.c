@@ -158,7 +158,7 @@ static int count_for_message(struct writer *w) {
 }
 
 /* There was no run of so many bytes, and one is seen now. It was given back a moment ago; or it is kept for arrays; or the lists do not
- * know it, as after an older library was at work (rule F3), and are made again. LARDER_OK: another try; LARDER_FULL, LARDER_BUSY. */
+ * know it, as after an older library was at work (rule F3), and are made again. LARDER_OK: another try; LARDER_E_FULL, LARDER_E_BUSY. */
 static int look_again(struct writer *w, uint64_t bytes) {
     const struct seg *s = w->seg;
     uint32_t count = (uint32_t)(bytes / SPAN_BYTES);
@@ -169,24 +169,24 @@ static int look_again(struct writer *w, uint64_t bytes) {
         free_runs_rebuild(s);
     int is_kept = free_runs_count(s) < count + span_kept_count(s, 0);
     lock_drop(w, &w->seg->shm->span_lock, LOCK_SPAN);
-    return is_kept ? LARDER_FULL : LARDER_OK;
+    return is_kept ? LARDER_E_FULL : LARDER_OK;
 }
 
 /* `bytes` are the spans that are lacking: what they were for is less, if heap_take() asked for them. */
 static int full(struct writer *w, uint64_t bytes, const char *why) {
     uint64_t asked = bytes == w->need_bytes && w->asked_bytes != 0 ? w->asked_bytes : bytes;
-    int r = count_for_message(w) && w->full_run_bytes >= bytes ? look_again(w, bytes) : LARDER_FULL;
-    if (r != LARDER_FULL)
+    int r = count_for_message(w) && w->full_run_bytes >= bytes ? look_again(w, bytes) : LARDER_E_FULL;
+    if (r != LARDER_E_FULL)
         return r;
     return err_set(
-        LARDER_FULL,
+        LARDER_E_FULL,
         "%s: %llu bytes asked; of %llu, %llu are in use and %llu free (longest free run %llu); items that expire "
         "or are deleted make room",
         why, (unsigned long long)asked, (unsigned long long)w->seg->bytes, (unsigned long long)w->full_used_bytes,
         (unsigned long long)w->full_free_bytes, (unsigned long long)w->full_run_bytes);
 }
 
-/* Backs [from, to) of the file with memory. Repeatable: what is backed already stays as it is. LARDER_FULL has no message. */
+/* Backs [from, to) of the file with memory. Repeatable: what is backed already stays as it is. LARDER_E_FULL has no message. */
 static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
     const struct seg *s = w->seg;
     if (!seg_fd_is_ours(s))
@@ -198,7 +198,7 @@ static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
     if (seg_file_back(s->fd, from, to - from) == 0)
         return LARDER_OK;
     if (errno == ENOSPC || errno == ENOMEM || errno == EDQUOT)
-        return LARDER_FULL;
+        return LARDER_E_FULL;
     return err_set_errno("fallocate", "the segment");
 }
 
@@ -233,7 +233,7 @@ static int publish_claim(struct writer *w, uint64_t from, uint64_t to) {
     return LARDER_OK;
 }
 
-/* heap_claim() but for the message of LARDER_FULL, of which *why is a part. */
+/* heap_claim() but for the message of LARDER_E_FULL, of which *why is a part. */
 static int claim(struct writer *w, uint64_t bytes, const char **why) {
     const struct seg *s = w->seg;
     uint64_t end = span_off(s, s->span_count), from = SHM_LOAD(&s->shm->claimed_bytes);
@@ -242,13 +242,13 @@ static int claim(struct writer *w, uint64_t bytes, const char **why) {
     if (least > end)
         least -= free_tail(s, bytes);
     if (least > end || from >= end)
-        return LARDER_FULL;
+        return LARDER_E_FULL;
     uint64_t to = from + CLAIM_BYTES < least ? least : from + CLAIM_BYTES;
     if (to > end)
         to = end;
     *why = "the filesystem or a memory limit of the segment has no room";
     int r = back_spans(w, from, to);
-    if (r == LARDER_FULL && to > least) {
+    if (r == LARDER_E_FULL && to > least) {
         to = least;
         r = back_spans(w, from, to);
     }
@@ -258,7 +258,7 @@ static int claim(struct writer *w, uint64_t bytes, const char **why) {
 int heap_claim(struct writer *w, uint64_t bytes) {
     const char *why;
     int r = bytes ? claim(w, bytes, &why) : LARDER_OK;
-    return r == LARDER_FULL ? full(w, bytes, why) : r;
+    return r == LARDER_E_FULL ? full(w, bytes, why) : r;
 }
 
 void heap_claim_ahead(struct writer *w, uint64_t bytes) {
@@ -271,7 +271,7 @@ void heap_claim_ahead(struct writer *w, uint64_t bytes) {
     if (w->claims_to_skip > 0)
         w->claims_to_skip--;
     else if (claim(w, bytes, &why) ==
-             LARDER_FULL) /* the call that needs the memory says so, if it finds none in use before */
+             LARDER_E_FULL) /* the call that needs the memory says so, if it finds none in use before */
         w->claims_to_skip = CLAIMS_SKIPPED;
 }
 

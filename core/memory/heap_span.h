@@ -21,7 +21,7 @@ static inline uint32_t span_index(const struct seg *s, uint64_t off) {
 uint32_t span_claimed_count(const struct seg *s);
 uint32_t heap_class_bytes(uint32_t class_index);
 
-/* Holds the bin's lock. LARDER_OK, LARDER_NOT_FOUND: no span is free; LARDER_BUSY. The span is SMALL with a clear bitmap, in no list. */
+/* Holds the bin's lock. LARDER_OK, LARDER_NOT_FOUND: no span is free; LARDER_E_BUSY. The span is SMALL with a clear bitmap, in no list. */
 int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, unsigned flags, uint32_t *i);
 /* The last spans that are free are for bucket arrays (HEAP_LINE): a stripe here and there needs a larger one when the heap is full of
  * small blocks, and should not refuse its items for that. A five hundredth of the segment, and in a small one a few more; a repair may
@@ -33,7 +33,7 @@ static inline uint32_t span_kept_count(const struct seg *s, unsigned flags) {
 }
 /* Holds the bin's lock; the span is in no list and all its blocks are free. */
 int span_give_small(struct writer *w, uint32_t i);
-/* LARDER_OK, LARDER_NOT_FOUND: there is no such run; LARDER_BUSY. flags: of heap_take(). */
+/* LARDER_OK, LARDER_NOT_FOUND: there is no such run; LARDER_E_BUSY. flags: of heap_take(). */
 int span_take_run(struct writer *w, uint32_t count, unsigned tag, unsigned flags, shm_word *hand, uint64_t *off);
 int span_give_run(struct writer *w, uint32_t i, shm_word *hand);
 /* Holds the lock of the span's bin and the span lock; else as span_give_small(). */

@@ -26,15 +26,15 @@ struct core_hooks {
     int (*index_pass)(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                       const struct item_head *but_not);
     /* Adds the entries that `item` has and `but_not` (may be NULL) has not: those whose kseq differs. Insert-if-missing. On failure
-     * the caller calls index_remove(item, but_not). LARDER_OK, LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY, LARDER_E_CORRUPT. */
+     * the caller calls index_remove(item, but_not). LARDER_OK, LARDER_E_FULL, LARDER_E_RETRY, LARDER_E_BUSY, LARDER_E_CORRUPT. */
     int (*index_add)(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                      const struct item_head *but_not);
     /* Removes the entries that `item` has and `but_not` (may be NULL) has not. Remove-if-present; needs no memory.
-     * LARDER_OK, LARDER_BUSY, LARDER_E_CORRUPT. */
+     * LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT. */
     int (*index_remove)(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                         const struct item_head *but_not);
     /* Drops all lists of a partition stripe of a table that is being dropped; at most *budget blocks, which counts down. No stripe
-     * locked. LARDER_OK: it is empty; LARDER_MORE; LARDER_BUSY; LARDER_E_CORRUPT. */
+     * locked. LARDER_OK: it is empty; LARDER_MORE; LARDER_E_BUSY; LARDER_E_CORRUPT. */
     int (*index_clear_stripe)(struct writer *w, const struct table_view *v, uint32_t stripe, uint32_t *budget);
     /* Recovery of a slot that died adding an index (OP_INDEX_ADD), in its name; catalog lock held. */
     int (*index_recover_add)(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal);
@@ -46,13 +46,13 @@ struct core_hooks {
     /* Recovery of a wheel shard whose lock a dead slot holds: step 1 was settled already. */
     int (*timer_recover_shard)(struct writer *w, lock_word *lock);
     /* A write found no room: removes some of what has expired by now_s, a bounded number, wherever it is. No lock of a rank above
-     * LOCK_GATE is held. LARDER_OK: something was removed; LARDER_NOT_FOUND: nothing; LARDER_BUSY: the writer is stuck. */
+     * LOCK_GATE is held. LARDER_OK: something was removed; LARDER_NOT_FOUND: nothing; LARDER_E_BUSY: the writer is stuck. */
     int (*timer_make_room)(struct writer *w, int64_t now_s);
     /* Repair (core/audit/repair.h), with nobody else at work. Empty wheel: every list of every shard forgotten. */
     void (*timer_forget_all)(const struct seg *s);
     /* All entries of these items (offsets of their blocks), into empty lists; is_dense: so that these take as little
      * memory as they can, else of all sizes as they come, which finds room in more places. Claims memory itself. *entries
-     * counts up. LARDER_OK; LARDER_FULL; LARDER_BUSY or LARDER_E_CORRUPT: it cannot go on. */
+     * counts up. LARDER_OK; LARDER_E_FULL; LARDER_E_BUSY or LARDER_E_CORRUPT: it cannot go on. */
     int (*index_refill)(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count, int is_dense,
                         uint64_t *entries);
     /* larder_check, see core/audit/check.h. All results are as those of its parts. Outside locks: the lists of a partition stripe, or with

@@ -281,7 +281,7 @@ static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
     for (;;) {
         buckets = htab_buckets_filling(buckets + buckets / 12 + 1);
         if (buckets > BUCKETS_MAX)
-            return err_set(LARDER_FULL,
+            return err_set(LARDER_E_FULL,
                            "a stripe has reached its largest bucket array; create the segment with more stripes");
         int r = replace_array(w, t, s, buckets);
         if (r != LARDER_NOT_FOUND)
@@ -380,7 +380,7 @@ static int make_room(struct writer *w, const struct htab *t, struct stripe_shm *
     if (!is_full && take_over_spare(t, s, hash))
         return LARDER_OK;
     int r = grow(w, t, s);
-    int lacks_memory = r == LARDER_E_RETRY || r == LARDER_FULL;
+    int lacks_memory = r == LARDER_E_RETRY || r == LARDER_E_FULL;
     return lacks_memory && is_full && take_over_spare(t, s, hash) ? LARDER_OK : r;
 }
 

@@ -104,7 +104,7 @@ void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe
 shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block);
 
 /* Under the stripe's lock: a slot for one more block with this hash, growing the array if it must (step 1).
- * LARDER_OK, LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY, LARDER_E_CORRUPT. */
+ * LARDER_OK, LARDER_E_FULL, LARDER_E_RETRY, LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash, shm_word **slot);
 /* The same in any array, of this table or one that is being made: where a block with this hash goes, and the link that must be stored
  * before (NULL: none). Stores nothing but *spares_used. False: the array is full for this hash. */
@@ -125,7 +125,7 @@ int htab_recount_locked(const struct htab *t, struct stripe_shm *s);
 /* Under the lock, all slots empty: gives the array back. */
 int htab_clear_locked(struct writer *w, struct stripe_shm *s);
 /* The same if the stripe is empty and its array larger than this; else nothing. After the last block was unlinked: so what comes and
- * goes alone keeps its array, and what filled a stripe and went leaves nothing. LARDER_OK, LARDER_BUSY, LARDER_E_CORRUPT. */
+ * goes alone keeps its array, and what filled a stripe and went leaves nothing. LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT. */
 #define HTAB_KEPT_BYTES 1024u
 int htab_clear_large_locked(struct writer *w, const struct htab *t, struct stripe_shm *s);
 /* Without the lock, a guess: the array could have half of its size. And under the lock: it gets that, or less, as a larger one is made.

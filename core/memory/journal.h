@@ -22,7 +22,7 @@ void step_open(struct writer *w, unsigned n, shm_word *word, uint64_t old_word, 
 /* Puts a block that the old word links in hand, to be given back by step_close. */
 void step_retire(struct writer *w, unsigned n, uint64_t block_off);
 void step_publish(struct writer *w, unsigned n);
-/* LARDER_OK, or LARDER_BUSY / LARDER_E_CORRUPT if a block could not be given back: the step stays open. */
+/* LARDER_OK, or LARDER_E_BUSY / LARDER_E_CORRUPT if a block could not be given back: the step stays open. */
 int step_close(struct writer *w, unsigned n);
 /* Gives back the HAND_NEW blocks of a step that was not opened. */
 int step_abandon(struct writer *w, unsigned n);

@@ -84,9 +84,11 @@ static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_ra
         return err_set(LARDER_E_CORRUPT, "a %s lock names slot %d as its owner, which is free", lock_rank_name(rank),
                        owner);
     if (is_dead)
-        return err_set(LARDER_BUSY, "a %s lock was left by a dead process (slot %d), and its recovery has to wait: %s",
+        return err_set(LARDER_E_BUSY,
+                       "a %s lock was left by a dead process (slot %d), and its recovery has to wait: %s",
                        lock_rank_name(rank), owner, larder_error());
-    return err_set(LARDER_BUSY, "a %s lock is held by process %d (slot %d) since more than %llu ms, the limit is %u ms",
+    return err_set(LARDER_E_BUSY,
+                   "a %s lock is held by process %d (slot %d) since more than %llu ms, the limit is %u ms",
                    lock_rank_name(rank), pid, owner, (unsigned long long)(waited_ns / 1000000), w->busy_timeout_ms);
 }
 
@@ -126,7 +128,7 @@ static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
         /* A look is a system call, the slower the more slots are taken. The first who waits looks at once; then all do if the owner
          * is the same as before they slept: a lock that moves has no dead owner. */
         int looks = owner == owner_before || !(seen & LOCK_WAITERS);
-        int is_dead = looks && live_is_held(w->seg, owner) == 0, recovered = LARDER_BUSY;
+        int is_dead = looks && live_is_held(w->seg, owner) == 0, recovered = LARDER_E_BUSY;
         if (is_dead)
             recovered = recover_for_lock(w, owner, rank);
         if (recovered == LARDER_OK && lock_owner(lock) != (int)owner)
@@ -168,7 +170,7 @@ int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank) {
         is_mine = SHM_CAS(lock, &seen, (w->id + 1) | LOCK_WAITERS);
     if (!is_mine) {
         forget_lock(w, lock);
-        return LARDER_BUSY;
+        return LARDER_E_BUSY;
     }
     mark_rank(w, rank);
     return LARDER_OK;

@@ -25,12 +25,12 @@ enum lock_rank {
     LOCK_SPAN       /* spans of the heap */
 };
 
-/* LARDER_OK; LARDER_BUSY with a message naming the holder, after the writer's time limit; LARDER_E_CORRUPT. Also after the time
+/* LARDER_OK; LARDER_E_BUSY with a message naming the holder, after the writer's time limit; LARDER_E_CORRUPT. Also after the time
  * limit: LARDER_E_OS, LARDER_E_NO_MEMORY or LARDER_E_ACCESS if the holder is dead and this process cannot recover it. */
 int lock_take(struct writer *w, lock_word *lock, enum lock_rank rank);
-/* LARDER_OK or LARDER_BUSY at once; recovers nobody. No message. */
+/* LARDER_OK or LARDER_E_BUSY at once; recovers nobody. No message. */
 int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank);
-/* Waits until nobody holds the lock that the caller will take later on. LARDER_OK, also while owners come and go; LARDER_BUSY as with
+/* Waits until nobody holds the lock that the caller will take later on. LARDER_OK, also while owners come and go; LARDER_E_BUSY as with
  * lock_take: one stands still. */
 int lock_pass(struct writer *w, lock_word *lock, enum lock_rank rank);
 void lock_drop(struct writer *w, lock_word *lock, enum lock_rank rank);

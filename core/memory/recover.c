@@ -98,7 +98,7 @@ static int stage_outer(struct writer *dead) {
 
 static int run_stages(struct writer *dead, enum lock_rank rank) {
     if (SHM_LOAD(&dead->seg->shm->state) == SEG_STATE_REPAIRING) /* rule M2 of core/audit/repair.h */
-        return err_set(LARDER_BUSY, "the segment is being repaired");
+        return err_set(LARDER_E_BUSY, "the segment is being repaired");
     note_ranks(dead);
     int r = stage_heap(dead);
     if (r || rank >= LOCK_BIN)
@@ -125,7 +125,7 @@ int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
         return err_set(LARDER_E_CORRUPT, "dead slots wait for each other: slot %u for slot %u", me->id, id);
     say_dead(me->seg, id);
     int r = live_take(me->seg, LIVE_SLOT_BASE + id, &live);
-    if (r == LARDER_BUSY)
+    if (r == LARDER_E_BUSY)
         return err_set(r, "process %d (slot %u) is recovering it", (int)SHM_LOAD_RELAXED(&slot->pid), id);
     if (r)
         return r;

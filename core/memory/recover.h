@@ -21,7 +21,7 @@
 /* For finish_operation(): drops the locks of this rank that the dead slot holds. */
 int recover_drop_held(struct writer *dead, enum lock_rank rank);
 /* Slot `id` is suspected dead by someone waiting for a lock of `rank`. LARDER_OK: that lock is free now (or was not dead after all:
- * then the caller goes on waiting). LARDER_BUSY: alive, or being recovered by a live process. */
+ * then the caller goes on waiting). LARDER_E_BUSY: alive, or being recovered by a live process. */
 int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank);
 /* Recovers all dead slots entirely. *count is their number. */
 int recover_all(struct writer *me, uint32_t *count);

@@ -20,7 +20,7 @@
 #define TURN_SLOTS 64u        /* looked at for dead owners in one turn */
 #define LAST_LOOK_SLOTS 1024u /* the same at the end of a wait that was too short for turns */
 
-/* Takes slot i if it is free. LARDER_OK and *out; LARDER_E_NO_SLOT: it is not; LARDER_BUSY: it is, but somebody is about to take it
+/* Takes slot i if it is free. LARDER_OK and *out; LARDER_E_NO_SLOT: it is not; LARDER_E_BUSY: it is, but somebody is about to take it
  * or has not quite left it; or a failure. */
 static int take_if_free(struct writer_pool *pool, uint32_t i, struct writer **out) {
     struct slot_shm *slot = seg_slot(pool->seg, i);
@@ -51,7 +51,7 @@ static int take_if_free(struct writer_pool *pool, uint32_t i, struct writer **ou
 }
 
 static int is_taken(int result) {
-    return result == LARDER_BUSY || result == LARDER_E_NO_SLOT;
+    return result == LARDER_E_BUSY || result == LARDER_E_NO_SLOT;
 }
 
 /* The first one that is free by the map. */
@@ -78,7 +78,7 @@ static int recover_slot(struct writer_pool *pool, uint32_t i) {
     return r;
 }
 
-/* Takes slot i if it is free, or dead and can be recovered. LARDER_OK and *out; LARDER_BUSY and a message: it can be had soon;
+/* Takes slot i if it is free, or dead and can be recovered. LARDER_OK and *out; LARDER_E_BUSY and a message: it can be had soon;
  * LARDER_E_NO_SLOT: its owner lives, or it is damaged; or a failure. */
 static int take_or_recover(struct writer_pool *pool, uint32_t i, struct writer **out) {
     struct slot_shm *slot = seg_slot(pool->seg, i);
@@ -91,7 +91,7 @@ static int take_or_recover(struct writer_pool *pool, uint32_t i, struct writer *
             return r == LARDER_E_CORRUPT ? LARDER_E_NO_SLOT : r;
     }
     int r = take_if_free(pool, i, out);
-    if (r == LARDER_BUSY)
+    if (r == LARDER_E_BUSY)
         err_set(r, "a process, perhaps %d, takes or leaves slot %u", (int)SHM_LOAD_RELAXED(&slot->pid), i);
     return r;
 }
@@ -167,7 +167,7 @@ static uint32_t count_processes(struct writer_pool *pool) {
 static int refuse(struct writer_pool *pool, uint64_t waited_ms) {
     uint32_t slot;
     if (is_one_to_come(pool->seg, &slot))
-        return err_set(LARDER_BUSY,
+        return err_set(LARDER_E_BUSY,
                        "no writer slot is free after %llu ms (busy_timeout_ms), though not all have living owners: "
                        "process %d recovers, takes or leaves slot %u",
                        (unsigned long long)waited_ms, (int)SHM_LOAD_RELAXED(&seg_slot(pool->seg, slot)->pid), slot);

@@ -139,7 +139,7 @@ void writer_end(struct writer *w);
 int writer_is_idle(struct writer_pool *pool, uint32_t slot);
 /* Grows w->scratch to at least bytes. Outside locks. LARDER_OK or LARDER_E_NO_MEMORY. */
 int writer_scratch(struct writer *w, size_t bytes);
-/* After LARDER_E_RETRY, outside locks: claims w->need_bytes. LARDER_OK, LARDER_FULL, ... */
+/* After LARDER_E_RETRY, outside locks: claims w->need_bytes. LARDER_OK, LARDER_E_FULL, ... */
 int writer_claim(struct writer *w);
 
 /* For slot_take.c. A writer that acts for this slot; NULL: LARDER_E_NO_MEMORY. Its memory. One of the pool, or NULL. */

@@ -62,7 +62,7 @@ static int live_lock(int fd, int64_t byte) {
     if (fcntl(fd, F_OFD_SETLK, &range) == 0)
         return LARDER_OK;
     if (errno == EAGAIN || errno == EACCES)
-        return LARDER_BUSY;
+        return LARDER_E_BUSY;
     return err_set_errno("lock", "a byte of the file with the segment's locks");
 }
 

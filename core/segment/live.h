@@ -28,7 +28,7 @@
 #define LIVE_SLOT_BASE (INT64_C(1) << 61)
 #define LIVE_CREATE_BYTE (LIVE_SLOT_BASE - 1)
 
-/* Takes the lock on `byte`. LARDER_OK and *live; LARDER_BUSY if another holds it (no message); LARDER_E_OS. */
+/* Takes the lock on `byte`. LARDER_OK and *live; LARDER_E_BUSY if another holds it (no message); LARDER_E_OS. */
 int live_take(const struct seg *s, int64_t byte, void **live);
 void live_drop(const struct seg *s, void *live);
 /* 1 if somebody (this process included) holds the lock on `byte`; 0 if nobody; -1 if it cannot be told: always so on the

@@ -144,7 +144,7 @@ static int seg_open_ready(struct seg *s, const struct seg_opening *o, const stru
 
 int seg_lock_creation(const struct seg *s, const struct seg_file *file, void **lock) {
     int result = live_take(s, LIVE_CREATE_BYTE, lock);
-    if (result == LARDER_BUSY)
+    if (result == LARDER_E_BUSY)
         return SEG_AGAIN;
     if (result == LARDER_OK && !seg_file_is_named(file, s->fd)) {
         live_drop(s, *lock);
@@ -159,7 +159,7 @@ static int seg_lock_own(const struct seg *s, void **lock) {
     struct seg own = *s;
     own.has_lock_file = 0;
     int result = live_take(&own, LIVE_CREATE_BYTE, lock);
-    if (result != LARDER_BUSY)
+    if (result != LARDER_E_BUSY)
         return result;
     *lock = NULL;
     return live_is_locked_for_writing(&own, LIVE_CREATE_BYTE) == 1 ? SEG_AGAIN : LARDER_OK;
@@ -423,12 +423,12 @@ int seg_open(struct seg *s, const struct larder_options *options) {
     }
     *s = opened;
     if (result == SEG_AGAIN && o.is_reader_in_the_way)
-        return err_set(LARDER_BUSY,
+        return err_set(LARDER_E_BUSY,
                        SEG_NAMED_TEXT ": an empty or half-made file that other users may read, and one of them holds a "
                                       "lock on it; remove it, for a new one has no such time",
                        o.file.shown);
     if (result == SEG_AGAIN)
-        return err_set(LARDER_BUSY,
+        return err_set(LARDER_E_BUSY,
                        SEG_NAMED_TEXT ": another process is still creating, removing or repairing it after %llu ms",
                        o.file.shown, (unsigned long long)seg_wait_ms(&o.wait));
     return result;

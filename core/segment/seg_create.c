@@ -79,7 +79,7 @@ static int seg_create_check_limit(const struct seg_file *file, uint64_t bytes) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes)
         return LARDER_OK;
-    return err_set(LARDER_FULL,
+    return err_set(LARDER_E_FULL,
                    SEG_NAMED_TEXT ": %llu bytes are more than this process may give a file (ulimit -f): %llu",
                    file->shown, (unsigned long long)bytes, (unsigned long long)limit.rlim_cur);
 }
@@ -117,7 +117,7 @@ static int seg_create_claim(const struct seg *s, const struct seg_file *file, ui
         if (seg_file_back(s->fd, from, part) == 0)
             from += part;
         else if (errno == ENOSPC || errno == EDQUOT || errno == ENOMEM)
-            return err_set(LARDER_FULL, SEG_NAMED_TEXT ": no room for its first %llu bytes", file->shown,
+            return err_set(LARDER_E_FULL, SEG_NAMED_TEXT ": no room for its first %llu bytes", file->shown,
                            (unsigned long long)to);
         else
             return err_set_errno("reserve memory (fallocate) for segment", file->shown);

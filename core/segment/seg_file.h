@@ -32,7 +32,7 @@ static inline int seg_mode_is_possible(uint32_t mode) {
 int seg_file_open(struct seg_file *file, int is_read_only, int *fd);
 /* The failure of an attempt at what is not allowed on a file of another user: LARDER_E_ACCESS, with its owner named. */
 int seg_file_is_foreign(const struct seg_file *file, int fd, const char *why);
-/* Creates an empty file. LARDER_E_EXISTS without a message if something has that name by now; LARDER_FULL and as above.
+/* Creates an empty file. LARDER_E_EXISTS without a message if something has that name by now; LARDER_E_FULL and as above.
  */
 int seg_file_create(struct seg_file *file, int *fd);
 /* Whether the name still leads to this file. A memfd has no name to lose. */

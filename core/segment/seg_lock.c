@@ -258,7 +258,7 @@ static int lock_find_or_settle(struct seg *s, const struct seg_file *file, uint3
         if (result != SETTLE_AGAIN)
             return result;
     }
-    return err_set(LARDER_BUSY, SEG_NAMED_TEXT ": others keep changing its lock file", file->shown);
+    return err_set(LARDER_E_BUSY, SEG_NAMED_TEXT ": others keep changing its lock file", file->shown);
 }
 
 /* ---- Calls ---- */

@@ -29,11 +29,11 @@
 #include "core/segment/seg_file.h"
 
 /* For a new segment, mapped, whose creation lock is held and which is not READY: makes its lock file, for the mode that the
- * segment will have. LARDER_OK, LARDER_E_ACCESS, LARDER_FULL, LARDER_E_OS. */
+ * segment will have. LARDER_OK, LARDER_E_ACCESS, LARDER_E_FULL, LARDER_E_OS. */
 int seg_lock_make(struct seg *s, const struct seg_file *file, uint32_t mode);
 /* For a READY segment, mapped: opens its lock file, or makes that of a copy. Read-only attachments open it if they may,
  * and do without it otherwise. LARDER_OK; SEG_AGAIN: the segment has just gone; LARDER_E_FORMAT: the lock file is missing;
- * LARDER_E_ACCESS, LARDER_FULL, LARDER_E_OS; LARDER_BUSY: others keep changing it. */
+ * LARDER_E_ACCESS, LARDER_E_FULL, LARDER_E_OS; LARDER_E_BUSY: others keep changing it. */
 int seg_lock_attach(struct seg *s, const struct seg_file *file);
 /* The same from a head that was read, before anything is mapped; makes nothing. A copy's locks are on the copy. */
 int seg_lock_find(struct seg *s, const struct seg_file *file, const struct seg_shm *head);

@@ -220,9 +220,10 @@ static int check_slowly(struct larder *db, int64_t second) {
         return LARDER_OK;
     int is_locked = state == SEG_STATE_REPAIRING ? live_is_locked(&db->seg, LIVE_CREATE_BYTE) : 0;
     if (is_locked == 1)
-        return err_set(LARDER_BUSY, "the segment is being repaired");
+        return err_set(LARDER_E_BUSY, "the segment is being repaired");
     if (is_locked < 0)
-        return err_set(LARDER_BUSY, "the segment is being repaired, or its repair was cut off; this user cannot tell");
+        return err_set(LARDER_E_BUSY,
+                       "the segment is being repaired, or its repair was cut off; this user cannot tell");
     if (state == SEG_STATE_REPAIRING)
         return err_set(LARDER_E_CORRUPT, "a repair of the segment was cut off; larder check --repair finishes it");
     return err_set(LARDER_E_CORRUPT, "the segment's state is %u", state);

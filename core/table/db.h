@@ -45,7 +45,7 @@ struct priv *db_priv(struct larder *db);
 int64_t db_now(const struct larder *db);
 /* The same as of the db_check() of this call, without another look at the clock. */
 int64_t db_now_checked(const struct larder *db);
-/* A writer for this thread: LARDER_OK, LARDER_E_READ_ONLY, LARDER_E_NO_SLOT or LARDER_BUSY after waiting for busy_timeout_ms,
+/* A writer for this thread: LARDER_OK, LARDER_E_READ_ONLY, LARDER_E_NO_SLOT or LARDER_E_BUSY after waiting for busy_timeout_ms,
  * LARDER_E_OS, LARDER_E_ACCESS, LARDER_E_DESTROYED. Cancellation is held off until writer_return. */
 int writer_borrow(struct larder *db, struct writer **w);
 /* The same, with another limit to the wait. */

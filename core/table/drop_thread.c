@@ -42,7 +42,7 @@ static int empty_some(struct drop_thread *d) {
     uint64_t give_up_ms = wait_now_ms() + DROP_PATIENCE_MS;
     for (int pieces = 0; pieces < DROP_PIECES && !d->is_stopping && !w->is_stuck && !writer_is_wanted(w); pieces++) {
         r = table_resume_piece(w);
-        if (r != LARDER_MORE && (r != LARDER_BUSY || !wait_until(give_up_ms)))
+        if (r != LARDER_MORE && (r != LARDER_E_BUSY || !wait_until(give_up_ms)))
             break;
         sched_yield();
     }

@@ -9,7 +9,7 @@
 
 struct writer;
 
-/* In the dead slot's name, with its locks. LARDER_OK: nothing is half done, and its stripes are unlocked. Idempotent. LARDER_BUSY,
+/* In the dead slot's name, with its locks. LARDER_OK: nothing is half done, and its stripes are unlocked. Idempotent. LARDER_E_BUSY,
  * LARDER_E_CORRUPT and what else making the operation whole may say. */
 int finish_operation(struct writer *dead);
 

@@ -28,9 +28,9 @@ static int add_key(struct larder_table *t, const struct larder_key *key, struct 
         return LARDER_E_NO_MEMORY;
     int r = table_view(t, &v);
     if (r == LARDER_OK)
-        r = larder_add(b, v->shape.partition.name, &key->partition);
+        r = larder_builder_add(b, v->shape.partition.name, &key->partition);
     if (r == LARDER_OK && v->shape.sort.name)
-        r = larder_add(b, v->shape.sort.name, &key->sort);
+        r = larder_builder_add(b, v->shape.sort.name, &key->sort);
     views_depart(t->db, use);
     return r;
 }
@@ -50,9 +50,9 @@ static int make_item(struct larder_table *t, struct write_increment *increment, 
     if (r)
         return r;
     larder_builder_reset(b);
-    r = old ? larder_add_all(b, old, &name, 1) : add_key(t, increment->key, b);
+    r = old ? larder_builder_add_all(b, old, &name, 1) : add_key(t, increment->key, b);
     if (r == LARDER_OK)
-        r = larder_add_int(b, name, increment->sum);
+        r = larder_builder_add_int(b, name, increment->sum);
     return r ? r : larder_builder_finish(b, made);
 }
 

@@ -57,23 +57,23 @@ static int make_round(struct writer *w, struct room *room) {
 static int make_room(struct writer *w, struct room *room) {
     char message[256]; /* rule R3 */
     if (w->is_recovery || room->rounds++ >= ROOM_ROUNDS + room->bytes / ROOM_BYTES_PER_ROUND)
-        return LARDER_FULL;
+        return LARDER_E_FULL;
     strncpy(message, larder_error(), sizeof message - 1);
     message[sizeof message - 1] = 0;
     int has_made = make_round(w, room);
     if (w->is_stuck)
-        return err_set(LARDER_BUSY, "a stopped process holds a lock that making room needs");
-    return has_made ? LARDER_E_RETRY : err_set(LARDER_FULL, "%s", message);
+        return err_set(LARDER_E_BUSY, "a stopped process holds a lock that making room needs");
+    return has_made ? LARDER_E_RETRY : err_set(LARDER_E_FULL, "%s", message);
 }
 
 int room_after(struct writer *w, struct room *room, int r) {
     if (r == LARDER_E_RETRY && w->is_stuck) /* what was done is taken back by whoever recovers the slot */
-        return err_set(LARDER_BUSY, "a stopped process holds a lock that this call needs");
+        return err_set(LARDER_E_BUSY, "a stopped process holds a lock that this call needs");
     if (r == LARDER_E_RETRY && w->need_bytes) {
         int claimed = heap_claim(w, w->need_bytes);
         if (claimed == LARDER_OK)
             return r;
         r = claimed;
     }
-    return r == LARDER_FULL && !w->is_stuck ? make_room(w, room) : r;
+    return r == LARDER_E_FULL && !w->is_stuck ? make_room(w, room) : r;
 }

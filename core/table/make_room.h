@@ -30,7 +30,7 @@ struct room {
 };
 
 /* What to do after a try that ended with r. LARDER_E_RETRY: memory was claimed from the kernel (w->need_bytes), or room was made: try
- * again. Else what the call returns: r, or LARDER_BUSY if the writer is stuck, or why memory could not be claimed. */
+ * again. Else what the call returns: r, or LARDER_E_BUSY if the writer is stuck, or why memory could not be claimed. */
 int room_after(struct writer *w, struct room *room, int r);
 
 #endif

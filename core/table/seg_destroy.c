@@ -151,7 +151,7 @@ int seg_destroy(const char *name, int how) {
         result = seg_destroy_attempt(&file, force, is_any_owner);
     while (result == SEG_AGAIN && seg_wait_is_left(&wait));
     if (result == SEG_AGAIN)
-        return err_set(LARDER_BUSY, SEG_NAMED_TEXT ": another process is creating or removing it for %llu ms now",
+        return err_set(LARDER_E_BUSY, SEG_NAMED_TEXT ": another process is creating or removing it for %llu ms now",
                        file.shown, (unsigned long long)seg_wait_ms(&wait));
     return result;
 }

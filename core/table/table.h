@@ -65,7 +65,7 @@ static inline int view_is_current(const struct table_view *v) {
 }
 /* The rest of table_view(): the view is not current, or there is none yet. */
 int table_view_anew(struct larder_table *t, const struct table_view **view);
-/* db.c. LARDER_OK; LARDER_E_DESTROYED, also within a second of the removal of the file by hand; LARDER_BUSY, LARDER_E_CORRUPT.
+/* db.c. LARDER_OK; LARDER_E_DESTROYED, also within a second of the removal of the file by hand; LARDER_E_BUSY, LARDER_E_CORRUPT.
  * First thing in every call. */
 int db_check(struct larder *db);
 static inline int table_view_checked(struct larder_table *t, const struct table_view **view) {
@@ -115,10 +115,10 @@ int table_change_locked(struct writer *w, const struct table_view *v, const stru
 /* Recovery of a slot that died inside OP_TABLE_CREATE or OP_TABLE_DROP, in its name; holds its catalog lock. */
 int table_recover_op(struct writer *w, uint32_t op, uint32_t ordinal);
 /* Tables that were dropped and are not empty yet (core/table/table_empty.c). Takes the catalog lock, unless the caller holds it. One
- * piece. LARDER_MORE: there may be more; LARDER_NOT_FOUND: there are none; LARDER_BUSY (the writer may be stuck), LARDER_E_CORRUPT:
+ * piece. LARDER_MORE: there may be more; LARDER_NOT_FOUND: there are none; LARDER_E_BUSY (the writer may be stuck), LARDER_E_CORRUPT:
  * those that are left cannot be emptied now. */
 int table_resume_piece(struct writer *w);
-/* All pieces, as far as that is possible now, and as w->is_stopping lets it. LARDER_OK; LARDER_BUSY: the writer is stuck. */
+/* All pieces, as far as that is possible now, and as w->is_stopping lets it. LARDER_OK; LARDER_E_BUSY: the writer is stuck. */
 int table_resume_drops(struct writer *w);
 int table_has_drops(const struct seg *s);
 /* 0: there are none. Else a number that changes with every piece, whoever does it. */

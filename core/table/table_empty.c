@@ -81,7 +81,7 @@ static int empty_locked(struct writer *w, struct table_shm *t, const struct tabl
             return r;
         table_swap(w, &t->schema_off, 0);
         if (w->is_stuck)
-            return LARDER_BUSY;
+            return LARDER_E_BUSY;
     }
     SHM_STORE(&t->restamp, 0);
     SHM_STORE(&t->emptied, 0);
@@ -123,7 +123,7 @@ int table_resume_piece(struct writer *w) {
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
         int r = is_dropping(w->seg, i) ? empty_piece(w, i) : LARDER_NOT_FOUND;
         if (w->is_stuck)
-            return LARDER_BUSY;
+            return LARDER_E_BUSY;
         if (r == LARDER_MORE)
             return r;
         if (r != LARDER_NOT_FOUND) /* a table that cannot be emptied now is no reason to leave out the next */
@@ -137,5 +137,5 @@ int table_resume_drops(struct writer *w) {
     do
         r = table_resume_piece(w);
     while (r == LARDER_MORE && !(w->is_stopping && atomic_load_explicit(w->is_stopping, memory_order_relaxed)));
-    return w->is_stuck ? LARDER_BUSY : LARDER_OK;
+    return w->is_stuck ? LARDER_E_BUSY : LARDER_OK;
 }

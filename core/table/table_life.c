@@ -124,7 +124,7 @@ static int create_locked(struct writer *w, struct schema_source *source) {
         return result;
     struct table_shm *t = free_entry(w, &ordinal);
     if (!t)
-        return err_set(LARDER_FULL, "no room for table \"%s\": a segment holds at most %u tables", source->def.name,
+        return err_set(LARDER_E_FULL, "no room for table \"%s\": a segment holds at most %u tables", source->def.name,
                        LARDER_TABLES_MAX);
     note_op(w, OP_TABLE_CREATE, ordinal);
     result = create_in(w, t, source);
@@ -144,10 +144,11 @@ static int await_entry(struct writer *w) {
     uint64_t deadline_ms = wait_now_ms() + w->busy_timeout_ms;
     while (is_catalog_full(w->seg) && table_has_drops(w->seg)) {
         int r = table_resume_piece(w);
-        if (r != LARDER_MORE && r != LARDER_NOT_FOUND && (r != LARDER_BUSY || w->is_stuck || !wait_until(deadline_ms)))
+        if (r != LARDER_MORE && r != LARDER_NOT_FOUND &&
+            (r != LARDER_E_BUSY || w->is_stuck || !wait_until(deadline_ms)))
             return r;
         if (wait_now_ms() >= deadline_ms)
-            return err_set(LARDER_BUSY,
+            return err_set(LARDER_E_BUSY,
                            "all %u entries for tables are in use, and a dropped one is still being emptied",
                            LARDER_TABLES_MAX);
     }
@@ -182,13 +183,13 @@ static int create(struct writer *w, struct schema_source *source) {
         int has_drops = table_has_drops(w->seg);
         result = create_once(w, source);
         if (result == LARDER_E_RETRY && w->is_stuck)
-            return err_set(LARDER_BUSY, "a stopped process holds a lock that creating the table needs");
+            return err_set(LARDER_E_BUSY, "a stopped process holds a lock that creating the table needs");
         /* What was dropped before comes first: its entry has stripes. */
-        if (result == LARDER_FULL && has_emptied(w, has_drops, deadline_ms))
+        if (result == LARDER_E_FULL && has_emptied(w, has_drops, deadline_ms))
             result = LARDER_E_RETRY;
         else
             result = room_after(w, &room, result);
-        if (result == LARDER_FULL && has_emptied(w, has_drops, deadline_ms))
+        if (result == LARDER_E_FULL && has_emptied(w, has_drops, deadline_ms))
             result = LARDER_E_RETRY;
     } while (result == LARDER_E_RETRY);
     return result;
@@ -274,5 +275,5 @@ int table_recover_op(struct writer *w, uint32_t op, uint32_t ordinal) {
     if (op == OP_TABLE_CREATE && LIFE_STATE(SHM_LOAD(&t->life)) == TABLE_CREATING)
         undo_create(w, t);
     /* OP_TABLE_DROP is noted no more, and is left by processes of before: that the entry is DROPPING says as much. */
-    return w->is_stuck ? LARDER_BUSY : LARDER_OK;
+    return w->is_stuck ? LARDER_E_BUSY : LARDER_OK;
 }

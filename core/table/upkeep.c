@@ -69,7 +69,7 @@ static int expire_locked(struct writer *w, const struct table_view *v, struct st
             change_count(&w->slot->expired, 1);
         }
         if (w->is_stuck)
-            return LARDER_BUSY;
+            return LARDER_E_BUSY;
     }
     return LARDER_OK;
 }
@@ -217,7 +217,7 @@ int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t 
             r = err_set(LARDER_E_CORRUPT, "stripe %u has items that stay outdated", number);
         change_leave_stripe(w, stripe);
         if (w->is_stuck)
-            return r ? r : LARDER_BUSY;
+            return r ? r : LARDER_E_BUSY;
         if (r == TRY_VIEW_MOVED)
             return LARDER_NOT_FOUND;
         if (r == LARDER_NOT_FOUND)

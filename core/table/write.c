@@ -144,7 +144,7 @@ static int try_change_locked(struct writer *w, struct change *c, struct stripe_s
         change_note(w, c->view, stripe);
         r = htab_free_slot_locked(w, &c->view->items, stripe, c->hash, &slot);
         if (r)
-            r = change_fail(w, r, step_is_open(w, 1) ? LARDER_BUSY : step_abandon(w, 1));
+            r = change_fail(w, r, step_is_open(w, 1) ? LARDER_E_BUSY : step_abandon(w, 1));
     }
     if (r)
         return r;
@@ -176,7 +176,7 @@ static int change_item(struct writer *w, struct change *c) {
         heap_claim_ahead(w, bytes_ahead(c));
     for (;;) {
         int r = try_change(w, c);
-        if (r == LARDER_E_RETRY || r == LARDER_FULL)
+        if (r == LARDER_E_RETRY || r == LARDER_E_FULL)
             r = room_after(w, &room, r);
         else if (r == TRY_BEFORE_SMALL)
             r = grow_before(w);

@@ -29,7 +29,7 @@ int write_increment(struct larder_table *t, struct write_increment *increment);
 /* A timer fired (ttl/): looks at the items with this hash whose armed_s is this second. Expired at now_s: removed like any delete.
  * Not expired (its expiry moved on): a new timer is added for it (core_hooks->timer_add) and armed_s set. No such item: nothing.
  * Takes and drops the item's stripe lock; the caller holds no lock of a rank above LOCK_GATE.
- * LARDER_OK: *removed counts up by what was removed; the timer is done with. LARDER_FULL, LARDER_E_RETRY, LARDER_BUSY: it is still needed. */
+ * LARDER_OK: *removed counts up by what was removed; the timer is done with. LARDER_E_FULL, LARDER_E_RETRY, LARDER_E_BUSY: it is still needed. */
 int write_expire(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t armed_s, int64_t now_s,
                  uint64_t *removed);
 
@@ -39,14 +39,14 @@ int write_expire_bucket(struct writer *w, const struct table_view *v, uint64_t h
 
 /* Rewrites the items of a stripe whose image was made under an older definition (fewer index slots than the shape, another TTL
  * generation): same attributes, new image, index entries and timer added. Locks the stripe per item; claims memory
- * itself. LARDER_OK; LARDER_NOT_FOUND: v is no longer current; LARDER_FULL; LARDER_BUSY; LARDER_E_CORRUPT. */
+ * itself. LARDER_OK; LARDER_NOT_FOUND: v is no longer current; LARDER_E_FULL; LARDER_E_BUSY; LARDER_E_CORRUPT. */
 int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t stripe);
 
 /* Recovery of a slot that died inside OP_ITEM, in its name. */
 int write_recover_item(struct writer *w);
 
 /* Deletes what is in the stripe, at most *budget items, which counts down; without index work: the table is being dropped. Stripe lock taken
- * inside. LARDER_OK: it is empty; LARDER_MORE; LARDER_BUSY; LARDER_E_CORRUPT. */
+ * inside. LARDER_OK: it is empty; LARDER_MORE; LARDER_E_BUSY; LARDER_E_CORRUPT. */
 int write_empty_stripe(struct writer *w, const struct table_view *v, uint32_t stripe, uint32_t *budget);
 
 #endif

@@ -50,37 +50,37 @@ void sink_open(struct sink *s, struct larder_builder *builder) {
 void sink_s(struct sink *s, const char *name, const char *text) {
     sink_member(s, sink_name_hash(name, name ? strlen(name) : 0), sink_bytes_hash(LARDER_S, text, strlen(text)));
     if (s->builder) /* a failure is remembered and returned by larder_builder_finish(); so in all of these */
-        (void)larder_add_s(s->builder, name, text);
+        (void)larder_builder_add_s(s->builder, name, text);
 }
 
 void sink_n(struct sink *s, const char *name, int64_t value) {
     sink_member(s, sink_name_hash(name, name ? strlen(name) : 0), sink_word_hash(LARDER_N, (uint64_t)value));
     if (s->builder)
-        (void)larder_add_int(s->builder, name, value);
+        (void)larder_builder_add_int(s->builder, name, value);
 }
 
 void sink_bool(struct sink *s, const char *name, bool is_true) {
     sink_member(s, sink_name_hash(name, name ? strlen(name) : 0), sink_word_hash(LARDER_BOOL, is_true));
     if (s->builder)
-        (void)larder_add_bool(s->builder, name, is_true);
+        (void)larder_builder_add_bool(s->builder, name, is_true);
 }
 
 void sink_null(struct sink *s, const char *name) {
     sink_member(s, sink_name_hash(name, name ? strlen(name) : 0), sink_word_hash(LARDER_NULL, 0));
     if (s->builder)
-        (void)larder_add_null(s->builder, name);
+        (void)larder_builder_add_null(s->builder, name);
 }
 
 void sink_begin(struct sink *s, const char *name, enum larder_type type) {
     sink_descend(s, sink_name_hash(name, name ? strlen(name) : 0), type);
     if (s->builder)
-        (void)larder_begin(s->builder, name, type);
+        (void)larder_builder_begin(s->builder, name, type);
 }
 
 void sink_end(struct sink *s) {
     sink_ascend(s);
     if (s->builder)
-        (void)larder_end(s->builder);
+        (void)larder_builder_end(s->builder);
 }
 
 uint64_t sink_fingerprint(const struct sink *s) {

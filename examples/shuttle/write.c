@@ -87,13 +87,13 @@ static const struct larder_item *write_grown(struct worker *w, const struct lard
     for (unsigned i = 0; i < WRITE_COUNTERS; i++)
         names[i] = write_counters[i].name;
     larder_builder_reset(w->builder);
-    (void)larder_add_all(w->builder, old, names, WRITE_COUNTERS);
+    (void)larder_builder_add_all(w->builder, old, names, WRITE_COUNTERS);
     for (unsigned i = 0; i < WRITE_COUNTERS; i++) {
         struct larder_value v;
         int64_t n;
         if (larder_item_get(old, names[i], &v) != LARDER_OK || larder_value_int64(&v, &n) != LARDER_OK)
             return NULL;
-        (void)larder_add_int(w->builder, names[i], n + write_counters[i].by);
+        (void)larder_builder_add_int(w->builder, names[i], n + write_counters[i].by);
     }
     return larder_builder_finish(w->builder, &item) == LARDER_OK ? item : NULL;
 }

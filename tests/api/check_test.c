@@ -46,13 +46,13 @@ static void put(struct larder_table *t, struct larder_builder *b, uint32_t n) {
     snprintf(pk, sizeof pk, "P%u", n % PARTITIONS);
     snprintf(sk, sizeof sk, "SHARED#PREFIX#%05u", n);
     larder_builder_reset(b);
-    larder_add_s(b, "pk", pk);
-    larder_add_s(b, "sk", sk);
-    larder_add_s(b, "gpk", n % 2 ? "even" : "odd");
-    larder_add_int(b, "gsk", n * 7 % 100);
+    larder_builder_add_s(b, "pk", pk);
+    larder_builder_add_s(b, "sk", sk);
+    larder_builder_add_s(b, "gpk", n % 2 ? "even" : "odd");
+    larder_builder_add_int(b, "gsk", n * 7 % 100);
     if (n % 5 == 0)
-        larder_add_int(b, "expires", 5000 + n);
-    larder_add_b(b, "fill", fill, n == 77 ? sizeof fill : n % 9 * 30); /* one is a run of spans */
+        larder_builder_add_int(b, "expires", 5000 + n);
+    larder_builder_add_b(b, "fill", fill, n == 77 ? sizeof fill : n % 9 * 30); /* one is a run of spans */
     EXPECT(larder_builder_finish(b, &item), LARDER_OK);
     EXPECT(larder_put(t, item, NULL), LARDER_OK);
 }

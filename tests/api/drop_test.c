@@ -42,11 +42,11 @@ static int put(struct larder *db, struct larder_table *t, int n, int owners) {
     if (r)
         return r;
     snprintf(text, sizeof text, "item-%d", n);
-    larder_add_s(b, "id", text);
+    larder_builder_add_s(b, "id", text);
     snprintf(text, sizeof text, "owner-%d", n % owners);
-    larder_add_s(b, "owner", text);
-    larder_add_int(b, "at", n);
-    larder_add_b(b, "payload", text, 32);
+    larder_builder_add_s(b, "owner", text);
+    larder_builder_add_int(b, "at", n);
+    larder_builder_add_b(b, "payload", text, 32);
     r = larder_builder_finish(b, &item);
     if (r == LARDER_OK)
         r = larder_put(t, item, NULL);
@@ -226,7 +226,7 @@ Test(drop, a_put_without_room_goes_on_for_a_dead_dropper) {
     int n = 0, r;
     while ((r = put(db, t, n, 1)) == LARDER_OK)
         n++;
-    EXPECT(r, LARDER_FULL);
+    EXPECT(r, LARDER_E_FULL);
     cr_assert_gt((uint64_t)n * 100, SEGMENT_BYTES / 2, "only %d items went in", n);
     check(db);
     larder_close(db);

@@ -85,10 +85,10 @@ static void begin(struct world *w) {
         char sk[16];
         snprintf(sk, sizeof sk, "s%d", i);
         larder_builder_reset(w->b);
-        larder_add_s(w->b, "pk", "p");
-        larder_add_s(w->b, "sk", sk);
-        larder_add_s(w->b, "gpk", "kind");
-        larder_add_int(w->b, "gsk", i);
+        larder_builder_add_s(w->b, "pk", "p");
+        larder_builder_add_s(w->b, "sk", sk);
+        larder_builder_add_s(w->b, "gpk", "kind");
+        larder_builder_add_int(w->b, "gsk", i);
         EXPECT(larder_builder_finish(w->b, &item), LARDER_OK);
         EXPECT(larder_put(w->t, item, NULL), LARDER_OK);
     }
@@ -163,9 +163,9 @@ static int finish_and_put(struct world *w, struct larder_table *t, int added) {
 static int put_keys(struct world *w, struct larder_table *t, const struct larder_value *pk,
                     const struct larder_value *sk) {
     if (pk)
-        larder_add(w->b, "pk", pk);
+        larder_builder_add(w->b, "pk", pk);
     if (sk)
-        larder_add(w->b, "sk", sk);
+        larder_builder_add(w->b, "sk", sk);
     return finish_and_put(w, t, 0);
 }
 
@@ -220,20 +220,20 @@ static int put_binary_key_as_text(struct world *w) {
     return put_keys(w, w->plain, &text, NULL);
 }
 static int put_index_key_type(struct world *w) {
-    larder_add_int(w->b, "gpk", 1);
+    larder_builder_add_int(w->b, "gpk", 1);
     return put_keys(w, w->t, &text, &text);
 }
 static int put_index_key_empty(struct world *w) {
-    larder_add_s(w->b, "gpk", "");
+    larder_builder_add_s(w->b, "gpk", "");
     return put_keys(w, w->t, &text, &text);
 }
 static int put_index_key_long(struct world *w) {
-    larder_add(w->b, "gpk", &long2049);
+    larder_builder_add(w->b, "gpk", &long2049);
     return put_keys(w, w->t, &text, &text);
 }
 static int put_index_sort_type(struct world *w) {
-    larder_add_s(w->b, "gpk", "kind");
-    larder_add_s(w->b, "gsk", "17");
+    larder_builder_add_s(w->b, "gpk", "kind");
+    larder_builder_add_s(w->b, "gsk", "17");
     return put_keys(w, w->t, &text, &text);
 }
 static int put_dropped(struct world *w) {
@@ -246,8 +246,8 @@ static int put_read_only(struct world *w) {
 /* An item with these keys, only if what is there is a builder's item, or (is_absent) nothing. */
 static int put_if(struct world *w, struct larder_table *t, const struct larder_value *sk, int is_absent) {
     const struct larder_item *item = NULL;
-    larder_add(w->b, "pk", &text);
-    larder_add(w->b, "sk", sk);
+    larder_builder_add(w->b, "pk", &text);
+    larder_builder_add(w->b, "sk", sk);
     int r = larder_builder_finish(w->b, &item);
     return r ? r : larder_put_if(t, item, is_absent ? NULL : item, w->page);
 }
@@ -352,13 +352,13 @@ Test(errors, puts, .init = init) {
 
 /* Adds one bad thing to an item that is good otherwise. */
 static int with_keys(struct world *w, int added) {
-    larder_add_s(w->b, "pk", "p");
-    larder_add_s(w->b, "sk", "s");
+    larder_builder_add_s(w->b, "pk", "p");
+    larder_builder_add_s(w->b, "sk", "s");
     return finish_and_put(w, w->t, added);
 }
 
 static int number(struct world *w, const char *decimal) {
-    return with_keys(w, larder_add_n(w->b, "n", decimal));
+    return with_keys(w, larder_builder_add_n(w->b, "n", decimal));
 }
 static int number_39_digits(struct world *w) {
     return number(w, digits39.data);
@@ -395,71 +395,71 @@ static int number_exponent_huge(struct world *w) {
 }
 static int number_forged(struct world *w) { /* "as read from an item", but it was not */
     const struct larder_value v = {.type = LARDER_N, .data = "\xff\xff\xff", .bytes = 3, .count = 1};
-    return with_keys(w, larder_add(w->b, "n", &v));
+    return with_keys(w, larder_builder_add(w->b, "n", &v));
 }
 static int text_null(struct world *w) {
-    return with_keys(w, larder_add_s(w->b, "a", NULL));
+    return with_keys(w, larder_builder_add_s(w->b, "a", NULL));
 }
 static int text_not_utf8(struct world *w) {
-    return with_keys(w, larder_add(w->b, "a", &not_utf8));
+    return with_keys(w, larder_builder_add(w->b, "a", &not_utf8));
 }
 static int text_surrogate(struct world *w) {
-    return with_keys(w, larder_add_s(w->b, "a", "\xed\xa0\x80"));
+    return with_keys(w, larder_builder_add_s(w->b, "a", "\xed\xa0\x80"));
 }
 static int text_overlong(struct world *w) {
-    return with_keys(w, larder_add_s(w->b, "a", "\xc0\x80"));
+    return with_keys(w, larder_builder_add_s(w->b, "a", "\xc0\x80"));
 }
 static int binary_null(struct world *w) {
-    return with_keys(w, larder_add_b(w->b, "a", NULL, 5));
+    return with_keys(w, larder_builder_add_b(w->b, "a", NULL, 5));
 }
 static int type_none(struct world *w) {
-    return with_keys(w, larder_add(w->b, "a", &(struct larder_value){0}));
+    return with_keys(w, larder_builder_add(w->b, "a", &(struct larder_value){0}));
 }
 static int type_map_as_value(struct world *w) {
-    return with_keys(w, larder_add(w->b, "a", &(struct larder_value){.type = LARDER_M}));
+    return with_keys(w, larder_builder_add(w->b, "a", &(struct larder_value){.type = LARDER_M}));
 }
 static int type_unknown(struct world *w) {
-    return with_keys(w, larder_add(w->b, "a", &(struct larder_value){.type = (enum larder_type)77}));
+    return with_keys(w, larder_builder_add(w->b, "a", &(struct larder_value){.type = (enum larder_type)77}));
 }
 static int begin_scalar(struct world *w) {
-    return with_keys(w, larder_begin(w->b, "a", LARDER_S));
+    return with_keys(w, larder_builder_begin(w->b, "a", LARDER_S));
 }
 static int name_null(struct world *w) {
-    return with_keys(w, larder_add_s(w->b, NULL, "a"));
+    return with_keys(w, larder_builder_add_s(w->b, NULL, "a"));
 }
 static int name_empty(struct world *w) {
-    return with_keys(w, larder_add_s(w->b, "", "a"));
+    return with_keys(w, larder_builder_add_s(w->b, "", "a"));
 }
 static int name_long(struct world *w) {
-    return with_keys(w, larder_name(w->b, many, 65536));
+    return with_keys(w, larder_builder_name(w->b, many, 65536));
 }
 static int name_not_utf8(struct world *w) {
-    return with_keys(w, larder_add_s(w->b, "\xc3(", "a"));
+    return with_keys(w, larder_builder_add_s(w->b, "\xc3(", "a"));
 }
 static int name_twice(struct world *w) {
-    larder_add_s(w->b, "a", "1");
-    larder_add_s(w->b, "a", "2");
+    larder_builder_add_s(w->b, "a", "1");
+    larder_builder_add_s(w->b, "a", "2");
     return with_keys(w, 0);
 }
 static int name_twice_in_map(struct world *w) {
-    larder_begin(w->b, "m", LARDER_M);
-    larder_add_s(w->b, "a", "1");
-    larder_add_s(w->b, "a", "1");
-    return with_keys(w, larder_end(w->b));
+    larder_builder_begin(w->b, "m", LARDER_M);
+    larder_builder_add_s(w->b, "a", "1");
+    larder_builder_add_s(w->b, "a", "1");
+    return with_keys(w, larder_builder_end(w->b));
 }
 static int name_in_list(struct world *w) {
-    larder_begin(w->b, "l", LARDER_L);
-    return with_keys(w, larder_add_s(w->b, "a", "1"));
+    larder_builder_begin(w->b, "l", LARDER_L);
+    return with_keys(w, larder_builder_add_s(w->b, "a", "1"));
 }
 static int nesting_32(struct world *w) {
-    int r = larder_begin(w->b, "l", LARDER_L);
+    int r = larder_builder_begin(w->b, "l", LARDER_L);
     for (int i = 1; i < 33 && r == LARDER_OK; i++)
-        r = larder_begin(w->b, i % 2 ? NULL : "m", i % 2 ? LARDER_M : LARDER_L);
+        r = larder_builder_begin(w->b, i % 2 ? NULL : "m", i % 2 ? LARDER_M : LARDER_L);
     return with_keys(w, r);
 }
 static int set_empty(struct world *w, enum larder_type type) {
-    larder_begin(w->b, "set", type);
-    return with_keys(w, larder_end(w->b));
+    larder_builder_begin(w->b, "set", type);
+    return with_keys(w, larder_builder_end(w->b));
 }
 static int set_empty_ss(struct world *w) {
     return set_empty(w, LARDER_SS);
@@ -471,45 +471,45 @@ static int set_empty_bs(struct world *w) {
     return set_empty(w, LARDER_BS);
 }
 static int set_twice(struct world *w) {
-    larder_begin(w->b, "set", LARDER_SS);
-    larder_add_s(w->b, NULL, "a");
-    larder_add_s(w->b, NULL, "b");
-    larder_add_s(w->b, NULL, "a");
-    return with_keys(w, larder_end(w->b));
+    larder_builder_begin(w->b, "set", LARDER_SS);
+    larder_builder_add_s(w->b, NULL, "a");
+    larder_builder_add_s(w->b, NULL, "b");
+    larder_builder_add_s(w->b, NULL, "a");
+    return with_keys(w, larder_builder_end(w->b));
 }
 static int set_number_twice(struct world *w) {
-    larder_begin(w->b, "set", LARDER_NS);
-    larder_add_n(w->b, NULL, "10");
-    larder_add_n(w->b, NULL, "1e1");
-    return with_keys(w, larder_end(w->b));
+    larder_builder_begin(w->b, "set", LARDER_NS);
+    larder_builder_add_n(w->b, NULL, "10");
+    larder_builder_add_n(w->b, NULL, "1e1");
+    return with_keys(w, larder_builder_end(w->b));
 }
 static int set_of_others(struct world *w) {
-    larder_begin(w->b, "set", LARDER_SS);
-    return with_keys(w, larder_add_int(w->b, NULL, 1));
+    larder_builder_begin(w->b, "set", LARDER_SS);
+    return with_keys(w, larder_builder_add_int(w->b, NULL, 1));
 }
 static int left_open(struct world *w) {
-    larder_begin(w->b, "m", LARDER_M);
+    larder_builder_begin(w->b, "m", LARDER_M);
     return with_keys(w, 0);
 }
 static int end_of_nothing(struct world *w) {
-    return with_keys(w, larder_end(w->b));
+    return with_keys(w, larder_builder_end(w->b));
 }
 static int name_without_value(struct world *w) {
-    larder_add_s(w->b, "pk", "p");
-    larder_add_s(w->b, "sk", "s");
-    larder_name(w->b, "dangling", 8);
+    larder_builder_add_s(w->b, "pk", "p");
+    larder_builder_add_s(w->b, "sk", "s");
+    larder_builder_name(w->b, "dangling", 8);
     return finish_and_put(w, w->t, 0);
 }
 static int value_over_400k(struct world *w) {
-    return with_keys(w, larder_add_sn(w->b, "a", many, LARDER_ITEM_BYTES_MAX + 1));
+    return with_keys(w, larder_builder_add_sn(w->b, "a", many, LARDER_ITEM_BYTES_MAX + 1));
 }
 static int item_over_400k(struct world *w) {
-    larder_add_sn(w->b, "a", many, LARDER_ITEM_BYTES_MAX / 2);
-    return with_keys(w, larder_add_sn(w->b, "b", many, LARDER_ITEM_BYTES_MAX / 2));
+    larder_builder_add_sn(w->b, "a", many, LARDER_ITEM_BYTES_MAX / 2);
+    return with_keys(w, larder_builder_add_sn(w->b, "b", many, LARDER_ITEM_BYTES_MAX / 2));
 }
 static int value_forged_map(struct world *w) {
     const struct larder_member m = {"m", 1, {.type = LARDER_M, .data = "\x01\x02\x03", .bytes = 3, .count = 9}};
-    return with_keys(w, larder_add_member(w->b, &m));
+    return with_keys(w, larder_builder_add_member(w->b, &m));
 }
 
 static const struct row value_rows[] = {
@@ -519,17 +519,17 @@ static const struct row value_rows[] = {
     {"-1e-131", number_small, LARDER_E_INVAL, {"too small", "1E-130"}},
     {"NaN", number_word, LARDER_E_INVAL, {"\"NaN\"", "not a number"}},
     {"empty number", number_empty, LARDER_E_INVAL, {"not a number"}},
-    {"NULL number", number_null, LARDER_E_INVAL, {"larder_add_n", "decimal is NULL"}},
+    {"NULL number", number_null, LARDER_E_INVAL, {"larder_builder_add_n", "decimal is NULL"}},
     {"0x10", number_hex, LARDER_E_INVAL, {"\"0x10\"", "not a number"}},
     {"number and space", number_space, LARDER_E_INVAL, {"not a number"}},
     {"1e", number_exponent, LARDER_E_INVAL, {"not a number"}},
     {"huge exponent", number_exponent_huge, LARDER_E_INVAL, {"too large"}},
     {"forged number", number_forged, LARDER_E_INVAL, {"read from an item"}},
-    {"NULL text", text_null, LARDER_E_INVAL, {"larder_add_s", "text is NULL"}},
+    {"NULL text", text_null, LARDER_E_INVAL, {"larder_builder_add_s", "text is NULL"}},
     {"text not UTF-8", text_not_utf8, LARDER_E_INVAL, {"\"a\"", "UTF-8", "byte 2"}},
     {"text with a surrogate", text_surrogate, LARDER_E_INVAL, {"UTF-8"}},
     {"overlong text", text_overlong, LARDER_E_INVAL, {"UTF-8"}},
-    {"NULL binary", binary_null, LARDER_E_INVAL, {"larder_add_b", "data is NULL"}},
+    {"NULL binary", binary_null, LARDER_E_INVAL, {"larder_builder_add_b", "data is NULL"}},
     {"value of no type", type_none, LARDER_E_INVAL, {"S, N, B, BOOL or NULL"}},
     {"value of type M", type_map_as_value, LARDER_E_INVAL, {"S, N, B, BOOL or NULL", "not M"}},
     {"value of type 77", type_unknown, LARDER_E_INVAL, {"S, N, B, BOOL or NULL"}},
@@ -549,7 +549,7 @@ static const struct row value_rows[] = {
     {"equal numbers in a set", set_number_twice, LARDER_E_INVAL, {"twice"}},
     {"number in a string set", set_of_others, LARDER_E_INVAL, {"type N", "SS", "S only"}},
     {"map left open", left_open, LARDER_E_INVAL, {"still open"}},
-    {"end of nothing", end_of_nothing, LARDER_E_INVAL, {"larder_end() without"}},
+    {"end of nothing", end_of_nothing, LARDER_E_INVAL, {"larder_builder_end() without"}},
     {"name without value", name_without_value, LARDER_E_INVAL, {"not followed by a value"}},
     {"value over 400 KB", value_over_400k, LARDER_E_INVAL, {"409601 bytes", "409600"}},
     {"item over 400 KB", item_over_400k, LARDER_E_INVAL, {"\"b\"", "409600"}},
@@ -680,14 +680,14 @@ static int query_sort_of_a_table_without(struct world *w) {
 }
 static int query_start_incomplete(struct world *w) {
     const struct larder_item *key;
-    larder_add_s(w->b, "pk", "p");
+    larder_builder_add_s(w->b, "pk", "p");
     EXPECT(larder_builder_finish(w->b, &key), LARDER_OK);
     return query(w, (struct larder_query_spec){.partition = larder_str("p"), .start_key = key});
 }
 static int query_start_elsewhere(struct world *w) {
     const struct larder_item *key;
-    larder_add_s(w->b, "pk", "other");
-    larder_add_s(w->b, "sk", "s");
+    larder_builder_add_s(w->b, "pk", "other");
+    larder_builder_add_s(w->b, "sk", "s");
     EXPECT(larder_builder_finish(w->b, &key), LARDER_OK);
     return query(w, (struct larder_query_spec){.partition = larder_str("p"), .start_key = key});
 }
@@ -705,7 +705,7 @@ static int scan_segments(struct world *w) {
 }
 static int scan_start(struct world *w) {
     const struct larder_item *key;
-    larder_add_s(w->b, "pk", "p");
+    larder_builder_add_s(w->b, "pk", "p");
     EXPECT(larder_builder_finish(w->b, &key), LARDER_OK);
     return larder_scan(w->t, &(struct larder_scan_spec){.start_key = key}, w->page);
 }

@@ -348,9 +348,9 @@ static void claim_ahead(const struct fixture *f) {
         snprintf(sk, sizeof sk, "large#%d", i % 4);
         struct larder_key key = {larder_str("claim"), larder_str(sk)};
         larder_builder_reset(f->c.builder);
-        larder_add_s(f->c.builder, "PK", "claim");
-        larder_add_s(f->c.builder, "SK", sk);
-        larder_add_b(f->c.builder, "fill", fill, sizeof fill);
+        larder_builder_add_s(f->c.builder, "PK", "claim");
+        larder_builder_add_s(f->c.builder, "SK", sk);
+        larder_builder_add_b(f->c.builder, "fill", fill, sizeof fill);
         cr_assert_eq(larder_builder_finish(f->c.builder, &item), LARDER_OK);
         int r = i < 4 ? larder_put(f->c.table, item, NULL) : larder_delete(f->c.table, &key, NULL);
         cr_assert_eq(r, LARDER_OK, "%s", larder_error());

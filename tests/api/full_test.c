@@ -1,6 +1,6 @@
 /* tests/api/full_test.c - full is an error, not a mess.
  *
- * Goal     Promise 6: a write that does not fit fails whole with LARDER_FULL, says how much was asked and how much is free, and
+ * Goal     Promise 6: a write that does not fit fails whole with LARDER_E_FULL, says how much was asked and how much is free, and
  *          leaves everything as it was. Reads and deletes go on working, and after deletes writes do again. It does not matter
  *          whether the segment is full or the filesystem under it.
  * Method   The public functions, on the smallest segment and on a tmpfs of 8 MiB that is mounted for a child alone.
@@ -89,8 +89,8 @@ static int put_ballast(struct fixture *f, uint32_t n, uint32_t bytes) {
     char pk[32];
     snprintf(pk, sizeof pk, "%u", n);
     larder_builder_reset(f->c.builder);
-    larder_add_s(f->c.builder, "PK", pk);
-    larder_add_b(f->c.builder, "fill", fill, bytes);
+    larder_builder_add_s(f->c.builder, "PK", pk);
+    larder_builder_add_b(f->c.builder, "fill", fill, bytes);
     PROC_CHECK(larder_builder_finish(f->c.builder, &item) == LARDER_OK);
     return larder_put(f->ballast, item, NULL);
 }
@@ -108,7 +108,7 @@ static void fill_up(struct fixture *f) {
         int r = LARDER_OK;
         while (f->ballast_count < BALLAST_MAX && (r = put_ballast(f, f->ballast_count, bytes)) == LARDER_OK)
             f->ballast_count++;
-        PROC_CHECK(r == LARDER_FULL);
+        PROC_CHECK(r == LARDER_E_FULL);
     }
 }
 
@@ -134,19 +134,19 @@ static void live_with_full(struct fixture *f) {
     struct larder_table *t;
     const struct larder_table_def *def;
     uint64_t used = used_bytes(f);
-    PROC_CHECK(put_ballast(f, BALLAST_MAX + 1, LARDER_ITEM_BYTES_MAX - 100) == LARDER_FULL);
+    PROC_CHECK(put_ballast(f, BALLAST_MAX + 1, LARDER_ITEM_BYTES_MAX - 100) == LARDER_E_FULL);
     must_explain();
-    PROC_CHECK(put_ballast(f, f->ballast_count / 2, LARDER_ITEM_BYTES_MAX - 100) == LARDER_FULL);
+    PROC_CHECK(put_ballast(f, f->ballast_count / 2, LARDER_ITEM_BYTES_MAX - 100) == LARDER_E_FULL);
     must_explain();
     PROC_CHECK(used_bytes(f) == used);
     int r = larder_table_create(f->db, &table); /* a small one may fit between */
-    PROC_CHECK(r == LARDER_FULL || r == LARDER_OK);
+    PROC_CHECK(r == LARDER_E_FULL || r == LARDER_OK);
     PROC_CHECK(larder_table_open(f->db, "another", &t) == (r ? LARDER_E_NO_TABLE : LARDER_OK));
-    PROC_CHECK(r == LARDER_FULL || larder_table_drop(f->db, "another") == LARDER_OK);
+    PROC_CHECK(r == LARDER_E_FULL || larder_table_drop(f->db, "another") == LARDER_OK);
     PROC_CHECK(larder_table_describe(f->c.table, &def) == LARDER_OK);
     uint32_t index_count = def->index_count;
     r = larder_index_add(f->c.table, &index);
-    PROC_CHECK(r == LARDER_FULL || r == LARDER_OK || r == LARDER_E_EXISTS);
+    PROC_CHECK(r == LARDER_E_FULL || r == LARDER_OK || r == LARDER_E_EXISTS);
     PROC_CHECK(larder_table_describe(f->c.table, &def) == LARDER_OK);
     PROC_CHECK(def->index_count == index_count + (r == LARDER_OK));
     MUST(history_look(&f->c));
@@ -159,8 +159,8 @@ static uint32_t write_at_the_brink(struct fixture *f, uint32_t rounds) {
     for (uint32_t i = 0; i < rounds; i++) {
         uint32_t key = (uint32_t)rng_below(&f->rng, KEYS);
         int r = history_write(&f->c, key);
-        PROC_CHECK(r == LARDER_OK || r == LARDER_FULL);
-        if (r == LARDER_FULL) {
+        PROC_CHECK(r == LARDER_OK || r == LARDER_E_FULL);
+        if (r == LARDER_E_FULL) {
             must_explain();
             refused++;
             MUST(history_get(&f->c, key));
@@ -168,7 +168,7 @@ static uint32_t write_at_the_brink(struct fixture *f, uint32_t rounds) {
             uint32_t n = (uint32_t)rng_below(&f->rng, BALLAST_MAX);
             r = rng_is_one_in(&f->rng, 2) ? delete_ballast(f, n % f->ballast_count)
                                           : put_ballast(f, n % f->ballast_count, (uint32_t)rng_below(&f->rng, 4000));
-            PROC_CHECK(r == LARDER_OK || r == LARDER_NOT_FOUND || r == LARDER_FULL);
+            PROC_CHECK(r == LARDER_OK || r == LARDER_NOT_FOUND || r == LARDER_E_FULL);
         }
         if (i % 50 == 0)
             MUST(history_look(&f->c));
@@ -208,7 +208,7 @@ Test(full, deletes_make_room_again_and_again) {
     fill_up(&f);
     cr_assert_eq(history_empty(&f.c), LARDER_OK, "%s", larder_error());
     for (uint32_t k = 0; k < KEYS; k++)
-        cr_assert(history_write(&f.c, k) >= LARDER_FULL);
+        cr_assert(history_write(&f.c, k) >= LARDER_E_FULL);
     empty_ballast(&f);
     for (uint32_t k = 0; k < KEYS; k++)
         cr_assert_eq(history_write(&f.c, k), LARDER_OK, "%s", larder_error());
@@ -230,7 +230,7 @@ Test(full, an_overwrite_as_large_as_before_needs_room_for_both) {
     fill_up(&f);
     for (uint32_t n = 0; n < f.ballast_count; n += 7) { /* old and new are there at once: it may or may not fit */
         int r = put_ballast(&f, n, BALLAST_BYTES);
-        cr_assert(r == LARDER_OK || r == LARDER_FULL, "%s: %s", larder_result_name(r), larder_error());
+        cr_assert(r == LARDER_OK || r == LARDER_E_FULL, "%s: %s", larder_result_name(r), larder_error());
     }
     end(&f);
 }

@@ -79,8 +79,8 @@ static struct larder_key key_of(const char *id) {
 
 static void begin_item(struct fixture *f, const char *id) {
     larder_builder_reset(f->b);
-    larder_add_s(f->b, "id", id);
-    larder_add_n(f->b, "day", "20261128");
+    larder_builder_add_s(f->b, "id", id);
+    larder_builder_add_n(f->b, "day", "20261128");
 }
 
 static void put_built(struct fixture *f) {
@@ -92,11 +92,11 @@ static void put_built(struct fixture *f) {
 /* A player with a score. */
 static void put_player(struct fixture *f, const char *id, const char *score, int64_t expires_s) {
     begin_item(f, id);
-    larder_add_s(f->b, "game", "chess");
-    larder_add_n(f->b, "score", score);
-    larder_add_s(f->b, "name", "a name that stays");
+    larder_builder_add_s(f->b, "game", "chess");
+    larder_builder_add_n(f->b, "score", score);
+    larder_builder_add_s(f->b, "name", "a name that stays");
     if (expires_s)
-        larder_add_int(f->b, "expires", expires_s);
+        larder_builder_add_int(f->b, "expires", expires_s);
     put_built(f);
 }
 
@@ -199,7 +199,7 @@ Test(increment, brings_an_item_into_an_index) {
     struct fixture f;
     begin(&f);
     begin_item(&f, "a");
-    larder_add_s(f.b, "game", "chess");
+    larder_builder_add_s(f.b, "game", "chess");
     put_built(&f);
     ranked(&f, "ranking", "");
     adds(&f, "a", "score", 3, 3);
@@ -258,7 +258,7 @@ static void put_numbers(struct fixture *f, int count) {
     begin_item(f, "a");
     for (int i = 0; i < count; i++) {
         snprintf(name, sizeof name, "x%02d", i);
-        larder_add_int(f->b, name, i);
+        larder_builder_add_int(f->b, name, i);
     }
     put_built(f);
 }
@@ -297,12 +297,12 @@ Test(increment, refuses_what_is_no_integer_of_64_bits) {
     struct fixture f;
     begin(&f);
     begin_item(&f, "a");
-    larder_add_s(f.b, "text", "12");
-    larder_add_n(f.b, "half", "0.5");
-    larder_add_n(f.b, "large", "9223372036854775808");
-    larder_add_int(f.b, "most", INT64_MAX);
-    larder_add_int(f.b, "least", INT64_MIN);
-    larder_add_n(f.b, "expires", "1700000050.5");
+    larder_builder_add_s(f.b, "text", "12");
+    larder_builder_add_n(f.b, "half", "0.5");
+    larder_builder_add_n(f.b, "large", "9223372036854775808");
+    larder_builder_add_int(f.b, "most", INT64_MAX);
+    larder_builder_add_int(f.b, "least", INT64_MIN);
+    larder_builder_add_n(f.b, "expires", "1700000050.5");
     put_built(&f);
     refused(&f, "text", 1, "\"text\" is of type S; N is needed");
     refused(&f, "half", 1, "\"half\" is no integer of 64 bits");
@@ -324,19 +324,19 @@ Test(increment, full_is_full) {
     begin_in(&f, testseg_open(LARDER_SEGMENT_BYTES_MIN, 2));
     put_player(&f, "a", "1", 0);
     memset(fill, 'f', sizeof fill);
-    for (unsigned bytes = sizeof fill, n = 0; bytes > 0; bytes /= r == LARDER_FULL ? 2 : 1) {
+    for (unsigned bytes = sizeof fill, n = 0; bytes > 0; bytes /= r == LARDER_E_FULL ? 2 : 1) {
         const struct larder_item *item;
         snprintf(id, sizeof id, "x%u", n++);
         begin_item(&f, id);
-        larder_add_sn(f.b, "fill", fill, bytes);
+        larder_builder_add_sn(f.b, "fill", fill, bytes);
         EXPECT(larder_builder_finish(f.b, &item), LARDER_OK);
         r = larder_put(f.t, item, NULL);
-        cr_assert(r == LARDER_OK || r == LARDER_FULL, "%s", larder_error());
+        cr_assert(r == LARDER_OK || r == LARDER_E_FULL, "%s", larder_error());
     }
-    EXPECT(increment(&f, "none", "n", 1, &value), LARDER_FULL);
+    EXPECT(increment(&f, "none", "n", 1, &value), LARDER_E_FULL);
     must_have(&f, "none", "n", "");
     r = increment(&f, "a", "score", 1, &value);
-    cr_assert(r == LARDER_FULL || r == LARDER_OK, "%s", larder_error());
+    cr_assert(r == LARDER_E_FULL || r == LARDER_OK, "%s", larder_error());
     must_have(&f, "a", "score", r == LARDER_OK ? "2" : "1");
     end(&f);
 }

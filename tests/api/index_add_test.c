@@ -58,7 +58,8 @@ static int put(struct larder_table *t, struct larder_builder *b, int number, int
     snprintf(id, sizeof id, "%06d", number);
     snprintf(group, sizeof group, "g%d", number % 4);
     larder_builder_reset(b);
-    must(larder_add_s(b, "id", id) | larder_add_s(b, "group", group) | larder_add_int(b, "rank", rank));
+    must(larder_builder_add_s(b, "id", id) | larder_builder_add_s(b, "group", group) |
+         larder_builder_add_int(b, "rank", rank));
     must(larder_builder_finish(b, &item));
     return larder_put(t, item, NULL);
 }
@@ -137,17 +138,17 @@ Test(index_add, leaves_out_items_with_unfit_keys) {
     memset(long_text, 'x', sizeof long_text - 1);
     for (int kind = 0; kind < 5; kind++) {
         larder_builder_reset(f.b);
-        must(larder_add_s(f.b, "id", (char[]){(char)('a' + kind), 0}));
+        must(larder_builder_add_s(f.b, "id", (char[]){(char)('a' + kind), 0}));
         if (kind == 0)
-            must(larder_add_s(f.b, "group", "g0")); /* no rank */
+            must(larder_builder_add_s(f.b, "group", "g0")); /* no rank */
         if (kind == 1)
-            must(larder_add_s(f.b, "group", "g0") | larder_add_s(f.b, "rank", "high"));
+            must(larder_builder_add_s(f.b, "group", "g0") | larder_builder_add_s(f.b, "rank", "high"));
         if (kind == 2)
-            must(larder_add_int(f.b, "group", 1) | larder_add_int(f.b, "rank", 1));
+            must(larder_builder_add_int(f.b, "group", 1) | larder_builder_add_int(f.b, "rank", 1));
         if (kind == 3)
-            must(larder_add_s(f.b, "group", long_text) | larder_add_int(f.b, "rank", 1));
+            must(larder_builder_add_s(f.b, "group", long_text) | larder_builder_add_int(f.b, "rank", 1));
         if (kind == 4)
-            must(larder_add_s(f.b, "group", "") | larder_add_int(f.b, "rank", 1));
+            must(larder_builder_add_s(f.b, "group", "") | larder_builder_add_int(f.b, "rank", 1));
         must(larder_builder_finish(f.b, &item));
         must(larder_put(f.t, item, NULL));
     }
@@ -157,7 +158,8 @@ Test(index_add, leaves_out_items_with_unfit_keys) {
     must(larder_scan(f.t, &(struct larder_scan_spec){0}, f.page));
     cr_assert_eq(larder_page_count(f.page), 6);
     larder_builder_reset(f.b); /* from now on it is as with any index */
-    must(larder_add_s(f.b, "id", "z") | larder_add_s(f.b, "group", "g0") | larder_add_s(f.b, "rank", "high"));
+    must(larder_builder_add_s(f.b, "id", "z") | larder_builder_add_s(f.b, "group", "g0") |
+         larder_builder_add_s(f.b, "rank", "high"));
     must(larder_builder_finish(f.b, &item));
     cr_assert_eq(larder_put(f.t, item, NULL), LARDER_E_INVAL);
     end(&f);
@@ -195,10 +197,10 @@ Test(index_add, leaves_no_trace_when_the_segment_is_full) {
     int count = 0, result;
     while ((result = put(f.t, f.b, count, count)) == LARDER_OK)
         count++;
-    cr_assert_eq(result, LARDER_FULL);
+    cr_assert_eq(result, LARDER_E_FULL);
     cr_assert_gt(count, 100);
     for (int tries = 0; tries < 5; tries++) {
-        cr_assert_eq(larder_index_add(f.t, &by_group), LARDER_FULL);
+        cr_assert_eq(larder_index_add(f.t, &by_group), LARDER_E_FULL);
         cr_assert_eq(query_index(f.t, f.page), LARDER_E_NO_INDEX);
         struct larder_check_report report;
         must(larder_check(f.db, NULL, NULL, &report));

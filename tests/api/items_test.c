@@ -63,10 +63,10 @@ static const struct larder_item *finish(struct fixture *f) {
 static const struct larder_item *small_item(struct fixture *f, struct larder_value pk, struct larder_value sk,
                                             int mark) {
     larder_builder_reset(f->b);
-    EXPECT(larder_add(f->b, "pk", &pk), LARDER_OK);
+    EXPECT(larder_builder_add(f->b, "pk", &pk), LARDER_OK);
     if (sk.type)
-        EXPECT(larder_add(f->b, "sk", &sk), LARDER_OK);
-    EXPECT(larder_add_int(f->b, "mark", mark), LARDER_OK);
+        EXPECT(larder_builder_add(f->b, "sk", &sk), LARDER_OK);
+    EXPECT(larder_builder_add_int(f->b, "mark", mark), LARDER_OK);
     return finish(f);
 }
 
@@ -194,47 +194,47 @@ static const struct number {
 #define NUMBERS (sizeof numbers / sizeof *numbers)
 
 static void add_nested(struct larder_builder *b) {
-    larder_begin(b, "L", LARDER_L);
-    larder_add_null(b, NULL);
-    larder_begin(b, NULL, LARDER_M);
-    larder_begin(b, "empty list", LARDER_L);
-    larder_end(b);
-    larder_begin(b, "empty map", LARDER_M);
-    larder_end(b);
-    larder_begin(b, "set in a map in a list", LARDER_NS);
-    larder_add_n(b, NULL, "3");
-    larder_add_n(b, NULL, "-3");
-    larder_end(b);
-    larder_end(b);
-    larder_add_bool(b, NULL, 0);
-    larder_end(b);
+    larder_builder_begin(b, "L", LARDER_L);
+    larder_builder_add_null(b, NULL);
+    larder_builder_begin(b, NULL, LARDER_M);
+    larder_builder_begin(b, "empty list", LARDER_L);
+    larder_builder_end(b);
+    larder_builder_begin(b, "empty map", LARDER_M);
+    larder_builder_end(b);
+    larder_builder_begin(b, "set in a map in a list", LARDER_NS);
+    larder_builder_add_n(b, NULL, "3");
+    larder_builder_add_n(b, NULL, "-3");
+    larder_builder_end(b);
+    larder_builder_end(b);
+    larder_builder_add_bool(b, NULL, 0);
+    larder_builder_end(b);
 }
 
 static void add_all_types(struct larder_builder *b) {
-    larder_add_s(b, "S", "text \xe2\x82\xac");
-    larder_add_s(b, "S empty", "");
-    larder_add_sn(b, "S zeros", "a\0b\0", 4);
-    larder_add_b(b, "B", "\x00\xff\x80", 3);
-    larder_add_b(b, "B empty", "", 0);
-    larder_add_bool(b, "true", 1);
-    larder_add_bool(b, "false", 0);
-    larder_add_null(b, "NULL");
-    larder_name(b, "na\0me", 5);
-    larder_add_s(b, NULL, "under a name with a zero");
-    larder_begin(b, "SS", LARDER_SS);
-    larder_add_s(b, NULL, "z");
-    larder_add_sn(b, NULL, "a\0", 2);
-    larder_add_s(b, NULL, "a");
-    larder_end(b);
-    larder_begin(b, "BS", LARDER_BS);
-    larder_add_b(b, NULL, "\xff", 1);
-    larder_add_b(b, NULL, "\x00", 1);
-    larder_end(b);
-    larder_begin(b, "NS", LARDER_NS);
+    larder_builder_add_s(b, "S", "text \xe2\x82\xac");
+    larder_builder_add_s(b, "S empty", "");
+    larder_builder_add_sn(b, "S zeros", "a\0b\0", 4);
+    larder_builder_add_b(b, "B", "\x00\xff\x80", 3);
+    larder_builder_add_b(b, "B empty", "", 0);
+    larder_builder_add_bool(b, "true", 1);
+    larder_builder_add_bool(b, "false", 0);
+    larder_builder_add_null(b, "NULL");
+    larder_builder_name(b, "na\0me", 5);
+    larder_builder_add_s(b, NULL, "under a name with a zero");
+    larder_builder_begin(b, "SS", LARDER_SS);
+    larder_builder_add_s(b, NULL, "z");
+    larder_builder_add_sn(b, NULL, "a\0", 2);
+    larder_builder_add_s(b, NULL, "a");
+    larder_builder_end(b);
+    larder_builder_begin(b, "BS", LARDER_BS);
+    larder_builder_add_b(b, NULL, "\xff", 1);
+    larder_builder_add_b(b, NULL, "\x00", 1);
+    larder_builder_end(b);
+    larder_builder_begin(b, "NS", LARDER_NS);
     for (size_t i = 3; i < NUMBERS; i++)
         if (i != 4) /* 7 twice */
-            larder_add_n(b, NULL, numbers[i].given);
-    larder_end(b);
+            larder_builder_add_n(b, NULL, numbers[i].given);
+    larder_builder_end(b);
     add_nested(b);
 }
 
@@ -274,8 +274,8 @@ static void expect_all_types(const struct larder_item *item) {
 Test(items, all_types_come_back_on_every_path) {
     struct fixture f;
     begin(&f, LARDER_S, LARDER_S);
-    larder_add_s(f.b, "pk", "p");
-    larder_add_s(f.b, "sk", "s");
+    larder_builder_add_s(f.b, "pk", "p");
+    larder_builder_add_s(f.b, "sk", "s");
     add_all_types(f.b);
     const struct larder_item *item = finish(&f);
     const struct larder_key key = {larder_str("p"), larder_str("s")};
@@ -296,7 +296,7 @@ static const struct larder_item *copy_one_by_one(struct larder_builder *b, const
     larder_builder_reset(b);
     for (larder_iter_item(from, &it); larder_iter_next(&it, &m) == LARDER_OK;)
         if (!but || m.name_bytes != strlen(but) || memcmp(m.name, but, m.name_bytes) != 0)
-            EXPECT(larder_add_member(b, &m), LARDER_OK);
+            EXPECT(larder_builder_add_member(b, &m), LARDER_OK);
     EXPECT(larder_builder_finish(b, &copy), LARDER_OK);
     return copy;
 }
@@ -310,7 +310,7 @@ static void copy_but_each(struct fixture *f, const struct larder_item *from) {
     char name[32];
     EXPECT(larder_builder_new(f->db, &plain), LARDER_OK);
     larder_builder_reset(f->b);
-    EXPECT(larder_add_all(f->b, from, NULL, 0), LARDER_OK);
+    EXPECT(larder_builder_add_all(f->b, from, NULL, 0), LARDER_OK);
     EXPECT(larder_builder_finish(f->b, &copy), LARDER_OK);
     expect_same(copy, from);
     for (larder_iter_item(from, &it); larder_iter_next(&it, &m) == LARDER_OK;) {
@@ -318,7 +318,7 @@ static void copy_but_each(struct fixture *f, const struct larder_item *from) {
             continue;
         snprintf(name, sizeof name, "%.*s", (int)m.name_bytes, m.name);
         larder_builder_reset(f->b);
-        EXPECT(larder_add_all(f->b, from, (const char *const[]){"none", name, name}, 3), LARDER_OK);
+        EXPECT(larder_builder_add_all(f->b, from, (const char *const[]){"none", name, name}, 3), LARDER_OK);
         EXPECT(larder_builder_finish(f->b, &copy), LARDER_OK);
         expect_same(copy, copy_one_by_one(plain, from, name));
     }
@@ -331,8 +331,8 @@ Test(items, copies_leave_out_what_they_should) {
     struct larder_builder *other;
     begin(&f, LARDER_S, LARDER_S);
     EXPECT(larder_builder_new(f.db, &other), LARDER_OK);
-    larder_add_s(other, "pk", "p");
-    larder_add_s(other, "sk", "s");
+    larder_builder_add_s(other, "pk", "p");
+    larder_builder_add_s(other, "sk", "s");
     add_all_types(other);
     const struct larder_item *item;
     EXPECT(larder_builder_finish(other, &item), LARDER_OK);
@@ -347,17 +347,17 @@ Test(items, copies_are_changed_and_put_again) {
     struct fixture f;
     const struct larder_key key = {larder_str("p"), larder_str("s")};
     begin(&f, LARDER_S, LARDER_S);
-    larder_add_s(f.b, "pk", "p");
-    larder_add_s(f.b, "sk", "s");
+    larder_builder_add_s(f.b, "pk", "p");
+    larder_builder_add_s(f.b, "sk", "s");
     add_all_types(f.b);
     EXPECT(larder_put(f.t, finish(&f), NULL), LARDER_OK);
     EXPECT(larder_get(f.seen, &key, f.page), LARDER_OK);
     const char *changed[] = {"S", "true", "first"};
     larder_builder_reset(f.b);
-    larder_add_s(f.b, "first", "behind some and before others");
-    EXPECT(larder_add_all(f.b, larder_page_item(f.page, 0), changed, 3), LARDER_OK);
-    larder_add_bool(f.b, "true", 1);
-    larder_add_s(f.b, "S", "text \xe2\x82\xac");
+    larder_builder_add_s(f.b, "first", "behind some and before others");
+    EXPECT(larder_builder_add_all(f.b, larder_page_item(f.page, 0), changed, 3), LARDER_OK);
+    larder_builder_add_bool(f.b, "true", 1);
+    larder_builder_add_s(f.b, "S", "text \xe2\x82\xac");
     const struct larder_item *item = finish(&f);
     expect_all_types(item);
     expect_text(item, "first", LARDER_S, "behind some and before others", 29);
@@ -377,23 +377,23 @@ Test(items, copies_of_large_items) {
     char names[300][8];
     begin(&f, LARDER_S, LARDER_S);
     EXPECT(larder_builder_new(f.db, &other), LARDER_OK);
-    larder_add_s(other, "pk", "p");
-    larder_add_s(other, "sk", "s");
-    larder_add_b(other, "fill", fill, sizeof fill);
+    larder_builder_add_s(other, "pk", "p");
+    larder_builder_add_s(other, "sk", "s");
+    larder_builder_add_b(other, "fill", fill, sizeof fill);
     for (int i = 0; i < 300; i++) {
         snprintf(names[i], sizeof names[i], "a%03d", i);
         but[i] = names[i];
-        larder_add_int(other, names[i], i);
+        larder_builder_add_int(other, names[i], i);
     }
     EXPECT(larder_builder_finish(other, &item), LARDER_OK);
     EXPECT(larder_put(f.t, item, NULL), LARDER_OK);
     EXPECT(larder_get(f.seen, &key, f.page), LARDER_OK);
-    EXPECT(larder_add_all(f.b, larder_page_item(f.page, 0), but, 299), LARDER_OK);
-    EXPECT(larder_add_all(f.b, item, but + 299, 1), LARDER_OK);
+    EXPECT(larder_builder_add_all(f.b, larder_page_item(f.page, 0), but, 299), LARDER_OK);
+    EXPECT(larder_builder_add_all(f.b, item, but + 299, 1), LARDER_OK);
     EXPECT(larder_builder_finish(f.b, &item), LARDER_E_INVAL); /* keys twice */
     but[299] = "fill";
     larder_builder_reset(f.b);
-    EXPECT(larder_add_all(f.b, larder_page_item(f.page, 0), but, 300), LARDER_OK);
+    EXPECT(larder_builder_add_all(f.b, larder_page_item(f.page, 0), but, 300), LARDER_OK);
     item = finish(&f);
     cr_assert_eq(larder_item_count(item), 3);
     cr_assert_eq(int_of(item, "a299"), 299);
@@ -415,28 +415,28 @@ Test(items, copies_that_are_refused) {
     static char fill[300000];
     begin(&f, LARDER_S, LARDER_S);
     EXPECT(larder_builder_new(f.db, &other), LARDER_OK);
-    larder_add_s(other, "pk", "p");
-    larder_add_b(other, "fill", fill, sizeof fill);
+    larder_builder_add_s(other, "pk", "p");
+    larder_builder_add_b(other, "fill", fill, sizeof fill);
     EXPECT(larder_builder_finish(other, &item), LARDER_OK);
-    expect_refused(&f, larder_add_all(f.b, NULL, NULL, 0), LARDER_E_INVAL, "NULL");
-    expect_refused(&f, larder_add_all(f.b, item, NULL, 1), LARDER_E_INVAL, "NULL");
-    larder_begin(f.b, "open", LARDER_M);
-    expect_refused(&f, larder_add_all(f.b, item, NULL, 0), LARDER_E_INVAL, "not to what is open");
-    larder_name(f.b, "name", 4);
-    expect_refused(&f, larder_add_all(f.b, item, NULL, 0), LARDER_E_INVAL, "not under a name");
-    larder_add_s(other, "text", "text");
+    expect_refused(&f, larder_builder_add_all(f.b, NULL, NULL, 0), LARDER_E_INVAL, "NULL");
+    expect_refused(&f, larder_builder_add_all(f.b, item, NULL, 1), LARDER_E_INVAL, "NULL");
+    larder_builder_begin(f.b, "open", LARDER_M);
+    expect_refused(&f, larder_builder_add_all(f.b, item, NULL, 0), LARDER_E_INVAL, "not to what is open");
+    larder_builder_name(f.b, "name", 4);
+    expect_refused(&f, larder_builder_add_all(f.b, item, NULL, 0), LARDER_E_INVAL, "not under a name");
+    larder_builder_add_s(other, "text", "text");
     EXPECT(larder_builder_finish(other, &item), LARDER_OK);
     struct larder_value value;
     EXPECT(larder_item_get(item, "text", &value), LARDER_OK);
     memset((void *)value.data, 0xff, 1); /* a damaged segment's page could hold that */
-    expect_refused(&f, larder_add_all(f.b, item, NULL, 0), LARDER_E_CORRUPT, "damaged");
+    expect_refused(&f, larder_builder_add_all(f.b, item, NULL, 0), LARDER_E_CORRUPT, "damaged");
     memset((void *)value.data, 't', 1);
-    larder_add_b(f.b, "more", fill, 200000);
-    expect_refused(&f, larder_add_all(f.b, item, NULL, 0), LARDER_E_INVAL, "500019 bytes; at most 409600");
-    larder_add_b(f.b, "more", fill, 200000);
-    EXPECT(larder_add_all(f.b, item, (const char *const[]){"fill"}, 1),
+    larder_builder_add_b(f.b, "more", fill, 200000);
+    expect_refused(&f, larder_builder_add_all(f.b, item, NULL, 0), LARDER_E_INVAL, "500019 bytes; at most 409600");
+    larder_builder_add_b(f.b, "more", fill, 200000);
+    EXPECT(larder_builder_add_all(f.b, item, (const char *const[]){"fill"}, 1),
            LARDER_OK); /* what is left out does not count */
-    EXPECT(larder_add_all(f.b, item, (const char *const[]){"fill"}, 1), LARDER_OK);
+    EXPECT(larder_builder_add_all(f.b, item, (const char *const[]){"fill"}, 1), LARDER_OK);
     EXPECT(larder_builder_finish(f.b, &item), LARDER_E_INVAL);
     cr_assert_not_null(strstr(larder_error(), "\"pk\" is there twice"), "%s", larder_error());
     end(&f);
@@ -446,11 +446,11 @@ Test(items, numbers_are_exact) {
     struct fixture f;
     char name[16], text[LARDER_NUMBER_TEXT_MAX];
     begin(&f, LARDER_S, LARDER_N);
-    larder_add_s(f.b, "pk", "p");
-    larder_add_n(f.b, "sk", "-1.5e2");
+    larder_builder_add_s(f.b, "pk", "p");
+    larder_builder_add_n(f.b, "sk", "-1.5e2");
     for (size_t i = 0; i < NUMBERS; i++) {
         snprintf(name, sizeof name, "n%zu", i);
-        EXPECT(larder_add_n(f.b, name, numbers[i].given), LARDER_OK);
+        EXPECT(larder_builder_add_n(f.b, name, numbers[i].given), LARDER_OK);
     }
     EXPECT(larder_put(f.t, finish(&f), NULL), LARDER_OK);
     const struct larder_key key = {larder_str("p"), larder_num("-150")};
@@ -506,8 +506,8 @@ Test(items, an_item_may_change_its_size) {
         size_t fill = i % 2 ? i * i * 3 / 2 : (400 - i) * 10; /* up and down in turn */
         struct larder_value v;
         larder_builder_reset(f.b);
-        larder_add_s(f.b, "pk", "p");
-        larder_add_sn(f.b, "fill", text, fill);
+        larder_builder_add_s(f.b, "pk", "p");
+        larder_builder_add_sn(f.b, "fill", text, fill);
         EXPECT(larder_put(f.t, finish(&f), f.page2), LARDER_OK);
         cr_assert_eq(larder_page_count(f.page2), i > 0);
         EXPECT(larder_get(f.seen, &key, f.page), LARDER_OK);
@@ -649,9 +649,9 @@ Test(items, table_without_sort_key_ignores_one) {
     cr_assert_eq(mark_of(&f, larder_str("p"), larder_str("anything")), 1);
     cr_assert_eq(mark_of(&f, larder_str("p"), larder_num("no number")), 1);
     larder_builder_reset(f.b);
-    larder_add_s(f.b, "pk", "p");
-    larder_add_int(f.b, "sk", 5); /* an attribute like any other here */
-    larder_add_int(f.b, "mark", 2);
+    larder_builder_add_s(f.b, "pk", "p");
+    larder_builder_add_int(f.b, "sk", 5); /* an attribute like any other here */
+    larder_builder_add_int(f.b, "mark", 2);
     EXPECT(larder_put(f.t, finish(&f), f.page2), LARDER_OK);
     cr_assert_eq(larder_page_count(f.page2), 1);
     cr_assert_eq(item_count(&f), 1);
@@ -669,9 +669,9 @@ Test(items, largest_item_fits_and_one_byte_more_does_not) {
     const size_t names_and_keys = 2 + 1 + 2 + 1 + 4; /* pk, p, sk, s, fill */
     for (int pass = 0; pass < 3; pass++) {
         larder_builder_reset(f.b);
-        larder_add_s(f.b, "pk", "p");
-        larder_add_s(f.b, "sk", "s");
-        EXPECT(larder_add_sn(f.b, "fill", text, sizeof text - names_and_keys), LARDER_OK);
+        larder_builder_add_s(f.b, "pk", "p");
+        larder_builder_add_s(f.b, "sk", "s");
+        EXPECT(larder_builder_add_sn(f.b, "fill", text, sizeof text - names_and_keys), LARDER_OK);
         text[0] = (char)('0' + pass);
         item = finish(&f);
         cr_assert_eq(larder_item_size(item), LARDER_ITEM_BYTES_MAX);
@@ -679,9 +679,9 @@ Test(items, largest_item_fits_and_one_byte_more_does_not) {
         expect_read(&f, &(struct larder_key){larder_str("p"), larder_str("s")}, item);
     }
     larder_builder_reset(f.b);
-    larder_add_s(f.b, "pk", "p");
-    larder_add_s(f.b, "sk", "s");
-    EXPECT(larder_add_sn(f.b, "fill", text, sizeof text - names_and_keys + 1), LARDER_E_INVAL);
+    larder_builder_add_s(f.b, "pk", "p");
+    larder_builder_add_s(f.b, "sk", "s");
+    EXPECT(larder_builder_add_sn(f.b, "fill", text, sizeof text - names_and_keys + 1), LARDER_E_INVAL);
     EXPECT(larder_builder_finish(f.b, &item), LARDER_E_INVAL);
     end(&f);
 }
@@ -690,11 +690,11 @@ Test(items, many_attributes) {
     struct fixture f;
     char name[24];
     begin(&f, LARDER_S, LARDER_S);
-    larder_add_s(f.b, "pk", "p");
-    larder_add_s(f.b, "sk", "s");
+    larder_builder_add_s(f.b, "pk", "p");
+    larder_builder_add_s(f.b, "sk", "s");
     for (int i = 0; i < 20000; i++) {
         snprintf(name, sizeof name, "a%d", i * 7919 % 20000);
-        EXPECT(larder_add_int(f.b, name, i), LARDER_OK);
+        EXPECT(larder_builder_add_int(f.b, name, i), LARDER_OK);
     }
     const struct larder_item *item = finish(&f);
     cr_assert_eq(larder_item_count(item), 20002);

@@ -67,8 +67,8 @@ static int put(struct larder *db, struct larder_table *t, const char *key, int64
     int r = larder_builder_new(db, &b);
     if (r)
         return r;
-    larder_add_s(b, "PK", key);
-    larder_add_int(b, "value", value);
+    larder_builder_add_s(b, "PK", key);
+    larder_builder_add_int(b, "value", value);
     r = larder_builder_finish(b, &item);
     if (r == LARDER_OK)
         r = larder_put(t, item, NULL);
@@ -296,7 +296,7 @@ Test(neighbours, a_reader_of_an_empty_file_of_ours_is_named_as_the_cause) {
     cr_assert(fd >= 0 && fchmod(fd, 0644) == 0 && close(fd) == 0);
     pid_t pid = proc_fork(lock_for_reading, h);
     cr_assert(UNTIL(h->is_at_it, DEADLINE_MS));
-    EXPECT(try_open(h->name, LARDER_CREATE, 0, &db), LARDER_BUSY);
+    EXPECT(try_open(h->name, LARDER_CREATE, 0, &db), LARDER_E_BUSY);
     cr_assert(strstr(larder_error(), "remove it"), "%s", larder_error());
     cr_assert_eq(unlink(h->path), 0);
     EXPECT(open_and_close(h->name, LARDER_CREATE), LARDER_OK);

@@ -48,9 +48,9 @@ static void begin(struct fixture *f) {
     EXPECT(larder_builder_new(f->db, &f->b), LARDER_OK);
     EXPECT(larder_page_new(f->db, &f->page), LARDER_OK);
     EXPECT(larder_page_new(f->db, &f->other), LARDER_OK);
-    EXPECT(larder_add_s(f->b, "id", "one"), LARDER_OK);
-    EXPECT(larder_add_s(f->b, "kind", "k"), LARDER_OK);
-    EXPECT(larder_add_int(f->b, "n", 17), LARDER_OK);
+    EXPECT(larder_builder_add_s(f->b, "id", "one"), LARDER_OK);
+    EXPECT(larder_builder_add_s(f->b, "kind", "k"), LARDER_OK);
+    EXPECT(larder_builder_add_int(f->b, "n", 17), LARDER_OK);
     EXPECT(larder_builder_finish(f->b, &item), LARDER_OK);
     EXPECT(larder_put(f->t, item, NULL), LARDER_OK);
     larder_builder_reset(f->b);
@@ -204,37 +204,39 @@ static int calls_adds(struct fixture *f, struct pass *p) {
     struct larder_builder *b = f->b;
     const struct larder_value value = larder_str("x"), none = {.type = LARDER_S, .bytes = 3},
                               number = {.type = LARDER_N, .bytes = 3};
-    REFUSED(larder_add, b, NULL, "a", &value);
-    REFUSED(larder_add, value, b, "a", NULL);
-    ALLOWED(larder_add, value, judge_refused("larder_add", "value->data", larder_add(b, "a", &none)) == 0);
-    ALLOWED(larder_add, value, judge_refused("larder_add", "value->data", larder_add(b, "a", &number)) == 0);
-    NEEDS_NAME(larder_add, &value);
-    REFUSED(larder_add_s, b, NULL, "a", "x");
-    REFUSED(larder_add_s, text, b, "a", NULL);
-    NEEDS_NAME(larder_add_s, "x");
-    REFUSED(larder_add_sn, b, NULL, "a", "x", 1);
-    REFUSED(larder_add_sn, text, b, "a", NULL, 1);
-    ALLOWED(larder_add_sn, text, larder_add_sn(b, "a", NULL, 0) == LARDER_OK);
-    NEEDS_NAME(larder_add_sn, "x", 1);
-    REFUSED(larder_add_n, b, NULL, "a", "1");
-    REFUSED(larder_add_n, decimal, b, "a", NULL);
-    NEEDS_NAME(larder_add_n, "1");
-    REFUSED(larder_add_int, b, NULL, "a", 1);
-    NEEDS_NAME(larder_add_int, 1);
-    REFUSED(larder_add_b, b, NULL, "a", "x", 1);
-    REFUSED(larder_add_b, data, b, "a", NULL, 1);
-    ALLOWED(larder_add_b, data, larder_add_b(b, "a", NULL, 0) == LARDER_OK);
-    NEEDS_NAME(larder_add_b, "x", 1);
-    REFUSED(larder_add_bool, b, NULL, "a", 1);
-    NEEDS_NAME(larder_add_bool, 1);
-    REFUSED(larder_add_null, b, NULL, "a");
-    NEEDS_NAME(larder_add_null);
-    REFUSED(larder_begin, b, NULL, "a", LARDER_M);
-    NEEDS_NAME(larder_begin, LARDER_M);
-    REFUSED(larder_end, b, NULL);
-    REFUSED(larder_name, b, NULL, "a", 1);
-    REFUSED(larder_name, name, b, NULL, 1);
-    REFUSED(larder_name, name, b, NULL, 0);
+    REFUSED(larder_builder_add, b, NULL, "a", &value);
+    REFUSED(larder_builder_add, value, b, "a", NULL);
+    ALLOWED(larder_builder_add, value,
+            judge_refused("larder_builder_add", "value->data", larder_builder_add(b, "a", &none)) == 0);
+    ALLOWED(larder_builder_add, value,
+            judge_refused("larder_builder_add", "value->data", larder_builder_add(b, "a", &number)) == 0);
+    NEEDS_NAME(larder_builder_add, &value);
+    REFUSED(larder_builder_add_s, b, NULL, "a", "x");
+    REFUSED(larder_builder_add_s, text, b, "a", NULL);
+    NEEDS_NAME(larder_builder_add_s, "x");
+    REFUSED(larder_builder_add_sn, b, NULL, "a", "x", 1);
+    REFUSED(larder_builder_add_sn, text, b, "a", NULL, 1);
+    ALLOWED(larder_builder_add_sn, text, larder_builder_add_sn(b, "a", NULL, 0) == LARDER_OK);
+    NEEDS_NAME(larder_builder_add_sn, "x", 1);
+    REFUSED(larder_builder_add_n, b, NULL, "a", "1");
+    REFUSED(larder_builder_add_n, decimal, b, "a", NULL);
+    NEEDS_NAME(larder_builder_add_n, "1");
+    REFUSED(larder_builder_add_int, b, NULL, "a", 1);
+    NEEDS_NAME(larder_builder_add_int, 1);
+    REFUSED(larder_builder_add_b, b, NULL, "a", "x", 1);
+    REFUSED(larder_builder_add_b, data, b, "a", NULL, 1);
+    ALLOWED(larder_builder_add_b, data, larder_builder_add_b(b, "a", NULL, 0) == LARDER_OK);
+    NEEDS_NAME(larder_builder_add_b, "x", 1);
+    REFUSED(larder_builder_add_bool, b, NULL, "a", 1);
+    NEEDS_NAME(larder_builder_add_bool, 1);
+    REFUSED(larder_builder_add_null, b, NULL, "a");
+    NEEDS_NAME(larder_builder_add_null);
+    REFUSED(larder_builder_begin, b, NULL, "a", LARDER_M);
+    NEEDS_NAME(larder_builder_begin, LARDER_M);
+    REFUSED(larder_builder_end, b, NULL);
+    REFUSED(larder_builder_name, b, NULL, "a", 1);
+    REFUSED(larder_builder_name, name, b, NULL, 1);
+    REFUSED(larder_builder_name, name, b, NULL, 0);
     return -1;
 }
 
@@ -247,15 +249,17 @@ static int calls_builder(struct fixture *f, struct pass *p) {
     REFUSED(larder_builder_new, out, f->db, NULL);
     HARMLESS(larder_builder_free, b, NULL);
     HARMLESS(larder_builder_reset, b, NULL);
-    REFUSED(larder_add_member, b, NULL, &member);
-    REFUSED(larder_add_member, member, b, NULL);
-    ALLOWED(larder_add_member, member,
-            judge_refused("larder_add_member", "member->value.data", larder_add_member(b, &member)) == 0);
-    REFUSED(larder_add_all, b, NULL, f->item, NULL, 0);
-    REFUSED(larder_add_all, item, b, NULL, NULL, 0);
-    REFUSED(larder_add_all, but, b, f->item, NULL, 1);
-    ALLOWED(larder_add_all, but, larder_add_all(b, f->item, NULL, 0) == LARDER_OK);
-    ALLOWED(larder_add_all, but, judge_refused("larder_add_all", "but[i]", larder_add_all(b, f->item, but, 2)) == 0);
+    REFUSED(larder_builder_add_member, b, NULL, &member);
+    REFUSED(larder_builder_add_member, member, b, NULL);
+    ALLOWED(larder_builder_add_member, member,
+            judge_refused("larder_builder_add_member", "member->value.data", larder_builder_add_member(b, &member)) ==
+                0);
+    REFUSED(larder_builder_add_all, b, NULL, f->item, NULL, 0);
+    REFUSED(larder_builder_add_all, item, b, NULL, NULL, 0);
+    REFUSED(larder_builder_add_all, but, b, f->item, NULL, 1);
+    ALLOWED(larder_builder_add_all, but, larder_builder_add_all(b, f->item, NULL, 0) == LARDER_OK);
+    ALLOWED(larder_builder_add_all, but,
+            judge_refused("larder_builder_add_all", "but[i]", larder_builder_add_all(b, f->item, but, 2)) == 0);
     REFUSED(larder_builder_finish, b, NULL, &item);
     REFUSED(larder_builder_finish, out, b, NULL);
     return -1;
@@ -611,19 +615,19 @@ static int builder_values(void *arg) {
 #define IS_REFUSED(call)                                                                                               \
     PROC_CHECK((call) == LARDER_E_INVAL && larder_builder_finish(f->b, &item) == LARDER_E_INVAL && !item);             \
     larder_builder_reset(f->b)
-    IS_REFUSED(larder_add_sn(f->b, "a", "x", SIZE_MAX));
-    IS_REFUSED(larder_add_b(f->b, "a", "x", SIZE_MAX));
-    IS_REFUSED(larder_add_sn(f->b, "a", "x", LARDER_ITEM_BYTES_MAX + 1));
-    IS_REFUSED(larder_add_s(f->b, large, "x"));
-    IS_REFUSED(larder_add_s(f->b, "", "x"));
-    IS_REFUSED(larder_add_s(f->b, "\xc3", "x"));
-    IS_REFUSED(larder_add_s(f->b, "a", "\xc3"));
-    IS_REFUSED(larder_name(f->b, "x", SIZE_MAX));
-    IS_REFUSED(larder_name(f->b, "x", 0));
+    IS_REFUSED(larder_builder_add_sn(f->b, "a", "x", SIZE_MAX));
+    IS_REFUSED(larder_builder_add_b(f->b, "a", "x", SIZE_MAX));
+    IS_REFUSED(larder_builder_add_sn(f->b, "a", "x", LARDER_ITEM_BYTES_MAX + 1));
+    IS_REFUSED(larder_builder_add_s(f->b, large, "x"));
+    IS_REFUSED(larder_builder_add_s(f->b, "", "x"));
+    IS_REFUSED(larder_builder_add_s(f->b, "\xc3", "x"));
+    IS_REFUSED(larder_builder_add_s(f->b, "a", "\xc3"));
+    IS_REFUSED(larder_builder_name(f->b, "x", SIZE_MAX));
+    IS_REFUSED(larder_builder_name(f->b, "x", 0));
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        IS_REFUSED(larder_begin(f->b, "a", types[i]));
+        IS_REFUSED(larder_builder_begin(f->b, "a", types[i]));
     }
-    IS_REFUSED(larder_end(f->b));
+    IS_REFUSED(larder_builder_end(f->b));
     return 0;
 }
 

@@ -160,8 +160,8 @@ static void fill(struct larder *db) {
     for (int i = 0; i < 40; i++) {
         snprintf(key, sizeof key, "%d", i);
         larder_builder_reset(b);
-        larder_add_s(b, "PK", key);
-        larder_add_sn(b, "text", text, sizeof text);
+        larder_builder_add_s(b, "PK", key);
+        larder_builder_add_sn(b, "text", text, sizeof text);
         cr_assert(larder_builder_finish(b, &item) == LARDER_OK && larder_put(t, item, NULL) == LARDER_OK, "%s",
                   larder_error());
     }

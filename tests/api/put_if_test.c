@@ -82,11 +82,11 @@ static void end(struct fixture *f) {
 static const struct larder_item *item_of(struct fixture *f, const char *id, int64_t n, int64_t expires_s) {
     const struct larder_item *item;
     larder_builder_reset(f->b);
-    larder_add_s(f->b, "id", id);
-    larder_add_s(f->b, "kind", "k");
-    larder_add_int(f->b, "n", n);
+    larder_builder_add_s(f->b, "id", id);
+    larder_builder_add_s(f->b, "kind", "k");
+    larder_builder_add_int(f->b, "n", n);
     if (expires_s)
-        larder_add_int(f->b, "expires", expires_s);
+        larder_builder_add_int(f->b, "expires", expires_s);
     EXPECT(larder_builder_finish(f->b, &item), LARDER_OK);
     return item;
 }
@@ -268,7 +268,7 @@ Test(put_if, refuses_what_has_no_version) {
     put(&f, "a", 1);
     put(&f, "b", 2);
     EXPECT(larder_builder_new(f.db, &other), LARDER_OK);
-    larder_add_s(other, "id", "a");
+    larder_builder_add_s(other, "id", "a");
     EXPECT(larder_builder_finish(other, &built), LARDER_OK);
     EXPECT_ERROR(put_if(&f, "a", 9, built), LARDER_E_INVAL, "made by a builder or a projection");
     EXPECT(larder_query(f.t, &keys, f.page), LARDER_MORE);
@@ -416,9 +416,9 @@ static const struct larder_item *large_item(struct fixture *f, const char *id, u
     static const char fill[LARDER_ITEM_BYTES_MAX];
     const struct larder_item *item;
     larder_builder_reset(f->b);
-    larder_add_s(f->b, "id", id);
-    larder_add_int(f->b, "n", 7);
-    larder_add_b(f->b, "fill", fill, bytes);
+    larder_builder_add_s(f->b, "id", id);
+    larder_builder_add_int(f->b, "n", 7);
+    larder_builder_add_b(f->b, "fill", fill, bytes);
     EXPECT(larder_builder_finish(f->b, &item), LARDER_OK);
     return item;
 }
@@ -429,15 +429,15 @@ Test(put_if, full_is_full) {
     put(&f, "a", 1);
     const struct larder_item *old = read(&f, "a");
     int r = LARDER_OK;
-    for (unsigned bytes = 300000, n = 0; bytes > 4; bytes /= r == LARDER_FULL ? 2 : 1) {
+    for (unsigned bytes = 300000, n = 0; bytes > 4; bytes /= r == LARDER_E_FULL ? 2 : 1) {
         char id[16];
         snprintf(id, sizeof id, "x%u", n++);
         r = larder_put(f.t, large_item(&f, id, bytes), NULL);
-        cr_assert(r == LARDER_OK || r == LARDER_FULL, "%s", larder_error());
+        cr_assert(r == LARDER_OK || r == LARDER_E_FULL, "%s", larder_error());
     }
     read_into(&f, "a", f.found);
-    EXPECT(larder_put_if(f.t, large_item(&f, "a", 30000), old, f.found), LARDER_FULL);
-    EXPECT(larder_put_if(f.t, large_item(&f, "new", 30000), NULL, f.found), LARDER_FULL);
+    EXPECT(larder_put_if(f.t, large_item(&f, "a", 30000), old, f.found), LARDER_E_FULL);
+    EXPECT(larder_put_if(f.t, large_item(&f, "new", 30000), NULL, f.found), LARDER_E_FULL);
     cr_assert_eq(n_in(f.found), 1); /* left as it was */
     EXPECT(larder_put_if(f.t, large_item(&f, "a", 30000), NULL, f.found), LARDER_CHANGED);
     cr_assert_eq(n_stored(&f, "a"), 1);
@@ -463,10 +463,10 @@ static int count_one(struct larder_table *t, struct larder_builder *b, struct la
         if (old && larder_item_get(old, "n", &value) == LARDER_OK)
             larder_value_int64(&value, &n);
         if (old)
-            larder_add_all(b, old, (const char *const[]){"n"}, 1);
+            larder_builder_add_all(b, old, (const char *const[]){"n"}, 1);
         else
-            larder_add(b, "id", &key.partition);
-        larder_add_int(b, "n", n + 1);
+            larder_builder_add(b, "id", &key.partition);
+        larder_builder_add_int(b, "n", n + 1);
         if ((r = larder_builder_finish(b, &item)) == LARDER_OK &&
             (r = larder_put_if(t, item, old, page)) != LARDER_CHANGED)
             break;

@@ -112,10 +112,10 @@ static void put(struct fixture *f, const struct row *row) {
     for (int c = 0; c < COL_COUNT; c++)
         if (*row->text[c]) {
             struct larder_value value = value_of(c, row->text[c]);
-            must(larder_add(f->b, names[c], &value));
+            must(larder_builder_add(f->b, names[c], &value));
         }
-    must(larder_add_int(f->b, "version", row->version));
-    must(larder_add_s(f->b, "other", "something else"));
+    must(larder_builder_add_int(f->b, "version", row->version));
+    must(larder_builder_add_s(f->b, "other", "something else"));
     must(larder_builder_finish(f->b, &item));
     must(larder_put(f->t, item, NULL));
 }
@@ -413,7 +413,8 @@ Test(query, resumes_from_another_process_with_a_built_key) {
     const struct larder_item *key;
     fill_one_partition(f, 30);
     larder_builder_reset(f->b);
-    must(larder_add_s(f->b, "pk", "p0") | larder_add_s(f->b, "sk", "009x") | larder_builder_finish(f->b, &key));
+    must(larder_builder_add_s(f->b, "pk", "p0") | larder_builder_add_s(f->b, "sk", "009x") |
+         larder_builder_finish(f->b, &key));
     struct larder_query_spec spec = {.partition = larder_str("p0"), .start_key = key};
     must(larder_query(f->t, &spec, f->page));
     cr_assert_eq(larder_page_count(f->page), 20);
@@ -511,25 +512,28 @@ Test(query, refuses_start_keys_of_something_else) {
     const struct larder_item *key;
     fill_one_partition(f, 3);
     larder_builder_reset(f->b);
-    must(larder_add_s(f->b, "pk", "p0") | larder_builder_finish(f->b, &key)); /* no sort key */
+    must(larder_builder_add_s(f->b, "pk", "p0") | larder_builder_finish(f->b, &key)); /* no sort key */
     cr_assert_eq(
         larder_query(f->t, &(struct larder_query_spec){.partition = larder_str("p0"), .start_key = key}, f->page),
         LARDER_E_INVAL);
     larder_builder_reset(f->b);
-    must(larder_add_s(f->b, "pk", "p0") | larder_add_s(f->b, "sk", "000") | larder_builder_finish(f->b, &key));
+    must(larder_builder_add_s(f->b, "pk", "p0") | larder_builder_add_s(f->b, "sk", "000") |
+         larder_builder_finish(f->b, &key));
     cr_assert_eq(
         larder_query(f->t, &(struct larder_query_spec){.partition = larder_str("p1"), .start_key = key}, f->page),
         LARDER_E_INVAL); /* another partition */
     struct larder_query_spec by_text = {.index = "byText", .partition = larder_str("g0"), .start_key = key};
     cr_assert_eq(larder_query(f->t, &by_text, f->page), LARDER_E_INVAL); /* no key of the index */
     larder_builder_reset(f->b);
-    must(larder_add_s(f->b, "pk", "p0") | larder_add_s(f->b, "sk", "000") | larder_add_s(f->b, "g", "g0") |
-         larder_add_n(f->b, "gs", "1") | larder_builder_finish(f->b, &key));
+    must(larder_builder_add_s(f->b, "pk", "p0") | larder_builder_add_s(f->b, "sk", "000") |
+         larder_builder_add_s(f->b, "g", "g0") | larder_builder_add_n(f->b, "gs", "1") |
+         larder_builder_finish(f->b, &key));
     by_text.start_key = key;
     cr_assert_eq(larder_query(f->t, &by_text, f->page), LARDER_E_INVAL); /* wrong type */
     larder_builder_reset(f->b);
-    must(larder_add_s(f->b, "pk", "p0") | larder_add_s(f->b, "sk", "000") | larder_add_s(f->b, "g", "g0") |
-         larder_add_s(f->b, "gs", "0") | larder_builder_finish(f->b, &key));
+    must(larder_builder_add_s(f->b, "pk", "p0") | larder_builder_add_s(f->b, "sk", "000") |
+         larder_builder_add_s(f->b, "g", "g0") | larder_builder_add_s(f->b, "gs", "0") |
+         larder_builder_finish(f->b, &key));
     by_text.start_key = key;
     must(larder_query(f->t, &by_text, f->page));
     uint32_t after = larder_page_count(f->page); /* all three have this sort key: their order is by hash */
@@ -554,9 +558,10 @@ Test(query, leaves_out_what_has_expired) {
         char sk[TEXT_MAX];
         snprintf(sk, sizeof sk, "%03d", i);
         larder_builder_reset(f->b);
-        must(larder_add_s(f->b, "pk", "p0") | larder_add_s(f->b, "sk", sk) | larder_add_s(f->b, "g", "g0"));
+        must(larder_builder_add_s(f->b, "pk", "p0") | larder_builder_add_s(f->b, "sk", sk) |
+             larder_builder_add_s(f->b, "g", "g0"));
         if (i % 3)
-            must(larder_add_int(f->b, "ttl", 1000000 + i));
+            must(larder_builder_add_int(f->b, "ttl", 1000000 + i));
         must(larder_builder_finish(f->b, &item));
         must(larder_put(f->t, item, NULL));
     }
@@ -583,7 +588,7 @@ Test(query, reads_tables_without_sort_key) {
     const struct larder_table_def def = {.name = "flat", .partition = {"id", LARDER_N}};
     must(larder_table_create(f->db, &def));
     must(larder_table_open(f->db, "flat", &f->t));
-    must(larder_add_n(f->b, "id", "17") | larder_builder_finish(f->b, &item));
+    must(larder_builder_add_n(f->b, "id", "17") | larder_builder_finish(f->b, &item));
     must(larder_put(f->t, item, NULL));
     struct larder_query_spec spec = {.partition = larder_num("17.0"), .limit = 1};
     must(larder_query(f->t, &spec, f->page));
@@ -610,7 +615,8 @@ Test(query, gets_with_eq_and_a_start_key) {
         char sk[TEXT_MAX];
         snprintf(sk, sizeof sk, "%03d", i);
         larder_builder_reset(f->b);
-        must(larder_add_s(f->b, "pk", "p0") | larder_add_s(f->b, "sk", sk) | larder_builder_finish(f->b, &key));
+        must(larder_builder_add_s(f->b, "pk", "p0") | larder_builder_add_s(f->b, "sk", sk) |
+             larder_builder_finish(f->b, &key));
         spec.start_key = key;
         for (spec.is_descending = 0; spec.is_descending < 2; spec.is_descending++) {
             int result = larder_query(f->t, &spec, f->page); /* another key than the one asked for is outside */
@@ -631,8 +637,9 @@ Test(query, reads_large_partitions) {
         int number = (int)((long)i * 7919 % LARGE);
         snprintf(sk, sizeof sk, "%06d", number);
         larder_builder_reset(f->b);
-        must(larder_add_s(f->b, "pk", "big") | larder_add_s(f->b, "sk", sk) | larder_add_s(f->b, "g", "big") |
-             larder_add_int(f->b, "gn", number) | larder_builder_finish(f->b, &item));
+        must(larder_builder_add_s(f->b, "pk", "big") | larder_builder_add_s(f->b, "sk", sk) |
+             larder_builder_add_s(f->b, "g", "big") | larder_builder_add_int(f->b, "gn", number) |
+             larder_builder_finish(f->b, &item));
         must(larder_put(f->t, item, NULL));
     }
     for (int is_descending = 0; is_descending < 2; is_descending++)

@@ -172,8 +172,8 @@ Test(readonly, refuses_every_writing_call_and_changes_nothing) {
     const struct larder_item *item;
     void *before = bytes_of(&f, &bytes);
     cr_assert_eq(history_attach(&reader, f.h, open_reader(&f)), LARDER_OK, "%s", larder_error());
-    larder_add_s(reader.builder, "PK", "P0");
-    larder_add_s(reader.builder, "SK", "SK#000");
+    larder_builder_add_s(reader.builder, "PK", "P0");
+    larder_builder_add_s(reader.builder, "SK", "SK#000");
     cr_assert_eq(larder_builder_finish(reader.builder, &item), LARDER_OK);
     refused("put", larder_put(reader.table, item, NULL));
     refused("put of a new key", larder_put(reader.table, item, reader.page));

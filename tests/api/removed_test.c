@@ -49,8 +49,8 @@ static int put(struct world *w, int64_t value) {
     int r = larder_builder_new(w->db, &b);
     if (r)
         return r;
-    larder_add_s(b, "PK", "a");
-    larder_add_int(b, "value", value);
+    larder_builder_add_s(b, "PK", "a");
+    larder_builder_add_int(b, "value", value);
     r = larder_builder_finish(b, &item);
     if (r == LARDER_OK)
         r = larder_put(w->table, item, NULL);

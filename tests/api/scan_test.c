@@ -62,12 +62,12 @@ static int try_put(struct larder_table *t, struct larder_builder *b, uint32_t n,
     char pk[16];
     snprintf(pk, sizeof pk, "p%u", n / 10);
     larder_builder_reset(b);
-    larder_add_s(b, "pk", pk);
-    larder_add_int(b, "sk", n % 10);
-    larder_add_int(b, "n", n);
+    larder_builder_add_s(b, "pk", pk);
+    larder_builder_add_int(b, "sk", n % 10);
+    larder_builder_add_int(b, "n", n);
     if (expires_s)
-        larder_add_int(b, "expires", expires_s);
-    larder_add_b(b, "fill", text, fill);
+        larder_builder_add_int(b, "expires", expires_s);
+    larder_builder_add_b(b, "fill", text, fill);
     int r = larder_builder_finish(b, &item);
     return r ? r : larder_put(t, item, NULL);
 }
@@ -298,8 +298,8 @@ Test(scan, any_key_is_a_place_to_start) {
         char pk[16];
         snprintf(pk, sizeof pk, "never %d", i);
         larder_builder_reset(f->b);
-        larder_add_s(f->b, "pk", pk);
-        larder_add_int(f->b, "sk", 0);
+        larder_builder_add_s(f->b, "pk", pk);
+        larder_builder_add_int(f->b, "sk", 0);
         EXPECT(larder_builder_finish(f->b, &key), LARDER_OK);
         EXPECT(larder_scan(f->t, &(struct larder_scan_spec){.start_key = key}, f->page), LARDER_OK);
         rest += larder_page_count(f->page);
@@ -368,9 +368,9 @@ static const struct larder_item *key_item(struct fixture *f, struct larder_value
     const struct larder_item *item;
     larder_builder_reset(f->b);
     if (pk.type)
-        EXPECT(larder_add(f->b, "pk", &pk), LARDER_OK);
+        EXPECT(larder_builder_add(f->b, "pk", &pk), LARDER_OK);
     if (sk.type)
-        EXPECT(larder_add(f->b, "sk", &sk), LARDER_OK);
+        EXPECT(larder_builder_add(f->b, "sk", &sk), LARDER_OK);
     EXPECT(larder_builder_finish(f->b, &item), LARDER_OK);
     return item;
 }

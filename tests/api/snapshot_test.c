@@ -58,10 +58,10 @@ static int put(struct scene *s, uint32_t i, int64_t score) {
     static char value[4096];
     memset(value, 'v', sizeof value);
     larder_builder_reset(s->b);
-    larder_add_int(s->b, "id", i);
-    larder_add_s(s->b, "game", "all");
-    larder_add_int(s->b, "score", score);
-    larder_add_sn(s->b, "value", value, s->value_bytes);
+    larder_builder_add_int(s->b, "id", i);
+    larder_builder_add_s(s->b, "game", "all");
+    larder_builder_add_int(s->b, "score", score);
+    larder_builder_add_sn(s->b, "value", value, s->value_bytes);
     int r = larder_builder_finish(s->b, &item);
     return r ? r : larder_put(s->t, item, NULL);
 }
@@ -91,7 +91,8 @@ static int writer(void *arg) {
         uint32_t i = (uint32_t)rng_below(&r, s->items / WRITERS) * WRITERS + (uint32_t)s->writer;
         int64_t score = s->style == MOVES ? (int64_t)rng_below(&r, s->items * 1000u) : (int64_t)i * 1000;
         int put_result = put(s, i, score);
-        PROC_CHECK(put_result == LARDER_OK || put_result == LARDER_BUSY); /* a machine that stands still for seconds */
+        PROC_CHECK(put_result == LARDER_OK ||
+                   put_result == LARDER_E_BUSY); /* a machine that stands still for seconds */
         atomic_fetch_add(&shared->writes, put_result == LARDER_OK);
         if (s->pause_us)
             usleep(s->pause_us);

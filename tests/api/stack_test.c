@@ -39,14 +39,14 @@ static void put_numbered(int n, const char *prefix) {
     const struct larder_item *item;
     char text[LARDER_SORT_KEY_BYTES_MAX + 1];
     larder_builder_reset(w.b);
-    larder_add_s(w.b, "pk", "p");
+    larder_builder_add_s(w.b, "pk", "p");
     memcpy(text, w.long_key, sizeof text); /* keys that differ at their end */
     snprintf(text + sizeof text - 8, 8, "%07d", n);
-    larder_add_s(w.b, "sk", text);
-    larder_add_s(w.b, "g", "all");
+    larder_builder_add_s(w.b, "sk", text);
+    larder_builder_add_s(w.b, "g", "all");
     snprintf(text, sizeof text, "%s%07d", prefix, n);
-    larder_add_s(w.b, "gs", text);
-    larder_add_int(w.b, "n", n);
+    larder_builder_add_s(w.b, "gs", text);
+    larder_builder_add_int(w.b, "n", n);
     w.result = larder_builder_finish(w.b, &item);
     if (w.result == LARDER_OK)
         w.result = larder_put(w.t, item, w.more);
@@ -167,16 +167,16 @@ static void call_build(void) {
     larder_builder_reset(w.b);
     for (int i = 0; i < 300; i++) {
         snprintf(name, sizeof name, "a%d", i * 7919 % 300);
-        larder_add_int(w.b, name, i);
+        larder_builder_add_int(w.b, name, i);
     }
-    larder_begin(w.b, "nested", LARDER_L);
+    larder_builder_begin(w.b, "nested", LARDER_L);
     for (int i = 0; i < 29; i++)
-        larder_begin(w.b, NULL, LARDER_L);
-    larder_begin(w.b, NULL, LARDER_NS);
+        larder_builder_begin(w.b, NULL, LARDER_L);
+    larder_builder_begin(w.b, NULL, LARDER_NS);
     for (int i = 0; i < 100; i++)
-        larder_add_int(w.b, NULL, i * 7919 % 100);
+        larder_builder_add_int(w.b, NULL, i * 7919 % 100);
     for (int i = 0; i < 31; i++)
-        larder_end(w.b);
+        larder_builder_end(w.b);
     w.result = larder_builder_finish(w.b, &item);
 }
 
@@ -188,7 +188,7 @@ static void call_add_all(void) {
     if (w.result != LARDER_OK)
         return;
     larder_builder_reset(w.b);
-    larder_add_all(w.b, larder_page_item(w.page, 0), but, 1);
+    larder_builder_add_all(w.b, larder_page_item(w.page, 0), but, 1);
     w.result = larder_builder_finish(w.b, &item);
 }
 

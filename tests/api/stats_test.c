@@ -72,16 +72,16 @@ static int try_put(struct fixture *f, unsigned n, size_t fill) {
     char text[16];
     larder_builder_reset(f->b);
     snprintf(text, sizeof text, "p%u", n % 10);
-    larder_add_s(f->b, "pk", text);
-    larder_add_int(f->b, "sk", n);
+    larder_builder_add_s(f->b, "pk", text);
+    larder_builder_add_int(f->b, "sk", n);
     snprintf(text, sizeof text, "k%u", n % 4);
-    larder_add_s(f->b, "kind", text);
-    larder_add_int(f->b, "rank", n % 7);
+    larder_builder_add_s(f->b, "kind", text);
+    larder_builder_add_int(f->b, "rank", n % 7);
     if (n % 8 == 0)
-        larder_add_s(f->b, "rare", "one for all");
+        larder_builder_add_s(f->b, "rare", "one for all");
     if (n % 5 == 0)
-        larder_add_int(f->b, "expires", 5000 + n);
-    larder_add_b(f->b, "fill", zeros, fill);
+        larder_builder_add_int(f->b, "expires", 5000 + n);
+    larder_builder_add_b(f->b, "fill", zeros, fill);
     int r = larder_builder_finish(f->b, &item);
     return r ? r : larder_put(f->t, item, NULL);
 }
@@ -280,7 +280,7 @@ Test(stats, counters_count_what_was_done) {
     EXPECT(delete (&f, 3), LARDER_NOT_FOUND);
     const struct larder_item *item;
     larder_builder_reset(f.b);
-    larder_add_s(f.b, "pk", "no sort key");
+    larder_builder_add_s(f.b, "pk", "no sort key");
     EXPECT(larder_builder_finish(f.b, &item), LARDER_OK);
     EXPECT(larder_put(f.t, item, NULL), LARDER_E_INVAL);
     for (int i = 0; i < 2; i++) {
@@ -400,7 +400,7 @@ Test(stats, private_memory_comes_and_goes) {
     uint64_t before = segment(db).private_bytes;
     for (int round = 0; round < 5; round++) {
         EXPECT(larder_builder_new(db, &b), LARDER_OK);
-        EXPECT(larder_add_b(b, "a", text, sizeof text), LARDER_OK);
+        EXPECT(larder_builder_add_b(b, "a", text, sizeof text), LARDER_OK);
         cr_assert_geq(segment(db).private_bytes, before + sizeof text);
         larder_builder_free(b);
         cr_assert_leq(segment(db).private_bytes, before);

@@ -154,7 +154,7 @@ static int write_until_over(void *arg) {
     while (!atomic_load(&f->h->is_over)) {
         int r = history_write(&c, (uint32_t)rng_below(&c.rng, STOPPED_KEYS));
         /* While it stood still its patience ran out, too. */
-        PROC_CHECK(r == LARDER_OK || r == LARDER_BUSY);
+        PROC_CHECK(r == LARDER_OK || r == LARDER_E_BUSY);
     }
     return 0;
 }
@@ -201,13 +201,13 @@ static uint32_t try_writes(struct fixture *f, pid_t pid, uint32_t *busy) {
         uint64_t start_ms = until_now_ms();
         int r = history_write(&f->c, k);
         uint64_t took_ms = until_now_ms() - start_ms;
-        cr_assert(r == LARDER_OK || r == LARDER_BUSY, "%s: %s", larder_result_name(r), larder_error());
+        cr_assert(r == LARDER_OK || r == LARDER_E_BUSY, "%s: %s", larder_result_name(r), larder_error());
         cr_assert(took_ms < BUSY_MS + AT_ONCE_MS * SLOW_FACTOR, "a write took %lu ms", (unsigned long)took_ms);
-        if (r == LARDER_BUSY) {
+        if (r == LARDER_E_BUSY) {
             cr_assert(strstr(larder_error(), who) && strstr(larder_error(), "stripe"), "%s", larder_error());
             cr_assert(took_ms >= BUSY_MS, "it gave up after %lu ms", (unsigned long)took_ms);
         }
-        *busy += r == LARDER_BUSY;
+        *busy += r == LARDER_E_BUSY;
         done += r == LARDER_OK;
         if (*busy >= 3 && done >= 3)
             break;
@@ -227,8 +227,8 @@ static void must_read_at_once(struct fixture *f) {
 /* Every key, as soon as who was in the way gets on. */
 static void must_write_all(struct fixture *f) {
     for (uint32_t k = STOPPED_KEYS; k < KEYS; k++) {
-        int r = LARDER_BUSY;
-        cr_assert(UNTIL((r = history_write(&f->c, k)) != LARDER_BUSY, WRITE_MS));
+        int r = LARDER_E_BUSY;
+        cr_assert(UNTIL((r = history_write(&f->c, k)) != LARDER_E_BUSY, WRITE_MS));
         cr_assert_eq(r, LARDER_OK, "%s", larder_error());
     }
 }
@@ -262,8 +262,8 @@ static int writes_are_done_or_busy(struct fixture *f) {
     int busy = 0;
     for (uint32_t k = STOPPED_KEYS; k < KEYS && busy < 4; k++) {
         int r = history_write(&f->c, k);
-        cr_assert(r == LARDER_OK || r == LARDER_BUSY, "%s: %s", larder_result_name(r), larder_error());
-        busy += r == LARDER_BUSY;
+        cr_assert(r == LARDER_OK || r == LARDER_E_BUSY, "%s: %s", larder_result_name(r), larder_error());
+        busy += r == LARDER_E_BUSY;
     }
     return busy;
 }

@@ -45,12 +45,12 @@ static void expect_refused(int result, const char *word) {
 
 static void add_keys(struct larder_builder *to, const char *sk, const char *g, int n) {
     larder_builder_reset(to);
-    larder_add_s(to, "pk", "p");
-    larder_add_s(to, "sk", sk);
+    larder_builder_add_s(to, "pk", "p");
+    larder_builder_add_s(to, "sk", sk);
     if (g)
-        larder_add_s(to, "g", g);
+        larder_builder_add_s(to, "g", g);
     if (n >= 0)
-        larder_add_int(to, "n", n);
+        larder_builder_add_int(to, "n", n);
 }
 
 static void put(const char *sk, const char *g, int n) {
@@ -66,9 +66,9 @@ static void put(const char *sk, const char *g, int n) {
 static int nest(struct larder_builder *to, int containers) {
     int r = LARDER_OK;
     for (int i = 0; i < containers && r == LARDER_OK; i++)
-        r = larder_begin(to, i == 0 ? "top" : i % 2 ? "m" : NULL, i % 2 ? LARDER_L : LARDER_M);
+        r = larder_builder_begin(to, i == 0 ? "top" : i % 2 ? "m" : NULL, i % 2 ? LARDER_L : LARDER_M);
     for (int i = 0; i < containers && r == LARDER_OK; i++)
-        r = larder_end(to);
+        r = larder_builder_end(to);
     return r;
 }
 
@@ -82,14 +82,14 @@ Test(strict, nesting) {
     EXPECT(larder_put(t, item, NULL), LARDER_OK);
     EXPECT(larder_item_get(item, "top", &top), LARDER_OK);
     larder_builder_reset(b);
-    EXPECT(larder_add_all(b, item, NULL, 0), LARDER_OK);
+    EXPECT(larder_builder_add_all(b, item, NULL, 0), LARDER_OK);
     EXPECT(larder_builder_finish(b, &copy), LARDER_OK);
     struct larder_member member = {"under", 5, top};
     larder_builder_reset(b);
-    EXPECT(larder_add_member(b, &member), LARDER_OK);
+    EXPECT(larder_builder_add_member(b, &member), LARDER_OK);
     larder_builder_reset(b);
-    EXPECT(larder_begin(b, "outer", LARDER_M), LARDER_OK);
-    expect_refused(larder_add_member(b, &member), "32 lists and maps");
+    EXPECT(larder_builder_begin(b, "outer", LARDER_M), LARDER_OK);
+    expect_refused(larder_builder_add_member(b, &member), "32 lists and maps");
     add_keys(b, "s", NULL, -1);
     expect_refused(nest(b, NESTED_MAX + 1), "at most 31");
     expect_refused(larder_builder_finish(b, &copy), "at most 31");
@@ -103,7 +103,7 @@ static int build_sized(size_t bytes, const struct larder_item **item) {
     static char text[LARDER_ITEM_BYTES_MAX + 64];
     memset(text, 'x', sizeof text);
     add_keys(b, "s", NULL, -1); /* pk p, sk s: 6 bytes */
-    larder_add_sn(b, "a", text, bytes - 6 - 1);
+    larder_builder_add_sn(b, "a", text, bytes - 6 - 1);
     return larder_builder_finish(b, item);
 }
 
@@ -119,8 +119,8 @@ Test(strict, items_over_400_kb) {
     /* By way of a copy, and of a number that is added or becomes longer. */
     EXPECT(larder_get(t, &key, page), LARDER_OK);
     larder_builder_reset(other);
-    EXPECT(larder_add_bool(other, "z", 1), LARDER_OK);
-    expect_refused(larder_add_all(other, larder_page_item(page, 0), NULL, 0), "at most 409600");
+    EXPECT(larder_builder_add_bool(other, "z", 1), LARDER_OK);
+    expect_refused(larder_builder_add_all(other, larder_page_item(page, 0), NULL, 0), "at most 409600");
     expect_refused(larder_increment(t, &key, "count", 1, &value), "at most 409600");
     EXPECT(build_sized(LARDER_ITEM_BYTES_MAX - 7, &item), LARDER_OK); /* room for "count": 9 */
     EXPECT(larder_put(t, item, NULL), LARDER_OK);
@@ -143,10 +143,10 @@ static int put_with(const char *name, const struct larder_value *value) {
     const struct larder_item *item;
     const struct larder_value usual = larder_str("x");
     larder_builder_reset(b);
-    larder_add(b, "pk", strcmp(name, "pk") == 0 ? value : &usual);
-    larder_add(b, "sk", strcmp(name, "sk") == 0 ? value : &usual);
+    larder_builder_add(b, "pk", strcmp(name, "pk") == 0 ? value : &usual);
+    larder_builder_add(b, "sk", strcmp(name, "sk") == 0 ? value : &usual);
     if (strcmp(name, "pk") != 0 && strcmp(name, "sk") != 0)
-        larder_add(b, name, value);
+        larder_builder_add(b, name, value);
     int r = larder_builder_finish(b, &item);
     return r ? r : larder_put(t, item, NULL);
 }
@@ -183,7 +183,7 @@ static const struct larder_item *start_key(const char *sk, const char *g, int n,
     const struct larder_item *key;
     add_keys(other, sk, g, n);
     if (more)
-        larder_add_s(other, more, "x");
+        larder_builder_add_s(other, more, "x");
     EXPECT(larder_builder_finish(other, &key), LARDER_OK);
     return key;
 }

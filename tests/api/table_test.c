@@ -70,11 +70,11 @@ static void put_items(struct larder *db, struct larder_table *t, uint32_t count,
         char key[16];
         snprintf(key, sizeof key, "p%u", i);
         larder_builder_reset(b);
-        larder_add_s(b, "PK", key);
-        larder_add_s(b, "SK", "s");
-        larder_add_s(b, "GPK", "same for all");
-        larder_add_int(b, "GSK", i);
-        larder_add_sn(b, "value", value, value_bytes);
+        larder_builder_add_s(b, "PK", key);
+        larder_builder_add_s(b, "SK", "s");
+        larder_builder_add_s(b, "GPK", "same for all");
+        larder_builder_add_int(b, "GSK", i);
+        larder_builder_add_sn(b, "value", value, value_bytes);
         EXPECT(larder_builder_finish(b, &item), LARDER_OK);
         EXPECT(larder_put(t, item, NULL), LARDER_OK);
     }
@@ -375,7 +375,7 @@ Test(table, as_many_tables_as_allowed_and_not_one_more) {
     }
     uint64_t before = used_bytes(db);
     snprintf(name, sizeof name, "one-more");
-    EXPECT(larder_table_create(db, &def), LARDER_FULL);
+    EXPECT(larder_table_create(db, &def), LARDER_E_FULL);
     cr_assert(strstr(larder_error(), "256 tables") != NULL, "%s", larder_error());
     cr_assert_eq(used_bytes(db), before);
     EXPECT(larder_table_list(db, names, LARDER_TABLES_MAX + 1, &count), LARDER_OK);
@@ -409,7 +409,7 @@ Test(table, a_create_that_does_not_fit_changes_nothing) {
         if (result != LARDER_OK)
             cr_assert_eq(used_bytes(db), before);
     }
-    EXPECT(result, LARDER_FULL);
+    EXPECT(result, LARDER_E_FULL);
     cr_assert_neq(larder_error()[0], '\0');
     cr_assert_gt(made, 2);
     cr_assert_eq(table_count(db), made - 1);
@@ -496,10 +496,10 @@ static int use_until_dropped(void *arg) {
         char key[16];
         snprintf(key, sizeof key, "p%u", i % 100);
         larder_builder_reset(b);
-        larder_add_s(b, "PK", key);
-        larder_add_s(b, "SK", "s");
-        larder_add_s(b, "GPK", "same");
-        larder_add_int(b, "GSK", i);
+        larder_builder_add_s(b, "PK", key);
+        larder_builder_add_s(b, "SK", "s");
+        larder_builder_add_s(b, "GPK", "same");
+        larder_builder_add_int(b, "GSK", i);
         PROC_CHECK(larder_builder_finish(b, &item) == LARDER_OK);
         int result = larder_put(t, item, NULL);
         if (result == LARDER_E_NO_TABLE)

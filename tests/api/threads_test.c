@@ -129,10 +129,10 @@ static int put_number(struct racer *r, uint32_t key, uint32_t number) {
     snprintf(group, sizeof group, "group%u", number % 3);
     (void)raced_key(pk, key);
     larder_builder_reset(r->b);
-    larder_add_s(r->b, "PK", pk);
-    larder_add_s(r->b, "group", group);
-    larder_add_int(r->b, "number", number);
-    larder_add_b(r->b, "fill", fill, bytes);
+    larder_builder_add_s(r->b, "PK", pk);
+    larder_builder_add_s(r->b, "group", group);
+    larder_builder_add_int(r->b, "number", number);
+    larder_builder_add_b(r->b, "fill", fill, bytes);
     int result = larder_builder_finish(r->b, &item);
     return result ? result : larder_put(r->t, item, r->page);
 }
@@ -258,9 +258,9 @@ static int put_in_ring(struct larder_table *t, struct larder_builder *b, uint32_
     char pk[16];
     snprintf(pk, sizeof pk, "item%u", number % RING);
     larder_builder_reset(b);
-    larder_add_s(b, "PK", pk);
-    larder_add_s(b, "ring", "the ring");
-    larder_add_int(b, "place", number);
+    larder_builder_add_s(b, "PK", pk);
+    larder_builder_add_s(b, "ring", "the ring");
+    larder_builder_add_int(b, "place", number);
     int r = larder_builder_finish(b, &item);
     return r ? r : larder_put(t, item, NULL);
 }

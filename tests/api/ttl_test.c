@@ -101,11 +101,11 @@ static void end(struct fixture *f) {
 static int put_result(struct fixture *f, const char *pk, const char *sk, const char *name, const char *number) {
     const struct larder_item *item;
     larder_builder_reset(f->b);
-    larder_add_s(f->b, "pk", pk);
-    larder_add_s(f->b, "sk", sk);
-    larder_add_s(f->b, "owner", "me");
+    larder_builder_add_s(f->b, "pk", pk);
+    larder_builder_add_s(f->b, "sk", sk);
+    larder_builder_add_s(f->b, "owner", "me");
     if (name)
-        larder_add_n(f->b, name, number);
+        larder_builder_add_n(f->b, name, number);
     int r = larder_builder_finish(f->b, &item);
     return r ? r : larder_put(f->t, item, NULL);
 }
@@ -203,8 +203,8 @@ Test(ttl, an_expired_item_counts_as_absent_for_writes) {
     put(&f, "a", NOW_S + 10);
     atomic_store(f.clock_s, NOW_S + 10);
     larder_builder_reset(f.b);
-    larder_add_s(f.b, "pk", "p");
-    larder_add_s(f.b, "sk", "a");
+    larder_builder_add_s(f.b, "pk", "p");
+    larder_builder_add_s(f.b, "sk", "a");
     cr_assert_eq(larder_builder_finish(f.b, &item), LARDER_OK);
     cr_assert_eq(larder_put(f.t, item, f.page), LARDER_OK);
     cr_assert_eq(larder_page_count(f.page), 0);
@@ -227,10 +227,10 @@ Test(ttl, values_that_never_expire) {
     put_number(&f, "after-2106", "ttl", "5000000000");
     put_number(&f, "none", NULL, NULL);
     larder_builder_reset(f.b);
-    larder_add_s(f.b, "pk", "p");
-    larder_add_s(f.b, "sk", "text");
-    larder_add_s(f.b, "owner", "me");
-    larder_add_s(f.b, "ttl", "1700000001");
+    larder_builder_add_s(f.b, "pk", "p");
+    larder_builder_add_s(f.b, "sk", "text");
+    larder_builder_add_s(f.b, "owner", "me");
+    larder_builder_add_s(f.b, "ttl", "1700000001");
     cr_assert_eq(larder_builder_finish(f.b, &item), LARDER_OK);
     cr_assert_eq(larder_put(f.t, item, NULL), LARDER_OK);
     cr_assert_eq(visible(&f), 7);
@@ -327,11 +327,11 @@ Test(ttl, a_full_segment_gets_rid_of_what_has_expired) {
     struct fixture f = begin_sized(LARDER_SEGMENT_BYTES_MIN);
     char sk[32], ttl[2][32];
     uint32_t count = 0;
-    for (int r = LARDER_OK; r != LARDER_FULL; count += r == LARDER_OK) {
+    for (int r = LARDER_OK; r != LARDER_E_FULL; count += r == LARDER_OK) {
         snprintf(sk, sizeof sk, "s%u", count);
         snprintf(ttl[0], sizeof *ttl, "%lld", (long long)NOW_S + 1 + count % 500);
         r = put_result(&f, "p", sk, "ttl", ttl[0]);
-        cr_assert(r == LARDER_OK || r == LARDER_FULL, "%s", larder_error());
+        cr_assert(r == LARDER_OK || r == LARDER_E_FULL, "%s", larder_error());
     }
     cr_assert_gt(count, 1000);
     uint32_t later = 0;
@@ -607,11 +607,11 @@ Test(ttl, a_clock_set_back_keeps_visibility_exact) {
 static void put_both(struct fixture *f, const char *sk, const char *ttl, const char *other) {
     const struct larder_item *item;
     larder_builder_reset(f->b);
-    larder_add_s(f->b, "pk", "p");
-    larder_add_s(f->b, "sk", sk);
-    larder_add_s(f->b, "owner", "me");
-    larder_add_n(f->b, "ttl", ttl);
-    larder_add_n(f->b, "other", other);
+    larder_builder_add_s(f->b, "pk", "p");
+    larder_builder_add_s(f->b, "sk", sk);
+    larder_builder_add_s(f->b, "owner", "me");
+    larder_builder_add_n(f->b, "ttl", ttl);
+    larder_builder_add_n(f->b, "other", other);
     cr_assert_eq(larder_builder_finish(f->b, &item), LARDER_OK, "%s", larder_error());
     cr_assert_eq(larder_put(f->t, item, NULL), LARDER_OK, "%s", larder_error());
 }

@@ -2,7 +2,7 @@
  *
  * Goal     With a constant set of items, processes that overwrite them are never told that the segment is full, however the blocks came
  *          to lie; one that puts while another deletes uses what the other gave back; what small items used serves large ones.
- * Method   Real processes on segments of 64 and 256 MiB (one arena and four), the public functions alone. All count their LARDER_FULL.
+ * Method   Real processes on segments of 64 and 256 MiB (one arena and four), the public functions alone. All count their LARDER_E_FULL.
  */
 #include <criterion/criterion.h>
 #include <stdatomic.h>
@@ -56,8 +56,8 @@ static int put(struct client *c, uint64_t n, uint32_t bytes) {
     char key[32];
     snprintf(key, sizeof key, "k%012lu", (unsigned long)n);
     larder_builder_reset(c->builder);
-    larder_add_s(c->builder, "PK", key);
-    larder_add_b(c->builder, "v", payload, bytes);
+    larder_builder_add_s(c->builder, "PK", key);
+    larder_builder_add_b(c->builder, "v", payload, bytes);
     int r = larder_builder_finish(c->builder, &item);
     return r ? r : larder_put(c->table, item, NULL);
 }
@@ -74,7 +74,7 @@ static uint32_t bytes_of(const struct work *work, uint64_t n) {
 }
 
 static void note(struct shared *s, int r) {
-    atomic_fetch_add(r == LARDER_OK ? &s->puts : r == LARDER_FULL ? &s->full : &s->failed, 1);
+    atomic_fetch_add(r == LARDER_OK ? &s->puts : r == LARDER_E_FULL ? &s->full : &s->failed, 1);
 }
 
 static uint64_t used_bytes(struct larder *db) {

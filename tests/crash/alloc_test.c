@@ -1,6 +1,6 @@
 /* tests/crash/alloc_test.c - for every operation and every block in it: there is no room for that one.
  *
- * Goal     Promise 6: whichever of the blocks that an operation needs cannot be had, it fails with LARDER_FULL, nothing that
+ * Goal     Promise 6: whichever of the blocks that an operation needs cannot be had, it fails with LARDER_E_FULL, nothing that
  *          anybody can read has changed, no block is lost, and tried again with room it does what it would have done.
  * Method   heap_test_takes_left = k lets k blocks be taken and none after. For k = 0, 1, .. until the operation succeeds: on
  *          a copy of a prepared segment, the text of everything (world_dump) is the same after the failure as before,
@@ -56,11 +56,11 @@ static int refuse_block(const struct scenario *s, int base, int k, const char *b
     atomic_store(&heap_test_takes_left, k);
     int r = s->act(db);
     atomic_store(&heap_test_takes_left, -1);
-    cr_assert(r == LARDER_FULL || r == LARDER_OK, "%s, block %d: %s: %s", s->name, k, larder_result_name(r),
+    cr_assert(r == LARDER_E_FULL || r == LARDER_OK, "%s, block %d: %s: %s", s->name, k, larder_result_name(r),
               larder_error());
     must_show(other, r == LARDER_OK ? after : before, s->name, k, r == LARDER_OK ? "what was done" : "what was there");
     must_be_clean(other, s->name, k);
-    if (r == LARDER_FULL) {
+    if (r == LARDER_E_FULL) {
         cr_assert(s->act(db) == LARDER_OK, "%s, block %d: again: %s", s->name, k, larder_error());
         must_show(other, after, s->name, k, "what was done at last");
         must_be_clean(db, s->name, k);
@@ -68,7 +68,7 @@ static int refuse_block(const struct scenario *s, int base, int k, const char *b
     larder_close(db);
     larder_close(other);
     close(memfd);
-    return r == LARDER_FULL;
+    return r == LARDER_E_FULL;
 }
 
 static int prepare(const struct scenario *s) {
@@ -200,7 +200,7 @@ Test(alloc, deletes_need_no_block) {
     atomic_store(&heap_test_takes_left, 0);
     for (int n = 0; n < 120; n++)
         cr_assert(world_delete(db, n) == LARDER_OK, "item %d: %s", n, larder_error());
-    cr_assert_eq(world_try_put(db, 1, 0, 10, 0), LARDER_FULL);
+    cr_assert_eq(world_try_put(db, 1, 0, 10, 0), LARDER_E_FULL);
     must_be_clean(db, "delete", 0);
     atomic_store(&heap_test_takes_left, -1);
     cr_assert_eq(larder_segment_stats(db, &stats), LARDER_OK);
@@ -219,7 +219,7 @@ Test(alloc, trying_again_takes_nothing) {
         atomic_store(&heap_test_takes_left, k);
         int r = put_new(db);
         cr_assert_eq(larder_segment_stats(db, &before), LARDER_OK);
-        for (int i = 0; r == LARDER_FULL && i < RETRIES; i++) {
+        for (int i = 0; r == LARDER_E_FULL && i < RETRIES; i++) {
             atomic_store(&heap_test_takes_left, k);
             r = put_new(db);
         }

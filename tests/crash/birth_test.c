@@ -45,8 +45,8 @@ static int put_item(struct larder_table *t, struct larder *db) {
     const struct larder_item *item;
     if (larder_builder_new(db, &b))
         return -1;
-    larder_add_s(b, "PK", "P");
-    larder_add_int(b, "value", 7);
+    larder_builder_add_s(b, "PK", "P");
+    larder_builder_add_int(b, "value", 7);
     int r = larder_builder_finish(b, &item);
     if (r == LARDER_OK)
         r = larder_put(t, item, NULL);

@@ -68,17 +68,17 @@ static int put(struct larder_table *t, struct larder_builder *b, uint32_t n, uin
     char text[40];
     larder_builder_reset(b);
     snprintf(text, sizeof text, "P%u", n % 7);
-    larder_add_s(b, "PK", text);
+    larder_builder_add_s(b, "PK", text);
     snprintf(text, sizeof text, "SORT#%06u", n);
-    larder_add_s(b, "SK", text);
+    larder_builder_add_s(b, "SK", text);
     if (variant % 5) {
         snprintf(text, sizeof text, "G%u", variant % 3);
-        larder_add_s(b, "GP", text);
-        larder_add_int(b, "GS", (int64_t)(variant * 7 % 1000));
+        larder_builder_add_s(b, "GP", text);
+        larder_builder_add_int(b, "GS", (int64_t)(variant * 7 % 1000));
     }
     if (variant % 4 == 1)
-        larder_add_int(b, "exp", (int64_t)time(NULL) + (variant % 8 == 1 ? 1 : 1000 + variant % 50000));
-    larder_add_b(b, "fill", fill, fill_bytes);
+        larder_builder_add_int(b, "exp", (int64_t)time(NULL) + (variant % 8 == 1 ? 1 : 1000 + variant % 50000));
+    larder_builder_add_b(b, "fill", fill, fill_bytes);
     int r = larder_builder_finish(b, &item);
     return r ? r : larder_put(t, item, NULL);
 }
@@ -147,7 +147,7 @@ static int write_items(struct live *l, struct larder *db, struct larder_builder 
     while (lasted > before && !atomic_compare_exchange_weak(&l->shared->longest_ns, &before, lasted))
         ;
     atomic_fetch_add(&l->shared->writes, 1);
-    return r == LARDER_OK || r == LARDER_NOT_FOUND || r == LARDER_FULL;
+    return r == LARDER_OK || r == LARDER_NOT_FOUND || r == LARDER_E_FULL;
 }
 
 /* A table comes, grows and goes; the busy one gets an index, or expiry by another attribute. */
@@ -162,7 +162,7 @@ static int write_tables(struct larder *db, struct larder_builder *b, struct rng 
         for (uint32_t n = 0, count = (uint32_t)rng_below(rng, 300); n < count; n++)
             (void)put(t, b, n, n, 10);
     r = larder_table_drop(db, name);
-    if (r != LARDER_OK && r != LARDER_E_NO_TABLE && r != LARDER_BUSY)
+    if (r != LARDER_OK && r != LARDER_E_NO_TABLE && r != LARDER_E_BUSY)
         return 0;
     if (rng_is_one_in(rng, 3) && larder_table_open(db, "busy", &t) == LARDER_OK)
         (void)larder_ttl_set(t, rng_is_one_in(rng, 2) ? "exp" : "GS");
@@ -522,9 +522,9 @@ Test(check_live, beside_a_writer_stopped_at_every_store) {
         char pid[32];
         snprintf(pid, sizeof pid, "process %d ", (int)h.pid);
         int r = larder_check(hasty, NULL, NULL, &report);
-        cr_assert(r == LARDER_OK || (r == LARDER_BUSY && strstr(larder_error(), pid)), "store %lu: %s, %s",
+        cr_assert(r == LARDER_OK || (r == LARDER_E_BUSY && strstr(larder_error(), pid)), "store %lu: %s, %s",
                   (unsigned long)h.at, larder_result_name(r), larder_error());
-        busy += r == LARDER_BUSY;
+        busy += r == LARDER_E_BUSY;
         stops++;
         r = larder_check(reader, NULL, NULL, &report);
         cr_assert(r == LARDER_OK, "store %lu, read-only: %s, %s", (unsigned long)h.at, larder_result_name(r),

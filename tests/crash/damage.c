@@ -61,8 +61,8 @@ static int judge(int r, const char *what) {
     case LARDER_NOT_FOUND:
     case LARDER_MORE:
         return r;
-    case LARDER_FULL:
-    case LARDER_BUSY:
+    case LARDER_E_FULL:
+    case LARDER_E_BUSY:
     case LARDER_E_NO_TABLE:
     case LARDER_E_NO_INDEX:
     case LARDER_E_EXISTS:
@@ -96,26 +96,26 @@ static void sk_text(char *to, size_t room_for, int n) {
 
 /* Every type, nested ones too. */
 static void add_variety(struct larder_builder *b, int n) {
-    larder_add_bool(b, "flag", n & 1);
-    larder_add_null(b, "nothing");
-    larder_begin(b, "map", LARDER_M);
-    larder_add_int(b, "n", n);
-    larder_begin(b, "list", LARDER_L);
-    larder_add_s(b, NULL, "one");
-    larder_add_n(b, NULL, "-2.5");
-    larder_end(b);
-    larder_end(b);
-    larder_begin(b, "numbers", LARDER_NS);
-    larder_add_int(b, NULL, n);
-    larder_add_int(b, NULL, -n - 1);
-    larder_end(b);
-    larder_begin(b, "texts", LARDER_SS);
-    larder_add_s(b, NULL, "x");
-    larder_add_s(b, NULL, "y");
-    larder_end(b);
-    larder_begin(b, "blobs", LARDER_BS);
-    larder_add_b(b, NULL, "\0\1", 2);
-    larder_end(b);
+    larder_builder_add_bool(b, "flag", n & 1);
+    larder_builder_add_null(b, "nothing");
+    larder_builder_begin(b, "map", LARDER_M);
+    larder_builder_add_int(b, "n", n);
+    larder_builder_begin(b, "list", LARDER_L);
+    larder_builder_add_s(b, NULL, "one");
+    larder_builder_add_n(b, NULL, "-2.5");
+    larder_builder_end(b);
+    larder_builder_end(b);
+    larder_builder_begin(b, "numbers", LARDER_NS);
+    larder_builder_add_int(b, NULL, n);
+    larder_builder_add_int(b, NULL, -n - 1);
+    larder_builder_end(b);
+    larder_builder_begin(b, "texts", LARDER_SS);
+    larder_builder_add_s(b, NULL, "x");
+    larder_builder_add_s(b, NULL, "y");
+    larder_builder_end(b);
+    larder_builder_begin(b, "blobs", LARDER_BS);
+    larder_builder_add_b(b, NULL, "\0\1", 2);
+    larder_builder_end(b);
 }
 
 /* Item n of table World, with index keys of variant `keys`. */
@@ -127,23 +127,23 @@ static int put_item(struct larder *db, struct larder_table *t, int n, int keys, 
     char text[64];
     MUST(larder_builder_new(db, &b) == LARDER_OK);
     pk_text(text, sizeof text, n);
-    larder_add_s(b, "PK", text);
+    larder_builder_add_s(b, "PK", text);
     sk_text(text, sizeof text, n);
-    larder_add_s(b, "SK", text);
+    larder_builder_add_s(b, "SK", text);
     if (keys) {
-        larder_add_s(b, "G1P", keys % 2 ? "PARTITION#0" : "PARTITION#1");
+        larder_builder_add_s(b, "G1P", keys % 2 ? "PARTITION#0" : "PARTITION#1");
         snprintf(text, sizeof text, "SHARED#%d#%05d", keys, n);
-        larder_add_s(b, "G1S", text);
-        larder_add_s(b, "G2P", "PARTITION#2");
-        larder_add_int(b, "G2S", 500 - keys * n);
+        larder_builder_add_s(b, "G1S", text);
+        larder_builder_add_s(b, "G2P", "PARTITION#2");
+        larder_builder_add_int(b, "G2S", 500 - keys * n);
         snprintf(text, sizeof text, "%d", n % 5); /* many equal sort keys */
-        larder_add_s(b, "L1S", text);
+        larder_builder_add_s(b, "L1S", text);
     }
     if (n % 4 == 0)
         add_variety(b, n);
     if (expires_s)
-        larder_add_int(b, "exp", expires_s);
-    larder_add_b(b, "fill", payload, fill);
+        larder_builder_add_int(b, "exp", expires_s);
+    larder_builder_add_b(b, "fill", payload, fill);
     MUST(larder_builder_finish(b, &item) == LARDER_OK);
     int r = larder_put(t, item, replaced);
     larder_builder_free(b);
@@ -154,8 +154,8 @@ static int put_plain(struct larder *db, struct larder_table *t, int n) {
     struct larder_builder *b;
     const struct larder_item *item;
     MUST(larder_builder_new(db, &b) == LARDER_OK);
-    larder_add_int(b, "id", n);
-    larder_add_s(b, "text", "plain");
+    larder_builder_add_int(b, "id", n);
+    larder_builder_add_s(b, "text", "plain");
     MUST(larder_builder_finish(b, &item) == LARDER_OK);
     int r = larder_put(t, item, NULL);
     larder_builder_free(b);
@@ -470,7 +470,7 @@ static void copy_item(struct larder *db, const struct larder_item *item) {
     MUST(larder_builder_new(db, &b) == LARDER_OK);
     larder_iter_item(item, &it);
     while (larder_iter_next(&it, &member) == LARDER_OK)
-        (void)larder_add_member(b, &member);
+        (void)larder_builder_add_member(b, &member);
     int r = larder_builder_finish(b, &copy);
     MUST(r == LARDER_OK || r == LARDER_E_INVAL); /* a damaged text or number is refused */
     if (r == LARDER_OK)

@@ -76,8 +76,8 @@ static void use_at_exit(void) {
     MUST(strstr(text, "table " WORLD_TABLE));
     free(text);
     int r = cutoff_probe(victim);
-    MUST(r == LARDER_OK || r == LARDER_BUSY);
-    MUST(world_delete(victim, CUTOFF_PROBE) >= LARDER_BUSY);
+    MUST(r == LARDER_OK || r == LARDER_E_BUSY);
+    MUST(world_delete(victim, CUTOFF_PROBE) >= LARDER_E_BUSY);
 }
 
 static int must_end_well(pid_t pid) {

@@ -83,8 +83,8 @@ static void writes_say_destroyed(struct history_client *c) {
     const struct larder_item *item;
     uint64_t removed;
     larder_builder_reset(c->builder);
-    larder_add_s(c->builder, "PK", "P0");
-    larder_add_s(c->builder, "SK", "SK#000");
+    larder_builder_add_s(c->builder, "PK", "P0");
+    larder_builder_add_s(c->builder, "SK", "SK#000");
     PROC_CHECK(larder_builder_finish(c->builder, &item) == LARDER_OK); /* private: goes on working */
     MUST_BE_DESTROYED(larder_put(c->table, item, NULL));
     MUST_BE_DESTROYED(larder_put(c->table, item, c->page));
@@ -259,7 +259,7 @@ static int work_once(struct worker *w, struct history_client *c, uint32_t i) {
     case 2:
         atomic_fetch_add(&c->h->now_s, i % 64 == 0);
         r = larder_expire(c->db, 0, NULL);
-        return r == LARDER_BUSY ? LARDER_OK : r;
+        return r == LARDER_E_BUSY ? LARDER_OK : r;
     case 3:
         return larder_check(c->db, NULL, NULL, &report);
     default:

@@ -2,7 +2,7 @@
  *
  * Goal     A host program may use signals as it likes: profilers send one every 100 microseconds, without SA_RESTART. No call
  *          gives a wrong result for it, none goes on for ever, and times are kept: a lock that a stopped process holds gives
- *          LARDER_BUSY after busy_timeout_ms, not earlier and not much later.
+ *          LARDER_E_BUSY after busy_timeout_ms, not earlier and not much later.
  * Method   Each thread gets a timer of its own that interrupts it every 60 microseconds (timer_create, SIGEV_THREAD_ID).
  *          Under it: creating, attaching and destroying; threads that write at once and wait for each other, with the expirer
  *          and checks (tests/support/history.h judges every read); memory claimed from the kernel, of which a signal takes back what
@@ -142,8 +142,8 @@ static int put_fill(struct larder_table *t, struct larder_builder *b, int n, siz
     char pk[32];
     snprintf(pk, sizeof pk, "%d", n);
     larder_builder_reset(b);
-    larder_add_s(b, "PK", pk);
-    larder_add_b(b, "fill", fill, bytes);
+    larder_builder_add_s(b, "PK", pk);
+    larder_builder_add_b(b, "fill", fill, bytes);
     int r = larder_builder_finish(b, &item);
     return r ? r : larder_put(t, item, NULL);
 }
@@ -163,7 +163,7 @@ static void fill_segment(void) {
     while ((r = put_fill(t, b, n++, 300000)) == LARDER_OK)
         ;
     let_me_be(timer);
-    cr_assert_eq(r, LARDER_FULL, "%s: %s", larder_result_name(r), larder_error());
+    cr_assert_eq(r, LARDER_E_FULL, "%s: %s", larder_result_name(r), larder_error());
     cr_assert(n > 80, "only %d items", n);
     cr_assert_eq(larder_check(db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
     larder_close(db);
@@ -219,7 +219,7 @@ Test(eintr, a_stopped_creator_is_waited_for_as_long_as_told) {
         int r = larder_open(&o, &db);
         uint64_t took_ms = now_ms() - start_ms;
         let_me_be(timer);
-        cr_assert_eq(r, LARDER_BUSY, "%s: %s", larder_result_name(r), larder_error());
+        cr_assert_eq(r, LARDER_E_BUSY, "%s: %s", larder_result_name(r), larder_error());
         cr_assert(took_ms >= LIMIT_MS && took_ms < (LIMIT_MS + 500) * SLOW_FACTOR, "%lu ms", (unsigned long)took_ms);
     }
     proc_resume(pid);
@@ -382,8 +382,8 @@ Test(eintr, a_stopped_holder_gives_busy_at_its_time) {
         uint64_t start_ms = now_ms();
         int r = history_write(&c, k);
         uint64_t took_ms = now_ms() - start_ms;
-        cr_assert(r == LARDER_OK || r == LARDER_BUSY, "%s", larder_error());
-        busy += r == LARDER_BUSY;
+        cr_assert(r == LARDER_OK || r == LARDER_E_BUSY, "%s", larder_error());
+        busy += r == LARDER_E_BUSY;
         cr_assert(r == LARDER_OK || (took_ms >= LIMIT_MS && took_ms < (LIMIT_MS + 500) * SLOW_FACTOR), "%lu ms",
                   (unsigned long)took_ms);
     }

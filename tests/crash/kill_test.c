@@ -70,7 +70,7 @@ static void write_until_killed(struct history_client *c, uint32_t first) {
         PROC_CHECK(history_write(c, first + (uint32_t)rng_below(&c->rng, WRITER_KEYS)) == LARDER_OK);
         if (rng_is_one_in(&c->rng, 200)) {
             int r = larder_expire(c->db, 4, NULL);
-            PROC_CHECK(r >= 0 || r == LARDER_BUSY); /* another one may be at it, and be slow */
+            PROC_CHECK(r >= 0 || r == LARDER_E_BUSY); /* another one may be at it, and be slow */
         }
     }
 }

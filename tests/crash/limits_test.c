@@ -101,8 +101,8 @@ static int put_number(struct larder *db, int n, size_t bytes) {
     char pk[32];
     snprintf(pk, sizeof pk, "%d", n);
     PROC_CHECK(larder_table_open(db, "Ballast", &t) == LARDER_OK && larder_builder_new(db, &b) == LARDER_OK);
-    larder_add_s(b, "PK", pk);
-    larder_add_b(b, "fill", fill, bytes);
+    larder_builder_add_s(b, "PK", pk);
+    larder_builder_add_b(b, "fill", fill, bytes);
     PROC_CHECK(larder_builder_finish(b, &item) == LARDER_OK);
     int r = larder_put(t, item, NULL);
     larder_builder_free(b);
@@ -158,7 +158,7 @@ static unsigned refuse_each_claim(struct fixture *f, int error, int expected, un
 Test(limits, every_claim_of_memory_fails_once) {
     static const struct {
         int error, expected;
-    } reasons[] = {{ENOSPC, LARDER_FULL}, {ENOMEM, LARDER_FULL}, {EDQUOT, LARDER_FULL}, {EIO, LARDER_E_OS}};
+    } reasons[] = {{ENOSPC, LARDER_E_FULL}, {ENOMEM, LARDER_E_FULL}, {EDQUOT, LARDER_E_FULL}, {EIO, LARDER_E_OS}};
     for (unsigned i = 0; i < sizeof reasons / sizeof *reasons; i++) {
         struct fixture f;
         begin(&f, testseg_open(64u << 20, 2));
@@ -193,11 +193,11 @@ static int filled_in_mid_put(void *arg) {
     for (uint32_t i = 0; i < 300; i++) {
         claims.fills_first = 1;
         int r = history_write(&f.c, i % KEYS);
-        PROC_CHECK(r == LARDER_OK || r == LARDER_FULL);
+        PROC_CHECK(r == LARDER_OK || r == LARDER_E_FULL);
         int put = put_number(db, (int)i, 5000 * (i % 12));
-        PROC_CHECK(put == LARDER_OK || put == LARDER_FULL);
+        PROC_CHECK(put == LARDER_OK || put == LARDER_E_FULL);
         claims.fills_first = 0;
-        if (r == LARDER_FULL || put == LARDER_FULL) {
+        if (r == LARDER_E_FULL || put == LARDER_E_FULL) {
             MUST(history_look(&f.c)); /* with no page left: what is read is there */
             must_be_clean(&f);
             refused++;
@@ -301,7 +301,7 @@ static int write_past_the_limit(void *arg) {
         for (uint32_t i = 0; r == LARDER_OK && i < 5; i++)
             r = history_write(&c, ((uint32_t)n * 5 + i) % KEYS);
     }
-    return r == LARDER_FULL ? 0 : 1;
+    return r == LARDER_E_FULL ? 0 : 1;
 }
 
 /* The kernel charges the memory of the segment to who touched it first, and kills in the group that is over its limit. */
@@ -349,7 +349,7 @@ static int live_with_small_files(void *arg) {
     struct larder *db;
     struct larder_options o = {.segment = name, .flags = LARDER_CREATE, .size_bytes = 64u << 20};
     set_limit(RLIMIT_FSIZE, 4096);
-    PROC_CHECK(larder_open(&o, &db) == LARDER_FULL && strstr(larder_error(), "ulimit -f"));
+    PROC_CHECK(larder_open(&o, &db) == LARDER_E_FULL && strstr(larder_error(), "ulimit -f"));
     set_limit(RLIMIT_FSIZE, RLIM_INFINITY);
     PROC_CHECK(larder_open(&o, &db) == LARDER_OK);
     begin(&f, db);
@@ -504,11 +504,11 @@ static const struct larder_item *new_item(struct larder *db, struct larder_build
     const struct larder_item *item;
     if (larder_builder_new(db, b))
         return NULL;
-    larder_add_s(*b, "PK", "P1");
-    larder_add_s(*b, "SK", "SK#00007");
-    larder_add_s(*b, "G1P", "P0");
-    larder_add_s(*b, "G1S", "elsewhere");
-    larder_add_b(*b, "blob", fill, sizeof fill);
+    larder_builder_add_s(*b, "PK", "P1");
+    larder_builder_add_s(*b, "SK", "SK#00007");
+    larder_builder_add_s(*b, "G1P", "P0");
+    larder_builder_add_s(*b, "G1S", "elsewhere");
+    larder_builder_add_b(*b, "blob", fill, sizeof fill);
     return larder_builder_finish(*b, &item) ? NULL : item;
 }
 

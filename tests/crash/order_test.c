@@ -63,11 +63,11 @@ static int put(struct larder *db, const char *key, char fill, size_t bytes, int6
     memset(payload, fill, bytes);
     if (larder_builder_new(db, &b))
         abort();
-    larder_add_s(b, "PK", key);
-    larder_add_s(b, "G", "all");
+    larder_builder_add_s(b, "PK", key);
+    larder_builder_add_s(b, "G", "all");
     if (expires_s)
-        larder_add_int(b, "exp", expires_s);
-    larder_add_sn(b, "fill", payload, bytes);
+        larder_builder_add_int(b, "exp", expires_s);
+    larder_builder_add_sn(b, "fill", payload, bytes);
     if (larder_builder_finish(b, &item))
         abort();
     int r = larder_put(table_of(db), item, NULL);
@@ -227,7 +227,7 @@ static int race_at(uint64_t k, unsigned *reused) {
     int has_stopped = is_stopped(writes);
     /* What is locked by the one that stopped cannot be had: then nothing is reused, either. */
     int r = put(db, "other", 'b', LARGE, 0);
-    cr_assert(r == LARDER_OK || r == LARDER_BUSY, "%s", larder_error());
+    cr_assert(r == LARDER_OK || r == LARDER_E_BUSY, "%s", larder_error());
     *reused += payload[PAGE_BYTES] == 'b';
     cr_assert(write(go[1], "g", 1) == 1);
     struct proc_result read = proc_wait(reads, DEADLINE_MS);

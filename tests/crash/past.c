@@ -89,14 +89,14 @@ static void add_index_keys(struct larder_builder *b, int i, int n, int serial) {
         return;
     (void)past_is_in(i, n, serial, text);
     if (is_wrong_type(i, n, serial))
-        larder_add_int(b, partition_names[i], n);
+        larder_builder_add_int(b, partition_names[i], n);
     else if (i < PAST_GLOBALS)
-        larder_add_s(b, partition_names[i], text);
+        larder_builder_add_s(b, partition_names[i], text);
     if (has_sort(i) && is_number_sort(i))
-        larder_add_int(b, sort_names[i], (int)(mix(n, serial / 4, i + 100) % 300) - 100);
+        larder_builder_add_int(b, sort_names[i], (int)(mix(n, serial / 4, i + 100) % 300) - 100);
     else if (has_sort(i)) {
         snprintf(text, sizeof text, "SHARED#%u", mix(n, serial / 4, i + 100) % 12);
-        larder_add_s(b, sort_names[i], text);
+        larder_builder_add_s(b, sort_names[i], text);
     }
 }
 
@@ -132,26 +132,26 @@ const struct larder_item *past_item(struct larder_builder *b, int table, int n, 
     past_key(table, n, &key);
     larder_builder_reset(b);
     memset(fill, 'a' + n % 26, sizeof fill);
-    larder_add(b, table == 0 ? "PK" : "ID", &key.key.partition);
+    larder_builder_add(b, table == 0 ? "PK" : "ID", &key.key.partition);
     if (table == 0)
-        larder_add(b, "SK", &key.key.sort);
-    larder_add_int(b, "serial", serial);
+        larder_builder_add(b, "SK", &key.key.sort);
+    larder_builder_add_int(b, "serial", serial);
     for (int i = 0; table == 0 && i < PAST_INDEXES; i++)
         add_index_keys(b, i, n, serial);
     if (past_expires_s("exp", n, serial))
-        larder_add_int(b, "exp", past_expires_s("exp", n, serial));
+        larder_builder_add_int(b, "exp", past_expires_s("exp", n, serial));
     else if (n % 4 == 1)
-        larder_add_s(b, "exp", "a text is no second");
+        larder_builder_add_s(b, "exp", "a text is no second");
     if (past_expires_s("exp2", n, serial))
-        larder_add_int(b, "exp2", past_expires_s("exp2", n, serial));
-    larder_begin(b, "map", LARDER_M);
-    larder_add_bool(b, "even", n % 2 == 0);
-    larder_begin(b, "list", LARDER_L);
-    larder_add_n(b, NULL, "-12.5");
-    larder_add_null(b, NULL);
-    larder_end(b);
-    larder_end(b);
-    larder_add_b(b, "fill", fill, table == 0 ? fill_of(n, serial) : (size_t)n);
+        larder_builder_add_int(b, "exp2", past_expires_s("exp2", n, serial));
+    larder_builder_begin(b, "map", LARDER_M);
+    larder_builder_add_bool(b, "even", n % 2 == 0);
+    larder_builder_begin(b, "list", LARDER_L);
+    larder_builder_add_n(b, NULL, "-12.5");
+    larder_builder_add_null(b, NULL);
+    larder_builder_end(b);
+    larder_builder_end(b);
+    larder_builder_add_b(b, "fill", fill, table == 0 ? fill_of(n, serial) : (size_t)n);
     return larder_builder_finish(b, &item) == LARDER_OK ? item : NULL;
 }
 
@@ -176,14 +176,14 @@ static struct larder_table *table_of(struct larder *db, int table) {
     return t;
 }
 
-/* LARDER_OK, LARDER_FULL. */
+/* LARDER_OK, LARDER_E_FULL. */
 static int put(struct past *p, struct larder *db, int table, int n, int serial) {
     struct larder_builder *b;
     EXPECT(larder_builder_new(db, &b), LARDER_OK);
     const struct larder_item *item = past_item(b, table, n, serial);
     cr_assert(item, "%s", larder_error());
     int r = larder_put(table_of(db, table), item, NULL);
-    cr_assert(r == LARDER_OK || (r == LARDER_FULL && p->is_full), "%s", larder_error());
+    cr_assert(r == LARDER_OK || (r == LARDER_E_FULL && p->is_full), "%s", larder_error());
     if (r == LARDER_OK)
         p->serial[table][n] = (uint8_t)serial;
     larder_builder_free(b);
@@ -437,12 +437,12 @@ static void full(struct past *p, struct larder *db, int arg) {
     int r = LARDER_OK;
     for (int n = PAST_ITEMS; r == LARDER_OK; n++) { /* items that nobody asks for */
         larder_builder_reset(b);
-        larder_add_int(b, "ID", n);
-        larder_add_b(b, "fill", fill, n % 7 ? 200 : sizeof fill);
+        larder_builder_add_int(b, "ID", n);
+        larder_builder_add_b(b, "fill", fill, n % 7 ? 200 : sizeof fill);
         EXPECT(larder_builder_finish(b, &item), LARDER_OK);
         r = larder_put(table_of(db, 1), item, NULL);
     }
-    cr_assert_eq(r, LARDER_FULL, "%s", larder_error());
+    cr_assert_eq(r, LARDER_E_FULL, "%s", larder_error());
     p->is_full = 1;
     larder_builder_free(b);
     (void)arg;
@@ -450,7 +450,7 @@ static void full(struct past *p, struct larder *db, int arg) {
 static void add_failed_for_want_of_room(struct past *p, struct larder *db, int arg) {
     full(p, db, arg);
     int r = add_index(p, db, PAST_LATE);
-    cr_assert(r == LARDER_FULL || r == LARDER_OK, "%s", larder_error());
+    cr_assert(r == LARDER_E_FULL || r == LARDER_OK, "%s", larder_error());
 }
 
 static const struct {

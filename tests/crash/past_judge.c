@@ -154,7 +154,7 @@ static void see(struct view *v, const char *when) {
 
 static int put(struct view *v, int table, int n, int serial) {
     int r = larder_put(v->table[table], past_item(v->b, table, n, serial), NULL);
-    MUST(v, r == LARDER_OK || (r == LARDER_FULL && v->p->is_full), n);
+    MUST(v, r == LARDER_OK || (r == LARDER_E_FULL && v->p->is_full), n);
     if (r == LARDER_OK) {
         v->p->serial[table][n] = (uint8_t)serial;
         v->harm.may_differ[table][n] = v->harm.may_be_lost[table][n] = 0;
@@ -192,7 +192,7 @@ static void add_index(struct view *v) {
         return;
     past_index_def(i, &def);
     int r = larder_index_add(v->table[0], &def);
-    MUST(v, r == LARDER_OK || (r == LARDER_FULL && v->p->is_full), i);
+    MUST(v, r == LARDER_OK || (r == LARDER_E_FULL && v->p->is_full), i);
     if (r == LARDER_OK)
         v->p->indexes |= 1u << i;
 }
@@ -203,7 +203,7 @@ static void change_ttl(struct view *v) {
     if (!v->table[0])
         return;
     int r = larder_ttl_set(v->table[0], ttl);
-    MUST(v, r == LARDER_OK || (r == LARDER_FULL && v->p->is_full), 0);
+    MUST(v, r == LARDER_OK || (r == LARDER_E_FULL && v->p->is_full), 0);
     if (r == LARDER_OK)
         v->p->ttl = ttl;
 }

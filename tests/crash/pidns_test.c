@@ -297,8 +297,8 @@ static int find_busy(struct inside *in) {
     PROC_CHECK(larder_open(&o, &db) == LARDER_OK && history_attach(&c, in->f->h, db) == LARDER_OK);
     for (uint32_t k = 24; k < KEYS && named == UINT32_MAX; k++) {
         int r = history_write(&c, k);
-        PROC_CHECK(r == LARDER_OK || r == LARDER_BUSY);
-        const char *text = r == LARDER_BUSY ? strstr(larder_error(), "is held by process 1 (slot ") : NULL;
+        PROC_CHECK(r == LARDER_OK || r == LARDER_E_BUSY);
+        const char *text = r == LARDER_E_BUSY ? strstr(larder_error(), "is held by process 1 (slot ") : NULL;
         PROC_CHECK(r == LARDER_OK || (text && sscanf(text, "is held by process 1 (slot %u)", &named) == 1));
     }
     PROC_CHECK(larder_slot_stats(db, slots, 64, &count) == LARDER_OK);

@@ -1,6 +1,6 @@
 /* tests/crash/repair_enter_test.c - a repair that cannot be done leaves everything as it was.
  *
- * Goal     LARDER_BUSY from larder_repair() means that nothing was changed: locks and journals of dead processes are what their
+ * Goal     LARDER_E_BUSY from larder_repair() means that nothing was changed: locks and journals of dead processes are what their
  *          recovery needs, also if the repair had taken their locks or lived in their slot. Once a lock was cleared the
  *          segment is marked instead. And a repair is neither cancelled in the middle nor takes memory that nobody needs.
  * Method   A process dies in larder_table_create() with a run of spans in hand, and one is stopped with the span lock: so nobody can
@@ -57,8 +57,8 @@ static int put(struct larder *db, int n, size_t bytes) {
         r = larder_builder_new(db, &b);
     if (r)
         return r;
-    larder_add_int(b, "id", n);
-    larder_add_b(b, "fill", fill, bytes);
+    larder_builder_add_int(b, "id", n);
+    larder_builder_add_b(b, "fill", fill, bytes);
     r = larder_builder_finish(b, &item);
     if (r == LARDER_OK)
         r = larder_put(t, item, NULL);
@@ -197,7 +197,7 @@ static void repair_is_busy(int is_crowded) {
     struct slot_shm before = *slot(dead);
     struct larder *db = attach();
     cr_assert(db);
-    cr_assert_eq(larder_repair(db, NULL, NULL, &report), LARDER_BUSY, "%s", larder_error());
+    cr_assert_eq(larder_repair(db, NULL, NULL, &report), LARDER_E_BUSY, "%s", larder_error());
     cr_assert_eq(head->state, SEG_STATE_READY);
     cr_assert_eq(head->catalog_lock & ~LOCK_WAITERS, dead + 1, "the catalog's lock is %#x", head->catalog_lock);
     cr_assert_eq(head->gate_lock & ~LOCK_WAITERS, 0);
@@ -259,7 +259,7 @@ static void busy_late(uint64_t k, unsigned *busy, unsigned *marked) {
     shm_crash_arm_call(k, take_a_lock);
     int r = larder_repair(db, NULL, NULL, &report);
     shm_crash_arm(0);
-    if (r == LARDER_BUSY) {
+    if (r == LARDER_E_BUSY) {
         ++*busy;
         *marked += head->state == SEG_STATE_REPAIRING;
         for (uint32_t i = 0; i < 3 && head->state == SEG_STATE_READY; i++)

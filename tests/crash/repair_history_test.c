@@ -594,7 +594,7 @@ static int read_on(void *arg) {
             s->wrong +=
                 larder_item_size(larder_page_item(page, 0)) != larder_item_size(past_item(b, 0, n, p->serial[0][n]));
         else
-            s->wrong += r == LARDER_NOT_FOUND ? p->serial[0][n] != 0 : r != LARDER_E_CORRUPT && r != LARDER_BUSY;
+            s->wrong += r == LARDER_NOT_FOUND ? p->serial[0][n] != 0 : r != LARDER_E_CORRUPT && r != LARDER_E_BUSY;
         s->fine += r == LARDER_OK;
     }
     larder_close(db);

@@ -75,27 +75,27 @@ static const struct larder_item *make_item(struct larder_builder *b, int n) {
     memset(fill, 'a' + n % 26, sizeof fill);
     larder_builder_reset(b);
     snprintf(text, sizeof text, "P%d", n % PARTITIONS);
-    larder_add_s(b, "PK", text);
+    larder_builder_add_s(b, "PK", text);
     snprintf(text, sizeof text, "SHARED#PREFIX#%05d", n);
-    larder_add_s(b, "SK", text);
+    larder_builder_add_s(b, "SK", text);
     if (has_g1(n)) {
-        larder_add_s(b, "G1P", n % 2 ? "odd" : "even");
+        larder_builder_add_s(b, "G1P", n % 2 ? "odd" : "even");
         snprintf(text, sizeof text, "G#%d", n % 10); /* many equal sort keys */
-        larder_add_s(b, "G1S", text);
+        larder_builder_add_s(b, "G1S", text);
     }
     if (has_g2(n)) {
         snprintf(text, sizeof text, "Q%d", n); /* partitions of one item */
-        larder_add_s(b, "G2P", text);
-        larder_add_int(b, "G2S", 5000 - n);
+        larder_builder_add_s(b, "G2P", text);
+        larder_builder_add_int(b, "G2S", 5000 - n);
     }
-    larder_add_int(b, "L1S", n * 7 % 1000);
+    larder_builder_add_int(b, "L1S", n * 7 % 1000);
     if (expires(n))
-        larder_add_int(b, "exp", 5000 + n);
-    larder_begin(b, "list", LARDER_L);
-    larder_add_int(b, NULL, n);
-    larder_add_bool(b, NULL, n % 2);
-    larder_end(b);
-    larder_add_b(b, "fill", fill, fill_of(n));
+        larder_builder_add_int(b, "exp", 5000 + n);
+    larder_builder_begin(b, "list", LARDER_L);
+    larder_builder_add_int(b, NULL, n);
+    larder_builder_add_bool(b, NULL, n % 2);
+    larder_builder_end(b);
+    larder_builder_add_b(b, "fill", fill, fill_of(n));
     return larder_builder_finish(b, &item) == LARDER_OK ? item : NULL;
 }
 
@@ -138,7 +138,7 @@ static int put_plain(struct larder *db, int n) {
         r = larder_builder_new(db, &b);
     if (r)
         return r;
-    larder_add_int(b, "id", n);
+    larder_builder_add_int(b, "id", n);
     r = larder_builder_finish(b, &item);
     if (r == LARDER_OK)
         r = larder_put(t, item, NULL);
@@ -362,7 +362,7 @@ static void must_be_usable(struct larder *db, struct larder_table *t, const stru
         snprintf(sk, sizeof sk, "SHARED#PREFIX#%05d", n);
         const struct larder_key key = {larder_str(pk), larder_str(sk)};
         int r = n % 2 ? larder_delete(t, &key, NULL) : put_item(db, n);
-        PROC_CHECK(r == LARDER_OK || r == LARDER_NOT_FOUND || r == LARDER_FULL);
+        PROC_CHECK(r == LARDER_OK || r == LARDER_NOT_FOUND || r == LARDER_E_FULL);
     }
     for (int n = 0; n < ITEMS; n += 10)
         PROC_CHECK(put_item(db, n) == LARDER_OK);
@@ -1023,8 +1023,8 @@ static int put_filled(struct larder_table *t, struct larder_builder *b, int n, s
     static const char fill[400];
     const struct larder_item *item;
     larder_builder_reset(b);
-    larder_add_int(b, "id", n);
-    larder_add_b(b, "fill", fill, bytes);
+    larder_builder_add_int(b, "id", n);
+    larder_builder_add_b(b, "fill", fill, bytes);
     int r = larder_builder_finish(b, &item);
     return r ? r : larder_put(t, item, NULL);
 }
@@ -1181,7 +1181,7 @@ static int fill_and_repair(void *arg) {
     PROC_CHECK(attach(trial->copy, 0, &db) == LARDER_OK);
     while ((r = put_item(db, n)) == LARDER_OK)
         n++;
-    PROC_CHECK(r == LARDER_FULL && n > 500);
+    PROC_CHECK(r == LARDER_E_FULL && n > 500);
     larder_close(db);
     memset((void *)stripes_of(trial->copy, 1), 0xff, STRIPES * sizeof(struct stripe_shm));
     if (trial->leaf_capacity)
@@ -1226,7 +1226,7 @@ static int repair_without_memory(void *arg) {
     heap_test_takes_left = trial->lost_max;
     int r = repair_here(trial->copy, &report);
     heap_test_takes_left = -1;
-    PROC_CHECK(r == LARDER_FULL && report.items_lost == 0 && trial->copy->head->state == SEG_STATE_REPAIRING);
+    PROC_CHECK(r == LARDER_E_FULL && report.items_lost == 0 && trial->copy->head->state == SEG_STATE_REPAIRING);
     PROC_CHECK(attach(trial->copy, 0, &db) == LARDER_E_CORRUPT);
     return 0;
 }
@@ -1401,7 +1401,7 @@ static void stage_end(struct stage *s) {
 static void note_result(struct stage *s, int r) {
     s->calls++;
     s->fine += r >= 0;
-    s->wrong += r < 0 && r != LARDER_BUSY && r != LARDER_E_CORRUPT && r != LARDER_FULL;
+    s->wrong += r < 0 && r != LARDER_E_BUSY && r != LARDER_E_CORRUPT && r != LARDER_E_FULL;
 }
 
 /* Attached all the while, with a table handle from before; goes on when the repair is done. */
@@ -1477,7 +1477,7 @@ Test(repair, stripes_do_not_move_under_others) {
     uint64_t off = table_shm(&s->copy, 0)->partitions_off;
     table_shm(&s->copy, 0)->partitions_off += 8;
     snprintf(name, sizeof name, "process %d", (int)pid);
-    cr_assert_eq(repair_here(&s->copy, &report), LARDER_BUSY, "%s", larder_error());
+    cr_assert_eq(repair_here(&s->copy, &report), LARDER_E_BUSY, "%s", larder_error());
     cr_assert(strstr(larder_error(), name), "%s", larder_error());
     cr_assert_eq(s->copy.head->state, SEG_STATE_READY);
     table_shm(&s->copy, 0)->partitions_off = off;
@@ -1495,7 +1495,7 @@ static int put_and_stop(void *arg) {
     shm_crash_arm_stop(s->k);
     int r = put_item(db, 6);
     shm_crash_arm(0);
-    PROC_CHECK(r == LARDER_OK || r == LARDER_BUSY || r == LARDER_E_CORRUPT);
+    PROC_CHECK(r == LARDER_OK || r == LARDER_E_BUSY || r == LARDER_E_CORRUPT);
     larder_close(db);
     return 0;
 }
@@ -1523,9 +1523,9 @@ static void try_stopped(int fd, uint64_t k, unsigned *busy) {
     harm_expiry(&s->copy);
     int r = repair_here(&s->copy, &report);
     snprintf(name, sizeof name, "process %d", (int)pid);
-    cr_assert(r == LARDER_OK || r == LARDER_BUSY, "store %lu: %s: %s", (unsigned long)k, larder_result_name(r),
+    cr_assert(r == LARDER_OK || r == LARDER_E_BUSY, "store %lu: %s: %s", (unsigned long)k, larder_result_name(r),
               larder_error());
-    if (r == LARDER_BUSY) {
+    if (r == LARDER_E_BUSY) {
         ++*busy;
         cr_assert(strstr(larder_error(), name), "store %lu: %s", (unsigned long)k, larder_error());
         cr_assert_eq(s->copy.head->state, SEG_STATE_READY, "store %lu", (unsigned long)k);
@@ -1634,7 +1634,7 @@ static int repair_too(void *arg) {
     int r;
     do
         r = repair_here(&s->copy, &report);
-    while (r == LARDER_BUSY && until_now_ms() < end_ms);
+    while (r == LARDER_E_BUSY && until_now_ms() < end_ms);
     PROC_CHECK(r == LARDER_OK);
     return 0;
 }

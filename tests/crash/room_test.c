@@ -75,10 +75,10 @@ static const struct larder_item *item(struct fixture *f, const char *kind, int n
     char id[32];
     snprintf(id, sizeof id, "%s%d", kind, n);
     larder_builder_reset(f->b);
-    larder_add_s(f->b, "id", id);
-    larder_add_b(f->b, "payload", payload, bytes);
+    larder_builder_add_s(f->b, "id", id);
+    larder_builder_add_b(f->b, "payload", payload, bytes);
     if (until_s)
-        larder_add_int(f->b, "until", until_s);
+        larder_builder_add_int(f->b, "until", until_s);
     return larder_builder_finish(f->b, &made) == LARDER_OK ? made : NULL;
 }
 
@@ -91,7 +91,7 @@ static int fill(struct fixture *f, int64_t until_s) {
     int count = 0, refused = 0;
     for (int n = 0; refused < 50; n++) {
         int r = put(f, "old", n, 300, until_s);
-        cr_assert(r == LARDER_OK || r == LARDER_FULL, "%s", larder_error());
+        cr_assert(r == LARDER_OK || r == LARDER_E_FULL, "%s", larder_error());
         count += r == LARDER_OK;
         refused = r == LARDER_OK ? 0 : refused + 1;
     }
@@ -120,7 +120,7 @@ static void fill_again(struct fixture *f, int count) {
 Test(room, without_an_expirer) {
     struct fixture f = begin();
     int count = fill(&f, NOW_S + 3);
-    EXPECT(put(&f, "early", 0, 60000, 0), LARDER_FULL);
+    EXPECT(put(&f, "early", 0, 60000, 0), LARDER_E_FULL);
     cr_assert(strstr(larder_error(), "full"));
     atomic_fetch_add(f.clock_s, 3);
     fill_again(&f, count);
@@ -173,9 +173,9 @@ Test(room, for_every_write) {
 Test(room, nothing_has_expired) {
     struct fixture f = begin();
     fill(&f, NOW_S + 1000);
-    cr_assert(UNTIL(put(&f, "more", 0, 60000, 0) == LARDER_FULL && f.db->quiet_s == NOW_S + 1, WAIT_MS));
+    cr_assert(UNTIL(put(&f, "more", 0, 60000, 0) == LARDER_E_FULL && f.db->quiet_s == NOW_S + 1, WAIT_MS));
     atomic_fetch_add(f.clock_s, 1);
-    cr_assert(UNTIL(put(&f, "more", 0, 60000, 0) == LARDER_FULL && f.db->quiet_s == NOW_S + 2, WAIT_MS));
+    cr_assert(UNTIL(put(&f, "more", 0, 60000, 0) == LARDER_E_FULL && f.db->quiet_s == NOW_S + 2, WAIT_MS));
     end(&f);
 }
 
@@ -278,11 +278,11 @@ Test(room, beside_a_writer_stopped_with_a_stripe) {
     cr_assert(UNTIL(waitpid(child, &status, WUNTRACED | WNOHANG) == child && WIFSTOPPED(status), WAIT_MS));
     for (int n = 0; n < 500; n++) {
         int r = put(&f, "new", n, 300, NOW_S + 3);
-        cr_assert(r == LARDER_OK || r == LARDER_BUSY, "%s", larder_error());
-        busy += r == LARDER_BUSY;
+        cr_assert(r == LARDER_OK || r == LARDER_E_BUSY, "%s", larder_error());
+        busy += r == LARDER_E_BUSY;
     }
     cr_assert_lt(busy, 500 * 4 / STRIPES);
-    EXPECT(larder_expire(f.db, 0, NULL), LARDER_BUSY);
+    EXPECT(larder_expire(f.db, 0, NULL), LARDER_E_BUSY);
     cr_assert_lt(item_count(&f), (uint64_t)count * 3 / STRIPES);
     kill(child, SIGCONT);
     cr_assert(proc_is_exit(proc_wait(child, WAIT_MS), 0));

@@ -1,11 +1,11 @@
 /* tests/crash/stop_test.c - for every operation and every store in it: stand still there.
  *
  * Goal     Promise 2, and "nobody waits" for those who live but stand still: readers go on; writers who need nothing that the
- *          stopped process holds go on; who needs it gets LARDER_BUSY after its own time limit, hears which process holds
+ *          stopped process holds go on; who needs it gets LARDER_E_BUSY after its own time limit, hears which process holds
  *          what, and has changed nothing. SIGCONT, and all is well; SIGKILL instead, and all is well, too.
  * Method   A child runs the operation and stops before every store (halt.h). The test looks which locks are held, from the
  *          slots, and derives from that what each of its own calls must give (struct needs): OK if nothing in the call's
- *          way is held, LARDER_BUSY if something that it cannot do without is held by a live slot, either if only something
+ *          way is held, LARDER_E_BUSY if something that it cannot do without is held by a live slot, either if only something
  *          that it may need (memory of a size class, say) is. The test's own items ("probes") and table are left out of the
  *          text that is compared with the states before and after (world_dump).
  *          All calls are made at stores where the set of held locks has changed and at every n-th other one; readers
@@ -173,8 +173,8 @@ static int put_other(struct scene *c, uint32_t i) {
     const struct larder_item *item;
     other_id(id, i);
     cr_assert_eq(larder_builder_new(c->db, &b), LARDER_OK);
-    larder_add_s(b, "id", id);
-    larder_add_int(b, "at", (int64_t)c->stops);
+    larder_builder_add_s(b, "id", id);
+    larder_builder_add_int(b, "at", (int64_t)c->stops);
     cr_assert_eq(larder_builder_finish(b, &item), LARDER_OK);
     int r = larder_put(table_named(c->db, "Other"), item, NULL);
     larder_builder_free(b);
@@ -298,16 +298,16 @@ static void expect(struct scene *c, const char *what, const struct needs *n, int
     uint64_t start_ms = until_now_ms();
     int r = call(c, i);
     uint64_t took_ms = until_now_ms() - start_ms;
-    EXPECT(r == LARDER_OK || r == LARDER_BUSY, "%s: %s", larder_result_name(r), larder_error());
-    EXPECT(r == LARDER_BUSY || !is_surely_busy, "done, without a lock that it needs");
+    EXPECT(r == LARDER_OK || r == LARDER_E_BUSY, "%s: %s", larder_result_name(r), larder_error());
+    EXPECT(r == LARDER_E_BUSY || !is_surely_busy, "done, without a lock that it needs");
     EXPECT(r == LARDER_OK || is_perhaps_busy, "refused, and nothing it needs is held: %s", larder_error());
     EXPECT(took_ms < LATE_MS, "took %lu ms", (unsigned long)took_ms);
-    if (r == LARDER_BUSY)
+    if (r == LARDER_E_BUSY)
         judge_busy(c, what, n, held, took_ms);
     must_leave_nothing(c, what, held);
     if (took_ms > c->slowest_ms)
         c->slowest_ms = took_ms;
-    if (r == LARDER_BUSY) {
+    if (r == LARDER_E_BUSY) {
         c->busy++;
         c->busy_ms += took_ms;
     }
@@ -804,8 +804,8 @@ static int put_in_arena(struct larder *db, const char *id, unsigned fill) {
     const struct larder_item *item;
     struct larder_table *t = table_named(db, "Other");
     PROC_CHECK(t && larder_builder_new(db, &b) == LARDER_OK);
-    larder_add_s(b, "id", id);
-    larder_add_b(b, "fill", payload, fill);
+    larder_builder_add_s(b, "id", id);
+    larder_builder_add_b(b, "fill", payload, fill);
     PROC_CHECK(larder_builder_finish(b, &item) == LARDER_OK);
     int r = larder_put(t, item, NULL);
     larder_builder_free(b);
@@ -866,7 +866,7 @@ static int check_patiently(void *arg) {
     PROC_CHECK(larder_open(&o, &db) == LARDER_OK);
     int r = larder_check(db, NULL, NULL, &report);
     larder_close(db);
-    return r == LARDER_BUSY ? 0 : 1;
+    return r == LARDER_E_BUSY ? 0 : 1;
 }
 
 /* It waits for a stripe that a stopped process holds, and keeps no writer waiting meanwhile. */
@@ -1019,7 +1019,7 @@ static int pair_child(void *arg) {
     const struct pair_act *a = arg;
     struct larder *db = open_impatient(a->memfd);
     int r = act_of_pair(db, a->who);
-    PROC_CHECK(r == LARDER_OK || r == LARDER_BUSY);
+    PROC_CHECK(r == LARDER_OK || r == LARDER_E_BUSY);
     larder_close(db);
     return r == LARDER_OK ? 0 : CHILD_BUSY;
 }

@@ -90,7 +90,7 @@ static int sleep_in_child(void *arg) {
     shm_crash_arm_stop(0);
     larder_close(db);
     return r == LARDER_OK           ? OUTCOME_OK
-           : r == LARDER_BUSY       ? OUTCOME_BUSY
+           : r == LARDER_E_BUSY     ? OUTCOME_BUSY
            : r == LARDER_E_NO_TABLE ? OUTCOME_NO_TABLE
                                     : OUTCOME_OTHER;
 }
@@ -103,12 +103,12 @@ static int put_item(struct larder_table *t, int n, unsigned fill) {
     snprintf(pk, sizeof pk, "P%d", n % WORLD_PARTITIONS);
     snprintf(sk, sizeof sk, "SK#%05d", n);
     PROC_CHECK(larder_builder_new(t->db, &b) == LARDER_OK);
-    larder_add_s(b, "PK", pk);
-    larder_add_s(b, "SK", sk);
-    larder_add_s(b, "G1P", "P1");
-    larder_add_s(b, "G1S", sk);
-    larder_add_int(b, "exp", world_now_s + 777);
-    larder_add_b(b, "fill", payload, fill);
+    larder_builder_add_s(b, "PK", pk);
+    larder_builder_add_s(b, "SK", sk);
+    larder_builder_add_s(b, "G1P", "P1");
+    larder_builder_add_s(b, "G1S", sk);
+    larder_builder_add_int(b, "exp", world_now_s + 777);
+    larder_builder_add_b(b, "fill", payload, fill);
     PROC_CHECK(larder_builder_finish(b, &item) == LARDER_OK);
     int r = larder_put(t, item, NULL);
     larder_builder_free(b);
@@ -267,8 +267,8 @@ static void go_through_a_lot(struct bed *b, enum hold hold) {
             continue;
         int r = world_try_put(b->db, 100 + (int)(i % 8), (int)(1111 * (1 + i % 2)), (unsigned)(i * 37 % 900),
                               world_now_s + 5000 - (int64_t)i);
-        cr_assert(r == LARDER_OK || (r == LARDER_BUSY && i < 8), "%s", larder_error());
-        is_refused[i % 8] = r == LARDER_BUSY;
+        cr_assert(r == LARDER_OK || (r == LARDER_E_BUSY && i < 8), "%s", larder_error());
+        is_refused[i % 8] = r == LARDER_E_BUSY;
     }
 }
 

@@ -115,33 +115,33 @@ static struct larder_builder *build(struct larder *db, int n, int keys, unsigned
     if (larder_builder_new(db, &b))
         die("builder");
     key_text(pk, sk, n);
-    larder_add_s(b, "PK", pk);
-    larder_add_s(b, "SK", sk);
-    larder_add_int(b, "keys", keys);
+    larder_builder_add_s(b, "PK", pk);
+    larder_builder_add_s(b, "SK", sk);
+    larder_builder_add_int(b, "keys", keys);
     if (keys % 10) {
-        larder_add_s(b, "G1P", keys % 2 ? "P0" : "P1");
+        larder_builder_add_s(b, "G1P", keys % 2 ? "P0" : "P1");
         snprintf(text, sizeof text, "SHARED#PREFIX#%d#%05d", keys % 10, n);
-        larder_add_s(b, "G1S", text);
+        larder_builder_add_s(b, "G1S", text);
     }
     if (keys / 10 % 10) {
-        larder_add_s(b, "G2P", "P2");
-        larder_add_int(b, "G2S", keys / 10 % 10 * 1000 - n);
+        larder_builder_add_s(b, "G2P", "P2");
+        larder_builder_add_int(b, "G2S", keys / 10 % 10 * 1000 - n);
     }
     if (keys / 100 % 10) {
         snprintf(text, sizeof text, "%d", keys / 100 % 10); /* many equal sort keys */
-        larder_add_s(b, "L1S", text);
+        larder_builder_add_s(b, "L1S", text);
     }
     if (keys / 1000 % 10 == 9)
         snprintf(text, sizeof text, "Q%d", n % WORLD_SMALL_PARTITIONS);
     else
         snprintf(text, sizeof text, "P%d", keys / 1000 % 10 % WORLD_PARTITIONS);
     if (keys / 1000 % 10)
-        larder_add_s(b, "N1P", text);
+        larder_builder_add_s(b, "N1P", text);
     if (expires_s)
-        larder_add_int(b, "exp", expires_s);
+        larder_builder_add_int(b, "exp", expires_s);
     if (n >= WORLD_PROBE)
-        larder_add_null(b, "probe");
-    larder_add_sn(b, "fill", payload, fill);
+        larder_builder_add_null(b, "probe");
+    larder_builder_add_sn(b, "fill", payload, fill);
     if (larder_builder_finish(b, item))
         die("item");
     return b;

@@ -51,8 +51,8 @@ static void run_put(void) {
     for (int i = 0; i < ITEMS && result >= 0; i++) {
         struct larder_key key = key_of(i, text);
         u.larder_builder_reset(b);
-        result = u.larder_add(b, "PK", &key.partition) || u.larder_add(b, "SK", &key.sort) ||
-                 u.larder_add(b, "at", &key.sort) || u.larder_add(b, "ttl", &ttl) ||
+        result = u.larder_builder_add(b, "PK", &key.partition) || u.larder_builder_add(b, "SK", &key.sort) ||
+                 u.larder_builder_add(b, "at", &key.sort) || u.larder_builder_add(b, "ttl", &ttl) ||
                  u.larder_builder_finish(b, &item) || u.larder_put(t, item, page) < 0;
         if (result)
             return;

@@ -24,7 +24,7 @@
     X(larder_builder_free)                                                                                             \
     X(larder_builder_reset)                                                                                            \
     X(larder_builder_finish)                                                                                           \
-    X(larder_add)                                                                                                      \
+    X(larder_builder_add)                                                                                              \
     X(larder_page_new)                                                                                                 \
     X(larder_page_free)                                                                                                \
     X(larder_page_count)                                                                                               \
@@ -82,8 +82,8 @@ static inline const char *use_segment(const struct use *u, const char *segment) 
     USE_STEP(u->larder_expirer_start(db))
     USE_STEP(u->larder_builder_new(db, &b))
     USE_STEP(u->larder_page_new(db, &page))
-    USE_STEP(u->larder_add(b, "PK", &key.partition))
-    USE_STEP(u->larder_add(b, "attribute", &value))
+    USE_STEP(u->larder_builder_add(b, "PK", &key.partition))
+    USE_STEP(u->larder_builder_add(b, "attribute", &value))
     USE_STEP(u->larder_builder_finish(b, &item))
     USE_STEP(u->larder_put(t, item, NULL))
     USE_STEP(u->larder_get(t, &key, page))

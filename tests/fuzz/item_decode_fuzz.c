@@ -253,12 +253,12 @@ static void add_backwards(struct larder_builder *b, const struct larder_iter *it
         struct larder_iter inner;
         larder_iter_value(&m.value, &inner);
         if (m.name)
-            larder_name(b, m.name, m.name_bytes);
-        larder_begin(b, NULL, m.value.type);
+            larder_builder_name(b, m.name, m.name_bytes);
+        larder_builder_begin(b, NULL, m.value.type);
         add_backwards(b, &inner);
-        larder_end(b);
+        larder_builder_end(b);
     } else {
-        larder_add_member(b, &m);
+        larder_builder_add_member(b, &m);
     }
     if (!is_backwards)
         add_backwards(b, &rest);
@@ -275,7 +275,7 @@ static const struct item_head *rebuild(const struct larder_item *item, struct la
         add_backwards(b, &it);
     else
         while (larder_iter_next(&it, &m) == LARDER_OK)
-            larder_add_member(b, &m);
+            larder_builder_add_member(b, &m);
     FUZZ_CHECK(larder_builder_finish(b, &out) == LARDER_OK, "%s", larder_error());
     FUZZ_CHECK(item_is_sane(out, item_head(out)->bytes), "what was built is not sane");
     return item_head(out);

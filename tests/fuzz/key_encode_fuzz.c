@@ -226,7 +226,8 @@ static void check_primary(enum larder_type type, const struct key_value *partiti
     int r = item_key_from_values(&shape, &key, &from_values);
     FUZZ_CHECK((r == LARDER_OK) == sort->is_sort, "%s", larder_error());
     larder_builder_reset(b);
-    FUZZ_CHECK(larder_add(b, "SK", &sort->given) == LARDER_OK && larder_add(b, "PK", &partition->given) == LARDER_OK &&
+    FUZZ_CHECK(larder_builder_add(b, "SK", &sort->given) == LARDER_OK &&
+                   larder_builder_add(b, "PK", &partition->given) == LARDER_OK &&
                    larder_builder_finish(b, &item) == LARDER_OK,
                "%s", larder_error());
     int from = item_key_from_item(&shape, item, &from_item);

@@ -157,18 +157,18 @@ static const struct larder_item *build(const struct run *r, int n, const struct 
     partition_text(r, row_partition(n), pk);
     sort_text(n, sk);
     larder_builder_reset(r->b);
-    larder_add_s(r->b, "pk", pk);
-    larder_add_s(r->b, "sk", sk);
+    larder_builder_add_s(r->b, "pk", pk);
+    larder_builder_add_s(r->b, "sk", sk);
     for (int c = 0; c < COL_COUNT; c++) {
         if (row->value[c] == VALUE_UNFIT)
-            larder_add_bool(r->b, col_names[c], 1);
+            larder_builder_add_bool(r->b, col_names[c], 1);
         else if (row->value[c]) {
             struct larder_value v = value_of(r, c, row->value[c], text);
-            larder_add(r->b, col_names[c], &v);
+            larder_builder_add(r->b, col_names[c], &v);
         }
     }
     if (row->payload != NO_PAYLOAD)
-        larder_add_b(r->b, "payload", payload, row->payload);
+        larder_builder_add_b(r->b, "payload", payload, row->payload);
     MUST(larder_builder_finish(r->b, &item) == LARDER_OK);
     return item;
 }

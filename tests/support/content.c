@@ -145,12 +145,12 @@ static void add_index_key(struct larder_builder *b, const struct content_source 
         return;
     if (i != CONTENT_LOCAL) {
         struct larder_value v = content_partition(from, i, (unsigned)c->index[i].partition, text);
-        larder_add(b, partition_names[i], &v);
+        larder_builder_add(b, partition_names[i], &v);
     }
     if (i == CONTENT_NUMBER_INDEX)
-        larder_add_n(b, sort_names[i], c->index[i].sort);
+        larder_builder_add_n(b, sort_names[i], c->index[i].sort);
     else if (sort_names[i])
-        larder_add_s(b, sort_names[i], c->index[i].sort);
+        larder_builder_add_s(b, sort_names[i], c->index[i].sort);
 }
 
 int content_build(struct larder_builder *b, const struct content_source *from, uint32_t key, uint32_t serial,
@@ -161,15 +161,15 @@ int content_build(struct larder_builder *b, const struct content_source *from, u
     for (size_t i = 0; i < c->fill; i += 64)
         memset(fill + i, fill_byte(key, serial, i), c->fill - i < 64 ? c->fill - i : 64);
     larder_builder_reset(b);
-    larder_add(b, "PK", &k.key.partition);
+    larder_builder_add(b, "PK", &k.key.partition);
     if (from->keys != CONTENT_NUMBER_KEY)
-        larder_add(b, "SK", &k.key.sort);
-    larder_add_int(b, "serial", serial);
+        larder_builder_add(b, "SK", &k.key.sort);
+    larder_builder_add_int(b, "serial", serial);
     for (int i = 0; i < CONTENT_INDEXES; i++)
         add_index_key(b, from, c, i);
     if (expires_s)
-        larder_add_int(b, "exp", expires_s);
-    larder_add_b(b, "fill", fill, c->fill);
+        larder_builder_add_int(b, "exp", expires_s);
+    larder_builder_add_b(b, "fill", fill, c->fill);
     return larder_builder_finish(b, item);
 }
 

@@ -42,7 +42,7 @@ void client_wrong(struct client *c, const char *what) {
 /* A patient client that is told "busy" has waited for longer than anybody was stopped: for the dead, or for ever. */
 void client_failed(struct client *c, const char *call, int result) {
     end_with(c, content_wrong("%s: %s: %s", call, larder_result_name(result), larder_error()),
-             result == LARDER_BUSY ? EXIT_STUCK : EXIT_WRONG);
+             result == LARDER_E_BUSY ? EXIT_STUCK : EXIT_WRONG);
 }
 
 static int64_t shared_clock(void *arg) {

@@ -1,6 +1,6 @@
 /* tests/torture/operations.c - writes and changes of tables, each noted in the history, each answer judged. See torture.h.
  *
- * Answers  LARDER_FULL is allowed to what needs memory; LARDER_BUSY to an impatient client alone. Both, and "no such table", must
+ * Answers  LARDER_E_FULL is allowed to what needs memory; LARDER_E_BUSY to an impatient client alone. Both, and "no such table", must
  *          have changed nothing: the write is noted as refused, and if anybody ever sees it, that is wrong.
  */
 #include <stdio.h>
@@ -14,11 +14,11 @@ static void count(_Atomic uint64_t *counter) {
 
 /* True if a refusal is one that this client must live with. */
 static int is_excused(struct client *c, int result) {
-    if (result == LARDER_FULL)
+    if (result == LARDER_E_FULL)
         count(&c->h->counts.refused_full);
-    if (result == LARDER_BUSY)
+    if (result == LARDER_E_BUSY)
         count(&c->h->counts.refused_busy);
-    return result == LARDER_FULL || (result == LARDER_BUSY && c->is_impatient);
+    return result == LARDER_E_FULL || (result == LARDER_E_BUSY && c->is_impatient);
 }
 
 static void refused(struct client *c, struct shared_note *note, uint32_t table) {
@@ -69,7 +69,7 @@ static void judge_write(struct client *c, uint32_t table, uint32_t key, struct s
     refused(c, note, table);
     if (r == LARDER_E_NO_TABLE)
         client_table_gone(c, table, read);
-    else if (!is_excused(c, r) || (is_delete && r == LARDER_FULL))
+    else if (!is_excused(c, r) || (is_delete && r == LARDER_E_FULL))
         client_failed(c, is_delete ? "delete" : "put", r);
 }
 
@@ -137,7 +137,7 @@ void do_drop(struct client *c, uint32_t table) {
     refused(c, &note, table);
     if (r == LARDER_E_NO_TABLE)
         client_table_gone(c, table, &read);
-    else if (!is_excused(c, r) || r == LARDER_FULL)
+    else if (!is_excused(c, r) || r == LARDER_E_FULL)
         client_failed(c, "drop", r);
 }
 
@@ -190,7 +190,7 @@ void do_ttl_set(struct client *c, uint32_t table, int is_on) {
 
 void do_expire(struct client *c, uint64_t items_max) {
     int r = larder_expire(c->db, items_max, NULL);
-    if (r != LARDER_OK && r != LARDER_MORE && r != LARDER_BUSY) /* another may be the expirer */
+    if (r != LARDER_OK && r != LARDER_MORE && r != LARDER_E_BUSY) /* another may be the expirer */
         client_failed(c, "expire", r);
     count(&c->h->counts.expires);
 }

@@ -126,11 +126,11 @@ static int put(struct bench *b, struct put p) {
     char sk[16];
     snprintf(sk, sizeof sk, "%04u", p.key);
     larder_builder_reset(b->builder);
-    larder_add_s(b->builder, "PK", "P");
-    larder_add_s(b->builder, "SK", sk);
+    larder_builder_add_s(b->builder, "PK", "P");
+    larder_builder_add_s(b->builder, "SK", sk);
     if (p.has_expiry) /* another second each time, or the timer would be there already */
-        larder_add_int(b->builder, "exp", TTL_S - (int64_t)(now_ns() / 1000000 % 1000000000));
-    larder_add_b(b->builder, "bytes", bytes, p.bytes);
+        larder_builder_add_int(b->builder, "exp", TTL_S - (int64_t)(now_ns() / 1000000 % 1000000000));
+    larder_builder_add_b(b->builder, "bytes", bytes, p.bytes);
     int r = larder_builder_finish(b->builder, &item);
     return r ? r : larder_put(b->table, item, NULL);
 }

@@ -41,9 +41,9 @@ static struct {
 static void put(int i, int64_t score) {
     const struct larder_item *item;
     larder_builder_reset(w.b);
-    larder_add_int(w.b, "id", i);
-    larder_add_s(w.b, "game", "all");
-    larder_add_int(w.b, "score", score);
+    larder_builder_add_int(w.b, "id", i);
+    larder_builder_add_s(w.b, "game", "all");
+    larder_builder_add_int(w.b, "score", score);
     EXPECT(larder_builder_finish(w.b, &item), LARDER_OK);
     EXPECT(larder_put(w.t, item, NULL), LARDER_OK);
     w.score[i] = score;
@@ -55,9 +55,9 @@ static void put_passing_by(void) {
     struct larder_key key = {.partition = larder_num(id)};
     const struct larder_item *item;
     larder_builder_reset(w.b);
-    larder_add_int(w.b, "id", ITEMS_MAX + 1);
-    larder_add_s(w.b, "game", "another");
-    larder_add_int(w.b, "score", 1);
+    larder_builder_add_int(w.b, "id", ITEMS_MAX + 1);
+    larder_builder_add_s(w.b, "game", "another");
+    larder_builder_add_int(w.b, "score", 1);
     EXPECT(larder_builder_finish(w.b, &item), LARDER_OK);
     EXPECT(larder_put(w.t, item, NULL), LARDER_OK);
     EXPECT(larder_delete(w.t, &key, NULL), LARDER_OK);

@@ -22,7 +22,7 @@
 
 TestSuite(skl, .timeout = 100 * SLOW_FACTOR);
 
-extern _Atomic int64_t heap_test_takes_left; /* core/memory/heap.c: that many blocks, then LARDER_FULL; -1 no end */
+extern _Atomic int64_t heap_test_takes_left; /* core/memory/heap.c: that many blocks, then LARDER_E_FULL; -1 no end */
 
 #define LISTS 4u
 #define ENTRIES_MAX 6000u
@@ -556,7 +556,7 @@ Test(skl, changes_nothing_without_memory) {
                     cr_assert_eq(writer_claim(f->w), LARDER_OK);
                     continue;
                 }
-                cr_assert_eq(r, LARDER_FULL);
+                cr_assert_eq(r, LARDER_E_FULL);
                 if (m->count) /* else a bucket array may have stayed */
                     cr_assert_eq(used_bytes(f->db), used);
                 cr_assert_leq(takes, 5);

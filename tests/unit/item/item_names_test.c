@@ -56,7 +56,7 @@ static const struct item_head *built(struct larder_builder *b) {
 /* Bytes of the record that holds NULL under this name. */
 static size_t null_record_bytes(struct larder_builder *b, const char *name) {
     larder_builder_reset(b);
-    larder_add_null(b, name);
+    larder_builder_add_null(b, name);
     const struct item_head *h = built(b);
     struct larder_value value;
     cr_assert_eq(larder_item_get((const struct larder_item *)h, name, &value), LARDER_OK);
@@ -92,10 +92,10 @@ Test(item_names, are_one_byte_in_maps_too) {
     struct larder_member member;
     const char *const names[] = {"GSI1PK", "other", "status"};
     cr_assert_eq(larder_builder_new(db, &b), LARDER_OK);
-    larder_begin(b, "data", LARDER_M);
+    larder_builder_begin(b, "data", LARDER_M);
     for (unsigned i = 3; i-- > 0;)
-        larder_add_null(b, names[i]);
-    larder_end(b);
+        larder_builder_add_null(b, names[i]);
+    larder_builder_end(b);
     const struct item_head *h = built(b);
     cr_assert_eq(larder_item_get((const struct larder_item *)h, "data", &map), LARDER_OK);
     cr_assert_eq(map.bytes, 2 + 1 + 6 + 2, "other has its length and bytes");
@@ -173,9 +173,9 @@ static struct larder_table *table_with(struct larder *db, const char *const name
 /* The attributes are added last name first, and with another one before or after all of them. */
 static void put_with(struct larder_table *t, struct larder_builder *b, const char *const names[4], const char *sort) {
     larder_builder_reset(b);
-    larder_add_s(b, *sort % 2 ? "!" : "~", "other");
+    larder_builder_add_s(b, *sort % 2 ? "!" : "~", "other");
     for (unsigned k = 4; k-- > 0;)
-        larder_add_s(b, names[k], k % 2 ? sort : "p");
+        larder_builder_add_s(b, names[k], k % 2 ? sort : "p");
     cr_assert_eq(larder_put(t, (const struct larder_item *)built(b), NULL), LARDER_OK, "%s", larder_error());
 }
 

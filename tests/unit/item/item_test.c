@@ -87,45 +87,45 @@ static int is_number(struct larder_value value, const char *expected) {
 /* All ten types, some nested. */
 static void add_everything(void) {
     static const uint8_t binary[] = {0, 1, 0xff};
-    OK(larder_add_s(b, "s", "text"));
-    OK(larder_add_s(b, "empty", ""));
-    OK(larder_add_n(b, "n", "-12.50"));
-    OK(larder_add_int(b, "int", 1764000000));
-    OK(larder_add_b(b, "b", binary, sizeof binary));
-    OK(larder_add_b(b, "empty binary", NULL, 0));
-    OK(larder_add_bool(b, "yes", 7));
-    OK(larder_add_bool(b, "no", 0));
-    OK(larder_add_null(b, "null"));
-    OK(larder_begin(b, "m", LARDER_M));
-    OK(larder_add_s(b, "z", "last"));
-    OK(larder_add_n(b, "a", "1"));
-    OK(larder_begin(b, "inner", LARDER_L));
-    OK(larder_add_s(b, NULL, "in a list in a map"));
-    OK(larder_end(b));
-    OK(larder_end(b));
-    OK(larder_begin(b, "l", LARDER_L));
-    OK(larder_add_bool(b, NULL, 1));
-    OK(larder_add_null(b, NULL));
-    OK(larder_begin(b, NULL, LARDER_M));
-    OK(larder_end(b));
-    OK(larder_add_n(b, NULL, "3"));
-    OK(larder_end(b));
-    OK(larder_begin(b, "empty list", LARDER_L));
-    OK(larder_end(b));
-    OK(larder_begin(b, "ss", LARDER_SS));
-    OK(larder_add_s(b, NULL, "pear"));
-    OK(larder_add_s(b, NULL, ""));
-    OK(larder_add_s(b, NULL, "apple"));
-    OK(larder_end(b));
-    OK(larder_begin(b, "ns", LARDER_NS));
-    OK(larder_add_n(b, NULL, "10"));
-    OK(larder_add_n(b, NULL, "-2"));
-    OK(larder_add_n(b, NULL, "9"));
-    OK(larder_end(b));
-    OK(larder_begin(b, "bs", LARDER_BS));
-    OK(larder_add_b(b, NULL, binary, 2));
-    OK(larder_add_b(b, NULL, binary, 1));
-    OK(larder_end(b));
+    OK(larder_builder_add_s(b, "s", "text"));
+    OK(larder_builder_add_s(b, "empty", ""));
+    OK(larder_builder_add_n(b, "n", "-12.50"));
+    OK(larder_builder_add_int(b, "int", 1764000000));
+    OK(larder_builder_add_b(b, "b", binary, sizeof binary));
+    OK(larder_builder_add_b(b, "empty binary", NULL, 0));
+    OK(larder_builder_add_bool(b, "yes", 7));
+    OK(larder_builder_add_bool(b, "no", 0));
+    OK(larder_builder_add_null(b, "null"));
+    OK(larder_builder_begin(b, "m", LARDER_M));
+    OK(larder_builder_add_s(b, "z", "last"));
+    OK(larder_builder_add_n(b, "a", "1"));
+    OK(larder_builder_begin(b, "inner", LARDER_L));
+    OK(larder_builder_add_s(b, NULL, "in a list in a map"));
+    OK(larder_builder_end(b));
+    OK(larder_builder_end(b));
+    OK(larder_builder_begin(b, "l", LARDER_L));
+    OK(larder_builder_add_bool(b, NULL, 1));
+    OK(larder_builder_add_null(b, NULL));
+    OK(larder_builder_begin(b, NULL, LARDER_M));
+    OK(larder_builder_end(b));
+    OK(larder_builder_add_n(b, NULL, "3"));
+    OK(larder_builder_end(b));
+    OK(larder_builder_begin(b, "empty list", LARDER_L));
+    OK(larder_builder_end(b));
+    OK(larder_builder_begin(b, "ss", LARDER_SS));
+    OK(larder_builder_add_s(b, NULL, "pear"));
+    OK(larder_builder_add_s(b, NULL, ""));
+    OK(larder_builder_add_s(b, NULL, "apple"));
+    OK(larder_builder_end(b));
+    OK(larder_builder_begin(b, "ns", LARDER_NS));
+    OK(larder_builder_add_n(b, NULL, "10"));
+    OK(larder_builder_add_n(b, NULL, "-2"));
+    OK(larder_builder_add_n(b, NULL, "9"));
+    OK(larder_builder_end(b));
+    OK(larder_builder_begin(b, "bs", LARDER_BS));
+    OK(larder_builder_add_b(b, NULL, binary, 2));
+    OK(larder_builder_add_b(b, NULL, binary, 1));
+    OK(larder_builder_end(b));
 }
 
 /* ---- Building and reading ------------------------------------------------------------------------------------ */
@@ -248,21 +248,21 @@ Test(item, is_the_same_in_whatever_order_it_is_built) {
             order[i - 1] = order[k];
             order[k] = swap;
         }
-        OK(larder_begin(b, "map", LARDER_M));
+        OK(larder_builder_begin(b, "map", LARDER_M));
         for (int i = 0; i < COUNT; i++) {
             char name[16];
             snprintf(name, sizeof name, "m%03u", order[i]);
-            OK(larder_add_int(b, name, order[i]));
+            OK(larder_builder_add_int(b, name, order[i]));
         }
-        OK(larder_end(b));
-        OK(larder_begin(b, "set", LARDER_NS));
+        OK(larder_builder_end(b));
+        OK(larder_builder_begin(b, "set", LARDER_NS));
         for (int i = 0; i < COUNT; i++)
-            OK(larder_add_int(b, NULL, order[i]));
-        OK(larder_end(b));
+            OK(larder_builder_add_int(b, NULL, order[i]));
+        OK(larder_builder_end(b));
         for (int i = 0; i < COUNT; i++) {
             char name[16];
             snprintf(name, sizeof name, "n%03u", order[i]);
-            OK(larder_add_s(b, name, name));
+            OK(larder_builder_add_s(b, name, name));
         }
         const struct larder_item *item = finish();
         if (first)
@@ -274,13 +274,13 @@ Test(item, is_the_same_in_whatever_order_it_is_built) {
 }
 
 Test(item, can_be_finished_and_added_to_again) {
-    OK(larder_add_s(b, "b", "2"));
-    OK(larder_add_s(b, "a", "1"));
+    OK(larder_builder_add_s(b, "b", "2"));
+    OK(larder_builder_add_s(b, "a", "1"));
     cr_assert_eq(larder_item_count(finish()), 2);
     struct larder_item *twice = keep(finish());
     cr_assert(is_same(twice, finish()));
     free(twice);
-    OK(larder_add_s(b, "aa", "3"));
+    OK(larder_builder_add_s(b, "aa", "3"));
     const struct larder_item *item = finish();
     cr_assert_eq(larder_item_count(item), 3);
     cr_assert(is_text(get(item, "a"), "1") && is_text(get(item, "aa"), "3") && is_text(get(item, "b"), "2"));
@@ -292,7 +292,7 @@ Test(item, sorts_names_by_bytes_then_length) {
     struct larder_iter it;
     struct larder_member member;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        OK(larder_add_null(b, names[i]));
+        OK(larder_builder_add_null(b, names[i]));
     larder_iter_item(finish(), &it);
     for (size_t i = 0; i < sizeof sorted / sizeof *sorted; i++) {
         OK(larder_iter_next(&it, &member));
@@ -302,11 +302,11 @@ Test(item, sorts_names_by_bytes_then_length) {
 
 Test(item, takes_names_with_zero_bytes) {
     struct larder_value value;
-    OK(larder_name(b, "a\0b", 3));
-    OK(larder_add_s(b, NULL, "1"));
-    OK(larder_name(b, "a\0c", 3));
-    OK(larder_begin(b, NULL, LARDER_L));
-    OK(larder_end(b));
+    OK(larder_builder_name(b, "a\0b", 3));
+    OK(larder_builder_add_s(b, NULL, "1"));
+    OK(larder_builder_name(b, "a\0c", 3));
+    OK(larder_builder_begin(b, NULL, LARDER_L));
+    OK(larder_builder_end(b));
     const struct larder_item *item = finish();
     OK(larder_item_getn(item, "a\0b", 3, &value));
     cr_assert(is_text(value, "1"));
@@ -319,7 +319,7 @@ Test(item, takes_names_with_zero_bytes) {
 
 Test(item, feeds_numbers_read_back_to_builders_and_keys) {
     const struct item_key_attr number = {"k", 1, LARDER_N};
-    OK(larder_add_n(b, "n", "-12.5"));
+    OK(larder_builder_add_n(b, "n", "-12.5"));
     struct larder_item *item = keep(finish());
     struct larder_value read = get(item, "n"), text = larder_num("-1.25E1");
     uint8_t from_read[NUM_BYTES_MAX], from_text[NUM_BYTES_MAX];
@@ -330,10 +330,10 @@ Test(item, feeds_numbers_read_back_to_builders_and_keys) {
     cr_assert(read_bytes == text_bytes && !memcmp(from_read, from_text, read_bytes));
     cr_assert(is_number(text, "-12.5"), "text is normalised too");
     larder_builder_reset(b);
-    OK(larder_add(b, "n", &read));
+    OK(larder_builder_add(b, "n", &read));
     cr_assert(is_same(item, finish()));
     larder_builder_reset(b);
-    OK(larder_add(b, "n", &text));
+    OK(larder_builder_add(b, "n", &text));
     cr_assert(is_same(item, finish()));
     free(item);
 }
@@ -343,11 +343,11 @@ Test(item, refuses_encoded_numbers_that_are_none) {
     struct larder_value forged = {.type = LARDER_N, .data = "17", .bytes = 2, .count = 1};
     uint8_t to[NUM_BYTES_MAX];
     size_t bytes;
-    cr_assert_eq(larder_add(b, "n", &forged), LARDER_E_INVAL);
+    cr_assert_eq(larder_builder_add(b, "n", &forged), LARDER_E_INVAL);
     cr_assert_eq(item_encode_key_value(&number, &forged, "key", 1024, to, &bytes), LARDER_E_INVAL);
     forged.data = NULL;
     larder_builder_reset(b);
-    cr_assert_eq(larder_add(b, "n", &forged), LARDER_E_INVAL);
+    cr_assert_eq(larder_builder_add(b, "n", &forged), LARDER_E_INVAL);
     cr_assert_eq(item_encode_key_value(&number, &forged, "key", 1024, to, &bytes), LARDER_E_INVAL);
 }
 
@@ -356,114 +356,114 @@ Test(item, refuses_encoded_numbers_that_are_none) {
 static char long_name[LARDER_ATTRIBUTE_NAME_MAX + 2];
 
 static int no_name(void) {
-    return larder_add_s(b, NULL, "x");
+    return larder_builder_add_s(b, NULL, "x");
 }
 static int empty_name(void) {
-    return larder_add_s(b, "", "x");
+    return larder_builder_add_s(b, "", "x");
 }
 static int empty_given_name(void) {
-    return larder_name(b, "", 0);
+    return larder_builder_name(b, "", 0);
 }
 static int too_long_name(void) {
     memset(long_name, 'n', sizeof long_name - 1);
-    return larder_add_s(b, long_name, "x");
+    return larder_builder_add_s(b, long_name, "x");
 }
 static int too_long_given_name(void) {
     memset(long_name, 'n', sizeof long_name - 1);
-    return larder_name(b, long_name, sizeof long_name - 1);
+    return larder_builder_name(b, long_name, sizeof long_name - 1);
 }
 static int null_given_name(void) {
-    return larder_name(b, NULL, 3);
+    return larder_builder_name(b, NULL, 3);
 }
 static int two_names(void) {
-    OK(larder_name(b, "a", 1));
-    return larder_add_s(b, "b", "x");
+    OK(larder_builder_name(b, "a", 1));
+    return larder_builder_add_s(b, "b", "x");
 }
 static int two_given_names(void) {
-    OK(larder_name(b, "a", 1));
-    return larder_name(b, "b", 1);
+    OK(larder_builder_name(b, "a", 1));
+    return larder_builder_name(b, "b", 1);
 }
 static int name_without_value(void) {
     const struct larder_item *item;
-    OK(larder_name(b, "a", 1));
+    OK(larder_builder_name(b, "a", 1));
     return larder_builder_finish(b, &item);
 }
 static int name_without_value_in_a_map(void) {
-    OK(larder_begin(b, "m", LARDER_M));
-    OK(larder_name(b, "a", 1));
-    return larder_end(b);
+    OK(larder_builder_begin(b, "m", LARDER_M));
+    OK(larder_builder_name(b, "a", 1));
+    return larder_builder_end(b);
 }
 static int name_not_utf8(void) {
-    return larder_add_s(b, "a\xff", "x");
+    return larder_builder_add_s(b, "a\xff", "x");
 }
 static int name_in_a_list(void) {
-    OK(larder_begin(b, "l", LARDER_L));
-    return larder_add_s(b, "a", "x");
+    OK(larder_builder_begin(b, "l", LARDER_L));
+    return larder_builder_add_s(b, "a", "x");
 }
 static int given_name_in_a_list(void) {
-    OK(larder_begin(b, "l", LARDER_L));
-    OK(larder_name(b, "a", 1));
-    return larder_add_s(b, NULL, "x");
+    OK(larder_builder_begin(b, "l", LARDER_L));
+    OK(larder_builder_name(b, "a", 1));
+    return larder_builder_add_s(b, NULL, "x");
 }
 static int name_in_a_set(void) {
-    OK(larder_begin(b, "s", LARDER_SS));
-    return larder_add_s(b, "a", "x");
+    OK(larder_builder_begin(b, "s", LARDER_SS));
+    return larder_builder_add_s(b, "a", "x");
 }
 static int no_name_in_a_map(void) {
-    OK(larder_begin(b, "m", LARDER_M));
-    return larder_add_s(b, NULL, "x");
+    OK(larder_builder_begin(b, "m", LARDER_M));
+    return larder_builder_add_s(b, NULL, "x");
 }
 static int text_not_utf8(void) {
-    return larder_add_s(b, "a", "\xc0\x80");
+    return larder_builder_add_s(b, "a", "\xc0\x80");
 }
 static int null_text(void) {
-    return larder_add_s(b, "a", NULL);
+    return larder_builder_add_s(b, "a", NULL);
 }
 static int null_binary(void) {
-    return larder_add_b(b, "a", NULL, 1);
+    return larder_builder_add_b(b, "a", NULL, 1);
 }
 static int bad_number(void) {
-    return larder_add_n(b, "a", "12x");
+    return larder_builder_add_n(b, "a", "12x");
 }
 static int null_number(void) {
-    return larder_add_n(b, "a", NULL);
+    return larder_builder_add_n(b, "a", NULL);
 }
 static int bad_number_in_a_set(void) {
-    OK(larder_begin(b, "s", LARDER_NS));
-    return larder_add_n(b, NULL, "1E126");
+    OK(larder_builder_begin(b, "s", LARDER_NS));
+    return larder_builder_add_n(b, NULL, "1E126");
 }
 static int huge_text(void) {
-    return larder_add_sn(b, "a", "not read at all", SIZE_MAX);
+    return larder_builder_add_sn(b, "a", "not read at all", SIZE_MAX);
 }
 static int map_by_add(void) {
-    return larder_add(b, "a", &(struct larder_value){.type = LARDER_M});
+    return larder_builder_add(b, "a", &(struct larder_value){.type = LARDER_M});
 }
 static int no_type_by_add(void) {
-    return larder_add(b, "a", &(struct larder_value){.data = "x", .bytes = 1});
+    return larder_builder_add(b, "a", &(struct larder_value){.data = "x", .bytes = 1});
 }
 static int forged_map(void) {
     struct larder_member m = {"a", 1, {.type = LARDER_M, .data = "\x01", .bytes = 1, .count = 1}};
-    return larder_add_member(b, &m);
+    return larder_builder_add_member(b, &m);
 }
 static int forged_map_of_nothing(void) {
     struct larder_member m = {"a", 1, {.type = LARDER_M, .data = NULL, .bytes = 0, .count = 1}};
-    return larder_add_member(b, &m);
+    return larder_builder_add_member(b, &m);
 }
 static int forged_empty_set(void) {
     struct larder_member m = {"a", 1, {.type = LARDER_SS, .data = NULL, .bytes = 0, .count = 0}};
-    return larder_add_member(b, &m);
+    return larder_builder_add_member(b, &m);
 }
 static int double_name(void) {
     const struct larder_item *item;
-    OK(larder_add_s(b, "a", "1"));
-    OK(larder_add_s(b, "b", "1"));
-    OK(larder_add_s(b, "a", "2"));
+    OK(larder_builder_add_s(b, "a", "1"));
+    OK(larder_builder_add_s(b, "b", "1"));
+    OK(larder_builder_add_s(b, "a", "2"));
     return larder_builder_finish(b, &item);
 }
 static int double_name_in_a_row(void) {
     const struct larder_item *item;
-    OK(larder_add_s(b, "a", "1"));
-    OK(larder_add_s(b, "a", "1"));
+    OK(larder_builder_add_s(b, "a", "1"));
+    OK(larder_builder_add_s(b, "a", "1"));
     return larder_builder_finish(b, &item);
 }
 static int double_name_of_many(void) {
@@ -471,73 +471,73 @@ static int double_name_of_many(void) {
     for (int i = 0; i < 100; i++) {
         char name[8];
         snprintf(name, sizeof name, "%d", i % 99);
-        OK(larder_add_int(b, name, i));
+        OK(larder_builder_add_int(b, name, i));
     }
     return larder_builder_finish(b, &item);
 }
 static int double_name_in_a_map(void) {
-    OK(larder_begin(b, "m", LARDER_M));
-    OK(larder_add_null(b, "a"));
-    OK(larder_add_null(b, "a"));
-    return larder_end(b);
+    OK(larder_builder_begin(b, "m", LARDER_M));
+    OK(larder_builder_add_null(b, "a"));
+    OK(larder_builder_add_null(b, "a"));
+    return larder_builder_end(b);
 }
 static int double_text_in_a_set(void) {
-    OK(larder_begin(b, "s", LARDER_SS));
-    OK(larder_add_s(b, NULL, "b"));
-    OK(larder_add_s(b, NULL, "a"));
-    OK(larder_add_s(b, NULL, "b"));
-    return larder_end(b);
+    OK(larder_builder_begin(b, "s", LARDER_SS));
+    OK(larder_builder_add_s(b, NULL, "b"));
+    OK(larder_builder_add_s(b, NULL, "a"));
+    OK(larder_builder_add_s(b, NULL, "b"));
+    return larder_builder_end(b);
 }
 static int double_number_in_a_set(void) {
-    OK(larder_begin(b, "s", LARDER_NS));
-    OK(larder_add_n(b, NULL, "1.0"));
-    OK(larder_add_n(b, NULL, "10E-1"));
-    return larder_end(b);
+    OK(larder_builder_begin(b, "s", LARDER_NS));
+    OK(larder_builder_add_n(b, NULL, "1.0"));
+    OK(larder_builder_add_n(b, NULL, "10E-1"));
+    return larder_builder_end(b);
 }
 static int double_binary_in_a_set(void) {
-    OK(larder_begin(b, "s", LARDER_BS));
-    OK(larder_add_b(b, NULL, "\0", 1));
-    OK(larder_add_b(b, NULL, "\0", 1));
-    return larder_end(b);
+    OK(larder_builder_begin(b, "s", LARDER_BS));
+    OK(larder_builder_add_b(b, NULL, "\0", 1));
+    OK(larder_builder_add_b(b, NULL, "\0", 1));
+    return larder_builder_end(b);
 }
 static int empty_set(void) {
-    OK(larder_begin(b, "s", LARDER_BS));
-    return larder_end(b);
+    OK(larder_builder_begin(b, "s", LARDER_BS));
+    return larder_builder_end(b);
 }
 static int number_in_a_set_of_texts(void) {
-    OK(larder_begin(b, "s", LARDER_SS));
-    return larder_add_n(b, NULL, "1");
+    OK(larder_builder_begin(b, "s", LARDER_SS));
+    return larder_builder_add_n(b, NULL, "1");
 }
 static int null_in_a_set(void) {
-    OK(larder_begin(b, "s", LARDER_NS));
-    return larder_add_null(b, NULL);
+    OK(larder_builder_begin(b, "s", LARDER_NS));
+    return larder_builder_add_null(b, NULL);
 }
 static int list_in_a_set(void) {
-    OK(larder_begin(b, "s", LARDER_SS));
-    return larder_begin(b, NULL, LARDER_L);
+    OK(larder_builder_begin(b, "s", LARDER_SS));
+    return larder_builder_begin(b, NULL, LARDER_L);
 }
 static int set_in_a_set(void) {
-    OK(larder_begin(b, "s", LARDER_SS));
-    return larder_begin(b, NULL, LARDER_SS);
+    OK(larder_builder_begin(b, "s", LARDER_SS));
+    return larder_builder_begin(b, NULL, LARDER_SS);
 }
 static int begin_of_a_scalar(void) {
-    return larder_begin(b, "a", LARDER_S);
+    return larder_builder_begin(b, "a", LARDER_S);
 }
 static int begin_of_no_type(void) {
-    return larder_begin(b, "a", (enum larder_type)11);
+    return larder_builder_begin(b, "a", (enum larder_type)11);
 }
 static int end_of_nothing(void) {
-    return larder_end(b);
+    return larder_builder_end(b);
 }
 static int open_map(void) {
     const struct larder_item *item;
-    OK(larder_begin(b, "m", LARDER_M));
+    OK(larder_builder_begin(b, "m", LARDER_M));
     return larder_builder_finish(b, &item);
 }
 static int endless_set_of_empty_texts(void) {
-    int result = larder_begin(b, "s", LARDER_SS);
+    int result = larder_builder_begin(b, "s", LARDER_SS);
     for (int i = 0; i < 3 * 1000 * 1000 && result == LARDER_OK; i++)
-        result = larder_add_s(b, NULL, "");
+        result = larder_builder_add_s(b, NULL, "");
     return result;
 }
 
@@ -553,19 +553,19 @@ Test(item, refuses_and_says_why_until_reset) {
         {too_long_given_name, "65536 bytes"},
         {null_given_name, "name"},
         {two_names, "\"b\""},
-        {two_given_names, "larder_name"},
-        {name_without_value, "larder_name"},
-        {name_without_value_in_a_map, "larder_name"},
+        {two_given_names, "larder_builder_name"},
+        {name_without_value, "larder_builder_name"},
+        {name_without_value_in_a_map, "larder_builder_name"},
         {name_not_utf8, "byte 1"},
         {name_in_a_list, "\"a\""},
         {given_name_in_a_list, "\"a\""},
         {name_in_a_set, "\"a\""},
         {no_name_in_a_map, "name"},
         {text_not_utf8, "\"a\""},
-        {null_text, "larder_add_s: text is NULL"},
-        {null_binary, "larder_add_b: data is NULL"},
+        {null_text, "larder_builder_add_s: text is NULL"},
+        {null_binary, "larder_builder_add_b: data is NULL"},
         {bad_number, "\"12x\""},
-        {null_number, "larder_add_n: decimal is NULL"},
+        {null_number, "larder_builder_add_n: decimal is NULL"},
         {bad_number_in_a_set, "1E126"},
         {huge_text, "409600"},
         {map_by_add, "not M"},
@@ -587,7 +587,7 @@ Test(item, refuses_and_says_why_until_reset) {
         {set_in_a_set, "type SS"},
         {begin_of_a_scalar, "not S"},
         {begin_of_no_type, "no type"},
-        {end_of_nothing, "larder_end"},
+        {end_of_nothing, "larder_builder_end"},
         {open_map, "open"},
         {endless_set_of_empty_texts, "twice"},
     };
@@ -600,17 +600,17 @@ Test(item, refuses_and_says_why_until_reset) {
         char first[256];
         snprintf(first, sizeof first, "%s", larder_error());
         cr_assert_eq(num_encode("other", 5, (uint8_t[NUM_BYTES_MAX]){0}, &(size_t){0}), LARDER_E_INVAL);
-        cr_assert_eq(larder_add_s(b, "q", "x"), LARDER_E_INVAL);
-        cr_assert_eq(larder_add_int(b, "q", 1), LARDER_E_INVAL);
-        cr_assert_eq(larder_begin(b, "q", LARDER_M), LARDER_E_INVAL);
-        cr_assert_eq(larder_end(b), LARDER_E_INVAL);
-        cr_assert_eq(larder_name(b, "q", 1), LARDER_E_INVAL);
-        cr_assert_eq(larder_add_member(b, &member), LARDER_E_INVAL);
+        cr_assert_eq(larder_builder_add_s(b, "q", "x"), LARDER_E_INVAL);
+        cr_assert_eq(larder_builder_add_int(b, "q", 1), LARDER_E_INVAL);
+        cr_assert_eq(larder_builder_begin(b, "q", LARDER_M), LARDER_E_INVAL);
+        cr_assert_eq(larder_builder_end(b), LARDER_E_INVAL);
+        cr_assert_eq(larder_builder_name(b, "q", 1), LARDER_E_INVAL);
+        cr_assert_eq(larder_builder_add_member(b, &member), LARDER_E_INVAL);
         cr_assert_eq(larder_builder_finish(b, &item), LARDER_E_INVAL);
         cr_assert_null(item);
         cr_assert_str_eq(larder_error(), first, "row %zu", i);
         larder_builder_reset(b);
-        OK(larder_add_s(b, "q", "x"));
+        OK(larder_builder_add_s(b, "q", "x"));
         finish();
     }
 }
@@ -688,9 +688,9 @@ static int nest(int levels) {
     larder_builder_reset(b);
     for (int i = 0; i < levels && result == LARDER_OK; i++) {
         if (i % 2)
-            result = larder_begin(b, "m", LARDER_L);
+            result = larder_builder_begin(b, "m", LARDER_L);
         else
-            result = larder_begin(b, i ? NULL : "top", LARDER_M);
+            result = larder_builder_begin(b, i ? NULL : "top", LARDER_M);
     }
     return result;
 }
@@ -699,21 +699,21 @@ static int nest(int levels) {
 
 Test(item, nests_31_containers) {
     OK(nest(NESTED_MAX));
-    OK(larder_begin(b, "set", LARDER_SS)); /* a set is no level */
-    OK(larder_add_s(b, NULL, "deep"));
+    OK(larder_builder_begin(b, "set", LARDER_SS)); /* a set is no level */
+    OK(larder_builder_add_s(b, NULL, "deep"));
     for (int i = 0; i <= NESTED_MAX; i++)
-        OK(larder_end(b));
+        OK(larder_builder_end(b));
     struct larder_item *deep = keep(finish());
     cr_assert_eq(nest(NESTED_MAX + 1), LARDER_E_INVAL);
     cr_assert(strstr(larder_error(), "32") && strstr(larder_error(), "31"), "%s", larder_error());
     /* The same by copying: fits at the top, not one level down. */
     struct larder_member member = {"top", 3, get(deep, "top")};
     larder_builder_reset(b);
-    OK(larder_add_member(b, &member));
+    OK(larder_builder_add_member(b, &member));
     cr_assert(is_same(deep, finish()));
     larder_builder_reset(b);
-    OK(larder_begin(b, "outer", LARDER_M));
-    cr_assert_eq(larder_add_member(b, &member), LARDER_E_INVAL);
+    OK(larder_builder_begin(b, "outer", LARDER_M));
+    cr_assert_eq(larder_builder_add_member(b, &member), LARDER_E_INVAL);
     cr_assert(strstr(larder_error(), "32"), "%s", larder_error());
     free(deep);
 }
@@ -730,7 +730,8 @@ Test(item, reads_32_containers_of_an_older_builder) {
         if (levels <= LARDER_NESTING_MAX)
             cr_assert_eq(measure.levels, (uint32_t)levels);
         larder_builder_reset(b);
-        cr_assert_eq(larder_add_member(b, &member), levels <= NESTED_MAX ? LARDER_OK : LARDER_E_INVAL, "%d", levels);
+        cr_assert_eq(larder_builder_add_member(b, &member), levels <= NESTED_MAX ? LARDER_OK : LARDER_E_INVAL, "%d",
+                     levels);
     }
 }
 
@@ -738,41 +739,41 @@ Test(item, holds_400_kb_to_the_byte) {
     static char text[LARDER_ITEM_BYTES_MAX + 2];
     const struct larder_item *item = NULL;
     memset(text, 'x', sizeof text);
-    OK(larder_add_sn(b, "n", text, LARDER_ITEM_BYTES_MAX - 1));
+    OK(larder_builder_add_sn(b, "n", text, LARDER_ITEM_BYTES_MAX - 1));
     item = finish();
     cr_assert_eq(larder_item_size(item), LARDER_ITEM_BYTES_MAX);
     cr_assert_eq(get(item, "n").bytes, LARDER_ITEM_BYTES_MAX - 1);
     larder_builder_reset(b);
-    cr_assert_eq(larder_add_sn(b, "n", text, LARDER_ITEM_BYTES_MAX), LARDER_E_INVAL);
+    cr_assert_eq(larder_builder_add_sn(b, "n", text, LARDER_ITEM_BYTES_MAX), LARDER_E_INVAL);
     cr_assert(strstr(larder_error(), "409601") && strstr(larder_error(), "409600"), "%s", larder_error());
     cr_assert_eq(larder_builder_finish(b, &item), LARDER_E_INVAL);
     cr_assert(strstr(larder_error(), "409601"), "%s", larder_error());
     /* By members: 3 for the list, 1 and 1 each. */
     larder_builder_reset(b);
-    OK(larder_begin(b, "l", LARDER_L));
+    OK(larder_builder_begin(b, "l", LARDER_L));
     for (int i = 0; i < (LARDER_ITEM_BYTES_MAX - 4) / 2; i++)
-        OK(larder_add_null(b, NULL));
-    cr_assert_eq(larder_add_null(b, NULL), LARDER_E_INVAL);
+        OK(larder_builder_add_null(b, NULL));
+    cr_assert_eq(larder_builder_add_null(b, NULL), LARDER_E_INVAL);
 }
 
 Test(item, counts_bytes_as_dynamodb_does) {
     larder_builder_reset(b);
-    OK(larder_add_s(b, "\xc3\xa9", "\xe2\x82\xac")); /* 2 + 3 */
-    OK(larder_add_b(b, "b", "\0\0\0\0", 4));         /* 1 + 4 */
-    OK(larder_add_n(b, "n", "0"));                   /* 1 + 1 */
-    OK(larder_add_n(b, "n2", "123456"));             /* 2 + 3 + 1 */
-    OK(larder_add_n(b, "n3", "-12000000"));          /* 2 + 1 + 1 + 1 */
-    OK(larder_add_bool(b, "t", 1));                  /* 1 + 1 */
-    OK(larder_add_null(b, "u"));                     /* 1 + 1 */
-    OK(larder_begin(b, "m", LARDER_M));              /* 1 + 3 */
-    OK(larder_add_s(b, "key", "value"));             /* 1 + 3 + 5 */
-    OK(larder_begin(b, "l", LARDER_L));              /* 1 + 1 + 3 */
-    OK(larder_add_s(b, NULL, ""));                   /* 1 */
-    OK(larder_end(b));
-    OK(larder_end(b));
-    OK(larder_begin(b, "set", LARDER_SS)); /* 3 */
-    OK(larder_add_s(b, NULL, "abc"));      /* 3 */
-    OK(larder_end(b));
+    OK(larder_builder_add_s(b, "\xc3\xa9", "\xe2\x82\xac")); /* 2 + 3 */
+    OK(larder_builder_add_b(b, "b", "\0\0\0\0", 4));         /* 1 + 4 */
+    OK(larder_builder_add_n(b, "n", "0"));                   /* 1 + 1 */
+    OK(larder_builder_add_n(b, "n2", "123456"));             /* 2 + 3 + 1 */
+    OK(larder_builder_add_n(b, "n3", "-12000000"));          /* 2 + 1 + 1 + 1 */
+    OK(larder_builder_add_bool(b, "t", 1));                  /* 1 + 1 */
+    OK(larder_builder_add_null(b, "u"));                     /* 1 + 1 */
+    OK(larder_builder_begin(b, "m", LARDER_M));              /* 1 + 3 */
+    OK(larder_builder_add_s(b, "key", "value"));             /* 1 + 3 + 5 */
+    OK(larder_builder_begin(b, "l", LARDER_L));              /* 1 + 1 + 3 */
+    OK(larder_builder_add_s(b, NULL, ""));                   /* 1 */
+    OK(larder_builder_end(b));
+    OK(larder_builder_end(b));
+    OK(larder_builder_begin(b, "set", LARDER_SS)); /* 3 */
+    OK(larder_builder_add_s(b, NULL, "abc"));      /* 3 */
+    OK(larder_builder_end(b));
     cr_assert_eq(larder_item_size(finish()), 5 + 5 + 2 + 6 + 5 + 2 + 2 + 4 + 9 + 5 + 1 + 6);
 }
 
@@ -781,7 +782,7 @@ Test(item, holds_65535_attributes_and_no_more) {
     struct larder_value value;
     for (uint32_t i = ITEM_ATTRS_MAX; i > 0; i--) {
         snprintf(name, sizeof name, "%04x", i);
-        OK(larder_add_null(b, name));
+        OK(larder_builder_add_null(b, name));
     }
     const struct larder_item *item = finish();
     cr_assert_eq(larder_item_count(item), ITEM_ATTRS_MAX);
@@ -790,7 +791,7 @@ Test(item, holds_65535_attributes_and_no_more) {
         snprintf(name, sizeof name, "%04x", i);
         OK(larder_item_get(item, name, &value));
     }
-    cr_assert_eq(larder_add_null(b, "x"), LARDER_E_INVAL);
+    cr_assert_eq(larder_builder_add_null(b, "x"), LARDER_E_INVAL);
     cr_assert(strstr(larder_error(), "65535"), "%s", larder_error());
 }
 
@@ -800,20 +801,20 @@ Test(item, fits_the_largest_image) {
     for (int first = 1; first < 128; first++) {
         for (int second = 0; second < 128; second++) {
             size_t bytes = (size_t)snprintf(name, sizeof name, second ? "%c%c" : "%c", first, second);
-            OK(larder_name(b, name, bytes));
-            OK(larder_begin(b, NULL, LARDER_BS));
-            OK(larder_add_b(b, NULL, "", 0));
-            OK(larder_end(b));
+            OK(larder_builder_name(b, name, bytes));
+            OK(larder_builder_begin(b, NULL, LARDER_BS));
+            OK(larder_builder_add_b(b, NULL, "", 0));
+            OK(larder_builder_end(b));
         }
     }
-    OK(larder_begin(b, "list", LARDER_L));
+    OK(larder_builder_begin(b, "list", LARDER_L));
     size_t left = LARDER_ITEM_BYTES_MAX - (127 + 127 * 127 * 2) - 7;
     for (size_t i = 0; i < left; i++) {
-        OK(larder_begin(b, NULL, LARDER_BS));
-        OK(larder_add_b(b, NULL, "", 0));
-        OK(larder_end(b));
+        OK(larder_builder_begin(b, NULL, LARDER_BS));
+        OK(larder_builder_add_b(b, NULL, "", 0));
+        OK(larder_builder_end(b));
     }
-    OK(larder_end(b));
+    OK(larder_builder_end(b));
     const struct larder_item *item = finish();
     cr_assert_eq(larder_item_size(item), LARDER_ITEM_BYTES_MAX);
     cr_assert_gt(item_head(item)->bytes, ITEM_IMAGE_BYTES_MAX / 10 * 9);
@@ -828,31 +829,31 @@ static void add_random_scalar(struct rng *r, const char *name, enum larder_type 
     char text[24];
     size_t bytes = (size_t)snprintf(text, sizeof text, "%d", (int)rng_below(r, 2000000) - 1000000);
     if (type == LARDER_S)
-        OK(larder_add_sn(b, name, text, rng_below(r, bytes + 1)));
+        OK(larder_builder_add_sn(b, name, text, rng_below(r, bytes + 1)));
     else if (type == LARDER_N)
-        OK(larder_add_n(b, name, text));
+        OK(larder_builder_add_n(b, name, text));
     else if (type == LARDER_B)
-        OK(larder_add_b(b, name, text, rng_below(r, bytes + 1)));
+        OK(larder_builder_add_b(b, name, text, rng_below(r, bytes + 1)));
     else if (type == LARDER_BOOL)
-        OK(larder_add_bool(b, name, (int)rng_below(r, 2)));
+        OK(larder_builder_add_bool(b, name, (int)rng_below(r, 2)));
     else
-        OK(larder_add_null(b, name));
+        OK(larder_builder_add_null(b, name));
 }
 
 /* Members of a set: equal ones are avoided by a counter in them. */
 static void add_random_set(struct rng *r, const char *name, enum larder_type type) {
-    OK(larder_begin(b, name, type));
+    OK(larder_builder_begin(b, name, type));
     for (int64_t i = 1 + (int64_t)rng_below(r, 4); i > 0; i--) {
         char text[24];
         size_t bytes = (size_t)snprintf(text, sizeof text, "%d.%d", (int)rng_below(r, 99) + 1, (int)i);
         if (type == LARDER_SS)
-            OK(larder_add_sn(b, NULL, text, bytes));
+            OK(larder_builder_add_sn(b, NULL, text, bytes));
         else if (type == LARDER_NS)
-            OK(larder_add_n(b, NULL, text));
+            OK(larder_builder_add_n(b, NULL, text));
         else
-            OK(larder_add_b(b, NULL, text, bytes));
+            OK(larder_builder_add_b(b, NULL, text, bytes));
     }
-    OK(larder_end(b));
+    OK(larder_builder_end(b));
 }
 
 static void add_random(struct rng *r, const char *name, int depth) {
@@ -862,24 +863,24 @@ static void add_random(struct rng *r, const char *name, int depth) {
     } else if (type < LARDER_M || depth > 4) {
         add_random_scalar(r, name, type < LARDER_M ? type : LARDER_S);
     } else {
-        OK(larder_begin(b, name, type));
+        OK(larder_builder_begin(b, name, type));
         uint64_t count = rng_below(r, 5), step = 1 + rng_below(r, 4);
         for (uint64_t i = 0; i < count; i++) {
             char member[8];
             snprintf(member, sizeof member, "%d", (int)((i * step) % 5 + i / 5));
             if (type == LARDER_M)
-                OK(larder_name(b, member, strlen(member)));
+                OK(larder_builder_name(b, member, strlen(member)));
             add_random(r, NULL, depth + 1);
         }
-        OK(larder_end(b));
+        OK(larder_builder_end(b));
     }
 }
 
 static struct larder_item *random_item(struct rng *r) {
     uint64_t count = 1 + rng_below(r, 20);
     larder_builder_reset(b);
-    OK(larder_add_s(b, "PK", "partition"));
-    OK(larder_add_n(b, "SK", "17"));
+    OK(larder_builder_add_s(b, "PK", "partition"));
+    OK(larder_builder_add_n(b, "SK", "17"));
     for (uint64_t i = 0; i < count; i++) {
         char name[8];
         snprintf(name, sizeof name, "%d", (int)((i * 7) % 23));
@@ -894,15 +895,15 @@ static void copy_members(struct larder_iter *it, int is_deep) {
     while (larder_iter_next(it, &member) == LARDER_OK) {
         struct larder_iter inner;
         if (!is_deep || member.value.type < LARDER_M) {
-            OK(larder_add_member(b, &member));
+            OK(larder_builder_add_member(b, &member));
             continue;
         }
         if (member.name)
-            OK(larder_name(b, member.name, member.name_bytes));
-        OK(larder_begin(b, NULL, member.value.type));
+            OK(larder_builder_name(b, member.name, member.name_bytes));
+        OK(larder_builder_begin(b, NULL, member.value.type));
         larder_iter_value(&member.value, &inner);
         copy_members(&inner, 1);
-        OK(larder_end(b));
+        OK(larder_builder_end(b));
     }
 }
 
@@ -1007,13 +1008,13 @@ static int reads_the_same(const struct larder_item *left, const struct larder_it
 Test(item, stores_keys_slots_and_expiry) {
     uint8_t seventeen[NUM_BYTES_MAX];
     size_t number_bytes = num_encode_int64(17, seventeen);
-    OK(larder_add_s(b, "PK", "SHOP#1"));
-    OK(larder_add_n(b, "SK", "17"));
-    OK(larder_add_s(b, "Shop", "a.example"));
-    OK(larder_add_s(b, "Status", "DONE"));
-    OK(larder_add_b(b, "Blob", "\0\1", 2));
-    OK(larder_add_int(b, "ExpiresAt", NOW_S + 60));
-    OK(larder_add_s(b, "other", "x"));
+    OK(larder_builder_add_s(b, "PK", "SHOP#1"));
+    OK(larder_builder_add_n(b, "SK", "17"));
+    OK(larder_builder_add_s(b, "Shop", "a.example"));
+    OK(larder_builder_add_s(b, "Status", "DONE"));
+    OK(larder_builder_add_b(b, "Blob", "\0\1", 2));
+    OK(larder_builder_add_int(b, "ExpiresAt", NOW_S + 60));
+    OK(larder_builder_add_s(b, "other", "x"));
     struct larder_item *item = keep(finish());
     struct item_head *h = store(&shape, item);
     cr_assert_eq(item_expiry_s(h), (uint64_t)NOW_S + 60);
@@ -1050,17 +1051,17 @@ Test(item, stores_keys_slots_and_expiry) {
 /* An item with keys in the three indexes of `shape`; status, at and blob may be NULL. */
 static struct item_head *keyed(const char *status, const char *at, const char *blob, const char *other) {
     larder_builder_reset(b);
-    OK(larder_add_s(b, "PK", "SHOP#1"));
-    OK(larder_add_n(b, "SK", "17"));
-    OK(larder_add_s(b, "Shop", "a.example"));
+    OK(larder_builder_add_s(b, "PK", "SHOP#1"));
+    OK(larder_builder_add_n(b, "SK", "17"));
+    OK(larder_builder_add_s(b, "Shop", "a.example"));
     if (status)
-        OK(larder_add_s(b, "Status", status));
+        OK(larder_builder_add_s(b, "Status", status));
     if (at)
-        OK(larder_add_n(b, "At", at));
+        OK(larder_builder_add_n(b, "At", at));
     if (blob)
-        OK(larder_add_b(b, "Blob", blob, strlen(blob)));
+        OK(larder_builder_add_b(b, "Blob", blob, strlen(blob)));
     if (other)
-        OK(larder_add_s(b, "Another", other)); /* before all of them, so that they move */
+        OK(larder_builder_add_s(b, "Another", other)); /* before all of them, so that they move */
     struct larder_item *item = keep(finish());
     struct item_head *h = store(&shape, item);
     free(item);
@@ -1103,7 +1104,7 @@ Test(item, compares_index_keys_that_are_primary_keys) {
     struct item_head *h[2];
     for (int i = 0; i < 2; i++) {
         larder_builder_reset(b);
-        OK(larder_add_s(b, "PK", i ? "two" : "one"));
+        OK(larder_builder_add_s(b, "PK", i ? "two" : "one"));
         struct larder_item *item = keep(finish());
         h[i] = store(&pk_shape, item);
         free(item);
@@ -1167,24 +1168,24 @@ Test(item, stores_what_came_out_of_any_table) {
 Test(item, refuses_keys_that_a_table_cannot_have) {
     static char text[LARDER_PARTITION_KEY_BYTES_MAX + 2];
     memset(text, 'k', sizeof text - 1);
-    OK(larder_add_n(b, "SK", "1"));
+    OK(larder_builder_add_n(b, "SK", "1"));
     cr_assert(refuses(&shape, "\"PK\""), "%s", larder_error());
-    OK(larder_add_s(b, "PK", "a"));
+    OK(larder_builder_add_s(b, "PK", "a"));
     cr_assert(refuses(&shape, "\"SK\""), "%s", larder_error());
-    OK(larder_add_s(b, "PK", ""));
-    OK(larder_add_n(b, "SK", "1"));
+    OK(larder_builder_add_s(b, "PK", ""));
+    OK(larder_builder_add_n(b, "SK", "1"));
     cr_assert(refuses(&shape, "0 bytes"), "%s", larder_error());
-    OK(larder_add_s(b, "PK", "a"));
-    OK(larder_add_s(b, "SK", "1"));
+    OK(larder_builder_add_s(b, "PK", "a"));
+    OK(larder_builder_add_s(b, "SK", "1"));
     cr_assert(refuses(&shape, "type S; N"), "%s", larder_error());
-    OK(larder_add_null(b, "PK"));
-    OK(larder_add_n(b, "SK", "1"));
+    OK(larder_builder_add_null(b, "PK"));
+    OK(larder_builder_add_n(b, "SK", "1"));
     cr_assert(refuses(&shape, "type NULL; S"), "%s", larder_error());
-    OK(larder_add_sn(b, "PK", text, LARDER_PARTITION_KEY_BYTES_MAX + 1));
-    OK(larder_add_n(b, "SK", "1"));
+    OK(larder_builder_add_sn(b, "PK", text, LARDER_PARTITION_KEY_BYTES_MAX + 1));
+    OK(larder_builder_add_n(b, "SK", "1"));
     cr_assert(refuses(&shape, "2049"), "%s", larder_error());
-    OK(larder_add_sn(b, "PK", text, LARDER_PARTITION_KEY_BYTES_MAX));
-    OK(larder_add_n(b, "SK", "1"));
+    OK(larder_builder_add_sn(b, "PK", text, LARDER_PARTITION_KEY_BYTES_MAX));
+    OK(larder_builder_add_n(b, "SK", "1"));
     free(store(&shape, finish()));
     /* Index keys: what is there must fit, even if the item would not be in the index. */
     static const struct {
@@ -1202,9 +1203,9 @@ Test(item, refuses_keys_that_a_table_cannot_have) {
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         larder_builder_reset(b);
-        OK(larder_add_s(b, "PK", "a"));
-        OK(larder_add_n(b, "SK", "1"));
-        OK(larder_add(b, rows[i].name, &rows[i].value));
+        OK(larder_builder_add_s(b, "PK", "a"));
+        OK(larder_builder_add_n(b, "SK", "1"));
+        OK(larder_builder_add(b, rows[i].name, &rows[i].value));
         struct item_head *h = store(&lenient_shape, finish());
         cr_assert(item_index_slots(h)[0].kseq == 0 && item_index_slots(h)[1].kseq == 0);
         free(h);
@@ -1266,11 +1267,11 @@ Test(item, reads_expiry_by_the_ttl_attribute) {
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         larder_builder_reset(b);
-        OK(larder_add_n(b, "ExpiresAt", rows[i].number));
+        OK(larder_builder_add_n(b, "ExpiresAt", rows[i].number));
         cr_assert_eq(item_ttl_of(item_head(finish()), "ExpiresAt", 9, NOW_S), rows[i].expiry, "%s", rows[i].number);
     }
     larder_builder_reset(b);
-    OK(larder_add_s(b, "ExpiresAt", "1764000060"));
+    OK(larder_builder_add_s(b, "ExpiresAt", "1764000060"));
     cr_assert_eq(item_ttl_of(item_head(finish()), "ExpiresAt", 9, NOW_S), 0, "text is no time");
     cr_assert_eq(item_ttl_of(item_head(finish()), "absent", 6, NOW_S), 0);
 }
@@ -1281,10 +1282,10 @@ Test(item, becomes_wide_when_stored) {
     memset(text, 'x', sizeof text);
     for (size_t bytes = 65300; bytes < 65536; bytes++) {
         larder_builder_reset(b);
-        OK(larder_add_s(b, "PK", "p"));
-        OK(larder_add_n(b, "SK", "1"));
-        OK(larder_add_sn(b, "text", text, bytes));
-        OK(larder_add_s(b, "z", "after"));
+        OK(larder_builder_add_s(b, "PK", "p"));
+        OK(larder_builder_add_n(b, "SK", "1"));
+        OK(larder_builder_add_sn(b, "text", text, bytes));
+        OK(larder_builder_add_s(b, "z", "after"));
         struct larder_item *item = keep(finish());
         cr_assert_eq(!!(item_head(item)->flags & ITEM_WIDE), item_head(item)->bytes > 65535, "%u",
                      item_head(item)->bytes);
@@ -1326,7 +1327,7 @@ Test(item, projects_to_what_a_builder_would_make) {
         while (larder_iter_next(&it, &member) == LARDER_OK)
             for (uint32_t k = 0; k < count; k++)
                 if (names[k].len == member.name_bytes && !memcmp(names[k].at, member.name, member.name_bytes)) {
-                    OK(larder_add_member(b, &member));
+                    OK(larder_builder_add_member(b, &member));
                     break;
                 }
         cr_assert(is_same(got, finish()), "item %d", i);
@@ -1345,8 +1346,8 @@ Test(item, projects_within_the_promised_bytes) {
             struct bytes name = {(const uint8_t *)"abcdefgh", name_bytes};
             to_shape.partition.name_bytes = name_bytes;
             larder_builder_reset(b);
-            OK(larder_name(b, "abcdefgh", name_bytes));
-            OK(larder_add_sn(b, NULL, "0123456789abcdef", key_bytes));
+            OK(larder_builder_name(b, "abcdefgh", name_bytes));
+            OK(larder_builder_add_sn(b, NULL, "0123456789abcdef", key_bytes));
             struct larder_item *item = keep(finish());
             struct item_head *h = store(&to_shape, item);
             struct larder_item *got = project(h, &name, 1);
@@ -1451,12 +1452,12 @@ static void use_unchecked(struct item_head *h) {
 /* An image with all types, keys, and slots in use. */
 static struct item_head *everything_stored(void) {
     add_everything();
-    OK(larder_add_s(b, "PK", "partition"));
-    OK(larder_add_n(b, "SK", "17.5"));
-    OK(larder_add_s(b, "Shop", "shop"));
-    OK(larder_add_s(b, "Status", "NEW"));
-    OK(larder_add_n(b, "At", "5"));
-    OK(larder_add_b(b, "Blob", "\1", 1));
+    OK(larder_builder_add_s(b, "PK", "partition"));
+    OK(larder_builder_add_n(b, "SK", "17.5"));
+    OK(larder_builder_add_s(b, "Shop", "shop"));
+    OK(larder_builder_add_s(b, "Status", "NEW"));
+    OK(larder_builder_add_n(b, "At", "5"));
+    OK(larder_builder_add_b(b, "Blob", "\1", 1));
     return store(&shape, finish());
 }
 
@@ -1526,8 +1527,8 @@ Test(item, survives_damage) {
 Test(item, is_not_readable_when_a_record_begins_at_0) {
     char text[477] = "";
     larder_builder_reset(b);
-    OK(larder_add_null(b, "x"));
-    OK(larder_add_s(b, "y", memset(text, 'y', sizeof text - 1)));
+    OK(larder_builder_add_null(b, "x"));
+    OK(larder_builder_add_s(b, "y", memset(text, 'y', sizeof text - 1)));
     const struct item_head *h = item_head(finish());
     struct item_head *copy = block_of(h->bytes, 0);
     memcpy(copy, h, h->bytes);
@@ -1549,7 +1550,7 @@ Test(item, is_not_readable_when_a_record_begins_at_0) {
 Test(item, is_not_sane_when_text_is_no_utf8) {
     for (int where = 0; where < 2; where++) { /* in a name, in a value */
         larder_builder_reset(b);
-        OK(larder_add_s(b, "nam\xc3\xa9", "v\xc3\xa9"));
+        OK(larder_builder_add_s(b, "nam\xc3\xa9", "v\xc3\xa9"));
         const struct item_head *h = item_head(finish());
         struct item_head *copy = block_of(h->bytes, 0);
         memcpy(copy, h, h->bytes);
@@ -1566,7 +1567,7 @@ Test(item, is_not_sane_when_text_is_no_utf8) {
 /* One image for one item: offsets that need not be wide are not, even where they and the sizes agree. */
 Test(item, is_not_sane_when_wider_than_needed) {
     larder_builder_reset(b);
-    OK(larder_add_null(b, "x"));
+    OK(larder_builder_add_null(b, "x"));
     const struct item_head *h = item_head(finish());
     struct item_head *wide = block_of(h->bytes + 8, 0);
     size_t records = sizeof *h + sizeof(uint16_t), record_bytes = 3;
@@ -1644,14 +1645,14 @@ Test(item, is_not_sane_with) {
 static struct larder_item *item_of_attrs(uint32_t count) {
     char name[16];
     larder_builder_reset(b);
-    OK(larder_add_s(b, "PK", "SHOP#1"));
-    OK(larder_add_n(b, "SK", "17"));
-    OK(larder_add_s(b, "Shop", "a.example"));
-    OK(larder_add_s(b, "Status", "DONE"));
-    OK(larder_add_n(b, "At", "1764"));
+    OK(larder_builder_add_s(b, "PK", "SHOP#1"));
+    OK(larder_builder_add_n(b, "SK", "17"));
+    OK(larder_builder_add_s(b, "Shop", "a.example"));
+    OK(larder_builder_add_s(b, "Status", "DONE"));
+    OK(larder_builder_add_n(b, "At", "1764"));
     for (uint32_t i = 5; i < count; i++) {
         snprintf(name, sizeof name, "%c%u", "AZaz"[i % 4], i);
-        OK(larder_add_int(b, name, i));
+        OK(larder_builder_add_int(b, name, i));
     }
     return keep(finish());
 }
@@ -1699,8 +1700,8 @@ Test(item, has_a_number_added_as_if_it_was_built_so) {
         OK(item_add_int(from, named, by, to, &sum));
         cr_assert_eq(sum, by + (name[0] == 'A' && name[1] == 't' ? 1764 : (int64_t)i));
         larder_builder_reset(b);
-        OK(larder_add_all(b, item, (const char *const[]){name}, 1));
-        OK(larder_add_int(b, name, sum));
+        OK(larder_builder_add_all(b, item, (const char *const[]){name}, 1));
+        OK(larder_builder_add_int(b, name, sum));
         struct item_head *wanted = store(&shape, finish());
         cr_assert(is_same((struct larder_item *)wanted, (struct larder_item *)to), "%s, %u attributes, %lld", name,
                   count, (long long)by);
@@ -1764,8 +1765,8 @@ Test(item, is_not_sane_with_another_directory) {
 /* A name of no bytes where the image ends: nobody looks for its first one. */
 Test(item, has_no_name_without_bytes) {
     larder_builder_reset(b);
-    OK(larder_add_s(b, "aaaaaaa", ""));
-    OK(larder_add_null(b, "b"));
+    OK(larder_builder_add_s(b, "aaaaaaa", ""));
+    OK(larder_builder_add_null(b, "b"));
     const struct item_head *h = item_head(finish());
     cr_assert_eq(h->bytes, sizeof *h + 2 * sizeof(uint16_t) + 9 + 3);
     struct item_head *copy = block_of(h->bytes, 0);
@@ -1773,7 +1774,8 @@ Test(item, has_no_name_without_bytes) {
     uint8_t *last = (uint8_t *)copy + h->bytes - 3;
     last[1] = last[2] = 0;
     larder_builder_reset(b);
-    cr_assert_eq(larder_add_all(b, (struct larder_item *)copy, (const char *const[]){"x"}, 1), LARDER_E_CORRUPT);
+    cr_assert_eq(larder_builder_add_all(b, (struct larder_item *)copy, (const char *const[]){"x"}, 1),
+                 LARDER_E_CORRUPT);
     free(copy);
 }
 
@@ -1820,7 +1822,7 @@ Test(item, measures_no_container_that_is_not_one) {
         memcpy(exact, rows[i].bytes, rows[i].length);
         member.value.data = exact;
         larder_builder_reset(b);
-        cr_assert_eq(larder_add_member(b, &member), LARDER_E_INVAL, "row %zu", i);
+        cr_assert_eq(larder_builder_add_member(b, &member), LARDER_E_INVAL, "row %zu", i);
         free(exact);
     }
 }

@@ -194,8 +194,8 @@ static void churn(struct fixture *f, uint32_t rounds) {
         int is_growing = i / 1000 % 2 == 0;
         if (f->count == 0 || rng_below(&f->rng, 4) < (is_growing ? 3u : 1u)) {
             int r = model_take(f, random_bytes(&f->rng), rng_is_one_in(&f->rng, 4) ? HEAP_LINE : 0);
-            cr_assert(r == LARDER_OK || r == LARDER_FULL, "%s", larder_error());
-            if (r == LARDER_FULL)
+            cr_assert(r == LARDER_OK || r == LARDER_E_FULL, "%s", larder_error());
+            if (r == LARDER_E_FULL)
                 model_give(f, (uint32_t)rng_below(&f->rng, f->count));
         } else
             model_give(f, (uint32_t)rng_below(&f->rng, f->count));
@@ -315,7 +315,7 @@ Test(heap, spans_return_to_any_class) {
         int r;
         while ((r = model_take(&f, bytes, 0)) == LARDER_OK)
             ;
-        cr_assert_eq(r, LARDER_FULL);
+        cr_assert_eq(r, LARDER_E_FULL);
         used = bytes > CLASS_BYTES_MAX ? model_bytes(&f)
                                        : (f.count + SPAN_BYTES / bytes - 1) / (SPAN_BYTES / bytes) * SPAN_BYTES;
         if (round == 0)
@@ -357,14 +357,14 @@ Test(heap, full_only_if_no_arena_has_a_block) {
     struct writer *other;
     uint64_t off, loan;
     begin_full(&f, &other);
-    cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_FULL);
+    cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_E_FULL);
     model_give(&f, 0);
     cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_OK, "%s", larder_error());
     cr_assert_eq(arena_of(other, off), f.w->id % f.w->seg->arena_count);
-    cr_assert_eq(take_claiming(other, 384, 0, &loan), LARDER_FULL);
+    cr_assert_eq(take_claiming(other, 384, 0, &loan), LARDER_E_FULL);
     cr_assert_not_null(strstr(larder_error(), "384 bytes asked"), "%s", larder_error());
     model_give(&f, 1);
-    cr_assert_eq(take_claiming(other, 250, 0, &loan), LARDER_FULL, "a loan is at most half more");
+    cr_assert_eq(take_claiming(other, 250, 0, &loan), LARDER_E_FULL, "a loan is at most half more");
     cr_assert_eq(take_claiming(other, 300, 0, &loan), LARDER_OK, "%s", larder_error());
     cr_assert_eq(heap_block_bytes(f.w->seg, loan), 384);
     cr_assert_eq(give_back(other, loan), LARDER_OK);
@@ -388,7 +388,7 @@ Test(heap, locked_bins_are_passed_by) {
     model_give(&f, 0);
     cr_assert_eq(lock_take(f.w, &bin->lock, LOCK_BIN), LARDER_OK);
     other->busy_timeout_ms = 20;
-    cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_BUSY, "not full: who has it does not answer");
+    cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_E_BUSY, "not full: who has it does not answer");
     lock_drop(f.w, &bin->lock, LOCK_BIN);
     cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_OK, "%s", larder_error());
     cr_assert_eq(give_back(other, off), LARDER_OK);
@@ -464,7 +464,7 @@ Test(heap, full_segment_says_why_and_stays_as_it_is) {
             ;
     heap_totals(f.w->seg, &full);
     for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        cr_assert_eq(take_claiming(f.w, sizes[i], 0, &off), LARDER_FULL);
+        cr_assert_eq(take_claiming(f.w, sizes[i], 0, &off), LARDER_E_FULL);
         cr_assert(strstr(larder_error(), "full") && strstr(larder_error(), "bytes asked") &&
                       strstr(larder_error(), "in use") && strstr(larder_error(), "free"),
                   "%s", larder_error());

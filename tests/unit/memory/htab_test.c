@@ -23,7 +23,7 @@
 
 TestSuite(htab, .timeout = 60 * SLOW_FACTOR);
 
-extern _Atomic int64_t heap_test_takes_left; /* core/memory/heap.c: that many blocks, then LARDER_FULL; -1 no end */
+extern _Atomic int64_t heap_test_takes_left; /* core/memory/heap.c: that many blocks, then LARDER_E_FULL; -1 no end */
 
 #define LINKED_MAX 60000u
 #define BLOCK_BYTES 48u
@@ -350,9 +350,9 @@ Test(htab, full_segment_changes_nothing) {
         int r = htab_free_slot_locked(f.w, f.tab, s, hash, &slot);
         lock_drop(f.w, &s->lock, LOCK_STRIPE);
         atomic_store(&heap_test_takes_left, -1);
-        cr_assert(r == LARDER_OK || r == LARDER_FULL);
+        cr_assert(r == LARDER_OK || r == LARDER_E_FULL);
         cr_assert(SHM_LOAD(&s->array) == array && used_bytes(&f) == bytes && SHM_LOAD(&f.w->slot->hand[0]) == 0);
-        refused += r == LARDER_FULL;
+        refused += r == LARDER_E_FULL;
         cr_assert_eq(link_block(&f, hash), LARDER_OK);
     }
     cr_assert_gt(refused, 5, "whenever it had to grow");
@@ -398,7 +398,7 @@ static uint64_t fill_until_growth(struct fixture *f, uint64_t hash) {
         int r = htab_free_slot_locked(f->w, f->tab, s, hash, &slot);
         lock_drop(f->w, &s->lock, LOCK_STRIPE);
         atomic_store(&heap_test_takes_left, -1);
-        if (r == LARDER_FULL)
+        if (r == LARDER_E_FULL)
             return hash;
         cr_assert_eq(link_block(f, hash), LARDER_OK);
     }
@@ -454,7 +454,7 @@ static void put_numbered(struct larder_table *t, struct larder_builder *b, uint3
     char key[16];
     snprintf(key, sizeof key, "%u", n);
     larder_builder_reset(b);
-    larder_add_s(b, "pk", key);
+    larder_builder_add_s(b, "pk", key);
     cr_assert_eq(larder_builder_finish(b, &item), LARDER_OK);
     cr_assert_eq(larder_put(t, item, NULL), LARDER_OK, "%s", larder_error());
 }
@@ -481,7 +481,7 @@ static uint32_t prepare_growth(struct fixture *f, struct seg *reader, struct lar
     uint64_t old, hash;
     uint32_t n = 0;
     int r = LARDER_OK;
-    while (r != LARDER_FULL || n < SCANNED) {
+    while (r != LARDER_E_FULL || n < SCANNED) {
         put_numbered(t, b, n++);
         hash = rng_next(&f->rng) >> 1;
         atomic_store(&heap_test_takes_left, 0);

@@ -268,7 +268,7 @@ Test(journal, close_that_cannot_give_back_is_settled_later) {
     cr_assert_eq(writer_borrow(f.db, &other), LARDER_OK);
     cr_assert_eq(lock_take(other, &bin->lock, LOCK_BIN), LARDER_OK);
     f.w->busy_timeout_ms = 20;
-    cr_assert_eq(step_close(f.w, 1), LARDER_BUSY);
+    cr_assert_eq(step_close(f.w, 1), LARDER_E_BUSY);
     cr_assert(step_is_open(f.w, 1) && step_is_published(f.w, 1));
     cr_assert_eq(in_hand(f.w, p.old[0]), 1);
     lock_drop(other, &bin->lock, LOCK_BIN);

@@ -1,7 +1,7 @@
 /* tests/unit/memory/lock_test.c - locks that name their owner's slot.
  *
  * Goal     One holder at a time, over threads and processes; a dead owner is recovered by who waits, whatever kind of lock it
- *          held; a stopped one gives LARDER_BUSY with its pid in time; wrong order and wrong drops stop a debug build;
+ *          held; a stopped one gives LARDER_E_BUSY with its pid in time; wrong order and wrong drops stop a debug build;
  *          damaged words are errors, not waits for ever.
  * Method   Real lock words of a segment with a table. Owners are other writers of this process, threads, or children that are
  *          killed or stopped while they hold.
@@ -87,7 +87,7 @@ Test(lock, word_names_the_owner_and_slot_the_lock) {
         cr_assert_eq(lock_owner(f.lock[rank]), (int)f.w->id);
         cr_assert(lock_is_mine(f.w, f.lock[rank]) && !lock_is_mine(other, f.lock[rank]));
         cr_assert_eq(SHM_LOAD(&f.w->slot->locks[0]), seg_off(f.w->seg, f.lock[rank]));
-        cr_assert_eq(lock_try(other, f.lock[rank], rank), LARDER_BUSY);
+        cr_assert_eq(lock_try(other, f.lock[rank], rank), LARDER_E_BUSY);
         cr_assert_eq(locks_noted(other), 0);
         lock_drop(f.w, f.lock[rank], rank);
         cr_assert_eq(SHM_LOAD(f.lock[rank]), 0);
@@ -397,7 +397,7 @@ Test(lock, stopped_owner_gives_busy_in_time_and_is_named) {
         pid_t pid = start_holder(&f, &h, rank);
         proc_stop(pid);
         uint64_t start_ms = until_now_ms();
-        cr_assert_eq(lock_take(f.w, h.lock, rank), LARDER_BUSY, "%s", lock_rank_name(rank));
+        cr_assert_eq(lock_take(f.w, h.lock, rank), LARDER_E_BUSY, "%s", lock_rank_name(rank));
         uint64_t took_ms = until_now_ms() - start_ms;
         cr_assert(took_ms + 1 >= BUSY_MS && took_ms < BUSY_MS + 300u * SLOW_FACTOR, "took %lu ms", took_ms);
         snprintf(shown, sizeof shown, "process %d ", (int)pid);

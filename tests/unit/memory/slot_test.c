@@ -127,7 +127,7 @@ Test(slot, all_can_be_taken_and_no_more) {
     borrow_all(db, w);
     other = testseg_attach(db, 0); /* to read, one needs none */
     cr_assert_eq(slots_used(db), SLOTS);
-    cr_assert_eq(recover_for_lock(w[0], w[1]->id, LOCK_CATALOG), LARDER_BUSY, "a suspicion makes nobody dead");
+    cr_assert_eq(recover_for_lock(w[0], w[1]->id, LOCK_CATALOG), LARDER_E_BUSY, "a suspicion makes nobody dead");
     for (unsigned i = 0; i < 2; i++) {
         cr_assert_eq(try_to_borrow(i ? other : db, &one_more), LARDER_E_NO_SLOT);
         cr_assert(strstr(larder_error(), "all 64 writer slots") && strstr(larder_error(), "its 1 live process"), "%s",
@@ -299,7 +299,7 @@ static void *recover_them(void *arg) {
     uint32_t count;
     pthread_barrier_wait(u->both);
     int r = recover_all(u->w, &count);
-    return r == LARDER_OK || r == LARDER_BUSY ? NULL : u; /* BUSY: the other one has it */
+    return r == LARDER_OK || r == LARDER_E_BUSY ? NULL : u; /* BUSY: the other one has it */
 }
 
 /* Whoever looks for a slot while the expirer is going through the dead may find those it is done with free again, where he looked
@@ -374,13 +374,13 @@ static int wait_for_the_last_one(struct larder *db, struct larder *other, uint32
         cr_assert_eq(r,
                      is_free  ? LARDER_OK
                      : is_had ? LARDER_E_NO_SLOT
-                              : LARDER_BUSY,
+                              : LARDER_E_BUSY,
                      "store %u: %s", (unsigned)k, larder_error());
         cr_assert(is_free || is_had || strstr(larder_error(), "no writer slot is free"), "%s", larder_error());
         if (r == LARDER_OK)
             writer_return(one_more);
         writer_close_all(&other->writers);
-        *waited += r == LARDER_BUSY;
+        *waited += r == LARDER_E_BUSY;
         proc_resume(pid);
         cr_assert(UNTIL(is_had_by(db, last, pid), 20000));
     }
@@ -463,8 +463,8 @@ static int put_many(const struct worker *me) {
         char key[32];
         snprintf(key, sizeof key, "%u#%u", me->number, i % 100);
         larder_builder_reset(b);
-        larder_add_s(b, "pk", key);
-        larder_add_int(b, "i", i);
+        larder_builder_add_s(b, "pk", key);
+        larder_builder_add_int(b, "i", i);
         r = larder_builder_finish(b, &item);
         if (r == LARDER_OK)
             r = larder_put(me->t, item, NULL);

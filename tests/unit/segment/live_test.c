@@ -109,7 +109,8 @@ static void take_and_drop(struct live_case *c) {
     cr_assert_eq(live_held(c), 0);
     cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_OK, "%s", larder_error());
     cr_assert_eq(live_held(c), 1, "seen by the process that holds it");
-    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &second), LARDER_BUSY, "also for the process that holds it");
+    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &second), LARDER_E_BUSY,
+                 "also for the process that holds it");
     cr_assert_eq(live_is_held(&c->seg, SLOT - 1), 0);
     cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT + 1, &other), LARDER_OK, "slots are independent");
     live_drop(&c->seg, live);
@@ -303,7 +304,7 @@ static int hold_and_lock_and_unlock(void *arg) {
 static void survives_other_locks(struct live_case *c) {
     pid_t pid = start_holder(c, hold_and_lock_and_unlock);
     void *live;
-    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_BUSY);
+    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_E_BUSY);
     proc_kill(pid);
     cr_assert_eq(live_held(c), 0);
 }
@@ -321,7 +322,7 @@ static void hidden_by_whole_file_lock(struct live_case *c) {
     int fd = open(path, O_RDWR | O_CLOEXEC);
     cr_assert_eq(live_held(c), 0);
     cr_assert_eq(fcntl(fd, F_OFD_SETLK, &all), 0);
-    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_BUSY);
+    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_E_BUSY);
     cr_assert_eq(live_held(c), 1);
     close(fd);
     cr_assert_eq(live_held(c), 0);
@@ -354,7 +355,7 @@ static void survives_a_new_file(struct live_case *c) {
     live_drop(&other.seg, live);
     seg_close(&other.seg);
     cr_assert_eq(live_held(c), 1);
-    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &second), LARDER_BUSY);
+    cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &second), LARDER_E_BUSY);
     cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT + 1, &second), LARDER_OK, "of a file without a name: %s",
                  larder_error());
     live_drop(&c->seg, second);
@@ -497,7 +498,7 @@ static void survives_stop(struct live_case *c) {
     proc_stop(pid);
     for (int i = 0; i < 1000; i++) {
         cr_assert_eq(live_held(c), 1);
-        cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_BUSY);
+        cr_assert_eq(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live), LARDER_E_BUSY);
     }
     proc_resume(pid);
     c->talk->may_go = 1;

@@ -851,7 +851,7 @@ Test(seg, waits_for_a_living_creator_and_not_for_a_dead_one) {
         struct seg s;
         struct larder_options o = {.segment = path, .flags = flags[i], .size_bytes = SMALL, .busy_timeout_ms = 30};
         uint64_t begin = until_now_ms();
-        EXPECT(seg_open(&s, &o), LARDER_BUSY, "still creating");
+        EXPECT(seg_open(&s, &o), LARDER_E_BUSY, "still creating");
         cr_expect_geq(until_now_ms() - begin, 30);
     }
     pid_t waiter = proc_fork(open_patiently, slow);
@@ -886,10 +886,10 @@ static int open_in_small_tmpfs(void *arg) {
     int fd = open(other, O_CREAT | O_WRONLY | O_CLOEXEC, 0600); /* leaves less than a segment needs at first */
     PROC_CHECK(fd >= 0 && fallocate(fd, 0, 0, 7 * MIB / 4) == 0 && close(fd) == 0);
     struct larder_options o = {.segment = path, .flags = LARDER_CREATE, .size_bytes = 1024 * MIB};
-    PROC_CHECK(seg_open(&s, &o) == LARDER_FULL && strstr(larder_error(), "no room"));
+    PROC_CHECK(seg_open(&s, &o) == LARDER_E_FULL && strstr(larder_error(), "no room"));
     PROC_CHECK(!exists(path));
     write_file(path, "", 0);
-    PROC_CHECK(seg_open(&s, &o) == LARDER_FULL && exists(path));
+    PROC_CHECK(seg_open(&s, &o) == LARDER_E_FULL && exists(path));
     struct stat st;
     PROC_CHECK(stat(path, &st) == 0 && st.st_size == 0 && st.st_blocks == 0);
     PROC_CHECK(unlink(other) == 0);
@@ -919,7 +919,7 @@ static int open_under_limits(void *arg) {
     struct seg s;
     struct larder_options o = options_of(arg, LARDER_CREATE);
     PROC_CHECK(setrlimit(RLIMIT_FSIZE, &(struct rlimit){SMALL - 1, RLIM_INFINITY}) == 0);
-    PROC_CHECK(seg_open(&s, &o) == LARDER_FULL && strstr(larder_error(), "ulimit -f"));
+    PROC_CHECK(seg_open(&s, &o) == LARDER_E_FULL && strstr(larder_error(), "ulimit -f"));
     PROC_CHECK(setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}) == 0);
     if (SLOW_FACTOR == 1) { /* the sanitizers need all the address space there is */
         o.size_bytes = UINT64_C(8) << 30;

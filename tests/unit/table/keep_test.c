@@ -107,7 +107,7 @@ static int put_and_get(struct larder *db, struct larder_table *t) {
     struct larder_page *page;
     const struct larder_item *item;
     if (larder_builder_new(db, &b) != LARDER_OK || larder_page_new(db, &page) != LARDER_OK ||
-        larder_add(b, "PK", &key.partition) != LARDER_OK || larder_add_int(b, "n", 17) != LARDER_OK ||
+        larder_builder_add(b, "PK", &key.partition) != LARDER_OK || larder_builder_add_int(b, "n", 17) != LARDER_OK ||
         larder_builder_finish(b, &item) != LARDER_OK || larder_put(t, item, page) < 0 ||
         larder_get(t, &key, page) != LARDER_OK)
         return 10;

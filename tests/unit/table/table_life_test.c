@@ -57,10 +57,10 @@ static void put_items(struct larder *db, int count) {
         char key[16];
         snprintf(key, sizeof key, "p%d", i);
         larder_builder_reset(b);
-        larder_add_s(b, "PK", key);
-        larder_add_s(b, "SK", "s");
-        larder_add_s(b, "G", i % 2 ? "odd" : "even");
-        larder_add_int(b, "H", i);
+        larder_builder_add_s(b, "PK", key);
+        larder_builder_add_s(b, "SK", "s");
+        larder_builder_add_s(b, "G", i % 2 ? "odd" : "even");
+        larder_builder_add_int(b, "H", i);
         EXPECT(larder_builder_finish(b, &item), LARDER_OK);
         EXPECT(larder_put(t, item, NULL), LARDER_OK);
     }
@@ -222,8 +222,8 @@ Test(table_life, the_first_create_of_an_entry_can_die_anywhere) {
 Test(table_life, a_full_heap_at_any_block_changes_nothing) {
     struct larder *db = testseg_open(4 * MIB, 2);
     uint64_t before = used_bytes(db);
-    int result = LARDER_FULL;
-    for (int64_t n = 0; result == LARDER_FULL; n++) {
+    int result = LARDER_E_FULL;
+    for (int64_t n = 0; result == LARDER_E_FULL; n++) {
         cr_assert_lt(n, 10);
         heap_test_takes_left = n;
         result = larder_table_create(db, &table_def);
@@ -235,7 +235,7 @@ Test(table_life, a_full_heap_at_any_block_changes_nothing) {
     struct larder_table *t = opened(db);
     before = used_bytes(db);
     heap_test_takes_left = 0;
-    EXPECT(larder_removal_set(t, LARDER_REMOVAL_RETAIN), LARDER_FULL);
+    EXPECT(larder_removal_set(t, LARDER_REMOVAL_RETAIN), LARDER_E_FULL);
     cr_assert_eq(used_bytes(db), before);
     EXPECT(larder_table_drop(db, NAME), LARDER_OK); /* needs no memory */
     heap_test_takes_left = -1;
@@ -256,7 +256,7 @@ Test(table_life, a_drop_that_must_wait_too_long_changes_nothing) {
     EXPECT(table_view(opened(other), &v), LARDER_OK);
     EXPECT(writer_borrow(other, &w), LARDER_OK);
     EXPECT(lock_take(w, &v->items.stripes[1].lock, LOCK_STRIPE), LARDER_OK);
-    EXPECT(larder_table_drop(db, NAME), LARDER_BUSY);
+    EXPECT(larder_table_drop(db, NAME), LARDER_E_BUSY);
     uint32_t count = 0;
     EXPECT(larder_table_list(db, NULL, 0, &count), LARDER_OK);
     cr_assert_eq(count, 1);

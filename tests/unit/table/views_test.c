@@ -46,7 +46,7 @@ static struct fixture fixture(void) {
     cr_assert_eq(larder_table_open(f.db, "changing", &f.t), LARDER_OK);
     cr_assert_eq(larder_page_new(f.db, &f.page), LARDER_OK);
     cr_assert_eq(larder_builder_new(f.db, &b), LARDER_OK);
-    cr_assert_eq(larder_add(b, "PK", &key), LARDER_OK);
+    cr_assert_eq(larder_builder_add(b, "PK", &key), LARDER_OK);
     cr_assert_eq(larder_builder_finish(b, &item), LARDER_OK);
     cr_assert_eq(larder_put(f.t, item, NULL), LARDER_OK);
     larder_builder_free(b);

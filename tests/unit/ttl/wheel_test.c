@@ -444,8 +444,8 @@ Test(wheel, without_memory_nothing_is_lost) {
         f.fired_count = 0;
         atomic_store(&heap_test_takes_left, now_s % 5); /* full after so many blocks */
         int r = advance_shard(&f, 0, now_s, 0);
-        cr_assert(r == LARDER_OK || r == LARDER_FULL, "%s", larder_error());
-        if (r == LARDER_FULL)
+        cr_assert(r == LARDER_OK || r == LARDER_E_FULL, "%s", larder_error());
+        if (r == LARDER_E_FULL)
             cr_assert_eq(advance_shard(&f, 0, now_s, 1), LARDER_OK);
         atomic_store(&heap_test_takes_left, -1);
         for (uint32_t i = 0; i < f.fired_count; i++)
@@ -465,7 +465,7 @@ Test(wheel, an_add_that_does_not_fit_changes_nothing) {
     struct fixture f = begin(LARDER_SEGMENT_BYTES_MIN);
     advance(&f, NOW_S);
     atomic_store(&heap_test_takes_left, 0);
-    cr_assert_eq(add_may_fail(&f, 1, NOW_S + 1, 0), LARDER_FULL);
+    cr_assert_eq(add_may_fail(&f, 1, NOW_S + 1, 0), LARDER_E_FULL);
     atomic_store(&heap_test_takes_left, -1);
     cr_assert_eq(used_bytes(f.db), f.used_bytes);
     advance(&f, NOW_S + 1);
@@ -483,8 +483,8 @@ static int64_t test_clock(void *arg) {
 static void put_item(struct larder_table *t, struct larder_builder *b, int64_t id, int64_t ttl_s) {
     const struct larder_item *item;
     larder_builder_reset(b);
-    larder_add_int(b, "id", id);
-    larder_add_int(b, "ttl", ttl_s);
+    larder_builder_add_int(b, "id", id);
+    larder_builder_add_int(b, "ttl", ttl_s);
     cr_assert_eq(larder_builder_finish(b, &item), LARDER_OK, "%s", larder_error());
     cr_assert_eq(larder_put(t, item, NULL), LARDER_OK, "%s", larder_error());
 }
