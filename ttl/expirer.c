@@ -214,7 +214,7 @@ static void expirer_turn(struct expirer *x) {
         !expirer_tend_tables(x, must_empty))
         return;
     if (!x->w->is_stuck && now_s != x->done_s) {
-        struct expire_job job = {
+        struct fire_job job = {
             .w = x->w, .now_s = now_s, .is_stopping = &x->is_stopping, .beat = expirer_beat, .beat_arg = x};
         if (expire_run(&job) == LARDER_OK)
             x->done_s = now_s;

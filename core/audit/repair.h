@@ -88,7 +88,7 @@ struct repair {
     int is_loose; /* dense lists did not find room */
 };
 
-/* Remembers a line for the caller, who gets it when all locks are dropped. */
+/* Keeps a line for the caller, who gets it when all locks are dropped (repair_note.c). */
 void repair_note(struct repair *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- Alone (repair_enter.c) -------------------------------------------------------------------------------------- */

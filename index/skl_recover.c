@@ -1,4 +1,4 @@
-/* index/skl_repair.c - a partition stripe whose lock a dead writer held.
+/* index/skl_recover.c - a partition stripe whose lock a dead writer held.
  *
  * Job      Step 1 is settled: every list is whole on level 0. What may be wrong is what follows from that: the towers of the list
  *          that was being changed, and the stripe's count. Which list it was is not noted anywhere, so all of the stripe are
