@@ -169,17 +169,13 @@ static int by_hash(const void *a, const void *b, void *arg) {
     return (x->version < y->version) - (x->version > y->version); /* newer first */
 }
 
-static int is_same_item(const struct item_head *a, const struct item_head *b) {
-    return a->hash_high == b->hash_high && a->partition_bytes == b->partition_bytes && a->sort_bytes == b->sort_bytes &&
-           memcmp(item_key_area(a), item_key_area(b), item_key_area_bytes(a)) == 0;
-}
-
 /* Whether a newer one with this key is among item[from..to). */
 static int has_newer(const struct repair *p, const uint64_t *item, size_t from, size_t to, uint64_t off) {
     for (size_t i = to; i > from; i--) {
-        if (item_at(p, item[i - 1])->hash_high != item_at(p, off)->hash_high)
+        const struct item_head *newer = item_at(p, item[i - 1]), *h = item_at(p, off);
+        if (newer->hash_high != h->hash_high)
             return 0;
-        if (is_same_item(item_at(p, item[i - 1]), item_at(p, off)))
+        if (item_is_same_key(item_key_in(newer), item_key_in(h)))
             return 1;
     }
     return 0;
