@@ -235,16 +235,12 @@ static int64_t expirer_turn_ns(void) {
 
 /* A turn from now, or the next full second if that is sooner. */
 static struct timespec expirer_next_turn(const struct expirer *x) {
-    struct timespec now, real;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    struct timespec real;
     clock_gettime(CLOCK_REALTIME, &real);
     int64_t wait_ns = expirer_turn_ns(), to_second_ns = SECOND_NS - real.tv_nsec + EXPIRER_CLOCK_LAG_NS;
     if (!atomic_load_explicit(&x->db->clock, memory_order_relaxed) && to_second_ns < wait_ns)
         wait_ns = to_second_ns;
-    now.tv_nsec += wait_ns;
-    now.tv_sec += now.tv_nsec / SECOND_NS;
-    now.tv_nsec %= SECOND_NS;
-    return now;
+    return wait_timespec(wait_now_ns() + (uint64_t)wait_ns);
 }
 
 static void *expirer_main(void *arg) {

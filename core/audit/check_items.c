@@ -147,7 +147,7 @@ static void check_head(struct check_state *c, const struct item_look *l) {
     if (word != 0)
         check_block(c, WORD_OFF(word), (buckets + buckets / 8 + 1) * sizeof(struct bucket_shm), "bucket array");
     for (uint32_t b = 0, total = htab_bucket_count(tab, stripe); b < total; b++) {
-        int count = htab_bucket_slots(tab, stripe, b, c->words, CHECK_CHAIN_MAX);
+        int count = htab_bucket_slots(tab, stripe, b, c->words, HTAB_CHAIN_MAX);
         if (count < 0)
             check_error(c, "stripe %u: the chain of bucket %u makes no sense (H3)", l->stripe, b);
         else
@@ -202,7 +202,7 @@ static int look_at_items(struct check_state *c, void *at) {
     for (uint32_t b = htab_bucket_of(tab, buckets, l->from); b < buckets; b++) {
         if (b + AHEAD_BUCKETS < buckets && !l->is_judging)
             fetch_bucket(c, tab, &array[b + AHEAD_BUCKETS]);
-        int count = is_wanted(c, l, buckets, b) ? htab_bucket_slots(tab, stripe, b, c->words, CHECK_CHAIN_MAX) : 0;
+        int count = is_wanted(c, l, buckets, b) ? htab_bucket_slots(tab, stripe, b, c->words, HTAB_CHAIN_MAX) : 0;
         if (l->is_judging)
             judge_chain(c, l, count);
         else
