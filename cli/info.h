@@ -29,6 +29,8 @@ struct info {
 int info_print_text(const struct info *info);
 int info_print_json(const struct info *info);
 
+/* Words for both (cli/info.c). */
+
 /* The strings of a lock_kinds array: how many there are. */
 uint32_t info_lock_kinds(const struct larder_slot_stats *slot);
 const char *info_uuid(const struct larder_segment_stats *stats, char *text);

@@ -194,8 +194,8 @@ int index_remove(struct writer *w, const struct table_view *v, uint64_t hash, co
 /* Clears the lists of index `number` (-1: of all) of one bucket. */
 static int index_clear_bucket(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, uint32_t bucket,
                               int number, uint32_t *budget) {
-    uint64_t words[INDEX_CHAIN_MAX];
-    int count = htab_bucket_slots(&v->partitions, stripe, bucket, words, INDEX_CHAIN_MAX);
+    uint64_t words[HTAB_CHAIN_MAX];
+    int count = htab_bucket_slots(&v->partitions, stripe, bucket, words, HTAB_CHAIN_MAX);
     for (int i = 0; i < count; i++) {
         const struct block_shm *found = seg_at(w->seg, WORD_OFF(words[i]), sizeof *found);
         if (!found || (number >= 0 && found->index != number))

@@ -39,8 +39,6 @@ int index_stats(const struct table_view *v, struct larder_index_stats *out, uint
 
 /* ---- Shared by the files of this folder -------------------------------------------------------------------------------- */
 
-#define INDEX_CHAIN_MAX 512u /* slots of a bucket chain that are looked at */
-
 /* What identifies a partition of one index: 64 bits of its key (index/skl.h, B4). */
 uint64_t index_partition_hash(const struct table_view *v, uint32_t number, struct bytes key);
 

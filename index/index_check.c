@@ -320,7 +320,7 @@ static void list_check_head(struct check_state *c, const struct table_view *v, u
     if (word != 0)
         check_block(c, WORD_OFF(word), (buckets + buckets / 8 + 1) * sizeof(struct bucket_shm), "bucket array");
     for (uint32_t b = 0, total = htab_bucket_count(&v->partitions, stripe); b < total; b++) {
-        int count = htab_bucket_slots(&v->partitions, stripe, b, c->words, CHECK_CHAIN_MAX);
+        int count = htab_bucket_slots(&v->partitions, stripe, b, c->words, HTAB_CHAIN_MAX);
         if (count < 0)
             check_error(c, "partition stripe %u: the chain of bucket %u makes no sense (H3)", number, b);
         else
@@ -388,7 +388,7 @@ static int list_look_at_bucket(struct list_check *l, uint32_t buckets, uint32_t 
     const struct htab *tab = &l->v->partitions;
     struct block_shm b = {.hash = 0};
     uint64_t word = 0;
-    int count = htab_bucket_slots(tab, &tab->stripes[look->stripe], bucket, c->words, CHECK_CHAIN_MAX);
+    int count = htab_bucket_slots(tab, &tab->stripes[look->stripe], bucket, c->words, HTAB_CHAIN_MAX);
     if (!look->is_mid_bucket && !look->is_judging)
         list_check_strangers(c, look, buckets, bucket, count);
     look->is_mid_bucket = 1;

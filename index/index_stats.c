@@ -48,13 +48,13 @@ static int stats_add_word(const struct table_view *v, uint64_t word, struct lard
 }
 
 int index_stats(const struct table_view *v, struct larder_index_stats *out, uint32_t count) {
-    uint64_t words[INDEX_CHAIN_MAX];
+    uint64_t words[HTAB_CHAIN_MAX];
     for (uint32_t i = 0; i < count; i++)
         out[i] = (struct larder_index_stats){.name = i && i <= v->def.index_count ? v->def.indexes[i - 1].name : ""};
     for (uint32_t s = 0; s < v->partitions.stripe_count; s++) {
         const struct stripe_shm *stripe = &v->partitions.stripes[s];
         for (uint32_t b = 0; b < htab_bucket_count(&v->partitions, stripe); b++) {
-            int n = htab_bucket_slots(&v->partitions, stripe, b, words, INDEX_CHAIN_MAX);
+            int n = htab_bucket_slots(&v->partitions, stripe, b, words, HTAB_CHAIN_MAX);
             for (int i = 0; i < n; i++) {
                 int r = stats_add_word(v, words[i], out, count);
                 if (r)

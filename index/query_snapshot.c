@@ -106,8 +106,7 @@ static int snapshot_is_same_item(const struct query *q, uint32_t a, uint32_t b) 
     struct item_key x, y;
     return item_key_from_item(&q->v->shape, larder_page_item(q->page, a), &x) == LARDER_OK &&
            item_key_from_item(&q->v->shape, larder_page_item(q->page, b), &y) == LARDER_OK &&
-           x.partition_bytes == y.partition_bytes && x.sort_bytes == y.sort_bytes &&
-           memcmp(x.area, y.area, x.area_bytes) == 0;
+           item_is_same_key(item_key_of(&x), item_key_of(&y));
 }
 
 /* The hash of an item that may be projected. */

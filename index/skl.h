@@ -192,7 +192,7 @@ int skl_take(struct writer *w, const void *from, size_t bytes, uint64_t *off);
 /* Puts a new leaf of all of the run's entries in the place of the old one. */
 int skl_replace_leaf(struct writer *w, struct skl_place *p, const struct leaf_run *run);
 
-/* ---- The whole list (skl_repair.c) --------------------------------------------------------------------------------------- */
+/* ---- The whole list (skl_recover.c) -------------------------------------------------------------------------------------- */
 
 /* core_hooks->index_recover_stripe. */
 int skl_recover_stripe(struct writer *w, struct stripe_shm *stripe);

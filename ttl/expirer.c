@@ -214,7 +214,7 @@ static void expirer_turn(struct expirer *x) {
         !expirer_tend_tables(x, must_empty))
         return;
     if (!x->w->is_stuck && now_s != x->done_s) {
-        struct expire_job job = {
+        struct fire_job job = {
             .w = x->w, .now_s = now_s, .is_stopping = &x->is_stopping, .beat = expirer_beat, .beat_arg = x};
         if (expire_run(&job) == LARDER_OK)
             x->done_s = now_s;
@@ -235,16 +235,12 @@ static int64_t expirer_turn_ns(void) {
 
 /* A turn from now, or the next full second if that is sooner. */
 static struct timespec expirer_next_turn(const struct expirer *x) {
-    struct timespec now, real;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    struct timespec real;
     clock_gettime(CLOCK_REALTIME, &real);
     int64_t wait_ns = expirer_turn_ns(), to_second_ns = SECOND_NS - real.tv_nsec + EXPIRER_CLOCK_LAG_NS;
     if (!atomic_load_explicit(&x->db->clock, memory_order_relaxed) && to_second_ns < wait_ns)
         wait_ns = to_second_ns;
-    now.tv_nsec += wait_ns;
-    now.tv_sec += now.tv_nsec / SECOND_NS;
-    now.tv_nsec %= SECOND_NS;
-    return now;
+    return wait_timespec(wait_now_ns() + (uint64_t)wait_ns);
 }
 
 static void *expirer_main(void *arg) {

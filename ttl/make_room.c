@@ -10,15 +10,14 @@
  *             on nothing else is due, but what is late already when it is stored, and that waits for the next second.
  *          M4 The cursor is a hint: where the wheel has changed since, the slot is begun again (rule W4).
  */
-#include "core/table/db.h"
-#include "ttl/expire.h"
+#include "ttl/fire.h"
 #include "ttl/ttl.h"
 
 #define ROOM_CHUNKS 1024u /* looked at by one call: of up to 63 timers each, a third of a millisecond */
 #define ROOM_ITEMS 64u    /* removed by one call, and what is left of a chunk then */
 
 struct room_search {
-    struct expire_job job;
+    struct fire_job job;
     struct room_cursor *at;
     uint32_t chunks, handled;
     int only_table; /* -1: all */
@@ -71,19 +70,19 @@ static void room_leave_out(const struct room_search *s, struct wheel_batch *batc
 static int room_fire(struct room_search *s, struct room_place *place, struct wheel_walk *walk,
                      struct wheel_batch *batch) {
     room_leave_out(s, batch);
-    int fired = expire_fire(&s->job, batch);
+    int fired = fire_batch(&s->job, batch);
     if (s->job.w->is_stuck)
         return LARDER_E_BUSY;
     s->handled += (uint32_t)__builtin_popcountll(batch->done);
     place->has_found |= batch->done != 0;
     int r = wheel_retire(s->job.w, walk, batch);
-    return r || (fired && expire_has_waited(&s->job)) ? LARDER_E_BUSY : LARDER_OK;
+    return r || (fired && fire_has_waited(&s->job)) ? LARDER_E_BUSY : LARDER_OK;
 }
 
 /* One chunk with something due, or as far as it goes. LARDER_OK, or LARDER_E_BUSY: it is no use to go on. */
 static int room_look_at(struct room_search *s, struct room_place *place) {
     struct wheel_walk walk = {.shard = place->shard,
-                              .now_s = expire_wheel_now(&s->job),
+                              .now_s = fire_wheel_now(&s->job),
                               .is_sweep = 1,
                               .slot = place->slot,
                               .after = place->after,

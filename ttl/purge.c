@@ -8,12 +8,12 @@
 #define PURGE_REST_MAX_S 3600u
 
 /* Whether some item is armed for this timer, as far as can be seen without a lock. */
-static int purge_is_wanted(struct expire_job *job, const struct wheel_entry *e) {
+static int purge_is_wanted(struct fire_job *job, const struct wheel_entry *e) {
     const struct table_view *v;
     struct htab_walk walk;
     uint64_t word;
     void *block;
-    int r = expire_view(job, e->table, &v);
+    int r = fire_view(job, e->table, &v);
     if (r)
         return r != LARDER_E_NO_TABLE;
     htab_walk_begin(&walk, &v->items, htab_stripe(&v->items, e->hash), e->hash);
@@ -24,12 +24,12 @@ static int purge_is_wanted(struct expire_job *job, const struct wheel_entry *e) 
 }
 
 /* Marks what can go. LARDER_OK; LARDER_E_BUSY: too much is locked. */
-static int purge_batch(struct expire_job *job, struct wheel_batch *batch, uint64_t *kept) {
+static int purge_batch(struct fire_job *job, struct wheel_batch *batch, uint64_t *kept) {
     for (uint32_t i = 0; i < batch->count; i++) {
-        int r = purge_is_wanted(job, &batch->entry[i]) ? LARDER_NOT_FOUND : expire_fire_one(job, &batch->entry[i]);
+        int r = purge_is_wanted(job, &batch->entry[i]) ? LARDER_NOT_FOUND : fire_one(job, &batch->entry[i]);
         if (r == LARDER_OK)
             batch->done |= UINT64_C(1) << i;
-        else if (expire_has_waited(job))
+        else if (fire_has_waited(job))
             return LARDER_E_BUSY;
         else
             ++*kept;
@@ -37,7 +37,7 @@ static int purge_batch(struct expire_job *job, struct wheel_batch *batch, uint64
     return LARDER_OK;
 }
 
-static int purge_slot(struct expire_job *job, uint32_t shard, uint32_t slot, uint64_t *kept) {
+static int purge_slot(struct fire_job *job, uint32_t shard, uint32_t slot, uint64_t *kept) {
     /* All entries are "due" for this sweep. */
     struct wheel_walk walk = {.shard = shard, .now_s = UINT32_MAX, .is_sweep = 1, .slot = slot, .slots_end = slot + 1};
     struct wheel_batch batch;
@@ -49,7 +49,7 @@ static int purge_slot(struct expire_job *job, uint32_t shard, uint32_t slot, uin
             continue;
         if (job->beat)
             job->beat(job->beat_arg);
-        int purged = expire_is_stopping(job) ? LARDER_E_BUSY : purge_batch(job, &batch, kept);
+        int purged = fire_is_stopping(job) ? LARDER_E_BUSY : purge_batch(job, &batch, kept);
         if (job->w->is_stuck)
             return LARDER_E_BUSY;
         r = wheel_retire(job->w, &walk, &batch);
@@ -62,10 +62,10 @@ static uint32_t purge_next(uint32_t slot) {
     return slot < PURGE_SLOT_FIRST || slot + 1 >= PURGE_SLOT_END ? PURGE_SLOT_FIRST : slot + 1;
 }
 
-int purge_shard(struct expire_job *job, uint32_t shard) {
+int purge_shard(struct fire_job *job, uint32_t shard) {
     shm_word *word = &wheel_shard(job->w->seg, shard)->purge;
     uint32_t slot = (uint32_t)SHM_LOAD(word), not_before_s = (uint32_t)(SHM_LOAD(word) >> 32);
-    uint32_t now_s = expire_wheel_now(job);
+    uint32_t now_s = fire_wheel_now(job);
     uint64_t kept = 0;
     int r = LARDER_OK;
     if (not_before_s > now_s && not_before_s - now_s <= PURGE_REST_MAX_S) /* else the clock was set back */

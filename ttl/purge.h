@@ -13,9 +13,9 @@
 #ifndef LARDER_TTL_PURGE_H
 #define LARDER_TTL_PURGE_H
 
-#include "ttl/expire.h"
+#include "ttl/fire.h"
 
 /* The shard's time has arrived at job->now_s. LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT. */
-int purge_shard(struct expire_job *job, uint32_t shard);
+int purge_shard(struct fire_job *job, uint32_t shard);
 
 #endif

@@ -286,28 +286,43 @@ int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_b
 
 /* ---- Time ----------------------------------------------------------------------------------------------------- */
 
-/* The first slot with work, for the seconds next..to. True and *place; *second is the first second that it includes, or
- * next. */
-static int wheel_find_work_locked(const struct wheel_shard_shm *shard, uint32_t next, uint32_t to, uint32_t *second,
-                                  uint32_t *place) {
-    for (uint32_t level = WHEEL_LEVELS - 1; level > 0; level--) /* next's own, not taken apart yet */
+/* Where work is: a slot, and the first second that it includes, or next. */
+struct wheel_work {
+    uint32_t second, place;
+};
+
+/* In the slot of next itself on a higher level, which was not taken apart yet. */
+static int wheel_find_above_locked(const struct wheel_shard_shm *shard, uint32_t next, struct wheel_work *work) {
+    for (uint32_t level = WHEEL_LEVELS - 1; level > 0; level--)
         if (SHM_LOAD_RELAXED(&shard->slot[level][wheel_byte(next, level)]) != 0) {
-            *second = next;
-            *place = level * WHEEL_SLOTS + wheel_byte(next, level);
+            *work = (struct wheel_work){.second = next, .place = level * WHEEL_SLOTS + wheel_byte(next, level)};
             return 1;
         }
-    for (uint32_t level = 0; level < WHEEL_LEVELS; level++) {
-        uint64_t block = next >> (8 * level), last = block | (WHEEL_SLOTS - 1);
-        if (last > to >> (8 * level))
-            last = to >> (8 * level);
-        for (block += level > 0; block <= last; block++)
-            if (SHM_LOAD_RELAXED(&shard->slot[level][block % WHEEL_SLOTS]) != 0) {
-                *second = (uint32_t)(block << (8 * level));
-                *place = level * WHEEL_SLOTS + (uint32_t)(block % WHEEL_SLOTS);
-                return 1;
-            }
+    return 0;
+}
+
+/* On one level: from the slot of next (on level 0) or the one behind it, to that of the second `to` or the last of this turn. */
+static int wheel_find_on_level_locked(const struct wheel_shard_shm *shard, uint32_t level, uint32_t next, uint32_t to,
+                                      struct wheel_work *work) {
+    uint64_t block = next >> (8 * level), last = block | (WHEEL_SLOTS - 1), end = to >> (8 * level);
+    last = last < end ? last : end;
+    for (block += level > 0; block <= last; block++) {
+        uint32_t place = level * WHEEL_SLOTS + (uint32_t)(block % WHEEL_SLOTS);
+        if (SHM_LOAD_RELAXED(&shard->slot[level][block % WHEEL_SLOTS]) != 0) {
+            *work = (struct wheel_work){.second = (uint32_t)(block << (8 * level)), .place = place};
+            return 1;
+        }
     }
     return 0;
+}
+
+/* The first slot with work, for the seconds next..to. */
+static int wheel_find_work_locked(const struct wheel_shard_shm *shard, uint32_t next, uint32_t to,
+                                  struct wheel_work *work) {
+    int is_found = wheel_find_above_locked(shard, next, work);
+    for (uint32_t level = 0; level < WHEEL_LEVELS && !is_found; level++)
+        is_found = wheel_find_on_level_locked(shard, level, next, to, work);
+    return is_found;
 }
 
 /* What is due in a chunk as it is now. */
@@ -375,24 +390,33 @@ static int wheel_turn_to_late(const struct wheel_shard_shm *shard, struct wheel_
     return LARDER_MORE;
 }
 
+/* Moves the shard's time on to the next work. 0: there is none up to the walk's end, where time is now. Rule W3: all that it passes is
+ * empty. */
+static int wheel_reach_work_locked(struct wheel_shard_shm *shard, struct wheel_walk *walk, struct wheel_work *work) {
+    uint32_t next = wheel_next_locked(shard);
+    if (next > walk->now_s)
+        return 0;
+    if (!wheel_find_work_locked(shard, next, walk->now_s, work)) {
+        SHM_STORE(&shard->now_s, walk->now_s);
+        return 0;
+    }
+    if (work->second > next) {
+        SHM_STORE(&shard->now_s, work->second - 1);
+        walk->opened = 0;
+    }
+    return 1;
+}
+
 static int wheel_step_locked(struct writer *w, struct wheel_shard_shm *shard, struct wheel_walk *walk,
                              struct wheel_batch *batch) {
+    uint64_t chunks_max = w->seg->bytes / wheel_chunk_bytes(WHEEL_CAPACITY_MIN);
     for (int chunks = 0; chunks < WHEEL_HOLD_CHUNKS; chunks++) {
-        uint32_t next = wheel_next_locked(shard), second, slot;
-        if (next > walk->now_s)
+        struct wheel_work work;
+        if (!wheel_reach_work_locked(shard, walk, &work))
             return wheel_turn_to_late(shard, walk);
-        if (!wheel_find_work_locked(shard, next, walk->now_s, &second, &slot)) {
-            SHM_STORE(&shard->now_s, walk->now_s);
-            return wheel_turn_to_late(shard, walk);
-        }
-        if (second > next) { /* rule W3: all before it is empty */
-            SHM_STORE(&shard->now_s, second - 1);
-            walk->opened = 0;
-        }
-        if (walk->opened++ >
-            w->seg->bytes / wheel_chunk_bytes(WHEEL_CAPACITY_MIN)) /* each goes, so they were so many */
+        if (walk->opened++ > chunks_max) /* each goes, so they were so many */
             return err_set(LARDER_E_CORRUPT, "timers: a slot does not become empty");
-        int r = wheel_open_chunk_locked(w, shard, walk, slot, batch);
+        int r = wheel_open_chunk_locked(w, shard, walk, work.place, batch);
         if (r)
             return r;
     }

@@ -81,8 +81,8 @@ static int make_buffers(struct check_state *c) {
     struct priv *priv = db_priv(c->db);
     c->reached = priv_alloc(priv, (c->seg->bytes - c->seg->data_off) / 64 + 8);
     c->image = priv_alloc(priv, ITEM_IMAGE_BYTES_MAX);
-    c->words = priv_alloc(priv, CHECK_CHAIN_MAX * sizeof *c->words);
-    c->peeks = priv_alloc(priv, CHECK_CHAIN_MAX * sizeof *c->peeks);
+    c->words = priv_alloc(priv, HTAB_CHAIN_MAX * sizeof *c->words);
+    c->peeks = priv_alloc(priv, HTAB_CHAIN_MAX * sizeof *c->peeks);
     return c->reached && c->image && c->words && c->peeks ? LARDER_OK : LARDER_E_NO_MEMORY;
 }
 

@@ -31,7 +31,6 @@
 
 #define CHECK_HOLD_NS 1000000u /* a look of so long ends at the next unit */
 #define CHECK_UNITS 40u        /* in builds with crash points, where the stores of a check must not depend on time */
-#define CHECK_CHAIN_MAX 512u   /* slots of a bucket chain */
 #define CHECK_CANCELLED (-104) /* internal result: the caller's progress function said so */
 #define CHECK_RESERVE 65536u   /* notes that one look may make */
 #define CHECK_BAD_LOCKS 16u
@@ -82,7 +81,7 @@ struct check_state {
     uint64_t activity; /* read-only: check_activity() in the beginning */
 
     uint8_t *image;  /* ITEM_IMAGE_BYTES_MAX: the item that is looked at */
-    uint64_t *words; /* CHECK_CHAIN_MAX: slots of a chain */
+    uint64_t *words; /* HTAB_CHAIN_MAX: slots of a chain */
     struct item_peek *peeks;
 
     uint64_t *sums; /* of the present table: see Entries. Indexed by the first sums_bits of a hash */

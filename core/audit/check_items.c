@@ -26,8 +26,7 @@ struct item_look {
 static int has_true_key(const struct table_view *v, const struct item_head *h) {
     struct item_key key;
     return item_key_from_item(&v->shape, (const struct larder_item *)h, &key) == LARDER_OK &&
-           key.partition_bytes == h->partition_bytes && key.sort_bytes == h->sort_bytes &&
-           memcmp(key.area, item_key_area(h), item_key_area_bytes(h)) == 0;
+           item_is_same_key(item_key_of(&key), item_key_in(h));
 }
 
 /* By the attribute; never, if that has passed: then it may have been too far in the past when the item was put. An expiry by an older
@@ -41,12 +40,9 @@ static int has_true_expiry(const struct check_state *c, const struct table_view 
     return at_s == says || (at_s == 0 && (int64_t)says <= c->now_s);
 }
 
-/* Heads are private copies, keys are in the segment and are those of an equal hash_high: few. */
+/* Heads are private copies, keys are in the segment: those of an equal hash_high are few. */
 static int is_same_key(const struct item_peek *a, const struct item_peek *b) {
-    if (a->head.hash_high != b->head.hash_high || a->head.partition_bytes != b->head.partition_bytes ||
-        a->head.sort_bytes != b->head.sort_bytes)
-        return 0;
-    return memcmp(item_key_area(a->image), item_key_area(b->image), item_key_area_bytes(&a->head)) == 0;
+    return a->head.hash_high == b->head.hash_high && item_is_same_key(item_peek_key(a), item_peek_key(b));
 }
 
 /* Copies the image in a slot to c->image, if it can be read at all: what is checked there stays so. */
@@ -151,7 +147,7 @@ static void check_head(struct check_state *c, const struct item_look *l) {
     if (word != 0)
         check_block(c, WORD_OFF(word), (buckets + buckets / 8 + 1) * sizeof(struct bucket_shm), "bucket array");
     for (uint32_t b = 0, total = htab_bucket_count(tab, stripe); b < total; b++) {
-        int count = htab_bucket_slots(tab, stripe, b, c->words, CHECK_CHAIN_MAX);
+        int count = htab_bucket_slots(tab, stripe, b, c->words, HTAB_CHAIN_MAX);
         if (count < 0)
             check_error(c, "stripe %u: the chain of bucket %u makes no sense (H3)", l->stripe, b);
         else
@@ -206,7 +202,7 @@ static int look_at_items(struct check_state *c, void *at) {
     for (uint32_t b = htab_bucket_of(tab, buckets, l->from); b < buckets; b++) {
         if (b + AHEAD_BUCKETS < buckets && !l->is_judging)
             fetch_bucket(c, tab, &array[b + AHEAD_BUCKETS]);
-        int count = is_wanted(c, l, buckets, b) ? htab_bucket_slots(tab, stripe, b, c->words, CHECK_CHAIN_MAX) : 0;
+        int count = is_wanted(c, l, buckets, b) ? htab_bucket_slots(tab, stripe, b, c->words, HTAB_CHAIN_MAX) : 0;
         if (l->is_judging)
             judge_chain(c, l, count);
         else

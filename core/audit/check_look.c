@@ -151,8 +151,8 @@ static int has_lasted(struct check_state *c) {
 }
 
 int check_is_due(struct check_state *c) {
-    if (c->lines_used > LINES_BYTES / 2 || c->marked.capacity - c->marked.count < 2 * CHECK_CHAIN_MAX ||
-        c->unarmed.capacity - c->unarmed.count < 2 * CHECK_CHAIN_MAX)
+    if (c->lines_used > LINES_BYTES / 2 || c->marked.capacity - c->marked.count < 2 * HTAB_CHAIN_MAX ||
+        c->unarmed.capacity - c->unarmed.count < 2 * HTAB_CHAIN_MAX)
         return 1;
     return c->w && has_lasted(c);
 }

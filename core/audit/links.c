@@ -5,14 +5,13 @@
 #include "core/table/db.h"
 
 #define TRIES 8
-#define WORDS_MAX 512u
 
 static uint64_t first_not_taken(const struct htab *t, const struct stripe_shm *stripe) {
-    uint64_t words[WORDS_MAX], array = SHM_LOAD(&stripe->array);
+    uint64_t words[HTAB_CHAIN_MAX], array = SHM_LOAD(&stripe->array);
     if (array != 0 && heap_block_bytes(t->seg, WORD_OFF(array)) == 0)
         return WORD_OFF(array);
     for (uint32_t b = 0, buckets = htab_bucket_count(t, stripe); b < buckets; b++) {
-        int count = htab_bucket_slots(t, stripe, b, words, WORDS_MAX);
+        int count = htab_bucket_slots(t, stripe, b, words, HTAB_CHAIN_MAX);
         for (int i = 0; i < count; i++)
             if (heap_block_bytes(t->seg, WORD_OFF(words[i])) == 0)
                 return WORD_OFF(words[i]);

@@ -5,22 +5,9 @@
 #include "core/memory/hooks.h"
 #include "core/table/db.h"
 #include "core/table/read.h"
-#include <stdarg.h>
-#include <stdio.h>
 
 #define ROUNDS_MAX 64
 #define SCRATCH_BYTES (ITEM_IMAGE_BYTES_MAX + (1u << 20)) /* any image, stored again (item_stored_bytes_max) */
-
-/* ---- Notes ------------------------------------------------------------------------------------------------------- */
-
-void repair_note(struct repair *p, const char *format, ...) {
-    char line[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    notes_keep(&p->notes, db_priv(p->db), line);
-}
 
 /* What larder_check() found. */
 static void note_found(void *arg, const char *line) {

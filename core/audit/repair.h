@@ -88,7 +88,7 @@ struct repair {
     int is_loose; /* dense lists did not find room */
 };
 
-/* Remembers a line for the caller, who gets it when all locks are dropped. */
+/* Keeps a line for the caller, who gets it when all locks are dropped (repair_note.c). */
 void repair_note(struct repair *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- Alone (repair_enter.c) -------------------------------------------------------------------------------------- */
@@ -115,10 +115,10 @@ void repair_clear_slots(struct repair *p);
  * LARDER_E_OS. */
 int repair_claimed(struct repair *p);
 /* The block of so many bytes at off stays. 0: no block can lie there, or another one does. */
-int repair_claim(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags);
-/* A block that was claimed does not stay. */
-void repair_unclaim(struct repair *p, uint64_t off);
-/* After all claims: nobody gets these bytes before repair_heap_release(). */
+int repair_keep(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags);
+/* A block that was to stay does not. */
+void repair_unkeep(struct repair *p, uint64_t off);
+/* After all that stays was said: nobody gets these bytes before repair_heap_release(). */
 void repair_reserve(struct repair *p, uint64_t off, uint64_t bytes);
 /* A block that nobody refers to yet, for step 1 of w. Claims memory as needed. */
 int repair_take(struct writer *w, uint64_t bytes, unsigned flags, uint64_t *off);
@@ -164,11 +164,6 @@ void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, con
 
 /* Walks all words of a stripe's bucket array. Notes items found in t->item, and in t->array what is to be done with it. */
 int repair_read_array(struct repair *p, struct repair_table *t, uint32_t stripe);
-/* Bytes of the array that a stripe's word describes. */
-static inline uint64_t repair_array_bytes(uint64_t word) {
-    uint64_t buckets = WORD_TAG(word);
-    return (buckets + buckets / 8 + 1) * sizeof(struct bucket_shm);
-}
 /* A new array of these items takes the place of the stripe's. */
 int repair_new_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
                      size_t count);

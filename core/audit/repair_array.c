@@ -53,13 +53,14 @@ static uint32_t true_buckets(const struct repair *p, const struct table_view *v,
     if (!array)
         return best;
     /* The word may be right and the heap wrong: an earlier round, or a repair that died, has reserved the array in pieces. */
-    uint32_t most = seg_at(p->seg, off, repair_array_bytes(word)) ? score(v, stripe, array, best) : 0;
-    if (heap_round(repair_array_bytes(word), HEAP_LINE) == have) { /* the last lines are not to be overlooked (H4) */
+    uint32_t most = seg_at(p->seg, off, htab_array_bytes(WORD_TAG(word))) ? score(v, stripe, array, best) : 0;
+    if (heap_round(htab_array_bytes(WORD_TAG(word)), HEAP_LINE) ==
+        have) { /* the last lines are not to be overlooked (H4) */
         uint32_t full = htab_buckets_filling(best);
         return full != best && score(v, stripe, array, full) > most ? full : best;
     }
     for (uint64_t buckets = 1; buckets <= BUCKETS_MAX; buckets++) {
-        uint64_t bytes = repair_array_bytes(WORD_MAKE(buckets, 0));
+        uint64_t bytes = htab_array_bytes(buckets);
         if (bytes > have)
             break;
         uint32_t now = heap_round(bytes, HEAP_LINE) == have ? score(v, stripe, array, (uint32_t)buckets) : 0;
@@ -172,9 +173,9 @@ int repair_read_array(struct repair *p, struct repair_table *t, uint32_t number)
     if (word != 0 && WORD_OFF(word) % sizeof(struct bucket_shm) == 0)
         r->buckets = true_buckets(p, t->v, number, word);
     if (r->buckets)
-        r->array = seg_at(p->seg, WORD_OFF(word), repair_array_bytes(WORD_MAKE(r->buckets, 0)));
+        r->array = seg_at(p->seg, WORD_OFF(word), htab_array_bytes(r->buckets));
     if (r->array) {
-        r->total = (uint32_t)(repair_array_bytes(WORD_MAKE(r->buckets, 0)) / sizeof *r->array);
+        r->total = (uint32_t)(htab_array_bytes(r->buckets) / sizeof *r->array);
         r->is_good = r->buckets == WORD_TAG(word);
         result = read_buckets(r);
         lose_bad(r);
@@ -193,24 +194,13 @@ int repair_read_array(struct repair *p, struct repair_table *t, uint32_t number)
 
 /* ---- A new array ---------------------------------------------------------------------------------------------------- */
 
-/* In private memory. NULL: the array must be larger. */
-static shm_word *empty_slot(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
-                            uint32_t *spares_used) {
-    struct htab_place place;
-    if (!htab_has_place(t, array, buckets, hash, spares_used, &place))
-        return NULL;
-    if (place.link)
-        atomic_init(place.link, place.link_word);
-    return place.slot;
-}
-
 static int fill(const struct table_view *v, struct bucket_shm *array, uint32_t buckets, const uint64_t *item,
                 size_t count, uint32_t *spares_used) {
     *spares_used = 0;
     for (size_t i = 0; i < count; i++) {
         const struct item_head *h = (const struct item_head *)(v->items.seg->base + item[i]);
         uint64_t hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
-        shm_word *slot = empty_slot(&v->items, array, buckets, hash, spares_used);
+        shm_word *slot = htab_empty_slot(&v->items, array, buckets, hash, spares_used, 1);
         if (!slot)
             return 0;
         atomic_init(slot, WORD_MAKE(hash, item[i]));
@@ -219,7 +209,7 @@ static int fill(const struct table_view *v, struct bucket_shm *array, uint32_t b
 }
 
 static int take_array(struct writer *w, uint64_t buckets, uint64_t *off) {
-    return repair_take(w, repair_array_bytes(WORD_MAKE(buckets, 0)), HEAP_LINE, off);
+    return repair_take(w, htab_array_bytes(buckets), HEAP_LINE, off);
 }
 
 static int publish(struct repair *p, struct stripe_shm *stripe, const struct bucket_shm *array, uint32_t buckets,
@@ -228,7 +218,7 @@ static int publish(struct repair *p, struct stripe_shm *stripe, const struct buc
     int r = take_array(&p->w, buckets, &off);
     if (r)
         return r;
-    shm_copy_in(p->seg->base + off, array, repair_array_bytes(WORD_MAKE(buckets, 0)));
+    shm_copy_in(p->seg->base + off, array, htab_array_bytes(buckets));
     SHM_STORE(&stripe->spares_used, spares_used);
     return step_swap(&p->w, 1, &stripe->array, SHM_LOAD(&stripe->array), WORD_MAKE(buckets, off), &stripe->seq, NULL,
                      0);
@@ -251,7 +241,7 @@ int repair_new_array(struct repair *p, const struct table_view *v, struct stripe
          buckets = htab_buckets_filling((uint32_t)(buckets + buckets / 8 + 1))) {
         if (buckets > BUCKETS_MAX)
             return err_set(LARDER_E_FULL, "a stripe has more items than its largest bucket array can hold");
-        struct bucket_shm *array = priv_alloc(db_priv(p->db), repair_array_bytes(WORD_MAKE(buckets, 0)));
+        struct bucket_shm *array = priv_alloc(db_priv(p->db), htab_array_bytes(buckets));
         if (!array)
             return LARDER_E_NO_MEMORY;
         if (fill(v, array, (uint32_t)buckets, item, count, &spares_used))
@@ -285,7 +275,7 @@ static void drop_words(struct bucket_shm *array, uint64_t lines, const uint64_t 
 int repair_clean_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
                        size_t count) {
     struct priv *priv = db_priv(p->db);
-    uint64_t word = SHM_LOAD(&stripe->array), bytes = repair_array_bytes(word);
+    uint64_t word = SHM_LOAD(&stripe->array), bytes = htab_array_bytes(WORD_TAG(word));
     uint64_t *kept = priv_alloc(priv, (count + 1) * sizeof *kept);
     uint8_t *is_linked = priv_alloc(priv, count + 1);
     if (kept && is_linked) {
@@ -304,11 +294,11 @@ int repair_clean_array(struct repair *p, const struct table_view *v, struct stri
 
 /* Whether blocks with these hashes find room in an array of so many buckets. LARDER_OK, LARDER_NOT_FOUND, LARDER_E_NO_MEMORY. */
 static int try_array(struct priv *priv, const struct htab *t, uint64_t buckets, const uint64_t *hash, size_t count) {
-    struct bucket_shm *array = priv_alloc(priv, repair_array_bytes(WORD_MAKE(buckets, 0)));
+    struct bucket_shm *array = priv_alloc(priv, htab_array_bytes(buckets));
     uint32_t spares_used = 0;
     int r = array ? LARDER_OK : LARDER_E_NO_MEMORY;
     for (size_t i = 0; r == LARDER_OK && i < count; i++) {
-        shm_word *slot = empty_slot(t, array, (uint32_t)buckets, hash[i], &spares_used);
+        shm_word *slot = htab_empty_slot(t, array, (uint32_t)buckets, hash[i], &spares_used, 1);
         if (slot)
             atomic_init(slot, 1);
         else
@@ -331,6 +321,6 @@ int repair_make_array(struct writer *w, const struct htab *t, struct stripe_shm 
         r = take_array(w, buckets, &off);
     if (r)
         return r;
-    shm_zero(t->seg->base + off, repair_array_bytes(WORD_MAKE(buckets, 0)));
+    shm_zero(t->seg->base + off, htab_array_bytes(buckets));
     return step_swap(w, 1, &stripe->array, 0, WORD_MAKE(buckets, off), &stripe->seq, NULL, 0);
 }

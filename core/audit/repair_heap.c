@@ -3,7 +3,7 @@
  * Idea     The size of a block follows from what is in it, a little more if it is on loan (heap rule P3), and a span's class from
  *          the blocks in it: the one whose blocks begin where they do. So the blocks that stay say what the spans are, whatever
  *          the descriptors say; those are only asked for the arena, which of several classes it is, and who is right when
- *          two blocks claim the same bytes (core/audit/repair_table.c claims first what the heap agrees with).
+ *          two blocks want the same bytes (core/audit/repair_table.c keeps first what the heap agrees with).
  * Reserved Bytes of bucket arrays in doubt: bits in spans of blocks that stay, else spans of their own (runs of one). Private
  *          memory knows them apart, for repair_heap_release().
  * Claimed  If the claimed size is too little, descriptors beyond it know better, or are damaged. So memory is claimed for all of them
@@ -173,7 +173,7 @@ static void set_class(struct repair_span *span, uint32_t class_index) {
     span->class_index = (uint8_t)class_index;
 }
 
-static int claim_run(struct repair *p, uint64_t off, uint64_t bytes) {
+static int keep_run(struct repair *p, uint64_t off, uint64_t bytes) {
     uint32_t first = span_index(p->seg, off), count = (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES);
     if (off != span_off(p->seg, first) || count > span_claimed_count(p->seg) - first)
         return 0;
@@ -187,38 +187,50 @@ static int claim_run(struct repair *p, uint64_t off, uint64_t bytes) {
     return 1;
 }
 
-int repair_claim(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags) {
-    if (!seg_at(p->seg, off, bytes) || bytes == 0 || span_index(p->seg, off) >= span_claimed_count(p->seg))
-        return 0;
-    if (bytes > BLOCK_BYTES_MAX)
-        return claim_run(p, off, bytes);
-    uint32_t i = span_index(p->seg, off), inside = (uint32_t)((off - p->seg->data_off) % SPAN_BYTES);
-    struct repair_span *span = &p->span[i];
-    if (span->state != SPAN_SMALL && span->state != SPAN_FREE)
-        return 0;
-    const struct span_shm *shm = seg_span(p->seg, i);
-    uint32_t described = SHM_LOAD(&shm->state) == SPAN_SMALL ? SHM_LOAD(&shm->class_index) : CLASS_COUNT;
-    uint64_t least = heap_round(bytes, flags), most = heap_round_most(bytes, flags);
-    if (span->state == SPAN_SMALL) {
-        least = least > span->least ? least : span->least;
-        most = most < span->most ? most : span->most;
-    }
-    int class_index = class_for(span, described, inside, least, most);
-    if (class_index < 0)
-        return 0;
-    if (span->state == SPAN_FREE || span->class_index != class_index)
-        set_class(span, (uint32_t)class_index);
-    uint32_t bit = inside / heap_class_bytes((uint32_t)class_index);
+/* Marks the block at `inside` of a span whose class is planned. 0: it is there already. */
+static int set_used(struct repair_span *span, uint32_t inside) {
+    uint32_t bit = inside / heap_class_bytes(span->class_index);
     uint64_t mask = UINT64_C(1) << bit % 64;
     if (span->used[bit / 64] & mask)
         return 0;
     span->used[bit / 64] |= mask;
+    return 1;
+}
+
+static uint32_t described_class(const struct seg *s, uint32_t i) {
+    const struct span_shm *span = seg_span(s, i);
+    return SHM_LOAD(&span->state) == SPAN_SMALL ? SHM_LOAD(&span->class_index) : CLASS_COUNT;
+}
+
+static int keep_small(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags) {
+    uint32_t i = span_index(p->seg, off), inside = (uint32_t)((off - p->seg->data_off) % SPAN_BYTES);
+    struct repair_span *span = &p->span[i];
+    uint64_t least = heap_round(bytes, flags), most = heap_round_most(bytes, flags);
+    if (span->state != SPAN_SMALL && span->state != SPAN_FREE)
+        return 0;
+    if (span->state == SPAN_SMALL) { /* what suits the blocks that are planned, too */
+        least = least > span->least ? least : span->least;
+        most = most < span->most ? most : span->most;
+    }
+    int class_index = class_for(span, described_class(p->seg, i), inside, least, most);
+    if (class_index < 0)
+        return 0;
+    if (span->state == SPAN_FREE || span->class_index != class_index)
+        set_class(span, (uint32_t)class_index);
+    if (!set_used(span, inside))
+        return 0;
     span->least = (uint16_t)least;
     span->most = (uint16_t)most;
     return 1;
 }
 
-void repair_unclaim(struct repair *p, uint64_t off) {
+int repair_keep(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags) {
+    if (!seg_at(p->seg, off, bytes) || bytes == 0 || span_index(p->seg, off) >= span_claimed_count(p->seg))
+        return 0;
+    return bytes > BLOCK_BYTES_MAX ? keep_run(p, off, bytes) : keep_small(p, off, bytes, flags);
+}
+
+void repair_unkeep(struct repair *p, uint64_t off) {
     struct repair_span *span = &p->span[span_index(p->seg, off)];
     uint64_t left = 0;
     if (span->state == SPAN_RUN) {
@@ -296,15 +308,8 @@ static void push(struct repair *p, uint32_t *head, uint32_t i) {
     head[bin] = i + 1;
 }
 
-static uint32_t bits_set(const struct span_shm *span) {
-    uint32_t count = 0;
-    for (unsigned k = 0; k < SPAN_BITMAP_WORDS; k++)
-        count += (uint32_t)__builtin_popcountll(SHM_LOAD_RELAXED(&span->bitmap[k]));
-    return count;
-}
-
 static int is_full(const struct span_shm *span) {
-    return bits_set(span) >= SPAN_BYTES / heap_class_bytes(SHM_LOAD_RELAXED(&span->class_index));
+    return span_blocks_used(span) >= SPAN_BYTES / heap_class_bytes(SHM_LOAD_RELAXED(&span->class_index));
 }
 
 /* Lists, counts and hints from states and bitmaps. */
@@ -326,7 +331,7 @@ static int store_lists(struct repair *p) {
         struct span_shm *span = seg_span(s, i);
         if (SHM_LOAD_RELAXED(&span->state) != SPAN_SMALL)
             continue;
-        PUT(&span->used, (uint16_t)bits_set(span));
+        PUT(&span->used, (uint16_t)span_blocks_used(span));
         PUT(&span->is_listed, (uint8_t)!is_full(span));
         if (!is_full(span)) {
             PUT(&span->next, p->span[i].next);

@@ -29,11 +29,6 @@ int repair_is_version(const struct table_view *v, uint64_t version) {
 
 /* ---- Reading back (R1) ------------------------------------------------------------------------------------------- */
 
-static int is_same_key(const struct item_head *a, const struct item_head *b) {
-    return a->partition_bytes == b->partition_bytes && a->sort_bytes == b->sort_bytes &&
-           memcmp(item_key_area(a), item_key_area(b), item_key_area_bytes(a)) == 0;
-}
-
 static int is_same_bytes(struct bytes a, struct bytes b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
@@ -82,8 +77,8 @@ static int has_right_slot(const struct item_head *h, uint32_t i, const struct it
 
 /* Whether `image` is the item that h is. Key sequences may be missing yet. */
 static int reads_back(const struct table_view *v, const struct item_head *image, const struct item_head *h) {
-    if (!item_is_sane(image, image->bytes) || !is_same_key(image, h) || image->hash_high != h->hash_high ||
-        !has_same_attributes(image, h))
+    if (!item_is_sane(image, image->bytes) || !item_is_same_key(item_key_in(image), item_key_in(h)) ||
+        image->hash_high != h->hash_high || !has_same_attributes(image, h))
         return 0;
     for (uint32_t i = 0; i < image->index_count && i < v->shape.index_count; i++)
         if (v->index_state[i] != INDEX_DEAD && !has_right_slot(image, i, &v->shape.indexes[i]))
@@ -110,7 +105,7 @@ static struct item_head *store_again(const struct repair *p, const struct table_
     if (item_stored_bytes_max(&shape, (const struct larder_item *)h) > p->w.scratch_bytes ||
         item_to_stored(&shape, (const struct larder_item *)h, p->now_s, p->w.scratch, &again))
         return NULL;
-    return is_same_key(again, h) ? again : NULL;
+    return item_is_same_key(item_key_in(again), item_key_in(h)) ? again : NULL;
 }
 
 /* Puts the slots of `again` in `image`, with the key sequences that h has. One of an index that is no more is of no use, and stays if it

@@ -1,8 +1,8 @@
 /* core/audit/repair_table.c - which tables there are, what they have, and where all of it lies. Step 2 of core/audit/repair.h.
  *
- * Idea     What is read first claims its place in the heap first: definitions and stripes of all tables, then bucket arrays that are
+ * Idea     What is read first gets its place in the heap first: definitions and stripes of all tables, then bucket arrays that are
  *          right in every detail, then items. Of items, those that lie where the heap has a block of their size come
- *          before those that only themselves speak for: if two claim the same bytes one is a left-over.
+ *          before those that only themselves speak for: if two want the same bytes one is a left-over.
  * Stripes  An entry's stripes are believed if most of them look like stripes and either the heap has such a block there or some
  *          of them have arrays. Stripes that were lost are made anew, and what was in them is lost with them.
  * Tests    tests/crash/repair_test.c
@@ -34,7 +34,7 @@ static int read_definition(struct repair *p, uint64_t off, struct table_view **v
         return LARDER_E_NO_MEMORY;
     shm_copy_out(copy, block, head.bytes);
     if (memcmp(copy, &head, sizeof head) == 0 && schema_view_fill(v, copy) == LARDER_OK &&
-        repair_claim(p, off, head.bytes, 0))
+        repair_keep(p, off, head.bytes, 0))
         *view = v;
     else
         priv_free(db_priv(p->db), v);
@@ -67,10 +67,10 @@ static int looks_like_stripe(const struct repair *p, const struct stripe_shm *st
     if (stripe->reserved)
         return 0;
     return word == 0 || (WORD_TAG(word) != 0 && WORD_OFF(word) % sizeof(struct bucket_shm) == 0 &&
-                         seg_at(p->seg, WORD_OFF(word), repair_array_bytes(word)));
+                         seg_at(p->seg, WORD_OFF(word), htab_array_bytes(WORD_TAG(word))));
 }
 
-/* The stripes at off, claimed; 0 if there are none. */
+/* The stripes at off, which stay; 0 if there are none. */
 static uint64_t plan_stripes(struct repair *p, uint64_t off) {
     uint64_t bytes = (uint64_t)p->seg->stripe_count * sizeof(struct stripe_shm);
     const struct stripe_shm *stripes = off % 64 == 0 ? seg_at(p->seg, off, bytes) : NULL;
@@ -84,7 +84,7 @@ static uint64_t plan_stripes(struct repair *p, uint64_t off) {
         return 0;
     if (heap_block_bytes(p->seg, off) < bytes && used == 0)
         return 0;
-    return repair_claim(p, off, bytes, HEAP_LINE) ? off : 0;
+    return repair_keep(p, off, bytes, HEAP_LINE) ? off : 0;
 }
 
 static void attach(struct repair *p, uint32_t ordinal) {
@@ -134,11 +134,11 @@ static int read_items(struct repair *p, struct repair_table *t) {
     return r;
 }
 
-static void claim_arrays(struct repair *p, struct repair_table *t) {
+static void keep_arrays(struct repair *p, struct repair_table *t) {
     for (uint32_t i = 0; t->items_off && i < p->seg->stripe_count; i++) {
         uint64_t word = SHM_LOAD(&t->v->items.stripes[i].array);
         if (word != 0 && !(t->array[i] & ARRAY_DOUBTFUL) &&
-            !repair_claim(p, WORD_OFF(word), repair_array_bytes(word), HEAP_LINE))
+            !repair_keep(p, WORD_OFF(word), htab_array_bytes(WORD_TAG(word)), HEAP_LINE))
             t->array[i] |= ARRAY_DOUBTFUL;
     }
 }
@@ -147,16 +147,16 @@ static const struct item_head *item_at(const struct repair *p, uint64_t off) {
     return (const struct item_head *)(p->seg->base + off);
 }
 
-#define LOW_BIT UINT64_C(1) /* of an item's offset while its block is claimed: marks those that have theirs */
+#define LOW_BIT UINT64_C(1) /* of an item's offset while blocks are handed out: marks those that have theirs */
 
 /* Those the heap agrees with, or the others. */
-static void claim_items(struct repair *p, struct repair_table *t, int is_agreed) {
+static void keep_items(struct repair *p, struct repair_table *t, int is_agreed) {
     for (size_t i = 0; i < t->count; i++) {
         uint64_t off = t->item[i] & ~LOW_BIT, bytes = item_at(p, off)->bytes;
         uint64_t have = heap_block_bytes(p->seg, off);
         if ((have >= heap_round(bytes, 0) && have <= heap_round_most(bytes, 0)) != is_agreed)
             continue;
-        if (repair_claim(p, off, bytes, 0))
+        if (repair_keep(p, off, bytes, 0))
             t->item[i] |= LOW_BIT;
     }
 }
@@ -169,17 +169,13 @@ static int by_hash(const void *a, const void *b, void *arg) {
     return (x->version < y->version) - (x->version > y->version); /* newer first */
 }
 
-static int is_same_item(const struct item_head *a, const struct item_head *b) {
-    return a->hash_high == b->hash_high && a->partition_bytes == b->partition_bytes && a->sort_bytes == b->sort_bytes &&
-           memcmp(item_key_area(a), item_key_area(b), item_key_area_bytes(a)) == 0;
-}
-
 /* Whether a newer one with this key is among item[from..to). */
 static int has_newer(const struct repair *p, const uint64_t *item, size_t from, size_t to, uint64_t off) {
     for (size_t i = to; i > from; i--) {
-        if (item_at(p, item[i - 1])->hash_high != item_at(p, off)->hash_high)
+        const struct item_head *newer = item_at(p, item[i - 1]), *h = item_at(p, off);
+        if (newer->hash_high != h->hash_high)
             return 0;
-        if (is_same_item(item_at(p, item[i - 1]), item_at(p, off)))
+        if (item_is_same_key(item_key_in(newer), item_key_in(h)))
             return 1;
     }
     return 0;
@@ -187,20 +183,20 @@ static int has_newer(const struct repair *p, const uint64_t *item, size_t from, 
 
 /* Keeps of a stripe's items those that have a block of their own, each key once. */
 static void settle_stripe(struct repair *p, struct repair_table *t, uint32_t number, size_t from, size_t *kept) {
-    size_t first = *kept, to = t->stripe_end[number], claimed = first;
+    size_t first = *kept, to = t->stripe_end[number], placed = first;
     for (size_t i = from; i < to; i++) {
         if (t->item[i] & LOW_BIT)
-            t->item[claimed++] = t->item[i] & ~LOW_BIT;
+            t->item[placed++] = t->item[i] & ~LOW_BIT;
         else
             t->array[number] |= ARRAY_UNCLEAN; /* two slots refer to one block, or blocks overlap */
     }
-    if (claimed > first)
-        qsort_r(t->item + first, claimed - first, sizeof *t->item, by_hash, p);
-    for (size_t i = first; i < claimed; i++) {
+    if (placed > first)
+        qsort_r(t->item + first, placed - first, sizeof *t->item, by_hash, p);
+    for (size_t i = first; i < placed; i++) {
         uint64_t off = t->item[i];
         if (has_newer(p, t->item, first, *kept, off)) {
             t->array[number] |= ARRAY_UNCLEAN;
-            repair_unclaim(p, off);
+            repair_unkeep(p, off);
         } else
             t->item[(*kept)++] = off;
     }
@@ -225,7 +221,7 @@ static void reserve_arrays(struct repair *p, struct repair_table *t) {
         uint64_t word = SHM_LOAD(&t->v->items.stripes[i].array);
         if (!(t->array[i] & ARRAY_DOUBTFUL) || word == 0)
             continue;
-        uint64_t told = repair_array_bytes(word), have = heap_block_bytes(p->seg, WORD_OFF(word));
+        uint64_t told = htab_array_bytes(WORD_TAG(word)), have = heap_block_bytes(p->seg, WORD_OFF(word));
         repair_reserve(p, WORD_OFF(word), told);
         repair_reserve(p, WORD_OFF(word), have); /* whichever of them was read */
     }
@@ -265,11 +261,11 @@ static int plan_items(struct repair *p) {
         return r;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
         if (p->table[i].v)
-            claim_arrays(p, &p->table[i]);
+            keep_arrays(p, &p->table[i]);
     for (int is_agreed = 1; is_agreed >= 0; is_agreed--)
         for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
             if (p->table[i].v)
-                claim_items(p, &p->table[i], is_agreed);
+                keep_items(p, &p->table[i], is_agreed);
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
         if (p->table[i].v)
             settle_items(p, &p->table[i]);

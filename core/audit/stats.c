@@ -1,11 +1,11 @@
 /* core/audit/stats.c - numbers for people: segment, size classes, tables, slots. */
 #include "core/base/err.h"
+#include "core/base/wait.h"
 #include "core/memory/heap_span.h"
 #include "core/memory/hooks.h"
 #include "core/segment/live.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
-#include <time.h>
 
 static void add_counters(struct larder_counters *sum, const struct slot_shm *slot) {
     sum->puts += SHM_LOAD_RELAXED(&slot->puts);
@@ -62,11 +62,11 @@ int larder_class_stats(struct larder *db, struct larder_class_stats *out, uint32
 /* Bytes of the blocks that a stripe's slots link, and of its bucket array. Not inlined: its words would stay on the stack. */
 static __attribute__((noinline)) void add_stripe(const struct table_view *v, struct stripe_shm *stripe,
                                                  struct larder_table_stats *out) {
-    uint64_t words[512], array = SHM_LOAD(&stripe->array);
+    uint64_t words[HTAB_CHAIN_MAX], array = SHM_LOAD(&stripe->array);
     out->item_count += SHM_LOAD_RELAXED(&stripe->count);
     out->bucket_bytes += array ? heap_block_bytes(v->items.seg, WORD_OFF(array)) : 0;
     for (uint32_t b = 0, buckets = htab_bucket_count(&v->items, stripe); b < buckets; b++) {
-        int n = htab_bucket_slots(&v->items, stripe, b, words, 512);
+        int n = htab_bucket_slots(&v->items, stripe, b, words, HTAB_CHAIN_MAX);
         for (int i = 0; i < n; i++)
             out->item_bytes += heap_block_bytes(v->items.seg, WORD_OFF(words[i]));
     }
@@ -104,7 +104,6 @@ int larder_table_stats(struct larder_table *t, struct larder_table_stats *out) {
 
 static void slot_locks(struct larder *db, uint32_t id, struct larder_slot_stats *out) {
     struct slot_shm *slot = seg_slot(&db->seg, id);
-    struct timespec now;
     for (unsigned i = 0; i < SLOT_LOCKS; i++) {
         uint64_t off = SHM_LOAD(&slot->locks[i]);
         lock_word *lock = off ? seg_word(&db->seg, off) : NULL;
@@ -113,9 +112,7 @@ static void slot_locks(struct larder *db, uint32_t id, struct larder_slot_stats 
     }
     if (out->lock_count == 0)
         return;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
-             since_ns = SHM_LOAD(&slot->lock_since_ns);
+    uint64_t now_ns = wait_now_ns(), since_ns = SHM_LOAD(&slot->lock_since_ns);
     out->lock_held_ns = now_ns > since_ns ? now_ns - since_ns : 0;
 }
 

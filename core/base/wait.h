@@ -11,6 +11,18 @@ static inline uint64_t wait_now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* The same clock as it stood at the last tick, some milliseconds ago: for a tenth of the price. */
+static inline uint64_t wait_now_coarse_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* For system calls. */
+static inline struct timespec wait_timespec(uint64_t ns) {
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+}
+
 static inline uint64_t wait_now_ms(void) {
     return wait_now_ns() / 1000000;
 }

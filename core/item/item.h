@@ -41,9 +41,9 @@
  *             padding is zero. Stamps are none of its contents: version, key sequences, TTL generation, and item_timed.
  *          I5 An item has an item_timed if it expires by the TTL attribute of its generation, or if a timer stood for the item that it
  *             replaced: so a timer that stands is known, and not added again. Most items have none, and pay nothing.
- * Files    item_builder.h the builder, item_read.c reading in place, item_store.c what a table adds, item_project.c
- *          leaving attributes out, item_add.c changing a number, item_check.c I3, item_peek.c looks that are bounded by themselves, item_records.h the
- *          bytes of a record.
+ * Files    item_builder.h the builder, item_read.c reading in place, item_readable.c the same without bounds,
+ *          item_store.c what a table adds, item_project.c leaving attributes out, item_add.c changing a number,
+ *          item_check.c I3, item_peek.c looks that are bounded by themselves, item_records.h the bytes of a record.
  * Not here Arithmetic beyond integers of 64 bits (with expressions).
  * Tests    tests/unit/item/item_test.c, tests/fuzz/item_decode_fuzz.c
  */
@@ -139,6 +139,12 @@ struct item_key {
     _Alignas(8) uint8_t area[ITEM_KEY_AREA_MAX];
 };
 
+/* A primary key where it lies: in a struct item_key, in an image, or in the image that a peek looks at. */
+struct item_key_bytes {
+    const uint8_t *area;
+    uint16_t partition_bytes, sort_bytes;
+};
+
 /* One key attribute as a schema names it. name 0-terminated; name == NULL: there is none. */
 struct item_key_attr {
     const char *name;
@@ -170,6 +176,16 @@ static inline size_t item_key_area_bytes(const struct item_head *h) {
 }
 static inline uint8_t *item_key_area(const struct item_head *h) {
     return (uint8_t *)h + sizeof *h;
+}
+static inline struct item_key_bytes item_key_of(const struct item_key *key) {
+    return (struct item_key_bytes){key->area, key->partition_bytes, key->sort_bytes};
+}
+static inline struct item_key_bytes item_key_in(const struct item_head *h) {
+    return (struct item_key_bytes){item_key_area(h), h->partition_bytes, h->sort_bytes};
+}
+static inline int item_is_same_key(struct item_key_bytes a, struct item_key_bytes b) {
+    return a.partition_bytes == b.partition_bytes && a.sort_bytes == b.sort_bytes &&
+           memcmp(a.area, b.area, item_round8((size_t)a.partition_bytes + a.sort_bytes)) == 0;
 }
 static inline struct item_index_slot *item_index_slots(const struct item_head *h) {
     return (struct item_index_slot *)(item_key_area(h) + item_key_area_bytes(h));
@@ -323,7 +339,7 @@ int item_is_sane(const void *image, size_t bytes);
 /* Whether index slot i says where records with possible keys are, in an image that is sane but for its slots. */
 int item_slot_is_sane(const struct item_head *h, uint32_t i);
 
-/* What reading in place needs of that, and no more: lengths, offsets and types. What passes may be read by all of item_read.c,
+/* What reading in place needs of that, and no more: lengths, offsets and types. What passes may be read by all of item_readable.c,
  * item_store.c and item_project.c without leaving the image; its names may be out of order and its numbers none. It costs a tenth of
  * item_is_sane(). */
 int item_is_readable(const void *image, size_t bytes);
@@ -337,6 +353,9 @@ struct item_peek {
     const struct item_head *image;
     struct item_head head;
 };
+static inline struct item_key_bytes item_peek_key(const struct item_peek *p) {
+    return (struct item_key_bytes){item_key_area(p->image), p->head.partition_bytes, p->head.sort_bytes};
+}
 /* `room` is what is readable at image. False: head, key area, index slots and directory do not fit. */
 int item_peek_open(struct item_peek *p, const struct item_head *image, size_t room);
 /* Key sequence in secondary index i; 0 if it is not in it. */

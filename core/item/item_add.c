@@ -38,39 +38,71 @@ static void move_places(struct item_head *h, uint32_t ordinal, size_t at, size_t
     }
 }
 
-int item_add_int(const struct item_head *from, struct bytes name, int64_t by, struct item_head *to, int64_t *sum) {
-    const uint8_t *start = (const uint8_t *)from, *limit = start + from->bytes - item_timed_bytes(from);
-    struct item_record r;
-    struct larder_value value;
+/* The number that changes: its place among the records, and its new form. */
+struct addition {
+    const struct item_head *from;
+    const uint8_t *limit; /* where item_timed begins, or the image ends */
     uint32_t ordinal;
-    int result = item_find_record(from, name, &r, &ordinal);
+    struct item_record record;
+    const uint8_t *next, *end; /* behind this record; behind the last one */
+    uint8_t number[NUM_BYTES_MAX];
+    size_t number_bytes, longer; /* longer: by so many bytes; wraps round if it is shorter */
+};
+
+/* Of what is no number only the type is read. */
+static int find_number(struct addition *a, struct bytes name, struct larder_value *value) {
+    int result = item_find_record(a->from, name, &a->record, &a->ordinal);
     if (result != LARDER_OK)
         return result;
-    if (item_tag_type(r.tag) != LARDER_N)
-        return item_sum(name, &(struct larder_value){.type = item_tag_type(r.tag)}, by, sum);
-    const uint8_t *next = item_take_record_value(from, &r, limit, &value);
-    const uint8_t *end = item_walk(next, limit, from->attr_count - ordinal - 1u);
-    if (!end || item_tag_keys(r.tag))
-        return LARDER_E_CORRUPT;
-    if ((result = item_sum(name, &value, by, sum)) != LARDER_OK)
-        return result;
+    *value = (struct larder_value){.type = item_tag_type(a->record.tag)};
+    if (value->type != LARDER_N)
+        return LARDER_OK;
+    a->limit = (const uint8_t *)a->from + a->from->bytes - item_timed_bytes(a->from);
+    a->next = item_take_record_value(a->from, &a->record, a->limit, value);
+    a->end = item_walk(a->next, a->limit, a->from->attr_count - a->ordinal - 1u);
+    return a->end && !item_tag_keys(a->record.tag) ? LARDER_OK : LARDER_E_CORRUPT;
+}
 
-    uint8_t number[NUM_BYTES_MAX];
-    size_t number_bytes = num_encode_int64(*sum, number), longer = number_bytes - value.bytes; /* or wraps round */
-    size_t at = (size_t)(r.name_field.at - 1 - start), before = (size_t)(r.value - start);
-    size_t records_bytes = (size_t)(end - item_first_record(from)) + longer, used = (size_t)(end - start) + longer;
-    if (item_flags(from, records_bytes) != (from->flags & (ITEM_WIDE | ITEM_WALKED)))
-        return LARDER_NOT_FOUND;
-    memcpy(to, from, before);
+static void set_number(struct addition *a, int64_t sum, size_t bytes_before) {
+    a->number_bytes = num_encode_int64(sum, a->number);
+    a->longer = a->number_bytes - bytes_before;
+}
+
+/* Whether so long an image has another layout: with a directory, or with wide offsets. */
+static int is_laid_out_again(const struct addition *a) {
+    size_t records_bytes = (size_t)(a->end - item_first_record(a->from)) + a->longer;
+    return item_flags(a->from, records_bytes) != (a->from->flags & (ITEM_WIDE | ITEM_WALKED));
+}
+
+static void put_image(const struct addition *a, struct item_head *to) {
+    const uint8_t *start = (const uint8_t *)a->from;
     uint8_t *into = (uint8_t *)to;
-    into[at] = item_scalar_tag(LARDER_N, number_bytes);
-    uint8_t *behind = item_put_bytes(into + before, number, number_bytes);
-    item_put_bytes(behind, next, (size_t)(end - next));
+    size_t at = (size_t)(a->record.name_field.at - 1 - start), before = (size_t)(a->record.value - start);
+    size_t used = (size_t)(a->end - start) + a->longer, timed = item_timed_bytes(a->from);
+    memcpy(to, a->from, before);
+    into[at] = item_scalar_tag(LARDER_N, a->number_bytes);
+    uint8_t *behind = item_put_bytes(into + before, a->number, a->number_bytes);
+    item_put_bytes(behind, a->next, (size_t)(a->end - a->next));
     memset(into + used, 0, item_round8(used) - used);
-    item_put_bytes(into + item_round8(used), limit, item_timed_bytes(from));
-    to->bytes = (uint32_t)(item_round8(used) + item_timed_bytes(from));
-    item_set_ddb_bytes(to, item_ddb_bytes(from) + longer);
-    if (longer)
-        move_places(to, ordinal, at, longer);
+    item_put_bytes(into + item_round8(used), a->limit, timed);
+    to->bytes = (uint32_t)(item_round8(used) + timed);
+    item_set_ddb_bytes(to, item_ddb_bytes(a->from) + a->longer);
+    if (a->longer)
+        move_places(to, a->ordinal, at, a->longer);
+}
+
+int item_add_int(const struct item_head *from, struct bytes name, int64_t by, struct item_head *to, int64_t *sum) {
+    struct addition a; /* find_number() and set_number() fill it in */
+    struct larder_value value;
+    a.from = from;
+    int result = find_number(&a, name, &value);
+    if (result == LARDER_OK)
+        result = item_sum(name, &value, by, sum);
+    if (result != LARDER_OK)
+        return result;
+    set_number(&a, *sum, value.bytes);
+    if (is_laid_out_again(&a))
+        return LARDER_NOT_FOUND;
+    put_image(&a, to);
     return item_ddb_bytes(to) <= LARDER_ITEM_BYTES_MAX ? LARDER_OK : LARDER_NOT_FOUND;
 }

@@ -24,8 +24,6 @@
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 
-#define BUILD_BUFFER_MIN 512
-
 /* A value in the form it has in a record: tag, head (lengths, or a BOOL), then body. */
 struct build_value {
     enum larder_type type;
@@ -36,13 +34,7 @@ struct build_value {
     size_t ddb_bytes;
 };
 
-/* ---- Errors and memory --------------------------------------------------------------------------------------- */
-
-int build_fail(struct larder_builder *b, int result) {
-    b->error = result;
-    strncpy(b->error_text, larder_error(), sizeof b->error_text - 1);
-    return result;
-}
+/* ---- Errors --------------------------------------------------------------------------------------------------- */
 
 /* The name to show for the value that is being added, from the call or from larder_builder_name(). */
 static struct bytes build_given_name(const struct larder_builder *b, const char *name) {
@@ -59,39 +51,7 @@ static int build_fail_at(struct larder_builder *b, const char *name, int result)
     return build_fail(b, result);
 }
 
-int build_ready(struct larder_builder *b) {
-    return b->error ? err_set(b->error, "%s", b->error_text) : LARDER_OK;
-}
-
-int build_reserve(struct larder_builder *b, struct build_buffer *buffer, size_t bytes) {
-    size_t capacity = buffer->capacity ? buffer->capacity : BUILD_BUFFER_MIN;
-    if (bytes <= buffer->capacity)
-        return LARDER_OK;
-    while (capacity < bytes)
-        capacity *= 2;
-    uint8_t *grown = priv_realloc(b->priv, buffer->at, capacity);
-    if (!grown)
-        return build_fail(b, LARDER_E_NO_MEMORY);
-    buffer->at = grown;
-    buffer->capacity = capacity;
-    return LARDER_OK;
-}
-
 /* ---- Adding -------------------------------------------------------------------------------------------------- */
-
-int build_reserve_entries(struct larder_builder *b, size_t count) {
-    size_t capacity = b->entry_capacity ? b->entry_capacity : 64;
-    if (count <= b->entry_capacity)
-        return LARDER_OK;
-    while (capacity < count)
-        capacity *= 2;
-    struct build_entry *grown = priv_realloc(b->priv, b->entries, capacity * sizeof *grown);
-    if (!grown)
-        return build_fail(b, LARDER_E_NO_MEMORY);
-    b->entries = grown;
-    b->entry_capacity = capacity;
-    return LARDER_OK;
-}
 
 static int build_push_entry(struct larder_builder *b, struct build_level *level, size_t offset) {
     int result = build_reserve_entries(b, b->entry_count + 1);

@@ -1,7 +1,8 @@
-/* core/item/item_builder.h - what a builder is, for its three files.
+/* core/item/item_builder.h - what a builder is, for its four files.
  *
- * Files    item_build.c adds values and makes the image, item_order.c puts members in order, item_copy.c adds another item's
- *          attributes. Pictures and rules are in item_build.c.
+ * Files    item_builder.c keeps the first failure and the memory. On it stand item_order.c, which puts members in order, and
+ *          on both item_build.c, which adds values and makes the image, and item_copy.c, which adds another item's attributes.
+ *          Pictures and rules are in item_build.c.
  */
 #ifndef LARDER_ITEM_ITEM_BUILDER_H
 #define LARDER_ITEM_ITEM_BUILDER_H
@@ -43,16 +44,17 @@ struct larder_builder {
     char error_text[BUILD_ERROR_BYTES];
 };
 
-/* item_build.c: B1. `result` was just returned by err_set(), or by something that calls it. */
+/* item_builder.c: B1. `result` was just returned by err_set(), or by something that calls it. */
 int build_fail(struct larder_builder *b, int result);
 /* The first failure, said again; LARDER_OK if there was none. */
 int build_ready(struct larder_builder *b);
-/* Whether a container with so many levels of M and L may be added here. An attribute is the first level of a document, so there may be one
- * M or L less than levels. */
-int build_check_levels(struct larder_builder *b, uint32_t levels);
 /* Room for so many bytes or entries in all. */
 int build_reserve(struct larder_builder *b, struct build_buffer *buffer, size_t bytes);
 int build_reserve_entries(struct larder_builder *b, size_t count);
+
+/* item_build.c: whether a container with so many levels of M and L may be added here. An attribute is the first level of
+ * a document, so there may be one M or L less than levels. */
+int build_check_levels(struct larder_builder *b, uint32_t levels);
 
 /* item_order.c: what a member is sorted by: its name in an item or M, its bytes in a set. */
 struct bytes build_sort_key(const struct larder_builder *b, enum larder_type of, uint32_t offset);

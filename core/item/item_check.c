@@ -1,7 +1,7 @@
 /* core/item/item_check.c - is a run of bytes an image.
  *
  * Job      The one reader that trusts nothing: every length is compared with what is left before it is used. What
- *          passes here, item_read.c may follow blindly. The bytes must not change meanwhile: check copies.
+ *          passes here, item_readable.c may follow blindly. The bytes must not change meanwhile: check copies.
  * Rules    I1 and I2 of core/item/item.h, and what makes an image unique: records without gaps, shortest varints, canonical
  *          numbers, sorted sets and maps, offsets no wider than they must be, zero padding, the size it claims to have.
  * Tests    tests/unit/item/item_test.c (every truncation, every byte changed, random damage), tests/fuzz/item_decode_fuzz.c
@@ -43,12 +43,18 @@ static int check_varint(struct item_check *c, size_t *value) {
     return 0;
 }
 
-static int check_bytes(struct item_check *c, struct bytes *out) {
-    if (!check_varint(c, &out->len) || out->len > (size_t)(c->end - c->at))
+static int check_run(struct item_check *c, size_t bytes, struct bytes *out) {
+    if (bytes > (size_t)(c->end - c->at))
         return 0;
-    out->at = c->at;
-    c->at += out->len;
+    *out = (struct bytes){c->at, bytes};
+    c->at += bytes;
     return 1;
+}
+
+/* A length, and so many bytes. */
+static int check_bytes(struct item_check *c, struct bytes *out) {
+    size_t bytes;
+    return check_varint(c, &bytes) && check_run(c, bytes, out);
 }
 
 static int is_text(struct bytes b) {
@@ -80,14 +86,10 @@ static int check_name_field(struct item_check *c, struct bytes *name) {
     *name = item_listed_name(first);
     if (first & ITEM_NAME_LISTED)
         return name->len != 0;
-    name->len = first;
-    if (first == 0 && (!check_varint(c, &name->len) || name->len < ITEM_NAME_LISTED))
+    size_t bytes = first;
+    if (first == 0 && (!check_varint(c, &bytes) || bytes < ITEM_NAME_LISTED))
         return 0;
-    if (name->len > (size_t)(c->end - c->at) || name->len > LARDER_ATTRIBUTE_NAME_MAX)
-        return 0;
-    name->at = c->at;
-    c->at += name->len;
-    return 1;
+    return bytes <= LARDER_ATTRIBUTE_NAME_MAX && check_run(c, bytes, name);
 }
 
 /* A name, which must come after the one before. */
@@ -289,6 +291,12 @@ static int check_slots(const struct item_head *h) {
 
 /* ---- Readable ------------------------------------------------------------------------------------------------- */
 
+/* Tag of a value in the key area that no record before had: each key once, for whoever moves keys to records has room for that. */
+static inline int is_next_key(unsigned tag, uint32_t keys_seen) {
+    unsigned keys = tag & ITEM_KEY_FLAGS, type = tag & ITEM_TYPE_MASK;
+    return keys && keys != ITEM_KEY_FLAGS && !(keys & keys_seen) && type - LARDER_S <= LARDER_B - LARDER_S;
+}
+
 /* The end of the record at `at`, or 0 if it does not end by `end`: for what the fast way below leaves out. */
 static size_t slow_checked_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
     struct item_check c = {.at = start + at, .end = start + end};
@@ -296,30 +304,31 @@ static size_t slow_checked_end(const uint8_t *start, size_t at, size_t end, uint
     uint8_t tag;
     if (!check_byte(&c, &tag) || !check_name_field(&c, &name))
         return 0;
-    uint32_t flags = item_tag_keys(tag);
-    enum larder_type type = item_tag_type(tag);
-    if (flags == ITEM_KEY_FLAGS)
+    uint32_t keys = item_tag_keys(tag);
+    if (keys ? !is_next_key(tag, *keys_seen) : !check_value(&c, tag))
         return 0;
-    if (flags ? type < LARDER_S || type > LARDER_B || (*keys_seen & flags) : !check_value(&c, tag))
-        return 0;
-    *keys_seen |= flags;
+    *keys_seen |= keys;
     return (size_t)(c.at - start);
 }
 
-/* The same, in as few instructions as can be: most records have a short tag or lie in the key area. */
+/* A name of the list, or a length below 128: but not 0, before a longer one, nor what stands for no name. */
+static inline int is_short_name(uint8_t first) {
+    return (uint8_t)(first - 1) < ITEM_NAME_LISTED - 1 + ITEM_NAMES_COUNT;
+}
+
+/* The same, in as few instructions as can be: most records have a short name, and a short tag or a value in the key area. */
 static inline size_t checked_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
-    if (__builtin_expect(at + 2 > end, 0))
-        return 0;                 /* the shortest record has two bytes */
-    uint8_t name = start[at + 1]; /* a length, or a name of the list */
+    if (__builtin_expect(at + 2 > end, 0)) /* the shortest record has two bytes */
+        return 0;
+    unsigned tag = start[at];
+    uint8_t name = start[at + 1];
     size_t value = at + 2 + (name & ITEM_NAME_LISTED ? 0 : name);
-    unsigned tag = start[at], type = tag & ITEM_TYPE_MASK, keys = tag & ITEM_KEY_FLAGS;
-    if (__builtin_expect((uint8_t)(name - 1) >= ITEM_NAME_LISTED - 1 + ITEM_NAMES_COUNT, 0))
+    if (__builtin_expect(!is_short_name(name), 0))
         return slow_checked_end(start, at, end, keys_seen);
     if (tag >= ITEM_SHORT_N)
         value += item_tag_bytes(tag);
-    else if (keys && keys != ITEM_KEY_FLAGS && type - LARDER_S <= LARDER_B - LARDER_S &&
-             !(keys & *keys_seen)) /* each key once: who moves them to records has room for that */
-        *keys_seen |= keys;
+    else if (is_next_key(tag, *keys_seen))
+        *keys_seen |= tag & ITEM_KEY_FLAGS;
     else
         return slow_checked_end(start, at, end, keys_seen);
     return value <= end ? value : 0;

@@ -77,11 +77,6 @@ int item_peek_keys(const struct item_peek *p, uint32_t i, struct bytes *partitio
            peek_attr(p, slot.sort_attr, LARDER_SORT_KEY_BYTES_MAX, sort);
 }
 
-static int is_same_key_area(const struct item_peek *p, const struct item_head *image) {
-    return p->head.partition_bytes == image->partition_bytes && p->head.sort_bytes == image->sort_bytes &&
-           memcmp(item_key_area(p->image), item_key_area(image), item_key_area_bytes(image)) == 0;
-}
-
 /* Where a comparison of the old image with the new one stands. That one is of this process and readable; its index slots may be those of
  * an old one (core/item/item_add.c), so what they say is bounded, too. */
 struct peek_pair {
@@ -101,7 +96,7 @@ static inline int is_same_attr(const struct peek_pair *pair, uint32_t theirs, ui
     if (!next || at >= end || (size_t)(next - record) > end - at ||
         memcmp(old + at, record, (size_t)(next - record)) != 0)
         return 0;
-    return !item_tag_keys(*record) || is_same_key_area(pair->old, pair->image);
+    return !item_tag_keys(*record) || item_is_same_key(item_peek_key(pair->old), item_key_in(pair->image));
 }
 
 int item_peek_take_kseqs(const struct item_peek *old, struct item_head *image, uint32_t fresh) {

@@ -110,26 +110,32 @@ size_t item_of_keys_bytes_max(const struct item_key_attr *const *attrs, const st
     return bytes;
 }
 
-static struct bytes attr_name(const struct item_key_attr *attr) {
-    return (struct bytes){(const uint8_t *)attr->name, attr->name_bytes};
-}
+/* A key attribute that becomes a record. */
+struct key_record {
+    struct bytes name;
+    uint8_t name_byte;
+    const struct larder_value *value;
+};
 
-static uint8_t attr_name_byte(const struct item_key_attr *attr) {
-    return attr->name_byte ? attr->name_byte : item_name_byte(attr->name, attr->name_bytes);
+static struct key_record key_record(const struct item_key_attr *attr, const struct larder_value *value) {
+    uint8_t name_byte = attr->name_byte ? attr->name_byte : item_name_byte(attr->name, attr->name_bytes);
+    return (struct key_record){{(const uint8_t *)attr->name, attr->name_bytes}, name_byte, value};
 }
 
 /* Puts the attributes in the order of their names, each once. Returns their number. */
-static uint32_t sort_keys(const struct item_key_attr *const *attrs, uint32_t count, uint8_t *order) {
+static uint32_t sort_keys(const struct item_key_attr *const *attrs, const struct larder_value *values, uint32_t count,
+                          struct key_record *sorted) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
+        struct key_record key = key_record(attrs[i], &values[i]);
         uint32_t at = kept;
         int before = 1;
-        while (at > 0 && (before = item_compare_bytes(attr_name(attrs[i]), attr_name(attrs[order[at - 1]]))) < 0)
+        while (at > 0 && (before = item_compare_bytes(key.name, sorted[at - 1].name)) < 0)
             at--;
         if (before == 0)
             continue;
-        memmove(&order[at + 1], &order[at], kept - at);
-        order[at] = (uint8_t)i;
+        memmove(&sorted[at + 1], &sorted[at], (kept - at) * sizeof *sorted);
+        sorted[at] = key;
         kept++;
     }
     return kept;
@@ -137,24 +143,23 @@ static uint32_t sort_keys(const struct item_key_attr *const *attrs, uint32_t cou
 
 void item_of_keys(const struct item_key_attr *const *attrs, const struct larder_value *values, uint32_t count,
                   void *to) {
-    uint8_t order[ITEM_KEYS_MAX] = {0};
+    struct key_record keys[ITEM_KEYS_MAX];
     struct item_head *h = to;
     size_t records_bytes = 0;
     memset(h, 0, sizeof *h);
-    h->attr_count = (uint16_t)sort_keys(attrs, count, order);
+    h->attr_count = (uint16_t)sort_keys(attrs, values, count, keys);
     for (uint32_t i = 0; i < h->attr_count; i++) {
-        const struct larder_value *value = &values[order[i]];
-        size_t name_bytes = item_name_as_bytes(attr_name_byte(attrs[order[i]]), attr_name(attrs[order[i]]));
-        records_bytes += item_scalar_record_bytes(name_bytes, value);
-        item_set_ddb_bytes(h, item_ddb_bytes(h) + attrs[order[i]]->name_bytes + value->bytes);
+        const struct key_record *key = &keys[i];
+        records_bytes += item_scalar_record_bytes(item_name_as_bytes(key->name_byte, key->name), key->value);
+        item_set_ddb_bytes(h, item_ddb_bytes(h) + key->name.len + key->value->bytes);
     }
     uint8_t *at = (uint8_t *)h + item_lay_out(h, records_bytes);
     for (uint32_t i = 0; i < h->attr_count; i++) {
-        const struct larder_value *value = &values[order[i]];
+        const struct key_record *key = &keys[i];
         item_set_record_offset(h, i, (uint32_t)(at - (uint8_t *)h));
-        uint8_t tag = *at++ = item_scalar_tag(value->type, value->bytes);
-        at = item_put_name_as(at, attr_name_byte(attrs[order[i]]), attr_name(attrs[order[i]]));
-        at = item_put_scalar(at, tag, value->data, value->bytes);
+        uint8_t tag = *at++ = item_scalar_tag(key->value->type, key->value->bytes);
+        at = item_put_name_as(at, key->name_byte, key->name);
+        at = item_put_scalar(at, tag, key->value->data, key->value->bytes);
     }
     memset(at, 0, h->bytes - (size_t)(at - (uint8_t *)h));
 }

@@ -3,18 +3,13 @@
  * Job      Looks up attributes and walks members without copying or allocating.
  * Damage   What larder.h offers is bounded: the head of an item is sane (a builder made it, or it was checked when it was copied into
  *          a page), and every length and offset behind it is compared with the image's end before it is used. A record that leads
- *          outside is LARDER_E_CORRUPT. The item_read_ functions, for the other item_*.c files, want a readable image.
+ *          outside is LARDER_E_CORRUPT. Readers that want a readable image are in item_readable.c.
  * Tests    tests/unit/item/item_test.c
  */
 #include "core/base/err.h"
 #include "core/item/item.h"
 #include "core/item/item_records.h"
 #include "core/item/num.h"
-
-const char *item_type_name(enum larder_type type) {
-    static const char *const names[] = {"no type", "S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"};
-    return (unsigned)type < sizeof names / sizeof *names ? names[type] : names[0];
-}
 
 LARDER_API struct larder_value larder_str(const char *text) {
     return (struct larder_value){.type = LARDER_S, .data = text, .bytes = text ? strlen(text) : 0};
@@ -27,67 +22,6 @@ LARDER_API struct larder_value larder_num(const char *text) {
 LARDER_API struct larder_value larder_bin(const void *data, size_t bytes) {
     return (struct larder_value){.type = LARDER_B, .data = data, .bytes = bytes};
 }
-
-const uint8_t *item_read_value(unsigned tag, const uint8_t *at, struct larder_value *out) {
-    enum larder_type type = item_tag_type(tag);
-    *out = (struct larder_value){.type = type};
-    size_t rest, count;
-    const uint8_t *end;
-    switch (type) {
-    case LARDER_S:
-    case LARDER_N:
-    case LARDER_B:
-        at = item_get_scalar(tag, at, &out->bytes);
-        out->data = at;
-        out->count = type == LARDER_N ? ITEM_N_IS_ENCODED : 0;
-        return at + out->bytes;
-    case LARDER_BOOL:
-        out->is_true = *at;
-        return at + 1;
-    case LARDER_M:
-    case LARDER_L:
-    case LARDER_SS:
-    case LARDER_NS:
-    case LARDER_BS:
-        at = item_get_varint(at, &rest);
-        end = at + rest;
-        at = item_get_varint(at, &count);
-        out->data = at;
-        out->bytes = (size_t)(end - at);
-        out->count = (uint32_t)count;
-        return end;
-    case LARDER_NULL:
-    default:
-        return at;
-    }
-}
-
-/* The value that a record with key flags has in the key area. */
-static void item_read_key_value(const struct item_head *h, uint8_t tag, struct larder_value *out) {
-    enum larder_type type = tag & ITEM_TYPE_MASK;
-    *out = (struct larder_value){.type = type, .count = type == LARDER_N ? ITEM_N_IS_ENCODED : 0};
-    if (tag & ITEM_IN_PARTITION_KEY) {
-        out->data = item_key_area(h);
-        out->bytes = h->partition_bytes;
-    } else {
-        out->data = item_key_area(h) + h->partition_bytes;
-        out->bytes = h->sort_bytes;
-    }
-}
-
-const uint8_t *item_read_record(const struct item_head *h, const uint8_t *at, struct larder_value *out) {
-    struct item_record r = item_record_at(at);
-    if (!item_tag_keys(r.tag))
-        return item_read_value(r.tag, r.value, out);
-    item_read_key_value(h, r.tag, out);
-    return r.value;
-}
-
-const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struct larder_value *out) {
-    return item_read_record(h, item_record(h, ordinal), out);
-}
-
-/* ---- Bounded ------------------------------------------------------------------------------------------------- */
 
 static int read_damaged(void) {
     return err_set(LARDER_E_CORRUPT, "the item is damaged: a record leads outside of it");

@@ -346,12 +346,25 @@ static inline size_t item_lay_out(struct item_head *h, size_t records_bytes) {
     return records;
 }
 
-/* item_read.c: reads a value with this tag, which is not in the key area; returns its end. */
+/* The value that a record with key flags has in the key area. */
+static inline void item_read_key_value(const struct item_head *h, uint8_t tag, struct larder_value *out) {
+    enum larder_type type = tag & ITEM_TYPE_MASK;
+    *out = (struct larder_value){.type = type, .count = type == LARDER_N ? ITEM_N_IS_ENCODED : 0};
+    if (tag & ITEM_IN_PARTITION_KEY) {
+        out->data = item_key_area(h);
+        out->bytes = h->partition_bytes;
+    } else {
+        out->data = item_key_area(h) + h->partition_bytes;
+        out->bytes = h->sort_bytes;
+    }
+}
+
+/* item_readable.c: reads a value with this tag, which is not in the key area; returns its end. */
 const uint8_t *item_read_value(unsigned tag, const uint8_t *at, struct larder_value *out);
 /* item_read.c: the attribute with this name: its record and ordinal; bounded. LARDER_OK, LARDER_NOT_FOUND, or LARDER_E_CORRUPT without a
  * text. */
 int item_find_record(const struct item_head *h, struct bytes name, struct item_record *r, uint32_t *ordinal);
-/* item_read.c: the value of an attribute, wherever it lies. Returns the end of its record, which is at `at`, or has this ordinal. */
+/* item_readable.c: the value of an attribute, wherever it lies. Returns the end of its record, which is at `at`, or has this ordinal. */
 const uint8_t *item_read_record(const struct item_head *h, const uint8_t *at, struct larder_value *out);
 const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struct larder_value *out);
 /* item_read.c: the value of a record, bounded; h is NULL in a nested M, where no value lies in the key area. The record's end, or NULL. A
@@ -382,6 +395,6 @@ struct item_measure {
 /* False if the value is no M, L, SS, NS or BS as items hold them. */
 int item_measure_container(const struct larder_value *value, struct item_measure *out);
 
-const char *item_type_name(enum larder_type type); /* item_read.c: "S", "N", ... */
+const char *item_type_name(enum larder_type type); /* item_readable.c: "S", "N", ... */
 
 #endif

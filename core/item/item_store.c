@@ -79,31 +79,40 @@ int item_encode_key_value(const struct item_key_attr *attr, const struct larder_
 
 typedef uint64_t two_words __attribute__((vector_size(16)));
 
-/* Most keys are ASCII text of some length: copied and looked at in one go, the last bytes once more with those before them. 0: not
- * such a key, and what `to` holds is of no account. */
-static inline int take_usual_key(const struct item_key_attr *attr, const struct larder_value *value, size_t bytes_max,
-                                 uint8_t *to, size_t *bytes) {
-    const uint8_t *from = value->data, *last;
-    size_t count = value->bytes;
-    two_words words, high = {0, 0};
-    uint64_t ends[2];
-    if (attr->type != LARDER_S || value->type != LARDER_S || !from || count < sizeof *ends || count > bytes_max)
-        return 0;
-    *bytes = count;
-    if (count < sizeof words) {
-        memcpy(&ends[0], from, sizeof *ends), memcpy(&ends[1], from + count - sizeof *ends, sizeof *ends);
-        memcpy(to, &ends[0], sizeof *ends), memcpy(to + count - sizeof *ends, &ends[1], sizeof *ends);
-        return !((ends[0] | ends[1]) & ASCII_NEVER);
-    }
-    for (last = from + count - sizeof words; from < last; from += sizeof words, to += sizeof words) {
+/* Copies 8 to 15 bytes: the first eight and the last eight, which may overlap. Returns the bits that any of them has. */
+static inline uint64_t copy_short(uint8_t *to, const uint8_t *from, size_t bytes) {
+    uint64_t first, last;
+    size_t last_at = bytes - sizeof last;
+    memcpy(&first, from, sizeof first), memcpy(&last, from + last_at, sizeof last);
+    memcpy(to, &first, sizeof first), memcpy(to + last_at, &last, sizeof last);
+    return first | last;
+}
+
+/* The same for 16 bytes and more, sixteen at a time. */
+static inline uint64_t copy_long(uint8_t *to, const uint8_t *from, size_t bytes) {
+    two_words words, bits = {0, 0};
+    const uint8_t *last = from + bytes - sizeof words;
+    for (; from < last; from += sizeof words, to += sizeof words) {
         memcpy(&words, from, sizeof words);
         memcpy(to, &words, sizeof words);
-        high |= words;
+        bits |= words;
     }
     memcpy(&words, last, sizeof words);
     memcpy(to - (from - last), &words, sizeof words);
-    high |= words;
-    return !((high[0] | high[1]) & ASCII_NEVER);
+    bits |= words;
+    return bits[0] | bits[1];
+}
+
+/* Most keys are ASCII text of some length: copied and looked at in one go. 0: not such a key, and what `to` holds is of no account. */
+static inline int take_usual_key(const struct item_key_attr *attr, const struct larder_value *value, size_t bytes_max,
+                                 uint8_t *to, size_t *bytes) {
+    size_t count = value->bytes;
+    if (attr->type != LARDER_S || value->type != LARDER_S || !value->data || count < sizeof(uint64_t) ||
+        count > bytes_max)
+        return 0;
+    *bytes = count;
+    uint64_t bits = count < sizeof(two_words) ? copy_short(to, value->data, count) : copy_long(to, value->data, count);
+    return !(bits & ASCII_NEVER);
 }
 
 static inline int take_key(const struct item_key_attr *attr, const struct larder_value *value, const char *what,
@@ -187,37 +196,34 @@ static __attribute__((noinline)) uint32_t find_place(const struct item_places *p
 
 static inline void read_found(const struct item_head *h, const struct item_record *r, struct larder_value *value) {
     enum larder_type type = item_tag_type(r->tag);
-    unsigned keys = item_tag_keys(r->tag);
+    if (item_tag_keys(r->tag)) {
+        item_read_key_value(h, r->tag, value);
+        return;
+    }
     *value = (struct larder_value){.type = type, .count = type == LARDER_N ? ITEM_N_IS_ENCODED : 0};
-    if (keys & ITEM_IN_PARTITION_KEY) {
-        value->data = item_key_area(h);
-        value->bytes = h->partition_bytes;
-    } else if (keys) {
-        value->data = item_key_area(h) + h->partition_bytes;
-        value->bytes = h->sort_bytes;
-    } else if (type == LARDER_S || type == LARDER_N || type == LARDER_B)
+    if (type == LARDER_S || type == LARDER_N || type == LARDER_B)
         value->data = item_get_scalar(r->tag, r->value, &value->bytes);
 }
 
-static inline int is_named(const struct item_record *r, const struct item_key_attr *attr) {
+/* Whether the record is the attribute's. */
+static inline int is_named(const uint8_t *record, const struct item_key_attr *attr) {
+    struct bytes name;
     if (attr->name_byte)
-        return *r->name_field.at == attr->name_byte;
-    return r->name.len == attr->name_bytes && is_same_name(r->name.at, attr->name, r->name.len);
+        return record[1] == attr->name_byte;
+    item_get_name(record + 1, &name);
+    return name.len == attr->name_bytes && is_same_name(name.at, attr->name, name.len);
 }
 
 /* 0: the item has no such attribute. *near: where it was in an item before, from now on where it is in this one. */
 static inline int find_attr(const struct item_places *p, const struct item_key_attr *attr, uint16_t *near,
                             struct found_attr *out) {
     uint32_t at = *near;
-    struct item_record r = {.tag = 0};
-    if (at < p->count)
-        r = item_record_at(p->start + item_place(p, at));
-    if (at >= p->count || !is_named(&r, attr)) {
+    if (at >= p->count || !is_named(p->start + item_place(p, at), attr)) {
         at = find_place(p, attr, near);
         if (at >= p->count || order_at(p, at, attr) != 0)
             return 0;
-        r = item_record_at(p->start + item_place(p, at));
     }
+    struct item_record r = item_record_at(p->start + item_place(p, at));
     out->ordinal = (uint16_t)at;
     out->name_field = r.name_field;
     read_found((const struct item_head *)(const void *)p->start, &r, &out->value);
@@ -254,8 +260,8 @@ int item_key_from_item(const struct item_shape *shape, const struct larder_item 
     return item_key_from_values(shape, &(struct larder_key){.partition = partition.value, .sort = sort.value}, out);
 }
 
-static int is_key_name(const struct item_key_attr *attr, struct bytes name) {
-    return attr->name && attr->name_bytes == name.len && memcmp(attr->name, name.at, name.len) == 0;
+static int is_key(const uint8_t *record, const struct item_key_attr *partition, const struct item_key_attr *sort) {
+    return is_named(record, partition) || (sort->name && is_named(record, sort));
 }
 
 int item_start_key(const struct item_shape *shape, const struct item_index_shape *index,
@@ -266,9 +272,10 @@ int item_start_key(const struct item_shape *shape, const struct item_index_shape
         return result;
     item_find_places(&places, item_head(start_key));
     for (uint32_t i = 0; i < places.count; i++) {
-        struct bytes name = item_record_at(places.start + item_place(&places, i)).name;
-        if (is_key_name(&shape->partition, name) || is_key_name(&shape->sort, name) ||
-            (index && (is_key_name(&index->partition, name) || is_key_name(&index->sort, name))))
+        const uint8_t *record = places.start + item_place(&places, i);
+        struct bytes name = item_record_at(record).name;
+        if (is_key(record, &shape->partition, &shape->sort) ||
+            (index && is_key(record, &index->partition, &index->sort)))
             continue;
         return err_set(LARDER_E_INVAL,
                        "the start key has an attribute \"%.*s\"; the keys of the table%s are allowed, and nothing else",
@@ -294,12 +301,8 @@ static inline int is_usual_key(const struct item_places *p, const struct item_ke
     if (at >= p->count)
         return 0;
     const uint8_t *record = p->start + item_place(p, at);
-    size_t name_bytes = attr->name_bytes;
-    if (record[0] < ITEM_SHORT_N || item_tag_type(record[0]) != attr->type || item_tag_bytes(record[0]) == 0)
-        return 0;
-    if (attr->name_byte)
-        return record[1] == attr->name_byte;
-    return name_bytes < ITEM_NAME_LISTED && record[1] == name_bytes && is_same_name(record + 2, attr->name, name_bytes);
+    return record[0] >= ITEM_SHORT_N && item_tag_type(record[0]) == attr->type && item_tag_bytes(record[0]) != 0 &&
+           is_named(record, attr);
 }
 
 /* A key attribute of an index. *ordinal is ITEM_NO_ATTR if the item has none that will do; LARDER_E_INVAL if it has one

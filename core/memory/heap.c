@@ -75,13 +75,6 @@ uint64_t heap_round_most(uint64_t bytes, unsigned flags) {
     return class_bytes[class_index];
 }
 
-static uint32_t bits_set(const struct span_shm *span) {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < SPAN_BITMAP_WORDS; i++)
-        count += (uint32_t)__builtin_popcountll(SHM_LOAD_RELAXED(&span->bitmap[i]));
-    return count;
-}
-
 static struct bin_shm *bin_of(const struct seg *s, const struct span_shm *span) {
     uint32_t arena = SHM_LOAD_RELAXED(&span->arena), class_index = SHM_LOAD_RELAXED(&span->class_index);
     return arena < s->arena_count && class_index < CLASS_COUNT ? seg_bin(s, arena * CLASS_COUNT + class_index) : NULL;
@@ -343,7 +336,7 @@ static uint32_t empty_head(const struct seg *s, const struct bin_shm *bin) {
 /* A listed span without blocks goes back to the pool; if that cannot be it is the first of the list. */
 static int give_empty(struct writer *w, struct bin_shm *bin, uint32_t i) {
     struct span_shm *span = seg_span(w->seg, i);
-    if (SHM_LOAD_RELAXED(&span->state) != SPAN_SMALL || bin_of(w->seg, span) != bin || bits_set(span) != 0)
+    if (SHM_LOAD_RELAXED(&span->state) != SPAN_SMALL || bin_of(w->seg, span) != bin || span_blocks_used(span) != 0)
         return err_set(LARDER_E_CORRUPT, "heap: span %u is listed without blocks and has some", i);
     list_remove(w->seg, bin, span);
     int r = span_give_small(w, i);
@@ -457,7 +450,7 @@ static void rebuild_bin(const struct seg *s, struct bin_shm *bin) {
         struct span_shm *span = seg_span(s, i);
         if (SHM_LOAD(&span->state) != SPAN_SMALL || bin_of(s, span) != bin)
             continue;
-        uint32_t used = bits_set(span);
+        uint32_t used = span_blocks_used(span);
         SHM_STORE(&span->used, (uint16_t)used);
         SHM_STORE(&span->is_listed, 0);
         if (used == 0)

@@ -9,11 +9,11 @@
  */
 #include "core/memory/heap_span.h"
 #include "core/base/err.h"
+#include "core/base/wait.h"
 #include "core/memory/free_runs.h"
 #include "core/segment/seg_file.h"
 #include <errno.h>
 #include <sys/mman.h>
-#include <time.h>
 
 uint32_t span_claimed_count(const struct seg *s) {
     uint64_t claimed = SHM_LOAD(&s->shm->claimed_bytes);
@@ -144,9 +144,7 @@ void span_rebuild(const struct seg *s) {
 /* What the last count found: w->full_... True if it counted just now. */
 static int count_for_message(struct writer *w) {
     struct heap_totals t;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    uint64_t now_ns = wait_now_coarse_ns();
     if (w->full_counted_ns != 0 && now_ns - w->full_counted_ns <= FULL_COUNT_EVERY_NS)
         return 0;
     heap_totals(w->seg, &t);

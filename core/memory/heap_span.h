@@ -17,6 +17,13 @@ static inline uint64_t span_off(const struct seg *s, uint32_t i) {
 static inline uint32_t span_index(const struct seg *s, uint64_t off) {
     return (uint32_t)((off - s->data_off) / SPAN_BYTES);
 }
+/* Blocks of a small span that are in use, by its bitmap. */
+static inline uint32_t span_blocks_used(const struct span_shm *span) {
+    uint32_t count = 0;
+    for (unsigned k = 0; k < SPAN_BITMAP_WORDS; k++)
+        count += (uint32_t)__builtin_popcountll(SHM_LOAD_RELAXED(&span->bitmap[k]));
+    return count;
+}
 /* Spans that are backed by memory. */
 uint32_t span_claimed_count(const struct seg *s);
 uint32_t heap_class_bytes(uint32_t class_index);

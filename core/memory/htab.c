@@ -5,13 +5,12 @@
 #include "core/base/swap.h"
 
 #define BUCKETS_MAX 65535u
-#define SPARES(buckets) ((buckets) / 8 + 1)
 #define REFILL_AHEAD 2u /* buckets */
 
 /* The buckets of an array, main ones and spares, as the stripe's word says; 0 and NULL if it is empty or out of bounds. */
 static uint32_t array_of(const struct htab *t, uint64_t word, struct bucket_shm **array) {
     uint32_t buckets = WORD_TAG(word);
-    *array = buckets ? seg_at(t->seg, WORD_OFF(word), (uint64_t)(buckets + SPARES(buckets)) * sizeof **array) : NULL;
+    *array = buckets ? seg_at(t->seg, WORD_OFF(word), htab_array_bytes(buckets)) : NULL;
     return *array ? buckets : 0;
 }
 
@@ -59,7 +58,7 @@ void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe
     walk->tab = t;
     walk->hash = hash;
     walk->bucket_count = buckets;
-    walk->bucket_total = buckets ? buckets + SPARES(buckets) : 0;
+    walk->bucket_total = buckets ? buckets + HTAB_SPARES(buckets) : 0;
     walk->bucket = buckets ? &walk->array[htab_bucket_of(t, buckets, hash)] : NULL;
     walk->at = 0;
     walk->ahead_bytes = 0;
@@ -138,7 +137,8 @@ shm_word *htab_peek(const struct htab *t, uint64_t array_word, struct bucket_shm
             return NULL;
         if (!array)
             buckets = array_of(t, array_word, &array);
-        int64_t next = buckets ? next_of(array, buckets, buckets + SPARES(buckets), (uint32_t)(bucket - array)) : -1;
+        int64_t next =
+            buckets ? next_of(array, buckets, buckets + HTAB_SPARES(buckets), (uint32_t)(bucket - array)) : -1;
         if (next < 0)
             return NULL;
         bucket = &array[next];
@@ -161,39 +161,37 @@ static int is_unused(const struct bucket_shm *bucket) {
     return used == 0;
 }
 
-int htab_has_place(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
-                   uint32_t *spares_used, struct htab_place *place) {
-    uint32_t at = htab_bucket_of(t, buckets, hash);
-    int64_t next;
-    place->link = NULL;
-    for (;; at = (uint32_t)next) {
-        place->slot = empty_in(&array[at]);
-        if (place->slot)
-            return 1;
-        next = next_of(array, buckets, buckets + SPARES(buckets), at);
-        if (next < 0)
-            break;
-    }
-    /* A damaged chain takes nothing more, and a spare that is in use is not linked again: a new array is built of what can be found. */
-    if (next < -1 || *spares_used >= SPARES(buckets) || buckets + *spares_used <= at ||
-        !is_unused(&array[buckets + *spares_used]))
-        return 0;
-    uint32_t spare = buckets + (*spares_used)++;
-    place->slot = &array[spare].slot[0];
-    place->link = &array[at].link;
-    place->link_word = (uint64_t)spare + 1;
-    return 1;
+/* The next spare, linked behind bucket number `last`, the end of a chain. NULL: none is left. A spare that is in use is not linked again: a
+ * new array is built of what can be found. */
+static struct bucket_shm *link_spare(struct bucket_shm *array, uint32_t buckets, uint32_t last, uint32_t *spares_used,
+                                     int is_private) {
+    uint32_t spare = buckets + *spares_used;
+    if (*spares_used >= HTAB_SPARES(buckets) || spare <= last || !is_unused(&array[spare]))
+        return NULL;
+    ++*spares_used;
+    if (is_private)
+        atomic_init(&array[last].link, (uint64_t)spare + 1);
+    else
+        SHM_STORE(&array[last].link, (uint64_t)spare + 1);
+    return &array[spare];
 }
 
-/* An empty slot in the chain of `hash`, which is led on to a spare bucket if it is full. NULL: no spare is left. */
-static shm_word *empty_slot(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
-                            uint32_t *spares_used) {
-    struct htab_place place;
-    if (!htab_has_place(t, array, buckets, hash, spares_used, &place))
-        return NULL;
-    if (place.link)
-        SHM_STORE(place.link, place.link_word);
-    return place.slot;
+shm_word *htab_empty_slot(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
+                          uint32_t *spares_used, int is_private) {
+    uint32_t at = htab_bucket_of(t, buckets, hash);
+    for (;;) {
+        shm_word *slot = empty_in(&array[at]);
+        if (slot)
+            return slot;
+        int64_t next = next_of(array, buckets, buckets + HTAB_SPARES(buckets), at);
+        if (next == -2) /* a damaged chain takes nothing more */
+            return NULL;
+        if (next == -1)
+            break;
+        at = (uint32_t)next;
+    }
+    struct bucket_shm *spare = link_spare(array, buckets, at, spares_used, is_private);
+    return spare ? &spare->slot[0] : NULL;
 }
 
 /* Has the blocks of a bucket fetched: of each the hash is wanted. */
@@ -205,11 +203,22 @@ static void fetch_blocks(const struct htab *t, const struct bucket_shm *bucket) 
     }
 }
 
-static uint64_t array_bytes(uint32_t buckets) {
-    return buckets ? (uint64_t)(buckets + SPARES(buckets)) * sizeof(struct bucket_shm) : 0;
+/* Puts a word of the old array into the new one, which nobody sees yet. LARDER_NOT_FOUND: its chain needs one spare more. */
+static int put_word(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t word,
+                    uint32_t *spares_used) {
+    const shm_word *block = seg_at(t->seg, WORD_OFF(word), sizeof(uint64_t));
+    if (!block)
+        return err_set(LARDER_E_CORRUPT, "a bucket refers to %llu, outside the heap",
+                       (unsigned long long)WORD_OFF(word));
+    uint64_t hash = htab_hash_in(word, SHM_LOAD_RELAXED(block));
+    shm_word *slot = htab_empty_slot(t, array, buckets, hash, spares_used, 0);
+    if (!slot)
+        return LARDER_NOT_FOUND;
+    SHM_STORE(slot, word);
+    return LARDER_OK;
 }
 
-/* Puts every slot of the old array into the new one, which nobody sees yet. LARDER_NOT_FOUND: a chain needs more spares. */
+/* The same with all of them. */
 static int refill(const struct htab *t, struct stripe_shm *s, const struct bucket_shm *old, uint32_t old_total,
                   struct bucket_shm *array, uint32_t buckets) {
     uint32_t spares_used = 0;
@@ -218,17 +227,9 @@ static int refill(const struct htab *t, struct stripe_shm *s, const struct bucke
             fetch_blocks(t, &old[b + REFILL_AHEAD]);
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
             uint64_t word = SHM_LOAD_RELAXED(&old[b].slot[i]);
-            shm_word *block = word ? seg_at(t->seg, WORD_OFF(word), sizeof(uint64_t)) : NULL;
-            if (!word)
-                continue;
-            if (!block)
-                return err_set(LARDER_E_CORRUPT, "a bucket refers to %llu, outside the heap",
-                               (unsigned long long)WORD_OFF(word));
-            uint64_t hash = htab_hash_in(word, SHM_LOAD_RELAXED(block));
-            shm_word *slot = empty_slot(t, array, buckets, hash, &spares_used);
-            if (!slot)
-                return LARDER_NOT_FOUND;
-            SHM_STORE(slot, word);
+            int r = word ? put_word(t, array, buckets, word, &spares_used) : LARDER_OK;
+            if (r)
+                return r;
         }
     }
     SHM_STORE(&s->spares_used, spares_used);
@@ -241,8 +242,8 @@ static int publish_array(struct writer *w, struct stripe_shm *s, uint64_t old_wo
 
 uint32_t htab_buckets_filling(uint32_t least) {
     uint32_t buckets = least;
-    uint64_t bytes = heap_round((uint64_t)(least + SPARES(least)) * sizeof(struct bucket_shm), HEAP_LINE);
-    while (buckets < BUCKETS_MAX && (uint64_t)(buckets + 1 + SPARES(buckets + 1)) * sizeof(struct bucket_shm) <= bytes)
+    uint64_t bytes = heap_round(htab_array_bytes(least), HEAP_LINE);
+    while (buckets < BUCKETS_MAX && htab_array_bytes(buckets + 1) <= bytes)
         buckets++;
     return buckets;
 }
@@ -251,8 +252,9 @@ uint32_t htab_buckets_filling(uint32_t least) {
  * LARDER_NOT_FOUND: they are too few for a chain; nothing has changed. */
 static int replace_array(struct writer *w, const struct htab *t, struct stripe_shm *s, uint32_t buckets) {
     struct bucket_shm *old, *array;
-    uint64_t old_word = SHM_LOAD_RELAXED(&s->array), off, bytes = array_bytes(buckets);
-    uint32_t old_buckets = array_of(t, old_word, &old), old_total = old_buckets ? old_buckets + SPARES(old_buckets) : 0;
+    uint64_t old_word = SHM_LOAD_RELAXED(&s->array), off, bytes = htab_array_bytes(buckets);
+    uint32_t old_buckets = array_of(t, old_word, &old),
+             old_total = old_buckets ? old_buckets + HTAB_SPARES(old_buckets) : 0;
     int r = heap_take(w, bytes, HAND_STEP1 | HAND_NEW, HEAP_LINE, &off);
     if (r)
         return r;
@@ -270,7 +272,13 @@ static int replace_array(struct writer *w, const struct htab *t, struct stripe_s
     return gave ? gave : r;
 }
 
-/* A larger array. It has a twelfth more and what the block has room for: with a sixth more an item takes 1.5 bytes more. */
+/* The next larger size: a twelfth more, and what the block has room for. With a sixth more an item takes 1.5 bytes more. 0: there is
+ * none. */
+static uint32_t larger(uint32_t buckets) {
+    uint32_t wanted = htab_buckets_filling(buckets + buckets / 12 + 1);
+    return wanted <= BUCKETS_MAX ? wanted : 0;
+}
+
 static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
     struct bucket_shm *old;
     uint64_t old_word = SHM_LOAD_RELAXED(&s->array);
@@ -278,15 +286,13 @@ static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
     if (!buckets && old_word != 0) /* a new array in its place would hide every item of the stripe */
         return err_set(LARDER_E_CORRUPT, "a stripe refers to a bucket array at %llu, which is none",
                        (unsigned long long)WORD_OFF(old_word));
-    for (;;) {
-        buckets = htab_buckets_filling(buckets + buckets / 12 + 1);
-        if (buckets > BUCKETS_MAX)
-            return err_set(LARDER_E_FULL,
-                           "a stripe has reached its largest bucket array; create the segment with more stripes");
+    while ((buckets = larger(buckets)) != 0) {
         int r = replace_array(w, t, s, buckets);
         if (r != LARDER_NOT_FOUND)
             return r;
     }
+    return err_set(LARDER_E_FULL,
+                   "a stripe has reached its largest bucket array; create the segment with more stripes");
 }
 
 static unsigned slots_used(const struct bucket_shm *bucket) {
@@ -349,7 +355,7 @@ static void cut_chain(struct stripe_shm *s, struct bucket_shm *array, uint32_t b
 /* False: no chain can spare one. */
 static int take_over_spare(const struct htab *t, struct stripe_shm *s, uint64_t hash) {
     struct bucket_shm *array;
-    uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array), total = buckets + SPARES(buckets);
+    uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array), total = buckets + HTAB_SPARES(buckets);
     if (!buckets)
         return 0;
     uint32_t mine = htab_bucket_of(t, buckets, hash);
@@ -391,7 +397,7 @@ int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_
         struct bucket_shm *array;
         uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array);
         uint32_t spares_used = SHM_LOAD_RELAXED(&s->spares_used), before = spares_used;
-        *slot = buckets ? empty_slot(t, array, buckets, hash, &spares_used) : NULL;
+        *slot = buckets ? htab_empty_slot(t, array, buckets, hash, &spares_used, 0) : NULL;
         if (spares_used != before)
             SHM_STORE(&s->spares_used, spares_used);
         if (*slot)
@@ -421,9 +427,9 @@ static void end_duplicates(struct bucket_shm *array, uint32_t buckets, uint32_t 
 /* So many spares, from the first one on, are linked. */
 static uint32_t linked_spares(const struct bucket_shm *array, uint32_t buckets) {
     uint32_t linked = 0;
-    for (uint32_t b = 0; buckets && b < buckets + SPARES(buckets); b++) {
+    for (uint32_t b = 0; buckets && b < buckets + HTAB_SPARES(buckets); b++) {
         uint64_t link = SHM_LOAD(&array[b].link);
-        if (link > buckets && link - buckets > linked && link <= buckets + SPARES(buckets))
+        if (link > buckets && link - buckets > linked && link <= buckets + HTAB_SPARES(buckets))
             linked = (uint32_t)link - buckets;
     }
     return linked;
@@ -432,10 +438,10 @@ static uint32_t linked_spares(const struct bucket_shm *array, uint32_t buckets) 
 int htab_has_true_spares(const struct htab *t, const struct stripe_shm *s) {
     struct bucket_shm *array;
     uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), linked = linked_spares(array, buckets);
-    for (uint32_t i = linked; buckets && i < SPARES(buckets); i++)
+    for (uint32_t i = linked; buckets && i < HTAB_SPARES(buckets); i++)
         if (!is_unused(&array[buckets + i]))
             return 0;
-    return linked <= SHM_LOAD(&s->spares_used) && SHM_LOAD(&s->spares_used) <= (buckets ? SPARES(buckets) : 0);
+    return linked <= SHM_LOAD(&s->spares_used) && SHM_LOAD(&s->spares_used) <= (buckets ? HTAB_SPARES(buckets) : 0);
 }
 
 int htab_recount_locked(const struct htab *t, struct stripe_shm *s) {
@@ -443,8 +449,8 @@ int htab_recount_locked(const struct htab *t, struct stripe_shm *s) {
     uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array), count = 0;
     for (uint32_t b = 0; b < buckets; b++)
         if (SHM_LOAD(&array[b].link) != 0)
-            end_duplicates(array, buckets, buckets + SPARES(buckets), b);
-    for (uint32_t b = 0; buckets && b < buckets + SPARES(buckets); b++)
+            end_duplicates(array, buckets, buckets + HTAB_SPARES(buckets), b);
+    for (uint32_t b = 0; buckets && b < buckets + HTAB_SPARES(buckets); b++)
         for (unsigned i = 0; i < BUCKET_SLOTS; i++)
             count += SHM_LOAD(&array[b].slot[i]) != 0;
     SHM_STORE(&s->count, count);
@@ -472,8 +478,8 @@ static int is_array_empty(const struct bucket_shm *array, uint32_t total) {
 int htab_clear_large_locked(struct writer *w, const struct htab *t, struct stripe_shm *s) {
     struct bucket_shm *array;
     uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array);
-    if (array_bytes(buckets) <= HTAB_KEPT_BYTES || SHM_LOAD_RELAXED(&s->count) != 0 ||
-        !is_array_empty(array, buckets + SPARES(buckets))) /* the count is a cache, items are not */
+    if (htab_array_bytes(buckets) <= HTAB_KEPT_BYTES || SHM_LOAD_RELAXED(&s->count) != 0 ||
+        !is_array_empty(array, buckets + HTAB_SPARES(buckets))) /* the count is a cache, items are not */
         return LARDER_OK;
     return htab_clear_locked(w, s);
 }
@@ -489,7 +495,9 @@ static uint32_t buckets_wanted(const struct htab *t, const struct stripe_shm *s)
     if ((uint64_t)count * SHRINK_BELOW > (uint64_t)buckets * BUCKET_SLOTS)
         return 0;
     uint32_t wanted = htab_buckets_filling(count / (BUCKET_SLOTS / 2) + 1);
-    return array_bytes(buckets) > HTAB_KEPT_BYTES && array_bytes(wanted) <= array_bytes(buckets) / 2 ? wanted : 0;
+    return htab_array_bytes(buckets) > HTAB_KEPT_BYTES && htab_array_bytes(wanted) <= htab_array_bytes(buckets) / 2
+               ? wanted
+               : 0;
 }
 
 int htab_is_too_large(const struct htab *t, const struct stripe_shm *s) {
@@ -537,7 +545,7 @@ int htab_bucket_slots(const struct htab *t, const struct stripe_shm *s, uint32_t
                 return -1;
             words[count++] = word;
         }
-        int64_t next = next_of(array, buckets, buckets + SPARES(buckets), at);
+        int64_t next = next_of(array, buckets, buckets + HTAB_SPARES(buckets), at);
         if (next < 0)
             return next == -1 ? (int)count : -1;
         at = (uint32_t)next;

@@ -28,6 +28,15 @@
 #include "core/memory/journal.h"
 #include "core/segment/seg.h"
 
+/* Slots of a bucket chain that are looked at, at most: seven are usual. */
+#define HTAB_CHAIN_MAX 512u
+
+/* Of so many main buckets: the spares behind them, and the bytes of both. */
+#define HTAB_SPARES(buckets) ((buckets) / 8 + 1)
+static inline uint64_t htab_array_bytes(uint64_t buckets) {
+    return (buckets + HTAB_SPARES(buckets)) * sizeof(struct bucket_shm);
+}
+
 struct htab {
     const struct seg *seg;
     struct stripe_shm *stripes;
@@ -106,14 +115,10 @@ shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *w
 /* Under the stripe's lock: a slot for one more block with this hash, growing the array if it must (step 1).
  * LARDER_OK, LARDER_E_FULL, LARDER_E_RETRY, LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash, shm_word **slot);
-/* The same in any array, of this table or one that is being made: where a block with this hash goes, and the link that must be stored
- * before (NULL: none). Stores nothing but *spares_used. False: the array is full for this hash. */
-struct htab_place {
-    shm_word *slot, *link;
-    uint64_t link_word;
-};
-int htab_has_place(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
-                   uint32_t *spares_used, struct htab_place *place);
+/* The same in any array, of this table or one that is being made; a chain that is full is led on to a spare bucket. is_private: in private
+ * memory. *spares_used counts up. NULL: no spare is left, or the chain is damaged. */
+shm_word *htab_empty_slot(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t hash,
+                          uint32_t *spares_used, int is_private);
 /* After linking or unlinking one block. */
 void htab_count_locked(struct stripe_shm *s, int by);
 /* The most buckets whose array fits the block that the heap hands out for an array of `least`: what every array has (H4). */

@@ -3,13 +3,13 @@
 #include "core/base/debug.h"
 #include "core/base/err.h"
 #include "core/base/swap.h"
+#include "core/base/wait.h"
 #include "core/memory/recover.h"
 #include "core/segment/live.h"
 #include "core/segment/seg.h"
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SPIN_COUNT 100
@@ -17,12 +17,6 @@
  * came, or after as long again as one has waited; and a thousand who wait for one that is slow do not keep the kernel busy. */
 #define SLEEP_MIN_NS 1000000
 #define SLEEP_MAX_NS 16000000
-
-static uint64_t now_ns(clockid_t clock) {
-    struct timespec ts;
-    clock_gettime(clock, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static void cpu_relax(void) {
 #if defined(__x86_64__)
@@ -68,7 +62,7 @@ static void mark_rank(struct writer *w, enum lock_rank rank) {
     DEBUG_ASSERT(rank == LOCK_STRIPE ? (higher >> 1) == 0 : higher == 0); /* rule K2 */
     (void)higher;
     if (w->ranks_held == 0)
-        SHM_STORE(&w->slot->lock_since_ns, now_ns(CLOCK_MONOTONIC_COARSE));
+        SHM_STORE(&w->slot->lock_since_ns, wait_now_coarse_ns());
     w->ranks_held |= 1u << rank;
     w->stripes_held += rank == LOCK_STRIPE;
 }
@@ -98,54 +92,84 @@ static int cannot_recover(int result) {
     return result == LARDER_E_OS || result == LARDER_E_NO_MEMORY || result == LARDER_E_ACCESS;
 }
 
-/* Waits for a lock that somebody holds. *slot.locks[] names it already. */
+/* A wait for one lock. slot.locks[] names it already. */
+struct lock_wait {
+    struct writer *w;
+    lock_word *lock;
+    enum lock_rank rank;
+    uint64_t start_ns, sleep_ns;
+    uint32_t waiters;      /* LOCK_WAITERS once it slept: from then on others may sleep, too, and nobody knows */
+    uint32_t owner_before; /* when it slept last */
+};
+
+/* Whether the owner is dead; then *recovered is what recovering it came to, else LARDER_E_BUSY. A look is a system call, the slower the more
+ * slots are taken. The first who waits looks at once; then all do if the owner is the same as before they slept: a lock that moves has no
+ * dead owner. */
+static int is_dead_owner(const struct lock_wait *wait, uint32_t owner, int is_first, int *recovered) {
+    int looks = owner == wait->owner_before || is_first;
+    int is_dead = looks && live_is_held(wait->w->seg, owner) == 0;
+    *recovered = is_dead ? recover_for_lock(wait->w, owner, wait->rank) : LARDER_E_BUSY;
+    return is_dead;
+}
+
+static int refuse_owner(const struct lock_wait *wait, uint32_t owner) {
+    forget_lock(wait->w, wait->lock);
+    return err_set(LARDER_E_CORRUPT, "a %s lock names slot %u as its owner, which cannot be",
+                   lock_rank_name(wait->rank), owner);
+}
+
+/* The time limit has passed. */
+static int give_up(const struct lock_wait *wait, uint32_t owner, uint64_t waited_ns, int is_dead, int recovered) {
+    if (!cannot_recover(recovered))
+        return busy(wait->w, wait->lock, (int)owner, wait->rank, waited_ns, is_dead && recovered != LARDER_OK);
+    forget_lock(wait->w, wait->lock);
+    return recovered; /* with the message of the last try */
+}
+
+static void sleep_for(struct lock_wait *wait, uint32_t owner, uint32_t value) {
+    if (owner != wait->owner_before)
+        wait->sleep_ns = SLEEP_MIN_NS;
+    futex_sleep(wait->lock, value, wait->sleep_ns);
+    wait->sleep_ns = wait->sleep_ns * 2 < SLEEP_MAX_NS ? wait->sleep_ns * 2 : SLEEP_MAX_NS;
+    wait->owner_before = owner;
+}
+
+/* The lock was `seen` to be held, and to spin did not help. LARDER_E_RETRY: it is to be looked at again. */
+static int wait_for_owner(struct lock_wait *wait, uint32_t seen) {
+    struct writer *w = wait->w;
+    uint32_t owner = (seen & ~LOCK_WAITERS) - 1;
+    int is_first = !(seen & LOCK_WAITERS), recovered;
+    if (owner >= w->seg->slot_count || owner == w->id)
+        return refuse_owner(wait, owner);
+    wait->waiters = LOCK_WAITERS;
+    if (is_first && !SHM_CAS(wait->lock, &seen, seen | LOCK_WAITERS))
+        return LARDER_E_RETRY;
+    int is_dead = is_dead_owner(wait, owner, is_first, &recovered);
+    if (recovered == LARDER_OK && lock_owner(wait->lock) != (int)owner)
+        return LARDER_E_RETRY; /* else a damaged word names a slot that has nothing to recover */
+    uint64_t waited_ns = wait_now_ns() - wait->start_ns;
+    if (waited_ns > (uint64_t)w->busy_timeout_ms * 1000000u)
+        return give_up(wait, owner, waited_ns, is_dead, recovered);
+    sleep_for(wait, owner, seen | LOCK_WAITERS);
+    return LARDER_E_RETRY;
+}
+
 static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
-    uint64_t start_ns = now_ns(CLOCK_MONOTONIC), limit_ns = (uint64_t)w->busy_timeout_ms * 1000000u;
-    uint64_t sleep_ns = SLEEP_MIN_NS;
-    uint32_t waiters = 0, owner_before = UINT32_MAX;
+    struct lock_wait wait = {.w = w, .lock = lock, .rank = rank, .owner_before = UINT32_MAX};
+    int r = LARDER_E_RETRY;
+    wait.start_ns = wait_now_ns();
     SHM_STORE(&w->slot->lock_waits, SHM_LOAD_RELAXED(&w->slot->lock_waits) + 1);
-    for (unsigned spins = 0;; spins++) {
+    for (unsigned spins = 0; r == LARDER_E_RETRY; spins++) {
         uint32_t seen = SHM_LOAD(lock);
-        if ((seen & ~LOCK_WAITERS) == 0) {
-            if (SHM_CAS(lock, &seen, (w->id + 1) | waiters))
-                return LARDER_OK;
-            continue;
-        }
-        if (spins < SPIN_COUNT) {
+        int is_free = (seen & ~LOCK_WAITERS) == 0;
+        if (is_free && SHM_CAS(lock, &seen, (w->id + 1) | wait.waiters))
+            return LARDER_OK;
+        if (!is_free && spins < SPIN_COUNT)
             cpu_relax();
-            continue;
-        }
-        uint32_t owner = (seen & ~LOCK_WAITERS) - 1;
-        if (owner >= w->seg->slot_count || owner == w->id) {
-            forget_lock(w, lock);
-            return err_set(LARDER_E_CORRUPT, "a %s lock names slot %u as its owner, which cannot be",
-                           lock_rank_name(rank), owner);
-        }
-        /* Once asleep we cannot know whether others sleep too: whoever slept takes the lock with LOCK_WAITERS set. */
-        waiters = LOCK_WAITERS;
-        if (!(seen & LOCK_WAITERS) && !SHM_CAS(lock, &seen, seen | LOCK_WAITERS))
-            continue;
-        /* A look is a system call, the slower the more slots are taken. The first who waits looks at once; then all do if the owner
-         * is the same as before they slept: a lock that moves has no dead owner. */
-        int looks = owner == owner_before || !(seen & LOCK_WAITERS);
-        int is_dead = looks && live_is_held(w->seg, owner) == 0, recovered = LARDER_E_BUSY;
-        if (is_dead)
-            recovered = recover_for_lock(w, owner, rank);
-        if (recovered == LARDER_OK && lock_owner(lock) != (int)owner)
-            continue; /* a damaged word may name a slot that has nothing to recover */
-        uint64_t waited_ns = now_ns(CLOCK_MONOTONIC) - start_ns;
-        if (waited_ns > limit_ns && cannot_recover(recovered)) {
-            forget_lock(w, lock);
-            return recovered; /* with the message of the last try */
-        }
-        if (waited_ns > limit_ns)
-            return busy(w, lock, (int)owner, rank, waited_ns, is_dead && recovered != LARDER_OK);
-        if (owner != owner_before)
-            sleep_ns = SLEEP_MIN_NS;
-        futex_sleep(lock, seen | LOCK_WAITERS, sleep_ns);
-        sleep_ns = sleep_ns * 2 < SLEEP_MAX_NS ? sleep_ns * 2 : SLEEP_MAX_NS;
-        owner_before = owner;
+        else if (!is_free)
+            r = wait_for_owner(&wait, seen);
     }
+    return r;
 }
 
 int lock_take(struct writer *w, lock_word *lock, enum lock_rank rank) {

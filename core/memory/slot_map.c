@@ -1,9 +1,9 @@
 /* core/memory/slot_map.c - see core/memory/slot_map.h. */
 #include "core/memory/slot_map.h"
+#include "core/base/wait.h"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MAP_BITS 64u
@@ -71,14 +71,7 @@ uint32_t slot_bell_listen(const struct seg *s, int is_old) {
 
 /* Not FUTEX_PRIVATE: other processes ring. Errors are a reason to look again, nothing else. */
 void slot_bell_sleep(const struct seg *s, uint32_t heard, int is_old, uint32_t ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = wait_timespec(wait_now_ns() + ms * UINT64_C(1000000));
     syscall(SYS_futex, &s->shm->slot_bell, FUTEX_WAIT_BITSET, heard, &until, NULL,
             is_old ? BELL_WAITED_FOR | BELL_FOR_OLD : BELL_WAITED_FOR);
 }

@@ -10,10 +10,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/base/err.h"
+#include "core/base/wait.h"
 #include "core/segment/live.h"
 #include "core/segment/seg_layout.h"
 #include "core/segment/seg_lock.h"
@@ -35,31 +35,25 @@ struct seg_opening {
 
 /* ---- Waiting ---- */
 
-static uint64_t seg_wait_now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 void seg_wait_begin(struct seg_wait *wait, uint32_t timeout_ms) {
-    wait->started_ns = seg_wait_now_ns();
+    wait->started_ns = wait_now_ns();
     wait->deadline_ns = wait->started_ns + timeout_ms * UINT64_C(1000000);
 }
 
 int seg_wait_is_left(const struct seg_wait *wait) {
-    uint64_t now_ns = seg_wait_now_ns(), end_ns = now_ns + SEG_PAUSE_NS;
+    uint64_t now_ns = wait_now_ns(), end_ns = now_ns + SEG_PAUSE_NS;
     if (now_ns >= wait->deadline_ns)
         return 0;
     /* SEG_ORPHAN_LOOKS counts on the pauses, so signals must not shorten them. Nor prolong them: what nanosleep() says is left
      * includes the timer's slack, and with a signal every 60 microseconds never became less. */
-    struct timespec end = {.tv_sec = (time_t)(end_ns / 1000000000u), .tv_nsec = (long)(end_ns % 1000000000u)};
+    struct timespec end = wait_timespec(end_ns);
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
         ;
     return 1;
 }
 
 uint64_t seg_wait_ms(const struct seg_wait *wait) {
-    return (seg_wait_now_ns() - wait->started_ns) / 1000000;
+    return (wait_now_ns() - wait->started_ns) / 1000000;
 }
 
 /* ---- Attaching ---- */

@@ -91,8 +91,7 @@ static uint32_t kseq_in(const struct item_head *image, int ordinal) {
 static int is_wanted(const struct item_head *image, const struct wanted *want) {
     if (!want->key)
         return image->hash_high == want->hash >> 32 && kseq_in(image, want->ordinal) == want->kseq && want->kseq != 0;
-    return image->partition_bytes == want->key->partition_bytes && image->sort_bytes == want->key->sort_bytes &&
-           memcmp(item_key_area(image), want->key->area, want->key->area_bytes) == 0;
+    return item_is_same_key(item_key_in(image), item_key_of(want->key));
 }
 
 /* What a copy came to. */

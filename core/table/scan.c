@@ -11,7 +11,6 @@
 #include <stdlib.h>
 
 #define CHAIN_TRIES 4 /* to copy a whole chain while its stripe stands still */
-#define CHAIN_MAX 512 /* items of one bucket chain: seven are usual */
 
 struct position {
     uint64_t hash;              /* continue at this hash */
@@ -34,9 +33,9 @@ struct scan {
     uint32_t limit, bytes_max;
     struct item_key last_key; /* of the page's last item: what from.key refers to */
     /* Of the chain that is being read: */
-    uint64_t words[CHAIN_MAX];
-    struct member members[CHAIN_MAX];
-    const struct item_head *images[CHAIN_MAX];
+    uint64_t words[HTAB_CHAIN_MAX];
+    struct member members[HTAB_CHAIN_MAX];
+    const struct item_head *images[HTAB_CHAIN_MAX];
 };
 
 /* Orders items of a chain: by hash, then key bytes. */
@@ -135,7 +134,7 @@ static int scan_chain(struct scan *s, uint32_t number, uint64_t seq, uint32_t bu
     struct stripe_shm *stripe = &s->v->items.stripes[number];
     uint32_t first = s->page->count;
     size_t used = s->page->used;
-    int count = htab_bucket_slots(&s->v->items, stripe, bucket, s->words, CHAIN_MAX);
+    int count = htab_bucket_slots(&s->v->items, stripe, bucket, s->words, HTAB_CHAIN_MAX);
     int r = count < 0 ? LARDER_E_CORRUPT : copy_chain(s, count);
     if (htab_bucket_count(&s->v->items, stripe) != buckets || !htab_read_ok(stripe, seq)) {
         s->page->count = first;
@@ -151,7 +150,7 @@ static int scan_chain(struct scan *s, uint32_t number, uint64_t seq, uint32_t bu
 static int list_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, uint32_t buckets, uint32_t bucket,
                       int *count) {
     const uint64_t *words = s->words;
-    *count = htab_bucket_slots(&s->v->items, stripe, bucket, s->words, CHAIN_MAX);
+    *count = htab_bucket_slots(&s->v->items, stripe, bucket, s->words, HTAB_CHAIN_MAX);
     int is_sane = *count >= 0;
     for (int i = 0; i < *count; i++) {
         struct item_head head = {0};

@@ -142,8 +142,8 @@ int write_expire_bucket(struct writer *w, const struct table_view *v, uint64_t h
 static shm_word *find_outdated(const struct table_view *v, struct stripe_shm *stripe, uint32_t *bucket, uint64_t *word,
                                struct item_head **item) {
     for (uint32_t total = htab_bucket_count(&v->items, stripe); *bucket < total; ++*bucket) {
-        uint64_t words[512];
-        int n = htab_bucket_slots(&v->items, stripe, *bucket, words, 512);
+        uint64_t words[HTAB_CHAIN_MAX];
+        int n = htab_bucket_slots(&v->items, stripe, *bucket, words, HTAB_CHAIN_MAX);
         for (int i = 0; i < n; i++) {
             struct item_head *h = seg_at(v->items.seg, WORD_OFF(words[i]), sizeof *h);
             if (!h || !change_is_outdated(v, h))
@@ -254,9 +254,9 @@ static int empty_slot_locked(struct writer *w, const struct table_view *v, struc
 
 static int empty_buckets_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe,
                                 uint32_t *budget) {
-    uint64_t words[512];
+    uint64_t words[HTAB_CHAIN_MAX];
     for (uint32_t b = 0, total = htab_bucket_count(&v->items, stripe); b < total; b++) {
-        int n = htab_bucket_slots(&v->items, stripe, b, words, 512);
+        int n = htab_bucket_slots(&v->items, stripe, b, words, HTAB_CHAIN_MAX);
         for (int i = 0; i < n; i++) {
             if (*budget == 0)
                 return LARDER_MORE;

@@ -228,8 +228,7 @@ static int take_item(struct writer *w, struct change *c) {
 /* The item that larder_put_if() is to replace is one with the key of the item that goes in. */
 static int check_expected(const struct change *c) {
     const struct item_head *e = c->expected;
-    if (!e || (e->partition_bytes == c->key->partition_bytes && e->sort_bytes == c->key->sort_bytes &&
-               memcmp(item_key_area(e), c->key->area, c->key->area_bytes) == 0))
+    if (!e || item_is_same_key(item_key_in(e), item_key_of(c->key)))
         return LARDER_OK;
     return err_set(LARDER_E_INVAL, "larder_put_if: the expected item has another key than the item; read it from this "
                                    "table by the item's key");

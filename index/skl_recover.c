@@ -1,4 +1,4 @@
-/* index/skl_repair.c - a partition stripe whose lock a dead writer held.
+/* index/skl_recover.c - a partition stripe whose lock a dead writer held.
  *
  * Job      Step 1 is settled: every list is whole on level 0. What may be wrong is what follows from that: the towers of the list
  *          that was being changed, and the stripe's count. Which list it was is not noted anywhere, so all of the stripe are
@@ -7,8 +7,6 @@
  * Tests    tests/unit/index/skl_test.c, tests/crash/
  */
 #include "index/skl.h"
-
-#define SKL_CHAIN_MAX 512u
 
 /* The hash table that a partition stripe belongs to. 0: none. */
 static int skl_table_of(const struct seg *s, const struct stripe_shm *stripe, struct htab *tab) {
@@ -54,12 +52,12 @@ static void skl_relink(const struct skl_list *list) {
 
 int skl_recover_stripe(struct writer *w, struct stripe_shm *stripe) {
     struct htab tab;
-    uint64_t words[SKL_CHAIN_MAX];
+    uint64_t words[HTAB_CHAIN_MAX];
     if (!skl_table_of(w->seg, stripe, &tab))
         return LARDER_OK;
     skl_note_all_left(stripe);
     for (uint32_t b = 0, total = htab_bucket_count(&tab, stripe); b < total; b++) {
-        int count = htab_bucket_slots(&tab, stripe, b, words, SKL_CHAIN_MAX);
+        int count = htab_bucket_slots(&tab, stripe, b, words, HTAB_CHAIN_MAX);
         for (int i = 0; i < count; i++) {
             struct block_shm *block = seg_at(w->seg, WORD_OFF(words[i]), sizeof *block);
             struct skl_list list;
