@@ -48,12 +48,16 @@ class Run:
         self.start = time.monotonic()
         self.passed = self.failed = self.tests = 0
         self.failures = []  # (part, name, what failed, log)
-        self.times = []
+        self.times = {}  # (part, name) -> the seconds of the last time, and of this one
+        for line in lines_of(f"{LOGS}/times"):
+            if len(words := line.split()) == 5 and words[0] != "#":
+                self.times[words[0], words[1]] = words[2:]
 
     # ---- Reporting ----
 
     def report(self, job):
-        self.times.append(f"{job.part} {job.name} {job.took_s:.1f} {job.cpu_s:.1f} {job.started_at - self.start:.1f}")
+        at = job.started_at - self.start
+        self.times[job.part, job.name] = [f"{seconds:.1f}" for seconds in (job.took_s, job.cpu_s, at)]
         if not job.is_silent or job.failed:
             self.tally(job)
 
@@ -76,7 +80,8 @@ class Run:
 
     def close(self):
         with open(f"{LOGS}/times", "w", encoding="utf-8") as times:
-            times.write("# part name seconds cpu-seconds started-at\n" + "".join(f"{line}\n" for line in self.times))
+            times.write("# part name seconds cpu-seconds started-at\n")
+            times.writelines(f"{' '.join([*key, *words])}\n" for key, words in self.times.items())
         if self.tests == 0 and self.failed == 0:
             print("no test of that name")
             self.failed = 1
@@ -128,6 +133,9 @@ class Run:
 
     # ---- Jobs ----
 
+    def seconds_of(self, part, name, guess):
+        return float(self.times.get((part, name), [guess])[0])
+
     def is_wanted(self, name):
         return not self.filters or any(part in name for part in self.filters)
 
@@ -166,7 +174,7 @@ class Run:
     def add_suite(self, part, test, results):
         self.tests += 1
         name, slowness = test["name"], SLOWNESS[part] * (60 if self.is_long else 1)
-        seconds = (test["priority"] or 3) * (1 if part == "plain" else 1.5)
+        seconds = self.seconds_of(part, name, test["timeout"] / 4)
         # As meson does: memory that was never set is not zero by luck.
         env = {"LARDER_TEST_RESULTS": results, "MALLOC_PERTURB_": str(random.randint(1, 255)), **test["env"]}
         self.pool.add(Job(part, name, test["cmd"], os.path.relpath(f"{results}/{name}.out"), judge=self.judge_suite, env=env,
