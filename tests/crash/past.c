@@ -131,7 +131,8 @@ const struct larder_item *past_item(struct larder_builder *b, int table, int n, 
     struct past_key key;
     past_key(table, n, &key);
     larder_builder_reset(b);
-    memset(fill, 'a' + n % 26, sizeof fill);
+    size_t fill_bytes = table == 0 ? fill_of(n, serial) : (size_t)n;
+    memset(fill, 'a' + n % 26, fill_bytes);
     larder_builder_add(b, table == 0 ? "PK" : "ID", &key.key.partition);
     if (table == 0)
         larder_builder_add(b, "SK", &key.key.sort);
@@ -151,7 +152,7 @@ const struct larder_item *past_item(struct larder_builder *b, int table, int n, 
     larder_builder_add_null(b, NULL);
     larder_builder_end(b);
     larder_builder_end(b);
-    larder_builder_add_b(b, "fill", fill, table == 0 ? fill_of(n, serial) : (size_t)n);
+    larder_builder_add_b(b, "fill", fill, fill_bytes);
     return larder_builder_finish(b, &item) == LARDER_OK ? item : NULL;
 }
 

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# The parts of script/test that are no suites: builds, and what is asked of sources and of the library as it is shipped.
+#
+#   checks.sh FUNCTION [ARGUMENT...]     exit 0 if all is well
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
+
+# ---- Builds ----------------------------------------------------------------------------------------------------------
+
+sanitize=(-Ddebug=true -Doptimization=1 -Db_lundef=false)
+sanitize_args="-fno-omit-frame-pointer -fno-sanitize-recover=undefined"
+
+compiler_of() {
+  case $1 in
+    plain | release) echo gcc ;;
+    *) echo clang ;;
+  esac
+}
+
+setup() {
+  local build=$1 options=()
+  case $build in
+    plain) options=(-Dbuildtype=debugoptimized) ;;
+    asan) options=("${sanitize[@]}" "-Db_sanitize=address,undefined" "-Dc_args=$sanitize_args") ;;
+    tsan) options=("${sanitize[@]}" -Db_sanitize=thread -Dc_args=-fno-omit-frame-pointer) ;;
+    release) options=(-Dbuildtype=release -Dtests=disabled) ;;
+    clang) options=(-Dbuildtype=release) ;;
+  esac
+  # Reconfigured every time: options may have changed, which ninja alone does not notice. A folder that cannot be
+  # (made by another version, half deleted) is made again.
+  export CC
+  CC=$(compiler_of "$build")
+  if [[ -f build/$build/build.ninja ]]; then
+    meson setup --reconfigure "${options[@]}" "build/$build" && return
+  fi
+  rm -rf "build/$build"
+  meson setup "${options[@]}" "build/$build"
+}
+
+build() {
+  setup "$1" && ninja -j "$2" -C "build/$1"
+}
+
+# ---- What the library shows ------------------------------------------------------------------------------------------
+
+# Exactly the functions of larder.h: nothing internal leaks out, nothing declared is missing.
+exports_are_the_header() {
+  diff -u --label larder.h --label liblarder.so \
+    <(tr '\n' ' ' <include/larder.h | grep -oE 'LARDER_API [^;(]*\blarder_[a-z0-9_]+ *\(' |
+      grep -oE 'larder_[a-z0-9_]+ *\($' | tr -d ' (' | LC_ALL=C sort -u) \
+    <(nm -D --defined-only "$1" | awk '{print $NF}' | LC_ALL=C sort -u)
+}
+
+larder_h_is_strict() {
+  local file=build/log/alone
+  echo '#include "larder.h"' | tee $file.c >$file.cc
+  local w=(-fsyntax-only -Iinclude -Wall -Wextra -Werror -pedantic-errors)
+  gcc -std=c11 "${w[@]}" $file.c && clang -std=c11 "${w[@]}" $file.c &&
+    g++ -std=c++11 "${w[@]}" $file.cc && clang++ -std=c++11 "${w[@]}" $file.cc
+}
+
+headers() {
+  local folders=() folder
+  for folder in core index ttl expr dynamodb cli bench examples tests; do
+    [[ ! -d $folder ]] || folders+=("$folder")
+  done
+  find "${folders[@]}" -name '*.h' | LC_ALL=C sort
+}
+
+headers_compile_alone() {
+  local header status=0
+  while read -r header; do
+    gcc -std=gnu11 -D_GNU_SOURCE -DLARDER_ASSERT=1 -DLARDER_JEMALLOC=1 -Wall -Wextra -Werror -fsyntax-only -Iinclude -I. \
+      -include "$header" -x c /dev/null || status=1
+  done < <(headers)
+  return $status
+}
+
+"$@"

@@ -1,0 +1,295 @@
+"""What script/test does: which jobs there are, and what counts as passed. See script/test for the arguments."""
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from glob import glob
+
+from pool import Job, Pool
+from tidy import Tidy
+
+LOGS = "build/log"
+CHECKS = ["bash", "script/lib/checks.sh"]
+COUNT = re.compile(r"(\d+) passed, (\d+) failed")
+SHOWN_LINES = 60
+
+# A loaded machine is no failure: these only end what would never end. A test has a deadline of its own.
+SLOWNESS = {"plain": 3, "asan": 6, "tsan": 9}
+
+# Left out under a sanitizer, but for --long.
+LEFT_OUT = {
+    # Deaths that many others resemble: the plain build has them all, and the address sanitizer makes them slow.
+    "asan": ["recovery_test", "order_test", "stores_test", "wake_test"],
+    # Processes of one thread each, which that sanitizer does not watch.
+    "tsan": ["writers_test", "neighbours_test"],
+}
+# Thousands of deaths with one thread each say nothing about threads, and take an hour under that sanitizer.
+LEFT_OUT_SUITE = {"tsan": "crash"}
+
+
+def lines_of(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().splitlines()
+    except OSError:
+        return []
+
+
+class Run:
+    def __init__(self, options):
+        self.is_quick, self.is_long, self.filters = options.quick, options.long, options.names
+        self.cores = options.jobs or os.cpu_count() or 1
+        self.pool = Pool(self.cores, self.report)
+        self.start = time.monotonic()
+        self.passed = self.failed = self.tests = 0
+        self.failures = []  # (part, name, what failed, log)
+        self.times = {}  # (part, name) -> the seconds of the last time, and of this one
+        for line in lines_of(f"{LOGS}/times"):
+            if len(words := line.split()) == 5 and words[0] != "#":
+                self.times[words[0], words[1]] = words[2:]
+
+    # ---- Reporting ----
+
+    def report(self, job):
+        at = job.started_at - self.start
+        self.times[job.part, job.name] = [f"{seconds:.1f}" for seconds in (job.took_s, job.cpu_s, at)]
+        if not job.is_silent or job.failed:
+            self.tally(job)
+
+    def tally(self, job):
+        self.passed += job.passed
+        self.failed += job.failed
+        at = time.monotonic() - self.start
+        print(f"{job.part:8} {job.name:22} {job.passed:4} passed, {job.failed} failed  ({job.took_s:.0f} s, at {at:.0f} s)")
+        if job.failed:
+            self.show(job.log, lines_of(job.log)[-SHOWN_LINES:], "end of ")
+            for path in job.shown:
+                self.show(path, lines_of(path)[:SHOWN_LINES], "")
+            self.failures.append((job.part, job.name, job.failures, job.log))
+        sys.stdout.flush()
+
+    @staticmethod
+    def show(path, lines, what):
+        print(f"    ---- {what}{path}")
+        print("".join(f"    {line}\n" for line in lines), end="")
+
+    def close(self):
+        with open(f"{LOGS}/times", "w", encoding="utf-8") as times:
+            times.write("# part name seconds cpu-seconds started-at\n")
+            times.writelines(f"{' '.join([*key, *words])}\n" for key, words in self.times.items())
+        if self.tests == 0 and self.failed == 0:
+            print("no test of that name")
+            self.failed = 1
+        if self.failures:
+            print("failed:")
+        for part, name, what, log in self.failures:
+            print(f"    {part} {name}: {', '.join(what) or 'see its log'}\n        {log}")
+        print(f"{self.passed} passed, {self.failed} failed")
+        return int(self.failed > 0)
+
+    # ---- Judging ----
+
+    @staticmethod
+    def judge_check(job):
+        """One test, which passed if the command succeeded."""
+        job.passed, job.failed = (0, 1) if job.status else (1, 0)
+        if job.failed:
+            errors = [line for line in lines_of(job.log) if re.search(r"\berror:|^FAILED:|ERROR:", line)]
+            job.failures = ["missed its deadline"] if job.status == 124 else [line[:160] for line in errors[:3]]
+
+    @staticmethod
+    def judge_program(job):
+        """It closed with "N passed, N failed"."""
+        lines = lines_of(job.log)
+        said = COUNT.fullmatch(lines[-1]) if lines else None
+        job.passed, job.failed = (int(said[1]), int(said[2])) if said else (0, 1)
+        job.shown = sorted(glob(f"{job.log[:-len('.log')]}.report.*"))
+        if job.status or job.shown:
+            job.failed = job.failed or 1
+        if job.failed:
+            what = [line.strip()[:120] for line in lines if "FAILED" in line]
+            job.failures = what or [f"ended with status {job.status}"]
+
+    def judge_suite(self, job):
+        """run_suite left a count. None: it did not end."""
+        base = job.log[:-len(".out")]
+        job.shown = sorted(glob(f"{base}.report.*"))
+        count = " ".join(lines_of(f"{base}.count")).split()
+        if count:
+            job.log = f"{base}.log"
+        job.passed, job.failed = (int(count[0]), int(count[1])) if count else (0, 1)
+        if job.status:
+            job.failed = job.failed or 1
+        if job.failed:
+            found = (re.match(r"\[FAIL\] (\S+?):? ", line) for line in lines_of(job.log))
+            job.failures = [match[1] for match in found if match] + [os.path.basename(path) for path in job.shown]
+            if job.status == 124:
+                job.failures.append("missed its deadline")
+
+    # ---- Jobs ----
+
+    def seconds_of(self, part, name, guess):
+        return float(self.times.get((part, name), [guess])[0])
+
+    def is_wanted(self, name):
+        return not self.filters or any(part in name for part in self.filters)
+
+    def add_check(self, part, name, command, **more):
+        self.pool.add(Job(part, name, command, f"{LOGS}/{part}-{name}.log", judge=more.pop("judge", self.judge_check), **more))
+
+    def add_program(self, part, name, command, **more):
+        if not self.is_wanted(name):
+            return
+        self.tests += 1
+        base = f"{LOGS}/{part}-{name}"
+        for report in glob(f"{base}.report.*"):
+            os.remove(report)
+        env = {f"{sanitizer}_OPTIONS": f"log_path={os.path.abspath(base)}.report" for sanitizer in ("ASAN", "UBSAN")}
+        self.pool.add(Job(part, name, command, f"{base}.log", judge=self.judge_program, env=env, **more))
+
+    def add_build(self, part, seconds, then):
+        def judge(job):
+            self.judge_check(job)
+            if job.passed:
+                then(part)
+
+        self.add_check(part, "build", [*CHECKS, "build", part, str(self.cores)], judge=judge, is_wide=True, seconds=seconds)
+
+    def add_suites(self, part):
+        results = os.path.abspath(f"{LOGS}/{part}-suites")
+        subprocess.run(["rm", "-rf", results], check=True)
+        os.makedirs(results)
+        with open(f"build/{part}/meson-info/intro-tests.json", encoding="utf-8") as tests:
+            for test in json.load(tests):
+                name, kinds = test["name"], [suite.split(":")[-1] for suite in test["suite"]]
+                is_left_out = name in LEFT_OUT.get(part, []) or LEFT_OUT_SUITE.get(part) in kinds
+                if self.is_wanted(name) and (self.is_long or not is_left_out):
+                    self.add_suite(part, test, results)
+
+    def add_suite(self, part, test, results):
+        self.tests += 1
+        name, slowness = test["name"], SLOWNESS[part] * (60 if self.is_long else 1)
+        seconds = self.seconds_of(part, name, test["timeout"] / 4)
+        # As meson does: memory that was never set is not zero by luck.
+        env = {"LARDER_TEST_RESULTS": results, "MALLOC_PERTURB_": str(random.randint(1, 255)), **test["env"]}
+        self.pool.add(Job(part, name, test["cmd"], os.path.relpath(f"{results}/{name}.out"), judge=self.judge_suite, env=env,
+                          cwd=test["workdir"] or f"build/{part}", seconds=seconds, deadline_s=test["timeout"] * slowness,
+                          is_quiet=not test["is_parallel"]))
+
+    def add_script_tests(self, part, larder):
+        if not os.access(larder, os.X_OK):
+            return
+        for script in sorted(glob("tests/**/*_test.sh", recursive=True)):
+            self.add_program(part, os.path.basename(script)[:-len(".sh")], ["bash", script, os.path.abspath(larder)],
+                             seconds=10, deadline_s=3600 if self.is_long else 900)
+
+    def add_torture(self):
+        if not os.access("build/plain/tests/torture/larder_torture", os.X_OK):
+            return
+        rounds, seconds = (1000, 600) if self.is_long else (40, 20)
+        self.add_program("plain", "recover_time", ["build/plain/tests/torture/recover_time", "--rounds", str(rounds)],
+                         is_quiet=True, deadline_s=7200)
+        self.add_program("plain", "torture", ["build/plain/tests/torture/larder_torture", "--seconds", str(seconds),
+                                              "--keep-in", "build/torture"], seconds=seconds, deadline_s=7200)
+
+    def tested_build(self, part):
+        self.add_suites(part)
+        if part != "tsan":
+            self.add_script_tests(part, f"build/{part}/cli/larder")
+        if part == "plain":
+            self.add_torture()
+
+    def release_build(self, part):
+        larder = "build/release/cli/larder"
+        if self.is_long and os.access(larder, os.X_OK):
+            wrapper = f"{LOGS}/larder-valgrind"
+            with open(wrapper, "w", encoding="utf-8") as file:
+                file.write("#!/bin/sh\nexec valgrind -q --error-exitcode=99 --leak-check=full "
+                           f"{os.path.abspath(larder)} \"$@\"\n")
+            os.chmod(wrapper, 0o755)
+            larder = wrapper
+        self.add_script_tests(part, larder)
+        if not self.filters:
+            self.add_check(part, "exports", [*CHECKS, "exports_are_the_header", "build/release/liblarder.so"])
+
+    def add_tidy(self, _):
+        todo = Tidy().files_to_look_at()
+        whole = Job("tidy", "clang_tidy", [], f"{LOGS}/tidy-clang_tidy.log", passed=1)
+        left = len(todo)
+        with open(whole.log, "w", encoding="utf-8") as log:
+            log.write(f"{left} files to look at\n")
+
+        def judge(job, path, note):
+            nonlocal left
+            left -= 1
+            whole.cpu_s += job.cpu_s
+            whole.took_s += job.took_s
+            if job.status:
+                whole.passed, whole.failed = 0, 1
+                whole.failures.append(job.name)
+                with open(whole.log, "a", encoding="utf-8") as log:
+                    log.write("\n".join(lines_of(job.log)) + "\n")
+            else:
+                os.remove(job.log)
+                with open(path, "w", encoding="ascii") as file:
+                    file.write(note)
+            if left == 0:
+                self.tally(whole)
+
+        for source, command, path, note in todo:
+            self.pool.add(Job("tidy", source, command, f"{path}.log", is_silent=True, seconds=2,
+                              judge=lambda job, path=path, note=note: judge(job, path, note)))
+        if left == 0:
+            self.tally(whole)
+
+    def add_fuzzers(self, _):
+        """Their corpora, and a few seconds of new inputs each. script/fuzz is for more."""
+        seconds = 600 if self.is_long else 6
+        for source in sorted(glob("tests/fuzz/*_fuzz.c")):
+            name = os.path.basename(source)[:-len("_fuzz.c")]
+            self.add_program("fuzz", name, ["script/fuzz", "--built", "--seconds", str(seconds), name],
+                             seconds=seconds, deadline_s=7200)
+
+    def add_all(self):
+        self.add_build("plain", 60, self.tested_build)
+        if self.is_quick:
+            return
+        self.add_build("asan", 50, self.tested_build)
+        self.add_build("tsan", 40, self.tested_build)
+        self.add_build("release", 10, self.release_build)
+        if self.filters:
+            return
+        self.add_build("clang", 30, self.add_tidy)
+        self.add_check("fuzz", "build", ["script/fuzz", "--build"], is_wide=True, seconds=20,
+                       judge=lambda job: (self.judge_check(job), job.status or self.add_fuzzers(job)))
+        self.add_check("headers", "larder_h_strict", [*CHECKS, "larder_h_is_strict"])
+        self.add_check("headers", "compile_alone", [*CHECKS, "headers_compile_alone"], seconds=8)
+        self.add_check("format", "clang_format", ["script/format", "--check"])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("names", nargs="*")
+    run = Run(parser.parse_args())
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    os.makedirs(LOGS, exist_ok=True)
+    run.add_all()
+    try:
+        run.pool.run()
+    except KeyboardInterrupt:
+        print("interrupted")
+        return 130
+    return run.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""clang-tidy, one job for each file that is not known to be fine.
+
+Which    Every file that is compiled, once, with the arguments of its first compilation: that of the shipped library.
+         Suites are left out: the analyzer spends minutes inside Criterion's macros.
+Known    A file that was fine leaves a note with the hash of all that the verdict depends on: the contents of the file
+         and of each header that it includes (ninja knows them), its arguments, .clang-tidy, and clang-tidy's version.
+"""
+import hashlib
+import json
+import os
+import subprocess
+
+BUILD = "build/clang"
+DATABASE = "build/log/tidy"  # the notes, and a compile_commands.json with one entry for each file
+
+
+def includes_of():
+    """Object -> what it was compiled from, as paths from the build folder."""
+    said = subprocess.run(["ninja", "-C", BUILD, "-t", "deps"], capture_output=True, text=True, check=True).stdout
+    found, files = {}, []
+    for line in said.splitlines():
+        if line.startswith("    "):
+            files.append(line.strip())
+        elif ": #deps" in line:
+            files = found[line.split(": #deps")[0]] = []
+    return found
+
+
+class Tidy:
+    def __init__(self):
+        self.version = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout
+        self.version += open(".clang-tidy", "rb").read()
+        self.hashes = {}
+
+    def hash_of(self, path):
+        if path not in self.hashes:
+            with open(path, "rb") as file:
+                self.hashes[path] = hashlib.sha256(file.read()).digest()
+        return self.hashes[path]
+
+    def note_of(self, entry, files):
+        note = hashlib.sha256(self.version + entry["command"].encode())
+        for path in sorted({os.path.normpath(os.path.join(BUILD, file)) for file in [entry["file"], *files]}):
+            note.update(path.encode() + self.hash_of(path))
+        return note.hexdigest()
+
+    def files_to_look_at(self):
+        """(source, command, path of its note, note) of each."""
+        with open(f"{BUILD}/compile_commands.json", encoding="utf-8") as database:
+            entries = json.load(database)
+        includes, chosen, todo = includes_of(), {}, []
+        for entry in entries:
+            if not entry["file"].endswith("_test.c"):
+                chosen.setdefault(os.path.normpath(os.path.join(BUILD, entry["file"])), entry)
+        os.makedirs(DATABASE, exist_ok=True)
+        with open(f"{DATABASE}/compile_commands.json", "w", encoding="utf-8") as database:
+            json.dump(list(chosen.values()), database, indent=1)
+        for source, entry in sorted(chosen.items()):
+            path, note = f"{DATABASE}/{source.replace('/', '_')}", self.note_of(entry, includes[entry["output"]])
+            if not os.path.exists(path) or open(path, encoding="ascii").read() != note:
+                todo.append((source, ["clang-tidy", "--quiet", "-p", DATABASE, source], path, note))
+        return todo
