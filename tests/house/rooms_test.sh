@@ -3,7 +3,7 @@
 #
 # Method   Reads all #include lines. The rooms of core/ and their order are those of core/meson.build; index/ and ttl/ stand above
 #          core/ and never include each other; cli/ and examples/ know larder.h alone. Wrong arrows that are planted
-#          in a copy must be found. That no room calls into one above it is for the linker: core/rooms.c.
+#          in a copy must be found. Each README of a room names its files. That no room calls into one above it is for the linker: core/rooms.c.
 # Usage    tests/house/rooms_test.sh        closes with "N passed, N failed"; exit 1 if anything failed
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
@@ -56,6 +56,23 @@ outsiders() {
   (cd "$1" && grep -rHE '^#include "(core|index|ttl)/' --include='*.[ch]' cli examples 2>/dev/null)
 }
 
+# Files of a room that its README does not name, and names in it that no file has.
+unlisted() {
+  local file folder readme
+  for file in core/*/*.[ch] index/*.[ch] ttl/*.[ch]; do
+    readme=$(dirname "$file")/README.md
+    grep -qF "\`$(basename "$file")\`" "$readme" && continue
+    [[ $file == *.c ]] && grep -qF "\`$(basename "$file" .c).h\`, \`.c\`" "$readme" && continue
+    echo "$file is not in $readme"
+  done
+  for readme in core/*/README.md index/README.md ttl/README.md; do
+    folder=$(dirname "$readme")
+    for file in $(grep '^|' "$readme" | grep -oE '`[a-z_]+\.[ch]`' | tr -d '`'); do
+      [[ -f $folder/$file ]] || echo "$readme names $file"
+    done
+  done
+}
+
 plant() { # NAME FILE HEADER CHECK: a copy of the sources with one include more, which the check must find
   rm -rf "$work/copy" && mkdir "$work/copy" && cp -r core index ttl cli examples "$work/copy"
   echo "#include \"$3\"" >>"$work/copy/$2"
@@ -66,6 +83,7 @@ rooms=$(floors)
 verdict "core/meson.build names the rooms" "$([[ $(floors | wc -l) -gt 2 ]] || echo "no line core_rooms = [...]")"
 verdict "every folder of core/ is a room" "$(for f in core/*/; do [[ $rooms == *"${f%/} "* ]] || echo "$f"; done)"
 verdict "no include points up or sideways" "$(arrows .)"
+verdict "each room's README has a table of its files" "$(unlisted)"
 verdict "what stands outside knows larder.h alone" "$(outsiders .)"
 plant "an arrow up is found" core/memory/heap.c core/table/db.h arrows
 plant "an arrow up in a header is found" core/item/item.h core/segment/seg.h arrows
