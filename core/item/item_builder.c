@@ -19,14 +19,12 @@ int build_fail(struct larder_builder *b, int result) {
     return result;
 }
 
-int build_ready(struct larder_builder *b) {
-    return b->error ? err_set(b->error, "%s", b->error_text) : LARDER_OK;
+int build_say_failure(const struct larder_builder *b) {
+    return err_set(b->error, "%s", b->error_text);
 }
 
-int build_reserve(struct larder_builder *b, struct build_buffer *buffer, size_t bytes) {
+int build_grow(struct larder_builder *b, struct build_buffer *buffer, size_t bytes) {
     size_t capacity = buffer->capacity ? buffer->capacity : BUILD_BUFFER_MIN;
-    if (bytes <= buffer->capacity)
-        return LARDER_OK;
     while (capacity < bytes)
         capacity *= 2;
     uint8_t *grown = priv_realloc(b->priv, buffer->at, capacity);
@@ -37,10 +35,8 @@ int build_reserve(struct larder_builder *b, struct build_buffer *buffer, size_t 
     return LARDER_OK;
 }
 
-int build_reserve_entries(struct larder_builder *b, size_t count) {
+int build_grow_entries(struct larder_builder *b, size_t count) {
     size_t capacity = b->entry_capacity ? b->entry_capacity : BUILD_ENTRIES_MIN;
-    if (count <= b->entry_capacity)
-        return LARDER_OK;
     while (capacity < count)
         capacity *= 2;
     struct build_entry *grown = priv_realloc(b->priv, b->entries, capacity * sizeof *grown);

@@ -46,11 +46,20 @@ struct larder_builder {
 
 /* item_builder.c: B1. `result` was just returned by err_set(), or by something that calls it. */
 int build_fail(struct larder_builder *b, int result);
+int build_say_failure(const struct larder_builder *b);
+int build_grow(struct larder_builder *b, struct build_buffer *buffer, size_t bytes);
+int build_grow_entries(struct larder_builder *b, size_t count);
 /* The first failure, said again; LARDER_OK if there was none. */
-int build_ready(struct larder_builder *b);
+static inline int build_ready(const struct larder_builder *b) {
+    return __builtin_expect(b->error, 0) ? build_say_failure(b) : LARDER_OK;
+}
 /* Room for so many bytes or entries in all. */
-int build_reserve(struct larder_builder *b, struct build_buffer *buffer, size_t bytes);
-int build_reserve_entries(struct larder_builder *b, size_t count);
+static inline int build_reserve(struct larder_builder *b, struct build_buffer *buffer, size_t bytes) {
+    return __builtin_expect(bytes <= buffer->capacity, 1) ? LARDER_OK : build_grow(b, buffer, bytes);
+}
+static inline int build_reserve_entries(struct larder_builder *b, size_t count) {
+    return __builtin_expect(count <= b->entry_capacity, 1) ? LARDER_OK : build_grow_entries(b, count);
+}
 
 /* item_build.c: whether a container with so many levels of M and L may be added here. An attribute is the first level of
  * a document, so there may be one M or L less than levels. */
