@@ -44,12 +44,14 @@ int heap_pass(struct writer *w, uint64_t off);
 uint64_t heap_block_bytes(const struct seg *s, uint64_t off);
 /* Has what giving back the block at off, or asking for its size, will look at fetched. Any off will do. */
 void heap_prefetch(const struct seg *s, uint64_t off);
+/* Bytes of the blocks of a size class. */
+uint32_t heap_class_bytes(uint32_t class_index);
 /* Smallest block heap_take would hand out for bytes. */
 uint64_t heap_round(uint64_t bytes, unsigned flags);
 /* Largest block heap_take would hand out for bytes (P3). */
 uint64_t heap_round_most(uint64_t bytes, unsigned flags);
 
-/* Outside locks: claims at least bytes more from the kernel. LARDER_OK, LARDER_E_FULL, LARDER_E_OS. */
+/* The lower half (core/memory/heap_span.c). Outside locks: claims at least bytes more from the kernel. LARDER_OK, LARDER_E_FULL, LARDER_E_OS. */
 int heap_claim(struct writer *w, uint64_t bytes);
 /* Outside locks, before a call that will take `bytes`: claims ahead, so that LARDER_E_RETRY is rare. Never fails. */
 void heap_claim_ahead(struct writer *w, uint64_t bytes);

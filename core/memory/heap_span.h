@@ -26,7 +26,6 @@ static inline uint32_t span_blocks_used(const struct span_shm *span) {
 }
 /* Spans that are backed by memory. */
 uint32_t span_claimed_count(const struct seg *s);
-uint32_t heap_class_bytes(uint32_t class_index);
 
 /* Holds the bin's lock. LARDER_OK, LARDER_NOT_FOUND: no span is free; LARDER_E_BUSY. The span is SMALL with a clear bitmap, in no list. */
 int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, unsigned flags, uint32_t *i);

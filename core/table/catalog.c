@@ -72,7 +72,7 @@ int catalog_copy(const struct seg *s, const struct catalog_entry *e, void *to) {
     return is_unchanged(seg_table(s, e->ordinal), e) ? LARDER_OK : LARDER_NOT_FOUND;
 }
 
-int table_any_retained(const struct seg *s, char *name, size_t name_bytes) {
+int catalog_any_retained(const struct seg *s, char *name, size_t name_bytes) {
     int found = 0;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX && !found; i++) {
         struct catalog_entry e;

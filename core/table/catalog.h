@@ -39,5 +39,8 @@ int catalog_find(const struct seg *s, const char *name, uint32_t state, struct c
 /* Copies the whole definition to `to` (e->head.bytes, 8-aligned). LARDER_OK, or LARDER_NOT_FOUND: it changed meanwhile.
  */
 int catalog_copy(const struct seg *s, const struct catalog_entry *e, void *to);
+/* For larder_destroy(): looks on a mapping that may be read-only and damaged. 1 and the name of a table whose removal policy is Retain; 0:
+ * there is none; LARDER_E_CORRUPT. */
+int catalog_any_retained(const struct seg *s, char *name, size_t name_bytes);
 
 #endif

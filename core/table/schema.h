@@ -95,10 +95,4 @@ int schema_view_fill(struct table_view *v, const struct schema_head *copy);
 /* Whether two definitions say the same to a caller: all but their generations. */
 int schema_is_same(const struct schema_head *a, const struct schema_head *b);
 
-/* ---- For larder_destroy() (catalog.c) -----------------------------------------------------------------------------
- */
-/* Looks on a mapping that may be read-only and damaged. 1 and the name of a table whose removal policy is Retain; 0:
- * there is none; LARDER_E_CORRUPT. */
-int table_any_retained(const struct seg *s, char *name, size_t name_bytes);
-
 #endif

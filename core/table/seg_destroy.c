@@ -21,7 +21,7 @@
 #include "core/segment/seg_layout.h"
 #include "core/segment/seg_lock.h"
 #include "core/segment/seg_parts.h"
-#include "core/table/schema.h"
+#include "core/table/catalog.h"
 
 /* The lock file that the head speaks of, then the name. */
 static int seg_destroy_names(const struct seg *s, const struct seg_file *file, const struct seg_shm *head) {
@@ -45,7 +45,7 @@ static int seg_destroy_marked(struct seg *s, const struct seg_file *file, const 
 
 static int seg_destroy_check_tables(const struct seg *s, const struct seg_file *file) {
     char table[LARDER_NAME_BYTES_MAX + 1] = "";
-    int result = table_any_retained(s, table, sizeof table);
+    int result = catalog_any_retained(s, table, sizeof table);
     if (result == 0)
         return LARDER_OK;
     if (result > 0)
