@@ -89,14 +89,13 @@ static int open_handle(const struct larder_options *options, struct larder **out
         priv_destroy(priv);
         return r;
     }
-    writer_pool_begin(
-        &db->writers,
-        &(struct writer_pool){.db = db,
-                              .seg = &db->seg,
-                              .priv = priv,
-                              .epochs = &db->views.epochs,
-                              .check = db_check,
-                              .busy_timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms : SEG_BUSY_TIMEOUT_MS});
+    writer_pool_begin(&db->writers, &(struct writer_pool){.db = db,
+                                                          .seg = &db->seg,
+                                                          .priv = priv,
+                                                          .epochs = &db->views.epochs,
+                                                          .check = db_check,
+                                                          .busy_timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms
+                                                                                                : SEG_BUSY_TIMEOUT_MS});
     pthread_mutex_lock(&open_mutex);
     db->next_open = open_handles;
     open_handles = db;
