@@ -16,9 +16,10 @@
  *          entries, less the fingerprints of the entries that the lists have. Items and lists are walked once each, in the order in
  *          which they lie, and nothing is looked up. Where the number is 0 in the end, entries and items agree (but for one chance
  *          in 2^64). The others are groups with errors, or that were written meanwhile: their items and entries are looked up.
- * Files    check.c the call; check_look.c pieces, errors, marks; check_slots.c locks and slots; check_table.c catalog and tables;
- *          check_items.c a stripe, check_stripe.c what it shares with lists; check_heap.c spans and bins; check_refs.c leaks and double references; index/index_check.c
- *          lists; ttl/ttl_check.c timers.
+ * Files    check.c the call; check_look.c pieces, errors, marks; check_slots.c locks and slots;
+ *          check_table.c catalog and tables; check_items.c a stripe, check_stripe.c what it shares
+ *          with lists; check_heap.c spans and bins; check_refs.c leaks and double references;
+ *          index/index_check.c lists; ttl/ttl_check.c timers.
  * Locks    One of LOCK_STRIPE, LOCK_PARTITION, LOCK_SHARD, LOCK_BIN, LOCK_SPAN at a time. The catalog is only ever tried.
  * Crash    Stores nothing but lock words and what belongs to them.
  * Tests    tests/api/check_test.c, tests/crash/check_live_test.c
@@ -137,7 +138,8 @@ int check_view(struct check_state *c, uint32_t ordinal, const struct table_view 
 /* After a look that may have met another definition than its view (*r is LARDER_E_RETRY): whether to look again. If definitions change each
  * time, it is unjudged, and *r LARDER_OK. */
 int check_retry(struct check_state *c, int *r, unsigned *tries);
-/* check_stripe.c. The array's block, H2, H3 and H5 of a stripe. kind and blocks: what to call it ("stripe") and what is in it ("items"). */
+/* check_stripe.c. The array's block, H2, H3 and H5 of a stripe. kind and blocks: what to call it
+ * ("stripe") and what is in it ("items"). */
 void check_stripe_head(struct check_state *c, const struct htab *tab, uint32_t number, const char *kind,
                        const char *blocks);
 /* A walk over the buckets of a stripe, from the one of a hash on, until a look says something else than LARDER_OK. */

@@ -1,8 +1,10 @@
 /* core/audit/check_stripe.c - what the audits of stripes have in common, of items or of lists. See check.h.
  *
- * Idea     A look goes from bucket to bucket. Bucket order is hash order, so where it goes on is a hash, and stays one when the
- *          array grows meanwhile. The count is compared with the chains in one hold, before the first look at a block.
- * Speed    What is waited for are cache misses: block, span and mark. Those of the next buckets are fetched ahead.
+ * Idea     A look goes from bucket to bucket. Bucket order is hash order, so where it goes on is a
+ *          hash, and stays one when the array grows meanwhile. The count is compared with the
+ *          chains in one hold, before the first look at a block.
+ * Speed    What is waited for are cache misses: block, span and mark. Those of the next buckets are
+ *          fetched ahead.
  * Tests    tests/api/check_test.c, tests/crash/check_live_test.c
  */
 #include "core/audit/check.h"
