@@ -42,6 +42,11 @@ int attach_table(const struct args *args, uint32_t flags, const char *table, str
     return result < 0 ? report_result(result, table) : EXIT_DONE;
 }
 
+int attach_builder(struct attach *attach) {
+    int result = larder_builder_new(attach->db, &attach->builder);
+    return result < 0 ? report_result(result, NULL) : EXIT_DONE;
+}
+
 const struct larder_index_def *attach_index(const struct larder_table_def *def, const char *name) {
     for (uint32_t i = 0; i < def->index_count; i++) {
         if (strcmp(def->indexes[i].name, name) == 0)
@@ -51,6 +56,7 @@ const struct larder_index_def *attach_index(const struct larder_table_def *def, 
 }
 
 void attach_close(struct attach *attach) {
+    larder_builder_free(attach->builder);
     larder_close(attach->db);
     memset(attach, 0, sizeof *attach);
 }

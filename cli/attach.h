@@ -12,6 +12,7 @@ struct attach {
     struct larder *db;
     struct larder_table *table;
     const struct larder_table_def *def; /* of table */
+    struct larder_builder *builder;     /* after attach_builder() */
 };
 
 /* --segment, else $LARDER_SEGMENT, else "larder". */
@@ -23,6 +24,9 @@ uint32_t attach_owner_flag(const struct args *args);
 /* Each gives EXIT_DONE, or an exit code with a message. */
 int attach_open(const struct args *args, uint32_t flags, struct attach *out);
 int attach_table(const struct args *args, uint32_t flags, const char *table, struct attach *out);
+
+/* A builder in an open segment; attach_close() frees it. */
+int attach_builder(struct attach *attach);
 
 /* The secondary index of this name; NULL if there is none. */
 const struct larder_index_def *attach_index(const struct larder_table_def *def, const char *name);

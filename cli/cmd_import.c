@@ -25,7 +25,6 @@ static const struct args_option import_options[] = {
 
 struct import {
     struct attach attach;
-    struct larder_builder *builder;
     struct lines lines;
     struct progress progress;
     struct place place;
@@ -55,7 +54,7 @@ static int import_line(struct import *import, const char *text, size_t bytes) {
         return import_bad_json(import, &error);
     const struct larder_item *item;
     place_leave(&import->place, 0);
-    int result = json_item_build(import->builder, json, &item, &import->place);
+    int result = json_item_build(import->attach.builder, json, &item, &import->place);
     json_decref(json);
     if (result < 0)
         return import_refuse(import, result, import->place.problem);
@@ -104,10 +103,10 @@ static void import_summary(const struct import *import) {
 static int import_run(const struct args *args) {
     struct import import = {.is_keep_going = args->option[IMPORT_KEEP_GOING].is_given};
     int code = attach_table(args, 0, args->positional[0], &import.attach);
-    if (code == EXIT_DONE) {
-        int result = larder_builder_new(import.attach.db, &import.builder);
-        code = result < 0 ? report_result(result, NULL) : lines_open(&import.lines, args->positional[1]);
-    }
+    if (code == EXIT_DONE)
+        code = attach_builder(&import.attach);
+    if (code == EXIT_DONE)
+        code = lines_open(&import.lines, args->positional[1]);
     if (code == EXIT_DONE) {
         progress_start(&import.progress, true, "import", import.lines.total_bytes, true);
         code = import_lines(&import);
@@ -115,7 +114,6 @@ static int import_run(const struct args *args) {
         import_summary(&import);
     }
     lines_close(&import.lines);
-    larder_builder_free(import.builder);
     attach_close(&import.attach);
     return code;
 }

@@ -13,9 +13,9 @@
 
 static const struct args_option item_options[] = {ARGS_COMMON, {NULL, 0, NULL, NULL}};
 
-static int item_put(struct attach *attach, struct larder_builder *builder, const char *text) {
+static int item_put(struct attach *attach, const char *text) {
     const struct larder_item *item;
-    int code = json_text_item(builder, text, "item", &item);
+    int code = json_text_item(attach->builder, text, "item", &item);
     if (code != EXIT_DONE)
         return code;
     int result = larder_put(attach->table, item, NULL);
@@ -24,15 +24,13 @@ static int item_put(struct attach *attach, struct larder_builder *builder, const
 
 /* Attaches, and calls one of these with a builder. */
 static int item_with_builder(const struct args *args, uint32_t flags,
-                             int (*run)(struct attach *attach, struct larder_builder *builder, const char *text)) {
+                             int (*run)(struct attach *attach, const char *text)) {
     struct attach attach = {0};
-    struct larder_builder *builder = NULL;
     int code = attach_table(args, flags, args->positional[0], &attach);
-    if (code == EXIT_DONE) {
-        int result = larder_builder_new(attach.db, &builder);
-        code = result < 0 ? report_result(result, NULL) : run(&attach, builder, args->positional[1]);
-    }
-    larder_builder_free(builder);
+    if (code == EXIT_DONE)
+        code = attach_builder(&attach);
+    if (code == EXIT_DONE)
+        code = run(&attach, args->positional[1]);
     attach_close(&attach);
     return code;
 }
@@ -47,11 +45,11 @@ static int item_print(const struct larder_item *item) {
     return code;
 }
 
-static int item_get(struct attach *attach, struct larder_builder *builder, const char *text) {
+static int item_get(struct attach *attach, const char *text) {
     const struct larder_item *item;
     struct larder_page *page;
     struct key key;
-    int code = json_text_item(builder, text, "key", &item);
+    int code = json_text_item(attach->builder, text, "key", &item);
     if (code == EXIT_DONE)
         code = key_from_item(attach->def, item, &key);
     if (code != EXIT_DONE)
@@ -70,10 +68,10 @@ static int item_get(struct attach *attach, struct larder_builder *builder, const
     return code;
 }
 
-static int item_delete(struct attach *attach, struct larder_builder *builder, const char *text) {
+static int item_delete(struct attach *attach, const char *text) {
     const struct larder_item *item;
     struct key key;
-    int code = json_text_item(builder, text, "key", &item);
+    int code = json_text_item(attach->builder, text, "key", &item);
     if (code == EXIT_DONE)
         code = key_from_item(attach->def, item, &key);
     if (code != EXIT_DONE)

@@ -48,25 +48,21 @@ static const struct args_option query_options[] = {
 /* Memory that a specification points into. */
 struct query_memory {
     void *partition, *sort, *sort2;
-    struct larder_builder *builder; /* of the start key */
 };
 
 static void query_memory_free(struct query_memory *memory) {
     free(memory->partition);
     free(memory->sort);
     free(memory->sort2);
-    larder_builder_free(memory->builder);
 }
 
 /* --start-key, if given. */
-static int query_start_key(const struct attach *attach, const struct args *args, int option,
-                           struct larder_builder **builder, const struct larder_item **out) {
+static int query_start_key(struct attach *attach, const struct args *args, int option, const struct larder_item **out) {
     if (!args->option[option].is_given)
         return EXIT_DONE;
-    int result = larder_builder_new(attach->db, builder);
-    if (result < 0)
-        return report_result(result, NULL);
-    return json_text_item(*builder, args->option[option].value[0], "--start-key", out);
+    int code = attach_builder(attach);
+    return code == EXIT_DONE ? json_text_item(attach->builder, args->option[option].value[0], "--start-key", out)
+                             : code;
 }
 
 /* The --sk-... option that is given; 0: none. More than one is wrong usage. */
@@ -109,7 +105,7 @@ static int query_sort(const struct args *args, const struct larder_key_def *sort
 }
 
 /* Everything in the specification but limit. */
-static int query_spec(const struct attach *attach, const struct args *args, struct larder_query_spec *spec,
+static int query_spec(struct attach *attach, const struct args *args, struct larder_query_spec *spec,
                       struct query_memory *memory) {
     const struct larder_table_def *def = attach->def;
     const struct larder_index_def *index = NULL;
@@ -127,7 +123,7 @@ static int query_spec(const struct attach *attach, const struct args *args, stru
     if (code == EXIT_DONE)
         code = query_sort(args, sort, spec, memory);
     if (code == EXIT_DONE)
-        code = query_start_key(attach, args, QUERY_START_KEY, &memory->builder, &spec->start_key);
+        code = query_start_key(attach, args, QUERY_START_KEY, &spec->start_key);
     return code;
 }
 
@@ -204,19 +200,17 @@ static int scan_options_read(const struct args *args, struct larder_scan_spec *s
 static int scan_run(const struct args *args) {
     struct attach attach = {0};
     struct larder_scan_spec spec = {0};
-    struct larder_builder *builder = NULL;
     uint32_t limit = 0;
     int code = scan_options_read(args, &spec, &limit);
     if (code != EXIT_DONE)
         return code;
     code = attach_table(args, LARDER_READ_ONLY, args->positional[0], &attach);
     if (code == EXIT_DONE)
-        code = query_start_key(&attach, args, SCAN_START_KEY, &builder, &spec.start_key);
+        code = query_start_key(&attach, args, SCAN_START_KEY, &spec.start_key);
     if (code == EXIT_DONE) {
         struct walk walk = {.db = attach.db, .table = attach.table, .scan = &spec, .limit = limit};
         code = query_walk(&walk);
     }
-    larder_builder_free(builder);
     attach_close(&attach);
     return code;
 }

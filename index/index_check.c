@@ -18,6 +18,7 @@
 
 #define SUSPECT_BYTES (256u << 10) /* of private memory: entries that one look may note */
 #define FIND_TRIES 4u
+#define AHEAD_BYTES 512u /* of a leaf or a head */
 
 /* Where a look at a partition stripe is. */
 struct list_look {
@@ -312,28 +313,6 @@ static int list_check_all(struct list_check *l, uint64_t word, uint64_t hash, ui
 
 /* ---- A stripe ---------------------------------------------------------------------------------------------------------------------- */
 
-/* The array's block, H2 and H3. */
-static void list_check_head(struct check_state *c, const struct table_view *v, uint32_t number) {
-    struct stripe_shm *stripe = &v->partitions.stripes[number];
-    uint64_t word = SHM_LOAD(&stripe->array), buckets = WORD_TAG(word);
-    uint32_t in_slots = 0;
-    if (word != 0)
-        check_block(c, WORD_OFF(word), (buckets + buckets / 8 + 1) * sizeof(struct bucket_shm), "bucket array");
-    for (uint32_t b = 0, total = htab_bucket_count(&v->partitions, stripe); b < total; b++) {
-        int count = htab_bucket_slots(&v->partitions, stripe, b, c->words, HTAB_CHAIN_MAX);
-        if (count < 0)
-            check_error(c, "partition stripe %u: the chain of bucket %u makes no sense (H3)", number, b);
-        else
-            in_slots += (uint32_t)count;
-    }
-    if (!htab_has_true_spares(&v->partitions, stripe))
-        check_error(c, "partition stripe %u: %u spare buckets are said to be in use, and others are (H5)", number,
-                    SHM_LOAD(&stripe->spares_used));
-    if (in_slots != SHM_LOAD(&stripe->count))
-        check_error(c, "partition stripe %u: counts %u partitions and links %u (H2)", number, SHM_LOAD(&stripe->count),
-                    in_slots);
-}
-
 /* The head of a slot's block, if it is a partition that belongs into this bucket. */
 static int list_read_head(const struct check_state *c, const struct list_look *l, uint32_t buckets, uint32_t bucket,
                           uint64_t word, struct block_shm *b) {
@@ -409,48 +388,34 @@ static int list_look_at_bucket(struct list_check *l, uint32_t buckets, uint32_t 
     return LARDER_OK;
 }
 
-static void list_fetch_bucket(const struct check_state *c, const struct htab *tab, const struct bucket_shm *bucket) {
-    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
-        uint64_t word = SHM_LOAD_RELAXED(&bucket->slot[i]), off = WORD_OFF(word);
-        if (!word || !seg_at(c->seg, off, LEAF_BYTES))
-            continue;
-        htab_prefetch(tab, word, 512);
-        heap_prefetch(c->seg, off);
-        SHM_PREFETCH(&c->reached[(off - c->seg->data_off) / 512]);
+static int look_at_bucket(struct check_state *c, void *at, uint32_t buckets, uint32_t bucket, uint64_t next) {
+    struct list_check *l = at;
+    struct list_look *look = l->look;
+    int r = list_look_at_bucket(l, buckets, bucket);
+    if (r)
+        return r;
+    if (next > look->hash) {
+        look->hash = next;
+        look->index = 0;
     }
+    look->is_mid_bucket = 0;
+    return next != 0 && list_is_due(c) ? LARDER_MORE : LARDER_OK;
 }
 
 static int look_at_lists(struct check_state *c, void *at) {
     struct list_look *look = at;
-    const struct htab *tab = &look->v->partitions;
-    struct stripe_shm *stripe = &tab->stripes[look->stripe];
     struct list_check l = {.c = c, .v = look->v, .look = look};
     if (!view_is_current(look->v))
         return LARDER_E_RETRY;
     if (!look->is_begun && !look->is_judging)
-        list_check_head(c, look->v, look->stripe);
+        check_stripe_head(c, &look->v->partitions, look->stripe, "partition stripe", "partitions");
     look->is_begun = 1;
-    uint64_t word = SHM_LOAD(&stripe->array);
-    uint32_t buckets = htab_bucket_count(tab, stripe);
-    const struct bucket_shm *array = buckets ? seg_at(c->seg, WORD_OFF(word), buckets * sizeof *array) : NULL;
-    if (!array)
-        return LARDER_OK;
-    for (uint32_t b = htab_bucket_of(tab, buckets, look->hash); b < buckets; b++) {
-        if (b + 2 < buckets)
-            list_fetch_bucket(c, tab, &array[b + 2]);
-        int r = list_look_at_bucket(&l, buckets, b);
-        if (r)
-            return r;
-        uint64_t next = b + 1 < buckets ? htab_first_hash(tab, look->stripe, buckets, b + 1) : 0;
-        if (next > look->hash) {
-            look->hash = next;
-            look->index = 0;
-        }
-        look->is_mid_bucket = 0;
-        if (b + 1 < buckets && list_is_due(c))
-            return LARDER_MORE;
-    }
-    return LARDER_OK;
+    struct check_walk walk = {.tab = &look->v->partitions,
+                              .stripe = look->stripe,
+                              .ahead_bytes = AHEAD_BYTES,
+                              .from = look->hash,
+                              .look = look_at_bucket};
+    return check_buckets(c, &walk, &l);
 }
 
 /* ---- Entries that stood for no item ---------------------------------------------------------------------------------------------- */

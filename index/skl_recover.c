@@ -26,11 +26,6 @@ static int skl_table_of(const struct seg *s, const struct stripe_shm *stripe, st
     return 0;
 }
 
-static void skl_set_link(const struct skl_node *n, uint32_t level, uint64_t off) {
-    if (SHM_LOAD_RELAXED(skl_tower(n, level)) != off)
-        SHM_STORE(skl_tower(n, level), off);
-}
-
 /* Sets every tower link by a walk along level 0. A list that makes no sense is left to those who read it. */
 static void skl_relink(const struct skl_list *list) {
     struct skl_node last[SKL_HEIGHT_MAX], n = list->head;
@@ -42,12 +37,12 @@ static void skl_relink(const struct skl_list *list) {
         if (!skl_node_read(list, off, &n) || n.height > list->head.height)
             return;
         for (uint32_t level = 1; level < n.height; level++) {
-            skl_set_link(&last[level], level, off);
+            SHM_PUT(skl_tower(&last[level], level), off);
             last[level] = n;
         }
     }
     for (uint32_t level = 1; level < list->head.height; level++)
-        skl_set_link(&last[level], level, 0);
+        SHM_PUT(skl_tower(&last[level], level), 0);
 }
 
 int skl_recover_stripe(struct writer *w, struct stripe_shm *stripe) {

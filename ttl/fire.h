@@ -1,10 +1,10 @@
 /* ttl/fire.h - firing timers: what is due in a batch, within the bounds of one job.
  *
- * Job      Lets core/ look at the items of a timer (write_expire), again if the definition moved or memory is missing, and
- *          says which entries of a batch are done with. Below the walks that find the timers: expire.c, purge.c and
- *          make_room.c.
- * Rules    X3 A stripe that could not be had is not waited for again by the same job, and after the first such wait no
- *             other takes long. (X1, X2: expire.h)
+ * Job      Lets core/ look at the items of a timer (write_expire), again if the definition moved or
+ *          memory is missing, and says which entries of a batch are done with. Below the walks that
+ *          find the timers: expire.c, purge.c and make_room.c.
+ * Rules    X3 A stripe that could not be had is not waited for again by the same job, and after the
+ *          first such wait no other takes long. (X1, X2: expire.h)
  * Tests    tests/api/ttl_test.c, tests/api/stopped_test.c
  */
 #ifndef LARDER_TTL_FIRE_H
@@ -28,8 +28,8 @@ struct fire_job {
     const struct table_view *views[LARDER_TABLES_MAX]; /* private: as last seen */
 };
 
-/* Fires what is due in a batch and marks what is done with. LARDER_OK; LARDER_MORE (items_max); LARDER_E_BUSY at once if
- * w is stuck or too much is locked; else the last failure. */
+/* Fires what is due in a batch and marks what is done with. LARDER_OK; LARDER_MORE (items_max);
+ * LARDER_E_BUSY at once if w is stuck or too much is locked; else the last failure. */
 int fire_batch(struct fire_job *job, struct wheel_batch *batch);
 /* Lets core/ look at the items of a timer. LARDER_OK: it is done with. LARDER_E_BUSY: rule X3. */
 int fire_one(struct fire_job *job, const struct wheel_entry *e);

@@ -6,17 +6,12 @@
 #include "ttl/ttl.h"
 #include "ttl/wheel.h"
 
-static void timer_zero(shm_word *word) {
-    if (SHM_LOAD_RELAXED(word) != 0)
-        SHM_STORE(word, 0);
-}
-
 void timer_forget_all(const struct seg *s) {
     for (uint32_t i = 0; i < s->shard_count; i++) {
         struct wheel_shard_shm *shard = wheel_shard(s, i);
         for (uint32_t place = 0; place < WHEEL_LEVELS * WHEEL_SLOTS; place++)
-            timer_zero(&shard->slot[place / WHEEL_SLOTS][place % WHEEL_SLOTS]);
-        timer_zero(&shard->now_s);
-        timer_zero(&shard->purge);
+            SHM_PUT(&shard->slot[place / WHEEL_SLOTS][place % WHEEL_SLOTS], 0);
+        SHM_PUT(&shard->now_s, 0);
+        SHM_PUT(&shard->purge, 0);
     }
 }

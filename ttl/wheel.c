@@ -301,7 +301,8 @@ static int wheel_find_above_locked(const struct wheel_shard_shm *shard, uint32_t
     return 0;
 }
 
-/* On one level: from the slot of next (on level 0) or the one behind it, to that of the second `to` or the last of this turn. */
+/* On one level: from the slot of next (on level 0) or the one behind it, to that of the second
+ * `to` or the last of this turn. */
 static int wheel_find_on_level_locked(const struct wheel_shard_shm *shard, uint32_t level, uint32_t next, uint32_t to,
                                       struct wheel_work *work) {
     uint64_t block = next >> (8 * level), last = block | (WHEEL_SLOTS - 1), end = to >> (8 * level);
@@ -390,8 +391,8 @@ static int wheel_turn_to_late(const struct wheel_shard_shm *shard, struct wheel_
     return LARDER_MORE;
 }
 
-/* Moves the shard's time on to the next work. 0: there is none up to the walk's end, where time is now. Rule W3: all that it passes is
- * empty. */
+/* Moves the shard's time on to the next work. 0: there is none up to the walk's end, where time is
+ * now. Rule W3: all that it passes is empty. */
 static int wheel_reach_work_locked(struct wheel_shard_shm *shard, struct wheel_walk *walk, struct wheel_work *work) {
     uint32_t next = wheel_next_locked(shard);
     if (next > walk->now_s)

@@ -16,9 +16,10 @@
  *          entries, less the fingerprints of the entries that the lists have. Items and lists are walked once each, in the order in
  *          which they lie, and nothing is looked up. Where the number is 0 in the end, entries and items agree (but for one chance
  *          in 2^64). The others are groups with errors, or that were written meanwhile: their items and entries are looked up.
- * Files    check.c the call; check_look.c pieces, errors, marks; check_slots.c locks and slots; check_table.c catalog and tables;
- *          check_items.c a stripe; check_heap.c spans and bins; check_refs.c leaks and double references; index/index_check.c
- *          lists; ttl/ttl_check.c timers.
+ * Files    check.c the call; check_look.c pieces, errors, marks; check_slots.c locks and slots;
+ *          check_table.c catalog and tables; check_items.c a stripe, check_stripe.c what it shares
+ *          with lists; check_heap.c spans and bins; check_refs.c leaks and double references;
+ *          index/index_check.c lists; ttl/ttl_check.c timers.
  * Locks    One of LOCK_STRIPE, LOCK_PARTITION, LOCK_SHARD, LOCK_BIN, LOCK_SPAN at a time. The catalog is only ever tried.
  * Crash    Stores nothing but lock words and what belongs to them.
  * Tests    tests/api/check_test.c, tests/crash/check_live_test.c
@@ -137,6 +138,19 @@ int check_view(struct check_state *c, uint32_t ordinal, const struct table_view 
 /* After a look that may have met another definition than its view (*r is LARDER_E_RETRY): whether to look again. If definitions change each
  * time, it is unjudged, and *r LARDER_OK. */
 int check_retry(struct check_state *c, int *r, unsigned *tries);
+/* check_stripe.c. The array's block, H2, H3 and H5 of a stripe. kind and blocks: what to call it
+ * ("stripe") and what is in it ("items"). */
+void check_stripe_head(struct check_state *c, const struct htab *tab, uint32_t number, const char *kind,
+                       const char *blocks);
+/* A walk over the buckets of a stripe, from the one of a hash on, until a look says something else than LARDER_OK. */
+struct check_walk {
+    const struct htab *tab;
+    uint32_t stripe, ahead_bytes; /* ahead_bytes: of each block, fetched ahead; 0: none */
+    uint64_t from;
+    /* next: first hash of the next bucket; 0: this is the last one. */
+    int (*look)(struct check_state *c, void *at, uint32_t buckets, uint32_t bucket, uint64_t next);
+};
+int check_buckets(struct check_state *c, const struct check_walk *walk, void *at);
 /* check_items.c. A stripe of a table; is_judging: only the items of groups whose sum is not 0. */
 int check_item_stripe(struct check_state *c, uint32_t ordinal, uint32_t stripe, int is_judging);
 /* check_heap.c. */
@@ -147,6 +161,11 @@ void check_suspect_block(struct check_state *c, uint64_t off, int is_twice);
 int check_refs(struct check_state *c);
 /* While check_refs() counts: this refers to a block. */
 void check_count_ref(struct check_state *c, uint64_t off);
+
+/* Fetches the mark of a block start ahead: two bits for each 16 bytes. */
+static inline void check_prefetch(const struct check_state *c, uint64_t off) {
+    SHM_PREFETCH(&c->reached[(off - c->seg->data_off) / 16 / 32]);
+}
 
 /* The group of a hash. */
 static inline uint64_t *check_sum(const struct check_state *c, uint64_t hash) {

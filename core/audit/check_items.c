@@ -1,8 +1,6 @@
 /* core/audit/check_items.c - the audit of a stripe of items: array, chains, images. See check.h.
  *
- * Idea     The look goes from bucket to bucket. Bucket order is hash order, so where it goes on is a hash, and stays one when the array
- *          grows meanwhile. The stripe's count is compared with the chains in one hold, before the first look at an item.
- * Speed    What is waited for are cache misses: block, span and mark of each item. Those of the next buckets are fetched ahead.
+ * Tests    tests/api/check_test.c, tests/crash/check_live_test.c
  */
 #include "core/audit/check.h"
 #include "core/memory/heap.h"
@@ -11,7 +9,6 @@
 #include "core/table/db.h"
 #include "core/table/read.h"
 
-#define AHEAD_BUCKETS 2u
 #define AHEAD_BYTES 256u /* of an item */
 
 /* Where a look at a stripe is. */
@@ -136,41 +133,6 @@ static void judge_chain(struct check_state *c, const struct item_look *l, int co
     }
 }
 
-/* H2, H3, the array's block, and the write number. */
-static void check_head(struct check_state *c, const struct item_look *l) {
-    const struct htab *tab = &l->v->items;
-    struct stripe_shm *stripe = &tab->stripes[l->stripe];
-    uint64_t writes = SHM_LOAD(&stripe->writes), word = SHM_LOAD(&stripe->array), buckets = WORD_TAG(word);
-    uint32_t in_slots = 0;
-    if (writes > ITEM_VERSION_MAX)
-        check_error(c, "stripe %u: so many writes as %llu there never were", l->stripe, (unsigned long long)writes);
-    if (word != 0)
-        check_block(c, WORD_OFF(word), (buckets + buckets / 8 + 1) * sizeof(struct bucket_shm), "bucket array");
-    for (uint32_t b = 0, total = htab_bucket_count(tab, stripe); b < total; b++) {
-        int count = htab_bucket_slots(tab, stripe, b, c->words, HTAB_CHAIN_MAX);
-        if (count < 0)
-            check_error(c, "stripe %u: the chain of bucket %u makes no sense (H3)", l->stripe, b);
-        else
-            in_slots += (uint32_t)count;
-    }
-    if (!htab_has_true_spares(tab, stripe))
-        check_error(c, "stripe %u: %u spare buckets are said to be in use, and others are (H5)", l->stripe,
-                    SHM_LOAD(&stripe->spares_used));
-    if (in_slots != SHM_LOAD(&stripe->count))
-        check_error(c, "stripe %u: counts %u items and links %u (H2)", l->stripe, SHM_LOAD(&stripe->count), in_slots);
-}
-
-static void fetch_bucket(const struct check_state *c, const struct htab *tab, const struct bucket_shm *bucket) {
-    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
-        uint64_t word = SHM_LOAD_RELAXED(&bucket->slot[i]), off = WORD_OFF(word);
-        if (!word || !seg_at(c->seg, off, AHEAD_BYTES))
-            continue;
-        htab_prefetch(tab, word, AHEAD_BYTES);
-        heap_prefetch(c->seg, off);
-        SHM_PREFETCH(&c->reached[(off - c->seg->data_off) / 512]);
-    }
-}
-
 /* Whether a bucket has hashes of a group that does not add up. */
 static int is_wanted(const struct check_state *c, const struct item_look *l, uint32_t buckets, uint32_t bucket) {
     const struct htab *tab = &l->v->items;
@@ -185,35 +147,42 @@ static int is_wanted(const struct check_state *c, const struct item_look *l, uin
     return 0;
 }
 
-static int look_at_items(struct check_state *c, void *at) {
+static int look_at_bucket(struct check_state *c, void *at, uint32_t buckets, uint32_t bucket, uint64_t next) {
     struct item_look *l = at;
     const struct htab *tab = &l->v->items;
-    struct stripe_shm *stripe = &tab->stripes[l->stripe];
+    int count = is_wanted(c, l, buckets, bucket)
+                    ? htab_bucket_slots(tab, &tab->stripes[l->stripe], bucket, c->words, HTAB_CHAIN_MAX)
+                    : 0;
+    if (l->is_judging)
+        judge_chain(c, l, count);
+    else
+        check_chain(c, l, bucket, count);
+    if (next <= l->from || !check_is_due(c))
+        return LARDER_OK;
+    l->from = next;
+    return LARDER_MORE;
+}
+
+static void check_head(struct check_state *c, const struct item_look *l) {
+    uint64_t writes = SHM_LOAD(&l->v->items.stripes[l->stripe].writes);
+    if (writes > ITEM_VERSION_MAX)
+        check_error(c, "stripe %u: so many writes as %llu there never were", l->stripe, (unsigned long long)writes);
+    check_stripe_head(c, &l->v->items, l->stripe, "stripe", "items");
+}
+
+static int look_at_items(struct check_state *c, void *at) {
+    struct item_look *l = at;
     if (!view_is_current(l->v))
         return LARDER_E_RETRY;
     if (!l->is_begun && !l->is_judging)
         check_head(c, l);
     l->is_begun = 1;
-    uint64_t word = SHM_LOAD(&stripe->array);
-    uint32_t buckets = htab_bucket_count(tab, stripe);
-    const struct bucket_shm *array = buckets ? seg_at(c->seg, WORD_OFF(word), buckets * sizeof *array) : NULL;
-    if (!array)
-        return LARDER_OK;
-    for (uint32_t b = htab_bucket_of(tab, buckets, l->from); b < buckets; b++) {
-        if (b + AHEAD_BUCKETS < buckets && !l->is_judging)
-            fetch_bucket(c, tab, &array[b + AHEAD_BUCKETS]);
-        int count = is_wanted(c, l, buckets, b) ? htab_bucket_slots(tab, stripe, b, c->words, HTAB_CHAIN_MAX) : 0;
-        if (l->is_judging)
-            judge_chain(c, l, count);
-        else
-            check_chain(c, l, b, count);
-        uint64_t next = b + 1 < buckets ? htab_first_hash(tab, l->stripe, buckets, b + 1) : 0;
-        if (next > l->from && check_is_due(c)) {
-            l->from = next;
-            return LARDER_MORE;
-        }
-    }
-    return LARDER_OK;
+    struct check_walk walk = {.tab = &l->v->items,
+                              .stripe = l->stripe,
+                              .ahead_bytes = l->is_judging ? 0 : AHEAD_BYTES,
+                              .from = l->from,
+                              .look = look_at_bucket};
+    return check_buckets(c, &walk, l);
 }
 
 int check_item_stripe(struct check_state *c, uint32_t ordinal, uint32_t stripe, int is_judging) {

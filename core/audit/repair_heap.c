@@ -23,12 +23,6 @@
 #define BLOCK_BYTES_MAX 8192u /* larger ones are runs of spans */
 #define BACK_BYTES (1u << 20) /* at once */
 
-#define PUT(word, value)                                                                                               \
-    do {                                                                                                               \
-        if (SHM_LOAD_RELAXED(word) != (value))                                                                         \
-            SHM_STORE((word), (value));                                                                                \
-    } while (0)
-
 /* ---- What is claimed from the kernel ------------------------------------------------------------------------------- */
 
 /* Where the last span ends that its descriptor calls used. */
@@ -104,7 +98,7 @@ int repair_claimed(struct repair *p) {
         return r;
     p->has_claimed = 1;
     p->has_raised = wanted > least;
-    PUT(&p->seg->shm->claimed_bytes, wanted);
+    SHM_PUT(&p->seg->shm->claimed_bytes, wanted);
     return LARDER_OK;
 }
 
@@ -278,8 +272,8 @@ static void store_small(const struct repair *p, uint32_t i) {
     struct span_shm *span = seg_span(p->seg, i);
     const struct repair_span *plan = &p->span[i];
     for (unsigned k = 0; k < SPAN_BITMAP_WORDS; k++)
-        PUT(&span->bitmap[k], plan->used[k] | plan->reserved[k]);
-    PUT(&span->class_index, plan->class_index);
+        SHM_PUT(&span->bitmap[k], plan->used[k] | plan->reserved[k]);
+    SHM_PUT(&span->class_index, plan->class_index);
     if (SHM_LOAD_RELAXED(&span->state) != SPAN_SMALL || SHM_LOAD_RELAXED(&span->arena) >= p->seg->arena_count)
         SHM_STORE(&span->arena, (uint8_t)(i % p->seg->arena_count));
 }
@@ -292,8 +286,8 @@ static void store_spans(const struct repair *p) {
         if (plan->state == SPAN_SMALL)
             store_small(p, i);
         if (plan->state == SPAN_RUN)
-            PUT(&span->next, plan->run);
-        PUT(&span->state, plan->state);
+            SHM_PUT(&span->next, plan->run);
+        SHM_PUT(&span->state, plan->state);
     }
 }
 
@@ -331,16 +325,16 @@ static int store_lists(struct repair *p) {
         struct span_shm *span = seg_span(s, i);
         if (SHM_LOAD_RELAXED(&span->state) != SPAN_SMALL)
             continue;
-        PUT(&span->used, (uint16_t)span_blocks_used(span));
-        PUT(&span->is_listed, (uint8_t)!is_full(span));
+        SHM_PUT(&span->used, (uint16_t)span_blocks_used(span));
+        SHM_PUT(&span->is_listed, (uint8_t)!is_full(span));
         if (!is_full(span)) {
-            PUT(&span->next, p->span[i].next);
-            PUT(&span->prev, p->span[i].prev);
+            SHM_PUT(&span->next, p->span[i].next);
+            SHM_PUT(&span->prev, p->span[i].prev);
         }
     }
     for (uint32_t i = 0; i < bins; i++)
-        PUT(&seg_bin(s, i)->head, head[i]);
-    PUT(&s->shm->span_hint, hint);
+        SHM_PUT(&seg_bin(s, i)->head, head[i]);
+    SHM_PUT(&s->shm->span_hint, hint);
     free_runs_rebuild(s);
     priv_free(db_priv(p->db), head);
     return LARDER_OK;
@@ -362,19 +356,19 @@ int repair_heap_store(struct repair *p) {
 static void release_small(struct repair_span *plan, struct span_shm *span) {
     uint64_t left = 0;
     for (unsigned k = 0; k < SPAN_BITMAP_WORDS; k++) {
-        PUT(&span->bitmap[k], SHM_LOAD_RELAXED(&span->bitmap[k]) & ~plan->reserved[k]);
+        SHM_PUT(&span->bitmap[k], SHM_LOAD_RELAXED(&span->bitmap[k]) & ~plan->reserved[k]);
         left |= SHM_LOAD_RELAXED(&span->bitmap[k]);
         plan->reserved[k] = 0;
     }
     if (left == 0)
-        PUT(&span->state, SPAN_FREE);
+        SHM_PUT(&span->state, SPAN_FREE);
 }
 
 int repair_heap_release(struct repair *p) {
     for (uint32_t i = 0; i < span_claimed_count(p->seg); i++) {
         struct span_shm *span = seg_span(p->seg, i);
         if (p->span[i].is_reserved)
-            PUT(&span->state, SPAN_FREE);
+            SHM_PUT(&span->state, SPAN_FREE);
         else if (SHM_LOAD_RELAXED(&span->state) == SPAN_SMALL)
             release_small(&p->span[i], span);
         p->span[i].is_reserved = 0;

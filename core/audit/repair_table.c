@@ -322,16 +322,6 @@ void repair_forget_plan(struct repair *p) {
 
 /* ---- Storing it --------------------------------------------------------------------------------------------------- */
 
-static void put64(shm_word *word, uint64_t value) {
-    if (SHM_LOAD(word) != value)
-        SHM_STORE(word, value);
-}
-
-static void put32(_Atomic uint32_t *word, uint32_t value) {
-    if (SHM_LOAD(word) != value)
-        SHM_STORE(word, value);
-}
-
 /* Nothing is linked there any more. Who reads just now notices. */
 static void empty_stripes(struct repair *p, uint64_t off) {
     struct stripe_shm *stripes = off ? (struct stripe_shm *)(p->seg->base + off) : NULL;
@@ -340,9 +330,9 @@ static void empty_stripes(struct repair *p, uint64_t off) {
             SHM_STORE(&stripes[i].array, 0);
             SHM_STORE(&stripes[i].seq, SHM_LOAD_RELAXED(&stripes[i].seq) + 1);
         }
-        put32(&stripes[i].count, 0);
-        put32(&stripes[i].spares_used, 0);
-        put64((shm_word *)&stripes[i].reserved, 0);
+        SHM_PUT(&stripes[i].count, 0);
+        SHM_PUT(&stripes[i].spares_used, 0);
+        SHM_PUT((shm_word *)&stripes[i].reserved, 0);
     }
 }
 
@@ -357,19 +347,19 @@ static void store_entry(struct repair *p, uint32_t ordinal) {
         t->v->life = LIFE_NEXT(life, TABLE_READY);
         t->v->schema_off = SHM_LOAD(&shm->schema_off);
         SHM_STORE(&shm->life, t->v->life);
-        put64(&shm->restamp, 0); /* repair_mend_items() does it */
+        SHM_PUT(&shm->restamp, 0); /* repair_mend_items() does it */
     } else {
-        put64(&shm->schema_off, 0); /* first: a free entry with a definition is taken for a table (plan_definition) */
-        put64(&shm->restamp, 0);
+        SHM_PUT(&shm->schema_off, 0); /* first: a free entry with a definition is taken for a table (plan_definition) */
+        SHM_PUT(&shm->restamp, 0);
         if (LIFE_STATE(life) != TABLE_FREE)
             SHM_STORE(&shm->life, LIFE_NEXT(life, TABLE_FREE));
         empty_stripes(p, t->items_off);
     }
     empty_stripes(p, t->partitions_off);
     if (!t->items_off)
-        put64(&shm->items_off, 0);
+        SHM_PUT(&shm->items_off, 0);
     if (!t->partitions_off)
-        put64(&shm->partitions_off, 0);
+        SHM_PUT(&shm->partitions_off, 0);
 }
 
 int repair_catalog(struct repair *p) {
@@ -401,7 +391,7 @@ int repair_stripes(struct repair *p, struct repair_table *t) {
     attach(p, t->v->ordinal);
     for (uint32_t i = 0, from = 0; i < p->seg->stripe_count && r == LARDER_OK; from = t->stripe_end[i++]) {
         struct stripe_shm *stripe = &t->v->items.stripes[i];
-        put64((shm_word *)&stripe->reserved, 0);
+        SHM_PUT((shm_word *)&stripe->reserved, 0);
         if (t->array[i] & ARRAY_DOUBTFUL)
             r = repair_new_array(p, t->v, stripe, t->item + from, t->stripe_end[i] - from);
         else if (t->array[i] & ARRAY_UNCLEAN)

@@ -37,6 +37,13 @@ static inline void shm_crash_point(void) {
 /* Release: all earlier stores of this thread are visible to whoever loads the new value with SHM_LOAD. */
 #define SHM_STORE(ptr, value) (shm_crash_point(), atomic_store_explicit((ptr), (value), memory_order_release))
 
+/* Stores a value that is another than the one there. Under the lock that guards it. */
+#define SHM_PUT(ptr, value)                                                                                            \
+    do {                                                                                                               \
+        if (SHM_LOAD_RELAXED(ptr) != (value))                                                                          \
+            SHM_STORE((ptr), (value));                                                                                 \
+    } while (0)
+
 /* *expected is updated on failure, as with the C11 function. Acquire and release. */
 #define SHM_CAS(ptr, expected, desired)                                                                                \
     (shm_crash_point(), atomic_compare_exchange_strong_explicit((ptr), (expected), (desired), memory_order_acq_rel,    \

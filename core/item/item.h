@@ -41,9 +41,10 @@
  *             padding is zero. Stamps are none of its contents: version, key sequences, TTL generation, and item_timed.
  *          I5 An item has an item_timed if it expires by the TTL attribute of its generation, or if a timer stood for the item that it
  *             replaced: so a timer that stands is known, and not added again. Most items have none, and pay nothing.
- * Files    item_builder.h the builder, item_read.c reading in place, item_readable.c the same without bounds,
- *          item_store.c what a table adds, item_project.c leaving attributes out, item_add.c changing a number,
- *          item_check.c I3, item_peek.c looks that are bounded by themselves, item_records.h the bytes of a record.
+ * Files    item_builder.h the builder, item_read.c reading in place, item_readable.c the same
+ *          without bounds, item_store.c what a table adds, item_project.c leaving attributes out,
+ *          item_add.c changing a number, item_check.c I3, item_peek.c looks that are bounded by
+ *          themselves, item_records.h the bytes of a record.
  * Not here Arithmetic beyond integers of 64 bits (with expressions).
  * Tests    tests/unit/item/item_test.c, tests/fuzz/item_decode_fuzz.c
  */

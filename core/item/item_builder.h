@@ -1,8 +1,9 @@
 /* core/item/item_builder.h - what a builder is, for its four files.
  *
- * Files    item_builder.c keeps the first failure and the memory. On it stand item_order.c, which puts members in order, and
- *          on both item_build.c, which adds values and makes the image, and item_copy.c, which adds another item's attributes.
- *          Pictures and rules are in item_build.c.
+ * Files    item_builder.c keeps the first failure and the memory. On it stand item_order.c, which
+ *          puts members in order, and on both item_build.c, which adds values and makes the image,
+ *          and item_copy.c, which adds another item's attributes. Pictures and rules are in
+ *          item_build.c.
  */
 #ifndef LARDER_ITEM_ITEM_BUILDER_H
 #define LARDER_ITEM_ITEM_BUILDER_H
@@ -61,8 +62,8 @@ static inline int build_reserve_entries(struct larder_builder *b, size_t count) 
     return __builtin_expect(count <= b->entry_capacity, 1) ? LARDER_OK : build_grow_entries(b, count);
 }
 
-/* item_build.c: whether a container with so many levels of M and L may be added here. An attribute is the first level of
- * a document, so there may be one M or L less than levels. */
+/* item_build.c: whether a container with so many levels of M and L may be added here. An attribute
+ * is the first level of a document, so there may be one M or L less than levels. */
 int build_check_levels(struct larder_builder *b, uint32_t levels);
 
 /* item_order.c: what a member is sorted by: its name in an item or M, its bytes in a set. */

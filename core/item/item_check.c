@@ -291,7 +291,8 @@ static int check_slots(const struct item_head *h) {
 
 /* ---- Readable ------------------------------------------------------------------------------------------------- */
 
-/* Tag of a value in the key area that no record before had: each key once, for whoever moves keys to records has room for that. */
+/* Tag of a value in the key area that no record before had: each key once, for whoever moves keys
+ * to records has room for that. */
 static inline int is_next_key(unsigned tag, uint32_t keys_seen) {
     unsigned keys = tag & ITEM_KEY_FLAGS, type = tag & ITEM_TYPE_MASK;
     return keys && keys != ITEM_KEY_FLAGS && !(keys & keys_seen) && type - LARDER_S <= LARDER_B - LARDER_S;
@@ -316,7 +317,8 @@ static inline int is_short_name(uint8_t first) {
     return (uint8_t)(first - 1) < ITEM_NAME_LISTED - 1 + ITEM_NAMES_COUNT;
 }
 
-/* The same, in as few instructions as can be: most records have a short name, and a short tag or a value in the key area. */
+/* The same, in as few instructions as can be: most records have a short name, and a short tag or a
+ * value in the key area. */
 static inline size_t checked_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
     if (__builtin_expect(at + 2 > end, 0)) /* the shortest record has two bytes */
         return 0;

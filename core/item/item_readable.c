@@ -1,7 +1,7 @@
 /* core/item/item_readable.c - values out of an image that is known to be readable (item_is_readable()).
  *
- * Why      Nothing here compares a length with the image's end. A builder's image needs no look, and one out of a segment had it:
- *          by item_check.c, which stands on this as item_read.c does not.
+ * Why      Nothing here compares a length with the image's end: a builder's image needs no look, and
+ *          any other had one by item_check.c, which reads with this what it has looked at.
  * Tests    tests/unit/item/item_test.c
  */
 #include "core/item/item.h"

@@ -79,7 +79,8 @@ int item_encode_key_value(const struct item_key_attr *attr, const struct larder_
 
 typedef uint64_t two_words __attribute__((vector_size(16)));
 
-/* Copies 8 to 15 bytes: the first eight and the last eight, which may overlap. Returns the bits that any of them has. */
+/* Copies 8 to 15 bytes: the first eight and the last eight, which may overlap. Returns the bits
+ * that any of them has. */
 static inline uint64_t copy_short(uint8_t *to, const uint8_t *from, size_t bytes) {
     uint64_t first, last;
     size_t last_at = bytes - sizeof last;
@@ -103,7 +104,8 @@ static inline uint64_t copy_long(uint8_t *to, const uint8_t *from, size_t bytes)
     return bits[0] | bits[1];
 }
 
-/* Most keys are ASCII text of some length: copied and looked at in one go. 0: not such a key, and what `to` holds is of no account. */
+/* Most keys are ASCII text of some length: copied and looked at in one go. 0: not such a key, and
+ * what `to` holds is of no account. */
 static inline int take_usual_key(const struct item_key_attr *attr, const struct larder_value *value, size_t bytes_max,
                                  uint8_t *to, size_t *bytes) {
     size_t count = value->bytes;

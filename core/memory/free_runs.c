@@ -19,10 +19,6 @@ static void put_word(struct span_shm *span, enum free_word word, uint64_t value)
     if (word_of(span, word) != value)
         SHM_STORE(&span->bitmap[word], value);
 }
-static void put_number(_Atomic uint32_t *to, uint32_t value) {
-    if (SHM_LOAD_RELAXED(to) != value)
-        SHM_STORE(to, value);
-}
 
 static int is_free(const struct seg *s, uint32_t i) {
     return SHM_LOAD_RELAXED(&seg_span(s, i)->state) == SPAN_FREE;
@@ -83,7 +79,7 @@ static void link_runs(const struct seg *s, _Atomic uint32_t *list, uint32_t shor
     if (shorter)
         put_word(seg_span(s, shorter - 1), FREE_LONGER, number);
     else
-        put_number(list, number);
+        SHM_PUT(list, number);
 }
 
 /* Beside one of its length, second in the chain; or between a shorter and a longer one. */
@@ -98,12 +94,12 @@ static int insert(const struct seg *s, uint32_t first, uint32_t count) {
     uint32_t next = is_second ? SHM_LOAD_RELAXED(&place.run->next) : 0;
     if (!may_link(s, next))
         return 0;
-    put_number(&run->next, next);
-    put_number(&run->prev, is_second ? place.at : 0);
+    SHM_PUT(&run->next, next);
+    SHM_PUT(&run->prev, is_second ? place.at : 0);
     if (next)
-        put_number(&seg_span(s, next - 1)->prev, first + 1);
+        SHM_PUT(&seg_span(s, next - 1)->prev, first + 1);
     if (is_second)
-        put_number(&place.run->next, first + 1);
+        SHM_PUT(&place.run->next, first + 1);
     else {
         link_runs(s, place.list, first + 1, place.at);
         link_runs(s, place.list, place.shorter, first + 1);
@@ -123,9 +119,9 @@ static int take_out(const struct seg *s, uint32_t number) {
     if (!may_link(s, prev) || !may_link(s, longer) || !may_link(s, shorter) || (next && (!successor || other != count)))
         return 0;
     if (successor)
-        put_number(&successor->prev, prev);
+        SHM_PUT(&successor->prev, prev);
     if (prev) {
-        put_number(&seg_span(s, prev - 1)->next, next);
+        SHM_PUT(&seg_span(s, prev - 1)->next, next);
         return 1;
     }
     _Atomic uint32_t *list = list_of(s, count);
@@ -148,7 +144,7 @@ static void count_free(const struct seg *s, uint32_t by) {
 void free_runs_rebuild(const struct seg *s) {
     uint32_t claimed = span_claimed_count(s), spans = 0;
     for (unsigned k = 0; k < FREE_LISTS; k++)
-        put_number(&s->shm->free_list[k], 0);
+        SHM_PUT(&s->shm->free_list[k], 0);
     for (uint32_t i = 0, count; i < claimed; i += count + 1) {
         for (count = 0; i + count < claimed && is_free(s, i + count);)
             count++;
@@ -156,8 +152,8 @@ void free_runs_rebuild(const struct seg *s) {
             (void)insert(s, i, count); /* what it meets was inserted just now */
         spans += count;
     }
-    put_number(&s->shm->free_spans, spans);
-    put_number(&s->shm->free_listed, claimed);
+    SHM_PUT(&s->shm->free_spans, spans);
+    SHM_PUT(&s->shm->free_listed, claimed);
 }
 
 /* The shortest run of at least `count`: of its length one that is not in the list itself, if there is one, as that is the less work.

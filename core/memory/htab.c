@@ -161,8 +161,8 @@ static int is_unused(const struct bucket_shm *bucket) {
     return used == 0;
 }
 
-/* The next spare, linked behind bucket number `last`, the end of a chain. NULL: none is left. A spare that is in use is not linked again: a
- * new array is built of what can be found. */
+/* The next spare, linked behind bucket number `last`, the end of a chain. NULL: none is left. A
+ * spare that is in use is not linked again: a new array is built of what can be found. */
 static struct bucket_shm *link_spare(struct bucket_shm *array, uint32_t buckets, uint32_t last, uint32_t *spares_used,
                                      int is_private) {
     uint32_t spare = buckets + *spares_used;
@@ -203,7 +203,8 @@ static void fetch_blocks(const struct htab *t, const struct bucket_shm *bucket) 
     }
 }
 
-/* Puts a word of the old array into the new one, which nobody sees yet. LARDER_NOT_FOUND: its chain needs one spare more. */
+/* Puts a word of the old array into the new one, which nobody sees yet. LARDER_NOT_FOUND: its
+ * chain needs one spare more. */
 static int put_word(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t word,
                     uint32_t *spares_used) {
     const shm_word *block = seg_at(t->seg, WORD_OFF(word), sizeof(uint64_t));
@@ -272,8 +273,8 @@ static int replace_array(struct writer *w, const struct htab *t, struct stripe_s
     return gave ? gave : r;
 }
 
-/* The next larger size: a twelfth more, and what the block has room for. With a sixth more an item takes 1.5 bytes more. 0: there is
- * none. */
+/* The next larger size: a twelfth more, and what the block has room for. With a sixth more an item
+ * takes 1.5 bytes more. 0: there is none. */
 static uint32_t larger(uint32_t buckets) {
     uint32_t wanted = htab_buckets_filling(buckets + buckets / 12 + 1);
     return wanted <= BUCKETS_MAX ? wanted : 0;

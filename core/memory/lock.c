@@ -102,9 +102,9 @@ struct lock_wait {
     uint32_t owner_before; /* when it slept last */
 };
 
-/* Whether the owner is dead; then *recovered is what recovering it came to, else LARDER_E_BUSY. A look is a system call, the slower the more
- * slots are taken. The first who waits looks at once; then all do if the owner is the same as before they slept: a lock that moves has no
- * dead owner. */
+/* Whether the owner is dead; then *recovered is what recovering it came to, else LARDER_E_BUSY. A
+ * look is a system call, the slower the more slots are taken. The first who waits looks at once;
+ * then all do if the owner is the same as before they slept: a lock that moves has no dead owner. */
 static int is_dead_owner(const struct lock_wait *wait, uint32_t owner, int is_first, int *recovered) {
     int looks = owner == wait->owner_before || is_first;
     int is_dead = looks && live_is_held(wait->w->seg, owner) == 0;

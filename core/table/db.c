@@ -8,8 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_BUSY_TIMEOUT_MS 2000
-
 void (*db_stop_expirer)(struct larder *db, int is_forked_child);
 
 /* ---- Forks: every open handle of this process goes on in the child with slots of its own ------------------------------- */
@@ -91,14 +89,13 @@ static int open_handle(const struct larder_options *options, struct larder **out
         priv_destroy(priv);
         return r;
     }
-    writer_pool_begin(
-        &db->writers,
-        &(struct writer_pool){.db = db,
-                              .seg = &db->seg,
-                              .priv = priv,
-                              .epochs = &db->views.epochs,
-                              .check = db_check,
-                              .busy_timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms : DEFAULT_BUSY_TIMEOUT_MS});
+    writer_pool_begin(&db->writers, &(struct writer_pool){.db = db,
+                                                          .seg = &db->seg,
+                                                          .priv = priv,
+                                                          .epochs = &db->views.epochs,
+                                                          .check = db_check,
+                                                          .busy_timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms
+                                                                                                : SEG_BUSY_TIMEOUT_MS});
     pthread_mutex_lock(&open_mutex);
     db->next_open = open_handles;
     open_handles = db;

@@ -210,7 +210,7 @@ int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t 
         if (htab_bucket_count(&v->items, stripe) != buckets) { /* grown meanwhile: items moved between buckets */
             buckets = htab_bucket_count(&v->items, stripe);
             bucket = 0;
-            left = (uint64_t)(buckets + buckets / 8 + 1) * BUCKET_SLOTS;
+            left = (uint64_t)(buckets + HTAB_SPARES(buckets)) * BUCKET_SLOTS;
         }
         r = restamp_one_locked(w, v, stripe, &bucket, now_s);
         if (r == LARDER_OK && left-- == 0)
