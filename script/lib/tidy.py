@@ -1,9 +1,10 @@
 """clang-tidy, one job for each file that is not known to be fine.
 
-Which    Every file that is compiled, once, with the arguments of its first compilation: that of the shipped library.
-         Suites are left out: the analyzer spends minutes inside Criterion's macros.
-Known    A file that was fine leaves a note with the hash of all that the verdict depends on: the contents of the file
-         and of each header that it includes (ninja knows them), its arguments, .clang-tidy, and clang-tidy's version.
+Which    Every file that is compiled, once, with the arguments of its first compilation: that of the
+         shipped library. Suites are left out: the analyzer spends minutes in Criterion's macros.
+Known    A file that was fine leaves a note: the hash of all that the verdict depends on. That is
+         the file, each header that it includes (ninja knows them), its arguments, .clang-tidy, and
+         clang-tidy's version.
 """
 import hashlib
 import json
