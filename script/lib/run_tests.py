@@ -137,6 +137,8 @@ class Run:
             job.failures = [match[1] for match in found if match] + [os.path.basename(path) for path in job.shown]
             if job.status == 124:
                 job.failures.append("missed its deadline")
+            elif not count:
+                job.failures.append(f"ended without a count, status {job.status}")
 
     # ---- Jobs ----
 
@@ -283,6 +285,11 @@ class Run:
         self.add_check("format", "clang_format", ["script/format", "--check"])
 
 
+def interrupted(number, _):
+    print("interrupted")
+    sys.exit(128 + number)  # the pool ends its jobs first
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
@@ -290,15 +297,11 @@ def main():
     parser.add_argument("--jobs", type=int)
     parser.add_argument("names", nargs="*")
     run = Run(parser.parse_args())
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
     os.makedirs(LOGS, exist_ok=True)
     run.add_all()
-    try:
-        run.pool.run()
-    except KeyboardInterrupt:
-        print("interrupted")
-        return 130
+    run.pool.run()
     return run.close()
 
 

@@ -57,7 +57,10 @@ class Tidy:
         with open(f"{DATABASE}/compile_commands.json", "w", encoding="utf-8") as database:
             json.dump(list(chosen.values()), database, indent=1)
         for source, entry in sorted(chosen.items()):
-            path, note = f"{DATABASE}/{source.replace('/', '_')}", self.note_of(entry, includes[entry["output"]])
-            if not os.path.exists(path) or open(path, encoding="ascii").read() != note:
+            path = f"{DATABASE}/{source.replace('/', '_')}"
+            is_known, note = entry["output"] in includes, ""
+            if is_known:
+                note = self.note_of(entry, includes[entry["output"]])
+            if not is_known or not os.path.exists(path) or open(path, encoding="ascii").read() != note:
                 todo.append((source, ["clang-tidy", "--quiet", "-p", DATABASE, source], path, note))
         return todo
