@@ -157,11 +157,7 @@ class Run:
             return
         self.tests += 1
         base = f"{LOGS}/{part}-{name}"
-        for report in glob(f"{base}.report.*"):
-            os.remove(report)
-        option = f"log_path={os.path.abspath(base)}.report"
-        env = {"ASAN_OPTIONS": option, "UBSAN_OPTIONS": option}
-        self.pool.add(Job(part, name, command, f"{base}.log", judge=self.judge_program, env=env, **more))
+        self.pool.add(Job(part, name, command, f"{base}.log", judge=self.judge_program, **more))
 
     def add_build(self, part, seconds, then):
         def judge(job):
@@ -198,8 +194,14 @@ class Run:
         if not os.access(larder, os.X_OK):
             return
         for script in sorted(glob("tests/**/*_test.sh", recursive=True)):
-            self.add_program(part, os.path.basename(script)[:-len(".sh")], ["bash", script, os.path.abspath(larder)],
-                             seconds=10, deadline_s=3600 if self.is_long else 900)
+            name = os.path.basename(script)[:-len(".sh")]
+            reports = os.path.abspath(f"{LOGS}/{part}-{name}.report")
+            for report in glob(f"{reports}.*"):
+                os.remove(report)
+            self.add_program(
+                part, name, ["bash", script, os.path.abspath(larder)], seconds=self.seconds_of(part, name, 10),
+                deadline_s=3600 if self.is_long else 900,
+                env={"ASAN_OPTIONS": f"log_path={reports}", "UBSAN_OPTIONS": f"log_path={reports}"})
 
     def add_torture(self):
         if not os.access("build/plain/tests/torture/larder_torture", os.X_OK):
