@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The parts of script/test that are no suites: builds, and what is asked of sources and of the library as it is shipped.
+# The parts of script/test that are no suites: builds, and what is asked of the sources and of the
+# library as it is shipped.
 #
 #   checks.sh FUNCTION [ARGUMENT...]     exit 0 if all is well
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 
-# ---- Builds ----------------------------------------------------------------------------------------------------------
+# ---- Builds --------------------------------------------------------------------------------------
 
 sanitize=(-Ddebug=true -Doptimization=1 -Db_lundef=false)
 sanitize_args="-fno-omit-frame-pointer -fno-sanitize-recover=undefined"
@@ -26,8 +27,8 @@ setup() {
     release) options=(-Dbuildtype=release -Dtests=disabled) ;;
     clang) options=(-Dbuildtype=release) ;;
   esac
-  # Reconfigured every time: options may have changed, which ninja alone does not notice. A folder that cannot be
-  # (made by another version, half deleted) is made again.
+  # Reconfigured every time: options may have changed, which ninja alone does not notice. A folder
+  # that cannot be (made by another version, half deleted) is made again.
   export CC
   CC=$(compiler_of "$build")
   if [[ -f build/$build/build.ninja ]]; then
@@ -41,7 +42,7 @@ build() {
   setup "$1" && ninja -j "$2" -C "build/$1"
 }
 
-# ---- What the library shows ------------------------------------------------------------------------------------------
+# ---- What the library shows ----------------------------------------------------------------------
 
 # Exactly the functions of larder.h: nothing internal leaks out, nothing declared is missing.
 exports_are_the_header() {

@@ -1,13 +1,15 @@
-"""A pool of jobs: keeps all cores busy, with jobs that measure time alone at the end.
+"""A pool of jobs: keeps all cores busy, and runs what measures time alone at the end.
 
-Job      Each job is a command with a log. It says how long it takes about, so that the longest start first. What is
+Job      A command with a log. It says how long it takes about: the longest start first. What is
          judged when it has ended may add jobs: a build adds its suites.
-Lanes    As many lanes as cores. A build takes one per core, everything else one. Beyond that, a further job starts
-         whenever the last second left a fifth of the machine idle: many suites wait most of the time for deadlines and
-         deaths. So two suites that compute never share a core for long, and twenty that sleep overlap.
+Lanes    As many as cores. A wide job (a build) takes all of them, any other takes one. A further
+         job starts whenever the last second left a fifth of the machine idle: many suites wait
+         most of their time for deadlines and deaths. So jobs that compute do not share a core, and
+         jobs that sleep overlap.
 Quiet    A job that judges times runs when all others have ended, and alone.
-Ends     A job past its deadline, and everything when the pool is interrupted: SIGTERM to its process group, five
-         seconds to clean up, then SIGKILL to all that carry its mark (tests start sessions of their own).
+Ends     A job past its deadline, and all jobs when the pool is interrupted: SIGTERM to the process
+         group, five seconds to clean up, SIGKILL to every process that carries the job's mark, for
+         tests start sessions of their own.
 """
 import os
 import signal
@@ -18,6 +20,7 @@ from dataclasses import dataclass, field
 MARK = "LARDER_TEST_JOB"
 TICK_S = 0.05
 IDLE_ENOUGH = 0.2
+JOBS_PER_CORE_MAX = 8
 CLEAN_UP_S = 5
 
 
@@ -68,7 +71,8 @@ class Pool:
     def __init__(self, cores, report):
         self.cores, self.report = cores, report
         self.waiting, self.running = [], {}
-        self.ticks, self.ticks_at, self.idle, self.started_at = busy_and_all_ticks(), time.monotonic(), 0, 0
+        self.ticks, self.ticks_at, self.idle = busy_and_all_ticks(), time.monotonic(), 0
+        self.started_at = 0
         self.count = 0
 
     def add(self, job):
@@ -101,8 +105,9 @@ class Pool:
             return not any(other.is_wide for other in running)
         if sum(self.cores if other.is_wide else 1 for other in running) < self.cores:
             return True
-        # The machine is looked at after what started last had its effect.
-        return self.idle >= IDLE_ENOUGH and self.ticks_at > self.started_at + 1 and len(running) < 8 * self.cores
+        # Only a look that saw the effect of what started last says that there is room.
+        has_room = self.idle >= IDLE_ENOUGH and self.ticks_at > self.started_at + 1
+        return has_room and len(running) < JOBS_PER_CORE_MAX * self.cores
 
     def candidates(self):
         loud = [job for job in self.waiting if not job.is_quiet]
@@ -119,8 +124,9 @@ class Pool:
         self.count += 1
         mark = f"{os.getpid()}-{self.count}"
         with open(job.log, "wb") as log:
-            child = subprocess.Popen(job.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                     cwd=job.cwd, env={**os.environ, **job.env, MARK: mark}, start_new_session=True)
+            child = subprocess.Popen(
+                job.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                cwd=job.cwd, env={**os.environ, **job.env, MARK: mark}, start_new_session=True)
         self.started_at = time.monotonic()
         self.running[child.pid] = (job, child, mark)
         job.started_at = self.started_at

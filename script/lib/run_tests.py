@@ -1,4 +1,7 @@
-"""What script/test does: which jobs there are, and what counts as passed. See script/test for the arguments."""
+"""What script/test does: which jobs there are, and what counts as passed.
+
+script/test has the arguments.
+"""
 import argparse
 import json
 import os
@@ -18,17 +21,19 @@ CHECKS = ["bash", "script/lib/checks.sh"]
 COUNT = re.compile(r"(\d+) passed, (\d+) failed")
 SHOWN_LINES = 60
 
-# A loaded machine is no failure: these only end what would never end. A test has a deadline of its own.
+# Of a whole suite: its deadline in meson.build times this. It ends what never would: a loaded
+# machine is no failure, and a test has a deadline of its own.
 SLOWNESS = {"plain": 3, "asan": 6, "tsan": 9}
 
 # Left out under a sanitizer, but for --long.
 LEFT_OUT = {
-    # Deaths that many others resemble: the plain build has them all, and the address sanitizer makes them slow.
+    # Deaths that many others resemble: the plain build has them all, and the address sanitizer
+    # makes them slow.
     "asan": ["recovery_test", "order_test", "stores_test", "wake_test"],
     # Processes of one thread each, which that sanitizer does not watch.
     "tsan": ["writers_test", "neighbours_test"],
 }
-# Thousands of deaths with one thread each say nothing about threads, and take an hour under that sanitizer.
+# Thousands of deaths with one thread each say nothing about threads, and take an hour there.
 LEFT_OUT_SUITE = {"tsan": "crash"}
 
 
@@ -65,7 +70,8 @@ class Run:
         self.passed += job.passed
         self.failed += job.failed
         at = time.monotonic() - self.start
-        print(f"{job.part:8} {job.name:22} {job.passed:4} passed, {job.failed} failed  ({job.took_s:.0f} s, at {at:.0f} s)")
+        count = f"{job.passed:4} passed, {job.failed} failed"
+        print(f"{job.part:8} {job.name:22} {count}  ({job.took_s:.0f} s, at {at:.0f} s)")
         if job.failed:
             self.show(job.log, lines_of(job.log)[-SHOWN_LINES:], "end of ")
             for path in job.shown:
@@ -99,8 +105,9 @@ class Run:
         """One test, which passed if the command succeeded."""
         job.passed, job.failed = (0, 1) if job.status else (1, 0)
         if job.failed:
-            errors = [line for line in lines_of(job.log) if re.search(r"\berror:|^FAILED:|ERROR:", line)]
-            job.failures = ["missed its deadline"] if job.status == 124 else [line[:160] for line in errors[:3]]
+            lines = lines_of(job.log) if job.status != 124 else ["error: missed its deadline"]
+            errors = [line for line in lines if re.search(r"\berror:|^FAILED:|ERROR:", line)]
+            job.failures = [line[:160] for line in errors[:3]]
 
     @staticmethod
     def judge_program(job):
@@ -130,6 +137,8 @@ class Run:
             job.failures = [match[1] for match in found if match] + [os.path.basename(path) for path in job.shown]
             if job.status == 124:
                 job.failures.append("missed its deadline")
+            elif not count:
+                job.failures.append(f"ended without a count, status {job.status}")
 
     # ---- Jobs ----
 
@@ -140,17 +149,15 @@ class Run:
         return not self.filters or any(part in name for part in self.filters)
 
     def add_check(self, part, name, command, **more):
-        self.pool.add(Job(part, name, command, f"{LOGS}/{part}-{name}.log", judge=more.pop("judge", self.judge_check), **more))
+        more.setdefault("judge", self.judge_check)
+        self.pool.add(Job(part, name, command, f"{LOGS}/{part}-{name}.log", **more))
 
     def add_program(self, part, name, command, **more):
         if not self.is_wanted(name):
             return
         self.tests += 1
         base = f"{LOGS}/{part}-{name}"
-        for report in glob(f"{base}.report.*"):
-            os.remove(report)
-        env = {f"{sanitizer}_OPTIONS": f"log_path={os.path.abspath(base)}.report" for sanitizer in ("ASAN", "UBSAN")}
-        self.pool.add(Job(part, name, command, f"{base}.log", judge=self.judge_program, env=env, **more))
+        self.pool.add(Job(part, name, command, f"{base}.log", judge=self.judge_program, **more))
 
     def add_build(self, part, seconds, then):
         def judge(job):
@@ -158,7 +165,8 @@ class Run:
             if job.passed:
                 then(part)
 
-        self.add_check(part, "build", [*CHECKS, "build", part, str(self.cores)], judge=judge, is_wide=True, seconds=seconds)
+        command = [*CHECKS, "build", part, str(self.cores)]
+        self.add_check(part, "build", command, judge=judge, is_wide=True, seconds=seconds)
 
     def add_suites(self, part):
         results = os.path.abspath(f"{LOGS}/{part}-suites")
@@ -177,21 +185,28 @@ class Run:
         seconds = self.seconds_of(part, name, test["timeout"] / 4)
         # As meson does: memory that was never set is not zero by luck.
         env = {"LARDER_TEST_RESULTS": results, "MALLOC_PERTURB_": str(random.randint(1, 255)), **test["env"]}
-        self.pool.add(Job(part, name, test["cmd"], os.path.relpath(f"{results}/{name}.out"), judge=self.judge_suite, env=env,
-                          cwd=test["workdir"] or f"build/{part}", seconds=seconds, deadline_s=test["timeout"] * slowness,
-                          is_quiet=not test["is_parallel"]))
+        self.pool.add(Job(
+            part, name, test["cmd"], os.path.relpath(f"{results}/{name}.out"), judge=self.judge_suite,
+            env=env, cwd=test["workdir"] or f"build/{part}", seconds=seconds,
+            deadline_s=test["timeout"] * slowness, is_quiet=not test["is_parallel"]))
 
     def add_script_tests(self, part, larder):
         if not os.access(larder, os.X_OK):
             return
         for script in sorted(glob("tests/**/*_test.sh", recursive=True)):
-            self.add_program(part, os.path.basename(script)[:-len(".sh")], ["bash", script, os.path.abspath(larder)],
-                             seconds=10, deadline_s=3600 if self.is_long else 900)
+            name = os.path.basename(script)[:-len(".sh")]
+            reports = os.path.abspath(f"{LOGS}/{part}-{name}.report")
+            for report in glob(f"{reports}.*"):
+                os.remove(report)
+            self.add_program(
+                part, name, ["bash", script, os.path.abspath(larder)], seconds=self.seconds_of(part, name, 10),
+                deadline_s=3600 if self.is_long else 900,
+                env={"ASAN_OPTIONS": f"log_path={reports}", "UBSAN_OPTIONS": f"log_path={reports}"})
 
     def add_torture(self):
         if not os.access("build/plain/tests/torture/larder_torture", os.X_OK):
             return
-        rounds, seconds = (1000, 600) if self.is_long else (40, 20)
+        rounds, seconds = (1000, 600) if self.is_long else (40, 5) if self.is_quick else (40, 20)
         self.add_program("plain", "recover_time", ["build/plain/tests/torture/recover_time", "--rounds", str(rounds)],
                          is_quiet=True, deadline_s=7200)
         self.add_program("plain", "torture", ["build/plain/tests/torture/larder_torture", "--seconds", str(seconds),
@@ -252,8 +267,8 @@ class Run:
         seconds = 600 if self.is_long else 6
         for source in sorted(glob("tests/fuzz/*_fuzz.c")):
             name = os.path.basename(source)[:-len("_fuzz.c")]
-            self.add_program("fuzz", name, ["script/fuzz", "--built", "--seconds", str(seconds), name],
-                             seconds=seconds, deadline_s=7200)
+            command = ["script/fuzz", "--built", "--seconds", str(seconds), name]
+            self.add_program("fuzz", name, command, seconds=seconds, deadline_s=7200)
 
     def add_all(self):
         self.add_build("plain", 60, self.tested_build)
@@ -272,6 +287,11 @@ class Run:
         self.add_check("format", "clang_format", ["script/format", "--check"])
 
 
+def interrupted(number, _):
+    print("interrupted")
+    sys.exit(128 + number)  # the pool ends its jobs first
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
@@ -279,15 +299,11 @@ def main():
     parser.add_argument("--jobs", type=int)
     parser.add_argument("names", nargs="*")
     run = Run(parser.parse_args())
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
     os.makedirs(LOGS, exist_ok=True)
     run.add_all()
-    try:
-        run.pool.run()
-    except KeyboardInterrupt:
-        print("interrupted")
-        return 130
+    run.pool.run()
     return run.close()
 
 

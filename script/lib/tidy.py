@@ -1,9 +1,10 @@
 """clang-tidy, one job for each file that is not known to be fine.
 
-Which    Every file that is compiled, once, with the arguments of its first compilation: that of the shipped library.
-         Suites are left out: the analyzer spends minutes inside Criterion's macros.
-Known    A file that was fine leaves a note with the hash of all that the verdict depends on: the contents of the file
-         and of each header that it includes (ninja knows them), its arguments, .clang-tidy, and clang-tidy's version.
+Which    Every file that is compiled, once, with the arguments of its first compilation: that of the
+         shipped library. Suites are left out: the analyzer spends minutes in Criterion's macros.
+Known    A file that was fine leaves a note: the hash of all that the verdict depends on. That is
+         the file, each header that it includes (ninja knows them), its arguments, .clang-tidy, and
+         clang-tidy's version.
 """
 import hashlib
 import json
@@ -56,7 +57,10 @@ class Tidy:
         with open(f"{DATABASE}/compile_commands.json", "w", encoding="utf-8") as database:
             json.dump(list(chosen.values()), database, indent=1)
         for source, entry in sorted(chosen.items()):
-            path, note = f"{DATABASE}/{source.replace('/', '_')}", self.note_of(entry, includes[entry["output"]])
-            if not os.path.exists(path) or open(path, encoding="ascii").read() != note:
+            path = f"{DATABASE}/{source.replace('/', '_')}"
+            is_known, note = entry["output"] in includes, ""
+            if is_known:
+                note = self.note_of(entry, includes[entry["output"]])
+            if not is_known or not os.path.exists(path) or open(path, encoding="ascii").read() != note:
                 todo.append((source, ["clang-tidy", "--quiet", "-p", DATABASE, source], path, note))
         return todo
