@@ -158,7 +158,7 @@ static void larder_bench_destroy(void *engine) {
     struct larder_engine *e = engine;
     larder_close(e->db);
     if (e->path[0])
-        larder_destroy(e->path, 1);
+        larder_destroy(e->path, LARDER_FORCE);
     free(e);
 }
 

@@ -114,7 +114,7 @@ static void engine_one_query(uint64_t n) {
 
 static void engine_end(void) {
     larder_close(db);
-    larder_destroy(in_folder("segment"), 1);
+    larder_destroy(in_folder("segment"), LARDER_FORCE);
 }
 
 /* ---- LMDB: lmdb.h, "Getting Started" and mdb_env_open --------------------------------------------------------------------------- */

@@ -192,7 +192,7 @@ static bool create_is_alone(struct larder *db) {
 static void create_undo_segment(struct create *create) {
     struct larder_segment_stats stats;
     if (larder_segment_stats(create->db, &stats) >= 0 && stats.table_count == 0 && create_is_alone(create->db))
-        larder_destroy(create->options.segment, (int)attach_owner_flag(create->args));
+        larder_destroy(create->options.segment, attach_owner_flag(create->args));
 }
 
 static int create_run(const struct args *args) {

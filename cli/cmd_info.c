@@ -23,6 +23,8 @@ static int info_gather_slots(struct larder *db, struct info *info) {
     if (info->slots == NULL)
         return report_error(EXIT_OTHER, "out of memory");
     int result = larder_slot_stats(db, info->slots, capacity, &info->slot_count);
+    if (info->slot_count > capacity)
+        info->slot_count = capacity;
     return result < 0 ? report_result(result, "slots") : EXIT_DONE;
 }
 
@@ -34,6 +36,8 @@ static int info_gather_table(struct larder *db, const char *name, struct info *i
         result = larder_table_describe(table, &out->def);
     if (result >= 0)
         result = larder_table_stats(table, &out->stats);
+    if (result >= 0)
+        result = larder_index_stats(table, out->indexes, LARDER_INDEXES_MAX + 1, &out->index_count);
     if (result == LARDER_E_NO_TABLE)
         return EXIT_DONE;
     if (result < 0)
@@ -63,6 +67,8 @@ static int info_gather(struct larder *db, struct info *info) {
     int result = larder_segment_stats(db, &info->stats);
     if (result >= 0)
         result = larder_class_stats(db, info->classes, INFO_CLASSES_MAX, &info->class_count);
+    if (info->class_count > INFO_CLASSES_MAX)
+        info->class_count = INFO_CLASSES_MAX;
     if (result < 0)
         return report_result(result, info->segment);
     int code = info_gather_slots(db, info);

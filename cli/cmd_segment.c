@@ -20,8 +20,8 @@ static const struct args_option destroy_options[] = {
 
 static int destroy_run(const struct args *args) {
     const char *segment = attach_segment(args);
-    int how = (args->option[DESTROY_FORCE].is_given ? LARDER_FORCE : 0) | (int)attach_owner_flag(args);
-    int result = larder_destroy(segment, how);
+    uint32_t force = args->option[DESTROY_FORCE].is_given ? LARDER_FORCE : 0;
+    int result = larder_destroy(segment, force | attach_owner_flag(args));
     return result < 0 ? report_result(result, segment) : EXIT_DONE;
 }
 
@@ -95,8 +95,8 @@ static int check_repair(const struct args *args) {
     int code = attach_open(args, LARDER_REPAIR, &attach);
     if (code != EXIT_DONE)
         return code;
-    int result = larder_repair(attach.db, check_note, NULL, &report);
-    if (result == LARDER_OK || report.errors_left > 0)
+    int result = larder_repair(attach.db, &(struct larder_repair_options){.note = check_note}, &report);
+    if (result >= 0)
         check_print_repair(&report);
     if (result != LARDER_OK)
         code = report_result(result, attach_segment(args));
@@ -118,14 +118,12 @@ static int check_run(const struct args *args) {
     struct progress progress;
     progress_start(&progress, true, "check", 1, false);
     const struct larder_check_options options = {.note = check_note, .progress = check_progress, .arg = &progress};
-    int result = larder_check_with(attach.db, &options, &report);
+    int result = larder_check(attach.db, &options, &report);
     progress_hide(&progress);
-    if (result == LARDER_OK || (result == LARDER_E_CORRUPT && report.errors > 0))
+    if (result >= 0)
         check_print(&report);
     if (result != LARDER_OK)
         code = report_result(result, attach_segment(args));
-    else if (report.errors > 0)
-        code = EXIT_DAMAGED;
     attach_close(&attach);
     return code;
 }

@@ -12,6 +12,8 @@
 struct info_table {
     const struct larder_table_def *def;
     struct larder_table_stats stats;
+    struct larder_index_stats indexes[LARDER_INDEXES_MAX + 1];
+    uint32_t index_count;
 };
 
 struct info {

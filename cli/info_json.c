@@ -85,8 +85,8 @@ static json_t *info_json_table(const struct info_table *table) {
                                              {"bucket_bytes", stats->bucket_bytes},
                                              {"wheel_entries", stats->wheel_entries}};
     json_t *indexes = json_array();
-    for (uint32_t i = 0; i < stats->index_count && i < LARDER_INDEXES_MAX + 1; i++)
-        indexes = info_json_append(indexes, info_json_index(table->def, &stats->indexes[i]));
+    for (uint32_t i = 0; i < table->index_count && i < LARDER_INDEXES_MAX + 1; i++)
+        indexes = info_json_append(indexes, info_json_index(table->def, &table->indexes[i]));
     json_t *object = json_pack("{s:s, s:s, s:s?}", "name", table->def->name, "removal", info_removal(table->def),
                                "ttl_attribute", table->def->ttl_attribute);
     return info_json_put(INFO_JSON_COUNTS(object, counts), "indexes", indexes);

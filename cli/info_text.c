@@ -99,8 +99,8 @@ static int info_text_indexes(const struct info *info) {
     info_text_header(&grid, names);
     for (uint32_t i = 0; i < info->table_count; i++) {
         const struct info_table *table = &info->tables[i];
-        for (uint32_t j = 0; j < table->stats.index_count && j < LARDER_INDEXES_MAX + 1; j++)
-            info_text_index(&grid, table->def, &table->stats.indexes[j]);
+        for (uint32_t j = 0; j < table->index_count && j < LARDER_INDEXES_MAX + 1; j++)
+            info_text_index(&grid, table->def, &table->indexes[j]);
     }
     printf("\nIndexes\n");
     return grid_print(&grid);

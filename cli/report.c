@@ -88,6 +88,7 @@ int report_exit_of(int result) {
         return EXIT_FULL;
     case LARDER_E_BUSY:
         return EXIT_BUSY;
+    case LARDER_DAMAGED:
     case LARDER_E_CORRUPT:
     case LARDER_E_FORMAT:
         return EXIT_DAMAGED;

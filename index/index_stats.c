@@ -1,8 +1,9 @@
-/* index/index_stats.c - how large a table's indexes are, for larder_table_stats().
+/* index/index_stats.c - how large a table's indexes are, for larder_index_stats().
  *
  * Job      Walks every list as any reader does, without a lock. What changes meanwhile may be counted or not.
  */
 #include "index/index.h"
+#include <stdio.h>
 
 /* Adds up one leaf and its node. */
 static void stats_add_leaf(const struct skl_reader *r, struct larder_index_stats *out) {
@@ -50,7 +51,7 @@ static int stats_add_word(const struct table_view *v, uint64_t word, struct lard
 int index_stats(const struct table_view *v, struct larder_index_stats *out, uint32_t count) {
     uint64_t words[HTAB_CHAIN_MAX];
     for (uint32_t i = 0; i < count; i++)
-        out[i] = (struct larder_index_stats){.name = i && i <= v->def.index_count ? v->def.indexes[i - 1].name : ""};
+        snprintf(out[i].name, sizeof out[i].name, "%s", i && i <= v->def.index_count ? v->def.indexes[i - 1].name : "");
     for (uint32_t s = 0; s < v->partitions.stripe_count; s++) {
         const struct stripe_shm *stripe = &v->partitions.stripes[s];
         for (uint32_t b = 0; b < htab_bucket_count(&v->partitions, stripe); b++) {

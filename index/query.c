@@ -4,6 +4,7 @@
  */
 #include "index/query.h"
 #include "core/base/err.h"
+#include "core/base/reserved.h"
 #include "core/table/db.h"
 
 static int query_find_index(struct query *q, const char *name) {
@@ -80,7 +81,9 @@ static int query_run(struct query *q, const struct larder_query_spec *spec) {
 
 static int query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page) {
     const struct table_view *v;
-    int r = table_view(t, &v);
+    int r = RESERVED_CHECK(spec, "struct larder_query_spec");
+    if (r == LARDER_OK)
+        r = table_view(t, &v);
     if (r == LARDER_OK)
         r = page_make(page, &page->work, sizeof(struct query));
     if (r)

@@ -135,6 +135,12 @@ static void expirer_resign(struct expirer *x) {
     expirer_leave(x);
 }
 
+/* The handle's, within bounds. LARDER_NO_WAIT is for its callers, and not for this thread. */
+static void expirer_set_timeout(struct expirer *x) {
+    uint32_t ms = x->db->writers.busy_timeout_ms;
+    x->w->busy_timeout_ms = ms && ms < EXPIRER_BUSY_MS_MAX ? ms : EXPIRER_BUSY_MS_MAX;
+}
+
 static int expirer_apply(struct expirer *x) {
     int can_lock = expirer_can_lock(&x->db->seg);
     if ((!can_lock && !expirer_is_still(x)) || writer_borrow_within(x->db, EXPIRER_BUSY_MS_MAX, &x->w) != LARDER_OK) {
@@ -142,8 +148,7 @@ static int expirer_apply(struct expirer *x) {
         return 0;
     }
     x->w->is_stopping = &x->is_stopping;
-    if (x->w->busy_timeout_ms > EXPIRER_BUSY_MS_MAX)
-        x->w->busy_timeout_ms = EXPIRER_BUSY_MS_MAX;
+    expirer_set_timeout(x);
     x->is_stand_in = !can_lock;
     if (can_lock ? expirer_lock(x->w) == LARDER_OK : expirer_beat_now(x)) {
         x->done_s = INT64_MIN;
@@ -218,8 +223,7 @@ static void expirer_turn(struct expirer *x) {
             .w = x->w, .now_s = now_s, .is_stopping = &x->is_stopping, .beat = expirer_beat, .beat_arg = x};
         if (expire_run(&job) == LARDER_OK)
             x->done_s = now_s;
-        x->w->busy_timeout_ms = /* a job shortens it */
-            x->db->writers.busy_timeout_ms < EXPIRER_BUSY_MS_MAX ? x->db->writers.busy_timeout_ms : EXPIRER_BUSY_MS_MAX;
+        expirer_set_timeout(x); /* a job shortens it */
     }
     if (x->w->is_stuck || writer_is_wanted(x->w)) /* rule W4 of core/memory/writer.h */
         expirer_resign(x);

@@ -6,6 +6,7 @@
  */
 #include "core/audit/check.h"
 #include "core/base/err.h"
+#include "core/base/reserved.h"
 #include "core/base/wait.h"
 #include "core/memory/hooks.h"
 #include "core/memory/recover.h"
@@ -118,29 +119,30 @@ static int check_given(struct larder *db, const struct larder_check_options *opt
     return r;
 }
 
-LARDER_API int larder_check_with(struct larder *db, const struct larder_check_options *options,
-                                 struct larder_check_report *report) {
-    static const struct larder_check_options none = {.note = NULL};
-    if (ERR_IS_NULL(db) || ERR_IS_NULL(report))
-        return LARDER_E_INVAL;
+int check_segment(struct larder *db, const struct larder_check_options *options, struct larder_check_report *report) {
+    static const struct larder_check_options none;
+    memset(report, 0, sizeof *report);
     int r = db_check(db);
     if (r)
         return r;
-    memset(report, 0, sizeof *report);
     r = check_given(db, options ? options : &none, report);
+    RESERVED_FILL(report);
     if (r == CHECK_CANCELLED)
         return LARDER_MORE;
     if (r)
         return r;
-    return report->errors ? err_set(LARDER_E_CORRUPT, "%llu errors, the first: %s", (unsigned long long)report->errors,
+    return report->errors ? err_set(LARDER_DAMAGED, "%llu errors, the first: %s", (unsigned long long)report->errors,
                                     report->first_error)
                           : LARDER_OK;
 }
 
-LARDER_API int larder_check(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
+LARDER_API int larder_check(struct larder *db, const struct larder_check_options *options,
                             struct larder_check_report *report) {
-    if (ERR_IS_NULL(db) || ERR_IS_NULL(report))
+    struct larder_check_report made;
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(report) || (options && RESERVED_CHECK(options, "struct larder_check_options")))
         return LARDER_E_INVAL;
-    const struct larder_check_options options = {.note = note, .arg = arg};
-    return larder_check_with(db, &options, report);
+    int r = check_segment(db, options, &made);
+    if (r >= 0)
+        *report = made;
+    return r;
 }

@@ -119,6 +119,9 @@ int check_progress(struct check_state *c, uint64_t more);
 /* What cannot be judged beside writers. */
 void check_unjudged(struct check_state *c, uint64_t count);
 
+/* larder_check(), but that the report is written whatever the result is. */
+int check_segment(struct larder *db, const struct larder_check_options *options, struct larder_check_report *report);
+
 /* ---- The parts: LARDER_OK however much is wrong; else it could not be looked at -------------------------------------------- */
 
 /* check_slots.c. Rule K1 of core/memory/lock.h. 0 after an error: it is not to be waited for. */

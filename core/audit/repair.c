@@ -1,6 +1,8 @@
 /* core/audit/repair.c - larder_repair(): the order of things. See core/audit/repair.h. */
 #include "core/audit/repair.h"
+#include "core/audit/check.h"
 #include "core/base/err.h"
+#include "core/base/reserved.h"
 #include "core/memory/heap_span.h"
 #include "core/memory/hooks.h"
 #include "core/table/db.h"
@@ -129,22 +131,24 @@ static int run(struct repair *p) {
 
 /* ---- The call ------------------------------------------------------------------------------------------------------ */
 
-/* What is wrong. LARDER_OK: nothing. */
+/* What is wrong. LARDER_OK: nothing; LARDER_DAMAGED: something. */
 static int look(struct repair *p) {
     struct larder_check_report found;
     if (SHM_LOAD(&p->seg->shm->state) != SEG_STATE_READY) {
         repair_note(p, "found: a repair was cut off, or the segment's state is damaged");
         p->report->errors_found = 1;
-        return LARDER_E_CORRUPT;
+        return LARDER_DAMAGED;
     }
-    int r = larder_check(p->db, note_found, p, &found);
+    const struct larder_check_options options = {.note = note_found, .arg = p};
+    int r = check_segment(p->db, &options, &found);
     if (r == LARDER_E_BUSY) /* somebody was slow? */
-        r = larder_check(p->db, note_found, p, &found);
+        r = check_segment(p->db, &options, &found);
     p->report->errors_found = found.errors;
-    if (r == LARDER_E_BUSY || r == LARDER_E_NO_SLOT) { /* locks or slots that make no sense may look like this */
+    /* Locks or slots that make no sense may look like this. */
+    if (r == LARDER_E_BUSY || r == LARDER_E_NO_SLOT || r == LARDER_E_CORRUPT) {
         repair_note(p, "found: %s", larder_error());
         p->report->errors_found++;
-        return LARDER_E_CORRUPT;
+        return LARDER_DAMAGED;
     }
     return r;
 }
@@ -152,18 +156,19 @@ static int look(struct repair *p) {
 /* Others are at work again by now: one that stands still with a lock keeps the check from looking at the rest, no more. */
 static int look_again(struct repair *p) {
     struct larder_check_report left;
-    int r = larder_check(p->db, NULL, NULL, &left);
+    int r = check_segment(p->db, NULL, &left);
     p->report->errors_left = left.errors;
     if ((r == LARDER_E_BUSY || r == LARDER_E_NO_SLOT) && left.errors == 0)
         return LARDER_OK;
-    return r;
+    if (r != LARDER_E_CORRUPT)
+        return r;
+    p->report->errors_left++; /* it could not be looked at */
+    return LARDER_DAMAGED;
 }
 
-static int repair(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
-                  struct larder_repair_report *report) {
+static int repair(struct larder *db, const struct larder_repair_options *options, struct larder_repair_report *report) {
     if (db->seg.is_read_only)
         return err_set(LARDER_E_READ_ONLY, "the segment is attached read-only");
-    memset(report, 0, sizeof *report);
     if (SHM_LOAD(&db->seg.shm->state) == SEG_STATE_DESTROYED)
         return db_check(db);
     struct repair *p = priv_alloc(db_priv(db), sizeof *p);
@@ -172,14 +177,15 @@ static int repair(struct larder *db, void (*note)(void *arg, const char *line), 
     p->db = db;
     p->seg = &db->seg;
     p->report = report;
-    p->notes.to = note;
-    p->notes.arg = arg;
+    p->notes.to = options ? options->note : NULL;
+    p->notes.arg = options ? options->arg : NULL;
     p->now_s = db_now(db);
-    p->deadline_ms = db->writers.busy_timeout_ms * 2; /* who waits for us, or for a dead, gives up in half of it */
+    p->deadline_ms = (db->writers.busy_timeout_ms ? db->writers.busy_timeout_ms : SEG_NO_WAIT_MS) *
+                     2; /* who waits for us, or for a dead, gives up in half of it */
     int r = repair_begin(p);
     if (r == LARDER_OK) {
         r = look(p);
-        if (r == LARDER_E_CORRUPT && (r = run(p)) == LARDER_OK)
+        if (r == LARDER_DAMAGED && (r = run(p)) == LARDER_OK)
             r = look_again(p);
         repair_end(p);
     }
@@ -189,16 +195,20 @@ static int repair(struct larder *db, void (*note)(void *arg, const char *line), 
 }
 
 /* A thread that is cancelled in the middle of this would leave the segment closed, and locks and slots with its process. */
-LARDER_API int larder_repair(struct larder *db, void (*note)(void *arg, const char *line), void *arg,
+LARDER_API int larder_repair(struct larder *db, const struct larder_repair_options *options,
                              struct larder_repair_report *report) {
+    struct larder_repair_report made = {0};
     int cancel_state;
-    if (ERR_IS_NULL(db) || ERR_IS_NULL(report))
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(report) || (options && RESERVED_CHECK(options, "struct larder_repair_options")))
         return LARDER_E_INVAL;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     struct epoch_use *use = views_visit(db); /* of what it recovers on its way */
-    int r = use ? repair(db, note, arg, report) : LARDER_E_NO_MEMORY;
+    int r = use ? repair(db, options, &made) : LARDER_E_NO_MEMORY;
     if (use)
         views_depart(db, use);
     pthread_setcancelstate(cancel_state, NULL);
+    RESERVED_FILL(&made);
+    if (r >= 0)
+        *report = made;
     return r;
 }

@@ -1,5 +1,6 @@
 /* core/audit/stats.c - numbers for people: segment, size classes, tables, slots. */
 #include "core/base/err.h"
+#include "core/base/reserved.h"
 #include "core/base/wait.h"
 #include "core/memory/heap_span.h"
 #include "core/memory/hooks.h"
@@ -42,6 +43,8 @@ int larder_segment_stats(struct larder *db, struct larder_segment_stats *out) {
     }
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
         out->table_count += LIFE_STATE(SHM_LOAD(&seg_table(&db->seg, i)->life)) == TABLE_READY;
+    RESERVED_FILL(&out->counters);
+    RESERVED_FILL(out);
     return LARDER_OK;
 }
 
@@ -53,9 +56,11 @@ int larder_class_stats(struct larder *db, struct larder_class_stats *out, uint32
     if (r)
         return r;
     heap_totals(&db->seg, &totals);
-    *count = capacity < CLASS_COUNT + 1 ? capacity : CLASS_COUNT + 1;
-    if (*count > 0)
-        memcpy(out, totals.classes, *count * sizeof *out);
+    for (uint32_t i = 0; i < CLASS_COUNT + 1 && i < capacity; i++) {
+        out[i] = totals.classes[i];
+        RESERVED_FILL(&out[i]);
+    }
+    *count = CLASS_COUNT + 1;
     return LARDER_OK;
 }
 
@@ -84,8 +89,7 @@ static int table_stats(struct larder_table *t, struct larder_table_stats *out) {
         out->bucket_bytes += partitions_array ? heap_block_bytes(v->items.seg, WORD_OFF(partitions_array)) : 0;
     }
     out->index_count = v->def.index_count + 1;
-    r = core_hooks->index_stats(v, out->indexes, out->index_count);
-    return r ? r : core_hooks->timer_stats(t->db, v->ordinal, &out->wheel_entries);
+    return core_hooks->timer_stats(t->db, v->ordinal, &out->wheel_entries);
 }
 
 int larder_table_stats(struct larder_table *t, struct larder_table_stats *out) {
@@ -97,8 +101,39 @@ int larder_table_stats(struct larder_table *t, struct larder_table_stats *out) {
         return LARDER_E_NO_MEMORY;
     int r = table_stats(t, &stats);
     views_depart(t->db, use);
+    RESERVED_FILL(&stats);
     if (r == LARDER_OK)
         *out = stats;
+    return r;
+}
+
+/* `out` is zeroed. */
+static int table_index_stats(struct larder_table *t, struct larder_index_stats *out, uint32_t *count) {
+    const struct table_view *v;
+    int r = table_view(t, &v);
+    if (r)
+        return r;
+    *count = v->def.index_count + 1;
+    return core_hooks->index_stats(v, out, *count);
+}
+
+int larder_index_stats(struct larder_table *t, struct larder_index_stats *out, uint32_t capacity, uint32_t *count) {
+    uint32_t made_count = 0;
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(count) || (capacity && ERR_IS_NULL(out)))
+        return LARDER_E_INVAL;
+    /* Private memory, and not the stack: 26 of them are 9 KB. */
+    struct larder_index_stats *made = priv_alloc(db_priv(t->db), (LARDER_INDEXES_MAX + 1) * sizeof *made);
+    struct epoch_use *use = made ? views_visit(t->db) : NULL;
+    int r = use ? table_index_stats(t, made, &made_count) : LARDER_E_NO_MEMORY;
+    if (use)
+        views_depart(t->db, use);
+    for (uint32_t i = 0; r == LARDER_OK && i < made_count && i < capacity; i++) {
+        out[i] = made[i];
+        RESERVED_FILL(&out[i]);
+    }
+    priv_free(db_priv(t->db), made);
+    if (r == LARDER_OK)
+        *count = made_count;
     return r;
 }
 
@@ -122,12 +157,12 @@ int larder_slot_stats(struct larder *db, struct larder_slot_stats *out, uint32_t
     int r = db_check(db);
     if (r)
         return r;
-    *count = 0;
-    for (uint32_t i = 0; i < db->seg.slot_count && *count < capacity; i++) {
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < db->seg.slot_count; i++) {
         struct slot_shm *slot = seg_slot(&db->seg, i);
-        if (SHM_LOAD(&slot->state) == SLOT_FREE)
+        if (SHM_LOAD(&slot->state) == SLOT_FREE || used++ >= capacity)
             continue;
-        struct larder_slot_stats *s = &out[(*count)++];
+        struct larder_slot_stats *s = &out[used - 1];
         memset(s, 0, sizeof *s);
         s->slot = i;
         s->pid = SHM_LOAD_RELAXED(&slot->pid);
@@ -136,6 +171,9 @@ int larder_slot_stats(struct larder *db, struct larder_slot_stats *out, uint32_t
         s->is_expirer = lock_owner(&db->seg.shm->expirer_lock) == (int)i;
         add_counters(&s->counters, slot);
         slot_locks(db, i, s);
+        RESERVED_FILL(&s->counters);
+        RESERVED_FILL(s);
     }
+    *count = used;
     return LARDER_OK;
 }

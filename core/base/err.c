@@ -16,9 +16,14 @@
 #define ERR_TEXT_BYTES 512
 
 static _Thread_local char err_text[ERR_TEXT_BYTES];
+static _Thread_local int err_number; /* errno of the failure that err_text tells of, or 0 */
 
 LARDER_API const char *larder_error(void) {
     return err_text;
+}
+
+LARDER_API int larder_errno(void) {
+    return err_number;
 }
 
 int err_set(int result, const char *format, ...) {
@@ -29,6 +34,12 @@ int err_set(int result, const char *format, ...) {
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     memcpy(err_text, text, sizeof text);
+    err_number = 0;
+    return result;
+}
+
+int err_note_errno(int result, int number) {
+    err_number = number;
     return result;
 }
 
@@ -53,7 +64,16 @@ static int err_result_of_errno(int number) {
 int err_set_errno(const char *what, const char *object) {
     int number = errno;
     char text[128];
-    return err_set(err_result_of_errno(number), "%s %s: %s", what, object, strerror_r(number, text, sizeof text));
+    int result = err_set(err_result_of_errno(number), "%s %s: %s", what, object, strerror_r(number, text, sizeof text));
+    return err_note_errno(result, number);
+}
+
+LARDER_API const char *larder_version(void) {
+    return LARDER_VERSION;
+}
+
+LARDER_API uint32_t larder_version_number(void) {
+    return LARDER_VERSION_NUMBER;
 }
 
 LARDER_API const char *larder_result_name(int result) {
@@ -65,6 +85,7 @@ LARDER_API const char *larder_result_name(int result) {
         ERR_NAME(LARDER_NOT_FOUND);
         ERR_NAME(LARDER_MORE);
         ERR_NAME(LARDER_CHANGED);
+        ERR_NAME(LARDER_DAMAGED);
         ERR_NAME(LARDER_E_INVAL);
         ERR_NAME(LARDER_E_FULL);
         ERR_NAME(LARDER_E_BUSY);

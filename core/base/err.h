@@ -13,6 +13,9 @@ int err_set(int result, const char *format, ...) __attribute__((format(printf, 2
 #define ERR_IS_NULL(argument) (__builtin_expect((argument) == NULL, 0) && (err_null(__func__, #argument), 1))
 void err_null(const char *function, const char *argument) __attribute__((cold));
 
+/* For larder_errno(), after err_set(): the system's number for what went wrong. Returns `result`. */
+int err_note_errno(int result, int number);
+
 /* LARDER_E_OS (or LARDER_E_FULL for ENOSPC and ENOMEM of the filesystem, LARDER_E_ACCESS for EACCES and EPERM) with
  * "<what> <object>: <strerror>". */
 int err_set_errno(const char *what, const char *object);

@@ -254,6 +254,8 @@ struct item_places {
 /* A builder on an arena; larder_builder_new() takes the handle's. NULL: out of memory, larder_error() is set. */
 struct priv;
 struct larder_builder *item_builder_new(struct priv *p);
+/* A copy of an item, for larder_item_free(). NULL: out of memory, larder_error() is set. */
+struct larder_item *item_keep(struct priv *priv, const struct larder_item *item);
 
 /* Encodes a key value (S, N or B as `attr` demands) as index and table keys hold it: S and B as they are, N by
  * num_encode. At most bytes_max bytes are written to `to`. LARDER_E_INVAL with a message that calls it `what`

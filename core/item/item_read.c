@@ -256,7 +256,6 @@ LARDER_API int larder_iter_next(struct larder_iter *it, struct larder_member *ou
     *out = member;
     it->at = at;
     it->left--;
-    it->ordinal++;
     return LARDER_OK;
 }
 

@@ -97,16 +97,17 @@ struct lock_wait {
     struct writer *w;
     lock_word *lock;
     enum lock_rank rank;
-    uint64_t start_ns, sleep_ns;
+    uint64_t start_ns, sleep_ns, limit_ns;
     uint32_t waiters;      /* LOCK_WAITERS once it slept: from then on others may sleep, too, and nobody knows */
     uint32_t owner_before; /* when it slept last */
 };
 
 /* Whether the owner is dead; then *recovered is what recovering it came to, else LARDER_E_BUSY. A
  * look is a system call, the slower the more slots are taken. The first who waits looks at once;
- * then all do if the owner is the same as before they slept: a lock that moves has no dead owner. */
+ * then all do if the owner is the same as before they slept: a lock that moves has no dead owner.
+ * With LARDER_NO_WAIT there is no other look than the first. */
 static int is_dead_owner(const struct lock_wait *wait, uint32_t owner, int is_first, int *recovered) {
-    int looks = owner == wait->owner_before || is_first;
+    int looks = owner == wait->owner_before || is_first || wait->limit_ns == 0;
     int is_dead = looks && live_is_held(wait->w->seg, owner) == 0;
     *recovered = is_dead ? recover_for_lock(wait->w, owner, wait->rank) : LARDER_E_BUSY;
     return is_dead;
@@ -148,7 +149,7 @@ static int wait_for_owner(struct lock_wait *wait, uint32_t seen) {
     if (recovered == LARDER_OK && lock_owner(wait->lock) != (int)owner)
         return LARDER_E_RETRY; /* else a damaged word names a slot that has nothing to recover */
     uint64_t waited_ns = wait_now_ns() - wait->start_ns;
-    if (waited_ns > (uint64_t)w->busy_timeout_ms * 1000000u)
+    if (waited_ns > wait->limit_ns)
         return give_up(wait, owner, waited_ns, is_dead, recovered);
     sleep_for(wait, owner, seen | LOCK_WAITERS);
     return LARDER_E_RETRY;
@@ -156,6 +157,8 @@ static int wait_for_owner(struct lock_wait *wait, uint32_t seen) {
 
 static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
     struct lock_wait wait = {.w = w, .lock = lock, .rank = rank, .owner_before = UINT32_MAX};
+    uint32_t limit_ms = w->busy_timeout_ms || !w->ranks_held ? w->busy_timeout_ms : LOCK_NO_WAIT_INNER_MS;
+    wait.limit_ns = (uint64_t)limit_ms * 1000000u;
     int r = LARDER_E_RETRY;
     wait.start_ns = wait_now_ns();
     SHM_STORE(&w->slot->lock_waits, SHM_LOAD_RELAXED(&w->slot->lock_waits) + 1);

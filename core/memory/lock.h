@@ -25,6 +25,10 @@ enum lock_rank {
     LOCK_SPAN       /* spans of the heap */
 };
 
+/* With LARDER_NO_WAIT, for a lock inside another one, and for a recovery: it is held for microseconds, and to go on without
+ * it means to take back what was begun. */
+#define LOCK_NO_WAIT_INNER_MS 10u
+
 /* LARDER_OK; LARDER_E_BUSY with a message naming the holder, after the writer's time limit; LARDER_E_CORRUPT. Also after the time
  * limit: LARDER_E_OS, LARDER_E_NO_MEMORY or LARDER_E_ACCESS if the holder is dead and this process cannot recover it. */
 int lock_take(struct writer *w, lock_word *lock, enum lock_rank rank);

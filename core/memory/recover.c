@@ -138,7 +138,7 @@ int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
                               .seg = me->seg,
                               .slot = slot,
                               .id = id,
-                              .busy_timeout_ms = me->busy_timeout_ms,
+                              .busy_timeout_ms = me->busy_timeout_ms ? me->busy_timeout_ms : LOCK_NO_WAIT_INNER_MS,
                               .is_recovery = me->is_recovery + 1,
                               .live = live};
         r = run_stages(&dead, rank);

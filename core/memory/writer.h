@@ -46,10 +46,10 @@ struct writer {
     struct larder *db; /* the pool's; nothing of it is known here */
     struct seg *seg;
     struct slot_shm *slot;
-    uint32_t id; /* slot number */
-    uint32_t busy_timeout_ms;
-    uint64_t need_bytes;  /* after LARDER_E_RETRY: claim so much from the kernel, outside locks, and try again */
-    uint64_t asked_bytes; /* of heap_take(), for which need_bytes are needed: for the message */
+    uint32_t id;              /* slot number */
+    uint32_t busy_timeout_ms; /* 0: LARDER_NO_WAIT */
+    uint64_t need_bytes;      /* after LARDER_E_RETRY: claim so much from the kernel, outside locks, and try again */
+    uint64_t asked_bytes;     /* of heap_take(), for which need_bytes are needed: for the message */
     int is_recovery; /* acts for a dead thread: how many deep, as its recovery may need a lock of another dead one */
     void *live;      /* the liveness lock (core/segment/live.h) */
     struct epoch_use use; /* of the call that has it, recovery included: begun unless it is idle */
@@ -84,7 +84,7 @@ struct writer_pool {
     struct priv *priv;
     struct epochs *epochs;
     int (*check)(struct larder *db); /* whether the segment is usable still: LARDER_OK or a failure */
-    uint32_t busy_timeout_ms;
+    uint32_t busy_timeout_ms;        /* 0: LARDER_NO_WAIT */
     /* ---- */
     uint32_t kept_slots;           /* slots below this number may be idle: rule W4 */
     uint32_t opened_as;            /* effective user at the beginning */

@@ -53,7 +53,8 @@ static int live_open(const struct seg *s, int *fd) {
     if (*fd >= 0)
         return LARDER_OK;
     if (errno == ENOENT)
-        return err_set(LARDER_E_OS, "cannot open %s, which slots and creation need: is /proc mounted?", path);
+        return err_note_errno(
+            err_set(LARDER_E_OS, "cannot open %s, which slots and creation need: is /proc mounted?", path), ENOENT);
     return err_set_errno("open the file with the segment's locks once more through", path);
 }
 

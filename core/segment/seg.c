@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/base/err.h"
+#include "core/base/reserved.h"
 #include "core/base/wait.h"
 #include "core/segment/live.h"
 #include "core/segment/seg_layout.h"
@@ -263,6 +264,8 @@ static int seg_open_unfinished(const struct seg *s, struct seg_opening *o) {
 /* ---- Opening ---- */
 
 static int seg_open_check(const struct larder_options *o) {
+    if (RESERVED_CHECK(o, "struct larder_options"))
+        return LARDER_E_INVAL;
     const uint32_t all = LARDER_CREATE | LARDER_EXCLUSIVE | LARDER_READ_ONLY | LARDER_MEMFD | LARDER_REPAIR |
                          LARDER_HUGE_PAGES | LARDER_ANY_OWNER;
     if (o->flags & ~all)
@@ -292,6 +295,8 @@ static int seg_open_begin(struct seg_opening *o, const struct larder_options *op
         o->options = *options;
     if (!o->options.busy_timeout_ms)
         o->options.busy_timeout_ms = SEG_BUSY_TIMEOUT_MS;
+    if (o->options.busy_timeout_ms == LARDER_NO_WAIT)
+        o->options.busy_timeout_ms = SEG_NO_WAIT_MS;
     seg_wait_begin(&o->wait, o->options.busy_timeout_ms);
     int result = seg_open_check(&o->options);
     if (result != LARDER_OK)
@@ -434,6 +439,7 @@ static int seg_fd_is(int fd, uint64_t device, uint64_t inode) {
         return 1;
     err_set(LARDER_E_OS,
             "this program has closed descriptor %d, which belongs to the segment; open it after closing others", fd);
+    err_note_errno(LARDER_E_OS, EBADF);
     return 0;
 }
 

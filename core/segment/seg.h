@@ -20,6 +20,7 @@
 #include "core/segment/layout.h"
 
 #define SEG_BUSY_TIMEOUT_MS 2000u /* default of options.busy_timeout_ms */
+#define SEG_NO_WAIT_MS 100u       /* to open with LARDER_NO_WAIT: more than SEG_ORPHAN_LOOKS take */
 
 struct seg {
     unsigned char *base;
@@ -42,7 +43,7 @@ struct seg {
 int seg_open(struct seg *s, const struct larder_options *options);
 void seg_close(struct seg *s);
 /* As larder_destroy(). */
-int seg_destroy(const char *name, int how);
+int seg_destroy(const char *name, uint32_t flags);
 
 /* 0: the program closed our descriptor, and another file may have its number now. Every system call on fd asks first; a message is
  * set. Mapping and liveness locks are not touched by that. */

@@ -68,6 +68,13 @@ static void show_attached(struct larder *db) {
         writer_end(w);
 }
 
+/* 0: LARDER_NO_WAIT. */
+static uint32_t timeout_of(const struct larder_options *o) {
+    if (o->busy_timeout_ms == LARDER_NO_WAIT)
+        return 0;
+    return o->busy_timeout_ms ? o->busy_timeout_ms : SEG_BUSY_TIMEOUT_MS;
+}
+
 static int open_handle(const struct larder_options *options, struct larder **out) {
     static const struct larder_options defaults;
     const struct larder_options *o = options ? options : &defaults;
@@ -94,8 +101,7 @@ static int open_handle(const struct larder_options *options, struct larder **out
                                                           .priv = priv,
                                                           .epochs = &db->views.epochs,
                                                           .check = db_check,
-                                                          .busy_timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms
-                                                                                                : SEG_BUSY_TIMEOUT_MS});
+                                                          .busy_timeout_ms = timeout_of(o)});
     pthread_mutex_lock(&open_mutex);
     db->next_open = open_handles;
     open_handles = db;
@@ -161,13 +167,14 @@ static struct db_clock *find_clock(struct larder *db, int64_t (*now)(void *arg),
     return clock;
 }
 
-void larder_set_clock(struct larder *db, int64_t (*now)(void *arg), void *arg) {
-    if (!db)
-        return;
+int larder_set_clock(struct larder *db, int64_t (*now)(void *arg), void *arg) {
+    if (ERR_IS_NULL(db))
+        return LARDER_E_INVAL;
     struct db_clock *clock = now ? find_clock(db, now, arg) : NULL;
     if (now && !clock)
-        return; /* out of memory, and no way to say so: the clock stays what it was */
+        return LARDER_E_NO_MEMORY;
     atomic_store_explicit(&db->clock, clock, memory_order_release);
+    return LARDER_OK;
 }
 
 struct priv *db_priv(struct larder *db) {

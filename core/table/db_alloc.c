@@ -18,3 +18,13 @@ int larder_builder_new(struct larder *db, struct larder_builder **out) {
     *out = b;
     return LARDER_OK;
 }
+
+int larder_item_copy(struct larder *db, const struct larder_item *item, struct larder_item **out) {
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(item) || ERR_IS_NULL(out))
+        return LARDER_E_INVAL;
+    struct larder_item *copy = item_keep(db->priv, item);
+    if (!copy)
+        return LARDER_E_NO_MEMORY;
+    *out = copy;
+    return LARDER_OK;
+}

@@ -36,7 +36,7 @@ static int empty_some(struct drop_thread *d) {
     int r = writer_borrow(d->db, &w);
     if (r)
         return r;
-    if (w->busy_timeout_ms > DROP_BUSY_MS)
+    if (!w->busy_timeout_ms || w->busy_timeout_ms > DROP_BUSY_MS) /* LARDER_NO_WAIT is for callers */
         w->busy_timeout_ms = DROP_BUSY_MS;
     w->is_stopping = &d->is_stopping;
     uint64_t give_up_ms = wait_now_ms() + DROP_PATIENCE_MS;

@@ -44,7 +44,8 @@ static int empty_some(struct writer *w, struct room *room) {
 /* True: something was given back. */
 static int make_round(struct writer *w, struct room *room) {
     uint32_t busy_timeout_ms = w->busy_timeout_ms;
-    w->busy_timeout_ms = ROOM_WAIT_MS;
+    if (w->busy_timeout_ms > ROOM_WAIT_MS)
+        w->busy_timeout_ms = ROOM_WAIT_MS;
     int has_made = room->rounds == 1 && room->view && write_expire_bucket(w, room->view, room->hash, room->now_s) > 0;
     has_made = has_made || (!w->is_stuck && empty_some(w, room)) ||
                (!w->is_stuck && core_hooks->timer_make_room(w, room->now_s) == LARDER_OK);

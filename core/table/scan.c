@@ -6,6 +6,7 @@
  * Hashes   Of which only the high half counts, for items and positions alike: items have no more, buckets are chosen by no more.
  */
 #include "core/base/err.h"
+#include "core/base/reserved.h"
 #include "core/table/db.h"
 #include "core/table/read.h"
 #include <stdlib.h>
@@ -297,7 +298,9 @@ static int take_spec(struct scan *s, const struct larder_scan_spec *spec) {
 
 static int scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
     const struct table_view *v;
-    int r = check_spec(spec);
+    int r = RESERVED_CHECK(spec, "struct larder_scan_spec");
+    if (r == LARDER_OK)
+        r = check_spec(spec);
     if (r == LARDER_OK)
         r = table_view(t, &v);
     if (r == LARDER_OK)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/reserved.h"
 #include "core/base/utf8.h"
 
 #define CHECK_NAME_MIN 3u
@@ -211,6 +212,8 @@ static int check_set(const struct check_set *set, uint32_t fresh) {
 int schema_check(const struct larder_table_def *def) {
     if (!def)
         return err_set(LARDER_E_INVAL, "the table definition is NULL; one is needed");
+    if (RESERVED_CHECK(def, "struct larder_table_def"))
+        return LARDER_E_INVAL;
     int result = schema_check_name(def->name, "table");
     if (result == LARDER_OK)
         result = check_keys(&def->partition, &def->sort, def->name);
@@ -229,6 +232,8 @@ int schema_check(const struct larder_table_def *def) {
     struct check_set set = {.table = def, .count = def->index_count};
     for (uint32_t i = 0; i < def->index_count; i++) {
         set.index[i] = &def->indexes[i];
+        if (RESERVED_CHECK(set.index[i], "struct larder_index_def"))
+            return LARDER_E_INVAL;
         result = check_index(def, set.index[i]);
         if (result != LARDER_OK)
             return result;
@@ -239,6 +244,8 @@ int schema_check(const struct larder_table_def *def) {
 int schema_check_index(const struct table_view *v, const struct larder_index_def *def) {
     if (!def)
         return err_set(LARDER_E_INVAL, "the index definition is NULL; one is needed");
+    if (RESERVED_CHECK(def, "struct larder_index_def"))
+        return LARDER_E_INVAL;
     int result = schema_check_name(def->name, "index");
     if (result != LARDER_OK)
         return result;

@@ -139,10 +139,13 @@ static int seg_destroy_attempt(struct seg_file *file, int force, int is_any_owne
     return result;
 }
 
-int seg_destroy(const char *name, int how) {
-    int is_any_owner = (how & (int)LARDER_ANY_OWNER) != 0, force = (how & ~(int)LARDER_ANY_OWNER) != 0;
+int seg_destroy(const char *name, uint32_t flags) {
+    const uint32_t all = LARDER_FORCE | LARDER_ANY_OWNER;
+    int is_any_owner = (flags & LARDER_ANY_OWNER) != 0, force = (flags & LARDER_FORCE) != 0;
     struct seg_file file;
     struct seg_wait wait;
+    if (flags & ~all)
+        return err_set(LARDER_E_INVAL, "flags %#x hold bits that mean nothing here: %#x are allowed", flags, all);
     int result = seg_file_name(&file, name);
     if (result != LARDER_OK)
         return result;
@@ -156,10 +159,10 @@ int seg_destroy(const char *name, int how) {
     return result;
 }
 
-LARDER_API int larder_destroy(const char *segment, int how) {
+LARDER_API int larder_destroy(const char *segment, uint32_t flags) {
     int cancel_state; /* as in larder_open() */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    int result = seg_destroy(segment, how);
+    int result = seg_destroy(segment, flags);
     pthread_setcancelstate(cancel_state, NULL);
     return result;
 }

@@ -1,6 +1,6 @@
 /* tests/api/check_test.c - larder_check() finds what is broken.
  *
- * Goal     One thing at a time is damaged, and larder_check() says LARDER_E_CORRUPT with errors > 0 and words that fit, on a
+ * Goal     One thing at a time is damaged, and larder_check() says LARDER_DAMAGED with errors > 0 and words that fit, on a
  *          read-write and on a read-only attachment; it neither crashes nor hangs, whatever the bytes are. An undamaged segment
  *          is clean, and its numbers are right.
  * Method   A segment with every kind of block in it, written once. Each row of a table damages a copy of it through a mapping of
@@ -670,9 +670,8 @@ static void expect_damage(struct world *w, const struct damage *d, uint32_t flag
     struct larder *db = attach(w, flags);
     struct larder_check_report report;
     struct notes notes = {.word = d->word};
-    int r = larder_check(db, take_note, &notes, &report);
-    cr_expect_eq(r, LARDER_E_CORRUPT, "%s, flags %u: %s, %s", d->name, flags, larder_result_name(r),
-                 report.first_error);
+    int r = larder_check(db, &(struct larder_check_options){.note = take_note, .arg = &notes}, &report);
+    cr_expect_eq(r, LARDER_DAMAGED, "%s, flags %u: %s, %s", d->name, flags, larder_result_name(r), report.first_error);
     cr_expect(report.errors > 0 && notes.lines == report.errors, "%s: %lu errors, %lu lines", d->name, report.errors,
               notes.lines);
     cr_expect_str_eq(report.first_error, notes.first);
@@ -701,7 +700,7 @@ Test(check, every_damage_is_reported) {
 static void expect_clean(struct larder *db) {
     struct larder_check_report report;
     struct notes notes = {.word = ""};
-    EXPECT(larder_check(db, take_note, &notes, &report), LARDER_OK);
+    EXPECT(larder_check(db, &(struct larder_check_options){.note = take_note, .arg = &notes}, &report), LARDER_OK);
     cr_assert(report.errors == 0 && notes.lines == 0 && report.first_error[0] == 0);
     cr_assert(report.leaked_blocks == 0 && report.stale_entries == 0 && report.dead_slots == 0);
     cr_assert_eq(report.items, ITEMS);
@@ -739,7 +738,7 @@ Test(check, read_only_check_changes_nothing) {
     copy_segment(w.fd, &before);
     struct larder *db = attach(&w, LARDER_READ_ONLY);
     struct larder_check_report report;
-    EXPECT(larder_check(db, NULL, NULL, &report), LARDER_E_CORRUPT);
+    EXPECT(larder_check(db, NULL, &report), LARDER_DAMAGED);
     cr_assert_eq(memcmp(w.base, before.base, SEGMENT_BYTES), 0);
     larder_close(db);
     drop_copy(&before);
@@ -784,7 +783,7 @@ static void use(struct larder *db) {
     struct larder_page *page;
     struct larder_table_stats stats;
     struct larder_segment_stats segment;
-    (void)larder_check(db, NULL, NULL, &report);
+    (void)larder_check(db, NULL, &report);
     (void)larder_segment_stats(db, &segment);
     if (larder_page_new(db, &page) || larder_table_open(db, "table", &t))
         return;

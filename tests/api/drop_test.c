@@ -71,7 +71,7 @@ static uint64_t used_bytes(struct larder *db) {
 
 static void check(struct larder *db) {
     struct larder_check_report report;
-    EXPECT(larder_check(db, NULL, NULL, &report), LARDER_OK);
+    EXPECT(larder_check(db, NULL, &report), LARDER_OK);
     cr_assert_eq(report.leaked_blocks, 0);
 }
 

@@ -100,7 +100,7 @@ static void begin(struct world *w) {
 
 static void end(struct world *w) {
     struct larder_check_report report;
-    EXPECT(larder_check(w->db, NULL, NULL, &report), LARDER_OK);
+    EXPECT(larder_check(w->db, NULL, &report), LARDER_OK);
     munmap((void *)w->bytes, 8 * MIB);
     free(w->before);
     larder_close(w->reader);
@@ -1127,7 +1127,7 @@ Test(errors, names_that_are_none) {
         int expected = strchr(name, '/') ? LARDER_E_NO_SEGMENT : LARDER_E_INVAL;
         EXPECT(larder_open(&o, &db), expected);
         cr_assert(strstr(larder_error(), strchr(name, '/') ? "no directory" : "a name is 1 to"), "%s", larder_error());
-        EXPECT(larder_destroy(name, 1), expected);
+        EXPECT(larder_destroy(name, LARDER_FORCE), expected);
     }
     cr_assert_null(db);
 }
@@ -1159,7 +1159,7 @@ Test(errors, destroying_what_must_not_be) {
         if (row->make)
             row->make(path);
         struct content before = content_of(path);
-        int r = larder_destroy(path, row->force);
+        int r = larder_destroy(path, row->force ? LARDER_FORCE : 0);
         cr_expect_eq(r, row->expected, "%s gives %s: %s", row->name, larder_result_name(r), larder_error());
         expect_words(row->name, row->words);
         struct content after = content_of(path);
@@ -1185,7 +1185,7 @@ static int open_as_nobody(void *arg) {
     PROC_CHECK(strstr(larder_error(), "no permission to read and write") && strstr(larder_error(), path));
     PROC_CHECK(larder_open(&read_only, &db) == LARDER_E_ACCESS);
     PROC_CHECK(strstr(larder_error(), "no permission to read"));
-    PROC_CHECK(larder_destroy(path, 1) == LARDER_E_ACCESS && db == NULL);
+    PROC_CHECK(larder_destroy(path, LARDER_FORCE) == LARDER_E_ACCESS && db == NULL);
     return 0;
 }
 
@@ -1206,7 +1206,7 @@ Test(errors, no_permission) {
     cr_assert(before.bytes == after.bytes && memcmp(before.data, after.data, before.bytes) == 0);
     free(before.data);
     free(after.data);
-    EXPECT(larder_destroy(path, 1), LARDER_OK);
+    EXPECT(larder_destroy(path, LARDER_FORCE), LARDER_OK);
     cr_assert_eq(rmdir(dir), 0);
 }
 

@@ -74,7 +74,7 @@ static void begin(struct fixture *f) {
 
 static void must_be_clean(const struct fixture *f) {
     struct larder_check_report report;
-    cr_assert_eq(larder_check(f->db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(f->db, NULL, &report), LARDER_OK, "%s", larder_error());
     cr_assert(report.leaked_blocks == 0 && report.stale_entries == 0);
 }
 
@@ -424,7 +424,7 @@ static int live_through_the_end(void *arg) {
     PROC_CHECK(larder_table_open(f->db, HISTORY_TABLE, &c.table) == LARDER_E_DESTROYED);
     PROC_CHECK(larder_segment_stats(f->db, &stats) == LARDER_E_DESTROYED);
     PROC_CHECK(larder_expire(f->db, 0, NULL) == LARDER_E_DESTROYED);
-    PROC_CHECK(larder_check(f->db, NULL, NULL, &report) == LARDER_E_DESTROYED);
+    PROC_CHECK(larder_check(f->db, NULL, &report) == LARDER_E_DESTROYED);
     larder_close(f->db);
     /* Life goes on, under the same name. */
     struct larder_options o = {.segment = f->name, .flags = LARDER_CREATE, .size_bytes = LARDER_SEGMENT_BYTES_MIN};

@@ -64,7 +64,7 @@ static void begin(struct fixture *f, struct larder *db) {
 
 static void must_be_clean(const struct fixture *f) {
     struct larder_check_report report;
-    PROC_CHECK(larder_check(f->db, NULL, NULL, &report) == LARDER_OK);
+    PROC_CHECK(larder_check(f->db, NULL, &report) == LARDER_OK);
     PROC_CHECK(report.leaked_blocks == 0 && report.stale_entries == 0);
 }
 

@@ -68,7 +68,7 @@ static void begin(struct fixture *f) {
 
 static void end(struct fixture *f) {
     struct larder_check_report report;
-    EXPECT(larder_check(f->db, NULL, NULL, &report), LARDER_OK);
+    EXPECT(larder_check(f->db, NULL, &report), LARDER_OK);
     cr_assert(report.leaked_blocks == 0 && report.stale_entries == 0);
     larder_close(f->db);
 }

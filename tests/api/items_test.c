@@ -42,7 +42,7 @@ static void begin(struct fixture *f, enum larder_type partition, enum larder_typ
 
 static void end(struct fixture *f) {
     struct larder_check_report report;
-    EXPECT(larder_check(f->db, NULL, NULL, &report), LARDER_OK);
+    EXPECT(larder_check(f->db, NULL, &report), LARDER_OK);
     larder_close(f->other);
     larder_close(f->db);
 }

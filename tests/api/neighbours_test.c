@@ -172,8 +172,8 @@ static int work(void *arg) {
     PROC_CHECK(try_open(h->name, LARDER_CREATE, 0, &db) == LARDER_OK);
     for (int i = 0; i < 200; i++)
         PROC_CHECK(put_to(db, "Table", "shared", i) == LARDER_OK);
-    PROC_CHECK(larder_check(db, NULL, NULL, &report) == LARDER_OK && report.errors == 0);
-    PROC_CHECK(larder_repair(db, NULL, NULL, &repair) == LARDER_OK);
+    PROC_CHECK(larder_check(db, NULL, &report) == LARDER_OK && report.errors == 0);
+    PROC_CHECK(larder_repair(db, NULL, &repair) == LARDER_OK);
     PROC_CHECK(make_table(db, "Other") == LARDER_OK && larder_table_drop(db, "Other") == LARDER_OK);
     larder_close(db);
     return 0;
@@ -246,9 +246,9 @@ Test(neighbours, an_empty_file_of_another_user_never_becomes_a_segment) {
                   larder_result_name(r));
         cr_assert(stat(h->path, &st) == 0 && st.st_size == 0 && st.st_uid == NOBODY);
     }
-    EXPECT(larder_destroy(h->name, 1), LARDER_E_ACCESS);
-    EXPECT(larder_destroy(h->name, (int)LARDER_ANY_OWNER), LARDER_E_FORMAT);
-    EXPECT(larder_destroy(h->name, LARDER_FORCE | (int)LARDER_ANY_OWNER), LARDER_OK);
+    EXPECT(larder_destroy(h->name, LARDER_FORCE), LARDER_E_ACCESS);
+    EXPECT(larder_destroy(h->name, LARDER_ANY_OWNER), LARDER_E_FORMAT);
+    EXPECT(larder_destroy(h->name, LARDER_FORCE | LARDER_ANY_OWNER), LARDER_OK);
     cr_assert_neq(access(h->path, F_OK), 0);
     munmap(h, sizeof *h);
 }
@@ -263,14 +263,14 @@ Test(neighbours, a_segment_of_another_user_is_for_those_that_ask_for_it) {
     must_be_refused(h->name, LARDER_CREATE);
     must_be_refused(h->name, LARDER_CREATE | LARDER_EXCLUSIVE);
     must_be_refused(h->name, LARDER_REPAIR);
-    EXPECT(larder_destroy(h->name, 1), LARDER_E_ACCESS);
+    EXPECT(larder_destroy(h->name, LARDER_FORCE), LARDER_E_ACCESS);
     EXPECT(open_and_close(h->name, LARDER_READ_ONLY), LARDER_OK);
     EXPECT(open_and_close(h->name, LARDER_CREATE | LARDER_EXCLUSIVE | LARDER_ANY_OWNER), LARDER_E_EXISTS);
     EXPECT(open_and_close(h->name, LARDER_REPAIR | LARDER_ANY_OWNER), LARDER_OK);
     EXPECT(try_open(h->name, LARDER_CREATE | LARDER_ANY_OWNER, 0, &db), LARDER_OK);
     EXPECT(put_to(db, "Table", "b", 2), LARDER_OK);
     larder_close(db);
-    EXPECT(larder_destroy(h->name, (int)LARDER_ANY_OWNER), LARDER_OK);
+    EXPECT(larder_destroy(h->name, LARDER_ANY_OWNER), LARDER_OK);
     munmap(h, sizeof *h);
 }
 
@@ -336,8 +336,8 @@ static int visit(void *arg) {
     PROC_CHECK(open_and_close(v->name, LARDER_ANY_OWNER) == row->write_any);
     PROC_CHECK(open_and_close(v->name, LARDER_CREATE) == row->create);
     PROC_CHECK(open_and_close(v->name, LARDER_CREATE | LARDER_EXCLUSIVE) == row->exclusive);
-    PROC_CHECK(larder_destroy(v->name, 1) == row->destroy);
-    PROC_CHECK(larder_destroy(v->name, LARDER_FORCE | (int)LARDER_ANY_OWNER) == row->destroy_any);
+    PROC_CHECK(larder_destroy(v->name, LARDER_FORCE) == row->destroy);
+    PROC_CHECK(larder_destroy(v->name, LARDER_FORCE | LARDER_ANY_OWNER) == row->destroy_any);
     return 0;
 }
 
@@ -416,7 +416,7 @@ Test(neighbours, writers_of_two_users_recover_each_other) {
         cr_assert(proc_is_signal(proc_kill(pid), SIGKILL));
         cr_assert(proc_is_exit(proc_run(write_as, &guest, DEADLINE_MS), 0));
     }
-    EXPECT(larder_check(db, NULL, NULL, &report), LARDER_OK);
+    EXPECT(larder_check(db, NULL, &report), LARDER_OK);
     larder_close(db);
     EXPECT(larder_destroy(owner.name, 0), LARDER_OK);
 }

@@ -83,7 +83,7 @@ Test(open, refuses_what_means_nothing) {
                  LARDER_E_INVAL);
     cr_assert_eq(larder_open(&(struct larder_options){.segment = name, .flags = LARDER_CREATE}, NULL), LARDER_E_INVAL);
     cr_assert(*larder_error() && db == NULL);
-    cr_assert_eq(larder_destroy(name, 1), LARDER_E_NO_SEGMENT, "nothing was made");
+    cr_assert_eq(larder_destroy(name, LARDER_FORCE), LARDER_E_NO_SEGMENT, "nothing was made");
     larder_close(NULL);
 }
 
@@ -327,8 +327,8 @@ Test(open, retained_table_keeps_its_segment) {
 
     db = must_open(name, LARDER_CREATE);
     cr_assert_eq(create_table(db, LARDER_REMOVAL_RETAIN), LARDER_OK, "%s", larder_error());
-    cr_assert_eq(larder_destroy(name, 1), LARDER_OK, "force overrides it");
-    cr_assert_eq(larder_destroy(name, 1), LARDER_E_NO_SEGMENT);
+    cr_assert_eq(larder_destroy(name, LARDER_FORCE), LARDER_OK, "force overrides it");
+    cr_assert_eq(larder_destroy(name, LARDER_FORCE), LARDER_E_NO_SEGMENT);
     larder_close(db);
 }
 

@@ -94,7 +94,7 @@ static struct fixture *begin(void) {
 
 static void end(struct fixture *f) {
     struct larder_check_report report;
-    must(larder_check(f->db, NULL, NULL, &report));
+    must(larder_check(f->db, NULL, &report));
     cr_assert_eq(report.stale_entries, 0);
     larder_close(f->db);
     free(f);

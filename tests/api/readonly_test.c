@@ -118,7 +118,7 @@ Test(readonly, describes_and_counts) {
     cr_assert_eq(larder_table_stats(t, mine), LARDER_OK);
     cr_assert_eq(larder_table_stats(f.c.table, theirs), LARDER_OK);
     cr_assert(mine->item_count == theirs->item_count && mine->item_bytes == theirs->item_bytes);
-    cr_assert_eq(larder_check(db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(db, NULL, &report), LARDER_OK, "%s", larder_error());
     cr_assert_eq(report.items, mine->item_count);
     cr_assert_eq(larder_slot_stats(db, slots, 64, &count), LARDER_OK);
     cr_assert_eq(count, before, "a reader takes no slot");
@@ -311,7 +311,7 @@ static int visit_as_nobody(void *arg) {
     PROC_CHECK(r == LARDER_OK);
     PROC_CHECK(history_attach(&reader, v->f->h, db) == LARDER_OK);
     PROC_CHECK(history_look(&reader) == NULL);
-    PROC_CHECK(larder_destroy(v->f->name, 1) == LARDER_E_ACCESS);
+    PROC_CHECK(larder_destroy(v->f->name, LARDER_FORCE) == LARDER_E_ACCESS);
     PROC_CHECK(history_look(&reader) == NULL);
     larder_close(db);
     return 0;

@@ -51,7 +51,7 @@ static struct fixture *begin(uint32_t stripe_count) {
 
 static void end(struct fixture *f) {
     struct larder_check_report report;
-    EXPECT(larder_check(f->db, NULL, NULL, &report), LARDER_OK);
+    EXPECT(larder_check(f->db, NULL, &report), LARDER_OK);
     larder_close(f->db);
     free(f);
 }

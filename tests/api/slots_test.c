@@ -159,7 +159,7 @@ static void run(const struct crowd *c) {
               board->failure);
     cr_assert_eq(board->counted, (int64_t)c->processes * c->threads * c->calls);
     cr_assert_eq(sum_of(db, c), board->counted);
-    cr_assert_eq(larder_check(db, NULL, NULL, &report), LARDER_OK, "%s", report.first_error);
+    cr_assert_eq(larder_check(db, NULL, &report), LARDER_OK, "%s", report.first_error);
     larder_close(db);
     close(board->go[0]);
     munmap(board, sizeof *board);

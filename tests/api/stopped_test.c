@@ -67,7 +67,7 @@ static void end(struct fixture *f) {
 
 static void must_be_clean(const struct fixture *f) {
     struct larder_check_report report;
-    cr_assert_eq(larder_check(f->db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(f->db, NULL, &report), LARDER_OK, "%s", larder_error());
     cr_assert(report.leaked_blocks == 0 && report.stale_entries == 0);
 }
 

@@ -47,7 +47,7 @@ static uint32_t table_count(struct larder *db) {
 
 static void expect_clean(struct larder *db) {
     struct larder_check_report report;
-    int result = larder_check(db, NULL, NULL, &report);
+    int result = larder_check(db, NULL, &report);
     cr_assert_eq(result, LARDER_OK, "%s, %lu errors, %lu leaked: %s", larder_result_name(result),
                  (unsigned long)report.errors, (unsigned long)report.leaked_blocks, report.first_error);
     cr_assert_eq(report.leaked_blocks, 0);

@@ -56,7 +56,7 @@ static void team_run(struct team *team, void *(*run)(void *arg)) {
 
 static void must_be_clean(struct larder *db) {
     struct larder_check_report report;
-    cr_assert_eq(larder_check(db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(db, NULL, &report), LARDER_OK, "%s", larder_error());
     cr_assert(report.leaked_blocks == 0 && report.stale_entries == 0);
 }
 

@@ -86,7 +86,7 @@ static struct fixture begin(void) {
 
 static void check(const struct fixture *f) {
     struct larder_check_report report;
-    cr_assert_eq(larder_check(f->db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(f->db, NULL, &report), LARDER_OK, "%s", larder_error());
     cr_assert_eq(report.leaked_blocks, 0);
 }
 

@@ -120,7 +120,7 @@ static struct larder *make(char name[TESTSEG_NAME_MAX], uint64_t bytes) {
 
 static void finish(struct larder *db, const char *name) {
     struct larder_check_report report;
-    cr_assert_eq(larder_check(db, NULL, NULL, &report), LARDER_OK, "%s", report.first_error);
+    cr_assert_eq(larder_check(db, NULL, &report), LARDER_OK, "%s", report.first_error);
     larder_close(db);
     testseg_destroy(name);
 }

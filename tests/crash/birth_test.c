@@ -107,8 +107,8 @@ static void must_be_taken_over(const struct life *life, uint64_t k, uint64_t j) 
     struct larder *db = create(life->name);
     cr_assert(db, "point %lu.%lu: create: %s", (unsigned long)k, (unsigned long)j, larder_error());
     cr_assert(settle_in(db) == LARDER_OK, "point %lu.%lu: %s", (unsigned long)k, (unsigned long)j, larder_error());
-    cr_assert(larder_check(db, NULL, NULL, &report) == LARDER_OK && report.items == 1, "point %lu.%lu: %s",
-              (unsigned long)k, (unsigned long)j, larder_error());
+    cr_assert(larder_check(db, NULL, &report) == LARDER_OK && report.items == 1, "point %lu.%lu: %s", (unsigned long)k,
+              (unsigned long)j, larder_error());
     cr_assert(until_now_ms() <= end, "point %lu.%lu: the next creator had to wait", (unsigned long)k, (unsigned long)j);
     larder_close(db);
 }

@@ -623,8 +623,9 @@ static struct larder_table *use_table(struct larder *db, const char *name) {
 
 static void use_check(struct larder *db) {
     struct larder_check_report report;
-    int r = larder_check(db, NULL, NULL, &report);
-    MUST(r != LARDER_E_CORRUPT || report.errors > 0 || !is_pristine);
+    int r = larder_check(db, NULL, &report);
+    MUST(r != LARDER_DAMAGED || report.errors > 0);
+    MUST(r != LARDER_E_CORRUPT || !is_pristine);
     if (is_pristine && db->seg.is_read_only) /* dead slots are only recovered by who may write */
         return;
     (void)judge(r, "larder_check");

@@ -129,7 +129,7 @@ static void judge(const struct scene *s, struct larder *db, const char *how, uin
     uint64_t took_ms = until_now_ms() - start_ms;
     cr_assert(took_ms < NOTICE_MS * SLOW_FACTOR, "%s at store %lu: writes took %lu ms", how, (unsigned long)k,
               (unsigned long)took_ms);
-    cr_assert_eq(larder_check(db, NULL, NULL, &report), LARDER_OK, "%s at store %lu: %s", how, (unsigned long)k,
+    cr_assert_eq(larder_check(db, NULL, &report), LARDER_OK, "%s at store %lu: %s", how, (unsigned long)k,
                  larder_error());
     cr_assert(report.leaked_blocks == 0 && report.stale_entries == 0);
     int later = must_be_whole(s, db, how, k);
@@ -250,7 +250,7 @@ static int call_expire(struct cancelled *c) {
 
 static int call_check(struct cancelled *c) {
     struct larder_check_report report;
-    return larder_check(c->db, NULL, NULL, &report);
+    return larder_check(c->db, NULL, &report);
 }
 
 static void cancel_everywhere(const char *what, int (*call)(struct cancelled *c), uint64_t stride) {
@@ -265,7 +265,7 @@ static void cancel_everywhere(const char *what, int (*call)(struct cancelled *c)
         c.db = world_open(memfd);
         is_cancelled = run_cancelled(&c, what);
         cr_assert_eq(cutoff_probe(c.db), LARDER_OK, "%s at store %lu: %s", what, (unsigned long)c.k, larder_error());
-        cr_assert_eq(larder_check(c.db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+        cr_assert_eq(larder_check(c.db, NULL, &report), LARDER_OK, "%s", larder_error());
         must_hold_all_slots(c.db, what, c.k);
         cr_assert(slots_used(c.db) <= 2, "%s at store %lu: the slot is lost", what, (unsigned long)c.k);
         larder_close(c.db);
@@ -398,6 +398,6 @@ Test(death, thousands_of_threads_that_write_and_end) {
     cr_assert_eq(c.failed, 0, "a write failed");
     cr_assert(slots_used(c.db) <= AT_ONCE, "%u slots", slots_used(c.db));
     struct larder_check_report report;
-    cr_assert_eq(larder_check(c.db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(c.db, NULL, &report), LARDER_OK, "%s", larder_error());
     larder_close(c.db);
 }

@@ -128,7 +128,7 @@ static void looks_say_destroyed(struct history_client *c) {
     MUST_BE_DESTROYED(larder_class_stats(c->db, classes, 4, &count));
     MUST_BE_DESTROYED(larder_table_stats(c->table, &table));
     MUST_BE_DESTROYED(larder_slot_stats(c->db, slots, 4, &count));
-    MUST_BE_DESTROYED(larder_check(c->db, NULL, NULL, &report));
+    MUST_BE_DESTROYED(larder_check(c->db, NULL, &report));
 }
 
 static void every_call_says_destroyed(struct history_client *c) {
@@ -217,7 +217,7 @@ static int destroy_at(struct fixture *f, uint64_t k) {
     cr_assert_eq(history_attach(&new_c, f->h, f->db), LARDER_OK);
     const char *what = history_look(&new_c);
     cr_assert_null(what, "store %lu: %s", (unsigned long)k, what);
-    cr_assert_eq(larder_check(f->db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(f->db, NULL, &report), LARDER_OK, "%s", larder_error());
     larder_close(f->db);
     testseg_destroy(f->name);
     return is_parked;
@@ -261,7 +261,7 @@ static int work_once(struct worker *w, struct history_client *c, uint32_t i) {
         r = larder_expire(c->db, 0, NULL);
         return r == LARDER_E_BUSY ? LARDER_OK : r;
     case 3:
-        return larder_check(c->db, NULL, NULL, &report);
+        return larder_check(c->db, NULL, &report);
     default:
         r = larder_table_create(c->db, &def);
         return r ? r : larder_table_drop(c->db, "another");

@@ -165,7 +165,7 @@ static void fill_segment(void) {
     let_me_be(timer);
     cr_assert_eq(r, LARDER_E_FULL, "%s: %s", larder_result_name(r), larder_error());
     cr_assert(n > 80, "only %d items", n);
-    cr_assert_eq(larder_check(db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(db, NULL, &report), LARDER_OK, "%s", larder_error());
     larder_close(db);
 }
 
@@ -254,7 +254,7 @@ static void must(const char *what) {
 
 static void must_be_clean(struct fixture *f) {
     struct larder_check_report report;
-    cr_assert_eq(larder_check(f->db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(f->db, NULL, &report), LARDER_OK, "%s", larder_error());
     cr_assert(report.leaked_blocks == 0 && report.stale_entries == 0);
 }
 
@@ -287,7 +287,7 @@ static void *write_and_look(void *arg) {
         else if (i % 200 == 0)
             s->failed = history_look(&c);
         else if (i % 333 == 0 && s->first == 0)
-            s->failed = larder_check(s->f->db, NULL, NULL, &(struct larder_check_report){0}) ? "check" : NULL;
+            s->failed = larder_check(s->f->db, NULL, &(struct larder_check_report){0}) ? "check" : NULL;
     }
     if (!s->failed)
         history_detach(&c);

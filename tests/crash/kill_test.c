@@ -155,7 +155,7 @@ static void must(const char *what, unsigned kills) {
 
 static void must_be_clean(struct world *w, unsigned kills) {
     struct larder_check_report report;
-    int r = larder_check(w->db, NULL, NULL, &report);
+    int r = larder_check(w->db, NULL, &report);
     cr_assert(r == LARDER_OK, "after %u kills: check: %s: %s", kills, larder_result_name(r), larder_error());
     cr_assert(report.leaked_blocks == 0 && report.stale_entries == 0);
 }
@@ -301,7 +301,7 @@ static int check_at_once(struct world *w, struct larder *db) {
     atomic_fetch_add(&w->h->is_over, 1);
     while (atomic_load(&w->h->is_over) < 2)
         ;
-    return larder_check(db, NULL, NULL, &report);
+    return larder_check(db, NULL, &report);
 }
 
 static int checker_process(void *arg) {

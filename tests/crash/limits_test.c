@@ -111,7 +111,7 @@ static int put_number(struct larder *db, int n, size_t bytes) {
 
 static void must_be_clean(struct fixture *f) {
     struct larder_check_report report;
-    PROC_CHECK(larder_check(f->db, NULL, NULL, &report) == LARDER_OK);
+    PROC_CHECK(larder_check(f->db, NULL, &report) == LARDER_OK);
     PROC_CHECK(report.leaked_blocks == 0 && report.stale_entries == 0);
 }
 
@@ -240,7 +240,7 @@ Test(limits, a_file_cut_off_under_its_users_is_refused_and_made_anew) {
     cr_assert(proc_is_signal(r, SIGBUS), "%s", proc_text(r));
     cr_assert_eq(larder_open(&(struct larder_options){.segment = path}, &db), LARDER_E_FORMAT);
     cr_assert(strstr(larder_error(), "truncated"), "%s", larder_error());
-    cr_assert_eq(larder_destroy(path, 1), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_destroy(path, LARDER_FORCE), LARDER_OK, "%s", larder_error());
     db = testseg_open_named(path, LARDER_SEGMENT_BYTES_MIN, 2);
     larder_close(db);
     testseg_destroy(path);
@@ -393,7 +393,7 @@ static int write_without_descriptors(void *arg) {
     use_up_descriptors();
     for (int i = 0; i < 100; i++) {
         PROC_CHECK(history_write(&f->c, 1) == LARDER_E_OS && strstr(larder_error(), "Too many open files"));
-        PROC_CHECK(larder_check(f->db, NULL, NULL, &report) == LARDER_E_OS);
+        PROC_CHECK(larder_check(f->db, NULL, &report) == LARDER_E_OS);
         PROC_CHECK(larder_open(&(struct larder_options){.flags = LARDER_MEMFD, .memfd = larder_memfd(f->db)}, &db) ==
                    LARDER_E_OS);
     }
@@ -605,7 +605,7 @@ static int do_look(struct larder *db) {
     if (r || (r = larder_table_describe(t, &def)) || (r = larder_table_list(db, names, 4, &count)) ||
         (r = larder_segment_stats(db, &segment)) || (r = larder_table_stats(t, &stats)))
         return r;
-    return larder_check(db, NULL, NULL, &report);
+    return larder_check(db, NULL, &report);
 }
 
 static int do_start(struct larder *db) {
@@ -648,7 +648,7 @@ static int refuse_allocation(const char *name, int (*call)(struct larder *db), i
         cr_assert_str_eq(text, before, "%s, allocation %ld: it failed and changed something", name, (long)k);
         free(text);
     }
-    cr_assert_eq(larder_check(other, NULL, NULL, &report), LARDER_OK, "%s, allocation %ld: %s", name, (long)k,
+    cr_assert_eq(larder_check(other, NULL, &report), LARDER_OK, "%s, allocation %ld: %s", name, (long)k,
                  larder_error());
     if (r < 0 && db) {
         larder_set_clock(db, later_clock, &now_s);

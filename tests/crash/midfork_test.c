@@ -101,7 +101,7 @@ static uint64_t stride(uint64_t usual) {
 
 static void must_be_clean(struct larder *db, uint64_t k) {
     struct larder_check_report report;
-    cr_assert_eq(larder_check(db, NULL, NULL, &report), LARDER_OK, "store %lu: %s", (unsigned long)k, larder_error());
+    cr_assert_eq(larder_check(db, NULL, &report), LARDER_OK, "store %lu: %s", (unsigned long)k, larder_error());
     cr_assert(report.leaked_blocks == 0 && report.stale_entries == 0);
 }
 
@@ -219,7 +219,7 @@ static void orphan(struct scene *s) {
     PROC_CHECK(UNTIL(atomic_load(&s->talk->may_write), DEADLINE_MS)); /* the parent is gone */
     struct larder_check_report report;
     PROC_CHECK(cutoff_probe(s->db) == LARDER_OK);
-    PROC_CHECK(larder_check(s->db, NULL, NULL, &report) == LARDER_OK);
+    PROC_CHECK(larder_check(s->db, NULL, &report) == LARDER_OK);
     PROC_CHECK(is_text(s->db, s->after) || (!has_published && is_text(s->db, s->before)));
     atomic_store(&s->talk->saw_after, is_text(s->db, s->after));
     PROC_CHECK(world_try_put(s->db, CHILD_ITEM, 213, 333, 0) == LARDER_OK);

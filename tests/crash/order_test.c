@@ -95,7 +95,7 @@ static int create(void) {
 
 static void must_be_clean(struct larder *db, const char *what, uint64_t k) {
     struct larder_check_report report;
-    int r = larder_check(db, NULL, NULL, &report);
+    int r = larder_check(db, NULL, &report);
     cr_assert(r == LARDER_OK, "%s, store %lu: check: %s: %s", what, (unsigned long)k, larder_result_name(r),
               larder_error());
 }
@@ -299,7 +299,7 @@ Test(order, timer_of_an_item_that_lives_on) {
 
 static int recover(struct larder *db) {
     struct larder_check_report report;
-    return larder_check(db, NULL, NULL, &report); /* recovers whoever is dead before it looks */
+    return larder_check(db, NULL, &report); /* recovers whoever is dead before it looks */
 }
 
 static int delete_victim(struct larder *db) {

@@ -313,7 +313,7 @@ static int act_put(struct past *p, struct larder *db) {
 /* Recovers what is dead. */
 static void check(struct larder *db) {
     struct larder_check_report report;
-    EXPECT(larder_check(db, NULL, NULL, &report), LARDER_OK);
+    EXPECT(larder_check(db, NULL, &report), LARDER_OK);
 }
 
 /* ---- Pasts -------------------------------------------------------------------------------------------------------------------- */
@@ -359,7 +359,7 @@ static void add_failed(struct past *p, struct larder *db, int arg) {
     struct larder_repair_report report;
     EXPECT(add_index(p, db, PAST_LATE), LARDER_E_CORRUPT);
     if (arg) {
-        EXPECT(larder_repair(db, NULL, NULL, &report), LARDER_OK);
+        EXPECT(larder_repair(db, NULL, &report), LARDER_OK);
         cr_assert_eq(report.items_lost, 1);
         p->serial[0][101] = 0;
     } else
@@ -424,7 +424,7 @@ static void repaired(struct past *p, struct larder *db, int arg) {
     struct larder_repair_report report;
     add_killed_and_recovered(p, db, arg);
     shown_damage_of(p, 101, UINT64_MAX);
-    EXPECT(larder_repair(db, NULL, NULL, &report), LARDER_OK);
+    EXPECT(larder_repair(db, NULL, &report), LARDER_OK);
     p->serial[0][101] = 0;
     for (int n = 1; n < PAST_ITEMS - 20; n += 7)
         if (p->serial[0][n])

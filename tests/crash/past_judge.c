@@ -165,7 +165,7 @@ static void see(struct view *v, const char *when) {
                 see_by_index(v, i, is_descending);
     if (v->table[0])
         see_definition(v);
-    int r = larder_check(v->db, NULL, NULL, &report);
+    int r = larder_check(v->db, NULL, &report);
     if (r)
         fprintf(stderr, "%s, %s: %s\n", v->p->name, when, larder_error());
     PROC_CHECK(r == LARDER_OK);

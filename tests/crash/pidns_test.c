@@ -73,7 +73,7 @@ static void begin(struct fixture *f) {
 
 static void must_be_clean(struct fixture *f) {
     struct larder_check_report report;
-    cr_assert_eq(larder_check(f->db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(f->db, NULL, &report), LARDER_OK, "%s", larder_error());
     cr_assert(report.leaked_blocks == 0 && report.stale_entries == 0);
 }
 
@@ -166,7 +166,7 @@ static int write_beside_its_like(struct inside *in) {
         if (i % 250 == 0)
             child_must(history_look(&c));
         if (i % 1000 == 0)
-            PROC_CHECK(larder_check(c.db, NULL, NULL, &(struct larder_check_report){0}) == LARDER_OK);
+            PROC_CHECK(larder_check(c.db, NULL, &(struct larder_check_report){0}) == LARDER_OK);
     }
     larder_close(c.db);
     return 0;

@@ -197,7 +197,7 @@ static void repair_is_busy(int is_crowded) {
     struct slot_shm before = *slot(dead);
     struct larder *db = attach();
     cr_assert(db);
-    cr_assert_eq(larder_repair(db, NULL, NULL, &report), LARDER_E_BUSY, "%s", larder_error());
+    cr_assert_eq(larder_repair(db, NULL, &report), LARDER_E_BUSY, "%s", larder_error());
     cr_assert_eq(head->state, SEG_STATE_READY);
     cr_assert_eq(head->catalog_lock & ~LOCK_WAITERS, dead + 1, "the catalog's lock is %#x", head->catalog_lock);
     cr_assert_eq(head->gate_lock & ~LOCK_WAITERS, 0);
@@ -207,7 +207,7 @@ static void repair_is_busy(int is_crowded) {
     cr_assert_eq(slot(dead)->state, SLOT_LIVE);
     proc_resume(stopped);
     cr_assert(proc_is_exit(proc_wait(stopped, DEADLINE_MS), 0));
-    cr_assert_eq(larder_check(db, NULL, NULL, &check), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(db, NULL, &check), LARDER_OK, "%s", larder_error());
     cr_assert_eq(check.leaked_blocks, 0);
     cr_assert_eq(create(db, "other"), LARDER_OK, "%s", larder_error());
     shared->is_over = 1;
@@ -257,7 +257,7 @@ static void busy_late(uint64_t k, unsigned *busy, unsigned *marked) {
     for (uint32_t i = 0; i < 3; i++)
         stripes()[i].lock = damaged + 1;
     shm_crash_arm_call(k, take_a_lock);
-    int r = larder_repair(db, NULL, NULL, &report);
+    int r = larder_repair(db, NULL, &report);
     shm_crash_arm(0);
     if (r == LARDER_E_BUSY) {
         ++*busy;
@@ -269,7 +269,7 @@ static void busy_late(uint64_t k, unsigned *busy, unsigned *marked) {
     if (head->span_lock == late + 1)
         head->span_lock = 0;
     slot(late)->locks[0] = 0;
-    cr_assert_eq(larder_repair(db, NULL, NULL, &report), LARDER_OK, "store %lu: %s", (unsigned long)k, larder_error());
+    cr_assert_eq(larder_repair(db, NULL, &report), LARDER_OK, "store %lu: %s", (unsigned long)k, larder_error());
     shared->is_over = 1;
     cr_assert(proc_is_exit(proc_wait(pid, DEADLINE_MS), 0));
     larder_close(db);
@@ -290,7 +290,7 @@ static _Atomic int is_repaired;
 static void *repair_cancelled(void *arg) {
     struct larder_repair_report report;
     pthread_cancel(pthread_self());
-    is_repaired = larder_repair(arg, NULL, NULL, &report) == LARDER_OK;
+    is_repaired = larder_repair(arg, NULL, &report) == LARDER_OK;
     pthread_testcancel();
     return NULL;
 }
@@ -307,7 +307,7 @@ Test(repair_enter, a_cancelled_thread_finishes_its_repair) {
     pthread_join(thread, &end);
     cr_assert(is_repaired && end == PTHREAD_CANCELED);
     cr_assert_eq(head->state, SEG_STATE_READY);
-    cr_assert_eq(larder_check(db, NULL, NULL, &check), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(db, NULL, &check), LARDER_OK, "%s", larder_error());
     larder_close(db);
     drop_segment();
 }
@@ -321,7 +321,7 @@ Test(repair_enter, claims_nothing_for_a_damaged_descriptor) {
     spans[head->span_count - 1].state = SPAN_TAIL;
     stripes()[0].count += 3;
     struct larder *db = attach();
-    cr_assert_eq(larder_repair(db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_repair(db, NULL, &report), LARDER_OK, "%s", larder_error());
     cr_assert_eq(report.items_kept, 20);
     cr_assert_eq(head->claimed_bytes, claimed, "%lu, not %lu", head->claimed_bytes, claimed);
     cr_assert_eq(spans[head->span_count - 1].state, SPAN_FREE);

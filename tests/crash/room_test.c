@@ -59,7 +59,7 @@ static struct fixture begin(void) {
 
 static void check(const struct fixture *f) {
     struct larder_check_report report;
-    EXPECT(larder_check(f->db, NULL, NULL, &report), LARDER_OK);
+    EXPECT(larder_check(f->db, NULL, &report), LARDER_OK);
     cr_assert_eq(report.leaked_blocks, 0);
 }
 

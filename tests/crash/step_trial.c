@@ -74,7 +74,7 @@ static void must_be_clean(struct larder *db, const char *where) {
     struct larder_check_report report;
     struct larder_slot_stats slots[64];
     uint32_t count;
-    int r = larder_check(db, NULL, NULL, &report);
+    int r = larder_check(db, NULL, &report);
     cr_assert(r == LARDER_OK && report.leaked_blocks == 0, "%s: check: %s: %s", where, larder_result_name(r),
               larder_error());
     cr_assert(larder_slot_stats(db, slots, 64, &count) == LARDER_OK);

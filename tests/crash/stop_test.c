@@ -210,7 +210,7 @@ static int set_removal(struct scene *c, uint32_t i) {
 static int check(struct scene *c, uint32_t i) {
     (void)i;
     struct larder_check_report report;
-    return larder_check(c->db, NULL, NULL, &report);
+    return larder_check(c->db, NULL, &report);
 }
 
 static int expire(struct scene *c, uint32_t i) {
@@ -537,7 +537,7 @@ static void judge_end(struct scene *c) {
     cr_assert_eq(put_other(c, 0), LARDER_OK, "%s", larder_error());
     cr_assert_eq(set_removal(c, 0), LARDER_OK, "%s", larder_error());
     cr_assert_eq(expire(c, 0), LARDER_OK, "%s", larder_error());
-    cr_assert_eq(larder_check(c->db, NULL, NULL, &report), LARDER_OK, "%s, store %lu: %s", c->s->name,
+    cr_assert_eq(larder_check(c->db, NULL, &report), LARDER_OK, "%s, store %lu: %s", c->s->name,
                  (unsigned long)c->child.at, larder_error());
     cr_assert_eq(report.leaked_blocks, 0);
     judge_readers(c, "after the check");
@@ -747,7 +747,7 @@ static void only_attach(struct larder *db, int step) {
 static void check_all(struct larder *db, int step) {
     (void)step;
     struct larder_check_report report;
-    PROC_CHECK(larder_check(db, NULL, NULL, &report) == LARDER_OK);
+    PROC_CHECK(larder_check(db, NULL, &report) == LARDER_OK);
 }
 
 #define ITEM_RANKS (RANK(LOCK_STRIPE) | RANK(LOCK_PARTITION) | RANK(LOCK_BIN))
@@ -864,7 +864,7 @@ static int check_patiently(void *arg) {
     struct larder_check_report report;
     struct larder *db;
     PROC_CHECK(larder_open(&o, &db) == LARDER_OK);
-    int r = larder_check(db, NULL, NULL, &report);
+    int r = larder_check(db, NULL, &report);
     larder_close(db);
     return r == LARDER_E_BUSY ? 0 : 1;
 }
@@ -1094,15 +1094,15 @@ static int try_pair(struct pair *p, uint64_t j, uint64_t k, uint64_t step) {
     else
         run_to_end(p, &p->c.child, FIRST, 0);
     struct larder_check_report report;
-    cr_assert_eq(larder_check(p->c.db, NULL, NULL, &report), LARDER_OK, "first at %lu, second at %lu: %s",
-                 (unsigned long)k, (unsigned long)j, larder_error());
+    cr_assert_eq(larder_check(p->c.db, NULL, &report), LARDER_OK, "first at %lu, second at %lu: %s", (unsigned long)k,
+                 (unsigned long)j, larder_error());
     judge_pair(p);
     for (int who = FIRST; who <= SECOND; who++)
         cr_assert_eq(act_of_pair(p->c.db, who), LARDER_OK, "again: %s", larder_error());
     p->seen = p->never = 0;
     judge_pair(p);
     cr_assert_eq(p->seen, FIRST | SECOND);
-    cr_assert_eq(larder_check(p->c.db, NULL, NULL, &report), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_check(p->c.db, NULL, &report), LARDER_OK, "%s", larder_error());
     halt_forget(&p->second);
     close_copy(&p->c);
     p->pairs++;

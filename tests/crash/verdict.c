@@ -110,7 +110,7 @@ static void write_probes(struct trial *t) {
 
 static void check(struct trial *t) {
     struct larder_check_report report;
-    int r = larder_check(t->db, NULL, NULL, &report);
+    int r = larder_check(t->db, NULL, &report);
     cr_assert(r == LARDER_OK, "%s: check: %s: %s", t->where, larder_result_name(r), larder_error());
     cr_assert(report.leaked_blocks == 0 && report.stale_entries == 0, "%s: check: %lu leaked blocks, %lu stale entries",
               t->where, (unsigned long)report.leaked_blocks, (unsigned long)report.stale_entries);

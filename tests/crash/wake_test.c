@@ -135,7 +135,7 @@ static uint64_t operations(void) {
 
 static void must_be_clean(const struct bed *b, const char *when) {
     struct larder_check_report report;
-    cr_assert_eq(larder_check(b->db, NULL, NULL, &report), LARDER_OK, "%s lock, store %lu, %s: %s",
+    cr_assert_eq(larder_check(b->db, NULL, &report), LARDER_OK, "%s lock, store %lu, %s: %s",
                  lock_rank_name(b->s->rank), (unsigned long)b->k, when, larder_error());
 }
 

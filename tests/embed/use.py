@@ -23,14 +23,15 @@ class KeyDef(c.Structure):
 class TableDef(c.Structure):
     _fields_ = [
         ("name", c.c_char_p), ("partition", KeyDef), ("sort", KeyDef), ("indexes", c.c_void_p), ("index_count", c.c_uint32),
-        ("ttl_attribute", c.c_char_p), ("removal", c.c_int),
+        ("ttl_attribute", c.c_char_p), ("removal", c.c_int), ("reserved", c.c_uint64 * 8),
     ]  # fmt: skip
 
 
 class Options(c.Structure):
     _fields_ = [
         ("segment", c.c_char_p), ("flags", c.c_uint32), ("mode", c.c_uint32), ("size_bytes", c.c_uint64),
-        ("rest", c.c_uint64 * 8),
+        ("stripe_count", c.c_uint32), ("busy_timeout_ms", c.c_uint32), ("memfd", c.c_int), ("slot_count", c.c_uint32),
+        ("reserved", c.c_uint64 * 8),
     ]  # fmt: skip
 
 

@@ -669,7 +669,7 @@ static void do_expire(struct run *r) {
 
 static void do_check(struct run *r) {
     struct larder_check_report report;
-    MUST(larder_check(r->db, NULL, NULL, &report) == LARDER_OK);
+    MUST(larder_check(r->db, NULL, &report) == LARDER_OK);
     MUST(report.leaked_blocks == 0 && report.stale_entries == 0);
 }
 

@@ -38,7 +38,7 @@ struct larder *testseg_open_named(const char *name, uint64_t size_bytes, uint32_
 }
 
 void testseg_destroy(const char *name) {
-    int result = larder_destroy(name, 1);
+    int result = larder_destroy(name, LARDER_FORCE);
     cr_assert(result == LARDER_OK || result == LARDER_E_NO_SEGMENT, "larder_destroy %s: %s: %s", name,
               larder_result_name(result), larder_error());
 }

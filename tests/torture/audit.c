@@ -17,7 +17,7 @@
 
 static void must_be_clean(struct client *c) {
     struct larder_check_report report;
-    int r = larder_check(c->db, NULL, NULL, &report);
+    int r = larder_check(c->db, NULL, &report);
     if (r == LARDER_E_CORRUPT)
         client_wrong(c, content_wrong("audit: check: %lu errors, the first: %s", (unsigned long)report.errors,
                                       report.first_error));

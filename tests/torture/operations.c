@@ -197,7 +197,7 @@ void do_expire(struct client *c, uint64_t items_max) {
 
 void do_check(struct client *c) {
     struct larder_check_report report;
-    int r = larder_check(c->db, NULL, NULL, &report);
+    int r = larder_check(c->db, NULL, &report);
     if (r == LARDER_E_CORRUPT)
         client_wrong(
             c, content_wrong("check: %lu errors, the first: %s", (unsigned long)report.errors, report.first_error));

@@ -527,7 +527,7 @@ int supervise(struct run *run, int run_fd, const struct supervisor_options *opti
         judge_run(&s);
     if (s.verdict || options->is_kept)
         keep(&s);
-    (void)larder_destroy(run->segment, 1);
+    (void)larder_destroy(run->segment, LARDER_FORCE);
     if (is_interrupted && !s.verdict) {
         printf("interrupted\n");
         return 128 + is_interrupted;

@@ -79,7 +79,7 @@ static struct fixture *begin(uint64_t bytes, uint32_t capacity) {
 static void check(struct fixture *f) {
     struct larder_check_report report;
     uint64_t expected = 0;
-    (void)larder_check(f->db, NULL, NULL, &report);
+    (void)larder_check(f->db, NULL, &report);
     for (uint32_t m = 0; m < LISTS; m++)
         expected += f->model[m].count;
     cr_assert_eq(report.errors, report.stale_entries, "%s", report.first_error);
@@ -701,7 +701,7 @@ Test(skl, survives_a_death_while_it_is_cleared) {
         struct proc_result end_of = proc_run(die, &d, 5000);
         cr_assert_eq(recover_all(f->w, &dead), LARDER_OK, "%s", larder_error());
         struct larder_check_report report;
-        (void)larder_check(f->db, NULL, NULL, &report);
+        (void)larder_check(f->db, NULL, &report);
         /* A head may be left with nothing in it until the clearing is done again. */
         cr_assert_eq(report.leaked_blocks, 0);
         cr_assert_eq(index_clear(f->w, f->v, -1), LARDER_OK);
@@ -748,7 +748,7 @@ static void read_damaged(struct fixture *f, const struct model *m) {
     r = skl_read_up(&reader, &f->v->partitions, m->hash, m->index, &cut.cut);
     for (leaves = 0; r == LARDER_OK && leaves < 200; leaves++)
         r = skl_read_next(&reader, &cut.cut);
-    (void)larder_check(f->db, NULL, NULL, &report);
+    (void)larder_check(f->db, NULL, &report);
 }
 
 /* Damage gives wrong entries or an error, and an end. */

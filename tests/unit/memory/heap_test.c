@@ -55,7 +55,7 @@ static void begin(struct fixture *f, uint64_t bytes) {
 
 static void expect_clean(struct larder *db) {
     struct larder_check_report report;
-    int r = larder_check(db, NULL, NULL, &report);
+    int r = larder_check(db, NULL, &report);
     cr_assert_eq(r, LARDER_OK, "%s: %s", larder_result_name(r), report.first_error);
 }
 

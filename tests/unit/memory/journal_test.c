@@ -91,7 +91,7 @@ static void end(struct fixture *f) {
     struct larder_check_report report;
     cr_assert_eq(used_bytes(f), f->used_bytes);
     writer_return(f->w);
-    cr_assert_eq(larder_check(f->db, NULL, NULL, &report), LARDER_OK, "%s", report.first_error);
+    cr_assert_eq(larder_check(f->db, NULL, &report), LARDER_OK, "%s", report.first_error);
     larder_close(f->db);
 }
 

@@ -57,7 +57,7 @@ static void end(struct fixture *f) {
     writer_return(f->w);
     for (unsigned rank = 0; rank < RANKS; rank++)
         cr_assert_eq(lock_owner(f->lock[rank]), -1, "%s", lock_rank_name(rank));
-    int r = larder_check(f->db, NULL, NULL, &report);
+    int r = larder_check(f->db, NULL, &report);
     cr_assert_eq(r, LARDER_OK, "%s: %s", larder_result_name(r), report.first_error);
     larder_close(f->db);
 }

@@ -52,7 +52,7 @@ static int try_to_borrow(struct larder *db, struct writer **w) {
 
 static void end(struct larder *db) {
     struct larder_check_report report;
-    int r = larder_check(db, NULL, NULL, &report);
+    int r = larder_check(db, NULL, &report);
     cr_assert_eq(r, LARDER_OK, "%s: %s", larder_result_name(r), report.first_error);
     larder_close(db);
 }
@@ -154,7 +154,7 @@ Test(slot, readers_take_none) {
     struct larder_check_report report;
     struct writer *w;
     cr_assert_eq(writer_borrow(reader, &w), LARDER_E_READ_ONLY);
-    cr_assert_eq(larder_check(reader, NULL, NULL, &report), LARDER_OK, "%s", report.first_error);
+    cr_assert_eq(larder_check(reader, NULL, &report), LARDER_OK, "%s", report.first_error);
     cr_assert_eq(slots_used(reader), slots_of(reader, getpid()));
     larder_close(db);
     cr_assert_eq(slots_used(reader), 0);
@@ -236,10 +236,10 @@ Test(slot, check_recovers_the_dead_and_leaves_the_living) {
     pid_t pid = start(&dead);
     proc_kill(pid);
     cr_assert_eq(SHM_LOAD(&db->seg.shm->expirer_lock) != 0, 1);
-    cr_assert_eq(larder_check(db, NULL, NULL, &report), LARDER_OK, "%s", report.first_error);
+    cr_assert_eq(larder_check(db, NULL, &report), LARDER_OK, "%s", report.first_error);
     cr_assert_eq(report.dead_slots, 5);
     pid = start(&living);
-    cr_assert_eq(larder_check(db, NULL, NULL, &report), LARDER_OK, "%s", report.first_error);
+    cr_assert_eq(larder_check(db, NULL, &report), LARDER_OK, "%s", report.first_error);
     cr_assert_eq(report.dead_slots, 0);
     cr_assert_eq(slots_of(db, pid), 1);
     proc_kill(pid);

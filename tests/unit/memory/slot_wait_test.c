@@ -43,7 +43,7 @@ static struct larder *begin(uint32_t slots) {
 
 static void end(struct larder *db) {
     struct larder_check_report report;
-    cr_assert_eq(larder_check(db, NULL, NULL, &report), LARDER_OK, "%s", report.first_error);
+    cr_assert_eq(larder_check(db, NULL, &report), LARDER_OK, "%s", report.first_error);
     larder_close(db);
 }
 

@@ -62,7 +62,7 @@ static void live_end(struct live_case *c) {
     seg_close(&c->seg);
     munmap(c->talk, 4096);
     if (c->kind != 2)
-        cr_assert_eq(seg_destroy(c->kind == 0 ? c->name : c->path, 1), LARDER_OK, "%s", larder_error());
+        cr_assert_eq(seg_destroy(c->kind == 0 ? c->name : c->path, LARDER_FORCE), LARDER_OK, "%s", larder_error());
 }
 
 /* Of the file that has the locks. */

@@ -90,7 +90,7 @@ static void copy_file(const char *from, const char *to) {
 }
 
 static void end(const struct place *p) {
-    cr_assert_eq(seg_destroy(p->path, 1), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(seg_destroy(p->path, LARDER_FORCE), LARDER_OK, "%s", larder_error());
     cr_assert_eq(lock_files(p), 0, "a lock file is left");
     cr_assert_eq(rmdir(p->dir), 0);
 }
@@ -175,7 +175,7 @@ Test(seg_lock, missing_is_an_error_that_says_so) {
     cr_assert_eq(rename(away, lock), 0);
     cr_assert_eq(open_and_close(p.path, 0), LARDER_OK, "%s", larder_error());
     cr_assert_eq(unlink(lock), 0);
-    cr_assert_eq(seg_destroy(p.path, 1), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(seg_destroy(p.path, LARDER_FORCE), LARDER_OK, "%s", larder_error());
     cr_assert_eq(SHM_LOAD(&a.shm->state), SEG_STATE_DESTROYED);
     seg_close(&a);
     cr_assert_eq(rmdir(p.dir), 0);

@@ -91,7 +91,7 @@ Test(seg, refuses_bad_names) {
     const char *bad[] = {"", ".", "..", ".hidden", "a b", "a\n", "\xc3\xa4", "a:b", "a%s%n", too_long};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         EXPECT(open_and_close(bad[i], LARDER_CREATE), LARDER_E_INVAL, "a name is");
-        EXPECT(seg_destroy(bad[i], 1), LARDER_E_INVAL, "a name is");
+        EXPECT(seg_destroy(bad[i], LARDER_FORCE), LARDER_E_INVAL, "a name is");
     }
     too_long[200] = 0;
     cr_expect_eq(open_and_close(too_long, LARDER_CREATE | LARDER_EXCLUSIVE), LARDER_OK, "%s", larder_error());
@@ -132,7 +132,7 @@ Test(seg, refuses_bad_options) {
         o.segment = name;
         EXPECT(seg_open(&s, &o), LARDER_E_INVAL, bad[i].message);
         cr_expect(s.fd == -1 && s.base == NULL);
-        cr_expect_eq(seg_destroy(name, 1), LARDER_E_NO_SEGMENT, "case %zu left a file", i);
+        cr_expect_eq(seg_destroy(name, LARDER_FORCE), LARDER_E_NO_SEGMENT, "case %zu left a file", i);
     }
 }
 
@@ -228,7 +228,7 @@ Test(seg, new_segment_is_whole_and_backed) {
     cr_assert_eq(seg_destroy(name, 0), LARDER_OK, "%s", larder_error());
     cr_assert_eq(SHM_LOAD(&r.shm->state), SEG_STATE_DESTROYED);
     EXPECT(open_and_close(name, 0), LARDER_E_NO_SEGMENT, name);
-    EXPECT(seg_destroy(name, 1), LARDER_E_NO_SEGMENT, name);
+    EXPECT(seg_destroy(name, LARDER_FORCE), LARDER_E_NO_SEGMENT, name);
     seg_close(&a);
     seg_close(&b);
     seg_close(&r);
@@ -319,7 +319,7 @@ static void is_left_alone(const char *path, const char *part) {
     for (size_t i = 0; i < COUNT_OF(flags); i++)
         EXPECT(open_and_close(path, flags[i]), LARDER_E_FORMAT, part);
     EXPECT(seg_destroy(path, 0), LARDER_E_FORMAT, part);
-    EXPECT(seg_destroy(path, 1), LARDER_E_FORMAT, part);
+    EXPECT(seg_destroy(path, LARDER_FORCE), LARDER_E_FORMAT, part);
     cr_assert_eq(lstat(path, &after), 0, "%s is gone", path);
     cr_expect(before.st_ino == after.st_ino && before.st_size == after.st_size && before.st_mode == after.st_mode &&
                   before.st_mtim.tv_sec == after.st_mtim.tv_sec && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec,
@@ -473,7 +473,7 @@ Test(seg, random_heads_never_mislead) {
         seg_close(&s);
     }
     close(fd);
-    cr_assert_eq(seg_destroy(path, 1), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(seg_destroy(path, LARDER_FORCE), LARDER_OK, "%s", larder_error());
     cr_assert_eq(rmdir(dir), 0);
 }
 
@@ -489,7 +489,7 @@ Test(seg, truncated_segment_is_refused_and_removed_only_by_force) {
         EXPECT(open_and_close(path, LARDER_CREATE), LARDER_E_FORMAT, "truncated");
         EXPECT(seg_destroy(path, 0), LARDER_E_FORMAT, "truncated");
         cr_assert(exists(path));
-        cr_assert_eq(seg_destroy(path, 1), LARDER_OK, "%s", larder_error());
+        cr_assert_eq(seg_destroy(path, LARDER_FORCE), LARDER_OK, "%s", larder_error());
         cr_assert_not(exists(path));
     }
     cr_assert_eq(rmdir(dir), 0);
@@ -503,7 +503,7 @@ Test(seg, damaged_segment_destroyed_by_force_tells_those_attached) {
     s.shm->data_off = 12345;
     EXPECT(seg_destroy(name, 0), LARDER_E_FORMAT, "data_off");
     cr_assert_eq(SHM_LOAD(&s.shm->state), SEG_STATE_READY);
-    cr_assert_eq(seg_destroy(name, 1), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(seg_destroy(name, LARDER_FORCE), LARDER_OK, "%s", larder_error());
     cr_assert_eq(SHM_LOAD(&s.shm->state), SEG_STATE_DESTROYED);
     seg_close(&s);
 }
@@ -525,7 +525,7 @@ Test(seg, empty_file_is_taken_by_a_creator_only) {
     cr_assert(stat(path, &st) == 0 && (st.st_mode & 07777u) == 0640, "a file that was put there keeps its mode");
     cr_assert_eq(seg_destroy(path, 0), LARDER_OK);
     write_file(path, "", 0);
-    cr_assert_eq(seg_destroy(path, 1), LARDER_OK);
+    cr_assert_eq(seg_destroy(path, LARDER_FORCE), LARDER_OK);
     cr_assert_eq(rmdir(dir), 0);
 }
 
@@ -595,7 +595,7 @@ Test(seg, half_made_segment_is_removed_only_by_force) {
     cr_assert(dies((struct dying){name, 4, 0}));
     EXPECT(seg_destroy(name, 0), LARDER_E_FORMAT, "never finished");
     EXPECT(open_and_close(name, 0), LARDER_E_FORMAT, "never finished");
-    cr_assert_eq(seg_destroy(name, 1), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(seg_destroy(name, LARDER_FORCE), LARDER_OK, "%s", larder_error());
     EXPECT(open_and_close(name, 0), LARDER_E_NO_SEGMENT, "there is none");
 }
 
@@ -942,7 +942,7 @@ static int try_as_nobody(void *arg) {
     PROC_CHECK(open_and_close(arg, 0) == LARDER_E_ACCESS && strstr(larder_error(), "owner uid 0, mode 0600"));
     PROC_CHECK(open_and_close(arg, LARDER_CREATE) == LARDER_E_ACCESS);
     PROC_CHECK(open_and_close(arg, LARDER_READ_ONLY) == LARDER_E_ACCESS);
-    PROC_CHECK(seg_destroy(arg, 1) == LARDER_E_ACCESS);
+    PROC_CHECK(seg_destroy(arg, LARDER_FORCE) == LARDER_E_ACCESS);
     return 0;
 }
 
@@ -952,8 +952,8 @@ static int try_as_guest(void *arg) {
     PROC_CHECK(setgid(65534) == 0 && setuid(65534) == 0);
     PROC_CHECK(try_open(&s, arg, LARDER_CREATE) == LARDER_E_ACCESS && strstr(larder_error(), "owner uid 0"));
     PROC_CHECK(try_open(&s, arg, LARDER_CREATE | LARDER_ANY_OWNER) == LARDER_OK);
-    PROC_CHECK(seg_destroy(arg, 1) == LARDER_E_ACCESS);
-    PROC_CHECK(seg_destroy(arg, 1 | (int)LARDER_ANY_OWNER) == LARDER_E_ACCESS);
+    PROC_CHECK(seg_destroy(arg, LARDER_FORCE) == LARDER_E_ACCESS);
+    PROC_CHECK(seg_destroy(arg, LARDER_FORCE | LARDER_ANY_OWNER) == LARDER_E_ACCESS);
     PROC_CHECK(SHM_LOAD(&s.shm->state) == SEG_STATE_READY);
     return 0;
 }

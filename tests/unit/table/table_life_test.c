@@ -69,7 +69,7 @@ static void put_items(struct larder *db, int count) {
 
 static void expect_clean(struct larder *db, const char *what, uint64_t k) {
     struct larder_check_report report;
-    int result = larder_check(db, NULL, NULL, &report);
+    int result = larder_check(db, NULL, &report);
     cr_assert_eq(result, LARDER_OK, "%s, store %lu: %s, %lu errors, first \"%s\": %s", what, (unsigned long)k,
                  larder_result_name(result), (unsigned long)report.errors, report.first_error, larder_error());
     cr_assert_eq(report.leaked_blocks, 0, "%s, store %lu: %lu blocks leaked", what, (unsigned long)k,
@@ -145,7 +145,7 @@ static int die_in_operation(void *arg) {
 
 static int run_check(struct larder *db) {
     struct larder_check_report report;
-    return larder_check(db, NULL, NULL, &report);
+    return larder_check(db, NULL, &report);
 }
 
 /* 1 if the child did all of it, 0 if it died. */

@@ -1,0 +1,1205 @@
+/* larder.h - Larder: a DynamoDB-shaped cache in shared memory. The only header that is installed.
+ *
+ * Processes of one host attach to one segment and work on the same tables by function calls.
+ *
+ * Contents
+ *   Results        larder_error, larder_errno, larder_result_name, larder_version,
+ *                  larder_version_number
+ *   Limits         LARDER_..._MAX
+ *   Segment        larder_open, larder_close, larder_memfd, larder_destroy, larder_set_clock
+ *   Tables         larder_table_create, _open, _describe, _list, _drop; larder_index_add,
+ *                  larder_ttl_set, larder_removal_set
+ *   Items          larder_str, larder_num, larder_bin; larder_item_get, _getn, _count, _size,
+ *                  _copy, _free; larder_iter_item, _value, _next; larder_value_number, _int64
+ *   Builder        larder_builder_new, _free, _reset, _finish; _add, _add_s, _add_sn, _add_n,
+ *                  _add_int, _add_b, _add_bool, _add_null, _add_member, _add_all; _begin, _end,
+ *                  _name
+ *   Reading        larder_page_new, _free, _count, _item, _resume, _scanned, _is_snapshot;
+ *                  larder_get, larder_get_many, larder_query, larder_scan
+ *   Writing        larder_put, larder_put_if, larder_increment, larder_delete
+ *   Expiry         larder_expirer_start, larder_expirer_stop, larder_expire
+ *   Looking inside larder_segment_stats, larder_table_stats, larder_index_stats,
+ *                  larder_class_stats, larder_slot_stats, larder_check, larder_repair
+ *
+ * Objects
+ *   struct larder          an attachment to a segment: one per process and segment
+ *   struct larder_table    a table of that segment, looked up once by name; lives as long as its
+ *                          attachment
+ *   struct larder_item     one item, immutable bytes: what a builder makes, a page holds and a copy
+ *                          keeps
+ *   struct larder_builder  makes items
+ *   struct larder_page     where reads put their items; reused from call to call
+ *
+ * Names. A function is named for the object that it works on: larder_page_count() works on a page.
+ * Functions without an object's name, such as larder_get(), work on a table. larder_begin and
+ * larder_commit are free.
+ *
+ * Results. Every function that can fail returns an int. 0 is done. A positive value is an outcome
+ * to branch on. A negative value is a failure: larder_error() of the same thread says which value
+ * was wrong and what is allowed. A call that fails has changed nothing, unless its comment says
+ * otherwise. Each comment lists every result that its function can give.
+ *
+ * Outputs are written only when the result is >= 0. Two kinds of call go further when they fail: a
+ * read (larder_get() to larder_scan()) empties the page it was given, and an add is remembered by
+ * its builder.
+ *
+ * NULL where an object is needed is LARDER_E_INVAL, and larder_error() names function and argument.
+ * Functions that return no int then do nothing, or answer 0 or NULL. NULL is allowed where a
+ * comment says so.
+ *
+ * Count. `count` always says how many there are. Beside an array that is given, it is the number of
+ * its elements. Beside an array to fill, the array has room for `capacity` elements, and *count
+ * becomes the number that there are to be had: with more than `capacity` of them, the first
+ * `capacity` are written. So capacity 0, with a NULL array, asks for the number alone.
+ *
+ * Threads. Any thread may use an attachment and its tables, at the same time. A builder, page,
+ * iterator or copy is used by one thread at a time. After fork() the child may use all of them too.
+ *
+ * Ownership. What a call is given is borrowed for the call. Pages, builders and copies take private
+ * memory of their attachment, and end with their own _free() or with larder_close(). An object of
+ * another attachment may be given where not said otherwise.
+ *
+ * Consistency. A put or delete changes the item and all its index entries in one step, for every
+ * process at once. Reads take no lock, store nothing in the segment and wait for nothing.
+ *
+ * Killed. Any process may die by SIGKILL at any instruction inside any of these functions.
+ * Acknowledged writes stay. An unacknowledged write is wholly there or wholly not. The next process
+ * that needs what the dead one held repairs it.
+ *
+ * Stopped. A process that stands still (SIGSTOP, a debugger) holds up no reader. It holds up
+ * writers only where they need what it holds: they get LARDER_E_BUSY after options.busy_timeout_ms,
+ * and larder_error() names it. When it wakes it goes on as if nothing had been.
+ *
+ * Trust. Processes that attach read-write are trusted; file modes decide which may. Others, readers
+ * included, cannot stop them. A segment of another user is attached to read-write only on request
+ * (LARDER_ANY_OWNER). ARCHITECTURE.md has a table: "Who is trusted with what".
+ *
+ * Damage. A damaged segment gives an error, or an answer that has the key asked for and comes in
+ * order; never a crash or an endless wait. An item is checked as far as it is read. There are no
+ * checksums: flipped bytes of names and values come back as they are, and a damaged reference may
+ * hide an item. larder_check() finds what breaks an invariant, larder_repair() mends it. While a
+ * repair works, every call gives LARDER_E_BUSY.
+ *
+ * Growth. A program that was built against this header works with later 1.x libraries. Structures
+ * that the caller allocates keep their size: new members take the place of `reserved` ones. Zero
+ * them (an initialiser with named members does): a reserved member that is not 0 is LARDER_E_INVAL
+ * where it is given. Where it is written, it is 0. larder_value, larder_key, larder_key_def and
+ * larder_member never change.
+ *
+ * Stack. A call takes at most 16 KiB of its thread's stack (gcc, release): larder_put(),
+ * larder_delete() and larder_query() of a projecting index 13, larder_increment() 11,
+ * larder_builder_add_all() 9, others less. It takes more to repair what a dead process left, and
+ * for larder_check(), larder_repair(), larder_index_add().
+ *
+ * Signals. They may come at any time. Handlers must call nothing of this header.
+ *
+ * Memory orders, locks and the bytes of the segment are described in ARCHITECTURE.md.
+ */
+#ifndef LARDER_H
+#define LARDER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LARDER_VERSION "0.1.0"
+#define LARDER_VERSION_NUMBER 1000 /* 1000000 * major + 1000 * minor + patch; fits #if */
+
+#if defined(__GNUC__)
+#define LARDER_API __attribute__((visibility("default")))
+#else
+#define LARDER_API
+#endif
+
+/* ---- Results --------------------------------------------------------------------------------- */
+
+/* Done. */
+#define LARDER_OK 0
+/* Outcomes: the call did what it is for. */
+#define LARDER_NOT_FOUND 1 /* no such item or attribute, or the end of a walk */
+#define LARDER_MORE 2      /* there is more: continue (larder_page_resume()) or call again */
+#define LARDER_CHANGED 3   /* larder_put_if(): another version is stored; nothing was changed */
+#define LARDER_DAMAGED 4   /* larder_check(), larder_repair(): there are errors; see the report */
+/* Failures. */
+#define LARDER_E_INVAL (-1)      /* an argument is not allowed */
+#define LARDER_E_FULL (-2)       /* segment, filesystem or kernel have no memory for it */
+#define LARDER_E_BUSY (-3)       /* a live process held it for busy_timeout_ms, or repairs */
+#define LARDER_E_NO_TABLE (-4)   /* no table of that name, or it was dropped */
+#define LARDER_E_NO_INDEX (-5)   /* no index of that name, or it is being filled */
+#define LARDER_E_EXISTS (-6)     /* the table, index or segment exists already */
+#define LARDER_E_NO_SEGMENT (-7) /* no segment of that name or path */
+#define LARDER_E_FORMAT (-8)     /* no segment, other version, never finished, no lock file */
+#define LARDER_E_READ_ONLY (-9)  /* the attachment is read-only */
+#define LARDER_E_DESTROYED (-10) /* segment destroyed, or its file removed, while attached */
+#define LARDER_E_CORRUPT (-11)   /* the segment's bytes break an invariant; see larder_check() */
+#define LARDER_E_OS (-12)        /* a system call failed; larder_errno() says why */
+#define LARDER_E_NO_MEMORY (-13) /* this process is out of private memory */
+#define LARDER_E_ACCESS (-14)    /* no permission on the segment, or it belongs to another user */
+#define LARDER_E_RETAINED (-15)  /* a table's removal policy is Retain; LARDER_FORCE */
+#define LARDER_E_NO_SLOT (-16)   /* no writer slot for busy_timeout_ms: larder_open(), "Slots" */
+
+/**
+ * The text of this thread's last failure: which value was wrong, and what is allowed.
+ * @return A string of the library, valid until this thread's next failing call. Never NULL; ""
+ *         before any failure.
+ */
+LARDER_API const char *larder_error(void);
+
+/**
+ * The system's errno of this thread's last failure. Set with every LARDER_E_OS, and where a system
+ * call led to LARDER_E_FULL or LARDER_E_ACCESS.
+ * @return An errno such as EMFILE; 0 if the last failure did not come from a system call, or before
+ *         any failure.
+ */
+LARDER_API int larder_errno(void);
+
+/** The name of a result, such as "LARDER_E_FULL". A constant string, never NULL. */
+LARDER_API const char *larder_result_name(int result);
+
+/** LARDER_VERSION of the library that is loaded. The macro is the header's. A constant string. */
+LARDER_API const char *larder_version(void);
+
+/** LARDER_VERSION_NUMBER of the library that is loaded. */
+LARDER_API uint32_t larder_version_number(void);
+
+/* ---- Limits (DynamoDB developer guide, "Quotas and limits") ---------------------------------- */
+
+#define LARDER_ITEM_BYTES_MAX (400 * 1024)  /* names and values, as DynamoDB counts them */
+#define LARDER_PARTITION_KEY_BYTES_MAX 2048 /* of a value */
+#define LARDER_SORT_KEY_BYTES_MAX 1024      /* of a value */
+#define LARDER_NUMBER_DIGITS_MAX 38
+#define LARDER_NUMBER_TEXT_MAX 192 /* bytes of the longest text of a number, final 0 included */
+#define LARDER_NESTING_MAX 32      /* an attribute is the first level: 31 M and L in each other */
+#define LARDER_GLOBAL_INDEXES_MAX 20
+#define LARDER_LOCAL_INDEXES_MAX 5
+#define LARDER_INDEXES_MAX 25
+#define LARDER_NAME_BYTES_MAX 255       /* tables, indexes (3 at least) and key attributes */
+#define LARDER_ATTRIBUTE_NAME_MAX 65535 /* bytes; names of attributes that are no key */
+#define LARDER_PROJECTED_NAMES_MAX 100  /* non-key attributes over all indexes of a table */
+#define LARDER_TABLES_MAX 256           /* tables of one segment */
+#define LARDER_SEGMENT_BYTES_MIN (4u << 20)
+#define LARDER_SLOTS_MIN 2 /* writer slots of one segment: "Slots" of larder_open() */
+#define LARDER_SLOTS_MAX 8192
+#define LARDER_SLOT_BYTES 384 /* of the segment, for each of them */
+
+/* ---- Segment --------------------------------------------------------------------------------- */
+
+struct larder;
+
+#define LARDER_CREATE 1u    /* create the segment if it is missing, else attach */
+#define LARDER_EXCLUSIVE 2u /* with CREATE: LARDER_E_EXISTS unless this call makes it */
+#define LARDER_READ_ONLY 4u /* map PROT_READ, take no slot; writing is LARDER_E_READ_ONLY */
+#define LARDER_MEMFD 8u     /* the segment is options.memfd; with CREATE and -1 a new one */
+#define LARDER_REPAIR 16u   /* attach where a repair was cut off; only for larder_repair() */
+/* A hint that never fails: huge pages, for fewer TLB misses in large segments. Each process that
+ * attaches gives it for itself; those that put should. See "Huge pages" of larder_open(). */
+#define LARDER_HUGE_PAGES 32u
+#define LARDER_ANY_OWNER 64u /* also where it belongs to another user: larder_open(), "Owners" */
+#define LARDER_FORCE 128u    /* of larder_destroy() only */
+
+/* For options.busy_timeout_ms: what cannot be had at once is LARDER_E_BUSY. "No wait" below. */
+#define LARDER_NO_WAIT UINT32_MAX
+
+/** How to open. Zero it, then set what you need; zero means the default given. */
+struct larder_options {
+    /* A name (POSIX shared memory, no '/') or a path (has a '/'). Default "larder". */
+    const char *segment;
+    /* LARDER_CREATE, ... */
+    uint32_t flags;
+    /* Permissions of a new segment, whatever the umask. Default 0600, which is always part of it.
+     * No right to write without the right to read. */
+    uint32_t mode;
+    /* Most bytes of a new segment, claimed as it fills. Default 1 GiB; rounded up to 64 KiB. */
+    uint64_t size_bytes;
+    /* Of each table of a new segment: a power of 2, 2..65536. The default follows the size. */
+    uint32_t stripe_count;
+    /* Longest wait for a lock that a live process holds, and for a writer slot. Default 2000.
+     * LARDER_NO_WAIT: none. */
+    uint32_t busy_timeout_ms;
+    /* With LARDER_MEMFD: an inherited or passed descriptor, borrowed. -1 with CREATE: a new one. */
+    int memfd;
+    /* Writer slots of a new segment: 2..LARDER_SLOTS_MAX. Default 1024; below 64 MiB 16 a MiB, at
+     * least 64. */
+    uint32_t slot_count;
+    uint64_t reserved[8]; /* 0 */
+};
+
+/**
+ * Attaches to a segment, creating it when asked.
+ *
+ * Of two creators at once, one creates and the other attaches. A segment that a dead creator left
+ * half made is taken over. With LARDER_EXCLUSIVE only a file that this call itself makes becomes
+ * the segment: an empty or half-made file that was there is LARDER_E_EXISTS. (Opening without it
+ * takes such a file over; larder_destroy() by force removes it.)
+ *
+ * @param options [in]  NULL means all defaults: attach read-write to "larder".
+ * @param out     [out] The attachment. End it with larder_close().
+ * @return LARDER_OK.
+ *         LARDER_E_INVAL       A size, count, mode, flag, name or reserved member.
+ *         LARDER_E_NO_SEGMENT  There is none, or no directory for it.
+ *         LARDER_E_EXISTS      LARDER_EXCLUSIVE: there is a file.
+ *         LARDER_E_FORMAT      Foreign, truncated, other version, never finished, lock file
+ *                              missing.
+ *         LARDER_E_ACCESS      No permission, or it belongs to another user.
+ *         LARDER_E_BUSY        Another process is still creating, removing or repairing it.
+ *         LARDER_E_CORRUPT     A repair was cut off (LARDER_REPAIR), or the segment's state is
+ *                              damaged.
+ *         LARDER_E_FULL        No room for the first bytes.
+ *         LARDER_E_OS, LARDER_E_NO_MEMORY.
+ *
+ * No wait      With LARDER_NO_WAIT a call that finds its item's lock, or every writer slot, taken
+ *              gives LARDER_E_BUSY or LARDER_E_NO_SLOT at once. It still recovers what a dead
+ *              process left. Short locks inside the call are waited for, 10 ms at most each.
+ *              larder_open() itself waits 100 ms at most for a process that is creating the
+ *              segment.
+ * Owners       A file belongs to another user if its owner is not the effective user of this
+ *              process. Root is no exception. Opening such a file read-write is LARDER_E_ACCESS,
+ *              and larder_error() names the owner, because anybody may have put it there. With
+ *              LARDER_ANY_OWNER a finished segment is attached to, as far as its mode allows: so
+ *              processes of several users can share one, and root can look at one. An empty or
+ *              half-made file of another user is never made a segment. Read-only needs no flag:
+ *              modes like 0644 are there for readers with fewer rights. A reader trusts the owner
+ *              not to lie, and not to shorten the file (SIGBUS). A memfd has no name that others
+ *              could take: a process that takes a descriptor trusts its giver.
+ * Lock file    A segment with a name or a path has an empty file beside it,
+ *              ".larder-ID-INODE.lock". Only processes that may write to the segment can open it.
+ *              Its directory must allow its owner to make files, and all processes must see both
+ *              files in one directory: mount the directory into a container, not the file. The
+ *              segment may be renamed within its directory. Moved out of it, or without its lock
+ *              file, it is LARDER_E_FORMAT for writers. A copy gets a lock file of its own when its
+ *              owner first opens it for writing. After chmod, chown or chgrp of the segment, its
+ *              lock file follows when owner or root next open it for writing. Access lists
+ *              (setfacl) are not followed. A memfd has none: a process that was handed any
+ *              descriptor of it, even one for reading, can hold up its writers by a lock (fcntl).
+ * Removal      larder_destroy() is the way to remove a segment. If its file is removed by hand, or
+ *              another file is renamed over it, calls of attached processes give LARDER_E_DESTROYED
+ *              within a second, and the lock file goes too. If no process was attached, the empty
+ *              lock file stays.
+ * Slots        A call that writes needs a writer slot for as long as it takes. Reads need none. A
+ *              segment has options.slot_count of them, LARDER_SLOT_BYTES each: 1,024 are 384 KiB.
+ *              That bounds the calls at one moment, and not the threads or processes attached. A
+ *              call that finds none free waits for one up to busy_timeout_ms, then gives
+ *              LARDER_E_NO_SLOT (LARDER_E_BUSY, if one is just being recovered, taken or left). A
+ *              slot whose owner died is recovered by the calls that wait. Taking one costs some
+ *              system calls (10 us; 60 with 1,024 taken, 220 with 4,096), so an attachment keeps up
+ *              to eight for its next calls. It keeps none while another process waits, and none of
+ *              the last quarter of the segment's slots: so idle processes hold at most three
+ *              quarters, however many they are. A process that stands still in the middle of a call
+ *              keeps the slot of that call. All go with the process, however it ends. larder_open()
+ *              takes the first one, if one is free. Taking one opens the lock file again through
+ *              /proc. A process that changes its user (setuid) needs permission on the file as the
+ *              new user, or goes on with a slot that it has. It keeps one for good if it writes, or
+ *              opens, before the change, while less than three quarters are taken and no process
+ *              waits; its threads then take turns. The file must lie on a filesystem of this host:
+ *              not NFS or its kind, which may take a lock from a process that lives.
+ * Forks        A child that fork() makes may use the attachment, with slots of its own. Programs
+ *              that clone without fork handlers (vfork, raw clone) must exec before they call
+ *              anything here.
+ * Threads      A thread that is cancelled (deferred, the default) ends after its call. A thread
+ *              that leaves a call in another way, by pthread_exit() or longjmp() out of a signal
+ *              handler, keeps its locks as long as its process lives. A signal handler must not
+ *              fork and go on in the child.
+ * Memory       A put claims memory from the filesystem before it touches it: none left is
+ *              LARDER_E_FULL. A memory limit of a control group is not seen that way: the kernel
+ *              kills a process of the group, a death like any other. Give size_bytes, or the tmpfs
+ *              its size=, so that the limit is not met. Shortening the file of a segment ends the
+ *              processes that use it by SIGBUS, as with any mapped file. A memfd is sealed against
+ *              that.
+ * Huge pages   LARDER_HUGE_PAGES asks for transparent ones (madvise). The kernel gives them to a
+ *              memfd if /sys/kernel/mm/transparent_hugepage/shmem_enabled is "advise" (or
+ *              "within_size", "always"), and to a name or a path if the tmpfs, /dev/shm for names,
+ *              is mounted with huge=advise or the like; Linux 5.14. Memory is then claimed by 2 MiB
+ *              at a time, and a put that claims waits for them to be zeroed. A path on a hugetlbfs
+ *              mount needs no flag.
+ * Descriptors  An attachment keeps two, of a memfd one. A thread's first slot, and repairing what a
+ *              dead process left, need one free descriptor for a moment; LARDER_E_OS says if there
+ *              is none.
+ * Killed here  The next creator makes a half-made segment again.
+ */
+LARDER_API int larder_open(const struct larder_options *options, struct larder **out);
+
+/**
+ * Detaches: gives back the slots and every byte of private memory. Builders, pages, copies and
+ * tables of db end with it. No other thread may be inside a call with db: it would lose the memory
+ * it works on, and the process die of it (others recover). A library that was loaded with dlopen()
+ * stays when it is closed; handles need not be closed before.
+ * @param db NULL is allowed.
+ */
+LARDER_API void larder_close(struct larder *db);
+
+/** The descriptor of a LARDER_MEMFD segment, to pass on; owned by db. Else, and for NULL, -1. */
+LARDER_API int larder_memfd(const struct larder *db);
+
+/**
+ * Removes a segment by name or path. Processes that are attached get LARDER_E_DESTROYED from their
+ * next call and go on living.
+ * @param segment [in] Name or path as in larder_options; NULL means "larder".
+ * @param flags   0, or LARDER_FORCE: also if a table's removal policy is Retain, its bytes are
+ *                damaged or half made, or its lock file is missing. LARDER_ANY_OWNER: also if it
+ *                belongs to another user, as far as the directory allows it.
+ * @return LARDER_OK.
+ *         LARDER_E_INVAL       The name cannot be one, or a flag.
+ *         LARDER_E_NO_SEGMENT, LARDER_E_RETAINED.
+ *         LARDER_E_FORMAT      No Larder segment; without LARDER_FORCE also half made, or without
+ *                              lock file.
+ *         LARDER_E_CORRUPT     Damaged, and without LARDER_FORCE.
+ *         LARDER_E_ACCESS      No permission, or it belongs to another user.
+ *         LARDER_E_BUSY        Another process has been creating or removing it for two seconds.
+ *         LARDER_E_OS, LARDER_E_FULL (of the kernel's memory), LARDER_E_NO_MEMORY.
+ */
+LARDER_API int larder_destroy(const char *segment, uint32_t flags);
+
+/**
+ * The clock that decides expiry, for tests. Each process sets its own. It may jump: what is visible
+ * follows the reader's clock at once, forward and back. What is removed for good follows the clock
+ * of the process that removes it: an expirer's, or that of a write that finds no room. Waits and
+ * time limits do not follow it.
+ * @param now [in] Gives epoch seconds. Called outside every lock, with arg, from any thread that
+ *                 uses db and from the expirer. NULL: the system's clock again. Each different pair
+ *                 of now and arg takes 32 bytes until larder_close().
+ * @param arg [in] For now; NULL is allowed. The library only passes it on.
+ * @return LARDER_OK, LARDER_E_INVAL (db is NULL), LARDER_E_NO_MEMORY (the clock stays what it was).
+ */
+LARDER_API int larder_set_clock(struct larder *db, int64_t (*now)(void *arg), void *arg);
+
+/* ---- Tables ---------------------------------------------------------------------------------- */
+
+enum larder_type {
+    LARDER_S = 1,
+    LARDER_N,
+    LARDER_B,
+    LARDER_BOOL,
+    LARDER_NULL,
+    LARDER_M,
+    LARDER_L,
+    LARDER_SS,
+    LARDER_NS,
+    LARDER_BS
+};
+
+enum larder_projection { LARDER_PROJECT_ALL, LARDER_PROJECT_KEYS_ONLY, LARDER_PROJECT_INCLUDE };
+enum larder_removal { LARDER_REMOVAL_DELETE, LARDER_REMOVAL_RETAIN };
+
+struct larder_key_def {
+    const char *name;      /* attribute name, 1..255 bytes; NULL for "no sort key" */
+    enum larder_type type; /* LARDER_S, LARDER_N or LARDER_B */
+};
+
+/** An index's shape. Zero it, then set. */
+struct larder_index_def {
+    const char *name; /* 3..255 of a-z A-Z 0-9 _ - . */
+    int is_local;     /* nonzero: local index; its partition key must be the table's */
+    struct larder_key_def partition, sort;
+    enum larder_projection projection;
+    const char *const *included; /* LARDER_PROJECT_INCLUDE: names of attributes that are no key */
+    uint32_t included_count;
+    uint64_t reserved[8]; /* 0 */
+};
+
+/** A table's shape, to create it, or returned by larder_table_describe(). Zero it, then set. */
+struct larder_table_def {
+    const char *name; /* 3..255 of a-z A-Z 0-9 _ - . */
+    struct larder_key_def partition, sort;
+    const struct larder_index_def *indexes; /* index_count of them */
+    uint32_t index_count;
+    const char *ttl_attribute; /* NULL: items do not expire. Else an N: epoch seconds */
+    enum larder_removal removal;
+    uint64_t reserved[8]; /* 0 */
+};
+
+struct larder_table;
+
+/**
+ * Creates an empty table. All or nothing.
+ * @return LARDER_OK.
+ *         LARDER_E_INVAL   A name, type, count, duplicate or reserved member.
+ *         LARDER_E_EXISTS  There is a table of that name.
+ *         LARDER_E_FULL    No memory, or there are LARDER_TABLES_MAX tables.
+ *         LARDER_E_BUSY, LARDER_E_NO_SLOT, LARDER_E_READ_ONLY, LARDER_E_DESTROYED,
+ *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS.
+ */
+LARDER_API int larder_table_create(struct larder *db, const struct larder_table_def *def);
+
+/**
+ * Finds a table by name. Cheap, but meant to be done once and kept.
+ * @param out [out] Owned by db, valid until larder_close(), and the same for the same table. If the
+ *                  table is dropped, calls with it give LARDER_E_NO_TABLE; its 320 bytes stay until
+ *                  larder_close().
+ * @return LARDER_OK, LARDER_E_NO_TABLE, LARDER_E_INVAL (name), LARDER_E_BUSY, LARDER_E_DESTROYED,
+ *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
+ */
+LARDER_API int larder_table_open(struct larder *db, const char *name, struct larder_table **out);
+
+/**
+ * A table's present definition, with indexes that were added and changes of the TTL attribute.
+ * @param out [out] Owned by t's attachment, valid until larder_close(), whatever the table's
+ *                  definition is by then. The same definition is kept once: describing a table
+ *                  often takes no more memory, and each different definition takes some 6 KB.
+ * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_TABLE, LARDER_E_BUSY, LARDER_E_DESTROYED,
+ *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
+ */
+LARDER_API int larder_table_describe(struct larder_table *t, const struct larder_table_def **out);
+
+/**
+ * Names of all tables, sorted.
+ * @param names [out] Array of `capacity` pointers; NULL with capacity 0. The strings are owned by
+ *                    db, valid until larder_close().
+ * @param count [out] Number of tables.
+ * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_BUSY, LARDER_E_DESTROYED, LARDER_E_CORRUPT,
+ *         LARDER_E_NO_MEMORY.
+ */
+LARDER_API int larder_table_list(struct larder *db, const char **names, uint32_t capacity, uint32_t *count);
+
+/**
+ * Drops a table. It is gone for every process when this returns, and its name is free. Its memory
+ * comes back afterwards, in small pieces that nothing waits for: by a thread of this process, which
+ * ends when nothing is left, at the latest in larder_close(). What is left then is given back by
+ * any expirer, by larder_check(), by writes that find no room, and by larder_expire(db, 0, ..),
+ * which returns when it has all been given back: call that to wait for the memory.
+ * @return LARDER_OK.
+ *         LARDER_E_NO_TABLE.
+ *         LARDER_E_BUSY  A live process holds a stripe, or another definition is being changed.
+ *         LARDER_E_INVAL (name), LARDER_E_NO_SLOT, LARDER_E_READ_ONLY, LARDER_E_DESTROYED,
+ *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS, LARDER_E_FULL (of the
+ *         kernel's memory).
+ * Killed here  The table is there whole, or gone for every process at once; its memory is given
+ *              back as above.
+ * Cost         Each stripe's lock once, whatever the table holds.
+ */
+LARDER_API int larder_table_drop(struct larder *db, const char *name);
+
+/**
+ * Adds a global index to a table, which may hold data and be in use: the index is filled, and then
+ * appears in one step. Until then queries on it give LARDER_E_NO_INDEX. If this process dies on the
+ * way the index does not appear, and what was filled is given back. Items whose value for a key of
+ * the index has the wrong type or size do not enter it (DynamoDB developer guide, "Detecting and
+ * correcting index key violations").
+ * @return LARDER_OK.
+ *         LARDER_E_INVAL   A name, type, count or reserved member; a local index.
+ *         LARDER_E_EXISTS  The table has an index of that name.
+ *         LARDER_E_FULL, LARDER_E_NO_TABLE, LARDER_E_BUSY, LARDER_E_NO_SLOT, LARDER_E_READ_ONLY,
+ *         LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS.
+ * Locks        The catalog's, until it is filled; of the table one stripe at a time.
+ */
+LARDER_API int larder_index_add(struct larder_table *t, const struct larder_index_def *def);
+
+/**
+ * Sets the table's TTL attribute. Reads follow it from the moment this returns.
+ * @param attribute [in] Its name, 1..255 bytes. NULL: items expire no more.
+ * @return LARDER_OK, LARDER_E_INVAL (name), LARDER_E_FULL, LARDER_E_NO_TABLE, LARDER_E_BUSY,
+ *         LARDER_E_NO_SLOT, LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_CORRUPT,
+ *         LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS.
+ */
+LARDER_API int larder_ttl_set(struct larder_table *t, const char *attribute);
+
+/**
+ * Sets the removal policy of a table: with LARDER_REMOVAL_RETAIN larder_destroy() refuses without
+ * LARDER_FORCE.
+ * @return As larder_ttl_set().
+ */
+LARDER_API int larder_removal_set(struct larder_table *t, enum larder_removal removal);
+
+/* ---- Values and items ------------------------------------------------------------------------ */
+
+/**
+ * A value to give, or one read. An N that is given is decimal text in data and bytes, with count 0.
+ * An N that was read from an item has count 1 and an encoded form in data: larder_value_number()
+ * makes text of it. As it is, it may be added to a builder or used in a key.
+ */
+struct larder_value {
+    enum larder_type type;
+    const void *data; /* borrowed. S B: the bytes. N: text when given, encoded form when read */
+    size_t bytes;     /* in data */
+    int is_true;      /* BOOL */
+    uint32_t count;   /* read from an item: members of an M, L, SS, NS or BS; 1 with an N; else 0 */
+};
+
+/** Shorthands, which point to what they are given: larder_str("SHOP#1"). NULL: no bytes. */
+LARDER_API struct larder_value larder_str(const char *text);
+LARDER_API struct larder_value larder_num(const char *text);
+LARDER_API struct larder_value larder_bin(const void *data, size_t bytes);
+
+/** An item's primary key: one value for each key attribute of the table. */
+struct larder_key {
+    struct larder_value partition, sort; /* sort is ignored by a table without sort key */
+};
+
+struct larder_item;
+
+/**
+ * Looks up a top-level attribute, without parsing the others.
+ * @param name [in]  0-terminated.
+ * @param out  [out] Points into the item and lives as long as it.
+ * @return LARDER_OK, LARDER_NOT_FOUND, LARDER_E_INVAL (NULL).
+ *         LARDER_E_CORRUPT  The item came out of a damaged segment, and a record leads outside of
+ *                           it.
+ */
+LARDER_API int larder_item_get(const struct larder_item *item, const char *name, struct larder_value *out);
+
+/** The same, by a name of name_bytes that may hold zero bytes. @return As larder_item_get(). */
+LARDER_API int larder_item_getn(const struct larder_item *item, const char *name, size_t name_bytes,
+                                struct larder_value *out);
+
+/** Number of top-level attributes; 0 for NULL. */
+LARDER_API uint32_t larder_item_count(const struct larder_item *item);
+
+/**
+ * Size in bytes as DynamoDB counts it (developer guide, "Item sizes and formats"): names, S and B
+ * in bytes; N one byte per two digits on either side of the point, plus 1, plus 1 if negative; BOOL
+ * and NULL 1; M and L 3, and 1 per member. 0 for NULL.
+ */
+LARDER_API size_t larder_item_size(const struct larder_item *item);
+
+/**
+ * Copies an item out of a page or builder, so that it outlives it.
+ *
+ *     struct larder_item *mine;
+ *     if ((r = larder_item_copy(db, larder_page_item(page, 0), &mine)) == LARDER_OK)
+ *         ...                                    // the page may be used again
+ *     larder_item_free(mine);
+ *
+ * @param db   [in]  Whose private memory the copy takes.
+ * @param item [in]  From a page, a builder or a copy.
+ * @param out  [out] Owned by the caller until larder_item_free(), or larder_close() of db. It is
+ *                   what `item` is: larder_put_if() takes it for `expected` where it takes `item`.
+ * @return LARDER_OK, LARDER_E_INVAL (NULL), LARDER_E_NO_MEMORY.
+ */
+LARDER_API int larder_item_copy(struct larder *db, const struct larder_item *item, struct larder_item **out);
+/** Frees a copy, and no item of a page or builder. NULL is allowed. */
+LARDER_API void larder_item_free(struct larder_item *copy);
+
+/** A walk over the members of an item, M, L or set. Costs nothing to start. */
+struct larder_iter {
+    const unsigned char *at, *end; /* private, as all of it: larder_iter_...() set it */
+    const struct larder_item *item;
+    uint32_t left;
+    enum larder_type of;
+    uint64_t reserved[2];
+};
+
+/** One member. */
+struct larder_member {
+    const char *name; /* not 0-terminated; NULL for members of lists and sets */
+    size_t name_bytes;
+    struct larder_value value;
+};
+
+/** Starts a walk over an item's attributes, in the order of their names. NULL: an empty walk. */
+LARDER_API void larder_iter_item(const struct larder_item *item, struct larder_iter *it);
+/**
+ * Starts a walk over the members of a value: of an M in the order of their names, of a set in the
+ * order of their bytes (of an NS by number), of an L as they were added.
+ * @param value [in] An M, L, SS, NS or BS read from an item. Any other type, and NULL, gives an
+ *                   empty walk.
+ */
+LARDER_API void larder_iter_value(const struct larder_value *value, struct larder_iter *it);
+/**
+ * The next member.
+ * @param out [out] Points into the item and lives as long as it.
+ * @return LARDER_OK; LARDER_NOT_FOUND: that was all; LARDER_E_INVAL (NULL).
+ *         LARDER_E_CORRUPT  The item is damaged here; the walk is over.
+ */
+LARDER_API int larder_iter_next(struct larder_iter *it, struct larder_member *out);
+
+/**
+ * Decimal text of an N, exact and in plain notation (no exponent), as DynamoDB returns it.
+ * @param text [out] At least LARDER_NUMBER_TEXT_MAX bytes.
+ * @return LARDER_OK, LARDER_E_INVAL (no N, or text that is no number).
+ */
+LARDER_API int larder_value_number(const struct larder_value *value, char *text);
+
+/** An N as an integer. @return LARDER_OK, LARDER_E_INVAL (no N, a fraction, or does not fit). */
+LARDER_API int larder_value_int64(const struct larder_value *value, int64_t *out);
+
+/* ---- Builder --------------------------------------------------------------------------------- */
+
+struct larder_builder;
+
+/**
+ * Makes a builder.
+ * @param out [out] Owned by the caller until larder_builder_free(), or larder_close() of db.
+ * @return LARDER_OK, LARDER_E_INVAL (NULL), LARDER_E_NO_MEMORY.
+ */
+LARDER_API int larder_builder_new(struct larder *db, struct larder_builder **out);
+/** Frees a builder, and the item it made. NULL is allowed. */
+LARDER_API void larder_builder_free(struct larder_builder *b);
+/** Empties the builder, keeping its memory. Also clears a failure. */
+LARDER_API void larder_builder_reset(struct larder_builder *b);
+
+/**
+ * Adding attributes to the item, or members to what larder_builder_begin() opened.
+ *
+ * A failure is remembered: later calls do nothing and give it again, and so does
+ * larder_builder_finish(), until larder_builder_reset(). So a program may check the finish alone. A
+ * name or set member that is there twice is found by larder_builder_end(), or by
+ * larder_builder_finish() for the item's own attributes.
+ *
+ * @param name [in] 0-terminated, UTF-8, 1..LARDER_ATTRIBUTE_NAME_MAX bytes; copied. NULL inside a
+ *                  list or set, and after larder_builder_name().
+ * @return LARDER_OK, LARDER_E_NO_MEMORY.
+ *         LARDER_E_INVAL  A name, type or number; text that is not UTF-8; an attribute twice;
+ *                         nesting too deep; over LARDER_ITEM_BYTES_MAX.
+ */
+LARDER_API int larder_builder_add(struct larder_builder *b, const char *name,
+                                  const struct larder_value *value); /* S N B BOOL NULL */
+LARDER_API int larder_builder_add_s(struct larder_builder *b, const char *name, const char *text);
+LARDER_API int larder_builder_add_sn(struct larder_builder *b, const char *name, const char *text, size_t bytes);
+LARDER_API int larder_builder_add_n(struct larder_builder *b, const char *name, const char *decimal);
+LARDER_API int larder_builder_add_int(struct larder_builder *b, const char *name, int64_t value);
+LARDER_API int larder_builder_add_b(struct larder_builder *b, const char *name, const void *data, size_t bytes);
+LARDER_API int larder_builder_add_bool(struct larder_builder *b, const char *name, int is_true);
+LARDER_API int larder_builder_add_null(struct larder_builder *b, const char *name);
+
+/**
+ * Opens an M, L, SS, NS or BS: what is added until larder_builder_end() goes into it. They may be
+ * nested. A set may not be empty or hold a value twice.
+ * @return As larder_builder_add().
+ */
+LARDER_API int larder_builder_begin(struct larder_builder *b, const char *name, enum larder_type type);
+/** Closes what was opened last. @return As larder_builder_add(). */
+LARDER_API int larder_builder_end(struct larder_builder *b);
+
+/**
+ * Copies one member that was read from an item, with everything inside it. Into a list or set: set
+ * its name to NULL first.
+ * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_MEMORY, as larder_builder_add().
+ *         LARDER_E_CORRUPT  It came out of a damaged segment, and is none.
+ */
+LARDER_API int larder_builder_add_member(struct larder_builder *b, const struct larder_member *member);
+/**
+ * Copies all attributes of an item but some: for what is read, changed and put again. Costs little
+ * more than the copy.
+ * @param item      [in] From a page, copy or finished builder, not from b itself.
+ * @param but       [in] but_count names to leave out, 0-terminated; NULL with but_count 0. Names
+ *                       that the item does not have do not matter.
+ * @return As larder_builder_add_member().
+ */
+LARDER_API int larder_builder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
+                                      uint32_t but_count);
+/**
+ * Names what is added or opened next, whose own name must be NULL: for a name that may hold zero
+ * bytes or is not 0-terminated.
+ * @param bytes 1..LARDER_ATTRIBUTE_NAME_MAX.
+ * @return As larder_builder_add().
+ */
+LARDER_API int larder_builder_name(struct larder_builder *b, const char *name, size_t bytes);
+
+/**
+ * Ends the item.
+ * @param out [out] Owned by the builder, valid until its next reset, add or free.
+ * @return LARDER_OK, or the first failure since the last reset: LARDER_E_INVAL (what the adds
+ *         refuse; something is still open), LARDER_E_NO_MEMORY, LARDER_E_CORRUPT.
+ */
+LARDER_API int larder_builder_finish(struct larder_builder *b, const struct larder_item **out);
+
+/* ---- Reading --------------------------------------------------------------------------------- */
+
+struct larder_page;
+
+/**
+ * Makes a page. Its memory grows as needed and is kept from call to call.
+ * @param out [out] Owned by the caller until larder_page_free(), or larder_close() of db.
+ * @return LARDER_OK, LARDER_E_INVAL (NULL), LARDER_E_NO_MEMORY.
+ */
+LARDER_API int larder_page_new(struct larder *db, struct larder_page **out);
+/** Frees a page, and the items in it. NULL is allowed. */
+LARDER_API void larder_page_free(struct larder_page *page);
+/** Number of items in the page, holes included; 0 for NULL. */
+LARDER_API uint32_t larder_page_count(const struct larder_page *page);
+/**
+ * The i-th item, from 0. Valid until the page's next use; larder_item_copy() keeps it longer.
+ * @return NULL if i is too large, or the item was not found: only larder_get_many() leaves such
+ *         holes.
+ */
+LARDER_API const struct larder_item *larder_page_item(const struct larder_page *page, uint32_t i);
+/**
+ * After LARDER_MORE the key to continue after (DynamoDB's LastEvaluatedKey): an item of the key
+ * attributes. Valid until the page's next use, for which it may be the start key. Else NULL.
+ */
+LARDER_API const struct larder_item *larder_page_resume(const struct larder_page *page);
+/** Number of items looked at for this page, expired ones left out (DynamoDB's ScannedCount). */
+LARDER_API uint64_t larder_page_scanned(const struct larder_page *page);
+/**
+ * 1 if all items of the page were there at one moment: after larder_get(), and after larder_query()
+ * as "Consistency" there says. Else 0.
+ */
+LARDER_API int larder_page_is_snapshot(const struct larder_page *page);
+
+/**
+ * Reads one item.
+ * @param page [in,out] Earlier contents are discarded. On LARDER_OK it holds the one item.
+ * @return LARDER_OK.
+ *         LARDER_NOT_FOUND  Absent, or expired.
+ *         LARDER_E_INVAL    The key's type or size is not the table's.
+ *         LARDER_E_NO_TABLE, LARDER_E_BUSY (being repaired), LARDER_E_DESTROYED, LARDER_E_CORRUPT,
+ *         LARDER_E_NO_MEMORY.
+ * Locks        None, and no store to the segment.
+ * Cost         About two dependent cache misses, and the copy.
+ */
+LARDER_API int larder_get(struct larder_table *t, const struct larder_key *key, struct larder_page *page);
+
+/**
+ * Reads many items, overlapping their cache misses.
+ * @param keys [in]     `count` keys, whose bytes do not lie in `page`; NULL with count 0.
+ * @param page [in,out] Then has `count` places in the order of the keys, NULL where an item is
+ *                      missing.
+ * @return As larder_get(), but LARDER_OK also when some or all are missing. Each item is whole;
+ *         together they are no snapshot.
+ */
+LARDER_API int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count,
+                               struct larder_page *page);
+
+enum larder_sort_op {
+    LARDER_SORT_ANY,
+    LARDER_SORT_EQ,
+    LARDER_SORT_LT,
+    LARDER_SORT_LE,
+    LARDER_SORT_GT,
+    LARDER_SORT_GE,
+    LARDER_SORT_BETWEEN, /* sort_value <= key <= sort_value2 */
+    LARDER_SORT_BEGINS_WITH
+};
+
+/** What to query. Zero it, then set. */
+struct larder_query_spec {
+    const char *index; /* NULL: the table */
+    struct larder_value partition;
+    enum larder_sort_op sort_op;
+    struct larder_value sort_value, sort_value2;
+    int is_descending;
+    uint32_t limit;                      /* most items in this page; 0: no bound */
+    uint32_t bytes_max;                  /* so many bytes end a page; 0: 1 MiB, as DynamoDB's */
+    const struct larder_item *start_key; /* continue after this key; NULL: from the beginning */
+    uint64_t reserved[8];                /* 0 */
+};
+
+/**
+ * Reads the items of one partition of the table or of an index, in sort-key order, a page at a
+ * time.
+ *
+ * Copies live items into the page until the range ends, or limit or bytes_max is reached. An
+ * index's projection is applied. Items of equal sort key come in an order that is fixed for each
+ * item (by hash of its primary key).
+ *
+ * @param page [in,out] Earlier contents are discarded; spec->start_key may be its own
+ *                      larder_page_resume().
+ * @return LARDER_OK         The range is finished; the page may be empty.
+ *         LARDER_MORE       Stopped early; continue with start_key = larder_page_resume(page).
+ *         LARDER_E_INVAL    Partition or sort value of the wrong type or size; BEGINS_WITH on a
+ *                           number; a start key that lacks key attributes of table and index, has
+ *                           others, or lies outside of what is asked for; a reserved member.
+ *         LARDER_E_NO_INDEX, LARDER_E_NO_TABLE, LARDER_E_BUSY (being repaired), LARDER_E_DESTROYED,
+ *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
+ * Consistency  Each item is whole and is under the index key that it has; none is twice in a page.
+ *              A page is a snapshot of its range: all of it was there at one moment, and nothing
+ *              else. It is read again until it is: so pages of 1 MiB, too, are snapshots beside a
+ *              thousand writes a second to the same partition. If writers change the partition
+ *              faster than the page can be read, up to 32 times, or 3 if each try saw over a dozen
+ *              changes, the page is right item by item only: an item that moved meanwhile may be
+ *              missing. larder_page_is_snapshot() then says 0; ask again, or for a shorter page.
+ *              Several pages are not one snapshot.
+ * Locks        None, and no store to the segment.
+ * Cost         O(log n) to the first item, then one step and one item miss (overlapped) per item.
+ */
+LARDER_API int larder_query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page);
+
+/** What to scan. Zero it, then set. */
+struct larder_scan_spec {
+    uint32_t segment, segment_count;     /* this worker, from 0, of so many; 0, 0: all of it */
+    uint32_t limit, bytes_max;           /* as in larder_query_spec */
+    const struct larder_item *start_key; /* continue after this key; NULL: from the beginning */
+    uint64_t reserved[8];                /* 0 */
+};
+
+/**
+ * Reads all items of a table in hash order, a page at a time. An item that is there during the
+ * whole scan is returned exactly once, however the table grows meanwhile. A page is no snapshot:
+ * items come one after the other.
+ * @param page [in,out] As larder_query()'s. A start key has the key attributes of the table, and no
+ *                      others.
+ * @return As larder_query(), without LARDER_E_NO_INDEX.
+ */
+LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page);
+
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+/**
+ * Stores an item, replacing the one with the same key. When this returns LARDER_OK every process
+ * sees the item through the table and all its indexes, and no death undoes it.
+ *
+ * @param item     [in]  From a builder, page or copy.
+ * @param replaced [out] NULL, or a page that receives the item that was replaced; empty if there
+ *                       was none or it had expired. Not the page that holds `item`, nor one of
+ *                       another attachment than t's. On a failure it is left as it was.
+ * @return LARDER_OK.
+ *         LARDER_E_INVAL  A key attribute of the table is missing; one of table or index is empty,
+ *                         too long or of the wrong type; the item is over 400 KB; a page that is
+ *                         not allowed.
+ *         LARDER_E_FULL   The segment has no room; see "Full".
+ *         LARDER_E_BUSY   A live process held what was needed; see "Locks".
+ *         LARDER_E_NO_TABLE, LARDER_E_NO_SLOT, LARDER_E_READ_ONLY, LARDER_E_DESTROYED,
+ *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS.
+ *
+ * Full         A write that finds no room makes some: it removes items that have expired by the
+ *              handle's clock, wherever they are, gives back memory of dropped tables, and tries
+ *              again. It needs no expirer for that and waits for none. It removes a bounded number,
+ *              which takes a tenth of a second at most. Where nothing has expired LARDER_E_FULL
+ *              comes at once. Every call that needs memory does the same.
+ * Locks        The item's stripe, and inside it one list or timer at a time. A holder that died is
+ *              recovered by the process that waits. A holder that is alive and stopped costs
+ *              busy_timeout_ms.
+ * Killed here  Before the one store that publishes: as if never called. After it: as if returned.
+ *              Readers see nothing else. The next process that needs the stripe tidies up.
+ * Cost         One block, one copy, and per index whose key changed a new leaf of some dozens of
+ *              entries.
+ */
+LARDER_API int larder_put(struct larder_table *t, const struct larder_item *item, struct larder_page *replaced);
+
+/**
+ * Stores an item only if what is stored under its key is still the very version that the caller has
+ * read: for what is read, changed and written back, for locks, and for "create it if it is not
+ * there". Of several writers that read the same version one gets LARDER_OK, and the others
+ * LARDER_CHANGED.
+ *
+ * memcached calls this "cas" (protocol.txt, "Storage commands"; its "gets" is larder_get() here),
+ * DynamoDB conditional writes (developer guide, "DynamoDB condition expression CLI example":
+ * "Conditional put"; "Optimistic locking with version number"). DynamoDB's condition
+ * attribute_not_exists(PK) is expected == NULL. The version need not be an attribute: each item has
+ * one.
+ *
+ * @param item     [in]  As larder_put()'s.
+ * @param expected [in]  A whole item with item's key, in a page that a read of this table, this
+ *                       function, larder_put() or larder_delete() filled, or a copy of it. Not an
+ *                       item that an index's projection cut, nor a builder's. NULL: only if there
+ *                       is no item, or an expired one, which is replaced. An expected item that has
+ *                       expired since it was read is no longer there.
+ * @param found    [out] NULL, or a page. On LARDER_OK it receives the replaced item as
+ *                       larder_put()'s does. On LARDER_CHANGED it receives the item that is there
+ *                       now, to try again with, or nothing if there is none. It may be the page
+ *                       that holds `expected`, which is gone then; not the one that holds `item`.
+ *                       On a failure it is left as it was.
+ * @return As larder_put().
+ *         LARDER_CHANGED  Another version is stored, or none, or one where none was expected.
+ *         LARDER_E_INVAL  Also if `expected` has another key, or no version (see above).
+ *
+ * Versions     Whatever writes an item gives it a new version, also with the same attributes: a put
+ *              of the same item, larder_index_add() and a change of the TTL attribute while they
+ *              work through the table, larder_repair(). So LARDER_CHANGED may come where no
+ *              attribute differs: try again, which ends as soon as no other write comes between. A
+ *              version is never used again: not after a delete, nor in another table, nor if a
+ *              table is dropped and made again. (larder_repair() of a segment that lost its counts
+ *              may begin them again: read again after it.)
+ * Locks, Killed here, Cost   As larder_put(). The comparison is made under the stripe's lock;
+ *              LARDER_CHANGED takes no block.
+ *
+ *     for (r = larder_get(table, &key, page); r >= 0;) {   // the highest bid; created if missing
+ *         const struct larder_item *old = larder_page_item(page, 0), *item;
+ *         int64_t highest = 0;
+ *         larder_builder_reset(b);
+ *         if (old && larder_item_get(old, "bid", &value) == LARDER_OK &&
+ *             larder_value_int64(&value, &highest) == LARDER_OK && highest >= bid)
+ *             break;
+ *         if (old)
+ *             larder_builder_add_all(b, old, (const char *[]){"bid"}, 1);
+ *         else
+ *             larder_builder_add(b, "id", &key.partition);
+ *         larder_builder_add_int(b, "bid", bid);
+ *         if ((r = larder_builder_finish(b, &item)) == LARDER_OK &&
+ *             (r = larder_put_if(table, item, old, page)) != LARDER_CHANGED)
+ *             break;
+ *     }
+ */
+LARDER_API int larder_put_if(struct larder_table *t, const struct larder_item *item, const struct larder_item *expected,
+                             struct larder_page *found);
+
+/**
+ * Adds to a number of an item, in one write: counters, rate limits, stock. Concurrent increments
+ * are never lost.
+ *
+ * DynamoDB's UpdateItem with "ADD name :by" (developer guide, "Update expressions": "ADD"), Redis'
+ * HINCRBY, memcached's "incr". As with ADD, an item that is not there, or has expired, is made of
+ * its key and this attribute, and a missing attribute counts as 0. All other attributes stay, the
+ * item's expiry too. For several numbers in one step, or decisions between, use larder_put_if().
+ *
+ * @param key   [in]  Of the item.
+ * @param name  [in]  The attribute, 0-terminated; no key of the table. It may be a key of an index:
+ *                    the item moves there.
+ * @param by    What to add; negative to take away. 0 writes the item, too.
+ * @param value [out] NULL, or the number afterwards.
+ * @return As larder_put().
+ *         LARDER_E_INVAL  Also if the attribute is part of the table's key, or is there and is no
+ *                         integer of 64 bits, or the sum is none (for others of DynamoDB's 38
+ *                         digits: larder_put_if()). An item that an index left out for a key of the
+ *                         wrong type may be refused.
+ *
+ * Locks, Killed here   As larder_put(). A number that is there is read and written under one lock
+ *              of the item's stripe. Where more has to be made (item, attribute, expiry), the item
+ *              is read and put by larder_put_if(), again if another write came between.
+ * Cost         As larder_put() of an item that is ready. Neither builder nor page are needed.
+ */
+LARDER_API int larder_increment(struct larder_table *t, const struct larder_key *key, const char *name, int64_t by,
+                                int64_t *value);
+
+/**
+ * Deletes an item. Works in a full segment.
+ * @param deleted [out] NULL, or a page that receives the item that was deleted, as larder_put()'s.
+ * @return As larder_put(), but LARDER_E_FULL only for want of the kernel's memory.
+ *         LARDER_NOT_FOUND  It was absent, or expired.
+ * Locks, Killed here   As larder_put().
+ */
+LARDER_API int larder_delete(struct larder_table *t, const struct larder_key *key, struct larder_page *deleted);
+
+/* ---- Expiry ---------------------------------------------------------------------------------- */
+
+/**
+ * Starts a thread that gives expired items' memory back, repairs what dead processes left and
+ * empties dropped tables. Any number of processes may have one; one at a time works. When it dies
+ * another takes over at once. When it stands still (SIGSTOP, a debugger) another stands in for it
+ * after a second. A child of fork() has none until it starts its own.
+ * @return LARDER_OK, also if it runs already.
+ *         LARDER_E_INVAL (NULL), LARDER_E_READ_ONLY, LARDER_E_BUSY (being repaired),
+ *         LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS (no thread could be
+ *         made).
+ */
+LARDER_API int larder_expirer_start(struct larder *db);
+/** Stops it, and waits for its end. So does larder_close(). NULL, and none running, is allowed. */
+LARDER_API void larder_expirer_stop(struct larder *db);
+
+/**
+ * Does the expirer's work now, in this thread, beside expirers that are at work or stand still:
+ * recovers what dead processes left, empties dropped tables, and removes what has expired by the
+ * handle's clock.
+ * @param items_max About so many items at most, and a piece of what dropped tables have. 0: all of
+ *                  it.
+ * @param removed   [out] NULL, or the number of items removed.
+ * @return LARDER_OK    Done.
+ *         LARDER_MORE  Some is left: call again.
+ *         LARDER_E_BUSY  What could be done is done, and the rest is locked by a live process that
+ *                        stands still.
+ *         LARDER_E_INVAL (NULL), LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_NO_SLOT,
+ *         LARDER_E_CORRUPT, LARDER_E_FULL, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS.
+ */
+LARDER_API int larder_expire(struct larder *db, uint64_t items_max, uint64_t *removed);
+
+/* ---- Looking inside -------------------------------------------------------------------------- */
+
+/** Numbers since the segment was created. Kept per slot and summed. */
+struct larder_counters {
+    uint64_t puts, deletes, expired; /* items */
+    uint64_t lock_waits;             /* locks that were not free at once */
+    uint64_t recoveries;             /* dead slots */
+    uint64_t undone, finished;       /* changes of dead processes */
+    uint64_t reserved[9];
+};
+
+struct larder_segment_stats {
+    uint64_t size_bytes;    /* the most it can take */
+    uint64_t claimed_bytes; /* of the kernel so far */
+    uint64_t free_bytes;    /* of claimed_bytes: in free spans and free blocks */
+    uint64_t used_bytes;    /* of claimed_bytes: in blocks handed out, rounding included */
+    uint64_t private_bytes; /* of this process, for this handle */
+    uint32_t table_count, slots_used, slots_max, stripe_count;
+    uint8_t uuid[16];
+    uint32_t format_version;
+    struct larder_counters counters;
+    uint64_t reserved[8];
+};
+/**
+ * A segment's numbers.
+ * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_BUSY, LARDER_E_DESTROYED, LARDER_E_CORRUPT.
+ */
+LARDER_API int larder_segment_stats(struct larder *db, struct larder_segment_stats *out);
+
+struct larder_table_stats {
+    uint64_t item_count;    /* expired ones whose memory is not back yet included */
+    uint64_t item_bytes;    /* blocks of items */
+    uint64_t bucket_bytes;  /* hash tables */
+    uint64_t wheel_entries; /* timers */
+    uint32_t index_count;   /* table order included */
+    uint64_t reserved[8];
+};
+/**
+ * A table's numbers. Walks the table; for people, not for hot paths.
+ * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_TABLE, LARDER_E_BUSY, LARDER_E_NO_SLOT,
+ *         LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS,
+ *         LARDER_E_FULL (of the kernel's memory).
+ */
+LARDER_API int larder_table_stats(struct larder_table *t, struct larder_table_stats *out);
+
+struct larder_index_stats {
+    char name[LARDER_NAME_BYTES_MAX + 1]; /* "" for table order */
+    uint64_t entries, partitions, bytes;
+    uint64_t reserved[8];
+};
+/**
+ * Numbers of a table's indexes: table order first, then the indexes as larder_table_describe() has
+ * them. Walks all of them; for people.
+ * @param out   [out] Array of `capacity` elements; NULL with capacity 0.
+ * @param count [out] Number of indexes, table order included: at most LARDER_INDEXES_MAX + 1.
+ * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_TABLE, LARDER_E_BUSY, LARDER_E_DESTROYED,
+ *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
+ */
+LARDER_API int larder_index_stats(struct larder_table *t, struct larder_index_stats *out, uint32_t capacity,
+                                  uint32_t *count);
+
+struct larder_class_stats {
+    uint32_t block_bytes; /* 0: runs of whole spans */
+    uint64_t spans, blocks_used, blocks_free;
+    uint64_t reserved[4];
+};
+/**
+ * Numbers of the allocator's size classes.
+ * @param out   [out] Array of `capacity` elements; NULL with capacity 0.
+ * @param count [out] Number of classes.
+ * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_BUSY, LARDER_E_DESTROYED, LARDER_E_CORRUPT.
+ */
+LARDER_API int larder_class_stats(struct larder *db, struct larder_class_stats *out, uint32_t capacity,
+                                  uint32_t *count);
+
+struct larder_slot_stats {
+    uint32_t slot;
+    int32_t pid;  /* in its own PID namespace */
+    int is_alive; /* a user that may only read cannot tell the dead: all are alive to it */
+    int is_expirer;
+    uint64_t started_s;        /* epoch seconds when the slot was taken */
+    uint32_t lock_count;       /* locks held just now */
+    uint64_t lock_held_ns;     /* by the oldest of them */
+    const char *lock_kinds[8]; /* lock_count constant strings such as "stripe" */
+    struct larder_counters counters;
+    uint64_t reserved[8];
+};
+/**
+ * The writer slots in use.
+ * @param out   [out] Array of `capacity` elements; NULL with capacity 0.
+ * @param count [out] Number of slots in use.
+ * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_BUSY, LARDER_E_DESTROYED, LARDER_E_CORRUPT.
+ */
+LARDER_API int larder_slot_stats(struct larder *db, struct larder_slot_stats *out, uint32_t capacity, uint32_t *count);
+
+struct larder_check_report {
+    uint64_t items, index_entries, blocks; /* that were looked at */
+    uint64_t errors, leaked_blocks, stale_entries;
+    uint64_t dead_slots;   /* that were recovered first */
+    char first_error[256]; /* "" if errors is 0 */
+    /* What changed whenever it was looked at: neither right nor wrong. Usual on a read-only
+     * attachment beside writers, else 0. */
+    uint64_t unjudged;
+    /* Walks: 1, and one for each time that what was doubtful was looked at again. */
+    uint64_t passes;
+    uint64_t longest_pause_ns; /* longest hold of a lock: so long a writer may have waited */
+    uint64_t reserved[8];
+};
+
+/** Zero it, then set. Functions are called outside of locks, by the thread of the call. */
+struct larder_check_options {
+    /* NULL, or called in the end with a line of text for each error. */
+    void (*note)(void *arg, const char *line);
+    /* NULL, or called often: so much of the work is done. Nonzero ends it. */
+    int (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *arg; /* of both */
+    uint64_t reserved[8];
+};
+
+/**
+ * Walks everything and verifies every invariant: keys and hashes, counts, order of every list,
+ * entry against item both ways, timers, blocks reachable exactly once. Dead slots are recovered
+ * first. The segment may be in use: a write under way is not reported as an error, and no error
+ * that stays is missed.
+ *
+ * @param options [in]  NULL: neither notes nor progress.
+ * @return LARDER_OK       Clean.
+ *         LARDER_DAMAGED  report->errors is not 0.
+ *         LARDER_MORE     options->progress ended it; report says what was seen until then.
+ *         LARDER_E_BUSY   A process that stands still holds a lock; larder_error() names it.
+ *         LARDER_E_CORRUPT  The segment is so damaged that it cannot be looked at, or a repair was
+ *                           cut off.
+ *         LARDER_E_INVAL, LARDER_E_NO_SLOT, LARDER_E_DESTROYED, LARDER_E_NO_MEMORY, LARDER_E_OS,
+ *         LARDER_E_ACCESS, LARDER_E_FULL (of the kernel's memory).
+ *
+ * Locks        One stripe, list, timer shard or heap bin at a time, for about a millisecond,
+ *              however large it is; then those that waited for it come first. Nothing waits for the
+ *              whole.
+ * Read-only    On a read-only attachment nothing is locked or recovered. What looks wrong is looked
+ * at again, and
+ *              is an error only if it stays the same. Beside writers some of it cannot be judged:
+ *              report->unjudged. Leaks are then among that.
+ * Killed here  Nothing but locks is left, which the next processes that need them take over.
+ * Cost         About a second for a million items with two lists each, and linear in them; what
+ *              writers change meanwhile is looked at twice. Private memory: a 64th of what is in
+ *              use, half a byte an item, 32 bytes a timer. Stack: 12 KB.
+ */
+LARDER_API int larder_check(struct larder *db, const struct larder_check_options *options,
+                            struct larder_check_report *report);
+
+struct larder_repair_report {
+    uint64_t errors_found; /* by the check before; 0: clean, and nothing was changed */
+    uint64_t errors_left;  /* by the check after */
+    uint64_t tables_kept, tables_lost;
+    uint64_t items_kept, items_lost; /* of a table that was lost as far as it can be told */
+    uint64_t items_mended;           /* kept, with new slots, expiry, version or key sequence */
+    uint64_t index_entries, timers;  /* made again */
+    uint64_t freed_bytes;            /* less memory in use than before */
+    uint64_t slots_cleared, locks_cleared;
+    uint64_t reserved[8];
+};
+
+/** Zero it, then set. */
+struct larder_repair_options {
+    /* NULL, or called with lines of text, outside of locks: "found: ..." for what larder_check()
+     * says is wrong, then "lost: ..." for each item and table that is dropped (table, key if it can
+     * be read, why), "mended: ...". */
+    void (*note)(void *arg, const char *line);
+    void *arg; /* of note */
+    uint64_t reserved[8];
+};
+
+/**
+ * Makes a damaged segment whole again, in place. Keeps every item that is still whole, and makes
+ * everything else again from the items: lists of all indexes, timers, the heap, locks, and writer
+ * slots without an owner. What cannot be kept is dropped and named. A clean segment stays as it is,
+ * and in any other every item that is whole. What takes an item's place is read back before it is
+ * stored.
+ *
+ * An item is whole if its slot in the hash table refers to an image that makes sense in every byte
+ * and has the hash of its own key. There is no checksum over attributes: bytes of a value that were
+ * changed into others are not noticed. Images that no slot refers to are not looked for: memory
+ * that was given back is full of old versions and deleted items that look the same.
+ *
+ * @param db      [in] Attached read-write; with LARDER_REPAIR it may be a segment whose repair was
+ *                     cut off.
+ * @param options [in] NULL: no notes.
+ * @return LARDER_OK       The segment is clean now, as larder_check() says; if a process stands
+ *                         still with a lock, as far as it could look.
+ *         LARDER_DAMAGED  It is better than before, and not clean: report->errors_left.
+ *         LARDER_E_BUSY   A live process is in the middle of a change, or its slot looks like it;
+ *                         or another process repairs or removes the segment; or stripes of a table
+ *                         were lost and others are attached. larder_error() names the process to
+ *                         end. Nothing was changed.
+ *         LARDER_E_CORRUPT  It cannot be repaired, and larder_error() says why. Nothing was
+ *                           changed.
+ *         LARDER_E_FULL   The kernel has no memory to give that lists need. Nothing is dropped for
+ *                         that. If it had begun, the segment is marked as below.
+ *         LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS. The same. LARDER_E_READ_ONLY,
+ *         LARDER_E_DESTROYED, LARDER_E_NO_SLOT, LARDER_E_INVAL. Nothing was changed.
+ *
+ * Meanwhile    Writers wait at a gate, or get LARDER_E_BUSY. So does every call that begins
+ *              meanwhile, reads too. A read that was under way notices that its table changed. No
+ *              process can attach.
+ * Killed here  The segment is marked: it cannot be attached without LARDER_REPAIR, and calls on it
+ *              give LARDER_E_CORRUPT. Repairing it again finds the same items.
+ * Full         The lists are made before items are dropped for want of room: expired items first,
+ *              then some of the table.
+ * Cost         A look at everything, three times, and an insertion per item and index. Private
+ *              memory: 8 bytes an item, some 70 more and 8 per index while lists are made, and a
+ *              hundredth of the segment. Stack: 48 KB. The clock is db's (larder_set_clock()).
+ */
+LARDER_API int larder_repair(struct larder *db, const struct larder_repair_options *options,
+                             struct larder_repair_report *report);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
