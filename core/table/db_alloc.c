@@ -1,4 +1,4 @@
-/* core/table/db_alloc.c - what a caller makes for itself from a handle: pages and builders. */
+/* core/table/db_alloc.c - what a caller makes for itself from a handle: pages, builders and copies of items. */
 #include "core/base/err.h"
 #include "core/item/page.h"
 #include "core/table/db.h"
