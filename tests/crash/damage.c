@@ -61,6 +61,7 @@ static int judge(int r, const char *what) {
     case LARDER_NOT_FOUND:
     case LARDER_MORE:
         return r;
+    case LARDER_DAMAGED:
     case LARDER_E_FULL:
     case LARDER_E_BUSY:
     case LARDER_E_NO_TABLE:
@@ -601,7 +602,7 @@ static void use_stats(struct larder *db) {
     (void)judge(larder_segment_stats(db, &segment), "larder_segment_stats");
     (void)judge(larder_class_stats(db, classes, 64, &count), "larder_class_stats");
     if (judge(larder_slot_stats(db, slots, 70, &count), "larder_slot_stats") == LARDER_OK)
-        for (uint32_t i = 0; i < count; i++)
+        for (uint32_t i = 0; i < count && i < 70; i++)
             for (uint32_t k = 0; k < slots[i].lock_count; k++)
                 MUST(slots[i].lock_kinds[k] != NULL);
 }
