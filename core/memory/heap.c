@@ -311,7 +311,7 @@ int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, ui
         return r;
     w->need_bytes = (uint64_t)spans * SPAN_BYTES;
     w->asked_bytes = bytes;
-    return LARDER_E_RETRY;
+    return OBSTACLE_CLAIM;
 }
 
 /* ---- Giving back -------------------------------------------------------------------------------------------------------- */
