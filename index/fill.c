@@ -16,8 +16,8 @@
  */
 #include "core/audit/links.h"
 #include "core/base/err.h"
+#include "core/table/attempt.h"
 #include "core/table/db.h"
-#include "core/table/make_room.h"
 #include "core/table/schema.h"
 #include "core/table/write.h"
 #include "index/index.h"
@@ -27,14 +27,27 @@
 #define FILL_UNDO_TRIES 16
 #define FILL_ROOM_BYTES (1u << 20) /* makes room as for a block of this size: an index takes as much, or more */
 
+static int fill_view_has_gone(const struct table_view *v) {
+    return err_set(LARDER_E_CORRUPT, "the definition of table \"%s\" changed under the catalog lock", v->def.name);
+}
+
+struct fill_state {
+    const struct table_view *v;
+    uint32_t ordinal;
+    uint8_t state;
+};
+
+static int fill_try_state(struct writer *w, void *arg) {
+    const struct fill_state *wanted = arg;
+    const struct table_change change = {.set_state_ordinal = (int)wanted->ordinal, .set_state = wanted->state};
+    int r = table_change_locked(w, wanted->v, &change);
+    return r == OBSTACLE_VIEW ? fill_view_has_gone(wanted->v) : r;
+}
+
 /* Under the catalog lock, claiming memory as needed. */
 static int fill_set_state(struct writer *w, const struct table_view *v, uint32_t ordinal, uint8_t state) {
-    const struct table_change change = {.set_state_ordinal = (int)ordinal, .set_state = state};
     struct room room = {.now_s = db_now(w->db)};
-    int r;
-    do
-        r = room_after(w, &room, table_change_locked(w, v, &change));
-    while (r == LARDER_E_RETRY && view_is_current(v));
+    int r = attempt(w, &room, fill_try_state, &(struct fill_state){v, ordinal, state});
     return r == LARDER_OK && w->is_stuck ? LARDER_E_BUSY : r;
 }
 
@@ -64,7 +77,7 @@ static int fill_tidy(struct writer *w, const struct table_view *v) {
     for (uint32_t i = 0; i < v->shape.index_count; i++)
         if (v->index_state[i] == INDEX_FILLING) {
             int r = fill_undo(w, v->ordinal, i);
-            return r ? r : LARDER_E_RETRY; /* with a newer view */
+            return r ? r : OBSTACLE_VIEW;
         }
     return LARDER_OK;
 }
@@ -79,71 +92,74 @@ static int fill_items(struct writer *w, const struct table_view *v) {
     int r = table_flush(w, v);
     for (uint32_t i = 0; i < v->items.stripe_count && r == LARDER_OK; i++)
         r = write_restamp_stripe(w, v, i);
-    if (r == LARDER_NOT_FOUND)
-        return err_set(LARDER_E_CORRUPT, "the definition of table \"%s\" changed under the catalog lock", v->def.name);
-    return r;
+    return r == LARDER_NOT_FOUND ? fill_view_has_gone(v) : r;
 }
 
-/* LARDER_E_RETRY: with a newer view, or more memory (w->need_bytes). */
-static int fill_locked(struct writer *w, const struct table_view *v, const struct larder_index_def *def) {
+/* The definition has the index as FILLING: 3 and 4 of the crash list. */
+static int fill_to_the_end(struct writer *w, uint32_t table_ordinal, uint32_t ordinal) {
+    const struct table_view *v;
+    int r = table_view_by_ordinal(w->db, table_ordinal, &v);
+    if (r == LARDER_OK)
+        r = fill_items(w, v);
+    return r == LARDER_OK ? fill_set_state(w, v, ordinal, INDEX_ACTIVE) : r;
+}
+
+/* After a failure, which keeps its message whatever happens on the way back. Returns r. */
+static int fill_take_back(struct writer *w, uint32_t table_ordinal, uint32_t ordinal, int r) {
+    char message[256];
+    strncpy(message, larder_error(), sizeof message - 1);
+    message[sizeof message - 1] = 0;
+    int undone = fill_undo(w, table_ordinal, ordinal);
+    if (undone && undone != LARDER_E_FULL) /* DEAD with lists would be nobody's: the slot's recovery goes on with it */
+        w->is_stuck = 1;
+    return err_set(r, "%s", message);
+}
+
+/* 2 to 4 of the crash list. */
+static int fill_noted(struct writer *w, const struct table_view *v, const struct larder_index_def *def,
+                      uint32_t ordinal) {
     const struct table_change change = {.added = def, .set_state_ordinal = -1};
-    uint32_t table_ordinal = v->ordinal, ordinal = v->shape.index_count;
-    w->need_bytes = 0;
+    int r = table_change_locked(w, v, &change);
+    if (r)
+        return r;
+    if (w->is_stuck) /* the process that recovers the slot takes the index back */
+        return err_set(LARDER_E_BUSY, "a stopped process holds a lock that adding the index needs");
+    r = fill_to_the_end(w, v->ordinal, ordinal);
+    return r && !w->is_stuck ? fill_take_back(w, v->ordinal, ordinal, r) : r;
+}
+
+static int fill_locked(struct writer *w, const struct table_view *v, const struct larder_index_def *def) {
+    uint32_t ordinal = v->shape.index_count;
     int r = fill_tidy(w, v); /* first: what it takes back may have this name */
     if (r == LARDER_OK)
         r = schema_check_index(v, def);
     if (r)
         return r;
-    fill_note(w, OP_INDEX_ADD, table_ordinal, ordinal);
-    r = table_change_locked(w, v, &change);
-    if (r == LARDER_OK && w->is_stuck) /* whoever recovers the slot takes the index back */
-        r = err_set(LARDER_E_BUSY, "a stopped process holds a lock that adding the index needs");
-    if (r == LARDER_OK) {
-        r = table_view_by_ordinal(w->db, table_ordinal, &v);
-        if (r == LARDER_OK)
-            r = fill_items(w, v);
-        if (r == LARDER_OK)
-            r = fill_set_state(w, v, ordinal, INDEX_ACTIVE);
-        /* The message is the failure's, whatever happens on the way back. */
-        char message[256];
-        strncpy(message, larder_error(), sizeof message - 1);
-        message[sizeof message - 1] = 0;
-        if (r && !w->is_stuck) {
-            int undone = fill_undo(w, table_ordinal, ordinal);
-            if (undone &&
-                undone != LARDER_E_FULL) /* DEAD with lists would be nobody's: the slot's recovery goes on with it */
-                w->is_stuck = 1;
-            r = err_set(r, "%s", message);
-        }
-    }
+    fill_note(w, OP_INDEX_ADD, v->ordinal, ordinal);
+    r = fill_noted(w, v, def, ordinal);
     if (!w->is_stuck)
         fill_note(w, OP_NONE, 0, 0);
     return r;
 }
 
-static int fill_add(struct writer *w, struct larder_table *t, const struct larder_index_def *def) {
+struct fill_wanted {
+    struct larder_table *table;
+    const struct larder_index_def *def;
+};
+
+static int fill_try(struct writer *w, void *arg) {
+    const struct fill_wanted *wanted = arg;
     const struct table_view *v;
-    int r = table_view(t, &v);
+    int r = table_view(wanted->table, &v);
     if (r)
         return r;
     r = lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
     if (r)
         return r;
-    r = LARDER_E_RETRY;
-    w->need_bytes = 0;
-    if (view_is_current(v))
-        r = fill_locked(w, v, def);
+    r = view_is_current(v) ? fill_locked(w, v, wanted->def) : OBSTACLE_VIEW;
     if (!w->is_stuck)
         lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
     return r;
-}
-
-/* All that can be had, for it begins with the first item again. LARDER_E_RETRY: there was some. */
-static int fill_make_room(struct writer *w, struct room *room) {
-    int r = LARDER_E_FULL, made = 0;
-    while ((r = room_after(w, room, LARDER_E_FULL)) == LARDER_E_RETRY)
-        made = 1;
-    return r == LARDER_E_FULL && made ? LARDER_E_RETRY : r;
 }
 
 LARDER_API int larder_index_add(struct larder_table *t, const struct larder_index_def *def) {
@@ -153,16 +169,9 @@ LARDER_API int larder_index_add(struct larder_table *t, const struct larder_inde
     int r = writer_borrow(t->db, &w);
     if (r)
         return r;
-    struct room room = {.bytes = FILL_ROOM_BYTES, .now_s = db_now(t->db)};
-    int has_made_room = 0;
-    do {
-        r = fill_add(w, t, def);
-        if (r == LARDER_E_FULL && !has_made_room) {
-            has_made_room = 1;
-            r = fill_make_room(w, &room);
-        } else if (r != LARDER_E_FULL)
-            r = room_after(w, &room, r);
-    } while (r == LARDER_E_RETRY);
+    /* A try begins with the first item again. */
+    struct room room = {.bytes = FILL_ROOM_BYTES, .now_s = db_now(t->db), .wants_all = 1};
+    r = attempt(w, &room, fill_try, &(struct fill_wanted){t, def});
     writer_end(w);
     return r;
 }

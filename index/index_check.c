@@ -406,7 +406,7 @@ static int look_at_lists(struct check_state *c, void *at) {
     struct list_look *look = at;
     struct list_check l = {.c = c, .v = look->v, .look = look};
     if (!view_is_current(look->v))
-        return LARDER_E_RETRY;
+        return OBSTACLE_VIEW;
     if (!look->is_begun && !look->is_judging)
         check_stripe_head(c, &look->v->partitions, look->stripe, "partition stripe", "partitions");
     look->is_begun = 1;
@@ -443,7 +443,7 @@ static int look_at_suspect(struct check_state *c, void *at) {
     struct suspect_look *l = at;
     struct leaf_entry e = {.key = l->key, .key_bytes = l->s.key_bytes, .hash = l->s.hash, .kseq = l->s.kseq};
     if (!view_is_current(l->v))
-        return LARDER_E_RETRY;
+        return OBSTACLE_VIEW;
     if (l->s.index >= index_count(l->v) || !index_is_kept(l->v, l->s.index) ||
         list_stands_for_item(c, l->v, l->s.index, l->s.partition, &e) ||
         (!list_has(l->v, l->s.index, l->s.partition, &e) && !list_has_in_leaf(&l->v->partitions, &l->s)))

@@ -7,6 +7,7 @@
  * Tests    tests/crash/repair_test.c
  */
 #include "core/audit/repair.h"
+#include "core/table/attempt.h"
 #include "core/table/db.h"
 #include "core/table/read.h"
 #include "index/index.h"
@@ -48,26 +49,25 @@ static size_t refill_collect(const struct table_view *v, uint32_t number, const 
     return found;
 }
 
-static int refill_try(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e) {
-    for (;;) {
-        int r = index_add_entry(w, v, number, e);
-        if (w->is_stuck)
-            return r == LARDER_OK || r == LARDER_E_RETRY ? LARDER_E_BUSY : r;
-        if (r == LARDER_E_RETRY)
-            r = heap_claim(w, w->need_bytes);
-        else
-            return r;
-        if (r)
-            return r;
-    }
+struct refill_step {
+    const struct table_view *v;
+    uint32_t number; /* of the index */
+    const struct index_entry *e;
+};
+
+static int refill_try(struct writer *w, void *arg) {
+    const struct refill_step *step = arg;
+    int r = index_add_entry(w, step->v, step->number, step->e);
+    return r == LARDER_OK && w->is_stuck ? LARDER_E_BUSY : r;
 }
 
 /* A leaf that finds no room with the entry becomes two, for which there are smaller holes. */
 static int refill_add(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e) {
-    int r = refill_try(w, v, number, e);
+    struct refill_step step = {v, number, e};
+    int r = attempt(w, NULL, refill_try, &step);
     if (r == LARDER_E_FULL) {
         w->halves_leaves = 1;
-        r = refill_try(w, v, number, e);
+        r = attempt(w, NULL, refill_try, &step);
         w->halves_leaves = 0;
     }
     return r;

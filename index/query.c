@@ -79,31 +79,20 @@ static int query_run(struct query *q, const struct larder_query_spec *spec) {
     return r;
 }
 
-static int query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page) {
-    const struct table_view *v;
-    int r = RESERVED_CHECK(spec, "struct larder_query_spec");
-    if (r == LARDER_OK)
-        r = table_view(t, &v);
-    if (r == LARDER_OK)
-        r = page_make(page, &page->work, sizeof(struct query));
+static int query(const struct table_view *v, const void *spec, struct larder_page *page) {
+    int r = page_make(page, &page->work, sizeof(struct query));
     if (r)
-        return page_fail(page, r);
+        return r;
     struct query *q = page->work.at; /* large: its parts are set one by one */
     q->v = v;
-    q->now_s = db_now_checked(t->db);
+    q->now_s = db_now_checked(v->db);
     q->page = page;
-    r = query_run(q, spec);
-    r = table_judge(t, v, r);
-    return r < 0 ? page_fail(page, r) : r;
+    return query_run(q, spec);
 }
 
 LARDER_API int larder_query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page) {
     if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
         return page_fail(page, LARDER_E_INVAL);
-    struct epoch_use *use = read_begin(t, page);
-    if (!use)
-        return page_fail(page, LARDER_E_NO_MEMORY);
-    int r = query(t, spec, page);
-    read_end(t, page, use);
-    return r;
+    int r = RESERVED_CHECK(spec, "struct larder_query_spec");
+    return r ? page_fail(page, r) : read_page(t, page, query, spec);
 }

@@ -167,7 +167,7 @@ int skl_read_next(struct skl_reader *r, const struct leaf_cut *cut);
 /* ---- Changing (skl_add.c, skl_remove.c): under the stripe's lock -------------------------------------------------------- */
 
 /* A failure that leaves step 1 open, or blocks of it in hand, is the caller's: its writer is stuck, and keeps the lock.
- * LARDER_OK, also if it was there; LARDER_E_FULL, LARDER_E_RETRY, LARDER_E_BUSY, LARDER_E_CORRUPT. */
+ * LARDER_OK, also if it was there; LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_entry *e);
 /* LARDER_OK, also if it was not there; LARDER_E_BUSY, LARDER_E_CORRUPT. Needs no memory. */
 int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,

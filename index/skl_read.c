@@ -78,10 +78,10 @@ static enum skl_attempt skl_try_down(struct skl_reader *r, const struct leaf_cut
     return got;
 }
 
-/* The result of an attempt, or LARDER_E_RETRY if the stripe has changed since it began. */
+/* The result of an attempt, or LARDER_CHANGED if the stripe has changed since it began. */
 static int skl_judge(const struct skl_reader *r, enum skl_attempt got) {
     if (!htab_read_ok(r->list.stripe, r->list.seq))
-        return LARDER_E_RETRY;
+        return LARDER_CHANGED;
     if (got == SKL_BAD)
         return skl_corrupt(r->list.hash);
     return got == SKL_FOUND ? LARDER_OK : LARDER_NOT_FOUND;
@@ -94,7 +94,7 @@ int skl_read_up(struct skl_reader *r, const struct htab *tab, uint64_t hash, uin
         r->way = (struct circle){0};
         enum skl_attempt got = skl_find(&r->list, tab, hash, index) ? skl_try_up(r, cut) : SKL_BAD;
         result = skl_judge(r, got);
-    } while (result == LARDER_E_RETRY);
+    } while (result == LARDER_CHANGED);
     return result;
 }
 
@@ -105,7 +105,7 @@ int skl_read_down(struct skl_reader *r, const struct htab *tab, uint64_t hash, u
         r->way = (struct circle){0};
         enum skl_attempt got = skl_find(&r->list, tab, hash, index) ? skl_try_down(r, cut) : SKL_BAD;
         result = skl_judge(r, got);
-    } while (result == LARDER_E_RETRY);
+    } while (result == LARDER_CHANGED);
     return result;
 }
 
@@ -113,7 +113,7 @@ int skl_read_next(struct skl_reader *r, const struct leaf_cut *cut) {
     if (!leaf_next(&r->leaf))
         return LARDER_NOT_FOUND;
     int result = skl_judge(r, skl_step_up(r));
-    if (result == LARDER_E_RETRY)
+    if (result == LARDER_CHANGED)
         return skl_read_up(r, r->list.tab, r->list.hash, r->list.index, cut);
     if (result == LARDER_OK)
         r->begin = leaf_find_cut(&r->leaf, cut);

@@ -3,11 +3,28 @@
 
 #include "core/base/err.h"
 #include "core/memory/recover.h"
+#include "core/table/attempt.h"
 #include "core/table/write.h"
 #include "ttl/purge.h"
 #include "ttl/restamp.h"
 
 /* ---- Shards ----------------------------------------------------------------------------------------------------- */
+
+struct expire_step {
+    struct wheel_walk *walk;
+    struct wheel_batch *batch;
+};
+
+static int expire_try_collect(struct writer *w, void *arg) {
+    const struct expire_step *step = arg;
+    return wheel_collect(w, step->walk, step->batch);
+}
+
+/* Memory that the kernel does not give now is as none. */
+static int expire_collect(struct writer *w, struct wheel_walk *walk, struct wheel_batch *batch) {
+    int r = attempt(w, NULL, expire_try_collect, &(struct expire_step){walk, batch});
+    return r == LARDER_E_OS ? LARDER_E_FULL : r;
+}
 
 /* A sweep goes on past timers that cannot be handled now; a walk ends there, for time stands still. */
 static int expire_walk(struct fire_job *job, uint32_t shard, int is_sweep) {
@@ -16,9 +33,7 @@ static int expire_walk(struct fire_job *job, uint32_t shard, int is_sweep) {
     struct wheel_batch batch;
     int result = LARDER_OK;
     for (;;) {
-        int r = wheel_collect(w, &walk, &batch);
-        if (r == LARDER_E_RETRY)
-            r = heap_claim(w, w->need_bytes) ? LARDER_E_FULL : LARDER_MORE;
+        int r = expire_collect(w, &walk, &batch);
         if (r == LARDER_E_BUSY)
             fire_note_busy(job, NULL); /* the shard itself */
         if (r != LARDER_MORE)

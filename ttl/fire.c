@@ -2,6 +2,7 @@
 #include "ttl/fire.h"
 
 #include "core/base/err.h"
+#include "core/table/attempt.h"
 #include "core/table/catalog.h"
 #include "core/table/write.h"
 
@@ -39,29 +40,32 @@ void fire_note_busy(struct fire_job *job, const struct stripe_shm *stripe) {
         job->w->busy_timeout_ms = FIRE_BUSY_AGAIN_MS; /* of this call: writer_borrow sets it again */
 }
 
+struct fire_shot {
+    struct fire_job *job;
+    const struct wheel_entry *e;
+    unsigned tries;
+};
+
+static int fire_try(struct writer *w, void *arg) {
+    struct fire_shot *shot = arg;
+    struct fire_job *job = shot->job;
+    const struct table_view *v;
+    int r = shot->tries++ < FIRE_TRIES_MAX ? fire_view(job, shot->e->table, &v) : LARDER_E_BUSY;
+    if (r == LARDER_E_NO_TABLE)
+        return LARDER_OK;
+    if (r)
+        return r;
+    const struct stripe_shm *stripe = htab_stripe(&v->items, shot->e->hash);
+    if (fire_is_busy(job, stripe))
+        return LARDER_E_BUSY;
+    r = write_expire(w, v, shot->e->hash, shot->e->second, job->now_s, &job->removed);
+    if (r == LARDER_E_BUSY)
+        fire_note_busy(job, stripe);
+    return r;
+}
+
 int fire_one(struct fire_job *job, const struct wheel_entry *e) {
-    struct writer *w = job->w;
-    for (int tries = 0; tries < FIRE_TRIES_MAX; tries++) {
-        const struct table_view *v;
-        int r = fire_view(job, e->table, &v);
-        if (r == LARDER_E_NO_TABLE)
-            return LARDER_OK;
-        if (r)
-            return r;
-        const struct stripe_shm *stripe = htab_stripe(&v->items, e->hash);
-        if (fire_is_busy(job, stripe))
-            return LARDER_E_BUSY;
-        r = write_expire(w, v, e->hash, e->second, job->now_s, &job->removed);
-        if (r == LARDER_E_BUSY)
-            fire_note_busy(job, stripe);
-        if (r == LARDER_E_RETRY)
-            r = w->need_bytes ? heap_claim(w, w->need_bytes) : LARDER_OK; /* 0: only the definition moved */
-        else
-            return r;
-        if (r || w->is_stuck)
-            return r ? r : LARDER_E_BUSY;
-    }
-    return LARDER_E_BUSY;
+    return attempt(job->w, NULL, fire_try, &(struct fire_shot){.job = job, .e = e});
 }
 
 int fire_batch(struct fire_job *job, struct wheel_batch *batch) {

@@ -217,7 +217,7 @@ static int look_at_armed(struct check_state *c, void *at) {
     uint64_t word;
     void *block;
     if (!view_is_current(l->v))
-        return LARDER_E_RETRY;
+        return OBSTACLE_VIEW;
     htab_walk_begin(&walk, &l->v->items, htab_stripe(&l->v->items, l->s.hash), l->s.hash);
     while (!l->is_armed && htab_walk_next(&walk, sizeof(struct item_head), &word, &block)) {
         struct item_peek item;

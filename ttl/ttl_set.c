@@ -8,8 +8,8 @@
 
 #include "core/base/err.h"
 #include "core/base/utf8.h"
+#include "core/table/attempt.h"
 #include "core/table/db.h"
-#include "core/table/make_room.h"
 #include "ttl/restamp.h"
 
 static int ttl_check_name(const char *attribute) {
@@ -27,7 +27,6 @@ static int ttl_is_set_to(const struct table_view *v, const char *attribute) {
     return now && attribute ? strcmp(now, attribute) == 0 : now == attribute;
 }
 
-/* LARDER_E_RETRY too. */
 static int ttl_publish_locked(struct writer *w, const struct table_view *v, const char *attribute) {
     const struct table_change change = {.set_state_ordinal = -1, .set_ttl = 1, .ttl = attribute};
     uint64_t before = SHM_LOAD(&v->shm->restamp);
@@ -38,29 +37,25 @@ static int ttl_publish_locked(struct writer *w, const struct table_view *v, cons
     return r;
 }
 
+struct ttl_wanted {
+    struct larder_table *table;
+    const char *attribute;
+};
+
 /* LARDER_OK: the definition has changed, or was so before. */
-static int ttl_change(struct writer *w, struct larder_table *t, const char *attribute) {
-    struct room room = {.now_s = db_now(t->db)};
-    for (;;) {
-        const struct table_view *v;
-        int r = table_view(t, &v);
-        if (r || ttl_is_set_to(v, attribute))
-            return r;
-        r = lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
-        if (r)
-            return r;
-        int is_current = view_is_current(v);
-        if (is_current)
-            r = ttl_publish_locked(w, v, attribute);
-        if (!w->is_stuck)
-            lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
-        if (is_current)
-            r = room_after(w, &room, r);
-        if (is_current && r != LARDER_E_RETRY)
-            return r;
-        if (w->is_stuck)
-            return LARDER_E_BUSY;
-    }
+static int ttl_try(struct writer *w, void *arg) {
+    const struct ttl_wanted *wanted = arg;
+    const struct table_view *v;
+    int r = table_view(wanted->table, &v);
+    if (r || ttl_is_set_to(v, wanted->attribute))
+        return r;
+    r = lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
+    if (r)
+        return r;
+    r = view_is_current(v) ? ttl_publish_locked(w, v, wanted->attribute) : OBSTACLE_VIEW;
+    if (!w->is_stuck)
+        lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
+    return r;
 }
 
 int larder_ttl_set(struct larder_table *t, const char *attribute) {
@@ -72,7 +67,8 @@ int larder_ttl_set(struct larder_table *t, const char *attribute) {
         r = writer_borrow(t->db, &w);
     if (r)
         return r;
-    r = ttl_change(w, t, attribute);
+    struct room room = {.now_s = db_now(t->db)};
+    r = attempt(w, &room, ttl_try, &(struct ttl_wanted){t, attribute});
     /* The change is done, and reads follow it. If the rest cannot be done now (no memory, a stopped process holds a
      * lock), it stays pending for the expirer. */
     const struct table_view *v;

@@ -73,7 +73,7 @@ struct wheel_entry wheel_chunk_entry(const struct wheel_chunk *chunk, uint32_t i
 /* The slot (level * WHEEL_SLOTS + i) of a second >= next. */
 uint32_t wheel_place(uint32_t next, uint32_t second);
 
-/* Adds a timer. Takes the shard's lock. LARDER_OK, LARDER_E_FULL, LARDER_E_RETRY, LARDER_E_BUSY, LARDER_E_CORRUPT. */
+/* Adds a timer. Takes the shard's lock. LARDER_OK, LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int wheel_add(struct writer *w, uint64_t hash, uint32_t second, uint16_t table);
 
 /* One walk over a shard. Zero it, then set shard and now_s. */
@@ -105,7 +105,7 @@ struct wheel_batch {
 
 /* Moves the shard's time on as far as nothing is due, taking slots of higher levels apart, and returns what is due
  * next. LARDER_MORE: fire batch->entry[0..count), which may be none, call wheel_retire() if there were any, and call
- * again. LARDER_OK: no entry up to now_s is left, but those that were not done with. LARDER_E_FULL, LARDER_E_RETRY: no
+ * again. LARDER_OK: no entry up to now_s is left, but those that were not done with. LARDER_E_FULL, OBSTACLE_CLAIM: no
  * memory to move an entry down. LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int wheel_collect(struct writer *w, struct wheel_walk *walk, struct wheel_batch *batch);
 /* Takes out the entries of the batch that are done with, unless others took some out meanwhile: then they stay, which

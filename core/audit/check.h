@@ -138,7 +138,7 @@ uint64_t check_tables_work(const struct check_state *c);
 /* The present view of a table that is there, or is being dropped. LARDER_OK; LARDER_E_NO_TABLE: there is none now; LARDER_E_CORRUPT after
  * an error; ... */
 int check_view(struct check_state *c, uint32_t ordinal, const struct table_view **v);
-/* After a look that may have met another definition than its view (*r is LARDER_E_RETRY): whether to look again. If definitions change each
+/* After a look that may have met another definition than its view (*r is OBSTACLE_VIEW): whether to look again. If definitions change each
  * time, it is unjudged, and *r LARDER_OK. */
 int check_retry(struct check_state *c, int *r, unsigned *tries);
 /* check_stripe.c. The array's block, H2, H3 and H5 of a stripe. kind and blocks: what to call it

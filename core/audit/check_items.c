@@ -173,7 +173,7 @@ static void check_head(struct check_state *c, const struct item_look *l) {
 static int look_at_items(struct check_state *c, void *at) {
     struct item_look *l = at;
     if (!view_is_current(l->v))
-        return LARDER_E_RETRY;
+        return OBSTACLE_VIEW;
     if (!l->is_begun && !l->is_judging)
         check_head(c, l);
     l->is_begun = 1;

@@ -92,7 +92,7 @@ int check_view(struct check_state *c, uint32_t ordinal, const struct table_view 
 }
 
 int check_retry(struct check_state *c, int *r, unsigned *tries) {
-    if (*r != LARDER_E_RETRY)
+    if (*r != OBSTACLE_VIEW)
         return 0;
     if (++*tries < VIEWS_MAX)
         return 1;

@@ -75,14 +75,14 @@ static int refill(struct repair *p) {
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
         int r = p->table[i].v ? refill_table(p, &p->table[i]) : LARDER_OK;
         if (r == LARDER_E_FULL && is_hopeful(p, &p->table[i]))
-            return LARDER_E_RETRY;
+            return LARDER_MORE;
         if (r)
             return r;
     }
     return repair_heap_release(p);
 }
 
-/* Steps 2 to 5. LARDER_E_RETRY: some items were dropped to make room. */
+/* Steps 2 to 5. LARDER_MORE: some items were dropped to make room. */
 static int run_round(struct repair *p) {
     int r = repair_plan(p);
     if (r == LARDER_OK)
@@ -113,11 +113,11 @@ static int run(struct repair *p) {
         r = repair_claimed(p);
     if (r == LARDER_OK)
         r = run_round(p);
-    for (unsigned rounds = 0; r == LARDER_E_RETRY && rounds < ROUNDS_MAX; rounds++) {
+    for (unsigned rounds = 0; r == LARDER_MORE && rounds < ROUNDS_MAX; rounds++) {
         p->is_quiet = 1;
         r = run_round(p);
     }
-    if (r == LARDER_E_RETRY)
+    if (r == LARDER_MORE)
         r = err_set(LARDER_E_FULL, "there is no room for the segment's items and their lists");
     uint64_t used = repair_heap_used(p);
     if (r == LARDER_OK && used < used_before)

@@ -236,8 +236,8 @@ static int publish_none(struct stripe_shm *stripe) {
 int repair_new_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
                      size_t count) {
     uint32_t spares_used;
-    int r = count ? LARDER_E_RETRY : publish_none(stripe);
-    for (uint64_t buckets = htab_buckets_filling((uint32_t)(count / BUCKET_FILLED + 1)); r == LARDER_E_RETRY;
+    int r = count ? LARDER_MORE : publish_none(stripe);
+    for (uint64_t buckets = htab_buckets_filling((uint32_t)(count / BUCKET_FILLED + 1)); r == LARDER_MORE;
          buckets = htab_buckets_filling((uint32_t)(buckets + buckets / 8 + 1))) {
         if (buckets > BUCKETS_MAX)
             return err_set(LARDER_E_FULL, "a stripe has more items than its largest bucket array can hold");

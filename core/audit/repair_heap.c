@@ -16,6 +16,7 @@
 #include "core/memory/free_runs.h"
 #include "core/memory/heap_span.h"
 #include "core/segment/seg_file.h"
+#include "core/table/attempt.h"
 #include "core/table/db.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -340,12 +341,18 @@ static int store_lists(struct repair *p) {
     return LARDER_OK;
 }
 
+struct block_wanted {
+    uint64_t bytes, *off;
+    unsigned flags;
+};
+
+static int try_take(struct writer *w, void *arg) {
+    const struct block_wanted *b = arg;
+    return heap_take(w, b->bytes, HAND_STEP1 | HAND_NEW, b->flags, b->off);
+}
+
 int repair_take(struct writer *w, uint64_t bytes, unsigned flags, uint64_t *off) {
-    int r;
-    while ((r = heap_take(w, bytes, HAND_STEP1 | HAND_NEW, flags, off)) == LARDER_E_RETRY)
-        if ((r = heap_claim(w, w->need_bytes)))
-            return r;
-    return r;
+    return attempt(w, NULL, try_take, &(struct block_wanted){.bytes = bytes, .off = off, .flags = flags});
 }
 
 int repair_heap_store(struct repair *p) {

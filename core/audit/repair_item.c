@@ -10,6 +10,7 @@
 #include "core/base/err.h"
 #include "core/memory/hooks.h"
 #include "core/memory/journal.h"
+#include "core/table/attempt.h"
 #include "core/table/change.h"
 #include "core/table/db.h"
 #include "core/table/read.h"
@@ -191,6 +192,17 @@ static int mend_item(struct repair *p, const struct table_view *v, struct stripe
     return r;
 }
 
+struct timer_wanted {
+    const struct table_view *v;
+    uint64_t hash;
+    uint32_t at_s;
+};
+
+static int try_add_timer(struct writer *w, void *arg) {
+    const struct timer_wanted *t = arg;
+    return core_hooks->timer_add(w, t->v, t->hash, t->at_s);
+}
+
 /* A timer for the expiry, which is right by now. */
 static int arm(struct repair *p, const struct table_view *v, struct item_head *h) {
     struct item_timed *timed = item_timed_at(h, h);
@@ -198,10 +210,7 @@ static int arm(struct repair *p, const struct table_view *v, struct item_head *h
         return LARDER_OK;
     uint64_t expiry_s = timed->expiry_s, hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
     uint32_t at_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
-    int r = LARDER_OK;
-    while (at_s != 0 && (r = core_hooks->timer_add(&p->w, v, hash, at_s)) == LARDER_E_RETRY && !p->w.is_stuck)
-        if ((r = heap_claim(&p->w, p->w.need_bytes)))
-            break;
+    int r = at_s ? attempt(&p->w, NULL, try_add_timer, &(struct timer_wanted){v, hash, at_s}) : LARDER_OK;
     if (r)
         return r;
     p->report->timers += at_s != 0;

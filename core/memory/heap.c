@@ -143,7 +143,8 @@ static int first_free(const struct span_shm *span, uint32_t blocks) {
 }
 
 /* Takes the first free block of the bin's first span. LARDER_OK, LARDER_NOT_FOUND: no span is listed; LARDER_E_CORRUPT. */
-static int take_listed(struct writer *w, struct bin_shm *bin, uint32_t class_index, const struct taking *t) {
+static inline __attribute__((always_inline)) int take_listed(struct writer *w, struct bin_shm *bin,
+                                                             uint32_t class_index, const struct taking *t) {
     const struct seg *s = w->seg;
     uint32_t number = SHM_LOAD_RELAXED(&bin->head), blocks = SPAN_BYTES / class_bytes[class_index];
     if (number == 0)
@@ -165,15 +166,15 @@ static int take_listed(struct writer *w, struct bin_shm *bin, uint32_t class_ind
 }
 
 /* From the writer's own bin: if no span is listed, from another one. LARDER_NOT_FOUND: and none is free. */
-static inline int take_own_locked(struct writer *w, struct bin_shm *bin, uint32_t class_index, const struct taking *t) {
-    int r = take_listed(w, bin, class_index, t);
-    if (r != LARDER_NOT_FOUND)
-        return r;
-    uint32_t i;
-    r = span_take_small(w, own_arena(w), class_index, t->flags, &i);
-    if (r)
-        return r;
-    list_push(w->seg, bin, i);
+static inline __attribute__((always_inline)) int take_own_locked(struct writer *w, struct bin_shm *bin,
+                                                                 uint32_t class_index, const struct taking *t) {
+    if (SHM_LOAD_RELAXED(&bin->head) == 0) {
+        uint32_t i;
+        int r = span_take_small(w, own_arena(w), class_index, t->flags, &i);
+        if (r)
+            return r;
+        list_push(w->seg, bin, i);
+    }
     return take_listed(w, bin, class_index, t);
 }
 
@@ -225,7 +226,8 @@ static int may_serve(const struct seg *s, uint32_t class_index, uint64_t bytes, 
 }
 
 /* LARDER_NOT_FOUND: the bin has no free block. LARDER_E_BUSY: its lock is another's; with is_waiting, after the writer's time limit. */
-static int take_from(struct writer *w, uint32_t bin_number, int is_waiting, const struct taking *t) {
+static __attribute__((noinline)) int take_from(struct writer *w, uint32_t bin_number, int is_waiting,
+                                               const struct taking *t) {
     struct bin_shm *bin = seg_bin(w->seg, bin_number);
     if (SHM_LOAD_RELAXED(&bin->head) == 0)
         return LARDER_NOT_FOUND;
@@ -311,7 +313,7 @@ int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, ui
         return r;
     w->need_bytes = (uint64_t)spans * SPAN_BYTES;
     w->asked_bytes = bytes;
-    return LARDER_E_RETRY;
+    return OBSTACLE_CLAIM;
 }
 
 /* ---- Giving back -------------------------------------------------------------------------------------------------------- */

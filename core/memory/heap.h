@@ -30,8 +30,7 @@
 #define HEAP_LINE 1u /* heap_take flags: align to a cache line */
 
 /* Takes a block of at least `bytes`, in hand with the given tag.
- * LARDER_OK and *off; LARDER_E_FULL (with a message: bytes asked, class, bytes free); LARDER_E_RETRY (memory must be claimed from the
- * kernel first); LARDER_E_BUSY; LARDER_E_CORRUPT. The block's bytes are whatever was there before. */
+ * LARDER_OK and *off; LARDER_E_FULL (with a message: bytes asked, class, bytes free); OBSTACLE_CLAIM; LARDER_E_BUSY; LARDER_E_CORRUPT. The block's bytes are whatever was there before. */
 int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, uint64_t *off);
 /* Gives the empty spans that bins keep back to the pool, where any class and any run can have them. Takes bins and the span lock, so
  * under any lock but those. Returns how many. */
@@ -53,7 +52,7 @@ uint64_t heap_round_most(uint64_t bytes, unsigned flags);
 
 /* The lower half (core/memory/heap_span.c). Outside locks: claims at least bytes more from the kernel. LARDER_OK, LARDER_E_FULL, LARDER_E_OS. */
 int heap_claim(struct writer *w, uint64_t bytes);
-/* Outside locks, before a call that will take `bytes`: claims ahead, so that LARDER_E_RETRY is rare. Never fails. */
+/* Outside locks, before a call that will take `bytes`: claims ahead, so that OBSTACLE_CLAIM is rare. Never fails. */
 void heap_claim_ahead(struct writer *w, uint64_t bytes);
 
 /* Recovery: w acts for a dead slot that holds this bin's (or the span) lock: rebuilds its caches from the truth, forgets blocks

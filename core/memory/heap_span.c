@@ -15,14 +15,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-uint32_t span_claimed_count(const struct seg *s) {
-    uint64_t claimed = SHM_LOAD(&s->shm->claimed_bytes);
-    if (claimed <= s->data_off)
-        return 0;
-    uint64_t count = (claimed - s->data_off) / SPAN_BYTES;
-    return count < s->span_count ? (uint32_t)count : s->span_count;
-}
-
 int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, unsigned flags, uint32_t *i) {
     const struct seg *s = w->seg;
     int r = lock_take(w, &s->shm->span_lock, LOCK_SPAN);

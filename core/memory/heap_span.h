@@ -25,7 +25,13 @@ static inline uint32_t span_blocks_used(const struct span_shm *span) {
     return count;
 }
 /* Spans that are backed by memory. */
-uint32_t span_claimed_count(const struct seg *s);
+static inline __attribute__((always_inline)) uint32_t span_claimed_count(const struct seg *s) {
+    uint64_t claimed = SHM_LOAD(&s->shm->claimed_bytes);
+    if (__builtin_expect(claimed <= s->data_off, 0))
+        return 0;
+    uint64_t count = (claimed - s->data_off) / SPAN_BYTES;
+    return count < s->span_count ? (uint32_t)count : s->span_count;
+}
 
 /* Holds the bin's lock. LARDER_OK, LARDER_NOT_FOUND: no span is free; LARDER_E_BUSY. The span is SMALL with a clear bitmap, in no list. */
 int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, unsigned flags, uint32_t *i);

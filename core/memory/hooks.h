@@ -26,7 +26,7 @@ struct core_hooks {
     int (*index_pass)(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                       const struct item_head *but_not);
     /* Adds the entries that `item` has and `but_not` (may be NULL) has not: those whose kseq differs. Insert-if-missing. On failure
-     * the caller calls index_remove(item, but_not). LARDER_OK, LARDER_E_FULL, LARDER_E_RETRY, LARDER_E_BUSY, LARDER_E_CORRUPT. */
+     * the caller calls index_remove(item, but_not). LARDER_OK, LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY, LARDER_E_CORRUPT. */
     int (*index_add)(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                      const struct item_head *but_not);
     /* Removes the entries that `item` has and `but_not` (may be NULL) has not. Remove-if-present; needs no memory.

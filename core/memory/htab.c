@@ -387,7 +387,7 @@ static int make_room(struct writer *w, const struct htab *t, struct stripe_shm *
     if (!is_full && take_over_spare(t, s, hash))
         return LARDER_OK;
     int r = grow(w, t, s);
-    int lacks_memory = r == LARDER_E_RETRY || r == LARDER_E_FULL;
+    int lacks_memory = r == OBSTACLE_CLAIM || r == LARDER_E_FULL;
     return lacks_memory && is_full && take_over_spare(t, s, hash) ? LARDER_OK : r;
 }
 

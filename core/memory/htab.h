@@ -113,7 +113,7 @@ void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe
 shm_word *htab_walk_next(struct htab_walk *walk, uint64_t min_bytes, uint64_t *word, void **block);
 
 /* Under the stripe's lock: a slot for one more block with this hash, growing the array if it must (step 1).
- * LARDER_OK, LARDER_E_FULL, LARDER_E_RETRY, LARDER_E_BUSY, LARDER_E_CORRUPT. */
+ * LARDER_OK, LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int htab_free_slot_locked(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t hash, shm_word **slot);
 /* The same in any array, of this table or one that is being made; a chain that is full is led on
  * to a spare bucket. is_private: in private memory. *spares_used counts up. NULL: no spare is

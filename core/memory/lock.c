@@ -135,7 +135,7 @@ static void sleep_for(struct lock_wait *wait, uint32_t owner, uint32_t value) {
     wait->owner_before = owner;
 }
 
-/* The lock was `seen` to be held, and to spin did not help. LARDER_E_RETRY: it is to be looked at again. */
+/* The lock was `seen` to be held, and to spin did not help. LARDER_CHANGED: it is to be looked at again. */
 static int wait_for_owner(struct lock_wait *wait, uint32_t seen) {
     struct writer *w = wait->w;
     uint32_t owner = (seen & ~LOCK_WAITERS) - 1;
@@ -144,25 +144,25 @@ static int wait_for_owner(struct lock_wait *wait, uint32_t seen) {
         return refuse_owner(wait, owner);
     wait->waiters = LOCK_WAITERS;
     if (is_first && !SHM_CAS(wait->lock, &seen, seen | LOCK_WAITERS))
-        return LARDER_E_RETRY;
+        return LARDER_CHANGED;
     int is_dead = is_dead_owner(wait, owner, is_first, &recovered);
     if (recovered == LARDER_OK && lock_owner(wait->lock) != (int)owner)
-        return LARDER_E_RETRY; /* else a damaged word names a slot that has nothing to recover */
+        return LARDER_CHANGED; /* else a damaged word names a slot that has nothing to recover */
     uint64_t waited_ns = wait_now_ns() - wait->start_ns;
     if (waited_ns > wait->limit_ns)
         return give_up(wait, owner, waited_ns, is_dead, recovered);
     sleep_for(wait, owner, seen | LOCK_WAITERS);
-    return LARDER_E_RETRY;
+    return LARDER_CHANGED;
 }
 
 static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
     struct lock_wait wait = {.w = w, .lock = lock, .rank = rank, .owner_before = UINT32_MAX};
     uint32_t limit_ms = w->busy_timeout_ms || !w->ranks_held ? w->busy_timeout_ms : LOCK_NO_WAIT_INNER_MS;
     wait.limit_ns = (uint64_t)limit_ms * 1000000u;
-    int r = LARDER_E_RETRY;
+    int r = LARDER_CHANGED;
     wait.start_ns = wait_now_ns();
     SHM_STORE(&w->slot->lock_waits, SHM_LOAD_RELAXED(&w->slot->lock_waits) + 1);
-    for (unsigned spins = 0; r == LARDER_E_RETRY; spins++) {
+    for (unsigned spins = 0; r == LARDER_CHANGED; spins++) {
         uint32_t seen = SHM_LOAD(lock);
         int is_free = (seen & ~LOCK_WAITERS) == 0;
         if (is_free && SHM_CAS(lock, &seen, (w->id + 1) | wait.waiters))

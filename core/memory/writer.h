@@ -22,6 +22,7 @@
 
 #include "core/base/epoch.h"
 #include "core/item/item.h"
+#include "core/memory/obstacle.h"
 #include "core/segment/layout.h"
 
 #define WRITER_NEAR 16u /* kinds of items whose attributes are remembered */
@@ -48,7 +49,7 @@ struct writer {
     struct slot_shm *slot;
     uint32_t id;              /* slot number */
     uint32_t busy_timeout_ms; /* 0: LARDER_NO_WAIT */
-    uint64_t need_bytes;      /* after LARDER_E_RETRY: claim so much from the kernel, outside locks, and try again */
+    uint64_t need_bytes;      /* of an obstacle (core/memory/obstacle.h) */
     uint64_t asked_bytes;     /* of heap_take(), for which need_bytes are needed: for the message */
     int is_recovery; /* acts for a dead thread: how many deep, as its recovery may need a lock of another dead one */
     void *live;      /* the liveness lock (core/segment/live.h) */
@@ -139,15 +140,12 @@ void writer_end(struct writer *w);
 int writer_is_idle(struct writer_pool *pool, uint32_t slot);
 /* Grows w->scratch to at least bytes. Outside locks. LARDER_OK or LARDER_E_NO_MEMORY. */
 int writer_scratch(struct writer *w, size_t bytes);
-/* After LARDER_E_RETRY, outside locks: claims w->need_bytes. LARDER_OK, LARDER_E_FULL, ... */
+/* After OBSTACLE_CLAIM, outside locks: claims w->need_bytes. LARDER_OK, LARDER_E_FULL, ... */
 int writer_claim(struct writer *w);
 
 /* For slot_take.c. A writer that acts for this slot; NULL: LARDER_E_NO_MEMORY. Its memory. One of the pool, or NULL. */
 struct writer *writer_new(struct writer_pool *pool, uint32_t slot, void *live);
 void writer_free(struct writer *w);
 struct writer *writer_take_idle(struct writer_pool *pool);
-
-/* Internal result: nothing was changed; drop all locks, do what need_bytes asks (writer_claim), try again. */
-#define LARDER_E_RETRY (-100)
 
 #endif

@@ -11,11 +11,6 @@
 #include "core/memory/writer.h"
 #include "core/table/table.h"
 
-/* Internal results of one try. Nothing was changed. */
-#define TRY_VIEW_MOVED (-101)    /* the table's definition has changed */
-#define TRY_BEFORE_SMALL (-102)  /* w->before needs w->need_bytes */
-#define TRY_SCRATCH_SMALL (-103) /* w->scratch does */
-
 /* A write number, and so a version: the table's place in the catalog, and below it how often the stripe was written. */
 #define CHANGE_TABLE_SHIFT 54
 

@@ -1,6 +1,6 @@
 /* core/table/increment.c - larder_increment(): a number of an item, counted up by one call.
  *
- * Idea     Mostly the number is there. Then the item is changed where it is found, under its stripe's lock (write_increment): nobody
+ * Idea     Mostly the number is there. Then the item is changed where it is found, under its stripe's lock (decide): nobody
  *          comes between, so nothing is tried again. What that leaves out is done as a caller would do it, with a builder and
  *          larder_put_if(): an item that has to be made, an attribute to be added, another expiry, an image that has to be laid out anew (it
  *          needs a directory now, or none, or is too large), an image that was made under another definition of the table.
@@ -12,9 +12,79 @@
 #include "core/base/err.h"
 #include "core/item/item.h"
 #include "core/table/db.h"
+#include "core/table/read.h"
 #include "core/table/write.h"
 
-/* Tools of the long way. */
+struct increment {
+    struct write write;
+    const struct larder_key *key;
+    struct bytes name;
+    int64_t by, sum; /* sum: what is there afterwards */
+};
+
+/* ---- The short way: LARDER_NOT_FOUND if it does not lead there, with nothing changed -------------------------------- */
+
+static int has_name(const char *name, size_t name_bytes, struct bytes wanted) {
+    return name && name_bytes == wanted.len && memcmp(name, wanted.at, wanted.len) == 0;
+}
+
+static int prepare(struct writer *w, struct write *c) {
+    (void)w;
+    const struct increment *increment = (const struct increment *)c;
+    const struct item_shape *shape = &c->view->shape;
+    struct bytes name = increment->name;
+    c->image = NULL; /* of an earlier try */
+    if (has_name(shape->partition.name, shape->partition.name_bytes, name) ||
+        has_name(shape->sort.name, shape->sort.name_bytes, name))
+        return err_set(LARDER_E_INVAL, "larder_increment: attribute \"%.*s\" is part of the key of table \"%s\"",
+                       ITEM_SHOWN(name), c->view->def.name);
+    int r = write_take_key(c, increment->key);
+    if (r)
+        return r;
+    if (has_name(shape->ttl_name, shape->ttl_name_bytes, name)) /* another expiry, which a put works out */
+        return LARDER_NOT_FOUND;
+    struct read_hint hint = read_hint_stripe(c->view, c->hash);
+    read_hint_bucket(c->view, &hint);
+    read_hint_item(c->view, &hint, WRITE_AHEAD_BYTES);
+    return LARDER_OK;
+}
+
+/* The image is the item that is there with a number changed. Made of a private copy, in memory that is there already. */
+static int add_locked(struct writer *w, struct increment *increment) {
+    struct write *c = &increment->write;
+    const struct item_peek *old = c->old;
+    size_t room = item_round8(old->head.bytes + ITEM_ADDED_BYTES_MAX);
+    if (w->scratch_bytes < 2 * room) {
+        w->need_bytes = 2 * room;
+        return OBSTACLE_SCRATCH;
+    }
+    struct item_head *copy = (struct item_head *)((uint8_t *)w->scratch + room);
+    shm_copy_out(copy, old->image, old->head.bytes);
+    if (copy->bytes != old->head.bytes || !item_is_readable(copy, copy->bytes))
+        return change_damaged(c->old_word);
+    if (change_is_outdated(c->view, copy))
+        return LARDER_NOT_FOUND;
+    c->image = w->scratch;
+    int r = item_add_int(copy, increment->name, increment->by, c->image, &increment->sum);
+    struct item_timed *timed = r ? NULL : item_timed_at(c->image, c->image);
+    if (timed)
+        atomic_init(&timed->armed_s, 0); /* until arm() */
+    return r == LARDER_E_CORRUPT ? change_damaged(c->old_word) : r;
+}
+
+static int decide(struct writer *w, struct write *c) {
+    int r = c->was_there ? add_locked(w, (struct increment *)c) : LARDER_NOT_FOUND;
+    return r ? r : WRITE_STORE;
+}
+
+static int increment_in_place(struct larder_table *t, struct increment *increment) {
+    static const struct write_kind kind = {prepare, decide, .takes_memory = 1};
+    write_begin(&increment->write, &kind, t, NULL);
+    return write_run(&increment->write);
+}
+
+/* ---- The long way --------------------------------------------------------------------------------------------------- */
+
 struct increment_kit {
     struct larder_builder *builder;
     struct larder_page *page;
@@ -36,7 +106,7 @@ static int add_key(struct larder_table *t, const struct larder_key *key, struct 
 }
 
 /* The item that is to be there, and *sum. old: what is there, or NULL. */
-static int make_item(struct larder_table *t, struct write_increment *increment, const struct larder_item *old,
+static int make_item(struct larder_table *t, struct increment *increment, const struct larder_item *old,
                      struct larder_builder *b, const struct larder_item **made) {
     const char *name = (const char *)increment->name.at;
     struct larder_value value;
@@ -57,7 +127,7 @@ static int make_item(struct larder_table *t, struct write_increment *increment, 
 }
 
 /* Ends, as every other write that comes between got on. */
-static int increment_anew(struct larder_table *t, struct write_increment *increment, const struct increment_kit *kit) {
+static int increment_anew(struct larder_table *t, struct increment *increment, const struct increment_kit *kit) {
     int r = larder_get(t, increment->key, kit->page);
     while (r >= 0) {
         const struct larder_item *old = larder_page_item(kit->page, 0), *made;
@@ -70,7 +140,7 @@ static int increment_anew(struct larder_table *t, struct write_increment *increm
     return r;
 }
 
-static int increment_the_long_way(struct larder_table *t, struct write_increment *increment) {
+static int increment_the_long_way(struct larder_table *t, struct increment *increment) {
     struct increment_kit kit = {NULL, NULL};
     int r = larder_builder_new(t->db, &kit.builder);
     if (r == LARDER_OK)
@@ -86,8 +156,11 @@ LARDER_API int larder_increment(struct larder_table *t, const struct larder_key 
                                 int64_t *value) {
     if (ERR_IS_NULL(t) || ERR_IS_NULL(key) || ERR_IS_NULL(name))
         return LARDER_E_INVAL;
-    struct write_increment increment = {.key = key, .name = {(const uint8_t *)name, strlen(name)}, .by = by};
-    int r = write_increment(t, &increment);
+    struct increment increment;
+    increment.key = key;
+    increment.name = (struct bytes){(const uint8_t *)name, strlen(name)};
+    increment.by = by;
+    int r = increment_in_place(t, &increment);
     if (r == LARDER_NOT_FOUND)
         r = increment_the_long_way(t, &increment);
     if (r == LARDER_OK && value)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
-#include "core/memory/heap.h"
+#include "core/base/wait.h"
 #include "core/memory/hooks.h"
 #include "core/segment/live.h"
 #include "core/table/db.h"
@@ -55,26 +55,40 @@ static int make_round(struct writer *w, struct room *room) {
     return say_not_full(has_made);
 }
 
-static int make_room(struct writer *w, struct room *room) {
-    char message[256]; /* rule R3 */
+static int make_some(struct writer *w, struct room *room) {
     if (w->is_recovery || room->rounds++ >= ROOM_ROUNDS + room->bytes / ROOM_BYTES_PER_ROUND)
-        return LARDER_E_FULL;
-    strncpy(message, larder_error(), sizeof message - 1);
-    message[sizeof message - 1] = 0;
-    int has_made = make_round(w, room);
-    if (w->is_stuck)
-        return err_set(LARDER_E_BUSY, "a stopped process holds a lock that making room needs");
-    return has_made ? LARDER_E_RETRY : err_set(LARDER_E_FULL, "%s", message);
+        return 0;
+    return make_round(w, room);
 }
 
-int room_after(struct writer *w, struct room *room, int r) {
-    if (r == LARDER_E_RETRY && w->is_stuck) /* what was done is taken back by whoever recovers the slot */
-        return err_set(LARDER_E_BUSY, "a stopped process holds a lock that this call needs");
-    if (r == LARDER_E_RETRY && w->need_bytes) {
-        int claimed = heap_claim(w, w->need_bytes);
-        if (claimed == LARDER_OK)
-            return r;
-        r = claimed;
-    }
-    return r == LARDER_E_FULL && !w->is_stuck ? make_room(w, room) : r;
+/* All that can be had, and no second time. */
+static int make_all(struct writer *w, struct room *room) {
+    int has_made = 0;
+    if (room->is_all_made)
+        return 0;
+    room->is_all_made = 1;
+    while (make_some(w, room))
+        has_made = 1;
+    return has_made;
+}
+
+/* For a new table what was dropped before comes first: its entry has stripes. True: a piece of it is empty now, or all
+ * of it, whoever did it: its memory may be what was lacking. */
+static int await_drops(struct writer *w, const struct room *room) {
+    if (!room->had_drops || wait_now_ms() >= room->drops_until_ms)
+        return 0;
+    int r = table_resume_piece(w);
+    return r == LARDER_MORE || r == LARDER_NOT_FOUND;
+}
+
+int room_make(struct writer *w, struct room *room) {
+    char message[256]; /* rule R3 */
+    strncpy(message, larder_error(), sizeof message - 1);
+    message[sizeof message - 1] = 0;
+    int has_made = await_drops(w, room);
+    if (!has_made && !w->is_stuck)
+        has_made = room->wants_all ? make_all(w, room) : make_some(w, room);
+    if (w->is_stuck)
+        return err_set(LARDER_E_BUSY, "a stopped process holds a lock that making room needs");
+    return has_made ? LARDER_OK : err_set(LARDER_E_FULL, "%s", message);
 }

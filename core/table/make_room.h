@@ -22,15 +22,21 @@
 struct room {
     uint64_t bytes; /* about so many */
     int64_t now_s;  /* by the handle's clock */
-    const struct table_view
-        *view; /* NULL, or of the item that is to be written, which has this hash: what has expired in its place goes */
-    uint64_t hash; /* first */
+    /* Of the item that is to be written: what has expired in its place goes first. NULL: there is none. */
+    const struct table_view *view;
+    uint64_t hash;
+    /* A try costs so much that all room is made before the next one; and that once. */
+    int wants_all;
+    /* A new table: until then what was dropped is waited for. had_drops: there was some when the try began. */
+    uint64_t drops_until_ms;
+    int had_drops;
+    /* Private */
     uint32_t rounds;
-    int has_no_drops;
+    int has_no_drops, is_all_made;
 };
 
-/* What to do after a try that ended with r. LARDER_E_RETRY: memory was claimed from the kernel (w->need_bytes), or room was made: try
- * again. Else what the call returns: r, or LARDER_E_BUSY if the writer is stuck, or why memory could not be claimed. */
-int room_after(struct writer *w, struct room *room, int r);
+/* After a try that ended with LARDER_E_FULL. LARDER_OK: room was made, try again. LARDER_E_FULL, with the message of before;
+ * LARDER_E_BUSY: the writer is stuck. */
+int room_make(struct writer *w, struct room *room);
 
 #endif

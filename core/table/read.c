@@ -272,36 +272,27 @@ void read_hint_item(const struct table_view *v, struct read_hint *hint, size_t a
 
 /* ---- Public calls ----------------------------------------------------------------------------------------------------------- */
 
-static inline __attribute__((always_inline)) int get(struct larder_table *t, const struct larder_key *key,
+static inline __attribute__((always_inline)) int get(const struct table_view *v, const void *key,
                                                      struct larder_page *page) {
-    const struct table_view *v;
     struct item_key k;
-    int r = table_view(t, &v);
-    if (r == LARDER_OK)
-        r = item_key_from_values(&v->shape, key, &k);
+    int r = item_key_from_values(&v->shape, key, &k);
     if (r)
-        return page_fail(page, r);
+        return r;
     struct read_hint hint = read_hint_stripe(v, read_hash(v, &k)); /* what it fetches comes during the next calls */
     page_reset(page);
     page->scanned = 1;
-    int64_t now_s = db_now_checked(t->db);
+    int64_t now_s = db_now_checked(v->db);
     read_hint_bucket(v, &hint);
     read_hint_item(v, &hint, page->ahead_bytes);
     r = read_by_key(v, &k, &hint, now_s, page);
-    r = table_judge(t, v, r);
     page->is_snapshot = 1; /* one item, or none */
-    return r < 0 ? page_fail(page, r) : r;
+    return r;
 }
 
 int larder_get(struct larder_table *t, const struct larder_key *key, struct larder_page *page) {
     if (ERR_IS_NULL(t) || ERR_IS_NULL(key) || ERR_IS_NULL(page))
         return page_fail(page, LARDER_E_INVAL);
-    struct epoch_use *use = read_begin(t, page);
-    if (!use)
-        return page_fail(page, LARDER_E_NO_MEMORY);
-    int r = get(t, key, page);
-    read_end(t, page, use);
-    return r;
+    return read_page(t, page, get, key);
 }
 
 /* Keys of one round of larder_get_many: enough to overlap their misses, few enough for the first-level cache. */
@@ -343,29 +334,27 @@ static int get_round(const struct table_view *v, const struct larder_key *keys, 
     return r;
 }
 
-static int get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count, struct larder_page *page) {
-    const struct table_view *v;
-    int r = table_view(t, &v);
-    if (r == LARDER_OK)
-        r = page_make_keys(page, MANY_AT_ONCE * sizeof(struct item_key));
+struct many {
+    const struct larder_key *keys;
+    uint32_t count;
+};
+
+static int get_many(const struct table_view *v, const void *arg, struct larder_page *page) {
+    const struct many *many = arg;
+    uint32_t count = many->count;
+    int r = page_make_keys(page, MANY_AT_ONCE * sizeof(struct item_key));
     if (r)
-        return page_fail(page, r);
-    int64_t now_s = db_now_checked(t->db);
+        return r;
+    int64_t now_s = db_now_checked(v->db);
     page_reset(page);
     page->scanned = count;
     for (uint32_t at = 0; at < count && r == LARDER_OK; at += MANY_AT_ONCE)
-        r = get_round(v, keys + at, count - at < MANY_AT_ONCE ? count - at : MANY_AT_ONCE, now_s, page);
-    r = table_judge(t, v, r);
-    return r ? page_fail(page, r) : r;
+        r = get_round(v, many->keys + at, count - at < MANY_AT_ONCE ? count - at : MANY_AT_ONCE, now_s, page);
+    return r;
 }
 
 int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count, struct larder_page *page) {
     if (ERR_IS_NULL(t) || (count && ERR_IS_NULL(keys)) || ERR_IS_NULL(page))
         return page_fail(page, LARDER_E_INVAL);
-    struct epoch_use *use = read_begin(t, page);
-    if (!use)
-        return page_fail(page, LARDER_E_NO_MEMORY);
-    int r = get_many(t, keys, count, page);
-    read_end(t, page, use);
-    return r;
+    return read_page(t, page, get_many, &(struct many){keys, count});
 }

@@ -38,6 +38,22 @@ static inline void read_end(struct larder_table *t, struct larder_page *page, st
         views_depart(t->db, use);
 }
 
+/* One read into a page, all of it: looks for the view, reads, judges the result (table_judge). The page of a read that
+ * failed is left empty. Inline, so that `read` is part of the public call. */
+typedef int read_into(const struct table_view *v, const void *arg, struct larder_page *page);
+static inline __attribute__((always_inline)) int read_page(struct larder_table *t, struct larder_page *page,
+                                                           read_into *read, const void *arg) {
+    const struct table_view *v;
+    struct epoch_use *use = read_begin(t, page);
+    if (!use)
+        return page_fail(page, LARDER_E_NO_MEMORY);
+    int r = table_view(t, &v);
+    if (r == LARDER_OK)
+        r = table_judge(t, v, read(v, arg, page));
+    read_end(t, page, use);
+    return r < 0 ? page_fail(page, r) : r;
+}
+
 /* True if an image is expired at now_s: by its expiry, or if the table's TTL attribute changed since, by the attribute. */
 int read_is_expired(const struct table_view *v, const struct item_head *image, int64_t now_s);
 

@@ -18,10 +18,19 @@ struct position {
     const struct item_key *key; /* after this key if the hash is equal; NULL: at the hash */
 };
 
-/* Who is in a chain, for scan_chain_singly. */
+/* An item of a chain, for scan_chain_singly. */
 struct member {
     uint64_t hash; /* as htab_hash_in() makes it: enough to be found by */
     uint32_t kseq;
+};
+
+/* A chain of a stripe that is being read, in its array as of `seq`. */
+struct chain {
+    struct stripe_shm *stripe;
+    uint32_t number; /* of the stripe */
+    uint32_t buckets, bucket;
+    uint64_t seq;
+    unsigned tries; /* so often it had to be looked for again */
 };
 
 /* Lies in the page's memory, for it is too large for a small stack. */
@@ -93,26 +102,26 @@ static int corrupt(void) {
 }
 
 /* Whether all images can be read and belong into this chain; they are validated copies. */
-static int is_chain_sane(const struct scan *s, const struct item_head *const *images, uint32_t count, uint32_t stripe,
-                         uint32_t buckets, uint32_t bucket) {
+static int is_chain_sane(const struct scan *s, const struct chain *c, const struct item_head *const *images,
+                         uint32_t count) {
     const struct htab *t = &s->v->items;
     for (uint32_t i = 0; i < count; i++)
         if (!item_head_is_sane(images[i], images[i]->bytes) || images[i]->version == 0 ||
-            hash_of(images[i]) >> t->stripe_shift != stripe || htab_bucket_of(t, buckets, hash_of(images[i])) != bucket)
+            hash_of(images[i]) >> t->stripe_shift != c->number ||
+            htab_bucket_of(t, c->buckets, hash_of(images[i])) != c->bucket)
             return 0;
     return 1;
 }
 
 /* Puts the chain's images in order and drops those outside the range and the expired. They are the page's from `first` on, and its
  * bytes from `used` on. LARDER_OK or LARDER_E_CORRUPT. */
-static int settle_chain(struct scan *s, uint32_t stripe, uint32_t buckets, uint32_t bucket, uint32_t first,
-                        size_t used) {
+static int settle_chain(struct scan *s, const struct chain *c, uint32_t first, size_t used) {
     struct larder_page *page = s->page;
     const struct item_head **images = s->images;
     uint32_t count = page->count - first, kept = first;
     for (uint32_t i = 0; i < count; i++)
         images[i] = (const struct item_head *)(page->bytes + page->at[first + i]);
-    if (!is_chain_sane(s, images, count, stripe, buckets, bucket))
+    if (!is_chain_sane(s, c, images, count))
         return corrupt();
     qsort(images, count, sizeof(const struct item_head *), by_hash);
     for (uint32_t i = 1; i < count; i++)
@@ -128,30 +137,32 @@ static int settle_chain(struct scan *s, uint32_t stripe, uint32_t buckets, uint3
     return LARDER_OK;
 }
 
-/* One bucket chain of an array of `buckets`, validated. The chain may be gone when the array grew: then LARDER_MORE asks for the
- * stripe again. A larger array is published before the sequence moves, so its size is compared, too: bucket numbers of the one
- * mean other hashes in the other. */
-static int scan_chain(struct scan *s, uint32_t number, uint64_t seq, uint32_t buckets, uint32_t bucket) {
-    struct stripe_shm *stripe = &s->v->items.stripes[number];
+/* Whether the array and its stripe are still as when the chain was looked for. A larger array is published before the
+ * sequence moves, so its size is compared, too: bucket numbers of the one mean other hashes in the other. */
+static int is_unmoved(const struct scan *s, const struct chain *c) {
+    return htab_bucket_count(&s->v->items, c->stripe) == c->buckets && htab_read_ok(c->stripe, c->seq);
+}
+
+/* The chain, validated. LARDER_CHANGED: it may be gone, as the array grew. */
+static int scan_chain(struct scan *s, const struct chain *c) {
     uint32_t first = s->page->count;
     size_t used = s->page->used;
-    int count = htab_bucket_slots(&s->v->items, stripe, bucket, s->words, HTAB_CHAIN_MAX);
+    int count = htab_bucket_slots(&s->v->items, c->stripe, c->bucket, s->words, HTAB_CHAIN_MAX);
     int r = count < 0 ? LARDER_E_CORRUPT : copy_chain(s, count);
-    if (htab_bucket_count(&s->v->items, stripe) != buckets || !htab_read_ok(stripe, seq)) {
+    if (!is_unmoved(s, c)) {
         s->page->count = first;
         s->page->used = used;
-        return r == LARDER_E_NO_MEMORY ? r : LARDER_MORE;
+        return r == LARDER_E_NO_MEMORY ? r : LARDER_CHANGED;
     }
     if (r == LARDER_E_CORRUPT)
         return corrupt();
-    return r ? r : settle_chain(s, number, buckets, bucket, first, used);
+    return r ? r : settle_chain(s, c, first, used);
 }
 
-/* The chain's items as one moment has them. LARDER_OK and *count; LARDER_MORE: not this time; LARDER_E_CORRUPT. */
-static int list_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, uint32_t buckets, uint32_t bucket,
-                      int *count) {
+/* The chain's items as one moment has them. LARDER_OK and *count; LARDER_CHANGED: not this time; LARDER_E_CORRUPT. */
+static int list_chain(struct scan *s, const struct chain *c, int *count) {
     const uint64_t *words = s->words;
-    *count = htab_bucket_slots(&s->v->items, stripe, bucket, s->words, HTAB_CHAIN_MAX);
+    *count = htab_bucket_slots(&s->v->items, c->stripe, c->bucket, s->words, HTAB_CHAIN_MAX);
     int is_sane = *count >= 0;
     for (int i = 0; i < *count; i++) {
         struct item_head head = {0};
@@ -161,26 +172,26 @@ static int list_chain(struct scan *s, struct stripe_shm *stripe, uint64_t seq, u
         is_sane &= block != NULL;
         s->members[i] = (struct member){htab_hash_in(words[i], hash_of(&head)), head.kseq};
     }
-    if (htab_bucket_count(&s->v->items, stripe) != buckets || !htab_read_ok(stripe, seq))
-        return LARDER_MORE;
+    if (!is_unmoved(s, c))
+        return LARDER_CHANGED;
     return is_sane ? LARDER_OK : corrupt();
 }
 
-/* The same as scan_chain for items so large that the stripe does not stand still while they are copied. Notes who is there, which
- * is short, and then reads each by itself: an item keeps its key sequence when it is replaced, so whoever stays is found. */
-static int scan_chain_singly(struct scan *s, uint32_t number, uint64_t seq, uint32_t buckets, uint32_t bucket) {
-    struct stripe_shm *stripe = &s->v->items.stripes[number];
+/* The same as scan_chain for items so large that the stripe does not stand still while they are copied. Notes which are
+ * there, which is short, and then reads each by itself: an item keeps its key sequence when it is replaced, so one that
+ * stays is found. */
+static int scan_chain_singly(struct scan *s, const struct chain *c) {
     uint32_t first = s->page->count;
     size_t used = s->page->used;
     int count, is_expired;
-    int r = list_chain(s, stripe, seq, buckets, bucket, &count);
+    int r = list_chain(s, c, &count);
     for (int i = 0; r == LARDER_OK && i < count; i++) {
         struct read_hint hint = read_hint_stripe(s->v, s->members[i].hash);
         r = read_by_entry(s->v, -1, s->members[i].kseq, &hint, s->now_s, s->page, NULL, &is_expired);
         if (r == LARDER_NOT_FOUND) /* deleted meanwhile, or expired */
             r = LARDER_OK;
     }
-    return r ? r : settle_chain(s, number, buckets, bucket, first, used);
+    return r ? r : settle_chain(s, c, first, used);
 }
 
 static int is_page_full(const struct scan *s) {
@@ -198,43 +209,66 @@ static void continue_after(struct scan *s) {
     s->from = (struct position){hash_of(last), key};
 }
 
+/* The chain that the scan's position is in, in the stripe as it is now. */
+static void find_chain(const struct scan *s, struct chain *c) {
+    c->seq = htab_read_begin(c->stripe);
+    c->buckets = htab_bucket_count(&s->v->items, c->stripe);
+    c->bucket = c->buckets ? htab_bucket_of(&s->v->items, c->buckets, s->from.hash) : 0;
+}
+
+/* After a chain was read: the position moves behind it. */
+static void move_on(struct scan *s, const struct chain *c, uint32_t count_before) {
+    if (s->limit && s->page->count > s->limit)
+        page_truncate(s->page, s->limit);
+    if (s->page->count > count_before)
+        continue_after(s);
+    if (is_page_full(s) || c->bucket + 1 >= c->buckets)
+        return;
+    uint64_t next = htab_first_hash(&s->v->items, c->number, c->buckets, c->bucket + 1);
+    if (s->from.hash < next)
+        s->from = (struct position){next, NULL};
+}
+
+/* A stripe without chains. A word that says there are some is damage; but not one of an array that was published just
+ * now, before the sequence moved. */
+static int scan_empty(const struct scan *s, const struct chain *c) {
+    int is_damaged = SHM_LOAD(&c->stripe->array) != 0 && htab_bucket_count(&s->v->items, c->stripe) == 0;
+    if (!htab_read_ok(c->stripe, c->seq))
+        return LARDER_CHANGED;
+    return is_damaged ? corrupt() : LARDER_OK;
+}
+
+/* From one chain on. LARDER_OK: the stripe is done, every chain was validated by itself. LARDER_MORE: the page is full.
+ * LARDER_CHANGED: the chain has to be looked for again. */
+static int scan_chains(struct scan *s, struct chain *c) {
+    for (; c->bucket < c->buckets; c->bucket++) {
+        uint32_t before = s->page->count;
+        int r = c->tries < CHAIN_TRIES ? scan_chain(s, c) : scan_chain_singly(s, c);
+        if (r)
+            return r;
+        if (c->tries < CHAIN_TRIES)
+            c->tries = 0;
+        else /* the sequence has moved, or it would have worked at once */
+            c->seq = htab_read_begin(c->stripe);
+        move_on(s, c, before);
+        if (is_page_full(s))
+            return LARDER_MORE;
+    }
+    return c->buckets ? LARDER_OK : scan_empty(s, c);
+}
+
 /* LARDER_OK: the stripe is done. LARDER_MORE: the page is full. */
 static int scan_stripe(struct scan *s, uint32_t number) {
     const struct htab *t = &s->v->items;
-    struct stripe_shm *stripe = &t->stripes[number];
+    struct chain c = {.number = number, .stripe = &t->stripes[number]};
     uint64_t stripe_first = (uint64_t)number << t->stripe_shift;
     if (s->from.hash < stripe_first)
         s->from = (struct position){stripe_first, NULL};
-    for (unsigned tries = 0;; tries++) {
-        uint64_t seq = htab_read_begin(stripe);
-        uint32_t buckets = htab_bucket_count(t, stripe);
-        uint32_t bucket = buckets ? htab_bucket_of(t, buckets, s->from.hash) : 0;
-        for (; bucket < buckets; bucket++) {
-            uint32_t before = s->page->count;
-            int r = (tries < CHAIN_TRIES ? scan_chain : scan_chain_singly)(s, number, seq, buckets, bucket);
-            if (r == LARDER_MORE)
-                break;
-            if (r)
-                return r;
-            if (tries >= CHAIN_TRIES) /* the sequence has moved, or it would have worked at once */
-                seq = htab_read_begin(stripe);
-            else
-                tries = 0;
-            if (s->limit && s->page->count > s->limit)
-                page_truncate(s->page, s->limit);
-            if (s->page->count > before)
-                continue_after(s);
-            if (is_page_full(s))
-                return LARDER_MORE;
-            if (s->from.hash < htab_first_hash(t, number, buckets, bucket + 1) && bucket + 1 < buckets)
-                s->from = (struct position){htab_first_hash(t, number, buckets, bucket + 1), NULL};
-        }
-        /* Still none, and a word that says there is one: not an array that was published just now, before the sequence moved. */
-        if (buckets == 0 && SHM_LOAD(&stripe->array) != 0 && htab_bucket_count(t, stripe) == 0 &&
-            htab_read_ok(stripe, seq))
-            return corrupt();
-        if (bucket >= buckets && (buckets != 0 || htab_read_ok(stripe, seq)))
-            return LARDER_OK; /* every chain was validated by itself */
+    for (;; c.tries++) {
+        find_chain(s, &c);
+        int r = scan_chains(s, &c);
+        if (r != LARDER_CHANGED)
+            return r;
     }
 }
 
@@ -296,38 +330,28 @@ static int take_spec(struct scan *s, const struct larder_scan_spec *spec) {
     return LARDER_OK;
 }
 
-static int scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
-    const struct table_view *v;
-    int r = RESERVED_CHECK(spec, "struct larder_scan_spec");
-    if (r == LARDER_OK)
-        r = check_spec(spec);
-    if (r == LARDER_OK)
-        r = table_view(t, &v);
-    if (r == LARDER_OK)
-        r = page_make(page, &page->work, sizeof(struct scan));
+static int scan(const struct table_view *v, const void *spec, struct larder_page *page) {
+    int r = page_make(page, &page->work, sizeof(struct scan));
     if (r)
-        return page_fail(page, r);
+        return r;
     struct scan *s = page->work.at; /* large: its parts are set one by one */
     s->v = v;
     s->page = page;
     r = take_spec(s, spec);
     if (r)
-        return page_fail(page, r);
-    s->now_s = db_now(t->db);
+        return r;
+    s->now_s = db_now(v->db);
     page_reset(page);
     r = scan_range(s);
     page->scanned = page->count;
-    r = table_judge(t, v, r);
-    return r < 0 ? page_fail(page, r) : r;
+    return r;
 }
 
 int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
     if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
         return page_fail(page, LARDER_E_INVAL);
-    struct epoch_use *use = read_begin(t, page);
-    if (!use)
-        return page_fail(page, LARDER_E_NO_MEMORY);
-    int r = scan(t, spec, page);
-    read_end(t, page, use);
-    return r;
+    int r = RESERVED_CHECK(spec, "struct larder_scan_spec");
+    if (r == LARDER_OK)
+        r = check_spec(spec);
+    return r ? page_fail(page, r) : read_page(t, page, scan, spec);
 }

@@ -14,9 +14,9 @@
  */
 #include "core/base/debug.h"
 #include "core/base/err.h"
+#include "core/table/attempt.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
-#include "core/table/make_room.h"
 #include "core/table/table_life.h"
 
 int table_lock_catalog(struct writer *w) {
@@ -101,10 +101,8 @@ static int apply_change(struct schema_source *source, const struct table_change 
 int table_change_locked(struct writer *w, const struct table_view *v, const struct table_change *change) {
     struct schema_source source;
     DEBUG_ASSERT(lock_is_held(w, LOCK_CATALOG));
-    if (!view_is_current(v)) {
-        w->need_bytes = 0; /* nothing to claim: only a newer view is needed */
-        return LARDER_E_RETRY;
-    }
+    if (!view_is_current(v))
+        return OBSTACLE_VIEW;
     if (LIFE_STATE(v->life) != TABLE_READY)
         return err_set(LARDER_E_NO_TABLE, "table \"%s\" is being dropped", v->def.name);
     schema_source_of_view(v, &source);
@@ -112,11 +110,17 @@ int table_change_locked(struct writer *w, const struct table_view *v, const stru
     return result == LARDER_OK ? table_publish(w, v->shm, &source, 1) : result;
 }
 
-static int set_removal(struct writer *w, struct larder_table *t, enum larder_removal removal) {
+struct removal_set {
+    struct larder_table *table;
+    enum larder_removal removal;
+};
+
+static int try_set_removal(struct writer *w, void *arg) {
+    const struct removal_set *set = arg;
     const struct table_view *v;
-    const struct table_change change = {.set_state_ordinal = -1, .set_removal = 1, .removal = removal};
-    int result = table_view(t, &v);
-    if (result != LARDER_OK || v->def.removal == removal)
+    const struct table_change change = {.set_state_ordinal = -1, .set_removal = 1, .removal = set->removal};
+    int result = table_view(set->table, &v);
+    if (result != LARDER_OK || v->def.removal == set->removal)
         return result;
     result = table_lock_catalog(w);
     if (result != LARDER_OK)
@@ -139,9 +143,7 @@ LARDER_API int larder_removal_set(struct larder_table *t, enum larder_removal re
     if (result != LARDER_OK)
         return result;
     struct room room = {.now_s = db_now(t->db)};
-    do
-        result = room_after(w, &room, set_removal(w, t, removal));
-    while (result == LARDER_E_RETRY);
+    result = attempt(w, &room, try_set_removal, &(struct removal_set){t, removal});
     writer_end(w);
     return result;
 }

@@ -17,6 +17,7 @@
  */
 #include "core/base/err.h"
 #include "core/memory/hooks.h"
+#include "core/table/attempt.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
 #include "core/table/table_life.h"
@@ -89,39 +90,38 @@ static int empty_locked(struct writer *w, struct table_shm *t, const struct tabl
     return LARDER_MORE;
 }
 
-/* LARDER_E_RETRY: the view is not the present one any more. LARDER_NOT_FOUND: nothing is left to do. */
+/* LARDER_NOT_FOUND: nothing is left to do. */
 static int empty_as_seen_locked(struct writer *w, uint32_t ordinal, const struct table_view *v) {
     struct table_shm *t = seg_table(w->seg, ordinal);
     if (!is_dropping(w->seg, ordinal))
         return LARDER_NOT_FOUND;
     if (v ? !view_is_current(v) : SHM_LOAD(&t->schema_off) != 0)
-        return LARDER_E_RETRY;
+        return OBSTACLE_VIEW;
     return empty_locked(w, t, v);
 }
 
-/* One piece of one table. Views are made before the lock is taken: they need private memory. */
-static int empty_piece(struct writer *w, uint32_t ordinal) {
-    int is_held = lock_is_held(w, LOCK_CATALOG), r;
-    do {
-        struct table_view *v = NULL;
-        r = table_view_read(w->db, ordinal, &v);
-        if (r != LARDER_OK && r != LARDER_NOT_FOUND)
-            return r;
-        r = is_held ? LARDER_OK : table_lock_catalog(w);
-        if (r == LARDER_OK) {
-            r = empty_as_seen_locked(w, ordinal, v);
-            if (!is_held)
-                table_leave_catalog(w);
-        }
-        priv_free(db_priv(w->db), v);
-    } while (r == LARDER_E_RETRY && !w->is_stuck);
+/* One piece of the table with this ordinal. Its view is made before the lock is taken: it needs private memory. */
+static int try_empty_piece(struct writer *w, void *arg) {
+    uint32_t ordinal = *(const uint32_t *)arg;
+    int is_held = lock_is_held(w, LOCK_CATALOG);
+    struct table_view *v = NULL;
+    int r = table_view_read(w->db, ordinal, &v);
+    if (r != LARDER_OK && r != LARDER_NOT_FOUND)
+        return r;
+    r = is_held ? LARDER_OK : table_lock_catalog(w);
+    if (r == LARDER_OK) {
+        r = empty_as_seen_locked(w, ordinal, v);
+        if (!is_held)
+            table_leave_catalog(w);
+    }
+    priv_free(db_priv(w->db), v);
     return r;
 }
 
 int table_resume_piece(struct writer *w) {
     int result = LARDER_NOT_FOUND;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
-        int r = is_dropping(w->seg, i) ? empty_piece(w, i) : LARDER_NOT_FOUND;
+        int r = is_dropping(w->seg, i) ? attempt(w, NULL, try_empty_piece, &i) : LARDER_NOT_FOUND;
         if (w->is_stuck)
             return LARDER_E_BUSY;
         if (r == LARDER_MORE)

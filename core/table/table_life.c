@@ -23,10 +23,10 @@
 
 #include "core/base/err.h"
 #include "core/base/wait.h"
+#include "core/table/attempt.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
 #include "core/table/drop_thread.h"
-#include "core/table/make_room.h"
 
 static void note_op(struct writer *w, uint32_t op, uint32_t ordinal) {
     SHM_STORE(&w->slot->op_a, ordinal);
@@ -155,49 +155,36 @@ static int await_entry(struct writer *w) {
     return LARDER_OK;
 }
 
-static int create_once(struct writer *w, struct schema_source *source) {
+struct creation {
+    struct schema_source source;
+    struct room room;
+};
+
+static int try_create(struct writer *w, void *arg) {
+    struct creation *c = arg;
+    c->room.had_drops = table_has_drops(w->seg);
     int result = table_lock_catalog(w);
     if (result == LARDER_OK) {
-        result = create_locked(w, source);
+        result = create_locked(w, &c->source);
         table_leave_catalog(w);
     }
     return result;
 }
 
-/* True: a piece of what was dropped is empty now, or all of it, whoever did it: its memory may be what was lacking. */
-static int has_emptied(struct writer *w, int had_drops, uint64_t deadline_ms) {
-    if (!had_drops || w->is_stuck || wait_now_ms() >= deadline_ms)
-        return 0;
-    int r = table_resume_piece(w);
-    return r == LARDER_MORE || r == LARDER_NOT_FOUND;
-}
-
-static int create(struct writer *w, struct schema_source *source) {
-    struct room room = {.bytes = 2 * stripes_bytes(w) + schema_bytes(source), .now_s = db_now(w->db)};
+static int create(struct writer *w, struct creation *c) {
     int result = await_entry(w);
     if (result != LARDER_OK)
         return result;
-    uint64_t deadline_ms = wait_now_ms() + w->busy_timeout_ms;
-    heap_claim_ahead(w, room.bytes);
-    do {
-        int has_drops = table_has_drops(w->seg);
-        result = create_once(w, source);
-        if (result == LARDER_E_RETRY && w->is_stuck)
-            return err_set(LARDER_E_BUSY, "a stopped process holds a lock that creating the table needs");
-        /* What was dropped before comes first: its entry has stripes. */
-        if (result == LARDER_E_FULL && has_emptied(w, has_drops, deadline_ms))
-            result = LARDER_E_RETRY;
-        else
-            result = room_after(w, &room, result);
-        if (result == LARDER_E_FULL && has_emptied(w, has_drops, deadline_ms))
-            result = LARDER_E_RETRY;
-    } while (result == LARDER_E_RETRY);
-    return result;
+    c->room = (struct room){.bytes = 2 * stripes_bytes(w) + schema_bytes(&c->source),
+                            .now_s = db_now(w->db),
+                            .drops_until_ms = wait_now_ms() + w->busy_timeout_ms};
+    heap_claim_ahead(w, c->room.bytes);
+    return attempt(w, &c->room, try_create, c);
 }
 
 LARDER_API int larder_table_create(struct larder *db, const struct larder_table_def *def) {
     struct writer *w;
-    struct schema_source source;
+    struct creation creation;
     if (ERR_IS_NULL(db) || ERR_IS_NULL(def))
         return LARDER_E_INVAL;
     int result = db_check(db);
@@ -207,18 +194,17 @@ LARDER_API int larder_table_create(struct larder *db, const struct larder_table_
         result = writer_borrow(db, &w);
     if (result != LARDER_OK)
         return result;
-    schema_source_of_def(def, &source);
-    result = create(w, &source);
+    schema_source_of_def(def, &creation.source);
+    result = create(w, &creation);
     writer_end(w);
     return result;
 }
 
 /* ---- Drop -------------------------------------------------------------------------------------------------------- */
 
-/* LARDER_E_RETRY: the view is not the present one any more. */
 static int drop_locked(struct writer *w, struct table_view *v) {
     if (!view_is_current(v) || LIFE_STATE(v->life) != TABLE_READY)
-        return LARDER_E_RETRY;
+        return OBSTACLE_VIEW;
     int result = table_flush(w, v); /* if a stopped process holds a stripe, better say so while nothing has changed */
     if (result != LARDER_OK)
         return result;
@@ -227,7 +213,8 @@ static int drop_locked(struct writer *w, struct table_view *v) {
     return LARDER_OK;
 }
 
-static int drop_once(struct writer *w, const char *name) {
+static int try_drop(struct writer *w, void *arg) {
+    const char *name = arg;
     struct catalog_entry e;
     struct table_view *v;
     int result = catalog_find(w->seg, name, TABLE_READY, &e);
@@ -236,8 +223,8 @@ static int drop_once(struct writer *w, const char *name) {
     else if (result == LARDER_NOT_FOUND)
         return err_set(LARDER_E_NO_TABLE, "there is no table \"%s\"", name);
     if (result != LARDER_OK)
-        return result == LARDER_NOT_FOUND ? LARDER_E_RETRY : result; /* it has gone meanwhile */
-    result = strcmp(v->def.name, name) == 0 ? table_lock_catalog(w) : LARDER_E_RETRY;
+        return result == LARDER_NOT_FOUND ? OBSTACLE_VIEW : result; /* it has gone meanwhile */
+    result = strcmp(v->def.name, name) == 0 ? table_lock_catalog(w) : OBSTACLE_VIEW;
     if (result == LARDER_OK) {
         result = drop_locked(w, v);
         table_leave_catalog(w);
@@ -257,9 +244,7 @@ LARDER_API int larder_table_drop(struct larder *db, const char *name) {
         result = writer_borrow(db, &w);
     if (result != LARDER_OK)
         return result;
-    do
-        result = drop_once(w, name);
-    while (result == LARDER_E_RETRY);
+    result = attempt(w, NULL, try_drop, (void *)(uintptr_t)name);
     writer_end(w);
     if (result == LARDER_OK)
         drop_thread_start(db);

@@ -16,7 +16,7 @@ uint64_t table_life_next(struct table_shm *t, uint32_t state);
  * changed in any case; what cannot be given back leaves the writer stuck. */
 void table_swap(struct writer *w, shm_word *word, uint64_t new_word);
 /* Stores a definition and refers to it. is_change: of a table that is READY, which takes a new life. LARDER_OK,
- * LARDER_E_FULL, LARDER_E_RETRY, LARDER_E_BUSY, LARDER_E_CORRUPT; a failure changed nothing. Either may leave the writer
+ * LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY, LARDER_E_CORRUPT; a failure changed nothing. Either may leave the writer
  * stuck. */
 int table_publish(struct writer *w, struct table_shm *t, const struct schema_source *source, int is_change);
 

@@ -1,30 +1,50 @@
-/* core/table/upkeep.c - what is done to items without a caller who asks for it: timers that fire, images made under an older definition, tables
- * that are dropped. See write.h.
+/* core/table/upkeep.c - what is done to items without a caller who asks for it. See write.h.
+ *
+ * Job      Timers that fire; room in the bucket of a put; images made under an older definition; tables that are dropped.
  */
 #include "core/base/err.h"
 #include "core/base/swap.h"
 #include "core/memory/gate.h"
 #include "core/memory/heap.h"
 #include "core/memory/hooks.h"
-#include "core/table/change.h"
+#include "core/table/attempt.h"
 #include "core/table/db.h"
-#include "core/table/make_room.h"
 #include "core/table/read.h"
 #include "core/table/write.h"
+
+/* The slot with this word, whose block's first word is `first`. NULL: a damaged bucket does not lead to it. */
+static shm_word *slot_of(const struct table_view *v, struct stripe_shm *stripe, uint64_t word, uint64_t first) {
+    struct htab_walk walk;
+    uint64_t seen = 0;
+    void *block;
+    shm_word *slot;
+    htab_walk_begin(&walk, &v->items, stripe, htab_hash_in(word, first));
+    while ((slot = htab_walk_next(&walk, sizeof(uint64_t), &seen, &block)) && seen != word)
+        ;
+    return slot;
+}
+
+/* The same for an item: what write_item_locked() wants to know. The hash of a damaged one is not asked for: it is refused. */
+static int point_at(const struct table_view *v, uint64_t word, const struct item_head *item, struct item_swap *s) {
+    struct item_peek peek;
+    s->slot = slot_of(v, s->stripe, word, SHM_LOAD((const shm_word *)item));
+    s->old_word = word;
+    s->old = item;
+    s->hash = change_open_old(v, word, item, &peek) == LARDER_OK ? read_hash_of_item(v, &peek) : 0;
+    return s->slot != NULL;
+}
 
 /* ---- Timers ---------------------------------------------------------------------------------------------------------------------- */
 
 /* The next item of the hash whose timer this is. */
-static shm_word *next_armed(const struct table_view *v, struct htab_walk *walk, uint32_t armed_s, uint64_t *word,
-                            struct item_head **item) {
+static int next_armed(const struct table_view *v, struct htab_walk *walk, uint32_t armed_s, struct item_swap *s) {
     void *block;
-    shm_word *slot;
-    while ((slot = htab_walk_next(walk, sizeof(struct item_head), word, &block))) {
-        *item = block;
-        if (read_armed_s(v, *word, block) == armed_s)
-            return slot;
+    while ((s->slot = htab_walk_next(walk, sizeof(struct item_head), &s->old_word, &block))) {
+        s->old = block;
+        if (read_armed_s(v, s->old_word, block) == armed_s)
+            return 1;
     }
-    return NULL;
+    return 0;
 }
 
 /* The item's expiry moved on: a timer for the new second, then the item says that it is the one that counts. */
@@ -45,26 +65,22 @@ static int rearm_locked(struct writer *w, const struct table_view *v, uint64_t h
     return r;
 }
 
-static int expire_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, uint64_t hash,
-                         uint32_t armed_s, int64_t now_s, uint64_t *removed) {
+static int decide_expiry(struct writer *w, struct write *c) {
+    return c->was_there ? rearm_locked(w, c->view, c->hash, c->old, c->now_s) : WRITE_DELETE;
+}
+
+static int expire_locked(struct writer *w, struct write *c, struct stripe_shm *stripe, uint32_t armed_s,
+                         uint64_t *removed) {
     struct htab_walk walk;
-    struct item_head *item;
-    uint64_t word;
-    shm_word *slot;
-    if (!view_is_current(v))
-        return LARDER_E_RETRY;
-    htab_walk_begin(&walk, &v->items, stripe, hash);
-    while ((slot = next_armed(v, &walk, armed_s, &word, &item))) {
-        struct item_peek peek;
-        int r = change_open_old(v, word, item, &peek);
+    struct item_swap s = {.stripe = stripe, .hash = c->hash};
+    if (!view_is_current(c->view))
+        return OBSTACLE_VIEW;
+    htab_walk_begin(&walk, &c->view->items, stripe, c->hash);
+    while (next_armed(c->view, &walk, armed_s, &s)) {
+        int r = write_item_locked(w, c, &s);
         if (r)
             return r;
-        int is_expired = read_is_expired(v, item, now_s);
-        struct item_swap s = {.stripe = stripe, .hash = hash, .slot = slot, .old_word = word, .before = &peek};
-        r = is_expired ? change_locked(w, v, &s) : rearm_locked(w, v, hash, &peek, now_s);
-        if (r)
-            return r;
-        if (is_expired) {
+        if (c->done) {
             *removed += 1;
             change_count(&w->slot->expired, 1);
         }
@@ -76,174 +92,152 @@ static int expire_locked(struct writer *w, const struct table_view *v, struct st
 
 int write_expire(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t armed_s, int64_t now_s,
                  uint64_t *removed) {
+    static const struct write_kind kind = {.decide = decide_expiry};
+    struct write c = {.kind = &kind, .view = v, .hash = hash, .now_s = now_s};
     struct stripe_shm *stripe = htab_stripe(&v->items, hash);
-    w->need_bytes = 0; /* of LARDER_E_RETRY: nothing to claim if the definition moved */
     int r = gate_take_stripe(w, stripe);
     if (r)
         return r;
-    r = expire_locked(w, v, stripe, hash, armed_s, now_s, removed);
+    r = expire_locked(w, &c, stripe, armed_s, removed);
     change_leave_stripe(w, stripe);
     return r;
 }
 
 /* An item of the bucket that has expired. */
-static shm_word *find_expired(const struct table_view *v, struct stripe_shm *stripe, uint64_t hash, int64_t now_s,
-                              uint64_t *word, struct item_head **item) {
+static int find_expired(const struct write *c, struct item_swap *s) {
+    const struct table_view *v = c->view;
     uint64_t words[64];
-    uint32_t buckets = htab_bucket_count(&v->items, stripe);
-    int n = buckets ? htab_bucket_slots(&v->items, stripe, htab_bucket_of(&v->items, buckets, hash), words, 64) : 0;
+    uint32_t buckets = htab_bucket_count(&v->items, s->stripe);
+    int n =
+        buckets ? htab_bucket_slots(&v->items, s->stripe, htab_bucket_of(&v->items, buckets, c->hash), words, 64) : 0;
     for (int i = 0; i < n; i++) {
-        struct htab_walk walk;
+        const struct item_head *h = seg_at(v->items.seg, WORD_OFF(words[i]), sizeof *h);
         struct item_peek peek;
-        void *block;
-        shm_word *slot;
-        struct item_head *h = seg_at(v->items.seg, WORD_OFF(words[i]), sizeof *h);
-        if (!h || change_open_old(v, words[i], h, &peek) != LARDER_OK || !read_is_expired(v, h, now_s))
-            continue;
-        htab_walk_begin(&walk, &v->items, stripe, htab_hash_in(words[i], SHM_LOAD((const shm_word *)h)));
-        while ((slot = htab_walk_next(&walk, sizeof *h, word, &block)))
-            if (*word == words[i]) {
-                *item = h;
-                return slot;
-            }
+        if (h && change_open_old(v, words[i], h, &peek) == LARDER_OK && read_is_expired(v, h, c->now_s) &&
+            point_at(v, words[i], h, s))
+            return 1;
     }
-    return NULL;
+    return 0;
+}
+
+static int decide_removal(struct writer *w, struct write *c) {
+    (void)w;
+    return c->was_there ? LARDER_NOT_FOUND : WRITE_DELETE;
 }
 
 int write_expire_bucket(struct writer *w, const struct table_view *v, uint64_t hash, int64_t now_s) {
-    struct stripe_shm *stripe = htab_stripe(&v->items, hash);
-    struct item_head *item;
-    uint64_t word;
-    shm_word *slot;
-    int removed = 0, r = gate_take_stripe(w, stripe);
+    static const struct write_kind kind = {.decide = decide_removal};
+    struct write c = {.kind = &kind, .view = v, .hash = hash, .now_s = now_s};
+    struct item_swap s = {.stripe = htab_stripe(&v->items, hash)};
+    int removed = 0, r = gate_take_stripe(w, s.stripe);
     if (r)
         return 0;
-    while (r == LARDER_OK && !w->is_stuck && view_is_current(v) &&
-           (slot = find_expired(v, stripe, hash, now_s, &word, &item))) {
-        struct item_peek peek;
-        r = change_open_old(v, word, item, &peek);
-        struct item_swap s = {.stripe = stripe, .slot = slot, .old_word = word, .before = &peek};
-        if (r == LARDER_OK) {
-            s.hash = read_hash_of_item(v, &peek);
-            r = change_locked(w, v, &s);
-        }
+    while (r == LARDER_OK && !w->is_stuck && view_is_current(v) && find_expired(&c, &s)) {
+        r = write_item_locked(w, &c, &s);
         if (r == LARDER_OK) {
             removed++;
             change_count(&w->slot->expired, 1);
         }
     }
-    change_leave_stripe(w, stripe);
+    change_leave_stripe(w, s.stripe);
     return removed;
 }
 
 /* ---- Items under an older definition ------------------------------------------------------------------------------------------------ */
 
-/* The first outdated item of the stripe in bucket order from *bucket on. */
-static shm_word *find_outdated(const struct table_view *v, struct stripe_shm *stripe, uint32_t *bucket, uint64_t *word,
-                               struct item_head **item) {
-    for (uint32_t total = htab_bucket_count(&v->items, stripe); *bucket < total; ++*bucket) {
+struct restamp {
+    struct write write;
+    uint32_t number;          /* of the stripe */
+    uint32_t bucket, buckets; /* all before `bucket` are done, in an array of so many */
+    uint64_t left;            /* more items than the array has slots cannot be outdated */
+};
+
+/* The first outdated item of the stripe in bucket order. */
+static int find_outdated(struct restamp *restamp, struct item_swap *s) {
+    const struct table_view *v = restamp->write.view;
+    for (; restamp->bucket < restamp->buckets; restamp->bucket++) {
         uint64_t words[HTAB_CHAIN_MAX];
-        int n = htab_bucket_slots(&v->items, stripe, *bucket, words, HTAB_CHAIN_MAX);
+        int n = htab_bucket_slots(&v->items, s->stripe, restamp->bucket, words, HTAB_CHAIN_MAX);
         for (int i = 0; i < n; i++) {
-            struct item_head *h = seg_at(v->items.seg, WORD_OFF(words[i]), sizeof *h);
-            if (!h || !change_is_outdated(v, h))
-                continue;
-            struct htab_walk walk;
-            void *block;
-            shm_word *slot;
-            htab_walk_begin(&walk, &v->items, stripe, htab_hash_in(words[i], SHM_LOAD((const shm_word *)h)));
-            while ((slot = htab_walk_next(&walk, sizeof *h, word, &block)))
-                if (*word == words[i]) {
-                    *item = h;
-                    return slot;
-                }
+            const struct item_head *h = seg_at(v->items.seg, WORD_OFF(words[i]), sizeof *h);
+            if (h && change_is_outdated(v, h) && point_at(v, words[i], h, s))
+                return 1;
         }
     }
-    return NULL;
+    return 0;
 }
 
-/* Rewrites one item. LARDER_NOT_FOUND: none is left. TRY_SCRATCH_SMALL: w->scratch needs need_bytes. */
-static int restamp_one_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, uint32_t *bucket,
-                              int64_t now_s) {
-    struct item_head *old, *image;
-    struct item_peek before;
-    uint64_t word;
-    if (!view_is_current(v))
-        return TRY_VIEW_MOVED;
-    shm_word *slot = find_outdated(v, stripe, bucket, &word, &old);
-    if (!slot)
-        return LARDER_NOT_FOUND;
-    if (heap_block_bytes(w->seg, WORD_OFF(word)) < old->bytes || !item_is_readable(old, old->bytes))
-        return change_damaged(word);
+/* The same attributes in an image as the definition has it now. */
+static int decide_restamp(struct writer *w, struct write *c) {
+    const struct table_view *v = c->view;
+    const struct item_head *old = c->old->image;
+    if (heap_block_bytes(w->seg, WORD_OFF(c->old_word)) < old->bytes || !item_is_readable(old, old->bytes))
+        return change_damaged(c->old_word);
     size_t most = item_stored_bytes_max(&v->shape, (const struct larder_item *)old);
     if (w->scratch_bytes < most) {
         w->need_bytes = most;
-        return TRY_SCRATCH_SMALL;
+        return OBSTACLE_SCRATCH;
     }
     struct item_shape shape = v->shape;
     shape.is_lenient = 1; /* an item that an index filled later left out stays as it is */
-    int r = item_to_stored(&shape, (const struct larder_item *)old, now_s, w->scratch, &image);
+    int r = item_to_stored(&shape, (const struct larder_item *)old, c->now_s, w->scratch, &c->image);
     if (r)
         return r;
-    image->hash_high = old->hash_high;
-    item_set_ttl_generation(image, v->ttl_generation);
-    r = change_open_old(v, word, old, &before);
+    c->image->hash_high = old->hash_high;
+    item_set_ttl_generation(c->image, v->ttl_generation);
+    return WRITE_STORE;
+}
+
+static int restamp_locked(struct writer *w, struct restamp *restamp, struct stripe_shm *stripe) {
+    const struct table_view *v = restamp->write.view;
+    struct item_swap s = {.stripe = stripe};
+    uint32_t buckets = htab_bucket_count(&v->items, stripe);
+    if (!view_is_current(v))
+        return LARDER_NOT_FOUND;
+    if (buckets != restamp->buckets) { /* grown meanwhile: items moved between buckets */
+        restamp->buckets = buckets;
+        restamp->bucket = 0;
+        restamp->left = (uint64_t)(buckets + HTAB_SPARES(buckets)) * BUCKET_SLOTS;
+    }
+    if (!find_outdated(restamp, &s))
+        return LARDER_OK;
+    int r = write_item_locked(w, &restamp->write, &s);
+    if (r == LARDER_OK && restamp->left-- == 0)
+        r = err_set(LARDER_E_CORRUPT, "stripe %u has items that stay outdated", restamp->number);
+    return r ? r : LARDER_MORE;
+}
+
+/* Rewrites one item. LARDER_MORE; LARDER_OK: none was left; LARDER_NOT_FOUND: the view is no longer current. */
+static int try_restamp(struct writer *w, void *arg) {
+    struct restamp *restamp = arg;
+    const struct table_view *v = restamp->write.view;
+    struct stripe_shm *stripe = &v->items.stripes[restamp->number];
+    heap_claim_ahead(w, (uint64_t)(v->shape.index_count + 8) * SPAN_BYTES);
+    int r = gate_take_stripe(w, stripe);
     if (r)
         return r;
-    struct item_swap s = {.stripe = stripe, .hash = read_hash_of_item(v, &before), .slot = slot, .old_word = word};
-    s.before = &before;
-    s.image = image;
-    return change_locked(w, v, &s);
+    r = restamp_locked(w, restamp, stripe);
+    change_leave_stripe(w, stripe);
+    return r >= 0 && w->is_stuck ? LARDER_E_BUSY : r;
 }
 
 int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t number) {
-    struct stripe_shm *stripe = &v->items.stripes[number];
-    int64_t now_s = db_now(v->db);
-    struct room room = {.now_s = now_s};
-    uint32_t bucket = 0, buckets = 0;
-    uint64_t left = 0; /* more items than the array has slots cannot be outdated */
-    for (;;) {
-        heap_claim_ahead(w, (uint64_t)(v->shape.index_count + 8) * SPAN_BYTES);
-        int r = gate_take_stripe(w, stripe);
-        if (r)
-            return r;
-        if (htab_bucket_count(&v->items, stripe) != buckets) { /* grown meanwhile: items moved between buckets */
-            buckets = htab_bucket_count(&v->items, stripe);
-            bucket = 0;
-            left = (uint64_t)(buckets + HTAB_SPARES(buckets)) * BUCKET_SLOTS;
-        }
-        r = restamp_one_locked(w, v, stripe, &bucket, now_s);
-        if (r == LARDER_OK && left-- == 0)
-            r = err_set(LARDER_E_CORRUPT, "stripe %u has items that stay outdated", number);
-        change_leave_stripe(w, stripe);
-        if (w->is_stuck)
-            return r ? r : LARDER_E_BUSY;
-        if (r == TRY_VIEW_MOVED)
-            return LARDER_NOT_FOUND;
-        if (r == LARDER_NOT_FOUND)
-            return LARDER_OK;
-        if (r == LARDER_OK)
-            room.rounds = 0; /* each item is a write of its own */
-        else if (r == TRY_SCRATCH_SMALL)
-            r = writer_scratch(w, w->need_bytes);
-        else
-            r = room_after(w, &room, r);
-        if (r && r != LARDER_E_RETRY)
-            return r;
-    }
+    static const struct write_kind kind = {.decide = decide_restamp};
+    struct restamp restamp = {.write = {.kind = &kind, .view = v, .now_s = db_now(v->db)}, .number = number};
+    int r;
+    do {
+        struct room room = {.now_s = restamp.write.now_s}; /* each item is a write of its own */
+        r = attempt(w, &room, try_restamp, &restamp);
+    } while (r == LARDER_MORE);
+    return r;
 }
+
+/* ---- Items of a dropped table ------------------------------------------------------------------------------------------- */
 
 /* Removes one item. LARDER_OK, also if a damaged bucket does not lead to it. */
 static int empty_slot_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, uint64_t word) {
-    shm_word *block = seg_at(w->seg, WORD_OFF(word), sizeof(uint64_t)), *slot;
-    struct htab_walk walk;
-    uint64_t seen = 0;
-    void *found;
-    if (!block)
-        return LARDER_OK;
-    htab_walk_begin(&walk, &v->items, stripe, htab_hash_in(word, SHM_LOAD(block)));
-    while ((slot = htab_walk_next(&walk, sizeof(uint64_t), &seen, &found)) && seen != word)
-        ;
+    const shm_word *block = seg_at(w->seg, WORD_OFF(word), sizeof(uint64_t));
+    shm_word *slot = block ? slot_of(v, stripe, word, SHM_LOAD(block)) : NULL;
     if (!slot)
         return LARDER_OK;
     int r = step_swap(w, 0, slot, word, 0, &stripe->seq, (uint64_t[]){WORD_OFF(word)}, 1);

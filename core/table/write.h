@@ -15,21 +15,80 @@
 #define LARDER_TABLE_WRITE_H
 
 #include "core/item/page.h"
-#include "core/table/table.h"
+#include "core/table/change.h"
+#include "core/table/make_room.h"
 
-/* larder_increment() of a number that is there (core/table/increment.c). As larder_put(), and LARDER_E_INVAL of item_sum(); LARDER_NOT_FOUND: there
- * is no such item or attribute, or the item has to be made anew for another reason. Nothing was changed then. */
-struct write_increment {
-    const struct larder_key *key;
-    struct bytes name;
-    int64_t by, sum; /* sum: what is there afterwards */
+/* ---- Kinds of writes -------------------------------------------------------------------------------
+ *
+ * All writes go the same way. What a kind of write has of its own is two functions: what it makes
+ * outside the stripe's lock, and what it decides under it. put.c, delete.c, increment.c and upkeep.c
+ * have the kinds there are.
+ */
+
+/* What a decision comes to, beside an outcome, a failure or an obstacle. */
+#define WRITE_STORE 101  /* write.image takes the place of what is there */
+#define WRITE_DELETE 102 /* what is there goes */
+
+struct write;
+
+struct write_kind {
+    /* Outside locks, at the begin of each try: write.key and hash for the view, and what can be made
+     * of the new image. NULL: the caller found the item by other means (write_item_locked). */
+    int (*prepare)(struct writer *w, struct write *c);
+    /* Under the stripe's lock, when nothing is stored yet. Sees write.old and was_there. It stores
+     * nothing there, allocates nothing and calls nobody: what it lacks is an obstacle. WRITE_STORE,
+     * WRITE_DELETE; LARDER_OK: the item stays as it is; else the result of the call. */
+    int (*decide)(struct writer *w, struct write *c);
+    int takes_memory; /* a block, and what else a new image needs, is claimed ahead */
 };
-int write_increment(struct larder_table *t, struct write_increment *increment);
+
+/* One write. A kind with arguments has it as the first part of a struct of its own. */
+struct write {
+    const struct write_kind *kind;
+    struct larder_table *table;
+    const struct table_view *view; /* of this try */
+    struct item_key *key;          /* in the writer */
+    uint64_t hash;
+    int64_t now_s;
+    struct item_head *image;     /* of WRITE_STORE: in w->scratch */
+    struct larder_page *before;  /* NULL, or gets the item that was there */
+    const struct item_peek *old; /* under the lock: what is there, expired or not; NULL: nothing */
+    uint64_t old_word;           /* of its slot */
+    int was_there;               /* there is an item, and it has not expired */
+    int done;                    /* WRITE_STORE or WRITE_DELETE: it was; 0: nothing was changed */
+    struct room room;
+};
+
+/* The whole call: borrows a writer, tries until it is done, hands c->before over. c->kind, table and
+ * before are set, by write_begin(). */
+int write_run(struct write *c);
+static inline void write_begin(struct write *c, const struct write_kind *kind, struct larder_table *t,
+                               struct larder_page *before) {
+    c->kind = kind;
+    c->table = t;
+    c->before = before;
+    c->image = NULL;
+    c->was_there = c->done = 0;
+}
+
+/* For kinds that prepare with the caller's key. */
+int write_take_key(struct write *c, const struct larder_key *key);
+/* For decisions: copies what is there for c->before. OBSTACLE_BEFORE, LARDER_E_CORRUPT. */
+int write_keep_before(struct writer *w, const struct write *c);
+
+/* The item that s->slot, old_word and old say (none: old is NULL; no slot for it yet: slot is NULL):
+ * decides, and changes it. c->kind, view and now_s are set, the stripe is locked. */
+int write_item_locked(struct writer *w, struct write *c, struct item_swap *s);
+
+/* Of a caller's item so much is fetched before it is looked at, and of the one that is there before the lock is taken. */
+#define WRITE_AHEAD_BYTES 512u
+
+/* ---- Upkeep: core/table/upkeep.c -------------------------------------------------------------------- */
 
 /* A timer fired (ttl/): looks at the items with this hash whose armed_s is this second. Expired at now_s: removed like any delete.
  * Not expired (its expiry moved on): a new timer is added for it (core_hooks->timer_add) and armed_s set. No such item: nothing.
  * Takes and drops the item's stripe lock; the caller holds no lock of a rank above LOCK_GATE.
- * LARDER_OK: *removed counts up by what was removed; the timer is done with. LARDER_E_FULL, LARDER_E_RETRY, LARDER_E_BUSY: it is still needed. */
+ * LARDER_OK: *removed counts up by what was removed; the timer is done with. LARDER_E_FULL, LARDER_E_BUSY, an obstacle: it is still needed. */
 int write_expire(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t armed_s, int64_t now_s,
                  uint64_t *removed);
 

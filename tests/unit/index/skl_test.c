@@ -116,7 +116,7 @@ static int change(struct fixture *f, const struct model *m, const struct leaf_en
 
 static int change_claiming(struct fixture *f, const struct model *m, const struct leaf_entry *e, int is_add) {
     int r;
-    while ((r = change(f, m, e, is_add)) == LARDER_E_RETRY)
+    while ((r = change(f, m, e, is_add)) == OBSTACLE_CLAIM)
         if ((r = writer_claim(f->w)))
             return r;
     return r;
@@ -552,7 +552,7 @@ Test(skl, changes_nothing_without_memory) {
                 atomic_store(&heap_test_takes_left, -1);
                 if (r == LARDER_OK)
                     break;
-                if (r == LARDER_E_RETRY) {
+                if (r == OBSTACLE_CLAIM) {
                     cr_assert_eq(writer_claim(f->w), LARDER_OK);
                     continue;
                 }

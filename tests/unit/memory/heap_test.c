@@ -76,7 +76,7 @@ static void let_go(struct writer *w, uint64_t off) {
 
 static int take_claiming(struct writer *w, uint64_t bytes, unsigned flags, uint64_t *off) {
     int r;
-    while ((r = heap_take(w, bytes, HAND_STEP1, flags, off)) == LARDER_E_RETRY)
+    while ((r = heap_take(w, bytes, HAND_STEP1, flags, off)) == OBSTACLE_CLAIM)
         if ((r = writer_claim(w)))
             return r;
     if (r == LARDER_OK)
@@ -440,7 +440,7 @@ Test(heap, memory_is_claimed_before_it_is_used) {
     uint64_t off, claimed;
     begin(&f, 8 * MIB);
     claimed = SHM_LOAD(&f.w->seg->shm->claimed_bytes);
-    cr_assert_eq(heap_take(f.w, 3 * MIB, 0, 0, &off), LARDER_E_RETRY, "more than is claimed");
+    cr_assert_eq(heap_take(f.w, 3 * MIB, 0, 0, &off), OBSTACLE_CLAIM, "more than is claimed");
     cr_assert_eq(f.w->need_bytes, 3 * MIB);
     cr_assert_eq(SHM_LOAD(&f.w->seg->shm->claimed_bytes), claimed);
     cr_assert_eq(SHM_LOAD(&f.w->slot->hand[0]), 0);

@@ -88,7 +88,7 @@ static int link_block(struct fixture *f, uint64_t hash) {
         cr_assert_eq(lock_take(f->w, &s->lock, LOCK_STRIPE), LARDER_OK, "%s", larder_error());
         r = link_locked(f, s, hash, &off);
         lock_drop(f->w, &s->lock, LOCK_STRIPE);
-    } while (r == LARDER_E_RETRY && writer_claim(f->w) == LARDER_OK);
+    } while (r == OBSTACLE_CLAIM && writer_claim(f->w) == LARDER_OK);
     if (r == LARDER_OK)
         f->linked[f->count++] = (struct linked){hash, off};
     return r;
@@ -489,7 +489,7 @@ static uint32_t prepare_growth(struct fixture *f, struct seg *reader, struct lar
         atomic_store(&heap_test_takes_left, -1);
     }
     old = SHM_LOAD(&s->array);
-    while ((r = free_slot(f, s, hash, &slot)) == LARDER_E_RETRY)
+    while ((r = free_slot(f, s, hash, &slot)) == OBSTACLE_CLAIM)
         cr_assert_eq(writer_claim(f->w), LARDER_OK, "%s", larder_error());
     cr_assert_eq(r, LARDER_OK, "%s: %s", larder_result_name(r), larder_error());
     cr_assert_neq(SHM_LOAD(&s->array), old);

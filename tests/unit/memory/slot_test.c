@@ -181,7 +181,7 @@ static int take_and_wait(void *arg) {
         uint64_t off;
         int r;
         PROC_CHECK(writer_borrow(d->db, &w) == LARDER_OK);
-        while ((r = heap_take(w, 100 + i * 300, HAND_STEP1 | HAND_NEW, 0, &off)) == LARDER_E_RETRY)
+        while ((r = heap_take(w, 100 + i * 300, HAND_STEP1 | HAND_NEW, 0, &off)) == OBSTACLE_CLAIM)
             PROC_CHECK(writer_claim(w) == LARDER_OK);
         PROC_CHECK(r == LARDER_OK);
         PROC_CHECK(i || lock_take(w, &d->db->seg.shm->expirer_lock, LOCK_EXPIRER) == LARDER_OK);

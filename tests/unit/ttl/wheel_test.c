@@ -64,7 +64,7 @@ static void end(struct fixture *f) {
 
 static int add_may_fail(struct fixture *f, uint64_t hash, uint32_t second, uint16_t table) {
     int r;
-    while ((r = wheel_add(f->w, hash, second, table)) == LARDER_E_RETRY)
+    while ((r = wheel_add(f->w, hash, second, table)) == OBSTACLE_CLAIM)
         cr_assert_eq(writer_claim(f->w), LARDER_OK, "%s", larder_error());
     return r;
 }
@@ -91,7 +91,7 @@ static int advance_shard(struct fixture *f, uint32_t shard, uint32_t now_s, int 
     struct wheel_batch batch;
     for (;;) {
         int r = wheel_collect(f->w, &walk, &batch);
-        if (r == LARDER_E_RETRY && writer_claim(f->w) == LARDER_OK)
+        if (r == OBSTACLE_CLAIM && writer_claim(f->w) == LARDER_OK)
             continue;
         if (r != LARDER_MORE)
             return r;
