@@ -1,7 +1,8 @@
 """clang-tidy, one job for each file that is not known to be fine.
 
 Which    Every file that is compiled, once, with the arguments of its first compilation: that of the
-         shipped library. Suites are left out: the analyzer spends minutes in Criterion's macros.
+         shipped library. Suites and their kits are left out: the analyzer spends minutes in
+         Criterion's macros.
 Known    A file that was fine leaves a note: the hash of all that the verdict depends on. That is
          the file, each header that it includes (ninja knows them), its arguments, .clang-tidy, and
          clang-tidy's version.
@@ -51,7 +52,7 @@ class Tidy:
             entries = json.load(database)
         includes, chosen, todo = includes_of(), {}, []
         for entry in entries:
-            if not entry["file"].endswith("_test.c"):
+            if not entry["file"].endswith(("_test.c", "_kit.c")):
                 chosen.setdefault(os.path.normpath(os.path.join(BUILD, entry["file"])), entry)
         os.makedirs(DATABASE, exist_ok=True)
         with open(f"{DATABASE}/compile_commands.json", "w", encoding="utf-8") as database:

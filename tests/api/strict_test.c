@@ -2,7 +2,7 @@
  *
  * Goal     Keys, documents and start keys that DynamoDB does not take are LARDER_E_INVAL with a message that names them, whether they come
  *          by a builder, as a copy of another item, by larder_increment() or in a start key; and what it takes at the very limit is taken.
- * Method   The public functions only. What a single add refuses is in errors_test and tests/unit/item/item_test.c.
+ * Method   The public functions only. What a single add refuses is in errors_write_test.c and tests/unit/item/item_refuse_test.c.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -7,8 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The helper as part of this target, so that one rule builds all fuzzers: <name>_fuzz.c and the library. */
-#include "tests/crash/damage.c"
+#include "tests/crash/damage.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
