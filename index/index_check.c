@@ -7,6 +7,7 @@
  *          list was changed into meanwhile has the same order, so nothing is left out, and nothing below that key is counted
  *          twice. An entry is looked up without the lock of its item's stripe. If no item has it, a write may be under way: so it is
  *          noted, and judged when that stripe is locked. Entries of an item do not come or go then.
+ * Tests    tests/api/check_damage_test.c
  */
 #include "core/audit/check.h"
 #include "core/memory/heap.h"

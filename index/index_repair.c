@@ -4,7 +4,7 @@
  *          leaves full leaves behind (skl_wanted_split): the new lists are as dense as lists can be. In a segment so full that
  *          what is left are holes of many sizes, leaves of many sizes find room where full ones do not: then a leaf
  *          becomes two, and if that is not enough, entries are added as they come.
- * Tests    tests/crash/repair_test.c
+ * Tests    tests/crash/repair_area_test.c
  */
 #include "core/audit/repair.h"
 #include "core/table/attempt.h"

@@ -1,6 +1,7 @@
 /* index/index_stats.c - how large a table's indexes are, for larder_index_stats().
  *
  * Job      Walks every list as any reader does, without a lock. What changes meanwhile may be counted or not.
+ * Tests    tests/api/stats_test.c
  */
 #include "index/index.h"
 #include <stdio.h>

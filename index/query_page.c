@@ -2,6 +2,7 @@
  *
  * Idea     A leaf is read and validated, then its entries are looked up one stage after the other for the whole batch (stripes,
  *          buckets, items), so that the cache misses of the batch overlap.
+ * Tests    tests/api/query_test.c, tests/api/query_resume_test.c
  */
 #include "index/query.h"
 

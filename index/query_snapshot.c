@@ -17,6 +17,7 @@
  *          item is in it twice, and larder_page_is_snapshot() says 0.
  *          A try of a page of 1 MiB takes about a millisecond, and fails if one of its items or leaves is changed meanwhile, after it was
  *          read: beside a thousand writes a second every second or third does.
+ * Tests    tests/unit/index/query_snapshot_test.c, tests/api/snapshot_test.c
  */
 #include <stdlib.h>
 

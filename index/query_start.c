@@ -3,6 +3,7 @@
  * Idea     The resume key is the last item's key attributes, of table and index. Its place in the order is (sort key, primary
  *          hash, key sequence); the first two follow from the key. The key sequence is looked up, in the item as it is now: it
  *          matters only between items of equal sort key whose hashes are equal too.
+ * Tests    tests/api/query_resume_test.c
  */
 #include "core/base/err.h"
 #include "index/query.h"

@@ -34,7 +34,8 @@
  *                  and goes on. Dead before 4: as above.
  *          stripe.count is recounted by skl_recover_stripe.
  * Not here Merging nodes that have become small: a partition that shrinks keeps its nodes until they are empty.
- * Tests    tests/unit/index/skl_test.c
+ * Tests    tests/unit/index/skl_test.c, tests/unit/index/skl_left_test.c,
+ *          tests/unit/index/skl_death_test.c
  */
 #ifndef LARDER_INDEX_SKL_H
 #define LARDER_INDEX_SKL_H

@@ -13,7 +13,7 @@
  *          his leaves and items, `moves` again, the marks between, and once more `moves`: a mark is overwritten only when
  *          STRIPE_LEFT more are counted.
  * Crash    Dead between the word and `moves`: skl_recover_stripe lets all leaves of the stripe have left.
- * Tests    tests/unit/index/skl_test.c
+ * Tests    tests/unit/index/skl_left_test.c
  */
 #include "index/skl.h"
 

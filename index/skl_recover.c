@@ -4,7 +4,7 @@
  *          that was being changed, and the stripe's count. Which list it was is not noted anywhere, so all of the stripe are
  *          walked; only what is wrong is stored, and each store leads to a node that is in the list, so readers may go on
  *          reading and this may be cut off and done again.
- * Tests    tests/unit/index/skl_test.c, tests/crash/
+ * Tests    tests/unit/index/skl_death_test.c, tests/crash/
  */
 #include "index/skl.h"
 

@@ -9,6 +9,7 @@
  *             locked by a process that is stopped. The shard's time then stands still, and the whole shard is also
  *             looked through for what has expired. So a full segment does not keep expired items because it is full,
  *             and a stopped process keeps nothing but the items of stripes that it holds.
+ * Tests    tests/api/ttl_test.c
  */
 #ifndef LARDER_TTL_EXPIRE_H
 #define LARDER_TTL_EXPIRE_H

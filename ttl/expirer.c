@@ -14,7 +14,7 @@
  *             expire.h): lock and beat only save work.
  *          E6 Emptying dropped tables and restamping want the catalog lock, which ranks before the expirer's: that is
  *             dropped for so long. It empties what nobody else does: the catalog's cursors stand still for a turn.
- * Tests    tests/api/ttl_test.c
+ * Tests    tests/api/ttl_thread_test.c, tests/api/ttl_process_test.c
  */
 #include <errno.h>
 #include <pthread.h>

@@ -9,6 +9,7 @@
  *          M3 A writer that came through all shards and found nothing says so to all of its process (larder.quiet_s): until the clock moves
  *             on nothing else is due, but what is late already when it is stored, and that waits for the next second.
  *          M4 The cursor is a hint: where the wheel has changed since, the slot is begun again (rule W4).
+ * Tests    tests/crash/room_test.c
  */
 #include "ttl/fire.h"
 #include "ttl/ttl.h"

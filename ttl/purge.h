@@ -9,6 +9,7 @@
  *             more rests for as many seconds as that is worth. Timers that are dropped are not counted.
  *          U2 wheel_shard_shm.purge says where to go on, and not before which second. It is a hint: any value is
  *             good.
+ * Tests    tests/api/ttl_move_test.c (timers of deleted items)
  */
 #ifndef LARDER_TTL_PURGE_H
 #define LARDER_TTL_PURGE_H

@@ -7,6 +7,7 @@
  *             still current. So a death anywhere leaves it set if there is anything left to do, and the next expirer
  *             does it.
  * Locks    The caller holds none, LOCK_EXPIRER included: the catalog's lock ranks first.
+ * Tests    tests/api/ttl_attribute_test.c
  */
 #ifndef LARDER_TTL_RESTAMP_H
 #define LARDER_TTL_RESTAMP_H

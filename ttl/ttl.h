@@ -1,6 +1,7 @@
 /* ttl/ttl.h - what ttl/ registers in core/memory/hooks.h.
  *
  * Job      The names that liblarder.c puts into struct core_hooks. Each does what the comment in core/memory/hooks.h asks.
+ * Tests    tests/api/ttl_test.c
  */
 #ifndef LARDER_TTL_TTL_H
 #define LARDER_TTL_TTL_H

@@ -7,6 +7,7 @@
  *          ones, so a walk may meet an entry twice, and leaves out none that was there when it began. (A timer of an item that
  *          was deleted may go while the same item is put again, and be missed with its new one: so an item is noted several times
  *          before it counts.)
+ * Tests    tests/api/check_damage_test.c
  */
 #include <stdlib.h>
 

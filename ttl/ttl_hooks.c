@@ -1,4 +1,7 @@
-/* ttl/ttl_hooks.c - the wheel as core/ calls it. See ttl.h. */
+/* ttl/ttl_hooks.c - the wheel as core/ calls it. See ttl.h.
+ *
+ * Tests    tests/api/ttl_move_test.c
+ */
 #include "ttl/ttl.h"
 #include "ttl/wheel.h"
 

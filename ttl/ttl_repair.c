@@ -2,6 +2,7 @@
  *
  * Why so   All zero is an empty wheel at second 0 (ttl/wheel.h), whatever the clock says: the expirer's next walk moves the
  *          time on, at the cost of a thousand loads.
+ * Tests    tests/crash/repair_area_test.c
  */
 #include "ttl/ttl.h"
 #include "ttl/wheel.h"

@@ -3,6 +3,7 @@
  * Crash    1 restamp = 1, 2 the new definition (core/table/table.h), 3 items rewritten, 4 restamp = 0.
  *          Dead before 2: nothing changed, and the next expirer finds nothing to rewrite. Dead later: reads follow
  *          the new attribute from 2 on, and the next expirer goes on at 3.
+ * Tests    tests/api/ttl_attribute_test.c
  */
 #include <string.h>
 

@@ -22,7 +22,7 @@
  *          index/index_check.c lists; ttl/ttl_check.c timers.
  * Locks    One of LOCK_STRIPE, LOCK_PARTITION, LOCK_SHARD, LOCK_BIN, LOCK_SPAN at a time. The catalog is only ever tried.
  * Crash    Stores nothing but lock words and what belongs to them.
- * Tests    tests/api/check_test.c, tests/crash/check_live_test.c
+ * Tests    tests/api/check_test.c, tests/api/check_damage_test.c, tests/crash/check_live_test.c
  */
 #ifndef LARDER_AUDIT_CHECK_H
 #define LARDER_AUDIT_CHECK_H

@@ -5,6 +5,7 @@
  *          A list changes between two pieces, but what is not taken out keeps its place, and new spans come in front: so a walk
  *          goes on from a span that is still listed. A span that is marked as listed, and was not met, is looked up again:
  *          backwards to the head.
+ * Tests    tests/api/check_damage_test.c
  */
 #include "core/audit/check.h"
 #include "core/memory/free_runs.h"

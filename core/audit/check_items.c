@@ -1,6 +1,6 @@
 /* core/audit/check_items.c - the audit of a stripe of items: array, chains, images. See check.h.
  *
- * Tests    tests/api/check_test.c, tests/crash/check_live_test.c
+ * Tests    tests/api/check_damage_test.c, tests/crash/check_live_test.c
  */
 #include "core/audit/check.h"
 #include "core/memory/heap.h"

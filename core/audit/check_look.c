@@ -6,6 +6,7 @@
  *          If nobody has written since the check began, what is seen is what there is. Else a piece with errors is looked at again,
  *          up to LOOKS times. A look without an error clears the piece. Errors that all looks
  *          have in common are errors. If there are none in common, or a writer holds the lock, the piece counts as unjudged.
+ * Tests    tests/crash/check_live_test.c
  */
 #include "core/audit/check.h"
 #include "core/base/err.h"

@@ -8,6 +8,7 @@
  *          is in no slot's hand, and has the same first bytes, ROUNDS times in a row and milliseconds apart, is a leak. A block in
  *          use would have to change hands in the microsecond of each look, and come back with the same bytes: versions of
  *          items and key sequences of entries are not used twice.
+ * Tests    tests/api/check_damage_test.c
  */
 #include "core/audit/check.h"
 #include "core/base/err.h"

@@ -1,4 +1,7 @@
-/* core/audit/check_slots.c - the audit of lock words and slots. Both change while they are looked at: see check.h, rule C3. */
+/* core/audit/check_slots.c - the audit of lock words and slots. Both change while they are looked at: see check.h, rule C3.
+ *
+ * Tests    tests/api/check_damage_test.c
+ */
 #include "core/audit/check.h"
 #include "core/memory/heap.h"
 #include "core/table/db.h"

@@ -4,6 +4,7 @@
  *          (rule T2 of table.h), and begins again with the present view. That stripes were looked at under different definitions
  *          does no harm: entries that do not add up are looked up again. A table that comes, goes or is being dropped is no
  *          error; of one that is being dropped the blocks are marked, and nothing else is asked.
+ * Tests    tests/api/check_damage_test.c
  */
 #include "core/audit/check.h"
 #include "core/base/err.h"

@@ -24,7 +24,7 @@
  *          M6 Nothing that is stored is worse than what stood there: ARCHITECTURE.md, "What a repair stores".
  * Full     Lists that were built by chance may have been denser than those that are built anew. Items for whose entries there is
  *          no room are dropped, expired ones first, and steps 2 to 5 are done again.
- * Tests    tests/crash/repair_test.c, tests/crash/repair_history_test.c, tests/crash/repair_enter_test.c
+ * Tests    tests/crash/repair_area_test.c and the other repair_*_test.c there
  */
 #ifndef LARDER_AUDIT_REPAIR_H
 #define LARDER_AUDIT_REPAIR_H

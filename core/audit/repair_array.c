@@ -5,7 +5,7 @@
  *          should be is replaced by one that is built of what was found.
  * Size     The stripe's word says how many buckets there are, and the heap how long the block is. If they differ, that number is
  *          taken, of the word's and those that fit the block, that puts most items where they should be.
- * Tests    tests/crash/repair_test.c
+ * Tests    tests/crash/repair_area_test.c
  */
 #include "core/audit/repair.h"
 #include "core/base/err.h"

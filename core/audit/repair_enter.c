@@ -11,7 +11,7 @@
  * Back     Until repair_flush() clears the first lock nothing of the segment is changed but the state, our slot, claimed bytes, catalog and gate; what
  *          was there before is remembered, and stored again if nothing comes of the repair. Dead slots' journals are of use
  *          again then, and with them the locks that they note. A death in between leaves the segment marked.
- * Tests    tests/crash/repair_test.c, tests/crash/repair_enter_test.c
+ * Tests    tests/crash/repair_beside_test.c, tests/crash/repair_enter_test.c
  */
 #include "core/audit/repair.h"
 #include "core/base/err.h"

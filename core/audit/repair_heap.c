@@ -9,7 +9,7 @@
  * Claimed  If the claimed size is too little, descriptors beyond it know better, or are damaged. So memory is claimed for all of them
  *          (it stays: a three hundredth of the segment). They are believed until the heap is
  *          whole (what was read stays readable, rule M1), and what they claimed for nothing is given back then.
- * Tests    tests/crash/repair_test.c
+ * Tests    tests/crash/repair_area_test.c, tests/crash/repair_keeps_test.c
  */
 #include "core/audit/repair.h"
 #include "core/base/err.h"

@@ -13,7 +13,7 @@
  *          R2 Reading back uses the readers (core/item/item_read.c, core/item/item_check.c) and names of attributes, and nothing that
  *             storing has worked out.
  *          R3 An image that is whole stays byte for byte.
- * Tests    tests/crash/repair_test.c, tests/crash/repair_history_test.c
+ * Tests    tests/crash/repair_exact_test.c, tests/crash/repair_history_test.c
  */
 #include "core/audit/repair.h"
 #include "core/item/item_records.h"

@@ -4,7 +4,7 @@
  *          table can say what it should be (core/audit/repair_image.c).
  * Storing  What is stored was read back before it is stored. In place go only the words of stamps and index slots, each of which
  *          leaves an image that is judged the same way; an image that has to be laid out again goes to a block of its own.
- * Tests    tests/crash/repair_test.c
+ * Tests    tests/crash/repair_exact_test.c
  */
 #include "core/audit/repair.h"
 #include "core/base/err.h"

@@ -5,7 +5,7 @@
  *          before those that only themselves speak for: if two want the same bytes one is a left-over.
  * Stripes  An entry's stripes are believed if most of them look like stripes and either the heap has such a block there or some
  *          of them have arrays. Stripes that were lost are made anew, and what was in them is lost with them.
- * Tests    tests/crash/repair_test.c
+ * Tests    tests/crash/repair_exact_test.c, tests/crash/repair_death_test.c
  */
 #include "core/audit/repair.h"
 #include "core/base/err.h"

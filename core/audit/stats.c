@@ -1,4 +1,7 @@
-/* core/audit/stats.c - numbers for people: segment, size classes, tables, slots. */
+/* core/audit/stats.c - numbers for people: segment, size classes, tables, slots.
+ *
+ * Tests    tests/api/stats_test.c
+ */
 #include "core/base/err.h"
 #include "core/base/reserved.h"
 #include "core/base/wait.h"

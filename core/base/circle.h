@@ -4,6 +4,7 @@
  *          hops would have to allow for as many blocks as the segment has room for: minutes, in a large one.
  * Idea     Remember one element, and compare every following one with it; after 1, 2, 4, 8.. elements remember another (Brent 1980).
  *          Inside a circle the remembered one comes round again, after at most three times as many hops as there are elements.
+ * Tests    tests/crash/damage_test.c
  */
 #ifndef LARDER_BASE_CIRCLE_H
 #define LARDER_BASE_CIRCLE_H

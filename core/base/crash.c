@@ -2,7 +2,7 @@
  *
  * Job      Counts the crash points of this process and kills or stops it at the chosen one. The signal is a plain system
  *          call, with nothing before it that could flush, clean up or store.
- * Tests    tests/unit/segment/seg_test.c
+ * Tests    tests/unit/segment/seg_birth_test.c
  */
 #include "core/base/crash.h"
 

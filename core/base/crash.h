@@ -3,7 +3,7 @@
  * Job      In builds with LARDER_CRASH_POINTS every store to a segment, and every system call that makes, sizes or
  *          removes its file, passes shm_crash_point(). A test counts the points of an operation in one run, and then dies before each of
  *          them in turn. Other builds have none of this.
- * Tests    tests/unit/segment/seg_test.c, and every suite under tests/crash/.
+ * Tests    tests/unit/segment/seg_birth_test.c, and every suite under tests/crash/.
  */
 #ifndef LARDER_BASE_CRASH_H
 #define LARDER_BASE_CRASH_H

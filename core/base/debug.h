@@ -1,4 +1,7 @@
-/* core/base/debug.h - assertions on our own logic. Bytes read from a segment are input and are checked, not asserted. */
+/* core/base/debug.h - assertions on our own logic. Bytes read from a segment are input and are checked, not asserted.
+ *
+ * Tests    tests/unit/memory/lock_test.c
+ */
 #ifndef LARDER_BASE_DEBUG_H
 #define LARDER_BASE_DEBUG_H
 

@@ -2,7 +2,7 @@
  *
  * Job      One buffer per thread: a failure in one thread never changes what another is about to read, and keeping a
  *          message costs no allocation, so that "out of memory" can be said too.
- * Tests    tests/unit/item/item_test.c (every refusal leaves a text)
+ * Tests    tests/unit/item/item_refuse_test.c (every refusal leaves a text)
  */
 #include "core/base/err.h"
 

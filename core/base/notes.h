@@ -2,6 +2,7 @@
  *
  * Why      larder_check() and larder_repair() find what they report while they hold locks, and call no user code under them.
  * Rules    What does not fit is left out: a line more or less is no reason to fail.
+ * Tests    tests/crash/check_live_test.c
  */
 #ifndef LARDER_BASE_NOTES_H
 #define LARDER_BASE_NOTES_H

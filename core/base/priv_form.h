@@ -4,6 +4,7 @@
  *          gives all of them back at once. priv_jemalloc.c does it with an arena, priv_list.c with
  *          malloc and a ring of blocks.
  * Rules    F1 Which form a handle has is decided when it is opened and never changes.
+ * Tests    tests/unit/base/priv_test.c
  */
 #ifndef LARDER_BASE_PRIV_FORM_H
 #define LARDER_BASE_PRIV_FORM_H

@@ -3,6 +3,7 @@
  * Rules    T1 Such a thread receives no signal: they are the host program's.
  *          T2 Its owner joins it before the segment is unmapped, with cancellation held off: to be cancelled there would
  *             leave a thread that nobody ends.
+ * Tests    tests/api/ttl_thread_test.c, tests/crash/death_test.c
  */
 #ifndef LARDER_BASE_THREAD_H
 #define LARDER_BASE_THREAD_H

@@ -1,7 +1,7 @@
 /* core/base/utf8.c - is a run of bytes UTF-8 text.
  *
  * Job      Names and S values are checked once, when they are given; what is stored is text.
- * Tests    tests/unit/item/item_test.c
+ * Tests    tests/unit/base/utf8_test.c
  */
 #include "core/base/utf8.h"
 

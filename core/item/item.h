@@ -46,7 +46,7 @@
  *          item_add.c changing a number, item_check.c I3, item_peek.c looks that are bounded by
  *          themselves, item_records.h the bytes of a record.
  * Not here Arithmetic beyond integers of 64 bits (with expressions).
- * Tests    tests/unit/item/item_test.c, tests/fuzz/item_decode_fuzz.c
+ * Tests    tests/unit/item/, tests/fuzz/item_decode_fuzz.c
  */
 #ifndef LARDER_ITEM_ITEM_H
 #define LARDER_ITEM_ITEM_H

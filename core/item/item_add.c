@@ -2,7 +2,7 @@
  *
  * Idea     All but one record stay as they are: what lies before it is copied, what lies behind it moves by the few bytes that the number
  *          has become longer or shorter, and the offsets of what moved change by as much. No builder, and nothing is sorted.
- * Tests    tests/unit/item/item_test.c, tests/api/increment_test.c
+ * Tests    tests/unit/item/item_add_test.c, tests/api/increment_test.c
  */
 #include <inttypes.h>
 

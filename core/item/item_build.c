@@ -13,7 +13,7 @@
  *             over ITEM_IMAGE_BYTES_MAX: no caller makes a builder grow without end.
  *          B3 What is in records is checked: names and S are UTF-8, N canonical, nesting within the limit.
  * Locks    None: a builder is used by one thread at a time.
- * Tests    tests/unit/item/item_test.c
+ * Tests    tests/unit/item/item_build_test.c, tests/unit/item/item_refuse_test.c
  */
 #include <string.h>
 

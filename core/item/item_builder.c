@@ -1,7 +1,7 @@
 /* core/item/item_builder.c - what the files of the builder stand on: its first failure, and its memory.
  *
  * Rules    B1 and B2 of core/item/item_build.c.
- * Tests    tests/unit/item/item_test.c
+ * Tests    tests/unit/item/item_refuse_test.c
  */
 #include "core/item/item_builder.h"
 

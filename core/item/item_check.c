@@ -4,7 +4,7 @@
  *          passes here, item_readable.c may follow blindly. The bytes must not change meanwhile: check copies.
  * Rules    I1 and I2 of core/item/item.h, and what makes an image unique: records without gaps, shortest varints, canonical
  *          numbers, sorted sets and maps, offsets no wider than they must be, zero padding, the size it claims to have.
- * Tests    tests/unit/item/item_test.c (every truncation, every byte changed, random damage), tests/fuzz/item_decode_fuzz.c
+ * Tests    tests/unit/item/item_check_test.c, tests/fuzz/item_decode_fuzz.c
  */
 #include "core/base/err.h"
 #include "core/base/utf8.h"

@@ -4,7 +4,7 @@
  *          become records of their own.
  * Damage   The item is a copy in a page whose head is sane; each record is read once, bounded, and is checked as what a caller adds is
  *          (rule B3 of core/item/item_build.c).
- * Tests    tests/api/items_test.c
+ * Tests    tests/api/items_copy_test.c
  */
 #include <string.h>
 

@@ -2,7 +2,7 @@
  *
  * Idea     Only entries are moved, and most comparisons are settled by the 8 bytes in them. Short ones by insertion, as members often
  *          come nearly in order; long ones by merging, never worse than n log n.
- * Tests    tests/unit/item/item_test.c
+ * Tests    tests/unit/item/item_build_test.c
  */
 #include <endian.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  *          those changes may go to the bytes of the item. So what was checked once is kept in private memory (the head),
  *          and everything else is bounded each time it is read: whatever it says, nobody leaves the image.
  * Not here Values other than S, N and B: no index has them as keys.
- * Tests    tests/unit/item/item_test.c, tests/crash/damage_test.c, tests/fuzz/segment_fuzz.c
+ * Tests    tests/unit/item/item_check_test.c, tests/crash/damage_test.c, tests/fuzz/segment_fuzz.c
  */
 #include "core/item/item.h"
 #include "core/item/item_records.h"

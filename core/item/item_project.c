@@ -2,7 +2,7 @@
  *
  * Job      What a projection returns, and the key to continue a read after: images as a builder makes them, so that they are items
  *          like any other.
- * Tests    tests/unit/item/item_test.c
+ * Tests    tests/unit/item/item_project_test.c
  */
 #include "core/item/item.h"
 #include "core/item/item_records.h"

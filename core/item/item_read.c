@@ -4,7 +4,7 @@
  * Damage   What larder.h offers is bounded: the head of an item is sane (a builder made it, or it was checked when it was copied into
  *          a page), and every length and offset behind it is compared with the image's end before it is used. A record that leads
  *          outside is LARDER_E_CORRUPT. Readers that want a readable image are in item_readable.c.
- * Tests    tests/unit/item/item_test.c
+ * Tests    tests/unit/item/item_build_test.c, tests/unit/item/item_check_test.c
  */
 #include "core/base/err.h"
 #include "core/item/item.h"

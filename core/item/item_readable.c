@@ -2,7 +2,7 @@
  *
  * Why      Nothing here compares a length with the image's end: a builder's image needs no look, and
  *          any other had one by item_check.c, which reads with this what it has looked at.
- * Tests    tests/unit/item/item_test.c
+ * Tests    tests/unit/item/item_check_test.c
  */
 #include "core/item/item.h"
 #include "core/item/item_records.h"

@@ -5,6 +5,7 @@
  *          item_check.c, which finds out whether an image is one, has readers of its own that also refuse what is not canonical.
  * Names    See core/item/item_names.h. A name is written as it is in another record, or by item_put_name(), which looks it up.
  * Rules    Offsets are moved with memcpy: the images they lie in are also written as 64-bit words.
+ * Tests    tests/unit/item/item_check_test.c
  */
 #ifndef LARDER_ITEM_ITEM_RECORDS_H
 #define LARDER_ITEM_ITEM_RECORDS_H

@@ -4,7 +4,7 @@
  *          attributes and their order stay, so an ordinal means the same in both; only the records of the primary key
  *          change, from "value here" to "value in the key area". Everything between is copied in runs.
  * Rules    Nothing here allocates. An item is the sane image of a builder or a page, of any table.
- * Tests    tests/unit/item/item_test.c
+ * Tests    tests/unit/item/item_store_test.c
  */
 #include <stdio.h>
 

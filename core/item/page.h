@@ -2,6 +2,7 @@
  *
  * Job      Holds images, their order, and the key to resume after.
  * Rules    A read appends (page_reserve, copy, validate, page_commit) or rolls back (page_truncate). Memory grows only outside locks.
+ * Tests    tests/api/query_resume_test.c, tests/api/readonly_test.c
  */
 #ifndef LARDER_ITEM_PAGE_H
 #define LARDER_ITEM_PAGE_H

@@ -6,6 +6,7 @@
  * Order    LOCK_CATALOG and LOCK_EXPIRER come before LOCK_GATE: definitions do not change while the gate is closed, and the
  *          expirer waits at it.
  * Not here larder_check(): it closes no gate, and waits at a closed one (core/audit/check_look.c).
+ * Tests    tests/crash/repair_beside_test.c, tests/crash/repair_enter_test.c
  */
 #ifndef LARDER_MEMORY_GATE_H
 #define LARDER_MEMORY_GATE_H

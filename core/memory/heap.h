@@ -13,7 +13,8 @@
  *          P4 A take fails only if no bin of any arena has a block that may serve, no span is free, and no bin keeps an empty one. But
  *             the last spans (span_kept_count) are for HEAP_LINE, bucket arrays. Own arena first, so that writers do not meet.
  * Locks    LOCK_BIN, then LOCK_SPAN.
- * Tests    tests/unit/memory/heap_test.c
+ * Tests    tests/unit/memory/heap_test.c, tests/unit/memory/heap_arena_test.c,
+ *          tests/unit/memory/heap_death_test.c
  */
 #ifndef LARDER_MEMORY_HEAP_H
 #define LARDER_MEMORY_HEAP_H

@@ -6,6 +6,7 @@
  *          Memory claimed: 1 descriptors backed, 2 spans backed, 3 claimed_bytes. Dead before 3: memory that the next claim finds
  *          backed already.
  *          A span for a bin: class and bitmap first, then the state; dead before the bin lists it: rebuild_bin() finds it.
+ * Tests    tests/unit/memory/heap_test.c
  */
 #include "core/memory/heap_span.h"
 #include "core/base/err.h"

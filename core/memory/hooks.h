@@ -2,6 +2,7 @@
  *
  * index/ and ttl/ provide the functions (core/table/ one for core/memory/), liblarder.c puts them into one constant table; core/ never
  * includes their headers. All are called with the item's stripe locked, unless they say otherwise, by a writer that may be a recovery.
+ * Tests    tests/crash/enum_test.c
  */
 #ifndef LARDER_MEMORY_HOOKS_H
 #define LARDER_MEMORY_HOOKS_H

@@ -11,6 +11,7 @@
  *          recovery) can be repeated at will.
  * Steps    Two may be open at once: step 0 is an item's slot word, open during the whole write; step 1 is a structure's word
  *          (bucket array, leaf, node, timer chunk), opened and closed many times within it.
+ * Tests    tests/unit/memory/journal_test.c
  */
 #ifndef LARDER_MEMORY_JOURNAL_H
 #define LARDER_MEMORY_JOURNAL_H

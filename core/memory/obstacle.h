@@ -7,6 +7,7 @@
  * Rules    O1 An obstacle is an internal result. No public call returns one.
  *          O2 LARDER_E_FULL is an obstacle, too, where room can be made; a closed gate is one that
  *             gate_take_stripe() removes by itself.
+ * Tests    tests/crash/room_test.c, tests/crash/alloc_test.c
  */
 #ifndef LARDER_MEMORY_OBSTACLE_H
 #define LARDER_MEMORY_OBSTACLE_H

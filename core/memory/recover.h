@@ -12,6 +12,7 @@
  *          that died leaves its own number.)
  * Why safe Taking the dead slot's liveness lock makes the recoverer the slot: one at a time, and if it dies the next can. Each
  *          stage only repeats steps that are idempotent (core/memory/journal.h), so it can be cut off anywhere and run again.
+ * Tests    tests/crash/recovery_test.c
  */
 #ifndef LARDER_MEMORY_RECOVER_H
 #define LARDER_MEMORY_RECOVER_H

@@ -14,6 +14,7 @@
  *          L2 A reference is a 64-bit offset from the segment's start; 0 is none. Nobody follows one unchecked (seg_at).
  *          L3 Lock words, sequences, slots, catalog, bins and spans never move and never become anything else: a late
  *             compare-and-swap by a process that was stopped hits the same kind of word.
+ * Tests    tests/unit/segment/seg_test.c
  */
 #ifndef LARDER_SEGMENT_LAYOUT_H
 #define LARDER_SEGMENT_LAYOUT_H

@@ -12,7 +12,7 @@
  *          G4 A file of another user is never made a segment, and only read unless the caller asks for more.
  * Files    seg.c opens, attaches and closes; seg_file.c names, descriptors and the look at a head; seg_lock.c the lock
  *          file; seg_layout.c the geometry; seg_create.c makes; seg_destroy.c removes.
- * Tests    tests/unit/segment/seg_test.c, tests/api/open_test.c
+ * Tests    tests/unit/segment/seg_test.c, tests/unit/segment/seg_birth_test.c, tests/api/open_test.c
  */
 #ifndef LARDER_SEGMENT_SEG_H
 #define LARDER_SEGMENT_SEG_H

@@ -18,7 +18,7 @@
  *          the file's zeros say "empty".
  * Why zero Every byte beyond the head is zero because the file had size 0 after step 1: free slots, an empty catalog,
  *          free spans, empty bins and an empty wheel are all zero by design.
- * Tests    tests/unit/segment/seg_test.c dies at every point of it.
+ * Tests    tests/unit/segment/seg_birth_test.c dies at every point of it.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -8,7 +8,7 @@
  *             thing a creator writes is the whole head at once (core/segment/seg_create.c), so no death leaves anything in
  *             between, and no foreign file looks like that. On hugetlbfs, which has no write(), the file grows first:
  *             there zeros where the head belongs count as empty.
- * Tests    tests/unit/segment/seg_test.c
+ * Tests    tests/unit/segment/seg_foreign_test.c
  */
 #include "core/segment/seg_file.h"
 

@@ -2,7 +2,7 @@
  *
  * Job      Turns a name or path into a descriptor, refuses what can be no segment, and tells by the head which state a
  *          file is in, without mapping it: bytes that nobody vouched for are read with pread().
- * Tests    tests/unit/segment/seg_test.c
+ * Tests    tests/unit/segment/seg_foreign_test.c
  */
 #ifndef LARDER_SEGMENT_SEG_FILE_H
 #define LARDER_SEGMENT_SEG_FILE_H

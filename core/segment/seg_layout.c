@@ -3,7 +3,7 @@
  * Rules    Y1 Areas lie in the order of core/segment/layout.h's picture, each on a cache line, the spans on a multiple of
  *             SPAN_BYTES.
  *          Y2 A head is input: its counts are checked to be in range before anything is computed from them.
- * Tests    tests/unit/segment/seg_test.c
+ * Tests    tests/unit/segment/seg_test.c, tests/unit/segment/seg_foreign_test.c
  */
 #include "core/segment/seg_layout.h"
 

@@ -3,7 +3,7 @@
  * Job      Plans a new segment from options, and checks the head of an existing one.
  * Idea     Offsets follow from size and counts alone (seg_layout_place). A head is right if placing its counts again
  *          gives its offsets: then every area is inside, aligned and apart from the others, by construction.
- * Tests    tests/unit/segment/seg_test.c
+ * Tests    tests/unit/segment/seg_test.c, tests/unit/segment/seg_foreign_test.c
  */
 #ifndef LARDER_SEGMENT_SEG_LAYOUT_H
 #define LARDER_SEGMENT_SEG_LAYOUT_H

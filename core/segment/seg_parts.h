@@ -1,4 +1,7 @@
-/* core/segment/seg_parts.h - what opening, creating and removing a segment share; for core/seg*.c only. */
+/* core/segment/seg_parts.h - what opening, creating and removing a segment share; for core/seg*.c only.
+ *
+ * Tests    tests/unit/segment/seg_birth_test.c
+ */
 #ifndef LARDER_SEGMENT_SEG_PARTS_H
 #define LARDER_SEGMENT_SEG_PARTS_H
 

@@ -11,7 +11,7 @@
  *           |  --> LARDER_E_FULL         make room                      |
  *           '---------------------------------------------------------'
  * Locks    None is held between tries, but by callers that hold the catalog lock all the way.
- * Tests    tests/api/full_test.c, tests/api/room_test.c, tests/crash/scenarios.c (make_room ..)
+ * Tests    tests/api/full_test.c, tests/crash/room_test.c, tests/crash/scenarios.c (make_room ..)
  */
 #ifndef LARDER_TABLE_ATTEMPT_H
 #define LARDER_TABLE_ATTEMPT_H

@@ -2,6 +2,7 @@
  *
  * Job      The steps of the write protocol between taking the stripe and leaving it. write.h has the crash list.
  * Locks    All of it wants the item's stripe (LOCK_STRIPE) held.
+ * Tests    tests/crash/enum_test.c, tests/crash/order_test.c
  */
 #ifndef LARDER_TABLE_CHANGE_H
 #define LARDER_TABLE_CHANGE_H

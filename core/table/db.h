@@ -2,6 +2,7 @@
  *
  * Job      Owns the mapping, the private arena, the pool of writers, the tables' views and the clock.
  * Locks    `mutex` guards the process-private lists below; it is never held together with a segment lock.
+ * Tests    tests/api/open_test.c, tests/api/fork_test.c
  */
 #ifndef LARDER_TABLE_DB_H
 #define LARDER_TABLE_DB_H

@@ -5,6 +5,7 @@
  *          core/table/table_empty.c.
  * Rules    One per handle, started by a drop and at its end when nothing is left, under db->mutex. core/base/thread.h has what holds for such
  *          threads; a forked child has none, whatever its copy of the handle says.
+ * Tests    tests/api/drop_test.c
  */
 #ifndef LARDER_TABLE_DROP_THREAD_H
 #define LARDER_TABLE_DROP_THREAD_H

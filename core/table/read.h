@@ -7,6 +7,7 @@
  *          that the sequence keeps moving is checked against its own slot word and version instead (read.c, "long copies").
  * Damage   What is in a page has the key, or as much of the hash as an item has and the key sequence, that it was looked for by, and a
  *          head that makes sense: sizes, key area, index slots and directory lie inside the image. Its records are looked at by whoever reads them (core/item/item_read.c).
+ * Tests    tests/api/items_test.c, tests/api/threads_test.c
  */
 #ifndef LARDER_TABLE_READ_H
 #define LARDER_TABLE_READ_H

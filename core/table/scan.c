@@ -4,6 +4,7 @@
  *          order, whatever size the arrays have just now. The cursor is therefore a key: continue with the hash of that key, and
  *          among equal hashes with the key bytes after it. A bucket chain is read as one validated piece.
  * Hashes   Of which only the high half counts, for items and positions alike: items have no more, buckets are chosen by no more.
+ * Tests    tests/api/scan_test.c
  */
 #include "core/base/err.h"
 #include "core/base/reserved.h"

@@ -10,7 +10,7 @@
  *          2 unlink of the lock file
  *          3 unlink                The other way round, a death before 3 would leave the lock file for ever.
  *          In this order: the other way round, a death in between would leave nobody to tell those attached.
- * Tests    tests/unit/segment/seg_test.c
+ * Tests    tests/unit/segment/seg_birth_test.c
  */
 #include <pthread.h>
 #include <sys/mman.h>

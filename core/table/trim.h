@@ -4,6 +4,7 @@
  *          are built again, smaller, by the steps by which they grow. (The heap's own reserves: heap_trim().)
  * Locks    Called without any. Takes an item stripe, and the partition stripe of its number; what another holds is passed by.
  * Crash    As a larger array: [trim_arrays] in ARCHITECTURE.md.
+ * Tests    tests/api/full_test.c, tests/crash/scenarios.c (trim_arrays)
  */
 #ifndef LARDER_TABLE_TRIM_H
 #define LARDER_TABLE_TRIM_H

@@ -1,6 +1,7 @@
 /* core/table/upkeep.c - what is done to items without a caller who asks for it. See write.h.
  *
  * Job      Timers that fire; room in the bucket of a put; images made under an older definition; tables that are dropped.
+ * Tests    tests/api/ttl_move_test.c, tests/api/drop_test.c
  */
 #include "core/base/err.h"
 #include "core/base/swap.h"

@@ -10,6 +10,7 @@
  *           7 remove the entries only the old image had     finished from the old block: remove-if-present
  *           8 close step 0: sequence, old block back        9 op = OP_NONE, unlock
  *          Between 4 and 7 entries exist whose key sequence the item in the slot does not have; readers ignore them.
+ * Tests    tests/api/put_if_test.c, tests/crash/enum_test.c
  */
 #ifndef LARDER_TABLE_WRITE_H
 #define LARDER_TABLE_WRITE_H
