@@ -207,22 +207,22 @@ Test(wheel, jumps_of_years_take_no_time) {
     struct rng r;
     rng_seed(&r, rng_test_seed("wheel_test"));
     advance(&f, NOW_S);
-    uint64_t begin_ms = until_now_ms();
+    uint64_t begin_ms = until_own_ms();
     for (uint32_t i = 1; i <= 100; i++) /* 40 years, over and over, and nothing in the wheel */
         advance(&f, NOW_S + i * (40 * YEAR_S / 100));
-    cr_assert_lt(until_now_ms() - begin_ms, 200 * SLOW_FACTOR);
+    cr_assert_lt(until_own_ms() - begin_ms, 200 * SLOW_FACTOR);
     end(&f);
     f = begin(SEGMENT_BYTES);
     advance(&f, NOW_S);
     for (uint32_t i = 0; i < 10000; i++)
         add(&f, rng_next(&r), NOW_S + (uint32_t)rng_below(&r, 40u * YEAR_S), 1);
-    begin_ms = until_now_ms();
+    begin_ms = until_own_ms();
     advance(&f, NOW_S + YEAR_S);
     uint32_t first_year = f.fired_count;
     cr_assert(first_year > 100 && first_year < 500);
     advance(&f, NOW_S + 40 * YEAR_S);
     cr_assert_eq(f.fired_count, 10000 - first_year);
-    cr_assert_lt(until_now_ms() - begin_ms, 500 * SLOW_FACTOR);
+    cr_assert_lt(until_own_ms() - begin_ms, 500 * SLOW_FACTOR);
     cr_assert_eq(used_bytes(f.db), f.used_bytes);
     end(&f);
 }
