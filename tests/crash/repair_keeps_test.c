@@ -196,7 +196,8 @@ static int repair_without_memory(void *arg) {
     heap_test_takes_left = trial->lost_max;
     int r = repair_here(trial->copy, &report);
     heap_test_takes_left = -1;
-    PROC_CHECK(r == LARDER_E_FULL && report.items_lost == 0 && trial->copy->head->state == SEG_STATE_REPAIRING);
+    PROC_CHECK(r == LARDER_E_FULL && trial->copy->head->state == SEG_STATE_REPAIRING);
+    PROC_CHECK(report.items_lost == 1); /* a repair that fails writes no report */
     PROC_CHECK(attach(trial->copy, 0, &db) == LARDER_E_CORRUPT);
     return 0;
 }
