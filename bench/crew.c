@@ -52,7 +52,7 @@ static void futex_wake(_Atomic uint32_t *word) {
     syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-/* ---- A worker ------------------------------------------------------------------------------------------------------------ */
+/* ---- A worker -------------------------------------------------------------------------------- */
 
 static int is_paired(const struct worker *w) {
     return w->crew->work[w->number]->back != OP_GET;
@@ -85,7 +85,8 @@ static void run_untimed(struct worker *w, const struct crew_order *o, uint32_t l
     uint64_t start = clock_ns(), end = start + (uint64_t)(o->seconds * 1e9), now = start;
     uint64_t longest = start + (uint64_t)(o->seconds * (o->is_warm_up ? CREW_WARM_MAX : 1) * 1e9);
     int is_back = o->phase == CREW_BACK, goes_on = 1;
-    while (goes_on && (is_back || now < end || (now < longest && r->calls < limit))) { /* the way back is gone whole */
+    /* the way back is gone whole */
+    while (goes_on && (is_back || now < end || (now < longest && r->calls < limit))) {
         for (unsigned i = 0; i < CALLS_PER_LOOK && (goes_on = step(w, is_back, limit, &r->items)); i++)
             r->calls++;
         now = clock_ns();
@@ -186,7 +187,7 @@ static void process_main(struct crew *c, unsigned first, unsigned count) {
     _exit(0);
 }
 
-/* ---- The parent ---------------------------------------------------------------------------------------------------------- */
+/* ---- The parent ------------------------------------------------------------------------------ */
 
 static void await(struct crew *c, _Atomic uint32_t *word, uint32_t value) {
     uint64_t deadline = clock_ns() + PATIENCE_S * UINT64_C(1000000000);

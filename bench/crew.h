@@ -1,14 +1,18 @@
 /* bench/crew.h - workers that wait for the word, run for a while, and say how far they came.
  *
- * Job      A crew is one to eight workers on one engine: forked processes, or threads of one forked process. Each has a session and
- *          a ring of its own and keeps them over all rounds, so that rounds of different engines can take turns while everything
- *          stays mapped and warm. Between rounds a crew sleeps on a futex.
- * Rules    X1 A rate is operations by wall time between common start and a worker's own end, summed over the workers.
- *          X2 Latency is taken in rounds of its own. Closed loop: of each call. Open loop: calls are due at a fixed rate, and the
- *             time counts from when a call was due, so a stall is charged to all that it held up (no coordinated omission): calls that
- *             were due before the end are made and counted, however late.
- *          X3 A warm-up lasts its time, and on to the end of the ring, so that each page that the ring touches is mapped before
- *             anything counts; but no longer than CREW_WARM_MAX times its time.
+ * Job      A crew is one to eight workers on one engine: forked processes, or threads of one forked
+ *          process. Each has a session and a ring of its own and keeps them over all rounds, so
+ *          that rounds of different engines can take turns while everything stays mapped and warm.
+ *          Between rounds a crew sleeps on a futex.
+ * Rules    X1 A rate is operations by wall time between common start and a worker's own end, summed
+ *             over the workers.
+ *          X2 Latency is taken in rounds of its own. Closed loop: of each call. Open loop: calls
+ *             are due at a fixed rate, and the time counts from when a call was due, so a stall is
+ *             charged to all that it held up (no coordinated omission): calls that were due before
+ *             the end are made and counted, however late.
+ *          X3 A warm-up lasts its time, and on to the end of the ring, so that each page that the
+ *             ring touches is mapped before anything counts; but no longer than CREW_WARM_MAX times
+ *             its time.
  */
 #ifndef LARDER_BENCH_CREW_H
 #define LARDER_BENCH_CREW_H

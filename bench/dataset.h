@@ -1,8 +1,9 @@
 /* bench/dataset.h - the items that every engine is given, as a function of their number.
  *
- * Job      Keys, index keys and payload of item n, made at the speed of a few stores, so that making a key costs every engine
- *          and the limit probe the same ten nanoseconds.
- * Picture  item n: partition key "SHOP#0001234.example.com" (24 bytes, n / 100), sort key of 31 bytes (n % 100): together
+ * Job      Keys, index keys and payload of item n, made at the speed of a few stores, so that
+ *          making a key costs every engine and the limit probe the same ten nanoseconds.
+ * Picture  item n: partition key "SHOP#0001234.example.com" (24 bytes, n / 100), sort key of 31
+ *          bytes (n % 100): together
  *          55 bytes, 100 items to a partition.
  *          index 0 "GSI1"         the item's own shop, by a scattered date      partitions of 100
  *          index 1 "GSI2"         100,000 items to a partition, by date         the hot partition
@@ -44,8 +45,9 @@ void dataset_index_key(uint64_t n, int index, uint32_t version, struct index_key
 /* How many items of item n's partition of index 0 do not sort before it. */
 unsigned dataset_items_from(uint64_t n);
 
-/* The key of an index entry in an engine with plain keys: index partition key, 0, sort key, 0, primary key. So a cursor finds the items
- * of a partition in order, and the last 55 bytes are the primary key. Returns its bytes. */
+/* The key of an index entry in an engine with plain keys: index partition key, 0, sort key, 0,
+ * primary key. So a cursor finds the items of a partition in order, and the last 55 bytes are the
+ * primary key. Returns its bytes. */
 #define INDEX_ENTRY_MAX (2 * INDEX_KEY_MAX + 2 + KEY_BYTES)
 size_t dataset_index_entry(uint64_t n, int index, uint32_t version, char *to);
 
@@ -55,7 +57,8 @@ extern const char *const dataset_index_attributes[INDEX_COUNT][2];
 /* Fills `bytes` of payload that differ from item to item and from version to version. */
 void dataset_payload(uint64_t n, uint32_t version, char *to, size_t bytes);
 
-/* What an application holds in its own variables before it builds an item: the texts of all attributes. */
+/* What an application holds in its own variables before it builds an item: the texts of all
+ * attributes. */
 struct item_values {
     struct bench_key key;
     struct index_key index[INDEX_COUNT];

@@ -1,15 +1,19 @@
 /* bench/engine.h - what is measured: Larder, its peers and the limit, behind one set of functions.
  *
- * Job      An engine holds the items of bench/dataset.h and answers the calls below. The parent creates and loads it once; each
- *          worker (a forked process, or a thread of one) opens a session of its own.
- * Rules    E1 A call does all the work a user of that engine would need done for the same result: a read copies what it found
- *             into the session's buffer, a write of an item with index keys keeps the engine's indexes right in the same
- *             transaction, if it has such.
- *          E2 A write is measured in two ways. Built: the session makes what it stores from the application's values each time
- *             (build()), as an application does: Larder with its builder, the others by laying the values side by side with their
- *             lengths, the cheapest encoding there is. Prepared: that was done before (prepare()), so nobody pays for it.
- *             Peers are told what an application may not know: whether an item is new, whether index keys change, and the old ones.
- *          E3 Every engine is set up as its own documentation advises for speed; the file says where that is said.
+ * Job      An engine holds the items of bench/dataset.h and answers the calls below. The parent
+ *          creates and loads it once; each worker (a forked process, or a thread of one) opens a
+ *          session of its own.
+ * Rules    E1 A call does all the work a user of that engine would need done for the same result: a
+ *             read copies what it found into the session's buffer, a write of an item with index
+ *             keys keeps the engine's indexes right in the same transaction, if it has such.
+ *          E2 A write is measured in two ways. Built: the session makes what it stores from the
+ *             application's values each time (build()), as an application does: Larder with its
+ *             builder, the others by laying the values side by side with their lengths, the
+ *             cheapest encoding there is. Prepared: that was done before (prepare()), so nobody
+ *             pays for it. Peers are told what an application may not know: whether an item is new,
+ *             whether index keys change, and the old ones.
+ *          E3 Every engine is set up as its own documentation advises for speed; the file says
+ *             where that is said.
  */
 #ifndef LARDER_BENCH_ENGINE_H
 #define LARDER_BENCH_ENGINE_H
@@ -19,7 +23,8 @@
 
 struct scene {
     uint64_t items;
-    uint32_t item_bytes;     /* of a whole item, names, keys and index keys included, as DynamoDB counts them */
+    /* of a whole item, names, keys and index keys included, as DynamoDB counts them */
+    uint32_t item_bytes;
     int indexes;             /* 0 or INDEX_COUNT */
     uint64_t spare_items;    /* room for so many more */
     uint32_t ring_calls_max; /* 0: as many as a workload takes */
@@ -30,8 +35,9 @@ struct write {
     uint64_t n;
     uint32_t version, old_version; /* of the index keys that it gets, and has */
     uint32_t bytes;
-    const void *prepared;             /* from prepare(), or build() */
-    const struct item_values *values; /* NULL: prepared; else the item is built from these in the measured time */
+    const void *prepared; /* from prepare(), or build() */
+    /* NULL: prepared; else the item is built from these in the measured time */
+    const struct item_values *values;
 };
 
 /* What an engine can be asked. */
@@ -68,13 +74,16 @@ struct engine {
     /* Bytes copied; 0 if it is not there. */
     uint64_t (*get)(void *session, const struct bench_key *key);
     uint64_t (*get_many)(void *session, const struct bench_key *keys, unsigned count);
-    /* Items copied: at most QUERY_LIMIT, of item n's partition in index (-1: the table), from n's sort key on. */
+    /* Items copied: at most QUERY_LIMIT, of item n's partition in index (-1: the table), from n's
+     * sort key on. */
     unsigned (*query)(void *session, int index, uint64_t n);
-    /* is_new: nothing is there under this key. is_moved: index keys differ from those of the item that is there. False if refused. */
+    /* is_new: nothing is there under this key. is_moved: index keys differ from those of the item
+     * that is there. False if refused. */
     int (*put)(void *session, const struct write *w, int is_new, int is_moved);
     int (*remove)(void *session, uint64_t n);
     int (*count)(void *session, const struct bench_key *key);
-    /* Number of the i-th item that the last read copied, from the copy: for the test of the answers. */
+    /* Number of the i-th item that the last read copied, from the copy: for the test of the
+     * answers. */
     uint64_t (*copied)(void *session, unsigned i);
 };
 
@@ -83,8 +92,9 @@ extern const struct engine engine_larder, engine_limit, engine_lmdb, engine_bdb,
 /* The same with huge pages: advised, and from hugetlbfs mounted on <folder>/huge. */
 extern const struct engine engine_larder_huge, engine_larder_hugetlb, engine_limit_huge;
 
-/* The value of peers that store bytes stands for the whole item, keys and names included, as a serialised item would: item_bytes of
- * them, a counter first, then the item's number. A peer's key is beside it. */
+/* The value of peers that store bytes stands for the whole item, keys and names included, as a
+ * serialised item would: item_bytes of them, a counter first, then the item's number. A peer's key
+ * is beside it. */
 void blob_fill(uint64_t n, uint32_t version, char *to, size_t bytes);
 uint64_t blob_number(const char *value);
 

@@ -1,6 +1,7 @@
-/* bench/engine_ck.c - Concurrency Kit's hash table (ck_ht, byte-string keys): what a hash table inside one process costs, without
- * shared memory between unrelated processes, without recovery, with one writer. Keys and values lie in one shared arena, so that forked
- * readers see them. Reads and overwrites in place only. See bench/engine.h. */
+/* bench/engine_ck.c - Concurrency Kit's hash table (ck_ht, byte-string keys): what a hash table
+ * inside one process costs, without shared memory between unrelated processes, without recovery,
+ * with one writer. Keys and values lie in one shared arena, so that forked readers see them. Reads
+ * and overwrites in place only. See bench/engine.h. */
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include <ck_ht.h>

@@ -1,5 +1,6 @@
-/* bench/engine_larder.c - Larder, through larder.h. The one look inside: the size of a built item's image (core/item/item.h), so that prepared
- * items can lie side by side as the peers' values do (rule W4 of bench/workload.h). See bench/engine.h. */
+/* bench/engine_larder.c - Larder, through larder.h. The one look inside: the size of a built item's
+ * image (core/item/item.h), so that prepared items can lie side by side as the peers' values do
+ * (rule W4 of bench/workload.h). See bench/engine.h. */
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include "bench/hugepages.h"

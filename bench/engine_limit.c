@@ -1,13 +1,15 @@
 /* bench/engine_limit.c - the limit probe: what no design can avoid.
  *
- * Job      For each workload the unavoidable cache misses and copies alone: hash the key, one dependent miss for the bucket line,
- *          one for the item, a copy. No locks, no checks of concurrent change, no memory management, no recovery; it would be
- *          useless as a store. Whatever Larder needs beyond this is the price of its promises.
- * Picture  bucket line of 8 words {tag 16, item number 48} -> block of item_bytes: the key, counter, item's number, the rest
- *          index: place of item n in its partition's order (one miss stands for finding the partition and the leaf), then the
- *          ordered entries of 16 bytes {hash, item number}, side by side; the same for the table's own order
- * Rules    Items lie in the order of loading, as they do in Larder. A write goes into the item's own place. Pages are 4 KB, or
- *          huge if the scene says so.
+ * Job      For each workload the unavoidable cache misses and copies alone: hash the key, one
+ *          dependent miss for the bucket line, one for the item, a copy. No locks, no checks of
+ *          concurrent change, no memory management, no recovery; it would be useless as a store.
+ *          Whatever Larder needs beyond this is the price of its promises.
+ * Picture  bucket line of 8 words {tag 16, item number 48} -> block of item_bytes: the key,
+ *          counter, item's number, the rest index: place of item n in its partition's order (one
+ *          miss stands for finding the partition and the leaf), then the ordered entries of 16
+ *          bytes {hash, item number}, side by side; the same for the table's own order
+ * Rules    Items lie in the order of loading, as they do in Larder. A write goes into the item's
+ *          own place. Pages are 4 KB, or huge if the scene says so.
  */
 #include "bench/engine.h"
 #include "bench/fail.h"
@@ -101,7 +103,7 @@ static void insert(struct limit_engine *e, const struct bench_key *key, uint64_t
     }
 }
 
-/* ---- Indexes ----------------------------------------------------------------------------------------------------------- */
+/* ---- Indexes --------------------------------------------------------------------------------- */
 
 static struct entry *sort_entries;
 static int sort_index;
@@ -139,7 +141,8 @@ static void make_index(struct limit_engine *e, int index) {
     }
 }
 
-/* The block that an entry names: an index knows the hash and checks against the bucket, not against the key. */
+/* The block that an entry names: an index knows the hash and checks against the bucket, not against
+ * the key. */
 static char *resolve(const struct limit_engine *e, const struct entry *entry) {
     uint64_t *b = bucket_of(e, entry->hash), wanted = word_of(entry->hash, entry->n);
     for (;; b = b + 1 == e->bucket + e->buckets * BUCKET_WORDS ? e->bucket : b + 1) {
@@ -179,7 +182,7 @@ static unsigned limit_query(void *session, int index, uint64_t n) {
                       (unsigned)least(end - place, QUERY_LIMIT));
 }
 
-/* ---- Life -------------------------------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void *limit_create(const struct scene *scene, const char **why) {
     struct limit_engine *e = calloc(1, sizeof *e);
@@ -244,7 +247,7 @@ static void limit_build(void *session, struct write *w) {
     blobs_build(&((struct limit_session *)session)->blobs, w);
 }
 
-/* ---- Calls ------------------------------------------------------------------------------------------------------------- */
+/* ---- Calls ----------------------------------------------------------------------------------- */
 
 static uint64_t limit_get(void *session, const struct bench_key *key) {
     struct limit_session *s = session;
@@ -278,7 +281,8 @@ static uint64_t limit_get_many(void *session, const struct bench_key *keys, unsi
     return found;
 }
 
-/* A store to an entry's line that leaves it as it was: nothing is sorted anew, so that ranges stay what they were. */
+/* A store to an entry's line that leaves it as it was: nothing is sorted anew, so that ranges stay
+ * what they were. */
 static void touch(struct entry *entry) {
     *(volatile uint64_t *)&entry->n = entry->n;
 }
@@ -357,8 +361,8 @@ const struct engine engine_limit = {
     .copied = limit_copied,
 };
 
-/* What the bytes that an item has more in Larder than by DynamoDB's count (300 bytes, four indexes: bench/README.md, "Memory") cost a get by
- * themselves: longer blocks to copy, in more pages. */
+/* What the bytes that an item has more in Larder than by DynamoDB's count (300 bytes, four indexes:
+ * bench/README.md, "Memory") cost a get by themselves: longer blocks to copy, in more pages. */
 #define IMAGE_MORE_BYTES 52u
 
 static void *limit_image_create(const struct scene *scene, const char **why) {

@@ -1,9 +1,11 @@
-/* bench/engine_lmdb.c - LMDB in tmpfs, without syncs, with a writable map: the fastest it can be (lmdb.h, mdb_env_open flags
- * MDB_NOSYNC, MDB_WRITEMAP, MDB_NOMEMINIT). Read transactions and cursors are renewed, not made anew (mdb_txn_renew, mdb_cursor_renew).
- * Without indexes the items are in the environment's unnamed database, whose root needs no other tree to be found and written.
- * Threads of a process share one environment, which must not be opened twice. An index is a database of its own
- * whose key is (index partition key, index sort key, primary key) and whose value is the primary key, written in the same
- * transaction as the item; a query walks a cursor over it and gets each item. See bench/engine.h. */
+/* bench/engine_lmdb.c - LMDB in tmpfs, without syncs, with a writable map: the fastest it can be
+ * (lmdb.h, mdb_env_open flags MDB_NOSYNC, MDB_WRITEMAP, MDB_NOMEMINIT). Read transactions and
+ * cursors are renewed, not made anew (mdb_txn_renew, mdb_cursor_renew). Without indexes the items
+ * are in the environment's unnamed database, whose root needs no other tree to be found and
+ * written. Threads of a process share one environment, which must not be opened twice. An index is
+ * a database of its own whose key is (index partition key, index sort key, primary key) and whose
+ * value is the primary key, written in the same transaction as the item; a query walks a cursor
+ * over it and gets each item. See bench/engine.h. */
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include <lmdb.h>

@@ -1,5 +1,6 @@
-/* bench/engine_sqlite.c - SQLite in tmpfs: WAL, no syncs, memory-mapped reads, prepared statements (sqlite.org/pragma.html:
- * journal_mode, synchronous, mmap_size; "WITHOUT ROWID optimization"). Indexes are SQL indexes. See bench/engine.h. */
+/* bench/engine_sqlite.c - SQLite in tmpfs: WAL, no syncs, memory-mapped reads, prepared statements
+ * (sqlite.org/pragma.html: journal_mode, synchronous, mmap_size; "WITHOUT ROWID optimization").
+ * Indexes are SQL indexes. See bench/engine.h. */
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include <sqlite3.h>

@@ -1,4 +1,5 @@
-/* bench/engines.h - which engines this build has: a peer is left out if its library was not there. */
+/* bench/engines.h - which engines this build has: a peer is left out if its library was not
+ * there. */
 #ifndef LARDER_BENCH_ENGINES_H
 #define LARDER_BENCH_ENGINES_H
 

@@ -1,4 +1,5 @@
-/* bench/figures.h - what was measured: rows that can be printed, looked up, written as JSON and read again. */
+/* bench/figures.h - what was measured: rows that can be printed, looked up, written as JSON and
+ * read again. */
 #ifndef LARDER_BENCH_FIGURES_H
 #define LARDER_BENCH_FIGURES_H
 
@@ -21,7 +22,8 @@ struct figure {
     double rate[ROUNDS_MAX]; /* calls (or items) per second, one per round */
     double median;
     struct latency closed, open;
-    double counted[PERF_KINDS]; /* of one call (or item), in the last round; -1: cannot be counted here */
+    /* of one call (or item), in the last round; -1: cannot be counted here */
+    double counted[PERF_KINDS];
 };
 
 struct figures {

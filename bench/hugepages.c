@@ -52,7 +52,8 @@ static void keep(int from) {
     for (int number = 1; number < SIGRTMIN; number++)
         (void)signal(number,
                      SIG_IGN); /* those that can be: a signal to all that belong to a terminal comes here, too */
-    do                         /* how what was there changes, until there is nobody left to say more */
+    /* how what was there changes, until there is nobody left to say more */
+    do
         got = read(from, &before, sizeof before);
     while (got == sizeof before || (got < 0 && errno == EINTR));
     put_back();

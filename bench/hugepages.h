@@ -1,7 +1,9 @@
-/* bench/hugepages.h - lets this machine give huge pages while the scene that measures them runs, and takes it back.
+/* bench/hugepages.h - lets this machine give huge pages while the scene that measures them runs,
+ * and takes it back.
  *
- * Job      Transparent ones for shared memory that is advised (shmem_enabled), and a hugetlbfs mount with pages reserved. Both need root.
- *          A child of its own puts back what was there before when this process says so, or ends in whatever way.
+ * Job      Transparent ones for shared memory that is advised (shmem_enabled), and a hugetlbfs
+ *          mount with pages reserved. Both need root. A child of its own puts back what was there
+ *          before when this process says so, or ends in whatever way.
  */
 #ifndef LARDER_BENCH_HUGEPAGES_H
 #define LARDER_BENCH_HUGEPAGES_H

@@ -36,7 +36,8 @@ static double dependent_miss_ns(void) {
     if (lines == MAP_FAILED)
         return 0;
     madvise(lines, sizeof *lines * CHASE_LINES, MADV_NOHUGEPAGE);
-    for (uint64_t i = 0; i < CHASE_LINES; i++) /* odd multiplier: one cycle through all, scattered enough */
+    /* odd multiplier: one cycle through all, scattered enough */
+    for (uint64_t i = 0; i < CHASE_LINES; i++)
         lines[i].next = (i * UINT64_C(2862933555777941757) + UINT64_C(3037000493)) % CHASE_LINES;
     uint64_t at = 0, start = clock_ns();
     for (unsigned i = 0; i < CHASE_LOADS; i++)

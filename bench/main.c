@@ -6,7 +6,9 @@
  *          larder_bench --smoke                                      are the answers right? A few calls of everything
  *          larder_bench --engines                                    which there are, and how each is set up
  *          larder_bench --count WORKLOAD --engine NAME [--calls N]   so many calls in this process, for callgrind: see
- *                                                                    instructions() of script/bench; "all" for all workloads
+ *                                                                    instructions() of
+ *                                                                    script/bench; "all" for all
+ *                                                                    workloads
  */
 #include "bench/clock.h"
 #include "bench/engines.h"
@@ -52,7 +54,7 @@ static struct scene scene_of(const struct bench *b, uint64_t items, uint32_t ite
     return s;
 }
 
-/* ---- The scenes ---------------------------------------------------------------------------------------------------------- */
+/* ---- The scenes ------------------------------------------------------------------------------ */
 
 /* One contest of a workload at one process and at two, and at two threads of one if asked. */
 static void measure(struct bench *b, const struct stage *stage, const char *workload, const char *back_name,
@@ -75,7 +77,8 @@ static void measure_single(struct bench *b, const struct stage *stage, const cha
     }
 }
 
-/* What is compared with each other, in the same rounds: single gets at 1 and 2 processes and 100 at once; overwrites and counters. */
+/* What is compared with each other, in the same rounds: single gets at 1 and 2 processes and 100 at
+ * once; overwrites and counters. */
 static void measure_with(struct bench *b, const struct stage *stage, const char *workload, const char *other) {
     struct contest c;
     contest_begin(&c, stage, &b->pace);
@@ -317,7 +320,7 @@ static int run(struct bench *b) {
     return 0;
 }
 
-/* ---- Counting instructions ----------------------------------------------------------------------------------------------- */
+/* ---- Counting instructions ------------------------------------------------------------------- */
 
 /* One callgrind dump each (--dump-after): so its name, and that it is never inlined. */
 __attribute__((noinline)) static void count_round(const struct engine *engine, void *session, const struct ring *ring,

@@ -1,8 +1,10 @@
-/* bench/measure.c - what a get and a 20-item query cost as a table grows, and what an item costs in memory.
+/* bench/measure.c - what a get and a 20-item query cost as a table grows, and what an item costs in
+ * memory.
  *
- * Job      Loads items of 300 bytes (names and values, as DynamoDB counts them) with 55-byte keys and four secondary indexes into
- *          one segment, and at chosen item counts measures get, get_many, 20-item queries on the table and on an index, and
- *          overwrites. Each figure is the median of several rounds. One process, one thread.
+ * Job      Loads items of 300 bytes (names and values, as DynamoDB counts them) with 55-byte keys
+ *          and four secondary indexes into one segment, and at chosen item counts measures get,
+ *          get_many, 20-item queries on the table and on an index, and overwrites. Each figure is
+ *          the median of several rounds. One process, one thread.
  * Use      bench_measure [--items N] [--rounds N] [--indexes 0..4]
  */
 #include "larder.h"
@@ -82,7 +84,7 @@ static const struct larder_item *make_item(uint64_t n) {
     }
 }
 
-/* ---- What is measured ---------------------------------------------------------------------------------------------- */
+/* ---- What is measured ------------------------------------------------------------------------ */
 
 static void one_get(uint64_t items) {
     char pk[32], sk[40];

@@ -1,7 +1,8 @@
 /* bench/perf.h - the processor's own counters, where the machine lets a process read them.
  *
- * Job      Counts what happens in user mode in the calling thread: instructions, cycles, misses of the last-level cache and of the data
- *          TLB, page faults. Virtual machines often hide all but the last; what cannot be counted is -1, and perf_why_not() says why.
+ * Job      Counts what happens in user mode in the calling thread: instructions, cycles, misses of
+ *          the last-level cache and of the data TLB, page faults. Virtual machines often hide all
+ *          but the last; what cannot be counted is -1, and perf_why_not() says why.
  */
 #ifndef LARDER_BENCH_PERF_H
 #define LARDER_BENCH_PERF_H

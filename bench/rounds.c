@@ -71,7 +71,7 @@ void stage_rewrite(struct stage *stage, const char *name) {
     stage->name = name;
 }
 
-/* ---- Entering ------------------------------------------------------------------------------------------------------------ */
+/* ---- Entering -------------------------------------------------------------------------------- */
 
 static int is_shareable(const struct engine *e, const struct workload *w) {
     int has_writes = w->mix[OP_PUT] + w->mix[OP_INSERT] + w->mix[OP_MOVE] + w->mix[OP_COUNT] > 0;
@@ -152,7 +152,7 @@ void contest_enter_beside(struct contest *c, const char *engine, const char *wor
     }
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 /* Rule O1. */
 static void check_answers(const struct entry *t, const struct crew_result *r) {

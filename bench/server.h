@@ -4,7 +4,8 @@
 
 #include <sys/types.h>
 
-/* Starts argv and waits until `socket` can be connected to. 0 and *why if it is not installed or does not come up. */
+/* Starts argv and waits until `socket` can be connected to. 0 and *why if it is not installed or
+ * does not come up. */
 pid_t server_start(const char *const argv[], const char *socket, const char **why);
 void server_stop(pid_t pid);
 /* A connected socket. Ends the program if there is none. */

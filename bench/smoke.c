@@ -1,8 +1,10 @@
 /* bench/smoke.c - see smoke.h.
  *
- * Method   One process, a small scene with indexes and one without. What a call has to find is worked out from bench/dataset.h: the item of a get, the items of
- *          a get of 100 in their order, the next 20 of a partition by brute force. After a write the item is read again. Then a few
- *          workloads in two processes and two threads at once, where rule O1 of bench/rounds.h judges.
+ * Method   One process, a small scene with indexes and one without. What a call has to find is
+ *          worked out from bench/dataset.h: the item of a get, the items of a get of 100 in their
+ *          order, the next 20 of a partition by brute force. After a write the item is read again.
+ *          Then a few workloads in two processes and two threads at once, where rule O1 of
+ *          bench/rounds.h judges.
  */
 #include "bench/smoke.h"
 #include "bench/engines.h"
@@ -26,7 +28,7 @@ static void wrong(struct trial *t, const char *what, uint64_t n, uint64_t is) {
         snprintf(t->wrong, sizeof t->wrong, "item %llu: %s (%lld)", (unsigned long long)n, what, (long long)is);
 }
 
-/* ---- What a query has to find -------------------------------------------------------------------------------------------- */
+/* ---- What a query has to find ---------------------------------------------------------------- */
 
 struct sort_key {
     char text[INDEX_KEY_MAX];
@@ -91,7 +93,7 @@ static void judge_query(struct trial *t, const struct op *op, unsigned found) {
     }
 }
 
-/* ---- One call ------------------------------------------------------------------------------------------------------------ */
+/* ---- One call -------------------------------------------------------------------------------- */
 
 static void judge_get(struct trial *t, uint64_t n, int is_there) {
     struct bench_key key;
@@ -113,7 +115,8 @@ static void judge_many(struct trial *t, uint32_t at, unsigned found) {
     }
 }
 
-/* Under its old index key the item must not be found any more, or again. The limit probe moves nothing. */
+/* Under its old index key the item must not be found any more, or again. The limit probe moves
+ * nothing. */
 static void judge_move(struct trial *t, uint64_t n, int is_back) {
     if (t->engine == &engine_limit)
         return;
@@ -152,7 +155,7 @@ static void run_trial(struct trial *t, const struct scene *scene) {
     ring_free(&t->ring);
 }
 
-/* ---- All ----------------------------------------------------------------------------------------------------------------- */
+/* ---- All ------------------------------------------------------------------------------------- */
 
 static void judge_engine(const struct stage *stage, const struct loaded *l, unsigned *passed, unsigned *failed) {
     for (const struct workload *w = workloads; w->name; w++) {

@@ -97,7 +97,7 @@ static struct larder_key key_of(const struct bench_key *k) {
                                {.type = LARDER_S, .data = k->sk, .bytes = SK_BYTES}};
 }
 
-/* ---- Expiry -------------------------------------------------------------------------------------------------------------- */
+/* ---- Expiry ---------------------------------------------------------------------------------- */
 
 struct reader_board {
     _Atomic uint64_t gets;
@@ -149,7 +149,8 @@ void special_expiry(uint64_t items, struct expiry_figures *out) {
     out->gets_beside = gets_per_s(board, gets, start);
     gets = atomic_load(&board->gets);
     start = clock_ns();
-    nanosleep(&second, NULL); /* alone is before and after, so that a drift of the machine counts for neither */
+    /* alone is before and after, so that a drift of the machine counts for neither */
+    nanosleep(&second, NULL);
     out->gets_alone = (out->gets_alone + gets_per_s(board, gets, start)) / 2;
     out->items = removed;
     if (removed != items)
@@ -160,7 +161,7 @@ void special_expiry(uint64_t items, struct expiry_figures *out) {
     munmap(board, sizeof *board);
 }
 
-/* ---- Memory -------------------------------------------------------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 double special_memory(uint64_t items, uint32_t item_bytes, int indexes) {
     struct place p = {.indexes = indexes};

@@ -13,8 +13,8 @@ struct expiry_figures {
 /* `items` with four index keys expire at the same second, while another process gets. */
 void special_expiry(uint64_t items, struct expiry_figures *out);
 
-/* Bytes of segment per byte of item (names and values, as DynamoDB counts them) after as many random inserts, updates of another size
- * and deletes as there are items. */
+/* Bytes of segment per byte of item (names and values, as DynamoDB counts them) after as many
+ * random inserts, updates of another size and deletes as there are items. */
 double special_memory(uint64_t items, uint32_t item_bytes, int indexes);
 
 #endif

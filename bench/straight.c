@@ -1,9 +1,12 @@
 /* bench/straight.c - each peer by a straight program: is the harness holding anybody back?
  *
- * Method   One process, one loop, the calls that the peer's own documentation gives for it, no engine.h between. 500,000 items of
- *          300 bytes with 55-byte keys and no index, as in the scene "plain": random gets, puts of random items whose value is laid
- *          out from its parts each time, 20-item ranges as loaded and after as many random puts. bench/README.md has what came out
- *          beside the report's figures; they should be within a tenth.
+ * Method   One process, one loop, the calls that the peer's own documentation gives for it, no
+ *          engine.h between. 500,000 items of
+ *          300 bytes with 55-byte keys and no index, as in the scene "plain": random gets, puts of
+ *              random items whose value is laid
+ *          out from its parts each time, 20-item ranges as loaded and after as many random puts.
+ *          bench/README.md has what came out beside the report's figures; they should be within a
+ *          tenth.
  * Use      larder_straight [NAME...]
  */
 #include "bench/clock.h"
@@ -54,7 +57,7 @@ static const char *value_of(uint64_t n, struct bench_key *key) {
     return value;
 }
 
-/* ---- Larder ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Larder ---------------------------------------------------------------------------------- */
 
 static struct larder *db;
 static struct larder_table *table;
@@ -117,7 +120,7 @@ static void engine_end(void) {
     larder_destroy(in_folder("segment"), LARDER_FORCE);
 }
 
-/* ---- LMDB: lmdb.h, "Getting Started" and mdb_env_open --------------------------------------------------------------------------- */
+/* ---- LMDB: lmdb.h, "Getting Started" and mdb_env_open ---------------------------------------- */
 
 static MDB_env *env;
 static MDB_dbi dbi;
@@ -197,7 +200,7 @@ static void lmdb_end(void) {
     rmdir(in_folder("lmdb"));
 }
 
-/* ---- Berkeley DB: reference guide, "Berkeley DB Concurrent Data Store applications" ------------------------------------------ */
+/* ---- Berkeley DB: reference guide, "Berkeley DB Concurrent Data Store applications" ---------- */
 
 static DB_ENV *bdb_env;
 static DB *bdb;
@@ -257,7 +260,7 @@ static void bdb_end(void) {
     rmdir(in_folder("bdb"));
 }
 
-/* ---- SQLite: sqlite.org, "PRAGMA", "WITHOUT ROWID" --------------------------------------------------------------------------- */
+/* ---- SQLite: sqlite.org, "PRAGMA", "WITHOUT ROWID" ------------------------------------------- */
 
 static sqlite3 *sqlite;
 static sqlite3_stmt *select_one, *select_range, *upsert;
@@ -334,7 +337,7 @@ static void sqlite_end(void) {
     unlink(in_folder("sqlite"));
 }
 
-/* ---- Redis and memcached, on a Unix socket ---------------------------------------------------------------------------------------- */
+/* ---- Redis and memcached, on a Unix socket --------------------------------------------------- */
 
 static pid_t server;
 static redisContext *redis;
@@ -429,7 +432,7 @@ static void memcached_end(void) {
     unlink(in_folder("memcached"));
 }
 
-/* ---- Measuring --------------------------------------------------------------------------------------------------------------- */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
 static const struct peer peers[] = {
     {"larder", engine_begin, engine_one_get, engine_one_put, engine_one_query, engine_end, NULL, NULL},

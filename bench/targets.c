@@ -25,7 +25,8 @@ static void against(struct judge *j, const char *workload, const char *target, c
     add(j, workload, target, theirs > 0 ? mine / theirs : 0, wanted, 0);
 }
 
-/* The smallest of Larder's ratios over LMDB: of scenes (a NULL ends them) and of 1 and 2 processes. 0: none was measured. */
+/* The smallest of Larder's ratios over LMDB: of scenes (a NULL ends them) and of 1 and 2 processes.
+ * 0: none was measured. */
 static double worst(const struct judge *j, const char *const scenes[], const char *name, int from, int to) {
     double least = 0;
     for (unsigned s = 0; scenes[s]; s++)

@@ -121,7 +121,7 @@ const struct workload *workload_named(const char *name) {
     fail("no workload is called \"%s\"", name);
 }
 
-/* ---- Drawing ------------------------------------------------------------------------------------------------------------- */
+/* ---- Drawing --------------------------------------------------------------------------------- */
 
 struct draw {
     const struct workload *w;
@@ -129,8 +129,9 @@ struct draw {
     struct zipf zipf;
     struct rng rng;
     unsigned worker, worker_count;
-    uint32_t *own, own_count;               /* EACH_ONCE: this worker's items, shuffled */
-    uint32_t *fresh, fresh_count, inserted; /* the same of the items that are new, and how many were drawn */
+    uint32_t *own, own_count; /* EACH_ONCE: this worker's items, shuffled */
+    /* the same of the items that are new, and how many were drawn */
+    uint32_t *fresh, fresh_count, inserted;
 };
 
 static int is_each_once(const struct workload *w) {
@@ -238,7 +239,8 @@ static void draw_op(struct draw *d, struct ring *ring, uint32_t i, const struct 
         op->n = d->fresh[d->inserted++];
     if (op->kind == OP_QUERY)
         op->index = d->w->query_index[rng_below(&d->rng, d->w->query_indexes)];
-    if (op->kind == OP_QUERY && op->index < 0) /* twenty items lie from here to the partition's end */
+    /* twenty items lie from here to the partition's end */
+    if (op->kind == OP_QUERY && op->index < 0)
         op->n = op->n - op->n % PARTITION_ITEMS + op->n % (PARTITION_ITEMS - QUERY_LIMIT);
     while (op->kind == OP_QUERY && op->index == 0 && dataset_items_from(op->n) < QUERY_LIMIT)
         op->n = draw_item(d, i);
@@ -282,7 +284,7 @@ void ring_free(struct ring *ring) {
     free(ring->values);
 }
 
-/* ---- Doing --------------------------------------------------------------------------------------------------------------- */
+/* ---- Doing ----------------------------------------------------------------------------------- */
 
 static unsigned get_many(const struct engine *engine, void *session, const struct op *ops) {
     struct bench_key keys[MANY];

@@ -1,13 +1,19 @@
 /* bench/workload.h - what a worker does: a ring of operations, drawn before the clock starts.
  *
- * Job      A workload is a mix of operations and a way to choose items. workload_fill() draws `count` operations and has the engine
- *          prepare what they write; the worker then goes round the ring.
- * Rules    W1 Nothing is drawn or built while the clock runs; a key's text is, in ten nanoseconds, for every engine alike.
- *          W2 A paired workload (insert then delete, move there then back) touches each item once in each phase, so that every round
- *             starts from what was loaded. In a mix with inserts the way back removes what was inserted.
- *          W3 No call finds warm what an earlier call of the same ring brought in, but for what the workload itself says (Zipf): a get of
- *             100 at once takes 100 keys of its own, and writes go to all items of the scene in a shuffled order, not to a few.
- *          W4 Prepared values, and the application's values that items are built from, lie one behind the other, in the order of the calls, for every engine.
+ * Job      A workload is a mix of operations and a way to choose items. workload_fill() draws
+ *          `count` operations and has the engine prepare what they write; the worker then goes
+ *          round the ring.
+ * Rules    W1 Nothing is drawn or built while the clock runs; a key's text is, in ten nanoseconds,
+ *             for every engine alike.
+ *          W2 A paired workload (insert then delete, move there then back) touches each item once
+ *             in each phase, so that every round starts from what was loaded. In a mix with inserts
+ *             the way back removes what was inserted.
+ *          W3 No call finds warm what an earlier call of the same ring brought in, but for what the
+ *             workload itself says (Zipf): a get of
+ *             100 at once takes 100 keys of its own, and writes go to all items of the scene in a
+ *                 shuffled order, not to a few.
+ *          W4 Prepared values, and the application's values that items are built from, lie one
+ *             behind the other, in the order of the calls, for every engine.
  */
 #ifndef LARDER_BENCH_WORKLOAD_H
 #define LARDER_BENCH_WORKLOAD_H
@@ -36,7 +42,9 @@ struct workload {
     enum choice choice;
     enum op_kind back; /* second phase of a paired workload; OP_GET: not paired */
     unsigned per_call; /* items that one call is about, for rates; 0 means 1 */
-    int is_built; /* what is written is built from the application's values in the measured time (rule E2 of engine.h) */
+    /* what is written is built from the application's values in the measured time (rule E2 of
+     * engine.h) */
+    int is_built;
 };
 
 #define MANY 100u
@@ -44,8 +52,9 @@ struct workload {
 struct ring {
     struct op *ops;
     struct write *writes;
-    struct item_values *values;  /* of built writes, one for each of `writes` */
-    uint32_t count, write_count; /* calls; there are MANY times as many ops if a call reads MANY items */
+    struct item_values *values; /* of built writes, one for each of `writes` */
+    /* calls; there are MANY times as many ops if a call reads MANY items */
+    uint32_t count, write_count;
 };
 
 extern const struct workload workloads[];
@@ -55,7 +64,8 @@ const struct workload *workload_named(const char *name);
 void workload_fill(struct ring *ring, const struct workload *w, const struct engine *engine, void *session,
                    const struct scene *scene, unsigned worker, unsigned worker_count);
 void ring_free(struct ring *ring);
-/* Runs one operation; is_back: its counterpart of the second phase, nothing if it has none. Returns the items read or written. */
+/* Runs one operation; is_back: its counterpart of the second phase, nothing if it has none. Returns
+ * the items read or written. */
 unsigned workload_call(const struct engine *engine, void *session, const struct ring *ring, uint32_t at, int is_back);
 
 #endif

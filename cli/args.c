@@ -1,6 +1,7 @@
 /* cli/args.c - command line: the options of a command, parsed and printed from one table.
  *
- * Job      Long options only, each at most once, anywhere among the operands. Checks counts, not meaning.
+ * Job      Long options only, each at most once, anywhere among the operands. Checks counts, not
+ *          meaning.
  * Why      getopt_long() knows no option with two values (--sk-between A B), and takes abbreviations, which turn into
  * other options as the table grows. Tests    tests/cli/cli_test.sh
  */

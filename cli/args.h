@@ -46,17 +46,20 @@ struct command {
 };
 
 /* Sorts argv (without program and command name) into options and operands: "--name value", "--name=value", "--" ends
- * the options. Values are taken as they are, even with a leading dash. EXIT_DONE, or EXIT_USAGE with a message.
- * Operands are moved to the front of argv. */
+ * the options. Values are taken as they are, even with a leading dash. EXIT_DONE, or EXIT_USAGE
+ * with a message. Operands are moved to the front of argv. */
 int args_parse(const struct command *command, int argc, char **argv, struct args *out);
 
 /* Usage, details, options and exit codes on standard output. */
 void args_print_help(const struct command *command);
 
-/* Values of given options. EXIT_DONE (out untouched if the option is not given), or EXIT_USAGE with a message. */
+/* Values of given options. EXIT_DONE (out untouched if the option is not given), or EXIT_USAGE with
+ * a message. */
 int args_uint32(const struct command *command, const struct args *args, int option, uint32_t min, uint32_t max,
                 uint32_t *out);
-int args_size(const struct command *command, const struct args *args, int option, uint64_t *bytes); /* 64K 10M 1G 1T */
-int args_mode(const struct command *command, const struct args *args, int option, uint32_t *mode);  /* octal */
+/* 64K 10M 1G 1T */
+int args_size(const struct command *command, const struct args *args, int option, uint64_t *bytes);
+/* octal */
+int args_mode(const struct command *command, const struct args *args, int option, uint32_t *mode);
 
 #endif

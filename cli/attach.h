@@ -7,7 +7,8 @@
 #include "cli/args.h"
 #include "larder.h"
 
-/* An open segment and, after attach_table(), a table of it. Zero it first; attach_close() is always allowed. */
+/* An open segment and, after attach_table(), a table of it. Zero it first; attach_close() is always
+ * allowed. */
 struct attach {
     struct larder *db;
     struct larder_table *table;

@@ -1,9 +1,10 @@
 /* cli/cmd_create.c - larder create: the tables of templates, and the segment if it is missing.
  *
- * Job      All or none: everything is read and checked before anything is made, and what was made is dropped again if a
+ * Job      All or none: everything is read and checked before anything is made, and what was made
+ *          is dropped again if a
  * later step fails. Why      Names, counts and projections are judged by the engine. To have its judgement before the
- * segment is touched, every table is first created in a private segment that ends with this process. Tests
- * tests/cli/cli_test.sh
+ * segment is touched, every table is first created in a private segment that ends with this
+ * process. Tests tests/cli/cli_test.sh
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -72,7 +73,8 @@ static int create_read_templates(struct create *create) {
     return EXIT_DONE;
 }
 
-/* What concerns the tables together. Names are compared here, since the trial below looks at one table at a time. */
+/* What concerns the tables together. Names are compared here, since the trial below looks at one
+ * table at a time. */
 static int create_check_set(const struct template_set *set) {
     size_t count = 0;
     for (const struct template_table *table = set->first; table != NULL; table = table->next) {
@@ -86,7 +88,8 @@ static int create_check_set(const struct template_set *set) {
     return EXIT_DONE;
 }
 
-/* Lets the engine judge each definition. Only what is wrong with a definition counts, not what else may fail here. */
+/* Lets the engine judge each definition. Only what is wrong with a definition counts, not what else
+ * may fail here. */
 static int create_try(const struct template_set *set) {
     struct larder_options options = {
         .flags = LARDER_CREATE | LARDER_MEMFD, .memfd = -1, .size_bytes = CREATE_TRIAL_BYTES, .stripe_count = 2};
@@ -110,7 +113,8 @@ static int create_open(struct create *create) {
     int result = larder_open(&create->options, &create->db);
     create->is_new_segment = result >= 0;
     if (result == LARDER_E_EXISTS) {
-        create->options.flags = LARDER_CREATE | owner; /* one that vanished meanwhile is made after all */
+        /* one that vanished meanwhile is made after all */
+        create->options.flags = LARDER_CREATE | owner;
         result = larder_open(&create->options, &create->db);
         const struct args *args = create->args;
         if (result >= 0 && (args->option[CREATE_SIZE].is_given || args->option[CREATE_MODE].is_given ||
@@ -176,7 +180,8 @@ static int create_tables(struct create *create) {
     return EXIT_DONE;
 }
 
-/* Whether no other process has a slot. This one may have two: the library has a thread that empties dropped tables. */
+/* Whether no other process has a slot. This one may have two: the library has a thread that empties
+ * dropped tables. */
 static bool create_is_alone(struct larder *db) {
     struct larder_slot_stats slots[8];
     uint32_t count = 0;
@@ -188,7 +193,8 @@ static bool create_is_alone(struct larder *db) {
     return true;
 }
 
-/* A segment of the wrong size must not stay behind for the next try, unless somebody else has come to use it. */
+/* A segment of the wrong size must not stay behind for the next try, unless somebody else has come
+ * to use it. */
 static void create_undo_segment(struct create *create) {
     struct larder_segment_stats stats;
     if (larder_segment_stats(create->db, &stats) >= 0 && stats.table_count == 0 && create_is_alone(create->db))

@@ -1,6 +1,7 @@
 /* cli/cmd_export.c - larder export: all items of a table, one a line.
  *
- * Job      A scan into a file that appears whole or not at all (cli/sink.c), also when the user interrupts it.
+ * Job      A scan into a file that appears whole or not at all (cli/sink.c), also when the user
+ *          interrupts it.
  * Tests    tests/cli/cli_test.sh
  */
 #include <signal.h>

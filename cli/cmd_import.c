@@ -1,6 +1,7 @@
 /* cli/cmd_import.c - larder import: items from a file, one a line.
  *
- * Job      Line after line: JSON, item, put. Each item is stored by itself: what was imported before an error stays.
+ * Job      Line after line: JSON, item, put. Each item is stored by itself: what was imported
+ *          before an error stays.
  * Rules    A line that is wrong is the input's fault, and --keep-going goes past it. Anything else (full, busy,
  * damaged) would be as wrong for the next line, and ends the import. Tests    tests/cli/cli_test.sh
  */

@@ -63,7 +63,8 @@ static int ls_tables(struct larder *db) {
     return code != EXIT_DONE ? code : printed;
 }
 
-/* A row for this name, if it is a segment that we may read. Anything else in the directory is none of our business. */
+/* A row for this name, if it is a segment that we may read. Anything else in the directory is none
+ * of our business. */
 static void ls_segment(const char *name, struct grid *grid) {
     struct larder_options options = {.segment = name, .flags = LARDER_READ_ONLY, .memfd = -1};
     struct larder_segment_stats stats;

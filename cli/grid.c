@@ -1,6 +1,7 @@
 /* cli/grid.c - text tables with aligned columns, and numbers for people.
  *
- * Job      Keeps the cells of a table until the widths are known. One that runs out of memory prints nothing and says
+ * Job      Keeps the cells of a table until the widths are known. One that runs out of memory
+ *          prints nothing and says
  * so. Tests    tests/cli/cli_test.sh
  */
 #include "cli/grid.h"

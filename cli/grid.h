@@ -24,7 +24,8 @@ void grid_start(struct grid *grid, const char *align);
 /* The next cell, from left to right and down. Control characters are replaced. */
 void grid_cell(struct grid *grid, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Prints all rows on standard output and frees them. EXIT_DONE, or EXIT_OTHER with a message if memory ran out. */
+/* Prints all rows on standard output and frees them. EXIT_DONE, or EXIT_OTHER with a message if
+ * memory ran out. */
 int grid_print(struct grid *grid);
 
 /* "17.3 MiB". Returns text, which holds GRID_NUMBER_BYTES. */

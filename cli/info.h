@@ -1,4 +1,5 @@
-/* cli/info.h - what `larder info` knows of a segment, gathered once and printed in one of two ways. */
+/* cli/info.h - what `larder info` knows of a segment, gathered once and printed in one of two
+ * ways. */
 #ifndef LARDER_CLI_INFO_H
 #define LARDER_CLI_INFO_H
 

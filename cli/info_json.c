@@ -1,6 +1,7 @@
 /* cli/info_json.c - larder info --json: the same for programs, with exact numbers.
  *
- * Why      A member that could not be made is NULL, and jansson then refuses what holds it: one check at the end is
+ * Why      A member that could not be made is NULL, and jansson then refuses what holds it: one
+ *          check at the end is
  * enough. Tests    tests/cli/cli_test.sh
  */
 #include <jansson.h>

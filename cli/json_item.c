@@ -1,10 +1,12 @@
 /* cli/json_item.c - DynamoDB JSON <-> items.
  *
- * Job      {"PK": {"S": "SHOP#1"}, "n": {"N": "17"}, ...} to builder calls and back. What makes a value a good one
+ * Job      {"PK": {"S": "SHOP#1"}, "n": {"N": "17"}, ...} to builder calls and back. What makes a
+ *          value a good one
  * (digits, sizes, nesting, duplicates in sets) is the builder's to judge; this judges the JSON around it. Rules    J1 A
- * value is an object with exactly one member, named S N B BOOL NULL M L SS NS or BS. J2 Numbers are strings, binaries
- * strict base64, and NULL is true: nothing is guessed, nothing loses digits. J3 {"Item": X} alone stands for X, unless
- * X itself reads as a value: then it is an item with an attribute "Item". Not here Syntax, duplicate members and
+ * value is an object with exactly one member, named S N B BOOL NULL M L SS NS or BS. J2 Numbers are
+ * strings, binaries strict base64, and NULL is true: nothing is guessed, nothing loses digits. J3
+ * {"Item": X} alone stands for X, unless X itself reads as a value: then it is an item with an
+ * attribute "Item". Not here Syntax, duplicate members and
  * UTF-8, which are jansson's (cli/json_text.c). Tests    tests/unit/cli/json_item_test.c
  */
 #include "cli/json_item.h"
@@ -43,8 +45,7 @@ static const char *json_item_type_name(enum larder_type type) {
     return "?";
 }
 
-/* ---- JSON to item ---------------------------------------------------------------------------------------------------
- */
+/* ---- JSON to item ---------------------------------------------------------------------------- */
 
 /* A failure of the builder becomes the problem at this place. */
 static int json_item_refused(struct place *place, int result) {
@@ -100,8 +101,8 @@ static int json_item_add_set(struct larder_builder *builder, const char *name, e
 static int json_item_add_value(struct larder_builder *builder, const char *name, const json_t *json,
                                struct place *place);
 
-/* Adds the members of an object: of an M, or the attributes of the item itself. jansson's iterators want a json_t that
- * is not const, and change nothing. */
+/* Adds the members of an object: of an M, or the attributes of the item itself. jansson's iterators
+ * want a json_t that is not const, and change nothing. */
 static int json_item_add_members(struct larder_builder *builder, const json_t *json, struct place *place) {
     json_t *object = (json_t *)json;
     for (void *at = json_object_iter(object); at != NULL; at = json_object_iter_next(object, at)) {
@@ -186,7 +187,8 @@ static int json_item_add_value(struct larder_builder *builder, const char *name,
     }
 }
 
-/* J3: whether this reads as an attribute's value, all the way down. Nesting is bounded by jansson's parser (2048). */
+/* J3: whether this reads as an attribute's value, all the way down. Nesting is bounded by jansson's
+ * parser (2048). */
 static bool json_item_is_value(const json_t *json) {
     if (!json_is_object(json) || json_object_size(json) != 1)
         return false;
@@ -227,8 +229,7 @@ int json_item_build(struct larder_builder *builder, const json_t *json, const st
     return json_item_refused(place, larder_builder_finish(builder, out));
 }
 
-/* ---- Item to JSON ---------------------------------------------------------------------------------------------------
- */
+/* ---- Item to JSON ---------------------------------------------------------------------------- */
 
 /* The text of an S, N or B. */
 static json_t *json_item_text(const struct larder_value *value) {

@@ -1,8 +1,10 @@
 /* cli/json_nul.c - attribute names with zero bytes. See json_nul.h.
  *
- * Idea     Before the text is parsed each \u0000 in a member's name becomes \uXXXX, a character of the private area (U+E000 to U+E0FF)
- *          that the text has nowhere, neither as it is nor escaped. After it, that character in a name is a zero byte. What is in values
- *          stays: jansson takes it there. The text keeps its length, so lines and columns in messages are right.
+ * Idea     Before the text is parsed each \u0000 in a member's name becomes \uXXXX, a character of
+ *          the private area (U+E000 to U+E0FF) that the text has nowhere, neither as it is nor
+ *          escaped. After it, that character in a name is a zero byte. What is in values stays:
+ *          jansson takes it there. The text keeps its length, so lines and columns in messages are
+ *          right.
  * Tests    tests/cli/cli_test.sh, tests/unit/cli/json_item_test.c
  */
 #include "cli/json_nul.h"

@@ -1,6 +1,7 @@
 /* cli/json_text.c - JSON from an argument, standard input or a file, with errors that say where.
  *
- * Job      Reads it all, then parses once: nothing may follow the document, and every message has line and column.
+ * Job      Reads it all, then parses once: nothing may follow the document, and every message has
+ *          line and column.
  * Tests    tests/cli/cli_test.sh
  */
 #include "cli/json_text.h"

@@ -9,10 +9,12 @@
 /* jansson flags for item and key JSON: strings may hold zero bytes, names may not come twice. */
 #define JSON_TEXT_ITEM (JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL)
 
-/* The JSON of a file; "-" is standard input. EXIT_DONE and a new reference, or an exit code with a message. */
+/* The JSON of a file; "-" is standard input. EXIT_DONE and a new reference, or an exit code with a
+ * message. */
 int json_text_file(const char *path, json_t **out);
 
-/* The item of an argument, or of standard input if it is "-". `what` names it in messages ("the item"). */
+/* The item of an argument, or of standard input if it is "-". `what` names it in messages ("the
+ * item"). */
 int json_text_item(struct larder_builder *builder, const char *argument, const char *what,
                    const struct larder_item **out);
 

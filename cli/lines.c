@@ -1,6 +1,7 @@
 /* cli/lines.c - a file line by line, plain or gzip.
  *
- * Job      One buffer, filled in large reads, that grows for a line that does not fit and no further than
+ * Job      One buffer, filled in large reads, that grows for a line that does not fit and no
+ *          further than
  * LINES_BYTES_MAX. Rules    A gzip file that ends early or fails its checksum is an error, never a short file. Tests
  * tests/cli/cli_test.sh
  */

@@ -16,11 +16,12 @@ struct lines {
     uint64_t total_bytes; /* size of a regular file, else 0 */
 };
 
-/* Opens a file; "-" is standard input. gzip is told by its first bytes. EXIT_DONE, or an exit code with a message. */
+/* Opens a file; "-" is standard input. gzip is told by its first bytes. EXIT_DONE, or an exit code
+ * with a message. */
 int lines_open(struct lines *lines, const char *path);
 
-/* The next line, without its end; valid until the next call. 1: a line, 0: no more, -1: cannot read, with a message and
- * the exit code in *code. */
+/* The next line, without its end; valid until the next call. 1: a line, 0: no more, -1: cannot
+ * read, with a message and the exit code in *code. */
 int lines_next(struct lines *lines, const char **text, size_t *bytes, int *code);
 
 /* Bytes of the file (compressed ones, if it is) read so far. */

@@ -1,6 +1,7 @@
 /* cli/main.c - the larder command: finds the command, parses its arguments, runs it.
  *
- * Job      What is the same for all commands: descriptors, signals, help, and that output which could not be written is
+ * Job      What is the same for all commands: descriptors, signals, help, and that output which
+ *          could not be written is
  * noticed. Tests    tests/cli/cli_test.sh
  */
 #include <errno.h>
@@ -20,8 +21,9 @@ static const struct command *const main_commands[] = {
 };
 #define MAIN_COMMANDS (sizeof main_commands / sizeof main_commands[0])
 
-/* A caller may have closed a standard descriptor. The segment must never be opened in its place: what is printed would
- * be written over it. The stand-ins are opened the wrong way round, so that using them is an error that is noticed. */
+/* A caller may have closed a standard descriptor. The segment must never be opened in its place:
+ * what is printed would be written over it. The stand-ins are opened the wrong way round, so that
+ * using them is an error that is noticed. */
 static int main_guard_descriptors(void) {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)

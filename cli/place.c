@@ -1,6 +1,7 @@
 /* cli/place.c - where in a JSON document we are, and what is wrong there.
  *
- * Job      jansson gives line and column for bad syntax, but nothing for a well-formed value that means nothing to us.
+ * Job      jansson gives line and column for bad syntax, but nothing for a well-formed value that
+ *          means nothing to us.
  * A path that grows and shrinks with the descent says where that is. Tests    tests/unit/cli/template_test.c,
  * tests/unit/cli/json_item_test.c
  */
@@ -41,7 +42,8 @@ void place_leave(struct place *place, size_t mark) {
     place->path[mark] = 0;
 }
 
-/* Takes out what cutting has left of a character: all text here comes from jansson, which has checked it. */
+/* Takes out what cutting has left of a character: all text here comes from jansson, which has
+ * checked it. */
 static void place_whole_characters(char *text) {
     char *to = text;
     for (const char *at = text; *at != 0;) {

@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* A path such as KeySchema[0].AttributeName and the text of a problem. Zero it to start at the top. */
+/* A path such as KeySchema[0].AttributeName and the text of a problem. Zero it to start at the
+ * top. */
 struct place {
     char path[256]; /* cut when longer; the mark still counts right */
     size_t path_bytes;

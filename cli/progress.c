@@ -1,7 +1,8 @@
 /* cli/progress.c - a progress bar on standard error, if that is a terminal.
  *
  * Picture  import [###########...............]  42%  17.3 MiB  81234 items  96120/s
- * Rules    Nothing is ever drawn when standard error is no terminal: logs and pipes get messages only.
+ * Rules    Nothing is ever drawn when standard error is no terminal: logs and pipes get messages
+ *          only.
  * Tests    tests/cli/cli_test.sh (in a pseudo-terminal, by script(1))
  */
 #include "cli/progress.h"

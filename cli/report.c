@@ -1,6 +1,7 @@
 /* cli/report.c - exit codes, and the one way a message reaches standard error.
  *
- * Job      Turns results of the library into messages and exit codes. Results of commands go to standard output
+ * Job      Turns results of the library into messages and exit codes. Results of commands go to
+ *          standard output
  * (cli/sink.c). Rules    P1 One cause, one exit code; report_exit_codes is the text of it. P2 No control character
  * leaves through here. Tests    tests/cli/cli_test.sh
  */

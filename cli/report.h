@@ -23,21 +23,23 @@ extern const char report_exit_codes[];
 /* Messages start with "larder <command>: " from now on. The name is borrowed for ever. */
 void report_command(const char *name);
 
-/* A line on standard error. Control characters in it become '?': names and values from data must not drive a terminal.
+/* A line on standard error. Control characters in it become '?': names and values from data must
+ * not drive a terminal.
  */
 void report_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The same, and returns `code`, so that failing reads: return report_error(EXIT_INPUT, "..."). */
 int report_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Reports a failed larder_ call with larder_error() after "<what>: " (what may be NULL) and returns its exit code. */
+/* Reports a failed larder_ call with larder_error() after "<what>: " (what may be NULL) and returns
+ * its exit code. */
 int report_result(int result, const char *what);
 
 /* The exit code of a larder result; EXIT_DONE for LARDER_OK and LARDER_MORE. */
 int report_exit_of(int result);
 
-/* A write to standard output failed with this errno (0: unknown). A reader that has gone away is no news: EPIPE is
- * quiet. */
+/* A write to standard output failed with this errno (0: unknown). A reader that has gone away is no
+ * news: EPIPE is quiet. */
 int report_output_failed(int error);
 
 /* Replaces control characters by '?', in place. */

@@ -1,7 +1,8 @@
 /* cli/sink.c - where items go: standard output or a file, one JSON document a line.
  *
  * Job      Items to text, text to a stream, and no write error lost on the way.
- * Crash    A file: 1 NAME.tmp.PID made (O_EXCL), 2 written and synced, 3 renamed over NAME. Dead before 3: NAME is as
+ * Crash    A file: 1 NAME.tmp.PID made (O_EXCL), 2 written and synced, 3 renamed over NAME. Dead
+ *          before 3: NAME is as
  * it was, and the temporary file stays behind. Tests    tests/cli/cli_test.sh
  */
 #include "cli/sink.h"
@@ -31,7 +32,8 @@ void sink_open_stdout(struct sink *sink) {
     sink->fd = -1;
 }
 
-/* Opens the file that is written to: the place itself if something special is there, else a new one beside it. */
+/* Opens the file that is written to: the place itself if something special is there, else a new one
+ * beside it. */
 static int sink_create(struct sink *sink, const char *path, int *fd) {
     struct stat status;
     int is_there = stat(path, &status) == 0;
@@ -88,7 +90,8 @@ static int sink_write(struct sink *sink, const char *text, size_t bytes) {
     return fwrite(text, 1, bytes, sink->plain) == bytes ? EXIT_DONE : sink_failed(sink, errno);
 }
 
-/* Dumps into the line buffer, which grows once when it is too small. The length, or 0 if it cannot. */
+/* Dumps into the line buffer, which grows once when it is too small. The length, or 0 if it
+ * cannot. */
 static size_t sink_dump(struct sink *sink, const json_t *json) {
     for (;;) {
         size_t needed = json_dumpb(json, sink->line, sink->line_capacity, JSON_COMPACT);
@@ -121,7 +124,8 @@ int sink_item(struct sink *sink, const struct larder_item *item, int is_wrapped)
     return sink_write(sink, sink->line, bytes + 1);
 }
 
-/* Ends the stream. gzip's last bytes and stdio's buffer go out here, and with them the last errors. */
+/* Ends the stream. gzip's last bytes and stdio's buffer go out here, and with them the last
+ * errors. */
 static int sink_end_stream(struct sink *sink) {
     int error = 0;
     if (sink->gzip != NULL) {

@@ -22,13 +22,13 @@ struct sink {
 
 void sink_open_stdout(struct sink *sink);
 
-/* A file: written beside its place and renamed by sink_commit(), so that nobody sees half of it; gzip if the name ends
- * in
- * ".gz". What is there and no regular file (a pipe, a device) is written to as it is. EXIT_DONE, or a code with a
- * message. */
+/* A file: written beside its place and renamed by sink_commit(), so that nobody sees half of it;
+ * gzip if the name ends in ".gz". What is there and no regular file (a pipe, a device) is written
+ * to as it is. EXIT_DONE, or a code with a message. */
 int sink_open_file(struct sink *sink, const char *path);
 
-/* Writes an item and a line end; is_wrapped: as {"Item": ...}. EXIT_DONE, or a code with a message. */
+/* Writes an item and a line end; is_wrapped: as {"Item": ...}. EXIT_DONE, or a code with a
+ * message. */
 int sink_item(struct sink *sink, const struct larder_item *item, int is_wrapped);
 
 /* Everything is on its way to the disk, and the file at its place. */

@@ -4,8 +4,8 @@
 
 #include "larder.h"
 
-/* Notes (report_note) a line for each difference between the table that is there and the definition that is wanted. Returns their
- * number. */
+/* Notes (report_note) a line for each difference between the table that is there and the definition
+ * that is wanted. Returns their number. */
 unsigned table_diff(const struct larder_table_def *there, const struct larder_table_def *wanted);
 
 #endif

@@ -1,10 +1,14 @@
 /* cli/template.c - table definitions from CloudFormation templates and create-table JSON.
  *
- * Job      Both documents describe a table in the same words (AttributeDefinitions, KeySchema, ...); a template wraps
- * them in Resources.<id>.Properties. Fields that a cache has no use for (billing, streams, encryption, tags) are passed
+ * Job      Both documents describe a table in the same words (AttributeDefinitions, KeySchema,
+ *          ...); a template wraps
+ * them in Resources.<id>.Properties. Fields that a cache has no use for (billing, streams,
+ * encryption, tags) are passed
  * over. Rules    T1 Every key attribute has one AttributeDefinition, and every AttributeDefinition is a key attribute:
- * DynamoDB refuses anything else. T2 Where a literal is needed an intrinsic function is an error that names the place.
- *          T3 What remains (lengths of names, duplicates, counts) is the engine's to judge: cli/cmd_create.c asks it
+ * DynamoDB refuses anything else. T2 Where a literal is needed an intrinsic function is an error
+ * that names the place.
+ *          T3 What remains (lengths of names, duplicates, counts) is the engine's to judge:
+ *             cli/cmd_create.c asks it
  * first. Tests    tests/unit/cli/template_test.c
  */
 #include "cli/template.h"
@@ -273,7 +277,8 @@ static int template_ttl(struct place *place, const json_t *properties, struct la
     return result;
 }
 
-/* DeletionProtectionEnabled says the same as DeletionPolicy Retain, but is a property of the table itself. */
+/* DeletionProtectionEnabled says the same as DeletionPolicy Retain, but is a property of the table
+ * itself. */
 static int template_protection(struct place *place, const json_t *properties, struct larder_table_def *out) {
     bool is_protected = false;
     int result = template_json_flag(place, properties, "DeletionProtectionEnabled", false, &is_protected);
@@ -282,7 +287,8 @@ static int template_protection(struct place *place, const json_t *properties, st
     return result;
 }
 
-/* Everything below Properties, or below the top of create-table JSON. `fallback` is the name when TableName is missing.
+/* Everything below Properties, or below the top of create-table JSON. `fallback` is the name when
+ * TableName is missing.
  */
 static int template_properties(struct place *place, const json_t *properties, const char *fallback,
                                struct template_table *out) {

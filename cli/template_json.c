@@ -1,6 +1,7 @@
 /* cli/template_json.c - members of a template's objects, by kind, with errors that name the place.
  *
- * Job      What cli/template.c would otherwise repeat at each field: is it there, is it of the right kind, is it an
+ * Job      What cli/template.c would otherwise repeat at each field: is it there, is it of the
+ *          right kind, is it an
  * intrinsic function where a literal is needed. Tests    tests/unit/cli/template_test.c
  */
 #include "cli/template_json.h"

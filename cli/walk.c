@@ -1,6 +1,7 @@
 /* cli/walk.c - a query or scan, page after page, into a sink.
  *
- * Job      What query, scan and export have in common. Two pages take turns, since the key to continue after lives in
+ * Job      What query, scan and export have in common. Two pages take turns, since the key to
+ *          continue after lives in
  * the page before. Tests    tests/cli/cli_test.sh
  */
 #include "cli/walk.h"

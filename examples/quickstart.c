@@ -1,4 +1,5 @@
-/* quickstart.c - the smallest program: a table of songs, shared with every process that opens the same segment. */
+/* quickstart.c - the smallest program: a table of songs, shared with every process that opens the
+ * same segment. */
 #include <larder.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,8 @@ int main(void) {
 
     must(larder_open(&options, &db));
     int made = larder_table_create(db, &songs);
-    must(made == LARDER_E_EXISTS ? LARDER_OK : made); /* the second run, or another process, finds it there */
+    /* the second run, or another process, finds it there */
+    must(made == LARDER_E_EXISTS ? LARDER_OK : made);
     must(larder_table_open(db, "Songs", &table));
     must(larder_expirer_start(db)); /* a thread: what has expired gives its memory back */
     must(larder_builder_new(db, &b));
@@ -43,6 +45,7 @@ int main(void) {
     for (uint32_t i = 0; i < larder_page_count(page); i++)
         if (larder_item_get(larder_page_item(page, i), "Title", &title) == LARDER_OK)
             printf("%.*s\n", (int)title.bytes, (const char *)title.data);
-    larder_close(db); /* the segment stays, for the next process: `larder destroy --segment quickstart` removes it */
+    /* the segment stays, for the next process: `larder destroy --segment quickstart` removes it */
+    larder_close(db);
     return 0;
 }

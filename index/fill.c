@@ -1,17 +1,19 @@
 /* index/fill.c - larder_index_add(): a global index for a table that may hold data and be in use.
  *
- * Idea     The definition gets the index as FILLING: from then on (once every stripe's lock was taken and dropped, core/table/table.h
- *          T2) every writer keeps it, and no reader sees it. Then every item that nobody has written since is written again as
- *          it is. When the last one is, the index becomes ACTIVE.
- * Locks    The catalog lock, all the way: definitions do not change meanwhile, and tables are neither made nor dropped.
- *          Readers and writers of items go on.
+ * Idea     The definition gets the index as FILLING: from then on (once every stripe's lock was
+ *          taken and dropped, core/table/table.h T2) every writer keeps it, and no reader sees it.
+ *          Then every item that nobody has written since is written again as it is. When the last
+ *          one is, the index becomes ACTIVE.
+ * Locks    The catalog lock, all the way: definitions do not change meanwhile, and tables are
+ *          neither made nor dropped. Readers and writers of items go on.
  * Crash    1 op = OP_INDEX_ADD, with table and ordinal   2 state FILLING   3 items are rewritten, one write each
  *          4 state ACTIVE   5 op = OP_NONE
- *          Dead before 2: the ordinal does not exist, nothing to do. Dead before 4: index_recover_add makes it DEAD, waits for
- *          writers who still keep it, and gives the lists back; each can be done again. Dead after 4: it is there.
- *          A DEAD state that finds no memory for the new definition is left for the next addition (fill_tidy): the index
- *          stays invisible, and costs what its entries take. An addition that fails and cannot undo for another reason gives
- *          its slot up, and so is undone like one that died.
+ *          Dead before 2: the ordinal does not exist, nothing to do. Dead before 4:
+ *          index_recover_add makes it DEAD, waits for writers who still keep it, and gives the
+ *          lists back; each can be done again. Dead after 4: it is there. A DEAD state that finds
+ *          no memory for the new definition is left for the next addition (fill_tidy): the index
+ *          stays invisible, and costs what its entries take. An addition that fails and cannot undo
+ *          for another reason gives its slot up, and so is undone like one that died.
  * Tests    tests/api/index_add_test.c, tests/crash/
  */
 #include "core/audit/links.h"
@@ -22,8 +24,8 @@
 #include "core/table/write.h"
 #include "index/index.h"
 
-/* A definition without the index takes memory before it gives memory back. If there is none, what was filled is given back
- * first; writers, who fill it again meanwhile, may be faster. */
+/* A definition without the index takes memory before it gives memory back. If there is none, what
+ * was filled is given back first; writers, who fill it again meanwhile, may be faster. */
 #define FILL_UNDO_TRIES 16
 #define FILL_ROOM_BYTES (1u << 20) /* makes room as for a block of this size: an index takes as much, or more */
 
@@ -72,7 +74,8 @@ static int fill_undo(struct writer *w, uint32_t table_ordinal, uint32_t ordinal)
     return r ? r : index_clear(w, v, (int)ordinal);
 }
 
-/* Nobody is filling an index while we hold the catalog lock: one in that state was left by an addition that could not undo. */
+/* Nobody is filling an index while we hold the catalog lock: one in that state was left by an
+ * addition that could not undo. */
 static int fill_tidy(struct writer *w, const struct table_view *v) {
     for (uint32_t i = 0; i < v->shape.index_count; i++)
         if (v->index_state[i] == INDEX_FILLING) {
@@ -110,7 +113,8 @@ static int fill_take_back(struct writer *w, uint32_t table_ordinal, uint32_t ord
     strncpy(message, larder_error(), sizeof message - 1);
     message[sizeof message - 1] = 0;
     int undone = fill_undo(w, table_ordinal, ordinal);
-    if (undone && undone != LARDER_E_FULL) /* DEAD with lists would be nobody's: the slot's recovery goes on with it */
+    /* DEAD with lists would be nobody's: the slot's recovery goes on with it */
+    if (undone && undone != LARDER_E_FULL)
         w->is_stuck = 1;
     return err_set(r, "%s", message);
 }
@@ -180,6 +184,7 @@ int index_recover_add(struct writer *w, uint32_t table_ordinal, uint32_t index_o
     int r = links_check(w->db); /* what follows takes memory */
     if (r == LARDER_OK)
         r = fill_undo(w, table_ordinal, index_ordinal);
-    /* No such table: dropped. No memory for another definition: the next addition does it (fill_tidy). */
+    /* No such table: dropped. No memory for another definition: the next addition does it
+     * (fill_tidy). */
     return r == LARDER_E_NO_TABLE || r == LARDER_E_FULL ? LARDER_OK : r;
 }

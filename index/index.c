@@ -1,8 +1,9 @@
 /* index/index.c - the entries of an item: see index.h.
  *
  * Locks    One partition stripe at a time, inside the item's stripe.
- * Stuck    A list that could be changed only in part (a live process holds what it takes to give a block back) stays locked, and
- *          the writer is stuck: its slot is abandoned, and whoever needs the lock finishes the step (core/memory/writer.h).
+ * Stuck    A list that could be changed only in part (a live process holds what it takes to give a
+ *          block back) stays locked, and the writer is stuck: its slot is abandoned, and whoever
+ *          needs the lock finishes the step (core/memory/writer.h).
  * Tests    tests/api/query_test.c, tests/crash/
  */
 #include "index/index.h"
@@ -123,7 +124,8 @@ static void index_prefetch(const struct htab *tab, const struct bucket_shm *buck
     }
 }
 
-/* Waits for their locks, one after the other. Meanwhile, for all of them, what they are found by is fetched: bucket, then head or leaf. */
+/* Waits for their locks, one after the other. Meanwhile, for all of them, what they are found by is
+ * fetched: bucket, then head or leaf. */
 static int index_pass_ahead(struct writer *w, const struct table_view *v, struct index_ahead *ahead) {
     const struct htab *tab = &v->partitions;
     struct bucket_shm *bucket[INDEX_AHEAD];

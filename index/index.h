@@ -1,10 +1,12 @@
 /* index/index.h - the indexes of a table, as core/ and the public calls see them.
  *
- * Job      Turns an item into entries and entries into list operations. Table order (the table's own partition and sort key) is
- *          index number 0; the secondary index of ordinal i is number i + 1.
- * Rules    N1 An item has an entry in every index whose key sequence in the item is not 0, and in table order if the table has
- *             a sort key. N2 An entry counts only if its item has its key sequence now. So entries are added before and removed
- *             after the one store that publishes an item, and nobody ever sees the difference.
+ * Job      Turns an item into entries and entries into list operations. Table order (the table's
+ *          own partition and sort key) is index number 0; the secondary index of ordinal i is
+ *          number i + 1.
+ * Rules    N1 An item has an entry in every index whose key sequence in the item is not 0, and in
+ *             table order if the table has a sort key. N2 An entry counts only if its item has its
+ *             key sequence now. So entries are added before and removed after the one store that
+ *             publishes an item, and nobody ever sees the difference.
  */
 #ifndef LARDER_INDEX_INDEX_H
 #define LARDER_INDEX_INDEX_H
@@ -21,7 +23,8 @@ int index_add(struct writer *w, const struct table_view *v, uint64_t hash, const
 int index_remove(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                  const struct item_head *but_not);
 int index_clear_stripe(struct writer *w, const struct table_view *v, uint32_t stripe, uint32_t *budget);
-/* Gives all lists of an index back whose addition failed; ordinal -1: of all indexes. LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT. */
+/* Gives all lists of an index back whose addition failed; ordinal -1: of all indexes. LARDER_OK,
+ * LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int index_clear(struct writer *w, const struct table_view *v, int ordinal);
 int index_recover_add(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal);
 /* Adds one entry; takes and drops the lock of its list. Results as skl_add_locked(). */
@@ -37,7 +40,7 @@ struct stripe_shm *index_stripe_of(const struct htab *tab, uint64_t off);
 /* Table order, then the indexes of v->def in their order; places beyond `count` are not written. */
 int index_stats(const struct table_view *v, struct larder_index_stats *out, uint32_t count);
 
-/* ---- Shared by the files of this folder -------------------------------------------------------------------------------- */
+/* ---- Shared by the files of this folder ------------------------------------------------------ */
 
 /* What identifies a partition of one index: 64 bits of its key (index/skl.h, B4). */
 uint64_t index_partition_hash(const struct table_view *v, uint32_t number, struct bytes key);

@@ -1,12 +1,15 @@
 /* index/index_check.c - the audit of a table's lists, for larder_check(). See core/audit/check.h.
  *
- * Job      Walks the lists of a partition stripe and verifies the rules of leaf.h and skl.h by their names; subtracts the fingerprint
- *          of each entry from its group's sum, to which the items have added theirs. Of groups that do not add up it looks up
- *          every entry (N2 of index.h), and every item's entries (N1).
- * Live     A look is under the partition stripe's lock, and goes on from (hash, index number), inside a list from a key. What the
- *          list was changed into meanwhile has the same order, so nothing is left out, and nothing below that key is counted
- *          twice. An entry is looked up without the lock of its item's stripe. If no item has it, a write may be under way: so it is
- *          noted, and judged when that stripe is locked. Entries of an item do not come or go then.
+ * Job      Walks the lists of a partition stripe and verifies the rules of leaf.h and skl.h by
+ *          their names; subtracts the fingerprint of each entry from its group's sum, to which the
+ *          items have added theirs. Of groups that do not add up it looks up every entry (N2 of
+ *          index.h), and every item's entries (N1).
+ * Live     A look is under the partition stripe's lock, and goes on from (hash, index number),
+ *          inside a list from a key. What the list was changed into meanwhile has the same order,
+ *          so nothing is left out, and nothing below that key is counted twice. An entry is looked
+ *          up without the lock of its item's stripe. If no item has it, a write may be under way:
+ *          so it is noted, and judged when that stripe is locked. Entries of an item do not come or
+ *          go then.
  * Tests    tests/api/check_damage_test.c
  */
 #include "core/audit/check.h"
@@ -60,7 +63,8 @@ static void list_error(const struct list_check *l, uint64_t off, const char *rul
                 (unsigned long long)off, rule);
 }
 
-/* Whether every item must have its entry. An index that is being filled, or whose addition failed for want of memory, has some. */
+/* Whether every item must have its entry. An index that is being filled, or whose addition failed
+ * for want of memory, has some. */
 static int list_is_whole(const struct table_view *v, uint32_t number) {
     return index_is_kept(v, number) && (number == 0 || v->index_state[number - 1] == INDEX_ACTIVE);
 }
@@ -71,7 +75,7 @@ static uint64_t list_fingerprint(uint32_t number, uint64_t partition, const stru
     return XXH3_64bits_withSeed(e->key_bytes ? e->key : (const uint8_t *)"", e->key_bytes, seed);
 }
 
-/* ---- Entries ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Entries --------------------------------------------------------------------------------- */
 
 /* Whether this item has this entry. */
 static int list_is_of_item(const struct table_view *v, uint32_t number, uint64_t partition,
@@ -83,7 +87,8 @@ static int list_is_of_item(const struct table_view *v, uint32_t number, uint64_t
            (!want->key_bytes || memcmp(e.entry.key, want->key, want->key_bytes) == 0);
 }
 
-/* Whether an item that is there now has this entry. Without a lock: 0 may mean that the item is being written. */
+/* Whether an item that is there now has this entry. Without a lock: 0 may mean that the item is
+ * being written. */
 static int list_stands_for_item(const struct check_state *c, const struct table_view *v, uint32_t number,
                                 uint64_t partition, const struct leaf_entry *want) {
     struct stripe_shm *stripe = htab_stripe(&v->items, want->hash);
@@ -149,7 +154,7 @@ static void list_take_entry(struct list_check *l, uint64_t leaf_off, const struc
         list_suspect(l, leaf_off, e);
 }
 
-/* ---- Leaves and nodes ----------------------------------------------------------------------------------------------------------- */
+/* ---- Leaves and nodes ------------------------------------------------------------------------ */
 
 /* F1 and B1 of an entry. */
 static void list_check_order(struct list_check *l, uint64_t off, const struct leaf_cut *low,
@@ -212,7 +217,8 @@ static void list_check_towers_end(struct list_check *l) {
             list_error(l, l->last[level].off, "B2 (a tower link to nothing)");
 }
 
-/* The node after n, and that it begins after n and n's entries. 0: there is none, or none that makes sense. */
+/* The node after n, and that it begins after n and n's entries. 0: there is none, or none that
+ * makes sense. */
 static int list_next_node(struct list_check *l, struct skl_node *n, struct skl_bound *low) {
     uint64_t next = 0;
     struct skl_bound last_low = *low;
@@ -232,12 +238,14 @@ static int list_next_node(struct list_check *l, struct skl_node *n, struct skl_b
             (void)list_check_node(l, n); /* says so if it is a circle */
         return 0;
     }
-    if (l->has_entry && leaf_compare_cuts(&l->previous.cut, &low->cut) >= 0) /* a dead one began lower than it was */
+    /* a dead one began lower than it was */
+    if (l->has_entry && leaf_compare_cuts(&l->previous.cut, &low->cut) >= 0)
         list_error(l, n->off, "B1 (an entry of the node before lies beyond)");
     return 1;
 }
 
-/* The node to go on at: the one that begins at `from`, or that it lies in by now (*is_partly). 0: the list makes no sense. */
+/* The node to go on at: the one that begins at `from`, or that it lies in by now (*is_partly). 0:
+ * the list makes no sense. */
 static int list_resume(struct list_check *l, const struct leaf_cut *from, struct skl_node *n, int *is_partly) {
     struct skl_path path;
     struct skl_bound low;
@@ -312,7 +320,7 @@ static int list_check_all(struct list_check *l, uint64_t word, uint64_t hash, ui
     return LARDER_OK;
 }
 
-/* ---- A stripe ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- A stripe -------------------------------------------------------------------------------- */
 
 /* The head of a slot's block, if it is a partition that belongs into this bucket. */
 static int list_read_head(const struct check_state *c, const struct list_look *l, uint32_t buckets, uint32_t bucket,
@@ -419,7 +427,7 @@ static int look_at_lists(struct check_state *c, void *at) {
     return check_buckets(c, &walk, &l);
 }
 
-/* ---- Entries that stood for no item ---------------------------------------------------------------------------------------------- */
+/* ---- Entries that stood for no item ---------------------------------------------------------- */
 
 struct suspect_look {
     const struct table_view *v;
@@ -485,7 +493,7 @@ static int judge_suspects(struct check_state *c, uint32_t ordinal) {
     return r;
 }
 
-/* ---- The hooks ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- The hooks ------------------------------------------------------------------------------- */
 
 /* One piece at a time, so that what it noted is judged before the next. */
 static int look_once(struct check_state *c, void *at) {
@@ -543,8 +551,8 @@ struct stripe_shm *index_stripe_of(const struct htab *tab, uint64_t off) {
     return b.kind == BLOCK_LEAF || b.kind == BLOCK_NODE ? htab_stripe(tab, b.hash) : NULL;
 }
 
-/* The node that a cut lies in, and whether it or its leaf is this block. The node before it must lead to it: a tower may, though the list
- * does not. */
+/* The node that a cut lies in, and whether it or its leaf is this block. The node before it must
+ * lead to it: a tower may, though the list does not. */
 static int list_leads_to(const struct skl_list *list, const struct leaf_cut *cut, uint64_t off) {
     struct skl_path path, before;
     struct skl_bound low;

@@ -1,9 +1,11 @@
-/* index/index_repair.c - all lists of a table, made anew of its items. For core/audit/repair.h: the lists are empty, nobody else writes.
+/* index/index_repair.c - all lists of a table, made anew of its items. For core/audit/repair.h: the
+ * lists are empty, nobody else writes.
  *
- * Idea     One index after the other, its entries in the order of its lists. So each list grows at its end, where an insertion
- *          leaves full leaves behind (skl_wanted_split): the new lists are as dense as lists can be. In a segment so full that
- *          what is left are holes of many sizes, leaves of many sizes find room where full ones do not: then a leaf
- *          becomes two, and if that is not enough, entries are added as they come.
+ * Idea     One index after the other, its entries in the order of its lists. So each list grows at
+ *          its end, where an insertion leaves full leaves behind (skl_wanted_split): the new lists
+ *          are as dense as lists can be. In a segment so full that what is left are holes of many
+ *          sizes, leaves of many sizes find room where full ones do not: then a leaf becomes two,
+ *          and if that is not enough, entries are added as they come.
  * Tests    tests/crash/repair_area_test.c
  */
 #include "core/audit/repair.h"
@@ -111,7 +113,7 @@ static int refill_item(struct writer *w, const struct table_view *v, uint64_t it
     return LARDER_OK;
 }
 
-/* ---- Bucket arrays ------------------------------------------------------------------------------------------------ */
+/* ---- Bucket arrays --------------------------------------------------------------------------- */
 
 static int refill_by_hash(const void *a, const void *b) {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -134,7 +136,8 @@ static size_t refill_partitions(const struct table_view *v, const uint64_t *item
     return kept;
 }
 
-/* One array per stripe that will have partitions, as large as it is going to be: none has to grow in memory that is filling up. */
+/* One array per stripe that will have partitions, as large as it is going to be: none has to grow
+ * in memory that is filling up. */
 static int refill_arrays(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count) {
     uint64_t *hash = priv_alloc(db_priv(w->db), (count + 1) * index_count(v) * sizeof *hash);
     int r = LARDER_OK;

@@ -1,6 +1,7 @@
 /* index/index_stats.c - how large a table's indexes are, for larder_index_stats().
  *
- * Job      Walks every list as any reader does, without a lock. What changes meanwhile may be counted or not.
+ * Job      Walks every list as any reader does, without a lock. What changes meanwhile may be
+ *          counted or not.
  * Tests    tests/api/stats_test.c
  */
 #include "index/index.h"
@@ -30,7 +31,8 @@ static int stats_add_list(const struct table_view *v, uint64_t hash, uint32_t nu
     return r == LARDER_NOT_FOUND ? LARDER_OK : r;
 }
 
-/* Which place of the result an index number has, or -1: those that are filling or dead have none. */
+/* Which place of the result an index number has, or -1: those that are filling or dead have
+ * none. */
 static int stats_place(const struct table_view *v, uint32_t number, uint32_t count) {
     uint32_t place = 0;
     if (number >= index_count(v) || (number && v->index_state[number - 1] != INDEX_ACTIVE))

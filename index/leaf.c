@@ -36,7 +36,8 @@ static int leaf_has_sane_ends(const struct leaf *leaf) {
     int is_bad = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t next = leaf_end(leaf, i);
-        is_bad |= next - end > key_bytes_max; /* one that does not rise wraps round to more than that */
+        /* one that does not rise wraps round to more than that */
+        is_bad |= next - end > key_bytes_max;
         end = next;
     }
     return !is_bad && leaf_bytes(leaf) <= LEAF_BYTES_MAX;
@@ -66,7 +67,8 @@ int leaf_read(const struct seg *s, uint64_t off, uint64_t hash, uint32_t index, 
 
 uint32_t leaf_live_count(const struct leaf *leaf) {
     uint32_t live = 0, count = leaf_count(leaf);
-    const uint32_t *kseq = (const uint32_t *)leaf_shm_kseq(leaf_of(leaf), count); /* private: no atomics, so vectors */
+    /* private: no atomics, so vectors */
+    const uint32_t *kseq = (const uint32_t *)leaf_shm_kseq(leaf_of(leaf), count);
     for (uint32_t i = 0; i < count; i++)
         live += kseq[i] != 0;
     return live;
@@ -105,8 +107,9 @@ static int leaf_compare_entry(const struct leaf *leaf, uint32_t i, struct leaf_t
     return (leaf_hash(leaf, i) > hash) - (leaf_hash(leaf, i) < hash);
 }
 
-/* The first entry that is not before (key, hash). Dead entries lost their key sequence, but not these two. *rest becomes
- * what of the key comes after the common prefix; its `at` is NULL if the key does not begin with that. */
+/* The first entry that is not before (key, hash). Dead entries lost their key sequence, but not
+ * these two. *rest becomes what of the key comes after the common prefix; its `at` is NULL if the
+ * key does not begin with that. */
 static uint32_t leaf_lower_bound(const struct leaf *leaf, const uint8_t *key, uint32_t key_bytes, uint64_t hash,
                                  struct leaf_text *rest) {
     struct leaf_text prefix = {leaf_prefix(leaf), leaf_of(leaf)->block.key_bytes};
@@ -164,7 +167,8 @@ struct leaf_place leaf_place(const struct leaf *leaf, const struct leaf_entry *e
 
 void leaf_kill(struct leaf *leaf, struct leaf_shm *block, uint32_t i) {
     uint32_t count = leaf_count(leaf);
-    SHM_STORE(&leaf_shm_kseq(block, count)[i], 0); /* release by habit: nothing else belongs to it */
+    /* release by habit: nothing else belongs to it */
+    SHM_STORE(&leaf_shm_kseq(block, count)[i], 0);
     atomic_store_explicit(&leaf_shm_kseq(leaf_of(leaf), count)[i], 0, memory_order_relaxed);
 }
 

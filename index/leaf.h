@@ -1,8 +1,9 @@
 /* index/leaf.h - leaves: immutable blocks of index entries in order.
  *
- * Job      An entry of an index is (sort key, primary hash, key sequence): what there is to know of one item under one index.
- *          Some dozens of entries of one partition lie together in a leaf. This file knows the bytes of a leaf and makes new
- *          leaves of old ones; it takes no memory, no lock, and links nothing (index/skl.h does).
+ * Job      An entry of an index is (sort key, primary hash, key sequence): what there is to know of
+ *          one item under one index. Some dozens of entries of one partition lie together in a
+ *          leaf. This file knows the bytes of a leaf and makes new leaves of old ones; it takes no
+ *          memory, no lock, and links nothing (index/skl.h does).
  * Picture  A leaf block:
  *            struct block_shm                    partition hash, kind, index number, count, bytes of the common prefix
  *            next                                the node after this leaf's node, 0 none
@@ -10,15 +11,19 @@
  *            uint32_t [count]                    their key sequences; 0: dead
  *            uint16_t [count]                    the tags of the hashes
  *            uint16_t [count]                    ends of their suffixes, from the first suffix's start
- *            common prefix, suffix 0, suffix 1.. an entry's sort key is the common prefix and its suffix
- *          A hash is the 48 bits that core/memory/htab.h goes by (HTAB_HASH_MASK). Four arrays, for entries of 12 bytes, and since a search
- *          looks at ends alone.
- * Rules    F1 Entries are in order: sort key by memcmp, then shorter first; then hash; then key sequence.
- *          F2 Nothing in a linked leaf changes but `next`, and an entry's key sequence, once, to 0: the entry is dead. So a
- *             removal needs no memory. Dead entries keep their place and are left out of the next leaf.
- *          F3 A leaf with more than one entry has at most LEAF_BYTES, or what two parts of an insertion can not be below
- *             (LEAF_BYTES_MAX, see leaf_split_at).
- *          F4 A leaf is copied to private memory and checked there (leaf_read) before anything in it is believed.
+ *            common prefix, suffix 0, suffix 1.. an entry's sort key is the common prefix and its
+ *            suffix
+ *          A hash is the 48 bits that core/memory/htab.h goes by (HTAB_HASH_MASK). Four arrays, for
+ *          entries of 12 bytes, and since a search looks at ends alone.
+ * Rules    F1 Entries are in order: sort key by memcmp, then shorter first; then hash; then key
+ *             sequence.
+ *          F2 Nothing in a linked leaf changes but `next`, and an entry's key sequence, once, to 0:
+ *             the entry is dead. So a removal needs no memory. Dead entries keep their place and
+ *             are left out of the next leaf.
+ *          F3 A leaf with more than one entry has at most LEAF_BYTES, or what two parts of an
+ *             insertion can not be below (LEAF_BYTES_MAX, see leaf_split_at).
+ *          F4 A leaf is copied to private memory and checked there (leaf_read) before anything in
+ *             it is believed.
  * Tests    tests/unit/index/leaf_test.c
  */
 #ifndef LARDER_INDEX_LEAF_H
@@ -40,7 +45,8 @@ extern uint32_t leaf_capacity; /* tests make leaves of few entries; 2..LEAF_ENTR
 #define BLOCK_LEAF 1u
 #define BLOCK_NODE 2u
 
-/* The first words of every block of this folder. The slot of a partition refers to a leaf or to a head node. */
+/* The first words of every block of this folder. The slot of a partition refers to a leaf or to a
+ * head node. */
 struct block_shm {
     uint64_t hash; /* of the partition: what the hash table finds it by */
     uint8_t kind;
@@ -92,8 +98,8 @@ struct leaf_entry {
     uint64_t hash;
 };
 
-/* A place between entries: what comes before it is smaller. kseq has 64 bits so that there is a place after the largest
- * entry of a key. The key is borrowed. */
+/* A place between entries: what comes before it is smaller. kseq has 64 bits so that there is a
+ * place after the largest entry of a key. The key is borrowed. */
 struct leaf_cut {
     const uint8_t *key;
     uint32_t key_bytes;
@@ -128,7 +134,8 @@ static inline uint32_t leaf_kseq(const struct leaf *leaf, uint32_t i) {
     return SHM_LOAD_RELAXED(&leaf_shm_kseq(leaf_of(leaf), leaf_count(leaf))[i]);
 }
 
-/* Copies the leaf at off and checks it. 0: these bytes are no leaf of this partition, or did not stay one while they were copied. */
+/* Copies the leaf at off and checks it. 0: these bytes are no leaf of this partition, or did not
+ * stay one while they were copied. */
 int leaf_read(const struct seg *s, uint64_t off, uint64_t hash, uint32_t index, struct leaf *to);
 /* Bytes of a leaf. */
 uint32_t leaf_bytes(const struct leaf *leaf);
@@ -136,15 +143,17 @@ uint32_t leaf_bytes(const struct leaf *leaf);
 uint32_t leaf_live_count(const struct leaf *leaf);
 /* Sort key of entry i, put together in `to`, which has room for LEAF_KEY_BYTES_MAX. */
 uint32_t leaf_key(const struct leaf *leaf, uint32_t i, uint8_t *to);
-/* Number of the first entry at or after the cut; the dead may be on either side. leaf_count() if there is none. */
+/* Number of the first entry at or after the cut; the dead may be on either side. leaf_count() if
+ * there is none. */
 uint32_t leaf_find_cut(const struct leaf *leaf, const struct leaf_cut *cut);
 /* Number of this live entry, or -1. */
 int leaf_find(const struct leaf *leaf, const struct leaf_entry *e);
 /* Where an entry is, or would be. */
 struct leaf_place {
     uint32_t at;
-    int is_there;        /* the leaf has it, and it lives */
-    const uint8_t *rest; /* of its key, after the common prefix; NULL if the key does not begin with that */
+    int is_there; /* the leaf has it, and it lives */
+    /* of its key, after the common prefix; NULL if the key does not begin with that */
+    const uint8_t *rest;
     uint32_t rest_bytes;
 };
 struct leaf_place leaf_place(const struct leaf *leaf, const struct leaf_entry *e);
@@ -154,7 +163,8 @@ int leaf_compare_cuts(const struct leaf_cut *a, const struct leaf_cut *b);
 void leaf_kill(struct leaf *leaf, struct leaf_shm *block, uint32_t i);
 
 /* ---- Making new leaves ---------------------------------------------------------------------------------------------
- * A run is entries in order, taken out of a leaf and perhaps one more; it borrows the bytes of both. */
+ * A run is entries in order, taken out of a leaf and perhaps one more; it borrows the bytes of
+ * both. */
 struct leaf_run_entry {
     uint64_t hash;
     uint32_t kseq;
@@ -168,9 +178,10 @@ struct leaf_run {
     struct leaf_run_entry entry[LEAF_ENTRIES + 1];
 };
 
-/* Makes the leaf that has one entry more, by moving the others: what most insertions are. p is its place, and it is not there. Returns the
- * leaf's bytes, those that building makes. 0: it must be made of a run, as the first or the last entry is dead, or for another prefix,
- * or as it is too much for one leaf. */
+/* Makes the leaf that has one entry more, by moving the others: what most insertions are. p is its
+ * place, and it is not there. Returns the leaf's bytes, those that building makes. 0: it must be
+ * made of a run, as the first or the last entry is dead, or for another prefix, or as it is too
+ * much for one leaf. */
 uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, const struct leaf_place *p, struct leaf *out);
 /* The live entries of a leaf. */
 void leaf_take_apart(const struct leaf *leaf, struct leaf_run *run);
@@ -178,13 +189,15 @@ void leaf_take_apart(const struct leaf *leaf, struct leaf_run *run);
 uint32_t leaf_run_add(struct leaf_run *run, const struct leaf_entry *e);
 /* Whether entries from..to-1 may be one leaf. */
 int leaf_run_fits(const struct leaf_run *run, uint32_t from, uint32_t to);
-/* Where to split a run that is too large for one leaf: as near to `want` (1..count-1) as both parts allow. */
+/* Where to split a run that is too large for one leaf: as near to `want` (1..count-1) as both parts
+ * allow. */
 uint32_t leaf_split_at(const struct leaf_run *run, uint32_t want);
-/* Makes a leaf of entries from..to-1; returns its bytes. 0: the run is not in order, so the leaf it comes from is damaged. */
+/* Makes a leaf of entries from..to-1; returns its bytes. 0: the run is not in order, so the leaf it
+ * comes from is damaged. */
 uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint64_t hash, uint32_t index,
                     uint64_t next, struct leaf *out);
-/* The smallest key of few bytes that lies after entry i-1 and not after entry i: the low bound of a leaf that begins with
- * entry i. Its bytes are put into `to`. */
+/* The smallest key of few bytes that lies after entry i-1 and not after entry i: the low bound of a
+ * leaf that begins with entry i. Its bytes are put into `to`. */
 struct leaf_cut leaf_run_bound(const struct leaf_run *run, uint32_t i, uint8_t *to);
 
 #endif

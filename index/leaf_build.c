@@ -1,9 +1,11 @@
 /* index/leaf_build.c - new leaves of old ones.
  *
- * Job      An insertion takes a leaf apart, adds an entry, and builds one leaf of the run, or two if it has grown too large.
- * Why      F3: a run is a leaf (at most LEAF_BYTES_MAX bytes) and one entry more. If the new key does not begin with the
- *          leaf's common prefix it lies at an end, and alone in its part leaves the old leaf as it was. Else, with x bytes of
- *          leaf, a prefix of P bytes and an entry of at most 1036 - P, a split near the middle has parts of at most
+ * Job      An insertion takes a leaf apart, adds an entry, and builds one leaf of the run, or two
+ *          if it has grown too large.
+ * Why      F3: a run is a leaf (at most LEAF_BYTES_MAX bytes) and one entry more. If the new key
+ *          does not begin with the leaf's common prefix it lies at an end, and alone in its part
+ *          leaves the old leaf as it was. Else, with x bytes of leaf, a prefix of P bytes and an
+ *          entry of at most 1036 - P, a split near the middle has parts of at most
  *          1048 + x / 2 - P / 2 bytes: never more than 2100 if x was not.
  * Tests    tests/unit/index/leaf_test.c
  */
@@ -127,7 +129,8 @@ uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint
     uint16_t *tag = leaf_shm_tag(leaf, to - from), *suffix_end = leaf_shm_end(leaf, to - from);
     uint8_t *at = leaf_shm_text(leaf, to - from), *first = at + common;
     for (uint32_t i = from; i < to; i++) {
-        uint32_t skip = i == from ? 0 : common; /* the first one's key begins with the common prefix */
+        /* the first one's key begins with the common prefix */
+        uint32_t skip = i == from ? 0 : common;
         uint32_t bytes = run_key_bytes(run, i);
         if (__builtin_expect(bytes < common || bytes - skip > (size_t)(end - at), 0))
             return 0; /* not in order: the leaf it comes from is damaged */

@@ -19,7 +19,8 @@ static int query_find_index(struct query *q, const char *name) {
     return err_set(LARDER_E_NO_INDEX, "table \"%.64s\" has no index \"%.64s\"", q->v->def.name, name);
 }
 
-/* Copies and checks everything the caller gave: it may lie in the page that is about to be overwritten. */
+/* Copies and checks everything the caller gave: it may lie in the page that is about to be
+ * overwritten. */
 static int query_take_spec(struct query *q, const struct larder_query_spec *spec) {
     q->limit = spec->limit ? spec->limit : UINT32_MAX;
     q->bytes_max = spec->bytes_max ? spec->bytes_max : PAGE_BYTES_DEFAULT;
@@ -36,7 +37,8 @@ static int query_take_spec(struct query *q, const struct larder_query_spec *spec
     return range_of_query(query_sort_attr(q), spec, &q->range);
 }
 
-/* A table without sort key has one item to a partition; with EQ on the table's sort key there is one item to find. */
+/* A table without sort key has one item to a partition; with EQ on the table's sort key there is
+ * one item to find. */
 static int query_is_get(const struct query *q, const struct larder_query_spec *spec) {
     return q->number == 0 && (!q->v->shape.sort.name || spec->sort_op == LARDER_SORT_EQ);
 }

@@ -1,7 +1,7 @@
 /* index/query.h - one call of larder_query().
  *
- * Files    query.c the call and its arguments, query_start.c where a page continues, query_page.c filling a page,
- *          query_snapshot.c whether what was read was all there at once.
+ * Files    query.c the call and its arguments, query_start.c where a page continues, query_page.c
+ *          filling a page, query_snapshot.c whether what was read was all there at once.
  */
 #ifndef LARDER_INDEX_QUERY_H
 #define LARDER_INDEX_QUERY_H
@@ -62,14 +62,16 @@ static inline const struct item_key_attr *query_sort_attr(const struct query *q)
     return q->number ? &q->v->shape.indexes[q->number - 1].sort : &q->v->shape.sort;
 }
 
-/* Narrows the range to what comes after the start key. Everything the caller gave has been copied when this returns. */
+/* Narrows the range to what comes after the start key. Everything the caller gave has been copied
+ * when this returns. */
 int query_start(struct query *q, const struct larder_item *start_key);
 /* Whether an item of the page is the start key's own. */
 int query_is_start(const struct query *q, const struct leaf *leaf, uint32_t i, const struct item_head *image);
 /* The key attributes of the page's last item become its resume key. LARDER_MORE, or a failure. */
 int query_set_resume(const struct query *q);
 
-/* Fills the page once, from the beginning. LARDER_OK: the range is finished; LARDER_MORE; failures. */
+/* Fills the page once, from the beginning. LARDER_OK: the range is finished; LARDER_MORE;
+ * failures. */
 int query_fill(struct query *q);
 /* Fills the page, again if need be, until all of it was there at one moment. Same results. */
 int query_fill_snapshot(struct query *q);

@@ -1,7 +1,8 @@
 /* index/query_page.c - filling a page: leaf by leaf, a batch of entries at a time.
  *
- * Idea     A leaf is read and validated, then its entries are looked up one stage after the other for the whole batch (stripes,
- *          buckets, items), so that the cache misses of the batch overlap.
+ * Idea     A leaf is read and validated, then its entries are looked up one stage after the other
+ *          for the whole batch (stripes, buckets, items), so that the cache misses of the batch
+ *          overlap.
  * Tests    tests/api/query_test.c, tests/api/query_resume_test.c
  */
 #include "index/query.h"
@@ -26,12 +27,15 @@ void (*query_test_between)(void);
 /* The walk over the list. */
 struct query_walk {
     struct query *q;
-    struct skl_bound at;        /* where to go on: before it (or, descending, after it) everything was handed out */
-    int is_past;                /* the range ends in this leaf */
-    uint32_t begin, end;        /* entries of this leaf in the range that were not looked at yet: begin to end - 1 */
-    uint8_t order[QUERY_BATCH]; /* of a batch: live entries, in the order of the query */
+    /* where to go on: before it (or, descending, after it) everything was handed out */
+    struct skl_bound at;
+    int is_past; /* the range ends in this leaf */
+    /* entries of this leaf in the range that were not looked at yet: begin to end - 1 */
+    uint32_t begin, end;
+    uint8_t order[QUERY_BATCH];         /* of a batch: live entries, in the order of the query */
     struct read_hint hint[QUERY_BATCH]; /* where their items are */
-    uint32_t last;                      /* the live entry of this leaf that was looked at last; LEAF_ENTRIES: none */
+    /* the live entry of this leaf that was looked at last; LEAF_ENTRIES: none */
+    uint32_t last;
 };
 
 /* Room to note one more entry. */
@@ -48,8 +52,9 @@ static int query_corrupt(const struct query *q) {
                    q->v->def.name);
 }
 
-/* Items come in order, and the first is in the range. By the keys that they have themselves: what is out of order was put there by no
- * writer of ours, and a caller who goes on after it would go round and round. */
+/* Items come in order, and the first is in the range. By the keys that they have themselves: what
+ * is out of order was put there by no writer of ours, and a caller who goes on after it would go
+ * round and round. */
 static int query_is_in_order(struct query *q, struct bytes sort, uint64_t hash, uint32_t kseq) {
     struct leaf_cut here = {.key = sort.at, .key_bytes = (uint32_t)sort.len, .hash = hash, .kseq = kseq};
     if (sort.len > LEAF_KEY_BYTES_MAX)
@@ -74,7 +79,8 @@ static int query_is_in_range(const struct query *q) {
                             : leaf_compare_cuts(&q->taken.cut, &q->range.to) < 0;
 }
 
-/* Whether the page's last item is what the query asks for: see B4 in skl.h, and query_start.c. 1, 0, or LARDER_E_CORRUPT. */
+/* Whether the page's last item is what the query asks for: see B4 in skl.h, and query_start.c. 1,
+ * 0, or LARDER_E_CORRUPT. */
 static int query_wants(struct query *q, const struct leaf *leaf, uint32_t i, const struct query_seen *seen) {
     const struct item_head *image = page_last(q->page);
     struct bytes partition = index_partition_key(image, q->number);
@@ -160,7 +166,8 @@ static void query_look_ahead(struct query_walk *walk, uint32_t count) {
         read_hint_item(v, &walk->hint[i], walk->q->page->ahead_bytes);
 }
 
-/* Hands out the leaf's entries until they end or the page is full. *may_follow: it is, and there are more. */
+/* Hands out the leaf's entries until they end or the page is full. *may_follow: it is, and there
+ * are more. */
 static int query_take_leaf(struct query_walk *walk, int *may_follow) {
     struct query *q = walk->q;
     uint32_t count, done;
@@ -189,7 +196,8 @@ static void query_set_at(struct query_walk *walk, const struct leaf_cut *cut) {
     walk->at.cut.key = walk->at.key;
 }
 
-/* The place after everything of this leaf. Dead entries say nothing: they lost their key sequence. */
+/* The place after everything of this leaf. Dead entries say nothing: they lost their key
+ * sequence. */
 static void query_leave_leaf(struct query_walk *walk) {
     const struct leaf *leaf = &walk->q->reader.leaf;
     uint8_t key[LEAF_KEY_BYTES_MAX];
@@ -222,7 +230,8 @@ static int query_read_more(struct query_walk *walk) {
     return skl_read_down(&walk->q->reader, &q->v->partitions, q->partition_hash, q->number, &walk->at.cut);
 }
 
-/* After the page has become full with the last entry of a leaf: whether anything may follow in the range. */
+/* After the page has become full with the last entry of a leaf: whether anything may follow in the
+ * range. */
 static int query_may_follow(const struct query_walk *walk) {
     if (walk->is_past)
         return 0;

@@ -1,8 +1,9 @@
 /* index/query_start.c - where one page of a query ends and the next begins.
  *
- * Idea     The resume key is the last item's key attributes, of table and index. Its place in the order is (sort key, primary
- *          hash, key sequence); the first two follow from the key. The key sequence is looked up, in the item as it is now: it
- *          matters only between items of equal sort key whose hashes are equal too.
+ * Idea     The resume key is the last item's key attributes, of table and index. Its place in the
+ *          order is (sort key, primary hash, key sequence); the first two follow from the key. The
+ *          key sequence is looked up, in the item as it is now: it matters only between items of
+ *          equal sort key whose hashes are equal too.
  * Tests    tests/api/query_resume_test.c
  */
 #include "core/base/err.h"
@@ -41,7 +42,8 @@ static int start_is_same(struct bytes a, const uint8_t *at, size_t bytes) {
     return a.len == bytes && (!bytes || memcmp(a.at, at, bytes) == 0);
 }
 
-/* The key sequence that the start item has now; 0 if it has gone or moved to another key. The page's contents end here. */
+/* The key sequence that the start item has now; 0 if it has gone or moved to another key. The
+ * page's contents end here. */
 static int start_kseq(struct query *q, uint32_t *kseq) {
     *kseq = 0;
     page_reset(q->page);
@@ -108,7 +110,8 @@ int query_is_start(const struct query *q, const struct leaf *leaf, uint32_t i, c
     return start_is_same((struct bytes){sort, leaf_key(leaf, i, sort)}, q->start_sort, q->start_sort_bytes);
 }
 
-/* The next page begins after the place that is made of the key: with another hash, it could begin before it. */
+/* The next page begins after the place that is made of the key: with another hash, it could begin
+ * before it. */
 static int start_is_possible(const struct query *q, const struct larder_item *last) {
     const struct item_head *image = item_head(last);
     struct item_key key;

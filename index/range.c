@@ -11,7 +11,8 @@ static struct leaf_cut range_after(const uint8_t *key, size_t bytes) {
     return (struct leaf_cut){.key = key, .key_bytes = (uint32_t)bytes, .hash = UINT64_MAX, .kseq = LEAF_KSEQ_END};
 }
 
-/* The place after all keys that begin with these bytes: before the smallest larger key that is not longer. */
+/* The place after all keys that begin with these bytes: before the smallest larger key that is not
+ * longer. */
 static struct leaf_cut range_after_prefix(uint8_t *key, size_t bytes) {
     while (bytes && key[bytes - 1] == 0xff)
         bytes--;

@@ -1,39 +1,46 @@
 /* index/skl.h - the blocked skip list: the entries of one partition of one index, in order.
  *
- * Job      Adds and removes entries under the lock of the partition's stripe, and reads them without a lock. Knows entries,
- *          but not what they are of: whether an entry counts is decided by the item it names (core/table/read.h).
- * Picture  A partition is found in the table's second hash table (table_view.partitions) by a hash of index number and
- *          partition key. Its slot refers to
+ * Job      Adds and removes entries under the lock of the partition's stripe, and reads them
+ *          without a lock. Knows entries, but not what they are of: whether an entry counts is
+ *          decided by the item it names (core/table/read.h).
+ * Picture  A partition is found in the table's second hash table (table_view.partitions) by a hash
+ *          of index number and partition key. Its slot refers to
  *            a leaf                                 all entries of a small partition
  *          or, from the first split on, to a head node:
  *            head -------- tower[2] --------> node ------------------------------> 0
  *            head -------- tower[1] --------> node --------> node ---------------> 0
  *             | leaf                           | leaf         | leaf
  *            entries -------- next ---------> (node) entries -(node) entries ----> 0
- *          A node stays where it is; its leaf is replaced as a whole. A leaf's `next` is the node after it, so that one
- *          store of a leaf's offset publishes an entry, and also a split with everything that belongs to it.
- * Rules    B1 A node holds the entries from its low bound on, up to the next node's; the head has the lowest bound there is.
- *             Low bounds rise.
- *          B2 While the stripe's lock is free, tower[l] links exactly the nodes of height above l, in order; every node has
- *             a height of 2 at least. Readers may find a link missing (it is set after the split is published), never a link
- *             to what is not in the list.
- *          B3 A leaf without live entries is there only as the head's, and only if another node follows.
- *          B4 A partition's block knows its hash and index number; different indexes share no list. Different partition keys
- *             of equal hash do: readers compare the item's own partition key with the one they want.
- *          B5 A leaf that has left its list, replaced or dropped, is noted in the stripe (skl_left.c) before the lock is free.
- * Locks    Changing needs the partition stripe's lock (LOCK_PARTITION). Reading needs none: whatever was read between
- *          htab_read_begin() and a true htab_read_ok() was linked all along.
+ *          A node stays where it is; its leaf is replaced as a whole. A leaf's `next` is the node
+ *          after it, so that one store of a leaf's offset publishes an entry, and also a split with
+ *          everything that belongs to it.
+ * Rules    B1 A node holds the entries from its low bound on, up to the next node's; the head has
+ *             the lowest bound there is. Low bounds rise.
+ *          B2 While the stripe's lock is free, tower[l] links exactly the nodes of height above l,
+ *             in order; every node has a height of 2 at least. Readers may find a link missing (it
+ *             is set after the split is published), never a link to what is not in the list.
+ *          B3 A leaf without live entries is there only as the head's, and only if another node
+ *             follows.
+ *          B4 A partition's block knows its hash and index number; different indexes share no list.
+ *             Different partition keys of equal hash do: readers compare the item's own partition
+ *             key with the one they want.
+ *          B5 A leaf that has left its list, replaced or dropped, is noted in the stripe
+ *             (skl_left.c) before the lock is free.
+ * Locks    Changing needs the partition stripe's lock (LOCK_PARTITION). Reading needs none:
+ *          whatever was read between htab_read_begin() and a true htab_read_ok() was linked all
+ *          along.
  * Crash    Every change is a step 1 (core/memory/journal.h) on one word, or one store.
  *          Adding: 1 new leaf, on a split also node and head  2 swap slot or node.leaf  3 tower links to the new node
  *                  4 the old leaf is noted (stripe.left, stripe.moves).  Dead in 3: a link is missing; skl_recover_stripe
- *                  sets it. Dead before 4: the item is not published, so nobody misses anything, and skl_recover_stripe
- *                  lets all leaves have left.
+ *                  sets it. Dead before 4: the item is not published, so nobody misses anything,
+ *                  and skl_recover_stripe lets all leaves have left.
  *          Removing: 1 key sequence 0 in place  2 if nothing is left in the leaf: tower links past the node, from the top
  *                  3 swap the `next` before it, or the slot  4 the leaf is noted.  Dead in 2: skl_recover_stripe sets the
- *                  links again. Dead before 3: the next removal of the same entry, which recovery does, finds the empty leaf
- *                  and goes on. Dead before 4: as above.
+ *                  links again. Dead before 3: the next removal of the same entry, which recovery
+ *                  does, finds the empty leaf and goes on. Dead before 4: as above.
  *          stripe.count is recounted by skl_recover_stripe.
- * Not here Merging nodes that have become small: a partition that shrinks keeps its nodes until they are empty.
+ * Not here Merging nodes that have become small: a partition that shrinks keeps its nodes until
+ *          they are empty.
  * Tests    tests/unit/index/skl_test.c, tests/unit/index/skl_left_test.c,
  *          tests/unit/index/skl_death_test.c
  */
@@ -44,15 +51,16 @@
 #include "core/memory/htab.h"
 #include "index/leaf.h"
 
-/* A quarter of the nodes at each level from 2 on. In lists of over 4^8 leaves the highest is a long walk; higher ones would cost each
- * head. */
+/* A quarter of the nodes at each level from 2 on. In lists of over 4^8 leaves the highest is a long
+ * walk; higher ones would cost each head. */
 #define SKL_HEIGHT_MAX 10u
 
 struct node_shm {
     struct block_shm block; /* key_bytes: of the low bound */
     shm_word leaf;          /* changed under the stripe's lock, one store; readers validate */
     uint64_t low_hash, low_kseq;
-    /* Then the low bound's sort key, zero-padded to 8, and shm_word tower[height - 1] for levels 1..height - 1. */
+    /* Then the low bound's sort key, zero-padded to 8, and shm_word tower[height - 1] for levels
+     * 1..height - 1. */
 };
 _Static_assert(sizeof(struct node_shm) == 40, "node_shm is part of the segment format");
 
@@ -76,7 +84,7 @@ static inline shm_word *skl_tower(const struct skl_node *n, uint32_t level) {
     return (shm_word *)((uint8_t *)(n->shm + 1) + ((n->low_bytes + 7u) & ~7u)) + (level - 1);
 }
 
-/* ---- Finding (skl_seek.c): by readers and lock holders ---------------------------------------------------------------- */
+/* ---- Finding (skl_seek.c): by readers and lock holders --------------------------------------- */
 
 /* A list as found at one moment. */
 struct skl_list {
@@ -91,7 +99,8 @@ struct skl_list {
     struct skl_node head;
 };
 
-/* Where a cut is: the node that holds it, and before it on every level the last node that is not after it. */
+/* Where a cut is: the node that holds it, and before it on every level the last node that is not
+ * after it. */
 struct skl_path {
     struct skl_node node;
     struct skl_node before[SKL_HEIGHT_MAX]; /* by level, from 1 */
@@ -102,15 +111,18 @@ int skl_find(struct skl_list *list, const struct htab *tab, uint64_t hash, uint3
 /* Reads the node at off. 0: it is no node of this list. */
 int skl_node_read(const struct skl_list *list, uint64_t off, struct skl_node *n);
 void skl_node_bound(const struct skl_node *n, struct skl_bound *bound);
-/* The node after n on a level; on level 0 by way of n's leaf. *off 0: there is none. 0: bad offset. */
+/* The node after n on a level; on level 0 by way of n's leaf. *off 0: there is none. 0: bad
+ * offset. */
 int skl_link(const struct skl_list *list, const struct skl_node *n, uint32_t level, uint64_t *off);
-/* The last node whose low bound is not after the cut; is_strict: is before it (or else the head). 0: the list makes no sense. */
+/* The last node whose low bound is not after the cut; is_strict: is before it (or else the head).
+ * 0: the list makes no sense. */
 int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_path *path);
 
-/* ---- What has left (skl_left.c) ----------------------------------------------------------------------------------------- */
+/* ---- What has left (skl_left.c) -------------------------------------------------------------- */
 
-/* The leaves that a reader has read, or tried to read: the first ones' marks, and of all that come after them a bit by mark. A bit may be
- * another leaf's: then a page is read again that need not have been. */
+/* The leaves that a reader has read, or tried to read: the first ones' marks, and of all that come
+ * after them a bit by mark. A bit may be another leaf's: then a page is read again that need not
+ * have been. */
 #define SKL_SEEN 16u
 #define SKL_SEEN_BITS 16384u /* a page of 1 MiB has some hundreds of leaves */
 struct skl_seen {
@@ -134,10 +146,11 @@ static inline void skl_see(struct skl_seen *seen, uint64_t leaf_off) {
 /* Under the lock: this leaf (0: none, but there is one now) has left its list. Or any may have. */
 void skl_note_left(struct stripe_shm *stripe, uint64_t leaf_off);
 void skl_note_all_left(struct stripe_shm *stripe);
-/* Whether any of these has left since stripe.moves was `since`, loaded before the first of them was read. */
+/* Whether any of these has left since stripe.moves was `since`, loaded before the first of them was
+ * read. */
 enum skl_left skl_have_left(const struct stripe_shm *stripe, uint32_t since, const struct skl_seen *seen);
 
-/* ---- Reading (skl_read.c): without locks ------------------------------------------------------------------------------ */
+/* ---- Reading (skl_read.c): without locks ----------------------------------------------------- */
 
 struct skl_reader {
     struct skl_list list;
@@ -156,28 +169,32 @@ static inline void skl_reader_init(struct skl_reader *r) {
     r->seen.count = 0;
     memset(r->leaf.bytes, 0, sizeof(struct leaf_shm));
 }
-/* Reads the leaf with the first entry at or after the cut: LARDER_OK; LARDER_NOT_FOUND: there is none; LARDER_E_CORRUPT. */
+/* Reads the leaf with the first entry at or after the cut: LARDER_OK; LARDER_NOT_FOUND: there is
+ * none; LARDER_E_CORRUPT. */
 int skl_read_up(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index,
                 const struct leaf_cut *cut);
 /* The same with the leaf of the last entry before the cut. */
 int skl_read_down(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index,
                   const struct leaf_cut *cut);
-/* After skl_read_up: the leaf after that one. `cut` is where to go on if the list has changed since. */
+/* After skl_read_up: the leaf after that one. `cut` is where to go on if the list has changed
+ * since. */
 int skl_read_next(struct skl_reader *r, const struct leaf_cut *cut);
 
-/* ---- Changing (skl_add.c, skl_remove.c): under the stripe's lock -------------------------------------------------------- */
+/* ---- Changing (skl_add.c, skl_remove.c): under the stripe's lock ----------------------------- */
 
-/* A failure that leaves step 1 open, or blocks of it in hand, is the caller's: its writer is stuck, and keeps the lock.
- * LARDER_OK, also if it was there; LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY, LARDER_E_CORRUPT. */
+/* A failure that leaves step 1 open, or blocks of it in hand, is the caller's: its writer is stuck,
+ * and keeps the lock. LARDER_OK, also if it was there; LARDER_E_FULL, OBSTACLE_CLAIM,
+ * LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_entry *e);
 /* LARDER_OK, also if it was not there; LARDER_E_BUSY, LARDER_E_CORRUPT. Needs no memory. */
 int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
                       const struct leaf_entry *e);
-/* Gives a whole list back, or about *budget blocks of it, which counts down: LARDER_MORE. Cut off anywhere, it can be done again; what is
- * left is a list. */
+/* Gives a whole list back, or about *budget blocks of it, which counts down: LARDER_MORE. Cut off
+ * anywhere, it can be done again; what is left is a list. */
 int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, uint32_t *budget);
 
-/* For skl_add.c and skl_remove.c: the leaf that an entry belongs to, and the word that refers to it. */
+/* For skl_add.c and skl_remove.c: the leaf that an entry belongs to, and the word that refers to
+ * it. */
 struct skl_place {
     struct skl_list list;
     struct skl_path path; /* path.node.shm NULL: a small partition */
@@ -193,7 +210,7 @@ int skl_take(struct writer *w, const void *from, size_t bytes, uint64_t *off);
 /* Puts a new leaf of all of the run's entries in the place of the old one. */
 int skl_replace_leaf(struct writer *w, struct skl_place *p, const struct leaf_run *run);
 
-/* ---- The whole list (skl_recover.c) -------------------------------------------------------------------------------------- */
+/* ---- The whole list (skl_recover.c) ---------------------------------------------------------- */
 
 /* core_hooks->index_recover_stripe. */
 int skl_recover_stripe(struct writer *w, struct stripe_shm *stripe);

@@ -1,6 +1,7 @@
 /* index/skl_add.c - adding an entry.
  *
- * Job      Builds the leaf that has the entry, or the two that a split makes of it, and publishes with one word.
+ * Job      Builds the leaf that has the entry, or the two that a split makes of it, and publishes
+ *          with one word.
  * Crash    1 new blocks are filled, in hand                       dead here: given back
  *          2 step 1: the word that referred to the old leaf       the entry is there, the split is whole
  *          3 a split inside a list: tower links, bottom up        dead here: skl_recover_stripe sets those that are missing
@@ -10,8 +11,8 @@
 #include "core/base/debug.h"
 #include "index/skl.h"
 
-/* Images of leaves and nodes are kilobytes. Inlined, those of all ways would lie on the stack of each, and a put shall
- * work in a thread with 16 KB. */
+/* Images of leaves and nodes are kilobytes. Inlined, those of all ways would lie on the stack of
+ * each, and a put shall work in a thread with 16 KB. */
 #define ON_ITS_OWN_STACK __attribute__((noinline))
 
 #define SKL_NODE_BYTES_MAX (sizeof(struct node_shm) + LEAF_KEY_BYTES_MAX + sizeof(shm_word) * (SKL_HEIGHT_MAX - 1))
@@ -74,7 +75,8 @@ ON_ITS_OWN_STACK int skl_replace_leaf(struct writer *w, struct skl_place *p, con
     return bytes ? skl_put_leaf(w, p, &made, bytes) : skl_corrupt(p->list.hash);
 }
 
-/* The first entry of a partition: one small leaf. Nobody can be reading what it replaces, so the sequence need not move. */
+/* The first entry of a partition: one small leaf. Nobody can be reading what it replaces, so the
+ * sequence need not move. */
 ON_ITS_OWN_STACK static int skl_add_first(struct writer *w, struct skl_list *list, const struct leaf_entry *e) {
     struct leaf_run run = {.prefix = e->key};
     struct leaf made;
@@ -95,7 +97,8 @@ ON_ITS_OWN_STACK static int skl_add_first(struct writer *w, struct skl_list *lis
     return r;
 }
 
-/* A quarter of the nodes reach each further level. The primary hash is as good as a die, and nobody outside can choose it. */
+/* A quarter of the nodes reach each further level. The primary hash is as good as a die, and nobody
+ * outside can choose it. */
 static uint32_t skl_height(const struct leaf_run_entry *e) {
     uint64_t die = (e->hash ^ e->kseq) * UINT64_C(0x9e3779b97f4a7c15);
     uint32_t height = 2;
@@ -126,7 +129,8 @@ static size_t skl_build_node(const struct skl_list *list, const struct leaf_cut 
     return bytes;
 }
 
-/* Where to cut a leaf in two: in the middle, but where keys only ever come at one end, so that most go into leaves that stay full. */
+/* Where to cut a leaf in two: in the middle, but where keys only ever come at one end, so that most
+ * go into leaves that stay full. */
 static uint32_t skl_wanted_split(const struct skl_place *p, const struct leaf_run *run, uint32_t added) {
     uint32_t few = run->count / 10 ? run->count / 10 : 1;
     int is_first = !p->path.node.shm || p->path.node.off == p->list.head.off;
@@ -135,7 +139,8 @@ static uint32_t skl_wanted_split(const struct skl_place *p, const struct leaf_ru
     return added == 0 && is_first ? few : run->count / 2;
 }
 
-/* The new node of a split goes after p's node: from the lowest level up, so that a reader finds below what it found above. */
+/* The new node of a split goes after p's node: from the lowest level up, so that a reader finds
+ * below what it found above. */
 static void skl_link_node(const struct skl_place *p, uint64_t node_off, uint32_t height) {
     for (uint32_t level = 1; level < height; level++)
         SHM_STORE(skl_tower(&p->path.before[level], level), node_off); /* release: the node is filled */

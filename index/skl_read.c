@@ -1,9 +1,11 @@
 /* index/skl_read.c - reading a list without a lock, a leaf at a time.
  *
- * Job      Hands out private copies of leaves. Each is one that was in the list, at its place, at one moment.
- * Why      A stripe's sequence moves after a block is unlinked and before its memory can be used again. So a reader notes it, walks,
- *          copies the leaf, and compares: unchanged means that everything it followed was linked all along. Changed means
- *          that somebody got on with his work; the reader begins again, from the last place it handed out.
+ * Job      Hands out private copies of leaves. Each is one that was in the list, at its place, at
+ *          one moment.
+ * Why      A stripe's sequence moves after a block is unlinked and before its memory can be used
+ *          again. So a reader notes it, walks, copies the leaf, and compares: unchanged means that
+ *          everything it followed was linked all along. Changed means that somebody got on with his
+ *          work; the reader begins again, from the last place it handed out.
  * Tests    tests/unit/index/skl_test.c, tests/api/query_test.c
  */
 #include "index/skl.h"
@@ -46,7 +48,8 @@ static enum skl_attempt skl_step_up(struct skl_reader *r) {
     return skl_node_read(&r->list, next, &r->node) && skl_copy_leaf(r) ? SKL_FOUND : SKL_BAD;
 }
 
-/* The leaf before r->leaf. There may be some without an entry before the cut; each begins lower than the one before. */
+/* The leaf before r->leaf. There may be some without an entry before the cut; each begins lower
+ * than the one before. */
 static enum skl_attempt skl_step_down(struct skl_reader *r) {
     struct skl_bound bound;
     if (r->is_first)

@@ -1,8 +1,9 @@
 /* index/skl_recover.c - a partition stripe whose lock a dead writer held.
  *
- * Job      Step 1 is settled: every list is whole on level 0. What may be wrong is what follows from that: the towers of the list
- *          that was being changed, and the stripe's count. Which list it was is not noted anywhere, so all of the stripe are
- *          walked; only what is wrong is stored, and each store leads to a node that is in the list, so readers may go on
+ * Job      Step 1 is settled: every list is whole on level 0. What may be wrong is what follows
+ *          from that: the towers of the list that was being changed, and the stripe's count. Which
+ *          list it was is not noted anywhere, so all of the stripe are walked; only what is wrong
+ *          is stored, and each store leads to a node that is in the list, so readers may go on
  *          reading and this may be cut off and done again.
  * Tests    tests/unit/index/skl_death_test.c, tests/crash/
  */
@@ -26,7 +27,8 @@ static int skl_table_of(const struct seg *s, const struct stripe_shm *stripe, st
     return 0;
 }
 
-/* Sets every tower link by a walk along level 0. A list that makes no sense is left to those who read it. */
+/* Sets every tower link by a walk along level 0. A list that makes no sense is left to those who
+ * read it. */
 static void skl_relink(const struct skl_list *list) {
     struct skl_node last[SKL_HEIGHT_MAX], n = list->head;
     struct circle way = {0};

@@ -1,13 +1,15 @@
 /* index/skl_remove.c - removing an entry, or a whole list.
  *
- * Job      Removing never needs memory: the entry dies in place, and a leaf without living entries goes with its node. A leaf
- *          that is half dead is replaced if there is memory for that.
+ * Job      Removing never needs memory: the entry dies in place, and a leaf without living entries
+ *          goes with its node. A leaf that is half dead is replaced if there is memory for that.
  * Crash    1 the entry's key sequence is 0                     it is removed
  *          2 its leaf has none left: tower links past the node, top down
- *          3 step 1: the `next` that led to the node, or the slot; node and leaf are given back, and the leaf is noted
+ *          3 step 1: the `next` that led to the node, or the slot; node and leaf are given back,
+ *            and the leaf is noted
  *          4 step 1: a head without nodes gives the slot to its leaf
- *          Dead after 1 or 2: the same removal again finds an empty leaf and goes on at 2. Dead after 3: a head without
- *          nodes is allowed; a head without anything is what the same removal finds again.
+ *          Dead after 1 or 2: the same removal again finds an empty leaf and goes on at 2. Dead
+ *          after 3: a head without nodes is allowed; a head without anything is what the same
+ *          removal finds again.
  * Tests    tests/unit/index/skl_test.c
  */
 #include "core/base/err.h"
@@ -71,7 +73,8 @@ static int skl_drop_leaf(struct writer *w, struct skl_place *p) {
     return leaf_next(&p->leaf) ? LARDER_OK : skl_drop_partition(w, &p->list, p->leaf_off);
 }
 
-/* A leaf that is half dead costs readers and memory. Better, but not needed: without memory it stays. */
+/* A leaf that is half dead costs readers and memory. Better, but not needed: without memory it
+ * stays. */
 static __attribute__((noinline)) int skl_compact(struct writer *w, struct skl_place *p) {
     struct leaf_run run;
     leaf_take_apart(&p->leaf, &run);

@@ -1,7 +1,8 @@
 /* index/skl_seek.c - finding a partition, and a place in its list.
  *
- * Job      The walk that readers and lock holders share. It follows no offset unchecked and no chain without end: a reader
- *          may be walking through blocks that were given back and became something else; what it finds is then thrown away.
+ * Job      The walk that readers and lock holders share. It follows no offset unchecked and no
+ *          chain without end: a reader may be walking through blocks that were given back and
+ *          became something else; what it finds is then thrown away.
  * Tests    tests/unit/index/skl_test.c
  */
 #include "core/base/err.h"
@@ -9,8 +10,8 @@
 
 /* Nodes to walk before looking whether the stripe has changed. */
 #define SKL_HOPS_AT_ONCE 1024u
-/* Of a leaf: its head and first entries. The misses of a leaf and of the node after it, which decides whether the leaf is wanted, then
- * overlap. */
+/* Of a leaf: its head and first entries. The misses of a leaf and of the node after it, which
+ * decides whether the leaf is wanted, then overlap. */
 #define SKL_PREFETCH_BYTES 256u
 
 int skl_corrupt(uint64_t hash) {

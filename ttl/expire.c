@@ -8,7 +8,7 @@
 #include "ttl/purge.h"
 #include "ttl/restamp.h"
 
-/* ---- Shards ----------------------------------------------------------------------------------------------------- */
+/* ---- Shards ---------------------------------------------------------------------------------- */
 
 struct expire_step {
     struct wheel_walk *walk;
@@ -26,7 +26,8 @@ static int expire_collect(struct writer *w, struct wheel_walk *walk, struct whee
     return r == LARDER_E_OS ? LARDER_E_FULL : r;
 }
 
-/* A sweep goes on past timers that cannot be handled now; a walk ends there, for time stands still. */
+/* A sweep goes on past timers that cannot be handled now; a walk ends there, for time stands
+ * still. */
 static int expire_walk(struct fire_job *job, uint32_t shard, int is_sweep) {
     struct writer *w = job->w;
     struct wheel_walk walk = {.shard = shard, .now_s = fire_wheel_now(job), .is_sweep = is_sweep};
@@ -86,7 +87,7 @@ int expire_run(struct fire_job *job) {
     return result;
 }
 
-/* ---- One call --------------------------------------------------------------------------------------------------- */
+/* ---- One call -------------------------------------------------------------------------------- */
 
 /* All of it, or with a bound one piece. LARDER_OK; LARDER_MORE or LARDER_E_BUSY: some is left. */
 static int expire_empty_tables(const struct fire_job *job) {
@@ -101,7 +102,8 @@ static int expire_empty_tables(const struct fire_job *job) {
 static int expire_call(struct fire_job *job) {
     struct writer *w = job->w;
     uint32_t dead;
-    (void)recover_all(w, &dead); /* who is not recovered now is in the hands of another, or will be met again */
+    /* who is not recovered now is in the hands of another, or will be met again */
+    (void)recover_all(w, &dead);
     int emptied = w->is_stuck ? LARDER_E_BUSY : expire_empty_tables(job);
     if (!w->is_stuck && restamp_is_pending(w->seg))
         (void)restamp_all(w); /* what failed stays pending */

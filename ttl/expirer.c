@@ -1,19 +1,22 @@
 /* ttl/expirer.c - the expirer as a thread of this process.
  *
- * Job      Takes the expirer's place in the segment when it is free. Then looks ten times a second for dead slots,
- *          and in each new second of the handle's clock for timers that are due.
+ * Job      Takes the expirer's place in the segment when it is free. Then looks ten times a second
+ *          for dead slots, and in each new second of the handle's clock for timers that are due.
  * Rules    E1 One thread per handle, made and ended under db->mutex.
- *          E2 The thread keeps its writer as long as it is the expirer or stands in for it, and has none else. If others
- *             want the slot it gives up both at the end of its turn.
+ *          E2 The thread keeps its writer as long as it is the expirer or stands in for it, and has
+ *             none else. If others want the slot it gives up both at the end of its turn.
  *          E3 It receives no signal: they are the host program's.
- *          E4 A forked child has no such thread, whatever its copy of the handle says: it forgets it.
- *          E5 The expirer holds seg_shm.expirer_lock, and moves seg_shm.expirer_beat on ten times a second. The lock
- *             goes with its life, the beat with its being awake. Another that sees the same beat for a second stands in
- *             for it: moves the beat from that value to one of its own, works as long as the beat is its own, and ends
- *             when the expirer has woken, or takes the lock when it has died. Both may work at a time (rule X1 of
- *             expire.h): lock and beat only save work.
- *          E6 Emptying dropped tables and restamping want the catalog lock, which ranks before the expirer's: that is
- *             dropped for so long. It empties what nobody else does: the catalog's cursors stand still for a turn.
+ *          E4 A forked child has no such thread, whatever its copy of the handle says: it forgets
+ *             it.
+ *          E5 The expirer holds seg_shm.expirer_lock, and moves seg_shm.expirer_beat on ten times a
+ *             second. The lock goes with its life, the beat with its being awake. Another that sees
+ *             the same beat for a second stands in for it: moves the beat from that value to one of
+ *             its own, works as long as the beat is its own, and ends when the expirer has woken,
+ *             or takes the lock when it has died. Both may work at a time (rule X1 of expire.h):
+ *             lock and beat only save work.
+ *          E6 Emptying dropped tables and restamping want the catalog lock, which ranks before the
+ *             expirer's: that is dropped for so long. It empties what nobody else does: the
+ *             catalog's cursors stand still for a turn.
  * Tests    tests/api/ttl_thread_test.c, tests/api/ttl_process_test.c
  */
 #include <errno.h>
@@ -57,7 +60,7 @@ struct expirer {
 _Atomic uint64_t expirer_test_turn_ns; /* tests: the time between turns, if not 0 */
 #endif
 
-/* ---- The beat (E5): a count, and in its low half the slot of the process that works, + 1 ------------------------- */
+/* ---- The beat (E5): a count, and in its low half the slot of the process that works, + 1 ----- */
 
 static shm_word *expirer_beat_word(const struct expirer *x) {
     return &x->db->seg.shm->expirer_beat;
@@ -96,7 +99,7 @@ static int expirer_is_still(struct expirer *x) {
     return now_ns - x->beat_ns >= EXPIRER_STILL_NS;
 }
 
-/* ---- Being the expirer ------------------------------------------------------------------------------------------- */
+/* ---- Being the expirer ----------------------------------------------------------------------- */
 
 /* Whether expire_lock might succeed. Needs no writer. */
 static int expirer_can_lock(const struct seg *s) {
@@ -168,7 +171,7 @@ static int expirer_stays(struct expirer *x) {
     return 0;
 }
 
-/* ---- The thread ------------------------------------------------------------------------------------------------- */
+/* ---- The thread ------------------------------------------------------------------------------ */
 
 /* E6. Whether something is left to empty, and nobody else does it. */
 static int expirer_must_empty(struct expirer *x) {
@@ -177,7 +180,8 @@ static int expirer_must_empty(struct expirer *x) {
     return mark != 0 && mark == before;
 }
 
-/* What wants the catalog lock. If another takes the expirer's place meanwhile, so be it. 0: it has. */
+/* What wants the catalog lock. If another takes the expirer's place meanwhile, so be it. 0: it
+ * has. */
 static int expirer_tend_tables(struct expirer *x, int must_empty) {
     uint64_t end_ns = wait_now_ns() + EXPIRER_EMPTY_NS;
     int r = must_empty ? LARDER_MORE : LARDER_OK;
@@ -195,7 +199,8 @@ static int expirer_tend_tables(struct expirer *x, int must_empty) {
     return 0;
 }
 
-/* Its writer's use of views ends with each turn, or none could ever be freed (core/table/views.h). */
+/* Its writer's use of views ends with each turn, or none could ever be freed
+ * (core/table/views.h). */
 static void expirer_rest(struct expirer *x) {
     if (x->w)
         epoch_leave(&x->w->use);
@@ -212,7 +217,8 @@ static void expirer_turn(struct expirer *x) {
     }
     if (x->w ? !expirer_stays(x) : !expirer_apply(x))
         return;
-    (void)recover_some(x->w, &x->dead_from, EXPIRER_PROBES, &dead); /* who cannot be recovered now is looked at again */
+    /* who cannot be recovered now is looked at again */
+    (void)recover_some(x->w, &x->dead_from, EXPIRER_PROBES, &dead);
     int64_t now_s = db_now(x->db);
     int must_empty = expirer_must_empty(x);
     if (!x->w->is_stuck && (must_empty || (now_s != x->done_s && restamp_is_pending(&x->db->seg))) &&
@@ -265,7 +271,7 @@ static void *expirer_main(void *arg) {
     return NULL;
 }
 
-/* ---- Starting and stopping -------------------------------------------------------------------------------------- */
+/* ---- Starting and stopping ------------------------------------------------------------------- */
 
 static void expirer_free(struct larder *db, struct expirer *x) {
     pthread_cond_destroy(&x->wake);
@@ -326,8 +332,8 @@ void larder_expirer_stop(struct larder *db) {
     expirer_free(db, x);
 }
 
-/* In a forked child db->mutex is held, and the thread may have been anywhere when the process was copied: nothing of it
- * is touched, its memory goes with the handle (rule E4). */
+/* In a forked child db->mutex is held, and the thread may have been anywhere when the process was
+ * copied: nothing of it is touched, its memory goes with the handle (rule E4). */
 static void expirer_stop_hook(struct larder *db, int is_forked_child) {
     if (is_forked_child)
         db->expirer = NULL;

@@ -24,7 +24,7 @@ int fire_view(struct fire_job *job, uint32_t table, const struct table_view **v)
     return LARDER_OK;
 }
 
-/* ---- Locked stripes (X3) -------------------------------------------------------------------------------------------- */
+/* ---- Locked stripes (X3) --------------------------------------------------------------------- */
 
 static int fire_is_busy(const struct fire_job *job, const struct stripe_shm *stripe) {
     for (uint32_t i = 0; i < job->busy_count && i < FIRE_BUSY_MAX; i++)

@@ -33,7 +33,8 @@ struct fire_job {
 int fire_batch(struct fire_job *job, struct wheel_batch *batch);
 /* Lets core/ look at the items of a timer. LARDER_OK: it is done with. LARDER_E_BUSY: rule X3. */
 int fire_one(struct fire_job *job, const struct wheel_entry *e);
-/* The table's present view. LARDER_E_NO_TABLE: it has no items, so whatever a timer of it was for is gone. */
+/* The table's present view. LARDER_E_NO_TABLE: it has no items, so whatever a timer of it was for
+ * is gone. */
 int fire_view(struct fire_job *job, uint32_t table, const struct table_view **v);
 /* A lock could not be had: of this stripe, or (NULL) of a shard. */
 void fire_note_busy(struct fire_job *job, const struct stripe_shm *stripe);

@@ -1,14 +1,17 @@
 /* ttl/make_room.c - core_hooks->timer_make_room: a write found no room, so what has expired goes.
  *
- * Job      Sweeps the wheel for timers that are due (ttl/wheel.h), and fires them, a bounded number per call. Moves nothing in the wheel and
- *          leaves its time: that would want memory.
- * Rules    M1 Each writer goes on where it was (struct room_cursor), so that a large wheel is looked through by many calls, and several writers
- *             begin at different shards.
- *          M2 It takes a chunk of each shard in turn. Items that were stored one after the other lie side by side, and their timers are spread
- *             over the shards: so whole spans become empty, which larger blocks and other sizes need.
- *          M3 A writer that came through all shards and found nothing says so to all of its process (larder.quiet_s): until the clock moves
- *             on nothing else is due, but what is late already when it is stored, and that waits for the next second.
- *          M4 The cursor is a hint: where the wheel has changed since, the slot is begun again (rule W4).
+ * Job      Sweeps the wheel for timers that are due (ttl/wheel.h), and fires them, a bounded number
+ *          per call. Moves nothing in the wheel and leaves its time: that would want memory.
+ * Rules    M1 Each writer goes on where it was (struct room_cursor), so that a large wheel is
+ *             looked through by many calls, and several writers begin at different shards.
+ *          M2 It takes a chunk of each shard in turn. Items that were stored one after the other
+ *             lie side by side, and their timers are spread over the shards: so whole spans become
+ *             empty, which larger blocks and other sizes need.
+ *          M3 A writer that came through all shards and found nothing says so to all of its process
+ *             (larder.quiet_s): until the clock moves on nothing else is due, but what is late
+ *             already when it is stored, and that waits for the next second.
+ *          M4 The cursor is a hint: where the wheel has changed since, the slot is begun again
+ *             (rule W4).
  * Tests    tests/crash/room_test.c
  */
 #include "ttl/fire.h"
@@ -80,7 +83,8 @@ static int room_fire(struct room_search *s, struct room_place *place, struct whe
     return r || (fired && fire_has_waited(&s->job)) ? LARDER_E_BUSY : LARDER_OK;
 }
 
-/* One chunk with something due, or as far as it goes. LARDER_OK, or LARDER_E_BUSY: it is no use to go on. */
+/* One chunk with something due, or as far as it goes. LARDER_OK, or LARDER_E_BUSY: it is no use to
+ * go on. */
 static int room_look_at(struct room_search *s, struct room_place *place) {
     struct wheel_walk walk = {.shard = place->shard,
                               .now_s = fire_wheel_now(&s->job),

@@ -68,7 +68,8 @@ int purge_shard(struct fire_job *job, uint32_t shard) {
     uint32_t now_s = fire_wheel_now(job);
     uint64_t kept = 0;
     int r = LARDER_OK;
-    if (not_before_s > now_s && not_before_s - now_s <= PURGE_REST_MAX_S) /* else the clock was set back */
+    /* else the clock was set back */
+    if (not_before_s > now_s && not_before_s - now_s <= PURGE_REST_MAX_S)
         return LARDER_OK;
     for (uint32_t i = PURGE_SLOT_FIRST; i < PURGE_SLOT_END && kept < PURGE_KEPT_MAX && r == LARDER_OK; i++) {
         slot = purge_next(slot);

@@ -1,12 +1,15 @@
-/* ttl/ttl_check.c - the audit of the wheel, and its statistics. Verifies the rules of ttl/wheel.h by their names. See core/audit/check.h.
+/* ttl/ttl_check.c - the audit of the wheel, and its statistics. Verifies the rules of ttl/wheel.h
+ * by their names. See core/audit/check.h.
  *
- * Job      Walks all timers first, and keeps a fingerprint of each. An item that is armed looks for its own. If that is missing, the
- *          item is noted: it may have been armed since. Then the timers are walked again, and the noted items that are still armed
- *          for the same second must be among them now.
- * Live     A look is under the shard's lock, and goes on after a chunk. It begins at the highest level: the expirer moves entries to lower
- *          ones, so a walk may meet an entry twice, and leaves out none that was there when it began. (A timer of an item that
- *          was deleted may go while the same item is put again, and be missed with its new one: so an item is noted several times
- *          before it counts.)
+ * Job      Walks all timers first, and keeps a fingerprint of each. An item that is armed looks for
+ *          its own. If that is missing, the item is noted: it may have been armed since. Then the
+ *          timers are walked again, and the noted items that are still armed for the same second
+ *          must be among them now.
+ * Live     A look is under the shard's lock, and goes on after a chunk. It begins at the highest
+ *          level: the expirer moves entries to lower ones, so a walk may meet an entry twice, and
+ *          leaves out none that was there when it began. (A timer of an item that was deleted may
+ *          go while the same item is put again, and be missed with its new one: so an item is noted
+ *          several times before it counts.)
  * Tests    tests/api/check_damage_test.c
  */
 #include <stdlib.h>
@@ -29,7 +32,7 @@ struct ttl_suspect {
     uint32_t second, table;
 };
 
-/* ---- Fingerprints ------------------------------------------------------------------------------------------------- */
+/* ---- Fingerprints ---------------------------------------------------------------------------- */
 
 /* Never 0. */
 static uint64_t ttl_fingerprint(uint64_t hash, uint32_t second, uint32_t table) {
@@ -69,7 +72,7 @@ static int ttl_has(const struct check_state *c, uint64_t hash, uint32_t second, 
     return 0;
 }
 
-/* ---- W1, W2, W3 ------------------------------------------------------------------------------------------------- */
+/* ---- W1, W2, W3 ------------------------------------------------------------------------------ */
 
 /* What a walk is for. */
 enum ttl_aim { TTL_CHECK, TTL_COLLECT, TTL_COUNT_REFS };
@@ -187,7 +190,7 @@ int timer_refs(struct check_state *c) {
     return ttl_walk(c, TTL_COUNT_REFS);
 }
 
-/* ---- W5 --------------------------------------------------------------------------------------------------------- */
+/* ---- W5 -------------------------------------------------------------------------------------- */
 
 void timer_check_item(struct check_state *c, const struct table_view *v, uint64_t hash, const struct item_peek *item) {
     const struct item_timed *timed = item_timed_at(item->image, &item->head);
@@ -278,7 +281,7 @@ int timer_judge(struct check_state *c) {
     return LARDER_OK;
 }
 
-/* ---- Statistics ------------------------------------------------------------------------------------------------- */
+/* ---- Statistics ------------------------------------------------------------------------------ */
 
 static int ttl_count_list(const struct seg *s, uint64_t off, uint32_t table, uint64_t *entries) {
     for (struct circle way = {0}; off != 0;) {

@@ -1,15 +1,16 @@
 /* ttl/wheel.c - hierarchical timer wheel. See wheel.h for the picture and the rules.
  *
- * Crash    add: 1 the entry's two words, 2 fill. Dead before 2: its place counts as free.
- *          add, no room: 1 a new chunk with the entry and next = head, 2 step 1 on the slot word (core/memory/journal.h).
- *          take apart: 1 the entry is added on a lower level, 2 taken out here. Dead before 2: it is there twice and
- *          fires twice; the second time it finds nothing.
- *          take out: 1 taken counts up, 2 the entries that stay move to the front, 3 fill; or if none stays, step 1 on
- *          the word that links the chunk. Dead after 1: others look again for nothing. An entry moves only to a place
- *          that is done with or was moved already. So dead before 3, all that stay are still there; a place half
- *          overwritten names the item of one timer and the second of another, and fires for nothing.
- *          now_s is stored last, when its slot is empty.
- *          A death leaves nothing to put right: no count and no list is kept twice here.
+ * Crash    add: 1 the entry's two words, 2 fill. Dead before 2: its place counts as free. add, no
+ *          room: 1 a new chunk with the entry and next = head, 2 step 1 on the slot word
+ *          (core/memory/journal.h). take apart: 1 the entry is added on a lower level, 2 taken out
+ *          here. Dead before 2: it is there twice and fires twice; the second time it finds
+ *          nothing. take out: 1 taken counts up, 2 the entries that stay move to the front, 3 fill;
+ *          or if none stays, step 1 on the word that links the chunk. Dead after 1: others look
+ *          again for nothing. An entry moves only to a place that is done with or was moved
+ *          already. So dead before 3, all that stay are still there; a place half overwritten names
+ *          the item of one timer and the second of another, and fires for nothing. now_s is stored
+ *          last, when its slot is empty. A death leaves nothing to put right: no count and no list
+ *          is kept twice here.
  */
 #include "ttl/wheel.h"
 
@@ -30,7 +31,8 @@ struct wheel_shard_shm *wheel_shard(const struct seg *s, uint32_t i) {
     return (struct wheel_shard_shm *)(s->base + s->shards_off) + i;
 }
 
-/* By the bits that select the item's stripe, so that writers of different stripes mostly use different shards. */
+/* By the bits that select the item's stripe, so that writers of different stripes mostly use
+ * different shards. */
 uint32_t wheel_shard_of(const struct seg *s, uint64_t hash) {
     return (uint32_t)((hash >> 32) * s->shard_count >> 32);
 }
@@ -68,7 +70,8 @@ static int wheel_lock_with_gate(struct writer *w, struct wheel_shard_shm *shard)
     }
 }
 
-/* A step that could not be closed keeps its lock, so that nobody changes the word before it is finished for us. */
+/* A step that could not be closed keeps its lock, so that nobody changes the word before it is
+ * finished for us. */
 static void wheel_unlock(struct writer *w, struct wheel_shard_shm *shard) {
     if (!w->is_stuck)
         lock_drop(w, &shard->lock, LOCK_SHARD);
@@ -81,7 +84,7 @@ static int wheel_swap_locked(struct writer *w, shm_word *word, uint64_t old_off,
     return r;
 }
 
-/* ---- Chunks --------------------------------------------------------------------------------------------------- */
+/* ---- Chunks ---------------------------------------------------------------------------------- */
 
 static uint64_t wheel_chunk_bytes(uint32_t capacity) {
     return sizeof(struct wheel_chunk_shm) + capacity * sizeof(struct wheel_entry);
@@ -126,7 +129,7 @@ static void wheel_entry_store(struct wheel_chunk_shm *chunk, uint32_t i, const s
     SHM_STORE(&chunk->entry[i][1], words[1]);
 }
 
-/* ---- Adding --------------------------------------------------------------------------------------------------- */
+/* ---- Adding ---------------------------------------------------------------------------------- */
 
 /* Puts a new chunk with one entry in front of the list. */
 static int wheel_push_locked(struct writer *w, shm_word *slot, uint64_t head, uint32_t capacity,
@@ -176,10 +179,11 @@ int wheel_add(struct writer *w, uint64_t hash, uint32_t second, uint16_t table) 
     return r;
 }
 
-/* ---- Taking out ----------------------------------------------------------------------------------------------- */
+/* ---- Taking out ------------------------------------------------------------------------------ */
 
-/* The word that links chunk_off: the slot, or the next of the chunk in front of it. `from`: a chunk of the list known
- * to be in front of it, or 0. Newer chunks may have come since anybody looked (rule W4). */
+/* The word that links chunk_off: the slot, or the next of the chunk in front of it. `from`: a chunk
+ * of the list known to be in front of it, or 0. Newer chunks may have come since anybody looked
+ * (rule W4). */
 static int wheel_find_link(const struct seg *s, shm_word *slot, uint64_t from, uint64_t chunk_off, shm_word **link) {
     struct wheel_chunk chunk;
     *link = slot;
@@ -250,7 +254,8 @@ static void wheel_next_slot(struct wheel_walk *walk) {
     walk->way = (struct circle){0};
 }
 
-/* Rule W4: others took entries of this level out, so the sweep does not know any more where in the slot it was. */
+/* Rule W4: others took entries of this level out, so the sweep does not know any more where in the
+ * slot it was. */
 static void wheel_restart_slot(struct wheel_walk *walk) {
     if (++walk->restarts > WHEEL_RESTARTS_MAX) {
         wheel_next_slot(walk);
@@ -284,7 +289,7 @@ int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_b
     return r;
 }
 
-/* ---- Time ----------------------------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------------------------ */
 
 /* Where work is: a slot, and the first second that it includes, or next. */
 struct wheel_work {
@@ -359,8 +364,8 @@ static int wheel_move_down_locked(struct writer *w, struct wheel_shard_shm *shar
     return LARDER_OK;
 }
 
-/* The newest chunk of a slot that has work. LARDER_OK: nothing of it was due, and it is gone. LARDER_MORE: see the
- * batch. */
+/* The newest chunk of a slot that has work. LARDER_OK: nothing of it was due, and it is gone.
+ * LARDER_MORE: see the batch. */
 static int wheel_open_chunk_locked(struct writer *w, struct wheel_shard_shm *shard, struct wheel_walk *walk,
                                    uint32_t slot, struct wheel_batch *batch) {
     struct wheel_chunk chunk;
@@ -382,7 +387,8 @@ static int wheel_open_chunk_locked(struct writer *w, struct wheel_shard_shm *sha
     return batch->count > 0 ? LARDER_MORE : moved;
 }
 
-/* Time has arrived. What was late already when it was added waits in the slot of next, with what is due then. */
+/* Time has arrived. What was late already when it was added waits in the slot of next, with what is
+ * due then. */
 static int wheel_turn_to_late(const struct wheel_shard_shm *shard, struct wheel_walk *walk) {
     uint32_t next = wheel_next_locked(shard);
     walk->is_sweep = 1;
@@ -424,7 +430,8 @@ static int wheel_step_locked(struct writer *w, struct wheel_shard_shm *shard, st
     return LARDER_MORE;
 }
 
-/* Whether all seconds of a slot are later. What was late when it was added lies in the slot of next. */
+/* Whether all seconds of a slot are later. What was late when it was added lies in the slot of
+ * next. */
 static int wheel_is_later(const struct wheel_shard_shm *shard, uint32_t place, uint32_t now_s) {
     uint32_t level = place / WHEEL_SLOTS, next = wheel_next_locked(shard);
     uint64_t block = ((uint64_t)next >> (8 * level) & ~UINT64_C(0xff)) | place % WHEEL_SLOTS;

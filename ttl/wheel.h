@@ -1,33 +1,41 @@
 /* ttl/wheel.h - hierarchical timer wheel: which timers are due at a second.
  *
- * Job      Keeps entries (hash, second, table) and hands out those whose second has come, at a cost per entry that
- *          does not depend on how many there are (Varghese & Lauck 1987). Knows no items: what an entry means, and
- *          whether it still means anything, is decided when it fires (core/table/write.h, write_expire).
+ * Job      Keeps entries (hash, second, table) and hands out those whose second has come, at a cost
+ *          per entry that does not depend on how many there are (Varghese & Lauck 1987). Knows no
+ *          items: what an entry means, and whether it still means anything, is decided when it
+ *          fires (core/table/write.h, write_expire).
  * Picture  shard[hash] -> slot[level][i] -> newest chunk -> older chunk -> 0     (arrows are offsets of blocks)
- *          A second is four bytes. With next = now_s + 1, the first second that was not handled yet:
+ *          A second is four bytes. With next = now_s + 1, the first second that was not handled
+ *          yet:
  *            level 0   256 slots of 1 second             seconds that differ from next in the lowest byte only
  *            level 1   256 slots of 256 seconds          .. in the second byte
  *            level 2   256 slots of 65,536 seconds       .. in the third byte
  *            level 3   256 slots of 16,777,216 seconds   .. in the highest byte
- *          So within a level a larger slot number is a later time, nothing wraps around, and the first second with
- *          work is found by looking at the slots after that of next, level by level: a clock that jumps by years
- *          costs a thousand loads. All zero is an empty wheel at second 0.
- * Rules    W1 A chunk has 1 to capacity entries, capacity <= WHEEL_CHUNK_ENTRIES, and is in one list.
- *          W2 An entry lies in a slot whose time includes its second (or next, if its second is past). It may lie on
- *             a higher level than necessary: in the slot of next itself, until that is taken apart.
- *          W3 now_s moves past a slot only when the slot is empty, under the same hold of the lock that saw it empty.
- *          W4 Several may take entries out at the same time: the expirer, one that takes its place, writes that make
- *             room. Each looks, fires without the lock, and takes out. Before a chunk of a level loses entries,
- *             taken[level] counts up. What somebody remembers of a level's chunks (offsets, places in them) counts only
- *             while taken[level] is what it was: until then chunks get more entries, and newer chunks in front, and
- *             nothing else happens to them. What was fired and cannot be taken out fires again, and finds nothing.
+ *          So within a level a larger slot number is a later time, nothing wraps around, and the
+ *          first second with work is found by looking at the slots after that of next, level by
+ *          level: a clock that jumps by years costs a thousand loads. All zero is an empty wheel at
+ *          second 0.
+ * Rules    W1 A chunk has 1 to capacity entries, capacity <= WHEEL_CHUNK_ENTRIES, and is in one
+ *             list.
+ *          W2 An entry lies in a slot whose time includes its second (or next, if its second is
+ *             past). It may lie on a higher level than necessary: in the slot of next itself, until
+ *             that is taken apart.
+ *          W3 now_s moves past a slot only when the slot is empty, under the same hold of the lock
+ *             that saw it empty.
+ *          W4 Several may take entries out at the same time: the expirer, one that takes its place,
+ *             writes that make room. Each looks, fires without the lock, and takes out. Before a
+ *             chunk of a level loses entries, taken[level] counts up. What somebody remembers of a
+ *             level's chunks (offsets, places in them) counts only while taken[level] is what it
+ *             was: until then chunks get more entries, and newer chunks in front, and nothing else
+ *             happens to them. What was fired and cannot be taken out fires again, and finds
+ *             nothing.
  *          W5 An item's armed_s, if not 0, has an entry.
  *          ttl/ttl_check.c verifies them by these names.
- * Locks    The shard's lock for everything here, and nothing else: being the expirer is no licence. It is dropped while
- *          entries fire, which takes the lock of the item's stripe.
- * Not here Removing the timer of an item that is deleted or gets a later expiry: when it fires it finds nothing, or a
- *          later time to be armed for (and see purge.h). Seconds after 2106-02-07: they are armed for the last
- *          second, which never comes.
+ * Locks    The shard's lock for everything here, and nothing else: being the expirer is no licence.
+ *          It is dropped while entries fire, which takes the lock of the item's stripe.
+ * Not here Removing the timer of an item that is deleted or gets a later expiry: when it fires it
+ *          finds nothing, or a later time to be armed for (and see purge.h). Seconds after
+ *          2106-02-07: they are armed for the last second, which never comes.
  * Tests    tests/unit/ttl/wheel_test.c
  */
 #ifndef LARDER_TTL_WHEEL_H
@@ -73,23 +81,26 @@ struct wheel_entry wheel_chunk_entry(const struct wheel_chunk *chunk, uint32_t i
 /* The slot (level * WHEEL_SLOTS + i) of a second >= next. */
 uint32_t wheel_place(uint32_t next, uint32_t second);
 
-/* Adds a timer. Takes the shard's lock. LARDER_OK, LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY, LARDER_E_CORRUPT. */
+/* Adds a timer. Takes the shard's lock. LARDER_OK, LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY,
+ * LARDER_E_CORRUPT. */
 int wheel_add(struct writer *w, uint64_t hash, uint32_t second, uint16_t table);
 
 /* One walk over a shard. Zero it, then set shard and now_s. */
 struct wheel_walk {
     uint32_t shard;
     uint32_t now_s; /* entries up to this second are due; at most WHEEL_NOW_MAX but in a sweep */
-    /* Look through slots for what is due, move nothing and leave the shard's time: for when there is no memory to move
-     * entries down, and only removing items can make some. A walk that has arrived at now_s becomes a sweep too. */
+    /* Look through slots for what is due, move nothing and leave the shard's time: for when there
+     * is no memory to move entries down, and only removing items can make some. A walk that has
+     * arrived at now_s becomes a sweep too. */
     int is_sweep;
     uint32_t slot, slots_end; /* the slots of the sweep; slots_end 0: all. It counts slot up */
     uint32_t looked;          /* counts the chunks that the sweep has looked at */
-    uint32_t restarts;        /* private: how often the sweep began the slot again, as others took entries out */
-    uint64_t after;           /* private: chunk of that slot it has looked at, 0 none */
-    uint64_t taken;           /* private: what `after` holds for (W4) */
-    struct circle way;        /* private: of the chunks of that slot */
-    uint64_t opened;          /* private: chunks taken apart since the shard's time moved */
+    /* private: how often the sweep began the slot again, as others took entries out */
+    uint32_t restarts;
+    uint64_t after;    /* private: chunk of that slot it has looked at, 0 none */
+    uint64_t taken;    /* private: what `after` holds for (W4) */
+    struct circle way; /* private: of the chunks of that slot */
+    uint64_t opened;   /* private: chunks taken apart since the shard's time moved */
 };
 
 /* Due entries of one chunk, to be fired outside the lock. */
@@ -103,13 +114,14 @@ struct wheel_batch {
     uint32_t slot;
 };
 
-/* Moves the shard's time on as far as nothing is due, taking slots of higher levels apart, and returns what is due
- * next. LARDER_MORE: fire batch->entry[0..count), which may be none, call wheel_retire() if there were any, and call
- * again. LARDER_OK: no entry up to now_s is left, but those that were not done with. LARDER_E_FULL, OBSTACLE_CLAIM: no
- * memory to move an entry down. LARDER_E_BUSY, LARDER_E_CORRUPT. */
+/* Moves the shard's time on as far as nothing is due, taking slots of higher levels apart, and
+ * returns what is due next. LARDER_MORE: fire batch->entry[0..count), which may be none, call
+ * wheel_retire() if there were any, and call again. LARDER_OK: no entry up to now_s is left, but
+ * those that were not done with. LARDER_E_FULL, OBSTACLE_CLAIM: no memory to move an entry down.
+ * LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int wheel_collect(struct writer *w, struct wheel_walk *walk, struct wheel_batch *batch);
-/* Takes out the entries of the batch that are done with, unless others took some out meanwhile: then they stay, which
- * does no harm. LARDER_OK, LARDER_E_BUSY (they stay), LARDER_E_CORRUPT. */
+/* Takes out the entries of the batch that are done with, unless others took some out meanwhile:
+ * then they stay, which does no harm. LARDER_OK, LARDER_E_BUSY (they stay), LARDER_E_CORRUPT. */
 int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_batch *batch);
 
 #endif

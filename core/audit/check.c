@@ -43,7 +43,8 @@ static int is_other_recovering(const struct writer *w) {
     return 0;
 }
 
-/* What another process recovers is waited for, as a lock is. If that takes too long, whoever needs one of its locks says so. */
+/* What another process recovers is waited for, as a lock is. If that takes too long, whoever needs
+ * one of its locks says so. */
 static int recover_dead(struct writer *w, uint32_t *dead) {
     uint64_t end_ms = wait_now_ms() + w->busy_timeout_ms;
     uint32_t count;

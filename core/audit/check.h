@@ -1,26 +1,33 @@
 /* core/audit/check.h - the audit of a segment that is in use: what larder_check() runs.
  *
- * Job      Walks catalog, stripes, items, lists, timers and heap; verifies the numbered rules of their headers; finds blocks that are
- *          handed out and nothing refers to (leaks), and blocks that two things refer to.
- * Idea     Two steps. A look goes over a piece of one structure under that structure's lock, for about a millisecond
- *          (check_look.c). What one lock shows is judged at once. What takes two structures to judge is only noted: an entry and
- *          its item, an item and its timer, a block and what refers to it. A note that is no error is explained by a write that
- *          came between. So each note is looked at again under the lock that makes it exact (rule C3).
+ * Job      Walks catalog, stripes, items, lists, timers and heap; verifies the numbered rules of
+ *          their headers; finds blocks that are handed out and nothing refers to (leaks), and
+ *          blocks that two things refer to.
+ * Idea     Two steps. A look goes over a piece of one structure under that structure's lock, for
+ *          about a millisecond (check_look.c). What one lock shows is judged at once. What takes
+ *          two structures to judge is only noted: an entry and its item, an item and its timer, a
+ *          block and what refers to it. A note that is no error is explained by a write that came
+ *          between. So each note is looked at again under the lock that makes it exact (rule C3).
  * Rules    C1 Everything read is untrusted input: bounds first, hops bounded.
- *          C2 No hold of a lock is longer than CHECK_HOLD_NS and one unit: a bucket chain, a leaf, a chunk, the count of a stripe.
- *             Between two holds of one lock its waiters come first.
- *          C3 An error is reported only if it was seen under a lock that keeps writers from it; or if it stayed the same in several
- *             looks, where no lock does. Read-only attachments lock nothing: there every look is of the second kind.
- *          C4 Nothing is allocated, and no user code runs, while a lock is held. Errors and notes go to memory reserved before.
- * Entries  Each item says which entries it must have. A group of some items has one number: the sum of the fingerprints of those
- *          entries, less the fingerprints of the entries that the lists have. Items and lists are walked once each, in the order in
- *          which they lie, and nothing is looked up. Where the number is 0 in the end, entries and items agree (but for one chance
- *          in 2^64). The others are groups with errors, or that were written meanwhile: their items and entries are looked up.
+ *          C2 No hold of a lock is longer than CHECK_HOLD_NS and one unit: a bucket chain, a leaf,
+ *             a chunk, the count of a stripe. Between two holds of one lock its waiters come first.
+ *          C3 An error is reported only if it was seen under a lock that keeps writers from it; or
+ *             if it stayed the same in several looks, where no lock does. Read-only attachments
+ *             lock nothing: there every look is of the second kind.
+ *          C4 Nothing is allocated, and no user code runs, while a lock is held. Errors and notes
+ *             go to memory reserved before.
+ * Entries  Each item says which entries it must have. A group of some items has one number: the sum
+ *          of the fingerprints of those entries, less the fingerprints of the entries that the
+ *          lists have. Items and lists are walked once each, in the order in which they lie, and
+ *          nothing is looked up. Where the number is 0 in the end, entries and items agree (but for
+ *          one chance in 2^64). The others are groups with errors, or that were written meanwhile:
+ *          their items and entries are looked up.
  * Files    check.c the call; check_look.c pieces, errors, marks; check_slots.c locks and slots;
  *          check_table.c catalog and tables; check_items.c a stripe, check_stripe.c what it shares
  *          with lists; check_heap.c spans and bins; check_refs.c leaks and double references;
  *          index/index_check.c lists; ttl/ttl_check.c timers.
- * Locks    One of LOCK_STRIPE, LOCK_PARTITION, LOCK_SHARD, LOCK_BIN, LOCK_SPAN at a time. The catalog is only ever tried.
+ * Locks    One of LOCK_STRIPE, LOCK_PARTITION, LOCK_SHARD, LOCK_BIN, LOCK_SPAN at a time. The
+ *          catalog is only ever tried.
  * Crash    Stores nothing but lock words and what belongs to them.
  * Tests    tests/api/check_test.c, tests/api/check_damage_test.c, tests/crash/check_live_test.c
  */
@@ -85,7 +92,8 @@ struct check_state {
     uint64_t *words; /* HTAB_CHAIN_MAX: slots of a chain */
     struct item_peek *peeks;
 
-    uint64_t *sums; /* of the present table: see Entries. Indexed by the first sums_bits of a hash */
+    /* of the present table: see Entries. Indexed by the first sums_bits of a hash */
+    uint64_t *sums;
     uint32_t sums_bits;
     struct check_list suspects; /* index/: entries to be looked at again; bytes */
 
@@ -95,24 +103,28 @@ struct check_state {
     uint64_t timer_set_mask;
 };
 
-/* ---- check_look.c ------------------------------------------------------------------------------------------------------- */
+/* ---- check_look.c ---------------------------------------------------------------------------- */
 
-/* Counts an error, keeps the first, tells the caller's note. In a look: when the look is over, if it counts. */
+/* Counts an error, keeps the first, tells the caller's note. In a look: when the look is over, if
+ * it counts. */
 void check_error(struct check_state *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* A reference to a block was found: it must be handed out, of at least min_bytes, and not reached before. Returns its memory, or NULL
- * after check_error. `what` names the referrer's kind ("item", "leaf"). */
+/* A reference to a block was found: it must be handed out, of at least min_bytes, and not reached
+ * before. Returns its memory, or NULL after check_error. `what` names the referrer's kind ("item",
+ * "leaf"). */
 void *check_block(struct check_state *c, uint64_t off, uint64_t min_bytes, const char *what);
 
-/* Looks at a piece, from *at on, and leaves in *at where to go on. LARDER_OK: all was seen; LARDER_MORE: it is to be called again;
- * or a failure. */
+/* Looks at a piece, from *at on, and leaves in *at where to go on. LARDER_OK: all was seen;
+ * LARDER_MORE: it is to be called again; or a failure. */
 typedef int check_looker(struct check_state *c, void *at);
 #define CHECK_AT_BYTES_MAX 4096u /* of *at */
-/* Calls look, piece by piece, under the lock each time (NULL: there is none), until it says something else than LARDER_MORE. */
+/* Calls look, piece by piece, under the lock each time (NULL: there is none), until it says
+ * something else than LARDER_MORE. */
 int check_look(struct check_state *c, lock_word *lock, enum lock_rank rank, check_looker *look, void *at,
                size_t at_bytes);
 /* True if the look should end at the next unit, with LARDER_MORE. */
 int check_is_due(struct check_state *c);
-/* Grows a list for `more` elements of so many bytes. Outside locks. LARDER_OK or LARDER_E_NO_MEMORY. */
+/* Grows a list for `more` elements of so many bytes. Outside locks. LARDER_OK or
+ * LARDER_E_NO_MEMORY. */
 int check_reserve(struct check_state *c, struct check_list *list, size_t more, size_t element_bytes);
 /* So much more is done. LARDER_OK, CHECK_CANCELLED, LARDER_E_DESTROYED. Outside locks. */
 int check_progress(struct check_state *c, uint64_t more);
@@ -122,7 +134,7 @@ void check_unjudged(struct check_state *c, uint64_t count);
 /* larder_check(), but that the report is written whatever the result is. */
 int check_segment(struct larder *db, const struct larder_check_options *options, struct larder_check_report *report);
 
-/* ---- The parts: LARDER_OK however much is wrong; else it could not be looked at -------------------------------------------- */
+/* ---- The parts: LARDER_OK however much is wrong; else it could not be looked at -------------- */
 
 /* check_slots.c. Rule K1 of core/memory/lock.h. 0 after an error: it is not to be waited for. */
 int check_lock(struct check_state *c, const lock_word *lock);
@@ -135,17 +147,18 @@ int check_tables(struct check_state *c);
 /* Whether somebody holds the lock without which no definition changes. */
 int check_is_catalog_held(const struct check_state *c);
 uint64_t check_tables_work(const struct check_state *c);
-/* The present view of a table that is there, or is being dropped. LARDER_OK; LARDER_E_NO_TABLE: there is none now; LARDER_E_CORRUPT after
- * an error; ... */
+/* The present view of a table that is there, or is being dropped. LARDER_OK; LARDER_E_NO_TABLE:
+ * there is none now; LARDER_E_CORRUPT after an error; ... */
 int check_view(struct check_state *c, uint32_t ordinal, const struct table_view **v);
-/* After a look that may have met another definition than its view (*r is OBSTACLE_VIEW): whether to look again. If definitions change each
- * time, it is unjudged, and *r LARDER_OK. */
+/* After a look that may have met another definition than its view (*r is OBSTACLE_VIEW): whether to
+ * look again. If definitions change each time, it is unjudged, and *r LARDER_OK. */
 int check_retry(struct check_state *c, int *r, unsigned *tries);
 /* check_stripe.c. The array's block, H2, H3 and H5 of a stripe. kind and blocks: what to call it
  * ("stripe") and what is in it ("items"). */
 void check_stripe_head(struct check_state *c, const struct htab *tab, uint32_t number, const char *kind,
                        const char *blocks);
-/* A walk over the buckets of a stripe, from the one of a hash on, until a look says something else than LARDER_OK. */
+/* A walk over the buckets of a stripe, from the one of a hash on, until a look says something else
+ * than LARDER_OK. */
 struct check_walk {
     const struct htab *tab;
     uint32_t stripe, ahead_bytes; /* ahead_bytes: of each block, fetched ahead; 0: none */

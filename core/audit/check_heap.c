@@ -1,10 +1,11 @@
 /* core/audit/check_heap.c - the audit of spans, runs and bins. See check.h.
  *
- * Idea     Three walks in pieces. Over all spans under the span lock: runs, tails, the hint. Over the small ones, bin by bin
- *          under the bin's lock: counts, and blocks that nothing was found to refer to. Over each bin's list: order and links.
- *          A list changes between two pieces, but what is not taken out keeps its place, and new spans come in front: so a walk
- *          goes on from a span that is still listed. A span that is marked as listed, and was not met, is looked up again:
- *          backwards to the head.
+ * Idea     Three walks in pieces. Over all spans under the span lock: runs, tails, the hint. Over
+ *          the small ones, bin by bin under the bin's lock: counts, and blocks that nothing was
+ *          found to refer to. Over each bin's list: order and links. A list changes between two
+ *          pieces, but what is not taken out keeps its place, and new spans come in front: so a
+ *          walk goes on from a span that is still listed. A span that is marked as listed, and was
+ *          not met, is looked up again: backwards to the head.
  * Tests    tests/api/check_damage_test.c
  */
 #include "core/audit/check.h"
@@ -20,9 +21,10 @@ static unsigned long long ull(uint64_t n) {
     return n;
 }
 
-/* ---- All spans, under the span lock ------------------------------------------------------------------------------------------ */
+/* ---- All spans, under the span lock ---------------------------------------------------------- */
 
-/* Where the run or span at or before i ends, or begins; a run may have come over i since the last piece. */
+/* Where the run or span at or before i ends, or begins; a run may have come over i since the last
+ * piece. */
 static uint32_t skip_tails(const struct check_state *c, uint32_t i) {
     uint32_t head = i;
     while (head > 0 && SHM_LOAD(&seg_span(c->seg, head)->state) == SPAN_TAIL)
@@ -98,7 +100,7 @@ static int look_at_free_runs(struct check_state *c, void *at) {
     return LARDER_OK;
 }
 
-/* ---- Small spans, under their bin's lock ----------------------------------------------------------------------------------------- */
+/* ---- Small spans, under their bin's lock ----------------------------------------------------- */
 
 /* The bin of a span, or -1: it is of none. */
 static int64_t bin_number(const struct check_state *c, uint32_t i) {
@@ -141,7 +143,8 @@ static int is_small_of(const struct check_state *c, uint32_t i, int64_t bin) {
     return SHM_LOAD(&seg_span(c->seg, i)->state) == SPAN_SMALL && bin_number(c, i) == bin;
 }
 
-/* A span that changed hands before the lock was there is empty, or new: what is in it now was taken since. */
+/* A span that changed hands before the lock was there is empty, or new: what is in it now was taken
+ * since. */
 static int look_at_small(struct check_state *c, void *at) {
     struct small_look *l = at;
     while (l->at < l->end) {
@@ -218,7 +221,7 @@ static int check_small_spans(struct check_state *c, uint64_t *listed) {
     return r;
 }
 
-/* ---- Lists, under their bin's lock ------------------------------------------------------------------------------------------------- */
+/* ---- Lists, under their bin's lock ----------------------------------------------------------- */
 
 struct list_look {
     uint32_t bin, at; /* at: span number + 1, 0 at the head */
@@ -307,9 +310,10 @@ static int check_lists(struct check_state *c, uint64_t *listed) {
     return check_missing(c, listed);
 }
 
-/* ---- The heap -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- The heap -------------------------------------------------------------------------------- */
 
-/* What is beyond claimed_bytes is not backed by memory; a word that is too large makes others store there. */
+/* What is beyond claimed_bytes is not backed by memory; a word that is too large makes others store
+ * there. */
 static void check_claimed(struct check_state *c) {
     uint64_t claimed = SHM_LOAD(&c->seg->shm->claimed_bytes), end = span_off(c->seg, c->seg->span_count);
     if (claimed < c->seg->data_off || claimed > end || (claimed - c->seg->data_off) % SPAN_BYTES != 0)

@@ -19,15 +19,16 @@ struct item_look {
     int is_begun, is_judging;
 };
 
-/* The attributes that the definition calls keys are there, and are the key that the item is found by. */
+/* The attributes that the definition calls keys are there, and are the key that the item is found
+ * by. */
 static int has_true_key(const struct table_view *v, const struct item_head *h) {
     struct item_key key;
     return item_key_from_item(&v->shape, (const struct larder_item *)h, &key) == LARDER_OK &&
            item_is_same_key(item_key_of(&key), item_key_in(h));
 }
 
-/* By the attribute; never, if that has passed: then it may have been too far in the past when the item was put. An expiry by an older
- * attribute waits to be made anew. */
+/* By the attribute; never, if that has passed: then it may have been too far in the past when the
+ * item was put. An expiry by an older attribute waits to be made anew. */
 static int has_true_expiry(const struct check_state *c, const struct table_view *v, const struct item_head *h) {
     uint64_t at_s = item_expiry_s(h), says = 0;
     if (item_ttl_generation(h) != v->ttl_generation)
@@ -42,7 +43,8 @@ static int is_same_key(const struct item_peek *a, const struct item_peek *b) {
     return a->head.hash_high == b->head.hash_high && item_is_same_key(item_peek_key(a), item_peek_key(b));
 }
 
-/* Copies the image in a slot to c->image, if it can be read at all: what is checked there stays so. */
+/* Copies the image in a slot to c->image, if it can be read at all: what is checked there stays
+ * so. */
 static const struct item_head *copy_image(struct check_state *c, uint64_t word, struct item_peek *item) {
     const struct item_head *in_place = check_block(c, WORD_OFF(word), sizeof *in_place, "item"),
                            *h = (const struct item_head *)c->image;

@@ -1,11 +1,14 @@
-/* core/audit/check_look.c - a look at a piece of the segment: its lock, its time, its errors. See check.h.
+/* core/audit/check_look.c - a look at a piece of the segment: its lock, its time, its errors. See
+ * check.h.
  *
- * Locked   An error that was seen under the lock of what it is about is one. The lock is dropped when the look has lasted
- *          CHECK_HOLD_NS, and taken again; whoever waited for it meanwhile gets it first.
+ * Locked   An error that was seen under the lock of what it is about is one. The lock is dropped
+ *          when the look has lasted CHECK_HOLD_NS, and taken again; whoever waited for it meanwhile
+ *          gets it first.
  * Read-only
- *          If nobody has written since the check began, what is seen is what there is. Else a piece with errors is looked at again,
- *          up to LOOKS times. A look without an error clears the piece. Errors that all looks
- *          have in common are errors. If there are none in common, or a writer holds the lock, the piece counts as unjudged.
+ *          If nobody has written since the check began, what is seen is what there is. Else a piece
+ *          with errors is looked at again, up to LOOKS times. A look without an error clears the
+ *          piece. Errors that all looks have in common are errors. If there are none in common, or
+ *          a writer holds the lock, the piece counts as unjudged.
  * Tests    tests/crash/check_live_test.c
  */
 #include "core/audit/check.h"
@@ -22,7 +25,7 @@
 #define REACHED UINT64_C(1) /* by any look */
 #define BY_THIS UINT64_C(2) /* by the present one */
 
-/* ---- Errors ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
 static void count_error(struct check_state *c, const char *line) {
     if (c->report->errors++ == 0)
@@ -81,7 +84,7 @@ void check_unjudged(struct check_state *c, uint64_t count) {
     c->report->unjudged += count;
 }
 
-/* ---- Marks ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Marks ----------------------------------------------------------------------------------- */
 
 /* The bits of a block start in c->reached. */
 static uint64_t *mark_word(const struct check_state *c, uint64_t off, unsigned *shift) {
@@ -118,7 +121,8 @@ void *check_block(struct check_state *c, uint64_t off, uint64_t min_bytes, const
         return NULL;
     }
     if (!c->is_again) {
-        if (marks & REACHED) /* by another look: perhaps it was given back and handed out again since */
+        /* by another look: perhaps it was given back and handed out again since */
+        if (marks & REACHED)
             check_suspect_block(c, off, 1);
         else
             c->report->blocks++;
@@ -129,7 +133,7 @@ void *check_block(struct check_state *c, uint64_t off, uint64_t min_bytes, const
     return c->seg->base + off;
 }
 
-/* ---- One look ------------------------------------------------------------------------------------------------------------------- */
+/* ---- One look -------------------------------------------------------------------------------- */
 
 int check_reserve(struct check_state *c, struct check_list *list, size_t more, size_t element_bytes) {
     if (list->capacity - list->count >= more)
@@ -247,7 +251,8 @@ static int look_locked(struct check_state *c, lock_word *lock, enum lock_rank ra
     }
     end(c);
     count_lines(c, c->lines, c->lines_used);
-    if (is_wanted && r != LARDER_OK) /* rule C2: there is more to look at, and it takes a moment to wake up */
+    /* rule C2: there is more to look at, and it takes a moment to wake up */
+    if (is_wanted && r != LARDER_OK)
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     return r;
 }
@@ -303,7 +308,7 @@ int check_look(struct check_state *c, lock_word *lock, enum lock_rank rank, chec
     }
 }
 
-/* ---- Progress ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- Progress -------------------------------------------------------------------------------- */
 
 int check_progress(struct check_state *c, uint64_t more) {
     c->done = c->done + more < c->total ? c->done + more : c->total;

@@ -1,13 +1,17 @@
-/* core/audit/check_refs.c - blocks that nothing was seen to refer to, or more than one thing. See check.h.
+/* core/audit/check_refs.c - blocks that nothing was seen to refer to, or more than one thing. See
+ * check.h.
  *
- * Why      Blocks come and go while we walk. One that was taken for an item of a stripe that had been walked already is handed out,
- *          and was not met; one that was given back, and taken again for another stripe, was met twice. So both are only candidates.
- * Idea     A block says itself where it belongs: an item has its key, a leaf and a node have the hash of their list. There they are
- *          looked for, under the lock of that place. What has no such sign (arrays, definitions, timer chunks) is looked for in the
- *          few places that refer to such a thing. A block that is lost stays lost, and nobody writes it: one that is found nowhere,
- *          is in no slot's hand, and has the same first bytes, ROUNDS times in a row and milliseconds apart, is a leak. A block in
- *          use would have to change hands in the microsecond of each look, and come back with the same bytes: versions of
- *          items and key sequences of entries are not used twice.
+ * Why      Blocks come and go while we walk. One that was taken for an item of a stripe that had
+ *          been walked already is handed out, and was not met; one that was given back, and taken
+ *          again for another stripe, was met twice. So both are only candidates.
+ * Idea     A block says itself where it belongs: an item has its key, a leaf and a node have the
+ *          hash of their list. There they are looked for, under the lock of that place. What has no
+ *          such sign (arrays, definitions, timer chunks) is looked for in the few places that refer
+ *          to such a thing. A block that is lost stays lost, and nobody writes it: one that is
+ *          found nowhere, is in no slot's hand, and has the same first bytes, ROUNDS times in a row
+ *          and milliseconds apart, is a leak. A block in use would have to change hands in the
+ *          microsecond of each look, and come back with the same bytes: versions of items and key
+ *          sequences of entries are not used twice.
  * Tests    tests/api/check_damage_test.c
  */
 #include "core/audit/check.h"
@@ -48,7 +52,7 @@ void check_count_ref(struct check_state *c, uint64_t off) {
         found->refs++;
 }
 
-/* ---- Where a block may be referred to ---------------------------------------------------------------------------------------- */
+/* ---- Where a block may be referred to -------------------------------------------------------- */
 
 /* A hash table of a catalog entry, whether there is a table or not. 0: it has none. */
 static int htab_at(const struct check_state *c, uint64_t off, enum lock_rank rank, struct htab *t) {
@@ -154,7 +158,8 @@ static int read_item(struct check_state *c, uint64_t off, uint64_t *hash, uint32
     return item.head.hash_high == *hash >> 32;
 }
 
-/* By what the block says of itself. is_last: in every table, also if an item's version names another. */
+/* By what the block says of itself. is_last: in every table, also if an item's version names
+ * another. */
 static int count_by_content(struct check_state *c, struct check_candidate *candidate, int is_last) {
     uint64_t hash, off = candidate->off;
     uint32_t table;
@@ -171,7 +176,7 @@ static int count_by_content(struct check_state *c, struct check_candidate *candi
     return r;
 }
 
-/* ---- Judging --------------------------------------------------------------------------------------------------------------------- */
+/* ---- Judging --------------------------------------------------------------------------------- */
 
 /* All blocks in hand, in order. Private memory; NULL: none is left. */
 static uint64_t *hands(struct check_state *c, size_t *count) {

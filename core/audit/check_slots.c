@@ -1,4 +1,5 @@
-/* core/audit/check_slots.c - the audit of lock words and slots. Both change while they are looked at: see check.h, rule C3.
+/* core/audit/check_slots.c - the audit of lock words and slots. Both change while they are looked
+ * at: see check.h, rule C3.
  *
  * Tests    tests/api/check_damage_test.c
  */
@@ -49,7 +50,8 @@ void check_slots(struct check_state *c) {
             check_error(c, "slot %u is free and has something open", i);
 }
 
-/* A number that is another one when somebody has written meanwhile: for those who look without locks. */
+/* A number that is another one when somebody has written meanwhile: for those who look without
+ * locks. */
 uint64_t check_activity(const struct check_state *c) {
     uint64_t sum = SHM_LOAD(&c->seg->shm->claimed_bytes);
     for (uint32_t i = 0; i < c->seg->slot_count; i++) {

@@ -1,4 +1,5 @@
-/* core/audit/check_stripe.c - what the audits of stripes have in common, of items or of lists. See check.h.
+/* core/audit/check_stripe.c - what the audits of stripes have in common, of items or of lists. See
+ * check.h.
  *
  * Idea     A look goes from bucket to bucket. Bucket order is hash order, so where it goes on is a
  *          hash, and stays one when the array grows meanwhile. The count is compared with the

@@ -1,9 +1,11 @@
 /* core/audit/check_table.c - the audit of the catalog, and the walk over a table. See check.h.
  *
- * Live     Definitions change while we walk. Each look compares the pair that its view was made from, under the lock of its stripe
- *          (rule T2 of table.h), and begins again with the present view. That stripes were looked at under different definitions
- *          does no harm: entries that do not add up are looked up again. A table that comes, goes or is being dropped is no
- *          error; of one that is being dropped the blocks are marked, and nothing else is asked.
+ * Live     Definitions change while we walk. Each look compares the pair that its view was made
+ *          from, under the lock of its stripe (rule T2 of table.h), and begins again with the
+ *          present view. That stripes were looked at under different definitions does no harm:
+ *          entries that do not add up are looked up again. A table that comes, goes or is being
+ *          dropped is no error; of one that is being dropped the blocks are marked, and nothing
+ *          else is asked.
  * Tests    tests/api/check_damage_test.c
  */
 #include "core/audit/check.h"
@@ -19,10 +21,10 @@
 #define LOOKS 100u
 #define VIEWS_MAX 10u /* definitions that change while one thing is looked at */
 
-/* ---- The catalog ------------------------------------------------------------------------------------------------------------ */
+/* ---- The catalog ----------------------------------------------------------------------------- */
 
-/* Whether a word refers to a block that is too small, or none, and still does when it is looked at again: whoever replaces a block stores
- * the word before it gives the old one back. */
+/* Whether a word refers to a block that is too small, or none, and still does when it is looked at
+ * again: whoever replaces a block stores the word before it gives the old one back. */
 static int is_broken(const struct check_state *c, const shm_word *word, uint64_t bytes) {
     for (unsigned looks = 0; looks < LOOKS; looks++) {
         uint64_t off = SHM_LOAD(word);
@@ -44,7 +46,8 @@ static void check_word(struct check_state *c, const shm_word *word, uint64_t byt
     }
 }
 
-/* The blocks that an entry of the catalog refers to. A look without a lock: the words are single. */
+/* The blocks that an entry of the catalog refers to. A look without a lock: the words are
+ * single. */
 static int look_at_entry(struct check_state *c, void *at) {
     const struct table_shm *t = seg_table(c->seg, *(uint32_t *)at);
     uint64_t bytes = (uint64_t)c->seg->stripe_count * sizeof(struct stripe_shm);
@@ -110,7 +113,7 @@ int check_is_empty(struct check_state *c, const struct stripe_shm *stripe) {
     return 1;
 }
 
-/* ---- One table ---------------------------------------------------------------------------------------------------------------- */
+/* ---- One table ------------------------------------------------------------------------------- */
 
 /* As far as it can be told without a lock. */
 static uint64_t count_items(const struct table_view *v) {
@@ -201,7 +204,8 @@ static int walk_table(struct check_state *c, uint32_t ordinal) {
         r = judge_groups(c, ordinal);
     priv_free(db_priv(c->db), c->sums);
     c->sums = NULL;
-    return r == LARDER_E_NO_TABLE || r == LARDER_E_CORRUPT ? LARDER_OK : r; /* it went; it was reported */
+    /* it went; it was reported */
+    return r == LARDER_E_NO_TABLE || r == LARDER_E_CORRUPT ? LARDER_OK : r;
 }
 
 static int check_table(struct check_state *c, uint32_t ordinal) {

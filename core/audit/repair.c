@@ -16,7 +16,7 @@ static void note_found(void *arg, const char *line) {
     repair_note(arg, "found: %s", line);
 }
 
-/* ---- A segment that is too full for its lists -------------------------------------------------------------------- */
+/* ---- A segment that is too full for its lists ------------------------------------------------ */
 
 static int drop_item(struct repair *p, const struct table_view *v, uint64_t off, const char *why) {
     struct stripe_shm *stripe;
@@ -31,7 +31,8 @@ static int drop_item(struct repair *p, const struct table_view *v, uint64_t off,
     return 1;
 }
 
-/* Expired items of all tables, else one in 16 of the one that was too large. 0: nothing could be dropped. */
+/* Expired items of all tables, else one in 16 of the one that was too large. 0: nothing could be
+ * dropped. */
 static size_t make_room(struct repair *p, const struct repair_table *full) {
     size_t dropped = 0;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
@@ -47,7 +48,7 @@ static size_t make_room(struct repair *p, const struct repair_table *full) {
     return dropped;
 }
 
-/* ---- Rounds ------------------------------------------------------------------------------------------------------- */
+/* ---- Rounds ---------------------------------------------------------------------------------- */
 
 static int refill_table(struct repair *p, struct repair_table *t) {
     int r = repair_stripes(p, t);
@@ -66,7 +67,8 @@ static int is_hopeful(struct repair *p, const struct repair_table *full) {
         p->is_loose = 1;
         return 1;
     }
-    /* Memory that the kernel does not give today it may give tomorrow: no item is dropped for that. */
+    /* Memory that the kernel does not give today it may give tomorrow: no item is dropped for
+     * that. */
     return span_claimed_count(p->seg) == p->seg->span_count && make_room(p, full) > 0;
 }
 
@@ -129,7 +131,7 @@ static int run(struct repair *p) {
     return r;
 }
 
-/* ---- The call ------------------------------------------------------------------------------------------------------ */
+/* ---- The call -------------------------------------------------------------------------------- */
 
 /* What is wrong. LARDER_OK: nothing; LARDER_DAMAGED: something. */
 static int look(struct repair *p) {
@@ -153,7 +155,8 @@ static int look(struct repair *p) {
     return r;
 }
 
-/* Others are at work again by now: one that stands still with a lock keeps the check from looking at the rest, no more. */
+/* Others are at work again by now: one that stands still with a lock keeps the check from looking
+ * at the rest, no more. */
 static int look_again(struct repair *p) {
     struct larder_check_report left;
     int r = check_segment(p->db, NULL, &left);
@@ -194,7 +197,8 @@ static int repair(struct larder *db, const struct larder_repair_options *options
     return r;
 }
 
-/* A thread that is cancelled in the middle of this would leave the segment closed, and locks and slots with its process. */
+/* A thread that is cancelled in the middle of this would leave the segment closed, and locks and
+ * slots with its process. */
 LARDER_API int larder_repair(struct larder *db, const struct larder_repair_options *options,
                              struct larder_repair_report *report) {
     struct larder_repair_report made = {0};

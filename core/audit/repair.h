@@ -1,29 +1,39 @@
-/* core/audit/repair.h - a damaged segment becomes a whole one again, in place: what larder_repair() runs.
+/* core/audit/repair.h - a damaged segment becomes a whole one again, in place: what larder_repair()
+ * runs.
  *
- * Idea     Two things are the truth: the definitions of tables, and the words of the items' hash tables with the images they refer
- *          to. Both can be judged by themselves, without the heap, the lists or any journal: a definition has a checksum, an
- *          image is a function of its attributes and has (a part of) the hash of its key. Everything else is made anew from them.
+ * Idea     Two things are the truth: the definitions of tables, and the words of the items' hash
+ *          tables with the images they refer to. Both can be judged by themselves, without the
+ *          heap, the lists or any journal: a definition has a checksum, an image is a function of
+ *          its attributes and has (a part of) the hash of its key. Everything else is made anew
+ *          from them.
  * Order    1 alone           creation lock, state REPAIRING, every slot without an owner, catalog lock, gate; all live owners
  *                            idle (repair_enter.c)
  *          2 plan            judge definitions, stripes, bucket arrays and items; where each of them lies becomes a plan of the
- *                            heap. Private memory, no store (repair_table.c, repair_item.c, repair_heap.c)
+ *                            heap. Private memory, no store (repair_table.c, repair_item.c,
+ *                            repair_heap.c)
  *          3 forget          lists, wheel, journals
  *          4 heap            span states and bitmaps as planned: what no item needs is free from here on
  *          5 refill          stripes and arrays that were lost or in doubt, items' own small damages, lists, timers
  *          6 end             state READY, gate open, slots back; then larder_check() has the last word
- * Rules    M1 Until the new word stands, no byte is written that step 2 has read: the plan keeps bucket arrays in doubt as
- *             they are (reserved) until larger arrays of what was found in them have been swapped in by one word. So a
- *             repair that dies anywhere is done again from step 2, and finds the same items.
- *          M2 While the state is REPAIRING nobody else starts anything, and nobody recovers the repairer: his journal is
- *             of no use, for all that it speaks of is made anew. Steps are left open by a death, and forgotten by step 3.
- *          M3 Nothing is resurrected: an image that no slot refers to is not looked for. Blocks that were given back hold
- *             images of old versions and deleted items, and look the same.
- *          M4 Stripes move only if no other process is attached for writing: a process that was stopped at a lock of theirs
- *             would wake up in somebody else's block (layout rule L3).
- *          M5 A table of which no item fits the definition has another's definition: that is refused, and nothing changed.
- *          M6 Nothing that is stored is worse than what stood there: ARCHITECTURE.md, "What a repair stores".
- * Full     Lists that were built by chance may have been denser than those that are built anew. Items for whose entries there is
- *          no room are dropped, expired ones first, and steps 2 to 5 are done again.
+ * Rules    M1 Until the new word stands, no byte is written that step 2 has read: the plan keeps
+ *             bucket arrays in doubt as they are (reserved) until larger arrays of what was found
+ *             in them have been swapped in by one word. So a repair that dies anywhere is done
+ *             again from step 2, and finds the same items.
+ *          M2 While the state is REPAIRING nobody else starts anything, and nobody recovers the
+ *             repairer: his journal is of no use, for all that it speaks of is made anew. Steps are
+ *             left open by a death, and forgotten by step 3.
+ *          M3 Nothing is resurrected: an image that no slot refers to is not looked for. Blocks
+ *             that were given back hold images of old versions and deleted items, and look the
+ *             same.
+ *          M4 Stripes move only if no other process is attached for writing: a process that was
+ *             stopped at a lock of theirs would wake up in somebody else's block (layout rule L3).
+ *          M5 A table of which no item fits the definition has another's definition: that is
+ *             refused, and nothing changed.
+ *          M6 Nothing that is stored is worse than what stood there: ARCHITECTURE.md, "What a
+ *             repair stores".
+ * Full     Lists that were built by chance may have been denser than those that are built anew.
+ *          Items for whose entries there is no room are dropped, expired ones first, and steps 2 to
+ *          5 are done again.
  * Tests    tests/crash/repair_area_test.c and the other repair_*_test.c there
  */
 #ifndef LARDER_AUDIT_REPAIR_H
@@ -52,7 +62,8 @@ struct repair_table {
     struct table_view *v; /* NULL: there is none, or it was lost */
     uint64_t *item;       /* blocks of items that stay, stripe after stripe */
     size_t count, capacity;
-    uint32_t *stripe_end;               /* [stripe_count] number of the first item after the stripe's */
+    /* [stripe_count] number of the first item after the stripe's */
+    uint32_t *stripe_end;
     uint8_t *array;                     /* [stripe_count] ARRAY_... */
     uint64_t items_off, partitions_off; /* 0: lost, or there was none */
     uint64_t true_count,
@@ -91,28 +102,30 @@ struct repair {
 /* Keeps a line for the caller, who gets it when all locks are dropped (repair_note.c). */
 void repair_note(struct repair *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- Alone (repair_enter.c) -------------------------------------------------------------------------------------- */
+/* ---- Alone (repair_enter.c) ------------------------------------------------------------------ */
 
 /* One repair at a time: the creation lock. LARDER_OK, LARDER_E_BUSY, LARDER_E_OS. */
 int repair_begin(struct repair *p);
 void repair_end(struct repair *p);
-/* LARDER_OK; LARDER_E_BUSY with a message that names who is in the way; LARDER_E_OS, ... Call repair_leave() in any case. */
+/* LARDER_OK; LARDER_E_BUSY with a message that names who is in the way; LARDER_E_OS, ... Call
+ * repair_leave() in any case. */
 int repair_enter(struct repair *p);
-/* The plan is made: nobody is inside a stripe of the tables that stay, and no lock of theirs names anybody. Up to here everything can be
- * taken back; the first lock that is cleared is the beginning. */
+/* The plan is made: nobody is inside a stripe of the tables that stay, and no lock of theirs names
+ * anybody. Up to here everything can be taken back; the first lock that is cleared is the
+ * beginning. */
 int repair_flush(struct repair *p);
-/* is_whole: the state becomes READY. Else everything is as it was if nothing has begun in a segment that was READY, and stays marked
- * in any other case. */
+/* is_whole: the state becomes READY. Else everything is as it was if nothing has begun in a segment
+ * that was READY, and stays marked in any other case. */
 void repair_leave(struct repair *p, int is_whole);
 /* LARDER_OK, or LARDER_E_BUSY if another process is attached for writing (M4). */
 int repair_must_be_only_one(struct repair *p, const char *why);
 /* Forgets what the slots that we hold had under way. */
 void repair_clear_slots(struct repair *p);
 
-/* ---- The heap (repair_heap.c) -------------------------------------------------------------------------------------- */
+/* ---- The heap (repair_heap.c) ---------------------------------------------------------------- */
 
-/* Makes the claimed part of the segment one that is backed by memory and holds all that may be in use. LARDER_OK, LARDER_E_FULL,
- * LARDER_E_OS. */
+/* Makes the claimed part of the segment one that is backed by memory and holds all that may be in
+ * use. LARDER_OK, LARDER_E_FULL, LARDER_E_OS. */
 int repair_claimed(struct repair *p);
 /* The block of so many bytes at off stays. 0: no block can lie there, or another one does. */
 int repair_keep(struct repair *p, uint64_t off, uint64_t bytes, unsigned flags);
@@ -129,7 +142,7 @@ int repair_heap_release(struct repair *p);
 /* Bytes of blocks handed out, by state and bitmaps as they are. */
 uint64_t repair_heap_used(const struct repair *p);
 
-/* ---- Tables (repair_table.c) and their items (repair_item.c, repair_array.c) --------------------------------------- */
+/* ---- Tables (repair_table.c) and their items (repair_item.c, repair_array.c) ----------------- */
 
 /* Step 2. LARDER_OK, LARDER_E_NO_MEMORY, LARDER_E_CORRUPT: this cannot be repaired. */
 int repair_plan(struct repair *p);
@@ -139,7 +152,8 @@ int repair_catalog(struct repair *p);
 /* Stripes and bucket arrays. LARDER_OK, LARDER_E_FULL, ... */
 int repair_stripes(struct repair *p, struct repair_table *t);
 
-/* Whether the image at off is an item of this table, in this stripe; else *why says what is wrong. */
+/* Whether the image at off is an item of this table, in this stripe; else *why says what is
+ * wrong. */
 const struct item_head *repair_judge(struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t off,
                                      const char **why);
 /* What an image must be (repair_image.c), in private memory that the next call of it uses again. */
@@ -147,34 +161,40 @@ struct repair_right {
     struct item_head *image; /* version and key sequences that are to be given are 0 */
     int is_whole;            /* it is what stands there */
     int is_laid_out_again;   /* it has other slots than what stands there, and so another size */
-    int wants_restamp;       /* the expirer has to make it again, for it has no place for its expiry */
+    /* the expirer has to make it again, for it has no place for its expiry */
+    int wants_restamp;
 };
-/* h makes sense but for its index slots. 0: it is no item of the table, and nothing that could be stored would be this item. */
+/* h makes sense but for its index slots. 0: it is no item of the table, and nothing that could be
+ * stored would be this item. */
 int repair_right(struct repair *p, const struct table_view *v, const struct item_head *h, struct repair_right *right);
 /* Whether a stripe of this table may have given the number. */
 int repair_is_version(const struct table_view *v, uint64_t version);
-/* The head of what lies at off if key area and hash in it are of one key, whatever the rest is; else NULL. */
+/* The head of what lies at off if key area and hash in it are of one key, whatever the rest is;
+ * else NULL. */
 const struct item_head *repair_has_key(const struct table_view *v, uint64_t off, uint64_t *hash);
-/* Puts right in the images what does not belong to the attributes: index slots, key sequences, version, expiry, timer. */
+/* Puts right in the images what does not belong to the attributes: index slots, key sequences,
+ * version, expiry, timer. */
 int repair_mend_items(struct repair *p, struct repair_table *t);
 /* The word that links the item. NULL: none does. */
 shm_word *repair_slot_of(const struct table_view *v, uint64_t off, struct stripe_shm **stripe);
 /* An item is lost: counts and notes it, with its key if that can be read. */
 void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, const char *why);
 
-/* Walks all words of a stripe's bucket array. Notes items found in t->item, and in t->array what is to be done with it. */
+/* Walks all words of a stripe's bucket array. Notes items found in t->item, and in t->array what is
+ * to be done with it. */
 int repair_read_array(struct repair *p, struct repair_table *t, uint32_t stripe);
 /* A new array of these items takes the place of the stripe's. */
 int repair_new_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
                      size_t count);
 
-/* Of the words of the stripe's array one stays for each of these items, and others become 0: one store each, so this finds room in a
- * full segment. LARDER_OK, LARDER_E_NO_MEMORY. */
+/* Of the words of the stripe's array one stays for each of these items, and others become 0: one
+ * store each, so this finds room in a full segment. LARDER_OK, LARDER_E_NO_MEMORY. */
 int repair_clean_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
                        size_t count);
 
-/* For index/: an empty array with room for blocks of these hashes, sorted, takes the place of none. It is made before the lists, while
- * there still are runs of free spans. LARDER_OK, LARDER_E_FULL, LARDER_E_NO_MEMORY, ... */
+/* For index/: an empty array with room for blocks of these hashes, sorted, takes the place of none.
+ * It is made before the lists, while there still are runs of free spans. LARDER_OK, LARDER_E_FULL,
+ * LARDER_E_NO_MEMORY, ... */
 int repair_make_array(struct writer *w, const struct htab *t, struct stripe_shm *stripe, const uint64_t *hash,
                       size_t count);
 

@@ -1,10 +1,12 @@
 /* core/audit/repair_array.c - bucket arrays: what can be found in one, and making a new one.
  *
- * Idea     Links only say which chain a bucket belongs to. Items are looked for in every bucket of the array's block, whatever the
- *          links say. In an array that has only words to drop these become 0; one in which links, tags or the size are not as they
- *          should be is replaced by one that is built of what was found.
- * Size     The stripe's word says how many buckets there are, and the heap how long the block is. If they differ, that number is
- *          taken, of the word's and those that fit the block, that puts most items where they should be.
+ * Idea     Links only say which chain a bucket belongs to. Items are looked for in every bucket of
+ *          the array's block, whatever the links say. In an array that has only words to drop these
+ *          become 0; one in which links, tags or the size are not as they should be is replaced by
+ *          one that is built of what was found.
+ * Size     The stripe's word says how many buckets there are, and the heap how long the block is.
+ *          If they differ, that number is taken, of the word's and those that fit the block, that
+ *          puts most items where they should be.
  * Tests    tests/crash/repair_area_test.c
  */
 #include "core/audit/repair.h"
@@ -52,7 +54,8 @@ static uint32_t true_buckets(const struct repair *p, const struct table_view *v,
     const struct bucket_shm *array = have ? seg_at(p->seg, off, have) : NULL;
     if (!array)
         return best;
-    /* The word may be right and the heap wrong: an earlier round, or a repair that died, has reserved the array in pieces. */
+    /* The word may be right and the heap wrong: an earlier round, or a repair that died, has
+     * reserved the array in pieces. */
     uint32_t most = seg_at(p->seg, off, htab_array_bytes(WORD_TAG(word))) ? score(v, stripe, array, best) : 0;
     if (heap_round(htab_array_bytes(WORD_TAG(word)), HEAP_LINE) ==
         have) { /* the last lines are not to be overlooked (H4) */
@@ -192,7 +195,7 @@ int repair_read_array(struct repair *p, struct repair_table *t, uint32_t number)
     return result;
 }
 
-/* ---- A new array ---------------------------------------------------------------------------------------------------- */
+/* ---- A new array ----------------------------------------------------------------------------- */
 
 static int fill(const struct table_view *v, struct bucket_shm *array, uint32_t buckets, const uint64_t *item,
                 size_t count, uint32_t *spares_used) {
@@ -292,7 +295,8 @@ int repair_clean_array(struct repair *p, const struct table_view *v, struct stri
     return r;
 }
 
-/* Whether blocks with these hashes find room in an array of so many buckets. LARDER_OK, LARDER_NOT_FOUND, LARDER_E_NO_MEMORY. */
+/* Whether blocks with these hashes find room in an array of so many buckets. LARDER_OK,
+ * LARDER_NOT_FOUND, LARDER_E_NO_MEMORY. */
 static int try_array(struct priv *priv, const struct htab *t, uint64_t buckets, const uint64_t *hash, size_t count) {
     struct bucket_shm *array = priv_alloc(priv, htab_array_bytes(buckets));
     uint32_t spares_used = 0;

@@ -1,16 +1,23 @@
-/* core/audit/repair_enter.c - being alone with a damaged segment, and leaving it. Step 1 and 6 of core/audit/repair.h.
+/* core/audit/repair_enter.c - being alone with a damaged segment, and leaving it. Step 1 and 6 of
+ * core/audit/repair.h.
  *
- * Idea     The kernel knows who lives (core/segment/live.h), whatever the slots say. The repair takes the liveness lock of every slot that
- *          nobody holds: so nobody can recover one of them or begin to use it. Who is left is alive, and of him the rule K1 of
- *          core/memory/lock.h says what he may hold: only locks that stand in his slot. A word that names anybody else is damage.
- * Waits    For each live slot until it has nothing open and notes no lock but those one may wait for outside everything:
- *          catalog, gate, and the expirer's. If that takes too long he is named, and nothing was changed.
- * Why so   The gate is closed before the slots are looked at, and a writer notes his stripe before he looks at the gate: either we
- *          see the note, or he sees the gate. Claiming memory passes no gate; it stores claimed_bytes under the span lock and
- *          nothing else (core/memory/heap_span.c), which does no harm at any time.
- * Back     Until repair_flush() clears the first lock nothing of the segment is changed but the state, our slot, claimed bytes, catalog and gate; what
- *          was there before is remembered, and stored again if nothing comes of the repair. Dead slots' journals are of use
- *          again then, and with them the locks that they note. A death in between leaves the segment marked.
+ * Idea     The kernel knows who lives (core/segment/live.h), whatever the slots say. The repair
+ *          takes the liveness lock of every slot that nobody holds: so nobody can recover one of
+ *          them or begin to use it. Who is left is alive, and of him the rule K1 of
+ *          core/memory/lock.h says what he may hold: only locks that stand in his slot. A word that
+ *          names anybody else is damage.
+ * Waits    For each live slot until it has nothing open and notes no lock but those one may wait
+ *          for outside everything: catalog, gate, and the expirer's. If that takes too long he is
+ *          named, and nothing was changed.
+ * Why so   The gate is closed before the slots are looked at, and a writer notes his stripe before
+ *          he looks at the gate: either we see the note, or he sees the gate. Claiming memory
+ *          passes no gate; it stores claimed_bytes under the span lock and nothing else
+ *          (core/memory/heap_span.c), which does no harm at any time.
+ * Back     Until repair_flush() clears the first lock nothing of the segment is changed but the
+ *          state, our slot, claimed bytes, catalog and gate; what was there before is remembered,
+ *          and stored again if nothing comes of the repair. Dead slots' journals are of use again
+ *          then, and with them the locks that they note. A death in between leaves the segment
+ *          marked.
  * Tests    tests/crash/repair_beside_test.c, tests/crash/repair_enter_test.c
  */
 #include "core/audit/repair.h"
@@ -21,7 +28,7 @@
 #include "core/table/db.h"
 #include <unistd.h>
 
-/* ---- Slots ------------------------------------------------------------------------------------------------------- */
+/* ---- Slots ----------------------------------------------------------------------------------- */
 
 static int is_lived_in(const struct repair *p, uint32_t slot) {
     return slot < p->seg->slot_count && !p->live[slot];
@@ -83,7 +90,8 @@ static int take_slots(struct repair *p) {
     return LARDER_OK;
 }
 
-/* Ours: rather one that is free than a dead one. What is in it comes back if nothing comes of this (take_back). */
+/* Ours: rather one that is free than a dead one. What is in it comes back if nothing comes of this
+ * (take_back). */
 static int choose_slot(struct repair *p) {
     uint32_t chosen = p->seg->slot_count;
     for (uint32_t i = p->seg->slot_count; i-- > 0;) {
@@ -112,10 +120,11 @@ static int choose_slot(struct repair *p) {
     return LARDER_OK;
 }
 
-/* ---- Locks ------------------------------------------------------------------------------------------------------- */
+/* ---- Locks ----------------------------------------------------------------------------------- */
 
-/* Who, by this word of the lock, really may hold it: a slot that is lived in and notes it. -1: nobody. A live process may drop the
- * lock and take it again while we look, with the same word: that it does not note it has to be seen twice. */
+/* Who, by this word of the lock, really may hold it: a slot that is lived in and notes it. -1:
+ * nobody. A live process may drop the lock and take it again while we look, with the same word:
+ * that it does not note it has to be seen twice. */
 static int64_t true_owner(const struct repair *p, const lock_word *lock, uint32_t seen) {
     uint32_t named = seen & ~LOCK_WAITERS;
     if (named == 0 || !is_lived_in(p, named - 1))
@@ -214,7 +223,7 @@ int repair_must_be_only_one(struct repair *p, const char *why) {
     return LARDER_OK;
 }
 
-/* ---- In and out --------------------------------------------------------------------------------------------------- */
+/* ---- In and out ------------------------------------------------------------------------------ */
 
 int repair_begin(struct repair *p) {
     int r = live_take(p->seg, LIVE_CREATE_BYTE, &p->creation);
@@ -286,13 +295,15 @@ int repair_flush(struct repair *p) {
         r = for_inner_locks(p, free_lock);
     for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++)
         r = for_stripes(p, p->table[i].items_off, pass_stripe);
-    if (r == LARDER_OK && true_owner(p, expirer, SHM_LOAD(expirer)) < 0) /* else he waits at the gate with it */
+    /* else he waits at the gate with it */
+    if (r == LARDER_OK && true_owner(p, expirer, SHM_LOAD(expirer)) < 0)
         r = free_lock(p, expirer);
     p->has_begun |= r == LARDER_OK;
     return r;
 }
 
-/* Leaves the slot as a death would: with the gate in its name. Nobody gets past it, nor recovers a slot of a marked segment. */
+/* Leaves the slot as a death would: with the gate in its name. Nobody gets past it, nor recovers a
+ * slot of a marked segment. */
 static void stay_closed(struct repair *p) {
     if (SHM_LOAD(&p->seg->shm->state) != SEG_STATE_REPAIRING)
         SHM_STORE(&p->seg->shm->state, SEG_STATE_REPAIRING);
@@ -327,7 +338,8 @@ static void give_back(struct repair *p, lock_word *lock, enum lock_rank rank, ui
         lock_drop(&p->w, lock, rank);
 }
 
-/* As it was. READY comes last: until then a death leaves a marked segment, and nobody recovers a slot. */
+/* As it was. READY comes last: until then a death leaves a marked segment, and nobody recovers a
+ * slot. */
 static void take_back(struct repair *p) {
     if (p->has_gate)
         give_back(p, &p->seg->shm->gate_lock, LOCK_GATE, p->gate_before);

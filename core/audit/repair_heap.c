@@ -1,14 +1,18 @@
 /* core/audit/repair_heap.c - the heap as it must be, given the blocks that stay.
  *
- * Idea     The size of a block follows from what is in it, a little more if it is on loan (heap rule P3), and a span's class from
- *          the blocks in it: the one whose blocks begin where they do. So the blocks that stay say what the spans are, whatever
- *          the descriptors say; those are only asked for the arena, which of several classes it is, and who is right when
- *          two blocks want the same bytes (core/audit/repair_table.c keeps first what the heap agrees with).
- * Reserved Bytes of bucket arrays in doubt: bits in spans of blocks that stay, else spans of their own (runs of one). Private
+ * Idea     The size of a block follows from what is in it, a little more if it is on loan (heap
+ *          rule P3), and a span's class from the blocks in it: the one whose blocks begin where
+ *          they do. So the blocks that stay say what the spans are, whatever the descriptors say;
+ *          those are only asked for the arena, which of several classes it is, and who is right
+ *          when two blocks want the same bytes (core/audit/repair_table.c keeps first what the heap
+ *          agrees with).
+ * Reserved Bytes of bucket arrays in doubt: bits in spans of blocks that stay, else spans of their
+ * own (runs of one). Private
  *          memory knows them apart, for repair_heap_release().
- * Claimed  If the claimed size is too little, descriptors beyond it know better, or are damaged. So memory is claimed for all of them
- *          (it stays: a three hundredth of the segment). They are believed until the heap is
- *          whole (what was read stays readable, rule M1), and what they claimed for nothing is given back then.
+ * Claimed  If the claimed size is too little, descriptors beyond it know better, or are damaged. So
+ *          memory is claimed for all of them (it stays: a three hundredth of the segment). They are
+ *          believed until the heap is whole (what was read stays readable, rule M1), and what they
+ *          claimed for nothing is given back then.
  * Tests    tests/crash/repair_area_test.c, tests/crash/repair_keeps_test.c
  */
 #include "core/audit/repair.h"
@@ -24,7 +28,7 @@
 #define BLOCK_BYTES_MAX 8192u /* larger ones are runs of spans */
 #define BACK_BYTES (1u << 20) /* at once */
 
-/* ---- What is claimed from the kernel ------------------------------------------------------------------------------- */
+/* ---- What is claimed from the kernel --------------------------------------------------------- */
 
 /* Where the last span ends that its descriptor calls used. */
 static uint64_t last_used_end(const struct repair *p) {
@@ -49,7 +53,8 @@ static uint64_t claimed_before(const struct repair *p) {
     return is_possible ? claimed : s->data_off;
 }
 
-/* Backs [from, end) with memory; what is, stays as it is. In steps, for signals wait as long as one takes. *reached is how far it came. */
+/* Backs [from, end) with memory; what is, stays as it is. In steps, for signals wait as long as one
+ * takes. *reached is how far it came. */
 static int back(const struct seg *s, uint64_t from, uint64_t end, uint64_t *reached) {
     *reached = from;
     if (!seg_fd_is_ours(s))
@@ -66,8 +71,8 @@ static int back(const struct seg *s, uint64_t from, uint64_t end, uint64_t *reac
     return LARDER_OK;
 }
 
-/* Backs all descriptors, for any may know of a span in use. If there is no room for all, those that were claimed must do: they are
- * backed. */
+/* Backs all descriptors, for any may know of a span in use. If there is no room for all, those that
+ * were claimed must do: they are backed. */
 static int back_descriptors(struct repair *p) {
     const struct seg *s = p->seg;
     uint64_t least = claimed_before(p), enough = seg_descriptors_end(s, least), reached;
@@ -121,9 +126,10 @@ static void settle_claimed(struct repair *p) {
                     (unsigned long long)p->claimed_before);
 }
 
-/* ---- The plan ------------------------------------------------------------------------------------------------------- */
+/* ---- The plan -------------------------------------------------------------------------------- */
 
-/* Whether every block that stays in the span, and one at `inside`, may be a block of this class: all begin where its blocks do. */
+/* Whether every block that stays in the span, and one at `inside`, may be a block of this class:
+ * all begin where its blocks do. */
 static int class_suits(const struct repair_span *span, uint32_t class_index, uint32_t inside) {
     uint32_t block_bytes = heap_class_bytes(class_index), planned = heap_class_bytes(span->class_index);
     if (inside % block_bytes != 0 || inside / block_bytes >= SPAN_BYTES / block_bytes)
@@ -142,9 +148,10 @@ static int class_fits(const struct repair_span *span, uint32_t class_index, uint
            heap_class_bytes(class_index) <= most && class_suits(span, class_index, inside);
 }
 
-/* The class of the span whose blocks have least to most bytes, with one at `inside`, or -1. Blocks on loan (heap rule P3) lie in a larger
- * class than theirs: what is planned or (nothing yet) described is asked first, then all that can be, for it may be wrong: the first
- * block of a span begins where one of any class does. */
+/* The class of the span whose blocks have least to most bytes, with one at `inside`, or -1. Blocks
+ * on loan (heap rule P3) lie in a larger class than theirs: what is planned or (nothing yet)
+ * described is asked first, then all that can be, for it may be wrong: the first block of a span
+ * begins where one of any class does. */
 static int class_for(const struct repair_span *span, uint32_t described, uint32_t inside, uint64_t least,
                      uint64_t most) {
     uint32_t first = span->state == SPAN_SMALL ? span->class_index : described;
@@ -267,7 +274,7 @@ void repair_reserve(struct repair *p, uint64_t off, uint64_t bytes) {
     }
 }
 
-/* ---- Storing it ------------------------------------------------------------------------------------------------------ */
+/* ---- Storing it ------------------------------------------------------------------------------ */
 
 static void store_small(const struct repair *p, uint32_t i) {
     struct span_shm *span = seg_span(p->seg, i);
@@ -279,7 +286,8 @@ static void store_small(const struct repair *p, uint32_t i) {
         SHM_STORE(&span->arena, (uint8_t)(i % p->seg->arena_count));
 }
 
-/* States, classes and bitmaps of all spans as planned, those beyond what is claimed too, as far as they have descriptors. */
+/* States, classes and bitmaps of all spans as planned, those beyond what is claimed too, as far as
+ * they have descriptors. */
 static void store_spans(const struct repair *p) {
     for (uint32_t i = 0; i < p->descriptor_count; i++) {
         struct span_shm *span = seg_span(p->seg, i);

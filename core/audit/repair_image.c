@@ -1,17 +1,21 @@
-/* core/audit/repair_image.c - what an image must be, given its attributes and its table's definition.
+/* core/audit/repair_image.c - what an image must be, given its attributes and its table's
+ * definition.
  *
- * Idea     An image is a function of its attributes and its table (core/item/item.h, I4), and item_to_stored() is that function, for a put,
- *          a restamp and here. Version, key sequences, expiry and timer are stamps, not contents: those that can be stay, others
- *          are made anew.
- * Layout   An image made under an older definition has fewer slots than the table has indexes. It is whole, and stays as it is, if
- *          it lacks none of an ACTIVE index: what an index_add that was cut off leaves. So it is compared with what the table
- *          stores with as many slots. An image that lacks more, or has slots of indexes that the table does not know (its
- *          definition is an older one again), is laid out again.
- * Rules    R1 What is laid out again, or is stored in place, is first read back: it is sane, has the same key, the same attributes with
- *             the same values, and in each index the keys that its attributes say. Else the item stays as it is, if it is
- *             whole, or is lost and named: nothing else takes its place.
- *          R2 Reading back uses the readers (core/item/item_read.c, core/item/item_check.c) and names of attributes, and nothing that
- *             storing has worked out.
+ * Idea     An image is a function of its attributes and its table (core/item/item.h, I4), and
+ *          item_to_stored() is that function, for a put, a restamp and here. Version, key
+ *          sequences, expiry and timer are stamps, not contents: those that can be stay, others are
+ *          made anew.
+ * Layout   An image made under an older definition has fewer slots than the table has indexes. It
+ *          is whole, and stays as it is, if it lacks none of an ACTIVE index: what an index_add
+ *          that was cut off leaves. So it is compared with what the table stores with as many
+ *          slots. An image that lacks more, or has slots of indexes that the table does not know
+ *          (its definition is an older one again), is laid out again.
+ * Rules    R1 What is laid out again, or is stored in place, is first read back: it is sane, has
+ *             the same key, the same attributes with the same values, and in each index the keys
+ *             that its attributes say. Else the item stays as it is, if it is whole, or is lost and
+ *             named: nothing else takes its place.
+ *          R2 Reading back uses the readers (core/item/item_read.c, core/item/item_check.c) and
+ *             names of attributes, and nothing that storing has worked out.
  *          R3 An image that is whole stays byte for byte.
  * Tests    tests/crash/repair_exact_test.c, tests/crash/repair_history_test.c
  */
@@ -19,7 +23,8 @@
 #include "core/item/item_records.h"
 #include "core/table/change.h"
 
-/* Of one stripe: many more than anybody writes, and many before a damaged one would run into the next table's. */
+/* Of one stripe: many more than anybody writes, and many before a damaged one would run into the
+ * next table's. */
 #define VERSIONS_MAX (UINT64_C(1) << (CHANGE_TABLE_SHIFT - 1))
 
 int repair_is_version(const struct table_view *v, uint64_t version) {
@@ -27,7 +32,7 @@ int repair_is_version(const struct table_view *v, uint64_t version) {
     return version >> CHANGE_TABLE_SHIFT == v->ordinal && number != 0 && number <= VERSIONS_MAX;
 }
 
-/* ---- Reading back (R1) ------------------------------------------------------------------------------------------- */
+/* ---- Reading back (R1) ----------------------------------------------------------------------- */
 
 static int is_same_bytes(struct bytes a, struct bytes b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
@@ -86,7 +91,7 @@ static int reads_back(const struct table_view *v, const struct item_head *image,
     return 1;
 }
 
-/* ---- The right image ------------------------------------------------------------------------------------------------ */
+/* ---- The right image ------------------------------------------------------------------------- */
 
 static int has_slots_that_do(const struct table_view *v, const struct item_head *h) {
     for (uint32_t i = h->index_count; i < v->shape.index_count; i++)
@@ -95,7 +100,8 @@ static int has_slots_that_do(const struct table_view *v, const struct item_head 
     return h->index_count <= v->shape.index_count;
 }
 
-/* The image as this table would store the same attributes now with so many slots; in p's scratch memory. NULL: it would not. */
+/* The image as this table would store the same attributes now with so many slots; in p's scratch
+ * memory. NULL: it would not. */
 static struct item_head *store_again(const struct repair *p, const struct table_view *v, const struct item_head *h,
                                      uint32_t slots) {
     struct item_shape shape = v->shape;
@@ -108,8 +114,8 @@ static struct item_head *store_again(const struct repair *p, const struct table_
     return item_is_same_key(item_key_in(again), item_key_in(h)) ? again : NULL;
 }
 
-/* Puts the slots of `again` in `image`, with the key sequences that h has. One of an index that is no more is of no use, and stays if it
- * makes sense. */
+/* Puts the slots of `again` in `image`, with the key sequences that h has. One of an index that is
+ * no more is of no use, and stays if it makes sense. */
 static void take_slots(const struct table_view *v, const struct item_head *h, const struct item_head *again,
                        struct item_head *image) {
     for (uint32_t i = 0; i < image->index_count; i++) {
@@ -123,8 +129,8 @@ static void take_slots(const struct table_view *v, const struct item_head *h, co
     }
 }
 
-/* The expiry that the item has, if its attribute says so or said so when it was put (item_ttl_of: one too far in the past is none);
- * else what the attribute says now. */
+/* The expiry that the item has, if its attribute says so or said so when it was put (item_ttl_of:
+ * one too far in the past is none); else what the attribute says now. */
 static uint64_t true_expiry(const struct repair *p, const struct table_view *v, const struct item_head *h) {
     const char *name = v->shape.ttl_name;
     uint32_t bytes = v->shape.ttl_name_bytes;

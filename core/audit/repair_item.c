@@ -1,9 +1,11 @@
 /* core/audit/repair_item.c - which images are items, and storing what is put right in them.
  *
- * Judging  An image is judged by itself: it makes sense, its hash is that of its key, it lies in the stripe of that hash, and its
- *          table can say what it should be (core/audit/repair_image.c).
- * Storing  What is stored was read back before it is stored. In place go only the words of stamps and index slots, each of which
- *          leaves an image that is judged the same way; an image that has to be laid out again goes to a block of its own.
+ * Judging  An image is judged by itself: it makes sense, its hash is that of its key, it lies in
+ *          the stripe of that hash, and its table can say what it should be
+ *          (core/audit/repair_image.c).
+ * Storing  What is stored was read back before it is stored. In place go only the words of stamps
+ *          and index slots, each of which leaves an image that is judged the same way; an image
+ *          that has to be laid out again goes to a block of its own.
  * Tests    tests/crash/repair_exact_test.c
  */
 #include "core/audit/repair.h"
@@ -18,7 +20,7 @@
 
 #define KEY_TEXT_BYTES 80
 
-/* ---- Judging ----------------------------------------------------------------------------------------------------- */
+/* ---- Judging --------------------------------------------------------------------------------- */
 
 /* Whether it would make sense if only the slots of its indexes did, which are made again. */
 static int is_sane_but_slots(const struct repair *p, const struct item_head *h) {
@@ -59,7 +61,7 @@ const struct item_head *repair_judge(struct repair *p, const struct table_view *
     return fits ? h : NULL;
 }
 
-/* ---- Losing ------------------------------------------------------------------------------------------------------ */
+/* ---- Losing ---------------------------------------------------------------------------------- */
 
 static void say_key(enum larder_type type, const uint8_t *at, size_t bytes, char text[KEY_TEXT_BYTES]) {
     const struct larder_value number = {.type = LARDER_N, .data = at, .bytes = bytes, .count = 1};
@@ -101,7 +103,7 @@ void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, con
                 why);
 }
 
-/* ---- Mending ----------------------------------------------------------------------------------------------------- */
+/* ---- Mending --------------------------------------------------------------------------------- */
 
 shm_word *repair_slot_of(const struct table_view *v, uint64_t off, struct stripe_shm **stripe) {
     const struct item_head *h = (const struct item_head *)(v->items.seg->base + off);
@@ -117,7 +119,8 @@ shm_word *repair_slot_of(const struct table_view *v, uint64_t off, struct stripe
     return NULL;
 }
 
-/* A write number for this stripe whose low half is no key sequence of the item: as core/table/change.c takes them. */
+/* A write number for this stripe whose low half is no key sequence of the item: as
+ * core/table/change.c takes them. */
 static uint64_t next_number(const struct table_view *v, struct stripe_shm *stripe, const struct item_head *h) {
     uint64_t number = SHM_LOAD_RELAXED(&stripe->writes) | (uint64_t)v->ordinal << CHANGE_TABLE_SHIFT;
     int is_used = 1;
@@ -143,8 +146,8 @@ static void give_numbers(const struct table_view *v, struct stripe_shm *stripe, 
             slots[i].kseq = (uint32_t)next_number(v, stripe, image);
 }
 
-/* The words in which the images differ, the last one first: the expiry stands before the generation that it is of. A death in between
- * leaves an image that is judged as this one was. */
+/* The words in which the images differ, the last one first: the expiry stands before the generation
+ * that it is of. A death in between leaves an image that is judged as this one was. */
 static void store_words(struct item_head *h, const struct item_head *right) {
     shm_word *to = (shm_word *)h;
     for (size_t i = right->bytes / sizeof *to; i-- > 0;) {
@@ -219,8 +222,9 @@ static int arm(struct repair *p, const struct table_view *v, struct item_head *h
     return LARDER_OK;
 }
 
-/* Write numbers of a stripe come after all that its items have. If the word cannot be believed, after all that were given since the
- * newest of them was written, too: versions never come twice. */
+/* Write numbers of a stripe come after all that its items have. If the word cannot be believed,
+ * after all that were given since the newest of them was written, too: versions never come
+ * twice. */
 #define NUMBERS_LEFT_OUT (UINT64_C(1) << 32)
 
 static void mend_writes(const struct repair *p, const struct repair_table *t, uint32_t number, size_t from) {

@@ -1,10 +1,13 @@
-/* core/audit/repair_table.c - which tables there are, what they have, and where all of it lies. Step 2 of core/audit/repair.h.
+/* core/audit/repair_table.c - which tables there are, what they have, and where all of it lies.
+ * Step 2 of core/audit/repair.h.
  *
- * Idea     What is read first gets its place in the heap first: definitions and stripes of all tables, then bucket arrays that are
- *          right in every detail, then items. Of items, those that lie where the heap has a block of their size come
- *          before those that only themselves speak for: if two want the same bytes one is a left-over.
- * Stripes  An entry's stripes are believed if most of them look like stripes and either the heap has such a block there or some
- *          of them have arrays. Stripes that were lost are made anew, and what was in them is lost with them.
+ * Idea     What is read first gets its place in the heap first: definitions and stripes of all
+ *          tables, then bucket arrays that are right in every detail, then items. Of items, those
+ *          that lie where the heap has a block of their size come before those that only themselves
+ *          speak for: if two want the same bytes one is a left-over.
+ * Stripes  An entry's stripes are believed if most of them look like stripes and either the heap
+ *          has such a block there or some of them have arrays. Stripes that were lost are made
+ *          anew, and what was in them is lost with them.
  * Tests    tests/crash/repair_exact_test.c, tests/crash/repair_death_test.c
  */
 #include "core/audit/repair.h"
@@ -17,9 +20,10 @@
 #define UNFIT_SAMPLE                                                                                                   \
     8 /* so many true images and not one that the definition fits: it is the definition that is wrong */
 
-/* ---- Definitions ------------------------------------------------------------------------------------------------- */
+/* ---- Definitions ----------------------------------------------------------------------------- */
 
-/* Reads what stands at schema_off without asking the heap. NULL in *view: nothing that is a definition. */
+/* Reads what stands at schema_off without asking the heap. NULL in *view: nothing that is a
+ * definition. */
 static int read_definition(struct repair *p, uint64_t off, struct table_view **view) {
     struct schema_head head, *copy;
     const void *block = seg_at(p->seg, off, sizeof head);
@@ -41,8 +45,8 @@ static int read_definition(struct repair *p, uint64_t off, struct table_view **v
     return LARDER_OK;
 }
 
-/* A table that was half made, or half dropped, is none. One whose state is free or no state at all, and whose definition is whole,
- * is one: no table becomes free before its definition is gone. */
+/* A table that was half made, or half dropped, is none. One whose state is free or no state at all,
+ * and whose definition is whole, is one: no table becomes free before its definition is gone. */
 static int plan_definition(struct repair *p, uint32_t ordinal) {
     struct table_shm *shm = seg_table(p->seg, ordinal);
     struct repair_table *t = &p->table[ordinal];
@@ -60,7 +64,7 @@ static int plan_definition(struct repair *p, uint32_t ordinal) {
     return r;
 }
 
-/* ---- Stripes ----------------------------------------------------------------------------------------------------- */
+/* ---- Stripes --------------------------------------------------------------------------------- */
 
 static int looks_like_stripe(const struct repair *p, const struct stripe_shm *stripe) {
     uint64_t word = SHM_LOAD(&stripe->array);
@@ -122,7 +126,7 @@ static int plan_table(struct repair *p, uint32_t ordinal) {
     return LARDER_OK;
 }
 
-/* ---- Items ------------------------------------------------------------------------------------------------------- */
+/* ---- Items ----------------------------------------------------------------------------------- */
 
 static int read_items(struct repair *p, struct repair_table *t) {
     int r = LARDER_OK;
@@ -227,7 +231,7 @@ static void reserve_arrays(struct repair *p, struct repair_table *t) {
     }
 }
 
-/* ---- The plan ---------------------------------------------------------------------------------------------------- */
+/* ---- The plan -------------------------------------------------------------------------------- */
 
 /* Rule M5. */
 static int refuse_definition(const struct repair_table *t) {
@@ -320,7 +324,7 @@ void repair_forget_plan(struct repair *p) {
     p->span = NULL;
 }
 
-/* ---- Storing it --------------------------------------------------------------------------------------------------- */
+/* ---- Storing it ------------------------------------------------------------------------------ */
 
 /* Nothing is linked there any more. Who reads just now notices. */
 static void empty_stripes(struct repair *p, uint64_t off) {
@@ -349,7 +353,8 @@ static void store_entry(struct repair *p, uint32_t ordinal) {
         SHM_STORE(&shm->life, t->v->life);
         SHM_PUT(&shm->restamp, 0); /* repair_mend_items() does it */
     } else {
-        SHM_PUT(&shm->schema_off, 0); /* first: a free entry with a definition is taken for a table (plan_definition) */
+        /* first: a free entry with a definition is taken for a table (plan_definition) */
+        SHM_PUT(&shm->schema_off, 0);
         SHM_PUT(&shm->restamp, 0);
         if (LIFE_STATE(life) != TABLE_FREE)
             SHM_STORE(&shm->life, LIFE_NEXT(life, TABLE_FREE));

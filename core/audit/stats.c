@@ -67,7 +67,8 @@ int larder_class_stats(struct larder *db, struct larder_class_stats *out, uint32
     return LARDER_OK;
 }
 
-/* Bytes of the blocks that a stripe's slots link, and of its bucket array. Not inlined: its words would stay on the stack. */
+/* Bytes of the blocks that a stripe's slots link, and of its bucket array. Not inlined: its words
+ * would stay on the stack. */
 static __attribute__((noinline)) void add_stripe(const struct table_view *v, struct stripe_shm *stripe,
                                                  struct larder_table_stats *out) {
     uint64_t words[HTAB_CHAIN_MAX], array = SHM_LOAD(&stripe->array);

@@ -1,7 +1,8 @@
 /* core/base/crash.c - see core/base/crash.h. Empty unless LARDER_CRASH_POINTS.
  *
- * Job      Counts the crash points of this process and kills or stops it at the chosen one. The signal is a plain system
- *          call, with nothing before it that could flush, clean up or store.
+ * Job      Counts the crash points of this process and kills or stops it at the chosen one. The
+ *          signal is a plain system call, with nothing before it that could flush, clean up or
+ *          store.
  * Tests    tests/unit/segment/seg_birth_test.c
  */
 #include "core/base/crash.h"

@@ -1,4 +1,5 @@
-/* core/base/debug.h - assertions on our own logic. Bytes read from a segment are input and are checked, not asserted.
+/* core/base/debug.h - assertions on our own logic. Bytes read from a segment are input and are
+ * checked, not asserted.
  *
  * Tests    tests/unit/memory/lock_test.c
  */

@@ -1,7 +1,7 @@
 /* core/base/epoch.h - which calls are under way, so that what they read is freed only after them.
  *
- * Job      Private memory that readers look at without a lock is retired first and freed later, when
- *          no call that may have found it is still under way.
+ * Job      Private memory that readers look at without a lock is retired first and freed later,
+ *          when no call that may have found it is still under way.
  * Picture  now = 7     use A since 5     use B since 7     use C since 0 (in no call)
  *          What was retired when `now` became 6 waits for A. What was retired at 5 can be freed.
  * Rules    E1 A call has an epoch_use that says since when: the epoch at the time when it began.
@@ -52,11 +52,13 @@ static inline void epoch_enter(struct epochs *e, struct epoch_use *u) {
     atomic_signal_fence(memory_order_seq_cst); /* rule E3 */
 }
 static inline void epoch_leave(struct epoch_use *u) {
-    /* Release; pairs with the acquire in epoch_oldest(): what was read is read before it is freed. */
+    /* Release; pairs with the acquire in epoch_oldest(): what was read is read before it is
+     * freed. */
     atomic_store_explicit(&u->since, 0, memory_order_release);
 }
 
-/* The epoch that the next epoch_raise() begins, one raise at a time: what is retired now gets this number. */
+/* The epoch that the next epoch_raise() begins, one raise at a time: what is retired now gets this
+ * number. */
 static inline uint64_t epoch_next(struct epochs *e) {
     return atomic_load_explicit(&e->now, memory_order_relaxed) + 1;
 }

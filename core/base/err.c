@@ -1,7 +1,8 @@
 /* core/base/err.c - the text of this thread's last failure, and the names of results.
  *
- * Job      One buffer per thread: a failure in one thread never changes what another is about to read, and keeping a
- *          message costs no allocation, so that "out of memory" can be said too.
+ * Job      One buffer per thread: a failure in one thread never changes what another is about to
+ *          read, and keeping a message costs no allocation, so that "out of memory" can be said
+ *          too.
  * Tests    tests/unit/item/item_refuse_test.c (every refusal leaves a text)
  */
 #include "core/base/err.h"

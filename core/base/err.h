@@ -4,20 +4,23 @@
 
 #include <stddef.h>
 
-/* Keeps the message for larder_error() and returns `result`, so that failing reads: return err_set(LARDER_E_INVAL,
- * "..."). Bytes of names and values in messages are to be cut to a few dozen ("%.*s"). Never allocates. */
+/* Keeps the message for larder_error() and returns `result`, so that failing reads: return
+ * err_set(LARDER_E_INVAL, "..."). Bytes of names and values in messages are to be cut to a few
+ * dozen ("%.*s"). Never allocates. */
 int err_set(int result, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* For public functions: whether an argument that must not be NULL is; the message names the function and the argument. Use:
+/* For public functions: whether an argument that must not be NULL is; the message names the
+ * function and the argument. Use:
  *     if (ERR_IS_NULL(t) || ERR_IS_NULL(key)) return LARDER_E_INVAL; */
 #define ERR_IS_NULL(argument) (__builtin_expect((argument) == NULL, 0) && (err_null(__func__, #argument), 1))
 void err_null(const char *function, const char *argument) __attribute__((cold));
 
-/* For larder_errno(), after err_set(): the system's number for what went wrong. Returns `result`. */
+/* For larder_errno(), after err_set(): the system's number for what went wrong. Returns
+ * `result`. */
 int err_note_errno(int result, int number);
 
-/* LARDER_E_OS (or LARDER_E_FULL for ENOSPC and ENOMEM of the filesystem, LARDER_E_ACCESS for EACCES and EPERM) with
- * "<what> <object>: <strerror>". */
+/* LARDER_E_OS (or LARDER_E_FULL for ENOSPC and ENOMEM of the filesystem, LARDER_E_ACCESS for EACCES
+ * and EPERM) with "<what> <object>: <strerror>". */
 int err_set_errno(const char *what, const char *object);
 
 #endif

@@ -1,6 +1,7 @@
 /* core/base/notes.h - lines of text for a caller's function, kept until it may be called.
  *
- * Why      larder_check() and larder_repair() find what they report while they hold locks, and call no user code under them.
+ * Why      larder_check() and larder_repair() find what they report while they hold locks, and call
+ *          no user code under them.
  * Rules    What does not fit is left out: a line more or less is no reason to fail.
  * Tests    tests/crash/check_live_test.c
  */

@@ -2,16 +2,17 @@
  *
  * Job      Chooses one of two forms for a handle, and says what to tell the caller if there is no
  *          memory.
- * Picture  jemalloc in the process (linked by the program, or preloaded) -> one of its arenas (priv_jemalloc.c)
+ * Picture  jemalloc in the process (linked by the program, or preloaded) -> one of its arenas
+ *          (priv_jemalloc.c)
  *          otherwise                                                     -> malloc and a ring of blocks (priv_list.c)
  * Why      liblarder.so does not load jemalloc itself. jemalloc keeps 2,632 bytes of each thread in
  *          static TLS (model initial-exec, also in Debian's libjemalloc_pic.a). A running process
  *          has some 1,700 bytes of it left at most, so dlopen() of a library that needs jemalloc
  *          fails: no Python, PHP, Node, JNI or plugin could load us. And a program that links us
  *          would find its own malloc replaced. So references to jemalloc are weak
- *          (core/base/priv_jemalloc.c): a program that wants it links it, as the larder command does.
- *          LARDER_JEMALLOC=0 (sanitizer builds, whose own allocator must see every block) leaves
- *          that form out.
+ *          (core/base/priv_jemalloc.c): a program that wants it links it, as the larder command
+ *          does. LARDER_JEMALLOC=0 (sanitizer builds, whose own allocator must see every block)
+ *          leaves that form out.
  * Rules    P1 priv_bytes is the sizes of the blocks handed out and of the form's own, as far as the
  *             form knows them.
  * Tests    tests/unit/base/priv_test.c, tests/embed/embed_test.sh
@@ -28,8 +29,9 @@ static void *no_memory(size_t bytes) {
 }
 
 #if LARDER_CRASH_POINTS
-_Atomic int64_t priv_test_takes_left = -1; /* tests: when it reaches 0, there is no memory; -1: no limit */
-_Atomic int priv_test_list_only;           /* tests: as if jemalloc were not there */
+/* tests: when it reaches 0, there is no memory; -1: no limit */
+_Atomic int64_t priv_test_takes_left = -1;
+_Atomic int priv_test_list_only; /* tests: as if jemalloc were not there */
 static int test_says_none(void) {
     if (atomic_load(&priv_test_takes_left) < 0)
         return 0;

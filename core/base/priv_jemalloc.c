@@ -12,7 +12,8 @@
  *             another allocator may have functions of these names, or a jemalloc be too old to have
  *             arenas that can be made and emptied.
  *          J3 The arena has nothing but blocks of ours; struct arena is in it too and goes with it.
- *             No thread cache is used: a block cached by a thread would outlive the arena's emptying.
+ *             No thread cache is used: a block cached by a thread would outlive the arena's
+ *             emptying.
  * Locks    jemalloc's own. It has fork handlers of its own, too.
  * Tests    tests/unit/base/priv_test.c, tests/embed/
  */

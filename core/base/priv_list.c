@@ -1,7 +1,7 @@
 /* core/base/priv_list.c - private memory on the process's own malloc: see core/base/priv_form.h.
  *
- * Picture  struct list_block | the caller's bytes. All blocks of a handle are a ring through their heads, so that
- *          larder_close() finds them.
+ * Picture  struct list_block | the caller's bytes. All blocks of a handle are a ring through their
+ *          heads, so that larder_close() finds them.
  * Rules    B1 A block is in the ring from before its address is handed out until after the caller
  *             gave it back.
  *          B2 What was asked for and the head are counted. malloc's own rounding is not known: a

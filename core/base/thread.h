@@ -1,8 +1,8 @@
 /* core/base/thread.h - threads of the library's own, in a program that belongs to somebody else.
  *
  * Rules    T1 Such a thread receives no signal: they are the host program's.
- *          T2 Its owner joins it before the segment is unmapped, with cancellation held off: to be cancelled there would
- *             leave a thread that nobody ends.
+ *          T2 Its owner joins it before the segment is unmapped, with cancellation held off: to be
+ *             cancelled there would leave a thread that nobody ends.
  * Tests    tests/api/ttl_thread_test.c, tests/crash/death_test.c
  */
 #ifndef LARDER_BASE_THREAD_H

@@ -10,8 +10,8 @@
 
 #define UTF8_SHOWN_MAX 48
 
-/* Length of the character at `at`, 0 if it is not well-formed. The second byte's range is what keeps out overlong
- * forms, surrogates and what is over U+10FFFF (Unicode standard, table 3-7). */
+/* Length of the character at `at`, 0 if it is not well-formed. The second byte's range is what
+ * keeps out overlong forms, surrogates and what is over U+10FFFF (Unicode standard, table 3-7). */
 static size_t utf8_char_bytes(const uint8_t *at, size_t left) {
     uint8_t first = at[0], low = 0x80, high = 0xbf;
     size_t bytes;

@@ -1,4 +1,5 @@
-/* core/base/wait.h - waiting for something that no futex announces: a look every millisecond, until a deadline.
+/* core/base/wait.h - waiting for something that no futex announces: a look every millisecond, until
+ * a deadline.
  *
  * Tests    tests/unit/memory/lock_test.c, tests/crash/clock_test.c
  */

@@ -1,7 +1,8 @@
 /* core/item/item_add.c - an item of a table with one of its numbers changed.
  *
- * Idea     All but one record stay as they are: what lies before it is copied, what lies behind it moves by the few bytes that the number
- *          has become longer or shorter, and the offsets of what moved change by as much. No builder, and nothing is sorted.
+ * Idea     All but one record stay as they are: what lies before it is copied, what lies behind it
+ *          moves by the few bytes that the number has become longer or shorter, and the offsets of
+ *          what moved change by as much. No builder, and nothing is sorted.
  * Tests    tests/unit/item/item_add_test.c, tests/api/increment_test.c
  */
 #include <inttypes.h>

@@ -6,12 +6,15 @@
  *                   the outermost to the innermost
  *          levels   levels[0] is the item, levels[level] what is being added to; each knows where its part of records
  *                   and entries begins
- *          Sorting moves entries only. larder_builder_end() then puts a container's members in order and its lengths in front
- *          of them; larder_builder_finish() does the same for the item, into a buffer of its own.
+ *          Sorting moves entries only. larder_builder_end() then puts a container's members in
+ *          order and its lengths in front of them; larder_builder_finish() does the same for the
+ *          item, into a buffer of its own.
  * Rules    B1 The first failure stays with its text until reset, and nothing changes after it.
- *          B2 ddb_bytes is the item's size as DynamoDB counts it so far, never over the limit, and records are never
- *             over ITEM_IMAGE_BYTES_MAX: no caller makes a builder grow without end.
- *          B3 What is in records is checked: names and S are UTF-8, N canonical, nesting within the limit.
+ *          B2 ddb_bytes is the item's size as DynamoDB counts it so far, never over the limit, and
+ *             records are never over ITEM_IMAGE_BYTES_MAX: no caller makes a builder grow without
+ *             end.
+ *          B3 What is in records is checked: names and S are UTF-8, N canonical, nesting within the
+ *             limit.
  * Locks    None: a builder is used by one thread at a time.
  * Tests    tests/unit/item/item_build_test.c, tests/unit/item/item_refuse_test.c
  */
@@ -34,9 +37,10 @@ struct build_value {
     size_t ddb_bytes;
 };
 
-/* ---- Errors --------------------------------------------------------------------------------------------------- */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
-/* The name to show for the value that is being added, from the call or from larder_builder_name(). */
+/* The name to show for the value that is being added, from the call or from
+ * larder_builder_name(). */
 static struct bytes build_given_name(const struct larder_builder *b, const char *name) {
     if (name)
         return (struct bytes){(const uint8_t *)name, strlen(name)};
@@ -51,7 +55,7 @@ static int build_fail_at(struct larder_builder *b, const char *name, int result)
     return build_fail(b, result);
 }
 
-/* ---- Adding -------------------------------------------------------------------------------------------------- */
+/* ---- Adding ---------------------------------------------------------------------------------- */
 
 static int build_push_entry(struct larder_builder *b, struct build_level *level, size_t offset) {
     int result = build_reserve_entries(b, b->entry_count + 1);
@@ -317,7 +321,7 @@ LARDER_API int larder_builder_name(struct larder_builder *b, const char *name, s
     return LARDER_OK;
 }
 
-/* ---- Containers ---------------------------------------------------------------------------------------------- */
+/* ---- Containers ------------------------------------------------------------------------------ */
 
 int build_check_levels(struct larder_builder *b, uint32_t levels) {
     if (b->level + levels < LARDER_NESTING_MAX)
@@ -436,7 +440,7 @@ LARDER_API int larder_builder_add_member(struct larder_builder *b, const struct 
                                             : build_add_value(b, NULL, &member->value);
 }
 
-/* ---- Life of a builder --------------------------------------------------------------------------------------- */
+/* ---- Life of a builder ----------------------------------------------------------------------- */
 
 LARDER_API void larder_builder_reset(struct larder_builder *b) {
     if (!b)

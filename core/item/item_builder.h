@@ -19,7 +19,8 @@ struct build_buffer {
 
 /* A member of an item, M or set, to be sorted. */
 struct build_entry {
-    uint64_t prefix; /* first 8 bytes of what it is sorted by, the first one highest: settles most comparisons */
+    /* first 8 bytes of what it is sorted by, the first one highest: settles most comparisons */
+    uint64_t prefix;
     uint32_t offset; /* in records */
 };
 
@@ -37,7 +38,8 @@ struct larder_builder {
     struct build_buffer records, scratch, image, name;
     struct build_entry *entries;
     size_t entry_count, entry_capacity;
-    struct build_level levels[LARDER_NESTING_MAX + 1]; /* the item, M and L, a set in the innermost */
+    /* the item, M and L, a set in the innermost */
+    struct build_level levels[LARDER_NESTING_MAX + 1];
     uint32_t level;
     size_t ddb_bytes;
     int has_name; /* `name` is for the next add */

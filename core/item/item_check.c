@@ -1,9 +1,12 @@
 /* core/item/item_check.c - is a run of bytes an image.
  *
- * Job      The one reader that trusts nothing: every length is compared with what is left before it is used. What
- *          passes here, item_readable.c may follow blindly. The bytes must not change meanwhile: check copies.
- * Rules    I1 and I2 of core/item/item.h, and what makes an image unique: records without gaps, shortest varints, canonical
- *          numbers, sorted sets and maps, offsets no wider than they must be, zero padding, the size it claims to have.
+ * Job      The one reader that trusts nothing: every length is compared with what is left before it
+ *          is used. What passes here, item_readable.c may follow blindly. The bytes must not change
+ *          meanwhile: check copies.
+ * Rules    I1 and I2 of core/item/item.h, and what makes an image unique: records without gaps,
+ *             shortest varints, canonical
+ *          numbers, sorted sets and maps, offsets no wider than they must be, zero padding, the
+ *          size it claims to have.
  * Tests    tests/unit/item/item_check_test.c, tests/fuzz/item_decode_fuzz.c
  */
 #include "core/base/err.h"
@@ -78,7 +81,8 @@ static int check_scalar(struct item_check *c, unsigned tag, struct bytes *out) {
     return type != LARDER_N || num_is_sane(out->at, out->len);
 }
 
-/* A name as it is written; whether it might have been written shorter, as one of the list, is not looked at. */
+/* A name as it is written; whether it might have been written shorter, as one of the list, is not
+ * looked at. */
 static int check_name_field(struct item_check *c, struct bytes *name) {
     uint8_t first;
     if (!check_byte(c, &first))
@@ -123,7 +127,8 @@ static int check_set(struct item_check *c, enum larder_type element, size_t coun
 static int check_nested(struct item_check *c, enum larder_type type, size_t count) {
     struct bytes previous = {NULL, 0};
     c->ddb_bytes += 3 + count;
-    if (++c->levels > LARDER_NESTING_MAX) /* one more than a builder takes today: older ones took as many */
+    /* one more than a builder takes today: older ones took as many */
+    if (++c->levels > LARDER_NESTING_MAX)
         return 0;
     if (c->levels > c->levels_max)
         c->levels_max = c->levels;
@@ -289,7 +294,7 @@ static int check_slots(const struct item_head *h) {
     return 1;
 }
 
-/* ---- Readable ------------------------------------------------------------------------------------------------- */
+/* ---- Readable -------------------------------------------------------------------------------- */
 
 /* Tag of a value in the key area that no record before had: each key once, for whoever moves keys
  * to records has room for that. */
@@ -298,7 +303,8 @@ static inline int is_next_key(unsigned tag, uint32_t keys_seen) {
     return keys && keys != ITEM_KEY_FLAGS && !(keys & keys_seen) && type - LARDER_S <= LARDER_B - LARDER_S;
 }
 
-/* The end of the record at `at`, or 0 if it does not end by `end`: for what the fast way below leaves out. */
+/* The end of the record at `at`, or 0 if it does not end by `end`: for what the fast way below
+ * leaves out. */
 static size_t slow_checked_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
     struct item_check c = {.at = start + at, .end = start + end};
     struct bytes name;
@@ -312,7 +318,8 @@ static size_t slow_checked_end(const uint8_t *start, size_t at, size_t end, uint
     return (size_t)(c.at - start);
 }
 
-/* A name of the list, or a length below 128: but not 0, before a longer one, nor what stands for no name. */
+/* A name of the list, or a length below 128: but not 0, before a longer one, nor what stands for no
+ * name. */
 static inline int is_short_name(uint8_t first) {
     return (uint8_t)(first - 1) < ITEM_NAME_LISTED - 1 + ITEM_NAMES_COUNT;
 }
@@ -336,7 +343,8 @@ static inline size_t checked_end(const uint8_t *start, size_t at, size_t end, ui
     return value <= end ? value : 0;
 }
 
-/* Each record begins where the directory, if there is one, says, and ends where the next one begins. */
+/* Each record begins where the directory, if there is one, says, and ends where the next one
+ * begins. */
 int item_is_readable(const void *image, size_t bytes) {
     const struct item_head *h = image;
     const uint8_t *start = image;

@@ -1,9 +1,9 @@
 /* core/item/item_copy.c - larder_builder_add_all(): another item's attributes, but for some.
  *
- * Idea     Records are the same bytes in every item, so they are copied as they lie, run by run. Keys, whose values lie in a key area,
- *          become records of their own.
- * Damage   The item is a copy in a page whose head is sane; each record is read once, bounded, and is checked as what a caller adds is
- *          (rule B3 of core/item/item_build.c).
+ * Idea     Records are the same bytes in every item, so they are copied as they lie, run by run.
+ *          Keys, whose values lie in a key area, become records of their own.
+ * Damage   The item is a copy in a page whose head is sane; each record is read once, bounded, and
+ *          is checked as what a caller adds is (rule B3 of core/item/item_build.c).
  * Tests    tests/api/items_copy_test.c
  */
 #include <string.h>
@@ -27,7 +27,8 @@ struct build_copy {
                                                       are set */
 };
 
-/* A walked item has few attributes: each is compared. Of others the names are looked up, whatever number there is of both. */
+/* A walked item has few attributes: each is compared. Of others the names are looked up, whatever
+ * number there is of both. */
 static int build_is_left_out(const struct build_copy *c, uint32_t ordinal, struct bytes name) {
     if (!item_is_walked(c->from))
         return c->left_out[ordinal / 64] >> (ordinal % 64) & 1;
@@ -64,7 +65,8 @@ static int build_is_sane(const struct item_record *r, const struct larder_value 
     if (!(*r->name_field.at & ITEM_NAME_LISTED)) {
         const uint8_t *text = value->data;
         size_t with_text = name.len + value->bytes;
-        /* A name and a text side by side are text if the whole is, and no character begins in one and ends in the other. */
+        /* A name and a text side by side are text if the whole is, and no character begins in one
+         * and ends in the other. */
         if (value->type == LARDER_S && text == name.at + name.len && value->bytes && !utf8_is_inner_byte(*text) &&
             utf8_valid_bytes((const char *)name.at, with_text) == with_text)
             return 1;
@@ -91,7 +93,8 @@ static void build_copy_key(struct larder_builder *b, struct bytes name_field, co
     b->records.len = (size_t)(item_put_scalar_record(at, name_field, value) - b->records.at);
 }
 
-/* An entry for what lies in records at `offset`, or will when its run is copied. previous: the name copied before, or NULL. */
+/* An entry for what lies in records at `offset`, or will when its run is copied. previous: the name
+ * copied before, or NULL. */
 static void build_note_copy(struct larder_builder *b, size_t offset, const struct item_record *r,
                             const struct bytes *previous) {
     struct build_level *level = &b->levels[0];

@@ -1,6 +1,7 @@
 /* core/item/item_keep.c - larder_item_copy(): an item that outlives its page or builder.
  *
- * Picture  A block of private memory: struct kept_item, then the image. The caller has a pointer to the image.
+ * Picture  A block of private memory: struct kept_item, then the image. The caller has a pointer to
+ *          the image.
  * Tests    tests/api/item_copy_test.c
  */
 #include <string.h>

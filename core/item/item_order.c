@@ -1,7 +1,8 @@
 /* core/item/item_order.c - the members of an item, M or set in order.
  *
- * Idea     Only entries are moved, and most comparisons are settled by the 8 bytes in them. Short ones by insertion, as members often
- *          come nearly in order; long ones by merging, never worse than n log n.
+ * Idea     Only entries are moved, and most comparisons are settled by the 8 bytes in them. Short
+ *          ones by insertion, as members often come nearly in order; long ones by merging, never
+ *          worse than n log n.
  * Tests    tests/unit/item/item_build_test.c
  */
 #include <endian.h>
@@ -31,7 +32,8 @@ uint64_t build_prefix(struct bytes key) {
         memcpy(&prefix, key.at, sizeof prefix);
         return be64toh(prefix);
     }
-    if (key.len >= sizeof first) { /* the last four of them, without those that are among the first four */
+    /* the last four of them, without those that are among the first four */
+    if (key.len >= sizeof first) {
         memcpy(&first, key.at, sizeof first);
         memcpy(&last, key.at + key.len - sizeof last, sizeof last);
         return (uint64_t)be32toh(first) << 32 | (uint32_t)((uint64_t)be32toh(last) << (8 * (sizeof prefix - key.len)));

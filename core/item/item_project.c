@@ -1,7 +1,7 @@
 /* core/item/item_project.c - an item with some of its attributes only.
  *
- * Job      What a projection returns, and the key to continue a read after: images as a builder makes them, so that they are items
- *          like any other.
+ * Job      What a projection returns, and the key to continue a read after: images as a builder
+ *          makes them, so that they are items like any other.
  * Tests    tests/unit/item/item_project_test.c
  */
 #include "core/item/item.h"
@@ -9,7 +9,8 @@
 
 #define PROJECT_WORDS ((ITEM_ATTRS_MAX + 63) / 64)
 
-/* The ordinals to keep, a bit each: sorts the names and drops double ones without memory of its own. */
+/* The ordinals to keep, a bit each: sorts the names and drops double ones without memory of its
+ * own. */
 struct project_set {
     uint32_t count;
     uint64_t bits[PROJECT_WORDS];
@@ -100,7 +101,7 @@ size_t item_project(const struct item_head *image, const struct bytes *names, ui
     return h->bytes;
 }
 
-/* ---- Keys alone ---------------------------------------------------------------------------------------------- */
+/* ---- Keys alone ------------------------------------------------------------------------------ */
 
 size_t item_of_keys_bytes_max(const struct item_key_attr *const *attrs, const struct larder_value *values,
                               uint32_t count) {

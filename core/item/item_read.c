@@ -1,9 +1,10 @@
 /* core/item/item_read.c - values, and reading items in place.
  *
  * Job      Looks up attributes and walks members without copying or allocating.
- * Damage   What larder.h offers is bounded: the head of an item is sane (a builder made it, or it was checked when it was copied into
- *          a page), and every length and offset behind it is compared with the image's end before it is used. A record that leads
- *          outside is LARDER_E_CORRUPT. Readers that want a readable image are in item_readable.c.
+ * Damage   What larder.h offers is bounded: the head of an item is sane (a builder made it, or it
+ *          was checked when it was copied into a page), and every length and offset behind it is
+ *          compared with the image's end before it is used. A record that leads outside is
+ *          LARDER_E_CORRUPT. Readers that want a readable image are in item_readable.c.
  * Tests    tests/unit/item/item_build_test.c, tests/unit/item/item_check_test.c
  */
 #include "core/base/err.h"
@@ -186,7 +187,8 @@ static struct bytes read_index_key(const struct item_head *h, uint16_t attr) {
     size_t at = attr;
     if (!item_is_walked(h))
         at = attr < h->attr_count ? item_record_offset(h, attr) : h->bytes;
-    if (at >= h->bytes || !item_take_record((const uint8_t *)h + at, read_end(h), &r) || /* ITEM_NO_ATTR, or damage */
+    /* ITEM_NO_ATTR, or damage */
+    if (at >= h->bytes || !item_take_record((const uint8_t *)h + at, read_end(h), &r) ||
         !item_take_record_value(h, &r, read_end(h), &value) || value.type > LARDER_B)
         return (struct bytes){NULL, 0};
     return (struct bytes){value.data, value.bytes};

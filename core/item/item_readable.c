@@ -1,7 +1,8 @@
-/* core/item/item_readable.c - values out of an image that is known to be readable (item_is_readable()).
+/* core/item/item_readable.c - values out of an image that is known to be readable
+ * (item_is_readable()).
  *
- * Why      Nothing here compares a length with the image's end: a builder's image needs no look, and
- *          any other had one by item_check.c, which reads with this what it has looked at.
+ * Why      Nothing here compares a length with the image's end: a builder's image needs no look,
+ *          and any other had one by item_check.c, which reads with this what it has looked at.
  * Tests    tests/unit/item/item_check_test.c
  */
 #include "core/item/item.h"

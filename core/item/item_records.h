@@ -1,9 +1,12 @@
 /* core/item/item_records.h - the bytes of a record, for the item_*.c files only.
  *
- * Job      Reads and writes varints, tags, record heads and record offsets. The item_get_ and item_read_ functions are for images that are
- *          known to be readable; the item_take_ functions are bounded, for images whose records nobody has looked at yet.
- *          item_check.c, which finds out whether an image is one, has readers of its own that also refuse what is not canonical.
- * Names    See core/item/item_names.h. A name is written as it is in another record, or by item_put_name(), which looks it up.
+ * Job      Reads and writes varints, tags, record heads and record offsets. The item_get_ and
+ *          item_read_ functions are for images that are known to be readable; the item_take_
+ *          functions are bounded, for images whose records nobody has looked at yet. item_check.c,
+ *          which finds out whether an image is one, has readers of its own that also refuse what is
+ *          not canonical.
+ * Names    See core/item/item_names.h. A name is written as it is in another record, or by
+ *          item_put_name(), which looks it up.
  * Rules    Offsets are moved with memcpy: the images they lie in are also written as 64-bit words.
  * Tests    tests/unit/item/item_check_test.c
  */
@@ -46,7 +49,8 @@ static inline const uint8_t *item_get_varint(const uint8_t *at, size_t *value) {
     return at;
 }
 
-/* Bounded: NULL if it does not end by `end`. `at` may be NULL, too, so that steps can be chained. */
+/* Bounded: NULL if it does not end by `end`. `at` may be NULL, too, so that steps can be
+ * chained. */
 static inline const uint8_t *item_take_varint(const uint8_t *at, const uint8_t *end, size_t *value) {
     if (__builtin_expect(at && at < end && *at < 0x80, 1)) {
         *value = *at;
@@ -75,7 +79,7 @@ static inline uint8_t *item_put_bytes(uint8_t *to, const void *from, size_t byte
     return to + bytes;
 }
 
-/* ---- Tags ------------------------------------------------------------------------------------------------------ */
+/* ---- Tags ------------------------------------------------------------------------------------ */
 
 _Static_assert(NUM_BYTES_MAX < ITEM_SHORT_S - ITEM_SHORT_N, "every N has a short tag");
 
@@ -93,7 +97,8 @@ static inline size_t item_tag_bytes(unsigned tag) {
     return tag & (ITEM_SHORT_N - 1 + (tag >> 1 & ITEM_SHORT_N));
 }
 
-/* The one tag for an S, N or B of so many bytes that lies in its record. An N is longer only if it is damaged. */
+/* The one tag for an S, N or B of so many bytes that lies in its record. An N is longer only if it
+ * is damaged. */
 static inline uint8_t item_scalar_tag(enum larder_type type, size_t bytes) {
     if (type == LARDER_S && bytes < 128)
         return (uint8_t)(ITEM_SHORT_S + bytes);
@@ -121,7 +126,7 @@ static inline uint8_t *item_put_scalar(uint8_t *to, unsigned tag, const void *fr
     return item_put_bytes(tag < ITEM_SHORT_N ? item_put_varint(to, bytes) : to, from, bytes);
 }
 
-/* ---- Names and records ----------------------------------------------------------------------------------------- */
+/* ---- Names and records ----------------------------------------------------------------------- */
 
 /* Text and length of a name of the list; of length 0 if no name has this byte. */
 static inline struct bytes item_listed_name(uint8_t byte) {
@@ -225,7 +230,8 @@ struct item_record {
     uint8_t tag;
     struct bytes name;
     struct bytes name_field; /* the name as it is written */
-    const uint8_t *value;    /* its first byte, or what follows the record if the value lies in the key area */
+    /* its first byte, or what follows the record if the value lies in the key area */
+    const uint8_t *value;
 };
 
 static inline struct item_record item_record_at(const uint8_t *at) {
@@ -284,14 +290,16 @@ static inline void item_set_record_offset(struct item_head *h, uint32_t ordinal,
         memcpy(directory + sizeof narrow * ordinal, &narrow, sizeof narrow);
 }
 
-/* Bounded: the record `steps` behind the one at `at`, or where it would be. NULL: one before it leads outside. */
+/* Bounded: the record `steps` behind the one at `at`, or where it would be. NULL: one before it
+ * leads outside. */
 static inline const uint8_t *item_walk(const uint8_t *at, const uint8_t *end, uint32_t steps) {
     for (; at && steps > 0; steps--)
         at = item_skip_record(at, end);
     return at;
 }
 
-/* Offset of a record. Bounded only if the image is walked: then head.bytes if a record before it leads outside. */
+/* Offset of a record. Bounded only if the image is walked: then head.bytes if a record before it
+ * leads outside. */
 static inline size_t item_record_offset(const struct item_head *h, uint32_t ordinal) {
     const uint8_t *start = (const uint8_t *)h;
     if (!item_is_walked(h))
@@ -327,8 +335,8 @@ static inline size_t item_place(const struct item_places *p, uint32_t ordinal) {
     return item_get_offset(p->offsets, p->is_wide, ordinal);
 }
 
-/* The flags of an image with so many bytes of records: in a table (it has a key area) without a directory if that can be; its offsets
- * are wide only if they must be. */
+/* The flags of an image with so many bytes of records: in a table (it has a key area) without a
+ * directory if that can be; its offsets are wide only if they must be. */
 static inline uint8_t item_flags(const struct item_head *h, size_t records_bytes) {
     size_t fixed = (size_t)(item_directory(h) - (const uint8_t *)h);
     size_t narrow_max = ITEM_NARROW_BYTES_MAX - 7;
@@ -337,7 +345,8 @@ static inline uint8_t item_flags(const struct item_head *h, size_t records_bytes
     return fixed + sizeof(uint16_t) * h->attr_count + records_bytes > narrow_max ? ITEM_WIDE : 0;
 }
 
-/* Lays out an image without item_timed: sets bytes and flags from what the head says of key area, slots and attributes, and
+/* Lays out an image without item_timed: sets bytes and flags from what the head says of key area,
+ * slots and attributes, and
  * `records_bytes`. Returns the offset of the first record. */
 static inline size_t item_lay_out(struct item_head *h, size_t records_bytes) {
     size_t fixed = (size_t)(item_directory(h) - (uint8_t *)h);
@@ -362,14 +371,16 @@ static inline void item_read_key_value(const struct item_head *h, uint8_t tag, s
 
 /* item_readable.c: reads a value with this tag, which is not in the key area; returns its end. */
 const uint8_t *item_read_value(unsigned tag, const uint8_t *at, struct larder_value *out);
-/* item_read.c: the attribute with this name: its record and ordinal; bounded. LARDER_OK, LARDER_NOT_FOUND, or LARDER_E_CORRUPT without a
- * text. */
+/* item_read.c: the attribute with this name: its record and ordinal; bounded. LARDER_OK,
+ * LARDER_NOT_FOUND, or LARDER_E_CORRUPT without a text. */
 int item_find_record(const struct item_head *h, struct bytes name, struct item_record *r, uint32_t *ordinal);
-/* item_readable.c: the value of an attribute, wherever it lies. Returns the end of its record, which is at `at`, or has this ordinal. */
+/* item_readable.c: the value of an attribute, wherever it lies. Returns the end of its record,
+ * which is at `at`, or has this ordinal. */
 const uint8_t *item_read_record(const struct item_head *h, const uint8_t *at, struct larder_value *out);
 const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struct larder_value *out);
-/* item_read.c: the value of a record, bounded; h is NULL in a nested M, where no value lies in the key area. The record's end, or NULL. A
- * container is looked through when it is read from its item: whoever walks it then, a level down for each call of his own, comes to an end. */
+/* item_read.c: the value of a record, bounded; h is NULL in a nested M, where no value lies in the
+ * key area. The record's end, or NULL. A container is looked through when it is read from its item:
+ * whoever walks it then, a level down for each call of his own, comes to an end. */
 const uint8_t *item_take_record_value(const struct item_head *h, const struct item_record *r, const uint8_t *end,
                                       struct larder_value *out);
 

@@ -1,8 +1,9 @@
 /* core/item/item_store.c - what a table makes of an item: keys, index slots, expiry.
  *
- * Job      Checks key attributes and encodes them, and turns an item into the image that the table stores. The
- *          attributes and their order stay, so an ordinal means the same in both; only the records of the primary key
- *          change, from "value here" to "value in the key area". Everything between is copied in runs.
+ * Job      Checks key attributes and encodes them, and turns an item into the image that the table
+ *          stores. The attributes and their order stay, so an ordinal means the same in both; only
+ *          the records of the primary key change, from "value here" to "value in the key area".
+ *          Everything between is copied in runs.
  * Rules    Nothing here allocates. An item is the sane image of a builder or a page, of any table.
  * Tests    tests/unit/item/item_store_test.c
  */
@@ -14,11 +15,12 @@
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 
-/* DynamoDB leaves items alone whose TTL is more than five years past (developer guide, "Using time to live"). */
+/* DynamoDB leaves items alone whose TTL is more than five years past (developer guide, "Using time
+ * to live"). */
 #define STORE_TTL_PAST_MAX_S (INT64_C(5) * 365 * 24 * 3600)
 #define ASCII_NEVER UINT64_C(0x8080808080808080) /* bits that no ASCII text has */
 
-/* ---- Keys ---------------------------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
 static int refuse_type(const struct item_key_attr *attr, enum larder_type type, const char *what) {
     return err_set(LARDER_E_INVAL, "%s \"%.*s\" is of type %s; %s is needed", what,
@@ -142,7 +144,7 @@ int item_key_from_values(const struct item_shape *shape, const struct larder_key
     return LARDER_OK;
 }
 
-/* ---- Finding key attributes ------------------------------------------------------------------------------------ */
+/* ---- Finding key attributes ------------------------------------------------------------------ */
 
 /* An attribute as a key: its type, and unless that is none of S, N and B, its value. */
 struct found_attr {
@@ -216,7 +218,8 @@ static inline int is_named(const uint8_t *record, const struct item_key_attr *at
     return name.len == attr->name_bytes && is_same_name(name.at, attr->name, name.len);
 }
 
-/* 0: the item has no such attribute. *near: where it was in an item before, from now on where it is in this one. */
+/* 0: the item has no such attribute. *near: where it was in an item before, from now on where it is
+ * in this one. */
 static inline int find_attr(const struct item_places *p, const struct item_key_attr *attr, uint16_t *near,
                             struct found_attr *out) {
     uint32_t at = *near;
@@ -286,7 +289,7 @@ int item_start_key(const struct item_shape *shape, const struct item_index_shape
     return LARDER_OK;
 }
 
-/* ---- Index slots and expiry ---------------------------------------------------------------------------------- */
+/* ---- Index slots and expiry ------------------------------------------------------------------ */
 
 /* An index key of the wrong type or size. */
 static int refuse_index_key(const struct item_index_shape *index, const struct item_key_attr *attr,
@@ -307,8 +310,8 @@ static inline int is_usual_key(const struct item_places *p, const struct item_ke
            is_named(record, attr);
 }
 
-/* A key attribute of an index. *ordinal is ITEM_NO_ATTR if the item has none that will do; LARDER_E_INVAL if it has one
- * of the wrong type or size, unless is_lenient. */
+/* A key attribute of an index. *ordinal is ITEM_NO_ATTR if the item has none that will do;
+ * LARDER_E_INVAL if it has one of the wrong type or size, unless is_lenient. */
 static __attribute__((noinline)) int find_index_key(const struct item_places *p, const struct item_index_shape *index,
                                                     int is_lenient, const struct item_key_attr *attr, size_t bytes_max,
                                                     uint16_t *near, uint16_t *ordinal) {
@@ -323,7 +326,8 @@ static __attribute__((noinline)) int find_index_key(const struct item_places *p,
     return is_lenient ? LARDER_OK : refuse_index_key(index, attr, &found.value, bytes_max);
 }
 
-/* Places of `near`: partition and sort key, the TTL attribute, then two for each index, as many as there are. */
+/* Places of `near`: partition and sort key, the TTL attribute, then two for each index, as many as
+ * there are. */
 enum { NEAR_PARTITION, NEAR_SORT, NEAR_TTL, NEAR_INDEXES };
 
 static int fill_slot(struct item_store *s, uint32_t i, struct item_index_slot *slot) {
@@ -369,9 +373,10 @@ uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t nam
     return ttl_seconds(&value, now_s);
 }
 
-/* ---- The stored image ---------------------------------------------------------------------------------------- */
+/* ---- The stored image ------------------------------------------------------------------------ */
 
-/* Keeps `changed` sorted. An ordinal that is there already (a key here and in the table the item came from) stays once.
+/* Keeps `changed` sorted. An ordinal that is there already (a key here and in the table the item
+ * came from) stays once.
  */
 static void plan_change(struct item_store *s, const struct found_attr *attr, uint8_t key_flag) {
     uint32_t i = s->changed_count;
@@ -385,7 +390,8 @@ static void plan_change(struct item_store *s, const struct found_attr *attr, uin
     s->changed_count++;
 }
 
-/* An item out of a page has the keys of its table in its key area; those that are no keys here move back. */
+/* An item out of a page has the keys of its table in its key area; those that are no keys here move
+ * back. */
 static void plan_former_keys(struct item_store *s) {
     const struct item_head *h = s->from;
     if (!h->partition_bytes)
@@ -474,7 +480,8 @@ static void put_keys(const struct larder_value *partition, const struct larder_v
 
 size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder_item *item) {
     const struct item_head *h = item_head(item);
-    /* It may become wide; former keys get a length of their own, the key area its padding, and expiry or timer a place. */
+    /* It may become wide; former keys get a length of their own, the key area its padding, and
+     * expiry or timer a place. */
     return item_round8(h->bytes + sizeof(struct item_timed) + sizeof(struct item_index_slot) * shape->index_count +
                        sizeof(uint32_t) * h->attr_count + 2u * ITEM_VARINT_BYTES_MAX + 8);
 }
@@ -544,7 +551,8 @@ static void point_slots(const struct item_store *s) {
     }
 }
 
-/* Directory (if there is to be one), records, padding and expiry; the head says what comes before them. */
+/* Directory (if there is to be one), records, padding and expiry; the head says what comes before
+ * them. */
 void item_store_records(struct item_store *s, int64_t now_s) {
     uint32_t next = 0;
     size_t at = item_lay_out(s->to, plan_records_bytes(s));

@@ -1,8 +1,10 @@
 /* core/item/num.c - DynamoDB numbers: text to ordered bytes and back.
  *
- * Job      Everything goes by way of struct num_decimal, the digits of the number without leading and trailing zeros:
- *          text -> num_scan -> decimal -> num_pack -> bytes -> num_unpack -> decimal -> text or integer
- * Rules    N1 and N2 of core/item/num.h hold because a decimal has one form, and a pair of its digits is one base-100 digit.
+ * Job      Everything goes by way of struct num_decimal, the digits of the number without leading
+ *          and trailing zeros: text -> num_scan -> decimal -> num_pack -> bytes -> num_unpack ->
+ *          decimal -> text or integer
+ * Rules    N1 and N2 of core/item/num.h hold because a decimal has one form, and a pair of its
+ *             digits is one base-100 digit.
  * Not here Arithmetic (with expressions).
  * Tests    tests/unit/item/num_test.c
  */
@@ -39,8 +41,8 @@ static int is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-/* Reads the exponent at text[*i], which is an 'e'. One that no legal number needs is clamped: then only the limits
- * matter. */
+/* Reads the exponent at text[*i], which is an 'e'. One that no legal number needs is clamped: then
+ * only the limits matter. */
 static int num_scan_exponent(const char *text, size_t bytes, size_t *i, int64_t *exponent) {
     const int64_t clamp = INT64_C(1000000000000000);
     int64_t value = 0;
@@ -56,7 +58,8 @@ static int num_scan_exponent(const char *text, size_t bytes, size_t *i, int64_t 
     return at > first;
 }
 
-/* Reads digits and point. Zeros are held back until a digit follows, so that trailing ones are never kept. */
+/* Reads digits and point. Zeros are held back until a digit follows, so that trailing ones are
+ * never kept. */
 static int num_scan_digits(const char *text, size_t bytes, size_t *i, struct num_scanned *out) {
     struct num_decimal *d = &out->decimal;
     uint64_t zeros = 0, significant = 0;
@@ -195,7 +198,8 @@ static int num_unpack(const uint8_t *from, size_t bytes, struct num_decimal *d) 
             d->digits[d->count++] = (uint8_t)(pair / 10);
         d->digits[d->count++] = (uint8_t)(pair % 10);
     }
-    d->point = 2 * exponent - (int)(2 * pairs - d->count); /* a first pair below 10 gave one digit only */
+    /* a first pair below 10 gave one digit only */
+    d->point = 2 * exponent - (int)(2 * pairs - d->count);
     d->count -= d->digits[d->count - 1] == 0;
     return d->count <= LARDER_NUMBER_DIGITS_MAX;
 }

@@ -4,9 +4,10 @@
 
 /* The words of a free span's descriptor. */
 enum free_word {
-    FREE_COUNT,   /* first span of a run: how many there are */
-    FREE_FIRST,   /* last span of a run: number of the first */
-    FREE_LONGER,  /* the one of its length that stands in the list: the next one there, number + 1 */
+    FREE_COUNT, /* first span of a run: how many there are */
+    FREE_FIRST, /* last span of a run: number of the first */
+    /* the one of its length that stands in the list: the next one there, number + 1 */
+    FREE_LONGER,
     FREE_SHORTER, /* .. and the one before it, 0: it is the first */
 };
 
@@ -42,7 +43,8 @@ static struct span_shm *run_at(const struct seg *s, uint64_t number, uint32_t *c
     return span;
 }
 
-/* Whether a number + 1 is 0, or of a span that is free: no other's descriptor is written to, whatever the lists say. */
+/* Whether a number + 1 is 0, or of a span that is free: no other's descriptor is written to,
+ * whatever the lists say. */
 static int may_link(const struct seg *s, uint64_t number) {
     return number == 0 || (number <= span_claimed_count(s) && is_free(s, (uint32_t)number - 1));
 }
@@ -156,8 +158,8 @@ void free_runs_rebuild(const struct seg *s) {
     SHM_PUT(&s->shm->free_listed, claimed);
 }
 
-/* The shortest run of at least `count`: of its length one that is not in the list itself, if there is one, as that is the less work.
- * *number 0: there is none. False: the lists are wrong. */
+/* The shortest run of at least `count`: of its length one that is not in the list itself, if there
+ * is one, as that is the less work. *number 0: there is none. False: the lists are wrong. */
 static int find_run(const struct seg *s, uint32_t count, uint32_t *number, uint32_t *found) {
     struct place place;
     *number = 0;
@@ -243,10 +245,11 @@ void free_runs_grow(const struct seg *s, uint32_t before) {
 }
 
 uint32_t free_runs_count(const struct seg *s) {
-    return covers_all(s) ? SHM_LOAD_RELAXED(&s->shm->free_spans) : UINT32_MAX; /* unknown: whoever needs one looks */
+    /* unknown: whoever needs one looks */
+    return covers_all(s) ? SHM_LOAD_RELAXED(&s->shm->free_spans) : UINT32_MAX;
 }
 
-/* ---- Check ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Check ----------------------------------------------------------------------------------- */
 
 /* Runs in list k and their chains; -1: something is wrong at *span. */
 static int64_t count_list(const struct seg *s, unsigned k, uint32_t *span) {

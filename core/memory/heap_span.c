@@ -1,11 +1,13 @@
 /* core/memory/heap_span.c - whole spans, and the memory behind them. See heap_span.h.
  *
- * Crash    Run taken: 1 hand = block, 2 states of the tails, 3 length, 4 state of the head. Given back: 1 tails free, 2 head free,
- *          3 hand = 0. All under the span lock; span_rebuild() frees tails without a head and gives a head its tails again,
- *          and whatever is in hand is then given back whole or was never taken.
- *          Memory claimed: 1 descriptors backed, 2 spans backed, 3 claimed_bytes. Dead before 3: memory that the next claim finds
- *          backed already.
- *          A span for a bin: class and bitmap first, then the state; dead before the bin lists it: rebuild_bin() finds it.
+ * Crash    Run taken: 1 hand = block, 2 states of the tails, 3 length, 4 state of the head. Given
+ *          back: 1 tails free, 2 head free,
+ *          3 hand = 0. All under the span lock; span_rebuild() frees tails without a head and gives
+ *            a head its tails again,
+ *          and whatever is in hand is then given back whole or was never taken. Memory claimed: 1
+ *          descriptors backed, 2 spans backed, 3 claimed_bytes. Dead before 3: memory that the next
+ *          claim finds backed already. A span for a bin: class and bitmap first, then the state;
+ *          dead before the bin lists it: rebuild_bin() finds it.
  * Tests    tests/unit/memory/heap_test.c
  */
 #include "core/memory/heap_span.h"
@@ -126,12 +128,14 @@ void span_rebuild(const struct seg *s) {
     free_runs_rebuild(s);
 }
 
-/* ---- Memory from the kernel --------------------------------------------------------------------------------------------- */
+/* ---- Memory from the kernel ------------------------------------------------------------------ */
 
-/* Counting takes milliseconds in a large segment, and a full cache is told so again and again: the numbers may be a little old. */
+/* Counting takes milliseconds in a large segment, and a full cache is told so again and again: the
+ * numbers may be a little old. */
 #define FULL_COUNT_EVERY_NS 100000000u
 
-/* Claims ahead that are not tried after one that the kernel refused: a refusal costs as much as several puts. */
+/* Claims ahead that are not tried after one that the kernel refused: a refusal costs as much as
+ * several puts. */
 #define CLAIMS_SKIPPED 64u
 
 /* What the last count found: w->full_... True if it counted just now. */
@@ -148,8 +152,9 @@ static int count_for_message(struct writer *w) {
     return 1;
 }
 
-/* There was no run of so many bytes, and one is seen now. It was given back a moment ago; or it is kept for arrays; or the lists do not
- * know it, as after an older library was at work (rule F3), and are made again. LARDER_OK: another try; LARDER_E_FULL, LARDER_E_BUSY. */
+/* There was no run of so many bytes, and one is seen now. It was given back a moment ago; or it is
+ * kept for arrays; or the lists do not know it, as after an older library was at work (rule F3),
+ * and are made again. LARDER_OK: another try; LARDER_E_FULL, LARDER_E_BUSY. */
 static int look_again(struct writer *w, uint64_t bytes) {
     const struct seg *s = w->seg;
     uint32_t count = (uint32_t)(bytes / SPAN_BYTES);
@@ -177,13 +182,15 @@ static int full(struct writer *w, uint64_t bytes, const char *why) {
         (unsigned long long)w->full_free_bytes, (unsigned long long)w->full_run_bytes);
 }
 
-/* Backs [from, to) of the file with memory. Repeatable: what is backed already stays as it is. LARDER_E_FULL has no message. */
+/* Backs [from, to) of the file with memory. Repeatable: what is backed already stays as it is.
+ * LARDER_E_FULL has no message. */
 static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
     const struct seg *s = w->seg;
     if (!seg_fd_is_ours(s))
         return LARDER_E_OS;
-    /* fallocate() knows nothing of the advice on the mapping and would take small pages; touched first, it comes in huge ones.
-     * Where memory runs out this stops without SIGBUS, and fallocate() says so. */
+    /* fallocate() knows nothing of the advice on the mapping and would take small pages; touched
+     * first, it comes in huge ones. Where memory runs out this stops without SIGBUS, and
+     * fallocate() says so. */
     if (s->wants_huge_pages)
         (void)madvise(s->base + from, to - from, MADV_POPULATE_WRITE);
     if (seg_file_back(s->fd, from, to - from) == 0)
@@ -193,7 +200,8 @@ static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
     return err_set_errno("fallocate", "the segment");
 }
 
-/* Backs the spans in [from, to) with memory, and before them their descriptors (G2 of core/segment/seg.h). */
+/* Backs the spans in [from, to) with memory, and before them their descriptors (G2 of
+ * core/segment/seg.h). */
 static int back_spans(struct writer *w, uint64_t from, uint64_t to) {
     uint64_t first = seg_descriptors_end(w->seg, from), end = seg_descriptors_end(w->seg, to);
     int r = first < end ? back_with_memory(w, first, end) : LARDER_OK;

@@ -1,8 +1,10 @@
 /* core/memory/heap_span.h - the lower half of the heap: whole spans, and the memory behind them.
  *
- * Job      Hands out single spans to bins and runs of spans as large blocks; claims memory from the kernel.
- * Rules    A span's state is the truth. Where free ones are is in the lists of core/memory/free_runs.h. span_hint, below which no span is free, is
- *          kept right for older libraries on the same segment, and no longer asked.
+ * Job      Hands out single spans to bins and runs of spans as large blocks; claims memory from the
+ *          kernel.
+ * Rules    A span's state is the truth. Where free ones are is in the lists of
+ *          core/memory/free_runs.h. span_hint, below which no span is free, is kept right for older
+ *          libraries on the same segment, and no longer asked.
  * Locks    LOCK_SPAN, taken inside each function.
  */
 #ifndef LARDER_MEMORY_HEAP_SPAN_H
@@ -33,11 +35,13 @@ static inline __attribute__((always_inline)) uint32_t span_claimed_count(const s
     return count < s->span_count ? (uint32_t)count : s->span_count;
 }
 
-/* Holds the bin's lock. LARDER_OK, LARDER_NOT_FOUND: no span is free; LARDER_E_BUSY. The span is SMALL with a clear bitmap, in no list. */
+/* Holds the bin's lock. LARDER_OK, LARDER_NOT_FOUND: no span is free; LARDER_E_BUSY. The span is
+ * SMALL with a clear bitmap, in no list. */
 int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, unsigned flags, uint32_t *i);
-/* The last spans that are free are for bucket arrays (HEAP_LINE): a stripe here and there needs a larger one when the heap is full of
- * small blocks, and should not refuse its items for that. A five hundredth of the segment, and in a small one a few more; a repair may
- * use them for anything. */
+/* The last spans that are free are for bucket arrays (HEAP_LINE): a stripe here and there needs a
+ * larger one when the heap is full of small blocks, and should not refuse its items for that. A
+ * five hundredth of the segment, and in a small one a few more; a repair may use them for
+ * anything. */
 #define SPANS_KEPT_MIN 3u
 static inline uint32_t span_kept_count(const struct seg *s, unsigned flags) {
     int is_for_all = (flags & HEAP_LINE) || SHM_LOAD(&s->shm->state) == SEG_STATE_REPAIRING;

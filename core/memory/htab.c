@@ -7,7 +7,8 @@
 #define BUCKETS_MAX 65535u
 #define REFILL_AHEAD 2u /* buckets */
 
-/* The buckets of an array, main ones and spares, as the stripe's word says; 0 and NULL if it is empty or out of bounds. */
+/* The buckets of an array, main ones and spares, as the stripe's word says; 0 and NULL if it is
+ * empty or out of bounds. */
 static uint32_t array_of(const struct htab *t, uint64_t word, struct bucket_shm **array) {
     uint32_t buckets = WORD_TAG(word);
     *array = buckets ? seg_at(t->seg, WORD_OFF(word), htab_array_bytes(buckets)) : NULL;
@@ -29,8 +30,10 @@ uint32_t htab_bucket_of(const struct htab *t, uint32_t bucket_count, uint64_t ha
 }
 
 uint64_t htab_first_hash(const struct htab *t, uint32_t stripe, uint32_t buckets, uint32_t bucket) {
-    uint64_t below = (((uint64_t)bucket << 32) + buckets - 1) / buckets; /* ceil: 32 bits below the stripe's */
-    uint64_t beyond = (UINT64_C(1) << (64 - t->stripe_shift)) - 1;       /* those of them that are of the low half */
+    /* ceil: 32 bits below the stripe's */
+    uint64_t below = (((uint64_t)bucket << 32) + buckets - 1) / buckets;
+    /* those of them that are of the low half */
+    uint64_t beyond = (UINT64_C(1) << (64 - t->stripe_shift)) - 1;
     below = (below + beyond) & ~beyond;
     return (uint64_t)stripe << t->stripe_shift | below << 32 >> (64 - t->stripe_shift);
 }
@@ -65,8 +68,8 @@ void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe
     walk->is_damaged = !buckets && word != 0;
 }
 
-/* The first slot with the tag from slot `from` on, or BUCKET_SLOTS. Written out: a get looks at four or five slots, at ten
- * instructions each in a loop. */
+/* The first slot with the tag from slot `from` on, or BUCKET_SLOTS. Written out: a get looks at
+ * four or five slots, at ten instructions each in a loop. */
 static inline uint32_t slot_with_tag(const struct bucket_shm *bucket, uint32_t from, uint16_t tag) {
 #define SLOT_OR_NEXT(i)                                                                                                \
     case i:                                                                                                            \
@@ -88,7 +91,8 @@ static inline uint32_t slot_with_tag(const struct bucket_shm *bucket, uint32_t f
 }
 _Static_assert(BUCKET_SLOTS == 7, "slot_with_tag() has a line for each slot");
 
-/* Whether a block that begins like this may be in the walk's chain, though it is not looked for: else it is damaged, or its slot. */
+/* Whether a block that begins like this may be in the walk's chain, though it is not looked for:
+ * else it is damaged, or its slot. */
 static __attribute__((noinline)) int is_neighbour(const struct htab_walk *walk, uint64_t first) {
     const struct htab *t = walk->tab;
     return first >> t->stripe_shift == walk->hash >> t->stripe_shift &&
@@ -145,7 +149,7 @@ shm_word *htab_peek(const struct htab *t, uint64_t array_word, struct bucket_shm
     }
 }
 
-/* ---- Changing, under the stripe's lock ---------------------------------------------------------------------------------- */
+/* ---- Changing, under the stripe's lock ------------------------------------------------------- */
 
 static shm_word *empty_in(struct bucket_shm *bucket) {
     for (unsigned i = 0; i < BUCKET_SLOTS; i++)
@@ -249,8 +253,8 @@ uint32_t htab_buckets_filling(uint32_t least) {
     return buckets;
 }
 
-/* An array of so many buckets instead of the old one: built aside, published by one word, the old one given back.
- * LARDER_NOT_FOUND: they are too few for a chain; nothing has changed. */
+/* An array of so many buckets instead of the old one: built aside, published by one word, the old
+ * one given back. LARDER_NOT_FOUND: they are too few for a chain; nothing has changed. */
 static int replace_array(struct writer *w, const struct htab *t, struct stripe_shm *s, uint32_t buckets) {
     struct bucket_shm *old, *array;
     uint64_t old_word = SHM_LOAD_RELAXED(&s->array), off, bytes = htab_array_bytes(buckets);
@@ -284,7 +288,8 @@ static int grow(struct writer *w, const struct htab *t, struct stripe_shm *s) {
     struct bucket_shm *old;
     uint64_t old_word = SHM_LOAD_RELAXED(&s->array);
     uint32_t buckets = array_of(t, old_word, &old);
-    if (!buckets && old_word != 0) /* a new array in its place would hide every item of the stripe */
+    /* a new array in its place would hide every item of the stripe */
+    if (!buckets && old_word != 0)
         return err_set(LARDER_E_CORRUPT, "a stripe refers to a bucket array at %llu, which is none",
                        (unsigned long long)WORD_OFF(old_word));
     while ((buckets = larger(buckets)) != 0) {
@@ -305,14 +310,17 @@ static unsigned slots_used(const struct bucket_shm *bucket) {
 
 /* ---- Spares that change chains -----------------------------------------------------------------------------------------------
  *
- * Once all spares are linked, a stripe whose blocks come and go would need a larger array sooner or later, however few they are. So
- * before (or, when there is no memory, after all) a chain gives the spare at its end to another one, if its blocks have room before it.
+ * Once all spares are linked, a stripe whose blocks come and go would need a larger array sooner or
+ * later, however few they are. So before (or, when there is no memory, after all) a chain gives the
+ * spare at its end to another one, if its blocks have room before it.
  *
  * Crash    1 copies of the spare's words in empty slots before it   2 sequence   3 its slots empty   4 link to it 0   5 sequence   6 link
- *          from the other chain. Dead between 1 and 3: a word is in a chain twice, which htab_recount_locked() ends; till then
- *          htab_bucket_slots() takes it once. Dead between 4 and 6: a spare less until the array is replaced. */
+ *          from the other chain. Dead between 1 and 3: a word is in a chain twice, which
+ *          htab_recount_locked() ends; till then htab_bucket_slots() takes it once. Dead between 4
+ *          and 6: a spare less until the array is replaced. */
 
-/* A chain's last bucket, if it is a spare, the one before, and whether all that is in it has room further up. */
+/* A chain's last bucket, if it is a spare, the one before, and whether all that is in it has room
+ * further up. */
 struct chain_end {
     uint32_t before, last;
     int is_spared;
@@ -344,7 +352,8 @@ static void cut_chain(struct stripe_shm *s, struct bucket_shm *array, uint32_t b
         if (slot)
             SHM_STORE(slot, word);
     }
-    /* Who reads without a lock and has not seen the copies will not believe that it saw the last bucket either. */
+    /* Who reads without a lock and has not seen the copies will not believe that it saw the last
+     * bucket either. */
     SHM_STORE(&s->seq, SHM_LOAD_RELAXED(&s->seq) + 1);
     for (unsigned i = 0; i < BUCKET_SLOTS; i++)
         if (SHM_LOAD_RELAXED(&last->slot[i]) != 0)
@@ -376,7 +385,8 @@ static int take_over_spare(const struct htab *t, struct stripe_shm *s, uint64_t 
     return 0;
 }
 
-/* An array that is this full grows before spares are looked for in other chains: few could be spared. At seven tenths all are needed. */
+/* An array that is this full grows before spares are looked for in other chains: few could be
+ * spared. At seven tenths all are needed. */
 static int is_well_filled(const struct htab *t, const struct stripe_shm *s) {
     return (uint64_t)SHM_LOAD_RELAXED(&s->count) * 8 > (uint64_t)htab_bucket_count(t, s) * BUCKET_SLOTS * 5;
 }
@@ -413,7 +423,8 @@ void htab_count_locked(struct stripe_shm *s, int by) {
     SHM_STORE(&s->count, SHM_LOAD_RELAXED(&s->count) + (uint32_t)by);
 }
 
-/* The words of a chain's last bucket that are further up, too: a chain was being cut when its owner died. */
+/* The words of a chain's last bucket that are further up, too: a chain was being cut when its owner
+ * died. */
 static void end_duplicates(struct bucket_shm *array, uint32_t buckets, uint32_t total, uint32_t bucket) {
     struct bucket_shm *last = &array[end_of_chain(array, buckets, total, bucket).last];
     for (uint32_t at = bucket; &array[at] != last; at = (uint32_t)SHM_LOAD_RELAXED(&array[at].link) - 1)
@@ -485,12 +496,14 @@ int htab_clear_large_locked(struct writer *w, const struct htab *t, struct strip
     return htab_clear_locked(w, s);
 }
 
-/* Of what an array has room for, at most so much is used when it is made smaller: a sixteenth. What a stripe lost is likely to come back,
- * and a larger array needs a run of spans, which a heap full of small blocks does not have. Where more than nine in ten items went, some
- * spans have become empty. */
+/* Of what an array has room for, at most so much is used when it is made smaller: a sixteenth. What
+ * a stripe lost is likely to come back, and a larger array needs a run of spans, which a heap full
+ * of small blocks does not have. Where more than nine in ten items went, some spans have become
+ * empty. */
 #define SHRINK_BELOW 16u
 
-/* Buckets of an array for what a stripe has now, with room for as much again, if it uses so little of the one it has; else 0. */
+/* Buckets of an array for what a stripe has now, with room for as much again, if it uses so little
+ * of the one it has; else 0. */
 static uint32_t buckets_wanted(const struct htab *t, const struct stripe_shm *s) {
     uint32_t buckets = htab_bucket_count(t, s), count = SHM_LOAD_RELAXED(&s->count);
     if ((uint64_t)count * SHRINK_BELOW > (uint64_t)buckets * BUCKET_SLOTS)
@@ -516,7 +529,7 @@ int htab_shrink_locked(struct writer *w, const struct htab *t, struct stripe_shm
     return r == LARDER_NOT_FOUND ? LARDER_OK : r;
 }
 
-/* ---- Walking in hash order ------------------------------------------------------------------------------------------------ */
+/* ---- Walking in hash order ------------------------------------------------------------------- */
 
 uint32_t htab_bucket_count(const struct htab *t, const struct stripe_shm *s) {
     struct bucket_shm *array;

@@ -62,7 +62,8 @@ static int is_empty_from(const struct slot_shm *slot, unsigned i) {
 }
 _Static_assert(SLOT_HAND % 4 == 0, "is_empty_from looks at four");
 
-/* Of the step's blocks in hand: those of `given` go back to the heap, those of the other side stay linked where they are. */
+/* Of the step's blocks in hand: those of `given` go back to the heap, those of the other side stay
+ * linked where they are. */
 static int empty_hand(struct writer *w, unsigned n, unsigned given) {
     unsigned kept = given == HAND_OLD ? HAND_NEW : HAND_OLD, places[SLOT_HAND], count = 0;
     for (unsigned i = 0; i < SLOT_HAND; i++) {

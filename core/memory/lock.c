@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #define SPIN_COUNT 100
-/* Between two looks at the owner. What one waits doubles, from the first to the last: a death is noticed a millisecond after one
- * came, or after as long again as one has waited; and a thousand who wait for one that is slow do not keep the kernel busy. */
+/* Between two looks at the owner. What one waits doubles, from the first to the last: a death is
+ * noticed a millisecond after one came, or after as long again as one has waited; and a thousand
+ * who wait for one that is slow do not keep the kernel busy. */
 #define SLEEP_MIN_NS 1000000
 #define SLEEP_MAX_NS 16000000
 
@@ -26,7 +27,8 @@ static void cpu_relax(void) {
 #endif
 }
 
-/* Not FUTEX_PRIVATE: the word is shared between processes. Errors are a reason to look again, nothing else. */
+/* Not FUTEX_PRIVATE: the word is shared between processes. Errors are a reason to look again,
+ * nothing else. */
 static void futex_sleep(lock_word *lock, uint32_t value, uint64_t ns) {
     struct timespec limit = {0, (long)ns};
     syscall(SYS_futex, lock, FUTEX_WAIT, value, &limit, NULL, 0);
@@ -67,7 +69,8 @@ static void mark_rank(struct writer *w, enum lock_rank rank) {
     w->stripes_held += rank == LOCK_STRIPE;
 }
 
-/* is_dead: the owner is gone, and why it could not be recovered is the present message: a live process is in the way there. */
+/* is_dead: the owner is gone, and why it could not be recovered is the present message: a live
+ * process is in the way there. */
 static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_rank rank, uint64_t waited_ns,
                 int is_dead) {
     struct slot_shm *holder = seg_slot(w->seg, (uint32_t)owner);
@@ -86,8 +89,9 @@ static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_ra
                    lock_rank_name(rank), pid, owner, (unsigned long long)(waited_ns / 1000000), w->busy_timeout_ms);
 }
 
-/* The owner is dead, and this process lacks what it takes to recover it: descriptors, memory, permission. Another may come and do
- * it, so it is waited for like a living one; but in the end it must not be called one. */
+/* The owner is dead, and this process lacks what it takes to recover it: descriptors, memory,
+ * permission. Another may come and do it, so it is waited for like a living one; but in the end it
+ * must not be called one. */
 static int cannot_recover(int result) {
     return result == LARDER_E_OS || result == LARDER_E_NO_MEMORY || result == LARDER_E_ACCESS;
 }
@@ -98,7 +102,8 @@ struct lock_wait {
     lock_word *lock;
     enum lock_rank rank;
     uint64_t start_ns, sleep_ns, limit_ns;
-    uint32_t waiters;      /* LOCK_WAITERS once it slept: from then on others may sleep, too, and nobody knows */
+    /* LOCK_WAITERS once it slept: from then on others may sleep, too, and nobody knows */
+    uint32_t waiters;
     uint32_t owner_before; /* when it slept last */
 };
 
@@ -135,7 +140,8 @@ static void sleep_for(struct lock_wait *wait, uint32_t owner, uint32_t value) {
     wait->owner_before = owner;
 }
 
-/* The lock was `seen` to be held, and to spin did not help. LARDER_CHANGED: it is to be looked at again. */
+/* The lock was `seen` to be held, and to spin did not help. LARDER_CHANGED: it is to be looked at
+ * again. */
 static int wait_for_owner(struct lock_wait *wait, uint32_t seen) {
     struct writer *w = wait->w;
     uint32_t owner = (seen & ~LOCK_WAITERS) - 1;
@@ -193,7 +199,8 @@ int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank) {
         return err_set(LARDER_E_CORRUPT, "slot %u holds more than %u locks", w->id, SLOT_LOCKS);
     uint32_t seen = 0;
     int is_mine = SHM_CAS(lock, &seen, w->id + 1);
-    if (!is_mine && seen == LOCK_WAITERS) /* damage, as nobody stores that; wait_for() takes it, too */
+    /* damage, as nobody stores that; wait_for() takes it, too */
+    if (!is_mine && seen == LOCK_WAITERS)
         is_mine = SHM_CAS(lock, &seen, (w->id + 1) | LOCK_WAITERS);
     if (!is_mine) {
         forget_lock(w, lock);
@@ -216,10 +223,12 @@ int lock_pass(struct writer *w, lock_word *lock, enum lock_rank rank) {
 }
 
 void lock_drop(struct writer *w, lock_word *lock, enum lock_rank rank) {
-    DEBUG_ASSERT(w->is_recovery || lock_is_held(w, rank)); /* a dead slot may say that it has two of a rank */
+    /* a dead slot may say that it has two of a rank */
+    DEBUG_ASSERT(w->is_recovery || lock_is_held(w, rank));
     if (rank != LOCK_STRIPE || --w->stripes_held == 0)
         w->ranks_held &= ~(1u << rank);
-    if (!lock_is_mine(w, lock)) { /* a damaged segment: these bytes are something else, too, and were written as that */
+    /* a damaged segment: these bytes are something else, too, and were written as that */
+    if (!lock_is_mine(w, lock)) {
         forget_lock(w, lock);
         return;
     }

@@ -1,9 +1,9 @@
 /* core/memory/obstacle.h - what was in the way of a try.
  *
- * Idea     Under a lock of the segment nobody allocates private memory, asks the kernel for memory, or
- *          makes a view. So a call tries. A try that lacks something changes nothing, drops its locks
- *          and returns what it lacks: an obstacle. Outside the locks the obstacle is removed, and the
- *          call tries again (core/table/attempt.h).
+ * Idea     Under a lock of the segment nobody allocates private memory, asks the kernel for memory,
+ *          or makes a view. So a call tries. A try that lacks something changes nothing, drops its
+ *          locks and returns what it lacks: an obstacle. Outside the locks the obstacle is removed,
+ *          and the call tries again (core/table/attempt.h).
  * Rules    O1 An obstacle is an internal result. No public call returns one.
  *          O2 LARDER_E_FULL is an obstacle, too, where room can be made; a closed gate is one that
  *             gate_take_stripe() removes by itself.

@@ -1,4 +1,5 @@
-/* core/memory/recover.c - finishing or undoing what a dead thread was doing, in its name. See recover.h. */
+/* core/memory/recover.c - finishing or undoing what a dead thread was doing, in its name. See
+ * recover.h. */
 #include "core/memory/recover.h"
 #include "core/base/err.h"
 #include "core/base/swap.h"
@@ -9,7 +10,8 @@
 #include <unistd.h>
 
 #define HELD_MAX SLOT_LOCKS
-/* Each recovery that another one waits for is of a lock of a higher rank. Only a damaged segment makes more of it. */
+/* Each recovery that another one waits for is of a lock of a higher rank. Only a damaged segment
+ * makes more of it. */
 #define RECOVERY_DEPTH_MAX ((int)LOCK_SPAN + 1)
 
 /* The i-th lock that the slot holds, and its rank; NULL if entry i names none that it holds. */
@@ -23,8 +25,8 @@ static lock_word *held_lock(const struct writer *dead, unsigned i, enum lock_ran
     return lock;
 }
 
-/* What the slot holds. A lock that it was only about to take, or had dropped, is forgotten here: else every death would cost one
- * of the slot's places for locks. */
+/* What the slot holds. A lock that it was only about to take, or had dropped, is forgotten here:
+ * else every death would cost one of the slot's places for locks. */
 static void note_ranks(struct writer *dead) {
     enum lock_rank rank;
     for (unsigned i = 0; i < HELD_MAX; i++)
@@ -97,7 +99,8 @@ static int stage_outer(struct writer *dead) {
 }
 
 static int run_stages(struct writer *dead, enum lock_rank rank) {
-    if (SHM_LOAD(&dead->seg->shm->state) == SEG_STATE_REPAIRING) /* rule M2 of core/audit/repair.h */
+    /* rule M2 of core/audit/repair.h */
+    if (SHM_LOAD(&dead->seg->shm->state) == SEG_STATE_REPAIRING)
         return err_set(LARDER_E_BUSY, "the segment is being repaired");
     note_ranks(dead);
     int r = stage_heap(dead);
@@ -109,8 +112,9 @@ static int run_stages(struct writer *dead, enum lock_rank rank) {
     return stage_outer(dead);
 }
 
-/* Before its liveness lock looks like a living owner's again: core/memory/writer.c. An owner takes that lock before his generation can be
- * read, so one whose lock nobody holds is dead or has left; of the next one, whatever comes between here, this says nothing. */
+/* Before its liveness lock looks like a living owner's again: core/memory/writer.c. An owner takes
+ * that lock before his generation can be read, so one whose lock nobody holds is dead or has left;
+ * of the next one, whatever comes between here, this says nothing. */
 static void say_dead(const struct seg *s, uint32_t id) {
     struct slot_shm *slot = seg_slot(s, id);
     uint32_t owner = (uint32_t)SHM_LOAD(&slot->generation);
@@ -152,7 +156,8 @@ int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
     return r;
 }
 
-/* A free slot that the map calls taken, and nobody is about to take: its bit was left by a death (core/memory/slot_map.h). */
+/* A free slot that the map calls taken, and nobody is about to take: its bit was left by a death
+ * (core/memory/slot_map.h). */
 static void mend_map(const struct seg *s, uint32_t id) {
     if (SHM_LOAD(&seg_slot(s, id)->state) == SLOT_FREE && slot_map_is_taken(s, id) && live_is_held(s, id) == 0)
         slot_map_give(s, id);

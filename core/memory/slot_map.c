@@ -12,7 +12,7 @@
 #define BELL_RUNG 4u
 #define TURN_MS 5u /* between two turns */
 
-/* ---- The map ------------------------------------------------------------------------------------------------------ */
+/* ---- The map --------------------------------------------------------------------------------- */
 
 static shm_word *map_of(const struct seg *s, uint32_t slot) {
     return &seg_slot(s, slot / MAP_BITS)->map;
@@ -59,7 +59,7 @@ void slot_map_give(const struct seg *s, uint32_t slot) {
     slot_bell_ring(s);
 }
 
-/* ---- The bell ----------------------------------------------------------------------------------------------------- */
+/* ---- The bell -------------------------------------------------------------------------------- */
 
 uint32_t slot_bell_listen(const struct seg *s, int is_old) {
     _Atomic uint32_t *bell = &s->shm->slot_bell;
@@ -80,8 +80,8 @@ static int wake_one(_Atomic uint32_t *bell, uint32_t who) {
     return syscall(SYS_futex, bell, FUTEX_WAKE_BITSET, 1, NULL, NULL, who) > 0;
 }
 
-/* If others sleep, too, the one that wakes says so again before it looks for a slot. The mark of those that have waited
- * long stays until none of them sleeps. */
+/* If others sleep, too, the one that wakes says so again before it looks for a slot. The mark of
+ * those that have waited long stays until none of them sleeps. */
 void slot_bell_ring(const struct seg *s) {
     _Atomic uint32_t *bell = &s->shm->slot_bell;
     uint32_t seen = SHM_LOAD(bell);
@@ -99,7 +99,7 @@ void slot_bell_ring(const struct seg *s) {
         }
 }
 
-/* ---- Turns -------------------------------------------------------------------------------------------------------- */
+/* ---- Turns ----------------------------------------------------------------------------------- */
 
 int slot_turn_take(const struct seg *s, uint64_t now_ms, uint32_t count, uint32_t *from) {
     uint64_t seen = SHM_LOAD(&s->shm->slot_turn);

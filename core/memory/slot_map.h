@@ -1,18 +1,21 @@
 /* core/memory/slot_map.h - finding a free slot among thousands, and waiting for one.
  *
- * Job      A bit per slot, so that the first free one is found without a look at each; a bell for those who wait for one.
+ * Job      A bit per slot, so that the first free one is found without a look at each; a bell for
+ *          those who wait for one.
  * Picture  bit i % 64 of slot[i / 64].map     1: slot i is taken, or about to be   0: nobody said so, look
  *          seg_shm.slot_bell                  times it was rung * 4, + 1 if one waits, + 2 if one has waited long
  *          seg_shm.slot_turn                  when a waiter looked for dead owners (ms) << 32 | slot to go on at
- * Rules    M1 All of it are hints. A slot is free if its state says so and its liveness lock can be had (core/memory/writer.c).
+ * Rules    M1 All of it are hints. A slot is free if its state says so and its liveness lock can be
+ *             had (core/memory/writer.c).
  *             0 is right everywhere, at any time: then the slots themselves are looked at.
- *          M2 A slot's bit is set before its liveness lock is taken, and cleared after that lock was dropped. So threads
- *             that look for a free slot try different ones.
- *          M3 Usually a thread that comes may be faster than one that was woken: that costs least. When one has waited
- *             long, only such are woken and take slots, until none is left, as with Go's mutex: no thread starves.
- * Crash    Dead between bit and state: a free slot with its bit set, which nobody finds by the map. A waiter finds it by
- *          its state, and recover_some() clears the bit. A waiter that dies leaves the mark that it waits, and the next
- *          slot that is left clears it.
+ *          M2 A slot's bit is set before its liveness lock is taken, and cleared after that lock
+ *             was dropped. So threads that look for a free slot try different ones.
+ *          M3 Usually a thread that comes may be faster than one that was woken: that costs least.
+ *             When one has waited long, only such are woken and take slots, until none is left, as
+ *             with Go's mutex: no thread starves.
+ * Crash    Dead between bit and state: a free slot with its bit set, which nobody finds by the map.
+ *          A waiter finds it by its state, and recover_some() clears the bit. A waiter that dies
+ *          leaves the mark that it waits, and the next slot that is left clears it.
  * Tests    tests/unit/memory/slot_map_test.c, tests/unit/memory/slot_wait_test.c
  */
 #ifndef LARDER_MEMORY_SLOT_MAP_H
@@ -35,17 +38,20 @@ static inline int slot_bell_is_waited_for(const struct seg *s) {
 static inline int slot_bell_is_for_old(uint32_t bell) {
     return (bell & 2) != 0;
 }
-/* Says that somebody waits, is_old: for long. Look once more for a slot after this, then sleep on the result. */
+/* Says that somebody waits, is_old: for long. Look once more for a slot after this, then sleep on
+ * the result. */
 uint32_t slot_bell_listen(const struct seg *s, int is_old);
-/* Until the bell is rung for one like us after slot_bell_listen() gave `heard`, or a signal comes, or ms have passed. */
+/* Until the bell is rung for one like us after slot_bell_listen() gave `heard`, or a signal comes,
+ * or ms have passed. */
 void slot_bell_sleep(const struct seg *s, uint32_t heard, int is_old, uint32_t ms);
 /* Wakes one, if anybody waits. */
 void slot_bell_ring(const struct seg *s);
 
-/* Waiters take turns at looking for dead owners, since a look costs a system call for each slot. 1: it is the caller's
- * turn, with `count` slots from *from on. */
+/* Waiters take turns at looking for dead owners, since a look costs a system call for each slot. 1:
+ * it is the caller's turn, with `count` slots from *from on. */
 int slot_turn_take(const struct seg *s, uint64_t now_ms, uint32_t count, uint32_t *from);
-/* The next turn may be taken at once, and goes on at `from`: there are more dead where this one was. */
+/* The next turn may be taken at once, and goes on at `from`: there are more dead where this one
+ * was. */
 void slot_turn_pass(const struct seg *s, uint64_t now_ms, uint32_t from);
 
 #endif

@@ -1,7 +1,8 @@
-/* core/memory/slot_take.c - taking a slot: a free one, a dead owner's, or after a wait. See slot_take.h.
+/* core/memory/slot_take.c - taking a slot: a free one, a dead owner's, or after a wait. See
+ * slot_take.h.
  *
- * Crash    A slot is taken under its liveness lock: its bit in the map, fields, then state = LIVE. Dead before: the slot is
- *          free. Dead after: it is a dead slot with nothing to recover.
+ * Crash    A slot is taken under its liveness lock: its bit in the map, fields, then state = LIVE.
+ *          Dead before: the slot is free. Dead after: it is a dead slot with nothing to recover.
  * Tests    tests/unit/memory/slot_test.c, tests/unit/memory/slot_wait_test.c
  */
 #include "core/memory/slot_take.h"
@@ -20,8 +21,8 @@
 #define TURN_SLOTS 64u        /* looked at for dead owners in one turn */
 #define LAST_LOOK_SLOTS 1024u /* the same at the end of a wait that was too short for turns */
 
-/* Takes slot i if it is free. LARDER_OK and *out; LARDER_E_NO_SLOT: it is not; LARDER_E_BUSY: it is, but somebody is about to take it
- * or has not quite left it; or a failure. */
+/* Takes slot i if it is free. LARDER_OK and *out; LARDER_E_NO_SLOT: it is not; LARDER_E_BUSY: it
+ * is, but somebody is about to take it or has not quite left it; or a failure. */
 static int take_if_free(struct writer_pool *pool, uint32_t i, struct writer **out) {
     struct slot_shm *slot = seg_slot(pool->seg, i);
     void *live;
@@ -30,8 +31,8 @@ static int take_if_free(struct writer_pool *pool, uint32_t i, struct writer **ou
     int r = live_take(pool->seg, LIVE_SLOT_BASE + i, &live);
     if (r)
         return r;
-    /* Its owner may have died meanwhile: a dead slot, not a free one. And a free one that has something open is damaged: with it, a
-     * writer would give back blocks that are not its own. */
+    /* Its owner may have died meanwhile: a dead slot, not a free one. And a free one that has
+     * something open is damaged: with it, a writer would give back blocks that are not its own. */
     if (SHM_LOAD(&slot->state) != SLOT_FREE || !slot_has_nothing_open(slot) || !slot_holds_no_locks(slot)) {
         live_drop(pool->seg, live);
         return LARDER_E_NO_SLOT;
@@ -78,8 +79,9 @@ static int recover_slot(struct writer_pool *pool, uint32_t i) {
     return r;
 }
 
-/* Takes slot i if it is free, or dead and can be recovered. LARDER_OK and *out; LARDER_E_BUSY and a message: it can be had soon;
- * LARDER_E_NO_SLOT: its owner lives, or it is damaged; or a failure. */
+/* Takes slot i if it is free, or dead and can be recovered. LARDER_OK and *out; LARDER_E_BUSY and a
+ * message: it can be had soon; LARDER_E_NO_SLOT: its owner lives, or it is damaged; or a
+ * failure. */
 static int take_or_recover(struct writer_pool *pool, uint32_t i, struct writer **out) {
     struct slot_shm *slot = seg_slot(pool->seg, i);
     if (SHM_LOAD(&slot->state) == SLOT_LIVE) {
@@ -96,7 +98,7 @@ static int take_or_recover(struct writer_pool *pool, uint32_t i, struct writer *
     return r;
 }
 
-/* ---- Waiting for one ----------------------------------------------------------------------------------------------- */
+/* ---- Waiting for one ------------------------------------------------------------------------- */
 
 /* Looks at `count` slots themselves, whatever the map says. */
 static int take_looking(struct writer_pool *pool, uint32_t from, uint32_t count, uint32_t *at, struct writer **out) {
@@ -123,7 +125,8 @@ static int take_dead(struct writer_pool *pool, uint64_t now_ms, struct writer **
     return r;
 }
 
-/* Turns that all slots need are over sooner than a usual wait. After a shorter one: all of them, now. */
+/* Turns that all slots need are over sooner than a usual wait. After a shorter one: all of them,
+ * now. */
 static int take_at_last(struct writer_pool *pool, uint64_t waited_ms, struct writer **out) {
     uint32_t at;
     if (waited_ms > (uint64_t)(pool->seg->slot_count / TURN_SLOTS + 1) * 2 * WAIT_MS)
@@ -131,7 +134,8 @@ static int take_at_last(struct writer_pool *pool, uint64_t waited_ms, struct wri
     return take_looking(pool, 0, LAST_LOOK_SLOTS, &at, out);
 }
 
-/* 1 and *slot: it can be had soon, for its owner is known to be dead, or somebody is about to take or to leave it. */
+/* 1 and *slot: it can be had soon, for its owner is known to be dead, or somebody is about to take
+ *   or to leave it. */
 static int is_one_to_come(const struct seg *s, uint32_t *slot) {
     for (*slot = 0; *slot < s->slot_count; ++*slot) {
         const struct slot_shm *at = seg_slot(s, *slot);
@@ -178,8 +182,8 @@ static int refuse(struct writer_pool *pool, uint64_t waited_ms) {
                    pool->seg->slot_count, count_processes(pool), (unsigned long long)waited_ms, LARDER_SLOTS_MAX);
 }
 
-/* Whether waiting helps: all slots are taken; or this process cannot take one (its user changed, it lacks a descriptor), and
- * another thread will give back one that it has. */
+/* Whether waiting helps: all slots are taken; or this process cannot take one (its user changed, it
+ * lacks a descriptor), and another thread will give back one that it has. */
 static int is_worth_waiting(const struct writer_pool *pool, int result) {
     int is_unable = result == LARDER_E_OS || result == LARDER_E_ACCESS || result == LARDER_E_NO_MEMORY;
     return is_taken(result) || (is_unable && atomic_load_explicit(&pool->writer_count, memory_order_relaxed) > 0);
@@ -191,7 +195,8 @@ static int take_once(struct writer_pool *pool, uint64_t now_ms, struct writer **
     return is_taken(r) ? take_dead(pool, now_ms, out) : r;
 }
 
-/* None was free. Rule M3 of core/memory/slot_map.h: young ones give way while old ones are served, that is, while the bell is rung. */
+/* None was free. Rule M3 of core/memory/slot_map.h: young ones give way while old ones are served,
+ * that is, while the bell is rung. */
 static int take_waiting(struct writer_pool *pool, uint32_t wait_ms, struct writer **out) {
     const struct seg *s = pool->seg;
     uint64_t start_ms = wait_now_ms(), now_ms = start_ms;

@@ -1,8 +1,8 @@
 /* core/memory/writer.c - writers, and the pool of a handle that keeps them. See writer.h.
  *
- * Crash    A slot is left like this: state = FREE, the liveness lock dropped, the bit, the bell. Dead before the first
- *          store: a dead slot with nothing to recover. After it: a free slot, which the map or a waiter's own look finds
- *          (core/memory/slot_map.h).
+ * Crash    A slot is left like this: state = FREE, the liveness lock dropped, the bit, the bell.
+ *          Dead before the first store: a dead slot with nothing to recover. After it: a free slot,
+ *          which the map or a waiter's own look finds (core/memory/slot_map.h).
  * Tests    tests/unit/memory/slot_test.c, tests/unit/memory/slot_wait_test.c
  */
 #include "core/memory/writer.h"
@@ -65,7 +65,8 @@ static __attribute__((noinline)) struct writer *take_listed(struct writer_pool *
     return w;
 }
 
-/* A writer of the pool, or NULL. Usually the one that was put back last, which nobody else wants. */
+/* A writer of the pool, or NULL. Usually the one that was put back last, which nobody else
+ * wants. */
 struct writer *writer_take_idle(struct writer_pool *pool) {
     struct writer *w = atomic_exchange_explicit(&pool->spare, NULL, memory_order_acq_rel);
     return __builtin_expect(w != NULL, 1) ? w : take_listed(pool);
@@ -80,7 +81,8 @@ static void leave(struct writer *w) {
     writer_free(w);
 }
 
-/* 0: it is the last one of a process that could not take another, being another user than it was. */
+/* 0: it is the last one of a process that could not take another, being another user than it
+ * was. */
 static int may_leave(struct writer_pool *pool) {
     uint32_t count = atomic_load_explicit(&pool->writer_count, memory_order_relaxed);
     uint32_t least = geteuid() == pool->opened_as ? 0 : 1;
@@ -115,7 +117,8 @@ static __attribute__((noinline)) int put_listed(struct writer *w) {
 /* Returns 0 if the pool is full. */
 static inline int put_idle(struct writer *w) {
     struct writer *none = NULL;
-    /* Release; pairs with the exchange in take_idle(): the next thread sees what this one did with it. */
+    /* Release; pairs with the exchange in take_idle(): the next thread sees what this one did with
+     * it. */
     if (atomic_compare_exchange_strong_explicit(&w->pool->spare, &none, w, memory_order_acq_rel, memory_order_relaxed))
         return 1;
     return put_listed(w);

@@ -1,19 +1,24 @@
 /* core/segment/layout.h - the bytes of a segment.
  *
- * Job      Every structure that lies in a segment outside the heap's blocks, and where it lies. Structures inside blocks
- *          belong to their modules: items to core/item/item.h, lists to index/leaf.h and index/skl.h, timers to ttl/wheel.h.
+ * Job      Every structure that lies in a segment outside the heap's blocks, and where it lies.
+ *          Structures inside blocks belong to their modules: items to core/item/item.h, lists to
+ *          index/leaf.h and index/skl.h, timers to ttl/wheel.h.
  * Picture  0            struct seg_shm                     identity, geometry, global words
  *          slots_off    struct slot_shm [slot_count]       one per writing thread: its locks, blocks in hand, open steps
  *          catalog_off  struct table_shm [tables]          one per table
  *          bins_off     struct bin_shm [arenas * classes]  small-block lists of the heap
  *          shards_off   wheel shards, ttl/wheel.h
  *          spans_off    struct span_shm [span_count]       one cache line per 16 KiB span: state and block bitmap; those of
- *                                                          spans that were never claimed are not backed by memory
+ *                                                          spans that were never claimed are not
+ *                                                          backed by memory
  *          data_off     the spans
- * Rules    L1 Fixed-width integers, atomics of those, and named padding only: no pointer, size_t, bool or enum.
- *          L2 A reference is a 64-bit offset from the segment's start; 0 is none. Nobody follows one unchecked (seg_at).
- *          L3 Lock words, sequences, slots, catalog, bins and spans never move and never become anything else: a late
- *             compare-and-swap by a process that was stopped hits the same kind of word.
+ * Rules    L1 Fixed-width integers, atomics of those, and named padding only: no pointer, size_t,
+ *             bool or enum.
+ *          L2 A reference is a 64-bit offset from the segment's start; 0 is none. Nobody follows
+ *             one unchecked (seg_at).
+ *          L3 Lock words, sequences, slots, catalog, bins and spans never move and never become
+ *             anything else: a late compare-and-swap by a process that was stopped hits the same
+ *             kind of word.
  * Tests    tests/unit/segment/seg_test.c
  */
 #ifndef LARDER_SEGMENT_LAYOUT_H
@@ -23,8 +28,8 @@
 #include "larder.h"
 
 #define SEG_MAGIC UINT64_C(0x0a7265647261c34c) /* "L\xc3ardr.\n": no text file starts like this */
-/* 2: locks are on a file beside the segment (core/segment/seg_lock.h), of which libraries that read 1 alone know nothing. Segments of 1
- * are read and written as they are. */
+/* 2: locks are on a file beside the segment (core/segment/seg_lock.h), of which libraries that read
+ * 1 alone know nothing. Segments of 1 are read and written as they are. */
 #define SEG_FORMAT_VERSION 2u
 #define SEG_FORMAT_OLDEST 1u
 #define INDEX_FORMAT 2u /* of the blocks of index/, which this folder does not know: counted up when they change */
@@ -43,11 +48,12 @@
 #define CLASS_COUNT 44u /* heap size classes; core/memory/heap.c has the list */
 
 /* ---- Locks ---------------------------------------------------------------------------------------------------------
- * 0: free. Else the owner's slot number + 1, and LOCK_WAITERS if somebody sleeps on the word (core/memory/lock.h). */
+ * 0: free. Else the owner's slot number + 1, and LOCK_WAITERS if somebody sleeps on the word
+ * (core/memory/lock.h). */
 typedef _Atomic uint32_t lock_word;
 #define LOCK_WAITERS 0x80000000u
 
-/* ---- The head of a segment ----------------------------------------------------------------------------------------- */
+/* ---- The head of a segment ------------------------------------------------------------------- */
 struct seg_shm {
     uint64_t magic;
     uint32_t format_version, page_bytes;
@@ -65,25 +71,34 @@ struct seg_shm {
     uint64_t slots_off, catalog_off, bins_off, shards_off, spans_off, data_off;
     uint64_t sum; /* of what above never changes once the segment is made (seg_layout_sum) */
     /* What was padding before, and is 0 in segments that are older. */
-    _Atomic uint32_t slot_bell;   /* rung when a slot becomes free that somebody waits for (core/memory/slot_map.h) */
-    _Atomic uint32_t mode_to_set; /* nonzero: READY, but its creator may have died before it set this mode */
-    shm_word slot_turn; /* who waits looks for dead owners in turns: when the last was, where the next begins */
-    shm_word lock_id; /* name of the lock file (core/segment/seg_lock.h), and whether it is settled; 0: there is none */
-    shm_word lock_for; /* inode number of the segment that it was made for: another one's is a copy */
+    /* rung when a slot becomes free that somebody waits for (core/memory/slot_map.h) */
+    _Atomic uint32_t slot_bell;
+    /* nonzero: READY, but its creator may have died before it set this mode */
+    _Atomic uint32_t mode_to_set;
+    /* who waits looks for dead owners in turns: when the last was, where the next begins */
+    shm_word slot_turn;
+    /* name of the lock file (core/segment/seg_lock.h), and whether it is settled; 0: there is
+     * none */
+    shm_word lock_id;
+    /* inode number of the segment that it was made for: another one's is a copy */
+    shm_word lock_for;
 
     _Alignas(64) lock_word catalog_lock; /* guards table_shm and definitions; rank first */
     lock_word expirer_lock;              /* held by the expirer */
-    lock_word gate_lock;                 /* while held, nobody else changes anything (core/memory/gate.h) */
-    shm_word expirer_beat;               /* moved on while the expirer is awake (ttl/expirer.c, E5) */
-    _Alignas(64) lock_word span_lock;    /* guards span states, run lengths and the words below; rank last */
-    _Atomic uint32_t span_hint;          /* no span below is free */
+    /* while held, nobody else changes anything (core/memory/gate.h) */
+    lock_word gate_lock;
+    /* moved on while the expirer is awake (ttl/expirer.c, E5) */
+    shm_word expirer_beat;
+    /* guards span states, run lengths and the words below; rank last */
+    _Alignas(64) lock_word span_lock;
+    _Atomic uint32_t span_hint; /* no span below is free */
     _Atomic uint32_t
         free_listed; /* spans that the lists cover; not all that are claimed: made again (core/memory/free_runs.h) */
     _Atomic uint32_t free_spans;            /* of those that the lists cover */
     _Atomic uint32_t free_list[FREE_LISTS]; /* runs of free spans by length: span number + 1 */
 };
 
-/* ---- Slots: what one writing thread is doing ------------------------------------------------------------------------- */
+/* ---- Slots: what one writing thread is doing ------------------------------------------------- */
 #define SLOT_FREE 0u
 #define SLOT_LIVE 1u /* taken; dead if nobody holds its liveness lock (core/segment/live.h) */
 
@@ -91,7 +106,8 @@ struct seg_shm {
 #define SLOT_HAND 16u
 #define SLOT_STEPS 2u
 
-/* One journalled one-word publication: *word goes from old_word to new_word (core/memory/journal.h). */
+/* One journalled one-word publication: *word goes from old_word to new_word
+ * (core/memory/journal.h). */
 struct step_shm {
     shm_word word_off; /* 0: no step open. Stored last, cleared last */
     shm_word old_word, new_word;
@@ -111,13 +127,18 @@ struct slot_shm {
     shm_word generation; /* counts owners */
     shm_word started_s;
     _Atomic uint32_t op, op_a, op_b;
-    _Atomic uint32_t found_dead; /* generation (low half) of the last owner that was found dead: core/memory/writer.h */
-    shm_word op_stripe_off; /* nonzero: an item of this stripe is being written, alone (OP_ITEM) or within another op */
-    shm_word locks[SLOT_LOCKS]; /* offsets of lock words being taken, held or just released; 0 unused */
-    shm_word lock_since_ns;     /* CLOCK_MONOTONIC when the oldest of them was taken */
-    shm_word hand[SLOT_HAND];   /* blocks that are taken and not (or no longer) linked: offset | HAND_ tag */
+    /* generation (low half) of the last owner that was found dead: core/memory/writer.h */
+    _Atomic uint32_t found_dead;
+    /* nonzero: an item of this stripe is being written, alone (OP_ITEM) or within another op */
+    shm_word op_stripe_off;
+    /* offsets of lock words being taken, held or just released; 0 unused */
+    shm_word locks[SLOT_LOCKS];
+    shm_word lock_since_ns; /* CLOCK_MONOTONIC when the oldest of them was taken */
+    /* blocks that are taken and not (or no longer) linked: offset | HAND_ tag */
+    shm_word hand[SLOT_HAND];
     struct step_shm step[SLOT_STEPS];
-    shm_word puts, deletes, expired, lock_waits, recoveries, undone, finished; /* struct larder_counters */
+    /* struct larder_counters */
+    shm_word puts, deletes, expired, lock_waits, recoveries, undone, finished;
     shm_word
         map; /* of slot g: hints which of slots 64 g to 64 g + 63 are free (core/memory/slot_map.h). Belongs to no owner */
     uint64_t reserved;
@@ -125,7 +146,7 @@ struct slot_shm {
 _Static_assert(sizeof(struct slot_shm) == LARDER_SLOT_BYTES, "larder.h says what a slot costs");
 _Static_assert(sizeof(struct slot_shm) % 64 == 0, "slots share no cache line");
 
-/* ---- Tables --------------------------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 /* Four bits apart: a flipped bit is no other state. */
 #define TABLE_FREE 0u
 #define TABLE_CREATING 0x0fu
@@ -133,36 +154,46 @@ _Static_assert(sizeof(struct slot_shm) % 64 == 0, "slots share no cache line");
 #define TABLE_DROPPING 0x3cu
 
 struct table_shm {
-    shm_word life;       /* state | generation << 8; a change of any part of the definition takes a new generation */
+    /* state | generation << 8; a change of any part of the definition takes a new generation */
+    shm_word life;
     shm_word schema_off; /* block with the definition (core/table/schema.h); valid while READY */
-    shm_word items_off;  /* struct stripe_shm [stripe_count]; kept when the table is dropped (rule L3) */
+    /* struct stripe_shm [stripe_count]; kept when the table is dropped (rule L3) */
+    shm_word items_off;
     shm_word partitions_off; /* the same for the partitions of all its indexes */
-    shm_word restamp; /* nonzero: items may carry an expiry of an older TTL attribute; the expirer rewrites them */
-    shm_word emptied; /* DROPPING: stripes that are empty for good, items first (core/table/table_empty.c); else 0 */
+    /* nonzero: items may carry an expiry of an older TTL attribute; the expirer rewrites them */
+    shm_word restamp;
+    /* DROPPING: stripes that are empty for good, items first (core/table/table_empty.c); else 0 */
+    shm_word emptied;
     uint64_t reserved[2];
 };
 _Static_assert(sizeof(struct table_shm) == 64, "table_shm is one line");
 
-/* ---- Stripes and buckets: core/memory/htab.h ---------------------------------------------------------------------------------- */
+/* ---- Stripes and buckets: core/memory/htab.h ------------------------------------------------- */
 #define STRIPE_LEFT 8u /* a power of 2, so that numbers find their places also when they begin at 0 again */
 
 struct stripe_shm {
     lock_word lock;
-    _Atomic uint32_t count;       /* blocks linked in its buckets */
-    shm_word seq;                 /* bumped after something was unlinked and before its memory is given back */
-    shm_word array;               /* bucket array: offset | bucket count << 48; one word, so both change at once */
-    shm_word writes;              /* numbers the writes of this stripe: item versions and key sequences */
+    _Atomic uint32_t count; /* blocks linked in its buckets */
+    /* bumped after something was unlinked and before its memory is given back */
+    shm_word seq;
+    /* bucket array: offset | bucket count << 48; one word, so both change at once */
+    shm_word array;
+    /* numbers the writes of this stripe: item versions and key sequences */
+    shm_word writes;
     _Atomic uint32_t spares_used; /* spare buckets of the array that were linked */
-    _Atomic uint32_t moves; /* partition stripes: leaves that left a list, for page snapshots (index/skl_left.c) */
-    _Atomic uint16_t left[STRIPE_LEFT]; /* the same: marks of the last of them, each at its number */
+    /* partition stripes: leaves that left a list, for page snapshots (index/skl_left.c) */
+    _Atomic uint32_t moves;
+    /* the same: marks of the last of them, each at its number */
+    _Atomic uint16_t left[STRIPE_LEFT];
     uint64_t reserved;
 };
 _Static_assert(sizeof(struct stripe_shm) == 64, "a stripe is one cache line");
 
 #define BUCKET_SLOTS 7
 struct bucket_shm {
-    shm_word slot[BUCKET_SLOTS]; /* tag << 48 | block offset; 0 empty. The tag is the low 16 bits of the hash */
-    shm_word link;               /* number of a spare bucket of the same array + 1; 0 none */
+    /* tag << 48 | block offset; 0 empty. The tag is the low 16 bits of the hash */
+    shm_word slot[BUCKET_SLOTS];
+    shm_word link; /* number of a spare bucket of the same array + 1; 0 none */
 };
 _Static_assert(sizeof(struct bucket_shm) == 64, "a bucket is one cache line");
 
@@ -173,7 +204,7 @@ _Static_assert(sizeof(struct bucket_shm) == 64, "a bucket is one cache line");
 #define WORD_TAG(word) ((uint16_t)((word) >> 48))
 #define WORD_MAKE(tag, off) ((uint64_t)(uint16_t)(tag) << 48 | (off))
 
-/* ---- Heap: core/memory/heap.h ------------------------------------------------------------------------------------------------- */
+/* ---- Heap: core/memory/heap.h ---------------------------------------------------------------- */
 #define SPAN_FREE 0u
 #define SPAN_SMALL 1u /* cut into blocks of one class */
 #define SPAN_RUN 2u   /* first span of a large block */
@@ -186,18 +217,20 @@ struct span_shm {
     _Atomic uint16_t used, pad;
     _Atomic uint32_t next,
         prev; /* SMALL: in the bin's list, span number + 1. RUN: next is the number of spans. FREE: core/memory/free_runs.h */
-    shm_word bitmap[SPAN_BITMAP_WORDS]; /* SMALL: 1 = block handed out. FREE: core/memory/free_runs.h */
+    /* SMALL: 1 = block handed out. FREE: core/memory/free_runs.h */
+    shm_word bitmap[SPAN_BITMAP_WORDS];
 };
 _Static_assert(sizeof(struct span_shm) == 64, "a span descriptor is one cache line");
 
 struct bin_shm {
     lock_word lock;
-    _Atomic uint32_t head; /* spans with free blocks: span number + 1; a cache of what the descriptors say */
+    /* spans with free blocks: span number + 1; a cache of what the descriptors say */
+    _Atomic uint32_t head;
     uint64_t reserved[7];
 };
 _Static_assert(sizeof(struct bin_shm) == 64, "a bin is one cache line");
 
-/* ---- Timers: ttl/wheel.h ------------------------------------------------------------------------------------------------------ */
+/* ---- Timers: ttl/wheel.h --------------------------------------------------------------------- */
 
 #define WHEEL_LEVELS 4u
 #define WHEEL_SLOTS 256u
@@ -205,11 +238,14 @@ _Static_assert(sizeof(struct bin_shm) == 64, "a bin is one cache line");
 struct wheel_shard_shm {
     lock_word lock;
     uint32_t pad;
-    shm_word now_s;               /* everything up to and including this second was handled. Guarded by lock */
-    shm_word purge;               /* where ttl/purge.c goes on: a hint, guarded by nothing */
-    shm_word taken[WHEEL_LEVELS]; /* counts what takes entries of a level out (W4). Guarded by lock */
+    /* everything up to and including this second was handled. Guarded by lock */
+    shm_word now_s;
+    shm_word purge; /* where ttl/purge.c goes on: a hint, guarded by nothing */
+    /* counts what takes entries of a level out (W4). Guarded by lock */
+    shm_word taken[WHEEL_LEVELS];
     uint64_t reserved;
-    shm_word slot[WHEEL_LEVELS][WHEEL_SLOTS]; /* offset of the newest chunk, 0 none. Guarded by lock */
+    /* offset of the newest chunk, 0 none. Guarded by lock */
+    shm_word slot[WHEEL_LEVELS][WHEEL_SLOTS];
 };
 _Static_assert(sizeof(struct wheel_shard_shm) == 64 + 8192, "wheel_shard_shm is part of the segment format");
 

@@ -1,8 +1,10 @@
 /* core/segment/live.c - see core/segment/live.h.
  *
  * Job      Takes, drops and probes the locks that tell who is alive.
- * Locks    The fork guard: held while a description has a descriptor, so that no forked child gets a copy of it.
- * Killed   Anywhere: the kernel closes the descriptor or unmaps the page, and with the last of them goes the lock.
+ * Locks    The fork guard: held while a description has a descriptor, so that no forked child gets
+ *          a copy of it.
+ * Killed   Anywhere: the kernel closes the descriptor or unmaps the page, and with the last of them
+ *          goes the lock.
  * Tests    tests/unit/segment/live_test.c
  */
 #include "core/segment/live.h"
@@ -40,7 +42,8 @@ static int live_fd(const struct seg *s) {
     return s->has_lock_file ? s->lock_fd : s->fd;
 }
 
-/* A description of its own for the file: a dup() would share its locks with all copies of the descriptor. */
+/* A description of its own for the file: a dup() would share its locks with all copies of the
+ * descriptor. */
 static int live_open(const struct seg *s, int *fd) {
     char path[40];
     *fd = -1;
@@ -67,8 +70,8 @@ static int live_lock(int fd, int64_t byte) {
     return err_set_errno("lock", "a byte of the file with the segment's locks");
 }
 
-/* From here on the mapping alone keeps the description, and its lock, alive. NORESERVE: on hugetlbfs it would otherwise
- * set a huge page aside. */
+/* From here on the mapping alone keeps the description, and its lock, alive. NORESERVE: on
+ * hugetlbfs it would otherwise set a huge page aside. */
 static int live_pin(const struct seg *s, int fd, void **live) {
     void *page = mmap(NULL, s->lock_page_bytes, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (page == MAP_FAILED && errno == ENOMEM)

@@ -1,9 +1,10 @@
 /* core/segment/seg.c - opens, attaches and closes segments. See core/segment/seg.h.
  *
- * Idea     An attempt opens the file anew, looks at it and does what its state allows. When the file is in other hands,
- *          it lets go of everything, and another attempt is made a moment later, until the caller's time is up. So
- *          nothing has to be remembered of a file that was meanwhile finished, destroyed or replaced.
- *          Attaching to a READY segment takes no lock: READY says that the head is final (rule G3).
+ * Idea     An attempt opens the file anew, looks at it and does what its state allows. When the
+ *          file is in other hands, it lets go of everything, and another attempt is made a moment
+ *          later, until the caller's time is up. So nothing has to be remembered of a file that was
+ *          meanwhile finished, destroyed or replaced. Attaching to a READY segment takes no lock:
+ *          READY says that the head is final (rule G3).
  * Tests    tests/unit/segment/seg_test.c, tests/api/open_test.c
  */
 #include <errno.h>
@@ -22,8 +23,8 @@
 
 #define SEG_PAUSE_NS 500000
 #define SEG_HUGE_BYTES (UINT64_C(2) << 20) /* where huge pages are larger, the hint may come to nothing */
-/* A creator opens its file a moment before it locks it. A file that is still not made and not locked after so many
- * looks (half a millisecond apart) has no creator. */
+/* A creator opens its file a moment before it locks it. A file that is still not made and not
+ * locked after so many looks (half a millisecond apart) has no creator. */
 #define SEG_ORPHAN_LOOKS 100
 
 struct seg_opening {
@@ -31,7 +32,8 @@ struct seg_opening {
     struct seg_file file;
     struct seg_wait wait;
     unsigned orphan_looks;
-    int is_reader_in_the_way; /* of the last attempt: the file is locked, but by nobody that could write to it */
+    /* of the last attempt: the file is locked, but by nobody that could write to it */
+    int is_reader_in_the_way;
 };
 
 /* ---- Waiting ---- */
@@ -45,8 +47,9 @@ int seg_wait_is_left(const struct seg_wait *wait) {
     uint64_t now_ns = wait_now_ns(), end_ns = now_ns + SEG_PAUSE_NS;
     if (now_ns >= wait->deadline_ns)
         return 0;
-    /* SEG_ORPHAN_LOOKS counts on the pauses, so signals must not shorten them. Nor prolong them: what nanosleep() says is left
-     * includes the timer's slack, and with a signal every 60 microseconds never became less. */
+    /* SEG_ORPHAN_LOOKS counts on the pauses, so signals must not shorten them. Nor prolong them:
+     * what nanosleep() says is left includes the timer's slack, and with a signal every 60
+     * microseconds never became less. */
     struct timespec end = wait_timespec(end_ns);
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
         ;
@@ -64,7 +67,8 @@ void seg_note_file(struct seg *s) {
     s->wants_huge_pages = s->wants_huge_pages && !seg_file_is_huge(s->fd);
 }
 
-/* A place in the address space where a huge page of the file can be mapped as one. Where there is none: NULL, anywhere. */
+/* A place in the address space where a huge page of the file can be mapped as one. Where there is
+ * none: NULL, anywhere. */
 static void *seg_huge_place(uint64_t bytes) {
     void *found = mmap(NULL, bytes + SEG_HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (found == MAP_FAILED)
@@ -97,7 +101,8 @@ int seg_attach(struct seg *s, const struct seg_file *file, const struct seg_shm 
         result = seg_map(s, head->size_bytes, file->shown);
     if (result != LARDER_OK)
         return result;
-    /* From the private copy that was checked, not from the mapping, which may have changed since. */
+    /* From the private copy that was checked, not from the mapping, which may have changed
+     * since. */
     s->slots_off = head->slots_off;
     s->catalog_off = head->catalog_off;
     s->bins_off = head->bins_off;
@@ -113,7 +118,8 @@ int seg_attach(struct seg *s, const struct seg_file *file, const struct seg_shm 
     return LARDER_OK;
 }
 
-/* A creator that died after READY left the file closed to all but its owner. What it wanted stands in the head. */
+/* A creator that died after READY left the file closed to all but its owner. What it wanted stands
+ * in the head. */
 static void seg_open_set_mode(const struct seg *s) {
     struct stat st;
     uint32_t mode = SHM_LOAD(&s->shm->mode_to_set);
@@ -148,8 +154,8 @@ int seg_lock_creation(const struct seg *s, const struct seg_file *file, void **l
     return result;
 }
 
-/* The creation lock of the segment's own file, although there is a lock file. LARDER_OK, and *lock NULL if only a user that
- * may not write is in the way. */
+/* The creation lock of the segment's own file, although there is a lock file. LARDER_OK, and *lock
+ * NULL if only a user that may not write is in the way. */
 static int seg_lock_own(const struct seg *s, void **lock) {
     struct seg own = *s;
     own.has_lock_file = 0;
@@ -176,7 +182,8 @@ void seg_drop_removal(const struct seg *s, const struct seg_removal *locks) {
     live_drop(s, locks->creation);
 }
 
-/* The destroyer died before it removed the name. Those who are attached know already; the name is free. */
+/* The destroyer died before it removed the name. Those who are attached know already; the name is
+ * free. */
 static int seg_open_destroyed(const struct seg *s, const struct seg_opening *o, const struct seg_shm *head) {
     if (!o->file.path)
         return err_set(LARDER_E_DESTROYED, SEG_NAMED_TEXT ": was destroyed", o->file.shown);
@@ -340,8 +347,9 @@ static int seg_open_file(struct seg *s, struct seg_opening *o) {
     return result == LARDER_E_EXISTS ? SEG_AGAIN : result;
 }
 
-/* A look without the lock can fall into the middle of a takeover, where the head is cut off and written anew, and see
- * neither. Bad news counts only if nobody is at work on the file, and then it is looked at once more. */
+/* A look without the lock can fall into the middle of a takeover, where the head is cut off and
+ * written anew, and see neither. Bad news counts only if nobody is at work on the file, and then it
+ * is looked at once more. */
 static enum seg_look seg_open_look(const struct seg *s, const struct seg_opening *o, struct seg_shm *head,
                                    uint64_t *file_bytes, int *result) {
     enum seg_look look = seg_look(&o->file, s->fd, head, file_bytes, result);
@@ -353,7 +361,8 @@ static enum seg_look seg_open_look(const struct seg *s, const struct seg_opening
     return SEG_LOOK_FAILED;
 }
 
-/* A segment that only a repair may attach to; *result says so to others. While the repair lives they wait for it. */
+/* A segment that only a repair may attach to; *result says so to others. While the repair lives
+ * they wait for it. */
 static int seg_open_broken(struct seg *s, struct seg_opening *o, const struct seg_shm *head, uint64_t file_bytes,
                            int result) {
     if (o->options.flags & LARDER_REPAIR) {
@@ -365,7 +374,8 @@ static int seg_open_broken(struct seg *s, struct seg_opening *o, const struct se
     int is_told = seg_lock_find(s, &o->file, head) == LARDER_OK && live_is_locked(s, LIVE_CREATE_BYTE) >= 0;
     if (is_told)
         return live_is_locked(s, LIVE_CREATE_BYTE) == 1 ? SEG_AGAIN : result;
-    if (seg_wait_ms(&o->wait) < o->options.busy_timeout_ms) /* a user that may not write cannot tell: it waits */
+    /* a user that may not write cannot tell: it waits */
+    if (seg_wait_ms(&o->wait) < o->options.busy_timeout_ms)
         return SEG_AGAIN;
     return err_set(LARDER_E_CORRUPT,
                    SEG_NAMED_TEXT
@@ -444,7 +454,8 @@ static int seg_fd_is(int fd, uint64_t device, uint64_t inode) {
 }
 
 int seg_fd_is_ours(const struct seg *s) {
-    return s->file_inode == 0 || seg_fd_is(s->fd, s->file_device, s->file_inode); /* 0: still being opened */
+    /* 0: still being opened */
+    return s->file_inode == 0 || seg_fd_is(s->fd, s->file_device, s->file_inode);
 }
 
 int seg_lock_fd_is_ours(const struct seg *s) {

@@ -1,22 +1,26 @@
 /* core/segment/seg_create.c - makes an empty or half-made file a segment.
  *
- * Job      Lays out the head, gives the file its size, backs the metadata with memory, and says READY.
+ * Job      Lays out the head, gives the file its size, backs the metadata with memory, and says
+ *          READY.
  * Crash    The creation lock is held all the time and dies with the creator.
  *            1 size 0                           dead before 2: an empty file, which any creator takes
  *            2 one write of the whole head, state INITIALISING
  *            3 size `size_bytes`, 4 memory
  *            5 lock_id, then the lock file is made and settled (core/segment/seg_lock.h)
- *                                               dead from 2 to 6: half made; the next creator removes the lock file that
- *                                               lock_id names, and begins at 1
+ *                                               dead from 2 to 6: half made; the next creator
+ *                                               removes the lock file that lock_id names, and
+ *                                               begins at 1
  *            6 mode_to_set
  *            7 state = READY (release)          dead after: a segment like any other, but closed to other users
  *            8 the file's mode, 9 mode_to_set = 0
- *                                               dead before 9: its owner sets the mode when it opens the segment
- *          Until 8 the file is its owner's alone (mode 0600): no other user can hold up a creation by a lock on the file.
- *          But a file that was there, empty, with more rights than that, may be open elsewhere already.
- *          hugetlbfs has no write(): there the head goes through the mapping after 4, the magic first, and until then
- *          the file's zeros say "empty".
- * Why zero Every byte beyond the head is zero because the file had size 0 after step 1: free slots, an empty catalog,
+ *                                               dead before 9: its owner sets the mode when it
+ *                                               opens the segment
+ *          Until 8 the file is its owner's alone (mode 0600): no other user can hold up a creation
+ *          by a lock on the file. But a file that was there, empty, with more rights than that, may
+ *          be open elsewhere already. hugetlbfs has no write(): there the head goes through the
+ *          mapping after 4, the magic first, and until then the file's zeros say "empty".
+ * Why zero Every byte beyond the head is zero because the file had size 0 after step 1: free slots,
+ * an empty catalog,
  *          free spans, empty bins and an empty wheel are all zero by design.
  * Tests    tests/unit/segment/seg_birth_test.c dies at every point of it.
  */
@@ -49,8 +53,8 @@ static int seg_create_identity(struct seg_shm *head) {
     return LARDER_OK;
 }
 
-/* The mode as asked for, whatever the umask. A file that was found, not made, keeps its own unless one was asked for:
- * an administrator may have put an empty file there with the right mode. */
+/* The mode as asked for, whatever the umask. A file that was found, not made, keeps its own unless
+ * one was asked for: an administrator may have put an empty file there with the right mode. */
 static int seg_create_mode(const struct seg *s, const struct seg_file *file, uint32_t asked, uint32_t *mode) {
     struct stat st;
     if (fstat(s->fd, &st) != 0)
@@ -59,7 +63,8 @@ static int seg_create_mode(const struct seg *s, const struct seg_file *file, uin
     if (!asked && (file->is_new || s->is_memfd || !seg_mode_is_possible(*mode)))
         *mode = SEG_MODE_DEFAULT;
     uint32_t now = s->is_memfd ? *mode : SEG_MODE_MAKING;
-    if (fchmod(s->fd, now) == 0 || (errno == EPERM && s->is_memfd)) /* a memfd of another user that we were handed */
+    /* a memfd of another user that we were handed */
+    if (fchmod(s->fd, now) == 0 || (errno == EPERM && s->is_memfd))
         return LARDER_OK;
     return err_set_errno("set the mode of segment", file->shown);
 }

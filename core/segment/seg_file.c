@@ -1,13 +1,16 @@
 /* core/segment/seg_file.c - see core/segment/seg_file.h.
  *
- * Rules    F1 Symbolic links are refused, as shm_open() does: in a directory that all may write to, a link would choose
- *             for us which file is opened, and removing it would leave the segment.
- *          F2 Opening never creates and creating never opens: so it is known who made a file, and the kernel's
- *             protected_regular, which forbids O_CREAT on others' files in /dev/shm, does not stand in the way.
- *          F3 A file may be made a segment only if it is empty, or carries our magic in state INITIALISING. The first
- *             thing a creator writes is the whole head at once (core/segment/seg_create.c), so no death leaves anything in
- *             between, and no foreign file looks like that. On hugetlbfs, which has no write(), the file grows first:
- *             there zeros where the head belongs count as empty.
+ * Rules    F1 Symbolic links are refused, as shm_open() does: in a directory that all may write to,
+ *             a link would choose for us which file is opened, and removing it would leave the
+ *             segment.
+ *          F2 Opening never creates and creating never opens: so it is known who made a file, and
+ *             the kernel's protected_regular, which forbids O_CREAT on others' files in /dev/shm,
+ *             does not stand in the way.
+ *          F3 A file may be made a segment only if it is empty, or carries our magic in state
+ *             INITIALISING. The first thing a creator writes is the whole head at once
+ *             (core/segment/seg_create.c), so no death leaves anything in between, and no foreign
+ *             file looks like that. On hugetlbfs, which has no write(), the file grows first: there
+ *             zeros where the head belongs count as empty.
  * Tests    tests/unit/segment/seg_foreign_test.c
  */
 #include "core/segment/seg_file.h"
@@ -45,7 +48,8 @@ int seg_file_name(struct seg_file *file, const char *segment) {
     return LARDER_OK;
 }
 
-/* EACCES alone tells little: says whose file it is and what its mode allows, if that can be seen. */
+/* EACCES alone tells little: says whose file it is and what its mode allows, if that can be
+ * seen. */
 static int seg_file_no_access(const struct seg_file *file, int is_read_only) {
     const char *wanted = is_read_only ? "read" : "read and write";
     struct stat st;
@@ -77,7 +81,8 @@ static int seg_file_open_failed(const struct seg_file *file, int is_read_only) {
 }
 
 int seg_file_open(struct seg_file *file, int is_read_only, int *fd) {
-    /* NONBLOCK: opening a FIFO or a device must not wait for anybody. It means nothing on a regular file. */
+    /* NONBLOCK: opening a FIFO or a device must not wait for anybody. It means nothing on a regular
+     * file. */
     int flags = (is_read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
     int opened = open(file->path, flags);
     if (opened < 0)
@@ -109,7 +114,8 @@ int seg_file_create(struct seg_file *file, int *fd) {
         return err_set(LARDER_E_NO_SEGMENT, SEG_NAMED_TEXT ": no directory to create it in", file->shown);
     if (opened < 0)
         return err_set_errno("create segment", file->shown);
-    /* A umask may even take the owner's bits, which the creation lock needs; the mode asked for comes later. */
+    /* A umask may even take the owner's bits, which the creation lock needs; the mode asked for
+     * comes later. */
     (void)fchmod(opened, SEG_MODE_MAKING);
     file->is_new = 1;
     file->is_foreign = 0;
@@ -148,8 +154,9 @@ uint64_t seg_file_page_bytes(int fd) {
     return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* The tmpfs of many kernels gives everything back when a signal comes, so a program with a timer that is faster than the
- * call would never get its memory. Signals wait for the end of it, then: some tenths of a millisecond per megabyte. */
+/* The tmpfs of many kernels gives everything back when a signal comes, so a program with a timer
+ * that is faster than the call would never get its memory. Signals wait for the end of it, then:
+ * some tenths of a millisecond per megabyte. */
 int seg_file_back(int fd, uint64_t from, uint64_t bytes) {
     sigset_t all, before;
     int failed;
@@ -214,7 +221,8 @@ static enum seg_look seg_look_ours(const struct seg_file *file, const struct seg
 
 enum seg_look seg_look(const struct seg_file *file, int fd, struct seg_shm *head, uint64_t *file_bytes, int *result) {
     struct stat st;
-    /* The head first: a creator gives the file its size before it says READY, so the size of one that is READY is final. */
+    /* The head first: a creator gives the file its size before it says READY, so the size of one
+     * that is READY is final. */
     ssize_t have = seg_look_read(fd, head);
     if (have < 0 || fstat(fd, &st) != 0) {
         *result = err_set_errno("read segment", file->shown);

@@ -1,7 +1,9 @@
-/* core/segment/seg_file.h - the file under a segment: its name, its descriptor, and what its first bytes say.
+/* core/segment/seg_file.h - the file under a segment: its name, its descriptor, and what its first
+ * bytes say.
  *
- * Job      Turns a name or path into a descriptor, refuses what can be no segment, and tells by the head which state a
- *          file is in, without mapping it: bytes that nobody vouched for are read with pread().
+ * Job      Turns a name or path into a descriptor, refuses what can be no segment, and tells by the
+ *          head which state a file is in, without mapping it: bytes that nobody vouched for are
+ *          read with pread().
  * Tests    tests/unit/segment/seg_foreign_test.c
  */
 #ifndef LARDER_SEGMENT_SEG_FILE_H
@@ -22,28 +24,35 @@ struct seg_file {
     char shm_path[sizeof SEG_SHM_DIR + SEG_NAME_BYTES_MAX];
 };
 
-/* Fills in *file. LARDER_OK or LARDER_E_INVAL. segment is borrowed as long as *file is used; NULL is "larder". */
+/* Fills in *file. LARDER_OK or LARDER_E_INVAL. segment is borrowed as long as *file is used; NULL
+ * is "larder". */
 int seg_file_name(struct seg_file *file, const char *segment);
-/* Whether a segment may have this mode: its owner needs both rights, and to write without reading is no use to anybody. */
+/* Whether a segment may have this mode: its owner needs both rights, and to write without reading
+ * is no use to anybody. */
 static inline int seg_mode_is_possible(uint32_t mode) {
     return (mode & ~0777u) == 0 && (mode & 0600u) == 0600u && (mode & 060u) != 020u && (mode & 06u) != 02u;
 }
-/* Opens what is there, and notes whose it is. LARDER_E_NO_SEGMENT, LARDER_E_ACCESS, LARDER_E_FORMAT (not a regular file), LARDER_E_OS. */
+/* Opens what is there, and notes whose it is. LARDER_E_NO_SEGMENT, LARDER_E_ACCESS, LARDER_E_FORMAT
+ * (not a regular file), LARDER_E_OS. */
 int seg_file_open(struct seg_file *file, int is_read_only, int *fd);
-/* The failure of an attempt at what is not allowed on a file of another user: LARDER_E_ACCESS, with its owner named. */
+/* The failure of an attempt at what is not allowed on a file of another user: LARDER_E_ACCESS, with
+ * its owner named. */
 int seg_file_is_foreign(const struct seg_file *file, int fd, const char *why);
-/* Creates an empty file. LARDER_E_EXISTS without a message if something has that name by now; LARDER_E_FULL and as above.
+/* Creates an empty file. LARDER_E_EXISTS without a message if something has that name by now;
+ * LARDER_E_FULL and as above.
  */
 int seg_file_create(struct seg_file *file, int *fd);
 /* Whether the name still leads to this file. A memfd has no name to lose. */
 int seg_file_is_named(const struct seg_file *file, int fd);
-/* Removes the name of the file that is open as fd. LARDER_OK (also if the name is gone already, or leads to another file now: somebody
- * may have replaced it by hand while this process stood still), LARDER_E_ACCESS, LARDER_E_OS. */
+/* Removes the name of the file that is open as fd. LARDER_OK (also if the name is gone already, or
+ * leads to another file now: somebody may have replaced it by hand while this process stood still),
+ * LARDER_E_ACCESS, LARDER_E_OS. */
 int seg_file_unlink(const struct seg_file *file, int fd);
 /* Page size of the file's memory: the system's, or that of its hugetlbfs mount. */
 uint64_t seg_file_page_bytes(int fd);
 int seg_file_is_huge(int fd);
-/* Backs `bytes` bytes from `from` with memory, as fallocate() does: 0, or -1 and errno, never EINTR. */
+/* Backs `bytes` bytes from `from` with memory, as fallocate() does: 0, or -1 and errno, never
+ * EINTR. */
 int seg_file_back(int fd, uint64_t from, uint64_t bytes);
 
 /* What a file is. */
@@ -59,8 +68,8 @@ enum seg_look {
     SEG_LOOK_FAILED     /* could not be read */
 };
 
-/* Reads the head into *head and the file's size into *file_bytes. With REPAIRING, BAD_STATE, UNUSABLE, FOREIGN and FAILED,
- * *result is the failure and its message is set. */
+/* Reads the head into *head and the file's size into *file_bytes. With REPAIRING, BAD_STATE,
+ * UNUSABLE, FOREIGN and FAILED, *result is the failure and its message is set. */
 enum seg_look seg_look(const struct seg_file *file, int fd, struct seg_shm *head, uint64_t *file_bytes, int *result);
 
 #endif

@@ -1,8 +1,9 @@
 /* core/segment/seg_layout.c - see core/segment/seg_layout.h.
  *
- * Rules    Y1 Areas lie in the order of core/segment/layout.h's picture, each on a cache line, the spans on a multiple of
- *             SPAN_BYTES.
- *          Y2 A head is input: its counts are checked to be in range before anything is computed from them.
+ * Rules    Y1 Areas lie in the order of core/segment/layout.h's picture, each on a cache line, the
+ *             spans on a multiple of SPAN_BYTES.
+ *          Y2 A head is input: its counts are checked to be in range before anything is computed
+ *             from them.
  * Tests    tests/unit/segment/seg_test.c, tests/unit/segment/seg_foreign_test.c
  */
 #include "core/segment/seg_layout.h"
@@ -80,7 +81,8 @@ static int seg_layout_check_options(const struct larder_options *o) {
     return LARDER_OK;
 }
 
-/* A segment in which not even one table would fit is refused now, with the number, not later as full. */
+/* A segment in which not even one table would fit is refused now, with the number, not later as
+ * full. */
 static int seg_layout_check_room(const struct seg_shm *head) {
     uint64_t stripes = UINT64_C(2) * head->stripe_count * sizeof(struct stripe_shm);
     uint64_t need = head->data_off + stripes + SEG_FIRST_SPANS * UINT64_C(2) * SPAN_BYTES;

@@ -72,7 +72,8 @@ static int lock_draw(uint64_t *id) {
 
 /* ---- The file ---- */
 
-/* Of each class of users both rights or none: one of them alone must not be enough to take a lock. */
+/* Of each class of users both rights or none: one of them alone must not be enough to take a
+ * lock. */
 static mode_t lock_mode(uint32_t segment_mode) {
     mode_t mode = 0600;
     for (mode_t both = 06; both <= 060; both <<= 3)
@@ -80,7 +81,8 @@ static mode_t lock_mode(uint32_t segment_mode) {
     return mode;
 }
 
-/* Gives the lock file owner, group and rights that follow from the segment's. The group's rights only if it is the same group. */
+/* Gives the lock file owner, group and rights that follow from the segment's. The group's rights
+ * only if it is the same group. */
 static int lock_adjust(const struct seg_file *file, int fd, const struct lock_place *place, uint32_t mode) {
     struct stat st;
     if (fstat(fd, &st) != 0)
@@ -270,7 +272,8 @@ int seg_lock_make(struct seg *s, const struct seg_file *file, uint32_t mode) {
     int result = lock_draw(&id);
     if (result != LARDER_OK)
         return result;
-    SHM_STORE(&s->shm->lock_id, id); /* before the file is made: whoever takes over finds and removes it */
+    /* before the file is made: whoever takes over finds and removes it */
+    SHM_STORE(&s->shm->lock_id, id);
     return lock_find_or_settle(s, file, mode);
 }
 

@@ -1,8 +1,8 @@
 /* core/table/attempt.h - try; remove the obstacle outside the locks; try again.
  *
- * Job      The one loop for every call that may meet an obstacle (core/memory/obstacle.h). The caller
- *          gives a try: a function that takes the locks it needs, does all or nothing, and drops them.
- *          A try looks for its view itself, so it finds a new one after OBSTACLE_VIEW.
+ * Job      The one loop for every call that may meet an obstacle (core/memory/obstacle.h). The
+ *          caller gives a try: a function that takes the locks it needs, does all or nothing, and
+ *          drops them. A try looks for its view itself, so it finds a new one after OBSTACLE_VIEW.
  * Picture  try --> done, or a failure ---------------------------------> the caller
  *           ^  --> OBSTACLE_CLAIM      claim memory from the kernel --.
  *           |  --> OBSTACLE_VIEW       nothing: the next try sees it  |  cannot be removed, or the
@@ -21,8 +21,8 @@
 
 typedef int attempt_try(struct writer *w, void *arg);
 
-/* Removes what a try met. room: NULL if LARDER_E_FULL is no obstacle. LARDER_OK: try again. Else what
- * the call returns: r, LARDER_E_BUSY if the writer is stuck, or why the obstacle stays. */
+/* Removes what a try met. room: NULL if LARDER_E_FULL is no obstacle. LARDER_OK: try again. Else
+ * what the call returns: r, LARDER_E_BUSY if the writer is stuck, or why the obstacle stays. */
 int attempt_remove(struct writer *w, struct room *room, int r);
 
 /* Tries until the result is the caller's. Inline: one try is the usual case. */

@@ -1,10 +1,11 @@
 /* core/table/catalog.h - the list of tables in the segment, read without a lock.
  *
- * Job      Says which tables there are, finds one by name, and copies a definition out of the segment.
- * Why      The pair (life, schema_off) of a table_shm names one definition for ever: every change takes a new
- *          generation before it publishes the new block's offset, so a pair that was left does not come back. A copy
- *          is good if the pair is the same before and after it; a view is current while the pair is what it was
- *          made from.
+ * Job      Says which tables there are, finds one by name, and copies a definition out of the
+ *          segment.
+ * Why      The pair (life, schema_off) of a table_shm names one definition for ever: every change
+ *          takes a new generation before it publishes the new block's offset, so a pair that was
+ *          left does not come back. A copy is good if the pair is the same before and after it; a
+ *          view is current while the pair is what it was made from.
  * Tests    tests/api/table_test.c
  */
 #ifndef LARDER_TABLE_CATALOG_H
@@ -31,16 +32,18 @@ struct catalog_entry {
     const char *name; /* in words */
 };
 
-/* Reads an entry that has a definition. LARDER_OK, LARDER_NOT_FOUND (it has none), LARDER_E_CORRUPT. */
+/* Reads an entry that has a definition. LARDER_OK, LARDER_NOT_FOUND (it has none),
+ * LARDER_E_CORRUPT. */
 int catalog_read(const struct seg *s, uint32_t ordinal, struct catalog_entry *e);
-/* The entry in `state` with this name. LARDER_OK, LARDER_NOT_FOUND; LARDER_E_CORRUPT: not found, but some entry is
- * damaged. */
+/* The entry in `state` with this name. LARDER_OK, LARDER_NOT_FOUND; LARDER_E_CORRUPT: not found,
+ * but some entry is damaged. */
 int catalog_find(const struct seg *s, const char *name, uint32_t state, struct catalog_entry *e);
-/* Copies the whole definition to `to` (e->head.bytes, 8-aligned). LARDER_OK, or LARDER_NOT_FOUND: it changed meanwhile.
+/* Copies the whole definition to `to` (e->head.bytes, 8-aligned). LARDER_OK, or LARDER_NOT_FOUND:
+ * it changed meanwhile.
  */
 int catalog_copy(const struct seg *s, const struct catalog_entry *e, void *to);
-/* For larder_destroy(): looks on a mapping that may be read-only and damaged. 1 and the name of a table whose removal policy is Retain; 0:
- * there is none; LARDER_E_CORRUPT. */
+/* For larder_destroy(): looks on a mapping that may be read-only and damaged. 1 and the name of a
+ * table whose removal policy is Retain; 0: there is none; LARDER_E_CORRUPT. */
 int catalog_any_retained(const struct seg *s, char *name, size_t name_bytes);
 
 #endif

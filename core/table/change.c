@@ -1,5 +1,5 @@
-/* core/table/change.c - one item changes under its stripe's lock, and what recovery makes of a change that was cut off. See change.h, and
- * write.h for the crash list. */
+/* core/table/change.c - one item changes under its stripe's lock, and what recovery makes of a
+ * change that was cut off. See change.h, and write.h for the crash list. */
 #include "core/table/change.h"
 #include "core/base/debug.h"
 #include "core/base/err.h"
@@ -25,7 +25,8 @@ int change_open_old(const struct table_view *v, uint64_t word, const struct item
     return LARDER_OK;
 }
 
-/* Whether an entry of this item may have that key sequence: the low half of a write number comes round again after 2^32 writes. */
+/* Whether an entry of this item may have that key sequence: the low half of a write number comes
+ * round again after 2^32 writes. */
 static int has_kseq(const struct item_peek *item, uint32_t kseq) {
     for (uint32_t i = 0; i < item->head.index_count; i++)
         if (item_peek_kseq(item, i) == kseq)
@@ -33,9 +34,10 @@ static int has_kseq(const struct item_peek *item, uint32_t kseq) {
     return item->head.kseq == kseq;
 }
 
-/* A number for this write. Its low half, a key sequence, is not 0 ("not in the index") and not one that `old` has. Its high bits
- * name the catalog entry: a stripe stays with its entry and is never counted anew, so no item of another table, nor of one that
- * was dropped, has the number of one that larder_put_if() compares with. */
+/* A number for this write. Its low half, a key sequence, is not 0 ("not in the index") and not one
+ * that `old` has. Its high bits name the catalog entry: a stripe stays with its entry and is never
+ * counted anew, so no item of another table, nor of one that was dropped, has the number of one
+ * that larder_put_if() compares with. */
 _Static_assert((LARDER_TABLES_MAX - UINT64_C(1)) << CHANGE_TABLE_SHIFT < ITEM_VERSION_MAX,
                "a damaged one is told from it");
 
@@ -47,7 +49,7 @@ static uint64_t next_write_number(const struct table_view *v, struct stripe_shm 
     return number;
 }
 
-/* ---- The image that goes in -------------------------------------------------------------------------------------------------- */
+/* ---- The image that goes in ------------------------------------------------------------------ */
 
 /* The second of the timer that stands for an item of the segment; 0 none. */
 static uint32_t armed_s_of(const struct item_peek *item) {
@@ -55,8 +57,9 @@ static uint32_t armed_s_of(const struct item_peek *item) {
     return timed ? SHM_LOAD_RELAXED(&timed->armed_s) : 0;
 }
 
-/* Key sequences: an index key that did not change keeps its sequence and so its entry. Nonzero: some entry is the new image's or the
- * old one's alone. And a place for what arm() stores: an earlier try may have met another item there. */
+/* Key sequences: an index key that did not change keeps its sequence and so its entry. Nonzero:
+ * some entry is the new image's or the old one's alone. And a place for what arm() stores: an
+ * earlier try may have met another item there. */
 static int stamp(struct item_head *image, const struct item_peek *old, uint64_t number) {
     struct item_index_slot *mine = item_index_slots(image);
     item_make_timed(image, item_expiry_s(image) != 0 || armed_s_of(old) != 0);
@@ -70,8 +73,9 @@ static int stamp(struct item_head *image, const struct item_peek *old, uint64_t 
     return 1;
 }
 
-/* Makes sure that a timer stands for the expiry of the new block: the one the old item had if that is early enough, else a new
- * one. The last thing that may fail before the publish: a put that is tried again and again leaves no timer each time. */
+/* Makes sure that a timer stands for the expiry of the new block: the one the old item had if that
+ * is early enough, else a new one. The last thing that may fail before the publish: a put that is
+ * tried again and again leaves no timer each time. */
 static int arm(struct writer *w, const struct table_view *v, const struct item_swap *s) {
     struct item_timed *timed = item_timed_at(s->block, s->image);
     if (!timed)
@@ -90,7 +94,7 @@ static int arm(struct writer *w, const struct table_view *v, const struct item_s
     return LARDER_OK;
 }
 
-/* ---- The protocol -------------------------------------------------------------------------------------------------------------- */
+/* ---- The protocol ---------------------------------------------------------------------------- */
 
 void change_note(struct writer *w, const struct table_view *v, const struct stripe_shm *stripe) {
     struct slot_shm *slot = w->slot;
@@ -140,8 +144,9 @@ static int prepare_locked(struct writer *w, const struct table_view *v, struct i
     return LARDER_OK;
 }
 
-/* A process that stands still with a lock that this write needs is better met now, while everything can be taken back. Later the
- * writer would be stuck, and its stripe with it: then one stopped process keeps others from stripes that it never took. */
+/* A process that stands still with a lock that this write needs is better met now, while everything
+ * can be taken back. Later the writer would be stuck, and its stripe with it: then one stopped
+ * process keeps others from stripes that it never took. */
 static int pass_locked(struct writer *w, const struct table_view *v, const struct item_swap *s) {
     int r = s->block && s->differs ? core_hooks->index_pass(w, v, s->hash, s->block, s->old) : LARDER_OK;
     if (r == LARDER_OK && s->old && s->differs)
@@ -151,7 +156,8 @@ static int pass_locked(struct writer *w, const struct table_view *v, const struc
     return r;
 }
 
-/* From here the change is acknowledged whatever happens: a failure to tidy up only makes the writer stuck. */
+/* From here the change is acknowledged whatever happens: a failure to tidy up only makes the writer
+ * stuck. */
 static void finish_locked(struct writer *w, const struct table_view *v, const struct item_swap *s) {
     SHM_NOT_YET(remove_before_publish, if (s->old) core_hooks->index_remove(w, v, s->hash, s->old, s->block));
     step_publish(w, 0);
@@ -170,7 +176,8 @@ static void finish_locked(struct writer *w, const struct table_view *v, const st
         w->is_stuck = 1;
 }
 
-/* Adds the entries that only the new image has, and its timer. On failure they are gone again, and step 0 is closed. */
+/* Adds the entries that only the new image has, and its timer. On failure they are gone again, and
+ * step 0 is closed. */
 static int add_locked(struct writer *w, const struct table_view *v, const struct item_swap *s) {
     SHM_NOT_YET(publish_before_entries, step_publish(w, 0));
     int r = s->differs ? core_hooks->index_add(w, v, s->hash, s->block, s->old) : LARDER_OK;
@@ -201,7 +208,7 @@ int change_locked(struct writer *w, const struct table_view *v, struct item_swap
     return r;
 }
 
-/* ---- Recovery -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Recovery -------------------------------------------------------------------------------- */
 
 /* The block that a word of step 0 links, if it is still ours to look at. NULL: the word is 0. */
 static struct item_head *linked_by(const struct writer *w, uint64_t word) {
@@ -215,8 +222,9 @@ static int is_in_hand(const struct writer *w, uint64_t word, unsigned side) {
     return 0;
 }
 
-/* Before the publish: take back the entries that only the new image has. After it: those that only the old one had. A block that
- * is no longer in hand had its entries removed already: it is given back last. */
+/* Before the publish: take back the entries that only the new image has. After it: those that only
+ * the old one had. A block that is no longer in hand had its entries removed already: it is given
+ * back last. */
 static int settle_entries(struct writer *w, const struct table_view *v) {
     const struct step_shm *step = &w->slot->step[0];
     uint64_t old_word = SHM_LOAD(&step->old_word), new_word = SHM_LOAD(&step->new_word);
@@ -256,7 +264,8 @@ int write_recover_item(struct writer *w) {
     r = step_settle(w, 0);
     if (r)
         return r;
-    /* The lock may be dropped already: then somebody else may count just now, and our last stores left nothing to count. */
+    /* The lock may be dropped already: then somebody else may count just now, and our last stores
+     * left nothing to count. */
     if (lock_is_mine(w, &stripe->lock))
         htab_recount_locked(&v->items, stripe);
     change_forget(w);

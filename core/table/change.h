@@ -1,6 +1,8 @@
-/* core/table/change.h - one item changes under its stripe's lock: what write.c and upkeep.c build on.
+/* core/table/change.h - one item changes under its stripe's lock: what write.c and upkeep.c build
+ * on.
  *
- * Job      The steps of the write protocol between taking the stripe and leaving it. write.h has the crash list.
+ * Job      The steps of the write protocol between taking the stripe and leaving it. write.h has
+ *          the crash list.
  * Locks    All of it wants the item's stripe (LOCK_STRIPE) held.
  * Tests    tests/crash/enum_test.c, tests/crash/order_test.c
  */
@@ -12,7 +14,8 @@
 #include "core/memory/writer.h"
 #include "core/table/table.h"
 
-/* A write number, and so a version: the table's place in the catalog, and below it how often the stripe was written. */
+/* A write number, and so a version: the table's place in the catalog, and below it how often the
+ * stripe was written. */
 #define CHANGE_TABLE_SHIFT 54
 
 /* What a change works on, under the lock of `stripe`. */
@@ -21,13 +24,15 @@ struct item_swap {
     uint64_t hash; /* of the key */
     shm_word *slot;
     uint64_t old_word;
-    const struct item_peek *before;  /* NULL: there was nothing */
-    const struct item_head *old;     /* before->image */
-    struct item_head *image, *block; /* what goes in, in private memory and in the segment; NULL: nothing */
-    int differs;                     /* some index entry has to come or go */
+    const struct item_peek *before; /* NULL: there was nothing */
+    const struct item_head *old;    /* before->image */
+    /* what goes in, in private memory and in the segment; NULL: nothing */
+    struct item_head *image, *block;
+    int differs; /* some index entry has to come or go */
 };
 
-/* Puts `image` (or with NULL, nothing) where `before` (or NULL) is: steps 1 to 9 of write.h. The stripe is locked, and was when
+/* Puts `image` (or with NULL, nothing) where `before` (or NULL) is: steps 1 to 9 of write.h. The
+ * stripe is locked, and was when
  * `before` was opened. old, block and differs of *s are set here. An image that changes no index key leaves out what is done for the
  * indexes: there would be nothing to do.
  * LARDER_OK, or a failure that changed nothing. Either may leave the writer stuck. */
@@ -35,16 +40,20 @@ int change_locked(struct writer *w, const struct table_view *v, struct item_swap
 
 /* LARDER_E_CORRUPT: the item in a slot with this word. */
 int change_damaged(uint64_t word);
-/* The item in a slot, which is about to be replaced: its head, and what its expiry is decided by, stay inside its block. */
+/* The item in a slot, which is about to be replaced: its head, and what its expiry is decided by,
+ * stay inside its block. */
 int change_open_old(const struct table_view *v, uint64_t word, const struct item_head *old, struct item_peek *p);
 
-/* Before the first store of an operation on an item, and after the last: the slot says what its thread is at. */
+/* Before the first store of an operation on an item, and after the last: the slot says what its
+ * thread is at. */
 void change_note(struct writer *w, const struct table_view *v, const struct stripe_shm *stripe);
 void change_forget(struct writer *w);
-/* Nothing may be half done when a call returns a failure. If what it takes cannot be had, the slot is given up as it is. */
+/* Nothing may be half done when a call returns a failure. If what it takes cannot be had, the slot
+ * is given up as it is. */
 int change_fail(struct writer *w, int r, int undone);
 
-/* Drops the stripe's lock, unless the writer is stuck: then it stays with the slot, for recovery. */
+/* Drops the stripe's lock, unless the writer is stuck: then it stays with the slot, for
+ * recovery. */
 static inline void change_leave_stripe(struct writer *w, struct stripe_shm *stripe) {
     if (!w->is_stuck)
         lock_drop(w, &stripe->lock, LOCK_STRIPE);

@@ -10,9 +10,10 @@
 
 void (*db_stop_expirer)(struct larder *db, int is_forked_child);
 
-/* ---- Forks: every open handle of this process goes on in the child with slots of its own ------------------------------- */
+/* ---- Forks: every open handle of this process goes on in the child with slots of its own ----- */
 
-static pthread_mutex_t open_mutex = PTHREAD_MUTEX_INITIALIZER; /* guards open_handles; before any db->mutex */
+/* guards open_handles; before any db->mutex */
+static pthread_mutex_t open_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct larder *open_handles;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
@@ -58,10 +59,10 @@ static void fork_register(void) {
     pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
-/* ---- Opening and closing -------------------------------------------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
-/* Takes the first slot now, so that larder_slot_stats() shows who is attached, and a process may give up privileges afterwards.
- * If there is none, the first write will say so. */
+/* Takes the first slot now, so that larder_slot_stats() shows who is attached, and a process may
+ * give up privileges afterwards. If there is none, the first write will say so. */
 static void show_attached(struct larder *db) {
     struct writer *w;
     if (!db->seg.is_read_only && writer_borrow_within(db, 0, &w) == LARDER_OK)
@@ -88,7 +89,8 @@ static int open_handle(const struct larder_options *options, struct larder **out
     db->priv = priv;
     pthread_mutex_init(&db->mutex, NULL);
     epoch_begin(&db->views.epochs);
-    pthread_once(&fork_once, fork_register); /* before seg_open takes a liveness lock: see the fork guard */
+    /* before seg_open takes a liveness lock: see the fork guard */
+    pthread_once(&fork_once, fork_register);
     int r = seg_open(&db->seg, o);
     if (r) {
         epoch_end(&db->views.epochs);
@@ -111,7 +113,8 @@ static int open_handle(const struct larder_options *options, struct larder **out
     return LARDER_OK;
 }
 
-/* A thread that is cancelled in the middle of this would leave the creation lock, descriptors and mappings with its process. */
+/* A thread that is cancelled in the middle of this would leave the creation lock, descriptors and
+ * mappings with its process. */
 int larder_open(const struct larder_options *options, struct larder **out) {
     int cancel_state;
     if (ERR_IS_NULL(out))
@@ -153,7 +156,8 @@ int larder_memfd(const struct larder *db) {
     return db && db->seg.is_memfd ? db->seg.fd : -1;
 }
 
-/* Another thread may be reading any clock that was ever set, so none is freed; but the same one is made once. */
+/* Another thread may be reading any clock that was ever set, so none is freed; but the same one is
+ * made once. */
 static struct db_clock *find_clock(struct larder *db, int64_t (*now)(void *arg), void *arg) {
     pthread_mutex_lock(&db->mutex);
     struct db_clock *clock = db->clocks;
@@ -196,8 +200,8 @@ int64_t db_now_checked(const struct larder *db) {
                : atomic_load_explicit(&db->second, memory_order_relaxed);
 }
 
-/* Another second of the system's clock: whether the file still has a name. One that is gone is marked for all that are
- * attached; a read-only attachment keeps it to itself. */
+/* Another second of the system's clock: whether the file still has a name. One that is gone is
+ * marked for all that are attached; a read-only attachment keeps it to itself. */
 static void look_at_name(struct larder *db, int64_t second) {
     int64_t before = atomic_load_explicit(&db->second, memory_order_relaxed);
     if (before == second || atomic_load_explicit(&db->is_removed, memory_order_relaxed) ||
@@ -211,7 +215,8 @@ static void look_at_name(struct larder *db, int64_t second) {
     if (!db->seg.is_read_only)
         (void)SHM_CAS(&db->seg.shm->state, &ready, SEG_STATE_DESTROYED);
     atomic_store_explicit(&db->is_removed, 1, memory_order_relaxed);
-    atomic_store_explicit(&db->second, INT64_MIN, memory_order_relaxed); /* so that every call comes here */
+    /* so that every call comes here */
+    atomic_store_explicit(&db->second, INT64_MIN, memory_order_relaxed);
 }
 
 static int check_slowly(struct larder *db, int64_t second) {
@@ -242,7 +247,7 @@ int db_check(struct larder *db) {
     return check_slowly(db, now.tv_sec);
 }
 
-/* ---- Writers ----------------------------------------------------------------------------------------------------- */
+/* ---- Writers --------------------------------------------------------------------------------- */
 
 static inline int borrow(struct larder *db, uint32_t wait_ms, struct writer **w) {
     int r = db_check(db);

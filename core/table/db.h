@@ -1,7 +1,9 @@
 /* core/table/db.h - the handle: this process's attachment to a segment.
  *
- * Job      Owns the mapping, the private arena, the pool of writers, the tables' views and the clock.
- * Locks    `mutex` guards the process-private lists below; it is never held together with a segment lock.
+ * Job      Owns the mapping, the private arena, the pool of writers, the tables' views and the
+ *          clock.
+ * Locks    `mutex` guards the process-private lists below; it is never held together with a segment
+ *          lock.
  * Tests    tests/api/open_test.c, tests/api/fork_test.c
  */
 #ifndef LARDER_TABLE_DB_H
@@ -46,12 +48,14 @@ struct priv *db_priv(struct larder *db);
 int64_t db_now(const struct larder *db);
 /* The same as of the db_check() of this call, without another look at the clock. */
 int64_t db_now_checked(const struct larder *db);
-/* A writer for this thread: LARDER_OK, LARDER_E_READ_ONLY, LARDER_E_NO_SLOT or LARDER_E_BUSY after waiting for busy_timeout_ms,
- * LARDER_E_OS, LARDER_E_ACCESS, LARDER_E_DESTROYED. Cancellation is held off until writer_return. */
+/* A writer for this thread: LARDER_OK, LARDER_E_READ_ONLY, LARDER_E_NO_SLOT or LARDER_E_BUSY after
+ * waiting for busy_timeout_ms, LARDER_E_OS, LARDER_E_ACCESS, LARDER_E_DESTROYED. Cancellation is
+ * held off until writer_return. */
 int writer_borrow(struct larder *db, struct writer **w);
 /* The same, with another limit to the wait. */
 int writer_borrow_within(struct larder *db, uint32_t wait_ms, struct writer **w);
-/* Stops the expirer thread if one runs; registered by ttl/expirer.c, called by larder_close and in forked children. */
+/* Stops the expirer thread if one runs; registered by ttl/expirer.c, called by larder_close and in
+ * forked children. */
 extern void (*db_stop_expirer)(struct larder *db, int is_forked_child);
 
 #endif

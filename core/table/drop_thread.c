@@ -29,14 +29,16 @@ static int test_says_none(void) {
 }
 #endif
 
-/* Some pieces, with one writer: others may want its slot (rule W4 of core/memory/writer.h), or the views that it keeps from being freed.
- * LARDER_MORE: go on; else nothing is left, or nothing can be done. */
+/* Some pieces, with one writer: others may want its slot (rule W4 of core/memory/writer.h), or the
+ * views that it keeps from being freed. LARDER_MORE: go on; else nothing is left, or nothing can be
+ * done. */
 static int empty_some(struct drop_thread *d) {
     struct writer *w;
     int r = writer_borrow(d->db, &w);
     if (r)
         return r;
-    if (!w->busy_timeout_ms || w->busy_timeout_ms > DROP_BUSY_MS) /* LARDER_NO_WAIT is for callers */
+    /* LARDER_NO_WAIT is for callers */
+    if (!w->busy_timeout_ms || w->busy_timeout_ms > DROP_BUSY_MS)
         w->busy_timeout_ms = DROP_BUSY_MS;
     w->is_stopping = &d->is_stopping;
     uint64_t give_up_ms = wait_now_ms() + DROP_PATIENCE_MS;

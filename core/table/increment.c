@@ -1,9 +1,11 @@
 /* core/table/increment.c - larder_increment(): a number of an item, counted up by one call.
  *
- * Idea     Mostly the number is there. Then the item is changed where it is found, under its stripe's lock (decide): nobody
- *          comes between, so nothing is tried again. What that leaves out is done as a caller would do it, with a builder and
- *          larder_put_if(): an item that has to be made, an attribute to be added, another expiry, an image that has to be laid out anew (it
- *          needs a directory now, or none, or is too large), an image that was made under another definition of the table.
+ * Idea     Mostly the number is there. Then the item is changed where it is found, under its
+ *          stripe's lock (decide): nobody comes between, so nothing is tried again. What that
+ *          leaves out is done as a caller would do it, with a builder and larder_put_if(): an item
+ *          that has to be made, an attribute to be added, another expiry, an image that has to be
+ *          laid out anew (it needs a directory now, or none, or is too large), an image that was
+ *          made under another definition of the table.
  * Locks    None across the two ways. Each of them is one write.
  * Tests    tests/api/increment_test.c, tests/crash/scenarios.c (increment ..)
  */
@@ -22,7 +24,7 @@ struct increment {
     int64_t by, sum; /* sum: what is there afterwards */
 };
 
-/* ---- The short way: LARDER_NOT_FOUND if it does not lead there, with nothing changed -------------------------------- */
+/* ---- The short way: LARDER_NOT_FOUND if it does not lead there, with nothing changed --------- */
 
 static int has_name(const char *name, size_t name_bytes, struct bytes wanted) {
     return name && name_bytes == wanted.len && memcmp(name, wanted.at, wanted.len) == 0;
@@ -41,7 +43,8 @@ static int prepare(struct writer *w, struct write *c) {
     int r = write_take_key(c, increment->key);
     if (r)
         return r;
-    if (has_name(shape->ttl_name, shape->ttl_name_bytes, name)) /* another expiry, which a put works out */
+    /* another expiry, which a put works out */
+    if (has_name(shape->ttl_name, shape->ttl_name_bytes, name))
         return LARDER_NOT_FOUND;
     struct read_hint hint = read_hint_stripe(c->view, c->hash);
     read_hint_bucket(c->view, &hint);
@@ -49,7 +52,8 @@ static int prepare(struct writer *w, struct write *c) {
     return LARDER_OK;
 }
 
-/* The image is the item that is there with a number changed. Made of a private copy, in memory that is there already. */
+/* The image is the item that is there with a number changed. Made of a private copy, in memory that
+ * is there already. */
 static int add_locked(struct writer *w, struct increment *increment) {
     struct write *c = &increment->write;
     const struct item_peek *old = c->old;
@@ -83,7 +87,7 @@ static int increment_in_place(struct larder_table *t, struct increment *incremen
     return write_run(&increment->write);
 }
 
-/* ---- The long way --------------------------------------------------------------------------------------------------- */
+/* ---- The long way ---------------------------------------------------------------------------- */
 
 struct increment_kit {
     struct larder_builder *builder;

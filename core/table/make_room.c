@@ -72,8 +72,8 @@ static int make_all(struct writer *w, struct room *room) {
     return has_made;
 }
 
-/* For a new table what was dropped before comes first: its entry has stripes. True: a piece of it is empty now, or all
- * of it, whoever did it: its memory may be what was lacking. */
+/* For a new table what was dropped before comes first: its entry has stripes. True: a piece of it
+ * is empty now, or all of it, whoever did it: its memory may be what was lacking. */
 static int await_drops(struct writer *w, const struct room *room) {
     if (!room->had_drops || wait_now_ms() >= room->drops_until_ms)
         return 0;

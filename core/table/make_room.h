@@ -1,11 +1,16 @@
-/* core/table/make_room.h - a call that needs memory finds none: what is dead makes room, then it tries again.
+/* core/table/make_room.h - a call that needs memory finds none: what is dead makes room, then it
+ * tries again.
  *
- * Job      The one place for it. Two kinds of dead memory are known: tables that were dropped and are not empty yet (core/table/table_empty.c),
- *          and items that have expired (ttl/make_room.c). Neither needs anybody else: no expirer, no thread.
- * Bounds   A round gives some hundred blocks back. A call has ROOM_ROUNDS rounds, and one more for each KiB it asks for, for larger blocks
- *          need neighbours that are free: a tenth of a second at most, and what they remove nobody has to remove later. Where nothing is dead a round costs next to nothing: that is remembered for a second.
- * Rules    R1 Outside locks; but index/fill.c, which holds the catalog lock all the way, with its operation noted in the slot: then only
- *             items of that table are removed, for the slot can note but one table (core/table/change.h).
+ * Job      The one place for it. Two kinds of dead memory are known: tables that were dropped and
+ *          are not empty yet (core/table/table_empty.c), and items that have expired
+ *          (ttl/make_room.c). Neither needs anybody else: no expirer, no thread.
+ * Bounds   A round gives some hundred blocks back. A call has ROOM_ROUNDS rounds, and one more for
+ *          each KiB it asks for, for larger blocks need neighbours that are free: a tenth of a
+ *          second at most, and what they remove nobody has to remove later. Where nothing is dead a
+ *          round costs next to nothing: that is remembered for a second.
+ * Rules    R1 Outside locks; but index/fill.c, which holds the catalog lock all the way, with its
+ *             operation noted in the slot: then only items of that table are removed, for the slot
+ *             can note but one table (core/table/change.h).
  *          R2 Nothing is waited for: what a live process has locked is passed over.
  *          R3 If no room can be made the result and its message are those of the call.
  * Tests    tests/crash/room_test.c, tests/crash/scenarios.c (make_room ..)
@@ -22,12 +27,14 @@
 struct room {
     uint64_t bytes; /* about so many */
     int64_t now_s;  /* by the handle's clock */
-    /* Of the item that is to be written: what has expired in its place goes first. NULL: there is none. */
+    /* Of the item that is to be written: what has expired in its place goes first. NULL: there is
+     * none. */
     const struct table_view *view;
     uint64_t hash;
     /* A try costs so much that all room is made before the next one; and that once. */
     int wants_all;
-    /* A new table: until then what was dropped is waited for. had_drops: there was some when the try began. */
+    /* A new table: until then what was dropped is waited for. had_drops: there was some when the
+     * try began. */
     uint64_t drops_until_ms;
     int had_drops;
     /* Private */
@@ -35,8 +42,8 @@ struct room {
     int has_no_drops, is_all_made;
 };
 
-/* After a try that ended with LARDER_E_FULL. LARDER_OK: room was made, try again. LARDER_E_FULL, with the message of before;
- * LARDER_E_BUSY: the writer is stuck. */
+/* After a try that ended with LARDER_E_FULL. LARDER_OK: room was made, try again. LARDER_E_FULL,
+ * with the message of before; LARDER_E_BUSY: the writer is stuck. */
 int room_make(struct writer *w, struct room *room);
 
 #endif

@@ -1,10 +1,11 @@
 /* core/table/read.c - reading items without locks. See read.h.
  *
- * Long copies  Writers of other items of the stripe move its sequence too. A copy that takes longer than the pause between two of
- *              their writes would never see it stand still. So after a few tries the item is pinned down by what only it
- *              has: (bucket array, slot word, version). All are read within one standing sequence before the copy and again
- *              after it. The array says that the slot still is one of this stripe, and a version is used once per stripe: so
- *              if they are equal it is the same block, linked all the while.
+ * Long copies  Writers of other items of the stripe move its sequence too. A copy that takes longer
+ *              than the pause between two of their writes would never see it stand still. So after
+ *              a few tries the item is pinned down by what only it has: (bucket array, slot word,
+ *              version). All are read within one standing sequence before the copy and again after
+ *              it. The array says that the slot still is one of this stripe, and a version is used
+ *              once per stripe: so if they are equal it is the same block, linked all the while.
  */
 #include "core/table/read.h"
 #include "core/base/err.h"
@@ -58,8 +59,8 @@ uint32_t read_armed_s(const struct table_view *v, uint64_t word, const struct it
     return SHM_LOAD(&item_timed_at(image, &head)->armed_s);
 }
 
-/* The clock that expiry is decided by, to the millisecond. A clock set by larder_set_clock() is exact, and is not called here:
- * writers come this way with a stripe locked. */
+/* The clock that expiry is decided by, to the millisecond. A clock set by larder_set_clock() is
+ * exact, and is not called here: writers come this way with a stripe locked. */
 static int64_t exact_now(const struct larder *db, int64_t now_s) {
     struct timespec ts;
     if (atomic_load_explicit(&db->clock, memory_order_relaxed))
@@ -76,7 +77,8 @@ int read_is_expired(const struct table_view *v, const struct item_head *image, i
     }
     if (at_s == 0)
         return 0;
-    if (now_s >= 0 && at_s == (uint64_t)now_s + 1) /* the cheap clock may be a few milliseconds behind a new second */
+    /* the cheap clock may be a few milliseconds behind a new second */
+    if (now_s >= 0 && at_s == (uint64_t)now_s + 1)
         now_s = exact_now(v->db, now_s);
     return now_s >= 0 && at_s <= (uint64_t)now_s;
 }
@@ -97,8 +99,8 @@ static int is_wanted(const struct item_head *image, const struct wanted *want) {
 /* What a copy came to. */
 enum { COPY_WANTED, COPY_OTHER, COPY_INSANE };
 
-/* Copies the block's image to the end of the page, whatever it is by now: nothing is validated but what is needed to look at the
- * copy. LARDER_OK and *kind, or a failure. */
+/* Copies the block's image to the end of the page, whatever it is by now: nothing is validated but
+ * what is needed to look at the copy. LARDER_OK and *kind, or a failure. */
 static inline __attribute__((always_inline)) int copy_image(const struct table_view *v, const struct wanted *want,
                                                             struct larder_page *page, struct found *f, int *kind) {
     const _Atomic uint32_t *length = (const _Atomic uint32_t *)(f->block + offsetof(struct item_head, bytes));
@@ -118,8 +120,8 @@ static inline __attribute__((always_inline)) int copy_image(const struct table_v
     return LARDER_OK;
 }
 
-/* One look, nothing validated: LARDER_OK and *f, LARDER_NOT_FOUND, or LARDER_E_CORRUPT: not found, but some of what was looked at
- * makes no sense. LARDER_E_NO_MEMORY. */
+/* One look, nothing validated: LARDER_OK and *f, LARDER_NOT_FOUND, or LARDER_E_CORRUPT: not found,
+ * but some of what was looked at makes no sense. LARDER_E_NO_MEMORY. */
 static int look(const struct table_view *v, struct stripe_shm *stripe, const struct wanted *want,
                 struct larder_page *page, struct found *f) {
     struct htab_walk walk;
@@ -139,7 +141,8 @@ static int look(const struct table_view *v, struct stripe_shm *stripe, const str
     return walk.is_damaged ? LARDER_E_CORRUPT : LARDER_NOT_FOUND;
 }
 
-/* Whether the item found is still the one in its slot. 0 also if the sequence would not stand still for the look. */
+/* Whether the item found is still the one in its slot. 0 also if the sequence would not stand still
+ * for the look. */
 static int is_pinned(const struct read_place *place) {
     uint64_t seq = htab_read_begin(place->stripe);
     if (SHM_LOAD(&place->stripe->array) != place->array || SHM_LOAD(place->slot) != place->word)
@@ -208,7 +211,8 @@ static int read_wanted(const struct table_view *v, const struct wanted *want, co
     return copy_hinted(v, want, hint, page, f) ? LARDER_OK : find_and_copy(v, want, page, f);
 }
 
-/* Most items never expire, and most have the table's present TTL generation: then nothing is asked. */
+/* Most items never expire, and most have the table's present TTL generation: then nothing is
+ * asked. */
 static inline int has_expired(const struct table_view *v, const struct item_head *image, int64_t now_s) {
     int is_asked = (image->flags & ITEM_TIMED) || item_ttl_generation(image) != v->ttl_generation;
     return is_asked && read_is_expired(v, image, now_s);
@@ -245,7 +249,7 @@ int read_is_still_there(const struct read_place *place) {
     return 0;
 }
 
-/* ---- Many at once: hints ------------------------------------------------------------------------------------------------------ */
+/* ---- Many at once: hints --------------------------------------------------------------------- */
 
 struct read_hint read_hint_stripe(const struct table_view *v, uint64_t hash) {
     struct read_hint hint = {.hash = hash, .stripe = htab_stripe(&v->items, hash)};
@@ -270,7 +274,7 @@ void read_hint_item(const struct table_view *v, struct read_hint *hint, size_t a
         htab_prefetch(&v->items, hint->word, ahead_bytes);
 }
 
-/* ---- Public calls ----------------------------------------------------------------------------------------------------------- */
+/* ---- Public calls ---------------------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) int get(const struct table_view *v, const void *key,
                                                      struct larder_page *page) {
@@ -278,7 +282,8 @@ static inline __attribute__((always_inline)) int get(const struct table_view *v,
     int r = item_key_from_values(&v->shape, key, &k);
     if (r)
         return r;
-    struct read_hint hint = read_hint_stripe(v, read_hash(v, &k)); /* what it fetches comes during the next calls */
+    /* what it fetches comes during the next calls */
+    struct read_hint hint = read_hint_stripe(v, read_hash(v, &k));
     page_reset(page);
     page->scanned = 1;
     int64_t now_s = db_now_checked(v->db);
@@ -295,7 +300,8 @@ int larder_get(struct larder_table *t, const struct larder_key *key, struct lard
     return read_page(t, page, get, key);
 }
 
-/* Keys of one round of larder_get_many: enough to overlap their misses, few enough for the first-level cache. */
+/* Keys of one round of larder_get_many: enough to overlap their misses, few enough for the
+ * first-level cache. */
 #define MANY_AT_ONCE 16
 
 /* The encoded keys of a round, one after the other in the page's memory for them. */

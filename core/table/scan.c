@@ -1,9 +1,11 @@
 /* core/table/scan.c - all items of a table, in hash order.
  *
- * Idea     Stripes are the top bits of the hash and buckets the next ones, scaled, so walking them in order walks the hashes in
- *          order, whatever size the arrays have just now. The cursor is therefore a key: continue with the hash of that key, and
- *          among equal hashes with the key bytes after it. A bucket chain is read as one validated piece.
- * Hashes   Of which only the high half counts, for items and positions alike: items have no more, buckets are chosen by no more.
+ * Idea     Stripes are the top bits of the hash and buckets the next ones, scaled, so walking them
+ *          in order walks the hashes in order, whatever size the arrays have just now. The cursor
+ *          is therefore a key: continue with the hash of that key, and among equal hashes with the
+ *          key bytes after it. A bucket chain is read as one validated piece.
+ * Hashes   Of which only the high half counts, for items and positions alike: items have no more,
+ *          buckets are chosen by no more.
  * Tests    tests/api/scan_test.c
  */
 #include "core/base/err.h"
@@ -72,7 +74,8 @@ static int is_before(const struct item_head *image, const struct position *from)
     return order < 0 || (order == 0 && mine <= other);
 }
 
-/* Copies one chain's items to the end of the page, unvalidated. The number of images, or a failure. */
+/* Copies one chain's items to the end of the page, unvalidated. The number of images, or a
+ * failure. */
 static int copy_chain(struct scan *s, int count) {
     const uint64_t *words = s->words;
     const struct seg *seg = s->v->items.seg;
@@ -114,8 +117,8 @@ static int is_chain_sane(const struct scan *s, const struct chain *c, const stru
     return 1;
 }
 
-/* Puts the chain's images in order and drops those outside the range and the expired. They are the page's from `first` on, and its
- * bytes from `used` on. LARDER_OK or LARDER_E_CORRUPT. */
+/* Puts the chain's images in order and drops those outside the range and the expired. They are the
+ * page's from `first` on, and its bytes from `used` on. LARDER_OK or LARDER_E_CORRUPT. */
 static int settle_chain(struct scan *s, const struct chain *c, uint32_t first, size_t used) {
     struct larder_page *page = s->page;
     const struct item_head **images = s->images;
@@ -138,8 +141,9 @@ static int settle_chain(struct scan *s, const struct chain *c, uint32_t first, s
     return LARDER_OK;
 }
 
-/* Whether the array and its stripe are still as when the chain was looked for. A larger array is published before the
- * sequence moves, so its size is compared, too: bucket numbers of the one mean other hashes in the other. */
+/* Whether the array and its stripe are still as when the chain was looked for. A larger array is
+ * published before the sequence moves, so its size is compared, too: bucket numbers of the one mean
+ * other hashes in the other. */
 static int is_unmoved(const struct scan *s, const struct chain *c) {
     return htab_bucket_count(&s->v->items, c->stripe) == c->buckets && htab_read_ok(c->stripe, c->seq);
 }
@@ -160,7 +164,8 @@ static int scan_chain(struct scan *s, const struct chain *c) {
     return r ? r : settle_chain(s, c, first, used);
 }
 
-/* The chain's items as one moment has them. LARDER_OK and *count; LARDER_CHANGED: not this time; LARDER_E_CORRUPT. */
+/* The chain's items as one moment has them. LARDER_OK and *count; LARDER_CHANGED: not this time;
+ * LARDER_E_CORRUPT. */
 static int list_chain(struct scan *s, const struct chain *c, int *count) {
     const uint64_t *words = s->words;
     *count = htab_bucket_slots(&s->v->items, c->stripe, c->bucket, s->words, HTAB_CHAIN_MAX);
@@ -178,9 +183,9 @@ static int list_chain(struct scan *s, const struct chain *c, int *count) {
     return is_sane ? LARDER_OK : corrupt();
 }
 
-/* The same as scan_chain for items so large that the stripe does not stand still while they are copied. Notes which are
- * there, which is short, and then reads each by itself: an item keeps its key sequence when it is replaced, so one that
- * stays is found. */
+/* The same as scan_chain for items so large that the stripe does not stand still while they are
+ * copied. Notes which are there, which is short, and then reads each by itself: an item keeps its
+ * key sequence when it is replaced, so one that stays is found. */
 static int scan_chain_singly(struct scan *s, const struct chain *c) {
     uint32_t first = s->page->count;
     size_t used = s->page->used;
@@ -199,7 +204,8 @@ static int is_page_full(const struct scan *s) {
     return s->page->count > 0 && ((s->limit && s->page->count >= s->limit) || s->page->used >= s->bytes_max);
 }
 
-/* The position right after the last item of the page, or at hash `reached` if the page has none past it. */
+/* The position right after the last item of the page, or at hash `reached` if the page has none
+ * past it. */
 static void continue_after(struct scan *s) {
     struct item_key *key = &s->last_key;
     const struct item_head *last = item_head(larder_page_item(s->page, s->page->count - 1));
@@ -230,8 +236,8 @@ static void move_on(struct scan *s, const struct chain *c, uint32_t count_before
         s->from = (struct position){next, NULL};
 }
 
-/* A stripe without chains. A word that says there are some is damage; but not one of an array that was published just
- * now, before the sequence moved. */
+/* A stripe without chains. A word that says there are some is damage; but not one of an array that
+ * was published just now, before the sequence moved. */
 static int scan_empty(const struct scan *s, const struct chain *c) {
     int is_damaged = SHM_LOAD(&c->stripe->array) != 0 && htab_bucket_count(&s->v->items, c->stripe) == 0;
     if (!htab_read_ok(c->stripe, c->seq))
@@ -239,8 +245,8 @@ static int scan_empty(const struct scan *s, const struct chain *c) {
     return is_damaged ? corrupt() : LARDER_OK;
 }
 
-/* From one chain on. LARDER_OK: the stripe is done, every chain was validated by itself. LARDER_MORE: the page is full.
- * LARDER_CHANGED: the chain has to be looked for again. */
+/* From one chain on. LARDER_OK: the stripe is done, every chain was validated by itself.
+ * LARDER_MORE: the page is full. LARDER_CHANGED: the chain has to be looked for again. */
 static int scan_chains(struct scan *s, struct chain *c) {
     for (; c->bucket < c->buckets; c->bucket++) {
         uint32_t before = s->page->count;
@@ -287,7 +293,8 @@ static int check_spec(const struct larder_scan_spec *spec) {
     return LARDER_OK;
 }
 
-/* The next page begins at the hash of the key, so a last item with another hash would make a scan without end. */
+/* The next page begins at the hash of the key, so a last item with another hash would make a scan
+ * without end. */
 static int set_resume(struct scan *s) {
     const struct item_shape *shape = &s->v->shape;
     const struct item_head *last = item_head(larder_page_item(s->page, s->page->count - 1));

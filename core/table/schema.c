@@ -1,7 +1,8 @@
 /* core/table/schema.c - from the bytes of a definition to a table_view.
  *
- * Job      Lays a view, its arrays and its copy of the bytes out in one private block; resolves what every call would
- *          otherwise look up: key attributes per index, projections, the definition that describe returns.
+ * Job      Lays a view, its arrays and its copy of the bytes out in one private block; resolves
+ *          what every call would otherwise look up: key attributes per index, projections, the
+ *          definition that describe returns.
  * Picture  struct table_view | index_def[all] | index_def[active] | item_index_shape[all] | included[] |
  *          projected[] | bytes. All strings of the view point into the bytes at the end.
  * Tests    tests/unit/table/schema_test.c
@@ -73,7 +74,8 @@ static uint32_t add_name(struct bytes *names, uint32_t count, const char *name) 
     return count + 1;
 }
 
-/* The attributes a page of this index keeps, sorted; `names` has room for the keys and all included ones. */
+/* The attributes a page of this index keeps, sorted; `names` has room for the keys and all included
+ * ones. */
 static uint32_t project(const struct larder_table_def *table, const struct larder_index_def *def, struct bytes *names) {
     uint32_t count = add_name(names, 0, table->partition.name);
     count = add_name(names, count, table->sort.name);
@@ -85,7 +87,8 @@ static uint32_t project(const struct larder_table_def *table, const struct larde
     return count;
 }
 
-/* A dead index has the empty name as its partition key, which no item has: so no image enters it. */
+/* A dead index has the empty name as its partition key, which no item has: so no image enters
+ * it. */
 static const struct item_index_shape dead_shape = {.name = "", .partition = {.name = ""}, .sort = {.name = ""}};
 
 /* Everything that goes by ordinal. Returns the number of active indexes. */
@@ -118,7 +121,8 @@ static uint32_t fill_indexes(struct table_view *v, const struct view_layout *at,
     return active_count;
 }
 
-/* Rule D2: the definition with all its indexes, filling ones too, as if a caller gave it. `live` has room for all. */
+/* Rule D2: the definition with all its indexes, filling ones too, as if a caller gave it. `live`
+ * has room for all. */
 static int check_again(const struct schema_parts *parts, uint32_t index_count, struct larder_index_def *live) {
     struct larder_table_def def = parts->def;
     def.indexes = live;

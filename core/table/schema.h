@@ -1,15 +1,18 @@
 /* core/table/schema.h - definitions of tables: what is allowed, and their bytes in the segment.
  *
- * Job      Checks a definition by DynamoDB's rules, writes it into a block, makes a table_view of such a block.
+ * Job      Checks a definition by DynamoDB's rules, writes it into a block, makes a table_view of
+ *          such a block.
  * Picture  A block: struct schema_head, then in this order, packed, without gaps:
- *            string table name, key partition, key sort, string TTL attribute (empty: none)
- *            per index ordinal: u8 state; unless it is dead also u8 is_local, u8 projection, string name,
- *            key partition, key sort, u8 included_count, string [included_count]
- *            zeros up to a multiple of 8
- *          string: u8 length, the bytes, a zero. key: u8 type, string; type 0 and an empty string: there is none.
+ *            string table name, key partition, key sort, string TTL attribute (empty: none) per
+ *            index ordinal: u8 state; unless it is dead also u8 is_local, u8 projection, string
+ *            name, key partition, key sort, u8 included_count, string [included_count] zeros up to
+ *            a multiple of 8
+ *          string: u8 length, the bytes, a zero. key: u8 type, string; type 0 and an empty string:
+ *          there is none.
  * Rules    D1 Blocks never change once schema_off names them; a change writes another block.
- *          D2 A block is input: its length, its checksum and every length in it are checked, and the definition it
- *             gives is checked again as if a caller had given it. So a table_view always holds a legal one.
+ *          D2 A block is input: its length, its checksum and every length in it are checked, and
+ *             the definition it gives is checked again as if a caller had given it. So a table_view
+ *             always holds a legal one.
  * Files    schema_check.c what is allowed, schema_blob.c the bytes, schema.c from bytes to a view.
  * Tests    tests/unit/table/schema_test.c
  */
@@ -26,7 +29,8 @@ struct schema_head {
     uint64_t checksum; /* XXH3-64 of the bytes behind this word */
     uint32_t magic;
     uint32_t bytes; /* of the definition with this head, a multiple of 8 */
-    uint32_t birth; /* generation of the table's creation: a table dropped and created anew is another table */
+    /* generation of the table's creation: a table dropped and created anew is another table */
+    uint32_t birth;
     uint16_t ttl_generation;
     uint8_t removal;
     uint8_t index_count;     /* ordinals, dead ones too */
@@ -49,12 +53,14 @@ struct schema_source {
     uint8_t state[SCHEMA_ORDINALS_MAX + 1];
 };
 
-/* A definition as it was read; all strings lie in the bytes it was read from. The caller provides the arrays. */
+/* A definition as it was read; all strings lie in the bytes it was read from. The caller provides
+ * the arrays. */
 struct schema_parts {
-    struct larder_table_def def;    /* without indexes */
-    struct larder_index_def *index; /* [head.index_count] by ordinal; those of dead ones are all zero */
-    uint8_t *state;                 /* [head.index_count] */
-    const char **included;          /* [head.included_count], where index[i].included points */
+    struct larder_table_def def; /* without indexes */
+    /* [head.index_count] by ordinal; those of dead ones are all zero */
+    struct larder_index_def *index;
+    uint8_t *state;        /* [head.index_count] */
+    const char **included; /* [head.included_count], where index[i].included points */
 };
 
 /* ---- What is allowed (schema_check.c) -----------------------------------------------------------------------------
@@ -67,29 +73,29 @@ int schema_check_name(const char *name, const char *what);
 /* A TTL attribute; NULL (none) is allowed. It may be a key, as in DynamoDB. */
 int schema_check_ttl(const char *name);
 
-/* ---- Bytes (schema_blob.c) ----------------------------------------------------------------------------------------
- */
+/* ---- Bytes (schema_blob.c) ------------------------------------------------------------------- */
 void schema_source_of_def(const struct larder_table_def *def, struct schema_source *source);
 void schema_source_of_view(const struct table_view *v, struct schema_source *source);
 /* Bytes of the block that holds it. */
 uint32_t schema_bytes(const struct schema_source *source);
-/* Writes it to a block of schema_bytes() that nobody refers to yet. Needs no private memory, so it may run under locks.
+/* Writes it to a block of schema_bytes() that nobody refers to yet. Needs no private memory, so it
+ * may run under locks.
  */
 void schema_write(const struct schema_source *source, void *block);
 /* Whether the head's own fields are possible. */
 int schema_head_is_sane(const struct schema_head *head);
 /* A private, 8-aligned copy of head->bytes bytes. LARDER_OK or LARDER_E_CORRUPT with a message. */
 int schema_decode(const struct schema_head *copy, struct schema_parts *parts);
-/* The table's name in a private copy of the first `bytes` bytes of a definition, or NULL if it makes no sense. */
+/* The table's name in a private copy of the first `bytes` bytes of a definition, or NULL if it
+ * makes no sense. */
 const char *schema_name(const struct schema_head *copy, size_t bytes);
 
-/* ---- Views (schema.c) ---------------------------------------------------------------------------------------------
- */
-/* Zeroed memory for the view of a definition with this (sane) head, and the place in it for a copy of the definition,
- * which the caller fills. NULL: LARDER_E_NO_MEMORY. */
+/* ---- Views (schema.c) ------------------------------------------------------------------------ */
+/* Zeroed memory for the view of a definition with this (sane) head, and the place in it for a copy
+ * of the definition, which the caller fills. NULL: LARDER_E_NO_MEMORY. */
 struct table_view *schema_view_new(struct priv *p, const struct schema_head *head, struct schema_head **copy);
-/* Makes the view from the copy; db, ordinal, life, shm and the hash tables are the caller's. LARDER_OK or
- * LARDER_E_CORRUPT. */
+/* Makes the view from the copy; db, ordinal, life, shm and the hash tables are the caller's.
+ * LARDER_OK or LARDER_E_CORRUPT. */
 int schema_view_fill(struct table_view *v, const struct schema_head *copy);
 
 /* Whether two definitions say the same to a caller: all but their generations. */

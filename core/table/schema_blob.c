@@ -1,9 +1,11 @@
-/* core/table/schema_blob.c - the bytes of a definition: writing them into a block, reading them as untrusted input.
+/* core/table/schema_blob.c - the bytes of a definition: writing them into a block, reading them as
+ * untrusted input.
  *
  * Job      schema_write() and schema_decode() are each other's inverse; the picture is in schema.h.
- * Rules    B1 Writing needs no private memory: it may run under the catalog lock. The same code counts the bytes.
- *          B2 Reading never leaves the copy, whatever is in it: every length is checked before it is used, and the
- *             first wrong one ends it.
+ * Rules    B1 Writing needs no private memory: it may run under the catalog lock. The same code
+ *             counts the bytes.
+ *          B2 Reading never leaves the copy, whatever is in it: every length is checked before it
+ *             is used, and the first wrong one ends it.
  * Tests    tests/unit/table/schema_test.c
  */
 #include "core/table/schema.h"
@@ -14,7 +16,7 @@
 #include "core/base/debug.h"
 #include "core/base/err.h"
 
-/* ---- Writing ----------------------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 #define WRITER_CHUNK_BYTES 256u
 
@@ -97,7 +99,7 @@ void schema_write(const struct schema_source *source, void *block) {
     SHM_STORE((shm_word *)block, XXH3_64bits((const uint8_t *)block + skipped, head.bytes - skipped));
 }
 
-/* ---- Sources ----------------------------------------------------------------------------------------------------- */
+/* ---- Sources --------------------------------------------------------------------------------- */
 
 void schema_source_of_def(const struct larder_table_def *def, struct schema_source *source) {
     memset(source, 0, sizeof *source);
@@ -122,7 +124,7 @@ void schema_source_of_view(const struct table_view *v, struct schema_source *sou
     }
 }
 
-/* ---- Reading ----------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 struct blob_reader {
     const uint8_t *at, *end;

@@ -1,9 +1,11 @@
 /* core/table/schema_check.c - which definitions of tables are allowed: DynamoDB's rules.
  *
- * Job      Refuses what CreateTable and UpdateTable refuse, and says which value was wrong and what is allowed.
- * Rules    Where DynamoDB is known to be lenient, so is this: the TTL attribute may be a key, and a key may be among
- *          the projected names (it is projected anyway). Its limit of 20 projected names per index went with its
- *          newer limit of 100 over all indexes of a table, which is the one kept here.
+ * Job      Refuses what CreateTable and UpdateTable refuse, and says which value was wrong and what
+ *          is allowed.
+ * Rules    Where DynamoDB is known to be lenient, so is this: the TTL attribute may be a key, and a
+ *          key may be among the projected names (it is projected anyway). Its limit of 20 projected
+ *          names per index went with its newer limit of 100 over all indexes of a table, which is
+ *          the one kept here.
  * Tests    tests/unit/table/schema_test.c
  */
 #include "core/table/schema.h"
@@ -26,7 +28,7 @@ struct check_set {
 /* "%.*s" of a name in a message, cut and made harmless. */
 #define CHECK_SHOWN(name) utf8_shown_bytes((name), strnlen((name), LARDER_NAME_BYTES_MAX + 1u)), (name)
 
-/* ---- Names ------------------------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 static int is_name_char(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
@@ -67,7 +69,7 @@ int schema_check_ttl(const char *name) {
     return name ? check_attribute(name, "the TTL attribute", "the table") : LARDER_OK;
 }
 
-/* ---- Keys -------------------------------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
 static int check_key(const struct larder_key_def *key, const char *what, const char *of) {
     int result = check_attribute(key->name, what, of);
@@ -112,7 +114,7 @@ static int check_types_of(const struct larder_key_def *key, const struct check_s
     return result;
 }
 
-/* ---- Indexes ----------------------------------------------------------------------------------------------------- */
+/* ---- Indexes --------------------------------------------------------------------------------- */
 
 static int check_included_name(const struct larder_index_def *def, uint32_t i) {
     const char *name = def->included[i];
@@ -207,7 +209,7 @@ static int check_set(const struct check_set *set, uint32_t fresh) {
     return result == LARDER_OK ? check_counts(set) : result;
 }
 
-/* ---- Whole definitions ------------------------------------------------------------------------------------------- */
+/* ---- Whole definitions ----------------------------------------------------------------------- */
 
 int schema_check(const struct larder_table_def *def) {
     if (!def)

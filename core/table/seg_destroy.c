@@ -1,15 +1,19 @@
 /* core/table/seg_destroy.c - removes a segment.
  *
- * Job      Says DESTROYED to those who are attached, then removes the name. The memory goes with the last of them.
- * Rules    D1 Under the creation lock, so that nobody is making the file a segment meanwhile.
- *             The lock is the lock file's, if there is one, and the segment's own: once the lock file has gone (crash
- *             list, 2), the next one has only that. But a user that may only read can keep us from the latter, and must
- *             not stop us. If the lock file was removed by hand, only force goes on.
- *          D2 A file that does not carry our magic is never touched, force or not; an empty one only by force.
+ * Job      Says DESTROYED to those who are attached, then removes the name. The memory goes with
+ *          the last of them.
+ * Rules    D1 Under the creation lock, so that nobody is making the file a segment meanwhile. The
+ *             lock is the lock file's, if there is one, and the segment's own: once the lock file
+ *             has gone (crash list, 2), the next one has only that. But a user that may only read
+ *             can keep us from the latter, and must not stop us. If the lock file was removed by
+ *             hand, only force goes on.
+ *          D2 A file that does not carry our magic is never touched, force or not; an empty one
+ *             only by force.
  * Crash    1 state = DESTROYED    dead before 2: those attached know; the next creator or destroyer removes the name
  *          2 unlink of the lock file
  *          3 unlink                The other way round, a death before 3 would leave the lock file for ever.
- *          In this order: the other way round, a death in between would leave nobody to tell those attached.
+ *          In this order: the other way round, a death in between would leave nobody to tell those
+ *          attached.
  * Tests    tests/unit/segment/seg_birth_test.c
  */
 #include <pthread.h>

@@ -1,12 +1,14 @@
 /* core/table/table.c - tables as a process sees them: handles, views, and the calls that look.
  *
- * Job      larder_table_open, _describe and _list, and table_view(), the first thing in every call on a table.
- * Picture  struct larder_table (one per table and handle) -> its latest view -> older views of the handle -> ...
- *          A view is made when a call finds that the pair (life, schema_off) moved; all threads share it.
- * Locks    db->mutex guards both lists while a view or handle is looked for or made. The usual call takes no lock:
- *          one load of the handle's view, and two of one cache line of the segment.
- * Files    table_life.c creates and drops, table_change.c changes, catalog.c reads the segment, schema.c makes a view
- *          of what was read.
+ * Job      larder_table_open, _describe and _list, and table_view(), the first thing in every call
+ *          on a table.
+ * Picture  struct larder_table (one per table and handle) -> its latest view -> older views of the
+ *          handle -> ... A view is made when a call finds that the pair (life, schema_off) moved;
+ *          all threads share it.
+ * Locks    db->mutex guards both lists while a view or handle is looked for or made. The usual call
+ *          takes no lock: one load of the handle's view, and two of one cache line of the segment.
+ * Files    table_life.c creates and drops, table_change.c changes, catalog.c reads the segment,
+ *          schema.c makes a view of what was read.
  * Tests    tests/api/table_test.c
  */
 #include "core/table/table.h"
@@ -19,7 +21,7 @@
 #include "core/table/db.h"
 #include "core/table/table_life.h"
 
-/* ---- Views ------------------------------------------------------------------------------------------------------- */
+/* ---- Views ----------------------------------------------------------------------------------- */
 
 static struct htab htab_of(const struct seg *s, uint64_t off, enum lock_rank rank) {
     uint32_t count = s->stripe_count;
@@ -30,8 +32,8 @@ static struct htab htab_of(const struct seg *s, uint64_t off, enum lock_rank ran
                          .rank = rank};
 }
 
-/* What a view knows besides the definition. A table that is being created may have no stripes yet; then it has no
- * definition either, so every view has them. */
+/* What a view knows besides the definition. A table that is being created may have no stripes yet;
+ * then it has no definition either, so every view has them. */
 static int attach_view(struct table_view *v, struct larder *db, const struct catalog_entry *e) {
     struct table_shm *t = seg_table(&db->seg, e->ordinal);
     uint64_t items = SHM_LOAD(&t->items_off), partitions = SHM_LOAD(&t->partitions_off);
@@ -59,7 +61,8 @@ int table_view_read(struct larder *db, uint32_t ordinal, struct table_view **vie
             return LARDER_E_NO_MEMORY;
         result = catalog_copy(&db->seg, &e, copy);
         if (result == LARDER_OK) {
-            /* The head was read twice. If it differs now, the segment changes in ways that no writer of ours does. */
+            /* The head was read twice. If it differs now, the segment changes in ways that no
+             * writer of ours does. */
             result = memcmp(copy, &e.head, sizeof e.head) == 0
                          ? schema_view_fill(v, copy)
                          : err_set(LARDER_E_CORRUPT, "a table's definition changes by itself");
@@ -76,8 +79,8 @@ int table_view_read(struct larder *db, uint32_t ordinal, struct table_view **vie
     }
 }
 
-/* The guesses of both hash tables are kept from view to view: stripes stay with their catalog entry (rule L3). Without memory for them
- * reads are only slower. Under db->mutex. */
+/* The guesses of both hash tables are kept from view to view: stripes stay with their catalog entry
+ * (rule L3). Without memory for them reads are only slower. Under db->mutex. */
 static void take_guesses(struct larder *db, struct table_view *v) {
     _Atomic uint64_t **seen = &db->guesses[v->ordinal];
     if (!*seen)
@@ -123,7 +126,8 @@ int table_view_by_ordinal(struct larder *db, uint32_t ordinal, const struct tabl
     return result;
 }
 
-/* The current view of a table, and its definition if `def` is wanted, to stay until larder_close(). */
+/* The current view of a table, and its definition if `def` is wanted, to stay until
+ * larder_close(). */
 static int renew_view(struct larder_table *t, const struct table_view **view, const struct larder_table_def **def) {
     struct table_view *v = NULL;
     pthread_mutex_lock(&t->db->mutex);
@@ -144,9 +148,10 @@ int table_view_anew(struct larder_table *t, const struct table_view **view) {
     return renew_view(t, view, NULL);
 }
 
-/* ---- Handles ----------------------------------------------------------------------------------------------------- */
+/* ---- Handles --------------------------------------------------------------------------------- */
 
-/* The handle of the table that an entry of the catalog shows, found or made. NULL: LARDER_E_NO_MEMORY. */
+/* The handle of the table that an entry of the catalog shows, found or made. NULL:
+ * LARDER_E_NO_MEMORY. */
 static struct larder_table *handle_of(struct larder *db, const struct catalog_entry *e) {
     pthread_mutex_lock(&db->mutex);
     struct larder_table *t = db->tables;

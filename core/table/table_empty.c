@@ -1,19 +1,25 @@
 /* core/table/table_empty.c - the memory of dropped tables comes back, in pieces.
  *
- * Job      A table in state DROPPING is gone for everybody; what it has is given back by pieces of a few hundred blocks.
- *          Any process may do the next one: the thread of the one that dropped it (core/table/drop_thread.c), an expirer,
- *          larder_expire(), larder_check(), a write that finds no room (core/table/make_room.c).
- * Picture  life DROPPING -> items of stripe 0, 1, .. -> lists of stripe 0, 1, .. -> no definition -> life FREE
- *          table_shm.emptied: low half how many stripes are done, of items and of lists together; high half counts
- *          pieces, so that it can be seen from outside that somebody is at it.
- * Rules    D1 A piece holds the catalog lock, so one at a time works on a table, and nobody waits longer than for one.
- *          D2 Items go first. A writer that began before the drop holds its stripe until it has done with all lists
- *             (core/table/write.h), so when every stripe of items was taken once, no list gets another entry.
+ * Job      A table in state DROPPING is gone for everybody; what it has is given back by pieces of
+ *          a few hundred blocks. Any process may do the next one: the thread of the one that
+ *          dropped it (core/table/drop_thread.c), an expirer, larder_expire(), larder_check(), a
+ *          write that finds no room (core/table/make_room.c).
+ * Picture  life DROPPING -> items of stripe 0, 1, .. -> lists of stripe 0, 1, .. -> no definition
+ *          -> life FREE table_shm.emptied: low half how many stripes are done, of items and of
+ *          lists together; high half counts pieces, so that it can be seen from outside that
+ *          somebody is at it.
+ * Rules    D1 A piece holds the catalog lock, so one at a time works on a table, and nobody waits
+ *             longer than for one.
+ *          D2 Items go first. A writer that began before the drop holds its stripe until it has
+ *             done with all lists (core/table/write.h), so when every stripe of items was taken
+ *             once, no list gets another entry.
  *          D3 `emptied` counts a stripe after it is empty, under the catalog lock.
- * Crash    Each item, node, list and array goes by a step of its own, under the lock of its stripe; then `emptied`, the
- *          definition (a step), `restamp`, `emptied` 0, life FREE. Dead anywhere: recovery finishes the step, drops the
- *          locks, and the next piece goes on at `emptied`. What is gone already is passed over.
- * Tests    tests/unit/table/table_life_test.c, tests/api/drop_test.c, tests/crash/scenarios.c (drop_table ..)
+ * Crash    Each item, node, list and array goes by a step of its own, under the lock of its stripe;
+ *          then `emptied`, the definition (a step), `restamp`, `emptied` 0, life FREE. Dead
+ *          anywhere: recovery finishes the step, drops the locks, and the next piece goes on at
+ *          `emptied`. What is gone already is passed over.
+ * Tests    tests/unit/table/table_life_test.c, tests/api/drop_test.c, tests/crash/scenarios.c
+ *          (drop_table ..)
  */
 #include "core/base/err.h"
 #include "core/memory/hooks.h"
@@ -100,7 +106,8 @@ static int empty_as_seen_locked(struct writer *w, uint32_t ordinal, const struct
     return empty_locked(w, t, v);
 }
 
-/* One piece of the table with this ordinal. Its view is made before the lock is taken: it needs private memory. */
+/* One piece of the table with this ordinal. Its view is made before the lock is taken: it needs
+ * private memory. */
 static int try_empty_piece(struct writer *w, void *arg) {
     uint32_t ordinal = *(const uint32_t *)arg;
     int is_held = lock_is_held(w, LOCK_CATALOG);
@@ -126,7 +133,8 @@ int table_resume_piece(struct writer *w) {
             return LARDER_E_BUSY;
         if (r == LARDER_MORE)
             return r;
-        if (r != LARDER_NOT_FOUND) /* a table that cannot be emptied now is no reason to leave out the next */
+        /* a table that cannot be emptied now is no reason to leave out the next */
+        if (r != LARDER_NOT_FOUND)
             result = r;
     }
     return result;

@@ -4,7 +4,8 @@
  * Picture  life    FREE -> CREATING -> READY -> READY (changed) -> ... -> DROPPING -> FREE
  *                  a new generation at each arrow
  *          blocks  two arrays of stripes, made by the first table of a catalog entry and kept for ever (rule L3 of
- *                  core/segment/layout.h); the definition, one block that every change replaces (core/table/table_change.c)
+ *                  core/segment/layout.h); the definition, one block that every change replaces
+ *                  (core/table/table_change.c)
  * Crash    Create, under the catalog lock, with the slot's op noted from 1 to 5:
  *           1 life CREATING                         dead from here: undone. The definition goes back if it was
  *           2 stripe arrays, one step each          stored, then life FREE. Stripes that were stored stay with
@@ -12,8 +13,8 @@
  *           4 schema_off, one step
  *           5 life READY                            dead from here: the table is there
  *          Drop, under the catalog lock:
- *           1 emptied 0, life DROPPING: this store is the drop. The name is free, and the entry says for everybody
- *             that it is to be emptied (core/table/table_empty.c)
+ *           1 emptied 0, life DROPPING: this store is the drop. The name is free, and the entry
+ *             says for everybody that it is to be emptied (core/table/table_empty.c)
  * Locks    Views are made before the catalog lock is taken: they need private memory.
  * Tests    tests/unit/table/table_life_test.c, tests/api/table_test.c
  */
@@ -39,7 +40,7 @@ static void forget_op(struct writer *w) {
         SHM_STORE(&w->slot->op, OP_NONE);
 }
 
-/* ---- Create ------------------------------------------------------------------------------------------------------ */
+/* ---- Create ---------------------------------------------------------------------------------- */
 
 static uint64_t stripes_bytes(const struct writer *w) {
     return (uint64_t)w->seg->stripe_count * sizeof(struct stripe_shm);
@@ -200,12 +201,13 @@ LARDER_API int larder_table_create(struct larder *db, const struct larder_table_
     return result;
 }
 
-/* ---- Drop -------------------------------------------------------------------------------------------------------- */
+/* ---- Drop ------------------------------------------------------------------------------------ */
 
 static int drop_locked(struct writer *w, struct table_view *v) {
     if (!view_is_current(v) || LIFE_STATE(v->life) != TABLE_READY)
         return OBSTACLE_VIEW;
-    int result = table_flush(w, v); /* if a stopped process holds a stripe, better say so while nothing has changed */
+    /* if a stopped process holds a stripe, better say so while nothing has changed */
+    int result = table_flush(w, v);
     if (result != LARDER_OK)
         return result;
     SHM_STORE(&v->shm->emptied, 0);
@@ -251,7 +253,7 @@ LARDER_API int larder_table_drop(struct larder *db, const char *name) {
     return result;
 }
 
-/* ---- Recovery ---------------------------------------------------------------------------------------------------- */
+/* ---- Recovery -------------------------------------------------------------------------------- */
 
 int table_recover_op(struct writer *w, uint32_t op, uint32_t ordinal) {
     if (ordinal >= LARDER_TABLES_MAX || (op != OP_TABLE_CREATE && op != OP_TABLE_DROP))
@@ -259,6 +261,7 @@ int table_recover_op(struct writer *w, uint32_t op, uint32_t ordinal) {
     struct table_shm *t = seg_table(w->seg, ordinal);
     if (op == OP_TABLE_CREATE && LIFE_STATE(SHM_LOAD(&t->life)) == TABLE_CREATING)
         undo_create(w, t);
-    /* OP_TABLE_DROP is noted no more, and is left by processes of before: that the entry is DROPPING says as much. */
+    /* OP_TABLE_DROP is noted no more, and is left by processes of before: that the entry is
+     * DROPPING says as much. */
     return w->is_stuck ? LARDER_E_BUSY : LARDER_OK;
 }

@@ -1,4 +1,5 @@
-/* core/table/trim.c - memory back from bucket arrays that are larger than they need be. See trim.h. */
+/* core/table/trim.c - memory back from bucket arrays that are larger than they need be. See
+ * trim.h. */
 #include "core/table/trim.h"
 #include "core/base/wait.h"
 #include "core/memory/gate.h"
@@ -19,7 +20,8 @@ static int shrink(struct writer *w, const struct htab *t, struct stripe_shm *str
     return r == LARDER_OK && SHM_LOAD_RELAXED(&stripe->array) != before;
 }
 
-/* The partitions of the stripe's number: they change only under some item stripe (core/memory/gate.h), so under this one. */
+/* The partitions of the stripe's number: they change only under some item stripe
+ * (core/memory/gate.h), so under this one. */
 static uint32_t shrink_partitions(struct writer *w, const struct table_view *v, uint32_t number) {
     struct stripe_shm *stripe = &v->partitions.stripes[number];
     if (w->is_stuck || !htab_is_too_large(&v->partitions, stripe) || lock_try(w, &stripe->lock, LOCK_PARTITION))
@@ -53,7 +55,8 @@ static uint32_t trim_stripe(struct writer *w, const struct table_view *v, uint32
     return count;
 }
 
-/* The rest of a table, as far as so many arrays go. Moves w->trim_stripe on; beyond the last one: 0. */
+/* The rest of a table, as far as so many arrays go. Moves w->trim_stripe on; beyond the last one:
+ * 0. */
 static uint32_t trim_table(struct writer *w, uint32_t ordinal, uint32_t count_max) {
     const struct table_view *v;
     uint32_t count = 0;

@@ -1,6 +1,7 @@
 /* core/table/upkeep.c - what is done to items without a caller who asks for it. See write.h.
  *
- * Job      Timers that fire; room in the bucket of a put; images made under an older definition; tables that are dropped.
+ * Job      Timers that fire; room in the bucket of a put; images made under an older definition;
+ *          tables that are dropped.
  * Tests    tests/api/ttl_move_test.c, tests/api/drop_test.c
  */
 #include "core/base/err.h"
@@ -13,7 +14,8 @@
 #include "core/table/read.h"
 #include "core/table/write.h"
 
-/* The slot with this word, whose block's first word is `first`. NULL: a damaged bucket does not lead to it. */
+/* The slot with this word, whose block's first word is `first`. NULL: a damaged bucket does not
+ * lead to it. */
 static shm_word *slot_of(const struct table_view *v, struct stripe_shm *stripe, uint64_t word, uint64_t first) {
     struct htab_walk walk;
     uint64_t seen = 0;
@@ -25,7 +27,8 @@ static shm_word *slot_of(const struct table_view *v, struct stripe_shm *stripe, 
     return slot;
 }
 
-/* The same for an item: what write_item_locked() wants to know. The hash of a damaged one is not asked for: it is refused. */
+/* The same for an item: what write_item_locked() wants to know. The hash of a damaged one is not
+ * asked for: it is refused. */
 static int point_at(const struct table_view *v, uint64_t word, const struct item_head *item, struct item_swap *s) {
     struct item_peek peek;
     s->slot = slot_of(v, s->stripe, word, SHM_LOAD((const shm_word *)item));
@@ -35,7 +38,7 @@ static int point_at(const struct table_view *v, uint64_t word, const struct item
     return s->slot != NULL;
 }
 
-/* ---- Timers ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- Timers ---------------------------------------------------------------------------------- */
 
 /* The next item of the hash whose timer this is. */
 static int next_armed(const struct table_view *v, struct htab_walk *walk, uint32_t armed_s, struct item_swap *s) {
@@ -48,7 +51,8 @@ static int next_armed(const struct table_view *v, struct htab_walk *walk, uint32
     return 0;
 }
 
-/* The item's expiry moved on: a timer for the new second, then the item says that it is the one that counts. */
+/* The item's expiry moved on: a timer for the new second, then the item says that it is the one
+ * that counts. */
 static int rearm_locked(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_peek *peek,
                         int64_t now_s) {
     const struct item_head *item = peek->image;
@@ -144,7 +148,7 @@ int write_expire_bucket(struct writer *w, const struct table_view *v, uint64_t h
     return removed;
 }
 
-/* ---- Items under an older definition ------------------------------------------------------------------------------------------------ */
+/* ---- Items under an older definition --------------------------------------------------------- */
 
 struct restamp {
     struct write write;
@@ -208,7 +212,8 @@ static int restamp_locked(struct writer *w, struct restamp *restamp, struct stri
     return r ? r : LARDER_MORE;
 }
 
-/* Rewrites one item. LARDER_MORE; LARDER_OK: none was left; LARDER_NOT_FOUND: the view is no longer current. */
+/* Rewrites one item. LARDER_MORE; LARDER_OK: none was left; LARDER_NOT_FOUND: the view is no longer
+ * current. */
 static int try_restamp(struct writer *w, void *arg) {
     struct restamp *restamp = arg;
     const struct table_view *v = restamp->write.view;
@@ -233,7 +238,7 @@ int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t 
     return r;
 }
 
-/* ---- Items of a dropped table ------------------------------------------------------------------------------------------- */
+/* ---- Items of a dropped table ---------------------------------------------------------------- */
 
 /* Removes one item. LARDER_OK, also if a damaged bucket does not lead to it. */
 static int empty_slot_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, uint64_t word) {

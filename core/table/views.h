@@ -4,8 +4,8 @@
  *          those that larder_table_describe() gave away.
  * Picture  current -- the definition changed --> retired -- no call began before that --> freed
  *                                            \-> handed out, if described: stays until larder_close()
- * Rules    V1 A call that reads views has an epoch_use (core/base/epoch.h). Each page and each writer
- *             has one; other calls borrow one (views_visit).
+ * Rules    V1 A call that reads views has an epoch_use (core/base/epoch.h). Each page and each
+ *             writer has one; other calls borrow one (views_visit).
  *          V2 A view is retired when no table refers to it any more, and freed when every call that
  *             may have found it has ended.
  *          V3 Of definitions that were described, one of each kind is kept: as often as a table

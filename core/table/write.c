@@ -1,7 +1,9 @@
-/* core/table/write.c - the way of every write: from a caller's call to one change under a stripe's lock. See write.h.
+/* core/table/write.c - the way of every write: from a caller's call to one change under a stripe's
+ * lock. See write.h.
  *
- * Idea     What can be made outside the lock is: image, hash, memory. Inside, a try either is done or changes nothing
- *          and says what it lacks; that is got outside, and it is tried again (core/table/attempt.h).
+ * Idea     What can be made outside the lock is: image, hash, memory. Inside, a try either is done
+ *          or changes nothing and says what it lacks; that is got outside, and it is tried again
+ *          (core/table/attempt.h).
  * Not here What the kinds of writes make and decide: put.c, delete.c, increment.c, upkeep.c.
  */
 #include "core/table/write.h"
@@ -14,9 +16,10 @@
 #include "core/table/db.h"
 #include "core/table/read.h"
 
-/* ---- Under the stripe's lock ---------------------------------------------------------------------------------------- */
+/* ---- Under the stripe's lock ----------------------------------------------------------------- */
 
-/* Finds the item with this key: slot, word and item of *s, which are NULL and 0 if there is none. */
+/* Finds the item with this key: slot, word and item of *s, which are NULL and 0 if there is
+ * none. */
 static int find_locked(const struct table_view *v, const struct item_key *key, struct item_swap *s) {
     struct htab_walk walk;
     void *block;
@@ -67,9 +70,10 @@ static int write_locked(struct writer *w, struct write *c, struct stripe_shm *st
     return r ? r : write_item_locked(w, c, &s);
 }
 
-/* ---- One try -------------------------------------------------------------------------------------------------------- */
+/* ---- One try --------------------------------------------------------------------------------- */
 
-/* Room for what the write needs besides its block: leaves and nodes of every index, a bucket array. */
+/* Room for what the write needs besides its block: leaves and nodes of every index, a bucket
+ * array. */
 static uint64_t bytes_ahead(const struct write *c) {
     return c->room.bytes + (uint64_t)(c->view->shape.index_count + 4) * SPAN_BYTES;
 }
@@ -102,7 +106,7 @@ int write_take_key(struct write *c, const struct larder_key *key) {
     return r;
 }
 
-/* ---- What was there ------------------------------------------------------------------------------------------------- */
+/* ---- What was there -------------------------------------------------------------------------- */
 
 /* To the writer, for the page may hold the item that is being put. */
 int write_keep_before(struct writer *w, const struct write *c) {
@@ -129,14 +133,15 @@ static void hand_over_before(struct writer *w, const struct write *c) {
         page_take_over(page, &w->before, &w->before_bytes);
 }
 
-/* The item that was there is handed over with its memory, which ends with the table's attachment. */
+/* The item that was there is handed over with its memory, which ends with the table's
+ * attachment. */
 static int take_page(const struct larder_table *t, struct larder_page *page) {
     if (__builtin_expect(page->epochs != &t->db->views.epochs, 0))
         return err_set(LARDER_E_INVAL, "the page is one of another attachment; make it with the table's");
     return page_make_places(page);
 }
 
-/* ---- The whole call ------------------------------------------------------------------------------------------------- */
+/* ---- The whole call -------------------------------------------------------------------------- */
 
 int write_run(struct write *c) {
     struct writer *w;

@@ -1,5 +1,5 @@
-/* sqlite.c - the tasks of examples/README.md ("Beside LMDB and SQLite"), with SQLite ("An Introduction
- * To The SQLite C/C++ Interface"). */
+/* sqlite.c - the tasks of examples/README.md ("Beside LMDB and SQLite"), with SQLite ("An
+ * Introduction To The SQLite C/C++ Interface"). */
 #include <sqlite3.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,12 +1,17 @@
 /* board.h - what the processes of the demo tell each other, outside the segment under test.
  *
- * Job      One shared mapping (a memfd that children inherit): the phase of the run, the history of every live item,
- *          and what each process counted. It outlives a SIGKILL of any of them, so nothing counted is lost.
- * Rules    B1 History: the writer stores `begun` = r before it puts revision r and `acked` = r once the put has
- *          returned OK. So a read returns a revision between what was acked before it and what was begun when it
- *          returned. B2 begun is acked or acked + 1: a killed writer leaves at most one put in doubt.
- *          B3 A result slot is written by one process in its life; a process that replaces another takes a new slot.
- * Orders   begun, acked, wave_start and phase are sequentially consistent; the counts are relaxed (hist.h).
+ * Job      One shared mapping (a memfd that children inherit): the phase of the run, the history of
+ *          every live item, and what each process counted. It outlives a SIGKILL of any of them, so
+ *          nothing counted is lost.
+ * Rules    B1 History: the writer stores `begun` = r before it puts revision r and `acked` = r once
+ *             the put has
+ *          returned OK. So a read returns a revision between what was acked before it and what was
+ *          begun when it returned. B2 begun is acked or acked + 1: a killed writer leaves at most
+ *          one put in doubt.
+ *          B3 A result slot is written by one process in its life; a process that replaces another
+ *             takes a new slot.
+ * Orders   begun, acked, wave_start and phase are sequentially consistent; the counts are relaxed
+ *          (hist.h).
  */
 #ifndef SHUTTLE_BOARD_H
 #define SHUTTLE_BOARD_H
@@ -50,7 +55,8 @@ struct board {
     uint64_t bytes;
     uint32_t live_count;
     _Atomic uint32_t phase;
-    _Atomic int64_t wave_start; /* expiry.h: the current wave, once it is all stored; 0 before the first */
+    /* expiry.h: the current wave, once it is all stored; 0 before the first */
+    _Atomic int64_t wave_start;
     struct board_slot slot[BOARD_SLOTS_MAX];
     struct board_mark mark[]; /* live_count */
 };

@@ -70,8 +70,7 @@ int expiry_store(struct larder_table *t, struct larder_builder *b, int64_t wave_
     return result;
 }
 
-/* ---- Judging -------------------------------------------------------------------------------------------------------
- */
+/* ---- Judging --------------------------------------------------------------------------------- */
 
 static int64_t expiry_now_s(void) {
     struct timespec t;
@@ -139,8 +138,7 @@ int expiry_look(struct larder_table *t, struct larder_page *page, int64_t wave_s
     return result;
 }
 
-/* ---- A worker's questions ------------------------------------------------------------------------------------------
- */
+/* ---- A worker's questions -------------------------------------------------------------------- */
 
 static const char *expiry_ask_wave(struct worker *w, int64_t wave_start) {
     struct expiry_look look;
@@ -177,7 +175,8 @@ bool expiry_ask(struct worker *w, uint32_t variant) {
     const struct oracle_question q = {.index = KEY_GSI3};
     int64_t wave_start = atomic_load(&w->board->wave_start);
     char partition[KEY_TEXT_BYTES];
-    oracle_ask_one(&w->oracle, &q, GEN_NONE); /* clears the last question, and will hold the complaint */
+    /* clears the last question, and will hold the complaint */
+    oracle_ask_one(&w->oracle, &q, GEN_NONE);
     if (wave_start == 0)
         return true;
     const char *complaint =

@@ -1,9 +1,13 @@
 /* expiry.h - pattern 23: sessions that end while one looks.
  *
- * Job      A wave is 200 sessions of one imaginary shop, of 8 KB each, that expire from 5 to 15 seconds after the
- * wave's first second. The supervisor stores a wave and shows it melt; the workers ask for its sessions all the time.
- * Rules    E1 A call that begins at or after a session's second of expiry does not return it. E2 A call that ends
- * before that second does. (A call during which the second begins may do either.) E3 What is returned is whole.
+ * Job      A wave is 200 sessions of one imaginary shop, of 8 KB each, that expire from 5 to 15
+ *          seconds after the
+ * wave's first second. The supervisor stores a wave and shows it melt; the workers ask for its
+ * sessions all the time.
+ * Rules    E1 A call that begins at or after a session's second of expiry does not return it. E2 A
+ *             call that ends
+ * before that second does. (A call during which the second begins may do either.) E3 What is
+ * returned is whole.
  */
 #ifndef SHUTTLE_EXPIRY_H
 #define SHUTTLE_EXPIRY_H
@@ -34,7 +38,8 @@ struct expiry_look {
 /** Queries the wave's partition and judges it. @return LARDER_OK or the failure of the query. */
 int expiry_look(struct larder_table *t, struct larder_page *page, int64_t wave_start, struct expiry_look *out);
 
-/** Pattern 23 of a worker: gets session `variant` of the current wave, now and then the whole wave; counts itself. */
+/** Pattern 23 of a worker: gets session `variant` of the current wave, now and then the whole wave;
+ * counts itself. */
 bool expiry_ask(struct worker *w, uint32_t variant);
 
 #endif

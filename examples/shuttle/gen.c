@@ -1,10 +1,12 @@
 /* gen.c - the load: which items there are, as a pure function of a seed. See gen.h.
  *
- * Job sizes  Jobs per shop follow a Pareto law of exponent 1/2, x = 1.08 / u^2, cut at 4,000: half of the shops have 4
- *            or fewer, three of four fewer than 20, one in forty more than 2,000, and the mean is 130. u is stratified
- *            (each shop has its own nth part of [0, 1)), so a small load has the same shape as a big one.
- * Times      The 60 days are cut into as many slots as the shop has jobs, one job in each at a random millisecond: any
- *            job's time is known without the others, times are unique in a shop, and a time leads back to its job.
+ * Job sizes  Jobs per shop follow a Pareto law of exponent 1/2, x = 1.08 / u^2, cut at 4,000: half
+ *            of the shops have 4 or fewer, three of four fewer than 20, one in forty more than
+ *            2,000, and the mean is 130. u is stratified (each shop has its own nth part of [0,
+ *            1)), so a small load has the same shape as a big one.
+ * Times      The 60 days are cut into as many slots as the shop has jobs, one job in each at a
+ *            random millisecond: any job's time is known without the others, times are unique in a
+ *            shop, and a time leads back to its job.
  */
 #include "gen.h"
 
@@ -52,7 +54,8 @@ static uint64_t gen_draw_job(const struct gen *g, uint32_t shop, uint32_t job, u
     return gen_draw(g, (struct gen_place){GEN_JOB, shop, job}, salt);
 }
 
-/* A shop's rank by size: multiplying by a prime above every shop count scatters the ranks and gives each one once. */
+/* A shop's rank by size: multiplying by a prime above every shop count scatters the ranks and gives
+ * each one once. */
 static uint32_t gen_job_draw_count(const struct gen *g, uint32_t shop) {
     uint32_t n = g->load.shop_count;
     uint64_t rank = ((uint64_t)shop * 2654435761u + g->load.seed % n) % n;
@@ -113,8 +116,7 @@ uint32_t gen_schema_versions(const struct gen *g, uint32_t shop) {
     return 1 + (uint32_t)(gen_draw_shop(g, shop, SALT_SCHEMAS) % 4);
 }
 
-/* ---- Ids and places ------------------------------------------------------------------------------------------------
- */
+/* ---- Ids and places -------------------------------------------------------------------------- */
 
 uint32_t gen_id(const struct gen *g, struct gen_place p) {
     if (p.kind == GEN_CONFIG)
@@ -186,8 +188,7 @@ struct gen_place gen_live_place(const struct gen *g, uint32_t shop, uint32_t nth
     return (struct gen_place){GEN_JOB, shop, g->job_count[shop] - 1u - nth * GEN_LIVE_EVERY};
 }
 
-/* ---- Facts that keys depend on -------------------------------------------------------------------------------------
- */
+/* ---- Facts that keys depend on --------------------------------------------------------------- */
 
 static int64_t gen_window_start_ms(const struct gen *g) {
     return (g->load.today - (int64_t)GEN_DAYS) * WHEN_DAY_S * 1000;
@@ -208,8 +209,8 @@ uint32_t gen_job_at(const struct gen *g, uint32_t shop, int64_t created_ms) {
     return gen_job_created_ms(g, shop, job) == created_ms ? job : GEN_NONE;
 }
 
-/* A fixed job has come to its end, nearly always. A live one goes round: QUEUED, PROCESSING, COMPLETED or FAILED, and
- * queued again as if its owner had pressed "run again". */
+/* A fixed job has come to its end, nearly always. A live one goes round: QUEUED, PROCESSING,
+ * COMPLETED or FAILED, and queued again as if its owner had pressed "run again". */
 enum gen_status gen_job_status(const struct gen *g, uint32_t shop, uint32_t job, uint32_t revision) {
     uint64_t draw = gen_draw_job(g, shop, job, SALT_STATUS);
     if (gen_live(g, (struct gen_place){GEN_JOB, shop, job}) == GEN_NONE) {
@@ -236,8 +237,9 @@ int64_t gen_shop_installed_ms(const struct gen *g, uint32_t shop) {
     return gen_window_start_ms(g) - (int64_t)back_ms;
 }
 
-/* Logged in on the second half of today: a day or a year from then is at least half a day after any moment of today,
- * so no session of the load ends under the reader's eyes. Session 0 is the offline one; a renewal adds an hour. */
+/* Logged in on the second half of today: a day or a year from then is at least half a day after any
+ * moment of today, so no session of the load ends under the reader's eyes. Session 0 is the offline
+ * one; a renewal adds an hour. */
 int64_t gen_session_expires_s(const struct gen *g, uint32_t shop, uint32_t session, uint32_t revision) {
     uint64_t draw = gen_draw(g, (struct gen_place){GEN_SESSION, shop, session}, SALT_SESSION);
     int64_t login_s = g->load.today * WHEN_DAY_S + WHEN_DAY_S / 2 + (int64_t)(draw % (WHEN_DAY_S / 2));

@@ -1,4 +1,5 @@
-/* item.c - the attributes of every kind of item. See item.h; README.md describes them for people. */
+/* item.c - the attributes of every kind of item. See item.h; README.md describes them for
+ * people. */
 #include "item.h"
 
 #include <stdio.h>
@@ -23,7 +24,8 @@ static void item_emit_stamp(struct sink *s, const char *name, int64_t epoch_ms) 
     sink_s(s, name, stamp);
 }
 
-/* "shpat_" and 32 hexadecimal digits: the shape of a Shopify access token, and no more than that. */
+/* "shpat_" and 32 hexadecimal digits: the shape of a Shopify access token, and no more than
+ * that. */
 static void item_emit_token(const struct gen *g, struct gen_place p, struct sink *s) {
     char token[48];
     uint64_t a = gen_draw(g, p, SALT_TOKEN), b = rng_mix(a);
@@ -31,8 +33,7 @@ static void item_emit_token(const struct gen *g, struct gen_place p, struct sink
     sink_s(s, "accessToken", token);
 }
 
-/* ---- Shop ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Shop ------------------------------------------------------------------------------------ */
 
 static void item_emit_features(enum gen_plan plan, struct sink *s) {
     static const int64_t products[GEN_PLAN_COUNT] = {100, 1000, 10000, 100000};
@@ -83,8 +84,7 @@ static void item_emit_shop(const struct gen *g, struct gen_place p, struct sink 
     item_emit_settings(draw, s);
 }
 
-/* ---- Job -----------------------------------------------------------------------------------------------------------
- */
+/* ---- Job ------------------------------------------------------------------------------------- */
 
 /* How far a job has come, by its status. */
 struct item_progress {
@@ -149,8 +149,7 @@ static void item_emit_job(const struct gen *g, struct gen_place p, uint32_t revi
     sink_n(s, "ExpiresAt", created_ms / 1000 + 90 * WHEN_DAY_S);
 }
 
-/* ---- Usage, schema, session, configuration -------------------------------------------------------------------------
- */
+/* ---- Usage, schema, session, configuration --------------------------------------------------- */
 
 static void item_emit_usage(const struct gen *g, struct gen_place p, uint32_t revision, struct sink *s) {
     uint64_t draw = gen_draw(g, p, SALT_SIZE);
@@ -186,7 +185,8 @@ static void item_emit_definitions(const char *name, const char *owner, uint32_t 
 
 static void item_emit_schema(const struct gen *g, struct gen_place p, struct sink *s) {
     uint32_t newest = gen_schema_versions(g, p.shop);
-    uint32_t version = p.ordinal == 0 ? newest : p.ordinal; /* CURRENT is a copy of the newest version */
+    /* CURRENT is a copy of the newest version */
+    uint32_t version = p.ordinal == 0 ? newest : p.ordinal;
     uint64_t draw = gen_draw(g, (struct gen_place){GEN_SCHEMA, p.shop, version}, SALT_FACTS);
     sink_n(s, "version", version);
     item_emit_definitions("metafieldDefinitions", "PRODUCT", 2 + item_take(&draw, 10), draw, s);
@@ -224,8 +224,7 @@ static void item_emit_config(struct sink *s) {
     sink_n(s, "defaultRetryAttempts", 3);
 }
 
-/* ---- All kinds -----------------------------------------------------------------------------------------------------
- */
+/* ---- All kinds ------------------------------------------------------------------------------- */
 
 static void item_emit_keys(const struct gen *g, struct gen_place p, uint32_t revision, struct sink *s) {
     struct key k;

@@ -1,7 +1,7 @@
 /* item.h - the attributes of every kind of item.
  *
- * Job      item_emit() says all attributes of one item of the load, at a revision, to a sink. Kept apart from the keys
- *          (key.c), which questions need without the rest.
+ * Job      item_emit() says all attributes of one item of the load, at a revision, to a sink. Kept
+ *          apart from the keys (key.c), which questions need without the rest.
  */
 #ifndef SHUTTLE_ITEM_H
 #define SHUTTLE_ITEM_H

@@ -17,8 +17,7 @@ const struct key_attributes key_attributes[KEY_INDEX_COUNT] = {
 
 enum { SALT_ULID_HIGH = 100, SALT_ULID_LOW };
 
-/* ---- Parts ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Parts ----------------------------------------------------------------------------------- */
 
 static void key_add_domain(struct text *t, const struct gen *g, uint32_t shop) {
     text_add(t, g->domain[shop]);
@@ -79,8 +78,7 @@ void key_join(const char *a, const char *b, char out[KEY_TEXT_BYTES]) {
     text_add(&t, b);
 }
 
-/* ---- One function a kind -------------------------------------------------------------------------------------------
- */
+/* ---- One function a kind --------------------------------------------------------------------- */
 
 /* The two texts of a key under construction. */
 struct key_texts {

@@ -1,7 +1,8 @@
 /* key.h - the table's keys: what each kind of item is found under.
  *
- * Job      One function knows the key of every item in the table and in each of its four indexes; the writer of items,
- *          the brute force and the questions of the workers all ask it. README.md has the same as a table for people.
+ * Job      One function knows the key of every item in the table and in each of its four indexes;
+ *          the writer of items, the brute force and the questions of the workers all ask it.
+ *          README.md has the same as a table for people.
  */
 #ifndef SHUTTLE_KEY_H
 #define SHUTTLE_KEY_H
@@ -31,8 +32,9 @@ bool key_of(const struct gen *g, struct gen_place p, uint32_t revision, enum key
 
 /* The parts that questions are made of. */
 void key_domain(const struct gen *g, uint32_t shop, char out[KEY_TEXT_BYTES]);
-void key_shop(const struct gen *g, uint32_t shop, char out[KEY_TEXT_BYTES]);          /* SHOP#D */
-void key_shop_sessions(const struct gen *g, uint32_t shop, char out[KEY_TEXT_BYTES]); /* SHOP#D#SESSIONS */
+void key_shop(const struct gen *g, uint32_t shop, char out[KEY_TEXT_BYTES]); /* SHOP#D */
+/* SHOP#D#SESSIONS */
+void key_shop_sessions(const struct gen *g, uint32_t shop, char out[KEY_TEXT_BYTES]);
 void key_session_id(const struct gen *g, uint32_t shop, uint32_t session, char out[KEY_TEXT_BYTES]);
 void key_job_id(const struct gen *g, uint32_t shop, uint32_t job, char out[KEY_TEXT_BYTES]);
 void key_day(const struct gen *g, uint32_t day,

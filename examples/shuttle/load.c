@@ -25,7 +25,8 @@ struct load_progress {
     _Atomic uint32_t stored[LOAD_PROCESSES];
 };
 
-/* What a loading process holds; opened after the fork, so that each has an attachment of its own. */
+/* What a loading process holds; opened after the fork, so that each has an attachment of its
+ * own. */
 struct load_store {
     struct larder *db;
     struct larder_table *table;
@@ -83,8 +84,7 @@ static int load_child(const char *segment, const struct gen *g, uint32_t share, 
     return is_done ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* ---- Progress ------------------------------------------------------------------------------------------------------
- */
+/* ---- Progress -------------------------------------------------------------------------------- */
 
 static double load_seconds(void) {
     struct timespec t;
@@ -131,8 +131,7 @@ static bool load_wait(struct load_progress *progress, uint64_t total, unsigned r
     return is_good;
 }
 
-/* ---- The item that says what was loaded ----------------------------------------------------------------------------
- */
+/* ---- The item that says what was loaded ------------------------------------------------------ */
 
 static bool load_write(const char *segment, const struct gen_load *load) {
     struct load_store l = {0};

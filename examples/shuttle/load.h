@@ -1,8 +1,9 @@
 /* load.h - stores the load, and remembers in the table what it was made from.
  *
- * Job      Two processes put every item the generator makes; the parent draws the progress. Last comes one item under
- *          CONFIG / LOAD#CURRENT with the seed, the number of shops and the day, from which any process can make the
- *          same items again: it is there exactly if the load is complete.
+ * Job      Two processes put every item the generator makes; the parent draws the progress. Last
+ *          comes one item under CONFIG / LOAD#CURRENT with the seed, the number of shops and the
+ *          day, from which any process can make the same items again: it is there exactly if the
+ *          load is complete.
  */
 #ifndef SHUTTLE_LOAD_H
 #define SHUTTLE_LOAD_H

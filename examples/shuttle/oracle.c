@@ -1,4 +1,5 @@
-/* oracle.c - says whether an answer of the engine is right, without asking the engine. See oracle.h. */
+/* oracle.c - says whether an answer of the engine is right, without asking the engine. See
+ * oracle.h. */
 #include "oracle.h"
 
 #include <stdio.h>
@@ -48,8 +49,7 @@ void oracle_complain(struct oracle *o, const char *what, const char *partition, 
                    q->high, what, partition, sort);
 }
 
-/* ---- Brute force ---------------------------------------------------------------------------------------------------
- */
+/* ---- Brute force ----------------------------------------------------------------------------- */
 
 static bool oracle_sort_matches(const struct oracle_question *q, const char *sort) {
     int low = strcmp(sort, q->low);
@@ -80,8 +80,8 @@ static bool oracle_matches(const struct oracle *o, struct gen_place p, uint32_t 
            oracle_sort_matches(&o->question, k.sort);
 }
 
-/* A live item of another index than the table's may match at some revisions only: it stays a candidate, and the judge
- * looks closer. */
+/* A live item of another index than the table's may match at some revisions only: it stays a
+ * candidate, and the judge looks closer. */
 static bool oracle_is_candidate(const struct oracle *o, struct gen_place p) {
     struct key k;
     if (o->question.index != KEY_TABLE && gen_live(o->gen, p) != GEN_NONE)
@@ -108,7 +108,8 @@ static void oracle_collect(struct oracle *o, struct oracle_ids *ids) {
         oracle_collect_shop(o, s, ids);
 }
 
-/* Copies the candidates of a question that will come again. Without memory for it they are collected every time. */
+/* Copies the candidates of a question that will come again. Without memory for it they are
+ * collected every time. */
 static const struct oracle_ids *oracle_keep(struct oracle_ids *kept, const struct oracle_ids *found) {
     kept->id = malloc(sizeof *kept->id * (found->count + (size_t)1));
     if (!kept->id)
@@ -127,7 +128,8 @@ static int oracle_compare(const void *a, const void *b) {
 static void oracle_cut(const struct oracle *o, struct oracle_ids *ids) {
     uint32_t n = ids->count, max = o->question.items_max;
     struct oracle_sorted *sorted = o->sorted;
-    if (max == 0 || n <= max || n > GEN_JOBS_MAX) /* none has more; if one had, the judge would complain */
+    /* none has more; if one had, the judge would complain */
+    if (max == 0 || n <= max || n > GEN_JOBS_MAX)
         return;
     struct key k;
     for (uint32_t i = 0; i < n; i++) {
@@ -141,8 +143,7 @@ static void oracle_cut(const struct oracle *o, struct oracle_ids *ids) {
     ids->count = max;
 }
 
-/* ---- One question --------------------------------------------------------------------------------------------------
- */
+/* ---- One question ---------------------------------------------------------------------------- */
 
 static void oracle_start(struct oracle *o, const struct oracle_ids *candidates) {
     o->candidates = candidates;
@@ -183,8 +184,7 @@ void oracle_ask_one(struct oracle *o, const struct oracle_question *q, uint32_t 
     oracle_start(o, &o->scratch);
 }
 
-/* ---- Judging a page ------------------------------------------------------------------------------------------------
- */
+/* ---- Judging a page -------------------------------------------------------------------------- */
 
 bool oracle_text(const struct larder_item *item, const char *name, char out[KEY_TEXT_BYTES]) {
     struct larder_value v;

@@ -1,14 +1,18 @@
 /* oracle.h - says whether an answer of the engine is right, without asking the engine.
  *
- * Job      For a question, filters and sorts the items that the generator makes (brute force), and compares what the
- *          engine returned item by item: all attributes, order, nothing missing, nothing twice, nothing else.
+ * Job      For a question, filters and sorts the items that the generator makes (brute force), and
+ *          compares what the engine returned item by item: all attributes, order, nothing missing,
+ *          nothing twice, nothing else.
  * Picture  oracle_ask(question) -> candidates, marked    larder_query() -> page -> oracle_judge(page) ... ->
  * oracle_end() Rules    O1 A fixed item is in the answer exactly if it matches. O2 A live item that is returned is
- * whole (all attributes are those of one revision), matches at that revision, and the revision is none older than what
- *          was acknowledged before the question or seen before by this process, and none newer than what the writer has
- *          begun. O3 A live item that matches at every revision it can have had during the call is there; one that
- *          matches at none is not. With the writer at rest O2 and O3 leave one right answer, as O1 does.
- *          O4 Sort keys never fall (never rise when descending); items of equal sort key may come in any order.
+ * whole (all attributes are those of one revision), matches at that revision, and the revision is
+ * none older than what
+ *          was acknowledged before the question or seen before by this process, and none newer than
+ *          what the writer has begun. O3 A live item that matches at every revision it can have had
+ *          during the call is there; one that matches at none is not. With the writer at rest O2
+ *          and O3 leave one right answer, as O1 does.
+ *          O4 Sort keys never fall (never rise when descending); items of equal sort key may come
+ *             in any order.
  * Not here Timing and calling (worker.c), sessions that expire (expiry.c).
  */
 #ifndef SHUTTLE_ORACLE_H
@@ -34,11 +38,13 @@ struct oracle_question {
     bool is_descending;
     uint32_t page_items; /* of one page; 0: no bound */
     uint32_t
-        items_max;  /* of all pages asked for; 0: no bound. Only for the jobs of a shop in the table: their keys never
+        items_max; /* of all pages asked for; 0: no bound. Only for the jobs of a shop in the table: their keys never
                              change */
-    uint32_t shop;  /* all items of this shop, or ORACLE_ALL_SHOPS */
-    unsigned kinds; /* bits 1 << enum gen_kind, for ORACLE_ALL_SHOPS: the other kinds are not in that index */
-    uint32_t cache; /* 0, or 1..ORACLE_CACHE_MAX: the answer's number among those kept, as all shops are many */
+    uint32_t shop; /* all items of this shop, or ORACLE_ALL_SHOPS */
+    /* bits 1 << enum gen_kind, for ORACLE_ALL_SHOPS: the other kinds are not in that index */
+    unsigned kinds;
+    /* 0, or 1..ORACLE_CACHE_MAX: the answer's number among those kept, as all shops are many */
+    uint32_t cache;
 };
 
 struct oracle_ids {
@@ -55,8 +61,10 @@ struct oracle {
     const struct gen *gen;
     struct board *board;
     uint64_t *fingerprint; /* by id, of fixed items; 0: not computed yet */
-    uint32_t *mark;        /* by id: 2 * round if a candidate of this round, 2 * round + 1 once seen */
-    uint32_t *low, *seen;  /* by live number: least revision this answer may show; newest seen so far */
+    /* by id: 2 * round if a candidate of this round, 2 * round + 1 once seen */
+    uint32_t *mark;
+    /* by live number: least revision this answer may show; newest seen so far */
+    uint32_t *low, *seen;
     uint32_t round;
     struct oracle_sorted *sorted; /* room for the jobs of the largest shop */
     struct oracle_ids scratch, kept[ORACLE_CACHE_MAX + 1];
@@ -74,17 +82,20 @@ void oracle_done(struct oracle *o);
 
 /** Starts a question: call before the engine is asked. */
 void oracle_ask(struct oracle *o, const struct oracle_question *q);
-/** The same when only item `id` (GEN_NONE: none) can be in the answer: one full primary key, or a unique sort key. */
+/** The same when only item `id` (GEN_NONE: none) can be in the answer: one full primary key, or a
+ * unique sort key. */
 void oracle_ask_one(struct oracle *o, const struct oracle_question *q, uint32_t id);
 /** Judges the items of one page, in order. */
 void oracle_judge(struct oracle *o, const struct larder_page *page);
-/** Ends the question: nothing more will come. @return Whether the answer was right; else o->complaint says what is not.
+/** Ends the question: nothing more will come. @return Whether the answer was right; else
+ * o->complaint says what is not.
  */
 bool oracle_end(struct oracle *o);
 /** Adds a complaint of the caller's own, such as a failed call. */
 void oracle_complain(struct oracle *o, const char *what, const char *partition, const char *sort);
 
-/** Copies a text attribute; false if the item has none of that name, or it is no text or too long. */
+/** Copies a text attribute; false if the item has none of that name, or it is no text or too
+ * long. */
 bool oracle_text(const struct larder_item *item, const char *name, char out[KEY_TEXT_BYTES]);
 
 #endif

@@ -20,8 +20,7 @@ _Static_assert(CACHE_DAY + GEN_DAYS - 1 <= ORACLE_CACHE_MAX, "a kept answer for 
 
 #define PATTERN_SMALL_SHOP_JOBS 64u /* its jobs fit into one page, which a moving job cannot slip through */
 
-/* ---- Gets ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Gets ------------------------------------------------------------------------------------ */
 
 static bool get_place(struct worker *w, struct gen_place p) {
     struct key k;
@@ -77,8 +76,7 @@ static bool run_19(struct worker *w, uint32_t shop, uint32_t variant) {
     return get_place(w, (struct gen_place){GEN_CONFIG, 0, 0});
 }
 
-/* ---- Queries of one shop -------------------------------------------------------------------------------------------
- */
+/* ---- Queries of one shop --------------------------------------------------------------------- */
 
 /* Over the table: PK = SHOP#D. */
 static struct oracle_question of_shop(struct worker *w, uint32_t shop, enum larder_sort_op op, const char *low) {
@@ -154,7 +152,8 @@ static bool run_16_versions(struct worker *w, uint32_t shop, uint32_t variant) {
     return worker_query(w, &q, WORKER_ANY);
 }
 
-/* "Live" as of now, or as of a moment in the next two days: by then the online sessions have ended. */
+/* "Live" as of now, or as of a moment in the next two days: by then the online sessions have
+ * ended. */
 static bool run_18(struct worker *w, uint32_t shop, uint32_t variant) {
     struct oracle_question q = of_shop(w, shop, LARDER_SORT_GT, "");
     int64_t at_s = time(NULL) + (variant == 0 ? 0 : rng_below(&w->rng, 2 * (uint32_t)WHEN_DAY_S));
@@ -164,18 +163,19 @@ static bool run_18(struct worker *w, uint32_t shop, uint32_t variant) {
     return worker_query(w, &q, WORKER_ANY);
 }
 
-/* All jobs of a shop through the index that they move about in: each must be there exactly once, wherever it is. */
+/* All jobs of a shop through the index that they move about in: each must be there exactly once,
+ * wherever it is. */
 static bool run_20_readers(struct worker *w, uint32_t shop, uint32_t variant) {
     (void)variant;
-    while (w->gen.job_count[shop] > PATTERN_SMALL_SHOP_JOBS) /* most are small: the next one will do */
+    /* most are small: the next one will do */
+    while (w->gen.job_count[shop] > PATTERN_SMALL_SHOP_JOBS)
         shop = (shop + 1) % w->gen.load.shop_count;
     struct oracle_question q = of_shop(w, shop, LARDER_SORT_BEGINS_WITH, "STATUS#");
     q.index = KEY_GSI1;
     return worker_query(w, &q, WORKER_ANY);
 }
 
-/* ---- Queries of all shops ------------------------------------------------------------------------------------------
- */
+/* ---- Queries of all shops -------------------------------------------------------------------- */
 
 static bool ask_all(struct worker *w, enum key_index index, const char *partition, const char *begins_with,
                     enum gen_kind kind, uint32_t cache) {
@@ -222,10 +222,10 @@ static bool run_23(struct worker *w, uint32_t shop, uint32_t variant) {
     return expiry_ask(w, variant);
 }
 
-/* ---- The table -----------------------------------------------------------------------------------------------------
- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
-/* Weights: what a user waits for comes often; what walks all shops, and returns thousands of items, comes rarely. */
+/* Weights: what a user waits for comes often; what walks all shops, and returns thousands of items,
+ * comes rarely. */
 const struct pattern patterns[] = {
     {"1", "shop by domain", 750, true, 1, run_1},
     {"2", "all shops by install date", 1, false, 1, run_2},

@@ -1,7 +1,9 @@
 /* patterns.h - the access patterns, one function each.
  *
- * Job      Says how each pattern of README.md is asked: which key, which index, which condition. The same functions
- * serve the live phase (a random shop and variant at a time) and the phase at rest (every shop, every variant).
+ * Job      Says how each pattern of README.md is asked: which key, which index, which condition.
+ *          The same functions
+ * serve the live phase (a random shop and variant at a time) and the phase at rest (every shop,
+ * every variant).
  */
 #ifndef SHUTTLE_PATTERNS_H
 #define SHUTTLE_PATTERNS_H

@@ -1,7 +1,8 @@
 /* rng.h - random numbers that are a function of their inputs, the same on every machine.
  *
- * Job      rng_mix() scatters 64 bits (the finaliser of SplitMix64); rng_hash() draws a number for a place in the load
- *          without drawing the ones before it; struct rng is a sequence, for choosing what to ask next.
+ * Job      rng_mix() scatters 64 bits (the finaliser of SplitMix64); rng_hash() draws a number for
+ *          a place in the load without drawing the ones before it; struct rng is a sequence, for
+ *          choosing what to ask next.
  * Not here Quality beyond test data: nothing secret depends on this.
  */
 #ifndef SHUTTLE_RNG_H

@@ -1,7 +1,8 @@
 /* run.c - the supervisor of the demo. See run.h.
  *
- * Picture  start all -> live phase, a line a second (a wave of sessions melts; a worker and the writer are killed and
- *          replaced, the writer three times) -> writer ends -> workers ask everything once -> table.
+ * Picture  start all -> live phase, a line a second (a wave of sessions melts; a worker and the
+ *          writer are killed and replaced, the writer three times) -> writer ends -> workers ask
+ *          everything once -> table.
  */
 #include "run.h"
 
@@ -58,8 +59,7 @@ static void run_fail_call(struct run *r, const char *what) {
     r->has_failed = true;
 }
 
-/* ---- Starting ------------------------------------------------------------------------------------------------------
- */
+/* ---- Starting -------------------------------------------------------------------------------- */
 
 static bool run_open(struct run *r) {
     const struct larder_options options = {.segment = r->options->segment};
@@ -78,7 +78,8 @@ static bool run_open(struct run *r) {
     return r->board != NULL;
 }
 
-/* A run may follow another on the same segment: the history begins with the revisions that the table has. */
+/* A run may follow another on the same segment: the history begins with the revisions that the
+ * table has. */
 static bool run_read_mark(struct run *r, struct gen_place p, struct board_mark *mark) {
     struct key k;
     struct larder_value v;
@@ -143,8 +144,7 @@ static bool run_start_all(struct run *r) {
     return true;
 }
 
-/* ---- The live phase ------------------------------------------------------------------------------------------------
- */
+/* ---- The live phase -------------------------------------------------------------------------- */
 
 static struct larder_segment_stats run_stats(struct run *r) {
     struct larder_segment_stats stats = {0};
@@ -242,8 +242,7 @@ static void run_live(struct run *r) {
     }
 }
 
-/* ---- Coming to rest ------------------------------------------------------------------------------------------------
- */
+/* ---- Coming to rest -------------------------------------------------------------------------- */
 
 static void run_join(struct run *r, uint32_t i, unsigned seconds_max) {
     if (r->child[i].pid > 0 && !child_join(&r->child[i], seconds_max))

@@ -1,7 +1,8 @@
 /* sink.c - where the attributes of an item go. See sink.h.
  *
- * Picture  level[0] is the item; a map, list or set in it opens level[1], and so on. A member's hash is added to its
- *          level's sum; closing a level makes the sum the hash of one member of the level above.
+ * Picture  level[0] is the item; a map, list or set in it opens level[1], and so on. A member's
+ *          hash is added to its level's sum; closing a level makes the sum the hash of one member
+ *          of the level above.
  */
 #include "sink.h"
 
@@ -49,7 +50,8 @@ void sink_open(struct sink *s, struct larder_builder *builder) {
 
 void sink_s(struct sink *s, const char *name, const char *text) {
     sink_member(s, sink_name_hash(name, name ? strlen(name) : 0), sink_bytes_hash(LARDER_S, text, strlen(text)));
-    if (s->builder) /* a failure is remembered and returned by larder_builder_finish(); so in all of these */
+    /* a failure is remembered and returned by larder_builder_finish(); so in all of these */
+    if (s->builder)
         (void)larder_builder_add_s(s->builder, name, text);
 }
 
@@ -105,7 +107,8 @@ static bool sink_is_container(enum larder_type type) {
     return type == LARDER_M || type == LARDER_L || type == LARDER_SS || type == LARDER_NS || type == LARDER_BS;
 }
 
-/* Depth first with a walk per level. Deeper than any item of the load is left out, which makes the fingerprint wrong.
+/* Depth first with a walk per level. Deeper than any item of the load is left out, which makes the
+ * fingerprint wrong.
  */
 uint64_t sink_fingerprint_item(const struct larder_item *item) {
     struct larder_iter walk[SINK_DEPTH_MAX];

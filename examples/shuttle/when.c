@@ -1,7 +1,7 @@
 /* when.c - days, seconds and milliseconds as ISO 8601 text, and ULIDs. See when.h.
  *
- * Picture  epoch day -> (year, month, day) by counting years from March 1st, so that the leap day comes last
- *          (Howard Hinnant, "chrono-compatible low-level date algorithms").
+ * Picture  epoch day -> (year, month, day) by counting years from March 1st, so that the leap day
+ *          comes last (Howard Hinnant, "chrono-compatible low-level date algorithms").
  */
 #include "when.h"
 

@@ -1,6 +1,7 @@
 /* when.h - days, seconds and milliseconds as ISO 8601 text, and ULIDs, which are milliseconds too.
  *
- * Job      ISO 8601 in UTC and ULIDs both sort as text in the order of time: that is why the table's sort keys use
+ * Job      ISO 8601 in UTC and ULIDs both sort as text in the order of time: that is why the
+ *          table's sort keys use
  * them. Tests    The demo: every key in the load is made here and read back by ident.c.
  */
 #ifndef SHUTTLE_WHEN_H

@@ -32,7 +32,8 @@ static void work_live(struct worker *w) {
     }
 }
 
-/* Every shop and every variant of every pattern, shared out among the workers by shop, or by variant. */
+/* Every shop and every variant of every pattern, shared out among the workers by shop, or by
+ * variant. */
 static void work_rest(struct worker *w, uint32_t share, uint32_t share_count) {
     for (unsigned i = 0; i < pattern_count; i++) {
         const struct pattern *p = &patterns[i];

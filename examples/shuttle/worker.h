@@ -1,7 +1,7 @@
 /* worker.h - one process of the demo: its attachment, its oracle, its place on the board.
  *
- * Job      Calls the engine, times the call and nothing else, has the answer judged, and counts it. Both kinds of
- *          process are built on it: work.c asks, write.c changes.
+ * Job      Calls the engine, times the call and nothing else, has the answer judged, and counts it.
+ *          Both kinds of process are built on it: work.c asks, write.c changes.
  */
 #ifndef SHUTTLE_WORKER_H
 #define SHUTTLE_WORKER_H
@@ -26,7 +26,8 @@ struct worker {
     struct rng rng;
     struct board *board;
     struct board_slot *slot;
-    bool is_aside;     /* calls are neither shown on the board nor timed: the writer looks at what it has done */
+    /* calls are neither shown on the board nor timed: the writer looks at what it has done */
+    bool is_aside;
     unsigned pattern;  /* number of the pattern in progress in patterns[] */
     uint64_t begun_ns; /* when the call in progress began */
     uint64_t spent_ns; /* in calls of the pattern in progress */
@@ -36,11 +37,13 @@ struct worker {
 bool worker_open(struct worker *w, const char *segment, int board_fd, uint32_t slot);
 void worker_close(struct worker *w);
 
-/** Around every call into the engine: adds to spent_ns, and tells the board that a call is under way. */
+/** Around every call into the engine: adds to spent_ns, and tells the board that a call is under
+ * way. */
 void worker_call_begins(struct worker *w);
 void worker_call_ends(struct worker *w);
 
-/** Asks a question, all its pages, and judges the answer. `id` as in oracle_ask_one(), or WORKER_ANY for oracle_ask().
+/** Asks a question, all its pages, and judges the answer. `id` as in oracle_ask_one(), or WORKER_ANY
+ * for oracle_ask().
  */
 #define WORKER_ANY (GEN_NONE - 1)
 bool worker_query(struct worker *w, const struct oracle_question *q, uint32_t id);

@@ -1,8 +1,9 @@
 /* write.c - the writer: changes job states, counts imports and renews sessions. See write.h.
  *
- * Job      Takes a live item from revision r to r + 1, again and again, keeping the history on the board (board.h, B1).
- *          After each change it looks at both index positions, the one left and the one taken. A new writer first
- *          settles what a killed one left in doubt: the item itself says whether its last put took place.
+ * Job      Takes a live item from revision r to r + 1, again and again, keeping the history on the
+ *          board (board.h, B1). After each change it looks at both index positions, the one left
+ *          and the one taken. A new writer first settles what a killed one left in doubt: the item
+ *          itself says whether its last put took place.
  */
 #include "write.h"
 
@@ -23,8 +24,7 @@ static bool write_wrong(struct worker *w, const char *what, struct gen_place p) 
     return false;
 }
 
-/* ---- One change ----------------------------------------------------------------------------------------------------
- */
+/* ---- One change ------------------------------------------------------------------------------ */
 
 /* Whether what the put replaced is the item as it was at that revision. */
 static bool write_replaced(struct worker *w, struct gen_place p, uint32_t revision) {
@@ -36,7 +36,8 @@ static bool write_replaced(struct worker *w, struct gen_place p, uint32_t revisi
     return true;
 }
 
-/* Looks at the index position that the item had at a revision: the oracle knows whether it is there still. */
+/* Looks at the index position that the item had at a revision: the oracle knows whether it is there
+ * still. */
 static bool write_look(struct worker *w, struct gen_place p, uint32_t revision, enum key_index index) {
     struct oracle_question q = {.index = index, .op = LARDER_SORT_EQ};
     struct key k;
@@ -98,7 +99,8 @@ static const struct larder_item *write_grown(struct worker *w, const struct lard
     return larder_builder_finish(w->builder, &item) == LARDER_OK ? item : NULL;
 }
 
-/* Reads, adds, and stores it if nobody else did meanwhile; else again, with what is there now. LARDER_NOT_FOUND: no counters. */
+/* Reads, adds, and stores it if nobody else did meanwhile; else again, with what is there now.
+ * LARDER_NOT_FOUND: no counters. */
 static int write_count(struct worker *w, const struct larder_key *key) {
     int result = larder_get(w->table, key, w->page);
     if (result != LARDER_OK)
@@ -151,10 +153,10 @@ static void write_change(struct worker *w, struct gen_place p) {
     worker_count(w, is_right);
 }
 
-/* ---- After another writer's death ----------------------------------------------------------------------------------
- */
+/* ---- After another writer's death ------------------------------------------------------------ */
 
-/* The revision that the table has. Any but the acknowledged one and its successor is a lost or an invented write. */
+/* The revision that the table has. Any but the acknowledged one and its successor is a lost or an
+ * invented write. */
 static bool write_settle(struct worker *w, struct gen_place p, uint32_t live) {
     struct board_mark *mark = &w->board->mark[live];
     struct larder_value v;

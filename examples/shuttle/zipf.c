@@ -34,5 +34,6 @@ uint32_t zipf_pick(const struct zipf *z, struct rng *r) {
         else
             high = middle;
     }
-    return (uint32_t)(((uint64_t)low * 2654435761u) % z->count); /* a prime: each rank has one shop */
+    /* a prime: each rank has one shop */
+    return (uint32_t)(((uint64_t)low * 2654435761u) % z->count);
 }

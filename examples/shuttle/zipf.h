@@ -1,7 +1,8 @@
 /* zipf.h - picks shops as users do: a few very often, most hardly ever.
  *
- * Job      The shop of popularity rank k is picked with a chance proportional to 1 / k^0.99, the exponent of YCSB.
- *          Rank has nothing to do with a shop's size: a shop's ordinal is scattered over the ranks.
+ * Job      The shop of popularity rank k is picked with a chance proportional to 1 / k^0.99, the
+ *          exponent of YCSB. Rank has nothing to do with a shop's size: a shop's ordinal is
+ *          scattered over the ranks.
  */
 #ifndef SHUTTLE_ZIPF_H
 #define SHUTTLE_ZIPF_H

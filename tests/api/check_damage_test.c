@@ -1,9 +1,10 @@
 /* tests/api/check_damage_test.c - larder_check() finds what is broken.
  *
- * Goal     One thing at a time is damaged, and larder_check() says LARDER_DAMAGED with errors > 0 and words that fit, on
- *          a read-write and on a read-only attachment, which changes nothing.
- * Method   Each row of a table damages a copy of the segment of check_kit.h through a mapping of its own, with the
- *          structures of core/segment/layout.h and its like.
+ * Goal     One thing at a time is damaged, and larder_check() says LARDER_DAMAGED with errors > 0
+ *          and words that fit, on a read-write and on a read-only attachment, which changes
+ *          nothing.
+ * Method   Each row of a table damages a copy of the segment of check_kit.h through a mapping of
+ *          its own, with the structures of core/segment/layout.h and its like.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 
 TestSuite(check_damage, .timeout = 100 * SLOW_FACTOR);
 
-/* ---- Where things are -------------------------------------------------------------------------------------------------- */
+/* ---- Where things are ------------------------------------------------------------------------ */
 
 static void *at(const struct world *w, uint64_t off) {
     cr_assert(off >= sizeof(struct seg_shm) && off < SEGMENT_BYTES - 64, "offset %lu", off);
@@ -112,7 +113,7 @@ static struct slot_shm *free_slot(const struct world *w) {
     return slot + w->head->slot_count - 1;
 }
 
-/* ---- One thing at a time ----------------------------------------------------------------------------------------------- */
+/* ---- One thing at a time --------------------------------------------------------------------- */
 
 static void slot_nowhere(struct world *w) {
     *slot_of(w, 0, 9) = WORD_MAKE(WORD_TAG(*slot_of(w, 0, 9)), SEGMENT_BYTES * UINT64_C(4));
@@ -312,8 +313,8 @@ static void span_used(struct world *w) {
 static void span_class(struct world *w) {
     span_in(w, SPAN_SMALL)->class_index = 200;
 }
-/* Of items only: the first span of their class may have the table's definition, without which nothing else is seen. One of them is
- * where no block of the other class begins. */
+/* Of items only: the first span of their class may have the table's definition, without which
+ * nothing else is seen. One of them is where no block of the other class begins. */
 static void span_class_other(struct world *w) {
     uint64_t last = 0;
     for (uint32_t i = 0; i < 40; i++) {
@@ -582,9 +583,10 @@ Test(check_damage, every_damage_is_reported) {
     close(fd);
 }
 
-/* ---- No damage --------------------------------------------------------------------------------------------------------- */
+/* ---- No damage ------------------------------------------------------------------------------- */
 
-/* The read-only check stores nothing: it works on a mapping that cannot be written, and the bytes stay. */
+/* The read-only check stores nothing: it works on a mapping that cannot be written, and the bytes
+ * stay. */
 Test(check_damage, read_only_check_changes_nothing) {
     struct world w, before;
     int fd = make_segment();

@@ -29,7 +29,8 @@ static void put(struct larder_table *t, struct larder_builder *b, uint32_t n) {
     larder_builder_add_int(b, "gsk", n * 7 % 100);
     if (n % 5 == 0)
         larder_builder_add_int(b, "expires", 5000 + n);
-    larder_builder_add_b(b, "fill", fill, n == 77 ? sizeof fill : n % 9 * 30); /* one is a run of spans */
+    /* one is a run of spans */
+    larder_builder_add_b(b, "fill", fill, n == 77 ? sizeof fill : n % 9 * 30);
     EXPECT(larder_builder_finish(b, &item), LARDER_OK);
     EXPECT(larder_put(t, item, NULL), LARDER_OK);
 }

@@ -1,9 +1,9 @@
 /* tests/api/check_test.c - larder_check() of what is sound, and of anything at all.
  *
- * Goal     An undamaged segment is clean, and its numbers are right. A check neither crashes nor hangs, whatever the bytes
- *          are. Single damages: check_damage_test.c.
- * Method   The segment of check_kit.h. Random bytes, many times: there only the promise not to crash or hang holds, for
- *          reads and writes as well.
+ * Goal     An undamaged segment is clean, and its numbers are right. A check neither crashes nor
+ *          hangs, whatever the bytes are. Single damages: check_damage_test.c.
+ * Method   The segment of check_kit.h. Random bytes, many times: there only the promise not to
+ *          crash or hang holds, for reads and writes as well.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@
 
 TestSuite(check, .timeout = 100 * SLOW_FACTOR);
 
-/* ---- No damage --------------------------------------------------------------------------------------------------------- */
+/* ---- No damage ------------------------------------------------------------------------------- */
 
 static void expect_clean(struct larder *db) {
     struct larder_check_report report;
@@ -55,14 +55,15 @@ Test(check, undamaged_segment_is_clean) {
     close(fd);
 }
 
-/* ---- Any damage -------------------------------------------------------------------------------------------------------- */
+/* ---- Any damage ------------------------------------------------------------------------------ */
 
 struct trial {
     int fd;
     uint64_t seed;
 };
 
-/* Bytes of the metadata, of spans' descriptors or of blocks become others: flipped bits, or a small number, or an offset. */
+/* Bytes of the metadata, of spans' descriptors or of blocks become others: flipped bits, or a small
+ * number, or an offset. */
 static void damage_at_random(struct world *w, struct rng *rng) {
     uint64_t claimed = w->head->claimed_bytes, from = w->head->slots_off;
     for (uint64_t n = 1 + rng_below(rng, 4); n > 0; n--) {

@@ -1,11 +1,14 @@
-/* tests/api/drop_test.c - a table is dropped at once, and its memory comes back without anybody waiting for it.
+/* tests/api/drop_test.c - a table is dropped at once, and its memory comes back without anybody
+ * waiting for it.
  *
- * Goal     larder_table_drop() does not wait for the memory, its name is free at once, and no other call waits either.
- *          The memory comes back: by the process that dropped, or if it dies, by an expirer, larder_expire(), or the
- *          first write that finds no room. Statistics and check are right meanwhile.
- * Method   Tables of tens of thousands of items, one with a single large partition; a process that writes all the while
- *          notes its longest wait in memory that is shared.
- * See also crash/scenarios.c (drop_table, empty_table, resume_drop, create_beside_drop), crash/stop_test.c (drop_beside).
+ * Goal     larder_table_drop() does not wait for the memory, its name is free at once, and no other
+ *          call waits either. The memory comes back: by the process that dropped, or if it dies, by
+ *          an expirer, larder_expire(), or the first write that finds no room. Statistics and check
+ *          are right meanwhile.
+ * Method   Tables of tens of thousands of items, one with a single large partition; a process that
+ *          writes all the while notes its longest wait in memory that is shared.
+ * See also crash/scenarios.c (drop_table, empty_table, resume_drop, create_beside_drop),
+ * crash/stop_test.c (drop_beside).
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -75,7 +78,7 @@ static void check(struct larder *db) {
     cr_assert_eq(report.leaked_blocks, 0);
 }
 
-/* ---- The usual case ------------------------------------------------------------------------------------------------ */
+/* ---- The usual case -------------------------------------------------------------------------- */
 
 Test(drop, the_name_is_free_at_once_and_the_memory_comes_back) {
     struct larder *db = testseg_open(SEGMENT_BYTES, 64);
@@ -128,7 +131,7 @@ Test(drop, many_tables_in_a_row) {
     larder_close(db);
 }
 
-/* ---- Others meanwhile ---------------------------------------------------------------------------------------------- */
+/* ---- Others meanwhile ------------------------------------------------------------------------ */
 
 struct beside {
     struct larder *db;
@@ -193,7 +196,7 @@ Test(drop, nobody_waits_for_a_large_partition) {
     drop_beside_others(1);
 }
 
-/* ---- The dropper dies ---------------------------------------------------------------------------------------------- */
+/* ---- The dropper dies ------------------------------------------------------------------------ */
 
 static int drop_and_die(void *arg) {
     struct larder *db = arg;

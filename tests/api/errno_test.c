@@ -1,7 +1,8 @@
 /* tests/api/errno_test.c - larder_errno(): why a system call failed.
  *
- * Goal     With LARDER_E_OS, and where a system call led to another failure, it is the system's number. It belongs to the failure that
- *          larder_error() tells of: another failure without one sets it to 0, and a thread does not see another's.
+ * Goal     With LARDER_E_OS, and where a system call led to another failure, it is the system's
+ *          number. It belongs to the failure that larder_error() tells of: another failure without
+ *          one sets it to 0, and a thread does not see another's.
  */
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -41,7 +41,8 @@ static void create_tables(struct world *w) {
     struct larder *other = testseg_attach(w->db, 0);
     EXPECT(larder_table_drop(other, "dropped"), LARDER_OK);
     EXPECT(larder_expire(other, 0, NULL), LARDER_OK);
-    larder_close(other); /* and with it the thread that empties: nothing changes the segment from here on */
+    /* and with it the thread that empties: nothing changes the segment from here on */
+    larder_close(other);
 }
 
 void begin(struct world *w) {

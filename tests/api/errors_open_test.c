@@ -1,7 +1,8 @@
-/* tests/api/errors_open_test.c - files that are no segments, names that are none, what must not be destroyed or touched.
+/* tests/api/errors_open_test.c - files that are no segments, names that are none, what must not be
+ * destroyed or touched.
  *
- * Goal     larder_open() and larder_destroy() refuse each with the result that larder.h promises, and a message that names
- *          what was wrong; the file stays as it is.
+ * Goal     larder_open() and larder_destroy() refuse each with the result that larder.h promises,
+ *          and a message that names what was wrong; the file stays as it is.
  * Method   Tables of files, each made for its row, and compared before and after.
  */
 #include <criterion/criterion.h>
@@ -22,7 +23,7 @@
 
 TestSuite(errors_open, .timeout = 60 * SLOW_FACTOR);
 
-/* ---- Files that are no segments ------------------------------------------------------------------------------------------------ */
+/* ---- Files that are no segments -------------------------------------------------------------- */
 
 #define PATH_BYTES 96
 
@@ -263,7 +264,7 @@ Test(errors_open, names_that_are_none) {
     cr_assert_null(db);
 }
 
-/* ---- Destroying ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Destroying ------------------------------------------------------------------------------ */
 
 static const struct destroy_row {
     const char *name;
@@ -304,7 +305,7 @@ Test(errors_open, destroying_what_must_not_be) {
     cr_assert_eq(rmdir(dir), 0);
 }
 
-/* ---- Permission ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Permission ------------------------------------------------------------------------------ */
 
 /* As somebody who owns nothing here. */
 static int open_as_nobody(void *arg) {

@@ -1,7 +1,8 @@
 /* tests/api/errors_read_test.c - reads and deletes that make no sense.
  *
- * Goal     Each wrong key, query or scan gives the result that larder.h promises, and a message that names what was wrong
- *          and what is allowed; the page is empty, and no byte of the segment changes by it.
+ * Goal     Each wrong key, query or scan gives the result that larder.h promises, and a message
+ *          that names what was wrong and what is allowed; the page is empty, and no byte of the
+ *          segment changes by it.
  * Method   Tables of rows (errors_kit.h).
  */
 #include <criterion/criterion.h>
@@ -14,7 +15,7 @@
 
 TestSuite(errors_read, .timeout = 60 * SLOW_FACTOR);
 
-/* ---- Keys to read and delete by --------------------------------------------------------------------------------------------- */
+/* ---- Keys to read and delete by -------------------------------------------------------------- */
 
 static int get(struct world *w, struct larder_table *t, struct larder_value pk, struct larder_value sk) {
     const struct larder_key key = {pk, sk};
@@ -89,7 +90,7 @@ Test(errors_read, keys, .init = fill_many) {
     run_rows(key_rows, COUNT(key_rows));
 }
 
-/* ---- Queries and scans ------------------------------------------------------------------------------------------------------ */
+/* ---- Queries and scans ----------------------------------------------------------------------- */
 
 static int query(struct world *w, struct larder_query_spec spec) {
     return larder_query(w->t, &spec, w->page);
@@ -193,7 +194,7 @@ Test(errors_read, queries_and_scans, .init = fill_many) {
     run_rows(read_rows, COUNT(read_rows));
 }
 
-/* ---- Pages -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Pages ----------------------------------------------------------------------------------- */
 
 /* A caller that does not look at the result must not take the last read's items for this one's. */
 Test(errors_read, a_read_that_fails_leaves_its_page_empty) {

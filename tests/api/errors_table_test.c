@@ -1,7 +1,8 @@
 /* tests/api/errors_table_test.c - definitions that are none, changes of tables that are refused.
  *
- * Goal     Each wrong definition, index or TTL attribute gives the result that larder.h promises, and a message that names
- *          what was wrong and what is allowed; no byte of the segment changes by it. Every result has a name.
+ * Goal     Each wrong definition, index or TTL attribute gives the result that larder.h promises,
+ *          and a message that names what was wrong and what is allowed; no byte of the segment
+ *          changes by it. Every result has a name.
  * Method   A table of rows (errors_kit.h).
  */
 #include <criterion/criterion.h>
@@ -15,7 +16,7 @@
 
 TestSuite(errors_table, .timeout = 60 * SLOW_FACTOR);
 
-/* ---- Tables ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 static int create(struct world *w, struct larder_table_def def) {
     return larder_table_create(w->db, &def);
@@ -167,7 +168,7 @@ Test(errors_table, tables, .init = fill_many) {
     run_rows(table_rows, COUNT(table_rows));
 }
 
-/* ---- Messages ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- Messages -------------------------------------------------------------------------------- */
 
 Test(errors_table, every_result_has_a_name) {
     for (int r = LARDER_E_NO_SLOT; r <= LARDER_CHANGED; r++) {

@@ -1,7 +1,8 @@
 /* tests/api/errors_write_test.c - items that cannot be built or written.
  *
- * Goal     Each wrong key, attribute or value gives the result that larder.h promises, and a message that names what was
- *          wrong and what is allowed; no byte of the segment changes by it.
+ * Goal     Each wrong key, attribute or value gives the result that larder.h promises, and a
+ *          message that names what was wrong and what is allowed; no byte of the segment changes by
+ *          it.
  * Method   Tables of rows (errors_kit.h): put, put_if, increment, and the builder.
  */
 #include <criterion/criterion.h>
@@ -14,9 +15,10 @@
 
 TestSuite(errors_write, .timeout = 60 * SLOW_FACTOR);
 
-/* ---- Items -------------------------------------------------------------------------------------------------------------- */
+/* ---- Items ----------------------------------------------------------------------------------- */
 
-/* Ends the item and puts it. A failure of an add is found by finish, and also was returned by the add: `added`. */
+/* Ends the item and puts it. A failure of an add is found by finish, and also was returned by the
+ * add: `added`. */
 static int finish_and_put(struct world *w, struct larder_table *t, int added) {
     const struct larder_item *item = NULL;
     int r = larder_builder_finish(w->b, &item);
@@ -202,7 +204,7 @@ Test(errors_write, puts, .init = fill_many) {
     run_rows(put_rows, COUNT(put_rows));
 }
 
-/* ---- Values -------------------------------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 /* Adds one bad thing to an item that is good otherwise. */
 static int with_keys(struct world *w, int added) {

@@ -1,11 +1,13 @@
 /* tests/api/fork_test.c - one handle, many processes.
  *
- * Goal     A pre-fork server opens once and forks: parent and children read and write at once, each from slots of its own, also
- *          when they were forked in the middle of other threads' writes. What a process held ends with its memory and with
- *          nothing else: its death or exec frees its slots though its children live; closing all descriptors does not. A
+ * Goal     A pre-fork server opens once and forks: parent and children read and write at once, each
+ *          from slots of its own, also when they were forked in the middle of other threads'
+ *          writes. What a process held ends with its memory and with nothing else: its death or
+ *          exec frees its slots though its children live; closing all descriptors does not. A
  *          segment destroyed under them is an error to all, and harms none.
- * Method   The public functions. tests/support/history.h judges reads, larder_slot_stats() tells whose slots there are. Children
- *          that outlive their parent end with a pipe that the test holds.
+ * Method   The public functions. tests/support/history.h judges reads, larder_slot_stats() tells
+ *          whose slots there are. Children that outlive their parent end with a pipe that the test
+ *          holds.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -120,7 +122,7 @@ static void wait_for_exit(pid_t pid) {
     cr_assert(proc_is_exit(r, 0), "a child: %s", proc_text(r));
 }
 
-/* ---- At once ----------------------------------------------------------------------------------------------------------------- */
+/* ---- At once --------------------------------------------------------------------------------- */
 
 Test(fork, parent_and_children_write_at_once) {
     enum { CHILDREN = 3, EACH = KEYS / (CHILDREN + 1) };
@@ -178,7 +180,8 @@ Test(fork, while_other_threads_write) {
         cr_assert_eq(pthread_create(&thread[i], NULL, write_until_over, &o), 0);
     for (uint32_t i = 0; i < FORKS; i++) {
         struct share s = {&f, 16 + i % 20 * 4, 4, 3};
-        wait_for_exit(proc_fork(write_share, &s)); /* stuck if a lock of another thread was copied */
+        /* stuck if a lock of another thread was copied */
+        wait_for_exit(proc_fork(write_share, &s));
     }
     atomic_store(&o.is_over, 1);
     for (int i = 0; i < THREADS; i++) {
@@ -188,14 +191,15 @@ Test(fork, while_other_threads_write) {
     end(&f);
 }
 
-/* ---- Whose slots ------------------------------------------------------------------------------------------------------------ */
+/* ---- Whose slots ----------------------------------------------------------------------------- */
 
 static int read_then_write(void *arg) {
     struct fixture *f = arg;
     struct history_client c;
     PROC_CHECK(history_attach(&c, f->h, f->db) == LARDER_OK);
     child_must(history_look(&c));
-    PROC_CHECK(slots_of(f->db, getpid(), 0) == 0);  /* to read it needs none, and it has not got its parent's */
+    /* to read it needs none, and it has not got its parent's */
+    PROC_CHECK(slots_of(f->db, getpid(), 0) == 0);
     PROC_CHECK(slots_of(f->db, getppid(), 1) == 1); /* which live on */
     PROC_CHECK(history_write(&c, 0) == LARDER_OK);
     PROC_CHECK(slots_of(f->db, getpid(), 1) == 1);
@@ -307,7 +311,7 @@ Test(fork, death_counts_though_a_child_lives_on) {
     end(&f);
 }
 
-/* ---- exec and descriptors ---------------------------------------------------------------------------------------------------- */
+/* ---- exec and descriptors -------------------------------------------------------------------- */
 
 static int write_then_exec(void *arg) {
     struct share *s = arg;
@@ -339,7 +343,8 @@ Test(fork, exec_without_close_gives_the_slot_back) {
     end(&f);
 }
 
-/* Claims memory that stays with the segment: who has closed its descriptor can claim none (larder_error() says so). */
+/* Claims memory that stays with the segment: who has closed its descriptor can claim none
+ * (larder_error() says so). */
 static void claim_ahead(const struct fixture *f) {
     static const char fill[390000];
     const struct larder_item *item;
@@ -357,7 +362,8 @@ static void claim_ahead(const struct fixture *f) {
     }
 }
 
-/* What daemonising code does; then the numbers of the closed descriptors come to mean other files. */
+/* What daemonising code does; then the numbers of the closed descriptors come to mean other
+ * files. */
 static int close_all_and_write(void *arg) {
     struct share *s = arg;
     struct history_client c;
@@ -401,7 +407,7 @@ Test(fork, closing_all_descriptors_does_not_end_a_life) {
     end(&f);
 }
 
-/* ---- The end of the segment ---------------------------------------------------------------------------------------------------- */
+/* ---- The end of the segment ------------------------------------------------------------------ */
 
 static int live_through_the_end(void *arg) {
     struct share *s = arg;

@@ -1,11 +1,13 @@
 /* tests/api/full_test.c - full is an error, not a mess.
  *
- * Goal     Promise 6: a write that does not fit fails whole with LARDER_E_FULL, says how much was asked and how much is free, and
- *          leaves everything as it was. Reads and deletes go on working, and after deletes writes do again. It does not matter
- *          whether the segment is full or the filesystem under it.
- * Method   The public functions, on the smallest segment and on a tmpfs of 8 MiB that is mounted for a child alone.
- *          tests/support/history.h holds every key to its last acknowledged write, and a failed write is none; larder_check()
- *          counts blocks. (tests/crash/alloc_test.c fails each allocation of each operation in turn.)
+ * Goal     Promise 6: a write that does not fit fails whole with LARDER_E_FULL, says how much was
+ *          asked and how much is free, and leaves everything as it was. Reads and deletes go on
+ *          working, and after deletes writes do again. It does not matter whether the segment is
+ *          full or the filesystem under it.
+ * Method   The public functions, on the smallest segment and on a tmpfs of 8 MiB that is mounted
+ *          for a child alone. tests/support/history.h holds every key to its last acknowledged
+ *          write, and a failed write is none; larder_check() counts blocks.
+ *          (tests/crash/alloc_test.c fails each allocation of each operation in turn.)
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -76,7 +78,8 @@ static void end(struct fixture *f) {
     close(f->history_fd);
 }
 
-/* Without bucket arrays: one may have grown before something else did not fit, and keeps its size. */
+/* Without bucket arrays: one may have grown before something else did not fit, and keeps its
+ * size. */
 static uint64_t used_bytes(struct fixture *f) {
     struct larder_table_stats stats;
     PROC_CHECK(larder_table_stats(f->ballast, &stats) == LARDER_OK);
@@ -153,7 +156,8 @@ static void live_with_full(struct fixture *f) {
     must_be_clean(f);
 }
 
-/* Writes that may fit or not, of every size and with every change of index keys. The number of those that did not. */
+/* Writes that may fit or not, of every size and with every change of index keys. The number of
+ * those that did not. */
 static uint32_t write_at_the_brink(struct fixture *f, uint32_t rounds) {
     uint32_t refused = 0;
     for (uint32_t i = 0; i < rounds; i++) {
@@ -178,7 +182,7 @@ static uint32_t write_at_the_brink(struct fixture *f, uint32_t rounds) {
     return refused;
 }
 
-/* ---- A full segment --------------------------------------------------------------------------------------------------------- */
+/* ---- A full segment -------------------------------------------------------------------------- */
 
 static struct larder *smallest(void) {
     return testseg_open(LARDER_SEGMENT_BYTES_MIN, 2);
@@ -228,14 +232,15 @@ Test(full, an_overwrite_as_large_as_before_needs_room_for_both) {
     struct fixture f;
     begin(&f, smallest());
     fill_up(&f);
-    for (uint32_t n = 0; n < f.ballast_count; n += 7) { /* old and new are there at once: it may or may not fit */
+    /* old and new are there at once: it may or may not fit */
+    for (uint32_t n = 0; n < f.ballast_count; n += 7) {
         int r = put_ballast(&f, n, BALLAST_BYTES);
         cr_assert(r == LARDER_OK || r == LARDER_E_FULL, "%s: %s", larder_result_name(r), larder_error());
     }
     end(&f);
 }
 
-/* ---- A full filesystem -------------------------------------------------------------------------------------------------------- */
+/* ---- A full filesystem ----------------------------------------------------------------------- */
 
 #define PLACE "/mnt" /* there on every system, so that no test makes or removes what another mounts on */
 #define TMPFS_MIB 8
@@ -245,7 +250,8 @@ static int mount_small(const char *options, unsigned long flags) {
     return mount("tmpfs", PLACE, "tmpfs", flags, options);
 }
 
-/* A segment on a small filesystem of this child's own: nobody else sees the mount, and it ends with the child. 0: not allowed here. */
+/* A segment on a small filesystem of this child's own: nobody else sees the mount, and it ends with
+ * the child. 0: not allowed here. */
 static int begin_on_small(struct fixture *f) {
     struct larder *db;
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)

@@ -1,9 +1,11 @@
 /* tests/api/increment_test.c - larder_increment(): numbers that many count up.
  *
- * Goal     The number, the item around it, its place in an index and its expiry are what larder.h says, whether the item, the attribute
- *          or neither was there; what is no integer of 64 bits is refused, and nothing changed. Threads and processes that count
- *          together come to the right sum, and those that are killed at it lose nothing that was counted.
- * Method   The public functions only. Deaths at every store: tests/crash/scenarios.c (increment, increment_key, increment_new).
+ * Goal     The number, the item around it, its place in an index and its expiry are what larder.h
+ *          says, whether the item, the attribute or neither was there; what is no integer of 64
+ *          bits is refused, and nothing changed. Threads and processes that count together come to
+ *          the right sum, and those that are killed at it lose nothing that was counted.
+ * Method   The public functions only. Deaths at every store: tests/crash/scenarios.c (increment,
+ *          increment_key, increment_new).
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -142,7 +144,7 @@ static void ranked(struct fixture *f, const char *index, const char *scores) {
     cr_assert_str_eq(text, scores);
 }
 
-/* ---- What comes of it ----------------------------------------------------------------------------------------------- */
+/* ---- What comes of it ------------------------------------------------------------------------ */
 
 Test(increment, makes_what_is_not_there) {
     struct fixture f;
@@ -284,7 +286,7 @@ Test(increment, counts_over_every_length) {
     end(&f);
 }
 
-/* ---- Refused ----------------------------------------------------------------------------------------------------------- */
+/* ---- Refused --------------------------------------------------------------------------------- */
 
 static void refused(struct fixture *f, const char *name, int64_t by, const char *words) {
     int64_t value = 77;
@@ -341,11 +343,12 @@ Test(increment, full_is_full) {
     end(&f);
 }
 
-/* ---- Together ---------------------------------------------------------------------------------------------------------- */
+/* ---- Together -------------------------------------------------------------------------------- */
 
 struct counter {
     struct larder *db;
-    _Atomic uint64_t *said; /* calls that have returned, in memory that outlives the process; or NULL */
+    /* calls that have returned, in memory that outlives the process; or NULL */
+    _Atomic uint64_t *said;
 };
 
 static int count_up(const struct counter *c, unsigned counts) {
@@ -406,7 +409,8 @@ Test(increment, threads_count_together) {
     end(&f);
 }
 
-/* Two count all the time, and one of them is killed again and again: at most one call of each death counted unsaid. */
+/* Two count all the time, and one of them is killed again and again: at most one call of each death
+ * counted unsaid. */
 Test(increment, the_killed_lose_nothing) {
     struct fixture f;
     pid_t pids[COUNTERS];

@@ -1,8 +1,10 @@
 /* tests/api/index_add_test.c - larder_index_add(): an index for a table that has data.
  *
- * Goal     The index appears at once and complete, however many writers are busy meanwhile; items with unfit keys stay out of it
- *          but stay; without memory, or when the process is killed, nothing of it is left.
- * Method   Compares the whole index with the whole table after the addition; larder_check() compares every entry.
+ * Goal     The index appears at once and complete, however many writers are busy meanwhile; items
+ *          with unfit keys stay out of it but stay; without memory, or when the process is killed,
+ *          nothing of it is left.
+ * Method   Compares the whole index with the whole table after the addition; larder_check()
+ *          compares every entry.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -184,7 +186,7 @@ Test(index_add, refuses_what_is_no_new_global_index) {
     end(&f);
 }
 
-/* ---- Without memory ------------------------------------------------------------------------------------------------------- */
+/* ---- Without memory -------------------------------------------------------------------------- */
 
 static uint64_t used_bytes(struct larder *db) {
     struct larder_segment_stats stats;
@@ -207,7 +209,8 @@ Test(index_add, leaves_no_trace_when_the_segment_is_full) {
         cr_assert_eq(report.index_entries, 0);
         cr_assert_eq(report.items, (uint64_t)count);
     }
-    /* All go: the failed additions rewrote items in hash order, so that any that stay may keep every span in its class. */
+    /* All go: the failed additions rewrote items in hash order, so that any that stay may keep
+     * every span in its class. */
     for (int i = 0; i < count; i++) {
         char id[16];
         snprintf(id, sizeof id, "%06d", i);
@@ -220,7 +223,7 @@ Test(index_add, leaves_no_trace_when_the_segment_is_full) {
     end(&f);
 }
 
-/* ---- Beside writers ----------------------------------------------------------------------------------------------------------- */
+/* ---- Beside writers -------------------------------------------------------------------------- */
 
 struct writing {
     struct larder *db;
@@ -279,7 +282,7 @@ Test(index_add, is_complete_beside_writers) {
     }
 }
 
-/* ---- Killed ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- Killed ---------------------------------------------------------------------------------- */
 
 static int add_index(void *arg) {
     struct fixture *f = arg;
@@ -306,7 +309,8 @@ Test(index_add, leaves_all_or_nothing_of_a_killed_addition) {
         } else {
             cr_assert_eq(result, LARDER_E_NO_INDEX);
             cr_assert_eq(report.index_entries, 0);
-            cr_assert_leq(used_bytes(f.db), used + 3000 * 16 + 65536); /* images that have room for the index now */
+            /* images that have room for the index now */
+            cr_assert_leq(used_bytes(f.db), used + 3000 * 16 + 65536);
             must(larder_index_add(f.t, &by_group));
             cr_assert_eq(count_index(&f), 3000);
             undone++;

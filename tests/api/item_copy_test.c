@@ -1,7 +1,8 @@
 /* tests/api/item_copy_test.c - larder_item_copy(): an item that outlives its page.
  *
- * Goal     A copy is the item in every respect, whatever becomes of the page, builder or table that it came from: attributes, size,
- *          and the version that larder_put_if() compares. Its memory goes with larder_item_free(), or with larder_close().
+ * Goal     A copy is the item in every respect, whatever becomes of the page, builder or table that
+ *          it came from: attributes, size, and the version that larder_put_if() compares. Its
+ *          memory goes with larder_item_free(), or with larder_close().
  */
 #include <criterion/criterion.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /* tests/api/items_copy_test.c - items copied into a builder.
  *
- * Goal     larder_builder_add_all() and its like copy what they should, leave out what they should, and refuse what cannot be copied.
+ * Goal     larder_builder_add_all() and its like copy what they should, leave out what they should,
+ *          and refuse what cannot be copied.
  * Method   Copies are put again and compared with what an item built by hand would be.
  */
 #include <criterion/criterion.h>
@@ -28,7 +29,8 @@ static const struct larder_item *copy_one_by_one(struct larder_builder *b, const
     return copy;
 }
 
-/* Every attribute is left out once, and none, of an item with its keys in front and of one with them in its records. */
+/* Every attribute is left out once, and none, of an item with its keys in front and of one with
+ * them in its records. */
 static void copy_but_each(struct fixture *f, const struct larder_item *from) {
     struct larder_builder *plain;
     const struct larder_item *copy;

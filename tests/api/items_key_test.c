@@ -1,6 +1,7 @@
 /* tests/api/items_key_test.c - keys of every type and size.
  *
- * Goal     Keys that are the same number are the same key, keys that only look alike are not; the longest keys fit.
+ * Goal     Keys that are the same number are the same key, keys that only look alike are not; the
+ *          longest keys fit.
  * Method   Put under one form, read under another.
  */
 #include <criterion/criterion.h>
@@ -69,7 +70,8 @@ Test(items_key, keys_that_look_alike_are_different) {
     }
 }
 
-/* Texts of a to z, one of them with a letter of two bytes, or with a byte that no text has, at each place in turn. */
+/* Texts of a to z, one of them with a letter of two bytes, or with a byte that no text has, at each
+ * place in turn. */
 #define TEXT_BYTES_MAX 70
 
 static struct larder_value text_of(char *to, int bytes, int at, const char *other) {

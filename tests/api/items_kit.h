@@ -1,6 +1,7 @@
 /* tests/api/items_kit.h - one table, two attachments, and whole items compared.
  *
- * Method   Reads go through a second attachment, mapped elsewhere, so that nothing private to the writer can help.
+ * Method   Reads go through a second attachment, mapped elsewhere, so that nothing private to the
+ *          writer can help.
  */
 #ifndef LARDER_TESTS_API_ITEMS_KIT_H
 #define LARDER_TESTS_API_ITEMS_KIT_H

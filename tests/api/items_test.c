@@ -1,7 +1,8 @@
 /* tests/api/items_test.c - items in, the same items out.
  *
- * Goal     What was put is what every read path gives back: all ten types, exact numbers, zero bytes, the largest item;
- *          replaced and deleted items come back whole; larder_get_many() keeps the order of its keys.
+ * Goal     What was put is what every read path gives back: all ten types, exact numbers, zero
+ *          bytes, the largest item; replaced and deleted items come back whole; larder_get_many()
+ *          keeps the order of its keys.
  * Method   The public functions only, on the two attachments of items_kit.h.
  */
 #include <criterion/criterion.h>
@@ -21,7 +22,7 @@ static uint64_t used_bytes(struct larder *db) {
     return stats.used_bytes;
 }
 
-/* ---- Types ---------------------------------------------------------------------------------------------------------- */
+/* ---- Types ----------------------------------------------------------------------------------- */
 
 Test(items, all_types_come_back_on_every_path) {
     struct fixture f;
@@ -37,7 +38,7 @@ Test(items, all_types_come_back_on_every_path) {
     close_all(&f);
 }
 
-/* ---- Copies --------------------------------------------------------------------------------------------------------- */
+/* ---- Copies ---------------------------------------------------------------------------------- */
 
 Test(items, numbers_are_exact) {
     struct fixture f;
@@ -64,7 +65,7 @@ Test(items, numbers_are_exact) {
     close_all(&f);
 }
 
-/* ---- Replacing and deleting ------------------------------------------------------------------------------------------ */
+/* ---- Replacing and deleting ------------------------------------------------------------------ */
 
 Test(items, replaced_and_deleted_items_come_back) {
     struct fixture f;
@@ -88,7 +89,8 @@ Test(items, replaced_and_deleted_items_come_back) {
     close_all(&f);
 }
 
-/* Sizes through every class of block and up to runs, each replaced by the next; then nothing is left in use. */
+/* Sizes through every class of block and up to runs, each replaced by the next; then nothing is
+ * left in use. */
 Test(items, an_item_may_change_its_size) {
     struct fixture f;
     static char text[300000];
@@ -116,7 +118,7 @@ Test(items, an_item_may_change_its_size) {
     close_all(&f);
 }
 
-/* ---- Sizes ----------------------------------------------------------------------------------------------------------- */
+/* ---- Sizes ----------------------------------------------------------------------------------- */
 
 Test(items, largest_item_fits_and_one_byte_more_does_not) {
     static char text[LARDER_ITEM_BYTES_MAX];
@@ -187,7 +189,7 @@ Test(items, item_of_a_page_may_be_put) {
     close_all(&f);
 }
 
-/* ---- Many at once ---------------------------------------------------------------------------------------------------- */
+/* ---- Many at once ---------------------------------------------------------------------------- */
 
 Test(items, get_many_keeps_order_holes_and_repetitions) {
     static struct larder_key keys[1000];

@@ -1,9 +1,10 @@
 /* tests/api/neighbours_test.c - other users of the same host: what each may do, and what it cannot.
  *
- * Goal     The table "Who is trusted with what" of ARCHITECTURE.md, row by row. Above all: what a user does that may
- *          only read never stops a writer, and a file of another user never becomes our segment.
- * Method   Children that give up root for the user 65534 do what the row says while others go on with their work.
- *          Needs root; says so otherwise.
+ * Goal     The table "Who is trusted with what" of ARCHITECTURE.md, row by row. Above all: what a
+ *          user does that may only read never stops a writer, and a file of another user never
+ *          becomes our segment.
+ * Method   Children that give up root for the user 65534 do what the row says while others go on
+ *          with their work. Needs root; says so otherwise.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -82,7 +83,7 @@ static int put_to(struct larder *db, const char *table, const char *key, int64_t
     return r ? r : put(db, t, key, value);
 }
 
-/* ---- A hostile reader -------------------------------------------------------------------------------------------------- */
+/* ---- A hostile reader ------------------------------------------------------------------------ */
 
 #define SLEEPERS 24
 
@@ -140,7 +141,8 @@ static int be_hostile(void *arg) {
     PROC_CHECK(fcntl(fd, F_OFD_SETLK, &all) == 0);
     int second = open(h->path, O_RDONLY | O_CLOEXEC);
     PROC_CHECK(second >= 0 && flock(second, LOCK_EX | LOCK_NB) == 0);
-    (void)fcntl(second, F_SETLEASE, F_RDLCK); /* the kernel refuses; the owner would be held up if not */
+    /* the kernel refuses; the owner would be held up if not */
+    (void)fcntl(second, F_SETLEASE, F_RDLCK);
     try_lock_files();
     h->map = mmap(NULL, SMALL, PROT_READ, MAP_SHARED, fd, 0);
     PROC_CHECK((void *)h->map != MAP_FAILED);
@@ -193,7 +195,8 @@ Test(neighbours, a_reader_never_stops_a_writer) {
         for (int i = 0; i < 2; i++)
             writers[i] = proc_fork(write_on, h);
         cr_assert(proc_is_exit(proc_run(work, h, DEADLINE_MS), 0), "round %d", round);
-        for (int i = 0; i < 2; i++) /* in the middle of something, mostly: the next round recovers it */
+        /* in the middle of something, mostly: the next round recovers it */
+        for (int i = 0; i < 2; i++)
             cr_assert(proc_is_signal(proc_kill(writers[i]), SIGKILL));
         EXPECT(put_to(db, "Table", "shared", round), LARDER_OK);
     }
@@ -209,7 +212,7 @@ Test(neighbours, a_reader_never_stops_a_writer) {
     munmap(h, sizeof *h);
 }
 
-/* ---- Files of another user ------------------------------------------------------------------------------------------------ */
+/* ---- Files of another user ------------------------------------------------------------------- */
 
 static int prepare_empty(void *arg) {
     become_nobody();
@@ -306,9 +309,10 @@ Test(neighbours, a_reader_of_an_empty_file_of_ours_is_named_as_the_cause) {
     munmap(h, sizeof *h);
 }
 
-/* ---- The table ---------------------------------------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
-/* What a user that is not the owner gets, by the mode of the segment. Directory: /dev/shm, sticky. */
+/* What a user that is not the owner gets, by the mode of the segment. Directory: /dev/shm,
+ * sticky. */
 struct row {
     uint32_t mode;
     int read, write, write_any, create, exclusive, destroy, destroy_any;
@@ -359,7 +363,8 @@ Test(neighbours, each_gets_what_the_mode_gives_it) {
     }
 }
 
-/* The same user has all rights, root as well, but root asks for another user's segment by the flag. */
+/* The same user has all rights, root as well, but root asks for another user's segment by the
+ * flag. */
 static int be_the_same_user(void *arg) {
     struct larder *db;
     become_nobody();
@@ -421,7 +426,8 @@ Test(neighbours, writers_of_two_users_recover_each_other) {
     EXPECT(larder_destroy(owner.name, 0), LARDER_OK);
 }
 
-/* A directory that all may write to and that is not sticky: its writers may remove what lies there, no more. */
+/* A directory that all may write to and that is not sticky: its writers may remove what lies there,
+ * no more. */
 static int remove_names(void *arg) {
     become_nobody();
     DIR *d = opendir(arg);
@@ -448,7 +454,7 @@ Test(neighbours, who_owns_the_directory_may_remove_and_is_noticed) {
     cr_assert_eq(rmdir(dir), 0);
 }
 
-/* ---- EXCLUSIVE ------------------------------------------------------------------------------------------------------------------ */
+/* ---- EXCLUSIVE ------------------------------------------------------------------------------- */
 
 Test(neighbours, exclusive_means_made_by_this_call) {
     char name[TESTSEG_NAME_MAX], path[TESTSEG_NAME_MAX + 16];

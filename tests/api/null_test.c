@@ -1,10 +1,11 @@
 /* tests/api/null_test.c - NULL for every pointer of every function.
  *
- * Goal     A NULL where an object is needed gives LARDER_E_INVAL, and larder_error() names the function and the argument;
- *          where larder.h gives NULL a meaning it has that; a function without a result does nothing, or answers "none".
- *          Nothing crashes.
- * Method   A table of calls (calls()), each made in a child of its own, so that a crash is the failure of one row. The
- *          declarations of larder.h are read: each function, and each pointer that it takes, must have a row.
+ * Goal     A NULL where an object is needed gives LARDER_E_INVAL, and larder_error() names the
+ *          function and the argument; where larder.h gives NULL a meaning it has that; a function
+ *          without a result does nothing, or answers "none". Nothing crashes.
+ * Method   A table of calls (calls()), each made in a child of its own, so that a crash is the
+ *          failure of one row. The declarations of larder.h are read: each function, and each
+ *          pointer that it takes, must have a row.
  */
 #include <criterion/criterion.h>
 #include <ctype.h>
@@ -19,9 +20,10 @@
 
 TestSuite(null, .timeout = 100 * SLOW_FACTOR);
 
-/* ---- The table ------------------------------------------------------------------------------------------------------ */
+/* ---- The table ------------------------------------------------------------------------------- */
 
-/* One pass over the table: makes the call of row `wanted`, or (wanted < 0) notes what rows there are. */
+/* One pass over the table: makes the call of row `wanted`, or (wanted < 0) notes what rows there
+ * are. */
 struct pass {
     int wanted, count;
     char rows[256][2][NAME_MAX_BYTES]; /* function, argument */
@@ -82,7 +84,8 @@ static int calls_segment(struct fixture *f, struct pass *p) {
     ALLOWED(larder_open, options, larder_open(NULL, &db) == LARDER_E_NO_SEGMENT || (larder_close(db), 1));
     HARMLESS(larder_close, db, NULL);
     ALLOWED(larder_memfd, db, larder_memfd(NULL) == -1);
-    ALLOWED(larder_destroy, segment, 1); /* not called: it would remove a segment that somebody may use */
+    /* not called: it would remove a segment that somebody may use */
+    ALLOWED(larder_destroy, segment, 1);
     REFUSED(larder_set_clock, db, NULL, NULL, NULL);
     ALLOWED(larder_set_clock, now, larder_set_clock(f->db, NULL, f) == LARDER_OK);
     ALLOWED(larder_set_clock, arg, larder_set_clock(f->db, NULL, NULL) == LARDER_OK);
@@ -392,7 +395,7 @@ Test(null, every_pointer_of_every_function) {
     larder_close(f.db);
 }
 
-/* ---- The table against the header ------------------------------------------------------------------------------------ */
+/* ---- The table against the header ------------------------------------------------------------ */
 
 static char *read_header(void) {
     FILE *file = fopen(LARDER_HEADER, "rb");
@@ -415,7 +418,8 @@ static int has_row(const struct pass *rows, const char *function, const char *ar
     return 0;
 }
 
-/* The name that is declared by one parameter: what stands after "(*" of a function pointer, else the last word. */
+/* The name that is declared by one parameter: what stands after "(*" of a function pointer, else
+ * the last word. */
 static void name_of(const char *from, const char *to, char name[NAME_MAX_BYTES]) {
     const char *function = memchr(from, '(', (size_t)(to - from));
     const char *at = function ? function + 2 : to;
@@ -428,7 +432,8 @@ static void name_of(const char *from, const char *to, char name[NAME_MAX_BYTES])
     snprintf(name, NAME_MAX_BYTES, "%.*s", (int)bytes, at);
 }
 
-/* Checks the parameters of a declaration, which stand between `at` and its closing bracket. Returns what is missing. */
+/* Checks the parameters of a declaration, which stand between `at` and its closing bracket. Returns
+ * what is missing. */
 static unsigned check_parameters(const struct pass *rows, const char *function, const char *at) {
     unsigned missing = 0, depth = 0;
     for (const char *start = at;; at++) {

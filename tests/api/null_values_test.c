@@ -1,7 +1,8 @@
-/* tests/api/null_values_test.c - values that are none: inside structures, sizes, numbers, objects of another segment.
+/* tests/api/null_values_test.c - values that are none: inside structures, sizes, numbers, objects
+ * of another segment.
  *
- * Goal     Each gives LARDER_E_INVAL, and larder_error() says what was wrong; what a call that failed was given to fill is as
- *          it was. Pointers that are NULL: null_test.c.
+ * Goal     Each gives LARDER_E_INVAL, and larder_error() says what was wrong; what a call that
+ *          failed was given to fill is as it was. Pointers that are NULL: null_test.c.
  * Method   Calls in a row, and outputs full of a pattern.
  */
 #include <criterion/criterion.h>
@@ -16,7 +17,7 @@
 
 TestSuite(null_values, .timeout = 100 * SLOW_FACTOR);
 
-/* ---- Inside structures, and sizes and numbers that are none ----------------------------------------------------------- */
+/* ---- Inside structures, and sizes and numbers that are none ---------------------------------- */
 
 /* Each of these definitions has one thing wrong; none is made, and the message is not empty. */
 static int definitions(void *arg) {
@@ -191,7 +192,7 @@ Test(null_values, values_that_are_none) {
     larder_close(f.db);
 }
 
-/* ---- Outputs of a call that fails --------------------------------------------------------------------------------------- */
+/* ---- Outputs of a call that fails ------------------------------------------------------------ */
 
 #define FILL 0x5a
 

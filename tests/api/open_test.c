@@ -1,7 +1,8 @@
 /* tests/api/open_test.c - larder_open(), larder_close(), larder_memfd() and larder_destroy().
  *
- * Goal     What larder.h says of segments holds for a program that knows nothing else: flags, results, messages, who sees
- *          whose data, what stays of a segment that was destroyed, nothing left open or mapped.
+ * Goal     What larder.h says of segments holds for a program that knows nothing else: flags,
+ *          results, messages, who sees whose data, what stays of a segment that was destroyed,
+ *          nothing left open or mapped.
  * Method   The public functions only, on names, paths and memfds; other processes by fork.
  */
 #include <criterion/criterion.h>
@@ -127,7 +128,8 @@ static int has_advised_huge_pages(void) {
     return strstr(line, "[advise]") || strstr(line, "[within_size]") || strstr(line, "[always]");
 }
 
-/* Of this process's mappings that are shared: kilobytes in huge pages, and whether one was advised. */
+/* Of this process's mappings that are shared: kilobytes in huge pages, and whether one was
+ * advised. */
 static uint64_t shared_huge_kb(int *is_advised) {
     char line[4096];
     uint64_t kb = 0;
@@ -276,7 +278,8 @@ Test(open, close_leaves_nothing_open_or_mapped) {
     for (int i = 0; i < ROUNDS; i++) {
         db = must_open(name, 0);
         struct larder *refused;
-        cr_assert_eq(larder_table_drop(db, "things"), LARDER_OK, "%s", larder_error()); /* takes a slot */
+        /* takes a slot */
+        cr_assert_eq(larder_table_drop(db, "things"), LARDER_OK, "%s", larder_error());
         cr_assert_eq(create_table(db, LARDER_REMOVAL_DELETE), LARDER_OK, "%s", larder_error());
         cr_assert_eq(try_open(name, LARDER_CREATE | LARDER_EXCLUSIVE, &refused), LARDER_E_EXISTS);
         larder_close(db);

@@ -1,11 +1,13 @@
 /* tests/api/outputs_test.c - what a failing call leaves behind, and what it may return.
  *
- * Goal     A call that fails writes none of its outputs: variables stay as they are, pages of writes keep their items, and pages of
- *          reads are empty. The result of each of these calls is one that the function's comment in larder.h lists.
- * Method   A table of calls that fail (calls()), for every reason that can be made easily: NULL, wrong arguments, a table that
- *          was dropped, a read-only attachment, a segment that was destroyed, one that is full, one that is damaged. The
- *          declarations of larder.h are read: each output of each function that returns an int must have a row, and
- *          each comment must name its results.
+ * Goal     A call that fails writes none of its outputs: variables stay as they are, pages of
+ *          writes keep their items, and pages of reads are empty. The result of each of these calls
+ *          is one that the function's comment in larder.h lists.
+ * Method   A table of calls that fail (calls()), for every reason that can be made easily: NULL,
+ *          wrong arguments, a table that was dropped, a read-only attachment, a segment that was
+ *          destroyed, one that is full, one that is damaged. The declarations of larder.h are read:
+ *          each output of each function that returns an int must have a row, and each comment must
+ *          name its results.
  */
 #include <criterion/criterion.h>
 #include <ctype.h>
@@ -144,7 +146,7 @@ static void enter(struct world *w, struct larder *db) {
     w->item = larder_page_item(w->page, 0);
 }
 
-/* ---- Outputs of the whole segment --------------------------------------------------------------------------------------- */
+/* ---- Outputs of the whole segment ------------------------------------------------------------ */
 
 /* Calls that fail for any attachment of which nothing can be had any more. */
 static void calls_of_dead(struct world *w) {
@@ -197,7 +199,7 @@ static void calls_of_dead_table(struct world *w, struct larder_table *t) {
     PAGE_EMPTIED(larder_scan, page, w->other, t, &scan, w->other);
 }
 
-/* ---- Wrong arguments ---------------------------------------------------------------------------------------------------- */
+/* ---- Wrong arguments ------------------------------------------------------------------------- */
 
 static void calls_with_nulls(struct world *w) {
     struct larder_value value;
@@ -270,7 +272,8 @@ static void calls_with_wrong_values(struct world *w) {
     larder_builder_reset(w->b);
 }
 
-/* An item that does not fit takes the place of one that is there, whose page was filled by then if it ever is. */
+/* An item that does not fit takes the place of one that is there, whose page was filled by then if
+ * it ever is. */
 static void calls_in_a_full_segment(struct world *w) {
     static char data[300 * 1024];
     const struct larder_item *item;
@@ -360,7 +363,7 @@ Test(outputs, a_call_that_fails_writes_none) {
     cr_assert_gt(row_count, 100);
 }
 
-/* ---- The header --------------------------------------------------------------------------------------------------------- */
+/* ---- The header ------------------------------------------------------------------------------ */
 
 static const char *read_header(void) {
     static char text[256 * 1024];
@@ -381,7 +384,8 @@ static const char *declaration_of(const char *header, const char *function) {
     return NULL;
 }
 
-/* Copies the comment that a declaration is under: the nearest one above it that begins with two stars. */
+/* Copies the comment that a declaration is under: the nearest one above it that begins with two
+ * stars. */
 static void comment_of(const char *header, const char *declaration, char *comment, size_t size) {
     const char *from = declaration, *to;
     while (from > header && strncmp(from, "/**", 3) != 0)

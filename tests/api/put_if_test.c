@@ -1,9 +1,10 @@
 /* tests/api/put_if_test.c - larder_put_if(): of all who read the same version, one may replace it.
  *
- * Goal     Each outcome, and what the page then holds; that a refused put changed nothing; whatever writes an item makes an older
- *          copy of it no match: a put of the same item, a delete, an index that is added, another TTL attribute, a table that is dropped and
- *          made anew, whichever place in the catalog it gets. What is no version of the item is an error and says so. Counters
- *          that threads and processes count up together come to the right sum.
+ * Goal     Each outcome, and what the page then holds; that a refused put changed nothing; whatever
+ *          writes an item makes an older copy of it no match: a put of the same item, a delete, an
+ *          index that is added, another TTL attribute, a table that is dropped and made anew,
+ *          whichever place in the catalog it gets. What is no version of the item is an error and
+ *          says so. Counters that threads and processes count up together come to the right sum.
  * Method   The public functions only. Deaths: tests/crash/scenarios.c (put_if, put_if_refused).
  */
 #include <criterion/criterion.h>
@@ -159,7 +160,7 @@ static uint64_t used_bytes(struct fixture *f) {
     return stats.used_bytes;
 }
 
-/* ---- Outcomes ------------------------------------------------------------------------------------------------------- */
+/* ---- Outcomes -------------------------------------------------------------------------------- */
 
 Test(put_if, creates_only_what_is_not_there) {
     struct fixture f;
@@ -230,14 +231,15 @@ Test(put_if, every_write_makes_a_new_version) {
     EXPECT(put_if(&f, "a", 2, old), LARDER_CHANGED);
     old = read(&f, "a");
     EXPECT(larder_index_add(f.t, &added), LARDER_OK);
-    EXPECT(put_if(&f, "a", 2, old), LARDER_CHANGED); /* no attribute differs, as the header says; trying again helps */
+    /* no attribute differs, as the header says; trying again helps */
+    EXPECT(put_if(&f, "a", 2, old), LARDER_CHANGED);
     cr_assert_eq(n_in(f.found), 1);
     EXPECT(put_if(&f, "a", 2, larder_page_item(f.found, 0)), LARDER_OK);
     cr_assert_eq(n_stored(&f, "a"), 2);
     end(&f);
 }
 
-/* ---- What may be expected -------------------------------------------------------------------------------------------- */
+/* ---- What may be expected -------------------------------------------------------------------- */
 
 Test(put_if, takes_items_of_every_read) {
     struct fixture f;
@@ -329,7 +331,7 @@ Test(put_if, a_table_made_anew_is_another_one) {
     end(&f);
 }
 
-/* ---- Expiry ---------------------------------------------------------------------------------------------------------- */
+/* ---- Expiry ---------------------------------------------------------------------------------- */
 
 Test(put_if, expired_is_not_there) {
     struct fixture f;
@@ -338,7 +340,8 @@ Test(put_if, expired_is_not_there) {
     const struct larder_item *old = read(&f, "a");
     EXPECT(put_if(&f, "a", 2, NULL), LARDER_CHANGED);
     now_s += 10;
-    EXPECT(put_if(&f, "a", 2, old), LARDER_CHANGED); /* for everybody it is gone, for its owner, too */
+    /* for everybody it is gone, for its owner, too */
+    EXPECT(put_if(&f, "a", 2, old), LARDER_CHANGED);
     cr_assert_eq(larder_page_count(f.found), 0);
     EXPECT(put_if(&f, "a", 3, NULL), LARDER_OK);
     cr_assert_eq(larder_page_count(f.found), 0);
@@ -361,7 +364,7 @@ Test(put_if, another_expiry_attribute_makes_new_versions) {
     end(&f);
 }
 
-/* ---- Pages ----------------------------------------------------------------------------------------------------------- */
+/* ---- Pages ----------------------------------------------------------------------------------- */
 
 Test(put_if, one_page_is_enough) {
     struct fixture f;
@@ -395,7 +398,7 @@ Test(put_if, a_page_of_many_holds_the_expected_one) {
     end(&f);
 }
 
-/* ---- Failures -------------------------------------------------------------------------------------------------------- */
+/* ---- Failures -------------------------------------------------------------------------------- */
 
 Test(put_if, a_reader_may_not) {
     struct fixture f;
@@ -444,7 +447,7 @@ Test(put_if, full_is_full) {
     end(&f);
 }
 
-/* ---- Counting -------------------------------------------------------------------------------------------------------- */
+/* ---- Counting -------------------------------------------------------------------------------- */
 
 struct counter {
     struct larder *db;

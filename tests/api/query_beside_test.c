@@ -26,7 +26,8 @@ struct moving {
     _Atomic uint64_t pages;
 };
 
-/* Every item is in one of two groups at any time, under a sort key that is its own attribute too. */
+/* Every item is in one of two groups at any time, under a sort key that is its own attribute
+ * too. */
 static void *read_groups(void *arg) {
     struct moving *m = arg;
     struct larder_page *page;
@@ -55,7 +56,8 @@ static void *read_groups(void *arg) {
     return NULL;
 }
 
-/* All items stay in one group, and only their sort keys change: a page that is a snapshot has each of them once. */
+/* All items stay in one group, and only their sort keys change: a page that is a snapshot has each
+ * of them once. */
 static void *read_all_of_group(void *arg) {
     struct moving *m = arg;
     struct larder_page *page;
@@ -113,9 +115,10 @@ Test(query_beside, misses_nothing_that_moves) {
     move_beside(read_all_of_group, 1, 1000 * SLOW_FACTOR, 2000 / SLOW_FACTOR);
 }
 
-/* Two writers have an item each that they move between the first and the last leaf of a group, with pauses that a page fits into.
- * A third changes other groups, some of which share a stripe with this one, without pause. So most pages see changes, and most of
- * these changes are none of theirs. */
+/* Two writers have an item each that they move between the first and the last leaf of a group, with
+ * pauses that a page fits into. A third changes other groups, some of which share a stripe with
+ * this one, without pause. So most pages see changes, and most of these changes are none of
+ * theirs. */
 struct mover {
     struct moving *m;
     struct fixture own; /* its builder and numbers */

@@ -1,4 +1,5 @@
-/* tests/api/query_kit.h - a table with all kinds of indexes, and the array of rows that it must equal.
+/* tests/api/query_kit.h - a table with all kinds of indexes, and the array of rows that it must
+ * equal.
  */
 #ifndef LARDER_TESTS_API_QUERY_KIT_H
 #define LARDER_TESTS_API_QUERY_KIT_H

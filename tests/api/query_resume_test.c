@@ -1,7 +1,8 @@
-/* tests/api/query_resume_test.c - pages of a query: where they end, where the next one begins, and what is refused.
+/* tests/api/query_resume_test.c - pages of a query: where they end, where the next one begins, and
+ * what is refused.
  *
- * Goal     A query that goes on misses nothing and repeats nothing, from another process too, when its item has gone or
- *          moved; what makes no sense is refused.
+ * Goal     A query that goes on misses nothing and repeats nothing, from another process too, when
+ *          its item has gone or moved; what makes no sense is refused.
  * Method   One partition; changes between two pages. Tables of queries that must be refused.
  */
 #include <criterion/criterion.h>
@@ -14,7 +15,7 @@
 
 TestSuite(query_resume, .timeout = 100 * SLOW_FACTOR);
 
-/* ---- Resuming --------------------------------------------------------------------------------------------------------------- */
+/* ---- Resuming -------------------------------------------------------------------------------- */
 
 Test(query_resume, resumes_after_an_item_that_has_gone_or_moved) {
     struct fixture *f = begin();
@@ -103,7 +104,7 @@ Test(query_resume, ends_a_page_at_its_bytes) {
     finish(f);
 }
 
-/* ---- What is refused ---------------------------------------------------------------------------------------------------------- */
+/* ---- What is refused ------------------------------------------------------------------------- */
 
 static void check_refused(struct fixture *f, const struct larder_query_spec *spec, int result) {
     larder_builder_reset(f->b);
@@ -154,7 +155,8 @@ Test(query_resume, refuses_start_keys_of_something_else) {
     const struct larder_item *key;
     fill_one_partition(f, 3);
     larder_builder_reset(f->b);
-    must(larder_builder_add_s(f->b, "pk", "p0") | larder_builder_finish(f->b, &key)); /* no sort key */
+    /* no sort key */
+    must(larder_builder_add_s(f->b, "pk", "p0") | larder_builder_finish(f->b, &key));
     cr_assert_eq(
         larder_query(f->t, &(struct larder_query_spec){.partition = larder_str("p0"), .start_key = key}, f->page),
         LARDER_E_INVAL);
@@ -178,7 +180,8 @@ Test(query_resume, refuses_start_keys_of_something_else) {
          larder_builder_finish(f->b, &key));
     by_text.start_key = key;
     must(larder_query(f->t, &by_text, f->page));
-    uint32_t after = larder_page_count(f->page); /* all three have this sort key: their order is by hash */
+    /* all three have this sort key: their order is by hash */
+    uint32_t after = larder_page_count(f->page);
     by_text.is_descending = 1;
     must(larder_query(f->t, &by_text, f->page));
     cr_assert_eq(after + larder_page_count(f->page), 2);

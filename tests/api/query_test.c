@@ -1,9 +1,11 @@
 /* tests/api/query_test.c - larder_query() against a search from end to end.
  *
- * Goal     Every operator, on the table and on every kind of index, in both directions, in pages of every size, gives exactly
- *          the items that it should, in order; projections, expiry, sparse indexes and changes of keys included.
- * Method   A naive table is an array of rows. What a query gives is compared with the rows that a plain loop selects; rows
- *          of equal sort key may come in any order, but always in the same.
+ * Goal     Every operator, on the table and on every kind of index, in both directions, in pages of
+ *          every size, gives exactly the items that it should, in order; projections, expiry,
+ *          sparse indexes and changes of keys included.
+ * Method   A naive table is an array of rows. What a query gives is compared with the rows that a
+ *          plain loop selects; rows of equal sort key may come in any order, but always in the
+ *          same.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -230,7 +232,8 @@ Test(query, leaves_out_what_has_expired) {
         cr_assert_eq(larder_page_count(f->page), want);
         cr_assert_eq(larder_page_scanned(f->page), want);
         spec = (struct larder_query_spec){.index = "byGroup", .partition = larder_str("g0"), .limit = 10};
-        cr_assert_eq(larder_query(f->t, &spec, f->page), LARDER_MORE); /* the limit counts what is returned */
+        /* the limit counts what is returned */
+        cr_assert_eq(larder_query(f->t, &spec, f->page), LARDER_MORE);
         cr_assert_eq(larder_page_count(f->page), 10);
         if (now > 1000030)
             must(larder_expire(f->db, 0, NULL));
@@ -275,7 +278,8 @@ Test(query, gets_with_eq_and_a_start_key) {
              larder_builder_finish(f->b, &key));
         spec.start_key = key;
         for (spec.is_descending = 0; spec.is_descending < 2; spec.is_descending++) {
-            int result = larder_query(f->t, &spec, f->page); /* another key than the one asked for is outside */
+            /* another key than the one asked for is outside */
+            int result = larder_query(f->t, &spec, f->page);
             cr_assert_eq(result, i == 5 ? LARDER_OK : LARDER_E_INVAL);
             cr_assert_eq(larder_page_count(f->page), 0);
         }

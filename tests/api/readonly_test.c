@@ -1,10 +1,12 @@
 /* tests/api/readonly_test.c - reading writes nothing.
  *
- * Goal     Promise 2, its second half: a reader stores nothing in the segment and works where it cannot. A read-only
- *          attachment shows all that a writing one shows, at once; changes nothing, whatever is called; takes no slot; and is
- *          as much as a process needs who may only read the file.
- * Method   The public functions. What is mapped is looked up in /proc/self/maps, and a child really stores into it. The bytes
- *          of the segment are compared before and after every kind of read, through a writing attachment, too.
+ * Goal     Promise 2, its second half: a reader stores nothing in the segment and works where it
+ *          cannot. A read-only attachment shows all that a writing one shows, at once; changes
+ *          nothing, whatever is called; takes no slot; and is as much as a process needs who may
+ *          only read the file.
+ * Method   The public functions. What is mapped is looked up in /proc/self/maps, and a child really
+ *          stores into it. The bytes of the segment are compared before and after every kind of
+ *          read, through a writing attachment, too.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -73,7 +75,7 @@ static struct larder *open_reader(const struct fixture *f) {
     return db;
 }
 
-/* ---- What it can do ------------------------------------------------------------------------------------------------------ */
+/* ---- What it can do -------------------------------------------------------------------------- */
 
 Test(readonly, shows_what_there_is_as_it_changes) {
     struct fixture f;
@@ -87,7 +89,8 @@ Test(readonly, shows_what_there_is_as_it_changes) {
         if (i % 16 == 0)
             must(history_look(&reader));
     }
-    atomic_fetch_add(&f.h->now_s, HISTORY_EXPIRY_SPAN / 2); /* a reader sees the end of items that nobody has removed */
+    /* a reader sees the end of items that nobody has removed */
+    atomic_fetch_add(&f.h->now_s, HISTORY_EXPIRY_SPAN / 2);
     must(history_look(&reader));
     larder_close(reader.db);
     end(&f);
@@ -128,7 +131,7 @@ Test(readonly, describes_and_counts) {
     end(&f);
 }
 
-/* ---- What it cannot do --------------------------------------------------------------------------------------------------- */
+/* ---- What it cannot do ----------------------------------------------------------------------- */
 
 static void refused(const char *call, int r) {
     cr_assert_eq(r, LARDER_E_READ_ONLY, "%s: %s", call, larder_result_name(r));
@@ -211,7 +214,7 @@ Test(readonly, reads_of_any_attachment_store_nothing) {
     end(&f);
 }
 
-/* ---- The mapping ------------------------------------------------------------------------------------------------------------- */
+/* ---- The mapping ----------------------------------------------------------------------------- */
 
 /* Calls fn for each mapping of the segment's file in this process; the number of them. */
 static int for_each_mapping(const char *file, void (*fn)(void *arg, char *at, size_t bytes, const char *access),
@@ -288,7 +291,7 @@ Test(readonly, mapping_cannot_be_written) {
     end(&f);
 }
 
-/* ---- Permissions ----------------------------------------------------------------------------------------------------------- */
+/* ---- Permissions ----------------------------------------------------------------------------- */
 
 struct visit {
     const struct fixture *f;
@@ -337,7 +340,7 @@ Test(readonly, a_readable_file_is_enough) {
     end(&f);
 }
 
-/* ---- Its end ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Its end --------------------------------------------------------------------------------- */
 
 Test(readonly, learns_that_its_segment_was_destroyed) {
     struct fixture f;

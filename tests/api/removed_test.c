@@ -1,8 +1,10 @@
-/* tests/api/removed_test.c - the file of a segment was removed by hand, or another one took its name.
+/* tests/api/removed_test.c - the file of a segment was removed by hand, or another one took its
+ * name.
  *
- * Goal     Those attached notice within a second: their calls give LARDER_E_DESTROYED, of every process and handle, also
- *          with a clock that stands still; nobody goes on in a ghost while others make a new one. What is no removal is
- *          not taken for one: a new name, a memfd, a descriptor that the program closed.
+ * Goal     Those attached notice within a second: their calls give LARDER_E_DESTROYED, of every
+ *          process and handle, also with a clock that stands still; nobody goes on in a ghost while
+ *          others make a new one. What is no removal is not taken for one: a new name, a memfd, a
+ *          descriptor that the program closed.
  * Method   The file goes by unlink() and rename(); what is waited for is a result, with a deadline.
  */
 #include <fcntl.h>
@@ -79,7 +81,8 @@ static int64_t stand_still(void *arg) {
     return 1000000;
 }
 
-/* Writer, reader, and one whose clock stands still; and those that come later have a world of their own. */
+/* Writer, reader, and one whose clock stands still; and those that come later have a world of their
+ * own. */
 Test(removed, all_that_are_attached_notice) {
     char name[TESTSEG_NAME_MAX], path[TESTSEG_NAME_MAX + 16];
     struct world a, b, r, next;
@@ -209,7 +212,8 @@ Test(removed, a_memfd_has_no_name_to_lose) {
     larder_close(a.db);
 }
 
-/* Code that makes a daemon closes all descriptors, and their numbers get files that have no name. */
+/* Code that makes a daemon closes all descriptors, and their numbers get files that have no
+ * name. */
 static int close_descriptors(void *arg) {
     struct world w;
     char path[] = "/tmp/larder-test-XXXXXX";

@@ -1,9 +1,11 @@
 /* tests/api/scan_test.c - larder_scan(): everything exactly once.
  *
- * Goal     An item that is there all the time is returned exactly once, by pages of any size, by 1 to 8 parallel workers,
- *          while the table grows and other items come and go, in the same thread and in others; a scan goes on after a key that
- *          was deleted meanwhile; what cannot be is refused.
- * Method   Items are numbered, and marked as seen by number. "Stable" items have even numbers and stay; the others come and go.
+ * Goal     An item that is there all the time is returned exactly once, by pages of any size, by 1
+ *          to 8 parallel workers, while the table grows and other items come and go, in the same
+ *          thread and in others; a scan goes on after a key that was deleted meanwhile; what cannot
+ *          be is refused.
+ * Method   Items are numbered, and marked as seen by number. "Stable" items have even numbers and
+ *          stay; the others come and go.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -128,7 +130,7 @@ static void expect_seen(struct fixture *f, uint32_t first, uint32_t step, uint32
     }
 }
 
-/* ---- Nothing changes ------------------------------------------------------------------------------------------------- */
+/* ---- Nothing changes ------------------------------------------------------------------------- */
 
 Test(scan, empty_table_has_an_empty_page) {
     struct fixture *f = begin(2);
@@ -225,7 +227,7 @@ Test(scan, large_expired_items_fill_no_page) {
     end(f);
 }
 
-/* ---- The table changes between pages ---------------------------------------------------------------------------------- */
+/* ---- The table changes between pages --------------------------------------------------------- */
 
 #define STABLE_END 4000u
 
@@ -308,7 +310,7 @@ Test(scan, any_key_is_a_place_to_start) {
     end(f);
 }
 
-/* ---- The table changes during pages ------------------------------------------------------------------------------------ */
+/* ---- The table changes during pages ---------------------------------------------------------- */
 
 struct changer {
     struct fixture *f;
@@ -318,7 +320,8 @@ struct changer {
     uint64_t rounds;
 };
 
-/* Fresh tables in turn would be slow: instead the odd items of a small table come, which makes it grow, and go. */
+/* Fresh tables in turn would be slow: instead the odd items of a small table come, which makes it
+ * grow, and go. */
 static void *change(void *arg) {
     struct changer *c = arg;
     struct larder_builder *b;
@@ -347,7 +350,8 @@ Test(scan, growth_during_pages_hides_and_repeats_nothing) {
         do {
             scan_all(f, (struct larder_scan_spec){.limit = i % 2 ? 50 : 0, .segment_count = 1}, NULL);
             expect_seen(f, 0, 2, 200, 1);
-            memset(f->seen, 0, sizeof f->seen); /* of the others, that come and go, nothing is known */
+            /* of the others, that come and go, nothing is known */
+            memset(f->seen, 0, sizeof f->seen);
         } while (until_now_ms() < end_ms);
         atomic_store(&c.is_over, 1);
         pthread_join(thread, NULL);
@@ -357,7 +361,7 @@ Test(scan, growth_during_pages_hides_and_repeats_nothing) {
     }
 }
 
-/* ---- What cannot be ---------------------------------------------------------------------------------------------------- */
+/* ---- What cannot be -------------------------------------------------------------------------- */
 
 static void expect_refused(struct fixture *f, struct larder_scan_spec spec, const char *word) {
     EXPECT(larder_scan(f->t, &spec, f->page), LARDER_E_INVAL);

@@ -1,9 +1,11 @@
 /* tests/api/slots_test.c - more threads and processes write at once than a segment has slots.
  *
- * Goal     Nobody gets LARDER_E_NO_SLOT for being one of many: a call that finds no free slot gets one while it waits; every
- *          write that was acknowledged counts, once. What is refused at last says so truly, after busy_timeout_ms.
- * Method   Crowds of threads and processes that begin together and add to counters of their own, or to one of all; the sums
- *          are compared with what was acknowledged. Slots from the smallest number to the default.
+ * Goal     Nobody gets LARDER_E_NO_SLOT for being one of many: a call that finds no free slot gets
+ *          one while it waits; every write that was acknowledged counts, once. What is refused at
+ *          last says so truly, after busy_timeout_ms.
+ * Method   Crowds of threads and processes that begin together and add to counters of their own, or
+ *          to one of all; the sums are compared with what was acknowledged. Slots from the smallest
+ *          number to the default.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -184,7 +186,7 @@ Test(slots, crowd_on_two_and_one_key) {
     run(&(struct crowd){.size_mib = 8, .processes = 8, .threads = 8, .calls = 40 / FEWER, .slots = 2, .is_one_key = 1});
 }
 
-/* ---- Threads that ended ------------------------------------------------------------------------------------------- */
+/* ---- Threads that ended ---------------------------------------------------------------------- */
 
 struct rest {
     struct party party;
@@ -202,7 +204,8 @@ static int run_threads_and_rest(void *arg) {
     return 0;
 }
 
-/* 64 threads wrote in a segment of 64 slots and were joined; their process lives. Another writes at once. */
+/* 64 threads wrote in a segment of 64 slots and were joined; their process lives. Another writes at
+ *    once. */
 Test(slots, joined_threads_are_in_nobodys_way) {
     const struct crowd c = {.size_mib = 32, .slots = 64, .processes = 2, .threads = 64, .calls = 200 / FEWER};
     struct larder *db = open_for(&c);
@@ -223,7 +226,7 @@ Test(slots, joined_threads_are_in_nobodys_way) {
     larder_close(db);
 }
 
-/* ---- Limits ------------------------------------------------------------------------------------------------------- */
+/* ---- Limits ---------------------------------------------------------------------------------- */
 
 Test(slots, number_is_what_was_asked_for) {
     const uint32_t asked[] = {LARDER_SLOTS_MIN, 3, 100, LARDER_SLOTS_MAX};

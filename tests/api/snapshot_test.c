@@ -1,10 +1,13 @@
 /* tests/api/snapshot_test.c - a page of a query is a snapshot, however long it is.
  *
- * Goal     An item that is in a partition all the time is in every page that covers the partition, also while writers move it from place
- *          to place, as long as they leave the page time to be read; larder_page_is_snapshot() says whether it is one, and is right.
- * Method   Writers in other processes move items about in an index, so many a second in all, or as fast as they can, or rewrite them, or
- *          put and delete others. A reader asks for the whole partition and judges every page: no item missing, none twice, in order. A
- *          page that says that it is a snapshot has to have all; so have those that were asked for beside slow writers.
+ * Goal     An item that is in a partition all the time is in every page that covers the partition,
+ *          also while writers move it from place to place, as long as they leave the page time to
+ *          be read; larder_page_is_snapshot() says whether it is one, and is right.
+ * Method   Writers in other processes move items about in an index, so many a second in all, or as
+ *          fast as they can, or rewrite them, or put and delete others. A reader asks for the whole
+ *          partition and judges every page: no item missing, none twice, in order. A page that says
+ *          that it is a snapshot has to have all; so have those that were asked for beside slow
+ *          writers.
  */
 #include <criterion/criterion.h>
 #include <stdatomic.h>
@@ -163,7 +166,8 @@ static void expect_snapshots(uint32_t items, uint32_t value_bytes, enum style st
     s.pause_us = WRITERS * 500; /* twice as many, but who sleeps is late on a busy machine */
     struct tally tally = run(&s);
     cr_assert_gt(tally.pages, 0);
-    if (SLOW_FACTOR == 1) /* a reader whom a busy machine does not let run sees many writes in a try */
+    /* a reader whom a busy machine does not let run sees many writes in a try */
+    if (SLOW_FACTOR == 1)
         cr_assert_leq(tally.pages - tally.snapshots, tally.pages / 50 + 1);
     larder_close(s.db);
 }

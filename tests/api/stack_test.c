@@ -1,10 +1,12 @@
 /* tests/api/stack_test.c - how much stack the usual calls take.
  *
  * Goal     What larder.h says under "Stack": threads of pools have small ones.
- * Method   Each call runs in a thread of its own whose stack was painted before; what is no longer painted after it was used. Each is
- *          made in its worst form: keys as long as they can be, full leaves that are split, projections, items of many attributes. The
- *          thread itself, with its first call, is counted, too.
- * Not here Builds with sanitizers, which have other frames. larder_check(), larder_repair(), and what repairs after a death.
+ * Method   Each call runs in a thread of its own whose stack was painted before; what is no longer
+ *          painted after it was used. Each is made in its worst form: keys as long as they can be,
+ *          full leaves that are split, projections, items of many attributes. The thread itself,
+ *          with its first call, is counted, too.
+ * Not here Builds with sanitizers, which have other frames. larder_check(), larder_repair(), and
+ *          what repairs after a death.
  */
 #include <criterion/criterion.h>
 #include <limits.h>
@@ -84,7 +86,7 @@ static struct larder_key key_of(int n) {
     return (struct larder_key){.partition = larder_str("p"), .sort = larder_str(text)};
 }
 
-/* ---- The calls ---------------------------------------------------------------------------------------------------------- */
+/* ---- The calls ------------------------------------------------------------------------------- */
 
 static void call_get(void) {
     struct larder_key key = key_of(3);
@@ -262,7 +264,7 @@ static const struct {
     {"ttl_set", call_ttl_set},
 };
 
-/* ---- Measuring ---------------------------------------------------------------------------------------------------------- */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
 static void *run_call(void *arg) {
     ((void (*)(void))arg)();

@@ -1,7 +1,9 @@
-/* tests/api/stats_test.c - the numbers of larder_segment_stats(), _class_stats(), _table_stats() and _slot_stats().
+/* tests/api/stats_test.c - the numbers of larder_segment_stats(), _class_stats(), _table_stats()
+ * and _slot_stats().
  *
- * Goal     The numbers agree with each other (used and free make up what is claimed, classes and tables add up to what is used)
- *          and with what was written: items, entries, partitions, timers, counters, slots. They go back to where they were.
+ * Goal     The numbers agree with each other (used and free make up what is claimed, classes and
+ *          tables add up to what is used) and with what was written: items, entries, partitions,
+ *          timers, counters, slots. They go back to where they were.
  * Method   Known writes, then the sums, on the writing attachment and on a read-only one.
  */
 #include <criterion/criterion.h>
@@ -117,7 +119,7 @@ static uint32_t indexes_of(struct larder_table *t, struct larder_index_stats out
     return count;
 }
 
-/* ---- Sums ------------------------------------------------------------------------------------------------------------- */
+/* ---- Sums ------------------------------------------------------------------------------------ */
 
 /* What holds for every segment at rest. */
 static void expect_sums(struct larder *db) {
@@ -145,7 +147,8 @@ static void expect_sums(struct larder *db) {
     cr_assert(head > 0 && head < s.claimed_bytes && head < MIB, "%lu bytes of head", head);
 }
 
-/* The table's parts are what was added to the segment since it was empty, but for chunks of timers. */
+/* The table's parts are what was added to the segment since it was empty, but for chunks of
+ * timers. */
 static void expect_table_in_segment(struct fixture *f, uint64_t used_before) {
     struct larder_table_stats t = table(f->t);
     uint64_t sum = t.item_bytes + t.bucket_bytes, used = segment(f->db).used_bytes - used_before;
@@ -217,7 +220,7 @@ Test(stats, segments_of_all_sizes) {
     }
 }
 
-/* ---- Tables ------------------------------------------------------------------------------------------------------------ */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 static void expect_table(struct larder_table *t, uint64_t items, uint64_t rare, uint64_t timers) {
     struct larder_table_stats s = table(t);
@@ -280,7 +283,7 @@ Test(stats, expired_items_count_until_their_memory_is_back) {
     end(&f);
 }
 
-/* ---- Counters and slots ------------------------------------------------------------------------------------------------- */
+/* ---- Counters and slots ---------------------------------------------------------------------- */
 
 Test(stats, counters_count_what_was_done) {
     struct fixture f;
@@ -386,7 +389,7 @@ Test(stats, expirer_is_named) {
     end(&f);
 }
 
-/* ---- Capacity and misuse -------------------------------------------------------------------------------------------------- */
+/* ---- Capacity and misuse --------------------------------------------------------------------- */
 
 Test(stats, small_arrays_are_not_overrun) {
     struct larder_class_stats classes[3] = {{0}, {0}, {.block_bytes = 4711}};

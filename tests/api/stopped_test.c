@@ -1,10 +1,12 @@
 /* tests/api/stopped_test.c - processes that stand still harm only who needs what they hold.
  *
- * Goal     Promise 2: a reader that is stopped or killed in the middle of a read delays nobody and keeps no memory, and a stopped
- *          writer delays no reader. A writer that needs the very lock that a stopped one holds is told so, and by whom, after
- *          its time limit; all others go on. When the stopped one goes on, all is well; when it is killed instead, too.
- * Method   The public functions; SIGSTOP at random moments. That a writer was stopped with a lock held is seen in
- *          larder_slot_stats(), else it is resumed and stopped again. tests/support/history.h judges every read.
+ * Goal     Promise 2: a reader that is stopped or killed in the middle of a read delays nobody and
+ *          keeps no memory, and a stopped writer delays no reader. A writer that needs the very
+ *          lock that a stopped one holds is told so, and by whom, after its time limit; all others
+ *          go on. When the stopped one goes on, all is well; when it is killed instead, too.
+ * Method   The public functions; SIGSTOP at random moments. That a writer was stopped with a lock
+ *          held is seen in larder_slot_stats(), else it is resumed and stopped again.
+ *          tests/support/history.h judges every read.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -76,7 +78,7 @@ static void pause_us(uint64_t us) {
     nanosleep(&t, NULL);
 }
 
-/* ---- Readers ------------------------------------------------------------------------------------------------------------- */
+/* ---- Readers --------------------------------------------------------------------------------- */
 
 static int read_until_over(void *arg) {
     struct fixture *f = arg;
@@ -91,7 +93,8 @@ static int read_until_over(void *arg) {
     return 0;
 }
 
-/* Overwrites and deletes all that the reader may be in the middle of, and takes the memory for something else. */
+/* Overwrites and deletes all that the reader may be in the middle of, and takes the memory for
+ * something else. */
 static void churn(struct fixture *f, uint64_t empty_bytes) {
     uint64_t start_ms = until_now_ms();
     for (uint32_t i = 0; i < 4 * KEYS; i++)
@@ -105,7 +108,8 @@ static void churn(struct fixture *f, uint64_t empty_bytes) {
               (unsigned long)took_ms);
 }
 
-/* The history does not know what churn() deleted behind its back: every key is written anew before anybody looks. */
+/* The history does not know what churn() deleted behind its back: every key is written anew before
+ * anybody looks. */
 static void fill_again(struct fixture *f) {
     for (uint32_t k = 0; k < KEYS; k++)
         cr_assert_eq(history_write(&f->c, k), LARDER_OK, "%s", larder_error());
@@ -145,7 +149,7 @@ Test(stopped, readers_delay_nobody_and_keep_nothing) {
     end(&f);
 }
 
-/* ---- Writers ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Writers --------------------------------------------------------------------------------- */
 
 static int write_until_over(void *arg) {
     struct fixture *f = arg;
@@ -257,7 +261,8 @@ Test(stopped, a_writer_is_in_the_way_of_its_stripe_only) {
     end(&f);
 }
 
-/* Whatever it holds: a list, a size class, a span. A write may be stuck half way then; it is acknowledged or it is not. */
+/* Whatever it holds: a list, a size class, a span. A write may be stuck half way then; it is
+ * acknowledged or it is not. */
 static int writes_are_done_or_busy(struct fixture *f) {
     int busy = 0;
     for (uint32_t k = STOPPED_KEYS; k < KEYS && busy < 4; k++) {

@@ -1,8 +1,10 @@
 /* tests/api/strict_test.c - what DynamoDB refuses, by each way on which it may come.
  *
- * Goal     Keys, documents and start keys that DynamoDB does not take are LARDER_E_INVAL with a message that names them, whether they come
- *          by a builder, as a copy of another item, by larder_increment() or in a start key; and what it takes at the very limit is taken.
- * Method   The public functions only. What a single add refuses is in errors_write_test.c and tests/unit/item/item_refuse_test.c.
+ * Goal     Keys, documents and start keys that DynamoDB does not take are LARDER_E_INVAL with a
+ *          message that names them, whether they come by a builder, as a copy of another item, by
+ *          larder_increment() or in a start key; and what it takes at the very limit is taken.
+ * Method   The public functions only. What a single add refuses is in errors_write_test.c and
+ *          tests/unit/item/item_refuse_test.c.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -60,7 +62,7 @@ static void put(const char *sk, const char *g, int n) {
     EXPECT(larder_put(t, item, NULL), LARDER_OK);
 }
 
-/* ---- Nesting ------------------------------------------------------------------------------------------------------------- */
+/* ---- Nesting --------------------------------------------------------------------------------- */
 
 /* Maps and lists in turn. */
 static int nest(struct larder_builder *to, int containers) {
@@ -96,7 +98,7 @@ Test(strict, nesting) {
     larder_close(db);
 }
 
-/* ---- Sizes --------------------------------------------------------------------------------------------------------------- */
+/* ---- Sizes ----------------------------------------------------------------------------------- */
 
 /* An item of so many bytes as DynamoDB counts. */
 static int build_sized(size_t bytes, const struct larder_item **item) {
@@ -137,7 +139,7 @@ Test(strict, items_over_400_kb) {
     larder_close(db);
 }
 
-/* ---- Keys ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
 static int put_with(const char *name, const struct larder_value *value) {
     const struct larder_item *item;
@@ -177,7 +179,7 @@ Test(strict, key_values) {
     larder_close(db);
 }
 
-/* ---- Start keys ---------------------------------------------------------------------------------------------------------- */
+/* ---- Start keys ------------------------------------------------------------------------------ */
 
 static const struct larder_item *start_key(const char *sk, const char *g, int n, const char *more) {
     const struct larder_item *key;

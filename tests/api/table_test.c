@@ -1,9 +1,10 @@
 /* tests/api/table_test.c - tables: create, open, describe, list, change, drop.
  *
- * Goal     What larder.h says of tables: all or nothing, no block lost, one winner of two creators, handles that know
- *          that their table is gone, everything seen alike by every process.
- * Method   A segment per test; a second attachment mapped elsewhere stands for another process where no death or race is
- *          needed, real processes where it is. larder_segment_stats() says what came back.
+ * Goal     What larder.h says of tables: all or nothing, no block lost, one winner of two creators,
+ *          handles that know that their table is gone, everything seen alike by every process.
+ * Method   A segment per test; a second attachment mapped elsewhere stands for another process
+ *          where no death or race is needed, real processes where it is. larder_segment_stats()
+ *          says what came back.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -90,7 +91,7 @@ static int get_result(struct larder *db, struct larder_table *t, const char *par
     return result;
 }
 
-/* ---- Definitions ------------------------------------------------------------------------------------------------- */
+/* ---- Definitions ----------------------------------------------------------------------------- */
 
 Test(table, a_bad_definition_changes_nothing) {
     static const struct larder_index_def local = {
@@ -292,7 +293,7 @@ Test(table, a_removal_policy_can_be_changed_and_is_kept) {
     larder_close(db);
 }
 
-/* ---- Dropping ---------------------------------------------------------------------------------------------------- */
+/* ---- Dropping -------------------------------------------------------------------------------- */
 
 Test(table, a_table_made_anew_is_another_table) {
     struct larder *db = testseg_open(8 * MIB, STRIPES), *other = testseg_attach(db, 0);
@@ -352,16 +353,18 @@ Test(table, create_and_drop_a_thousand_times_leaks_nothing) {
             EXPECT(larder_segment_stats(db, &first), LARDER_OK);
     }
     EXPECT(larder_segment_stats(db, &last), LARDER_OK);
-    /* While one is emptied the next takes another entry of the catalog, whose stripes stay with it. */
+    /* While one is emptied the next takes another entry of the catalog, whose stripes stay with
+     * it. */
     cr_assert_leq(last.used_bytes, first.used_bytes + LARDER_TABLES_MAX * UINT64_C(2) * STRIPES * 64);
     cr_assert_leq(last.claimed_bytes, first.claimed_bytes + MIB);
-    cr_assert_leq(last.private_bytes, first.private_bytes + 65536); /* a writer, a view of the thread that empties */
+    /* a writer, a view of the thread that empties */
+    cr_assert_leq(last.private_bytes, first.private_bytes + 65536);
     cr_assert_eq(last.table_count, 0);
     expect_clean(db);
     larder_close(db);
 }
 
-/* ---- Many tables ------------------------------------------------------------------------------------------------- */
+/* ---- Many tables ----------------------------------------------------------------------------- */
 
 Test(table, as_many_tables_as_allowed_and_not_one_more) {
     struct larder *db = testseg_open(32 * MIB, STRIPES);
@@ -421,7 +424,7 @@ Test(table, a_create_that_does_not_fit_changes_nothing) {
     larder_close(db);
 }
 
-/* ---- Several processes ------------------------------------------------------------------------------------------- */
+/* ---- Several processes ----------------------------------------------------------------------- */
 
 /* Memory that a test shares with its children. */
 struct shared {
@@ -544,7 +547,7 @@ Test(table, a_drop_under_writers_of_other_processes_leaves_nothing) {
     testseg_destroy(s->segment);
 }
 
-/* ---- Several threads --------------------------------------------------------------------------------------------- */
+/* ---- Several threads ------------------------------------------------------------------------- */
 
 #define CHANGES 300
 

@@ -1,12 +1,14 @@
 /* tests/api/threads_test.c - one handle, many threads. The suite of the thread sanitizer.
  *
- * Goal     Any call may be made from any thread at any time. Every read shows whole items, under the keys they have (promise 3);
- *          a page is a snapshot; each of the writes that race for one key is replaced or deleted once, and by one.
- * Method   Four threads in the test's own process, for the sanitizer watches no other. tests/support/history.h judges reads of
- *          keys with one writer. Keys with many writers: each item that is put has a number of its own, and who replaces or
- *          deletes it gets it back. Snapshots: items in a ring, of which the lowest always becomes the highest, so any moment
- *          shows consecutive numbers; the writer waits until every reader has read once between two moves, which is slow
- *          enough for the tries that a page has.
+ * Goal     Any call may be made from any thread at any time. Every read shows whole items, under
+ *          the keys they have (promise 3); a page is a snapshot; each of the writes that race for
+ *          one key is replaced or deleted once, and by one.
+ * Method   Four threads in the test's own process, for the sanitizer watches no other.
+ *          tests/support/history.h judges reads of keys with one writer. Keys with many writers:
+ *          each item that is put has a number of its own, and who replaces or deletes it gets it
+ *          back. Snapshots: items in a ring, of which the lowest always becomes the highest, so any
+ *          moment shows consecutive numbers; the writer waits until every reader has read once
+ *          between two moves, which is slow enough for the tries that a page has.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -60,7 +62,7 @@ static void must_be_clean(struct larder *db) {
     cr_assert(report.leaked_blocks == 0 && report.stale_entries == 0);
 }
 
-/* ---- Keys with one writer --------------------------------------------------------------------------------------------------- */
+/* ---- Keys with one writer -------------------------------------------------------------------- */
 
 #define OWN_KEYS 16u
 
@@ -91,7 +93,8 @@ Test(threads, share_a_handle) {
     team.h = history_new(THREADS * OWN_KEYS, team.seed, &fd);
     team.h->fill_max = 4000;
     cr_assert_eq(history_table_create(team.db), LARDER_OK);
-    cr_assert_eq(history_attach(&c, team.h, team.db), LARDER_OK); /* also sets the clock, before the threads do */
+    /* also sets the clock, before the threads do */
+    cr_assert_eq(history_attach(&c, team.h, team.db), LARDER_OK);
     team_run(&team, write_own_and_look);
     const char *what = history_look(&c);
     cr_assert(what == NULL, "%s", what);
@@ -100,7 +103,7 @@ Test(threads, share_a_handle) {
     history_free(team.h);
 }
 
-/* ---- Keys with many writers --------------------------------------------------------------------------------------------------- */
+/* ---- Keys with many writers ------------------------------------------------------------------ */
 
 #define RACED_KEYS 6u
 #define NUMBERS_MAX (1u << 16)
@@ -137,7 +140,8 @@ static int put_number(struct racer *r, uint32_t key, uint32_t number) {
     return result ? result : larder_put(r->t, item, r->page);
 }
 
-/* The number of an item that is whole; UINT32_MAX if it is not. `group`: the one it must be in, -1 for any. */
+/* The number of an item that is whole; UINT32_MAX if it is not. `group`: the one it must be in, -1
+ * for any. */
 static uint32_t number_of(const struct larder_item *item, int group) {
     struct larder_value number, fill, text;
     int64_t n;
@@ -242,7 +246,7 @@ Test(threads, race_for_the_same_keys) {
     larder_close(team.db);
 }
 
-/* ---- Snapshots ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Snapshots ------------------------------------------------------------------------------- */
 
 #define RING 12u
 #define READERS (THREADS - 1u)
@@ -265,7 +269,8 @@ static int put_in_ring(struct larder_table *t, struct larder_builder *b, uint32_
     return r ? r : larder_put(t, item, NULL);
 }
 
-/* Each reader has begun and finished a page since the last move, so no page meets more than two moves. */
+/* Each reader has begun and finished a page since the last move, so no page meets more than two
+ * moves. */
 static int readers_have_read(const uint32_t *before) {
     for (uint32_t i = 0; i < READERS; i++)
         if (atomic_load(&ring.reads[i]) == before[i])

@@ -1,6 +1,7 @@
 /* tests/api/ttl_attribute_test.c - the TTL attribute of a table changes.
  *
- * Goal     A change of the attribute counts at once, for items that are there too, and can be made again and again.
+ * Goal     A change of the attribute counts at once, for items that are there too, and can be made
+ *          again and again.
  * Method   Items with two attributes that name a time; the clock of ttl_kit.h.
  */
 #include <criterion/criterion.h>
@@ -31,7 +32,8 @@ Test(ttl_attribute, the_attribute_can_be_changed) {
     struct fixture f = begin(), g = f;
     const struct larder_table_def *def;
     struct larder_options options = {.segment = f.name};
-    cr_assert_eq(larder_open(&options, &g.db), LARDER_OK, "%s", larder_error()); /* knows the old definition */
+    /* knows the old definition */
+    cr_assert_eq(larder_open(&options, &g.db), LARDER_OK, "%s", larder_error());
     cr_assert_eq(attach(&g), LARDER_OK);
     put_both(&f, "a", "1700000010", "1700000100");
     put_both(&f, "b", "1700000100", "1700000010");

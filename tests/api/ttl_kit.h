@@ -1,7 +1,7 @@
 /* tests/api/ttl_kit.h - a table whose items expire, on a clock that the test moves.
  *
- * Job      All processes of a test read one clock in shared memory, which only the test moves. No sleeps: waits for the
- *          thread have a deadline.
+ * Job      All processes of a test read one clock in shared memory, which only the test moves. No
+ *          sleeps: waits for the thread have a deadline.
  */
 #ifndef LARDER_TESTS_API_TTL_KIT_H
 #define LARDER_TESTS_API_TTL_KIT_H

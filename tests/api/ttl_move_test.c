@@ -1,7 +1,7 @@
 /* tests/api/ttl_move_test.c - an expiry that moves, and timers that are no longer anybody's.
  *
- * Goal     The expiry that an item has now counts, however often it was moved, taken away or put back; timers of what has
- *          gone do no harm and do not pile up.
+ * Goal     The expiry that an item has now counts, however often it was moved, taken away or put
+ *          back; timers of what has gone do no harm and do not pile up.
  * Method   The clock of ttl_kit.h; keys whose hashes are nearly equal, of a chosen seed.
  */
 #include <criterion/criterion.h>
@@ -70,7 +70,8 @@ static int is_timed(const struct fixture *f, const char *sk) {
     return (item_head(larder_page_item(f->page, 0))->flags & ITEM_TIMED) != 0;
 }
 
-/* Only items that expire, or that a timer stands for, have a place for it; and through those the timer is known. */
+/* Only items that expire, or that a timer stands for, have a place for it; and through those the
+ * timer is known. */
 Test(ttl_move, a_timer_is_known_through_items_that_do_not_expire) {
     struct fixture f = begin();
     put_number(&f, "a", NULL, NULL);
@@ -105,7 +106,8 @@ Test(ttl_move, a_timer_is_known_through_items_that_do_not_expire) {
     finish(&f);
 }
 
-/* An item out of a page brings its own place for a timer, which is not that of the item it replaces. */
+/* An item out of a page brings its own place for a timer, which is not that of the item it
+ * replaces. */
 Test(ttl_move, an_item_that_is_put_as_it_was_read) {
     struct fixture f = begin();
     struct larder_page *page;
@@ -148,7 +150,8 @@ Test(ttl_move, an_item_created_anew_lives_by_its_own_expiry) {
     finish(&f);
 }
 
-/* Makes a fixture's segment one in which key_of(sk) of these texts has the same 48 bits of its hash that an item and its slot have. */
+/* Makes a fixture's segment one in which key_of(sk) of these texts has the same 48 bits of its hash
+ * that an item and its slot have. */
 #define EQUAL_SEED 42u
 static const char *const equal_sk[3][2] = {
     {"018720c4", "0194a27f"}, {"008d4ee7", "01cc0d26"}, {"0052d9e4", "00720a2f"}};
@@ -175,7 +178,8 @@ static uint32_t hash_high_of(const struct fixture *f, const char *sk) {
     return item_head(larder_page_item(f->page, 0))->hash_high;
 }
 
-/* Two keys that a walk of the hash table does not tell apart are two items all the same, for timers too. */
+/* Two keys that a walk of the hash table does not tell apart are two items all the same, for timers
+ * too. */
 Test(ttl_move, keys_whose_hashes_are_nearly_equal) {
     struct fixture f = begin_with_seed(EQUAL_SEED);
     for (int i = 0; i < 3; i++) {

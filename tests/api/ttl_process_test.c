@@ -1,6 +1,7 @@
 /* tests/api/ttl_process_test.c - expirers of several processes.
  *
- * Goal     The expirer can be killed, stopped, forked and run twice: another takes over, and repairs what the dead left.
+ * Goal     The expirer can be killed, stopped, forked and run twice: another takes over, and
+ *          repairs what the dead left.
  * Method   Forked children on the clock of ttl_kit.h.
  */
 #include <criterion/criterion.h>
@@ -19,7 +20,7 @@
 
 TestSuite(ttl_process, .timeout = 90 * SLOW_FACTOR);
 
-/* ---- The expirer's thread ---------------------------------------------------------------------------------------- */
+/* ---- The expirer's thread -------------------------------------------------------------------- */
 
 static uint32_t dead_slots(struct larder *db) {
     struct larder_slot_stats slots[64];
@@ -30,7 +31,7 @@ static uint32_t dead_slots(struct larder *db) {
     return dead;
 }
 
-/* ---- Processes --------------------------------------------------------------------------------------------------- */
+/* ---- Processes ------------------------------------------------------------------------------- */
 
 /* A process of its own that carries the expirer until it is killed. */
 static int carry_expirer(void *arg) {
@@ -150,7 +151,8 @@ Test(ttl_process, the_thread_takes_no_signal) {
     char path[64], line[256];
     uint64_t blocked = 0;
     int found = 0;
-    for (pid_t tid = getpid(); tid < getpid() + 64 && !found; tid++) { /* threads of this process by their names */
+    /* threads of this process by their names */
+    for (pid_t tid = getpid(); tid < getpid() + 64 && !found; tid++) {
         snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)tid);
         FILE *status = fopen(path, "r");
         while (status && fgets(line, sizeof line, status)) {

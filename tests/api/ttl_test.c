@@ -1,9 +1,10 @@
 /* tests/api/ttl_test.c - expired means gone, and its memory comes back.
  *
- * Goal     An item is there until the second before its expiry and gone from that second on, through every path, whether or
- *          not anything works as the expirer. Its memory comes back.
- * Method   The clock of ttl_kit.h. Other suites: an expiry that moves (ttl_move_test.c), the TTL attribute
- *          (ttl_attribute_test.c), the expirer's thread (ttl_thread_test.c) and processes (ttl_process_test.c).
+ * Goal     An item is there until the second before its expiry and gone from that second on,
+ *          through every path, whether or not anything works as the expirer. Its memory comes back.
+ * Method   The clock of ttl_kit.h. Other suites: an expiry that moves (ttl_move_test.c), the TTL
+ *          attribute (ttl_attribute_test.c), the expirer's thread (ttl_thread_test.c) and processes
+ *          (ttl_process_test.c).
  */
 #include <criterion/criterion.h>
 #include <stdatomic.h>
@@ -22,7 +23,7 @@ static uint64_t used_bytes(const struct fixture *f) {
     return stats.used_bytes;
 }
 
-/* ---- Visibility -------------------------------------------------------------------------------------------------- */
+/* ---- Visibility ------------------------------------------------------------------------------ */
 
 Test(ttl, is_visible_until_the_second_before) {
     struct fixture f = begin();
@@ -108,12 +109,13 @@ Test(ttl, past_and_fractional_values) {
     finish(&f);
 }
 
-/* ---- Memory ------------------------------------------------------------------------------------------------------ */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 Test(ttl, memory_comes_back) {
     struct fixture f = begin();
     uint64_t used[3];
-    for (int round = 0; round < 3; round++) { /* the first leaves bucket arrays, which do not shrink */
+    /* the first leaves bucket arrays, which do not shrink */
+    for (int round = 0; round < 3; round++) {
         put_many(&f, 5000, 100);
         cr_assert_eq(item_count(&f), 5000);
         cr_assert_eq(stats_of(&f).wheel_entries, 5000);
@@ -159,8 +161,8 @@ Test(ttl, items_max_bounds_a_call) {
     finish(&f);
 }
 
-/* Items whose expiry moved on need memory for a new timer when the old one fires; in a full segment there is none until
- * something that has expired is removed. */
+/* Items whose expiry moved on need memory for a new timer when the old one fires; in a full segment
+ * there is none until something that has expired is removed. */
 Test(ttl, a_full_segment_gets_rid_of_what_has_expired) {
     struct fixture f = begin_sized(LARDER_SEGMENT_BYTES_MIN);
     char sk[32], ttl[2][32];
@@ -173,7 +175,8 @@ Test(ttl, a_full_segment_gets_rid_of_what_has_expired) {
     }
     cr_assert_gt(count, 1000);
     uint32_t later = 0;
-    for (uint32_t i = 0; i < count; i++) { /* nine of ten get an hour more, as far as the memory allows */
+    /* nine of ten get an hour more, as far as the memory allows */
+    for (uint32_t i = 0; i < count; i++) {
         snprintf(sk, sizeof sk, "s%u", i);
         snprintf(ttl[1], sizeof *ttl, "%lld", (long long)NOW_S + 3600);
         if (i % 10 != 0)

@@ -1,8 +1,10 @@
 /* tests/api/writers_test.c - several writers share what is free.
  *
- * Goal     With a constant set of items, processes that overwrite them are never told that the segment is full, however the blocks came
- *          to lie; one that puts while another deletes uses what the other gave back; what small items used serves large ones.
- * Method   Real processes on segments of 64 and 256 MiB (one arena and four), the public functions alone. All count their LARDER_E_FULL.
+ * Goal     With a constant set of items, processes that overwrite them are never told that the
+ *          segment is full, however the blocks came to lie; one that puts while another deletes
+ *          uses what the other gave back; what small items used serves large ones.
+ * Method   Real processes on segments of 64 and 256 MiB (one arena and four), the public functions
+ *          alone. All count their LARDER_E_FULL.
  */
 #include <criterion/criterion.h>
 #include <stdatomic.h>
@@ -169,7 +171,8 @@ Test(writers, overwrite_mixed_sizes) {
     overwrite_constant_set(256 * MIB, 80, 100, 2000);
 }
 
-/* One fills until it is full and deletes nine of ten; another fills again. As many go in as were deleted, but for a hundredth. */
+/* One fills until it is full and deletes nine of ten; another fills again. As many go in as were
+ * deleted, but for a hundredth. */
 Test(writers, one_deletes_and_another_puts) {
     char name[TESTSEG_NAME_MAX];
     struct larder *db = make(name, 256 * MIB);

@@ -1,8 +1,10 @@
 #!/bin/bash
 # tests/cli/cli_test.sh - the larder command, from outside.
 #
-# Goal     Every command does what its help says, every error has its exit code and a message, and nothing is left behind.
-# Method   Runs the binary and compares exit code, standard output and standard error. Segments have names of this run.
+# Goal     Every command does what its help says, every error has its exit code and a message, and
+#          nothing is left behind.
+# Method   Runs the binary and compares exit code, standard output and standard error. Segments have
+#          names of this run.
 # Usage    tests/cli/cli_test.sh PATH-OF-LARDER        closes with "N passed, N failed"; exit 1 if anything failed
 # Not here Exit code 6: it takes a live process that is stopped inside a lock (tests/crash/).
 # shellcheck disable=SC2088,SC2089 # a pattern may start with ~ and then /; JSON is full of quotes
@@ -28,7 +30,7 @@ trap cleanup EXIT
 cd "$work" || exit 2
 exec </dev/null
 
-# ---- how to check ----------------------------------------------------------------------------------------------------
+# ---- how to check --------------------------------------------------------------------------------
 
 verdict() { # NAME REASON: an empty reason passes
     if [[ -z $2 ]]; then
@@ -75,7 +77,7 @@ same() { # NAME GOT EXPECTED
 
 commands="create destroy ls info put get delete query scan import export expire check"
 
-# ---- help and usage --------------------------------------------------------------------------------------------------
+# ---- help and usage ------------------------------------------------------------------------------
 
 expect "help" 0 "~Exit codes:" "" --help
 expect "-h" 0 "~Exit codes:" "" -h
@@ -110,7 +112,7 @@ expect "empty segment, with =" 2 "" "~--segment needs" ls --segment=
 expect "switch with a value" 2 "" "~takes no value" destroy --force=yes
 expect "two values after =" 2 "" "~two values" query T --pk x --sk-between=a
 
-# ---- no segment ------------------------------------------------------------------------------------------------------
+# ---- no segment ----------------------------------------------------------------------------------
 
 expect "ls: no segment" 4 "" "~$LARDER_SEGMENT" ls
 expect "info: no segment" 4 "" "~$LARDER_SEGMENT" info
@@ -126,7 +128,7 @@ expect "scan: no segment" 4 "" "~$LARDER_SEGMENT" scan Shops
 expect "import: no segment" 4 "" "~$LARDER_SEGMENT" import Shops -
 expect "export: no segment" 4 "" "~$LARDER_SEGMENT" export Shops
 
-# ---- create ----------------------------------------------------------------------------------------------------------
+# ---- create --------------------------------------------------------------------------------------
 
 cat >shops.json <<'END'
 {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}, "Shops": {"Type": "AWS::DynamoDB::Table", "DeletionPolicy": "Delete",
@@ -206,7 +208,7 @@ expect "ls --segments" 0 "~$LARDER_SEGMENT *64.0 MiB" "*" ls --segments
 expect "segment from --segment" 4 "" "~$LARDER_SEGMENT-other" ls --segment "$LARDER_SEGMENT-other"
 expect "segment from --segment=" 0 "~Shops" "" ls "--segment=$LARDER_SEGMENT"
 
-# ---- put, get, delete ------------------------------------------------------------------------------------------------
+# ---- put, get, delete ----------------------------------------------------------------------------
 
 key='{"PK":{"S":"SHOP#1"},"SK":{"S":"META"}}'
 item='{"BOOL":{"BOOL":false},"L":{"S":"local"},"PK":{"S":"SHOP#1"},"SK":{"S":"META"},"b":{"B":"AAEC/w=="},"bs":{"BS":["AA==","AQ=="]},"l":{"L":[{"S":"x"},{"N":"1"},{"M":{}}]},"m":{"M":{"k":{"NULL":true}}},"n":{"N":"12345678901234567890123456789012345678"},"ns":{"NS":["-1","2.5"]},"s":{"S":""},"ss":{"SS":["a","b"]}}'
@@ -290,7 +292,7 @@ expect "put: to expire later" 0 "" "" put Shops "{$k,\"ExpiresAt\":{\"N\":\"$((n
 expect "get: not yet expired" 0 "~ExpiresAt" "" get Shops "{$k}"
 expect "delete: not yet expired" 0 "" "" delete Shops "{$k}"
 
-# ---- query -----------------------------------------------------------------------------------------------------------
+# ---- query ---------------------------------------------------------------------------------------
 
 for i in 1 2 3 4 5 6 7 8 9; do
     echo "{\"PK\":{\"S\":\"Q\"},\"SK\":{\"S\":\"k$i\"},\"G\":{\"S\":\"g$((i % 2))\"},\"H\":{\"N\":\"$((i * 5))\"},\"some\":{\"S\":\"s\"},\"other\":{\"S\":\"o\"}}"
@@ -376,7 +378,7 @@ expect "query: condition without sort key" 3 "" "~no sort key" query Binary --pk
 expect "query: start key that is no JSON" 3 "" "~--start-key:1:" query Shops --pk Q --start-key x
 expect "query: start key of other attributes" 3 "" "*" query Shops --pk Q --start-key '{"x":{"S":"y"}}'
 
-# ---- scan, export, import --------------------------------------------------------------------------------------------
+# ---- scan, export, import ------------------------------------------------------------------------
 
 for ((i = 0; i < 3000; i++)); do
     echo "{\"Item\":{\"PK\":{\"S\":\"P#$((i % 100))\"},\"SK\":{\"S\":\"$i\"},\"text\":{\"S\":\"some text to fill a page: $i ************************\"}}}"
@@ -464,7 +466,7 @@ for ((i = 0; i < 10; i++)); do
 done
 same "scan: pages, all exactly once" "$(sort part | md5sum)" "$(md5sum <scanned.txt)"
 
-# ---- expiry ----------------------------------------------------------------------------------------------------------
+# ---- expiry --------------------------------------------------------------------------------------
 
 cat >sessions.template <<'END'
 {"Resources": {"Sessions": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "Sessions",
@@ -494,7 +496,7 @@ kill -TERM "$daemon"
 wait "$daemon"
 same "expire --every: ends at SIGTERM" "$? $(cat .err)" "0 "
 
-# ---- output that cannot be written -----------------------------------------------------------------------------------
+# ---- output that cannot be written ---------------------------------------------------------------
 
 to_full() { # NAME ARGUMENT...
     local name=$1
@@ -526,7 +528,7 @@ same "closed standard error" "$?" 0
 same "everything closed" "$?" 4
 expect "nothing was written over the segment" 0 "~clean" "" check
 
-# ---- progress, in a terminal of its own ------------------------------------------------------------------------------
+# ---- progress, in a terminal of its own ----------------------------------------------------------
 
 if script -qec true /dev/null </dev/null >/dev/null 2>&1; then # not where there is no pseudo-terminal to be had
     script -qec "$larder import Shops many.jsonl" typescript.import </dev/null >/dev/null 2>&1
@@ -541,7 +543,7 @@ fi
 "$larder" import Shops many.jsonl 2>.err
 same "progress: none in a file" "$(grep -c '\[' .err)" 0
 
-# ---- info and check --------------------------------------------------------------------------------------------------
+# ---- info and check ------------------------------------------------------------------------------
 
 expect "info" 0 "~size *64.0 MiB*Tables*Numbers*Shops *3000*Indexes*Shops *ByG*Memory by size class*Attached*Counters*puts" "" info
 expect "info --json" 0 '~"size_bytes": 67108864*"name": "Shops"*"item_count": 3000*"size_classes"' "" info --json
@@ -550,7 +552,7 @@ expect "check" 0 "~clean: *items" "" check
 expect "check: the longest pause" 0 "~*longest pause for a writer: *ms" "" check
 expect "check --read-only" 0 "~clean: *items" "" check --read-only
 
-# ---- a full segment --------------------------------------------------------------------------------------------------
+# ---- a full segment ------------------------------------------------------------------------------
 
 for ((i = 0; i < 257; i++)); do
     sed "s/Numbers/Numbers$i/" numbers.json >"tables-$i.json"
@@ -580,7 +582,7 @@ expect "put: after a delete" 0 "" "" put --segment "$small" Shops "$(head -1 fil
 expect "check: a full segment" 0 "~clean" "" check --segment "$small"
 expect "destroy: the small segment" 0 "" "" destroy --segment "$small"
 
-# ---- segments in files, modes, damage --------------------------------------------------------------------------------
+# ---- segments in files, modes, damage ------------------------------------------------------------
 
 file=$work/segment.file
 expect "path: create" 0 "" "" create --segment "$file" --size 8M --mode 640 shops.json
@@ -621,7 +623,7 @@ answers put Shops "{$k}"
 expect "damage: check finds it" 7 "*" "*" check --segment ./damaged.file
 answers check --repair
 
-# ---- repair ----------------------------------------------------------------------------------------------------------
+# ---- repair --------------------------------------------------------------------------------------
 
 expect "repair: no segment" 4 "" "~none.file" check --repair --segment ./none.file
 expect "repair: and read-only" 2 "" "~exclude" check --repair --read-only --segment "$file"
@@ -654,7 +656,7 @@ expect "repair: of what is no segment" 7 "" "*" check --repair --segment ./forei
 expect "path: destroy" 0 "" "" destroy --segment "$file"
 check "path: destroyed" test ! -e "$file"
 
-# ---- destroy ---------------------------------------------------------------------------------------------------------
+# ---- destroy -------------------------------------------------------------------------------------
 
 expect "create: a table to keep" 0 "" "" create kept.json
 expect "destroy: refused" 8 "" "~Kept" destroy

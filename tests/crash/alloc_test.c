@@ -1,10 +1,13 @@
-/* tests/crash/alloc_test.c - for every operation and every block in it: there is no room for that one.
+/* tests/crash/alloc_test.c - for every operation and every block in it: there is no room for that
+ * one.
  *
- * Goal     Promise 6: whichever of the blocks that an operation needs cannot be had, it fails with LARDER_E_FULL, nothing that
- *          anybody can read has changed, no block is lost, and tried again with room it does what it would have done.
- * Method   heap_test_takes_left = k lets k blocks be taken and none after. For k = 0, 1, .. until the operation succeeds: on
- *          a copy of a prepared segment, the text of everything (world_dump) is the same after the failure as before,
- *          larder_check() is clean; then without the limit the operation succeeds, and the text is the one that it always gives.
+ * Goal     Promise 6: whichever of the blocks that an operation needs cannot be had, it fails with
+ *          LARDER_E_FULL, nothing that anybody can read has changed, no block is lost, and tried
+ *          again with room it does what it would have done.
+ * Method   heap_test_takes_left = k lets k blocks be taken and none after. For k = 0, 1, .. until
+ *          the operation succeeds: on a copy of a prepared segment, the text of everything
+ *          (world_dump) is the same after the failure as before, larder_check() is clean; then
+ *          without the limit the operation succeeds, and the text is the one that it always gives.
  */
 #include "core/memory/heap.h"
 #include "index/leaf.h"
@@ -97,7 +100,7 @@ static void refuse_each(const struct scenario *s, int least) {
     close(changed);
 }
 
-/* ---- The operations ------------------------------------------------------------------------------------------------------- */
+/* ---- The operations -------------------------------------------------------------------------- */
 
 static void nothing(struct larder *db) {
     (void)db;
@@ -130,7 +133,8 @@ static int leave_all_indexes(struct larder *db) {
     return world_try_put(db, 7, 0, 50, 0);
 }
 
-/* Buckets grow and leaves split on the way; each put is an operation of its own, so only the one that fails is undone. */
+/* Buckets grow and leaves split on the way; each put is an operation of its own, so only the one
+ * that fails is undone. */
 static int put_until_split(struct larder *db) {
     for (int n = 120; n < 121; n++) {
         int r = world_try_put(db, n, 1111, 20, 0);
@@ -189,7 +193,7 @@ Test(alloc, add_an_index) {
     refuse_each(&(struct scenario){"add_index", some_items, add_index}, 20);
 }
 
-/* ---- What needs no room ----------------------------------------------------------------------------------------------------- */
+/* ---- What needs no room ---------------------------------------------------------------------- */
 
 Test(alloc, deletes_need_no_block) {
     int memfd = world_create(2);
@@ -225,7 +229,8 @@ Test(alloc, trying_again_takes_nothing) {
         }
         atomic_store(&heap_test_takes_left, -1);
         cr_assert_eq(larder_segment_stats(db, &after), LARDER_OK);
-        /* A leaf with a dead entry may be of another size class than without: that is all that may change. */
+        /* A leaf with a dead entry may be of another size class than without: that is all that may
+         * change. */
         cr_assert(r == LARDER_OK || after.used_bytes <= before.used_bytes + 1024,
                   "%d failures with %d blocks took %ld bytes", RETRIES, k,
                   (long)(after.used_bytes - before.used_bytes));

@@ -1,11 +1,12 @@
-/* tests/crash/birth_test.c - the making and the end of a segment, killed at every store and system call.
+/* tests/crash/birth_test.c - the making and the end of a segment, killed at every store and system
+ * call.
  *
- * Goal     A creator may die anywhere between the first byte of a segment and the first item in it: the next one who
- *          creates takes over at once and has a whole segment. A destroyer may die anywhere: those attached go on or
- *          are told, and the name is free for the next creator.
- * Method   For each k a child dies at its k-th point; then another process creates, attaches, writes, reads, checks.
- *          The second creator dies, too: every pair of points. A death's damage is judged from outside: by opening the
- *          name.
+ * Goal     A creator may die anywhere between the first byte of a segment and the first item in it:
+ *          the next one who creates takes over at once and has a whole segment. A destroyer may die
+ *          anywhere: those attached go on or are told, and the name is free for the next creator.
+ * Method   For each k a child dies at its k-th point; then another process creates, attaches,
+ *          writes, reads, checks. The second creator dies, too: every pair of points. A death's
+ *          damage is judged from outside: by opening the name.
  */
 #include "core/base/crash.h"
 #include "tests/crash/tally.h"

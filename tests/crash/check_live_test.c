@@ -1,10 +1,13 @@
 /* tests/crash/check_live_test.c - larder_check() of a segment that is in use.
  *
- * Goal     Beside writers of every kind check says that all is well, hundreds of times, and holds nobody up; what is damaged is found
- *          all the same. A checker that dies, or a writer that stands still, anywhere, makes no error of it.
- * Method   Four processes put, overwrite with other index keys, delete, expire, add indexes, create and drop tables; one is killed
- *          now and then. Damage is done to a table that nobody writes, through the segment's own structures, and taken back. The
- *          checker dies before each of its stores in turn (core/base/crash.h); a writer is stopped before each of its own (halt.h).
+ * Goal     Beside writers of every kind check says that all is well, hundreds of times, and holds
+ *          nobody up; what is damaged is found all the same. A checker that dies, or a writer that
+ *          stands still, anywhere, makes no error of it.
+ * Method   Four processes put, overwrite with other index keys, delete, expire, add indexes, create
+ *          and drop tables; one is killed now and then. Damage is done to a table that nobody
+ *          writes, through the segment's own structures, and taken back. The checker dies before
+ *          each of its stores in turn (core/base/crash.h); a writer is stopped before each of its
+ *          own (halt.h).
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -60,7 +63,7 @@ static uint64_t now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* ---- The segment ---------------------------------------------------------------------------------------------------- */
+/* ---- The segment ----------------------------------------------------------------------------- */
 
 static int put(struct larder_table *t, struct larder_builder *b, uint32_t n, uint32_t variant, size_t fill_bytes) {
     static const char fill[20000];
@@ -127,7 +130,7 @@ static void end(struct live *l) {
     munmap(l->shared, 4096);
 }
 
-/* ---- Writers ---------------------------------------------------------------------------------------------------------- */
+/* ---- Writers --------------------------------------------------------------------------------- */
 
 static int write_items(struct live *l, struct larder *db, struct larder_builder *b, struct rng *rng) {
     struct larder_table *t;
@@ -244,7 +247,8 @@ Test(check_live, clean_beside_writers_that_die) {
     struct live l;
     begin(&l, "check_live");
     start_writers(&l);
-    /* A checker that is not let compute holds its lock meanwhile. So: there is a check that held none for long. */
+    /* A checker that is not let compute holds its lock meanwhile. So: there is a check that held
+     * none for long. */
     uint64_t least_ns = UINT64_MAX;
     for (unsigned i = 0, rounds = rounds_of(150); i < rounds; i++) {
         uint64_t longest_ns = must_be_clean(l.db, i);
@@ -279,7 +283,7 @@ Test(check_live, read_only_beside_writers) {
     end(&l);
 }
 
-/* ---- Damage ------------------------------------------------------------------------------------------------------------- */
+/* ---- Damage ---------------------------------------------------------------------------------- */
 
 /* A place in the table that nobody writes, what is there, and what is there instead. */
 struct wound {
@@ -430,7 +434,8 @@ Test(check_live, damage_is_found_beside_writers) {
             continue;
         strike(&w, w.after);
         must_find(l.db, wounds[i].name, wounds[i].word);
-        if (strcmp(wounds[i].word, "nothing refers") != 0) /* which cannot be judged without locks */
+        /* which cannot be judged without locks */
+        if (strcmp(wounds[i].word, "nothing refers") != 0)
             must_find(reader, wounds[i].name, wounds[i].word);
         strike(&w, w.before);
         must_be_clean(l.db, (unsigned)i);
@@ -448,7 +453,7 @@ Test(check_live, damage_is_found_beside_writers) {
     end(&l);
 }
 
-/* ---- A checker that dies -------------------------------------------------------------------------------------------------- */
+/* ---- A checker that dies --------------------------------------------------------------------- */
 
 struct death {
     int memfd;
@@ -496,7 +501,7 @@ Test(check_live, checker_dies_at_every_store) {
     close(d.memfd);
 }
 
-/* ---- A writer that stands still ------------------------------------------------------------------------------------------- */
+/* ---- A writer that stands still -------------------------------------------------------------- */
 
 static int overwrite(void *arg) {
     const int *memfd = arg;
@@ -541,7 +546,7 @@ Test(check_live, beside_a_writer_stopped_at_every_store) {
     close(memfd);
 }
 
-/* ---- Progress, and the stack --------------------------------------------------------------------------------------------- */
+/* ---- Progress, and the stack ----------------------------------------------------------------- */
 
 struct progress {
     uint64_t last, total, calls, end_at;

@@ -1,12 +1,15 @@
 /* tests/crash/clock_test.c - the system clock is set back an hour and forward a year.
  *
- * Goal     Visibility follows the clock of the process that reads, at every moment: what has expired is gone, and what is there and
- *          not collected yet is to be seen again when the clock goes back. The expirer collects what has expired by its own clock,
- *          at once after a jump, whatever the distance; it removes nothing early, and loses no timer. Waits do not follow
- *          this clock: no call takes longer or shorter, nobody hangs. Two processes may disagree by an hour.
- * Method   clock_gettime() and time() are replaced in this program by ones that add an offset to the clocks of the day, and leave
- *          the monotonic ones alone: so the handles' default clock is tested, as a host program has it. The offset lies in
- *          memory that parent and children share, one for each.
+ * Goal     Visibility follows the clock of the process that reads, at every moment: what has
+ *          expired is gone, and what is there and not collected yet is to be seen again when the
+ *          clock goes back. The expirer collects what has expired by its own clock, at once after a
+ *          jump, whatever the distance; it removes nothing early, and loses no timer. Waits do not
+ *          follow this clock: no call takes longer or shorter, nobody hangs. Two processes may
+ *          disagree by an hour.
+ * Method   clock_gettime() and time() are replaced in this program by ones that add an offset to
+ *          the clocks of the day, and leave the monotonic ones alone: so the handles' default clock
+ *          is tested, as a host program has it. The offset lies in memory that parent and children
+ *          share, one for each.
  * Also     api/ttl_test.c and unit/ttl/wheel_test.c, with the clock that larder_set_clock() gives.
  */
 #include <criterion/criterion.h>
@@ -36,7 +39,7 @@ TestSuite(clock, .timeout = 60 * SLOW_FACTOR);
 #define DEADLINE_MS 20000
 #define SOON_MS 2000 /* for the expirer's next turn and its work */
 
-/* ---- The clocks ------------------------------------------------------------------------------------------------------------------- */
+/* ---- The clocks ------------------------------------------------------------------------------ */
 
 #define PROCESSES 2
 static struct shared {
@@ -72,7 +75,7 @@ static void set_clock(int64_t offset_s) {
     atomic_store(&shared->offset_s[me], offset_s);
 }
 
-/* ---- A table --------------------------------------------------------------------------------------------------------------------- */
+/* ---- A table --------------------------------------------------------------------------------- */
 
 struct fixture {
     struct larder *db;
@@ -167,11 +170,12 @@ static uint32_t seen(struct fixture *f) {
 static uint64_t expire(struct fixture *f) {
     uint64_t removed = 0, start_ms = until_now_ms();
     PROC_CHECK(larder_expire(f->db, 0, &removed) == LARDER_OK);
-    PROC_CHECK(until_now_ms() - start_ms < SOON_MS * SLOW_FACTOR); /* years do not pass second by second */
+    /* years do not pass second by second */
+    PROC_CHECK(until_now_ms() - start_ms < SOON_MS * SLOW_FACTOR);
     return removed;
 }
 
-/* ---- Jumps ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Jumps ----------------------------------------------------------------------------------- */
 
 Test(clock, set_back_an_hour_shows_again_what_is_not_collected) {
     struct fixture f;
@@ -180,13 +184,15 @@ Test(clock, set_back_an_hour_shows_again_what_is_not_collected) {
     put(&f, 2, f.start_s + 1000);
     put(&f, 3, f.start_s - 2 * HOUR);
     cr_assert(!is_seen(&f, 1) && is_seen(&f, 2) && !is_seen(&f, 3));
-    put(&f, 5, f.start_s + 50); /* its timer stays, and finds that the item has been given more time */
+    /* its timer stays, and finds that the item has been given more time */
+    put(&f, 5, f.start_s + 50);
     put(&f, 5, f.start_s + 5000);
     set_clock(-HOUR);
     cr_assert(is_seen(&f, 1) && is_seen(&f, 2) && !is_seen(&f, 3));
     cr_assert_eq(expire(&f), 1, "by the clock as it is now, one has expired");
     cr_assert(is_seen(&f, 1));
-    put(&f, 4, now_s() + 100); /* expires before the other two, though the clock was later already */
+    /* expires before the other two, though the clock was later already */
+    put(&f, 4, now_s() + 100);
     set_clock(-HOUR + 99 - 5);
     cr_assert(is_seen(&f, 4));
     cr_assert_eq(expire(&f), 0, "early");
@@ -218,7 +224,8 @@ Test(clock, set_forward_a_year_collects_all_at_once_and_back_again_nothing_early
     cr_assert(left > ITEMS / 2 - 100 && left < ITEMS / 2 + 100, "%u", left);
     cr_assert_eq(expire(&f), ITEMS - left);
     cr_assert_eq(item_count(&f), left);
-    /* It was a mistake: what was collected is gone, what is written now lives by the clock as it is now. */
+    /* It was a mistake: what was collected is gone, what is written now lives by the clock as it is
+     * now. */
     set_clock(0);
     cr_assert_eq(seen(&f), left);
     for (int n = 0; n < 1000; n++)
@@ -260,7 +267,7 @@ Test(clock, nonsense_is_survived) {
     end(&f);
 }
 
-/* ---- The thread ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- The thread ------------------------------------------------------------------------------ */
 
 Test(clock, the_expirer_thread_follows_every_jump) {
     static const int64_t jumps_s[] = {YEAR, -HOUR, HOUR, 0, -YEAR, 2 * YEAR, 60, 0};
@@ -283,7 +290,7 @@ Test(clock, the_expirer_thread_follows_every_jump) {
     end(&f);
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Waiting --------------------------------------------------------------------------------- */
 
 static int stop_in_mid_write(void *arg) {
     struct fixture *f = arg;
@@ -306,7 +313,8 @@ static void *jump_about(void *over) {
     return NULL;
 }
 
-/* A wait for a lock is as long as it was told to be, whatever the clock of the day does meanwhile. */
+/* A wait for a lock is as long as it was told to be, whatever the clock of the day does
+ * meanwhile. */
 Test(clock, waits_do_not_follow_it) {
     enum { LIMIT_MS = 300 };
     struct fixture f, impatient;
@@ -344,7 +352,7 @@ Test(clock, waits_do_not_follow_it) {
     end(&f);
 }
 
-/* ---- Two processes -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Two processes --------------------------------------------------------------------------- */
 
 /* Its clock is an hour ahead. */
 static int an_hour_ahead(void *arg) {

@@ -1,11 +1,15 @@
-/* tests/crash/damage.h - segments with damaged bytes, and what must hold of everything that can be done with them.
+/* tests/crash/damage.h - segments with damaged bytes, and what must hold of everything that can be
+ * done with them.
  *
- * Job      Prepares small segments (templates), says where each of their structures lies, damages copies of them, and uses a copy
- *          in every way that larder.h offers. For tests/crash/damage_test.c (every word of every structure) and
- *          tests/fuzz/segment_fuzz.c (whatever a fuzzer finds).
- * Verdict  A result that the call may have; every item that is returned can be read to its last byte, has the key or partition that was
- *          asked for, and comes in order; pages end. Nothing is read or written outside the mapping, whose neighbours are no
- *          memory. If no byte was changed, what is read is what the template has. Else: a text on standard error, and abort().
+ * Job      Prepares small segments (templates), says where each of their structures lies, damages
+ *          copies of them, and uses a copy in every way that larder.h offers. For
+ *          tests/crash/damage_test.c (every word of every structure) and tests/fuzz/segment_fuzz.c
+ *          (whatever a fuzzer finds).
+ * Verdict  A result that the call may have; every item that is returned can be read to its last
+ *          byte, has the key or partition that was asked for, and comes in order; pages end.
+ *          Nothing is read or written outside the mapping, whose neighbours are no memory. If no
+ *          byte was changed, what is read is what the template has. Else: a text on standard error,
+ *          and abort().
  * Hang     Is noticed by who calls: fuzzers and tests have a deadline of their own.
  */
 #ifndef LARDER_TESTS_CRASH_DAMAGE_H
@@ -52,11 +56,13 @@ extern struct damage_template damage_templates[DAMAGE_TEMPLATES];
 
 const char *damage_class_name(enum damage_class c);
 
-/* Says where the structures of a segment of four stripes a table lie. t has claimed_bytes, and no extents yet. */
+/* Says where the structures of a segment of four stripes a table lie. t has claimed_bytes, and no
+ * extents yet. */
 struct seg;
 void damage_find(struct damage_template *t, const struct seg *s);
 
-/* Makes the templates, the same ones in every process. Forks children that die in the middle of writes. */
+/* Makes the templates, the same ones in every process. Forks children that die in the middle of
+ * writes. */
 void damage_prepare(void);
 
 /* One change of a copy. 8 bytes, so that a fuzzer's mutations keep others as they are. */

@@ -1,7 +1,7 @@
 /* tests/crash/damage_templates.c - the segments that are damaged, and where their structures lie.
  *
- * Method   A segment is filled; in most a child dies in the middle of a write. What is random in a new segment is set to
- *          constants, so that the templates are the same in every process.
+ * Method   A segment is filled; in most a child dies in the middle of a write. What is random in a
+ *          new segment is set to constants, so that the templates are the same in every process.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -57,7 +57,7 @@ static void die_in(int (*act)(struct larder *db), uint64_t percent) {
     munmap(points, 4096);
 }
 
-/* ---- Where things are ---------------------------------------------------------------------------------------------- */
+/* ---- Where things are ------------------------------------------------------------------------ */
 
 static void add_extent(struct damage_template *t, enum damage_class c, uint64_t off, uint64_t bytes) {
     uint32_t n = t->counts[c]++;
@@ -156,7 +156,7 @@ const char *damage_class_name(enum damage_class c) {
     return names[c];
 }
 
-/* ---- Templates ----------------------------------------------------------------------------------------------------- */
+/* ---- Templates ------------------------------------------------------------------------------- */
 
 /* What differs from run to run: times and process ids. */
 static void make_constant(unsigned char *bytes) {

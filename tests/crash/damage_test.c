@@ -1,13 +1,15 @@
 /* tests/crash/damage_test.c - damaged words, one at a time, in every structure of a segment.
  *
- * Goal     A damaged segment gives an error or a right answer: no crash, no hang, no access outside the mapping, no page without end,
- *          nothing under a key that it does not have (tests/crash/damage.h says what is looked at).
- * Method   Every 8-byte word of every structure is set to each of eight values: 0, all ones, itself + 8, its neighbour, the
- *          offset of another structure, the offset of its own, itself with one bit changed, a small number. A child tries one after the other and
- *          notes the number of each before it begins; if it dies or is stuck the test says which, and a new child goes on behind
- *          it. Circles and leaves out of order, which one word
- *          seldom makes, are made in every list. Usually only every n-th is tried (n is printed, and where it begins follows from the seed); all of them with
- *          LARDER_TEST_LONG.
+ * Goal     A damaged segment gives an error or a right answer: no crash, no hang, no access outside
+ *          the mapping, no page without end, nothing under a key that it does not have
+ *          (tests/crash/damage.h says what is looked at).
+ * Method   Every 8-byte word of every structure is set to each of eight values: 0, all ones, itself
+ *          + 8, its neighbour, the offset of another structure, the offset of its own, itself with
+ *          one bit changed, a small number. A child tries one after the other and notes the number
+ *          of each before it begins; if it dies or is stuck the test says which, and a new child
+ *          goes on behind it. Circles and leaves out of order, which one word seldom makes, are
+ *          made in every list. Usually only every n-th is tried (n is printed, and where it begins
+ *          follows from the seed); all of them with LARDER_TEST_LONG.
  */
 #include "index/skl.h"
 #include "tests/crash/damage.h"
@@ -51,7 +53,7 @@ static void prepare(void) {
     cr_assert(progress != MAP_FAILED);
 }
 
-/* ---- Cases by number ----------------------------------------------------------------------------------------------- */
+/* ---- Cases by number ------------------------------------------------------------------------- */
 
 #define WORDS_MAX 4u
 
@@ -141,7 +143,7 @@ static struct damage_case case_of(enum damage_class c, uint64_t number) {
     return (struct damage_case){.t = NULL};
 }
 
-/* ---- Trying them --------------------------------------------------------------------------------------------------- */
+/* ---- Trying them ----------------------------------------------------------------------------- */
 
 /* A try that does not end is ended by the child's own alarm. */
 static int try_batch(void *arg) {
@@ -204,7 +206,7 @@ static void try_class(enum damage_class c) {
               is_long ? UINT64_MAX : CLASS_MS);
 }
 
-/* ---- Damage that one word seldom makes --------------------------------------------------------------------------------- */
+/* ---- Damage that one word seldom makes ------------------------------------------------------- */
 
 static void make(const struct damage_template *t, uint32_t count, const struct damage_word *words) {
     cr_assert(made_count < MADE_MAX && count <= WORDS_MAX);
@@ -217,7 +219,8 @@ static void try_made(const char *name) {
     try_cases(MADE, name, made_count, 0, 1, UINT64_MAX);
 }
 
-/* A node whose leaf, or whose tower, leads back to it; a chunk of timers that comes after itself. */
+/* A node whose leaf, or whose tower, leads back to it; a chunk of timers that comes after
+ * itself. */
 Test(damage, circles_of_blocks) {
     prepare();
     const struct damage_template *t = &damage_templates[0];
@@ -258,7 +261,8 @@ Test(damage, leaves_out_of_order) {
         const struct leaf_shm *leaf = (const struct leaf_shm *)(const void *)(t->bytes + off);
         uint64_t kseq = hash + leaf->block.count * sizeof *leaf->hash_high, hashes = word_at(t, hash);
         uint64_t tag = kseq + (kseq - hash), kseqs = word_at(t, kseq), tags = word_at(t, tag);
-        if (leaf->block.count >= 2 && leaf->block.count % 2 == 0) /* then each array begins with a word */
+        /* then each array begins with a word */
+        if (leaf->block.count >= 2 && leaf->block.count % 2 == 0)
             make(t, 3,
                  (struct damage_word[]){{hash, hashes << 32 | hashes >> 32},
                                         {kseq, kseqs << 32 | kseqs >> 32},
@@ -267,7 +271,7 @@ Test(damage, leaves_out_of_order) {
     try_made("order");
 }
 
-/* ---- One word of everything ---------------------------------------------------------------------------------------------- */
+/* ---- One word of everything ------------------------------------------------------------------ */
 
 Test(damage, head) {
     try_class(DAMAGE_HEAD);

@@ -1,9 +1,11 @@
 /* tests/crash/damage_use.c - a segment, damaged or not, is used in every way that larder.h offers.
  *
- * Job      Reads and writes everything on the copy, and judges what comes back (the verdict of damage.h).
- * Method   Handles are opened on it as any process does, and then moved into a reserved range of addresses with nothing
- *          before and behind it: an access one byte too far is a SIGSEGV. Private copies are the address sanitizer's to
- *          watch. Waits for locks end after milliseconds.
+ * Job      Reads and writes everything on the copy, and judges what comes back (the verdict of
+ *          damage.h).
+ * Method   Handles are opened on it as any process does, and then moved into a reserved range of
+ *          addresses with nothing before and behind it: an access one byte too far is a SIGSEGV.
+ *          Private copies are the address sanitizer's to watch. Waits for locks end after
+ *          milliseconds.
  */
 #include <stdio.h>
 #include <string.h>
@@ -50,7 +52,8 @@ static uint64_t digest;
 
 static void take_in(const void *bytes, size_t count) {
     static uint8_t copy[1u << 16];
-    for (size_t done = 0; done < count; done += sizeof copy) { /* memcpy: the sanitizer looks at all of it at once */
+    /* memcpy: the sanitizer looks at all of it at once */
+    for (size_t done = 0; done < count; done += sizeof copy) {
         size_t part = count - done < sizeof copy ? count - done : sizeof copy;
         memcpy(copy, (const uint8_t *)bytes + done, part);
         digest = XXH3_64bits_withSeed(copy, part, digest);
@@ -219,7 +222,8 @@ static void use_query(struct larder_table *t, struct larder_page *page, const ch
     spec.index = index;
     for (uint32_t pages = 0;; pages++) {
         int r = larder_query(t, &spec, page);
-        if (r == LARDER_E_INVAL && spec.start_key) /* a damaged item without its key attributes was the last one */
+        /* a damaged item without its key attributes was the last one */
+        if (r == LARDER_E_INVAL && spec.start_key)
             return;
         if (damage_judge(r, "larder_query") < 0)
             return;
@@ -318,7 +322,8 @@ static void use_check(struct larder *db) {
     int r = larder_check(db, NULL, &report);
     MUST(r != LARDER_DAMAGED || report.errors > 0);
     MUST(r != LARDER_E_CORRUPT || !damage_is_pristine);
-    if (damage_is_pristine && db->seg.is_read_only) /* dead slots are only recovered by who may write */
+    /* dead slots are only recovered by who may write */
+    if (damage_is_pristine && db->seg.is_read_only)
         return;
     (void)damage_judge(r, "larder_check");
 }
@@ -420,8 +425,8 @@ static void use_read_write(void) {
     close_guarded(db);
 }
 
-/* Reading, writing, and reading what the writing made of it. Damage that the recovery of a dead slot meets first is met by a reader
- * that may not recover, too. */
+/* Reading, writing, and reading what the writing made of it. Damage that the recovery of a dead
+ * slot meets first is met by a reader that may not recover, too. */
 void damage_use(const struct damage_template *t) {
     uint64_t seen = damage_use_read_only(0);
     MUST(!damage_is_pristine || seen == t->digest);

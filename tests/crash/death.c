@@ -83,7 +83,7 @@ uint64_t live_through(const struct stage *stage, const struct doing *doing, uint
     return report->stores;
 }
 
-/* ---- Recoverers ---------------------------------------------------------------------------------------------------- */
+/* ---- Recoverers ------------------------------------------------------------------------------ */
 
 static void by_check(struct larder *db, int step) {
     struct larder_check_report found;

@@ -1,18 +1,21 @@
-/* tests/crash/death_test.c - deaths of other kinds than SIGKILL, in the middle of another thread's write.
+/* tests/crash/death_test.c - deaths of other kinds than SIGKILL, in the middle of another thread's
+ * write.
  *
- * Goal     A process that ends by exec, exit, abort, return or pthread_exit while one of its threads is inside a put leaves what a
- *          SIGKILL there would leave: the put happened or did not, through every path; nobody waits; the slot is free again and no
- *          block is lost. A process image that takes its place finds a segment that works. A child that is another program
- *          from the start (posix_spawn, vfork) harms nobody. A cancelled thread ends after its call. Threads that
- *          come and go cost no slots.
- * Method   crash/death_victim.c, a program of its own, dies while a thread stands before store k, for every k of a put that
- *          changes every index key; the survivor, attached before, compares what it reads with the states before and after.
- *          LARDER_TEST_LONG: every store for every kind; else one in a few,
- *          another choice for each kind.
- * Others   This is one of several: fork in mid-write, child and parent write: midfork_test.c (and api/fork_test.c). The segment
- *          destroyed under those attached: destroy_test.c. Full filesystem, memory, descriptors, file size: limits_test.c (and
- *          api/full_test.c, crash/alloc_test.c). Signals: eintr_test.c. Clocks: clock_test.c (and api/ttl_test.c). PID
- *          namespaces: pidns_test.c (and unit/segment/live_test.c).
+ * Goal     A process that ends by exec, exit, abort, return or pthread_exit while one of its
+ *          threads is inside a put leaves what a SIGKILL there would leave: the put happened or did
+ *          not, through every path; nobody waits; the slot is free again and no block is lost. A
+ *          process image that takes its place finds a segment that works. A child that is another
+ *          program from the start (posix_spawn, vfork) harms nobody. A cancelled thread ends after
+ *          its call. Threads that come and go cost no slots.
+ * Method   crash/death_victim.c, a program of its own, dies while a thread stands before store k,
+ *          for every k of a put that changes every index key; the survivor, attached before,
+ *          compares what it reads with the states before and after. LARDER_TEST_LONG: every store
+ *          for every kind; else one in a few, another choice for each kind.
+ * Others   This is one of several: fork in mid-write, child and parent write: midfork_test.c (and
+ *          api/fork_test.c). The segment destroyed under those attached: destroy_test.c. Full
+ *          filesystem, memory, descriptors, file size: limits_test.c (and api/full_test.c,
+ *          crash/alloc_test.c). Signals: eintr_test.c. Clocks: clock_test.c (and api/ttl_test.c).
+ *          PID namespaces: pidns_test.c (and unit/segment/live_test.c).
  */
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -171,7 +174,7 @@ static void die_everywhere(const char *how, uint64_t stride, int must_be_after) 
     end(&s);
 }
 
-/* ---- The process ends ---------------------------------------------------------------------------------------------------- */
+/* ---- The process ends ------------------------------------------------------------------------ */
 
 Test(death, exec_without_close_in_mid_write) {
     die_everywhere("exec", 3, 0);
@@ -197,15 +200,16 @@ Test(death, main_ends_and_the_writer_is_the_last_thread) {
     die_everywhere("last", 7, 1);
 }
 
-/* ---- The process goes on ----------------------------------------------------------------------------------------------------- */
+/* ---- The process goes on --------------------------------------------------------------------- */
 
 Test(death, spawned_and_vforked_programs_harm_nobody_in_mid_write) {
     die_everywhere("spawn", 7, 1);
 }
 
-/* ---- A thread is cancelled ------------------------------------------------------------------------------------------------------ */
+/* ---- A thread is cancelled ------------------------------------------------------------------- */
 
-/* One call of a thread that is cancelled before its k-th store, when it would have left most behind. */
+/* One call of a thread that is cancelled before its k-th store, when it would have left most
+ * behind. */
 struct cancelled {
     int (*call)(struct cancelled *c);
     struct larder *db;
@@ -324,7 +328,8 @@ static int maps_of(const char *name) {
     return count;
 }
 
-/* What it left would be held by this process as long as it lives: the creation lock, and nobody could create or destroy. */
+/* What it left would be held by this process as long as it lives: the creation lock, and nobody
+ * could create or destroy. */
 Test(death, a_thread_cancelled_in_open_close_or_destroy_leaves_nothing) {
     struct cancelled c = {.k = 1};
     for (int is_cancelled = 1; is_cancelled; c.k++) {
@@ -370,7 +375,7 @@ Test(death, a_thread_cancelled_while_it_stops_the_expirer) {
     }
 }
 
-/* ---- Threads without number -------------------------------------------------------------------------------------------------------- */
+/* ---- Threads without number ------------------------------------------------------------------ */
 
 struct crowd {
     struct larder *db;
@@ -384,7 +389,8 @@ static void *write_once_and_end(void *arg) {
     pthread_exit(NULL);
 }
 
-/* A thread that ends gives its slot to the pool: as many as have written at the same moment, and no more. */
+/* A thread that ends gives its slot to the pool: as many as have written at the same moment, and no
+ * more. */
 Test(death, thousands_of_threads_that_write_and_end) {
     enum { ROUNDS = 1000, AT_ONCE = 4 };
     struct crowd c = {.db = world_open(world_create(2))};

@@ -1,7 +1,8 @@
 /* tests/crash/death_victim.c - the program that dies for tests/crash/death_test.c.
  *
- * Job      death_victim HOW MEMFD K: attaches to the segment of the memfd, lets a thread stand still before the K-th store of a
- *          put (tests/crash/park.h), and then ends as HOW says, with the handle open:
+ * Job      death_victim HOW MEMFD K: attaches to the segment of the memfd, lets a thread stand
+ *          still before the K-th store of a put (tests/crash/park.h), and then ends as HOW says,
+ *          with the handle open:
  *            exec       the process image is replaced by this program, as `work`
  *            exit       exit() in a thread that writes nothing; an atexit handler uses the handle
  *            _exit      at once; abort: by SIGABRT
@@ -70,7 +71,8 @@ static char *const *work_args(void) {
     return list;
 }
 
-/* What a program does at its end: one more write, and it reads what it has. A stripe may be held by the thread that stands. */
+/* What a program does at its end: one more write, and it reads what it has. A stripe may be held by
+ * the thread that stands. */
 static void use_at_exit(void) {
     char *text = world_dump(victim);
     MUST(strstr(text, "table " WORLD_TABLE));
@@ -86,7 +88,8 @@ static int must_end_well(pid_t pid) {
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* The children share this process's memory until they are another program: nothing of ours may become theirs. */
+/* The children share this process's memory until they are another program: nothing of ours may
+ * become theirs. */
 static int spawn_beside(void) {
     pid_t spawned, pid;
     MUST(posix_spawn(&spawned, "/proc/self/exe", NULL, NULL, work_args(), environ) == 0);

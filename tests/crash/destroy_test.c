@@ -1,10 +1,12 @@
 /* tests/crash/destroy_test.c - the segment is destroyed while others are attached and at work.
  *
- * Goal     larder_destroy() ends nobody. Whoever is inside a call finishes it; from then on every call of larder.h that needs the
- *          segment gives LARDER_E_DESTROYED and says so; no signal, no hang; larder_close() works, and the memory goes with the
- *          last who closes. A new segment of the same name is another one, with which the old ones have nothing to do.
- * Method   A thread stands before store k of a write (crash/park.h) while another process destroys, for many k. Other processes
- *          write, read pages of many items, and run the expirer while their segment is destroyed again and again.
+ * Goal     larder_destroy() ends nobody. Whoever is inside a call finishes it; from then on every
+ *          call of larder.h that needs the segment gives LARDER_E_DESTROYED and says so; no signal,
+ *          no hang; larder_close() works, and the memory goes with the last who closes. A new
+ *          segment of the same name is another one, with which the old ones have nothing to do.
+ * Method   A thread stands before store k of a write (crash/park.h) while another process destroys,
+ *          for many k. Other processes write, read pages of many items, and run the expirer while
+ *          their segment is destroyed again and again.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -66,7 +68,7 @@ static void end(struct fixture *f) {
     munmap(f->ready, 4096);
 }
 
-/* ---- Every call ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Every call ------------------------------------------------------------------------------ */
 
 #define MUST_BE_DESTROYED(call)                                                                                        \
     do {                                                                                                               \
@@ -85,7 +87,8 @@ static void writes_say_destroyed(struct history_client *c) {
     larder_builder_reset(c->builder);
     larder_builder_add_s(c->builder, "PK", "P0");
     larder_builder_add_s(c->builder, "SK", "SK#000");
-    PROC_CHECK(larder_builder_finish(c->builder, &item) == LARDER_OK); /* private: goes on working */
+    /* private: goes on working */
+    PROC_CHECK(larder_builder_finish(c->builder, &item) == LARDER_OK);
     MUST_BE_DESTROYED(larder_put(c->table, item, NULL));
     MUST_BE_DESTROYED(larder_put(c->table, item, c->page));
     MUST_BE_DESTROYED(larder_delete(c->table, &key, NULL));
@@ -168,7 +171,7 @@ Test(destroy, every_call_of_those_attached_says_so) {
     end(&f);
 }
 
-/* ---- In mid-write ------------------------------------------------------------------------------------------------------------------ */
+/* ---- In mid-write ---------------------------------------------------------------------------- */
 
 static int write_key_4(void *arg) {
     return history_write(arg, 4);
@@ -234,14 +237,15 @@ Test(destroy, while_a_thread_is_in_mid_write) {
     end(&f);
 }
 
-/* ---- Under everything at once -------------------------------------------------------------------------------------------------------- */
+/* ---- Under everything at once ---------------------------------------------------------------- */
 
 struct worker {
     struct fixture *f;
     int kind; /* 0 writes, 1 reads pages, 2 expires, 3 checks, 4 changes definitions */
 };
 
-/* The result of one more piece of work. A text other than NULL: what was read is wrong, though nothing was destroyed. */
+/* The result of one more piece of work. A text other than NULL: what was read is wrong, though
+ * nothing was destroyed. */
 static int work_once(struct worker *w, struct history_client *c, uint32_t i) {
     const struct larder_table_def def = {.name = "another", .partition = {"PK", LARDER_S}};
     struct larder_scan_spec all = {.bytes_max = UINT32_MAX};

@@ -1,13 +1,16 @@
 /* tests/crash/eintr_test.c - signals all the time, in every thread, in every call.
  *
- * Goal     A host program may use signals as it likes: profilers send one every 100 microseconds, without SA_RESTART. No call
- *          gives a wrong result for it, none goes on for ever, and times are kept: a lock that a stopped process holds gives
- *          LARDER_E_BUSY after busy_timeout_ms, not earlier and not much later.
- * Method   Each thread gets a timer of its own that interrupts it every 60 microseconds (timer_create, SIGEV_THREAD_ID).
- *          Under it: creating, attaching and destroying; threads that write at once and wait for each other, with the expirer
- *          and checks (tests/support/history.h judges every read); memory claimed from the kernel, of which a signal takes back what
- *          was given (fallocate); recovery of killed processes; waiting for a stopped one and for a creator. The handler counts, and
- *          the test fails if there were too few signals to say anything.
+ * Goal     A host program may use signals as it likes: profilers send one every 100 microseconds,
+ *          without SA_RESTART. No call gives a wrong result for it, none goes on for ever, and
+ *          times are kept: a lock that a stopped process holds gives LARDER_E_BUSY after
+ *          busy_timeout_ms, not earlier and not much later.
+ * Method   Each thread gets a timer of its own that interrupts it every 60 microseconds
+ *          (timer_create, SIGEV_THREAD_ID). Under it: creating, attaching and destroying; threads
+ *          that write at once and wait for each other, with the expirer and checks
+ *          (tests/support/history.h judges every read); memory claimed from the kernel, of which a
+ *          signal takes back what was given (fallocate); recovery of killed processes; waiting for
+ *          a stopped one and for a creator. The handler counts, and the test fails if there were
+ *          too few signals to say anything.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -37,7 +40,7 @@ TestSuite(eintr, .timeout = 60 * SLOW_FACTOR);
 #define DEADLINE_MS 20000
 #define KEYS 48u
 
-/* ---- Interrupting a thread ----------------------------------------------------------------------------------------------------------- */
+/* ---- Interrupting a thread ------------------------------------------------------------------- */
 
 static _Atomic uint64_t interruptions;
 static _Thread_local volatile uint64_t my_interruptions;
@@ -86,13 +89,15 @@ static uint64_t now_ms(void) {
     return until_now_ms();
 }
 
-/* The tmpfs of older kernels: a signal ends the call, and takes everything back that it was given. */
+/* The tmpfs of older kernels: a signal ends the call, and takes everything back that it was
+ * given. */
 static _Atomic int is_old_kernel, cut_off;
 
 __attribute__((visibility("default"))) int fallocate(int fd, int mode, off_t from, off_t bytes) {
     uint64_t before = my_interruptions;
     if (is_old_kernel && bytes > 65536) {
-        uint64_t end_ns = now_ns() + (uint64_t)bytes * 300 / 1000; /* 0.3 ms per megabyte is what zeroing takes */
+        /* 0.3 ms per megabyte is what zeroing takes */
+        uint64_t end_ns = now_ns() + (uint64_t)bytes * 300 / 1000;
         while (now_ns() < end_ns && my_interruptions == before)
             ;
         if (my_interruptions != before) {
@@ -104,7 +109,7 @@ __attribute__((visibility("default"))) int fallocate(int fd, int mode, off_t fro
     return (int)syscall(SYS_fallocate, fd, mode, from, bytes);
 }
 
-/* ---- Creating, attaching, claiming ---------------------------------------------------------------------------------------------------- */
+/* ---- Creating, attaching, claiming ----------------------------------------------------------- */
 
 Test(eintr, create_attach_and_destroy) {
     char name[TESTSEG_NAME_MAX];
@@ -124,8 +129,8 @@ Test(eintr, create_attach_and_destroy) {
     must_have_been_interrupted(100);
 }
 
-/* The tables of a large segment are tens of megabytes: no piece of them that takes longer than two signals are apart may have to
- * be had at once. */
+/* The tables of a large segment are tens of megabytes: no piece of them that takes longer than two
+ * signals are apart may have to be had at once. */
 Test(eintr, creating_a_large_segment) {
     timer_t timer = interrupt_me();
     for (is_old_kernel = 0; is_old_kernel < 2; is_old_kernel++) {
@@ -176,9 +181,10 @@ Test(eintr, claiming_memory_from_the_kernel) {
     must_have_been_interrupted(100);
 }
 
-/* ---- Waiting for creators ------------------------------------------------------------------------------------------------------------- */
+/* ---- Waiting for creators -------------------------------------------------------------------- */
 
-/* An empty file is given up only after a moment in which its creator could have gone on; signals must not shorten it. */
+/* An empty file is given up only after a moment in which its creator could have gone on; signals
+ * must not shorten it. */
 Test(eintr, an_unfinished_segment_is_given_up_no_sooner) {
     char path[64] = "/tmp/larder-test-XXXXXX";
     struct larder *db;
@@ -229,7 +235,7 @@ Test(eintr, a_stopped_creator_is_waited_for_as_long_as_told) {
     must_have_been_interrupted(100);
 }
 
-/* ---- Working together ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Working together ------------------------------------------------------------------------ */
 
 struct fixture {
     struct history *h;
@@ -314,7 +320,7 @@ Test(eintr, writers_readers_checks_and_the_expirer_at_once) {
     end(&f);
 }
 
-/* ---- Deaths and waits ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Deaths and waits ------------------------------------------------------------------------ */
 
 struct victim {
     struct fixture *f;

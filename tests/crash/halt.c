@@ -12,7 +12,7 @@
 #include "core/table/db.h"
 #include "tests/support/until.h"
 
-/* ---- The child --------------------------------------------------------------------------------------------------- */
+/* ---- The child ------------------------------------------------------------------------------- */
 
 static _Atomic uint64_t *child_step; /* of this process, if it is such a child */
 
@@ -87,7 +87,7 @@ void halt_forget(struct halt *h) {
     munmap((void *)h->step, 4096);
 }
 
-/* ---- Locks ------------------------------------------------------------------------------------------------------- */
+/* ---- Locks ----------------------------------------------------------------------------------- */
 
 void halt_look(struct larder *db, struct halt_locks *held) {
     const struct seg *s = &db->seg;

@@ -1,9 +1,10 @@
 /* tests/crash/halt.h - a child process that stands still before chosen stores.
  *
- * Job      Runs a function in a forked child that stops (SIGSTOP) before a store to shared memory, says when it stands still,
- *          lets it go on to a later store, or kills it there. Says which locks are held in a segment, and by whom.
- * Method   core/base/crash.h stops the child. Its SIGCONT handler arms the next stop, so that one child life is stopped and judged
- *          hundreds of times.
+ * Job      Runs a function in a forked child that stops (SIGSTOP) before a store to shared memory,
+ *          says when it stands still, lets it go on to a later store, or kills it there. Says which
+ *          locks are held in a segment, and by whom.
+ * Method   core/base/crash.h stops the child. Its SIGCONT handler arms the next stop, so that one
+ *          child life is stopped and judged hundreds of times.
  */
 #ifndef LARDER_TESTS_CRASH_HALT_H
 #define LARDER_TESTS_CRASH_HALT_H
@@ -23,9 +24,11 @@ struct halt {
 void halt_start(struct halt *h, int (*run)(void *arg), void *arg, uint64_t first);
 /* Whether it has stopped, or is over: then h->end says how. Waits for neither. */
 int halt_has_news(struct halt *h);
-/* 1: it stands still before store h->at. 0: it is over. A child that does neither within the deadline fails the test. */
+/* 1: it stands still before store h->at. 0: it is over. A child that does neither within the
+ * deadline fails the test. */
 int halt_wait(struct halt *h, uint32_t deadline_ms);
-/* Lets it go on, to stop before the step-th store from here (1: the one after this); 0: never again. */
+/* Lets it go on, to stop before the step-th store from here (1: the one after this); 0: never
+ * again. */
 void halt_go_on(struct halt *h, uint64_t step);
 /* Kills it where it stands. */
 void halt_kill(struct halt *h);

@@ -1,16 +1,19 @@
 /* tests/crash/kill_test.c - writers killed over and over, on one segment that is never made anew.
  *
- * Goal     Promise 1 over time. After every SIGKILL at whatever moment: acknowledged writes are there, the one under way is
- *          wholly there or wholly not, through gets and all indexes alike, and nobody waits for the dead. After a thousand of
- *          them: no damage, no block lost, no slot lost, no time lost.
- * Method   Two writers with keys of their own put, change, delete and expire as fast as they can; the test kills one or both at
- *          random moments, attaching included, and at once reads everything (tests/support/history.h judges every read), and
- *          starts them again. All the while a watcher that is never killed reads everything, writes keys of its own in the same
- *          stripes and partitions, and so is the one who finds dead owners. leaf_capacity is 4, so splits and towers are common.
- *          The writers are forked with the handle open, forked without, or programs started anew.
- * Leaks    In the end everything is deleted, and what is in use is what was in use when the same keys had been written and
- *          deleted once without a death. Bucket arrays do not count: they keep the size they once needed.
- *          LARDER_TEST_LONG: 20,000 kills instead of 1,000.
+ * Goal     Promise 1 over time. After every SIGKILL at whatever moment: acknowledged writes are
+ *          there, the one under way is wholly there or wholly not, through gets and all indexes
+ *          alike, and nobody waits for the dead. After a thousand of them: no damage, no block
+ *          lost, no slot lost, no time lost.
+ * Method   Two writers with keys of their own put, change, delete and expire as fast as they can;
+ *          the test kills one or both at random moments, attaching included, and at once reads
+ *          everything (tests/support/history.h judges every read), and starts them again. All the
+ *          while a watcher that is never killed reads everything, writes keys of its own in the
+ *          same stripes and partitions, and so is the one who finds dead owners. leaf_capacity is
+ *          4, so splits and towers are common. The writers are forked with the handle open, forked
+ *          without, or programs started anew.
+ * Leaks    In the end everything is deleted, and what is in use is what was in use when the same
+ *          keys had been written and deleted once without a death. Bucket arrays do not count: they
+ *          keep the size they once needed. LARDER_TEST_LONG: 20,000 kills instead of 1,000.
  */
 #include "index/leaf.h"
 #include "tests/support/history.h"
@@ -27,7 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-TestSuite(kill, .timeout = 3600); /* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+TestSuite(kill, .timeout = 3600);
 
 #define SEGMENT_BYTES (32u << 20)
 #define WRITERS 2u
@@ -63,7 +67,7 @@ static struct larder *open_memfd(int memfd) {
     return db;
 }
 
-/* ---- The victims ------------------------------------------------------------------------------------------------------ */
+/* ---- The victims ----------------------------------------------------------------------------- */
 
 static void write_until_killed(struct history_client *c, uint32_t first) {
     for (;;) {
@@ -118,7 +122,7 @@ static void start_writers(struct world *w) {
     }
 }
 
-/* ---- The watcher -------------------------------------------------------------------------------------------------------- */
+/* ---- The watcher ----------------------------------------------------------------------------- */
 
 static void watcher_must(const char *what) {
     if (what) {
@@ -147,7 +151,7 @@ static int watcher_process(void *arg) {
     return 0;
 }
 
-/* ---- The test ------------------------------------------------------------------------------------------------------------ */
+/* ---- The test -------------------------------------------------------------------------------- */
 
 static void must(const char *what, unsigned kills) {
     cr_assert(what == NULL, "after %u kills: %s", kills, what);
@@ -195,7 +199,8 @@ static void one_kill(struct world *w, unsigned number) {
     }
 }
 
-/* Slots come back: those that are left are the test's own, one for each call within a call of larder_check(). */
+/* Slots come back: those that are left are the test's own, one for each call within a call of
+ * larder_check(). */
 static void must_hold_all_slots(const struct world *w) {
     struct larder_slot_stats slots[64];
     uint32_t count;
@@ -284,7 +289,7 @@ Test(kill, writers_that_are_other_programs) {
     kill_over_and_over("kill programs", PROGRAM, kills_of(150));
 }
 
-/* ---- Two who repair at once ------------------------------------------------------------------------------------------------ */
+/* ---- Two who repair at once ------------------------------------------------------------------ */
 
 #define DEAD_SLOTS 40
 
@@ -314,7 +319,8 @@ static int checker_process(void *arg) {
     return r != LARDER_OK;
 }
 
-/* larder_check() once said "busy" when another process happened to recover the same dead slot at the same moment. */
+/* larder_check() once said "busy" when another process happened to recover the same dead slot at
+ * the same moment. */
 Test(kill, two_checks_may_meet_in_dead_slots) {
     struct world w;
     begin(&w, 1);

@@ -1,13 +1,16 @@
-/* tests/crash/limits_test.c - the system refuses memory, descriptors, file size or address space, or kills for them.
+/* tests/crash/limits_test.c - the system refuses memory, descriptors, file size or address space,
+ * or kills for them.
  *
- * Goal     What the process cannot get is an error of the one call, with nothing changed, and no signal; when it can be had again,
- *          the same call succeeds. Where the kernel kills (the memory limit of a control group), that is a death like any other: the
- *          survivors go on. Who cuts off the file under its users ends those who touch it, and nobody else, and the next
- *          creator makes it anew.
- * Method   fallocate() is replaced by one that fails at the k-th call, or fills the filesystem beforehand; priv_test_takes_left
- *          lets k private allocations succeed and none after; setrlimit() in children; a tmpfs and a control group of the
- *          test's own, where that is allowed. (api/full_test.c: full segments and filesystems. crash/alloc_test.c: no room for the
- *          k-th block. unit/segment/seg_test.c: limits at creation.)
+ * Goal     What the process cannot get is an error of the one call, with nothing changed, and no
+ *          signal; when it can be had again, the same call succeeds. Where the kernel kills (the
+ *          memory limit of a control group), that is a death like any other: the survivors go on.
+ *          Who cuts off the file under its users ends those who touch it, and nobody else, and the
+ *          next creator makes it anew.
+ * Method   fallocate() is replaced by one that fails at the k-th call, or fills the filesystem
+ *          beforehand; priv_test_takes_left lets k private allocations succeed and none after;
+ *          setrlimit() in children; a tmpfs and a control group of the test's own, where that is
+ *          allowed. (api/full_test.c: full segments and filesystems. crash/alloc_test.c: no room
+ *          for the k-th block. unit/segment/seg_test.c: limits at creation.)
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -42,7 +45,7 @@ TestSuite(limits, .timeout = 100 * SLOW_FACTOR);
 
 extern _Atomic int64_t priv_test_takes_left; /* core/base/priv.c; -1: no limit */
 
-/* ---- fallocate() ------------------------------------------------------------------------------------------------------------------ */
+/* ---- fallocate() ----------------------------------------------------------------------------- */
 
 static struct {
     int calls, fail_with; /* errno, 0: none */
@@ -67,7 +70,7 @@ __attribute__((visibility("default"))) int fallocate(int fd, int mode, off_t fro
     return (int)syscall(SYS_fallocate, fd, mode, from, bytes);
 }
 
-/* ---- A history, in the test or in a child of its own ------------------------------------------------------------------------------- */
+/* ---- A history, in the test or in a child of its own ----------------------------------------- */
 
 struct fixture {
     struct history *h;
@@ -129,16 +132,18 @@ static void must_exit_well(struct proc_result r) {
     cr_assert(proc_is_exit(r, 0), "%s", proc_text(r));
 }
 
-/* ---- The filesystem ------------------------------------------------------------------------------------------------------------------ */
+/* ---- The filesystem -------------------------------------------------------------------------- */
 
-/* Every claim of memory in a growing segment fails once, for each reason that a filesystem may have. */
+/* Every claim of memory in a growing segment fails once, for each reason that a filesystem may
+ * have. */
 static unsigned refuse_each_claim(struct fixture *f, int error, int expected, unsigned writes) {
     unsigned refused = 0;
     for (uint32_t i = 0; i < writes; i++) {
         int before = claims.calls;
         claims.fail_with = error;
         int r = history_write(&f->c, i % KEYS);
-        int put = put_number(f->db, (int)i, 5000 * (i % 7)); /* so that the segment grows all the time */
+        /* so that the segment grows all the time */
+        int put = put_number(f->db, (int)i, 5000 * (i % 7));
         claims.fail_with = 0;
         PROC_CHECK(r == LARDER_OK || (r == expected && claims.calls > before));
         PROC_CHECK(put == LARDER_OK || (put == expected && claims.calls > before));
@@ -150,7 +155,8 @@ static unsigned refuse_each_claim(struct fixture *f, int error, int expected, un
         MUST(history_get(&f->c, i % KEYS));
         if (refused % 4 == 0)
             MUST(history_look(&f->c));
-        PROC_CHECK(history_write(&f->c, i % KEYS) == LARDER_OK); /* the same write, now with memory */
+        /* the same write, now with memory */
+        PROC_CHECK(history_write(&f->c, i % KEYS) == LARDER_OK);
     }
     return refused;
 }
@@ -181,7 +187,8 @@ static struct larder *open_on_small(const char *options) {
     return db;
 }
 
-/* In the middle of each put somebody else's file takes the last page of the filesystem; then it goes. */
+/* In the middle of each put somebody else's file takes the last page of the filesystem; then it
+ * goes. */
 static int filled_in_mid_put(void *arg) {
     struct fixture f;
     struct larder *db = open_on_small("size=20m");
@@ -228,7 +235,8 @@ static int read_a_cut_off_file(void *arg) {
     return larder_segment_stats(db, &stats); /* looks at every span */
 }
 
-/* larder.h says so: only the kernel could keep one user of a file from shortening it (a memfd is sealed against it). */
+/* larder.h says so: only the kernel could keep one user of a file from shortening it (a memfd is
+ * sealed against it). */
 Test(limits, a_file_cut_off_under_its_users_is_refused_and_made_anew) {
     char dir[] = "/tmp/larder-test-XXXXXX", path[64];
     struct larder *db;
@@ -250,11 +258,12 @@ Test(limits, a_file_cut_off_under_its_users_is_refused_and_made_anew) {
     larder_close(db);
 }
 
-/* ---- A control group ------------------------------------------------------------------------------------------------------------------ */
+/* ---- A control group ------------------------------------------------------------------------- */
 
 #define GROUP_MIB 40
 
-/* A group of this test's own with a limit, version 1 or 2; 0 if that is not allowed. Leaves its directory in `dir`. */
+/* A group of this test's own with a limit, version 1 or 2; 0 if that is not allowed. Leaves its
+ * directory in `dir`. */
 static int make_group(char dir[128]) {
     static const char *const roots[2][2] = {{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"},
                                             {"/sys/fs/cgroup", "memory.max"}};
@@ -304,7 +313,8 @@ static int write_past_the_limit(void *arg) {
     return r == LARDER_E_FULL ? 0 : 1;
 }
 
-/* The kernel charges the memory of the segment to who touched it first, and kills in the group that is over its limit. */
+/* The kernel charges the memory of the segment to who touched it first, and kills in the group that
+ * is over its limit. */
 Test(limits, a_process_over_its_memory_limit) {
     struct fixture f;
     struct in_group g = {&f, ""};
@@ -333,7 +343,7 @@ Test(limits, a_process_over_its_memory_limit) {
         cr_skip_test("may not enter a control group here");
 }
 
-/* ---- setrlimit() ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- setrlimit() ----------------------------------------------------------------------------- */
 
 static void set_limit(int which, rlim_t most) {
     struct rlimit limit;
@@ -342,7 +352,8 @@ static void set_limit(int which, rlim_t most) {
     PROC_CHECK(setrlimit(which, &limit) == 0);
 }
 
-/* SIGXFSZ would end a process that makes a file longer than it may. An attached one makes none longer. */
+/* SIGXFSZ would end a process that makes a file longer than it may. An attached one makes none
+ * longer. */
 static int live_with_small_files(void *arg) {
     struct fixture f; /* what is printed may go to a file, too: nothing is, while the limit is 0 */
     char *name = arg;
@@ -416,7 +427,8 @@ static int die_at_store_30(void *arg) {
         PROC_CHECK(history_write(&f->c, 5) == LARDER_OK);
 }
 
-/* It has a slot, but cannot take that of the dead: waits as for a living one, and then says why. Another could have helped. */
+/* It has a slot, but cannot take that of the dead: waits as for a living one, and then says why.
+ * Another could have helped. */
 static int recover_without_descriptors(void *arg) {
     struct fixture *f = arg;
     struct larder *db;
@@ -472,7 +484,8 @@ static int live_without_address_space(void *arg) {
     PROC_CHECK(larder_open(&o, &db) == LARDER_E_NO_MEMORY);
     int r = history_write(&f->c, 3); /* a slot is a page of address space */
     PROC_CHECK(r == LARDER_E_NO_MEMORY);
-    for (int i = 0; i < 200; i++) { /* pages grow into what the allocator has left, and then no more */
+    /* pages grow into what the allocator has left, and then no more */
+    for (int i = 0; i < 200; i++) {
         struct larder_page *page;
         r = larder_page_new(f->db, &page);
         if (r == LARDER_OK)
@@ -497,7 +510,7 @@ Test(limits, address_space) {
     end(&f);
 }
 
-/* ---- Private memory -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Private memory -------------------------------------------------------------------------- */
 
 static const struct larder_item *new_item(struct larder *db, struct larder_builder **b) {
     static const char fill[20000];
@@ -518,8 +531,8 @@ static struct larder_table *world_of(struct larder *db, int *r) {
     return t;
 }
 
-/* What a call of the API says, from a fresh handle: so nothing that it needs is there already. A negative result: nothing was
- * done. */
+/* What a call of the API says, from a fresh handle: so nothing that it needs is there already. A
+ * negative result: nothing was done. */
 static int do_put(struct larder *db) {
     struct larder_builder *b;
     struct larder_page *page;

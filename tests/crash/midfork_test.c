@@ -1,12 +1,14 @@
 /* tests/crash/midfork_test.c - a process forks while one of its threads is inside a put.
  *
- * Goal     The child has no such thread and no part in what it was doing: it reads what is there, waits for the parent's thread like
- *          any other process, writes at once when that goes on, and may exit, close, or fork again; the parent's put ends well. If
- *          the parent dies there, its child finishes or undoes the put. An expirer that runs at the fork stays the parent's. A
- *          slot is nobody's after its owner, however many children there were.
- * Method   A thread of the test stands before store k of a put that changes every index key (crash/park.h); for every k the
- *          process forks, and what all see is compared with the states before and after. Children run at the same time as the
- *          thread goes on. LARDER_TEST_LONG: every store for all kinds.
+ * Goal     The child has no such thread and no part in what it was doing: it reads what is there,
+ *          waits for the parent's thread like any other process, writes at once when that goes on,
+ *          and may exit, close, or fork again; the parent's put ends well. If the parent dies
+ *          there, its child finishes or undoes the put. An expirer that runs at the fork stays the
+ *          parent's. A slot is nobody's after its owner, however many children there were.
+ * Method   A thread of the test stands before store k of a put that changes every index key
+ *          (crash/park.h); for every k the process forks, and what all see is compared with the
+ *          states before and after. Children run at the same time as the thread goes on.
+ *          LARDER_TEST_LONG: every store for all kinds.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -124,7 +126,8 @@ static uint32_t slots_of(struct larder *db, pid_t pid) {
     return mine;
 }
 
-/* Attached with two slots: one for the thread that will stand still, and one that a forked child must not take for its own. */
+/* Attached with two slots: one for the thread that will stand still, and one that a forked child
+ * must not take for its own. */
 static struct larder *open_with_two_slots(int memfd) {
     struct larder *db = world_open(memfd);
     PROC_CHECK(larder_expirer_start(db) == LARDER_OK);
@@ -133,7 +136,7 @@ static struct larder *open_with_two_slots(int memfd) {
     return db;
 }
 
-/* ---- The parent goes on --------------------------------------------------------------------------------------------------------- */
+/* ---- The parent goes on ---------------------------------------------------------------------- */
 
 static int grandchild(void *db) {
     PROC_CHECK(cutoff_probe(db) == LARDER_OK);
@@ -210,9 +213,10 @@ Test(midfork, child_forks_again) {
     fork_everywhere(FORKS_AGAIN, 5);
 }
 
-/* ---- The parent dies ------------------------------------------------------------------------------------------------------------ */
+/* ---- The parent dies ------------------------------------------------------------------------- */
 
-/* What the parent left is in the way of its child, whose copy of the parent's memory says that a put is under way. */
+/* What the parent left is in the way of its child, whose copy of the parent's memory says that a
+ * put is under way. */
 static void orphan(struct scene *s) {
     int has_published = is_text(s->db, s->after);
     PROC_CHECK(has_published || is_text(s->db, s->before));
@@ -283,7 +287,7 @@ Test(midfork, parent_dies_and_its_child_repairs) {
     end(&s);
 }
 
-/* ---- The expirer ------------------------------------------------------------------------------------------------------------------ */
+/* ---- The expirer ----------------------------------------------------------------------------- */
 
 /* The thread is not here. Neither stop nor close may wait for it, and a new one may be started. */
 static int child_of_an_expirer(void *arg) {
@@ -356,7 +360,7 @@ Test(midfork, while_the_expirer_thread_runs) {
     end(&s);
 }
 
-/* ---- Many of them -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Many of them ---------------------------------------------------------------------------- */
 
 static int write_and_end(void *arg) {
     struct scene *s = arg;

@@ -1,9 +1,12 @@
 /* tests/crash/order_test.c - orders of two steps that only a race, a timer or a second death shows.
  *
- * Goal     The orders of core/base/swap.h that dying in the middle of a plain put or delete says nothing about.
- * Method   Real processes, stopped or killed at the k-th store, for every k. A reader is stopped, too, in the middle of a copy: a page
- *          of the item is taken out of its own mapping (mprotect), so it stops at exactly that word, in its handler of
- *          SIGSEGV, until it is told to go on. tests/crash/swap_test.sh runs this with each order swapped and expects a failure.
+ * Goal     The orders of core/base/swap.h that dying in the middle of a plain put or delete says
+ *          nothing about.
+ * Method   Real processes, stopped or killed at the k-th store, for every k. A reader is stopped,
+ *          too, in the middle of a copy: a page of the item is taken out of its own mapping
+ *          (mprotect), so it stops at exactly that word, in its handler of SIGSEGV, until it is
+ *          told to go on. tests/crash/swap_test.sh runs this with each order swapped and expects a
+ *          failure.
  */
 #include "core/base/crash.h"
 #include "core/table/db.h"
@@ -36,7 +39,7 @@ static int64_t clock_of_test(void *arg) {
     return now_s;
 }
 
-/* ---- A small segment -------------------------------------------------------------------------------------------------- */
+/* ---- A small segment ------------------------------------------------------------------------- */
 
 static struct larder *attach(int memfd, uint32_t busy_ms) {
     struct larder_options o = {.flags = LARDER_MEMFD, .memfd = memfd, .busy_timeout_ms = busy_ms};
@@ -106,7 +109,7 @@ static void must_put(struct larder *db, const char *key, const char *what, uint6
               larder_result_name(r), larder_error());
 }
 
-/* ---- A child that dies or stops at its k-th store ------------------------------------------------------------------------ */
+/* ---- A child that dies or stops at its k-th store -------------------------------------------- */
 
 struct act {
     int (*run)(struct larder *db);
@@ -145,7 +148,7 @@ static int is_stopped(pid_t pid) {
     return WIFSTOPPED(status);
 }
 
-/* ---- Memory is given back after the sequence has moved ------------------------------------------------------------------- */
+/* ---- Memory is given back after the sequence has moved --------------------------------------- */
 
 struct reader {
     int memfd, ready_fd, go_fd;
@@ -211,8 +214,9 @@ static void wait_for_byte(int fd) {
     cr_assert(poll(&p, 1, DEADLINE_MS) == 1 && read(fd, &byte, 1) == 1, "the reader did not come to the page");
 }
 
-/* The reader has copied half of the victim. A writer replaces it and stops before its k-th store. Another puts something as
- * large. Whatever the reader then says, it was the victim or what replaced it. Returns 0 if the writer did not stop. */
+/* The reader has copied half of the victim. A writer replaces it and stops before its k-th store.
+ * Another puts something as large. Whatever the reader then says, it was the victim or what
+ * replaced it. Returns 0 if the writer did not stop. */
 static int race_at(uint64_t k, unsigned *reused) {
     int ready[2], go[2], memfd = create();
     struct larder *db = attach(memfd, 20);
@@ -258,7 +262,7 @@ Test(order, reader_of_reused_memory) {
     cr_assert_gt(reused, 0, "nothing was reused: this test tests nothing");
 }
 
-/* ---- A timer stands before its item says so ------------------------------------------------------------------------------- */
+/* ---- A timer stands before its item says so -------------------------------------------------- */
 
 static int fire(struct larder *db) {
     return larder_expire(db, 0, NULL);
@@ -270,17 +274,20 @@ static uint64_t items_in(struct larder *db) {
     return stats.item_count;
 }
 
-/* A timer fires for an item whose expiry moved on, and whoever lets it fire dies. The item must go when its time has come. */
+/* A timer fires for an item whose expiry moved on, and whoever lets it fire dies. The item must go
+ * when its time has come. */
 Test(order, timer_of_an_item_that_lives_on) {
     uint64_t k = 1;
-    /* Most of its stores clear a new chunk of timers: the short form does not die at each of those. */
+    /* Most of its stores clear a new chunk of timers: the short form does not die at each of
+     * those. */
     for (int is_dead = 1; is_dead; k += k < 100 || getenv("LARDER_TEST_LONG") ? 1 : 61) {
         int memfd = create();
         struct larder *db = attach(memfd, BUSY_MS);
         now_s = 1000;
         cr_assert(put(db, "lives-on", 'x', 10, 1002) == LARDER_OK && put(db, "lives-on", 'x', 10, 1400) == LARDER_OK,
                   "%s", larder_error());
-        cr_assert(larder_expire(db, 0, NULL) == LARDER_OK); /* the wheel is up to date: one turn is left to do */
+        /* the wheel is up to date: one turn is left to do */
+        cr_assert(larder_expire(db, 0, NULL) == LARDER_OK);
         now_s = 1002;
         is_dead = die_at(fire, memfd, k, "timer");
         must_be_clean(db, "timer", k);
@@ -295,7 +302,7 @@ Test(order, timer_of_an_item_that_lives_on) {
     cr_assert_gt(k, 5);
 }
 
-/* ---- Locks can be had after every death, of recoveries too ----------------------------------------------------------------- */
+/* ---- Locks can be had after every death, of recoveries too ----------------------------------- */
 
 static int recover(struct larder *db) {
     struct larder_check_report report;
@@ -325,7 +332,8 @@ static void must_go_on(struct larder *survivor, int memfd, const char *what, uin
     close(memfd);
 }
 
-/* 1 if the delete has a k-th store. Then the recovery of that death dies at its j-th, if j is not 0 and it has that many:
+/* 1 if the delete has a k-th store. Then the recovery of that death dies at its j-th, if j is not 0
+ *   and it has that many:
  * *is_dead. */
 static int die_twice(uint64_t k, uint64_t j, int *is_dead) {
     struct larder *survivor;
@@ -343,7 +351,8 @@ Test(order, locks_after_a_death) {
     cr_assert_gt(k, 20);
 }
 
-/* The delete dies in its middle, and the recovery at its stores: in the short form at every third. */
+/* The delete dies in its middle, and the recovery at its stores: in the short form at every
+ * third. */
 Test(order, locks_after_the_death_of_a_recovery) {
     uint64_t tried = 0, j_step = getenv("LARDER_TEST_LONG") ? 1 : 3;
     for (uint64_t k = 10; k <= 50; k += 10) {
@@ -354,7 +363,7 @@ Test(order, locks_after_the_death_of_a_recovery) {
     fprintf(stderr, "%lu deaths of recoveries\n", (unsigned long)tried);
 }
 
-/* ---- A bucket array is filled before it is there ----------------------------------------------------------------------------- */
+/* ---- A bucket array is filled before it is there --------------------------------------------- */
 
 #define GROWTH_ITEMS 40  /* in two stripes: each outgrows its first array, of 14 slots */
 #define GROWTH_BEFORE 20 /* of which so many are there before */

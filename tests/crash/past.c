@@ -1,8 +1,9 @@
 /* tests/crash/past.c - see past.h.
  *
- * Items    A third have few attributes, a third more than an image without a directory can have; some take runs of spans, one is so large
- *          that its offsets are wide. They have the key attributes of many indexes that only some pasts have. Of index
- *          PAST_LATE some items have a key of the wrong type while they were put but once: added later, it leaves them out.
+ * Items    A third have few attributes, a third more than an image without a directory can have;
+ *          some take runs of spans, one is so large that its offsets are wide. They have the key
+ *          attributes of many indexes that only some pasts have. Of index PAST_LATE some items have
+ *          a key of the wrong type while they were put but once: added later, it leaves them out.
  */
 #include "tests/crash/past.h"
 #include "core/base/crash.h"
@@ -28,7 +29,7 @@ static int64_t clock_of_past(void *arg) {
     return ((const struct past *)arg)->now_s;
 }
 
-/* ---- What an item has ------------------------------------------------------------------------------------------------------ */
+/* ---- What an item has ------------------------------------------------------------------------ */
 
 static uint32_t mix(int n, int serial, int what) {
     uint64_t z = (uint64_t)n * 1000003u + (uint64_t)serial * 7919u + (uint64_t)what * 104729u;
@@ -169,7 +170,7 @@ int past_number_of(const struct larder_item *item, int *table) {
     return atoi(text + 5);
 }
 
-/* ---- What is done ------------------------------------------------------------------------------------------------------------- */
+/* ---- What is done ---------------------------------------------------------------------------- */
 
 static struct larder_table *table_of(struct larder *db, int table) {
     struct larder_table *t;
@@ -218,7 +219,8 @@ static void create_aged(struct past *p, struct larder *db, int globals, int loca
     EXPECT(larder_table_create(db, &def), LARDER_OK);
 }
 
-/* Items that were put, some twice, some deleted. With more than PAST_LATE global indexes none may have a wrong type. */
+/* Items that were put, some twice, some deleted. With more than PAST_LATE global indexes none may
+ * have a wrong type. */
 static void fill_aged(struct past *p, struct larder *db, int first_serial) {
     for (int i = 0; i < PAST_ITEMS - 20; i++)
         put(p, db, 0, i * 7 % (PAST_ITEMS - 20), first_serial);
@@ -251,7 +253,7 @@ static int set_ttl(struct past *p, struct larder *db, const char *ttl) {
     return r;
 }
 
-/* ---- Deaths ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Deaths ---------------------------------------------------------------------------------- */
 
 /* Something that a child does, and dies in. */
 struct act {
@@ -316,7 +318,7 @@ static void check(struct larder *db) {
     EXPECT(larder_check(db, NULL, &report), LARDER_OK);
 }
 
-/* ---- Pasts -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Pasts ----------------------------------------------------------------------------------- */
 
 /* After the tables were made and filled as usual. arg: thousandths, ... */
 typedef void past_fn(struct past *p, struct larder *db, int arg);
@@ -407,7 +409,8 @@ static void put_killed(struct past *p, struct larder *db, int arg) {
     die_in(p, act_put, (uint64_t)arg);
     (void)db;
 }
-/* Some items expire later than their timers say: those that fire arm themselves again, others are gone. */
+/* Some items expire later than their timers say: those that fire arm themselves again, others are
+ * gone. */
 static void timers_fired(struct past *p, struct larder *db, int arg) {
     uint64_t removed;
     for (int n = 0; n < PAST_ITEMS - 20; n += 8)
@@ -495,7 +498,7 @@ unsigned past_count(void) {
     return sizeof pasts / sizeof *pasts;
 }
 
-/* ---- The segment ---------------------------------------------------------------------------------------------------------------- */
+/* ---- The segment ----------------------------------------------------------------------------- */
 
 struct larder *past_attach(const struct past *p, int memfd, uint32_t flags) {
     const struct larder_options o = {.flags = LARDER_MEMFD | flags, .memfd = memfd, .busy_timeout_ms = 2000};
@@ -515,7 +518,8 @@ int past_copy(const struct past *p) {
     return fd;
 }
 
-/* Sets the last word of an item's head, which says how many attributes there are; returns what it was. */
+/* Sets the last word of an item's head, which says how many attributes there are; returns what it
+ * was. */
 static uint64_t shown_damage_of(const struct past *p, int n, uint64_t value) {
     struct seg_shm *head = mmap(NULL, PAST_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, p->memfd, 0);
     uint64_t before = 0;

@@ -1,10 +1,13 @@
-/* tests/crash/past.h - segments with a past: what operations on definitions leave, done, cut off and done again.
+/* tests/crash/past.h - segments with a past: what operations on definitions leave, done, cut off
+ * and done again.
  *
- * Job      Makes a small segment of two tables, lets something happen to it (an index is added, or the process that adds it is killed at
- *          some store, the TTL changes, a table is dropped and made again, ...), and says from outside of the segment what must be
- *          in it: every item's attributes are a function of its number and of how often it was put.
- * Judge    past_judge() looks at a segment by all of larder.h and compares: each item by get, scan and query, each index, expiry,
- *          overwriting, deleting, another index, another TTL attribute. Items that may be missing or different are named before.
+ * Job      Makes a small segment of two tables, lets something happen to it (an index is added, or
+ *          the process that adds it is killed at some store, the TTL changes, a table is dropped
+ *          and made again, ...), and says from outside of the segment what must be in it: every
+ *          item's attributes are a function of its number and of how often it was put.
+ * Judge    past_judge() looks at a segment by all of larder.h and compares: each item by get, scan
+ *          and query, each index, expiry, overwriting, deleting, another index, another TTL
+ *          attribute. Items that may be missing or different are named before.
  */
 #ifndef LARDER_TESTS_CRASH_PAST_H
 #define LARDER_TESTS_CRASH_PAST_H
@@ -24,15 +27,17 @@ struct past {
     const char *name;
     int memfd;
     uint8_t serial[PAST_TABLES][PAST_ITEMS]; /* how often the item was put; 0: it is not there */
-    uint32_t indexes;                        /* of the first table: a bit for each that queries must find */
-    const char *ttl;                         /* of the first table, or NULL */
+    /* of the first table: a bit for each that queries must find */
+    uint32_t indexes;
+    const char *ttl; /* of the first table, or NULL */
     int64_t now_s;
     int is_full;    /* writes may find no room */
     int is_dropped; /* the first table is gone: what is noted of it is what was there */
 };
 
 unsigned past_count(void);
-/* Makes the segment of this past, always the same one. Forks children that die. Fails the test if that cannot be done. */
+/* Makes the segment of this past, always the same one. Forks children that die. Fails the test if
+ * that cannot be done. */
 void past_make(unsigned number, struct past *p);
 /* A copy of its segment. */
 int past_copy(const struct past *p);
@@ -45,14 +50,17 @@ int past_number_of(const struct larder_item *item, int *table);
 /* What a damage may have done. */
 struct past_harm {
     uint8_t may_be_lost[PAST_TABLES][PAST_ITEMS];
-    uint8_t may_differ[PAST_TABLES][PAST_ITEMS]; /* attributes were hit, and may have become others */
+    /* attributes were hit, and may have become others */
+    uint8_t may_differ[PAST_TABLES][PAST_ITEMS];
     uint8_t table_may_be_lost[PAST_TABLES];
     uint8_t table_may_come_back; /* one that was half dropped: its life was hit */
 };
-/* In a child: exits with PROC_CHECK_FAILED and says what is wrong. The segment and *p are changed. */
+/* In a child: exits with PROC_CHECK_FAILED and says what is wrong. The segment and *p are
+ * changed. */
 void past_judge(struct past *p, struct larder *db, const struct past_harm *harm);
 
-/* Shared with past_judge.c: the item as it was put, in the builder; and the index numbers' definitions. */
+/* Shared with past_judge.c: the item as it was put, in the builder; and the index numbers'
+ * definitions. */
 const struct larder_item *past_item(struct larder_builder *b, int table, int n, int serial);
 struct past_key {
     char text[2][32];

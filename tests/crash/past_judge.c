@@ -1,7 +1,8 @@
 /* tests/crash/past_judge.c - whether a segment still has what was put there: see past.h.
  *
- * Method   The segment is seen by every path and compared with items that are built again. Then it is used: items are overwritten,
- *          deleted, made, an index is added, the TTL attribute changes, time passes; after each of these it is seen again.
+ * Method   The segment is seen by every path and compared with items that are built again. Then it
+ *          is used: items are overwritten, deleted, made, an index is added, the TTL attribute
+ *          changes, time passes; after each of these it is seen again.
  */
 #include "core/item/item.h"
 #include "tests/crash/past.h"
@@ -65,7 +66,7 @@ static void must_be_item(struct view *v, int table, int n, const struct larder_i
     MUST(v, is_same_item(item, larder_page_item(v->other, 0)), n);
 }
 
-/* ---- Seeing -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Seeing ---------------------------------------------------------------------------------- */
 
 static int must_be_visible(const struct view *v, int table, int n) {
     int serial = v->p->serial[table][n];
@@ -171,7 +172,7 @@ static void see(struct view *v, const char *when) {
     PROC_CHECK(r == LARDER_OK);
 }
 
-/* ---- Using --------------------------------------------------------------------------------------------------------------------- */
+/* ---- Using ----------------------------------------------------------------------------------- */
 
 static int put(struct view *v, int table, int n, int serial) {
     int r = larder_put(v->table[table], past_item(v->b, table, n, serial), NULL);

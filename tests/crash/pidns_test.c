@@ -1,11 +1,14 @@
 /* tests/crash/pidns_test.c - containers: PID, user and mount namespaces of their own, one segment.
  *
- * Goal     Process ids are no identity: processes that are all number 1, each in its PID namespace, share a segment; nobody takes
- *          another for himself or for dead. Who is killed in one namespace is recovered from another, and by one with the same
- *          number. Messages and statistics name the slot, which is the same for all. A user namespace makes no difference
- *          where the file may be opened. Without /proc there is reading, and a text that says what is missing.
- * Method   unshare() in children of the test; the segment is a file in /dev/shm that each opens itself, or an inherited memfd.
- *          tests/support/history.h judges every read. Skipped where namespaces are not allowed.
+ * Goal     Process ids are no identity: processes that are all number 1, each in its PID namespace,
+ *          share a segment; nobody takes another for himself or for dead. Who is killed in one
+ *          namespace is recovered from another, and by one with the same number. Messages and
+ *          statistics name the slot, which is the same for all. A user namespace makes no
+ *          difference where the file may be opened. Without /proc there is reading, and a text that
+ *          says what is missing.
+ * Method   unshare() in children of the test; the segment is a file in /dev/shm that each opens
+ *          itself, or an inherited memfd. tests/support/history.h judges every read. Skipped where
+ *          namespaces are not allowed.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -87,7 +90,7 @@ static void end(struct fixture *f) {
     munmap(f->shared, sizeof *f->shared);
 }
 
-/* ---- A process in a namespace ------------------------------------------------------------------------------------------------------- */
+/* ---- A process in a namespace ---------------------------------------------------------------- */
 
 struct inside {
     struct fixture *f;
@@ -95,7 +98,8 @@ struct inside {
     int namespaces;                /* besides CLONE_NEWPID */
     uint32_t first, count;         /* keys */
     uint64_t k;                    /* store before which it stands still */
-    int is_killed;                 /* there, from outside: number 1 of a namespace cannot kill or stop itself */
+    /* there, from outside: number 1 of a namespace cannot kill or stop itself */
+    int is_killed;
 };
 
 static int write_file(const char *path, const char *text) {
@@ -209,7 +213,7 @@ Test(pidns, one_in_a_user_namespace_as_well) {
     both_write(0, CLONE_NEWUSER | CLONE_NEWNS);
 }
 
-/* ---- Deaths ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Deaths ---------------------------------------------------------------------------------- */
 
 static _Atomic uint32_t *stands; /* of this process's fixture */
 
@@ -228,7 +232,8 @@ static int stand_in_mid_write(struct inside *in) {
         PROC_CHECK(history_write(&c, in->first + i % in->count) == LARDER_OK);
 }
 
-/* In another namespace: writes all the time, in the same stripes and lists, and is who finds the dead. */
+/* In another namespace: writes all the time, in the same stripes and lists, and is who finds the
+ * dead. */
 static int watch(struct inside *in) {
     struct history_client c;
     uint64_t slowest_ms = 0;
@@ -285,9 +290,10 @@ Test(pidns, killed_in_one_and_recovered_from_another) {
     end(&f);
 }
 
-/* ---- Names ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
-/* From another namespace: also number 1, and must not be told that it holds the lock itself without the slot's number. */
+/* From another namespace: also number 1, and must not be told that it holds the lock itself without
+ * the slot's number. */
 static int find_busy(struct inside *in) {
     struct history_client c;
     struct larder *db;
@@ -330,7 +336,7 @@ Test(pidns, messages_name_the_slot) {
     end(&f);
 }
 
-/* ---- Without /proc ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Without /proc --------------------------------------------------------------------------- */
 
 static int live_without_proc(void *arg) {
     struct fixture *f = arg;

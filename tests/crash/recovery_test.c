@@ -1,14 +1,15 @@
 /* tests/crash/recovery_test.c - recovery is killed, too, and so is the recovery of that.
  *
- * Goal     A process that finishes or undoes what a dead one was doing may die at any of its stores; whoever comes next
- *          finds a state that is as good as the first death's.
- * Method   An operation dies at its store k. A recoverer is run on what that left, by check, expirer, waiter or writer
- *          (death.h), once to its end: this tells the state that a death at each of its stores j would leave. Then, for
- *          each state that was not met before, a recoverer dies there, must leave that very state, and a survivor that
- *          was attached all the while gives its verdict (verdict.h). The same once more on what the second death left.
- *          Most pairs (k, j) leave bytes that some other pair left already, so a state is judged once; every pair
- *          counts as tried. Where the short run takes only every n-th store it says "sampled"; LARDER_TEST_LONG takes
- *          all.
+ * Goal     A process that finishes or undoes what a dead one was doing may die at any of its
+ *          stores; whoever comes next finds a state that is as good as the first death's.
+ * Method   An operation dies at its store k. A recoverer is run on what that left, by check,
+ *          expirer, waiter or writer (death.h), once to its end: this tells the state that a death
+ *          at each of its stores j would leave. Then, for each state that was not met before, a
+ *          recoverer dies there, must leave that very state, and a survivor that was attached all
+ *          the while gives its verdict (verdict.h). The same once more on what the second death
+ *          left. Most pairs (k, j) leave bytes that some other pair left already, so a state is
+ *          judged once; every pair counts as tried. Where the short run takes only every n-th store
+ *          it says "sampled"; LARDER_TEST_LONG takes all.
  */
 #include "core/segment/layout.h"
 #include "tests/crash/death.h"
@@ -35,7 +36,8 @@ static int is_long(void) {
     return getenv("LARDER_TEST_LONG") != NULL;
 }
 
-/* What is tried: at level 1 every step[1]-th store of the operation, at level n every step[n]-th of the n-th process. */
+/* What is tried: at level 1 every step[1]-th store of the operation, at level n every step[n]-th of
+ * the n-th process. */
 struct plan {
     int by; /* an enum recoverer, or -1: they take turns */
     int levels;
@@ -49,12 +51,15 @@ struct expedition {
     const struct plan *plan;
     struct stage stage;
     struct story story;
-    struct seen seen[LEVEL_MAX + 1]; /* states that a death of this level left, and what can follow was tried */
-    uint64_t deeds, turns;           /* count up, so that survivors and recoverers differ from death to death */
+    /* states that a death of this level left, and what can follow was tried */
+    struct seen seen[LEVEL_MAX + 1];
+    /* count up, so that survivors and recoverers differ from death to death */
+    uint64_t deeds, turns;
     uint64_t points[LEVEL_MAX + 1], judged[LEVEL_MAX + 1];
 };
 
-/* The state that there would be without the survivor, who stays: as if it had detached, which frees its slot. */
+/* The state that there would be without the survivor, who stays: as if it had detached, which frees
+ * its slot. */
 static struct state take_without_survivor(const struct expedition *e) {
     struct state state = stage_take(&e->stage);
     const struct seg_shm *head = (const struct seg_shm *)state.bytes;
@@ -65,7 +70,8 @@ static struct state take_without_survivor(const struct expedition *e) {
     return state;
 }
 
-/* Whether what follows from this state was tried, at least as deep as now. Else it counts as tried from here on. */
+/* Whether what follows from this state was tried, at least as deep as now. Else it counts as tried
+ * from here on. */
 static int is_explored(struct expedition *e, uint64_t hash, int level) {
     for (int above = 1; above < level; above++)
         if (seen_has(&e->seen[above], hash))
@@ -80,7 +86,8 @@ static enum recoverer next_recoverer(struct expedition *e) {
 static void descend(struct expedition *e, const struct state *from, int acked, enum recoverer by, int level,
                     uint64_t k);
 
-/* Store j of a recovery from this state: dies there and is judged. `hash` is what that must leave. */
+/* Store j of a recovery from this state: dies there and is judged. `hash` is what that must
+ * leave. */
 static void die_in_recovery(struct expedition *e, const struct state *from, int acked, enum recoverer by, int level,
                             uint64_t k, uint64_t j, uint64_t hash) {
     struct doing doing = doing_recovery(by);
@@ -167,7 +174,7 @@ static void explore(const char *name, const struct plan *wanted) {
     world_now_s -= s->clock_s;
 }
 
-/* ---- Every store of the operation, every store of the recovery ---------------------------------------------------- */
+/* ---- Every store of the operation, every store of the recovery ------------------------------- */
 
 #define FULL_PART(id, n)                                                                                               \
     Test(crash_recovery_full, id##_##n) {                                                                              \
@@ -180,7 +187,7 @@ FULL(put_new)
 FULL(change_4_keys)
 FULL(delete_one)
 
-/* ---- And every store of the recovery of that ----------------------------------------------------------------------- */
+/* ---- And every store of the recovery of that ------------------------------------------------- */
 
 #define AGAIN(id, by_whom, level_count, ...)                                                                           \
     Test(crash_recovery_again, id) {                                                                                   \
@@ -191,10 +198,11 @@ AGAIN(close_partition, RECOVER_BY_CHECK, 3, 1, 1, is_long() ? 1 : 3)
 AGAIN(change_4_keys, -1, 3, is_long() ? 7 : 61, is_long() ? 3 : 19, is_long() ? 5 : 29)
 AGAIN(delete_one, -1, 4, is_long() ? 3 : 13, is_long() ? 7 : 29, is_long() ? 13 : 31, is_long() ? 13 : 37)
 
-/* ---- Recoveries of all operations, by all recoverers --------------------------------------------------------------- */
+/* ---- Recoveries of all operations, by all recoverers ----------------------------------------- */
 
-/* In the short run so many stores of each operation, recovered by all in turn. In the long run every store, recovered by
- * larder_check(), and more of them than in the short run by the others. */
+/* In the short run so many stores of each operation, recovered by all in turn. In the long run
+ * every store, recovered by larder_check(), and more of them than in the short run by the
+ * others. */
 #define RECOVER(id)                                                                                                    \
     Test(crash_recovery, id) {                                                                                         \
         if (!is_long())                                                                                                \

@@ -1,10 +1,11 @@
 /* tests/crash/repair_area_test.c - random damage, structure by structure, and anywhere.
  *
- * Goal     After larder_repair() the segment is clean, every item that was not damaged is there and is found by all paths,
- *          timers fire, and new writes work; whatever was damaged. It never crashes or hangs.
- * Method   Each structure of core/segment/layout.h and its like gets random damage, many times, with a bound for the items
- *          that may be lost by it; most areas hold nothing that cannot be made again, so their bound is 0. Then damage
- *          anywhere at random.
+ * Goal     After larder_repair() the segment is clean, every item that was not damaged is there and
+ *          is found by all paths, timers fire, and new writes work; whatever was damaged. It never
+ *          crashes or hangs.
+ * Method   Each structure of core/segment/layout.h and its like gets random damage, many times,
+ *          with a bound for the items that may be lost by it; most areas hold nothing that cannot
+ *          be made again, so their bound is 0. Then damage anywhere at random.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@
 /* Long runs die at every store. What hangs is a child, and those have a deadline of their own. */
 TestSuite(repair_area, .timeout = 900 * SLOW_FACTOR);
 
-/* ---- 1. Area by area --------------------------------------------------------------------------------------------------------- */
+/* ---- 1. Area by area ------------------------------------------------------------------------- */
 
 struct range {
     void *at;
@@ -67,13 +68,15 @@ static struct range pick_definition(const struct copy *c, struct rng *rng) {
     (void)rng;
     return (struct range){at(c, table_shm(c, 0)->schema_off), 200};
 }
-static struct range pick_stripe_caches(const struct copy *c, struct rng *rng) { /* all but the array */
+/* all but the array */
+static struct range pick_stripe_caches(const struct copy *c, struct rng *rng) {
     struct stripe_shm *stripe = &stripes_of(c, 0)[rng_below(rng, STRIPES)];
     return rng_is_one_in(rng, 2)
                ? (struct range){stripe, offsetof(struct stripe_shm, array)}
                : (struct range){(void *)&stripe->writes, sizeof *stripe - offsetof(struct stripe_shm, writes)};
 }
-static struct range pick_array_size(const struct copy *c, struct rng *rng) { /* the bucket count in the array's word */
+/* the bucket count in the array's word */
+static struct range pick_array_size(const struct copy *c, struct rng *rng) {
     return (struct range){(uint8_t *)&stripes_of(c, 0)[rng_below(rng, STRIPES)].array + 6, 2};
 }
 static struct range pick_array_word(const struct copy *c, struct rng *rng) {
@@ -94,7 +97,8 @@ static struct range pick_slot_tag(const struct copy *c, struct rng *rng) {
 static struct range pick_item_head(const struct copy *c, struct rng *rng) {
     return (struct range){item_of(c, (uint32_t)rng_below(rng, ITEMS)), sizeof(struct item_head)};
 }
-static struct range pick_item_stamps(const struct copy *c, struct rng *rng) { /* version, expiry, timer, key sequence */
+/* version, expiry, timer, key sequence */
+static struct range pick_item_stamps(const struct copy *c, struct rng *rng) {
     struct item_head *h = item_of(c, (uint32_t)rng_below(rng, ITEMS));
     struct item_timed *timed = item_timed_at(h, h);
     const struct range words[] = {{&h->version, 12}, {(uint8_t *)&h->ddb_ttl + 3, 1}, {timed, sizeof *timed}};
@@ -260,7 +264,7 @@ Test(repair_area, every_structure) {
     close(fd);
 }
 
-/* ---- 3. Anywhere ----------------------------------------------------------------------------------------------------------------- */
+/* ---- 3. Anywhere ----------------------------------------------------------------------------- */
 
 Test(repair_area, random_damage) {
     uint64_t seed = rng_test_seed("repair random");
@@ -269,7 +273,8 @@ Test(repair_area, random_damage) {
         struct copy c = copy_of(fd, ITEMS);
         struct rng rng;
         rng_seed(&rng, seed + (uint64_t)round);
-        for (uint64_t hits = 1 + rng_below(&rng, 12); hits > 0; hits--) /* the geometry is not ours to mend */
+        /* the geometry is not ours to mend */
+        for (uint64_t hits = 1 + rng_below(&rng, 12); hits > 0; hits--)
             damage((struct range){c.base + sizeof *c.head, c.head->claimed_bytes - sizeof *c.head}, &rng);
         struct trial trial = {
             .copy = &c, .lost_max = ITEMS, .may_lose_tables = 1, .may_change_content = 1, .may_refuse = 0};

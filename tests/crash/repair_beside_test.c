@@ -1,7 +1,8 @@
 /* tests/crash/repair_beside_test.c - others are attached while a segment is repaired.
  *
- * Goal     Those that are attached, idle, reading, writing, or stopped in a write with damaged locks, are kept out and go on
- *          afterwards; stripes do not move under them; of two repairs one waits.
+ * Goal     Those that are attached, idle, reading, writing, or stopped in a write with damaged
+ *          locks, are kept out and go on afterwards; stripes do not move under them; of two repairs
+ *          one waits.
  * Method   Children that say when they are ready, and note what their calls gave.
  */
 #include <criterion/criterion.h>
@@ -87,7 +88,8 @@ static void finish(struct stage *s, pid_t pid) {
     cr_assert(proc_is_exit(r, 0), "%s", proc_text(r));
 }
 
-/* Locks that name a live process which never noted them are damage; it goes on working after the repair. */
+/* Locks that name a live process which never noted them are damage; it goes on working after the
+ * repair. */
 Test(repair_beside, beside_an_idle_process) {
     int fd = make_segment(ITEMS);
     struct stage *s = stage_new(fd);
@@ -110,7 +112,8 @@ Test(repair_beside, beside_an_idle_process) {
     close(fd);
 }
 
-/* The stripes of a table are lost: they cannot move while somebody may come back to the old ones. */
+/* The stripes of a table are lost: they cannot move while somebody may come back to the old
+ * ones. */
 Test(repair_beside, stripes_do_not_move_under_others) {
     int fd = make_segment(ITEMS);
     struct stage *s = stage_new(fd);
@@ -155,7 +158,8 @@ static int is_stopped(pid_t pid) {
     return state && (state[2] == 'T' || state[2] == 'Z');
 }
 
-/* It may really be in the middle: it is named, nothing is changed, and when it has gone on the repair succeeds. */
+/* It may really be in the middle: it is named, nothing is changed, and when it has gone on the
+ * repair succeeds. */
 static void try_stopped(int fd, uint64_t k, unsigned *busy) {
     struct stage *s = stage_new(fd);
     struct larder_repair_report report = {0};
@@ -231,7 +235,8 @@ static int write_on(void *arg) {
     return 0;
 }
 
-/* Lists are damaged and repaired again and again beside it: it may be told to wait or that something is wrong, and nothing else. */
+/* Lists are damaged and repaired again and again beside it: it may be told to wait or that
+ * something is wrong, and nothing else. */
 static void beside(int (*run)(void *arg), int is_read_only, const char *what) {
     int fd = make_segment(ITEMS), rounds = is_long() ? 100 : 8;
     struct stage *s = stage_new(fd);
@@ -269,8 +274,8 @@ Test(repair_beside, beside_a_writer) {
     beside(write_on, 0, "writer");
 }
 
-/* Of two repairs at once one does it, and the other finds it done. Each may be told to wait for the other: for its repair, or, where
- * stripes must be moved, for its attachment. */
+/* Of two repairs at once one does it, and the other finds it done. Each may be told to wait for the
+ * other: for its repair, or, where stripes must be moved, for its attachment. */
 static int repair_too(void *arg) {
     struct stage *s = arg;
     struct larder_repair_report report = {0};

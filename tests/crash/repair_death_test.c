@@ -1,8 +1,8 @@
 /* tests/crash/repair_death_test.c - a repair may die anywhere.
  *
  * Goal     Wherever a repair died, the next one finds the same items as if there had been no other.
- * Method   Damage of one kind at a time. A repair dies at its k-th store for every k (short run: a stride), and the next
- *          one is judged.
+ * Method   Damage of one kind at a time. A repair dies at its k-th store for every k (short run: a
+ *          stride), and the next one is judged.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -61,7 +61,8 @@ static int die_at(const struct copy *c, uint64_t k, uint64_t *count, const char 
     return !proc_is_exit(r, 0);
 }
 
-/* A cut off repair is marked, unless it died before it changed anything or after it was done. 1 if it is. */
+/* A cut off repair is marked, unless it died before it changed anything or after it was done. 1 if
+ * it is. */
 static unsigned must_be_marked(const struct copy *c, const char *what, uint64_t k) {
     struct larder *db;
     uint32_t state = c->head->state;

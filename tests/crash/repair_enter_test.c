@@ -1,10 +1,12 @@
 /* tests/crash/repair_enter_test.c - a repair that cannot be done leaves everything as it was.
  *
- * Goal     LARDER_E_BUSY from larder_repair() means that nothing was changed: locks and journals of dead processes are what their
- *          recovery needs, also if the repair had taken their locks or lived in their slot. Once a lock was cleared the
- *          segment is marked instead. And a repair is neither cancelled in the middle nor takes memory that nobody needs.
- * Method   A process dies in larder_table_create() with a run of spans in hand, and one is stopped with the span lock: so nobody can
- *          recover the first, and the repair has to give up. Then the second goes on, and everything must be whole.
+ * Goal     LARDER_E_BUSY from larder_repair() means that nothing was changed: locks and journals of
+ *          dead processes are what their recovery needs, also if the repair had taken their locks
+ *          or lived in their slot. Once a lock was cleared the segment is marked instead. And a
+ *          repair is neither cancelled in the middle nor takes memory that nobody needs.
+ * Method   A process dies in larder_table_create() with a run of spans in hand, and one is stopped
+ *          with the span lock: so nobody can recover the first, and the repair has to give up. Then
+ *          the second goes on, and everything must be whole.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -97,7 +99,7 @@ static struct stripe_shm *stripes(void) {
     return at(((struct table_shm *)at(head->catalog_off))->items_off);
 }
 
-/* ---- A dead one whom nobody can recover -------------------------------------------------------------------------- */
+/* ---- A dead one whom nobody can recover ------------------------------------------------------ */
 
 static int create_and_die(void *arg) {
     (void)arg;
@@ -225,7 +227,7 @@ Test(repair_enter, busy_leaves_the_journal_of_the_dead) {
     repair_is_busy(1);
 }
 
-/* ---- The first lock that is cleared is the beginning ----------------------------------------------------------------- */
+/* ---- The first lock that is cleared is the beginning ----------------------------------------- */
 
 static int idle(void *arg) {
     (void)arg;
@@ -239,7 +241,8 @@ static int idle(void *arg) {
 
 static uint32_t late; /* slot of the live process */
 
-/* What a live process may do at any time before it sees the gate: takes a lock that it notes. Only if the repairer came to its end. */
+/* What a live process may do at any time before it sees the gate: takes a lock that it notes. Only
+ * if the repairer came to its end. */
 static void take_a_lock(void) {
     slot(late)->locks[0] = (uint64_t)((unsigned char *)&head->span_lock - (unsigned char *)head);
     head->span_lock = late + 1;
@@ -278,12 +281,13 @@ static void busy_late(uint64_t k, unsigned *busy, unsigned *marked) {
 
 Test(repair_enter, no_lock_is_cleared_before_all_may_be) {
     unsigned busy = 0, marked = 0;
-    for (uint64_t k = 1; k <= 200; k += k < 130 ? 8 : 1) /* the check before has most of the stores */
+    /* the check before has most of the stores */
+    for (uint64_t k = 1; k <= 200; k += k < 130 ? 8 : 1)
         busy_late(k, &busy, &marked);
     cr_assert(busy > marked && marked > 0, "%u busy, %u marked", busy, marked);
 }
 
-/* ---- Cancelled, and memory ------------------------------------------------------------------------------------------------ */
+/* ---- Cancelled, and memory ------------------------------------------------------------------- */
 
 static _Atomic int is_repaired;
 

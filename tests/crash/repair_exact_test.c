@@ -1,6 +1,7 @@
 /* tests/crash/repair_exact_test.c - damage to a single field, with an exact result.
  *
- * Goal     larder_repair() mends or refuses each of these, tells what it found, and loses no more items than it must.
+ * Goal     larder_repair() mends or refuses each of these, tells what it found, and loses no more
+ *          items than it must.
  * Method   A table of fields; each is set wrong in a copy of its own.
  */
 #include <criterion/criterion.h>
@@ -22,7 +23,7 @@
 /* Long runs die at every store. What hangs is a child, and those have a deadline of their own. */
 TestSuite(repair_exact, .timeout = 900 * SLOW_FACTOR);
 
-/* ---- 2. Single fields, exact results -------------------------------------------------------------------------------------------- */
+/* ---- 2. Single fields, exact results --------------------------------------------------------- */
 
 static const struct exact exacts[] = {
     {"two slots, one block", harm_duplicate, 1, 0, 0, 0, 0},
@@ -90,7 +91,7 @@ Test(repair_exact, exact_results) {
     close(fd);
 }
 
-/* ---- An expiry without a place -------------------------------------------------------------------------------------------------- */
+/* ---- An expiry without a place --------------------------------------------------------------- */
 
 static int seen_at(struct larder *db, int n, int64_t now_s) {
     struct larder_table *t;
@@ -109,7 +110,8 @@ static int seen_at(struct larder *db, int n, int64_t now_s) {
     return r;
 }
 
-/* An item that does not have the place for the expiry that its attribute says gets it from the expirer; it expires in any case. */
+/* An item that does not have the place for the expiry that its attribute says gets it from the
+ * expirer; it expires in any case. */
 Test(repair_exact, an_expiry_without_a_place) {
     int fd = make_segment(ITEMS);
     struct copy c = copy_of(fd, ITEMS);
@@ -132,7 +134,8 @@ Test(repair_exact, an_expiry_without_a_place) {
     cr_assert_eq(larder_table_open(db, "rich", &t), LARDER_OK);
     cr_assert_eq(seen_at(db, n, 5000 + n), LARDER_NOT_FOUND);
     cr_assert_eq(seen_at(db, n, 4999), LARDER_OK);
-    cr_assert_eq(larder_expire(db, 0, &removed), LARDER_OK, "%s", larder_error()); /* and restamps */
+    /* and restamps */
+    cr_assert_eq(larder_expire(db, 0, &removed), LARDER_OK, "%s", larder_error());
     cr_assert((h = timed_item_of(&c, 0)) && number_of((const struct larder_item *)h) % 5 != 0);
     cr_assert_eq(removed, 0);
     cr_assert_eq(larder_table_stats(t, &stats), LARDER_OK);
@@ -145,7 +148,7 @@ Test(repair_exact, an_expiry_without_a_place) {
     drop_copy(&c);
 }
 
-/* ---- Blocks on loan (heap rule P3) -------------------------------------------------------------------------------------------------------- */
+/* ---- Blocks on loan (heap rule P3) ----------------------------------------------------------- */
 
 /* A segment whose head cannot be read is refused with words, and nothing is changed. */
 Test(repair_exact, a_head_that_makes_no_sense_is_refused) {

@@ -9,7 +9,8 @@
 #include "tests/crash/repair_harm.h"
 #include "ttl/wheel.h"
 
-void harm_duplicate(struct copy *c) { /* two slots, one block: one item is lost, as nothing refers to it any more */
+/* two slots, one block: one item is lost, as nothing refers to it any more */
+void harm_duplicate(struct copy *c) {
     *slot_of(c, 0, 9) = *slot_of(c, 0, 10);
 }
 
@@ -77,7 +78,8 @@ void harm_timed_zero(struct copy *c) {
     item_timed_at(h, h)->zero = 7;
 }
 
-void harm_generation(struct copy *c) { /* the check takes it for one that waits for the expirer: another damage shows */
+/* the check takes it for one that waits for the expirer: another damage shows */
+void harm_generation(struct copy *c) {
     item_set_ttl_generation(timed_item_of(c, 0), 4000);
     c->head->span_lock = LOCK_WAITERS | 3;
 }

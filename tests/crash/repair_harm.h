@@ -1,6 +1,7 @@
 /* tests/crash/repair_harm.h - single fields and whole structures of a segment, set wrong.
  *
- * Job      Each function damages one thing in a copy of the segment of repair_kit.h, through a mapping of its own.
+ * Job      Each function damages one thing in a copy of the segment of repair_kit.h, through a
+ *          mapping of its own.
  */
 #ifndef LARDER_TESTS_CRASH_REPAIR_HARM_H
 #define LARDER_TESTS_CRASH_REPAIR_HARM_H

@@ -1,11 +1,14 @@
 /* tests/crash/repair_history_test.c - damaged segments with a past are repaired.
  *
- * Goal     Whatever happened to a table's definition before (tests/crash/past.h), after one larder_repair() the segment is clean, each
- *          item that was put and was not hit is there with exactly its attributes through table and every index, a second repair
- *          changes nothing, and all goes on.
- * Method   For each past and each kind of structure: words of it are flipped, zeroed, made random or exchanged, in a copy; from what was
- *          hit follows what may be missing: nothing, if only lists, heap, timers, stamps, index slots, journals or caches were. A
- *          child repairs, judges and uses the copy. Repairs also die at their stores, and the next one must find the same.
+ * Goal     Whatever happened to a table's definition before (tests/crash/past.h), after one
+ *          larder_repair() the segment is clean, each item that was put and was not hit is there
+ *          with exactly its attributes through table and every index, a second repair changes
+ *          nothing, and all goes on.
+ * Method   For each past and each kind of structure: words of it are flipped, zeroed, made random
+ *          or exchanged, in a copy; from what was hit follows what may be missing: nothing, if only
+ *          lists, heap, timers, stamps, index slots, journals or caches were. A child repairs,
+ *          judges and uses the copy. Repairs also die at their stores, and the next one must find
+ *          the same.
  */
 #include "core/base/crash.h"
 #include "core/item/item_records.h"
@@ -35,7 +38,7 @@ static int is_long(void) {
     return getenv("LARDER_TEST_LONG") != NULL;
 }
 
-/* ---- A past and where things lie in it ----------------------------------------------------------------------------------------- */
+/* ---- A past and where things lie in it ------------------------------------------------------- */
 
 struct owner {
     uint64_t off, end;
@@ -89,7 +92,7 @@ static const struct owner *owner_of(const struct ground *g, uint64_t off) {
     return NULL;
 }
 
-/* ---- A trial ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- A trial --------------------------------------------------------------------------------- */
 
 struct trial {
     struct ground *g;
@@ -177,7 +180,7 @@ static void judge(struct trial *t, const char *what) {
               (unsigned long)t->seed, proc_text(r));
 }
 
-/* ---- What a hit may do ---------------------------------------------------------------------------------------------------------------- */
+/* ---- What a hit may do ----------------------------------------------------------------------- */
 
 static void all_may_be_lost(struct trial *t) {
     memset(t->harm.may_be_lost, 1, sizeof t->harm.may_be_lost);
@@ -189,7 +192,8 @@ static void owner_may_be_lost(struct trial *t, uint64_t off) {
         t->harm.may_be_lost[o->table][o->n] = 1;
 }
 
-/* A word of an image. Stamps and index slots can be made anew; what else is hit may be lost, and may have become something else. */
+/* A word of an image. Stamps and index slots can be made anew; what else is hit may be lost, and
+ * may have become something else. */
 static void note_image(struct trial *t, uint64_t off) {
     const struct owner *o = owner_of(t->g, off);
     if (!o)
@@ -234,7 +238,7 @@ static void note_hit(struct trial *t, enum damage_class c, const struct damage_e
         owner_may_be_lost(t, WORD_OFF(before));
 }
 
-/* ---- Hitting ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- Hitting --------------------------------------------------------------------------------- */
 
 static uint64_t *word_at(const struct trial *t, uint64_t off) {
     return (uint64_t *)(void *)(t->base + off);
@@ -249,7 +253,8 @@ static uint64_t pick_word(const struct ground *g, struct rng *rng, enum damage_c
     *x = &g->where.extents[c][rng_below(rng, g->where.counts[c])];
     if (c == DAMAGE_HEAD)
         return head_words[rng_below(rng, sizeof head_words / sizeof *head_words)];
-    if (c == DAMAGE_ITEM && !rng_is_one_in(rng, 3)) { /* rather head, keys and slots than long values */
+    /* rather head, keys and slots than long values */
+    if (c == DAMAGE_ITEM && !rng_is_one_in(rng, 3)) {
         uint32_t most = (*x)->bytes / 8 < 12 ? (*x)->bytes / 8 : 12;
         return (*x)->off + 8 * rng_below(rng, most);
     }
@@ -292,7 +297,7 @@ static void hit(struct trial *t, struct rng *rng, enum damage_class c) {
     show_hit(damage_class_name(c), off, before, *word);
 }
 
-/* ---- 1. Each past, each structure ----------------------------------------------------------------------------------------------------- */
+/* ---- 1. Each past, each structure ------------------------------------------------------------ */
 
 static void try_class(struct ground *g, enum damage_class c, uint64_t seed, int hits) {
     const char *only = getenv("REPAIR_TEST_TRIAL"); /* the seed that a failure told */
@@ -413,7 +418,7 @@ Test(repair_history, whole_images_stay) {
     }
 }
 
-/* ---- 2. Repairs that die ------------------------------------------------------------------------------------------------------------------ */
+/* ---- 2. Repairs that die --------------------------------------------------------------------- */
 
 typedef void harm_fn(struct trial *t, uint64_t seed);
 
@@ -456,7 +461,7 @@ Test(repair_history, repairs_die) {
     }
 }
 
-/* ---- 3. A definition that is not the one of the images -------------------------------------------------------------------------------------- */
+/* ---- 3. A definition that is not the one of the images --------------------------------------- */
 
 #define ANOTHER 3 /* this index */
 #define DEFINITION_BYTES_MAX 4096u
@@ -517,7 +522,8 @@ static void try_definition(struct ground *g) {
     die_in_repairs(g, harm_definition, rng_test_seed("another definition"), is_long() ? 200 : 20);
 }
 
-/* Neither table's items are what the other's definition says: nothing is done, so nothing is lost. */
+/* Neither table's items are what the other's definition says: nothing is done, so nothing is
+ * lost. */
 Test(repair_history, exchanged_definitions_are_refused) {
     struct ground *g = ground_new(0);
     struct larder_repair_report report;
@@ -567,7 +573,7 @@ Test(repair_history, a_newer_definition) {
     ground_free(g);
 }
 
-/* ---- 4. Beside a reader, and on a small stack ------------------------------------------------------------------------------------------------ */
+/* ---- 4. Beside a reader, and on a small stack ------------------------------------------------ */
 
 struct reading {
     struct ground *g;

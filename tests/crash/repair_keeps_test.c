@@ -1,7 +1,8 @@
 /* tests/crash/repair_keeps_test.c - what a repair leaves alone, and what it does without room.
  *
- * Goal     A clean segment stays as it is, byte for byte; blocks that a class has lent stay (heap rule P3); a full segment
- *          loses nothing, or no more than what finds no room; without private memory nothing is changed.
+ * Goal     A clean segment stays as it is, byte for byte; blocks that a class has lent stay (heap
+ *          rule P3); a full segment loses nothing, or no more than what finds no room; without
+ *          private memory nothing is changed.
  * Method   Bytes, items and blocks before and after.
  */
 #include <criterion/criterion.h>
@@ -21,7 +22,7 @@
 /* Long runs die at every store. What hangs is a child, and those have a deadline of their own. */
 TestSuite(repair_keeps, .timeout = 900 * SLOW_FACTOR);
 
-/* ---- Nothing is done ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Nothing is done ------------------------------------------------------------------------- */
 
 Test(repair_keeps, a_clean_segment_stays_as_it_is) {
     int fd = make_segment(ITEMS);
@@ -37,7 +38,7 @@ Test(repair_keeps, a_clean_segment_stays_as_it_is) {
     close(fd);
 }
 
-/* ---- Blocks on loan (heap rule P3) -------------------------------------------------------------------------------------------------------- */
+/* ---- Blocks on loan (heap rule P3) ----------------------------------------------------------- */
 
 #define LOANS 600
 #define LOAN_FIRST 1000 /* numbers of items of "plain" */
@@ -90,7 +91,8 @@ static int count_loans(const struct copy *c, const struct seg *s) {
     return loans;
 }
 
-/* Descriptors that say nothing true: the class of a span is what its blocks have in common, not what the first one would ask for. */
+/* Descriptors that say nothing true: the class of a span is what its blocks have in common, not
+ * what the first one would ask for. */
 Test(repair_keeps, blocks_on_loan_are_kept) {
     int fd = make_segment(ITEMS_SMALL);
     struct copy c = copy_of(fd, ITEMS_SMALL);
@@ -139,7 +141,7 @@ Test(repair_keeps, arguments) {
     close(fd);
 }
 
-/* ---- A full segment ------------------------------------------------------------------------------------------------------------------- */
+/* ---- A full segment -------------------------------------------------------------------------- */
 
 /* No byte is free, and all lists are broken. */
 static int fill_and_repair(void *arg) {
@@ -181,14 +183,16 @@ Test(repair_keeps, a_full_segment_loses_nothing) {
     test_full((struct trial){.lost_max = 0});
 }
 
-/* Lists of leaves of two entries need far more than there is: some items must go, and all lists are whole. */
+/* Lists of leaves of two entries need far more than there is: some items must go, and all lists are
+ * whole. */
 Test(repair_keeps, items_go_if_their_lists_find_no_room) {
     test_full((struct trial){.lost_max = 6000, .leaf_capacity = 2});
 }
 
 extern _Atomic int64_t heap_test_takes_left;
 
-/* Memory is refused from the k-th block on: nothing is dropped for that, the segment stays marked, and the next repair is whole. */
+/* Memory is refused from the k-th block on: nothing is dropped for that, the segment stays marked,
+ * and the next repair is whole. */
 static int repair_without_memory(void *arg) {
     const struct trial *trial = arg;
     struct larder_repair_report report = {.items_lost = 1};

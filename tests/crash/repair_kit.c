@@ -260,7 +260,8 @@ static void look_by_get(struct larder *db, struct larder_table *t, struct seen *
     larder_builder_free(b);
 }
 
-/* The number of items of a query of all of a partition, each of which must be one that get found. */
+/* The number of items of a query of all of a partition, each of which must be one that get
+ * found. */
 static int look_by_query(struct larder_table *t, const char *index, const char *partition, int is_descending,
                          struct larder_page *page, const struct seen *seen) {
     struct larder_query_spec spec = {

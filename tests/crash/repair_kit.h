@@ -1,7 +1,9 @@
-/* tests/crash/repair_kit.h - the segment that the suites of larder_repair() damage, and the judge of what is repaired.
+/* tests/crash/repair_kit.h - the segment that the suites of larder_repair() damage, and the judge
+ * of what is repaired.
  *
- * Job      A segment with 1,000 items, four lists each, timers and runs of spans is written once; damage goes into copies
- *          of it through a mapping of its own. A repaired copy is judged by all paths, in a child with a deadline.
+ * Job      A segment with 1,000 items, four lists each, timers and runs of spans is written once;
+ *          damage goes into copies of it through a mapping of its own. A repaired copy is judged by
+ *          all paths, in a child with a deadline.
  */
 #ifndef LARDER_TESTS_CRASH_REPAIR_KIT_H
 #define LARDER_TESTS_CRASH_REPAIR_KIT_H
@@ -23,7 +25,8 @@ int put_item(struct larder *db, int n);
 
 #define PLAIN 30
 
-/* The segment. Returns its descriptor. Items are written out of order and some twice, so that arrays and lists have grown. */
+/* The segment. Returns its descriptor. Items are written out of order and some twice, so that
+ * arrays and lists have grown. */
 int make_segment(int items);
 
 /* A copy of the segment, mapped for damaging. */

@@ -1,12 +1,15 @@
-/* tests/crash/room_test.c - a write that finds no room makes some, and expiry needs no particular process.
+/* tests/crash/room_test.c - a write that finds no room makes some, and expiry needs no particular
+ * process.
  *
- * Goal     Where something has expired no write is refused for want of memory: with no expirer anywhere, beside one that
- *          works, and beside one that stands still, with the expirer's lock or with a stripe. Where nothing has expired
- *          a write is refused quickly. Another process takes an expirer's place that stands still, and the one that
- *          wakes does no harm.
- * Method   A segment is filled with items that expire, the clock is moved on, and it is filled again. Processes are
- *          stopped for real, by SIGSTOP from outside or at a store (core/base/crash.h).
- * See also crash/stop_test.c (expire_beside), crash/scenarios.c (make_room, make_room_here, expirer_thread).
+ * Goal     Where something has expired no write is refused for want of memory: with no expirer
+ *          anywhere, beside one that works, and beside one that stands still, with the expirer's
+ *          lock or with a stripe. Where nothing has expired a write is refused quickly. Another
+ *          process takes an expirer's place that stands still, and the one that wakes does no harm.
+ * Method   A segment is filled with items that expire, the clock is moved on, and it is filled
+ *          again. Processes are stopped for real, by SIGSTOP from outside or at a store
+ *          (core/base/crash.h).
+ * See also crash/stop_test.c (expire_beside), crash/scenarios.c (make_room, make_room_here,
+ * expirer_thread).
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -107,7 +110,8 @@ static uint64_t item_count(const struct fixture *f) {
 
 /* New items, three quarters of what there was, of which half live on; then the old keys again. */
 static void fill_again(struct fixture *f, int count) {
-    count -= count / 4; /* blocks that are free lie between those that live: not everything finds room beside them */
+    /* blocks that are free lie between those that live: not everything finds room beside them */
+    count -= count / 4;
     for (int n = 0; n < count; n++)
         EXPECT(put(f, "new", n, 300, atomic_load(f->clock_s) + (n % 2 ? 5 : 0)), LARDER_OK);
     atomic_fetch_add(f->clock_s, 5);
@@ -115,7 +119,7 @@ static void fill_again(struct fixture *f, int count) {
         EXPECT(put(f, "old", n, 300, atomic_load(f->clock_s) + 5), LARDER_OK);
 }
 
-/* ---- Room ---------------------------------------------------------------------------------------------------------- */
+/* ---- Room ------------------------------------------------------------------------------------ */
 
 Test(room, without_an_expirer) {
     struct fixture f = begin();
@@ -179,7 +183,7 @@ Test(room, nothing_has_expired) {
     end(&f);
 }
 
-/* ---- Expirers ------------------------------------------------------------------------------------------------------ */
+/* ---- Expirers -------------------------------------------------------------------------------- */
 
 static int carry_expirer(void *arg) {
     struct fixture *f = arg;
@@ -199,8 +203,9 @@ static int has_expirer(const struct fixture *f, pid_t pid) {
     return 0;
 }
 
-/* It has nothing to do any more: from its second turn on, it takes no lock but its own until the clock moves. (What a process
- * that is stopped in the middle of its work keeps from others is for stop_test to say.) */
+/* It has nothing to do any more: from its second turn on, it takes no lock but its own until the
+ * clock moves. (What a process that is stopped in the middle of its work keeps from others is for
+ * stop_test to say.) */
 static pid_t start_expirer(struct fixture *f) {
     shm_word *beat = &f->db->seg.shm->expirer_beat;
     pid_t child = proc_fork(carry_expirer, f);
@@ -259,7 +264,7 @@ Test(room, another_stands_in_for_a_stopped_expirer) {
     end(&f);
 }
 
-/* ---- A stopped writer ---------------------------------------------------------------------------------------------- */
+/* ---- A stopped writer ------------------------------------------------------------------------ */
 
 static int put_and_stop(void *arg) {
     struct fixture *f = arg;
@@ -291,7 +296,7 @@ Test(room, beside_a_writer_stopped_with_a_stripe) {
     end(&f);
 }
 
-/* ---- Two at the same timers (rule W4 of ttl/wheel.h) ----------------------------------------------------------------- */
+/* ---- Two at the same timers (rule W4 of ttl/wheel.h) ----------------------------------------- */
 
 static uint32_t collect(struct writer *w, struct wheel_walk *walk, struct wheel_batch *batch) {
     int r;
@@ -315,7 +320,8 @@ Test(room, what_was_taken_out_by_another_is_not_taken_out_again) {
         batch[i].done = 15;
     }
     EXPECT(wheel_retire(w[1], &walk[1], &batch[1]), LARDER_OK);
-    for (uint64_t hash = 11; hash <= 14; hash++) /* in the place of the others, and perhaps in their block */
+    /* in the place of the others, and perhaps in their block */
+    for (uint64_t hash = 11; hash <= 14; hash++)
         EXPECT(wheel_add(w[1], hash, 5, 0), LARDER_OK);
     EXPECT(wheel_retire(w[0], &walk[0], &batch[0]), LARDER_OK);
     walk[1] = (struct wheel_walk){.now_s = 10};

@@ -29,7 +29,7 @@ static void must(int is_true) {
     abort();
 }
 
-/* ---- Worlds -------------------------------------------------------------------------------------------------------- */
+/* ---- Worlds ---------------------------------------------------------------------------------- */
 
 static void some_items(struct larder *db) {
     for (int n = 0; n < 12; n++)
@@ -55,7 +55,7 @@ static void expiring_items(struct larder *db) {
         world_put(db, n, ALL_KEYS, 40, world_now_s + 2);
 }
 
-/* ---- Items --------------------------------------------------------------------------------------------------------- */
+/* ---- Items ----------------------------------------------------------------------------------- */
 
 static void touch(struct larder *db, int step) { /* a call that takes a slot and a stripe */
     (void)step;
@@ -176,7 +176,8 @@ static int as_many(const struct facts *a, const struct facts *b) {
     return b->items == a->items && a->items > 0;
 }
 
-/* Every slot but that of this handle belonged to somebody who is dead. Whoever comes as the second must recover one to have one. */
+/* Every slot but that of this handle belonged to somebody who is dead. Whoever comes as the second
+ * must recover one to have one. */
 static void no_free_slot(struct larder *db) {
     some_items(db);
     for (uint32_t i = 0; i < db->seg.slot_count; i++)
@@ -200,7 +201,7 @@ static int slots_were_dead(const struct facts *a, const struct facts *b) {
     return as_many(a, b) && a->slots > 50;
 }
 
-/* ---- Structures ---------------------------------------------------------------------------------------------------- */
+/* ---- Structures ------------------------------------------------------------------------------ */
 
 static void put_more(struct larder *db, int step) {
     world_put(db, 60 + step, ALL_KEYS, 8, 0);
@@ -245,7 +246,7 @@ static int head_was_dropped(const struct facts *a, const struct facts *b) {
     return one_less(a, b) && b->lists < a->lists && b->partitions == a->partitions;
 }
 
-/* ---- Spans --------------------------------------------------------------------------------------------------------- */
+/* ---- Spans ----------------------------------------------------------------------------------- */
 
 static void put_large(struct larder *db, int step) {
     world_put(db, 20 + step, 0, 3000, 0);
@@ -356,7 +357,7 @@ static int memory_claimed(const struct facts *a, const struct facts *b) {
     return one_more(a, b) && b->claimed_bytes > a->claimed_bytes;
 }
 
-/* ---- Time ---------------------------------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------------------------ */
 
 static void put_expiring(struct larder *db, int step) {
     world_put(db, 60 + step, ALL_KEYS, 40, world_now_s + 400);
@@ -385,20 +386,23 @@ static void far_expiry(struct larder *db) {
 }
 /* The heap says that it is full after some blocks, until room was made (core/table/make_room.c). */
 extern _Atomic int64_t heap_test_takes_left;
-static void act_make_room_here(struct larder *db, int step) { /* the one that it replaces has expired */
+/* the one that it replaces has expired */
+static void act_make_room_here(struct larder *db, int step) {
     (void)step;
     heap_test_takes_left = 0;
     world_put(db, 30, ALL_KEYS, 40, world_now_s + 400);
     heap_test_takes_left = -1;
 }
-/* The last store of a turn is that of the purge: then the thread sleeps, and the number of stores is always the same. */
+/* The last store of a turn is that of the purge: then the thread sleeps, and the number of stores
+ * is always the same. */
 static void act_expirer_thread(struct larder *db, int step) {
     (void)step;
     must(larder_expirer_start(db) == LARDER_OK);
     must(UNTIL((int64_t)(SHM_LOAD(&wheel_shard(&db->seg, 0)->purge) >> 32) == world_now_s, DEADLINE_MS));
     larder_expirer_stop(db);
 }
-static int timer_armed(const struct facts *a, const struct facts *b) { /* in a chunk that has room */
+/* in a chunk that has room */
+static int timer_armed(const struct facts *a, const struct facts *b) {
     return one_more(a, b) && b->timers == a->timers + 1 && b->chunks == a->chunks;
 }
 static int chunk_added(const struct facts *a, const struct facts *b) {
@@ -425,14 +429,15 @@ static int wheel_turned(const struct facts *a, const struct facts *b) {
     return as_many(a, b) && b->timers == a->timers && b->near_timers > a->near_timers;
 }
 
-/* ---- Tables -------------------------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 static void act_create_table(struct larder *db, int step) {
     (void)step;
     struct larder_table_def def = {.name = "Second", .partition = {"id", LARDER_S}};
     must(larder_table_create(db, &def) == LARDER_OK);
 }
-static void act_make_room(struct larder *db, int step) { /* at the second stripe array: the first goes back */
+/* at the second stripe array: the first goes back */
+static void act_make_room(struct larder *db, int step) {
     heap_test_takes_left = 1;
     act_create_table(db, step);
     heap_test_takes_left = -1;
@@ -443,7 +448,8 @@ static void dropped_second(struct larder *db) {
     must(larder_table_drop(db, "Second") == LARDER_OK);
     must(larder_expire(db, 0, NULL) == LARDER_OK);
 }
-static void act_drop_table(struct larder *db, int step) { /* what it had stays for now: see act_empty */
+/* what it had stays for now: see act_empty */
+static void act_drop_table(struct larder *db, int step) {
     (void)step;
     must(larder_table_drop(db, WORLD_TABLE) == LARDER_OK);
 }
@@ -495,7 +501,8 @@ static void half_restamped(struct larder *db) {
     few_items(db);
     leave_half_done(db, act_change_ttl, 200);
 }
-static void act_empty(struct larder *db, int step) { /* in many pieces; a bound leaves the purge out */
+/* in many pieces; a bound leaves the purge out */
+static void act_empty(struct larder *db, int step) {
     int r;
     (void)step;
     empty_test_piece = 5;
@@ -537,7 +544,7 @@ static int restamped(const struct facts *a, const struct facts *b) {
     return as_many(a, b) && a->restamps == 1 && b->restamps == 0 && a->slots == 1 && b->slots == 0;
 }
 
-/* ---- The list ------------------------------------------------------------------------------------------------------ */
+/* ---- The list -------------------------------------------------------------------------------- */
 
 static const struct scenario scenarios[] = {
     {"attach_detach", some_items, touch, as_many, .is_unseen = 1},
@@ -634,7 +641,8 @@ void scenario_base(const struct scenario *s, struct stage *stage, int *first_ste
         s->prepare(db);
     larder_close(db);
     world_now_s += s->clock_s;
-    stage_open(stage, world_copy(memfd)); /* a memfd of the library is sealed against giving memory back */
+    /* a memfd of the library is sealed against giving memory back */
+    stage_open(stage, world_copy(memfd));
     close(memfd);
     for (int step = 0; step <= s->search_max; step++) {
         struct state base = stage_take(stage);
@@ -644,7 +652,8 @@ void scenario_base(const struct scenario *s, struct stage *stage, int *first_ste
         int is_it = s->happened(&before, &after);
         if (is_it) {
             stage_set(stage, &base);
-            stage_scrub(stage); /* a word that is missing shows; and each store makes another state */
+            /* a word that is missing shows; and each store makes another state */
+            stage_scrub(stage);
         }
         state_free(&base);
         *first_step = step;

@@ -63,7 +63,8 @@ void state_free(struct state *state) {
     state->bytes = NULL;
 }
 
-/* What was claimed since then is given back to the kernel: claiming it again is part of the operation. */
+/* What was claimed since then is given back to the kernel: claiming it again is part of the
+ * operation. */
 void stage_set(struct stage *s, const struct state *state) {
     uint64_t claimed = head_of(state->bytes)->claimed_bytes;
     if (head_of(s->bytes)->claimed_bytes > claimed)
@@ -95,7 +96,7 @@ void stage_scrub(struct stage *s) {
     }
 }
 
-/* ---- The hash ------------------------------------------------------------------------------------------------------ */
+/* ---- The hash -------------------------------------------------------------------------------- */
 
 static void mask_slot(struct slot_shm *slot) {
     slot->pid = 0;
@@ -143,7 +144,7 @@ uint64_t state_hash(const unsigned char *bytes) {
     return XXH3_64bits_digest(&hash);
 }
 
-/* ---- The set ------------------------------------------------------------------------------------------------------- */
+/* ---- The set --------------------------------------------------------------------------------- */
 
 /* Where it is, or would be: 0 marks an empty place. */
 static uint64_t place_of(const uint64_t *places, uint64_t capacity, uint64_t hash) {

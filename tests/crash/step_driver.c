@@ -1,11 +1,13 @@
 /* tests/crash/step_driver.c - see step_driver.h.
  *
- * A tracee stops twice by itself: once at its start, for options to be set, and in step_ready(). From there a breakpoint takes
- * it to the first instruction of the function. The function has returned when the address on top of the stack at that moment
- * is next, with the stack one word shorter.
+ * A tracee stops twice by itself: once at its start, for options to be set, and in step_ready().
+ * From there a breakpoint takes it to the first instruction of the function. The function has
+ * returned when the address on top of the stack at that moment is next, with the stack one word
+ * shorter.
  *
- * One thing would make two runs differ: the kernel's own code for reading the clock (vDSO) tries again if the clock ticks
- * meanwhile, which is every time when it is stepped. In a tracee it is made a plain system call, one instruction.
+ * One thing would make two runs differ: the kernel's own code for reading the clock (vDSO) tries
+ * again if the clock ticks meanwhile, which is every time when it is stepped. In a tracee it is
+ * made a plain system call, one instruction.
  */
 #include "tests/crash/step_driver.h"
 
@@ -67,7 +69,7 @@ const char *step_result_name(enum step_result r) {
 
 #if defined(__x86_64__)
 
-/* ---- The tracee ------------------------------------------------------------------------------------------------------ */
+/* ---- The tracee ------------------------------------------------------------------------------ */
 
 __attribute__((noreturn)) static void be_tracee(const struct step_driver *d, int memfd) {
     char path[64];
@@ -78,13 +80,14 @@ __attribute__((noreturn)) static void be_tracee(const struct step_driver *d, int
     if (getppid() != driver || ptrace(PTRACE_TRACEME, 0, NULL, NULL))
         _exit(EXIT_REFUSED);
     raise(SIGSTOP);
-    /* The test's segment by the test's number: a new descriptor with the same number in every tracee. */
+    /* The test's segment by the test's number: a new descriptor with the same number in every
+     * tracee. */
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)d->test_pid, memfd);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     _exit(fd < 0 ? 1 : d->target->run(fd, d->target->arg));
 }
 
-/* ---- The driver: one tracee at a time ---------------------------------------------------------------------------------- */
+/* ---- The driver: one tracee at a time -------------------------------------------------------- */
 
 static long peek_user(const struct step_driver *d, size_t offset) {
     return ptrace(PTRACE_PEEKUSER, d->tracee, (void *)offset, NULL);
@@ -98,7 +101,8 @@ static uint64_t stack_of(const struct step_driver *d) {
     return (uint64_t)peek_user(d, offsetof(struct user, regs.rsp));
 }
 
-/* Waits until the tracee stops: the signal it stopped for. 0: it has ended, and is reaped; *end_status says how. */
+/* Waits until the tracee stops: the signal it stopped for. 0: it has ended, and is reaped;
+ * *end_status says how. */
 static int wait_for_stop(struct step_driver *d, int *end_status) {
     int status;
     while (waitpid(d->tracee, &status, __WALL) != d->tracee)
@@ -133,7 +137,8 @@ static int set_breakpoint(const struct step_driver *d, uint64_t pc) {
                        ptrace(PTRACE_POKEUSER, d->tracee, (void *)control, (void *)1) == 0);
 }
 
-/* mov $number, %eax; syscall; ret: just the eight bytes that one poke writes, to a page of the tracee's own. */
+/* mov $number, %eax; syscall; ret: just the eight bytes that one poke writes, to a page of the
+ * tracee's own. */
 static int replace_clocks(const struct step_driver *d) {
     static const uint8_t number[CLOCKS] = {SYS_clock_gettime, SYS_gettimeofday, SYS_time};
     for (int i = 0; i < CLOCKS; i++) {
@@ -214,7 +219,8 @@ static enum step_result record(struct step_driver *d) {
     return STEP_TOO_LONG;
 }
 
-/* Passes a breakpoint on an address so many times. STRAYED: the process came to its end before that. */
+/* Passes a breakpoint on an address so many times. STRAYED: the process came to its end before
+ * that. */
 static enum step_result pass(struct step_driver *d, uint64_t pc, uint32_t times) {
     if (!set_breakpoint(d, pc))
         return STEP_LOST;
@@ -263,7 +269,8 @@ static enum step_result obey(struct step_driver *d, const struct order *o) {
 
 #endif
 
-/* Driver and tracees take turns: on one CPU a turn is a switch, on two it is a CPU that wakes up. */
+/* Driver and tracees take turns: on one CPU a turn is a switch, on two it is a CPU that wakes
+ * up. */
 static void stay_on_one_cpu(void) {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -293,7 +300,7 @@ static int drive(void *arg) {
     return 0;
 }
 
-/* ---- The test's side ------------------------------------------------------------------------------------------------- */
+/* ---- The test's side ------------------------------------------------------------------------- */
 
 static enum step_result order(struct step_driver *d, enum order_kind kind, int memfd, uint32_t n) {
     struct order o = {kind, memfd, n};

@@ -1,14 +1,18 @@
-/* tests/crash/step_driver.h - runs one call of the library in another process, instruction by instruction, and ends it there.
+/* tests/crash/step_driver.h - runs one call of the library in another process, instruction by
+ * instruction, and ends it there.
  *
- * Job      Starts a process that prepares itself, lets it run up to the first instruction of the function under test, records
- *          every instruction until the function returns, and in later runs stops before a chosen one: to kill, or to hold.
+ * Job      Starts a process that prepares itself, lets it run up to the first instruction of the
+ *          function under test, records every instruction until the function returns, and in later
+ *          runs stops before a chosen one: to kill, or to hold.
  * Picture  the test -- orders, one at a time --> driver -- ptrace --> tracee: attach, warm up, step_ready(), function()
- *          The driver is a child that does nothing but this. It never touches the library, so every tracee it forks starts
- *          with the same addresses and takes the same instructions; the test, which judges, is the process that survives.
+ *          The driver is a child that does nothing but this. It never touches the library, so every
+ *          tracee it forks starts with the same addresses and takes the same instructions; the
+ *          test, which judges, is the process that survives.
  * Rules    V1 A death is a SIGKILL, and reaped, before the answer comes.
- *          V2 Every answer has a deadline. Driver and tracees end with the test (PDEATHSIG, PTRACE_O_EXITKILL).
- *          V3 x86-64 only: breakpoints are its debug registers. Where these or ptrace are not to be had, every answer is
- *             STEP_REFUSED.
+ *          V2 Every answer has a deadline. Driver and tracees end with the test (PDEATHSIG,
+ *             PTRACE_O_EXITKILL).
+ *          V3 x86-64 only: breakpoints are its debug registers. Where these or ptrace are not to be
+ *             had, every answer is STEP_REFUSED.
  */
 #ifndef LARDER_TESTS_CRASH_STEP_DRIVER_H
 #define LARDER_TESTS_CRASH_STEP_DRIVER_H
@@ -16,12 +20,13 @@
 #include "tests/crash/step_trace.h"
 
 struct step_target {
-    /* In the tracee: prepares, calls step_ready() and then `function`, once. Returns 0 if all went well. */
+    /* In the tracee: prepares, calls step_ready() and then `function`, once. Returns 0 if all went
+     * well. */
     int (*run)(int memfd, const void *arg);
     const void *arg;
     const void *function;
-    /* The tracee forks before step_ready() and its child goes on; the tracee itself then waits for signals, and is alive
-     * until the next order. */
+    /* The tracee forks before step_ready() and its child goes on; the tracee itself then waits for
+     * signals, and is alive until the next order. */
     int is_forked;
 };
 

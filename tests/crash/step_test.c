@@ -1,19 +1,24 @@
 /* tests/crash/step_test.c - a process killed at every instruction of a call.
  *
- * Goal     Promises 1 and 3 for the library as it is shipped, and without believing that its stores are all in the macros that
- *          tests/crash/enum_test.c counts: whatever instruction of larder_put() or larder_delete() a process dies at, the
- *          others see the call wholly or not at all, through all paths alike, go on at once, and no block is lost.
- * Method   Per operation a base segment is prepared. For each instruction: copy it; a process attaches (or inherits the handle
- *          by a fork), acknowledges one write, and is driven by ptrace through the first n instructions of the call
- *          (step_driver.h), system calls, dynamic linker and all; there it dies. Another process that was attached all the
- *          while reads, writes, checks and judges (step_trial.h).
- *          Recovery is stepped, too: a put is killed just before and just after it publishes and at two other
- *          instructions, and the next process to write the same key is killed at every instruction of that.
- *          Held instead of killed: the process stands still there, readers do not notice, and then it ends its call.
- * Effort   Every STRIDEth instruction from a random first one, every so-manieth address of the code, and all instructions around
- *          the one that publishes. The stride follows from a number of kills per operation; LARDER_STEP_STRIDE sets it,
- *          LARDER_TEST_LONG means every instruction, one to three minutes per operation and ten for recovery (not under a
- *          sanitizer: instrumented code is not what is shipped). The seed is fresh each time and printed; LARDER_SEED repeats it.
+ * Goal     Promises 1 and 3 for the library as it is shipped, and without believing that its stores
+ *          are all in the macros that tests/crash/enum_test.c counts: whatever instruction of
+ *          larder_put() or larder_delete() a process dies at, the others see the call wholly or not
+ *          at all, through all paths alike, go on at once, and no block is lost.
+ * Method   Per operation a base segment is prepared. For each instruction: copy it; a process
+ *          attaches (or inherits the handle by a fork), acknowledges one write, and is driven by
+ *          ptrace through the first n instructions of the call (step_driver.h), system calls,
+ *          dynamic linker and all; there it dies. Another process that was attached all the while
+ *          reads, writes, checks and judges (step_trial.h). Recovery is stepped, too: a put is
+ *          killed just before and just after it publishes and at two other instructions, and the
+ *          next process to write the same key is killed at every instruction of that. Held instead
+ *          of killed: the process stands still there, readers do not notice, and then it ends its
+ *          call.
+ * Effort   Every STRIDEth instruction from a random first one, every so-manieth address of the
+ *          code, and all instructions around the one that publishes. The stride follows from a
+ *          number of kills per operation; LARDER_STEP_STRIDE sets it, LARDER_TEST_LONG means every
+ *          instruction, one to three minutes per operation and ten for recovery (not under a
+ *          sanitizer: instrumented code is not what is shipped). The seed is fresh each time and
+ *          printed; LARDER_SEED repeats it.
  */
 #include "tests/crash/step_trial.h"
 #include "tests/crash/world.h"
@@ -25,7 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-TestSuite(step, .timeout = 7200); /* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+TestSuite(step, .timeout = 7200);
 
 #define IS_SANITIZED (SLOW_FACTOR > 1)
 #define KILLS (IS_SANITIZED ? 10u : 220u) /* per operation */
@@ -35,7 +41,7 @@ TestSuite(step, .timeout = 7200); /* of the long run; a usual one is ended by th
 #define SUBJECT 7      /* the item that a call changes */
 #define NEW 50         /* the one that a call adds */
 
-/* ---- How many ----------------------------------------------------------------------------------------------------------- */
+/* ---- How many -------------------------------------------------------------------------------- */
 
 static int is_long(void) {
     return getenv("LARDER_TEST_LONG") != NULL;
@@ -64,7 +70,8 @@ static void kill_near_publication(struct step_trial *t) {
         step_kill(t, n);
 }
 
-/* Most of a call is loops that copy: the same number of kills spread over the program's code meets the rest more often. */
+/* Most of a call is loops that copy: the same number of kills spread over the program's code meets
+ * the rest more often. */
 static void kill_all_over_the_code(struct step_trial *t, uint32_t kills, struct rng *rng) {
     const struct step_trace *trace = t->trace;
     uint32_t stride = stride_of(trace->address_count, kills);
@@ -96,8 +103,8 @@ static void hold_somewhere(struct step_trial *t, struct rng *rng) {
         step_hold(t, (uint32_t)rng_below(rng, t->count + 1));
 }
 
-/* A seed of its own for every run: over time, all instructions. It stands in the environment as if somebody had given it, for
- * whoever else draws from it. */
+/* A seed of its own for every run: over time, all instructions. It stands in the environment as if
+ * somebody had given it, for whoever else draws from it. */
 static struct rng start(const char *name) {
     struct rng rng;
     struct timespec now;
@@ -122,7 +129,7 @@ static void step_everywhere(const struct step_operation *op) {
     step_end(&t);
 }
 
-/* ---- The operations ------------------------------------------------------------------------------------------------------- */
+/* ---- The operations -------------------------------------------------------------------------- */
 
 static void some_items(struct larder *db) {
     for (int n = 0; n < 20; n++)
@@ -155,7 +162,8 @@ static void change_partition(struct larder *db) {
 static void delete_one(struct larder *db) {
     world_delete(db, SUBJECT);
 }
-static void expire(struct larder *db) { /* by a clock ahead of the survivor's, who therefore sees it happen */
+/* by a clock ahead of the survivor's, who therefore sees it happen */
+static void expire(struct larder *db) {
     world_now_s += 5;
     larder_expire(db, 1, NULL); /* without a bound it would go on to sweep the wheel */
     world_now_s -= 5;
@@ -190,9 +198,10 @@ STEP(delete_one, STEP_ATTACHED, some_items, delete_one, larder_delete)
 STEP_PLAIN(expire, STEP_ATTACHED, expiring_item, expire, larder_expire)
 STEP_PLAIN(attach, STEP_ATTACHING, some_items, NULL, larder_open)
 
-/* ---- Recovery ------------------------------------------------------------------------------------------------------------- */
+/* ---- Recovery -------------------------------------------------------------------------------- */
 
-/* The put dies after n instructions. Then the next one to write that item dies at every instruction of that. */
+/* The put dies after n instructions. Then the next one to write that item dies at every instruction
+ * of that. */
 static void step_recovery_of(struct step_trial *dead, uint32_t n, struct rng *rng) {
     char name[64];
     snprintf(name, sizeof name, "put after death at %u", n);
@@ -220,7 +229,7 @@ Test(step, recovery) {
     step_end(&t);
 }
 
-/* ---- The way to an instruction -------------------------------------------------------------------------------------------- */
+/* ---- The way to an instruction --------------------------------------------------------------- */
 
 /* A call of nothing but small loops and repeated instructions. */
 static void make_up_trace(struct step_trace *t, uint32_t count, struct rng *rng) {
@@ -245,7 +254,8 @@ static void must_lead_to(const struct step_trace *t, uint32_t n) {
     cr_assert(passed == t->spot[anchor].hits && passed > 0);
 }
 
-/* The one test here that needs no ptrace: a suite in which all were skipped would count as failed. */
+/* The one test here that needs no ptrace: a suite in which all were skipped would count as
+ * failed. */
 Test(step, plan) {
     struct rng rng;
     rng_seed(&rng, rng_test_seed("plan"));

@@ -21,7 +21,7 @@
 #define PROBES 6    /* so many, from there down: there are two stripes */
 #define WARM 8      /* one that the process writes and acknowledges before the call */
 
-/* ---- The process that dies -------------------------------------------------------------------------------------------- */
+/* ---- The process that dies ------------------------------------------------------------------- */
 
 static void warm_up(const struct step_operation *op, struct larder *db) {
     if (op->how == STEP_ATTACHED || op->how == STEP_FORKED)
@@ -45,7 +45,7 @@ static int run_tracee(int memfd, const void *arg) {
     return 0;
 }
 
-/* ---- The process that survives ---------------------------------------------------------------------------------------- */
+/* ---- The process that survives --------------------------------------------------------------- */
 
 /* Says where a process was: file and offset, for addr2line. */
 static const char *place(const struct step_trial *t, uint32_t n) {
@@ -59,8 +59,8 @@ static const char *place(const struct step_trial *t, uint32_t n) {
     return text;
 }
 
-/* Writes into every stripe and the partitions that the call changes, which makes the survivor recover the dead. Leaves no
- * trace in the text. */
+/* Writes into every stripe and the partitions that the call changes, which makes the survivor
+ * recover the dead. Leaves no trace in the text. */
 static void write_probe(struct larder *db, const char *where) {
     for (int n = PROBE; n > PROBE - PROBES; n--) {
         int r = world_try_put(db, n, n % 2 ? 1111 : 3332, 10, 0);
@@ -82,7 +82,8 @@ static void must_be_clean(struct larder *db, const char *where) {
         cr_assert(slots[i].is_alive && slots[i].lock_count == 0, "%s: slot %u was not recovered", where, slots[i].slot);
 }
 
-/* Blocks in use when all that expires is gone, timers included: so a timer of an undone write does not count. */
+/* Blocks in use when all that expires is gone, timers included: so a timer of an undone write does
+ * not count. */
 static uint64_t used_bytes(struct larder *db) {
     struct larder_segment_stats stats;
     world_now_s += LATER_S;
@@ -114,14 +115,15 @@ static int is_new(const struct step_trial *t, struct larder *db, const char *whe
     return is_after;
 }
 
-/* Lists in which a write that is not tidied up yet may have entries too many, just when others add theirs: the items by sort key,
- * G1, G2, L1 and N1. It depends on who comes first whether their leaves got room for these. */
+/* Lists in which a write that is not tidied up yet may have entries too many, just when others add
+ * theirs: the items by sort key, G1, G2, L1 and N1. It depends on who comes first whether their
+ * leaves got room for these. */
 #define LISTS 5u
 #define LEAF_STEP_BYTES 64u /* room for one more entry, at most */
 #define LEAVES_DIFFER_BYTES (LISTS * LEAF_STEP_BYTES)
 
-/* Blocks in use. An undone write may leave leaves and arrays as large as the finished one would have. Blocks that nothing leads to
- * are must_be_clean()'s. */
+/* Blocks in use. An undone write may leave leaves and arrays as large as the finished one would
+ * have. Blocks that nothing leads to are must_be_clean()'s. */
 static void must_not_leak(const struct step_trial *t, struct larder *db, int is_after, const char *where) {
     uint64_t used = used_bytes(db), a = t->before.used_bytes, b = t->after.used_bytes;
     uint64_t low = (is_after || a > b ? b : a) - LEAVES_DIFFER_BYTES;
@@ -147,7 +149,8 @@ static void say_where(int signal_number) {
     signal(SIGABRT, SIG_DFL);
 }
 
-/* The verdict of the survivor, which was attached before the death. Returns whether the new state stands. */
+/* The verdict of the survivor, which was attached before the death. Returns whether the new state
+ * stands. */
 static int judge(struct step_trial *t, struct larder *survivor, uint32_t n) {
     const char *where = judged;
     snprintf(judged, sizeof judged, "%s", place(t, n));
@@ -163,9 +166,10 @@ static int judge(struct step_trial *t, struct larder *survivor, uint32_t n) {
     return later;
 }
 
-/* ---- One instruction ---------------------------------------------------------------------------------------------------- */
+/* ---- One instruction ------------------------------------------------------------------------- */
 
-/* Nothing before the instruction that publishes may show the change, nothing after it may miss it. */
+/* Nothing before the instruction that publishes may show the change, nothing after it may miss
+ * it. */
 static void note_outcome(struct step_trial *t, uint32_t n, int is_after) {
     if (!t->is_visible)
         return;
@@ -225,7 +229,7 @@ void step_hold(struct step_trial *t, uint32_t n) {
     close(memfd);
 }
 
-/* ---- The call ---------------------------------------------------------------------------------------------------------- */
+/* ---- The call -------------------------------------------------------------------------------- */
 
 /* The state before or after the operation, without a death. */
 static struct step_state undisturbed(const struct step_trial *t, int is_after) {

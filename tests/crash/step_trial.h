@@ -1,13 +1,17 @@
-/* tests/crash/step_trial.h - one call, killed or held after any number of its instructions, and judged.
+/* tests/crash/step_trial.h - one call, killed or held after any number of its instructions, and
+ * judged.
  *
- * Job      Knows what a segment looks like before and after the call, runs the call through the step driver up to an instruction
- *          on a copy of the segment, and judges what a process sees that was attached all the while.
- * Verdict  At once (1) the text of all read paths (world.h) is the one before or the one after; (2) writes into the same stripes
- *          and partitions go through promptly; (3) larder_check() is clean, and no dead slot is left; (4) the text is the same
- *          again; (5) what is in use is what it would be without a death. And since the call is the same every time, one
- *          instruction publishes: nothing before it shows the change, nothing after it misses it, and a call that has
- *          returned least of all.
- * Rules    Everything here fails the test at the first verdict that does not hold, and says after how many instructions.
+ * Job      Knows what a segment looks like before and after the call, runs the call through the
+ *          step driver up to an instruction on a copy of the segment, and judges what a process
+ *          sees that was attached all the while.
+ * Verdict  At once (1) the text of all read paths (world.h) is the one before or the one after; (2)
+ *          writes into the same stripes and partitions go through promptly; (3) larder_check() is
+ *          clean, and no dead slot is left; (4) the text is the same again; (5) what is in use is
+ *          what it would be without a death. And since the call is the same every time, one
+ *          instruction publishes: nothing before it shows the change, nothing after it misses it,
+ *          and a call that has returned least of all.
+ * Rules    Everything here fails the test at the first verdict that does not hold, and says after
+ *          how many instructions.
  */
 #ifndef LARDER_TESTS_CRASH_STEP_TRIAL_H
 #define LARDER_TESTS_CRASH_STEP_TRIAL_H
@@ -18,7 +22,8 @@
 enum step_how {
     STEP_ATTACHED, /* has a slot, and has acknowledged a write of another item */
     STEP_COLD,     /* has a slot */
-    STEP_FORKED,   /* inherited the handle of a process that has written: takes its slot in the call */
+    /* inherited the handle of a process that has written: takes its slot in the call */
+    STEP_FORKED,
     STEP_ATTACHING /* the call is larder_open() */
 };
 

@@ -1,6 +1,8 @@
-/* tests/crash/stop_held_test.c - one thing is held by a process that stands still, and others do without it.
+/* tests/crash/stop_held_test.c - one thing is held by a process that stands still, and others do
+ * without it.
  *
- * Goal     The memory of a stopped process's arena is passed by; a larder_check() that waits is in nobody's way.
+ * Goal     The memory of a stopped process's arena is passed by; a larder_check() that waits is in
+ *          nobody's way.
  * Method   A child stops at a store where it holds what the test is about.
  */
 #include <criterion/criterion.h>
@@ -12,11 +14,13 @@
 #include "tests/crash/stop_kit.h"
 #include "tests/support/until.h"
 
-TestSuite(stop_held, .timeout = 3600); /* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+TestSuite(stop_held, .timeout = 3600);
 
-/* ---- Arenas ------------------------------------------------------------------------------------------------------------ */
+/* ---- Arenas ---------------------------------------------------------------------------------- */
 
-/* A process that stands still with the lock of a size class keeps nobody from that class who is of another arena. */
+/* A process that stands still with the lock of a size class keeps nobody from that class who is of
+ * another arena. */
 static int put_in_arena(struct larder *db, const char *id, unsigned fill) {
     static const char payload[4096];
     struct larder_builder *b;
@@ -74,7 +78,7 @@ Test(stop_held, memory_of_another_arena) {
     larder_close(db);
 }
 
-/* ---- A check that has to wait ------------------------------------------------------------------------------------------ */
+/* ---- A check that has to wait ---------------------------------------------------------------- */
 
 #define CHECKER_MS 300
 

@@ -69,7 +69,8 @@ static uint32_t count_dead(const struct halt_locks *held) {
     return dead;
 }
 
-/* A call whose way is blocked takes nothing with it. But memory may be missing in the middle: then it is stuck (core/memory/writer.h). */
+/* A call whose way is blocked takes nothing with it. But memory may be missing in the middle: then
+ * it is stuck (core/memory/writer.h). */
 static void must_leave_nothing(struct scene *c, const char *what, struct halt_locks held) {
     struct halt_locks after;
     halt_look(c->db, &after);
@@ -248,8 +249,9 @@ static int is_our_slot(const struct scene *c, uint32_t slot) {
     return writer_is_idle(&c->db->writers, slot);
 }
 
-/* Somebody acts for a dead slot, and stands before the store that says so in the slot (core/memory/recover.c): nobody can know who.
- * Or the child is to recover a slot and has not begun. */
+/* Somebody acts for a dead slot, and stands before the store that says so in the slot
+ * (core/memory/recover.c): nobody can know who. Or the child is to recover a slot and has not
+ * begun. */
 static int is_not_to_be_disturbed(struct scene *c) {
     for (uint32_t i = 0; i < c->db->seg.slot_count; i++) {
         struct slot_shm *slot = seg_slot(&c->db->seg, i);

@@ -237,7 +237,8 @@ void delete_one(struct larder *db, int step) {
     world_delete(db, 7);
 }
 
-void put_some_more(struct larder *db, int step) { /* grows arrays, splits leaves, opens partitions */
+/* grows arrays, splits leaves, opens partitions */
+void put_some_more(struct larder *db, int step) {
     world_put(db, 200 + step, 1121, 20, 0);
 }
 

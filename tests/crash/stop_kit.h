@@ -1,7 +1,7 @@
 /* tests/crash/stop_kit.h - what the suites that stop a process inside an operation share.
  *
- * Job      The operations that are stopped, each with its segment; the test's own attachment, items ("probes") and calls.
- *          The judge of one stop is stop_judge_kit.h.
+ * Job      The operations that are stopped, each with its segment; the test's own attachment, items
+ *          ("probes") and calls. The judge of one stop is stop_judge_kit.h.
  */
 #ifndef LARDER_TESTS_CRASH_STOP_KIT_H
 #define LARDER_TESTS_CRASH_STOP_KIT_H
@@ -33,11 +33,12 @@ struct scenario {
     const char *name;
     void (*prepare)(struct larder *db);
     void (*act)(struct larder *db, int step);
-    int steps;          /* calls of act, with step 0, 1, .. */
-    unsigned stride;    /* of the short run: stops at every so many-th store */
-    uint32_t ranks;     /* locks that it must have been stopped with, or this test is blind */
-    uint32_t may_ranks; /* what a put of the test may need besides, because of what the child is doing */
-    int is_alone;       /* nobody else is to do the child's work: it would leave none to stop in */
+    int steps;       /* calls of act, with step 0, 1, .. */
+    unsigned stride; /* of the short run: stops at every so many-th store */
+    uint32_t ranks;  /* locks that it must have been stopped with, or this test is blind */
+    /* what a put of the test may need besides, because of what the child is doing */
+    uint32_t may_ranks;
+    int is_alone; /* nobody else is to do the child's work: it would leave none to stop in */
 };
 
 #define VARIANTS 2

@@ -1,7 +1,8 @@
 /* tests/crash/stop_recovery_test.c - a recovery stands still.
  *
  * Goal     What stop_test.c shows of operations holds for a process that recovers a dead one, too.
- * Method   A child dies in an operation, at several of its stores; another recovers it, and stops before every store.
+ * Method   A child dies in an operation, at several of its stores; another recovers it, and stops
+ *          before every store.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -16,7 +17,8 @@
 #include "tests/crash/world.h"
 #include "tests/support/until.h"
 
-TestSuite(stop_recovery, .timeout = 3600); /* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+TestSuite(stop_recovery, .timeout = 3600);
 
 struct dying {
     const struct scenario *s;
@@ -45,8 +47,9 @@ static uint64_t stores_of(const struct scene *c) {
     return count;
 }
 
-/* A process dies in s, after so many parts of its stores (how many there are differs from segment to segment, as hashes do);
- * another, that recovers it by larder_check(), is stopped at every store. */
+/* A process dies in s, after so many parts of its stores (how many there are differs from segment
+ * to segment, as hashes do); another, that recovers it by larder_check(), is stopped at every
+ * store. */
 static void stop_recovery_of(const struct scenario *s, uint64_t part, uint64_t parts, uint64_t *stops) {
     const struct scenario recovery = {s->name, NULL, check_all, 1, s->stride, 0, s->may_ranks, s->is_alone};
     struct scene c;

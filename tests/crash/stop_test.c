@@ -1,11 +1,12 @@
 /* tests/crash/stop_test.c - for every operation and every store in it: stand still there.
  *
- * Goal     Promise 2, and "nobody waits" for processes that live but stand still: readers go on; writers that need nothing
- *          that the stopped process holds go on; one that needs it gets LARDER_E_BUSY after its own time limit, hears which
- *          process holds what, and has changed nothing. SIGCONT, and all is well; SIGKILL instead, and all is well, too.
- * Method   A child runs the operation and stops before every store (halt.h); stop_judge_kit.h judges each stop.
- *          Not here: a recovery that stands still (stop_recovery_test.c), one held thing looked at closely
- *          (stop_held_test.c), two that stand still (stop_two_test.c).
+ * Goal     Promise 2, and "nobody waits" for processes that live but stand still: readers go on;
+ *          writers that need nothing that the stopped process holds go on; one that needs it gets
+ *          LARDER_E_BUSY after its own time limit, hears which process holds what, and has changed
+ *          nothing. SIGCONT, and all is well; SIGKILL instead, and all is well, too.
+ * Method   A child runs the operation and stops before every store (halt.h); stop_judge_kit.h
+ *          judges each stop. Not here: a recovery that stands still (stop_recovery_test.c), one
+ *          held thing looked at closely (stop_held_test.c), two that stand still (stop_two_test.c).
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -16,9 +17,10 @@
 #include "tests/crash/world.h"
 #include "tests/support/until.h"
 
-TestSuite(stop, .timeout = 3600); /* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+TestSuite(stop, .timeout = 3600);
 
-/* ---- Lives ----------------------------------------------------------------------------------------------------------- */
+/* ---- Lives ----------------------------------------------------------------------------------- */
 
 /* Stopped once, and never continued. 0: it ended before. */
 static int stop_and_kill(struct scene *c, uint64_t k) {
@@ -54,7 +56,7 @@ static void run(struct scene *c) {
     forget(c);
 }
 
-/* ---- The operations --------------------------------------------------------------------------------------------------- */
+/* ---- The operations -------------------------------------------------------------------------- */
 
 #define ITEM_RANKS (RANK(LOCK_STRIPE) | RANK(LOCK_PARTITION) | RANK(LOCK_BIN))
 #define STOP(id, ...)                                                                                                  \

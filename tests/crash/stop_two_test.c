@@ -1,8 +1,9 @@
 /* tests/crash/stop_two_test.c - two processes stand still, one because of the other.
  *
- * Goal     A process that was stopped while it waited for a stopped one, or is killed there, leaves things as they were.
- * Method   The first child stops at a store where it holds a lock; the second runs into it and is stopped, continued and
- *          killed there, in every order.
+ * Goal     A process that was stopped while it waited for a stopped one, or is killed there, leaves
+ *          things as they were.
+ * Method   The first child stops at a store where it holds a lock; the second runs into it and is
+ *          stopped, continued and killed there, in every order.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -19,9 +20,10 @@
 #include "tests/crash/world.h"
 #include "tests/support/until.h"
 
-TestSuite(stop_two, .timeout = 3600); /* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+TestSuite(stop_two, .timeout = 3600);
 
-/* ---- One stop ------------------------------------------------------------------------------------------------------- */
+/* ---- One stop -------------------------------------------------------------------------------- */
 
 static int has_dead_slot(struct larder *db) {
     for (uint32_t i = 0; i < db->seg.slot_count; i++)
@@ -30,7 +32,7 @@ static int has_dead_slot(struct larder *db) {
     return 0;
 }
 
-/* ---- Two stand still --------------------------------------------------------------------------------------------------- */
+/* ---- Two stand still ------------------------------------------------------------------------- */
 
 /* Two processes write to the same lists from different stripes. */
 #define FIRST 1 /* bits of what is seen */
@@ -65,7 +67,8 @@ static uint64_t stripe_of_world(struct larder *db, int n) {
     return seg_off(&db->seg, &htab_stripe(&v->items, read_hash(v, &key))->lock);
 }
 
-/* An item of another stripe than the first's: else the second waits for that, and never has anything to undo. */
+/* An item of another stripe than the first's: else the second waits for that, and never has
+ * anything to undo. */
 static void choose_second_item(int base) {
     struct larder *db = world_open(base);
     for (second_item = 0; stripe_of_world(db, second_item) == stripe_of_world(db, FIRST_ITEM); second_item++)
@@ -142,8 +145,8 @@ static void run_to_end(struct pair *p, struct halt *h, int who, uint64_t step) {
     }
 }
 
-/* The second stops at j, then the first at k, then the second goes on step by step, to its end; then the first. Or is killed.
- * 0: the second has fewer than j stores. */
+/* The second stops at j, then the first at k, then the second goes on step by step, to its end;
+ * then the first. Or is killed. 0: the second has fewer than j stores. */
 static int try_pair(struct pair *p, uint64_t j, uint64_t k, uint64_t step) {
     open_copy(&p->c);
     p->seen = p->never = 0;

@@ -1,17 +1,19 @@
 /* tests/crash/stores_test.c - nothing stores to a segment without a crash point.
  *
- * Goal     The crash suites try every store that is numbered. Here the processor tells which stores there are: no
- *          instruction may change the segment without a crash point of its own just before it.
- * Method   A child inherits a handle, makes its mapping read-only, and does an operation of tests/crash/scenarios.h,
- *          from taking a slot to giving it back. Each store faults. The fault's handler looks at the number of crash
- *          points passed: since the last store it must have grown. Then it makes that page writable and lets the
- *          processor do this one instruction (the trap flag), after which the page is read-only again. In the end there
- *          must be as many stores as points. A store that a compiler made of two, a structure assigned as a whole, a
- *          memcpy: all would fault without a number of their own. A compare-and-swap that fails faults, too, and is
- *          numbered, too.
- * Limits   x86-64, for the trap flag. The expirer's thread blocks all signals (ttl/expirer.c, rule E3), so its stores
- *          are looked at in larder_expire(), which runs the same functions. Creating a segment changes a file before it
- *          is mapped.
+ * Goal     The crash suites try every store that is numbered. Here the processor tells which stores
+ *          there are: no instruction may change the segment without a crash point of its own just
+ *          before it.
+ * Method   A child inherits a handle, makes its mapping read-only, and does an operation of
+ *          tests/crash/scenarios.h, from taking a slot to giving it back. Each store faults. The
+ *          fault's handler looks at the number of crash points passed: since the last store it must
+ *          have grown. Then it makes that page writable and lets the processor do this one
+ *          instruction (the trap flag), after which the page is read-only again. In the end there
+ *          must be as many stores as points. A store that a compiler made of two, a structure
+ *          assigned as a whole, a memcpy: all would fault without a number of their own. A
+ *          compare-and-swap that fails faults, too, and is numbered, too.
+ * Limits   x86-64, for the trap flag. The expirer's thread blocks all signals (ttl/expirer.c, rule
+ *          E3), so its stores are looked at in larder_expire(), which runs the same functions.
+ *          Creating a segment changes a file before it is mapped.
  */
 #include "core/base/crash.h"
 #include "core/table/db.h"
@@ -156,13 +158,14 @@ static void watch_scenario(const char *name) {
     }
 SCENARIOS(WATCH)
 
-/* ---- The test of the test ------------------------------------------------------------------------------------------ */
+/* ---- The test of the test -------------------------------------------------------------------- */
 
 static void cheat_with_a_word(struct larder *db) {
     atomic_store_explicit(&db->seg.shm->span_hint, 0, memory_order_release);
 }
 static void cheat_with_bytes(struct larder *db) {
-    shm_crash_point(); /* one number for many stores: more cache lines than an instruction can write */
+    /* one number for many stores: more cache lines than an instruction can write */
+    shm_crash_point();
     memset(seg_bin(&db->seg, 0), 0, 4 * sizeof(struct bin_shm));
 }
 

@@ -1,10 +1,13 @@
 #!/bin/bash
-# tests/crash/swap_test.sh - tests the tests: with two steps of the write protocol swapped, a suite must fail.
+# tests/crash/swap_test.sh - tests the tests: with two steps of the write protocol swapped, a suite
+# must fail.
 #
-# Goal     Each order of core/base/swap.h is noticed by a test when it is wrong, and the test passes when it is right.
-# Method   The test library does two steps the other way round if LARDER_TEST_SWAP names them. For each swap, the test that is
-#          meant to notice runs with it; all of these tests run without a swap, too. A swap that no test is named for here
-#          fails. That the shipped library has nothing of it is looked up in its symbols and strings.
+# Goal     Each order of core/base/swap.h is noticed by a test when it is wrong, and the test passes
+#          when it is right.
+# Method   The test library does two steps the other way round if LARDER_TEST_SWAP names them. For
+#          each swap, the test that is meant to notice runs with it; all of these tests run without
+#          a swap, too. A swap that no test is named for here fails. That the shipped library has
+#          nothing of it is looked up in its symbols and strings.
 # Usage    tests/crash/swap_test.sh PATH-OF-LARDER        closes with "N passed, N failed"; exit 1 if anything failed
 #
 # Only the plain build does it all: sanitizers find other things, and take minutes for these.
@@ -49,7 +52,8 @@ verdict() {
   fi
 }
 
-# run SUITE FILTER [SWAP]: 0 all passed, 1 a test failed, 2 missed its deadline, 3 no test of that name, 4 anything else.
+# run SUITE FILTER [SWAP]: 0 all passed, 1 a test failed, 2 missed its deadline, 3 no test of that
+# name, 4 anything else.
 run() {
   local status synthesis
   # The shell's own words about a death by signal are not wanted.
@@ -84,7 +88,7 @@ must_catch() {
   esac
 }
 
-# ---- The shipped library ---------------------------------------------------------------------------------------------
+# ---- The shipped library -------------------------------------------------------------------------
 
 shipped=$build/liblarder.so
 ! { nm -a "$shipped" | grep -qE 'swap_(chosen|choose|names)|shm_crash' || grep -qa LARDER_TEST_SWAP "$shipped"; }
@@ -97,7 +101,7 @@ if [[ ! -x $build/tests/order_test || ! -x $build/tests/enum_test ]] ||
   exit "$((failed > 0))"
 fi
 
-# ---- The plain build --------------------------------------------------------------------------------------------------
+# ---- The plain build -----------------------------------------------------------------------------
 
 grep -qa LARDER_TEST_SWAP "$build/tests/order_test"
 verdict $? "the test library has them"

@@ -1,7 +1,8 @@
 /* tests/crash/tally.h - how many deaths a whole suite has tried.
  *
- * Job      Every Criterion test is a process of its own, so each adds a line to a file that the runner made before the
- *          first one; when the last has ended the runner adds them up and prints the total.
+ * Job      Every Criterion test is a process of its own, so each adds a line to a file that the
+ *          runner made before the first one; when the last has ended the runner adds them up and
+ *          prints the total.
  */
 #ifndef LARDER_TESTS_CRASH_TALLY_H
 #define LARDER_TESTS_CRASH_TALLY_H
@@ -15,8 +16,8 @@ enum tally {
     TALLY_LEVELS
 };
 
-/* points: stores at which a death was to be tried. killed: processes that were killed. judged: different states that were left, each
- * of which got a verdict. */
+/* points: stores at which a death was to be tried. killed: processes that were killed. judged:
+ * different states that were left, each of which got a verdict. */
 void tally_add(enum tally level, uint64_t points, uint64_t killed, uint64_t judged);
 
 #endif

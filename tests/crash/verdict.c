@@ -11,7 +11,7 @@
 #define PROBES 4
 #define SECONDS_LATER 5000000 /* every timer is due by then */
 
-/* ---- The story ----------------------------------------------------------------------------------------------------- */
+/* ---- The story ------------------------------------------------------------------------------- */
 
 /* The numbers of V5, once what has expired is removed. */
 static void count_up(struct larder *db, const struct stage *stage, struct moment *m) {
@@ -60,7 +60,7 @@ void story_free(struct story *story) {
         free(story->at[i].text);
 }
 
-/* ---- The verdict --------------------------------------------------------------------------------------------------- */
+/* ---- The verdict ----------------------------------------------------------------------------- */
 
 struct trial {
     struct larder *db;
@@ -93,7 +93,8 @@ static void look(struct trial *t) {
     free(text);
 }
 
-/* Into every stripe, every index and the wheel: whatever the dead held is in the way of one of them. */
+/* Into every stripe, every index and the wheel: whatever the dead held is in the way of one of
+ * them. */
 static void write_probes(struct trial *t) {
     const char *names[8];
     uint32_t count;
@@ -129,7 +130,8 @@ static void do_deed(struct trial *t, enum deed deed) {
     cr_assert(until_own_ms() <= start_ms + VERDICT_DEED_MS * SLOW_FACTOR, "%s: %s had to wait", t->where, names[deed]);
 }
 
-/* V5. The step may have made an item's image larger already without anybody seeing it, or not yet. */
+/* V5. The step may have made an item's image larger already without anybody seeing it, or not
+ * yet. */
 static void compare_counts(const struct trial *t) {
     const struct moment *should = &t->story->at[t->seen], *from = &t->story->at[t->acked], *to = from;
     struct moment is;

@@ -1,18 +1,20 @@
 /* tests/crash/verdict.h - what the survivor of a death does, and what must hold.
  *
- * Job      A story is what is seen before an operation and after each of its steps, in an undisturbed run. A verdict is
- *          given by a process that was attached all the while: it goes on at once, and compares.
- * Verdict  V1 At once: every read path shows the state after the last acknowledged step, or the one after the step that
- *             was under way. Nothing else, in no path.
- *          V2 Nobody waits: reads, writes into the same stripes and lists, larder_check() and larder_expire() end
- *             within VERDICT_DEED_MS, in whatever order they come.
- *          V3 What was seen stands: recovery does not take a published change back, nor publish one that was not.
+ * Job      A story is what is seen before an operation and after each of its steps, in an
+ *          undisturbed run. A verdict is given by a process that was attached all the while: it
+ *          goes on at once, and compares.
+ * Verdict  V1 At once: every read path shows the state after the last acknowledged step, or the one
+ *             after the step that was under way. Nothing else, in no path.
+ *          V2 Nobody waits: reads, writes into the same stripes and lists, larder_check() and
+ *             larder_expire() end within VERDICT_DEED_MS, in whatever order they come.
+ *          V3 What was seen stands: recovery does not take a published change back, nor publish one
+ *             that was not.
  *          V4 larder_check() is clean: no leaked block, no stale entry, every count right.
- *          V5 There are as many items, index entries and partitions as in the undisturbed run, hidden indexes included,
- *             and in as many bytes as before or after the step.
+ *          V5 There are as many items, index entries and partitions as in the undisturbed run,
+ *             hidden indexes included, and in as many bytes as before or after the step.
  *          V6 When time has passed, the same items have expired: no timer was lost.
- *          V7 When all tables have been dropped and all timers purged, what is handed out is the stripe arrays, to the
- *             byte. When the survivor has left, no slot is taken.
+ *          V7 When all tables have been dropped and all timers purged, what is handed out is the
+ *             stripe arrays, to the byte. When the survivor has left, no slot is taken.
  */
 #ifndef LARDER_TESTS_CRASH_VERDICT_H
 #define LARDER_TESTS_CRASH_VERDICT_H
@@ -41,7 +43,8 @@ void story_free(struct story *story);
 /* What the survivor does first; the rest follows in the order of this list. */
 enum deed { DEED_READ, DEED_WRITE, DEED_CHECK, DEED_EXPIRE, DEED_COUNT };
 
-/* The verdict of `db`, which was attached before the death. `acked` steps were acknowledged. Closes db; the stage is used up.
+/* The verdict of `db`, which was attached before the death. `acked` steps were acknowledged. Closes
+ * db; the stage is used up.
  * `label`, k and j say in messages where the death was. Fails the test. */
 void verdict(struct larder *db, const struct stage *stage, const struct story *story, int acked, enum deed first,
              const char *label, uint64_t k, uint64_t j);

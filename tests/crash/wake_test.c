@@ -1,14 +1,16 @@
 /* tests/crash/wake_test.c - a process that wakes up late, into a world that has moved on.
  *
- * Goal     A process that was stopped before a compare-and-swap, or anywhere else where it holds nothing or waits for a lock,
- *          cannot do harm when it goes on: the lock that it waits for has had thousands of owners meanwhile, its table was
- *          dropped and made anew, bucket arrays grew, spans were given back and cut for other classes. It gets the lock only
- *          when nobody has it; it acts on the table that it meant, or says that this table is gone.
- * Method   For the locks of every rank: the test holds one, a child (the sleeper) runs a call that needs it and is stopped
- *          before its k-th store, for every k up to the one after which it has the lock. The lock is let go, and where the
- *          sleeper holds nothing the test drops and creates its table, fills, changes and empties it, and checks everything.
- *          Then the test takes the lock once more, and lets the sleeper go on: it must wait. Then it lets go of the lock.
- *          LARDER_TEST_LONG: ten times as many operations while it sleeps.
+ * Goal     A process that was stopped before a compare-and-swap, or anywhere else where it holds
+ *          nothing or waits for a lock, cannot do harm when it goes on: the lock that it waits for
+ *          has had thousands of owners meanwhile, its table was dropped and made anew, bucket
+ *          arrays grew, spans were given back and cut for other classes. It gets the lock only when
+ *          nobody has it; it acts on the table that it meant, or says that this table is gone.
+ * Method   For the locks of every rank: the test holds one, a child (the sleeper) runs a call that
+ *          needs it and is stopped before its k-th store, for every k up to the one after which it
+ *          has the lock. The lock is let go, and where the sleeper holds nothing the test drops and
+ *          creates its table, fills, changes and empties it, and checks everything. Then the test
+ *          takes the lock once more, and lets the sleeper go on: it must wait. Then it lets go of
+ *          the lock. LARDER_TEST_LONG: ten times as many operations while it sleeps.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -26,7 +28,8 @@
 #include "tests/support/testseg.h"
 #include "tests/support/until.h"
 
-TestSuite(wake, .timeout = 3600); /* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+TestSuite(wake, .timeout = 3600);
 
 #define STRIPES 4
 #define DEADLINE_MS 20000
@@ -71,7 +74,7 @@ static struct larder_table *table_of(struct larder *db) {
     return larder_table_open(db, WORLD_TABLE, &t) == LARDER_OK ? t : NULL;
 }
 
-/* ---- The sleeper ----------------------------------------------------------------------------------------------------- */
+/* ---- The sleeper ----------------------------------------------------------------------------- */
 
 struct sleep {
     const struct sleeper *s;
@@ -119,7 +122,8 @@ static int put_one(struct larder_table *t) {
     return put_item(t, SLEEPERS_ITEM, 30);
 }
 
-static int put_large(struct larder_table *t) { /* of a class that nobody else uses: it needs a new span */
+/* of a class that nobody else uses: it needs a new span */
+static int put_large(struct larder_table *t) {
     return put_item(t, SLEEPERS_ITEM, 3700);
 }
 
@@ -127,7 +131,7 @@ static int change_definition(struct larder_table *t) {
     return larder_removal_set(t, LARDER_REMOVAL_RETAIN);
 }
 
-/* ---- The world goes on -------------------------------------------------------------------------------------------------- */
+/* ---- The world goes on ----------------------------------------------------------------------- */
 
 static uint64_t operations(void) {
     return getenv("LARDER_TEST_LONG") ? 20000 : 2000 / SLOW_FACTOR;
@@ -158,16 +162,18 @@ static void empty(struct bed *b, int from) {
         (void)world_delete(b->db, n);
 }
 
-/* Drops the table and makes another one of the same name, in the same place, on the same stripes. Memory that items had
- * goes to other classes meanwhile. */
+/* Drops the table and makes another one of the same name, in the same place, on the same stripes.
+ * Memory that items had goes to other classes meanwhile. */
 static void make_table_anew(struct bed *b) {
     const struct larder_table_def *def;
     struct larder_table_def between = {.name = "Between", .partition = {"id", LARDER_S}};
     cr_assert_eq(larder_table_describe(table_of(b->db), &def), LARDER_OK);
     uint64_t items_off = SHM_LOAD(&table_of(b->db)->view->shm->items_off);
     cr_assert_eq(larder_table_drop(b->db, WORLD_TABLE), LARDER_OK, "%s", larder_error());
-    cr_assert_eq(larder_expire(b->db, 0, NULL), LARDER_OK, "%s", larder_error());        /* empties it */
-    cr_assert_eq(larder_table_create(b->db, &between), LARDER_OK, "%s", larder_error()); /* takes the old one's place */
+    /* empties it */
+    cr_assert_eq(larder_expire(b->db, 0, NULL), LARDER_OK, "%s", larder_error());
+    /* takes the old one's place */
+    cr_assert_eq(larder_table_create(b->db, &between), LARDER_OK, "%s", larder_error());
     cr_assert_eq(larder_table_drop(b->db, "Between"), LARDER_OK, "%s", larder_error());
     cr_assert_eq(larder_expire(b->db, 100, NULL), LARDER_OK, "%s", larder_error());
     cr_assert_eq(larder_table_create(b->db, def), LARDER_OK, "%s", larder_error());
@@ -187,7 +193,7 @@ static int is_there(struct bed *b, int n) {
     return r == LARDER_OK;
 }
 
-/* ---- One sleep ------------------------------------------------------------------------------------------------------------ */
+/* ---- One sleep ------------------------------------------------------------------------------- */
 
 static int is_noted_by(const struct larder *db, int32_t pid, const lock_word *lock) {
     for (uint32_t i = 0; i < db->seg.slot_count; i++) {
@@ -247,8 +253,8 @@ static void wake_up(struct bed *b, enum hold hold) {
     drop(b);
 }
 
-/* Where it holds nothing, everything happens to its table; where it holds something (its stripe, to wait for a list), what can
- * happen without that. */
+/* Where it holds nothing, everything happens to its table; where it holds something (its stripe, to
+ * wait for a list), what can happen without that. */
 static void go_through_a_lot(struct bed *b, enum hold hold) {
     int is_refused[8] = {0};
     if (hold == HOLDS_NOTHING) {
@@ -260,7 +266,8 @@ static void go_through_a_lot(struct bed *b, enum hold hold) {
         must_be_clean(b, "while it sleeps");
         return;
     }
-    for (uint64_t i = 0; i < operations(); i++, b->operations++) { /* the lock goes through many hands */
+    /* the lock goes through many hands */
+    for (uint64_t i = 0; i < operations(); i++, b->operations++) {
         take(b);
         drop(b);
         if (is_refused[i % 8]) /* that stripe is the sleeper's */
@@ -379,7 +386,7 @@ WAKE(bin, LOCK_BIN, put_one, 1)
 WAKE(span, LOCK_SPAN, put_large, 1)
 WAKE(catalog, LOCK_CATALOG, change_definition, 0)
 
-/* ---- A destroyer ------------------------------------------------------------------------------------------------------------ */
+/* ---- A destroyer ----------------------------------------------------------------------------- */
 
 static int destroy_in_child(void *arg) {
     return larder_destroy(arg, 0) == LARDER_OK ? 0 : 1;
@@ -395,7 +402,8 @@ static void uuid_of(const char *name, uint32_t flags, uint8_t uuid[16]) {
     larder_close(db);
 }
 
-/* The file is taken away by hand while the destroyer stands still, and somebody makes another segment of that name. */
+/* The file is taken away by hand while the destroyer stands still, and somebody makes another
+ * segment of that name. */
 Test(wake, a_destroyer_removes_what_it_meant) {
     char name[TESTSEG_NAME_MAX], path[TESTSEG_NAME_MAX + 16];
     uint8_t made[16], found[16];

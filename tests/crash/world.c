@@ -24,7 +24,8 @@ static int64_t clock_of_world(void *arg) {
     return world_now_s;
 }
 
-/* Of core/table/drop_thread.c and ttl/expirer.c: nothing is stored that the scenario does not do. */
+/* Of core/table/drop_thread.c and ttl/expirer.c: nothing is stored that the scenario does not
+ * do. */
 #if LARDER_CRASH_POINTS
 extern _Atomic int drop_test_is_alone;
 extern _Atomic uint64_t expirer_test_turn_ns;
@@ -255,7 +256,8 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Scan order is hash order, the same for the same items: sorted only so that a person can read it. */
+/* Scan order is hash order, the same for the same items: sorted only so that a person can read
+ * it. */
 static void say_scan(struct text *t, struct larder_table *table, struct larder_page *page) {
     char *lines[4096];
     uint32_t count = 0;

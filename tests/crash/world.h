@@ -1,11 +1,12 @@
 /* tests/crash/world.h - a small segment with known contents, and everything that can be seen of it.
  *
- * Job      Prepares a segment, copies it, and writes down what all read paths show, so that two states can be compared.
- * Method   world_dump() is a text: tables and indexes, every item by scan, every partition of every index by query in
- *          both directions, every item by get. A put or delete that is half done through any path makes a text that is
- *          neither the one before nor the one after.
- * Rules    O1 The hash seed is a constant (LARDER_SEED gives another one), so that a world is the same bytes in every
- *             run, and the k-th store of an operation the same store.
+ * Job      Prepares a segment, copies it, and writes down what all read paths show, so that two
+ *          states can be compared.
+ * Method   world_dump() is a text: tables and indexes, every item by scan, every partition of every
+ *          index by query in both directions, every item by get. A put or delete that is half done
+ *          through any path makes a text that is neither the one before nor the one after.
+ * Rules    O1 The hash seed is a constant (LARDER_SEED gives another one), so that a world is the
+ *             same bytes in every run, and the k-th store of an operation the same store.
  *          O2 Probes are items that only a surviving process writes. The text leaves them out.
  */
 #ifndef LARDER_TESTS_CRASH_WORLD_H
@@ -25,16 +26,18 @@
 extern int64_t world_now_s;
 
 struct larder *world_open(int memfd);
-/* A new memfd segment with the table World: PK/SK, G1, G2 and N1 (no sort key) global, L1 local, TTL attribute "exp". */
+/* A new memfd segment with the table World: PK/SK, G1, G2 and N1 (no sort key) global, L1 local,
+ * TTL attribute "exp". */
 int world_create(uint32_t stripe_count);
 /* An independent copy of a segment. */
 int world_copy(int memfd);
 
-/* Item number n. `keys` says which index keys it has: digit i of it (from the right: G1, G2, L1, N1) is the variant of
- * index i's key, 0 none. `fill` bytes of payload. */
+/* Item number n. `keys` says which index keys it has: digit i of it (from the right: G1, G2, L1,
+ * N1) is the variant of index i's key, 0 none. `fill` bytes of payload. */
 void world_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s);
 int world_try_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s);
-/* larder_put_if() of an item that is there, expecting what was just read; or with is_late, expecting none, so that it is refused. */
+/* larder_put_if() of an item that is there, expecting what was just read; or with is_late,
+ * expecting none, so that it is refused. */
 int world_put_if(struct larder *db, int n, int keys, unsigned fill, int is_late);
 /* larder_increment() of an attribute: "keys", or "G2S", a sort key. */
 void world_increment(struct larder *db, int n, const char *name, int64_t by);

@@ -2,13 +2,13 @@
 # tests/embed/embed_test.sh LARDER - liblarder.so in programs that were not made for it.
 # Closes with "N passed, N failed".
 #
-# Goal     The library beside the larder command loads by dlopen() in a plain C program, in Python and
-#          in Node, whatever else is in the process, and opens, puts, gets and closes there. The host
-#          does not notice: malloc is its own, the library may be closed at any time, small stacks
-#          do. Where the process has jemalloc, private memory is in arenas of it.
-# Method   Small hosts (host.c, allocator.c, stack.c, addon.c, use.py) are built here and run, without
-#          any environment variable. A library of the address sanitizer loads only into programs that
-#          have it too: nothing is tried with one.
+# Goal     The library beside the larder command loads by dlopen() in a plain C program, in Python
+#          and in Node, whatever else is in the process, and opens, puts, gets and closes there. The
+#          host does not notice: malloc is its own, the library may be closed at any time, small
+#          stacks do. Where the process has jemalloc, private memory is in arenas of it.
+# Method   Small hosts (host.c, allocator.c, stack.c, addon.c, use.py) are built here and run,
+#          without any environment variable. A library of the address sanitizer loads only into
+#          programs that have it too: nothing is tried with one.
 set -uo pipefail
 larder=$(realpath "${1:?usage: embed_test.sh LARDER}")
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -58,7 +58,7 @@ if nm -D --undefined-only "$library" | grep -E '__(asan|tsan)_' >/dev/null; then
   finish
 fi
 
-# ---- What the library asks of a process ------------------------------------------------------------------------------------
+# ---- What the library asks of a process ----------------------------------------------------------
 
 says_static_tls() {
   readelf -dW "$library" | grep STATIC_TLS
@@ -82,7 +82,7 @@ expect "little TLS" tls_is_small
 expect "needs libc and xxhash only" expect_nothing needs_more
 expect "is never unloaded" is_nodelete
 
-# ---- C ---------------------------------------------------------------------------------------------------------------------
+# ---- C -------------------------------------------------------------------------------------------
 
 crowd() {
   local i
@@ -107,7 +107,7 @@ expect "host names" "$scratch/names" names "$library" "$segment"
 expect "build stack" compile -o "$scratch/stack" "$here/stack.c"
 expect "usual calls need little stack" "$scratch/stack" "$library" "$segment"
 
-# ---- Allocators ------------------------------------------------------------------------------------------------------------
+# ---- Allocators ----------------------------------------------------------------------------------
 
 expect "build allocators" compile -o "$scratch/without" "$here/allocator.c"
 expect "build with jemalloc" compile -o "$scratch/with" "$here/allocator.c" -Wl,--no-as-needed -ljemalloc
@@ -118,7 +118,7 @@ expect "jemalloc that is preloaded is used" env LD_PRELOAD=libjemalloc.so.2 "$sc
 expect "what only has the names of jemalloc is not used" "$scratch/false" "$library" "$segment" none
 expect "the command has jemalloc" grep -q libjemalloc <(readelf -dW "$larder")
 
-# ---- Python and Node ---------------------------------------------------------------------------------------------------------
+# ---- Python and Node -----------------------------------------------------------------------------
 
 while read -r python; do
   expect "$python" "$python" "$here/use.py" "$library" "$segment"

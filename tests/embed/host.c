@@ -94,7 +94,8 @@ static void host_loop(void) {
     if (use_find(&u, library) || u.larder_open(&options, &db) != LARDER_OK || u.larder_expirer_start(db) != LARDER_OK)
         fail("the last round did not open");
     dlclose(library);
-    usleep(300000); /* long enough for several turns of the expirer's thread, whose code must still be there */
+    /* long enough for several turns of the expirer's thread, whose code must still be there */
+    usleep(300000);
     pid_t child = fork();
     if (child == 0)
         _exit(0);

@@ -1,9 +1,9 @@
 /* tests/fuzz/image_seeds.c - makes a corpus of item images out of items in DynamoDB JSON.
  *
  * Usage    image_seeds FOLDER <items.jsonl
- * Job      Per line two files: the image as a builder makes it, and as a table with the keys PK and SK and an index on each of
- *          GSI1PK/GSI1SK stores it. The corpus of item_decode was made with this; it has to be made again when the format of
- *          images changes.
+ * Job      Per line two files: the image as a builder makes it, and as a table with the keys PK and
+ *          SK and an index on each of GSI1PK/GSI1SK stores it. The corpus of item_decode was made
+ *          with this; it has to be made again when the format of images changes.
  */
 #include <jansson.h>
 #include <stdio.h>

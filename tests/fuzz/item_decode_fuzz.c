@@ -1,17 +1,19 @@
 /* tests/fuzz/item_decode_fuzz.c - bytes that may be an item's image.
  *
- * Goal     What item_is_sane() passes, every reader can follow blindly (rule I3 of core/item/item.h), and it has one form only: taken
- *          apart and built again it has the same bytes. What it refuses is never followed.
- * Method   The input is the image, copied to a block of exactly its size, so that the address sanitizer sees a byte too far. A
- *          mutator of its own puts right what random bytes never hit (length, directory, size), so that most inputs get past
- *          the head and are refused or passed for what their records say.
+ * Goal     What item_is_sane() passes, every reader can follow blindly (rule I3 of
+ *          core/item/item.h), and it has one form only: taken apart and built again it has the same
+ *          bytes. What it refuses is never followed.
+ * Method   The input is the image, copied to a block of exactly its size, so that the address
+ *          sanitizer sees a byte too far. A mutator of its own puts right what random bytes never
+ *          hit (length, directory, size), so that most inputs get past the head and are refused or
+ *          passed for what their records say.
  */
 #include "core/base/utf8.h"
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 #include "tests/fuzz/fuzz.h"
 
-/* ---- The mutator: makes the head agree with the records ----------------------------------------------------------------- */
+/* ---- The mutator: makes the head agree with the records -------------------------------------- */
 
 /* What is left to walk. A walker of its own: the one in core/ is what is being tested. */
 struct walk {
@@ -123,7 +125,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     return size;
 }
 
-/* ---- Reading everything ------------------------------------------------------------------------------------------------------ */
+/* ---- Reading everything ---------------------------------------------------------------------- */
 
 /* So that no read is optimised away. */
 static volatile uint8_t sink;
@@ -196,7 +198,7 @@ static void read_by_name(const struct item_head *h) {
     }
 }
 
-/* ---- Taken apart and built again ------------------------------------------------------------------------------------------------ */
+/* ---- Taken apart and built again ------------------------------------------------------------- */
 
 /* Every name and S in it, at any depth. */
 static int is_text(struct larder_iter *it) {
@@ -214,7 +216,8 @@ static int is_text(struct larder_iter *it) {
     return 1;
 }
 
-/* How many M and L lie in each other. Items of older libraries may have one more than a builder takes today. */
+/* How many M and L lie in each other. Items of older libraries may have one more than a builder
+ * takes today. */
 static unsigned nesting_of(struct larder_iter *it) {
     struct larder_member m;
     struct larder_iter inner;
@@ -287,7 +290,8 @@ static void check_same(const struct item_head *a, const struct item_head *b, con
                "%s has other bytes", what);
 }
 
-/* With all its names, in both orders, and with every second one. Returns the whole one; the caller frees it. */
+/* With all its names, in both orders, and with every second one. Returns the whole one; the caller
+ * frees it. */
 static struct item_head *check_project(const struct item_head *h, const struct item_head *built) {
     static struct bytes names[ITEM_ATTRS_MAX];
     struct item_head *all = calloc(1, item_project_bytes_max(h)), *half = calloc(1, item_project_bytes_max(h));
@@ -318,7 +322,8 @@ static int shape_of(const struct item_head *h, struct item_shape *shape) {
     return shape->partition.name != NULL;
 }
 
-/* Puts the plain form into a table with the same keys: the key area and the records are what they were. */
+/* Puts the plain form into a table with the same keys: the key area and the records are what they
+ * were. */
 static void check_store(const struct item_head *h, const struct item_head *plain) {
     struct item_shape shape = {.index_count = 0};
     const struct larder_item *item = (const struct larder_item *)(const void *)plain;
@@ -339,7 +344,8 @@ static void check_store(const struct item_head *h, const struct item_head *plain
     free(to);
 }
 
-/* What a page holds: only its head was checked. Every reader stays inside, and says so if it cannot. */
+/* What a page holds: only its head was checked. Every reader stays inside, and says so if it
+ * cannot. */
 static void read_loosely(struct larder_iter *it) {
     struct larder_member m;
     struct larder_iter inner;
@@ -388,7 +394,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (can_be_built(item)) {
             built = rebuild(item, fuzz_builder(&whole), 0);
             check_same(rebuild(item, fuzz_builder(&parts), 1), built, "an item built from its parts");
-            /* Of a table's item, or one with a timer, only the attributes are what a builder makes. */
+            /* Of a table's item, or one with a timer, only the attributes are what a builder
+             * makes. */
             if (!h->partition_bytes && !h->index_count && !(h->flags & ITEM_TIMED))
                 check_same(h, built, "what was built");
         }

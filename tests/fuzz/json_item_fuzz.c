@@ -1,9 +1,10 @@
 /* tests/fuzz/json_item_fuzz.c - DynamoDB JSON: to an item, and back.
  *
- * Goal     Any text is an item or an error that can be read; what is an item prints as the same values, and what is printed is
- *          the same item again, to the byte.
- * Method   Two oracles that know jansson and DynamoDB's rules and nothing of items: is_item() says what must be taken and what
- *          refused, is_same() compares the JSON that came with the JSON that is printed.
+ * Goal     Any text is an item or an error that can be read; what is an item prints as the same
+ *          values, and what is printed is the same item again, to the byte.
+ * Method   Two oracles that know jansson and DynamoDB's rules and nothing of items: is_item() says
+ *          what must be taken and what refused, is_same() compares the JSON that came with the JSON
+ *          that is printed.
  */
 #include <jansson.h>
 
@@ -22,7 +23,7 @@ static const char *type_of(const json_t *json, const json_t **payload) {
     return member ? json_object_iter_key(member) : NULL;
 }
 
-/* ---- Oracle 1: is this an item --------------------------------------------------------------------------------------- */
+/* ---- Oracle 1: is this an item --------------------------------------------------------------- */
 
 static int is_number(const json_t *json, uint8_t *to, size_t *bytes) {
     return json_is_string(json) &&
@@ -46,7 +47,8 @@ static int is_base64(const json_t *json, size_t *bytes) {
         last = (unsigned)(digit - digits);
     }
     *bytes = length / 4 * 3 - padding;
-    return !(padding == 1 && last & 3) && !(padding == 2 && last & 15); /* bits that mean nothing are 0 */
+    /* bits that mean nothing are 0 */
+    return !(padding == 1 && last & 3) && !(padding == 2 && last & 15);
 }
 
 /* An S, N or B and its size as DynamoDB counts it; numbers count as they are stored (larder.h). */
@@ -137,7 +139,7 @@ static int is_item(const json_t *json, size_t *size) {
     return json_is_object(json) && are_members(json, 0, size) && *size <= LARDER_ITEM_BYTES_MAX;
 }
 
-/* ---- Oracle 2: is this the same item --------------------------------------------------------------------------------- */
+/* ---- Oracle 2: is this the same item --------------------------------------------------------- */
 
 static int is_same(const json_t *a, const json_t *b);
 
@@ -184,7 +186,7 @@ static int is_same(const json_t *a, const json_t *b) {
     return is_same_scalar(type, x, y);
 }
 
-/* ---- There and back --------------------------------------------------------------------------------------------------- */
+/* ---- There and back -------------------------------------------------------------------------- */
 
 /* Prints, parses and builds again: the same image. */
 static void check_print(const struct larder_item *item, const json_t *came) {
@@ -197,7 +199,8 @@ static void check_print(const struct larder_item *item, const json_t *came) {
     char *text = json_dumps(printed, JSON_COMPACT);
     json_t *parsed = json_loads(text, JSON_TEXT_ITEM, &error);
     FUZZ_CHECK(parsed, "%s: %s", error.text, text);
-    /* An item with one attribute called Item that looks like an item must not lose it (rule J3 of json_item.c). */
+    /* An item with one attribute called Item that looks like an item must not lose it (rule J3 of
+     * json_item.c). */
     int r = json_item_build(fuzz_builder(&kept), parsed, &again, &place);
     FUZZ_CHECK(r == LARDER_OK, "%s: %s", place.problem, text);
     FUZZ_CHECK(item_head(item)->bytes == item_head(again)->bytes && !memcmp(item, again, item_head(item)->bytes),
@@ -207,7 +210,8 @@ static void check_print(const struct larder_item *item, const json_t *came) {
     json_decref(printed);
 }
 
-/* The item inside {"Item": {...}}, which is what is meant unless that reads as an attribute called Item. */
+/* The item inside {"Item": {...}}, which is what is meant unless that reads as an attribute called
+ * Item. */
 static const json_t *unwrap(const json_t *json, int *is_ambiguous) {
     size_t size;
     const json_t *inner = json_is_object(json) && json_object_size(json) == 1 ? json_object_get(json, "Item") : NULL;

@@ -1,9 +1,12 @@
-/* tests/fuzz/key_encode_fuzz.c - key values: which are taken, in which order they lie, and what comes back.
+/* tests/fuzz/key_encode_fuzz.c - key values: which are taken, in which order they lie, and what
+ * comes back.
  *
- * Goal     The bytes a key is stored in have DynamoDB's order and give back the value; what DynamoDB refuses is refused.
- * Method   An input is a type and three values, the second and third after a length each. What the engine makes of them is
- *          compared with an oracle that knows nothing of the encoding: numbers are compared as decimal texts, S and B byte by
- *          byte. Then the values meet where keys are used: as primary keys, as bounds of a query, as entries of a leaf.
+ * Goal     The bytes a key is stored in have DynamoDB's order and give back the value; what
+ *          DynamoDB refuses is refused.
+ * Method   An input is a type and three values, the second and third after a length each. What the
+ *          engine makes of them is compared with an oracle that knows nothing of the encoding:
+ *          numbers are compared as decimal texts, S and B byte by byte. Then the values meet where
+ *          keys are used: as primary keys, as bounds of a query, as entries of a leaf.
  */
 #include "core/base/utf8.h"
 #include "core/item/item_records.h"
@@ -13,7 +16,7 @@
 
 #define TEXT_MAX 600
 
-/* ---- The oracle: decimal texts ------------------------------------------------------------------------------------ */
+/* ---- The oracle: decimal texts --------------------------------------------------------------- */
 
 /* digits[0] is not 0 and comes right after the point: 0.digits x 10^point. No digits: zero. */
 struct decimal {
@@ -106,7 +109,7 @@ static int oracle_integer(const struct decimal *d, __int128 *whole, int *has_fra
     return 1;
 }
 
-/* ---- One number --------------------------------------------------------------------------------------------------- */
+/* ---- One number ------------------------------------------------------------------------------ */
 
 static void check_integers(const struct decimal *d, const uint8_t *encoded, size_t bytes) {
     __int128 whole;
@@ -166,7 +169,7 @@ static void check_raw_number(struct bytes raw) {
     FUZZ_CHECK(bytes == raw.len && !memcmp(again, raw.at, bytes), "%s has two forms", text);
 }
 
-/* ---- Keys of any type ------------------------------------------------------------------------------------------------ */
+/* ---- Keys of any type ------------------------------------------------------------------------ */
 
 struct key_value {
     struct larder_value given;
@@ -244,7 +247,7 @@ static void check_primary(enum larder_type type, const struct key_value *partiti
                "the key area is not its keys");
 }
 
-/* ---- Queries ----------------------------------------------------------------------------------------------------------- */
+/* ---- Queries --------------------------------------------------------------------------------- */
 
 static int is_selected(enum larder_sort_op op, const struct key_value *key, const struct key_value *a,
                        const struct key_value *b) {
@@ -289,7 +292,7 @@ static void check_query(enum larder_sort_op op, const struct key_value *key, con
     FUZZ_CHECK(is_in == is_selected(op, key, a, b), "op %d, found: %d", (int)op, is_in);
 }
 
-/* ---- Leaves ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Leaves ---------------------------------------------------------------------------------- */
 
 static void check_leaf(const struct key_value *const *keys, uint32_t count, uint64_t hash) {
     struct leaf_run run = {.prefix = keys[0]->encoded, .prefix_bytes = 0};

@@ -1,9 +1,11 @@
 /* tests/fuzz/template_fuzz.c - CloudFormation templates and create-table JSON.
  *
- * Goal     Any document is a list of table definitions or an error that can be read. A definition survives being printed as
- *          create-table JSON and read again, being written into a block and read again, and being made into a table.
- * Method   The definitions are compared field by field after each of these ways. What the parser lets pass and the engine does
- *          not must be refused by the engine's own check, with a text, before any segment is touched (rule T3).
+ * Goal     Any document is a list of table definitions or an error that can be read. A definition
+ *          survives being printed as create-table JSON and read again, being written into a block
+ *          and read again, and being made into a table.
+ * Method   The definitions are compared field by field after each of these ways. What the parser
+ *          lets pass and the engine does not must be refused by the engine's own check, with a
+ *          text, before any segment is touched (rule T3).
  */
 #include <jansson.h>
 
@@ -13,7 +15,7 @@
 
 #define TABLE_BYTES (8u << 20)
 
-/* ---- Are two definitions the same ------------------------------------------------------------------------------------ */
+/* ---- Are two definitions the same ------------------------------------------------------------ */
 
 static int is_same_text(const char *a, const char *b) {
     return a == b || (a && b && strcmp(a, b) == 0);
@@ -49,7 +51,7 @@ static int is_same(const struct larder_table_def *a, const struct larder_table_d
     return 1;
 }
 
-/* ---- Printing as create-table JSON ------------------------------------------------------------------------------------ */
+/* ---- Printing as create-table JSON ----------------------------------------------------------- */
 
 static json_t *text_of(const char *text) {
     json_t *json = json_string(text);
@@ -122,7 +124,7 @@ static void check_print(const struct larder_table_def *def) {
     json_decref(json);
 }
 
-/* ---- In the engine ------------------------------------------------------------------------------------------------------ */
+/* ---- In the engine --------------------------------------------------------------------------- */
 
 /* The block that holds a definition gives it back (core/table/schema_blob.c). */
 static void check_block(const struct larder_table_def *def) {

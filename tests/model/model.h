@@ -49,7 +49,8 @@ static const struct plan plans[] = {
 #define PLANS (sizeof plans / sizeof *plans)
 #define PLANS_AT_FIRST 2u
 
-/* What outlives a worker. Partition keys begin with its number, so that nobody else's items are under them. */
+/* What outlives a worker. Partition keys begin with its number, so that nobody else's items are
+ * under them. */
 struct model {
     uint32_t owner;
     uint32_t index_count;

@@ -10,7 +10,8 @@
 #include "tests/model/model.h"
 #include "tests/support/rng.h"
 
-TestSuite(, .timeout = 3600); /* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+TestSuite(, .timeout = 3600);
 
 struct query {
     struct larder_query_spec spec;

@@ -1,12 +1,14 @@
 /* tests/model/model_test.c - the whole API against a plain model, call by call.
  *
- * Goal     Whatever calls come in whatever order, each returns what a plain array of rows would give. And the same when
- *          several processes do so at once, each with keys of its own, and are killed now and then.
- * Method   Many repetitions: two stripes, leaves of four entries; model.h has the rows, model_query.c the queries.
- *          One process: tables come and go, indexes are added, the TTL attribute changes, the clock moves, larder_check()
- *          now and then. Many: a worker's rows, and the one it is about to change, lie in memory that outlives it; its
- *          successor finds out whether that change happened, and goes on. LARDER_SEED repeats a run; LARDER_TEST_LONG makes
- *          it minutes.
+ * Goal     Whatever calls come in whatever order, each returns what a plain array of rows would
+ *          give. And the same when several processes do so at once, each with keys of its own, and
+ *          are killed now and then.
+ * Method   Many repetitions: two stripes, leaves of four entries; model.h has the rows,
+ *          model_query.c the queries. One process: tables come and go, indexes are added, the TTL
+ *          attribute changes, the clock moves, larder_check() now and then. Many: a worker's rows,
+ *          and the one it is about to change, lie in memory that outlives it; its successor finds
+ *          out whether that change happened, and goes on. LARDER_SEED repeats a run;
+ *          LARDER_TEST_LONG makes it minutes.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -25,9 +27,10 @@
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
 
-TestSuite(model, .timeout = 3600); /* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+TestSuite(model, .timeout = 3600);
 
-/* ---- Writes ---------------------------------------------------------------------------------------------------------- */
+/* ---- Writes ---------------------------------------------------------------------------------- */
 
 static int64_t random_value(struct run *r, int column) {
     if (column == COL_EXP1 || column == COL_EXP2) {
@@ -56,7 +59,8 @@ static void begin_change(struct run *r, int n, const struct row *after) {
     atomic_store(&r->m->pending, n);
 }
 
-/* Dead in the middle of it: the row in the table is r->m->after still, which is what a successor looks for. */
+/* Dead in the middle of it: the row in the table is r->m->after still, which is what a successor
+ * looks for. */
 static void end_change(struct run *r, int is_done) {
     if (is_done)
         r->m->row[atomic_load(&r->m->pending)] = r->m->after;
@@ -87,7 +91,8 @@ static void do_put(struct run *r, int n) {
     end_change(r, !is_refused);
 }
 
-/* Compares with what was just read, or with a copy that a put of the same made old, or expects nothing. */
+/* Compares with what was just read, or with a copy that a put of the same made old, or expects
+ * nothing. */
 static void do_put_if(struct run *r, int n) {
     struct row before = r->m->row[n], after = random_row(r);
     char pk[TEXT_MAX], sk[TEXT_MAX];
@@ -119,7 +124,8 @@ static void do_put_if(struct run *r, int n) {
     end_change(r, wanted == LARDER_OK);
 }
 
-/* Of a number that is there, or is not, or an item that is not; maybe a sort key of an index, or an expiry. */
+/* Of a number that is there, or is not, or an item that is not; maybe a sort key of an index, or an
+ * expiry. */
 static void do_increment(struct run *r, int n) {
     static const int columns[] = {COL_GN, COL_EXP1, COL_EXP2, COL_VERSION};
     int column = columns[rng_below(&r->rng, 4)], is_unfit, is_refused, was_visible = is_visible(r, &r->m->row[n]);
@@ -134,7 +140,8 @@ static void do_increment(struct run *r, int n) {
     by = after.value[column] - before;
     if (column == COL_GN) /* as value_of() gives it */
         by = (before && !is_refused ? by : after.value[column] - 3) * 10;
-    for (uint32_t i = 0; (!before || column == r->m->ttl) && i < r->m->index_count; i++) { /* it is put once more */
+    /* it is put once more */
+    for (uint32_t i = 0; (!before || column == r->m->ttl) && i < r->m->index_count; i++) {
         (void)is_in_index(&after, &plans[i], &is_unfit);
         is_refused |= is_unfit;
     }
@@ -158,7 +165,7 @@ static void do_delete(struct run *r, int n) {
     end_change(r, 1);
 }
 
-/* ---- Reads of one and of many ---------------------------------------------------------------------------------------- */
+/* ---- Reads of one and of many ---------------------------------------------------------------- */
 
 static void do_get(struct run *r, int n) {
     char pk[TEXT_MAX], sk[TEXT_MAX];
@@ -222,7 +229,7 @@ static void do_scan(struct run *r) {
         MUST(seen[n] == is_visible(r, &r->m->row[n]));
 }
 
-/* ---- Tables, one process only ---------------------------------------------------------------------------------------- */
+/* ---- Tables, one process only ---------------------------------------------------------------- */
 
 static struct larder_index_def index_def(const struct plan *plan) {
     struct larder_index_def def = {.name = plan->name, .is_local = plan->is_local, .partition = {"pk", LARDER_S}};
@@ -280,7 +287,8 @@ static void forget_expired(struct run *r) {
 static void do_set_ttl(struct run *r) {
     static const int columns[] = {COL_EXP1, COL_EXP2, -1};
     int column = columns[rng_below(&r->rng, 3)];
-    /* What has expired by the old attribute would live again by the new one, if it has not been removed yet. */
+    /* What has expired by the old attribute would live again by the new one, if it has not been
+     * removed yet. */
     MUST(larder_expire(r->db, 0, NULL) == LARDER_OK);
     forget_expired(r);
     MUST(larder_ttl_set(r->t, column >= 0 ? col_names[column] : NULL) == LARDER_OK);
@@ -312,7 +320,7 @@ static void do_check(struct run *r) {
     MUST(report.leaked_blocks == 0 && report.stale_entries == 0);
 }
 
-/* ---- One process ----------------------------------------------------------------------------------------------------- */
+/* ---- One process ----------------------------------------------------------------------------- */
 
 /* What one worker among others may do, too. */
 static void item_call(struct run *r) {
@@ -382,7 +390,7 @@ Test(model, one_process) {
     free(m);
 }
 
-/* ---- Many processes -------------------------------------------------------------------------------------------------- */
+/* ---- Many processes -------------------------------------------------------------------------- */
 
 #define WORKERS 3
 #define BATCH 64 /* calls between two looks at whether the test is over */

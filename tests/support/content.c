@@ -21,7 +21,7 @@ const char *content_wrong(const char *format, ...) {
     return text;
 }
 
-/* ---- What a write puts there ------------------------------------------------------------------------------------------ */
+/* ---- What a write puts there ----------------------------------------------------------------- */
 
 static const char *const partition_names[CONTENT_INDEXES] = {"G1P", "G2P", "G3P", "PK"};
 static const char *const sort_names[CONTENT_INDEXES] = {"G1S", "G2S", NULL, "L1S"};
@@ -93,7 +93,7 @@ static unsigned char fill_byte(uint32_t key, uint32_t serial, size_t at) {
     return (unsigned char)(key * 31 + serial * 7 + at / 64);
 }
 
-/* ---- Keys and partitions ------------------------------------------------------------------------------------------------ */
+/* ---- Keys and partitions --------------------------------------------------------------------- */
 
 unsigned content_partition_of(const struct content_source *from, uint32_t key) {
     return from->keys == CONTENT_NUMBER_KEY ? key : key % PARTITIONS;
@@ -137,7 +137,7 @@ void content_key(const struct content_source *from, uint32_t key, struct content
     }
 }
 
-/* ---- Building ------------------------------------------------------------------------------------------------------------ */
+/* ---- Building -------------------------------------------------------------------------------- */
 
 static void add_index_key(struct larder_builder *b, const struct content_source *from, const struct content *c, int i) {
     char text[CONTENT_TEXT_MAX];
@@ -173,7 +173,7 @@ int content_build(struct larder_builder *b, const struct content_source *from, u
     return larder_builder_finish(b, item);
 }
 
-/* ---- Taking an item apart ------------------------------------------------------------------------------------------------ */
+/* ---- Taking an item apart -------------------------------------------------------------------- */
 
 /* The attribute is this value; NULL: it has none of that name. */
 static int has_value(const struct larder_item *item, const char *name, const struct larder_value *expected) {

@@ -1,12 +1,14 @@
 /* tests/support/content.h - what the n-th write of a key puts there.
  *
- * Job      A write's contents are a function of (seed, key, serial): nothing (it was a delete), or an item that names its serial.
- *          So whoever reads an item can tell whether it is wholly what one write put there, whoever wrote it. Which write a
- *          read may show is not judged here, but by history.h (one writer a key) and tests/torture/shared.h (many).
- * States   A write changes none to four of the index keys (each index half as often as the one before), the size and the
- *          expiry (one key in four has one), or deletes.
- * Shapes   Primary keys are strings, a number, or bytes and a number. All items have the attributes of all four indexes
- *          (those that they are not in, left out), whichever of them the table has.
+ * Job      A write's contents are a function of (seed, key, serial): nothing (it was a delete), or
+ *          an item that names its serial. So whoever reads an item can tell whether it is wholly
+ *          what one write put there, whoever wrote it. Which write a read may show is not judged
+ *          here, but by history.h (one writer a key) and tests/torture/shared.h (many).
+ * States   A write changes none to four of the index keys (each index half as often as the one
+ *          before), the size and the expiry (one key in four has one), or deletes.
+ * Shapes   Primary keys are strings, a number, or bytes and a number. All items have the attributes
+ *          of all four indexes (those that they are not in, left out), whichever of them the table
+ *          has.
  */
 #ifndef LARDER_TESTS_SUPPORT_CONTENT_H
 #define LARDER_TESTS_SUPPORT_CONTENT_H
@@ -59,18 +61,20 @@ struct content_key {
 };
 void content_key(const struct content_source *from, uint32_t key, struct content_key *out);
 
-/* Partitions that items are spread over: of the table (index -1), or of an index. 0: one for each key. */
+/* Partitions that items are spread over: of the table (index -1), or of an index. 0: one for each
+ * key. */
 unsigned content_partitions(const struct content_source *from, int index);
 unsigned content_partition_of(const struct content_source *from, uint32_t key);
 struct larder_value content_partition(const struct content_source *from, int index, unsigned partition,
                                       char text[CONTENT_TEXT_MAX]);
 
-/* The item of a write. expires_s: 0 for never; stands in "exp". LARDER_OK or what larder_builder_finish() said. */
+/* The item of a write. expires_s: 0 for never; stands in "exp". LARDER_OK or what
+ * larder_builder_finish() said. */
 int content_build(struct larder_builder *b, const struct content_source *from, uint32_t key, uint32_t serial,
                   const struct content *c, int64_t expires_s, const struct larder_item **item);
 
-/* Key and serial of an item, read through `index` (-1: the table, or no query at all). NULL, or what is wrong: it is not an
- * item of this source, or not wholly what that write put there. */
+/* Key and serial of an item, read through `index` (-1: the table, or no query at all). NULL, or
+ * what is wrong: it is not an item of this source, or not wholly what that write put there. */
 const char *content_read(const struct content_source *from, int index, const struct larder_item *item, uint32_t *key,
                          uint32_t *serial);
 /* The item's attribute "exp", or 0. */

@@ -1,4 +1,5 @@
-/* tests/support/expect.h - a call of larder.h gives this result; if not, the test says what it gave and why. */
+/* tests/support/expect.h - a call of larder.h gives this result; if not, the test says what it gave
+ * and why. */
 #ifndef LARDER_TESTS_SUPPORT_EXPECT_H
 #define LARDER_TESTS_SUPPORT_EXPECT_H
 

@@ -26,7 +26,7 @@ static int64_t expiry_of(const struct content *s) {
     return s->expires_in_s < 0 ? 0 : HISTORY_EPOCH_S + s->expires_in_s;
 }
 
-/* ---- History and clients --------------------------------------------------------------------------------------------- */
+/* ---- History and clients --------------------------------------------------------------------- */
 
 struct history *history_map(int fd) {
     void *at = mmap(NULL, sizeof(struct history), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -80,7 +80,7 @@ void history_detach(struct history_client *c) {
     larder_builder_free(c->builder);
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------------------ */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static int delete_key(struct history_client *c, uint32_t key) {
     struct content_source from = source_of(c->h);
@@ -108,14 +108,15 @@ int history_write(struct history_client *c, uint32_t key) {
     return r;
 }
 
-/* ---- Judging what was read ------------------------------------------------------------------------------------------- */
+/* ---- Judging what was read ------------------------------------------------------------------- */
 
 /* One read: what could be seen of each key, and what was. */
 struct look {
     struct history_client *c;
     int index, partition; /* -1: the table; partition -1: no query but a get or scan */
     int64_t from_s, to_s;
-    uint32_t from[HISTORY_KEYS_MAX], to[HISTORY_KEYS_MAX], seen[HISTORY_KEYS_MAX]; /* serials; seen 0: nothing */
+    /* serials; seen 0: nothing */
+    uint32_t from[HISTORY_KEYS_MAX], to[HISTORY_KEYS_MAX], seen[HISTORY_KEYS_MAX];
 };
 
 static void look_begin(struct look *l, struct history_client *c, int index, int partition) {
@@ -153,7 +154,8 @@ static const char *look_path(const struct look *l) {
     return text;
 }
 
-/* A key was not seen: there must be a moment of the look at which it was not there to be seen, or it moved. */
+/* A key was not seen: there must be a moment of the look at which it was not there to be seen, or
+ * it moved. */
 static const char *judge_absent(const struct look *l, uint32_t key) {
     struct content s, first;
     state_of(l->c->h, key, l->from[key], &first);
@@ -191,7 +193,7 @@ static const char *look_judge(const struct look *l) {
     return NULL;
 }
 
-/* ---- Taking items apart ------------------------------------------------------------------------------------------------- */
+/* ---- Taking items apart ---------------------------------------------------------------------- */
 
 /* Key and serial of an item that is wholly what that write put there. */
 static const char *look_item(const struct look *l, const struct larder_item *item, uint32_t *key, uint32_t *serial) {
@@ -233,7 +235,7 @@ static const char *look_page(struct look *l, int is_descending) {
     return NULL;
 }
 
-/* ---- Looking ------------------------------------------------------------------------------------------------------------ */
+/* ---- Looking --------------------------------------------------------------------------------- */
 
 static const char *failed(const char *call, int r) {
     return content_wrong("%s: %s: %s", call, larder_result_name(r), larder_error());
@@ -310,7 +312,7 @@ const char *history_look(struct history_client *c) {
     return what ? what : history_scan(c);
 }
 
-/* ---- After a death, and in the end ------------------------------------------------------------------------------------- */
+/* ---- After a death, and in the end ----------------------------------------------------------- */
 
 static int may_be_unseen(const struct history *h, uint32_t key, uint32_t serial) {
     struct content s;

@@ -1,14 +1,18 @@
-/* tests/support/history.h - a table whose every read can be judged, whoever writes at the same time, and dies at it.
+/* tests/support/history.h - a table whose every read can be judged, whoever writes at the same
+ * time, and dies at it.
  *
- * Job      What a key holds after its n-th write is a function of (seed, key, n): nothing, or an item that names n in its
- *          attribute "serial". Writers note n as begun before the call and as acknowledged after it, in memory outside the
- *          segment. A read that began when a was acknowledged and ended when b had begun must show one of a..b: so every
- *          get, query and scan can be judged at once, beside writers and after deaths. (CacheLib's ValueHistory.)
+ * Job      What a key holds after its n-th write is a function of (seed, key, n): nothing, or an
+ *          item that names n in its attribute "serial". Writers note n as begun before the call and
+ *          as acknowledged after it, in memory outside the segment. A read that began when a was
+ *          acknowledged and ended when b had begun must show one of a..b: so every get, query and
+ *          scan can be judged at once, beside writers and after deaths. (CacheLib's ValueHistory.)
  * Picture  key k:   acked ---- may be seen ---- begun          equal: exactly this one, through every path
- * States   A write of a key changes none to four of its index keys (each index half as often as the one before), its size,
- *          its expiry (one key in four has one), or deletes it.
- * Rules    Y1 A key has one writer at a time. Y2 After a writer's death history_settle() its keys before anyone writes them.
- *          Y3 Nothing here asserts: functions return NULL or a text that says what is wrong, so that children can use them.
+ * States   A write of a key changes none to four of its index keys (each index half as often as the
+ *          one before), its size, its expiry (one key in four has one), or deletes it.
+ * Rules    Y1 A key has one writer at a time. Y2 After a writer's death history_settle() its keys
+ *             before anyone writes them.
+ *          Y3 Nothing here asserts: functions return NULL or a text that says what is wrong, so
+ *             that children can use them.
  */
 #ifndef LARDER_TESTS_SUPPORT_HISTORY_H
 #define LARDER_TESTS_SUPPORT_HISTORY_H
@@ -51,20 +55,24 @@ struct history_client {
     struct rng rng;
 };
 
-/* Creates the table: PK, SK, three global and one local index, TTL. A result of larder_table_create(). */
+/* Creates the table: PK, SK, three global and one local index, TTL. A result of
+ * larder_table_create(). */
 int history_table_create(struct larder *db);
 /* Sets db's clock to the history's. LARDER_OK or a failure. */
 int history_attach(struct history_client *c, struct history *h, struct larder *db);
 void history_detach(struct history_client *c);
 
-/* The next write of a key: LARDER_OK or what larder_put() or larder_delete() said; then nothing has happened to the key. */
+/* The next write of a key: LARDER_OK or what larder_put() or larder_delete() said; then nothing has
+ * happened to the key. */
 int history_write(struct history_client *c, uint32_t key);
 /* After a writer's death: finds out whether its last writes of these keys happened. */
 const char *history_settle(struct history_client *c, uint32_t first, uint32_t count);
 
-/* Looks through every path: each key by get, all at once, each partition of each index both ways, a scan. */
+/* Looks through every path: each key by get, all at once, each partition of each index both ways, a
+ * scan. */
 const char *history_look(struct history_client *c);
-/* One query, of index 0..3, or -1 for the table; partitions are numbered 0..history_partitions(index) - 1. */
+/* One query, of index 0..3, or -1 for the table; partitions are numbered
+ * 0..history_partitions(index) - 1. */
 const char *history_query(struct history_client *c, int index, unsigned partition, int is_descending);
 unsigned history_partitions(int index);
 const char *history_get(struct history_client *c, uint32_t key);

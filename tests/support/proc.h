@@ -1,11 +1,14 @@
 /* tests/support/proc.h - child processes of a test: start, wait with a deadline, kill by pid.
  *
- * Job      A child is a function run after fork() or a program; its end is told apart as exit code, signal, or stuck.
- * Rules    P1 Every wait has a deadline. A child that misses it is killed and reaped: no test leaves a process behind.
- *          P2 A child dies with the thread that started it (PR_SET_PDEATHSIG): start them from the test's own thread.
+ * Job      A child is a function run after fork() or a program; its end is told apart as exit code,
+ *          signal, or stuck.
+ * Rules    P1 Every wait has a deadline. A child that misses it is killed and reaped: no test
+ *             leaves a process behind.
+ *          P2 A child dies with the thread that started it (PR_SET_PDEATHSIG): start them from the
+ *             test's own thread.
  *          P3 Only pids returned by proc_fork() and proc_exec() are ever signalled.
- *          P4 In a forked child cr_assert() must not be used, it would report through its parent's pipe: return a
- *             number from the function, or use PROC_CHECK().
+ *          P4 In a forked child cr_assert() must not be used, it would report through its parent's
+ *             pipe: return a number from the function, or use PROC_CHECK().
  * Tests    tests/unit/support/support_test.c
  */
 #ifndef LARDER_TESTS_SUPPORT_PROC_H
@@ -31,10 +34,12 @@ struct proc_result {
 /* Runs run(arg) in a forked child that exits with what it returns, without atexit handlers. */
 pid_t proc_fork(int (*run)(void *arg), void *arg);
 
-/* Runs a program found by PATH; argv ends with NULL. output_fd receives its standard output, -1: inherited. */
+/* Runs a program found by PATH; argv ends with NULL. output_fd receives its standard output, -1:
+ * inherited. */
 pid_t proc_exec(const char *const argv[], int output_fd);
 
-/* Waits for the child's end, at most deadline_ms (stretched in sanitizer builds, slow.h), and reaps it. */
+/* Waits for the child's end, at most deadline_ms (stretched in sanitizer builds, slow.h), and reaps
+ * it. */
 struct proc_result proc_wait(pid_t pid, uint32_t deadline_ms);
 
 /* SIGKILL, then reaps. PROC_EXITED if it had ended by itself before. */
@@ -50,10 +55,12 @@ struct proc_result proc_run(int (*run)(void *arg), void *arg, uint32_t deadline_
 int proc_is_exit(struct proc_result r, int code);
 int proc_is_signal(struct proc_result r, int signal);
 
-/* "exit 3", "signal 9 (Killed)", "stuck for 2000 ms": for messages; valid until this thread's next call. */
+/* "exit 3", "signal 9 (Killed)", "stuck for 2000 ms": for messages; valid until this thread's next
+ * call. */
 const char *proc_text(struct proc_result r);
 
-/* In a child that is meant to die by SIGSEGV, SIGBUS or SIGABRT: a plain death, no sanitizer report, no core file. */
+/* In a child that is meant to die by SIGSEGV, SIGBUS or SIGABRT: a plain death, no sanitizer
+ * report, no core file. */
 void proc_expect_crash(void);
 
 /* In a child: says what does not hold, and why, and exits with PROC_CHECK_FAILED. */

@@ -1,4 +1,5 @@
-/* tests/support/same_item.h - whether two items have the same attributes, through larder.h alone. */
+/* tests/support/same_item.h - whether two items have the same attributes, through larder.h
+ * alone. */
 #ifndef LARDER_TESTS_SUPPORT_SAME_ITEM_H
 #define LARDER_TESTS_SUPPORT_SAME_ITEM_H
 

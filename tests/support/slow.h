@@ -1,6 +1,7 @@
 /* tests/support/slow.h - how much slower this build is than a plain one.
  *
- * Job      One factor for every deadline of the tests, so that a deadline is written once, for the plain build.
+ * Job      One factor for every deadline of the tests, so that a deadline is written once, for the
+ *          plain build.
  */
 #ifndef LARDER_TESTS_SUPPORT_SLOW_H
 #define LARDER_TESTS_SUPPORT_SLOW_H

@@ -1,8 +1,10 @@
 /* tests/support/testseg.h - a fresh segment for a test.
  *
- * Job      Opens a segment of the wanted size and number of stripes that nobody else uses, through larder_open() only.
- * Rules    T1 A memfd segment ends with its last process. A named one is removed by testseg_destroy(), and if the test
- *             dies before that, by run_suite, which gives every run a prefix of its own (LARDER_TEST_PREFIX).
+ * Job      Opens a segment of the wanted size and number of stripes that nobody else uses, through
+ *          larder_open() only.
+ * Rules    T1 A memfd segment ends with its last process. A named one is removed by
+ *             testseg_destroy(), and if the test dies before that, by run_suite, which gives every
+ *             run a prefix of its own (LARDER_TEST_PREFIX).
  *          T2 Failing to open fails the test, with larder_error().
  */
 #ifndef LARDER_TESTS_SUPPORT_TESTSEG_H

@@ -1,10 +1,11 @@
 /* tests/support/until.h - waits for a condition, with a deadline.
  *
- * Job      Replaces blind sleeps: UNTIL(SHM_LOAD(&flag) == 1, 2000) looks again and again and is false only if the
- *          condition still does not hold when the deadline has passed.
- * Rules    U1 The condition is evaluated once more after the deadline, so that a test process that was itself held up
- *             does not blame the code under test.
- *          U2 Deadlines are for the plain build in milliseconds; sanitizer builds stretch them (slow.h).
+ * Job      Replaces blind sleeps: UNTIL(SHM_LOAD(&flag) == 1, 2000) looks again and again and is
+ *          false only if the condition still does not hold when the deadline has passed.
+ * Rules    U1 The condition is evaluated once more after the deadline, so that a test process that
+ *             was itself held up does not blame the code under test.
+ *          U2 Deadlines are for the plain build in milliseconds; sanitizer builds stretch them
+ *             (slow.h).
  */
 #ifndef LARDER_TESTS_SUPPORT_UNTIL_H
 #define LARDER_TESTS_SUPPORT_UNTIL_H
@@ -13,8 +14,9 @@
 
 /* Monotonic clock. */
 uint64_t until_now_ms(void);
-/* The same clock without the time in which the calling thread was ready to run and had no core. What a call takes by it says
- * something about the call on a loaded machine, too: upper limits of time are judged by it. */
+/* The same clock without the time in which the calling thread was ready to run and had no core.
+ * What a call takes by it says something about the call on a loaded machine, too: upper limits of
+ * time are judged by it. */
 uint64_t until_own_ms(void);
 /* The moment deadline_ms from now, stretched by SLOW_FACTOR. */
 uint64_t until_deadline(uint32_t deadline_ms);

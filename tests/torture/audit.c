@@ -1,10 +1,10 @@
 /* tests/torture/audit.c - looks at a segment at rest. See torture.h.
  *
- * Job      Once the workers pause or are dead: larder_check() finds nothing wrong, everything is as the history says, no slot
- *          belongs to the dead. Emptied, what is in use is what an empty segment needs: nothing has leaked, by a count that
- *          larder_check() does not make.
- * Counted  Stripes (they stay with their catalog entry), definitions and bucket arrays (they keep the size they once needed) are
- *          subtracted one by one, not measured.
+ * Job      Once the workers pause or are dead: larder_check() finds nothing wrong, everything is as
+ *          the history says, no slot belongs to the dead. Emptied, what is in use is what an empty
+ *          segment needs: nothing has leaked, by a count that larder_check() does not make.
+ * Counted  Stripes (they stay with their catalog entry), definitions and bucket arrays (they keep
+ *          the size they once needed) are subtracted one by one, not measured.
  */
 #include <unistd.h>
 

@@ -1,4 +1,5 @@
-/* tests/torture/main.c - the command line of larder_torture. See torture.h, and script/torture, which builds and calls it. */
+/* tests/torture/main.c - the command line of larder_torture. See torture.h, and script/torture,
+ * which builds and calls it. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,9 @@
-/* tests/torture/operations.c - writes and changes of tables, each noted in the history, each answer judged. See torture.h.
+/* tests/torture/operations.c - writes and changes of tables, each noted in the history, each answer
+ * judged. See torture.h.
  *
- * Answers  LARDER_E_FULL is allowed to what needs memory; LARDER_E_BUSY to an impatient client alone. Both, and "no such table", must
- *          have changed nothing: the write is noted as refused, and if anybody ever sees it, that is wrong.
+ * Answers  LARDER_E_FULL is allowed to what needs memory; LARDER_E_BUSY to an impatient client
+ *          alone. Both, and "no such table", must have changed nothing: the write is noted as
+ *          refused, and if anybody ever sees it, that is wrong.
  */
 #include <stdio.h>
 
@@ -27,7 +29,7 @@ static void refused(struct client *c, struct shared_note *note, uint32_t table) 
         client_wrong(c, content_wrong("table %s: %s", torture_tables[table].name, what));
 }
 
-/* ---- Items -------------------------------------------------------------------------------------------------------------- */
+/* ---- Items ----------------------------------------------------------------------------------- */
 
 /* Serials whose contents are not wanted are given back unused. */
 static void take_wanted(struct client *c, uint32_t table, uint32_t key, enum want want, struct shared_note *note,
@@ -98,7 +100,7 @@ void do_write(struct client *c, uint32_t table, uint32_t key, enum want want) {
     judge_write(c, table, key, &note, content.is_deleted, r, page != NULL, &read);
 }
 
-/* ---- Tables ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 void do_create(struct client *c, uint32_t table) {
     const struct torture_table *t = &torture_tables[table];
@@ -186,7 +188,7 @@ void do_ttl_set(struct client *c, uint32_t table, int is_on) {
     judge_change(c, table, &note, "ttl_set", r, &read);
 }
 
-/* ---- The segment ----------------------------------------------------------------------------------------------------------- */
+/* ---- The segment ----------------------------------------------------------------------------- */
 
 void do_expire(struct client *c, uint64_t items_max) {
     int r = larder_expire(c->db, items_max, NULL);

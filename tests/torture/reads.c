@@ -1,8 +1,10 @@
-/* tests/torture/reads.c - reads by every path, each judged against the history. See torture.h and shared.h.
+/* tests/torture/reads.c - reads by every path, each judged against the history. See torture.h and
+ * shared.h.
  *
- * Method   A read notes the tick before and after, takes apart each item it was given (is it wholly what one write put there, under
- *          a key of the path that was asked, in order, not twice), and then asks of each key whether what was seen, or that nothing
- *          was, is possible. Several pages are judged as one long read.
+ * Method   A read notes the tick before and after, takes apart each item it was given (is it wholly
+ *          what one write put there, under a key of the path that was asked, in order, not twice),
+ *          and then asks of each key whether what was seen, or that nothing was, is possible.
+ *          Several pages are judged as one long read.
  */
 #include <string.h>
 
@@ -20,7 +22,8 @@ struct look {
     uint32_t last;          /* key of the last item; UINT32_MAX: none yet */
     uint32_t seen[SHARED_KEYS];
     int64_t expiry[SHARED_KEYS];
-    char moved_from[CONTENT_TEXT_MAX]; /* judging one key: the first sort key that it may have had */
+    /* judging one key: the first sort key that it may have had */
+    char moved_from[CONTENT_TEXT_MAX];
 };
 
 static void look_begin(struct look *l, struct client *c, uint32_t table, int index, int partition) {
@@ -69,7 +72,7 @@ static int is_in_path(const struct look *l, uint32_t key, const struct content *
     return content->index[l->index].partition == l->partition;
 }
 
-/* ---- What was seen ------------------------------------------------------------------------------------------------------ */
+/* ---- What was seen --------------------------------------------------------------------------- */
 
 /* An index may show an item twice if it moved on from one page to the next. */
 static int has_moved_on(const struct look *l, uint32_t key, uint32_t serial) {
@@ -121,9 +124,10 @@ static void look_page(struct look *l, int is_descending) {
     }
 }
 
-/* ---- Judging ------------------------------------------------------------------------------------------------------------ */
+/* ---- Judging --------------------------------------------------------------------------------- */
 
-/* Whether this write may be why the key was not seen. Items that moved while a query went on may be missed (larder.h). */
+/* Whether this write may be why the key was not seen. Items that moved while a query went on may be
+ * missed (larder.h). */
 static int hides(void *arg, uint32_t serial, int64_t expiry) {
     struct look *l = arg;
     struct content content;
@@ -163,7 +167,8 @@ static void judge_all(struct look *l) {
             judge_key(l, key, 0);
 }
 
-/* LARDER_E_NO_TABLE and the like end a read: right or wrong, there is nothing more to judge. True if it is to go on. */
+/* LARDER_E_NO_TABLE and the like end a read: right or wrong, there is nothing more to judge. True
+ * if it is to go on. */
 static int look_is_answered(struct look *l, const char *call, int r) {
     if (r >= 0)
         return 1;
@@ -192,7 +197,7 @@ void judge_was_absent(struct client *c, uint32_t table, uint32_t key, uint32_t o
     judge_key(&l, key, own);
 }
 
-/* ---- Tables that come and go -------------------------------------------------------------------------------------------- */
+/* ---- Tables that come and go ----------------------------------------------------------------- */
 
 void client_table_gone(struct client *c, uint32_t table, const struct shared_read *r) {
     if (!shared_may_be_dropped(c->h, r, table, c->table[table].since))
@@ -221,7 +226,7 @@ struct larder_table *client_table(struct client *c, uint32_t table) {
     return NULL;
 }
 
-/* ---- Reading -------------------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 void do_get(struct client *c, uint32_t table, uint32_t key) {
     struct larder_table *t = client_table(c, table);

@@ -1,14 +1,18 @@
-/* tests/torture/recover_time.c - from the SIGKILL of who holds a lock to the first waiter's success: how long?
+/* tests/torture/recover_time.c - from the SIGKILL of who holds a lock to the first waiter's
+ * success: how long?
  *
  *   recover_time [--rounds N] [--seed S]     N rounds for each kind of lock, without and with an expirer; default 40, at least 2
  *
- * Method   A process begins a put and stops itself at a chosen store, inside a stripe's, partition's, timer shard's, heap bin's or
- *          the span lock. A second one begins a put that needs that lock, and is seen to sleep on it (its slot names the lock, the
- *          lock has a waiter); or it begins only as the first is killed. The clock starts before kill(2) and stops when the second
- *          one's larder_put() has returned LARDER_OK. Which stores hold which lock is found by trying, and remembered.
- * Verdict  Median under 5 ms and worst under 50 ms in a long run (1,000 rounds and more of each kind), ten times as much in a
- *          short one. What this machine does to any process counts extra: a twin that only sleeps for a millisecond, over and over,
- *          measures how late it is woken; four times its median and its worst are added. Both are printed.
+ * Method   A process begins a put and stops itself at a chosen store, inside a stripe's,
+ *          partition's, timer shard's, heap bin's or the span lock. A second one begins a put that
+ *          needs that lock, and is seen to sleep on it (its slot names the lock, the lock has a
+ *          waiter); or it begins only as the first is killed. The clock starts before kill(2) and
+ *          stops when the second one's larder_put() has returned LARDER_OK. Which stores hold which
+ *          lock is found by trying, and remembered.
+ * Verdict  Median under 5 ms and worst under 50 ms in a long run (1,000 rounds and more of each
+ *          kind), ten times as much in a short one. What this machine does to any process counts
+ *          extra: a twin that only sleeps for a millisecond, over and over, measures how late it is
+ *          woken; four times its median and its worst are added. Both are printed.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -86,7 +90,8 @@ struct bench {
     int memfd;
     uint32_t rounds;
     pid_t waiter, twin, expirer;
-    uint32_t known[KINDS][256], known_count[KINDS]; /* stores that hold it: number, and 1 << 16 for a large put */
+    /* stores that hold it: number, and 1 << 16 for a large put */
+    uint32_t known[KINDS][256], known_count[KINDS];
     uint32_t stripe_of[KEYS];
     uint32_t passed, failed;
 };
@@ -111,7 +116,7 @@ static uint64_t now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* ---- Putting ------------------------------------------------------------------------------------------------------------- */
+/* ---- Putting --------------------------------------------------------------------------------- */
 
 static void open_all(struct bench *b) {
     struct larder_options o = {.flags = LARDER_MEMFD, .memfd = b->memfd, .busy_timeout_ms = BUSY_MS};
@@ -153,7 +158,7 @@ static uint32_t stripe_of(struct bench *b, uint32_t key) {
     return (uint32_t)(htab_stripe(&v->items, read_hash(v, &k)) - v->items.stripes);
 }
 
-/* ---- Processes ------------------------------------------------------------------------------------------------------------ */
+/* ---- Processes ------------------------------------------------------------------------------- */
 
 static pid_t start(void) {
     pid_t parent = getpid();
@@ -279,7 +284,7 @@ static int is_asleep_on(struct bench *b, const struct slot_shm *holder, enum kin
     return 0;
 }
 
-/* ---- A round ----------------------------------------------------------------------------------------------------------------- */
+/* ---- A round --------------------------------------------------------------------------------- */
 
 static int is_done(struct bench *b) {
     return atomic_load(&b->stage->done) == atomic_load(&b->stage->go);
@@ -361,7 +366,7 @@ static double try_round(struct bench *b, enum kind wanted, enum mode mode) {
     return ms;
 }
 
-/* ---- Figures ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Figures --------------------------------------------------------------------------------- */
 
 static int compare_ms(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;

@@ -28,7 +28,7 @@ uint64_t shared_tick(struct shared *h) {
     return atomic_fetch_add(&h->tick, 1) + 1;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 #define PENDING (UINT64_C(1) << 63)
 
@@ -112,7 +112,7 @@ void shared_bury(struct shared *h, uint32_t author) {
         end_at(p, serial, now, 0);
 }
 
-/* ---- Judging -------------------------------------------------------------------------------------------------------- */
+/* ---- Judging --------------------------------------------------------------------------------- */
 
 struct seen_write {
     uint64_t state, begun;
@@ -143,7 +143,8 @@ void shared_read_end(struct shared *h, struct shared_read *r) {
     atomic_fetch_add(&h->counts.reads, 1);
 }
 
-/* The begin of the latest certain write that was over before the read began: what was over before it is not to be seen. */
+/* The begin of the latest certain write that was over before the read began: what was over before
+ * it is not to be seen. */
 static uint64_t fence_of_register(struct shared_key *key, const struct shared_read *r, uint64_t fence) {
     struct seen_write w;
     for (unsigned i = 0; i < SHARED_PLACES; i++)

@@ -1,24 +1,32 @@
-/* tests/torture/shared.h - keys that many processes write at once: which of their writes may a read show?
+/* tests/torture/shared.h - keys that many processes write at once: which of their writes may a read
+ * show?
  *
- * Job      Each key is a register. Whoever writes it takes the key's next serial and notes the write as begun, then calls, then
- *          notes what came of it: all in memory outside the segment, with ticks of one clock. A read that took from tick a to tick b
- *          is judged by what stands there. (support/history.h is simpler and sharper, for keys with one writer each.)
+ * Job      Each key is a register. Whoever writes it takes the key's next serial and notes the
+ *          write as begun, then calls, then notes what came of it: all in memory outside the
+ *          segment, with ticks of one clock. A read that took from tick a to tick b is judged by
+ *          what stands there. (support/history.h is simpler and sharper, for keys with one writer
+ *          each.)
  * A write  takes effect, if it does, between `begun` and `upper`. `upper` is the earliest tick by which it is over: acknowledged,
- *          its process found dead, or its item seen by somebody. `certain`: it did take effect (acknowledged or seen).
+ *          its process found dead, or its item seen by somebody. `certain`: it did take effect
+ *          (acknowledged or seen).
  *          `void`: refused; it never takes effect.
  * Judged   J1 What is seen was begun before the read ended, and is not void.
- *          J2 No certain write that was over before the read began was begun after the one that is seen was over. (Atomic
- *             registers: with J1 and "seen is certain" this also forbids that a later read goes back to an older write.)
- *          J3 Nothing is seen: some write that J1 and J2 allow left nothing, or left something that had expired or is under
- *             another key of the index.
- *          J4 Of two writes that each say what they replaced, no two replaced the same write: none was lost.
+ *          J2 No certain write that was over before the read began was begun after the one that is
+ *             seen was over. (Atomic registers: with J1 and "seen is certain" this also forbids
+ *             that a later read goes back to an older write.)
+ *          J3 Nothing is seen: some write that J1 and J2 allow left nothing, or left something that
+ *             had expired or is under another key of the index.
+ *          J4 Of two writes that each say what they replaced, no two replaced the same write: none
+ *             was lost.
  *          Dropping a table is a delete of all its keys at once.
- * Deaths   A dead process publishes nothing, and recovery never publishes for it (core/table/write.h): so its write is over when its
- *          process has been reaped. shared_bury() notes that.
- * Places   A key remembers its last SHARED_PLACES writes, and of the others how long they may have lasted. A read so long that
- *          what it needs was forgotten is let pass, and counted (unjudged).
- * Killed   Any process may die between any two stores here, too. A place is taken by one compare-and-swap that says "being
- *          noted"; the author's `pending` names it before.
+ * Deaths   A dead process publishes nothing, and recovery never publishes for it
+ *          (core/table/write.h): so its write is over when its process has been reaped.
+ *          shared_bury() notes that.
+ * Places   A key remembers its last SHARED_PLACES writes, and of the others how long they may have
+ *          lasted. A read so long that what it needs was forgotten is let pass, and counted
+ *          (unjudged).
+ * Killed   Any process may die between any two stores here, too. A place is taken by one
+ *          compare-and-swap that says "being noted"; the author's `pending` names it before.
  */
 #ifndef LARDER_TESTS_TORTURE_SHARED_H
 #define LARDER_TESTS_TORTURE_SHARED_H
@@ -73,7 +81,7 @@ struct shared {
 
 uint64_t shared_tick(struct shared *h);
 
-/* ---- Writing ------------------------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 struct shared_note {
     struct shared *h;
     struct shared_key *key;
@@ -91,7 +99,7 @@ const char *shared_refused(struct shared_note *note);
 /* The author's process is dead, and was reaped. */
 void shared_bury(struct shared *h, uint32_t author);
 
-/* ---- Judging -------------------------------------------------------------------------------------------------------- */
+/* ---- Judging --------------------------------------------------------------------------------- */
 struct shared_read {
     uint64_t from, to;
     int64_t from_s, to_s; /* the clock at both ends */
@@ -111,7 +119,8 @@ const char *shared_judge_unseen(struct shared *h, const struct shared_read *r, u
 /* J4. */
 const char *shared_judge_replaced(struct shared *h, uint32_t table, uint32_t key, uint32_t serial);
 
-/* Whether an event register, which began as `initial`, had this value at every moment of the read. */
+/* Whether an event register, which began as `initial`, had this value at every moment of the
+ * read. */
 int shared_was_always(struct shared *h, const struct shared_read *r, uint32_t table, uint32_t reg, int64_t initial,
                       int64_t value);
 /* Whether the table may have been dropped after tick `since` and before the read's end. */

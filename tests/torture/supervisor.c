@@ -1,13 +1,19 @@
-/* tests/torture/supervisor.c - starts, kills, stops and resumes the workers, and has the segment audited. See torture.h.
+/* tests/torture/supervisor.c - starts, kills, stops and resumes the workers, and has the segment
+ * audited. See torture.h.
  *
- * Idea     Two ways to die: by a signal from here, at whatever instant it finds; and by an order to die at the k-th store from now,
- *          which is nearly always in the middle of a write, a recovery, a drop. The same for being stopped. A stopped worker is
- *          resumed after a while, or killed as it is.
- * Rules    V1 Never attaches, so that the engine cannot hold it up. V2 Signals go to its own children, by pid, before they are
- *          reaped. V3 Every wait has a deadline: a worker's operation, an end, an audit; missing it is the verdict "stuck".
- *          V4 A worker's death is noted in the history (shared_bury) before the worker is started again. V5 A signal to end, or
- *          that nobody reads the output any more (SIGPIPE), ends the run at once and without a verdict: the parts are killed, the
- *          segment is removed, and the exit code is 128 and the signal.
+ * Idea     Two ways to die: by a signal from here, at whatever instant it finds; and by an order to
+ *          die at the k-th store from now, which is nearly always in the middle of a write, a
+ *          recovery, a drop. The same for being stopped. A stopped worker is resumed after a while,
+ *          or killed as it is.
+ * Rules    V1 Never attaches, so that the engine cannot hold it up. V2 Signals go to its own
+ *             children, by pid, before they are
+ *          reaped. V3 Every wait has a deadline: a worker's operation, an end, an audit; missing it
+ *          is the verdict "stuck".
+ *          V4 A worker's death is noted in the history (shared_bury) before the worker is started
+ *             again. V5 A signal to end, or
+ *          that nobody reads the output any more (SIGPIPE), ends the run at once and without a
+ *          verdict: the parts are killed, the segment is removed, and the exit code is 128 and the
+ *          signal.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -52,9 +58,11 @@ struct supervisor {
     struct worker worker[WORKERS_MAX];
     uint64_t start_ms, audited_ms, reported_ms;
     uint32_t kills, kills_by_order, kills_attaching, kills_stopped, stops, audits, emptied, audited_kills;
-    uint64_t late_ms; /* a sleep of ours ended so much too late: what a busy machine does to everybody */
-    /* So long it took to fork, to die after SIGKILL, or to print (a full disk's queue), in which the engine has no part: while the
-     * machine lets nobody die, the dead keep their locks; while we print, nobody resumes who is stopped. */
+    /* a sleep of ours ended so much too late: what a busy machine does to everybody */
+    uint64_t late_ms;
+    /* So long it took to fork, to die after SIGKILL, or to print (a full disk's queue), in which
+     * the engine has no part: while the machine lets nobody die, the dead keep their locks; while
+     * we print, nobody resumes who is stopped. */
     uint64_t stood_ms;
     uint32_t passed, failed;
     int verdict; /* EXIT_ */
@@ -74,7 +82,7 @@ static void catch_signals(void) {
             signal(signals[i], SIG_IGN);
 }
 
-/* ---- Verdicts ----------------------------------------------------------------------------------------------------------- */
+/* ---- Verdicts -------------------------------------------------------------------------------- */
 
 static void fail(struct supervisor *s, int verdict, const char *what) {
     static const char *const names[] = {
@@ -111,7 +119,7 @@ static void judge_end(struct supervisor *s, const char *part, int code, int stat
         fail(s, EXIT_CRASH, content_wrong("%s %s", part, text_of(code, status)));
 }
 
-/* ---- Children ----------------------------------------------------------------------------------------------------------- */
+/* ---- Children -------------------------------------------------------------------------------- */
 
 static void note_most(uint64_t *most_ms, uint64_t ms) {
     *most_ms = ms > *most_ms ? ms : *most_ms;
@@ -215,7 +223,7 @@ static void resume(struct supervisor *s, uint32_t i) {
     kill(w->pid, SIGCONT);
 }
 
-/* ---- Watching ------------------------------------------------------------------------------------------------------------ */
+/* ---- Watching -------------------------------------------------------------------------------- */
 
 static void watch_heartbeats(struct supervisor *s, uint32_t i) {
     uint64_t now_ms = until_now_ms();
@@ -251,7 +259,7 @@ static void pause_us(uint64_t us) {
     nanosleep(&t, NULL);
 }
 
-/* ---- Doing harm ----------------------------------------------------------------------------------------------------------- */
+/* ---- Doing harm ------------------------------------------------------------------------------ */
 
 static uint32_t any_victim(struct supervisor *s) {
     return 1 + (uint32_t)rng_below(&s->rng, s->run->worker_count - 1);
@@ -335,7 +343,7 @@ static int is_ending(const struct supervisor *s) {
     return s->verdict || is_interrupted;
 }
 
-/* ---- Audits ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Audits ---------------------------------------------------------------------------------- */
 
 /* Runs the auditor. */
 static void run_audit(struct supervisor *s, uint32_t what) {
@@ -382,7 +390,8 @@ static int are_at_rest(struct supervisor *s) {
     return are;
 }
 
-/* Everybody between two operations, or dead: some audits begin with the death of all that may die. */
+/* Everybody between two operations, or dead: some audits begin with the death of all that may
+ * die. */
 static void come_to_rest(struct supervisor *s) {
     atomic_store(&s->run->must_pause, 1);
     if (rng_is_one_in(&s->rng, 3)) {
@@ -404,7 +413,7 @@ static void audit(struct supervisor *s) {
     s->audited_kills = s->kills;
 }
 
-/* ---- Reports ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Reports --------------------------------------------------------------------------------- */
 
 static void report(struct supervisor *s) {
     struct shared_counts *n = &s->run->shared.counts;
@@ -442,7 +451,7 @@ static void judge_run(struct supervisor *s) {
     must(s, s->emptied > 0, "the segment was never emptied");
 }
 
-/* ---- The run -------------------------------------------------------------------------------------------------------------------- */
+/* ---- The run --------------------------------------------------------------------------------- */
 
 static int is_done(const struct supervisor *s) {
     const struct supervisor_options *o = s->options;
@@ -470,7 +479,8 @@ static void torture(struct supervisor *s) {
 
 static void end_workers(struct supervisor *s) {
     atomic_store(&s->run->is_over, 1);
-    if (!is_ending(s) && !UNTIL(is_interrupted || are_at_rest(s), STUCK_MS / SLOW_FACTOR)) /* here: all have ended */
+    /* here: all have ended */
+    if (!is_ending(s) && !UNTIL(is_interrupted || are_at_rest(s), STUCK_MS / SLOW_FACTOR))
         fail(s, EXIT_STUCK, "a worker does not end");
     for (uint32_t i = 0; i < s->run->worker_count; i++)
         kill_now(s, i);

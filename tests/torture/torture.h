@@ -1,14 +1,17 @@
 /* tests/torture/torture.h - what supervisor, workers and auditor of one torture run share.
  *
- * Job      larder_torture is one program in three parts. The supervisor (supervisor.c) starts the others by fork and exec, kills,
- *          stops and resumes them by process id, and never touches the segment: so nothing in the engine can hold it up. Workers
- *          (worker.c) do random operations and judge every answer. The auditor (audit.c) lives for one audit, while the workers
- *          pause or are dead.
+ * Job      larder_torture is one program in three parts. The supervisor (supervisor.c) starts the
+ *          others by fork and exec, kills, stops and resumes them by process id, and never touches
+ *          the segment: so nothing in the engine can hold it up. Workers (worker.c) do random
+ *          operations and judge every answer. The auditor (audit.c) lives for one audit, while the
+ *          workers pause or are dead.
  * Picture  memfd, inherited by descriptor:  struct run { orders, heartbeats, the first failure, struct shared (shared.h) }
- * Seed     The supervisor's choices follow from the seed, and a worker's from the seed, its number and how often it was started.
- *          What happens between processes is timing, and does not repeat: a failure leaves the segment and the history behind.
- * Ends     A part that finds a wrong answer writes it down and exits with EXIT_WRONG. Verdicts are told apart: wrong (an answer or an
- *          audit), crash (a part died by itself), stuck (an operation or an end took too long).
+ * Seed     The supervisor's choices follow from the seed, and a worker's from the seed, its number
+ *          and how often it was started. What happens between processes is timing, and does not
+ *          repeat: a failure leaves the segment and the history behind.
+ * Ends     A part that finds a wrong answer writes it down and exits with EXIT_WRONG. Verdicts are
+ *          told apart: wrong (an answer or an audit), crash (a part died by itself), stuck (an
+ *          operation or an end took too long).
  */
 #ifndef LARDER_TESTS_TORTURE_TORTURE_H
 #define LARDER_TESTS_TORTURE_TORTURE_H
@@ -35,7 +38,7 @@
     (60000u * SLOW_FACTOR) /* patient workers: nobody holds a lock for that long, even if the machine stands still */
 #define IMPATIENT_MS 20u
 
-/* ---- Orders to a worker: what it does to itself at one of its next stores ---------------------------------------------- */
+/* ---- Orders to a worker: what it does to itself at one of its next stores -------------------- */
 #define ORDER_NONE 0u
 #define ORDER_DIE 1u
 #define ORDER_STOP 2u
@@ -61,7 +64,7 @@ struct run {
     struct shared shared;
 };
 
-/* ---- The tables --------------------------------------------------------------------------------------------------------- */
+/* ---- The tables ------------------------------------------------------------------------------ */
 enum { TABLE_PAIR, TABLE_SINGLE, TABLE_CHURN, TABLE_HOG, TABLES };
 
 struct torture_table {
@@ -78,7 +81,7 @@ struct torture_table {
 extern const struct torture_table torture_tables[TABLES];
 _Static_assert(TABLES == SHARED_TABLES, "each table has its registers");
 
-/* ---- A client: one thread that calls ------------------------------------------------------------------------------------ */
+/* ---- A client: one thread that calls --------------------------------------------------------- */
 struct client {
     struct run *run;
     struct shared *h;
@@ -107,7 +110,7 @@ void client_failed(struct client *c, const char *call, int result) __attribute__
 struct content_source client_source(const struct client *c, uint32_t table);
 uint32_t client_keys(const struct client *c, uint32_t table);
 
-/* ---- Operations (operations.c): each judges its answer -------------------------------------------------------------------- */
+/* ---- Operations (operations.c): each judges its answer --------------------------------------- */
 enum want { WANT_ANY, WANT_ITEM, WANT_NOTHING };
 void do_write(struct client *c, uint32_t table, uint32_t key, enum want want);
 void do_create(struct client *c, uint32_t table);
@@ -118,7 +121,7 @@ void do_expire(struct client *c, uint64_t items_max);
 void do_check(struct client *c);
 void do_statistics(struct client *c);
 
-/* ---- Reads (reads.c) --------------------------------------------------------------------------------------------------------- */
+/* ---- Reads (reads.c) ------------------------------------------------------------------------- */
 void do_get(struct client *c, uint32_t table, uint32_t key);
 void do_get_many(struct client *c, uint32_t table, uint32_t count);
 /* index -1: the table. limit 0: in one page. */
@@ -130,11 +133,12 @@ void do_look(struct client *c);
 struct larder_table *client_table(struct client *c, uint32_t table);
 /* A call said that the table is gone: is that right? Forgets it. */
 void client_table_gone(struct client *c, uint32_t table, const struct shared_read *r);
-/* What a put or delete said it replaced, at most one item: c->page. `own`: the serial of the write itself. */
+/* What a put or delete said it replaced, at most one item: c->page. `own`: the serial of the write
+ * itself. */
 void judge_replaced(struct client *c, uint32_t table, uint32_t key, uint32_t own, const struct shared_read *r);
 void judge_was_absent(struct client *c, uint32_t table, uint32_t key, uint32_t own, const struct shared_read *r);
 
-/* ---- Parts of the program --------------------------------------------------------------------------------------------------- */
+/* ---- Parts of the program -------------------------------------------------------------------- */
 int worker_main(struct run *run, uint32_t number, uint32_t start);
 /* What an audit does. */
 #define AUDIT_PREPARE 1u /* makes the segment and its tables, writes everything once, empties it and measures */

@@ -1,8 +1,11 @@
 /* tests/torture/worker.c - does random operations until it is killed. See torture.h.
  *
- * Roles    by number, over and over: 0 the survivor, an ordinary writer that nobody kills; 1 a reader with a read-only attachment;
- *          2 an ordinary writer that carries the expirer's thread; 3 one that drops, makes and changes tables and runs larder_check;
- *          4 an impatient one that fills the segment with large items until it is full, and empties it again; 5 one with two
+ * Roles    by number, over and over: 0 the survivor, an ordinary writer that nobody kills; 1 a
+ *          reader with a read-only attachment;
+ *          2 an ordinary writer that carries the expirer's thread; 3 one that drops, makes and
+ *            changes tables and runs larder_check;
+ *          4 an impatient one that fills the segment with large items until it is full, and empties
+ *            it again; 5 one with two
  *          threads.
  */
 #include <pthread.h>
@@ -32,7 +35,7 @@ static uint32_t any_table(struct client *c) {
     return n < 55 ? TABLE_PAIR : n < 75 ? TABLE_SINGLE : n < 97 ? TABLE_CHURN : TABLE_HOG;
 }
 
-/* ---- Random operations ----------------------------------------------------------------------------------------------------- */
+/* ---- Random operations ----------------------------------------------------------------------- */
 
 static void any_query(struct client *c) {
     uint32_t table = any_table(c), limit = rng_is_one_in(&c->rng, 3) ? 1 + (uint32_t)rng_below(&c->rng, 8) : 0;
@@ -98,8 +101,8 @@ static void hog_one(struct client *c, uint32_t table, uint32_t key, enum want wa
     do_write(c, table, key % client_keys(c, table), want);
 }
 
-/* A burst of large items, or of their deletes. Twice all of them leave no room, and then the small ones are refused, too, anywhere
- * on their way. */
+/* A burst of large items, or of their deletes. Twice all of them leave no room, and then the small
+ * ones are refused, too, anywhere on their way. */
 static void hog(struct client *c) {
     uint32_t first = any_key(c, TABLE_HOG), all = client_keys(c, TABLE_HOG), count;
     enum want want = rng_is_one_in(&c->rng, 2) ? WANT_ITEM : WANT_NOTHING;
@@ -131,7 +134,7 @@ static void operate(struct thread *t) {
     }
 }
 
-/* ---- Living ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Living ---------------------------------------------------------------------------------- */
 
 /* What the supervisor asked for: to die, or stop, at one of the next stores. */
 static void obey(struct thread *t) {

@@ -1,11 +1,14 @@
-/* tests/unit/base/frozen_test.c - a program that was built against the frozen larder.h, with a library that has grown.
+/* tests/unit/base/frozen_test.c - a program that was built against the frozen larder.h, with a
+ * library that has grown.
  *
- * Goal     Every structure that a caller allocates keeps its size: a newer library that uses all of its reserved room
- *          writes and reads no byte beyond the structure as the program knows it, and works as ever. The other way round, a
- *          program that gives a newer member to this library is refused, and named what it gave.
- * Method   This file is the program: it includes the copy of the header in tests/frozen/, and no other. The library lets
- *          itself be told to fill all reserved members of what it writes (core/base/reserved.h). Every structure ends at the
- *          end of a page, behind which nothing is mapped. tests/frozen/frozen_test.sh compares the headers themselves.
+ * Goal     Every structure that a caller allocates keeps its size: a newer library that uses all of
+ *          its reserved room writes and reads no byte beyond the structure as the program knows it,
+ *          and works as ever. The other way round, a program that gives a newer member to this
+ *          library is refused, and named what it gave.
+ * Method   This file is the program: it includes the copy of the header in tests/frozen/, and no
+ *          other. The library lets itself be told to fill all reserved members of what it writes
+ *          (core/base/reserved.h). Every structure ends at the end of a page, behind which nothing
+ *          is mapped. tests/frozen/frozen_test.sh compares the headers themselves.
  */
 #include "tests/frozen/larder-1.0.h"
 
@@ -130,7 +133,8 @@ static void look_inside(struct fixture *f) {
         cr_assert_eq(rooms[i][0] != 0, reserved_test_is_used, "structure %zu", i);
 }
 
-/* The table as it is described is made again, with what a newer library may have put into its definition. */
+/* The table as it is described is made again, with what a newer library may have put into its
+ * definition. */
 static void describe(struct fixture *f) {
     const struct larder_table_def *def;
     EXPECT(larder_table_describe(f->t, &def), LARDER_OK);
@@ -155,7 +159,7 @@ Test(frozen, a_program_of_1_0) {
     }
 }
 
-/* ---- A newer program with this library ------------------------------------------------------------------------------------- */
+/* ---- A newer program with this library ------------------------------------------------------- */
 
 #define IS_REFUSED(call, structure)                                                                                    \
     do {                                                                                                               \

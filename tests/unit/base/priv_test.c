@@ -1,8 +1,8 @@
 /* tests/unit/base/priv_test.c - private memory.
  *
  * Goal     Blocks are zeroed, grow with their bytes, are counted, and go with their arena; threads
- *          may share one. That holds for both forms (core/base/priv_form.h), and a fork in the middle of
- *          it leaves the child's copy whole.
+ *          may share one. That holds for both forms (core/base/priv_form.h), and a fork in the
+ *          middle of it leaves the child's copy whole.
  * Method   Blocks left behind on purpose: the address sanitizer reports what priv_destroy()
  *          forgets, jemalloc's own figures say whether an arena's memory came back.
  */

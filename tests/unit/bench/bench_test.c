@@ -1,7 +1,9 @@
-/* tests/unit/bench/bench_test.c - the benchmark's own arithmetic: bench/crew.h, bench/workload.h and the histogram.
+/* tests/unit/bench/bench_test.c - the benchmark's own arithmetic: bench/crew.h, bench/workload.h
+ * and the histogram.
  *
- * Goal     A figure means what it says: a stall shows in the open loop for all the calls that it held up, also one that lasts beyond the
- *          end; quantiles are right to a sixteenth; no call reads again what the call before it brought into the cache.
+ * Goal     A figure means what it says: a stall shows in the open loop for all the calls that it
+ *          held up, also one that lasts beyond the end; quantiles are right to a sixteenth; no call
+ *          reads again what the call before it brought into the cache.
  * Method   An engine that only writes down what it is asked for, and stalls when told to.
  */
 #include <criterion/criterion.h>
@@ -17,7 +19,7 @@ TestSuite(bench, .timeout = 60 * SLOW_FACTOR);
 #define MS UINT64_C(1000000)
 #define ITEMS 50000u
 
-/* ---- An engine of notes -------------------------------------------------------------------------------------------------- */
+/* ---- An engine of notes ---------------------------------------------------------------------- */
 
 struct notes {
     uint64_t calls, stall_at, stall_ms;
@@ -92,7 +94,7 @@ static const struct engine notes_engine = {.name = "notes",
 
 static const struct scene scene = {.items = ITEMS, .item_bytes = 300, .spare_items = 4000};
 
-/* ---- Latency ------------------------------------------------------------------------------------------------------------- */
+/* ---- Latency --------------------------------------------------------------------------------- */
 
 /* Half a second of gets with one stall, at calls_per_s or as fast as they go. */
 static struct crew_result stalled(uint64_t stall_at, uint64_t stall_ms, double calls_per_s) {
@@ -143,7 +145,7 @@ Test(bench, quantiles_are_right_to_a_sixteenth) {
     cr_assert_eq(hist_quantile(&(struct hist){0}, 0.5), 0);
 }
 
-/* ---- What is drawn ------------------------------------------------------------------------------------------------------- */
+/* ---- What is drawn --------------------------------------------------------------------------- */
 
 static uint64_t different_items(const char *workload, uint32_t calls, unsigned worker_count) {
     static struct notes notes;

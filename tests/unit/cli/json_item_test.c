@@ -1,6 +1,7 @@
 /* tests/unit/cli/json_item_test.c - DynamoDB JSON <-> items, and base64.
  *
- * Goal     Every good item comes back as it went in, to the byte; every bad one is refused with the place in the
+ * Goal     Every good item comes back as it went in, to the byte; every bad one is refused with the
+ *          place in the
  * message. Method   Text to item to text. ' stands for " in the documents of this file.
  */
 #include <criterion/criterion.h>
@@ -178,7 +179,8 @@ Test(json_item, item_wrapper) {
     expect_written(&fixture, "{'Item':{'a':{'S':'x'}}}", "{'a':{'S':'x'}}");
     expect_written(&fixture, "{'Item':{'a':{'S':'x'},'b':{'N':'1'}}}", "{'a':{'S':'x'},'b':{'N':'1'}}");
     expect_written(&fixture, "{'Item':{'Item':{'S':'x'}}}", "{'Item':{'S':'x'}}");
-    expect_written(&fixture, "{'Item':{'S':{'S':'x'}}}", "{'S':{'S':'x'}}"); /* an attribute named S */
+    /* an attribute named S */
+    expect_written(&fixture, "{'Item':{'S':{'S':'x'}}}", "{'S':{'S':'x'}}");
     expect_written(&fixture, "{'Item':{'M':{'S':'x'}}}", "{'M':{'S':'x'}}");
     expect_written(&fixture, "{'Item':{'M':{'M':{}}}}", "{'M':{'M':{}}}");
     expect_same(&fixture, "{'Item':{'S':'x'}}");
@@ -217,7 +219,8 @@ Test(json_item, refuses_with_the_place) {
     close_fixture(&fixture);
 }
 
-/* A text that is cut for a message is cut between characters, wherever the cut falls: the name of a type, and the path. */
+/* A text that is cut for a message is cut between characters, wherever the cut falls: the name of a
+ * type, and the path. */
 Test(json_item, messages_hold_whole_characters) {
     struct fixture fixture;
     static char text[1024];
@@ -291,8 +294,10 @@ Test(json_item, names_with_zero_bytes) {
     NAME("{\"a\\u0000b\":{\"S\":\"v\"}}", "a\0b");
     NAME("{\"\\u0000\" : {\"S\":\"\\u0000\"}}", "\0");
     NAME("{\"\\u0000\\u0000x\\u0001\":{\"S\":\"a\\u0000b: \"}}", "\0\0x\x01");
-    NAME("{\"\\\\u0000\\u0000\":{\"S\":\"v\"}}", "\\u0000\0"); /* an escaped backslash, then a zero byte */
-    NAME("{\"\\u0000\xee\x80\x80\":{\"S\":\"\\uE001\"}}", "\0\xee\x80\x80"); /* stand-ins that are taken */
+    /* an escaped backslash, then a zero byte */
+    NAME("{\"\\\\u0000\\u0000\":{\"S\":\"v\"}}", "\\u0000\0");
+    /* stand-ins that are taken */
+    NAME("{\"\\u0000\xee\x80\x80\":{\"S\":\"\\uE001\"}}", "\0\xee\x80\x80");
     NAME("{\"\\\"\\u0000\":{\"M\":{\"\\u0000\":{\"L\":[{\"M\":{\"\\u0000\":{\"NULL\":true}}}]}}}}", "\"\0");
     NAME("{\"Item\":{\"a\\u0000b\":{\"S\":\"v\"},\"p\":{\"S\":\"x\"}}}", "a\0b");
 #undef NAME

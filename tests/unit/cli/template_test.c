@@ -1,6 +1,8 @@
-/* tests/unit/cli/template_test.c - table definitions from CloudFormation templates and create-table JSON.
+/* tests/unit/cli/template_test.c - table definitions from CloudFormation templates and create-table
+ * JSON.
  *
- * Goal     What DynamoDB takes becomes the same table here; what it refuses is refused, with the place in the message.
+ * Goal     What DynamoDB takes becomes the same table here; what it refuses is refused, with the
+ *          place in the message.
  * Method   One good document; each bad one is the good one with a single piece of text replaced.
  */
 #include <criterion/criterion.h>
@@ -59,7 +61,8 @@ static void vary(const char *from, const char *to, char *text, size_t text_bytes
     cr_assert_lt((size_t)bytes, text_bytes);
 }
 
-/* With this change the document is refused, and the message starts with `place` and has `reason` in it. */
+/* With this change the document is refused, and the message starts with `place` and has `reason` in
+ * it. */
 static void expect_refused(const char *from, const char *to, const char *where, const char *reason) {
     char text[8192];
     struct template_set set = {0};
@@ -163,7 +166,8 @@ Test(template, name_is_the_logical_id_if_missing) {
         cr_expect_str_eq(set.first->def.name, "Table1");
         template_free(&set);
     }
-    expect_refused("'TableName': 'Jobs',", "", "TableName is missing", ""); /* there is no id in create-table JSON */
+    /* there is no id in create-table JSON */
+    expect_refused("'TableName': 'Jobs',", "", "TableName is missing", "");
 }
 
 Test(template, deletion_policies) {
@@ -300,7 +304,8 @@ Test(template, other_documents) {
 }
 
 Test(template, every_piece_missing_or_of_another_kind) {
-    /* Walks the good document and puts each other kind of JSON in every place: no crash, no leak, an answer. */
+    /* Walks the good document and puts each other kind of JSON in every place: no crash, no leak,
+     * an answer. */
     static const char *const kinds[] = {"{}", "[]", "''", "null", "1", "true", "[null]", "[{}]", "{'Ref': 'x'}"};
     json_t *good = load(good_properties);
     for (void *at = json_object_iter(good); at != NULL; at = json_object_iter_next(good, at)) {

@@ -1,9 +1,11 @@
 /* tests/unit/index/leaf_test.c - leaves of an index list against an array of entries.
  *
- * Goal     A leaf holds exactly the entries that were put in, in order, finds each of them and every place between them, splits
- *          into leaves that are small enough whatever the keys, and refuses bytes that are no leaf.
- * Method   Random runs of adversarial keys: empty, equal, prefixes of each other, of full length with little or nothing in
- *          common. The naive leaf is an array with whole keys that is searched from end to end.
+ * Goal     A leaf holds exactly the entries that were put in, in order, finds each of them and
+ *          every place between them, splits into leaves that are small enough whatever the keys,
+ *          and refuses bytes that are no leaf.
+ * Method   Random runs of adversarial keys: empty, equal, prefixes of each other, of full length
+ *          with little or nothing in common. The naive leaf is an array with whole keys that is
+ *          searched from end to end.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -172,7 +174,8 @@ static void check_split(const struct leaf_run *run, const struct naive *n, uint3
     cr_assert_leq(leaf_compare_cuts(&bound, &above), 0);
 }
 
-/* leaf_insert() makes what a run makes, or nothing: for the first entry of an end, and if a leaf of these bytes is not to be had. */
+/* leaf_insert() makes what a run makes, or nothing: for the first entry of an end, and if a leaf of
+ * these bytes is not to be had. */
 static void check_insert(const struct leaf *from, const struct leaf_entry *e, const struct leaf *made, uint32_t bytes) {
     struct leaf moved;
     struct leaf_place place = leaf_place(from, e);
@@ -258,7 +261,8 @@ static uint32_t some_leaf(struct rng *r, struct naive *n, struct leaf *made) {
     return leaf_build(&run, 0, run.count, HASH, INDEX, 0, made);
 }
 
-/* An entry that was killed comes back: the other dead go, and the bytes are those of a leaf that is built. */
+/* An entry that was killed comes back: the other dead go, and the bytes are those of a leaf that is
+ * built. */
 static uint32_t check_return(const struct leaf *leaf, const struct leaf_entry *e) {
     struct leaf built, moved;
     struct leaf_run run;
@@ -341,7 +345,8 @@ Test(leaf, refuses_what_is_none) {
     cr_assert_not(leaf_read(&s, last + 8, HASH, INDEX, &out));
 }
 
-/* Damage is refused, or gives a leaf that can be searched and taken apart without leaving its buffer (the address sanitizer looks). */
+/* Damage is refused, or gives a leaf that can be searched and taken apart without leaving its
+ * buffer (the address sanitizer looks). */
 Test(leaf, survives_damage) {
     static struct naive n;
     struct rng r;

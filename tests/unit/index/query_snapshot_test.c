@@ -1,9 +1,11 @@
 /* tests/unit/index/query_snapshot_test.c - writes that come in the middle of a page.
  *
- * Goal     A page is read again until all of it was there at one moment, whatever its length; an item that moves meanwhile from a place
- *          that was not reached to one that was passed is in it all the same. If there is a write in every try, the page says that it is
- *          no snapshot, and no item is in it twice.
- * Method   query_test_between is called between the leaves of a page, and makes the write there: a schedule, not a race.
+ * Goal     A page is read again until all of it was there at one moment, whatever its length; an
+ *          item that moves meanwhile from a place that was not reached to one that was passed is in
+ *          it all the same. If there is a write in every try, the page says that it is no snapshot,
+ *          and no item is in it twice.
+ * Method   query_test_between is called between the leaves of a page, and makes the write there: a
+ *          schedule, not a race.
  */
 #include <criterion/criterion.h>
 #include <stdint.h>
@@ -71,7 +73,8 @@ static void between(void) {
         return;
     w.calls = 0;
     w.writes_left -= !is_ever;
-    int last = w.items - 1, off = is_ever ? 0 : w.mover * 397 % (last * 4); /* somewhere on the other side */
+    /* somewhere on the other side */
+    int last = w.items - 1, off = is_ever ? 0 : w.mover * 397 % (last * 4);
     switch (w.write) {
     case FORWARD:
         put(w.mover, w.score[w.mover] < last * 5 ? last * 10 + 1 - off : 1 + off);

@@ -29,7 +29,8 @@ struct fixture *begin(uint64_t bytes, uint32_t capacity) {
     cr_assert_eq(table_view(f->t, &f->v), LARDER_OK);
     cr_assert_eq(writer_borrow(f->db, &f->w), LARDER_OK, "%s", larder_error());
     rng_seed(&f->rng, rng_test_seed("skl"));
-    /* Three partitions of one index, two of them with 48 bits of their hashes in common, and one of another with the same hash. */
+    /* Three partitions of one index, two of them with 48 bits of their hashes in common, and one of
+     * another with the same hash. */
     f->model[0].hash = f->model[1].hash = UINT64_C(0x123456789abcdef0);
     f->model[1].index = 1;
     f->model[2].hash = UINT64_C(0x923456789abcdef1);

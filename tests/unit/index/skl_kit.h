@@ -1,7 +1,8 @@
 /* tests/unit/index/skl_kit.h - lists of partitions and the sorted arrays that they must equal.
  *
- * Job      Entries that stand for no item, in the lists of a real table: larder_check() then counts each as stale, and
- *          nothing else may be wrong. Leaves of few entries make long lists of little data.
+ * Job      Entries that stand for no item, in the lists of a real table: larder_check() then counts
+ *          each as stale, and nothing else may be wrong. Leaves of few entries make long lists of
+ *          little data.
  */
 #ifndef LARDER_TESTS_UNIT_INDEX_SKL_KIT_H
 #define LARDER_TESTS_UNIT_INDEX_SKL_KIT_H

@@ -1,7 +1,7 @@
 /* tests/unit/index/skl_left_test.c - lists that are read while they change.
  *
- * Goal     A reader that remembers its leaves, and finds all of them still linked, has missed no entry; a list is whole for
- *          readers beside a writer.
+ * Goal     A reader that remembers its leaves, and finds all of them still linked, has missed no
+ *          entry; a list is whole for readers beside a writer.
  * Method   Pages of leaves, with changes between and in the middle of them; threads.
  */
 #include <criterion/criterion.h>
@@ -15,7 +15,7 @@
 
 TestSuite(skl_left, .timeout = 100 * SLOW_FACTOR);
 
-/* ---- What has left ------------------------------------------------------------------------------------------------------------ */
+/* ---- What has left --------------------------------------------------------------------------- */
 
 Test(skl_left, tells_whether_a_page_has_missed_an_entry) {
     static struct page page; /* static: large */
@@ -52,7 +52,8 @@ static void look(void) {
     looking.has_looked = 1;
 }
 
-/* A page that is read between any two stores of a change misses nothing that comes into the list by that change or the next one. */
+/* A page that is read between any two stores of a change misses nothing that comes into the list by
+ * that change or the next one. */
 Test(skl_left, tells_it_also_of_pages_read_during_a_change) {
     struct fixture *f = begin(64 << 20, 3);
     uint32_t looks = 0;
@@ -78,7 +79,7 @@ Test(skl_left, tells_it_also_of_pages_read_during_a_change) {
     finish(f);
 }
 
-/* ---- Readers beside a writer ------------------------------------------------------------------------------------------------ */
+/* ---- Readers beside a writer ----------------------------------------------------------------- */
 
 struct reading {
     struct fixture *f;
@@ -86,7 +87,8 @@ struct reading {
     _Atomic uint64_t passes;
 };
 
-/* Entries of even number are always there: every pass must see all of them, once, in order, whatever comes and goes between. */
+/* Entries of even number are always there: every pass must see all of them, once, in order,
+ * whatever comes and goes between. */
 static void *read_on(void *arg) {
     struct reading *r = arg;
     struct skl_reader reader;

@@ -1,8 +1,8 @@
 /* tests/unit/index/skl_test.c - the lists of partitions against sorted arrays.
  *
- * Goal     Lists hold exactly what was added and not removed, are read in order from any place in both directions, keep
- *          their rules (larder_check), change nothing when memory runs out, remove without memory, give every block back,
- *          and crash nobody when they are damaged.
+ * Goal     Lists hold exactly what was added and not removed, are read in order from any place in
+ *          both directions, keep their rules (larder_check), change nothing when memory runs out,
+ *          remove without memory, give every block back, and crash nobody when they are damaged.
  * Method   Random changes of a list and of its array (skl_kit.h).
  */
 #include <criterion/criterion.h>
@@ -14,7 +14,8 @@
 
 TestSuite(skl, .timeout = 100 * SLOW_FACTOR);
 
-extern _Atomic int64_t heap_test_takes_left; /* core/memory/heap.c: that many blocks, then LARDER_E_FULL; -1 no end */
+/* core/memory/heap.c: that many blocks, then LARDER_E_FULL; -1 no end */
+extern _Atomic int64_t heap_test_takes_left;
 
 #define KINDS 6u
 
@@ -58,7 +59,7 @@ Test(skl, is_a_sorted_array_with_real_leaves) {
         random_run(kind, LEAF_ENTRIES, 500, 8000 / (SLOW_FACTOR > 1 ? 8 : 1));
 }
 
-/* ---- What has left ------------------------------------------------------------------------------------------------------------ */
+/* ---- What has left --------------------------------------------------------------------------- */
 
 /* Bytes per entry of a list that grew at one end. */
 static double grow(struct fixture *f, struct model *m, int is_descending) {
@@ -150,7 +151,7 @@ Test(skl, changes_nothing_without_memory) {
     }
 }
 
-/* ---- Damage --------------------------------------------------------------------------------------------------------------- */
+/* ---- Damage ---------------------------------------------------------------------------------- */
 
 /* A block of the list, chosen at random: head, node or leaf. */
 static uint64_t random_block(struct fixture *f, const struct model *m) {

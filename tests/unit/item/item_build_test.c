@@ -1,8 +1,9 @@
 /* tests/unit/item/item_build_test.c - items are built and read in place.
  *
- * Goal     Rules I1 to I4 of core/item/item.h: what was added is there, in one order, whatever the order of the calls.
- * Method   Items of all types, by hand and at random. Random items are copied member by member and must come out as
- *          the same bytes.
+ * Goal     Rules I1 to I4 of core/item/item.h: what was added is there, in one order, whatever the
+ *          order of the calls.
+ * Method   Items of all types, by hand and at random. Random items are copied member by member and
+ *          must come out as the same bytes.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 
 TestSuite(item_build, .timeout = 60 * SLOW_FACTOR, .init = set_up, .fini = tear_down);
 
-/* ---- Building and reading ------------------------------------------------------------------------------------ */
+/* ---- Building and reading -------------------------------------------------------------------- */
 
 Test(item_build, gives_back_all_ten_types) {
     static const uint8_t binary[] = {0, 1, 0xff};
@@ -161,7 +162,7 @@ Test(item_build, takes_names_with_zero_bytes) {
     cr_assert_eq(larder_item_get(item, "a", &value), LARDER_NOT_FOUND);
 }
 
-/* ---- Numbers as values --------------------------------------------------------------------------------------- */
+/* ---- Numbers as values ----------------------------------------------------------------------- */
 
 Test(item_build, feeds_numbers_read_back_to_builders_and_keys) {
     const struct item_key_attr number = {"k", 1, LARDER_N};
@@ -197,7 +198,7 @@ Test(item_build, refuses_encoded_numbers_that_are_none) {
     cr_assert_eq(item_encode_key_value(&number, &forged, "key", 1024, to, &bytes), LARDER_E_INVAL);
 }
 
-/* ---- Random items -------------------------------------------------------------------------------------------- */
+/* ---- Random items ---------------------------------------------------------------------------- */
 
 /* Opens and walks containers instead of copying them whole. */
 static void copy_members(struct larder_iter *it, int is_deep) {
@@ -233,7 +234,7 @@ Test(item_build, copies_random_items_to_the_same_bytes) {
     }
 }
 
-/* ---- Memory -------------------------------------------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 Test(item_build, gives_its_memory_back) {
     uint64_t before = priv_bytes(arena);

@@ -1,9 +1,9 @@
 /* tests/unit/item/item_check_test.c - bytes that are no item.
  *
- * Goal     item_is_sane() and item_is_readable() let nothing through that the readers could trip over; what has not been
- *          checked at all is read within its bounds.
- * Method   Every truncation, every byte changed, single fields set wrong. What passes is used in every way that there is;
- *          the address sanitizer watches.
+ * Goal     item_is_sane() and item_is_readable() let nothing through that the readers could trip
+ *          over; what has not been checked at all is read within its bounds.
+ * Method   Every truncation, every byte changed, single fields set wrong. What passes is used in
+ *          every way that there is; the address sanitizer watches.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -65,8 +65,8 @@ static size_t use(const struct item_head *h) {
     return sum;
 }
 
-/* As a page has it: only the head was looked at. Walks and look-ups stay inside, whatever the records say, and what takes the item whole
- * refuses it if it cannot be read. */
+/* As a page has it: only the head was looked at. Walks and look-ups stay inside, whatever the
+ * records say, and what takes the item whole refuses it if it cannot be read. */
 static void use_unchecked(struct item_head *h) {
     static const char *const names[] = {"PK", "SK", "Shop", "Status", "At", "Blob"};
     const struct larder_item *item = (const struct larder_item *)h;
@@ -180,7 +180,8 @@ Test(item_check, survives_damage) {
     free(h);
 }
 
-/* A record without an end, and a directory that says the next begins at 0: the head's bytes are no record. */
+/* A record without an end, and a directory that says the next begins at 0: the head's bytes are no
+ * record. */
 Test(item_check, is_not_readable_when_a_record_begins_at_0) {
     char text[477] = "";
     larder_builder_reset(builder);
@@ -189,7 +190,8 @@ Test(item_check, is_not_readable_when_a_record_begins_at_0) {
     const struct item_head *h = item_head(finish());
     struct item_head *copy = block_of(h->bytes, 0);
     memcpy(copy, h, h->bytes);
-    /* As a record, the head is one of a set with a name of two bytes and one string up to the image's end. */
+    /* As a record, the head is one of a set with a name of two bytes and one string up to the
+     * image's end. */
     uint8_t *bytes = (uint8_t *)copy;
     cr_assert(h->bytes == 520 && bytes[0] == LARDER_SS && bytes[1] == 2);
     /* 514 bytes: 1 member, an S of 510 */
@@ -221,7 +223,8 @@ Test(item_check, is_not_sane_when_text_is_no_utf8) {
     }
 }
 
-/* One image for one item: offsets that need not be wide are not, even where they and the sizes agree. */
+/* One image for one item: offsets that need not be wide are not, even where they and the sizes
+ * agree. */
 Test(item_check, is_not_sane_when_wider_than_needed) {
     larder_builder_reset(builder);
     OK(larder_builder_add_null(builder, "x"));

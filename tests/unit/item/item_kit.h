@@ -1,8 +1,9 @@
 /* tests/unit/item/item_kit.h - what the suites of items (item_*_test.c) share.
  *
- * Job      A builder on an arena of its own, no segment; short ways to build, read and compare items; a table's shape
- *          and images stored under it; random items.
- * Rules    K1 Buffers that images go into are exactly as large as promised, so the address sanitizer sees a byte too
+ * Job      A builder on an arena of its own, no segment; short ways to build, read and compare
+ *          items; a table's shape and images stored under it; random items.
+ * Rules    K1 Buffers that images go into are exactly as large as promised, so the address
+ *             sanitizer sees a byte too
  *          many. They are filled with two patterns, so a byte left to chance shows.
  */
 #ifndef LARDER_TESTS_UNIT_ITEM_ITEM_KIT_H
@@ -48,7 +49,8 @@ void describe_members(struct larder_iter *it, char *to, size_t bytes);
 
 struct larder_item *random_item(struct rng *r);
 
-/* A table with PK, SK and three indexes; one whose keys may be of other types; one with a partition key only. */
+/* A table with PK, SK and three indexes; one whose keys may be of other types; one with a partition
+ * key only. */
 extern const struct item_shape shape, lenient_shape, hash_shape;
 
 #define NOW_S INT64_C(1764000000)

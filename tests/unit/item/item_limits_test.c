@@ -1,8 +1,9 @@
 /* tests/unit/item/item_limits_test.c - the limits of an item, to the byte.
  *
- * Goal     What is just allowed is built and read back; what is one more is refused: nesting, bytes, attributes.
- * Method   Buffers that images go into are exactly as large as promised, so the address sanitizer sees a byte too many
- *          (item_kit.h).
+ * Goal     What is just allowed is built and read back; what is one more is refused: nesting,
+ *          bytes, attributes.
+ * Method   Buffers that images go into are exactly as large as promised, so the address sanitizer
+ *          sees a byte too many (item_kit.h).
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -21,7 +22,8 @@ TestSuite(item_limits, .timeout = 60 * SLOW_FACTOR, .init = set_up, .fini = tear
 static size_t put_lists(uint8_t *to, int levels) {
     uint8_t inner[512];
     size_t bytes = 0;
-    for (int i = 0; i < levels - 1; i++) { /* from the innermost out: each becomes the only member of the next */
+    /* from the innermost out: each becomes the only member of the next */
+    for (int i = 0; i < levels - 1; i++) {
         uint8_t count = i > 0, *at = inner;
         *at++ = LARDER_L;
         at = item_put_varint(at, 1 + bytes);

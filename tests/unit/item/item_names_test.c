@@ -1,7 +1,8 @@
 /* tests/unit/item/item_names_test.c - attribute names that take one byte.
  *
- * Goal     Each name of the list is found by its text and read back by its byte, and nothing else is; an image has them as one byte,
- *          also within maps, and no other form is sane; what is not in the list has its length and bytes, however long.
+ * Goal     Each name of the list is found by its text and read back by its byte, and nothing else
+ *          is; an image has them as one byte, also within maps, and no other form is sane; what is
+ *          not in the list has its length and bytes, however long.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -25,7 +26,8 @@ Test(item_names, are_found_and_read_back) {
         cr_assert_eq(item_listed_name((uint8_t)(ITEM_NAME_LISTED + i)).len, 0);
 }
 
-/* A byte more, less or changed is another name, which may be in the list, too: then with its own byte. */
+/* A byte more, less or changed is another name, which may be in the list, too: then with its own
+ * byte. */
 Test(item_names, nothing_else_is_found) {
     for (uint32_t i = 0; i < ITEM_NAMES_COUNT; i++) {
         char name[ITEM_NAME_TEXT_MAX + 2];
@@ -108,7 +110,8 @@ Test(item_names, are_one_byte_in_maps_too) {
     larder_close(db);
 }
 
-/* An image of one attribute whose name is written as these bytes, and whose value is NULL or an empty S. */
+/* An image of one attribute whose name is written as these bytes, and whose value is NULL or an
+ * empty S. */
 static int is_sane_as(enum larder_type type, const uint8_t *field, size_t field_bytes, size_t name_bytes,
                       int *is_readable) {
     struct {

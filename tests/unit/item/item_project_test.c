@@ -1,8 +1,9 @@
 /* tests/unit/item/item_project_test.c - projections.
  *
- * Goal     A projection is the image that a builder would make of the same attributes, within the promised bytes.
- * Method   Buffers that images go into are exactly as large as promised, so the address sanitizer sees a byte too many
- *          (item_kit.h).
+ * Goal     A projection is the image that a builder would make of the same attributes, within the
+ *          promised bytes.
+ * Method   Buffers that images go into are exactly as large as promised, so the address sanitizer
+ *          sees a byte too many (item_kit.h).
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -56,7 +57,8 @@ Test(item_project, projects_to_what_a_builder_would_make) {
     }
 }
 
-/* Keys of 1 to 16 bytes by names of 1 to 8: where the image of all attributes is larger than what it came from. */
+/* Keys of 1 to 16 bytes by names of 1 to 8: where the image of all attributes is larger than what
+ * it came from. */
 Test(item_project, projects_within_the_promised_bytes) {
     static const struct item_shape one_key = {.partition = {"abcdefgh", 8, LARDER_S}};
     for (uint32_t name_bytes = 1; name_bytes <= 8; name_bytes++) {

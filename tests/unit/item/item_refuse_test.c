@@ -1,6 +1,7 @@
 /* tests/unit/item/item_refuse_test.c - what the builder refuses.
  *
- * Goal     Every refusal that larder.h promises has its result and a text that says why, and lasts until the reset.
+ * Goal     Every refusal that larder.h promises has its result and a text that says why, and lasts
+ *          until the reset.
  * Method   A table of wrong uses, each with words that the text must have.
  */
 #include <criterion/criterion.h>

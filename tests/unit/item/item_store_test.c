@@ -1,8 +1,11 @@
-/* tests/unit/item/item_store_test.c - images as a table stores them: keys, index slots, key sequences, expiry.
+/* tests/unit/item/item_store_test.c - images as a table stores them: keys, index slots, key
+ * sequences, expiry.
  *
- * Goal     An item that fits a table's shape is stored with its keys, the slots of its indexes and its expiry; one that
- *          does not is refused; an item that is written over hands on the key sequences of keys that stay.
- * Method   A shape with three indexes and one without. Each image is read back as an item, and checked.
+ * Goal     An item that fits a table's shape is stored with its keys, the slots of its indexes and
+ *          its expiry; one that does not is refused; an item that is written over hands on the key
+ *          sequences of keys that stay.
+ * Method   A shape with three indexes and one without. Each image is read back as an item, and
+ *          checked.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -18,7 +21,7 @@
 
 TestSuite(item_store, .timeout = 60 * SLOW_FACTOR, .init = set_up, .fini = tear_down);
 
-/* ---- Keys and stored images ---------------------------------------------------------------------------------- */
+/* ---- Keys and stored images ------------------------------------------------------------------ */
 
 static int refuses(const struct item_shape *to_shape, const char *text) {
     const struct larder_item *item = finish();
@@ -72,7 +75,7 @@ Test(item_store, stores_keys_slots_and_expiry) {
     free(item);
 }
 
-/* ---- Key sequences of an item that is written over ------------------------------------------------------------ */
+/* ---- Key sequences of an item that is written over ------------------------------------------- */
 
 /* An item with keys in the three indexes of `shape`; status, at and blob may be NULL. */
 static struct item_head *keyed(const char *status, const char *at, const char *blob, const char *other) {
@@ -94,7 +97,8 @@ static struct item_head *keyed(const char *status, const char *at, const char *b
     return h;
 }
 
-/* The key sequences that `image` takes of an old one with 11, 12 and 13 where it is in an index; 99 is fresh. */
+/* The key sequences that `image` takes of an old one with 11, 12 and 13 where it is in an index; 99
+ * is fresh. */
 static int takes(struct item_head *old, struct item_head *image, uint32_t first, uint32_t second, uint32_t third) {
     struct item_peek peek;
     const struct item_index_slot *slots = item_index_slots(image);
@@ -123,7 +127,8 @@ Test(item_store, keeps_key_sequences_of_keys_that_stay) {
     cr_assert_not(takes(keyed(NULL, NULL, NULL, NULL), keyed(NULL, NULL, NULL, NULL), 0, 0, 0));
 }
 
-/* An index key that is the table's key, too, lies in the key area: equal records say nothing of it. */
+/* An index key that is the table's key, too, lies in the key area: equal records say nothing of
+ * it. */
 Test(item_store, compares_index_keys_that_are_primary_keys) {
     static const struct item_index_shape by_pk[] = {{.name = "byPk", .partition = {"PK", 2, LARDER_S}}};
     static const struct item_shape pk_shape = {.partition = {"PK", 2, LARDER_S}, .index_count = 1, .indexes = by_pk};
@@ -145,7 +150,8 @@ Test(item_store, compares_index_keys_that_are_primary_keys) {
     free(h[1]);
 }
 
-/* Any byte of the old item may be any other: nothing is read outside of it, and a slot gets the old sequence or a fresh one. */
+/* Any byte of the old item may be any other: nothing is read outside of it, and a slot gets the old
+ * sequence or a fresh one. */
 Test(item_store, takes_key_sequences_of_damaged_items) {
     static const uint8_t bytes[] = {0, 1, 0x7f, 0x80, 0xff};
     struct item_head *good = keyed("DONE", "5", "x", "a"), *image = keyed("DONE", "5", "x", NULL);
@@ -180,7 +186,8 @@ Test(item_store, stores_what_came_out_of_any_table) {
         struct item_head *again = store(&shape, (struct larder_item *)h);
         cr_assert(is_same((struct larder_item *)h, (struct larder_item *)again));
         free(again);
-        /* A table that has the old sort key as its partition key and an ordinary attribute as nothing. */
+        /* A table that has the old sort key as its partition key and an ordinary attribute as
+         * nothing. */
         const struct item_shape other = {.partition = {"SK", 2, LARDER_N}};
         struct item_head *moved = store(&other, (struct larder_item *)h), *direct = store(&other, item);
         cr_assert(is_same((struct larder_item *)moved, (struct larder_item *)direct));

@@ -1,8 +1,10 @@
 /* tests/unit/item/num_test.c - DynamoDB numbers.
  *
- * Goal     N1 and N2 of core/item/num.h, exact text both ways, the limits to the digit, integers at their ends.
- * Method   Tables for what people write; random numbers for order and uniqueness, judged by a comparison that knows
- *          nothing of the encoding: both numbers written out to 126 integer digits and 170 decimals, compared as text.
+ * Goal     N1 and N2 of core/item/num.h, exact text both ways, the limits to the digit, integers at
+ *             their ends.
+ * Method   Tables for what people write; random numbers for order and uniqueness, judged by a
+ *          comparison that knows nothing of the encoding: both numbers written out to 126 integer
+ *          digits and 170 decimals, compared as text.
  */
 #include <criterion/criterion.h>
 #include <inttypes.h>

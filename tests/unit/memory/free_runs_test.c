@@ -1,9 +1,10 @@
 /* tests/unit/memory/free_runs_test.c - free spans by length, against brute force.
  *
- * Goal     A take finds the shortest run that is long enough whenever there is one, what is given back joins its neighbours, the last
- *          spans stay for arrays, and lists that are lost or wrong are made again without a span lost or handed out twice.
- * Method   Random takes and gives on the descriptors of a segment with all of its memory claimed. The model is a byte per span. No
- *          other writer; free_runs_check() after every few steps.
+ * Goal     A take finds the shortest run that is long enough whenever there is one, what is given
+ *          back joins its neighbours, the last spans stay for arrays, and lists that are lost or
+ *          wrong are made again without a span lost or handed out twice.
+ * Method   Random takes and gives on the descriptors of a segment with all of its memory claimed.
+ *          The model is a byte per span. No other writer; free_runs_check() after every few steps.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -155,7 +156,8 @@ Test(free_runs, shortest_run_that_is_long_enough) {
     end(&f);
 }
 
-/* 0 in a segment of an older library: nothing is known. Anything else: damage, or such a library at work since. */
+/* 0 in a segment of an older library: nothing is known. Anything else: damage, or such a library at
+ *   work since. */
 Test(free_runs, lists_that_are_lost_or_wrong_are_made_again) {
     struct fixture f;
     begin(&f, 8 * MIB);

@@ -1,7 +1,8 @@
 /* tests/unit/memory/heap_death_test.c - what a heap loses by a death: nothing.
  *
  * Goal     Lists, counts and hint can be lost (P2); a death at any store leaks nothing (P1).
- * Method   Caches are ruined and rebuilt. A child dies at its k-th store, for every k, in its own arena and in another.
+ * Method   Caches are ruined and rebuilt. A child dies at its k-th store, for every k, in its own
+ *          arena and in another.
  */
 #include <criterion/criterion.h>
 
@@ -17,7 +18,7 @@
 
 TestSuite(heap_death, .timeout = 60 * SLOW_FACTOR);
 
-/* ---- P2: caches can be lost ----------------------------------------------------------------------------------------- */
+/* ---- P2: caches can be lost ------------------------------------------------------------------ */
 
 /* Damages everything about a class's spans that is no truth. */
 static void ruin_bin(struct fixture *f, struct bin_shm *bin, uint32_t class_index) {
@@ -88,7 +89,7 @@ Test(heap_death, rebuild_forgets_what_is_in_hand_but_not_taken) {
     finish(&f);
 }
 
-/* ---- P1: deaths ----------------------------------------------------------------------------------------------------- */
+/* ---- P1: deaths ------------------------------------------------------------------------------ */
 
 struct death {
     uint64_t k;

@@ -1,7 +1,8 @@
 /* tests/unit/memory/heap_kit.h - a heap and the model that it must equal.
  *
- * Method   A bit per 16 bytes of segment is the model. A block that a test keeps leaves the hand as if a step had linked it,
- *          and is put back in hand to be given. larder_check() and heap_totals() look at the end.
+ * Method   A bit per 16 bytes of segment is the model. A block that a test keeps leaves the hand as
+ *          if a step had linked it, and is put back in hand to be given. larder_check() and
+ *          heap_totals() look at the end.
  */
 #ifndef LARDER_TESTS_UNIT_MEMORY_HEAP_KIT_H
 #define LARDER_TESTS_UNIT_MEMORY_HEAP_KIT_H
@@ -57,7 +58,8 @@ void churn(struct fixture *f, uint32_t rounds);
 /* Takes what is left, but for the spans that are for arrays alone. */
 void fill_up(struct fixture *f);
 
-/* A full segment with four arenas: two spans of 384 bytes, all taken, in that of f->w; and a writer of another one. */
+/* A full segment with four arenas: two spans of 384 bytes, all taken, in that of f->w; and a writer
+ * of another one. */
 void begin_full(struct fixture *f, struct writer **other);
 
 #endif

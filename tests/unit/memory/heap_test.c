@@ -1,7 +1,7 @@
 /* tests/unit/memory/heap_test.c - the allocator against a model.
  *
- * Goal     Blocks never overlap, are aligned and large enough; every span comes back and serves any class; a full segment
- *          says so and stays as it was.
+ * Goal     Blocks never overlap, are aligned and large enough; every span comes back and serves any
+ *          class; a full segment says so and stays as it was.
  * Method   Random takes and gives (heap_kit.h), by one, by two processes, by threads.
  */
 #include <criterion/criterion.h>
@@ -20,7 +20,7 @@
 
 TestSuite(heap, .timeout = 60 * SLOW_FACTOR);
 
-/* ---- Sizes ---------------------------------------------------------------------------------------------------------- */
+/* ---- Sizes ----------------------------------------------------------------------------------- */
 
 Test(heap, classes_rise_and_waste_little) {
     uint64_t last = 0;
@@ -65,7 +65,8 @@ Test(heap, plenty_is_lent_to_smaller_sizes) {
     cr_assert_eq(model_take(&f, 352, 0), LARDER_OK);
     cr_assert_eq(f.blocks[f.count - 1].bytes, 352, "one span with free blocks is none too many");
     model_give(&f, f.count - 1);
-    while (f.count > 2 * blocks) /* the later half comes from the front by and by: all spans have free blocks */
+    /* the later half comes from the front by and by: all spans have free blocks */
+    while (f.count > 2 * blocks)
         model_give(&f, (uint32_t)rng_below(&f.rng, f.count));
     cr_assert_eq(model_take(&f, 320, 0), LARDER_OK);
     cr_assert_eq(f.blocks[f.count - 1].bytes, 384, "lent");
@@ -112,7 +113,7 @@ Test(heap, hand_names_the_block_while_it_is_ours) {
     finish(&f);
 }
 
-/* ---- Random runs ---------------------------------------------------------------------------------------------------- */
+/* ---- Random runs ----------------------------------------------------------------------------- */
 
 Test(heap, random_takes_and_gives_never_overlap) {
     struct fixture f;
@@ -138,7 +139,8 @@ Test(heap, spans_return_to_any_class) {
                                        : (f.count + SPAN_BYTES / bytes - 1) / (SPAN_BYTES / bytes) * SPAN_BYTES;
         if (round == 0)
             spans = (uint32_t)(used / SPAN_BYTES);
-        /* Each class that had its turn keeps one empty span, and runs of seven leave gaps between those. */
+        /* Each class that had its turn keeps one empty span, and runs of seven leave gaps between
+         * those. */
         uint32_t kept = round + (bytes == 100 * 1024 ? 7 * (round + 1) : 0);
         cr_assert_geq(used / SPAN_BYTES + kept, spans, "round %u of %lu bytes: %lu spans of %u", round, bytes,
                       used / SPAN_BYTES, spans);
@@ -147,9 +149,10 @@ Test(heap, spans_return_to_any_class) {
     finish(&f);
 }
 
-/* ---- Full ----------------------------------------------------------------------------------------------------------- */
+/* ---- Full ------------------------------------------------------------------------------------ */
 
-/* Rule G2 of core/segment/seg.h: the file has all that is claimed, descriptors of claimed spans included, and no others'. */
+/* Rule G2 of core/segment/seg.h: the file has all that is claimed, descriptors of claimed spans
+ * included, and no others'. */
 static void expect_backed(const struct seg *s) {
     struct stat st;
     uint64_t claimed = SHM_LOAD(&s->shm->claimed_bytes), end = seg_descriptors_end(s, claimed);
@@ -231,11 +234,12 @@ Test(heap, empty_span_stays_when_it_cannot_be_given_back) {
     finish(&f);
 }
 
-/* ---- Several at once ------------------------------------------------------------------------------------------------ */
+/* ---- Several at once ------------------------------------------------------------------------- */
 
 #define MINE_MAX 64u
 
-/* Takes and gives with a stamp of its own in every block. The number of blocks in which somebody else's was found. */
+/* Takes and gives with a stamp of its own in every block. The number of blocks in which somebody
+ * else's was found. */
 static int churn_alone(struct larder *db, uint64_t stamp, uint32_t rounds) {
     struct block mine[MINE_MAX] = {{0}};
     struct rng rng;

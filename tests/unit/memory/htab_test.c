@@ -1,10 +1,11 @@
 /* tests/unit/memory/htab_test.c - the hash table of blocks against a list.
  *
- * Goal     What was linked is found, what was unlinked is not, through growth and collisions; bucket order is hash order at
- *          every size; counts can be lost; a death while an array grows, or a full segment, loses nothing; damaged arrays end
- *          walks.
- * Method   Blocks of nothing but the high half of a hash, and all of it for the tests, in the item stripes of a table, linked by
- *          steps as core/table/change.c does. The stripes are empty again before larder_check() looks.
+ * Goal     What was linked is found, what was unlinked is not, through growth and collisions;
+ *          bucket order is hash order at every size; counts can be lost; a death while an array
+ *          grows, or a full segment, loses nothing; damaged arrays end walks.
+ * Method   Blocks of nothing but the high half of a hash, and all of it for the tests, in the item
+ *          stripes of a table, linked by steps as core/table/change.c does. The stripes are empty
+ *          again before larder_check() looks.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -23,7 +24,8 @@
 
 TestSuite(htab, .timeout = 60 * SLOW_FACTOR);
 
-extern _Atomic int64_t heap_test_takes_left; /* core/memory/heap.c: that many blocks, then LARDER_E_FULL; -1 no end */
+/* core/memory/heap.c: that many blocks, then LARDER_E_FULL; -1 no end */
+extern _Atomic int64_t heap_test_takes_left;
 
 #define LINKED_MAX 60000u
 #define BLOCK_BYTES 48u
@@ -63,7 +65,7 @@ static void begin(struct fixture *f, uint32_t stripe_count) {
     f->used_bytes = used_bytes(f);
 }
 
-/* ---- Linking, as core/table/change.c does it ------------------------------------------------------------------------------- */
+/* ---- Linking, as core/table/change.c does it ------------------------------------------------- */
 
 static int link_locked(struct fixture *f, struct stripe_shm *s, uint64_t hash, uint64_t *off) {
     shm_word *slot;
@@ -119,7 +121,7 @@ static void unlink_block(struct fixture *f, uint32_t i) {
     f->linked[i] = f->linked[--f->count];
 }
 
-/* ---- What must hold ------------------------------------------------------------------------------------------------- */
+/* ---- What must hold -------------------------------------------------------------------------- */
 
 static uint32_t walk_count(const struct fixture *f, uint64_t hash) {
     struct htab_walk walk;
@@ -193,7 +195,7 @@ static void end(struct fixture *f) {
     free(f->linked);
 }
 
-/* ---- Tests ---------------------------------------------------------------------------------------------------------- */
+/* ---- Tests ----------------------------------------------------------------------------------- */
 
 Test(htab, empty_stripe_has_nothing) {
     struct fixture f;
@@ -360,7 +362,7 @@ Test(htab, full_segment_changes_nothing) {
     end(&f);
 }
 
-/* ---- Deaths while an array grows -------------------------------------------------------------------------------------- */
+/* ---- Deaths while an array grows ------------------------------------------------------------- */
 
 struct growth {
     struct fixture *f;
@@ -404,8 +406,8 @@ static uint64_t fill_until_growth(struct fixture *f, uint64_t hash) {
     }
 }
 
-/* Dies at every store of a growth, one after the other. When the larger array was published already, the next death is in the next
- * growth. */
+/* Dies at every store of a growth, one after the other. When the larger array was published
+ * already, the next death is in the next growth. */
 Test(htab, death_in_growth_keeps_every_block) {
     struct fixture f;
     uint32_t count, in_old = 0, in_new = 0;
@@ -427,7 +429,7 @@ Test(htab, death_in_growth_keeps_every_block) {
     end(&f);
 }
 
-/* ---- A growth that stands still in the middle of a scan ----------------------------------------------------------------- */
+/* ---- A growth that stands still in the middle of a scan -------------------------------------- */
 
 #define SCANNED 6000u /* items, or a few more */
 
@@ -439,11 +441,13 @@ static struct {
     volatile sig_atomic_t touches;
 } trap;
 
-/* The reader knows the old array's size and begins to read its buckets: now the larger one is published, and nothing else. */
+/* The reader knows the old array's size and begins to read its buckets: now the larger one is
+ * published, and nothing else. */
 static void publish_larger(int number) {
     (void)number;
     trap.touches++;
-    /* NOLINTBEGIN(bugprone-signal-handler): the load that faults raises it, so nothing is interrupted half way */
+    /* NOLINTBEGIN(bugprone-signal-handler): the load that faults raises it, so nothing is
+     * interrupted half way */
     SHM_STORE(trap.array, trap.larger);
     mprotect(trap.pages, trap.bytes, PROT_READ);
     /* NOLINTEND(bugprone-signal-handler) */
@@ -472,8 +476,8 @@ static int free_slot(struct fixture *f, struct stripe_shm *s, uint64_t hash, shm
     return r;
 }
 
-/* Puts items until stripe 0 must grow for another; how many there are. Makes it grow, and puts the old array back in its place: its bytes
- * are still there. */
+/* Puts items until stripe 0 must grow for another; how many there are. Makes it grow, and puts the
+ * old array back in its place: its bytes are still there. */
 static uint32_t prepare_growth(struct fixture *f, struct seg *reader, struct larder_table *t,
                                struct larder_builder *b) {
     struct stripe_shm *s = &f->tab->stripes[0];
@@ -510,8 +514,9 @@ static uint32_t scan_count(struct larder *reader) {
     return larder_page_count(page);
 }
 
-/* An array is published by one store and the sequence moves by the next. Who is stopped in between must not make a scan that is
- * under way take bucket numbers of the one array for those of the other. */
+/* An array is published by one store and the sequence moves by the next. Who is stopped in between
+ * must not make a scan that is under way take bucket numbers of the one array for those of the
+ * other. */
 Test(htab, scan_sees_a_growth_whose_sequence_has_not_moved) {
     struct fixture f;
     struct larder_table *t;
@@ -535,9 +540,10 @@ Test(htab, scan_sees_a_growth_whose_sequence_has_not_moved) {
     end(&f);
 }
 
-/* ---- Damage ----------------------------------------------------------------------------------------------------------- */
+/* ---- Damage ---------------------------------------------------------------------------------- */
 
-/* A block that begins with what its chain cannot have is seen to be damaged; a growth puts it where it says it belongs, with all others. */
+/* A block that begins with what its chain cannot have is seen to be damaged; a growth puts it where
+ * it says it belongs, with all others. */
 Test(htab, a_block_with_a_wrong_hash_is_noticed) {
     struct fixture f;
     uint64_t word;

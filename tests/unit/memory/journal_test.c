@@ -1,10 +1,11 @@
 /* tests/unit/memory/journal_test.c - one-word publication, by hand and cut off everywhere.
  *
- * Goal     From every state of a step, step_settle() leads to the old side or to the new one, wholly: the word, the sequence,
- *          which blocks are handed out, an empty hand, a closed step. Doing it again changes nothing. Steps 0 and 1 do not touch
- *          each other's blocks.
- * Method   A block of the heap holds the word and its sequence. First each state is made by calls; then a child dies at every
- *          store of a whole swap, and its recovery dies at every store of its own, until one gets through.
+ * Goal     From every state of a step, step_settle() leads to the old side or to the new one,
+ *          wholly: the word, the sequence, which blocks are handed out, an empty hand, a closed
+ *          step. Doing it again changes nothing. Steps 0 and 1 do not touch each other's blocks.
+ * Method   A block of the heap holds the word and its sequence. First each state is made by calls;
+ *          then a child dies at every store of a whole swap, and its recovery dies at every store
+ *          of its own, until one gets through.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -112,7 +113,7 @@ static void expect_side(struct writer *w, const struct place *p, unsigned n, int
     cr_assert(is_new ? SHM_LOAD(p->seq) > 41 : SHM_LOAD(p->seq) == 41, "%s: sequence %lu", when, SHM_LOAD(p->seq));
 }
 
-/* ---- By hand -------------------------------------------------------------------------------------------------------- */
+/* ---- By hand --------------------------------------------------------------------------------- */
 
 enum state { TAKEN_ONE, TAKEN, OPEN, RETIRED_ONE, RETIRED, PUBLISHED, CLOSED, STATES };
 static const char *const state_names[] = {"one taken", "taken",     "open",  "one retired",
@@ -255,7 +256,8 @@ Test(journal, damaged_step_is_an_error) {
     end(&f);
 }
 
-/* A block that cannot be given back just now keeps the step open; settling it later gives it back. */
+/* A block that cannot be given back just now keeps the step open; settling it later gives it
+ * back. */
 Test(journal, close_that_cannot_give_back_is_settled_later) {
     struct fixture f;
     struct place p;
@@ -279,7 +281,7 @@ Test(journal, close_that_cannot_give_back_is_settled_later) {
     end(&f);
 }
 
-/* ---- Cut off everywhere ----------------------------------------------------------------------------------------------- */
+/* ---- Cut off everywhere ---------------------------------------------------------------------- */
 
 struct cut {
     struct fixture *f;
@@ -288,7 +290,8 @@ struct cut {
     uint64_t k;
 };
 
-/* A whole swap, under the lock that guards the word in real life. The new blocks are told by their sizes. */
+/* A whole swap, under the lock that guards the word in real life. The new blocks are told by their
+ * sizes. */
 static int swap_and_die(void *arg) {
     struct cut *c = arg;
     struct writer *w;
@@ -312,7 +315,8 @@ static int recover_and_die(void *arg) {
     return 0;
 }
 
-/* All dead slots are settled. New blocks of a place whose word is old are given back, so bytes in use tell the side. */
+/* All dead slots are settled. New blocks of a place whose word is old are given back, so bytes in
+ * use tell the side. */
 static void expect_settled(struct fixture *f, struct place *p, uint64_t used_old, uint64_t k) {
     uint64_t used_new = used_old + SIDES * (heap_round(SIZE_NEW, 0) - heap_round(SIZE_OLD, 0));
     int is_new = SHM_LOAD(p->word) != WORD_MAKE(7, p->old[0]);

@@ -1,10 +1,11 @@
 /* tests/unit/memory/lock_test.c - locks that name their owner's slot.
  *
- * Goal     One holder at a time, over threads and processes; a dead owner is recovered by who waits, whatever kind of lock it
- *          held; a stopped one gives LARDER_E_BUSY with its pid in time; wrong order and wrong drops stop a debug build;
- *          damaged words are errors, not waits for ever.
- * Method   Real lock words of a segment with a table. Owners are other writers of this process, threads, or children that are
- *          killed or stopped while they hold.
+ * Goal     One holder at a time, over threads and processes; a dead owner is recovered by who
+ *          waits, whatever kind of lock it held; a stopped one gives LARDER_E_BUSY with its pid in
+ *          time; wrong order and wrong drops stop a debug build; damaged words are errors, not
+ *          waits for ever.
+ * Method   Real lock words of a segment with a table. Owners are other writers of this process,
+ *          threads, or children that are killed or stopped while they hold.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -75,7 +76,7 @@ static struct writer *second_writer(struct fixture *f) {
     return w;
 }
 
-/* ---- One holder ----------------------------------------------------------------------------------------------------- */
+/* ---- One holder ------------------------------------------------------------------------------ */
 
 Test(lock, word_names_the_owner_and_slot_the_lock) {
     struct fixture f;
@@ -173,7 +174,7 @@ Test(lock, statistics_name_what_is_held) {
     end(&f);
 }
 
-/* ---- Mutual exclusion ----------------------------------------------------------------------------------------------- */
+/* ---- Mutual exclusion ------------------------------------------------------------------------ */
 
 #define COUNTERS 4u
 #define TURNS (40000u / SLOW_FACTOR)
@@ -253,7 +254,7 @@ Test(lock, processes_exclude_each_other) {
     end_counting(&f, c, 4);
 }
 
-/* ---- Waiting -------------------------------------------------------------------------------------------------------- */
+/* ---- Waiting --------------------------------------------------------------------------------- */
 
 struct waiter {
     struct larder *db;
@@ -279,7 +280,8 @@ static void *wait_and_hold(void *arg) {
     return NULL;
 }
 
-/* Who slept cannot know whether others still do, so it takes the lock with LOCK_WAITERS: else they would not be woken. */
+/* Who slept cannot know whether others still do, so it takes the lock with LOCK_WAITERS: else they
+ * would not be woken. */
 Test(lock, sleepers_are_noted_and_served_one_after_the_other) {
     struct fixture f;
     struct waiter waiter[2];
@@ -314,7 +316,7 @@ Test(lock, sleepers_are_noted_and_served_one_after_the_other) {
     end(&f);
 }
 
-/* ---- Owners that do not go on --------------------------------------------------------------------------------------- */
+/* ---- Owners that do not go on ---------------------------------------------------------------- */
 
 struct holder {
     struct larder *db;
@@ -380,7 +382,8 @@ Test(lock, slot_survives_many_deaths) {
         unsigned place = 0;
         while (SHM_LOAD(&dead->locks[place]) != 0)
             cr_assert_lt(++place, SLOT_LOCKS);
-        SHM_STORE(&dead->locks[place], seg_off(f.w->seg, f.lock[LOCK_BIN])); /* as if it died while it took one more */
+        /* as if it died while it took one more */
+        SHM_STORE(&dead->locks[place], seg_off(f.w->seg, f.lock[LOCK_BIN]));
         cr_assert_eq(recover_all(f.w, &count), LARDER_OK, "death %u: %s", i, larder_error());
         cr_assert_eq(count, 1);
     }
@@ -414,7 +417,7 @@ Test(lock, stopped_owner_gives_busy_in_time_and_is_named) {
     end(&f);
 }
 
-/* ---- Damage --------------------------------------------------------------------------------------------------------- */
+/* ---- Damage ---------------------------------------------------------------------------------- */
 
 Test(lock, damaged_word_is_an_error_and_no_wait_for_ever) {
     struct fixture f;
@@ -437,7 +440,7 @@ Test(lock, damaged_word_is_an_error_and_no_wait_for_ever) {
     end(&f);
 }
 
-/* ---- The enforcer --------------------------------------------------------------------------------------------------- */
+/* ---- The enforcer ---------------------------------------------------------------------------- */
 
 struct order {
     struct fixture *f;

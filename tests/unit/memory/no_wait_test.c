@@ -1,8 +1,10 @@
 /* tests/unit/memory/no_wait_test.c - LARDER_NO_WAIT.
  *
- * Goal     A call of such an attachment that finds its item's lock, or every writer slot, taken says so at once, and names the
- *          holder. What a dead process holds is no reason: it is recovered. All else is as with any other attachment.
- * Method   The test holds the locks itself, by the writer's own functions, through a second attachment.
+ * Goal     A call of such an attachment that finds its item's lock, or every writer slot, taken
+ *          says so at once, and names the holder. What a dead process holds is no reason: it is
+ *          recovered. All else is as with any other attachment.
+ * Method   The test holds the locks itself, by the writer's own functions, through a second
+ *          attachment.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -1,8 +1,11 @@
-/* tests/unit/memory/slot_map_test.c - the map of free slots, the bell and the turns of those who wait.
+/* tests/unit/memory/slot_map_test.c - the map of free slots, the bell and the turns of those who
+ * wait.
  *
- * Goal     The first free slot is found, by one of many who look; whatever the map says wrongly costs time, never a slot, and
- *          never gives one to two; who listens before the bell is rung does not sleep through it.
- * Method   The functions of core/memory/slot_map.h on a segment of 70 slots, so that the last word of the map is not full.
+ * Goal     The first free slot is found, by one of many who look; whatever the map says wrongly
+ *          costs time, never a slot, and never gives one to two; who listens before the bell is
+ *          rung does not sleep through it.
+ * Method   The functions of core/memory/slot_map.h on a segment of 70 slots, so that the last word
+ *          of the map is not full.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -59,7 +62,7 @@ static void fill_map(const struct seg *s, uint64_t word) {
     SHM_STORE(&seg_slot(s, 1)->map, word);
 }
 
-/* ---- The map ------------------------------------------------------------------------------------------------------ */
+/* ---- The map --------------------------------------------------------------------------------- */
 
 Test(slot_map, gives_the_first_free_one) {
     struct larder *db = begin();
@@ -116,9 +119,10 @@ Test(slot_map, each_is_given_to_one) {
     end(t.db);
 }
 
-/* ---- Wrong ones --------------------------------------------------------------------------------------------------- */
+/* ---- Wrong ones ------------------------------------------------------------------------------ */
 
-/* A segment that an older library used, or a map that was zeroed: nothing is known, everything is found. */
+/* A segment that an older library used, or a map that was zeroed: nothing is known, everything is
+ * found. */
 Test(slot_map, empty_one_of_taken_slots_is_learnt) {
     struct larder *db = begin(), *other = testseg_attach(db, 0);
     struct writer *w[SLOTS], *more;
@@ -177,7 +181,7 @@ Test(slot_map, recovery_in_steps_comes_round) {
     end(db);
 }
 
-/* ---- Bell and turns ----------------------------------------------------------------------------------------------- */
+/* ---- Bell and turns -------------------------------------------------------------------------- */
 
 static void *sleep_on_bell(void *arg) {
     struct larder *db = arg;
@@ -218,7 +222,8 @@ Test(slot_map, turns_are_taken_by_one_at_a_time) {
     cr_assert(slot_turn_take(s, 1030, 30, &from) && from == 20, "it goes round");
     slot_turn_pass(s, 1030, 22);
     cr_assert(slot_turn_take(s, 1030, 30, &from) && from == 22, "at once");
-    SHM_STORE(&s->shm->slot_turn, UINT64_MAX); /* damage, or another clock: time is lost, and nothing else */
+    /* damage, or another clock: time is lost, and nothing else */
+    SHM_STORE(&s->shm->slot_turn, UINT64_MAX);
     cr_assert(slot_turn_take(s, 1040, 30, &from) && from < SLOTS);
     end(db);
 }

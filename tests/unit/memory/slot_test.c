@@ -1,8 +1,10 @@
 /* tests/unit/memory/slot_test.c - writers' slots: taken, pooled, given back, lost.
  *
- * Goal     A slot belongs to one writer; all of them can be taken, and then the next gets LARDER_E_NO_SLOT; slots of the dead
- *          are recovered and taken again, whatever they held; threads, forks and closes leave none behind.
- * Method   writer_borrow() as every writing call uses it; a second attachment stands for another process; children die.
+ * Goal     A slot belongs to one writer; all of them can be taken, and then the next gets
+ *          LARDER_E_NO_SLOT; slots of the dead are recovered and taken again, whatever they held;
+ *          threads, forks and closes leave none behind.
+ * Method   writer_borrow() as every writing call uses it; a second attachment stands for another
+ *          process; children die.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -93,7 +95,7 @@ static void return_all(struct writer *w[SLOTS]) {
         writer_return(w[i]);
 }
 
-/* ---- Taking and giving back ------------------------------------------------------------------------------------------ */
+/* ---- Taking and giving back ------------------------------------------------------------------ */
 
 Test(slot, says_whose_it_is) {
     struct larder *db = begin();
@@ -163,7 +165,7 @@ Test(slot, readers_take_none) {
     end(db);
 }
 
-/* ---- Deaths ----------------------------------------------------------------------------------------------------------- */
+/* ---- Deaths ---------------------------------------------------------------------------------- */
 
 struct death {
     struct larder *db;
@@ -287,7 +289,7 @@ Test(slot, abandoned_is_as_good_as_dead) {
     end(db);
 }
 
-/* ---- Deaths that two meet ---------------------------------------------------------------------------------------------- */
+/* ---- Deaths that two meet -------------------------------------------------------------------- */
 
 struct undertaker {
     struct writer *w;
@@ -302,8 +304,8 @@ static void *recover_them(void *arg) {
     return r == LARDER_OK || r == LARDER_E_BUSY ? NULL : u; /* BUSY: the other one has it */
 }
 
-/* Whoever looks for a slot while the expirer is going through the dead may find those it is done with free again, where he looked
- * before, and the next one taken, by the expirer. */
+/* Whoever looks for a slot while the expirer is going through the dead may find those it is done
+ * with free again, where he looked before, and the next one taken, by the expirer. */
 Test(slot, one_is_had_while_another_recovers_the_dead) {
     struct larder *db = begin(), *other = testseg_attach(db, 0);
     struct writer *w[SLOTS];
@@ -359,7 +361,8 @@ static int is_stopped(pid_t pid) {
     return waitpid(pid, &status, WUNTRACED | WNOHANG) == pid && WIFSTOPPED(status);
 }
 
-/* The last slot is dead, and who recovers it and takes it stands still at his k-th store. 1 if he came to it. */
+/* The last slot is dead, and who recovers it and takes it stands still at his k-th store. 1 if he
+ * came to it. */
 static int wait_for_the_last_one(struct larder *db, struct larder *other, uint32_t last, uint64_t k, unsigned *waited) {
     struct successor s = {db, k};
     struct writer *one_more;
@@ -389,9 +392,10 @@ static int wait_for_the_last_one(struct larder *db, struct larder *other, uint32
     return stopped;
 }
 
-/* The slot of a dead one that another recovers, and a free one that he has not left or taken yet, are none with a living owner, but
- * ones to wait for. His first stores say that he waits, that it is his turn to look for the dead, and that the owner is dead: before the
- * last of these one need not wait; nor between the recovery's last store and the claim's first, where it is free. */
+/* The slot of a dead one that another recovers, and a free one that he has not left or taken yet,
+ * are none with a living owner, but ones to wait for. His first stores say that he waits, that it
+ * is his turn to look for the dead, and that the owner is dead: before the last of these one need
+ * not wait; nor between the recovery's last store and the claim's first, where it is free. */
 Test(slot, the_last_one_is_waited_for_while_another_recovers_it) {
     struct larder *db = begin(), *other = testseg_attach(db, 0);
     struct writer *w[SLOTS];
@@ -411,7 +415,7 @@ Test(slot, the_last_one_is_waited_for_while_another_recovers_it) {
     end(db);
 }
 
-/* ---- Forks and threads ------------------------------------------------------------------------------------------------- */
+/* ---- Forks and threads ----------------------------------------------------------------------- */
 
 struct family {
     struct larder *db;

@@ -1,9 +1,12 @@
-/* tests/unit/memory/slot_wait_test.c - writer slots go round: kept only while nobody wants them, waited for when there is none.
+/* tests/unit/memory/slot_wait_test.c - writer slots go round: kept only while nobody wants them,
+ * waited for when there is none.
  *
- * Goal     Rule W4 of core/memory/writer.h. Handles at rest leave a quarter of the slots to others, and more than eight each they
- *          never keep; who waits gets the next slot that is left, whoever leaves it, and at once; waiters that die, processes
- *          that stand still, forks, and a process that gave up its rights harm nobody, themselves included.
- * Method   Small segments (2 to 64 slots); processes that attach, write once and do nothing; children killed while they wait.
+ * Goal     Rule W4 of core/memory/writer.h. Handles at rest leave a quarter of the slots to others,
+ *          and more than eight each they never keep; who waits gets the next slot that is left,
+ *          whoever leaves it, and at once; waiters that die, processes that stand still, forks, and
+ *          a process that gave up its rights harm nobody, themselves included.
+ * Method   Small segments (2 to 64 slots); processes that attach, write once and do nothing;
+ *          children killed while they wait.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -91,7 +94,7 @@ struct child {
     unsigned number;
 };
 
-/* ---- Kept, and not ------------------------------------------------------------------------------------------------ */
+/* ---- Kept, and not --------------------------------------------------------------------------- */
 
 Test(slot_wait, a_handle_keeps_eight_at_most) {
     struct larder *db = begin(64), *other = attach(db);
@@ -164,7 +167,7 @@ Test(slot_wait, processes_at_rest_leave_a_quarter) {
     end(db);
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------------------ */
+/* ---- Waiting --------------------------------------------------------------------------------- */
 
 static int wait_for_one(void *arg) {
     struct child *c = arg;
@@ -182,7 +185,8 @@ static void borrow_all(struct larder *db, struct writer **w, uint32_t slots) {
         cr_assert_eq(writer_borrow(db, &w[i]), LARDER_OK, "%s", larder_error());
 }
 
-/* Eight processes wait for two slots, and one is given back once: they pass it on among themselves. */
+/* Eight processes wait for two slots, and one is given back once: they pass it on among
+ * themselves. */
 Test(slot_wait, one_slot_serves_all_who_wait) {
     struct larder *db = begin(2);
     struct child c = {db, talk_new(), 0};
@@ -243,7 +247,8 @@ static int take_and_rest(void *arg) {
     return 0;
 }
 
-/* All slots are those of a dead process: each who waits takes one, and none waits for others' turns. */
+/* All slots are those of a dead process: each who waits takes one, and none waits for others'
+ * turns. */
 Test(slot_wait, dead_owners_serve_all_who_wait) {
     struct larder *db = begin(64);
     struct child dead = {db, talk_new(), 64}, c = {db, talk_new(), 0};
@@ -317,7 +322,8 @@ Test(slot_wait, an_expirer_does_not_sit_on_the_last_slot) {
     struct writer *w;
     writer_close_all(&db->writers);
     writer_close_all(&other->writers);
-    cr_assert_eq(writer_borrow(db, &w), LARDER_OK); /* slot 0: the expirer gets the one that is never kept */
+    /* slot 0: the expirer gets the one that is never kept */
+    cr_assert_eq(writer_borrow(db, &w), LARDER_OK);
     cr_assert_eq(larder_expirer_start(db), LARDER_OK);
     for (unsigned i = 0; i < 50; i++)
         cr_assert_eq(count_once(other), LARDER_OK, "%s", larder_error());
@@ -329,7 +335,7 @@ Test(slot_wait, an_expirer_does_not_sit_on_the_last_slot) {
     end(db);
 }
 
-/* ---- Forks, and rights given up ----------------------------------------------------------------------------------- */
+/* ---- Forks, and rights given up -------------------------------------------------------------- */
 
 static int count_in_child(void *arg) {
     struct child *c = arg; /* the parent's handle, in the child */

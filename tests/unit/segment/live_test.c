@@ -1,9 +1,11 @@
 /* tests/unit/segment/live_test.c - the kernel tells who is alive.
  *
- * Goal     The claims of core/segment/live.h: a lock lasts exactly as long as its holder's address space, whatever the holder
+ * Goal     The claims of core/segment/live.h: a lock lasts exactly as long as its holder's address
+ *          space, whatever the holder
  * does with its descriptors and children, on every kind of file a segment can be. Method   Real processes that take a
- * lock and then exit, execute, fork or are killed; the parent probes. Each claim is tried on a POSIX shared-memory
- * object and a file in /tmp, which have lock files, and a memfd, which is its own.
+ * lock and then exit, execute, fork or are killed; the parent probes. Each claim is tried on a
+ * POSIX shared-memory object and a file in /tmp, which have lock files, and a memfd, which is its
+ * own.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -276,7 +278,8 @@ Test(live, ends_when_the_parent_of_a_living_child_is_killed) {
 
 /* ---- What a living process may do without losing it ---- */
 
-/* All that takes or drops locks of other kinds, on other descriptions of the same file: none is this lock. */
+/* All that takes or drops locks of other kinds, on other descriptions of the same file: none is
+ * this lock. */
 static int hold_and_lock_and_unlock(void *arg) {
     struct live_case *c = arg;
     char path[40];
@@ -288,7 +291,8 @@ static int hold_and_lock_and_unlock(void *arg) {
         struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
         struct flock content = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 4096};
         PROC_CHECK(fd >= 0);
-        PROC_CHECK(fcntl(fd, F_SETLK, &content) == 0); /* of the process: goes with the first close of any descriptor */
+        /* of the process: goes with the first close of any descriptor */
+        PROC_CHECK(fcntl(fd, F_SETLK, &content) == 0);
         PROC_CHECK(fcntl(fd, i ? F_OFD_SETLK : F_SETLK, &all) == 0);
         PROC_CHECK(flock(fd, LOCK_EX | LOCK_NB) == 0 && flock(fd, LOCK_UN) == 0);
         all.l_type = F_WRLCK; /* the whole file, this byte too: somebody else's */
@@ -442,7 +446,8 @@ Test(live, survives_the_end_of_children_that_share_its_memory) {
     for_each_kind(survives_children);
 }
 
-/* A process that shares the memory of a dead one keeps its lock: the dead looks alive until that child ends, too. */
+/* A process that shares the memory of a dead one keeps its lock: the dead looks alive until that
+ * child ends, too. */
 static int hold_and_die_before_a_clone(void *arg) {
     struct live_case *c = arg;
     void *live;

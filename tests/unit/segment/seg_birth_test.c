@@ -1,9 +1,9 @@
 /* tests/unit/segment/seg_birth_test.c - one segment per name, whatever dies or races.
  *
- * Goal     Of those that create and destroy one name at the same time, one creates; half-made segments are finished or
- *          removed; nothing is left of a death.
- * Method   Creators and destroyers that die at every crash point, in turn, with a successor. Real processes racing for one
- *          name.
+ * Goal     Of those that create and destroy one name at the same time, one creates; half-made
+ *          segments are finished or removed; nothing is left of a death.
+ * Method   Creators and destroyers that die at every crash point, in turn, with a successor. Real
+ *          processes racing for one name.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -71,7 +71,8 @@ static int dies(struct dying d) {
     return 0;
 }
 
-/* What a dead creator or destroyer left is finished or refused by those who attach, and made good by a creator. */
+/* What a dead creator or destroyer left is finished or refused by those who attach, and made good
+ * by a creator. */
 static void judge_remains(const char *segment, uint64_t at) {
     struct seg s;
     int result = open_and_close(segment, 0);
@@ -120,7 +121,8 @@ Test(seg_birth, half_made_segment_is_removed_only_by_force) {
     EXPECT(open_and_close(name, 0), LARDER_E_NO_SEGMENT, "there is none");
 }
 
-/* True if the destroyer died. Those attached and those who come agree on what it left; somebody else finishes it. */
+/* True if the destroyer died. Those attached and those who come agree on what it left; somebody
+ * else finishes it. */
 static int destroyer_dies(const char *segment, uint64_t at, int is_finished_by_creator) {
     struct seg s;
     must_open(&s, segment, LARDER_CREATE | LARDER_EXCLUSIVE);
@@ -248,7 +250,8 @@ static int attach_on(void *arg) {
     return 0;
 }
 
-/* A file that is being made is no broken segment: who attaches at that moment waits, or came too early. */
+/* A file that is being made is no broken segment: who attaches at that moment waits, or came too
+ * early. */
 Test(seg_birth, attacher_never_takes_the_making_for_damage) {
     pid_t pids[1 + ATTACHERS];
     struct making *making = mmap(NULL, sizeof *making, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -264,7 +267,8 @@ Test(seg_birth, attacher_never_takes_the_making_for_damage) {
     munmap(making, sizeof *making);
 }
 
-/* What others do just before this process reads a head; once. Stands in for the C library's pread(). */
+/* What others do just before this process reads a head; once. Stands in for the C library's
+ * pread(). */
 static const char *finish_before_pread;
 
 ssize_t pread(int fd, void *to, size_t bytes, off_t at) {
@@ -275,7 +279,8 @@ ssize_t pread(int fd, void *to, size_t bytes, off_t at) {
     return syscall(SYS_pread64, fd, to, bytes, at);
 }
 
-/* Found by the race of creators: the size was looked at before the state, and so could be older than READY. */
+/* Found by the race of creators: the size was looked at before the state, and so could be older
+ * than READY. */
 Test(seg_birth, size_is_not_older_than_state) {
     char name[TESTSEG_NAME_MAX];
     testseg_name(name);

@@ -1,9 +1,11 @@
 /* tests/unit/segment/seg_lock_test.c - the lock file beside a segment.
  *
- * Goal     All that attach to a segment use one lock file, whatever was copied, moved, removed, or put in the way, and
- *          whoever died while it was made; nothing is left of it when the segment has gone.
- * Method   A directory of the test's own, so that whatever lies there is counted. Copies are attached to by many
- *          processes at once, and by one that dies at every store. Files of other users and mounts need root.
+ * Goal     All that attach to a segment use one lock file, whatever was copied, moved, removed, or
+ *          put in the way, and whoever died while it was made; nothing is left of it when the
+ *          segment has gone.
+ * Method   A directory of the test's own, so that whatever lies there is counted. Copies are
+ *          attached to by many processes at once, and by one that dies at every store. Files of
+ *          other users and mounts need root.
  */
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -95,7 +97,7 @@ static void end(const struct place *p) {
     cr_assert_eq(rmdir(p->dir), 0);
 }
 
-/* ---- One segment --------------------------------------------------------------------------------------------------- */
+/* ---- One segment ----------------------------------------------------------------------------- */
 
 Test(seg_lock, is_beside_the_segment_with_the_rights_of_its_writers) {
     static const struct {
@@ -220,7 +222,7 @@ Test(seg_lock, is_found_by_a_descriptor) {
     end(&p);
 }
 
-/* ---- Copies ---------------------------------------------------------------------------------------------------------- */
+/* ---- Copies ---------------------------------------------------------------------------------- */
 
 Test(seg_lock, a_copy_has_one_of_its_own) {
     struct place p;
@@ -291,7 +293,7 @@ Test(seg_lock, all_that_come_to_a_copy_at_once_agree) {
     munmap(crowd, sizeof *crowd);
 }
 
-/* ---- Deaths ------------------------------------------------------------------------------------------------------------ */
+/* ---- Deaths ---------------------------------------------------------------------------------- */
 
 struct dying {
     const char *path;
@@ -383,7 +385,7 @@ Test(seg_lock, goes_when_the_segment_was_removed_by_hand) {
     cr_assert_eq(rmdir(p.dir), 0);
 }
 
-/* ---- Others ------------------------------------------------------------------------------------------------------------ */
+/* ---- Others ---------------------------------------------------------------------------------- */
 
 /* A user that can read the segment knows the name which the lock file of a copy might get. */
 static int squat(void *arg) {
@@ -411,7 +413,8 @@ Test(seg_lock, a_file_of_another_user_is_no_lock_file) {
     cr_assert_eq(open_and_close(p.path, LARDER_CREATE), LARDER_OK);
     copy_file(p.path, p.copy);
     cr_assert_eq(chmod(p.copy, 0644), 0);
-    /* Make the copy look as if its present id had been drawn for it: the name is the one that comes next. */
+    /* Make the copy look as if its present id had been drawn for it: the name is the one that comes
+     * next. */
     int fd = open(p.copy, O_RDWR | O_CLOEXEC);
     uint64_t id = UINT64_C(0x1122334455667788);
     cr_assert(fd >= 0 && pwrite(fd, &id, sizeof id, offsetof(struct seg_shm, lock_id)) == (ssize_t)sizeof id);

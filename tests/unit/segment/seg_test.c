@@ -1,8 +1,9 @@
 /* tests/unit/segment/seg_test.c - a new segment: its names, options, geometry, memory and rights.
  *
  * Goal     What is asked for is made, whole and backed; what cannot be is refused, and says why.
- * Method   Tables of bad options and names. A tmpfs that is too small, in a mount namespace of its own (as root).
- *          Files that are no segments: seg_foreign_test.c. Deaths and races: seg_birth_test.c.
+ * Method   Tables of bad options and names. A tmpfs that is too small, in a mount namespace of its
+ *          own (as root). Files that are no segments: seg_foreign_test.c. Deaths and races:
+ *          seg_birth_test.c.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -264,7 +265,8 @@ static int open_in_small_tmpfs(void *arg) {
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
         return NO_NAMESPACE;
     PROC_CHECK(mount("none", arg, "tmpfs", 0, "size=2m") == 0);
-    int fd = open(other, O_CREAT | O_WRONLY | O_CLOEXEC, 0600); /* leaves less than a segment needs at first */
+    /* leaves less than a segment needs at first */
+    int fd = open(other, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     PROC_CHECK(fd >= 0 && fallocate(fd, 0, 0, 7 * MIB / 4) == 0 && close(fd) == 0);
     struct larder_options o = {.segment = path, .flags = LARDER_CREATE, .size_bytes = 1024 * MIB};
     PROC_CHECK(seg_open(&s, &o) == LARDER_E_FULL && strstr(larder_error(), "no room"));
@@ -274,11 +276,13 @@ static int open_in_small_tmpfs(void *arg) {
     struct stat st;
     PROC_CHECK(stat(path, &st) == 0 && st.st_size == 0 && st.st_blocks == 0);
     PROC_CHECK(unlink(other) == 0);
-    /* More than the tmpfs has, but what is needed at first fits: no span beyond has its descriptor. */
+    /* More than the tmpfs has, but what is needed at first fits: no span beyond has its
+     * descriptor. */
     PROC_CHECK(seg_open(&s, &o) == LARDER_OK);
     uint64_t claimed = s.shm->claimed_bytes, end = seg_descriptors_end(&s, claimed);
     PROC_CHECK(end < s.data_off && s.data_off < claimed);
-    memset(s.base + sizeof(struct seg_shm), 1, end - sizeof(struct seg_shm)); /* no SIGBUS: rule G2 */
+    /* no SIGBUS: rule G2 */
+    memset(s.base + sizeof(struct seg_shm), 1, end - sizeof(struct seg_shm));
     memset(s.base + s.data_off, 1, claimed - s.data_off);
     seg_close(&s);
     return 0;

@@ -1,7 +1,10 @@
-/* tests/unit/support/shared_test.c - the judge of keys that many write (tests/torture/shared.h) is judged.
+/* tests/unit/support/shared_test.c - the judge of keys that many write (tests/torture/shared.h) is
+ * judged.
  *
- * Goal     Each rule J1 to J4 lets pass what is right, and finds what is wrong: a judge that finds nothing proves nothing.
- * Method   Small histories by hand: who began and ended what, in which order, and what a read then shows.
+ * Goal     Each rule J1 to J4 lets pass what is right, and finds what is wrong: a judge that finds
+ *          nothing proves nothing.
+ * Method   Small histories by hand: who began and ended what, in which order, and what a read then
+ *          shows.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -164,7 +167,8 @@ Test(shared, no_write_is_replaced_twice) {
     free(h);
 }
 
-/* Writes that lost their places are let pass only while nothing says that they were replaced before the read. */
+/* Writes that lost their places are let pass only while nothing says that they were replaced before
+ * the read. */
 Test(shared, what_was_forgotten_long_ago_is_wrong) {
     struct shared *h = new_history();
     struct shared_read r;

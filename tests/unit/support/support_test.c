@@ -1,6 +1,7 @@
 /* tests/unit/support/support_test.c - the helpers that the other suites trust.
  *
- * Goal     A child's end is told apart correctly, no wait is longer than its deadline, random runs can be repeated.
+ * Goal     A child's end is told apart correctly, no wait is longer than its deadline, random runs
+ *          can be repeated.
  * Method   Children that exit, crash and hang on purpose.
  */
 #include <criterion/criterion.h>

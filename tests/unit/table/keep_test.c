@@ -99,7 +99,7 @@ static void must_not_grow(cycle *run) {
     }
 }
 
-/* ---- Cycles: 0, or what did not work ------------------------------------------------------------------------------ */
+/* ---- Cycles: 0, or what did not work --------------------------------------------------------- */
 
 static int put_and_get(struct larder *db, struct larder_table *t) {
     const struct larder_key key = {.partition = larder_str("key")};
@@ -193,7 +193,7 @@ static int cycle_thread(struct host *h, uint32_t i) {
     return failed != NULL;
 }
 
-/* ---- Tests -------------------------------------------------------------------------------------------------------- */
+/* ---- Tests ----------------------------------------------------------------------------------- */
 
 Test(keep, attachments) {
     must_not_grow(cycle_attach);

@@ -1,9 +1,11 @@
 /* tests/unit/table/schema_test.c - definitions of tables: what is allowed, and their bytes.
  *
- * Goal     Every rule refuses with a message that names the value; every legal definition survives the way into bytes
- *          and back; no bytes whatever make the reader leave them or give an illegal definition.
- * Method   Tables of bad definitions with a word that the message must hold. Definitions are written to private memory,
- *          then damaged: byte by byte as they are (the checksum must notice), and with the checksum made right again.
+ * Goal     Every rule refuses with a message that names the value; every legal definition survives
+ *          the way into bytes and back; no bytes whatever make the reader leave them or give an
+ *          illegal definition.
+ * Method   Tables of bad definitions with a word that the message must hold. Definitions are
+ *          written to private memory, then damaged: byte by byte as they are (the checksum must
+ *          notice), and with the checksum made right again.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -35,7 +37,7 @@ static void fill_names(void) {
     memset(longest_name, 'x', sizeof longest_name - 1);
 }
 
-/* ---- What is refused --------------------------------------------------------------------------------------------- */
+/* ---- What is refused ------------------------------------------------------------------------- */
 
 struct bad_table {
     const char *says; /* must be in the message */
@@ -202,7 +204,7 @@ Test(schema_refuses, nothing_that_dynamodb_allows) {
     cr_expect_eq(schema_check(&plain), LARDER_OK, "%s", larder_error());
 }
 
-/* ---- There and back ---------------------------------------------------------------------------------------------- */
+/* ---- There and back -------------------------------------------------------------------------- */
 
 /* A definition written to private memory. */
 struct blob {
@@ -404,7 +406,8 @@ Test(schema, a_view_knows_dead_filling_and_active_indexes) {
     cr_assert_str_eq(v->index_def[2]->name, "filling");
     cr_assert_eq(v->index_state[2], INDEX_FILLING);
     cr_assert(v->shape.indexes[2].is_lenient && !v->shape.indexes[0].is_lenient && !v->shape.indexes[3].is_lenient);
-    cr_assert_eq(v->shape.indexes[1].partition.name_bytes, 0); /* no item has an attribute of this name */
+    /* no item has an attribute of this name */
+    cr_assert_eq(v->shape.indexes[1].partition.name_bytes, 0);
     cr_assert_eq(v->shape.indexes[3].sort.type, LARDER_N);
     cr_assert_eq(v->shape.ttl_name_bytes, 7);
     cr_assert_null(v->projected[0]);
@@ -430,7 +433,7 @@ Test(schema, an_index_to_be_added_is_checked_against_all_living_ones) {
     priv_destroy(p);
 }
 
-/* ---- Damage ------------------------------------------------------------------------------------------------------ */
+/* ---- Damage ---------------------------------------------------------------------------------- */
 
 static void seal(struct blob *b) {
     struct schema_head head;
@@ -440,8 +443,8 @@ static void seal(struct blob *b) {
     memcpy(b->at, &head.checksum, sizeof head.checksum);
 }
 
-/* Whatever the bytes are: refused, or a legal definition. The copy ends where the view's block ends, so the address sanitizer
- * sees a reader that goes too far. */
+/* Whatever the bytes are: refused, or a legal definition. The copy ends where the view's block
+ * ends, so the address sanitizer sees a reader that goes too far. */
 static int expect_refused_or_legal(struct priv *p, const struct blob *b) {
     struct table_view *v = view_of(p, b);
     if (!v)

@@ -1,10 +1,13 @@
-/* tests/unit/table/table_life_test.c - tables come, change and go, and something goes wrong on the way.
+/* tests/unit/table/table_life_test.c - tables come, change and go, and something goes wrong on the
+ * way.
  *
- * Goal     A death at any store, a full heap at any block, a stripe that cannot be had: afterwards the table is there or
- *          is not, its definition is the old or the new one for everybody at once, and no block is lost.
- * Method   A forked child does one operation and dies before its k-th store, for every k; recovery dies a few times, too;
- *          then the segment is audited, and the table used and dropped. The same segment all along, so that what a death
- *          leaves in a slot meets the next one. heap_test_takes_left makes the heap full at the n-th block.
+ * Goal     A death at any store, a full heap at any block, a stripe that cannot be had: afterwards
+ *          the table is there or is not, its definition is the old or the new one for everybody at
+ *          once, and no block is lost.
+ * Method   A forked child does one operation and dies before its k-th store, for every k; recovery
+ *          dies a few times, too; then the segment is audited, and the table used and dropped. The
+ *          same segment all along, so that what a death leaves in a slot meets the next one.
+ *          heap_test_takes_left makes the heap full at the n-th block.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -82,7 +85,7 @@ static uint64_t used_bytes(struct larder *db) {
     return stats.used_bytes;
 }
 
-/* ---- Operations -------------------------------------------------------------------------------------------------- */
+/* ---- Operations ------------------------------------------------------------------------------ */
 
 static int run_create(struct larder *db) {
     return larder_table_create(db, &table_def);
@@ -104,7 +107,8 @@ struct operation {
     int item_count; /* in the table before; -1: there is no table */
 };
 
-/* Whether the operation was done, for a table handle that may have a view of before; also -1 if two attachments disagree. */
+/* Whether the operation was done, for a table handle that may have a view of before; also -1 if two
+ * attachments disagree. */
 static int is_done(struct larder *db, const struct operation *o) {
     struct larder *fresh = testseg_attach(db, LARDER_READ_ONLY), *const both[] = {db, fresh};
     int done[2];
@@ -125,7 +129,7 @@ static int is_done(struct larder *db, const struct operation *o) {
     return done[0] == done[1] ? done[0] : -1;
 }
 
-/* ---- Deaths ------------------------------------------------------------------------------------------------------ */
+/* ---- Deaths ---------------------------------------------------------------------------------- */
 
 struct death {
     struct larder *db;
@@ -159,7 +163,8 @@ static void die_everywhere(const struct operation *o) {
     struct larder *db = testseg_open(8 * MIB, 2);
     uint64_t after_first = 0, undone_count = 0;
     int is_over = 0;
-    EXPECT(larder_table_create(db, &table_def), LARDER_OK); /* the entry's stripes are there from now on */
+    /* the entry's stripes are there from now on */
+    EXPECT(larder_table_create(db, &table_def), LARDER_OK);
     EXPECT(larder_table_drop(db, NAME), LARDER_OK);
     for (uint64_t k = 1; !is_over; k++) {
         if (o->item_count >= 0) {
@@ -186,7 +191,8 @@ static void die_everywhere(const struct operation *o) {
             after_first = used_bytes(db);
         cr_assert_eq(used_bytes(db), after_first, "%s, store %lu", o->name, (unsigned long)k);
     }
-    cr_assert_gt(undone_count, 5); /* there were deaths on both sides of the one store that decides */
+    /* there were deaths on both sides of the one store that decides */
+    cr_assert_gt(undone_count, 5);
     larder_close(db);
 }
 
@@ -217,7 +223,7 @@ Test(table_life, the_first_create_of_an_entry_can_die_anywhere) {
     }
 }
 
-/* ---- No memory --------------------------------------------------------------------------------------------------- */
+/* ---- No memory ------------------------------------------------------------------------------- */
 
 Test(table_life, a_full_heap_at_any_block_changes_nothing) {
     struct larder *db = testseg_open(4 * MIB, 2);
@@ -243,7 +249,7 @@ Test(table_life, a_full_heap_at_any_block_changes_nothing) {
     larder_close(db);
 }
 
-/* ---- A stripe that cannot be had --------------------------------------------------------------------------------- */
+/* ---- A stripe that cannot be had ------------------------------------------------------------- */
 
 Test(table_life, a_drop_that_must_wait_too_long_changes_nothing) {
     struct larder *db = testseg_open(8 * MIB, 2), *other = testseg_attach(db, 0);

@@ -1,10 +1,11 @@
 /* tests/unit/ttl/wheel_test.c - the timer wheel against a naive one.
  *
- * Goal     Every entry fires in its second, not before and not after, over every boundary of the four levels, over
- *          jumps of years and clocks set back; nothing is lost when memory runs out, when entries are added while
- *          others fire or when some cannot be handled; and all memory comes back.
- * Method   The clock is a number that the test sets. The naive wheel is an array that is searched from end to end.
- *          After each test larder_check() verifies the rules of ttl/wheel.h.
+ * Goal     Every entry fires in its second, not before and not after, over every boundary of the
+ *          four levels, over jumps of years and clocks set back; nothing is lost when memory runs
+ *          out, when entries are added while others fire or when some cannot be handled; and all
+ *          memory comes back.
+ * Method   The clock is a number that the test sets. The naive wheel is an array that is searched
+ *          from end to end. After each test larder_check() verifies the rules of ttl/wheel.h.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -105,7 +106,7 @@ static void advance(struct fixture *f, uint32_t now_s) {
         cr_assert_eq(advance_shard(f, i, now_s, 0), LARDER_OK, "%s", larder_error());
 }
 
-/* ---- Placing ----------------------------------------------------------------------------------------------------- */
+/* ---- Placing --------------------------------------------------------------------------------- */
 
 Test(wheel, places_by_the_highest_byte_that_differs) {
     static const struct {
@@ -138,7 +139,7 @@ Test(wheel, every_hash_has_a_shard) {
     end(&f);
 }
 
-/* ---- Boundaries -------------------------------------------------------------------------------------------------- */
+/* ---- Boundaries ------------------------------------------------------------------------------ */
 
 static const uint32_t starts_s[] = {0, 254, 255, 256, 65534, 65535, 65536, 0xfffffe, 0xffffff, 0x1000000, NOW_S};
 static const uint32_t deltas_s[] = {1,     2,     254,      255,       256,       257,    65279,     65535,
@@ -200,7 +201,7 @@ Test(wheel, the_last_second_is_never_reached) {
     end(&f);
 }
 
-/* ---- Clocks ------------------------------------------------------------------------------------------------------ */
+/* ---- Clocks ---------------------------------------------------------------------------------- */
 
 Test(wheel, jumps_of_years_take_no_time) {
     struct fixture f = begin(SEGMENT_BYTES);
@@ -264,7 +265,7 @@ Test(wheel, a_clock_set_back_fires_nothing_before_its_second) {
     end(&f);
 }
 
-/* ---- Against the naive wheel ------------------------------------------------------------------------------------- */
+/* ---- Against the naive wheel ----------------------------------------------------------------- */
 
 #define MODEL_ENTRIES_MAX 20000u
 
@@ -354,7 +355,7 @@ Test(wheel, agrees_with_the_naive_wheel) {
         run_model(seed + i, 150);
 }
 
-/* ---- What cannot be handled now ---------------------------------------------------------------------------------- */
+/* ---- What cannot be handled now -------------------------------------------------------------- */
 
 Test(wheel, what_is_not_done_stays_and_time_stands_still) {
     struct fixture f = begin(LARDER_SEGMENT_BYTES_MIN);
@@ -387,7 +388,8 @@ Test(wheel, entries_added_while_others_fire_are_not_lost) {
         add(&f, added, NOW_S + 5, 0);
     for (int r; (r = wheel_collect(f.w, &walk, &batch)) != LARDER_OK;) {
         cr_assert_eq(r, LARDER_MORE);
-        for (uint32_t i = 0; i < 40 && added < 2000; i++, added++) /* into the same chunk, and newer ones before it */
+        /* into the same chunk, and newer ones before it */
+        for (uint32_t i = 0; i < 40 && added < 2000; i++, added++)
             add(&f, added, NOW_S + 5, 0);
         fire(&f, &walk, &batch, added % 3 == 0 ? 0xaaaa : 0);
     }
@@ -489,7 +491,8 @@ static void put_item(struct larder_table *t, struct larder_builder *b, int64_t i
     cr_assert_eq(larder_put(t, item, NULL), LARDER_OK, "%s", larder_error());
 }
 
-/* Timers of items that live longer now cannot be armed anew, and stand before those of items that have expired. */
+/* Timers of items that live longer now cannot be armed anew, and stand before those of items that
+ * have expired. */
 Test(wheel, without_memory_all_that_has_expired_is_removed) {
     struct fixture f = begin(LARDER_SEGMENT_BYTES_MIN);
     const struct larder_table_def def = {.name = "things", .partition = {"id", LARDER_N}, .ttl_attribute = "ttl"};
@@ -526,7 +529,7 @@ Test(wheel, without_memory_all_that_has_expired_is_removed) {
     end(&f);
 }
 
-/* ---- Damage ------------------------------------------------------------------------------------------------------ */
+/* ---- Damage ---------------------------------------------------------------------------------- */
 
 Test(wheel, damaged_chunks_are_refused) {
     static const uint64_t fills[] = {
