@@ -198,7 +198,7 @@ struct larder;
  * attaches gives it for itself; those that put should. See "Huge pages" of larder_open(). */
 #define LARDER_HUGE_PAGES 32u
 #define LARDER_ANY_OWNER 64u /* also where it belongs to another user: larder_open(), "Owners" */
-#define LARDER_FORCE 128u    /* of larder_destroy() only */
+#define LARDER_FORCE 1u      /* of larder_destroy() alone, beside LARDER_ANY_OWNER */
 
 /* For options.busy_timeout_ms: what cannot be had at once is LARDER_E_BUSY. "No wait" below. */
 #define LARDER_NO_WAIT UINT32_MAX
