@@ -205,7 +205,8 @@ struct larder;
 
 /** How to open. Zero it, then set what you need; zero means the default given. */
 struct larder_options {
-    /* A name (POSIX shared memory, no '/') or a path (has a '/'). Default "larder". */
+    /* A name (POSIX shared memory, no '/') or a path (with a folder: "./NAME" or "/tmp/NAME"). A
+     * leading '/' and no other, as shm_open() takes it, is LARDER_E_INVAL. Default "larder". */
     const char *segment;
     /* LARDER_CREATE, ... */
     uint32_t flags;
@@ -348,7 +349,11 @@ LARDER_API int larder_memfd(const struct larder *db);
  *         LARDER_E_CORRUPT     Damaged, and without LARDER_FORCE.
  *         LARDER_E_ACCESS      No permission, or it belongs to another user.
  *         LARDER_E_BUSY        Another process has been creating or removing it for two seconds.
- *         LARDER_E_OS, LARDER_E_FULL (of the kernel's memory), LARDER_E_NO_MEMORY.
+ *         LARDER_E_OS          Also: the name is a mount of the file (mount --bind).
+ *         LARDER_E_FULL (of the kernel's memory), LARDER_E_NO_MEMORY.
+ *         After a failure the segment is as it was. There is one exception, and larder_error() says
+ *         so: the system refuses to remove a name that looked removable. Then the segment is
+ *         destroyed and its file is left.
  */
 LARDER_API int larder_destroy(const char *segment, uint32_t flags);
 
@@ -405,7 +410,7 @@ struct larder_table_def {
     struct larder_key_def partition, sort;
     const struct larder_index_def *indexes; /* index_count of them */
     uint32_t index_count;
-    const char *ttl_attribute; /* NULL: items do not expire. Else an N: epoch seconds */
+    const char *ttl_attribute; /* NULL: items do not expire. Else: larder_ttl_set() */
     enum larder_removal removal;
     uint64_t reserved[8]; /* 0 */
 };
@@ -488,6 +493,12 @@ LARDER_API int larder_index_add(struct larder_table *t, const struct larder_inde
 
 /**
  * Sets the table's TTL attribute. Reads follow it from the moment this returns.
+ *
+ * An item expires at the second that the attribute holds: an N, epoch seconds; a fraction does not
+ * count. It never expires if the attribute is missing, has another type or is not above 0. As in
+ * DynamoDB, it never expires either if that second was more than five years past when the item was
+ * put. Milliseconds are seconds of a far future.
+ *
  * @param attribute [in] Its name, 1..255 bytes. NULL: items expire no more.
  * @return LARDER_OK, LARDER_E_INVAL (name), LARDER_E_FULL, LARDER_E_NO_TABLE, LARDER_E_BUSY,
  *         LARDER_E_NO_SLOT, LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_CORRUPT,
@@ -1066,6 +1077,7 @@ struct larder_slot_stats {
     int is_expirer;
     uint64_t started_s;        /* epoch seconds when the slot was taken */
     uint32_t lock_count;       /* locks held just now */
+    int is_stopped;            /* SIGSTOP or a debugger holds it, as far as /proc tells */
     uint64_t lock_held_ns;     /* by the oldest of them */
     const char *lock_kinds[8]; /* lock_count constant strings such as "stripe" */
     struct larder_counters counters;
@@ -1089,7 +1101,9 @@ struct larder_check_report {
     uint64_t unjudged;
     /* Walks: 1, and one for each time that what was doubtful was looked at again. */
     uint64_t passes;
-    uint64_t longest_pause_ns; /* longest hold of a lock: so long a writer may have waited */
+    /* Longest hold of a lock: so long a writer may have waited. By the clock: time in which this
+     * thread had no processor counts. */
+    uint64_t longest_pause_ns;
     uint64_t reserved[8];
 };
 

@@ -8,6 +8,7 @@
 #include "core/memory/heap_span.h"
 #include "core/memory/hooks.h"
 #include "core/segment/live.h"
+#include "core/segment/stopped.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
 
@@ -175,6 +176,8 @@ int larder_slot_stats(struct larder *db, struct larder_slot_stats *out, uint32_t
         s->is_expirer = lock_owner(&db->seg.shm->expirer_lock) == (int)i;
         add_counters(&s->counters, slot);
         slot_locks(db, i, s);
+        s->is_stopped =
+            used > 1 && s[-1].pid == s->pid ? s[-1].is_stopped : s->is_alive && stopped_is(&db->seg, s->pid);
         RESERVED_FILL(&s->counters);
         RESERVED_FILL(s);
     }

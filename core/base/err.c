@@ -14,8 +14,6 @@
 
 #include "larder.h"
 
-#define ERR_TEXT_BYTES 512
-
 static _Thread_local char err_text[ERR_TEXT_BYTES];
 static _Thread_local int err_number; /* errno of the failure that err_text tells of, or 0 */
 
@@ -42,6 +40,16 @@ int err_set(int result, const char *format, ...) {
 int err_note_errno(int result, int number) {
     err_number = number;
     return result;
+}
+
+void err_keep(struct err_kept *kept) {
+    memcpy(kept->text, err_text, sizeof err_text);
+    kept->number = err_number;
+}
+
+void err_put_back(const struct err_kept *kept) {
+    memcpy(err_text, kept->text, sizeof err_text);
+    err_number = kept->number;
 }
 
 void err_null(const char *function, const char *argument) {

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#define ERR_TEXT_BYTES 512
+
 /* Keeps the message for larder_error() and returns `result`, so that failing reads: return
  * err_set(LARDER_E_INVAL, "..."). Bytes of names and values in messages are to be cut to a few
  * dozen ("%.*s"). Never allocates. */
@@ -18,6 +20,15 @@ void err_null(const char *function, const char *argument) __attribute__((cold));
 /* For larder_errno(), after err_set(): the system's number for what went wrong. Returns
  * `result`. */
 int err_note_errno(int result, int number);
+
+/* For calls whose failures inside need not be failures of the call: keeps the text as it was
+ * before, and puts that text back. */
+struct err_kept {
+    char text[ERR_TEXT_BYTES];
+    int number; /* of larder_errno() */
+};
+void err_keep(struct err_kept *kept);
+void err_put_back(const struct err_kept *kept);
 
 /* LARDER_E_OS (or LARDER_E_FULL for ENOSPC and ENOMEM of the filesystem, LARDER_E_ACCESS for EACCES
  * and EPERM) with "<what> <object>: <strerror>". */

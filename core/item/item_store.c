@@ -23,6 +23,9 @@
 /* ---- Keys ------------------------------------------------------------------------------------ */
 
 static int refuse_type(const struct item_key_attr *attr, enum larder_type type, const char *what) {
+    if (type == 0)
+        return err_set(LARDER_E_INVAL, "%s \"%.*s\" is not set; %s is needed", what,
+                       utf8_shown_bytes(attr->name, attr->name_bytes), attr->name, item_type_name(attr->type));
     return err_set(LARDER_E_INVAL, "%s \"%.*s\" is of type %s; %s is needed", what,
                    utf8_shown_bytes(attr->name, attr->name_bytes), attr->name, item_type_name(type),
                    item_type_name(attr->type));

@@ -16,6 +16,7 @@
 #include "core/memory/free_runs.h"
 #include "core/segment/seg_file.h"
 #include <errno.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, unsigned flags, uint32_t *i) {
@@ -168,18 +169,41 @@ static int look_again(struct writer *w, uint64_t bytes) {
     return is_kept ? LARDER_E_FULL : LARDER_OK;
 }
 
+/* Why there is no memory, and what to do. Short: making room keeps 255 bytes of the message. */
+struct lack {
+    const char *cause, *remedy;
+};
+static const struct lack lack_of_segment = {"the segment is full",
+                                            "delete items or make it larger: options.size_bytes, larder create --size"};
+static const struct lack lack_of_filesystem = {"the filesystem or a memory limit of the segment has no room",
+                                               "free some"};
+
+/* The blocks out of which so many bytes are served: P3 of core/memory/heap.h. */
+static void describe_blocks(uint64_t bytes, char *text, size_t text_bytes) {
+    uint64_t least = heap_round(bytes, 0), most = heap_round_most(bytes, 0);
+    if (least >= SPAN_BYTES)
+        snprintf(text, text_bytes, "runs of %llu", (unsigned long long)least);
+    else if (least == most)
+        snprintf(text, text_bytes, "blocks of %llu", (unsigned long long)least);
+    else
+        snprintf(text, text_bytes, "blocks of %llu to %llu", (unsigned long long)least, (unsigned long long)most);
+}
+
 /* `bytes` are the spans that are lacking: what they were for is less, if heap_take() asked for them. */
-static int full(struct writer *w, uint64_t bytes, const char *why) {
+static int full(struct writer *w, uint64_t bytes, const struct lack *why) {
     uint64_t asked = bytes == w->need_bytes && w->asked_bytes != 0 ? w->asked_bytes : bytes;
     int r = count_for_message(w) && w->full_run_bytes >= bytes ? look_again(w, bytes) : LARDER_E_FULL;
     if (r != LARDER_E_FULL)
         return r;
-    return err_set(
-        LARDER_E_FULL,
-        "%s: %llu bytes asked; of %llu, %llu are in use and %llu free (longest free run %llu); items that expire "
-        "or are deleted make room",
-        why, (unsigned long long)asked, (unsigned long long)w->seg->bytes, (unsigned long long)w->full_used_bytes,
-        (unsigned long long)w->full_free_bytes, (unsigned long long)w->full_run_bytes);
+    char from[48];
+    describe_blocks(asked, from, sizeof from);
+    return err_set(LARDER_E_FULL,
+                   "%s: %llu bytes asked; of %llu, %llu are in use and %llu free (longest run %llu; %llu kept for "
+                   "bucket arrays); %s would do; %s",
+                   why->cause, (unsigned long long)asked, (unsigned long long)w->seg->bytes,
+                   (unsigned long long)w->full_used_bytes, (unsigned long long)w->full_free_bytes,
+                   (unsigned long long)w->full_run_bytes, (unsigned long long)span_kept_count(w->seg, 0) * SPAN_BYTES,
+                   from, why->remedy);
 }
 
 /* Backs [from, to) of the file with memory. Repeatable: what is backed already stays as it is.
@@ -233,11 +257,11 @@ static int publish_claim(struct writer *w, uint64_t from, uint64_t to) {
 }
 
 /* heap_claim() but for the message of LARDER_E_FULL, of which *why is a part. */
-static int claim(struct writer *w, uint64_t bytes, const char **why) {
+static int claim(struct writer *w, uint64_t bytes, const struct lack **why) {
     const struct seg *s = w->seg;
     uint64_t end = span_off(s, s->span_count), from = SHM_LOAD(&s->shm->claimed_bytes);
     uint64_t least = from + (bytes + SPAN_BYTES - 1) / SPAN_BYTES * SPAN_BYTES;
-    *why = "the segment is full";
+    *why = &lack_of_segment;
     if (least > end)
         least -= free_tail(s, bytes);
     if (least > end || from >= end)
@@ -245,7 +269,7 @@ static int claim(struct writer *w, uint64_t bytes, const char **why) {
     uint64_t to = from + CLAIM_BYTES < least ? least : from + CLAIM_BYTES;
     if (to > end)
         to = end;
-    *why = "the filesystem or a memory limit of the segment has no room";
+    *why = &lack_of_filesystem;
     int r = back_spans(w, from, to);
     if (r == LARDER_E_FULL && to > least) {
         to = least;
@@ -255,14 +279,14 @@ static int claim(struct writer *w, uint64_t bytes, const char **why) {
 }
 
 int heap_claim(struct writer *w, uint64_t bytes) {
-    const char *why;
+    const struct lack *why;
     int r = bytes ? claim(w, bytes, &why) : LARDER_OK;
     return r == LARDER_E_FULL ? full(w, bytes, why) : r;
 }
 
 void heap_claim_ahead(struct writer *w, uint64_t bytes) {
     const struct seg *s = w->seg;
-    const char *why;
+    const struct lack *why;
     uint64_t needed = bytes + (uint64_t)span_kept_count(s, 0) * SPAN_BYTES;
     if (SHM_LOAD(&s->shm->claimed_bytes) >= span_off(s, s->span_count) ||
         (uint64_t)free_runs_count(s) * SPAN_BYTES >= needed)

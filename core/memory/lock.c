@@ -84,6 +84,8 @@ static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_ra
         return err_set(LARDER_E_BUSY,
                        "a %s lock was left by a dead process (slot %d), and its recovery has to wait: %s",
                        lock_rank_name(rank), owner, larder_error());
+    /* With LARDER_NO_WAIT a failure is to cost nothing. */
+    w->busy_pid = w->busy_timeout_ms != 0 ? pid : 0;
     return err_set(LARDER_E_BUSY,
                    "a %s lock is held by process %d (slot %d) since more than %llu ms, the limit is %u ms",
                    lock_rank_name(rank), pid, owner, (unsigned long long)(waited_ns / 1000000), w->busy_timeout_ms);

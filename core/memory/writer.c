@@ -14,6 +14,7 @@
 #include "core/memory/slot_map.h"
 #include "core/memory/slot_take.h"
 #include "core/segment/live.h"
+#include "core/segment/stopped.h"
 #include <unistd.h>
 
 #define POOL_IDLE_MAX 8u /* slots that a handle keeps while nobody uses them */
@@ -183,9 +184,32 @@ void writer_abandon(struct writer *w) {
     pthread_setcancelstate(cancel_state, NULL);
 }
 
-void writer_end(struct writer *w) {
+/* Adds to the message of a lock that could not be had why it is not dropped, and what to do.
+ * Another message stays as it is. */
+static void tell_if_stopped(const struct seg *s, int32_t pid) {
+    const char *text = larder_error();
+    int is_about_it = strstr(text, "is held by process") || strstr(text, "a stopped process holds a lock");
+    if (is_about_it && stopped_is(s, pid))
+        err_set(LARDER_E_BUSY, "%s; process %d is stopped: continue it (SIGCONT) or kill it; nothing is lost", text,
+                (int)pid);
+}
+
+/* Stuck, or one of its locks was another's for too long. */
+static __attribute__((noinline)) void end_in_trouble(struct writer *w) {
+    const struct seg *s = w->seg;
+    int32_t pid = w->busy_pid;
+    w->busy_pid = 0;
     if (w->is_stuck)
         writer_abandon(w);
+    else
+        writer_return(w);
+    if (pid != 0)
+        tell_if_stopped(s, pid);
+}
+
+void writer_end(struct writer *w) {
+    if (__builtin_expect((w->is_stuck | w->busy_pid) != 0, 0))
+        end_in_trouble(w);
     else
         writer_return(w);
 }

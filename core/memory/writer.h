@@ -72,6 +72,8 @@ struct writer {
     /* bit per enum lock_rank: what this writer holds by its own account */
     uint32_t ranks_held;
     uint32_t stripes_held; /* LOCK_STRIPE is the one rank of which several may be held */
+    /* not 0: a lock could not be had in this call, and its owner was that process */
+    int32_t busy_pid;
     /* a lock could not be had in the middle: the slot is to be abandoned, others will recover it */
     int is_stuck;
     /* NULL, or when it becomes true long work is to be cut off; ttl/expirer.c */
@@ -149,7 +151,8 @@ void writer_return(struct writer *w);
 /* Gives the slot up in the middle of an operation: from now on it counts as dead. The writer is
  * gone. */
 void writer_abandon(struct writer *w);
-/* writer_return, or writer_abandon if it is stuck. */
+/* writer_return, or writer_abandon if it is stuck. Then, outside of locks, the message on a lock
+ * that could not be had tells whether its owner stands still. */
 void writer_end(struct writer *w);
 /* Whether a writer of the pool, which no thread uses now, has this slot. */
 int writer_is_idle(struct writer_pool *pool, uint32_t slot);

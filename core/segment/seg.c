@@ -64,6 +64,7 @@ uint64_t seg_wait_ms(const struct seg_wait *wait) {
 
 void seg_note_file(struct seg *s) {
     s->lock_page_bytes = seg_file_page_bytes(s->fd);
+    s->has_no_name = s->is_memfd && seg_file_has_no_name(s->fd);
     s->wants_huge_pages = s->wants_huge_pages && !seg_file_is_huge(s->fd);
 }
 

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <pthread.h>
 #include <signal.h>
@@ -27,6 +28,10 @@
 
 #include "core/base/err.h"
 
+#ifndef STATX_ATTR_MOUNT_ROOT
+#define STATX_ATTR_MOUNT_ROOT 0x2000 /* Linux 5.8 */
+#endif
+
 static int seg_file_is_name(const char *name) {
     size_t bytes = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
     return bytes >= 1 && bytes <= SEG_NAME_BYTES_MAX && name[bytes] == 0 && name[0] != '.';
@@ -34,6 +39,11 @@ static int seg_file_is_name(const char *name) {
 
 int seg_file_name(struct seg_file *file, const char *segment) {
     *file = (struct seg_file){.shown = segment ? segment : "larder"};
+    if (file->shown[0] == '/' && !strchr(file->shown + 1, '/')) /* as shm_open() takes names: not a file in "/" */
+        return err_set(LARDER_E_INVAL,
+                       SEG_NAMED_TEXT ": a name has no leading slash, and a path has a folder: \"%.200s\" or "
+                                      "\"" SEG_SHM_DIR "%.200s\"",
+                       file->shown, file->shown + 1, file->shown + 1);
     if (strchr(file->shown, '/')) {
         file->path = file->shown;
         return LARDER_OK;
@@ -129,6 +139,68 @@ int seg_file_is_named(const struct seg_file *file, int fd) {
         return 1;
     return fstat(fd, &ours) == 0 && lstat(file->path, &named) == 0 && ours.st_ino == named.st_ino &&
            ours.st_dev == named.st_dev;
+}
+
+static int seg_file_link_of(int fd, char *text, size_t bytes_max) {
+    char link[40];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t bytes = readlink(link, text, bytes_max - 1);
+    text[bytes < 0 ? 0 : bytes] = 0;
+    return bytes > 0;
+}
+
+/* The kernel's text may be no path: "/memfd:NAME (deleted)", "PATH (deleted)". Only what leads
+ * to the file is one. */
+int seg_file_path_of(int fd, char *path) {
+    struct stat ours, found;
+    int is_path = seg_file_link_of(fd, path, PATH_MAX) && *path == '/' && fstat(fd, &ours) == 0 &&
+                  lstat(path, &found) == 0 && ours.st_dev == found.st_dev && ours.st_ino == found.st_ino;
+    return is_path ? LARDER_OK : LARDER_NOT_FOUND;
+}
+
+int seg_file_has_no_name(int fd) {
+    static const char begin[] = "/memfd:";
+    char text[sizeof begin];
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_nlink == 0 && seg_file_link_of(fd, text, sizeof text) &&
+           strcmp(text, begin) == 0;
+}
+
+/* DIR of DIR/NAME; "" is the root directory's. */
+static int seg_file_directory(const struct seg_file *file, char directory[PATH_MAX]) {
+    size_t bytes = (size_t)(strrchr(file->path, '/') - file->path);
+    if (bytes >= PATH_MAX)
+        return err_set(LARDER_E_INVAL, SEG_NAMED_TEXT ": the path is longer than %d bytes", file->shown, PATH_MAX);
+    memcpy(directory, file->path, bytes);
+    directory[bytes] = 0;
+    return LARDER_OK;
+}
+
+int seg_file_check_removable(const struct seg_file *file, int fd) {
+    char directory[PATH_MAX] = "";
+    struct statx named;
+    if (!seg_file_is_named(file, fd))
+        return LARDER_OK;
+    if (statx(AT_FDCWD, file->path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &named) == 0) {
+        if (named.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+            return err_note_errno(err_set(LARDER_E_OS,
+                                          SEG_NAMED_TEXT
+                                          ": this name is a mount of the file (mount --bind), which cannot be removed; "
+                                          "nothing was changed. Destroy it by the name that it was made under",
+                                          file->shown),
+                                  EBUSY);
+        if (named.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
+            return err_note_errno(err_set(LARDER_E_ACCESS,
+                                          SEG_NAMED_TEXT
+                                          ": its file must not be removed (lsattr, chattr); nothing was changed",
+                                          file->shown),
+                                  EPERM);
+    }
+    int result = seg_file_directory(file, directory);
+    if (result == LARDER_OK && faccessat(AT_FDCWD, *directory ? directory : "/", W_OK | X_OK, AT_EACCESS) != 0 &&
+        (errno == EACCES || errno == EROFS))
+        result = err_set_errno("remove segment", file->shown);
+    return result;
 }
 
 int seg_file_unlink(const struct seg_file *file, int fd) {
@@ -234,7 +306,10 @@ enum seg_look seg_look(const struct seg_file *file, int fd, struct seg_shm *head
     if ((size_t)have < sizeof head->magic || head->magic != SEG_MAGIC) {
         if (have == sizeof *head && seg_look_is_zero(head) && seg_file_is_huge(fd))
             return SEG_LOOK_EMPTY;
-        *result = err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": not a Larder segment", file->shown);
+        *result = err_set(LARDER_E_FORMAT,
+                          SEG_NAMED_TEXT ": not a Larder segment, nor the head of a damaged one: it is left as it is. "
+                                         "Is the name right? Only rm removes the file",
+                          file->shown);
         return SEG_LOOK_FOREIGN;
     }
     if ((size_t)have < sizeof *head) {

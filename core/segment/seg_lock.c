@@ -30,17 +30,22 @@ struct lock_place {
 
 /* ---- Names ---- */
 
+/* 0: there is none. A memfd never has one: another number in its head is damage, and would make
+ * a file in the root directory. */
+static uint64_t lock_id_of(const struct seg *s, const struct seg_shm *head) {
+    return s->has_no_name ? 0 : SHM_LOAD(&head->lock_id);
+}
+
 /* DIR/ of the segment. Of a descriptor that was passed on: where the kernel says the file is. */
 static int lock_directory(const struct seg *s, const struct seg_file *file, char path[PATH_MAX]) {
     if (file->path) {
         if (snprintf(path, PATH_MAX, "%s", file->path) >= PATH_MAX)
             return err_set(LARDER_E_INVAL, SEG_NAMED_TEXT ": the path is longer than %d bytes", file->shown, PATH_MAX);
-    } else {
-        char link[40];
-        snprintf(link, sizeof link, "/proc/self/fd/%d", s->fd);
-        ssize_t bytes = readlink(link, path, PATH_MAX - 1);
-        path[bytes < 0 ? 0 : bytes] = 0;
-    }
+    } else if (seg_file_path_of(s->fd, path) != LARDER_OK)
+        return err_set(LARDER_E_FORMAT,
+                       SEG_NAMED_TEXT ": the file of this descriptor has no name, so there is no lock file beside it: "
+                                      "it was removed, or its head is damaged",
+                       file->shown);
     char *slash = strrchr(path, '/');
     if (!slash || (size_t)(slash + 1 - path) > PATH_MAX - LOCK_NAME_MAX)
         return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": cannot tell in which directory it is", file->shown);
@@ -222,9 +227,11 @@ static int lock_is_missing(const struct seg *s, const struct seg_file *file, con
                        SEG_NAMED_TEXT ": its lock file %s is not a regular file of the segment's owner (uid %u)",
                        file->shown, place->path, (unsigned)place->segment.st_uid);
     return err_set(LARDER_E_FORMAT,
-                   SEG_NAMED_TEXT ": its lock file %s is missing: it was removed, or the segment was moved out of its "
-                                  "directory or mounted without it; larder destroy --force removes the segment",
-                   file->shown, place->path);
+                   SEG_NAMED_TEXT
+                   ": beside it its lock file %.160s is missing, so it cannot be opened to write. Mount the "
+                   "directory, not the file; or move it back. Reading and larder export still work. "
+                   "larder destroy --force ends it for every process",
+                   file->shown, strrchr(place->path, '/') + 1);
 }
 
 static int lock_open_settled(struct seg *s, const struct seg_file *file, uint64_t id) {
@@ -244,7 +251,7 @@ static void lock_follow_mode(const struct seg *s, const struct seg_file *file) {
 
 static int lock_find_or_settle(struct seg *s, const struct seg_file *file, uint32_t mode) {
     for (int tries = 0; tries < SETTLE_TRIES; tries++) {
-        uint64_t id = SHM_LOAD(&s->shm->lock_id);
+        uint64_t id = lock_id_of(s, s->shm);
         int result;
         if (id == 0)
             return LARDER_OK;
@@ -279,7 +286,7 @@ int seg_lock_make(struct seg *s, const struct seg_file *file, uint32_t mode) {
 
 /* Whoever only reads needs nothing of it but to tell who is alive. */
 static int lock_attach_reader(struct seg *s, const struct seg_file *file) {
-    uint64_t id = SHM_LOAD(&s->shm->lock_id);
+    uint64_t id = lock_id_of(s, s->shm);
     struct lock_place place;
     if (id == 0)
         return LARDER_OK;
@@ -303,7 +310,7 @@ int seg_lock_attach(struct seg *s, const struct seg_file *file) {
 }
 
 int seg_lock_is_settled(const struct seg *s, const struct seg_shm *head) {
-    return lock_is_for(s, SHM_LOAD(&head->lock_id), SHM_LOAD(&head->lock_for));
+    return lock_is_for(s, lock_id_of(s, head), SHM_LOAD(&head->lock_for));
 }
 
 int seg_lock_find(struct seg *s, const struct seg_file *file, const struct seg_shm *head) {
@@ -313,7 +320,7 @@ int seg_lock_find(struct seg *s, const struct seg_file *file, const struct seg_s
 int seg_lock_remove(const struct seg *s, const struct seg_file *file, const struct seg_shm *head) {
     struct lock_place place;
     struct stat st;
-    uint64_t id = SHM_LOAD(&head->lock_id);
+    uint64_t id = lock_id_of(s, head);
     if (id == 0 || lock_place_of(s, file, id, &place) != LARDER_OK || lstat(place.path, &st) != 0)
         return LARDER_OK;
     if (!S_ISREG(st.st_mode) || st.st_uid != place.segment.st_uid)
@@ -325,7 +332,7 @@ void seg_lock_remove_all(const struct seg *s, const struct seg_file *file) {
     struct lock_place place;
     char end[LOCK_NAME_MAX];
     struct dirent *entry;
-    if (lock_place_of(s, file, 0, &place) != LARDER_OK)
+    if (s->has_no_name || lock_place_of(s, file, 0, &place) != LARDER_OK)
         return;
     snprintf(end, sizeof end, "-%llx.lock", (unsigned long long)place.segment.st_ino);
     *strrchr(place.path, '/') = 0;
@@ -344,15 +351,11 @@ void seg_lock_remove_all(const struct seg *s, const struct seg_file *file) {
 }
 
 void seg_lock_remove_orphan(const struct seg *s) {
-    char link[40], path[PATH_MAX];
+    char path[PATH_MAX];
     struct stat st;
-    if (!s->has_lock_file || s->lock_fd < 0 || !seg_lock_fd_is_ours(s))
+    if (!s->has_lock_file || s->lock_fd < 0 || !seg_lock_fd_is_ours(s) ||
+        seg_file_path_of(s->lock_fd, path) != LARDER_OK)
         return;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", s->lock_fd);
-    ssize_t bytes = readlink(link, path, sizeof path - 1);
-    if (bytes <= 0)
-        return;
-    path[bytes] = 0;
     if (lstat(path, &st) == 0 && st.st_dev == s->lock_device && st.st_ino == s->lock_inode)
         (void)unlink(path);
 }

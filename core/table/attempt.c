@@ -10,9 +10,17 @@ static int stay_stuck(void) {
     return err_set(LARDER_E_BUSY, "a stopped process holds a lock that this call needs");
 }
 
+/* A full segment in which room was made is no failure of the call: its text goes. */
 static int claim(struct writer *w, struct room *room) {
+    struct err_kept before;
+    err_keep(&before);
     int r = heap_claim(w, w->need_bytes);
-    return r == LARDER_E_FULL && room ? room_make(w, room) : r;
+    if (r != LARDER_E_FULL || !room)
+        return r;
+    r = room_make(w, room);
+    if (r == LARDER_OK)
+        err_put_back(&before);
+    return r;
 }
 
 static int grow_before(struct writer *w) {

@@ -117,10 +117,14 @@ static int open_handle(const struct larder_options *options, struct larder **out
  * mappings with its process. */
 int larder_open(const struct larder_options *options, struct larder **out) {
     int cancel_state;
+    struct err_kept before;
     if (ERR_IS_NULL(out))
         return LARDER_E_INVAL;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    err_keep(&before);
     int r = open_handle(options, out);
+    if (r >= 0) /* a name that was looked for and not found, before it was made */
+        err_put_back(&before);
     pthread_setcancelstate(cancel_state, NULL);
     return r;
 }

@@ -9,7 +9,10 @@
  *             hand, only force goes on.
  *          D2 A file that does not carry our magic is never touched, force or not; an empty one
  *             only by force.
- * Crash    1 state = DESTROYED    dead before 2: those attached know; the next creator or destroyer removes the name
+ *          D3 Nothing is marked before the name looks removable: a failure leaves the segment as it
+ *             was.
+ * Crash    0 the look at the name
+ *          1 state = DESTROYED    dead before 2: those attached know; the next creator or destroyer removes the name
  *          2 unlink of the lock file
  *          3 unlink                The other way round, a death before 3 would leave the lock file for ever.
  *          In this order: the other way round, a death in between would leave nobody to tell those
@@ -29,20 +32,40 @@
 
 /* The lock file that the head speaks of, then the name. */
 static int seg_destroy_names(const struct seg *s, const struct seg_file *file, const struct seg_shm *head) {
-    int result = seg_lock_remove(s, file, head);
+    int result = seg_file_check_removable(file, s->fd);
+    if (result == LARDER_OK)
+        result = seg_lock_remove(s, file, head);
     shm_crash_point();
     return result == LARDER_OK ? seg_file_unlink(file, s->fd) : result;
 }
 
-/* Crash list 1 to 3. A segment in a directory that we may not write to is as it was. */
+/* The name would not go although it looked so: a mount, or a mark on the file, that came
+ * meanwhile. */
+static int seg_destroy_half(const struct seg_file *file, int result) {
+    struct err_kept why;
+    err_keep(&why);
+    err_set(result, "%.300s; the segment is destroyed all the same, and its file is left: rm %.100s", why.text,
+            file->path);
+    return err_note_errno(result, why.number);
+}
+
+/* Crash list 0 to 3. Where the first of the two names cannot be removed, the segment is as it
+ * was. */
 static int seg_destroy_marked(struct seg *s, const struct seg_file *file, const struct seg_shm *head) {
-    if (!s->shm)
-        return seg_destroy_names(s, file, head);
+    int result = s->shm ? seg_file_check_removable(file, s->fd) : LARDER_OK;
+    if (!s->shm || result != LARDER_OK)
+        return result == LARDER_OK ? seg_destroy_names(s, file, head) : result;
     uint32_t before = SHM_LOAD(&s->shm->state);
     SHM_STORE(&s->shm->state, SEG_STATE_DESTROYED);
     shm_crash_point();
-    int result = seg_destroy_names(s, file, head);
-    if (result == LARDER_E_ACCESS)
+    result = seg_lock_remove(s, file, head);
+    shm_crash_point();
+    int is_begun = result == LARDER_OK && s->has_lock_file;
+    if (result == LARDER_OK)
+        result = seg_file_unlink(file, s->fd);
+    if (result != LARDER_OK && is_begun)
+        return seg_destroy_half(file, result);
+    if (result != LARDER_OK)
         SHM_STORE(&s->shm->state, before);
     return result;
 }
@@ -54,9 +77,9 @@ static int seg_destroy_check_tables(const struct seg *s, const struct seg_file *
         return LARDER_OK;
     if (result > 0)
         return err_set(LARDER_E_RETAINED,
-                       SEG_NAMED_TEXT ": the removal policy of table \"%s\" is Retain; force overrides it", file->shown,
-                       table);
-    return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": its tables are damaged; force removes it", file->shown);
+                       SEG_NAMED_TEXT ": the removal policy of table \"%s\" is Retain; LARDER_FORCE overrides it",
+                       file->shown, table);
+    return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": its tables are damaged; LARDER_FORCE removes it", file->shown);
 }
 
 static int seg_destroy_ready(struct seg *s, const struct seg_file *file, const struct seg_shm *head,
@@ -92,8 +115,9 @@ static int seg_destroy_locked(struct seg *s, const struct seg_file *file, int fo
         return seg_destroy_names(s, file, &head);
     case SEG_LOOK_EMPTY:
     case SEG_LOOK_HALF_MADE:
-        return force ? seg_destroy_names(s, file, &head)
-                     : err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": never finished; force removes it", file->shown);
+        return force
+                   ? seg_destroy_names(s, file, &head)
+                   : err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": never finished; LARDER_FORCE removes it", file->shown);
     case SEG_LOOK_BAD_STATE:
     case SEG_LOOK_UNUSABLE:
         return force ? seg_destroy_names(s, file, &head) : result;
@@ -165,8 +189,12 @@ int seg_destroy(const char *name, uint32_t flags) {
 
 LARDER_API int larder_destroy(const char *segment, uint32_t flags) {
     int cancel_state; /* as in larder_open() */
+    struct err_kept before;
+    err_keep(&before);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     int result = seg_destroy(segment, flags);
+    if (result >= 0)
+        err_put_back(&before);
     pthread_setcancelstate(cancel_state, NULL);
     return result;
 }

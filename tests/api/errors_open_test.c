@@ -276,8 +276,8 @@ static const struct destroy_row {
     {"text", make_text, 0, LARDER_E_FORMAT, {"not a Larder segment"}},
     {"text, by force", make_text, 1, LARDER_E_FORMAT, {"not a Larder segment"}},
     {"long text, by force", make_large_text, 1, LARDER_E_FORMAT, {"not a Larder segment"}},
-    {"retained table", make_segment, 0, LARDER_E_RETAINED, {"\"table\"", "Retain", "force"}},
-    {"half made", make_half_made, 0, LARDER_E_FORMAT, {"never finished", "force"}},
+    {"retained table", make_segment, 0, LARDER_E_RETAINED, {"\"table\"", "Retain", "LARDER_FORCE"}},
+    {"half made", make_half_made, 0, LARDER_E_FORMAT, {"never finished", "LARDER_FORCE"}},
     {"version 3", make_version_3, 0, LARDER_E_FORMAT, {"format version 3"}},
     {"half a segment", make_half, 0, LARDER_E_FORMAT, {"truncated"}},
 };

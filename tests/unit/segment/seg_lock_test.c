@@ -462,7 +462,7 @@ static int hold_elsewhere(void *arg) {
     snprintf(alone, sizeof alone, "/mnt/alone");
     int fd = open(alone, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     PROC_CHECK(fd >= 0 && close(fd) == 0 && mount(path, alone, NULL, MS_BIND, NULL) == 0);
-    PROC_CHECK(open_as(&s, alone, 0, 0) == LARDER_E_FORMAT && strstr(larder_error(), "mounted without it"));
+    PROC_CHECK(open_as(&s, alone, 0, 0) == LARDER_E_FORMAT && strstr(larder_error(), "Mount the directory"));
     PROC_CHECK(open_as(&s, alone, LARDER_READ_ONLY, 0) == LARDER_OK);
     return 0;
 }
