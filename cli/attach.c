@@ -22,15 +22,15 @@ uint32_t attach_owner_flag(const struct args *args) {
     return args->option[ARGS_ANY_OWNER].is_given ? LARDER_ANY_OWNER : 0;
 }
 
-int attach_open(const struct args *args, uint32_t flags, struct attach *out) {
+int attach_try(const struct args *args, uint32_t flags, struct attach *out) {
     struct larder_options options = {
         .segment = attach_segment(args), .flags = flags | attach_owner_flag(args), .memfd = -1};
-    struct larder *db;
-    int result = larder_open(&options, &db);
-    if (result < 0)
-        return report_result(result, options.segment);
-    out->db = db;
-    return EXIT_DONE;
+    return larder_open(&options, &out->db);
+}
+
+int attach_open(const struct args *args, uint32_t flags, struct attach *out) {
+    int result = attach_try(args, flags, out);
+    return result < 0 ? report_result(result, attach_segment(args)) : EXIT_DONE;
 }
 
 int attach_table(const struct args *args, uint32_t flags, const char *table, struct attach *out) {

@@ -22,6 +22,8 @@ const char *attach_segment(const struct args *args);
 /* LARDER_ANY_OWNER with --any-owner, else 0. */
 uint32_t attach_owner_flag(const struct args *args);
 
+/* Opens the segment: a result of larder_open(), without a message. */
+int attach_try(const struct args *args, uint32_t flags, struct attach *out);
 /* Each gives EXIT_DONE, or an exit code with a message. */
 int attach_open(const struct args *args, uint32_t flags, struct attach *out);
 int attach_table(const struct args *args, uint32_t flags, const char *table, struct attach *out);

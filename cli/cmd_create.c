@@ -9,10 +9,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "cli/attach.h"
 #include "cli/commands.h"
+#include "cli/grid.h"
 #include "cli/json_text.h"
 #include "cli/report.h"
 #include "cli/table_diff.h"
@@ -106,6 +108,29 @@ static int create_try(const struct template_set *set) {
     return code;
 }
 
+/* What can be known now of a segment that will be full too early. Only a warning: others may
+ * make room. */
+static void create_warn(const struct create *create) {
+    const char *segment = create->options.segment;
+    struct larder_segment_stats stats;
+    struct statfs fs;
+    char path[4096], have[GRID_NUMBER_BYTES], want[GRID_NUMBER_BYTES];
+    if (larder_segment_stats(create->db, &stats) < 0)
+        return;
+    uint64_t slot_bytes = (uint64_t)stats.slots_max * LARDER_SLOT_BYTES;
+    if (slot_bytes > stats.size_bytes / 4)
+        report_note("warning: %u writer slots (--slots) take %s of the segment's %s", stats.slots_max,
+                    grid_bytes(have, slot_bytes), grid_bytes(want, stats.size_bytes));
+    snprintf(path, sizeof path, "%s%s", strchr(segment, '/') != NULL ? "" : "/dev/shm/", segment);
+    if (statfs(path, &fs) != 0 || fs.f_blocks == 0) /* a tmpfs without a limit */
+        return;
+    uint64_t free_bytes = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize,
+             lacking = stats.size_bytes - stats.claimed_bytes;
+    if (stats.claimed_bytes < stats.size_bytes && free_bytes < lacking)
+        report_note("warning: the file system of %s has %s free: the segment will be full there, before it has its %s",
+                    path, grid_bytes(have, free_bytes), grid_bytes(want, stats.size_bytes));
+}
+
 static int create_open(struct create *create) {
     uint32_t huge_pages = create->args->option[CREATE_HUGE_PAGES].is_given ? LARDER_HUGE_PAGES : 0;
     uint32_t owner = attach_owner_flag(create->args);
@@ -122,6 +147,8 @@ static int create_open(struct create *create) {
             report_note("segment %s exists; --size, --mode, --stripes and --slots change nothing",
                         create->options.segment);
     }
+    if (create->is_new_segment)
+        create_warn(create);
     return result < 0 ? report_result(result, create->options.segment) : EXIT_DONE;
 }
 
@@ -234,6 +261,7 @@ const struct command cmd_create = {
         "that fill the segment give it, too; a --segment path on a hugetlbfs mount needs neither.\n"
         "--slots bounds how many calls write at the same moment; others wait. Default: 1024, below 64M 16 for each\n"
         "megabyte, at least 64. `larder info` shows how many are in use.\n"
+        "Memory is claimed as the segment fills. A --size that its file system has not free now is a warning.\n"
         "DeletionPolicy Retain makes `larder destroy` refuse without --force.\n",
     .options = create_options,
     .positional_min = 1,

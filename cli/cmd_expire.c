@@ -1,7 +1,9 @@
 /* cli/cmd_expire.c - larder expire: the expirer's work, once or again and again.
  *
- * Job      Calls larder_expire() and says how many items went. With --every it is a small daemon, for segments whose
- *          programs carry no expirer; SIGINT and SIGTERM end it after the present round.
+ * Job      Calls larder_expire() and says how many items went. With --every it is a small daemon,
+ *          for segments whose programs carry no expirer; SIGINT and SIGTERM end it after the
+ *          present round. A segment that was destroyed may be made again under its name: it waits
+ *          for that.
  * Tests    tests/cli/cli_test.sh
  */
 #include <inttypes.h>
@@ -33,11 +35,16 @@ static void expire_print(const struct args *args, uint64_t removed) {
     fflush(stdout);
 }
 
-static int expire_round(const struct args *args, struct larder *db, int is_daemon) {
+static int expire_round(const struct args *args, struct attach *attach, int is_daemon) {
     uint64_t removed = 0;
-    int result = larder_expire(db, 0, &removed);
+    int result = larder_expire(attach->db, 0, &removed);
     if (result == LARDER_E_BUSY && is_daemon) { /* it is tried again */
         report_note("%s", larder_error());
+        return EXIT_DONE;
+    }
+    if (result == LARDER_E_DESTROYED && is_daemon) {
+        report_note("segment \"%s\" is gone; waiting until there is one again", attach_segment(args));
+        attach_close(attach);
         return EXIT_DONE;
     }
     if (result < 0)
@@ -45,6 +52,22 @@ static int expire_round(const struct args *args, struct larder *db, int is_daemo
     if (removed != 0 || !is_daemon)
         expire_print(args, removed);
     return EXIT_DONE;
+}
+
+/* After the segment has gone: one more look at its name. */
+static int expire_attach_again(const struct args *args, struct attach *attach) {
+    int result = attach_try(args, 0, attach);
+    if (result == LARDER_E_NO_SEGMENT || result == LARDER_E_BUSY)
+        return EXIT_DONE;
+    if (result < 0)
+        return report_result(result, attach_segment(args));
+    report_note("segment \"%s\" is there again", attach_segment(args));
+    return EXIT_DONE;
+}
+
+static int expire_turn(const struct args *args, struct attach *attach, int is_daemon) {
+    int code = attach->db != NULL ? EXIT_DONE : expire_attach_again(args, attach);
+    return code == EXIT_DONE && attach->db != NULL ? expire_round(args, attach, is_daemon) : code;
 }
 
 /* True: one of the signals came, which are blocked from before the first round on. */
@@ -66,7 +89,7 @@ static int expire_run(const struct args *args) {
     if (every != 0)
         sigprocmask(SIG_BLOCK, &signals, NULL);
     do
-        code = code == EXIT_DONE ? expire_round(args, attach.db, every != 0) : code;
+        code = code == EXIT_DONE ? expire_turn(args, &attach, every != 0) : code;
     while (code == EXIT_DONE && !ferror(stdout) && every != 0 && !expire_sleep(&signals, every));
     attach_close(&attach);
     return code;
@@ -82,7 +105,9 @@ const struct command cmd_expire = {
         "from its second on; and a put that finds no room removes expired items itself. With --every it stays and "
         "does\n"
         "it again and again, for segments whose programs do not call larder_expirer_start(); then it prints a line\n"
-        "only for a round that removed something. Works beside other expirers.\n",
+        "only for a round that removed something. If the segment is destroyed meanwhile, it says so, waits until there "
+        "is\n"
+        "one of that name again, and goes on. Works beside other expirers.\n",
     .options = expire_options,
     .positional_min = 0,
     .positional_max = 0,

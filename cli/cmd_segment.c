@@ -15,7 +15,8 @@ enum { DESTROY_FORCE = ARGS_OWN };
 
 static const struct args_option destroy_options[] = {
     ARGS_COMMON,
-    {"force", 0, "", "even if a table is to be retained, or the segment is damaged or has lost its lock file"},
+    {"force", 0, "",
+     "even if a table is to be retained, or the segment is damaged or has lost its lock file; see below"},
     {NULL, 0, NULL, NULL}};
 
 static int destroy_run(const struct args *args) {
@@ -33,7 +34,10 @@ const struct command cmd_destroy = {
         "Removes a segment with all its tables. Refuses if a table's DeletionPolicy is Retain, unless forced.\n"
         "Processes that are attached go on living and get LARDER_E_DESTROYED. This is the way to remove a segment:\n"
         "rm leaves its lock file, .larder-*.lock, behind if nobody is attached. A segment of another user is left\n"
-        "alone without --any-owner.\n",
+        "alone without --any-owner.\n"
+        "A file is a segment by its first bytes. If those are of something else, or damaged, the file is left as it "
+        "is,\n"
+        "also with --force; only rm removes it.\n",
     .options = destroy_options,
     .positional_min = 0,
     .positional_max = 0,
@@ -70,7 +74,8 @@ static void check_print(const struct larder_check_report *report) {
            report->errors == 0 ? "clean" : "DAMAGED", report->items, report->index_entries, report->blocks,
            report->errors, report->leaked_blocks, report->stale_entries, report->dead_slots);
     if (report->longest_pause_ns > 0)
-        printf("longest pause for a writer: %.1f ms\n", (double)report->longest_pause_ns / 1e6);
+        printf("longest pause for a writer: %.1f ms, time without a processor included\n",
+               (double)report->longest_pause_ns / 1e6);
     if (report->unjudged > 0)
         printf("not judged: %" PRIu64 " parts or blocks that changed whenever they were looked at\n", report->unjudged);
 }
@@ -112,16 +117,21 @@ static int check_run(const struct args *args) {
                             : check_repair(args);
     struct larder_check_report report;
     memset(&report, 0, sizeof report);
-    int code = attach_open(args, is_read_only ? LARDER_READ_ONLY : 0, &attach);
-    if (code != EXIT_DONE)
+    int code, result = attach_try(args, is_read_only ? LARDER_READ_ONLY : 0, &attach);
+    if (result < 0) {
+        code = report_result(result, attach_segment(args));
+        if (result == LARDER_E_ACCESS && !is_read_only)
+            report_note("with --read-only, the right to read is enough");
         return code;
+    }
     struct progress progress;
     progress_start(&progress, true, "check", 1, false);
     const struct larder_check_options options = {.note = check_note, .progress = check_progress, .arg = &progress};
-    int result = larder_check(attach.db, &options, &report);
+    result = larder_check(attach.db, &options, &report);
     progress_hide(&progress);
     if (result >= 0)
         check_print(&report);
+    code = EXIT_DONE;
     if (result != LARDER_OK)
         code = report_result(result, attach_segment(args));
     attach_close(&attach);
@@ -151,7 +161,9 @@ const struct command cmd_check = {
         "segment\n"
         "stays as it is. Exit code 0 only if it is clean afterwards. Other processes may stay attached; one that is "
         "in\n"
-        "the middle of a change for too long is named, and nothing is done (6). Cut off, it is to be run again.\n",
+        "the middle of a change for too long is named, and nothing is done (6). Cut off, it is to be run again.\n"
+        "A file whose first bytes are not those of a segment is left as it is (7): take a copy of it, or larder "
+        "import.\n",
     .options = check_options,
     .positional_min = 0,
     .positional_max = 0,

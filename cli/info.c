@@ -23,6 +23,10 @@ const char *info_uuid(const struct larder_segment_stats *stats, char *text) {
     return text;
 }
 
+const char *info_slot_state(const struct larder_slot_stats *slot) {
+    return !slot->is_alive ? "dead" : slot->is_stopped ? "stopped" : "alive";
+}
+
 const char *info_key_type(enum larder_type type) {
     return type == LARDER_S ? "S" : type == LARDER_N ? "N" : "B";
 }

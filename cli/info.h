@@ -37,6 +37,7 @@ int info_print_json(const struct info *info);
 /* The strings of a lock_kinds array: how many there are. */
 uint32_t info_lock_kinds(const struct larder_slot_stats *slot);
 const char *info_uuid(const struct larder_segment_stats *stats, char *text);
+const char *info_slot_state(const struct larder_slot_stats *slot); /* alive, stopped, dead */
 const char *info_key_type(enum larder_type type);
 const char *info_removal(const struct larder_table_def *def);
 const char *info_projection(const struct larder_index_def *def);

@@ -111,8 +111,8 @@ static json_t *info_json_slot(const struct larder_slot_stats *slot) {
     json_t *kinds = json_array();
     for (uint32_t i = 0; i < info_lock_kinds(slot); i++)
         kinds = info_json_append(kinds, json_string(slot->lock_kinds[i]));
-    json_t *object = json_pack("{s:i, s:b, s:b}", "pid", (int)slot->pid, "is_alive", slot->is_alive != 0, "is_expirer",
-                               slot->is_expirer != 0);
+    json_t *object = json_pack("{s:i, s:b, s:b, s:b}", "pid", (int)slot->pid, "is_alive", slot->is_alive != 0,
+                               "is_stopped", slot->is_stopped != 0, "is_expirer", slot->is_expirer != 0);
     object = info_json_put(INFO_JSON_COUNTS(object, counts), "lock_kinds", kinds);
     return info_json_put(object, "counters", info_json_counters(&slot->counters));
 }

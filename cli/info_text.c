@@ -165,7 +165,7 @@ static int info_text_slots(const struct info *info) {
             strftime(attached, sizeof attached, "%Y-%m-%d %H:%M:%S", &utc);
         grid_cell(&grid, "%u", slot->slot);
         grid_cell(&grid, "%d", slot->pid);
-        grid_cell(&grid, "%s%s", slot->is_alive ? "alive" : "dead", slot->is_expirer ? ",expirer" : "");
+        grid_cell(&grid, "%s%s", info_slot_state(slot), slot->is_expirer ? ",expirer" : "");
         grid_cell(&grid, "%s", attached);
         info_text_locks(&grid, slot);
         grid_cell(&grid, "%" PRIu64, slot->counters.puts);

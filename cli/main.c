@@ -89,6 +89,8 @@ static int main_dispatch(int argc, char **argv) {
         return EXIT_DONE;
     }
     const struct command *command = main_find(name);
+    if (command == NULL && strcmp(name, "repair") == 0)
+        return report_error(EXIT_USAGE, "no command \"repair\"; larder check --repair repairs a segment");
     if (command == NULL)
         return report_error(EXIT_USAGE, "no command \"%s\"; see larder --help", name);
     return main_run(command, argc - 2, argv + 2);

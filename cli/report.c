@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/words.h"
 #include "larder.h"
 
 #define REPORT_LINE_BYTES 4096 /* longer messages are cut */
@@ -99,13 +100,17 @@ int report_exit_of(int result) {
 }
 
 int report_result(int result, const char *what) {
-    const char *text = larder_error();
+    const char *text = larder_error(), *hint = "";
+    char words[REPORT_LINE_BYTES];
     if (text[0] == 0)
         text = larder_result_name(result);
-    if (what != NULL)
-        report_note("%s: %s", what, text);
+    if (result == LARDER_E_NO_SEGMENT && strstr(text, "there is none"))
+        hint = "; larder create makes it, larder ls --segments lists those there are";
+    words_of_command(result, text, words, sizeof words);
+    if (what != NULL && strncmp(text, "segment \"", strlen("segment \"")) != 0) /* else it says so itself */
+        report_note("%s: %s%s", what, words, hint);
     else
-        report_note("%s", text);
+        report_note("%s%s", words, hint);
     return report_exit_of(result);
 }
 

@@ -31,8 +31,9 @@ void report_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same, and returns `code`, so that failing reads: return report_error(EXIT_INPUT, "..."). */
 int report_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Reports a failed larder_ call with larder_error() after "<what>: " (what may be NULL) and returns
- * its exit code. */
+/* Reports a failed larder_ call with larder_error(), in the words of the command line, after
+ * "<what>: " (what may be NULL; left out where the text names the segment itself), and returns its
+ * exit code. */
 int report_result(int result, const char *what);
 
 /* The exit code of a larder result; EXIT_DONE for LARDER_OK and LARDER_MORE. */

@@ -15,6 +15,7 @@ if [[ $# -lt 1 || ! -x $1 ]]; then
     exit 2
 fi
 larder=$(realpath "$1")
+here=$(realpath "$(dirname "$0")")
 work=$(mktemp -d)
 export LARDER_SEGMENT=${LARDER_TEST_PREFIX:-larder-cli-test}-$$
 small=$LARDER_SEGMENT-small
@@ -30,50 +31,8 @@ trap cleanup EXIT
 cd "$work" || exit 2
 exec </dev/null
 
-# ---- how to check --------------------------------------------------------------------------------
-
-verdict() { # NAME REASON: an empty reason passes
-    if [[ -z $2 ]]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $1: $2"
-    fi
-}
-
-matches() { # TEXT PATTERN: "" nothing, "=text" exactly, "~glob" anywhere, "*" anything
-    case $2 in
-    "") [[ -z $1 ]] ;;
-    =*) [[ $1 == "${2#=}" ]] ;;
-    ~*) [[ $1 == *${2#\~}* ]] ;;
-    *) true ;;
-    esac
-}
-
-expect() { # NAME CODE OUT ERR ARGUMENT...: runs larder
-    local name=$1 code=$2 out=$3 err=$4 got reason=""
-    shift 4
-    "$larder" "$@" >"$work/.out" 2>"$work/.err"
-    got=$?
-    got_out=$(tr -d '\0' <"$work/.out")
-    got_err=$(tr -d '\0' <"$work/.err")
-    [[ $got == "$code" ]] || reason="exit code $got, not $code; $got_err"
-    matches "$got_out" "$out" || reason+=" output: ${got_out:0:300}"
-    matches "$got_err" "$err" || reason+=" message: ${got_err:0:300}"
-    verdict "$name" "$reason"
-}
-
-check() { # NAME COMMAND...: passes if the command does
-    local name=$1
-    shift
-    if "$@"; then verdict "$name" ""; else verdict "$name" "not true: $*"; fi
-}
-
-same() { # NAME GOT EXPECTED
-    local reason=""
-    [[ $2 == "$3" ]] || reason="got ${2:0:300}, expected ${3:0:300}"
-    verdict "$1" "$reason"
-}
+# shellcheck source=tests/cli/expect.sh
+. "$here/expect.sh"
 
 commands="create destroy ls info put get delete query scan import export expire check"
 
@@ -96,6 +55,7 @@ for command in $commands; do
 done
 expect "no command" 2 "" "~which command"
 expect "unknown command" 2 "" "~no command \"frobnicate\"" frobnicate
+expect "repair is an option" 2 "" "~larder check --repair" repair
 for command in put get delete import; do
     expect "$command: too few operands" 2 "" "~usage: larder $command TABLE" "$command" Shops
     expect "$command: too many operands" 2 "" "~does not expect \"c\"" "$command" Shops b c
@@ -118,6 +78,9 @@ expect "ls: no segment" 4 "" "~$LARDER_SEGMENT" ls
 expect "info: no segment" 4 "" "~$LARDER_SEGMENT" info
 expect "check: no segment" 4 "" "~$LARDER_SEGMENT" check
 expect "expire: no segment" 4 "" "~$LARDER_SEGMENT" expire
+expect "no segment: the name once, and what to do" 4 "" \
+    "=larder ls: segment \"$LARDER_SEGMENT\": there is none; larder create makes it, larder ls --segments lists those there are" ls
+expect "a name with a leading slash" 3 "" "~no leading slash" ls --segment /songs
 expect "expire: not so often" 2 "" "~--every" expire --every 0
 expect "expire: no number" 2 "" "~--every" expire --every soon
 expect "check --read-only: no segment" 4 "" "~$LARDER_SEGMENT" check --read-only
@@ -185,7 +148,9 @@ expect "create: the same table twice" 3 "" "~numbers.json: table Numbers is defi
 expect "create: bad size" 2 "" "~--size takes" create --size 1X shops.json
 expect "create: negative size" 2 "" "~--size takes" create --size -1 shops.json
 expect "create: huge size" 2 "" "~--size takes" create --size 99999999999G shops.json
-expect "create: size below the minimum" 3 "" "*" create --size 64K shops.json
+expect "create: size below the minimum" 3 "" "~: --size 65536 is too small: at least 4194304" create --size 64K shops.json
+expect "create: size and slots that do not fit" 3 "" "~--size * is too small for --stripes * and --slots 8192" \
+    create --size 4M --stripes 65536 --slots 8192 shops.json
 expect "create: bad mode" 2 "" "~--mode takes" create --mode 9 shops.json
 expect "create: bad mode bits" 2 "" "~--mode takes" create --mode 1777 shops.json
 expect "create: bad stripes" 2 "" "~--stripes takes" create --stripes 3 shops.json
@@ -363,6 +328,8 @@ expect "query: key to quote" 0 "*" "~more:" query Shops --pk "it's \$HOME" --lim
 eval "expect 'query: quoted key read back' 0 '~ä3' '' query Shops --pk \"it's \\\$HOME\" $(sed -n 's/^more: //p' .err)"
 same "query: one after the quoted key" "$(wc -l <.out)" 1
 
+expect "query: the wrong way round" 3 "" "~--sk-between A B: A is larger than B" query Shops --pk a --sk-between b a
+expect "query: prefix of a number" 3 "" "~--sk-begins-with on the number" query Numbers --pk 1 --sk-begins-with 2
 expect "query: no partition key" 2 "" "~--pk is missing" query Shops
 expect "query: two conditions" 2 "" "~--sk-eq and --sk-lt" query Shops --pk Q --sk-lt a --sk-eq b
 expect "query: between with one value" 2 "" "~--sk-between needs" query Shops --pk Q --sk-between a
@@ -495,6 +462,28 @@ same "expire --every: removes" "$(cat expired.txt)" "removed 1 expired item"
 kill -TERM "$daemon"
 wait "$daemon"
 same "expire --every: ends at SIGTERM" "$? $(cat .err)" "0 "
+expect "expire --every: a segment of its own" 0 "" "" create --segment "$small" --size 4M sessions.template
+"$larder" expire --every 1 --segment "$small" >expired.txt 2>.err &
+daemon=$!
+sleep 0.3
+expect "expire --every: the segment goes" 0 "" "" destroy --segment "$small"
+for ((i = 0; i < 100; i++)); do
+    grep -q 'is gone; waiting' .err && break
+    sleep 0.1
+done
+"$larder" create --segment "$small" --size 4M sessions.template
+"$larder" put --segment "$small" Sessions '{"id":{"S":"old"},"until":{"N":"'$(($(date +%s) - 5))'"}}'
+for ((i = 0; i < 100; i++)); do
+    grep -q removed expired.txt && break
+    sleep 0.1
+done
+same "expire --every: goes on in a new one" "$(cat expired.txt)" "removed 1 expired item"
+kill -TERM "$daemon"
+wait "$daemon"
+same "expire --every: says both" "$? $(cut -d: -f2- .err)" \
+    "0  segment \"$small\" is gone; waiting until there is one again
+ segment \"$small\" is there again"
+expect "expire --every: destroy it" 0 "" "" destroy --segment "$small"
 
 # ---- output that cannot be written ---------------------------------------------------------------
 
@@ -549,7 +538,7 @@ expect "info" 0 "~size *64.0 MiB*Tables*Numbers*Shops *3000*Indexes*Shops *ByG*M
 expect "info --json" 0 '~"size_bytes": 67108864*"name": "Shops"*"item_count": 3000*"size_classes"' "" info --json
 check "info --json is one object" test "$(head -c 1 .out)$(tail -c 2 .out)" = '{}'
 expect "check" 0 "~clean: *items" "" check
-expect "check: the longest pause" 0 "~*longest pause for a writer: *ms" "" check
+expect "check: the longest pause" 0 "~*longest pause for a writer: *ms, time without a processor included" "" check
 expect "check --read-only" 0 "~clean: *items" "" check --read-only
 
 # ---- a full segment ------------------------------------------------------------------------------
@@ -558,6 +547,12 @@ for ((i = 0; i < 257; i++)); do
     sed "s/Numbers/Numbers$i/" numbers.json >"tables-$i.json"
 done
 expect "create: more tables than there can be" 3 "" "~256" create --segment "$small" --size 4M tables-*.json
+expect "create: most of it slots" 0 "" "~warning: 5000 writer slots (--slots) take 1.8 MiB of the segment's 4.0 MiB" \
+    create --segment "$small" --size 4M --slots 5000 binary.json
+expect "destroy: most of it slots" 0 "" "" destroy --segment "$small"
+expect "create: larger than its file system" 0 "" "~warning: the file system of /dev/shm/$small has * free*8.0 TiB" \
+    create --segment "$small" --size 8T --slots 5 binary.json
+expect "destroy: larger than its file system" 0 "" "" destroy --segment "$small"
 expect "create: slots" 0 "" "" create --segment "$small" --size 4M --slots 5 binary.json
 expect "info: slots" 0 "~of 5 in use" "" info --segment "$small"
 expect "create again: slots" 8 "" "~--stripes and --slots change nothing" create --segment "$small" --slots 7 binary.json
@@ -600,8 +595,12 @@ expect "damage: ls says so" 7 "" "*" ls --segment ./header.file
 head -c 65536 segment.file >short.file
 expect "damage: truncated" 7 "" "*" check --segment ./short.file
 echo "not a segment" >foreign.file
+: >nothing.file
 expect "damage: a foreign file" 7 "" "*" get --segment ./foreign.file Shops "{$k}"
 expect "damage: a foreign file is not destroyed" 7 "" "*" destroy --segment ./foreign.file
+expect "damage: nor by force, and what to do" 7 "" "~not a Larder segment*Only rm removes the file" \
+    destroy --force --segment ./foreign.file
+expect "damage: half made is not destroyed" 7 "" "~never finished; --force removes it" destroy --segment ./nothing.file
 check "damage: the foreign file is there" test -s foreign.file
 : >empty.file
 expect "damage: an empty file" 7 "" "*" check --segment ./empty.file
@@ -653,13 +652,25 @@ expect "repair: works again" 0 "={$k}" "" get --segment ./damaged.file Shops "{$
 printf dnem | dd of=damaged.file bs=1 seek=48 conv=notrunc status=none
 expect "repair: cut off, destroyed by force" 0 "" "" destroy --force --segment ./damaged.file
 expect "repair: of what is no segment" 7 "" "*" check --repair --segment ./foreign.file
+as_nobody() {
+    setpriv --reuid 65534 --regid 65534 --clear-groups "$@" >.out 2>.err
+}
+if as_nobody "$larder" --version; then # not where this user is no root, or the command lies where nobody else may go
+    chmod 755 "$work"
+    expect "read-only: create" 0 "" "" create --segment ./others --size 4M --mode 644 numbers.json
+    as_nobody "$larder" check --segment "$work/others"
+    same "read-only: check says what is enough" "$? $(grep -c 'with --read-only, the right to read is enough' .err)" "8 1"
+    as_nobody "$larder" check --read-only --segment "$work/others"
+    same "read-only: and so it is" "$?" 0
+    expect "read-only: destroy" 0 "" "" destroy --segment ./others
+fi
 expect "path: destroy" 0 "" "" destroy --segment "$file"
 check "path: destroyed" test ! -e "$file"
 
 # ---- destroy -------------------------------------------------------------------------------------
 
 expect "create: a table to keep" 0 "" "" create kept.json
-expect "destroy: refused" 8 "" "~Kept" destroy
+expect "destroy: refused" 8 "" "~Kept*is Retain; --force overrides it" destroy
 expect "destroy: all is still there" 0 "~Kept*Shops" "" ls
 expect "destroy --force" 0 "" "" destroy --force
 expect "destroy: nothing left" 4 "" "*" destroy
