@@ -12,7 +12,12 @@ static int stay_stuck(void) {
 
 static int claim(struct writer *w, struct room *room) {
     int r = heap_claim(w, w->need_bytes);
-    return r == LARDER_E_FULL && room ? room_make(w, room) : r;
+    if (r != LARDER_E_FULL || (!room && w->is_short))
+        return r;
+    if (room)
+        return room_make(w, room);
+    w->is_short = 1; /* where no room is made: any larger block does */
+    return LARDER_OK;
 }
 
 static int grow_before(struct writer *w) {
