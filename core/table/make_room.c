@@ -13,7 +13,7 @@
 #define ROOM_BYTES_PER_ROUND 1024u
 #define ROOM_STALL_MS 100u        /* rule R2: without a piece of a dropped table being done, by whatever process */
 #define ROOM_STALL_AGAIN_MS 1000u /* and then the writer leaves dropped tables to others for so long */
-#define ROOM_WAIT_MS 1u /* rule R2: for a lock that is dropped just now, or whose owner has died */
+#define ROOM_WAIT_MS 1u           /* rule R2: for a lock that is dropped just now, or whose owner has died */
 
 #if LARDER_CRASH_POINTS
 /* Tests: where the heap was made to say that it is full, it says so no more once room was made. */
@@ -59,8 +59,7 @@ static int empty_some(struct writer *w, struct room *room, uint64_t until_ms) {
     uint64_t now_ms = wait_now_ms();
     if (room->empty_until_ms == 0)
         room->empty_until_ms = until_ms;
-    room->has_no_drops =
-        !table_has_drops(w->seg) || now_ms < w->drops_not_before_ms || now_ms >= room->empty_until_ms;
+    room->has_no_drops = !table_has_drops(w->seg) || now_ms < w->drops_not_before_ms || now_ms >= room->empty_until_ms;
     if (room->has_no_drops)
         return 0;
     int has_made = empty_a_piece(w);
