@@ -216,11 +216,12 @@ ON_ITS_OWN_STACK static int skl_insert(struct writer *w, struct skl_place *p, co
     return bytes ? skl_put_leaf(w, p, &made, bytes) : LARDER_NOT_FOUND;
 }
 
-ON_ITS_OWN_STACK static int skl_rebuild(struct writer *w, struct skl_place *p, const struct leaf_entry *e) {
+ON_ITS_OWN_STACK static int skl_rebuild(struct writer *w, struct skl_place *p, const struct leaf_entry *e,
+                                        int is_halved) {
     struct leaf_run run;
     leaf_take_apart(&p->leaf, &run);
     uint32_t added = leaf_run_add(&run, e);
-    int is_halved = w->halves_leaves && run.count > 2;
+    is_halved = is_halved && run.count > 2;
     if (!is_halved && leaf_run_fits(&run, 0, run.count))
         return skl_replace_leaf(w, p, &run);
     return skl_split(w, p, &run, is_halved ? run.count / 2 : skl_wanted_split(p, &run, added));
@@ -231,8 +232,13 @@ static int skl_add_to_leaf(struct writer *w, struct skl_place *p, const struct l
     struct leaf_place place = leaf_place(&p->leaf, e);
     if (place.is_there)
         return LARDER_OK;
-    int r = w->halves_leaves ? LARDER_NOT_FOUND : skl_insert(w, p, e, &place);
-    return r == LARDER_NOT_FOUND ? skl_rebuild(w, p, e) : r;
+    int is_halved = w->halves_leaves;
+    int r = is_halved ? LARDER_NOT_FOUND : skl_insert(w, p, e, &place);
+    if (r == OBSTACLE_CLAIM && w->is_short) { /* no block for one: there may be two smaller ones */
+        is_halved = 1;
+        r = LARDER_NOT_FOUND;
+    }
+    return r == LARDER_NOT_FOUND ? skl_rebuild(w, p, e, is_halved) : r;
 }
 
 int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,

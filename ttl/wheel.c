@@ -90,7 +90,8 @@ static uint64_t wheel_chunk_bytes(uint32_t capacity) {
     return sizeof(struct wheel_chunk_shm) + capacity * sizeof(struct wheel_entry);
 }
 
-/* Sizes that, with the head, are size classes of the heap: 80, 128, 256, 512, 1024 bytes. */
+/* Sizes that, with the head, are size classes of the heap: 80, 128, 256, 512, 1024 bytes. After a chunk that got another size: about
+ * twice that. */
 static uint32_t wheel_larger(uint32_t capacity) {
     if (capacity == 0)
         return WHEEL_CAPACITY_MIN;
@@ -131,17 +132,25 @@ static void wheel_entry_store(struct wheel_chunk_shm *chunk, uint32_t i, const s
 
 /* ---- Adding ---------------------------------------------------------------------------------- */
 
-/* Puts a new chunk with one entry in front of the list. */
+/* What a block has room for. */
+static uint32_t wheel_capacity_of(const struct seg *s, uint64_t off) {
+    uint64_t bytes = heap_block_bytes(s, off);
+    if (bytes >= wheel_chunk_bytes(WHEEL_CHUNK_ENTRIES))
+        return WHEEL_CHUNK_ENTRIES;
+    return (uint32_t)((bytes - sizeof(struct wheel_chunk_shm)) / sizeof(struct wheel_entry));
+}
+
+/* Puts a new chunk with one entry in front of the list: of this capacity, or as large as can be had (rule W1). */
 static int wheel_push_locked(struct writer *w, shm_word *slot, uint64_t head, uint32_t capacity,
                              const struct wheel_entry *e) {
+    uint64_t off;
+    int r = heap_take_part(w, wheel_chunk_bytes(1), wheel_chunk_bytes(capacity), HAND_STEP1 | HAND_NEW, &off);
+    if (r)
+        return r;
     struct {
         uint64_t next, fill;
         struct wheel_entry entry;
-    } image = {head, wheel_fill(1, capacity), *e};
-    uint64_t off;
-    int r = heap_take(w, wheel_chunk_bytes(capacity), HAND_STEP1 | HAND_NEW, 0, &off);
-    if (r)
-        return r;
+    } image = {head, wheel_fill(1, wheel_capacity_of(w->seg, off)), *e};
     shm_copy_in(w->seg->base + off, &image, sizeof image);
     return wheel_swap_locked(w, slot, head, off, 0);
 }
@@ -162,10 +171,7 @@ static int wheel_insert_locked(struct writer *w, struct wheel_shard_shm *shard, 
             return LARDER_OK;
         }
     }
-    int r = wheel_push_locked(w, slot, head, wheel_larger(chunk.capacity), e);
-    if (r == LARDER_E_FULL && wheel_larger(chunk.capacity) > WHEEL_CAPACITY_MIN)
-        r = wheel_push_locked(w, slot, head, WHEEL_CAPACITY_MIN, e); /* a smaller hole may be left */
-    return r;
+    return wheel_push_locked(w, slot, head, wheel_larger(chunk.capacity), e);
 }
 
 int wheel_add(struct writer *w, uint64_t hash, uint32_t second, uint16_t table) {
@@ -416,7 +422,7 @@ static int wheel_reach_work_locked(struct wheel_shard_shm *shard, struct wheel_w
 
 static int wheel_step_locked(struct writer *w, struct wheel_shard_shm *shard, struct wheel_walk *walk,
                              struct wheel_batch *batch) {
-    uint64_t chunks_max = w->seg->bytes / wheel_chunk_bytes(WHEEL_CAPACITY_MIN);
+    uint64_t chunks_max = w->seg->bytes / wheel_chunk_bytes(1);
     for (int chunks = 0; chunks < WHEEL_HOLD_CHUNKS; chunks++) {
         struct wheel_work work;
         if (!wheel_reach_work_locked(shard, walk, &work))

@@ -15,8 +15,9 @@
  *          first second with work is found by looking at the slots after that of next, level by
  *          level: a clock that jumps by years costs a thousand loads. All zero is an empty wheel at
  *          second 0.
- * Rules    W1 A chunk has 1 to capacity entries, capacity <= WHEEL_CHUNK_ENTRIES, and is in one
- *             list.
+ * Rules    W1 A chunk has 1 to capacity entries, 1 <= capacity <= WHEEL_CHUNK_ENTRIES, and is in one
+ *             list. Its capacity is what its block has room for: where none of the wanted size is
+ *             free a smaller block does.
  *          W2 An entry lies in a slot whose time includes its second (or next, if its second is
  *             past). It may lie on a higher level than necessary: in the slot of next itself, until
  *             that is taken apart.

@@ -1,6 +1,6 @@
 /* core/audit/repair_heap.c - the heap as it must be, given the blocks that stay.
  *
- * Idea     The size of a block follows from what is in it, a little more if it is on loan (heap
+ * Idea     The size of a block follows from what is in it, or more if it is on loan (heap
  *          rule P3), and a span's class from the blocks in it: the one whose blocks begin where
  *          they do. So the blocks that stay say what the spans are, whatever the descriptors say;
  *          those are only asked for the arena, which of several classes it is, and who is right

@@ -65,7 +65,7 @@ uint64_t heap_round(uint64_t bytes, unsigned flags) {
     return class_bytes[class_of(bytes, flags)];
 }
 
-/* P3: whether a block of this class may be lent for `bytes`. */
+/* P3: whether a block of this class is a usual loan for `bytes`. */
 static int may_lend(uint32_t class_index, uint64_t bytes) {
     return class_index < CLASS_COUNT && class_bytes[class_index] <= bytes + bytes / 2;
 }
@@ -73,10 +73,7 @@ static int may_lend(uint32_t class_index, uint64_t bytes) {
 uint64_t heap_round_most(uint64_t bytes, unsigned flags) {
     if (bytes > CLASS_BYTES_MAX || (flags & HEAP_LINE))
         return heap_round(bytes, flags);
-    uint32_t class_index = class_of(bytes, 0);
-    while (may_lend(class_index + 1, bytes))
-        class_index++;
-    return class_bytes[class_index];
+    return CLASS_BYTES_MAX;
 }
 
 static struct bin_shm *bin_of(const struct seg *s, const struct span_shm *span) {
@@ -221,19 +218,9 @@ static inline __attribute__((always_inline)) int take_own(struct writer *w, uint
  * by, and waited for only if nothing else is left: their owners may stand still, and they may be
  * dead with free blocks behind them. */
 
-/* A repair makes lists and timers anew where it must, in blocks of any size: a later repair forgets
- * them and asks for no class. Items are not for that: their blocks tell it the class of their span
- * (core/audit/repair_heap.c). */
-static int may_lend_any(const struct seg *s, const struct taking *t) {
-    return (t->tag & HAND_STEP1) && SHM_LOAD(&s->shm->state) == SEG_STATE_REPAIRING;
-}
-
-/* P3: the class of the size, or a loan. */
-static int may_serve(const struct seg *s, uint32_t class_index, uint64_t bytes, uint32_t own, const struct taking *t) {
-    if (class_index == own)
-        return 1;
-    return !(t->flags & HEAP_LINE) &&
-           (may_lend(class_index, bytes) || (class_index < CLASS_COUNT && may_lend_any(s, t)));
+/* P3: the class of the size, or a usual loan. */
+static int may_serve(uint32_t class_index, uint64_t bytes, uint32_t own, const struct taking *t) {
+    return class_index == own || (!(t->flags & HEAP_LINE) && may_lend(class_index, bytes));
 }
 
 /* LARDER_NOT_FOUND: the bin has no free block. LARDER_E_BUSY: its lock is another's; with
@@ -251,32 +238,68 @@ static __attribute__((noinline)) int take_from(struct writer *w, uint32_t bin_nu
     return r;
 }
 
-/* The bins of all arenas, from the own one on, class by class. As take_from(); LARDER_E_BUSY: only
- * bins that are locked are left. */
-static int take_from_any(struct writer *w, uint64_t bytes, uint32_t own, int is_waiting, const struct taking *t) {
+/* The bins of a class in all arenas, from the own one on. As take_from(); LARDER_E_BUSY: only bins
+ * that are locked are left. */
+static int take_class(struct writer *w, uint32_t class_index, int is_waiting, const struct taking *t, uint32_t *found) {
     uint32_t arenas = w->seg->arena_count;
     int result = LARDER_NOT_FOUND;
-    for (uint32_t i = own; may_serve(w->seg, i, bytes, own, t); i++)
-        for (uint32_t k = 0; k < arenas; k++) {
-            uint32_t number = (own_arena(w) + k) % arenas * CLASS_COUNT + i;
-            int r = take_from(w, number, is_waiting, t);
-            if (r == LARDER_OK)
-                w->found_in[own] = (uint16_t)(number + 1);
+    for (uint32_t k = 0; k < arenas; k++) {
+        uint32_t number = (own_arena(w) + k) % arenas * CLASS_COUNT + class_index;
+        int r = take_from(w, number, is_waiting, t);
+        if (r == LARDER_OK && found)
+            *found = number + 1;
+        if (r == LARDER_E_BUSY)
+            result = r;
+        else if (r != LARDER_NOT_FOUND)
+            return r;
+    }
+    return result;
+}
+
+/* The own class, then usual loans, smallest first. As take_class(). */
+static int take_from_any(struct writer *w, uint64_t bytes, uint32_t own, int is_waiting, const struct taking *t) {
+    int result = LARDER_NOT_FOUND;
+    for (uint32_t i = own; may_serve(i, bytes, own, t); i++) {
+        uint32_t found = 0;
+        int r = take_class(w, i, is_waiting, t, &found);
+        if (r == LARDER_OK)
+            w->found_in[own] = (uint16_t)found;
+        if (r == LARDER_E_BUSY)
+            result = r;
+        else if (r != LARDER_NOT_FOUND)
+            return r;
+    }
+    return result;
+}
+_Static_assert(SEG_ARENAS_MAX *CLASS_COUNT < UINT16_MAX, "found_in has room for the number of a bin");
+
+/* P3, the last resort: the smallest free block of any larger class. Where it was is not remembered:
+ * the next take looks for a block that fits. A repair makes do with it at once, as it has nothing
+ * to make room of. */
+static int take_larger(struct writer *w, uint32_t own, const struct taking *t) {
+    int is_short = w->is_short || SHM_LOAD(&w->seg->shm->state) == SEG_STATE_REPAIRING;
+    int result = LARDER_E_BUSY;
+    if (!is_short || (t->flags & HEAP_LINE))
+        return LARDER_NOT_FOUND;
+    for (int is_waiting = 0; is_waiting < 2 && result == LARDER_E_BUSY; is_waiting++) {
+        result = LARDER_NOT_FOUND;
+        for (uint32_t i = own + 1; i < CLASS_COUNT; i++) {
+            int r = take_class(w, i, is_waiting, t, NULL);
             if (r == LARDER_E_BUSY)
                 result = r;
             else if (r != LARDER_NOT_FOUND)
                 return r;
         }
+    }
     return result;
 }
-_Static_assert(SEG_ARENAS_MAX *CLASS_COUNT < UINT16_MAX, "found_in has room for the number of a bin");
 
 /* Where it was found last, else anywhere; then in what the bins keep; then by waiting for bins that
- * others hold. */
+ * others hold; then any larger one. */
 static __attribute__((noinline)) int take_elsewhere(struct writer *w, uint64_t bytes, uint32_t own,
                                                     const struct taking *t) {
     uint32_t found = w->found_in[own];
-    int is_fit = found != 0 && may_serve(w->seg, (found - 1) % CLASS_COUNT, bytes, own, t);
+    int is_fit = found != 0 && may_serve((found - 1) % CLASS_COUNT, bytes, own, t);
     int r = is_fit ? take_from(w, found - 1, 0, t) : LARDER_NOT_FOUND;
     if (r != LARDER_NOT_FOUND && r != LARDER_E_BUSY)
         return r;
@@ -286,7 +309,7 @@ static __attribute__((noinline)) int take_elsewhere(struct writer *w, uint64_t b
     r = heap_trim(w) ? take_own(w, own, t) : LARDER_NOT_FOUND;
     if (r == LARDER_NOT_FOUND && any == LARDER_E_BUSY)
         r = take_from_any(w, bytes, own, 1, t);
-    return r;
+    return r == LARDER_NOT_FOUND ? take_larger(w, own, t) : r;
 }
 
 static inline int take_small(struct writer *w, uint64_t bytes, const struct taking *t) {
@@ -329,6 +352,30 @@ int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, ui
     w->need_bytes = (uint64_t)spans * SPAN_BYTES;
     w->asked_bytes = bytes;
     return OBSTACLE_CLAIM;
+}
+
+/* The largest free block below class_of(most), of at least `least` bytes. */
+static int take_smaller(struct writer *w, uint64_t least, uint64_t most, const struct taking *t) {
+    for (uint32_t i = class_of(most, 0), last = class_of(least, 0); i > last; i--) {
+        int r = take_class(w, i - 1, 0, t, NULL);
+        if (r != LARDER_NOT_FOUND && r != LARDER_E_BUSY)
+            return r;
+    }
+    return LARDER_NOT_FOUND;
+}
+
+int heap_take_part(struct writer *w, uint64_t least, uint64_t most, unsigned tag, uint64_t *off) {
+    int is_short = w->is_short;
+    w->is_short = 0; /* a smaller block does as well: none that is much larger need be lent */
+    int r = heap_take(w, most, tag, 0, off);
+    w->is_short = is_short;
+    if (r != OBSTACLE_CLAIM || !heap_is_used_up(w))
+        return r;
+    struct taking t = {.hand = free_hand(w), .tag = tag, .off = off};
+    int smaller = take_smaller(w, least, most, &t);
+    if (smaller != LARDER_NOT_FOUND)
+        return smaller;
+    return is_short ? heap_take(w, least, tag, 0, off) : r;
 }
 
 /* ---- Giving back ----------------------------------------------------------------------------- */

@@ -9,14 +9,16 @@
  *             leaks nothing.
  *          P2 The bitmaps and span states are the truth; lists, counts and hints are caches that a
  *             recovery rebuilds.
- *          P3 A block is of the smallest class that holds what was asked for, or on loan: of a
- *             larger one that has plenty, when the smallest has no free block. A loan has at most
- *             half more than was asked for (heap_round_most), and HEAP_LINE gets none. So when the
- *             sizes of items shift, the free blocks of the old sizes serve the new ones. While a
- *             repair makes lists again they take a larger block of any size.
+ *          P3 A block is of the smallest class that holds what was asked for, or on loan from a
+ *             larger one. A usual loan has at most half more than was asked for. So when the sizes
+ *             of items shift, the free blocks of the old sizes serve the new ones. When no room can
+ *             be made (w->is_short, core/table/make_room.c; or a repair is at work) the last resort
+ *             is the smallest free block of any larger class. HEAP_LINE gets no loan.
  *          P4 A take fails only if no bin of any arena has a block that may serve, no span is free,
  *             and no bin keeps an empty one. But the last spans (span_kept_count) are for
- *             HEAP_LINE, bucket arrays. Own arena first, so that writers do not meet.
+ *             HEAP_LINE, bucket arrays. Own arena first, so that writers do not meet. Free blocks
+ *             that are too small are never joined while their spans have others in use: so a
+ *             segment of which much is free can be full for a size.
  * Locks    LOCK_BIN, then LOCK_SPAN.
  * Tests    tests/unit/memory/heap_test.c, tests/unit/memory/heap_arena_test.c,
  *          tests/unit/memory/heap_death_test.c
@@ -40,6 +42,12 @@
  * (with a message: bytes asked, class, bytes free); OBSTACLE_CLAIM; LARDER_E_BUSY;
  * LARDER_E_CORRUPT. The block's bytes are whatever was there before. */
 int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, uint64_t *off);
+/* For what can do with less: as heap_take(most), but where the kernel has no more memory the largest
+ * free block of `least` bytes or more is taken, before any that is much too large.
+ * heap_block_bytes() says what it became. */
+int heap_take_part(struct writer *w, uint64_t least, uint64_t most, unsigned tag, uint64_t *off);
+/* Whether no more memory can be claimed: all is, or the kernel refused a moment ago. */
+int heap_is_used_up(const struct writer *w);
 /* Gives the empty spans that bins keep back to the pool, where any class and any run can have them.
  * Takes bins and the span lock, so under any lock but those. Returns how many. */
 int heap_trim(struct writer *w);

@@ -284,6 +284,11 @@ int heap_claim(struct writer *w, uint64_t bytes) {
     return r == LARDER_E_FULL ? full(w, bytes, why) : r;
 }
 
+int heap_is_used_up(const struct writer *w) {
+    const struct seg *s = w->seg;
+    return w->is_short || w->claims_to_skip > 0 || SHM_LOAD(&s->shm->claimed_bytes) >= span_off(s, s->span_count);
+}
+
 void heap_claim_ahead(struct writer *w, uint64_t bytes) {
     const struct seg *s = w->seg;
     const struct lack *why;

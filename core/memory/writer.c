@@ -151,6 +151,7 @@ int writer_take(struct writer_pool *pool, uint32_t wait_ms, struct writer **out)
     epoch_enter(pool->epochs, &w->use);
     w->next = NULL;
     w->is_stopping = NULL;
+    w->is_short = 0;
     w->cancel_state = cancel_state;
     w->busy_timeout_ms = pool->busy_timeout_ms;
     *out = w;

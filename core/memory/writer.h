@@ -84,7 +84,11 @@ struct writer {
     uint32_t run_spans;        /* taken in runs since kept spans were last given back */
     uint32_t trim_table, trim_stripe; /* where table_trim() goes on */
     uint64_t trim_not_before_ns;      /* it found nothing a moment ago */
+    uint64_t drops_not_before_ms;     /* nobody went on with dropped tables a moment ago */
     uint32_t claims_to_skip;          /* heap_claim_ahead() has been refused a moment ago */
+    /* of this call: no room could be made, so a block may be much larger than what it is for
+     * (core/memory/heap.h, P3) */
+    int is_short;
     /* a repair found no block for a leaf with one entry more: it becomes two
      * (index/index_repair.c) */
     int halves_leaves;

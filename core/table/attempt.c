@@ -15,9 +15,11 @@ static int claim(struct writer *w, struct room *room) {
     struct err_kept before;
     err_keep(&before);
     int r = heap_claim(w, w->need_bytes);
-    if (r != LARDER_E_FULL || !room)
+    if (r != LARDER_E_FULL || (!room && w->is_short))
         return r;
-    r = room_make(w, room);
+    r = room ? room_make(w, room) : LARDER_OK;
+    if (!room)
+        w->is_short = 1; /* where no room is made: any larger block does */
     if (r == LARDER_OK)
         err_put_back(&before);
     return r;

@@ -6,13 +6,14 @@
 #include "core/base/err.h"
 #include "core/base/wait.h"
 #include "core/memory/hooks.h"
-#include "core/segment/live.h"
 #include "core/table/db.h"
 #include "core/table/trim.h"
 #include "core/table/write.h"
 
 #define ROOM_BYTES_PER_ROUND 1024u
-#define ROOM_WAIT_MS 1u /* rule R2: for a lock that is dropped just now, or whose owner has died */
+#define ROOM_STALL_MS 100u        /* rule R2: without a piece of a dropped table being done, by whatever process */
+#define ROOM_STALL_AGAIN_MS 1000u /* and then the writer leaves dropped tables to others for so long */
+#define ROOM_WAIT_MS 1u           /* rule R2: for a lock that is dropped just now, or whose owner has died */
 
 #if LARDER_CRASH_POINTS
 /* Tests: where the heap was made to say that it is full, it says so no more once room was made. */
@@ -28,26 +29,55 @@ static int say_not_full(int has_made) {
 }
 #endif
 
-/* Rule R2: somebody who is at work on definitions may be so for long. */
-static int has_catalog_owner(const struct seg *s) {
-    int owner = lock_owner(&s->shm->catalog_lock);
-    return owner >= 0 && (uint32_t)owner < s->slot_count && live_is_held(s, (uint32_t)owner) != 0;
+/* Another holds the catalog: perhaps because it empties the table, a piece at a time. True: it has done one, or has
+ * finished; its memory may be what was lacking. */
+static int has_gone_on(const struct writer *w, uint64_t mark) {
+    return table_drop_mark(w->seg) != mark;
 }
 
-static int empty_some(struct writer *w, struct room *room) {
+/* A piece of a dropped table, or waiting for one of another (rule R2). True: something was given back. */
+static int empty_a_piece(struct writer *w) {
+    uint64_t stalled_ms = wait_now_ms() + ROOM_STALL_MS;
+    do {
+        uint64_t mark = table_drop_mark(w->seg);
+        int r = lock_pass(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
+        if (r == LARDER_OK && !has_gone_on(w, mark)) {
+            r = table_resume_piece(w);
+            if (r == LARDER_MORE || r == LARDER_NOT_FOUND)
+                return 1;
+        } else if (has_gone_on(w, mark))
+            return 1;
+        if (r != LARDER_E_BUSY || w->is_stuck)
+            return 0;
+    } while (wait_now_ms() < stalled_ms);
+    return 0;
+}
+
+static int empty_some(struct writer *w, struct room *room, uint64_t until_ms) {
     if (room->has_no_drops || SHM_LOAD_RELAXED(&w->slot->op) != OP_NONE) /* rule R1 */
         return 0;
-    room->has_no_drops = !table_has_drops(w->seg);
-    return !room->has_no_drops && !has_catalog_owner(w->seg) && table_resume_piece(w) == LARDER_MORE;
+    uint64_t now_ms = wait_now_ms();
+    if (room->empty_until_ms == 0)
+        room->empty_until_ms = until_ms;
+    room->has_no_drops = !table_has_drops(w->seg) || now_ms < w->drops_not_before_ms || now_ms >= room->empty_until_ms;
+    if (room->has_no_drops)
+        return 0;
+    int has_made = empty_a_piece(w);
+    if (!has_made) {
+        w->drops_not_before_ms = wait_now_ms() + ROOM_STALL_AGAIN_MS;
+        room->has_no_drops = 1;
+    }
+    return has_made;
 }
 
 /* True: something was given back. */
 static int make_round(struct writer *w, struct room *room) {
     uint32_t busy_timeout_ms = w->busy_timeout_ms;
+    uint64_t until_ms = wait_now_ms() + busy_timeout_ms;
     if (w->busy_timeout_ms > ROOM_WAIT_MS)
         w->busy_timeout_ms = ROOM_WAIT_MS;
     int has_made = room->rounds == 1 && room->view && write_expire_bucket(w, room->view, room->hash, room->now_s) > 0;
-    has_made = has_made || (!w->is_stuck && empty_some(w, room)) ||
+    has_made = has_made || (!w->is_stuck && empty_some(w, room, until_ms)) ||
                (!w->is_stuck && core_hooks->timer_make_room(w, room->now_s) == LARDER_OK);
     if (!has_made && !w->is_stuck && SHM_LOAD_RELAXED(&w->slot->op) == OP_NONE) /* rule R1 */
         has_made = table_trim(w) > 0;
@@ -90,5 +120,7 @@ int room_make(struct writer *w, struct room *room) {
         has_made = room->wants_all ? make_all(w, room) : make_some(w, room);
     if (w->is_stuck)
         return err_set(LARDER_E_BUSY, "a stopped process holds a lock that making room needs");
+    if (!has_made && !w->is_short) /* rule R4 */
+        has_made = w->is_short = 1;
     return has_made ? LARDER_OK : err_set(LARDER_E_FULL, "%s", message);
 }

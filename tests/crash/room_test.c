@@ -131,6 +131,61 @@ Test(room, without_an_expirer) {
     end(&f);
 }
 
+/* Blocks of the items' size are all that becomes free: a chunk of timers, usually 1,024 bytes, has to do with one. */
+Test(room, for_timers_in_blocks_of_items) {
+    struct fixture f = begin();
+    int count = 0, refused = 0;
+    while (put(&f, "old", count, 300, NOW_S + 1 + count % 1000) == LARDER_OK)
+        count++;
+    cr_assert_gt(count, 5000);
+    atomic_store(f.clock_s, NOW_S + 500);
+    for (int n = 0; n < count; n++) {
+        int r = put(&f, "new", n, 300, atomic_load(f.clock_s) + 1 + n * 7 % 1000);
+        cr_assert(r == LARDER_OK || r == LARDER_E_FULL, "%s", larder_error());
+        refused += r == LARDER_E_FULL;
+        if (n % (count / 500) == 0)
+            atomic_fetch_add(f.clock_s, 1);
+    }
+    cr_assert_lt(refused, count / 50, "%d of %d are refused", refused, count);
+    end(&f);
+}
+
+/* Items of one size are deleted; smaller ones find room in their blocks, however much smaller they are. */
+Test(room, for_small_items_in_large_blocks) {
+    struct fixture f = begin();
+    char id[32];
+    int count = fill(&f, 0), fitted = 0;
+    for (int n = 0; n < count; n++) {
+        const struct larder_key key = {.partition = larder_str(id)};
+        snprintf(id, sizeof id, "old%d", n);
+        if (n % 2)
+            (void)larder_delete(f.t, &key, NULL);
+    }
+    while (put(&f, "s", fitted, 1, 0) == LARDER_OK)
+        fitted++;
+    cr_assert_gt(fitted, count / 4, "%d fit where %d were deleted", fitted, count / 2);
+    end(&f);
+}
+
+/* The dropper's thread is at it just now, and holds the catalog again and again. */
+Test(room, while_a_dropped_table_is_emptied) {
+    const struct larder_table_def def = {.name = "things", .partition = {"id", LARDER_S}, .ttl_attribute = "until"};
+    struct fixture f = begin();
+    int first = 0;
+    for (int round = 0; round < 12; round++) {
+        int count = 0;
+        while (put(&f, "a", count, 300, 0) == LARDER_OK)
+            count++;
+        if (round == 0)
+            first = count;
+        cr_assert_gt(count, first * 9 / 10, "round %d: %d fit, not %d: %s", round, count, first, larder_error());
+        EXPECT(larder_table_drop(f.db, "things"), LARDER_OK);
+        EXPECT(larder_table_create(f.db, &def), LARDER_OK);
+        EXPECT(larder_table_open(f.db, "things", &f.t), LARDER_OK);
+    }
+    end(&f);
+}
+
 Test(room, for_overwrites_of_what_has_expired) {
     struct fixture f = begin();
     int count = fill(&f, NOW_S + 3);

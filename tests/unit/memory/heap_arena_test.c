@@ -42,8 +42,47 @@ Test(heap_arena, full_only_if_no_arena_has_a_block) {
     finish(&f);
 }
 
-/* Who holds the bin may stand still: another one's blocks are taken then; if it is the last that
- * has some it is waited for. */
+/* P3: for a call that found no room the smallest block of any larger class; for none before that, and for no array. */
+Test(heap_arena, any_larger_block_is_the_last_resort) {
+    struct fixture f;
+    struct writer *other;
+    uint64_t off, array;
+    begin_full(&f, &other);
+    model_give(&f, 0);
+    cr_assert_eq(take_claiming(other, 36, 0, &off), LARDER_E_FULL, "first room is made");
+    other->is_short = 1;
+    cr_assert_eq(take_claiming(other, 36, 0, &off), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(heap_block_bytes(f.w->seg, off), 384);
+    cr_assert_eq(give_back(other, off), LARDER_OK);
+    cr_assert_eq(take_claiming(other, 64, HEAP_LINE, &array), LARDER_OK);
+    cr_assert_eq(heap_block_bytes(f.w->seg, array), 64, "an array has its size");
+    cr_assert_eq(give_back(other, array), LARDER_OK);
+    other->is_short = 0;
+    writer_return(other);
+    finish(&f);
+}
+
+/* What can do with less gets the largest block that is left, and none that is much larger than it wants. */
+Test(heap_arena, a_part_is_taken_where_the_whole_is_not_to_be_had) {
+    struct fixture f;
+    struct writer *other;
+    uint64_t off;
+    begin_full(&f, &other);
+    model_give(&f, 0);
+    cr_assert_eq(heap_take_part(other, 400, 1024, HAND_STEP1, &off), OBSTACLE_CLAIM, "384 bytes are too few");
+    cr_assert_eq(heap_take_part(other, 32, 1024, HAND_STEP1, &off), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(heap_block_bytes(f.w->seg, off), 384);
+    cr_assert_eq(heap_give(other, hand_of(other, off)), LARDER_OK);
+    cr_assert_eq(heap_take_part(other, 32, 80, HAND_STEP1, &off), OBSTACLE_CLAIM, "384 bytes are too many");
+    other->is_short = 1;
+    cr_assert_eq(heap_take_part(other, 32, 80, HAND_STEP1, &off), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(heap_give(other, hand_of(other, off)), LARDER_OK);
+    other->is_short = 0;
+    writer_return(other);
+    finish(&f);
+}
+
+/* Who holds the bin may stand still: another one's blocks are taken then; if it is the last that has some it is waited for. */
 Test(heap_arena, locked_bins_are_passed_by) {
     struct fixture f;
     struct writer *other;

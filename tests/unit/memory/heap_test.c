@@ -28,8 +28,9 @@ Test(heap, classes_rise_and_waste_little) {
         uint64_t plain = heap_round(bytes, 0), line = heap_round(bytes, HEAP_LINE);
         cr_assert(plain >= bytes && plain >= last && plain % UNIT == 0);
         cr_assert(line >= plain && line % 64 == 0, "%lu bytes", bytes);
-        cr_assert(heap_round_most(bytes, 0) >= plain && heap_round_most(bytes, HEAP_LINE) == line, "%lu bytes", bytes);
-        cr_assert(heap_round_most(bytes, 0) == plain || heap_round_most(bytes, 0) * 2 <= bytes * 3, "%lu bytes", bytes);
+        cr_assert_eq(heap_round_most(bytes, HEAP_LINE), line, "%lu bytes", bytes);
+        cr_assert_eq(heap_round_most(bytes, 0), CLASS_BYTES_MAX, "%lu bytes: any larger block is the last resort",
+                     bytes);
         cr_assert(bytes < 48 || plain * 3 <= bytes * 4 + 3 * 16 || bytes > 5440, "%lu become %lu", bytes, plain);
         last = plain;
     }

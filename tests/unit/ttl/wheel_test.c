@@ -24,6 +24,7 @@ TestSuite(wheel, .timeout = 60 * SLOW_FACTOR);
 #define YEAR_S 31557600u
 #define NOW_S 1700000000u
 #define ENTRIES_MAX 200000u
+#define BLOCKS_MAX 50000u
 
 extern _Atomic int64_t heap_test_takes_left; /* core/memory/heap.c */
 
@@ -472,6 +473,56 @@ Test(wheel, an_add_that_does_not_fit_changes_nothing) {
     cr_assert_eq(used_bytes(f.db), f.used_bytes);
     advance(&f, NOW_S + 1);
     cr_assert_eq(f.fired_count, 0);
+    end(&f);
+}
+
+/* Blocks of the whole segment, but for what is kept for arrays. In hand as if linked. */
+static uint32_t take_all(struct fixture *f, uint64_t bytes, uint64_t *offs, uint32_t count) {
+    for (int r; count < BLOCKS_MAX && (r = heap_take(f->w, bytes, HAND_STEP1, 0, &offs[count])) != LARDER_E_FULL;) {
+        if (r == OBSTACLE_CLAIM && writer_claim(f->w) != LARDER_OK)
+            break;
+        if (r == LARDER_OK) {
+            SHM_STORE(&f->w->slot->hand[0], 0);
+            count++;
+        }
+    }
+    return count;
+}
+
+static void give(struct fixture *f, uint64_t off) {
+    SHM_STORE(&f->w->slot->hand[0], off | HAND_STEP1);
+    cr_assert_eq(heap_give(f->w, 0), LARDER_OK, "%s", larder_error());
+}
+
+/* W1: in a segment where all that is free has the size of items, a chunk is as large as that. */
+Test(wheel, a_chunk_is_as_large_as_can_be_had) {
+    static uint64_t offs[BLOCKS_MAX];
+    struct fixture f = begin(LARDER_SEGMENT_BYTES_MIN);
+    advance(&f, NOW_S);
+    uint32_t entries = 4 + 7 + 15 + 31; /* the next chunk is one of 1,024 bytes */
+    for (uint32_t i = 0; i < entries; i++)
+        add(&f, i, NOW_S + 1, 0);
+    uint32_t count = take_all(&f, 384, offs, 0);
+    cr_assert_gt(count, 100);
+    for (uint32_t c = CLASS_COUNT; c > 0; c--)
+        count = take_all(&f, heap_class_bytes(c - 1), offs, count);
+    cr_assert_eq(wheel_add(f.w, entries, NOW_S + 1, 0), OBSTACLE_CLAIM);
+    cr_assert_eq(heap_block_bytes(f.w->seg, offs[100]), 384);
+    give(&f, offs[100]);
+    offs[100] = offs[--count];
+    cr_assert_eq(wheel_add(f.w, entries++, NOW_S + 1, 0), LARDER_OK, "%s", larder_error());
+    uint32_t place = wheel_place(NOW_S + 1, NOW_S + 1);
+    struct wheel_chunk chunk;
+    cr_assert_eq(wheel_chunk_at(f.w->seg, SHM_LOAD(&wheel_shard(f.w->seg, 0)->slot[0][place]), &chunk), LARDER_OK);
+    cr_assert_eq(chunk.capacity, (384 - 16) / 16);
+    for (uint32_t i = 1; i < chunk.capacity; i++)
+        cr_assert_eq(wheel_add(f.w, entries++, NOW_S + 1, 0), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(wheel_add(f.w, entries, NOW_S + 1, 0), OBSTACLE_CLAIM);
+    while (count)
+        give(&f, offs[--count]);
+    advance(&f, NOW_S + 1);
+    cr_assert_eq(f.fired_count, entries);
+    cr_assert_eq(used_bytes(f.db), f.used_bytes);
     end(&f);
 }
 
