@@ -1,41 +1,31 @@
-/* core/audit/repair.h - a damaged segment becomes a whole one again, in place: what larder_repair()
- * runs.
- *
- * Idea     Two things are the truth: the definitions of tables, and the words of the items' hash
- *          tables with the images they refer to. Both can be judged by themselves, without the
- *          heap, the lists or any journal: a definition has a checksum, an image is a function of
- *          its attributes and has (a part of) the hash of its key. Everything else is made anew
- *          from them.
- * Order    1 alone           creation lock, state REPAIRING, every slot without an owner, catalog lock, gate; all live owners
- *                            idle (repair_enter.c)
- *          2 plan            judge definitions, stripes, bucket arrays and items; where each of them lies becomes a plan of the
- *                            heap. Private memory, no store (repair_table.c, repair_item.c,
- *                            repair_heap.c)
- *          3 forget          lists, wheel, journals
- *          4 heap            span states and bitmaps as planned: what no item needs is free from here on
- *          5 refill          stripes and arrays that were lost or in doubt, items' own small damages, lists, timers
- *          6 end             state READY, gate open, slots back; then larder_check() has the last word
- * Rules    M1 Until the new word stands, no byte is written that step 2 has read: the plan keeps
- *             bucket arrays in doubt as they are (reserved) until larger arrays of what was found
- *             in them have been swapped in by one word. So a repair that dies anywhere is done
- *             again from step 2, and finds the same items.
- *          M2 While the state is REPAIRING nobody else starts anything, and nobody recovers the
- *             repairer: his journal is of no use, for all that it speaks of is made anew. Steps are
- *             left open by a death, and forgotten by step 3.
- *          M3 Nothing is resurrected: an image that no slot refers to is not looked for. Blocks
- *             that were given back hold images of old versions and deleted items, and look the
- *             same.
- *          M4 Stripes move only if no other process is attached for writing: a process that was
- *             stopped at a lock of theirs would wake up in somebody else's block (layout rule L3).
- *          M5 A table of which no item fits the definition has another's definition: that is
- *             refused, and nothing changed.
- *          M6 Nothing that is stored is worse than what stood there: ARCHITECTURE.md, "What a
- *             repair stores".
- * Full     Lists that were built by chance may have been denser than those that are built anew.
- *          Items for whose entries there is no room are dropped, expired ones first, and steps 2 to
- *          5 are done again.
- * Tests    tests/crash/repair_area_test.c and the other repair_*_test.c there
- */
+/* core/audit/repair.h - a damaged segment becomes a whole one again, in place: what
+ * larder_repair() runs.  Idea     Two things are the truth: the definitions of tables, and the
+ * words of the items' hash tables with the images they refer to. Both can be judged by
+ * themselves, without the heap, the lists or any journal: a definition has a checksum, an image
+ * is a function of its attributes and has (a part of) the hash of its key. Everything else is
+ * made anew from them. Order    1 alone           creation lock, state REPAIRING, every slot
+ * without an owner, catalog lock, gate; all live owners idle (repair_enter.c) 2 plan
+ * judge definitions, stripes, bucket arrays and items; where each of them lies becomes a plan of
+ * the heap. Private memory, no store (repair_table.c, repair_item.c, repair_heap.c) 3 forget
+ * lists, wheel, journals 4 heap            span states and bitmaps as planned: what no item
+ * needs is free from here on 5 refill          stripes and arrays that were lost or in doubt,
+ * items' own small damages, lists, timers 6 end             state READY, gate open, slots back;
+ * then larder_check() has the last word Rules    M1 Until the new word stands, no byte is
+ * written that step 2 has read: the plan keeps bucket arrays in doubt as they are (reserved)
+ * until larger arrays of what was found in them have been swapped in by one word. So a repair
+ * that dies anywhere is done again from step 2, and finds the same items. M2 While the state is
+ * REPAIRING nobody else starts anything, and nobody recovers the repairer: his journal is of no
+ * use, for all that it speaks of is made anew. Steps are left open by a death, and forgotten by
+ * step 3. M3 Nothing is resurrected: an image that no slot refers to is not looked for. Blocks
+ * that were given back hold images of old versions and deleted items, and look the same. M4
+ * Stripes move only if no other process is attached for writing: a process that was stopped at a
+ * lock of theirs would wake up in somebody else's block (layout rule L3). M5 A table of which no
+ * item fits the definition has another's definition: that is refused, and nothing changed. M6
+ * Nothing that is stored is worse than what stood there: ARCHITECTURE.md, "What a repair
+ * stores". Full     Lists that were built by chance may have been denser than those that are
+ * built anew. Items for whose entries there is no room are dropped, expired ones first, and
+ * steps 2 to 5 are done again. Tests    tests/crash/repair_area_test.c and the other
+ * repair_*_test.c there / */
 #ifndef LARDER_AUDIT_REPAIR_H
 #define LARDER_AUDIT_REPAIR_H
 
@@ -66,6 +56,7 @@ struct repair_table {
     uint32_t *stripe_end;
     uint8_t *array;                     /* [stripe_count] ARRAY_... */
     uint64_t items_off, partitions_off; /* 0: lost, or there was none */
+    int is_lost;                        /* its definition cannot be read */
     uint64_t true_count,
         unfit_count; /* images with a true hash, in their stripe; those of them that the definition does not fit */
 };
@@ -152,9 +143,9 @@ int repair_catalog(struct repair *p);
 /* Stripes and bucket arrays. LARDER_OK, LARDER_E_FULL, ... */
 int repair_stripes(struct repair *p, struct repair_table *t);
 
-/* Whether the image at off is an item of this table, in this stripe; else *why says what is
- * wrong. */
-const struct item_head *repair_judge(struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t off,
+/* Whether the image that the slot's word leads to is an item of this table, in this stripe; else
+ * *why says what is wrong. */
+const struct item_head *repair_judge(struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t word,
                                      const char **why);
 /* What an image must be (repair_image.c), in private memory that the next call of it uses again. */
 struct repair_right {
@@ -164,17 +155,23 @@ struct repair_right {
     /* the expirer has to make it again, for it has no place for its expiry */
     int wants_restamp;
 };
-/* h makes sense but for its index slots. 0: it is no item of the table, and nothing that could be
- * stored would be this item. */
+/* h makes sense but for its index slots and padding. 0: it is no item of the table, and nothing
+ * that could be stored would be this item. */
 int repair_right(struct repair *p, const struct table_view *v, const struct item_head *h, struct repair_right *right);
-/* Whether a stripe of this table may have given the number. */
-int repair_is_version(const struct table_view *v, uint64_t version);
+/* Whether a stripe of this catalog entry may have given the number. */
+int repair_is_version(uint32_t ordinal, uint64_t version);
+/* The hash of an image's key, whatever its head says of it. And whether two have the same key,
+ * whatever the padding behind it is. */
+uint64_t repair_hash_of(const struct table_view *v, const struct item_head *h);
+int repair_is_same_key(const struct item_head *a, const struct item_head *b);
 /* The head of what lies at off if key area and hash in it are of one key, whatever the rest is;
  * else NULL. */
 const struct item_head *repair_has_key(const struct table_view *v, uint64_t off, uint64_t *hash);
 /* Puts right in the images what does not belong to the attributes: index slots, key sequences,
  * version, expiry, timer. */
 int repair_mend_items(struct repair *p, struct repair_table *t);
+/* Write numbers that cannot be, in the stripes of an entry that has no table. */
+void repair_mend_dormant_writes(const struct repair *p, uint32_t ordinal, struct stripe_shm *stripes);
 /* The word that links the item. NULL: none does. */
 shm_word *repair_slot_of(const struct table_view *v, uint64_t off, struct stripe_shm **stripe);
 /* An item is lost: counts and notes it, with its key if that can be read. */
@@ -183,6 +180,8 @@ void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, con
 /* Walks all words of a stripe's bucket array. Notes items found in t->item, and in t->array what is
  * to be done with it. */
 int repair_read_array(struct repair *p, struct repair_table *t, uint32_t stripe);
+/* The items that a stripe counts, if its array has room for so many; else 0. */
+uint64_t repair_counted(const struct stripe_shm *stripe);
 /* A new array of these items takes the place of the stripe's. */
 int repair_new_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
                      size_t count);

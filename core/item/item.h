@@ -1,58 +1,43 @@
-/* core/item/item.h - items: immutable images of attributes in DynamoDB's ten types.
- *
- * Job      The bytes of an item, how they are built, checked and read in place. Knows schemas
- *          (which attribute is a key), but no segment and no lock: an image is the same in private
- *          memory, in a page and in a block of the segment.
- * Picture  An image, all little-endian, 8-aligned:
- *
- *            struct item_head                                 fixed
- *            key area: partition key bytes, sort key bytes    zero-padded to 8, compared as words
- *            struct item_index_slot [index_count]             per secondary index, in the order of the schema
- *            record offsets [attr_count]                      from the image's start: the directory; u16, or u32 if ITEM_WIDE
- *                                                             (image over 65535 bytes); none if
- *                                                             ITEM_WALKED
- *            records                                          one per attribute, sorted by its name, no gaps,
- *                                                             zero-padded to 8
- *            struct item_timed                                only if ITEM_TIMED: expiry and timer
- *
- *          A varint is LEB128: 7 bits a byte, low ones first, the shortest form. A record: u8 tag,
- *          name, value. The tag says type, length if that is short, and where the value lies:
- *            0x80 + length    S of up to 127 bytes
- *            0x40 + length    N, which is never longer (core/item/num.h's order-preserving form)
- *            0x10 + type      the value is the partition key of the key area
- *            0x20 + type      the value is the sort key
- *            type             any other: S B      length as varint, bytes
- *                                        BOOL     u8 0 or 1
- *                                        NULL     nothing
- *            L SS NS BS  byte length of the rest as varint, count as varint, members: tag, value as here (no name)
- *            M           byte length of the rest as varint, count as varint, members sorted by name: records as here
- *          A name: one byte if core/item/item_names.h lists it; else a u8 length below 128, or 0
- *          and the length as varint; bytes. "The rest" is everything after that length: the count
- *          and the members. Sets are sorted by their members' bytes, so equal sets have equal
- *          images. Most items have few attributes, and a record says where it ends. To walk over a
- *          dozen takes about as long as to search a directory of a dozen, which would be a
- *          sixteenth of the item. So the image in a table has none, unless it has more than
- *          ITEM_WALKED_MAX attributes or is wide. What builders and projections make has one:
- *          nobody keeps it for long, and a put finds its attributes at once.
- * Rules    I1 head.bytes is the whole image, a multiple of 8.
- *          I2 Names are sorted and unique.
- *          I3 An image out of a segment is input: no offset or length of it is followed unchecked.
- *             A copy in a page has a head that is sane; whoever reads its attributes one by one
- *             checks each where it is read, so that reading few costs little; whoever wants all of
- *             them asks item_check_records() first. item_is_sane() also judges what they say.
- *          I4 An image is a function of its attributes (and of the table it is stored in): no byte
- *             is left to chance, padding is zero. Stamps are none of its contents: version, key
- *             sequences, TTL generation, and item_timed.
- *          I5 An item has an item_timed if it expires by the TTL attribute of its generation, or if
- *             a timer stood for the item that it replaced: so a timer that stands is known, and not
- *             added again. Most items have none, and pay nothing.
- * Files    item_builder.h the builder, item_read.c reading in place, item_readable.c the same
- *          without bounds, item_store.c what a table adds, item_project.c leaving attributes out,
- *          item_add.c changing a number, item_check.c I3, item_peek.c looks that are bounded by
- *          themselves, item_records.h the bytes of a record.
- * Not here Arithmetic beyond integers of 64 bits (with expressions).
- * Tests    tests/unit/item/, tests/fuzz/item_decode_fuzz.c
- */
+/* core/item/item.h - items: immutable images of attributes in DynamoDB's ten types.  Job
+ * The bytes of an item, how they are built, checked and read in place. Knows schemas (which
+ * attribute is a key), but no segment and no lock: an image is the same in private memory, in a
+ * page and in a block of the segment. Picture  An image, all little-endian, 8-aligned:  struct
+ * item_head                                 fixed key area: partition key bytes, sort key bytes
+ * zero-padded to 8, compared as words struct item_index_slot [index_count]             per
+ * secondary index, in the order of the schema record offsets [attr_count]
+ * from the image's start: the directory; u16, or u32 if ITEM_WIDE (image over 65535 bytes); none
+ * if ITEM_WALKED records                                          one per attribute, sorted by
+ * its name, no gaps, zero-padded to 8 struct item_timed                                only if
+ * ITEM_TIMED: expiry and timer  A varint is LEB128: 7 bits a byte, low ones first, the shortest
+ * form. A record: u8 tag, name, value. The tag says type, length if that is short, and where the
+ * value lies: 0x80 + length    S of up to 127 bytes 0x40 + length    N, which is never longer
+ * (core/item/num.h's order-preserving form) 0x10 + type      the value is the partition key of
+ * the key area 0x20 + type      the value is the sort key type             any other: S B
+ * length as varint, bytes BOOL     u8 0 or 1 NULL     nothing L SS NS BS  byte length of the
+ * rest as varint, count as varint, members: tag, value as here (no name) M           byte length
+ * of the rest as varint, count as varint, members sorted by name: records as here A name: one
+ * byte if core/item/item_names.h lists it; else a u8 length below 128, or 0 and the length as
+ * varint; bytes. "The rest" is everything after that length: the count and the members. Sets are
+ * sorted by their members' bytes, so equal sets have equal images. Most items have few
+ * attributes, and a record says where it ends. To walk over a dozen takes about as long as to
+ * search a directory of a dozen, which would be a sixteenth of the item. So the image in a table
+ * has none, unless it has more than ITEM_WALKED_MAX attributes or is wide. What builders and
+ * projections make has one: nobody keeps it for long, and a put finds its attributes at once.
+ * Rules    I1 head.bytes is the whole image, a multiple of 8. I2 Names are sorted and unique. I3
+ * An image out of a segment is input: no offset or length of it is followed unchecked. A copy in
+ * a page has a head that is sane; whoever reads its attributes one by one checks each where it
+ * is read, so that reading few costs little; whoever wants all of them asks item_check_records()
+ * first. item_is_sane() also judges what they say. I4 An image is a function of its attributes
+ * (and of the table it is stored in): no byte is left to chance, padding is zero. Stamps are
+ * none of its contents: version, key sequences, TTL generation, and item_timed. I5 An item has
+ * an item_timed if it expires by the TTL attribute of its generation, or if a timer stood for
+ * the item that it replaced: so a timer that stands is known, and not added again. Most items
+ * have none, and pay nothing. Files    item_builder.h the builder, item_read.c reading in place,
+ * item_readable.c the same without bounds, item_store.c what a table adds, item_project.c
+ * leaving attributes out, item_add.c changing a number, item_check.c I3, item_peek.c looks that
+ * are bounded by themselves, item_records.h the bytes of a record. Not here Arithmetic beyond
+ * integers of 64 bits (with expressions). Tests    tests/unit/item/,
+ * tests/fuzz/item_decode_fuzz.c / */
 #ifndef LARDER_ITEM_ITEM_H
 #define LARDER_ITEM_ITEM_H
 
@@ -286,12 +271,13 @@ int item_key_from_item(const struct item_shape *shape, const struct larder_item 
 int item_start_key(const struct item_shape *shape, const struct item_index_shape *index,
                    const struct larder_item *start_key, struct item_key *out);
 
-/* `to` is 8-aligned. The image of `item` as a table of this shape stores it: keys moved to the key area, index slots
- * filled in with the ordinals of their attributes (kseq 1 for "in this index", 0 for not; the
- * caller assigns real sequences), expiry by the TTL attribute (generation 0), hash, version and
- * armed_s 0. Checks what larder_put() promises to check. `now_s` serves the rule that a TTL more
- * than five years past does not count (developer guide, "Using time to live"); such an item never
- * expires. It has room for item_stored_bytes_max(). On success *out is to. */
+/* `to` is 8-aligned. The image of `item` as a table of this shape stores it: keys moved to the
+ * key area, index slots filled in with the ordinals of their attributes (kseq 1 for "in this
+ * index", 0 for not; the caller assigns real sequences), expiry by the TTL attribute (generation
+ * 0), hash, version and armed_s 0. Checks what larder_put() promises to check. `now_s` serves
+ * the rule that a TTL more than five years past does not count (developer guide, "Using time to
+ * live"); such an item never expires. It has room for item_stored_bytes_max(). On success *out
+ * is to. */
 size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder_item *item);
 int item_to_stored(const struct item_shape *shape, const struct larder_item *item, int64_t now_s, void *to,
                    struct item_head **out);
@@ -331,10 +317,11 @@ uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t nam
 /* What a number of an item and `by` make. LARDER_E_INVAL: the value is no integer of 64 bits, or
  * the sum is none. */
 int item_sum(struct bytes name, const struct larder_value *value, int64_t by, int64_t *sum);
-/* `to` becomes the image of `from`, a readable one as a table stores it, with `by` added to that number, which is no key of the table. It
- * has room for ITEM_ADDED_BYTES_MAX more. Stamps, expiry and index slots are those of `from`.
- * LARDER_OK and *sum; LARDER_E_INVAL as above; LARDER_NOT_FOUND: there is no such attribute, or the
- * new item would have to be laid out anew, or be too large; LARDER_E_CORRUPT without a text. */
+/* `to` becomes the image of `from`, a readable one as a table stores it, with `by` added to that
+ * number, which is no key of the table. It has room for ITEM_ADDED_BYTES_MAX more. Stamps,
+ * expiry and index slots are those of `from`. LARDER_OK and *sum; LARDER_E_INVAL as above;
+ * LARDER_NOT_FOUND: there is no such attribute, or the new item would have to be laid out anew,
+ * or be too large; LARDER_E_CORRUPT without a text. */
 #define ITEM_ADDED_BYTES_MAX 32u
 int item_add_int(const struct item_head *from, struct bytes name, int64_t by, struct item_head *to, int64_t *sum);
 
@@ -359,12 +346,17 @@ static inline int item_head_is_sane(const struct item_head *h, size_t bytes) {
         return 0;
     return h->partition_bytes || !(h->sort_bytes || h->index_count);
 }
-/* `bytes` is what is readable at image. True if every offset and length inside stays inside and rules I1 and I2
- * hold. */
+/* `bytes` is what is readable at image. True if every offset and length inside stays inside and
+ * rules I1 and I2 hold. */
 int item_is_sane(const void *image, size_t bytes);
 /* Whether index slot i says where records with possible keys are, in an image that is sane but for
  * its slots. */
 int item_slot_is_sane(const struct item_head *h, uint32_t i);
+/* Whether index slot i of a sane image says what its attributes do: the keys that they are, or
+ * that the item is not in that index. */
+int item_slot_is_true(const struct item_head *h, uint32_t i, const struct item_index_shape *index);
+/* Makes the bytes between the parts of a private, readable image 0, which they are (I4). */
+void item_clear_padding(struct item_head *h);
 
 /* What reading in place needs of that, and no more: lengths, offsets and types. What passes may be
  * read by all of item_readable.c, item_store.c and item_project.c without leaving the image; its
@@ -384,7 +376,8 @@ struct item_peek {
 static inline struct item_key_bytes item_peek_key(const struct item_peek *p) {
     return (struct item_key_bytes){item_key_area(p->image), p->head.partition_bytes, p->head.sort_bytes};
 }
-/* `room` is what is readable at image. False: head, key area, index slots and directory do not fit. */
+/* `room` is what is readable at image. False: head, key area, index slots and directory do not
+ * fit. */
 int item_peek_open(struct item_peek *p, const struct item_head *image, size_t room);
 /* Key sequence in secondary index i; 0 if it is not in it. */
 uint32_t item_peek_kseq(const struct item_peek *p, uint32_t i);
