@@ -1,31 +1,41 @@
-/* core/audit/repair.h - a damaged segment becomes a whole one again, in place: what
- * larder_repair() runs.  Idea     Two things are the truth: the definitions of tables, and the
- * words of the items' hash tables with the images they refer to. Both can be judged by
- * themselves, without the heap, the lists or any journal: a definition has a checksum, an image
- * is a function of its attributes and has (a part of) the hash of its key. Everything else is
- * made anew from them. Order    1 alone           creation lock, state REPAIRING, every slot
- * without an owner, catalog lock, gate; all live owners idle (repair_enter.c) 2 plan
- * judge definitions, stripes, bucket arrays and items; where each of them lies becomes a plan of
- * the heap. Private memory, no store (repair_table.c, repair_item.c, repair_heap.c) 3 forget
- * lists, wheel, journals 4 heap            span states and bitmaps as planned: what no item
- * needs is free from here on 5 refill          stripes and arrays that were lost or in doubt,
- * items' own small damages, lists, timers 6 end             state READY, gate open, slots back;
- * then larder_check() has the last word Rules    M1 Until the new word stands, no byte is
- * written that step 2 has read: the plan keeps bucket arrays in doubt as they are (reserved)
- * until larger arrays of what was found in them have been swapped in by one word. So a repair
- * that dies anywhere is done again from step 2, and finds the same items. M2 While the state is
- * REPAIRING nobody else starts anything, and nobody recovers the repairer: his journal is of no
- * use, for all that it speaks of is made anew. Steps are left open by a death, and forgotten by
- * step 3. M3 Nothing is resurrected: an image that no slot refers to is not looked for. Blocks
- * that were given back hold images of old versions and deleted items, and look the same. M4
- * Stripes move only if no other process is attached for writing: a process that was stopped at a
- * lock of theirs would wake up in somebody else's block (layout rule L3). M5 A table of which no
- * item fits the definition has another's definition: that is refused, and nothing changed. M6
- * Nothing that is stored is worse than what stood there: ARCHITECTURE.md, "What a repair
- * stores". Full     Lists that were built by chance may have been denser than those that are
- * built anew. Items for whose entries there is no room are dropped, expired ones first, and
- * steps 2 to 5 are done again. Tests    tests/crash/repair_area_test.c and the other
- * repair_*_test.c there / */
+/* core/audit/repair.h - a damaged segment becomes a whole one again, in place: what larder_repair()
+ * runs.
+ *
+ * Idea     Two things are the truth: the definitions of tables, and the words of the items' hash
+ *          tables with the images they refer to. Both can be judged by themselves, without the
+ *          heap, the lists or any journal: a definition has a checksum, an image is a function of
+ *          its attributes and has (a part of) the hash of its key. Everything else is made anew
+ *          from them.
+ * Order    1 alone           creation lock, state REPAIRING, every slot without an owner, catalog lock, gate; all live owners
+ *                            idle (repair_enter.c)
+ *          2 plan            judge definitions, stripes, bucket arrays and items; where each of them lies becomes a plan of the
+ *                            heap. Private memory, no store (repair_table.c, repair_item.c,
+ *                            repair_heap.c)
+ *          3 forget          lists, wheel, journals
+ *          4 heap            span states and bitmaps as planned: what no item needs is free from here on
+ *          5 refill          stripes and arrays that were lost or in doubt, items' own small damages, lists, timers
+ *          6 end             state READY, gate open, slots back; then larder_check() has the last word
+ * Rules    M1 Until the new word stands, no byte is written that step 2 has read: the plan keeps
+ *             bucket arrays in doubt as they are (reserved) until larger arrays of what was found
+ *             in them have been swapped in by one word. So a repair that dies anywhere is done
+ *             again from step 2, and finds the same items.
+ *          M2 While the state is REPAIRING nobody else starts anything, and nobody recovers the
+ *             repairer: his journal is of no use, for all that it speaks of is made anew. Steps are
+ *             left open by a death, and forgotten by step 3.
+ *          M3 Nothing is resurrected: an image that no slot refers to is not looked for. Blocks
+ *             that were given back hold images of old versions and deleted items, and look the
+ *             same.
+ *          M4 Stripes move only if no other process is attached for writing: a process that was
+ *             stopped at a lock of theirs would wake up in somebody else's block (layout rule L3).
+ *          M5 A table of which no item fits the definition has another's definition: that is
+ *             refused, and nothing changed.
+ *          M6 Nothing that is stored is worse than what stood there: ARCHITECTURE.md, "What a
+ *             repair stores".
+ * Full     Lists that were built by chance may have been denser than those that are built anew.
+ *          Items for whose entries there is no room are dropped, expired ones first, and steps 2 to
+ *          5 are done again.
+ * Tests    tests/crash/repair_area_test.c and the other repair_*_test.c there
+ */
 #ifndef LARDER_AUDIT_REPAIR_H
 #define LARDER_AUDIT_REPAIR_H
 

@@ -1,43 +1,58 @@
-/* core/item/item.h - items: immutable images of attributes in DynamoDB's ten types.  Job
- * The bytes of an item, how they are built, checked and read in place. Knows schemas (which
- * attribute is a key), but no segment and no lock: an image is the same in private memory, in a
- * page and in a block of the segment. Picture  An image, all little-endian, 8-aligned:  struct
- * item_head                                 fixed key area: partition key bytes, sort key bytes
- * zero-padded to 8, compared as words struct item_index_slot [index_count]             per
- * secondary index, in the order of the schema record offsets [attr_count]
- * from the image's start: the directory; u16, or u32 if ITEM_WIDE (image over 65535 bytes); none
- * if ITEM_WALKED records                                          one per attribute, sorted by
- * its name, no gaps, zero-padded to 8 struct item_timed                                only if
- * ITEM_TIMED: expiry and timer  A varint is LEB128: 7 bits a byte, low ones first, the shortest
- * form. A record: u8 tag, name, value. The tag says type, length if that is short, and where the
- * value lies: 0x80 + length    S of up to 127 bytes 0x40 + length    N, which is never longer
- * (core/item/num.h's order-preserving form) 0x10 + type      the value is the partition key of
- * the key area 0x20 + type      the value is the sort key type             any other: S B
- * length as varint, bytes BOOL     u8 0 or 1 NULL     nothing L SS NS BS  byte length of the
- * rest as varint, count as varint, members: tag, value as here (no name) M           byte length
- * of the rest as varint, count as varint, members sorted by name: records as here A name: one
- * byte if core/item/item_names.h lists it; else a u8 length below 128, or 0 and the length as
- * varint; bytes. "The rest" is everything after that length: the count and the members. Sets are
- * sorted by their members' bytes, so equal sets have equal images. Most items have few
- * attributes, and a record says where it ends. To walk over a dozen takes about as long as to
- * search a directory of a dozen, which would be a sixteenth of the item. So the image in a table
- * has none, unless it has more than ITEM_WALKED_MAX attributes or is wide. What builders and
- * projections make has one: nobody keeps it for long, and a put finds its attributes at once.
- * Rules    I1 head.bytes is the whole image, a multiple of 8. I2 Names are sorted and unique. I3
- * An image out of a segment is input: no offset or length of it is followed unchecked. A copy in
- * a page has a head that is sane; whoever reads its attributes one by one checks each where it
- * is read, so that reading few costs little; whoever wants all of them asks item_check_records()
- * first. item_is_sane() also judges what they say. I4 An image is a function of its attributes
- * (and of the table it is stored in): no byte is left to chance, padding is zero. Stamps are
- * none of its contents: version, key sequences, TTL generation, and item_timed. I5 An item has
- * an item_timed if it expires by the TTL attribute of its generation, or if a timer stood for
- * the item that it replaced: so a timer that stands is known, and not added again. Most items
- * have none, and pay nothing. Files    item_builder.h the builder, item_read.c reading in place,
- * item_readable.c the same without bounds, item_store.c what a table adds, item_project.c
- * leaving attributes out, item_add.c changing a number, item_check.c I3, item_peek.c looks that
- * are bounded by themselves, item_records.h the bytes of a record. Not here Arithmetic beyond
- * integers of 64 bits (with expressions). Tests    tests/unit/item/,
- * tests/fuzz/item_decode_fuzz.c / */
+/* core/item/item.h - items: immutable images of attributes in DynamoDB's ten types.
+ *
+ * Job      The bytes of an item, how they are built, checked and read in place. Knows schemas
+ *          (which attribute is a key), but no segment and no lock: an image is the same in private
+ *          memory, in a page and in a block of the segment.
+ * Picture  An image, all little-endian, 8-aligned:
+ *
+ *            struct item_head                                 fixed
+ *            key area: partition key bytes, sort key bytes    zero-padded to 8, compared as words
+ *            struct item_index_slot [index_count]             per secondary index, in the order of the schema
+ *            record offsets [attr_count]                      from the image's start: the directory; u16, or u32 if ITEM_WIDE
+ *                                                             (image over 65535 bytes); none if
+ *                                                             ITEM_WALKED
+ *            records                                          one per attribute, sorted by its name, no gaps,
+ *                                                             zero-padded to 8
+ *            struct item_timed                                only if ITEM_TIMED: expiry and timer
+ *
+ *          A varint is LEB128: 7 bits a byte, low ones first, the shortest form. A record: u8 tag,
+ *          name, value. The tag says type, length if that is short, and where the value lies:
+ *            0x80 + length    S of up to 127 bytes
+ *            0x40 + length    N, which is never longer (core/item/num.h's order-preserving form)
+ *            0x10 + type      the value is the partition key of the key area
+ *            0x20 + type      the value is the sort key
+ *            type             any other: S B      length as varint, bytes
+ *                                        BOOL     u8 0 or 1
+ *                                        NULL     nothing
+ *            L SS NS BS  byte length of the rest as varint, count as varint, members: tag, value as here (no name)
+ *            M           byte length of the rest as varint, count as varint, members sorted by name: records as here
+ *          A name: one byte if core/item/item_names.h lists it; else a u8 length below 128, or 0
+ *          and the length as varint; bytes. "The rest" is everything after that length: the count
+ *          and the members. Sets are sorted by their members' bytes, so equal sets have equal
+ *          images. Most items have few attributes, and a record says where it ends. To walk over a
+ *          dozen takes about as long as to search a directory of a dozen, which would be a
+ *          sixteenth of the item. So the image in a table has none, unless it has more than
+ *          ITEM_WALKED_MAX attributes or is wide. What builders and projections make has one:
+ *          nobody keeps it for long, and a put finds its attributes at once.
+ * Rules    I1 head.bytes is the whole image, a multiple of 8.
+ *          I2 Names are sorted and unique.
+ *          I3 An image out of a segment is input: no offset or length of it is followed unchecked.
+ *             A copy in a page has a head that is sane; whoever reads its attributes one by one
+ *             checks each where it is read, so that reading few costs little; whoever wants all of
+ *             them asks item_check_records() first. item_is_sane() also judges what they say.
+ *          I4 An image is a function of its attributes (and of the table it is stored in): no byte
+ *             is left to chance, padding is zero. Stamps are none of its contents: version, key
+ *             sequences, TTL generation, and item_timed.
+ *          I5 An item has an item_timed if it expires by the TTL attribute of its generation, or if
+ *             a timer stood for the item that it replaced: so a timer that stands is known, and not
+ *             added again. Most items have none, and pay nothing.
+ * Files    item_builder.h the builder, item_read.c reading in place, item_readable.c the same
+ *          without bounds, item_store.c what a table adds, item_project.c leaving attributes out,
+ *          item_add.c changing a number, item_check.c I3, item_peek.c looks that are bounded by
+ *          themselves, item_records.h the bytes of a record.
+ * Not here Arithmetic beyond integers of 64 bits (with expressions).
+ * Tests    tests/unit/item/, tests/fuzz/item_decode_fuzz.c
+ */
 #ifndef LARDER_ITEM_ITEM_H
 #define LARDER_ITEM_ITEM_H
 

@@ -1,18 +1,24 @@
-/* core/table/table_life.c - tables come and go.  Job      larder_table_create() and
- * larder_table_drop(), and the recovery of both. Picture  life    FREE -> CREATING -> READY ->
- * READY (changed) -> ... -> DROPPING -> FREE a new generation at each arrow blocks  two arrays
- * of stripes, made by the first table of a catalog entry and kept for ever (rule L3 of
- * core/segment/layout.h); the definition, one block that every change replaces
- * (core/table/table_change.c) Crash    Create, under the catalog lock, with the slot's op noted
- * from 1 to 5. Before 1 the stripes that the entry has are looked at: on damaged ones no table
- * is made. 1 life CREATING                         dead from here: undone. The definition goes
- * back if it was 2 stripe arrays, one step each          stored, then life FREE. Stripes that
- * were stored stay with 3 take the definition's block, fill it  the entry: its next table needs
- * them 4 schema_off, one step 5 life READY                            dead from here: the table
- * is there Drop, under the catalog lock: 1 emptied 0, life DROPPING: this store is the drop. The
- * name is free, and the entry says for everybody that it is to be emptied
- * (core/table/table_empty.c) Locks    Views are made before the catalog lock is taken: they need
- * private memory. Tests    tests/unit/table/table_life_test.c, tests/api/table_test.c / */
+/* core/table/table_life.c - tables come and go.
+ *
+ * Job      larder_table_create() and larder_table_drop(), and the recovery of both.
+ * Picture  life    FREE -> CREATING -> READY -> READY (changed) -> ... -> DROPPING -> FREE
+ *                  a new generation at each arrow
+ *          blocks  two arrays of stripes, made by the first table of a catalog entry and kept for ever (rule L3 of
+ *                  core/segment/layout.h); the definition, one block that every change replaces
+ *                  (core/table/table_change.c)
+ * Crash    Create, under the catalog lock, with the slot's op noted from 1 to 5. Before 1 the
+ *          stripes that the entry has are looked at: on damaged ones no table is made.
+ *           1 life CREATING                         dead from here: undone. The definition goes back if it was
+ *           2 stripe arrays, one step each          stored, then life FREE. Stripes that were stored stay with
+ *           3 take the definition's block, fill it  the entry: its next table needs them
+ *           4 schema_off, one step
+ *           5 life READY                            dead from here: the table is there
+ *          Drop, under the catalog lock:
+ *           1 emptied 0, life DROPPING: this store is the drop. The name is free, and the entry
+ *             says for everybody that it is to be emptied (core/table/table_empty.c)
+ * Locks    Views are made before the catalog lock is taken: they need private memory.
+ * Tests    tests/unit/table/table_life_test.c, tests/api/table_test.c
+ */
 #include "core/table/table_life.h"
 
 #include <string.h>

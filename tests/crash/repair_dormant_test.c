@@ -5,7 +5,7 @@
  *          such stripes and no span is handed out by what its descriptor says. Whatever is done
  *          afterwards, the segment stays clean.
  * Method   A segment with a table, and a catalog entry that had one. Through a mapping of its own
- *          the test stores to one word of these stripes, or to a descriptor; then the calls. /
+ *          the test stores to one word of these stripes, or to a descriptor; then the calls.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
  *          mended without loss by larder_repair(): index slots, half of the hash, padding. What is
  *          an attribute is not. items_lost counts at least what counts and lists still say.
  * Method   A small segment in which one item has a text that is found in memory. Bytes near it are
- *          changed; then check, repair, and every way to read the item. /
+ *          changed; then check, repair, and every way to read the item.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
