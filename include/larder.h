@@ -1034,9 +1034,8 @@ struct larder_table_stats {
 };
 /**
  * A table's numbers. Walks the table; for people, not for hot paths.
- * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_TABLE, LARDER_E_BUSY, LARDER_E_NO_SLOT,
- *         LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS,
- *         LARDER_E_FULL (of the kernel's memory).
+ * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_TABLE, LARDER_E_BUSY, LARDER_E_DESTROYED,
+ *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
  */
 LARDER_API int larder_table_stats(struct larder_table *t, struct larder_table_stats *out);
 
@@ -1149,13 +1148,17 @@ LARDER_API int larder_check(struct larder *db, const struct larder_check_options
                             struct larder_check_report *report);
 
 struct larder_repair_report {
-    uint64_t errors_found; /* by the check before; 0: clean, and nothing was changed */
-    uint64_t errors_left;  /* by the check after */
-    uint64_t tables_kept, tables_lost;
-    uint64_t items_kept, items_lost; /* of a table that was lost as far as it can be told */
-    uint64_t items_mended;           /* kept, with new slots, expiry, version or key sequence */
-    uint64_t index_entries, timers;  /* made again */
-    uint64_t freed_bytes;            /* less memory in use than before */
+    uint64_t errors_found;             /* by the check before; 0: clean, and nothing was changed */
+    uint64_t errors_left;              /* by the check after */
+    uint64_t tables_kept, tables_lost; /* lost: the definition cannot be read */
+    /* Lost: at least so many. Each item that is named in a note, and of a table, a stripe or its
+     * bucket array that was lost what its counts or lists still say, if that can be true. A note
+     * says what was lost also where 0 are counted. */
+    uint64_t items_kept, items_lost;
+    /* Kept; a stamp, or what follows from the attributes, was wrong. */
+    uint64_t items_mended;
+    uint64_t index_entries, timers; /* made again */
+    uint64_t freed_bytes;           /* less memory in use than before */
     uint64_t slots_cleared, locks_cleared;
     uint64_t reserved[8];
 };
@@ -1178,9 +1181,12 @@ struct larder_repair_options {
  * stored.
  *
  * An item is whole if its slot in the hash table refers to an image that makes sense in every byte
- * and has the hash of its own key. There is no checksum over attributes: bytes of a value that were
- * changed into others are not noticed. Images that no slot refers to are not looked for: memory
- * that was given back is full of old versions and deleted items that look the same.
+ * and has the hash of its own key. What follows from the attributes is mended where it is wrong:
+ * the hash, index slots, expiry, padding. Text that is not UTF-8 any more, in a name or a value, is
+ * no text: such an item is dropped, although a read still gave its bytes. There is no checksum over
+ * attributes: bytes of a value that were changed into others are not noticed. Images that no slot
+ * refers to are not looked for: memory that was given back is full of old versions and deleted
+ * items that look the same.
  *
  * @param db      [in] Attached read-write; with LARDER_REPAIR it may be a segment whose repair was
  *                     cut off.

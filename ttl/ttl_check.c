@@ -25,6 +25,7 @@
 
 #define TTL_PLACES (WHEEL_LEVELS * WHEEL_SLOTS)
 #define TTL_ROUNDS 3u
+#define TTL_COUNTS 8u
 
 /* An item whose timer was not met. */
 struct ttl_suspect {
@@ -309,35 +310,37 @@ static int ttl_count_shard(const struct seg *s, uint32_t shard, uint32_t table, 
     return result;
 }
 
-static int ttl_count_locked(struct writer *w, uint32_t table, uint64_t *entries) {
+static uint64_t ttl_taken(const struct wheel_shard_shm *shard) {
+    uint64_t taken = 0;
+    for (unsigned level = 0; level < WHEEL_LEVELS; level++)
+        taken += SHM_LOAD(&shard->taken[level]);
+    return taken;
+}
+
+/* Without the shard's lock: again if entries were taken out meanwhile (W4), a few times. Then
+ * what was seen counts. A list that leads nowhere each time is damaged. */
+static int ttl_count_steady(const struct seg *s, uint32_t shard, uint32_t table, uint64_t *entries) {
+    const struct wheel_shard_shm *at = wheel_shard(s, shard);
+    uint64_t count = 0, taken;
     int r = LARDER_OK;
-    for (uint32_t i = 0; i < w->seg->shard_count && r == LARDER_OK; i++) {
-        lock_word *lock = &wheel_shard(w->seg, i)->lock;
-        r = lock_take(w, lock, LOCK_SHARD);
-        if (r)
-            return r;
-        r = ttl_count_shard(w->seg, i, table, entries);
-        lock_drop(w, lock, LOCK_SHARD);
+    for (unsigned tries = 0; tries < TTL_COUNTS; tries++) {
+        taken = ttl_taken(at);
+        count = 0;
+        r = ttl_count_shard(s, shard, table, &count);
+        if (r == LARDER_OK && ttl_taken(at) == taken)
+            break;
     }
+    *entries += count;
     return r;
 }
 
 int timer_stats(struct larder *db, uint32_t table_ordinal, uint64_t *entries) {
-    struct writer *w;
     uint64_t count = 0;
-    int r = LARDER_OK;
-    if (db->seg.is_read_only) {
-        for (uint32_t i = 0; i < db->seg.shard_count; i++)
-            (void)ttl_count_shard(&db->seg, i, table_ordinal,
-                                  &count); /* a list that changes underneath is counted in part */
-    } else {
-        r = writer_borrow(db, &w);
+    for (uint32_t i = 0; i < db->seg.shard_count; i++) {
+        int r = ttl_count_steady(&db->seg, i, table_ordinal, &count);
         if (r)
             return r;
-        r = ttl_count_locked(w, table_ordinal, &count);
-        writer_end(w);
     }
-    if (r == LARDER_OK)
-        *entries = count;
-    return r;
+    *entries = count;
+    return LARDER_OK;
 }

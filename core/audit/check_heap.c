@@ -78,8 +78,20 @@ static uint32_t check_span(struct check_state *c, uint32_t i) {
     }
 }
 
+/* Beyond what is claimed, as far as there is memory behind descriptors. Others are put right
+ * when they are claimed. */
+static void check_unclaimed(struct check_state *c, uint32_t claimed) {
+    uint64_t end = seg_descriptors_end(c->seg, SHM_LOAD(&c->seg->shm->claimed_bytes));
+    for (uint32_t i = claimed; i < c->seg->span_count && seg_off(c->seg, seg_span(c->seg, i + 1)) <= end; i++)
+        if (SHM_LOAD(&seg_span(c->seg, i)->state) != SPAN_FREE)
+            check_error(c, "heap: span %u is in state %u, and is not claimed", i,
+                        SHM_LOAD(&seg_span(c->seg, i)->state));
+}
+
 static int look_at_spans(struct check_state *c, void *at) {
     uint32_t *i = at, first = *i, claimed = span_claimed_count(c->seg);
+    if (first == 0)
+        check_unclaimed(c, claimed);
     if (first < claimed)
         *i = skip_tails(c, first);
     while (*i < claimed) {

@@ -6,6 +6,7 @@
 #include "core/memory/heap.h"
 #include "core/memory/hooks.h"
 #include "core/table/catalog.h"
+#include "core/table/change.h"
 #include "core/table/db.h"
 #include "core/table/read.h"
 
@@ -58,6 +59,24 @@ static const struct item_head *copy_image(struct check_state *c, uint64_t word, 
     return is_sane ? h : NULL;
 }
 
+/* In each index the item has the keys that its attributes say: else a query finds it by what it
+ * does not have. */
+static void check_index_slots(struct check_state *c, const struct table_view *v, uint64_t off,
+                              const struct item_head *h) {
+    for (uint32_t i = 0; i < v->shape.index_count; i++) {
+        int has_slot = i < h->index_count;
+        if (!has_slot && v->index_state[i] == INDEX_ACTIVE)
+            check_error(c, "item: block %llu has no slot for index \"%s\"", (unsigned long long)off,
+                        v->shape.indexes[i].name);
+        if (!has_slot || v->index_state[i] == INDEX_DEAD)
+            continue;
+        struct item_index_slot slot = item_index_slots(h)[i];
+        if ((slot.kseq == 0 && slot.partition_attr != ITEM_NO_ATTR) || !item_slot_is_true(h, i, &v->shape.indexes[i]))
+            check_error(c, "item: block %llu has other keys of index \"%s\" than its attributes say",
+                        (unsigned long long)off, v->shape.indexes[i].name);
+    }
+}
+
 static void check_image(struct check_state *c, const struct item_look *l, uint64_t off, const struct item_head *h,
                         uint64_t hash) {
     const struct table_view *v = l->v;
@@ -79,6 +98,7 @@ static void check_image(struct check_state *c, const struct item_look *l, uint64
     if (h->index_count > v->shape.index_count)
         check_error(c, "item: block %llu has slots for %u indexes, the table has %u", at, h->index_count,
                     v->shape.index_count);
+    check_index_slots(c, v, off, h);
 }
 
 /* Its entries and its timer. */
@@ -167,7 +187,7 @@ static int look_at_bucket(struct check_state *c, void *at, uint32_t buckets, uin
 
 static void check_head(struct check_state *c, const struct item_look *l) {
     uint64_t writes = SHM_LOAD(&l->v->items.stripes[l->stripe].writes);
-    if (writes > ITEM_VERSION_MAX)
+    if (!change_is_number(l->v->ordinal, writes))
         check_error(c, "stripe %u: so many writes as %llu there never were", l->stripe, (unsigned long long)writes);
     check_stripe_head(c, &l->v->items, l->stripe, "stripe", "items");
 }
@@ -195,7 +215,8 @@ int check_item_stripe(struct check_state *c, uint32_t ordinal, uint32_t stripe, 
         r = check_view(c, ordinal, &l.v);
         if (r)
             return r;
-        if (check_is_empty(c, &l.v->items.stripes[stripe]))
+        if (change_is_number(ordinal, SHM_LOAD(&l.v->items.stripes[stripe].writes)) &&
+            check_is_empty(c, &l.v->items.stripes[stripe]))
             return LARDER_OK;
         c->is_mute = LIFE_STATE(l.v->life) != TABLE_READY;
         l.from = l.from ? l.from : (uint64_t)stripe << l.v->items.stripe_shift;

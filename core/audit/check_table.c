@@ -6,7 +6,7 @@
  *          entries that do not add up are looked up again. A table that comes, goes or is being
  *          dropped is no error; of one that is being dropped the blocks are marked, and nothing
  *          else is asked.
- * Tests    tests/api/check_damage_test.c
+ * Tests    tests/api/check_damage_test.c, tests/crash/repair_dormant_test.c
  */
 #include "core/audit/check.h"
 #include "core/base/err.h"
@@ -14,6 +14,7 @@
 #include "core/memory/heap.h"
 #include "core/memory/hooks.h"
 #include "core/table/catalog.h"
+#include "core/table/change.h"
 #include "core/table/db.h"
 
 #define GROUP_ITEMS 16u /* items to a sum */
@@ -62,6 +63,54 @@ int check_is_catalog_held(const struct check_state *c) {
     return owner >= 0 && (uint32_t)owner < c->seg->slot_count;
 }
 
+/* ---- Stripes without a table ----------------------------------------------------------------- */
+
+/* Those of an entry whose table was dropped. Its next table begins with them
+ * (core/table/table_life.c). */
+struct dormant_look {
+    const struct table_shm *entry;
+    uint32_t ordinal, number;
+    int are_items;
+};
+
+static const struct stripe_shm *dormant_stripe(const struct check_state *c, const struct dormant_look *l) {
+    uint64_t off = SHM_LOAD(l->are_items ? &l->entry->items_off : &l->entry->partitions_off);
+    const struct stripe_shm *stripes = seg_at(c->seg, off, (uint64_t)c->seg->stripe_count * sizeof *stripes);
+    return stripes && off % sizeof *stripes == 0 ? &stripes[l->number] : NULL;
+}
+
+/* Under the stripe's lock nobody writes it, and nobody wrote it since its table was emptied. */
+static int look_at_dormant(struct check_state *c, void *at) {
+    const struct dormant_look *l = at;
+    const struct stripe_shm *stripe = dormant_stripe(c, l);
+    const char *kind = l->are_items ? "items" : "partitions";
+    if (!stripe || LIFE_STATE(SHM_LOAD(&l->entry->life)) != TABLE_FREE)
+        return LARDER_OK;
+    if (!htab_is_blank(stripe))
+        check_error(c, "stripe %u of %s that table number %u left is not empty", l->number, kind, l->ordinal);
+    if (l->are_items && !change_is_number(l->ordinal, SHM_LOAD(&stripe->writes)))
+        check_error(c, "stripe %u of items that table number %u left: so many writes as %llu there never were",
+                    l->number, l->ordinal, (unsigned long long)SHM_LOAD(&stripe->writes));
+    return LARDER_OK;
+}
+
+static int check_dormant(struct check_state *c, uint32_t ordinal) {
+    struct dormant_look l = {.entry = seg_table(c->seg, ordinal), .ordinal = ordinal};
+    int r = LARDER_OK;
+    for (l.are_items = 0; l.are_items < 2; l.are_items++)
+        for (l.number = 0; l.number < c->seg->stripe_count && r == LARDER_OK; l.number++) {
+            const struct stripe_shm *stripe = dormant_stripe(c, &l);
+            if (!stripe)
+                break;
+            if ((!l.are_items || change_is_number(ordinal, SHM_LOAD(&stripe->writes))) && check_is_empty(c, stripe))
+                continue;
+            r = check_look(c, (lock_word *)&stripe->lock, LOCK_STRIPE, look_at_dormant, &l, sizeof l);
+        }
+    return r;
+}
+
+/* ---- Tables in the making -------------------------------------------------------------------- */
+
 /* Whoever holds the catalog is creating or dropping a table, so what its state says may be so. */
 static int is_catalog_in_use(const struct check_state *c) {
     int owner = lock_owner(&c->seg->shm->catalog_lock);
@@ -106,8 +155,7 @@ int check_retry(struct check_state *c, int *r, unsigned *tries) {
 }
 
 int check_is_empty(struct check_state *c, const struct stripe_shm *stripe) {
-    if (SHM_LOAD(&stripe->array) != 0 || SHM_LOAD(&stripe->count) != 0 || SHM_LOAD(&stripe->spares_used) != 0 ||
-        SHM_LOAD(&stripe->writes) > ITEM_VERSION_MAX)
+    if (!htab_is_blank(stripe) || SHM_LOAD(&stripe->writes) > ITEM_VERSION_MAX)
         return 0;
     check_lock(c, &stripe->lock);
     return 1;
@@ -213,7 +261,7 @@ static int check_table(struct check_state *c, uint32_t ordinal) {
     int r = check_look(c, NULL, LOCK_CATALOG, look_at_entry, &ordinal, sizeof ordinal);
     uint64_t life = SHM_LOAD(&t->life);
     if (r || LIFE_STATE(life) == TABLE_FREE)
-        return r;
+        return r ? r : check_dormant(c, ordinal);
     if (!life_is_known(life) || (LIFE_STATE(life) == TABLE_CREATING && is_left_half_made(c, t))) {
         check_error(c, "table %u is neither free nor ready, and nobody is changing it", ordinal);
         return LARDER_OK;

@@ -66,6 +66,7 @@ struct repair_table {
     uint32_t *stripe_end;
     uint8_t *array;                     /* [stripe_count] ARRAY_... */
     uint64_t items_off, partitions_off; /* 0: lost, or there was none */
+    int is_lost;                        /* its definition cannot be read */
     uint64_t true_count,
         unfit_count; /* images with a true hash, in their stripe; those of them that the definition does not fit */
 };
@@ -152,9 +153,9 @@ int repair_catalog(struct repair *p);
 /* Stripes and bucket arrays. LARDER_OK, LARDER_E_FULL, ... */
 int repair_stripes(struct repair *p, struct repair_table *t);
 
-/* Whether the image at off is an item of this table, in this stripe; else *why says what is
- * wrong. */
-const struct item_head *repair_judge(struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t off,
+/* Whether the image that the slot's word leads to is an item of this table, in this stripe; else
+ * *why says what is wrong. */
+const struct item_head *repair_judge(struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t word,
                                      const char **why);
 /* What an image must be (repair_image.c), in private memory that the next call of it uses again. */
 struct repair_right {
@@ -164,17 +165,23 @@ struct repair_right {
     /* the expirer has to make it again, for it has no place for its expiry */
     int wants_restamp;
 };
-/* h makes sense but for its index slots. 0: it is no item of the table, and nothing that could be
- * stored would be this item. */
+/* h makes sense but for its index slots and padding. 0: it is no item of the table, and nothing
+ * that could be stored would be this item. */
 int repair_right(struct repair *p, const struct table_view *v, const struct item_head *h, struct repair_right *right);
-/* Whether a stripe of this table may have given the number. */
-int repair_is_version(const struct table_view *v, uint64_t version);
+/* Whether a stripe of this catalog entry may have given the number. */
+int repair_is_version(uint32_t ordinal, uint64_t version);
+/* The hash of an image's key, whatever its head says of it. And whether two have the same key,
+ * whatever the padding behind it is. */
+uint64_t repair_hash_of(const struct table_view *v, const struct item_head *h);
+int repair_is_same_key(const struct item_head *a, const struct item_head *b);
 /* The head of what lies at off if key area and hash in it are of one key, whatever the rest is;
  * else NULL. */
 const struct item_head *repair_has_key(const struct table_view *v, uint64_t off, uint64_t *hash);
 /* Puts right in the images what does not belong to the attributes: index slots, key sequences,
  * version, expiry, timer. */
 int repair_mend_items(struct repair *p, struct repair_table *t);
+/* Write numbers that cannot be, in the stripes of an entry that has no table. */
+void repair_mend_dormant_writes(const struct repair *p, uint32_t ordinal, struct stripe_shm *stripes);
 /* The word that links the item. NULL: none does. */
 shm_word *repair_slot_of(const struct table_view *v, uint64_t off, struct stripe_shm **stripe);
 /* An item is lost: counts and notes it, with its key if that can be read. */
@@ -183,6 +190,8 @@ void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, con
 /* Walks all words of a stripe's bucket array. Notes items found in t->item, and in t->array what is
  * to be done with it. */
 int repair_read_array(struct repair *p, struct repair_table *t, uint32_t stripe);
+/* The items that a stripe counts, if its array has room for so many; else 0. */
+uint64_t repair_counted(const struct stripe_shm *stripe);
 /* A new array of these items takes the place of the stripe's. */
 int repair_new_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
                      size_t count);

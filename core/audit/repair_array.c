@@ -117,7 +117,7 @@ static int keep_item(struct reading *r, uint64_t off) {
 
 static int read_slot(struct reading *r, uint32_t line, uint64_t word) {
     const char *why;
-    const struct item_head *h = repair_judge(r->p, r->t->v, r->number, WORD_OFF(word), &why);
+    const struct item_head *h = repair_judge(r->p, r->t->v, r->number, word, &why);
     if (!h) {
         if (r->bad_count < BAD_NOTED_MAX) {
             r->bad[r->bad_count].off = WORD_OFF(word);
@@ -126,11 +126,17 @@ static int read_slot(struct reading *r, uint32_t line, uint64_t word) {
         r->bad_count++;
         return LARDER_OK;
     }
-    uint64_t hash = read_hash_of(r->t->v, item_key_area(h), h->partition_bytes, h->sort_bytes);
+    uint64_t hash = repair_hash_of(r->t->v, h);
     if (WORD_TAG(word) != (uint16_t)hash || r->p->chain_of[line] != htab_bucket_of(&r->t->v->items, r->buckets, hash))
         r->is_good = 0;
     r->good_count++;
     return keep_item(r, WORD_OFF(word));
+}
+
+uint64_t repair_counted(const struct stripe_shm *stripe) {
+    uint64_t word = SHM_LOAD(&stripe->array), count = SHM_LOAD(&stripe->count);
+    uint64_t most = htab_array_bytes(WORD_TAG(word)) / sizeof(struct bucket_shm) * BUCKET_SLOTS;
+    return word != 0 && count <= most ? count : 0;
 }
 
 /* An array without one item in it was none: what its words refer to is not worth a line each. */
@@ -139,10 +145,9 @@ static void lose_bad(const struct reading *r) {
     if (r->bad_count == 0)
         return;
     if (r->good_count == 0 && r->bad_count > 1 && !p->is_quiet) {
-        uint32_t count = SHM_LOAD(&r->stripe->count);
-        p->report->items_lost += count < r->bad_count ? count : r->bad_count;
+        p->report->items_lost += repair_counted(r->stripe);
         repair_note(p, "lost: table \"%.64s\": the bucket array of stripe %u makes no sense; it counted %u items",
-                    r->t->v->def.name, r->number, count);
+                    r->t->v->def.name, r->number, SHM_LOAD(&r->stripe->count));
         return;
     }
     for (uint64_t i = 0; i < r->bad_count && i < BAD_NOTED_MAX; i++)
@@ -183,7 +188,7 @@ int repair_read_array(struct repair *p, struct repair_table *t, uint32_t number)
         result = read_buckets(r);
         lose_bad(r);
     } else if (word != 0 && !p->is_quiet) {
-        p->report->items_lost += SHM_LOAD(&stripe->count);
+        p->report->items_lost += repair_counted(stripe);
         repair_note(p, "lost: table \"%.64s\": the bucket array of stripe %u is nowhere; it counted %u items",
                     t->v->def.name, number, SHM_LOAD(&stripe->count));
     }
@@ -202,7 +207,7 @@ static int fill(const struct table_view *v, struct bucket_shm *array, uint32_t b
     *spares_used = 0;
     for (size_t i = 0; i < count; i++) {
         const struct item_head *h = (const struct item_head *)(v->items.seg->base + item[i]);
-        uint64_t hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
+        uint64_t hash = repair_hash_of(v, h);
         shm_word *slot = htab_empty_slot(&v->items, array, buckets, hash, spares_used, 1);
         if (!slot)
             return 0;

@@ -4,7 +4,8 @@
  * Idea     An image is a function of its attributes and its table (core/item/item.h, I4), and
  *          item_to_stored() is that function, for a put, a restamp and here. Version, key
  *          sequences, expiry and timer are stamps, not contents: those that can be stay, others are
- *          made anew.
+ *          made again. So are the half of the hash that the head has, which the key gives back,
+ *          and padding, which is 0.
  * Layout   An image made under an older definition has fewer slots than the table has indexes. It
  *          is whole, and stays as it is, if it lacks none of an ACTIVE index: what an index_add
  *          that was cut off leaves. So it is compared with what the table stores with as many
@@ -22,21 +23,23 @@
 #include "core/audit/repair.h"
 #include "core/item/item_records.h"
 #include "core/table/change.h"
+#include "core/table/read.h"
 
-/* Of one stripe: many more than anybody writes, and many before a damaged one would run into the
- * next table's. */
-#define VERSIONS_MAX (UINT64_C(1) << (CHANGE_TABLE_SHIFT - 1))
-
-int repair_is_version(const struct table_view *v, uint64_t version) {
+int repair_is_version(uint32_t ordinal, uint64_t version) {
     uint64_t number = version & ((UINT64_C(1) << CHANGE_TABLE_SHIFT) - 1);
-    return version >> CHANGE_TABLE_SHIFT == v->ordinal && number != 0 && number <= VERSIONS_MAX;
+    return version >> CHANGE_TABLE_SHIFT == ordinal && number != 0 && change_is_number(ordinal, version);
+}
+
+uint64_t repair_hash_of(const struct table_view *v, const struct item_head *h) {
+    return read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
+}
+
+int repair_is_same_key(const struct item_head *a, const struct item_head *b) {
+    return a->partition_bytes == b->partition_bytes && a->sort_bytes == b->sort_bytes &&
+           memcmp(item_key_area(a), item_key_area(b), (size_t)a->partition_bytes + a->sort_bytes) == 0;
 }
 
 /* ---- Reading back (R1) ----------------------------------------------------------------------- */
-
-static int is_same_bytes(struct bytes a, struct bytes b) {
-    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
-}
 
 static int is_same_value(const struct larder_value *a, const struct larder_value *b) {
     return a->type == b->type && a->bytes == b->bytes && a->count == b->count && a->is_true == b->is_true &&
@@ -58,35 +61,13 @@ static int has_same_attributes(const struct item_head *a, const struct item_head
     return a->attr_count == b->attr_count;
 }
 
-/* The key attribute of an index as the item has it; len 0: it has none that will do. */
-static struct bytes index_key_of(const struct item_head *h, const struct item_key_attr *attr, size_t bytes_max) {
-    struct larder_value value;
-    uint16_t ordinal = attr->name ? item_find_attr(h, attr->name, attr->name_bytes) : ITEM_NO_ATTR;
-    if (ordinal == ITEM_NO_ATTR)
-        return (struct bytes){NULL, 0};
-    item_read_attr(h, ordinal, &value);
-    if (value.type != attr->type || value.bytes > bytes_max)
-        return (struct bytes){NULL, 0};
-    return (struct bytes){value.data, value.bytes};
-}
-
-static int has_right_slot(const struct item_head *h, uint32_t i, const struct item_index_shape *index) {
-    struct item_index_slot slot = item_index_slots(h)[i];
-    struct bytes partition = index_key_of(h, &index->partition, LARDER_PARTITION_KEY_BYTES_MAX);
-    struct bytes sort = index_key_of(h, &index->sort, LARDER_SORT_KEY_BYTES_MAX);
-    int is_in = partition.len != 0 && (!index->sort.name || sort.len != 0);
-    if (!is_in)
-        return slot.kseq == 0 && slot.partition_attr == ITEM_NO_ATTR && slot.sort_attr == ITEM_NO_ATTR;
-    return is_same_bytes(item_index_partition(h, i), partition) && is_same_bytes(item_index_sort(h, i), sort);
-}
-
 /* Whether `image` is the item that h is. Key sequences may be missing yet. */
 static int reads_back(const struct table_view *v, const struct item_head *image, const struct item_head *h) {
-    if (!item_is_sane(image, image->bytes) || !item_is_same_key(item_key_in(image), item_key_in(h)) ||
-        image->hash_high != h->hash_high || !has_same_attributes(image, h))
+    if (!item_is_sane(image, image->bytes) || !repair_is_same_key(image, h) ||
+        image->hash_high != repair_hash_of(v, image) >> 32 || !has_same_attributes(image, h))
         return 0;
     for (uint32_t i = 0; i < image->index_count && i < v->shape.index_count; i++)
-        if (v->index_state[i] != INDEX_DEAD && !has_right_slot(image, i, &v->shape.indexes[i]))
+        if (v->index_state[i] != INDEX_DEAD && !item_slot_is_true(image, i, &v->shape.indexes[i]))
             return 0;
     return 1;
 }
@@ -111,7 +92,7 @@ static struct item_head *store_again(const struct repair *p, const struct table_
     if (item_stored_bytes_max(&shape, (const struct larder_item *)h) > p->w.scratch_bytes ||
         item_to_stored(&shape, (const struct larder_item *)h, p->now_s, p->w.scratch, &again))
         return NULL;
-    return item_is_same_key(item_key_in(again), item_key_in(h)) ? again : NULL;
+    return repair_is_same_key(again, h) ? again : NULL;
 }
 
 /* Puts the slots of `again` in `image`, with the key sequences that h has. One of an index that is
@@ -168,7 +149,7 @@ static int has_numbers(const struct table_view *v, const struct item_head *h) {
     for (uint32_t i = 0; i < h->index_count; i++)
         if (item_index_slots(h)[i].kseq == 0 && item_index_slots(h)[i].partition_attr != ITEM_NO_ATTR)
             return 0;
-    return repair_is_version(v, h->version) && h->kseq != 0;
+    return repair_is_version(v->ordinal, h->version) && h->kseq != 0;
 }
 
 int repair_right(struct repair *p, const struct table_view *v, const struct item_head *h, struct repair_right *right) {
@@ -178,9 +159,10 @@ int repair_right(struct repair *p, const struct table_view *v, const struct item
         return 0;
     *right = (struct repair_right){.image = p->image, .is_laid_out_again = !keeps_layout};
     memcpy(p->image, keeps_layout ? h : again, keeps_layout ? h->bytes : again->bytes);
+    item_clear_padding(p->image);
     take_slots(v, h, again, right->image);
-    right->image->hash_high = h->hash_high;
-    right->image->version = repair_is_version(v, h->version) ? h->version : 0;
+    right->image->hash_high = (uint32_t)(repair_hash_of(v, h) >> 32);
+    right->image->version = repair_is_version(v->ordinal, h->version) ? h->version : 0;
     right->image->kseq = h->kseq;
     take_expiry(p, v, h, right);
     if (keeps_layout && has_numbers(v, h) && has_numbers(v, right->image)) {

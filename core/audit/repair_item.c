@@ -2,11 +2,12 @@
  *
  * Judging  An image is judged by itself: it makes sense, its hash is that of its key, it lies in
  *          the stripe of that hash, and its table can say what it should be
- *          (core/audit/repair_image.c).
+ *          (core/audit/repair_image.c). Of the hash it has one half, and the tag of its slot a part
+ *          of the other: one of them is enough.
  * Storing  What is stored was read back before it is stored. In place go only the words of stamps
  *          and index slots, each of which leaves an image that is judged the same way; an image
  *          that has to be laid out again goes to a block of its own.
- * Tests    tests/crash/repair_exact_test.c
+ * Tests    tests/crash/repair_exact_test.c, tests/crash/repair_item_test.c
  */
 #include "core/audit/repair.h"
 #include "core/base/err.h"
@@ -22,7 +23,8 @@
 
 /* ---- Judging --------------------------------------------------------------------------------- */
 
-/* Whether it would make sense if only the slots of its indexes did, which are made again. */
+/* Whether it would make sense if only the slots of its indexes did, and padding were 0: both are
+ * made again. */
 static int is_sane_but_slots(const struct repair *p, const struct item_head *h) {
     struct item_head *copy = p->image;
     size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count;
@@ -31,11 +33,15 @@ static int is_sane_but_slots(const struct repair *p, const struct item_head *h) 
     memcpy(copy, h, h->bytes);
     for (uint32_t i = 0; i < h->index_count; i++)
         item_index_slots(copy)[i] = (struct item_index_slot){.partition_attr = ITEM_NO_ATTR, .sort_attr = ITEM_NO_ATTR};
+    if (!item_is_readable(copy, h->bytes))
+        return 0;
+    item_clear_padding(copy);
     return item_is_sane(copy, h->bytes);
 }
 
-const struct item_head *repair_judge(struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t off,
+const struct item_head *repair_judge(struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t word,
                                      const char **why) {
+    uint64_t off = WORD_OFF(word);
     const struct item_head *h = off % 16 == 0 ? seg_at(p->seg, off, sizeof *h) : NULL;
     *why = "its slot refers to no block";
     if (!h)
@@ -46,8 +52,8 @@ const struct item_head *repair_judge(struct repair *p, const struct table_view *
         return NULL;
     p->sane_count++;
     *why = "its hash is not that of its key";
-    uint64_t hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
-    if (hash >> 32 != h->hash_high)
+    uint64_t hash = repair_hash_of(v, h);
+    if (hash >> 32 != h->hash_high && WORD_TAG(word) != (uint16_t)hash)
         return NULL;
     p->hash_count++;
     *why = "it belongs elsewhere";
@@ -82,7 +88,7 @@ const struct item_head *repair_has_key(const struct table_view *v, uint64_t off,
     if (!h || h->partition_bytes == 0 || h->partition_bytes > LARDER_PARTITION_KEY_BYTES_MAX ||
         h->sort_bytes > LARDER_SORT_KEY_BYTES_MAX || !seg_at(s, off, sizeof *h + item_key_area_bytes(h)))
         return NULL;
-    *hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
+    *hash = repair_hash_of(v, h);
     return *hash >> 32 == h->hash_high ? h : NULL;
 }
 
@@ -107,7 +113,7 @@ void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, con
 
 shm_word *repair_slot_of(const struct table_view *v, uint64_t off, struct stripe_shm **stripe) {
     const struct item_head *h = (const struct item_head *)(v->items.seg->base + off);
-    uint64_t hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes), word;
+    uint64_t hash = repair_hash_of(v, h), word;
     struct htab_walk walk;
     shm_word *slot;
     void *block;
@@ -158,6 +164,14 @@ static void store_words(struct item_head *h, const struct item_head *right) {
     }
 }
 
+/* The first word of an image: its size, which stays, and the half of its hash. */
+static void store_hash(struct item_head *h, uint32_t hash_high) {
+    struct item_head first = {.bytes = h->bytes, .hash_high = hash_high};
+    uint64_t word;
+    memcpy(&word, &first, sizeof word);
+    SHM_STORE((shm_word *)h, word);
+}
+
 /* The image goes to a block of its own, and one word from the old one to it. */
 static int store_elsewhere(struct repair *p, const struct table_view *v, uint64_t *item,
                            const struct item_head *right) {
@@ -187,6 +201,8 @@ static int mend_item(struct repair *p, const struct table_view *v, struct stripe
     if (right.is_whole)
         return LARDER_OK;
     give_numbers(v, stripe, right.image);
+    if (h->hash_high != right.image->hash_high) /* first: its slot is found by it */
+        store_hash(h, right.image->hash_high);
     if (right.is_laid_out_again)
         r = store_elsewhere(p, v, item, right.image);
     else
@@ -211,7 +227,7 @@ static int arm(struct repair *p, const struct table_view *v, struct item_head *h
     struct item_timed *timed = item_timed_at(h, h);
     if (!timed)
         return LARDER_OK;
-    uint64_t expiry_s = timed->expiry_s, hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
+    uint64_t expiry_s = timed->expiry_s, hash = repair_hash_of(v, h);
     uint32_t at_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
     int r = at_s ? attempt(&p->w, NULL, try_add_timer, &(struct timer_wanted){v, hash, at_s}) : LARDER_OK;
     if (r)
@@ -227,16 +243,34 @@ static int arm(struct repair *p, const struct table_view *v, struct item_head *h
  * twice. */
 #define NUMBERS_LEFT_OUT (UINT64_C(1) << 32)
 
+static void skip_numbers(struct stripe_shm *stripe, uint32_t ordinal, uint64_t most) {
+    SHM_STORE(&stripe->writes, (most | (uint64_t)ordinal << CHANGE_TABLE_SHIFT) + NUMBERS_LEFT_OUT);
+}
+
 static void mend_writes(const struct repair *p, const struct repair_table *t, uint32_t number, size_t from) {
     struct stripe_shm *stripe = &t->v->items.stripes[number];
     uint64_t most = 0, writes = SHM_LOAD_RELAXED(&stripe->writes);
     for (size_t i = from; i < t->stripe_end[number]; i++) {
         const struct item_head *h = (const struct item_head *)(p->seg->base + t->item[i]);
-        if (h->version > most && repair_is_version(t->v, h->version))
+        if (h->version > most && repair_is_version(t->v->ordinal, h->version))
             most = h->version;
     }
-    if (writes < most || (writes != 0 && !repair_is_version(t->v, writes)))
-        SHM_STORE(&stripe->writes, (most | (uint64_t)t->v->ordinal << CHANGE_TABLE_SHIFT) + NUMBERS_LEFT_OUT);
+    if (writes < most || (writes != 0 && !repair_is_version(t->v->ordinal, writes)))
+        skip_numbers(stripe, t->v->ordinal, most);
+}
+
+/* Nothing is left in these stripes, so the others say how far one may have come: hashes spread
+ * writes evenly. */
+void repair_mend_dormant_writes(const struct repair *p, uint32_t ordinal, struct stripe_shm *stripes) {
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < p->seg->stripe_count; i++) {
+        uint64_t writes = SHM_LOAD_RELAXED(&stripes[i].writes);
+        if (writes > most && repair_is_version(ordinal, writes))
+            most = writes;
+    }
+    for (uint32_t i = 0; i < p->seg->stripe_count; i++)
+        if (!change_is_number(ordinal, SHM_LOAD_RELAXED(&stripes[i].writes)))
+            skip_numbers(&stripes[i], ordinal, most);
 }
 
 int repair_mend_items(struct repair *p, struct repair_table *t) {

@@ -8,10 +8,14 @@
  * Stripes  An entry's stripes are believed if most of them look like stripes and either the heap
  *          has such a block there or some of them have arrays. Stripes that were lost are made
  *          anew, and what was in them is lost with them.
- * Tests    tests/crash/repair_exact_test.c, tests/crash/repair_death_test.c
+ * Lost     What a lost table, stripe or array had is counted as far as stripes or lists still say
+ *          so and that can be.
+ * Tests    tests/crash/repair_exact_test.c, tests/crash/repair_death_test.c,
+ *          tests/crash/repair_item_test.c
  */
 #include "core/audit/repair.h"
 #include "core/base/err.h"
+#include "core/memory/hooks.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
 #include <stdlib.h>
@@ -57,6 +61,7 @@ static int plan_definition(struct repair *p, uint32_t ordinal) {
     int r = read_definition(p, off, &t->v);
     if (r == LARDER_OK && !t->v && state == TABLE_READY && !p->is_quiet) {
         p->report->tables_lost++;
+        t->is_lost = 1;
         repair_note(p, "lost: table number %u: its definition cannot be read, so its items are lost too", ordinal);
     }
     if (t->v && state != TABLE_READY && !p->is_quiet)
@@ -106,6 +111,29 @@ static void attach(struct repair *p, uint32_t ordinal) {
         v->partitions.stripes = (struct stripe_shm *)(p->seg->base + t->partitions_off);
 }
 
+/* Of a table without a definition, as its stripes count them. */
+static uint64_t items_counted(const struct repair *p, const struct repair_table *t) {
+    const struct stripe_shm *stripes = (const struct stripe_shm *)(p->seg->base + t->items_off);
+    uint64_t items = 0;
+    for (uint32_t i = 0; t->items_off && i < p->seg->stripe_count; i++)
+        items += repair_counted(&stripes[i]);
+    return items;
+}
+
+/* Of a table without stripes of items, as its lists have them: no index has more entries than
+ * there are items. */
+static uint64_t items_listed(struct repair *p, const struct repair_table *t) {
+    uint32_t count = t->v->def.index_count + 1;
+    struct larder_index_stats *lists = t->partitions_off ? priv_alloc(db_priv(p->db), count * sizeof *lists) : NULL;
+    uint64_t items = 0;
+    if (lists)
+        (void)core_hooks->index_stats(t->v, lists, count); /* as far as they can be read */
+    for (uint32_t i = 0; lists && i < count; i++)
+        items = items > lists[i].entries ? items : lists[i].entries;
+    priv_free(db_priv(p->db), lists);
+    return items;
+}
+
 static int plan_table(struct repair *p, uint32_t ordinal) {
     struct table_shm *shm = seg_table(p->seg, ordinal);
     struct repair_table *t = &p->table[ordinal];
@@ -114,6 +142,8 @@ static int plan_table(struct repair *p, uint32_t ordinal) {
     int is_moved = (t->v || SHM_LOAD(&shm->items_off)) && !t->items_off;
     is_moved |= (t->v || SHM_LOAD(&shm->partitions_off)) && !t->partitions_off;
     int r = is_moved ? repair_must_be_only_one(p, "stripes of a table must be made anew") : LARDER_OK;
+    if (r == LARDER_OK && t->is_lost)
+        p->report->items_lost += items_counted(p, t);
     if (r || !t->v)
         return r;
     attach(p, ordinal);
@@ -121,8 +151,12 @@ static int plan_table(struct repair *p, uint32_t ordinal) {
     t->array = priv_alloc(db_priv(p->db), p->seg->stripe_count);
     if (!t->stripe_end || !t->array)
         return LARDER_E_NO_MEMORY;
-    if (!p->is_quiet && !t->items_off)
-        repair_note(p, "lost: table \"%.64s\": the stripes of its items, and so all of them", t->v->def.name);
+    if (!p->is_quiet && !t->items_off) {
+        uint64_t items = items_listed(p, t);
+        p->report->items_lost += items;
+        repair_note(p, "lost: table \"%.64s\": the stripes of its items, and so all of them; its lists have %llu",
+                    t->v->def.name, (unsigned long long)items);
+    }
     return LARDER_OK;
 }
 
@@ -165,22 +199,29 @@ static void keep_items(struct repair *p, struct repair_table *t, int is_agreed) 
     }
 }
 
+/* Of two items of a table. Hashes are those of the keys: what a head says may be damaged. */
 static int by_hash(const void *a, const void *b, void *arg) {
-    const struct repair *p = arg;
-    const struct item_head *x = item_at(p, *(const uint64_t *)a), *y = item_at(p, *(const uint64_t *)b);
-    if (x->hash_high != y->hash_high)
-        return x->hash_high < y->hash_high ? -1 : 1;
+    const struct table_view *v = arg;
+    const unsigned char *base = v->items.seg->base;
+    const struct item_head *x = (const struct item_head *)(base + *(const uint64_t *)a);
+    const struct item_head *y = (const struct item_head *)(base + *(const uint64_t *)b);
+    uint64_t of_x = repair_hash_of(v, x), of_y = repair_hash_of(v, y);
+    if (of_x != of_y)
+        return of_x < of_y ? -1 : 1;
     return (x->version < y->version) - (x->version > y->version); /* newer first */
 }
 
-/* Whether a newer one with this key is among item[from..to). */
-static int has_newer(const struct repair *p, const uint64_t *item, size_t from, size_t to, uint64_t off) {
+/* Whether a newer one with this key is among item[from..to), which end with those of its hash,
+ * if there are any. */
+static int has_newer(const struct repair *p, const struct table_view *v, const uint64_t *item, size_t from, size_t to,
+                     uint64_t off) {
+    const struct item_head *h = item_at(p, off);
     for (size_t i = to; i > from; i--) {
-        const struct item_head *newer = item_at(p, item[i - 1]), *h = item_at(p, off);
-        if (newer->hash_high != h->hash_high)
-            return 0;
-        if (item_is_same_key(item_key_in(newer), item_key_in(h)))
+        const struct item_head *newer = item_at(p, item[i - 1]);
+        if (repair_is_same_key(newer, h))
             return 1;
+        if (repair_hash_of(v, newer) != repair_hash_of(v, h))
+            return 0;
     }
     return 0;
 }
@@ -195,10 +236,10 @@ static void settle_stripe(struct repair *p, struct repair_table *t, uint32_t num
             t->array[number] |= ARRAY_UNCLEAN; /* two slots refer to one block, or blocks overlap */
     }
     if (placed > first)
-        qsort_r(t->item + first, placed - first, sizeof *t->item, by_hash, p);
+        qsort_r(t->item + first, placed - first, sizeof *t->item, by_hash, t->v);
     for (size_t i = first; i < placed; i++) {
         uint64_t off = t->item[i];
-        if (has_newer(p, t->item, first, *kept, off)) {
+        if (has_newer(p, t->v, t->item, first, *kept, off)) {
             t->array[number] |= ARRAY_UNCLEAN;
             repair_unkeep(p, off);
         } else
@@ -359,6 +400,8 @@ static void store_entry(struct repair *p, uint32_t ordinal) {
         if (LIFE_STATE(life) != TABLE_FREE)
             SHM_STORE(&shm->life, LIFE_NEXT(life, TABLE_FREE));
         empty_stripes(p, t->items_off);
+        if (t->items_off)
+            repair_mend_dormant_writes(p, ordinal, (struct stripe_shm *)(p->seg->base + t->items_off));
     }
     empty_stripes(p, t->partitions_off);
     if (!t->items_off)

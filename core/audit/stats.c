@@ -83,11 +83,7 @@ static __attribute__((noinline)) void add_stripe(const struct table_view *v, str
 }
 
 /* *out is private memory: what fails half way must not show. */
-static int table_stats(struct larder_table *t, struct larder_table_stats *out) {
-    const struct table_view *v;
-    int r = table_view(t, &v);
-    if (r)
-        return r;
+static int table_stats(struct larder_table *t, const struct table_view *v, struct larder_table_stats *out) {
     for (uint32_t i = 0; i < v->items.stripe_count; i++) {
         uint64_t partitions_array = SHM_LOAD(&v->partitions.stripes[i].array);
         add_stripe(v, &v->items.stripes[i], out);
@@ -104,7 +100,10 @@ int larder_table_stats(struct larder_table *t, struct larder_table_stats *out) {
     struct epoch_use *use = views_visit(t->db);
     if (!use)
         return LARDER_E_NO_MEMORY;
-    int r = table_stats(t, &stats);
+    const struct table_view *v;
+    int r = table_view(t, &v);
+    if (r == LARDER_OK)
+        r = table_judge(t, v, table_stats(t, v, &stats));
     views_depart(t->db, use);
     RESERVED_FILL(&stats);
     if (r == LARDER_OK)

@@ -294,6 +294,49 @@ static int check_slots(const struct item_head *h) {
     return 1;
 }
 
+/* Whether a record's value may be such a key, by its type and size. */
+static int may_be_key(const struct item_head *h, const struct item_record *r, const struct item_key_attr *key,
+                      size_t bytes_max) {
+    struct larder_value value;
+    if (item_tag_type(r->tag) != key->type)
+        return 0;
+    if (item_tag_keys(r->tag))
+        item_read_key_value(h, r->tag, &value);
+    else
+        (void)item_read_value(r->tag, r->value, &value);
+    return value.bytes >= 1 && value.bytes <= bytes_max;
+}
+
+/* Whether the record that a sane slot refers to is that key. */
+static int is_key_at(const struct item_head *h, uint16_t attr, const struct item_key_attr *key, size_t bytes_max) {
+    const uint8_t *at = item_is_walked(h) ? (const uint8_t *)h + attr : item_record(h, attr);
+    struct item_record r = item_record_at(at);
+    return r.name.len == key->name_bytes && memcmp(r.name.at, key->name, r.name.len) == 0 &&
+           may_be_key(h, &r, key, bytes_max);
+}
+
+/* Whether some record is. */
+static int has_key(const struct item_head *h, const struct item_key_attr *key, size_t bytes_max) {
+    uint16_t ordinal = item_find_attr(h, key->name, key->name_bytes);
+    if (ordinal == ITEM_NO_ATTR)
+        return 0;
+    struct item_record r = item_record_at(item_record(h, ordinal));
+    return may_be_key(h, &r, key, bytes_max);
+}
+
+int item_slot_is_true(const struct item_head *h, uint32_t i, const struct item_index_shape *index) {
+    struct item_index_slot slot = item_index_slots(h)[i];
+    const struct item_key_attr *partition = &index->partition, *sort = index->sort.name ? &index->sort : NULL;
+    if (slot.partition_attr == ITEM_NO_ATTR)
+        return slot.kseq == 0 && slot.sort_attr == ITEM_NO_ATTR &&
+               !(has_key(h, partition, LARDER_PARTITION_KEY_BYTES_MAX) &&
+                 (!sort || has_key(h, sort, LARDER_SORT_KEY_BYTES_MAX)));
+    if (!is_key_at(h, slot.partition_attr, partition, LARDER_PARTITION_KEY_BYTES_MAX))
+        return 0;
+    return sort ? slot.sort_attr != ITEM_NO_ATTR && is_key_at(h, slot.sort_attr, sort, LARDER_SORT_KEY_BYTES_MAX)
+                : slot.sort_attr == ITEM_NO_ATTR;
+}
+
 /* ---- Readable -------------------------------------------------------------------------------- */
 
 /* Tag of a value in the key area that no record before had: each key once, for whoever moves keys
@@ -381,4 +424,13 @@ int item_is_sane(const void *image, size_t bytes) {
     if (!is_zero(keys_end, item_key_area(h) + item_key_area_bytes(h)))
         return 0;
     return check_records(h) && check_slots(h);
+}
+
+void item_clear_padding(struct item_head *h) {
+    uint8_t *end = (uint8_t *)h + h->bytes - item_timed_bytes(h), *keys = item_key_area(h);
+    const uint8_t *at = item_walk(item_first_record(h), end, h->attr_count);
+    size_t key_bytes = (size_t)h->partition_bytes + h->sort_bytes;
+    memset(keys + key_bytes, 0, item_key_area_bytes(h) - key_bytes);
+    if (at && end - at < 8)
+        memset(end - (end - at), 0, (size_t)(end - at));
 }

@@ -1,14 +1,15 @@
 /* core/memory/heap_span.c - whole spans, and the memory behind them. See heap_span.h.
  *
- * Crash    Run taken: 1 hand = block, 2 states of the tails, 3 length, 4 state of the head. Given
- *          back: 1 tails free, 2 head free,
- *          3 hand = 0. All under the span lock; span_rebuild() frees tails without a head and gives
- *            a head its tails again,
- *          and whatever is in hand is then given back whole or was never taken. Memory claimed: 1
- *          descriptors backed, 2 spans backed, 3 claimed_bytes. Dead before 3: memory that the next
- *          claim finds backed already. A span for a bin: class and bitmap first, then the state;
- *          dead before the bin lists it: rebuild_bin() finds it.
- * Tests    tests/unit/memory/heap_test.c
+ * Crash    Run taken: 1 hand = block, 2 states of the tails, 3 length, 4 state of the head.
+ *          Given back: 1 tails free, 2 head free, 3 hand = 0. All under the span lock;
+ *          span_rebuild() frees tails without a head and gives a head its tails again, and
+ *          whatever is in hand is then given back whole or was never taken.
+ *          Memory claimed: 1 descriptors backed, 2 spans backed, 3 descriptors that were damaged
+ *          are free, 4 claimed_bytes. Dead before 4: memory that the next claim finds backed
+ *          already.
+ *          A span for a bin: class and bitmap first, then the state; dead before the bin lists it:
+ *          rebuild_bin() finds it.
+ * Tests    tests/unit/memory/heap_test.c, tests/crash/repair_dormant_test.c
  */
 #include "core/memory/heap_span.h"
 #include "core/base/err.h"
@@ -241,6 +242,27 @@ static uint64_t free_tail(const struct seg *s, uint64_t most) {
     return bytes;
 }
 
+/* Whether the descriptor of span i may be one of a span in use. */
+static int may_be_used(const struct seg *s, uint32_t i) {
+    const struct span_shm *span = seg_span(s, i);
+    uint32_t state = SHM_LOAD_RELAXED(&span->state), count = SHM_LOAD_RELAXED(&span->next);
+    if (state == SPAN_SMALL)
+        return SHM_LOAD_RELAXED(&span->class_index) < CLASS_COUNT && span_blocks_used(span) != 0;
+    if (state == SPAN_RUN)
+        return count != 0 && count <= s->span_count - i;
+    uint32_t before = state == SPAN_TAIL && i > 0 ? SHM_LOAD_RELAXED(&seg_span(s, i - 1)->state) : SPAN_FREE;
+    return before == SPAN_RUN || before == SPAN_TAIL;
+}
+
+/* Spans are free before anybody claims them: another state is damage, which nobody looked at
+ * until now. What may be in use stays: then it is claimed_bytes that was damaged, and no span
+ * that somebody uses is given to others for that. */
+static void free_unclaimed(const struct seg *s, uint32_t from, uint32_t to) {
+    for (uint32_t i = from; i < to; i++)
+        if (SHM_LOAD_RELAXED(&seg_span(s, i)->state) != SPAN_FREE && !may_be_used(s, i))
+            SHM_STORE(&seg_span(s, i)->state, SPAN_FREE);
+}
+
 /* [from, to) is backed: its spans are free for everybody. */
 static int publish_claim(struct writer *w, uint64_t from, uint64_t to) {
     const struct seg *s = w->seg;
@@ -249,6 +271,7 @@ static int publish_claim(struct writer *w, uint64_t from, uint64_t to) {
         return r;
     if (SHM_LOAD(&s->shm->claimed_bytes) == from) { /* else another claimed meanwhile: as good */
         uint32_t before = span_claimed_count(s);
+        free_unclaimed(s, before, (uint32_t)((to - s->data_off) / SPAN_BYTES));
         SHM_STORE(&s->shm->claimed_bytes, to);
         free_runs_grow(s, before);
     }

@@ -17,6 +17,15 @@
 /* A write number, and so a version: the table's place in the catalog, and below it how often the
  * stripe was written. */
 #define CHANGE_TABLE_SHIFT 54
+/* Of one stripe: many more than anybody writes, and many before a damaged one would run into the
+ * next table's. */
+#define CHANGE_NUMBER_MAX (UINT64_C(1) << (CHANGE_TABLE_SHIFT - 1))
+/* Whether a stripe of this catalog entry may have come so far. A stripe that an older library
+ * wrote does not name its entry. */
+static inline int change_is_number(uint32_t ordinal, uint64_t writes) {
+    uint64_t entry = writes >> CHANGE_TABLE_SHIFT, number = writes & ((UINT64_C(1) << CHANGE_TABLE_SHIFT) - 1);
+    return (entry == ordinal || entry == 0) && number <= CHANGE_NUMBER_MAX;
+}
 
 /* What a change works on, under the lock of `stripe`. */
 struct item_swap {
@@ -32,10 +41,10 @@ struct item_swap {
 };
 
 /* Puts `image` (or with NULL, nothing) where `before` (or NULL) is: steps 1 to 9 of write.h. The
- * stripe is locked, and was when
- * `before` was opened. old, block and differs of *s are set here. An image that changes no index key leaves out what is done for the
- * indexes: there would be nothing to do.
- * LARDER_OK, or a failure that changed nothing. Either may leave the writer stuck. */
+ * stripe is locked, and was when `before` was opened. old, block and differs of *s are set here.
+ * An image that changes no index key leaves out what is done for the indexes: there would be
+ * nothing to do. LARDER_OK, or a failure that changed nothing. Either may leave the writer
+ * stuck. */
 int change_locked(struct writer *w, const struct table_view *v, struct item_swap *s);
 
 /* LARDER_E_CORRUPT: the item in a slot with this word. */

@@ -6,7 +6,8 @@
  *          blocks  two arrays of stripes, made by the first table of a catalog entry and kept for ever (rule L3 of
  *                  core/segment/layout.h); the definition, one block that every change replaces
  *                  (core/table/table_change.c)
- * Crash    Create, under the catalog lock, with the slot's op noted from 1 to 5:
+ * Crash    Create, under the catalog lock, with the slot's op noted from 1 to 5. Before 1 the
+ *          stripes that the entry has are looked at: on damaged ones no table is made.
  *           1 life CREATING                         dead from here: undone. The definition goes back if it was
  *           2 stripe arrays, one step each          stored, then life FREE. Stripes that were stored stay with
  *           3 take the definition's block, fill it  the entry: its next table needs them
@@ -26,6 +27,7 @@
 #include "core/base/wait.h"
 #include "core/table/attempt.h"
 #include "core/table/catalog.h"
+#include "core/table/change.h"
 #include "core/table/db.h"
 #include "core/table/drop_thread.h"
 
@@ -44,6 +46,23 @@ static void forget_op(struct writer *w) {
 
 static uint64_t stripes_bytes(const struct writer *w) {
     return (uint64_t)w->seg->stripe_count * sizeof(struct stripe_shm);
+}
+
+/* Whether the stripes that an entry's last table left are what the next one may begin with:
+ * empty, and with write numbers that may be. */
+static int check_kept(const struct writer *w, uint32_t ordinal, const shm_word *word, int are_items) {
+    uint64_t off = SHM_LOAD(word), bytes = stripes_bytes(w);
+    if (off == 0)
+        return LARDER_OK;
+    const struct stripe_shm *stripes = heap_block_bytes(w->seg, off) < bytes ? NULL : seg_at(w->seg, off, bytes);
+    for (uint32_t i = 0; i < w->seg->stripe_count; i++)
+        if (!stripes || !htab_is_blank(&stripes[i]) ||
+            (are_items && !change_is_number(ordinal, SHM_LOAD(&stripes[i].writes))))
+            return err_set(LARDER_E_CORRUPT,
+                           "stripe %u of %s that table number %u left is damaged, so no table is made of it; "
+                           "larder_repair() mends it",
+                           i, are_items ? "items" : "partitions", ordinal);
+    return LARDER_OK;
 }
 
 /* Stripes for an entry that never had any: all zero, which is empty and unlocked. */
@@ -127,6 +146,11 @@ static int create_locked(struct writer *w, struct schema_source *source) {
     if (!t)
         return err_set(LARDER_E_FULL, "no room for table \"%s\": a segment holds at most %u tables", source->def.name,
                        LARDER_TABLES_MAX);
+    result = check_kept(w, ordinal, &t->items_off, 1);
+    if (result == LARDER_OK)
+        result = check_kept(w, ordinal, &t->partitions_off, 0);
+    if (result != LARDER_OK)
+        return result;
     note_op(w, OP_TABLE_CREATE, ordinal);
     result = create_in(w, t, source);
     forget_op(w);

@@ -38,7 +38,7 @@ static const struct exact exacts[] = {
     {"expiry and timer never", harm_timed_never, 0, 1, 0, 0, 0},
     {"a byte after the timer", harm_timed_zero, 0, 1, 0, 0, 0},
     {"TTL generation", harm_generation, 0, 0, 0, -1, 0},
-    {"hash", harm_hash, 1, 0, 0, 0, 0},
+    {"hash", harm_hash, 0, 1, 0, 0, 0},
     {"version", harm_version, 0, 1, 0, 0, 0},
     {"write numbers", harm_writes, 0, 0, 0, 0, 0},
     {"write numbers, too high", harm_writes_high, 0, 0, 0, 0, 0},
