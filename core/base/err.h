@@ -4,23 +4,20 @@
 
 #include <stddef.h>
 
-/* Keeps the message for larder_error() and returns `result`, so that failing reads: return
- * err_set(LARDER_E_INVAL, "..."). Bytes of names and values in messages are to be cut to a few
- * dozen ("%.*s"). Never allocates. */
+/* Keeps the message for larder_error() and returns `result`: return err_set(LARDER_E_INVAL, "...").
+ * Messages cut names and values to a few dozen bytes ("%.*s"). Never allocates. */
 int err_set(int result, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* For public functions: whether an argument that must not be NULL is; the message names the
- * function and the argument. Use:
+/* For public functions: true if the argument is NULL; the message names function and argument.
  *     if (ERR_IS_NULL(t) || ERR_IS_NULL(key)) return LARDER_E_INVAL; */
 #define ERR_IS_NULL(argument) (__builtin_expect((argument) == NULL, 0) && (err_null(__func__, #argument), 1))
 void err_null(const char *function, const char *argument) __attribute__((cold));
 
-/* For larder_errno(), after err_set(): the system's number for what went wrong. Returns
- * `result`. */
+/* After err_set(): the system's error number, for larder_errno(). Returns `result`. */
 int err_note_errno(int result, int number);
 
-/* LARDER_E_OS (or LARDER_E_FULL for ENOSPC and ENOMEM of the filesystem, LARDER_E_ACCESS for EACCES
- * and EPERM) with "<what> <object>: <strerror>". */
+/* The text is "<what> <object>: <strerror>". LARDER_E_FULL for ENOSPC, EDQUOT and ENOMEM;
+ * LARDER_E_ACCESS for EACCES and EPERM; else LARDER_E_OS. */
 int err_set_errno(const char *what, const char *object);
 
 #endif
