@@ -7,9 +7,9 @@
  *            struct item_head                      fixed
  *            key area: partition key, sort key     bytes, zero-padded to 8, compared as words
  *            struct item_index_slot [index_count]  per secondary index, in the order of the schema
- *            record offsets [attr_count]           the directory, from the image's start: u16, u32 if
- *                                                  ITEM_WIDE (image over 65535 bytes); none if
- *                                                  ITEM_WALKED
+ *            record offsets [attr_count]           from the image's start, the directory: u16; u32
+ *                                                  if ITEM_WIDE (image over 65535 bytes); none
+ *                                                  if ITEM_WALKED
  *            records                               one per attribute, sorted by name, no gaps,
  *                                                  zero-padded to 8
  *            struct item_timed                     only if ITEM_TIMED: expiry and timer

@@ -84,7 +84,9 @@ static int build_check_place(struct larder_builder *b, enum larder_type type) {
     const struct build_level *level = &b->levels[b->level];
     if (level->type == LARDER_M || level->type == LARDER_L) {
         if (b->level == 0 && level->count == ITEM_ATTRS_MAX)
-            return build_fail(b, err_set(LARDER_E_INVAL, "the item has over %u attributes", ITEM_ATTRS_MAX));
+            return build_fail(b,
+                              err_set(LARDER_E_INVAL, "the item has more than %u attributes, the most that are allowed",
+                                      ITEM_ATTRS_MAX));
         return LARDER_OK;
     }
     enum larder_type element = build_set_element(level->type);
@@ -229,8 +231,8 @@ static int build_add_number(struct larder_builder *b, const char *name, const ch
 
 static int build_add_encoded_number(struct larder_builder *b, const char *name, const struct larder_value *value) {
     if (!value->data || !num_is_sane(value->data, value->bytes))
-        return build_fail_at(b, name,
-                             err_set(LARDER_E_INVAL, "a value of type N with count 1 must be one read from an item"));
+        return build_fail_at(
+            b, name, err_set(LARDER_E_INVAL, "a value of type N with count 1 must have been read from an item"));
     return build_put_scalar(b, name, LARDER_N, value->data, value->bytes);
 }
 
@@ -412,7 +414,7 @@ static int build_add_container(struct larder_builder *b, const struct larder_val
     if (!item_measure_container(from, &measure))
         return build_fail_at(
             b, NULL,
-            err_set(LARDER_E_INVAL, "a value of type %s must be one read from an item", item_type_name(from->type)));
+            err_set(LARDER_E_INVAL, "a value of type %s must have been read from an item", item_type_name(from->type)));
     int result = build_check_levels(b, measure.levels);
     if (result != LARDER_OK)
         return result;
@@ -501,7 +503,9 @@ LARDER_API int larder_builder_finish(struct larder_builder *b, const struct lard
     if (result != LARDER_OK)
         return result;
     if (b->level)
-        return build_fail(b, err_set(LARDER_E_INVAL, "%u maps, lists or sets are still open", b->level));
+        return build_fail(b,
+                          err_set(LARDER_E_INVAL,
+                                  "%u maps, lists or sets are still open; larder_builder_end() closes one", b->level));
     if (b->has_name)
         return build_fail(b, err_set(LARDER_E_INVAL, "larder_builder_name() was not followed by a value"));
     size_t bytes_max = sizeof(struct item_head) + sizeof(uint32_t) * b->entry_count + b->records.len + 8;

@@ -52,7 +52,8 @@ static void build_leave_out(struct build_copy *c) {
 /* Makes room in records and entries for all of an item. */
 static int build_make_room(struct larder_builder *b, const struct item_head *from) {
     if (b->levels[0].count + from->attr_count > ITEM_ATTRS_MAX)
-        return build_fail(b, err_set(LARDER_E_INVAL, "the item has over %u attributes", ITEM_ATTRS_MAX));
+        return build_fail(b, err_set(LARDER_E_INVAL, "the item has more than %u attributes, the most that are allowed",
+                                     ITEM_ATTRS_MAX));
     /* Keys get their own length fields. */
     size_t bytes = b->records.len + from->bytes - sizeof *from + 2u * ITEM_VARINT_BYTES_MAX;
     int result = build_reserve(b, &b->records, bytes);
@@ -188,8 +189,8 @@ LARDER_API int larder_builder_add_all(struct larder_builder *b, const struct lar
             return build_fail(b, LARDER_E_INVAL);
     if (b->level || b->has_name)
         return build_fail(b, err_set(LARDER_E_INVAL,
-                                     "larder_builder_add_all() adds to the item itself, not to what is open in it "
-                                     "and not under a name"));
+                                     "larder_builder_add_all() adds to the item itself: no map, list or set may be "
+                                     "open, and no name given"));
     c.from = item_head(item);
     if ((result = build_make_room(b, c.from)) != LARDER_OK)
         return result;
@@ -200,13 +201,14 @@ LARDER_API int larder_builder_add_all(struct larder_builder *b, const struct lar
     c.ddb_bytes = 0;
     c.levels = 0;
     if (!build_copy_all(b, &c))
-        return build_fail(b, err_set(LARDER_E_CORRUPT, "the item is damaged: a name or value of it is none"));
+        return build_fail(b, err_set(LARDER_E_CORRUPT, "the item is damaged: a name or value is invalid"));
     if ((result = build_check_levels(b, c.levels)) != LARDER_OK)
         return result;
     if (c.ddb_bytes > LARDER_ITEM_BYTES_MAX - b->ddb_bytes || b->records.len > ITEM_IMAGE_BYTES_MAX)
-        return build_fail(b, err_set(LARDER_E_INVAL,
-                                     "with all of another item the item has %zu bytes; at most %d are allowed",
-                                     b->ddb_bytes + c.ddb_bytes, LARDER_ITEM_BYTES_MAX));
+        return build_fail(b,
+                          err_set(LARDER_E_INVAL,
+                                  "with the attributes of another item the item has %zu bytes; at most %d are allowed",
+                                  b->ddb_bytes + c.ddb_bytes, LARDER_ITEM_BYTES_MAX));
     b->ddb_bytes += c.ddb_bytes;
     return LARDER_OK;
 }

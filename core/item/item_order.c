@@ -105,7 +105,7 @@ static int build_refuse_double(struct larder_builder *b, enum larder_type of, ui
     } else if (of == LARDER_BS) {
         return build_fail(b, err_set(LARDER_E_INVAL, "a set of type BS holds a value of %zu bytes twice", key.len));
     }
-    return build_fail(b, err_set(LARDER_E_INVAL, "%s \"%.*s\" is there twice", what, shown, text));
+    return build_fail(b, err_set(LARDER_E_INVAL, "%s \"%.*s\" is given twice", what, shown, text));
 }
 
 int build_sort(struct larder_builder *b, const struct build_level *level) {

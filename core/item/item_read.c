@@ -273,7 +273,7 @@ LARDER_API int larder_value_number(const struct larder_value *value, char *text)
     if (value->count == ITEM_N_IS_ENCODED) {
         if (num_decode(value->data, value->bytes, text) > 0)
             return LARDER_OK;
-        return err_set(LARDER_E_INVAL, "a number of %zu bytes in an item is none: the item is damaged", value->bytes);
+        return err_set(LARDER_E_INVAL, "the item is damaged: a number of %zu bytes is invalid", value->bytes);
     }
     int result = num_encode(value->data, value->bytes, encoded, &bytes);
     if (result == LARDER_OK)
@@ -298,6 +298,6 @@ LARDER_API int larder_value_int64(const struct larder_value *value, int64_t *out
         from = encoded;
     }
     if (!num_to_int64(from, bytes, out))
-        return err_set(LARDER_E_INVAL, "the number is no integer of 64 bits");
+        return err_set(LARDER_E_INVAL, "the number is not a 64-bit integer");
     return LARDER_OK;
 }

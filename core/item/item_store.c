@@ -45,7 +45,7 @@ static int encode_number(const struct larder_value *value, uint8_t *to, size_t *
     if (value->count != ITEM_N_IS_ENCODED)
         return num_encode(value->data, value->bytes, to, bytes);
     if (!value->data || !num_is_sane(value->data, value->bytes))
-        return err_set(LARDER_E_INVAL, "a value of type N with count 1 must be one read from an item");
+        return err_set(LARDER_E_INVAL, "a value of type N with count 1 must have been read from an item");
     memcpy(to, value->data, value->bytes);
     *bytes = value->bytes;
     return LARDER_OK;
@@ -284,7 +284,7 @@ int item_start_key(const struct item_shape *shape, const struct item_index_shape
             (index && is_key(record, &index->partition, &index->sort)))
             continue;
         return err_set(LARDER_E_INVAL,
-                       "the start key has an attribute \"%.*s\"; the keys of the table%s are allowed, and nothing else",
+                       "the start key has an attribute \"%.*s\"; only the keys of the table%s are allowed",
                        ITEM_SHOWN(name), index ? " and the index" : "");
     }
     return LARDER_OK;

@@ -160,7 +160,7 @@ static int resume_value(const struct larder_item *last, const struct item_key_at
     }
     if (larder_item_getn(last, attr->name, attr->name_bytes, value) == LARDER_OK && value->type == attr->type)
         return LARDER_OK;
-    return err_set(LARDER_E_CORRUPT, "an item of the table has no key \"%.64s\"", attr->name);
+    return err_set(LARDER_E_CORRUPT, "the table is damaged: an item has no key attribute \"%.64s\"", attr->name);
 }
 
 int page_set_resume(struct larder_page *p, const struct item_key_attr *const *attrs, uint32_t count) {
