@@ -1,8 +1,8 @@
 /* core/base/crash.c - see core/base/crash.h. Empty unless LARDER_CRASH_POINTS.
  *
- * Job      Counts the crash points of this process and kills or stops it at the chosen one. The
- *          signal is a plain system call, with nothing before it that could flush, clean up or
- *          store.
+ * Job      Counts the crash points of this process. At the chosen one it kills or stops the
+ *          process, or calls a function. The signal is a plain system call: nothing before it
+ *          flushes, cleans up or stores.
  * Tests    tests/unit/segment/seg_birth_test.c
  */
 #include "core/base/crash.h"
@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Relaxed: every point takes a number of its own, and that is all that is asked of them. */
+/* Relaxed: each point only needs a number of its own. */
 static _Atomic uint64_t crash_count, crash_at;
 
 static _Atomic int crash_signal;

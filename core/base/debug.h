@@ -1,5 +1,5 @@
-/* core/base/debug.h - assertions on our own logic. Bytes read from a segment are input and are
- * checked, not asserted.
+/* core/base/debug.h - assertions on our own logic. Bytes from a segment are input: checked, not
+ * asserted.
  *
  * Tests    tests/unit/memory/lock_test.c
  */

@@ -35,9 +35,8 @@ void epoch_use_remove(struct epochs *e, struct epoch_use *u) {
     pthread_mutex_unlock(&e->mutex);
 }
 
-/* Rule E3: when it returns 1, each thread of this process has executed a full fence since it was
- * called. A process says once that it is going to ask for them; a forked child may have to say it
- * again. */
+/* Rule E3. 1: every thread of this process has executed a full fence since the call. A process
+ * registers once; a forked child may have to register again. */
 static int fence_everywhere(void) {
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0)
         return 1;

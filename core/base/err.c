@@ -1,8 +1,7 @@
 /* core/base/err.c - the text of this thread's last failure, and the names of results.
  *
- * Job      One buffer per thread: a failure in one thread never changes what another is about to
- *          read, and keeping a message costs no allocation, so that "out of memory" can be said
- *          too.
+ * Job      One buffer per thread, so a failure in one thread never changes the text that another is
+ *          about to read. It needs no allocation, so "out of memory" can be reported too.
  * Tests    tests/unit/item/item_refuse_test.c (every refusal leaves a text)
  */
 #include "core/base/err.h"
@@ -15,7 +14,7 @@
 #include "larder.h"
 
 static _Thread_local char err_text[ERR_TEXT_BYTES];
-static _Thread_local int err_number; /* errno of the failure that err_text tells of, or 0 */
+static _Thread_local int err_number; /* errno of the failure in err_text, or 0 */
 
 LARDER_API const char *larder_error(void) {
     return err_text;
@@ -26,7 +25,7 @@ LARDER_API int larder_errno(void) {
 }
 
 int err_set(int result, const char *format, ...) {
-    /* By way of a second buffer, since an argument may be the present text. */
+    /* Through a second buffer, since an argument may be the present text. */
     char text[ERR_TEXT_BYTES];
     va_list args;
     va_start(args, format);

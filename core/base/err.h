@@ -11,14 +11,12 @@
  * dozen ("%.*s"). Never allocates. */
 int err_set(int result, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* For public functions: whether an argument that must not be NULL is; the message names the
- * function and the argument. Use:
+/* For public functions: true if the argument is NULL; the message names function and argument.
  *     if (ERR_IS_NULL(t) || ERR_IS_NULL(key)) return LARDER_E_INVAL; */
 #define ERR_IS_NULL(argument) (__builtin_expect((argument) == NULL, 0) && (err_null(__func__, #argument), 1))
 void err_null(const char *function, const char *argument) __attribute__((cold));
 
-/* For larder_errno(), after err_set(): the system's number for what went wrong. Returns
- * `result`. */
+/* After err_set(): the system's error number, for larder_errno(). Returns `result`. */
 int err_note_errno(int result, int number);
 
 /* For calls whose failures inside need not be failures of the call: keeps the text as it was

@@ -1,20 +1,18 @@
 /* core/base/priv.c - this process's private memory: what a handle allocates outside the segment.
  *
- * Job      Chooses one of two forms for a handle, and says what to tell the caller if there is no
- *          memory.
- * Picture  jemalloc in the process (linked by the program, or preloaded) -> one of its arenas
- *          (priv_jemalloc.c)
- *          otherwise                                                     -> malloc and a ring of blocks (priv_list.c)
+ * Job      Chooses one of two forms for a handle, and sets the message when memory runs out.
+ * Picture  jemalloc in the process (linked, or preloaded) -> one of its arenas (priv_jemalloc.c)
+ *          otherwise                        -> malloc and a ring of blocks (priv_list.c)
  * Why      liblarder.so does not load jemalloc itself. jemalloc keeps 2,632 bytes of each thread in
  *          static TLS (model initial-exec, also in Debian's libjemalloc_pic.a). A running process
- *          has some 1,700 bytes of it left at most, so dlopen() of a library that needs jemalloc
- *          fails: no Python, PHP, Node, JNI or plugin could load us. And a program that links us
- *          would find its own malloc replaced. So references to jemalloc are weak
+ *          has at most some 1,700 bytes of it left, so dlopen() of a library that needs jemalloc
+ *          fails: no Python, PHP, Node, JNI or plugin could load us. A program that links us would
+ *          also find its malloc replaced. So references to jemalloc are weak
  *          (core/base/priv_jemalloc.c): a program that wants it links it, as the larder command
- *          does. LARDER_JEMALLOC=0 (sanitizer builds, whose own allocator must see every block)
- *          leaves that form out.
- * Rules    P1 priv_bytes is the sizes of the blocks handed out and of the form's own, as far as the
- *             form knows them.
+ *          does. LARDER_JEMALLOC=0 leaves that form out: in sanitizer builds their own allocator
+ *          must see every block.
+ * Rules    P1 priv_bytes() is the size of all blocks handed out and of the form itself, as far as
+ *             the form knows it.
  * Tests    tests/unit/base/priv_test.c, tests/embed/embed_test.sh
  */
 #include "core/base/priv.h"

@@ -1,20 +1,18 @@
-/* core/base/priv_jemalloc.c - private memory in an arena of jemalloc, where the process has it: see
- * core/base/priv_form.h.
+/* core/base/priv_jemalloc.c - private memory in an arena of jemalloc: see core/base/priv_form.h.
  *
- * Job      An arena per handle. A closed handle's arena is emptied and kept for the next one:
- *          jemalloc leaves 4 KB and 2 MB of addresses behind for every arena that is made and
- *          destroyed.
- * Rules    J1 References to jemalloc are weak. They resolve if it is in the program's scope when we
- *             are loaded: linked, preloaded, or loaded with RTLD_GLOBAL; also if we were loaded
- *             RTLD_LOCAL or RTLD_DEEPBIND. A jemalloc with a prefix, or in another library's local
- *             scope, is not seen.
- *          J2 Nothing is believed of what resolves until an arena of it was tried (is_usable):
- *             another allocator may have functions of these names, or a jemalloc be too old to have
- *             arenas that can be made and emptied.
- *          J3 The arena has nothing but blocks of ours; struct arena is in it too and goes with it.
- *             No thread cache is used: a block cached by a thread would outlive the arena's
- *             emptying.
- * Locks    jemalloc's own. It has fork handlers of its own, too.
+ * Job      One arena per handle. The arena of a closed handle is emptied and kept for the next
+ *          handle: for every arena that is made and destroyed, jemalloc leaves 4 KB and 2 MB of
+ *          addresses behind.
+ * Rules    J1 References to jemalloc are weak. They resolve if jemalloc is in the program's scope
+ *             when we are loaded: linked, preloaded, or loaded with RTLD_GLOBAL. How we are loaded
+ *             (RTLD_LOCAL, RTLD_DEEPBIND) makes no difference. A jemalloc with a prefix, or in
+ *             another library's local scope, is not seen.
+ *          J2 Resolved functions are not trusted until an arena of theirs was tried (is_usable):
+ *             another allocator may have functions of these names, and an old jemalloc cannot make
+ *             and empty arenas.
+ *          J3 The arena holds only our blocks. struct arena lies in it and goes with it. No thread
+ *             cache is used: a cached block would outlive the emptying of the arena.
+ * Locks    jemalloc's own. It has its own fork handlers, too.
  * Tests    tests/unit/base/priv_test.c, tests/embed/
  */
 #include "core/base/priv_form.h"
@@ -40,10 +38,10 @@ struct arena {
     int flags;
 };
 
-/* Numbers + 1 of empty arenas, 0: no arena. Words are exchanged, so nothing has to be held over a
- * fork. */
+/* Numbers + 1 of empty arenas; 0: none. Taken and put by atomic exchange, so a fork needs no
+ * lock. */
 static _Atomic unsigned idle[ARENAS_MAX];
-static _Atomic unsigned idle_end; /* there has never been one from here on */
+static _Atomic unsigned idle_end; /* no entry from here on was ever used */
 
 static struct arena *arena_of(struct priv *p) {
     return (struct arena *)p;
@@ -56,7 +54,7 @@ static int act_on(unsigned arena, const char *act) {
     return mallctl(name, NULL, NULL, NULL, 0);
 }
 
-/* Gives its memory back to the kernel, and keeps it; destroys it if that cannot be. */
+/* Empties the arena and keeps it for the next handle. If it cannot, destroys the arena. */
 static void put_idle(unsigned arena) {
     if (act_on(arena, "reset") != 0) {
         (void)act_on(arena, "destroy");
@@ -65,7 +63,7 @@ static void put_idle(unsigned arena) {
     (void)act_on(arena, "purge");
     for (unsigned i = 0; i < ARENAS_MAX; i++) {
         unsigned none = 0;
-        /* Release; pairs with the acquire in take_idle(): who takes it finds it emptied. */
+        /* Release; pairs with the acquire in take_idle(): the next owner finds it emptied. */
         if (atomic_compare_exchange_strong_explicit(&idle[i], &none, arena + 1, memory_order_release,
                                                     memory_order_relaxed)) {
             unsigned end = atomic_load(&idle_end);
@@ -102,7 +100,7 @@ static int flags_of(unsigned arena) {
 
 static int usable;
 
-/* Rule J2. The arena of the trial is the first idle one. */
+/* Rule J2. The arena of the trial becomes the first idle one. */
 static void try_it(void) {
     unsigned arena, owner = ARENAS_MAX;
     size_t bytes = sizeof owner;

@@ -1,17 +1,15 @@
 /* core/base/priv_list.c - private memory on the process's own malloc: see core/base/priv_form.h.
- *
- * Picture  struct list_block | the caller's bytes. All blocks of a handle are a ring through their
- *          heads, so that larder_close() finds them.
- * Rules    B1 A block is in the ring from before its address is handed out until after the caller
- *             gave it back.
- *          B2 What was asked for and the head are counted. malloc's own rounding is not known: a
- *             host's malloc need not have malloc_usable_size().
- * Locks    `lock` guards the ring. malloc is called with it held only by resize, so that a fork
- *          finds no block between two places. It is a leaf: malloc calls nothing of ours.
- * Fork     The fork takes `lock` first, and the C library then takes malloc's. A block that another
- *          thread had just been given, but not linked, is lost to the child, as any malloc of
- *          another thread is.
- * Sanitizers  resize always moves, so that a pointer kept across a growth is found.
+ * Picture  A block: struct list_block | the caller's bytes.
+ *          The heads link all blocks of a handle into a ring, so larder_close() finds them.
+ * Rules    B1 A block is in the ring before its address is handed out, and until the caller gives
+ *             it back.
+ *          B2 A block counts with the bytes asked for and its head. malloc's rounding is not known:
+ *             a host's malloc need not have malloc_usable_size().
+ * Locks    `lock` guards the ring. Only resize calls malloc while it holds it, so that a fork finds
+ *          no block between two places. It is a leaf: malloc calls nothing of ours.
+ * Fork     The fork takes `lock` first; the C library then takes malloc's. A block that another
+ *          thread has got but not yet linked is lost to the child, like any other thread's malloc.
+ * Note     In sanitizer builds resize always moves, so a pointer kept across a growth is found.
  * Tests    tests/unit/base/priv_test.c
  */
 #include <pthread.h>
@@ -48,7 +46,7 @@ static void unlink_locked(const struct list_block *b) {
     b->previous->next = b->next;
 }
 
-/* 0: more than there can be. */
+/* 0: too large. */
 static size_t with_head(size_t bytes) {
     return bytes <= PTRDIFF_MAX - sizeof(struct list_block) ? bytes + sizeof(struct list_block) : 0;
 }
@@ -85,7 +83,7 @@ static void *list_resize(struct priv *p, void *block, size_t bytes) {
     size_t whole = with_head(bytes), before = b->bytes;
     pthread_mutex_lock(&l->lock);
     struct list_block *moved = whole ? realloc(b, whole) : NULL;
-    if (moved) /* its neighbours still name the place where it was */
+    if (moved) /* its neighbours still point to the old place */
         moved->next->previous = moved->previous->next = moved;
     pthread_mutex_unlock(&l->lock);
     if (!moved)

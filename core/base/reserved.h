@@ -1,11 +1,10 @@
 /* core/base/reserved.h - the reserved members at the end of larder.h's structures.
  *
- * Why      A program that was built against an older larder.h works with a newer library, and the
- *          other way round: a structure keeps its size, and new members take the place of reserved
- *          ones.
- * Rules    V1 What a caller gives has 0 there. Anything else is LARDER_E_INVAL: it means something
- *             to a newer library, or the structure was not zeroed.
- *          V2 What a caller gets has 0 there, so that a newer program finds "not known".
+ * Why      A program built against an older larder.h works with a newer library, and the other way
+ *          round: a structure keeps its size, and new members replace reserved ones.
+ * Rules    V1 A caller must give 0 there, else LARDER_E_INVAL: the value means something to a newer
+ *             library, or the structure was not zeroed.
+ *          V2 A caller gets 0 there, which a newer program reads as "not known".
  * Tests    tests/unit/base/frozen_test.c, tests/frozen/frozen_test.sh
  */
 #ifndef LARDER_BASE_RESERVED_H
@@ -30,8 +29,8 @@ static inline int reserved_is_zero(const uint64_t *reserved, size_t count) {
          ? 0                                                                                                           \
          : reserved_refuse(structure, (given)->reserved, sizeof((given)->reserved) / sizeof *(given)->reserved))
 
-/* For what is written to a caller, after all of it was zeroed. Tests let the library use all of its
- * room, as a newer one may. */
+/* For a structure written to a caller, after it was zeroed. Tests let it fill the reserved members,
+ * as a newer library may. */
 #if LARDER_CRASH_POINTS
 extern int reserved_test_is_used;
 #define RESERVED_FILL(written)                                                                                         \

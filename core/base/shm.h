@@ -1,20 +1,20 @@
 /* core/base/shm.h - the only way to touch bytes that other processes see.
  *
- * Job      Loads, stores and copies on segment memory. Every store, compare-and-swap and fetch-op
- *          on a segment goes through SHM_STORE, SHM_CAS, SHM_ADD or shm_copy_in(), and nothing else
- *          may write there: the crash tests number these calls and kill the process at the k-th, so
- *          the set of states a death can leave is exactly the prefixes of them.
- * Rules    S1 Order: a compiler barrier before each store keeps the program's order, which is the
- *             order that survivors of a SIGKILL see. Release and acquire order other CPUs.
+ * Job      Loads, stores and copies on segment memory. Only SHM_STORE, SHM_PUT, SHM_CAS, SHM_ADD,
+ *          shm_copy_in() and shm_zero() may write there. The crash tests number these calls and
+ *          kill the process at the k-th, so the states that a death can leave are exactly the
+ *          prefixes of these calls.
+ * Rules    S1 A compiler barrier before each store keeps program order, which is the order that
+ *             survivors of a SIGKILL see. Release and acquire order other CPUs.
  *          S2 Bytes that a reader may copy while they change go through shm_copy_in and
- *             shm_copy_out: any mixture of old and new may come out, and is thrown away by the
- *             validation after it (htab_read_ok). shm_copy_out ends with an acquire fence: a reader
- *             that saw a byte of a reused block also sees the sequence that was bumped before the
- *             block was given back, for whoever reused it took it under the lock under which it was
- *             given back. Both are memcpy(), which moves 32 bytes at a time, between fences that
- *             the compiler moves nothing across; a private copy is therefore one look, and stays
- *             what it is. C11 has no such copy of memory that may change, so builds with crash
- *             points, and with the thread sanitizer, move atomic words.
+ *             shm_copy_out. The copy may mix old and new bytes; the validation after it
+ *             (htab_read_ok) discards such a copy. shm_copy_out ends with an acquire fence. A
+ *             writer bumps the sequence before it gives a block back, and the next owner takes the
+ *             block under the same lock. So a reader that saw a byte of a reused block also sees
+ *             the new sequence. Both are memcpy(), which moves 32 bytes at a time, between fences
+ *             that the compiler moves nothing across: each byte is read once, and the private copy
+ *             stays what it is. C11 has no such copy of memory that may change, so builds with
+ *             crash points or the thread sanitizer move atomic words.
  * Tests    Every suite under tests/crash/.
  */
 #ifndef LARDER_BASE_SHM_H
@@ -26,8 +26,8 @@
 #include <string.h>
 
 #if LARDER_CRASH_POINTS
-/* Counts a store and, in a process that was told to, dies before it. Defined in core/base/crash.c
- * of the test build. */
+/* Counts a store, and dies before it if a test asked for that. In core/base/crash.c of the test
+ * build. */
 void shm_crash_point(void);
 #else
 static inline void shm_crash_point(void) {
@@ -38,11 +38,10 @@ static inline void shm_crash_point(void) {
 #define SHM_LOAD(ptr) atomic_load_explicit((ptr), memory_order_acquire)
 #define SHM_LOAD_RELAXED(ptr) atomic_load_explicit((ptr), memory_order_relaxed)
 
-/* Release: all earlier stores of this thread are visible to whoever loads the new value with
- * SHM_LOAD. */
+/* Release: a thread that loads the new value with SHM_LOAD sees all earlier stores of this one. */
 #define SHM_STORE(ptr, value) (shm_crash_point(), atomic_store_explicit((ptr), (value), memory_order_release))
 
-/* Stores a value that is another than the one there. Under the lock that guards it. */
+/* Stores the value unless it is there already. Under the lock that guards the word. */
 #define SHM_PUT(ptr, value)                                                                                            \
     do {                                                                                                               \
         if (SHM_LOAD_RELAXED(ptr) != (value))                                                                          \
@@ -74,8 +73,8 @@ static inline size_t shm_round8(size_t bytes) {
     return (bytes + 7) & ~(size_t)7;
 }
 
-/* Copies whole words from private memory into a block that nobody refers to yet, or whose lock is
- * held. Both 8-aligned; bytes is rounded up to whole words (both sides must have room for it). */
+/* Copies private memory into a block that nothing refers to yet, or whose lock is held. Both
+ * 8-aligned; bytes is rounded up to whole words, for which both sides have room. */
 static inline void shm_copy_in(void *to, const void *from, size_t bytes) {
 #if SHM_COPIES_WORDS
     shm_word *t = to;
@@ -89,7 +88,7 @@ static inline void shm_copy_in(void *to, const void *from, size_t bytes) {
 #endif
 }
 
-/* Zeroes whole words of a block that nobody refers to yet. 8-aligned. */
+/* Zeroes whole words of a block that nothing refers to yet. 8-aligned. */
 static inline void shm_zero(void *to, size_t bytes) {
 #if SHM_COPIES_WORDS
     shm_word *t = to;

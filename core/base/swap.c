@@ -1,6 +1,6 @@
 /* core/base/swap.c - see core/base/swap.h. Empty unless LARDER_CRASH_POINTS.
  *
- * Job      Reads LARDER_TEST_SWAP before main(), so that no store of the process comes before it.
+ * Job      Reads LARDER_TEST_SWAP before main(), and so before any store of the process.
  */
 #include "core/base/swap.h"
 

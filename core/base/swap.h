@@ -1,12 +1,12 @@
 /* core/base/swap.h - two steps of the write protocol in the wrong order; for tests of the tests.
  *
- * Job      Where the order of two steps is what keeps a death or a race harmless, the code says so:
- *          SHM_IN_ORDER(name, first, second) does `first`, then `second`. In the test library
- *          LARDER_TEST_SWAP=name in the environment makes it do them the other way round, and then
- *          a suite must fail. Other builds have none of this.
- * Rules    W1 One swap at a time, chosen when the process starts. A name that does not exist ends
- *             it: a swap that is misspelt must not look like one that was not noticed.
- *          W2 The right order is the one that is written, first to last.
+ * Job      Where only the order of two steps makes a death or a race harmless, the code says
+ *          SHM_IN_ORDER(name, first, second): `first`, then `second`. In the test library the
+ *          environment variable LARDER_TEST_SWAP=name swaps the two, and then a suite must fail.
+ *          Other builds have none of this.
+ * Rules    W1 One swap at a time, chosen when the process starts. An unknown name aborts the
+ *             process: a misspelt swap must not look like one that no test noticed.
+ *          W2 The code is written in the right order.
  * Tests    tests/crash/swap_test.sh
  */
 #ifndef LARDER_BASE_SWAP_H
@@ -51,8 +51,8 @@ extern enum swap swap_chosen;
         }                                                                                                              \
     } while (0)
 
-/* For two steps that are not neighbours: where the first belongs, the swap does the second already.
- * It is one that may be done again where it is written. */
+/* For two steps that are not neighbours: the swap does the second step here already, before the
+ * first. The second step is one that may be repeated in its own place. */
 #define SHM_NOT_YET(name, second)                                                                                      \
     do {                                                                                                               \
         if (__builtin_expect(swap_chosen == SWAP_##name, 0)) {                                                         \

@@ -1,8 +1,8 @@
-/* core/base/thread.h - threads of the library's own, in a program that belongs to somebody else.
+/* core/base/thread.h - the library's own threads inside a host program.
  *
- * Rules    T1 Such a thread receives no signal: they are the host program's.
- *          T2 Its owner joins it before the segment is unmapped, with cancellation held off: to be
- *             cancelled there would leave a thread that nobody ends.
+ * Rules    T1 Such a thread receives no signals: they belong to the host program.
+ *          T2 Its owner joins it before the segment is unmapped. Cancellation is disabled
+ *             meanwhile: a cancelled join would leave a thread that nothing ends.
  * Tests    tests/api/ttl_thread_test.c, tests/crash/death_test.c
  */
 #ifndef LARDER_BASE_THREAD_H
@@ -10,7 +10,7 @@
 
 #include <pthread.h>
 
-/* `name`: at most 15 bytes, for people. Returns an errno. */
+/* `name`: at most 15 bytes, for debuggers and ps. Returns 0 or an errno. */
 int thread_start(pthread_t *thread, const char *name, void *(*run)(void *arg), void *arg);
 void thread_join(pthread_t thread);
 

@@ -1,6 +1,6 @@
-/* core/base/utf8.c - is a run of bytes UTF-8 text.
+/* core/base/utf8.c - whether bytes are UTF-8 text.
  *
- * Job      Names and S values are checked once, when they are given; what is stored is text.
+ * Job      Names and S values are checked once, when a caller gives them.
  * Tests    tests/unit/base/utf8_test.c
  */
 #include "core/base/utf8.h"
@@ -10,8 +10,9 @@
 
 #define UTF8_SHOWN_MAX 48
 
-/* Length of the character at `at`, 0 if it is not well-formed. The second byte's range is what
- * keeps out overlong forms, surrogates and what is over U+10FFFF (Unicode standard, table 3-7). */
+/* Length of the character at `at`; 0 if it is not well-formed. The range of the second byte
+ * excludes overlong forms, surrogates and code points over U+10FFFF (Unicode standard, table
+ * 3-7). */
 static size_t utf8_char_bytes(const uint8_t *at, size_t left) {
     uint8_t first = at[0], low = 0x80, high = 0xbf;
     size_t bytes;
@@ -43,7 +44,7 @@ static size_t utf8_char_bytes(const uint8_t *at, size_t left) {
     return bytes;
 }
 
-/* Less than eight bytes, without a loop: some are looked at twice. */
+/* Fewer than eight bytes, without a loop: some bytes are looked at twice. */
 static int utf8_is_short_ascii(const char *text, size_t bytes) {
     uint32_t first = 0, last = 0;
     if (bytes >= sizeof first) {
@@ -56,7 +57,7 @@ static int utf8_is_short_ascii(const char *text, size_t bytes) {
     return !((first | last) & 0x80808080u);
 }
 
-/* Most text is ASCII: eight bytes at a time, the last ones once more with those before them. */
+/* Most text is ASCII. Eight bytes at a time; the last eight may overlap those before. */
 static int utf8_is_ascii(const char *text, size_t bytes) {
     uint64_t word, high = 0;
     if (bytes < sizeof word)

@@ -1,5 +1,5 @@
-/* core/base/wait.h - waiting for something that no futex announces: a look every millisecond, until
- * a deadline.
+/* core/base/wait.h - clocks, and waiting without a futex: a look every millisecond until a
+ * deadline.
  *
  * Tests    tests/unit/memory/lock_test.c, tests/crash/clock_test.c
  */
@@ -15,14 +15,14 @@ static inline uint64_t wait_now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* The same clock as it stood at the last tick, some milliseconds ago: for a tenth of the price. */
+/* The same clock at its last tick, up to some milliseconds ago, for a tenth of the price. */
 static inline uint64_t wait_now_coarse_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* For system calls. */
+/* For system calls that take a struct timespec. */
 static inline struct timespec wait_timespec(uint64_t ns) {
     return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 }
@@ -35,7 +35,7 @@ static inline void wait_a_moment(void) {
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-/* 0 at once if the deadline has passed. */
+/* Sleeps a millisecond and returns 1; 0 at once if the deadline has passed. */
 static inline int wait_until(uint64_t deadline_ms) {
     if (wait_now_ms() >= deadline_ms)
         return 0;

@@ -1,8 +1,7 @@
 /* core/item/item_add.c - an item of a table with one of its numbers changed.
  *
- * Idea     All but one record stay as they are: what lies before it is copied, what lies behind it
- *          moves by the few bytes that the number has become longer or shorter, and the offsets of
- *          what moved change by as much. No builder, and nothing is sorted.
+ * Idea     Only one record changes. The bytes before it are copied. The bytes behind it move by the
+ *          difference in the number's length, and so do their offsets. No builder, no sorting.
  * Tests    tests/unit/item/item_add_test.c, tests/api/increment_test.c
  */
 #include <inttypes.h>
@@ -15,18 +14,18 @@
 int item_sum(struct bytes name, const struct larder_value *value, int64_t by, int64_t *sum) {
     int64_t number;
     if (value->type != LARDER_N)
-        return err_set(LARDER_E_INVAL, "attribute \"%.*s\" is of type %s; N is needed to add to it", ITEM_SHOWN(name),
+        return err_set(LARDER_E_INVAL, "attribute \"%.*s\" is of type %s; only N can be added to", ITEM_SHOWN(name),
                        item_type_name(value->type));
     if (!num_to_int64(value->data, value->bytes, &number))
-        return err_set(LARDER_E_INVAL, "attribute \"%.*s\" is no integer of 64 bits: nothing can be added to it",
+        return err_set(LARDER_E_INVAL, "attribute \"%.*s\" is not a 64-bit integer; only those can be added to",
                        ITEM_SHOWN(name));
     if (__builtin_add_overflow(number, by, sum))
-        return err_set(LARDER_E_INVAL, "attribute \"%.*s\": %" PRId64 " and %" PRId64 " make no integer of 64 bits",
+        return err_set(LARDER_E_INVAL, "attribute \"%.*s\": the sum of %" PRId64 " and %" PRId64 " exceeds 64 bits",
                        ITEM_SHOWN(name), number, by);
     return LARDER_OK;
 }
 
-/* Offsets of what lies behind `at`, where record number `ordinal` begins, change by `longer`. */
+/* Adds `longer` to the offsets of the records behind record `ordinal`, which begins at `at`. */
 static void move_places(struct item_head *h, uint32_t ordinal, size_t at, size_t longer) {
     struct item_index_slot *slots = item_index_slots(h);
     for (uint32_t i = ordinal + 1; !item_is_walked(h) && i < h->attr_count; i++)
@@ -47,10 +46,11 @@ struct addition {
     struct item_record record;
     const uint8_t *next, *end; /* behind this record; behind the last one */
     uint8_t number[NUM_BYTES_MAX];
-    size_t number_bytes, longer; /* longer: by so many bytes; wraps round if it is shorter */
+    /* longer: the difference in bytes; wraps round if it is negative */
+    size_t number_bytes, longer;
 };
 
-/* Of what is no number only the type is read. */
+/* Of a value that is no number only the type is read. */
 static int find_number(struct addition *a, struct bytes name, struct larder_value *value) {
     int result = item_find_record(a->from, name, &a->record, &a->ordinal);
     if (result != LARDER_OK)
@@ -69,7 +69,7 @@ static void set_number(struct addition *a, int64_t sum, size_t bytes_before) {
     a->longer = a->number_bytes - bytes_before;
 }
 
-/* Whether so long an image has another layout: with a directory, or with wide offsets. */
+/* Whether the new length changes the layout: to a directory, or to wide offsets. */
 static int is_laid_out_again(const struct addition *a) {
     size_t records_bytes = (size_t)(a->end - item_first_record(a->from)) + a->longer;
     return item_flags(a->from, records_bytes) != (a->from->flags & (ITEM_WIDE | ITEM_WALKED));

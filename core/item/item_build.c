@@ -1,19 +1,19 @@
-/* core/item/item_build.c - the builder: makes items out of values.
+/* core/item/item_build.c - the builder: makes items from values.
  *
  * Job      Takes attributes in any order and lays out an image (core/item/item.h).
- * Picture  records  what was added, in the order of the calls; an open container's members are the tail
- *          entries  where they are in records: the item's attributes, then the members of each open M or set, from
- *                   the outermost to the innermost
- *          levels   levels[0] is the item, levels[level] what is being added to; each knows where its part of records
- *                   and entries begins
- *          Sorting moves entries only. larder_builder_end() then puts a container's members in
- *          order and its lengths in front of them; larder_builder_finish() does the same for the
- *          item, into a buffer of its own.
- * Rules    B1 The first failure stays with its text until reset, and nothing changes after it.
- *          B2 ddb_bytes is the item's size as DynamoDB counts it so far, never over the limit, and
- *             records are never over ITEM_IMAGE_BYTES_MAX: no caller makes a builder grow without
+ * Picture  records  what was added, in call order; an open container's members are the tail
+ *          entries  offsets into records: the item's attributes, then the members of each open M
+ *                   or set, from the outermost to the innermost
+ *          levels   levels[0] is the item, levels[level] receives the next add; each knows where
+ *                   its part of records and entries begins
+ *          Sorting moves only entries. larder_builder_end() then puts a container's members in
+ *          order and writes its lengths in front of them. larder_builder_finish() does the same for
+ *          the item, into another buffer.
+ * Rules    B1 The first failure and its text stay until reset; nothing changes after it.
+ *          B2 ddb_bytes is the item's size so far as DynamoDB counts it, never over the limit.
+ *             records never exceeds ITEM_IMAGE_BYTES_MAX. So no caller makes a builder grow without
  *             end.
- *          B3 What is in records is checked: names and S are UTF-8, N canonical, nesting within the
+ *          B3 All of records is checked: names and S are UTF-8, N is canonical, nesting within the
  *             limit.
  * Locks    None: a builder is used by one thread at a time.
  * Tests    tests/unit/item/item_build_test.c, tests/unit/item/item_refuse_test.c
@@ -27,7 +27,7 @@
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 
-/* A value in the form it has in a record: tag, head (lengths, or a BOOL), then body. */
+/* A value as a record stores it: tag, head (lengths, or a BOOL), body. */
 struct build_value {
     enum larder_type type;
     uint8_t tag;
@@ -39,15 +39,14 @@ struct build_value {
 
 /* ---- Errors ---------------------------------------------------------------------------------- */
 
-/* The name to show for the value that is being added, from the call or from
- * larder_builder_name(). */
+/* The name of the value that is being added, from the call or from larder_builder_name(). */
 static struct bytes build_given_name(const struct larder_builder *b, const char *name) {
     if (name)
         return (struct bytes){(const uint8_t *)name, strlen(name)};
     return b->has_name ? (struct bytes){b->name.at, b->name.len} : (struct bytes){NULL, 0};
 }
 
-/* The same with the attribute's name in front of the text. */
+/* build_fail() with the attribute's name in front of the text. */
 static int build_fail_at(struct larder_builder *b, const char *name, int result) {
     struct bytes given = build_given_name(b, name);
     if (given.len)
@@ -85,7 +84,9 @@ static int build_check_place(struct larder_builder *b, enum larder_type type) {
     const struct build_level *level = &b->levels[b->level];
     if (level->type == LARDER_M || level->type == LARDER_L) {
         if (b->level == 0 && level->count == ITEM_ATTRS_MAX)
-            return build_fail(b, err_set(LARDER_E_INVAL, "the item has over %u attributes", ITEM_ATTRS_MAX));
+            return build_fail(b,
+                              err_set(LARDER_E_INVAL, "the item has more than %u attributes, the most that are allowed",
+                                      ITEM_ATTRS_MAX));
         return LARDER_OK;
     }
     enum larder_type element = build_set_element(level->type);
@@ -96,7 +97,7 @@ static int build_check_place(struct larder_builder *b, enum larder_type type) {
                               item_type_name(type), item_type_name(level->type), item_type_name(element)));
 }
 
-/* The name of what is added next: one for a member of an item or M, none for others. */
+/* The name of the value that is added next: a member of an item or M has one, others have none. */
 static int build_take_name(struct larder_builder *b, const char *name, struct bytes *out) {
     int is_named = b->levels[b->level].type == LARDER_M;
     *out = build_given_name(b, name);
@@ -132,7 +133,7 @@ static int build_count_bytes(struct larder_builder *b, struct bytes name, size_t
     return LARDER_OK;
 }
 
-/* Appends a member with this value to what is open. Every add ends here. */
+/* Appends a member with this value to the open level. Every add ends here. */
 static int build_put(struct larder_builder *b, const char *given_name, const struct build_value *value) {
     struct build_level *level = &b->levels[b->level];
     struct bytes name;
@@ -143,7 +144,7 @@ static int build_put(struct larder_builder *b, const char *given_name, const str
         return result;
     size_t start = b->records.len;
     size_t end_max = start + 1 + ITEM_VARINT_BYTES_MAX + name.len + value->head_bytes + value->body.len;
-    if (end_max > ITEM_IMAGE_BYTES_MAX) /* empty strings in a set weigh nothing by B2 */
+    if (end_max > ITEM_IMAGE_BYTES_MAX) /* empty values in a set do not count in B2 */
         return build_fail(b, err_set(LARDER_E_INVAL, "a set holds a value twice"));
     if ((result = build_reserve(b, &b->records, end_max)) != LARDER_OK)
         return result;
@@ -158,7 +159,7 @@ static int build_put(struct larder_builder *b, const char *given_name, const str
     return level->type == LARDER_L ? LARDER_OK : build_push_entry(b, level, start);
 }
 
-/* An S, N or B that has been checked. */
+/* Adds an S, N or B that has been checked. */
 static int build_put_scalar(struct larder_builder *b, const char *name, enum larder_type type, const void *data,
                             size_t bytes) {
     struct build_value value = {
@@ -168,7 +169,7 @@ static int build_put_scalar(struct larder_builder *b, const char *name, enum lar
     return build_put(b, name, &value);
 }
 
-/* What no item can hold is refused before it is read. */
+/* A value that no item can hold is refused before it is read. */
 static int build_check_data(struct larder_builder *b, const char *name, size_t bytes) {
     if (bytes > LARDER_ITEM_BYTES_MAX)
         return build_fail_at(
@@ -230,8 +231,8 @@ static int build_add_number(struct larder_builder *b, const char *name, const ch
 
 static int build_add_encoded_number(struct larder_builder *b, const char *name, const struct larder_value *value) {
     if (!value->data || !num_is_sane(value->data, value->bytes))
-        return build_fail_at(b, name,
-                             err_set(LARDER_E_INVAL, "a value of type N with count 1 must be one read from an item"));
+        return build_fail_at(
+            b, name, err_set(LARDER_E_INVAL, "a value of type N with count 1 must have been read from an item"));
     return build_put_scalar(b, name, LARDER_N, value->data, value->bytes);
 }
 
@@ -266,7 +267,7 @@ LARDER_API int larder_builder_add_null(struct larder_builder *b, const char *nam
     return build_put(b, name, &value);
 }
 
-/* A builder that is ready; a value whose data is there. */
+/* The builder is ready, and the value's data is not NULL. */
 static int build_add_value(struct larder_builder *b, const char *name, const struct larder_value *value) {
     switch (value->type) {
     case LARDER_S:
@@ -356,7 +357,7 @@ LARDER_API int larder_builder_begin(struct larder_builder *b, const char *name, 
     return LARDER_OK;
 }
 
-/* Bytes of a member of an item, M or set that lies at `at`. */
+/* Bytes of the member at `at`, of an item, M or set. */
 static size_t build_member_bytes(enum larder_type of, const uint8_t *at) {
     struct larder_value value;
     const uint8_t *from = of == LARDER_M ? item_record_at(at).value : at + 1;
@@ -407,13 +408,13 @@ LARDER_API int larder_builder_end(struct larder_builder *b) {
     return LARDER_OK;
 }
 
-/* Copies an M, L or set out of another item, which is checked like any other input. */
+/* Copies an M, L or set from another item; it is checked like any other input. */
 static int build_add_container(struct larder_builder *b, const struct larder_value *from) {
     struct item_measure measure;
     if (!item_measure_container(from, &measure))
         return build_fail_at(
             b, NULL,
-            err_set(LARDER_E_INVAL, "a value of type %s must be one read from an item", item_type_name(from->type)));
+            err_set(LARDER_E_INVAL, "a value of type %s must have been read from an item", item_type_name(from->type)));
     int result = build_check_levels(b, measure.levels);
     if (result != LARDER_OK)
         return result;
@@ -475,7 +476,7 @@ LARDER_API void larder_builder_free(struct larder_builder *b) {
     priv_free(p, b);
 }
 
-/* Records in the order of the entries. */
+/* Writes the records in the order of the entries. */
 static void build_image(const struct larder_builder *b, struct item_head *h) {
     size_t first = item_lay_out(h, b->records.len), at = first;
     if (b->levels[0].is_sorted) { /* they are in order as they lie */
@@ -502,7 +503,9 @@ LARDER_API int larder_builder_finish(struct larder_builder *b, const struct lard
     if (result != LARDER_OK)
         return result;
     if (b->level)
-        return build_fail(b, err_set(LARDER_E_INVAL, "%u maps, lists or sets are still open", b->level));
+        return build_fail(b,
+                          err_set(LARDER_E_INVAL,
+                                  "%u maps, lists or sets are still open; larder_builder_end() closes one", b->level));
     if (b->has_name)
         return build_fail(b, err_set(LARDER_E_INVAL, "larder_builder_name() was not followed by a value"));
     size_t bytes_max = sizeof(struct item_head) + sizeof(uint32_t) * b->entry_count + b->records.len + 8;

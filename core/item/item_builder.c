@@ -1,5 +1,4 @@
-/* core/item/item_builder.c - what the files of the builder stand on: its first failure, and its
- * memory.
+/* core/item/item_builder.c - the builder's first failure, and its memory.
  *
  * Rules    B1 and B2 of core/item/item_build.c.
  * Tests    tests/unit/item/item_refuse_test.c

@@ -1,12 +1,11 @@
-/* core/item/item_check.c - is a run of bytes an image.
+/* core/item/item_check.c - whether bytes are an image.
  *
- * Job      The one reader that trusts nothing: every length is compared with what is left before it
- *          is used. What passes here, item_readable.c may follow blindly. The bytes must not change
- *          meanwhile: check copies.
+ * Job      Trusts nothing: every length is compared with the bytes that are left before it is used.
+ *          item_readable.c may follow an image that passed, without bounds. The bytes must not
+ *          change meanwhile: check copies.
  * Rules    I1 and I2 of core/item/item.h, and what makes an image unique: records without gaps,
- *             shortest varints, canonical
- *          numbers, sorted sets and maps, offsets no wider than they must be, zero padding, the
- *          size it claims to have.
+ *          shortest varints, canonical numbers, sorted sets and maps, offsets no wider than they
+ *          must be, zero padding, the size it claims to have.
  * Tests    tests/unit/item/item_check_test.c, tests/fuzz/item_decode_fuzz.c
  */
 #include "core/base/err.h"
@@ -15,10 +14,10 @@
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 
-/* What is left to read. */
+/* The bytes that are left to read. */
 struct item_check {
     const uint8_t *at, *end;
-    size_t ddb_bytes;            /* of what was read, as DynamoDB counts it */
+    size_t ddb_bytes;            /* read so far, as DynamoDB counts */
     uint32_t levels, levels_max; /* of M and L: around `at`, and the most there were */
 };
 
@@ -81,8 +80,7 @@ static int check_scalar(struct item_check *c, unsigned tag, struct bytes *out) {
     return type != LARDER_N || num_is_sane(out->at, out->len);
 }
 
-/* A name as it is written; whether it might have been written shorter, as one of the list, is not
- * looked at. */
+/* A name as it is written. Does not check that a listed name was written as its one byte. */
 static int check_name_field(struct item_check *c, struct bytes *name) {
     uint8_t first;
     if (!check_byte(c, &first))
@@ -96,7 +94,7 @@ static int check_name_field(struct item_check *c, struct bytes *name) {
     return bytes <= LARDER_ATTRIBUTE_NAME_MAX && check_run(c, bytes, name);
 }
 
-/* A name, which must come after the one before. */
+/* A name in its only form, which must come after the previous one. */
 static int check_name(struct item_check *c, int is_first, struct bytes *previous) {
     struct bytes name;
     const uint8_t *field = c->at;
@@ -127,7 +125,7 @@ static int check_set(struct item_check *c, enum larder_type element, size_t coun
 static int check_nested(struct item_check *c, enum larder_type type, size_t count) {
     struct bytes previous = {NULL, 0};
     c->ddb_bytes += 3 + count;
-    /* one more than a builder takes today: older ones took as many */
+    /* one more than a builder takes today; older builders took as many */
     if (++c->levels > LARDER_NESTING_MAX)
         return 0;
     if (c->levels > c->levels_max)
@@ -221,7 +219,7 @@ static int is_zero(const uint8_t *at, const uint8_t *end) {
     return 1;
 }
 
-/* A record of the image's own: its name, and its value here or in the key area. */
+/* A record of the image itself: its name, and its value here or in the key area. */
 static int check_record(struct item_check *c, const struct item_head *h, int is_first, struct bytes *previous,
                         uint32_t *flags_seen) {
     uint8_t tag;
@@ -263,7 +261,7 @@ static int check_records(const struct item_head *h) {
     return c.end - c.at < 8 && is_zero(c.at, c.end);
 }
 
-/* An index key's attribute, as its slot says, in an image whose records are sane. */
+/* The attribute of an index key that a slot refers to, in an image whose records are sane. */
 static int check_index_key(const struct item_head *h, uint16_t attr, size_t bytes_max) {
     struct larder_value value;
     uint32_t ordinal = item_is_walked(h) ? 0 : attr;
@@ -339,14 +337,14 @@ int item_slot_is_true(const struct item_head *h, uint32_t i, const struct item_i
 
 /* ---- Readable -------------------------------------------------------------------------------- */
 
-/* Tag of a value in the key area that no record before had: each key once, for whoever moves keys
- * to records has room for that. */
+/* Whether the tag refers to a key that no earlier record had. Each key may occur once: code that
+ * moves keys into records has room for that. */
 static inline int is_next_key(unsigned tag, uint32_t keys_seen) {
     unsigned keys = tag & ITEM_KEY_FLAGS, type = tag & ITEM_TYPE_MASK;
     return keys && keys != ITEM_KEY_FLAGS && !(keys & keys_seen) && type - LARDER_S <= LARDER_B - LARDER_S;
 }
 
-/* The end of the record at `at`, or 0 if it does not end by `end`: for what the fast way below
+/* The end of the record at `at`, or 0 if it does not end by `end`: for records that checked_end()
  * leaves out. */
 static size_t slow_checked_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
     struct item_check c = {.at = start + at, .end = start + end};
@@ -361,14 +359,14 @@ static size_t slow_checked_end(const uint8_t *start, size_t at, size_t end, uint
     return (size_t)(c.at - start);
 }
 
-/* A name of the list, or a length below 128: but not 0, before a longer one, nor what stands for no
- * name. */
+/* A listed name, or a length below 128; not 0, which comes before a longer name, and no unused
+ * byte. */
 static inline int is_short_name(uint8_t first) {
     return (uint8_t)(first - 1) < ITEM_NAME_LISTED - 1 + ITEM_NAMES_COUNT;
 }
 
-/* The same, in as few instructions as can be: most records have a short name, and a short tag or a
- * value in the key area. */
+/* The same in few instructions: most records have a short name, and a short tag or a value in the
+ * key area. */
 static inline size_t checked_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
     if (__builtin_expect(at + 2 > end, 0)) /* the shortest record has two bytes */
         return 0;
@@ -386,8 +384,7 @@ static inline size_t checked_end(const uint8_t *start, size_t at, size_t end, ui
     return value <= end ? value : 0;
 }
 
-/* Each record begins where the directory, if there is one, says, and ends where the next one
- * begins. */
+/* Each record ends where the next one begins, and a directory, if there is one, agrees. */
 int item_is_readable(const void *image, size_t bytes) {
     const struct item_head *h = image;
     const uint8_t *start = image;
@@ -396,7 +393,7 @@ int item_is_readable(const void *image, size_t bytes) {
     const uint8_t *directory = item_directory(h);
     uint32_t keys_seen = 0;
     size_t count = h->attr_count, end = h->bytes - item_timed_bytes(h), at = (size_t)(item_first_record(h) - start);
-    if (item_is_walked(h)) { /* struct item_places has so many places, of u16 */
+    if (item_is_walked(h)) { /* what struct item_places has room for */
         if (count > ITEM_WALKED_MAX || end > ITEM_NARROW_BYTES_MAX)
             return 0;
         for (size_t i = 0; i < count && at != 0; i++)

@@ -1,9 +1,10 @@
-/* core/item/item_copy.c - larder_builder_add_all(): another item's attributes, but for some.
+/* core/item/item_copy.c - larder_builder_add_all(): another item's attributes, except some.
  *
- * Idea     Records are the same bytes in every item, so they are copied as they lie, run by run.
- *          Keys, whose values lie in a key area, become records of their own.
- * Damage   The item is a copy in a page whose head is sane; each record is read once, bounded, and
- *          is checked as what a caller adds is (rule B3 of core/item/item_build.c).
+ * Idea     Records have the same bytes in every item, so they are copied as they lie, run by run.
+ *          Keys, whose values lie in the key area, become full records.
+ * Damage   The item may be a copy in a page, of which only the head is known to be sane. Each
+ *          record is read once, with bounds, and checked like a value that a caller adds (rule B3
+ *          of core/item/item_build.c).
  * Tests    tests/api/items_copy_test.c
  */
 #include <string.h>
@@ -14,21 +15,20 @@
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 
-/* An item that is copied, but for some attributes. Runs of records are copied as they lie. */
+/* The copying of an item except for some attributes. */
 struct build_copy {
     const struct item_head *from;
-    const uint8_t *run;     /* first record that is still to be copied; NULL: none */
+    const uint8_t *run;     /* first record that is not copied yet; NULL: none */
     size_t ddb_bytes;       /* of what was copied */
     uint32_t levels;        /* of M and L in it */
     const char *const *but; /* names of what is left out */
     uint32_t but_count;
-    uint64_t left_out[(ITEM_ATTRS_MAX + 63) /
-                      64]; /* by ordinal, a bit each, unless the item is walked; as many words as it needs
-                                                      are set */
+    /* a bit by ordinal, unless the item is walked; only the words that it needs are set */
+    uint64_t left_out[(ITEM_ATTRS_MAX + 63) / 64];
 };
 
-/* A walked item has few attributes: each is compared. Of others the names are looked up, whatever
- * number there is of both. */
+/* A walked item has few attributes: each is compared here. In other items build_leave_out() has
+ * looked the names up, so many attributes and many names stay cheap. */
 static int build_is_left_out(const struct build_copy *c, uint32_t ordinal, struct bytes name) {
     if (!item_is_walked(c->from))
         return c->left_out[ordinal / 64] >> (ordinal % 64) & 1;
@@ -49,24 +49,25 @@ static void build_leave_out(struct build_copy *c) {
     }
 }
 
-/* Room in records and entries for all of an item. */
+/* Makes room in records and entries for all of an item. */
 static int build_make_room(struct larder_builder *b, const struct item_head *from) {
     if (b->levels[0].count + from->attr_count > ITEM_ATTRS_MAX)
-        return build_fail(b, err_set(LARDER_E_INVAL, "the item has over %u attributes", ITEM_ATTRS_MAX));
-    /* Keys get a length of their own. */
+        return build_fail(b, err_set(LARDER_E_INVAL, "the item has more than %u attributes, the most that are allowed",
+                                     ITEM_ATTRS_MAX));
+    /* Keys get their own length fields. */
     size_t bytes = b->records.len + from->bytes - sizeof *from + 2u * ITEM_VARINT_BYTES_MAX;
     int result = build_reserve(b, &b->records, bytes);
     return result == LARDER_OK ? build_reserve_entries(b, b->entry_count + from->attr_count) : result;
 }
 
-/* B3. A container was looked at in full when it was read. */
+/* B3. A container was checked in full when it was read. */
 static int build_is_sane(const struct item_record *r, const struct larder_value *value) {
     struct bytes name = r->name;
     if (!(*r->name_field.at & ITEM_NAME_LISTED)) {
         const uint8_t *text = value->data;
         size_t with_text = name.len + value->bytes;
-        /* A name and a text side by side are text if the whole is, and no character begins in one
-         * and ends in the other. */
+        /* A name with its text behind it: both are valid if the whole is, and no character crosses
+         * the border. */
         if (value->type == LARDER_S && text == name.at + name.len && value->bytes && !utf8_is_inner_byte(*text) &&
             utf8_valid_bytes((const char *)name.at, with_text) == with_text)
             return 1;
@@ -78,7 +79,7 @@ static int build_is_sane(const struct item_record *r, const struct larder_value 
     return value->type != LARDER_N || num_is_sane(value->data, value->bytes);
 }
 
-/* The records from c->run to `end`. */
+/* Copies the records from c->run to `end`. */
 static void build_copy_run(struct larder_builder *b, struct build_copy *c, const uint8_t *end) {
     if (c->run) {
         memcpy(b->records.at + b->records.len, c->run, (size_t)(end - c->run));
@@ -87,14 +88,14 @@ static void build_copy_run(struct larder_builder *b, struct build_copy *c, const
     c->run = NULL;
 }
 
-/* A key attribute, whose value lies in the key area. */
+/* Copies a key attribute, whose value lies in the key area. */
 static void build_copy_key(struct larder_builder *b, struct bytes name_field, const struct larder_value *value) {
     uint8_t *at = b->records.at + b->records.len;
     b->records.len = (size_t)(item_put_scalar_record(at, name_field, value) - b->records.at);
 }
 
-/* An entry for what lies in records at `offset`, or will when its run is copied. previous: the name
- * copied before, or NULL. */
+/* Adds the entry of the record that lies at `offset` in records, or will when its run is copied.
+ * previous: the name copied before, or NULL. */
 static void build_note_copy(struct larder_builder *b, size_t offset, const struct item_record *r,
                             const struct bytes *previous) {
     struct build_level *level = &b->levels[0];
@@ -112,7 +113,7 @@ static void build_note_copy(struct larder_builder *b, size_t offset, const struc
     level->count++;
 }
 
-/* The end of the record at `at`; NULL: it leads outside. */
+/* Reads the record at `at`. Its end; NULL: it leads outside. */
 static const uint8_t *build_take_record(const struct build_copy *c, const uint8_t *at, struct item_record *r,
                                         struct larder_value *value) {
     const uint8_t *end = (const uint8_t *)c->from + c->from->bytes;
@@ -138,7 +139,7 @@ static void build_measure(struct build_copy *c, struct bytes name, const struct 
         c->levels = measure.levels;
 }
 
-/* False: something is no attribute. There is room for each key once (build_make_room). */
+/* False: a record is invalid. There is room for each key once (build_make_room). */
 static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
     const uint8_t *at = item_first_record(c->from);
     struct bytes previous;
@@ -175,7 +176,7 @@ static int build_copy_all(struct larder_builder *b, struct build_copy *c) {
 
 LARDER_API int larder_builder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
                                       uint32_t but_count) {
-    struct build_copy c; /* large: only what is used is set */
+    struct build_copy c; /* large: only the members that are used are set */
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
     int result = build_ready(b);
@@ -188,8 +189,8 @@ LARDER_API int larder_builder_add_all(struct larder_builder *b, const struct lar
             return build_fail(b, LARDER_E_INVAL);
     if (b->level || b->has_name)
         return build_fail(b, err_set(LARDER_E_INVAL,
-                                     "larder_builder_add_all() adds to the item itself, not to what is open in it "
-                                     "and not under a name"));
+                                     "larder_builder_add_all() adds to the item itself: no map, list or set may be "
+                                     "open, and no name given"));
     c.from = item_head(item);
     if ((result = build_make_room(b, c.from)) != LARDER_OK)
         return result;
@@ -200,13 +201,14 @@ LARDER_API int larder_builder_add_all(struct larder_builder *b, const struct lar
     c.ddb_bytes = 0;
     c.levels = 0;
     if (!build_copy_all(b, &c))
-        return build_fail(b, err_set(LARDER_E_CORRUPT, "the item is damaged: a name or value of it is none"));
+        return build_fail(b, err_set(LARDER_E_CORRUPT, "the item is damaged: a name or value is invalid"));
     if ((result = build_check_levels(b, c.levels)) != LARDER_OK)
         return result;
     if (c.ddb_bytes > LARDER_ITEM_BYTES_MAX - b->ddb_bytes || b->records.len > ITEM_IMAGE_BYTES_MAX)
-        return build_fail(b, err_set(LARDER_E_INVAL,
-                                     "with all of another item the item has %zu bytes; at most %d are allowed",
-                                     b->ddb_bytes + c.ddb_bytes, LARDER_ITEM_BYTES_MAX));
+        return build_fail(b,
+                          err_set(LARDER_E_INVAL,
+                                  "with the attributes of another item the item has %zu bytes; at most %d are allowed",
+                                  b->ddb_bytes + c.ddb_bytes, LARDER_ITEM_BYTES_MAX));
     b->ddb_bytes += c.ddb_bytes;
     return LARDER_OK;
 }

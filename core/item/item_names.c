@@ -4,8 +4,8 @@
 #include <endian.h>
 #include <string.h>
 
-/* What tables modelled as one call their keys (DynamoDB developer guide, "Single table design"),
- * and what attributes are often called. */
+/* Key names of single-table designs (DynamoDB developer guide, "Single table design"), and frequent
+ * attribute names. */
 const struct item_name item_names[ITEM_NAME_LISTED] = {
     {2, "ID"},          {2, "Id"},          {2, "PK"},          {2, "SK"},          {2, "id"},
     {2, "pk"},          {2, "sk"},          {3, "TTL"},         {3, "key"},         {3, "ttl"},

@@ -1,8 +1,8 @@
-/* core/item/item_order.c - the members of an item, M or set in order.
+/* core/item/item_order.c - sorts the members of an item, M or set.
  *
- * Idea     Only entries are moved, and most comparisons are settled by the 8 bytes in them. Short
- *          ones by insertion, as members often come nearly in order; long ones by merging, never
- *          worse than n log n.
+ * Idea     Only entries move, and their 8-byte prefixes settle most comparisons. Short lists use
+ *          insertion sort, since members often come nearly in order; long ones use merge sort,
+ *          never worse than n log n.
  * Tests    tests/unit/item/item_build_test.c
  */
 #include <endian.h>
@@ -14,7 +14,7 @@
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 
-#define BUILD_INSERTION_MAX 24 /* entries up to which insertion sort is the faster one */
+#define BUILD_INSERTION_MAX 24 /* entries up to which insertion sort is faster */
 
 struct bytes build_sort_key(const struct larder_builder *b, enum larder_type of, uint32_t offset) {
     const uint8_t *at = b->records.at + offset;
@@ -32,7 +32,7 @@ uint64_t build_prefix(struct bytes key) {
         memcpy(&prefix, key.at, sizeof prefix);
         return be64toh(prefix);
     }
-    /* the last four of them, without those that are among the first four */
+    /* the last four bytes, without those that are among the first four */
     if (key.len >= sizeof first) {
         memcpy(&first, key.at, sizeof first);
         memcpy(&last, key.at + key.len - sizeof last, sizeof last);
@@ -43,7 +43,7 @@ uint64_t build_prefix(struct bytes key) {
     return prefix;
 }
 
-/* Equal prefixes say nothing: a name may hold zero bytes. */
+/* Equal prefixes decide nothing: a name may contain zero bytes. */
 int build_compare(const struct larder_builder *b, enum larder_type of, const struct build_entry *left,
                   const struct build_entry *right) {
     if (left->prefix != right->prefix)
@@ -62,7 +62,7 @@ static void build_insertion_sort(const struct larder_builder *b, enum larder_typ
     }
 }
 
-/* One run of `to` from two neighbours of `from`: [low, middle) and [middle, high). */
+/* Merges two neighbouring runs of `from`, [low, middle) and [middle, high), into `to`. */
 static void build_merge(const struct larder_builder *b, enum larder_type of, const struct build_entry *from,
                         struct build_entry *to, size_t low, size_t middle, size_t high) {
     size_t left = low, right = middle;
@@ -72,7 +72,7 @@ static void build_merge(const struct larder_builder *b, enum larder_type of, con
     }
 }
 
-/* Never worse than n log n, whatever order a caller adds in. */
+/* n log n, whatever order a caller adds in. */
 static int build_merge_sort(struct larder_builder *b, enum larder_type of, struct build_entry *entries, size_t count) {
     int result = build_reserve(b, &b->scratch, count * sizeof *entries);
     if (result != LARDER_OK)
@@ -105,7 +105,7 @@ static int build_refuse_double(struct larder_builder *b, enum larder_type of, ui
     } else if (of == LARDER_BS) {
         return build_fail(b, err_set(LARDER_E_INVAL, "a set of type BS holds a value of %zu bytes twice", key.len));
     }
-    return build_fail(b, err_set(LARDER_E_INVAL, "%s \"%.*s\" is there twice", what, shown, text));
+    return build_fail(b, err_set(LARDER_E_INVAL, "%s \"%.*s\" is given twice", what, shown, text));
 }
 
 int build_sort(struct larder_builder *b, const struct build_level *level) {

@@ -1,10 +1,10 @@
 /* core/item/item_peek.c - looks at an image that lies in a segment and may be damaged.
  *
- * Why      A writer reads the index keys of the item that it replaces, changes lists, and reads the
- *          next. In a damaged segment those changes may go to the bytes of the item. So what was
- *          checked once is kept in private memory (the head), and everything else is bounded each
- *          time it is read: whatever it says, nobody leaves the image.
- * Not here Values other than S, N and B: no index has them as keys.
+ * Why      A writer reads an index key of the item that it replaces, changes a list, and reads the
+ *          next key. In a damaged segment those changes may hit the bytes of the item. So the
+ *          checked head is kept in private memory, and everything else is bounded each time it is
+ *          read: no read leaves the image, whatever its bytes say.
+ * Not here Values other than S, N and B: they are never index keys.
  * Tests    tests/unit/item/item_check_test.c, tests/crash/damage_test.c, tests/fuzz/segment_fuzz.c
  */
 #include "core/item/item.h"
@@ -33,8 +33,8 @@ uint32_t item_peek_kseq(const struct item_peek *p, uint32_t i) {
     return i < p->head.index_count ? peek_slot(p, i).kseq : 0;
 }
 
-/* Offset of a record that an index slot refers to; an image has directory or records at
- * `directory`. At least head.bytes: there is none. */
+/* Offset of the record that an index slot refers to. `directory`: where the image's directory, or
+ * its first record, lies. At least head.bytes: there is no such record. */
 static inline size_t peek_place(const uint8_t *directory, const struct item_head *head, uint32_t attr) {
     if (__builtin_expect(item_is_walked(head), 1))
         return attr;
@@ -79,17 +79,16 @@ int item_peek_keys(const struct item_peek *p, uint32_t i, struct bytes *partitio
            peek_attr(p, slot.sort_attr, LARDER_SORT_KEY_BYTES_MAX, sort);
 }
 
-/* Where a comparison of the old image with the new one stands. That one is of this process and
- * readable; its index slots may be those of an old one (core/item/item_add.c), so what they say is
- * bounded, too. */
+/* A comparison of the old image with the new one. The new one is private and readable; but its
+ * index slots may come from an old image (core/item/item_add.c), so they are bounded, too. */
 struct peek_pair {
     const struct item_peek *old;
     const struct item_head *image;
     const uint8_t *theirs, *ours; /* directories, or first records */
 };
 
-/* Whether the attribute has the same type, name and value in both: then its record has the same
- * bytes (I4), wherever they lie. */
+/* Whether both have the same attribute: its record then has the same bytes (I4), wherever it
+ * lies. */
 static inline int is_same_attr(const struct peek_pair *pair, uint32_t theirs, uint32_t ours) {
     const uint8_t *old = (const uint8_t *)pair->old->image, *image = (const uint8_t *)pair->image;
     if (ours == ITEM_NO_ATTR || theirs == ITEM_NO_ATTR)

@@ -1,7 +1,7 @@
 /* core/item/item_project.c - an item with some of its attributes only.
  *
- * Job      What a projection returns, and the key to continue a read after: images as a builder
- *          makes them, so that they are items like any other.
+ * Job      Makes the items that a projection returns, and the key after which a read continues.
+ *          They are images like a builder's, and so items like any other.
  * Tests    tests/unit/item/item_project_test.c
  */
 #include "core/item/item.h"
@@ -9,8 +9,8 @@
 
 #define PROJECT_WORDS ((ITEM_ATTRS_MAX + 63) / 64)
 
-/* The ordinals to keep, a bit each: sorts the names and drops double ones without memory of its
- * own. */
+/* A bit for each ordinal to keep: this sorts the names and drops repeated ones without
+ * allocating. */
 struct project_set {
     uint32_t count;
     uint64_t bits[PROJECT_WORDS];
@@ -38,7 +38,7 @@ static void project_select(const struct item_head *image, const struct bytes *na
     }
 }
 
-/* The first ordinal of the set that is not below `from`; there must be one. */
+/* The first ordinal of the set at or after `from`; there must be one. */
 static uint32_t project_next(const struct project_set *set, uint32_t from) {
     uint32_t word = from / 64;
     uint64_t bits = set->bits[word] & (~UINT64_C(0) << (from % 64));

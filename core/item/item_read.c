@@ -1,10 +1,10 @@
 /* core/item/item_read.c - values, and reading items in place.
  *
  * Job      Looks up attributes and walks members without copying or allocating.
- * Damage   What larder.h offers is bounded: the head of an item is sane (a builder made it, or it
- *          was checked when it was copied into a page), and every length and offset behind it is
- *          compared with the image's end before it is used. A record that leads outside is
- *          LARDER_E_CORRUPT. Readers that want a readable image are in item_readable.c.
+ * Damage   The functions of larder.h are bounded. The head of an item is sane: a builder made it,
+ *          or it was checked when it was copied into a page. Every length and offset behind it is
+ *          compared with the image's end before use. A record that leads outside is
+ *          LARDER_E_CORRUPT. Readers without bounds checks are in item_readable.c.
  * Tests    tests/unit/item/item_build_test.c, tests/unit/item/item_check_test.c
  */
 #include "core/base/err.h"
@@ -95,7 +95,7 @@ static int take_attr(const struct item_head *h, uint32_t ordinal, struct item_re
     return offset < h->bytes && item_take_record((const uint8_t *)h + offset, read_end(h), r);
 }
 
-/* The attribute with this name, as item_find_record() says. */
+/* item_find_record() in an image with a directory. */
 static int search_attr(const struct item_head *h, struct bytes wanted, struct item_record *r, uint32_t *ordinal) {
     uint32_t low = 0, high = h->attr_count;
     while (low < high) {
@@ -123,7 +123,7 @@ static int walk_to_attr(const struct item_head *h, struct bytes wanted, struct i
         if (!next)
             return LARDER_E_CORRUPT;
         size_t bytes = at[1] & ITEM_NAME_LISTED ? item_listed_name(at[1]).len : at[1];
-        if (bytes == wanted.len || at[1] == 0) { /* 0: a long one */
+        if (bytes == wanted.len || at[1] == 0) { /* 0: a long name */
             *r = item_record_at(at);
             *ordinal = i;
             if (r->name.len == wanted.len && memcmp(r->name.at, wanted.at, wanted.len) == 0)
@@ -180,7 +180,7 @@ LARDER_API size_t larder_item_size(const struct larder_item *item) {
     return item ? item_ddb_bytes(item_head(item)) : 0;
 }
 
-/* `attr` is as in an index slot. */
+/* `attr` as in an index slot. */
 static struct bytes read_index_key(const struct item_head *h, uint16_t attr) {
     struct item_record r;
     struct larder_value value;
@@ -252,7 +252,7 @@ LARDER_API int larder_iter_next(struct larder_iter *it, struct larder_member *ou
     } else if (it->at < it->end)
         at = item_tag_keys(*it->at) ? NULL : take_value(*it->at, it->at + 1, it->end, &member.value);
     if (!at) {
-        it->left = 0; /* nobody knows where the next one begins */
+        it->left = 0; /* the next member cannot be found */
         return read_damaged();
     }
     *out = member;
@@ -273,7 +273,7 @@ LARDER_API int larder_value_number(const struct larder_value *value, char *text)
     if (value->count == ITEM_N_IS_ENCODED) {
         if (num_decode(value->data, value->bytes, text) > 0)
             return LARDER_OK;
-        return err_set(LARDER_E_INVAL, "a number of %zu bytes in an item is none: the item is damaged", value->bytes);
+        return err_set(LARDER_E_INVAL, "the item is damaged: a number of %zu bytes is invalid", value->bytes);
     }
     int result = num_encode(value->data, value->bytes, encoded, &bytes);
     if (result == LARDER_OK)
@@ -298,6 +298,6 @@ LARDER_API int larder_value_int64(const struct larder_value *value, int64_t *out
         from = encoded;
     }
     if (!num_to_int64(from, bytes, out))
-        return err_set(LARDER_E_INVAL, "the number is no integer of 64 bits");
+        return err_set(LARDER_E_INVAL, "the number is not a 64-bit integer");
     return LARDER_OK;
 }

@@ -1,8 +1,8 @@
-/* core/item/item_readable.c - values out of an image that is known to be readable
- * (item_is_readable()).
+/* core/item/item_readable.c - reads values of an image that is known to be readable.
  *
- * Why      Nothing here compares a length with the image's end: a builder's image needs no look,
- *          and any other had one by item_check.c, which reads with this what it has looked at.
+ * Why      No length is compared with the image's end: a builder's image needs no check, and any
+ *          other has passed item_is_readable(). item_check.c uses these functions for what it has
+ *          checked.
  * Tests    tests/unit/item/item_check_test.c
  */
 #include "core/item/item.h"

@@ -1,13 +1,12 @@
 /* core/item/item_records.h - the bytes of a record, for the item_*.c files only.
  *
- * Job      Reads and writes varints, tags, record heads and record offsets. The item_get_ and
- *          item_read_ functions are for images that are known to be readable; the item_take_
- *          functions are bounded, for images whose records nobody has looked at yet. item_check.c,
- *          which finds out whether an image is one, has readers of its own that also refuse what is
- *          not canonical.
- * Names    See core/item/item_names.h. A name is written as it is in another record, or by
- *          item_put_name(), which looks it up.
- * Rules    Offsets are moved with memcpy: the images they lie in are also written as 64-bit words.
+ * Job      Reads and writes varints, tags, record heads and record offsets. item_get_ and
+ *          item_read_ functions are for images that are known to be readable. item_take_,
+ *          item_skip_ and item_walk functions are bounded, for images whose records were not
+ *          checked. item_check.c has its own readers, which also refuse what is not canonical.
+ * Names    A name is copied as it is written in another record, or written by item_put_name(),
+ *          which looks it up in the list (core/item/item_names.h).
+ * Rules    Offsets are read and written with memcpy, since images are also written as 64-bit words.
  * Tests    tests/unit/item/item_check_test.c
  */
 #ifndef LARDER_ITEM_ITEM_RECORDS_H
@@ -20,7 +19,7 @@
 #include "core/item/item_names.h"
 #include "core/item/num.h"
 
-/* LARDER_N values read from items have this count; text has 0 (larder.h). */
+/* count of LARDER_N values that were read from items; text has 0 (larder.h) */
 #define ITEM_N_IS_ENCODED 1
 
 #define ITEM_VARINT_BYTES_MAX 4 /* 28 bits: more than ITEM_IMAGE_BYTES_MAX */
@@ -49,8 +48,7 @@ static inline const uint8_t *item_get_varint(const uint8_t *at, size_t *value) {
     return at;
 }
 
-/* Bounded: NULL if it does not end by `end`. `at` may be NULL, too, so that steps can be
- * chained. */
+/* Bounded: NULL if it does not end by `end`. `at` may be NULL, so that steps can be chained. */
 static inline const uint8_t *item_take_varint(const uint8_t *at, const uint8_t *end, size_t *value) {
     if (__builtin_expect(at && at < end && *at < 0x80, 1)) {
         *value = *at;
@@ -92,20 +90,19 @@ static inline unsigned item_tag_keys(unsigned tag) {
     return tag >= ITEM_SHORT_N ? 0 : tag & ITEM_KEY_FLAGS;
 }
 
-/* The length of which a short tag tells. */
+/* The length that a short tag contains. */
 static inline size_t item_tag_bytes(unsigned tag) {
     return tag & (ITEM_SHORT_N - 1 + (tag >> 1 & ITEM_SHORT_N));
 }
 
-/* The one tag for an S, N or B of so many bytes that lies in its record. An N is longer only if it
- * is damaged. */
+/* The only tag for an S, N or B of so many bytes in its record. Only a damaged N is longer. */
 static inline uint8_t item_scalar_tag(enum larder_type type, size_t bytes) {
     if (type == LARDER_S && bytes < 128)
         return (uint8_t)(ITEM_SHORT_S + bytes);
     return (uint8_t)(type == LARDER_N && bytes < 64 ? ITEM_SHORT_N + bytes : type);
 }
 
-/* An S, N or B with this tag, which lies in its record at `at`: its first byte and its length. */
+/* First byte and length of an S, N or B with this tag whose length or bytes begin at `at`. */
 static inline const uint8_t *item_get_scalar(unsigned tag, const uint8_t *at, size_t *bytes) {
     if (__builtin_expect(tag < ITEM_SHORT_N, 0))
         return item_get_varint(at, bytes);
@@ -128,13 +125,13 @@ static inline uint8_t *item_put_scalar(uint8_t *to, unsigned tag, const void *fr
 
 /* ---- Names and records ----------------------------------------------------------------------- */
 
-/* Text and length of a name of the list; of length 0 if no name has this byte. */
+/* The listed name with this byte; length 0 if there is none. */
 static inline struct bytes item_listed_name(uint8_t byte) {
     const struct item_name *name = &item_names[byte & (ITEM_NAME_LISTED - 1)];
     return (struct bytes){(const uint8_t *)name->text, name->bytes};
 }
 
-/* The first 8 bytes of a name of the list, the first one highest, zeros behind it. */
+/* The first 8 bytes of a listed name, big-endian, padded with zeros. */
 static inline uint64_t item_listed_prefix(uint8_t byte) {
     uint64_t prefix;
     memcpy(&prefix, item_names[byte & (ITEM_NAME_LISTED - 1)].text, sizeof prefix);
@@ -154,7 +151,7 @@ static inline const uint8_t *item_get_name(const uint8_t *at, struct bytes *name
     return at + name->len;
 }
 
-/* Bounded: NULL if it is none, or does not end by `end`. */
+/* Bounded: NULL if it is no name, or does not end by `end`. */
 static inline const uint8_t *item_take_name(const uint8_t *at, const uint8_t *end, struct bytes *name) {
     if (at >= end)
         return NULL;
@@ -172,7 +169,7 @@ static inline const uint8_t *item_take_name(const uint8_t *at, const uint8_t *en
     return at + name->len;
 }
 
-/* Bounded, and NULL-able as above: what follows a name, whatever it says. */
+/* Bounded: the end of a name, which is not read; NULL as above. `at` may be NULL. */
 static inline const uint8_t *item_skip_name(const uint8_t *at, const uint8_t *end) {
     if (!at || at >= end)
         return NULL;
@@ -184,7 +181,7 @@ static inline const uint8_t *item_skip_name(const uint8_t *at, const uint8_t *en
     return at && bytes <= (size_t)(end - at) ? at + bytes : NULL;
 }
 
-/* The same: what follows a value with this tag. */
+/* The same for a value with this tag. */
 static inline const uint8_t *item_skip_value(unsigned tag, const uint8_t *at, const uint8_t *end) {
     struct bytes run;
     if (tag >= ITEM_SHORT_N)
@@ -196,9 +193,9 @@ static inline const uint8_t *item_skip_value(unsigned tag, const uint8_t *at, co
     return tag >= LARDER_S && tag <= LARDER_BS ? item_take_bytes(at, end, &run) : NULL;
 }
 
-/* The same: what follows a record. Most have a short tag and a name of fewer than 128 bytes. */
+/* The same for a record. Most have a short tag and a name of fewer than 128 bytes. */
 static inline const uint8_t *item_skip_record(const uint8_t *at, const uint8_t *end) {
-    if (__builtin_expect(!at || end - at < 2, 0)) /* the shortest has two bytes */
+    if (__builtin_expect(!at || end - at < 2, 0)) /* the shortest record has two bytes */
         return NULL;
     unsigned tag = at[0], name = at[1];
     if (__builtin_expect(tag >= ITEM_SHORT_N && name != 0, 1)) {
@@ -208,7 +205,7 @@ static inline const uint8_t *item_skip_record(const uint8_t *at, const uint8_t *
     return item_skip_value(tag, item_skip_name(at + 1, end), end);
 }
 
-/* How a name that is not in the list, or listed as this byte, begins. */
+/* Writes a name: as `byte` if it is listed, else (byte 0) in full. */
 static inline uint8_t *item_put_name_as(uint8_t *to, uint8_t byte, struct bytes name) {
     if (byte) {
         *to++ = byte;
@@ -230,7 +227,7 @@ struct item_record {
     uint8_t tag;
     struct bytes name;
     struct bytes name_field; /* the name as it is written */
-    /* its first byte, or what follows the record if the value lies in the key area */
+    /* its first byte; the end of the record if the value lies in the key area */
     const uint8_t *value;
 };
 
@@ -241,7 +238,7 @@ static inline struct item_record item_record_at(const uint8_t *at) {
     return r;
 }
 
-/* Bounded: reads the record at `at`. 0: it leads outside. */
+/* Bounded: reads tag and name of the record at `at`. 0: it leads outside. */
 static inline int item_take_record(const uint8_t *at, const uint8_t *end, struct item_record *r) {
     if (at >= end)
         return 0;
@@ -278,7 +275,7 @@ static inline size_t item_get_offset(const uint8_t *directory, int is_wide, uint
     return narrow;
 }
 
-/* If the image has a directory. */
+/* Does nothing if the image has no directory. */
 static inline void item_set_record_offset(struct item_head *h, uint32_t ordinal, uint32_t offset) {
     uint8_t *directory = item_directory(h);
     uint16_t narrow = (uint16_t)offset;
@@ -290,16 +287,16 @@ static inline void item_set_record_offset(struct item_head *h, uint32_t ordinal,
         memcpy(directory + sizeof narrow * ordinal, &narrow, sizeof narrow);
 }
 
-/* Bounded: the record `steps` behind the one at `at`, or where it would be. NULL: one before it
- * leads outside. */
+/* Bounded: where the record `steps` behind the one at `at` begins. NULL: one before it leads
+ * outside. */
 static inline const uint8_t *item_walk(const uint8_t *at, const uint8_t *end, uint32_t steps) {
     for (; at && steps > 0; steps--)
         at = item_skip_record(at, end);
     return at;
 }
 
-/* Offset of a record. Bounded only if the image is walked: then head.bytes if a record before it
- * leads outside. */
+/* Offset of a record. In a walked image bounded: head.bytes if an earlier record leads outside. In
+ * others as the directory says. */
 static inline size_t item_record_offset(const struct item_head *h, uint32_t ordinal) {
     const uint8_t *start = (const uint8_t *)h;
     if (!item_is_walked(h))
@@ -312,7 +309,7 @@ static inline const uint8_t *item_record(const struct item_head *h, uint32_t ord
     return (const uint8_t *)h + item_record_offset(h, ordinal);
 }
 
-/* The places in a readable image. */
+/* Finds the offsets of all records of a readable image. */
 static inline void item_find_places(struct item_places *p, const struct item_head *h) {
     p->start = (const uint8_t *)h;
     p->offsets = item_directory(h);
@@ -330,13 +327,13 @@ static inline void item_find_places(struct item_places *p, const struct item_hea
     p->is_wide = 0;
 }
 
-/* Offset of a record of them. */
+/* The offset of one of them. */
 static inline size_t item_place(const struct item_places *p, uint32_t ordinal) {
     return item_get_offset(p->offsets, p->is_wide, ordinal);
 }
 
-/* The flags of an image with so many bytes of records: in a table (it has a key area) without a
- * directory if that can be; its offsets are wide only if they must be. */
+/* The flags of an image with so many bytes of records. An image in a table (it has a key area) is
+ * walked if it can be; offsets are wide only if they must be. */
 static inline uint8_t item_flags(const struct item_head *h, size_t records_bytes) {
     size_t fixed = (size_t)(item_directory(h) - (const uint8_t *)h);
     size_t narrow_max = ITEM_NARROW_BYTES_MAX - 7;
@@ -345,9 +342,8 @@ static inline uint8_t item_flags(const struct item_head *h, size_t records_bytes
     return fixed + sizeof(uint16_t) * h->attr_count + records_bytes > narrow_max ? ITEM_WIDE : 0;
 }
 
-/* Lays out an image without item_timed: sets bytes and flags from what the head says of key area,
- * slots and attributes, and
- * `records_bytes`. Returns the offset of the first record. */
+/* Lays out an image without item_timed: sets head.bytes and flags from the rest of the head and
+ * records_bytes. Returns the offset of the first record. */
 static inline size_t item_lay_out(struct item_head *h, size_t records_bytes) {
     size_t fixed = (size_t)(item_directory(h) - (uint8_t *)h);
     h->flags = item_flags(h, records_bytes);
@@ -356,7 +352,7 @@ static inline size_t item_lay_out(struct item_head *h, size_t records_bytes) {
     return records;
 }
 
-/* The value that a record with key flags has in the key area. */
+/* The value in the key area that a tag with key flags refers to. */
 static inline void item_read_key_value(const struct item_head *h, uint8_t tag, struct larder_value *out) {
     enum larder_type type = tag & ITEM_TYPE_MASK;
     *out = (struct larder_value){.type = type, .count = type == LARDER_N ? ITEM_N_IS_ENCODED : 0};
@@ -369,22 +365,22 @@ static inline void item_read_key_value(const struct item_head *h, uint8_t tag, s
     }
 }
 
-/* item_readable.c: reads a value with this tag, which is not in the key area; returns its end. */
+/* item_readable.c: reads a value with this tag that is not in the key area. Returns its end. */
 const uint8_t *item_read_value(unsigned tag, const uint8_t *at, struct larder_value *out);
-/* item_read.c: the attribute with this name: its record and ordinal; bounded. LARDER_OK,
+/* item_read.c: record and ordinal of the attribute with this name; bounded. LARDER_OK,
  * LARDER_NOT_FOUND, or LARDER_E_CORRUPT without a text. */
 int item_find_record(const struct item_head *h, struct bytes name, struct item_record *r, uint32_t *ordinal);
-/* item_readable.c: the value of an attribute, wherever it lies. Returns the end of its record,
- * which is at `at`, or has this ordinal. */
+/* item_readable.c: reads the value of the record at `at`, or with this ordinal, also from the key
+ * area. Returns the end of the record. */
 const uint8_t *item_read_record(const struct item_head *h, const uint8_t *at, struct larder_value *out);
 const uint8_t *item_read_attr(const struct item_head *h, uint32_t ordinal, struct larder_value *out);
-/* item_read.c: the value of a record, bounded; h is NULL in a nested M, where no value lies in the
- * key area. The record's end, or NULL. A container is looked through when it is read from its item:
- * whoever walks it then, a level down for each call of his own, comes to an end. */
+/* item_read.c: reads the value of a record, bounded. Returns the record's end, or NULL. h is NULL
+ * in a nested M, where no value lies in the key area. With h a container is checked as a whole, so
+ * its depth is bounded, and a caller that recurses into it comes to an end. */
 const uint8_t *item_take_record_value(const struct item_head *h, const struct item_record *r, const uint8_t *end,
                                       struct larder_value *out);
 
-/* A record with this value of S, N or B inside. */
+/* Bytes of a record that contains this S, N or B. */
 static inline size_t item_scalar_record_bytes(size_t name_field_bytes, const struct larder_value *value) {
     size_t length_bytes =
         item_scalar_tag(value->type, value->bytes) < ITEM_SHORT_N ? item_varint_bytes(value->bytes) : 0;
@@ -396,15 +392,15 @@ static inline uint8_t *item_put_scalar_record(uint8_t *to, struct bytes name_fie
     return item_put_scalar(item_put_bytes(to, name_field.at, name_field.len), tag, value->data, value->bytes);
 }
 
-/* item_project.c: an attribute as DynamoDB counts it, of an image that is known to be readable. */
+/* item_project.c: bytes of an attribute as DynamoDB counts them. The image is readable. */
 size_t item_attr_ddb_bytes(struct bytes name, const struct larder_value *value);
 
-/* item_check.c: what a container's members amount to. */
+/* item_check.c: size and depth of a container. */
 struct item_measure {
     size_t ddb_bytes; /* as DynamoDB counts the container */
     uint32_t levels;  /* of M and L, itself included */
 };
-/* False if the value is no M, L, SS, NS or BS as items hold them. */
+/* False if the value is no M, L, SS, NS or BS in the form that items hold. */
 int item_measure_container(const struct larder_value *value, struct item_measure *out);
 
 const char *item_type_name(enum larder_type type); /* item_readable.c: "S", "N", ... */

@@ -1,10 +1,11 @@
-/* core/item/item_store.c - what a table makes of an item: keys, index slots, expiry.
+/* core/item/item_store.c - the image that a table stores: keys, index slots, expiry.
  *
- * Job      Checks key attributes and encodes them, and turns an item into the image that the table
- *          stores. The attributes and their order stay, so an ordinal means the same in both; only
- *          the records of the primary key change, from "value here" to "value in the key area".
- *          Everything between is copied in runs.
- * Rules    Nothing here allocates. An item is the sane image of a builder or a page, of any table.
+ * Job      Checks and encodes key attributes, and turns an item into the image that the table
+ *          stores. The attributes keep their order, so an ordinal means the same in both images.
+ *          Only the records of the primary key change, from "value here" to "value in the key
+ *          area". Everything between is copied in runs.
+ * Rules    Nothing here allocates. An item comes from a builder or from a page of any table;
+ *          item_check_records() comes before the first look at its records.
  * Tests    tests/unit/item/item_store_test.c
  */
 #include <stdio.h>
@@ -15,8 +16,8 @@
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 
-/* DynamoDB leaves items alone whose TTL is more than five years past (developer guide, "Using time
- * to live"). */
+/* DynamoDB does not expire items whose TTL is more than five years past (developer guide, "Using
+ * time to live"). */
 #define STORE_TTL_PAST_MAX_S (INT64_C(5) * 365 * 24 * 3600)
 #define ASCII_NEVER UINT64_C(0x8080808080808080) /* bits that no ASCII text has */
 
@@ -47,7 +48,7 @@ static int encode_number(const struct larder_value *value, uint8_t *to, size_t *
     if (value->count != ITEM_N_IS_ENCODED)
         return num_encode(value->data, value->bytes, to, bytes);
     if (!value->data || !num_is_sane(value->data, value->bytes))
-        return err_set(LARDER_E_INVAL, "a value of type N with count 1 must be one read from an item");
+        return err_set(LARDER_E_INVAL, "a value of type N with count 1 must have been read from an item");
     memcpy(to, value->data, value->bytes);
     *bytes = value->bytes;
     return LARDER_OK;
@@ -84,8 +85,8 @@ int item_encode_key_value(const struct item_key_attr *attr, const struct larder_
 
 typedef uint64_t two_words __attribute__((vector_size(16)));
 
-/* Copies 8 to 15 bytes: the first eight and the last eight, which may overlap. Returns the bits
- * that any of them has. */
+/* Copies 8 to 15 bytes: the first eight and the last eight, which may overlap. Returns the OR of
+ * all bytes. */
 static inline uint64_t copy_short(uint8_t *to, const uint8_t *from, size_t bytes) {
     uint64_t first, last;
     size_t last_at = bytes - sizeof last;
@@ -109,8 +110,8 @@ static inline uint64_t copy_long(uint8_t *to, const uint8_t *from, size_t bytes)
     return bits[0] | bits[1];
 }
 
-/* Most keys are ASCII text of some length: copied and looked at in one go. 0: not such a key, and
- * what `to` holds is of no account. */
+/* Most keys are ASCII text of 8 bytes and more: copied and checked in one pass. 0: not such a key;
+ * the contents of `to` mean nothing. */
 static inline int take_usual_key(const struct item_key_attr *attr, const struct larder_value *value, size_t bytes_max,
                                  uint8_t *to, size_t *bytes) {
     size_t count = value->bytes;
@@ -142,21 +143,21 @@ int item_key_from_values(const struct item_shape *shape, const struct larder_key
     out->partition_bytes = (uint16_t)partition_bytes;
     out->sort_bytes = (uint16_t)sort_bytes;
     out->area_bytes = (uint32_t)item_round8(used);
-    memcpy(out->area + used, &(uint64_t){0},
-           sizeof(uint64_t)); /* the padding, and some more: `area` has room for a word */
+    /* the padding and a little more: `area` has room for a word */
+    memcpy(out->area + used, &(uint64_t){0}, sizeof(uint64_t));
     return LARDER_OK;
 }
 
 /* ---- Finding key attributes ------------------------------------------------------------------ */
 
-/* An attribute as a key: its type, and unless that is none of S, N and B, its value. */
+/* An attribute that may be a key. `value` has its type, and its data if that is S, N or B. */
 struct found_attr {
     uint16_t ordinal;
     struct bytes name_field;
     struct larder_value value;
 };
 
-/* Names are short, and most are equal when they are compared. */
+/* Fast for short names, most of which are equal when they are compared. */
 static inline int is_same_name(const uint8_t *a, const char *b, size_t bytes) {
     uint64_t a8[2], b8[2];
     uint32_t a4[2], b4[2];
@@ -183,7 +184,7 @@ static int order_at(const struct item_places *p, uint32_t ordinal, const struct 
     return item_compare_bytes(item_record_at(p->start + item_place(p, ordinal)).name, wanted);
 }
 
-/* The number of names before that of the attribute; *near is tried first. */
+/* How many names come before the attribute's; *near is tried first. */
 static __attribute__((noinline)) uint32_t find_place(const struct item_places *p, const struct item_key_attr *attr,
                                                      uint16_t *near) {
     uint32_t low = 0, high = p->count, middle = *near;
@@ -212,7 +213,7 @@ static inline void read_found(const struct item_head *h, const struct item_recor
         value->data = item_get_scalar(r->tag, r->value, &value->bytes);
 }
 
-/* Whether the record is the attribute's. */
+/* Whether the record has the attribute's name. */
 static inline int is_named(const uint8_t *record, const struct item_key_attr *attr) {
     struct bytes name;
     if (attr->name_byte)
@@ -221,7 +222,7 @@ static inline int is_named(const uint8_t *record, const struct item_key_attr *at
     return name.len == attr->name_bytes && is_same_name(name.at, attr->name, name.len);
 }
 
-/* 0: the item has no such attribute. *near: where it was in an item before, from now on where it is
+/* 0: the item has no such attribute. *near is its place in an earlier item, and becomes its place
  * in this one. */
 static inline int find_attr(const struct item_places *p, const struct item_key_attr *attr, uint16_t *near,
                             struct found_attr *out) {
@@ -238,7 +239,7 @@ static inline int find_attr(const struct item_places *p, const struct item_key_a
     return 1;
 }
 
-/* An attribute of an item that must be a primary key: where it is and what it holds. */
+/* Finds an attribute of the primary key, which the item must have. */
 static int find_key(const struct item_places *p, const struct item_key_attr *attr, const char *what, size_t bytes_max,
                     uint16_t *near, struct found_attr *out) {
     if (!find_attr(p, attr, near, out))
@@ -286,7 +287,7 @@ int item_start_key(const struct item_shape *shape, const struct item_index_shape
             (index && is_key(record, &index->partition, &index->sort)))
             continue;
         return err_set(LARDER_E_INVAL,
-                       "the start key has an attribute \"%.*s\"; the keys of the table%s are allowed, and nothing else",
+                       "the start key has an attribute \"%.*s\"; only the keys of the table%s are allowed",
                        ITEM_SHOWN(name), index ? " and the index" : "");
     }
     return LARDER_OK;
@@ -304,7 +305,8 @@ static int refuse_index_key(const struct item_index_shape *index, const struct i
                                      : check_size(attr, value->bytes, what, bytes_max);
 }
 
-/* Most are where they were, short, and as the index wants them: seen in few instructions. */
+/* Whether the record at `at` is the attribute, short, and of the right type: true of most, and seen
+ * in few instructions. */
 static inline int is_usual_key(const struct item_places *p, const struct item_key_attr *attr, uint32_t at) {
     if (at >= p->count)
         return 0;
@@ -313,7 +315,7 @@ static inline int is_usual_key(const struct item_places *p, const struct item_ke
            is_named(record, attr);
 }
 
-/* A key attribute of an index. *ordinal is ITEM_NO_ATTR if the item has none that will do;
+/* Finds a key attribute of an index. *ordinal is ITEM_NO_ATTR if the item has none that fits.
  * LARDER_E_INVAL if it has one of the wrong type or size, unless is_lenient. */
 static __attribute__((noinline)) int find_index_key(const struct item_places *p, const struct item_index_shape *index,
                                                     int is_lenient, const struct item_key_attr *attr, size_t bytes_max,
@@ -329,8 +331,8 @@ static __attribute__((noinline)) int find_index_key(const struct item_places *p,
     return is_lenient ? LARDER_OK : refuse_index_key(index, attr, &found.value, bytes_max);
 }
 
-/* Places of `near`: partition and sort key, the TTL attribute, then two for each index, as many as
- * there are. */
+/* Places of `near`: partition key, sort key, TTL attribute, then two for each index, which share
+ * places if there are many. */
 enum { NEAR_PARTITION, NEAR_SORT, NEAR_TTL, NEAR_INDEXES };
 
 static int fill_slot(struct item_store *s, uint32_t i, struct item_index_slot *slot) {
@@ -357,7 +359,7 @@ static int fill_slot(struct item_store *s, uint32_t i, struct item_index_slot *s
     return LARDER_OK;
 }
 
-/* The second of an expiry; 0: never. */
+/* The expiry in epoch seconds; 0: never. */
 static uint64_t ttl_seconds(const struct larder_value *value, int64_t now_s) {
     if (value->type != LARDER_N)
         return 0;
@@ -378,9 +380,8 @@ uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t nam
 
 /* ---- The stored image ------------------------------------------------------------------------ */
 
-/* Keeps `changed` sorted. An ordinal that is there already (a key here and in the table the item
- * came from) stays once.
- */
+/* Keeps `changed` sorted. An ordinal that is there already is not added: a key here and in the
+ * table that the item came from. */
 static void plan_change(struct item_store *s, const struct found_attr *attr, uint8_t key_flag) {
     uint32_t i = s->changed_count;
     for (uint32_t k = 0; k < s->changed_count; k++)
@@ -393,8 +394,8 @@ static void plan_change(struct item_store *s, const struct found_attr *attr, uin
     s->changed_count++;
 }
 
-/* An item out of a page has the keys of its table in its key area; those that are no keys here move
- * back. */
+/* An item from a page has the keys of its table in its key area; those that are no keys here move
+ * back into records. */
 static void plan_former_keys(struct item_store *s) {
     const struct item_head *h = s->from;
     if (!h->partition_bytes)
@@ -435,7 +436,8 @@ static void set_offset(struct item_store *s, uint32_t ordinal, size_t at) {
         item_set_record_offset(s->to, ordinal, (uint32_t)at);
 }
 
-/* The same for some of s->from, which are moved by the same distance. Most offsets are narrow. */
+/* The same for a run of records of s->from that move by the same distance. Most offsets are
+ * narrow. */
 static void move_offsets(struct item_store *s, uint32_t first, uint32_t last, size_t by) {
     const uint8_t *source = s->places.offsets;
     uint8_t *target = item_is_walked(s->to) ? (uint8_t *)s->moved : item_directory(s->to);
@@ -483,8 +485,8 @@ static void put_keys(const struct larder_value *partition, const struct larder_v
 
 size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder_item *item) {
     const struct item_head *h = item_head(item);
-    /* It may become wide; former keys get a length of their own, the key area its padding, and
-     * expiry or timer a place. */
+    /* The image may become wide; former keys get their own length fields, the key area its padding,
+     * and an expiry or timer its item_timed. */
     return item_round8(h->bytes + sizeof(struct item_timed) + sizeof(struct item_index_slot) * shape->index_count +
                        sizeof(uint32_t) * h->attr_count + 2u * ITEM_VARINT_BYTES_MAX + 8);
 }
@@ -543,7 +545,7 @@ static uint64_t expiry_of(struct item_store *s, int64_t now_s) {
     return ttl_seconds(&found.value, now_s);
 }
 
-/* What slots have of a walked image are offsets, not ordinals. */
+/* In a walked image slots hold offsets, not ordinals. */
 static void point_slots(const struct item_store *s) {
     struct item_index_slot *slots = item_index_slots(s->to);
     for (uint32_t i = 0; i < s->to->index_count; i++) {
@@ -554,8 +556,8 @@ static void point_slots(const struct item_store *s) {
     }
 }
 
-/* Directory (if there is to be one), records, padding and expiry; the head says what comes before
- * them. */
+/* Writes directory (if any), records, padding and expiry. Head, key area and slots are already
+ * there. */
 void item_store_records(struct item_store *s, int64_t now_s) {
     uint32_t next = 0;
     size_t at = item_lay_out(s->to, plan_records_bytes(s));

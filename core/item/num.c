@@ -1,11 +1,11 @@
 /* core/item/num.c - DynamoDB numbers: text to ordered bytes and back.
- *
- * Job      Everything goes by way of struct num_decimal, the digits of the number without leading
- *          and trailing zeros: text -> num_scan -> decimal -> num_pack -> bytes -> num_unpack ->
- *          decimal -> text or integer
- * Rules    N1 and N2 of core/item/num.h hold because a decimal has one form, and a pair of its
+ * Job      All conversions go through struct num_decimal, the digits of the number without leading
+ *          and trailing zeros.
+ * Picture  text -> num_scan -> decimal -> num_pack -> bytes
+ *          bytes -> num_unpack -> decimal -> text or integer
+ * Rules    N1 and N2 of core/item/num.h hold because a decimal has one form, and each pair of its
  *             digits is one base-100 digit.
- * Not here Arithmetic (with expressions).
+ * Not here Arithmetic (comes with expressions).
  * Tests    tests/unit/item/num_test.c
  */
 #include "core/item/num.h"
@@ -20,7 +20,7 @@
 #define NUM_POINT_MIN (-129)  /* 1E-130 is 0.1 x 10^-129 */
 #define NUM_POINT_MAX 126     /* 9.9E+125 is 0.99 x 10^126 */
 #define NUM_EXPONENT_BIAS 64  /* the smallest base-100 exponent is stored as 0 */
-#define NUM_ZERO 0x80         /* first byte of zero, and the smallest first byte of a positive number */
+#define NUM_ZERO 0x80         /* zero, and the smallest first byte of a positive number */
 #define NUM_NEGATIVE_END 0xff /* after the digits of a negative number */
 
 /* 0.d1 d2 .. dn x 10^point; d1 and dn are not 0. No digits: zero, never negative. */
@@ -31,7 +31,7 @@ struct num_decimal {
     uint8_t digits[2 * NUM_PAIRS_MAX];
 };
 
-/* What num_scan() found. More digits than fit are counted, not kept. */
+/* The result of num_scan(). Digits that do not fit are counted, not kept. */
 struct num_scanned {
     struct num_decimal decimal;
     uint64_t digit_count;
@@ -41,8 +41,8 @@ static int is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-/* Reads the exponent at text[*i], which is an 'e'. One that no legal number needs is clamped: then
- * only the limits matter. */
+/* Reads the exponent at text[*i], which is an 'e'. A value beyond any legal number is clamped; it
+ * is refused later. */
 static int num_scan_exponent(const char *text, size_t bytes, size_t *i, int64_t *exponent) {
     const int64_t clamp = INT64_C(1000000000000000);
     int64_t value = 0;
@@ -58,7 +58,7 @@ static int num_scan_exponent(const char *text, size_t bytes, size_t *i, int64_t 
     return at > first;
 }
 
-/* Reads digits and point. Zeros are held back until a digit follows, so that trailing ones are
+/* Reads digits and point. Zeros are held back until another digit follows, so trailing zeros are
  * never kept. */
 static int num_scan_digits(const char *text, size_t bytes, size_t *i, struct num_scanned *out) {
     struct num_decimal *d = &out->decimal;
@@ -93,7 +93,7 @@ static int num_scan_digits(const char *text, size_t bytes, size_t *i, struct num
     return has_digit;
 }
 
-/* True if the text is a number, within the limits or not. */
+/* True if the text is a number, even one beyond the limits. */
 static int num_scan(const char *text, size_t bytes, struct num_scanned *out) {
     size_t i = 0;
     int64_t exponent = 0;
@@ -135,7 +135,8 @@ static size_t num_pack(const struct num_decimal *d, uint8_t *to) {
     return n;
 }
 
-/* Says what is wrong with a text that num_scan() was given; `number` if it took it. */
+/* Sets the message for a text that is refused. number: what num_scan() read; NULL if it is no
+ * number. */
 static int num_refuse(const char *text, size_t bytes, const struct num_scanned *number) {
     int shown = text ? utf8_shown_bytes(text, bytes) : 0;
     const char *cut = (size_t)shown < bytes ? "..." : "";
@@ -198,7 +199,7 @@ static int num_unpack(const uint8_t *from, size_t bytes, struct num_decimal *d) 
             d->digits[d->count++] = (uint8_t)(pair / 10);
         d->digits[d->count++] = (uint8_t)(pair % 10);
     }
-    /* a first pair below 10 gave one digit only */
+    /* a first pair below 10 gave only one digit */
     d->point = 2 * exponent - (int)(2 * pairs - d->count);
     d->count -= d->digits[d->count - 1] == 0;
     return d->count <= LARDER_NUMBER_DIGITS_MAX;
@@ -236,7 +237,7 @@ size_t num_decode(const uint8_t *from, size_t bytes, char *text) {
     return n;
 }
 
-/* The integer part of the magnitude; false if it has more than 19 digits, which no int64 has. */
+/* The integer part of the magnitude; false if it has more than 19 digits, too many for an int64. */
 static int num_magnitude(const struct num_decimal *d, uint64_t *out) {
     uint64_t magnitude = 0;
     if (d->point > 19)

@@ -144,8 +144,8 @@ int page_project_last(struct larder_page *p, const struct bytes *names, uint32_t
     return LARDER_OK;
 }
 
-/* The value of the i-th key attribute of a page's last item: those of the table lie in the key area
- * of an item as it is stored. */
+/* The value of the i-th key attribute of a page's last item. In a stored item the table's keys lie
+ * in the key area. */
 static int resume_value(const struct larder_item *last, const struct item_key_attr *attr, uint32_t i,
                         struct larder_value *value) {
     const struct item_head *h = item_head(last);
@@ -160,7 +160,7 @@ static int resume_value(const struct larder_item *last, const struct item_key_at
     }
     if (larder_item_getn(last, attr->name, attr->name_bytes, value) == LARDER_OK && value->type == attr->type)
         return LARDER_OK;
-    return err_set(LARDER_E_CORRUPT, "an item of the table has no key \"%.64s\"", attr->name);
+    return err_set(LARDER_E_CORRUPT, "the table is damaged: an item has no key attribute \"%.64s\"", attr->name);
 }
 
 int page_set_resume(struct larder_page *p, const struct item_key_attr *const *attrs, uint32_t count) {

@@ -1,10 +1,10 @@
 /* core/segment/live.c - see core/segment/live.h.
  *
- * Job      Takes, drops and probes the locks that tell who is alive.
- * Locks    The fork guard: held while a description has a descriptor, so that no forked child gets
- *          a copy of it.
- * Killed   Anywhere: the kernel closes the descriptor or unmaps the page, and with the last of them
- *          goes the lock.
+ * Job      Takes, drops and tests liveness locks.
+ * Locks    The fork guard is held while an open file description has a descriptor, so no forked
+ *          child gets a copy of the descriptor.
+ * Crash    Anywhere: the kernel closes the descriptor and unmaps the page; the last of them takes
+ *          the lock with it.
  * Tests    tests/unit/segment/live_test.c
  */
 #include "core/segment/live.h"
@@ -28,7 +28,7 @@ void live_fork_parent(void) {
     pthread_mutex_unlock(&live_fork_guard);
 }
 
-/* The child's only thread is the one that forked, and so the one that holds the guard. */
+/* The child's only thread is the one that forked, and it holds the guard. */
 void live_fork_child(void) {
     pthread_mutex_unlock(&live_fork_guard);
 }
@@ -37,18 +37,19 @@ static struct flock live_range(int64_t byte, short type) {
     return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 }
 
-/* Of the file that has the locks; -1: this user may not open it. */
+/* Descriptor of the file that carries the locks; -1: this user may not open it. */
 static int live_fd(const struct seg *s) {
     return s->has_lock_file ? s->lock_fd : s->fd;
 }
 
-/* A description of its own for the file: a dup() would share its locks with all copies of the
+/* Opens a new description of the file: a dup() would share its locks with all copies of the
  * descriptor. */
 static int live_open(const struct seg *s, int *fd) {
     char path[40];
     *fd = -1;
     if (live_fd(s) < 0)
-        return err_set(LARDER_E_ACCESS, "the segment's lock file is only for those who may write");
+        return err_set(LARDER_E_ACCESS,
+                       "the segment's lock file can be opened only by users that may write to the segment");
     if (!seg_lock_fd_is_ours(s))
         return LARDER_E_OS;
     snprintf(path, sizeof path, "/proc/self/fd/%d", live_fd(s));
@@ -58,7 +59,7 @@ static int live_open(const struct seg *s, int *fd) {
     if (errno == ENOENT)
         return err_note_errno(
             err_set(LARDER_E_OS, "cannot open %s, which slots and creation need: is /proc mounted?", path), ENOENT);
-    return err_set_errno("open the file with the segment's locks once more through", path);
+    return err_set_errno("reopen the file with the segment's locks as", path);
 }
 
 static int live_lock(int fd, int64_t byte) {
@@ -70,16 +71,16 @@ static int live_lock(int fd, int64_t byte) {
     return err_set_errno("lock", "a byte of the file with the segment's locks");
 }
 
-/* From here on the mapping alone keeps the description, and its lock, alive. NORESERVE: on
- * hugetlbfs it would otherwise set a huge page aside. */
+/* From here on the mapping alone keeps the description and its lock. NORESERVE: on hugetlbfs the
+ * mapping would otherwise reserve a huge page. */
 static int live_pin(const struct seg *s, int fd, void **live) {
     void *page = mmap(NULL, s->lock_page_bytes, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (page == MAP_FAILED && errno == ENOMEM)
-        return err_set(LARDER_E_NO_MEMORY, "no address space for a page that a writer slot needs (ulimit -v)");
+        return err_set(LARDER_E_NO_MEMORY, "no address space for the page of a writer slot (ulimit -v)");
     if (page == MAP_FAILED)
-        return err_set_errno("map", "a liveness lock");
+        return err_set_errno("map", "the page of a liveness lock");
     if (madvise(page, s->lock_page_bytes, MADV_DONTFORK) != 0) {
-        int result = err_set_errno("keep from forked children", "a liveness lock");
+        int result = err_set_errno("exclude from forked children", "the page of a liveness lock");
         munmap(page, s->lock_page_bytes);
         return result;
     }
@@ -89,7 +90,8 @@ static int live_pin(const struct seg *s, int fd, void **live) {
 
 int live_take(const struct seg *s, int64_t byte, void **live) {
     int fd, cancel_state;
-    /* open() and close() may end a cancelled thread, which would leave the guard locked. */
+    /* open() and close() are cancellation points; a thread cancelled there would leave the guard
+     * locked. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     pthread_mutex_lock(&live_fork_guard);
     int result = live_open(s, &fd);
@@ -109,7 +111,7 @@ void live_drop(const struct seg *s, void *live) {
         munmap(live, s->lock_page_bytes);
 }
 
-/* Whether a lock of this type on the byte would meet another one. */
+/* Whether a lock of this type on the byte would conflict with another. -1: it cannot be told. */
 static int live_would_meet(const struct seg *s, int64_t byte, short type) {
     struct flock range = live_range(byte, type);
     if (live_fd(s) < 0 || !seg_lock_fd_is_ours(s) || fcntl(live_fd(s), F_OFD_GETLK, &range) != 0)

@@ -1,8 +1,8 @@
 /* core/segment/seg.c - opens, attaches and closes segments. See core/segment/seg.h.
  *
- * Idea     An attempt opens the file anew, looks at it and does what its state allows. When the
- *          file is in other hands, it lets go of everything, and another attempt is made a moment
- *          later, until the caller's time is up. So nothing has to be remembered of a file that was
+ * Idea     Each attempt opens the file, looks at it, and does what its state allows. If another
+ *          process works on the file, the attempt releases everything, and a moment later there is
+ *          another one, until the caller's time is up. So nothing is remembered of a file that was
  *          meanwhile finished, destroyed or replaced. Attaching to a READY segment takes no lock:
  *          READY says that the head is final (rule G3).
  * Tests    tests/unit/segment/seg_test.c, tests/api/open_test.c
@@ -22,9 +22,9 @@
 #include "core/segment/seg_parts.h"
 
 #define SEG_PAUSE_NS 500000
-#define SEG_HUGE_BYTES (UINT64_C(2) << 20) /* where huge pages are larger, the hint may come to nothing */
-/* A creator opens its file a moment before it locks it. A file that is still not made and not
- * locked after so many looks (half a millisecond apart) has no creator. */
+#define SEG_HUGE_BYTES (UINT64_C(2) << 20) /* with larger huge pages the hint may have no effect */
+/* A creator opens its file a moment before it locks it. A file that is neither finished nor locked
+ * after so many looks, half a millisecond apart, has no creator. */
 #define SEG_ORPHAN_LOOKS 100
 
 struct seg_opening {
@@ -32,11 +32,11 @@ struct seg_opening {
     struct seg_file file;
     struct seg_wait wait;
     unsigned orphan_looks;
-    /* of the last attempt: the file is locked, but by nobody that could write to it */
+    /* in the last attempt: only a lock for reading was in the way */
     int is_reader_in_the_way;
 };
 
-/* ---- Waiting ---- */
+/* ---- Waiting --------------------------------------------------------------------------------- */
 
 void seg_wait_begin(struct seg_wait *wait, uint32_t timeout_ms) {
     wait->started_ns = wait_now_ns();
@@ -47,9 +47,9 @@ int seg_wait_is_left(const struct seg_wait *wait) {
     uint64_t now_ns = wait_now_ns(), end_ns = now_ns + SEG_PAUSE_NS;
     if (now_ns >= wait->deadline_ns)
         return 0;
-    /* SEG_ORPHAN_LOOKS counts on the pauses, so signals must not shorten them. Nor prolong them:
-     * what nanosleep() says is left includes the timer's slack, and with a signal every 60
-     * microseconds never became less. */
+    /* SEG_ORPHAN_LOOKS relies on the pauses, so signals must not shorten them. An absolute end also
+     * keeps signals from prolonging them: the rest that nanosleep() reports includes the timer's
+     * slack, and with a signal every 60 microseconds it never shrank. */
     struct timespec end = wait_timespec(end_ns);
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
         ;
@@ -60,7 +60,7 @@ uint64_t seg_wait_ms(const struct seg_wait *wait) {
     return (wait_now_ns() - wait->started_ns) / 1000000;
 }
 
-/* ---- Attaching ---- */
+/* ---- Attaching ------------------------------------------------------------------------------- */
 
 void seg_note_file(struct seg *s) {
     s->lock_page_bytes = seg_file_page_bytes(s->fd);
@@ -68,14 +68,14 @@ void seg_note_file(struct seg *s) {
     s->wants_huge_pages = s->wants_huge_pages && !seg_file_is_huge(s->fd);
 }
 
-/* A place in the address space where a huge page of the file can be mapped as one. Where there is
- * none: NULL, anywhere. */
+/* An address where a huge page of the file can be mapped as one. NULL, which means anywhere, if
+ * there is none. */
 static void *seg_huge_place(uint64_t bytes) {
     void *found = mmap(NULL, bytes + SEG_HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (found == MAP_FAILED)
         return NULL;
-    munmap(found,
-           bytes + SEG_HUGE_BYTES); /* a hint: should another thread take it meanwhile, the kernel finds another */
+    /* only a hint: if another thread takes the place meanwhile, the kernel chooses another */
+    munmap(found, bytes + SEG_HUGE_BYTES);
     return (void *)(((uintptr_t)found + SEG_HUGE_BYTES - 1) / SEG_HUGE_BYTES * SEG_HUGE_BYTES);
 }
 
@@ -102,8 +102,7 @@ int seg_attach(struct seg *s, const struct seg_file *file, const struct seg_shm 
         result = seg_map(s, head->size_bytes, file->shown);
     if (result != LARDER_OK)
         return result;
-    /* From the private copy that was checked, not from the mapping, which may have changed
-     * since. */
+    /* From the checked private copy; the mapping may have changed since. */
     s->slots_off = head->slots_off;
     s->catalog_off = head->catalog_off;
     s->bins_off = head->bins_off;
@@ -119,7 +118,7 @@ int seg_attach(struct seg *s, const struct seg_file *file, const struct seg_shm 
     return LARDER_OK;
 }
 
-/* A creator that died after READY left the file closed to all but its owner. What it wanted stands
+/* A creator that died after READY left the file closed to other users. The mode that it wanted is
  * in the head. */
 static void seg_open_set_mode(const struct seg *s) {
     struct stat st;
@@ -131,10 +130,10 @@ static void seg_open_set_mode(const struct seg *s) {
     SHM_STORE(&s->shm->mode_to_set, 0);
 }
 
-/* Found READY, locked or not. */
+/* The state is READY; the creation lock may be held or not. */
 static int seg_open_ready(struct seg *s, const struct seg_opening *o, const struct seg_shm *head, uint64_t file_bytes) {
     if (o->options.flags & LARDER_EXCLUSIVE)
-        return err_set(LARDER_E_EXISTS, SEG_NAMED_TEXT ": there already", o->file.shown);
+        return err_set(LARDER_E_EXISTS, SEG_NAMED_TEXT ": exists already", o->file.shown);
     int result = seg_attach(s, &o->file, head, file_bytes);
     if (result != LARDER_OK)
         return result;
@@ -142,7 +141,7 @@ static int seg_open_ready(struct seg *s, const struct seg_opening *o, const stru
     return seg_lock_attach(s, &o->file);
 }
 
-/* ---- A file that is not READY ---- */
+/* ---- A file that is not READY ---------------------------------------------------------------- */
 
 int seg_lock_creation(const struct seg *s, const struct seg_file *file, void **lock) {
     int result = live_take(s, LIVE_CREATE_BYTE, lock);
@@ -155,8 +154,8 @@ int seg_lock_creation(const struct seg *s, const struct seg_file *file, void **l
     return result;
 }
 
-/* The creation lock of the segment's own file, although there is a lock file. LARDER_OK, and *lock
- * NULL if only a user that may not write is in the way. */
+/* Takes the creation lock of the segment's own file, although there is a lock file. LARDER_OK with
+ * *lock NULL if only a lock for reading is in the way. */
 static int seg_lock_own(const struct seg *s, void **lock) {
     struct seg own = *s;
     own.has_lock_file = 0;
@@ -183,13 +182,13 @@ void seg_drop_removal(const struct seg *s, const struct seg_removal *locks) {
     live_drop(s, locks->creation);
 }
 
-/* The destroyer died before it removed the name. Those who are attached know already; the name is
- * free. */
+/* The destroyer died before it removed the name. Attached processes already know; the name may be
+ * used again. */
 static int seg_open_destroyed(const struct seg *s, const struct seg_opening *o, const struct seg_shm *head) {
     if (!o->file.path)
-        return err_set(LARDER_E_DESTROYED, SEG_NAMED_TEXT ": was destroyed", o->file.shown);
+        return err_set(LARDER_E_DESTROYED, SEG_NAMED_TEXT ": has been destroyed", o->file.shown);
     if (!(o->options.flags & LARDER_CREATE))
-        return err_set(LARDER_E_NO_SEGMENT, SEG_NAMED_TEXT ": there is none, it was destroyed", o->file.shown);
+        return err_set(LARDER_E_NO_SEGMENT, SEG_NAMED_TEXT ": does not exist; it was destroyed", o->file.shown);
     int result = seg_lock_remove(s, &o->file, head);
     if (result == LARDER_OK)
         result = seg_file_unlink(&o->file, s->fd);
@@ -204,7 +203,7 @@ static int seg_open_locked(struct seg *s, const struct seg_opening *o) {
     switch (seg_look(&o->file, s->fd, &head, &file_bytes, &result)) {
     case SEG_LOOK_READY:
         return seg_open_ready(s, o, &head, file_bytes);
-    case SEG_LOOK_DESTROYED: /* meanwhile: its lock may be on its lock file */
+    case SEG_LOOK_DESTROYED: /* just now: its lock may be on its lock file */
         return SEG_AGAIN;
     case SEG_LOOK_EMPTY:
         return seg_create(s, &o->file, &o->options);
@@ -216,21 +215,22 @@ static int seg_open_locked(struct seg *s, const struct seg_opening *o) {
     }
 }
 
-/* Neither made by this call nor by anybody else. */
+/* LARDER_EXCLUSIVE, and the file exists: this call did not create it, and no call has finished
+ * it. */
 static int seg_open_not_exclusive(const struct seg_opening *o) {
     return err_set(LARDER_E_EXISTS,
                    SEG_NAMED_TEXT
-                   ": there already, empty or half made; without LARDER_EXCLUSIVE it is waited for or taken over",
+                   ": exists already, empty or half made; open it without LARDER_EXCLUSIVE to take it over",
                    o->file.shown);
 }
 
-/* With LARDER_CREATE: whoever gets the lock decides what the file becomes (rule G1). */
+/* With LARDER_CREATE: the holder of the creation lock decides what the file becomes (rule G1). */
 static int seg_open_take_over(struct seg *s, struct seg_opening *o) {
     void *lock;
     if ((o->options.flags & LARDER_EXCLUSIVE) && !o->file.is_new && !s->is_memfd)
         return seg_open_not_exclusive(o);
     if (o->file.is_foreign)
-        return seg_file_is_foreign(&o->file, s->fd, "is no segment yet, and only its owner may make it one");
+        return seg_file_is_foreign(&o->file, s->fd, "is not a segment yet, and only its owner may make it one");
     int result = seg_lock_creation(s, &o->file, &lock);
     o->is_reader_in_the_way = result == SEG_AGAIN && live_is_locked(s, LIVE_CREATE_BYTE) == 1 &&
                               live_is_locked_for_writing(s, LIVE_CREATE_BYTE) == 0;
@@ -241,12 +241,12 @@ static int seg_open_take_over(struct seg *s, struct seg_opening *o) {
     return result;
 }
 
-/* With LARDER_CREATE: a name that its destroyer did not come to remove. */
+/* With LARDER_CREATE: removes a name that its destroyer left behind. */
 static int seg_open_clear(struct seg *s, const struct seg_opening *o, const struct seg_shm *head) {
     struct seg_shm now;
     uint64_t file_bytes;
     struct seg_removal lock;
-    (void)seg_lock_find(s, &o->file, head); /* gone, too: then the lock is on the file */
+    (void)seg_lock_find(s, &o->file, head); /* may be gone, too: then the lock is on the file */
     int result = seg_lock_removal(s, &o->file, &lock);
     if (result != LARDER_OK)
         return result;
@@ -257,19 +257,20 @@ static int seg_open_clear(struct seg *s, const struct seg_opening *o, const stru
     return result;
 }
 
-/* Without LARDER_CREATE: waits for a creator that lives. */
+/* Without LARDER_CREATE: waits as long as the creator lives. */
 static int seg_open_unfinished(const struct seg *s, struct seg_opening *o) {
     if (live_is_locked(s, LIVE_CREATE_BYTE) == 1)
         o->orphan_looks = 0;
     else if (o->orphan_looks++ >= SEG_ORPHAN_LOOKS || seg_wait_ms(&o->wait) >= o->options.busy_timeout_ms)
-        return err_set(LARDER_E_FORMAT,
-                       SEG_NAMED_TEXT
-                       ": never finished, and nobody is at work on it; opening with LARDER_CREATE takes it over",
-                       o->file.shown);
+        return err_set(
+            LARDER_E_FORMAT,
+            SEG_NAMED_TEXT
+            ": was never finished, and no process is creating it; open it with LARDER_CREATE to take it over",
+            o->file.shown);
     return SEG_AGAIN;
 }
 
-/* ---- Opening ---- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static int seg_open_check(const struct larder_options *o) {
     if (RESERVED_CHECK(o, "struct larder_options"))
@@ -277,7 +278,7 @@ static int seg_open_check(const struct larder_options *o) {
     const uint32_t all = LARDER_CREATE | LARDER_EXCLUSIVE | LARDER_READ_ONLY | LARDER_MEMFD | LARDER_REPAIR |
                          LARDER_HUGE_PAGES | LARDER_ANY_OWNER;
     if (o->flags & ~all)
-        return err_set(LARDER_E_INVAL, "flags %#x hold bits that mean nothing: %#x are allowed", o->flags, all);
+        return err_set(LARDER_E_INVAL, "flags %#x has unknown bits; the bits of %#x are allowed", o->flags, all);
     if ((o->flags & LARDER_EXCLUSIVE) && !(o->flags & LARDER_CREATE))
         return err_set(LARDER_E_INVAL, "LARDER_EXCLUSIVE is only allowed with LARDER_CREATE");
     if ((o->flags & LARDER_CREATE) && (o->flags & LARDER_READ_ONLY))
@@ -285,14 +286,16 @@ static int seg_open_check(const struct larder_options *o) {
     if ((o->flags & LARDER_REPAIR) && (o->flags & (LARDER_CREATE | LARDER_READ_ONLY)))
         return err_set(LARDER_E_INVAL, "LARDER_REPAIR excludes LARDER_CREATE and LARDER_READ_ONLY");
     if ((o->flags & LARDER_MEMFD) && o->memfd < 0 && (o->memfd != -1 || !(o->flags & LARDER_CREATE)))
-        return err_set(LARDER_E_INVAL, "memfd %d is no descriptor; -1 with LARDER_CREATE makes a new memfd", o->memfd);
+        return err_set(LARDER_E_INVAL, "memfd %d is not a descriptor; -1 with LARDER_CREATE makes a new memfd",
+                       o->memfd);
     if (!(o->flags & LARDER_CREATE))
         return LARDER_OK;
     if (o->mode != 0 && !seg_mode_is_possible(o->mode))
-        return err_set(LARDER_E_INVAL,
-                       "mode %#o is not allowed: permission bits, the owner's 0600 among them, and no right to write "
-                       "without the right to read",
-                       o->mode);
+        return err_set(
+            LARDER_E_INVAL,
+            "mode %#o is not allowed; permission bits are, with 0600 for the owner, and for no class the right "
+            "to write without the right to read",
+            o->mode);
     struct seg_shm plan;
     return seg_layout_plan(&plan, o, (uint64_t)sysconf(_SC_PAGESIZE));
 }
@@ -315,12 +318,12 @@ static int seg_open_begin(struct seg_opening *o, const struct larder_options *op
     return LARDER_OK;
 }
 
-/* The descriptor is borrowed from the caller, so the segment gets a copy. */
+/* The caller's descriptor is borrowed, so the segment gets a copy. */
 static int seg_open_given(struct seg *s, const struct larder_options *o) {
     struct stat st;
     int flags = fcntl(o->memfd, F_GETFL);
     if (flags < 0 || fstat(o->memfd, &st) != 0)
-        return err_set(LARDER_E_INVAL, "memfd %d is no open descriptor", o->memfd);
+        return err_set(LARDER_E_INVAL, "memfd %d is not an open descriptor", o->memfd);
     if (!S_ISREG(st.st_mode))
         return err_set(LARDER_E_FORMAT, "memfd %d is not a memfd or regular file", o->memfd);
     int access = flags & O_ACCMODE;
@@ -348,9 +351,9 @@ static int seg_open_file(struct seg *s, struct seg_opening *o) {
     return result == LARDER_E_EXISTS ? SEG_AGAIN : result;
 }
 
-/* A look without the lock can fall into the middle of a takeover, where the head is cut off and
- * written anew, and see neither. Bad news counts only if nobody is at work on the file, and then it
- * is looked at once more. */
+/* A look without the lock may hit the middle of a takeover, where the head is cut off and written
+ * again, and see neither state. A bad result counts only if no process works on the file, and after
+ * a second look. */
 static enum seg_look seg_open_look(const struct seg *s, const struct seg_opening *o, struct seg_shm *head,
                                    uint64_t *file_bytes, int *result) {
     enum seg_look look = seg_look(&o->file, s->fd, head, file_bytes, result);
@@ -362,7 +365,7 @@ static enum seg_look seg_open_look(const struct seg *s, const struct seg_opening
     return SEG_LOOK_FAILED;
 }
 
-/* A segment that only a repair may attach to; *result says so to others. While the repair lives
+/* Only a repair may attach to this segment; `result` is for other calls. While the repair lives,
  * they wait for it. */
 static int seg_open_broken(struct seg *s, struct seg_opening *o, const struct seg_shm *head, uint64_t file_bytes,
                            int result) {
@@ -375,12 +378,11 @@ static int seg_open_broken(struct seg *s, struct seg_opening *o, const struct se
     int is_told = seg_lock_find(s, &o->file, head) == LARDER_OK && live_is_locked(s, LIVE_CREATE_BYTE) >= 0;
     if (is_told)
         return live_is_locked(s, LIVE_CREATE_BYTE) == 1 ? SEG_AGAIN : result;
-    /* a user that may not write cannot tell: it waits */
+    /* a user that may not write cannot tell whether the repair lives, so it waits */
     if (seg_wait_ms(&o->wait) < o->options.busy_timeout_ms)
         return SEG_AGAIN;
     return err_set(LARDER_E_CORRUPT,
-                   SEG_NAMED_TEXT
-                   ": it is being repaired, or its repair was cut off; larder check --repair finishes it",
+                   SEG_NAMED_TEXT ": is being repaired, or its repair was cut off; larder check --repair finishes it",
                    o->file.shown);
 }
 
@@ -434,12 +436,13 @@ int seg_open(struct seg *s, const struct larder_options *options) {
     *s = opened;
     if (result == SEG_AGAIN && o.is_reader_in_the_way)
         return err_set(LARDER_E_BUSY,
-                       SEG_NAMED_TEXT ": an empty or half-made file that other users may read, and one of them holds a "
-                                      "lock on it; remove it, for a new one has no such time",
+                       SEG_NAMED_TEXT
+                       ": is empty or half made and readable by other users, and one of them holds a lock "
+                       "on it; remove it and create it again",
                        o.file.shown);
     if (result == SEG_AGAIN)
         return err_set(LARDER_E_BUSY,
-                       SEG_NAMED_TEXT ": another process is still creating, removing or repairing it after %llu ms",
+                       SEG_NAMED_TEXT ": another process has been creating, removing or repairing it for %llu ms",
                        o.file.shown, (unsigned long long)seg_wait_ms(&o.wait));
     return result;
 }
@@ -449,7 +452,7 @@ static int seg_fd_is(int fd, uint64_t device, uint64_t inode) {
     if (fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode)
         return 1;
     err_set(LARDER_E_OS,
-            "this program has closed descriptor %d, which belongs to the segment; open it after closing others", fd);
+            "descriptor %d of the segment was closed by this program; open the segment after closing descriptors", fd);
     err_note_errno(LARDER_E_OS, EBADF);
     return 0;
 }

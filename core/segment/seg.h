@@ -2,22 +2,18 @@
  *
  * Job      Creates, maps, recognises and destroys segments. Turns offsets into pointers after
  *          checking bounds.
- * Rules    G1 A creator holds the file's creation lock (an open-file-description lock that dies
- *             with it) until state is READY; whoever gets that lock and finds another state makes
- *             the segment anew.
- *          G2 All of the metadata, and every span below claimed_bytes, is backed by memory: no
- *             store can raise SIGBUS. But of the span descriptors only those of spans below
- *             claimed_bytes, and what else is on their pages: a segment that is made larger than it
- *             will be costs nothing. Nobody but a repair looks at others. Somebody who truncates
- *             the file under its users breaks this, as with any mapped file; a memfd is sealed
- *             against it.
- *          G3 READY never becomes INITIALISING again, and the head's identity and geometry never
- *             change after READY.
- *          G4 A file of another user is never made a segment, and only read unless the caller asks
- *             for more.
- * Files    seg.c opens, attaches and closes; seg_file.c names, descriptors and the look at a head;
- *          seg_lock.c the lock file; seg_layout.c the geometry; seg_create.c makes; seg_destroy.c
- *          removes.
+ * Rules    G1 A creator holds the file's creation lock, which dies with it, until the state is
+ *             READY. A process that gets this lock and finds a half-made segment makes it again.
+ *          G2 All metadata and every span below claimed_bytes are backed by memory: no store can
+ *             raise SIGBUS. Of the span descriptors, only the pages with those of spans below
+ *             claimed_bytes are backed, so a generous size costs nothing. Only a repair looks at
+ *             other descriptors. A process that truncates the file under its users breaks this, as
+ *             with any mapped file; a memfd is sealed against it.
+ *          G3 READY never becomes INITIALISING again. The head's identity and geometry never change
+ *             after READY.
+ *          G4 A file of another user is never made a segment, and is opened for writing only if the
+ *             caller asks for it.
+ * Files    core/segment/README.md has the list; core/table/seg_destroy.c removes a segment.
  * Tests    tests/unit/segment/seg_test.c, tests/unit/segment/seg_birth_test.c,
  *          tests/api/open_test.c
  */
@@ -26,28 +22,27 @@
 
 #include "core/segment/layout.h"
 
-#define SEG_BUSY_TIMEOUT_MS 2000u /* default of options.busy_timeout_ms */
-#define SEG_NO_WAIT_MS 100u       /* to open with LARDER_NO_WAIT: more than SEG_ORPHAN_LOOKS take */
+#define SEG_BUSY_TIMEOUT_MS 2000u /* options.busy_timeout_ms if it is 0 */
+#define SEG_NO_WAIT_MS 100u       /* for LARDER_NO_WAIT: longer than SEG_ORPHAN_LOOKS */
 
 struct seg {
     unsigned char *base;
     uint64_t bytes;
     struct seg_shm *shm; /* == base */
-    /* O_CLOEXEC; the mapping's own description, carries no locks */
+    /* O_CLOEXEC; the description of the mapping, without locks */
     int fd;
-    uint64_t file_device, file_inode; /* of fd when it was opened: see seg_fd_is_ours */
+    uint64_t file_device, file_inode; /* of fd when it was opened (seg_fd_is_ours) */
     int is_read_only, is_memfd;
     /* a memfd that the kernel made: no directory, so never a lock file, whatever its head says */
     int has_no_name;
     /* locks are on a file of their own (core/segment/seg_lock.h), else on fd's */
     int has_lock_file;
-    int lock_fd;                      /* of that file, if there is one; -1: not for this user */
+    int lock_fd;                      /* the lock file, if there is one; -1: not for this user */
     uint64_t lock_device, lock_inode; /* of lock_fd */
-    /* LARDER_HUGE_PAGES, and not on hugetlbfs, which has nothing else */
+    /* LARDER_HUGE_PAGES, and not on hugetlbfs, where all pages are huge */
     int wants_huge_pages;
     uint64_t lock_page_bytes; /* smallest mapping of this file (huge pages) */
-    /* Geometry, copied and checked at attach, so that later damage of the head cannot mislead this
-     * process. */
+    /* The geometry, copied and checked at attach: later damage of the head cannot mislead us. */
     uint64_t slots_off, catalog_off, bins_off, shards_off, spans_off, data_off, hash_seed;
     uint32_t slot_count, span_count, arena_count, shard_count, stripe_count;
 };
@@ -58,18 +53,18 @@ void seg_close(struct seg *s);
 /* As larder_destroy(). */
 int seg_destroy(const char *name, uint32_t flags);
 
-/* 0: the program closed our descriptor, and another file may have its number now. Every system call
- * on fd asks first; a message is set. Mapping and liveness locks are not touched by that. */
+/* 0, with a message: the program closed our descriptor, and its number may belong to another file
+ * now. To ask before each system call on fd. Mapping and liveness locks survive such a close. */
 int seg_fd_is_ours(const struct seg *s);
-/* The same for the descriptor of the file that has the locks. */
+/* The same for the descriptor of the file that carries the locks. */
 int seg_lock_fd_is_ours(const struct seg *s);
-/* 1: the file has no name any more, so nobody can attach to it again. A memfd never had one. 0 also
- * if it cannot be told. */
+/* 1: the file has lost its name, so no process can attach to it again. 0 also if it cannot be told,
+ * and for a memfd, which has no name. */
 int seg_is_removed(const struct seg *s);
 
-/* `bytes` bytes at `off`, or NULL if they are not wholly inside the heap's claimed spans, or off is not 8-aligned. A reader may
- * come here with garbage: beyond what is claimed, even a look would take memory, or raise SIGBUS
- * where there is none. */
+/* The address of `bytes` bytes at `off`. NULL if they are not wholly inside the heap's claimed
+ * spans, or off is not 8-aligned. Readers may pass garbage: beyond the claimed memory even a load
+ * would take memory, or raise SIGBUS if there is none. */
 static inline void *seg_at(const struct seg *s, uint64_t off, uint64_t bytes) {
     uint64_t end = SHM_LOAD_RELAXED(&s->shm->claimed_bytes);
     if (__builtin_expect(end > s->bytes, 0))
@@ -78,7 +73,7 @@ static inline void *seg_at(const struct seg *s, uint64_t off, uint64_t bytes) {
         return NULL;
     return s->base + off;
 }
-/* For offsets that this process computed or holds the lock for; still checked in debug builds. */
+/* The offset of an address inside the segment. */
 static inline uint64_t seg_off(const struct seg *s, const void *at) {
     return (uint64_t)((const unsigned char *)at - s->base);
 }
@@ -94,18 +89,19 @@ static inline struct bin_shm *seg_bin(const struct seg *s, uint32_t i) {
 static inline struct span_shm *seg_span(const struct seg *s, uint32_t i) {
     return (struct span_shm *)(s->base + s->spans_off) + i;
 }
-/* Where the descriptors end that are backed by memory when so much is claimed (G2). */
+/* Where the memory of span descriptors ends when so much is claimed (G2). */
 static inline uint64_t seg_descriptors_end(const struct seg *s, uint64_t claimed) {
     uint64_t spans = claimed > s->data_off ? (claimed - s->data_off) / SPAN_BYTES : 0, page = s->lock_page_bytes;
     uint64_t end = (s->spans_off + spans * sizeof(struct span_shm) + page - 1) / page * page;
     return end < s->data_off ? end : s->data_off;
 }
-/* A lock word anywhere in the segment, metadata included; NULL if out of bounds or misaligned. */
+/* The word at `off` anywhere in the segment, metadata included; NULL if out of bounds or
+ * misaligned. */
 static inline void *seg_word(const struct seg *s, uint64_t off) {
     return off < sizeof(uint64_t) || (off & 3) != 0 || off > s->bytes - 8 ? NULL : s->base + off;
 }
-/* A word that a step of the journal publishes, or its sequence: in the catalog, a timer shard or a
- * block. NULL if it is none. */
+/* The word at `off` if a step of the journal may publish it or bump it: in the catalog, a timer
+ * shard or a block. Else NULL. */
 static inline shm_word *seg_step_word(const struct seg *s, uint64_t off) {
     uint64_t catalog_end = s->catalog_off + LARDER_TABLES_MAX * sizeof(struct table_shm);
     int is_metadata = (off >= s->catalog_off && off < catalog_end) || (off >= s->shards_off && off < s->spans_off);

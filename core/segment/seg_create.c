@@ -3,25 +3,24 @@
  * Job      Lays out the head, gives the file its size, backs the metadata with memory, and says
  *          READY.
  * Crash    The creation lock is held all the time and dies with the creator.
- *            1 size 0                           dead before 2: an empty file, which any creator takes
+ *            1 size 0                      dead before 2: an empty file, which any creator takes
  *            2 one write of the whole head, state INITIALISING
- *            3 size `size_bytes`, 4 memory
+ *            3 size `size_bytes`
+ *            4 memory
  *            5 lock_id, then the lock file is made and settled (core/segment/seg_lock.h)
- *                                               dead from 2 to 6: half made; the next creator
- *                                               removes the lock file that lock_id names, and
- *                                               begins at 1
- *            6 mode_to_set
- *            7 state = READY (release)          dead after: a segment like any other, but closed to other users
- *            8 the file's mode, 9 mode_to_set = 0
- *                                               dead before 9: its owner sets the mode when it
- *                                               opens the segment
- *          Until 8 the file is its owner's alone (mode 0600): no other user can hold up a creation
- *          by a lock on the file. But a file that was there, empty, with more rights than that, may
- *          be open elsewhere already. hugetlbfs has no write(): there the head goes through the
- *          mapping after 4, the magic first, and until then the file's zeros say "empty".
- * Why zero Every byte beyond the head is zero because the file had size 0 after step 1: free slots,
- * an empty catalog,
- *          free spans, empty bins and an empty wheel are all zero by design.
+ *            6 mode_to_set                 dead from 2 to 6: half made; the next creator removes
+ *                                          the lock file that lock_id names, and begins at 1
+ *            7 state = READY (release)     dead after: a segment, but closed to other users
+ *            8 the file's mode
+ *            9 mode_to_set = 0             dead before 9: the owner sets the mode when it opens
+ *                                          the segment
+ *          Until 8 the file has mode 0600, so no other user can hold up a creation by a lock on it.
+ *          But a file that was there, empty, with more rights may already be open elsewhere.
+ *          hugetlbfs has no write(): there the head is stored through the mapping after 4, and
+ *          until then the file's zeros say "empty".
+ * Why      Every byte beyond the head is zero, because the file had size 0 after step 1. Free
+ *          slots, an empty catalog, free spans, empty bins and an empty wheel are all zero by
+ *          design.
  * Tests    tests/unit/segment/seg_birth_test.c dies at every point of it.
  */
 #include <errno.h>
@@ -39,7 +38,7 @@
 #include "core/segment/seg_parts.h"
 
 #define SEG_MODE_DEFAULT 0600u
-#define SEG_CLAIM_STEP (UINT64_C(4) << 20) /* signals wait no longer than this takes */
+#define SEG_CLAIM_STEP (UINT64_C(4) << 20) /* signals are blocked for at most this much */
 
 static int seg_create_identity(struct seg_shm *head) {
     unsigned char random[sizeof head->uuid + sizeof head->hash_seed];
@@ -53,8 +52,8 @@ static int seg_create_identity(struct seg_shm *head) {
     return LARDER_OK;
 }
 
-/* The mode as asked for, whatever the umask. A file that was found, not made, keeps its own unless
- * one was asked for: an administrator may have put an empty file there with the right mode. */
+/* The mode as asked for, whatever the umask. A file that existed keeps its mode unless one was
+ * asked for: an administrator may have put an empty file there with the right mode. */
 static int seg_create_mode(const struct seg *s, const struct seg_file *file, uint32_t asked, uint32_t *mode) {
     struct stat st;
     if (fstat(s->fd, &st) != 0)
@@ -63,7 +62,7 @@ static int seg_create_mode(const struct seg *s, const struct seg_file *file, uin
     if (!asked && (file->is_new || s->is_memfd || !seg_mode_is_possible(*mode)))
         *mode = SEG_MODE_DEFAULT;
     uint32_t now = s->is_memfd ? *mode : SEG_MODE_MAKING;
-    /* a memfd of another user that we were handed */
+    /* EPERM: a memfd of another user, passed to us */
     if (fchmod(s->fd, now) == 0 || (errno == EPERM && s->is_memfd))
         return LARDER_OK;
     return err_set_errno("set the mode of segment", file->shown);
@@ -85,7 +84,7 @@ static int seg_create_check_limit(const struct seg_file *file, uint64_t bytes) {
     if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes)
         return LARDER_OK;
     return err_set(LARDER_E_FULL,
-                   SEG_NAMED_TEXT ": %llu bytes are more than this process may give a file (ulimit -f): %llu",
+                   SEG_NAMED_TEXT ": needs %llu bytes; this process may make files of at most %llu (ulimit -f)",
                    file->shown, (unsigned long long)bytes, (unsigned long long)limit.rlim_cur);
 }
 
@@ -98,7 +97,7 @@ static int seg_create_resize(const struct seg *s, const struct seg_file *file, u
     return failed ? err_set_errno("set the size of segment", file->shown) : LARDER_OK;
 }
 
-/* Crash list, 2: at most a page at offset 0, so it is there wholly or not at all. */
+/* Crash list, 2: at most a page at offset 0, so all of it is there or nothing. */
 static int seg_create_write_head(const struct seg *s, const struct seg_file *file, const struct seg_shm *head) {
     shm_crash_point();
     ssize_t put;
@@ -122,8 +121,8 @@ static int seg_create_claim(const struct seg *s, const struct seg_file *file, ui
         if (seg_file_back(s->fd, from, part) == 0)
             from += part;
         else if (errno == ENOSPC || errno == EDQUOT || errno == ENOMEM)
-            return err_set(LARDER_E_FULL, SEG_NAMED_TEXT ": no room for its first %llu bytes", file->shown,
-                           (unsigned long long)to);
+            return err_set(LARDER_E_FULL, SEG_NAMED_TEXT ": the filesystem has no room for its first %llu bytes",
+                           file->shown, (unsigned long long)to);
         else
             return err_set_errno("reserve memory (fallocate) for segment", file->shown);
     }
@@ -145,14 +144,14 @@ static int seg_create_fill(struct seg *s, const struct seg_file *file, const str
         result = seg_create_claim(s, file, 0, seg_descriptors_end(s, claim));
     if (result == LARDER_OK)
         result = seg_create_claim(s, file, s->data_off / s->lock_page_bytes * s->lock_page_bytes, claim);
-    if (result == LARDER_OK && is_huge) { /* the state before the magic that makes it count */
+    if (result == LARDER_OK && is_huge) { /* the state before the magic, which makes it count */
         SHM_STORE(&s->shm->state, SEG_STATE_INITIALISING);
         shm_copy_in(s->base, head, sizeof *head);
     }
     return result;
 }
 
-/* Gives back what a failed creation took. A file that was here before stays, empty. */
+/* Undoes a failed creation. A file that existed before stays, empty. */
 static void seg_create_undo(const struct seg *s, const struct seg_file *file) {
     if (s->shm)
         (void)seg_lock_remove(s, file, s->shm);
@@ -183,10 +182,10 @@ int seg_create(struct seg *s, const struct seg_file *file, const struct larder_o
     }
     if (mode != SEG_MODE_MAKING && !s->is_memfd)
         SHM_STORE(&s->shm->mode_to_set, mode);
-    SHM_STORE(&s->shm->state, SEG_STATE_READY); /* release: whoever reads READY reads the head */
+    /* release: a process that sees READY sees the head */
+    SHM_STORE(&s->shm->state, SEG_STATE_READY);
     seg_create_open_to_others(s);
-    if (s->is_memfd)
-        (void)fcntl(s->fd, F_ADD_SEALS,
-                    F_SEAL_SHRINK); /* rule G2; a descriptor that cannot be sealed is used as it is */
+    if (s->is_memfd) /* rule G2; a descriptor that cannot be sealed is used as it is */
+        (void)fcntl(s->fd, F_ADD_SEALS, F_SEAL_SHRINK);
     return LARDER_OK;
 }

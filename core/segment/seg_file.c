@@ -1,16 +1,16 @@
 /* core/segment/seg_file.c - see core/segment/seg_file.h.
  *
- * Rules    F1 Symbolic links are refused, as shm_open() does: in a directory that all may write to,
- *             a link would choose for us which file is opened, and removing it would leave the
+ * Rules    F1 Symbolic links are refused, as by shm_open(). In a directory that all users may write
+ *             to, a link would choose for us which file is opened, and removing it would leave the
  *             segment.
- *          F2 Opening never creates and creating never opens: so it is known who made a file, and
- *             the kernel's protected_regular, which forbids O_CREAT on others' files in /dev/shm,
- *             does not stand in the way.
- *          F3 A file may be made a segment only if it is empty, or carries our magic in state
- *             INITIALISING. The first thing a creator writes is the whole head at once
- *             (core/segment/seg_create.c), so no death leaves anything in between, and no foreign
+ *          F2 Opening never creates, and creating never opens. So we know who made a file, and the
+ *             kernel's protected_regular, which forbids O_CREAT on other users' files in /dev/shm,
+ *             is no obstacle.
+ *          F3 A file may be made a segment only if it is empty, or has our magic and state
+ *             INITIALISING. A creator first writes the whole head at once
+ *             (core/segment/seg_create.c), so no death leaves a state in between, and no foreign
  *             file looks like that. On hugetlbfs, which has no write(), the file grows first: there
- *             zeros where the head belongs count as empty.
+ *             zeros in place of the head count as empty.
  * Tests    tests/unit/segment/seg_foreign_test.c
  */
 #include "core/segment/seg_file.h"
@@ -58,8 +58,7 @@ int seg_file_name(struct seg_file *file, const char *segment) {
     return LARDER_OK;
 }
 
-/* EACCES alone tells little: says whose file it is and what its mode allows, if that can be
- * seen. */
+/* EACCES alone says little: names owner and mode, if they can be seen. */
 static int seg_file_no_access(const struct seg_file *file, int is_read_only) {
     const char *wanted = is_read_only ? "read" : "read and write";
     struct stat st;
@@ -74,13 +73,13 @@ static int seg_file_open_failed(const struct seg_file *file, int is_read_only) {
     switch (errno) {
     case ENOENT:
     case ENOTDIR:
-        return err_set(LARDER_E_NO_SEGMENT, SEG_NAMED_TEXT ": there is none", file->shown);
+        return err_set(LARDER_E_NO_SEGMENT, SEG_NAMED_TEXT ": does not exist", file->shown);
     case EISDIR:
-    case ENXIO: /* a socket, or a FIFO nobody reads */
+    case ENXIO: /* a socket, or a FIFO without a reader */
     case ENODEV:
-        return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": not a regular file", file->shown);
+        return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": is not a regular file", file->shown);
     case ELOOP:
-        return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": a symbolic link, which is not followed", file->shown);
+        return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": is a symbolic link, which is not followed", file->shown);
     case EACCES:
     case EPERM:
     case EROFS:
@@ -91,8 +90,7 @@ static int seg_file_open_failed(const struct seg_file *file, int is_read_only) {
 }
 
 int seg_file_open(struct seg_file *file, int is_read_only, int *fd) {
-    /* NONBLOCK: opening a FIFO or a device must not wait for anybody. It means nothing on a regular
-     * file. */
+    /* NONBLOCK: opening a FIFO or a device must not wait. It means nothing on a regular file. */
     int flags = (is_read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
     int opened = open(file->path, flags);
     if (opened < 0)
@@ -100,7 +98,7 @@ int seg_file_open(struct seg_file *file, int is_read_only, int *fd) {
     struct stat st;
     if (fstat(opened, &st) != 0 || !S_ISREG(st.st_mode)) {
         close(opened);
-        return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": not a regular file", file->shown);
+        return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": is not a regular file", file->shown);
     }
     file->is_foreign = st.st_uid != geteuid();
     *fd = opened;
@@ -121,10 +119,10 @@ int seg_file_create(struct seg_file *file, int *fd) {
     if (opened < 0 && errno == EEXIST)
         return LARDER_E_EXISTS;
     if (opened < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return err_set(LARDER_E_NO_SEGMENT, SEG_NAMED_TEXT ": no directory to create it in", file->shown);
+        return err_set(LARDER_E_NO_SEGMENT, SEG_NAMED_TEXT ": its directory does not exist", file->shown);
     if (opened < 0)
         return err_set_errno("create segment", file->shown);
-    /* A umask may even take the owner's bits, which the creation lock needs; the mode asked for
+    /* A umask may remove even the owner's bits, which the creation lock needs. The mode asked for
      * comes later. */
     (void)fchmod(opened, SEG_MODE_MAKING);
     file->is_new = 1;
@@ -226,9 +224,9 @@ uint64_t seg_file_page_bytes(int fd) {
     return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* The tmpfs of many kernels gives everything back when a signal comes, so a program with a timer
- * that is faster than the call would never get its memory. Signals wait for the end of it, then:
- * some tenths of a millisecond per megabyte. */
+/* On many kernels tmpfs gives everything back when a signal comes, so a program with a timer faster
+ * than the call would never get its memory. So signals are blocked meanwhile: some tenths of a
+ * millisecond per megabyte. */
 int seg_file_back(int fd, uint64_t from, uint64_t bytes) {
     sigset_t all, before;
     int failed;
@@ -236,14 +234,14 @@ int seg_file_back(int fd, uint64_t from, uint64_t bytes) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     do
         failed = fallocate(fd, 0, (off_t)from, (off_t)bytes);
-    while (failed && errno == EINTR); /* SIGSTOP and SIGCONT cannot be held off */
+    while (failed && errno == EINTR); /* SIGSTOP and SIGCONT cannot be blocked */
     int number = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = number;
     return failed;
 }
 
-/* As many bytes of the head as there are; -1 if it cannot be read. */
+/* Reads as many bytes of the head as there are. -1: it cannot be read. */
 static ssize_t seg_look_read(int fd, struct seg_shm *head) {
     size_t have = 0;
     *head = (struct seg_shm){0};
@@ -266,10 +264,10 @@ static int seg_look_is_zero(const struct seg_shm *head) {
     return 1;
 }
 
-/* The file has a head that starts with our magic. */
+/* The file has a whole head that starts with our magic. */
 static enum seg_look seg_look_ours(const struct seg_file *file, const struct seg_shm *head, int *result) {
     if (head->format_version < SEG_FORMAT_OLDEST || head->format_version > SEG_FORMAT_VERSION) {
-        *result = err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": format version %u, this library reads %u to %u",
+        *result = err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": has format version %u; this library reads %u to %u",
                           file->shown, head->format_version, SEG_FORMAT_OLDEST, SEG_FORMAT_VERSION);
         return SEG_LOOK_UNUSABLE;
     }
@@ -286,15 +284,15 @@ static enum seg_look seg_look_ours(const struct seg_file *file, const struct seg
                           SEG_NAMED_TEXT ": its repair was cut off; larder check --repair finishes it", file->shown);
         return SEG_LOOK_REPAIRING;
     default:
-        *result = err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": damaged: state %u is none", file->shown, state);
+        *result = err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": damaged: state %u is invalid", file->shown, state);
         return SEG_LOOK_BAD_STATE;
     }
 }
 
 enum seg_look seg_look(const struct seg_file *file, int fd, struct seg_shm *head, uint64_t *file_bytes, int *result) {
     struct stat st;
-    /* The head first: a creator gives the file its size before it says READY, so the size of one
-     * that is READY is final. */
+    /* The head first: a creator sets the size before it says READY, so the size of a READY file is
+     * final. */
     ssize_t have = seg_look_read(fd, head);
     if (have < 0 || fstat(fd, &st) != 0) {
         *result = err_set_errno("read segment", file->shown);

@@ -2,8 +2,7 @@
  *
  * Rules    Y1 Areas lie in the order of core/segment/layout.h's picture, each on a cache line, the
  *             spans on a multiple of SPAN_BYTES.
- *          Y2 A head is input: its counts are checked to be in range before anything is computed
- *             from them.
+ *          Y2 A head is input: its counts are checked before anything is computed from them.
  * Tests    tests/unit/segment/seg_test.c, tests/unit/segment/seg_foreign_test.c
  */
 #include "core/segment/seg_layout.h"
@@ -17,7 +16,7 @@
 #include "core/segment/seg_file.h"
 
 #define SEG_SHARDS_MAX 256u
-#define SEG_FIRST_SPANS 8u /* enough for a table's definition and first items */
+#define SEG_FIRST_SPANS 8u /* enough for a table's definition and its first items */
 #define MIB (UINT64_C(1) << 20)
 
 static uint64_t seg_layout_round_up(uint64_t n, uint64_t step) {
@@ -28,7 +27,7 @@ static int seg_layout_is_power_of_2(uint64_t n) {
     return n != 0 && (n & (n - 1)) == 0;
 }
 
-/* Takes the next area: *end moves behind it. */
+/* Places the next area at *end, and moves *end behind it. */
 static uint64_t seg_layout_take(uint64_t *end, uint64_t count, uint64_t bytes) {
     uint64_t off = *end;
     *end = seg_layout_round_up(off + count * bytes, 64);
@@ -81,7 +80,7 @@ static int seg_layout_check_options(const struct larder_options *o) {
     return LARDER_OK;
 }
 
-/* A segment in which not even one table would fit is refused now, with the number, not later as
+/* A segment without room for one table is refused now, with the size that is needed, not later as
  * full. */
 static int seg_layout_check_room(const struct seg_shm *head) {
     uint64_t stripes = UINT64_C(2) * head->stripe_count * sizeof(struct stripe_shm);
@@ -113,7 +112,7 @@ int seg_layout_plan(struct seg_shm *head, const struct larder_options *options, 
                                                               : 8,
                            .shard_count = size < 64 * MIB ? 1 : 8};
     seg_layout_place(&plan);
-    plan.sum = seg_layout_sum(&plan); /* once more when the identity is known */
+    plan.sum = seg_layout_sum(&plan); /* again when the identity is known */
     result = seg_layout_check_room(&plan);
     if (result != LARDER_OK)
         return result;
@@ -128,7 +127,7 @@ uint64_t seg_layout_first_claim(const struct seg_shm *head) {
 }
 
 static int seg_layout_damaged(const char *shown, const char *field, uint64_t value) {
-    return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": damaged: %s %llu is not possible", shown, field,
+    return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": damaged: %s %llu is invalid", shown, field,
                    (unsigned long long)value);
 }
 
@@ -170,9 +169,10 @@ static int seg_layout_check_places(const struct seg_shm *head, const char *shown
 
 int seg_layout_check(const struct seg_shm *head, uint64_t file_bytes, uint64_t page_bytes, const char *shown) {
     if (head->fingerprint != seg_layout_fingerprint())
-        return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": other layout: made by a library built differently", shown);
+        return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": has another layout: made by a library built differently",
+                       shown);
     if (head->page_bytes != page_bytes)
-        return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": made for memory pages of %u bytes, here they have %llu",
+        return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": made for memory pages of %u bytes; here they have %llu",
                        shown, head->page_bytes, (unsigned long long)page_bytes);
     int result = seg_layout_check_counts(head, shown);
     if (result != LARDER_OK)
@@ -183,13 +183,13 @@ int seg_layout_check(const struct seg_shm *head, uint64_t file_bytes, uint64_t p
     result = seg_layout_check_places(head, shown);
     if (result == LARDER_OK && head->sum != seg_layout_sum(head))
         return err_set(LARDER_E_FORMAT,
-                       SEG_NAMED_TEXT ": damaged: identity, geometry or hash seed are not what they were made as",
+                       SEG_NAMED_TEXT ": damaged: the checksum of identity, geometry and hash seed does not match",
                        shown);
     return result;
 }
 
 uint64_t seg_layout_fingerprint(void) {
-    /* Hashed as they lie in memory, so the byte order takes part. */
+    /* Hashed as they lie in memory, so the hash includes the byte order. */
     const uint64_t facts[] = {sizeof(struct seg_shm),
                               offsetof(struct seg_shm, state),
                               offsetof(struct seg_shm, slots_off),

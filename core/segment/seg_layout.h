@@ -1,10 +1,9 @@
-/* core/segment/seg_layout.h - the geometry of a segment: which area lies where, as a function of
- * its size and counts.
+/* core/segment/seg_layout.h - the geometry of a segment: the areas, from its size and counts.
  *
  * Job      Plans a new segment from options, and checks the head of an existing one.
- * Idea     Offsets follow from size and counts alone (seg_layout_place). A head is right if placing
- *          its counts again gives its offsets: then every area is inside, aligned and apart from
- *          the others, by construction.
+ * Idea     Offsets follow from size and counts alone (seg_layout_place). A head is right if its
+ *          counts give its offsets again: then every area is inside, aligned and apart from the
+ *          others by construction.
  * Tests    tests/unit/segment/seg_test.c, tests/unit/segment/seg_foreign_test.c
  */
 #ifndef LARDER_SEGMENT_SEG_LAYOUT_H
@@ -17,15 +16,15 @@
 #define SEG_BYTES_STEP (UINT64_C(1) << 16)
 #define SEG_STRIPES_MAX 65536u
 
-/* Fills in what options decide: identity, size, counts and offsets of *head, all else zero.
- * LARDER_OK or LARDER_E_INVAL. */
+/* Fills in what options decide: magic, format, size, counts, offsets and sum of *head; the rest is
+ * zero. LARDER_OK or LARDER_E_INVAL. */
 int seg_layout_plan(struct seg_shm *head, const struct larder_options *options, uint64_t page_bytes);
-/* What a new segment backs with memory before it is READY: its metadata and some spans. */
+/* Where the memory ends that a new segment claims before it is READY: metadata and some spans. */
 uint64_t seg_layout_first_claim(const struct seg_shm *head);
 /* Checks an untrusted head. LARDER_OK or LARDER_E_FORMAT. `shown` names the segment in messages. */
 int seg_layout_check(const struct seg_shm *head, uint64_t file_bytes, uint64_t page_bytes, const char *shown);
-/* Over identity, geometry and hash seed: a damaged one is refused, for every item would be looked
- * for in a wrong place. */
+/* A checksum of identity, geometry and hash seed. A segment where they are damaged is refused:
+ * every item would be looked for in a wrong place. */
 static inline uint64_t seg_layout_sum(const struct seg_shm *head) {
     uint64_t id[2], sum = UINT64_C(0x9e3779b97f4a7c15);
     memcpy(id, head->uuid, sizeof id);
@@ -46,15 +45,15 @@ static inline uint64_t seg_layout_sum(const struct seg_shm *head) {
                               head->shards_off,
                               head->spans_off,
                               head->data_off};
-    for (size_t i = 0; i < sizeof words / sizeof *words;
-         i++) { /* each step can be undone: no two heads that differ in one word meet */
+    /* each step is invertible: two heads that differ in one word have different sums */
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         sum = (sum ^ words[i]) * UINT64_C(0xbf58476d1ce4e5b9);
         sum ^= sum >> 29;
     }
     return sum;
 }
-/* Sizes of structures, places of fields, byte order, listed names: equal in libraries that can
- * share a segment. */
+/* A hash of structure sizes, member offsets, byte order and listed names: equal in libraries that
+ * can share a segment. */
 uint64_t seg_layout_fingerprint(void);
 
 #endif

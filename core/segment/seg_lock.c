@@ -21,14 +21,14 @@
 
 /* Internal results of one try. */
 #define LOCK_MISSING 1
-#define LOCK_OTHERS 2 /* something of another owner, or no regular file, has the name (rule E3) */
+#define LOCK_OTHERS 2 /* the name belongs to another owner, or to no regular file (rule E3) */
 
 struct lock_place {
     struct stat segment;
     char path[PATH_MAX];
 };
 
-/* ---- Names ---- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 /* 0: there is none. A memfd never has one: another number in its head is damage, and would make
  * a file in the root directory. */
@@ -48,7 +48,7 @@ static int lock_directory(const struct seg *s, const struct seg_file *file, char
                        file->shown);
     char *slash = strrchr(path, '/');
     if (!slash || (size_t)(slash + 1 - path) > PATH_MAX - LOCK_NAME_MAX)
-        return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": cannot tell in which directory it is", file->shown);
+        return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": its directory cannot be found", file->shown);
     slash[1] = 0;
     return LARDER_OK;
 }
@@ -65,7 +65,7 @@ static int lock_place_of(const struct seg *s, const struct seg_file *file, uint6
     return LARDER_OK;
 }
 
-/* Never 0, never settled. */
+/* Draws an id: never 0, never settled. */
 static int lock_draw(uint64_t *id) {
     do {
         if (getrandom(id, sizeof *id, 0) != (ssize_t)sizeof *id)
@@ -75,10 +75,9 @@ static int lock_draw(uint64_t *id) {
     return LARDER_OK;
 }
 
-/* ---- The file ---- */
+/* ---- The file -------------------------------------------------------------------------------- */
 
-/* Of each class of users both rights or none: one of them alone must not be enough to take a
- * lock. */
+/* Gives each class of users both rights or none: one alone must not be enough to take a lock. */
 static mode_t lock_mode(uint32_t segment_mode) {
     mode_t mode = 0600;
     for (mode_t both = 06; both <= 060; both <<= 3)
@@ -86,8 +85,8 @@ static mode_t lock_mode(uint32_t segment_mode) {
     return mode;
 }
 
-/* Gives the lock file owner, group and rights that follow from the segment's. The group's rights
- * only if it is the same group. */
+/* Gives the lock file the owner, group and rights that follow from the segment's. The group gets
+ * rights only if it is the same group. */
 static int lock_adjust(const struct seg_file *file, int fd, const struct lock_place *place, uint32_t mode) {
     struct stat st;
     if (fstat(fd, &st) != 0)
@@ -97,7 +96,7 @@ static int lock_adjust(const struct seg_file *file, int fd, const struct lock_pl
         is_owned = fchown(fd, place->segment.st_uid, place->segment.st_gid) == 0;
     if (!is_owned)
         return err_set(LARDER_E_ACCESS,
-                       SEG_NAMED_TEXT ": a copy, which its owner (uid %u) must be the first to open for writing",
+                       SEG_NAMED_TEXT ": is a copy; its owner (uid %u) must be the first to open it for writing",
                        file->shown, (unsigned)place->segment.st_uid);
     mode_t wanted = lock_mode(mode);
     if (fstat(fd, &st) == 0 && st.st_gid != place->segment.st_gid && fchown(fd, (uid_t)-1, place->segment.st_gid) != 0)
@@ -115,7 +114,7 @@ static int lock_keep(struct seg *s, int fd, const struct stat *st) {
     return LARDER_OK;
 }
 
-/* LARDER_OK and kept in *s; LOCK_MISSING, LOCK_OTHERS; LARDER_E_ACCESS, LARDER_E_OS. */
+/* LARDER_OK and open in *s; LOCK_MISSING, LOCK_OTHERS; LARDER_E_ACCESS, LARDER_E_OS. */
 static int lock_open(struct seg *s, const struct seg_file *file, const struct lock_place *place) {
     int flags = (s->is_read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
     struct stat st;
@@ -127,11 +126,12 @@ static int lock_open(struct seg *s, const struct seg_file *file, const struct lo
     if (fd < 0 && errno == ENOENT)
         return LOCK_MISSING;
     if (fd < 0 && errno == EACCES)
-        return err_set(
-            LARDER_E_ACCESS,
-            SEG_NAMED_TEXT ": its lock file %s does not let us write (owner uid %u, mode %04o; we are uid %u); "
-                           "once its owner opens the segment, it gets the segment's mode",
-            file->shown, place->path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777u, (unsigned)geteuid());
+        return err_set(LARDER_E_ACCESS,
+                       SEG_NAMED_TEXT
+                       ": no permission to read and write its lock file %s (owner uid %u, mode %04o; we are uid %u); "
+                       "it gets the segment's mode when the owner opens the segment",
+                       file->shown, place->path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777u,
+                       (unsigned)geteuid());
     if (fd < 0)
         return err_set_errno("open", place->path);
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == place->segment.st_uid &&
@@ -141,7 +141,7 @@ static int lock_open(struct seg *s, const struct seg_file *file, const struct lo
     return LOCK_OTHERS;
 }
 
-/* LARDER_OK and kept in *s; LARDER_E_EXISTS without a message. */
+/* LARDER_OK and open in *s; LARDER_E_EXISTS without a message; other failures. */
 static int lock_create(struct seg *s, const struct seg_file *file, const struct lock_place *place, uint32_t mode) {
     struct stat st;
     int fd = open(place->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -165,14 +165,14 @@ static void lock_let_go(struct seg *s) {
     s->has_lock_file = 0;
 }
 
-/* ---- Settling ---- */
+/* ---- Settling -------------------------------------------------------------------------------- */
 
 static int lock_is_for(const struct seg *s, uint64_t id, uint64_t inode) {
     struct stat st;
     return (id & LOCK_SETTLED) && fstat(s->fd, &st) == 0 && inode == st.st_ino;
 }
 
-/* Another id in the place of `id`. If another process was faster, its id counts. */
+/* Replaces `id` by a new id. If another process was faster, its id counts. */
 static int lock_redraw(struct seg *s, uint64_t id) {
     uint64_t drawn;
     int result = lock_draw(&drawn);
@@ -181,7 +181,8 @@ static int lock_redraw(struct seg *s, uint64_t id) {
     return result;
 }
 
-/* The file of an id that is not settled: found or made, and settled. SETTLE_AGAIN: look again. */
+/* Finds or makes the file of an id that is not settled, and settles it. SETTLE_AGAIN: look
+ * again. */
 #define SETTLE_AGAIN 3
 
 static int lock_settle(struct seg *s, const struct seg_file *file, uint64_t id, uint32_t mode) {
@@ -210,14 +211,14 @@ static int lock_settle(struct seg *s, const struct seg_file *file, uint64_t id, 
     return SETTLE_AGAIN;
 }
 
-/* Whether the segment has just gone, and the lock file with it. */
+/* Whether the segment was just removed, and the lock file with it. */
 static int lock_went_with_segment(const struct seg *s, const struct seg_file *file) {
     uint32_t state;
     return pread(s->fd, &state, sizeof state, offsetof(struct seg_shm, state)) != (ssize_t)sizeof state ||
            state == SEG_STATE_DESTROYED || !seg_file_is_named(file, s->fd);
 }
 
-/* What it means when there is none, for people. */
+/* The result and message when a settled lock file is missing. */
 static int lock_is_missing(const struct seg *s, const struct seg_file *file, const struct lock_place *place,
                            int result) {
     if (lock_went_with_segment(s, file))
@@ -242,7 +243,7 @@ static int lock_open_settled(struct seg *s, const struct seg_file *file, uint64_
     return result > 0 ? lock_is_missing(s, file, &place, result) : result;
 }
 
-/* Its owner may have given the segment another mode since. */
+/* The owner may have changed the segment's mode since. */
 static void lock_follow_mode(const struct seg *s, const struct seg_file *file) {
     struct lock_place place;
     if (fstat(s->fd, &place.segment) == 0 && (place.segment.st_uid == geteuid() || geteuid() == 0))
@@ -267,10 +268,10 @@ static int lock_find_or_settle(struct seg *s, const struct seg_file *file, uint3
         if (result != SETTLE_AGAIN)
             return result;
     }
-    return err_set(LARDER_E_BUSY, SEG_NAMED_TEXT ": others keep changing its lock file", file->shown);
+    return err_set(LARDER_E_BUSY, SEG_NAMED_TEXT ": other processes keep changing its lock file", file->shown);
 }
 
-/* ---- Calls ---- */
+/* ---- Calls ----------------------------------------------------------------------------------- */
 
 int seg_lock_make(struct seg *s, const struct seg_file *file, uint32_t mode) {
     uint64_t id;
@@ -279,12 +280,12 @@ int seg_lock_make(struct seg *s, const struct seg_file *file, uint32_t mode) {
     int result = lock_draw(&id);
     if (result != LARDER_OK)
         return result;
-    /* before the file is made: whoever takes over finds and removes it */
+    /* before the file is made: a creator that takes over finds and removes it */
     SHM_STORE(&s->shm->lock_id, id);
     return lock_find_or_settle(s, file, mode);
 }
 
-/* Whoever only reads needs nothing of it but to tell who is alive. */
+/* A reader uses the lock file only to tell which owners are alive. */
 static int lock_attach_reader(struct seg *s, const struct seg_file *file) {
     uint64_t id = lock_id_of(s, s->shm);
     struct lock_place place;

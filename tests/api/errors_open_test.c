@@ -135,8 +135,8 @@ static const struct file_row {
     { 0 }
 #define CREATE                                                                                                         \
     { .flags = LARDER_CREATE, .size_bytes = LARDER_SEGMENT_BYTES_MIN }
-    {"nothing", NULL, ATTACH, LARDER_E_NO_SEGMENT, {"there is none"}},
-    {"nothing, read-only", NULL, {.flags = LARDER_READ_ONLY}, LARDER_E_NO_SEGMENT, {"there is none"}},
+    {"nothing", NULL, ATTACH, LARDER_E_NO_SEGMENT, {"does not exist"}},
+    {"nothing, read-only", NULL, {.flags = LARDER_READ_ONLY}, LARDER_E_NO_SEGMENT, {"does not exist"}},
     {"text", make_text, ATTACH, LARDER_E_FORMAT, {"not a Larder segment"}},
     {"text, to create", make_text, CREATE, LARDER_E_FORMAT, {"not a Larder segment"}},
     {"zeros", make_zeros, CREATE, LARDER_E_FORMAT, {"not a Larder segment"}},
@@ -149,7 +149,7 @@ static const struct file_row {
     {"a byte short", make_byte_short, ATTACH, LARDER_E_FORMAT, {"truncated", "4194303 bytes of 4194304"}},
     {"version 3", make_version_3, ATTACH, LARDER_E_FORMAT, {"format version 3", "reads 1 to 2"}},
     {"version 3, to create", make_version_3, CREATE, LARDER_E_FORMAT, {"format version 3"}},
-    {"other layout", make_fingerprint, ATTACH, LARDER_E_FORMAT, {"other layout"}},
+    {"other layout", make_fingerprint, ATTACH, LARDER_E_FORMAT, {"another layout"}},
     {"other pages", make_page_bytes, ATTACH, LARDER_E_FORMAT, {"pages of 512 bytes"}},
     {"state 9", make_state, ATTACH, LARDER_E_FORMAT, {"damaged", "state 9"}},
     {"half made", make_half_made, ATTACH, LARDER_E_FORMAT, {"never finished"}},
@@ -165,7 +165,7 @@ static const struct file_row {
     {"directory", make_directory, CREATE, LARDER_E_FORMAT, {"not a regular file"}},
     {"FIFO", make_fifo, CREATE, LARDER_E_FORMAT, {"not a regular file"}},
     {"symbolic link", make_link, ATTACH, LARDER_E_FORMAT, {"symbolic link"}},
-    {"there already", make_segment, {.flags = LARDER_CREATE | LARDER_EXCLUSIVE}, LARDER_E_EXISTS, {"there already"}},
+    {"there already", make_segment, {.flags = LARDER_CREATE | LARDER_EXCLUSIVE}, LARDER_E_EXISTS, {"exists already"}},
     {"too small",
      NULL,
      {.flags = LARDER_CREATE, .size_bytes = 100000},
@@ -272,7 +272,7 @@ static const struct destroy_row {
     int force, expected;
     const char *words[WORDS_MAX];
 } destroy_rows[] = {
-    {"nothing", NULL, 1, LARDER_E_NO_SEGMENT, {"there is none"}},
+    {"nothing", NULL, 1, LARDER_E_NO_SEGMENT, {"does not exist"}},
     {"text", make_text, 0, LARDER_E_FORMAT, {"not a Larder segment"}},
     {"text, by force", make_text, 1, LARDER_E_FORMAT, {"not a Larder segment"}},
     {"long text, by force", make_large_text, 1, LARDER_E_FORMAT, {"not a Larder segment"}},

@@ -307,10 +307,10 @@ Test(increment, refuses_what_is_no_integer_of_64_bits) {
     larder_builder_add_n(f.b, "expires", "1700000050.5");
     put_built(&f);
     refused(&f, "text", 1, "\"text\" is of type S; N is needed");
-    refused(&f, "half", 1, "\"half\" is no integer of 64 bits");
-    refused(&f, "large", -1, "\"large\" is no integer of 64 bits");
-    refused(&f, "most", 1, "\"most\": 9223372036854775807 and 1 make no integer");
-    refused(&f, "least", -1, "\"least\": -9223372036854775808 and -1 make no integer");
+    refused(&f, "half", 1, "\"half\" is not a 64-bit integer");
+    refused(&f, "large", -1, "\"large\" is not a 64-bit integer");
+    refused(&f, "most", 1, "\"most\": the sum of 9223372036854775807 and 1 exceeds 64 bits");
+    refused(&f, "least", -1, "\"least\": the sum of -9223372036854775808 and -1 exceeds 64 bits");
     refused(&f, "expires", 1, "\"expires\" is no integer");
     must_have(&f, "a", "half", "0.5");
     must_have(&f, "a", "large", "9223372036854775808");

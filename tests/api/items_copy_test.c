@@ -167,6 +167,6 @@ Test(items_copy, copies_that_are_refused) {
            LARDER_OK); /* what is left out does not count */
     EXPECT(larder_builder_add_all(f.b, item, (const char *const[]){"fill"}, 1), LARDER_OK);
     EXPECT(larder_builder_finish(f.b, &item), LARDER_E_INVAL);
-    cr_assert_not_null(strstr(larder_error(), "\"pk\" is there twice"), "%s", larder_error());
+    cr_assert_not_null(strstr(larder_error(), "\"pk\" is given twice"), "%s", larder_error());
     close_all(&f);
 }

@@ -44,37 +44,38 @@
  * its builder.
  *
  * NULL where an object is needed is LARDER_E_INVAL, and larder_error() names function and argument.
- * Functions that return no int then do nothing, or answer 0 or NULL. NULL is allowed where a
+ * Functions that return no int then do nothing, or return 0 or NULL. NULL is allowed where a
  * comment says so.
  *
- * Count. `count` always says how many there are. Beside an array that is given, it is the number of
- * its elements. Beside an array to fill, the array has room for `capacity` elements, and *count
- * becomes the number that there are to be had: with more than `capacity` of them, the first
- * `capacity` are written. So capacity 0, with a NULL array, asks for the number alone.
+ * Count. `count` always says how many there are. For an array that is given, it is the number of
+ * its elements. An array to fill has room for `capacity` elements, and *count becomes the number
+ * that exist; if they are more than `capacity`, the first `capacity` are written. So capacity 0,
+ * with a NULL array, asks for the number alone.
  *
- * Threads. Any thread may use an attachment and its tables, at the same time. A builder, page,
- * iterator or copy is used by one thread at a time. After fork() the child may use all of them too.
+ * Threads. Any number of threads may use an attachment and its tables at the same time. A builder,
+ * page, iterator or copy is used by one thread at a time. After fork() the child may use all of
+ * them, too.
  *
- * Ownership. What a call is given is borrowed for the call. Pages, builders and copies take private
- * memory of their attachment, and end with their own _free() or with larder_close(). An object of
- * another attachment may be given where not said otherwise.
+ * Ownership. Arguments are borrowed for the call. Pages, builders and copies take private memory of
+ * their attachment, and end with their own _free() or with larder_close(). Objects of another
+ * attachment may be given unless a comment says otherwise.
  *
  * Consistency. A put or delete changes the item and all its index entries in one step, for every
  * process at once. Reads take no lock, store nothing in the segment and wait for nothing.
  *
  * Killed. Any process may die by SIGKILL at any instruction inside any of these functions.
- * Acknowledged writes stay. An unacknowledged write is wholly there or wholly not. The next process
- * that needs what the dead one held repairs it.
+ * Acknowledged writes stay. An unacknowledged write is there as a whole or not at all. The next
+ * process that needs what the dead one held recovers it.
  *
- * Stopped. A process that stands still (SIGSTOP, a debugger) holds up no reader. It holds up
- * writers only where they need what it holds: they get LARDER_E_BUSY after options.busy_timeout_ms,
- * and larder_error() names it. When it wakes it goes on as if nothing had been.
+ * Stopped. A process that stands still (SIGSTOP, a debugger) holds up no reader. It holds up only
+ * writers that need what it holds: they get LARDER_E_BUSY after options.busy_timeout_ms, and
+ * larder_error() names it. When it wakes it goes on as if it had never stopped.
  *
  * Trust. Processes that attach read-write are trusted; file modes decide which may. Others, readers
  * included, cannot stop them. A segment of another user is attached to read-write only on request
  * (LARDER_ANY_OWNER). ARCHITECTURE.md has a table: "Who is trusted with what".
  *
- * Damage. A damaged segment gives an error, or an answer that has the key asked for and comes in
+ * Damage. A damaged segment gives an error, or an answer with the key that was asked for and in
  * order; never a crash or an endless wait. An item is checked as far as it is read. There are no
  * checksums: flipped bytes of names and values come back as they are, and a damaged reference may
  * hide an item. larder_check() finds what breaks an invariant, larder_repair() mends it. While a
@@ -82,14 +83,14 @@
  *
  * Growth. A program that was built against this header works with later 1.x libraries. Structures
  * that the caller allocates keep their size: new members take the place of `reserved` ones. Zero
- * them (an initialiser with named members does): a reserved member that is not 0 is LARDER_E_INVAL
- * where it is given. Where it is written, it is 0. larder_value, larder_key, larder_key_def and
- * larder_member never change.
+ * them (an initialiser with named members does): a reserved member that is given must be 0, else
+ * LARDER_E_INVAL. The library writes 0 to reserved members. larder_value, larder_key,
+ * larder_key_def and larder_member never change.
  *
  * Stack. A call takes at most 16 KiB of its thread's stack (gcc, release): larder_put(),
  * larder_delete() and larder_query() of a projecting index 13, larder_increment() 11,
- * larder_builder_add_all() 9, others less. It takes more to repair what a dead process left, and
- * for larder_check(), larder_repair(), larder_index_add().
+ * larder_builder_add_all() 9, others less. Recovering what a dead process left takes more, and so
+ * do larder_check(), larder_repair() and larder_index_add().
  *
  * Signals. They may come at any time. Handlers must call nothing of this header.
  *
@@ -191,7 +192,7 @@ struct larder;
 
 #define LARDER_CREATE 1u    /* create the segment if it is missing, else attach */
 #define LARDER_EXCLUSIVE 2u /* with CREATE: LARDER_E_EXISTS unless this call makes it */
-#define LARDER_READ_ONLY 4u /* map PROT_READ, take no slot; writing is LARDER_E_READ_ONLY */
+#define LARDER_READ_ONLY 4u /* map PROT_READ, take no slot; writes give LARDER_E_READ_ONLY */
 #define LARDER_MEMFD 8u     /* the segment is options.memfd; with CREATE and -1 a new one */
 #define LARDER_REPAIR 16u   /* attach where a repair was cut off; only for larder_repair() */
 /* A hint that never fails: huge pages, for fewer TLB misses in large segments. Each process that
@@ -200,7 +201,7 @@ struct larder;
 #define LARDER_ANY_OWNER 64u /* also where it belongs to another user: larder_open(), "Owners" */
 #define LARDER_FORCE 1u      /* of larder_destroy() alone, beside LARDER_ANY_OWNER */
 
-/* For options.busy_timeout_ms: what cannot be had at once is LARDER_E_BUSY. "No wait" below. */
+/* For options.busy_timeout_ms: LARDER_E_BUSY instead of waiting. See "No wait" of larder_open(). */
 #define LARDER_NO_WAIT UINT32_MAX
 
 /** How to open. Zero it, then set what you need; zero means the default given. */
@@ -209,15 +210,15 @@ struct larder_options {
     const char *segment;
     /* LARDER_CREATE, ... */
     uint32_t flags;
-    /* Permissions of a new segment, whatever the umask. Default 0600, which is always part of it.
-     * No right to write without the right to read. */
+    /* Permissions of a new segment, whatever the umask. Default 0600, which must be part of it. No
+     * class may write without the right to read. */
     uint32_t mode;
     /* Most bytes of a new segment, claimed as it fills. Default 1 GiB; rounded up to 64 KiB. */
     uint64_t size_bytes;
     /* Of each table of a new segment: a power of 2, 2..65536. The default follows the size. */
     uint32_t stripe_count;
-    /* Longest wait for a lock that a live process holds, and for a writer slot. Default 2000.
-     * LARDER_NO_WAIT: none. */
+    /* Longest wait for a lock that a live process holds, or for a writer slot. Default 2000.
+     * LARDER_NO_WAIT: no wait. */
     uint32_t busy_timeout_ms;
     /* With LARDER_MEMFD: an inherited or passed descriptor, borrowed. -1 with CREATE: a new one. */
     int memfd;
@@ -239,8 +240,8 @@ struct larder_options {
  * @param out     [out] The attachment. End it with larder_close().
  * @return LARDER_OK.
  *         LARDER_E_INVAL       A size, count, mode, flag, name or reserved member.
- *         LARDER_E_NO_SEGMENT  There is none, or no directory for it.
- *         LARDER_E_EXISTS      LARDER_EXCLUSIVE: there is a file.
+ *         LARDER_E_NO_SEGMENT  The segment, or its directory, does not exist.
+ *         LARDER_E_EXISTS      LARDER_EXCLUSIVE: the file exists.
  *         LARDER_E_FORMAT      Foreign, truncated, other version, never finished, lock file
  *                              missing.
  *         LARDER_E_ACCESS      No permission, or it belongs to another user.
@@ -257,13 +258,13 @@ struct larder_options {
  *              segment.
  * Owners       A file belongs to another user if its owner is not the effective user of this
  *              process. Root is no exception. Opening such a file read-write is LARDER_E_ACCESS,
- *              and larder_error() names the owner, because anybody may have put it there. With
- *              LARDER_ANY_OWNER a finished segment is attached to, as far as its mode allows: so
- *              processes of several users can share one, and root can look at one. An empty or
+ *              because any user may have put it there; larder_error() names the owner. With
+ *              LARDER_ANY_OWNER a finished segment is attached as far as its mode allows: so
+ *              processes of several users can share one, and root can inspect one. An empty or
  *              half-made file of another user is never made a segment. Read-only needs no flag:
  *              modes like 0644 are there for readers with fewer rights. A reader trusts the owner
  *              not to lie, and not to shorten the file (SIGBUS). A memfd has no name that others
- *              could take: a process that takes a descriptor trusts its giver.
+ *              could take: a process that accepts a descriptor trusts the sender.
  * Lock file    A segment with a name or a path has an empty file beside it,
  *              ".larder-ID-INODE.lock". Only processes that may write to the segment can open it.
  *              Its directory must allow its owner to make files, and all processes must see both
@@ -272,7 +273,7 @@ struct larder_options {
  *              file, it is LARDER_E_FORMAT for writers. A copy gets a lock file of its own when its
  *              owner first opens it for writing. After chmod, chown or chgrp of the segment, its
  *              lock file follows when owner or root next open it for writing. Access lists
- *              (setfacl) are not followed. A memfd has none: a process that was handed any
+ *              (setfacl) are not followed. A memfd has no lock file: a process that has any
  *              descriptor of it, even one for reading, can hold up its writers by a lock (fcntl).
  * Removal      larder_destroy() is the way to remove a segment. If its file is removed by hand, or
  *              another file is renamed over it, calls of attached processes give LARDER_E_DESTROYED
@@ -280,32 +281,31 @@ struct larder_options {
  *              lock file stays.
  * Slots        A call that writes needs a writer slot for as long as it takes. Reads need none. A
  *              segment has options.slot_count of them, LARDER_SLOT_BYTES each: 1,024 are 384 KiB.
- *              That bounds the calls at one moment, and not the threads or processes attached. A
- *              call that finds none free waits for one up to busy_timeout_ms, then gives
- *              LARDER_E_NO_SLOT (LARDER_E_BUSY, if one is just being recovered, taken or left). A
- *              slot whose owner died is recovered by the calls that wait. Taking one costs some
- *              system calls (10 us; 60 with 1,024 taken, 220 with 4,096), so an attachment keeps up
- *              to eight for its next calls. It keeps none while another process waits, and none of
- *              the last quarter of the segment's slots: so idle processes hold at most three
- *              quarters, however many they are. A process that stands still in the middle of a call
- *              keeps the slot of that call. All go with the process, however it ends. larder_open()
- *              takes the first one, if one is free. Taking one opens the lock file again through
- *              /proc. A process that changes its user (setuid) needs permission on the file as the
- *              new user, or goes on with a slot that it has. It keeps one for good if it writes, or
- *              opens, before the change, while less than three quarters are taken and no process
- *              waits; its threads then take turns. The file must lie on a filesystem of this host:
- *              not NFS or its kind, which may take a lock from a process that lives.
- * Forks        A child that fork() makes may use the attachment, with slots of its own. Programs
- *              that clone without fork handlers (vfork, raw clone) must exec before they call
- *              anything here.
+ *              That bounds the calls that write at one moment, not the threads or processes
+ *              attached. A call that finds no free slot waits for one up to busy_timeout_ms, then
+ *              gives LARDER_E_NO_SLOT (LARDER_E_BUSY if a slot is just being recovered, taken or
+ *              left). Waiting calls recover the slots of dead owners. Taking one costs some system
+ *              calls (10 us; 60 with 1,024 taken, 220 with 4,096), so an attachment keeps up to
+ *              eight for its next calls. It keeps none while another process waits, and none of the
+ *              last quarter of the segment's slots: so idle processes hold at most three quarters,
+ *              however many they are. A process that stands still in the middle of a call keeps the
+ *              slot of that call. All its slots are freed when a process ends, in whatever way.
+ *              larder_open() takes a first slot, if one is free. Taking a slot opens the lock file
+ *              again through /proc. After a process changes its user (setuid), the new user needs
+ *              permission on the file, or the process goes on with a slot that it has. It keeps one
+ *              for good if it writes, or opens, before the change, while less than three quarters
+ *              are taken and no process waits; its threads then take turns. The file must lie on a
+ *              filesystem of this host: NFS and the like may take a lock from a live process.
+ * Forks        A child of fork() may use the attachment, with its own slots. A child made without
+ *              fork handlers (vfork, raw clone) must exec before it calls anything here.
  * Threads      A thread that is cancelled (deferred, the default) ends after its call. A thread
- *              that leaves a call in another way, by pthread_exit() or longjmp() out of a signal
- *              handler, keeps its locks as long as its process lives. A signal handler must not
- *              fork and go on in the child.
- * Memory       A put claims memory from the filesystem before it touches it: none left is
- *              LARDER_E_FULL. A memory limit of a control group is not seen that way: the kernel
- *              kills a process of the group, a death like any other. Give size_bytes, or the tmpfs
- *              its size=, so that the limit is not met. Shortening the file of a segment ends the
+ *              that leaves a call by pthread_exit() or longjmp() in a signal handler keeps its
+ *              locks as long as its process lives. A signal handler must not fork and continue in
+ *              the child.
+ * Memory       A put claims memory from the filesystem before it touches it: if none is left it
+ *              gives LARDER_E_FULL. At the memory limit of a control group the kernel instead kills
+ *              a process of the group, a death like any other. Choose size_bytes, or the tmpfs'
+ *              size=, so that the limit is not met. Shortening the file of a segment ends the
  *              processes that use it by SIGBUS, as with any mapped file. A memfd is sealed against
  *              that.
  * Huge pages   LARDER_HUGE_PAGES asks for transparent ones (madvise). The kernel gives them to a
@@ -315,8 +315,8 @@ struct larder_options {
  *              at a time, and a put that claims waits for them to be zeroed. A path on a hugetlbfs
  *              mount needs no flag.
  * Descriptors  An attachment keeps two, of a memfd one. A thread's first slot, and repairing what a
- *              dead process left, need one free descriptor for a moment; LARDER_E_OS says if there
- *              is none.
+ *              dead process left, need one free descriptor for a moment; without one the call gives
+ *              LARDER_E_OS.
  * Killed here  The next creator makes a half-made segment again.
  */
 LARDER_API int larder_open(const struct larder_options *options, struct larder **out);
@@ -324,8 +324,8 @@ LARDER_API int larder_open(const struct larder_options *options, struct larder *
 /**
  * Detaches: gives back the slots and every byte of private memory. Builders, pages, copies and
  * tables of db end with it. No other thread may be inside a call with db: it would lose the memory
- * it works on, and the process die of it (others recover). A library that was loaded with dlopen()
- * stays when it is closed; handles need not be closed before.
+ * it works on, and crash this process (others recover). A library that was loaded with dlopen()
+ * stays loaded after dlclose(); handles need not be closed before.
  * @param db NULL is allowed.
  */
 LARDER_API void larder_close(struct larder *db);
@@ -334,16 +334,16 @@ LARDER_API void larder_close(struct larder *db);
 LARDER_API int larder_memfd(const struct larder *db);
 
 /**
- * Removes a segment by name or path. Processes that are attached get LARDER_E_DESTROYED from their
- * next call and go on living.
+ * Removes a segment by name or path. Attached processes get LARDER_E_DESTROYED from their next
+ * call.
  * @param segment [in] Name or path as in larder_options; NULL means "larder".
  * @param flags   0, or LARDER_FORCE: also if a table's removal policy is Retain, its bytes are
  *                damaged or half made, or its lock file is missing. LARDER_ANY_OWNER: also if it
  *                belongs to another user, as far as the directory allows it.
  * @return LARDER_OK.
- *         LARDER_E_INVAL       The name cannot be one, or a flag.
+ *         LARDER_E_INVAL       The name, or a flag.
  *         LARDER_E_NO_SEGMENT, LARDER_E_RETAINED.
- *         LARDER_E_FORMAT      No Larder segment; without LARDER_FORCE also half made, or without
+ *         LARDER_E_FORMAT      Not a Larder segment. Without LARDER_FORCE also: half made, or no
  *                              lock file.
  *         LARDER_E_CORRUPT     Damaged, and without LARDER_FORCE.
  *         LARDER_E_ACCESS      No permission, or it belongs to another user.
@@ -424,17 +424,17 @@ struct larder_table;
 LARDER_API int larder_table_create(struct larder *db, const struct larder_table_def *def);
 
 /**
- * Finds a table by name. Cheap, but meant to be done once and kept.
- * @param out [out] Owned by db, valid until larder_close(), and the same for the same table. If the
- *                  table is dropped, calls with it give LARDER_E_NO_TABLE; its 320 bytes stay until
- *                  larder_close().
+ * Finds a table by name. Cheap, but meant to be called once, and the result kept.
+ * @param out [out] Owned by db, valid until larder_close(). The same table gives the same pointer.
+ *                  If the table is dropped, calls with it give LARDER_E_NO_TABLE; its 320 bytes
+ *                  stay until larder_close().
  * @return LARDER_OK, LARDER_E_NO_TABLE, LARDER_E_INVAL (name), LARDER_E_BUSY, LARDER_E_DESTROYED,
  *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
  */
 LARDER_API int larder_table_open(struct larder *db, const char *name, struct larder_table **out);
 
 /**
- * A table's present definition, with indexes that were added and changes of the TTL attribute.
+ * A table's current definition, with added indexes and changes of the TTL attribute.
  * @param out [out] Owned by t's attachment, valid until larder_close(), whatever the table's
  *                  definition is by then. The same definition is kept once: describing a table
  *                  often takes no more memory, and each different definition takes some 6 KB.
@@ -454,11 +454,11 @@ LARDER_API int larder_table_describe(struct larder_table *t, const struct larder
 LARDER_API int larder_table_list(struct larder *db, const char **names, uint32_t capacity, uint32_t *count);
 
 /**
- * Drops a table. It is gone for every process when this returns, and its name is free. Its memory
- * comes back afterwards, in small pieces that nothing waits for: by a thread of this process, which
- * ends when nothing is left, at the latest in larder_close(). What is left then is given back by
- * any expirer, by larder_check(), by writes that find no room, and by larder_expire(db, 0, ..),
- * which returns when it has all been given back: call that to wait for the memory.
+ * Drops a table. When this returns it is gone for every process, and its name is free. A thread of
+ * this process then gives its memory back, in small pieces that nothing waits for; it ends when
+ * nothing is left, at the latest in larder_close(). Any rest is given back by expirers, by
+ * larder_check(), by writes that find no room, and by larder_expire(db, 0, ..), which returns when
+ * all of it is back: call that to wait for the memory.
  * @return LARDER_OK.
  *         LARDER_E_NO_TABLE.
  *         LARDER_E_BUSY  A live process holds a stripe, or another definition is being changed.
@@ -472,10 +472,10 @@ LARDER_API int larder_table_list(struct larder *db, const char **names, uint32_t
 LARDER_API int larder_table_drop(struct larder *db, const char *name);
 
 /**
- * Adds a global index to a table, which may hold data and be in use: the index is filled, and then
- * appears in one step. Until then queries on it give LARDER_E_NO_INDEX. If this process dies on the
- * way the index does not appear, and what was filled is given back. Items whose value for a key of
- * the index has the wrong type or size do not enter it (DynamoDB developer guide, "Detecting and
+ * Adds a global index to a table, which may hold data and be in use. The index is filled, and then
+ * appears in one step. Until then queries on it give LARDER_E_NO_INDEX. If this process dies before
+ * that, the index does not appear, and its memory is given back. Items whose value for an index key
+ * has the wrong type or size do not enter the index (DynamoDB developer guide, "Detecting and
  * correcting index key violations").
  * @return LARDER_OK.
  *         LARDER_E_INVAL   A name, type, count or reserved member; a local index.
@@ -488,7 +488,7 @@ LARDER_API int larder_index_add(struct larder_table *t, const struct larder_inde
 
 /**
  * Sets the table's TTL attribute. Reads follow it from the moment this returns.
- * @param attribute [in] Its name, 1..255 bytes. NULL: items expire no more.
+ * @param attribute [in] Its name, 1..255 bytes. NULL: items no longer expire.
  * @return LARDER_OK, LARDER_E_INVAL (name), LARDER_E_FULL, LARDER_E_NO_TABLE, LARDER_E_BUSY,
  *         LARDER_E_NO_SLOT, LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_CORRUPT,
  *         LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS.
@@ -505,9 +505,9 @@ LARDER_API int larder_removal_set(struct larder_table *t, enum larder_removal re
 /* ---- Values and items ------------------------------------------------------------------------ */
 
 /**
- * A value to give, or one read. An N that is given is decimal text in data and bytes, with count 0.
- * An N that was read from an item has count 1 and an encoded form in data: larder_value_number()
- * makes text of it. As it is, it may be added to a builder or used in a key.
+ * A value to give, or one that was read. An N to give is decimal text in data and bytes, with count
+ * 0. An N that was read from an item has count 1 and an encoded form in data: larder_value_number()
+ * turns it into text. It may be added to a builder or used in a key as it is.
  */
 struct larder_value {
     enum larder_type type;
@@ -517,7 +517,7 @@ struct larder_value {
     uint32_t count;   /* read from an item: members of an M, L, SS, NS or BS; 1 with an N; else 0 */
 };
 
-/** Shorthands, which point to what they are given: larder_str("SHOP#1"). NULL: no bytes. */
+/** Shorthands: larder_str("SHOP#1"). The value points to the argument. NULL: no bytes. */
 LARDER_API struct larder_value larder_str(const char *text);
 LARDER_API struct larder_value larder_num(const char *text);
 LARDER_API struct larder_value larder_bin(const void *data, size_t bytes);
@@ -534,12 +534,11 @@ struct larder_item;
  * @param name [in]  0-terminated.
  * @param out  [out] Points into the item and lives as long as it.
  * @return LARDER_OK, LARDER_NOT_FOUND, LARDER_E_INVAL (NULL).
- *         LARDER_E_CORRUPT  The item came out of a damaged segment, and a record leads outside of
- *                           it.
+ *         LARDER_E_CORRUPT  The item is damaged: a record leads outside of it.
  */
 LARDER_API int larder_item_get(const struct larder_item *item, const char *name, struct larder_value *out);
 
-/** The same, by a name of name_bytes that may hold zero bytes. @return As larder_item_get(). */
+/** The same for a name of name_bytes that may hold zero bytes. @return As larder_item_get(). */
 LARDER_API int larder_item_getn(const struct larder_item *item, const char *name, size_t name_bytes,
                                 struct larder_value *out);
 
@@ -554,7 +553,7 @@ LARDER_API uint32_t larder_item_count(const struct larder_item *item);
 LARDER_API size_t larder_item_size(const struct larder_item *item);
 
 /**
- * Copies an item out of a page or builder, so that it outlives it.
+ * Copies an item, so that it outlives its page or builder.
  *
  *     struct larder_item *mine;
  *     if ((r = larder_item_copy(db, larder_page_item(page, 0), &mine)) == LARDER_OK)
@@ -563,17 +562,17 @@ LARDER_API size_t larder_item_size(const struct larder_item *item);
  *
  * @param db   [in]  Whose private memory the copy takes.
  * @param item [in]  From a page, a builder or a copy.
- * @param out  [out] Owned by the caller until larder_item_free(), or larder_close() of db. It is
- *                   what `item` is: larder_put_if() takes it for `expected` where it takes `item`.
+ * @param out  [out] Owned by the caller until larder_item_free(), or larder_close() of db.
+ *             larder_put_if() accepts it as `expected` where it accepts `item`.
  * @return LARDER_OK, LARDER_E_INVAL (NULL), LARDER_E_NO_MEMORY.
  */
 LARDER_API int larder_item_copy(struct larder *db, const struct larder_item *item, struct larder_item **out);
-/** Frees a copy, and no item of a page or builder. NULL is allowed. */
+/** Frees a copy. Not for items of a page or builder. NULL is allowed. */
 LARDER_API void larder_item_free(struct larder_item *copy);
 
 /** A walk over the members of an item, M, L or set. Costs nothing to start. */
 struct larder_iter {
-    const unsigned char *at, *end; /* private, as all of it: larder_iter_...() set it */
+    const unsigned char *at, *end; /* private, like all members */
     const struct larder_item *item;
     uint32_t left;
     enum larder_type of;
@@ -630,12 +629,12 @@ LARDER_API void larder_builder_free(struct larder_builder *b);
 LARDER_API void larder_builder_reset(struct larder_builder *b);
 
 /**
- * Adding attributes to the item, or members to what larder_builder_begin() opened.
+ * Adds an attribute to the item, or a member to what larder_builder_begin() opened.
  *
- * A failure is remembered: later calls do nothing and give it again, and so does
- * larder_builder_finish(), until larder_builder_reset(). So a program may check the finish alone. A
- * name or set member that is there twice is found by larder_builder_end(), or by
- * larder_builder_finish() for the item's own attributes.
+ * A failure is remembered: until larder_builder_reset() later calls do nothing and give it again,
+ * and so does larder_builder_finish(). So a program may check only the finish. larder_builder_end()
+ * finds names and set members that were added twice; larder_builder_finish() does so for the item's
+ * own attributes.
  *
  * @param name [in] 0-terminated, UTF-8, 1..LARDER_ATTRIBUTE_NAME_MAX bytes; copied. NULL inside a
  *                  list or set, and after larder_builder_name().
@@ -654,8 +653,8 @@ LARDER_API int larder_builder_add_bool(struct larder_builder *b, const char *nam
 LARDER_API int larder_builder_add_null(struct larder_builder *b, const char *name);
 
 /**
- * Opens an M, L, SS, NS or BS: what is added until larder_builder_end() goes into it. They may be
- * nested. A set may not be empty or hold a value twice.
+ * Opens an M, L, SS, NS or BS: later adds go into it until larder_builder_end(). M and L may be
+ * nested. A set must not be empty or hold a value twice.
  * @return As larder_builder_add().
  */
 LARDER_API int larder_builder_begin(struct larder_builder *b, const char *name, enum larder_type type);
@@ -663,25 +662,25 @@ LARDER_API int larder_builder_begin(struct larder_builder *b, const char *name, 
 LARDER_API int larder_builder_end(struct larder_builder *b);
 
 /**
- * Copies one member that was read from an item, with everything inside it. Into a list or set: set
- * its name to NULL first.
+ * Copies one member that was read from an item, with everything inside it. Set its name to NULL
+ * before adding it to a list or set.
  * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_MEMORY, as larder_builder_add().
- *         LARDER_E_CORRUPT  It came out of a damaged segment, and is none.
+ *         LARDER_E_CORRUPT  The item that it was read from is damaged.
  */
 LARDER_API int larder_builder_add_member(struct larder_builder *b, const struct larder_member *member);
 /**
- * Copies all attributes of an item but some: for what is read, changed and put again. Costs little
- * more than the copy.
+ * Copies all attributes of an item except some: to read an item, change it and put it again. Costs
+ * little more than the copy.
  * @param item      [in] From a page, copy or finished builder, not from b itself.
  * @param but       [in] but_count names to leave out, 0-terminated; NULL with but_count 0. Names
- *                       that the item does not have do not matter.
+ *                  that the item does not have are ignored.
  * @return As larder_builder_add_member().
  */
 LARDER_API int larder_builder_add_all(struct larder_builder *b, const struct larder_item *item, const char *const *but,
                                       uint32_t but_count);
 /**
- * Names what is added or opened next, whose own name must be NULL: for a name that may hold zero
- * bytes or is not 0-terminated.
+ * Names the next value that is added or opened; that call's name must be NULL. For names that
+ * contain zero bytes or are not 0-terminated.
  * @param bytes 1..LARDER_ATTRIBUTE_NAME_MAX.
  * @return As larder_builder_add().
  */
@@ -716,15 +715,15 @@ LARDER_API uint32_t larder_page_count(const struct larder_page *page);
  */
 LARDER_API const struct larder_item *larder_page_item(const struct larder_page *page, uint32_t i);
 /**
- * After LARDER_MORE the key to continue after (DynamoDB's LastEvaluatedKey): an item of the key
- * attributes. Valid until the page's next use, for which it may be the start key. Else NULL.
+ * After LARDER_MORE: the key to continue after (DynamoDB's LastEvaluatedKey), an item of the key
+ * attributes. Valid until the page's next use, and allowed as its start key. Else NULL.
  */
 LARDER_API const struct larder_item *larder_page_resume(const struct larder_page *page);
 /** Number of items looked at for this page, expired ones left out (DynamoDB's ScannedCount). */
 LARDER_API uint64_t larder_page_scanned(const struct larder_page *page);
 /**
  * 1 if all items of the page were there at one moment: after larder_get(), and after larder_query()
- * as "Consistency" there says. Else 0.
+ * as described there ("Consistency"). Else 0.
  */
 LARDER_API int larder_page_is_snapshot(const struct larder_page *page);
 
@@ -744,10 +743,9 @@ LARDER_API int larder_get(struct larder_table *t, const struct larder_key *key, 
 /**
  * Reads many items, overlapping their cache misses.
  * @param keys [in]     `count` keys, whose bytes do not lie in `page`; NULL with count 0.
- * @param page [in,out] Then has `count` places in the order of the keys, NULL where an item is
- *                      missing.
+ * @param page [in,out] Gets `count` places in the order of the keys, NULL where an item is missing.
  * @return As larder_get(), but LARDER_OK also when some or all are missing. Each item is whole;
- *         together they are no snapshot.
+ *         together they are not a snapshot.
  */
 LARDER_API int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count,
                                struct larder_page *page);
@@ -771,7 +769,7 @@ struct larder_query_spec {
     struct larder_value sort_value, sort_value2;
     int is_descending;
     uint32_t limit;                      /* most items in this page; 0: no bound */
-    uint32_t bytes_max;                  /* so many bytes end a page; 0: 1 MiB, as DynamoDB's */
+    uint32_t bytes_max;                  /* size that ends a page; 0: 1 MiB, as DynamoDB's */
     const struct larder_item *start_key; /* continue after this key; NULL: from the beginning */
     uint64_t reserved[8];                /* 0 */
 };
@@ -793,14 +791,14 @@ struct larder_query_spec {
  *                           others, or lies outside of what is asked for; a reserved member.
  *         LARDER_E_NO_INDEX, LARDER_E_NO_TABLE, LARDER_E_BUSY (being repaired), LARDER_E_DESTROYED,
  *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
- * Consistency  Each item is whole and is under the index key that it has; none is twice in a page.
- *              A page is a snapshot of its range: all of it was there at one moment, and nothing
- *              else. It is read again until it is: so pages of 1 MiB, too, are snapshots beside a
- *              thousand writes a second to the same partition. If writers change the partition
- *              faster than the page can be read, up to 32 times, or 3 if each try saw over a dozen
- *              changes, the page is right item by item only: an item that moved meanwhile may be
- *              missing. larder_page_is_snapshot() then says 0; ask again, or for a shorter page.
- *              Several pages are not one snapshot.
+ * Consistency  Each item is whole and stands under the index key that it has; none is twice in a
+ *              page. A page is a snapshot of its range: exactly these items were there at one
+ *              moment. It is read again until that is so: even pages of 1 MiB are snapshots beside
+ *              a thousand writes a second to the same partition. It is read up to 32 times, or 3 if
+ *              each try saw over a dozen changes. If writers are faster than that, only each single
+ *              item is right: an item that moved meanwhile may be missing.
+ *              larder_page_is_snapshot() is then 0; ask again, or for a shorter page. Several pages
+ *              are not one snapshot.
  * Locks        None, and no store to the segment.
  * Cost         O(log n) to the first item, then one step and one item miss (overlapped) per item.
  */
@@ -808,16 +806,16 @@ LARDER_API int larder_query(struct larder_table *t, const struct larder_query_sp
 
 /** What to scan. Zero it, then set. */
 struct larder_scan_spec {
-    uint32_t segment, segment_count;     /* this worker, from 0, of so many; 0, 0: all of it */
+    uint32_t segment, segment_count;     /* worker number, from 0, of so many; 0, 0: all items */
     uint32_t limit, bytes_max;           /* as in larder_query_spec */
     const struct larder_item *start_key; /* continue after this key; NULL: from the beginning */
     uint64_t reserved[8];                /* 0 */
 };
 
 /**
- * Reads all items of a table in hash order, a page at a time. An item that is there during the
- * whole scan is returned exactly once, however the table grows meanwhile. A page is no snapshot:
- * items come one after the other.
+ * Reads all items of a table in hash order, a page at a time. An item that exists during the whole
+ * scan is returned exactly once, however the table grows meanwhile. A page is not a snapshot: items
+ * are read one after the other.
  * @param page [in,out] As larder_query()'s. A start key has the key attributes of the table, and no
  *                      others.
  * @return As larder_query(), without LARDER_E_NO_INDEX.
@@ -846,23 +844,21 @@ LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec
  * Full         A write that finds no room makes some: it removes items that have expired by the
  *              handle's clock, wherever they are, gives back memory of dropped tables, and tries
  *              again. It needs no expirer for that and waits for none. It removes a bounded number,
- *              which takes a tenth of a second at most. Where nothing has expired LARDER_E_FULL
- *              comes at once. Every call that needs memory does the same.
- * Locks        The item's stripe, and inside it one list or timer at a time. A holder that died is
- *              recovered by the process that waits. A holder that is alive and stopped costs
- *              busy_timeout_ms.
+ *              which takes at most a tenth of a second. If nothing has expired, LARDER_E_FULL comes
+ *              at once. Every call that needs memory does the same.
+ * Locks        The item's stripe, and inside it one list or timer at a time. The waiting process
+ *              recovers a dead holder. A holder that is alive but stopped costs busy_timeout_ms.
  * Killed here  Before the one store that publishes: as if never called. After it: as if returned.
- *              Readers see nothing else. The next process that needs the stripe tidies up.
+ *              Readers see nothing else. The next process that needs the stripe cleans up.
  * Cost         One block, one copy, and per index whose key changed a new leaf of some dozens of
  *              entries.
  */
 LARDER_API int larder_put(struct larder_table *t, const struct larder_item *item, struct larder_page *replaced);
 
 /**
- * Stores an item only if what is stored under its key is still the very version that the caller has
- * read: for what is read, changed and written back, for locks, and for "create it if it is not
- * there". Of several writers that read the same version one gets LARDER_OK, and the others
- * LARDER_CHANGED.
+ * Stores an item only if the version stored under its key is still the one that the caller has
+ * read: to read, change and write back, for locks, and for "create it if it does not exist". Of
+ * several writers that read the same version, one gets LARDER_OK and the others LARDER_CHANGED.
  *
  * memcached calls this "cas" (protocol.txt, "Storage commands"; its "gets" is larder_get() here),
  * DynamoDB conditional writes (developer guide, "DynamoDB condition expression CLI example":
@@ -875,23 +871,23 @@ LARDER_API int larder_put(struct larder_table *t, const struct larder_item *item
  *                       function, larder_put() or larder_delete() filled, or a copy of it. Not an
  *                       item that an index's projection cut, nor a builder's. NULL: only if there
  *                       is no item, or an expired one, which is replaced. An expected item that has
- *                       expired since it was read is no longer there.
+ *                       expired since it was read no longer counts.
  * @param found    [out] NULL, or a page. On LARDER_OK it receives the replaced item as
  *                       larder_put()'s does. On LARDER_CHANGED it receives the item that is there
  *                       now, to try again with, or nothing if there is none. It may be the page
- *                       that holds `expected`, which is gone then; not the one that holds `item`.
- *                       On a failure it is left as it was.
+ *                       that holds `expected`, which is then overwritten; not the page that holds
+ *                       `item`. On a failure it is left as it was.
  * @return As larder_put().
  *         LARDER_CHANGED  Another version is stored, or none, or one where none was expected.
  *         LARDER_E_INVAL  Also if `expected` has another key, or no version (see above).
  *
- * Versions     Whatever writes an item gives it a new version, also with the same attributes: a put
+ * Versions     Every write of an item gives it a new version, even with the same attributes: a put
  *              of the same item, larder_index_add() and a change of the TTL attribute while they
- *              work through the table, larder_repair(). So LARDER_CHANGED may come where no
- *              attribute differs: try again, which ends as soon as no other write comes between. A
- *              version is never used again: not after a delete, nor in another table, nor if a
- *              table is dropped and made again. (larder_repair() of a segment that lost its counts
- *              may begin them again: read again after it.)
+ *              work through the table, larder_repair(). So LARDER_CHANGED may come although no
+ *              attribute differs: try again until no other write comes between. A version is never
+ *              used again: not after a delete, nor in another table, nor if a table is dropped and
+ *              made again. (larder_repair() of a segment that lost its counts may restart them:
+ *              read again after it.)
  * Locks, Killed here, Cost   As larder_put(). The comparison is made under the stripe's lock;
  *              LARDER_CHANGED takes no block.
  *
@@ -920,25 +916,26 @@ LARDER_API int larder_put_if(struct larder_table *t, const struct larder_item *i
  * are never lost.
  *
  * DynamoDB's UpdateItem with "ADD name :by" (developer guide, "Update expressions": "ADD"), Redis'
- * HINCRBY, memcached's "incr". As with ADD, an item that is not there, or has expired, is made of
- * its key and this attribute, and a missing attribute counts as 0. All other attributes stay, the
- * item's expiry too. For several numbers in one step, or decisions between, use larder_put_if().
+ * HINCRBY, memcached's "incr". As with ADD, an item that does not exist, or has expired, is made
+ * from its key and this attribute, and a missing attribute counts as 0. All other attributes stay,
+ * and so does the expiry. For several numbers in one step, or a decision between read and write,
+ * use larder_put_if().
  *
  * @param key   [in]  Of the item.
  * @param name  [in]  The attribute, 0-terminated; no key of the table. It may be a key of an index:
  *                    the item moves there.
- * @param by    What to add; negative to take away. 0 writes the item, too.
+ * @param by    What to add; negative to subtract. 0 writes the item, too.
  * @param value [out] NULL, or the number afterwards.
  * @return As larder_put().
- *         LARDER_E_INVAL  Also if the attribute is part of the table's key, or is there and is no
- *                         integer of 64 bits, or the sum is none (for others of DynamoDB's 38
- *                         digits: larder_put_if()). An item that an index left out for a key of the
- *                         wrong type may be refused.
+ *         LARDER_E_INVAL  Also if the attribute is part of the table's key, or its value or the sum
+ *                         is not a 64-bit integer (for other numbers of up to 38 digits:
+ *                         larder_put_if()). An item that an index left out for a key of the wrong
+ *                         type may be refused.
  *
- * Locks, Killed here   As larder_put(). A number that is there is read and written under one lock
- *              of the item's stripe. Where more has to be made (item, attribute, expiry), the item
- *              is read and put by larder_put_if(), again if another write came between.
- * Cost         As larder_put() of an item that is ready. Neither builder nor page are needed.
+ * Locks, Killed here   As larder_put(). An existing number is read and written under one lock of
+ *              the item's stripe. If more has to be made (item, attribute, expiry), the item is
+ *              read and put as by larder_put_if(), again if another write came between.
+ * Cost         As larder_put() of a finished item. Needs no builder and no page.
  */
 LARDER_API int larder_increment(struct larder_table *t, const struct larder_key *key, const char *name, int64_t by,
                                 int64_t *value);
@@ -946,8 +943,8 @@ LARDER_API int larder_increment(struct larder_table *t, const struct larder_key 
 /**
  * Deletes an item. Works in a full segment.
  * @param deleted [out] NULL, or a page that receives the item that was deleted, as larder_put()'s.
- * @return As larder_put(), but LARDER_E_FULL only for want of the kernel's memory.
- *         LARDER_NOT_FOUND  It was absent, or expired.
+ * @return As larder_put(), but LARDER_E_FULL only if the kernel has no memory.
+ *         LARDER_NOT_FOUND  Absent, or expired.
  * Locks, Killed here   As larder_put().
  */
 LARDER_API int larder_delete(struct larder_table *t, const struct larder_key *key, struct larder_page *deleted);
@@ -955,30 +952,29 @@ LARDER_API int larder_delete(struct larder_table *t, const struct larder_key *ke
 /* ---- Expiry ---------------------------------------------------------------------------------- */
 
 /**
- * Starts a thread that gives expired items' memory back, repairs what dead processes left and
- * empties dropped tables. Any number of processes may have one; one at a time works. When it dies
- * another takes over at once. When it stands still (SIGSTOP, a debugger) another stands in for it
- * after a second. A child of fork() has none until it starts its own.
+ * Starts a thread, the expirer, that gives the memory of expired items back, recovers what dead
+ * processes left, and empties dropped tables. Any number of processes may have one; one at a time
+ * works. If it dies, another takes over at once. If it stands still (SIGSTOP, a debugger), another
+ * replaces it after a second. A child of fork() has none until it starts its own.
  * @return LARDER_OK, also if it runs already.
  *         LARDER_E_INVAL (NULL), LARDER_E_READ_ONLY, LARDER_E_BUSY (being repaired),
  *         LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS (no thread could be
  *         made).
  */
 LARDER_API int larder_expirer_start(struct larder *db);
-/** Stops it, and waits for its end. So does larder_close(). NULL, and none running, is allowed. */
+/** Stops the expirer and waits for its end, as larder_close() does. Allowed with NULL, or if none
+ * runs. */
 LARDER_API void larder_expirer_stop(struct larder *db);
 
 /**
- * Does the expirer's work now, in this thread, beside expirers that are at work or stand still:
- * recovers what dead processes left, empties dropped tables, and removes what has expired by the
+ * Does the expirer's work now, in this thread, beside expirers that work or stand still: recovers
+ * what dead processes left, empties dropped tables, and removes items that have expired by the
  * handle's clock.
- * @param items_max About so many items at most, and a piece of what dropped tables have. 0: all of
- *                  it.
+ * @param items_max Removes at most about so many items, and a piece of dropped tables. 0: all.
  * @param removed   [out] NULL, or the number of items removed.
  * @return LARDER_OK    Done.
- *         LARDER_MORE  Some is left: call again.
- *         LARDER_E_BUSY  What could be done is done, and the rest is locked by a live process that
- *                        stands still.
+ *         LARDER_MORE  Work is left: call again.
+ *         LARDER_E_BUSY  The rest is locked by a live process that stands still.
  *         LARDER_E_INVAL (NULL), LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_NO_SLOT,
  *         LARDER_E_CORRUPT, LARDER_E_FULL, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS.
  */
@@ -997,7 +993,7 @@ struct larder_counters {
 
 struct larder_segment_stats {
     uint64_t size_bytes;    /* the most it can take */
-    uint64_t claimed_bytes; /* of the kernel so far */
+    uint64_t claimed_bytes; /* from the kernel so far */
     uint64_t free_bytes;    /* of claimed_bytes: in free spans and free blocks */
     uint64_t used_bytes;    /* of claimed_bytes: in blocks handed out, rounding included */
     uint64_t private_bytes; /* of this process, for this handle */
@@ -1014,7 +1010,7 @@ struct larder_segment_stats {
 LARDER_API int larder_segment_stats(struct larder *db, struct larder_segment_stats *out);
 
 struct larder_table_stats {
-    uint64_t item_count;    /* expired ones whose memory is not back yet included */
+    uint64_t item_count;    /* with expired ones whose memory is not back yet */
     uint64_t item_bytes;    /* blocks of items */
     uint64_t bucket_bytes;  /* hash tables */
     uint64_t wheel_entries; /* timers */
@@ -1022,7 +1018,7 @@ struct larder_table_stats {
     uint64_t reserved[8];
 };
 /**
- * A table's numbers. Walks the table; for people, not for hot paths.
+ * A table's numbers. Walks the table: not for hot paths.
  * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_TABLE, LARDER_E_BUSY, LARDER_E_NO_SLOT,
  *         LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS,
  *         LARDER_E_FULL (of the kernel's memory).
@@ -1035,8 +1031,8 @@ struct larder_index_stats {
     uint64_t reserved[8];
 };
 /**
- * Numbers of a table's indexes: table order first, then the indexes as larder_table_describe() has
- * them. Walks all of them; for people.
+ * Numbers of a table's indexes: table order first, then the indexes as larder_table_describe()
+ * lists them. Walks all of them: not for hot paths.
  * @param out   [out] Array of `capacity` elements; NULL with capacity 0.
  * @param count [out] Number of indexes, table order included: at most LARDER_INDEXES_MAX + 1.
  * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_TABLE, LARDER_E_BUSY, LARDER_E_DESTROYED,
@@ -1062,7 +1058,7 @@ LARDER_API int larder_class_stats(struct larder *db, struct larder_class_stats *
 struct larder_slot_stats {
     uint32_t slot;
     int32_t pid;  /* in its own PID namespace */
-    int is_alive; /* a user that may only read cannot tell the dead: all are alive to it */
+    int is_alive; /* a user that may only read cannot tell: always 1 */
     int is_expirer;
     uint64_t started_s;        /* epoch seconds when the slot was taken */
     uint32_t lock_count;       /* locks held just now */
@@ -1080,24 +1076,24 @@ struct larder_slot_stats {
 LARDER_API int larder_slot_stats(struct larder *db, struct larder_slot_stats *out, uint32_t capacity, uint32_t *count);
 
 struct larder_check_report {
-    uint64_t items, index_entries, blocks; /* that were looked at */
+    uint64_t items, index_entries, blocks; /* that were checked */
     uint64_t errors, leaked_blocks, stale_entries;
     uint64_t dead_slots;   /* that were recovered first */
     char first_error[256]; /* "" if errors is 0 */
-    /* What changed whenever it was looked at: neither right nor wrong. Usual on a read-only
+    /* What changed at every look, and so is neither right nor wrong. Usual on a read-only
      * attachment beside writers, else 0. */
     uint64_t unjudged;
-    /* Walks: 1, and one for each time that what was doubtful was looked at again. */
+    /* Walks: the first, and one for each second look at what was doubtful. */
     uint64_t passes;
-    uint64_t longest_pause_ns; /* longest hold of a lock: so long a writer may have waited */
+    uint64_t longest_pause_ns; /* longest hold of a lock: how long a writer may have waited */
     uint64_t reserved[8];
 };
 
 /** Zero it, then set. Functions are called outside of locks, by the thread of the call. */
 struct larder_check_options {
-    /* NULL, or called in the end with a line of text for each error. */
+    /* NULL, or called at the end with a line of text for each error. */
     void (*note)(void *arg, const char *line);
-    /* NULL, or called often: so much of the work is done. Nonzero ends it. */
+    /* NULL, or called often: `done` of `total` work is done. A nonzero result ends the check. */
     int (*progress)(void *arg, uint64_t done, uint64_t total);
     void *arg; /* of both */
     uint64_t reserved[8];
@@ -1106,27 +1102,25 @@ struct larder_check_options {
 /**
  * Walks everything and verifies every invariant: keys and hashes, counts, order of every list,
  * entry against item both ways, timers, blocks reachable exactly once. Dead slots are recovered
- * first. The segment may be in use: a write under way is not reported as an error, and no error
- * that stays is missed.
+ * first. The segment may be in use: a write under way is not reported as an error, and no lasting
+ * error is missed.
  *
  * @param options [in]  NULL: neither notes nor progress.
  * @return LARDER_OK       Clean.
  *         LARDER_DAMAGED  report->errors is not 0.
- *         LARDER_MORE     options->progress ended it; report says what was seen until then.
+ *         LARDER_MORE     options->progress ended it; report has what was seen until then.
  *         LARDER_E_BUSY   A process that stands still holds a lock; larder_error() names it.
- *         LARDER_E_CORRUPT  The segment is so damaged that it cannot be looked at, or a repair was
- *                           cut off.
+ *         LARDER_E_CORRUPT  The segment is too damaged to be checked, or a repair was cut off.
  *         LARDER_E_INVAL, LARDER_E_NO_SLOT, LARDER_E_DESTROYED, LARDER_E_NO_MEMORY, LARDER_E_OS,
  *         LARDER_E_ACCESS, LARDER_E_FULL (of the kernel's memory).
  *
  * Locks        One stripe, list, timer shard or heap bin at a time, for about a millisecond,
- *              however large it is; then those that waited for it come first. Nothing waits for the
- *              whole.
- * Read-only    On a read-only attachment nothing is locked or recovered. What looks wrong is looked
- * at again, and
- *              is an error only if it stays the same. Beside writers some of it cannot be judged:
- *              report->unjudged. Leaks are then among that.
- * Killed here  Nothing but locks is left, which the next processes that need them take over.
+ *              however large it is; then waiting calls come first. Nothing waits for the whole
+ *              check.
+ * Read-only    On a read-only attachment nothing is locked or recovered. What looks wrong is read
+ *              again, and is an error only if it stays the same. Beside writers some of it, leaks
+ *              among it, cannot be judged: report->unjudged.
+ * Killed here  Only locks are left, which the next processes that need them take over.
  * Cost         About a second for a million items with two lists each, and linear in them; what
  *              writers change meanwhile is looked at twice. Private memory: a 64th of what is in
  *              use, half a byte an item, 32 bytes a timer. Stack: 12 KB.
@@ -1138,10 +1132,10 @@ struct larder_repair_report {
     uint64_t errors_found; /* by the check before; 0: clean, and nothing was changed */
     uint64_t errors_left;  /* by the check after */
     uint64_t tables_kept, tables_lost;
-    uint64_t items_kept, items_lost; /* of a table that was lost as far as it can be told */
+    uint64_t items_kept, items_lost; /* items of a lost table only if they could be counted */
     uint64_t items_mended;           /* kept, with new slots, expiry, version or key sequence */
     uint64_t index_entries, timers;  /* made again */
-    uint64_t freed_bytes;            /* less memory in use than before */
+    uint64_t freed_bytes;            /* by which the memory in use shrank */
     uint64_t slots_cleared, locks_cleared;
     uint64_t reserved[8];
 };
@@ -1157,44 +1151,43 @@ struct larder_repair_options {
 };
 
 /**
- * Makes a damaged segment whole again, in place. Keeps every item that is still whole, and makes
+ * Makes a damaged segment whole again, in place. Keeps every item that is still whole, and builds
  * everything else again from the items: lists of all indexes, timers, the heap, locks, and writer
- * slots without an owner. What cannot be kept is dropped and named. A clean segment stays as it is,
- * and in any other every item that is whole. What takes an item's place is read back before it is
- * stored.
+ * slots without an owner. What cannot be kept is dropped and named. A clean segment stays as it is;
+ * in any other, every whole item does. A mended item is read back before it is stored.
  *
- * An item is whole if its slot in the hash table refers to an image that makes sense in every byte
- * and has the hash of its own key. There is no checksum over attributes: bytes of a value that were
- * changed into others are not noticed. Images that no slot refers to are not looked for: memory
- * that was given back is full of old versions and deleted items that look the same.
+ * An item is whole if its slot in the hash table refers to an image that is valid in every byte and
+ * has the hash of its own key. There is no checksum over attributes: changed bytes of a value are
+ * not noticed. Images without a slot are not searched for: freed memory is full of old versions and
+ * deleted items that look the same.
  *
  * @param db      [in] Attached read-write; with LARDER_REPAIR it may be a segment whose repair was
  *                     cut off.
  * @param options [in] NULL: no notes.
- * @return LARDER_OK       The segment is clean now, as larder_check() says; if a process stands
- *                         still with a lock, as far as it could look.
- *         LARDER_DAMAGED  It is better than before, and not clean: report->errors_left.
+ * @return LARDER_OK       The segment is now clean, as larder_check() says. If a process stands
+ *                         still with a lock: as far as could be checked.
+ *         LARDER_DAMAGED  It is better than before, but not clean: report->errors_left.
  *         LARDER_E_BUSY   A live process is in the middle of a change, or its slot looks like it;
  *                         or another process repairs or removes the segment; or stripes of a table
  *                         were lost and others are attached. larder_error() names the process to
  *                         end. Nothing was changed.
  *         LARDER_E_CORRUPT  It cannot be repaired, and larder_error() says why. Nothing was
  *                           changed.
- *         LARDER_E_FULL   The kernel has no memory to give that lists need. Nothing is dropped for
- *                         that. If it had begun, the segment is marked as below.
- *         LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS. The same. LARDER_E_READ_ONLY,
- *         LARDER_E_DESTROYED, LARDER_E_NO_SLOT, LARDER_E_INVAL. Nothing was changed.
+ *         LARDER_E_FULL   The kernel has no memory for the lists. Nothing is dropped for that. If
+ *                         the repair had begun, the segment is marked as below.
+ *         LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS: as LARDER_E_FULL. LARDER_E_READ_ONLY,
+ *         LARDER_E_DESTROYED, LARDER_E_NO_SLOT, LARDER_E_INVAL: nothing was changed.
  *
- * Meanwhile    Writers wait at a gate, or get LARDER_E_BUSY. So does every call that begins
- *              meanwhile, reads too. A read that was under way notices that its table changed. No
+ * Meanwhile    Writers wait at a gate, or get LARDER_E_BUSY. Every call that begins meanwhile gets
+ *              LARDER_E_BUSY, reads too. A read under way notices that its table changed. No
  *              process can attach.
  * Killed here  The segment is marked: it cannot be attached without LARDER_REPAIR, and calls on it
- *              give LARDER_E_CORRUPT. Repairing it again finds the same items.
- * Full         The lists are made before items are dropped for want of room: expired items first,
- *              then some of the table.
- * Cost         A look at everything, three times, and an insertion per item and index. Private
- *              memory: 8 bytes an item, some 70 more and 8 per index while lists are made, and a
- *              hundredth of the segment. Stack: 48 KB. The clock is db's (larder_set_clock()).
+ *              give LARDER_E_CORRUPT. Another repair finds the same items.
+ * Full         If the lists need more room, items are dropped: expired items first, then some of
+ *              the table.
+ * Cost         Three walks over everything, and an insertion per item and index. Private memory: 8
+ *              bytes an item, some 70 more and 8 per index while lists are made, and a hundredth of
+ *              the segment. Stack: 48 KB. The clock is db's (larder_set_clock()).
  */
 LARDER_API int larder_repair(struct larder *db, const struct larder_repair_options *options,
                              struct larder_repair_report *report);

@@ -118,7 +118,7 @@ Test(seg_birth, half_made_segment_is_removed_only_by_force) {
     EXPECT(seg_destroy(name, 0), LARDER_E_FORMAT, "never finished");
     EXPECT(open_and_close(name, 0), LARDER_E_FORMAT, "never finished");
     cr_assert_eq(seg_destroy(name, LARDER_FORCE), LARDER_OK, "%s", larder_error());
-    EXPECT(open_and_close(name, 0), LARDER_E_NO_SEGMENT, "there is none");
+    EXPECT(open_and_close(name, 0), LARDER_E_NO_SEGMENT, "does not exist");
 }
 
 /* True if the destroyer died. Those attached and those who come agree on what it left; somebody
@@ -377,7 +377,7 @@ Test(seg_birth, waits_for_a_living_creator_and_not_for_a_dead_one) {
         struct seg s;
         struct larder_options o = {.segment = path, .flags = flags[i], .size_bytes = SMALL, .busy_timeout_ms = 30};
         uint64_t begin = until_now_ms();
-        EXPECT(seg_open(&s, &o), LARDER_E_BUSY, "still creating");
+        EXPECT(seg_open(&s, &o), LARDER_E_BUSY, "has been creating");
         cr_expect_geq(until_now_ms() - begin, 30);
     }
     pid_t waiter = proc_fork(open_patiently, slow);

@@ -73,7 +73,7 @@ Test(seg_foreign, leaves_foreign_files_alone) {
 
     EXPECT(open_and_close("/tmp/larder-no-such-directory/x", LARDER_CREATE), LARDER_E_NO_SEGMENT, "no directory");
     EXPECT(open_and_close("/dev/null", 0), LARDER_E_FORMAT, "not a regular file");
-    EXPECT(open_and_close("/dev/null/x", 0), LARDER_E_NO_SEGMENT, "there is none");
+    EXPECT(open_and_close("/dev/null/x", 0), LARDER_E_NO_SEGMENT, "does not exist");
 }
 
 /* Breaks `bytes` bytes at `off` of a good segment, expects `part`, repairs it. */
@@ -105,9 +105,9 @@ Test(seg_foreign, refuses_a_head_with_any_field_wrong) {
     } wrong[] = {
         FIELD64(magic, 0, "not a Larder segment"),
         FIELD64(magic, SEG_MAGIC + 1, "not a Larder segment"),
-        FIELD32(format_version, 7, "format version 7, this library reads 1 to 2"),
+        FIELD32(format_version, 7, "format version 7; this library reads 1 to 2"),
         FIELD32(page_bytes, 16384, "memory pages of 16384"),
-        FIELD64(fingerprint, 1, "other layout"),
+        FIELD64(fingerprint, 1, "another layout"),
         FIELD64(size_bytes, SMALL * 2, "truncated: 4194304 bytes of 8388608"),
         FIELD64(size_bytes, SMALL / 2, "size_bytes"),
         FIELD64(size_bytes, SMALL - 1, "size_bytes"),
@@ -124,10 +124,10 @@ Test(seg_foreign, refuses_a_head_with_any_field_wrong) {
         FIELD64(sum, 1, "geometry"),
         FIELD32(state, 0, "state 0"),
         FIELD32(slot_count, 0, "slot_count"),
-        FIELD32(slot_count, 65, "not possible"),
+        FIELD32(slot_count, 65, "is invalid"),
         FIELD32(slot_count, UINT32_MAX, "slot_count"),
         FIELD32(arena_count, 0, "arena_count"),
-        FIELD32(arena_count, 2, "not possible"),
+        FIELD32(arena_count, 2, "is invalid"),
         FIELD32(arena_count, UINT32_MAX, "arena_count"),
         FIELD32(shard_count, 0, "shard_count"),
         FIELD32(shard_count, UINT32_MAX, "shard_count"),
