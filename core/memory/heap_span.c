@@ -1,13 +1,13 @@
 /* core/memory/heap_span.c - whole spans, and the memory behind them. See heap_span.h.
  *
- * Crash    Run taken: 1 hand = block, 2 states of the tails, 3 length, 4 state of the head. Given
- *          back: 1 tails free, 2 head free,
- *          3 hand = 0. All under the span lock; span_rebuild() frees tails without a head and gives
- *            a head its tails again,
- *          and whatever is in hand is then given back whole or was never taken. Memory claimed: 1
- *          descriptors backed, 2 spans backed, 3 claimed_bytes. Dead before 3: memory that the next
- *          claim finds backed already. A span for a bin: class and bitmap first, then the state;
- *          dead before the bin lists it: rebuild_bin() finds it.
+ * Crash    Run taken: 1 hand = block, 2 states of the tails, 3 length, 4 state of the head.
+ *          Run given back: 1 tails free, 2 head free, 3 hand = 0. All under the span lock.
+ *          span_rebuild() frees tails without a head and gives a head its tails again; then what is
+ *          in hand was never taken, or is given back whole.
+ *          Memory claimed: 1 descriptors backed, 2 spans backed, 3 claimed_bytes. Dead before 3:
+ *          the next claim finds this memory backed already.
+ *          A span for a bin: class and bitmap first, then the state. Dead before the bin lists it:
+ *          rebuild_bin() finds it.
  * Tests    tests/unit/memory/heap_test.c
  */
 #include "core/memory/heap_span.h"
@@ -90,7 +90,7 @@ int span_give_run(struct writer *w, uint32_t i, shm_word *hand) {
         lock_drop(w, &s->shm->span_lock, LOCK_SPAN);
         return err_set(LARDER_E_CORRUPT, "heap: a run of %u spans at span %u cannot be", count, i);
     }
-    /* Those of a give that a death cut off are free already: the last ones (see Crash). */
+    /* A give that a death cut off has freed the last ones already (see Crash). */
     for (uint32_t k = 1, is_end = 0; k < count; k++) {
         uint32_t state = SHM_LOAD_RELAXED(&seg_span(s, i + k)->state);
         is_end |= state == SPAN_FREE;
@@ -116,7 +116,7 @@ void span_rebuild(const struct seg *s) {
     for (uint32_t i = 0; i < claimed; i++) {
         struct span_shm *span = seg_span(s, i);
         uint32_t state = SHM_LOAD_RELAXED(&span->state);
-        if (state == SPAN_TAIL) /* tails of a head are skipped below */
+        if (state == SPAN_TAIL) /* the tails of a head are skipped below */
             SHM_STORE(&span->state, SPAN_FREE);
         if (state != SPAN_RUN)
             continue;
@@ -130,15 +130,15 @@ void span_rebuild(const struct seg *s) {
 
 /* ---- Memory from the kernel ------------------------------------------------------------------ */
 
-/* Counting takes milliseconds in a large segment, and a full cache is told so again and again: the
- * numbers may be a little old. */
+/* Counting takes milliseconds in a large segment, and a full cache refuses calls again and again:
+ * the numbers may be this old. */
 #define FULL_COUNT_EVERY_NS 100000000u
 
-/* Claims ahead that are not tried after one that the kernel refused: a refusal costs as much as
+/* After the kernel refused a claim ahead, this many are not tried: a refusal costs as much as
  * several puts. */
 #define CLAIMS_SKIPPED 64u
 
-/* What the last count found: w->full_... True if it counted just now. */
+/* Counts into w->full_..., unless it did so a moment ago. True: it counted just now. */
 static int count_for_message(struct writer *w) {
     struct heap_totals t;
     uint64_t now_ns = wait_now_coarse_ns();
@@ -152,9 +152,9 @@ static int count_for_message(struct writer *w) {
     return 1;
 }
 
-/* There was no run of so many bytes, and one is seen now. It was given back a moment ago; or it is
- * kept for arrays; or the lists do not know it, as after an older library was at work (rule F3),
- * and are made again. LARDER_OK: another try; LARDER_E_FULL, LARDER_E_BUSY. */
+/* There was no run of so many bytes, and the count has just found one. It was given back a moment
+ * ago; or it is kept for bucket arrays; or the lists lack it, as after an older library wrote (rule
+ * F3): then they are made again. LARDER_OK: try again; LARDER_E_FULL, LARDER_E_BUSY. */
 static int look_again(struct writer *w, uint64_t bytes) {
     const struct seg *s = w->seg;
     uint32_t count = (uint32_t)(bytes / SPAN_BYTES);
@@ -168,7 +168,7 @@ static int look_again(struct writer *w, uint64_t bytes) {
     return is_kept ? LARDER_E_FULL : LARDER_OK;
 }
 
-/* `bytes` are the spans that are lacking: what they were for is less, if heap_take() asked for them. */
+/* `bytes` is what the missing spans have. If heap_take() asked for them, its block has less. */
 static int full(struct writer *w, uint64_t bytes, const char *why) {
     uint64_t asked = bytes == w->need_bytes && w->asked_bytes != 0 ? w->asked_bytes : bytes;
     int r = count_for_message(w) && w->full_run_bytes >= bytes ? look_again(w, bytes) : LARDER_E_FULL;
@@ -182,15 +182,15 @@ static int full(struct writer *w, uint64_t bytes, const char *why) {
         (unsigned long long)w->full_free_bytes, (unsigned long long)w->full_run_bytes);
 }
 
-/* Backs [from, to) of the file with memory. Repeatable: what is backed already stays as it is.
+/* Backs [from, to) of the file with memory. Can be repeated: what is backed stays as it is.
  * LARDER_E_FULL has no message. */
 static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
     const struct seg *s = w->seg;
     if (!seg_fd_is_ours(s))
         return LARDER_E_OS;
-    /* fallocate() knows nothing of the advice on the mapping and would take small pages; touched
-     * first, it comes in huge ones. Where memory runs out this stops without SIGBUS, and
-     * fallocate() says so. */
+    /* fallocate() ignores the advice on the mapping and would take small pages. Memory that is
+     * touched first comes in huge ones. Where it runs out, madvise() stops without SIGBUS, and
+     * fallocate() reports it. */
     if (s->wants_huge_pages)
         (void)madvise(s->base + from, to - from, MADV_POPULATE_WRITE);
     if (seg_file_back(s->fd, from, to - from) == 0)
@@ -200,7 +200,7 @@ static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
     return err_set_errno("fallocate", "the segment");
 }
 
-/* Backs the spans in [from, to) with memory, and before them their descriptors (G2 of
+/* Backs the spans in [from, to) with memory; before them their descriptors (G2 of
  * core/segment/seg.h). */
 static int back_spans(struct writer *w, uint64_t from, uint64_t to) {
     uint64_t first = seg_descriptors_end(w->seg, from), end = seg_descriptors_end(w->seg, to);
@@ -208,7 +208,7 @@ static int back_spans(struct writer *w, uint64_t from, uint64_t to) {
     return r ? r : back_with_memory(w, from, to);
 }
 
-/* Bytes of free spans at the end of what is claimed: a run may begin there. At most `most`. */
+/* Bytes of free spans at the end of what is claimed, at most `most`: a run may begin there. */
 static uint64_t free_tail(const struct seg *s, uint64_t most) {
     uint64_t bytes = 0;
     for (uint32_t i = span_claimed_count(s); i > 0 && bytes < most && SHM_LOAD(&seg_span(s, i - 1)->state) == SPAN_FREE;
@@ -217,13 +217,13 @@ static uint64_t free_tail(const struct seg *s, uint64_t most) {
     return bytes;
 }
 
-/* [from, to) is backed: its spans are free for everybody. */
+/* [from, to) is backed: now its spans are free for every writer. */
 static int publish_claim(struct writer *w, uint64_t from, uint64_t to) {
     const struct seg *s = w->seg;
     int r = lock_take(w, &s->shm->span_lock, LOCK_SPAN);
     if (r)
         return r;
-    if (SHM_LOAD(&s->shm->claimed_bytes) == from) { /* else another claimed meanwhile: as good */
+    if (SHM_LOAD(&s->shm->claimed_bytes) == from) { /* else another writer claimed: as good */
         uint32_t before = span_claimed_count(s);
         SHM_STORE(&s->shm->claimed_bytes, to);
         free_runs_grow(s, before);
@@ -232,7 +232,7 @@ static int publish_claim(struct writer *w, uint64_t from, uint64_t to) {
     return LARDER_OK;
 }
 
-/* heap_claim() but for the message of LARDER_E_FULL, of which *why is a part. */
+/* heap_claim() without the message of LARDER_E_FULL, whose first part is *why. */
 static int claim(struct writer *w, uint64_t bytes, const char **why) {
     const struct seg *s = w->seg;
     uint64_t end = span_off(s, s->span_count), from = SHM_LOAD(&s->shm->claimed_bytes);
@@ -269,8 +269,9 @@ void heap_claim_ahead(struct writer *w, uint64_t bytes) {
         return;
     if (w->claims_to_skip > 0)
         w->claims_to_skip--;
-    else if (claim(w, bytes, &why) ==
-             LARDER_E_FULL) /* the call that needs the memory says so, if it finds none in use before */
+    else if (claim(w, bytes, &why) == LARDER_E_FULL)
+        /* no error: the call that needs the memory reports it, unless it finds some in use
+         * before */
         w->claims_to_skip = CLAIMS_SKIPPED;
 }
 

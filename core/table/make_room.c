@@ -9,13 +9,13 @@
 #include "core/segment/live.h"
 #include "core/table/db.h"
 #include "core/table/trim.h"
-#include "core/table/write.h"
+#include "core/table/upkeep.h"
 
 #define ROOM_BYTES_PER_ROUND 1024u
-#define ROOM_WAIT_MS 1u /* rule R2: for a lock that is dropped just now, or whose owner has died */
+#define ROOM_WAIT_MS 1u /* rule R2: for a lock about to be dropped, or with a dead owner */
 
 #if LARDER_CRASH_POINTS
-/* Tests: where the heap was made to say that it is full, it says so no more once room was made. */
+/* Tests: a heap that was made to report that it is full stops doing so once room was made. */
 extern _Atomic int64_t heap_test_takes_left;
 static int say_not_full(int has_made) {
     if (has_made && heap_test_takes_left == 0)
@@ -28,7 +28,7 @@ static int say_not_full(int has_made) {
 }
 #endif
 
-/* Rule R2: somebody who is at work on definitions may be so for long. */
+/* Rule R2: a live process that works on definitions may do so for long. */
 static int has_catalog_owner(const struct seg *s) {
     int owner = lock_owner(&s->shm->catalog_lock);
     return owner >= 0 && (uint32_t)owner < s->slot_count && live_is_held(s, (uint32_t)owner) != 0;
@@ -46,7 +46,7 @@ static int make_round(struct writer *w, struct room *room) {
     uint32_t busy_timeout_ms = w->busy_timeout_ms;
     if (w->busy_timeout_ms > ROOM_WAIT_MS)
         w->busy_timeout_ms = ROOM_WAIT_MS;
-    int has_made = room->rounds == 1 && room->view && write_expire_bucket(w, room->view, room->hash, room->now_s) > 0;
+    int has_made = room->rounds == 1 && room->view && upkeep_expire_bucket(w, room->view, room->hash, room->now_s) > 0;
     has_made = has_made || (!w->is_stuck && empty_some(w, room)) ||
                (!w->is_stuck && core_hooks->timer_make_room(w, room->now_s) == LARDER_OK);
     if (!has_made && !w->is_stuck && SHM_LOAD_RELAXED(&w->slot->op) == OP_NONE) /* rule R1 */
@@ -61,7 +61,7 @@ static int make_some(struct writer *w, struct room *room) {
     return make_round(w, room);
 }
 
-/* All that can be had, and no second time. */
+/* All the room that can be made, once per call. */
 static int make_all(struct writer *w, struct room *room) {
     int has_made = 0;
     if (room->is_all_made)
@@ -72,8 +72,8 @@ static int make_all(struct writer *w, struct room *room) {
     return has_made;
 }
 
-/* For a new table what was dropped before comes first: its entry has stripes. True: a piece of it
- * is empty now, or all of it, whoever did it: its memory may be what was lacking. */
+/* For a new table, whose entry may be one that was dropped before. True: a piece of a dropped table
+ * was emptied, or another process emptied the last: its memory may be what was lacking. */
 static int await_drops(struct writer *w, const struct room *room) {
     if (!room->had_drops || wait_now_ms() >= room->drops_until_ms)
         return 0;
