@@ -6,8 +6,8 @@
  * Picture  try --> done, or a failure ---------------------------------> the caller
  *           ^  --> OBSTACLE_CLAIM      claim memory from the kernel --.
  *           |  --> OBSTACLE_VIEW       nothing: the next try sees it  |
- *           |  --> OBSTACLE_BEFORE     grow w->before                 |  not possible, or the writer
- *           |  --> OBSTACLE_SCRATCH    grow w->scratch                |  is stuck
+ *           |  --> OBSTACLE_BEFORE     grow w->before                 |  not possible, or writer
+ *           |  --> OBSTACLE_SCRATCH    grow w->scratch                |  stuck
  *           |  --> LARDER_E_FULL       make room                      |----------------> the caller
  *           '---------------------------------------------------------'
  * Locks    None is held between tries, except by callers that hold the catalog lock all the way.
