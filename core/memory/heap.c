@@ -18,7 +18,7 @@
 #include "core/segment/seg.h"
 
 /* Eight classes per doubling up to 1 KiB. Above, the multiples of a cache line that cut a span into
- * 15, 14, .. blocks. Many classes lose little by rounding, and P3 keeps their free blocks in use. */
+ * 15, 14, .. blocks. Many classes lose little by rounding, and P3 keeps the free blocks in use. */
 static const uint16_t class_bytes[CLASS_COUNT] = {48,   64,   80,   96,   112,  128,  144,  160,  176,  192,  208,
                                                   224,  240,  256,  288,  320,  352,  384,  416,  448,  480,  512,
                                                   576,  640,  704,  768,  832,  896,  960,  1024, 1088, 1152, 1216,

@@ -32,7 +32,7 @@ uint32_t htab_bucket_of(const struct htab *t, uint32_t bucket_count, uint64_t ha
 uint64_t htab_first_hash(const struct htab *t, uint32_t stripe, uint32_t buckets, uint32_t bucket) {
     /* ceil: the 32 bits below the stripe's */
     uint64_t below = (((uint64_t)bucket << 32) + buckets - 1) / buckets;
-    /* the lowest stripe_count bits of them belong to the low half of the hash */
+    /* the lowest of them, as many as the stripe has, are of the low half of the hash */
     uint64_t beyond = (UINT64_C(1) << (64 - t->stripe_shift)) - 1;
     below = (below + beyond) & ~beyond;
     return (uint64_t)stripe << t->stripe_shift | below << 32 >> (64 - t->stripe_shift);

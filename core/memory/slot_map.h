@@ -3,11 +3,9 @@
  * Job      A bit per slot finds the first free one without a look at each. A bell wakes the threads
  *          that wait for one.
  * Picture  bit i % 64 of slot[i / 64].map   1: slot i is taken, or about to be; 0: unknown, look
- *          seg_shm.slot_bell                times it was rung * 4, + 1 if a thread waits, + 2 if
- *          one
- *                                           has waited long
- *          seg_shm.slot_turn                ms of the last look for dead owners << 32 | slot to go
- *          on
+ *          seg_shm.slot_bell                times it was rung * 4, + 1 if a thread waits,
+ *                                           + 2 if one has waited long
+ *          seg_shm.slot_turn                ms of the last look for dead owners << 32 | next slot
  * Rules    M1 All of these are hints. A slot is free if its state says so and its liveness lock can
  *             be had (core/memory/slot_take.c). A 0 is right everywhere, at any time: then the
  *             slots themselves are looked at.

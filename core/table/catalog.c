@@ -1,7 +1,7 @@
 /* core/table/catalog.c - the list of tables in the segment, read without a lock. See catalog.h.
  *
- * Rules    C1 What changed while it was read is read again. What did not and makes no sense is
- *             damage.
+ * Rules    C1 What changed while it was read is read again. What did not change and makes no
+ *             sense is damage.
  *          C2 No offset is followed before it is checked, so a damaged segment gives
  *             LARDER_E_CORRUPT.
  */

@@ -30,10 +30,10 @@ struct item_swap {
     int differs; /* some index entry has to come or go */
 };
 
-/* Puts `image` (NULL: nothing) in the place of `before` (NULL: nothing): steps 1 to 8 of write.h.
- * The stripe is locked, and was when `before` was opened. Sets old, block and differs of *s. An
- * image that changes no index key skips the work on indexes. LARDER_OK, or a failure that changed
- * nothing. Either may leave the writer stuck. */
+/* Puts `image` (NULL: nothing) in the place of `before` (NULL: nothing): steps 1 to 9 of write.h,
+ * without the unlocking. The stripe is locked, and was when `before` was opened. Sets old, block
+ * and differs of *s. An image that changes no index key skips the work on indexes. LARDER_OK, or a
+ * failure that changed nothing. Either may leave the writer stuck. */
 int change_locked(struct writer *w, const struct table_view *v, struct item_swap *s);
 
 /* LARDER_E_CORRUPT, with a message, for the item in a slot with this word. */

@@ -12,7 +12,8 @@
  * Rules    R1 Outside locks. index/fill.c is the exception: it holds the catalog lock all the way,
  *             with its operation noted in the slot. Then only items of that table are removed, for
  *             a slot can note only one table (core/table/change.h).
- *          R2 It waits a millisecond at most: what a live process has locked is passed over.
+ *          R2 A round waits a millisecond at most for a lock: what a live process has locked is
+ *             passed over. Only a new table waits, for dropped ones.
  *          R3 If no room can be made, result and message are those of the call.
  * Tests    tests/crash/room_test.c, tests/crash/scenarios.c (make_room ..)
  */
