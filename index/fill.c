@@ -6,7 +6,8 @@
  *          one is, the index becomes ACTIVE.
  * Locks    The catalog lock, all the way: definitions do not change meanwhile, and tables are
  *          neither made nor dropped. Readers and writers of items go on.
- * Crash    1 op = OP_INDEX_ADD, with table and ordinal   2 state FILLING   3 items are rewritten, one write each
+ * Crash    1 op = OP_INDEX_ADD, with table and ordinal   2 state FILLING   3 items are rewritten,
+ *          one write each
  *          4 state ACTIVE   5 op = OP_NONE
  *          Dead before 2: the ordinal does not exist, nothing to do. Dead before 4:
  *          index_recover_add makes it DEAD, waits for writers who still keep it, and gives the
@@ -21,7 +22,7 @@
 #include "core/table/attempt.h"
 #include "core/table/db.h"
 #include "core/table/schema.h"
-#include "core/table/write.h"
+#include "core/table/upkeep.h"
 #include "index/index.h"
 
 /* A definition without the index takes memory before it gives memory back. If there is none, what
@@ -94,7 +95,7 @@ static void fill_note(struct writer *w, uint32_t op, uint32_t table_ordinal, uin
 static int fill_items(struct writer *w, const struct table_view *v) {
     int r = table_flush(w, v);
     for (uint32_t i = 0; i < v->items.stripe_count && r == LARDER_OK; i++)
-        r = write_restamp_stripe(w, v, i);
+        r = upkeep_restamp_stripe(w, v, i);
     return r == LARDER_NOT_FOUND ? fill_view_has_gone(v) : r;
 }
 

@@ -4,7 +4,7 @@
 #include "core/base/err.h"
 #include "core/table/attempt.h"
 #include "core/table/catalog.h"
-#include "core/table/write.h"
+#include "core/table/upkeep.h"
 
 #define FIRE_TRIES_MAX 16     /* definitions that change while one timer fires */
 #define FIRE_BUSY_AGAIN_MS 10 /* rule X3 */
@@ -58,7 +58,7 @@ static int fire_try(struct writer *w, void *arg) {
     const struct stripe_shm *stripe = htab_stripe(&v->items, shot->e->hash);
     if (fire_is_busy(job, stripe))
         return LARDER_E_BUSY;
-    r = write_expire(w, v, shot->e->hash, shot->e->second, job->now_s, &job->removed);
+    r = upkeep_expire(w, v, shot->e->hash, shot->e->second, job->now_s, &job->removed);
     if (r == LARDER_E_BUSY)
         fire_note_busy(job, stripe);
     return r;

@@ -5,8 +5,8 @@
  *          expirer also looks through slots that are far from due, a few in each second, and drops
  *          the timers that no item is armed for.
  * Why safe A timer is added before its item is published, both under the lock of the item's stripe.
- *          So a first look without the lock may only keep a timer; it is dropped by write_expire(),
- *          which looks again under the lock.
+ *          So a first look without the lock may only keep a timer; it is dropped by
+ *          upkeep_expire(), which looks again under the lock.
  * Rules    U1 A second costs about PURGE_KEPT_MAX looks per shard at timers that are still wanted:
  *             a shard that had more rests for as many seconds as that is worth. Timers that are
  *             dropped are not counted.

@@ -4,7 +4,7 @@
 #include "core/base/debug.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
-#include "core/table/write.h"
+#include "core/table/upkeep.h"
 
 static int restamp_is_wanted(const struct seg *s, uint32_t ordinal) {
     struct table_shm *shm = seg_table(s, ordinal);
@@ -21,7 +21,7 @@ int restamp_is_pending(const struct seg *s) {
 int restamp_table(struct writer *w, const struct table_view *v) {
     DEBUG_ASSERT(w->ranks_held == 0);
     for (uint32_t stripe = 0; stripe < v->items.stripe_count; stripe++) {
-        int r = write_restamp_stripe(w, v, stripe);
+        int r = upkeep_restamp_stripe(w, v, stripe);
         if (r)
             return r;
         if (w->is_stopping && atomic_load_explicit(w->is_stopping, memory_order_relaxed))

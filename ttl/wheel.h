@@ -3,12 +3,12 @@
  * Job      Keeps entries (hash, second, table) and hands out those whose second has come, at a cost
  *          per entry that does not depend on how many there are (Varghese & Lauck 1987). Knows no
  *          items: what an entry means, and whether it still means anything, is decided when it
- *          fires (core/table/write.h, write_expire).
- * Picture  shard[hash] -> slot[level][i] -> newest chunk -> older chunk -> 0     (arrows are offsets of blocks)
- *          A second is four bytes. With next = now_s + 1, the first second that was not handled
- *          yet:
- *            level 0   256 slots of 1 second             seconds that differ from next in the lowest byte only
- *            level 1   256 slots of 256 seconds          .. in the second byte
+ *          fires (core/table/upkeep.h, upkeep_expire).
+ * Picture  shard[hash] -> slot[level][i] -> newest chunk -> older chunk -> 0     (arrows are
+ *          offsets of blocks) A second is four bytes. With next = now_s + 1, the first second that
+ *          was not handled yet:
+ *            level 0   256 slots of 1 second             seconds that differ from next in the
+ *            lowest byte only level 1   256 slots of 256 seconds          .. in the second byte
  *            level 2   256 slots of 65,536 seconds       .. in the third byte
  *            level 3   256 slots of 16,777,216 seconds   .. in the highest byte
  *          So within a level a larger slot number is a later time, nothing wraps around, and the

@@ -2,20 +2,19 @@
 #include "core/memory/free_runs.h"
 #include "core/memory/heap_span.h"
 
-/* The words of a free span's descriptor. */
+/* The words of a free span's descriptor. A number is that of a span, + 1 where 0 means none. */
 enum free_word {
-    FREE_COUNT, /* first span of a run: how many there are */
-    FREE_FIRST, /* last span of a run: number of the first */
-    /* the one of its length that stands in the list: the next one there, number + 1 */
-    FREE_LONGER,
-    FREE_SHORTER, /* .. and the one before it, 0: it is the first */
+    FREE_COUNT,   /* in the first span of a run: its length */
+    FREE_FIRST,   /* in the last span of a run: number of the first */
+    FREE_LONGER,  /* in the run that is in the list: number + 1 of the next one in the list */
+    FREE_SHORTER, /* number + 1 of the one before it; 0: it is the first */
 };
 
 static uint64_t word_of(const struct span_shm *span, enum free_word word) {
     return SHM_LOAD_RELAXED(&span->bitmap[word]);
 }
 
-/* Stores what is not there already: most links of most runs are 0, and remain so. */
+/* Stores only what changes: most links of most runs are 0, and stay so. */
 static void put_word(struct span_shm *span, enum free_word word, uint64_t value) {
     if (word_of(span, word) != value)
         SHM_STORE(&span->bitmap[word], value);
@@ -30,7 +29,7 @@ static _Atomic uint32_t *list_of(const struct seg *s, uint32_t count) {
     return &s->shm->free_list[k < FREE_LISTS ? k : FREE_LISTS - 1];
 }
 
-/* The run whose number + 1 stands somewhere, or NULL if it cannot be one: rule F3. */
+/* The run at a number + 1. NULL: none can be there (rule F3). */
 static struct span_shm *run_at(const struct seg *s, uint64_t number, uint32_t *count) {
     uint32_t claimed = span_claimed_count(s);
     if (number == 0 || number > claimed)
@@ -43,13 +42,13 @@ static struct span_shm *run_at(const struct seg *s, uint64_t number, uint32_t *c
     return span;
 }
 
-/* Whether a number + 1 is 0, or of a span that is free: no other's descriptor is written to,
- * whatever the lists say. */
+/* Whether a number + 1 is 0 or that of a free span. Whatever the lists say, only descriptors of
+ * free spans are written to. */
 static int may_link(const struct seg *s, uint64_t number) {
     return number == 0 || (number <= span_claimed_count(s) && is_free(s, (uint32_t)number - 1));
 }
 
-/* Where a run of at least `count` spans stands in its list. */
+/* The place in a list for a run of at least `count` spans. */
 struct place {
     _Atomic uint32_t *list;
     uint32_t shorter, at; /* numbers + 1; at: 0 at the end of the list */
@@ -63,7 +62,7 @@ static int find_place(const struct seg *s, _Atomic uint32_t *list, uint32_t coun
     *place = (struct place){.list = list, .at = SHM_LOAD_RELAXED(list)};
     while (place->at != 0) {
         place->run = run_at(s, place->at, &place->run_count);
-        if (!place->run || place->run_count <= before) /* they rise, so this ends */
+        if (!place->run || place->run_count <= before) /* lengths rise, so this ends */
             return 0;
         if (place->run_count >= count)
             return 1;
@@ -84,12 +83,13 @@ static void link_runs(const struct seg *s, _Atomic uint32_t *list, uint32_t shor
         SHM_PUT(list, number);
 }
 
-/* Beside one of its length, second in the chain; or between a shorter and a longer one. */
+/* A run whose length the list has goes into the chain, second. Another one goes between a shorter
+ * and a longer run. */
 static int insert(const struct seg *s, uint32_t first, uint32_t count) {
     struct span_shm *run = seg_span(s, first);
     struct place place;
     if (!is_free(s, first) || !is_free(s, first + count - 1) || !find_place(s, list_of(s, count), count, &place))
-        return 0; /* a run that was longer in its list than it is */
+        return 0; /* a span that is not free: the list has a wrong length */
     put_word(run, FREE_COUNT, count);
     put_word(seg_span(s, first + count - 1), FREE_FIRST, first);
     int is_second = place.at != 0 && place.run_count == count;
@@ -151,15 +151,15 @@ void free_runs_rebuild(const struct seg *s) {
         for (count = 0; i + count < claimed && is_free(s, i + count);)
             count++;
         if (count)
-            (void)insert(s, i, count); /* what it meets was inserted just now */
+            (void)insert(s, i, count); /* cannot fail: all that it meets was inserted just now */
         spans += count;
     }
     SHM_PUT(&s->shm->free_spans, spans);
     SHM_PUT(&s->shm->free_listed, claimed);
 }
 
-/* The shortest run of at least `count`: of its length one that is not in the list itself, if there
- * is one, as that is the less work. *number 0: there is none. False: the lists are wrong. */
+/* The shortest run of at least `count` spans. Of several with its length, one from the chain:
+ * taking that is less work. *number 0: there is none. False: the lists are wrong. */
 static int find_run(const struct seg *s, uint32_t count, uint32_t *number, uint32_t *found) {
     struct place place;
     *number = 0;
@@ -176,7 +176,7 @@ static int find_run(const struct seg *s, uint32_t count, uint32_t *number, uint3
     return 1;
 }
 
-/* *first -1: there is none. False: the lists are wrong. */
+/* *first -1: there is no such run. False: the lists are wrong. */
 static int try_take(const struct seg *s, uint32_t count, uint32_t kept, int64_t *first) {
     uint32_t number, found, other;
     *first = -1;
@@ -245,13 +245,13 @@ void free_runs_grow(const struct seg *s, uint32_t before) {
 }
 
 uint32_t free_runs_count(const struct seg *s) {
-    /* unknown: whoever needs one looks */
+    /* unknown: the caller has to look */
     return covers_all(s) ? SHM_LOAD_RELAXED(&s->shm->free_spans) : UINT32_MAX;
 }
 
 /* ---- Check ----------------------------------------------------------------------------------- */
 
-/* Runs in list k and their chains; -1: something is wrong at *span. */
+/* Counts the runs in list k and its chains. -1: something is wrong at *span. */
 static int64_t count_list(const struct seg *s, unsigned k, uint32_t *span) {
     uint32_t shorter = 0, count = 0, before = 0, other, claimed = span_claimed_count(s);
     int64_t runs = 0;

@@ -1,12 +1,13 @@
 /* core/memory/heap.c - blocks of size classes, cut from spans by bitmap. See heap.h.
  *
- * Crash    heap_take: 1 hand[i] = block, 2 bit = 1, 3 used, list; all under the bin's lock.
- *          heap_give: 1 bit = 0, 2 hand[i] = 0, 3 used, list, span back; all under the bin's lock.
- *          Dead in between: the bin's lock is still ours, so nobody took the block.
- *          heap_recover_lock() forgets what is in hand with a clear bit (not taken yet, or given
- *          back already), recounts `used`, makes the list anew, and only then drops the lock.
- *          Afterwards whatever is in hand has its bit set. Runs of spans: the same with the head's
- *          state as the bit.
+ * Crash    heap_take: 1 hand[i] = block, 2 bit = 1, 3 used, list.
+ *          heap_give: 1 bit = 0, 2 hand[i] = 0, 3 used, list, span back.
+ *          Both all under the bin's lock. Dead in between: the bin's lock is still held in the dead
+ *          slot's name, so no other writer took the block. heap_recover_lock() forgets blocks in
+ *          hand with a clear bit (not taken yet, or given back already), recounts `used`, builds
+ *          the list again, and only then drops the lock. After that every block in hand has its bit
+ *          set. Runs of spans: the same, with the head's state as the bit.
+ * Tests    tests/unit/memory/heap_test.c
  */
 #include "core/memory/heap.h"
 #include "core/base/debug.h"
@@ -16,9 +17,8 @@
 #include "core/memory/heap_span.h"
 #include "core/segment/seg.h"
 
-/* Eight classes per doubling up to 1 KiB; above, the multiples of a cache line that cut a span into
- * 15, 14, .. blocks. Many classes lose little by rounding, and P3 keeps their free blocks in
- * use. */
+/* Eight classes per doubling up to 1 KiB. Above, the multiples of a cache line that cut a span into
+ * 15, 14, .. blocks. Many classes lose little by rounding, and P3 keeps the free blocks in use. */
 static const uint16_t class_bytes[CLASS_COUNT] = {48,   64,   80,   96,   112,  128,  144,  160,  176,  192,  208,
                                                   224,  240,  256,  288,  320,  352,  384,  416,  448,  480,  512,
                                                   576,  640,  704,  768,  832,  896,  960,  1024, 1088, 1152, 1216,
@@ -27,7 +27,7 @@ static const uint16_t class_bytes[CLASS_COUNT] = {48,   64,   80,   96,   112,  
 _Static_assert(SPAN_BYTES / 48 <= SPAN_BITMAP_WORDS * 64, "the bitmap covers a span of the smallest blocks");
 
 #if LARDER_CRASH_POINTS
-/* tests: when it reaches 0, heap_take finds the segment full */
+/* tests: when it reaches 0, heap_take() finds the segment full */
 _Atomic int64_t heap_test_takes_left = -1;
 static int test_says_full(void) {
     if (atomic_load(&heap_test_takes_left) < 0)
@@ -54,7 +54,7 @@ static uint32_t class_of(uint64_t bytes, unsigned flags) {
             high = middle;
     }
     if (flags & HEAP_LINE)
-        while (class_bytes[low] % 64 != 0) /* the last class is a multiple of 64 */
+        while (class_bytes[low] % 64 != 0) /* ends: the last class is a multiple of 64 */
             low++;
     return low;
 }
@@ -111,9 +111,9 @@ static void list_remove(const struct seg *s, struct bin_shm *bin, struct span_sh
 
 /* ---- Taking ---------------------------------------------------------------------------------- */
 
-/* What becomes of the block that is looked for. */
+/* What heap_take() was asked for. */
 struct taking {
-    shm_word *hand;      /* where in slot.hand[] it is to stand */
+    shm_word *hand;      /* the place in slot.hand[] for the block */
     unsigned tag, flags; /* of heap_take() */
     uint64_t *off;
 };
@@ -122,7 +122,7 @@ static uint32_t own_arena(const struct writer *w) {
     return w->id % w->seg->arena_count;
 }
 
-/* A free place in slot.hand[]. More than SLOT_HAND blocks at once is a mistake of ours. */
+/* A free place in slot.hand[]. To need more than SLOT_HAND of them is a mistake of ours. */
 static shm_word *free_hand(struct writer *w) {
     for (unsigned i = 0; i < SLOT_HAND; i++)
         if (SHM_LOAD_RELAXED(&w->slot->hand[i]) == 0)
@@ -131,8 +131,7 @@ static shm_word *free_hand(struct writer *w) {
     return NULL;
 }
 
-/* The first free block of a span. The caller knows that there is one, or gets -1 from a damaged
- * segment. */
+/* The first free block of a span that has one. -1: a damaged segment, it has none. */
 static int first_free(const struct span_shm *span, uint32_t blocks) {
     for (uint32_t word = 0; word * 64 < blocks; word++) {
         uint64_t taken = SHM_LOAD_RELAXED(&span->bitmap[word]);
@@ -144,7 +143,7 @@ static int first_free(const struct span_shm *span, uint32_t blocks) {
     return -1;
 }
 
-/* Takes the first free block of the bin's first span. LARDER_OK, LARDER_NOT_FOUND: no span is
+/* Takes the first free block of the bin's first span. LARDER_OK; LARDER_NOT_FOUND: no span is
  * listed; LARDER_E_CORRUPT. */
 static inline __attribute__((always_inline)) int take_listed(struct writer *w, struct bin_shm *bin,
                                                              uint32_t class_index, const struct taking *t) {
@@ -168,8 +167,8 @@ static inline __attribute__((always_inline)) int take_listed(struct writer *w, s
     return LARDER_OK;
 }
 
-/* From the writer's own bin: if no span is listed, from another one. LARDER_NOT_FOUND: and none is
- * free. */
+/* Takes from the writer's own bin, which gets a free span if none is listed. LARDER_NOT_FOUND: no
+ * span is free either. */
 static inline __attribute__((always_inline)) int take_own_locked(struct writer *w, struct bin_shm *bin,
                                                                  uint32_t class_index, const struct taking *t) {
     if (SHM_LOAD_RELAXED(&bin->head) == 0) {
@@ -183,13 +182,13 @@ static inline __attribute__((always_inline)) int take_own_locked(struct writer *
 }
 
 /* Whether a bin has free blocks in more than one span: more than its own class is likely to take
- * soon. Peeked at without its lock. */
+ * soon. A guess, without its lock. */
 static int has_plenty(const struct seg *s, const struct bin_shm *bin) {
     const struct span_shm *span = span_numbered(s, SHM_LOAD_RELAXED(&bin->head));
     return span && SHM_LOAD_RELAXED(&span->next) != 0;
 }
 
-/* The class to take a block from: its own, or if that would need another span, one a little larger
+/* The class to take a block from: its own; or, if that needs another span, a slightly larger one
  * that has plenty (P3). */
 static uint32_t class_with_room(const struct seg *s, uint32_t arena, uint64_t bytes, uint32_t own, unsigned flags) {
     if ((flags & HEAP_LINE) || SHM_LOAD_RELAXED(&seg_bin(s, arena * CLASS_COUNT + own)->head) != 0)
@@ -211,19 +210,19 @@ static inline __attribute__((always_inline)) int take_own(struct writer *w, uint
     return r;
 }
 
-/* ---- Taking from the bins of other arenas, and loans of all of them -------------------------------------------------------
+/* ---- Taking from the bins of other arenas, and loans of all of them --------------------------
  *
- * A writer that has no block of its own size, and finds no free span, takes one wherever it is.
- * What a bin has is peeked at without its lock; the lock decides. Bins that others hold are passed
- * by, and waited for only if nothing else is left: their owners may stand still, and they may be
- * dead with free blocks behind them. */
+ * A writer that has no block of its own size, and finds no free span, takes a block wherever there
+ * is one. It guesses without locks what a bin has; the lock decides. It passes by bins that others
+ * hold, and waits for them only if nothing else is left: their owners may be stopped, or dead with
+ * free blocks behind them. */
 
 /* P3: the class of the size, or a usual loan. */
 static int may_serve(uint32_t class_index, uint64_t bytes, uint32_t own, const struct taking *t) {
     return class_index == own || (!(t->flags & HEAP_LINE) && may_lend(class_index, bytes));
 }
 
-/* LARDER_NOT_FOUND: the bin has no free block. LARDER_E_BUSY: its lock is another's; with
+/* LARDER_NOT_FOUND: the bin has no free block. LARDER_E_BUSY: another writer has its lock; with
  * is_waiting, after the writer's time limit. */
 static __attribute__((noinline)) int take_from(struct writer *w, uint32_t bin_number, int is_waiting,
                                                const struct taking *t) {
@@ -322,8 +321,8 @@ static inline int take_small(struct writer *w, uint64_t bytes, const struct taki
     return r == LARDER_NOT_FOUND ? take_elsewhere(w, bytes, own, t) : r;
 }
 
-/* Empty spans that bins keep lie between free ones and make short runs of long ones. To look for
- * them costs as much as a copy of some spans, so it is done as often as that many were taken; and
+/* Empty spans that bins keep lie between free ones and cut long runs into short ones. Looking for
+ * them costs as much as a copy of some spans. So it is done once per this many spans taken, and
  * when there is no run. */
 #define RUN_SPANS_PER_TRIM 16u
 
@@ -380,7 +379,7 @@ int heap_take_part(struct writer *w, uint64_t least, uint64_t most, unsigned tag
 
 /* ---- Giving back ----------------------------------------------------------------------------- */
 
-/* The bit of the block at off in its span, or -1 if no block can start there. */
+/* The bit of the block at off in its span. -1: no block can start there. */
 static int bit_of(const struct seg *s, const struct span_shm *span, uint64_t off) {
     uint32_t class_index = SHM_LOAD_RELAXED(&span->class_index);
     if (class_index >= CLASS_COUNT)
@@ -389,16 +388,16 @@ static int bit_of(const struct seg *s, const struct span_shm *span, uint64_t off
     return inside % class_bytes[class_index] == 0 ? (int)(inside / class_bytes[class_index]) : -1;
 }
 
-/* Number + 1 of the bin's first span if all its blocks are free, else 0. Its list has no other such
- * span: one is given back as soon as there are two spans, or made the first (give_empty). Peeked at
- * without the lock it is a guess. */
+/* Number + 1 of the bin's first span if all its blocks are free, else 0. The list has no other such
+ * span: an empty one is given back as soon as there are two spans; if it cannot be, it becomes the
+ * first (give_empty). A guess without the bin's lock. */
 static uint32_t empty_head(const struct seg *s, const struct bin_shm *bin) {
     uint32_t head = SHM_LOAD_RELAXED(&bin->head);
     const struct span_shm *span = head <= span_claimed_count(s) ? span_numbered(s, head) : NULL;
     return span && SHM_LOAD_RELAXED(&span->used) == 0 ? head : 0;
 }
 
-/* A listed span without blocks goes back to the pool; if that cannot be it is the first of the
+/* Gives a listed span without blocks back to the pool. If that fails it becomes the first of the
  * list. */
 static int give_empty(struct writer *w, struct bin_shm *bin, uint32_t i) {
     struct span_shm *span = seg_span(w->seg, i);
@@ -429,11 +428,11 @@ static int give_small_locked(struct writer *w, struct bin_shm *bin, uint32_t i, 
         list_push(s, bin, i);
     }
     int is_only_one = SHM_LOAD_RELAXED(&span->next) == 0 && SHM_LOAD_RELAXED(&span->prev) == 0;
-    /* the last one stays, so that a take and a give in turn cost no span */
+    /* an only span stays, so that a take and a give in turn cost no span */
     if (used == 0 && !is_only_one)
         empty = i + 1;
     int r = empty ? give_empty(w, bin, empty - 1) : LARDER_OK;
-    /* else the block is back; its span stays with the class */
+    /* after LARDER_E_BUSY the block is back all the same; its span stays with the class */
     return r == LARDER_E_CORRUPT ? r : LARDER_OK;
 }
 
@@ -443,7 +442,7 @@ int heap_trim(struct writer *w) {
     for (uint32_t i = 0; i < s->arena_count * CLASS_COUNT; i++) {
         struct bin_shm *bin = seg_bin(s, i);
         if (empty_head(s, bin) == 0 || lock_try(w, &bin->lock, LOCK_BIN))
-            continue; /* what another works with just now it may keep */
+            continue; /* a bin that another writer works with may keep its span */
         uint32_t empty = empty_head(s, bin);
         count += empty && give_empty(w, bin, empty - 1) == LARDER_OK;
         lock_drop(w, &bin->lock, LOCK_BIN);
@@ -509,8 +508,8 @@ uint64_t heap_block_bytes(const struct seg *s, uint64_t off) {
 
 /* ---- Recovery -------------------------------------------------------------------------------- */
 
-/* P2: the list and the counts from the bitmaps. Holds the span lock too: no span may come or go,
- * for its fields are several words; and what is empty goes back. */
+/* P2: builds the list and the counts again from the bitmaps. Also holds the span lock: no span may
+ * come or go, since its fields are several words; and empty ones go back. */
 static void rebuild_bin(const struct seg *s, struct bin_shm *bin) {
     uint32_t spans = span_claimed_count(s);
     SHM_STORE(&bin->head, 0);
@@ -528,8 +527,8 @@ static void rebuild_bin(const struct seg *s, struct bin_shm *bin) {
     }
 }
 
-/* What is in hand with its bit clear, or without a run, was not taken yet or is given back already.
- * Another may take it as soon as the lock under which that happened is free. */
+/* A block in hand with a clear bit, or without a run, was not taken yet or is given back already.
+ * Another writer may take it as soon as that lock is free. */
 static void forget_untaken(struct writer *w) {
     for (unsigned i = 0; i < SLOT_HAND; i++) {
         uint64_t off = SHM_LOAD_RELAXED(&w->slot->hand[i]) & ~(uint64_t)HAND_BITS;
@@ -549,7 +548,7 @@ int heap_recover_lock(struct writer *w, lock_word *lock) {
     int r = lock_take(w, &w->seg->shm->span_lock, LOCK_SPAN);
     if (r)
         return r;
-    forget_untaken(w); /* before a span that has only such blocks goes back */
+    forget_untaken(w); /* before a span with only such blocks goes back */
     rebuild_bin(s, (struct bin_shm *)lock);
     lock_drop(w, &w->seg->shm->span_lock, LOCK_SPAN);
     lock_drop(w, lock, LOCK_BIN);

@@ -1,13 +1,13 @@
 /* core/memory/heap.h - the crash-safe allocator of segment memory.
  *
  * Job      Blocks for items, bucket arrays, lists and timers. Small blocks (size classes,
- *          core/memory/heap.c) are bits in the bitmap of a 16 KiB span; larger ones are runs of
+ *          core/memory/heap.c) are bits in the bitmap of a 16 KiB span. Larger ones are runs of
  *          whole spans. An empty span goes back and may serve any class.
- * Rules    P1 A block is recorded in slot.hand[] of the taker before its bit is set, and until its
- *             bit is cleared (or until it is linked: core/memory/journal.h), both under the bin's
+ * Rules    P1 A block is in slot.hand[] of its taker before its bit is set, and until its bit is
+ *             cleared or it is linked (core/memory/journal.h). The bit changes under the bin's
  *             lock. So every block is reachable from the tables or in the hand of a slot: a death
  *             leaks nothing.
- *          P2 The bitmaps and span states are the truth; lists, counts and hints are caches that a
+ *          P2 The bitmaps and span states are the truth. Lists, counts and hints are caches that a
  *             recovery rebuilds.
  *          P3 A block is of the smallest class that holds what was asked for, or on loan from a
  *             larger one. A usual loan has at most half more than was asked for. So when the sizes
@@ -28,8 +28,8 @@
 
 #include "core/memory/lock.h"
 
-/* What recovery does with a block in hand depends on the step it belongs to
- * (core/memory/journal.h). Low bits of the hand word. */
+/* Low bits of the hand word: which step a block belongs to. Recovery goes by it
+ * (core/memory/journal.h). */
 #define HAND_STEP0 0u /* belongs to step 0 (the item) */
 #define HAND_STEP1 1u /* belongs to step 1 (a structure: array, list, chunk) */
 #define HAND_NEW 0u   /* linked by the step's new word */
@@ -38,9 +38,9 @@
 
 #define HEAP_LINE 1u /* heap_take flags: align to a cache line */
 
-/* Takes a block of at least `bytes`, in hand with the given tag. LARDER_OK and *off; LARDER_E_FULL
- * (with a message: bytes asked, class, bytes free); OBSTACLE_CLAIM; LARDER_E_BUSY;
- * LARDER_E_CORRUPT. The block's bytes are whatever was there before. */
+/* Takes a block of at least `bytes`, in hand with the given tag. LARDER_OK and *off;
+ * OBSTACLE_CLAIM, with w->need_bytes; LARDER_E_BUSY; LARDER_E_CORRUPT. The block's bytes are
+ * whatever was there before. */
 int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, uint64_t *off);
 /* For what can do with less: as heap_take(most), but where the kernel has no more memory the largest
  * free block of `least` bytes or more is taken, before any that is much too large.
@@ -49,35 +49,36 @@ int heap_take_part(struct writer *w, uint64_t least, uint64_t most, unsigned tag
 /* Whether no more memory can be claimed: all is, or the kernel refused a moment ago. */
 int heap_is_used_up(const struct writer *w);
 /* Gives the empty spans that bins keep back to the pool, where any class and any run can have them.
- * Takes bins and the span lock, so under any lock but those. Returns how many. */
+ * Takes bin locks and the span lock, so it may run under any others. Returns how many. */
 int heap_trim(struct writer *w);
-/* Gives back the block that stands in slot.hand[i]. Waits for the bin as long as it must;
- * LARDER_E_BUSY leaves it in hand. */
+/* Gives back the block in slot.hand[hand_index]. Waits for the bin up to the writer's time limit;
+ * LARDER_E_BUSY leaves the block in hand. */
 int heap_give(struct writer *w, unsigned hand_index);
-/* Waits for the lock that giving back the block at off will take (lock_pass). LARDER_OK or
+/* Waits for the lock that heap_give() of the block at off will take (lock_pass). LARDER_OK or
  * LARDER_E_BUSY. */
 int heap_pass(struct writer *w, uint64_t off);
-/* Bytes of the block at off (its class, or its run); 0 if no block is handed out there. */
+/* Bytes of the block at off (of its class, or its run). 0: no block is handed out there. */
 uint64_t heap_block_bytes(const struct seg *s, uint64_t off);
-/* Has what giving back the block at off, or asking for its size, will look at fetched. Any off will
- * do. */
+/* Prefetches what heap_give() or heap_block_bytes() of the block at off will look at. Any off is
+ * allowed. */
 void heap_prefetch(const struct seg *s, uint64_t off);
 /* Bytes of the blocks of a size class. */
 uint32_t heap_class_bytes(uint32_t class_index);
-/* Smallest block heap_take would hand out for bytes. */
+/* The smallest block that heap_take() hands out for so many bytes. */
 uint64_t heap_round(uint64_t bytes, unsigned flags);
-/* Largest block heap_take would hand out for bytes (P3). */
+/* The largest block that heap_take() hands out for so many bytes (P3). */
 uint64_t heap_round_most(uint64_t bytes, unsigned flags);
 
-/* The lower half (core/memory/heap_span.c). Outside locks: claims at least bytes more from the
- * kernel. LARDER_OK, LARDER_E_FULL, LARDER_E_OS. */
+/* The lower half (core/memory/heap_span.c). Outside locks: claims at least `bytes` more from the
+ * kernel. LARDER_OK; LARDER_E_FULL, with a message: bytes asked, in use, free; LARDER_E_OS;
+ * LARDER_E_BUSY. */
 int heap_claim(struct writer *w, uint64_t bytes);
 /* Outside locks, before a call that will take `bytes`: claims ahead, so that OBSTACLE_CLAIM is
  * rare. Never fails. */
 void heap_claim_ahead(struct writer *w, uint64_t bytes);
 
-/* Recovery: w acts for a dead slot that holds this bin's (or the span) lock: rebuilds its caches
- * from the truth, forgets blocks in hand whose bit is clear, and drops the lock. */
+/* Recovery: w acts for a dead slot that holds this lock, a bin's or the span lock. Rebuilds its
+ * caches from the truth, forgets blocks in hand whose bit is clear, and drops the lock. */
 int heap_recover_lock(struct writer *w, lock_word *lock);
 
 #endif

@@ -92,7 +92,7 @@ int span_give_run(struct writer *w, uint32_t i, shm_word *hand) {
         lock_drop(w, &s->shm->span_lock, LOCK_SPAN);
         return err_set(LARDER_E_CORRUPT, "heap: a run of %u spans at span %u cannot be", count, i);
     }
-    /* Those of a give that a death cut off are free already: the last ones (see Crash). */
+    /* A give that a death cut off has freed the last ones already (see Crash). */
     for (uint32_t k = 1, is_end = 0; k < count; k++) {
         uint32_t state = SHM_LOAD_RELAXED(&seg_span(s, i + k)->state);
         is_end |= state == SPAN_FREE;
@@ -118,7 +118,7 @@ void span_rebuild(const struct seg *s) {
     for (uint32_t i = 0; i < claimed; i++) {
         struct span_shm *span = seg_span(s, i);
         uint32_t state = SHM_LOAD_RELAXED(&span->state);
-        if (state == SPAN_TAIL) /* tails of a head are skipped below */
+        if (state == SPAN_TAIL) /* the tails of a head are skipped below */
             SHM_STORE(&span->state, SPAN_FREE);
         if (state != SPAN_RUN)
             continue;
@@ -132,15 +132,15 @@ void span_rebuild(const struct seg *s) {
 
 /* ---- Memory from the kernel ------------------------------------------------------------------ */
 
-/* Counting takes milliseconds in a large segment, and a full cache is told so again and again: the
- * numbers may be a little old. */
+/* Counting takes milliseconds in a large segment, and a full cache refuses calls again and again:
+ * the numbers may be this old. */
 #define FULL_COUNT_EVERY_NS 100000000u
 
-/* Claims ahead that are not tried after one that the kernel refused: a refusal costs as much as
+/* After the kernel refused a claim ahead, this many are not tried: a refusal costs as much as
  * several puts. */
 #define CLAIMS_SKIPPED 64u
 
-/* What the last count found: w->full_... True if it counted just now. */
+/* Counts into w->full_..., unless it did so a moment ago. True: it counted just now. */
 static int count_for_message(struct writer *w) {
     struct heap_totals t;
     uint64_t now_ns = wait_now_coarse_ns();
@@ -154,9 +154,9 @@ static int count_for_message(struct writer *w) {
     return 1;
 }
 
-/* There was no run of so many bytes, and one is seen now. It was given back a moment ago; or it is
- * kept for arrays; or the lists do not know it, as after an older library was at work (rule F3),
- * and are made again. LARDER_OK: another try; LARDER_E_FULL, LARDER_E_BUSY. */
+/* There was no run of so many bytes, and the count has just found one. It was given back a moment
+ * ago; or it is kept for bucket arrays; or the lists lack it, as after an older library wrote (rule
+ * F3): then they are made again. LARDER_OK: try again; LARDER_E_FULL, LARDER_E_BUSY. */
 static int look_again(struct writer *w, uint64_t bytes) {
     const struct seg *s = w->seg;
     uint32_t count = (uint32_t)(bytes / SPAN_BYTES);
@@ -207,15 +207,15 @@ static int full(struct writer *w, uint64_t bytes, const struct lack *why) {
                    from, why->remedy);
 }
 
-/* Backs [from, to) of the file with memory. Repeatable: what is backed already stays as it is.
+/* Backs [from, to) of the file with memory. Can be repeated: what is backed stays as it is.
  * LARDER_E_FULL has no message. */
 static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
     const struct seg *s = w->seg;
     if (!seg_fd_is_ours(s))
         return LARDER_E_OS;
-    /* fallocate() knows nothing of the advice on the mapping and would take small pages; touched
-     * first, it comes in huge ones. Where memory runs out this stops without SIGBUS, and
-     * fallocate() says so. */
+    /* fallocate() ignores the advice on the mapping and would take small pages. Memory that is
+     * touched first comes in huge ones. Where it runs out, madvise() stops without SIGBUS, and
+     * fallocate() reports it. */
     if (s->wants_huge_pages)
         (void)madvise(s->base + from, to - from, MADV_POPULATE_WRITE);
     if (seg_file_back(s->fd, from, to - from) == 0)
@@ -225,7 +225,7 @@ static int back_with_memory(struct writer *w, uint64_t from, uint64_t to) {
     return err_set_errno("fallocate", "the segment");
 }
 
-/* Backs the spans in [from, to) with memory, and before them their descriptors (G2 of
+/* Backs the spans in [from, to) with memory; before them their descriptors (G2 of
  * core/segment/seg.h). */
 static int back_spans(struct writer *w, uint64_t from, uint64_t to) {
     uint64_t first = seg_descriptors_end(w->seg, from), end = seg_descriptors_end(w->seg, to);
@@ -233,7 +233,7 @@ static int back_spans(struct writer *w, uint64_t from, uint64_t to) {
     return r ? r : back_with_memory(w, from, to);
 }
 
-/* Bytes of free spans at the end of what is claimed: a run may begin there. At most `most`. */
+/* Bytes of free spans at the end of what is claimed, at most `most`: a run may begin there. */
 static uint64_t free_tail(const struct seg *s, uint64_t most) {
     uint64_t bytes = 0;
     for (uint32_t i = span_claimed_count(s); i > 0 && bytes < most && SHM_LOAD(&seg_span(s, i - 1)->state) == SPAN_FREE;
@@ -269,7 +269,7 @@ static int publish_claim(struct writer *w, uint64_t from, uint64_t to) {
     int r = lock_take(w, &s->shm->span_lock, LOCK_SPAN);
     if (r)
         return r;
-    if (SHM_LOAD(&s->shm->claimed_bytes) == from) { /* else another claimed meanwhile: as good */
+    if (SHM_LOAD(&s->shm->claimed_bytes) == from) { /* else another writer claimed: as good */
         uint32_t before = span_claimed_count(s);
         free_unclaimed(s, before, (uint32_t)((to - s->data_off) / SPAN_BYTES));
         SHM_STORE(&s->shm->claimed_bytes, to);
@@ -321,8 +321,9 @@ void heap_claim_ahead(struct writer *w, uint64_t bytes) {
         return;
     if (w->claims_to_skip > 0)
         w->claims_to_skip--;
-    else if (claim(w, bytes, &why) ==
-             LARDER_E_FULL) /* the call that needs the memory says so, if it finds none in use before */
+    else if (claim(w, bytes, &why) == LARDER_E_FULL)
+        /* no error: the call that needs the memory reports it, unless it finds some in use
+         * before */
         w->claims_to_skip = CLAIMS_SKIPPED;
 }
 

@@ -1,8 +1,9 @@
-/* core/memory/hooks.h - what core/ asks of the layers above it, without knowing them.
+/* core/memory/hooks.h - what core/ calls in the layers above it, without knowing them.
  *
- * index/ and ttl/ provide the functions (core/table/ one for core/memory/), liblarder.c puts them
- * into one constant table; core/ never includes their headers. All are called with the item's
- * stripe locked, unless they say otherwise, by a writer that may be a recovery.
+ * Job      index/ and ttl/ provide the functions, and core/table/ one for core/memory/. liblarder.c
+ *          puts them into one constant table. core/ never includes their headers.
+ * Locks    All are called with the item's stripe locked, unless they say otherwise, by a writer
+ *          that may be a recovery.
  * Tests    tests/crash/enum_test.c
  */
 #ifndef LARDER_MEMORY_HOOKS_H
@@ -21,15 +22,15 @@ struct table_view;
 struct writer;
 
 struct core_hooks {
-    /* Recovery's upper half, of core/table/: see core/table/finish.h. */
+    /* Recovery's upper half, in core/table/finish.h. */
     int (*finish_operation)(struct writer *dead);
-    /* In what follows `hash` is that of the item's key, which item and but_not share. Waits for the
+    /* Below, `hash` is that of the item's key, which item and but_not share. Waits for the
      * partitions that index_add or index_remove with these arguments will lock, one after the other
      * (lock_pass). */
     int (*index_pass)(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                       const struct item_head *but_not);
     /* Adds the entries that `item` has and `but_not` (may be NULL) has not: those whose kseq
-     * differs. Insert-if-missing. On failure the caller calls index_remove(item, but_not).
+     * differs. Insert-if-missing. After a failure the caller calls index_remove(item, but_not).
      * LARDER_OK, LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY, LARDER_E_CORRUPT. */
     int (*index_add)(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                      const struct item_head *but_not);
@@ -37,40 +38,40 @@ struct core_hooks {
      * needs no memory. LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT. */
     int (*index_remove)(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                         const struct item_head *but_not);
-    /* Drops all lists of a partition stripe of a table that is being dropped; at most *budget
-     * blocks, which counts down. No stripe locked. LARDER_OK: it is empty; LARDER_MORE;
-     * LARDER_E_BUSY; LARDER_E_CORRUPT. */
+    /* Drops the lists of a partition stripe of a table that is being dropped; *budget, the most
+     * blocks to give back, counts down. No stripe is locked. LARDER_OK: the stripe is empty;
+     * LARDER_MORE; LARDER_E_BUSY; LARDER_E_CORRUPT. */
     int (*index_clear_stripe)(struct writer *w, const struct table_view *v, uint32_t stripe, uint32_t *budget);
-    /* Recovery of a slot that died adding an index (OP_INDEX_ADD), in its name; catalog lock
-     * held. */
+    /* Recovery of a slot that died adding an index (OP_INDEX_ADD), in its name. It holds the
+     * catalog lock. */
     int (*index_recover_add)(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal);
-    /* Recovery of a partition stripe whose lock a dead slot holds: step 1 was settled already. Puts
-     * caches right. */
+    /* Recovery of a partition stripe whose lock a dead slot holds. Step 1 is settled already.
+     * Corrects the stripe's caches. */
     int (*index_recover_stripe)(struct writer *w, struct stripe_shm *stripe);
-    /* Adds a timer: at second at_s somebody calls write_expire(hash, at_s). A timer too many does
-     * no harm. Same results as index_add. */
+    /* Adds a timer: at second at_s the expirer calls upkeep_expire(hash, at_s). A timer too many
+     * does no harm. Results as those of index_add. */
     int (*timer_add)(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t at_s);
-    /* Recovery of a wheel shard whose lock a dead slot holds: step 1 was settled already. */
+    /* Recovery of a wheel shard whose lock a dead slot holds. Step 1 is settled already. */
     int (*timer_recover_shard)(struct writer *w, lock_word *lock);
     /* A write found no room: removes some of what has expired by now_s, a bounded number, wherever
-     * it is. No lock of a rank above LOCK_GATE is held. LARDER_OK: something was removed;
+     * it is. The caller holds no lock of a rank above LOCK_GATE. LARDER_OK: something was removed;
      * LARDER_NOT_FOUND: nothing; LARDER_E_BUSY: the writer is stuck. */
     int (*timer_make_room)(struct writer *w, int64_t now_s);
-    /* Repair (core/audit/repair.h), with nobody else at work. Empty wheel: every list of every
-     * shard forgotten. */
+    /* Repair (core/audit/repair.h), while no other process is at work. Empties the wheel: every
+     * list of every shard is forgotten. */
     void (*timer_forget_all)(const struct seg *s);
-    /* All entries of these items (offsets of their blocks), into empty lists; is_dense: so that
-     * these take as little memory as they can, else of all sizes as they come, which finds room in
-     * more places. Claims memory itself. *entries counts up. LARDER_OK; LARDER_E_FULL;
-     * LARDER_E_BUSY or LARDER_E_CORRUPT: it cannot go on. */
+    /* Puts all entries of these items (offsets of their blocks) into empty lists. is_dense: the
+     * lists take as little memory as they can; else blocks of any size, which finds room in more
+     * places. Claims memory itself. *entries counts up. LARDER_OK; LARDER_E_FULL; LARDER_E_BUSY or
+     * LARDER_E_CORRUPT: it cannot go on. */
     int (*index_refill)(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count, int is_dense,
                         uint64_t *entries);
-    /* larder_check, see core/audit/check.h. All results are as those of its parts. Outside locks:
-     * the lists of a partition stripe, or with is_judging only the entries of groups whose sum is
-     * not 0. */
+    /* larder_check(), see core/audit/check.h. Results are those of its parts. Outside locks: checks
+     * the lists of a partition stripe; with is_judging only the entries of groups whose sum is not
+     * 0. */
     int (*index_check_stripe)(struct check_state *c, uint32_t table, uint32_t stripe, int is_judging);
-    /* Under the item's stripe: adds the fingerprints of the entries that an item must have; or
-     * looks for those entries. */
+    /* Under the item's stripe: index_sum_item adds the fingerprints of the entries that the item
+     * must have; index_judge_item looks for those entries. */
     void (*index_sum_item)(struct check_state *c, const struct table_view *v, uint64_t hash,
                            const struct item_peek *item);
     void (*index_judge_item)(struct check_state *c, const struct table_view *v, uint64_t hash,
@@ -79,8 +80,9 @@ struct core_hooks {
     int (*index_refers)(const struct htab *partitions, uint64_t off);
     /* The stripe of the list that a leaf or node says it belongs to; NULL: it is neither. */
     struct stripe_shm *(*index_stripe_of)(const struct htab *partitions, uint64_t off);
-    /* Walks the wheel and notes its timers. Then, under each item's stripe: whether its timer was
-     * there. Then the items for which it was not, again. */
+    /* timer_check walks the wheel and notes its timers. Then timer_check_item says, under each
+     * item's stripe, whether its timer was there. Then timer_judge looks again at the items for
+     * which it was not. */
     int (*timer_check)(struct check_state *c);
     void (*timer_check_item)(struct check_state *c, const struct table_view *v, uint64_t hash,
                              const struct item_peek *item);

@@ -7,8 +7,8 @@
 #define BUCKETS_MAX 65535u
 #define REFILL_AHEAD 2u /* buckets */
 
-/* The buckets of an array, main ones and spares, as the stripe's word says; 0 and NULL if it is
- * empty or out of bounds. */
+/* The main buckets of an array, by the stripe's word, and the array. 0 and NULL: it is empty or out
+ * of bounds. */
 static uint32_t array_of(const struct htab *t, uint64_t word, struct bucket_shm **array) {
     uint32_t buckets = WORD_TAG(word);
     *array = buckets ? seg_at(t->seg, WORD_OFF(word), htab_array_bytes(buckets)) : NULL;
@@ -30,9 +30,9 @@ uint32_t htab_bucket_of(const struct htab *t, uint32_t bucket_count, uint64_t ha
 }
 
 uint64_t htab_first_hash(const struct htab *t, uint32_t stripe, uint32_t buckets, uint32_t bucket) {
-    /* ceil: 32 bits below the stripe's */
+    /* ceil: the 32 bits below the stripe's */
     uint64_t below = (((uint64_t)bucket << 32) + buckets - 1) / buckets;
-    /* those of them that are of the low half */
+    /* the lowest of them, as many as the stripe has, are of the low half of the hash */
     uint64_t beyond = (UINT64_C(1) << (64 - t->stripe_shift)) - 1;
     below = (below + beyond) & ~beyond;
     return (uint64_t)stripe << t->stripe_shift | below << 32 >> (64 - t->stripe_shift);
@@ -68,8 +68,8 @@ void htab_walk_begin(struct htab_walk *walk, const struct htab *t, struct stripe
     walk->is_damaged = !buckets && word != 0;
 }
 
-/* The first slot with the tag from slot `from` on, or BUCKET_SLOTS. Written out: a get looks at
- * four or five slots, at ten instructions each in a loop. */
+/* The first slot with the tag from slot `from` on, or BUCKET_SLOTS. Unrolled: a get looks at four
+ * or five slots, and a loop costs ten instructions for each. */
 static inline uint32_t slot_with_tag(const struct bucket_shm *bucket, uint32_t from, uint16_t tag) {
 #define SLOT_OR_NEXT(i)                                                                                                \
     case i:                                                                                                            \
@@ -91,8 +91,8 @@ static inline uint32_t slot_with_tag(const struct bucket_shm *bucket, uint32_t f
 }
 _Static_assert(BUCKET_SLOTS == 7, "slot_with_tag() has a line for each slot");
 
-/* Whether a block that begins like this may be in the walk's chain, though it is not looked for:
- * else it is damaged, or its slot. */
+/* Whether a block with this first word may be in the walk's chain although the walk does not look
+ * for it. If not, the block or its slot is damaged. */
 static __attribute__((noinline)) int is_neighbour(const struct htab_walk *walk, uint64_t first) {
     const struct htab *t = walk->tab;
     return first >> t->stripe_shift == walk->hash >> t->stripe_shift &&
@@ -166,7 +166,7 @@ static int is_unused(const struct bucket_shm *bucket) {
 }
 
 /* The next spare, linked behind bucket number `last`, the end of a chain. NULL: none is left. A
- * spare that is in use is not linked again: a new array is built of what can be found. */
+ * spare in use is not linked again: a new array is built from what can be found. */
 static struct bucket_shm *link_spare(struct bucket_shm *array, uint32_t buckets, uint32_t last, uint32_t *spares_used,
                                      int is_private) {
     uint32_t spare = buckets + *spares_used;
@@ -188,7 +188,7 @@ shm_word *htab_empty_slot(const struct htab *t, struct bucket_shm *array, uint32
         if (slot)
             return slot;
         int64_t next = next_of(array, buckets, buckets + HTAB_SPARES(buckets), at);
-        if (next == -2) /* a damaged chain takes nothing more */
+        if (next == -2) /* a damaged chain takes no more blocks */
             return NULL;
         if (next == -1)
             break;
@@ -198,7 +198,7 @@ shm_word *htab_empty_slot(const struct htab *t, struct bucket_shm *array, uint32
     return spare ? &spare->slot[0] : NULL;
 }
 
-/* Has the blocks of a bucket fetched: of each the hash is wanted. */
+/* Prefetches the blocks of a bucket, for their hashes. */
 static void fetch_blocks(const struct htab *t, const struct bucket_shm *bucket) {
     for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
         uint64_t word = SHM_LOAD_RELAXED(&bucket->slot[i]);
@@ -207,8 +207,8 @@ static void fetch_blocks(const struct htab *t, const struct bucket_shm *bucket) 
     }
 }
 
-/* Puts a word of the old array into the new one, which nobody sees yet. LARDER_NOT_FOUND: its
- * chain needs one spare more. */
+/* Puts a word of the old array into the new one, which no reader sees yet. LARDER_NOT_FOUND: its
+ * chain needs one more spare. */
 static int put_word(const struct htab *t, struct bucket_shm *array, uint32_t buckets, uint64_t word,
                     uint32_t *spares_used) {
     const shm_word *block = seg_at(t->seg, WORD_OFF(word), sizeof(uint64_t));
@@ -223,7 +223,7 @@ static int put_word(const struct htab *t, struct bucket_shm *array, uint32_t buc
     return LARDER_OK;
 }
 
-/* The same with all of them. */
+/* The same with all words. */
 static int refill(const struct htab *t, struct stripe_shm *s, const struct bucket_shm *old, uint32_t old_total,
                   struct bucket_shm *array, uint32_t buckets) {
     uint32_t spares_used = 0;
@@ -253,8 +253,8 @@ uint32_t htab_buckets_filling(uint32_t least) {
     return buckets;
 }
 
-/* An array of so many buckets instead of the old one: built aside, published by one word, the old
- * one given back. LARDER_NOT_FOUND: they are too few for a chain; nothing has changed. */
+/* Replaces the array by one of `buckets`: built aside, published by one word, the old one given
+ * back. LARDER_NOT_FOUND: too few buckets for a chain; nothing has changed. */
 static int replace_array(struct writer *w, const struct htab *t, struct stripe_shm *s, uint32_t buckets) {
     struct bucket_shm *old, *array;
     uint64_t old_word = SHM_LOAD_RELAXED(&s->array), off, bytes = htab_array_bytes(buckets);
@@ -268,7 +268,8 @@ static int replace_array(struct writer *w, const struct htab *t, struct stripe_s
         return err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
     shm_zero(array, bytes);
     int swapped = LARDER_OK;
-    uint64_t word = WORD_MAKE(buckets, off); // NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): it fits
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): it fits */
+    uint64_t word = WORD_MAKE(buckets, off);
     SHM_IN_ORDER(array_before_fill, r = refill(t, s, old, old_total, array, buckets),
                  if (r == LARDER_OK) swapped = publish_array(w, s, old_word, word));
     if (r == LARDER_OK)
@@ -277,8 +278,8 @@ static int replace_array(struct writer *w, const struct htab *t, struct stripe_s
     return gave ? gave : r;
 }
 
-/* The next larger size: a twelfth more, and what the block has room for. With a sixth more an item
- * takes 1.5 bytes more. 0: there is none. */
+/* The next larger size: a twelfth more, rounded up to what the block has room for. (With a sixth
+ * more an item takes 1.5 bytes more.) 0: there is none. */
 static uint32_t larger(uint32_t buckets) {
     uint32_t wanted = htab_buckets_filling(buckets + buckets / 12 + 1);
     return wanted <= BUCKETS_MAX ? wanted : 0;
@@ -308,19 +309,25 @@ static unsigned slots_used(const struct bucket_shm *bucket) {
     return count;
 }
 
-/* ---- Spares that change chains -----------------------------------------------------------------------------------------------
+/* ---- Spares that change chains ---------------------------------------------------------------
  *
- * Once all spares are linked, a stripe whose blocks come and go would need a larger array sooner or
- * later, however few they are. So before (or, when there is no memory, after all) a chain gives the
- * spare at its end to another one, if its blocks have room before it.
+ * Once all spares are linked, a stripe whose blocks come and go would sooner or later need a larger
+ * array, however few they are. So before the array grows a chain gives the spare at its end to
+ * another one, if its blocks fit in the buckets before it. In a well filled array this is tried
+ * only when growing fails for lack of memory.
  *
- * Crash    1 copies of the spare's words in empty slots before it   2 sequence   3 its slots empty   4 link to it 0   5 sequence   6 link
- *          from the other chain. Dead between 1 and 3: a word is in a chain twice, which
- *          htab_recount_locked() ends; till then htab_bucket_slots() takes it once. Dead between 4
- *          and 6: a spare less until the array is replaced. */
+ * Crash    1 copies of the spare's words in empty slots before it
+ *          2 sequence
+ *          3 its slots empty
+ *          4 link to it 0
+ *          5 sequence
+ *          6 link from the other chain
+ *          Dead between 1 and 3: a word is in a chain twice. htab_recount_locked() ends that; until
+ *          then htab_bucket_slots() takes it once. Dead between 4 and 6: a spare less until the
+ *          array is replaced. */
 
-/* A chain's last bucket, if it is a spare, the one before, and whether all that is in it has room
- * further up. */
+/* A chain's last bucket, the one before, and whether it can be spared: it is a spare, and all its
+ * blocks fit further up. */
 struct chain_end {
     uint32_t before, last;
     int is_spared;
@@ -352,8 +359,8 @@ static void cut_chain(struct stripe_shm *s, struct bucket_shm *array, uint32_t b
         if (slot)
             SHM_STORE(slot, word);
     }
-    /* Who reads without a lock and has not seen the copies will not believe that it saw the last
-     * bucket either. */
+    /* A lock-free reader that has not seen the copies must not trust that it saw the last
+     * bucket. */
     SHM_STORE(&s->seq, SHM_LOAD_RELAXED(&s->seq) + 1);
     for (unsigned i = 0; i < BUCKET_SLOTS; i++)
         if (SHM_LOAD_RELAXED(&last->slot[i]) != 0)
@@ -362,7 +369,7 @@ static void cut_chain(struct stripe_shm *s, struct bucket_shm *array, uint32_t b
     SHM_STORE(&s->seq, SHM_LOAD_RELAXED(&s->seq) + 1);
 }
 
-/* False: no chain can spare one. */
+/* Takes a spare from another chain for that of this hash. False: no chain can spare one. */
 static int take_over_spare(const struct htab *t, struct stripe_shm *s, uint64_t hash) {
     struct bucket_shm *array;
     uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array), total = buckets + HTAB_SPARES(buckets);
@@ -385,8 +392,8 @@ static int take_over_spare(const struct htab *t, struct stripe_shm *s, uint64_t 
     return 0;
 }
 
-/* An array that is this full grows before spares are looked for in other chains: few could be
- * spared. At seven tenths all are needed. */
+/* Above five eighths the array grows before other chains are searched for spares: few can spare
+ * one. At seven tenths none can. */
 static int is_well_filled(const struct htab *t, const struct stripe_shm *s) {
     return (uint64_t)SHM_LOAD_RELAXED(&s->count) * 8 > (uint64_t)htab_bucket_count(t, s) * BUCKET_SLOTS * 5;
 }
@@ -423,8 +430,8 @@ void htab_count_locked(struct stripe_shm *s, int by) {
     SHM_STORE(&s->count, SHM_LOAD_RELAXED(&s->count) + (uint32_t)by);
 }
 
-/* The words of a chain's last bucket that are further up, too: a chain was being cut when its owner
- * died. */
+/* Clears the words of a chain's last bucket that are further up, too: its owner died while it cut
+ * the chain. */
 static void end_duplicates(struct bucket_shm *array, uint32_t buckets, uint32_t total, uint32_t bucket) {
     struct bucket_shm *last = &array[end_of_chain(array, buckets, total, bucket).last];
     for (uint32_t at = bucket; &array[at] != last; at = (uint32_t)SHM_LOAD_RELAXED(&array[at].link) - 1)
@@ -436,7 +443,7 @@ static void end_duplicates(struct bucket_shm *array, uint32_t buckets, uint32_t 
             }
 }
 
-/* So many spares, from the first one on, are linked. */
+/* How many spares, from the first one on, are linked. */
 static uint32_t linked_spares(const struct bucket_shm *array, uint32_t buckets) {
     uint32_t linked = 0;
     for (uint32_t b = 0; buckets && b < buckets + HTAB_SPARES(buckets); b++) {
@@ -491,19 +498,18 @@ int htab_clear_large_locked(struct writer *w, const struct htab *t, struct strip
     struct bucket_shm *array;
     uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array);
     if (htab_array_bytes(buckets) <= HTAB_KEPT_BYTES || SHM_LOAD_RELAXED(&s->count) != 0 ||
-        !is_array_empty(array, buckets + HTAB_SPARES(buckets))) /* the count is a cache, items are not */
+        !is_array_empty(array, buckets + HTAB_SPARES(buckets))) /* the count is only a cache */
         return LARDER_OK;
     return htab_clear_locked(w, s);
 }
 
-/* Of what an array has room for, at most so much is used when it is made smaller: a sixteenth. What
- * a stripe lost is likely to come back, and a larger array needs a run of spans, which a heap full
- * of small blocks does not have. Where more than nine in ten items went, some spans have become
- * empty. */
+/* An array becomes smaller when at most a sixteenth of its slots is in use. What a stripe lost is
+ * likely to come back, and a larger array then needs a run of spans, which a heap full of small
+ * blocks does not have. Where more than nine in ten items went, some spans have become empty. */
 #define SHRINK_BELOW 16u
 
-/* Buckets of an array for what a stripe has now, with room for as much again, if it uses so little
- * of the one it has; else 0. */
+/* Buckets of an array for what the stripe has now, with room for as much again. 0: it uses too much
+ * of its array. */
 static uint32_t buckets_wanted(const struct htab *t, const struct stripe_shm *s) {
     uint32_t buckets = htab_bucket_count(t, s), count = SHM_LOAD_RELAXED(&s->count);
     if ((uint64_t)count * SHRINK_BELOW > (uint64_t)buckets * BUCKET_SLOTS)
@@ -536,7 +542,7 @@ uint32_t htab_bucket_count(const struct htab *t, const struct stripe_shm *s) {
     return array_of(t, SHM_LOAD(&s->array), &array);
 }
 
-/* Of the words that were copied last: a chain has fewer, unless it is damaged. */
+/* Whether the word is among the 64 copied last: a chain has fewer, unless it is damaged. */
 static int has_word(const uint64_t *words, uint32_t count, uint64_t word) {
     for (uint32_t i = count; i > 0 && count - i < 64; i--)
         if (words[i - 1] == word)

@@ -9,7 +9,7 @@ static unsigned tag_of(unsigned n, unsigned side) {
     return n | side;
 }
 
-/* The word or sequence at an offset that a step noted; NULL with an error if it lies nowhere. */
+/* The word or sequence at an offset that a step noted. NULL, with an error: it is outside. */
 static shm_word *word_at(const struct writer *w, uint64_t off) {
     shm_word *word = seg_step_word(w->seg, off);
     if (!word)
@@ -55,15 +55,15 @@ int step_is_published(const struct writer *w, unsigned n) {
     return word && SHM_LOAD(word) == SHM_LOAD_RELAXED(&step->new_word);
 }
 
-/* Most of the hand is empty most of the time. */
+/* Whether the next four places are empty. Most are, most of the time. */
 static int is_empty_from(const struct slot_shm *slot, unsigned i) {
     return (SHM_LOAD_RELAXED(&slot->hand[i]) | SHM_LOAD_RELAXED(&slot->hand[i + 1]) |
             SHM_LOAD_RELAXED(&slot->hand[i + 2]) | SHM_LOAD_RELAXED(&slot->hand[i + 3])) == 0;
 }
 _Static_assert(SLOT_HAND % 4 == 0, "is_empty_from looks at four");
 
-/* Of the step's blocks in hand: those of `given` go back to the heap, those of the other side stay
- * linked where they are. */
+/* Empties the hand of the step's blocks: those of side `given` go back to the heap, those of the
+ * other side stay linked where they are. */
 static int empty_hand(struct writer *w, unsigned n, unsigned given) {
     unsigned kept = given == HAND_OLD ? HAND_NEW : HAND_OLD, places[SLOT_HAND], count = 0;
     for (unsigned i = 0; i < SLOT_HAND; i++) {
@@ -128,11 +128,11 @@ int step_settle(struct writer *w, unsigned n) {
 int step_check(const struct writer *w, const shm_word *word, uint64_t old_word, uint64_t new_word,
                const uint64_t *retired, unsigned retired_count) {
     if (old_word == new_word || SHM_LOAD_RELAXED(word) != old_word)
-        return err_set(LARDER_E_CORRUPT, "the word at %llu changes by itself, or leads back to itself",
+        return err_set(LARDER_E_CORRUPT, "the word at %llu is not what was read under its lock, or replaces itself",
                        (unsigned long long)seg_off(w->seg, word));
     for (unsigned i = 0; i < retired_count; i++)
         if (retired[i] != 0 && heap_block_bytes(w->seg, retired[i]) == 0)
-            return err_set(LARDER_E_CORRUPT, "the word at %llu leads to %llu, where no block is handed out",
+            return err_set(LARDER_E_CORRUPT, "the word at %llu refers to %llu, where no block is handed out",
                            (unsigned long long)seg_off(w->seg, word), (unsigned long long)retired[i]);
     return LARDER_OK;
 }

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #define SPIN_COUNT 100
-/* Between two looks at the owner. What one waits doubles, from the first to the last: a death is
- * noticed a millisecond after one came, or after as long again as one has waited; and a thousand
- * who wait for one that is slow do not keep the kernel busy. */
+/* The time between two looks at the owner. It doubles with each sleep, from SLEEP_MIN_NS to
+ * SLEEP_MAX_NS. So a death is noticed a millisecond after the waiter came, or after as long again
+ * as it has waited; and a thousand waiters for a slow owner do not keep the kernel busy. */
 #define SLEEP_MIN_NS 1000000
 #define SLEEP_MAX_NS 16000000
 
@@ -27,8 +27,7 @@ static void cpu_relax(void) {
 #endif
 }
 
-/* Not FUTEX_PRIVATE: the word is shared between processes. Errors are a reason to look again,
- * nothing else. */
+/* Not FUTEX_PRIVATE: the word is shared between processes. An error only means: look again. */
 static void futex_sleep(lock_word *lock, uint32_t value, uint64_t ns) {
     struct timespec limit = {0, (long)ns};
     syscall(SYS_futex, lock, FUTEX_WAIT, value, &limit, NULL, 0);
@@ -38,7 +37,7 @@ static void futex_wake_one(lock_word *lock) {
     syscall(SYS_futex, lock, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-/* Rule K1, first half. The place in slot.locks[]. */
+/* Rule K1, first half. Returns the place in slot.locks[]. */
 static shm_word *note_lock(struct writer *w, const lock_word *lock) {
     for (unsigned i = 0; i < SLOT_LOCKS; i++) {
         shm_word *place = &w->slot->locks[i];
@@ -69,15 +68,15 @@ static void mark_rank(struct writer *w, enum lock_rank rank) {
     w->stripes_held += rank == LOCK_STRIPE;
 }
 
-/* is_dead: the owner is gone, and why it could not be recovered is the present message: a live
- * process is in the way there. */
+/* is_dead: the owner is dead, and larder_error() says why it could not be recovered: a live process
+ * is in the way. */
 static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_rank rank, uint64_t waited_ns,
                 int is_dead) {
     struct slot_shm *holder = seg_slot(w->seg, (uint32_t)owner);
     int pid = SHM_LOAD_RELAXED(&holder->pid),
         is_damaged = SHM_LOAD(&holder->state) == SLOT_FREE && lock_owner(lock) == owner;
     forget_lock(w, lock);
-    if (is_damaged) /* no slot is free before its locks are (core/memory/recover.c) */
+    if (is_damaged) /* a slot is free only after its locks are (core/memory/recover.c) */
         return err_set(LARDER_E_CORRUPT, "a %s lock names slot %d as its owner, which is free", lock_rank_name(rank),
                        owner);
     if (is_dead)
@@ -91,28 +90,28 @@ static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_ra
                    lock_rank_name(rank), pid, owner, (unsigned long long)(waited_ns / 1000000), w->busy_timeout_ms);
 }
 
-/* The owner is dead, and this process lacks what it takes to recover it: descriptors, memory,
- * permission. Another may come and do it, so it is waited for like a living one; but in the end it
- * must not be called one. */
+/* The owner is dead, and this process lacks what recovering it takes: descriptors, memory,
+ * permission. Another process may do it, so this one waits as for a living owner; but the message
+ * at the end must not call the owner living. */
 static int cannot_recover(int result) {
     return result == LARDER_E_OS || result == LARDER_E_NO_MEMORY || result == LARDER_E_ACCESS;
 }
 
-/* A wait for one lock. slot.locks[] names it already. */
+/* A wait for one lock, which slot.locks[] names already. */
 struct lock_wait {
     struct writer *w;
     lock_word *lock;
     enum lock_rank rank;
     uint64_t start_ns, sleep_ns, limit_ns;
-    /* LOCK_WAITERS once it slept: from then on others may sleep, too, and nobody knows */
+    /* LOCK_WAITERS once it has slept: from then on others may sleep, too, unknown to it */
     uint32_t waiters;
-    uint32_t owner_before; /* when it slept last */
+    uint32_t owner_before; /* at its last sleep */
 };
 
-/* Whether the owner is dead; then *recovered is what recovering it came to, else LARDER_E_BUSY. A
- * look is a system call, the slower the more slots are taken. The first who waits looks at once;
- * then all do if the owner is the same as before they slept: a lock that moves has no dead owner.
- * With LARDER_NO_WAIT there is no other look than the first. */
+/* Whether the owner is dead. Then *recovered is the result of recovering it, else LARDER_E_BUSY. A
+ * look is a system call, the slower the more slots are taken. The first waiter looks at once. Later
+ * all look whose owner is the same as before they slept: a lock that moves has no dead owner. With
+ * LARDER_NO_WAIT this one look is all. */
 static int is_dead_owner(const struct lock_wait *wait, uint32_t owner, int is_first, int *recovered) {
     int looks = owner == wait->owner_before || is_first || wait->limit_ns == 0;
     int is_dead = looks && live_is_held(wait->w->seg, owner) == 0;
@@ -142,8 +141,7 @@ static void sleep_for(struct lock_wait *wait, uint32_t owner, uint32_t value) {
     wait->owner_before = owner;
 }
 
-/* The lock was `seen` to be held, and to spin did not help. LARDER_CHANGED: it is to be looked at
- * again. */
+/* The lock was `seen` to be held, and spinning did not help. LARDER_CHANGED: look again. */
 static int wait_for_owner(struct lock_wait *wait, uint32_t seen) {
     struct writer *w = wait->w;
     uint32_t owner = (seen & ~LOCK_WAITERS) - 1;
@@ -201,7 +199,7 @@ int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank) {
         return err_set(LARDER_E_CORRUPT, "slot %u holds more than %u locks", w->id, SLOT_LOCKS);
     uint32_t seen = 0;
     int is_mine = SHM_CAS(lock, &seen, w->id + 1);
-    /* damage, as nobody stores that; wait_for() takes it, too */
+    /* this word is damage, no store makes it; wait_for() takes such a lock, too */
     if (!is_mine && seen == LOCK_WAITERS)
         is_mine = SHM_CAS(lock, &seen, (w->id + 1) | LOCK_WAITERS);
     if (!is_mine) {
@@ -225,11 +223,11 @@ int lock_pass(struct writer *w, lock_word *lock, enum lock_rank rank) {
 }
 
 void lock_drop(struct writer *w, lock_word *lock, enum lock_rank rank) {
-    /* a dead slot may say that it has two of a rank */
+    /* a dead slot may claim two locks of a rank */
     DEBUG_ASSERT(w->is_recovery || lock_is_held(w, rank));
     if (rank != LOCK_STRIPE || --w->stripes_held == 0)
         w->ranks_held &= ~(1u << rank);
-    /* a damaged segment: these bytes are something else, too, and were written as that */
+    /* a damaged segment: these bytes are something else, too, and were overwritten as such */
     if (!lock_is_mine(w, lock)) {
         forget_lock(w, lock);
         return;

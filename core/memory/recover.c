@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #define HELD_MAX SLOT_LOCKS
-/* Each recovery that another one waits for is of a lock of a higher rank. Only a damaged segment
- * makes more of it. */
+/* A recovery that another one waits for is of a lock of a higher rank. Only a damaged segment makes
+ * a deeper chain. */
 #define RECOVERY_DEPTH_MAX ((int)LOCK_SPAN + 1)
 
-/* The i-th lock that the slot holds, and its rank; NULL if entry i names none that it holds. */
+/* The i-th lock that the slot notes, and its rank. NULL: it names none that the slot holds. */
 static lock_word *held_lock(const struct writer *dead, unsigned i, enum lock_rank *rank) {
     uint64_t off = SHM_LOAD(&dead->slot->locks[i]);
     if (off == 0)
@@ -25,7 +25,7 @@ static lock_word *held_lock(const struct writer *dead, unsigned i, enum lock_ran
     return lock;
 }
 
-/* What the slot holds. A lock that it was only about to take, or had dropped, is forgotten here:
+/* Notes what the slot holds. A lock that it was about to take, or had dropped, is forgotten here:
  * else every death would cost one of the slot's places for locks. */
 static void note_ranks(struct writer *dead) {
     enum lock_rank rank;
@@ -86,7 +86,7 @@ static int stage_outer(struct writer *dead) {
     int r = core_hooks->finish_operation(dead);
     if (r)
         return r;
-    /* While its locks are held: a recovery that is cut off here has only these left. */
+    /* While its locks are held: after a recovery that is cut off here only these are left. */
     SHM_STORE(&dead->slot->op, OP_NONE);
     for (enum lock_rank rank = LOCK_STRIPE; rank-- > 0;) {
         r = recover_drop_held(dead, rank);
@@ -112,9 +112,10 @@ static int run_stages(struct writer *dead, enum lock_rank rank) {
     return stage_outer(dead);
 }
 
-/* Before its liveness lock looks like a living owner's again: core/memory/writer.c. An owner takes
- * that lock before his generation can be read, so one whose lock nobody holds is dead or has left;
- * of the next one, whatever comes between here, this says nothing. */
+/* Before its liveness lock looks like a living owner's again (W3 of core/memory/writer.h). An owner
+ * takes that lock before its generation can be read (core/memory/slot_take.c). So an owner whose
+ * lock is free is dead or has left. This says nothing of the slot's next owner, whatever comes
+ * between. */
 static void say_dead(const struct seg *s, uint32_t id) {
     struct slot_shm *slot = seg_slot(s, id);
     uint32_t owner = (uint32_t)SHM_LOAD(&slot->generation);
@@ -134,7 +135,7 @@ int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
     if (r)
         return r;
     if (SHM_LOAD(&slot->state) == SLOT_LIVE) {
-        /* Whoever has to wait for the slot meanwhile waits for us. */
+        /* A process that has to wait for the slot meanwhile waits for this one. */
         int32_t dead_pid = SHM_LOAD_RELAXED(&slot->pid);
         SHM_STORE(&slot->pid, (int32_t)getpid());
         struct writer dead = {.pool = me->pool,
@@ -156,7 +157,7 @@ int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
     return r;
 }
 
-/* A free slot that the map calls taken, and nobody is about to take: its bit was left by a death
+/* A free slot that the map calls taken, and no thread is about to take: a death left its bit
  * (core/memory/slot_map.h). */
 static void mend_map(const struct seg *s, uint32_t id) {
     if (SHM_LOAD(&seg_slot(s, id)->state) == SLOT_FREE && slot_map_is_taken(s, id) && live_is_held(s, id) == 0)
@@ -179,7 +180,7 @@ int recover_some(struct writer *me, uint32_t *from, uint32_t probes, uint32_t *c
         int r = recover_for_lock(me, i, LOCK_CATALOG);
         if (r == LARDER_OK)
             ++*count;
-        else if (result != LARDER_E_CORRUPT) /* which does not go away by waiting, as others do */
+        else if (result != LARDER_E_CORRUPT) /* waiting does not help against that one */
             result = r;
     }
     return result;

@@ -80,8 +80,8 @@ static int wake_one(_Atomic uint32_t *bell, uint32_t who) {
     return syscall(SYS_futex, bell, FUTEX_WAKE_BITSET, 1, NULL, NULL, who) > 0;
 }
 
-/* If others sleep, too, the one that wakes says so again before it looks for a slot. The mark of
- * those that have waited long stays until none of them sleeps. */
+/* If others sleep, too, the one that wakes says again that it waits, before it looks for a slot.
+ * The mark of those that have waited long stays until none of them sleeps. */
 void slot_bell_ring(const struct seg *s) {
     _Atomic uint32_t *bell = &s->shm->slot_bell;
     uint32_t seen = SHM_LOAD(bell);

@@ -16,13 +16,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_MS 5u            /* between two looks of one who waits: bounds the time to notice what no bell tells */
-#define OLD_MS 100u           /* after so long one who waits comes first */
+#define WAIT_MS 5u            /* a waiter's sleep: how late it notices what no bell tells */
+#define OLD_MS 100u           /* a waiter that has waited this long comes first */
 #define TURN_SLOTS 64u        /* looked at for dead owners in one turn */
-#define LAST_LOOK_SLOTS 1024u /* the same at the end of a wait that was too short for turns */
+#define LAST_LOOK_SLOTS 1024u /* looked at in the end, after a wait that was too short for turns */
 
 /* Takes slot i if it is free. LARDER_OK and *out; LARDER_E_NO_SLOT: it is not; LARDER_E_BUSY: it
- * is, but somebody is about to take it or has not quite left it; or a failure. */
+ * is, but another thread is about to take it or has not quite left it; or a failure. */
 static int take_if_free(struct writer_pool *pool, uint32_t i, struct writer **out) {
     struct slot_shm *slot = seg_slot(pool->seg, i);
     void *live;
@@ -31,8 +31,8 @@ static int take_if_free(struct writer_pool *pool, uint32_t i, struct writer **ou
     int r = live_take(pool->seg, LIVE_SLOT_BASE + i, &live);
     if (r)
         return r;
-    /* Its owner may have died meanwhile: a dead slot, not a free one. And a free one that has
-     * something open is damaged: with it, a writer would give back blocks that are not its own. */
+    /* An owner that took it meanwhile may have died: a dead slot, not a free one. A free slot with
+     * something open is damaged: its writer would give back blocks that are not its own. */
     if (SHM_LOAD(&slot->state) != SLOT_FREE || !slot_has_nothing_open(slot) || !slot_holds_no_locks(slot)) {
         live_drop(pool->seg, live);
         return LARDER_E_NO_SLOT;
@@ -55,7 +55,7 @@ static int is_taken(int result) {
     return result == LARDER_E_BUSY || result == LARDER_E_NO_SLOT;
 }
 
-/* The first one that is free by the map. */
+/* Takes the first slot that is free by the map. */
 static int take_free(struct writer_pool *pool, struct writer **out) {
     const struct seg *s = pool->seg;
     for (uint32_t i = slot_map_take(s, 0); i < s->slot_count; i = slot_map_take(s, i + 1)) {
@@ -65,7 +65,7 @@ static int take_free(struct writer_pool *pool, struct writer **out) {
         if (!is_taken(r)) {
             slot_map_give(s, i);
             return r;
-        } /* else somebody has it, without the map's knowledge: now the map knows */
+        } /* else another thread has it, unknown to the map: now the map knows */
     }
     return LARDER_E_NO_SLOT;
 }
@@ -79,8 +79,8 @@ static int recover_slot(struct writer_pool *pool, uint32_t i) {
     return r;
 }
 
-/* Takes slot i if it is free, or dead and can be recovered. LARDER_OK and *out; LARDER_E_BUSY and a
- * message: it can be had soon; LARDER_E_NO_SLOT: its owner lives, or it is damaged; or a
+/* Takes slot i if it is free, or dead and can be recovered. LARDER_OK and *out; LARDER_E_BUSY with
+ * a message: it can be had soon; LARDER_E_NO_SLOT: its owner lives, or it is damaged; or a
  * failure. */
 static int take_or_recover(struct writer_pool *pool, uint32_t i, struct writer **out) {
     struct slot_shm *slot = seg_slot(pool->seg, i);
@@ -94,7 +94,7 @@ static int take_or_recover(struct writer_pool *pool, uint32_t i, struct writer *
     }
     int r = take_if_free(pool, i, out);
     if (r == LARDER_E_BUSY)
-        err_set(r, "a process, perhaps %d, takes or leaves slot %u", (int)SHM_LOAD_RELAXED(&slot->pid), i);
+        err_set(r, "slot %u is being taken or left, perhaps by process %d", i, (int)SHM_LOAD_RELAXED(&slot->pid));
     return r;
 }
 
@@ -125,8 +125,8 @@ static int take_dead(struct writer_pool *pool, uint64_t now_ms, struct writer **
     return r;
 }
 
-/* Turns that all slots need are over sooner than a usual wait. After a shorter one: all of them,
- * now. */
+/* The turns for all slots are over sooner than a usual wait. After a shorter wait this looks at all
+ * of them now. */
 static int take_at_last(struct writer_pool *pool, uint64_t waited_ms, struct writer **out) {
     uint32_t at;
     if (waited_ms > (uint64_t)(pool->seg->slot_count / TURN_SLOTS + 1) * 2 * WAIT_MS)
@@ -134,8 +134,8 @@ static int take_at_last(struct writer_pool *pool, uint64_t waited_ms, struct wri
     return take_looking(pool, 0, LAST_LOOK_SLOTS, &at, out);
 }
 
-/* 1 and *slot: it can be had soon, for its owner is known to be dead, or somebody is about to take
- *   or to leave it. */
+/* 1 and *slot: it can be had soon, for its owner is known to be dead, or another thread is about to
+ * take or to leave it. */
 static int is_one_to_come(const struct seg *s, uint32_t *slot) {
     for (*slot = 0; *slot < s->slot_count; ++*slot) {
         const struct slot_shm *at = seg_slot(s, *slot);
@@ -153,7 +153,7 @@ static int compare_pids(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* How many processes the slots name; 0 if it cannot be told. */
+/* How many processes the slots name; 0: it cannot be told. */
 static uint32_t count_processes(struct writer_pool *pool) {
     uint32_t slots = pool->seg->slot_count, count = 0;
     int32_t *pid = priv_alloc(pool->priv, slots * sizeof *pid);
@@ -172,31 +172,31 @@ static int refuse(struct writer_pool *pool, uint64_t waited_ms) {
     uint32_t slot;
     if (is_one_to_come(pool->seg, &slot))
         return err_set(LARDER_E_BUSY,
-                       "no writer slot is free after %llu ms (busy_timeout_ms), though not all have living owners: "
-                       "process %d recovers, takes or leaves slot %u",
+                       "no writer slot is free after %llu ms (busy_timeout_ms), though not all owners are alive: "
+                       "process %d is recovering, taking or leaving slot %u",
                        (unsigned long long)waited_ms, (int)SHM_LOAD_RELAXED(&seg_slot(pool->seg, slot)->pid), slot);
     return err_set(LARDER_E_NO_SLOT,
                    "all %u writer slots of the segment are in use by calls under way, or kept by one of its %u live "
-                   "processes, since %llu ms (busy_timeout_ms); a segment can be made with up to %u "
+                   "processes, after %llu ms (busy_timeout_ms); create the segment with more, up to %u "
                    "(options.slot_count, larder create --slots)",
                    pool->seg->slot_count, count_processes(pool), (unsigned long long)waited_ms, LARDER_SLOTS_MAX);
 }
 
 /* Whether waiting helps: all slots are taken; or this process cannot take one (its user changed, it
- * lacks a descriptor), and another thread will give back one that it has. */
+ * lacks a descriptor), and another of its threads will give one back. */
 static int is_worth_waiting(const struct writer_pool *pool, int result) {
     int is_unable = result == LARDER_E_OS || result == LARDER_E_ACCESS || result == LARDER_E_NO_MEMORY;
     return is_taken(result) || (is_unable && atomic_load_explicit(&pool->writer_count, memory_order_relaxed) > 0);
 }
 
 static int take_once(struct writer_pool *pool, uint64_t now_ms, struct writer **out) {
-    *out = writer_take_idle(pool); /* another thread may have put one back meanwhile */
+    *out = writer_take_idle(pool); /* another thread may have put one back */
     int r = *out ? LARDER_OK : take_free(pool, out);
     return is_taken(r) ? take_dead(pool, now_ms, out) : r;
 }
 
-/* None was free. Rule M3 of core/memory/slot_map.h: young ones give way while old ones are served,
- * that is, while the bell is rung. */
+/* No slot was free. Rule M3 of core/memory/slot_map.h: young waiters give way while old ones are
+ * served, that is, while the bell is rung. */
 static int take_waiting(struct writer_pool *pool, uint32_t wait_ms, struct writer **out) {
     const struct seg *s = pool->seg;
     uint64_t start_ms = wait_now_ms(), now_ms = start_ms;

@@ -1,7 +1,7 @@
 /* core/memory/writer.c - writers, and the pool of a handle that keeps them. See writer.h.
  *
- * Crash    A slot is left like this: state = FREE, the liveness lock dropped, the bit, the bell.
- *          Dead before the first store: a dead slot with nothing to recover. After it: a free slot,
+ * Crash    A slot is left in this order: state = FREE, liveness lock dropped, bit, bell. Dead
+ *          before the first store: a dead slot with nothing to recover. Dead after it: a free slot,
  *          which the map or a waiter's own look finds (core/memory/slot_map.h).
  * Tests    tests/unit/memory/slot_test.c, tests/unit/memory/slot_wait_test.c
  */
@@ -17,7 +17,7 @@
 #include "core/segment/stopped.h"
 #include <unistd.h>
 
-#define POOL_IDLE_MAX 8u /* slots that a handle keeps while nobody uses them */
+#define POOL_IDLE_MAX 8u /* idle slots that a handle keeps */
 
 void writer_pool_begin(struct writer_pool *pool, const struct writer_pool *fields) {
     *pool = *fields;
@@ -66,7 +66,7 @@ static __attribute__((noinline)) struct writer *take_listed(struct writer_pool *
     return w;
 }
 
-/* A writer of the pool, or NULL. Usually the one that was put back last, which nobody else
+/* A writer of the pool, or NULL. Usually the one that was put back last, which no other thread
  * wants. */
 struct writer *writer_take_idle(struct writer_pool *pool) {
     struct writer *w = atomic_exchange_explicit(&pool->spare, NULL, memory_order_acq_rel);
@@ -82,8 +82,7 @@ static void leave(struct writer *w) {
     writer_free(w);
 }
 
-/* 0: it is the last one of a process that could not take another, being another user than it
- * was. */
+/* 0: it is the last one of a process that has changed its user, and could not take another. */
 static int may_leave(struct writer_pool *pool) {
     uint32_t count = atomic_load_explicit(&pool->writer_count, memory_order_relaxed);
     uint32_t least = geteuid() == pool->opened_as ? 0 : 1;
@@ -118,8 +117,8 @@ static __attribute__((noinline)) int put_listed(struct writer *w) {
 /* Returns 0 if the pool is full. */
 static inline int put_idle(struct writer *w) {
     struct writer *none = NULL;
-    /* Release; pairs with the exchange in take_idle(): the next thread sees what this one did with
-     * it. */
+    /* Release; pairs with the exchange in writer_take_idle(): the next thread sees what this one
+     * did with the writer. */
     if (atomic_compare_exchange_strong_explicit(&w->pool->spare, &none, w, memory_order_acq_rel, memory_order_relaxed))
         return 1;
     return put_listed(w);
@@ -129,7 +128,7 @@ int writer_is_idle(struct writer_pool *pool, uint32_t slot) {
     int is_idle = 0;
     pthread_mutex_lock(&pool->mutex);
     struct writer *w = atomic_exchange_explicit(&pool->spare, NULL, memory_order_acq_rel);
-    if (w) { /* whoever looks for it meanwhile waits for the mutex */
+    if (w) { /* a thread that looks for it meanwhile waits for the mutex */
         w->next = pool->idle;
         pool->idle = w;
         pool->idle_count++;
@@ -164,7 +163,7 @@ static __attribute__((noinline)) void give_back(struct writer *w) {
     if (may_leave(w->pool))
         leave(w);
     else if (put_idle(w))
-        slot_bell_ring(s); /* a thread of this process may wait for it */
+        slot_bell_ring(s); /* a thread of this process may be waiting for it */
 }
 
 void writer_return(struct writer *w) {
@@ -232,7 +231,7 @@ int writer_claim(struct writer *w) {
     return heap_claim(w, w->need_bytes);
 }
 
-/* Gives the slots of all idle writers back: at larder_close, when no call is under way. */
+/* Gives the slots of all idle writers back: in larder_close(), when no call is under way. */
 void writer_close_all(struct writer_pool *pool) {
     struct writer *w;
     while ((w = writer_take_idle(pool))) {
@@ -247,7 +246,7 @@ void writer_forget_all(struct writer_pool *pool) {
         writer_free(w);
     while ((w = pool->idle)) { /* under the mutex */
         pool->idle = w->next;
-        writer_free(w); /* its liveness page was not inherited, the slot is the parent's */
+        writer_free(w); /* the child did not inherit its liveness page; the slot is the parent's */
     }
     pool->idle_count = 0;
     atomic_store_explicit(&pool->writer_count, 0, memory_order_relaxed);

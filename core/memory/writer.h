@@ -1,27 +1,27 @@
-/* core/memory/writer.h - who is writing: a slot of the segment, and what this process knows beside
- * it.
+/* core/memory/writer.h - writers: a slot of the segment, and what this process knows beside it.
  *
  * Job      A writer is the right to change the segment: every function that stores takes one. A
- *          thread takes a writer for the length of a call from its handle's pool. Recovery makes a
+ *          thread takes a writer from its handle's pool for the length of a call. Recovery makes a
  *          writer for the slot of a dead thread and goes on in its name, with its locks and its
- *          journal; so recovery that is itself killed is simply done again.
- * Stuck    A call that cannot go on between its first store and its last (a live but stopped
- *          process holds a lock it needs) gives up its slot instead of waiting: it drops the
- *          liveness lock, so that the slot looks dead, and whoever can take the lock first finishes
- *          or undoes the rest (writer_abandon). Death and being stuck are one case.
+ *          journal. So a recovery that is killed is simply done again.
+ * Stuck    A call may not be able to go on between its first store and its last: a live but stopped
+ *          process holds a lock it needs. Then it gives up its slot instead of waiting
+ *          (writer_abandon). It drops the liveness lock, so that the slot looks dead; the first
+ *          that can take the lock finishes or undoes the rest. Death and being stuck are one case.
  * Rules    W1 A slot is used by one thread at a time.
- *          W2 The slot's liveness lock (core/segment/live.h) is held by whoever acts for it.
- *          W3 Who finds an owner dead says which (found_dead = its generation) before he takes that
- *             lock. So a slot that is being recovered is not taken for one with a living owner. A
- *             free slot whose lock somebody holds is about to be taken or left. Who needs a slot
- *             waits for both.
+ *          W2 The thread that acts for a slot holds its liveness lock (core/segment/live.h).
+ *          W3 A thread that finds an owner dead says which (found_dead = its generation) before it
+ *             takes that lock. So a slot that is being recovered is not taken for one with a living
+ *             owner. A free slot whose lock is held is about to be taken or left. A thread that
+ *             needs a slot waits for both.
  *          W4 A handle keeps slots between calls, since taking one costs several system calls; but
- *             others come first. It keeps at most eight; none of the last quarter of the segment's
- *             slots, so that only calls under way hold those; and none at all while somebody waits
- *             for a slot. A process that has changed its user keeps the last one it has, whichever
- *             it is, for it may be unable to take another.
+ *             others come first. It keeps at most eight. It keeps none of the last quarter of the
+ *             segment's slots, so that only calls under way hold those. It keeps none at all while
+ *             a thread waits for a slot. A process that has changed its user keeps its last slot,
+ *             whichever it is: it may be unable to take another.
  *          W5 A slot is left with nothing open and no lock held: state, liveness lock, map, bell,
  *             in this order.
+ * Tests    tests/unit/memory/slot_test.c, tests/crash/stop_test.c
  */
 #ifndef LARDER_MEMORY_WRITER_H
 #define LARDER_MEMORY_WRITER_H
@@ -31,12 +31,12 @@
 #include "core/memory/obstacle.h"
 #include "core/segment/layout.h"
 
-#define WRITER_NEAR 16u /* kinds of items whose attributes are remembered */
+#define WRITER_NEAR 16u /* kinds of items for which places of attributes are remembered */
 
 struct larder;
 struct seg;
 
-/* Where this writer looked last for what has expired (ttl/make_room.c). */
+/* Where this writer looked last for expired items (ttl/make_room.c). */
 #define ROOM_SHARDS 8u
 struct room_cursor {
     int64_t now_s;
@@ -57,7 +57,7 @@ struct writer {
     uint32_t busy_timeout_ms; /* 0: LARDER_NO_WAIT */
     uint64_t need_bytes;      /* of an obstacle (core/memory/obstacle.h) */
     uint64_t asked_bytes;     /* of heap_take(), for which need_bytes are needed: for the message */
-    /* acts for a dead thread: how many deep, as its recovery may need a lock of another dead one */
+    /* 0, or how deep: recovering a dead thread may need a lock of another dead one */
     int is_recovery;
     void *live;           /* the liveness lock (core/segment/live.h) */
     struct epoch_use use; /* of the call that has it, recovery included: begun unless it is idle */
@@ -67,21 +67,21 @@ struct writer {
     struct item_key key; /* of the item that is being written: too large for a small stack */
     void *before;        /* private memory: the item that is being replaced, for the caller */
     size_t before_bytes;
-    uint16_t near[WRITER_NEAR]
-                 [ITEM_NEAR_COUNT]; /* where key attributes stood in items before, by kind of item: see write.c */
-    /* bit per enum lock_rank: what this writer holds by its own account */
+    /* where key attributes were in earlier items, by kind of item: see near_of() in put.c */
+    uint16_t near[WRITER_NEAR][ITEM_NEAR_COUNT];
+    /* bit per enum lock_rank: what this writer holds, by its private record */
     uint32_t ranks_held;
     uint32_t stripes_held; /* LOCK_STRIPE is the one rank of which several may be held */
     /* not 0: a lock could not be had in this call, and its owner was that process */
     int32_t busy_pid;
     /* a lock could not be had in the middle: the slot is to be abandoned, others will recover it */
     int is_stuck;
-    /* NULL, or when it becomes true long work is to be cut off; ttl/expirer.c */
+    /* NULL, or long work ends when it becomes true: ttl/expirer.c */
     const _Atomic int *is_stopping;
     int cancel_state; /* of the thread, while borrowed */
-    uint16_t
-        found_in[CLASS_COUNT]; /* bin + 1 that had a block when a class of the own arena had none: core/memory/heap.c */
-    uint32_t run_spans;        /* taken in runs since kept spans were last given back */
+    /* bin + 1 that had a block when a class of the own arena had none: core/memory/heap.c */
+    uint16_t found_in[CLASS_COUNT];
+    uint32_t run_spans;               /* taken in runs since kept spans were last given back */
     uint32_t trim_table, trim_stripe; /* where table_trim() goes on */
     uint64_t trim_not_before_ns;      /* it found nothing a moment ago */
     uint64_t drops_not_before_ms;     /* nobody went on with dropped tables a moment ago */
@@ -93,35 +93,36 @@ struct writer {
      * (index/index_repair.c) */
     int halves_leaves;
     struct room_cursor room;
-    uint64_t full_counted_ns, full_used_bytes, full_free_bytes, full_run_bytes; /* what the last "full" said */
+    /* what the last LARDER_E_FULL said */
+    uint64_t full_counted_ns, full_used_bytes, full_free_bytes, full_run_bytes;
 };
 
-/* The writers of a handle. Its owner gives what is above the line. */
+/* The writers of a handle. The handle sets what is above the line. */
 struct writer_pool {
     struct larder *db;
     struct seg *seg;
     struct priv *priv;
     struct epochs *epochs;
-    /* whether the segment is usable still: LARDER_OK or a failure */
+    /* whether the segment is still usable: LARDER_OK or a failure */
     int (*check)(struct larder *db);
     uint32_t busy_timeout_ms; /* 0: LARDER_NO_WAIT */
     /* ---- */
     uint32_t kept_slots;           /* slots below this number may be idle: rule W4 */
     uint32_t opened_as;            /* effective user at the beginning */
     _Atomic uint32_t writer_count; /* slots it has, idle or not */
-    /* NULL, or one more, which is taken and put back without the mutex */
+    /* NULL, or one more idle writer, taken and put back without the mutex */
     struct writer *_Atomic spare;
     pthread_mutex_t mutex; /* guards the list; no other is taken under it */
     struct writer *idle;   /* writers with a live slot that no thread uses now */
     uint32_t idle_count;   /* in that list */
 };
 
-/* Slots that may be kept by handles at rest (W4); the others always go round. */
+/* Slots that idle handles may keep (W4); the others always go round. */
 static inline uint32_t writer_kept_slots(uint32_t slot_count) {
     return slot_count - (slot_count < 4 ? 1 : slot_count / 4);
 }
 
-/* As it must be when a slot is free. */
+/* Both are true of every free slot. */
 static inline int slot_has_nothing_open(const struct slot_shm *slot) {
     uint64_t open = SHM_LOAD(&slot->op) | SHM_LOAD(&slot->op_stripe_off);
     for (unsigned i = 0; i < SLOT_HAND; i++)
@@ -137,7 +138,7 @@ static inline int slot_holds_no_locks(const struct slot_shm *slot) {
     return noted == 0;
 }
 
-/* `fields` has what is above the line, the rest zero. */
+/* `fields` has what is above the line; the rest is zero. */
 void writer_pool_begin(struct writer_pool *pool, const struct writer_pool *fields);
 /* Gives the slots back. No call is under way. */
 void writer_pool_end(struct writer_pool *pool);
@@ -146,27 +147,27 @@ void writer_close_all(struct writer_pool *pool);
 /* In the child of a fork: forgets the parent's slots. */
 void writer_forget_all(struct writer_pool *pool);
 
-/* A writer for this thread, from the pool or by slot_take(), whose results it has. Cancellation is
- * held off until writer_return(). */
+/* A writer for this thread, from the pool or by slot_take(), whose results it returns. Holds off
+ * cancellation until writer_return(). */
 int writer_take(struct writer_pool *pool, uint32_t wait_ms, struct writer **w);
-/* Whether others want w's slot: then w must not be kept while it does nothing (rule W4). */
+/* Whether another thread wants w's slot: then w must not be kept idle (rule W4). */
 int writer_is_wanted(const struct writer *w);
 void writer_return(struct writer *w);
-/* Gives the slot up in the middle of an operation: from now on it counts as dead. The writer is
- * gone. */
+/* Gives the slot up in the middle of an operation: from now on it counts as dead. Frees the
+ * writer. */
 void writer_abandon(struct writer *w);
 /* writer_return, or writer_abandon if it is stuck. Then, outside of locks, the message on a lock
  * that could not be had tells whether its owner stands still. */
 void writer_end(struct writer *w);
-/* Whether a writer of the pool, which no thread uses now, has this slot. */
+/* Whether an idle writer of the pool has this slot. */
 int writer_is_idle(struct writer_pool *pool, uint32_t slot);
 /* Grows w->scratch to at least bytes. Outside locks. LARDER_OK or LARDER_E_NO_MEMORY. */
 int writer_scratch(struct writer *w, size_t bytes);
 /* After OBSTACLE_CLAIM, outside locks: claims w->need_bytes. LARDER_OK, LARDER_E_FULL, ... */
 int writer_claim(struct writer *w);
 
-/* For slot_take.c. A writer that acts for this slot; NULL: LARDER_E_NO_MEMORY. Its memory. One of
- * the pool, or NULL. */
+/* For slot_take.c. writer_new: a writer that acts for this slot; NULL: LARDER_E_NO_MEMORY.
+ * writer_free: frees its memory. writer_take_idle: an idle writer of the pool, or NULL. */
 struct writer *writer_new(struct writer_pool *pool, uint32_t slot, void *live);
 void writer_free(struct writer *w);
 struct writer *writer_take_idle(struct writer_pool *pool);

@@ -5,7 +5,7 @@
 #include "core/memory/heap.h"
 #include "core/table/db.h"
 
-/* What was done is taken back by the process that recovers the slot. */
+/* The process that recovers the slot undoes what was done. */
 static int stay_stuck(void) {
     return err_set(LARDER_E_BUSY, "a stopped process holds a lock that this call needs");
 }

@@ -5,12 +5,12 @@
  *          drops them. A try looks for its view itself, so it finds a new one after OBSTACLE_VIEW.
  * Picture  try --> done, or a failure ---------------------------------> the caller
  *           ^  --> OBSTACLE_CLAIM      claim memory from the kernel --.
- *           |  --> OBSTACLE_VIEW       nothing: the next try sees it  |  cannot be removed, or the
- *           |  --> OBSTACLE_BEFORE     grow w->before                 |  writer is stuck ---> the caller
- *           |  --> OBSTACLE_SCRATCH    grow w->scratch                |
- *           |  --> LARDER_E_FULL         make room                      |
+ *           |  --> OBSTACLE_VIEW       nothing: the next try sees it  |
+ *           |  --> OBSTACLE_BEFORE     grow w->before                 |  not possible, or writer
+ *           |  --> OBSTACLE_SCRATCH    grow w->scratch                |  stuck
+ *           |  --> LARDER_E_FULL       make room                      |----------------> the caller
  *           '---------------------------------------------------------'
- * Locks    None is held between tries, but by callers that hold the catalog lock all the way.
+ * Locks    None is held between tries, except by callers that hold the catalog lock all the way.
  * Tests    tests/api/full_test.c, tests/crash/room_test.c, tests/crash/scenarios.c (make_room ..)
  */
 #ifndef LARDER_TABLE_ATTEMPT_H
@@ -22,10 +22,10 @@
 typedef int attempt_try(struct writer *w, void *arg);
 
 /* Removes what a try met. room: NULL if LARDER_E_FULL is no obstacle. LARDER_OK: try again. Else
- * what the call returns: r, LARDER_E_BUSY if the writer is stuck, or why the obstacle stays. */
+ * the result of the call: r, LARDER_E_BUSY if the writer is stuck, or why the obstacle stays. */
 int attempt_remove(struct writer *w, struct room *room, int r);
 
-/* Tries until the result is the caller's. Inline: one try is the usual case. */
+/* Tries until the result is one for the caller. Inline: one try is the usual case. */
 static inline int attempt(struct writer *w, struct room *room, attempt_try *try, void *arg) {
     for (;;) {
         int r = try(w, arg);

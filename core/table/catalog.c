@@ -1,8 +1,8 @@
 /* core/table/catalog.c - the list of tables in the segment, read without a lock. See catalog.h.
  *
- * Rules    C1 What changes while it is read is read again; what stayed the same and makes no sense
- *             is damage.
- *          C2 No offset is followed before it was checked, so a damaged segment gives
+ * Rules    C1 What changed while it was read is read again. What did not change and makes no
+ *             sense is damage.
+ *          C2 No offset is followed before it is checked, so a damaged segment gives
  *             LARDER_E_CORRUPT.
  */
 #include "core/table/catalog.h"
@@ -14,14 +14,14 @@
 #include "core/memory/heap.h"
 #include "core/segment/seg.h"
 
-/* schema_off first: a writer takes a new life before it publishes, so whoever sees the new offset
- * sees the new life. */
+/* Loads schema_off first: a writer stores a new life before it publishes, so a reader that sees the
+ * new offset sees the new life. */
 static int is_unchanged(const struct table_shm *t, const struct catalog_entry *e) {
     return SHM_LOAD(&t->schema_off) == e->schema_off && SHM_LOAD(&t->life) == e->life;
 }
 
-/* The head, and as much as there is of the longest name. LARDER_OK or LARDER_E_CORRUPT, which may
- * also mean that the block was given back while it was read. */
+/* Reads the head, and bytes enough for the longest name. LARDER_OK or LARDER_E_CORRUPT, which may
+ * also mean that the block was given back meanwhile. */
 static int read_named(const struct seg *s, struct catalog_entry *e) {
     const void *block = seg_at(s, e->schema_off, sizeof e->head);
     if (!block)

@@ -1,5 +1,5 @@
-/* core/table/change.c - one item changes under its stripe's lock, and what recovery makes of a
- * change that was cut off. See change.h, and write.h for the crash list. */
+/* core/table/change.c - one item changes under its stripe's lock; recovery of a change that was cut
+ * off. See change.h, and write.h for the crash list. */
 #include "core/table/change.h"
 #include "core/base/debug.h"
 #include "core/base/err.h"
@@ -19,14 +19,14 @@ int change_open_old(const struct table_view *v, uint64_t word, const struct item
     uint64_t room = heap_block_bytes(v->items.seg, WORD_OFF(word));
     if (!item_peek_open(p, old, room))
         return change_damaged(word);
-    /* By the attribute, which has to be looked for. */
+    /* Under another TTL generation its expiry is an attribute, which has to be looked for. */
     if (item_ttl_generation(&p->head) != v->ttl_generation && !item_is_readable(old, p->head.bytes))
         return change_damaged(word);
     return LARDER_OK;
 }
 
-/* Whether an entry of this item may have that key sequence: the low half of a write number comes
- * round again after 2^32 writes. */
+/* Whether an index entry of this item may have that key sequence: the low half of a write number
+ * repeats after 2^32 writes. */
 static int has_kseq(const struct item_peek *item, uint32_t kseq) {
     for (uint32_t i = 0; i < item->head.index_count; i++)
         if (item_peek_kseq(item, i) == kseq)
@@ -35,11 +35,11 @@ static int has_kseq(const struct item_peek *item, uint32_t kseq) {
 }
 
 /* A number for this write. Its low half, a key sequence, is not 0 ("not in the index") and not one
- * that `old` has. Its high bits name the catalog entry: a stripe stays with its entry and is never
- * counted anew, so no item of another table, nor of one that was dropped, has the number of one
- * that larder_put_if() compares with. */
+ * that `old` has. Its high bits name the catalog entry. A stripe stays with its entry and never
+ * counts again from 0. So no item of another or of a dropped table has the number of an item that
+ * larder_put_if() compares with. */
 _Static_assert((LARDER_TABLES_MAX - UINT64_C(1)) << CHANGE_TABLE_SHIFT < ITEM_VERSION_MAX,
-               "a damaged one is told from it");
+               "a damaged version can be told from a real one");
 
 static uint64_t next_write_number(const struct table_view *v, struct stripe_shm *stripe, const struct item_peek *old) {
     uint64_t number = (SHM_LOAD_RELAXED(&stripe->writes) | (uint64_t)v->ordinal << CHANGE_TABLE_SHIFT) + 1;
@@ -51,15 +51,15 @@ static uint64_t next_write_number(const struct table_view *v, struct stripe_shm 
 
 /* ---- The image that goes in ------------------------------------------------------------------ */
 
-/* The second of the timer that stands for an item of the segment; 0 none. */
+/* The second of the timer that stands for an item of the segment; 0: none. */
 static uint32_t armed_s_of(const struct item_peek *item) {
     const struct item_timed *timed = item ? item_timed_at(item->image, &item->head) : NULL;
     return timed ? SHM_LOAD_RELAXED(&timed->armed_s) : 0;
 }
 
-/* Key sequences: an index key that did not change keeps its sequence and so its entry. Nonzero:
- * some entry is the new image's or the old one's alone. And a place for what arm() stores: an
- * earlier try may have met another item there. */
+/* Sets version and key sequences: an index key that did not change keeps its sequence and so its
+ * entry. Nonzero: some entry is the new image's or the old one's alone. Also makes or removes the
+ * place for what arm() stores: an earlier try may have met another item. */
 static int stamp(struct item_head *image, const struct item_peek *old, uint64_t number) {
     struct item_index_slot *mine = item_index_slots(image);
     item_make_timed(image, item_expiry_s(image) != 0 || armed_s_of(old) != 0);
@@ -73,9 +73,9 @@ static int stamp(struct item_head *image, const struct item_peek *old, uint64_t 
     return 1;
 }
 
-/* Makes sure that a timer stands for the expiry of the new block: the one the old item had if that
- * is early enough, else a new one. The last thing that may fail before the publish: a put that is
- * tried again and again leaves no timer each time. */
+/* Makes sure that a timer stands for the expiry of the new block: the old item's if that is early
+ * enough, else a new one. It is the last step that may fail before the publish, so a put that is
+ * tried again and again does not leave a timer each time. */
 static int arm(struct writer *w, const struct table_view *v, const struct item_swap *s) {
     struct item_timed *timed = item_timed_at(s->block, s->image);
     if (!timed)
@@ -119,7 +119,7 @@ int change_fail(struct writer *w, int r, int undone) {
     return r;
 }
 
-/* Takes the new block, fills it, and opens step 0. On failure nothing is left. */
+/* Takes the new block, fills it, and opens step 0. A failure leaves nothing behind. */
 static int prepare_locked(struct writer *w, const struct table_view *v, struct item_swap *s) {
     uint64_t off = 0;
     struct item_head *image = s->image;
@@ -144,9 +144,9 @@ static int prepare_locked(struct writer *w, const struct table_view *v, struct i
     return LARDER_OK;
 }
 
-/* A process that stands still with a lock that this write needs is better met now, while everything
- * can be taken back. Later the writer would be stuck, and its stripe with it: then one stopped
- * process keeps others from stripes that it never took. */
+/* Waits for the locks that this write needs later. A stopped process that holds one is better met
+ * now, while everything can be undone. Later the writer would be stuck, and its stripe with it:
+ * then one stopped process keeps others from stripes that it never took. */
 static int pass_locked(struct writer *w, const struct table_view *v, const struct item_swap *s) {
     int r = s->block && s->differs ? core_hooks->index_pass(w, v, s->hash, s->block, s->old) : LARDER_OK;
     if (r == LARDER_OK && s->old && s->differs)
@@ -156,7 +156,7 @@ static int pass_locked(struct writer *w, const struct table_view *v, const struc
     return r;
 }
 
-/* From here the change is acknowledged whatever happens: a failure to tidy up only makes the writer
+/* From here the change is acknowledged whatever happens. A failure to tidy up only makes the writer
  * stuck. */
 static void finish_locked(struct writer *w, const struct table_view *v, const struct item_swap *s) {
     SHM_NOT_YET(remove_before_publish, if (s->old) core_hooks->index_remove(w, v, s->hash, s->old, s->block));
@@ -176,8 +176,8 @@ static void finish_locked(struct writer *w, const struct table_view *v, const st
         w->is_stuck = 1;
 }
 
-/* Adds the entries that only the new image has, and its timer. On failure they are gone again, and
- * step 0 is closed. */
+/* Adds the entries that only the new image has, and its timer. A failure removes the entries again
+ * and closes step 0. */
 static int add_locked(struct writer *w, const struct table_view *v, const struct item_swap *s) {
     SHM_NOT_YET(publish_before_entries, step_publish(w, 0));
     int r = s->differs ? core_hooks->index_add(w, v, s->hash, s->block, s->old) : LARDER_OK;
@@ -210,7 +210,7 @@ int change_locked(struct writer *w, const struct table_view *v, struct item_swap
 
 /* ---- Recovery -------------------------------------------------------------------------------- */
 
-/* The block that a word of step 0 links, if it is still ours to look at. NULL: the word is 0. */
+/* The block that a word of step 0 links. NULL: the word is 0, or leads outside the heap. */
 static struct item_head *linked_by(const struct writer *w, uint64_t word) {
     return word ? seg_at(w->seg, WORD_OFF(word), sizeof(struct item_head)) : NULL;
 }
@@ -222,9 +222,9 @@ static int is_in_hand(const struct writer *w, uint64_t word, unsigned side) {
     return 0;
 }
 
-/* Before the publish: take back the entries that only the new image has. After it: those that only
- * the old one had. A block that is no longer in hand had its entries removed already: it is given
- * back last. */
+/* Before the publish: removes the entries that only the new image has. After it: those that only
+ * the old one had. A block that is no longer in hand has lost its entries already, since it is
+ * given back last. */
 static int settle_entries(struct writer *w, const struct table_view *v) {
     const struct step_shm *step = &w->slot->step[0];
     uint64_t old_word = SHM_LOAD(&step->old_word), new_word = SHM_LOAD(&step->new_word);
@@ -239,7 +239,7 @@ static int settle_entries(struct writer *w, const struct table_view *v) {
     return core_hooks->index_remove(w, v, read_hash_of_item(v, &peek), item, linked_by(w, stays));
 }
 
-int write_recover_item(struct writer *w) {
+int change_recover(struct writer *w) {
     struct slot_shm *slot = w->slot;
     const struct table_view *v;
     uint64_t stripe_off = SHM_LOAD(&slot->op_stripe_off);
@@ -264,8 +264,8 @@ int write_recover_item(struct writer *w) {
     r = step_settle(w, 0);
     if (r)
         return r;
-    /* The lock may be dropped already: then somebody else may count just now, and our last stores
-     * left nothing to count. */
+    /* If the lock is dropped already, another writer may be counting now, and our last stores left
+     * nothing to count. */
     if (lock_is_mine(w, &stripe->lock))
         htab_recount_locked(&v->items, stripe);
     change_forget(w);

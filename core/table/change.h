@@ -1,9 +1,8 @@
-/* core/table/change.h - one item changes under its stripe's lock: what write.c and upkeep.c build
- * on.
+/* core/table/change.h - one item changes under its stripe's lock: the base of write.c and upkeep.c.
  *
  * Job      The steps of the write protocol between taking the stripe and leaving it. write.h has
  *          the crash list.
- * Locks    All of it wants the item's stripe (LOCK_STRIPE) held.
+ * Locks    The caller holds the item's stripe (LOCK_STRIPE).
  * Tests    tests/crash/enum_test.c, tests/crash/order_test.c
  */
 #ifndef LARDER_TABLE_CHANGE_H
@@ -14,8 +13,8 @@
 #include "core/memory/writer.h"
 #include "core/table/table.h"
 
-/* A write number, and so a version: the table's place in the catalog, and below it how often the
- * stripe was written. */
+/* A write number, which is a version, has the table's place in the catalog above this bit, and
+ * below it how often the stripe was written. */
 #define CHANGE_TABLE_SHIFT 54
 /* Of one stripe: many more than anybody writes, and many before a damaged one would run into the
  * next table's. */
@@ -33,7 +32,7 @@ struct item_swap {
     uint64_t hash; /* of the key */
     shm_word *slot;
     uint64_t old_word;
-    const struct item_peek *before; /* NULL: there was nothing */
+    const struct item_peek *before; /* what is there; NULL: nothing */
     const struct item_head *old;    /* before->image */
     /* what goes in, in private memory and in the segment; NULL: nothing */
     struct item_head *image, *block;
@@ -47,21 +46,21 @@ struct item_swap {
  * stuck. */
 int change_locked(struct writer *w, const struct table_view *v, struct item_swap *s);
 
-/* LARDER_E_CORRUPT: the item in a slot with this word. */
+/* LARDER_E_CORRUPT, with a message, for the item in a slot with this word. */
 int change_damaged(uint64_t word);
-/* The item in a slot, which is about to be replaced: its head, and what its expiry is decided by,
- * stay inside its block. */
+/* Opens the item in a slot that is about to be replaced. Checks that its head, and what decides its
+ * expiry, stay inside its block. LARDER_OK or LARDER_E_CORRUPT. */
 int change_open_old(const struct table_view *v, uint64_t word, const struct item_head *old, struct item_peek *p);
 
-/* Before the first store of an operation on an item, and after the last: the slot says what its
- * thread is at. */
+/* Before the first store of an operation on an item, and after the last: notes in the slot what its
+ * thread is doing, and clears the note. */
 void change_note(struct writer *w, const struct table_view *v, const struct stripe_shm *stripe);
 void change_forget(struct writer *w);
-/* Nothing may be half done when a call returns a failure. If what it takes cannot be had, the slot
- * is given up as it is. */
+/* For a call that fails with r. `undone` is the result of undoing it: LARDER_OK clears the note;
+ * else the writer is stuck, and its slot is given up as it is. Returns r. */
 int change_fail(struct writer *w, int r, int undone);
 
-/* Drops the stripe's lock, unless the writer is stuck: then it stays with the slot, for
+/* Drops the stripe's lock, unless the writer is stuck: then the lock stays with the slot, for
  * recovery. */
 static inline void change_leave_stripe(struct writer *w, struct stripe_shm *stripe) {
     if (!w->is_stuck)
@@ -73,9 +72,12 @@ static inline int change_is_outdated(const struct table_view *v, const struct it
     return item->index_count != v->shape.index_count || item_ttl_generation(item) != v->ttl_generation;
 }
 
-/* A counter of the writer's slot. */
+/* Adds to a counter of the writer's slot. */
 static inline void change_count(shm_word *counter, uint64_t by) {
     SHM_STORE(counter, SHM_LOAD_RELAXED(counter) + by);
 }
+
+/* Recovery of a slot that died inside OP_ITEM, in its name. */
+int change_recover(struct writer *w);
 
 #endif

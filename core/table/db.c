@@ -12,7 +12,7 @@ void (*db_stop_expirer)(struct larder *db, int is_forked_child);
 
 /* ---- Forks: every open handle of this process goes on in the child with slots of its own ----- */
 
-/* guards open_handles; before any db->mutex */
+/* guards open_handles; taken before any db->mutex */
 static pthread_mutex_t open_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct larder *open_handles;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
@@ -61,8 +61,8 @@ static void fork_register(void) {
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
 
-/* Takes the first slot now, so that larder_slot_stats() shows who is attached, and a process may
- * give up privileges afterwards. If there is none, the first write will say so. */
+/* Takes the first slot now, so that larder_slot_stats() shows the process, and it may give up
+ * privileges afterwards. If no slot is free, the first write reports it. */
 static void show_attached(struct larder *db) {
     struct writer *w;
     if (!db->seg.is_read_only && writer_borrow_within(db, 0, &w) == LARDER_OK)
@@ -89,7 +89,7 @@ static int open_handle(const struct larder_options *options, struct larder **out
     db->priv = priv;
     pthread_mutex_init(&db->mutex, NULL);
     epoch_begin(&db->views.epochs);
-    /* before seg_open takes a liveness lock: see the fork guard */
+    /* before seg_open() takes a liveness lock, which a fork must not meet halfway */
     pthread_once(&fork_once, fork_register);
     int r = seg_open(&db->seg, o);
     if (r) {
@@ -113,8 +113,8 @@ static int open_handle(const struct larder_options *options, struct larder **out
     return LARDER_OK;
 }
 
-/* A thread that is cancelled in the middle of this would leave the creation lock, descriptors and
- * mappings with its process. */
+/* A thread cancelled in the middle of this would leave the creation lock, descriptors and mappings
+ * with its process. */
 int larder_open(const struct larder_options *options, struct larder **out) {
     int cancel_state;
     struct err_kept before;
@@ -160,8 +160,8 @@ int larder_memfd(const struct larder *db) {
     return db && db->seg.is_memfd ? db->seg.fd : -1;
 }
 
-/* Another thread may be reading any clock that was ever set, so none is freed; but the same one is
- * made once. */
+/* Another thread may be reading any clock that was ever set, so none is freed; but the same clock
+ * is made once only. */
 static struct db_clock *find_clock(struct larder *db, int64_t (*now)(void *arg), void *arg) {
     pthread_mutex_lock(&db->mutex);
     struct db_clock *clock = db->clocks;
@@ -204,14 +204,14 @@ int64_t db_now_checked(const struct larder *db) {
                : atomic_load_explicit(&db->second, memory_order_relaxed);
 }
 
-/* Another second of the system's clock: whether the file still has a name. One that is gone is
- * marked for all that are attached; a read-only attachment keeps it to itself. */
+/* A new second of the system's clock: looks whether the file still has a name. If not, marks the
+ * segment for all attachments. A read-only one notes it for itself alone. */
 static void look_at_name(struct larder *db, int64_t second) {
     int64_t before = atomic_load_explicit(&db->second, memory_order_relaxed);
     if (before == second || atomic_load_explicit(&db->is_removed, memory_order_relaxed) ||
         !atomic_compare_exchange_strong_explicit(&db->second, &before, second, memory_order_relaxed,
                                                  memory_order_relaxed))
-        return; /* another thread looks */
+        return; /* the same second, or known, or another thread looks */
     if (!seg_is_removed(&db->seg))
         return;
     seg_lock_remove_orphan(&db->seg);
@@ -219,7 +219,7 @@ static void look_at_name(struct larder *db, int64_t second) {
     if (!db->seg.is_read_only)
         (void)SHM_CAS(&db->seg.shm->state, &ready, SEG_STATE_DESTROYED);
     atomic_store_explicit(&db->is_removed, 1, memory_order_relaxed);
-    /* so that every call comes here */
+    /* so that every call comes here from now on */
     atomic_store_explicit(&db->second, INT64_MIN, memory_order_relaxed);
 }
 
@@ -239,7 +239,7 @@ static int check_slowly(struct larder *db, int64_t second) {
                        "the segment is being repaired, or its repair was cut off; this user cannot tell");
     if (state == SEG_STATE_REPAIRING)
         return err_set(LARDER_E_CORRUPT, "a repair of the segment was cut off; larder check --repair finishes it");
-    return err_set(LARDER_E_CORRUPT, "the segment's state is %u", state);
+    return err_set(LARDER_E_CORRUPT, "the segment's state word is %u, which means nothing", state);
 }
 
 int db_check(struct larder *db) {

@@ -1,5 +1,5 @@
-/* core/table/db_alloc.c - what a caller makes for itself from a handle: pages, builders and copies
- * of items.
+/* core/table/db_alloc.c - objects of a handle in private memory: pages, builders and copies of
+ * items.
  *
  * Tests    tests/unit/table/keep_test.c, tests/api/item_copy_test.c
  */

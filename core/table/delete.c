@@ -15,7 +15,7 @@ static int prepare(struct writer *w, struct write *c) {
     return write_take_key(c, ((const struct deletion *)c)->key);
 }
 
-/* What has expired goes, too, though nobody was to find it. */
+/* An expired item goes, too, though the call does not find it. */
 static int decide(struct writer *w, struct write *c) {
     if (!c->old)
         return LARDER_NOT_FOUND;

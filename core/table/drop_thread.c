@@ -7,9 +7,9 @@
 #include "core/base/wait.h"
 #include "core/table/db.h"
 
-#define DROP_BUSY_MS 100       /* for one lock: larder_close() waits for the thread */
+#define DROP_BUSY_MS 100       /* limit for one lock: larder_close() waits for the thread */
 #define DROP_PIECES 64         /* with one writer */
-#define DROP_PATIENCE_MS 10000 /* without a piece done, because somebody holds the catalog or a stripe */
+#define DROP_PATIENCE_MS 10000 /* without a piece done: a lock is held elsewhere */
 
 struct drop_thread {
     struct larder *db;
@@ -29,15 +29,15 @@ static int test_says_none(void) {
 }
 #endif
 
-/* Some pieces, with one writer: others may want its slot (rule W4 of core/memory/writer.h), or the
- * views that it keeps from being freed. LARDER_MORE: go on; else nothing is left, or nothing can be
- * done. */
+/* Empties some pieces with one writer, not more: others may want its slot (rule W4 of
+ * core/memory/writer.h), and it keeps views from being freed. LARDER_MORE: go on; else nothing is
+ * left, or nothing can be done. */
 static int empty_some(struct drop_thread *d) {
     struct writer *w;
     int r = writer_borrow(d->db, &w);
     if (r)
         return r;
-    /* LARDER_NO_WAIT is for callers */
+    /* LARDER_NO_WAIT is for callers, not for this thread */
     if (!w->busy_timeout_ms || w->busy_timeout_ms > DROP_BUSY_MS)
         w->busy_timeout_ms = DROP_BUSY_MS;
     w->is_stopping = &d->is_stopping;
@@ -56,7 +56,7 @@ static void *run(void *arg) {
     struct drop_thread *d = arg;
     for (int is_done = 0; !is_done;) {
         int r = empty_some(d);
-        /* A table that was dropped since we looked is seen here, or its dropper sees is_done. */
+        /* A table dropped since the last piece is seen here, or its dropper sees is_done. */
         pthread_mutex_lock(&d->db->mutex);
         is_done = d->is_done = (r != LARDER_MORE && r != LARDER_NOT_FOUND) || d->is_stopping ||
                                db_check(d->db) != LARDER_OK || !table_has_drops(&d->db->seg);

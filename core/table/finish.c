@@ -1,19 +1,18 @@
-/* core/table/finish.c - what recovery needs of the operations: finishing or undoing what a dead
- * slot was at. See finish.h. */
+/* core/table/finish.c - finishing or undoing the operation of a dead slot. See finish.h. */
 #include "core/table/finish.h"
 #include "core/base/err.h"
 #include "core/memory/hooks.h"
 #include "core/memory/journal.h"
 #include "core/memory/recover.h"
-#include "core/table/table.h"
-#include "core/table/write.h"
+#include "core/table/change.h"
+#include "core/table/table_life.h"
 
 /* An item write may be under way inside another operation (an index being filled, a table being
- * emptied): it comes first. Its stripe's lock goes then, too: what goes on with the operation takes
- * stripes one after the other, as the dead thread did. */
+ * emptied). It comes first, and its stripe's lock goes then: finishing the operation takes stripes
+ * one after the other, as the dead thread did. */
 int finish_operation(struct writer *dead) {
     uint32_t op = SHM_LOAD(&dead->slot->op), a = SHM_LOAD(&dead->slot->op_a), b = SHM_LOAD(&dead->slot->op_b);
-    int r = SHM_LOAD(&dead->slot->op_stripe_off) != 0 ? write_recover_item(dead) : step_settle(dead, 0);
+    int r = SHM_LOAD(&dead->slot->op_stripe_off) != 0 ? change_recover(dead) : step_settle(dead, 0);
     if (r)
         return r;
     r = recover_drop_held(dead, LOCK_STRIPE);

@@ -1,11 +1,10 @@
 /* core/table/increment.c - larder_increment(): a number of an item, counted up by one call.
  *
- * Idea     Mostly the number is there. Then the item is changed where it is found, under its
- *          stripe's lock (decide): nobody comes between, so nothing is tried again. What that
- *          leaves out is done as a caller would do it, with a builder and larder_put_if(): an item
- *          that has to be made, an attribute to be added, another expiry, an image that has to be
- *          laid out anew (it needs a directory now, or none, or is too large), an image that was
- *          made under another definition of the table.
+ * Idea     Mostly the number is there. Then the item is changed in place, under its stripe's lock
+ *          (decide): no other write comes between, so no compare fails. The rest is done as a
+ *          caller would do it, with a builder and larder_put_if(): an item that is not there, an
+ *          attribute to be added, another expiry, an image that needs another layout (a directory
+ *          now, or none, or it is too large), an image made under another definition of the table.
  * Locks    None across the two ways. Each of them is one write.
  * Tests    tests/api/increment_test.c, tests/crash/scenarios.c (increment ..)
  */
@@ -21,10 +20,10 @@ struct increment {
     struct write write;
     const struct larder_key *key;
     struct bytes name;
-    int64_t by, sum; /* sum: what is there afterwards */
+    int64_t by, sum; /* sum: the number afterwards */
 };
 
-/* ---- The short way: LARDER_NOT_FOUND if it does not lead there, with nothing changed --------- */
+/* ---- The short way: LARDER_NOT_FOUND if it cannot be gone, with nothing changed -------------- */
 
 static int has_name(const char *name, size_t name_bytes, struct bytes wanted) {
     return name && name_bytes == wanted.len && memcmp(name, wanted.at, wanted.len) == 0;
@@ -43,7 +42,7 @@ static int prepare(struct writer *w, struct write *c) {
     int r = write_take_key(c, increment->key);
     if (r)
         return r;
-    /* another expiry, which a put works out */
+    /* a TTL attribute changes the expiry, which a put works out */
     if (has_name(shape->ttl_name, shape->ttl_name_bytes, name))
         return LARDER_NOT_FOUND;
     struct read_hint hint = read_hint_stripe(c->view, c->hash);
@@ -52,8 +51,8 @@ static int prepare(struct writer *w, struct write *c) {
     return LARDER_OK;
 }
 
-/* The image is the item that is there with a number changed. Made of a private copy, in memory that
- * is there already. */
+/* Makes the image: the present item with the number changed. Works on a private copy, in memory
+ * that the writer has already. */
 static int add_locked(struct writer *w, struct increment *increment) {
     struct write *c = &increment->write;
     const struct item_peek *old = c->old;
@@ -94,7 +93,7 @@ struct increment_kit {
     struct larder_page *page;
 };
 
-/* The key of an item that is not there yet becomes its first attributes. */
+/* Adds the key as the first attributes of an item that is not there yet. */
 static int add_key(struct larder_table *t, const struct larder_key *key, struct larder_builder *b) {
     const struct table_view *v;
     struct epoch_use *use = views_visit(t->db);
@@ -109,7 +108,7 @@ static int add_key(struct larder_table *t, const struct larder_key *key, struct 
     return r;
 }
 
-/* The item that is to be there, and *sum. old: what is there, or NULL. */
+/* Makes the new item, and *sum. old: what is there, or NULL. */
 static int make_item(struct larder_table *t, struct increment *increment, const struct larder_item *old,
                      struct larder_builder *b, const struct larder_item **made) {
     const char *name = (const char *)increment->name.at;
@@ -130,7 +129,7 @@ static int make_item(struct larder_table *t, struct increment *increment, const 
     return r ? r : larder_builder_finish(b, made);
 }
 
-/* Ends, as every other write that comes between got on. */
+/* Ends, since each time round another write has succeeded. */
 static int increment_anew(struct larder_table *t, struct increment *increment, const struct increment_kit *kit) {
     int r = larder_get(t, increment->key, kit->page);
     while (r >= 0) {

@@ -8,7 +8,7 @@
 #include "core/memory/hooks.h"
 #include "core/table/db.h"
 #include "core/table/trim.h"
-#include "core/table/write.h"
+#include "core/table/upkeep.h"
 
 #define ROOM_BYTES_PER_ROUND 1024u
 #define ROOM_STALL_MS 100u        /* rule R2: without a piece of a dropped table being done, by whatever process */
@@ -16,7 +16,7 @@
 #define ROOM_WAIT_MS 1u           /* rule R2: for a lock that is dropped just now, or whose owner has died */
 
 #if LARDER_CRASH_POINTS
-/* Tests: where the heap was made to say that it is full, it says so no more once room was made. */
+/* Tests: a heap that was made to report that it is full stops doing so once room was made. */
 extern _Atomic int64_t heap_test_takes_left;
 static int say_not_full(int has_made) {
     if (has_made && heap_test_takes_left == 0)
@@ -91,7 +91,7 @@ static int make_some(struct writer *w, struct room *room) {
     return make_round(w, room);
 }
 
-/* All that can be had, and no second time. */
+/* All the room that can be made, once per call. */
 static int make_all(struct writer *w, struct room *room) {
     int has_made = 0;
     if (room->is_all_made)
@@ -102,8 +102,8 @@ static int make_all(struct writer *w, struct room *room) {
     return has_made;
 }
 
-/* For a new table what was dropped before comes first: its entry has stripes. True: a piece of it
- * is empty now, or all of it, whoever did it: its memory may be what was lacking. */
+/* For a new table, whose entry may be one that was dropped before. True: a piece of a dropped table
+ * was emptied, or another process emptied the last: its memory may be what was lacking. */
 static int await_drops(struct writer *w, const struct room *room) {
     if (!room->had_drops || wait_now_ms() >= room->drops_until_ms)
         return 0;

@@ -1,9 +1,10 @@
-/* core/table/make_room.h - a call that needs memory finds none: what is dead makes room, then it
- * tries again.
+/* core/table/make_room.h - a call that needs memory finds none: dead memory makes room, and the
+ * call tries again.
  *
- * Job      The one place for it. Two kinds of dead memory are known: tables that were dropped and
- *          are not empty yet (core/table/table_empty.c), and items that have expired
- *          (ttl/make_room.c). Neither needs anybody else: no expirer, no thread.
+ * Job      The one place for it. Two kinds of memory are dead: tables that were dropped and are not
+ *          empty yet (core/table/table_empty.c), and items that have expired (ttl/make_room.c).
+ *          Bucket arrays that are too large give some, too (core/table/trim.h). None of this needs
+ *          an expirer or another thread.
  * Bounds   A round gives some hundred blocks back. A call has ROOM_ROUNDS rounds, and one more for
  *          each KiB it asks for, for larger blocks need neighbours that are free: a tenth of a
  *          second at most, and what they remove nobody has to remove later. Where nothing is dead a
@@ -29,18 +30,18 @@
 
 #define ROOM_ROUNDS 512u
 
-/* What one call asks for. */
+/* The needs of one call. */
 struct room {
-    uint64_t bytes; /* about so many */
+    uint64_t bytes; /* roughly */
     int64_t now_s;  /* by the handle's clock */
-    /* Of the item that is to be written: what has expired in its place goes first. NULL: there is
-     * none. */
+    /* Of the item that is to be written: expired items in its bucket go first. NULL: there is no
+     * item. */
     const struct table_view *view;
     uint64_t hash;
-    /* A try costs so much that all room is made before the next one; and that once. */
+    /* A try costs so much that all room is made before the next one; once per call. */
     int wants_all;
-    /* A new table: until then what was dropped is waited for. had_drops: there was some when the
-     * try began. */
+    /* A new table: how long to wait for dropped ones. had_drops: there were some when the try
+     * began. */
     uint64_t drops_until_ms;
     int had_drops;
     /* Private */

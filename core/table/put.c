@@ -1,8 +1,7 @@
 /* core/table/put.c - larder_put() and larder_put_if(): an item takes the place of the one with its
  * key.
- *
- * Idea     The image is made outside the lock, while what the lock's holder will look at is
- *          fetched. Under it a put decides nothing; put_if compares one version.
+ * Idea     The image is made outside the lock, while what will be needed under it is fetched. Under
+ *          it a put decides nothing; put_if compares one version.
  * Tests    tests/api/items_test.c, tests/api/put_if_test.c, tests/crash/enum_test.c
  */
 #include "core/base/err.h"
@@ -24,8 +23,8 @@ static const struct put *put_of(const struct write *c) {
 
 /* ---- Outside the lock ------------------------------------------------------------------------ */
 
-/* Where attributes stood in items of the same kind: as far as can be told at once, the same table
- * and as many attributes. */
+/* Where key attributes were in items of the same kind: of the same table and with as many
+ * attributes, which is quickly told. */
 static uint16_t *near_of(struct writer *w, const struct table_view *v, const struct larder_item *item) {
     return w->near[(v->ordinal * 5 + item_head(item)->attr_count) % WRITER_NEAR];
 }
@@ -38,9 +37,9 @@ static void take_key(struct write *c, const struct item_head *image) {
     memcpy(c->key->area, item_key_area(image), c->key->area_bytes);
 }
 
-/* The image, and its key, as the view's definition has them. Two misses, or three, are on the way
- * to the item that is there: bucket, and block with its span. Each is fetched while a part of the
- * image is made. */
+/* Makes the image and its key by the view's definition. Two or three misses are on the way to the
+ * present item: the bucket, and the block with its span. Each is fetched while a part of the image
+ * is made. */
 static int prepare(struct writer *w, struct write *c) {
     struct item_store store;
     const struct table_view *v = c->view;
@@ -66,8 +65,7 @@ static int prepare(struct writer *w, struct write *c) {
     return LARDER_OK;
 }
 
-/* And the item that larder_put_if() is to replace must be one with the key of the item that goes
- * in. */
+/* The same for larder_put_if(), whose expected item must have the key of the new one. */
 static int prepare_if(struct writer *w, struct write *c) {
     const struct item_head *e = put_of(c)->expected;
     int r = prepare(w, c);
@@ -84,8 +82,8 @@ static int decide(struct writer *w, struct write *c) {
     return r ? r : WRITE_STORE;
 }
 
-/* Whether what is there is what the caller expects. Both have the key (prepare_if); the hash tells
- * items of other segments, whose write numbers may be the same. */
+/* Whether the present item is the one that the caller expects. Both have the key (prepare_if). The
+ * hash tells items of other segments, whose write numbers may be the same. */
 static int is_as_expected(const struct write *c) {
     const struct item_head *e = put_of(c)->expected;
     if (!c->was_there || !e)
@@ -105,8 +103,8 @@ static int decide_if(struct writer *w, struct write *c) {
 static const struct write_kind put_kind = {prepare, decide, .takes_memory = 1};
 static const struct write_kind put_if_kind = {prepare_if, decide_if, .takes_memory = 1};
 
-/* The caller's item is looked at here and there first, and later as a whole. If it was made a while
- * ago it had better come at once; fetching more than it has does no harm. */
+/* The caller's item is first looked at here and there, later as a whole. If it was made a while ago
+ * it is better fetched at once. Fetching more than it has does no harm. */
 static void prefetch_item(const struct larder_item *item) {
     for (size_t at = 0; at < WRITE_AHEAD_BYTES; at += 64)
         SHM_PREFETCH((const uint8_t *)item + at);

@@ -1,11 +1,12 @@
 /* core/table/read.c - reading items without locks. See read.h.
  *
- * Long copies  Writers of other items of the stripe move its sequence too. A copy that takes longer
- *              than the pause between two of their writes would never see it stand still. So after
- *              a few tries the item is pinned down by what only it has: (bucket array, slot word,
- *              version). All are read within one standing sequence before the copy and again after
- *              it. The array says that the slot still is one of this stripe, and a version is used
- *              once per stripe: so if they are equal it is the same block, linked all the while.
+ * Long copies
+ *          Writers of other items of the stripe move its sequence, too. A copy that takes longer
+ *          than the pause between two of their writes would never see it stand still. So after a
+ *          few tries the item is pinned by what only it has: (bucket array, slot word, version).
+ *          All are read within one standing sequence before the copy, and again after it. The array
+ *          shows that the slot is still one of this stripe, and a version is used once per stripe.
+ *          So if all are equal it is the same block, linked all the while.
  */
 #include "core/table/read.h"
 #include "core/base/err.h"
@@ -59,8 +60,8 @@ uint32_t read_armed_s(const struct table_view *v, uint64_t word, const struct it
     return SHM_LOAD(&item_timed_at(image, &head)->armed_s);
 }
 
-/* The clock that expiry is decided by, to the millisecond. A clock set by larder_set_clock() is
- * exact, and is not called here: writers come this way with a stripe locked. */
+/* The clock that decides expiry, to the millisecond. A clock set by larder_set_clock() is exact,
+ * and is not called here: writers come this way with a stripe locked. */
 static int64_t exact_now(const struct larder *db, int64_t now_s) {
     struct timespec ts;
     if (atomic_load_explicit(&db->clock, memory_order_relaxed))
@@ -77,7 +78,7 @@ int read_is_expired(const struct table_view *v, const struct item_head *image, i
     }
     if (at_s == 0)
         return 0;
-    /* the cheap clock may be a few milliseconds behind a new second */
+    /* the cheap clock may lag a few milliseconds behind a new second */
     if (now_s >= 0 && at_s == (uint64_t)now_s + 1)
         now_s = exact_now(v->db, now_s);
     return now_s >= 0 && at_s <= (uint64_t)now_s;
@@ -96,11 +97,11 @@ static int is_wanted(const struct item_head *image, const struct wanted *want) {
     return item_is_same_key(item_key_in(image), item_key_of(want->key));
 }
 
-/* What a copy came to. */
+/* What a copy turned out to be. */
 enum { COPY_WANTED, COPY_OTHER, COPY_INSANE };
 
-/* Copies the block's image to the end of the page, whatever it is by now: nothing is validated but
- * what is needed to look at the copy. LARDER_OK and *kind, or a failure. */
+/* Copies the block's image to the end of the page, whatever it is by now. Validates only what is
+ * needed to look at the copy. LARDER_OK and *kind, or a failure. */
 static inline __attribute__((always_inline)) int copy_image(const struct table_view *v, const struct wanted *want,
                                                             struct larder_page *page, struct found *f, int *kind) {
     const _Atomic uint32_t *length = (const _Atomic uint32_t *)(f->block + offsetof(struct item_head, bytes));
@@ -120,8 +121,8 @@ static inline __attribute__((always_inline)) int copy_image(const struct table_v
     return LARDER_OK;
 }
 
-/* One look, nothing validated: LARDER_OK and *f, LARDER_NOT_FOUND, or LARDER_E_CORRUPT: not found,
- * but some of what was looked at makes no sense. LARDER_E_NO_MEMORY. */
+/* One look, nothing validated. LARDER_OK and *f; LARDER_NOT_FOUND; LARDER_E_CORRUPT: not found, but
+ * something on the way makes no sense; LARDER_E_NO_MEMORY. */
 static int look(const struct table_view *v, struct stripe_shm *stripe, const struct wanted *want,
                 struct larder_page *page, struct found *f) {
     struct htab_walk walk;
@@ -141,8 +142,8 @@ static int look(const struct table_view *v, struct stripe_shm *stripe, const str
     return walk.is_damaged ? LARDER_E_CORRUPT : LARDER_NOT_FOUND;
 }
 
-/* Whether the item found is still the one in its slot. 0 also if the sequence would not stand still
- * for the look. */
+/* Whether the item found is still the one in its slot. Also 0 if the sequence moved during the
+ * look. */
 static int is_pinned(const struct read_place *place) {
     uint64_t seq = htab_read_begin(place->stripe);
     if (SHM_LOAD(&place->stripe->array) != place->array || SHM_LOAD(place->slot) != place->word)
@@ -163,7 +164,8 @@ static int damaged(void) {
     return err_set(LARDER_E_CORRUPT, "an item of the table, or what refers to it, is damaged");
 }
 
-/* The item at a place where it was seen, copied once more: good if it is still there afterwards. */
+/* Copies the item once more from the place where it was seen. True: it was still there
+ * afterwards. */
 static int copy_pinned(const struct table_view *v, const struct wanted *want, struct larder_page *page,
                        struct found *f) {
     struct read_place place = place_of(f);
@@ -188,7 +190,7 @@ static int find_and_copy(const struct table_view *v, const struct wanted *want, 
     }
 }
 
-/* The same where a hint says. 0: it does not say, or not any more. */
+/* The same where the hint says. 0: it says nothing, or nothing that is still true. */
 static int copy_hinted(const struct table_view *v, const struct wanted *want, const struct read_hint *hint,
                        struct larder_page *page, struct found *f) {
     int kind = COPY_INSANE;
@@ -211,8 +213,7 @@ static int read_wanted(const struct table_view *v, const struct wanted *want, co
     return copy_hinted(v, want, hint, page, f) ? LARDER_OK : find_and_copy(v, want, page, f);
 }
 
-/* Most items never expire, and most have the table's present TTL generation: then nothing is
- * asked. */
+/* Most items never expire, and most have the table's present TTL generation: those need no look. */
 static inline int has_expired(const struct table_view *v, const struct item_head *image, int64_t now_s) {
     int is_asked = (image->flags & ITEM_TIMED) || item_ttl_generation(image) != v->ttl_generation;
     return is_asked && read_is_expired(v, image, now_s);
@@ -282,7 +283,7 @@ static inline __attribute__((always_inline)) int get(const struct table_view *v,
     int r = item_key_from_values(&v->shape, key, &k);
     if (r)
         return r;
-    /* what it fetches comes during the next calls */
+    /* what this prefetches comes in during the next calls */
     struct read_hint hint = read_hint_stripe(v, read_hash(v, &k));
     page_reset(page);
     page->scanned = 1;
@@ -304,7 +305,7 @@ int larder_get(struct larder_table *t, const struct larder_key *key, struct lard
  * first-level cache. */
 #define MANY_AT_ONCE 16
 
-/* The encoded keys of a round, one after the other in the page's memory for them. */
+/* The encoded keys of a round, one after the other in the page's memory for keys. */
 struct round {
     const struct item_key *key[MANY_AT_ONCE];
     struct read_hint hint[MANY_AT_ONCE];

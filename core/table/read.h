@@ -1,15 +1,15 @@
 /* core/table/read.h - reading items without locks: copy, then check.
  *
- * Job      Finds an item by key or by (hash, key sequence), copies it into a page, and returns it
- *          only if nothing it was copied from was given back meanwhile.
+ * Job      Finds an item by key or by (hash, key sequence) and copies it into a page. Returns it
+ *          only if nothing that it was copied from was given back meanwhile.
  * Why      A writer unlinks, bumps the stripe's sequence, and only then gives memory back. So if
  *          the sequence is the same before and after a copy, every byte of it was linked all along.
- *          There is no odd state: nothing to wait for. A copy so long that the sequence keeps
- *          moving is checked against its own slot word and version instead (read.c, "long copies").
- * Damage   What is in a page has the key, or as much of the hash as an item has and the key
- *          sequence, that it was looked for by, and a head that makes sense: sizes, key area, index
- *          slots and directory lie inside the image. Its records are looked at by whoever reads
- *          them (core/item/item_read.c).
+ *          There is no odd state, so nothing to wait for. A copy so long that the sequence keeps
+ *          moving is checked against its own slot word and version instead (read.c, "Long copies").
+ * Damage   An item in a page has the key that was looked for, or the key sequence and as much of
+ *          the hash as an item has. Its head makes sense: sizes, key area, index slots and
+ *          directory lie inside the image. Records are checked when they are read
+ *          (core/item/item_read.c).
  * Tests    tests/api/items_test.c, tests/api/threads_test.c
  */
 #ifndef LARDER_TABLE_READ_H
@@ -18,7 +18,7 @@
 #include "core/item/page.h"
 #include "core/table/db.h"
 
-/* Where an item was when it was read: to see later whether it still is (page snapshots). */
+/* Where an item was when it was read, to see later whether it is still there (page snapshots). */
 struct read_place {
     const struct stripe_shm *stripe;
     const shm_word *slot;       /* NULL: nothing was found */
@@ -27,10 +27,10 @@ struct read_place {
     uint64_t version;
 };
 
-/* Begins a read of t into a page, before its view is looked for (core/table/views.h). What it
- * returns is for read_end(); NULL: LARDER_E_NO_MEMORY, and nothing has begun. */
+/* Begins a read of t into a page, before its view is looked for (core/table/views.h). Returns what
+ * read_end() needs; NULL: LARDER_E_NO_MEMORY, and nothing has begun. */
 static inline struct epoch_use *read_begin(struct larder_table *t, struct larder_page *page) {
-    /* the page is in no list of this handle */
+    /* the page was made with another handle: its use is in no list of this one */
     if (__builtin_expect(page->epochs != &t->db->views.epochs, 0))
         return views_visit(t->db);
     epoch_enter(&t->db->views.epochs, &page->use);
@@ -43,8 +43,8 @@ static inline void read_end(struct larder_table *t, struct larder_page *page, st
         views_depart(t->db, use);
 }
 
-/* One read into a page, all of it: looks for the view, reads, judges the result (table_judge). The
- * page of a read that failed is left empty. Inline, so that `read` is part of the public call. */
+/* One whole read into a page: looks for the view, reads, judges the result (table_judge). A read
+ * that fails leaves the page empty. Inline, so that `read` is part of the public call. */
 typedef int read_into(const struct table_view *v, const void *arg, struct larder_page *page);
 static inline __attribute__((always_inline)) int read_page(struct larder_table *t, struct larder_page *page,
                                                            read_into *read, const void *arg) {
@@ -59,13 +59,13 @@ static inline __attribute__((always_inline)) int read_page(struct larder_table *
     return r < 0 ? page_fail(page, r) : r;
 }
 
-/* True if an image is expired at now_s: by its expiry, or if the table's TTL attribute changed
- * since, by the attribute. */
+/* Whether an image has expired at now_s: by its expiry; by the TTL attribute, if the table's has
+ * changed since the image was made. */
 int read_is_expired(const struct table_view *v, const struct item_head *image, int64_t now_s);
 
-/* Where an item probably is, found out ahead and without waiting: the three steps each end with a
- * prefetch, so that the misses of many items overlap if each step is made for all of them. Only
- * hash must be set; the rest is checked when it is used. */
+/* Where an item probably is. Found in three steps that never wait, each of which ends with a
+ * prefetch: if each step is made for many items before the next, their misses overlap. Only hash
+ * must be set; the rest is checked when it is used. */
 struct read_hint {
     uint64_t hash;
     struct stripe_shm *stripe;
@@ -73,36 +73,37 @@ struct read_hint {
     uint64_t array, word; /* of the stripe and the slot */
     shm_word *slot;       /* NULL: no idea */
 };
-#define READ_AHEAD_ITEMS 6u /* so many items are fetched while one is copied: as many lines as a core keeps in flight */
+/* Items that are fetched while one is copied: as many lines as a core keeps in flight. */
+#define READ_AHEAD_ITEMS 6u
 struct read_hint read_hint_stripe(const struct table_view *v, uint64_t hash);
 void read_hint_bucket(const struct table_view *v, struct read_hint *hint);
-/* ahead_bytes: how much of the item to fetch, as the page that it will be copied to has it. */
+/* ahead_bytes: how much of the item to fetch; the page that it will be copied to knows. */
 void read_hint_item(const struct table_view *v, struct read_hint *hint, size_t ahead_bytes);
 
-/* Copies the item with this key to the end of the page. LARDER_OK, LARDER_NOT_FOUND (absent,
- * expired), failures. */
+/* Copies the item with this key to the end of the page. LARDER_OK; LARDER_NOT_FOUND: absent or
+ * expired; failures. */
 int read_by_key(const struct table_view *v, const struct item_key *key, const struct read_hint *hint, int64_t now_s,
                 struct larder_page *page);
 
-/* Copies the item that an index entry (hint->hash, kseq) of index `ordinal` stands for (-1: table
- * order) to the end of the page. LARDER_OK; LARDER_NOT_FOUND: the entry stands for nothing now
- * (stale, not yet published, or expired: *is_expired_out then 1). place may be NULL. On
- * LARDER_NOT_FOUND place->slot is NULL unless expired. */
+/* Copies the item that the entry (hint->hash, kseq) of index `ordinal` (-1: table order) stands for
+ * to the end of the page. LARDER_OK. LARDER_NOT_FOUND: the entry stands for no item now: it is
+ * stale, not yet published, or expired (then *is_expired is 1). place may be NULL; on
+ * LARDER_NOT_FOUND its slot is NULL unless expired. */
 int read_by_entry(const struct table_view *v, int ordinal, uint32_t kseq, const struct read_hint *hint, int64_t now_s,
                   struct larder_page *page, struct read_place *place, int *is_expired);
 /* Whether the item at place is still the one that was read. */
 int read_is_still_there(const struct read_place *place);
 
-/* The hash of a key, encoded; and by its parts, which lie together. The bits without HTAB_HASH_MASK
- * are 0. */
+/* The hash of an encoded key; the same by its parts, which lie together. Only bits of
+ * HTAB_HASH_MASK are set. */
 uint64_t read_hash(const struct table_view *v, const struct item_key *key);
 uint64_t read_hash_of(const struct table_view *v, const uint8_t *area, size_t partition_bytes, size_t sort_bytes);
-/* The same without a view: it is the same for all tables of a segment. */
+/* The same without a view: all tables of a segment hash alike. */
 uint64_t read_hash_in(const struct seg *s, const uint8_t *area, size_t partition_bytes, size_t sort_bytes);
-/* The hash of an item's key, made anew: an item has only a part of it. */
+/* The hash of an item's key, computed again: an item holds only a part of it. */
 uint64_t read_hash_of_item(const struct table_view *v, const struct item_peek *item);
 
-/* The armed_s of the image in a slot, as far as it makes sense; 0 if it has none. */
+/* The armed_s of the image in a slot; 0: it has none, or makes no sense. */
 uint32_t read_armed_s(const struct table_view *v, uint64_t word, const struct item_head *image);
 
 #endif

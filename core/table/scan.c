@@ -1,10 +1,10 @@
 /* core/table/scan.c - all items of a table, in hash order.
  *
- * Idea     Stripes are the top bits of the hash and buckets the next ones, scaled, so walking them
- *          in order walks the hashes in order, whatever size the arrays have just now. The cursor
- *          is therefore a key: continue with the hash of that key, and among equal hashes with the
- *          key bytes after it. A bucket chain is read as one validated piece.
- * Hashes   Of which only the high half counts, for items and positions alike: items have no more,
+ * Idea     Stripes are the top bits of the hash, and buckets the next ones, scaled. So walking them
+ *          in order walks the hashes in order, whatever size the arrays have at the moment, and the
+ *          cursor is a key: a scan continues at the hash of that key, and among equal hashes after
+ *          its bytes. A bucket chain is read as one validated piece.
+ * Hashes   Only the high half counts, for items and positions alike: items hold no more of it, and
  *          buckets are chosen by no more.
  * Tests    tests/api/scan_test.c
  */
@@ -14,29 +14,29 @@
 #include "core/table/read.h"
 #include <stdlib.h>
 
-#define CHAIN_TRIES 4 /* to copy a whole chain while its stripe stands still */
+#define CHAIN_TRIES 4 /* to copy a whole chain before its stripe's sequence moves */
 
 struct position {
     uint64_t hash;              /* continue at this hash */
     const struct item_key *key; /* after this key if the hash is equal; NULL: at the hash */
 };
 
-/* An item of a chain, for scan_chain_singly. */
+/* An item of a chain, for scan_chain_singly(). */
 struct member {
-    uint64_t hash; /* as htab_hash_in() makes it: enough to be found by */
+    uint64_t hash; /* as htab_hash_in() makes it: enough to find the item */
     uint32_t kseq;
 };
 
-/* A chain of a stripe that is being read, in its array as of `seq`. */
+/* A chain of a stripe that is being read, in the stripe's array as of `seq`. */
 struct chain {
     struct stripe_shm *stripe;
     uint32_t number; /* of the stripe */
     uint32_t buckets, bucket;
     uint64_t seq;
-    unsigned tries; /* so often it had to be looked for again */
+    unsigned tries; /* how often it had to be looked for again */
 };
 
-/* Lies in the page's memory, for it is too large for a small stack. */
+/* Lies in the page's memory: it is too large for a small stack. */
 struct scan {
     const struct table_view *v;
     struct larder_page *page;
@@ -45,7 +45,7 @@ struct scan {
     uint64_t last_hash; /* inclusive end */
     uint32_t limit, bytes_max;
     struct item_key last_key; /* of the page's last item: what from.key refers to */
-    /* Of the chain that is being read: */
+    /* of the chain that is being read */
     uint64_t words[HTAB_CHAIN_MAX];
     struct member members[HTAB_CHAIN_MAX];
     const struct item_head *images[HTAB_CHAIN_MAX];
@@ -74,8 +74,7 @@ static int is_before(const struct item_head *image, const struct position *from)
     return order < 0 || (order == 0 && mine <= other);
 }
 
-/* Copies one chain's items to the end of the page, unvalidated. The number of images, or a
- * failure. */
+/* Copies one chain's items to the end of the page, unvalidated. LARDER_OK, or a failure. */
 static int copy_chain(struct scan *s, int count) {
     const uint64_t *words = s->words;
     const struct seg *seg = s->v->items.seg;
@@ -93,7 +92,7 @@ static int copy_chain(struct scan *s, int count) {
             return r;
         uint8_t *to = s->page->bytes + s->page->used;
         shm_copy_out(to, block, head.bytes);
-        memcpy(to, &head, sizeof head); /* the length that was reserved, not a later one */
+        memcpy(to, &head, sizeof head); /* the length that was reserved, not one that came later */
         r = page_commit(s->page, head.bytes);
         if (r)
             return r;
@@ -105,7 +104,7 @@ static int corrupt(void) {
     return err_set(LARDER_E_CORRUPT, "a bucket of the table refers to something that is no item of it");
 }
 
-/* Whether all images can be read and belong into this chain; they are validated copies. */
+/* Whether all images make sense and belong into this chain. They are validated copies. */
 static int is_chain_sane(const struct scan *s, const struct chain *c, const struct item_head *const *images,
                          uint32_t count) {
     const struct htab *t = &s->v->items;
@@ -117,8 +116,9 @@ static int is_chain_sane(const struct scan *s, const struct chain *c, const stru
     return 1;
 }
 
-/* Puts the chain's images in order and drops those outside the range and the expired. They are the
- * page's from `first` on, and its bytes from `used` on. LARDER_OK or LARDER_E_CORRUPT. */
+/* Puts the chain's images in order. Drops those outside the range, and the expired ones. They are
+ * the page's images from `first` on, and its bytes from `used` on. LARDER_OK or
+ * LARDER_E_CORRUPT. */
 static int settle_chain(struct scan *s, const struct chain *c, uint32_t first, size_t used) {
     struct larder_page *page = s->page;
     const struct item_head **images = s->images;
@@ -136,19 +136,19 @@ static int settle_chain(struct scan *s, const struct chain *c, uint32_t first, s
             !read_is_expired(s->v, images[i], s->now_s))
             page->at[kept++] = (size_t)((const uint8_t *)images[i] - page->bytes);
     page->count = kept;
-    if (kept == first) /* else the bytes between what was kept stay in use until the page is full */
+    if (kept == first) /* else the bytes between kept images stay in use until the page is full */
         page->used = used;
     return LARDER_OK;
 }
 
-/* Whether the array and its stripe are still as when the chain was looked for. A larger array is
- * published before the sequence moves, so its size is compared, too: bucket numbers of the one mean
- * other hashes in the other. */
+/* Whether array and stripe are still as when the chain was looked for. A larger array is published
+ * before the sequence moves, so its size is compared, too: the same bucket number means other
+ * hashes there. */
 static int is_unmoved(const struct scan *s, const struct chain *c) {
     return htab_bucket_count(&s->v->items, c->stripe) == c->buckets && htab_read_ok(c->stripe, c->seq);
 }
 
-/* The chain, validated. LARDER_CHANGED: it may be gone, as the array grew. */
+/* Reads the chain, validated. LARDER_CHANGED: it may be gone, since the array grew. */
 static int scan_chain(struct scan *s, const struct chain *c) {
     uint32_t first = s->page->count;
     size_t used = s->page->used;
@@ -164,7 +164,7 @@ static int scan_chain(struct scan *s, const struct chain *c) {
     return r ? r : settle_chain(s, c, first, used);
 }
 
-/* The chain's items as one moment has them. LARDER_OK and *count; LARDER_CHANGED: not this time;
+/* Lists the chain's items as of one moment. LARDER_OK and *count; LARDER_CHANGED: try again;
  * LARDER_E_CORRUPT. */
 static int list_chain(struct scan *s, const struct chain *c, int *count) {
     const uint64_t *words = s->words;
@@ -183,9 +183,9 @@ static int list_chain(struct scan *s, const struct chain *c, int *count) {
     return is_sane ? LARDER_OK : corrupt();
 }
 
-/* The same as scan_chain for items so large that the stripe does not stand still while they are
- * copied. Notes which are there, which is short, and then reads each by itself: an item keeps its
- * key sequence when it is replaced, so one that stays is found. */
+/* As scan_chain(), for items so large that the stripe's sequence moves while they are copied. Lists
+ * them, which is short, then reads each by itself. A replaced item keeps its key sequence, so an
+ * item that stays is found. */
 static int scan_chain_singly(struct scan *s, const struct chain *c) {
     uint32_t first = s->page->count;
     size_t used = s->page->used;
@@ -204,8 +204,7 @@ static int is_page_full(const struct scan *s) {
     return s->page->count > 0 && ((s->limit && s->page->count >= s->limit) || s->page->used >= s->bytes_max);
 }
 
-/* The position right after the last item of the page, or at hash `reached` if the page has none
- * past it. */
+/* Moves the position right after the last item of the page. */
 static void continue_after(struct scan *s) {
     struct item_key *key = &s->last_key;
     const struct item_head *last = item_head(larder_page_item(s->page, s->page->count - 1));
@@ -223,7 +222,7 @@ static void find_chain(const struct scan *s, struct chain *c) {
     c->bucket = c->buckets ? htab_bucket_of(&s->v->items, c->buckets, s->from.hash) : 0;
 }
 
-/* After a chain was read: the position moves behind it. */
+/* After a chain was read: moves the position behind it, and cuts the page to the limit. */
 static void move_on(struct scan *s, const struct chain *c, uint32_t count_before) {
     if (s->limit && s->page->count > s->limit)
         page_truncate(s->page, s->limit);
@@ -236,8 +235,8 @@ static void move_on(struct scan *s, const struct chain *c, uint32_t count_before
         s->from = (struct position){next, NULL};
 }
 
-/* A stripe without chains. A word that says there are some is damage; but not one of an array that
- * was published just now, before the sequence moved. */
+/* A stripe without chains. A word that says there is an array is damage, but not that of an array
+ * published just now, before the sequence moved. */
 static int scan_empty(const struct scan *s, const struct chain *c) {
     int is_damaged = SHM_LOAD(&c->stripe->array) != 0 && htab_bucket_count(&s->v->items, c->stripe) == 0;
     if (!htab_read_ok(c->stripe, c->seq))
@@ -245,8 +244,8 @@ static int scan_empty(const struct scan *s, const struct chain *c) {
     return is_damaged ? corrupt() : LARDER_OK;
 }
 
-/* From one chain on. LARDER_OK: the stripe is done, every chain was validated by itself.
- * LARDER_MORE: the page is full. LARDER_CHANGED: the chain has to be looked for again. */
+/* From one chain on. LARDER_OK: the stripe is done, each chain validated by itself. LARDER_MORE:
+ * the page is full. LARDER_CHANGED: look for the chain again. */
 static int scan_chains(struct scan *s, struct chain *c) {
     for (; c->bucket < c->buckets; c->bucket++) {
         uint32_t before = s->page->count;
@@ -255,7 +254,7 @@ static int scan_chains(struct scan *s, struct chain *c) {
             return r;
         if (c->tries < CHAIN_TRIES)
             c->tries = 0;
-        else /* the sequence has moved, or it would have worked at once */
+        else /* the sequence has moved, else the short way would have worked at once */
             c->seq = htab_read_begin(c->stripe);
         move_on(s, c, before);
         if (is_page_full(s))
@@ -279,21 +278,21 @@ static int scan_stripe(struct scan *s, uint32_t number) {
     }
 }
 
-/* Where a worker of a parallel scan begins; hashes are spread evenly. */
+/* The first hash of a parallel scan's worker. Hashes are spread evenly. */
 static uint64_t segment_start(uint32_t segment, uint32_t count) {
     return (uint64_t)(((unsigned __int128)segment << 64) / count);
 }
 
 static int check_spec(const struct larder_scan_spec *spec) {
     if (spec->segment_count > 1000000)
-        return err_set(LARDER_E_INVAL, "segment_count is %u, allowed are 1 to 1000000", spec->segment_count);
+        return err_set(LARDER_E_INVAL, "segment_count is %u; 0 to 1000000 are allowed", spec->segment_count);
     if (spec->segment >= (spec->segment_count ? spec->segment_count : 1))
-        return err_set(LARDER_E_INVAL, "segment is %u, it must be less than segment_count %u", spec->segment,
+        return err_set(LARDER_E_INVAL, "segment is %u; it must be less than segment_count, which is %u", spec->segment,
                        spec->segment_count ? spec->segment_count : 1);
     return LARDER_OK;
 }
 
-/* The next page begins at the hash of the key, so a last item with another hash would make a scan
+/* The next page begins at the hash of this key. A last item with another hash would make a scan
  * without end. */
 static int set_resume(struct scan *s) {
     const struct item_shape *shape = &s->v->shape;
@@ -319,7 +318,7 @@ static int scan_range(struct scan *s) {
     return LARDER_OK;
 }
 
-/* Where the page begins. */
+/* Reads the spec: where the page begins and ends. */
 static int take_spec(struct scan *s, const struct larder_scan_spec *spec) {
     uint32_t count = spec->segment_count ? spec->segment_count : 1;
     s->limit = spec->limit;
@@ -333,7 +332,10 @@ static int take_spec(struct scan *s, const struct larder_scan_spec *spec) {
         return r;
     uint64_t hash = htab_high(read_hash(s->v, &s->last_key));
     if (hash < s->from.hash || hash > s->last_hash)
-        return err_set(LARDER_E_INVAL, "the start key does not belong to segment %u of %u", spec->segment, count);
+        return err_set(LARDER_E_INVAL,
+                       "the start key does not belong to segment %u of %u; continue a segment with the "
+                       "key where its last page ended",
+                       spec->segment, count);
     s->from = (struct position){hash, &s->last_key};
     return LARDER_OK;
 }

@@ -1,10 +1,11 @@
 /* core/table/schema.c - from the bytes of a definition to a table_view.
  *
- * Job      Lays a view, its arrays and its copy of the bytes out in one private block; resolves
+ * Job      Lays a view, its arrays and its copy of the bytes out in one private block. Resolves
  *          what every call would otherwise look up: key attributes per index, projections, the
  *          definition that describe returns.
- * Picture  struct table_view | index_def[all] | index_def[active] | item_index_shape[all] | included[] |
- *          projected[] | bytes. All strings of the view point into the bytes at the end.
+ * Picture  struct table_view | index_def[all] | index_def[active] | item_index_shape[all] |
+ *          included[] | projected[] | bytes
+ *          All strings of the view point into the bytes at the end.
  * Tests    tests/unit/table/schema_test.c
  */
 #include "core/table/schema.h"
@@ -16,7 +17,7 @@
 #include "core/base/priv.h"
 #include "core/item/item_names.h"
 
-/* Attributes every projection keeps: the table's keys and the index's. */
+/* Attributes that every projection keeps: the table's keys and the index's. */
 #define SCHEMA_KEYS_MAX 4u
 
 /* Where the arrays of a view lie, from its start. */
@@ -62,7 +63,7 @@ static int compare_names(const void *a, const void *b) {
     return order ? order : (x->len > y->len) - (x->len < y->len);
 }
 
-/* Adds a name unless it is NULL or there already. */
+/* Adds a name, unless it is NULL or already there. */
 static uint32_t add_name(struct bytes *names, uint32_t count, const char *name) {
     if (!name)
         return count;
@@ -74,8 +75,8 @@ static uint32_t add_name(struct bytes *names, uint32_t count, const char *name) 
     return count + 1;
 }
 
-/* The attributes a page of this index keeps, sorted; `names` has room for the keys and all included
- * ones. */
+/* The attributes that a page of this index keeps, sorted. `names` has room for the keys and all
+ * included ones. */
 static uint32_t project(const struct larder_table_def *table, const struct larder_index_def *def, struct bytes *names) {
     uint32_t count = add_name(names, 0, table->partition.name);
     count = add_name(names, count, table->sort.name);
@@ -87,11 +88,11 @@ static uint32_t project(const struct larder_table_def *table, const struct larde
     return count;
 }
 
-/* A dead index has the empty name as its partition key, which no item has: so no image enters
- * it. */
+/* A dead index has the empty name as its partition key. No item has that, so no image enters the
+ * index. */
 static const struct item_index_shape dead_shape = {.name = "", .partition = {.name = ""}, .sort = {.name = ""}};
 
-/* Everything that goes by ordinal. Returns the number of active indexes. */
+/* Fills all that goes by ordinal. Returns the number of active indexes. */
 static uint32_t fill_indexes(struct table_view *v, const struct view_layout *at, uint32_t index_count) {
     struct larder_index_def *all = (struct larder_index_def *)((uint8_t *)v + at->all);
     struct larder_index_def *active = (struct larder_index_def *)((uint8_t *)v + at->active);
@@ -121,8 +122,8 @@ static uint32_t fill_indexes(struct table_view *v, const struct view_layout *at,
     return active_count;
 }
 
-/* Rule D2: the definition with all its indexes, filling ones too, as if a caller gave it. `live`
- * has room for all. */
+/* Rule D2: checks the definition with all its indexes, filling ones too, as if a caller gave it.
+ * `live` has room for all. */
 static int check_again(const struct schema_parts *parts, uint32_t index_count, struct larder_index_def *live) {
     struct larder_table_def def = parts->def;
     def.indexes = live;
@@ -140,7 +141,7 @@ int schema_view_fill(struct table_view *v, const struct schema_head *copy) {
                                  .state = v->index_state,
                                  .included = (const char **)((uint8_t *)v + at.included)};
     int result = schema_decode(copy, &parts);
-    /* The array of active ones serves the check first: nothing of it is filled in yet. */
+    /* The array of active indexes serves the check first: it is filled in later. */
     if (result == LARDER_OK)
         result = check_again(&parts, copy->index_count, (struct larder_index_def *)((uint8_t *)v + at.active));
     if (result != LARDER_OK)

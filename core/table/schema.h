@@ -3,16 +3,26 @@
  * Job      Checks a definition by DynamoDB's rules, writes it into a block, makes a table_view of
  *          such a block.
  * Picture  A block: struct schema_head, then in this order, packed, without gaps:
- *            string table name, key partition, key sort, string TTL attribute (empty: none) per
- *            index ordinal: u8 state; unless it is dead also u8 is_local, u8 projection, string
- *            name, key partition, key sort, u8 included_count, string [included_count] zeros up to
- *            a multiple of 8
+ *            string  table name
+ *            key     partition
+ *            key     sort
+ *            string  TTL attribute (empty: none)
+ *            per index ordinal:
+ *              u8      state; unless it is dead also
+ *              u8      is_local
+ *              u8      projection
+ *              string  name
+ *              key     partition
+ *              key     sort
+ *              u8      included_count
+ *              string  [included_count]
+ *            zeros up to a multiple of 8
  *          string: u8 length, the bytes, a zero. key: u8 type, string; type 0 and an empty string:
  *          there is none.
- * Rules    D1 Blocks never change once schema_off names them; a change writes another block.
+ * Rules    D1 A block never changes once schema_off names it. A change writes another block.
  *          D2 A block is input: its length, its checksum and every length in it are checked, and
- *             the definition it gives is checked again as if a caller had given it. So a table_view
- *             always holds a legal one.
+ *             its definition is checked again as if a caller had given it. So a table_view always
+ *             holds a legal one.
  * Files    schema_check.c what is allowed, schema_blob.c the bytes, schema.c from bytes to a view.
  * Tests    tests/unit/table/schema_test.c
  */
@@ -23,18 +33,20 @@
 
 #define SCHEMA_MAGIC UINT32_C(0x6863734c) /* "Lsch" */
 #define SCHEMA_BYTES_MAX 65536u           /* the largest legal definition takes about 47,000 */
-#define SCHEMA_ORDINALS_MAX 255u /* secondary indexes a table can have in its life; an image counts them in 8 bits */
+/* Secondary indexes that a table can have in its life; an image counts them in 8 bits. */
+#define SCHEMA_ORDINALS_MAX 255u
 
 struct schema_head {
     uint64_t checksum; /* XXH3-64 of the bytes behind this word */
     uint32_t magic;
     uint32_t bytes; /* of the definition with this head, a multiple of 8 */
-    /* generation of the table's creation: a table dropped and created anew is another table */
+    /* generation of the table's creation: a table that is dropped and created again is another
+     * one */
     uint32_t birth;
     uint16_t ttl_generation;
     uint8_t removal;
     uint8_t index_count;     /* ordinals, dead ones too */
-    uint16_t included_count; /* projected names over all of them */
+    uint16_t included_count; /* projected names of all ordinals together */
     uint16_t pad0;
     uint32_t pad1;
 };
@@ -45,7 +57,7 @@ _Static_assert(sizeof(struct schema_head) == 32, "schema_head is part of the seg
 
 /* A definition as it is written. Everything is borrowed. */
 struct schema_source {
-    struct larder_table_def def; /* its indexes are not used: the ordinals below are */
+    struct larder_table_def def; /* without its indexes: the ordinals below count */
     uint32_t birth;
     uint16_t ttl_generation;
     uint32_t index_count;
@@ -53,8 +65,8 @@ struct schema_source {
     uint8_t state[SCHEMA_ORDINALS_MAX + 1];
 };
 
-/* A definition as it was read; all strings lie in the bytes it was read from. The caller provides
- * the arrays. */
+/* A definition as it was read. All strings lie in the bytes that it was read from. The caller
+ * provides the arrays. */
 struct schema_parts {
     struct larder_table_def def; /* without indexes */
     /* [head.index_count] by ordinal; those of dead ones are all zero */
@@ -63,7 +75,7 @@ struct schema_parts {
     const char **included; /* [head.included_count], where index[i].included points */
 };
 
-/* ---- What is allowed (schema_check.c) -----------------------------------------------------------------------------
+/* ---- What is allowed (schema_check.c) --------------------------------------------------------
  * LARDER_OK, or LARDER_E_INVAL with a message that names the wrong value and what is allowed. */
 int schema_check(const struct larder_table_def *def);
 /* An index to be added to a table; also LARDER_E_EXISTS. */
@@ -78,24 +90,23 @@ void schema_source_of_def(const struct larder_table_def *def, struct schema_sour
 void schema_source_of_view(const struct table_view *v, struct schema_source *source);
 /* Bytes of the block that holds it. */
 uint32_t schema_bytes(const struct schema_source *source);
-/* Writes it to a block of schema_bytes() that nobody refers to yet. Needs no private memory, so it
- * may run under locks.
- */
+/* Writes it to a block of schema_bytes() that nothing refers to yet. Needs no private memory, so it
+ * may run under locks. */
 void schema_write(const struct schema_source *source, void *block);
-/* Whether the head's own fields are possible. */
+/* Whether the fields of the head are possible. */
 int schema_head_is_sane(const struct schema_head *head);
-/* A private, 8-aligned copy of head->bytes bytes. LARDER_OK or LARDER_E_CORRUPT with a message. */
+/* copy: private, 8-aligned, of head->bytes bytes. LARDER_OK or LARDER_E_CORRUPT with a message. */
 int schema_decode(const struct schema_head *copy, struct schema_parts *parts);
-/* The table's name in a private copy of the first `bytes` bytes of a definition, or NULL if it
- * makes no sense. */
+/* The table's name in a private copy of the first `bytes` bytes of a definition. NULL: it makes no
+ * sense. */
 const char *schema_name(const struct schema_head *copy, size_t bytes);
 
 /* ---- Views (schema.c) ------------------------------------------------------------------------ */
-/* Zeroed memory for the view of a definition with this (sane) head, and the place in it for a copy
- * of the definition, which the caller fills. NULL: LARDER_E_NO_MEMORY. */
+/* Zeroed memory for the view of a definition with this (sane) head. *copy is the place in it for
+ * the definition, which the caller fills. NULL: LARDER_E_NO_MEMORY. */
 struct table_view *schema_view_new(struct priv *p, const struct schema_head *head, struct schema_head **copy);
-/* Makes the view from the copy; db, ordinal, life, shm and the hash tables are the caller's.
- * LARDER_OK or LARDER_E_CORRUPT. */
+/* Makes the view from the copy. The caller sets db, ordinal, life, schema_off, shm and the hash
+ * tables. LARDER_OK or LARDER_E_CORRUPT. */
 int schema_view_fill(struct table_view *v, const struct schema_head *copy);
 
 /* Whether two definitions say the same to a caller: all but their generations. */

@@ -1,11 +1,11 @@
 /* core/table/schema_blob.c - the bytes of a definition: writing them into a block, reading them as
  * untrusted input.
  *
- * Job      schema_write() and schema_decode() are each other's inverse; the picture is in schema.h.
- * Rules    B1 Writing needs no private memory: it may run under the catalog lock. The same code
+ * Job      schema_write() and schema_decode() are each other's inverse. The picture is in schema.h.
+ * Rules    B1 Writing needs no private memory, so it may run under the catalog lock. The same code
  *             counts the bytes.
- *          B2 Reading never leaves the copy, whatever is in it: every length is checked before it
- *             is used, and the first wrong one ends it.
+ *          B2 Reading never leaves the copy, whatever is in it. Every length is checked before it
+ *             is used, and the first wrong one ends the reading.
  * Tests    tests/unit/table/schema_test.c
  */
 #include "core/table/schema.h"
@@ -58,7 +58,7 @@ static void put_index(struct blob_writer *to, const struct larder_index_def *def
         put_string(to, def->included[i]);
 }
 
-/* What stands behind the head, and the padding. */
+/* What follows the head, with the padding. */
 static void put_body(struct blob_writer *to, const struct schema_source *source) {
     put_string(to, source->def.name);
     put_key(to, &source->def.partition);
@@ -94,7 +94,7 @@ void schema_write(const struct schema_source *source, void *block) {
     uint32_t rest = to.bytes % WRITER_CHUNK_BYTES;
     shm_copy_in(to.block + to.bytes - rest, to.chunk, rest);
     shm_copy_in(block, &head, sizeof head);
-    /* Nobody else knows the block yet, so its bytes can be read as plain memory. */
+    /* No other thread knows the block yet, so its bytes can be read as plain memory. */
     const size_t skipped = sizeof head.checksum;
     SHM_STORE((shm_word *)block, XXH3_64bits((const uint8_t *)block + skipped, head.bytes - skipped));
 }
@@ -128,7 +128,7 @@ void schema_source_of_view(const struct table_view *v, struct schema_source *sou
 
 struct blob_reader {
     const uint8_t *at, *end;
-    int is_bad; /* sticky: what is read from then on means nothing */
+    int is_bad; /* sticky: what is read after that means nothing */
 };
 
 static uint32_t get_u8(struct blob_reader *from) {
@@ -137,7 +137,7 @@ static uint32_t get_u8(struct blob_reader *from) {
     return from->is_bad ? 0 : *from->at++;
 }
 
-/* NULL for the empty string, and when the reader is bad. */
+/* NULL: the empty string, or the reader is bad. */
 static const char *get_string(struct blob_reader *from) {
     uint32_t bytes = get_u8(from);
     const char *text = (const char *)from->at;

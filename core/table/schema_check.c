@@ -1,11 +1,11 @@
 /* core/table/schema_check.c - which definitions of tables are allowed: DynamoDB's rules.
  *
- * Job      Refuses what CreateTable and UpdateTable refuse, and says which value was wrong and what
- *          is allowed.
- * Rules    Where DynamoDB is known to be lenient, so is this: the TTL attribute may be a key, and a
- *          key may be among the projected names (it is projected anyway). Its limit of 20 projected
- *          names per index went with its newer limit of 100 over all indexes of a table, which is
- *          the one kept here.
+ * Job      Refuses what CreateTable and UpdateTable refuse. Says which value was wrong and what is
+ *          allowed.
+ * Rules    It is lenient where DynamoDB is known to be: the TTL attribute may be a key, and a key
+ *          may be among the projected names (it is projected anyway). DynamoDB's older limit of 20
+ *          projected names per index gave way to 100 over all indexes of a table; the newer limit
+ *          is kept here.
  * Tests    tests/unit/table/schema_test.c
  */
 #include "core/table/schema.h"
@@ -18,14 +18,14 @@
 
 #define CHECK_NAME_MIN 3u
 
-/* All indexes of a table, those it has and one that is to be added. */
+/* All indexes of a table: those it has, and one that is to be added. */
 struct check_set {
     const struct larder_table_def *table;
     const struct larder_index_def *index[LARDER_INDEXES_MAX + 1];
     uint32_t count;
 };
 
-/* "%.*s" of a name in a message, cut and made harmless. */
+/* The arguments of "%.*s" for a name in a message, cut and made harmless. */
 #define CHECK_SHOWN(name) utf8_shown_bytes((name), strnlen((name), LARDER_NAME_BYTES_MAX + 1u)), (name)
 
 /* ---- Names ----------------------------------------------------------------------------------- */
@@ -52,7 +52,7 @@ int schema_check_name(const char *name, const char *what) {
     return LARDER_OK;
 }
 
-/* The name of an attribute; `of` says whose it is. */
+/* Checks the name of an attribute; `of` names its table or index. */
 static int check_attribute(const char *name, const char *what, const char *of) {
     size_t bytes = strnlen(name, LARDER_NAME_BYTES_MAX + 1u);
     if (bytes < 1 || bytes > LARDER_NAME_BYTES_MAX)
@@ -94,7 +94,7 @@ static int check_keys(const struct larder_key_def *partition, const struct larde
     return result;
 }
 
-/* The same attribute cannot be declared with two types. */
+/* One attribute cannot be declared with two types. */
 static int check_same_type(const struct larder_key_def *a, const struct larder_key_def *b) {
     if (!a->name || !b->name || a->type == b->type || strcmp(a->name, b->name) != 0)
         return LARDER_OK;
@@ -161,7 +161,7 @@ static int check_local(const struct larder_table_def *table, const struct larder
     return LARDER_OK;
 }
 
-/* An index by itself and against the table's own keys. */
+/* Checks an index by itself and against the table's own keys. */
 static int check_index(const struct larder_table_def *table, const struct larder_index_def *def) {
     int result = schema_check_name(def->name, "index");
     if (result == LARDER_OK)
@@ -182,17 +182,19 @@ static int check_counts(const struct check_set *set) {
         included += set->index[i]->included_count;
     }
     if (set->count - local > LARDER_GLOBAL_INDEXES_MAX)
-        return err_set(LARDER_E_INVAL, "%u global indexes; at most %u are allowed", set->count - local,
-                       LARDER_GLOBAL_INDEXES_MAX);
+        return err_set(LARDER_E_INVAL, "the definition has %u global indexes; at most %u are allowed",
+                       set->count - local, LARDER_GLOBAL_INDEXES_MAX);
     if (local > LARDER_LOCAL_INDEXES_MAX)
-        return err_set(LARDER_E_INVAL, "%u local indexes; at most %u are allowed", local, LARDER_LOCAL_INDEXES_MAX);
+        return err_set(LARDER_E_INVAL, "the definition has %u local indexes; at most %u are allowed", local,
+                       LARDER_LOCAL_INDEXES_MAX);
     if (included > LARDER_PROJECTED_NAMES_MAX)
-        return err_set(LARDER_E_INVAL, "%u included attributes over all indexes; at most %u are allowed", included,
+        return err_set(LARDER_E_INVAL,
+                       "the definition has %u included attributes over all indexes; at most %u are allowed", included,
                        LARDER_PROJECTED_NAMES_MAX);
     return LARDER_OK;
 }
 
-/* The last `fresh` indexes of the set, by themselves and against all others. */
+/* Checks the last `fresh` indexes of the set, by themselves and against all others. */
 static int check_set(const struct check_set *set, uint32_t fresh) {
     int result = check_types_of(&set->table->partition, set);
     if (result == LARDER_OK)
@@ -203,7 +205,7 @@ static int check_set(const struct check_set *set, uint32_t fresh) {
             result = check_types_of(&set->index[i]->sort, set);
         for (uint32_t k = 0; result == LARDER_OK && k < i; k++)
             if (strcmp(set->index[i]->name, set->index[k]->name) == 0)
-                result = err_set(LARDER_E_INVAL, "two indexes are called \"%.*s\"; names must differ",
+                result = err_set(LARDER_E_INVAL, "two indexes have the name \"%.*s\"; names must differ",
                                  CHECK_SHOWN(set->index[i]->name));
     }
     return result == LARDER_OK ? check_counts(set) : result;
@@ -224,13 +226,15 @@ int schema_check(const struct larder_table_def *def) {
     if (result != LARDER_OK)
         return result;
     if (def->removal != LARDER_REMOVAL_DELETE && def->removal != LARDER_REMOVAL_RETAIN)
-        return err_set(LARDER_E_INVAL, "removal policy %d; LARDER_REMOVAL_DELETE or LARDER_REMOVAL_RETAIN is needed",
+        return err_set(LARDER_E_INVAL,
+                       "the removal policy is %d; LARDER_REMOVAL_DELETE or LARDER_REMOVAL_RETAIN is needed",
                        (int)def->removal);
     if (def->index_count > LARDER_INDEXES_MAX)
-        return err_set(LARDER_E_INVAL, "%u indexes; at most %u global and %u local ones are allowed", def->index_count,
-                       LARDER_GLOBAL_INDEXES_MAX, LARDER_LOCAL_INDEXES_MAX);
+        return err_set(LARDER_E_INVAL, "the definition has %u indexes; at most %u global and %u local ones are allowed",
+                       def->index_count, LARDER_GLOBAL_INDEXES_MAX, LARDER_LOCAL_INDEXES_MAX);
     if (def->index_count && !def->indexes)
-        return err_set(LARDER_E_INVAL, "%u indexes are announced, but `indexes` is NULL", def->index_count);
+        return err_set(LARDER_E_INVAL, "index_count is %u, but `indexes` is NULL; an array of as many is needed",
+                       def->index_count);
     struct check_set set = {.table = def, .count = def->index_count};
     for (uint32_t i = 0; i < def->index_count; i++) {
         set.index[i] = &def->indexes[i];
@@ -257,11 +261,11 @@ int schema_check_index(const struct table_view *v, const struct larder_index_def
         if (!present || set.count == LARDER_INDEXES_MAX)
             continue;
         if (strcmp(present->name, def->name) == 0)
-            return err_set(LARDER_E_EXISTS, "table \"%s\" has an index \"%s\" already", v->def.name, def->name);
+            return err_set(LARDER_E_EXISTS, "table \"%s\" already has an index \"%s\"", v->def.name, def->name);
         set.index[set.count++] = present;
     }
     if (def->is_local)
-        return err_set(LARDER_E_INVAL, "local index \"%s\" cannot be added; local indexes are made with their table",
+        return err_set(LARDER_E_INVAL, "local index \"%s\" cannot be added; create local indexes with their table",
                        def->name);
     if (v->shape.index_count >= SCHEMA_ORDINALS_MAX)
         return err_set(LARDER_E_INVAL,

@@ -14,9 +14,9 @@
  * Crash    0 the look at the name
  *          1 state = DESTROYED    dead before 2: those attached know; the next creator or destroyer removes the name
  *          2 unlink of the lock file
- *          3 unlink                The other way round, a death before 3 would leave the lock file for ever.
- *          In this order: the other way round, a death in between would leave nobody to tell those
- *          attached.
+ *          3 unlink of the segment
+ *          State first: after a death between unlink and state those attached would never know.
+ *          Lock file before segment: after a death in between it would stay for ever.
  * Tests    tests/unit/segment/seg_birth_test.c
  */
 #include <pthread.h>
@@ -30,7 +30,7 @@
 #include "core/segment/seg_parts.h"
 #include "core/table/catalog.h"
 
-/* The lock file that the head speaks of, then the name. */
+/* Removes the lock file that the head names, then the segment's name. */
 static int seg_destroy_names(const struct seg *s, const struct seg_file *file, const struct seg_shm *head) {
     int result = seg_file_check_removable(file, s->fd);
     if (result == LARDER_OK)
@@ -96,7 +96,7 @@ static int seg_destroy_ready(struct seg *s, const struct seg_file *file, const s
         result = seg_destroy_check_tables(s, file);
     if (result == LARDER_OK)
         return seg_destroy_marked(s, file, head);
-    /* Damaged: the state's word at least is there, in a head of our version. */
+    /* Damaged. In a head of our version at least the state word is in its place. */
     if (result == LARDER_E_FORMAT && force && file_bytes >= s->lock_page_bytes)
         (void)seg_map(s, s->lock_page_bytes, file->shown);
     return result == LARDER_E_FORMAT && force ? seg_destroy_marked(s, file, head) : result;
@@ -107,7 +107,7 @@ static int seg_destroy_locked(struct seg *s, const struct seg_file *file, int fo
     uint64_t file_bytes;
     int result = LARDER_E_OS;
     switch (seg_look(file, s->fd, &head, &file_bytes, &result)) {
-    case SEG_LOOK_REPAIRING: /* nobody is at it: we have its lock. What a cut off repair left is damaged */
+    case SEG_LOOK_REPAIRING: /* cut off, as we have its lock: what it left is damaged */
         return force ? seg_destroy_ready(s, file, &head, file_bytes, force) : result;
     case SEG_LOOK_READY:
         return seg_destroy_ready(s, file, &head, file_bytes, force);
@@ -126,7 +126,7 @@ static int seg_destroy_locked(struct seg *s, const struct seg_file *file, int fo
     }
 }
 
-/* Opens the file that has the locks, as far as the head says where it is. */
+/* Opens the file that has the locks, if the head says where it is. */
 static int seg_destroy_find_lock(struct seg *s, const struct seg_file *file, int force) {
     struct seg_shm head;
     uint64_t file_bytes;
@@ -137,7 +137,7 @@ static int seg_destroy_find_lock(struct seg *s, const struct seg_file *file, int
         result = seg_lock_find(s, file, &head);
         return force && result != SEG_AGAIN ? LARDER_OK : result;
     case SEG_LOOK_DESTROYED:
-        (void)seg_lock_find(s, file, &head); /* gone, too: then the lock is on the file */
+        (void)seg_lock_find(s, file, &head); /* may be gone, too: the segment has its own lock */
         return LARDER_OK;
     default:
         return LARDER_OK;
@@ -173,7 +173,7 @@ int seg_destroy(const char *name, uint32_t flags) {
     struct seg_file file;
     struct seg_wait wait;
     if (flags & ~all)
-        return err_set(LARDER_E_INVAL, "flags %#x hold bits that mean nothing here: %#x are allowed", flags, all);
+        return err_set(LARDER_E_INVAL, "flags are %#x, with bits that mean nothing here; %#x are allowed", flags, all);
     int result = seg_file_name(&file, name);
     if (result != LARDER_OK)
         return result;
@@ -182,7 +182,7 @@ int seg_destroy(const char *name, uint32_t flags) {
         result = seg_destroy_attempt(&file, force, is_any_owner);
     while (result == SEG_AGAIN && seg_wait_is_left(&wait));
     if (result == SEG_AGAIN)
-        return err_set(LARDER_E_BUSY, SEG_NAMED_TEXT ": another process is creating or removing it for %llu ms now",
+        return err_set(LARDER_E_BUSY, SEG_NAMED_TEXT ": another process has been creating or removing it for %llu ms",
                        file.shown, (unsigned long long)seg_wait_ms(&wait));
     return result;
 }

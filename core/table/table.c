@@ -1,12 +1,12 @@
 /* core/table/table.c - tables as a process sees them: handles, views, and the calls that look.
  *
- * Job      larder_table_open, _describe and _list, and table_view(), the first thing in every call
- *          on a table.
- * Picture  struct larder_table (one per table and handle) -> its latest view -> older views of the
- *          handle -> ... A view is made when a call finds that the pair (life, schema_off) moved;
- *          all threads share it.
- * Locks    db->mutex guards both lists while a view or handle is looked for or made. The usual call
- *          takes no lock: one load of the handle's view, and two of one cache line of the segment.
+ * Job      larder_table_open, _describe and _list, and the views of table_view(), with which every
+ *          call on a table begins.
+ * Picture  struct larder_table (one per table and handle) -> its latest view. A view is made when a
+ *          call finds that the pair (life, schema_off) moved. All threads share it.
+ * Locks    db->mutex guards the lists of tables and views while one is looked for or made. The
+ *          usual call takes no lock: it loads the handle's view, and two words of one cache line of
+ *          the segment.
  * Files    table_life.c creates and drops, table_change.c changes, catalog.c reads the segment,
  *          schema.c makes a view of what was read.
  * Tests    tests/api/table_test.c
@@ -19,7 +19,7 @@
 #include "core/base/err.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
-#include "core/table/table_life.h"
+#include "core/table/schema.h"
 
 /* ---- Views ----------------------------------------------------------------------------------- */
 
@@ -32,8 +32,8 @@ static struct htab htab_of(const struct seg *s, uint64_t off, enum lock_rank ran
                          .rank = rank};
 }
 
-/* What a view knows besides the definition. A table that is being created may have no stripes yet;
- * then it has no definition either, so every view has them. */
+/* Sets what a view knows besides the definition. A table that is being created may have no stripes
+ * yet. Then it has no definition either, so every view has stripes. */
 static int attach_view(struct table_view *v, struct larder *db, const struct catalog_entry *e) {
     struct table_shm *t = seg_table(&db->seg, e->ordinal);
     uint64_t items = SHM_LOAD(&t->items_off), partitions = SHM_LOAD(&t->partitions_off);
@@ -65,7 +65,7 @@ int table_view_read(struct larder *db, uint32_t ordinal, struct table_view **vie
              * writer of ours does. */
             result = memcmp(copy, &e.head, sizeof e.head) == 0
                          ? schema_view_fill(v, copy)
-                         : err_set(LARDER_E_CORRUPT, "a table's definition changes by itself");
+                         : err_set(LARDER_E_CORRUPT, "a table's definition changed, but its generation did not");
             if (result == LARDER_OK)
                 result = attach_view(v, db, &e);
             if (result == LARDER_OK) {
@@ -79,8 +79,8 @@ int table_view_read(struct larder *db, uint32_t ordinal, struct table_view **vie
     }
 }
 
-/* The guesses of both hash tables are kept from view to view: stripes stay with their catalog entry
- * (rule L3). Without memory for them reads are only slower. Under db->mutex. */
+/* The guesses of both hash tables stay the same from view to view, since stripes stay with their
+ * catalog entry (rule L3). Without memory for them reads are only slower. Under db->mutex. */
 static void take_guesses(struct larder *db, struct table_view *v) {
     _Atomic uint64_t **seen = &db->guesses[v->ordinal];
     if (!*seen)
@@ -91,7 +91,7 @@ static void take_guesses(struct larder *db, struct table_view *v) {
     v->partitions.seen = *seen + v->items.stripe_count;
 }
 
-/* The current view of what stands at `ordinal`, found or made. Under db->mutex. */
+/* The current view of the table at `ordinal`, found or made. Under db->mutex. */
 static int find_view(struct larder *db, uint32_t ordinal, struct table_view **view) {
     for (struct table_view *v = db->views.current; v; v = v->older)
         if (v->ordinal == ordinal && view_is_current(v)) {
@@ -101,7 +101,7 @@ static int find_view(struct larder *db, uint32_t ordinal, struct table_view **vi
     int result = table_view_read(db, ordinal, view);
     if (result == LARDER_OK) {
         take_guesses(db, *view);
-        views_retire(db, ordinal); /* what it takes the place of */
+        views_retire(db, ordinal); /* those that it replaces */
         (*view)->older = db->views.current;
         db->views.current = *view;
     }
@@ -115,7 +115,8 @@ static int no_table(const char *name) {
 int table_view_by_ordinal(struct larder *db, uint32_t ordinal, const struct table_view **view) {
     struct table_view *v = NULL;
     if (ordinal >= LARDER_TABLES_MAX)
-        return err_set(LARDER_E_CORRUPT, "table number %u; a segment has %u", ordinal, LARDER_TABLES_MAX);
+        return err_set(LARDER_E_CORRUPT, "table number %u does not exist; a segment has %u", ordinal,
+                       LARDER_TABLES_MAX);
     pthread_mutex_lock(&db->mutex);
     int result = find_view(db, ordinal, &v);
     pthread_mutex_unlock(&db->mutex);
@@ -126,8 +127,7 @@ int table_view_by_ordinal(struct larder *db, uint32_t ordinal, const struct tabl
     return result;
 }
 
-/* The current view of a table, and its definition if `def` is wanted, to stay until
- * larder_close(). */
+/* The current view of a table. With `def` also its definition, which stays until larder_close(). */
 static int renew_view(struct larder_table *t, const struct table_view **view, const struct larder_table_def **def) {
     struct table_view *v = NULL;
     pthread_mutex_lock(&t->db->mutex);
@@ -150,8 +150,7 @@ int table_view_anew(struct larder_table *t, const struct table_view **view) {
 
 /* ---- Handles --------------------------------------------------------------------------------- */
 
-/* The handle of the table that an entry of the catalog shows, found or made. NULL:
- * LARDER_E_NO_MEMORY. */
+/* The handle of the table in a catalog entry, found or made. NULL: LARDER_E_NO_MEMORY. */
 static struct larder_table *handle_of(struct larder *db, const struct catalog_entry *e) {
     pthread_mutex_lock(&db->mutex);
     struct larder_table *t = db->tables;
@@ -203,7 +202,7 @@ static int compare_texts(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* A table that was dropped and made again meanwhile may have been met in both of its entries. */
+/* A table that was dropped and made again meanwhile may have been met in two entries. */
 static uint32_t keep_once(const char **names, uint32_t count) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++)

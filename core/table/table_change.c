@@ -1,16 +1,18 @@
 /* core/table/table_change.c - another definition takes the place of a table's present one.
  *
- * Job      table_change_locked(), for who adds indexes or sets the TTL; larder_removal_set();
- *          publishing a definition.
+ * Job      table_change_locked(), for adding indexes and setting the TTL attribute;
+ *          larder_removal_set(); publishing a definition.
  * Crash    Under the catalog lock:
- *           1 take a block, fill it      dead here: in hand, given back
- *           2 life: the next generation  dead here: the same definition under a new life; views are made again
- *           3 schema_off, by step 1, the old block in its hand. This one store is the change:
- *             before it the old definition stands, after it the new one. What is left to do is in
- *             the step, so recovery need not know of tables.
- *          Life goes first because it could not go last: a death between the two would leave a new
- *          definition under a life for which other processes hold views of the old one. This way
- *          the pair (life, schema_off) changes with the change itself, and no pair ever comes back
+ *           1 take a block, fill it
+ *               dead here: it is in hand, and given back
+ *           2 life: the next generation
+ *               dead here: the same definition under a new life; views are made again
+ *           3 schema_off, by step 1, with the old block in its hand
+ *               dead before this store: the old definition holds; after it: the new one. The rest
+ *               is in the step, so recovery need not know of tables.
+ *          Life goes first. If it went last, a death between the two would leave a new definition
+ *          under a life for which other processes hold views of the old one. This way the pair
+ *          (life, schema_off) changes with the change itself, and no pair ever comes back
  *          (core/table/catalog.h).
  * Tests    tests/unit/table/table_life_test.c, tests/api/table_test.c
  */
@@ -91,8 +93,8 @@ static int apply_change(struct schema_source *source, const struct table_change 
     }
     if (change->set_ttl) {
         source->def.ttl_attribute = change->ttl;
-        /* An image out of no table has 0. All items are restamped at each change (ttl/), so an item
-         * with this number that is of the round before would have been left out four thousand
+        /* 0 is for an image that is in no table. All items are restamped at each change (ttl/). So
+         * an item with the same number from the round before would have been left out four thousand
          * times. */
         source->ttl_generation = source->ttl_generation < ITEM_TTL_GENERATION_MAX ? source->ttl_generation + 1u : 1;
     }
@@ -139,8 +141,9 @@ LARDER_API int larder_removal_set(struct larder_table *t, enum larder_removal re
         return LARDER_E_INVAL;
     int result = db_check(t->db);
     if (result == LARDER_OK && removal != LARDER_REMOVAL_DELETE && removal != LARDER_REMOVAL_RETAIN)
-        result = err_set(LARDER_E_INVAL, "removal policy %d; LARDER_REMOVAL_DELETE or LARDER_REMOVAL_RETAIN is needed",
-                         (int)removal);
+        result =
+            err_set(LARDER_E_INVAL,
+                    "the removal policy is %d; LARDER_REMOVAL_DELETE or LARDER_REMOVAL_RETAIN is needed", (int)removal);
     if (result == LARDER_OK)
         result = writer_borrow(t->db, &w);
     if (result != LARDER_OK)

@@ -1,25 +1,25 @@
 /* core/table/table_empty.c - the memory of dropped tables comes back, in pieces.
  *
- * Job      A table in state DROPPING is gone for everybody; what it has is given back by pieces of
- *          a few hundred blocks. Any process may do the next one: the thread of the one that
+ * Job      A table in state DROPPING is gone for every process. Its memory is given back in pieces
+ *          of a few hundred blocks. Any process may do the next one: the thread of the process that
  *          dropped it (core/table/drop_thread.c), an expirer, larder_expire(), larder_check(), a
  *          write that finds no room (core/table/make_room.c).
  * Picture  life DROPPING -> items of stripe 0, 1, .. -> lists of stripe 0, 1, .. -> no definition
- *          -> life FREE table_shm.emptied: low half how many stripes are done, of items and of
- *          lists together; high half counts pieces, so that it can be seen from outside that
- *          somebody is at it.
- * Rules    D1 A piece holds the catalog lock, so one at a time works on a table, and nobody waits
- *             longer than for one.
- *          D2 Items go first. A writer that began before the drop holds its stripe until it has
- *             done with all lists (core/table/write.h), so when every stripe of items was taken
- *             once, no list gets another entry.
+ *          -> life FREE
+ *          table_shm.emptied: the low half counts stripes that are done, of items and lists
+ *          together; the high half counts pieces, so that others see progress.
+ * Rules    D1 A piece holds the catalog lock. So one process at a time works on a table, and none
+ *             waits longer than for one piece.
+ *          D2 Items go first. A writer that began before the drop holds its stripe until it is done
+ *             with all lists (core/table/write.h). So once every stripe of items was taken, no list
+ *             gets another entry.
  *          D3 `emptied` counts a stripe after it is empty, under the catalog lock.
  * Crash    Each item, node, list and array goes by a step of its own, under the lock of its stripe;
  *          then `emptied`, the definition (a step), `restamp`, `emptied` 0, life FREE. Dead
  *          anywhere: recovery finishes the step, drops the locks, and the next piece goes on at
  *          `emptied`. What is gone already is passed over.
- * Tests    tests/unit/table/table_life_test.c, tests/api/drop_test.c, tests/crash/scenarios.c
- *          (drop_table ..)
+ * Tests    tests/unit/table/table_life_test.c, tests/api/drop_test.c,
+ *          tests/crash/scenarios.c (drop_table ..)
  */
 #include "core/base/err.h"
 #include "core/memory/hooks.h"
@@ -27,7 +27,7 @@
 #include "core/table/catalog.h"
 #include "core/table/db.h"
 #include "core/table/table_life.h"
-#include "core/table/write.h"
+#include "core/table/upkeep.h"
 
 #define EMPTY_PIECE 256u /* blocks given back, or stripes passed: about half a millisecond */
 #define EMPTIED_DONE(word) ((uint32_t)(word))
@@ -63,13 +63,13 @@ uint64_t table_drop_mark(const struct seg *s) {
     return mark;
 }
 
-/* The next stripes. LARDER_OK: all are empty; LARDER_MORE: the piece is done. */
+/* Empties the next stripes. LARDER_OK: all are empty; LARDER_MORE: the piece is done. */
 static int empty_stripes_locked(struct writer *w, struct table_shm *t, const struct table_view *v) {
     uint64_t emptied = SHM_LOAD(&t->emptied) + EMPTIED_PIECE;
     uint32_t count = v->items.stripe_count, budget = piece_blocks();
     SHM_STORE(&t->emptied, emptied);
     for (uint32_t done = EMPTIED_DONE(emptied); done < 2 * count; done++) {
-        int r = done < count ? write_empty_stripe(w, v, done, &budget)
+        int r = done < count ? upkeep_empty_stripe(w, v, done, &budget)
                              : core_hooks->index_clear_stripe(w, v, done - count, &budget);
         if (r)
             return r;
@@ -80,7 +80,7 @@ static int empty_stripes_locked(struct writer *w, struct table_shm *t, const str
     return LARDER_OK;
 }
 
-/* v is NULL if the definition is gone already. */
+/* v is NULL if the definition is gone already. LARDER_MORE, or why this piece could not be done. */
 static int empty_locked(struct writer *w, struct table_shm *t, const struct table_view *v) {
     if (v) {
         int r = empty_stripes_locked(w, t, v);
@@ -96,7 +96,7 @@ static int empty_locked(struct writer *w, struct table_shm *t, const struct tabl
     return LARDER_MORE;
 }
 
-/* LARDER_NOT_FOUND: nothing is left to do. */
+/* LARDER_NOT_FOUND: the table is not being dropped any more. */
 static int empty_as_seen_locked(struct writer *w, uint32_t ordinal, const struct table_view *v) {
     struct table_shm *t = seg_table(w->seg, ordinal);
     if (!is_dropping(w->seg, ordinal))
@@ -106,7 +106,7 @@ static int empty_as_seen_locked(struct writer *w, uint32_t ordinal, const struct
     return empty_locked(w, t, v);
 }
 
-/* One piece of the table with this ordinal. Its view is made before the lock is taken: it needs
+/* One piece of the table with this ordinal. Makes its view before the lock is taken: a view needs
  * private memory. */
 static int try_empty_piece(struct writer *w, void *arg) {
     uint32_t ordinal = *(const uint32_t *)arg;
@@ -133,7 +133,7 @@ int table_resume_piece(struct writer *w) {
             return LARDER_E_BUSY;
         if (r == LARDER_MORE)
             return r;
-        /* a table that cannot be emptied now is no reason to leave out the next */
+        /* if a table cannot be emptied now, the next one may be */
         if (r != LARDER_NOT_FOUND)
             result = r;
     }

@@ -12,10 +12,12 @@
  *           2 stripe arrays, one step each          stored, then life FREE. Stripes that were stored stay with
  *           3 take the definition's block, fill it  the entry: its next table needs them
  *           4 schema_off, one step
- *           5 life READY                            dead from here: the table is there
+ *           5 life READY
+ *               dead from here: the table is there
  *          Drop, under the catalog lock:
- *           1 emptied 0, life DROPPING: this store is the drop. The name is free, and the entry
- *             says for everybody that it is to be emptied (core/table/table_empty.c)
+ *           1 emptied 0, then life DROPPING: this store is the drop. The name is free, and the
+ *           entry
+ *             tells every process that it is to be emptied (core/table/table_empty.c)
  * Locks    Views are made before the catalog lock is taken: they need private memory.
  * Tests    tests/unit/table/table_life_test.c, tests/api/table_test.c
  */
@@ -85,7 +87,7 @@ static int make_stripes(struct writer *w, shm_word *word) {
     return LARDER_OK;
 }
 
-/* A table that is not there yet goes: its definition, then the entry is free. */
+/* Undoes a table that is not there yet: its definition goes, then the entry is free. */
 static void undo_create(struct writer *w, struct table_shm *t) {
     if (SHM_LOAD(&t->schema_off) != 0)
         table_swap(w, &t->schema_off, 0);
@@ -106,7 +108,7 @@ static int create_in(struct writer *w, struct table_shm *t, struct schema_source
         table_life_next(t, TABLE_READY);
         return LARDER_OK;
     }
-    /* Nobody saw the stripes, so here, and only here, they may go back to the heap. */
+    /* No other process saw the stripes, so here, and only here, they may go back to the heap. */
     if (!w->is_stuck && !had_partitions && SHM_LOAD(&t->partitions_off) != 0)
         table_swap(w, &t->partitions_off, 0);
     if (!w->is_stuck && !had_items && SHM_LOAD(&t->items_off) != 0)
@@ -116,7 +118,7 @@ static int create_in(struct writer *w, struct table_shm *t, struct schema_source
     return result;
 }
 
-/* An entry without a table: rather one that has its stripes. NULL: all are taken. */
+/* An entry without a table, preferably one that has its stripes. NULL: all are taken. */
 static struct table_shm *free_entry(struct writer *w, uint32_t *ordinal) {
     struct table_shm *best = NULL;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
@@ -139,7 +141,7 @@ static int create_locked(struct writer *w, struct schema_source *source) {
     uint32_t ordinal = 0;
     int result = catalog_find(w->seg, source->def.name, TABLE_READY, &e);
     if (result == LARDER_OK)
-        return err_set(LARDER_E_EXISTS, "there is a table \"%s\" already", source->def.name);
+        return err_set(LARDER_E_EXISTS, "table \"%s\" exists already", source->def.name);
     if (result != LARDER_NOT_FOUND)
         return result;
     struct table_shm *t = free_entry(w, &ordinal);
@@ -164,7 +166,8 @@ static int is_catalog_full(const struct seg *s) {
     return 1;
 }
 
-/* The catalog has entries of dropped tables only: one is emptied first. LARDER_OK, or why not. */
+/* While the catalog is full and some entries are of dropped tables, empties those. LARDER_OK: go
+ * on, or find out that all are in use; else why no entry came free. */
 static int await_entry(struct writer *w) {
     uint64_t deadline_ms = wait_now_ms() + w->busy_timeout_ms;
     while (is_catalog_full(w->seg) && table_has_drops(w->seg)) {
@@ -230,7 +233,7 @@ LARDER_API int larder_table_create(struct larder *db, const struct larder_table_
 static int drop_locked(struct writer *w, struct table_view *v) {
     if (!view_is_current(v) || LIFE_STATE(v->life) != TABLE_READY)
         return OBSTACLE_VIEW;
-    /* if a stopped process holds a stripe, better say so while nothing has changed */
+    /* if a stopped process holds a stripe, fail here, while nothing has changed */
     int result = table_flush(w, v);
     if (result != LARDER_OK)
         return result;
@@ -285,7 +288,7 @@ int table_recover_op(struct writer *w, uint32_t op, uint32_t ordinal) {
     struct table_shm *t = seg_table(w->seg, ordinal);
     if (op == OP_TABLE_CREATE && LIFE_STATE(SHM_LOAD(&t->life)) == TABLE_CREATING)
         undo_create(w, t);
-    /* OP_TABLE_DROP is noted no more, and is left by processes of before: that the entry is
-     * DROPPING says as much. */
+    /* OP_TABLE_DROP is noted no more. Older libraries left it; that the entry is DROPPING is all
+     * that they noted. */
     return w->is_stuck ? LARDER_E_BUSY : LARDER_OK;
 }

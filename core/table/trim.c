@@ -1,5 +1,4 @@
-/* core/table/trim.c - memory back from bucket arrays that are larger than they need be. See
- * trim.h. */
+/* core/table/trim.c - memory back from bucket arrays that are too large. See trim.h. */
 #include "core/table/trim.h"
 #include "core/base/wait.h"
 #include "core/memory/gate.h"
@@ -8,8 +7,9 @@
 #include "core/table/change.h"
 #include "core/table/db.h"
 
-#define ARRAYS_AT_ONCE 32u /* a call waits for so many to be built */
-#define IDLE_FACTOR 20u    /* a look that found nothing is not repeated for so many times as long as it took */
+#define ARRAYS_AT_ONCE 32u /* limits how many arrays a call waits for */
+/* After a look that found nothing: a pause of so many times its duration. */
+#define IDLE_FACTOR 20u
 
 /* Whether the array is smaller. If it is not, nothing has changed, or the writer is stuck. */
 static int shrink(struct writer *w, const struct htab *t, struct stripe_shm *stripe) {
@@ -20,8 +20,8 @@ static int shrink(struct writer *w, const struct htab *t, struct stripe_shm *str
     return r == LARDER_OK && SHM_LOAD_RELAXED(&stripe->array) != before;
 }
 
-/* The partitions of the stripe's number: they change only under some item stripe
- * (core/memory/gate.h), so under this one. */
+/* The partition stripe with the same number. Partitions change only under an item stripe
+ * (core/memory/gate.h: its closer waits for item stripes alone). This one is held. */
 static uint32_t shrink_partitions(struct writer *w, const struct table_view *v, uint32_t number) {
     struct stripe_shm *stripe = &v->partitions.stripes[number];
     if (w->is_stuck || !htab_is_too_large(&v->partitions, stripe) || lock_try(w, &stripe->lock, LOCK_PARTITION))
@@ -55,7 +55,7 @@ static uint32_t trim_stripe(struct writer *w, const struct table_view *v, uint32
     return count;
 }
 
-/* The rest of a table, as far as so many arrays go. Moves w->trim_stripe on; beyond the last one:
+/* The rest of a table, up to count_max arrays. Moves w->trim_stripe on; after the last stripe it is
  * 0. */
 static uint32_t trim_table(struct writer *w, uint32_t ordinal, uint32_t count_max) {
     const struct table_view *v;
@@ -77,7 +77,7 @@ uint32_t table_trim(struct writer *w) {
     uint32_t count = 0;
     if (begin_ns < w->trim_not_before_ns)
         return 0;
-    /* Once round, beginning in the middle of a table perhaps: that one twice. */
+    /* Once round. A round that begins in the middle of a table meets that one twice. */
     for (uint32_t i = 0; i <= LARDER_TABLES_MAX && count < ARRAYS_AT_ONCE && !w->is_stuck; i++) {
         count += trim_table(w, w->trim_table, ARRAYS_AT_ONCE - count);
         if (w->trim_stripe == 0)

@@ -1,9 +1,10 @@
-/* core/table/upkeep.c - what is done to items without a caller who asks for it. See write.h.
+/* core/table/upkeep.c - changes to items that no caller asked for. See upkeep.h.
  *
  * Job      Timers that fire; room in the bucket of a put; images made under an older definition;
- *          tables that are dropped.
+ *          items of dropped tables.
  * Tests    tests/api/ttl_move_test.c, tests/api/drop_test.c
  */
+#include "core/table/upkeep.h"
 #include "core/base/err.h"
 #include "core/base/swap.h"
 #include "core/memory/gate.h"
@@ -12,10 +13,9 @@
 #include "core/table/attempt.h"
 #include "core/table/db.h"
 #include "core/table/read.h"
-#include "core/table/write.h"
 
-/* The slot with this word, whose block's first word is `first`. NULL: a damaged bucket does not
- * lead to it. */
+/* The slot with this word, whose block has `first` as its first word. NULL: a damaged bucket does
+ * not lead to it. */
 static shm_word *slot_of(const struct table_view *v, struct stripe_shm *stripe, uint64_t word, uint64_t first) {
     struct htab_walk walk;
     uint64_t seen = 0;
@@ -27,8 +27,8 @@ static shm_word *slot_of(const struct table_view *v, struct stripe_shm *stripe, 
     return slot;
 }
 
-/* The same for an item: what write_item_locked() wants to know. The hash of a damaged one is not
- * asked for: it is refused. */
+/* The same for an item: sets in *s what write_item_locked() needs. A damaged item gets no hash: it
+ * will be refused. */
 static int point_at(const struct table_view *v, uint64_t word, const struct item_head *item, struct item_swap *s) {
     struct item_peek peek;
     s->slot = slot_of(v, s->stripe, word, SHM_LOAD((const shm_word *)item));
@@ -40,7 +40,7 @@ static int point_at(const struct table_view *v, uint64_t word, const struct item
 
 /* ---- Timers ---------------------------------------------------------------------------------- */
 
-/* The next item of the hash whose timer this is. */
+/* The next item of the hash to which this timer belongs. */
 static int next_armed(const struct table_view *v, struct htab_walk *walk, uint32_t armed_s, struct item_swap *s) {
     void *block;
     while ((s->slot = htab_walk_next(walk, sizeof(struct item_head), &s->old_word, &block))) {
@@ -51,13 +51,13 @@ static int next_armed(const struct table_view *v, struct htab_walk *walk, uint32
     return 0;
 }
 
-/* The item's expiry moved on: a timer for the new second, then the item says that it is the one
- * that counts. */
+/* The item's expiry moved on: adds a timer for the new second, then notes in the item that this
+ * timer counts. */
 static int rearm_locked(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_peek *peek,
                         int64_t now_s) {
     const struct item_head *item = peek->image;
     struct item_timed *timed = item_timed_at(item, &peek->head);
-    if (!timed) /* it was armed a moment ago */
+    if (!timed) /* impossible: it was armed a moment ago */
         return err_set(LARDER_E_CORRUPT, "an item of hash %016llx lost its timer", (unsigned long long)hash);
     uint64_t expiry_s = timed->expiry_s;
     if (item_ttl_generation(&peek->head) != v->ttl_generation)
@@ -95,8 +95,8 @@ static int expire_locked(struct writer *w, struct write *c, struct stripe_shm *s
     return LARDER_OK;
 }
 
-int write_expire(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t armed_s, int64_t now_s,
-                 uint64_t *removed) {
+int upkeep_expire(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t armed_s, int64_t now_s,
+                  uint64_t *removed) {
     static const struct write_kind kind = {.decide = decide_expiry};
     struct write c = {.kind = &kind, .view = v, .hash = hash, .now_s = now_s};
     struct stripe_shm *stripe = htab_stripe(&v->items, hash);
@@ -108,7 +108,7 @@ int write_expire(struct writer *w, const struct table_view *v, uint64_t hash, ui
     return r;
 }
 
-/* An item of the bucket that has expired. */
+/* Finds an item of the bucket that has expired. */
 static int find_expired(const struct write *c, struct item_swap *s) {
     const struct table_view *v = c->view;
     uint64_t words[64];
@@ -130,7 +130,7 @@ static int decide_removal(struct writer *w, struct write *c) {
     return c->was_there ? LARDER_NOT_FOUND : WRITE_DELETE;
 }
 
-int write_expire_bucket(struct writer *w, const struct table_view *v, uint64_t hash, int64_t now_s) {
+int upkeep_expire_bucket(struct writer *w, const struct table_view *v, uint64_t hash, int64_t now_s) {
     static const struct write_kind kind = {.decide = decide_removal};
     struct write c = {.kind = &kind, .view = v, .hash = hash, .now_s = now_s};
     struct item_swap s = {.stripe = htab_stripe(&v->items, hash)};
@@ -153,8 +153,8 @@ int write_expire_bucket(struct writer *w, const struct table_view *v, uint64_t h
 struct restamp {
     struct write write;
     uint32_t number;          /* of the stripe */
-    uint32_t bucket, buckets; /* all before `bucket` are done, in an array of so many */
-    uint64_t left;            /* more items than the array has slots cannot be outdated */
+    uint32_t bucket, buckets; /* those before `bucket` are done, in an array of `buckets` */
+    uint64_t left;            /* counts down: an array has no more outdated items than slots */
 };
 
 /* The first outdated item of the stripe in bucket order. */
@@ -172,7 +172,7 @@ static int find_outdated(struct restamp *restamp, struct item_swap *s) {
     return 0;
 }
 
-/* The same attributes in an image as the definition has it now. */
+/* The same attributes in an image by the present definition. */
 static int decide_restamp(struct writer *w, struct write *c) {
     const struct table_view *v = c->view;
     const struct item_head *old = c->old->image;
@@ -184,7 +184,7 @@ static int decide_restamp(struct writer *w, struct write *c) {
         return OBSTACLE_SCRATCH;
     }
     struct item_shape shape = v->shape;
-    shape.is_lenient = 1; /* an item that an index filled later left out stays as it is */
+    shape.is_lenient = 1; /* an index filled later may have left the item out; it stays as it is */
     int r = item_to_stored(&shape, (const struct larder_item *)old, c->now_s, w->scratch, &c->image);
     if (r)
         return r;
@@ -227,7 +227,7 @@ static int try_restamp(struct writer *w, void *arg) {
     return r >= 0 && w->is_stuck ? LARDER_E_BUSY : r;
 }
 
-int write_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t number) {
+int upkeep_restamp_stripe(struct writer *w, const struct table_view *v, uint32_t number) {
     static const struct write_kind kind = {.decide = decide_restamp};
     struct restamp restamp = {.write = {.kind = &kind, .view = v, .now_s = db_now(v->db)}, .number = number};
     int r;
@@ -269,7 +269,7 @@ static int empty_buckets_locked(struct writer *w, const struct table_view *v, st
     return LARDER_OK;
 }
 
-int write_empty_stripe(struct writer *w, const struct table_view *v, uint32_t number, uint32_t *budget) {
+int upkeep_empty_stripe(struct writer *w, const struct table_view *v, uint32_t number, uint32_t *budget) {
     struct stripe_shm *stripe = &v->items.stripes[number];
     int r = gate_take_stripe(w, stripe);
     if (r)

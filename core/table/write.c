@@ -1,10 +1,11 @@
-/* core/table/write.c - the way of every write: from a caller's call to one change under a stripe's
+/* core/table/write.c - the path of every write: from a caller's call to one change under a stripe's
  * lock. See write.h.
  *
- * Idea     What can be made outside the lock is: image, hash, memory. Inside, a try either is done
- *          or changes nothing and says what it lacks; that is got outside, and it is tried again
+ * Idea     Image, hash and memory are got ready outside the lock. Under it, a try is done, or
+ *          changes nothing and says what it lacks; that is got outside, and the call tries again
  *          (core/table/attempt.h).
- * Not here What the kinds of writes make and decide: put.c, delete.c, increment.c, upkeep.c.
+ * Not here What each kind of write makes and decides: put.c, delete.c, increment.c, upkeep.c.
+ * Tests    tests/api/items_test.c, tests/crash/enum_test.c
  */
 #include "core/table/write.h"
 #include "core/base/debug.h"
@@ -18,8 +19,7 @@
 
 /* ---- Under the stripe's lock ----------------------------------------------------------------- */
 
-/* Finds the item with this key: slot, word and item of *s, which are NULL and 0 if there is
- * none. */
+/* Finds the item with this key: sets slot, old_word and old of *s; NULL and 0 if there is none. */
 static int find_locked(const struct table_view *v, const struct item_key *key, struct item_swap *s) {
     struct htab_walk walk;
     void *block;
@@ -72,7 +72,7 @@ static int write_locked(struct writer *w, struct write *c, struct stripe_shm *st
 
 /* ---- One try --------------------------------------------------------------------------------- */
 
-/* Room for what the write needs besides its block: leaves and nodes of every index, a bucket
+/* Memory that the write needs besides its block: leaves and nodes of every index, a bucket
  * array. */
 static uint64_t bytes_ahead(const struct write *c) {
     return c->room.bytes + (uint64_t)(c->view->shape.index_count + 4) * SPAN_BYTES;
@@ -108,7 +108,7 @@ int write_take_key(struct write *c, const struct larder_key *key) {
 
 /* ---- What was there -------------------------------------------------------------------------- */
 
-/* To the writer, for the page may hold the item that is being put. */
+/* Copied to the writer's memory: the page may hold the item that is being put. */
 int write_keep_before(struct writer *w, const struct write *c) {
     if (!c->before || !c->was_there)
         return LARDER_OK;
@@ -123,7 +123,7 @@ int write_keep_before(struct writer *w, const struct write *c) {
     return is_same && item_head_is_sane(copy, bytes) ? LARDER_OK : change_damaged(c->old_word);
 }
 
-/* After the change: what was kept becomes the page's, memory and all. Cannot fail. */
+/* After the change: gives the copy to the page, memory and all. Cannot fail. */
 static void hand_over_before(struct writer *w, const struct write *c) {
     struct larder_page *page = c->before;
     if (!page)
@@ -133,8 +133,8 @@ static void hand_over_before(struct writer *w, const struct write *c) {
         page_take_over(page, &w->before, &w->before_bytes);
 }
 
-/* The item that was there is handed over with its memory, which ends with the table's
- * attachment. */
+/* Makes the caller's page ready for hand_over_before(). The memory comes from the table's handle
+ * and ends with it, so the page must be of that handle. */
 static int take_page(const struct larder_table *t, struct larder_page *page) {
     if (__builtin_expect(page->epochs != &t->db->views.epochs, 0))
         return err_set(LARDER_E_INVAL, "the page is one of another attachment; make it with the table's");

@@ -304,8 +304,8 @@ static int find_busy(struct inside *in) {
     for (uint32_t k = 24; k < KEYS && named == UINT32_MAX; k++) {
         int r = history_write(&c, k);
         PROC_CHECK(r == LARDER_OK || r == LARDER_E_BUSY);
-        const char *text = r == LARDER_E_BUSY ? strstr(larder_error(), "is held by process 1 (slot ") : NULL;
-        PROC_CHECK(r == LARDER_OK || (text && sscanf(text, "is held by process 1 (slot %u)", &named) == 1));
+        const char *text = r == LARDER_E_BUSY ? strstr(larder_error(), "process 1 (slot ") : NULL;
+        PROC_CHECK(r == LARDER_OK || (text && sscanf(text, "process 1 (slot %u) has held", &named) == 1));
     }
     PROC_CHECK(larder_slot_stats(db, slots, 64, &count) == LARDER_OK);
     for (uint32_t i = 0; i < count; i++)
