@@ -22,7 +22,7 @@ const char *attach_segment(const struct args *args);
 /* LARDER_ANY_OWNER with --any-owner, else 0. */
 uint32_t attach_owner_flag(const struct args *args);
 
-/* Each gives EXIT_DONE, or an exit code with a message. */
+/* Each returns EXIT_DONE, or an exit code after a message. */
 int attach_open(const struct args *args, uint32_t flags, struct attach *out);
 int attach_table(const struct args *args, uint32_t flags, const char *table, struct attach *out);
 

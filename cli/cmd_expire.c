@@ -1,7 +1,8 @@
-/* cli/cmd_expire.c - larder expire: the expirer's work, once or again and again.
+/* cli/cmd_expire.c - larder expire: the expirer's work, once or repeatedly.
  *
- * Job      Calls larder_expire() and says how many items went. With --every it is a small daemon, for segments whose
- *          programs carry no expirer; SIGINT and SIGTERM end it after the present round.
+ * Job      Calls larder_expire() and reports how many items were removed. With --every it is a
+ *          small daemon, for segments whose programs run no expirer; SIGINT and SIGTERM end it
+ *          after the current round.
  * Tests    tests/cli/cli_test.sh
  */
 #include <inttypes.h>
@@ -19,8 +20,8 @@ enum { EXPIRE_EVERY = ARGS_OWN, EXPIRE_JSON };
 
 static const struct args_option expire_options[] = {
     ARGS_COMMON,
-    {"every", 1, "SECONDS", "do it again and again, until SIGINT or SIGTERM; 1 to 86400"},
-    {"json", 0, "", "one JSON object a round"},
+    {"every", 1, "SECONDS", "repeat until SIGINT or SIGTERM; 1 to 86400"},
+    {"json", 0, "", "one JSON object per round"},
     {NULL, 0, NULL, NULL}};
 
 extern const struct command cmd_expire;
@@ -36,7 +37,7 @@ static void expire_print(const struct args *args, uint64_t removed) {
 static int expire_round(const struct args *args, struct larder *db, int is_daemon) {
     uint64_t removed = 0;
     int result = larder_expire(db, 0, &removed);
-    if (result == LARDER_E_BUSY && is_daemon) { /* it is tried again */
+    if (result == LARDER_E_BUSY && is_daemon) { /* the next round tries again */
         report_note("%s", larder_error());
         return EXIT_DONE;
     }
@@ -47,7 +48,7 @@ static int expire_round(const struct args *args, struct larder *db, int is_daemo
     return EXIT_DONE;
 }
 
-/* True: one of the signals came, which are blocked from before the first round on. */
+/* Returns true if a signal came. The signals are blocked from before the first round on. */
 static int expire_sleep(const sigset_t *signals, uint32_t seconds) {
     const struct timespec time = {.tv_sec = seconds};
     return sigtimedwait(signals, NULL, &time) > 0;
@@ -77,11 +78,10 @@ const struct command cmd_expire = {
     .operands = "",
     .summary = "remove expired items and what else is dead, once or every few seconds",
     .details =
-        "Does the expirer's work: recovers what dead processes left, removes the items that have expired, and empties\n"
-        "tables that were dropped. Says how many items it removed. Reads do not need it: an expired item is invisible\n"
-        "from its second on; and a put that finds no room removes expired items itself. With --every it stays and "
-        "does\n"
-        "it again and again, for segments whose programs do not call larder_expirer_start(); then it prints a line\n"
+        "Does the expirer's work: recovers what dead processes left, removes expired items, and empties dropped\n"
+        "tables. Prints how many items it removed. Reads do not need it: an expired item is invisible from its\n"
+        "second on, and a put that finds no room removes expired items itself. With --every it keeps running and\n"
+        "repeats the work, for segments whose programs do not call larder_expirer_start(); then it prints a line\n"
         "only for a round that removed something. Works beside other expirers.\n",
     .options = expire_options,
     .positional_min = 0,

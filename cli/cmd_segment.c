@@ -31,9 +31,9 @@ const struct command cmd_destroy = {
     .summary = "remove a segment with all its tables",
     .details =
         "Removes a segment with all its tables. Refuses if a table's DeletionPolicy is Retain, unless forced.\n"
-        "Processes that are attached go on living and get LARDER_E_DESTROYED. This is the way to remove a segment:\n"
-        "rm leaves its lock file, .larder-*.lock, behind if nobody is attached. A segment of another user is left\n"
-        "alone without --any-owner.\n",
+        "Attached processes live on and get LARDER_E_DESTROYED. Always remove a segment with this command: rm leaves\n"
+        "the lock file .larder-*.lock behind if no process is attached. A segment of another user is left alone\n"
+        "without --any-owner.\n",
     .options = destroy_options,
     .positional_min = 0,
     .positional_max = 0,
@@ -44,12 +44,12 @@ enum { CHECK_READ_ONLY = ARGS_OWN, CHECK_REPAIR };
 
 static const struct args_option check_options[] = {
     ARGS_COMMON,
-    {"read-only", 0, "", "take no lock, change nothing and repair nothing; beside writers some of it cannot be judged"},
-    {"repair", 0, "", "if it is damaged, keep every whole item and make everything else anew; drops the rest"},
+    {"read-only", 0, "", "take no lock, change and repair nothing; beside writers some parts cannot be judged"},
+    {"repair", 0, "", "if it is damaged, keep every undamaged item and rebuild everything else; drops the rest"},
     {NULL, 0, NULL, NULL}};
 
 static void check_note(void *arg, const char *line) {
-    char text[1024]; /* damage may have any bytes in it */
+    char text[1024]; /* damaged data may have any bytes in it */
     if (arg != NULL)
         progress_hide(arg);
     snprintf(text, sizeof text, "%s", line);
@@ -81,7 +81,7 @@ static void check_print_repair(const struct larder_repair_report *report) {
         return;
     }
     printf("%s: %" PRIu64 " items kept (%" PRIu64 " mended), %" PRIu64 " lost; %" PRIu64 " tables kept, %" PRIu64
-           " lost; %" PRIu64 " index entries and %" PRIu64 " timers made anew, %" PRIu64 " bytes given back, %" PRIu64
+           " lost; %" PRIu64 " index entries and %" PRIu64 " timers rebuilt, %" PRIu64 " bytes freed, %" PRIu64
            " slots and %" PRIu64 " locks cleared\n",
            report->errors_left == 0 ? "repaired" : "NOT REPAIRED", report->items_kept, report->items_mended,
            report->items_lost, report->tables_kept, report->tables_lost, report->index_entries, report->timers,
@@ -134,24 +134,19 @@ const struct command cmd_check = {
     .summary = "verify every invariant of a segment",
     .details =
         "Walks the whole segment and verifies every invariant. Recovers what dead processes left first. The segment\n"
-        "may be in use: each lock is held for about a millisecond, and what a write has changed meanwhile is looked "
-        "at\n"
-        "again. Prints a line for each error, a summary, and the longest time a writer may have waited; exit code 0\n"
-        "only if it is clean. Shows a progress bar if standard error is a terminal.\n"
+        "may be in use: each lock is held for about a millisecond, and what a write has changed meanwhile is looked\n"
+        "at again. Prints a line for each error, a summary, and the longest time a writer may have waited; exit code\n"
+        "0 only if it is clean. Shows a progress bar if standard error is a terminal.\n"
         "\n"
-        "With --read-only nothing is locked: beside writers what looks wrong is an error only if it stays so, and "
-        "what\n"
-        "cannot be judged is counted.\n"
+        "With --read-only nothing is locked: beside writers, a finding is an error only if it lasts, and parts that\n"
+        "cannot be judged are counted.\n"
         "\n"
-        "With --repair a damaged segment is made whole in place: every item that is still whole is kept, and all "
-        "else,\n"
-        "indexes, timers, memory, locks, is made anew from the items. Without a question: what cannot be kept is of "
-        "no\n"
-        "use any more. Prints what was found, each item and table that is lost and why, and a summary; a clean "
-        "segment\n"
-        "stays as it is. Exit code 0 only if it is clean afterwards. Other processes may stay attached; one that is "
-        "in\n"
-        "the middle of a change for too long is named, and nothing is done (6). Cut off, it is to be run again.\n",
+        "With --repair a damaged segment is repaired in place: every undamaged item is kept, and everything else\n"
+        "(indexes, timers, memory, locks) is rebuilt from the items. It does not ask first: what cannot be kept is\n"
+        "useless. Prints the damage it found, each lost item and table with the reason, and a summary; a clean\n"
+        "segment stays as it is. Exit code 0 only if it is clean afterwards. Other processes may stay attached; if\n"
+        "one is in the middle of a change for too long, it is named, and nothing is done (exit code 6). If a repair\n"
+        "is interrupted, run it again.\n",
     .options = check_options,
     .positional_min = 0,
     .positional_max = 0,

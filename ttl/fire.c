@@ -37,7 +37,7 @@ void fire_note_busy(struct fire_job *job, const struct stripe_shm *stripe) {
     if (job->busy_count < FIRE_BUSY_MAX)
         job->busy[job->busy_count++] = stripe;
     if (job->w->busy_timeout_ms > FIRE_BUSY_AGAIN_MS)
-        job->w->busy_timeout_ms = FIRE_BUSY_AGAIN_MS; /* for this call: writer_borrow sets it again */
+        job->w->busy_timeout_ms = FIRE_BUSY_AGAIN_MS; /* this call's: writer_borrow sets it */
 }
 
 struct fire_shot {
