@@ -30,7 +30,7 @@ static int args_take_option(const struct command *command, int argc, char **argv
     size_t bytes = equals != NULL ? (size_t)(equals - text) : strlen(text);
     int i = args_find(command->options, text, bytes);
     if (i < 0)
-        return report_error(EXIT_USAGE, "no option --%.*s; see larder %s --help", (int)bytes, text, command->name);
+        return report_error(EXIT_USAGE, "unknown option --%.*s; see larder %s --help", (int)bytes, text, command->name);
     const struct args_option *option = &command->options[i];
     if (out->option[i].is_given)
         return report_error(EXIT_USAGE, "--%s is given twice", option->name);
@@ -81,7 +81,7 @@ int args_parse(const struct command *command, int argc, char **argv, struct args
             out->option[ARGS_HELP].is_given = true;
             at++;
         } else if (!is_options_over && text[0] == '-' && text[1] != 0) {
-            return report_error(EXIT_USAGE, "no option %s; see larder %s --help", text, command->name);
+            return report_error(EXIT_USAGE, "unknown option %s; see larder %s --help", text, command->name);
         } else {
             out->positional[out->positional_count++] = text;
             at++;

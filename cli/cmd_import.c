@@ -124,10 +124,10 @@ const struct command cmd_import = {
     .name = "import",
     .operands = "TABLE FILE",
     .summary = "store the items of a file, one per line",
-    .details =
-        "Stores every item of FILE, one per line, as {\"Item\": {...}} (the shape of DynamoDB's export to S3) or bare.\n"
-        "FILE may be gzip, which its content shows; - is standard input. Stops at the first bad line;\n"
-        "items of earlier lines stay stored. Shows its progress if standard error is a terminal.\n",
+    .details = "Stores every item of FILE, one per line, as {\"Item\": {...}} (the shape of DynamoDB's export to S3) "
+               "or bare.\n"
+               "FILE may be gzip, which its content shows; - is standard input. Stops at the first bad line;\n"
+               "items of earlier lines stay stored. Shows its progress if standard error is a terminal.\n",
     .options = import_options,
     .positional_min = 2,
     .positional_max = 2,

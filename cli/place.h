@@ -10,7 +10,7 @@ struct place {
     char path[256]; /* cut when longer; the mark still counts right */
     size_t path_bytes;
     char problem[768]; /* after place_fail(): "path: text" */
-    char stand_in[4];  /* "", or the stand-in for a zero byte in names of the document (json_nul.h) */
+    char stand_in[4];  /* "", or the stand-in for a zero byte in the document's names (json_nul) */
 };
 
 /* Steps into a member or element; returns the mark for place_leave(). */

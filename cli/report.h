@@ -37,8 +37,8 @@ int report_result(int result, const char *what);
 /* The exit code of a larder result; EXIT_DONE for LARDER_OK and LARDER_MORE. */
 int report_exit_of(int result);
 
-/* A write to standard output failed with this errno (0: unknown). A reader that has gone away is no
- * news: EPIPE is quiet. */
+/* Reports a failed write to standard output with this errno (0: unknown). EPIPE is not reported:
+ * the reader has gone. */
 int report_output_failed(int error);
 
 /* Replaces control characters by '?', in place. */

@@ -145,8 +145,8 @@ static uint32_t skl_wanted_split(const struct skl_place *p, const struct leaf_ru
 /* Links the new node of a split after p's node, from the lowest level up: a node that a reader
  * finds on a level is also on the levels below. */
 static void skl_link_node(const struct skl_place *p, uint64_t node_off, uint32_t height) {
-    for (uint32_t level = 1; level < height; level++)
-        SHM_STORE(skl_tower(&p->path.before[level], level), node_off); /* release: the node is filled */
+    for (uint32_t level = 1; level < height; level++) /* release: the node is filled */
+        SHM_STORE(skl_tower(&p->path.before[level], level), node_off);
 }
 
 /* A small partition becomes a list: a head whose towers lead to the new node. */
