@@ -165,7 +165,7 @@ static int wheel_insert_locked(struct writer *w, struct wheel_shard_shm *shard, 
     }
     int r = wheel_push_locked(w, slot, head, wheel_larger(chunk.capacity), e);
     if (r == LARDER_E_FULL && wheel_larger(chunk.capacity) > WHEEL_CAPACITY_MIN)
-        r = wheel_push_locked(w, slot, head, WHEEL_CAPACITY_MIN, e); /* a smaller hole may be left */
+        r = wheel_push_locked(w, slot, head, WHEEL_CAPACITY_MIN, e); /* into a smaller hole */
     return r;
 }
 

@@ -1,21 +1,19 @@
 /* core/audit/repair_image.c - what an image must be, given its attributes and its table's
  * definition.
- *
- * Idea     An image is a function of its attributes and its table (core/item/item.h, I4), and
- *          item_to_stored() is that function, for a put, a restamp and here. Version, key
- *          sequences, expiry and timer are stamps, not contents: those that can be stay, others are
- *          made anew.
+ * Idea     An image is a function of its attributes and its table (core/item/item.h, I4). The
+ *          function is item_to_stored(): for a put, for a restamp and here. Version, key sequences,
+ *          expiry and timer are stamps, not contents: possible ones stay, others are made again.
  * Layout   An image made under an older definition has fewer slots than the table has indexes. It
- *          is whole, and stays as it is, if it lacks none of an ACTIVE index: what an index_add
- *          that was cut off leaves. So it is compared with what the table stores with as many
- *          slots. An image that lacks more, or has slots of indexes that the table does not know
- *          (its definition is an older one again), is laid out again.
- * Rules    R1 What is laid out again, or is stored in place, is first read back: it is sane, has
- *             the same key, the same attributes with the same values, and in each index the keys
- *             that its attributes say. Else the item stays as it is, if it is whole, or is lost and
- *             named: nothing else takes its place.
+ *          is whole, and stays, if it lacks none of an ACTIVE index: an index_add that was cut off
+ *          leaves such images. So it is compared with the image that the table would store with as
+ *          many slots. An image that lacks more, or has slots of indexes that the table does not
+ *          know (its definition is an older one again), is laid out again.
+ * Rules    R1 An image that was laid out again, or is stored in place, is first read back: it is
+ *             sane, has the same key, the same attributes with the same values, and in each index
+ *             the keys that its attributes say. Otherwise the item stays as it is, if it is whole,
+ *             or is lost and named: nothing else replaces it.
  *          R2 Reading back uses the readers (core/item/item_read.c, core/item/item_check.c) and
- *             names of attributes, and nothing that storing has worked out.
+ *             names of attributes, and no result of storing.
  *          R3 An image that is whole stays byte for byte.
  * Tests    tests/crash/repair_exact_test.c, tests/crash/repair_history_test.c
  */
@@ -23,8 +21,8 @@
 #include "core/item/item_records.h"
 #include "core/table/change.h"
 
-/* Of one stripe: many more than anybody writes, and many before a damaged one would run into the
- * next table's. */
+/* Of one stripe: many more than any process writes, and far from where a damaged number would reach
+ * the next table's. */
 #define VERSIONS_MAX (UINT64_C(1) << (CHANGE_TABLE_SHIFT - 1))
 
 int repair_is_version(const struct table_view *v, uint64_t version) {
@@ -58,7 +56,7 @@ static int has_same_attributes(const struct item_head *a, const struct item_head
     return a->attr_count == b->attr_count;
 }
 
-/* The key attribute of an index as the item has it; len 0: it has none that will do. */
+/* The key attribute of an index as the item has it; len 0: it has no valid one. */
 static struct bytes index_key_of(const struct item_head *h, const struct item_key_attr *attr, size_t bytes_max) {
     struct larder_value value;
     uint16_t ordinal = attr->name ? item_find_attr(h, attr->name, attr->name_bytes) : ITEM_NO_ATTR;
@@ -80,7 +78,7 @@ static int has_right_slot(const struct item_head *h, uint32_t i, const struct it
     return is_same_bytes(item_index_partition(h, i), partition) && is_same_bytes(item_index_sort(h, i), sort);
 }
 
-/* Whether `image` is the item that h is. Key sequences may be missing yet. */
+/* Whether `image` is the same item as h. Key sequences may still be missing. */
 static int reads_back(const struct table_view *v, const struct item_head *image, const struct item_head *h) {
     if (!item_is_sane(image, image->bytes) || !item_is_same_key(item_key_in(image), item_key_in(h)) ||
         image->hash_high != h->hash_high || !has_same_attributes(image, h))
@@ -100,7 +98,7 @@ static int has_slots_that_do(const struct table_view *v, const struct item_head 
     return h->index_count <= v->shape.index_count;
 }
 
-/* The image as this table would store the same attributes now with so many slots; in p's scratch
+/* The image as this table would now store the same attributes, with this many slots; in p's scratch
  * memory. NULL: it would not. */
 static struct item_head *store_again(const struct repair *p, const struct table_view *v, const struct item_head *h,
                                      uint32_t slots) {
@@ -114,8 +112,8 @@ static struct item_head *store_again(const struct repair *p, const struct table_
     return item_is_same_key(item_key_in(again), item_key_in(h)) ? again : NULL;
 }
 
-/* Puts the slots of `again` in `image`, with the key sequences that h has. One of an index that is
- * no more is of no use, and stays if it makes sense. */
+/* Puts the slots of `again` into `image`, with the key sequences that h has. The slot of an index
+ * that is gone is unused, and stays if it is sane. */
 static void take_slots(const struct table_view *v, const struct item_head *h, const struct item_head *again,
                        struct item_head *image) {
     for (uint32_t i = 0; i < image->index_count; i++) {
@@ -129,8 +127,8 @@ static void take_slots(const struct table_view *v, const struct item_head *h, co
     }
 }
 
-/* The expiry that the item has, if its attribute says so or said so when it was put (item_ttl_of:
- * one too far in the past is none); else what the attribute says now. */
+/* The item's expiry if its attribute says so, or said so when it was put (item_ttl_of: one too far
+ * in the past is none); else what the attribute says now. */
 static uint64_t true_expiry(const struct repair *p, const struct table_view *v, const struct item_head *h) {
     const char *name = v->shape.ttl_name;
     uint32_t bytes = v->shape.ttl_name_bytes;
@@ -149,11 +147,11 @@ static void take_expiry(const struct repair *p, const struct table_view *v, cons
     uint32_t generation = v->ttl_generation, armed_s = was ? was->armed_s : 0;
     if (right->is_laid_out_again)
         item_make_timed(right->image, expiry_s != 0 || armed_s != 0);
-    else if (item_ttl_generation(h) != generation) { /* it waits to be restamped: reads ask the attribute until then */
+    else if (item_ttl_generation(h) != generation) { /* to be restamped: reads ask the attribute */
         right->wants_restamp = 1;
         expiry_s = item_expiry_s(h);
         generation = item_ttl_generation(h);
-    } else if (!was && expiry_s != 0) { /* it has no place for it, so it has to wait, too */
+    } else if (!was && expiry_s != 0) { /* it has no place for it, so it must be restamped, too */
         right->wants_restamp = 1;
         generation = generation > 1 ? generation - 1 : ITEM_TTL_GENERATION_MAX;
     }
@@ -163,7 +161,7 @@ static void take_expiry(const struct repair *p, const struct table_view *v, cons
     item_set_ttl_generation(right->image, generation);
 }
 
-/* Every entry has its key sequence, and the item its number. */
+/* Whether every entry has its key sequence, and the item its version. */
 static int has_numbers(const struct table_view *v, const struct item_head *h) {
     for (uint32_t i = 0; i < h->index_count; i++)
         if (item_index_slots(h)[i].kseq == 0 && item_index_slots(h)[i].partition_attr != ITEM_NO_ATTR)

@@ -1,11 +1,11 @@
-/* core/audit/repair_item.c - which images are items, and storing what is put right in them.
+/* core/audit/repair_item.c - which images are items, and storing their mended parts.
  *
- * Judging  An image is judged by itself: it makes sense, its hash is that of its key, it lies in
- *          the stripe of that hash, and its table can say what it should be
+ * Judging  An image is judged by itself: it is sane, its hash is that of its key, it lies in the
+ *          stripe of that hash, and its table can say what it should be
  *          (core/audit/repair_image.c).
- * Storing  What is stored was read back before it is stored. In place go only the words of stamps
- *          and index slots, each of which leaves an image that is judged the same way; an image
- *          that has to be laid out again goes to a block of its own.
+ * Storing  An image is read back before it is stored. Only the words of stamps and index slots are
+ *          stored in place: each store leaves an image that is judged the same way. An image that
+ *          has to be laid out again goes to a block of its own.
  * Tests    tests/crash/repair_exact_test.c
  */
 #include "core/audit/repair.h"
@@ -22,7 +22,7 @@
 
 /* ---- Judging --------------------------------------------------------------------------------- */
 
-/* Whether it would make sense if only the slots of its indexes did, which are made again. */
+/* Whether it would be sane if the slots of its indexes were, which are made again. */
 static int is_sane_but_slots(const struct repair *p, const struct item_head *h) {
     struct item_head *copy = p->image;
     size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count;
@@ -54,7 +54,7 @@ const struct item_head *repair_judge(struct repair *p, const struct table_view *
     if (hash >> v->items.stripe_shift != stripe)
         return NULL;
     struct repair_right right;
-    *why = "it is no item of its table's definition";
+    *why = "it does not fit its table's definition";
     int fits = repair_right(p, v, h, &right);
     p->table[v->ordinal].true_count++;
     p->table[v->ordinal].unfit_count += !fits;
@@ -119,7 +119,7 @@ shm_word *repair_slot_of(const struct table_view *v, uint64_t off, struct stripe
     return NULL;
 }
 
-/* A write number for this stripe whose low half is no key sequence of the item: as
+/* The next version of this stripe whose low half is no key sequence of the item: as
  * core/table/change.c takes them. */
 static uint64_t next_number(const struct table_view *v, struct stripe_shm *stripe, const struct item_head *h) {
     uint64_t number = SHM_LOAD_RELAXED(&stripe->writes) | (uint64_t)v->ordinal << CHANGE_TABLE_SHIFT;
@@ -134,7 +134,7 @@ static uint64_t next_number(const struct table_view *v, struct stripe_shm *strip
     return number;
 }
 
-/* The numbers that the right image lacks. */
+/* Gives the versions and key sequences that the right image lacks. */
 static void give_numbers(const struct table_view *v, struct stripe_shm *stripe, struct item_head *image) {
     struct item_index_slot *slots = item_index_slots(image);
     if (image->version == 0)
@@ -146,8 +146,8 @@ static void give_numbers(const struct table_view *v, struct stripe_shm *stripe, 
             slots[i].kseq = (uint32_t)next_number(v, stripe, image);
 }
 
-/* The words in which the images differ, the last one first: the expiry stands before the generation
- * that it is of. A death in between leaves an image that is judged as this one was. */
+/* Stores the words in which the images differ, the last one first: the expiry before its
+ * generation. A death in between leaves an image that is judged as this one was. */
 static void store_words(struct item_head *h, const struct item_head *right) {
     shm_word *to = (shm_word *)h;
     for (size_t i = right->bytes / sizeof *to; i-- > 0;) {
@@ -158,14 +158,14 @@ static void store_words(struct item_head *h, const struct item_head *right) {
     }
 }
 
-/* The image goes to a block of its own, and one word from the old one to it. */
+/* Stores the image in a block of its own, and swaps one word from the old block to it. */
 static int store_elsewhere(struct repair *p, const struct table_view *v, uint64_t *item,
                            const struct item_head *right) {
     struct stripe_shm *stripe;
     shm_word *slot = repair_slot_of(v, *item, &stripe);
     uint64_t off, old = *item, word = slot ? SHM_LOAD(slot) : 0;
     if (!slot)
-        return err_set(LARDER_E_CORRUPT, "the slot of an item that was found is gone");
+        return err_set(LARDER_E_CORRUPT, "the slot of an item that the repair found is gone");
     int r = repair_take(&p->w, right->bytes, 0, &off);
     if (r)
         return r;
@@ -206,7 +206,7 @@ static int try_add_timer(struct writer *w, void *arg) {
     return core_hooks->timer_add(w, t->v, t->hash, t->at_s);
 }
 
-/* A timer for the expiry, which is right by now. */
+/* Arms a timer for the expiry, which is right by now. */
 static int arm(struct repair *p, const struct table_view *v, struct item_head *h) {
     struct item_timed *timed = item_timed_at(h, h);
     if (!timed)
@@ -222,8 +222,8 @@ static int arm(struct repair *p, const struct table_view *v, struct item_head *h
     return LARDER_OK;
 }
 
-/* Write numbers of a stripe come after all that its items have. If the word cannot be believed,
- * after all that were given since the newest of them was written, too: versions never come
+/* A stripe's next version comes after those of all its items. If the word cannot be believed, it
+ * also comes after all that were given since the newest item was written: versions never come
  * twice. */
 #define NUMBERS_LEFT_OUT (UINT64_C(1) << 32)
 

@@ -81,7 +81,7 @@ static __attribute__((noinline)) void add_stripe(const struct table_view *v, str
     }
 }
 
-/* *out is private memory: what fails half way must not show. */
+/* *out is private memory: a failure half way must not show. */
 static int table_stats(struct larder_table *t, struct larder_table_stats *out) {
     const struct table_view *v;
     int r = table_view(t, &v);
@@ -125,7 +125,7 @@ int larder_index_stats(struct larder_table *t, struct larder_index_stats *out, u
     uint32_t made_count = 0;
     if (ERR_IS_NULL(t) || ERR_IS_NULL(count) || (capacity && ERR_IS_NULL(out)))
         return LARDER_E_INVAL;
-    /* Private memory, and not the stack: 26 of them are 9 KB. */
+    /* Private memory, not the stack: 26 of them are 9 KB. */
     struct larder_index_stats *made = priv_alloc(db_priv(t->db), (LARDER_INDEXES_MAX + 1) * sizeof *made);
     struct epoch_use *use = made ? views_visit(t->db) : NULL;
     int r = use ? table_index_stats(t, made, &made_count) : LARDER_E_NO_MEMORY;

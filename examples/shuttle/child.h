@@ -18,8 +18,8 @@ struct child {
     uint32_t slot;
 };
 
-/** Starts this program again as `shuttle role ...`. `share` of share_count is a worker's part of the
- * phase at rest. */
+/** Starts this program again as `shuttle role ...`. `share` of share_count is a worker's part of
+ * the phase at rest. */
 bool child_start(struct child *c, const char *role, const char *segment, int board_fd, uint32_t slot, uint32_t share,
                  uint32_t share_count);
 

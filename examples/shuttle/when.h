@@ -26,7 +26,7 @@ bool when_parse_date(const char *text, int64_t *epoch_day);
 
 /** A ULID of that millisecond, with 80 random bits. */
 void when_ulid(int64_t epoch_ms, uint64_t chance_high, uint64_t chance_low, char out[WHEN_ULID_BYTES]);
-/** The smallest (fill '0') or largest (fill 'Z') ULID of a millisecond: the ends of a time window. */
+/** The smallest (fill '0') or largest (fill 'Z') ULID of a millisecond: ends of a time window. */
 void when_ulid_end(int64_t epoch_ms, char fill, char out[WHEN_ULID_BYTES]);
 bool when_parse_ulid(const char *text, int64_t *epoch_ms);
 
