@@ -5,8 +5,8 @@
  *          leaf and makes new leaves from old ones. It takes no memory and no lock, and links
  *          nothing (index/skl.h does).
  * Picture  A leaf block:
- *            struct block_shm              partition hash, kind, index number, count, bytes of
- *            prefix next                          the node after this leaf's node, 0 none
+ *            struct block_shm              partition hash, kind, index number, count, prefix bytes
+ *            next                          the node after this leaf's node, 0 none
  *            uint32_t [count]              primary hashes of the entries: their high halves
  *            uint32_t [count]              their key sequences; 0: dead
  *            uint16_t [count]              the tags of the hashes

@@ -5,15 +5,14 @@
  *          what an entry means is decided when it fires (core/table/write.h, write_expire).
  * Picture  shard[hash] -> slot[level][i] -> newest chunk -> older chunk -> 0
  *          (arrows are offsets of blocks)
- *          A second is four bytes. With next = now_s + 1, the first second that was not handled
- *            yet: level 0  256 slots of 1 second            differ from next in the lowest byte
- *            only level 1  256 slots of 256 seconds         .. in the second byte
+ *          A second is four bytes. With next = now_s + 1, the first second not handled yet:
+ *            level 0  256 slots of 1 second            differ from next in the lowest byte only
+ *            level 1  256 slots of 256 seconds         .. in the second byte
  *            level 2  256 slots of 65,536 seconds      .. in the third byte
  *            level 3  256 slots of 16,777,216 seconds  .. in the highest byte
  *          Within a level a larger slot number is a later time, and nothing wraps around. To find
  *          the first second with work, look at the slots after that of next, level by level: a
- *          clock that jumps by years costs a thousand loads. All zero is an empty wheel at second
- *          0.
+ *          clock that jumps by years costs a thousand loads. A wheel of zeros is empty, at second 0.
  * Rules    W1 A chunk has 1 to capacity entries, capacity <= WHEEL_CHUNK_ENTRIES, and is in one
  *             list.
  *          W2 An entry lies in a slot whose time includes its second (or next, if its second is

@@ -11,12 +11,10 @@
  *                    plan of the heap. Private memory, no store (repair_table.c, repair_item.c,
  *                    repair_heap.c)
  *          3 forget  lists, wheel, journals
- *          4 heap    span states and bitmaps as planned: memory that no item needs is free from
- *          here
+ *          4 heap    span states and bitmaps as planned: from here other memory is free
  *          5 refill  stripes and arrays that were lost or doubtful, small damages of items, lists,
  *                    timers
- *          6 end     state READY, gate open, slots given back; then larder_check() has the last
- *          word
+ *          6 end     state READY, gate open, slots given back; then larder_check() decides
  * Rules    M1 Until the new word is stored, no byte that step 2 has read is overwritten. The plan
  *             keeps doubtful bucket arrays as they are (reserved) until one word has swapped in a
  *             larger array of the items found in them. So a repair that dies anywhere is repeated
@@ -84,9 +82,10 @@ struct repair {
     void **live;          /* by slot: its liveness lock, held by us; NULL: a process lives there */
     uint32_t state_before;
     int is_marked, has_gate, has_catalog;
-    int has_begun;                                                    /* something was changed that cannot be undone */
-    uint32_t gate_before, catalog_before;                             /* the words that ours replaced */
-    uint64_t slot_before[sizeof(struct slot_shm) / sizeof(uint64_t)]; /* what our slot contained */
+    int has_begun;                        /* something was changed that cannot be undone */
+    uint32_t gate_before, catalog_before; /* the words that ours replaced */
+    /* what our slot contained */
+    uint64_t slot_before[sizeof(struct slot_shm) / sizeof(uint64_t)];
     uint64_t claimed_before;
     int has_claimed, has_raised;     /* claimed_bytes may differ from claimed_before */
     uint32_t descriptor_count;       /* spans whose descriptors are backed by memory */

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 
 #define SEED_SAMPLE 8  /* this many images without one right hash: the seed is wrong */
-#define UNFIT_SAMPLE 8 /* this many true images of which the definition fits none: the definition is wrong */
+#define UNFIT_SAMPLE 8 /* this many true images that the definition does not fit: it is wrong */
 
 /* ---- Definitions ----------------------------------------------------------------------------- */
 
