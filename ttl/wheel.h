@@ -12,7 +12,7 @@
  *            level 3  256 slots of 16,777,216 seconds  .. in the highest byte
  *          Within a level a larger slot number is a later time, and nothing wraps around. To find
  *          the first second with work, look at the slots after that of next, level by level: a
- *          clock that jumps by years costs a thousand loads. A wheel of zeros is empty, at second 0.
+ *          clock that jumps by years costs a thousand loads. All zero is empty at second 0.
  * Rules    W1 A chunk has 1 to capacity entries, capacity <= WHEEL_CHUNK_ENTRIES, and is in one
  *             list.
  *          W2 An entry lies in a slot whose time includes its second (or next, if its second is
