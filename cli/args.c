@@ -1,9 +1,10 @@
 /* cli/args.c - command line: the options of a command, parsed and printed from one table.
  *
- * Job      Long options only, each at most once, anywhere among the operands. Checks counts, not
- *          meaning.
- * Why      getopt_long() knows no option with two values (--sk-between A B), and takes abbreviations, which turn into
- * other options as the table grows. Tests    tests/cli/cli_test.sh
+ * Job      Long options only, each at most once, anywhere among the operands. Checks the number of
+ *          values, not their meaning.
+ * Why      getopt_long() has no options with two values (--sk-between A B), and it takes
+ *          abbreviations, which change their meaning as the table grows.
+ * Tests    tests/cli/cli_test.sh
  */
 #include "cli/args.h"
 
@@ -14,7 +15,7 @@
 
 #include "cli/report.h"
 
-/* The option that `text` (without dashes, up to '=') names, or -1. */
+/* The index of the option whose name is `text` (without dashes, up to '='), or -1. */
 static int args_find(const struct args_option *options, const char *text, size_t bytes) {
     for (int i = 0; options[i].name != NULL; i++) {
         if (strlen(options[i].name) == bytes && memcmp(options[i].name, text, bytes) == 0)
@@ -29,7 +30,7 @@ static int args_take_option(const struct command *command, int argc, char **argv
     size_t bytes = equals != NULL ? (size_t)(equals - text) : strlen(text);
     int i = args_find(command->options, text, bytes);
     if (i < 0)
-        return report_error(EXIT_USAGE, "no option --%.*s; see larder %s --help", (int)bytes, text, command->name);
+        return report_error(EXIT_USAGE, "unknown option --%.*s; see larder %s --help", (int)bytes, text, command->name);
     const struct args_option *option = &command->options[i];
     if (out->option[i].is_given)
         return report_error(EXIT_USAGE, "--%s is given twice", option->name);
@@ -57,7 +58,7 @@ static int args_check_counts(const struct command *command, const struct args *a
         return report_error(EXIT_USAGE, "usage: larder %s %s; see larder %s --help", command->name, command->operands,
                             command->name);
     if (command->positional_max >= 0 && args->positional_count > command->positional_max)
-        return report_error(EXIT_USAGE, "does not expect \"%s\"; see larder %s --help",
+        return report_error(EXIT_USAGE, "unexpected operand \"%s\"; see larder %s --help",
                             args->positional[command->positional_max], command->name);
     return EXIT_DONE;
 }
@@ -80,7 +81,7 @@ int args_parse(const struct command *command, int argc, char **argv, struct args
             out->option[ARGS_HELP].is_given = true;
             at++;
         } else if (!is_options_over && text[0] == '-' && text[1] != 0) {
-            return report_error(EXIT_USAGE, "no option %s; see larder %s --help", text, command->name);
+            return report_error(EXIT_USAGE, "unknown option %s; see larder %s --help", text, command->name);
         } else {
             out->positional[out->positional_count++] = text;
             at++;
@@ -125,7 +126,7 @@ int args_uint32(const struct command *command, const struct args *args, int opti
     return EXIT_DONE;
 }
 
-/* Bits to shift by for a unit, -1 if there is no such unit. */
+/* Bits to shift by for a unit, or -1 if the unit is unknown. */
 static int args_unit_shift(const char *unit) {
     static const struct {
         const char *name;

@@ -16,7 +16,7 @@ struct args_option {
     const char *help;
 };
 
-/* Every command has these, at these places; its own options follow from ARGS_OWN on. */
+/* Every command has these, in these places; its own options follow from ARGS_OWN on. */
 enum { ARGS_SEGMENT, ARGS_ANY_OWNER, ARGS_HELP, ARGS_OWN };
 #define ARGS_COMMON                                                                                                    \
     {"segment", 1, "NAME|PATH", "the segment; default: $LARDER_SEGMENT, else larder"},                                 \
@@ -39,15 +39,16 @@ struct command {
     const char *name;
     const char *operands; /* as usage shows them: "TABLE KEY-JSON" */
     const char *summary;  /* one line for the list of commands */
-    const char *details;  /* what help says between usage and options; ends with a newline */
+    const char *details;  /* printed by --help between usage and options; ends with a newline */
     const struct args_option *options;
     int positional_min, positional_max; /* -1: no bound */
     int (*run)(const struct args *args);
 };
 
-/* Sorts argv (without program and command name) into options and operands: "--name value", "--name=value", "--" ends
- * the options. Values are taken as they are, even with a leading dash. EXIT_DONE, or EXIT_USAGE
- * with a message. Operands are moved to the front of argv. */
+/* Sorts argv (without program and command name) into options and operands. Options are
+ * "--name value" or "--name=value"; "--" ends them. Values are taken as they are, even with a
+ * leading dash. Operands are moved to the front of argv. EXIT_DONE, or EXIT_USAGE with a
+ * message. */
 int args_parse(const struct command *command, int argc, char **argv, struct args *out);
 
 /* Usage, details, options and exit codes on standard output. */

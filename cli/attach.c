@@ -1,8 +1,8 @@
 /* cli/attach.c - from --segment and a table name to open handles.
  *
- * Job      Opens what nearly every command needs, with the messages that go with it.
- *          cli/cmd_create.c makes segments
- * itself. Tests    tests/cli/cli_test.sh
+ * Job      Opens what nearly every command needs, and reports failures. cli/cmd_create.c makes
+ *          segments itself.
+ * Tests    tests/cli/cli_test.sh
  */
 #include "cli/attach.h"
 

@@ -33,7 +33,7 @@ void base64_encode(const void *data, size_t bytes, char *text) {
     }
 }
 
-/* Six bits of a character, or 64 if it is none of the alphabet. */
+/* The six bits of a character, or 64 if it is not in the alphabet. */
 static uint32_t base64_sextet(char c) {
     if (c >= 'A' && c <= 'Z')
         return (uint32_t)(c - 'A');

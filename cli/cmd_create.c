@@ -1,10 +1,11 @@
 /* cli/cmd_create.c - larder create: the tables of templates, and the segment if it is missing.
  *
- * Job      All or none: everything is read and checked before anything is made, and what was made
- *          is dropped again if a
- * later step fails. Why      Names, counts and projections are judged by the engine. To have its judgement before the
- * segment is touched, every table is first created in a private segment that ends with this
- * process. Tests tests/cli/cli_test.sh
+ * Job      All or none: everything is read and checked before anything is created. What was created
+ *          is dropped again if a later step fails.
+ * Why      The engine judges names, counts and projections. To learn its verdict before the segment
+ *          is touched, every table is first created in a private segment that ends with this
+ *          process.
+ * Tests    tests/cli/cli_test.sh
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -68,15 +69,15 @@ static int create_read_templates(struct create *create) {
             return code;
         struct place place = {0};
         int result = template_add(&create->templates, document, path, &place);
-        json_decref(document); /* the set holds it */
+        json_decref(document); /* the set holds a reference */
         if (result < 0)
             return report_error(report_exit_of(result), "%s: %s", path, place.problem);
     }
     return EXIT_DONE;
 }
 
-/* What concerns the tables together. Names are compared here, since the trial below looks at one
- * table at a time. */
+/* Checks the tables together. Names are compared here, because the trial below looks at one table
+ * at a time. */
 static int create_check_set(const struct template_set *set) {
     size_t count = 0;
     for (const struct template_table *table = set->first; table != NULL; table = table->next) {
@@ -90,8 +91,8 @@ static int create_check_set(const struct template_set *set) {
     return EXIT_DONE;
 }
 
-/* Lets the engine judge each definition. Only what is wrong with a definition counts, not what else
- * may fail here. */
+/* Has the engine judge each definition. Only a wrong definition counts; other failures here do
+ * not. */
 static int create_try(const struct template_set *set) {
     struct larder_options options = {
         .flags = LARDER_CREATE | LARDER_MEMFD, .memfd = -1, .size_bytes = CREATE_TRIAL_BYTES, .stripe_count = 2};
@@ -138,7 +139,7 @@ static int create_open(struct create *create) {
     int result = larder_open(&create->options, &create->db);
     create->is_new_segment = result >= 0;
     if (result == LARDER_E_EXISTS) {
-        /* one that vanished meanwhile is made after all */
+        /* if it has vanished meanwhile, it is created after all */
         create->options.flags = LARDER_CREATE | owner;
         result = larder_open(&create->options, &create->db);
         const struct args *args = create->args;
@@ -166,7 +167,7 @@ static void create_undo(struct create *create, const bool *made, const struct te
     }
 }
 
-/* --if-not-exists: the table stays what it is. If that is not what the template says, it is told how. */
+/* --if-not-exists: the table stays as it is; differences from the template are reported. */
 static int create_leave(struct create *create, const struct template_table *wanted) {
     const struct larder_table_def *there;
     struct larder_table *table;
@@ -177,7 +178,7 @@ static int create_leave(struct create *create, const struct template_table *want
         return report_result(result, wanted->def.name);
     unsigned count = table_diff(there, &wanted->def);
     report_note("table %s exists, left as it is%s", wanted->def.name,
-                count > 0 ? "; it is not as the template says" : "");
+                count > 0 ? "; it differs from the template" : "");
     return EXIT_DONE;
 }
 
@@ -207,7 +208,7 @@ static int create_tables(struct create *create) {
     return EXIT_DONE;
 }
 
-/* Whether no other process has a slot. This one may have two: the library has a thread that empties
+/* Whether no other process has a slot. This process may have two: a thread of the library empties
  * dropped tables. */
 static bool create_is_alone(struct larder *db) {
     struct larder_slot_stats slots[8];
@@ -220,8 +221,8 @@ static bool create_is_alone(struct larder *db) {
     return true;
 }
 
-/* A segment of the wrong size must not stay behind for the next try, unless somebody else has come
- * to use it. */
+/* A segment of the wrong size must not be left for the next try, unless another process uses it
+ * already. */
 static void create_undo_segment(struct create *create) {
     struct larder_segment_stats stats;
     if (larder_segment_stats(create->db, &stats) >= 0 && stats.table_count == 0 && create_is_alone(create->db))

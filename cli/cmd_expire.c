@@ -1,4 +1,4 @@
-/* cli/cmd_expire.c - larder expire: the expirer's work, once or again and again.
+/* cli/cmd_expire.c - larder expire: the expirer's work, once or repeatedly.
  *
  * Job      Calls larder_expire() and says how many items went. With --every it is a small daemon,
  *          for segments whose programs carry no expirer; SIGINT and SIGTERM end it after the
@@ -21,8 +21,8 @@ enum { EXPIRE_EVERY = ARGS_OWN, EXPIRE_JSON };
 
 static const struct args_option expire_options[] = {
     ARGS_COMMON,
-    {"every", 1, "SECONDS", "do it again and again, until SIGINT or SIGTERM; 1 to 86400"},
-    {"json", 0, "", "one JSON object a round"},
+    {"every", 1, "SECONDS", "repeat until SIGINT or SIGTERM; 1 to 86400"},
+    {"json", 0, "", "one JSON object per round"},
     {NULL, 0, NULL, NULL}};
 
 extern const struct command cmd_expire;

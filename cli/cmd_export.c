@@ -1,4 +1,4 @@
-/* cli/cmd_export.c - larder export: all items of a table, one a line.
+/* cli/cmd_export.c - larder export: all items of a table, one per line.
  *
  * Job      A scan into a file that appears whole or not at all (cli/sink.c), also when the user
  *          interrupts it.
@@ -27,7 +27,7 @@ static void export_catch_signals(void) {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         struct sigaction old, action = {.sa_handler = export_on_signal};
-        /* One that is ignored (nohup) stays ignored. */
+        /* An ignored signal (nohup) stays ignored. */
         if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
             sigaction(numbers[i], &action, NULL);
     }
@@ -39,7 +39,7 @@ static int export_between(void *arg, uint64_t item_count) {
     return export_signal != 0 ? EXIT_OTHER : EXIT_DONE;
 }
 
-/* Items to come, for the progress bar; 0 if there is no use in counting them. */
+/* The number of items, for the progress bar; 0 if no bar is shown. */
 static uint64_t export_total(const struct attach *attach, bool is_bar) {
     struct larder_table_stats stats;
     if (!is_bar || !progress_is_possible() || larder_table_stats(attach->table, &stats) < 0)
@@ -93,11 +93,11 @@ static int export_run(const struct args *args) {
 const struct command cmd_export = {
     .name = "export",
     .operands = "TABLE [FILE]",
-    .summary = "write all items of a table, one a line",
+    .summary = "write all items of a table, one per line",
     .details =
-        "Writes every item of TABLE as {\"Item\": {...}}, one a line, to FILE or standard output. gzip if FILE ends\n"
+        "Writes every item of TABLE as {\"Item\": {...}}, one per line, to FILE or standard output. gzip if FILE ends\n"
         "in .gz. FILE is replaced when the export is complete, and left alone if it fails. Items that are written\n"
-        "to the table meanwhile may be in it or not; each is whole.\n",
+        "to the table meanwhile may or may not be included; each is whole.\n",
     .options = export_options,
     .positional_min = 1,
     .positional_max = 2,

@@ -1,9 +1,10 @@
-/* cli/cmd_import.c - larder import: items from a file, one a line.
+/* cli/cmd_import.c - larder import: items from a file, one per line.
  *
- * Job      Line after line: JSON, item, put. Each item is stored by itself: what was imported
- *          before an error stays.
- * Rules    A line that is wrong is the input's fault, and --keep-going goes past it. Anything else (full, busy,
- * damaged) would be as wrong for the next line, and ends the import. Tests    tests/cli/cli_test.sh
+ * Job      Line after line: JSON, item, put. Each item is stored by itself: items imported before
+ *          an error stay.
+ * Rules    A bad line is the input's fault, and --keep-going goes past it. Any other failure (full,
+ *          busy, damaged) would hit the next line as well, and ends the import.
+ * Tests    tests/cli/cli_test.sh
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 enum { IMPORT_KEEP_GOING = ARGS_OWN };
 
 static const struct args_option import_options[] = {
-    ARGS_COMMON, {"keep-going", 0, "", "skip and count lines that are no good item"}, {NULL, 0, NULL, NULL}};
+    ARGS_COMMON, {"keep-going", 0, "", "skip and count bad lines"}, {NULL, 0, NULL, NULL}};
 
 #define IMPORT_BATCH 128 /* lines between two looks at the progress bar */
 
@@ -33,7 +34,7 @@ struct import {
     bool is_keep_going;
 };
 
-/* Reports what is wrong with the current line; returns the exit code of the cause. */
+/* Reports the problem of the current line; returns the exit code of its cause. */
 static int import_refuse(struct import *import, int result, const char *text) {
     progress_hide(&import->progress);
     return report_error(report_exit_of(result), "%s:%llu: %s", import->lines.name,
@@ -122,11 +123,11 @@ static int import_run(const struct args *args) {
 const struct command cmd_import = {
     .name = "import",
     .operands = "TABLE FILE",
-    .summary = "store the items of a file, one a line",
-    .details =
-        "Stores every item of FILE, one a line, as {\"Item\": {...}} (the shape of DynamoDB's export to S3) or bare.\n"
-        "FILE may be gzip, which is told by its content; - is standard input. Stops at the first bad line;\n"
-        "items of earlier lines stay stored. Shows its progress if standard error is a terminal.\n",
+    .summary = "store the items of a file, one per line",
+    .details = "Stores every item of FILE, one per line, as {\"Item\": {...}} (the shape of DynamoDB's export to S3) "
+               "or bare.\n"
+               "FILE may be gzip, which its content shows; - is standard input. Stops at the first bad line;\n"
+               "items of earlier lines stay stored. Shows its progress if standard error is a terminal.\n",
     .options = import_options,
     .positional_min = 2,
     .positional_max = 2,

@@ -1,9 +1,9 @@
-/* cli/cmd_info.c - larder info: gathers what there is to know of a segment.
+/* cli/cmd_info.c - larder info: gathers all that is known of a segment.
  *
- * Job      Asks the engine once; cli/info_text.c and cli/info_json.c print. The segment lives on
- *          meanwhile: a table
- * that is dropped between two questions is left out, and sums need not match to the last byte.
- * Tests tests/cli/cli_test.sh
+ * Job      Asks the engine once; cli/info_text.c and cli/info_json.c print. The segment changes
+ *          meanwhile: a table that is dropped between two questions is left out, and sums need not
+ *          match to the last byte.
+ * Tests    tests/cli/cli_test.sh
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -22,7 +22,7 @@ static int item_put(struct attach *attach, const char *text) {
     return result < 0 ? report_result(result, NULL) : EXIT_DONE;
 }
 
-/* Attaches, and calls one of these with a builder. */
+/* Attaches, makes a builder, and calls `run`. */
 static int item_with_builder(const struct args *args, uint32_t flags,
                              int (*run)(struct attach *attach, const char *text)) {
     struct attach attach = {0};

@@ -63,8 +63,8 @@ static int ls_tables(struct larder *db) {
     return code != EXIT_DONE ? code : printed;
 }
 
-/* A row for this name, if it is a segment that we may read. Anything else in the directory is none
- * of our business. */
+/* Adds a row for this name if it is a segment that we may read. Other files in the directory are
+ * skipped. */
 static void ls_segment(const char *name, struct grid *grid) {
     struct larder_options options = {.segment = name, .flags = LARDER_READ_ONLY, .memfd = -1};
     struct larder_segment_stats stats;
@@ -88,7 +88,7 @@ static void ls_segment(const char *name, struct grid *grid) {
     larder_close(db);
 }
 
-/* Only regular files: opening a pipe that somebody keeps there would wait. */
+/* Regular files only: opening a pipe would wait. */
 static int ls_is_regular(const struct dirent *entry) {
     char path[sizeof LS_DIRECTORY + sizeof entry->d_name + 1];
     struct stat status;

@@ -1,6 +1,6 @@
 /* cli/cmd_query.c - larder query and larder scan.
  *
- * Job      Options to a query or scan specification; cli/walk.c does the rest.
+ * Job      Turns options into a query or scan specification; cli/walk.c does the rest.
  * Tests    tests/cli/cli_test.sh
  */
 #include <stdio.h>
@@ -56,7 +56,7 @@ static void query_memory_free(struct query_memory *memory) {
     free(memory->sort2);
 }
 
-/* --start-key, if given. */
+/* Reads --start-key, if given. */
 static int query_start_key(struct attach *attach, const struct args *args, int option, const struct larder_item **out) {
     if (!args->option[option].is_given)
         return EXIT_DONE;
@@ -94,7 +94,7 @@ static int query_sort(const struct args *args, const struct larder_key_def *sort
     if (code != EXIT_DONE || option == 0)
         return code;
     if (sort->name == NULL)
-        return report_error(EXIT_INPUT, "--%s: there is no sort key here", query_options[option].name);
+        return report_error(EXIT_INPUT, "--%s: this table or index has no sort key", query_options[option].name);
     spec->sort_op = ops[option];
     code = key_value_from_text(sort->type, args->option[option].value[0], "the sort key", &spec->sort_value,
                                &memory->sort);
@@ -104,7 +104,7 @@ static int query_sort(const struct args *args, const struct larder_key_def *sort
     return code;
 }
 
-/* Everything in the specification but limit. */
+/* Fills in everything of the specification but the limit. */
 static int query_spec(struct attach *attach, const struct args *args, struct larder_query_spec *spec,
                       struct query_memory *memory) {
     const struct larder_table_def *def = attach->def;
@@ -166,9 +166,9 @@ const struct command cmd_query = {
     .name = "query",
     .operands = "TABLE --pk VALUE",
     .summary = "print the items of one partition, in sort key order",
-    .details = "Prints the items of one partition of a table or index, in sort key order, one a line.\n"
+    .details = "Prints the items of one partition of a table or index, in sort key order, one per line.\n"
                "Values are plain text, read as the type that the schema gives the key: S text, N decimal, B base64.\n"
-               "When --limit ends it and more may follow, the key to go on with is printed on standard error:\n"
+               "If --limit ends it and more may follow, the key to continue with is printed on standard error:\n"
                "  more: --start-key '{...}'\n",
     .options = query_options,
     .positional_min = 1,
@@ -183,15 +183,15 @@ static const struct args_option scan_options[] = {
     {"limit", 1, "N", "at most N items"},
     {"start-key", 1, "KEY-JSON", "continue after this key; - is standard input"},
     {"segment-index", 1, "I", "parallel scan: this worker, counted from 0"},
-    {"of", 1, "N", "parallel scan: of so many workers"},
+    {"of", 1, "N", "parallel scan: the number of workers"},
     {NULL, 0, NULL, NULL}};
 
 static int scan_options_read(const struct args *args, struct larder_scan_spec *spec, uint32_t *limit) {
     if (args->option[SCAN_SEGMENT_INDEX].is_given != args->option[SCAN_OF].is_given)
         return report_error(EXIT_USAGE, "--segment-index and --of go together");
     int code = args_uint32(&cmd_scan, args, SCAN_LIMIT, 1, UINT32_MAX, limit);
-    if (code == EXIT_DONE)
-        code = args_uint32(&cmd_scan, args, SCAN_OF, 1, 1000000, &spec->segment_count); /* DynamoDB's bound */
+    if (code == EXIT_DONE) /* the same bound as DynamoDB's */
+        code = args_uint32(&cmd_scan, args, SCAN_OF, 1, 1000000, &spec->segment_count);
     if (code == EXIT_DONE && spec->segment_count > 0)
         code = args_uint32(&cmd_scan, args, SCAN_SEGMENT_INDEX, 0, spec->segment_count - 1, &spec->segment);
     return code;
@@ -219,9 +219,9 @@ const struct command cmd_scan = {
     .name = "scan",
     .operands = "TABLE",
     .summary = "print all items of a table",
-    .details = "Prints all items of a table in hash order, one a line. Several scans at once can share a table:\n"
+    .details = "Prints all items of a table in hash order, one per line. Several scans at once can share a table:\n"
                "--segment-index 0 --of 4, --segment-index 1 --of 4, ...\n"
-               "When --limit ends it and more may follow, the key to go on with is printed on standard error.\n",
+               "If --limit ends it and more may follow, the key to continue with is printed on standard error.\n",
     .options = scan_options,
     .positional_min = 1,
     .positional_max = 1,

@@ -48,12 +48,12 @@ enum { CHECK_READ_ONLY = ARGS_OWN, CHECK_REPAIR };
 
 static const struct args_option check_options[] = {
     ARGS_COMMON,
-    {"read-only", 0, "", "take no lock, change nothing and repair nothing; beside writers some of it cannot be judged"},
-    {"repair", 0, "", "if it is damaged, keep every whole item and make everything else anew; drops the rest"},
+    {"read-only", 0, "", "take no lock, change and repair nothing; beside writers some parts cannot be judged"},
+    {"repair", 0, "", "if it is damaged, keep every undamaged item and rebuild everything else; drops the rest"},
     {NULL, 0, NULL, NULL}};
 
 static void check_note(void *arg, const char *line) {
-    char text[1024]; /* damage may have any bytes in it */
+    char text[1024]; /* damaged data may have any bytes in it */
     if (arg != NULL)
         progress_hide(arg);
     snprintf(text, sizeof text, "%s", line);
@@ -86,7 +86,7 @@ static void check_print_repair(const struct larder_repair_report *report) {
         return;
     }
     printf("%s: %" PRIu64 " items kept (%" PRIu64 " mended), %" PRIu64 " lost; %" PRIu64 " tables kept, %" PRIu64
-           " lost; %" PRIu64 " index entries and %" PRIu64 " timers made anew, %" PRIu64 " bytes given back, %" PRIu64
+           " lost; %" PRIu64 " index entries and %" PRIu64 " timers rebuilt, %" PRIu64 " bytes freed, %" PRIu64
            " slots and %" PRIu64 " locks cleared\n",
            report->errors_left == 0 ? "repaired" : "NOT REPAIRED", report->items_kept, report->items_mended,
            report->items_lost, report->tables_kept, report->tables_lost, report->index_entries, report->timers,
@@ -144,14 +144,12 @@ const struct command cmd_check = {
     .summary = "verify every invariant of a segment",
     .details =
         "Walks the whole segment and verifies every invariant. Recovers what dead processes left first. The segment\n"
-        "may be in use: each lock is held for about a millisecond, and what a write has changed meanwhile is looked "
-        "at\n"
-        "again. Prints a line for each error, a summary, and the longest time a writer may have waited; exit code 0\n"
-        "only if it is clean. Shows a progress bar if standard error is a terminal.\n"
+        "may be in use: each lock is held for about a millisecond, and what a write has changed meanwhile is looked\n"
+        "at again. Prints a line for each error, a summary, and the longest time a writer may have waited; exit code\n"
+        "0 only if it is clean. Shows a progress bar if standard error is a terminal.\n"
         "\n"
-        "With --read-only nothing is locked: beside writers what looks wrong is an error only if it stays so, and "
-        "what\n"
-        "cannot be judged is counted.\n"
+        "With --read-only nothing is locked: beside writers, a finding is an error only if it lasts, and parts that\n"
+        "cannot be judged are counted.\n"
         "\n"
         "With --repair a damaged segment is made whole in place: every item that is still whole is kept, and all "
         "else,\n"

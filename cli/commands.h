@@ -1,4 +1,4 @@
-/* cli/commands.h - the commands, each in a file of its own kind: cli/cmd_*.c. */
+/* cli/commands.h - the commands; each is defined in a cli/cmd_*.c. */
 #ifndef LARDER_CLI_COMMANDS_H
 #define LARDER_CLI_COMMANDS_H
 

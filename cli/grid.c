@@ -1,8 +1,8 @@
 /* cli/grid.c - text tables with aligned columns, and numbers for people.
  *
- * Job      Keeps the cells of a table until the widths are known. One that runs out of memory
- *          prints nothing and says
- * so. Tests    tests/cli/cli_test.sh
+ * Job      Keeps the cells of a table until the widths are known. If memory runs out, prints
+ *          nothing and reports it.
+ * Tests    tests/cli/cli_test.sh
  */
 #include "cli/grid.h"
 
@@ -20,7 +20,7 @@ void grid_start(struct grid *grid, const char *align) {
     grid->column_count = (int)strlen(align);
 }
 
-/* Characters, not bytes: continuation bytes of UTF-8 take no place. */
+/* Counts characters, not bytes: continuation bytes of UTF-8 take no column. */
 static size_t grid_width(const char *text) {
     size_t width = 0;
     for (; *text != 0; text++)

@@ -18,7 +18,7 @@ struct grid {
     int is_out_of_memory;
 };
 
-/* `align` is borrowed as long as the grid; its length is the number of columns. */
+/* `align` is borrowed for as long as the grid; its length is the number of columns. */
 void grid_start(struct grid *grid, const char *align);
 
 /* The next cell, from left to right and down. Control characters are replaced. */
@@ -28,7 +28,7 @@ void grid_cell(struct grid *grid, const char *format, ...) __attribute__((format
  * memory ran out. */
 int grid_print(struct grid *grid);
 
-/* "17.3 MiB". Returns text, which holds GRID_NUMBER_BYTES. */
+/* "17.3 MiB". Returns `text`, which has room for GRID_NUMBER_BYTES. */
 const char *grid_bytes(char *text, uint64_t bytes);
 
 #endif

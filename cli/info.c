@@ -1,4 +1,4 @@
-/* cli/info.c - words for what larder info shows, the same in text and JSON.
+/* cli/info.c - words that larder info shows, the same in text and JSON.
  *
  * Tests    tests/cli/cli_test.sh
  */

@@ -1,5 +1,4 @@
-/* cli/info.h - what `larder info` knows of a segment, gathered once and printed in one of two
- * ways. */
+/* cli/info.h - what `larder info` knows of a segment: gathered once, printed as text or JSON. */
 #ifndef LARDER_CLI_INFO_H
 #define LARDER_CLI_INFO_H
 
@@ -28,13 +27,13 @@ struct info {
     uint32_t table_count;
 };
 
-/* Both print on standard output and give an exit code. */
+/* Both print on standard output and return an exit code. */
 int info_print_text(const struct info *info);
 int info_print_json(const struct info *info);
 
 /* Words for both (cli/info.c). */
 
-/* The strings of a lock_kinds array: how many there are. */
+/* The number of strings in the slot's lock_kinds. */
 uint32_t info_lock_kinds(const struct larder_slot_stats *slot);
 const char *info_uuid(const struct larder_segment_stats *stats, char *text);
 const char *info_slot_state(const struct larder_slot_stats *slot); /* alive, stopped, dead */

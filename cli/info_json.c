@@ -1,8 +1,8 @@
 /* cli/info_json.c - larder info --json: the same for programs, with exact numbers.
  *
- * Why      A member that could not be made is NULL, and jansson then refuses what holds it: one
- *          check at the end is
- * enough. Tests    tests/cli/cli_test.sh
+ * Why      A member that could not be made is NULL, and jansson then refuses its parent: one check
+ *          at the end is enough.
+ * Tests    tests/cli/cli_test.sh
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "cli/info.h"
 #include "cli/report.h"
 
-/* JSON's integers are signed here; no count comes near the end of them. */
+/* JSON's integers are signed here; no count comes near their maximum. */
 static json_t *info_json_number(uint64_t number) {
     return json_integer((json_int_t)number);
 }
@@ -21,7 +21,7 @@ struct info_json_count {
     uint64_t value;
 };
 
-/* Appends the numbers to an object, which may be NULL; gives the object, or NULL. */
+/* Appends the numbers to an object, which may be NULL; returns the object, or NULL. */
 static json_t *info_json_counts(json_t *object, const struct info_json_count *counts, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (json_object_set_new(object, counts[i].name, info_json_number(counts[i].value)) != 0) {
@@ -33,7 +33,7 @@ static json_t *info_json_counts(json_t *object, const struct info_json_count *co
 }
 #define INFO_JSON_COUNTS(object, counts) info_json_counts(object, counts, sizeof(counts) / sizeof((counts)[0]))
 
-/* Adds a member (given away) to an object; gives the object, or NULL. */
+/* Adds a member (and takes its reference) to an object; returns the object, or NULL. */
 static json_t *info_json_put(json_t *object, const char *name, json_t *value) {
     if (json_object_set_new(object, name, value) == 0)
         return object;
@@ -71,7 +71,7 @@ static json_t *info_json_index(const struct larder_table_def *def, const struct 
     return INFO_JSON_COUNTS(object, counts);
 }
 
-/* Appends and gives the array back, or NULL. */
+/* Appends a value and returns the array, or NULL. */
 static json_t *info_json_append(json_t *array, json_t *element) {
     if (json_array_append_new(array, element) == 0)
         return array;
@@ -143,7 +143,7 @@ static json_t *info_json_segment(const struct info *info) {
 int info_print_json(const struct info *info) {
     json_t *object = info_json_segment(info);
     if (object == NULL)
-        return report_error(EXIT_OTHER, "out of memory, or a name that is no UTF-8");
+        return report_error(EXIT_OTHER, "out of memory, or a name is not UTF-8");
     /* A failed write stays in stdout's error flag, which main() looks at. */
     json_dumpf(object, stdout, JSON_INDENT(2));
     putchar('\n');

@@ -45,7 +45,7 @@ static int info_text_segment(const struct info *info) {
         grid_cell(&grid, "%s (%" PRIu64 " bytes)", grid_bytes(text, sizes[i].bytes), sizes[i].bytes);
     }
     grid_cell(&grid, "stripes");
-    grid_cell(&grid, "%u a table", stats->stripe_count);
+    grid_cell(&grid, "%u per table", stats->stripe_count);
     grid_cell(&grid, "slots");
     grid_cell(&grid, "%u of %u in use", stats->slots_used, stats->slots_max);
     return grid_print(&grid);
@@ -125,7 +125,7 @@ static int info_text_classes(const struct info *info) {
         if (class->block_bytes > 0) {
             info_text_bytes(&grid, class->blocks_used * class->block_bytes);
             info_text_bytes(&grid, class->blocks_free * class->block_bytes);
-        } else { /* runs of spans have no one size */
+        } else { /* runs of spans have no single size */
             grid_cell(&grid, "-");
             grid_cell(&grid, "-");
         }
@@ -184,11 +184,11 @@ static int info_text_counters(const struct info *info) {
     } rows[] = {
         {"puts", "", counters->puts},
         {"deletes", "", counters->deletes},
-        {"expired", "items whose memory the expirer gave back", counters->expired},
+        {"expired", "items removed by the expirer", counters->expired},
         {"lock waits", "times a lock was not free at once", counters->lock_waits},
-        {"recoveries", "dead processes cleaned up after", counters->recoveries},
-        {"undone", "of their writes, taken back", counters->undone},
-        {"finished", "of their writes, completed", counters->finished},
+        {"recoveries", "recovered dead processes", counters->recoveries},
+        {"undone", "writes of theirs that were undone", counters->undone},
+        {"finished", "writes of theirs that were completed", counters->finished},
     };
     struct grid grid;
     grid_start(&grid, "lrl");

@@ -1,13 +1,15 @@
 /* cli/json_item.c - DynamoDB JSON <-> items.
  *
- * Job      {"PK": {"S": "SHOP#1"}, "n": {"N": "17"}, ...} to builder calls and back. What makes a
- *          value a good one
- * (digits, sizes, nesting, duplicates in sets) is the builder's to judge; this judges the JSON around it. Rules    J1 A
- * value is an object with exactly one member, named S N B BOOL NULL M L SS NS or BS. J2 Numbers are
- * strings, binaries strict base64, and NULL is true: nothing is guessed, nothing loses digits. J3
- * {"Item": X} alone stands for X, unless X itself reads as a value: then it is an item with an
- * attribute "Item". Not here Syntax, duplicate members and
- * UTF-8, which are jansson's (cli/json_text.c). Tests    tests/unit/cli/json_item_test.c
+ * Job      {"PK": {"S": "SHOP#1"}, "n": {"N": "17"}, ...} to builder calls and back. The builder
+ *          judges the values (digits, sizes, nesting, duplicates in sets); this file judges the
+ *          JSON around them.
+ * Rules    J1 A value is an object with exactly one member, named S N B BOOL NULL M L SS NS or BS.
+ *          J2 Numbers are strings, binaries strict base64, and NULL is true: nothing is guessed, no
+ *             digits are lost.
+ *          J3 {"Item": X} alone stands for X, unless X itself reads as a value: then it is an item
+ *             with an attribute "Item".
+ * Not here Syntax, duplicate members and UTF-8: jansson checks them (cli/json_text.c).
+ * Tests    tests/unit/cli/json_item_test.c
  */
 #include "cli/json_item.h"
 
@@ -47,7 +49,7 @@ static const char *json_item_type_name(enum larder_type type) {
 
 /* ---- JSON to item ---------------------------------------------------------------------------- */
 
-/* A failure of the builder becomes the problem at this place. */
+/* Makes a failure of the builder the problem at this place. */
 static int json_item_refused(struct place *place, int result) {
     if (result < 0)
         place_fail(place, "%s", larder_error());
@@ -102,7 +104,7 @@ static int json_item_add_value(struct larder_builder *builder, const char *name,
                                struct place *place);
 
 /* Adds the members of an object: of an M, or the attributes of the item itself. jansson's iterators
- * want a json_t that is not const, and change nothing. */
+ * take a json_t that is not const, but change nothing. */
 static int json_item_add_members(struct larder_builder *builder, const json_t *json, struct place *place) {
     json_t *object = (json_t *)json;
     for (void *at = json_object_iter(object); at != NULL; at = json_object_iter_next(object, at)) {
@@ -135,7 +137,7 @@ static int json_item_add_elements(struct larder_builder *builder, const json_t *
     return LARDER_OK;
 }
 
-/* Adds an M or L. The builder refuses what is nested too deep, which also ends the recursion. */
+/* Adds an M or L. The builder refuses values nested too deep, which also ends the recursion. */
 static int json_item_add_nested(struct larder_builder *builder, const char *name, enum larder_type type,
                                 const json_t *json, struct place *place) {
     if (type == LARDER_M ? !json_is_object(json) : !json_is_array(json))
@@ -206,7 +208,7 @@ static bool json_item_is_value(const json_t *json) {
                 return false;
         }
         return true;
-    default: /* no type but M takes an object, and an item's values are nothing else */
+    default: /* no type but M takes an object */
         return !json_is_object(payload);
     }
 }
@@ -268,7 +270,7 @@ static json_t *json_item_members(struct larder_iter *it) {
     return NULL;
 }
 
-/* Members of an L, SS, NS or BS: those of sets are bare texts. */
+/* Members of an L, SS, NS or BS: those of sets are plain strings. */
 static json_t *json_item_elements(const struct larder_value *value) {
     json_t *array = json_array();
     struct larder_iter it;

@@ -7,14 +7,14 @@
 #include "cli/place.h"
 #include "larder.h"
 
-/* Resets the builder and makes the item that `json` says: {"name": {"S": "text"}, ...}, or that
- * inside {"Item": ...}. LARDER_OK, or LARDER_E_INVAL, LARDER_E_NO_MEMORY with the reason in
- * place->problem. *out lives as long as the builder lets it. */
+/* Resets the builder and builds the item of `json`: {"name": {"S": "text"}, ...}, or that inside
+ * {"Item": ...}. LARDER_OK, or LARDER_E_INVAL, LARDER_E_NO_MEMORY with the reason in
+ * place->problem. *out lives as long as the builder keeps it. */
 int json_item_build(struct larder_builder *builder, const json_t *json, const struct larder_item **out,
                     struct place *place);
 
-/* The item as DynamoDB JSON, a new reference. NULL: out of memory, or the item is damaged, as text
- * that is no UTF-8 is. */
+/* The item as DynamoDB JSON, a new reference. NULL: out of memory, or the item is damaged (for
+ * example, text that is not UTF-8). */
 json_t *json_item_json(const struct larder_item *item);
 
 #endif

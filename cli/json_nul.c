@@ -1,10 +1,10 @@
 /* cli/json_nul.c - attribute names with zero bytes. See json_nul.h.
  *
- * Idea     Before the text is parsed each \u0000 in a member's name becomes \uXXXX, a character of
- *          the private area (U+E000 to U+E0FF) that the text has nowhere, neither as it is nor
- *          escaped. After it, that character in a name is a zero byte. What is in values stays:
- *          jansson takes it there. The text keeps its length, so lines and columns in messages are
- *          right.
+ * Idea     Before the text is parsed, each \u0000 in a member's name becomes \uXXXX: a character of
+ *          the private area (U+E000 to U+E0FF) that occurs nowhere in the text, plain or escaped.
+ *          After parsing, that character in a name is a zero byte. Values stay as they are: jansson
+ *          accepts zero bytes there. The text keeps its length, so lines and columns in messages
+ *          are right.
  * Tests    tests/cli/cli_test.sh, tests/unit/cli/json_item_test.c
  */
 #include "cli/json_nul.h"
@@ -41,7 +41,7 @@ static long json_nul_escaped(const char *at, const char *end) {
     return code;
 }
 
-/* A character of the area that the text does not have. 0: it has them all. */
+/* A character of the area that the text does not contain. 0: it contains them all. */
 static unsigned json_nul_choose(const char *text, size_t bytes) {
     bool is_used[STAND_INS] = {false};
     const char *end = text + bytes;
@@ -58,7 +58,7 @@ static unsigned json_nul_choose(const char *text, size_t bytes) {
     return 0;
 }
 
-/* The end of the string that begins at `at`, behind its closing quote; `end` if it has none. */
+/* The end of the string that begins at `at`, after its closing quote; `end` if it has none. */
 static char *json_nul_string_end(char *at, char *end) {
     for (at++; at < end && *at != '"'; at++)
         at += *at == '\\';
@@ -78,7 +78,7 @@ static void json_nul_replace(char *at, const char *end, unsigned code) {
         if (json_nul_escaped(at, end) == 0)
             for (int i = 0; i < 4; i++)
                 at[2 + i] = digits[code >> (12 - 4 * i) & 15];
-        at += *at == '\\'; /* what is escaped begins no escape */
+        at += *at == '\\'; /* an escaped character begins no escape */
     }
 }
 
@@ -104,7 +104,7 @@ json_t *json_nul_load(const char *text, size_t bytes, struct place *place, json_
     unsigned code = json_nul_choose(text, bytes);
     char *copy = code != 0 ? malloc(bytes) : NULL;
     if (copy == NULL)
-        return NULL; /* the error is what jansson said */
+        return NULL; /* *error is still jansson's */
     memcpy(copy, text, bytes);
     json_nul_hide(copy, bytes, code);
     json = json_loadb(copy, bytes, JSON_TEXT_ITEM, error);

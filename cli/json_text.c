@@ -1,4 +1,4 @@
-/* cli/json_text.c - JSON from an argument, standard input or a file, with errors that say where.
+/* cli/json_text.c - JSON from an argument, standard input or a file, with the place of each error.
  *
  * Job      Reads it all, then parses once: nothing may follow the document, and every message has
  *          line and column.
@@ -15,7 +15,7 @@
 #include "cli/json_nul.h"
 #include "cli/report.h"
 
-/* No template or item comes near this; it ends the reading of endless input. */
+/* No template or item is nearly this large; it ends the reading of endless input. */
 #define JSON_TEXT_BYTES_MAX ((size_t)64 << 20)
 
 /* Reads a stream to its end into *text (malloc'd). */

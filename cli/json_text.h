@@ -1,4 +1,5 @@
-/* cli/json_text.h - JSON from an argument, standard input or a file, with errors that say where. */
+/* cli/json_text.h - JSON from an argument, standard input or a file, with the place of each
+ * error. */
 #ifndef LARDER_CLI_JSON_TEXT_H
 #define LARDER_CLI_JSON_TEXT_H
 

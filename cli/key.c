@@ -1,8 +1,8 @@
 /* cli/key.c - keys of a table from key JSON and from plain text.
  *
- * Job      A number read from an item is in the engine's encoded form, one given to it is text:
- *          keys cross that border
- * here. Tests    tests/cli/cli_test.sh
+ * Job      A number read from an item is in the engine's encoded form; a number given to the engine
+ *          is text. Keys are converted here.
+ * Tests    tests/cli/cli_test.sh
  */
 #include "cli/key.h"
 

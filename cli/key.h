@@ -10,8 +10,8 @@ struct key {
     char partition_text[LARDER_NUMBER_TEXT_MAX], sort_text[LARDER_NUMBER_TEXT_MAX];
 };
 
-/* The key that an item of nothing but the table's key attributes says. `item` is borrowed as long
- * as the key. EXIT_DONE, or EXIT_INPUT with a message. */
+/* The key of an item that has exactly the table's key attributes. `item` is borrowed for as long as
+ * the key. EXIT_DONE, or EXIT_INPUT with a message. */
 int key_from_item(const struct larder_table_def *def, const struct larder_item *item, struct key *out);
 
 /* Plain text as a value of the type that the schema gives: S text, N decimal, B base64. `what`

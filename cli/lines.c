@@ -1,9 +1,9 @@
 /* cli/lines.c - a file line by line, plain or gzip.
  *
- * Job      One buffer, filled in large reads, that grows for a line that does not fit and no
- *          further than
- * LINES_BYTES_MAX. Rules    A gzip file that ends early or fails its checksum is an error, never a short file. Tests
- * tests/cli/cli_test.sh
+ * Job      One buffer, filled in large reads. It grows for a line that does not fit, but not beyond
+ *          LINES_BYTES_MAX.
+ * Rules    A gzip file that ends early or fails its checksum is an error, never a short file.
+ * Tests    tests/cli/cli_test.sh
  */
 #include "cli/lines.h"
 
@@ -39,7 +39,7 @@ int lines_open(struct lines *lines, const char *path) {
     return EXIT_DONE;
 }
 
-/* Makes room behind `end` for the next read. */
+/* Makes room after `end` for the next read. */
 static int lines_make_room(struct lines *lines) {
     if (lines->at > 0) {
         memmove(lines->buffer, lines->buffer + lines->at, lines->end - lines->at);
@@ -47,7 +47,7 @@ static int lines_make_room(struct lines *lines) {
         lines->at = 0;
     }
     if (lines->end > LINES_BYTES_MAX)
-        return report_error(EXIT_INPUT, "%s:%llu: line of more than 16 MiB", lines->name,
+        return report_error(EXIT_INPUT, "%s:%llu: the line is too long: at most 16 MiB are allowed", lines->name,
                             (unsigned long long)lines->number + 1);
     if (lines->capacity - lines->end >= LINES_READ_BYTES)
         return EXIT_DONE;
@@ -60,7 +60,7 @@ static int lines_make_room(struct lines *lines) {
     return EXIT_DONE;
 }
 
-/* Reads more behind `end`, or sets is_at_end. */
+/* Reads more after `end`, or sets is_at_end. */
 static int lines_fill(struct lines *lines) {
     int code = lines_make_room(lines);
     if (code != EXIT_DONE)
@@ -71,7 +71,7 @@ static int lines_fill(struct lines *lines) {
         lines->end += (size_t)got;
         return EXIT_DONE;
     }
-    /* At the end of a truncated gzip file gzread() gives 0 and keeps Z_BUF_ERROR. */
+    /* At the end of a truncated gzip file gzread() returns 0 and keeps Z_BUF_ERROR. */
     int error;
     const char *text = gzerror(lines->file, &error);
     if (error == Z_ERRNO)
@@ -85,7 +85,7 @@ static int lines_fill(struct lines *lines) {
 int lines_next(struct lines *lines, const char **text, size_t *bytes, int *code) {
     size_t searched = 0; /* bytes after `at` known to hold no line end */
     for (;;) {
-        char *start = NULL, *newline = NULL; /* nothing is there before the first read */
+        char *start = NULL, *newline = NULL; /* there is no buffer before the first read */
         size_t left = lines->end - lines->at;
         if (left > 0)
             start = lines->buffer + lines->at;

@@ -16,18 +16,18 @@ struct lines {
     uint64_t total_bytes; /* size of a regular file, else 0 */
 };
 
-/* Opens a file; "-" is standard input. gzip is told by its first bytes. EXIT_DONE, or an exit code
- * with a message. */
+/* Opens a file; "-" is standard input. gzip is recognized by its first bytes. EXIT_DONE, or an exit
+ * code with a message. */
 int lines_open(struct lines *lines, const char *path);
 
 /* The next line, without its end; valid until the next call. 1: a line, 0: no more, -1: cannot
  * read, with a message and the exit code in *code. */
 int lines_next(struct lines *lines, const char **text, size_t *bytes, int *code);
 
-/* Bytes of the file (compressed ones, if it is) read so far. */
+/* Bytes of the file read so far; of a gzip file, compressed bytes. */
 uint64_t lines_position(const struct lines *lines);
 
-/* Always allowed after lines_open(), whatever that gave. */
+/* Always allowed after lines_open(), whatever it returned. */
 void lines_close(struct lines *lines);
 
 #endif

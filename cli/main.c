@@ -1,8 +1,8 @@
 /* cli/main.c - the larder command: finds the command, parses its arguments, runs it.
  *
- * Job      What is the same for all commands: descriptors, signals, help, and that output which
- *          could not be written is
- * noticed. Tests    tests/cli/cli_test.sh
+ * Job      What all commands share: descriptors, signals, help, and noticing output that could not
+ *          be written.
+ * Tests    tests/cli/cli_test.sh
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +21,9 @@ static const struct command *const main_commands[] = {
 };
 #define MAIN_COMMANDS (sizeof main_commands / sizeof main_commands[0])
 
-/* A caller may have closed a standard descriptor. The segment must never be opened in its place:
- * what is printed would be written over it. The stand-ins are opened the wrong way round, so that
- * using them is an error that is noticed. */
+/* A caller may have closed a standard descriptor. The segment must never be opened in its place, or
+ * output would be written over it. The stand-ins are opened in the wrong direction, so that using
+ * them is an error that is noticed. */
 static int main_guard_descriptors(void) {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
@@ -47,11 +47,10 @@ static void main_print_help(void) {
            "A cache in shared memory with the data model of DynamoDB.\n\nCommands:\n");
     for (size_t i = 0; i < MAIN_COMMANDS; i++)
         printf("  %-8s %s\n", main_commands[i]->name, main_commands[i]->summary);
-    printf("\nlarder COMMAND --help tells more. Every command takes --segment NAME|PATH: a name of POSIX shared "
-           "memory, or\n"
-           "a path (with a /) of a file; default is $LARDER_SEGMENT, else larder.\n"
-           "Items and keys are DynamoDB JSON. Results go to standard output, one item a line; messages to standard "
-           "error.\n\n"
+    printf("\nlarder COMMAND --help tells more. Every command takes --segment NAME|PATH: a name of POSIX shared\n"
+           "memory, or a path (with a /) of a file; default: $LARDER_SEGMENT, else larder.\n"
+           "Items and keys are DynamoDB JSON. Results go to standard output, one item per line; messages go to\n"
+           "standard error.\n\n"
            "%s",
            report_exit_codes);
 }
@@ -74,7 +73,7 @@ static int main_run(const struct command *command, int argc, char **argv) {
 
 static int main_dispatch(int argc, char **argv) {
     if (argc < 2)
-        return report_error(EXIT_USAGE, "which command? See larder --help");
+        return report_error(EXIT_USAGE, "a command is missing; see larder --help");
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         const struct command *command = argc > 2 ? main_find(argv[2]) : NULL;
@@ -92,16 +91,16 @@ static int main_dispatch(int argc, char **argv) {
     if (command == NULL && strcmp(name, "repair") == 0)
         return report_error(EXIT_USAGE, "no command \"repair\"; larder check --repair repairs a segment");
     if (command == NULL)
-        return report_error(EXIT_USAGE, "no command \"%s\"; see larder --help", name);
+        return report_error(EXIT_USAGE, "unknown command \"%s\"; see larder --help", name);
     return main_run(command, argc - 2, argv + 2);
 }
 
 int main(int argc, char **argv) {
     if (main_guard_descriptors() != 0)
         return EXIT_OTHER;
-    signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of write() instead */
+    signal(SIGPIPE, SIG_IGN); /* a reader that is gone is an error of write() instead */
     int code = main_dispatch(argc, argv);
-    /* Errors that a command has reported itself are not said again. */
+    /* Errors that a command has reported itself are not reported again. */
     int is_lost = ferror(stdout);
     errno = 0;
     if (fclose(stdout) != 0)

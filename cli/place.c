@@ -1,9 +1,8 @@
-/* cli/place.c - where in a JSON document we are, and what is wrong there.
+/* cli/place.c - a position in a JSON document, and the problem there.
  *
- * Job      jansson gives line and column for bad syntax, but nothing for a well-formed value that
- *          means nothing to us.
- * A path that grows and shrinks with the descent says where that is. Tests    tests/unit/cli/template_test.c,
- * tests/unit/cli/json_item_test.c
+ * Job      jansson gives line and column for bad syntax, but not for a well-formed value that is
+ *          wrong for us. A path that grows and shrinks with the descent says where it is.
+ * Tests    tests/unit/cli/template_test.c, tests/unit/cli/json_item_test.c
  */
 #include "cli/place.h"
 
@@ -42,7 +41,7 @@ void place_leave(struct place *place, size_t mark) {
     place->path[mark] = 0;
 }
 
-/* Takes out what cutting has left of a character: all text here comes from jansson, which has
+/* Removes characters that were cut in the middle. All text here comes from jansson, which has
  * checked it. */
 static void place_whole_characters(char *text) {
     char *to = text;

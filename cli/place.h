@@ -1,4 +1,4 @@
-/* cli/place.h - where in a JSON document we are, and what is wrong there. */
+/* cli/place.h - a position in a JSON document, and the problem there. */
 #ifndef LARDER_CLI_PLACE_H
 #define LARDER_CLI_PLACE_H
 
@@ -9,11 +9,11 @@
 struct place {
     char path[256]; /* cut when longer; the mark still counts right */
     size_t path_bytes;
-    char problem[768]; /* after place_fail(): "path: what" */
-    char stand_in[4];  /* "", or what stands for a zero byte in the names of the document (json_nul.h) */
+    char problem[768]; /* after place_fail(): "path: text" */
+    char stand_in[4];  /* "", or the stand-in for a zero byte in the document's names (json_nul) */
 };
 
-/* Steps into a member or element; the result is the mark to give to place_leave(). */
+/* Steps into a member or element; returns the mark for place_leave(). */
 size_t place_enter_name(struct place *place, const char *name);
 size_t place_enter_index(struct place *place, size_t index);
 void place_leave(struct place *place, size_t mark);

@@ -1,8 +1,7 @@
-/* cli/progress.c - a progress bar on standard error, if that is a terminal.
+/* cli/progress.c - a progress bar on standard error, if it is a terminal.
  *
  * Picture  import [###########...............]  42%  17.3 MiB  81234 items  96120/s
- * Rules    Nothing is ever drawn when standard error is no terminal: logs and pipes get messages
- *          only.
+ * Rules    Nothing is drawn unless standard error is a terminal: logs and pipes get messages only.
  * Tests    tests/cli/cli_test.sh (in a pseudo-terminal, by script(1))
  */
 #include "cli/progress.h"
@@ -48,7 +47,7 @@ static int progress_columns(void) {
     return size.ws_col < PROGRESS_COLUMNS_MAX ? size.ws_col : PROGRESS_COLUMNS_MAX;
 }
 
-/* "[####....]  42%" of at most `columns`; nothing if that is too little. */
+/* "[####....]  42%" in at most `columns`; empty if that is too little. */
 static void progress_bar(double share, int columns, char *text, size_t text_bytes) {
     int width = columns - 8 < PROGRESS_BAR_MAX ? columns - 8 : PROGRESS_BAR_MAX;
     text[0] = 0;

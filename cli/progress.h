@@ -1,4 +1,4 @@
-/* cli/progress.h - a progress bar on standard error, if that is a terminal. */
+/* cli/progress.h - a progress bar on standard error, if it is a terminal. */
 #ifndef LARDER_CLI_PROGRESS_H
 #define LARDER_CLI_PROGRESS_H
 
@@ -15,16 +15,16 @@ struct progress {
 /* Whether standard error is a terminal that can redraw a line. */
 bool progress_is_possible(void);
 
-/* `total` and what progress_show() is given count bytes (is_bytes) or items. Draws nothing yet. */
+/* `total` and `done` count bytes (is_bytes) or items. Draws nothing yet. */
 void progress_start(struct progress *progress, bool is_on, const char *label, uint64_t total, bool is_bytes);
 
-/* Redraws, a few times a second at most; cheap to call often. */
+/* Redraws at most a few times a second; cheap to call often. */
 void progress_show(struct progress *progress, uint64_t done, uint64_t items);
 
-/* The same where there are no items to count: `done` of progress->total. */
+/* The same if there are no items to count: `done` of progress->total. */
 void progress_show_share(struct progress *progress, uint64_t done);
 
-/* Takes the bar off the line, before a message and at the end. */
+/* Takes the bar off the line: before a message, and at the end. */
 void progress_hide(struct progress *progress);
 
 #endif

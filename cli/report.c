@@ -1,9 +1,10 @@
-/* cli/report.c - exit codes, and the one way a message reaches standard error.
+/* cli/report.c - exit codes, and the one way to write a message to standard error.
  *
  * Job      Turns results of the library into messages and exit codes. Results of commands go to
- *          standard output
- * (cli/sink.c). Rules    P1 One cause, one exit code; report_exit_codes is the text of it. P2 No control character
- * leaves through here. Tests    tests/cli/cli_test.sh
+ *          standard output (cli/sink.c).
+ * Rules    P1 One cause, one exit code; report_exit_codes describes them.
+ *          P2 No control character is printed.
+ * Tests    tests/cli/cli_test.sh
  */
 #include "cli/report.h"
 
@@ -50,7 +51,7 @@ static void report_line(const char *format, va_list arguments) {
     char line[REPORT_LINE_BYTES];
     vsnprintf(line, sizeof line, format, arguments);
     report_clean(line);
-    /* Nothing can be done about a standard error that does not take it. */
+    /* If standard error cannot be written, nothing can be done. */
     if (report_name != NULL)
         fprintf(stderr, "larder %s: %s\n", report_name, line);
     else
@@ -121,7 +122,7 @@ static int report_is_reader_gone(void) {
 }
 
 int report_output_failed(int error) {
-    /* stdio keeps that a write failed, but not why. */
+    /* stdio remembers that a write failed, but not why. */
     if (error == 0 && report_is_reader_gone())
         error = EPIPE;
     if (error != EPIPE)

@@ -1,10 +1,10 @@
-/* cli/report.h - exit codes, and the one way a message reaches standard error. */
+/* cli/report.h - exit codes, and the one way to write a message to standard error. */
 #ifndef LARDER_CLI_REPORT_H
 #define LARDER_CLI_REPORT_H
 
 #include <stddef.h>
 
-/* What a command ends with. `larder --help` documents them: keep report_exit_codes in step. */
+/* The exit code of a command. `larder --help` documents them: keep report_exit_codes in step. */
 enum exit_code {
     EXIT_DONE = 0,
     EXIT_NOT_FOUND = 1, /* get, delete: no such item */
@@ -23,12 +23,11 @@ extern const char report_exit_codes[];
 /* Messages start with "larder <command>: " from now on. The name is borrowed for ever. */
 void report_command(const char *name);
 
-/* A line on standard error. Control characters in it become '?': names and values from data must
- * not drive a terminal.
- */
+/* Prints a line on standard error. Control characters become '?': names and values from data must
+ * not control a terminal. */
 void report_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same, and returns `code`, so that failing reads: return report_error(EXIT_INPUT, "..."). */
+/* The same, and returns `code`, so that a failure reads: return report_error(EXIT_INPUT, "..."). */
 int report_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Reports a failed larder_ call with larder_error(), in the words of the command line, after
@@ -39,8 +38,8 @@ int report_result(int result, const char *what);
 /* The exit code of a larder result; EXIT_DONE for LARDER_OK and LARDER_MORE. */
 int report_exit_of(int result);
 
-/* A write to standard output failed with this errno (0: unknown). A reader that has gone away is no
- * news: EPIPE is quiet. */
+/* Reports a failed write to standard output with this errno (0: unknown). EPIPE is not reported:
+ * the reader has gone. */
 int report_output_failed(int error);
 
 /* Replaces control characters by '?', in place. */

@@ -1,9 +1,9 @@
-/* cli/sink.c - where items go: standard output or a file, one JSON document a line.
+/* cli/sink.c - the output of items: standard output or a file, one JSON document per line.
  *
  * Job      Items to text, text to a stream, and no write error lost on the way.
- * Crash    A file: 1 NAME.tmp.PID made (O_EXCL), 2 written and synced, 3 renamed over NAME. Dead
- *          before 3: NAME is as
- * it was, and the temporary file stays behind. Tests    tests/cli/cli_test.sh
+ * Crash    A file: 1 NAME.tmp.PID is created (O_EXCL)  2 it is written and synced  3 it is renamed
+ *          over NAME. Dead before 3: NAME is as it was, and the temporary file is left.
+ * Tests    tests/cli/cli_test.sh
  */
 #include "cli/sink.h"
 
@@ -32,8 +32,8 @@ void sink_open_stdout(struct sink *sink) {
     sink->fd = -1;
 }
 
-/* Opens the file that is written to: the place itself if something special is there, else a new one
- * beside it. */
+/* Opens the file to write: a new one beside the path, or the path itself if it is not a regular
+ * file. */
 static int sink_create(struct sink *sink, const char *path, int *fd) {
     struct stat status;
     int is_there = stat(path, &status) == 0;
@@ -90,8 +90,8 @@ static int sink_write(struct sink *sink, const char *text, size_t bytes) {
     return fwrite(text, 1, bytes, sink->plain) == bytes ? EXIT_DONE : sink_failed(sink, errno);
 }
 
-/* Dumps into the line buffer, which grows once when it is too small. The length, or 0 if it
- * cannot. */
+/* Dumps into the line buffer, which grows once if it is too small. Returns the length, or 0 on
+ * failure. */
 static size_t sink_dump(struct sink *sink, const json_t *json) {
     for (;;) {
         size_t needed = json_dumpb(json, sink->line, sink->line_capacity, JSON_COMPACT);
@@ -110,7 +110,7 @@ int sink_item(struct sink *sink, const struct larder_item *item, int is_wrapped)
     json_t *json = json_item_json(item);
     if (is_wrapped && json != NULL) {
         json_t *wrapper = json_object();
-        if (json_object_set_new(wrapper, "Item", json) != 0) { /* gives json back, too */
+        if (json_object_set_new(wrapper, "Item", json) != 0) { /* drops json, too */
             json_decref(wrapper);
             wrapper = NULL;
         }
@@ -119,18 +119,18 @@ int sink_item(struct sink *sink, const struct larder_item *item, int is_wrapped)
     size_t bytes = json != NULL ? sink_dump(sink, json) : 0;
     json_decref(json);
     if (bytes == 0)
-        return report_error(EXIT_OTHER, "out of memory, or an item that is damaged (larder check says more)");
+        return report_error(EXIT_OTHER, "out of memory, or the item is damaged (larder check says more)");
     sink->line[bytes] = '\n';
     return sink_write(sink, sink->line, bytes + 1);
 }
 
-/* Ends the stream. gzip's last bytes and stdio's buffer go out here, and with them the last
+/* Ends the stream. This writes gzip's last bytes and stdio's buffer, and so finds the last
  * errors. */
 static int sink_end_stream(struct sink *sink) {
     int error = 0;
     if (sink->gzip != NULL) {
         errno = 0;
-        /* gzclose() closes the descriptor, and a file must be synced before: hence a second one. */
+        /* gzclose() closes the descriptor, but the file is synced after it: hence a duplicate. */
         int synced = sink->temporary != NULL ? fcntl(sink->fd, F_DUPFD_CLOEXEC, 3) : -1;
         if (gzclose(sink->gzip) != Z_OK)
             error = errno != 0 ? errno : EIO;

@@ -1,6 +1,7 @@
-/* cli/table_diff.c - how a table that exists differs from a definition.
+/* cli/table_diff.c - how an existing table differs from a definition.
  *
- * Job      For `larder create --if-not-exists`: a table that is left as it is may not be the one that the template asks for.
+ * Job      For `larder create --if-not-exists`: a table that is left as it is may not be the one
+ *          that the template asks for.
  * Tests    tests/cli/cli_test.sh
  */
 #include "cli/table_diff.h"

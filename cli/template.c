@@ -1,15 +1,14 @@
 /* cli/template.c - table definitions from CloudFormation templates and create-table JSON.
  *
  * Job      Both documents describe a table in the same words (AttributeDefinitions, KeySchema,
- *          ...); a template wraps
- * them in Resources.<id>.Properties. Fields that a cache has no use for (billing, streams,
- * encryption, tags) are passed
- * over. Rules    T1 Every key attribute has one AttributeDefinition, and every AttributeDefinition is a key attribute:
- * DynamoDB refuses anything else. T2 Where a literal is needed an intrinsic function is an error
- * that names the place.
- *          T3 What remains (lengths of names, duplicates, counts) is the engine's to judge:
- *             cli/cmd_create.c asks it
- * first. Tests    tests/unit/cli/template_test.c
+ *          ...); a template wraps them in Resources.<id>.Properties. Fields without use for a cache
+ *          (billing, streams, encryption, tags) are skipped.
+ * Rules    T1 Every key attribute has one AttributeDefinition, and every AttributeDefinition is a
+ *             key attribute: DynamoDB refuses anything else.
+ *          T2 Where a literal is needed, an intrinsic function is an error that names the place.
+ *          T3 The rest (lengths of names, duplicates, counts) the engine judges: cli/cmd_create.c
+ *             asks it first.
+ * Tests    tests/unit/cli/template_test.c
  */
 #include "cli/template.h"
 
@@ -19,10 +18,10 @@
 
 #include "cli/template_json.h"
 
-/* A HASH and a RANGE key for the table and for each index it can have. */
+/* A HASH and a RANGE key, for the table and for each index it can have. */
 #define TEMPLATE_ATTRIBUTES_MAX (2 * (LARDER_INDEXES_MAX + 1))
 
-/* The attributes a table declares, and which of them its keys have named so far. */
+/* The attributes that a table declares, and which of them its keys have named so far. */
 struct template_attributes {
     const json_t *array;
     bool *is_used; /* one per element */
@@ -94,7 +93,7 @@ static int template_attributes_check_used(struct place *place, const struct temp
         enum larder_type type;
         result = template_attribute(place, attributes->array, i, &name, &type);
         if (result >= 0 && !attributes->is_used[i])
-            result = place_fail(place, "\"%.80s\" is no key attribute of the table or of an index", name);
+            result = place_fail(place, "\"%.80s\" is not a key attribute of the table or of an index", name);
     }
     place_leave(place, mark);
     return result;
@@ -171,7 +170,7 @@ static int template_included(struct place *place, const json_t *names, struct la
         place_fail(place, "out of memory");
         return LARDER_E_NO_MEMORY;
     }
-    out->included = included; /* template_free() gives it back, also after a failure below */
+    out->included = included; /* freed by template_free(), also after a failure below */
     out->included_count = (uint32_t)count;
     int result = LARDER_OK;
     for (size_t i = 0; i < count && result >= 0; i++)
@@ -201,20 +200,20 @@ static int template_projection(struct place *place, const json_t *from, struct l
             result = place_fail(place, "ProjectionType is \"%.40s\"; allowed are ALL, KEYS_ONLY and INCLUDE", type);
     }
     if (result >= 0 && (names != NULL) != (out->projection == LARDER_PROJECT_INCLUDE))
-        result = place_fail(place, "NonKeyAttributes go with ProjectionType INCLUDE, and with no other");
+        result = place_fail(place, "NonKeyAttributes are allowed with ProjectionType INCLUDE only, and needed there");
     if (result >= 0 && names != NULL)
         result = template_included(place, names, out);
     place_leave(place, mark);
     return result;
 }
 
-/* What a local index asks of its table. */
+/* What a local index requires of its table. */
 static int template_check_local(struct place *place, const struct larder_table_def *table,
                                 const struct larder_index_def *index) {
     if (table->sort.name == NULL)
         return place_fail(place, "a local index needs a table with a RANGE key");
     if (strcmp(index->partition.name, table->partition.name) != 0)
-        return place_fail(place, "the HASH key of a local index is the table's, \"%.80s\"", table->partition.name);
+        return place_fail(place, "the HASH key of a local index must be the table's, \"%.80s\"", table->partition.name);
     if (index->sort.name == NULL)
         return place_fail(place, "a local index needs a RANGE key");
     return LARDER_OK;
@@ -277,7 +276,7 @@ static int template_ttl(struct place *place, const json_t *properties, struct la
     return result;
 }
 
-/* DeletionProtectionEnabled says the same as DeletionPolicy Retain, but is a property of the table
+/* DeletionProtectionEnabled means the same as DeletionPolicy Retain, but is a property of the table
  * itself. */
 static int template_protection(struct place *place, const json_t *properties, struct larder_table_def *out) {
     bool is_protected = false;
@@ -287,9 +286,8 @@ static int template_protection(struct place *place, const json_t *properties, st
     return result;
 }
 
-/* Everything below Properties, or below the top of create-table JSON. `fallback` is the name when
- * TableName is missing.
- */
+/* Everything below Properties, or below the top of create-table JSON. `fallback` is the name if
+ * TableName is missing. */
 static int template_properties(struct place *place, const json_t *properties, const char *fallback,
                                struct template_table *out) {
     struct template_attributes attributes = {0};
@@ -329,7 +327,7 @@ static int template_deletion_policy(struct place *place, const json_t *resource,
     return LARDER_OK;
 }
 
-/* A new table at the end of the list. */
+/* Appends a new table to the list. */
 static struct template_table *template_append(struct template_set *set, const char *source, struct place *place) {
     struct template_table *table = calloc(1, sizeof *table);
     if (table == NULL) {
@@ -371,7 +369,7 @@ static int template_resources(struct template_set *set, json_t *document, const 
     if (result < 0)
         return result;
     size_t mark = place_enter_name(place, "Resources"), found = 0;
-    json_t *object = (json_t *)resources; /* jansson's iterators want it so, and change nothing */
+    json_t *object = (json_t *)resources; /* jansson's iterators take it so, but change nothing */
     for (void *at = json_object_iter(object); at != NULL && result >= 0; at = json_object_iter_next(object, at)) {
         const char *id = json_object_iter_key(at);
         if (!template_is_table(json_object_iter_value(at)))

@@ -22,10 +22,9 @@ struct template_set {
 };
 
 /* Adds every table of a document: each AWS::DynamoDB::Table and GlobalTable of a CloudFormation
- * template, or the one of
- * `aws dynamodb create-table --cli-input-json`. `source` is borrowed as long as the set. LARDER_OK, or LARDER_E_INVAL
- * or LARDER_E_NO_MEMORY with place->problem; the set may then hold a part and is only good for
- * template_free(). */
+ * template, or the one of `aws dynamodb create-table --cli-input-json`. `source` is borrowed for as
+ * long as the set. LARDER_OK, or LARDER_E_INVAL or LARDER_E_NO_MEMORY with place->problem; then the
+ * set may hold a part of the tables and is only good for template_free(). */
 int template_add(struct template_set *set, json_t *document, const char *source, struct place *place);
 
 void template_free(struct template_set *set);

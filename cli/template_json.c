@@ -1,8 +1,8 @@
-/* cli/template_json.c - members of a template's objects, by kind, with errors that name the place.
+/* cli/template_json.c - members of a template's objects, by kind; errors name the place.
  *
- * Job      What cli/template.c would otherwise repeat at each field: is it there, is it of the
- *          right kind, is it an
- * intrinsic function where a literal is needed. Tests    tests/unit/cli/template_test.c
+ * Job      Checks that cli/template.c would otherwise repeat for each field: is it there, is it of
+ *          the right kind, is it an intrinsic function where a literal is needed.
+ * Tests    tests/unit/cli/template_test.c
  */
 #include "cli/template_json.h"
 
@@ -10,7 +10,7 @@
 
 #include "larder.h"
 
-/* The name of the intrinsic function that this is a call of, or NULL. */
+/* The name of the intrinsic function that this calls, or NULL. */
 static const char *template_json_intrinsic(const json_t *json) {
     if (!json_is_object(json) || json_object_size(json) != 1)
         return NULL;
@@ -42,7 +42,7 @@ static const char *template_json_kind(const json_t *json) {
     }
 }
 
-/* Fails unless json is of the kind; the caller has entered its place. */
+/* Fails unless json is of this kind; the caller has entered its place. */
 static int template_json_check(struct place *place, const json_t *json, json_type type, const char *kind) {
     const char *intrinsic = template_json_intrinsic(json);
     if (intrinsic != NULL)

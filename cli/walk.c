@@ -1,8 +1,8 @@
 /* cli/walk.c - a query or scan, page after page, into a sink.
  *
- * Job      What query, scan and export have in common. Two pages take turns, since the key to
- *          continue after lives in
- * the page before. Tests    tests/cli/cli_test.sh
+ * Job      What query, scan and export share. Two pages take turns, because the key to continue
+ *          after lies in the previous page.
+ * Tests    tests/cli/cli_test.sh
  */
 #include "cli/walk.h"
 
@@ -27,7 +27,7 @@ static void walk_print_quoted(const char *text) {
 
 static int walk_print_more(const struct larder_item *key) {
     json_t *json = json_item_json(key);
-    /* ASCII only: this line is meant to be pasted, and passes terminals on its way. */
+    /* ASCII only: this line is meant to be pasted, through terminals. */
     char *text = json != NULL ? json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
     json_decref(json);
     if (text == NULL)

@@ -10,20 +10,19 @@
 struct walk {
     struct larder *db;
     struct larder_table *table;
-    /* one of the two; limit and start_key are changed as it goes on */
+    /* one of the two; the walk changes limit and start_key */
     struct larder_query_spec *query;
     struct larder_scan_spec *scan;
-    uint32_t limit; /* items in all; 0: no bound */
-    int is_wrapped; /* as sink_item() */
-    /* NULL, or called after each page; nonzero ends the walk with it */
+    uint32_t limit; /* items in total; 0: no bound */
+    int is_wrapped; /* as in sink_item() */
+    /* NULL, or called after each page; a nonzero result ends the walk and is returned */
     int (*between)(void *arg, uint64_t item_count);
     void *between_arg;
     uint64_t item_count; /* items written */
 };
 
-/* Runs it. If `limit` ended it and more may follow, the key to continue with goes to standard
- * error:
- * more: --start-key '{...}'. EXIT_DONE, or an exit code with a message. */
+/* Runs it. If `limit` ended it and more items may follow, the key to continue with is printed on
+ * standard error: more: --start-key '{...}'. EXIT_DONE, or an exit code with a message. */
 int walk_run(struct walk *walk, struct sink *sink);
 
 #endif

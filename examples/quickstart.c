@@ -22,17 +22,17 @@ int main(void) {
 
     must(larder_open(&options, &db));
     int made = larder_table_create(db, &songs);
-    /* the second run, or another process, finds it there */
+    /* on the second run, or after another process, it exists already */
     must(made == LARDER_E_EXISTS ? LARDER_OK : made);
     must(larder_table_open(db, "Songs", &table));
-    must(larder_expirer_start(db)); /* a thread: what has expired gives its memory back */
+    must(larder_expirer_start(db)); /* a thread that frees the memory of expired items */
     must(larder_builder_new(db, &b));
     must(larder_page_new(db, &page));
 
     must(larder_builder_add_s(b, "Artist", "Nina Simone"));
     must(larder_builder_add_s(b, "Title", "Sinnerman"));
     must(larder_builder_add_int(b, "Seconds", 622));
-    must(larder_builder_finish(b, &item)); /* would return the first failure of the adds, too */
+    must(larder_builder_finish(b, &item)); /* would also return the first failure of the adds */
     must(larder_put(table, item, NULL));
 
     const struct larder_key key = {larder_str("Nina Simone"), larder_str("Sinnerman")};

@@ -10,11 +10,11 @@
  *          one write each
  *          4 state ACTIVE   5 op = OP_NONE
  *          Dead before 2: the ordinal does not exist, nothing to do. Dead before 4:
- *          index_recover_add makes it DEAD, waits for writers who still keep it, and gives the
- *          lists back; each can be done again. Dead after 4: it is there. A DEAD state that finds
- *          no memory for the new definition is left for the next addition (fill_tidy): the index
- *          stays invisible, and costs what its entries take. An addition that fails and cannot undo
- *          for another reason gives its slot up, and so is undone like one that died.
+ *          index_recover_add makes it DEAD, waits for writers that still keep it, and frees its
+ *          lists; each step can be repeated. Dead after 4: the index is there. If there is no
+ *          memory for the definition with state DEAD, the next addition makes it (fill_tidy): until
+ *          then the index is invisible and its entries take memory. An addition that fails and
+ *          cannot undo for another reason gives up its slot, and is undone like one that died.
  * Tests    tests/api/index_add_test.c, tests/crash/
  */
 #include "core/audit/links.h"
@@ -25,10 +25,11 @@
 #include "core/table/upkeep.h"
 #include "index/index.h"
 
-/* A definition without the index takes memory before it gives memory back. If there is none, what
- * was filled is given back first; writers, who fill it again meanwhile, may be faster. */
+/* A definition without the index takes memory before it frees any. If there is none, the index's
+ * entries are freed first; writers, which keep adding entries meanwhile, may be faster. */
 #define FILL_UNDO_TRIES 16
-#define FILL_ROOM_BYTES (1u << 20) /* makes room as for a block of this size: an index takes as much, or more */
+/* Make room as for a block of this size: an index takes as much or more. */
+#define FILL_ROOM_BYTES (1u << 20)
 
 static int fill_view_has_gone(const struct table_view *v) {
     return err_set(LARDER_E_CORRUPT, "the definition of table \"%s\" changed under the catalog lock", v->def.name);
@@ -54,7 +55,7 @@ static int fill_set_state(struct writer *w, const struct table_view *v, uint32_t
     return r == LARDER_OK && w->is_stuck ? LARDER_E_BUSY : r;
 }
 
-/* Makes an index that was being filled DEAD and gives its lists back. Can be done again. */
+/* Makes an index in state FILLING DEAD and frees its lists. Can be repeated. */
 static int fill_undo(struct writer *w, uint32_t table_ordinal, uint32_t ordinal) {
     const struct table_view *v;
     int r = table_view_by_ordinal(w->db, table_ordinal, &v);
@@ -75,8 +76,8 @@ static int fill_undo(struct writer *w, uint32_t table_ordinal, uint32_t ordinal)
     return r ? r : index_clear(w, v, (int)ordinal);
 }
 
-/* Nobody is filling an index while we hold the catalog lock: one in that state was left by an
- * addition that could not undo. */
+/* While we hold the catalog lock, no other addition is under way: an index in state FILLING was
+ * left by an addition that could not undo. */
 static int fill_tidy(struct writer *w, const struct table_view *v) {
     for (uint32_t i = 0; i < v->shape.index_count; i++)
         if (v->index_state[i] == INDEX_FILLING) {
@@ -108,13 +109,13 @@ static int fill_to_the_end(struct writer *w, uint32_t table_ordinal, uint32_t or
     return r == LARDER_OK ? fill_set_state(w, v, ordinal, INDEX_ACTIVE) : r;
 }
 
-/* After a failure, which keeps its message whatever happens on the way back. Returns r. */
+/* After a failure. Keeps the failure's message, whatever happens while undoing. Returns r. */
 static int fill_take_back(struct writer *w, uint32_t table_ordinal, uint32_t ordinal, int r) {
     char message[256];
     strncpy(message, larder_error(), sizeof message - 1);
     message[sizeof message - 1] = 0;
     int undone = fill_undo(w, table_ordinal, ordinal);
-    /* DEAD with lists would be nobody's: the slot's recovery goes on with it */
+    /* no process would free the lists of a DEAD index: the slot's recovery goes on with it */
     if (undone && undone != LARDER_E_FULL)
         w->is_stuck = 1;
     return err_set(r, "%s", message);
@@ -135,7 +136,7 @@ static int fill_noted(struct writer *w, const struct table_view *v, const struct
 
 static int fill_locked(struct writer *w, const struct table_view *v, const struct larder_index_def *def) {
     uint32_t ordinal = v->shape.index_count;
-    int r = fill_tidy(w, v); /* first: what it takes back may have this name */
+    int r = fill_tidy(w, v); /* first: an index that it undoes may have this name */
     if (r == LARDER_OK)
         r = schema_check_index(v, def);
     if (r)
@@ -174,7 +175,7 @@ LARDER_API int larder_index_add(struct larder_table *t, const struct larder_inde
     int r = writer_borrow(t->db, &w);
     if (r)
         return r;
-    /* A try begins with the first item again. */
+    /* Each try begins again with the first item. */
     struct room room = {.bytes = FILL_ROOM_BYTES, .now_s = db_now(t->db), .wants_all = 1};
     r = attempt(w, &room, fill_try, &(struct fill_wanted){t, def});
     writer_end(w);
@@ -182,10 +183,10 @@ LARDER_API int larder_index_add(struct larder_table *t, const struct larder_inde
 }
 
 int index_recover_add(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal) {
-    int r = links_check(w->db); /* what follows takes memory */
+    int r = links_check(w->db); /* the undo takes memory */
     if (r == LARDER_OK)
         r = fill_undo(w, table_ordinal, index_ordinal);
-    /* No such table: dropped. No memory for another definition: the next addition does it
+    /* No such table: it was dropped. No memory for the new definition: the next addition makes it
      * (fill_tidy). */
     return r == LARDER_E_NO_TABLE || r == LARDER_E_FULL ? LARDER_OK : r;
 }

@@ -1,9 +1,9 @@
 /* index/index.c - the entries of an item: see index.h.
  *
  * Locks    One partition stripe at a time, inside the item's stripe.
- * Stuck    A list that could be changed only in part (a live process holds what it takes to give a
- *          block back) stays locked, and the writer is stuck: its slot is abandoned, and whoever
- *          needs the lock finishes the step (core/memory/writer.h).
+ * Stuck    A list may be changed only in part: a live process holds a lock that freeing a block
+ *          needs. Then the list stays locked and the writer is stuck: its slot is abandoned, and
+ *          the next process that needs the lock finishes the step (core/memory/writer.h).
  * Tests    tests/api/query_test.c, tests/crash/
  */
 #include "index/index.h"
@@ -13,7 +13,7 @@
 #include <xxhash.h>
 
 uint64_t index_partition_hash(const struct table_view *v, uint32_t number, struct bytes key) {
-    /* A seed of its own for each index, so that equal keys of two indexes do not meet. */
+    /* Each index has its own seed, so that equal keys of two indexes get different hashes. */
     uint64_t seed = v->partitions.seg->hash_seed ^ (number + 1) * UINT64_C(0xc2b2ae3d27d4eb4f);
     return XXH3_64bits_withSeed(key.at, key.len, seed);
 }
@@ -63,11 +63,11 @@ int index_peek(const struct seg *s, const struct item_head *item, struct item_pe
     return item_peek_open(p, item, heap_block_bytes(s, seg_off(s, item)));
 }
 
-/* What is done to a list. */
+/* A change of one list. */
 typedef int index_change(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
                          const struct leaf_entry *e);
 
-/* Leaves a list as it was, if that can be done; else the writer is stuck, and keeps the lock. */
+/* Restores the list after a failure. If that fails, the writer is stuck and keeps the lock. */
 static int index_leave(struct writer *w, struct stripe_shm *stripe, int r) {
     if (r && (step_is_open(w, 1) || step_abandon(w, 1) != LARDER_OK))
         w->is_stuck = 1;
@@ -89,7 +89,7 @@ int index_add_entry(struct writer *w, const struct table_view *v, uint32_t numbe
     return index_change_entry(w, v, number, e, skl_add_locked);
 }
 
-/* What is done for an entry. */
+/* An action for one entry. */
 typedef int index_visit(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e,
                         void *arg);
 
@@ -105,17 +105,18 @@ static int index_visit_remove(struct writer *w, const struct table_view *v, uint
     return index_change_entry(w, v, number, e, skl_remove_locked);
 }
 
-#define INDEX_CLEAR_PIECE 256u /* blocks given back under one hold of a lock */
+#define INDEX_CLEAR_PIECE 256u /* blocks freed under one hold of a lock */
 
-/* Partitions to be passed, and to be changed after that: those of a usual table at once. */
+/* Partitions whose locks are passed together, before their lists change: all of a usual table. */
 #define INDEX_AHEAD 8u
-#define INDEX_AHEAD_BYTES 128u /* of a head: its towers; of a leaf: what the processor needs to see a pattern */
+/* Of a head: its towers; of a leaf: enough for the processor to see a pattern. */
+#define INDEX_AHEAD_BYTES 128u
 struct index_ahead {
     uint64_t partition[INDEX_AHEAD];
     uint32_t count;
 };
 
-/* Has the first bytes of the head or leaf fetched that a bucket's slots lead to. */
+/* Prefetches the first bytes of the head or leaf that a bucket's matching slots lead to. */
 static void index_prefetch(const struct htab *tab, const struct bucket_shm *bucket, uint64_t hash) {
     for (unsigned i = 0; bucket && i < BUCKET_SLOTS; i++) {
         uint64_t word = SHM_LOAD_RELAXED(&bucket->slot[i]);
@@ -124,8 +125,8 @@ static void index_prefetch(const struct htab *tab, const struct bucket_shm *buck
     }
 }
 
-/* Waits for their locks, one after the other. Meanwhile, for all of them, what they are found by is
- * fetched: bucket, then head or leaf. */
+/* Waits for their locks, one after the other. Meanwhile prefetches for each the bucket, then the
+ * head or leaf. */
 static int index_pass_ahead(struct writer *w, const struct table_view *v, struct index_ahead *ahead) {
     const struct htab *tab = &v->partitions;
     struct bucket_shm *bucket[INDEX_AHEAD];
@@ -152,7 +153,7 @@ static int index_visit_pass(struct writer *w, const struct table_view *v, uint32
     return ahead->count < INDEX_AHEAD ? LARDER_OK : index_pass_ahead(w, v, ahead);
 }
 
-/* Does it for every entry that `item` has and `but_not` has not. */
+/* Calls `visit` for every entry that `item` has and `but_not` lacks. */
 static int index_visit_entries(struct writer *w, const struct table_view *v, uint64_t hash,
                                const struct item_head *item, const struct item_head *but_not, index_visit *visit,
                                void *arg) {
@@ -193,7 +194,7 @@ int index_remove(struct writer *w, const struct table_view *v, uint64_t hash, co
     return index_visit_entries(w, v, hash, item, but_not, index_visit_remove, NULL);
 }
 
-/* Clears the lists of index `number` (-1: of all) of one bucket. */
+/* Clears the lists of index `number` (-1: of all indexes) in one bucket. */
 static int index_clear_bucket(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, uint32_t bucket,
                               int number, uint32_t *budget) {
     uint64_t words[HTAB_CHAIN_MAX];
@@ -202,7 +203,7 @@ static int index_clear_bucket(struct writer *w, const struct table_view *v, stru
         const struct block_shm *found = seg_at(w->seg, WORD_OFF(words[i]), sizeof *found);
         if (!found || (number >= 0 && found->index != number))
             continue;
-        struct block_shm block = block_read(found); /* the block goes with its list */
+        struct block_shm block = block_read(found); /* a copy: the block is freed with its list */
         int r = skl_clear_locked(w, &v->partitions, block.hash, block.index, budget);
         if (r)
             return r;
@@ -210,7 +211,7 @@ static int index_clear_bucket(struct writer *w, const struct table_view *v, stru
     return count < 0 ? skl_corrupt(0) : LARDER_OK;
 }
 
-/* A piece of it, under one hold of the lock. */
+/* Clears at most `budget` blocks under one hold of the lock. */
 static int index_clear_some(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, int number,
                             uint32_t *budget) {
     int r = lock_take(w, &stripe->lock, LOCK_PARTITION);

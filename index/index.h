@@ -1,12 +1,13 @@
 /* index/index.h - the indexes of a table, as core/ and the public calls see them.
  *
  * Job      Turns an item into entries and entries into list operations. Table order (the table's
- *          own partition and sort key) is index number 0; the secondary index of ordinal i is
+ *          own partition key and sort key) is index number 0; the secondary index of ordinal i is
  *          number i + 1.
  * Rules    N1 An item has an entry in every index whose key sequence in the item is not 0, and in
- *             table order if the table has a sort key. N2 An entry counts only if its item has its
- *             key sequence now. So entries are added before and removed after the one store that
- *             publishes an item, and nobody ever sees the difference.
+ *             table order if the table has a sort key.
+ *          N2 An entry counts only if its item now has its key sequence. So entries are added
+ *             before and removed after the one store that publishes an item, and no reader sees the
+ *             difference.
  */
 #ifndef LARDER_INDEX_INDEX_H
 #define LARDER_INDEX_INDEX_H
@@ -23,11 +24,11 @@ int index_add(struct writer *w, const struct table_view *v, uint64_t hash, const
 int index_remove(struct writer *w, const struct table_view *v, uint64_t hash, const struct item_head *item,
                  const struct item_head *but_not);
 int index_clear_stripe(struct writer *w, const struct table_view *v, uint32_t stripe, uint32_t *budget);
-/* Gives all lists of an index back whose addition failed; ordinal -1: of all indexes. LARDER_OK,
+/* Frees all lists of an index whose addition failed; ordinal -1: of all indexes. LARDER_OK,
  * LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int index_clear(struct writer *w, const struct table_view *v, int ordinal);
 int index_recover_add(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal);
-/* Adds one entry; takes and drops the lock of its list. Results as skl_add_locked(). */
+/* Adds one entry; takes and drops the lock of its list. Results: see skl_add_locked(). */
 struct index_entry;
 int index_add_entry(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e);
 int index_refill(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count, int is_dense,
@@ -37,21 +38,22 @@ void index_sum_item(struct check_state *c, const struct table_view *v, uint64_t 
 void index_judge_item(struct check_state *c, const struct table_view *v, uint64_t hash, const struct item_peek *item);
 int index_refers(const struct htab *tab, uint64_t off);
 struct stripe_shm *index_stripe_of(const struct htab *tab, uint64_t off);
-/* Table order, then the indexes of v->def in their order; places beyond `count` are not written. */
+/* Table order, then the indexes of v->def in their order; writes at most `count` entries of
+ * `out`. */
 int index_stats(const struct table_view *v, struct larder_index_stats *out, uint32_t count);
 
 /* ---- Shared by the files of this folder ------------------------------------------------------ */
 
-/* What identifies a partition of one index: 64 bits of its key (index/skl.h, B4). */
+/* Identifies a partition of one index: 64 bits of its key (index/skl.h, B4). */
 uint64_t index_partition_hash(const struct table_view *v, uint32_t number, struct bytes key);
 
-/* An item in one index. */
+/* An item's place in one index. */
 struct index_entry {
     uint64_t partition;
     struct bytes partition_key;
     struct leaf_entry entry; /* kseq 0: the item is not in this index */
 };
-/* Indexes of the view are 0..index_count(v)-1. */
+/* Index numbers of the view: 0..index_count(v)-1. */
 static inline uint32_t index_count(const struct table_view *v) {
     return v->shape.index_count + 1;
 }
@@ -63,11 +65,11 @@ uint32_t index_kseq(const struct item_head *item, uint32_t number);
 /* Encoded keys of a page's item in an index; the partition key is empty if the item is damaged. */
 struct bytes index_partition_key(const struct item_head *item, uint32_t number);
 struct bytes index_sort_key(const struct item_head *item, uint32_t number);
-/* hash: of the item's key. 0: the item is damaged. */
+/* hash: of the item's key. Returns 0 if the item is damaged. */
 int index_entry_of(const struct table_view *v, uint64_t hash, const struct item_peek *item, uint32_t number,
                    struct index_entry *e);
 uint32_t index_peek_kseq(const struct item_peek *item, uint32_t number);
-/* Opens an item of the segment. 0: it is damaged, or lies in no block. */
+/* Opens an item of the segment. Returns 0 if it is damaged, or lies in no block. */
 int index_peek(const struct seg *s, const struct item_head *item, struct item_peek *p);
 
 #endif

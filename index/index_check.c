@@ -1,15 +1,15 @@
 /* index/index_check.c - the audit of a table's lists, for larder_check(). See core/audit/check.h.
  *
  * Job      Walks the lists of a partition stripe and verifies the rules of leaf.h and skl.h by
- *          their names; subtracts the fingerprint of each entry from its group's sum, to which the
- *          items have added theirs. Of groups that do not add up it looks up every entry (N2 of
- *          index.h), and every item's entries (N1).
- * Live     A look is under the partition stripe's lock, and goes on from (hash, index number),
- *          inside a list from a key. What the list was changed into meanwhile has the same order,
- *          so nothing is left out, and nothing below that key is counted twice. An entry is looked
- *          up without the lock of its item's stripe. If no item has it, a write may be under way:
- *          so it is noted, and judged when that stripe is locked. Entries of an item do not come or
- *          go then.
+ *          name. Subtracts the fingerprint of each entry from its group's sum, to which the items
+ *          have added theirs. For groups whose sum is not 0 it looks up every entry (N2 of index.h)
+ *          and every item's entries (N1).
+ * Live     A look holds the partition stripe's lock. The next look goes on from (hash, index
+ *          number), and inside a list from a key. A list that changed in between has the same
+ *          order: no entry is left out, and none below that key is counted twice. An entry is
+ *          looked up without the lock of its item's stripe. If no item has it, a write may be under
+ *          way: the entry is noted, and judged while that stripe is locked, when no entry of the
+ *          item comes or goes.
  * Tests    tests/api/check_damage_test.c
  */
 #include "core/audit/check.h"
@@ -24,13 +24,13 @@
 #define FIND_TRIES 4u
 #define AHEAD_BYTES 512u /* of a leaf or a head */
 
-/* Where a look at a partition stripe is. */
+/* The position of a look at a partition stripe. */
 struct list_look {
     const struct table_view *v;
     uint32_t ordinal, stripe;
     int is_judging, is_begun;
     int is_mid_bucket; /* some lists of the bucket were looked at */
-    int is_inside;     /* the list (hash, index) was looked at up to here: */
+    int is_inside;     /* the list (hash, index) was looked at up to `at` */
     uint64_t hash;     /* lists before (hash, index) were looked at */
     uint32_t index;
     struct skl_bound at;
@@ -44,18 +44,18 @@ struct list_check {
     struct list_look *look;
     struct skl_list list;
     struct skl_node last[SKL_HEIGHT_MAX]; /* by level: the last node that reaches it */
-    int has_entry;                        /* previous is one */
+    int has_entry;                        /* `previous` is an entry */
     struct skl_bound previous;
     struct leaf leaf;
 };
 
-/* An entry that stood for no item. In c->suspects, its key after it. */
+/* An entry for which no item was found. Its key follows it in c->suspects. */
 struct list_suspect {
     uint64_t partition, hash, leaf_off;
     uint32_t kseq, index, key_bytes, pad;
 };
 
-/* What a list is judged by a second time was said the first time. */
+/* Rules are reported on the first pass only, not again while judging. */
 static void list_error(const struct list_check *l, uint64_t off, const char *rule) {
     if (l->look->is_judging)
         return;
@@ -63,8 +63,8 @@ static void list_error(const struct list_check *l, uint64_t off, const char *rul
                 (unsigned long long)off, rule);
 }
 
-/* Whether every item must have its entry. An index that is being filled, or whose addition failed
- * for want of memory, has some. */
+/* Whether every item must have its entry. Not so in an index that is being filled, or whose
+ * addition failed for want of memory. */
 static int list_is_whole(const struct table_view *v, uint32_t number) {
     return index_is_kept(v, number) && (number == 0 || v->index_state[number - 1] == INDEX_ACTIVE);
 }
@@ -87,7 +87,7 @@ static int list_is_of_item(const struct table_view *v, uint32_t number, uint64_t
            (!want->key_bytes || memcmp(e.entry.key, want->key, want->key_bytes) == 0);
 }
 
-/* Whether an item that is there now has this entry. Without a lock: 0 may mean that the item is
+/* Whether an item of the table has this entry now. Without a lock: 0 may mean that the item is
  * being written. */
 static int list_stands_for_item(const struct check_state *c, const struct table_view *v, uint32_t number,
                                 uint64_t partition, const struct leaf_entry *want) {
@@ -124,7 +124,7 @@ static void list_suspect(struct list_check *l, uint64_t leaf_off, const struct l
     s.key_bytes = e->key_bytes;
     s.leaf_off = leaf_off;
     if (to->capacity - to->count < sizeof s + e->key_bytes + 8)
-        return; /* list_is_due() sees to it that there is room */
+        return; /* does not happen: list_is_due() keeps room */
     uint8_t *at = (uint8_t *)to->at + to->count;
     memcpy(at, &s, sizeof s);
     if (e->key_bytes)
@@ -132,7 +132,7 @@ static void list_suspect(struct list_check *l, uint64_t leaf_off, const struct l
     to->count += (sizeof s + e->key_bytes + 7) & ~(size_t)7;
 }
 
-/* A whole leaf may be suspects. */
+/* Whether the look should pause: there must be room for a whole leaf of suspects. */
 static int list_is_due(struct check_state *c) {
     size_t leaf = LEAF_ENTRIES * (sizeof(struct list_suspect) + 8 + LEAF_KEY_BYTES_MAX);
     return check_is_due(c) || c->suspects.capacity - c->suspects.count < leaf;
@@ -217,8 +217,8 @@ static void list_check_towers_end(struct list_check *l) {
             list_error(l, l->last[level].off, "B2 (a tower link to nothing)");
 }
 
-/* The node after n, and that it begins after n and n's entries. 0: there is none, or none that
- * makes sense. */
+/* Moves n to the next node and checks that it begins after n and after n's entries. Returns 0 at
+ * the end, or if there is no valid next node. */
 static int list_next_node(struct list_check *l, struct skl_node *n, struct skl_bound *low) {
     uint64_t next = 0;
     struct skl_bound last_low = *low;
@@ -235,17 +235,17 @@ static int list_next_node(struct list_check *l, struct skl_node *n, struct skl_b
     if (leaf_compare_cuts(&last_low.cut, &low->cut) >= 0) {
         list_error(l, n->off, "B1 (low bounds do not rise)");
         if (!l->look->is_judging)
-            (void)list_check_node(l, n); /* says so if it is a circle */
+            (void)list_check_node(l, n); /* reports it if the list is a circle */
         return 0;
     }
-    /* a dead one began lower than it was */
+    /* The key sequence of a dead entry is 0: it compares as lower than it was. */
     if (l->has_entry && leaf_compare_cuts(&l->previous.cut, &low->cut) >= 0)
         list_error(l, n->off, "B1 (an entry of the node before lies beyond)");
     return 1;
 }
 
-/* The node to go on at: the one that begins at `from`, or that it lies in by now (*is_partly). 0:
- * the list makes no sense. */
+/* Finds the node to go on at: the one that begins at `from`, or the one that `from` lies in by now
+ * (*is_partly). Returns 0 if the list is damaged. */
 static int list_resume(struct list_check *l, const struct leaf_cut *from, struct skl_node *n, int *is_partly) {
     struct skl_path path;
     struct skl_bound low;
@@ -268,7 +268,7 @@ static int list_resume(struct list_check *l, const struct leaf_cut *from, struct
     return 1;
 }
 
-/* The nodes of a list. LARDER_MORE: l->look says where to go on. */
+/* Checks the nodes of a list. LARDER_MORE: l->look says where to go on. */
 static int list_check_nodes(struct list_check *l) {
     struct list_look *look = l->look;
     struct skl_node n = l->list.head;
@@ -296,7 +296,7 @@ static int list_check_nodes(struct list_check *l) {
     }
 }
 
-/* A list of the stripe. LARDER_OK or LARDER_MORE. */
+/* Checks a list of the stripe. LARDER_OK or LARDER_MORE. */
 static int list_check_all(struct list_check *l, uint64_t word, uint64_t hash, uint32_t index) {
     const struct leaf_cut lowest = {.key = NULL};
     const struct leaf_cut *from = l->look->is_inside ? &l->look->at.cut : NULL;
@@ -309,20 +309,21 @@ static int list_check_all(struct list_check *l, uint64_t word, uint64_t hash, ui
     }
     if (!l->list.leaf_off)
         return list_check_nodes(l);
-    /* A leaf alone has the same rules as a head's, but that it may not be empty. */
+    /* A leaf alone follows the same rules as a head's leaf, except that it may not be empty. */
     struct node_shm none = {.leaf = 0};
     l->list.head.shm = &none;
     list_check_leaf(l, l->list.leaf_off, &lowest, from);
     const struct leaf_shm *leaf = seg_at(l->c->seg, l->list.leaf_off, sizeof *leaf);
     if (leaf && SHM_LOAD(&leaf->next) != 0)
         list_error(l, l->list.leaf_off, "B1 (a leaf alone, and a node after it)");
-    l->list.head.shm = NULL; /* it was on this stack */
+    l->list.head.shm = NULL; /* it pointed to this function's stack */
     return LARDER_OK;
 }
 
 /* ---- A stripe -------------------------------------------------------------------------------- */
 
-/* The head of a slot's block, if it is a partition that belongs into this bucket. */
+/* Reads the head of a slot's block. Returns 1 if it is a partition that belongs into this
+ * bucket. */
 static int list_read_head(const struct check_state *c, const struct list_look *l, uint32_t buckets, uint32_t bucket,
                           uint64_t word, struct block_shm *b) {
     const struct htab *tab = &l->v->partitions;
@@ -339,7 +340,7 @@ static int list_is_before(const struct list_look *l, const struct block_shm *b) 
     return b->hash != l->hash ? b->hash < l->hash : b->index < l->index;
 }
 
-/* The first list of a chain that was not looked at; 0: there is none. */
+/* The first list of a chain that was not looked at yet; 0: there is none. */
 static int list_first_of(const struct check_state *c, const struct list_look *l, uint32_t buckets, uint32_t bucket,
                          int count, uint64_t *word, struct block_shm *first) {
     int is_found = 0;
@@ -355,12 +356,12 @@ static int list_first_of(const struct check_state *c, const struct list_look *l,
     return is_found;
 }
 
-/* Whether this is a list of an index whose addition failed, and is just being taken back. */
+/* Whether this is a list of an index whose addition failed and is being undone. */
 static int list_is_going(const struct check_state *c, const struct table_view *v, const struct block_shm *b) {
     return b->index > 0 && b->index < index_count(v) && !index_is_kept(v, b->index) && check_is_catalog_held(c);
 }
 
-/* Slots of a chain that lead to no list that could be found there. Each is said once. */
+/* Reports, once each, slots of a chain that lead to no list that could be found there. */
 static void list_check_strangers(struct check_state *c, const struct list_look *l, uint32_t buckets, uint32_t bucket,
                                  int count) {
     struct block_shm b;
@@ -381,7 +382,7 @@ static int list_look_at_bucket(struct list_check *l, uint32_t buckets, uint32_t 
         list_check_strangers(c, look, buckets, bucket, count);
     look->is_mid_bucket = 1;
     while (list_first_of(c, look, buckets, bucket, count, &word, &b)) {
-        look->is_inside &= b.hash == look->hash && b.index == look->index; /* else it is gone */
+        look->is_inside &= b.hash == look->hash && b.index == look->index; /* else it has gone */
         look->hash = b.hash;
         look->index = b.index;
         int r = list_check_all(l, word, b.hash, b.index);
@@ -427,7 +428,7 @@ static int look_at_lists(struct check_state *c, void *at) {
     return check_buckets(c, &walk, &l);
 }
 
-/* ---- Entries that stood for no item ---------------------------------------------------------- */
+/* ---- Entries for which no item was found ----------------------------------------------------- */
 
 struct suspect_look {
     const struct table_view *v;
@@ -436,7 +437,7 @@ struct suspect_look {
 };
 _Static_assert(sizeof(struct suspect_look) <= CHECK_AT_BYTES_MAX, "a look can be taken back");
 
-/* The same where a search does not find it, because the leaf is out of order. */
+/* Whether the leaf still has the entry, even if a search fails because the leaf is out of order. */
 static int list_has_in_leaf(const struct htab *tab, const struct list_suspect *s) {
     struct leaf leaf;
     if (!leaf_read(tab->seg, s->leaf_off, s->partition, s->index, &leaf) || !index_refers(tab, s->leaf_off))
@@ -447,7 +448,7 @@ static int list_has_in_leaf(const struct htab *tab, const struct list_suspect *s
     return 0;
 }
 
-/* Under the stripe of the entry's item: nobody writes it. */
+/* Under the lock of the stripe of the entry's item: no other process writes the item. */
 static int look_at_suspect(struct check_state *c, void *at) {
     struct suspect_look *l = at;
     struct leaf_entry e = {.key = l->key, .key_bytes = l->s.key_bytes, .hash = l->s.hash, .kseq = l->s.kseq};
@@ -478,7 +479,7 @@ static int judge_suspect(struct check_state *c, uint32_t ordinal, struct suspect
     return r;
 }
 
-/* What the looks at a stripe have noted. */
+/* Judges the entries that the looks at a stripe have noted. */
 static int judge_suspects(struct check_state *c, uint32_t ordinal) {
     int r = LARDER_OK;
     for (size_t at = 0; at < c->suspects.count && r == LARDER_OK;) {
@@ -495,11 +496,11 @@ static int judge_suspects(struct check_state *c, uint32_t ordinal) {
 
 /* ---- The hooks ------------------------------------------------------------------------------- */
 
-/* One piece at a time, so that what it noted is judged before the next. */
+/* One piece at a time, so that the entries it noted are judged before the next. */
 static int look_once(struct check_state *c, void *at) {
     struct list_look *look = at;
     int r = look_at_lists(c, look);
-    return r == LARDER_MORE ? LARDER_NOT_FOUND : r; /* not to be called again by check_look() */
+    return r == LARDER_MORE ? LARDER_NOT_FOUND : r; /* so that check_look() does not call again */
 }
 
 int index_check_stripe(struct check_state *c, uint32_t ordinal, uint32_t stripe, int is_judging) {
@@ -551,8 +552,8 @@ struct stripe_shm *index_stripe_of(const struct htab *tab, uint64_t off) {
     return b.kind == BLOCK_LEAF || b.kind == BLOCK_NODE ? htab_stripe(tab, b.hash) : NULL;
 }
 
-/* The node that a cut lies in, and whether it or its leaf is this block. The node before it must
- * lead to it: a tower may, though the list does not. */
+/* Whether the node that `cut` lies in, or its leaf, is this block. The node before it must lead to
+ * it: a tower may, though the list does not. */
 static int list_leads_to(const struct skl_list *list, const struct leaf_cut *cut, uint64_t off) {
     struct skl_path path, before;
     struct skl_bound low;
@@ -563,7 +564,7 @@ static int list_leads_to(const struct skl_list *list, const struct leaf_cut *cut
     return skl_seek(list, &low.cut, 1, &before) && skl_link(list, &before.node, 0, &next) && next == path.node.off;
 }
 
-/* By a living entry: only a head's leaf may have none (B3). */
+/* By a live entry: only a head's leaf may have none (B3). */
 static int list_refers_to_leaf(const struct skl_list *list, uint64_t off) {
     struct leaf leaf;
     uint8_t key[LEAF_KEY_BYTES_MAX];

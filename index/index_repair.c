@@ -1,11 +1,11 @@
-/* index/index_repair.c - all lists of a table, made anew of its items. For core/audit/repair.h: the
- * lists are empty, nobody else writes.
+/* index/index_repair.c - rebuilds all lists of a table from its items. For core/audit/repair.h: the
+ * lists are empty, and no other process writes.
  *
  * Idea     One index after the other, its entries in the order of its lists. So each list grows at
  *          its end, where an insertion leaves full leaves behind (skl_wanted_split): the new lists
- *          are as dense as lists can be. In a segment so full that what is left are holes of many
- *          sizes, leaves of many sizes find room where full ones do not: then a leaf becomes two,
- *          and if that is not enough, entries are added as they come.
+ *          are as dense as possible. In a nearly full segment the free memory is holes of many
+ *          sizes, and a full leaf may find none. Then the leaf becomes two smaller ones; if that is
+ *          not enough, entries are added in the order of their items' hashes.
  * Tests    tests/crash/repair_area_test.c
  */
 #include "core/audit/repair.h"
@@ -23,7 +23,7 @@ static int refill_compare(const void *a, const void *b) {
     return leaf_compare_cuts(&left, &right);
 }
 
-/* The entry of an item that is known to be whole; kseq 0: it has none. The key lies in the item. */
+/* The entry of an undamaged item; kseq 0: it has none. The key lies in the item. */
 static struct index_entry refill_entry(const struct table_view *v, const struct item_head *h, uint32_t number) {
     uint64_t hash = read_hash_of(v, item_key_area(h), h->partition_bytes, h->sort_bytes);
     struct index_entry e = {.entry = {.hash = hash, .kseq = number == 0 ? h->kseq : 0}};
@@ -63,7 +63,7 @@ static int refill_try(struct writer *w, void *arg) {
     return r == LARDER_OK && w->is_stuck ? LARDER_E_BUSY : r;
 }
 
-/* A leaf that finds no room with the entry becomes two, for which there are smaller holes. */
+/* A leaf for which, with the entry, there is no room becomes two: these fit into smaller holes. */
 static int refill_add(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e) {
     struct refill_step step = {v, number, e};
     int r = attempt(w, NULL, refill_try, &step);
@@ -101,7 +101,7 @@ static int refill_dense(struct writer *w, const struct table_view *v, const uint
     return r;
 }
 
-/* One item after the other, in the order of their hashes, which is none. */
+/* One item after the other, in the order of their hashes: as good as random in every index. */
 static int refill_item(struct writer *w, const struct table_view *v, uint64_t item, uint64_t *added) {
     for (uint32_t number = 0; number < index_count(v); number++) {
         struct index_entry e = refill_entry(v, (const struct item_head *)(v->items.seg->base + item), number);
@@ -120,7 +120,7 @@ static int refill_by_hash(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* The partitions that there will be, each once, sorted. */
+/* The hashes of all future partitions, sorted, each once. */
 static size_t refill_partitions(const struct table_view *v, const uint64_t *item, size_t count, uint64_t *hash) {
     size_t found = 0, kept = 0;
     for (size_t i = 0; i < count; i++)
@@ -136,8 +136,8 @@ static size_t refill_partitions(const struct table_view *v, const uint64_t *item
     return kept;
 }
 
-/* One array per stripe that will have partitions, as large as it is going to be: none has to grow
- * in memory that is filling up. */
+/* One array for each stripe that will have partitions, in its final size: none has to grow while
+ * memory fills up. */
 static int refill_arrays(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count) {
     uint64_t *hash = priv_alloc(db_priv(w->db), (count + 1) * index_count(v) * sizeof *hash);
     int r = LARDER_OK;

@@ -1,7 +1,7 @@
-/* index/index_stats.c - how large a table's indexes are, for larder_index_stats().
+/* index/index_stats.c - the sizes of a table's indexes, for larder_index_stats().
  *
- * Job      Walks every list as any reader does, without a lock. What changes meanwhile may be
- *          counted or not.
+ * Job      Walks every list as any reader does, without a lock. An entry that changes meanwhile may
+ *          or may not be counted.
  * Tests    tests/api/stats_test.c
  */
 #include "index/index.h"
@@ -31,8 +31,7 @@ static int stats_add_list(const struct table_view *v, uint64_t hash, uint32_t nu
     return r == LARDER_NOT_FOUND ? LARDER_OK : r;
 }
 
-/* Which place of the result an index number has, or -1: those that are filling or dead have
- * none. */
+/* The place of index `number` in the result, or -1: an index that is filling or dead has none. */
 static int stats_place(const struct table_view *v, uint32_t number, uint32_t count) {
     uint32_t place = 0;
     if (number >= index_count(v) || (number && v->index_state[number - 1] != INDEX_ACTIVE))

@@ -36,7 +36,7 @@ static int leaf_has_sane_ends(const struct leaf *leaf) {
     int is_bad = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t next = leaf_end(leaf, i);
-        /* one that does not rise wraps round to more than that */
+        /* a difference below 0 wraps round to more than key_bytes_max */
         is_bad |= next - end > key_bytes_max;
         end = next;
     }
@@ -67,7 +67,7 @@ int leaf_read(const struct seg *s, uint64_t off, uint64_t hash, uint32_t index, 
 
 uint32_t leaf_live_count(const struct leaf *leaf) {
     uint32_t live = 0, count = leaf_count(leaf);
-    /* private: no atomics, so vectors */
+    /* a private copy: plain loads, which the compiler can vectorize */
     const uint32_t *kseq = (const uint32_t *)leaf_shm_kseq(leaf_of(leaf), count);
     for (uint32_t i = 0; i < count; i++)
         live += kseq[i] != 0;
@@ -107,9 +107,9 @@ static int leaf_compare_entry(const struct leaf *leaf, uint32_t i, struct leaf_t
     return (leaf_hash(leaf, i) > hash) - (leaf_hash(leaf, i) < hash);
 }
 
-/* The first entry that is not before (key, hash). Dead entries lost their key sequence, but not
- * these two. *rest becomes what of the key comes after the common prefix; its `at` is NULL if the
- * key does not begin with that. */
+/* The first entry that is not before (key, hash). A dead entry has lost its key sequence, but still
+ * has these two. *rest becomes the part of the key after the common prefix; its `at` is NULL if the
+ * key does not begin with the prefix. */
 static uint32_t leaf_lower_bound(const struct leaf *leaf, const uint8_t *key, uint32_t key_bytes, uint64_t hash,
                                  struct leaf_text *rest) {
     struct leaf_text prefix = {leaf_prefix(leaf), leaf_of(leaf)->block.key_bytes};
@@ -136,7 +136,7 @@ uint32_t leaf_find_cut(const struct leaf *leaf, const struct leaf_cut *cut) {
     if (cut->is_end)
         return leaf_count(leaf);
     uint32_t i = leaf_lower_bound(leaf, cut->key, cut->key_bytes, cut->hash, &rest);
-    /* Entries of equal key and hash: one item's, or a collision's. There are few. */
+    /* Entries of equal key and hash, of one item or of a hash collision, are few. */
     while (rest.at && i < leaf_count(leaf) && leaf_kseq(leaf, i) < cut->kseq &&
            leaf_compare_entry(leaf, i, rest, cut->hash) == 0)
         i++;
@@ -159,7 +159,7 @@ struct leaf_place leaf_place(const struct leaf *leaf, const struct leaf_entry *e
     for (; rest.at && i < leaf_count(leaf) && leaf_compare_entry(leaf, i, rest, e->hash) == 0; i++) {
         uint32_t kseq = leaf_kseq(leaf, i);
         p.is_there |= kseq == e->kseq;
-        if (kseq != 0 && kseq < e->kseq) /* the dead say nothing of the order */
+        if (kseq != 0 && kseq < e->kseq) /* a dead entry does not show its place in the order */
             p.at = i + 1;
     }
     return p;
@@ -167,7 +167,7 @@ struct leaf_place leaf_place(const struct leaf *leaf, const struct leaf_entry *e
 
 void leaf_kill(struct leaf *leaf, struct leaf_shm *block, uint32_t i) {
     uint32_t count = leaf_count(leaf);
-    /* release by habit: nothing else belongs to it */
+    /* release by habit: it publishes nothing else */
     SHM_STORE(&leaf_shm_kseq(block, count)[i], 0);
     atomic_store_explicit(&leaf_shm_kseq(leaf_of(leaf), count)[i], 0, memory_order_relaxed);
 }
@@ -190,7 +190,7 @@ static void leaf_append(struct leaf_pen *pen, uint64_t hash, uint32_t kseq, stru
     *pen->end++ = (uint16_t)(pen->at - pen->first);
 }
 
-/* Entries from..to-1, all of them living, whose suffixes end `longer` bytes later than they did. */
+/* Entries from..to-1, all of them live; their suffixes end `longer` bytes later than before. */
 static void leaf_append_all(struct leaf_pen *pen, const struct leaf *leaf, uint32_t from, uint32_t to,
                             uint32_t longer) {
     const struct leaf_shm *old = leaf_of(leaf);
@@ -208,7 +208,7 @@ static void leaf_append_all(struct leaf_pen *pen, const struct leaf *leaf, uint3
         made[i] = (uint16_t)(made[i] + longer);
 }
 
-/* Some entries are dead, but neither the first nor the last: the common prefix stays what it is. */
+/* Some entries are dead, but not the first and not the last: the common prefix stays the same. */
 static void leaf_insert_between_dead(const struct leaf *leaf, const struct leaf_entry *e, const struct leaf_place *p,
                                      struct leaf_pen *pen) {
     struct leaf_text rest = {p->rest, p->rest_bytes};
@@ -220,7 +220,7 @@ static void leaf_insert_between_dead(const struct leaf *leaf, const struct leaf_
     }
 }
 
-/* All entries live: what comes after the new one moves, and its ends grow. */
+/* All entries are live: the entries after the new one move, and their ends grow. */
 static void leaf_insert_between(const struct leaf *leaf, const struct leaf_entry *e, const struct leaf_place *p,
                                 struct leaf_pen *pen) {
     leaf_append_all(pen, leaf, 0, p->at, 0);

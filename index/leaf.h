@@ -1,29 +1,28 @@
 /* index/leaf.h - leaves: immutable blocks of index entries in order.
  *
- * Job      An entry of an index is (sort key, primary hash, key sequence): what there is to know of
- *          one item under one index. Some dozens of entries of one partition lie together in a
- *          leaf. This file knows the bytes of a leaf and makes new leaves of old ones; it takes no
- *          memory, no lock, and links nothing (index/skl.h does).
+ * Job      An entry of an index is (sort key, primary hash, key sequence): one item under one
+ *          index. A leaf holds dozens of entries of one partition. This file knows the bytes of a
+ *          leaf and makes new leaves from old ones. It takes no memory and no lock, and links
+ *          nothing (index/skl.h does).
  * Picture  A leaf block:
- *            struct block_shm                    partition hash, kind, index number, count, bytes of the common prefix
- *            next                                the node after this leaf's node, 0 none
- *            uint32_t [count]                    primary hashes of the entries: their high halves
- *            uint32_t [count]                    their key sequences; 0: dead
- *            uint16_t [count]                    the tags of the hashes
- *            uint16_t [count]                    ends of their suffixes, from the first suffix's start
- *            common prefix, suffix 0, suffix 1.. an entry's sort key is the common prefix and its
- *            suffix
- *          A hash is the 48 bits that core/memory/htab.h goes by (HTAB_HASH_MASK). Four arrays, for
- *          entries of 12 bytes, and since a search looks at ends alone.
+ *            struct block_shm              partition hash, kind, index number, count, prefix bytes
+ *            next                          the node after this leaf's node, 0 none
+ *            uint32_t [count]              primary hashes of the entries: their high halves
+ *            uint32_t [count]              their key sequences; 0: dead
+ *            uint16_t [count]              the tags of the hashes
+ *            uint16_t [count]              ends of their suffixes, from the first suffix's start
+ *            prefix, suffix 0, suffix 1..  a sort key is the common prefix, then the entry's suffix
+ *          A hash has 48 bits, as core/memory/htab.h uses it (HTAB_HASH_MASK). Four arrays make
+ *          entries of 12 bytes, and let a search read the ends alone.
  * Rules    F1 Entries are in order: sort key by memcmp, then shorter first; then hash; then key
  *             sequence.
- *          F2 Nothing in a linked leaf changes but `next`, and an entry's key sequence, once, to 0:
- *             the entry is dead. So a removal needs no memory. Dead entries keep their place and
- *             are left out of the next leaf.
- *          F3 A leaf with more than one entry has at most LEAF_BYTES, or what two parts of an
- *             insertion can not be below (LEAF_BYTES_MAX, see leaf_split_at).
- *          F4 A leaf is copied to private memory and checked there (leaf_read) before anything in
- *             it is believed.
+ *          F2 In a linked leaf only two things change: `next`, and an entry's key sequence, once,
+ *             to 0: the entry is dead. So a removal needs no memory. Dead entries keep their place
+ *             and are left out of the next leaf.
+ *          F3 A leaf with more than one entry has at most LEAF_BYTES, or the least that a split of
+ *             an insertion can reach (LEAF_BYTES_MAX, see leaf_split_at).
+ *          F4 A leaf is copied to private memory and checked there (leaf_read) before any of it is
+ *             used.
  * Tests    tests/unit/index/leaf_test.c
  */
 #ifndef LARDER_INDEX_LEAF_H
@@ -48,7 +47,7 @@ extern uint32_t leaf_capacity; /* tests make leaves of few entries; 2..LEAF_ENTR
 /* The first words of every block of this folder. The slot of a partition refers to a leaf or to a
  * head node. */
 struct block_shm {
-    uint64_t hash; /* of the partition: what the hash table finds it by */
+    uint64_t hash; /* of the partition: the hash table finds it by this */
     uint8_t kind;
     uint8_t height;     /* of a node */
     uint16_t index;     /* number of the index: 0 table order, else ordinal + 1 */
@@ -98,7 +97,7 @@ struct leaf_entry {
     uint64_t hash;
 };
 
-/* A place between entries: what comes before it is smaller. kseq has 64 bits so that there is a
+/* A place between entries: the entries before it are smaller. kseq has 64 bits so that there is a
  * place after the largest entry of a key. The key is borrowed. */
 struct leaf_cut {
     const uint8_t *key;
@@ -134,25 +133,25 @@ static inline uint32_t leaf_kseq(const struct leaf *leaf, uint32_t i) {
     return SHM_LOAD_RELAXED(&leaf_shm_kseq(leaf_of(leaf), leaf_count(leaf))[i]);
 }
 
-/* Copies the leaf at off and checks it. 0: these bytes are no leaf of this partition, or did not
- * stay one while they were copied. */
+/* Copies the leaf at off and checks it. Returns 0 if these bytes are no leaf of this partition, or
+ * did not stay one while they were copied. */
 int leaf_read(const struct seg *s, uint64_t off, uint64_t hash, uint32_t index, struct leaf *to);
 /* Bytes of a leaf. */
 uint32_t leaf_bytes(const struct leaf *leaf);
 /* Entries that are not dead. */
 uint32_t leaf_live_count(const struct leaf *leaf);
-/* Sort key of entry i, put together in `to`, which has room for LEAF_KEY_BYTES_MAX. */
+/* Puts the sort key of entry i together in `to`, which has room for LEAF_KEY_BYTES_MAX. */
 uint32_t leaf_key(const struct leaf *leaf, uint32_t i, uint8_t *to);
-/* Number of the first entry at or after the cut; the dead may be on either side. leaf_count() if
- * there is none. */
+/* Number of the first entry at or after the cut; leaf_count() if there is none. Dead entries may be
+ * on either side. */
 uint32_t leaf_find_cut(const struct leaf *leaf, const struct leaf_cut *cut);
 /* Number of this live entry, or -1. */
 int leaf_find(const struct leaf *leaf, const struct leaf_entry *e);
-/* Where an entry is, or would be. */
+/* The place of an entry, or the place it would have. */
 struct leaf_place {
     uint32_t at;
-    int is_there; /* the leaf has it, and it lives */
-    /* of its key, after the common prefix; NULL if the key does not begin with that */
+    int is_there; /* the leaf has it, and it is live */
+    /* the key after the common prefix; NULL if the key does not begin with the prefix */
     const uint8_t *rest;
     uint32_t rest_bytes;
 };
@@ -162,13 +161,12 @@ int leaf_compare_cuts(const struct leaf_cut *a, const struct leaf_cut *b);
 /* Marks entry i dead, here and in the leaf's block. */
 void leaf_kill(struct leaf *leaf, struct leaf_shm *block, uint32_t i);
 
-/* ---- Making new leaves ---------------------------------------------------------------------------------------------
- * A run is entries in order, taken out of a leaf and perhaps one more; it borrows the bytes of
- * both. */
+/* ---- Making new leaves -----------------------------------------------------------------------
+ * A run is a leaf's live entries in order, perhaps with one added; it borrows the bytes of both. */
 struct leaf_run_entry {
     uint64_t hash;
     uint32_t kseq;
-    uint32_t has_prefix; /* its key is the run's prefix and the suffix; else the suffix alone */
+    uint32_t has_prefix; /* its key is the run's prefix, then the suffix; else the suffix alone */
     uint32_t suffix_bytes;
     const uint8_t *suffix;
 };
@@ -178,26 +176,26 @@ struct leaf_run {
     struct leaf_run_entry entry[LEAF_ENTRIES + 1];
 };
 
-/* Makes the leaf that has one entry more, by moving the others: what most insertions are. p is its
- * place, and it is not there. Returns the leaf's bytes, those that building makes. 0: it must be
- * made of a run, as the first or the last entry is dead, or for another prefix, or as it is too
- * much for one leaf. */
+/* Makes the leaf with one more entry by moving the others: most insertions. p is its place, where
+ * the entry is not yet. Returns the leaf's bytes, as many as leaf_build() would. 0: the leaf must
+ * be built from a run, because its first or last entry is dead, the prefix changes, or it is too
+ * large for one leaf. */
 uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, const struct leaf_place *p, struct leaf *out);
 /* The live entries of a leaf. */
 void leaf_take_apart(const struct leaf *leaf, struct leaf_run *run);
-/* Adds an entry where it belongs; returns its number. The run has no such entry. */
+/* Adds an entry in its place; returns its number. The run has no such entry yet. */
 uint32_t leaf_run_add(struct leaf_run *run, const struct leaf_entry *e);
 /* Whether entries from..to-1 may be one leaf. */
 int leaf_run_fits(const struct leaf_run *run, uint32_t from, uint32_t to);
-/* Where to split a run that is too large for one leaf: as near to `want` (1..count-1) as both parts
- * allow. */
+/* Where to split a run that is too large for one leaf: as close to `want` (1..count-1) as both
+ * parts allow. */
 uint32_t leaf_split_at(const struct leaf_run *run, uint32_t want);
-/* Makes a leaf of entries from..to-1; returns its bytes. 0: the run is not in order, so the leaf it
- * comes from is damaged. */
+/* Makes a leaf of entries from..to-1; returns its bytes. 0: the run is not in order, so its leaf is
+ * damaged. */
 uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint64_t hash, uint32_t index,
                     uint64_t next, struct leaf *out);
-/* The smallest key of few bytes that lies after entry i-1 and not after entry i: the low bound of a
- * leaf that begins with entry i. Its bytes are put into `to`. */
+/* The shortest key after entry i-1 and not after entry i: the low bound of a leaf that begins with
+ * entry i. Its bytes are put into `to`. */
 struct leaf_cut leaf_run_bound(const struct leaf_run *run, uint32_t i, uint8_t *to);
 
 #endif

@@ -1,12 +1,12 @@
-/* index/leaf_build.c - new leaves of old ones.
+/* index/leaf_build.c - new leaves from old ones.
  *
- * Job      An insertion takes a leaf apart, adds an entry, and builds one leaf of the run, or two
+ * Job      An insertion takes a leaf apart, adds an entry, and builds one leaf from the run, or two
  *          if it has grown too large.
- * Why      F3: a run is a leaf (at most LEAF_BYTES_MAX bytes) and one entry more. If the new key
- *          does not begin with the leaf's common prefix it lies at an end, and alone in its part
- *          leaves the old leaf as it was. Else, with x bytes of leaf, a prefix of P bytes and an
- *          entry of at most 1036 - P, a split near the middle has parts of at most
- *          1048 + x / 2 - P / 2 bytes: never more than 2100 if x was not.
+ * Why      F3: a run is a leaf (at most LEAF_BYTES_MAX bytes) and one more entry. If the new key
+ *          does not begin with the leaf's common prefix, it lies at an end: alone in its part, it
+ *          leaves the old leaf as it was. Otherwise, with x bytes of leaf, a prefix of P bytes and
+ *          an entry of at most 1036 - P, a split near the middle has parts of at most
+ *          1048 + x / 2 - P / 2 bytes: never more than 2100 if x is not.
  * Tests    tests/unit/index/leaf_test.c
  */
 #include "index/leaf.h"
@@ -39,7 +39,7 @@ static uint32_t run_common_bytes(const uint8_t *a, uint32_t a_bytes, const uint8
     return common;
 }
 
-/* Bytes that the keys of entries i <= j begin with; so do all between, as they are in order. */
+/* Common first bytes of the keys of entries i <= j; all keys between share them, being in order. */
 static uint32_t run_common(const struct leaf_run *run, uint32_t i, uint32_t j) {
     const struct leaf_run_entry *a = &run->entry[i], *b = &run->entry[j];
     if (a->has_prefix == b->has_prefix)
@@ -129,7 +129,7 @@ uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint
     uint16_t *tag = leaf_shm_tag(leaf, to - from), *suffix_end = leaf_shm_end(leaf, to - from);
     uint8_t *at = leaf_shm_text(leaf, to - from), *first = at + common;
     for (uint32_t i = from; i < to; i++) {
-        /* the first one's key begins with the common prefix */
+        /* the first entry's key is copied with the common prefix */
         uint32_t skip = i == from ? 0 : common;
         uint32_t bytes = run_key_bytes(run, i);
         if (__builtin_expect(bytes < common || bytes - skip > (size_t)(end - at), 0))
@@ -148,7 +148,7 @@ uint32_t leaf_build(const struct leaf_run *run, uint32_t from, uint32_t to, uint
 struct leaf_cut leaf_run_bound(const struct leaf_run *run, uint32_t i, uint8_t *to) {
     struct leaf_cut bound = run_cut(run, i, to);
     uint32_t common = run_common(run, i - 1, i);
-    if (common == bound.key_bytes) /* as long as the key before: they are equal */
+    if (common == bound.key_bytes) /* as long as the key before: both are equal */
         return bound;
     bound.key_bytes = common + 1;
     bound.hash = 0;

@@ -19,7 +19,7 @@ static int query_find_index(struct query *q, const char *name) {
     return err_set(LARDER_E_NO_INDEX, "table \"%.64s\" has no index \"%.64s\"", q->v->def.name, name);
 }
 
-/* Copies and checks everything the caller gave: it may lie in the page that is about to be
+/* Copies and checks everything that the caller gave: it may lie in the page, which will be
  * overwritten. */
 static int query_take_spec(struct query *q, const struct larder_query_spec *spec) {
     q->limit = spec->limit ? spec->limit : UINT32_MAX;
@@ -37,8 +37,8 @@ static int query_take_spec(struct query *q, const struct larder_query_spec *spec
     return range_of_query(query_sort_attr(q), spec, &q->range);
 }
 
-/* A table without sort key has one item to a partition; with EQ on the table's sort key there is
- * one item to find. */
+/* A table without sort key has one item per partition; EQ on the table's sort key selects one
+ * item. */
 static int query_is_get(const struct query *q, const struct larder_query_spec *spec) {
     return q->number == 0 && (!q->v->shape.sort.name || spec->sort_op == LARDER_SORT_EQ);
 }
@@ -52,7 +52,7 @@ static int query_get(struct query *q) {
     int is_start = q->has_start && q->start_key.partition_bytes == key.partition_bytes &&
                    q->start_key.sort_bytes == key.sort_bytes &&
                    memcmp(q->start_key.area, key.area, key.area_bytes) == 0;
-    /* Nothing comes after that item, nor after a start key beyond it. */
+    /* No item comes after that one, nor after a start key beyond it. */
     q->page->is_snapshot = 1; /* one item, or none */
     if (is_start || leaf_compare_cuts(&q->range.from, &q->range.to) >= 0)
         return LARDER_OK;
@@ -85,7 +85,7 @@ static int query(const struct table_view *v, const void *spec, struct larder_pag
     int r = page_make(page, &page->work, sizeof(struct query));
     if (r)
         return r;
-    struct query *q = page->work.at; /* large: its parts are set one by one */
+    struct query *q = page->work.at; /* large, so not zeroed: its parts are set one by one */
     q->v = v;
     q->now_s = db_now_checked(v->db);
     q->page = page;

@@ -1,7 +1,8 @@
 /* index/query.h - one call of larder_query().
  *
- * Files    query.c the call and its arguments, query_start.c where a page continues, query_page.c
- *          filling a page, query_snapshot.c whether what was read was all there at once.
+ * Files    query.c: the call and its arguments. query_start.c: where a page continues.
+ *          query_page.c: filling a page. query_snapshot.c: whether the page was there at one
+ *          moment.
  */
 #ifndef LARDER_INDEX_QUERY_H
 #define LARDER_INDEX_QUERY_H
@@ -10,22 +11,22 @@
 #include "index/index.h"
 #include "index/range.h"
 
-/* An entry that was looked at, and what it stood for. */
+/* An entry that was looked at, and the item found for it. */
 struct query_seen {
     uint64_t hash;
     uint32_t kseq;
-    uint32_t is_stale; /* it stood for nothing: place is not used */
+    uint32_t is_stale; /* no item was found: place is not used */
     struct read_place place;
 };
 
-#define QUERY_SEEN_FEW 64u /* room is made for so many more at a time, at least */
+#define QUERY_SEEN_FEW 64u /* room grows by at least this many */
 struct query_seen_list {
     struct query_seen *at; /* in the page's memory for it */
     uint32_t count, capacity;
     uint32_t stale_count;
 };
 
-/* Lies in the page's memory, for it is too large for a small stack. */
+/* Lies in the page's memory: it is too large for a small stack. */
 struct query {
     const struct table_view *v;
     uint32_t number; /* of the index */
@@ -43,9 +44,9 @@ struct query {
     uint32_t start_sort_bytes;
     struct query_seen_list seen;
     struct skl_reader reader; /* of the list: the last leaf that was read */
-    uint32_t leaves;          /* so many were */
-    int has_taken;            /* since query_fill() began: */
-    struct skl_bound taken;   /* the place of the last item that was taken */
+    uint32_t leaves;          /* the number of leaves read */
+    int has_taken;            /* an item was taken since query_fill() began: */
+    struct skl_bound taken;   /* the place of the last one */
 
     uint8_t partition[LARDER_PARTITION_KEY_BYTES_MAX];
     uint8_t start_sort[LEAF_KEY_BYTES_MAX];
@@ -62,10 +63,10 @@ static inline const struct item_key_attr *query_sort_attr(const struct query *q)
     return q->number ? &q->v->shape.indexes[q->number - 1].sort : &q->v->shape.sort;
 }
 
-/* Narrows the range to what comes after the start key. Everything the caller gave has been copied
- * when this returns. */
+/* Narrows the range to the places after the start key. Everything that the caller gave has been
+ * copied when this returns. */
 int query_start(struct query *q, const struct larder_item *start_key);
-/* Whether an item of the page is the start key's own. */
+/* Whether an item of the page is the start key's own item. */
 int query_is_start(const struct query *q, const struct leaf *leaf, uint32_t i, const struct item_head *image);
 /* The key attributes of the page's last item become its resume key. LARDER_MORE, or a failure. */
 int query_set_resume(const struct query *q);
@@ -73,7 +74,7 @@ int query_set_resume(const struct query *q);
 /* Fills the page once, from the beginning. LARDER_OK: the range is finished; LARDER_MORE;
  * failures. */
 int query_fill(struct query *q);
-/* Fills the page, again if need be, until all of it was there at one moment. Same results. */
+/* Fills the page, again if necessary, until all of it was there at one moment. Same results. */
 int query_fill_snapshot(struct query *q);
 
 #endif

@@ -12,7 +12,7 @@
 
 #define QUERY_BATCH 24u /* about as many misses as a core keeps in flight, twice */
 
-/* Tests: called after each leaf that was handed out. */
+/* Tests: called between two leaves. */
 #if LARDER_CRASH_POINTS
 void (*query_test_between)(void);
 #define QUERY_BETWEEN()                                                                                                \
@@ -27,7 +27,7 @@ void (*query_test_between)(void);
 /* The walk over the list. */
 struct query_walk {
     struct query *q;
-    /* where to go on: before it (or, descending, after it) everything was handed out */
+    /* where to go on: all entries before it (descending: after it) were handed out */
     struct skl_bound at;
     int is_past; /* the range ends in this leaf */
     /* entries of this leaf in the range that were not looked at yet: begin to end - 1 */
@@ -52,9 +52,9 @@ static int query_corrupt(const struct query *q) {
                    q->v->def.name);
 }
 
-/* Items come in order, and the first is in the range. By the keys that they have themselves: what
- * is out of order was put there by no writer of ours, and a caller who goes on after it would go
- * round and round. */
+/* Whether the items come in order, and the first one is in the range, by their own keys. An item
+ * out of order was not put there by a writer of ours; a caller that went on after it would go round
+ * in circles. */
 static int query_is_in_order(struct query *q, struct bytes sort, uint64_t hash, uint32_t kseq) {
     struct leaf_cut here = {.key = sort.at, .key_bytes = (uint32_t)sort.len, .hash = hash, .kseq = kseq};
     if (sort.len > LEAF_KEY_BYTES_MAX)
@@ -71,7 +71,7 @@ static int query_is_in_order(struct query *q, struct bytes sort, uint64_t hash, 
     return 1;
 }
 
-/* Whether the last item is before the other end of the range; then so are all. */
+/* Whether the last item is inside the other end of the range; then all are. */
 static int query_is_in_range(const struct query *q) {
     if (!q->has_taken)
         return 1;
@@ -79,8 +79,8 @@ static int query_is_in_range(const struct query *q) {
                             : leaf_compare_cuts(&q->taken.cut, &q->range.to) < 0;
 }
 
-/* Whether the page's last item is what the query asks for: see B4 in skl.h, and query_start.c. 1,
- * 0, or LARDER_E_CORRUPT. */
+/* Whether the query asks for the page's last item: see B4 in skl.h, and query_start.c. 1, 0, or
+ * LARDER_E_CORRUPT. */
 static int query_wants(struct query *q, const struct leaf *leaf, uint32_t i, const struct query_seen *seen) {
     const struct item_head *image = page_last(q->page);
     struct bytes partition = index_partition_key(image, q->number);
@@ -93,7 +93,7 @@ static int query_wants(struct query *q, const struct leaf *leaf, uint32_t i, con
     return is_right ? 1 : query_corrupt(q);
 }
 
-/* Puts what entry i of the leaf stands for into the page; the hint has its hash. */
+/* Puts the item of entry i of the leaf into the page; the hint has its hash. */
 static int query_take_entry(struct query *q, const struct leaf *leaf, uint32_t i, const struct read_hint *hint) {
     int is_expired, ordinal = query_ordinal(q);
     if (q->seen.count == q->seen.capacity && query_grow_seen(q) != LARDER_OK)
@@ -145,7 +145,7 @@ static inline uint32_t query_next_entry(struct query_walk *walk) {
     return LEAF_ENTRIES;
 }
 
-/* At most so many entries. Returns their number. */
+/* Takes at most `most` entries. Returns their number. */
 static uint32_t query_next_batch(struct query_walk *walk, uint32_t most) {
     uint32_t count = 0, entry;
     while (count < most && (entry = query_next_entry(walk)) != LEAF_ENTRIES)
@@ -155,7 +155,7 @@ static uint32_t query_next_batch(struct query_walk *walk, uint32_t most) {
     return count;
 }
 
-/* Looks ahead for the batch's items, each stage for all of them. */
+/* Prefetches the batch's items, each stage for all of them. */
 static void query_look_ahead(struct query_walk *walk, uint32_t count) {
     const struct table_view *v = walk->q->v;
     for (uint32_t i = 0; i < count; i++)
@@ -166,8 +166,8 @@ static void query_look_ahead(struct query_walk *walk, uint32_t count) {
         read_hint_item(v, &walk->hint[i], walk->q->page->ahead_bytes);
 }
 
-/* Hands out the leaf's entries until they end or the page is full. *may_follow: it is, and there
- * are more. */
+/* Hands out the leaf's entries until they end or the page is full. *may_follow: the page is full,
+ * and there are more entries. */
 static int query_take_leaf(struct query_walk *walk, int *may_follow) {
     struct query *q = walk->q;
     uint32_t count, done;
@@ -196,7 +196,7 @@ static void query_set_at(struct query_walk *walk, const struct leaf_cut *cut) {
     walk->at.cut.key = walk->at.key;
 }
 
-/* The place after everything of this leaf. Dead entries say nothing: they lost their key
+/* Moves to the place after all of this leaf. A dead entry does not give the place: it lost its key
  * sequence. */
 static void query_leave_leaf(struct query_walk *walk) {
     const struct leaf *leaf = &walk->q->reader.leaf;
@@ -230,8 +230,8 @@ static int query_read_more(struct query_walk *walk) {
     return skl_read_down(&walk->q->reader, &q->v->partitions, q->partition_hash, q->number, &walk->at.cut);
 }
 
-/* After the page has become full with the last entry of a leaf: whether anything may follow in the
- * range. */
+/* After the page has become full with the last entry of a leaf: whether more entries may follow in
+ * the range. */
 static int query_may_follow(const struct query_walk *walk) {
     if (walk->is_past)
         return 0;

@@ -1,25 +1,25 @@
 /* index/query_snapshot.c - whether all of a page was there at one moment.
  *
  * Why      Entries are added to a list before the item that has them is published. A page is read
- *          item by item: an item may move from a key that the page has not reached to one that it
- *          has passed, and would be missed, or the other way round and come twice.
- * Idea     After the page is full, three things show that it was all there at the moment when its
- *          last item had been read: its range got no new entry (no leaf that was read has left the
- *          list, skl_left.c: a writer notes it after he added an entry and before he publishes),
- *          every item that was read is still the one in its slot, and every entry that stood for
- *          nothing still does. A page that takes long sees more leaves leave than are noted. If it
- *          is out of one leaf it is right, too, if that leaf, read again from the same place, is
- *          what it was, and every item is still there after that: then it was all there when the
- *          leaf was read again. Else the page is read again.
- * Not here An entry that stood for nothing, became an item and ceased to be one between two looks.
- *          So as long as there are tries left, entries that stand for nothing are a reason to read
- *          again, too.
- * Limits   QUERY_TRIES tries; a large page that sees many changes while it is read has few of them.
- *          If writers keep changing the partition faster than it can be read, the page is one of
- *          items that each were whole and under the key that they had; no item is in it twice, and
- *          larder_page_is_snapshot() says 0. A try of a page of 1 MiB takes about a millisecond,
- *          and fails if one of its items or leaves is changed meanwhile, after it was read: beside
- *          a thousand writes a second every second or third does.
+ *          item by item. Meanwhile an item may move from a key that the page has not reached to one
+ *          that it has passed, and would be missed; or the other way round, and would come twice.
+ * Idea     After the page is full, three facts show that it was all there when its last item had
+ *          been read. (1) Its range got no new entry: no leaf that was read has left the list
+ *          (skl_left.c; a writer notes it after it added an entry and before it publishes).
+ *          (2) Every item that was read is still the one in its slot. (3) Every entry that had no
+ *          item still has none.
+ *          A page that takes long sees more leaves leave than are noted. A page out of one leaf is
+ *          right, too, if that leaf, read again from the same place, is unchanged, and after that
+ *          every item is still there: then the page was all there when the leaf was read again.
+ *          Otherwise the page is read again.
+ * Not here An entry that had no item, got one and lost it again between two looks. Therefore in the
+ *          first tries entries without an item are a reason to read again, too.
+ * Limits   QUERY_TRIES tries; fewer for a large page that sees many changes while it is read. If
+ *          writers keep changing the partition faster than it can be read, each item of the page
+ *          was whole and under the key it had, no item is in it twice, and
+ *          larder_page_is_snapshot() says 0. A try of a page of 1 MiB takes about a millisecond. It
+ *          fails if one of its items or leaves changes after it was read: with a thousand writes a
+ *          second, every second or third try does.
  * Tests    tests/unit/index/query_snapshot_test.c, tests/api/snapshot_test.c
  */
 #include <stdlib.h>
@@ -28,14 +28,14 @@
 #include "index/query.h"
 
 #define QUERY_TRIES 32u
-#define QUERY_TRIES_STRICT 4u  /* of these: none with an entry that stands for nothing */
-#define QUERY_LARGE 256u       /* of a page of more than this many entries, which takes long: */
-#define QUERY_CHANGES_MANY 16u /* a try that saw so many changes had hardly a chance */
-#define QUERY_TRIES_POOR                                                                                               \
-    3u /* so many of that kind, and it is given up. One alone may be a reader who was not let run */
+#define QUERY_TRIES_STRICT 4u  /* the first of these fail if an entry has no item */
+#define QUERY_LARGE 256u       /* a page of more entries than this takes long: */
+#define QUERY_CHANGES_MANY 16u /* a try that saw this many changes is poor */
+/* After this many poor tries it gives up. A single one may be a reader that was not scheduled. */
+#define QUERY_TRIES_POOR 3u
 
-/* Whether an entry that stood for nothing still does. Its item, if there is one now, is put into
- * the page and taken out. */
+/* Whether an entry that had no item still has none. Its item, if there is one now, is put into the
+ * page and taken out. */
 static int snapshot_is_stale(struct query *q, const struct query_seen *seen) {
     uint32_t count = q->page->count;
     int is_expired;
@@ -45,7 +45,7 @@ static int snapshot_is_stale(struct query *q, const struct query_seen *seen) {
     return r == LARDER_NOT_FOUND && !is_expired;
 }
 
-/* How many of the entries are not what they were, counted up to `most`. */
+/* How many of the entries have changed, counted up to `most`. */
 static uint32_t snapshot_changes(struct query *q, uint32_t most) {
     uint32_t changes = 0;
     for (uint32_t i = 0; i < q->seen.count && changes < most; i++) {
@@ -59,8 +59,8 @@ static int snapshot_items_stay(struct query *q) {
     return snapshot_changes(q, 1) == 0;
 }
 
-/* A try has failed: whether there is little hope for the next one, since writers are so much faster
- * than this page can be read. */
+/* After a failed try: whether the next one has little hope, because writers are much faster than
+ * this page can be read. */
 static int snapshot_is_poor(struct query *q, const struct stripe_shm *stripe, uint32_t moves) {
     if (q->seen.count <= QUERY_LARGE)
         return 0;
@@ -68,7 +68,7 @@ static int snapshot_is_poor(struct query *q, const struct stripe_shm *stripe, ui
            snapshot_changes(q, QUERY_CHANGES_MANY) == QUERY_CHANGES_MANY;
 }
 
-/* Whether the only leaf of the page is now what it was. */
+/* Whether the only leaf of the page is unchanged. */
 static int snapshot_leaf_stays(const struct query *q) {
     const struct htab *tab = &q->v->partitions;
     struct skl_reader again;
@@ -125,7 +125,7 @@ static uint64_t snapshot_hash(const struct query *q, uint32_t i) {
     return item_key_from_item(&q->v->shape, item, &key) == LARDER_OK ? read_hash(q->v, &key) : 0;
 }
 
-/* An item that moved while the page was read may be in it under both keys: the later look is the
+/* An item that moved while the page was read may be in it under both keys: the later look is
  * newer. */
 static int snapshot_drop_twice(struct query *q) {
     struct larder_page *page = q->page;

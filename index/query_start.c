@@ -1,9 +1,9 @@
 /* index/query_start.c - where one page of a query ends and the next begins.
  *
  * Idea     The resume key is the last item's key attributes, of table and index. Its place in the
- *          order is (sort key, primary hash, key sequence); the first two follow from the key. The
- *          key sequence is looked up, in the item as it is now: it matters only between items of
- *          equal sort key whose hashes are equal too.
+ *          order is (sort key, primary hash, key sequence). The first two follow from the key. The
+ *          key sequence is looked up in the item as it is now: it matters only between items whose
+ *          sort keys and hashes are both equal.
  * Tests    tests/api/query_resume_test.c
  */
 #include "core/base/err.h"
@@ -42,8 +42,8 @@ static int start_is_same(struct bytes a, const uint8_t *at, size_t bytes) {
     return a.len == bytes && (!bytes || memcmp(a.at, at, bytes) == 0);
 }
 
-/* The key sequence that the start item has now; 0 if it has gone or moved to another key. The
- * page's contents end here. */
+/* The key sequence that the start item has now; 0 if it is gone or moved to another key. Overwrites
+ * the page's contents. */
 static int start_kseq(struct query *q, uint32_t *kseq) {
     *kseq = 0;
     page_reset(q->page);
@@ -88,10 +88,10 @@ int query_start(struct query *q, const struct larder_item *start_key) {
     if (r)
         return r;
     if (partition_bytes != q->partition_bytes || memcmp(partition, q->partition, partition_bytes) != 0)
-        return err_set(LARDER_E_INVAL, "the start key is not of the partition that is queried");
+        return err_set(LARDER_E_INVAL, "the start key is of another partition than the query's");
     q->start_hash = read_hash(q->v, &q->start_key);
     if (!start_is_in_range(q))
-        return err_set(LARDER_E_INVAL, "the start key's sort key is outside of what the query asks for");
+        return err_set(LARDER_E_INVAL, "the start key's sort key is outside the query's range");
     q->has_start = 1;
     r = start_kseq(q, &kseq);
     if (r == LARDER_OK)
@@ -110,8 +110,8 @@ int query_is_start(const struct query *q, const struct leaf *leaf, uint32_t i, c
     return start_is_same((struct bytes){sort, leaf_key(leaf, i, sort)}, q->start_sort, q->start_sort_bytes);
 }
 
-/* The next page begins after the place that is made of the key: with another hash, it could begin
- * before it. */
+/* The next page begins after the place that is computed from the key. If the item lay under another
+ * hash, that place could be before it. */
 static int start_is_possible(const struct query *q, const struct larder_item *last) {
     const struct item_head *image = item_head(last);
     struct item_key key;

@@ -1,8 +1,8 @@
-/* index/range.h - the sort keys that a query asks for, as two places in the order of entries.
+/* index/range.h - the sort keys of a query, as two places in the order of entries.
  *
  * Job      Checks the operator and its values against the index's sort key and encodes them. An
- *          ascending query begins at `from` and ends before `to`; a descending one the other way
- *          round.
+ *          ascending query begins at `from` and ends before `to`; a descending one begins before
+ *          `to` and ends at `from`.
  * Tests    tests/api/query_test.c
  */
 #ifndef LARDER_INDEX_RANGE_H

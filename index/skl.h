@@ -1,8 +1,8 @@
 /* index/skl.h - the blocked skip list: the entries of one partition of one index, in order.
  *
  * Job      Adds and removes entries under the lock of the partition's stripe, and reads them
- *          without a lock. Knows entries, but not what they are of: whether an entry counts is
- *          decided by the item it names (core/table/read.h).
+ *          without a lock. Whether an entry counts is decided by the item it names
+ *          (core/table/read.h), not here.
  * Picture  A partition is found in the table's second hash table (table_view.partitions) by a hash
  *          of index number and partition key. Its slot refers to
  *            a leaf                                 all entries of a small partition
@@ -12,32 +12,33 @@
  *             | leaf                           | leaf         | leaf
  *            entries -------- next ---------> (node) entries -(node) entries ----> 0
  *          A node stays where it is; its leaf is replaced as a whole. A leaf's `next` is the node
- *          after it, so that one store of a leaf's offset publishes an entry, and also a split with
- *          everything that belongs to it.
- * Rules    B1 A node holds the entries from its low bound on, up to the next node's; the head has
- *             the lowest bound there is. Low bounds rise.
+ *          after it. So one store of a leaf's offset publishes an entry, or a whole split.
+ * Rules    B1 A node holds the entries from its low bound up to the next node's low bound; the head
+ *             has the lowest bound there is. Low bounds rise.
  *          B2 While the stripe's lock is free, tower[l] links exactly the nodes of height above l,
- *             in order; every node has a height of 2 at least. Readers may find a link missing (it
- *             is set after the split is published), never a link to what is not in the list.
- *          B3 A leaf without live entries is there only as the head's, and only if another node
- *             follows.
+ *             in order; every node has a height of at least 2. Readers may find a link missing (it
+ *             is set after the split is published), but never a link to a node outside the list.
+ *          B3 Only the head's leaf may be without live entries, and only if another node follows.
  *          B4 A partition's block knows its hash and index number; different indexes share no list.
- *             Different partition keys of equal hash do: readers compare the item's own partition
- *             key with the one they want.
+ *             Different partition keys of equal hash share one: readers compare the item's own
+ *             partition key with the one they want.
  *          B5 A leaf that has left its list, replaced or dropped, is noted in the stripe
  *             (skl_left.c) before the lock is free.
  * Locks    Changing needs the partition stripe's lock (LOCK_PARTITION). Reading needs none:
- *          whatever was read between htab_read_begin() and a true htab_read_ok() was linked all
+ *          everything read between htab_read_begin() and a true htab_read_ok() was linked all
  *          along.
  * Crash    Every change is a step 1 (core/memory/journal.h) on one word, or one store.
- *          Adding: 1 new leaf, on a split also node and head  2 swap slot or node.leaf  3 tower links to the new node
- *                  4 the old leaf is noted (stripe.left, stripe.moves).  Dead in 3: a link is missing; skl_recover_stripe
- *                  sets it. Dead before 4: the item is not published, so nobody misses anything,
- *                  and skl_recover_stripe lets all leaves have left.
- *          Removing: 1 key sequence 0 in place  2 if nothing is left in the leaf: tower links past the node, from the top
- *                  3 swap the `next` before it, or the slot  4 the leaf is noted.  Dead in 2: skl_recover_stripe sets the
- *                  links again. Dead before 3: the next removal of the same entry, which recovery
- *                  does, finds the empty leaf and goes on. Dead before 4: as above.
+ *          Adding   1 new leaf, on a split also node and head  2 swap slot or node.leaf
+ *                   3 tower links to the new node  4 the old leaf is noted (stripe.left,
+ *                   stripe.moves).
+ *                   Dead in 3: a link is missing; skl_recover_stripe sets it. Dead before 4: the
+ *                   item is not published, so no reader misses anything, and skl_recover_stripe
+ *                   notes all leaves as left.
+ *          Removing 1 key sequence 0 in place  2 if the leaf is empty: tower links past the node,
+ *                   from the top  3 swap the `next` before it, or the slot  4 the leaf is noted.
+ *                   Dead in 2: skl_recover_stripe sets the links again. Dead before 3: recovery
+ *                   removes the same entry again, finds the empty leaf and goes on. Dead before 4:
+ *                   as above.
  *          stripe.count is recounted by skl_recover_stripe.
  * Not here Merging nodes that have become small: a partition that shrinks keeps its nodes until
  *          they are empty.
@@ -51,8 +52,8 @@
 #include "core/memory/htab.h"
 #include "index/leaf.h"
 
-/* A quarter of the nodes at each level from 2 on. In lists of over 4^8 leaves the highest is a long
- * walk; higher ones would cost each head. */
+/* A quarter of the nodes reach each level from 2 on. In a list of over 4^8 leaves the highest level
+ * is a long walk; more levels would make every head larger. */
 #define SKL_HEIGHT_MAX 10u
 
 struct node_shm {
@@ -64,7 +65,7 @@ struct node_shm {
 };
 _Static_assert(sizeof(struct node_shm) == 40, "node_shm is part of the segment format");
 
-/* A node that was found, bounds checked. */
+/* A node that was found; its bounds are checked. */
 struct skl_node {
     struct node_shm *shm; /* NULL: none */
     uint64_t off;
@@ -92,37 +93,37 @@ struct skl_list {
     struct stripe_shm *stripe;
     uint64_t hash;
     uint32_t index;
-    uint64_t seq;   /* of the stripe; what was read since is good if it still has this value */
+    uint64_t seq;   /* of the stripe; what was read since is good while it has this value */
     shm_word *slot; /* NULL: there is no such partition */
     uint64_t slot_word;
-    uint64_t leaf_off; /* of a small partition; else 0 and: */
+    uint64_t leaf_off; /* of a small partition; else 0, and the list has a head: */
     struct skl_node head;
 };
 
-/* Where a cut is: the node that holds it, and before it on every level the last node that is not
- * after it. */
+/* The place of a cut: the node that holds it, and on every level the last node that is not after
+ * it. */
 struct skl_path {
     struct skl_node node;
     struct skl_node before[SKL_HEIGHT_MAX]; /* by level, from 1 */
 };
 
-/* Sets hash and index number and finds the partition. 0: its block makes no sense. */
+/* Sets hash and index number and finds the partition. Returns 0 if its block is damaged. */
 int skl_find(struct skl_list *list, const struct htab *tab, uint64_t hash, uint32_t index);
-/* Reads the node at off. 0: it is no node of this list. */
+/* Reads the node at off. Returns 0 if it is no node of this list. */
 int skl_node_read(const struct skl_list *list, uint64_t off, struct skl_node *n);
 void skl_node_bound(const struct skl_node *n, struct skl_bound *bound);
-/* The node after n on a level; on level 0 by way of n's leaf. *off 0: there is none. 0: bad
- * offset. */
+/* The node after n on a level; on level 0 through n's leaf. *off 0: there is none. Returns 0 on a
+ * bad offset. */
 int skl_link(const struct skl_list *list, const struct skl_node *n, uint32_t level, uint64_t *off);
-/* The last node whose low bound is not after the cut; is_strict: is before it (or else the head).
- * 0: the list makes no sense. */
+/* The last node whose low bound is not after the cut (is_strict: is before it), or else the head.
+ * Returns 0 if the list is damaged. */
 int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_path *path);
 
-/* ---- What has left (skl_left.c) -------------------------------------------------------------- */
+/* ---- Leaves that have left (skl_left.c) ------------------------------------------------------ */
 
-/* The leaves that a reader has read, or tried to read: the first ones' marks, and of all that come
- * after them a bit by mark. A bit may be another leaf's: then a page is read again that need not
- * have been. */
+/* The leaves that a reader has read, or tried to read: the marks of the first ones, and one bit per
+ * mark for all further ones. A bit may be another leaf's: then a page is read again without
+ * need. */
 #define SKL_SEEN 16u
 #define SKL_SEEN_BITS 16384u /* a page of 1 MiB has some hundreds of leaves */
 struct skl_seen {
@@ -130,7 +131,7 @@ struct skl_seen {
     uint16_t mark[SKL_SEEN];
     uint64_t more[SKL_SEEN_BITS / 64]; /* set only if count is more than SKL_SEEN */
 };
-enum skl_left { SKL_NONE_LEFT, SKL_ONE_LEFT, SKL_MANY_LEFT /* too many to know */ };
+enum skl_left { SKL_NONE_LEFT, SKL_ONE_LEFT, SKL_MANY_LEFT /* more than were noted */ };
 
 static inline uint16_t skl_mark(uint64_t leaf_off) {
     return (uint16_t)(leaf_off * UINT64_C(0x9e3779b97f4a7c15) >> 48);
@@ -143,11 +144,11 @@ static inline void skl_see(struct skl_seen *seen, uint64_t leaf_off) {
         skl_see_more(seen, skl_mark(leaf_off));
     seen->count++;
 }
-/* Under the lock: this leaf (0: none, but there is one now) has left its list. Or any may have. */
+/* Under the lock: this leaf (0: there was none, now there is one) has left its list; or any may. */
 void skl_note_left(struct stripe_shm *stripe, uint64_t leaf_off);
 void skl_note_all_left(struct stripe_shm *stripe);
-/* Whether any of these has left since stripe.moves was `since`, loaded before the first of them was
- * read. */
+/* Whether any of these leaves has left since stripe.moves was `since`, which was loaded before the
+ * first of them was read. */
 enum skl_left skl_have_left(const struct stripe_shm *stripe, uint32_t since, const struct skl_seen *seen);
 
 /* ---- Reading (skl_read.c): without locks ----------------------------------------------------- */
@@ -158,12 +159,12 @@ struct skl_reader {
     struct skl_node node; /* shm NULL: a small partition */
     struct leaf leaf;
     uint32_t begin;       /* read upwards: number of the leaf's first entry at or after the cut */
-    int is_first;         /* nothing comes before the leaf */
+    int is_first;         /* no leaf comes before this one */
     struct circle way;    /* nodes since the last search: a damaged list may be a circle */
     struct skl_bound low; /* when read downwards and not is_first: where the leaf begins */
 };
 
-/* A reader that has read nothing. Its parts are large, so they are not all set. */
+/* A reader that has read nothing. Its parts are large, so only these are set. */
 static inline void skl_reader_init(struct skl_reader *r) {
     r->is_first = 1;
     r->seen.count = 0;
@@ -173,28 +174,27 @@ static inline void skl_reader_init(struct skl_reader *r) {
  * none; LARDER_E_CORRUPT. */
 int skl_read_up(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index,
                 const struct leaf_cut *cut);
-/* The same with the leaf of the last entry before the cut. */
+/* The same for the leaf of the last entry before the cut. */
 int skl_read_down(struct skl_reader *r, const struct htab *tab, uint64_t hash, uint32_t index,
                   const struct leaf_cut *cut);
-/* After skl_read_up: the leaf after that one. `cut` is where to go on if the list has changed
- * since. */
+/* After skl_read_up: the next leaf. `cut` is where to go on if the list has changed since. */
 int skl_read_next(struct skl_reader *r, const struct leaf_cut *cut);
 
 /* ---- Changing (skl_add.c, skl_remove.c): under the stripe's lock ----------------------------- */
 
-/* A failure that leaves step 1 open, or blocks of it in hand, is the caller's: its writer is stuck,
- * and keeps the lock. LARDER_OK, also if it was there; LARDER_E_FULL, OBSTACLE_CLAIM,
- * LARDER_E_BUSY, LARDER_E_CORRUPT. */
+/* LARDER_OK, also if the entry was there; LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY,
+ * LARDER_E_CORRUPT. After a failure with step 1 open, or with blocks of it in hand, the caller's
+ * writer is stuck and keeps the lock. */
 int skl_add_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, const struct leaf_entry *e);
 /* LARDER_OK, also if it was not there; LARDER_E_BUSY, LARDER_E_CORRUPT. Needs no memory. */
 int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
                       const struct leaf_entry *e);
-/* Gives a whole list back, or about *budget blocks of it, which counts down: LARDER_MORE. Cut off
- * anywhere, it can be done again; what is left is a list. */
+/* Frees a whole list, or about *budget blocks of it, which counts down: LARDER_MORE. It may be cut
+ * off anywhere and repeated: what is left is a list. */
 int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, uint32_t *budget);
 
 /* For skl_add.c and skl_remove.c: the leaf that an entry belongs to, and the word that refers to
- * it. */
+ * the leaf. */
 struct skl_place {
     struct skl_list list;
     struct skl_path path; /* path.node.shm NULL: a small partition */
@@ -207,7 +207,7 @@ int skl_place_locked(struct writer *w, const struct htab *tab, uint64_t hash, ui
                      const struct leaf_entry *e, struct skl_place *p);
 /* Takes a block (HAND_NEW of step 1) and fills it. */
 int skl_take(struct writer *w, const void *from, size_t bytes, uint64_t *off);
-/* Puts a new leaf of all of the run's entries in the place of the old one. */
+/* Replaces the old leaf by a new one with all of the run's entries. */
 int skl_replace_leaf(struct writer *w, struct skl_place *p, const struct leaf_run *run);
 
 /* ---- The whole list (skl_recover.c) ---------------------------------------------------------- */

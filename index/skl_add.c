@@ -1,18 +1,21 @@
 /* index/skl_add.c - adding an entry.
  *
- * Job      Builds the leaf that has the entry, or the two that a split makes of it, and publishes
- *          with one word.
- * Crash    1 new blocks are filled, in hand                       dead here: given back
- *          2 step 1: the word that referred to the old leaf       the entry is there, the split is whole
- *          3 a split inside a list: tower links, bottom up        dead here: skl_recover_stripe sets those that are missing
- *          4 stripe.count (a new partition), the leaf that left   count is recounted; see skl.h for the leaf
+ * Job      Builds the leaf with the new entry, or the two leaves of a split, and publishes with one
+ *          word.
+ * Crash    Step                                           Dead after it
+ *          1 new blocks are filled, in hand               they are given back
+ *          2 step 1: the word that led to the old leaf    the entry is there, the split is whole
+ *          3 a split inside a list: tower links, from     skl_recover_stripe sets those that are
+ *            the lowest up                                missing
+ *          4 stripe.count (a new partition), the leaf     count is recounted; the leaf: see skl.h
+ *            that left
  * Tests    tests/unit/index/skl_test.c
  */
 #include "core/base/debug.h"
 #include "index/skl.h"
 
-/* Images of leaves and nodes are kilobytes. Inlined, those of all ways would lie on the stack of
- * each, and a put shall work in a thread with 16 KB. */
+/* Images of leaves and nodes are kilobytes. If these functions were inlined, all images would lie
+ * on one stack frame, and a put must work in a thread with a stack of 16 KB. */
 #define ON_ITS_OWN_STACK __attribute__((noinline))
 
 #define SKL_NODE_BYTES_MAX (sizeof(struct node_shm) + LEAF_KEY_BYTES_MAX + sizeof(shm_word) * (SKL_HEIGHT_MAX - 1))
@@ -62,7 +65,7 @@ static int skl_publish_leaf(struct writer *w, struct skl_place *p, uint64_t off)
     return r;
 }
 
-/* Puts a leaf that was made in the place of the old one. */
+/* Replaces the old leaf by the one that was made. */
 static int skl_put_leaf(struct writer *w, struct skl_place *p, const struct leaf *made, uint32_t bytes) {
     uint64_t off;
     int r = skl_take(w, made->bytes, bytes, &off);
@@ -75,8 +78,8 @@ ON_ITS_OWN_STACK int skl_replace_leaf(struct writer *w, struct skl_place *p, con
     return bytes ? skl_put_leaf(w, p, &made, bytes) : skl_corrupt(p->list.hash);
 }
 
-/* The first entry of a partition: one small leaf. Nobody can be reading what it replaces, so the
- * sequence need not move. */
+/* The first entry of a partition: one small leaf. It replaces nothing that a reader could be
+ * reading, so the sequence need not move. */
 ON_ITS_OWN_STACK static int skl_add_first(struct writer *w, struct skl_list *list, const struct leaf_entry *e) {
     struct leaf_run run = {.prefix = e->key};
     struct leaf made;
@@ -97,8 +100,8 @@ ON_ITS_OWN_STACK static int skl_add_first(struct writer *w, struct skl_list *lis
     return r;
 }
 
-/* A quarter of the nodes reach each further level. The primary hash is as good as a die, and nobody
- * outside can choose it. */
+/* A quarter of the nodes reach each further level. The primary hash is as good as a die, and a
+ * caller cannot choose it. */
 static uint32_t skl_height(const struct leaf_run_entry *e) {
     uint64_t die = (e->hash ^ e->kseq) * UINT64_C(0x9e3779b97f4a7c15);
     uint32_t height = 2;
@@ -129,8 +132,8 @@ static size_t skl_build_node(const struct skl_list *list, const struct leaf_cut 
     return bytes;
 }
 
-/* Where to cut a leaf in two: in the middle, but where keys only ever come at one end, so that most
- * go into leaves that stay full. */
+/* Where to split a leaf: in the middle, or near an end if new keys come only at that end. Then most
+ * entries go into leaves that stay full. */
 static uint32_t skl_wanted_split(const struct skl_place *p, const struct leaf_run *run, uint32_t added) {
     uint32_t few = run->count / 10 ? run->count / 10 : 1;
     int is_first = !p->path.node.shm || p->path.node.off == p->list.head.off;
@@ -139,11 +142,11 @@ static uint32_t skl_wanted_split(const struct skl_place *p, const struct leaf_ru
     return added == 0 && is_first ? few : run->count / 2;
 }
 
-/* The new node of a split goes after p's node: from the lowest level up, so that a reader finds
- * below what it found above. */
+/* Links the new node of a split after p's node, from the lowest level up: a node that a reader
+ * finds on a level is also on the levels below. */
 static void skl_link_node(const struct skl_place *p, uint64_t node_off, uint32_t height) {
-    for (uint32_t level = 1; level < height; level++)
-        SHM_STORE(skl_tower(&p->path.before[level], level), node_off); /* release: the node is filled */
+    for (uint32_t level = 1; level < height; level++) /* release: the node is filled */
+        SHM_STORE(skl_tower(&p->path.before[level], level), node_off);
 }
 
 /* A small partition becomes a list: a head whose towers lead to the new node. */
@@ -208,7 +211,7 @@ static int skl_split(struct writer *w, struct skl_place *p, const struct leaf_ru
     return r ? r : skl_publish_leaf(w, p, head_off);
 }
 
-/* The usual way. LARDER_NOT_FOUND: the leaf has to be taken apart. */
+/* The usual case. LARDER_NOT_FOUND: the leaf has to be taken apart. */
 ON_ITS_OWN_STACK static int skl_insert(struct writer *w, struct skl_place *p, const struct leaf_entry *e,
                                        const struct leaf_place *place) {
     struct leaf made;

@@ -1,23 +1,22 @@
 /* index/skl_left.c - which leaves have left the lists of a stripe.
  *
- * Job      Tells a reader whether anything was added, since he began, where he has read. Most
- *          changes of a long list happen elsewhere, and then his page need not be read again.
- * Idea     An entry comes into a list only with a leaf that takes the place of another (B5 in
- *          skl.h). So who remembers the leaves that he read, and finds that none of them has left,
- *          has missed nothing: every place of his range was in one of them when he read it, and it
- *          still is, or is in one that reaches further. (Only what leaves makes the range of
- *          another smaller.) Where there was no list he remembers 0, and a list's first leaf takes
- *          the place of 0. The first sixteen marks he keeps as they are, of all others a bit each:
+ * Job      Tells a reader whether any entry was added to the range it has read since it began. Most
+ *          changes of a long list happen elsewhere; then the page need not be read again.
+ * Idea     An entry comes into a list only with a leaf that replaces another (B5 in skl.h). A
+ *          reader that remembers its leaves, and finds all of them still linked, has missed no
+ *          entry: every place of its range was in one of these leaves when it was read, and still
+ *          is, or is in a leaf that reaches further. (A leaf's range gets smaller only if it is
+ *          replaced.) Where there was no list the reader remembers 0, and a list's first leaf
+ *          replaces 0. The reader keeps the first sixteen marks, and one bit for each further one:
  *          most pages have few leaves, a page of 1 MiB hundreds.
- * Marks    16 bits of an offset are enough: two leaves of one mark cost a page that is read again.
- *             A leaf whose memory is a leaf
- *          again is the same mark: it was noted when it left, so what came after is not mistaken
- *          for it.
- * Order    A writer: the word that replaces the leaf, the mark, `moves`, and only then whatever
- *          makes the entry count. A reader: `moves`, his leaves and items, `moves` again, the marks
- *          between, and once more `moves`: a mark is overwritten only when STRIPE_LEFT more are
+ * Marks    16 bits of an offset are enough: if two leaves share a mark, a page is read again
+ *          without need. If a leaf's memory becomes a leaf again, both have the same mark: the
+ *          first was noted when it left, so the second is not mistaken for it.
+ * Order    A writer stores the word that replaces the leaf, the mark, `moves`, and only then makes
+ *          the entry count. A reader loads `moves`, its leaves and items, `moves` again, the marks
+ *          between, and `moves` once more: a mark is overwritten only when STRIPE_LEFT more are
  *          counted.
- * Crash    Dead between the word and `moves`: skl_recover_stripe lets all leaves of the stripe have
+ * Crash    Dead between the word and `moves`: skl_recover_stripe notes all leaves of the stripe as
  *          left.
  * Tests    tests/unit/index/skl_left_test.c
  */

@@ -1,16 +1,16 @@
 /* index/skl_read.c - reading a list without a lock, a leaf at a time.
  *
- * Job      Hands out private copies of leaves. Each is one that was in the list, at its place, at
- *          one moment.
+ * Job      Hands out private copies of leaves. Each copy is of a leaf that was in the list, at its
+ *          place, at one moment.
  * Why      A stripe's sequence moves after a block is unlinked and before its memory can be used
- *          again. So a reader notes it, walks, copies the leaf, and compares: unchanged means that
- *          everything it followed was linked all along. Changed means that somebody got on with his
- *          work; the reader begins again, from the last place it handed out.
+ *          again. A reader notes it, walks, copies the leaf, and compares. Unchanged: everything it
+ *          followed was linked all along. Changed: a writer has made progress, and the reader
+ *          begins again from the last place it handed out.
  * Tests    tests/unit/index/skl_test.c, tests/api/query_test.c
  */
 #include "index/skl.h"
 
-/* What one attempt came to. */
+/* The result of one attempt. */
 enum skl_attempt { SKL_FOUND, SKL_ABSENT, SKL_BAD };
 
 static int skl_copy_leaf(struct skl_reader *r) {
@@ -19,7 +19,7 @@ static int skl_copy_leaf(struct skl_reader *r) {
     return leaf_read(r->list.tab->seg, off, r->list.hash, r->list.index, &r->leaf);
 }
 
-/* Finds the leaf a cut lies in: the head's, a node's, or the only one. */
+/* Finds the leaf that a cut lies in: the head's, a node's, or the only one. */
 static enum skl_attempt skl_enter(struct skl_reader *r, const struct leaf_cut *cut, int is_strict) {
     struct skl_path path;
     r->node = (struct skl_node){.shm = NULL};
@@ -48,8 +48,8 @@ static enum skl_attempt skl_step_up(struct skl_reader *r) {
     return skl_node_read(&r->list, next, &r->node) && skl_copy_leaf(r) ? SKL_FOUND : SKL_BAD;
 }
 
-/* The leaf before r->leaf. There may be some without an entry before the cut; each begins lower
- * than the one before. */
+/* The leaf before r->leaf. It may have no entry before the cut. Each such leaf begins lower than
+ * the last. */
 static enum skl_attempt skl_step_down(struct skl_reader *r) {
     struct skl_bound bound;
     if (r->is_first)

@@ -1,15 +1,15 @@
-/* index/skl_recover.c - a partition stripe whose lock a dead writer held.
+/* index/skl_recover.c - recovery of a partition stripe whose lock a dead writer held.
  *
- * Job      Step 1 is settled: every list is whole on level 0. What may be wrong is what follows
- *          from that: the towers of the list that was being changed, and the stripe's count. Which
- *          list it was is not noted anywhere, so all of the stripe are walked; only what is wrong
- *          is stored, and each store leads to a node that is in the list, so readers may go on
- *          reading and this may be cut off and done again.
+ * Job      Step 1 is settled: every list is whole on level 0. Two things may be wrong: the towers
+ *          of the list that was being changed, and the stripe's count. The list is not noted
+ *          anywhere, so all lists of the stripe are walked. Only wrong links are stored, and each
+ *          store leads to a node in the list. So readers may go on reading, and this may be cut off
+ *          and repeated.
  * Tests    tests/unit/index/skl_death_test.c, tests/crash/
  */
 #include "index/skl.h"
 
-/* The hash table that a partition stripe belongs to. 0: none. */
+/* Finds the hash table that a partition stripe belongs to. Returns 0 if there is none. */
 static int skl_table_of(const struct seg *s, const struct stripe_shm *stripe, struct htab *tab) {
     uint64_t off = seg_off(s, stripe), bytes = (uint64_t)s->stripe_count * sizeof *stripe;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
@@ -27,8 +27,7 @@ static int skl_table_of(const struct seg *s, const struct stripe_shm *stripe, st
     return 0;
 }
 
-/* Sets every tower link by a walk along level 0. A list that makes no sense is left to those who
- * read it. */
+/* Sets every tower link by a walk along level 0. Stops at damage: readers report it. */
 static void skl_relink(const struct skl_list *list) {
     struct skl_node last[SKL_HEIGHT_MAX], n = list->head;
     struct circle way = {0};

@@ -1,21 +1,21 @@
 /* index/skl_remove.c - removing an entry, or a whole list.
  *
- * Job      Removing never needs memory: the entry dies in place, and a leaf without living entries
- *          goes with its node. A leaf that is half dead is replaced if there is memory for that.
- * Crash    1 the entry's key sequence is 0                     it is removed
- *          2 its leaf has none left: tower links past the node, top down
+ * Job      Removing never needs memory: the entry dies in place, and a leaf without live entries is
+ *          freed with its node. A leaf that is half dead is replaced if there is memory for it.
+ * Crash    1 the entry's key sequence is 0: it is removed
+ *          2 its leaf has no live entry: tower links past the node, from the top down
  *          3 step 1: the `next` that led to the node, or the slot; node and leaf are given back,
  *            and the leaf is noted
  *          4 step 1: a head without nodes gives the slot to its leaf
  *          Dead after 1 or 2: the same removal again finds an empty leaf and goes on at 2. Dead
- *          after 3: a head without nodes is allowed; a head without anything is what the same
- *          removal finds again.
+ *          after 3: a head without nodes is allowed; if its leaf is empty, the same removal again
+ *          finds and drops it.
  * Tests    tests/unit/index/skl_test.c
  */
 #include "core/base/err.h"
 #include "index/skl.h"
 
-/* Nothing is left of the partition. */
+/* The partition's last entry is gone. */
 static int skl_drop_partition(struct writer *w, struct skl_list *list, uint64_t leaf_off) {
     uint64_t retired[2] = {leaf_off, list->head.off}; /* 0: a small partition has no head */
     int r = step_swap(w, 1, list->slot, list->slot_word, 0, &list->stripe->seq, retired, 2);
@@ -25,7 +25,7 @@ static int skl_drop_partition(struct writer *w, struct skl_list *list, uint64_t 
     return r;
 }
 
-/* A head whose last node has gone: its leaf is the whole partition again. */
+/* The head's last node is gone: its leaf is the whole partition again. */
 static int skl_drop_head(struct writer *w, struct skl_list *list) {
     struct leaf leaf;
     uint64_t leaf_off = SHM_LOAD_RELAXED(&list->head.shm->leaf);
@@ -37,7 +37,7 @@ static int skl_drop_head(struct writer *w, struct skl_list *list) {
                      &list->head.off, 1);
 }
 
-/* From the top, so that a reader finds below what it found above. */
+/* From the top: a node that a reader finds on a level is also on the levels below. */
 static void skl_unlink_towers(const struct skl_node *node, const struct skl_path *before) {
     for (uint32_t level = node->height; --level >= 1;) {
         shm_word *link = skl_tower(&before->before[level], level);
@@ -66,15 +66,15 @@ static int skl_drop_node(struct writer *w, struct skl_place *p) {
     return !next && before.node.off == list->head.off ? skl_drop_head(w, list) : LARDER_OK;
 }
 
-/* p's leaf has no living entry. */
+/* p's leaf has no live entry. */
 static int skl_drop_leaf(struct writer *w, struct skl_place *p) {
     if (p->path.node.shm && p->path.node.off != p->list.head.off)
         return skl_drop_node(w, p);
     return leaf_next(&p->leaf) ? LARDER_OK : skl_drop_partition(w, &p->list, p->leaf_off);
 }
 
-/* A leaf that is half dead costs readers and memory. Better, but not needed: without memory it
- * stays. */
+/* A leaf that is half dead costs readers time and memory. Replacing it is optional: without memory
+ * it stays. */
 static __attribute__((noinline)) int skl_compact(struct writer *w, struct skl_place *p) {
     struct leaf_run run;
     leaf_take_apart(&p->leaf, &run);
@@ -101,7 +101,7 @@ int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, u
     return LARDER_OK;
 }
 
-/* Takes away the first node after the head. *is_last: there was none. */
+/* Removes the first node after the head. *is_last: there was none. */
 static int skl_clear_next(struct writer *w, struct skl_list *list, int *is_last) {
     struct leaf_shm *first = seg_at(w->seg, SHM_LOAD_RELAXED(&list->head.shm->leaf), sizeof *first), *leaf;
     struct skl_node node;
@@ -134,8 +134,9 @@ int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, ui
     *budget = skl_spend(*budget, 2);
     if (list.leaf_off)
         return skl_drop_partition(w, &list, list.leaf_off);
+    /* the nodes go from the front: no tower may lead past the first one */
     for (uint32_t level = list.head.height; --level >= 1;)
-        SHM_STORE(skl_tower(&list.head, level), 0); /* the nodes go from the front: nothing leads past the first one */
+        SHM_STORE(skl_tower(&list.head, level), 0);
     for (; !is_last && r == LARDER_OK; *budget = skl_spend(*budget, 2))
         r = *budget ? skl_clear_next(w, &list, &is_last) : LARDER_MORE;
     skl_note_all_left(list.stripe);

@@ -1,17 +1,17 @@
 /* index/skl_seek.c - finding a partition, and a place in its list.
  *
- * Job      The walk that readers and lock holders share. It follows no offset unchecked and no
- *          chain without end: a reader may be walking through blocks that were given back and
- *          became something else; what it finds is then thrown away.
+ * Job      The walk that readers and lock holders share. It checks every offset, and ends even in a
+ *          circle: a reader may be walking through blocks that were freed and became something
+ *          else. What it found is then discarded.
  * Tests    tests/unit/index/skl_test.c
  */
 #include "core/base/err.h"
 #include "index/skl.h"
 
-/* Nodes to walk before looking whether the stripe has changed. */
+/* Nodes to walk between two looks whether the stripe has changed. */
 #define SKL_HOPS_AT_ONCE 1024u
-/* Of a leaf: its head and first entries. The misses of a leaf and of the node after it, which
- * decides whether the leaf is wanted, then overlap. */
+/* Of a leaf: its head and first entries. So the miss of a leaf overlaps with the miss of the node
+ * after it, which decides whether the leaf is wanted. */
 #define SKL_PREFETCH_BYTES 256u
 
 int skl_corrupt(uint64_t hash) {
@@ -85,7 +85,7 @@ int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_str
     struct circle way = {0};
     struct skl_node n = list->head, next;
     for (uint32_t level = list->head.height; level-- > 0;) {
-        /* `beyond` is known to begin after the cut: most levels end at the node at which the one above ended. */
+        /* `beyond` begins after the cut: most levels end at the node where the one above ended. */
         for (;;) {
             if (!skl_link(list, &n, level, &off))
                 return 0;
@@ -103,7 +103,7 @@ int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_str
                 return 0;
             n = next;
         }
-        path->before[level] = n; /* of level 0: the node itself */
+        path->before[level] = n; /* on level 0: the node itself */
     }
     for (uint32_t level = list->head.height; level < SKL_HEIGHT_MAX; level++)
         path->before[level] = list->head;

@@ -1,4 +1,4 @@
-/* ttl/expire.c - what is due, shard by shard, and larder_expire(). See expire.h. */
+/* ttl/expire.c - firing due timers, shard by shard, and larder_expire(). See expire.h. */
 #include "ttl/expire.h"
 
 #include "core/base/err.h"
@@ -20,14 +20,14 @@ static int expire_try_collect(struct writer *w, void *arg) {
     return wheel_collect(w, step->walk, step->batch);
 }
 
-/* Memory that the kernel does not give now is as none. */
+/* If the kernel gives no memory now, the segment counts as full. */
 static int expire_collect(struct writer *w, struct wheel_walk *walk, struct wheel_batch *batch) {
     int r = attempt(w, NULL, expire_try_collect, &(struct expire_step){walk, batch});
     return r == LARDER_E_OS ? LARDER_E_FULL : r;
 }
 
-/* A sweep goes on past timers that cannot be handled now; a walk ends there, for time stands
- * still. */
+/* A sweep goes on past timers that cannot be handled now. A walk ends there: the shard's time
+ * stands still. */
 static int expire_walk(struct fire_job *job, uint32_t shard, int is_sweep) {
     struct writer *w = job->w;
     struct wheel_walk walk = {.shard = shard, .now_s = fire_wheel_now(job), .is_sweep = is_sweep};
@@ -58,11 +58,11 @@ static int expire_walk(struct fire_job *job, uint32_t shard, int is_sweep) {
     }
 }
 
-/* Rule X2. What a sweep removes may be the memory that the walk lacked. */
+/* Rule X2. A sweep may free the memory that the walk lacked. */
 static int expire_shard(struct fire_job *job, uint32_t shard) {
     for (;;) {
         int r = expire_walk(job, shard, 0);
-        if (r == LARDER_OK && job->items_max == 0) /* who sets a bound wants a short call */
+        if (r == LARDER_OK && job->items_max == 0) /* a call with a bound is to be short */
             r = purge_shard(job, shard);
         if (r == LARDER_OK || r == LARDER_MORE || fire_has_waited(job))
             return r;
@@ -71,7 +71,7 @@ static int expire_shard(struct fire_job *job, uint32_t shard) {
         if (swept && swept != LARDER_E_BUSY)
             return swept;
         if (job->removed == before || r == LARDER_E_BUSY)
-            return r == LARDER_E_FULL ? swept : r; /* nothing that has expired and can be had is left */
+            return r == LARDER_E_FULL ? swept : r; /* no expired item that can be locked is left */
     }
 }
 
@@ -89,7 +89,8 @@ int expire_run(struct fire_job *job) {
 
 /* ---- One call -------------------------------------------------------------------------------- */
 
-/* All of it, or with a bound one piece. LARDER_OK; LARDER_MORE or LARDER_E_BUSY: some is left. */
+/* Empties all dropped tables, or with a bound one piece. LARDER_OK; LARDER_MORE or LARDER_E_BUSY:
+ * some is left. */
 static int expire_empty_tables(const struct fire_job *job) {
     struct writer *w = job->w;
     int r = job->items_max ? table_resume_piece(w) : table_resume_drops(w);
@@ -98,11 +99,12 @@ static int expire_empty_tables(const struct fire_job *job) {
     return r == LARDER_MORE ? LARDER_MORE : LARDER_E_BUSY;
 }
 
-/* First what dead processes left, so that their timers and items are there to be seen. */
+/* Recovers dead processes first, so that their timers and items are visible. */
 static int expire_call(struct fire_job *job) {
     struct writer *w = job->w;
     uint32_t dead;
-    /* who is not recovered now is in the hands of another, or will be met again */
+    /* a slot that is not recovered now is being recovered by another process, or will be met
+     * again */
     (void)recover_all(w, &dead);
     int emptied = w->is_stuck ? LARDER_E_BUSY : expire_empty_tables(job);
     if (!w->is_stuck && restamp_is_pending(w->seg))

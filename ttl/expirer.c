@@ -1,22 +1,22 @@
 /* ttl/expirer.c - the expirer as a thread of this process.
  *
  * Job      Takes the expirer's place in the segment when it is free. Then looks ten times a second
- *          for dead slots, and in each new second of the handle's clock for timers that are due.
- * Rules    E1 One thread per handle, made and ended under db->mutex.
- *          E2 The thread keeps its writer as long as it is the expirer or stands in for it, and has
- *             none else. If others want the slot it gives up both at the end of its turn.
- *          E3 It receives no signal: they are the host program's.
- *          E4 A forked child has no such thread, whatever its copy of the handle says: it forgets
- *             it.
+ *          for dead slots, and in each new second of the handle's clock for due timers.
+ * Rules    E1 One thread per handle, started and ended under db->mutex.
+ *          E2 The thread keeps its writer while it is the expirer or stands in for it; otherwise it
+ *             has none. If other threads want the slot, it gives up both at the end of its turn.
+ *          E3 It receives no signals: they are for the host program.
+ *          E4 A forked child has no such thread, whatever its copy of the handle says: the child
+ *             forgets it.
  *          E5 The expirer holds seg_shm.expirer_lock, and moves seg_shm.expirer_beat on ten times a
- *             second. The lock goes with its life, the beat with its being awake. Another that sees
- *             the same beat for a second stands in for it: moves the beat from that value to one of
- *             its own, works as long as the beat is its own, and ends when the expirer has woken,
- *             or takes the lock when it has died. Both may work at a time (rule X1 of expire.h):
- *             lock and beat only save work.
- *          E6 Emptying dropped tables and restamping want the catalog lock, which ranks before the
- *             expirer's: that is dropped for so long. It empties what nobody else does: the
- *             catalog's cursors stand still for a turn.
+ *             second. The lock shows that it is alive, the beat that it runs. A thread that sees
+ *             the same beat for a second stands in for it: it moves the beat from that value to one
+ *             of its own, and works while the beat is its own. It ends when the expirer runs again,
+ *             or takes the lock when the expirer has died. Both may work at the same time (rule X1
+ *             of expire.h): lock and beat only save work.
+ *          E6 Emptying dropped tables and restamping take the catalog lock, which ranks before the
+ *             expirer's lock: the latter is dropped for that time. It empties tables only if no
+ *             other process does: the catalog's cursors have not moved for a turn.
  * Tests    tests/api/ttl_thread_test.c, tests/api/ttl_process_test.c
  */
 #include <errno.h>
@@ -31,13 +31,13 @@
 #include "ttl/expire.h"
 #include "ttl/restamp.h"
 
-#define EXPIRER_TURN_NS 100000000    /* between two looks at dead slots, or at a holder of the lock */
+#define EXPIRER_TURN_NS 100000000    /* between two looks at dead slots or at a lock holder */
 #define EXPIRER_BEAT_NS 50000000     /* between two beats while it works */
-#define EXPIRER_STILL_NS 1000000000  /* a beat that stands still so long is that of a stopped process */
-#define EXPIRER_EMPTY_NS 100000000   /* of emptying in a row, before it looks after timers again */
-#define EXPIRER_CLOCK_LAG_NS 5000000 /* the system clock that decides expiry moves by ticks of the kernel */
-#define EXPIRER_PROBES 256           /* slots of which the owners are looked at in one turn */
-#define EXPIRER_BUSY_MS_MAX 100      /* it tries again in its next turn, and must not delay larder_close() */
+#define EXPIRER_STILL_NS 1000000000  /* a beat that has not moved so long: a stopped process */
+#define EXPIRER_EMPTY_NS 100000000   /* of emptying tables in a row, before timers come again */
+#define EXPIRER_CLOCK_LAG_NS 5000000 /* the clock that decides expiry moves in kernel ticks */
+#define EXPIRER_PROBES 256           /* slots whose owners are looked at in one turn */
+#define EXPIRER_BUSY_MS_MAX 100      /* then it retries next turn; must not delay larder_close() */
 #define SECOND_NS 1000000000
 
 struct expirer {
@@ -53,7 +53,7 @@ struct expirer {
     uint32_t dead_from; /* slot where the next look for dead owners begins */
     uint64_t beat;      /* seg_shm.expirer_beat as last seen, or stored */
     uint64_t beat_ns;   /* when that was new */
-    uint64_t drop_mark; /* how far emptying tables was in the last turn */
+    uint64_t drop_mark; /* how far emptying tables had come in the last turn */
 };
 
 #if LARDER_CRASH_POINTS
@@ -70,7 +70,7 @@ static uint64_t expirer_next_beat(const struct expirer *x, uint64_t beat) {
     return (((beat >> 32) + 1) << 32) | (x->w->id + 1);
 }
 
-/* 0: it is not ours any more. */
+/* Moves the beat on. Returns 0 if the beat is not ours any more. */
 static int expirer_beat_now(struct expirer *x) {
     uint64_t seen = x->is_stand_in ? x->beat : SHM_LOAD(expirer_beat_word(x)), next = expirer_next_beat(x, seen);
     if (!x->is_stand_in)
@@ -82,14 +82,14 @@ static int expirer_beat_now(struct expirer *x) {
     return 1;
 }
 
-/* While it works. A stand-in that is none any more sees it at its next turn. */
+/* While it works. A stand-in that has lost the beat notices it at its next turn. */
 static void expirer_beat(void *arg) {
     struct expirer *x = arg;
     if (wait_now_ns() - x->beat_ns >= EXPIRER_BEAT_NS)
         (void)expirer_beat_now(x);
 }
 
-/* Whether the expirer has stood still for long. */
+/* Whether the beat has not moved for EXPIRER_STILL_NS. */
 static int expirer_is_still(struct expirer *x) {
     uint64_t beat = SHM_LOAD(expirer_beat_word(x)), now_ns = wait_now_ns();
     if (beat != x->beat || x->beat_ns == 0) {
@@ -101,7 +101,7 @@ static int expirer_is_still(struct expirer *x) {
 
 /* ---- Being the expirer ----------------------------------------------------------------------- */
 
-/* Whether expire_lock might succeed. Needs no writer. */
+/* Whether expirer_lock() might succeed. Needs no writer. */
 static int expirer_can_lock(const struct seg *s) {
     int owner = lock_owner(&s->shm->expirer_lock);
     return owner < 0 || (uint32_t)owner >= s->slot_count || live_is_held(s, (uint32_t)owner) == 0;
@@ -120,7 +120,7 @@ static int expirer_lock(struct writer *w) {
     return lock_try(w, lock, LOCK_EXPIRER);
 }
 
-/* Not if w is stuck: then the lock goes with the slot. */
+/* Not if w is stuck: then the lock stays with the slot. */
 static void expirer_unlock(struct expirer *x) {
     if (!x->w->is_stuck && !x->is_stand_in)
         lock_drop(x->w, &x->w->seg->shm->expirer_lock, LOCK_EXPIRER);
@@ -138,7 +138,8 @@ static void expirer_resign(struct expirer *x) {
     expirer_leave(x);
 }
 
-/* The handle's, within bounds. LARDER_NO_WAIT is for its callers, and not for this thread. */
+/* The handle's timeout, within bounds. LARDER_NO_WAIT is for the handle's callers, not this
+ * thread. */
 static void expirer_set_timeout(struct expirer *x) {
     uint32_t ms = x->db->writers.busy_timeout_ms;
     x->w->busy_timeout_ms = ms && ms < EXPIRER_BUSY_MS_MAX ? ms : EXPIRER_BUSY_MS_MAX;
@@ -161,7 +162,7 @@ static int expirer_apply(struct expirer *x) {
     return 0;
 }
 
-/* Still the one that works. A stand-in becomes the expirer as soon as that can be. */
+/* Whether it is still the one that works. A stand-in becomes the expirer as soon as possible. */
 static int expirer_stays(struct expirer *x) {
     if (x->is_stand_in && expirer_can_lock(&x->db->seg) && expirer_lock(x->w) == LARDER_OK)
         x->is_stand_in = 0;
@@ -173,15 +174,15 @@ static int expirer_stays(struct expirer *x) {
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
-/* E6. Whether something is left to empty, and nobody else does it. */
+/* E6. Whether dropped tables are left to empty, and no other process empties them. */
 static int expirer_must_empty(struct expirer *x) {
     uint64_t mark = table_drop_mark(&x->db->seg), before = x->drop_mark;
     x->drop_mark = mark;
     return mark != 0 && mark == before;
 }
 
-/* What wants the catalog lock. If another takes the expirer's place meanwhile, so be it. 0: it
- * has. */
+/* The work that takes the catalog lock. Returns 0 if another thread has taken the expirer's place
+ * meanwhile, which is no harm. */
 static int expirer_tend_tables(struct expirer *x, int must_empty) {
     uint64_t end_ns = wait_now_ns() + EXPIRER_EMPTY_NS;
     int r = must_empty ? LARDER_MORE : LARDER_OK;
@@ -199,7 +200,7 @@ static int expirer_tend_tables(struct expirer *x, int must_empty) {
     return 0;
 }
 
-/* Its writer's use of views ends with each turn, or none could ever be freed
+/* Its writer's use of views ends with each turn, or no view could ever be freed
  * (core/table/views.h). */
 static void expirer_rest(struct expirer *x) {
     if (x->w)
@@ -217,7 +218,7 @@ static void expirer_turn(struct expirer *x) {
     }
     if (x->w ? !expirer_stays(x) : !expirer_apply(x))
         return;
-    /* who cannot be recovered now is looked at again */
+    /* a slot that cannot be recovered now is looked at again */
     (void)recover_some(x->w, &x->dead_from, EXPIRER_PROBES, &dead);
     int64_t now_s = db_now(x->db);
     int must_empty = expirer_must_empty(x);
@@ -243,7 +244,7 @@ static int64_t expirer_turn_ns(void) {
     return EXPIRER_TURN_NS;
 }
 
-/* A turn from now, or the next full second if that is sooner. */
+/* One turn from now, or the next full second if that is sooner. */
 static struct timespec expirer_next_turn(const struct expirer *x) {
     struct timespec real;
     clock_gettime(CLOCK_REALTIME, &real);
@@ -333,7 +334,7 @@ void larder_expirer_stop(struct larder *db) {
 }
 
 /* In a forked child db->mutex is held, and the thread may have been anywhere when the process was
- * copied: nothing of it is touched, its memory goes with the handle (rule E4). */
+ * copied: nothing of it is touched, and its memory is freed with the handle (rule E4). */
 static void expirer_stop_hook(struct larder *db, int is_forked_child) {
     if (is_forked_child)
         db->expirer = NULL;

@@ -1,4 +1,4 @@
-/* ttl/fire.c - firing what is due: one timer, one batch. See fire.h. */
+/* ttl/fire.c - firing timers: one, or a batch. See fire.h. */
 #include "ttl/fire.h"
 
 #include "core/base/err.h"
@@ -6,7 +6,7 @@
 #include "core/table/catalog.h"
 #include "core/table/upkeep.h"
 
-#define FIRE_TRIES_MAX 16     /* definitions that change while one timer fires */
+#define FIRE_TRIES_MAX 16     /* for one timer, while definitions change */
 #define FIRE_BUSY_AGAIN_MS 10 /* rule X3 */
 
 int fire_view(struct fire_job *job, uint32_t table, const struct table_view **v) {
@@ -37,7 +37,7 @@ void fire_note_busy(struct fire_job *job, const struct stripe_shm *stripe) {
     if (job->busy_count < FIRE_BUSY_MAX)
         job->busy[job->busy_count++] = stripe;
     if (job->w->busy_timeout_ms > FIRE_BUSY_AGAIN_MS)
-        job->w->busy_timeout_ms = FIRE_BUSY_AGAIN_MS; /* of this call: writer_borrow sets it again */
+        job->w->busy_timeout_ms = FIRE_BUSY_AGAIN_MS; /* this call's: writer_borrow sets it */
 }
 
 struct fire_shot {

@@ -1,4 +1,4 @@
-/* ttl/fire.h - firing timers: what is due in a batch, within the bounds of one job.
+/* ttl/fire.h - firing timers: those of a batch, within the bounds of one job.
  *
  * Job      Lets core/ look at the items of a timer (upkeep_expire), again if the definition moved
  *          or memory is missing, and says which entries of a batch are done with. Below the walks
@@ -13,14 +13,14 @@
 #include "core/table/db.h"
 #include "ttl/wheel.h"
 
-#define FIRE_BUSY_MAX 8u /* stripes that could not be had; then the job ends */
+#define FIRE_BUSY_MAX 8u /* stripes that could not be locked; then the job ends */
 
 struct fire_job {
     struct writer *w;
     int64_t now_s;
     uint64_t items_max;             /* 0: no bound */
     const _Atomic int *is_stopping; /* NULL, or ends the work early when it is not 0 */
-    void (*beat)(void *arg);        /* NULL, or called again and again while it works */
+    void (*beat)(void *arg);        /* NULL, or called repeatedly during the work */
     void *beat_arg;
     uint64_t removed;                             /* out */
     const struct stripe_shm *busy[FIRE_BUSY_MAX]; /* private: rule X3 */
@@ -28,24 +28,24 @@ struct fire_job {
     const struct table_view *views[LARDER_TABLES_MAX]; /* private: as last seen */
 };
 
-/* Fires what is due in a batch and marks what is done with. LARDER_OK; LARDER_MORE (items_max);
- * LARDER_E_BUSY at once if w is stuck or too much is locked; else the last failure. */
+/* Fires the timers of a batch and marks the entries that are done. LARDER_OK; LARDER_MORE
+ * (items_max); LARDER_E_BUSY at once if w is stuck or too much is locked; else the last failure. */
 int fire_batch(struct fire_job *job, struct wheel_batch *batch);
-/* Lets core/ look at the items of a timer. LARDER_OK: it is done with. LARDER_E_BUSY: rule X3. */
+/* Calls core/ to look at the items of a timer. LARDER_OK: the timer is done. LARDER_E_BUSY: X3. */
 int fire_one(struct fire_job *job, const struct wheel_entry *e);
-/* The table's present view. LARDER_E_NO_TABLE: it has no items, so whatever a timer of it was for
- * is gone. */
+/* The table's present view. LARDER_E_NO_TABLE: the table has no items any more, so its timers are
+ * done. */
 int fire_view(struct fire_job *job, uint32_t table, const struct table_view **v);
-/* A lock could not be had: of this stripe, or (NULL) of a shard. */
+/* A lock could not be taken: of this stripe, or (NULL) of a shard. */
 void fire_note_busy(struct fire_job *job, const struct stripe_shm *stripe);
-/* LARDER_E_BUSY was said as often as may be: the job ends. */
+/* Whether the job ends: it has met LARDER_E_BUSY as often as it may. */
 static inline int fire_has_waited(const struct fire_job *job) {
     return job->w->is_stuck || job->busy_count >= FIRE_BUSY_MAX;
 }
 static inline int fire_is_stopping(const struct fire_job *job) {
     return job->is_stopping && atomic_load_explicit(job->is_stopping, memory_order_relaxed);
 }
-/* job->now_s as the wheel counts. */
+/* job->now_s in the wheel's seconds. */
 static inline uint32_t fire_wheel_now(const struct fire_job *job) {
     if (job->now_s <= 0)
         return 0;

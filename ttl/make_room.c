@@ -1,24 +1,23 @@
-/* ttl/make_room.c - core_hooks->timer_make_room: a write found no room, so what has expired goes.
+/* ttl/make_room.c - core_hooks->timer_make_room: a write found no room, so expired items go.
  *
- * Job      Sweeps the wheel for timers that are due (ttl/wheel.h), and fires them, a bounded number
- *          per call. Moves nothing in the wheel and leaves its time: that would want memory.
- * Rules    M1 Each writer goes on where it was (struct room_cursor), so that a large wheel is
- *             looked through by many calls, and several writers begin at different shards.
- *          M2 It takes a chunk of each shard in turn. Items that were stored one after the other
+ * Job      Sweeps the wheel for due timers (ttl/wheel.h), and fires a bounded number of them per
+ *          call. Moves nothing in the wheel and leaves its time: that would need memory.
+ * Rules    M1 Each writer goes on where it was (struct room_cursor). So many calls together search
+ *             a large wheel, and several writers begin at different shards.
+ *          M2 It takes one chunk of each shard in turn. Items that were stored one after the other
  *             lie side by side, and their timers are spread over the shards: so whole spans become
  *             empty, which larger blocks and other sizes need.
- *          M3 A writer that came through all shards and found nothing says so to all of its process
- *             (larder.quiet_s): until the clock moves on nothing else is due, but what is late
- *             already when it is stored, and that waits for the next second.
- *          M4 The cursor is a hint: where the wheel has changed since, the slot is begun again
+ *          M3 A writer that came through all shards and found nothing tells all threads of its
+ *             process (larder.quiet_s). Until the clock moves on, nothing else is due except items
+ *             that are late already when they are stored, and these wait for the next second.
+ *          M4 The cursor is a hint: if the wheel has changed since, the slot is begun again
  *             (rule W4).
- * Tests    tests/crash/room_test.c
  */
 #include "ttl/fire.h"
 #include "ttl/ttl.h"
 
-#define ROOM_CHUNKS 1024u /* looked at by one call: of up to 63 timers each, a third of a millisecond */
-#define ROOM_ITEMS 64u    /* removed by one call, and what is left of a chunk then */
+#define ROOM_CHUNKS 1024u /* looked at by one call: of up to 63 timers each, 0.3 ms */
+#define ROOM_ITEMS 64u    /* removed by one call; it still finishes the chunk it is in */
 
 struct room_search {
     struct fire_job job;
@@ -35,14 +34,14 @@ static void room_begin(struct room_search *s) {
     if (!at->place[0].is_used)
         at->shard = w->id * 5 % w->seg->shard_count;
     at->now_s = s->job.now_s;
-    for (uint32_t i = 0; i < ROOM_SHARDS; i++) { /* what was passed over may be due by now */
+    for (uint32_t i = 0; i < ROOM_SHARDS; i++) { /* passed timers may be due by now */
         at->place[i].is_used = 1;
         at->place[i].is_quiet = 0;
         at->place[i].has_found = 1;
     }
 }
 
-/* Places are shared by shards if there are very many. */
+/* If there are very many shards, several share a place. */
 static struct room_place *room_place(struct room_search *s, uint32_t shard) {
     struct room_place *place = &s->at->place[shard % ROOM_SHARDS];
     if (place->shard != shard)
@@ -50,7 +49,7 @@ static struct room_place *room_place(struct room_search *s, uint32_t shard) {
     return place;
 }
 
-/* The shard has no more. It is quiet if nothing was found from its beginning on. */
+/* The shard is through. It is quiet if nothing was found from its beginning on. */
 static void room_end_shard(struct room_place *place) {
     place->is_quiet = !place->has_found;
     place->has_found = 0;
@@ -58,7 +57,7 @@ static void room_end_shard(struct room_place *place) {
     place->after = 0;
 }
 
-/* What is left out stays, as if it could not be had. */
+/* Removes timers of other tables from the batch: they stay, as if they could not be fired. */
 static void room_leave_out(const struct room_search *s, struct wheel_batch *batch) {
     uint32_t kept = 0;
     for (uint32_t i = 0; s->only_table >= 0 && i < batch->count; i++)
@@ -70,7 +69,7 @@ static void room_leave_out(const struct room_search *s, struct wheel_batch *batc
         batch->count = kept;
 }
 
-/* LARDER_OK, or LARDER_E_BUSY: it is no use to go on. */
+/* LARDER_OK, or LARDER_E_BUSY: going on is useless. */
 static int room_fire(struct room_search *s, struct room_place *place, struct wheel_walk *walk,
                      struct wheel_batch *batch) {
     room_leave_out(s, batch);
@@ -83,8 +82,8 @@ static int room_fire(struct room_search *s, struct room_place *place, struct whe
     return r || (fired && fire_has_waited(&s->job)) ? LARDER_E_BUSY : LARDER_OK;
 }
 
-/* One chunk with something due, or as far as it goes. LARDER_OK, or LARDER_E_BUSY: it is no use to
- * go on. */
+/* Looks on until one chunk has due timers, or as far as the call may. LARDER_OK, or LARDER_E_BUSY:
+ * going on is useless. */
 static int room_look_at(struct room_search *s, struct room_place *place) {
     struct wheel_walk walk = {.shard = place->shard,
                               .now_s = fire_wheel_now(&s->job),

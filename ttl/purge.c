@@ -1,4 +1,4 @@
-/* ttl/purge.c - taking timers out that stand for nothing any more. See purge.h. */
+/* ttl/purge.c - dropping timers that no item needs any more. See purge.h. */
 #include "ttl/purge.h"
 #include "core/table/read.h"
 
@@ -7,7 +7,7 @@
 #define PURGE_KEPT_MAX 1000u
 #define PURGE_REST_MAX_S 3600u
 
-/* Whether some item is armed for this timer, as far as can be seen without a lock. */
+/* Whether some item is armed for this timer, as far as one can see without a lock. */
 static int purge_is_wanted(struct fire_job *job, const struct wheel_entry *e) {
     const struct table_view *v;
     struct htab_walk walk;
@@ -23,7 +23,7 @@ static int purge_is_wanted(struct fire_job *job, const struct wheel_entry *e) {
     return 0;
 }
 
-/* Marks what can go. LARDER_OK; LARDER_E_BUSY: too much is locked. */
+/* Marks the timers that can go. LARDER_OK; LARDER_E_BUSY: too much is locked. */
 static int purge_batch(struct fire_job *job, struct wheel_batch *batch, uint64_t *kept) {
     for (uint32_t i = 0; i < batch->count; i++) {
         int r = purge_is_wanted(job, &batch->entry[i]) ? LARDER_NOT_FOUND : fire_one(job, &batch->entry[i]);
@@ -68,7 +68,7 @@ int purge_shard(struct fire_job *job, uint32_t shard) {
     uint32_t now_s = fire_wheel_now(job);
     uint64_t kept = 0;
     int r = LARDER_OK;
-    /* else the clock was set back */
+    /* a longer rest means that the clock was set back */
     if (not_before_s > now_s && not_before_s - now_s <= PURGE_REST_MAX_S)
         return LARDER_OK;
     for (uint32_t i = PURGE_SLOT_FIRST; i < PURGE_SLOT_END && kept < PURGE_KEPT_MAX && r == LARDER_OK; i++) {

@@ -1,9 +1,9 @@
-/* ttl/purge.h - taking timers out that stand for nothing any more, long before they would fire.
+/* ttl/purge.h - dropping timers that no item needs any more, long before they would fire.
  *
- * Job      An item that is deleted leaves its timer, and one that is stored again gets another.
- *          Where the same keys come and go all day, such timers would outnumber the items. So the
- *          expirer also looks through slots that are far from due, a few in each second, and drops
- *          the timers that no item is armed for.
+ * Job      A deleted item leaves its timer, and an item stored again gets another. Where the same
+ *          keys come and go all day, such timers would outnumber the items. So the expirer also
+ *          goes through slots that are far from due, a few in each second, and drops the timers
+ *          that no item is armed for.
  * Why safe A timer is added before its item is published, both under the lock of the item's stripe.
  *          So a first look without the lock may only keep a timer; it is dropped by
  *          upkeep_expire(), which looks again under the lock.
@@ -11,7 +11,7 @@
  *             a shard that had more rests for as many seconds as that is worth. Timers that are
  *             dropped are not counted.
  *          U2 wheel_shard_shm.purge says where to go on, and not before which second. It is a hint:
- *             any value is good.
+ *             any value is valid.
  * Tests    tests/api/ttl_move_test.c (timers of deleted items)
  */
 #ifndef LARDER_TTL_PURGE_H
@@ -19,7 +19,7 @@
 
 #include "ttl/fire.h"
 
-/* The shard's time has arrived at job->now_s. LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT. */
+/* The shard's time must have reached job->now_s. LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int purge_shard(struct fire_job *job, uint32_t shard);
 
 #endif

@@ -1,7 +1,7 @@
-/* ttl/ttl.h - what ttl/ registers in core/memory/hooks.h.
+/* ttl/ttl.h - the functions that ttl/ registers in core/memory/hooks.h.
  *
- * Job      The names that liblarder.c puts into struct core_hooks. Each does what the comment in
- *          core/memory/hooks.h asks.
+ * Job      The names that liblarder.c puts into struct core_hooks. Each does what its comment in
+ *          core/memory/hooks.h says.
  * Tests    tests/api/ttl_test.c
  */
 #ifndef LARDER_TTL_TTL_H
@@ -19,8 +19,8 @@ void timer_check_item(struct check_state *c, const struct table_view *v, uint64_
 int timer_judge(struct check_state *c);
 int timer_refs(struct check_state *c);
 
-/* Entries in the wheel for a table, those included that will find nothing when they fire. Locks one
- * shard at a time; on a read-only attachment none, and then an estimate. LARDER_OK, LARDER_E_BUSY,
+/* The wheel's entries for a table, including those whose items are gone. Locks one shard at a time;
+ * on a read-only attachment takes no lock, and the result is an estimate. LARDER_OK, LARDER_E_BUSY,
  * LARDER_E_CORRUPT, LARDER_E_NO_SLOT, .. */
 int timer_stats(struct larder *db, uint32_t table_ordinal, uint64_t *entries);
 

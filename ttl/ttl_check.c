@@ -1,14 +1,14 @@
 /* ttl/ttl_check.c - the audit of the wheel, and its statistics. Verifies the rules of ttl/wheel.h
- * by their names. See core/audit/check.h.
+ * by name. See core/audit/check.h.
  *
- * Job      Walks all timers first, and keeps a fingerprint of each. An item that is armed looks for
- *          its own. If that is missing, the item is noted: it may have been armed since. Then the
- *          timers are walked again, and the noted items that are still armed for the same second
- *          must be among them now.
- * Live     A look is under the shard's lock, and goes on after a chunk. It begins at the highest
- *          level: the expirer moves entries to lower ones, so a walk may meet an entry twice, and
- *          leaves out none that was there when it began. (A timer of an item that was deleted may
- *          go while the same item is put again, and be missed with its new one: so an item is noted
+ * Job      First walks all timers and keeps a fingerprint of each. Each armed item then looks for
+ *          its own. If it is missing, the item is noted: it may have been armed since. Then the
+ *          timers are walked again, and each noted item that is still armed for the same second
+ *          must be among them.
+ * Live     A look holds the shard's lock; the next look goes on after a chunk. Each begins at the
+ *          highest level: the expirer moves entries to lower ones, so a walk may meet an entry
+ *          twice, but misses none that was there when it began. (The timer of a deleted item may go
+ *          while the same item is put again, and the walk may miss its new one: so an item is noted
  *          several times before it counts.)
  * Tests    tests/api/check_damage_test.c
  */
@@ -44,7 +44,7 @@ static uint64_t ttl_fingerprint(uint64_t hash, uint32_t second, uint32_t table) 
     return n ? n : 1;
 }
 
-/* Makes a set of what was kept. */
+/* Makes a set of the fingerprints that were kept. */
 static int ttl_make_set(struct check_state *c) {
     const uint64_t *all = c->timers.at;
     uint64_t places = 16;
@@ -78,7 +78,7 @@ static int ttl_has(const struct check_state *c, uint64_t hash, uint32_t second, 
 /* What a walk is for. */
 enum ttl_aim { TTL_CHECK, TTL_COLLECT, TTL_COUNT_REFS };
 
-/* Where a look at a shard is. */
+/* The position of a look at a shard. */
 struct ttl_look {
     enum ttl_aim aim;
     uint32_t shard;
@@ -87,7 +87,7 @@ struct ttl_look {
     uint64_t hops;  /* of the next place */
 };
 
-/* What is past counts for `next`. */
+/* An entry whose second is past counts as one for `next`. */
 static int ttl_is_in_place(const struct wheel_entry *e, uint32_t next, uint32_t place) {
     uint32_t second = e->second < next ? next : e->second, level = place / WHEEL_SLOTS;
     uint64_t mine = (uint64_t)second >> (8 * level),
@@ -112,17 +112,17 @@ static void ttl_take_chunk(struct check_state *c, const struct ttl_look *l, uint
     }
 }
 
-/* A chunk of a list, and the one after it. 0: the list ends here. */
+/* Looks at a chunk of a list and finds the next one. Returns 0 if the list ends here. */
 static int ttl_look_at_chunk(struct check_state *c, struct ttl_look *l, uint32_t place, uint64_t off, uint64_t *next) {
     struct wheel_chunk chunk;
-    /* A chunk that is reached twice by a look ends the list there: no circle is followed. */
+    /* A chunk that one look reaches twice ends the list there: no circle is followed. */
     if (l->aim == TTL_CHECK &&
         !check_block(c, off, sizeof(struct wheel_chunk_shm) + sizeof(struct wheel_entry), "timer chunk"))
         return 0;
     int is_sane = wheel_chunk_at(c->seg, off, &chunk) == LARDER_OK &&
                   heap_block_bytes(c->seg, off) >= sizeof *chunk.shm + chunk.capacity * sizeof(struct wheel_entry);
     if (is_sane && l->hops++ > c->seg->bytes / sizeof *chunk.shm)
-        is_sane = 0; /* a circle, longer than a look */
+        is_sane = 0; /* a circle that is longer than one look */
     if (!is_sane) {
         if (l->aim == TTL_CHECK)
             check_error(c, "timers: W1 does not hold: block %llu says %u entries of %u", (unsigned long long)off,
@@ -137,7 +137,7 @@ static int ttl_look_at_chunk(struct check_state *c, struct ttl_look *l, uint32_t
     return 1;
 }
 
-/* The chunk after the one that was looked at last; the head, if that has gone. */
+/* The chunk after the one that was looked at last; the head, if that chunk is gone. */
 static uint64_t ttl_go_on(const struct check_state *c, const struct ttl_look *l, uint64_t head) {
     struct circle way = {0};
     struct wheel_chunk chunk;
@@ -203,7 +203,7 @@ void timer_check_item(struct check_state *c, const struct table_view *v, uint64_
         struct ttl_suspect *to = c->unarmed.at;
         to[c->unarmed.count++] = (struct ttl_suspect){.hash = hash, .second = armed_s, .table = v->ordinal};
     }
-    /* An image of an older TTL attribute waits to be rewritten; its own expiry counts no more. */
+    /* An image of an older TTL attribute waits to be rewritten; its own expiry no longer counts. */
     if (expiry_s != 0 && item_ttl_generation(&item->head) == v->ttl_generation && (armed_s == 0 || armed_s > expiry_s))
         check_error(c, "timers: an item of table \"%s\" expires at %llu and is armed for %u", v->def.name,
                     (unsigned long long)expiry_s, armed_s);
@@ -215,7 +215,7 @@ struct ttl_item_look {
     int is_last, is_armed;
 };
 
-/* Under the item's stripe: whether it still is armed for that second. */
+/* Under the lock of the item's stripe: whether it is still armed for that second. */
 static int look_at_armed(struct check_state *c, void *at) {
     struct ttl_item_look *l = at;
     struct htab_walk walk;
@@ -230,12 +230,12 @@ static int look_at_armed(struct check_state *c, void *at) {
                       read_armed_s(l->v, word, block) == l->s.second && read_hash_of_item(l->v, &item) == l->s.hash;
     }
     if (l->is_armed && l->is_last)
-        check_error(c, "timers: W5 does not hold: an item of table \"%s\" is armed for second %u, and no entry is",
+        check_error(c, "timers: W5 does not hold: an item of table \"%s\" is armed for second %u and has no entry",
                     l->v->def.name, l->s.second);
     return LARDER_OK;
 }
 
-/* *is_armed: it is still to be explained. */
+/* *is_armed: the item is still armed and must have a timer. */
 static int ttl_judge_one(struct check_state *c, const struct ttl_suspect *s, int is_last, int *is_armed) {
     struct ttl_item_look l = {.s = *s, .is_last = is_last};
     unsigned tries = 0;
@@ -252,7 +252,7 @@ static int ttl_judge_one(struct check_state *c, const struct ttl_suspect *s, int
     return r == LARDER_E_NO_TABLE || r == LARDER_E_CORRUPT ? LARDER_OK : r;
 }
 
-/* Of those that were noted, those that are still armed and still without a timer stay. */
+/* Keeps the noted items that are still armed and still have no timer. */
 static int ttl_judge_round(struct check_state *c, int is_last) {
     size_t kept = 0;
     int r = ttl_walk(c, TTL_COLLECT);

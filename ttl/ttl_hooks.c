@@ -9,8 +9,7 @@ int timer_add(struct writer *w, const struct table_view *v, uint64_t hash, uint3
     return wheel_add(w, hash, at_s, (uint16_t)v->ordinal);
 }
 
-/* Step 1 was settled before, and nothing in a shard is kept twice: there is only the lock to
- * drop. */
+/* Step 1 was settled before, and a shard holds nothing twice: only the lock is left to drop. */
 int timer_recover_shard(struct writer *w, lock_word *lock) {
     lock_drop(w, lock, LOCK_SHARD);
     return LARDER_OK;

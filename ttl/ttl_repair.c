@@ -1,8 +1,8 @@
-/* ttl/ttl_repair.c - an empty wheel, whatever it was. For core/audit/repair.h: the gate is closed,
- * nobody is inside a shard.
+/* ttl/ttl_repair.c - empties the wheel, whatever its state. For core/audit/repair.h: the gate is
+ * closed, no process is inside a shard.
  *
- * Why so   All zero is an empty wheel at second 0 (ttl/wheel.h), whatever the clock says: the
- *          expirer's next walk moves the time on, at the cost of a thousand loads.
+ * Why so   A wheel of zeros is empty at second 0 (ttl/wheel.h): the expirer's next walk moves the
+ *          time to the present, which costs a thousand loads.
  * Tests    tests/crash/repair_area_test.c
  */
 #include "ttl/ttl.h"

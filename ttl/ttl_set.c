@@ -1,7 +1,7 @@
 /* ttl/ttl_set.c - larder_ttl_set(): a table's TTL attribute at run time.
  *
- * Crash    1 restamp = 1, 2 the new definition (core/table/table.h), 3 items rewritten, 4 restamp =
- *            0.
+ * Crash    1 restamp = 1   2 the new definition (core/table/table.h)   3 items are rewritten
+ *          4 restamp = 0
  *          Dead before 2: nothing changed, and the next expirer finds nothing to rewrite. Dead
  *          later: reads follow the new attribute from 2 on, and the next expirer goes on at 3.
  * Tests    tests/api/ttl_attribute_test.c
@@ -44,7 +44,7 @@ struct ttl_wanted {
     const char *attribute;
 };
 
-/* LARDER_OK: the definition has changed, or was so before. */
+/* LARDER_OK: the definition has changed, or already was the wanted one. */
 static int ttl_try(struct writer *w, void *arg) {
     const struct ttl_wanted *wanted = arg;
     const struct table_view *v;
@@ -71,8 +71,8 @@ int larder_ttl_set(struct larder_table *t, const char *attribute) {
         return r;
     struct room room = {.now_s = db_now(t->db)};
     r = attempt(w, &room, ttl_try, &(struct ttl_wanted){t, attribute});
-    /* The change is done, and reads follow it. If the rest cannot be done now (no memory, a stopped
-     * process holds a lock), it stays pending for the expirer. */
+    /* The change is done, and reads follow it. If items cannot be rewritten now (no memory, or a
+     * stopped process holds a lock), that stays pending for the expirer. */
     const struct table_view *v;
     if (r == LARDER_OK && !w->is_stuck && SHM_LOAD(&seg_table(w->seg, t->ordinal)->restamp) != 0 &&
         table_view(t, &v) == LARDER_OK && table_flush(w, v) == LARDER_OK)

@@ -1,16 +1,17 @@
 /* ttl/wheel.c - hierarchical timer wheel. See wheel.h for the picture and the rules.
  *
- * Crash    add: 1 the entry's two words, 2 fill. Dead before 2: its place counts as free. add, no
- *          room: 1 a new chunk with the entry and next = head, 2 step 1 on the slot word
- *          (core/memory/journal.h). take apart: 1 the entry is added on a lower level, 2 taken out
- *          here. Dead before 2: it is there twice and fires twice; the second time it finds
- *          nothing. take out: 1 taken counts up, 2 the entries that stay move to the front, 3 fill;
- *          or if none stays, step 1 on the word that links the chunk. Dead after 1: others look
- *          again for nothing. An entry moves only to a place that is done with or was moved
- *          already. So dead before 3, all that stay are still there; a place half overwritten names
- *          the item of one timer and the second of another, and fires for nothing. now_s is stored
- *          last, when its slot is empty. A death leaves nothing to put right: no count and no list
- *          is kept twice here.
+ * Crash    add: 1 the entry's two words  2 fill. Dead before 2: its place counts as free.
+ *          add, no room: 1 a new chunk with the entry and next = head  2 step 1 on the slot word
+ *          (core/memory/journal.h).
+ *          take apart: 1 the entry is added on a lower level  2 taken out here. Dead before 2: it
+ *          is there twice and fires twice; the second time it finds nothing.
+ *          take out: 1 taken counts up  2 the entries that stay move to the front  3 fill; or if
+ *          none stays, step 1 on the word that links the chunk. Dead after 1: others look again for
+ *          nothing. Dead before 3: all that stay are still there, because an entry moves only to a
+ *          place that is done or was moved already. A place half overwritten names the item of one
+ *          timer and the second of another, and fires for nothing.
+ *          now_s is stored last, when its slot is empty. A death leaves nothing to repair: no count
+ *          and no list is kept twice here.
  */
 #include "ttl/wheel.h"
 
@@ -18,9 +19,9 @@
 #include "core/base/err.h"
 #include "core/memory/gate.h"
 
-#define WHEEL_HOLD_CHUNKS 8 /* at most so many are taken apart before others get the lock */
+#define WHEEL_HOLD_CHUNKS 8 /* at most this many are taken apart under one hold of the lock */
 #define WHEEL_CAPACITY_MIN 4u
-#define WHEEL_RESTARTS_MAX 4u /* of a slot in a sweep; then what is left of it waits for the next one */
+#define WHEEL_RESTARTS_MAX 4u /* of a slot in a sweep; its rest then waits for the next sweep */
 
 static uint32_t wheel_byte(uint64_t second, uint32_t level) {
     return (uint32_t)(second >> (8 * level)) & (WHEEL_SLOTS - 1);
@@ -41,7 +42,7 @@ static shm_word *wheel_slot(struct wheel_shard_shm *shard, uint32_t place) {
     return &shard->slot[place / WHEEL_SLOTS][place % WHEEL_SLOTS];
 }
 
-/* Rule W4: of a slot's level. */
+/* The counter of rule W4 for a slot's level. */
 static shm_word *wheel_taken(struct wheel_shard_shm *shard, uint32_t place) {
     return &shard->taken[place / WHEEL_SLOTS];
 }
@@ -57,7 +58,7 @@ static uint32_t wheel_next_locked(const struct wheel_shard_shm *shard) {
     return (uint32_t)(now_s < WHEEL_NOW_MAX ? now_s : WHEEL_NOW_MAX) + 1;
 }
 
-/* The way in for what takes entries out: while larder_repair() works, nothing moves. */
+/* Locks the shard to take entries out. Waits while larder_repair() works: then nothing may move. */
 static int wheel_lock_with_gate(struct writer *w, struct wheel_shard_shm *shard) {
     for (;;) {
         int r = lock_take(w, &shard->lock, LOCK_SHARD);
@@ -70,8 +71,8 @@ static int wheel_lock_with_gate(struct writer *w, struct wheel_shard_shm *shard)
     }
 }
 
-/* A step that could not be closed keeps its lock, so that nobody changes the word before it is
- * finished for us. */
+/* A step that could not be closed keeps its lock: no other writer changes the word before the step
+ * is finished. */
 static void wheel_unlock(struct writer *w, struct wheel_shard_shm *shard) {
     if (!w->is_stuck)
         lock_drop(w, &shard->lock, LOCK_SHARD);
@@ -187,9 +188,8 @@ int wheel_add(struct writer *w, uint64_t hash, uint32_t second, uint16_t table) 
 
 /* ---- Taking out ------------------------------------------------------------------------------ */
 
-/* The word that links chunk_off: the slot, or the next of the chunk in front of it. `from`: a chunk
- * of the list known to be in front of it, or 0. Newer chunks may have come since anybody looked
- * (rule W4). */
+/* Finds the word that links chunk_off: the slot, or the next of the chunk in front of it. `from`: a
+ * chunk known to be in front of it, or 0. Newer chunks may have been pushed meanwhile (rule W4). */
 static int wheel_find_link(const struct seg *s, shm_word *slot, uint64_t from, uint64_t chunk_off, shm_word **link) {
     struct wheel_chunk chunk;
     *link = slot;
@@ -212,7 +212,7 @@ static int wheel_find_link(const struct seg *s, shm_word *slot, uint64_t from, u
     }
 }
 
-/* Takes the entries at the places of `gone` out of a chunk. *is_left: it still has some. */
+/* Takes the entries at the places of `gone` out of a chunk. *is_left: some entries stay. */
 static int wheel_compact_locked(struct writer *w, struct wheel_shard_shm *shard, uint32_t slot, uint64_t from,
                                 uint64_t chunk_off, uint64_t gone, int *is_left) {
     DEBUG_ASSERT(lock_is_held(w, LOCK_SHARD));
@@ -245,7 +245,7 @@ static int wheel_compact_locked(struct writer *w, struct wheel_shard_shm *shard,
     return LARDER_OK;
 }
 
-/* The sweep is done with a chunk, which stays. */
+/* The sweep is done with a chunk that stays. */
 static int wheel_go_past(struct wheel_walk *walk, uint64_t chunk_off) {
     walk->after = chunk_off;
     if (circle_is_closed(&walk->way, chunk_off))
@@ -260,8 +260,8 @@ static void wheel_next_slot(struct wheel_walk *walk) {
     walk->way = (struct circle){0};
 }
 
-/* Rule W4: others took entries of this level out, so the sweep does not know any more where in the
- * slot it was. */
+/* Rule W4: other threads took entries of this level out, so the sweep has lost its place in the
+ * slot. */
 static void wheel_restart_slot(struct wheel_walk *walk) {
     if (++walk->restarts > WHEEL_RESTARTS_MAX) {
         wheel_next_slot(walk);
@@ -281,7 +281,7 @@ int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_b
     int r = wheel_lock_with_gate(w, shard);
     if (r)
         return r;
-    /* Else the chunk may be another by now, or none. */
+    /* Otherwise the block may be another chunk by now, or none. */
     int is_same = SHM_LOAD_RELAXED(wheel_taken(shard, batch->slot)) == batch->taken;
     if (!is_same && walk->is_sweep)
         wheel_restart_slot(walk);
@@ -297,12 +297,12 @@ int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_b
 
 /* ---- Time ------------------------------------------------------------------------------------ */
 
-/* Where work is: a slot, and the first second that it includes, or next. */
+/* The place of the next work: a slot, and the first second that it includes, or next. */
 struct wheel_work {
     uint32_t second, place;
 };
 
-/* In the slot of next itself on a higher level, which was not taken apart yet. */
+/* Looks on the higher levels at the slots of next itself, if they were not taken apart yet. */
 static int wheel_find_above_locked(const struct wheel_shard_shm *shard, uint32_t next, struct wheel_work *work) {
     for (uint32_t level = WHEEL_LEVELS - 1; level > 0; level--)
         if (SHM_LOAD_RELAXED(&shard->slot[level][wheel_byte(next, level)]) != 0) {
@@ -312,8 +312,8 @@ static int wheel_find_above_locked(const struct wheel_shard_shm *shard, uint32_t
     return 0;
 }
 
-/* On one level: from the slot of next (on level 0) or the one behind it, to that of the second
- * `to` or the last of this turn. */
+/* Looks on one level, from the slot of next (on level 0) or the one after it, to the slot of the
+ * second `to` or the last slot of this turn. */
 static int wheel_find_on_level_locked(const struct wheel_shard_shm *shard, uint32_t level, uint32_t next, uint32_t to,
                                       struct wheel_work *work) {
     uint64_t block = next >> (8 * level), last = block | (WHEEL_SLOTS - 1), end = to >> (8 * level);
@@ -328,7 +328,7 @@ static int wheel_find_on_level_locked(const struct wheel_shard_shm *shard, uint3
     return 0;
 }
 
-/* The first slot with work, for the seconds next..to. */
+/* The first slot with work for the seconds next..to. */
 static int wheel_find_work_locked(const struct wheel_shard_shm *shard, uint32_t next, uint32_t to,
                                   struct wheel_work *work) {
     int is_found = wheel_find_above_locked(shard, next, work);
@@ -337,7 +337,7 @@ static int wheel_find_work_locked(const struct wheel_shard_shm *shard, uint32_t 
     return is_found;
 }
 
-/* What is due in a chunk as it is now. */
+/* Fills the batch with the due entries of a chunk. */
 static void wheel_batch_due(struct wheel_batch *batch, struct wheel_shard_shm *shard, const struct wheel_chunk *chunk,
                             uint32_t slot, uint32_t now_s) {
     *batch = (struct wheel_batch){.chunk_off = chunk->off, .slot = slot};
@@ -351,14 +351,14 @@ static void wheel_batch_due(struct wheel_batch *batch, struct wheel_shard_shm *s
     }
 }
 
-/* Adds the entries that are not due where they belong by now. *gone: bits of their places. */
+/* Moves entries that are not due to their slots on lower levels. *gone: bits of their places. */
 static int wheel_move_down_locked(struct writer *w, struct wheel_shard_shm *shard, const struct wheel_chunk *chunk,
                                   uint32_t slot, uint32_t now_s, uint64_t *gone) {
     for (uint32_t i = 0; i < chunk->count; i++) {
         struct wheel_entry e = wheel_chunk_entry(chunk, i);
         if (e.second <= now_s)
             continue;
-        /* Rule W2: down. Else it would be taken apart for ever. */
+        /* Rule W2: it must go down. Otherwise it would be taken apart again for ever. */
         uint32_t place = wheel_place(wheel_next_locked(shard), e.second);
         if (place / WHEEL_SLOTS >= slot / WHEEL_SLOTS || SHM_LOAD_RELAXED(wheel_slot(shard, place)) == chunk->off)
             return err_set(LARDER_E_CORRUPT, "timers: an entry for second %u is in the wrong slot (W2)", e.second);
@@ -370,8 +370,8 @@ static int wheel_move_down_locked(struct writer *w, struct wheel_shard_shm *shar
     return LARDER_OK;
 }
 
-/* The newest chunk of a slot that has work. LARDER_OK: nothing of it was due, and it is gone.
- * LARDER_MORE: see the batch. */
+/* Opens the newest chunk of a slot that has work. LARDER_OK: none of its entries was due, and it is
+ * gone. LARDER_MORE: see the batch. */
 static int wheel_open_chunk_locked(struct writer *w, struct wheel_shard_shm *shard, struct wheel_walk *walk,
                                    uint32_t slot, struct wheel_batch *batch) {
     struct wheel_chunk chunk;
@@ -389,12 +389,13 @@ static int wheel_open_chunk_locked(struct writer *w, struct wheel_shard_shm *sha
     if (r)
         return r;
     wheel_batch_due(batch, shard, &chunk, slot, walk->now_s);
-    /* What could not be moved is tried again, after these have fired and perhaps made room. */
+    /* An entry that could not be moved is tried again after these have fired and perhaps made
+     * room. */
     return batch->count > 0 ? LARDER_MORE : moved;
 }
 
-/* Time has arrived. What was late already when it was added waits in the slot of next, with what is
- * due then. */
+/* The shard's time is the present. Entries that were late when they were added wait in the slot of
+ * next, beside those that are due then: this sweep finds them. */
 static int wheel_turn_to_late(const struct wheel_shard_shm *shard, struct wheel_walk *walk) {
     uint32_t next = wheel_next_locked(shard);
     walk->is_sweep = 1;
@@ -403,8 +404,8 @@ static int wheel_turn_to_late(const struct wheel_shard_shm *shard, struct wheel_
     return LARDER_MORE;
 }
 
-/* Moves the shard's time on to the next work. 0: there is none up to the walk's end, where time is
- * now. Rule W3: all that it passes is empty. */
+/* Moves the shard's time on to the next work. Returns 0 if there is none up to the walk's end,
+ * which the time then is. Rule W3: all slots that it passes are empty. */
 static int wheel_reach_work_locked(struct wheel_shard_shm *shard, struct wheel_walk *walk, struct wheel_work *work) {
     uint32_t next = wheel_next_locked(shard);
     if (next > walk->now_s)
@@ -427,7 +428,7 @@ static int wheel_step_locked(struct writer *w, struct wheel_shard_shm *shard, st
         struct wheel_work work;
         if (!wheel_reach_work_locked(shard, walk, &work))
             return wheel_turn_to_late(shard, walk);
-        if (walk->opened++ > chunks_max) /* each goes, so they were so many */
+        if (walk->opened++ > chunks_max) /* each chunk goes, and there cannot be more */
             return err_set(LARDER_E_CORRUPT, "timers: a slot does not become empty");
         int r = wheel_open_chunk_locked(w, shard, walk, work.place, batch);
         if (r)
@@ -436,8 +437,8 @@ static int wheel_step_locked(struct writer *w, struct wheel_shard_shm *shard, st
     return LARDER_MORE;
 }
 
-/* Whether all seconds of a slot are later. What was late when it was added lies in the slot of
- * next. */
+/* Whether all seconds of a slot are later. An entry that was late when it was added lies in the
+ * slot of next. */
 static int wheel_is_later(const struct wheel_shard_shm *shard, uint32_t place, uint32_t now_s) {
     uint32_t level = place / WHEEL_SLOTS, next = wheel_next_locked(shard);
     uint64_t block = ((uint64_t)next >> (8 * level) & ~UINT64_C(0xff)) | place % WHEEL_SLOTS;
@@ -445,7 +446,7 @@ static int wheel_is_later(const struct wheel_shard_shm *shard, uint32_t place, u
     return first_s > now_s && first_s > next;
 }
 
-/* One chunk of the sweep at most has due entries in the batch. */
+/* Stops at the first chunk with due entries and puts these into the batch. */
 static int wheel_sweep_locked(struct writer *w, struct wheel_shard_shm *shard, struct wheel_walk *walk,
                               struct wheel_batch *batch) {
     struct wheel_chunk chunk;

@@ -23,20 +23,19 @@
  *             that is taken apart.
  *          W3 now_s moves past a slot only when the slot is empty, under the same hold of the lock
  *             that saw it empty.
- *          W4 Several may take entries out at the same time: the expirer, one that takes its place,
+ *          W4 Several threads may take entries out at the same time: the expirer, a stand-in,
  *             writes that make room. Each looks, fires without the lock, and takes out. Before a
- *             chunk of a level loses entries, taken[level] counts up. What somebody remembers of a
- *             level's chunks (offsets, places in them) counts only while taken[level] is what it
- *             was: until then chunks get more entries, and newer chunks in front, and nothing else
- *             happens to them. What was fired and cannot be taken out fires again, and finds
- *             nothing.
+ *             chunk of a level loses entries, taken[level] counts up. What a thread remembers of a
+ *             level's chunks (offsets, places in them) is valid only while taken[level] is
+ *             unchanged: until then chunks only get more entries, and newer chunks are put in
+ *             front. An entry that fired and cannot be taken out fires again, and finds nothing.
  *          W5 An item's armed_s, if not 0, has an entry.
  *          ttl/ttl_check.c verifies them by these names.
- * Locks    The shard's lock for everything here, and nothing else: being the expirer is no licence.
- *          It is dropped while entries fire, which takes the lock of the item's stripe.
+ * Locks    The shard's lock for everything here, the expirer included. It is dropped while entries
+ *          fire, which takes the lock of the item's stripe.
  * Not here Removing the timer of an item that is deleted or gets a later expiry: when it fires it
- *          finds nothing, or a later time to be armed for (and see purge.h). Seconds after
- *          2106-02-07: they are armed for the last second, which never comes.
+ *          finds nothing, or a later time to arm for (and see purge.h). Seconds after 2106-02-07:
+ *          they are armed for the last second, which never comes.
  * Tests    tests/unit/ttl/wheel_test.c
  */
 #ifndef LARDER_TTL_WHEEL_H
@@ -51,7 +50,7 @@
 
 struct wheel_entry {
     uint64_t hash;
-    uint32_t second; /* the armed_s that this timer stands for */
+    uint32_t second; /* the item's armed_s */
     uint16_t table;  /* ordinal in the catalog */
     uint16_t reserved;
 };
@@ -64,6 +63,7 @@ struct wheel_chunk_shm {
 };
 _Static_assert(sizeof(struct wheel_chunk_shm) == 16, "wheel_chunk_shm is part of the segment format");
 
+/* A private view of a chunk, checked. */
 /* A chunk as its list has it now, checked. */
 struct wheel_chunk {
     struct wheel_chunk_shm *shm;
@@ -72,7 +72,7 @@ struct wheel_chunk {
 };
 
 struct wheel_shard_shm *wheel_shard(const struct seg *s, uint32_t i);
-/* Which shard keeps the timers of a hash. */
+/* The shard that keeps the timers of a hash. */
 uint32_t wheel_shard_of(const struct seg *s, uint64_t hash);
 
 /* LARDER_OK, or LARDER_E_CORRUPT: off is no chunk. */
@@ -89,17 +89,17 @@ int wheel_add(struct writer *w, uint64_t hash, uint32_t second, uint16_t table);
 /* One walk over a shard. Zero it, then set shard and now_s. */
 struct wheel_walk {
     uint32_t shard;
-    uint32_t now_s; /* entries up to this second are due; at most WHEEL_NOW_MAX but in a sweep */
-    /* Look through slots for what is due, move nothing and leave the shard's time: for when there
-     * is no memory to move entries down, and only removing items can make some. A walk that has
-     * arrived at now_s becomes a sweep too. */
+    uint32_t now_s; /* entries up to this second are due; at most WHEEL_NOW_MAX except in a sweep */
+    /* Searches slots for due entries, moves nothing and leaves the shard's time: for when there is
+     * no memory to move entries down, and only removing items can free some. A walk that has
+     * reached now_s becomes a sweep, too. */
     int is_sweep;
     uint32_t slot, slots_end; /* the slots of the sweep; slots_end 0: all. It counts slot up */
     uint32_t looked;          /* counts the chunks that the sweep has looked at */
-    /* private: how often the sweep began the slot again, as others took entries out */
+    /* private: how often the sweep began the slot again because others took entries out */
     uint32_t restarts;
     uint64_t after;    /* private: chunk of that slot it has looked at, 0 none */
-    uint64_t taken;    /* private: what `after` holds for (W4) */
+    uint64_t taken;    /* private: taken[level] for which `after` is valid (W4) */
     struct circle way; /* private: of the chunks of that slot */
     uint64_t opened;   /* private: chunks taken apart since the shard's time moved */
 };
@@ -108,21 +108,22 @@ struct wheel_walk {
 struct wheel_batch {
     struct wheel_entry entry[WHEEL_CHUNK_ENTRIES];
     uint32_t count;
-    uint64_t done; /* bit i: entry[i] is done with; set by who fires it. The others stay */
-    /* Private: where they are, while the level's `taken` is this (W4). */
+    uint64_t done; /* bit i: entry[i] is done; set by the code that fires it. The others stay */
+    /* Private: the entries' places, valid while the level's `taken` is this (W4). */
     uint64_t chunk_off, taken;
     uint8_t place[WHEEL_CHUNK_ENTRIES];
     uint32_t slot;
 };
 
-/* Moves the shard's time on as far as nothing is due, taking slots of higher levels apart, and
- * returns what is due next. LARDER_MORE: fire batch->entry[0..count), which may be none, call
- * wheel_retire() if there were any, and call again. LARDER_OK: no entry up to now_s is left, but
- * those that were not done with. LARDER_E_FULL, OBSTACLE_CLAIM: no memory to move an entry down.
+/* Moves the shard's time on while nothing is due, taking slots of higher levels apart, and returns
+ * the entries that are due next. LARDER_MORE: fire batch->entry[0..count), which may be none, call
+ * wheel_retire() if there were any, and call again. LARDER_OK: no entry up to now_s is left, except
+ * those that are not done. LARDER_E_FULL, OBSTACLE_CLAIM: no memory to move an entry down.
  * LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int wheel_collect(struct writer *w, struct wheel_walk *walk, struct wheel_batch *batch);
-/* Takes out the entries of the batch that are done with, unless others took some out meanwhile:
- * then they stay, which does no harm. LARDER_OK, LARDER_E_BUSY (they stay), LARDER_E_CORRUPT. */
+/* Takes the entries of the batch that are done out of the wheel. If other threads took some out
+ * meanwhile, they stay, which does no harm. LARDER_OK, LARDER_E_BUSY (they stay),
+ * LARDER_E_CORRUPT. */
 int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_batch *batch);
 
 #endif

@@ -1,8 +1,9 @@
-/* core/audit/check.c - larder_check(): the order of things. See check.h.
+/* core/audit/check.c - larder_check(): the order of its steps. See check.h.
  *
- * Order    1 dead slots, and drops that were cut off   2 slots and single locks   3 all timers, for the items to look their own up
- *          4 each table: items, lists, and what of them does not add up   5 items without a timer, again   6 the heap, which
- *          shows the blocks that nothing was seen to refer to   7 those blocks, again
+ * Order    1 dead slots, and drops that were cut off   2 slots and single locks   3 all timers, in
+ *          which the items look for their own   4 each table: items, lists, and groups whose sum is
+ *          not 0   5 items without a timer, again   6 the heap, which shows the blocks without a
+ *          reference   7 those blocks, again
  */
 #include "core/audit/check.h"
 #include "core/base/err.h"
@@ -12,7 +13,7 @@
 #include "core/memory/recover.h"
 #include "core/table/db.h"
 
-/* LARDER_OK however much is wrong; else it could not be looked at. */
+/* LARDER_OK, however many errors were found. Other results: it could not be looked at. */
 static int check_all(struct check_state *c) {
     c->total = 1 + check_tables_work(c) + check_heap_work(c);
     c->activity = check_activity(c);
@@ -32,7 +33,7 @@ static int check_all(struct check_state *c) {
     return r ? r : check_progress(c, c->total);
 }
 
-/* Whether another process is recovering a slot just now (rule W3 of core/memory/writer.h). */
+/* Whether another process is recovering a slot now (rule W3 of core/memory/writer.h). */
 static int is_other_recovering(const struct writer *w) {
     for (uint32_t i = 0; i < w->seg->slot_count; i++) {
         const struct slot_shm *slot = seg_slot(w->seg, i);
@@ -43,8 +44,8 @@ static int is_other_recovering(const struct writer *w) {
     return 0;
 }
 
-/* What another process recovers is waited for, as a lock is. If that takes too long, whoever needs
- * one of its locks says so. */
+/* Recovers dead processes, and waits for recoveries by other processes, as for a lock. If that
+ * takes too long, the look that needs one of their locks reports it. */
 static int recover_dead(struct writer *w, uint32_t *dead) {
     uint64_t end_ms = wait_now_ms() + w->busy_timeout_ms;
     uint32_t count;
@@ -68,7 +69,7 @@ static int check_writable(struct check_state *c) {
     c->report->dead_slots = dead;
     if (r == LARDER_OK)
         r = table_resume_drops(c->w);
-    /* A slot that cannot be recovered, or whose journal names a table that is none. */
+    /* A slot cannot be recovered, or its journal names a table that does not exist. */
     if (r == LARDER_E_CORRUPT || r == LARDER_E_NO_TABLE) {
         check_error(c, "%s", larder_error());
         r = LARDER_OK;

@@ -1,11 +1,11 @@
 /* core/audit/check_heap.c - the audit of spans, runs and bins. See check.h.
  *
  * Idea     Three walks in pieces. Over all spans under the span lock: runs, tails, the hint. Over
- *          the small ones, bin by bin under the bin's lock: counts, and blocks that nothing was
- *          found to refer to. Over each bin's list: order and links. A list changes between two
- *          pieces, but what is not taken out keeps its place, and new spans come in front: so a
- *          walk goes on from a span that is still listed. A span that is marked as listed, and was
- *          not met, is looked up again: backwards to the head.
+ *          the small ones, bin by bin under the bin's lock: counts, and blocks without a reference.
+ *          Over each bin's list: order and links. A list changes between two pieces, but spans that
+ *          stay keep their order, and new ones come in front: so a walk goes on from a span that is
+ *          still listed. A span that is marked as listed, and was not met, is looked up again:
+ *          backwards to the head.
  * Tests    tests/api/check_damage_test.c
  */
 #include "core/audit/check.h"
@@ -23,8 +23,7 @@ static unsigned long long ull(uint64_t n) {
 
 /* ---- All spans, under the span lock ---------------------------------------------------------- */
 
-/* Where the run or span at or before i ends, or begins; a run may have come over i since the last
- * piece. */
+/* The end of the run whose tail i is, else i: a run may have come over i since the last piece. */
 static uint32_t skip_tails(const struct check_state *c, uint32_t i) {
     uint32_t head = i;
     while (head > 0 && SHM_LOAD(&seg_span(c->seg, head)->state) == SPAN_TAIL)
@@ -49,7 +48,7 @@ static void check_reached(struct check_state *c, uint64_t off) {
         check_suspect_block(c, off, 0);
 }
 
-/* Looks at span i; the number of spans it stands for. */
+/* Looks at span i; returns the number of spans of its run, or 1. */
 static uint32_t check_span(struct check_state *c, uint32_t i) {
     const struct span_shm *span = seg_span(c->seg, i);
     uint32_t state = SHM_LOAD(&span->state), count = SHM_LOAD(&span->next), claimed = span_claimed_count(c->seg);
@@ -102,7 +101,7 @@ static int look_at_spans(struct check_state *c, void *at) {
     return LARDER_OK;
 }
 
-/* The lists of free spans, in one hold: a few nanoseconds a span. */
+/* Checks the lists of free spans, in one hold: a few nanoseconds per span. */
 static int look_at_free_runs(struct check_state *c, void *at) {
     uint32_t span;
     const char *wrong = free_runs_check(c->seg, &span);
@@ -114,7 +113,7 @@ static int look_at_free_runs(struct check_state *c, void *at) {
 
 /* ---- Small spans, under their bin's lock ----------------------------------------------------- */
 
-/* The bin of a span, or -1: it is of none. */
+/* The bin of a span, or -1 if it belongs to none. */
 static int64_t bin_number(const struct check_state *c, uint32_t i) {
     const struct span_shm *span = seg_span(c->seg, i);
     uint32_t arena = SHM_LOAD(&span->arena), class_index = SHM_LOAD(&span->class_index);
@@ -124,9 +123,9 @@ static int64_t bin_number(const struct check_state *c, uint32_t i) {
 /* The spans of a bin, as they were found before its lock was taken. */
 struct small_look {
     int64_t bin;
-    uint32_t at, end; /* of these: */
+    uint32_t at, end; /* range in `spans`: */
     const uint32_t *spans;
-    uint64_t *listed; /* a bit per span: in no list yet */
+    uint64_t *listed; /* a bit per span: it was met in no list yet */
 };
 
 static void check_small_span(struct check_state *c, uint32_t i, uint64_t *listed) {
@@ -155,7 +154,7 @@ static int is_small_of(const struct check_state *c, uint32_t i, int64_t bin) {
     return SHM_LOAD(&seg_span(c->seg, i)->state) == SPAN_SMALL && bin_number(c, i) == bin;
 }
 
-/* A span that changed hands before the lock was there is empty, or new: what is in it now was taken
+/* A span that changed hands before the lock was taken is empty or new: its blocks were all taken
  * since. */
 static int look_at_small(struct check_state *c, void *at) {
     struct small_look *l = at;
@@ -169,7 +168,7 @@ static int look_at_small(struct check_state *c, void *at) {
     return LARDER_OK;
 }
 
-/* A span of no bin: what changes class and state of a span takes the span lock. */
+/* A span without a bin. Class and state of a span change under the span lock. */
 static int look_at_strange(struct check_state *c, void *at) {
     uint32_t i = *(uint32_t *)at;
     if (SHM_LOAD(&seg_span(c->seg, i)->state) == SPAN_SMALL && bin_number(c, i) < 0)
@@ -178,7 +177,7 @@ static int look_at_strange(struct check_state *c, void *at) {
     return LARDER_OK;
 }
 
-/* Small spans in the order of their bins; last those of none. Private memory. */
+/* Small spans in the order of their bins; last those without a bin. Private memory. */
 struct small_order {
     uint32_t bins, *bin_of; /* [spans] bins + 1: not small */
     uint32_t *spans, *end;  /* end[bin]: of the bin's part of spans */
@@ -200,7 +199,7 @@ static int make_order(struct check_state *c, struct small_order *o) {
     }
     for (uint32_t b = 0, sum = 0; b < o->bins + 2; b++) {
         uint32_t count = o->end[b];
-        o->end[b] = sum; /* where it begins; counted up below */
+        o->end[b] = sum; /* the part's beginning; counted up below */
         sum += count;
     }
     for (uint32_t i = 0; i < claimed; i++)
@@ -251,12 +250,12 @@ static int look_at_list(struct check_state *c, void *at) {
     struct list_look *l = at;
     uint32_t before = l->at, next;
     if (!is_of_bin(c, before, l->bin))
-        before = 0; /* it has left, or nothing was looked at: from the head */
+        before = 0; /* it has left the list, or the walk begins: start at the head */
     next = before ? SHM_LOAD(&seg_span(c->seg, before - 1)->next) : SHM_LOAD(&seg_bin(c->seg, l->bin)->head);
     for (uint32_t links = 0; next != 0; links++) {
         if (!is_of_bin(c, next, l->bin) || SHM_LOAD(&seg_span(c->seg, next - 1)->prev) != before) {
             check_error(c, "heap: the list of bin %u goes wrong at span %u", l->bin, next - 1);
-            return LARDER_OK; /* a circle comes back to a span with another one before it */
+            return LARDER_OK; /* a circle returns to a span that has another predecessor */
         }
         l->listed[(next - 1) / 64] &= ~(UINT64_C(1) << (next - 1) % 64);
         before = next;
@@ -269,12 +268,12 @@ static int look_at_list(struct check_state *c, void *at) {
     return LARDER_OK;
 }
 
-/* A listed span that no list was seen to have: put in front since, or in none. */
+/* A listed span that was met in no list: it was put in front since, or it is in no list. */
 static int look_at_missing(struct check_state *c, void *at) {
     const struct list_look *l = at;
     uint32_t number = l->at;
     if (!is_of_bin(c, number, l->bin))
-        return LARDER_OK; /* it has left */
+        return LARDER_OK; /* it has left its list */
     for (uint32_t links = 0; links < LINKS_AT_ONCE; links++) {
         uint32_t prev = SHM_LOAD(&seg_span(c->seg, number - 1)->prev);
         if (prev == 0 && SHM_LOAD(&seg_bin(c->seg, l->bin)->head) == number)
@@ -289,7 +288,7 @@ static int look_at_missing(struct check_state *c, void *at) {
     return LARDER_OK;
 }
 
-/* What was not met. Of a list that was lost one span says it for all. */
+/* Checks the spans that were not met. If a whole list was lost, one span stands for all. */
 static int check_missing(struct check_state *c, uint64_t *listed) {
     int64_t bad_bin = -1;
     for (uint32_t i = 0, claimed = span_claimed_count(c->seg); i < claimed; i++) {
@@ -324,7 +323,7 @@ static int check_lists(struct check_state *c, uint64_t *listed) {
 
 /* ---- The heap -------------------------------------------------------------------------------- */
 
-/* What is beyond claimed_bytes is not backed by memory; a word that is too large makes others store
+/* Memory beyond claimed_bytes is not backed; if the word is too large, other processes store
  * there. */
 static void check_claimed(struct check_state *c) {
     uint64_t claimed = SHM_LOAD(&c->seg->shm->claimed_bytes), end = span_off(c->seg, c->seg->span_count);

@@ -12,7 +12,7 @@
 
 #define AHEAD_BYTES 256u /* of an item */
 
-/* Where a look at a stripe is. */
+/* The position of a look at a stripe. */
 struct item_look {
     const struct table_view *v;
     uint64_t from; /* items of lower hashes were looked at */
@@ -20,7 +20,7 @@ struct item_look {
     int is_begun, is_judging;
 };
 
-/* The attributes that the definition calls keys are there, and are the key that the item is found
+/* Whether the item has the key attributes of the definition, and they are the key it is found
  * by. */
 static int has_true_key(const struct table_view *v, const struct item_head *h) {
     struct item_key key;
@@ -28,8 +28,9 @@ static int has_true_key(const struct table_view *v, const struct item_head *h) {
            item_is_same_key(item_key_of(&key), item_key_in(h));
 }
 
-/* By the attribute; never, if that has passed: then it may have been too far in the past when the
- * item was put. An expiry by an older attribute waits to be made anew. */
+/* Whether the expiry is what the attribute says. It may be "never" if the attribute's time has
+ * passed: it may have been too far in the past when the item was put. An expiry by an older
+ * attribute waits to be recomputed. */
 static int has_true_expiry(const struct check_state *c, const struct table_view *v, const struct item_head *h) {
     uint64_t at_s = item_expiry_s(h), says = 0;
     if (item_ttl_generation(h) != v->ttl_generation)
@@ -39,13 +40,13 @@ static int has_true_expiry(const struct check_state *c, const struct table_view 
     return at_s == says || (at_s == 0 && (int64_t)says <= c->now_s);
 }
 
-/* Heads are private copies, keys are in the segment: those of an equal hash_high are few. */
+/* Heads are private copies, keys are in the segment: few have an equal hash_high. */
 static int is_same_key(const struct item_peek *a, const struct item_peek *b) {
     return a->head.hash_high == b->head.hash_high && item_is_same_key(item_peek_key(a), item_peek_key(b));
 }
 
-/* Copies the image in a slot to c->image, if it can be read at all: what is checked there stays
- * so. */
+/* Copies the image in a slot to c->image, if it can be read at all: the copy does not change while
+ * it is checked. */
 static const struct item_head *copy_image(struct check_state *c, uint64_t word, struct item_peek *item) {
     const struct item_head *in_place = check_block(c, WORD_OFF(word), sizeof *in_place, "item"),
                            *h = (const struct item_head *)c->image;
@@ -101,7 +102,7 @@ static void check_image(struct check_state *c, const struct item_look *l, uint64
     check_index_slots(c, v, off, h);
 }
 
-/* Its entries and its timer. */
+/* Checks its entries and its timer. */
 static void check_belongings(struct check_state *c, const struct item_look *l, const struct item_head *h,
                              uint64_t hash) {
     struct item_peek copy;
@@ -142,7 +143,7 @@ static void check_chain(struct check_state *c, const struct item_look *l, uint32
     }
 }
 
-/* The entries of the chain's items of groups that do not add up. */
+/* Looks up the entries of the chain's items in groups whose sum is not 0. */
 static void judge_chain(struct check_state *c, const struct item_look *l, int count) {
     for (int i = 0; i < count; i++) {
         const struct item_head *image = seg_at(c->seg, WORD_OFF(c->words[i]), sizeof *image);
@@ -155,14 +156,15 @@ static void judge_chain(struct check_state *c, const struct item_look *l, int co
     }
 }
 
-/* Whether a bucket has hashes of a group that does not add up. */
+/* Whether a bucket has hashes of a group whose sum is not 0. */
 static int is_wanted(const struct check_state *c, const struct item_look *l, uint32_t buckets, uint32_t bucket) {
     const struct htab *tab = &l->v->items;
     uint64_t first = htab_first_hash(tab, l->stripe, buckets, bucket), last;
     if (!l->is_judging)
         return 1;
+    /* after the last stripe, stripe + 1 wraps round, and the last hash is the largest one */
     last = bucket + 1 < buckets ? htab_first_hash(tab, l->stripe, buckets, bucket + 1)
-                                : (((uint64_t)l->stripe + 1) << tab->stripe_shift) - 1; /* wraps round to the last */
+                                : (((uint64_t)l->stripe + 1) << tab->stripe_shift) - 1;
     for (const uint64_t *sum = check_sum(c, first); sum <= check_sum(c, last); sum++)
         if (*sum != 0)
             return 1;

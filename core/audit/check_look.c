@@ -1,14 +1,13 @@
 /* core/audit/check_look.c - a look at a piece of the segment: its lock, its time, its errors. See
  * check.h.
  *
- * Locked   An error that was seen under the lock of what it is about is one. The lock is dropped
- *          when the look has lasted CHECK_HOLD_NS, and taken again; whoever waited for it meanwhile
- *          gets it first.
+ * Locked   An error that was seen under the lock of its structure is one. The lock is dropped when
+ *          the look has lasted CHECK_HOLD_NS, and taken again after those that waited for it.
  * Read-only
- *          If nobody has written since the check began, what is seen is what there is. Else a piece
- *          with errors is looked at again, up to LOOKS times. A look without an error clears the
- *          piece. Errors that all looks have in common are errors. If there are none in common, or
- *          a writer holds the lock, the piece counts as unjudged.
+ *          If no process has written since the check began, every finding is an error. Otherwise a
+ *          piece with errors is looked at again, up to LOOKS times. A look without an error clears
+ *          the piece. Errors that all looks have in common are errors. If there are none in common,
+ *          or a writer holds the lock, the piece counts as unjudged.
  * Tests    tests/crash/check_live_test.c
  */
 #include "core/audit/check.h"
@@ -52,12 +51,12 @@ void check_error(struct check_state *c, const char *format, ...) {
     }
 }
 
-/* What the look found are errors. */
+/* Counts the lines of a look as errors. */
 static void count_lines(struct check_state *c, const char *lines, uint32_t used) {
     for (uint32_t at = 0; at < used; at += (uint32_t)strlen(lines + at) + 1)
         count_error(c, lines + at);
     for (; c->lines_lost; c->lines_lost--)
-        count_error(c, "more errors of one place than there was room for");
+        count_error(c, "this piece has more errors than there was room for");
 }
 
 static int has_line(const char *lines, uint32_t used, const char *line) {
@@ -67,7 +66,7 @@ static int has_line(const char *lines, uint32_t used, const char *line) {
     return 0;
 }
 
-/* Of the kept lines those that this look found, too. */
+/* Keeps those lines that this look found, too. */
 static void keep_common_lines(struct check_state *c) {
     uint32_t kept = 0;
     for (uint32_t at = 0, bytes; at < c->kept_used; at += bytes) {
@@ -116,12 +115,12 @@ void *check_block(struct check_state *c, uint64_t off, uint64_t min_bytes, const
         return NULL;
     }
     uint64_t *word = mark_word(c, off, &shift), marks = *word >> shift;
-    if (marks & BY_THIS) { /* nothing that this lock guards has moved since */
+    if (marks & BY_THIS) { /* under the lock of this look, nothing has moved since */
         check_error(c, "%s: block %llu is referred to twice", what, (unsigned long long)off);
         return NULL;
     }
     if (!c->is_again) {
-        /* by another look: perhaps it was given back and handed out again since */
+        /* by another look: it may have been freed and handed out again since */
         if (marks & REACHED)
             check_suspect_block(c, off, 1);
         else
@@ -177,7 +176,7 @@ static int reserve_all(struct check_state *c) {
     if (r == LARDER_OK)
         r = check_reserve(c, &c->timers, CHECK_RESERVE, sizeof(uint64_t));
     if (r == LARDER_OK)
-        r = check_reserve(c, &c->unarmed, CHECK_RESERVE, 2 * sizeof(uint64_t)); /* struct ttl_suspect */
+        r = check_reserve(c, &c->unarmed, CHECK_RESERVE, 2 * sizeof(uint64_t)); /* ttl_suspect */
     return r;
 }
 
@@ -251,13 +250,13 @@ static int look_locked(struct check_state *c, lock_word *lock, enum lock_rank ra
     }
     end(c);
     count_lines(c, c->lines, c->lines_used);
-    /* rule C2: there is more to look at, and it takes a moment to wake up */
+    /* rule C2: the look goes on, and a waiter needs a moment to wake up */
     if (is_wanted && r != LARDER_OK)
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     return r;
 }
 
-/* A writer is, or was when it died, inside what the lock guards. */
+/* Whether a writer is, or was when it died, inside the guarded structure. */
 static int is_being_changed(struct check_state *c, const lock_word *lock) {
     return lock && SHM_LOAD(lock) != 0 && !is_known_bad(c, lock);
 }
@@ -283,7 +282,7 @@ static int look_unlocked(struct check_state *c, const lock_word *lock, check_loo
         } else
             keep_common_lines(c);
         if (check_activity(c) == c->activity)
-            break; /* nobody has written since the check began: what is wrong stays so */
+            break; /* no process has written since the check began: the errors stay */
     }
     c->is_again = 0;
     if (!is_judged && c->kept_used > 0 && !is_being_changed(c, lock))

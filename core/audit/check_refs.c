@@ -1,17 +1,16 @@
-/* core/audit/check_refs.c - blocks that nothing was seen to refer to, or more than one thing. See
- * check.h.
+/* core/audit/check_refs.c - blocks that seemed to have no reference, or more than one. See check.h.
  *
- * Why      Blocks come and go while we walk. One that was taken for an item of a stripe that had
- *          been walked already is handed out, and was not met; one that was given back, and taken
- *          again for another stripe, was met twice. So both are only candidates.
- * Idea     A block says itself where it belongs: an item has its key, a leaf and a node have the
- *          hash of their list. There they are looked for, under the lock of that place. What has no
- *          such sign (arrays, definitions, timer chunks) is looked for in the few places that refer
- *          to such a thing. A block that is lost stays lost, and nobody writes it: one that is
- *          found nowhere, is in no slot's hand, and has the same first bytes, ROUNDS times in a row
- *          and milliseconds apart, is a leak. A block in use would have to change hands in the
- *          microsecond of each look, and come back with the same bytes: versions of items and key
- *          sequences of entries are not used twice.
+ * Why      Blocks come and go during the walk. A block that was taken for an item of a stripe
+ *          already walked is handed out, and was not met. A block that was freed, and taken again
+ *          for another stripe, was met twice. So both are only candidates.
+ * Idea     A block shows where it belongs: an item has its key, a leaf and a node have the hash of
+ *          their list. It is looked for there, under the lock of that place. Blocks without such a
+ *          sign (arrays, definitions, timer chunks) are looked for in the few places that refer to
+ *          their kind. A lost block stays lost, and no process writes it. So it is a leak if ROUNDS
+ *          times in a row, milliseconds apart, it is found nowhere, is in no slot's hand, and has
+ *          the same first bytes. A block in use would have to change hands in the microsecond of
+ *          each look, and come back with the same bytes: versions of items and key sequences of
+ *          entries are not used twice.
  * Tests    tests/api/check_damage_test.c
  */
 #include "core/audit/check.h"
@@ -54,7 +53,7 @@ void check_count_ref(struct check_state *c, uint64_t off) {
 
 /* ---- Where a block may be referred to -------------------------------------------------------- */
 
-/* A hash table of a catalog entry, whether there is a table or not. 0: it has none. */
+/* The hash table of a catalog entry, whether there is a table or not. Returns 0 if it has none. */
 static int htab_at(const struct check_state *c, uint64_t off, enum lock_rank rank, struct htab *t) {
     uint32_t count = c->seg->stripe_count;
     *t = (struct htab){.seg = c->seg,
@@ -76,12 +75,12 @@ static void count_arrays(struct check_state *c, uint64_t stripes_off) {
     }
 }
 
-/* An entry of the catalog without a table keeps its stripes, and nothing that is in them. */
+/* A catalog entry without a table keeps its stripes, but none of their contents. */
 static int has_table(const struct check_state *c, uint32_t i) {
     return LIFE_STATE(SHM_LOAD(&seg_table(c->seg, i)->life)) != TABLE_FREE;
 }
 
-/* Definitions, stripes, bucket arrays. */
+/* Counts references to definitions, stripes, bucket arrays. */
 static void count_catalog(struct check_state *c) {
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
         const struct table_shm *t = seg_table(c->seg, i);
@@ -121,7 +120,7 @@ static int look_for_list(struct check_state *c, void *at) {
     return LARDER_OK;
 }
 
-/* Whether the items of catalog entry i have the block that seems to be an item of that hash. */
+/* Whether the items of catalog entry i include the block, which looks like an item of that hash. */
 static int ask_items(struct check_state *c, uint32_t i, uint64_t off, uint64_t hash, int *is_found) {
     struct ref_look l = {.off = off, .hash = hash};
     if (!has_table(c, i) || !htab_at(c, SHM_LOAD(&seg_table(c->seg, i)->items_off), LOCK_STRIPE, &l.tab))
@@ -146,7 +145,8 @@ static int ask_lists(struct check_state *c, uint32_t i, uint64_t off, int *is_fo
     return r;
 }
 
-/* The hash of a block that may be an item, and the table that its version names. 0: it is none. */
+/* The hash of a block that may be an item, and the table that its version names. Returns 0 if it is
+ * no item. */
 static int read_item(struct check_state *c, uint64_t off, uint64_t *hash, uint32_t *table) {
     const struct item_head *in_place = seg_at(c->seg, off, sizeof *in_place);
     struct item_peek item;
@@ -158,8 +158,8 @@ static int read_item(struct check_state *c, uint64_t off, uint64_t *hash, uint32
     return item.head.hash_high == *hash >> 32;
 }
 
-/* By what the block says of itself. is_last: in every table, also if an item's version names
- * another. */
+/* Looks where the block's content says it belongs. is_last: in every table, even if an item's
+ * version names one. */
 static int count_by_content(struct check_state *c, struct check_candidate *candidate, int is_last) {
     uint64_t hash, off = candidate->off;
     uint32_t table;
@@ -178,7 +178,7 @@ static int count_by_content(struct check_state *c, struct check_candidate *candi
 
 /* ---- Judging --------------------------------------------------------------------------------- */
 
-/* All blocks in hand, in order. Private memory; NULL: none is left. */
+/* All blocks in slots' hands, in order. Private memory; NULL: out of memory. */
 static uint64_t *hands(struct check_state *c, size_t *count) {
     uint64_t *all = priv_alloc(db_priv(c->db), (size_t)c->seg->slot_count * SLOT_HAND * sizeof *all);
     *count = 0;
@@ -193,7 +193,7 @@ static uint64_t *hands(struct check_state *c, size_t *count) {
     return all;
 }
 
-/* Whether it may still be one after this round. */
+/* Whether it is still a candidate after this round. */
 static int is_left(struct check_state *c, struct check_candidate *candidate, const uint64_t *hand, size_t hand_count) {
     uint64_t head[4];
     const void *block = seg_at(c->seg, candidate->off, sizeof head);
@@ -205,7 +205,7 @@ static int is_left(struct check_state *c, struct check_candidate *candidate, con
         return 0;
     shm_copy_out(head, block, sizeof head);
     if (candidate->stays > 0 && memcmp(head, candidate->head, sizeof head) != 0)
-        return 0; /* somebody writes it */
+        return 0; /* another process writes it */
     memcpy(candidate->head, head, sizeof head);
     return 1;
 }
@@ -226,7 +226,7 @@ static int drop_others(struct check_state *c) {
     return LARDER_OK;
 }
 
-/* Whether it depends on the wheel what some are. */
+/* Whether some candidates may be referred to by the wheel. */
 static int is_wheel_wanted(const struct check_state *c) {
     const struct check_candidate *all = c->candidates.at;
     for (size_t i = 0; i < c->candidates.count; i++)
@@ -287,7 +287,7 @@ int check_refs(struct check_state *c) {
     }
     if (c->candidates_lost)
         check_unjudged(c, c->candidates_lost);
-    if (!c->w && check_activity(c) != c->activity) /* nothing was locked, and somebody wrote */
+    if (!c->w && check_activity(c) != c->activity) /* nothing was locked, and a process wrote */
         check_unjudged(c, c->candidates.count);
     else
         report_candidates(c);

@@ -32,7 +32,7 @@ int check_lock(struct check_state *c, const lock_word *lock) {
     return 0;
 }
 
-/* A free slot has nothing open. One that is taken while we look is looked at again. */
+/* Whether a free slot has something open. A slot that is taken meanwhile is looked at again. */
 static int is_free_and_open(const struct slot_shm *slot) {
     for (unsigned looks = 0; looks < LOOKS; looks++) {
         uint64_t generation = SHM_LOAD(&slot->generation);
@@ -50,8 +50,7 @@ void check_slots(struct check_state *c) {
             check_error(c, "slot %u is free and has something open", i);
 }
 
-/* A number that is another one when somebody has written meanwhile: for those who look without
- * locks. */
+/* A number that changes whenever a process writes: for looks without locks. */
 uint64_t check_activity(const struct check_state *c) {
     uint64_t sum = SHM_LOAD(&c->seg->shm->claimed_bytes);
     for (uint32_t i = 0; i < c->seg->slot_count; i++) {

@@ -1,11 +1,10 @@
-/* core/audit/check_stripe.c - what the audits of stripes have in common, of items or of lists. See
- * check.h.
+/* core/audit/check_stripe.c - what the audits of stripes share, of items or of lists. See check.h.
  *
- * Idea     A look goes from bucket to bucket. Bucket order is hash order, so where it goes on is a
- *          hash, and stays one when the array grows meanwhile. The count is compared with the
+ * Idea     A look goes from bucket to bucket. Bucket order is hash order, so its position is a
+ *          hash, which stays valid if the array grows meanwhile. The count is compared with the
  *          chains in one hold, before the first look at a block.
- * Speed    What is waited for are cache misses: block, span and mark. Those of the next buckets are
- *          fetched ahead.
+ * Speed    The time goes into cache misses: block, span and mark. Those of the next buckets are
+ *          prefetched.
  * Tests    tests/api/check_test.c, tests/crash/check_live_test.c
  */
 #include "core/audit/check.h"
@@ -23,12 +22,12 @@ void check_stripe_head(struct check_state *c, const struct htab *tab, uint32_t n
     for (uint32_t b = 0, total = htab_bucket_count(tab, stripe); b < total; b++) {
         int count = htab_bucket_slots(tab, stripe, b, c->words, HTAB_CHAIN_MAX);
         if (count < 0)
-            check_error(c, "%s %u: the chain of bucket %u makes no sense (H3)", kind, number, b);
+            check_error(c, "%s %u: the chain of bucket %u is damaged (H3)", kind, number, b);
         else
             in_slots += (uint32_t)count;
     }
     if (!htab_has_true_spares(tab, stripe))
-        check_error(c, "%s %u: %u spare buckets are said to be in use, and others are (H5)", kind, number,
+        check_error(c, "%s %u: its word says that %u spare buckets are in use, but others are (H5)", kind, number,
                     SHM_LOAD(&stripe->spares_used));
     if (in_slots != SHM_LOAD(&stripe->count))
         check_error(c, "%s %u: counts %u %s and links %u (H2)", kind, number, SHM_LOAD(&stripe->count), blocks,

@@ -1,6 +1,6 @@
 /* core/audit/check_table.c - the audit of the catalog, and the walk over a table. See check.h.
  *
- * Live     Definitions change while we walk. Each look compares the pair that its view was made
+ * Live     Definitions change during the walk. Each look compares the pair that its view was made
  *          from, under the lock of its stripe (rule T2 of table.h), and begins again with the
  *          present view. That stripes were looked at under different definitions does no harm:
  *          entries that do not add up are looked up again. A table that comes, goes or is being
@@ -17,15 +17,15 @@
 #include "core/table/change.h"
 #include "core/table/db.h"
 
-#define GROUP_ITEMS 16u /* items to a sum */
+#define GROUP_ITEMS 16u /* items per sum */
 #define SUMS_BITS_MAX 28u
 #define LOOKS 100u
-#define VIEWS_MAX 10u /* definitions that change while one thing is looked at */
+#define VIEWS_MAX 10u /* definitions that may change while one piece is looked at */
 
 /* ---- The catalog ----------------------------------------------------------------------------- */
 
-/* Whether a word refers to a block that is too small, or none, and still does when it is looked at
- * again: whoever replaces a block stores the word before it gives the old one back. */
+/* Whether a word refers to a block that is too small, or to none, and still does on a second look:
+ * a writer that replaces a block stores the word before it frees the old block. */
 static int is_broken(const struct check_state *c, const shm_word *word, uint64_t bytes) {
     for (unsigned looks = 0; looks < LOOKS; looks++) {
         uint64_t off = SHM_LOAD(word);
@@ -47,8 +47,7 @@ static void check_word(struct check_state *c, const shm_word *word, uint64_t byt
     }
 }
 
-/* The blocks that an entry of the catalog refers to. A look without a lock: the words are
- * single. */
+/* The blocks that a catalog entry refers to. This look has no lock: the words are single. */
 static int look_at_entry(struct check_state *c, void *at) {
     const struct table_shm *t = seg_table(c->seg, *(uint32_t *)at);
     uint64_t bytes = (uint64_t)c->seg->stripe_count * sizeof(struct stripe_shm);
@@ -120,7 +119,7 @@ static int is_catalog_in_use(const struct check_state *c) {
     return op == OP_TABLE_CREATE || op == OP_TABLE_DROP;
 }
 
-/* A table in the making is one only while its maker holds the catalog. */
+/* A half-made table is allowed only while its maker holds the catalog lock. */
 static int is_left_half_made(const struct check_state *c, const struct table_shm *t) {
     uint64_t life = SHM_LOAD(&t->life);
     for (unsigned looks = 0; looks < LOOKS; looks++) {
@@ -163,7 +162,7 @@ int check_is_empty(struct check_state *c, const struct stripe_shm *stripe) {
 
 /* ---- One table ------------------------------------------------------------------------------- */
 
-/* As far as it can be told without a lock. */
+/* An estimate, without a lock. */
 static uint64_t count_items(const struct table_view *v) {
     uint64_t items = 0;
     for (uint32_t i = 0; i < v->items.stripe_count; i++)
@@ -191,7 +190,7 @@ static int sums_are_zero(const struct check_state *c) {
     return 1;
 }
 
-/* Whether a group of the stripe does not add up. */
+/* Whether the sum of a group of the stripe is not 0. */
 static int has_suspect_groups(const struct check_state *c, uint32_t stripe) {
     uint64_t groups = (UINT64_C(1) << c->sums_bits) / c->seg->stripe_count, first = stripe * groups;
     for (uint64_t i = 0; i < groups; i++)
@@ -224,7 +223,7 @@ static int walk_lists(struct check_state *c, uint32_t ordinal, const struct tabl
     return LARDER_OK;
 }
 
-/* Entries and items of the groups that do not add up. */
+/* Looks up entries and items of the groups whose sum is not 0. */
 static int judge_groups(struct check_state *c, uint32_t ordinal) {
     c->report->passes++;
     for (uint32_t i = 0; i < c->seg->stripe_count; i++) {
@@ -252,7 +251,7 @@ static int walk_table(struct check_state *c, uint32_t ordinal) {
         r = judge_groups(c, ordinal);
     priv_free(db_priv(c->db), c->sums);
     c->sums = NULL;
-    /* it went; it was reported */
+    /* the table is gone, or the error was reported */
     return r == LARDER_E_NO_TABLE || r == LARDER_E_CORRUPT ? LARDER_OK : r;
 }
 
@@ -263,7 +262,7 @@ static int check_table(struct check_state *c, uint32_t ordinal) {
     if (r || LIFE_STATE(life) == TABLE_FREE)
         return r ? r : check_dormant(c, ordinal);
     if (!life_is_known(life) || (LIFE_STATE(life) == TABLE_CREATING && is_left_half_made(c, t))) {
-        check_error(c, "table %u is neither free nor ready, and nobody is changing it", ordinal);
+        check_error(c, "table %u is neither free nor ready, and no process is changing it", ordinal);
         return LARDER_OK;
     }
     return walk_table(c, ordinal);

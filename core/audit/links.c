@@ -28,7 +28,7 @@ static int check_stripe(const struct htab *t, const struct stripe_shm *stripe) {
             return err_set(LARDER_E_CORRUPT, "block %llu is in use, and the heap calls it free",
                            (unsigned long long)off);
     }
-    return LARDER_OK; /* it is written too fast: what was seen were old and new words together */
+    return LARDER_OK; /* it is written too fast: old and new words were seen together */
 }
 
 int links_check(struct larder *db) {

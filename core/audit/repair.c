@@ -1,4 +1,4 @@
-/* core/audit/repair.c - larder_repair(): the order of things. See core/audit/repair.h. */
+/* core/audit/repair.c - larder_repair(): the order of its steps. See core/audit/repair.h. */
 #include "core/audit/repair.h"
 #include "core/audit/check.h"
 #include "core/base/err.h"
@@ -9,9 +9,9 @@
 #include "core/table/read.h"
 
 #define ROUNDS_MAX 64
-#define SCRATCH_BYTES (ITEM_IMAGE_BYTES_MAX + (1u << 20)) /* any image, stored again (item_stored_bytes_max) */
+#define SCRATCH_BYTES (ITEM_IMAGE_BYTES_MAX + (1u << 20)) /* any image (item_stored_bytes_max) */
 
-/* What larder_check() found. */
+/* Keeps an error that larder_check() found. */
 static void note_found(void *arg, const char *line) {
     repair_note(arg, "found: %s", line);
 }
@@ -31,8 +31,8 @@ static int drop_item(struct repair *p, const struct table_view *v, uint64_t off,
     return 1;
 }
 
-/* Expired items of all tables, else one in 16 of the one that was too large. 0: nothing could be
- * dropped. */
+/* Drops expired items of all tables, or else one in 16 of the table that was too large. Returns 0
+ * if nothing could be dropped. */
 static size_t make_room(struct repair *p, const struct repair_table *full) {
     size_t dropped = 0;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
@@ -61,14 +61,13 @@ static int refill_table(struct repair *p, struct repair_table *t) {
     return r;
 }
 
-/* Where there is no room: whether another round may find some. */
+/* Whether another round may find room. */
 static int is_hopeful(struct repair *p, const struct repair_table *full) {
     if (!p->is_loose) {
         p->is_loose = 1;
         return 1;
     }
-    /* Memory that the kernel does not give today it may give tomorrow: no item is dropped for
-     * that. */
+    /* The kernel may give memory tomorrow that it refuses today: no item is dropped for that. */
     return span_claimed_count(p->seg) == p->seg->span_count && make_room(p, full) > 0;
 }
 
@@ -133,7 +132,7 @@ static int run(struct repair *p) {
 
 /* ---- The call -------------------------------------------------------------------------------- */
 
-/* What is wrong. LARDER_OK: nothing; LARDER_DAMAGED: something. */
+/* Checks the segment. LARDER_OK: it is clean; LARDER_DAMAGED: it has errors. */
 static int look(struct repair *p) {
     struct larder_check_report found;
     if (SHM_LOAD(&p->seg->shm->state) != SEG_STATE_READY) {
@@ -143,10 +142,10 @@ static int look(struct repair *p) {
     }
     const struct larder_check_options options = {.note = note_found, .arg = p};
     int r = check_segment(p->db, &options, &found);
-    if (r == LARDER_E_BUSY) /* somebody was slow? */
+    if (r == LARDER_E_BUSY) /* perhaps a process was slow */
         r = check_segment(p->db, &options, &found);
     p->report->errors_found = found.errors;
-    /* Locks or slots that make no sense may look like this. */
+    /* Damaged locks or slots may look like this. */
     if (r == LARDER_E_BUSY || r == LARDER_E_NO_SLOT || r == LARDER_E_CORRUPT) {
         repair_note(p, "found: %s", larder_error());
         p->report->errors_found++;
@@ -155,8 +154,8 @@ static int look(struct repair *p) {
     return r;
 }
 
-/* Others are at work again by now: one that stands still with a lock keeps the check from looking
- * at the rest, no more. */
+/* Other processes are at work again: one that stops with a lock in its hand only keeps the check
+ * from looking at the rest. */
 static int look_again(struct repair *p) {
     struct larder_check_report left;
     int r = check_segment(p->db, NULL, &left);
@@ -184,7 +183,7 @@ static int repair(struct larder *db, const struct larder_repair_options *options
     p->notes.arg = options ? options->arg : NULL;
     p->now_s = db_now(db);
     p->deadline_ms = (db->writers.busy_timeout_ms ? db->writers.busy_timeout_ms : SEG_NO_WAIT_MS) *
-                     2; /* who waits for us, or for a dead, gives up in half of it */
+                     2; /* a process that waits for us, or for a dead one, gives up in half of it */
     int r = repair_begin(p);
     if (r == LARDER_OK) {
         r = look(p);
@@ -197,8 +196,8 @@ static int repair(struct larder *db, const struct larder_repair_options *options
     return r;
 }
 
-/* A thread that is cancelled in the middle of this would leave the segment closed, and locks and
- * slots with its process. */
+/* If a thread were cancelled in here, the segment would stay closed, and its process would keep
+ * locks and slots. */
 LARDER_API int larder_repair(struct larder *db, const struct larder_repair_options *options,
                              struct larder_repair_report *report) {
     struct larder_repair_report made = {0};
@@ -206,7 +205,7 @@ LARDER_API int larder_repair(struct larder *db, const struct larder_repair_optio
     if (ERR_IS_NULL(db) || ERR_IS_NULL(report) || (options && RESERVED_CHECK(options, "struct larder_repair_options")))
         return LARDER_E_INVAL;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    struct epoch_use *use = views_visit(db); /* of what it recovers on its way */
+    struct epoch_use *use = views_visit(db); /* for recoveries on the way */
     int r = use ? repair(db, options, &made) : LARDER_E_NO_MEMORY;
     if (use)
         views_depart(db, use);

@@ -1,12 +1,12 @@
 /* core/audit/repair_array.c - bucket arrays: what can be found in one, and making a new one.
  *
  * Idea     Links only say which chain a bucket belongs to. Items are looked for in every bucket of
- *          the array's block, whatever the links say. In an array that has only words to drop these
- *          become 0; one in which links, tags or the size are not as they should be is replaced by
- *          one that is built of what was found.
- * Size     The stripe's word says how many buckets there are, and the heap how long the block is.
- *          If they differ, that number is taken, of the word's and those that fit the block, that
- *          puts most items where they should be.
+ *          the array's block, whatever the links say. If an array only has words to drop, these
+ *          become 0. If links, tags or the size are wrong, the array is replaced by one that is
+ *          built from the items found.
+ * Size     The stripe's word gives the number of buckets, the heap the length of the block. If they
+ *          differ, the number is taken that puts most items into their right buckets: the word's,
+ *          or one that fits the block.
  * Tests    tests/crash/repair_area_test.c
  */
 #include "core/audit/repair.h"
@@ -18,7 +18,7 @@
 #define BUCKETS_MAX 65535u
 #define NO_CHAIN UINT32_MAX
 #define BAD_NOTED_MAX 512u
-#define BUCKET_FILLED 5u /* blocks: an array that is full has about so many a bucket */
+#define BUCKET_FILLED 5u /* blocks per bucket in a full array, about */
 
 /* An array being read. */
 struct reading {
@@ -35,7 +35,7 @@ struct reading {
     } bad[BAD_NOTED_MAX];
 };
 
-/* Items that would be in the right main bucket if there were so many. */
+/* The number of items that would be in the right main bucket of `buckets`. */
 static uint32_t score(const struct table_view *v, uint32_t stripe, const struct bucket_shm *array, uint32_t buckets) {
     uint32_t right = 0;
     for (uint32_t b = 0; b < buckets; b++)
@@ -58,7 +58,7 @@ static uint32_t true_buckets(const struct repair *p, const struct table_view *v,
      * reserved the array in pieces. */
     uint32_t most = seg_at(p->seg, off, htab_array_bytes(WORD_TAG(word))) ? score(v, stripe, array, best) : 0;
     if (heap_round(htab_array_bytes(WORD_TAG(word)), HEAP_LINE) ==
-        have) { /* the last lines are not to be overlooked (H4) */
+        have) { /* the last lines must not be overlooked (H4) */
         uint32_t full = htab_buckets_filling(best);
         return full != best && score(v, stripe, array, full) > most ? full : best;
     }
@@ -75,7 +75,7 @@ static uint32_t true_buckets(const struct repair *p, const struct table_view *v,
     return best;
 }
 
-/* Which chain each bucket belongs to, by the links. */
+/* The chain of each bucket, by the links. */
 static int read_links(struct reading *r) {
     struct repair *p = r->p;
     if (p->chain_capacity < r->total) {
@@ -266,7 +266,7 @@ static int by_number(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* kept is sorted. Each word that is not the first one of an item among them becomes 0. */
+/* Sets each word to 0 that is not the first one of a kept item. `kept` is sorted. */
 static void drop_words(struct bucket_shm *array, uint64_t lines, const uint64_t *kept, size_t count,
                        uint8_t *is_linked) {
     for (uint64_t i = 0; i < lines * BUCKET_SLOTS; i++) {
@@ -300,8 +300,8 @@ int repair_clean_array(struct repair *p, const struct table_view *v, struct stri
     return r;
 }
 
-/* Whether blocks with these hashes find room in an array of so many buckets. LARDER_OK,
- * LARDER_NOT_FOUND, LARDER_E_NO_MEMORY. */
+/* Whether blocks with these hashes find room in an array of `buckets`. LARDER_OK, LARDER_NOT_FOUND,
+ * LARDER_E_NO_MEMORY. */
 static int try_array(struct priv *priv, const struct htab *t, uint64_t buckets, const uint64_t *hash, size_t count) {
     struct bucket_shm *array = priv_alloc(priv, htab_array_bytes(buckets));
     uint32_t spares_used = 0;

@@ -1,23 +1,22 @@
-/* core/audit/repair_enter.c - being alone with a damaged segment, and leaving it. Step 1 and 6 of
+/* core/audit/repair_enter.c - being alone with a damaged segment, and leaving it. Steps 1 and 6 of
  * core/audit/repair.h.
  *
- * Idea     The kernel knows who lives (core/segment/live.h), whatever the slots say. The repair
- *          takes the liveness lock of every slot that nobody holds: so nobody can recover one of
- *          them or begin to use it. Who is left is alive, and of him the rule K1 of
- *          core/memory/lock.h says what he may hold: only locks that stand in his slot. A word that
- *          names anybody else is damage.
- * Waits    For each live slot until it has nothing open and notes no lock but those one may wait
- *          for outside everything: catalog, gate, and the expirer's. If that takes too long he is
- *          named, and nothing was changed.
- * Why so   The gate is closed before the slots are looked at, and a writer notes his stripe before
- *          he looks at the gate: either we see the note, or he sees the gate. Claiming memory
- *          passes no gate; it stores claimed_bytes under the span lock and nothing else
+ * Idea     The kernel knows which processes live (core/segment/live.h), whatever the slots say. The
+ *          repair takes the liveness lock of every slot that no process holds: so no process can
+ *          recover such a slot or begin to use it. The remaining owners are alive, and rule K1 of
+ *          core/memory/lock.h says what they may hold: only locks that are noted in their slots. A
+ *          word that names any other slot is damage.
+ * Waits    For each live slot until it has nothing open, and notes no lock except those that one
+ *          may wait for outside everything: catalog, gate, and the expirer's. If that takes too
+ *          long, the process is named, and nothing was changed.
+ * Why so   The gate is closed before the slots are looked at, and a writer notes its stripe before
+ *          it looks at the gate: either we see the note, or it sees the gate. Claiming memory
+ *          passes no gate. It only stores claimed_bytes under the span lock
  *          (core/memory/heap_span.c), which does no harm at any time.
- * Back     Until repair_flush() clears the first lock nothing of the segment is changed but the
- *          state, our slot, claimed bytes, catalog and gate; what was there before is remembered,
- *          and stored again if nothing comes of the repair. Dead slots' journals are of use again
- *          then, and with them the locks that they note. A death in between leaves the segment
- *          marked.
+ * Back     Until repair_flush() clears the first lock, only the state, our slot, claimed bytes,
+ *          catalog and gate are changed. Their old values are remembered, and stored again if the
+ *          repair is given up. Then dead slots' journals are needed again, and with them the locks
+ *          that they note. A death in between leaves the segment marked.
  * Tests    tests/crash/repair_beside_test.c, tests/crash/repair_enter_test.c
  */
 #include "core/audit/repair.h"
@@ -74,11 +73,11 @@ void repair_clear_slots(struct repair *p) {
             clear_slot(slot);
             zero32(&slot->state);
         } else if (SHM_LOAD(&slot->state) != SLOT_LIVE)
-            SHM_STORE(&slot->state, SLOT_LIVE); /* somebody lives there, and is to be recovered when he dies */
+            SHM_STORE(&slot->state, SLOT_LIVE); /* its process is to be recovered when it dies */
     }
 }
 
-/* Every slot that nobody lives in. */
+/* Takes the liveness lock of every slot that no process lives in. */
 static int take_slots(struct repair *p) {
     for (uint32_t i = 0; i < p->seg->slot_count; i++) {
         int r = live_take(p->seg, LIVE_SLOT_BASE + i, &p->live[i]);
@@ -90,8 +89,8 @@ static int take_slots(struct repair *p) {
     return LARDER_OK;
 }
 
-/* Ours: rather one that is free than a dead one. What is in it comes back if nothing comes of this
- * (take_back). */
+/* Chooses our slot: a free one rather than a dead one. Its contents come back if the repair is
+ * given up (take_back). */
 static int choose_slot(struct repair *p) {
     uint32_t chosen = p->seg->slot_count;
     for (uint32_t i = p->seg->slot_count; i-- > 0;) {
@@ -122,9 +121,9 @@ static int choose_slot(struct repair *p) {
 
 /* ---- Locks ----------------------------------------------------------------------------------- */
 
-/* Who, by this word of the lock, really may hold it: a slot that is lived in and notes it. -1:
- * nobody. A live process may drop the lock and take it again while we look, with the same word:
- * that it does not note it has to be seen twice. */
+/* The slot that really may hold the lock, by this word of it: it is lived in and notes the lock.
+ * -1: none. A live process may drop the lock and take it again while we look, with the same word: a
+ * missing note has to be seen twice. */
 static int64_t true_owner(const struct repair *p, const lock_word *lock, uint32_t seen) {
     uint32_t named = seen & ~LOCK_WAITERS;
     if (named == 0 || !is_lived_in(p, named - 1))
@@ -143,7 +142,7 @@ static int held_by(const struct repair *p, const lock_word *lock, uint32_t owner
                    lock_kind(p->seg, seg_off(p->seg, lock)), SHM_LOAD_RELAXED(&seg_slot(p->seg, owner)->pid), owner);
 }
 
-/* Takes a lock from nobody, or from a word that names nobody, which is remembered. */
+/* Takes a lock that is free, or whose word names no real owner; that word is remembered. */
 static int take_by_force(struct repair *p, lock_word *lock, enum lock_rank rank, unsigned place, uint32_t *before) {
     uint64_t deadline = wait_now_ms() + p->deadline_ms;
     SHM_STORE(&p->w.slot->locks[place], seg_off(p->seg, lock));
@@ -172,7 +171,7 @@ static int await_lock(struct repair *p, lock_word *lock) {
     return LARDER_OK;
 }
 
-/* Makes a lock word 0 that names nobody who may hold it. */
+/* Sets a lock word to 0 if it names no slot that may hold it. */
 static int free_lock(struct repair *p, lock_word *lock) {
     uint64_t deadline = wait_now_ms() + p->deadline_ms;
     uint32_t seen;
@@ -241,7 +240,7 @@ int repair_enter(struct repair *p) {
         return LARDER_E_NO_MEMORY;
     p->state_before = SHM_LOAD(&head->state);
     if (p->state_before == SEG_STATE_DESTROYED)
-        return err_set(LARDER_E_DESTROYED, "the segment was destroyed; close it and open it anew");
+        return err_set(LARDER_E_DESTROYED, "the segment was destroyed; close it and open it again");
     SHM_STORE(&head->state, SEG_STATE_REPAIRING);
     p->is_marked = 1;
     int r = take_slots(p);
@@ -280,7 +279,7 @@ static int for_inner_locks(struct repair *p, int (*fn)(struct repair *p, lock_wo
     return r ? r : fn(p, &s->shm->span_lock);
 }
 
-/* Whoever was let in before the gate was closed has left. */
+/* Waits until the writers that were let in before the gate was closed have left. */
 static int pass_stripe(struct repair *p, lock_word *lock) {
     int r = lock_take(&p->w, lock, LOCK_STRIPE);
     if (r == LARDER_OK)
@@ -290,20 +289,20 @@ static int pass_stripe(struct repair *p, lock_word *lock) {
 
 int repair_flush(struct repair *p) {
     lock_word *expirer = &p->seg->shm->expirer_lock;
-    int r = for_inner_locks(p, await_lock); /* no word is cleared before all may be */
+    int r = for_inner_locks(p, await_lock); /* before any word is cleared, all must be clearable */
     if (r == LARDER_OK)
         r = for_inner_locks(p, free_lock);
     for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++)
         r = for_stripes(p, p->table[i].items_off, pass_stripe);
-    /* else he waits at the gate with it */
+    /* else its holder waits at the gate with it */
     if (r == LARDER_OK && true_owner(p, expirer, SHM_LOAD(expirer)) < 0)
         r = free_lock(p, expirer);
     p->has_begun |= r == LARDER_OK;
     return r;
 }
 
-/* Leaves the slot as a death would: with the gate in its name. Nobody gets past it, nor recovers a
- * slot of a marked segment. */
+/* Leaves the slot as a death would: with the gate in its name. No process gets past the gate, and
+ * none recovers a slot of a marked segment. */
 static void stay_closed(struct repair *p) {
     if (SHM_LOAD(&p->seg->shm->state) != SEG_STATE_REPAIRING)
         SHM_STORE(&p->seg->shm->state, SEG_STATE_REPAIRING);
@@ -319,7 +318,7 @@ static void open_up(struct repair *p) {
         SHM_STORE(&p->w.slot->state, SLOT_FREE);
 }
 
-/* Whether a dead slot noted the lock when we came: ours may have been one. */
+/* Whether a dead slot had noted the lock when we came: our own slot may have been that one. */
 static int had_noted(const struct repair *p, uint32_t slot, uint64_t off) {
     const uint64_t *locks = p->slot_before + offsetof(struct slot_shm, locks) / sizeof *locks;
     for (unsigned i = 0; slot == p->w.id && i < SLOT_LOCKS; i++)
@@ -328,18 +327,19 @@ static int had_noted(const struct repair *p, uint32_t slot, uint64_t off) {
     return slot != p->w.id && notes_lock(p, slot, off);
 }
 
-/* To the dead slot it was taken from, which needs it for what it has open; else to nobody. */
+/* Gives the lock back to the dead slot it was taken from, which needs it for its open step; else
+ * drops it. */
 static void give_back(struct repair *p, lock_word *lock, enum lock_rank rank, uint32_t before) {
     uint32_t named = before & ~LOCK_WAITERS;
     if (named != 0 && named <= p->seg->slot_count && p->live[named - 1] &&
         had_noted(p, named - 1, seg_off(p->seg, lock)))
-        SHM_STORE(lock, named | LOCK_WAITERS); /* some may have come */
+        SHM_STORE(lock, named | LOCK_WAITERS); /* waiters may have come */
     else
         lock_drop(&p->w, lock, rank);
 }
 
-/* As it was. READY comes last: until then a death leaves a marked segment, and nobody recovers a
- * slot. */
+/* Restores everything. READY comes last: until then a death leaves a marked segment, whose slots no
+ * process recovers. */
 static void take_back(struct repair *p) {
     if (p->has_gate)
         give_back(p, &p->seg->shm->gate_lock, LOCK_GATE, p->gate_before);

@@ -11,8 +11,8 @@
  *          memory knows them apart, for repair_heap_release().
  * Claimed  If the claimed size is too little, descriptors beyond it know better, or are damaged. So
  *          memory is claimed for all of them (it stays: a three hundredth of the segment). They are
- *          believed until the heap is whole (what was read stays readable, rule M1), and what they
- *          claimed for nothing is given back then.
+ *          believed until the heap is whole (what was read stays readable, rule M1). Memory that
+ *          they claimed for nothing is given back then.
  * Tests    tests/crash/repair_area_test.c, tests/crash/repair_keeps_test.c
  */
 #include "core/audit/repair.h"
@@ -26,11 +26,11 @@
 #include <fcntl.h>
 
 #define BLOCK_BYTES_MAX 8192u /* larger ones are runs of spans */
-#define BACK_BYTES (1u << 20) /* at once */
+#define BACK_BYTES (1u << 20) /* per step */
 
-/* ---- What is claimed from the kernel --------------------------------------------------------- */
+/* ---- Memory claimed from the kernel ---------------------------------------------------------- */
 
-/* Where the last span ends that its descriptor calls used. */
+/* The end of the last span whose descriptor says that it is used. */
 static uint64_t last_used_end(const struct repair *p) {
     const struct seg *s = p->seg;
     for (uint32_t i = p->descriptor_count; i > 0; i--) {
@@ -44,7 +44,7 @@ static uint64_t last_used_end(const struct repair *p) {
     return s->data_off;
 }
 
-/* What was claimed by the segment's word for it; if that cannot be, nothing. */
+/* The claimed size by the segment's word; if that is impossible, the smallest. */
 static uint64_t claimed_before(const struct repair *p) {
     const struct seg *s = p->seg;
     uint64_t claimed = p->claimed_before;
@@ -53,8 +53,8 @@ static uint64_t claimed_before(const struct repair *p) {
     return is_possible ? claimed : s->data_off;
 }
 
-/* Backs [from, end) with memory; what is, stays as it is. In steps, for signals wait as long as one
- * takes. *reached is how far it came. */
+/* Backs [from, end) with memory; backed parts stay as they are. In steps, because signals wait for
+ * as long as one takes. *reached is how far it came. */
 static int back(const struct seg *s, uint64_t from, uint64_t end, uint64_t *reached) {
     *reached = from;
     if (!seg_fd_is_ours(s))
@@ -71,8 +71,8 @@ static int back(const struct seg *s, uint64_t from, uint64_t end, uint64_t *reac
     return LARDER_OK;
 }
 
-/* Backs all descriptors, for any may know of a span in use. If there is no room for all, those that
- * were claimed must do: they are backed. */
+/* Backs all descriptors, because any may describe a span in use. If there is no room for all, those
+ * that were claimed must do: they are backed. */
 static int back_descriptors(struct repair *p) {
     const struct seg *s = p->seg;
     uint64_t least = claimed_before(p), enough = seg_descriptors_end(s, least), reached;
@@ -96,7 +96,7 @@ int repair_claimed(struct repair *p) {
         wanted = least;
     r = back(s, s->data_off, wanted, &reached);
     if (r == LARDER_E_FULL && reached > s->data_off && reached >= least && least > s->data_off) {
-        /* What really was claimed is backed: the descriptors beyond are wrong. */
+        /* Memory that was really claimed is backed: the descriptors beyond are wrong. */
         wanted = span_off(s, span_index(s, reached));
         r = LARDER_OK;
     }
@@ -108,7 +108,7 @@ int repair_claimed(struct repair *p) {
     return LARDER_OK;
 }
 
-/* Gives back what descriptors alone asked for, if nothing lies there after all. */
+/* Gives back the memory that only descriptors asked for, if nothing lies there. */
 static void settle_claimed(struct repair *p) {
     const struct seg *s = p->seg;
     uint32_t spans = span_claimed_count(s);
@@ -149,9 +149,9 @@ static int class_fits(const struct repair_span *span, uint32_t class_index, uint
 }
 
 /* The class of the span whose blocks have least to most bytes, with one at `inside`, or -1. Blocks
- * on loan (heap rule P3) lie in a larger class than theirs: what is planned or (nothing yet)
- * described is asked first, then all that can be, for it may be wrong: the first block of a span
- * begins where one of any class does. */
+ * on loan (heap rule P3) lie in a larger class than theirs. So the planned class, or if there is
+ * none the described one, is tried first; then all possible ones, because it may be wrong: the
+ * first block of a span begins where one of any class does. */
 static int class_for(const struct repair_span *span, uint32_t described, uint32_t inside, uint64_t least,
                      uint64_t most) {
     uint32_t first = span->state == SPAN_SMALL ? span->class_index : described;
@@ -163,7 +163,7 @@ static int class_for(const struct repair_span *span, uint32_t described, uint32_
     return -1;
 }
 
-/* Plans a span, or what is planned of it, with another class. */
+/* Plans a span with this class, or changes the planned class. */
 static void set_class(struct repair_span *span, uint32_t class_index) {
     uint64_t used[SPAN_BITMAP_WORDS] = {0};
     uint32_t block_bytes = heap_class_bytes(class_index), planned = heap_class_bytes(span->class_index);
@@ -189,7 +189,7 @@ static int keep_run(struct repair *p, uint64_t off, uint64_t bytes) {
     return 1;
 }
 
-/* Marks the block at `inside` of a span whose class is planned. 0: it is there already. */
+/* Marks the block at `inside` of a span whose class is planned. Returns 0 if it was marked. */
 static int set_used(struct repair_span *span, uint32_t inside) {
     uint32_t bit = inside / heap_class_bytes(span->class_index);
     uint64_t mask = UINT64_C(1) << bit % 64;
@@ -210,7 +210,7 @@ static int keep_small(struct repair *p, uint64_t off, uint64_t bytes, unsigned f
     uint64_t least = heap_round(bytes, flags), most = heap_round_most(bytes, flags);
     if (span->state != SPAN_SMALL && span->state != SPAN_FREE)
         return 0;
-    if (span->state == SPAN_SMALL) { /* what suits the blocks that are planned, too */
+    if (span->state == SPAN_SMALL) { /* the class must also suit the blocks planned so far */
         least = least > span->least ? least : span->least;
         most = most < span->most ? most : span->most;
     }
@@ -248,7 +248,7 @@ void repair_unkeep(struct repair *p, uint64_t off) {
         span->state = SPAN_FREE;
 }
 
-/* Bytes from..to-1 of a span. */
+/* Reserves bytes from..to-1 of a span. */
 static void reserve_in(struct repair_span *span, uint32_t from, uint32_t to) {
     if (span->state == SPAN_FREE) {
         span->state = SPAN_RUN;
@@ -286,8 +286,8 @@ static void store_small(const struct repair *p, uint32_t i) {
         SHM_STORE(&span->arena, (uint8_t)(i % p->seg->arena_count));
 }
 
-/* States, classes and bitmaps of all spans as planned, those beyond what is claimed too, as far as
- * they have descriptors. */
+/* Stores states, classes and bitmaps of all spans as planned, also beyond the claimed ones, as far
+ * as they have descriptors. */
 static void store_spans(const struct repair *p) {
     for (uint32_t i = 0; i < p->descriptor_count; i++) {
         struct span_shm *span = seg_span(p->seg, i);
@@ -300,7 +300,7 @@ static void store_spans(const struct repair *p) {
     }
 }
 
-/* In front of the list of its bin, in private memory; `head` is by bin. */
+/* Puts a span in front of the list of its bin, in private memory; `head` is by bin. */
 static void push(struct repair *p, uint32_t *head, uint32_t i) {
     const struct span_shm *span = seg_span(p->seg, i);
     uint32_t bin = SHM_LOAD_RELAXED(&span->arena) * CLASS_COUNT + SHM_LOAD_RELAXED(&span->class_index);
@@ -315,7 +315,7 @@ static int is_full(const struct span_shm *span) {
     return span_blocks_used(span) >= SPAN_BYTES / heap_class_bytes(SHM_LOAD_RELAXED(&span->class_index));
 }
 
-/* Lists, counts and hints from states and bitmaps. */
+/* Derives lists, counts and hints from states and bitmaps. */
 static int store_lists(struct repair *p) {
     struct seg *s = p->seg;
     uint32_t bins = s->arena_count * CLASS_COUNT, hint = span_claimed_count(s);

@@ -7,16 +7,16 @@
  *          made again. So are the half of the hash that the head has, which the key gives back,
  *          and padding, which is 0.
  * Layout   An image made under an older definition has fewer slots than the table has indexes. It
- *          is whole, and stays as it is, if it lacks none of an ACTIVE index: what an index_add
- *          that was cut off leaves. So it is compared with what the table stores with as many
- *          slots. An image that lacks more, or has slots of indexes that the table does not know
- *          (its definition is an older one again), is laid out again.
- * Rules    R1 What is laid out again, or is stored in place, is first read back: it is sane, has
- *             the same key, the same attributes with the same values, and in each index the keys
- *             that its attributes say. Else the item stays as it is, if it is whole, or is lost and
- *             named: nothing else takes its place.
+ *          is whole, and stays, if it lacks none of an ACTIVE index: an index_add that was cut off
+ *          leaves such images. So it is compared with the image that the table would store with as
+ *          many slots. An image that lacks more, or has slots of indexes that the table does not
+ *          know (its definition is an older one again), is laid out again.
+ * Rules    R1 An image that was laid out again, or is stored in place, is first read back: it is
+ *             sane, has the same key, the same attributes with the same values, and in each index
+ *             the keys that its attributes say. Otherwise the item stays as it is, if it is whole,
+ *             or is lost and named: nothing else replaces it.
  *          R2 Reading back uses the readers (core/item/item_read.c, core/item/item_check.c) and
- *             names of attributes, and nothing that storing has worked out.
+ *             names of attributes, and no result of storing.
  *          R3 An image that is whole stays byte for byte.
  * Tests    tests/crash/repair_exact_test.c, tests/crash/repair_history_test.c
  */
@@ -81,7 +81,7 @@ static int has_slots_that_do(const struct table_view *v, const struct item_head 
     return h->index_count <= v->shape.index_count;
 }
 
-/* The image as this table would store the same attributes now with so many slots; in p's scratch
+/* The image as this table would now store the same attributes, with this many slots; in p's scratch
  * memory. NULL: it would not. */
 static struct item_head *store_again(const struct repair *p, const struct table_view *v, const struct item_head *h,
                                      uint32_t slots) {
@@ -95,8 +95,8 @@ static struct item_head *store_again(const struct repair *p, const struct table_
     return repair_is_same_key(again, h) ? again : NULL;
 }
 
-/* Puts the slots of `again` in `image`, with the key sequences that h has. One of an index that is
- * no more is of no use, and stays if it makes sense. */
+/* Puts the slots of `again` into `image`, with the key sequences that h has. The slot of an index
+ * that is gone is unused, and stays if it is sane. */
 static void take_slots(const struct table_view *v, const struct item_head *h, const struct item_head *again,
                        struct item_head *image) {
     for (uint32_t i = 0; i < image->index_count; i++) {
@@ -110,8 +110,8 @@ static void take_slots(const struct table_view *v, const struct item_head *h, co
     }
 }
 
-/* The expiry that the item has, if its attribute says so or said so when it was put (item_ttl_of:
- * one too far in the past is none); else what the attribute says now. */
+/* The item's expiry if its attribute says so, or said so when it was put (item_ttl_of: one too far
+ * in the past is none); else what the attribute says now. */
 static uint64_t true_expiry(const struct repair *p, const struct table_view *v, const struct item_head *h) {
     const char *name = v->shape.ttl_name;
     uint32_t bytes = v->shape.ttl_name_bytes;
@@ -130,11 +130,11 @@ static void take_expiry(const struct repair *p, const struct table_view *v, cons
     uint32_t generation = v->ttl_generation, armed_s = was ? was->armed_s : 0;
     if (right->is_laid_out_again)
         item_make_timed(right->image, expiry_s != 0 || armed_s != 0);
-    else if (item_ttl_generation(h) != generation) { /* it waits to be restamped: reads ask the attribute until then */
+    else if (item_ttl_generation(h) != generation) { /* to be restamped: reads ask the attribute */
         right->wants_restamp = 1;
         expiry_s = item_expiry_s(h);
         generation = item_ttl_generation(h);
-    } else if (!was && expiry_s != 0) { /* it has no place for it, so it has to wait, too */
+    } else if (!was && expiry_s != 0) { /* it has no place for it, so it must be restamped, too */
         right->wants_restamp = 1;
         generation = generation > 1 ? generation - 1 : ITEM_TTL_GENERATION_MAX;
     }
@@ -144,7 +144,7 @@ static void take_expiry(const struct repair *p, const struct table_view *v, cons
     item_set_ttl_generation(right->image, generation);
 }
 
-/* Every entry has its key sequence, and the item its number. */
+/* Whether every entry has its key sequence, and the item its version. */
 static int has_numbers(const struct table_view *v, const struct item_head *h) {
     for (uint32_t i = 0; i < h->index_count; i++)
         if (item_index_slots(h)[i].kseq == 0 && item_index_slots(h)[i].partition_attr != ITEM_NO_ATTR)

@@ -1,4 +1,4 @@
-/* core/audit/repair_item.c - which images are items, and storing what is put right in them.
+/* core/audit/repair_item.c - which images are items, and storing their mended parts.
  *
  * Judging  An image is judged by itself: it makes sense, its hash is that of its key, it lies in
  *          the stripe of that hash, and its table can say what it should be
@@ -60,7 +60,7 @@ const struct item_head *repair_judge(struct repair *p, const struct table_view *
     if (hash >> v->items.stripe_shift != stripe)
         return NULL;
     struct repair_right right;
-    *why = "it is no item of its table's definition";
+    *why = "it does not fit its table's definition";
     int fits = repair_right(p, v, h, &right);
     p->table[v->ordinal].true_count++;
     p->table[v->ordinal].unfit_count += !fits;
@@ -125,7 +125,7 @@ shm_word *repair_slot_of(const struct table_view *v, uint64_t off, struct stripe
     return NULL;
 }
 
-/* A write number for this stripe whose low half is no key sequence of the item: as
+/* The next version of this stripe whose low half is no key sequence of the item: as
  * core/table/change.c takes them. */
 static uint64_t next_number(const struct table_view *v, struct stripe_shm *stripe, const struct item_head *h) {
     uint64_t number = SHM_LOAD_RELAXED(&stripe->writes) | (uint64_t)v->ordinal << CHANGE_TABLE_SHIFT;
@@ -140,7 +140,7 @@ static uint64_t next_number(const struct table_view *v, struct stripe_shm *strip
     return number;
 }
 
-/* The numbers that the right image lacks. */
+/* Gives the versions and key sequences that the right image lacks. */
 static void give_numbers(const struct table_view *v, struct stripe_shm *stripe, struct item_head *image) {
     struct item_index_slot *slots = item_index_slots(image);
     if (image->version == 0)
@@ -152,8 +152,8 @@ static void give_numbers(const struct table_view *v, struct stripe_shm *stripe, 
             slots[i].kseq = (uint32_t)next_number(v, stripe, image);
 }
 
-/* The words in which the images differ, the last one first: the expiry stands before the generation
- * that it is of. A death in between leaves an image that is judged as this one was. */
+/* Stores the words in which the images differ, the last one first: the expiry before its
+ * generation. A death in between leaves an image that is judged as this one was. */
 static void store_words(struct item_head *h, const struct item_head *right) {
     shm_word *to = (shm_word *)h;
     for (size_t i = right->bytes / sizeof *to; i-- > 0;) {
@@ -179,7 +179,7 @@ static int store_elsewhere(struct repair *p, const struct table_view *v, uint64_
     shm_word *slot = repair_slot_of(v, *item, &stripe);
     uint64_t off, old = *item, word = slot ? SHM_LOAD(slot) : 0;
     if (!slot)
-        return err_set(LARDER_E_CORRUPT, "the slot of an item that was found is gone");
+        return err_set(LARDER_E_CORRUPT, "the slot of an item that the repair found is gone");
     int r = repair_take(&p->w, right->bytes, 0, &off);
     if (r)
         return r;
@@ -222,7 +222,7 @@ static int try_add_timer(struct writer *w, void *arg) {
     return core_hooks->timer_add(w, t->v, t->hash, t->at_s);
 }
 
-/* A timer for the expiry, which is right by now. */
+/* Arms a timer for the expiry, which is right by now. */
 static int arm(struct repair *p, const struct table_view *v, struct item_head *h) {
     struct item_timed *timed = item_timed_at(h, h);
     if (!timed)
@@ -238,8 +238,8 @@ static int arm(struct repair *p, const struct table_view *v, struct item_head *h
     return LARDER_OK;
 }
 
-/* Write numbers of a stripe come after all that its items have. If the word cannot be believed,
- * after all that were given since the newest of them was written, too: versions never come
+/* A stripe's next version comes after those of all its items. If the word cannot be believed, it
+ * also comes after all that were given since the newest item was written: versions never come
  * twice. */
 #define NUMBERS_LEFT_OUT (UINT64_C(1) << 32)
 

@@ -1,7 +1,7 @@
-/* core/audit/repair_note.c - what the repair tells its caller.
+/* core/audit/repair_note.c - the repair's notes to its caller.
  *
- * Job      Keeps a line until all locks are dropped (core/base/notes.h): no user code runs under a
- *          lock.
+ * Job      Keeps each line until all locks are dropped (core/base/notes.h): no user code runs under
+ *          a lock.
  * Tests    tests/crash/repair_exact_test.c
  */
 #include "core/audit/repair.h"

@@ -1,5 +1,5 @@
-/* core/audit/repair_table.c - which tables there are, what they have, and where all of it lies.
- * Step 2 of core/audit/repair.h.
+/* core/audit/repair_table.c - which tables exist, what they have, and where all of it lies. Step 2
+ * of core/audit/repair.h.
  *
  * Idea     What is read first gets its place in the heap first: definitions and stripes of all
  *          tables, then bucket arrays that are right in every detail, then items. Of items, those
@@ -20,14 +20,12 @@
 #include "core/table/db.h"
 #include <stdlib.h>
 
-#define SEED_SAMPLE 8 /* so many images and not one right hash: it is the seed that is wrong */
-#define UNFIT_SAMPLE                                                                                                   \
-    8 /* so many true images and not one that the definition fits: it is the definition that is wrong */
+#define SEED_SAMPLE 8  /* this many images without one right hash: the seed is wrong */
+#define UNFIT_SAMPLE 8 /* this many true images that the definition does not fit: it is wrong */
 
 /* ---- Definitions ----------------------------------------------------------------------------- */
 
-/* Reads what stands at schema_off without asking the heap. NULL in *view: nothing that is a
- * definition. */
+/* Reads the definition at schema_off without asking the heap. *view NULL: it is no definition. */
 static int read_definition(struct repair *p, uint64_t off, struct table_view **view) {
     struct schema_head head, *copy;
     const void *block = seg_at(p->seg, off, sizeof head);
@@ -49,8 +47,8 @@ static int read_definition(struct repair *p, uint64_t off, struct table_view **v
     return LARDER_OK;
 }
 
-/* A table that was half made, or half dropped, is none. One whose state is free or no state at all,
- * and whose definition is whole, is one: no table becomes free before its definition is gone. */
+/* A half-made or half-dropped table is no table. An entry whose state is free or invalid, but whose
+ * definition is whole, is a table: none becomes free before its definition is gone. */
 static int plan_definition(struct repair *p, uint32_t ordinal) {
     struct table_shm *shm = seg_table(p->seg, ordinal);
     struct repair_table *t = &p->table[ordinal];
@@ -79,7 +77,7 @@ static int looks_like_stripe(const struct repair *p, const struct stripe_shm *st
                          seg_at(p->seg, WORD_OFF(word), htab_array_bytes(WORD_TAG(word))));
 }
 
-/* The stripes at off, which stay; 0 if there are none. */
+/* Keeps the stripes at off; returns 0 if there are none. */
 static uint64_t plan_stripes(struct repair *p, uint64_t off) {
     uint64_t bytes = (uint64_t)p->seg->stripe_count * sizeof(struct stripe_shm);
     const struct stripe_shm *stripes = off % 64 == 0 ? seg_at(p->seg, off, bytes) : NULL;
@@ -185,9 +183,9 @@ static const struct item_head *item_at(const struct repair *p, uint64_t off) {
     return (const struct item_head *)(p->seg->base + off);
 }
 
-#define LOW_BIT UINT64_C(1) /* of an item's offset while blocks are handed out: marks those that have theirs */
+#define LOW_BIT UINT64_C(1) /* of an item's offset, while blocks are assigned: it has its block */
 
-/* Those the heap agrees with, or the others. */
+/* Keeps the items that the heap agrees with, or the others. */
 static void keep_items(struct repair *p, struct repair_table *t, int is_agreed) {
     for (size_t i = 0; i < t->count; i++) {
         uint64_t off = t->item[i] & ~LOW_BIT, bytes = item_at(p, off)->bytes;
@@ -226,7 +224,7 @@ static int has_newer(const struct repair *p, const struct table_view *v, const u
     return 0;
 }
 
-/* Keeps of a stripe's items those that have a block of their own, each key once. */
+/* Keeps a stripe's items that have a block of their own, each key once. */
 static void settle_stripe(struct repair *p, struct repair_table *t, uint32_t number, size_t from, size_t *kept) {
     size_t first = *kept, to = t->stripe_end[number], placed = first;
     for (size_t i = from; i < to; i++) {
@@ -268,7 +266,7 @@ static void reserve_arrays(struct repair *p, struct repair_table *t) {
             continue;
         uint64_t told = htab_array_bytes(WORD_TAG(word)), have = heap_block_bytes(p->seg, WORD_OFF(word));
         repair_reserve(p, WORD_OFF(word), told);
-        repair_reserve(p, WORD_OFF(word), have); /* whichever of them was read */
+        repair_reserve(p, WORD_OFF(word), have); /* whichever of the two sizes was read */
     }
 }
 
@@ -282,7 +280,7 @@ static int refuse_definition(const struct repair_table *t) {
                    t->v->ordinal, t->v->def.name, (unsigned long long)t->true_count);
 }
 
-/* What nothing can be found by is refused. */
+/* Refuses a segment in which nothing can be found. */
 static int judge_items(const struct repair *p) {
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
         if (p->table[i].true_count >= UNFIT_SAMPLE && p->table[i].unfit_count == p->table[i].true_count)
@@ -320,7 +318,7 @@ static int plan_items(struct repair *p) {
     return LARDER_OK;
 }
 
-/* A further round finds what the one before has left. */
+/* A further round finds what the previous one has left. */
 static void count_items(struct repair *p) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
@@ -367,7 +365,7 @@ void repair_forget_plan(struct repair *p) {
 
 /* ---- Storing it ------------------------------------------------------------------------------ */
 
-/* Nothing is linked there any more. Who reads just now notices. */
+/* Empties stripes. A reader that is in them notices by the sequence. */
 static void empty_stripes(struct repair *p, uint64_t off) {
     struct stripe_shm *stripes = off ? (struct stripe_shm *)(p->seg->base + off) : NULL;
     for (uint32_t i = 0; stripes && i < p->seg->stripe_count; i++) {
@@ -381,7 +379,7 @@ static void empty_stripes(struct repair *p, uint64_t off) {
     }
 }
 
-/* Every life is a new one: views that others hold are none of what comes. */
+/* Every table gets a new life, so that views of other processes are out of date. */
 static void store_entry(struct repair *p, uint32_t ordinal) {
     struct table_shm *shm = seg_table(p->seg, ordinal);
     struct repair_table *t = &p->table[ordinal];
@@ -392,7 +390,7 @@ static void store_entry(struct repair *p, uint32_t ordinal) {
         t->v->life = LIFE_NEXT(life, TABLE_READY);
         t->v->schema_off = SHM_LOAD(&shm->schema_off);
         SHM_STORE(&shm->life, t->v->life);
-        SHM_PUT(&shm->restamp, 0); /* repair_mend_items() does it */
+        SHM_PUT(&shm->restamp, 0); /* repair_mend_items() sets it */
     } else {
         /* first: a free entry with a definition is taken for a table (plan_definition) */
         SHM_PUT(&shm->schema_off, 0);
@@ -416,7 +414,7 @@ int repair_catalog(struct repair *p) {
     return LARDER_OK;
 }
 
-/* Empty stripes for an entry that has none. */
+/* Makes empty stripes for an entry that has none. */
 static int make_stripes(struct repair *p, shm_word *word, uint64_t *stripes_off) {
     uint64_t off, bytes = (uint64_t)p->seg->stripe_count * sizeof(struct stripe_shm);
     int r = repair_take(&p->w, bytes, HEAP_LINE, &off);

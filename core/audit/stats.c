@@ -125,7 +125,7 @@ int larder_index_stats(struct larder_table *t, struct larder_index_stats *out, u
     uint32_t made_count = 0;
     if (ERR_IS_NULL(t) || ERR_IS_NULL(count) || (capacity && ERR_IS_NULL(out)))
         return LARDER_E_INVAL;
-    /* Private memory, and not the stack: 26 of them are 9 KB. */
+    /* Private memory, not the stack: 26 of them are 9 KB. */
     struct larder_index_stats *made = priv_alloc(db_priv(t->db), (LARDER_INDEXES_MAX + 1) * sizeof *made);
     struct epoch_use *use = made ? views_visit(t->db) : NULL;
     int r = use ? table_index_stats(t, made, &made_count) : LARDER_E_NO_MEMORY;

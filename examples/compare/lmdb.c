@@ -107,7 +107,7 @@ static void print_newest(const char *shop_status, unsigned page_items) {
     (void)page_items; /* no pages: the transaction is open to the end, and the file grows */
     must(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn));
     must(mdb_cursor_open(txn, by_status, &cursor));
-    int r = mdb_cursor_get(cursor, &found, &job, MDB_SET_RANGE); /* the end, or behind it */
+    int r = mdb_cursor_get(cursor, &found, &job, MDB_SET_RANGE); /* the end, or after it */
     if (r == 0 && (found.mv_size != key.mv_size || memcmp(found.mv_data, key.mv_data, key.mv_size) != 0))
         r = mdb_cursor_get(cursor, &found, &job, MDB_PREV);
     else if (r == 0)

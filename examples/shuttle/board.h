@@ -1,13 +1,12 @@
 /* board.h - what the processes of the demo tell each other, outside the segment under test.
  *
  * Job      One shared mapping (a memfd that children inherit): the phase of the run, the history of
- *          every live item, and what each process counted. It outlives a SIGKILL of any of them, so
- *          nothing counted is lost.
- * Rules    B1 History: the writer stores `begun` = r before it puts revision r and `acked` = r once
- *             the put has
- *          returned OK. So a read returns a revision between what was acked before it and what was
- *          begun when it returned. B2 begun is acked or acked + 1: a killed writer leaves at most
- *          one put in doubt.
+ *          every live item, and the counts of each process. It outlives a SIGKILL of any of them,
+ *          so no count is lost.
+ * Rules    B1 History: the writer stores `begun` = r before it puts revision r, and `acked` = r
+ *             once the put has returned OK. So a read returns a revision between `acked` before the
+ *             read and `begun` after it.
+ *          B2 begun is acked or acked + 1: a killed writer leaves at most one put in doubt.
  *          B3 A result slot is written by one process in its life; a process that replaces another
  *             takes a new slot.
  * Orders   begun, acked, wave_start and phase are sequentially consistent; the counts are relaxed
@@ -63,10 +62,10 @@ struct board {
 
 /** Makes a board; *fd is its descriptor, inherited by children. NULL if the system refuses. */
 struct board *board_new(uint32_t live_count, int *fd);
-/** Maps the board of an inherited descriptor; NULL if it is none for this many live items. */
+/** Maps the board of an inherited descriptor. NULL if it is no board for this many live items. */
 struct board *board_map(int fd, uint32_t live_count);
 
-/** Counts one more; by the slot's own process only. */
+/** Counts one more; called by the slot's own process only. */
 void board_count(_Atomic uint64_t *word, uint64_t by);
 /** Keeps the first note of a slot. */
 void board_note(struct board_slot *slot, const char *text);

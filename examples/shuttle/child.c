@@ -21,7 +21,7 @@ bool child_start(struct child *c, const char *role, const char *segment, int boa
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() == parent) /* else it died before the line above */
+        if (getppid() == parent) /* else the parent died before the line above */
             (void)execv("/proc/self/exe", (char *const *)argv);
         _exit(127);
     }
@@ -29,12 +29,12 @@ bool child_start(struct child *c, const char *role, const char *segment, int boa
     return pid > 0;
 }
 
-/* Stops the child and says what it was doing; 0 if it was in no call. */
+/* Stops the child and returns what it was doing; 0 if it was in no call. */
 static uint32_t child_stop(struct child *c, const struct board *board) {
     int status;
     (void)kill(c->pid, SIGSTOP);
     if (waitpid(c->pid, &status, WUNTRACED) != c->pid || !WIFSTOPPED(status)) {
-        c->pid = 0; /* it has ended by itself */
+        c->pid = 0; /* it has ended on its own */
         return 0;
     }
     return atomic_load(&board->slot[c->slot].in_call);

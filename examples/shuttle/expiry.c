@@ -1,4 +1,4 @@
-/* expiry.c - pattern 23: sessions that end while one looks. See expiry.h. */
+/* expiry.c - pattern 23: sessions that expire while they are read. See expiry.h. */
 #include "expiry.h"
 
 #include <stdlib.h>
@@ -11,8 +11,8 @@
 #include "when.h"
 #include "worker.h"
 
-#define EXPIRY_STATE_BYTES 8000u /* so that 200 sessions show in the memory in use */
-#define EXPIRY_LOOK_EVERY 16u    /* one question in so many is about the whole wave */
+#define EXPIRY_STATE_BYTES 8000u /* large, so that 200 sessions show in the memory in use */
+#define EXPIRY_LOOK_EVERY 16u    /* one question in this many is about the whole wave */
 
 int64_t expiry_at(int64_t wave_start, uint32_t i) {
     return wave_start + EXPIRY_FIRST_S + i % (EXPIRY_LAST_S - EXPIRY_FIRST_S + 1);
@@ -78,7 +78,7 @@ static int64_t expiry_now_s(void) {
     return t.tv_sec;
 }
 
-/* NULL if a session may be seen, or not seen, by a call between those two seconds. */
+/* NULL if a call between those two seconds may see the session, or not see it. */
 static const char *expiry_judge(int64_t wave_start, uint32_t i, bool is_seen, int64_t before_s, int64_t after_s) {
     int64_t at_s = expiry_at(wave_start, i);
     if (is_seen && before_s >= at_s)
@@ -95,7 +95,7 @@ static const char *expiry_judge_item(int64_t wave_start, uint32_t i, const struc
     return sink_fingerprint(&s) == sink_fingerprint_item(item) ? NULL : "a session has wrong attributes";
 }
 
-/* Which sessions of the wave a page holds; each once, each whole. */
+/* Finds which sessions of the wave a page holds: each once, each whole. */
 static const char *expiry_take(int64_t wave_start, const struct larder_page *page, bool seen[EXPIRY_SESSIONS]) {
     const char *complaint = NULL;
     for (uint32_t n = 0; n < larder_page_count(page) && !complaint; n++) {
@@ -104,7 +104,7 @@ static const char *expiry_take(int64_t wave_start, const struct larder_page *pag
         int64_t i;
         if (larder_item_get(item, "userId", &v) != LARDER_OK || larder_value_int64(&v, &i) != LARDER_OK || i < 0 ||
             i >= EXPIRY_SESSIONS || seen[i])
-            return "a session twice, or one that nobody stored";
+            return "a session came twice, or was never stored";
         seen[i] = true;
         complaint = expiry_judge_item(wave_start, (uint32_t)i, item);
     }

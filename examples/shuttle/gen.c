@@ -2,11 +2,11 @@
  *
  * Job sizes  Jobs per shop follow a Pareto law of exponent 1/2, x = 1.08 / u^2, cut at 4,000: half
  *            of the shops have 4 or fewer, three of four fewer than 20, one in forty more than
- *            2,000, and the mean is 130. u is stratified (each shop has its own nth part of [0,
- *            1)), so a small load has the same shape as a big one.
- * Times      The 60 days are cut into as many slots as the shop has jobs, one job in each at a
- *            random millisecond: any job's time is known without the others, times are unique in a
- *            shop, and a time leads back to its job.
+ *            2,000, and the mean is 130. u is stratified (each shop has its own nth part of
+ *            [0, 1)), so a small load has the same shape as a large one.
+ * Times      The 60 days are cut into as many slots as the shop has jobs, with one job in each at a
+ *            random millisecond. So any job's time is known without the others, times are unique in
+ *            a shop, and a time leads back to its job.
  */
 #include "gen.h"
 
@@ -54,7 +54,7 @@ static uint64_t gen_draw_job(const struct gen *g, uint32_t shop, uint32_t job, u
     return gen_draw(g, (struct gen_place){GEN_JOB, shop, job}, salt);
 }
 
-/* A shop's rank by size: multiplying by a prime above every shop count scatters the ranks and gives
+/* A shop's rank by size. Multiplying by a prime above every shop count scatters the ranks and gives
  * each one once. */
 static uint32_t gen_job_draw_count(const struct gen *g, uint32_t shop) {
     uint32_t n = g->load.shop_count;
@@ -144,7 +144,7 @@ uint32_t gen_id(const struct gen *g, struct gen_place p) {
 
 struct gen_place gen_place_in(const struct gen *g, uint32_t shop, uint32_t nth) {
     uint32_t jobs = g->job_count[shop];
-    if (nth >= 1 && nth - 1 < jobs) /* most items, and brute force asks for all of them */
+    if (nth >= 1 && nth - 1 < jobs) /* most items; brute force asks for all of them */
         return (struct gen_place){GEN_JOB, shop, nth - 1};
     const uint32_t counts[] = {1, jobs, GEN_DAYS, GEN_MONTHS, 1 + gen_schema_versions(g, shop)};
     unsigned kind = GEN_SHOP;
@@ -209,8 +209,8 @@ uint32_t gen_job_at(const struct gen *g, uint32_t shop, int64_t created_ms) {
     return gen_job_created_ms(g, shop, job) == created_ms ? job : GEN_NONE;
 }
 
-/* A fixed job has come to its end, nearly always. A live one goes round: QUEUED, PROCESSING,
- * COMPLETED or FAILED, and queued again as if its owner had pressed "run again". */
+/* A fixed job has nearly always ended. A live one goes round: QUEUED, PROCESSING, COMPLETED or
+ * FAILED, and queued again as if its owner had pressed "run again". */
 enum gen_status gen_job_status(const struct gen *g, uint32_t shop, uint32_t job, uint32_t revision) {
     uint64_t draw = gen_draw_job(g, shop, job, SALT_STATUS);
     if (gen_live(g, (struct gen_place){GEN_JOB, shop, job}) == GEN_NONE) {
@@ -237,8 +237,8 @@ int64_t gen_shop_installed_ms(const struct gen *g, uint32_t shop) {
     return gen_window_start_ms(g) - (int64_t)back_ms;
 }
 
-/* Logged in on the second half of today: a day or a year from then is at least half a day after any
- * moment of today, so no session of the load ends under the reader's eyes. Session 0 is the offline
+/* Logged in on the second half of today: a day or a year later is at least half a day after any
+ * moment of today, so no session of the load expires while it is read. Session 0 is the offline
  * one; a renewal adds an hour. */
 int64_t gen_session_expires_s(const struct gen *g, uint32_t shop, uint32_t session, uint32_t revision) {
     uint64_t draw = gen_draw(g, (struct gen_place){GEN_SESSION, shop, session}, SALT_SESSION);

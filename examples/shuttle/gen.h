@@ -1,14 +1,14 @@
 /* gen.h - the load: which items there are, as a pure function of a seed.
  *
- * Job      Numbers every item of the load (its id), says what it is (its place) and draws its
- *          facts. Nothing is stored but two prefix sums and some texts, so every process of the
- *          demo makes the same million items again for itself.
- * Picture  ids of shop s:  | shop | job 0 .. n-1 | day 0..59 | month 0..2 | schema CURRENT, V1..Vv | session 0..2 |
- *          after the last shop comes the one AppConfig item.
- * Rules    G1 Equal struct load, equal items. G2 A fixed item never changes after the load. G3 A
- *             live item is at some
- *          revision r = 0, 1, 2, ... and all its attributes follow from (id, r): a reader who knows
- *          both knows it all.
+ * Job      Numbers every item of the load (its id), knows its place and draws its facts. Only two
+ *          prefix sums and some texts are stored, so every process of the demo makes the same
+ *          million items for itself.
+ * Picture  ids of shop s:  | shop | job 0 .. n-1 | day 0..59 | month 0..2 | schema | session 0..2 |
+ *          schema: CURRENT, V1 .. Vv. After the last shop comes the one AppConfig item.
+ * Rules    G1 Equal struct load, equal items.
+ *          G2 A fixed item never changes after the load.
+ *          G3 A live item is at some revision r = 0, 1, 2, ... and all its attributes follow from
+ *             (id, r).
  * Not here Attributes (item.c), keys (key.c), from keys back to ids (ident.c).
  */
 #ifndef SHUTTLE_GEN_H
@@ -23,11 +23,12 @@
 #define GEN_JOBS_MAX 4000u
 #define GEN_SHOPS_MIN 10u /* fewer might all be large ones, which pattern 20r cannot use */
 #define GEN_SHOPS_MAX 1000000u
-/* The newest job of a shop is live, and every 8th before it, as far as the 64th: what a real shop
+/* The newest job of a shop is live, and every 8th before it up to the 64th: those that a real shop
  * still works on. So are its usage of this month and its offline session. */
 #define GEN_LIVE_EVERY 8u
 #define GEN_LIVE_JOBS_MAX 8u
-#define GEN_DOMAIN_BYTES 40 /* longest: 8 + 8 letters, 7 digits, "-", "-", ".myshopify.com" and the final 0 */
+/* Longest: 8 + 8 letters, 7 digits, "-", "-", ".myshopify.com" and the final 0. */
+#define GEN_DOMAIN_BYTES 40
 #define GEN_DATE_COUNT (2 * GEN_DAYS)
 #define GEN_DATE_BYTES 11
 #define GEN_NONE UINT32_MAX
@@ -39,7 +40,7 @@ enum gen_plan { GEN_FREE, GEN_SMALL, GEN_MEDIUM, GEN_LARGE, GEN_PLAN_COUNT };
 extern const char *const gen_status_names[GEN_STATUS_COUNT];
 extern const char *const gen_plan_names[GEN_PLAN_COUNT];
 
-/** All that a load depends on. */
+/** Everything that a load depends on. */
 struct gen_load {
     uint64_t seed;
     uint32_t shop_count;
@@ -56,8 +57,8 @@ struct gen {
     char date[GEN_DATE_COUNT][GEN_DATE_BYTES]; /* from the first day of usage on */
 };
 
-/** Which item: GEN_CONFIG has shop and ordinal 0; a schema's ordinal 0 is CURRENT, v is version
- * v. */
+/** The place of an item: GEN_CONFIG has shop and ordinal 0; a schema's ordinal 0 is CURRENT, v is
+ * version v. */
 struct gen_place {
     enum gen_kind kind;
     uint32_t shop, ordinal;
@@ -92,7 +93,7 @@ struct gen_place gen_live_place(const struct gen *g, uint32_t shop, uint32_t nth
 uint64_t gen_draw(const struct gen *g, struct gen_place p, uint32_t salt);
 
 int64_t gen_job_created_ms(const struct gen *g, uint32_t shop, uint32_t job);
-/** The job of a shop that was created at that millisecond, if any was: undoes
+/** The job of a shop that was created in that millisecond, if there is one: undoes
  * gen_job_created_ms(). */
 uint32_t gen_job_at(const struct gen *g, uint32_t shop, int64_t created_ms);
 enum gen_status gen_job_status(const struct gen *g, uint32_t shop, uint32_t job, uint32_t revision);

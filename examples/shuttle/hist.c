@@ -9,7 +9,7 @@ static unsigned hist_bucket(uint64_t ns) {
     return b < HIST_BUCKETS ? b : HIST_BUCKETS - 1;
 }
 
-/* The greatest value of a bucket. */
+/* The largest value of a bucket. */
 static uint64_t hist_top(unsigned b) {
     if (b < 1u << HIST_SUB_BITS)
         return b;

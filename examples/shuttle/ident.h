@@ -7,8 +7,8 @@
 #include "gen.h"
 
 /**
- * Finds whose key this is. Reads no more than it needs to (a wrong digit elsewhere may pass): the
- * caller then compares the item, keys included, with what the generator makes of the place.
+ * Finds the place of a key. Reads no more than it needs (a wrong digit elsewhere may pass): the
+ * caller then compares the item, keys included, with the generator's item of that place.
  * @return False if no item of the load can have this key.
  */
 bool ident_find(const struct gen *g, const char *partition, const char *sort, struct gen_place *out);

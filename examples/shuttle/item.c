@@ -11,7 +11,7 @@
 
 enum { SALT_FACTS = 200, SALT_TOKEN, SALT_SIZE, SALT_REVISED };
 
-/* Many small draws out of one: each call takes some bits. */
+/* Many small draws from one: each call takes some bits. */
 static uint32_t item_take(uint64_t *draw, uint32_t n) {
     uint32_t taken = (uint32_t)(*draw % n);
     *draw = rng_mix(*draw);
@@ -24,8 +24,7 @@ static void item_emit_stamp(struct sink *s, const char *name, int64_t epoch_ms) 
     sink_s(s, name, stamp);
 }
 
-/* "shpat_" and 32 hexadecimal digits: the shape of a Shopify access token, and no more than
- * that. */
+/* "shpat_" and 32 hexadecimal digits: the shape of a Shopify access token, but not one. */
 static void item_emit_token(const struct gen *g, struct gen_place p, struct sink *s) {
     char token[48];
     uint64_t a = gen_draw(g, p, SALT_TOKEN), b = rng_mix(a);
@@ -57,7 +56,7 @@ static void item_emit_settings(uint64_t draw, struct sink *s) {
     sink_s(s, NULL, "Handle");
     sink_s(s, NULL, "Title");
     if (item_take(&draw, 2))
-        sink_s(s, NULL, "Größe"); /* not ASCII, as real column names are not */
+        sink_s(s, NULL, "Größe"); /* not ASCII: real column names are not */
     sink_end(s);
     sink_end(s);
 }

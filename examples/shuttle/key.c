@@ -1,4 +1,4 @@
-/* key.c - the table's keys: what each kind of item is found under. See key.h. */
+/* key.c - the table's keys: where each kind of item is found. See key.h. */
 #include "key.h"
 
 #include <stddef.h>
@@ -41,7 +41,7 @@ void key_shop_sessions(const struct gen *g, uint32_t shop, char out[KEY_TEXT_BYT
     text_add(&t, "#SESSIONS");
 }
 
-/* As Shopify names them: one offline session a shop, and an online one for each user. */
+/* As Shopify names them: one offline session per shop, and an online one per user. */
 void key_session_id(const struct gen *g, uint32_t shop, uint32_t session, char out[KEY_TEXT_BYTES]) {
     struct text t = text_on(out, KEY_TEXT_BYTES);
     if (session == 0)
@@ -78,7 +78,7 @@ void key_join(const char *a, const char *b, char out[KEY_TEXT_BYTES]) {
     text_add(&t, b);
 }
 
-/* ---- One function a kind --------------------------------------------------------------------- */
+/* ---- One function per kind ------------------------------------------------------------------- */
 
 /* The two texts of a key under construction. */
 struct key_texts {

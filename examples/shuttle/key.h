@@ -1,8 +1,8 @@
-/* key.h - the table's keys: what each kind of item is found under.
+/* key.h - the table's keys: where each kind of item is found.
  *
- * Job      One function knows the key of every item in the table and in each of its four indexes;
- *          the writer of items, the brute force and the questions of the workers all ask it.
- *          README.md has the same as a table for people.
+ * Job      One function knows the key of every item in the table and in each of its four indexes.
+ *          The writer of items, the brute force and the workers' questions all use it. README.md
+ *          has the same as a table for people.
  */
 #ifndef SHUTTLE_KEY_H
 #define SHUTTLE_KEY_H

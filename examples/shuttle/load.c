@@ -1,4 +1,4 @@
-/* load.c - stores the load, and remembers in the table what it was made from. See load.h. */
+/* load.c - stores the load, and records in the table what it was made from. See load.h. */
 #include "load.h"
 
 #include <inttypes.h>
@@ -20,13 +20,13 @@
 #define LOAD_KEY "LOAD#CURRENT"
 #define LOAD_BAR 40u
 
-/* How many items each loading process has stored. */
+/* The number of items that each loading process has stored. */
 struct load_progress {
     _Atomic uint32_t stored[LOAD_PROCESSES];
 };
 
-/* What a loading process holds; opened after the fork, so that each has an attachment of its
- * own. */
+/* The handles of a loading process; opened after the fork, so that each process has its own
+ * attachment. */
 struct load_store {
     struct larder *db;
     struct larder_table *table;
@@ -92,7 +92,7 @@ static double load_seconds(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* On a terminal a bar that fills; in a log a line for each tenth. */
+/* On a terminal a bar that fills; in a log one line for each tenth. */
 static void load_show(uint64_t stored, uint64_t total, double seconds, unsigned *tenths_shown) {
     char bar[LOAD_BAR + 1];
     unsigned tenths = (unsigned)(stored * 10 / total);
@@ -108,7 +108,7 @@ static void load_show(uint64_t stored, uint64_t total, double seconds, unsigned 
     (void)fflush(stdout);
 }
 
-/* Waits for the children and shows how far they are; false if one failed. */
+/* Waits for the children and shows their progress; false if one failed. */
 static bool load_wait(struct load_progress *progress, uint64_t total, unsigned running) {
     double begun = load_seconds();
     unsigned tenths_shown = 0;
@@ -131,7 +131,7 @@ static bool load_wait(struct load_progress *progress, uint64_t total, unsigned r
     return is_good;
 }
 
-/* ---- The item that says what was loaded ------------------------------------------------------ */
+/* ---- The item that records the load ---------------------------------------------------------- */
 
 static bool load_write(const char *segment, const struct gen_load *load) {
     struct load_store l = {0};
@@ -160,7 +160,7 @@ bool load_read(struct larder_table *t, struct larder_page *page, struct gen_load
     int64_t seed, shops, today;
     int result = larder_get(t, &key, page);
     if (result == LARDER_NOT_FOUND) {
-        (void)fprintf(stderr, "shuttle: the table is not loaded (to its end); `shuttle load` does that\n");
+        (void)fprintf(stderr, "shuttle: the table is not loaded completely; run `shuttle load`\n");
         return false;
     }
     if (result != LARDER_OK)
@@ -173,7 +173,7 @@ bool load_read(struct larder_table *t, struct larder_page *page, struct gen_load
     return true;
 }
 
-/* How many loading processes could be started. */
+/* The number of loading processes that could be started. */
 static unsigned load_fork(const char *segment, const struct gen *g, struct load_progress *progress) {
     unsigned started = 0;
     for (; started < LOAD_PROCESSES; started++) {

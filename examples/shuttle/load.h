@@ -1,9 +1,9 @@
-/* load.h - stores the load, and remembers in the table what it was made from.
+/* load.h - stores the load, and records in the table what it was made from.
  *
- * Job      Two processes put every item the generator makes; the parent draws the progress. Last
- *          comes one item under CONFIG / LOAD#CURRENT with the seed, the number of shops and the
- *          day, from which any process can make the same items again: it is there exactly if the
- *          load is complete.
+ * Job      Two processes put every item of the generator; the parent draws the progress. The last
+ *          item, under CONFIG / LOAD#CURRENT, has the seed, the number of shops and the day, from
+ *          which any process can make the same items again. It is there exactly if the load is
+ *          complete.
  */
 #ifndef SHUTTLE_LOAD_H
 #define SHUTTLE_LOAD_H
@@ -16,7 +16,7 @@
 /** Loads a segment whose table exists. @return The exit code of `shuttle load`. */
 int load_run(const char *segment, const struct gen_load *load);
 
-/** Reads what the table was loaded from. Says on stderr why not. */
+/** Reads what the table was loaded from. A failure is explained on stderr. */
 bool load_read(struct larder_table *t, struct larder_page *page, struct gen_load *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* main.c - the shuttle command: load, run, and the two that run starts. */
+/* main.c - the shuttle command: load, run, and the two roles that run starts. */
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,5 +1,4 @@
-/* oracle.c - says whether an answer of the engine is right, without asking the engine. See
- * oracle.h. */
+/* oracle.c - judges the engine's answers without asking the engine. See oracle.h. */
 #include "oracle.h"
 
 #include <stdio.h>
@@ -10,8 +9,8 @@
 #include "item.h"
 #include "sink.h"
 
-#define ORACLE_REVISIONS_MAX                                                                                           \
-    64 /* a live item that changed more often during one call is judged by what it shows only */
+/* A live item that changed more often during one call is judged by its own revision only. */
+#define ORACLE_REVISIONS_MAX 64
 
 bool oracle_init(struct oracle *o, const struct gen *g, struct board *board) {
     uint32_t items = gen_item_count(g), live = gen_live_count(g);
@@ -43,7 +42,7 @@ void oracle_done(struct oracle *o) {
 void oracle_complain(struct oracle *o, const char *what, const char *partition, const char *sort) {
     const struct oracle_question *q = &o->question;
     if (o->complaint[0])
-        return; /* the first one says most */
+        return; /* the first complaint is the most useful */
     (void)snprintf(o->complaint, sizeof o->complaint, "%s %s (op %d \"%s\" \"%s\"): %s: %s %s",
                    q->index == KEY_TABLE ? "table" : key_attributes[q->index].index, q->partition, (int)q->op, q->low,
                    q->high, what, partition, sort);
@@ -80,7 +79,7 @@ static bool oracle_matches(const struct oracle *o, struct gen_place p, uint32_t 
            oracle_sort_matches(&o->question, k.sort);
 }
 
-/* A live item of another index than the table's may match at some revisions only: it stays a
+/* A live item of an index other than the table may match at some revisions only: it stays a
  * candidate, and the judge looks closer. */
 static bool oracle_is_candidate(const struct oracle *o, struct gen_place p) {
     struct key k;
@@ -108,8 +107,8 @@ static void oracle_collect(struct oracle *o, struct oracle_ids *ids) {
         oracle_collect_shop(o, s, ids);
 }
 
-/* Copies the candidates of a question that will come again. Without memory for it they are
- * collected every time. */
+/* Keeps the candidates of a question that will come again. Without memory they are collected each
+ * time. */
 static const struct oracle_ids *oracle_keep(struct oracle_ids *kept, const struct oracle_ids *found) {
     kept->id = malloc(sizeof *kept->id * (found->count + (size_t)1));
     if (!kept->id)
@@ -124,11 +123,11 @@ static int oracle_compare(const void *a, const void *b) {
     return strcmp(((const struct oracle_sorted *)a)->sort, ((const struct oracle_sorted *)b)->sort);
 }
 
-/* Leaves the items_max first candidates in the order asked for. */
+/* Keeps the first items_max candidates in the order asked for. */
 static void oracle_cut(const struct oracle *o, struct oracle_ids *ids) {
     uint32_t n = ids->count, max = o->question.items_max;
     struct oracle_sorted *sorted = o->sorted;
-    /* none has more; if one had, the judge would complain */
+    /* no shop has more jobs; if one had, the judge would complain */
     if (max == 0 || n <= max || n > GEN_JOBS_MAX)
         return;
     struct key k;
@@ -226,7 +225,7 @@ static bool oracle_revision(struct oracle *o, const struct larder_item *item, ui
 static void oracle_judge_order(struct oracle *o, const struct larder_item *item, const struct key *k) {
     char sort[KEY_TEXT_BYTES];
     if (!oracle_text(item, key_attributes[o->question.index].sort, sort)) {
-        oracle_complain(o, "no sort key of the index", k->partition, k->sort);
+        oracle_complain(o, "it has no sort key of the index", k->partition, k->sort);
         return;
     }
     int order = strcmp(o->last_sort, sort);
@@ -245,7 +244,7 @@ static void oracle_judge_item(struct oracle *o, const struct larder_item *item) 
         return;
     }
     if (!ident_find(o->gen, k.partition, k.sort, &p)) {
-        oracle_complain(o, "an item that nobody stored", k.partition, k.sort);
+        oracle_complain(o, "an item that was never stored", k.partition, k.sort);
         return;
     }
     uint32_t id = gen_id(o->gen, p), live = gen_live(o->gen, p);

@@ -1,16 +1,18 @@
-/* oracle.h - says whether an answer of the engine is right, without asking the engine.
+/* oracle.h - judges the engine's answers without asking the engine.
  *
- * Job      For a question, filters and sorts the items that the generator makes (brute force), and
- *          compares what the engine returned item by item: all attributes, order, nothing missing,
- *          nothing twice, nothing else.
- * Picture  oracle_ask(question) -> candidates, marked    larder_query() -> page -> oracle_judge(page) ... ->
- * oracle_end() Rules    O1 A fixed item is in the answer exactly if it matches. O2 A live item that is returned is
- * whole (all attributes are those of one revision), matches at that revision, and the revision is
- * none older than what
- *          was acknowledged before the question or seen before by this process, and none newer than
- *          what the writer has begun. O3 A live item that matches at every revision it can have had
- *          during the call is there; one that matches at none is not. With the writer at rest O2
- *          and O3 leave one right answer, as O1 does.
+ * Job      For a question, filters and sorts the generator's items (brute force), and compares the
+ *          engine's answer item by item: all attributes, order, nothing missing, nothing twice,
+ *          nothing else.
+ * Picture  oracle_ask(question) -> candidates, marked
+ *          larder_query() -> page -> oracle_judge(page) ... -> oracle_end()
+ * Rules    O1 A fixed item is in the answer exactly if it matches.
+ *          O2 A returned live item is whole (all attributes are of one revision) and matches at
+ *             that revision. The revision is not older than the one acknowledged before the
+ *             question or seen before by this process, and not newer than what the writer has
+ *             begun.
+ *          O3 A live item that matches at every revision it can have had during the call is there;
+ *             one that matches at none is not. When the writer is at rest, O2 and O3 leave one
+ *             right answer, as O1 does.
  *          O4 Sort keys never fall (never rise when descending); items of equal sort key may come
  *             in any order.
  * Not here Timing and calling (worker.c), sessions that expire (expiry.c).
@@ -30,20 +32,21 @@
 #define ORACLE_ALL_KINDS (~0u)
 #define ORACLE_CACHE_MAX 80
 
-/** A query, and where brute force has to look for its answer. */
+/** A query, and the items in which brute force looks for its answer. */
 struct oracle_question {
     enum key_index index;
     enum larder_sort_op op;
     char partition[KEY_TEXT_BYTES], low[KEY_TEXT_BYTES], high[KEY_TEXT_BYTES];
     bool is_descending;
-    uint32_t page_items; /* of one page; 0: no bound */
+    uint32_t page_items; /* per page; 0: no bound */
     uint32_t
-        items_max; /* of all pages asked for; 0: no bound. Only for the jobs of a shop in the table: their keys never
-                             change */
+        /* over all pages; 0: no bound. Only for the jobs of a shop in the table, whose keys never
+         * change */
+        items_max;
     uint32_t shop; /* all items of this shop, or ORACLE_ALL_SHOPS */
-    /* bits 1 << enum gen_kind, for ORACLE_ALL_SHOPS: the other kinds are not in that index */
+    /* bits 1 << enum gen_kind, for ORACLE_ALL_SHOPS: other kinds are not in that index */
     unsigned kinds;
-    /* 0, or 1..ORACLE_CACHE_MAX: the answer's number among those kept, as all shops are many */
+    /* 0, or 1..ORACLE_CACHE_MAX: the number of a kept answer, because all shops are many */
     uint32_t cache;
 };
 
@@ -63,7 +66,7 @@ struct oracle {
     uint64_t *fingerprint; /* by id, of fixed items; 0: not computed yet */
     /* by id: 2 * round if a candidate of this round, 2 * round + 1 once seen */
     uint32_t *mark;
-    /* by live number: least revision this answer may show; newest seen so far */
+    /* by live number: smallest revision this answer may show; newest seen so far */
     uint32_t *low, *seen;
     uint32_t round;
     struct oracle_sorted *sorted; /* room for the jobs of the largest shop */
@@ -82,19 +85,18 @@ void oracle_done(struct oracle *o);
 
 /** Starts a question: call before the engine is asked. */
 void oracle_ask(struct oracle *o, const struct oracle_question *q);
-/** The same when only item `id` (GEN_NONE: none) can be in the answer: one full primary key, or a
+/** The same if only item `id` (GEN_NONE: none) can be in the answer: one full primary key, or a
  * unique sort key. */
 void oracle_ask_one(struct oracle *o, const struct oracle_question *q, uint32_t id);
 /** Judges the items of one page, in order. */
 void oracle_judge(struct oracle *o, const struct larder_page *page);
-/** Ends the question: nothing more will come. @return Whether the answer was right; else
- * o->complaint says what is not.
- */
+/** Ends the question: no more items will come. @return Whether the answer was right; if not,
+ * o->complaint says why. */
 bool oracle_end(struct oracle *o);
 /** Adds a complaint of the caller's own, such as a failed call. */
 void oracle_complain(struct oracle *o, const char *what, const char *partition, const char *sort);
 
-/** Copies a text attribute; false if the item has none of that name, or it is no text or too
+/** Copies a text attribute; false if the item has none of that name, or it is not text or too
  * long. */
 bool oracle_text(const struct larder_item *item, const char *name, char out[KEY_TEXT_BYTES]);
 

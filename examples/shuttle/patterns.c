@@ -18,7 +18,8 @@ enum {
 };
 _Static_assert(CACHE_DAY + GEN_DAYS - 1 <= ORACLE_CACHE_MAX, "a kept answer for each question about all shops");
 
-#define PATTERN_SMALL_SHOP_JOBS 64u /* its jobs fit into one page, which a moving job cannot slip through */
+/* Its jobs fit into one page, which a moving job cannot slip through. */
+#define PATTERN_SMALL_SHOP_JOBS 64u
 
 /* ---- Gets ------------------------------------------------------------------------------------ */
 
@@ -153,7 +154,7 @@ static bool run_16_versions(struct worker *w, uint32_t shop, uint32_t variant) {
 }
 
 /* "Live" as of now, or as of a moment in the next two days: by then the online sessions have
- * ended. */
+ * expired. */
 static bool run_18(struct worker *w, uint32_t shop, uint32_t variant) {
     struct oracle_question q = of_shop(w, shop, LARDER_SORT_GT, "");
     int64_t at_s = time(NULL) + (variant == 0 ? 0 : rng_below(&w->rng, 2 * (uint32_t)WHEN_DAY_S));
@@ -163,11 +164,11 @@ static bool run_18(struct worker *w, uint32_t shop, uint32_t variant) {
     return worker_query(w, &q, WORKER_ANY);
 }
 
-/* All jobs of a shop through the index that they move about in: each must be there exactly once,
- * wherever it is. */
+/* All jobs of a shop through the index in which they move: each must be there exactly once, at
+ * either place. */
 static bool run_20_readers(struct worker *w, uint32_t shop, uint32_t variant) {
     (void)variant;
-    /* most are small: the next one will do */
+    /* most shops are small: the next small one will do */
     while (w->gen.job_count[shop] > PATTERN_SMALL_SHOP_JOBS)
         shop = (shop + 1) % w->gen.load.shop_count;
     struct oracle_question q = of_shop(w, shop, LARDER_SORT_BEGINS_WITH, "STATUS#");
@@ -224,8 +225,8 @@ static bool run_23(struct worker *w, uint32_t shop, uint32_t variant) {
 
 /* ---- The table ------------------------------------------------------------------------------- */
 
-/* Weights: what a user waits for comes often; what walks all shops, and returns thousands of items,
- * comes rarely. */
+/* Weights: questions that a user waits for come often; those that walk all shops and return
+ * thousands of items come rarely. */
 const struct pattern patterns[] = {
     {"1", "shop by domain", 750, true, 1, run_1},
     {"2", "all shops by install date", 1, false, 1, run_2},

@@ -13,8 +13,7 @@ uint64_t report_wrong(const struct board *b);
 uint64_t report_changes(const struct board *b);
 
 /** Prints a line for each pattern, and the first wrong answers. @return True if all were right and
- * none was left out.
- */
+ * none was left out. */
 bool report_table(const struct board *b);
 
 /** 1234567 as 1,234,567. */

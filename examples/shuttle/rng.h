@@ -1,8 +1,8 @@
 /* rng.h - random numbers that are a function of their inputs, the same on every machine.
  *
- * Job      rng_mix() scatters 64 bits (the finaliser of SplitMix64); rng_hash() draws a number for
- *          a place in the load without drawing the ones before it; struct rng is a sequence, for
- *          choosing what to ask next.
+ * Job      rng_mix() scatters 64 bits (the finaliser of SplitMix64). rng_hash() draws a number for
+ *          a place in the load without drawing the ones before it. struct rng is a sequence, for
+ *          choosing the next question.
  * Not here Quality beyond test data: nothing secret depends on this.
  */
 #ifndef SHUTTLE_RNG_H
@@ -29,7 +29,7 @@ static inline uint64_t rng_next(struct rng *r) {
     return rng_mix(r->state++);
 }
 
-/** 0..n-1; n > 0. The bias of the multiplication is below 2^-32, and no answer depends on it. */
+/** 0..n-1; n > 0. The bias of the multiplication is below 2^-32; no answer depends on it. */
 static inline uint32_t rng_below(struct rng *r, uint32_t n) {
     return (uint32_t)(((rng_next(r) >> 32) * n) >> 32);
 }

@@ -1,6 +1,6 @@
 /* run.c - the supervisor of the demo. See run.h.
  *
- * Picture  start all -> live phase, a line a second (a wave of sessions melts; a worker and the
+ * Picture  start all -> live phase, one line a second (a wave of sessions expires; a worker and the
  *          writer are killed and replaced, the writer three times) -> writer ends -> workers ask
  *          everything once -> table.
  */
@@ -29,7 +29,7 @@
 #define RUN_START_SECONDS 60u
 #define RUN_DRAIN_SECONDS 30u
 #define RUN_REST_SECONDS 300u
-#define RUN_MEMORY_SECONDS 5 /* how soon after its end a session's memory must be back */
+#define RUN_MEMORY_SECONDS 5 /* how soon after its expiry a session's memory must be free */
 #define RUN_WAVE_PERIOD_S 20
 
 struct run {
@@ -42,8 +42,8 @@ struct run {
     struct board *board;
     int board_fd;
     struct child child[RUN_CHILDREN_MAX];
-    uint32_t slot_count;             /* slots given out so far */
-    struct larder_counters at_start; /* of the segment: what is shown is what this run has added */
+    uint32_t slot_count;             /* slots used so far */
+    struct larder_counters at_start; /* of the segment: the run shows what it has added */
     uint32_t wave_count;
     bool has_failed;
 };
@@ -53,7 +53,7 @@ static void run_fail(struct run *r, const char *what) {
     r->has_failed = true;
 }
 
-/* The same for a call that failed in this thread just now. */
+/* The same for a call that just failed in this thread. */
 static void run_fail_call(struct run *r, const char *what) {
     (void)printf("  FAILED: %s: %s\n", what, larder_error());
     r->has_failed = true;
@@ -78,8 +78,8 @@ static bool run_open(struct run *r) {
     return r->board != NULL;
 }
 
-/* A run may follow another on the same segment: the history begins with the revisions that the
- * table has. */
+/* A run may follow another on the same segment: the history begins with the revisions in the
+ * table. */
 static bool run_read_mark(struct run *r, struct gen_place p, struct board_mark *mark) {
     struct key k;
     struct larder_value v;
@@ -89,7 +89,7 @@ static bool run_read_mark(struct run *r, struct gen_place p, struct board_mark *
     if (larder_get(r->table, &key, r->page) != LARDER_OK ||
         larder_item_get(larder_page_item(r->page, 0), ITEM_REVISION, &v) != LARDER_OK ||
         larder_value_int64(&v, &revision) != LARDER_OK) {
-        run_fail(r, "the table does not hold what it was loaded with");
+        run_fail(r, "the table does not hold the items it was loaded with");
         return false;
     }
     atomic_store(&mark->begun, (uint32_t)revision);
@@ -107,7 +107,7 @@ static bool run_read_marks(struct run *r) {
     return true;
 }
 
-/* Worker i, or with i == worker_count the writer, in a slot of its own. */
+/* Starts worker i, or the writer if i == worker_count, in a slot of its own. */
 static bool run_start(struct run *r, uint32_t i) {
     const char *role = i == r->options->worker_count ? "write" : "work";
     if (r->slot_count == BOARD_SLOTS_MAX) {
@@ -153,7 +153,7 @@ static struct larder_segment_stats run_stats(struct run *r) {
     return stats;
 }
 
-/* How many expired sessions gave their memory back since the run began. */
+/* The number of expired sessions whose memory was freed since the run began. */
 static uint64_t run_removed(struct run *r, const struct larder_segment_stats *stats) {
     return stats->counters.expired - r->at_start.expired;
 }
@@ -192,7 +192,7 @@ static double run_ms(const struct timespec *since) {
     return (double)(t.tv_sec - since->tv_sec) * 1e3 + (double)(t.tv_nsec - since->tv_nsec) * 1e-6;
 }
 
-/* Kills a worker or the writer inside a call, and puts a new process in its place. */
+/* Kills a worker or the writer inside a call, and starts a new process in its place. */
 static void run_replace(struct run *r, uint32_t i) {
     const char *who = i == r->options->worker_count ? "the writer" : "a worker";
     struct timespec t;
@@ -212,12 +212,12 @@ static void run_replace(struct run *r, uint32_t i) {
 static void run_watch(struct run *r) {
     for (uint32_t i = 0; i <= r->options->worker_count; i++)
         if (child_has_died(&r->child[i])) {
-            run_fail(r, "a process died that nobody killed");
+            run_fail(r, "a process died without being killed");
             (void)run_start(r, i);
         }
 }
 
-/* Sleeps until so many whole seconds after `since`. */
+/* Sleeps until this many whole seconds after `since`. */
 static void run_sleep_until(const struct timespec *since, uint32_t seconds) {
     double left_ms = seconds * 1e3 - run_ms(since);
     if (left_ms > 0)
@@ -263,7 +263,7 @@ static void run_rest(struct run *r) {
                  report_number(report_compared(r->board) - before, number), run_ms(&begun) / 1e3);
 }
 
-/* All waves' memory must be back soon after their last second. */
+/* The memory of all waves must be free soon after their last second. */
 static void run_wait_memory(struct run *r) {
     uint64_t stored = (uint64_t)r->wave_count * EXPIRY_SESSIONS, removed;
     struct larder_segment_stats stats;
@@ -275,7 +275,7 @@ static void run_wait_memory(struct run *r) {
             break;
         (void)usleep(100000);
     }
-    (void)printf("  %" PRIu64 " sessions expired, the memory of %" PRIu64 " is given back\n", stored, removed);
+    (void)printf("  %" PRIu64 " sessions expired, the memory of %" PRIu64 " is freed\n", stored, removed);
     if (removed != stored)
         run_fail(r, "expired sessions still hold memory");
 }

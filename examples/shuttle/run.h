@@ -1,6 +1,6 @@
 /* run.h - the supervisor of the demo.
  *
- * Job      Starts the workers and the writer as real processes, kills some of them in mid-call,
+ * Job      Starts the workers and the writer as real processes, kills some of them inside a call,
  *          stores sessions that expire, lets everything come to rest, and reports.
  */
 #ifndef SHUTTLE_RUN_H
@@ -15,9 +15,8 @@ struct run_options {
 };
 #define RUN_WORKERS_MAX 8u
 
-/** @return EXIT_SUCCESS if every answer was right and every process did what it should; the exit
- *         code of `shuttle run`.
- */
+/** @return EXIT_SUCCESS if every answer was right and every process behaved; the exit code of
+ *         `shuttle run`. */
 int run_demo(const struct run_options *options);
 
 #endif

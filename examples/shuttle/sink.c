@@ -50,7 +50,7 @@ void sink_open(struct sink *s, struct larder_builder *builder) {
 
 void sink_s(struct sink *s, const char *name, const char *text) {
     sink_member(s, sink_name_hash(name, name ? strlen(name) : 0), sink_bytes_hash(LARDER_S, text, strlen(text)));
-    /* a failure is remembered and returned by larder_builder_finish(); so in all of these */
+    /* larder_builder_finish() returns the first failure; so no add is checked here */
     if (s->builder)
         (void)larder_builder_add_s(s->builder, name, text);
 }
@@ -107,9 +107,8 @@ static bool sink_is_container(enum larder_type type) {
     return type == LARDER_M || type == LARDER_L || type == LARDER_SS || type == LARDER_NS || type == LARDER_BS;
 }
 
-/* Depth first with a walk per level. Deeper than any item of the load is left out, which makes the
- * fingerprint wrong.
- */
+/* Depth first, with one walk per level. An item deeper than any of the load is cut, which makes its
+ * fingerprint wrong. */
 uint64_t sink_fingerprint_item(const struct larder_item *item) {
     struct larder_iter walk[SINK_DEPTH_MAX];
     struct larder_member m;

@@ -1,12 +1,12 @@
 /* sink.h - where the attributes of an item go: into a builder, into a fingerprint, or both.
  *
- * Job      item.c says each attribute once. The loader turns it into an item of the engine; the
- *          judge turns it into a 64-bit fingerprint without touching the engine, and takes the same
- *          fingerprint of what the engine returned.
- * Rules    S1 The fingerprint covers names, types, values and nesting. S2 It does not depend on the
- *             order of
- *          attributes, map members or set members, which have none; it does on that of list
- *          members. S3 Numbers count as integers: all numbers of the load are.
+ * Job      item.c names each attribute once. The loader turns it into an item of the engine. The
+ *          judge turns it into a 64-bit fingerprint without touching the engine, and computes the
+ *          same fingerprint of the item that the engine returned.
+ * Rules    S1 The fingerprint covers names, types, values and nesting.
+ *          S2 It depends on the order of list members, but not on that of attributes, map members
+ *             or set members, which have none.
+ *          S3 Numbers count as integers: all numbers of the load are integers.
  */
 #ifndef SHUTTLE_SINK_H
 #define SHUTTLE_SINK_H

@@ -1,9 +1,9 @@
 /* text.h - puts short texts together in a fixed buffer.
  *
- * Job      Keys are built by the million, and printf would be most of the time; these appends are a
- *          copy each.
- * Rules    T1 The buffer always ends with a 0. T2 What does not fit is left out and text_is_whole()
- *             says so.
+ * Job      Keys are built by the million, and printf would take most of the time; each of these
+ *          appends is one copy.
+ * Rules    T1 The buffer always ends with a 0.
+ *          T2 Text that does not fit is left out, and text_is_whole() says so.
  */
 #ifndef SHUTTLE_TEXT_H
 #define SHUTTLE_TEXT_H

@@ -17,7 +17,7 @@ static unsigned work_pick(struct worker *w, uint32_t weight_sum) {
 static void work_ask(struct worker *w, unsigned pattern, uint32_t shop, uint32_t variant) {
     w->pattern = pattern;
     bool is_right = patterns[pattern].run(w, shop, variant);
-    if (w->spent_ns > 0) /* pattern 23 has nothing to ask before the first wave */
+    if (w->spent_ns > 0) /* pattern 23 has no question before the first wave */
         worker_count(w, is_right);
 }
 
@@ -32,7 +32,7 @@ static void work_live(struct worker *w) {
     }
 }
 
-/* Every shop and every variant of every pattern, shared out among the workers by shop, or by
+/* Every shop and every variant of every pattern, divided among the workers by shop, or by
  * variant. */
 static void work_rest(struct worker *w, uint32_t share, uint32_t share_count) {
     for (unsigned i = 0; i < pattern_count; i++) {

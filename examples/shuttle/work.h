@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 /**
- * Runs until the board says that the phase at rest has been gone through.
- * @param share [in] Which part of the phase at rest is this worker's, of share_count.
- * @return The exit code of `shuttle work`: wrong answers are on the board, not in here.
+ * Runs until the board says that the phase at rest is over.
+ * @param share [in] This worker's part of the phase at rest, of share_count.
+ * @return The exit code of `shuttle work`: wrong answers are on the board, not in it.
  */
 int work_run(const char *segment, int board_fd, uint32_t slot, uint32_t share, uint32_t share_count);
 

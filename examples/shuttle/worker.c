@@ -48,7 +48,7 @@ void worker_close(struct worker *w) {
     oracle_done(&w->oracle);
     zipf_done(&w->zipf);
     gen_done(&w->gen);
-    larder_close(w->db); /* its pages and builders end with it */
+    larder_close(w->db); /* frees its pages and builders, too */
 }
 
 static uint64_t worker_now_ns(void) {

@@ -1,9 +1,9 @@
 /* write.c - the writer: changes job states, counts imports and renews sessions. See write.h.
  *
- * Job      Takes a live item from revision r to r + 1, again and again, keeping the history on the
+ * Job      Takes a live item from revision r to r + 1, repeatedly, and keeps the history on the
  *          board (board.h, B1). After each change it looks at both index positions, the one left
  *          and the one taken. A new writer first settles what a killed one left in doubt: the item
- *          itself says whether its last put took place.
+ *          itself shows whether the last put took place.
  */
 #include "write.h"
 
@@ -26,7 +26,7 @@ static bool write_wrong(struct worker *w, const char *what, struct gen_place p) 
 
 /* ---- One change ------------------------------------------------------------------------------ */
 
-/* Whether what the put replaced is the item as it was at that revision. */
+/* Whether the put replaced the item as it was at that revision. */
 static bool write_replaced(struct worker *w, struct gen_place p, uint32_t revision) {
     const struct larder_item *old = larder_page_item(w->page, 0);
     if (!old)
@@ -36,8 +36,8 @@ static bool write_replaced(struct worker *w, struct gen_place p, uint32_t revisi
     return true;
 }
 
-/* Looks at the index position that the item had at a revision: the oracle knows whether it is there
- * still. */
+/* Looks at the index position that the item had at a revision: the oracle knows whether it is still
+ * there. */
 static bool write_look(struct worker *w, struct gen_place p, uint32_t revision, enum key_index index) {
     struct oracle_question q = {.index = index, .op = LARDER_SORT_EQ};
     struct key k;
@@ -60,7 +60,7 @@ static bool write_put(struct worker *w, struct gen_place p, uint32_t live, uint3
     worker_call_begins(w);
     result = larder_put(w->table, item, w->page);
     worker_call_ends(w);
-    if (result != LARDER_OK) { /* a failure has changed nothing, so nothing was begun */
+    if (result != LARDER_OK) { /* a failure changes nothing, so nothing was begun */
         atomic_store(&w->board->mark[live].begun, revision - 1);
         return write_wrong(w, larder_error(), p);
     }
@@ -68,7 +68,7 @@ static bool write_put(struct worker *w, struct gen_place p, uint32_t live, uint3
     return write_replaced(w, p, revision - 1);
 }
 
-/* What one import adds to a month's usage. */
+/* The counts that one import adds to a month's usage. */
 static const struct write_counter {
     const char *name;
     int64_t by;
@@ -81,7 +81,7 @@ static const struct write_counter {
 };
 #define WRITE_COUNTERS (sizeof write_counters / sizeof write_counters[0])
 
-/* A copy of what the table has, with grown counters. NULL: it has none. */
+/* A copy of the table's item, with grown counters. NULL: there is none. */
 static const struct larder_item *write_grown(struct worker *w, const struct larder_item *old) {
     const struct larder_item *item;
     const char *names[WRITE_COUNTERS];
@@ -99,8 +99,8 @@ static const struct larder_item *write_grown(struct worker *w, const struct lard
     return larder_builder_finish(w->builder, &item) == LARDER_OK ? item : NULL;
 }
 
-/* Reads, adds, and stores it if nobody else did meanwhile; else again, with what is there now.
- * LARDER_NOT_FOUND: no counters. */
+/* Reads, adds, and stores the item if no other process did meanwhile; else again, with the new
+ * item. LARDER_NOT_FOUND: no counters. */
 static int write_count(struct worker *w, const struct larder_key *key) {
     int result = larder_get(w->table, key, w->page);
     if (result != LARDER_OK)
@@ -155,7 +155,7 @@ static void write_change(struct worker *w, struct gen_place p) {
 
 /* ---- After another writer's death ------------------------------------------------------------ */
 
-/* The revision that the table has. Any but the acknowledged one and its successor is a lost or an
+/* The revision in the table. Any but the acknowledged one and its successor is a lost or an
  * invented write. */
 static bool write_settle(struct worker *w, struct gen_place p, uint32_t live) {
     struct board_mark *mark = &w->board->mark[live];

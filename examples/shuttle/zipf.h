@@ -1,7 +1,7 @@
 /* zipf.h - picks shops as users do: a few very often, most hardly ever.
  *
- * Job      The shop of popularity rank k is picked with a chance proportional to 1 / k^0.99, the
- *          exponent of YCSB. Rank has nothing to do with a shop's size: a shop's ordinal is
+ * Job      The shop of popularity rank k is picked with a probability proportional to 1 / k^0.99,
+ *          the exponent of YCSB. The rank has nothing to do with the shop's size: ordinals are
  *          scattered over the ranks.
  */
 #ifndef SHUTTLE_ZIPF_H
@@ -14,7 +14,7 @@
 
 struct zipf {
     uint32_t count;
-    double *below; /* below[k]: chance of a rank less than or equal k */
+    double *below; /* below[k]: probability of a rank less than or equal to k */
 };
 
 /** False if there is no memory. */
