@@ -17,7 +17,7 @@
 #define PLAIN_ITEMS 24
 #define LARGE 12000u /* bytes: a block of whole spans */
 #define PARTITIONS 3
-#define PAGES_MAX 1000u /* more pages than items: a walk without end */
+#define PAGES_MAX 1000u /* more pages than items: a query that never ends */
 #define HASH_SEED UINT64_C(0x1a2de2c0ffee5eed)
 
 extern int damage_memfd;       /* the copy */

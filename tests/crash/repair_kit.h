@@ -1,8 +1,8 @@
 /* tests/crash/repair_kit.h - the segment that the suites of larder_repair() damage, and the judge
  * of what is repaired.
  *
- * Job      A segment with 1,000 items, four lists each, timers and runs of spans is written once;
- *          damage goes into copies of it through a mapping of its own. A repaired copy is judged by
+ * Job      A segment with 1,000 items, four lists each, timers and runs of spans is written once.
+ *          Damage goes into copies of it through a mapping of its own. A repaired copy is judged by
  *          all paths, in a child with a deadline.
  */
 #ifndef LARDER_TESTS_CRASH_REPAIR_KIT_H
@@ -67,7 +67,7 @@ struct trial {
 void show_note(void *arg, const char *line);
 void judge(const struct trial *trial, const char *what, uint64_t seed);
 
-/* Items of one of four stripes are about 250; hashes are random. */
+/* One of four stripes has about 250 items; hashes are random. */
 #define STRIPE_ITEMS 400
 
 /* Repairs in this process. */
