@@ -1,7 +1,7 @@
 /* tests/api/open_test.c - larder_open(), larder_close(), larder_memfd() and larder_destroy().
  *
  * Goal     What larder.h says of segments holds for a program that knows nothing else: flags,
- *          results, messages, who sees whose data, what stays of a segment that was destroyed,
+ *          results, messages, which process sees which data, what stays of a destroyed segment,
  *          nothing left open or mapped.
  * Method   The public functions only, on names, paths and memfds; other processes by fork.
  */
@@ -117,7 +117,7 @@ Test(open, sizes_and_stripes_are_reported) {
     larder_close(db);
 }
 
-/* What this kernel does with shared memory that is advised: see "Huge pages" of larder_open(). */
+/* How this kernel treats advised shared memory: see "Huge pages" of larder_open(). */
 static int has_advised_huge_pages(void) {
     char line[128] = "";
     FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "r");
@@ -128,8 +128,7 @@ static int has_advised_huge_pages(void) {
     return strstr(line, "[advise]") || strstr(line, "[within_size]") || strstr(line, "[always]");
 }
 
-/* Of this process's mappings that are shared: kilobytes in huge pages, and whether one was
- * advised. */
+/* Of this process's shared mappings: kilobytes in huge pages, and whether one was advised. */
 static uint64_t shared_huge_kb(int *is_advised) {
     char line[4096];
     uint64_t kb = 0;
@@ -150,7 +149,7 @@ static uint64_t shared_huge_kb(int *is_advised) {
     return kb;
 }
 
-/* Eight megabytes of items: so much is claimed. */
+/* Eight megabytes of items: as much is claimed. */
 static void fill(struct larder *db) {
     static char text[200000];
     struct larder_table *t;

@@ -1,7 +1,7 @@
-/* tests/unit/memory/heap_arena_test.c - memory that other arenas have, and spans that bins keep.
+/* tests/unit/memory/heap_arena_test.c - memory of other arenas, and spans that bins keep.
  *
- * Goal     FULL only if no arena has a block; a bin that is locked is passed by; kept spans go back
- *          before FULL.
+ * Goal     FULL only if no arena has a block. A locked bin is passed by. Kept spans go back before
+ *          FULL.
  * Method   A segment that is filled to the last span (heap_kit.h).
  */
 #include <criterion/criterion.h>
@@ -42,8 +42,8 @@ Test(heap_arena, full_only_if_no_arena_has_a_block) {
     finish(&f);
 }
 
-/* Who holds the bin may stand still: another one's blocks are taken then; if it is the last that
- * has some it is waited for. */
+/* The holder of the bin may stand still: then another bin's blocks are taken. Only the last bin
+ * that has some is waited for. */
 Test(heap_arena, locked_bins_are_passed_by) {
     struct fixture f;
     struct writer *other;
@@ -63,8 +63,8 @@ Test(heap_arena, locked_bins_are_passed_by) {
     finish(&f);
 }
 
-/* An empty span that a bin keeps serves a class of another arena, and joins a run, before anybody
- * is told that it is full. */
+/* An empty span that a bin keeps serves a class of another arena, and joins a run, before any call
+ * returns FULL. */
 Test(heap_arena, kept_spans_are_given_back_before_full) {
     struct fixture f;
     struct writer *other;

@@ -1,9 +1,8 @@
-/* tests/unit/memory/slot_map_test.c - the map of free slots, the bell and the turns of those who
- * wait.
+/* tests/unit/memory/slot_map_test.c - the map of free slots, the bell and the turns of waiters.
  *
- * Goal     The first free slot is found, by one of many who look; whatever the map says wrongly
- *          costs time, never a slot, and never gives one to two; who listens before the bell is
- *          rung does not sleep through it.
+ * Goal     The first free slot is found, by one of many that look. A wrong map costs time, never a
+ *          slot, and never gives a slot to two. A waiter that listens before the bell is rung does
+ *          not sleep through it.
  * Method   The functions of core/memory/slot_map.h on a segment of 70 slots, so that the last word
  *          of the map is not full.
  */
@@ -222,7 +221,7 @@ Test(slot_map, turns_are_taken_by_one_at_a_time) {
     cr_assert(slot_turn_take(s, 1030, 30, &from) && from == 20, "it goes round");
     slot_turn_pass(s, 1030, 22);
     cr_assert(slot_turn_take(s, 1030, 30, &from) && from == 22, "at once");
-    /* damage, or another clock: time is lost, and nothing else */
+    /* damage, or another clock: only time is lost */
     SHM_STORE(&s->shm->slot_turn, UINT64_MAX);
     cr_assert(slot_turn_take(s, 1040, 30, &from) && from < SLOTS);
     end(db);
