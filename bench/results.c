@@ -63,7 +63,7 @@ void results_write(const char *path, const struct machine *m, const char *plan, 
     json_decref(all);
 }
 
-/* ---- Comparing ----------------------------------------------------------------------------------------------------------- */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 static json_t *read_run(const char *path) {
     json_error_t error;
@@ -179,7 +179,7 @@ unsigned results_compare(const char *old_path, const char *new_path) {
     return regressions;
 }
 
-/* ---- Charts -------------------------------------------------------------------------------------------------------------- */
+/* ---- Charts ---------------------------------------------------------------------------------- */
 
 static FILE *chart_file(const char *folder, const char *name) {
     char path[512];

@@ -23,7 +23,7 @@
 
 TestSuite(errors_open, .timeout = 60 * SLOW_FACTOR);
 
-/* ---- Files that are not segments -------------------------------------------------------------- */
+/* ---- Files that are not segments ------------------------------------------------------------- */
 
 #define PATH_BYTES 96
 

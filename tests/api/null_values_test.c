@@ -17,7 +17,7 @@
 
 TestSuite(null_values, .timeout = 100 * SLOW_FACTOR);
 
-/* ---- Inside structures, and wrong sizes and numbers ---------------------------------- */
+/* ---- Inside structures, and wrong sizes and numbers ------------------------------------------ */
 
 /* Each of these definitions has one thing wrong. None makes a table, and the message is not empty.
  * */

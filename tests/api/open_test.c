@@ -47,7 +47,7 @@ static int has_table(struct larder *db) {
     return larder_table_open(db, "things", &t) == LARDER_OK;
 }
 
-/* ---- Flags ---- */
+/* ---- Flags ----------------------------------------------------------------------------------- */
 
 Test(open, create_attach_exclusive) {
     char name[TESTSEG_NAME_MAX];
@@ -192,7 +192,7 @@ Test(open, huge_pages_are_a_hint) {
     }
 }
 
-/* ---- Descriptors ---- */
+/* ---- Descriptors ----------------------------------------------------------------------------- */
 
 /* Sends a descriptor over a socket, as programs pass a memfd to each other. */
 static void send_fd(int over, int fd) {
@@ -288,7 +288,7 @@ Test(open, close_leaves_nothing_open_or_mapped) {
     testseg_destroy(name);
 }
 
-/* ---- Destroying ---- */
+/* ---- Destroying ------------------------------------------------------------------------------ */
 
 Test(open, destroyed_segment_is_gone_for_all_and_harms_none) {
     char name[TESTSEG_NAME_MAX];
@@ -334,7 +334,7 @@ Test(open, retained_table_keeps_its_segment) {
     larder_close(db);
 }
 
-/* ---- Other processes ---- */
+/* ---- Other processes ------------------------------------------------------------------------- */
 
 static int open_in_child(void *arg) {
     struct larder *db;

@@ -361,7 +361,7 @@ Test(scan, growth_during_pages_hides_and_repeats_nothing) {
     }
 }
 
-/* ---- What is refused -------------------------------------------------------------------------- */
+/* ---- What is refused ------------------------------------------------------------------------- */
 
 static void expect_refused(struct fixture *f, struct larder_scan_spec spec, const char *word) {
     EXPECT(larder_scan(f->t, &spec, f->page), LARDER_E_INVAL);

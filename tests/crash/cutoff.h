@@ -1,4 +1,4 @@
-/* tests/crash/cutoff.h - what tests/crash/death_test.c and the program that dies for it agree on. */
+/* tests/crash/cutoff.h - what death_test.c and the program that dies for it agree on. */
 #ifndef LARDER_TESTS_CRASH_CUTOFF_H
 #define LARDER_TESTS_CRASH_CUTOFF_H
 

@@ -39,7 +39,7 @@ extern int damage_is_pristine; /* nothing was changed: failures are not excused 
 /* A result that larder.h names. E_INVAL is none: what is asked for here is allowed. */
 int damage_judge(int r, const char *what);
 
-/* ---- damage_contents.c ---- */
+/* ---- damage_contents.c ----------------------------------------------------------------------- */
 
 void damage_pk_text(char *to, size_t room_for, int n);
 void damage_sk_text(char *to, size_t room_for, int n);
@@ -55,7 +55,7 @@ int damage_add_index(struct larder *db);
 /* A handle on the copy, on a clock that stands still. */
 struct larder *damage_open(uint32_t flags);
 
-/* ---- damage_use.c, damage.c ---- */
+/* ---- damage_use.c, damage.c ------------------------------------------------------------------ */
 
 /* Reads all; a digest of what was read. */
 uint64_t damage_use_read_only(int is_brief);

@@ -27,7 +27,8 @@
 #include <unistd.h>
 
 #define VALUES 8u
-#define TRY_S 5u           /* one try: milliseconds, and some for each lock that is never released */
+/* one try: milliseconds, and some for each lock that is never released */
+#define TRY_S 5u
 #define TRIES 300u         /* of a class, in the short form */
 #define CLASS_MS 1500u     /* no more batches after this time, in the short form */
 #define BATCH 64u          /* tries of one child */

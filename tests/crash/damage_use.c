@@ -369,7 +369,8 @@ static void write_all(struct larder *db) {
         if (larder_page_count(page))
             read_item(larder_page_item(page, 0));
     }
-    for (int n = 0; world && n < 8; n++) { /* a number that some items have: the sort key of an index */
+    /* a number that some items have: the sort key of an index */
+    for (int n = 0; world && n < 8; n++) {
         damage_pk_text(pk, sizeof pk, n * 11);
         damage_sk_text(sk, sizeof sk, n * 11);
         struct larder_key key = {larder_str(pk), larder_str(sk)};

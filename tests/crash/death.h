@@ -30,7 +30,7 @@ int die_at(const struct stage *stage, const struct doing *doing, uint64_t k, con
  * place 1, the hash of the state that a death at it leaves; with room for DEATH_STORES_MAX. */
 uint64_t live_through(const struct stage *stage, const struct doing *doing, uint64_t *hashes, const char *label);
 
-/* ---- Ways to recover ---- */
+/* ---- Ways to recover ------------------------------------------------------------------------- */
 enum recoverer {
     RECOVER_BY_CHECK,  /* larder_check(): all that is dead, entirely */
     RECOVER_BY_EXPIRY, /* larder_expire(): the same, as the expirer */

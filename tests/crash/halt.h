@@ -40,7 +40,8 @@ struct halt_lock {
     uint64_t off;
     enum lock_rank rank;
     uint32_t slot;
-    int is_live; /* a process acts for that slot; else the process that needs the lock recovers it */
+    /* a process acts for that slot; else the next one that needs the lock recovers it */
+    int is_live;
 };
 
 #define HALT_LOCKS_MAX 128u

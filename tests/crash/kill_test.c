@@ -289,7 +289,7 @@ Test(kill, writers_that_are_other_programs) {
     kill_over_and_over("kill programs", PROGRAM, kills_of(150));
 }
 
-/* ---- Two checks at once ------------------------------------------------------------------ */
+/* ---- Two checks at once ---------------------------------------------------------------------- */
 
 #define DEAD_SLOTS 40
 

@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "core/base/crash.h"
+#include "tests/crash/cgroup.h"
 #include "tests/crash/cutoff.h"
 #include "tests/support/history.h"
 #include "tests/support/proc.h"
@@ -261,49 +262,17 @@ Test(limits, a_file_cut_off_under_its_users_is_refused_and_made_anew) {
 
 /* ---- A control group ------------------------------------------------------------------------- */
 
-#define GROUP_MIB 40
-
-/* A group of this test's own with a limit, version 1 or 2; 0 if that is not allowed. Leaves its
- * directory in `dir`. */
-static int make_group(char dir[128]) {
-    static const char *const roots[2][2] = {{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"},
-                                            {"/sys/fs/cgroup", "memory.max"}};
-    char path[192];
-    for (int i = 0; i < 2; i++) {
-        snprintf(dir, 128, "%s/larder-test-%d", roots[i][0], (int)getpid());
-        if (mkdir(dir, 0755) != 0)
-            continue;
-        snprintf(path, sizeof path, "%s/%s", dir, roots[i][1]);
-        FILE *limit = fopen(path, "we");
-        int is_set = limit && fprintf(limit, "%dM", GROUP_MIB) > 0;
-        if (limit)
-            is_set = fclose(limit) == 0 && is_set;
-        if (is_set)
-            return 1;
-        rmdir(dir);
-    }
-    return 0;
-}
-
 struct in_group {
     struct fixture *f;
-    char dir[128];
+    char dir[CGROUP_DIR_BYTES];
 };
-
-static int join_group(const char *dir) {
-    char path[160];
-    snprintf(path, sizeof path, "%s/cgroup.procs", dir);
-    FILE *procs = fopen(path, "we");
-    int is_in = procs && fprintf(procs, "%d", (int)getpid()) > 0;
-    return procs && fclose(procs) == 0 && is_in;
-}
 
 /* Writes until the limit is met: history between items of ballast. */
 static int write_past_the_limit(void *arg) {
     struct in_group *g = arg;
     struct history_client c;
     int r = LARDER_OK;
-    if (!join_group(g->dir))
+    if (!cgroup_join(g->dir))
         return NOT_ALLOWED;
     PROC_CHECK(history_attach(&c, g->f->h, g->f->db) == LARDER_OK);
     for (int n = 0; r == LARDER_OK; n++) {
@@ -321,7 +290,7 @@ Test(limits, a_process_over_its_memory_limit) {
     struct in_group g = {&f, ""};
     if (SLOW_FACTOR > 1)
         cr_skip_test("a sanitizer needs more memory than the limit");
-    if (geteuid() != 0 || !make_group(g.dir))
+    if (geteuid() != 0 || !cgroup_make(g.dir))
         cr_skip_test("may not make a control group with a memory limit here");
     begin(&f, testseg_open(256u << 20, 2));
     unsigned rounds = 3;

@@ -30,7 +30,7 @@ TestSuite(order, .timeout = 60 * SLOW_FACTOR);
 #define STRIPES 64
 #define LARGE 20000 /* bytes of payload: a run of two spans, six pages */
 #define PAGE_BYTES 4096
-#define BUSY_MS 3000 /* the owner of a lock is dead: the lock is had within milliseconds, or never */
+#define BUSY_MS 3000 /* the owner of a lock is dead: it is had within milliseconds, or never */
 
 static int64_t now_s = 1000;
 

@@ -24,7 +24,8 @@
  * own. */
 TestSuite(repair_death, .timeout = 900 * SLOW_FACTOR);
 
-static void harm_dropping(struct copy *c) { /* the process that dropped it died, and so did a first repair */
+/* the process that dropped it died, and so did a first repair */
+static void harm_dropping(struct copy *c) {
     struct table_shm *rich = table_shm(c, 0);
     rich->life = LIFE_NEXT(rich->life, TABLE_DROPPING);
     c->head->state = SEG_STATE_REPAIRING;

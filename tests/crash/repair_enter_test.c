@@ -99,7 +99,7 @@ static struct stripe_shm *stripes(void) {
     return at(((struct table_shm *)at(head->catalog_off))->items_off);
 }
 
-/* ---- A dead slot that cannot be recovered ------------------------------------------------------ */
+/* ---- A dead slot that cannot be recovered ---------------------------------------------------- */
 
 static int create_and_die(void *arg) {
     (void)arg;

@@ -14,8 +14,7 @@
 #include "core/item/item_records.h"
 #include "core/table/db.h"
 #include "core/table/schema.h"
-#include "tests/crash/damage.h"
-#include "tests/crash/past.h"
+#include "tests/crash/ground.h"
 #include "tests/support/expect.h"
 #include "tests/support/proc.h"
 #include "tests/support/rng.h"
@@ -36,60 +35,6 @@ TestSuite(repair_history, .timeout = 900 * SLOW_FACTOR);
 
 static int is_long(void) {
     return getenv("LARDER_TEST_LONG") != NULL;
-}
-
-/* ---- A past and where things lie in it ------------------------------------------------------- */
-
-struct owner {
-    uint64_t off, end;
-    int table, n;
-};
-
-struct ground {
-    struct past past;
-    struct damage_template where;
-    struct owner *owner;
-    uint32_t owners;
-};
-
-static void find_owners(struct ground *g, const struct seg *s) {
-    uint32_t count = g->where.counts[DAMAGE_ITEM];
-    g->owner = calloc(count + 1, sizeof *g->owner);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct damage_extent *x = &g->where.extents[DAMAGE_ITEM][i];
-        struct owner *o = &g->owner[g->owners];
-        o->off = x->off;
-        o->end = x->off + x->bytes;
-        o->n = past_number_of((const struct larder_item *)(s->base + x->off), &o->table);
-        g->owners += o->n >= 0 && o->n < PAST_ITEMS; /* the judge does not ask for others */
-    }
-}
-
-static struct ground *ground_new(unsigned number) {
-    struct ground *g = calloc(1, sizeof *g);
-    past_make(number, &g->past);
-    struct larder *db = past_attach(&g->past, g->past.memfd, LARDER_READ_ONLY);
-    cr_assert(db, "%s", larder_error());
-    g->where.claimed_bytes = SHM_LOAD(&db->seg.shm->claimed_bytes);
-    damage_find(&g->where, &db->seg);
-    find_owners(g, &db->seg);
-    larder_close(db);
-    return g;
-}
-
-static void ground_free(struct ground *g) {
-    for (int c = 0; c < DAMAGE_CLASSES; c++)
-        free(g->where.extents[c]);
-    close(g->past.memfd);
-    free(g->owner);
-    free(g);
-}
-
-static const struct owner *owner_of(const struct ground *g, uint64_t off) {
-    for (uint32_t i = 0; i < g->owners; i++)
-        if (off >= g->owner[i].off && off < g->owner[i].end)
-            return &g->owner[i];
-    return NULL;
 }
 
 /* ---- A trial --------------------------------------------------------------------------------- */
@@ -340,7 +285,7 @@ Test(repair_history, structures_of_each_past_2) {
     try_pasts(2, 3);
 }
 
-/* ---- Pages: zeroed, exchanged, overwritten ---- */
+/* ---- Pages: zeroed, exchanged, overwritten --------------------------------------------------- */
 
 #define PAGE 4096u
 
@@ -461,7 +406,7 @@ Test(repair_history, repairs_die) {
     }
 }
 
-/* ---- 3. A definition that does not fit the images --------------------------------------- */
+/* ---- 3. A definition that does not fit the images -------------------------------------------- */
 
 #define ANOTHER 3 /* this index */
 #define DEFINITION_BYTES_MAX 4096u

@@ -26,9 +26,10 @@
 
 struct moment {
     char *text;
-    uint64_t items, entries, partitions; /* of all tables; entries and partitions of hidden indexes, too */
-    uint64_t item_bytes;                 /* of the table World; 0 without it */
-    uint64_t items_left;                 /* when everything that can expire has */
+    /* of all tables; entries and partitions of hidden indexes, too */
+    uint64_t items, entries, partitions;
+    uint64_t item_bytes; /* of the table World; 0 without it */
+    uint64_t items_left; /* when everything that can expire has */
 };
 struct story {
     struct moment at[SCENARIO_STEPS_MAX + 1];

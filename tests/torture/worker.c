@@ -101,8 +101,8 @@ static void hog_one(struct client *c, uint32_t table, uint32_t key, enum want wa
     do_write(c, table, key % client_keys(c, table), want);
 }
 
-/* A burst of large items, or of their deletes. A greedy burst puts all of them twice, which leaves no
- * room: then small puts are refused, too, at any point. */
+/* A burst of large items, or of their deletes. A greedy burst puts all of them twice, which leaves
+ * no room: then small puts are refused, too, at any point. */
 static void hog(struct client *c) {
     uint32_t first = any_key(c, TABLE_HOG), all = client_keys(c, TABLE_HOG), count;
     enum want want = rng_is_one_in(&c->rng, 2) ? WANT_ITEM : WANT_NOTHING;

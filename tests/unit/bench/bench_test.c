@@ -145,7 +145,7 @@ Test(bench, quantiles_are_right_to_a_sixteenth) {
     cr_assert_eq(hist_quantile(&(struct hist){0}, 0.5), 0);
 }
 
-/* ---- What is drawn at random --------------------------------------------------------------------------- */
+/* ---- What is drawn at random ----------------------------------------------------------------- */
 
 static uint64_t different_items(const char *workload, uint32_t calls, unsigned worker_count) {
     static struct notes notes;

@@ -68,7 +68,8 @@ static void put_passing_by(void) {
 /* An item that stands far on one side goes to the other. */
 static void between(void) {
     int is_ever =
-        w.writes_left == EVER; /* early in each try, and to the very end; else when half of the page has been read */
+        /* early in each try, and to the very end; else when half of the page has been read */
+        w.writes_left == EVER;
     if (w.writes_left == 0 || ++w.calls < (is_ever ? 2 : 1 + (uint32_t)w.items / 120))
         return;
     w.calls = 0;

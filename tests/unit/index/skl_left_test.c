@@ -15,7 +15,7 @@
 
 TestSuite(skl_left, .timeout = 100 * SLOW_FACTOR);
 
-/* ---- Leaves that were unlinked --------------------------------------------------------------------------- */
+/* ---- Leaves that were unlinked --------------------------------------------------------------- */
 
 Test(skl_left, tells_whether_a_page_has_missed_an_entry) {
     static struct page page; /* static: large */

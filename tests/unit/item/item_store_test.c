@@ -75,7 +75,7 @@ Test(item_store, stores_keys_slots_and_expiry) {
     free(item);
 }
 
-/* ---- Key sequences of an overwritten item ------------------------------------------- */
+/* ---- Key sequences of an overwritten item ---------------------------------------------------- */
 
 /* An item with keys in the three indexes of `shape`; status, at and blob may be NULL. */
 static struct item_head *keyed(const char *status, const char *at, const char *blob, const char *other) {

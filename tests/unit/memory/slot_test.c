@@ -289,7 +289,7 @@ Test(slot, abandoned_is_as_good_as_dead) {
     end(db);
 }
 
-/* ---- Two meet one death -------------------------------------------------------------------- */
+/* ---- Two meet one death ---------------------------------------------------------------------- */
 
 struct undertaker {
     struct writer *w;

@@ -104,7 +104,7 @@ static pid_t start_holder(struct live_case *c, int (*run)(void *arg)) {
     return pid;
 }
 
-/* ---- One process ---- */
+/* ---- One process ----------------------------------------------------------------------------- */
 
 static void take_and_drop(struct live_case *c) {
     void *live, *second, *other;
@@ -144,7 +144,7 @@ Test(live, is_seen_from_a_read_only_attachment) {
     for_each_kind(probe_read_only);
 }
 
-/* ---- Ends of a holder ---- */
+/* ---- Ends of a holder ------------------------------------------------------------------------ */
 
 static int hold_and_exit(void *arg) {
     struct live_case *c = arg;
@@ -229,7 +229,7 @@ Test(live, ends_with_exec) {
     for_each_kind(ends_with_exec);
 }
 
-/* ---- Forked children ---- */
+/* ---- Forked children ------------------------------------------------------------------------- */
 
 static int outlive(void *arg) {
     struct live_case *c = arg;
@@ -276,7 +276,7 @@ Test(live, ends_when_the_parent_of_a_living_child_is_killed) {
     for_each_kind(dies_with_parent);
 }
 
-/* ---- What a living process may do without losing it ---- */
+/* ---- What a living process may do without losing it ------------------------------------------ */
 
 /* All calls that take or drop locks of other kinds, on other descriptions of the same file: none is
  * this lock. */
@@ -515,7 +515,7 @@ Test(live, survives_being_stopped) {
     for_each_kind(survives_stop);
 }
 
-/* ---- The fork guard ---- */
+/* ---- The fork guard -------------------------------------------------------------------------- */
 
 struct churn {
     struct live_case *c;
@@ -555,7 +555,7 @@ Test(live, fork_waits_until_no_descriptor_is_open) {
     live_end(&c);
 }
 
-/* ---- As root: other PID namespaces, other users ---- */
+/* ---- As root: other PID namespaces, other users ---------------------------------------------- */
 
 /* In a namespace of its own, the holder is PID 1, as others are in theirs. */
 static int hold_and_die_in_namespace(void *arg) {

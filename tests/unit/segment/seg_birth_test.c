@@ -29,7 +29,7 @@
 
 TestSuite(seg_birth, .timeout = 120 * SLOW_FACTOR);
 
-/* ---- Half-made segments ---- */
+/* ---- Half-made segments ---------------------------------------------------------------------- */
 
 Test(seg_birth, empty_file_is_taken_by_a_creator_only) {
     char dir[64], path[128];
@@ -148,7 +148,7 @@ Test(seg_birth, destroyer_dies_at_every_point) {
     }
 }
 
-/* ---- Races ---- */
+/* ---- Races ----------------------------------------------------------------------------------- */
 
 struct race {
     const char *segment;

@@ -27,7 +27,7 @@
 
 TestSuite(seg, .timeout = 120 * SLOW_FACTOR);
 
-/* ---- Names and options ---- */
+/* ---- Names and options ----------------------------------------------------------------------- */
 
 Test(seg, refuses_bad_names) {
     char too_long[202 + 1];
@@ -81,7 +81,7 @@ Test(seg, refuses_bad_options) {
     }
 }
 
-/* ---- Geometry ---- */
+/* ---- Geometry -------------------------------------------------------------------------------- */
 
 static void check_areas(const struct seg_shm *h) {
     const uint64_t at[] = {h->slots_off, h->catalog_off, h->bins_off, h->shards_off, h->spans_off, h->data_off};
@@ -147,7 +147,7 @@ Test(seg, slots_follow_the_size_or_the_option) {
     EXPECT(seg_layout_plan(&head, &all, 4096), LARDER_E_INVAL, "and slot_count 8192");
 }
 
-/* ---- A new segment ---- */
+/* ---- A new segment --------------------------------------------------------------------------- */
 
 Test(seg, new_segment_is_whole_and_backed) {
     static const uint8_t no_uuid[16];
@@ -254,7 +254,7 @@ Test(seg, empty_memfd_given_with_create_becomes_a_segment) {
     close(o.memfd);
 }
 
-/* ---- Limits of the system ---- */
+/* ---- Limits of the system -------------------------------------------------------------------- */
 
 /* exit code: a container or chroot does not let even root have mounts of its own */
 #define NO_NAMESPACE 77
