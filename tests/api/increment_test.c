@@ -254,7 +254,7 @@ Test(increment, works_on_under_a_changed_definition) {
     end(&f);
 }
 
-/* An item of so many numbers: x00 is 0, x01 is 1 .. */
+/* An item of `count` numbers: x00 is 0, x01 is 1 .. */
 static void put_numbers(struct fixture *f, int count) {
     char name[16];
     begin_item(f, "a");

@@ -330,7 +330,7 @@ static void visit(const struct fixture *f, uid_t owner, mode_t mode, int may_rea
 Test(readonly, a_readable_file_is_enough) {
     struct fixture f;
     if (geteuid() != 0)
-        cr_skip_test("needs to be root to become somebody else");
+        cr_skip_test("needs to be root to become another user");
     begin(&f);
     visit(&f, NOBODY, 0400, 1);
     visit(&f, 0, 0444, 1);

@@ -293,7 +293,7 @@ Test(stopped, all_is_well_when_it_goes_on_or_dies) {
         must_write_all(&f);
         must(history_look(&f.c));
     }
-    cr_assert(busy > 0, "nobody was ever in anybody's way");
+    cr_assert(busy > 0, "no call was ever delayed");
     atomic_store(&f.h->is_over, 1);
     struct proc_result r = proc_wait(pid, 10000);
     cr_assert(proc_is_exit(r, 0), "%s", proc_text(r));

@@ -182,7 +182,7 @@ static const char *read_groups(struct racer *r) {
         if (number == UINT32_MAX)
             return "an item is under a key that it does not have, or not whole";
         if (!atomic_load(&came[number]))
-            return "an item is seen that nobody put";
+            return "an item is seen that was never put";
     }
     return larder_page_count(r->page) > RACED_KEYS ? "an item is in a page twice" : NULL;
 }

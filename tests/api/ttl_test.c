@@ -39,7 +39,7 @@ Test(ttl, is_visible_until_the_second_before) {
         cr_assert_eq(larder_page_item(f.page, 0) != NULL, is_there);
         cr_assert_not_null(larder_page_item(f.page, 1));
     }
-    cr_assert_eq(item_count(&f), 2, "nobody worked as the expirer");
+    cr_assert_eq(item_count(&f), 2, "no expirer runs");
     cr_assert_eq(expire(&f), 1);
     cr_assert_eq(visible(&f), 1);
     finish(&f);

@@ -1,7 +1,7 @@
 /* tests/crash/cgroup.h - a control group with a memory limit, of the test's own.
  *
- * Job      Makes the group, version 1 or 2, and moves the calling process into it. The caller removes
- *          its directory with rmdir() once no process is in it.
+ * Job      Makes the group, version 1 or 2, and moves the calling process into it. The caller
+ *          removes its directory with rmdir() once no process is in it.
  */
 #ifndef LARDER_TESTS_CRASH_CGROUP_H
 #define LARDER_TESTS_CRASH_CGROUP_H

@@ -278,7 +278,7 @@ Test(check_live, read_only_beside_writers) {
     stop_writers(&l);
     struct larder_check_report report;
     EXPECT(larder_check(reader, NULL, &report), LARDER_OK);
-    cr_assert_eq(report.unjudged, 0, "nobody writes any more");
+    cr_assert_eq(report.unjudged, 0, "no process writes any more");
     larder_close(reader);
     end(&l);
 }

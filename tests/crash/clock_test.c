@@ -342,7 +342,7 @@ Test(clock, waits_do_not_follow_it) {
     }
     atomic_store(&over, 1);
     pthread_join(thread, NULL);
-    cr_assert(busy > 0, "nobody had to wait");
+    cr_assert(busy > 0, "no call had to wait");
     proc_resume(pid);
     proc_kill(pid);
     larder_close(impatient.db);

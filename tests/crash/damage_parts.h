@@ -36,7 +36,7 @@ extern int damage_is_pristine; /* nothing was changed: failures are not excused 
             FAIL("%s does not hold", #condition);                                                                      \
     } while (0)
 
-/* A result that larder.h names. E_INVAL is none: what is asked for here is allowed. */
+/* A result that larder.h names, except E_INVAL: what is asked for here is allowed. */
 int damage_judge(int r, const char *what);
 
 /* ---- damage_contents.c ----------------------------------------------------------------------- */

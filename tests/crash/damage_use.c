@@ -21,7 +21,7 @@
 #include "tests/crash/damage.h"
 #include "tests/crash/damage_parts.h"
 
-/* A result that larder.h names. E_INVAL is none: what is asked for here is allowed. */
+/* A result that larder.h names, except E_INVAL: what is asked for here is allowed. */
 int damage_judge(int r, const char *what) {
     switch (r) {
     case LARDER_OK:

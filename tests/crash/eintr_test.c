@@ -393,7 +393,7 @@ Test(eintr, a_stopped_holder_gives_busy_at_its_time) {
                   (unsigned long)took_ms);
     }
     let_me_be(timer);
-    cr_assert(busy > 0, "nobody had to wait");
+    cr_assert(busy > 0, "no call had to wait");
     must_have_been_interrupted(100);
     proc_resume(pid);
     proc_kill(pid);

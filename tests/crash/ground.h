@@ -1,7 +1,7 @@
 /* tests/crash/ground.h - a past, and where its structures and items are.
  *
- * Job      Makes the segment of a past (past.h), finds its structures (damage.h), and says which item
- *          an offset belongs to. For suites that damage a copy and then judge what may be missing.
+ * Job      Makes the segment of a past (past.h), finds its structures (damage.h), and says which
+ *          item an offset belongs to. For suites that damage a copy and then judge what is missing.
  */
 #ifndef LARDER_TESTS_CRASH_GROUND_H
 #define LARDER_TESTS_CRASH_GROUND_H

@@ -365,7 +365,7 @@ Test(order, locks_after_the_death_of_a_recovery) {
 /* ---- A bucket array is filled before it is there --------------------------------------------- */
 
 #define GROWTH_ITEMS 40  /* in two stripes: each outgrows its first array, of 14 slots */
-#define GROWTH_BEFORE 20 /* so many of them are there before */
+#define GROWTH_BEFORE 20 /* as many are there before */
 
 static _Atomic int *acknowledged; /* shared with the child that dies */
 

@@ -123,7 +123,7 @@ static int64_t dead_with_run(void) {
 
 static uint32_t make_dead(void) {
     for (shared->k = 1;; shared->k++) {
-        cr_assert(proc_is_signal(proc_run(create_and_die, NULL, DEADLINE_MS), 9), "nobody died with a run in hand");
+        cr_assert(proc_is_signal(proc_run(create_and_die, NULL, DEADLINE_MS), 9), "no process died with a run in hand");
         int64_t found = dead_with_run();
         if (found >= 0)
             return (uint32_t)found;
@@ -166,7 +166,7 @@ static pid_t make_stopped(void) {
         proc_resume(pid);
         cr_assert(proc_is_exit(proc_wait(pid, DEADLINE_MS), 0));
     }
-    cr_assert_fail("nobody stood with the span lock");
+    cr_assert_fail("no process stood with the span lock");
     return 0;
 }
 

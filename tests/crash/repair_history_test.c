@@ -428,7 +428,7 @@ static void keep_definition(int memfd) {
     munmap(base, PAST_BYTES);
 }
 
-/* It lies in space that was unused. */
+/* It is in space that was unused. */
 static void harm_definition(struct trial *t, uint64_t seed) {
     const struct seg_shm *head = (const struct seg_shm *)(void *)t->base;
     struct table_shm *aged = (struct table_shm *)(void *)(t->base + head->catalog_off);

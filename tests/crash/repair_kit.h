@@ -73,7 +73,7 @@ void judge(const struct trial *trial, const char *what, uint64_t seed);
 /* Repairs in this process. */
 int repair_here(const struct copy *c, struct larder_repair_report *report);
 
-/* Equal but for the slots, where counters and process ids are. */
+/* Equal, except the slots, which have counters and process ids. */
 void must_be_equal(const struct copy *c, const unsigned char *before);
 
 unsigned char *bytes_of(const struct copy *c);

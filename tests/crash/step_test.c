@@ -162,7 +162,7 @@ static void change_partition(struct larder *db) {
 static void delete_one(struct larder *db) {
     world_delete(db, SUBJECT);
 }
-/* by a clock ahead of the survivor's, who therefore sees it happen */
+/* by a clock ahead of the survivor's, which therefore sees it happen */
 static void expire(struct larder *db) {
     world_now_s += 5;
     larder_expire(db, 1, NULL); /* without a bound it would go on to sweep the wheel */

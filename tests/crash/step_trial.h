@@ -50,7 +50,7 @@ struct step_trial {
     struct step_driver *driver;
     const struct step_trace *trace;
     uint32_t count;               /* instructions of the call */
-    uint32_t old_until, new_from; /* after so many it was not published; after so many it was */
+    uint32_t old_until, new_from; /* after how many it was not published, and was */
     uint32_t kills, strayed;
     uint64_t slowest_ms; /* of the survivor's reads and writes */
 };

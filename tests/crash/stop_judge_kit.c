@@ -346,8 +346,9 @@ void stop_and_go(struct scene *c, uint64_t step, unsigned full_step) {
         halt_go_on(&c->child, step);
     }
     cr_assert(proc_is_exit(c->child.end, 0), "%s: the child: %s", c->s->name, proc_text(c->child.end));
-    cr_assert(c->unnamed * 10 <= c->stops + 20, "%s: at %lu of %lu stops nobody could know who acts for a dead slot",
-              c->s->name, (unsigned long)c->unnamed, (unsigned long)c->stops);
+    cr_assert(c->unnamed * 10 <= c->stops + 20,
+              "%s: at %lu of %lu stops it was unknown which process acts for a dead slot", c->s->name,
+              (unsigned long)c->unnamed, (unsigned long)c->stops);
     judge_end(c);
     cr_assert_eq(c->last_seen, c->text_count - 1, "%s: it said that all is done", c->s->name);
     close_copy(c);

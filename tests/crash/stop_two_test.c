@@ -210,7 +210,7 @@ Test(stop_two, stuck_behind_a_stopped_process) {
     fprintf(stderr, "two stopped: %lu pairs, %lu refused, %lu times stuck; %lu ms\n", (unsigned long)p.pairs,
             (unsigned long)p.refused, (unsigned long)p.stuck, (unsigned long)(until_now_ms() - start_ms));
     cr_assert_gt(p.refused, 0);
-    cr_assert(p.stuck > 0 || COARSE > 1, "nobody was ever stuck"); /* one pair in twenty is */
+    cr_assert(p.stuck > 0 || COARSE > 1, "no process was ever stuck"); /* one pair in twenty is */
     for (int i = 0; i < 4; i++)
         free(p.text[i]);
     close(p.c.base);

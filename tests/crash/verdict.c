@@ -76,7 +76,7 @@ static void show_difference(const char *expected, const char *found) {
     fprintf(stderr, "  expected ...%.100s\n  found    ...%.100s\n", expected, found);
 }
 
-/* V1 and V3. The last step whose text this is, of those that it may be. */
+/* V1 and V3. The last of the allowed steps that has this text. */
 static void look(struct trial *t) {
     char *text = world_dump(t->db);
     int from = t->seen >= 0 ? t->seen : t->acked, to = t->seen >= 0 ? t->seen : t->acked + 1, seen = -1;

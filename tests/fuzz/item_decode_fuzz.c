@@ -387,7 +387,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size >= sizeof *h && item_head_is_sane(h, size))
         check_unchecked(h);
     if (item_is_sane(image, size)) {
-        /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): a sane image was copied whole */
+        /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): a sane image is whole */
         uint32_t bytes = h->bytes;
         FUZZ_CHECK(bytes <= size && !item_is_sane(image, bytes - 1), "it is sane without its last byte");
         read_by_name(h);

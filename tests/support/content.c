@@ -242,7 +242,7 @@ const char *content_read(const struct content_source *from, int index, const str
     if (key_is < 0 || key_is > UINT16_MAX)
         return content_wrong("an item without a key");
     if (larder_item_get(item, "serial", &v) || larder_value_int64(&v, &number) || number <= 0 || number > UINT32_MAX)
-        return content_wrong("an item that nobody wrote, key %d", (int)key_is);
+        return content_wrong("an item that was never written, key %d", (int)key_is);
     *key = (uint32_t)key_is;
     *serial = (uint32_t)number;
     content_of(from, *key, *serial, &c);

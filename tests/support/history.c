@@ -200,7 +200,8 @@ static const char *look_item(const struct look *l, const struct larder_item *ite
     const char *what = content_read(&from, l->partition >= 0 ? l->index : -1, item, key, serial);
     if (what)
         return content_wrong("%.200s, in a %s", what, look_path(l));
-    return *key < l->c->h->key_count ? NULL : content_wrong("key %u, which nobody wrote, in a %s", *key, look_path(l));
+    return *key < l->c->h->key_count ? NULL
+                                     : content_wrong("key %u, which was never written, in a %s", *key, look_path(l));
 }
 
 /* Whether two items may be in this order. */

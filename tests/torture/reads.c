@@ -201,7 +201,7 @@ void judge_was_absent(struct client *c, uint32_t table, uint32_t key, uint32_t o
 
 void client_table_gone(struct client *c, uint32_t table, const struct shared_read *r) {
     if (!shared_may_be_dropped(c->h, r, table, c->table[table].since))
-        client_wrong(c, content_wrong("table %s is gone, and nobody dropped it since tick %lu",
+        client_wrong(c, content_wrong("table %s is gone, but was not dropped since tick %lu",
                                       torture_tables[table].name, (unsigned long)c->table[table].since));
     c->table[table].t = NULL;
 }

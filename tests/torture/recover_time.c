@@ -231,7 +231,8 @@ static pid_t start_holder(struct bench *b, struct put p, uint32_t k) {
         shm_crash_arm_stop(k);
         int r = put(b, p);
         if (r != LARDER_OK)
-            fprintf(stderr, "recover_time: a put that nobody stopped: %s: %s\n", larder_result_name(r), larder_error());
+            fprintf(stderr, "recover_time: a put that was not stopped: %s: %s\n", larder_result_name(r),
+                    larder_error());
         _exit(r == LARDER_OK ? 0 : 1);
     }
     MUST(waitpid(pid, &status, WUNTRACED) == pid);

@@ -165,7 +165,7 @@ static int is_possible(const struct seen_write *w, const struct shared_read *r, 
 static const char *judge_forgotten(struct shared *h, struct shared_key *k, uint64_t fence, uint32_t key,
                                    uint32_t serial) {
     if (serial > atomic_load(&k->serials))
-        return content_wrong("key %u shows write %u, which nobody began", key, serial);
+        return content_wrong("key %u shows write %u, which was never begun", key, serial);
     if (atomic_load(&k->forgotten_upper) < fence)
         return content_wrong("key %u shows write %u, which was replaced long before", key, serial);
     atomic_fetch_add(&h->counts.unjudged, 1);

@@ -5,7 +5,7 @@
  *            1  a reader with a read-only attachment
  *            2  an ordinary writer that carries the expirer's thread
  *            3  drops, makes and changes tables and runs larder_check
- *            4  impatient: fills the segment with large items until it is full, and empties it again
+ *            4  impatient: fills the segment with large items, and empties it again
  *            5  has two threads
  */
 #include <pthread.h>

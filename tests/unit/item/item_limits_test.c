@@ -51,7 +51,7 @@ static int nest(int levels) {
 
 Test(item_limits, nests_31_containers) {
     OK(nest(NESTED_MAX));
-    OK(larder_builder_begin(builder, "set", LARDER_SS)); /* a set is no level */
+    OK(larder_builder_begin(builder, "set", LARDER_SS)); /* a set does not count as a level */
     OK(larder_builder_add_s(builder, NULL, "deep"));
     for (int i = 0; i <= NESTED_MAX; i++)
         OK(larder_builder_end(builder));

@@ -55,7 +55,7 @@ Test(heap_arena, locked_bins_are_passed_by) {
     model_give(&f, 0);
     cr_assert_eq(lock_take(f.w, &bin->lock, LOCK_BIN), LARDER_OK);
     other->busy_timeout_ms = 20;
-    cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_E_BUSY, "not full: who has it does not answer");
+    cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_E_BUSY, "not full: the holder does not answer");
     lock_drop(f.w, &bin->lock, LOCK_BIN);
     cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_OK, "%s", larder_error());
     cr_assert_eq(give_back(other, off), LARDER_OK);

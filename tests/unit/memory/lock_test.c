@@ -221,7 +221,7 @@ static struct shared *begin_counting(struct fixture *f) {
 static void end_counting(struct fixture *f, struct shared *c, unsigned counted_by) {
     for (unsigned i = 0; i < COUNTERS; i++) {
         cr_assert_eq(c->counter[i], (uint64_t)counted_by * TURNS / COUNTERS);
-        cr_assert_eq(SHM_LOAD(c->lock[i]), 0, "no owner, and nobody is waited for");
+        cr_assert_eq(SHM_LOAD(c->lock[i]), 0, "no owner, and no waiter");
     }
     munmap(c, sizeof *c);
     end(f);

@@ -201,7 +201,7 @@ Test(slot_map, bell_wakes_who_listened) {
     slot_bell_sleep(s, heard, 0, 20000); /* it was rung before */
     uint32_t silent = SHM_LOAD(&s->shm->slot_bell);
     slot_bell_ring(s);
-    cr_assert_eq(SHM_LOAD(&s->shm->slot_bell), silent, "nobody listens, nothing is stored");
+    cr_assert_eq(SHM_LOAD(&s->shm->slot_bell), silent, "no listener, nothing is stored");
     cr_assert_eq(pthread_create(&thread, NULL, sleep_on_bell, db), 0);
     cr_assert(UNTIL(slot_bell_is_waited_for(s), 20000));
     slot_bell_ring(s);
@@ -215,7 +215,7 @@ Test(slot_map, turns_are_taken_by_one_at_a_time) {
     const struct seg *s = &db->seg;
     uint32_t from;
     cr_assert(slot_turn_take(s, 1000, 30, &from) && from == 0);
-    cr_assert(!slot_turn_take(s, 1001, 30, &from), "somebody just did");
+    cr_assert(!slot_turn_take(s, 1001, 30, &from), "another one just took it");
     cr_assert(slot_turn_take(s, 1010, 30, &from) && from == 30);
     cr_assert(slot_turn_take(s, 1020, 30, &from) && from == 60);
     cr_assert(slot_turn_take(s, 1030, 30, &from) && from == 20, "it goes round");

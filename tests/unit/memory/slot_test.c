@@ -112,7 +112,7 @@ Test(slot, says_whose_it_is) {
     cr_assert(w->id == id && SHM_LOAD(&w->slot->generation) == generation, "kept for the next call");
     writer_return(w);
     struct larder *other = testseg_attach(db, 0), *third;
-    cr_assert_eq(slots_used(other), 2, "who is attached has one");
+    cr_assert_eq(slots_used(other), 2, "an attached process has one");
     larder_close(db);
     cr_assert_eq(slots_used(other), 1);
     third = testseg_attach(other, 0);
@@ -129,7 +129,7 @@ Test(slot, all_can_be_taken_and_no_more) {
     borrow_all(db, w);
     other = testseg_attach(db, 0); /* a reader needs none */
     cr_assert_eq(slots_used(db), SLOTS);
-    cr_assert_eq(recover_for_lock(w[0], w[1]->id, LOCK_CATALOG), LARDER_E_BUSY, "a suspicion makes nobody dead");
+    cr_assert_eq(recover_for_lock(w[0], w[1]->id, LOCK_CATALOG), LARDER_E_BUSY, "a suspicion makes no slot dead");
     for (unsigned i = 0; i < 2; i++) {
         cr_assert_eq(try_to_borrow(i ? other : db, &one_more), LARDER_E_NO_SLOT);
         cr_assert(strstr(larder_error(), "all 64 writer slots") && strstr(larder_error(), "its 1 live process"), "%s",
@@ -220,7 +220,7 @@ Test(slot, dead_are_recovered_when_no_other_is_free) {
         pid_t pid = start(&d);
         cr_assert_eq(try_to_borrow(db, &one_more), LARDER_E_NO_SLOT, "they live");
         cr_assert(proc_is_signal(proc_kill(pid), SIGKILL));
-        cr_assert_eq(slots_used(db), SLOTS, "nobody noticed yet");
+        cr_assert_eq(slots_used(db), SLOTS, "no process noticed yet");
         borrow_all(db, w);
         cr_assert_eq(used_bytes(db), bytes, "what they had in hand is back");
         cr_assert_eq(lock_owner(&db->seg.shm->expirer_lock), -1);

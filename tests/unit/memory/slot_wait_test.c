@@ -132,7 +132,7 @@ Test(slot_wait, one_that_is_waited_for_is_not_kept) {
     cr_assert(!slot_bell_is_waited_for(&db->seg), "and the bell was rung");
     cr_assert_eq(writer_borrow(db, &w), LARDER_OK);
     writer_return(w);
-    cr_assert_eq(slots_used(db), 1, "nobody wants this one");
+    cr_assert_eq(slots_used(db), 1, "no process wants this one");
     end(db);
 }
 

@@ -66,7 +66,7 @@ Test(shared, the_last_write_is_seen_and_no_older_one) {
     cr_assert(is_read_rightly(h, second));
     cr_assert(!is_read_rightly(h, first));
     cr_assert(!is_read_rightly(h, 0), "an acknowledged write is lost");
-    cr_assert(!is_read_rightly(h, second + 1), "nobody wrote that");
+    cr_assert(!is_read_rightly(h, second + 1), "that was never written");
     free(h);
 }
 
@@ -76,7 +76,7 @@ Test(shared, writes_at_once_may_come_in_any_order_but_in_one) {
     shared_acked(&b);
     shared_acked(&a);
     cr_assert(is_read_rightly(h, a.serial));
-    cr_assert(is_read_rightly(h, b.serial), "as far as anybody can tell, that is the later one");
+    cr_assert(is_read_rightly(h, b.serial), "as far as the history tells, that is the later one");
     free(h);
 }
 

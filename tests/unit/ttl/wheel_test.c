@@ -444,7 +444,7 @@ Test(wheel, without_memory_nothing_is_lost) {
     uint32_t fired = 0;
     for (uint32_t now_s = NOW_S; now_s < NOW_S + 300 + 3000 * 7; now_s += 997) {
         f.fired_count = 0;
-        atomic_store(&heap_test_takes_left, now_s % 5); /* full after so many blocks */
+        atomic_store(&heap_test_takes_left, now_s % 5); /* full after as many blocks */
         int r = advance_shard(&f, 0, now_s, 0);
         cr_assert(r == LARDER_OK || r == LARDER_E_FULL, "%s", larder_error());
         if (r == LARDER_E_FULL)
