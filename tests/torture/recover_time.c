@@ -427,7 +427,7 @@ static void measure(struct bench *b, enum kind kind, enum mode mode, struct samp
             s.ms[s.count++] = all->ms[all->count++] = ms;
     }
     if (s.count < wanted)
-        printf("  only %u of %u rounds could be had\n", s.count, wanted);
+        printf("  only %u of %u rounds found their lock\n", s.count, wanted);
     judge(b, s.count == wanted, "rounds that could be had", s.count, wanted);
     if (s.count)
         report(b, &s, kind, mode);

@@ -76,8 +76,8 @@ static void die_at_every_store(struct fixture *f, struct model *m, const struct 
         }
         cr_assert(proc_is_signal(end_of, 9), "%s", proc_text(end_of));
         cr_assert_eq(recover_all(f->w, &dead), LARDER_OK, "%s", larder_error());
-        /* Recovery of an item repeats a removal that it had begun, also of an entry that it has
-         * begun to add. So does this. */
+        /* Recovery of an item removes again an entry that it had begun to remove or to add. So does
+         * this. */
         cr_assert_eq(change_claiming(f, m, e, 0), LARDER_OK, "store %llu: %s", (unsigned long long)d.at_store,
                      larder_error());
         model_remove(m, e);

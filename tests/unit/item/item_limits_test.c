@@ -18,7 +18,7 @@
 
 TestSuite(item_limits, .timeout = 60 * SLOW_FACTOR, .init = set_up, .fini = tear_down);
 
-/* Nested lists, `depth` of them, as a record holds them. */
+/* Nested lists, `levels` of them, as a record holds them. */
 static size_t put_lists(uint8_t *to, int levels) {
     uint8_t inner[512];
     size_t bytes = 0;

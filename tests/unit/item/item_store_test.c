@@ -187,8 +187,7 @@ Test(item_store, stores_what_came_out_of_any_table) {
         struct item_head *again = store(&shape, (struct larder_item *)h);
         cr_assert(is_same((struct larder_item *)h, (struct larder_item *)again));
         free(again);
-        /* A table whose partition key is the old sort key, and which gives an ordinary attribute no
-         * meaning. */
+        /* A table whose partition key is the old sort key; all else is an ordinary attribute. */
         const struct item_shape other = {.partition = {"SK", 2, LARDER_N}};
         struct item_head *moved = store(&other, (struct larder_item *)h), *direct = store(&other, item);
         cr_assert(is_same((struct larder_item *)moved, (struct larder_item *)direct));

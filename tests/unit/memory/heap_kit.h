@@ -52,7 +52,7 @@ void finish(struct fixture *f);
 /* Sizes as an engine asks for them: mostly small, some near a class's end, some runs. */
 uint64_t random_bytes(struct rng *r);
 
-/* Takes and gives `steps` times, with phases of more takes and of more gives. */
+/* `rounds` takes and gives, with phases of more takes and of more gives. */
 void churn(struct fixture *f, uint32_t rounds);
 
 /* Takes what is left, except for the spans that only arrays may use. */
