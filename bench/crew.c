@@ -64,7 +64,7 @@ static void start_together(struct board *b, unsigned count) {
         __builtin_ia32_pause();
 }
 
-/* A paired workload beside one that is not keeps going there and back. */
+/* A paired workload beside an unpaired one keeps going there and back. */
 static int fills_time(const struct worker *w) {
     return w->crew->count > 1 && w->crew->work[0]->back == OP_GET;
 }
@@ -85,7 +85,7 @@ static void run_untimed(struct worker *w, const struct crew_order *o, uint32_t l
     uint64_t start = clock_ns(), end = start + (uint64_t)(o->seconds * 1e9), now = start;
     uint64_t longest = start + (uint64_t)(o->seconds * (o->is_warm_up ? CREW_WARM_MAX : 1) * 1e9);
     int is_back = o->phase == CREW_BACK, goes_on = 1;
-    /* the way back is gone whole */
+    /* the way back always runs to its end */
     while (goes_on && (is_back || now < end || (now < longest && r->calls < limit))) {
         for (unsigned i = 0; i < CALLS_PER_LOOK && (goes_on = step(w, is_back, limit, &r->items)); i++)
             r->calls++;

@@ -1,4 +1,4 @@
-/* bench/crew.h - workers that wait for the word, run for a while, and say how far they came.
+/* bench/crew.h - workers that wait for the order, run for a while, and report how far they came.
  *
  * Job      A crew is one to eight workers on one engine: forked processes, or threads of one forked
  *          process. Each has a session and a ring of its own and keeps them over all rounds, so
@@ -8,8 +8,8 @@
  *             over the workers.
  *          X2 Latency is taken in rounds of its own. Closed loop: of each call. Open loop: calls
  *             are due at a fixed rate, and the time counts from when a call was due, so a stall is
- *             charged to all that it held up (no coordinated omission): calls that were due before
- *             the end are made and counted, however late.
+ *             charged to all calls that it held up (no coordinated omission). Calls that were due
+ *             before the end are made and counted, however late.
  *          X3 A warm-up lasts its time, and on to the end of the ring, so that each page that the
  *             ring touches is mapped before anything counts; but no longer than CREW_WARM_MAX times
  *             its time.

@@ -88,7 +88,7 @@ __attribute__((constructor)) static void make_payload_text(void) {
     }
 }
 
-/* Names and values but for "data"; the number 0 counts one byte. */
+/* Names and values except "data"; the number 0 counts one byte. */
 static uint32_t bytes_without_data(const struct item_values *v) {
     uint32_t bytes = sizeof "PK" - 1 + sizeof "SK" - 1 + KEY_BYTES + sizeof "n" - 1 + 1 + sizeof "data" - 1;
     for (int i = 0; i < v->indexes; i++)

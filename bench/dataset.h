@@ -3,8 +3,7 @@
  * Job      Keys, index keys and payload of item n, made at the speed of a few stores, so that
  *          making a key costs every engine and the limit probe the same ten nanoseconds.
  * Picture  item n: partition key "SHOP#0001234.example.com" (24 bytes, n / 100), sort key of 31
- *          bytes (n % 100): together
- *          55 bytes, 100 items to a partition.
+ *          bytes (n % 100): together 55 bytes, 100 items to a partition.
  *          index 0 "GSI1"         the item's own shop, by a scattered date      partitions of 100
  *          index 1 "GSI2"         100,000 items to a partition, by date         the hot partition
  *          index 2 "GSI3"         1,000 items to a partition, by date
@@ -39,7 +38,7 @@ struct index_key {
 
 void dataset_key(uint64_t n, struct bench_key *key);
 
-/* `version` moves the item within (not between) the partitions of index 1 and 2; 0 is what was loaded. */
+/* `version` moves the item within (not between) the partitions of index 1 and 2; 0: as loaded. */
 void dataset_index_key(uint64_t n, int index, uint32_t version, struct index_key *key);
 
 /* How many items of item n's partition of index 0 do not sort before it. */
@@ -57,8 +56,7 @@ extern const char *const dataset_index_attributes[INDEX_COUNT][2];
 /* Fills `bytes` of payload that differ from item to item and from version to version. */
 void dataset_payload(uint64_t n, uint32_t version, char *to, size_t bytes);
 
-/* What an application holds in its own variables before it builds an item: the texts of all
- * attributes. */
+/* An application's own variables before it builds an item: the texts of all attributes. */
 struct item_values {
     struct bench_key key;
     struct index_key index[INDEX_COUNT];

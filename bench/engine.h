@@ -1,19 +1,19 @@
 /* bench/engine.h - what is measured: Larder, its peers and the limit, behind one set of functions.
  *
  * Job      An engine holds the items of bench/dataset.h and answers the calls below. The parent
- *          creates and loads it once; each worker (a forked process, or a thread of one) opens a
+ *          creates and loads it once. Each worker (a forked process, or a thread of one) opens a
  *          session of its own.
- * Rules    E1 A call does all the work a user of that engine would need done for the same result: a
- *             read copies what it found into the session's buffer, a write of an item with index
+ * Rules    E1 A call does all the work that a user of that engine would need for the same result: a
+ *             read copies what it found into the session's buffer; a write of an item with index
  *             keys keeps the engine's indexes right in the same transaction, if it has such.
  *          E2 A write is measured in two ways. Built: the session makes what it stores from the
  *             application's values each time (build()), as an application does: Larder with its
  *             builder, the others by laying the values side by side with their lengths, the
- *             cheapest encoding there is. Prepared: that was done before (prepare()), so nobody
+ *             cheapest encoding there is. Prepared: that was done before (prepare()), so no engine
  *             pays for it. Peers are told what an application may not know: whether an item is new,
  *             whether index keys change, and the old ones.
- *          E3 Every engine is set up as its own documentation advises for speed; the file says
- *             where that is said.
+ *          E3 Every engine is set up for speed as its own documentation advises; its file names the
+ *             source.
  */
 #ifndef LARDER_BENCH_ENGINE_H
 #define LARDER_BENCH_ENGINE_H
@@ -26,7 +26,7 @@ struct scene {
     /* of a whole item, names, keys and index keys included, as DynamoDB counts them */
     uint32_t item_bytes;
     int indexes;             /* 0 or INDEX_COUNT */
-    uint64_t spare_items;    /* room for so many more */
+    uint64_t spare_items;    /* room for as many more */
     uint32_t ring_calls_max; /* 0: as many as a workload takes */
     char folder[64];         /* in tmpfs, for files and sockets of this scene */
 };
@@ -50,7 +50,7 @@ enum {
     CAN_WRITE = 32,        /* put of any kind */
     CAN_THREAD = 64,       /* several threads of a process, a session each */
     CAN_SHARE_READS = 128, /* several processes that only read */
-    IS_NO_STORE = 256,     /* a probe of one thing: "get" alone, whose answers nobody looks at */
+    IS_NO_STORE = 256,     /* a probe of one thing: "get" alone, whose answers are not judged */
     IS_VARIANT = 512,      /* takes part only where it is named */
 };
 
@@ -77,13 +77,12 @@ struct engine {
     /* Items copied: at most QUERY_LIMIT, of item n's partition in index (-1: the table), from n's
      * sort key on. */
     unsigned (*query)(void *session, int index, uint64_t n);
-    /* is_new: nothing is there under this key. is_moved: index keys differ from those of the item
-     * that is there. False if refused. */
+    /* is_new: the key is not stored yet. is_moved: index keys differ from those of the stored item.
+     * False if refused. */
     int (*put)(void *session, const struct write *w, int is_new, int is_moved);
     int (*remove)(void *session, uint64_t n);
     int (*count)(void *session, const struct bench_key *key);
-    /* Number of the i-th item that the last read copied, from the copy: for the test of the
-     * answers. */
+    /* Number of the i-th item that the last read copied, from the copy: to judge the answers. */
     uint64_t (*copied)(void *session, unsigned i);
 };
 

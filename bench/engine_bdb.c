@@ -1,7 +1,10 @@
-/* bench/engine_bdb.c - Berkeley DB's Concurrent Data Store in tmpfs: no log and no transactions, a
- * cache that holds everything ("Berkeley DB Concurrent Data Store applications" and "Selecting a
- * cache size" of its reference guide). B-trees; an index is a second database, as in engine_lmdb.c,
- * but nothing makes the writes of both one step. See bench/engine.h. */
+/* bench/engine_bdb.c - Berkeley DB's Concurrent Data Store in tmpfs. See bench/engine.h.
+ *
+ * Setup    No log and no transactions, a cache that holds everything ("Berkeley DB Concurrent Data
+ *          Store applications" and "Selecting a cache size" of its reference guide). B-trees; an
+ *          index is a second database, as in engine_lmdb.c, but nothing makes the writes of both
+ *          one step.
+ */
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include <db.h>

@@ -1,7 +1,10 @@
-/* bench/engine_ck.c - Concurrency Kit's hash table (ck_ht, byte-string keys): what a hash table
- * inside one process costs, without shared memory between unrelated processes, without recovery,
- * with one writer. Keys and values lie in one shared arena, so that forked readers see them. Reads
- * and overwrites in place only. See bench/engine.h. */
+/* bench/engine_ck.c - Concurrency Kit's hash table (ck_ht, byte-string keys). See bench/engine.h.
+ *
+ * Job      What a hash table inside one process costs, without shared memory between unrelated
+ *          processes, without recovery, with one writer.
+ * Setup    Keys and values are in one shared arena, so that forked readers see them. Reads and
+ *          overwrites in place only.
+ */
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include <ck_ht.h>
@@ -29,7 +32,7 @@ static void *shared_memory(size_t bytes) {
     return at;
 }
 
-/* The table is made once at its final size: a few large blocks, whose sizes stand before them. */
+/* The table is made once at its final size: a few large blocks, each with its size in front. */
 static void *ck_bench_malloc(size_t bytes) {
     size_t *at = shared_memory(bytes + 64);
     at[0] = bytes + 64;

@@ -1,9 +1,11 @@
-/* bench/engine_compute.c - the compute probe: no memory at all, a loop in registers.
+/* bench/engine_compute.c - the compute probe: no memory at all, a loop in registers. See
+ * bench/engine.h.
  *
- * Job      Tells what two processes on this machine can do at most of one's work: on cores that
- *          share execution units (two threads of one core, as many virtual machines have) less than
- *          twice. Four independent chains keep the units busy. It stores nothing and finds nothing;
- *          only its rates at one and at two workers mean something. See bench/engine.h. */
+ * Job      Tells what two processes on this machine can do at most of one's work: less than twice,
+ *          on cores that share execution units (two threads of one core, as many virtual machines
+ *          have). Four independent chains keep the units busy. It stores nothing and finds nothing;
+ *          only its rates at one and at two workers mean something.
+ */
 #include "bench/engine.h"
 #include <stdlib.h>
 

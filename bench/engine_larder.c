@@ -1,6 +1,9 @@
-/* bench/engine_larder.c - Larder, through larder.h. The one look inside: the size of a built item's
- * image (core/item/item.h), so that prepared items can lie side by side as the peers' values do
- * (rule W4 of bench/workload.h). See bench/engine.h. */
+/* bench/engine_larder.c - Larder, through larder.h. See bench/engine.h.
+ *
+ * Not here Anything internal, with one exception: the size of a built item's image
+ *          (core/item/item.h), so that prepared items can lie side by side as the peers' values do
+ *          (rule W4 of bench/workload.h).
+ */
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include "bench/hugepages.h"
@@ -264,7 +267,7 @@ static int larder_bench_count(void *session, const struct bench_key *key) {
     return n > 0;
 }
 
-/* What the three have in common: all but how a segment is made. */
+/* What the three have in common: all except how a segment is made. */
 #define LARDER_CALLS                                                                                                   \
     .destroy = larder_bench_destroy, .bytes = larder_bench_bytes, .attach = larder_bench_attach,                       \
     .detach = larder_bench_detach, .prepare = larder_bench_prepare, .build = larder_bench_build,                       \

@@ -3,11 +3,13 @@
  * Job      For each workload the unavoidable cache misses and copies alone: hash the key, one
  *          dependent miss for the bucket line, one for the item, a copy. No locks, no checks of
  *          concurrent change, no memory management, no recovery; it would be useless as a store.
- *          Whatever Larder needs beyond this is the price of its promises.
- * Picture  bucket line of 8 words {tag 16, item number 48} -> block of item_bytes: the key,
- *          counter, item's number, the rest index: place of item n in its partition's order (one
- *          miss stands for finding the partition and the leaf), then the ordered entries of 16
- *          bytes {hash, item number}, side by side; the same for the table's own order
+ *          What Larder needs beyond this is the price of its promises.
+ * Picture  bucket line of 8 words {tag 16, item number 48}
+ *             -> block of item_bytes: the key, counter, item's number, the rest
+ *          index: place of item n in its partition's order
+ *             (one miss stands for finding the partition and the leaf),
+ *             then the ordered entries of 16 bytes {hash, item number}, side by side;
+ *             the same for the table's own order
  * Rules    Items lie in the order of loading, as they do in Larder. A write goes into the item's
  *          own place. Pages are 4 KB, or huge if the scene says so.
  */
@@ -18,7 +20,7 @@
 #include <xxhash.h>
 
 #define BUCKET_WORDS 8u
-#define REMOVED UINT64_MAX /* searches go on behind it */
+#define REMOVED UINT64_MAX /* searches go on beyond it */
 
 #define VALUE_AT 56u /* behind the key */
 
@@ -281,8 +283,8 @@ static uint64_t limit_get_many(void *session, const struct bench_key *keys, unsi
     return found;
 }
 
-/* A store to an entry's line that leaves it as it was: nothing is sorted anew, so that ranges stay
- * what they were. */
+/* A store to an entry's line that leaves it as it was: nothing is sorted again, so that ranges stay
+ * the same. */
 static void touch(struct entry *entry) {
     *(volatile uint64_t *)&entry->n = entry->n;
 }
@@ -361,8 +363,8 @@ const struct engine engine_limit = {
     .copied = limit_copied,
 };
 
-/* What the bytes that an item has more in Larder than by DynamoDB's count (300 bytes, four indexes:
- * bench/README.md, "Memory") cost a get by themselves: longer blocks to copy, in more pages. */
+/* What a get pays for the bytes that an item has in Larder beyond DynamoDB's count (300 bytes, four
+ * indexes: bench/README.md, "Memory"): longer blocks to copy, in more pages. */
 #define IMAGE_MORE_BYTES 52u
 
 static void *limit_image_create(const struct scene *scene, const char **why) {

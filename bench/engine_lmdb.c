@@ -1,11 +1,14 @@
-/* bench/engine_lmdb.c - LMDB in tmpfs, without syncs, with a writable map: the fastest it can be
- * (lmdb.h, mdb_env_open flags MDB_NOSYNC, MDB_WRITEMAP, MDB_NOMEMINIT). Read transactions and
- * cursors are renewed, not made anew (mdb_txn_renew, mdb_cursor_renew). Without indexes the items
- * are in the environment's unnamed database, whose root needs no other tree to be found and
- * written. Threads of a process share one environment, which must not be opened twice. An index is
- * a database of its own whose key is (index partition key, index sort key, primary key) and whose
- * value is the primary key, written in the same transaction as the item; a query walks a cursor
- * over it and gets each item. See bench/engine.h. */
+/* bench/engine_lmdb.c - LMDB in tmpfs, without syncs, with a writable map. See bench/engine.h.
+ *
+ * Setup    The fastest it can be (lmdb.h, mdb_env_open flags MDB_NOSYNC, MDB_WRITEMAP,
+ *          MDB_NOMEMINIT). Read transactions and cursors are renewed, not made again
+ *          (mdb_txn_renew, mdb_cursor_renew). Without indexes the items are in the environment's
+ *          unnamed database, whose root needs no other tree to be found and written. Threads of a
+ *          process share one environment, which must not be opened twice.
+ * Index    A database of its own whose key is (index partition key, index sort key, primary key)
+ *          and whose value is the primary key, written in the same transaction as the item. A query
+ *          walks a cursor over it and gets each item.
+ */
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include <lmdb.h>
@@ -207,7 +210,7 @@ static unsigned lmdb_query(void *session, int index, uint64_t n) {
     } else {
         dataset_index_key(n, index, 0, &ik);
         k = (MDB_val){dataset_index_entry(n, index, 0, from) - KEY_BYTES,
-                      from}; /* the primary key left out: from the first */
+                      from}; /* without the primary key: from the first */
         prefix = ik.partition_bytes + 1;
     }
     must(mdb_cursor_renew(s->reader, cursor), "cursor");

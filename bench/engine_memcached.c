@@ -1,6 +1,9 @@
-/* bench/engine_memcached.c - memcached on a Unix socket, two threads, text protocol; "100 at once"
- * is one get with 100 keys (protocol.txt, "Retrieval command"). No indexes and no order. See
- * bench/engine.h. */
+/* bench/engine_memcached.c - memcached on a Unix socket, two threads, text protocol. See
+ * bench/engine.h.
+ *
+ * Setup    "100 at once" is one get with 100 keys (protocol.txt, "Retrieval command"). No indexes
+ *          and no order.
+ */
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include "bench/server.h"

@@ -1,8 +1,11 @@
-/* bench/engine_redis.c - Redis on a Unix socket, nothing written to disk, through hiredis. "100 at
- * once" is a pipeline of 100 GETs, which is its documentation's advice ("Redis pipelining"). An
- * index is a sorted set for each partition with equal scores, whose members sort by their bytes
- * ("Secondary indexing", lexicographical indexes), written with the item in one MULTI. See
- * bench/engine.h. */
+/* bench/engine_redis.c - Redis on a Unix socket, nothing written to disk, through hiredis. See
+ * bench/engine.h.
+ *
+ * Setup    "100 at once" is a pipeline of 100 GETs, as its documentation advises ("Redis
+ *          pipelining").
+ * Index    A sorted set for each partition with equal scores, whose members sort by their bytes
+ *          ("Secondary indexing", lexicographical indexes), written with the item in one MULTI.
+ */
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include "bench/server.h"

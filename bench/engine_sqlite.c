@@ -1,6 +1,9 @@
-/* bench/engine_sqlite.c - SQLite in tmpfs: WAL, no syncs, memory-mapped reads, prepared statements
- * (sqlite.org/pragma.html: journal_mode, synchronous, mmap_size; "WITHOUT ROWID optimization").
- * Indexes are SQL indexes. See bench/engine.h. */
+/* bench/engine_sqlite.c - SQLite in tmpfs: WAL, no syncs, memory-mapped reads, prepared statements.
+ * See bench/engine.h.
+ *
+ * Setup    sqlite.org/pragma.html: journal_mode, synchronous, mmap_size; "WITHOUT ROWID
+ *          optimization". Indexes are SQL indexes.
+ */
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include <sqlite3.h>

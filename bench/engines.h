@@ -1,5 +1,4 @@
-/* bench/engines.h - which engines this build has: a peer is left out if its library was not
- * there. */
+/* bench/engines.h - which engines this build has: a peer whose library was missing is left out. */
 #ifndef LARDER_BENCH_ENGINES_H
 #define LARDER_BENCH_ENGINES_H
 

@@ -1,4 +1,4 @@
-/* bench/fail.h - a measurement that cannot be made ends the program: half a report is none. */
+/* bench/fail.h - a measurement that cannot be made ends the program: half a report is worthless. */
 #ifndef LARDER_BENCH_FAIL_H
 #define LARDER_BENCH_FAIL_H
 

@@ -51,8 +51,9 @@ static void keep(int from) {
     ssize_t got;
     for (int number = 1; number < SIGRTMIN; number++)
         (void)signal(number,
-                     SIG_IGN); /* those that can be: a signal to all that belong to a terminal comes here, too */
-    /* how what was there changes, until there is nobody left to say more */
+                     /* those that can be: a signal to everything on a terminal comes here, too */
+                     SIG_IGN);
+    /* what was there changes, until the parent can say no more */
     do
         got = read(from, &before, sizeof before);
     while (got == sizeof before || (got < 0 && errno == EINTR));
@@ -60,7 +61,7 @@ static void keep(int from) {
     _exit(0);
 }
 
-/* Before something is changed: the keeper knows what to put back. */
+/* Before a change: the keeper learns what to put back. */
 static int tell_keeper(void) {
     int ends[2];
     if (keeper_pipe < 0) {

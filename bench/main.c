@@ -1,14 +1,13 @@
 /* bench/main.c - larder_bench: what script/bench runs.
  *
- * Use      larder_bench [--quick] [--out FILE] [--charts FOLDER] [--only SCENE]... [--rounds N] [--seconds S]
- *                       [--folder EMPTY-FOLDER-IN-TMPFS]
+ * Usage    larder_bench [--quick] [--out FILE] [--charts FOLDER] [--only SCENE]... [--rounds N]
+ *                        [--seconds S] [--folder EMPTY-FOLDER-IN-TMPFS]
  *          larder_bench --compare OLD.json NEW.json
- *          larder_bench --smoke                                      are the answers right? A few calls of everything
- *          larder_bench --engines                                    which there are, and how each is set up
- *          larder_bench --count WORKLOAD --engine NAME [--calls N]   so many calls in this process, for callgrind: see
- *                                                                    instructions() of
- *                                                                    script/bench; "all" for all
- *                                                                    workloads
+ *          larder_bench --smoke      judges the answers of a few calls of everything
+ *          larder_bench --engines    which there are, and how each is set up
+ *          larder_bench --count WORKLOAD --engine NAME [--calls N]
+ *          The last makes N calls in this process, for callgrind: see instructions() of
+ *          script/bench. WORKLOAD "all": all of them.
  */
 #include "bench/clock.h"
 #include "bench/engines.h"
@@ -143,7 +142,7 @@ static void main_scene(struct bench *b) {
     stage_close(&stage);
 }
 
-/* No index: what a plain store has to do. */
+/* No index: the work of a plain store. */
 static void plain_scene(struct bench *b) {
     static const char *const ycsb[] = {"ycsb-a", "ycsb-b", "ycsb-c", "ycsb-d", "ycsb-e", "ycsb-f"};
     static const char *const after[] = {"get", "query", NULL};
@@ -255,7 +254,7 @@ static void own_measures(struct bench *b) {
     }
 }
 
-/* Who gives a folder removes it, and whatever a run that was ended left in it. */
+/* The caller removes the folder that it gave, with anything that an ended run left in it. */
 static void make_folder(struct bench *b) {
     if (b->folder[0])
         return;
@@ -322,7 +321,7 @@ static int run(struct bench *b) {
 
 /* ---- Counting instructions ------------------------------------------------------------------- */
 
-/* One callgrind dump each (--dump-after): so its name, and that it is never inlined. */
+/* One callgrind dump each (--dump-after): hence its name, and that it is never inlined. */
 __attribute__((noinline)) static void count_round(const struct engine *engine, void *session, const struct ring *ring,
                                                   uint32_t calls, int is_back) {
     for (uint32_t i = 0; i < calls; i++)

@@ -5,7 +5,7 @@
  *          and four secondary indexes into one segment, and at chosen item counts measures get,
  *          get_many, 20-item queries on the table and on an index, and overwrites. Each figure is
  *          the median of several rounds. One process, one thread.
- * Use      bench_measure [--items N] [--rounds N] [--indexes 0..4]
+ * Usage    bench_measure [--items N] [--rounds N] [--indexes 0..4]
  */
 #include "larder.h"
 #include <stdio.h>

@@ -2,7 +2,7 @@
  *
  * Job      Counts what happens in user mode in the calling thread: instructions, cycles, misses of
  *          the last-level cache and of the data TLB, page faults. Virtual machines often hide all
- *          but the last; what cannot be counted is -1, and perf_why_not() says why.
+ *          except the last. A count that is not available is -1, and perf_why_not() says why.
  */
 #ifndef LARDER_BENCH_PERF_H
 #define LARDER_BENCH_PERF_H

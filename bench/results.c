@@ -63,7 +63,7 @@ void results_write(const char *path, const struct machine *m, const char *plan, 
     json_decref(all);
 }
 
-/* ---- Comparing ----------------------------------------------------------------------------------------------------------- */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 static json_t *read_run(const char *path) {
     json_error_t error;
@@ -95,8 +95,9 @@ static double rate_like(const json_t *run, const json_t *like, const char *engin
     return 0;
 }
 
-/* What a figure of Larder is a share of, so that the machine's mood cancels out: the limit probe's same figure; of a reader beside a
- * writer the same reader alone; else the limit probe's single gets. */
+/* What a figure of Larder is a share of, so that the machine's mood cancels out: the limit probe's
+ * same figure; for a reader beside a writer the same reader alone; else the limit probe's single
+ * gets. */
 static double base_of(const json_t *run, const json_t *g) {
     double base = rate_like(run, g, "limit");
     const char *bar = strstr(text(g, "workload"), " | ");
@@ -150,7 +151,7 @@ static double extra(const json_t *run, const char *group, const char *name) {
     return json_number_value(json_object_get(group ? json_object_get(extras, group) : extras, name));
 }
 
-/* A run of fewer items may be compared with one of more: seconds for a million. */
+/* Runs of different sizes can be compared: seconds for a million items. */
 static double expiry_s(const json_t *run) {
     double items = extra(run, "expiry", "items");
     return items > 0 ? extra(run, "expiry", "seconds") * 1e6 / items : 0;
@@ -178,7 +179,7 @@ unsigned results_compare(const char *old_path, const char *new_path) {
     return regressions;
 }
 
-/* ---- Charts -------------------------------------------------------------------------------------------------------------- */
+/* ---- Charts ---------------------------------------------------------------------------------- */
 
 static FILE *chart_file(const char *folder, const char *name) {
     char path[512];

@@ -221,7 +221,7 @@ static void latency_rounds(struct entry *t, double seconds) {
     struct crew_order o = {.phase = CREW_RUN, .seconds = seconds, .is_timed = 1},
                       back = {.phase = CREW_BACK, .is_timed = 1};
     if (t->beside)
-        return; /* its writer would be timed too */
+        return; /* its writer would be timed, too */
     crew_run(t->crew, &o, t->result);
     latency_of(t, 0, &t->there.closed);
     if (t->workload->back != OP_GET) {

@@ -2,13 +2,13 @@
  *
  * Job      All engines of a scene are loaded at the same time. A contest has entries: a workload,
  *          an engine, a number of workers, and perhaps a writer beside them. Each entry gets a
- *          crew; all are warmed up; then round after round each runs for the same time, one after
- *          the other, so that whatever the machine does in those minutes is done to all of them.
- *          The median of the rounds is the figure. What is compared as a ratio is entered into one
+ *          crew; all are warmed up. Then round after round each runs for the same time, one after
+ *          the other, so that what the machine does in those minutes affects all of them. The
+ *          median of the rounds is the figure. What is compared as a ratio is entered into one
  *          contest.
- * Rules    O1 A round in which a read did not find what is there, or found what is not, ends the
- *             program: a wrong answer is no speed. (The limit probe has no locks, so two of its
- *             writers may lose an insert; it is not asked.)
+ * Rules    O1 A round in which a read did not find a stored item, or found one that is not stored,
+ *             ends the program: a wrong answer has no speed. (The limit probe has no locks, so two
+ *             of its writers may lose an insert; it is not asked.)
  */
 #ifndef LARDER_BENCH_ROUNDS_H
 #define LARDER_BENCH_ROUNDS_H
@@ -52,8 +52,8 @@ struct contest {
     unsigned count;
 };
 
-/* Loads the engines of these names (see engine_is_named()); those that cannot be had are named and
- * left out. Ends with stage_close(). */
+/* Loads the engines of these names (see engine_is_named()); those that are not available are named
+ * and left out. Ends with stage_close(). */
 void stage_open(struct stage *stage, const char *name, const struct scene *scene, const char *engine_names);
 void stage_close(struct stage *stage);
 
@@ -61,13 +61,12 @@ void stage_close(struct stage *stage);
  * items lie apart. Not measured. The stage goes on under another name. */
 void stage_rewrite(struct stage *stage, const char *name);
 
-/* Whether an engine can do a workload in a scene with so many workers. What keeps no indexes does
- * not insert where there are some. */
+/* Whether an engine can do a workload in a scene with as many workers. An engine without indexes
+ * does not insert where there are some. */
 int stage_takes_part(const struct scene *scene, const struct engine *engine, const struct workload *w, int workers);
 
 void contest_begin(struct contest *c, const struct stage *stage, const struct pace *pace);
-/* What is entered from here on is of another scene, so that scenes can be compared in the same
- * rounds. */
+/* Later entries belong to another scene, so that scenes can be compared in the same rounds. */
 void contest_stage(struct contest *c, const struct stage *stage);
 /* Every engine that can. workers: processes; threads of one process if negative. */
 void contest_enter(struct contest *c, const char *workload, int workers);

@@ -115,8 +115,8 @@ static void judge_many(struct trial *t, uint32_t at, unsigned found) {
     }
 }
 
-/* Under its old index key the item must not be found any more, or again. The limit probe moves
- * nothing. */
+/* Under its old index key the item must no longer be found, or must be found again. The limit probe
+ * moves nothing. */
 static void judge_move(struct trial *t, uint64_t n, int is_back) {
     if (t->engine == &engine_limit)
         return;

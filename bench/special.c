@@ -149,7 +149,7 @@ void special_expiry(uint64_t items, struct expiry_figures *out) {
     out->gets_beside = gets_per_s(board, gets, start);
     gets = atomic_load(&board->gets);
     start = clock_ns();
-    /* alone is before and after, so that a drift of the machine counts for neither */
+    /* alone is measured before and after, so that a drift of the machine counts for neither */
     nanosleep(&second, NULL);
     out->gets_alone = (out->gets_alone + gets_per_s(board, gets, start)) / 2;
     out->items = removed;

@@ -1,4 +1,4 @@
-/* bench/special.h - measurements of Larder alone that are no mix of calls. */
+/* bench/special.h - measurements of Larder alone that are not a mix of calls. */
 #ifndef LARDER_BENCH_SPECIAL_H
 #define LARDER_BENCH_SPECIAL_H
 

@@ -1,13 +1,11 @@
-/* bench/straight.c - each peer by a straight program: is the harness holding anybody back?
+/* bench/straight.c - each peer by a straight program: does the harness hold any of them back?
  *
  * Method   One process, one loop, the calls that the peer's own documentation gives for it, no
- *          engine.h between. 500,000 items of
- *          300 bytes with 55-byte keys and no index, as in the scene "plain": random gets, puts of
- *              random items whose value is laid
- *          out from its parts each time, 20-item ranges as loaded and after as many random puts.
- *          bench/README.md has what came out beside the report's figures; they should be within a
- *          tenth.
- * Use      larder_straight [NAME...]
+ *          engine.h between. 500,000 items of 300 bytes with 55-byte keys and no index, as in the
+ *          scene "plain": random gets, puts of random items whose value is laid out from its parts
+ *          each time, 20-item ranges as loaded and after as many random puts. bench/README.md has
+ *          the results beside the report's figures; they should be within a tenth.
+ * Usage    larder_straight [NAME...]
  */
 #include "bench/clock.h"
 #include "bench/dataset.h"

@@ -12,7 +12,7 @@ struct verdict {
     double figure, wanted;
     int is_at_most; /* else at least */
     int is_known;   /* both sides were measured */
-    int is_fact;    /* no target: what bounds the one above it, or what it is to be seen beside */
+    int is_fact;    /* no target: the bound of the one above it, or a figure to read beside it */
 };
 
 struct extras { /* 0: not measured */

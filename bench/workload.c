@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define READS_IN_RING (1u << 19)
-#define WRITES_IN_RING (1u << 18) /* of drawn items; a workload that takes each item once has as many as there are */
+/* of drawn items; a workload that takes each item once has as many as there are */
+#define WRITES_IN_RING (1u << 18)
 #define WRITE_BYTES_IN_RING (UINT64_C(1) << 30) /* fewer writes if items are large */
 #define INSERTS_IN_RING (1u << 17)
 
@@ -154,7 +155,7 @@ static uint32_t *shuffled_share(struct draw *d, uint64_t first, uint64_t count, 
     return at;
 }
 
-/* By Zipf's law over how long ago an item came, this worker's own inserts being the latest. */
+/* By Zipf's law over the age of an item, this worker's own inserts being the latest. */
 static uint32_t draw_latest(struct draw *d) {
     uint64_t rank = (uint64_t)pow((double)d->scene->items, rng_unit(rng_next(&d->rng))) - 1;
     return rank < d->inserted ? d->fresh[d->inserted - 1 - rank]
@@ -208,7 +209,8 @@ static uint32_t full_ring_size(const struct draw *d) {
     if (share && count > fitting * 100 / share)
         count = fitting * 100 / share;
     if (d->w->mix[OP_INSERT] && count > d->fresh_count * 80ull / d->w->mix[OP_INSERT])
-        count = d->fresh_count * 80ull / d->w->mix[OP_INSERT]; /* the dice may give more of them than their share */
+        /* the dice may give more of them than their share */
+        count = d->fresh_count * 80ull / d->w->mix[OP_INSERT];
     return (uint32_t)(count < READS_IN_RING ? count : READS_IN_RING);
 }
 

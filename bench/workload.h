@@ -3,15 +3,14 @@
  * Job      A workload is a mix of operations and a way to choose items. workload_fill() draws
  *          `count` operations and has the engine prepare what they write; the worker then goes
  *          round the ring.
- * Rules    W1 Nothing is drawn or built while the clock runs; a key's text is, in ten nanoseconds,
- *             for every engine alike.
+ * Rules    W1 Nothing is drawn or built while the clock runs. Only a key's text is made, in ten
+ *             nanoseconds, for every engine alike.
  *          W2 A paired workload (insert then delete, move there then back) touches each item once
  *             in each phase, so that every round starts from what was loaded. In a mix with inserts
  *             the way back removes what was inserted.
- *          W3 No call finds warm what an earlier call of the same ring brought in, but for what the
- *             workload itself says (Zipf): a get of
- *             100 at once takes 100 keys of its own, and writes go to all items of the scene in a
- *                 shuffled order, not to a few.
+ *          W3 No call finds warm what an earlier call of the same ring brought in, unless the
+ *             workload itself says so (Zipf): a get of 100 at once takes 100 keys of its own, and
+ *             writes go to all items of the scene in a shuffled order, not to a few.
  *          W4 Prepared values, and the application's values that items are built from, lie one
  *             behind the other, in the order of the calls, for every engine.
  */

@@ -1,11 +1,14 @@
-# Sourced by scripts that run others for a long time: a signal ends such a script at once, with everything that it started.
+# Sourced by scripts that run others for a long time. A signal ends such a script at once, with
+# everything that it started.
 #
-#   attended COMMAND...     runs a command or a function to its end, with its exit code; input is /dev/null
+#   attended COMMAND...     runs a command or a function to its end, with its exit code;
+#                           input is /dev/null
 #   at_interrupt=COMMAND    what else there is to clean up
 #
-# SIGINT, SIGTERM and SIGHUP: what runs is told to end (SIGTERM), has 5 seconds to clean up, and is killed. Closes with
-# "interrupted"; exit code 130, 143 or 129. The command is a job with a process group of its own, or bash would have it
-# ignore SIGINT; and what starts a session of its own below it (meson's tests) is found by a mark in its environment.
+# At SIGINT, SIGTERM or SIGHUP the command is told to end (SIGTERM), has 5 seconds to clean up, and
+# is killed. Closes with "interrupted"; exit code 130, 143 or 129. The command is a job with a
+# process group of its own, or bash would make it ignore SIGINT. A process below it that starts a
+# session of its own (meson's tests) is found by a mark in its environment.
 # shellcheck shell=bash
 attended_mark=LARDER_ATTENDED_BY_$$ attended_job='' at_interrupt=:
 export "$attended_mark=1"
@@ -23,7 +26,7 @@ attended() {
   return "$status"
 }
 
-# Processes that were started from here and live: the job's group, and who carries the mark.
+# Processes that were started from here and live: the job's group, and those with the mark.
 attended_processes() {
   local pid
   # shellcheck disable=SC2163 # the variable that it names
@@ -36,7 +39,7 @@ attended_processes() {
   done
 }
 
-# What a process that was killed leaves: names hold its number.
+# Removes what a killed process leaves: the names hold its number.
 attended_forget() {
   local pid
   for pid; do
@@ -47,7 +50,7 @@ attended_forget() {
 attended_end() {
   local all=() left=() end=$((SECONDS + 5))
   mapfile -t left < <(attended_processes)
-  # Only the group at first: whoever started a session of its own ends that in good order.
+  # Only the group at first: a process that started a session of its own ends that in good order.
   [[ -z $attended_job ]] || kill -TERM -- "-$attended_job" 2>/dev/null
   while ((${#left[@]})); do
     all+=("${left[@]}")

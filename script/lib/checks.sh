@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The parts of script/test that are no suites: builds, and what is asked of the sources and of the
-# library as it is shipped.
+# The parts of script/test that are not suites: builds, and checks of the sources and of the library
+# as it is shipped.
 #
 #   checks.sh FUNCTION [ARGUMENT...]     exit 0 if all is well
 set -uo pipefail

@@ -30,7 +30,8 @@ class Job:
     name: str  # "enum_test"
     command: list
     log: str  # gets what it prints
-    judge: callable = None  # (job) -> None: fills passed, failed, failures when the command has ended
+    # (job) -> None: fills passed, failed, failures when the command has ended
+    judge: callable = None
     seconds: float = 1  # about; the longest start first
     deadline_s: float = 1800
     is_wide: bool = False  # has parallel work for all cores

@@ -21,11 +21,11 @@ CHECKS = ["bash", "script/lib/checks.sh"]
 COUNT = re.compile(r"(\d+) passed, (\d+) failed")
 SHOWN_LINES = 60
 
-# Of a whole suite: its deadline in meson.build times this. It ends what never would: a loaded
-# machine is no failure, and a test has a deadline of its own.
+# Of a whole suite: its deadline in meson.build times this. It ends what hangs: a loaded machine is
+# not a failure, and a test has a deadline of its own.
 SLOWNESS = {"plain": 3, "asan": 6, "tsan": 9}
 
-# Left out under a sanitizer, but for --long.
+# Left out under a sanitizer, unless with --long.
 LEFT_OUT = {
     # Deaths that many others resemble: the plain build has them all, and the address sanitizer
     # makes them slow.

@@ -1,10 +1,9 @@
 /* tests/api/check_damage_test.c - larder_check() finds what is broken.
  *
- * Goal     One thing at a time is damaged, and larder_check() says LARDER_DAMAGED with errors > 0
- *          and words that fit, on a read-write and on a read-only attachment, which changes
- *          nothing.
+ * Goal     One thing at a time is damaged. larder_check() says LARDER_DAMAGED with errors > 0 and
+ *          fitting words, on a read-write and on a read-only attachment, and changes nothing.
  * Method   Each row of a table damages a copy of the segment of check_kit.h through a mapping of
- *          its own, with the structures of core/segment/layout.h and its like.
+ *          its own, with the structures of core/segment/layout.h and the like.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -313,7 +312,7 @@ static void span_used(struct world *w) {
 static void span_class(struct world *w) {
     span_in(w, SPAN_SMALL)->class_index = 200;
 }
-/* Of items only: the first span of their class may have the table's definition, without which
+/* Only classes of items: the first span of a class may have the table's definition, without which
  * nothing else is seen. One of them is where no block of the other class begins. */
 static void span_class_other(struct world *w) {
     uint64_t last = 0;
@@ -450,7 +449,7 @@ static void writer_stripe(struct world *w) {
 static const struct damage {
     const char *name, *word; /* word: one of the messages holds it */
     void (*damage)(struct world *w);
-    int is_writable_only; /* only who may take the lock sees that it cannot be had */
+    int is_writable_only; /* only an attachment that may take the lock sees that it cannot be had */
 } damages[] = {
 #define ROW(function, word)                                                                                            \
     { #function, word, function, 0 }
@@ -585,8 +584,8 @@ Test(check_damage, every_damage_is_reported) {
 
 /* ---- No damage ------------------------------------------------------------------------------- */
 
-/* The read-only check stores nothing: it works on a mapping that cannot be written, and the bytes
- * stay. */
+/* The read-only check stores nothing: it works on a read-only mapping, and the bytes stay the same.
+ * */
 Test(check_damage, read_only_check_changes_nothing) {
     struct world w, before;
     int fd = make_segment();

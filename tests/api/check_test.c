@@ -1,4 +1,4 @@
-/* tests/api/check_test.c - larder_check() of what is sound, and of anything at all.
+/* tests/api/check_test.c - larder_check() of a sound segment, and of any bytes at all.
  *
  * Goal     An undamaged segment is clean, and its numbers are right. A check neither crashes nor
  *          hangs, whatever the bytes are. Single damages: check_damage_test.c.
@@ -62,7 +62,7 @@ struct trial {
     uint64_t seed;
 };
 
-/* Bytes of the metadata, of spans' descriptors or of blocks become others: flipped bits, or a small
+/* Bytes of the metadata, of spans' descriptors or of blocks change: flipped bits, or a small
  * number, or an offset. */
 static void damage_at_random(struct world *w, struct rng *rng) {
     uint64_t claimed = w->head->claimed_bytes, from = w->head->slots_off;
@@ -86,7 +86,7 @@ static void damage_at_random(struct world *w, struct rng *rng) {
     }
 }
 
-/* Everything a process does with a segment. Results do not matter, coming back does. */
+/* Everything a process does with a segment. Any result is right, as long as the call returns. */
 static void use(struct larder *db) {
     struct larder_check_report report;
     struct larder_table *t;

@@ -1,14 +1,14 @@
-/* tests/api/drop_test.c - a table is dropped at once, and its memory comes back without anybody
- * waiting for it.
+/* tests/api/drop_test.c - a table is dropped at once, and its memory comes back while no call waits
+ * for it.
  *
  * Goal     larder_table_drop() does not wait for the memory, its name is free at once, and no other
  *          call waits either. The memory comes back: by the process that dropped, or if it dies, by
  *          an expirer, larder_expire(), or the first write that finds no room. Statistics and check
  *          are right meanwhile.
- * Method   Tables of tens of thousands of items, one with a single large partition; a process that
- *          writes all the while notes its longest wait in memory that is shared.
+ * Method   Tables of tens of thousands of items, one with a single large partition. A process that
+ *          writes all the while notes its longest wait in shared memory.
  * See also crash/scenarios.c (drop_table, empty_table, resume_drop, create_beside_drop),
- * crash/stop_test.c (drop_beside).
+ *          crash/stop_test.c (drop_beside).
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -29,7 +29,7 @@ TestSuite(drop, .timeout = 60 * SLOW_FACTOR);
 #define SEGMENT_BYTES (UINT64_C(48) << 20)
 #define WAIT_MS 30000
 #define ITEMS (SLOW_FACTOR > 1 ? 5000 : 40000)
-#define LONG_MS (200 * SLOW_FACTOR) /* of one call beside a drop; usually it is one */
+#define LONG_MS (200 * SLOW_FACTOR) /* of one call beside a drop; usually it takes one */
 
 static const struct larder_index_def by_owner = {
     .name = "by-owner", .partition = {"owner", LARDER_S}, .sort = {"at", LARDER_N}};

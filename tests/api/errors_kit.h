@@ -2,8 +2,7 @@
  *
  * Job      Runs tables of rows: what is done, the result, words of the message.
  * Rules    E1 Before and after each row all claimed bytes of the segment are compared through a
- *             mapping of the test's
- *          own, except the writers' slots, where attempts are counted.
+ *             mapping of the test's own, except the writers' slots, where attempts are counted.
  */
 #ifndef LARDER_TESTS_API_ERRORS_KIT_H
 #define LARDER_TESTS_API_ERRORS_KIT_H

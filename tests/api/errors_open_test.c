@@ -1,8 +1,8 @@
-/* tests/api/errors_open_test.c - files that are no segments, names that are none, what must not be
- * destroyed or touched.
+/* tests/api/errors_open_test.c - files that are not segments, names that are not allowed, what must
+ * not be destroyed or touched.
  *
  * Goal     larder_open() and larder_destroy() refuse each with the result that larder.h promises,
- *          and a message that names what was wrong; the file stays as it is.
+ *          and a message that names what was wrong. The file stays as it is.
  * Method   Tables of files, each made for its row, and compared before and after.
  */
 #include <criterion/criterion.h>
@@ -23,7 +23,7 @@
 
 TestSuite(errors_open, .timeout = 60 * SLOW_FACTOR);
 
-/* ---- Files that are no segments -------------------------------------------------------------- */
+/* ---- Files that are not segments ------------------------------------------------------------- */
 
 #define PATH_BYTES 96
 
@@ -33,7 +33,7 @@ static void write_file(const char *path, const void *data, size_t bytes) {
     close(fd);
 }
 
-/* Segments that go by unlink() while nobody is attached leave theirs. */
+/* A segment that goes by unlink() while no process is attached leaves its lock file. */
 static void remove_lock_files(const char *dir) {
     DIR *d = opendir(dir);
     struct dirent *entry;
@@ -307,7 +307,7 @@ Test(errors_open, destroying_what_must_not_be) {
 
 /* ---- Permission ------------------------------------------------------------------------------ */
 
-/* As somebody who owns nothing here. */
+/* As a user who owns nothing here. */
 static int open_as_nobody(void *arg) {
     struct larder *db = NULL;
     const char *path = arg;

@@ -1,8 +1,8 @@
 /* tests/api/errors_read_test.c - reads and deletes that make no sense.
  *
  * Goal     Each wrong key, query or scan gives the result that larder.h promises, and a message
- *          that names what was wrong and what is allowed; the page is empty, and no byte of the
- *          segment changes by it.
+ *          that names what was wrong and what is allowed. The page is empty, and no byte of the
+ *          segment changes.
  * Method   Tables of rows (errors_kit.h).
  */
 #include <criterion/criterion.h>
@@ -20,7 +20,7 @@ TestSuite(errors_read, .timeout = 60 * SLOW_FACTOR);
 static int get(struct world *w, struct larder_table *t, struct larder_value pk, struct larder_value sk) {
     const struct larder_key key = {pk, sk};
     int r = larder_get(t, &key, w->page);
-    /* All that take a key refuse it alike. */
+    /* All calls that take a key refuse it alike. */
     if (larder_get_many(t, &key, 1, w->page) != r || larder_delete(t, &key, w->page) != r)
         return 1000;
     return r;
@@ -196,7 +196,7 @@ Test(errors_read, queries_and_scans, .init = fill_many) {
 
 /* ---- Pages ----------------------------------------------------------------------------------- */
 
-/* A caller that does not look at the result must not take the last read's items for this one's. */
+/* A caller that ignores the result must not take the last read's items for this one's. */
 Test(errors_read, a_read_that_fails_leaves_its_page_empty) {
     struct world w;
     begin(&w);

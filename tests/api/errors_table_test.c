@@ -1,8 +1,9 @@
-/* tests/api/errors_table_test.c - definitions that are none, changes of tables that are refused.
+/* tests/api/errors_table_test.c - definitions that are not allowed, changes of tables that are
+ * refused.
  *
  * Goal     Each wrong definition, index or TTL attribute gives the result that larder.h promises,
- *          and a message that names what was wrong and what is allowed; no byte of the segment
- *          changes by it. Every result has a name.
+ *          and a message that names what was wrong and what is allowed. No byte of the segment
+ *          changes. Every result has a name.
  * Method   A table of rows (errors_kit.h).
  */
 #include <criterion/criterion.h>

@@ -1,8 +1,7 @@
 /* tests/api/errors_write_test.c - items that cannot be built or written.
  *
  * Goal     Each wrong key, attribute or value gives the result that larder.h promises, and a
- *          message that names what was wrong and what is allowed; no byte of the segment changes by
- *          it.
+ *          message that names what was wrong and what is allowed. No byte of the segment changes.
  * Method   Tables of rows (errors_kit.h): put, put_if, increment, and the builder.
  */
 #include <criterion/criterion.h>
@@ -17,8 +16,8 @@ TestSuite(errors_write, .timeout = 60 * SLOW_FACTOR);
 
 /* ---- Items ----------------------------------------------------------------------------------- */
 
-/* Ends the item and puts it. A failure of an add is found by finish, and also was returned by the
- * add: `added`. */
+/* Finishes the item and puts it. A failed add is reported by finish, too; `added` is what the add
+ * returned. */
 static int finish_and_put(struct world *w, struct larder_table *t, int added) {
     const struct larder_item *item = NULL;
     int r = larder_builder_finish(w->b, &item);
@@ -99,7 +98,7 @@ static int put_read_only(struct world *w) {
     return put_keys(w, w->read, &text, &text);
 }
 
-/* An item with these keys, only if what is there is a builder's item, or (is_absent) nothing. */
+/* Puts an item with these keys, expecting a builder's item, or (is_absent) none. */
 static int put_if(struct world *w, struct larder_table *t, const struct larder_value *sk, int is_absent) {
     const struct larder_item *item = NULL;
     larder_builder_add(w->b, "pk", &text);

@@ -93,7 +93,7 @@ static void end(struct fixture *f) {
         close(f->release[1]);
 }
 
-/* Slots of this process id; `only_alive`: that somebody holds. */
+/* Slots of this process id; `only_alive`: only those that a process holds. */
 static uint32_t slots_of(struct larder *db, pid_t pid, int only_alive) {
     struct larder_slot_stats slots[SLOTS];
     uint32_t count, mine = 0;
@@ -131,7 +131,8 @@ Test(fork, parent_and_children_write_at_once) {
     pid_t pid[CHILDREN];
     begin(&f);
     cr_assert_eq(history_write(&f.c, 0),
-                 LARDER_OK); /* the parent has a slot, and bytes of it are in the children's memory */
+                 /* the parent has a slot, and the children's memory has a copy of its handle */
+                 LARDER_OK);
     for (int i = 0; i <= CHILDREN; i++)
         s[i] = (struct share){&f, (uint32_t)i * EACH, EACH, 40};
     for (int i = 0; i < CHILDREN; i++)
@@ -198,9 +199,9 @@ static int read_then_write(void *arg) {
     struct history_client c;
     PROC_CHECK(history_attach(&c, f->h, f->db) == LARDER_OK);
     child_must(history_look(&c));
-    /* to read it needs none, and it has not got its parent's */
+    /* a read needs none, and the parent's is not its own */
     PROC_CHECK(slots_of(f->db, getpid(), 0) == 0);
-    PROC_CHECK(slots_of(f->db, getppid(), 1) == 1); /* which live on */
+    PROC_CHECK(slots_of(f->db, getppid(), 1) == 1); /* the parent's slots live on */
     PROC_CHECK(history_write(&c, 0) == LARDER_OK);
     PROC_CHECK(slots_of(f->db, getpid(), 1) == 1);
     PROC_CHECK(slots_of(f->db, getppid(), 1) == 1);
@@ -300,7 +301,7 @@ Test(fork, death_counts_though_a_child_lives_on) {
     cr_assert_eq(slots_of(f.db, pid, 1), 0, "a copy of its memory in its child is no life");
     cr_assert_eq(slots_of(f.db, orphan, 1), 1);
     must(history_settle(&f.c, 8, 8));
-    for (uint32_t i = 0; i < 2 * KEYS; i++) /* whatever it held: nobody waits for it */
+    for (uint32_t i = 0; i < 2 * KEYS; i++) /* whatever it held: no write waits for it */
         if (i % KEYS != s.first + s.count)
             cr_assert_eq(history_write(&f.c, i % KEYS), LARDER_OK, "%s", larder_error());
     must_be_clean(&f);
@@ -343,8 +344,8 @@ Test(fork, exec_without_close_gives_the_slot_back) {
     end(&f);
 }
 
-/* Claims memory that stays with the segment: who has closed its descriptor can claim none
- * (larder_error() says so). */
+/* Claims memory that stays with the segment. A process that has closed the descriptor can claim
+ * none (larder_error() says so). */
 static void claim_ahead(const struct fixture *f) {
     static const char fill[390000];
     const struct larder_item *item;
@@ -362,8 +363,8 @@ static void claim_ahead(const struct fixture *f) {
     }
 }
 
-/* What daemonising code does; then the numbers of the closed descriptors come to mean other
- * files. */
+/* What daemonising code does. Then the numbers of the closed descriptors come to mean other files.
+ * */
 static int close_all_and_write(void *arg) {
     struct share *s = arg;
     struct history_client c;
@@ -396,7 +397,7 @@ Test(fork, closing_all_descriptors_does_not_end_a_life) {
         pid[i] = proc_fork(close_all_and_write, &s[i]);
     cr_assert(UNTIL(atomic_load(&f.shared->ready) == 2, WAIT_MS));
     cr_assert(slots_of(f.db, pid[0], 1) >= 1 && slots_of(f.db, pid[1], 1) >= 1);
-    /* Both wait for each other and for us, and must take nobody for dead. */
+    /* Both wait for each other and for us, and must take no process for dead. */
     for (uint32_t i = 0; i < 10000; i++) {
         cr_assert_eq(history_write(&f.c, i % 16), LARDER_OK, "%s", larder_error());
         if (i % 500 == 0)

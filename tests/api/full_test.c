@@ -1,12 +1,12 @@
-/* tests/api/full_test.c - full is an error, not a mess.
+/* tests/api/full_test.c - a full segment is an error, not a mess.
  *
  * Goal     Promise 6: a write that does not fit fails whole with LARDER_E_FULL, says how much was
  *          asked and how much is free, and leaves everything as it was. Reads and deletes go on
  *          working, and after deletes writes do again. It does not matter whether the segment is
  *          full or the filesystem under it.
  * Method   The public functions, on the smallest segment and on a tmpfs of 8 MiB that is mounted
- *          for a child alone. tests/support/history.h holds every key to its last acknowledged
- *          write, and a failed write is none; larder_check() counts blocks.
+ *          for a child alone. tests/support/history.h compares every key with its last acknowledged
+ *          write, and a failed write does not count; larder_check() counts blocks.
  *          (tests/crash/alloc_test.c fails each allocation of each operation in turn.)
  */
 #include <criterion/criterion.h>
@@ -78,8 +78,8 @@ static void end(struct fixture *f) {
     close(f->history_fd);
 }
 
-/* Without bucket arrays: one may have grown before something else did not fit, and keeps its
- * size. */
+/* Without bucket arrays: one may have grown before something else did not fit, and keeps its size.
+ * */
 static uint64_t used_bytes(struct fixture *f) {
     struct larder_table_stats stats;
     PROC_CHECK(larder_table_stats(f->ballast, &stats) == LARDER_OK);
@@ -120,7 +120,7 @@ static void empty_ballast(struct fixture *f) {
         PROC_CHECK(delete_ballast(f, --f->ballast_count) >= 0); /* some are gone already */
 }
 
-/* What must be said: the bytes that were asked for, and how many are free. */
+/* The message must have the bytes that were asked for, and how many are free. */
 static void must_explain(void) {
     unsigned long long asked = 0, of = 0, used = 0, left = 0;
     const char *numbers = strstr(larder_error(), ": ");
@@ -130,7 +130,7 @@ static void must_explain(void) {
     PROC_CHECK(count == 4 && asked > 0 && of > 0 && used > 0 && used + left <= of);
 }
 
-/* In a full segment: each write fails and is none, reads and deletes go on. */
+/* In a full segment: each write fails and changes nothing, reads and deletes go on. */
 static void live_with_full(struct fixture *f) {
     const struct larder_table_def table = {.name = "another", .partition = {"PK", LARDER_S}};
     const struct larder_index_def index = {.name = "another", .partition = {"G1S", LARDER_S}};
@@ -156,8 +156,8 @@ static void live_with_full(struct fixture *f) {
     must_be_clean(f);
 }
 
-/* Writes that may fit or not, of every size and with every change of index keys. The number of
- * those that did not. */
+/* Writes that may fit or not, of every size and with every change of index keys. Returns how many
+ * did not. */
 static uint32_t write_at_the_brink(struct fixture *f, uint32_t rounds) {
     uint32_t refused = 0;
     for (uint32_t i = 0; i < rounds; i++) {
@@ -168,7 +168,7 @@ static uint32_t write_at_the_brink(struct fixture *f, uint32_t rounds) {
             must_explain();
             refused++;
             MUST(history_get(&f->c, key));
-            /* The same write would fail again: something else has to go, or to come. */
+            /* The same write would fail again: another item must be deleted, or put. */
             uint32_t n = (uint32_t)rng_below(&f->rng, BALLAST_MAX);
             r = rng_is_one_in(&f->rng, 2) ? delete_ballast(f, n % f->ballast_count)
                                           : put_ballast(f, n % f->ballast_count, (uint32_t)rng_below(&f->rng, 4000));
@@ -242,16 +242,18 @@ Test(full, an_overwrite_as_large_as_before_needs_room_for_both) {
 
 /* ---- A full filesystem ----------------------------------------------------------------------- */
 
-#define PLACE "/mnt" /* there on every system, so that no test makes or removes what another mounts on */
+/* exists on every system: no test makes or removes a directory that another mounts on */
+#define PLACE "/mnt"
 #define TMPFS_MIB 8
-#define NO_NAMESPACE 77 /* exit code: a container or chroot does not let even root have mounts of its own */
+/* exit code: a container or chroot does not let even root have mounts of its own */
+#define NO_NAMESPACE 77
 
 static int mount_small(const char *options, unsigned long flags) {
     return mount("tmpfs", PLACE, "tmpfs", flags, options);
 }
 
-/* A segment on a small filesystem of this child's own: nobody else sees the mount, and it ends with
- * the child. 0: not allowed here. */
+/* A segment on a small filesystem of this child's own: no other process sees the mount, and it ends
+ * with the child. 0: not allowed here. */
 static int begin_on_small(struct fixture *f) {
     struct larder *db;
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
@@ -273,7 +275,7 @@ static int fill_filesystem(void *arg) {
     PROC_CHECK(used_bytes(&f) > (TMPFS_MIB << 20) / 2);
     live_with_full(&f);
     write_at_the_brink(&f, 300);
-    PROC_CHECK(mount_small("size=16m", MS_REMOUNT) == 0); /* somebody made room */
+    PROC_CHECK(mount_small("size=16m", MS_REMOUNT) == 0); /* room was made */
     uint32_t before = f.ballast_count;
     fill_up(&f);
     PROC_CHECK(f.ballast_count > before + before / 3);
@@ -285,7 +287,7 @@ static int fill_filesystem(void *arg) {
     return 0;
 }
 
-/* Somebody else's file takes what the segment has not claimed yet, and goes again. */
+/* Another process's file takes what the segment has not claimed yet, and is then removed. */
 static int share_filesystem(void *arg) {
     struct fixture f;
     (void)arg;

@@ -1,9 +1,9 @@
-/* tests/api/increment_test.c - larder_increment(): numbers that many count up.
+/* tests/api/increment_test.c - larder_increment(): numbers that many processes count up.
  *
  * Goal     The number, the item around it, its place in an index and its expiry are what larder.h
- *          says, whether the item, the attribute or neither was there; what is no integer of 64
- *          bits is refused, and nothing changed. Threads and processes that count together come to
- *          the right sum, and those that are killed at it lose nothing that was counted.
+ *          says, whether the item, the attribute or neither was there. A value that is not an
+ *          integer of 64 bits is refused, and nothing changes. Concurrent increments by threads and
+ *          processes come to the right sum, and a killed process loses nothing that was counted.
  * Method   The public functions only. Deaths at every store: tests/crash/scenarios.c (increment,
  *          increment_key, increment_new).
  */
@@ -254,7 +254,7 @@ Test(increment, works_on_under_a_changed_definition) {
     end(&f);
 }
 
-/* An item of so many numbers: x00 is 0, x01 is 1 .. */
+/* An item of `count` numbers: x00 is 0, x01 is 1 .. */
 static void put_numbers(struct fixture *f, int count) {
     char name[16];
     begin_item(f, "a");
@@ -373,7 +373,7 @@ static void *count_in_thread(void *arg) {
     return (void *)(intptr_t)count_up(arg, COUNTS);
 }
 
-/* They begin without the item, too: one makes it. */
+/* They begin without the item, too: one of them makes it. */
 Test(increment, processes_count_together) {
     struct fixture f;
     pid_t pids[COUNTERS];
@@ -409,8 +409,8 @@ Test(increment, threads_count_together) {
     end(&f);
 }
 
-/* Two count all the time, and one of them is killed again and again: at most one call of each death
- * counted unsaid. */
+/* Two count all the time, and one of them is killed again and again. At most one call of each death
+ * counted without being acknowledged. */
 Test(increment, the_killed_lose_nothing) {
     struct fixture f;
     pid_t pids[COUNTERS];

@@ -1,8 +1,8 @@
 /* tests/api/index_add_test.c - larder_index_add(): an index for a table that has data.
  *
- * Goal     The index appears at once and complete, however many writers are busy meanwhile; items
- *          with unfit keys stay out of it but stay; without memory, or when the process is killed,
- *          nothing of it is left.
+ * Goal     The index appears at once and complete, however many writers are busy meanwhile. Items
+ *          with unfit keys are left out of the index but stay in the table. Without memory, or when
+ *          the process is killed, nothing of it is left.
  * Method   Compares the whole index with the whole table after the addition; larder_check()
  *          compares every entry.
  */
@@ -159,7 +159,7 @@ Test(index_add, leaves_out_items_with_unfit_keys) {
     cr_assert_eq(count_index(&f), 1);
     must(larder_scan(f.t, &(struct larder_scan_spec){0}, f.page));
     cr_assert_eq(larder_page_count(f.page), 6);
-    larder_builder_reset(f.b); /* from now on it is as with any index */
+    larder_builder_reset(f.b); /* from now on an item without the key is as with any index */
     must(larder_builder_add_s(f.b, "id", "z") | larder_builder_add_s(f.b, "group", "g0") |
          larder_builder_add_s(f.b, "rank", "high"));
     must(larder_builder_finish(f.b, &item));
@@ -209,8 +209,8 @@ Test(index_add, leaves_no_trace_when_the_segment_is_full) {
         cr_assert_eq(report.index_entries, 0);
         cr_assert_eq(report.items, (uint64_t)count);
     }
-    /* All go: the failed additions rewrote items in hash order, so that any that stay may keep
-     * every span in its class. */
+    /* All are deleted: the failed additions rewrote items in hash order, so that any that stay may
+     * keep every span in its class. */
     for (int i = 0; i < count; i++) {
         char id[16];
         snprintf(id, sizeof id, "%06d", i);

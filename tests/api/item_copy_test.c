@@ -89,7 +89,7 @@ Test(item_copy, has_the_version_of_the_item) {
     larder_close(f.db);
 }
 
-/* What is copied and freed leaves nothing. */
+/* Copying and freeing leaves nothing behind. */
 Test(item_copy, memory_comes_back) {
     struct fixture f;
     struct larder_segment_stats before, after;

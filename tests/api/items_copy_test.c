@@ -1,8 +1,8 @@
 /* tests/api/items_copy_test.c - items copied into a builder.
  *
- * Goal     larder_builder_add_all() and its like copy what they should, leave out what they should,
+ * Goal     larder_builder_add_all() and the like copy what they should, leave out what they should,
  *          and refuse what cannot be copied.
- * Method   Copies are put again and compared with what an item built by hand would be.
+ * Method   Copies are put again and compared with the same item built by hand.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -133,7 +133,7 @@ static void expect_refused(struct fixture *f, int result, int expected, const ch
     const struct larder_item *item;
     EXPECT(result, expected);
     cr_assert_not_null(strstr(larder_error(), words), "\"%s\" does not say \"%s\"", larder_error(), words);
-    EXPECT(larder_builder_finish(f->b, &item), expected); /* it is remembered */
+    EXPECT(larder_builder_finish(f->b, &item), expected); /* the builder keeps the failure */
     larder_builder_reset(f->b);
 }
 

@@ -1,6 +1,6 @@
 /* tests/api/items_key_test.c - keys of every type and size.
  *
- * Goal     Keys that are the same number are the same key, keys that only look alike are not; the
+ * Goal     Keys that are the same number are the same key, keys that only look alike are not. The
  *          longest keys fit.
  * Method   Put under one form, read under another.
  */
@@ -40,7 +40,7 @@ Test(items_key, equal_numbers_are_one_key) {
     close_all(&f);
 }
 
-/* Keys that are alike if a length, a zero or the border between the two is not looked at. */
+/* Keys that are alike to code that ignores a length, a zero or the border between the two. */
 Test(items_key, keys_that_look_alike_are_different) {
     static const struct {
         const char *pk, *sk;
@@ -70,8 +70,8 @@ Test(items_key, keys_that_look_alike_are_different) {
     }
 }
 
-/* Texts of a to z, one of them with a letter of two bytes, or with a byte that no text has, at each
- * place in turn. */
+/* Texts of a to z, one of them with a letter of two bytes, or with a byte that is not UTF-8, at
+ * each place in turn. */
 #define TEXT_BYTES_MAX 70
 
 static struct larder_value text_of(char *to, int bytes, int at, const char *other) {

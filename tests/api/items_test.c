@@ -1,7 +1,7 @@
 /* tests/api/items_test.c - items in, the same items out.
  *
  * Goal     What was put is what every read path gives back: all ten types, exact numbers, zero
- *          bytes, the largest item; replaced and deleted items come back whole; larder_get_many()
+ *          bytes, the largest item. Replaced and deleted items come back whole. larder_get_many()
  *          keeps the order of its keys.
  * Method   The public functions only, on the two attachments of items_kit.h.
  */
@@ -89,8 +89,8 @@ Test(items, replaced_and_deleted_items_come_back) {
     close_all(&f);
 }
 
-/* Sizes through every class of block and up to runs, each replaced by the next; then nothing is
- * left in use. */
+/* Sizes through every class of block and up to runs, each replaced by the next. At the end nothing
+ * is in use. */
 Test(items, an_item_may_change_its_size) {
     struct fixture f;
     static char text[300000];
@@ -167,7 +167,7 @@ Test(items, many_attributes) {
     close_all(&f);
 }
 
-/* An item of a page is an item to put, also into a table of other keys. */
+/* An item of a page can be put, also into a table with other keys. */
 Test(items, item_of_a_page_may_be_put) {
     struct fixture f;
     const struct larder_table_def def = {.name = "turned", .partition = {"mark", LARDER_N}, .sort = {"pk", LARDER_S}};

@@ -1,7 +1,7 @@
 /* tests/api/neighbours_test.c - other users of the same host: what each may do, and what it cannot.
  *
- * Goal     The table "Who is trusted with what" of ARCHITECTURE.md, row by row. Above all: what a
- *          user does that may only read never stops a writer, and a file of another user never
+ * Goal     The table "Who is trusted with what" of ARCHITECTURE.md, row by row. Above all: nothing
+ *          that a user with read rights does stops a writer, and a file of another user never
  *          becomes our segment.
  * Method   Children that give up root for the user 65534 do what the row says while others go on
  *          with their work. Needs root; says so otherwise.
@@ -101,7 +101,7 @@ static struct hostile *hostile_new(void) {
     return h;
 }
 
-/* No lock file lets us in, by any name. */
+/* No lock file can be opened, by any name. */
 static void try_lock_files(void) {
     DIR *d = opendir("/dev/shm");
     struct dirent *entry;
@@ -119,7 +119,7 @@ static void try_lock_files(void) {
         closedir(d);
 }
 
-/* Sleeps on words where locks lie, and so takes wake-ups that are meant for others. */
+/* Sleeps on words where locks are, and so takes wake-ups that are meant for others. */
 static void *sleep_on_words(void *arg) {
     struct hostile *h = arg;
     static _Atomic unsigned next;
@@ -165,7 +165,7 @@ static int write_on(void *arg) {
         PROC_CHECK(put(db, t, "shared", i) == LARDER_OK);
 }
 
-/* All that needs a lock, by a process that comes new. */
+/* All calls that need a lock, by a process that attaches now. */
 static int work(void *arg) {
     struct hostile *h = arg;
     struct larder *db;
@@ -195,7 +195,7 @@ Test(neighbours, a_reader_never_stops_a_writer) {
         for (int i = 0; i < 2; i++)
             writers[i] = proc_fork(write_on, h);
         cr_assert(proc_is_exit(proc_run(work, h, DEADLINE_MS), 0), "round %d", round);
-        /* in the middle of something, mostly: the next round recovers it */
+        /* in the middle of a call, mostly: the next round recovers it */
         for (int i = 0; i < 2; i++)
             cr_assert(proc_is_signal(proc_kill(writers[i]), SIGKILL));
         EXPECT(put_to(db, "Table", "shared", round), LARDER_OK);
@@ -289,7 +289,8 @@ static int lock_for_reading(void *arg) {
     return 0;
 }
 
-/* The one exception: an empty file that was there before, open to others. What to do is said. */
+/* The one exception: an empty file that was there before, open to others. The message says what to
+ * do. */
 Test(neighbours, a_reader_of_an_empty_file_of_ours_is_named_as_the_cause) {
     struct larder *db;
     if (needs_root())
@@ -311,8 +312,8 @@ Test(neighbours, a_reader_of_an_empty_file_of_ours_is_named_as_the_cause) {
 
 /* ---- The table ------------------------------------------------------------------------------- */
 
-/* What a user that is not the owner gets, by the mode of the segment. Directory: /dev/shm,
- * sticky. */
+/* What a user other than the owner gets, by the mode of the segment. Directory: /dev/shm, sticky.
+ * */
 struct row {
     uint32_t mode;
     int read, write, write_any, create, exclusive, destroy, destroy_any;
@@ -363,8 +364,8 @@ Test(neighbours, each_gets_what_the_mode_gives_it) {
     }
 }
 
-/* The same user has all rights, root as well, but root asks for another user's segment by the
- * flag. */
+/* The same user has all rights, and so has root, but root needs the flag to ask for another user's
+ * segment. */
 static int be_the_same_user(void *arg) {
     struct larder *db;
     become_nobody();
@@ -426,8 +427,8 @@ Test(neighbours, writers_of_two_users_recover_each_other) {
     EXPECT(larder_destroy(owner.name, 0), LARDER_OK);
 }
 
-/* A directory that all may write to and that is not sticky: its writers may remove what lies there,
- * no more. */
+/* A directory that all may write to and that is not sticky: its writers may remove files in it, no
+ * more. */
 static int remove_names(void *arg) {
     become_nobody();
     DIR *d = opendir(arg);

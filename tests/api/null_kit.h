@@ -1,5 +1,4 @@
-/* tests/api/null_kit.h - an object of each kind that larder.h has.
- */
+/* tests/api/null_kit.h - an object of each kind that larder.h has. */
 #ifndef LARDER_TESTS_API_NULL_KIT_H
 #define LARDER_TESTS_API_NULL_KIT_H
 

@@ -1,7 +1,7 @@
 /* tests/api/null_test.c - NULL for every pointer of every function.
  *
  * Goal     A NULL where an object is needed gives LARDER_E_INVAL, and larder_error() names the
- *          function and the argument; where larder.h gives NULL a meaning it has that; a function
+ *          function and the argument. Where larder.h gives NULL a meaning it has that. A function
  *          without a result does nothing, or answers "none". Nothing crashes.
  * Method   A table of calls (calls()), each made in a child of its own, so that a crash is the
  *          failure of one row. The declarations of larder.h are read: each function, and each
@@ -22,7 +22,7 @@ TestSuite(null, .timeout = 100 * SLOW_FACTOR);
 
 /* ---- The table ------------------------------------------------------------------------------- */
 
-/* One pass over the table: makes the call of row `wanted`, or (wanted < 0) notes what rows there
+/* One pass over the table: makes the call of row `wanted`, or (wanted < 0) notes which rows there
  * are. */
 struct pass {
     int wanted, count;
@@ -37,7 +37,7 @@ static int is_wanted(struct pass *p, const char *function, const char *argument)
     return p->count++ == p->wanted;
 }
 
-/* 0, or the row's failure, said. */
+/* 0, or 1 once the row's failure was printed. */
 static int judge_refused(const char *function, const char *argument, int result) {
     char wanted[2 * NAME_MAX_BYTES];
     snprintf(wanted, sizeof wanted, "%s: %s is NULL", function, argument);
@@ -58,7 +58,7 @@ static int judge_allowed(const char *function, const char *argument, int is_righ
         if (is_wanted(p, #function, #argument))                                                                        \
             return judge_refused(#function, #argument, function(__VA_ARGS__));                                         \
     } while (0)
-/* What NULL is documented to mean. */
+/* The meaning of NULL that larder.h documents. */
 #define ALLOWED(function, argument, is_right)                                                                          \
     do {                                                                                                               \
         if (is_wanted(p, #function, #argument))                                                                        \
@@ -84,7 +84,7 @@ static int calls_segment(struct fixture *f, struct pass *p) {
     ALLOWED(larder_open, options, larder_open(NULL, &db) == LARDER_E_NO_SEGMENT || (larder_close(db), 1));
     HARMLESS(larder_close, db, NULL);
     ALLOWED(larder_memfd, db, larder_memfd(NULL) == -1);
-    /* not called: it would remove a segment that somebody may use */
+    /* not called: it would remove a segment that another process may use */
     ALLOWED(larder_destroy, segment, 1);
     REFUSED(larder_set_clock, db, NULL, NULL, NULL);
     ALLOWED(larder_set_clock, now, larder_set_clock(f->db, NULL, f) == LARDER_OK);
@@ -289,7 +289,7 @@ static int calls_writes(struct fixture *f, struct pass *p) {
     REFUSED(larder_put_if, t, NULL, f->item, NULL, f->other);
     REFUSED(larder_put_if, item, f->t, NULL, NULL, f->other);
     ALLOWED(larder_put_if, expected, larder_put_if(f->t, f->item, NULL, f->other) == LARDER_CHANGED);
-    ALLOWED(larder_put_if, found, /* read anew: a row before this one has put it */
+    ALLOWED(larder_put_if, found, /* read again: a row before this one has put it */
             larder_get(f->t, &f->key, f->page) == LARDER_OK &&
                 larder_put_if(f->t, larder_page_item(f->page, 0), larder_page_item(f->page, 0), NULL) == LARDER_OK);
     REFUSED(larder_increment, t, NULL, &f->key, "n", 1, &value);
@@ -339,7 +339,7 @@ static int calls_looks(struct fixture *f, struct pass *p) {
     REFUSED(larder_repair, report, f->db, NULL, NULL);
     ALLOWED(larder_repair, options, larder_repair(f->db, NULL, &repair) == LARDER_OK);
     ALLOWED(larder_repair, options, larder_repair(f->db, &no_repair, &repair) == LARDER_OK);
-    /* No pointer to give: they have their row all the same. */
+    /* They take no pointer, but have their row all the same. */
     ALLOWED(larder_error, , larder_error() != NULL);
     ALLOWED(larder_errno, , larder_errno() == 0);
     ALLOWED(larder_version, , larder_version() != NULL);
@@ -348,7 +348,7 @@ static int calls_looks(struct fixture *f, struct pass *p) {
     return -1;
 }
 
-/* 0 or 1 of the row that was made; -1: there is none of that number. */
+/* 0 or 1 of the row that was made; -1: there is no such row. */
 static int calls(struct fixture *f, struct pass *p) {
     static int (*const parts[])(struct fixture * f, struct pass * p) = {calls_segment, calls_tables,  calls_items,
                                                                         calls_adds,    calls_builder, calls_pages,
@@ -418,8 +418,7 @@ static int has_row(const struct pass *rows, const char *function, const char *ar
     return 0;
 }
 
-/* The name that is declared by one parameter: what stands after "(*" of a function pointer, else
- * the last word. */
+/* The name that one parameter declares: after "(*" of a function pointer, else the last word. */
 static void name_of(const char *from, const char *to, char name[NAME_MAX_BYTES]) {
     const char *function = memchr(from, '(', (size_t)(to - from));
     const char *at = function ? function + 2 : to;
@@ -432,8 +431,8 @@ static void name_of(const char *from, const char *to, char name[NAME_MAX_BYTES])
     snprintf(name, NAME_MAX_BYTES, "%.*s", (int)bytes, at);
 }
 
-/* Checks the parameters of a declaration, which stand between `at` and its closing bracket. Returns
- * what is missing. */
+/* Checks the parameters of a declaration, between `at` and its closing bracket. Returns what is
+ * missing. */
 static unsigned check_parameters(const struct pass *rows, const char *function, const char *at) {
     unsigned missing = 0, depth = 0;
     for (const char *start = at;; at++) {

@@ -1,8 +1,8 @@
-/* tests/api/null_values_test.c - values that are none: inside structures, sizes, numbers, objects
- * of another segment.
+/* tests/api/null_values_test.c - values that are not allowed: inside structures, sizes, numbers,
+ * objects of another segment.
  *
- * Goal     Each gives LARDER_E_INVAL, and larder_error() says what was wrong; what a call that
- *          failed was given to fill is as it was. Pointers that are NULL: null_test.c.
+ * Goal     Each gives LARDER_E_INVAL, and larder_error() says what was wrong. The outputs of a
+ *          failed call stay as they were. Pointers that are NULL: null_test.c.
  * Method   Calls in a row, and outputs full of a pattern.
  */
 #include <criterion/criterion.h>
@@ -17,9 +17,10 @@
 
 TestSuite(null_values, .timeout = 100 * SLOW_FACTOR);
 
-/* ---- Inside structures, and sizes and numbers that are none ---------------------------------- */
+/* ---- Inside structures, and wrong sizes and numbers ------------------------------------------ */
 
-/* Each of these definitions has one thing wrong; none is made, and the message is not empty. */
+/* Each of these definitions has one thing wrong. None makes a table, and the message is not empty.
+ * */
 static int definitions(void *arg) {
     struct fixture *f = arg;
     const char *const names[] = {"a", NULL};
@@ -154,7 +155,8 @@ static int builder_values(void *arg) {
     return 0;
 }
 
-/* The page of another attachment works for reads; what would take its memory over is refused. */
+/* The page of another attachment works for reads; a call that would take its memory over is
+ * refused. */
 static int of_another(void *arg) {
     struct fixture *f = arg;
     struct larder *db = NULL;

@@ -1,7 +1,7 @@
 /* tests/api/open_test.c - larder_open(), larder_close(), larder_memfd() and larder_destroy().
  *
  * Goal     What larder.h says of segments holds for a program that knows nothing else: flags,
- *          results, messages, who sees whose data, what stays of a segment that was destroyed,
+ *          results, messages, which process sees which data, what stays of a destroyed segment,
  *          nothing left open or mapped.
  * Method   The public functions only, on names, paths and memfds; other processes by fork.
  */
@@ -47,7 +47,7 @@ static int has_table(struct larder *db) {
     return larder_table_open(db, "things", &t) == LARDER_OK;
 }
 
-/* ---- Flags ---- */
+/* ---- Flags ----------------------------------------------------------------------------------- */
 
 Test(open, create_attach_exclusive) {
     char name[TESTSEG_NAME_MAX];
@@ -117,7 +117,7 @@ Test(open, sizes_and_stripes_are_reported) {
     larder_close(db);
 }
 
-/* What this kernel does with shared memory that is advised: see "Huge pages" of larder_open(). */
+/* How this kernel treats advised shared memory: see "Huge pages" of larder_open(). */
 static int has_advised_huge_pages(void) {
     char line[128] = "";
     FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "r");
@@ -128,8 +128,7 @@ static int has_advised_huge_pages(void) {
     return strstr(line, "[advise]") || strstr(line, "[within_size]") || strstr(line, "[always]");
 }
 
-/* Of this process's mappings that are shared: kilobytes in huge pages, and whether one was
- * advised. */
+/* Of this process's shared mappings: kilobytes in huge pages, and whether one was advised. */
 static uint64_t shared_huge_kb(int *is_advised) {
     char line[4096];
     uint64_t kb = 0;
@@ -150,7 +149,7 @@ static uint64_t shared_huge_kb(int *is_advised) {
     return kb;
 }
 
-/* Eight megabytes of items: so much is claimed. */
+/* Eight megabytes of items: as much is claimed. */
 static void fill(struct larder *db) {
     static char text[200000];
     struct larder_table *t;
@@ -193,7 +192,7 @@ Test(open, huge_pages_are_a_hint) {
     }
 }
 
-/* ---- Descriptors ---- */
+/* ---- Descriptors ----------------------------------------------------------------------------- */
 
 /* Sends a descriptor over a socket, as programs pass a memfd to each other. */
 static void send_fd(int over, int fd) {
@@ -289,7 +288,7 @@ Test(open, close_leaves_nothing_open_or_mapped) {
     testseg_destroy(name);
 }
 
-/* ---- Destroying ---- */
+/* ---- Destroying ------------------------------------------------------------------------------ */
 
 Test(open, destroyed_segment_is_gone_for_all_and_harms_none) {
     char name[TESTSEG_NAME_MAX];
@@ -335,7 +334,7 @@ Test(open, retained_table_keeps_its_segment) {
     larder_close(db);
 }
 
-/* ---- Other processes ---- */
+/* ---- Other processes ------------------------------------------------------------------------- */
 
 static int open_in_child(void *arg) {
     struct larder *db;

@@ -1,8 +1,8 @@
 /* tests/api/outputs_test.c - what a failing call leaves behind, and what it may return.
  *
  * Goal     A call that fails writes none of its outputs: variables stay as they are, pages of
- *          writes keep their items, and pages of reads are empty. The result of each of these calls
- *          is one that the function's comment in larder.h lists.
+ *          writes keep their items, and pages of reads are empty. Each of these calls returns a
+ *          result that the function's comment in larder.h lists.
  * Method   A table of calls that fail (calls()), for every reason that can be made easily: NULL,
  *          wrong arguments, a table that was dropped, a read-only attachment, a segment that was
  *          destroyed, one that is full, one that is damaged. The declarations of larder.h are read:
@@ -148,7 +148,7 @@ static void enter(struct world *w, struct larder *db) {
 
 /* ---- Outputs of the whole segment ------------------------------------------------------------ */
 
-/* Calls that fail for any attachment of which nothing can be had any more. */
+/* Calls that fail for any unusable attachment. */
 static void calls_of_dead(struct world *w) {
     struct larder_segment_stats segment;
     struct larder_class_stats classes[2];
@@ -172,7 +172,7 @@ static void calls_of_dead(struct world *w) {
     UNTOUCHED(larder_expire, removed, removed, w->db, 0, &removed);
 }
 
-/* Calls that fail for any table of which nothing can be had any more. */
+/* Calls that fail for any unusable table. */
 static void calls_of_dead_table(struct world *w, struct larder_table *t) {
     const struct larder_query_spec query = {.partition = one.partition};
     const struct larder_scan_spec scan = {.limit = 1};
@@ -268,12 +268,12 @@ static void calls_with_wrong_values(struct world *w) {
     EXPECT(larder_builder_finish(w->b, &item), LARDER_OK);
     PAGE_KEPT(larder_put, replaced, w, w->t, item, w->other);
     PAGE_KEPT(larder_put_if, found, w, w->t, item, NULL, w->other);
-    PAGE_KEPT(larder_put_if, found, w, w->t, w->item, item, w->other); /* which has no version */
+    /* an item without a version */
+    PAGE_KEPT(larder_put_if, found, w, w->t, w->item, item, w->other);
     larder_builder_reset(w->b);
 }
 
-/* An item that does not fit takes the place of one that is there, whose page was filled by then if
- * it ever is. */
+/* An item that does not fit replaces a stored one. The page is filled by then, if it ever is. */
 static void calls_in_a_full_segment(struct world *w) {
     static char data[300 * 1024];
     const struct larder_item *item;
@@ -309,7 +309,7 @@ static void calls_read_only(struct world *w) {
     PAGE_KEPT(larder_delete, deleted, w, w->t, &one, w->other);
 }
 
-/* Items whose bytes were damaged in a page cannot be made here; what larder_open() is given can. */
+/* Items with damaged bytes in a page cannot be made here; files for larder_open() can. */
 static void calls_to_open(void) {
     struct larder *db;
     const struct larder_options wrong_options[] = {{.segment = "no/such/directory/segment"},
@@ -384,8 +384,7 @@ static const char *declaration_of(const char *header, const char *function) {
     return NULL;
 }
 
-/* Copies the comment that a declaration is under: the nearest one above it that begins with two
- * stars. */
+/* Copies the comment of a declaration: the nearest one above it that begins with two stars. */
 static void comment_of(const char *header, const char *declaration, char *comment, size_t size) {
     const char *from = declaration, *to;
     while (from > header && strncmp(from, "/**", 3) != 0)
@@ -426,7 +425,8 @@ Test(outputs, each_result_is_one_that_the_header_lists) {
                   larder_result_name(rows[i].result), larder_error());
 }
 
-/* The name of a parameter; empty if it is no output. Objects that a call only works on are none. */
+/* The name of a parameter; empty if it is not an output. Objects that a call only works on are not.
+ * */
 static void output_of(const char *from, const char *to, char name[NAME_BYTES]) {
     static const char *const objects[] = {"struct larder *",         "struct larder_table *", "struct larder_builder *",
                                           "struct larder_builder *", "struct larder_iter *",  "void *"};
@@ -466,7 +466,7 @@ Test(outputs, every_function_and_every_output_of_the_header) {
         comment_of(header, at, comment, sizeof comment);
         if (strcmp(function, "larder_errno") == 0 || strcmp(function, "larder_memfd") == 0 ||
             strcmp(function, "larder_page_is_snapshot") == 0)
-            continue; /* which give no result */
+            continue; /* functions without a result */
         functions++;
         cr_expect(strstr(comment, "@return"), "the comment of %s() lists no results", function);
         cr_expect(is_listed(header, function, "LARDER_OK", 0), "the comment of %s() does not list LARDER_OK", function);

@@ -1,10 +1,12 @@
-/* tests/api/put_if_test.c - larder_put_if(): of all who read the same version, one may replace it.
+/* tests/api/put_if_test.c - larder_put_if(): of all processes that read the same version, one may
+ * replace it.
  *
- * Goal     Each outcome, and what the page then holds; that a refused put changed nothing; whatever
- *          writes an item makes an older copy of it no match: a put of the same item, a delete, an
- *          index that is added, another TTL attribute, a table that is dropped and made anew,
- *          whichever place in the catalog it gets. What is no version of the item is an error and
- *          says so. Counters that threads and processes count up together come to the right sum.
+ * Goal     Each outcome, and what the page then holds. A refused put changed nothing. Every write
+ *          of an item makes older copies of it outdated: a put of the same item, a delete, an index
+ *          that is added, another TTL attribute, a table that is dropped and made again in any
+ *          place of the catalog. An item that is not a version of this item is an error and the
+ *          message says so. Counters that threads and processes count up together come to the right
+ *          sum.
  * Method   The public functions only. Deaths: tests/crash/scenarios.c (put_if, put_if_refused).
  */
 #include <criterion/criterion.h>
@@ -200,7 +202,7 @@ Test(put_if, does_not_bring_back_what_was_deleted) {
     EXPECT(put_if(&f, "a", 2, old), LARDER_CHANGED);
     cr_assert_eq(larder_page_count(f.found), 0);
     cr_assert_eq(n_stored(&f, "a"), -1);
-    put(&f, "a", 1); /* the same attributes: another item all the same */
+    put(&f, "a", 1); /* the same attributes, but another version */
     EXPECT(put_if(&f, "a", 2, old), LARDER_CHANGED);
     cr_assert_eq(n_in(f.found), 1);
     end(&f);
@@ -340,7 +342,7 @@ Test(put_if, expired_is_not_there) {
     const struct larder_item *old = read(&f, "a");
     EXPECT(put_if(&f, "a", 2, NULL), LARDER_CHANGED);
     now_s += 10;
-    /* for everybody it is gone, for its owner, too */
+    /* for every process it is gone, for its owner, too */
     EXPECT(put_if(&f, "a", 2, old), LARDER_CHANGED);
     cr_assert_eq(larder_page_count(f.found), 0);
     EXPECT(put_if(&f, "a", 3, NULL), LARDER_OK);
@@ -499,7 +501,7 @@ static void *count_in_thread(void *arg) {
     return (void *)(intptr_t)count_up(arg);
 }
 
-/* They begin without the item, too: one creates it. */
+/* They begin without the item, too: one of them creates it. */
 Test(put_if, processes_count_together) {
     struct fixture f;
     struct counter c;

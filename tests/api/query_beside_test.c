@@ -116,9 +116,9 @@ Test(query_beside, misses_nothing_that_moves) {
 }
 
 /* Two writers have an item each that they move between the first and the last leaf of a group, with
- * pauses that a page fits into. A third changes other groups, some of which share a stripe with
- * this one, without pause. So most pages see changes, and most of these changes are none of
- * theirs. */
+ * pauses long enough for a page. A third changes other groups, some of which share a stripe with
+ * this one, without pause. So most pages see changes, and most of these changes are not in their
+ * group. */
 struct mover {
     struct moving *m;
     struct fixture own; /* its builder and numbers */

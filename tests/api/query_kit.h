@@ -1,6 +1,5 @@
 /* tests/api/query_kit.h - a table with all kinds of indexes, and the array of rows that it must
- * equal.
- */
+ * equal. */
 #ifndef LARDER_TESTS_API_QUERY_KIT_H
 #define LARDER_TESTS_API_QUERY_KIT_H
 
@@ -52,7 +51,7 @@ int compare_text(int column, const char *a, const char *b);
 int find_row(const struct fixture *f, const char *pk, const char *sk);
 void get_text(const struct larder_item *item, int column, char *to);
 
-/* The row an item of a page is of; what the projection keeps must be as it is there. */
+/* The row of a page's item; what the projection keeps must equal that row. */
 int row_of(const struct fixture *f, const struct plan *plan, const struct larder_item *item);
 void fill_one_partition(struct fixture *f, int count);
 

@@ -1,8 +1,8 @@
 /* tests/api/query_resume_test.c - pages of a query: where they end, where the next one begins, and
  * what is refused.
  *
- * Goal     A query that goes on misses nothing and repeats nothing, from another process too, when
- *          its item has gone or moved; what makes no sense is refused.
+ * Goal     A resumed query misses nothing and repeats nothing, from another process too, when the
+ *          item of its start key was deleted or moved. A start key that makes no sense is refused.
  * Method   One partition; changes between two pages. Tables of queries that must be refused.
  */
 #include <criterion/criterion.h>
@@ -33,7 +33,7 @@ Test(query_resume, resumes_after_an_item_that_has_gone_or_moved) {
                 const struct larder_item *item = larder_page_item(f->page, 0);
                 get_text(item, COL_SK, sk);
                 cr_assert_eq(seen[atoi(sk)]++, 0);
-                /* Deleted, and put again with a new key sequence; or left away until the end. */
+                /* Deleted, and put again with a new key sequence; or left out until the end. */
                 struct row row = f->row[find_row(f, "p0", sk)];
                 must(larder_delete(f->t, &(struct larder_key){larder_str("p0"), larder_str(sk)}, NULL));
                 if (atoi(sk) % 2)
@@ -167,7 +167,8 @@ Test(query_resume, refuses_start_keys_of_something_else) {
         larder_query(f->t, &(struct larder_query_spec){.partition = larder_str("p1"), .start_key = key}, f->page),
         LARDER_E_INVAL); /* another partition */
     struct larder_query_spec by_text = {.index = "byText", .partition = larder_str("g0"), .start_key = key};
-    cr_assert_eq(larder_query(f->t, &by_text, f->page), LARDER_E_INVAL); /* no key of the index */
+    /* not a key of the index */
+    cr_assert_eq(larder_query(f->t, &by_text, f->page), LARDER_E_INVAL);
     larder_builder_reset(f->b);
     must(larder_builder_add_s(f->b, "pk", "p0") | larder_builder_add_s(f->b, "sk", "000") |
          larder_builder_add_s(f->b, "g", "g0") | larder_builder_add_n(f->b, "gs", "1") |

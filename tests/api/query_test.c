@@ -4,7 +4,7 @@
  *          every size, gives exactly the items that it should, in order; projections, expiry,
  *          sparse indexes and changes of keys included.
  * Method   A naive table is an array of rows. What a query gives is compared with the rows that a
- *          plain loop selects; rows of equal sort key may come in any order, but always in the
+ *          plain loop selects. Rows of equal sort key may come in any order, but always in the
  *          same.
  */
 #include <criterion/criterion.h>

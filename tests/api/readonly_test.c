@@ -1,11 +1,11 @@
-/* tests/api/readonly_test.c - reading writes nothing.
+/* tests/api/readonly_test.c - a reader writes nothing.
  *
  * Goal     Promise 2, its second half: a reader stores nothing in the segment and works where it
- *          cannot. A read-only attachment shows all that a writing one shows, at once; changes
- *          nothing, whatever is called; takes no slot; and is as much as a process needs who may
- *          only read the file.
- * Method   The public functions. What is mapped is looked up in /proc/self/maps, and a child really
- *          stores into it. The bytes of the segment are compared before and after every kind of
+ *          cannot. A read-only attachment shows at once all that a writing one shows, changes
+ *          nothing whatever is called, takes no slot, and is enough for a process that may only
+ *          read the file.
+ * Method   The public functions. The mappings are looked up in /proc/self/maps, and a child really
+ *          stores into one. The bytes of the segment are compared before and after every kind of
  *          read, through a writing attachment, too.
  */
 #include <criterion/criterion.h>
@@ -89,7 +89,7 @@ Test(readonly, shows_what_there_is_as_it_changes) {
         if (i % 16 == 0)
             must(history_look(&reader));
     }
-    /* a reader sees the end of items that nobody has removed */
+    /* a reader sees the expiry of items that are not collected yet */
     atomic_fetch_add(&f.h->now_s, HISTORY_EXPIRY_SPAN / 2);
     must(history_look(&reader));
     larder_close(reader.db);
@@ -298,7 +298,7 @@ struct visit {
     int may_read;
 };
 
-/* As somebody who owns nothing. */
+/* As a user who owns nothing. */
 static int visit_as_nobody(void *arg) {
     const struct visit *v = arg;
     struct larder *db = NULL;
@@ -330,7 +330,7 @@ static void visit(const struct fixture *f, uid_t owner, mode_t mode, int may_rea
 Test(readonly, a_readable_file_is_enough) {
     struct fixture f;
     if (geteuid() != 0)
-        cr_skip_test("needs to be root to become somebody else");
+        cr_skip_test("needs to be root to become another user");
     begin(&f);
     visit(&f, NOBODY, 0400, 1);
     visit(&f, 0, 0444, 1);

@@ -1,11 +1,11 @@
 /* tests/api/removed_test.c - the file of a segment was removed by hand, or another one took its
  * name.
  *
- * Goal     Those attached notice within a second: their calls give LARDER_E_DESTROYED, of every
- *          process and handle, also with a clock that stands still; nobody goes on in a ghost while
- *          others make a new one. What is no removal is not taken for one: a new name, a memfd, a
- *          descriptor that the program closed.
- * Method   The file goes by unlink() and rename(); what is waited for is a result, with a deadline.
+ * Goal     Attached processes notice within a second: their calls give LARDER_E_DESTROYED, of every
+ *          process and handle, also with a clock that stands still. No process goes on in the
+ *          removed segment while others make a new one. What is not a removal is not taken for one:
+ *          a new name, a memfd, a descriptor that the program closed.
+ * Method   The file goes by unlink() and rename(). The test waits for a result, with a deadline.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,7 +24,8 @@
 TestSuite(removed, .timeout = 60 * SLOW_FACTOR);
 
 #define DEADLINE_MS 30000
-#define WITHIN_MS (1200 * SLOW_FACTOR) /* a second, and what the coarse clock and this machine add */
+/* a second, and what the coarse clock and this machine add */
+#define WITHIN_MS (1200 * SLOW_FACTOR)
 #define SMALL LARDER_SEGMENT_BYTES_MIN
 
 struct world {
@@ -81,8 +82,8 @@ static int64_t stand_still(void *arg) {
     return 1000000;
 }
 
-/* Writer, reader, and one whose clock stands still; and those that come later have a world of their
- * own. */
+/* A writer, a reader, and one whose clock stands still. Processes that come later have a segment of
+ * their own. */
 Test(removed, all_that_are_attached_notice) {
     char name[TESTSEG_NAME_MAX], path[TESTSEG_NAME_MAX + 16];
     struct world a, b, r, next;
@@ -112,7 +113,7 @@ Test(removed, all_that_are_attached_notice) {
     EXPECT(larder_destroy(name, 0), LARDER_OK);
 }
 
-/* A handle that made no call for a while must not answer from the ghost even once. */
+/* A handle that made no call for a while must not answer from the removed segment even once. */
 Test(removed, the_first_call_after_a_second_knows) {
     char name[TESTSEG_NAME_MAX], path[TESTSEG_NAME_MAX + 16];
     struct world a, r;
@@ -137,7 +138,7 @@ struct two_worlds {
     _Atomic int is_attached, is_gone;
 };
 
-/* Another process: what it does not notice by itself it is told by the segment's state. */
+/* Another process: what it does not notice by itself, the segment's state tells it. */
 static int live_in_ghost(void *arg) {
     struct two_worlds *t = arg;
     struct world w;
@@ -212,8 +213,8 @@ Test(removed, a_memfd_has_no_name_to_lose) {
     larder_close(a.db);
 }
 
-/* Code that makes a daemon closes all descriptors, and their numbers get files that have no
- * name. */
+/* Code that makes a daemon closes all descriptors, and their numbers get files that have no name.
+ * */
 static int close_descriptors(void *arg) {
     struct world w;
     char path[] = "/tmp/larder-test-XXXXXX";

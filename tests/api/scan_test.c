@@ -2,8 +2,8 @@
  *
  * Goal     An item that is there all the time is returned exactly once, by pages of any size, by 1
  *          to 8 parallel workers, while the table grows and other items come and go, in the same
- *          thread and in others; a scan goes on after a key that was deleted meanwhile; what cannot
- *          be is refused.
+ *          thread and in others. A scan goes on after a key that was deleted meanwhile. Wrong
+ *          specifications are refused.
  * Method   Items are numbered, and marked as seen by number. "Stable" items have even numbers and
  *          stay; the others come and go.
  */
@@ -102,7 +102,7 @@ static void see_page(struct fixture *f) {
 
 typedef void (*between)(struct fixture *f, uint32_t page);
 
-/* A whole scan by pages, with something done between them. The number of pages. */
+/* A whole scan by pages, with a change between them. Returns the number of pages. */
 static uint32_t scan_all(struct fixture *f, struct larder_scan_spec spec, between meanwhile) {
     uint32_t pages = 0;
     int r;
@@ -122,7 +122,7 @@ static uint32_t scan_all(struct fixture *f, struct larder_scan_spec spec, betwee
     return pages;
 }
 
-/* The items first, first + step, .. below end were seen so many times, and are forgotten. */
+/* The items first, first + step, .. below end were seen `times` times, and are forgotten. */
 static void expect_seen(struct fixture *f, uint32_t first, uint32_t step, uint32_t end, uint8_t times) {
     for (uint32_t n = first; n < end; n += step) {
         cr_assert_eq(f->seen[n], times, "item %u was seen %u times", n, f->seen[n]);
@@ -213,7 +213,7 @@ Test(scan, expired_items_are_not_there) {
     end(f);
 }
 
-/* They are copied before they are seen to be expired: that must not fill a page. */
+/* Expired items are copied before their expiry is checked: that must not fill a page. */
 Test(scan, large_expired_items_fill_no_page) {
     struct fixture *f = begin(2);
     int64_t now_s = 1000;
@@ -231,7 +231,7 @@ Test(scan, large_expired_items_fill_no_page) {
 
 #define STABLE_END 4000u
 
-/* The table grows tenfold, and odd items that the scan has seen or not go again. */
+/* The table grows tenfold, and odd items that the scan has seen or not are deleted again. */
 static void come_and_go(struct fixture *f, uint32_t page) {
     for (uint32_t i = 0; i < 300; i++) {
         uint32_t n = (page * 300 + i) * 2 + 1;
@@ -270,7 +270,7 @@ Test(scan, replaced_items_are_returned_once) {
     end(f);
 }
 
-/* The last item of the page, which is the key to go on after, is deleted. */
+/* The last item of the page, which is the start key of the next, is deleted. */
 static void delete_the_last(struct fixture *f, uint32_t page) {
     (void)page;
     if (larder_page_count(f->page))
@@ -289,7 +289,7 @@ Test(scan, goes_on_after_a_deleted_key) {
     }
 }
 
-/* A key that never was is a place like any other. */
+/* A start key that never existed is a place like any other. */
 Test(scan, any_key_is_a_place_to_start) {
     struct fixture *f = begin(4);
     const struct larder_item *key;
@@ -320,8 +320,8 @@ struct changer {
     uint64_t rounds;
 };
 
-/* Fresh tables in turn would be slow: instead the odd items of a small table come, which makes it
- * grow, and go. */
+/* A new table for each round would be slow. Instead the odd items of a small table come, which
+ * makes it grow, and go. */
 static void *change(void *arg) {
     struct changer *c = arg;
     struct larder_builder *b;
@@ -350,7 +350,7 @@ Test(scan, growth_during_pages_hides_and_repeats_nothing) {
         do {
             scan_all(f, (struct larder_scan_spec){.limit = i % 2 ? 50 : 0, .segment_count = 1}, NULL);
             expect_seen(f, 0, 2, 200, 1);
-            /* of the others, that come and go, nothing is known */
+            /* the others come and go: either answer is right */
             memset(f->seen, 0, sizeof f->seen);
         } while (until_now_ms() < end_ms);
         atomic_store(&c.is_over, 1);
@@ -361,7 +361,7 @@ Test(scan, growth_during_pages_hides_and_repeats_nothing) {
     }
 }
 
-/* ---- What cannot be -------------------------------------------------------------------------- */
+/* ---- What is refused ------------------------------------------------------------------------- */
 
 static void expect_refused(struct fixture *f, struct larder_scan_spec spec, const char *word) {
     EXPECT(larder_scan(f->t, &spec, f->page), LARDER_E_INVAL);

@@ -1,11 +1,11 @@
 /* tests/api/slots_test.c - more threads and processes write at once than a segment has slots.
  *
- * Goal     Nobody gets LARDER_E_NO_SLOT for being one of many: a call that finds no free slot gets
- *          one while it waits; every write that was acknowledged counts, once. What is refused at
- *          last says so truly, after busy_timeout_ms.
+ * Goal     No call gets LARDER_E_NO_SLOT because there are many: a call that finds no free slot
+ *          gets one while it waits. Every acknowledged write counts, once. A final refusal is true,
+ *          and comes after busy_timeout_ms.
  * Method   Crowds of threads and processes that begin together and add to counters of their own, or
- *          to one of all; the sums are compared with what was acknowledged. Slots from the smallest
- *          number to the default.
+ *          to a common one. The sums are compared with what was acknowledged. Slots from the
+ *          smallest number to the default.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -108,7 +108,8 @@ static int run_threads(void *arg) {
     struct larder_segment_stats stats;
     PROC_CHECK(p->crowd->processes > 1 || larder_segment_stats(db, &stats) == LARDER_OK);
     PROC_CHECK(p->crowd->processes > 1 ||
-               stats.slots_used <= 9); /* ended threads keep none: eight of the handle, one of ours */
+               /* ended threads keep none: eight of the handle, one of ours */
+               stats.slots_used <= 9);
     larder_close(db);
     return 0;
 }

@@ -2,12 +2,11 @@
  *
  * Goal     An item that is in a partition all the time is in every page that covers the partition,
  *          also while writers move it from place to place, as long as they leave the page time to
- *          be read; larder_page_is_snapshot() says whether it is one, and is right.
- * Method   Writers in other processes move items about in an index, so many a second in all, or as
+ *          be read. larder_page_is_snapshot() says whether it is one, and is right.
+ * Method   Writers in other processes move items about in an index, at a given total rate, or as
  *          fast as they can, or rewrite them, or put and delete others. A reader asks for the whole
  *          partition and judges every page: no item missing, none twice, in order. A page that says
- *          that it is a snapshot has to have all; so have those that were asked for beside slow
- *          writers.
+ *          that it is a snapshot must have all items, and so must each page beside slow writers.
  */
 #include <criterion/criterion.h>
 #include <stdatomic.h>
@@ -163,10 +162,10 @@ static void expect_snapshots(uint32_t items, uint32_t value_bytes, enum style st
     struct scene s;
     begin(&s, items, value_bytes);
     s.style = style;
-    s.pause_us = WRITERS * 500; /* twice as many, but who sleeps is late on a busy machine */
+    s.pause_us = WRITERS * 500; /* twice as many, but a sleeper is late on a busy machine */
     struct tally tally = run(&s);
     cr_assert_gt(tally.pages, 0);
-    /* a reader whom a busy machine does not let run sees many writes in a try */
+    /* a reader that gets no CPU on a busy machine sees many writes in a try */
     if (SLOW_FACTOR == 1)
         cr_assert_leq(tally.pages - tally.snapshots, tally.pages / 50 + 1);
     larder_close(s.db);
@@ -185,7 +184,7 @@ Test(snapshot, pages_of_1_mib_beside_rewrites) {
     expect_snapshots(ITEMS_MAX, 200, REWRITES);
 }
 
-/* Faster than any page can be read: each page still says what it is. */
+/* Faster than any page can be read: each page still says whether it is a snapshot. */
 Test(snapshot, pages_beside_fast_writers_say_what_they_are) {
     struct scene s;
     begin(&s, ITEMS_MAX, 30);

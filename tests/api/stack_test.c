@@ -1,12 +1,12 @@
 /* tests/api/stack_test.c - how much stack the usual calls take.
  *
- * Goal     What larder.h says under "Stack": threads of pools have small ones.
+ * Goal     What larder.h says under "Stack": threads of pools have small stacks.
  * Method   Each call runs in a thread of its own whose stack was painted before; what is no longer
- *          painted after it was used. Each is made in its worst form: keys as long as they can be,
- *          full leaves that are split, projections, items of many attributes. The thread itself,
- *          with its first call, is counted, too.
+ *          painted was used. Each is made in its worst form: the longest keys, full leaves that are
+ *          split, projections, items of many attributes. The thread itself, with its first call, is
+ *          counted, too.
  * Not here Builds with sanitizers, which have other frames. larder_check(), larder_repair(), and
- *          what repairs after a death.
+ *          recovery after a death.
  */
 #include <criterion/criterion.h>
 #include <limits.h>

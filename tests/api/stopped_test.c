@@ -1,11 +1,12 @@
-/* tests/api/stopped_test.c - processes that stand still harm only who needs what they hold.
+/* tests/api/stopped_test.c - a process that stands still harms only those that need what it holds.
  *
- * Goal     Promise 2: a reader that is stopped or killed in the middle of a read delays nobody and
- *          keeps no memory, and a stopped writer delays no reader. A writer that needs the very
- *          lock that a stopped one holds is told so, and by whom, after its time limit; all others
- *          go on. When the stopped one goes on, all is well; when it is killed instead, too.
- * Method   The public functions; SIGSTOP at random moments. That a writer was stopped with a lock
- *          held is seen in larder_slot_stats(), else it is resumed and stopped again.
+ * Goal     Promise 2: a reader that is stopped or killed in the middle of a read delays no process
+ *          and keeps no memory, and a stopped writer delays no reader. A writer that needs the very
+ *          lock that a stopped process holds is told so after its time limit, with the name of the
+ *          holder; all others go on. When the stopped process goes on, or is killed instead, all is
+ *          well.
+ * Method   The public functions; SIGSTOP at random moments. larder_slot_stats() tells whether a
+ *          writer was stopped with a lock held; else it is resumed and stopped again.
  *          tests/support/history.h judges every read.
  */
 #include <criterion/criterion.h>
@@ -31,7 +32,7 @@ TestSuite(stopped, .timeout = 100 * SLOW_FACTOR);
 #define STOPPED_KEYS 8u /* keys 0..7 belong to the process that is stopped, 8.. to the test */
 #define BUSY_MS 200u
 #define WRITE_MS 10000u
-#define AT_ONCE_MS 2000u /* what nobody delays takes far less, on a busy machine too */
+#define AT_ONCE_MS 2000u /* an undelayed call takes far less, on a busy machine too */
 #define SLOTS 64u
 
 struct fixture {
@@ -108,8 +109,8 @@ static void churn(struct fixture *f, uint64_t empty_bytes) {
               (unsigned long)took_ms);
 }
 
-/* The history does not know what churn() deleted behind its back: every key is written anew before
- * anybody looks. */
+/* The history does not know what churn() deleted behind its back: every key is written again before
+ * it is read. */
 static void fill_again(struct fixture *f) {
     for (uint32_t k = 0; k < KEYS; k++)
         cr_assert_eq(history_write(&f->c, k), LARDER_OK, "%s", larder_error());
@@ -157,7 +158,7 @@ static int write_until_over(void *arg) {
     PROC_CHECK(history_attach(&c, f->h, f->db) == LARDER_OK);
     while (!atomic_load(&f->h->is_over)) {
         int r = history_write(&c, (uint32_t)rng_below(&c.rng, STOPPED_KEYS));
-        /* While it stood still its patience ran out, too. */
+        /* While it stood still its time limit passed, too. */
         PROC_CHECK(r == LARDER_OK || r == LARDER_E_BUSY);
     }
     return 0;
@@ -195,7 +196,7 @@ static void stop_with_lock(struct fixture *f, pid_t pid, int alone, struct larde
     cr_assert_fail("a writer that does nothing else was never stopped inside a write");
 }
 
-/* Tries to write each of the test's keys. What fails must say who is in the way. */
+/* Tries to write each of the test's keys. A failure must name the holder that is in the way. */
 static uint32_t try_writes(struct fixture *f, pid_t pid, uint32_t *busy) {
     char who[32];
     uint32_t done = 0;
@@ -228,7 +229,7 @@ static void must_read_at_once(struct fixture *f) {
               (unsigned long)took_ms);
 }
 
-/* Every key, as soon as who was in the way gets on. */
+/* Writes every key, as soon as the holder in the way goes on. */
 static void must_write_all(struct fixture *f) {
     for (uint32_t k = STOPPED_KEYS; k < KEYS; k++) {
         int r = LARDER_E_BUSY;
@@ -261,8 +262,8 @@ Test(stopped, a_writer_is_in_the_way_of_its_stripe_only) {
     end(&f);
 }
 
-/* Whatever it holds: a list, a size class, a span. A write may be stuck half way then; it is
- * acknowledged or it is not. */
+/* Any lock: a list, a size class, a span. A write may then be stuck half way, acknowledged or not.
+ * */
 static int writes_are_done_or_busy(struct fixture *f) {
     int busy = 0;
     for (uint32_t k = STOPPED_KEYS; k < KEYS && busy < 4; k++) {
@@ -292,7 +293,7 @@ Test(stopped, all_is_well_when_it_goes_on_or_dies) {
         must_write_all(&f);
         must(history_look(&f.c));
     }
-    cr_assert(busy > 0, "nobody was ever in anybody's way");
+    cr_assert(busy > 0, "no call was ever delayed");
     atomic_store(&f.h->is_over, 1);
     struct proc_result r = proc_wait(pid, 10000);
     cr_assert(proc_is_exit(r, 0), "%s", proc_text(r));

@@ -1,8 +1,8 @@
-/* tests/api/strict_test.c - what DynamoDB refuses, by each way on which it may come.
+/* tests/api/strict_test.c - what DynamoDB refuses is refused, by whichever way it comes.
  *
- * Goal     Keys, documents and start keys that DynamoDB does not take are LARDER_E_INVAL with a
- *          message that names them, whether they come by a builder, as a copy of another item, by
- *          larder_increment() or in a start key; and what it takes at the very limit is taken.
+ * Goal     Keys, documents and start keys that DynamoDB refuses are LARDER_E_INVAL with a message
+ *          that names them, whether they come by a builder, as a copy of another item, by
+ *          larder_increment() or in a start key. What DynamoDB takes at the very limit is taken.
  * Method   The public functions only. What a single add refuses is in errors_write_test.c and
  *          tests/unit/item/item_refuse_test.c.
  */
@@ -64,7 +64,7 @@ static void put(const char *sk, const char *g, int n) {
 
 /* ---- Nesting --------------------------------------------------------------------------------- */
 
-/* Maps and lists in turn. */
+/* Maps and lists, alternating. */
 static int nest(struct larder_builder *to, int containers) {
     int r = LARDER_OK;
     for (int i = 0; i < containers && r == LARDER_OK; i++)
@@ -100,7 +100,7 @@ Test(strict, nesting) {
 
 /* ---- Sizes ----------------------------------------------------------------------------------- */
 
-/* An item of so many bytes as DynamoDB counts. */
+/* An item of `bytes` bytes by DynamoDB's count. */
 static int build_sized(size_t bytes, const struct larder_item **item) {
     static char text[LARDER_ITEM_BYTES_MAX + 64];
     memset(text, 'x', sizeof text);
@@ -175,7 +175,7 @@ Test(strict, key_values) {
     large.bytes++;
     expect_refused(put_with("sk", &large), "1025 bytes");
     expect_refused(put_with("g", &large), "1025 bytes");
-    EXPECT(put_with("free", &empty), LARDER_OK); /* what is no key may be empty */
+    EXPECT(put_with("free", &empty), LARDER_OK); /* an attribute that is not a key may be empty */
     larder_close(db);
 }
 
@@ -243,7 +243,7 @@ Test(strict, start_keys_of_queries) {
     larder_close(db);
 }
 
-/* Every page's own key is one that is taken, under every condition, in both directions. */
+/* Every page's own start key is accepted, under every condition, in both directions. */
 Test(strict, resume_keys_are_taken) {
     const struct larder_value from = larder_str("b2"), to = larder_str("b7"), n2 = larder_num("2"),
                               n7 = larder_num("7");

@@ -1,10 +1,10 @@
 /* tests/api/table_test.c - tables: create, open, describe, list, change, drop.
  *
  * Goal     What larder.h says of tables: all or nothing, no block lost, one winner of two creators,
- *          handles that know that their table is gone, everything seen alike by every process.
- * Method   A segment per test; a second attachment mapped elsewhere stands for another process
+ *          handles that know that their table is gone, and every process sees the same.
+ * Method   A segment per test. A second attachment mapped elsewhere stands for another process
  *          where no death or race is needed, real processes where it is. larder_segment_stats()
- *          says what came back.
+ *          tells how much memory came back.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -60,7 +60,7 @@ static struct larder_table *opened(struct larder *db, const char *name) {
     return t;
 }
 
-/* Items "p<i>"/"s" with a value of so many bytes. */
+/* Items "p<i>"/"s" with values of value_bytes. */
 static void put_items(struct larder *db, struct larder_table *t, uint32_t count, size_t value_bytes) {
     static char value[4096];
     struct larder_builder *b;
@@ -353,8 +353,8 @@ Test(table, create_and_drop_a_thousand_times_leaks_nothing) {
             EXPECT(larder_segment_stats(db, &first), LARDER_OK);
     }
     EXPECT(larder_segment_stats(db, &last), LARDER_OK);
-    /* While one is emptied the next takes another entry of the catalog, whose stripes stay with
-     * it. */
+    /* While one is emptied the next takes another entry of the catalog, whose stripes stay with it.
+     * */
     cr_assert_leq(last.used_bytes, first.used_bytes + LARDER_TABLES_MAX * UINT64_C(2) * STRIPES * 64);
     cr_assert_leq(last.claimed_bytes, first.claimed_bytes + MIB);
     /* a writer, a view of the thread that empties */
@@ -398,7 +398,7 @@ Test(table, as_many_tables_as_allowed_and_not_one_more) {
 }
 
 Test(table, a_create_that_does_not_fit_changes_nothing) {
-    /* Stripes so many that a few tables fill the smallest segment. */
+    /* So many stripes that a few tables fill the smallest segment. */
     struct larder *db = testseg_open(LARDER_SEGMENT_BYTES_MIN, 4096);
     char name[16];
     struct larder_table_def def = plain(name);
@@ -551,7 +551,7 @@ Test(table, a_drop_under_writers_of_other_processes_leaves_nothing) {
 
 #define CHANGES 300
 
-/* What the threads of one handle do at once; 0 or the first result that cannot be. */
+/* What the threads of one handle do at once. Returns 0 or the first result that is not allowed. */
 struct job {
     struct larder *db;
     _Atomic int *is_over;

@@ -1,14 +1,14 @@
 /* tests/api/threads_test.c - one handle, many threads. The suite of the thread sanitizer.
  *
  * Goal     Any call may be made from any thread at any time. Every read shows whole items, under
- *          the keys they have (promise 3); a page is a snapshot; each of the writes that race for
- *          one key is replaced or deleted once, and by one.
- * Method   Four threads in the test's own process, for the sanitizer watches no other.
+ *          the keys they have (promise 3). A page is a snapshot. Each of the writes that race for
+ *          one key is replaced or deleted once, and by one thread.
+ * Method   Four threads in the test's own process, the only one that the sanitizer watches.
  *          tests/support/history.h judges reads of keys with one writer. Keys with many writers:
- *          each item that is put has a number of its own, and who replaces or deletes it gets it
- *          back. Snapshots: items in a ring, of which the lowest always becomes the highest, so any
- *          moment shows consecutive numbers; the writer waits until every reader has read once
- *          between two moves, which is slow enough for the tries that a page has.
+ *          each item that is put has a number of its own, and the thread that replaces or deletes
+ *          it gets it back. Snapshots: items in a ring, of which the lowest always becomes the
+ *          highest, so any moment shows consecutive numbers. The writer waits until every reader
+ *          has read once between two moves, which is slow enough for the tries that a page has.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -27,7 +27,8 @@ TestSuite(threads, .timeout = 100 * SLOW_FACTOR);
 
 #define SEGMENT_BYTES (32u << 20)
 #define THREADS 4u
-#define FEWER (SLOW_IS_TSAN ? 8u : SLOW_FACTOR > 1 ? 3u : 1u) /* rounds of a build that takes longer for each */
+/* rounds of a build that takes longer for each */
+#define FEWER (SLOW_IS_TSAN ? 8u : SLOW_FACTOR > 1 ? 3u : 1u)
 #define WAIT_MS 60000
 
 /* The threads of a test report here; the test's own thread asserts. */
@@ -159,7 +160,7 @@ static uint32_t number_of(const struct larder_item *item, int group) {
     return (uint32_t)n;
 }
 
-/* The page has what a put replaced or a delete deleted: nobody else may get the same. */
+/* The page has what a put replaced or a delete deleted: no other thread may get the same. */
 static const char *take_leave(struct racer *r) {
     if (larder_page_count(r->page) == 0)
         return NULL;
@@ -181,7 +182,7 @@ static const char *read_groups(struct racer *r) {
         if (number == UINT32_MAX)
             return "an item is under a key that it does not have, or not whole";
         if (!atomic_load(&came[number]))
-            return "an item is seen that nobody put";
+            return "an item is seen that was never put";
     }
     return larder_page_count(r->page) > RACED_KEYS ? "an item is in a page twice" : NULL;
 }

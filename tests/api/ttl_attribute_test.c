@@ -1,7 +1,7 @@
 /* tests/api/ttl_attribute_test.c - the TTL attribute of a table changes.
  *
- * Goal     A change of the attribute counts at once, for items that are there too, and can be made
- *          again and again.
+ * Goal     A change of the attribute counts at once, also for stored items, and can be made again
+ *          and again.
  * Method   Items with two attributes that name a time; the clock of ttl_kit.h.
  */
 #include <criterion/criterion.h>
@@ -76,7 +76,7 @@ Test(ttl_attribute, the_attribute_can_be_removed_and_set_again) {
     finish(&f);
 }
 
-/* The number of changes that an item knows goes round. */
+/* The counter of changes that an item remembers wraps around. */
 Test(ttl_attribute, the_attribute_can_be_changed_thousands_of_times) {
     struct fixture f = begin();
     put_both(&f, "a", "1700000010", "1700000100");

@@ -28,7 +28,7 @@ struct fixture {
 
 int64_t shared_clock(void *arg);
 
-/* Everything of a fixture that lies on the handle. */
+/* Everything of a fixture that belongs to the handle. */
 int attach(struct fixture *f);
 
 /* A clock and the table, on the handle that is open. */

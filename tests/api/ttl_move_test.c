@@ -1,7 +1,7 @@
-/* tests/api/ttl_move_test.c - an expiry that moves, and timers that are no longer anybody's.
+/* tests/api/ttl_move_test.c - an expiry that moves, and timers of items that are gone.
  *
  * Goal     The expiry that an item has now counts, however often it was moved, taken away or put
- *          back; timers of what has gone do no harm and do not pile up.
+ *          back. Timers of deleted items do no harm and do not pile up.
  * Method   The clock of ttl_kit.h; keys whose hashes are nearly equal, of a chosen seed.
  */
 #include <criterion/criterion.h>
@@ -70,8 +70,8 @@ static int is_timed(const struct fixture *f, const char *sk) {
     return (item_head(larder_page_item(f->page, 0))->flags & ITEM_TIMED) != 0;
 }
 
-/* Only items that expire, or that a timer stands for, have a place for it; and through those the
- * timer is known. */
+/* Only an item that expires, or that has a timer, has a place for it; the place says that a timer
+ * exists. */
 Test(ttl_move, a_timer_is_known_through_items_that_do_not_expire) {
     struct fixture f = begin();
     put_number(&f, "a", NULL, NULL);
@@ -178,8 +178,8 @@ static uint32_t hash_high_of(const struct fixture *f, const char *sk) {
     return item_head(larder_page_item(f->page, 0))->hash_high;
 }
 
-/* Two keys that a walk of the hash table does not tell apart are two items all the same, for timers
- * too. */
+/* Two keys that a walk of the hash table cannot tell apart are two items all the same, also for
+ * timers. */
 Test(ttl_move, keys_whose_hashes_are_nearly_equal) {
     struct fixture f = begin_with_seed(EQUAL_SEED);
     for (int i = 0; i < 3; i++) {
@@ -208,7 +208,7 @@ Test(ttl_move, keys_whose_hashes_are_nearly_equal) {
     munmap((void *)f.clock_s, 4096);
 }
 
-/* Keys that come and go must not fill the wheel with timers of what is gone. */
+/* Keys that come and go must not fill the wheel with timers of deleted items. */
 Test(ttl_move, timers_of_deleted_items_do_not_pile_up) {
     struct fixture f = begin();
     struct larder_key key = key_of("a");

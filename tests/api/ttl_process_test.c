@@ -1,7 +1,7 @@
 /* tests/api/ttl_process_test.c - expirers of several processes.
  *
- * Goal     The expirer can be killed, stopped, forked and run twice: another takes over, and
- *          repairs what the dead left.
+ * Goal     The expirer can be killed, stopped, forked and run twice. Another takes over, and
+ *          recovers what the dead one left.
  * Method   Forked children on the clock of ttl_kit.h.
  */
 #include <criterion/criterion.h>

@@ -1,7 +1,7 @@
 /* tests/api/ttl_test.c - expired means gone, and its memory comes back.
  *
  * Goal     An item is there until the second before its expiry and gone from that second on,
- *          through every path, whether or not anything works as the expirer. Its memory comes back.
+ *          through every path, whether or not an expirer runs. Its memory comes back.
  * Method   The clock of ttl_kit.h. Other suites: an expiry that moves (ttl_move_test.c), the TTL
  *          attribute (ttl_attribute_test.c), the expirer's thread (ttl_thread_test.c) and processes
  *          (ttl_process_test.c).
@@ -39,7 +39,7 @@ Test(ttl, is_visible_until_the_second_before) {
         cr_assert_eq(larder_page_item(f.page, 0) != NULL, is_there);
         cr_assert_not_null(larder_page_item(f.page, 1));
     }
-    cr_assert_eq(item_count(&f), 2, "nobody worked as the expirer");
+    cr_assert_eq(item_count(&f), 2, "no expirer runs");
     cr_assert_eq(expire(&f), 1);
     cr_assert_eq(visible(&f), 1);
     finish(&f);
@@ -161,8 +161,8 @@ Test(ttl, items_max_bounds_a_call) {
     finish(&f);
 }
 
-/* Items whose expiry moved on need memory for a new timer when the old one fires; in a full segment
- * there is none until something that has expired is removed. */
+/* Items whose expiry moved on need memory for a new timer when the old one fires. A full segment
+ * has none until an expired item is removed. */
 Test(ttl, a_full_segment_gets_rid_of_what_has_expired) {
     struct fixture f = begin_sized(LARDER_SEGMENT_BYTES_MIN);
     char sk[32], ttl[2][32];
@@ -175,7 +175,7 @@ Test(ttl, a_full_segment_gets_rid_of_what_has_expired) {
     }
     cr_assert_gt(count, 1000);
     uint32_t later = 0;
-    /* nine of ten get an hour more, as far as the memory allows */
+    /* nine of ten expire an hour later, as far as the memory allows */
     for (uint32_t i = 0; i < count; i++) {
         snprintf(sk, sizeof sk, "s%u", i);
         snprintf(ttl[1], sizeof *ttl, "%lld", (long long)NOW_S + 3600);

@@ -1,7 +1,7 @@
 /* tests/api/ttl_thread_test.c - the expirer's thread.
  *
  * Goal     larder_expirer_start() removes what expires, beside writers, in turns with another
- *          handle's, and on no read-only handle.
+ *          handle's expirer, and on no read-only handle.
  * Method   The clock of ttl_kit.h; one test runs on the system's clock. No sleeps: waits have a
  *          deadline.
  */

@@ -1,8 +1,8 @@
-/* tests/api/writers_test.c - several writers share what is free.
+/* tests/api/writers_test.c - several writers share the free memory.
  *
- * Goal     With a constant set of items, processes that overwrite them are never told that the
- *          segment is full, however the blocks came to lie; one that puts while another deletes
- *          uses what the other gave back; what small items used serves large ones.
+ * Goal     Processes that overwrite a constant set of items never get LARDER_E_FULL, however the
+ *          blocks came to lie. A process that puts uses what another one deletes. Memory of small
+ *          items serves large ones.
  * Method   Real processes on segments of 64 and 256 MiB (one arena and four), the public functions
  *          alone. All count their LARDER_E_FULL.
  */
@@ -42,7 +42,7 @@ struct client {
 struct work {
     const char *name; /* of the segment */
     struct shared *shared;
-    uint64_t seed, used_bytes;     /* load() fills so much */
+    uint64_t seed, used_bytes;     /* load() fills as much */
     uint32_t bytes_min, bytes_max; /* an item's payload follows from its number */
 };
 
@@ -138,7 +138,7 @@ static void wait_for(pid_t pid) {
     cr_assert(proc_is_exit(r, 0), "%s", proc_text(r));
 }
 
-/* So many items that `percent` of the segment are in use, of sizes between the two. */
+/* Puts items until `percent` of the segment are in use, of sizes between the two. */
 static void overwrite_constant_set(uint64_t bytes, unsigned percent, uint32_t bytes_min, uint32_t bytes_max) {
     char name[TESTSEG_NAME_MAX];
     struct larder *db = make(name, bytes);
@@ -171,8 +171,8 @@ Test(writers, overwrite_mixed_sizes) {
     overwrite_constant_set(256 * MIB, 80, 100, 2000);
 }
 
-/* One fills until it is full and deletes nine of ten; another fills again. As many go in as were
- * deleted, but for a hundredth. */
+/* One process fills until it is full and deletes nine of ten; another fills again. As many go in as
+ * were deleted, except for a hundredth. */
 Test(writers, one_deletes_and_another_puts) {
     char name[TESTSEG_NAME_MAX];
     struct larder *db = make(name, 256 * MIB);

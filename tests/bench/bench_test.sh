@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# The benchmark harness gives right answers: larder_bench --smoke judges a few calls of every workload on every engine of the build,
-# and its reports are whole. Peers that are not installed (script/bootstrap --bench) are left out, and named.
+# tests/bench/bench_test.sh - the benchmark harness gives right answers.
 #
-# Use: bench_test.sh PATH/TO/BUILD/cli/larder
+# Goal     larder_bench --smoke judges a few calls of every workload on every engine of the build,
+#          and its reports are whole. Peers that are not installed (script/bootstrap --bench) are
+#          left out, and named.
+# Usage    tests/bench/bench_test.sh PATH/TO/BUILD/cli/larder
 set -uo pipefail
 bench=$(dirname "$1")/../bench/larder_bench
 passed=0 failed=0

@@ -5,7 +5,8 @@
 #          nothing is left behind.
 # Method   Runs the binary and compares exit code, standard output and standard error. Segments have
 #          names of this run.
-# Usage    tests/cli/cli_test.sh PATH-OF-LARDER        closes with "N passed, N failed"; exit 1 if anything failed
+# Usage    tests/cli/cli_test.sh PATH-OF-LARDER
+#          The last line is "N passed, N failed"; exit 1 if anything failed.
 # Not here Exit code 6: it takes a live process that is stopped inside a lock (tests/crash/).
 # shellcheck disable=SC2088,SC2089 # a pattern may start with ~ and then /; JSON is full of quotes
 set -u
@@ -304,7 +305,7 @@ query "local index" "k0 " Shops --index ByL --pk Q
 expect "delete: from a local index" 0 "" "" delete Shops '{"PK":{"S":"Q"},"SK":{"S":"k0"}}'
 
 # Page by page, with the printed line as a shell takes it.
-next_page() { # COMMAND ARGUMENT...: adds its keys to $pages until there is no more
+next_page() { # COMMAND ARGUMENT...: adds its keys to $pages until there are no more
     local more=""
     pages=""
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
@@ -519,7 +520,7 @@ expect "nothing was written over the segment" 0 "~clean" "" check
 
 # ---- progress, in a terminal of its own ----------------------------------------------------------
 
-if script -qec true /dev/null </dev/null >/dev/null 2>&1; then # not where there is no pseudo-terminal to be had
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then # needs a pseudo-terminal
     script -qec "$larder import Shops many.jsonl" typescript.import </dev/null >/dev/null 2>&1
     check "progress: import draws a bar" grep -q 'import \[[#.]*\].*%.*items' typescript.import
     check "progress: import ends with its summary" grep -q 'imported 3000 items' typescript.import
@@ -606,7 +607,7 @@ check "damage: the foreign file is there" test -s foreign.file
 expect "damage: an empty file" 7 "" "*" check --segment ./empty.file
 cp --sparse=always segment.file damaged.file
 dd if=/dev/urandom of=damaged.file bs=4096 seek=1 count=64 conv=notrunc status=none
-answers() { # ARGUMENT...: with damage all over, any exit code will do, but no crash and no endless loop
+answers() { # ARGUMENT...: any exit code will do, but no crash and no endless loop
     timeout 60 "$larder" "$@" --segment ./damaged.file >.out 2>.err
     code=$?
     check "damage: $1 answers ($code)" test $code -le 8
@@ -632,7 +633,7 @@ for ((i = 0; i < 50; i++)); do
 done >items.jsonl
 expect "repair: items" 0 "" "*" import --segment "$file" Shops items.jsonl
 cp --sparse=always segment.file damaged.file
-while IFS=: read -r at _; do # the item's key, wherever it lies
+while IFS=: read -r at _; do # the item's key, at every place
     printf X | dd of=damaged.file bs=1 seek="$at" conv=notrunc status=none
 done < <(grep -abo 'ITEM#NUMBER#17#' damaged.file)
 expect "repair: check finds the damage" 7 "~DAMAGED" "*" check --segment ./damaged.file
@@ -643,7 +644,8 @@ expect "repair: the others are there" 0 "~ITEM#NUMBER#18#" "" query Shops --pk P
 same "repair: all 49 of them" "$(grep -c 'ITEM#NUMBER#' .out)" 49
 expect "repair: the lost one may come again" 0 "" "*" import --segment ./damaged.file Shops items.jsonl
 expect "repair: and is there" 0 "~clean: 51 items" "" check --segment ./damaged.file
-printf dnem | dd of=damaged.file bs=1 seek=48 conv=notrunc status=none # as a repair that was killed leaves the state
+# As a killed repair leaves the state.
+printf dnem | dd of=damaged.file bs=1 seek=48 conv=notrunc status=none
 expect "repair: cut off, get" 7 "" "~check --repair" get --segment ./damaged.file Shops "{$k}"
 expect "repair: cut off, check" 7 "" "~check --repair" check --segment ./damaged.file
 expect "repair: cut off, destroy" 7 "" "~check --repair" destroy --segment ./damaged.file

@@ -1,13 +1,13 @@
-/* tests/crash/alloc_test.c - for every operation and every block in it: there is no room for that
- * one.
+/* tests/crash/alloc_test.c - for every operation and every block that it needs: there is no room
+ * for that block.
  *
- * Goal     Promise 6: whichever of the blocks that an operation needs cannot be had, it fails with
- *          LARDER_E_FULL, nothing that anybody can read has changed, no block is lost, and tried
- *          again with room it does what it would have done.
+ * Goal     Promise 6: if one of the blocks that an operation needs cannot be had, the operation
+ *          fails with LARDER_E_FULL. Nothing that can be read has changed, and no block is lost.
+ *          Tried again with room, it does what it would have done.
  * Method   heap_test_takes_left = k lets k blocks be taken and none after. For k = 0, 1, .. until
  *          the operation succeeds: on a copy of a prepared segment, the text of everything
- *          (world_dump) is the same after the failure as before, larder_check() is clean; then
- *          without the limit the operation succeeds, and the text is the one that it always gives.
+ *          (world_dump) is the same after the failure as before, and larder_check() is clean. Then,
+ *          without the limit, the operation succeeds, and the text is the one that it always gives.
  */
 #include "core/memory/heap.h"
 #include "index/leaf.h"
@@ -133,7 +133,7 @@ static int leave_all_indexes(struct larder *db) {
     return world_try_put(db, 7, 0, 50, 0);
 }
 
-/* Buckets grow and leaves split on the way; each put is an operation of its own, so only the one
+/* Buckets grow and leaves split on the way. Each put is an operation of its own, so only the one
  * that fails is undone. */
 static int put_until_split(struct larder *db) {
     for (int n = 120; n < 121; n++) {
@@ -213,7 +213,7 @@ Test(alloc, deletes_need_no_block) {
     close(memfd);
 }
 
-/* A client that tries the same put again and again must not make the segment fuller by it. */
+/* A client that repeats a refused put must not make the segment fuller. */
 Test(alloc, trying_again_takes_nothing) {
     for (int k = 0; k < 8; k++) {
         const struct scenario s = {"put_new", some_items, put_new};
@@ -229,7 +229,7 @@ Test(alloc, trying_again_takes_nothing) {
         }
         atomic_store(&heap_test_takes_left, -1);
         cr_assert_eq(larder_segment_stats(db, &after), LARDER_OK);
-        /* A leaf with a dead entry may be of another size class than without: that is all that may
+        /* A leaf with a dead entry may be of another size class than without. Nothing else may
          * change. */
         cr_assert(r == LARDER_OK || after.used_bytes <= before.used_bytes + 1024,
                   "%d failures with %d blocks took %ld bytes", RETRIES, k,

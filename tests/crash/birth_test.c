@@ -1,12 +1,13 @@
-/* tests/crash/birth_test.c - the making and the end of a segment, killed at every store and system
- * call.
+/* tests/crash/birth_test.c - creation and destruction of a segment, killed at every store and
+ * system call.
  *
  * Goal     A creator may die anywhere between the first byte of a segment and the first item in it:
- *          the next one who creates takes over at once and has a whole segment. A destroyer may die
- *          anywhere: those attached go on or are told, and the name is free for the next creator.
- * Method   For each k a child dies at its k-th point; then another process creates, attaches,
- *          writes, reads, checks. The second creator dies, too: every pair of points. A death's
- *          damage is judged from outside: by opening the name.
+ *          the next creator takes over at once and has a whole segment. A destroyer may die
+ *          anywhere: attached processes go on or get an error, and the name is free for the next
+ *          creator.
+ * Method   For each k a child dies at its k-th point. Then another process creates, attaches,
+ *          writes, reads and checks. The second creator dies, too: every pair of points. The damage
+ *          of a death is judged from outside, by opening the name.
  */
 #include "core/base/crash.h"
 #include "tests/crash/tally.h"
@@ -55,7 +56,7 @@ static int put_item(struct larder_table *t, struct larder *db) {
     return r;
 }
 
-/* A table with one item, whatever of it is there. LARDER_OK or what went wrong. */
+/* A table with one item, as much of it as there is. LARDER_OK or what went wrong. */
 static int settle_in(struct larder *db) {
     static const struct larder_index_def index = {.name = "I1x", .partition = {"value", LARDER_N}};
     const struct larder_table_def def = {
@@ -101,7 +102,7 @@ static void die(int (*what)(void *arg), struct life *life, uint64_t k) {
     cr_assert(proc_is_signal(r, SIGKILL), "point %lu: %s", (unsigned long)k, proc_text(r));
 }
 
-/* Somebody creates at once, and has a segment that is in order. */
+/* Another process creates at once, and has a segment that is in order. */
 static void must_be_taken_over(const struct life *life, uint64_t k, uint64_t j) {
     struct larder_check_report report;
     uint64_t end = until_deadline(AT_ONCE_MS);

@@ -1,13 +1,12 @@
 /* tests/crash/check_live_test.c - larder_check() of a segment that is in use.
  *
- * Goal     Beside writers of every kind check says that all is well, hundreds of times, and holds
- *          nobody up; what is damaged is found all the same. A checker that dies, or a writer that
- *          stands still, anywhere, makes no error of it.
+ * Goal     Beside writers of every kind, check reports no error, hundreds of times, and delays no
+ *          writer. Real damage is still found. A checker that dies, or a writer that stands still,
+ *          anywhere, does not turn into an error.
  * Method   Four processes put, overwrite with other index keys, delete, expire, add indexes, create
- *          and drop tables; one is killed now and then. Damage is done to a table that nobody
- *          writes, through the segment's own structures, and taken back. The checker dies before
- *          each of its stores in turn (core/base/crash.h); a writer is stopped before each of its
- *          own (halt.h).
+ *          and drop tables; one is killed now and then. A table that no process writes is damaged
+ *          through the segment's own structures, and mended. The checker dies before each of its
+ *          stores in turn (core/base/crash.h). A writer is stopped before each of its own (halt.h).
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -153,7 +152,8 @@ static int write_items(struct live *l, struct larder *db, struct larder_builder 
     return r == LARDER_OK || r == LARDER_NOT_FOUND || r == LARDER_E_FULL;
 }
 
-/* A table comes, grows and goes; the busy one gets an index, or expiry by another attribute. */
+/* A table is created, grows and is dropped; the busy one gets an index, or another TTL attribute.
+ * */
 static int write_tables(struct larder *db, struct larder_builder *b, struct rng *rng, uint32_t number) {
     static uint32_t added;
     struct larder_table *t;
@@ -247,8 +247,8 @@ Test(check_live, clean_beside_writers_that_die) {
     struct live l;
     begin(&l, "check_live");
     start_writers(&l);
-    /* A checker that is not let compute holds its lock meanwhile. So: there is a check that held
-     * none for long. */
+    /* A checker that gets no CPU keeps its lock meanwhile. So one check without a long hold is
+     * enough. */
     uint64_t least_ns = UINT64_MAX;
     for (unsigned i = 0, rounds = rounds_of(150); i < rounds; i++) {
         uint64_t longest_ns = must_be_clean(l.db, i);
@@ -267,7 +267,7 @@ Test(check_live, clean_beside_writers_that_die) {
     end(&l);
 }
 
-/* Without locks nothing is called an error that is only a write. */
+/* Without locks, a write in progress is never called an error. */
 Test(check_live, read_only_beside_writers) {
     struct live l;
     begin(&l, "check_live");
@@ -278,14 +278,14 @@ Test(check_live, read_only_beside_writers) {
     stop_writers(&l);
     struct larder_check_report report;
     EXPECT(larder_check(reader, NULL, &report), LARDER_OK);
-    cr_assert_eq(report.unjudged, 0, "nobody writes any more");
+    cr_assert_eq(report.unjudged, 0, "no process writes any more");
     larder_close(reader);
     end(&l);
 }
 
 /* ---- Damage ---------------------------------------------------------------------------------- */
 
-/* A place in the table that nobody writes, what is there, and what is there instead. */
+/* A place in the table that no process writes, what is there, and what is put there instead. */
 struct wound {
     void *at;
     uint64_t before, after;
@@ -471,7 +471,7 @@ static int check_and_die(void *arg) {
     return r != LARDER_OK || report.errors != 0;
 }
 
-/* Whatever lock it died with is taken over by the first who needs it. */
+/* The lock that it died with is taken over by the first process that needs it. */
 Test(check_live, checker_dies_at_every_store) {
     struct death d = {.memfd = world_create(2)};
     struct larder *db = world_open(d.memfd);
@@ -511,7 +511,7 @@ static int overwrite(void *arg) {
     return 0;
 }
 
-/* BUSY, and by whom, or a right answer; never an error. A reader does not wait. */
+/* BUSY with the name of the holder, or a right answer; never an error. A reader does not wait. */
 Test(check_live, beside_a_writer_stopped_at_every_store) {
     int memfd = world_create(2);
     struct larder *db = world_open(memfd);

@@ -1,15 +1,14 @@
 /* tests/crash/clock_test.c - the system clock is set back an hour and forward a year.
  *
- * Goal     Visibility follows the clock of the process that reads, at every moment: what has
- *          expired is gone, and what is there and not collected yet is to be seen again when the
- *          clock goes back. The expirer collects what has expired by its own clock, at once after a
- *          jump, whatever the distance; it removes nothing early, and loses no timer. Waits do not
- *          follow this clock: no call takes longer or shorter, nobody hangs. Two processes may
- *          disagree by an hour.
+ * Goal     Visibility follows the clock of the process that reads, at every moment: an expired item
+ *          is gone, and one that was not collected yet is seen again when the clock goes back. The
+ *          expirer collects by its own clock, at once after a jump of any distance. It removes
+ *          nothing early, and loses no timer. Waits do not follow this clock: no call takes longer
+ *          or shorter, and none hangs. Two processes may disagree by an hour.
  * Method   clock_gettime() and time() are replaced in this program by ones that add an offset to
- *          the clocks of the day, and leave the monotonic ones alone: so the handles' default clock
- *          is tested, as a host program has it. The offset lies in memory that parent and children
- *          share, one for each.
+ *          the clocks of the day, and leave the monotonic ones alone. So the default clock of a
+ *          handle is tested, as a host program has it. The offset lies in memory that parent and
+ *          children share, one for each.
  * Also     api/ttl_test.c and unit/ttl/wheel_test.c, with the clock that larder_set_clock() gives.
  */
 #include <criterion/criterion.h>
@@ -184,7 +183,7 @@ Test(clock, set_back_an_hour_shows_again_what_is_not_collected) {
     put(&f, 2, f.start_s + 1000);
     put(&f, 3, f.start_s - 2 * HOUR);
     cr_assert(!is_seen(&f, 1) && is_seen(&f, 2) && !is_seen(&f, 3));
-    /* its timer stays, and finds that the item has been given more time */
+    /* its timer stays, and finds that the item now expires later */
     put(&f, 5, f.start_s + 50);
     put(&f, 5, f.start_s + 5000);
     set_clock(-HOUR);
@@ -224,8 +223,8 @@ Test(clock, set_forward_a_year_collects_all_at_once_and_back_again_nothing_early
     cr_assert(left > ITEMS / 2 - 100 && left < ITEMS / 2 + 100, "%u", left);
     cr_assert_eq(expire(&f), ITEMS - left);
     cr_assert_eq(item_count(&f), left);
-    /* It was a mistake: what was collected is gone, what is written now lives by the clock as it is
-     * now. */
+    /* The jump was a mistake: what was collected is gone, what is written now lives by the clock as
+     * it is. */
     set_clock(0);
     cr_assert_eq(seen(&f), left);
     for (int n = 0; n < 1000; n++)
@@ -313,8 +312,7 @@ static void *jump_about(void *over) {
     return NULL;
 }
 
-/* A wait for a lock is as long as it was told to be, whatever the clock of the day does
- * meanwhile. */
+/* A wait for a lock is as long as the caller said, whatever the clock of the day does meanwhile. */
 Test(clock, waits_do_not_follow_it) {
     enum { LIMIT_MS = 300 };
     struct fixture f, impatient;
@@ -344,7 +342,7 @@ Test(clock, waits_do_not_follow_it) {
     }
     atomic_store(&over, 1);
     pthread_join(thread, NULL);
-    cr_assert(busy > 0, "nobody had to wait");
+    cr_assert(busy > 0, "no call had to wait");
     proc_resume(pid);
     proc_kill(pid);
     larder_close(impatient.db);
@@ -384,7 +382,7 @@ Test(clock, two_processes_an_hour_apart) {
     struct proc_result r = proc_wait(pid, DEADLINE_MS);
     cr_assert(proc_is_exit(r, 0), "%s", proc_text(r));
     cr_assert(!is_seen(&f, 1) && is_seen(&f, 2) && is_seen(&f, 3) && is_seen(&f, 4));
-    /* The wheel was an hour ahead when this came, and does not forget it. */
+    /* The wheel was an hour ahead when this item came, and stays there. */
     put(&f, 5, f.start_s + 100);
     cr_assert_eq(expire(&f), 0);
     set_clock(100);

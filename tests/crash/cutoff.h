@@ -1,5 +1,4 @@
-/* tests/crash/cutoff.h - what tests/crash/death_test.c and the program that dies for it agree
- * on. */
+/* tests/crash/cutoff.h - what death_test.c and the program that dies for it agree on. */
 #ifndef LARDER_TESTS_CRASH_CUTOFF_H
 #define LARDER_TESTS_CRASH_CUTOFF_H
 
@@ -8,12 +7,12 @@
 
 #define CUTOFF_ITEM 7
 #define CUTOFF_OTHERS 24  /* items 0.. of the world */
-#define CUTOFF_PROBE 399  /* written and deleted by who tries whether it still works */
+#define CUTOFF_PROBE 399  /* written and deleted to try whether writing still works */
 #define CUTOFF_PROBES 6   /* in all stripes */
-#define CUTOFF_BUSY_MS 20 /* the patience of one who writes beside a thread that stands still */
+#define CUTOFF_BUSY_MS 20 /* the time limit of a writer beside a thread that stands still */
 
-/* The operation that is cut off: the item changes its key in every index, its size and its
- * expiry. */
+/* The operation that is cut off. The item changes its size, its expiry and its key in every index.
+ * */
 static inline int cutoff_act(struct larder *db) {
     return world_try_put(db, CUTOFF_ITEM, 421, 900, 5000);
 }
@@ -24,8 +23,8 @@ static inline void cutoff_prepare(struct larder *db) {
     world_put(db, CUTOFF_ITEM, 132, 300, 6000);
 }
 
-/* Writes and deletes in every stripe and leaves no trace, also when several do it at once.
- * LARDER_OK, or the first failure. */
+/* Writes and deletes in every stripe and leaves no trace, also when several processes do it at
+ * once. LARDER_OK, or the first failure. */
 static inline int cutoff_probe(struct larder *db) {
     for (int n = CUTOFF_PROBE; n > CUTOFF_PROBE - CUTOFF_PROBES; n--) {
         int r = world_try_put(db, n, 111, 10, 0);

@@ -4,13 +4,13 @@
  * Job      Prepares small segments (templates), says where each of their structures lies, damages
  *          copies of them, and uses a copy in every way that larder.h offers. For
  *          tests/crash/damage_test.c (every word of every structure) and tests/fuzz/segment_fuzz.c
- *          (whatever a fuzzer finds).
- * Verdict  A result that the call may have; every item that is returned can be read to its last
- *          byte, has the key or partition that was asked for, and comes in order; pages end.
- *          Nothing is read or written outside the mapping, whose neighbours are no memory. If no
- *          byte was changed, what is read is what the template has. Else: a text on standard error,
- *          and abort().
- * Hang     Is noticed by who calls: fuzzers and tests have a deadline of their own.
+ *          (what a fuzzer finds).
+ * Verdict  A result is one that the call may have. Every returned item can be read to its last
+ *          byte, has the key or partition key that was asked for, and comes in order. Pages end.
+ *          Nothing outside the mapping is read or written: both neighbours of the mapping are
+ *          unmapped. If no byte was changed, what is read is what the template has. A failed
+ *          verdict prints a text to standard error and calls abort().
+ * Hang     The caller notices it: fuzzers and tests have a deadline of their own.
  */
 #ifndef LARDER_TESTS_CRASH_DAMAGE_H
 #define LARDER_TESTS_CRASH_DAMAGE_H

@@ -1,6 +1,7 @@
 /* tests/crash/damage_contents.c - what is in the segments that are damaged.
  *
- * Job      A table with every type of attribute, three indexes and expiring items, and a plain one.
+ * Job      Makes a table with every type of attribute, three indexes and expiring items, and a
+ *          plain one.
  */
 #include <stdio.h>
 

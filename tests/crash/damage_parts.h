@@ -17,7 +17,7 @@
 #define PLAIN_ITEMS 24
 #define LARGE 12000u /* bytes: a block of whole spans */
 #define PARTITIONS 3
-#define PAGES_MAX 1000u /* more pages than items: a walk without end */
+#define PAGES_MAX 1000u /* more pages than items: a query that never ends */
 #define HASH_SEED UINT64_C(0x1a2de2c0ffee5eed)
 
 extern int damage_memfd;       /* the copy */
@@ -36,10 +36,10 @@ extern int damage_is_pristine; /* nothing was changed: failures are not excused 
             FAIL("%s does not hold", #condition);                                                                      \
     } while (0)
 
-/* A result that larder.h names. E_INVAL is none: what is asked for here is allowed. */
+/* A result that larder.h names, except E_INVAL: what is asked for here is allowed. */
 int damage_judge(int r, const char *what);
 
-/* ---- damage_contents.c ---- */
+/* ---- damage_contents.c ----------------------------------------------------------------------- */
 
 void damage_pk_text(char *to, size_t room_for, int n);
 void damage_sk_text(char *to, size_t room_for, int n);
@@ -55,7 +55,7 @@ int damage_add_index(struct larder *db);
 /* A handle on the copy, on a clock that stands still. */
 struct larder *damage_open(uint32_t flags);
 
-/* ---- damage_use.c, damage.c ---- */
+/* ---- damage_use.c, damage.c ------------------------------------------------------------------ */
 
 /* Reads all; a digest of what was read. */
 uint64_t damage_use_read_only(int is_brief);

@@ -27,7 +27,7 @@ static int do_put(struct larder *db) {
 
 extern _Atomic int drop_test_is_alone; /* core/table/drop_thread.c */
 
-/* All of it by this thread, so that every run has the same stores. */
+/* This thread stores everything, so that every run has the same stores. */
 static int do_drop(struct larder *db) {
     atomic_store(&drop_test_is_alone, 1);
     return larder_table_drop(db, "Plain") || larder_expire(db, 0, NULL);

@@ -1,15 +1,15 @@
 /* tests/crash/damage_test.c - damaged words, one at a time, in every structure of a segment.
  *
  * Goal     A damaged segment gives an error or a right answer: no crash, no hang, no access outside
- *          the mapping, no page without end, nothing under a key that it does not have
- *          (tests/crash/damage.h says what is looked at).
+ *          the mapping, no endless pages, no item under a key that it does not have
+ *          (tests/crash/damage.h lists the checks).
  * Method   Every 8-byte word of every structure is set to each of eight values: 0, all ones, itself
  *          + 8, its neighbour, the offset of another structure, the offset of its own, itself with
  *          one bit changed, a small number. A child tries one after the other and notes the number
- *          of each before it begins; if it dies or is stuck the test says which, and a new child
- *          goes on behind it. Circles and leaves out of order, which one word seldom makes, are
- *          made in every list. Usually only every n-th is tried (n is printed, and where it begins
- *          follows from the seed); all of them with LARDER_TEST_LONG.
+ *          of each before it begins. If it dies or hangs, the test reports that number, and a new
+ *          child goes on behind it. One changed word seldom makes a cycle or leaves out of order:
+ *          these are made in every list on purpose. The short form tries every n-th case (n is
+ *          printed; the seed decides where it begins). LARDER_TEST_LONG tries all.
  */
 #include "index/skl.h"
 #include "tests/crash/damage.h"
@@ -27,7 +27,8 @@
 #include <unistd.h>
 
 #define VALUES 8u
-#define TRY_S 5u           /* one try: milliseconds, and some for each lock that nobody will drop */
+/* one try: milliseconds, and some for each lock that is never released */
+#define TRY_S 5u
 #define TRIES 300u         /* of a class, in the short form */
 #define CLASS_MS 1500u     /* no more batches after this time, in the short form */
 #define BATCH 64u          /* tries of one child */
@@ -36,7 +37,7 @@
 /* For the long form; a hang is noticed by the alarm of each try. */
 TestSuite(damage, .timeout = 900 * SLOW_FACTOR);
 
-/* What a child is at, in memory it shares with the test. */
+/* The case that a child is trying, in memory it shares with the test. */
 struct progress {
     _Atomic uint64_t at, end, stride;
     uint32_t class_index;
@@ -219,8 +220,7 @@ static void try_made(const char *name) {
     try_cases(MADE, name, made_count, 0, 1, UINT64_MAX);
 }
 
-/* A node whose leaf, or whose tower, leads back to it; a chunk of timers that comes after
- * itself. */
+/* A node whose leaf, or whose tower, leads back to it. A chunk of timers whose next is itself. */
 Test(damage, circles_of_blocks) {
     prepare();
     const struct damage_template *t = &damage_templates[0];
@@ -252,7 +252,7 @@ Test(damage, circles_of_buckets) {
     try_made("buckets");
 }
 
-/* Two entries of a leaf that stand for each other's items. */
+/* Two entries of a leaf, each with the other's item. */
 Test(damage, leaves_out_of_order) {
     prepare();
     const struct damage_template *t = &damage_templates[0];

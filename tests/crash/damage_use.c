@@ -2,9 +2,9 @@
  *
  * Job      Reads and writes everything on the copy, and judges what comes back (the verdict of
  *          damage.h).
- * Method   Handles are opened on it as any process does, and then moved into a reserved range of
- *          addresses with nothing before and behind it: an access one byte too far is a SIGSEGV.
- *          Private copies are the address sanitizer's to watch. Waits for locks end after
+ * Method   Handles are opened as any process opens them, and then moved into a reserved range of
+ *          addresses with nothing mapped before and behind. An access one byte too far is a
+ *          SIGSEGV. The address sanitizer watches private copies. Waits for locks end after
  *          milliseconds.
  */
 #include <stdio.h>
@@ -21,7 +21,7 @@
 #include "tests/crash/damage.h"
 #include "tests/crash/damage_parts.h"
 
-/* A result that larder.h names. E_INVAL is none: what is asked for here is allowed. */
+/* A result that larder.h names, except E_INVAL: what is asked for here is allowed. */
 int damage_judge(int r, const char *what) {
     switch (r) {
     case LARDER_OK:
@@ -47,7 +47,7 @@ int damage_judge(int r, const char *what) {
     }
 }
 
-/* What is read, in the order it is read in. */
+/* What is read, in this order. */
 static uint64_t digest;
 
 static void take_in(const void *bytes, size_t count) {
@@ -63,7 +63,7 @@ static void take_in(const void *bytes, size_t count) {
 static unsigned char *room; /* reserved addresses */
 static uint64_t room_bytes;
 
-/* The mapping goes where nothing is next to it. */
+/* The mapping goes where both neighbours are unmapped. */
 static void move_into_room(struct larder *db) {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     if (room && room_bytes < db->seg.bytes + 2 * page) {
@@ -91,7 +91,7 @@ static struct larder *open_guarded(uint32_t flags) {
     return db;
 }
 
-/* munmap by larder_close() leaves a hole in the room: others might move in. */
+/* munmap() in larder_close() leaves a hole in the room, into which another mapping might go. */
 static void close_guarded(struct larder *db) {
     larder_close(db);
     munmap(room, room_bytes);
@@ -156,7 +156,7 @@ static void read_item(const struct larder_item *item) {
     MUST(count == larder_item_count(item) || !is_readable);
 }
 
-/* A copy made by the builder: what is read can be given again. */
+/* A copy made by the builder: what was read can be written again. */
 static void copy_item(struct larder *db, const struct larder_item *item) {
     struct larder_builder *b;
     const struct larder_item *copy;
@@ -322,13 +322,13 @@ static void use_check(struct larder *db) {
     int r = larder_check(db, NULL, &report);
     MUST(r != LARDER_DAMAGED || report.errors > 0);
     MUST(r != LARDER_E_CORRUPT || !damage_is_pristine);
-    /* dead slots are only recovered by who may write */
+    /* only a process that may write recovers dead slots */
     if (damage_is_pristine && db->seg.is_read_only)
         return;
     (void)damage_judge(r, "larder_check");
 }
 
-/* is_brief: once more, after writing. */
+/* is_brief: the second pass, after writing. */
 static void read_all(struct larder *db, int is_brief) {
     const char *names[8];
     uint32_t count = 0;
@@ -369,7 +369,8 @@ static void write_all(struct larder *db) {
         if (larder_page_count(page))
             read_item(larder_page_item(page, 0));
     }
-    for (int n = 0; world && n < 8; n++) { /* a number that some have: the sort key of an index */
+    /* a number that some items have: the sort key of an index */
+    for (int n = 0; world && n < 8; n++) {
         damage_pk_text(pk, sizeof pk, n * 11);
         damage_sk_text(sk, sizeof sk, n * 11);
         struct larder_key key = {larder_str(pk), larder_str(sk)};
@@ -425,8 +426,8 @@ static void use_read_write(void) {
     close_guarded(db);
 }
 
-/* Reading, writing, and reading what the writing made of it. Damage that the recovery of a dead
- * slot meets first is met by a reader that may not recover, too. */
+/* Reads, writes, and reads what the writing left. A read-only reader also meets damage that a
+ * recovery of the dead slot would meet first. */
 void damage_use(const struct damage_template *t) {
     uint64_t seen = damage_use_read_only(0);
     MUST(!damage_is_pristine || seen == t->digest);

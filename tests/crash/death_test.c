@@ -3,19 +3,19 @@
  *
  * Goal     A process that ends by exec, exit, abort, return or pthread_exit while one of its
  *          threads is inside a put leaves what a SIGKILL there would leave: the put happened or did
- *          not, through every path; nobody waits; the slot is free again and no block is lost. A
- *          process image that takes its place finds a segment that works. A child that is another
- *          program from the start (posix_spawn, vfork) harms nobody. A cancelled thread ends after
- *          its call. Threads that come and go cost no slots.
+ *          not, through every path; no process waits; the slot is free again and no block is lost.
+ *          A process image that takes its place finds a segment that works. A child that is another
+ *          program from the start (posix_spawn, vfork) harms no other process. A cancelled thread
+ *          ends after its call. Threads that come and go cost no slots.
  * Method   crash/death_victim.c, a program of its own, dies while a thread stands before store k,
- *          for every k of a put that changes every index key; the survivor, attached before,
+ *          for every k of a put that changes every index key. The survivor, attached before,
  *          compares what it reads with the states before and after. LARDER_TEST_LONG: every store
  *          for every kind; else one in a few, another choice for each kind.
- * Others   This is one of several: fork in mid-write, child and parent write: midfork_test.c (and
- *          api/fork_test.c). The segment destroyed under those attached: destroy_test.c. Full
- *          filesystem, memory, descriptors, file size: limits_test.c (and api/full_test.c,
- *          crash/alloc_test.c). Signals: eintr_test.c. Clocks: clock_test.c (and api/ttl_test.c).
- *          PID namespaces: pidns_test.c (and unit/segment/live_test.c).
+ * Others   fork in mid-write, child and parent write: midfork_test.c, api/fork_test.c. The segment
+ *          is destroyed under attached processes: destroy_test.c. Full filesystem, memory,
+ *          descriptors, file size: limits_test.c, api/full_test.c, crash/alloc_test.c. Signals:
+ *          eintr_test.c. Clocks: clock_test.c, api/ttl_test.c. PID namespaces: pidns_test.c,
+ *          unit/segment/live_test.c.
  */
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -123,7 +123,7 @@ static uint32_t slots_used(struct larder *db) {
     return stats.slots_used;
 }
 
-/* By one who was attached all the time. `must_be_after`: the writer finished. */
+/* By a survivor that was attached all the time. `must_be_after`: the writer finished. */
 static void judge(const struct scene *s, struct larder *db, const char *how, uint64_t k, int must_be_after) {
     struct larder_check_report report;
     int at_once = must_be_whole(s, db, how, k);
@@ -145,7 +145,7 @@ static int is_wanted_end(struct proc_result r, const char *how) {
     return strcmp(how, "abort") == 0 ? proc_is_signal(r, SIGABRT) : proc_is_exit(r, 0);
 }
 
-/* 0: the put has no such store; its number varies a little with what is free where. */
+/* 0: the put has no such store. Their number varies a little with which blocks are free. */
 static int die_at(const struct scene *s, const char *how, uint64_t k, int must_be_after) {
     int memfd = copy_of(s->base);
     struct larder *survivor = world_open(memfd);
@@ -159,7 +159,7 @@ static int die_at(const struct scene *s, const char *how, uint64_t k, int must_b
     return has_store;
 }
 
-/* Every `stride`-th store, counted from a place of its own for each kind. */
+/* Every `stride`-th store. Each kind counts from another first store. */
 static void die_everywhere(const char *how, uint64_t stride, int must_be_after) {
     struct scene s;
     uint64_t tried = 0;
@@ -208,7 +208,7 @@ Test(death, spawned_and_vforked_programs_harm_nobody_in_mid_write) {
 
 /* ---- A thread is cancelled ------------------------------------------------------------------- */
 
-/* One call of a thread that is cancelled before its k-th store, when it would have left most
+/* One call of a thread that is cancelled before its k-th store, where an end would leave most
  * behind. */
 struct cancelled {
     int (*call)(struct cancelled *c);
@@ -232,7 +232,7 @@ static void *call_and_be_cancelled(void *arg) {
     return NULL;
 }
 
-/* 1: it was cancelled; and had finished its call before it ended. */
+/* 1: it was cancelled, and had finished its call before it ended. */
 static int run_cancelled(struct cancelled *c, const char *what) {
     pthread_t thread;
     void *end;
@@ -328,8 +328,8 @@ static int maps_of(const char *name) {
     return count;
 }
 
-/* What it left would be held by this process as long as it lives: the creation lock, and nobody
- * could create or destroy. */
+/* A creation lock left behind would be held by this process as long as it lives: no process could
+ * create or destroy. */
 Test(death, a_thread_cancelled_in_open_close_or_destroy_leaves_nothing) {
     struct cancelled c = {.k = 1};
     for (int is_cancelled = 1; is_cancelled; c.k++) {
@@ -389,8 +389,8 @@ static void *write_once_and_end(void *arg) {
     pthread_exit(NULL);
 }
 
-/* A thread that ends gives its slot to the pool: as many as have written at the same moment, and no
- * more. */
+/* A thread that ends gives its slot to the pool. So there are as many slots as threads have written
+ * at the same moment, no more. */
 Test(death, thousands_of_threads_that_write_and_end) {
     enum { ROUNDS = 1000, AT_ONCE = 4 };
     struct crowd c = {.db = world_open(world_create(2))};

@@ -7,10 +7,12 @@
  *            exit       exit() in a thread that writes nothing; an atexit handler uses the handle
  *            _exit      at once; abort: by SIGABRT
  *            return     main() returns while the expirer is at work as well
- *            last       pthread_exit() of main(): the writer goes on, finishes, and is the last to end
- *            spawn      does not die: starts `work` by posix_spawn() beside the standing thread, and another by vfork()
- *          `work` attaches and writes in every stripe: what a new process image finds must be usable at once.
- *          Exit 0, or 3 and a text for what did not hold. 4: the put has fewer than K stores.
+ *            last       pthread_exit() of main(): the writer goes on, finishes, and ends last
+ *            spawn      does not die: starts `work` by posix_spawn() beside the standing thread,
+ *                       and another by vfork()
+ *          `work` attaches and writes in every stripe: the new process image must be able to use
+ *          the segment at once. Exit 0, or 3 and a text for what did not hold. 4: the put has fewer
+ *          than K stores.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -32,7 +34,7 @@
 
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) {
-    return "detect_leaks=0"; /* it is the point to leave everything open */
+    return "detect_leaks=0"; /* the handle is left open on purpose */
 }
 
 static char *const *args;
@@ -71,8 +73,8 @@ static char *const *work_args(void) {
     return list;
 }
 
-/* What a program does at its end: one more write, and it reads what it has. A stripe may be held by
- * the thread that stands. */
+/* What a program does at its end: one more write, and it reads its own items. The standing thread
+ * may hold a stripe. */
 static void use_at_exit(void) {
     char *text = world_dump(victim);
     MUST(strstr(text, "table " WORLD_TABLE));
@@ -88,8 +90,8 @@ static int must_end_well(pid_t pid) {
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* The children share this process's memory until they are another program: nothing of ours may
- * become theirs. */
+/* The children share this process's memory until they execute another program, so they must not
+ * inherit anything of ours. */
 static int spawn_beside(void) {
     pid_t spawned, pid;
     MUST(posix_spawn(&spawned, "/proc/self/exe", NULL, NULL, work_args(), environ) == 0);

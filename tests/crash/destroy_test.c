@@ -1,9 +1,10 @@
-/* tests/crash/destroy_test.c - the segment is destroyed while others are attached and at work.
+/* tests/crash/destroy_test.c - the segment is destroyed while other processes are attached and at
+ * work.
  *
- * Goal     larder_destroy() ends nobody. Whoever is inside a call finishes it; from then on every
- *          call of larder.h that needs the segment gives LARDER_E_DESTROYED and says so; no signal,
- *          no hang; larder_close() works, and the memory goes with the last who closes. A new
- *          segment of the same name is another one, with which the old ones have nothing to do.
+ * Goal     larder_destroy() ends no process. A process inside a call finishes it. From then on
+ *          every call of larder.h that needs the segment returns LARDER_E_DESTROYED and says so. No
+ *          signal, no hang. larder_close() works, and the memory goes with the last close. A new
+ *          segment of the same name has nothing in common with the old one.
  * Method   A thread stands before store k of a write (crash/park.h) while another process destroys,
  *          for many k. Other processes write, read pages of many items, and run the expirer while
  *          their segment is destroyed again and again.

@@ -1,16 +1,16 @@
 /* tests/crash/eintr_test.c - signals all the time, in every thread, in every call.
  *
- * Goal     A host program may use signals as it likes: profilers send one every 100 microseconds,
- *          without SA_RESTART. No call gives a wrong result for it, none goes on for ever, and
- *          times are kept: a lock that a stopped process holds gives LARDER_E_BUSY after
+ * Goal     A host program may use signals freely: profilers send one every 100 microseconds,
+ *          without SA_RESTART. No call gives a wrong result for it, none goes on for ever, and time
+ *          limits hold: a lock that a stopped process holds gives LARDER_E_BUSY after
  *          busy_timeout_ms, not earlier and not much later.
  * Method   Each thread gets a timer of its own that interrupts it every 60 microseconds
  *          (timer_create, SIGEV_THREAD_ID). Under it: creating, attaching and destroying; threads
  *          that write at once and wait for each other, with the expirer and checks
- *          (tests/support/history.h judges every read); memory claimed from the kernel, of which a
+ *          (tests/support/history.h judges every read); claims of memory from the kernel, where a
  *          signal takes back what was given (fallocate); recovery of killed processes; waiting for
- *          a stopped one and for a creator. The handler counts, and the test fails if there were
- *          too few signals to say anything.
+ *          a stopped process and for a creator. The handler counts, and the test fails if there
+ *          were too few signals to prove anything.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -89,8 +89,7 @@ static uint64_t now_ms(void) {
     return until_now_ms();
 }
 
-/* The tmpfs of older kernels: a signal ends the call, and takes everything back that it was
- * given. */
+/* The tmpfs of older kernels: a signal ends the call, and takes back everything that it gave. */
 static _Atomic int is_old_kernel, cut_off;
 
 __attribute__((visibility("default"))) int fallocate(int fd, int mode, off_t from, off_t bytes) {
@@ -129,8 +128,8 @@ Test(eintr, create_attach_and_destroy) {
     must_have_been_interrupted(100);
 }
 
-/* The tables of a large segment are tens of megabytes: no piece of them that takes longer than two
- * signals are apart may have to be had at once. */
+/* The tables of a large segment are tens of megabytes. So no claim may be so large that it takes
+ * longer than the time between two signals. */
 Test(eintr, creating_a_large_segment) {
     timer_t timer = interrupt_me();
     for (is_old_kernel = 0; is_old_kernel < 2; is_old_kernel++) {
@@ -183,8 +182,8 @@ Test(eintr, claiming_memory_from_the_kernel) {
 
 /* ---- Waiting for creators -------------------------------------------------------------------- */
 
-/* An empty file is given up only after a moment in which its creator could have gone on; signals
- * must not shorten it. */
+/* An empty file is given up only after a moment in which its creator could have gone on. Signals
+ * must not shorten that moment. */
 Test(eintr, an_unfinished_segment_is_given_up_no_sooner) {
     char path[64] = "/tmp/larder-test-XXXXXX";
     struct larder *db;
@@ -394,7 +393,7 @@ Test(eintr, a_stopped_holder_gives_busy_at_its_time) {
                   (unsigned long)took_ms);
     }
     let_me_be(timer);
-    cr_assert(busy > 0, "nobody had to wait");
+    cr_assert(busy > 0, "no call had to wait");
     must_have_been_interrupted(100);
     proc_resume(pid);
     proc_kill(pid);

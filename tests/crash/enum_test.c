@@ -1,15 +1,16 @@
 /* tests/crash/enum_test.c - for every operation and every store in it: die there.
  *
- * Goal     Whatever store a process dies at, everybody else sees the operation wholly or not at
- *          all, through all paths alike, goes on at once, and no block is lost.
+ * Goal     At whatever store a process dies, all others see the operation wholly or not at all,
+ *          through all paths alike, and go on at once; no block is lost.
  * Method   SIGKILL leaves what was stored, so the states that a death can leave are the prefixes of
  *          the stores: few enough to try all. Each operation of tests/crash/scenarios.h is run once
- *          undisturbed; then, for each k, a child does it and dies at its k-th store, and a process
- *          that was attached all the while gives its verdict (verdict.h). Stores of words that held
- *          the value already leave the state that the death before left: such a state is judged
- *          once, by the hash of stage.h. What the survivor does first changes from death to death.
+ *          undisturbed. Then, for each k, a child does it and dies at its k-th store, and a process
+ *          that was attached all the while gives its verdict (verdict.h). A store that writes the
+ *          value already there leaves the same state as the death before. Such a state is judged
+ *          once, by the hash of stage.h. The order of what the survivor does changes from death to
+ *          death.
  * See also recovery_test.c for deaths within recoveries, stores_test.c for the proof that no store
- * is missing here.
+ *          is missing here.
  */
 #include "tests/crash/death.h"
 #include "tests/crash/tally.h"

@@ -1,8 +1,8 @@
 /* tests/crash/facts.h - what a segment is made of, counted.
  *
  * Job      Tells whether an operation really did what its scenario's name says (grew a bucket
- *          array, split a leaf, took a span), and whether memory is left when everything has gone.
- *          Looks at the bytes: nobody may be changing them.
+ *          array, split a leaf, took a span), and whether memory is left when every item and table
+ *          is gone. Looks at the bytes: no process may be changing them.
  */
 #ifndef LARDER_TESTS_CRASH_FACTS_H
 #define LARDER_TESTS_CRASH_FACTS_H

@@ -1,8 +1,8 @@
 /* tests/crash/halt.h - a child process that stands still before chosen stores.
  *
  * Job      Runs a function in a forked child that stops (SIGSTOP) before a store to shared memory,
- *          says when it stands still, lets it go on to a later store, or kills it there. Says which
- *          locks are held in a segment, and by whom.
+ *          says when it stands still, lets it go on to a later store, or kills it there. Lists the
+ *          locks that are held in a segment, and their holders.
  * Method   core/base/crash.h stops the child. Its SIGCONT handler arms the next stop, so that one
  *          child life is stopped and judged hundreds of times.
  */
@@ -27,8 +27,8 @@ int halt_has_news(struct halt *h);
 /* 1: it stands still before store h->at. 0: it is over. A child that does neither within the
  * deadline fails the test. */
 int halt_wait(struct halt *h, uint32_t deadline_ms);
-/* Lets it go on, to stop before the step-th store from here (1: the one after this); 0: never
- * again. */
+/* Lets it go on, to stop before the step-th store from here (1: the next one); 0: no further stop.
+ * */
 void halt_go_on(struct halt *h, uint64_t step);
 /* Kills it where it stands. */
 void halt_kill(struct halt *h);
@@ -40,7 +40,8 @@ struct halt_lock {
     uint64_t off;
     enum lock_rank rank;
     uint32_t slot;
-    int is_live; /* somebody acts for that slot; else whoever needs the lock recovers it */
+    /* a process acts for that slot; else the next one that needs the lock recovers it */
+    int is_live;
 };
 
 #define HALT_LOCKS_MAX 128u

@@ -1,19 +1,19 @@
-/* tests/crash/kill_test.c - writers killed over and over, on one segment that is never made anew.
+/* tests/crash/kill_test.c - writers killed over and over, on one segment that is never made again.
  *
- * Goal     Promise 1 over time. After every SIGKILL at whatever moment: acknowledged writes are
- *          there, the one under way is wholly there or wholly not, through gets and all indexes
- *          alike, and nobody waits for the dead. After a thousand of them: no damage, no block
- *          lost, no slot lost, no time lost.
- * Method   Two writers with keys of their own put, change, delete and expire as fast as they can;
- *          the test kills one or both at random moments, attaching included, and at once reads
+ * Goal     Promise 1 over time. After every SIGKILL at any moment: acknowledged writes are there,
+ *          the one under way is wholly there or wholly not, through gets and all indexes alike, and
+ *          no process waits for the dead one. After a thousand of them: no damage, no block lost,
+ *          no slot lost, no time lost.
+ * Method   Two writers with keys of their own put, change, delete and expire as fast as they can.
+ *          The test kills one or both at random moments, attaching included, at once reads
  *          everything (tests/support/history.h judges every read), and starts them again. All the
- *          while a watcher that is never killed reads everything, writes keys of its own in the
- *          same stripes and partitions, and so is the one who finds dead owners. leaf_capacity is
- *          4, so splits and towers are common. The writers are forked with the handle open, forked
- *          without, or programs started anew.
- * Leaks    In the end everything is deleted, and what is in use is what was in use when the same
- *          keys had been written and deleted once without a death. Bucket arrays do not count: they
- *          keep the size they once needed. LARDER_TEST_LONG: 20,000 kills instead of 1,000.
+ *          while a watcher that is never killed reads everything and writes keys of its own in the
+ *          same stripes and partitions, so it meets the dead owners. leaf_capacity is 4, so splits
+ *          and towers are common. The writers are forked with the handle open, forked without, or
+ *          started as new programs.
+ * Leaks    In the end everything is deleted, and as much memory is in use as after the same keys
+ *          had been written and deleted once without a death. Bucket arrays do not count: they keep
+ *          the size they once needed. LARDER_TEST_LONG: 20,000 kills instead of 1,000.
  */
 #include "index/leaf.h"
 #include "tests/support/history.h"
@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* Of the long run; a usual one is ended by the alarm of criterion_env.c. */
 TestSuite(kill, .timeout = 3600);
 
 #define SEGMENT_BYTES (32u << 20)
@@ -38,7 +38,7 @@ TestSuite(kill, .timeout = 3600);
 #define WRITER_KEYS 24u /* writer w owns keys w * 24 .. */
 #define WATCHER_KEYS 12u
 #define KEYS (WRITERS * WRITER_KEYS + WATCHER_KEYS)
-#define BUSY_MS (10000u * SLOW_FACTOR) /* nobody lives long enough to hold a lock for that */
+#define BUSY_MS (10000u * SLOW_FACTOR) /* no writer lives long enough to hold a lock for that */
 #define NOTICE_MS 1500u                /* to notice a death and repair it, on a busy machine */
 #define CHECK_EVERY 50u
 #define PROGRAM_ENV "LARDER_KILL_TEST_WRITER"
@@ -199,7 +199,7 @@ static void one_kill(struct world *w, unsigned number) {
     }
 }
 
-/* Slots come back: those that are left are the test's own, one for each call within a call of
+/* Slots come back. Those that are left are the test's own, one for each call within a call of
  * larder_check(). */
 static void must_hold_all_slots(const struct world *w) {
     struct larder_slot_stats slots[64];
@@ -218,7 +218,7 @@ static uint64_t empty_and_measure(struct world *w) {
     return history_used_bytes(&w->c);
 }
 
-/* Everything written and deleted once: what is in use then is what an emptied table needs. */
+/* Everything is written and deleted once: what is in use then is what an emptied table needs. */
 static uint64_t used_when_empty(struct world *w) {
     for (unsigned i = 0; i < 20 * KEYS; i++)
         cr_assert(history_write(&w->c, i % KEYS) == LARDER_OK, "%s", larder_error());
@@ -289,7 +289,7 @@ Test(kill, writers_that_are_other_programs) {
     kill_over_and_over("kill programs", PROGRAM, kills_of(150));
 }
 
-/* ---- Two who repair at once ------------------------------------------------------------------ */
+/* ---- Two checks at once ---------------------------------------------------------------------- */
 
 #define DEAD_SLOTS 40
 
@@ -319,8 +319,8 @@ static int checker_process(void *arg) {
     return r != LARDER_OK;
 }
 
-/* larder_check() once said "busy" when another process happened to recover the same dead slot at
- * the same moment. */
+/* larder_check() must not return LARDER_E_BUSY because another process recovers the same dead slot
+ * at that moment. */
 Test(kill, two_checks_may_meet_in_dead_slots) {
     struct world w;
     begin(&w, 1);

@@ -2,15 +2,16 @@
  * or kills for them.
  *
  * Goal     What the process cannot get is an error of the one call, with nothing changed, and no
- *          signal; when it can be had again, the same call succeeds. Where the kernel kills (the
- *          memory limit of a control group), that is a death like any other: the survivors go on.
- *          Who cuts off the file under its users ends those who touch it, and nobody else, and the
- *          next creator makes it anew.
+ *          signal; once it can be had again, the same call succeeds. Where the kernel kills (the
+ *          memory limit of a control group), that is a death like any other: the survivors go on. A
+ *          file that is cut off under its users ends those that touch it, no others, and the next
+ *          creator makes it again.
  * Method   fallocate() is replaced by one that fails at the k-th call, or fills the filesystem
- *          beforehand; priv_test_takes_left lets k private allocations succeed and none after;
+ *          beforehand. priv_test_takes_left lets k private allocations succeed and none after.
  *          setrlimit() in children; a tmpfs and a control group of the test's own, where that is
- *          allowed. (api/full_test.c: full segments and filesystems. crash/alloc_test.c: no room
- *          for the k-th block. unit/segment/seg_test.c: limits at creation.)
+ *          allowed.
+ * See also api/full_test.c (full segments and filesystems), crash/alloc_test.c (no room for the
+ *          k-th block), unit/segment/seg_test.c (limits at creation).
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -24,11 +25,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/base/crash.h"
+#include "tests/crash/cgroup.h"
 #include "tests/crash/cutoff.h"
 #include "tests/support/history.h"
 #include "tests/support/proc.h"
@@ -41,7 +42,7 @@ TestSuite(limits, .timeout = 100 * SLOW_FACTOR);
 #define KEYS 40u
 #define DEADLINE_MS 60000
 #define NOT_ALLOWED 77 /* exit code: this system does not let even root do it */
-#define PLACE "/mnt"   /* there on every system */
+#define PLACE "/mnt"   /* exists on every system */
 
 extern _Atomic int64_t priv_test_takes_left; /* core/base/priv.c; -1: no limit */
 
@@ -187,8 +188,8 @@ static struct larder *open_on_small(const char *options) {
     return db;
 }
 
-/* In the middle of each put somebody else's file takes the last page of the filesystem; then it
- * goes. */
+/* In the middle of each put another process's file takes the last page of the filesystem; then the
+ * file is removed. */
 static int filled_in_mid_put(void *arg) {
     struct fixture f;
     struct larder *db = open_on_small("size=20m");
@@ -235,7 +236,7 @@ static int read_a_cut_off_file(void *arg) {
     return larder_segment_stats(db, &stats); /* looks at every span */
 }
 
-/* larder.h says so: only the kernel could keep one user of a file from shortening it (a memfd is
+/* As larder.h says: only the kernel could keep one user of a file from shortening it (a memfd is
  * sealed against it). */
 Test(limits, a_file_cut_off_under_its_users_is_refused_and_made_anew) {
     char dir[] = "/tmp/larder-test-XXXXXX", path[64];
@@ -260,49 +261,17 @@ Test(limits, a_file_cut_off_under_its_users_is_refused_and_made_anew) {
 
 /* ---- A control group ------------------------------------------------------------------------- */
 
-#define GROUP_MIB 40
-
-/* A group of this test's own with a limit, version 1 or 2; 0 if that is not allowed. Leaves its
- * directory in `dir`. */
-static int make_group(char dir[128]) {
-    static const char *const roots[2][2] = {{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"},
-                                            {"/sys/fs/cgroup", "memory.max"}};
-    char path[192];
-    for (int i = 0; i < 2; i++) {
-        snprintf(dir, 128, "%s/larder-test-%d", roots[i][0], (int)getpid());
-        if (mkdir(dir, 0755) != 0)
-            continue;
-        snprintf(path, sizeof path, "%s/%s", dir, roots[i][1]);
-        FILE *limit = fopen(path, "we");
-        int is_set = limit && fprintf(limit, "%dM", GROUP_MIB) > 0;
-        if (limit)
-            is_set = fclose(limit) == 0 && is_set;
-        if (is_set)
-            return 1;
-        rmdir(dir);
-    }
-    return 0;
-}
-
 struct in_group {
     struct fixture *f;
-    char dir[128];
+    char dir[CGROUP_DIR_BYTES];
 };
-
-static int join_group(const char *dir) {
-    char path[160];
-    snprintf(path, sizeof path, "%s/cgroup.procs", dir);
-    FILE *procs = fopen(path, "we");
-    int is_in = procs && fprintf(procs, "%d", (int)getpid()) > 0;
-    return procs && fclose(procs) == 0 && is_in;
-}
 
 /* Writes until the limit is met: history between items of ballast. */
 static int write_past_the_limit(void *arg) {
     struct in_group *g = arg;
     struct history_client c;
     int r = LARDER_OK;
-    if (!join_group(g->dir))
+    if (!cgroup_join(g->dir))
         return NOT_ALLOWED;
     PROC_CHECK(history_attach(&c, g->f->h, g->f->db) == LARDER_OK);
     for (int n = 0; r == LARDER_OK; n++) {
@@ -313,14 +282,14 @@ static int write_past_the_limit(void *arg) {
     return r == LARDER_E_FULL ? 0 : 1;
 }
 
-/* The kernel charges the memory of the segment to who touched it first, and kills in the group that
- * is over its limit. */
+/* The kernel charges the memory of the segment to the process that touched it first, and kills in
+ * the group that is over its limit. */
 Test(limits, a_process_over_its_memory_limit) {
     struct fixture f;
     struct in_group g = {&f, ""};
     if (SLOW_FACTOR > 1)
         cr_skip_test("a sanitizer needs more memory than the limit");
-    if (geteuid() != 0 || !make_group(g.dir))
+    if (geteuid() != 0 || !cgroup_make(g.dir))
         cr_skip_test("may not make a control group with a memory limit here");
     begin(&f, testseg_open(256u << 20, 2));
     unsigned rounds = 3;
@@ -352,10 +321,10 @@ static void set_limit(int which, rlim_t most) {
     PROC_CHECK(setrlimit(which, &limit) == 0);
 }
 
-/* SIGXFSZ would end a process that makes a file longer than it may. An attached one makes none
- * longer. */
+/* SIGXFSZ would end a process that makes a file longer than it may. An attached process makes no
+ * file longer. */
 static int live_with_small_files(void *arg) {
-    struct fixture f; /* what is printed may go to a file, too: nothing is, while the limit is 0 */
+    struct fixture f; /* stdout may be a file, too: nothing is printed while the limit is 0 */
     char *name = arg;
     struct larder *db;
     struct larder_options o = {.segment = name, .flags = LARDER_CREATE, .size_bytes = 64u << 20};
@@ -413,7 +382,7 @@ static int write_without_descriptors(void *arg) {
     PROC_CHECK(history_write(&f->c, 1) == LARDER_OK);
     must_be_clean(f); /* for which it takes a second slot */
     use_up_descriptors();
-    for (uint32_t i = 0; i < 2000; i++) /* who has slots needs none either */
+    for (uint32_t i = 0; i < 2000; i++) /* nor does a process that has slots */
         PROC_CHECK(history_write(&f->c, i % KEYS) == LARDER_OK);
     must_be_clean(f);
     larder_close(f->db);
@@ -427,8 +396,8 @@ static int die_at_store_30(void *arg) {
         PROC_CHECK(history_write(&f->c, 5) == LARDER_OK);
 }
 
-/* It has a slot, but cannot take that of the dead: waits as for a living one, and then says why.
- * Another could have helped. */
+/* It has a slot, but cannot take the dead one's. It waits as for a living one, and then says why.
+ * Another process could have recovered it. */
 static int recover_without_descriptors(void *arg) {
     struct fixture *f = arg;
     struct larder *db;
@@ -484,7 +453,7 @@ static int live_without_address_space(void *arg) {
     PROC_CHECK(larder_open(&o, &db) == LARDER_E_NO_MEMORY);
     int r = history_write(&f->c, 3); /* a slot is a page of address space */
     PROC_CHECK(r == LARDER_E_NO_MEMORY);
-    /* pages grow into what the allocator has left, and then no more */
+    /* pages grow into what the allocator has left, and no further */
     for (int i = 0; i < 200; i++) {
         struct larder_page *page;
         r = larder_page_new(f->db, &page);
@@ -531,7 +500,7 @@ static struct larder_table *world_of(struct larder *db, int *r) {
     return t;
 }
 
-/* What a call of the API says, from a fresh handle: so nothing that it needs is there already. A
+/* What a call of the API says, from a fresh handle, so that nothing is allocated already. A
  * negative result: nothing was done. */
 static int do_put(struct larder *db) {
     struct larder_builder *b;

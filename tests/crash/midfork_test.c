@@ -1,14 +1,14 @@
 /* tests/crash/midfork_test.c - a process forks while one of its threads is inside a put.
  *
- * Goal     The child has no such thread and no part in what it was doing: it reads what is there,
- *          waits for the parent's thread like any other process, writes at once when that goes on,
- *          and may exit, close, or fork again; the parent's put ends well. If the parent dies
+ * Goal     The child has no such thread and no part in what it was doing. It reads what is there,
+ *          waits for the parent's thread like any other process, writes as soon as that goes on,
+ *          and may exit, close, or fork again. The parent's put ends well. If the parent dies
  *          there, its child finishes or undoes the put. An expirer that runs at the fork stays the
- *          parent's. A slot is nobody's after its owner, however many children there were.
+ *          parent's. A slot is free after its owner, however many children there were.
  * Method   A thread of the test stands before store k of a put that changes every index key
- *          (crash/park.h); for every k the process forks, and what all see is compared with the
- *          states before and after. Children run at the same time as the thread goes on.
- *          LARDER_TEST_LONG: every store for all kinds.
+ *          (crash/park.h). For every k the process forks, and what all see is compared with the
+ *          states before and after. Children run while the thread goes on. LARDER_TEST_LONG: every
+ *          store for all kinds.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -127,7 +127,7 @@ static uint32_t slots_of(struct larder *db, pid_t pid) {
 }
 
 /* Attached with two slots: one for the thread that will stand still, and one that a forked child
- * must not take for its own. */
+ * must not take as its own. */
 static struct larder *open_with_two_slots(int memfd) {
     struct larder *db = world_open(memfd);
     PROC_CHECK(larder_expirer_start(db) == LARDER_OK);
@@ -146,7 +146,7 @@ static int grandchild(void *db) {
 /* Forked while the parent's thread stands somewhere in its put. */
 static int child(void *arg) {
     struct scene *s = arg;
-    PROC_CHECK(is_text(s->db, s->before) || is_text(s->db, s->after)); /* reads wait for nobody */
+    PROC_CHECK(is_text(s->db, s->before) || is_text(s->db, s->after)); /* reads do not wait */
     atomic_store(&s->talk->has_read, 1);
     int r = child_writes(s->db); /* waits for the thread if it stands in the way */
     PROC_CHECK(r == LARDER_OK);
@@ -215,8 +215,8 @@ Test(midfork, child_forks_again) {
 
 /* ---- The parent dies ------------------------------------------------------------------------- */
 
-/* What the parent left is in the way of its child, whose copy of the parent's memory says that a
- * put is under way. */
+/* The dead parent's put blocks its child, whose copy of the parent's memory says that a put is
+ * under way. */
 static void orphan(struct scene *s) {
     int has_published = is_text(s->db, s->after);
     PROC_CHECK(has_published || is_text(s->db, s->before));
@@ -289,7 +289,8 @@ Test(midfork, parent_dies_and_its_child_repairs) {
 
 /* ---- The expirer ----------------------------------------------------------------------------- */
 
-/* The thread is not here. Neither stop nor close may wait for it, and a new one may be started. */
+/* The child has no expirer thread. Neither stop nor close may wait for it, and a new one may be
+ * started. */
 static int child_of_an_expirer(void *arg) {
     struct scene *s = arg;
     if (s->how == EXITS)
@@ -338,7 +339,7 @@ Test(midfork, while_the_expirer_is_at_work) {
     end(&s);
 }
 
-/* With the thread of larder_expirer_start(), wherever it is. */
+/* With the thread of larder_expirer_start(), at any point of its work. */
 Test(midfork, while_the_expirer_thread_runs) {
     struct scene s;
     begin(&s);

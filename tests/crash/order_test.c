@@ -1,7 +1,7 @@
 /* tests/crash/order_test.c - orders of two steps that only a race, a timer or a second death shows.
  *
- * Goal     The orders of core/base/swap.h that dying in the middle of a plain put or delete says
- *          nothing about.
+ * Goal     The orders of core/base/swap.h that a death in the middle of a plain put or delete does
+ *          not test.
  * Method   Real processes, stopped or killed at the k-th store, for every k. A reader is stopped,
  *          too, in the middle of a copy: a page of the item is taken out of its own mapping
  *          (mprotect), so it stops at exactly that word, in its handler of SIGSEGV, until it is
@@ -157,7 +157,7 @@ struct reader {
 static unsigned char *hidden; /* the page that the reader must not see yet */
 static int hidden_ready_fd, hidden_go_fd;
 
-/* The copy has come to the page: says so, waits, and lets it go on. */
+/* The copy has come to the page: tells the test, waits, and goes on. */
 static void at_hidden_page(int signal, siginfo_t *info, void *context) {
     (void)context;
     unsigned char *at = info->si_addr;
@@ -170,7 +170,7 @@ static void at_hidden_page(int signal, siginfo_t *info, void *context) {
         _exit(99);
 }
 
-/* The payload of the one large item, wherever it lies. */
+/* The payload of the one large item, wherever it is. */
 static unsigned char *find_payload(const struct larder *db, char fill) {
     char wanted[256];
     memset(wanted, fill, sizeof wanted);
@@ -215,8 +215,8 @@ static void wait_for_byte(int fd) {
 }
 
 /* The reader has copied half of the victim. A writer replaces it and stops before its k-th store.
- * Another puts something as large. Whatever the reader then says, it was the victim or what
- * replaced it. Returns 0 if the writer did not stop. */
+ * Another puts an item as large. Whatever the reader then returns, it was the victim or its
+ * replacement. Returns 0 if the writer did not stop. */
 static int race_at(uint64_t k, unsigned *reused) {
     int ready[2], go[2], memfd = create();
     struct larder *db = attach(memfd, 20);
@@ -229,7 +229,7 @@ static int race_at(uint64_t k, unsigned *reused) {
     struct act act = {replace_victim, memfd, k, 1};
     pid_t writes = proc_fork(act_in_child, &act);
     int has_stopped = is_stopped(writes);
-    /* What is locked by the one that stopped cannot be had: then nothing is reused, either. */
+    /* If a lock that the stopped writer holds is in the way, nothing is reused, either. */
     int r = put(db, "other", 'b', LARGE, 0);
     cr_assert(r == LARDER_OK || r == LARDER_E_BUSY, "%s", larder_error());
     *reused += payload[PAGE_BYTES] == 'b';
@@ -274,12 +274,12 @@ static uint64_t items_in(struct larder *db) {
     return stats.item_count;
 }
 
-/* A timer fires for an item whose expiry moved on, and whoever lets it fire dies. The item must go
- * when its time has come. */
+/* A timer fires for an item whose expiry moved on, and the process that fires it dies. The item
+ * must go when its time has come. */
 Test(order, timer_of_an_item_that_lives_on) {
     uint64_t k = 1;
-    /* Most of its stores clear a new chunk of timers: the short form does not die at each of
-     * those. */
+    /* Most of its stores clear a new chunk of timers. The short form does not die at each of those.
+     * */
     for (int is_dead = 1; is_dead; k += k < 100 || getenv("LARDER_TEST_LONG") ? 1 : 61) {
         int memfd = create();
         struct larder *db = attach(memfd, BUSY_MS);
@@ -306,7 +306,7 @@ Test(order, timer_of_an_item_that_lives_on) {
 
 static int recover(struct larder *db) {
     struct larder_check_report report;
-    return larder_check(db, NULL, &report); /* recovers whoever is dead before it looks */
+    return larder_check(db, NULL, &report); /* recovers every dead slot before it looks */
 }
 
 static int delete_victim(struct larder *db) {
@@ -314,7 +314,7 @@ static int delete_victim(struct larder *db) {
     return larder_delete(table_of(db), &key, NULL);
 }
 
-/* A segment with two items, and a process that was attached before anybody died: this one. */
+/* A segment with two items, and a process that was attached before any death: this one. */
 static int prepared(struct larder **survivor) {
     int memfd = create();
     *survivor = attach(memfd, BUSY_MS);
@@ -333,8 +333,7 @@ static void must_go_on(struct larder *survivor, int memfd, const char *what, uin
 }
 
 /* 1 if the delete has a k-th store. Then the recovery of that death dies at its j-th, if j is not 0
- *   and it has that many:
- * *is_dead. */
+ * and it has that many: *is_dead. */
 static int die_twice(uint64_t k, uint64_t j, int *is_dead) {
     struct larder *survivor;
     int memfd = prepared(&survivor), has_died = die_at(delete_victim, memfd, k, "delete");
@@ -351,8 +350,8 @@ Test(order, locks_after_a_death) {
     cr_assert_gt(k, 20);
 }
 
-/* The delete dies in its middle, and the recovery at its stores: in the short form at every
- * third. */
+/* The delete dies in its middle, and the recovery at its stores: in the short form at every third.
+ * */
 Test(order, locks_after_the_death_of_a_recovery) {
     uint64_t tried = 0, j_step = getenv("LARDER_TEST_LONG") ? 1 : 3;
     for (uint64_t k = 10; k <= 50; k += 10) {
@@ -366,7 +365,7 @@ Test(order, locks_after_the_death_of_a_recovery) {
 /* ---- A bucket array is filled before it is there --------------------------------------------- */
 
 #define GROWTH_ITEMS 40  /* in two stripes: each outgrows its first array, of 14 slots */
-#define GROWTH_BEFORE 20 /* of which so many are there before */
+#define GROWTH_BEFORE 20 /* as many are there before */
 
 static _Atomic int *acknowledged; /* shared with the child that dies */
 
@@ -414,7 +413,7 @@ Test(order, nothing_is_lost_when_an_array_grows) {
         *acknowledged = 0;
         cr_assert(put_up_to(db, GROWTH_BEFORE) == LARDER_OK, "%s", larder_error());
         is_dead = die_at(put_many, memfd, k, "growth");
-        must_have(db, *acknowledged, k); /* at once, before anybody has recovered anything */
+        must_have(db, *acknowledged, k); /* at once, before any process has recovered anything */
         must_put(db, "newcomer", "growth", k);
         must_have(db, *acknowledged, k);
         must_be_clean(db, "growth", k);

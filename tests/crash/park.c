@@ -46,7 +46,8 @@ int park_begin(uint64_t k, int (*run)(void *arg), void *arg) {
     if (pthread_create(&park.thread, NULL, park_main, NULL))
         abort();
     wait_on(&park.news);
-    shm_crash_arm(0); /* it has its store, or never comes to it: nobody else shall */
+    /* it has stopped at its store, or ended without it: no other thread may stop */
+    shm_crash_arm(0);
     return park.is_parked;
 }
 

@@ -1,9 +1,10 @@
 /* tests/crash/past.c - see past.h.
  *
- * Items    A third have few attributes, a third more than an image without a directory can have;
- *          some take runs of spans, one is so large that its offsets are wide. They have the key
- *          attributes of many indexes that only some pasts have. Of index PAST_LATE some items have
- *          a key of the wrong type while they were put but once: added later, it leaves them out.
+ * Items    A third have few attributes, a third more than an image without a directory can have.
+ *          Some take runs of spans, one is so large that its offsets are wide. They have the key
+ *          attributes of many indexes that only some pasts have. As long as they are put only once,
+ *          some items have a key of the wrong type for index PAST_LATE: added later, the index
+ *          leaves them out.
  */
 #include "tests/crash/past.h"
 #include "core/base/crash.h"
@@ -220,7 +221,7 @@ static void create_aged(struct past *p, struct larder *db, int globals, int loca
 }
 
 /* Items that were put, some twice, some deleted. With more than PAST_LATE global indexes none may
- * have a wrong type. */
+ * have a key of a wrong type. */
 static void fill_aged(struct past *p, struct larder *db, int first_serial) {
     for (int i = 0; i < PAST_ITEMS - 20; i++)
         put(p, db, 0, i * 7 % (PAST_ITEMS - 20), first_serial);
@@ -273,7 +274,7 @@ static int run_act(void *arg) {
     return r == LARDER_OK ? 0 : 1;
 }
 
-/* A process dies at so many thousandths of the stores of `act`. */
+/* A process dies after `thousandths` of the stores of `act`. */
 static void die_in(struct past *p, int (*act)(struct past *p, struct larder *db), uint64_t thousandths) {
     struct act a = {.p = p, .act = act, .memfd = past_copy(p)};
     a.count = mmap(NULL, sizeof *a.count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -297,7 +298,7 @@ static int act_add_another(struct past *p, struct larder *db) {
 static int act_ttl(struct past *p, struct larder *db) {
     return set_ttl(p, db, "exp2");
 }
-/* And what its thread would do afterwards, here in order. */
+/* What the drop's thread would do afterwards is done here, in order. */
 extern _Atomic int drop_test_is_alone; /* core/table/drop_thread.c */
 static int act_drop(struct past *p, struct larder *db) {
     (void)p;
@@ -312,7 +313,7 @@ static int act_put(struct past *p, struct larder *db) {
     return r ? r : larder_put(table_of(db, 0), past_item(b, 0, 15, 7), NULL);
 }
 
-/* Recovers what is dead. */
+/* Recovers every dead slot. */
 static void check(struct larder *db) {
     struct larder_check_report report;
     EXPECT(larder_check(db, NULL, &report), LARDER_OK);
@@ -355,7 +356,7 @@ static void add_killed_and_done_again(struct past *p, struct larder *db, int arg
 
 static uint64_t shown_damage_of(const struct past *p, int n, uint64_t value);
 
-/* An addition fails at a damaged item; the item is well again, or a repair drops it. */
+/* An addition fails at a damaged item. Then the item is restored, or a repair drops it. */
 static void add_failed(struct past *p, struct larder *db, int arg) {
     uint64_t before = shown_damage_of(p, 101, UINT64_MAX);
     struct larder_repair_report report;
@@ -409,7 +410,7 @@ static void put_killed(struct past *p, struct larder *db, int arg) {
     die_in(p, act_put, (uint64_t)arg);
     (void)db;
 }
-/* Some items expire later than their timers say: those that fire arm themselves again, others are
+/* Some items expire later than their timers say: those timers arm themselves again. Other items are
  * gone. */
 static void timers_fired(struct past *p, struct larder *db, int arg) {
     uint64_t removed;
@@ -439,7 +440,7 @@ static void full(struct past *p, struct larder *db, int arg) {
     const struct larder_item *item;
     EXPECT(larder_builder_new(db, &b), LARDER_OK);
     int r = LARDER_OK;
-    for (int n = PAST_ITEMS; r == LARDER_OK; n++) { /* items that nobody asks for */
+    for (int n = PAST_ITEMS; r == LARDER_OK; n++) { /* items that the judge does not ask for */
         larder_builder_reset(b);
         larder_builder_add_int(b, "ID", n);
         larder_builder_add_b(b, "fill", fill, n % 7 ? 200 : sizeof fill);
@@ -518,8 +519,7 @@ int past_copy(const struct past *p) {
     return fd;
 }
 
-/* Sets the last word of an item's head, which says how many attributes there are; returns what it
- * was. */
+/* Sets the last word of an item's head, the number of its attributes. Returns what it was. */
 static uint64_t shown_damage_of(const struct past *p, int n, uint64_t value) {
     struct seg_shm *head = mmap(NULL, PAST_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, p->memfd, 0);
     uint64_t before = 0;
@@ -560,7 +560,7 @@ static void make_segment(struct past *p) {
     cr_assert_eq(pwrite(p->memfd, &head, sizeof head, 0), sizeof head);
 }
 
-/* What an addition or a drop that was cut off left is for a survivor to say. */
+/* A survivor judges what a cut-off addition or drop left. */
 static void look_up_table(struct past *p) {
     int copy = past_copy(p);
     struct larder *db = past_attach(p, copy, 0);

@@ -5,9 +5,9 @@
  *          the process that adds it is killed at some store, the TTL changes, a table is dropped
  *          and made again, ...), and says from outside of the segment what must be in it: every
  *          item's attributes are a function of its number and of how often it was put.
- * Judge    past_judge() looks at a segment by all of larder.h and compares: each item by get, scan
- *          and query, each index, expiry, overwriting, deleting, another index, another TTL
- *          attribute. Items that may be missing or different are named before.
+ * Judge    past_judge() looks at a segment through all of larder.h and compares: each item by get,
+ *          scan and query, each index, expiry, overwriting, deleting, another index, another TTL
+ *          attribute. Items that may be missing or different are named beforehand.
  */
 #ifndef LARDER_TESTS_CRASH_PAST_H
 #define LARDER_TESTS_CRASH_PAST_H
@@ -43,17 +43,18 @@ void past_make(unsigned number, struct past *p);
 int past_copy(const struct past *p);
 struct larder *past_attach(const struct past *p, int memfd, uint32_t flags);
 
-/* The name of a table; of an item in a segment, its table and number. 0: it is none of a past. */
+/* The name of a table; of an item in a segment, its table and number. 0: it is not an item of a
+ * past. */
 extern const char *const past_tables[PAST_TABLES];
 int past_number_of(const struct larder_item *item, int *table);
 
-/* What a damage may have done. */
+/* What the damage may have done. */
 struct past_harm {
     uint8_t may_be_lost[PAST_TABLES][PAST_ITEMS];
     /* attributes were hit, and may have become others */
     uint8_t may_differ[PAST_TABLES][PAST_ITEMS];
     uint8_t table_may_be_lost[PAST_TABLES];
-    uint8_t table_may_come_back; /* one that was half dropped: its life was hit */
+    uint8_t table_may_come_back; /* a half-dropped one whose life word was hit */
 };
 /* In a child: exits with PROC_CHECK_FAILED and says what is wrong. The segment and *p are
  * changed. */

@@ -2,7 +2,7 @@
  *
  * Method   The segment is seen by every path and compared with items that are built again. Then it
  *          is used: items are overwritten, deleted, made, an index is added, the TTL attribute
- *          changes, time passes; after each of these it is seen again.
+ *          changes, time passes. After each of these it is seen again.
  */
 #include "core/item/item.h"
 #include "tests/crash/past.h"
@@ -27,7 +27,7 @@ struct view {
     struct expected {
         int serial;
         struct larder_item *item;
-    } expected[PAST_TABLES][PAST_ITEMS]; /* items as they were put: built once, compared a hundred times */
+    } expected[PAST_TABLES][PAST_ITEMS]; /* items as they were put: built once */
 };
 
 #define MUST(v, condition, n)                                                                                          \
@@ -54,7 +54,7 @@ static const struct larder_item *expected_item(struct view *v, int table, int n)
     return e->item;
 }
 
-/* Every attribute, and nothing else; or what a get says, if attributes were hit. */
+/* Every attribute, and no other; or what a get says, if attributes were hit. */
 static void must_be_item(struct view *v, int table, int n, const struct larder_item *item) {
     if (!v->harm.may_differ[table][n]) {
         MUST(v, is_same_item(item, expected_item(v, table, n)), n);
@@ -107,7 +107,8 @@ static void see_by_scan(struct view *v, int table) {
     MUST(v, memcmp(seen, v->is_there[table], sizeof seen) == 0, 0);
 }
 
-/* One partition of an index (-1: the table) up or down; marks what is in it. */
+/* One partition of an index (-1: the table), ascending or descending; marks the items that are in
+ * it. */
 static void see_partition(struct view *v, int index, const char *partition, int is_descending, uint8_t *seen) {
     struct larder_index_def def = {.name = NULL};
     if (index >= 0)

@@ -1,12 +1,12 @@
 /* tests/crash/pidns_test.c - containers: PID, user and mount namespaces of their own, one segment.
  *
  * Goal     Process ids are no identity: processes that are all number 1, each in its PID namespace,
- *          share a segment; nobody takes another for himself or for dead. Who is killed in one
+ *          share a segment, and none takes another for itself or for dead. A process killed in one
  *          namespace is recovered from another, and by one with the same number. Messages and
  *          statistics name the slot, which is the same for all. A user namespace makes no
- *          difference where the file may be opened. Without /proc there is reading, and a text that
- *          says what is missing.
- * Method   unshare() in children of the test; the segment is a file in /dev/shm that each opens
+ *          difference where the file may be opened. Without /proc reading works, and a text says
+ *          what is missing.
+ * Method   unshare() in children of the test. The segment is a file in /dev/shm that each opens
  *          itself, or an inherited memfd. tests/support/history.h judges every read. Skipped where
  *          namespaces are not allowed.
  */
@@ -98,7 +98,7 @@ struct inside {
     int namespaces;                /* besides CLONE_NEWPID */
     uint32_t first, count;         /* keys */
     uint64_t k;                    /* store before which it stands still */
-    /* there, from outside: number 1 of a namespace cannot kill or stop itself */
+    /* set from outside: process 1 of a namespace cannot kill or stop itself */
     int is_killed;
 };
 
@@ -110,7 +110,7 @@ static int write_file(const char *path, const char *text) {
     return is_written;
 }
 
-/* The namespaces' parent: goes as its child goes, by signal or exit code. */
+/* The namespaces' parent. Ends as its child ends, by signal or exit code. */
 static int enter(void *arg) {
     struct inside *in = arg;
     int status;
@@ -148,7 +148,7 @@ static void attach(struct inside *in, struct history_client *c) {
     PROC_CHECK(history_attach(c, in->f->h, db) == LARDER_OK);
 }
 
-/* Slots that are alive and say that they are process 1's. */
+/* Slots that are alive and belong to a process 1. */
 static uint32_t slots_of_ones(struct larder *db) {
     struct larder_slot_stats slots[64];
     uint32_t count, ones = 0;
@@ -232,8 +232,8 @@ static int stand_in_mid_write(struct inside *in) {
         PROC_CHECK(history_write(&c, in->first + i % in->count) == LARDER_OK);
 }
 
-/* In another namespace: writes all the time, in the same stripes and lists, and is who finds the
- * dead. */
+/* In another namespace: writes all the time, in the same stripes and lists, and so meets the dead
+ * slots. */
 static int watch(struct inside *in) {
     struct history_client c;
     uint64_t slowest_ms = 0;
@@ -292,8 +292,8 @@ Test(pidns, killed_in_one_and_recovered_from_another) {
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
-/* From another namespace: also number 1, and must not be told that it holds the lock itself without
- * the slot's number. */
+/* From another namespace: also process 1, so a message with only the pid would say that it holds
+ * the lock itself. */
 static int find_busy(struct inside *in) {
     struct history_client c;
     struct larder *db;

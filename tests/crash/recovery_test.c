@@ -1,15 +1,15 @@
 /* tests/crash/recovery_test.c - recovery is killed, too, and so is the recovery of that.
  *
  * Goal     A process that finishes or undoes what a dead one was doing may die at any of its
- *          stores; whoever comes next finds a state that is as good as the first death's.
+ *          stores. The next process finds a state that is as good as the first death's.
  * Method   An operation dies at its store k. A recoverer is run on what that left, by check,
  *          expirer, waiter or writer (death.h), once to its end: this tells the state that a death
  *          at each of its stores j would leave. Then, for each state that was not met before, a
- *          recoverer dies there, must leave that very state, and a survivor that was attached all
- *          the while gives its verdict (verdict.h). The same once more on what the second death
- *          left. Most pairs (k, j) leave bytes that some other pair left already, so a state is
- *          judged once; every pair counts as tried. Where the short run takes only every n-th store
- *          it says "sampled"; LARDER_TEST_LONG takes all.
+ *          recoverer dies there and must leave that very state, and a survivor that was attached
+ *          all the while gives its verdict (verdict.h). The same once more on what the second death
+ *          left. Most pairs (k, j) leave bytes that another pair left already, so a state is judged
+ *          once; every pair counts as tried. Where the short run takes only every n-th store it
+ *          says "sampled"; LARDER_TEST_LONG takes all.
  */
 #include "core/segment/layout.h"
 #include "tests/crash/death.h"
@@ -41,8 +41,8 @@ static int is_long(void) {
 struct plan {
     int by; /* an enum recoverer, or -1: they take turns */
     int levels;
-    unsigned part, parts; /* of the operation's stores: a test should not take long. parts 0: all */
-    uint64_t sample;      /* 0, or step[1] is chosen so that so many stores are taken */
+    unsigned part, parts; /* of the operation's stores, to keep a test short. parts 0: all */
+    uint64_t sample;      /* 0, or step[1] is chosen so that this many stores are taken */
     uint64_t step[LEVEL_MAX + 1];
 };
 
@@ -51,15 +51,15 @@ struct expedition {
     const struct plan *plan;
     struct stage stage;
     struct story story;
-    /* states that a death of this level left, and what can follow was tried */
+    /* states that a death of this level left, with what can follow tried */
     struct seen seen[LEVEL_MAX + 1];
     /* count up, so that survivors and recoverers differ from death to death */
     uint64_t deeds, turns;
     uint64_t points[LEVEL_MAX + 1], judged[LEVEL_MAX + 1];
 };
 
-/* The state that there would be without the survivor, who stays: as if it had detached, which frees
- * its slot. */
+/* The state that there would be without the survivor, which stays: as if it had detached, which
+ * frees its slot. */
 static struct state take_without_survivor(const struct expedition *e) {
     struct state state = stage_take(&e->stage);
     const struct seg_shm *head = (const struct seg_shm *)state.bytes;
@@ -86,7 +86,7 @@ static enum recoverer next_recoverer(struct expedition *e) {
 static void descend(struct expedition *e, const struct state *from, int acked, enum recoverer by, int level,
                     uint64_t k);
 
-/* Store j of a recovery from this state: dies there and is judged. `hash` is what that must
+/* Store j of a recovery from this state: it dies there and is judged. `hash` is what the death must
  * leave. */
 static void die_in_recovery(struct expedition *e, const struct state *from, int acked, enum recoverer by, int level,
                             uint64_t k, uint64_t j, uint64_t hash) {
@@ -200,8 +200,8 @@ AGAIN(delete_one, -1, 4, is_long() ? 3 : 13, is_long() ? 7 : 29, is_long() ? 13 
 
 /* ---- Recoveries of all operations, by all recoverers ----------------------------------------- */
 
-/* In the short run so many stores of each operation, recovered by all in turn. In the long run
- * every store, recovered by larder_check(), and more of them than in the short run by the
+/* The short run takes this many stores of each operation, recovered by all recoverers in turn. The
+ * long run takes every store, recovered by larder_check(), and more than the short run with the
  * others. */
 #define RECOVER(id)                                                                                                    \
     Test(crash_recovery, id) {                                                                                         \

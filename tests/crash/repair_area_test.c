@@ -1,11 +1,11 @@
 /* tests/crash/repair_area_test.c - random damage, structure by structure, and anywhere.
  *
- * Goal     After larder_repair() the segment is clean, every item that was not damaged is there and
- *          is found by all paths, timers fire, and new writes work; whatever was damaged. It never
+ * Goal     After larder_repair() of any damage the segment is clean, every item that was not
+ *          damaged is there and is found by all paths, timers fire, and new writes work. It never
  *          crashes or hangs.
- * Method   Each structure of core/segment/layout.h and its like gets random damage, many times,
- *          with a bound for the items that may be lost by it; most areas hold nothing that cannot
- *          be made again, so their bound is 0. Then damage anywhere at random.
+ * Method   Each structure of core/segment/layout.h and the like gets random damage, many times,
+ *          with a bound for the items that may be lost by it. Most areas can be rebuilt from
+ *          others, so their bound is 0. Then damage anywhere at random.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -22,7 +22,8 @@
 #include "tests/support/slow.h"
 #include "ttl/wheel.h"
 
-/* Long runs die at every store. What hangs is a child, and those have a deadline of their own. */
+/* Long runs die at every store. A hang happens in a child, and children have a deadline of their
+ * own. */
 TestSuite(repair_area, .timeout = 900 * SLOW_FACTOR);
 
 /* ---- 1. Area by area ------------------------------------------------------------------------- */
@@ -68,7 +69,7 @@ static struct range pick_definition(const struct copy *c, struct rng *rng) {
     (void)rng;
     return (struct range){at(c, table_shm(c, 0)->schema_off), 200};
 }
-/* all but the array */
+/* all but the array word */
 static struct range pick_stripe_caches(const struct copy *c, struct rng *rng) {
     struct stripe_shm *stripe = &stripes_of(c, 0)[rng_below(rng, STRIPES)];
     return rng_is_one_in(rng, 2)
@@ -273,7 +274,7 @@ Test(repair_area, random_damage) {
         struct copy c = copy_of(fd, ITEMS);
         struct rng rng;
         rng_seed(&rng, seed + (uint64_t)round);
-        /* the geometry is not ours to mend */
+        /* repair does not mend the geometry */
         for (uint64_t hits = 1 + rng_below(&rng, 12); hits > 0; hits--)
             damage((struct range){c.base + sizeof *c.head, c.head->claimed_bytes - sizeof *c.head}, &rng);
         struct trial trial = {

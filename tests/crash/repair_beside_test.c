@@ -1,9 +1,9 @@
-/* tests/crash/repair_beside_test.c - others are attached while a segment is repaired.
+/* tests/crash/repair_beside_test.c - other processes are attached while a segment is repaired.
  *
- * Goal     Those that are attached, idle, reading, writing, or stopped in a write with damaged
- *          locks, are kept out and go on afterwards; stripes do not move under them; of two repairs
- *          one waits.
- * Method   Children that say when they are ready, and note what their calls gave.
+ * Goal     Attached processes, idle, reading, writing, or stopped in a write with damaged locks,
+ *          are kept out and go on afterwards. Stripes do not move under them. Of two repairs one
+ *          waits.
+ * Method   Children say when they are ready, and note what their calls returned.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -21,7 +21,8 @@
 #include "tests/support/slow.h"
 #include "tests/support/until.h"
 
-/* Long runs die at every store. What hangs is a child, and those have a deadline of their own. */
+/* Long runs die at every store. A hang happens in a child, and children have a deadline of their
+ * own. */
 TestSuite(repair_beside, .timeout = 900 * SLOW_FACTOR);
 
 /* What the test and its children share. */
@@ -88,8 +89,8 @@ static void finish(struct stage *s, pid_t pid) {
     cr_assert(proc_is_exit(r, 0), "%s", proc_text(r));
 }
 
-/* Locks that name a live process which never noted them are damage; it goes on working after the
- * repair. */
+/* Locks that name a live process which never noted them are damage. The process goes on working
+ * after the repair. */
 Test(repair_beside, beside_an_idle_process) {
     int fd = make_segment(ITEMS);
     struct stage *s = stage_new(fd);
@@ -112,8 +113,8 @@ Test(repair_beside, beside_an_idle_process) {
     close(fd);
 }
 
-/* The stripes of a table are lost: they cannot move while somebody may come back to the old
- * ones. */
+/* The stripes of a table are lost. They cannot move while a process may come back to the old ones.
+ * */
 Test(repair_beside, stripes_do_not_move_under_others) {
     int fd = make_segment(ITEMS);
     struct stage *s = stage_new(fd);
@@ -158,8 +159,8 @@ static int is_stopped(pid_t pid) {
     return state && (state[2] == 'T' || state[2] == 'Z');
 }
 
-/* It may really be in the middle: it is named, nothing is changed, and when it has gone on the
- * repair succeeds. */
+/* A stopped process may really be in the middle of a write: the error names it, nothing is changed,
+ * and once it has gone on the repair succeeds. */
 static void try_stopped(int fd, uint64_t k, unsigned *busy) {
     struct stage *s = stage_new(fd);
     struct larder_repair_report report = {0};
@@ -235,7 +236,7 @@ static int write_on(void *arg) {
     return 0;
 }
 
-/* Lists are damaged and repaired again and again beside it: it may be told to wait or that
+/* Lists are damaged and repaired again and again beside a reader. It may be told to wait or that
  * something is wrong, and nothing else. */
 static void beside(int (*run)(void *arg), int is_read_only, const char *what) {
     int fd = make_segment(ITEMS), rounds = is_long() ? 100 : 8;
@@ -274,8 +275,8 @@ Test(repair_beside, beside_a_writer) {
     beside(write_on, 0, "writer");
 }
 
-/* Of two repairs at once one does it, and the other finds it done. Each may be told to wait for the
- * other: for its repair, or, where stripes must be moved, for its attachment. */
+/* Of two repairs at once one does the work, and the other finds it done. Each may be told to wait
+ * for the other: for its repair, or, where stripes must be moved, for its attachment. */
 static int repair_too(void *arg) {
     struct stage *s = arg;
     struct larder_repair_report report = {0};

@@ -20,10 +20,12 @@
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
 
-/* Long runs die at every store. What hangs is a child, and those have a deadline of their own. */
+/* Long runs die at every store. A hang happens in a child, and children have a deadline of their
+ * own. */
 TestSuite(repair_death, .timeout = 900 * SLOW_FACTOR);
 
-static void harm_dropping(struct copy *c) { /* whoever dropped it died, and so did a first repair */
+/* the process that dropped it died, and so did a first repair */
+static void harm_dropping(struct copy *c) {
     struct table_shm *rich = table_shm(c, 0);
     rich->life = LIFE_NEXT(rich->life, TABLE_DROPPING);
     c->head->state = SEG_STATE_REPAIRING;
@@ -61,8 +63,8 @@ static int die_at(const struct copy *c, uint64_t k, uint64_t *count, const char 
     return !proc_is_exit(r, 0);
 }
 
-/* A cut off repair is marked, unless it died before it changed anything or after it was done. 1 if
- * it is. */
+/* A cut-off repair is marked, unless it died before it changed anything or after its end. 1 if it
+ * is marked. */
 static unsigned must_be_marked(const struct copy *c, const char *what, uint64_t k) {
     struct larder *db;
     uint32_t state = c->head->state;
@@ -94,7 +96,7 @@ static void die_everywhere(int fd, const struct exact *e, struct rng *rng) {
         die_at(&c, k, count, e->name);
         marked += must_be_marked(&c, e->name, k);
         died++;
-        if (k % 3 == 0) /* the next one dies, too, somewhere */
+        if (k % 3 == 0) /* the next repair dies, too, somewhere */
             die_at(&c, 1 + rng_below(rng, stores), count, e->name);
         judge(&trial, e->name, k);
         drop_copy(&c);

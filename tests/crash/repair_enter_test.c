@@ -2,11 +2,11 @@
  *
  * Goal     LARDER_E_BUSY from larder_repair() means that nothing was changed: locks and journals of
  *          dead processes are what their recovery needs, also if the repair had taken their locks
- *          or lived in their slot. Once a lock was cleared the segment is marked instead. And a
- *          repair is neither cancelled in the middle nor takes memory that nobody needs.
- * Method   A process dies in larder_table_create() with a run of spans in hand, and one is stopped
- *          with the span lock: so nobody can recover the first, and the repair has to give up. Then
- *          the second goes on, and everything must be whole.
+ *          or lived in their slot. Once a lock was cleared, the segment is marked instead. A repair
+ *          is not cancelled in the middle, and takes no memory that it does not need.
+ * Method   A process dies in larder_table_create() with a run of spans in hand, and another is
+ *          stopped with the span lock. So no process can recover the first, and the repair has to
+ *          give up. Then the second goes on, and everything must be whole.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -99,7 +99,7 @@ static struct stripe_shm *stripes(void) {
     return at(((struct table_shm *)at(head->catalog_off))->items_off);
 }
 
-/* ---- A dead one whom nobody can recover ------------------------------------------------------ */
+/* ---- A dead slot that cannot be recovered ---------------------------------------------------- */
 
 static int create_and_die(void *arg) {
     (void)arg;
@@ -112,7 +112,7 @@ static int create_and_die(void *arg) {
     return 0;
 }
 
-/* The slot of one that died in the creation of a table with a run in hand; -1: none. */
+/* The slot of a process that died in the creation of a table with a run in hand; -1: none. */
 static int64_t dead_with_run(void) {
     for (uint32_t i = 0; i < head->slot_count; i++)
         for (unsigned k = 0; k < SLOT_HAND && slot(i)->state == SLOT_LIVE && slot(i)->op == OP_TABLE_CREATE; k++)
@@ -123,7 +123,7 @@ static int64_t dead_with_run(void) {
 
 static uint32_t make_dead(void) {
     for (shared->k = 1;; shared->k++) {
-        cr_assert(proc_is_signal(proc_run(create_and_die, NULL, DEADLINE_MS), 9), "nobody died with a run in hand");
+        cr_assert(proc_is_signal(proc_run(create_and_die, NULL, DEADLINE_MS), 9), "no process died with a run in hand");
         int64_t found = dead_with_run();
         if (found >= 0)
             return (uint32_t)found;
@@ -166,7 +166,7 @@ static pid_t make_stopped(void) {
         proc_resume(pid);
         cr_assert(proc_is_exit(proc_wait(pid, DEADLINE_MS), 0));
     }
-    cr_assert_fail("nobody stood with the span lock");
+    cr_assert_fail("no process stood with the span lock");
     return 0;
 }
 
@@ -222,7 +222,7 @@ Test(repair_enter, busy_leaves_the_locks_of_the_dead) {
     repair_is_busy(0);
 }
 
-/* No slot is free but the one of the dead. */
+/* No slot is free but the dead one. */
 Test(repair_enter, busy_leaves_the_journal_of_the_dead) {
     repair_is_busy(1);
 }
@@ -316,7 +316,7 @@ Test(repair_enter, a_cancelled_thread_finishes_its_repair) {
     drop_segment();
 }
 
-/* Of a span that was never claimed the descriptor says that it is used. */
+/* The descriptor of a span that was never claimed says that it is used. */
 Test(repair_enter, claims_nothing_for_a_damaged_descriptor) {
     struct larder_repair_report report;
     make_segment();

@@ -20,7 +20,8 @@
 #include "tests/support/same_item.h"
 #include "tests/support/slow.h"
 
-/* Long runs die at every store. What hangs is a child, and those have a deadline of their own. */
+/* Long runs die at every store. A hang happens in a child, and children have a deadline of their
+ * own. */
 TestSuite(repair_exact, .timeout = 900 * SLOW_FACTOR);
 
 /* ---- 2. Single fields, exact results --------------------------------------------------------- */
@@ -110,8 +111,8 @@ static int seen_at(struct larder *db, int n, int64_t now_s) {
     return r;
 }
 
-/* An item that does not have the place for the expiry that its attribute says gets it from the
- * expirer; it expires in any case. */
+/* The item has no place for the expiry that its attribute says. The expirer makes one; the item
+ * expires in any case. */
 Test(repair_exact, an_expiry_without_a_place) {
     int fd = make_segment(ITEMS);
     struct copy c = copy_of(fd, ITEMS);
@@ -150,7 +151,7 @@ Test(repair_exact, an_expiry_without_a_place) {
 
 /* ---- Blocks on loan (heap rule P3) ----------------------------------------------------------- */
 
-/* A segment whose head cannot be read is refused with words, and nothing is changed. */
+/* A segment whose head cannot be read is refused with a message, and nothing is changed. */
 Test(repair_exact, a_head_that_makes_no_sense_is_refused) {
     int fd = make_segment(ITEMS_SMALL);
     const size_t fields[] = {offsetof(struct seg_shm, magic),        offsetof(struct seg_shm, format_version),
@@ -171,7 +172,7 @@ Test(repair_exact, a_head_that_makes_no_sense_is_refused) {
     close(fd);
 }
 
-/* Without its seed no item can be found; they all look damaged, and are not. */
+/* Without its seed no item can be found. They all look damaged, and are not. */
 Test(repair_exact, a_wrong_hash_seed_is_refused) {
     int fd = make_segment(ITEMS_SMALL);
     struct copy c = copy_of(fd, ITEMS_SMALL);

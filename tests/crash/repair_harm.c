@@ -27,7 +27,8 @@ void harm_image(struct copy *c) {
     h->attr_count++;
 }
 
-void harm_key_name(struct copy *c) { /* "SK" becomes "TTL": sorted as before, and no key of this table */
+/* "SK" becomes "TTL": sorted as before, and not a key of this table */
+void harm_key_name(struct copy *c) {
     struct item_head *h = item_of(c, 5);
     uint8_t *bytes = (uint8_t *)h;
     for (uint32_t i = sizeof *h; i + 1 < h->bytes; i++)
@@ -78,7 +79,7 @@ void harm_timed_zero(struct copy *c) {
     item_timed_at(h, h)->zero = 7;
 }
 
-/* the check takes it for one that waits for the expirer: another damage shows */
+/* check takes it for an item that waits for the expirer: another damage shows */
 void harm_generation(struct copy *c) {
     item_set_ttl_generation(timed_item_of(c, 0), 4000);
     c->head->span_lock = LOCK_WAITERS | 3;
@@ -186,7 +187,7 @@ void harm_array_sizes(struct copy *c) {
         stripes_of(c, 0)[s].array += UINT64_C(2) << 48;
 }
 
-void harm_stripes(struct copy *c) { /* of the lists: they are made anew elsewhere */
+void harm_stripes(struct copy *c) { /* of the lists: repair builds them again elsewhere */
     table_shm(c, 0)->partitions_off += 24;
     harm_all_links(c);
 }

@@ -35,10 +35,11 @@ void harm_writes(struct copy *c);
 void harm_writes_high(struct copy *c);
 void harm_kseqs(struct copy *c);
 
-/* The first block of a span may be one of the next class, too; all others say that it is not. */
+/* The first block of a span says the next class, which may be true; all other blocks say that it is
+ * not. */
 void harm_span_class(struct copy *c);
 
-/* Everything that is not the truth, all at once. */
+/* Everything that can be rebuilt is damaged, all at once. */
 void harm_all_caches(struct copy *c);
 void harm_locks(struct copy *c);
 void harm_slots(struct copy *c);

@@ -2,10 +2,10 @@
  *
  * Goal     Whatever happened to a table's definition before (tests/crash/past.h), after one
  *          larder_repair() the segment is clean, each item that was put and was not hit is there
- *          with exactly its attributes through table and every index, a second repair changes
+ *          with exactly its attributes through the table and every index, a second repair changes
  *          nothing, and all goes on.
  * Method   For each past and each kind of structure: words of it are flipped, zeroed, made random
- *          or exchanged, in a copy; from what was hit follows what may be missing: nothing, if only
+ *          or exchanged, in a copy. What was hit decides what may be missing: nothing, if only
  *          lists, heap, timers, stamps, index slots, journals or caches were. A child repairs,
  *          judges and uses the copy. Repairs also die at their stores, and the next one must find
  *          the same.
@@ -14,8 +14,7 @@
 #include "core/item/item_records.h"
 #include "core/table/db.h"
 #include "core/table/schema.h"
-#include "tests/crash/damage.h"
-#include "tests/crash/past.h"
+#include "tests/crash/ground.h"
 #include "tests/support/expect.h"
 #include "tests/support/proc.h"
 #include "tests/support/rng.h"
@@ -36,60 +35,6 @@ TestSuite(repair_history, .timeout = 900 * SLOW_FACTOR);
 
 static int is_long(void) {
     return getenv("LARDER_TEST_LONG") != NULL;
-}
-
-/* ---- A past and where things lie in it ------------------------------------------------------- */
-
-struct owner {
-    uint64_t off, end;
-    int table, n;
-};
-
-struct ground {
-    struct past past;
-    struct damage_template where;
-    struct owner *owner;
-    uint32_t owners;
-};
-
-static void find_owners(struct ground *g, const struct seg *s) {
-    uint32_t count = g->where.counts[DAMAGE_ITEM];
-    g->owner = calloc(count + 1, sizeof *g->owner);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct damage_extent *x = &g->where.extents[DAMAGE_ITEM][i];
-        struct owner *o = &g->owner[g->owners];
-        o->off = x->off;
-        o->end = x->off + x->bytes;
-        o->n = past_number_of((const struct larder_item *)(s->base + x->off), &o->table);
-        g->owners += o->n >= 0 && o->n < PAST_ITEMS; /* others nobody asks for */
-    }
-}
-
-static struct ground *ground_new(unsigned number) {
-    struct ground *g = calloc(1, sizeof *g);
-    past_make(number, &g->past);
-    struct larder *db = past_attach(&g->past, g->past.memfd, LARDER_READ_ONLY);
-    cr_assert(db, "%s", larder_error());
-    g->where.claimed_bytes = SHM_LOAD(&db->seg.shm->claimed_bytes);
-    damage_find(&g->where, &db->seg);
-    find_owners(g, &db->seg);
-    larder_close(db);
-    return g;
-}
-
-static void ground_free(struct ground *g) {
-    for (int c = 0; c < DAMAGE_CLASSES; c++)
-        free(g->where.extents[c]);
-    close(g->past.memfd);
-    free(g->owner);
-    free(g);
-}
-
-static const struct owner *owner_of(const struct ground *g, uint64_t off) {
-    for (uint32_t i = 0; i < g->owners; i++)
-        if (off >= g->owner[i].off && off < g->owner[i].end)
-            return &g->owner[i];
-    return NULL;
 }
 
 /* ---- A trial --------------------------------------------------------------------------------- */
@@ -128,7 +73,7 @@ static void show_note(void *arg, const char *line) {
         fprintf(stderr, "  %s\n", line);
 }
 
-/* All but slots and their like. */
+/* All kinds but slots and the like. */
 static uint64_t bytes_that_count(const struct trial *t, uint8_t **from) {
     const struct seg_shm *head = (const struct seg_shm *)(void *)t->base;
     *from = t->base + head->catalog_off;
@@ -192,8 +137,8 @@ static void owner_may_be_lost(struct trial *t, uint64_t off) {
         t->harm.may_be_lost[o->table][o->n] = 1;
 }
 
-/* A word of an image. Stamps and index slots can be made anew; what else is hit may be lost, and
- * may have become something else. */
+/* A word of an image. Stamps and index slots can be rebuilt. An item hit elsewhere may be lost, or
+ * have become something else. */
 static void note_image(struct trial *t, uint64_t off) {
     const struct owner *o = owner_of(t->g, off);
     if (!o)
@@ -247,13 +192,13 @@ static uint64_t *word_at(const struct trial *t, uint64_t off) {
 static const uint32_t head_words[] = {offsetof(struct seg_shm, claimed_bytes), offsetof(struct seg_shm, catalog_lock),
                                       offsetof(struct seg_shm, gate_lock), offsetof(struct seg_shm, span_lock)};
 
-/* A word of the structure. Of the head only what is not its own to mend is left out. */
+/* A word of the structure. Of the head, only what a repair cannot mend is left out. */
 static uint64_t pick_word(const struct ground *g, struct rng *rng, enum damage_class c,
                           const struct damage_extent **x) {
     *x = &g->where.extents[c][rng_below(rng, g->where.counts[c])];
     if (c == DAMAGE_HEAD)
         return head_words[rng_below(rng, sizeof head_words / sizeof *head_words)];
-    /* rather head, keys and slots than long values */
+    /* head, keys and slots more often than long values */
     if (c == DAMAGE_ITEM && !rng_is_one_in(rng, 3)) {
         uint32_t most = (*x)->bytes / 8 < 12 ? (*x)->bytes / 8 : 12;
         return (*x)->off + 8 * rng_below(rng, most);
@@ -286,7 +231,7 @@ static void hit(struct trial *t, struct rng *rng, enum damage_class c) {
     case 3:
         ((uint8_t *)word)[rng_below(rng, 8)] = (uint8_t)rng_next(rng);
         break;
-    default: { /* exchanged with another of its kind */
+    default: { /* exchanged with another one of its kind */
         uint64_t other = pick_word(t->g, rng, c, &y);
         note_hit(t, c, y, other, *word_at(t, other));
         *word = *word_at(t, other);
@@ -340,7 +285,7 @@ Test(repair_history, structures_of_each_past_2) {
     try_pasts(2, 3);
 }
 
-/* ---- Pages: zeroed, exchanged, overwritten ---- */
+/* ---- Pages: zeroed, exchanged, overwritten --------------------------------------------------- */
 
 #define PAGE 4096u
 
@@ -395,14 +340,14 @@ Test(repair_history, pages) {
     }
 }
 
-/* A word that nobody misses. */
+/* The count of used blocks in one span: no item depends on it. */
 static void harm_a_little(struct trial *t) {
     struct seg_shm *head = (struct seg_shm *)(void *)t->base;
     struct span_shm *spans = (struct span_shm *)(void *)(t->base + head->spans_off);
     spans[0].used = (uint16_t)(spans[0].used ^ 1);
 }
 
-/* Nothing that counts is damaged: everything is there, and every image is the bytes it was. */
+/* Nothing that matters is damaged: everything is there, and every image has the same bytes. */
 Test(repair_history, whole_images_stay) {
     for (unsigned i = 0; i < past_count(); i++) {
         struct ground *g = ground_new(i);
@@ -430,7 +375,7 @@ static void harm_here_and_there(struct trial *t, uint64_t seed) {
         hit(t, &rng, classes[c]);
 }
 
-/* Dies at some stores of a repair, after which another one finds everything. */
+/* Dies at some stores of a repair. Another repair then finds everything. */
 static void die_in_repairs(struct ground *g, harm_fn *harm, uint64_t seed, uint64_t trials) {
     struct trial t;
     struct rng rng;
@@ -461,7 +406,7 @@ Test(repair_history, repairs_die) {
     }
 }
 
-/* ---- 3. A definition that is not the one of the images --------------------------------------- */
+/* ---- 3. A definition that does not fit the images -------------------------------------------- */
 
 #define ANOTHER 3 /* this index */
 #define DEFINITION_BYTES_MAX 4096u
@@ -483,7 +428,7 @@ static void keep_definition(int memfd) {
     munmap(base, PAST_BYTES);
 }
 
-/* It lies where nothing lay. */
+/* It is in space that was unused. */
 static void harm_definition(struct trial *t, uint64_t seed) {
     const struct seg_shm *head = (const struct seg_shm *)(void *)t->base;
     struct table_shm *aged = (struct table_shm *)(void *)(t->base + head->catalog_off);
@@ -497,7 +442,7 @@ static void harm_definition(struct trial *t, uint64_t seed) {
     aged->schema_off = off;
 }
 
-/* A segment with one index more, made of the one of g. */
+/* A segment with one more index, made from the segment of g. */
 static int with_another_index(struct ground *g, uint32_t *indexes) {
     int copy = past_copy(&g->past);
     struct larder *db = past_attach(&g->past, copy, 0);
@@ -522,8 +467,7 @@ static void try_definition(struct ground *g) {
     die_in_repairs(g, harm_definition, rng_test_seed("another definition"), is_long() ? 200 : 20);
 }
 
-/* Neither table's items are what the other's definition says: nothing is done, so nothing is
- * lost. */
+/* Neither table's items fit the other's definition: nothing is done, so nothing is lost. */
 Test(repair_history, exchanged_definitions_are_refused) {
     struct ground *g = ground_new(0);
     struct larder_repair_report report;
@@ -563,7 +507,7 @@ Test(repair_history, an_older_definition) {
     ground_free(g);
 }
 
-/* An index that it calls active is in no image. */
+/* No image has the index that the definition calls active. */
 Test(repair_history, a_newer_definition) {
     struct ground *g = ground_new(0);
     int another = with_another_index(g, &g->past.indexes);
@@ -582,7 +526,8 @@ struct reading {
     _Atomic uint32_t fine, wrong;
 };
 
-/* It may be told to wait, or that something is wrong, and nothing else: no item is lost here. */
+/* The reader may be told to wait, or that something is wrong, and nothing else: no item is lost
+ * here. */
 static int read_on(void *arg) {
     struct reading *s = arg;
     struct past *p = &s->g->past;
@@ -656,7 +601,7 @@ static void *repair_in_thread(void *arg) {
     return NULL;
 }
 
-/* How much of a painted stack a repair uses, and the thread's own beginnings. */
+/* How much of a painted stack a repair uses, the thread's own start included. */
 static size_t stack_of_a_repair(struct trial *t) {
     struct repairing r = {.db = past_attach(&t->g->past, t->memfd, LARDER_REPAIR)};
     uint8_t *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

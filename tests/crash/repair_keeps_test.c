@@ -1,9 +1,9 @@
 /* tests/crash/repair_keeps_test.c - what a repair leaves alone, and what it does without room.
  *
- * Goal     A clean segment stays as it is, byte for byte; blocks that a class has lent stay (heap
- *          rule P3); a full segment loses nothing, or no more than what finds no room; without
+ * Goal     A clean segment stays as it is, byte for byte. Blocks that a class has lent stay (heap
+ *          rule P3). A full segment loses nothing, or no more than what finds no room. Without
  *          private memory nothing is changed.
- * Method   Bytes, items and blocks before and after.
+ * Method   Compares bytes, items and blocks before and after.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -19,7 +19,8 @@
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 
-/* Long runs die at every store. What hangs is a child, and those have a deadline of their own. */
+/* Long runs die at every store. A hang happens in a child, and children have a deadline of their
+ * own. */
 TestSuite(repair_keeps, .timeout = 900 * SLOW_FACTOR);
 
 /* ---- Nothing is done ------------------------------------------------------------------------- */
@@ -58,7 +59,8 @@ static struct larder_key plain_key(int n, char digits[16]) {
     return (struct larder_key){.partition = larder_num(digits)};
 }
 
-/* Large items, of which two thirds go, and smaller ones, which get some of their blocks. */
+/* Large items, of which two thirds are deleted, and smaller ones, which get some of their blocks.
+ * */
 static void put_loans(struct larder *db) {
     struct larder_table *t;
     struct larder_builder *b;
@@ -91,8 +93,8 @@ static int count_loans(const struct copy *c, const struct seg *s) {
     return loans;
 }
 
-/* Descriptors that say nothing true: the class of a span is what its blocks have in common, not
- * what the first one would ask for. */
+/* Descriptors that are wrong: the class of a span is what its blocks have in common, not the class
+ * that its first block's item would ask for. */
 Test(repair_keeps, blocks_on_loan_are_kept) {
     int fd = make_segment(ITEMS_SMALL);
     struct copy c = copy_of(fd, ITEMS_SMALL);
@@ -183,15 +185,15 @@ Test(repair_keeps, a_full_segment_loses_nothing) {
     test_full((struct trial){.lost_max = 0});
 }
 
-/* Lists of leaves of two entries need far more than there is: some items must go, and all lists are
- * whole. */
+/* Lists of leaves of two entries need far more than there is: some items are lost, and all lists
+ * are whole. */
 Test(repair_keeps, items_go_if_their_lists_find_no_room) {
     test_full((struct trial){.lost_max = 6000, .leaf_capacity = 2});
 }
 
 extern _Atomic int64_t heap_test_takes_left;
 
-/* Memory is refused from the k-th block on: nothing is dropped for that, the segment stays marked,
+/* Memory is refused from the k-th block on. Nothing is dropped for that, the segment stays marked,
  * and the next repair is whole. */
 static int repair_without_memory(void *arg) {
     const struct trial *trial = arg;

@@ -260,8 +260,7 @@ static void look_by_get(struct larder *db, struct larder_table *t, struct seen *
     larder_builder_free(b);
 }
 
-/* The number of items of a query of all of a partition, each of which must be one that get
- * found. */
+/* The number of items of a query of a whole partition, each of which must be one that get found. */
 static int look_by_query(struct larder_table *t, const char *index, const char *partition, int is_descending,
                          struct larder_page *page, const struct seen *seen) {
     struct larder_query_spec spec = {
@@ -294,7 +293,7 @@ static void look_by_all_paths(struct larder *db, struct larder_table *t, const s
             g2 += look_by_query(t, "G2x", text, down, page, seen);
         }
         PROC_CHECK(table == seen->count);
-        if (!seen->different) /* else an index key may be another now */
+        if (!seen->different) /* else an index key may have changed */
             PROC_CHECK(local == seen->count && g1 == seen->g1 && g2 == seen->g2);
     }
     larder_page_free(page);

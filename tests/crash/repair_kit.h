@@ -1,8 +1,8 @@
 /* tests/crash/repair_kit.h - the segment that the suites of larder_repair() damage, and the judge
  * of what is repaired.
  *
- * Job      A segment with 1,000 items, four lists each, timers and runs of spans is written once;
- *          damage goes into copies of it through a mapping of its own. A repaired copy is judged by
+ * Job      A segment with 1,000 items, four lists each, timers and runs of spans is written once.
+ *          Damage goes into copies of it through a mapping of its own. A repaired copy is judged by
  *          all paths, in a child with a deadline.
  */
 #ifndef LARDER_TESTS_CRASH_REPAIR_KIT_H
@@ -67,13 +67,13 @@ struct trial {
 void show_note(void *arg, const char *line);
 void judge(const struct trial *trial, const char *what, uint64_t seed);
 
-/* Items of one of four stripes are about 250; hashes are random. */
+/* One of four stripes has about 250 items; hashes are random. */
 #define STRIPE_ITEMS 400
 
 /* Repairs in this process. */
 int repair_here(const struct copy *c, struct larder_repair_report *report);
 
-/* Equal but for the slots, where counters and process ids are. */
+/* Equal, except the slots, which have counters and process ids. */
 void must_be_equal(const struct copy *c, const unsigned char *before);
 
 unsigned char *bytes_of(const struct copy *c);

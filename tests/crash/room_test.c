@@ -1,15 +1,16 @@
 /* tests/crash/room_test.c - a write that finds no room makes some, and expiry needs no particular
  * process.
  *
- * Goal     Where something has expired no write is refused for want of memory: with no expirer
- *          anywhere, beside one that works, and beside one that stands still, with the expirer's
+ * Goal     Where something has expired, no write is refused for want of memory: with no expirer
+ *          anywhere, beside one that works, and beside one that stands still with the expirer's
  *          lock or with a stripe. Where nothing has expired a write is refused quickly. Another
- *          process takes an expirer's place that stands still, and the one that wakes does no harm.
+ *          process takes the place of an expirer that stands still, and the one that wakes does no
+ *          harm.
  * Method   A segment is filled with items that expire, the clock is moved on, and it is filled
  *          again. Processes are stopped for real, by SIGSTOP from outside or at a store
  *          (core/base/crash.h).
  * See also crash/stop_test.c (expire_beside), crash/scenarios.c (make_room, make_room_here,
- * expirer_thread).
+ *          expirer_thread).
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -89,7 +90,7 @@ static int put(struct fixture *f, const char *kind, int n, unsigned bytes, int64
     return larder_put(f->t, item(f, kind, n, bytes, until_s), NULL);
 }
 
-/* With items that expire at until_s, until no more go in. How many there are. */
+/* Puts items that expire at until_s, until no more go in. Returns how many. */
 static int fill(struct fixture *f, int64_t until_s) {
     int count = 0, refused = 0;
     for (int n = 0; refused < 50; n++) {
@@ -108,9 +109,9 @@ static uint64_t item_count(const struct fixture *f) {
     return stats.item_count;
 }
 
-/* New items, three quarters of what there was, of which half live on; then the old keys again. */
+/* New items, three quarters of what there was, half of which live on; then the old keys again. */
 static void fill_again(struct fixture *f, int count) {
-    /* blocks that are free lie between those that live: not everything finds room beside them */
+    /* free blocks lie between those that live: not everything finds room in them */
     count -= count / 4;
     for (int n = 0; n < count; n++)
         EXPECT(put(f, "new", n, 300, atomic_load(f->clock_s) + (n % 2 ? 5 : 0)), LARDER_OK);
@@ -190,7 +191,7 @@ Test(room, for_overwrites_of_what_has_expired) {
     struct fixture f = begin();
     int count = fill(&f, NOW_S + 3);
     atomic_fetch_add(f.clock_s, 3);
-    count -= count / 20; /* the last per cent may not fit any more, as blocks lie now */
+    count -= count / 20; /* the last few per cent may not fit any more, as blocks lie now */
     for (int n = 0; n < count; n++)
         EXPECT(put(&f, "old", n, 300, NOW_S + 100), LARDER_OK);
     end(&f);
@@ -258,9 +259,8 @@ static int has_expirer(const struct fixture *f, pid_t pid) {
     return 0;
 }
 
-/* It has nothing to do any more: from its second turn on, it takes no lock but its own until the
- * clock moves. (What a process that is stopped in the middle of its work keeps from others is for
- * stop_test to say.) */
+/* It has nothing left to do: from its second turn on, it takes no lock but its own until the clock
+ * moves. (stop_test shows what a process stopped in the middle of its work keeps from others.) */
 static pid_t start_expirer(struct fixture *f) {
     shm_word *beat = &f->db->seg.shm->expirer_beat;
     pid_t child = proc_fork(carry_expirer, f);
@@ -312,7 +312,7 @@ Test(room, another_stands_in_for_a_stopped_expirer) {
         atomic_fetch_add(f.clock_s, 1);
         cr_assert(UNTIL(item_count(&f) == 0, WAIT_MS));
         check(&f);
-        proc_kill(child); /* and the one that stood in takes its place */
+        proc_kill(child); /* and the process that stood in takes its place */
         cr_assert(UNTIL(has_expirer(&f, getpid()), WAIT_MS));
         larder_expirer_stop(f.db);
     }

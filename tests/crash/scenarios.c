@@ -115,7 +115,7 @@ static void item_without_index(struct larder *db) {
     some_items(db);
     put_7(db, 0, 40);
 }
-static void item_of_its_own(struct larder *db) { /* in one partition */
+static void item_of_its_own(struct larder *db) { /* in a partition of its own */
     some_items(db);
     put_7(db, 9000, 40);
 }
@@ -176,15 +176,16 @@ static int as_many(const struct facts *a, const struct facts *b) {
     return b->items == a->items && a->items > 0;
 }
 
-/* Every slot but that of this handle belonged to somebody who is dead. Whoever comes as the second
- * must recover one to have one. */
+/* Every slot but that of this handle belonged to a dead process. The second process that comes must
+ * recover one to get one. */
 static void no_free_slot(struct larder *db) {
     some_items(db);
     for (uint32_t i = 0; i < db->seg.slot_count; i++)
         if (seg_slot(&db->seg, i)->state == SLOT_FREE)
             seg_slot(&db->seg, i)->state = SLOT_LIVE;
 }
-/* At the end of each call the slot goes back: it is one that nobody may keep, or somebody waits. */
+/* At the end of each call the slot goes back: it is one that must not be kept, or another thread
+ * waits for it. */
 static void act_give_back(struct larder *db, int step) {
     touch(db, step);
     db->writers.kept_slots = 0;
@@ -393,8 +394,8 @@ static void act_make_room_here(struct larder *db, int step) {
     world_put(db, 30, ALL_KEYS, 40, world_now_s + 400);
     heap_test_takes_left = -1;
 }
-/* The last store of a turn is that of the purge: then the thread sleeps, and the number of stores
- * is always the same. */
+/* The last store of a turn is that of the purge. Then the thread sleeps, so the number of stores is
+ * always the same. */
 static void act_expirer_thread(struct larder *db, int step) {
     (void)step;
     must(larder_expirer_start(db) == LARDER_OK);
@@ -417,11 +418,11 @@ static int three_expired(const struct facts *a, const struct facts *b) {
 static int three_made_room(const struct facts *a, const struct facts *b) {
     return three_expired(a, b) && b->tables == a->tables + 1;
 }
-/* With others of its bucket that have expired. No timer is looked at. */
+/* Goes with others of its bucket that have expired. No timer is looked at. */
 static int bucket_made_room(const struct facts *a, const struct facts *b) {
     return b->items <= a->items && b->items + 2 >= a->items && b->timers == a->timers + 1;
 }
-/* Those of the deleted items go, that of the moved one goes where it belongs. */
+/* Timers of deleted items go; that of the moved item goes where it belongs. */
 static int timer_moved(const struct facts *a, const struct facts *b) {
     return as_many(a, b) && b->timers == a->timers - 2 && b->timers > 0;
 }
@@ -448,7 +449,7 @@ static void dropped_second(struct larder *db) {
     must(larder_table_drop(db, "Second") == LARDER_OK);
     must(larder_expire(db, 0, NULL) == LARDER_OK);
 }
-/* what it had stays for now: see act_empty */
+/* its contents stay for now: see act_empty */
 static void act_drop_table(struct larder *db, int step) {
     (void)step;
     must(larder_table_drop(db, WORLD_TABLE) == LARDER_OK);
@@ -480,7 +481,7 @@ static void act_set_removal(struct larder *db, int step) {
     must(larder_removal_set(t, LARDER_REMOVAL_RETAIN) == LARDER_OK);
 }
 
-/* A child that does it and dies at store k. What it leaves is the world of the next scenario. */
+/* A child does it and dies at store k. What it leaves is the world of the next scenario. */
 struct dying {
     struct larder *db;
     void (*act)(struct larder *db, int step);

@@ -1,11 +1,11 @@
 /* tests/crash/scenarios.h - the operations that are killed at every store.
  *
- * Job      For each operation a world to do it in, what is done, and how to see that it was what
+ * Job      For each operation: a world to do it in, what is done, and how to see that it was what
  *          the name says.
- * Method   An operation such as "splits a leaf" happens where it happens: with search_max the same
- *          act is done for step 0, 1, .. until happened() says that the last one was it; the world
- *          just before that one becomes the base. So every scenario is one short operation, and a
- *          change of the engine that moves the event fails instead of testing nothing.
+ * Method   An operation such as "splits a leaf" cannot be placed in advance. With search_max the
+ *          same act is done for step 0, 1, .. until happened() says that the last one was it; the
+ *          world just before that one becomes the base. So every scenario is one short operation,
+ *          and a change of the engine that moves the event fails instead of testing nothing.
  */
 #ifndef LARDER_TESTS_CRASH_SCENARIOS_H
 #define LARDER_TESTS_CRASH_SCENARIOS_H
@@ -24,7 +24,7 @@ struct scenario {
     int steps;      /* calls of act, with step 0, 1, ..; 0 means one */
     int search_max; /* see above */
     int is_unseen;  /* what is read is the same before and after */
-    int clock_s;    /* how much later it is for everybody once the world is prepared */
+    int clock_s;    /* how much later it is for every process once the world is prepared */
 };
 
 /* X(name): all of them. */
@@ -97,8 +97,8 @@ struct scenario {
 
 const struct scenario *scenario_named(const char *name);
 int scenario_steps(const struct scenario *s);
-/* Prepares the world, moves the clock, puts it on a stage. *first_step: of what happens from there
- * on. Fails the test if what the name says does not happen. */
+/* Prepares the world, moves the clock, puts it on a stage. *first_step: the first step that happens
+ * from there. Fails the test if what the name says does not happen. */
 void scenario_base(const struct scenario *s, struct stage *stage, int *first_step);
 
 #endif

@@ -1,13 +1,14 @@
 /* tests/crash/stage.h - one segment that is put back to a known state again and again.
  *
  * Job      A state is the private copy of a segment as a death, or an operation, left it. The stage
- *          is a memfd that is made to hold a state, and states are told apart by a hash: thousands
- *          of deaths leave the same bytes, which need only be judged once.
+ *          is a memfd that is made to hold a state. States are told apart by a hash: thousands of
+ *          deaths leave the same bytes, which need only be judged once.
  * Rules    S1 Putting a state on the stage stores only the pages that differ: a death costs
  *             microseconds of copying.
  *          S2 The hash covers all of the metadata and every block that is handed out. Left out is
  *             what differs between two runs of the same program (process ids, times, generations of
- *             slots, counters for people) and memory that nobody refers to (free spans and blocks).
+ *             slots, counters for people) and memory that nothing refers to (free spans and
+ *             blocks).
  *          S3 A copy carries no file locks: every slot that is taken in a state is a dead one, as
  *             it was at the death.
  */

@@ -2,12 +2,12 @@
  *
  * A tracee stops twice by itself: once at its start, for options to be set, and in step_ready().
  * From there a breakpoint takes it to the first instruction of the function. The function has
- * returned when the address on top of the stack at that moment is next, with the stack one word
- * shorter.
+ * returned when the next instruction is at the return address on the stack and the stack is one
+ * word shorter.
  *
  * One thing would make two runs differ: the kernel's own code for reading the clock (vDSO) tries
- * again if the clock ticks meanwhile, which is every time when it is stepped. In a tracee it is
- * made a plain system call, one instruction.
+ * again if the clock ticks meanwhile, and when it is stepped the clock always ticks. In a tracee it
+ * is replaced by a plain system call, one instruction.
  */
 #include "tests/crash/step_driver.h"
 
@@ -137,7 +137,7 @@ static int set_breakpoint(const struct step_driver *d, uint64_t pc) {
                        ptrace(PTRACE_POKEUSER, d->tracee, (void *)control, (void *)1) == 0);
 }
 
-/* mov $number, %eax; syscall; ret: just the eight bytes that one poke writes, to a page of the
+/* mov $number, %eax; syscall; ret: exactly the eight bytes that one poke writes, to a page of the
  * tracee's own. */
 static int replace_clocks(const struct step_driver *d) {
     static const uint8_t number[CLOCKS] = {SYS_clock_gettime, SYS_gettimeofday, SYS_time};
@@ -176,7 +176,7 @@ static enum step_result start_tracee(struct step_driver *d, int memfd) {
     if (d->tracee == 0)
         be_tracee(d, memfd);
     if (d->tracee < 0) {
-        d->tracee = 0; /* kill(-1) would reach everybody */
+        d->tracee = 0; /* kill(-1) would reach every process */
         return STEP_LOST;
     }
     if (!is_stopped(d, SIGSTOP) ||
@@ -219,7 +219,7 @@ static enum step_result record(struct step_driver *d) {
     return STEP_TOO_LONG;
 }
 
-/* Passes a breakpoint on an address so many times. STRAYED: the process came to its end before
+/* Passes a breakpoint on an address `times` times. STRAYED: the process came to its end before
  * that. */
 static enum step_result pass(struct step_driver *d, uint64_t pc, uint32_t times) {
     if (!set_breakpoint(d, pc))
@@ -269,8 +269,7 @@ static enum step_result obey(struct step_driver *d, const struct order *o) {
 
 #endif
 
-/* Driver and tracees take turns: on one CPU a turn is a switch, on two it is a CPU that wakes
- * up. */
+/* Driver and tracees take turns: on one CPU a turn is a switch, on two a CPU must wake up. */
 static void stay_on_one_cpu(void) {
     cpu_set_t set;
     CPU_ZERO(&set);

@@ -4,9 +4,10 @@
  * Job      Starts a process that prepares itself, lets it run up to the first instruction of the
  *          function under test, records every instruction until the function returns, and in later
  *          runs stops before a chosen one: to kill, or to hold.
- * Picture  the test -- orders, one at a time --> driver -- ptrace --> tracee: attach, warm up, step_ready(), function()
+ * Picture  the test -- orders, one at a time --> driver -- ptrace --> tracee
+ *          A tracee attaches, warms up, calls step_ready() and then the function.
  *          The driver is a child that does nothing but this. It never touches the library, so every
- *          tracee it forks starts with the same addresses and takes the same instructions; the
+ *          tracee it forks starts with the same addresses and takes the same instructions. The
  *          test, which judges, is the process that survives.
  * Rules    V1 A death is a SIGKILL, and reaped, before the answer comes.
  *          V2 Every answer has a deadline. Driver and tracees end with the test (PDEATHSIG,
@@ -32,7 +33,7 @@ struct step_target {
 
 enum step_result {
     STEP_DONE,
-    STEP_STRAYED,  /* the process took other instructions than the recorded ones: it is at another, or has ended */
+    STEP_STRAYED,  /* it took other instructions than the recorded ones, or ended */
     STEP_REFUSED,  /* not on this machine: see V3 */
     STEP_TOO_LONG, /* more than STEP_COUNT_MAX instructions */
     STEP_LOST      /* the tracee ended or stopped where it should not have; or the driver did */

@@ -1,9 +1,9 @@
 /* tests/crash/step_test.c - a process killed at every instruction of a call.
  *
- * Goal     Promises 1 and 3 for the library as it is shipped, and without believing that its stores
- *          are all in the macros that tests/crash/enum_test.c counts: whatever instruction of
- *          larder_put() or larder_delete() a process dies at, the others see the call wholly or not
- *          at all, through all paths alike, go on at once, and no block is lost.
+ * Goal     Promises 1 and 3 for the library as it is shipped, without trusting that all its stores
+ *          are in the macros that tests/crash/enum_test.c counts: at whatever instruction of
+ *          larder_put() or larder_delete() a process dies, the others see the call wholly or not at
+ *          all, through all paths alike, and go on at once; no block is lost.
  * Method   Per operation a base segment is prepared. For each instruction: copy it; a process
  *          attaches (or inherits the handle by a fork), acknowledges one write, and is driven by
  *          ptrace through the first n instructions of the call (step_driver.h), system calls,
@@ -13,9 +13,9 @@
  *          next process to write the same key is killed at every instruction of that. Held instead
  *          of killed: the process stands still there, readers do not notice, and then it ends its
  *          call.
- * Effort   Every STRIDEth instruction from a random first one, every so-manieth address of the
- *          code, and all instructions around the one that publishes. The stride follows from a
- *          number of kills per operation; LARDER_STEP_STRIDE sets it, LARDER_TEST_LONG means every
+ * Effort   Every STRIDEth instruction from a random first one, every n-th address of the code, and
+ *          all instructions around the one that publishes. The stride follows from a number of
+ *          kills per operation. LARDER_STEP_STRIDE sets it. LARDER_TEST_LONG means every
  *          instruction, one to three minutes per operation and ten for recovery (not under a
  *          sanitizer: instrumented code is not what is shipped). The seed is fresh each time and
  *          printed; LARDER_SEED repeats it.
@@ -30,13 +30,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* Of the long run; a usual one is ended by the alarm of criterion_env.c. */
 TestSuite(step, .timeout = 7200);
 
 #define IS_SANITIZED (SLOW_FACTOR > 1)
 #define KILLS (IS_SANITIZED ? 10u : 220u) /* per operation */
 #define HOLDS (IS_SANITIZED ? 3u : 15u)
-#define LONG_TIMES 20u /* so many more in a long run */
+#define LONG_TIMES 20u /* times as many in a long run */
 #define NEAR 8u        /* instructions tried on each side of the one that publishes */
 #define SUBJECT 7      /* the item that a call changes */
 #define NEW 50         /* the one that a call adds */
@@ -47,7 +47,7 @@ static int is_long(void) {
     return getenv("LARDER_TEST_LONG") != NULL;
 }
 
-/* Of `count` things every so-manieth. */
+/* Of `count` things every n-th. */
 static uint32_t stride_of(uint32_t count, uint32_t kills) {
     const char *given = getenv("LARDER_STEP_STRIDE");
     if (given && atoi(given) > 0)
@@ -70,7 +70,7 @@ static void kill_near_publication(struct step_trial *t) {
         step_kill(t, n);
 }
 
-/* Most of a call is loops that copy: the same number of kills spread over the program's code meets
+/* Most of a call is loops that copy. The same number of kills spread over the program's code meets
  * the rest more often. */
 static void kill_all_over_the_code(struct step_trial *t, uint32_t kills, struct rng *rng) {
     const struct step_trace *trace = t->trace;
@@ -103,8 +103,8 @@ static void hold_somewhere(struct step_trial *t, struct rng *rng) {
         step_hold(t, (uint32_t)rng_below(rng, t->count + 1));
 }
 
-/* A seed of its own for every run: over time, all instructions. It stands in the environment as if
- * somebody had given it, for whoever else draws from it. */
+/* A seed of its own for every run: over time, all instructions. It is put into the environment, for
+ * other code that draws from it. */
 static struct rng start(const char *name) {
     struct rng rng;
     struct timespec now;
@@ -162,13 +162,13 @@ static void change_partition(struct larder *db) {
 static void delete_one(struct larder *db) {
     world_delete(db, SUBJECT);
 }
-/* by a clock ahead of the survivor's, who therefore sees it happen */
+/* by a clock ahead of the survivor's, which therefore sees it happen */
 static void expire(struct larder *db) {
     world_now_s += 5;
     larder_expire(db, 1, NULL); /* without a bound it would go on to sweep the wheel */
     world_now_s -= 5;
 }
-/* Somebody else writes what the dead process was writing. */
+/* Another process writes what the dead process was writing. */
 static void put_again(struct larder *db) {
     world_put(db, NEW, 3332, 90, 0);
 }
@@ -200,8 +200,8 @@ STEP_PLAIN(attach, STEP_ATTACHING, some_items, NULL, larder_open)
 
 /* ---- Recovery -------------------------------------------------------------------------------- */
 
-/* The put dies after n instructions. Then the next one to write that item dies at every instruction
- * of that. */
+/* The put dies after n instructions. Then the next process that writes the item dies at every
+ * instruction of that write. */
 static void step_recovery_of(struct step_trial *dead, uint32_t n, struct rng *rng) {
     char name[64];
     snprintf(name, sizeof name, "put after death at %u", n);
@@ -254,7 +254,7 @@ static void must_lead_to(const struct step_trace *t, uint32_t n) {
     cr_assert(passed == t->spot[anchor].hits && passed > 0);
 }
 
-/* The one test here that needs no ptrace: a suite in which all were skipped would count as
+/* The one test here that needs no ptrace: a suite in which all tests are skipped would count as
  * failed. */
 Test(step, plan) {
     struct rng rng;

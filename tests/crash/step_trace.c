@@ -13,9 +13,9 @@ static int by_pc_then_number(const void *a, const void *b, void *trace) {
     return m < n ? -1 : m > n;
 }
 
-/* Numbers the times that one address is passed. One that comes twice running is a repeated string
- * instruction: each round is a step of its own, but a breakpoint stops only before the first. And
- * the call begins on a breakpoint. */
+/* Numbers the times that one address is passed. An address that comes twice running is a repeated
+ * string instruction: each round is a step of its own, but a breakpoint stops only before the
+ * first. The call itself begins on a breakpoint. */
 static void count_hits(struct step_trace *t, const uint32_t *number, uint32_t count) {
     int is_usable = t->spot[number[0]].pc != t->spot[0].pc;
     for (uint32_t i = 1; i < count; i++)

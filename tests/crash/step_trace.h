@@ -1,18 +1,17 @@
 /* tests/crash/step_trace.h - one call of the library as the list of its instructions, and the
  * quickest way to each of them.
  *
- * Job      Holds what the step driver recorded: after how many instructions which one is next. Says
- *          how a later run of the same call gets to a given one without a step for each before it.
+ * Job      Holds what the step driver recorded: which instruction is next after how many. Says how
+ *          a later run of the same call gets to a given one without a step for each before it.
  * Picture  instruction   0 .......... anchor .......... n ....... count
  *          reached by      breakpoint        single steps
  *          An anchor is an instruction whose address the call passes only a few times up to there:
- *          a breakpoint on it, passed
- *          `hits` times, and single steps for the rest. Stepping all the way to each of N instructions costs N * N / 2 steps;
- *          this way it is some dozens each.
+ *          a breakpoint on it, passed `hits` times, and single steps for the rest. Stepping all the
+ *          way to each of N instructions costs N * N / 2 steps; this way it is some dozens each.
  * Rules    X1 Two runs of a call are the same instructions only if everything is: contents,
  *             addresses, clock. The driver sees to that, and compares the address it arrives at
  *             with the one recorded.
- *          X2 The trace lies in memory that test and driver share; the test plans, so that the
+ *          X2 The trace lies in memory that test and driver share. The test plans, so that the
  *             driver allocates nothing.
  */
 #ifndef LARDER_TESTS_CRASH_STEP_TRACE_H

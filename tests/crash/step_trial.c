@@ -13,12 +13,12 @@
 #include "tests/support/slow.h"
 #include "tests/support/until.h"
 
-#define PROMPT_MS                                                                                                      \
-    2500u           /* for the survivor to read everything, notice the death, repair it and write, on a busy machine */
+/* For the survivor to read everything, notice the death, repair it and write, on a busy machine. */
+#define PROMPT_MS 2500u
 #define LATER_S 500 /* by then everything has expired */
 #define TRIES 5     /* for one instruction, should the process stray */
 #define PROBE 399   /* an item that only the survivor writes */
-#define PROBES 6    /* so many, from there down: there are two stripes */
+#define PROBES 6    /* as many, from there down: there are two stripes */
 #define WARM 8      /* one that the process writes and acknowledges before the call */
 
 /* ---- The process that dies ------------------------------------------------------------------- */
@@ -60,7 +60,7 @@ static const char *place(const struct step_trial *t, uint32_t n) {
 }
 
 /* Writes into every stripe and the partitions that the call changes, which makes the survivor
- * recover the dead. Leaves no trace in the text. */
+ * recover the dead process. Leaves no trace in the text. */
 static void write_probe(struct larder *db, const char *where) {
     for (int n = PROBE; n > PROBE - PROBES; n--) {
         int r = world_try_put(db, n, n % 2 ? 1111 : 3332, 10, 0);
@@ -82,8 +82,8 @@ static void must_be_clean(struct larder *db, const char *where) {
         cr_assert(slots[i].is_alive && slots[i].lock_count == 0, "%s: slot %u was not recovered", where, slots[i].slot);
 }
 
-/* Blocks in use when all that expires is gone, timers included: so a timer of an undone write does
- * not count. */
+/* Blocks in use when all that expires is gone, timers included, so that a timer of an undone write
+ * does not count. */
 static uint64_t used_bytes(struct larder *db) {
     struct larder_segment_stats stats;
     world_now_s += LATER_S;
@@ -102,7 +102,7 @@ static void show_difference(const char *expected, const char *found) {
     fprintf(stderr, "  expected %.100s\n  found    %.100s\n", a, b);
 }
 
-/* Whether the new state is seen; if neither the new nor the old one is, something is half done. */
+/* Whether the new state is seen. Fails if neither the new nor the old one is. */
 static int is_new(const struct step_trial *t, struct larder *db, const char *where, const char *when) {
     char *text = world_dump(db);
     int is_after = strcmp(text, t->after.text) == 0, is_before = strcmp(text, t->before.text) == 0;
@@ -115,15 +115,15 @@ static int is_new(const struct step_trial *t, struct larder *db, const char *whe
     return is_after;
 }
 
-/* Lists in which a write that is not tidied up yet may have entries too many, just when others add
- * theirs: the items by sort key, G1, G2, L1 and N1. It depends on who comes first whether their
+/* Lists in which a write that is not tidied up yet may have extra entries, just when others add
+ * theirs: the items by sort key, G1, G2, L1 and N1. The order of the writers decides whether their
  * leaves got room for these. */
 #define LISTS 5u
 #define LEAF_STEP_BYTES 64u /* room for one more entry, at most */
 #define LEAVES_DIFFER_BYTES (LISTS * LEAF_STEP_BYTES)
 
 /* Blocks in use. An undone write may leave leaves and arrays as large as the finished one would
- * have. Blocks that nothing leads to are must_be_clean()'s. */
+ * have. must_be_clean() looks for blocks that nothing leads to. */
 static void must_not_leak(const struct step_trial *t, struct larder *db, int is_after, const char *where) {
     uint64_t used = used_bytes(db), a = t->before.used_bytes, b = t->after.used_bytes;
     uint64_t low = (is_after || a > b ? b : a) - LEAVES_DIFFER_BYTES;
@@ -139,7 +139,7 @@ static void note_time(struct step_trial *t, uint64_t start_ms, const char *where
     cr_assert(ms <= PROMPT_MS * SLOW_FACTOR, "%s: the survivor was held up for %lu ms", where, (unsigned long)ms);
 }
 
-/* world.h gives up by abort(): then at least say where. */
+/* world.h gives up by abort(): then at least the instruction is printed. */
 static char judged[512];
 
 static void say_where(int signal_number) {
@@ -149,8 +149,8 @@ static void say_where(int signal_number) {
     signal(SIGABRT, SIG_DFL);
 }
 
-/* The verdict of the survivor, which was attached before the death. Returns whether the new state
- * stands. */
+/* The verdict of the survivor, which was attached before the death. Returns whether it sees the new
+ * state. */
 static int judge(struct step_trial *t, struct larder *survivor, uint32_t n) {
     const char *where = judged;
     snprintf(judged, sizeof judged, "%s", place(t, n));
@@ -168,8 +168,8 @@ static int judge(struct step_trial *t, struct larder *survivor, uint32_t n) {
 
 /* ---- One instruction ------------------------------------------------------------------------- */
 
-/* Nothing before the instruction that publishes may show the change, nothing after it may miss
- * it. */
+/* No instruction before the one that publishes may show the change, and none after it may miss it.
+ * */
 static void note_outcome(struct step_trial *t, uint32_t n, int is_after) {
     if (!t->is_visible)
         return;

@@ -4,12 +4,12 @@
  * Job      Knows what a segment looks like before and after the call, runs the call through the
  *          step driver up to an instruction on a copy of the segment, and judges what a process
  *          sees that was attached all the while.
- * Verdict  At once (1) the text of all read paths (world.h) is the one before or the one after; (2)
- *          writes into the same stripes and partitions go through promptly; (3) larder_check() is
- *          clean, and no dead slot is left; (4) the text is the same again; (5) what is in use is
- *          what it would be without a death. And since the call is the same every time, one
- *          instruction publishes: nothing before it shows the change, nothing after it misses it,
- *          and a call that has returned least of all.
+ * Verdict  (1) At once, the text of all read paths (world.h) is the one before or the one after.
+ *          (2) Writes into the same stripes and partitions go through promptly. (3) larder_check()
+ *          is clean, and no dead slot is left. (4) The text is the same again. (5) As much is in
+ *          use as without a death. The call is the same every time, so one instruction publishes:
+ *          none before it shows the change, none after it misses it, least of all a call that has
+ *          returned.
  * Rules    Everything here fails the test at the first verdict that does not hold, and says after
  *          how many instructions.
  */
@@ -32,7 +32,7 @@ struct step_operation {
     enum step_how how;
     void (*prepare)(struct larder *db);
     void (*act)(struct larder *db); /* NULL: nothing but attach */
-    const void *function;           /* that it calls, once */
+    const void *function;           /* which it calls once */
 };
 
 /* What is seen of a segment, and what is in use once a survivor has written and checked. */
@@ -50,7 +50,7 @@ struct step_trial {
     struct step_driver *driver;
     const struct step_trace *trace;
     uint32_t count;               /* instructions of the call */
-    uint32_t old_until, new_from; /* after so many it was not published; after so many it was */
+    uint32_t old_until, new_from; /* after how many it was not published, and was */
     uint32_t kills, strayed;
     uint64_t slowest_ms; /* of the survivor's reads and writes */
 };

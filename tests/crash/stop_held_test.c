@@ -1,8 +1,8 @@
-/* tests/crash/stop_held_test.c - one thing is held by a process that stands still, and others do
- * without it.
+/* tests/crash/stop_held_test.c - a process that stands still holds one thing, and others do without
+ * it.
  *
- * Goal     The memory of a stopped process's arena is passed by; a larder_check() that waits is in
- *          nobody's way.
+ * Goal     The memory of a stopped process's arena is passed by. A larder_check() that waits is in
+ *          no process's way.
  * Method   A child stops at a store where it holds what the test is about.
  */
 #include <criterion/criterion.h>
@@ -14,13 +14,13 @@
 #include "tests/crash/stop_kit.h"
 #include "tests/support/until.h"
 
-/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* Of the long run; a usual one is ended by the alarm of criterion_env.c. */
 TestSuite(stop_held, .timeout = 3600);
 
 /* ---- Arenas ---------------------------------------------------------------------------------- */
 
-/* A process that stands still with the lock of a size class keeps nobody from that class who is of
- * another arena. */
+/* A process that stands still with the lock of a size class keeps no process of another arena from
+ * that class. */
 static int put_in_arena(struct larder *db, const char *id, unsigned fill) {
     static const char payload[4096];
     struct larder_builder *b;

@@ -14,10 +14,10 @@
 #include "tests/support/until.h"
 
 struct needs {
-    uint64_t must[LARDER_INDEXES_MAX + 4]; /* locks without which it cannot be done */
+    uint64_t must[LARDER_INDEXES_MAX + 4]; /* locks without which the call cannot be done */
     uint32_t must_count;
     uint32_t must_ranks, may_ranks; /* all locks of these ranks; any of these ranks */
-    uint32_t wait_ms;               /* that it waits for a lock */
+    uint32_t wait_ms;               /* that the call waits for a lock */
 };
 
 static int is_must(const struct needs *n, const struct halt_lock *lock) {
@@ -50,7 +50,7 @@ static void explain(const struct scene *c, const char *what, const struct halt_l
         }                                                                                                              \
     } while (0)
 
-/* A refusal says who has it and what; it came after the limit and not much later. */
+/* A refusal names the holder and the lock. It comes after the limit and not much later. */
 static void judge_busy(struct scene *c, const char *what, const struct needs *n, struct halt_locks held,
                        uint64_t took_ms) {
     int is_named = 0;
@@ -69,7 +69,7 @@ static uint32_t count_dead(const struct halt_locks *held) {
     return dead;
 }
 
-/* A call whose way is blocked takes nothing with it. But memory may be missing in the middle: then
+/* A call whose way is blocked takes no lock with it. But memory may be missing in the middle: then
  * it is stuck (core/memory/writer.h). */
 static void must_leave_nothing(struct scene *c, const char *what, struct halt_locks held) {
     struct halt_locks after;
@@ -164,7 +164,7 @@ static void try_definition(struct scene *c) {
 }
 
 static void try_check(struct scene *c) {
-    /* A stripe in which nothing is is not taken. */
+    /* An empty stripe is not locked. */
     struct needs n = {.must_ranks = RANK(LOCK_GATE) | RANK(LOCK_SHARD), .may_ranks = UINT32_MAX, .wait_ms = LIMIT_MS};
     expect(c, "larder_check", &n, check, 0);
 }
@@ -230,7 +230,7 @@ static void try_everything(struct scene *c, const struct halt_locks *held) {
     try_expire(c); /* also beside one that was stopped at the same work */
 }
 
-/* Its slot is its own as long as it lives, whatever others do. */
+/* The slot stays the stopped process's as long as it lives, whatever others do. */
 struct identity {
     uint64_t slot, generation;
 };
@@ -249,9 +249,9 @@ static int is_our_slot(const struct scene *c, uint32_t slot) {
     return writer_is_idle(&c->db->writers, slot);
 }
 
-/* Somebody acts for a dead slot, and stands before the store that says so in the slot
- * (core/memory/recover.c): nobody can know who. Or the child is to recover a slot and has not
- * begun. */
+/* A process recovers a dead slot, and stands before the store that says so in the slot
+ * (core/memory/recover.c): then no process can know which one. Or the child is to recover a slot
+ * and has not begun. */
 static int is_not_to_be_disturbed(struct scene *c) {
     for (uint32_t i = 0; i < c->db->seg.slot_count; i++) {
         struct slot_shm *slot = seg_slot(&c->db->seg, i);
@@ -282,7 +282,7 @@ void judge_stop(struct scene *c, int is_full) {
     if (table_named(c->db, WORLD_TABLE))
         for (uint32_t i = 0; i < STRIPES; i++)
             if (!halt_find(&held, c->probe[i].stripe)) {
-                try_overwrite(c, i); /* nobody is in its stripe */
+                try_overwrite(c, i); /* no process is in its stripe */
                 break;
             }
     if (is_full) {
@@ -346,8 +346,9 @@ void stop_and_go(struct scene *c, uint64_t step, unsigned full_step) {
         halt_go_on(&c->child, step);
     }
     cr_assert(proc_is_exit(c->child.end, 0), "%s: the child: %s", c->s->name, proc_text(c->child.end));
-    cr_assert(c->unnamed * 10 <= c->stops + 20, "%s: at %lu of %lu stops nobody could know who acts for a dead slot",
-              c->s->name, (unsigned long)c->unnamed, (unsigned long)c->stops);
+    cr_assert(c->unnamed * 10 <= c->stops + 20,
+              "%s: at %lu of %lu stops it was unknown which process acts for a dead slot", c->s->name,
+              (unsigned long)c->unnamed, (unsigned long)c->stops);
     judge_end(c);
     cr_assert_eq(c->last_seen, c->text_count - 1, "%s: it said that all is done", c->s->name);
     close_copy(c);

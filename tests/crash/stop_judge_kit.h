@@ -19,7 +19,7 @@
 char *look(struct larder *db);
 void judge_stop(struct scene *c, int is_full);
 
-/* When nobody is left who stands still: all is as it should be, and who was refused is served. */
+/* When no process stands still any more: all is as it should be, and refused calls now succeed. */
 void judge_end(struct scene *c);
 
 /* The text before, and after each step. */

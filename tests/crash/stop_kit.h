@@ -34,11 +34,11 @@ struct scenario {
     void (*prepare)(struct larder *db);
     void (*act)(struct larder *db, int step);
     int steps;       /* calls of act, with step 0, 1, .. */
-    unsigned stride; /* of the short run: stops at every so many-th store */
-    uint32_t ranks;  /* locks that it must have been stopped with, or this test is blind */
+    unsigned stride; /* of the short run: stops at every stride-th store */
+    uint32_t ranks;  /* locks with which it must have been stopped, or this test is blind */
     /* what a put of the test may need besides, because of what the child is doing */
     uint32_t may_ranks;
-    int is_alone; /* nobody else is to do the child's work: it would leave none to stop in */
+    int is_alone; /* no other process does the child's work: it would leave none to stop in */
 };
 
 #define VARIANTS 2
@@ -61,7 +61,7 @@ struct scene {
     struct halt child;
     char *text[STEPS_MAX + 1];
     int text_count, last_seen;
-    int is_recovery; /* the child recovers a dead slot: nobody else may before it has begun */
+    int is_recovery; /* the child recovers a dead slot: no other process may before it has begun */
     uint32_t timers, ranks_seen;
     uint64_t stops, unnamed, calls, busy, busy_ms, slowest_ms;
 };
@@ -76,7 +76,7 @@ int put_other(struct scene *c, uint32_t i);
 int overwrite(struct scene *c, uint32_t i);
 int change_keys(struct scene *c, uint32_t i);
 
-/* Ever sooner, so that each needs a timer of its own. */
+/* Each expiry is sooner than the last, so that each needs a timer of its own. */
 int expire_sooner(struct scene *c, uint32_t i);
 int set_removal(struct scene *c, uint32_t i);
 int check(struct scene *c, uint32_t i);

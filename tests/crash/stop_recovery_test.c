@@ -17,7 +17,7 @@
 #include "tests/crash/world.h"
 #include "tests/support/until.h"
 
-/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* Of the long run; a usual one is ended by the alarm of criterion_env.c. */
 TestSuite(stop_recovery, .timeout = 3600);
 
 struct dying {
@@ -47,8 +47,8 @@ static uint64_t stores_of(const struct scene *c) {
     return count;
 }
 
-/* A process dies in s, after so many parts of its stores (how many there are differs from segment
- * to segment, as hashes do); another, that recovers it by larder_check(), is stopped at every
+/* A process dies in s, after a given part of its stores (their number differs from segment to
+ * segment, as hashes do). Another process recovers it by larder_check(), and is stopped at every
  * store. */
 static void stop_recovery_of(const struct scenario *s, uint64_t part, uint64_t parts, uint64_t *stops) {
     const struct scenario recovery = {s->name, NULL, check_all, 1, s->stride, 0, s->may_ranks, s->is_alone};

@@ -1,12 +1,13 @@
 /* tests/crash/stop_test.c - for every operation and every store in it: stand still there.
  *
  * Goal     Promise 2, and "nobody waits" for processes that live but stand still: readers go on;
- *          writers that need nothing that the stopped process holds go on; one that needs it gets
- *          LARDER_E_BUSY after its own time limit, hears which process holds what, and has changed
- *          nothing. SIGCONT, and all is well; SIGKILL instead, and all is well, too.
- * Method   A child runs the operation and stops before every store (halt.h); stop_judge_kit.h
- *          judges each stop. Not here: a recovery that stands still (stop_recovery_test.c), one
- *          held thing looked at closely (stop_held_test.c), two that stand still (stop_two_test.c).
+ *          writers that need nothing that the stopped process holds go on. A writer that needs it
+ *          gets LARDER_E_BUSY after its own time limit, is told which process holds what, and has
+ *          changed nothing. After SIGCONT all is well, and after SIGKILL, too.
+ * Method   A child runs the operation and stops before every store (halt.h). stop_judge_kit.h
+ *          judges each stop.
+ * Not here A recovery that stands still (stop_recovery_test.c), one held thing looked at closely
+ *          (stop_held_test.c), two that stand still (stop_two_test.c).
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 #include "tests/crash/world.h"
 #include "tests/support/until.h"
 
-/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* Of the long run; a usual one is ended by the alarm of criterion_env.c. */
 TestSuite(stop, .timeout = 3600);
 
 /* ---- Lives ----------------------------------------------------------------------------------- */

@@ -20,7 +20,7 @@
 #include "tests/crash/world.h"
 #include "tests/support/until.h"
 
-/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* Of the long run; a usual one is ended by the alarm of criterion_env.c. */
 TestSuite(stop_two, .timeout = 3600);
 
 /* ---- One stop -------------------------------------------------------------------------------- */
@@ -67,7 +67,7 @@ static uint64_t stripe_of_world(struct larder *db, int n) {
     return seg_off(&db->seg, &htab_stripe(&v->items, read_hash(v, &key))->lock);
 }
 
-/* An item of another stripe than the first's: else the second waits for that, and never has
+/* An item of another stripe than the first's. Else the second waits for that stripe, and never has
  * anything to undo. */
 static void choose_second_item(int base) {
     struct larder *db = world_open(base);
@@ -116,7 +116,7 @@ static void judge_pair(struct pair *p) {
     p->seen = seen;
 }
 
-/* A child is over: what it was told is what is seen from now on. */
+/* A child is over: the result it got decides what is seen from now on. */
 static void end_of(struct pair *p, struct halt *h, int who) {
     cr_assert(proc_is_exit(h->end, 0) || proc_is_exit(h->end, CHILD_BUSY), "%d: %s", who, proc_text(h->end));
     int is_done = proc_is_exit(h->end, 0);
@@ -145,8 +145,8 @@ static void run_to_end(struct pair *p, struct halt *h, int who, uint64_t step) {
     }
 }
 
-/* The second stops at j, then the first at k, then the second goes on step by step, to its end;
- * then the first. Or is killed. 0: the second has fewer than j stores. */
+/* The second stops at j, then the first at k. Then the second goes on step by step, to its end, and
+ * then the first. Or the second is killed. 0: the second has fewer than j stores. */
 static int try_pair(struct pair *p, uint64_t j, uint64_t k, uint64_t step) {
     open_copy(&p->c);
     p->seen = p->never = 0;
@@ -210,7 +210,7 @@ Test(stop_two, stuck_behind_a_stopped_process) {
     fprintf(stderr, "two stopped: %lu pairs, %lu refused, %lu times stuck; %lu ms\n", (unsigned long)p.pairs,
             (unsigned long)p.refused, (unsigned long)p.stuck, (unsigned long)(until_now_ms() - start_ms));
     cr_assert_gt(p.refused, 0);
-    cr_assert(p.stuck > 0 || COARSE > 1, "nobody was ever stuck"); /* one pair in twenty is */
+    cr_assert(p.stuck > 0 || COARSE > 1, "no process was ever stuck"); /* one pair in twenty is */
     for (int i = 0; i < 4; i++)
         free(p.text[i]);
     close(p.c.base);

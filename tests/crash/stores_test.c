@@ -5,14 +5,14 @@
  *          before it.
  * Method   A child inherits a handle, makes its mapping read-only, and does an operation of
  *          tests/crash/scenarios.h, from taking a slot to giving it back. Each store faults. The
- *          fault's handler looks at the number of crash points passed: since the last store it must
- *          have grown. Then it makes that page writable and lets the processor do this one
+ *          fault's handler looks at the number of crash points passed: it must have grown since the
+ *          last store. Then it makes that page writable and lets the processor do this one
  *          instruction (the trap flag), after which the page is read-only again. In the end there
  *          must be as many stores as points. A store that a compiler made of two, a structure
  *          assigned as a whole, a memcpy: all would fault without a number of their own. A
  *          compare-and-swap that fails faults, too, and is numbered, too.
  * Limits   x86-64, for the trap flag. The expirer's thread blocks all signals (ttl/expirer.c, rule
- *          E3), so its stores are looked at in larder_expire(), which runs the same functions.
+ *          E3), so its stores are tested in larder_expire(), which runs the same functions.
  *          Creating a segment changes a file before it is mapped.
  */
 #include "core/base/crash.h"
@@ -72,7 +72,7 @@ static void note_store(uint64_t off, uint64_t instruction) {
 static void on_fault(int number, siginfo_t *info, void *context) {
     ucontext_t *uc = context;
     unsigned char *at = info->si_addr;
-    if (at < watch->base || at >= watch->base + watch->bytes) { /* a real one */
+    if (at < watch->base || at >= watch->base + watch->bytes) { /* a real fault */
         signal(number, SIG_DFL);
         return;
     }

@@ -2,13 +2,14 @@
 # tests/crash/swap_test.sh - tests the tests: with two steps of the write protocol swapped, a suite
 # must fail.
 #
-# Goal     Each order of core/base/swap.h is noticed by a test when it is wrong, and the test passes
-#          when it is right.
-# Method   The test library does two steps the other way round if LARDER_TEST_SWAP names them. For
-#          each swap, the test that is meant to notice runs with it; all of these tests run without
-#          a swap, too. A swap that no test is named for here fails. That the shipped library has
-#          nothing of it is looked up in its symbols and strings.
-# Usage    tests/crash/swap_test.sh PATH-OF-LARDER        closes with "N passed, N failed"; exit 1 if anything failed
+# Goal     A test notices each order of core/base/swap.h when it is wrong, and passes when it is
+#          right.
+# Method   The test library swaps two steps if LARDER_TEST_SWAP names them. For each swap, the test
+#          that is meant to notice runs with it. All of these tests also run without a swap. A swap
+#          without a test here fails. The symbols and strings of the shipped library must have
+#          nothing of it.
+# Usage    tests/crash/swap_test.sh PATH-OF-LARDER
+#          The last line is "N passed, N failed"; exit 1 if anything failed.
 #
 # Only the plain build does it all: sanitizers find other things, and take minutes for these.
 set -uo pipefail

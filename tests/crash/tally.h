@@ -1,7 +1,7 @@
 /* tests/crash/tally.h - how many deaths a whole suite has tried.
  *
  * Job      Every Criterion test is a process of its own, so each adds a line to a file that the
- *          runner made before the first one; when the last has ended the runner adds them up and
+ *          runner made before the first one. When the last has ended, the runner adds them up and
  *          prints the total.
  */
 #ifndef LARDER_TESTS_CRASH_TALLY_H

@@ -76,7 +76,7 @@ static void show_difference(const char *expected, const char *found) {
     fprintf(stderr, "  expected ...%.100s\n  found    ...%.100s\n", expected, found);
 }
 
-/* V1 and V3. The last step whose text this is, of those that it may be. */
+/* V1 and V3. The last of the allowed steps that has this text. */
 static void look(struct trial *t) {
     char *text = world_dump(t->db);
     int from = t->seen >= 0 ? t->seen : t->acked, to = t->seen >= 0 ? t->seen : t->acked + 1, seen = -1;
@@ -93,8 +93,8 @@ static void look(struct trial *t) {
     free(text);
 }
 
-/* Into every stripe, every index and the wheel: whatever the dead held is in the way of one of
- * them. */
+/* Into every stripe, every index and the wheel: whatever the dead process held is in the way of one
+ * of them. */
 static void write_probes(struct trial *t) {
     const char *names[8];
     uint32_t count;
@@ -130,8 +130,7 @@ static void do_deed(struct trial *t, enum deed deed) {
     cr_assert(until_own_ms() <= start_ms + VERDICT_DEED_MS * SLOW_FACTOR, "%s: %s had to wait", t->where, names[deed]);
 }
 
-/* V5. The step may have made an item's image larger already without anybody seeing it, or not
- * yet. */
+/* V5. The step may have made an item's image larger already without being seen, or not yet. */
 static void compare_counts(const struct trial *t) {
     const struct moment *should = &t->story->at[t->seen], *from = &t->story->at[t->acked], *to = from;
     struct moment is;

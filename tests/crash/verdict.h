@@ -4,10 +4,10 @@
  *          undisturbed run. A verdict is given by a process that was attached all the while: it
  *          goes on at once, and compares.
  * Verdict  V1 At once: every read path shows the state after the last acknowledged step, or the one
- *             after the step that was under way. Nothing else, in no path.
- *          V2 Nobody waits: reads, writes into the same stripes and lists, larder_check() and
+ *             after the step that was under way. No path shows anything else.
+ *          V2 No process waits: reads, writes into the same stripes and lists, larder_check() and
  *             larder_expire() end within VERDICT_DEED_MS, in whatever order they come.
- *          V3 What was seen stands: recovery does not take a published change back, nor publish one
+ *          V3 What was seen stays: recovery does not take a published change back, nor publish one
  *             that was not.
  *          V4 larder_check() is clean: no leaked block, no stale entry, every count right.
  *          V5 There are as many items, index entries and partitions as in the undisturbed run,
@@ -26,8 +26,8 @@
 
 struct moment {
     char *text;
-    uint64_t items, entries,
-        partitions;      /* of all tables; entries and partitions of indexes that are not visible, too */
+    /* of all tables; entries and partitions of hidden indexes, too */
+    uint64_t items, entries, partitions;
     uint64_t item_bytes; /* of the table World; 0 without it */
     uint64_t items_left; /* when everything that can expire has */
 };
@@ -44,8 +44,8 @@ void story_free(struct story *story);
 enum deed { DEED_READ, DEED_WRITE, DEED_CHECK, DEED_EXPIRE, DEED_COUNT };
 
 /* The verdict of `db`, which was attached before the death. `acked` steps were acknowledged. Closes
- * db; the stage is used up.
- * `label`, k and j say in messages where the death was. Fails the test. */
+ * db; the stage is used up. `label`, k and j say in messages where the death was. Fails the test.
+ * */
 void verdict(struct larder *db, const struct stage *stage, const struct story *story, int acked, enum deed first,
              const char *label, uint64_t k, uint64_t j);
 

@@ -1,16 +1,16 @@
 /* tests/crash/wake_test.c - a process that wakes up late, into a world that has moved on.
  *
  * Goal     A process that was stopped before a compare-and-swap, or anywhere else where it holds
- *          nothing or waits for a lock, cannot do harm when it goes on: the lock that it waits for
- *          has had thousands of owners meanwhile, its table was dropped and made anew, bucket
+ *          nothing or waits for a lock, cannot do harm when it goes on. Meanwhile the lock that it
+ *          waits for has had thousands of owners, its table was dropped and made again, bucket
  *          arrays grew, spans were given back and cut for other classes. It gets the lock only when
- *          nobody has it; it acts on the table that it meant, or says that this table is gone.
+ *          no process has it. It acts on the table that it meant, or says that this table is gone.
  * Method   For the locks of every rank: the test holds one, a child (the sleeper) runs a call that
  *          needs it and is stopped before its k-th store, for every k up to the one after which it
- *          has the lock. The lock is let go, and where the sleeper holds nothing the test drops and
- *          creates its table, fills, changes and empties it, and checks everything. Then the test
- *          takes the lock once more, and lets the sleeper go on: it must wait. Then it lets go of
- *          the lock. LARDER_TEST_LONG: ten times as many operations while it sleeps.
+ *          has the lock. The lock is released, and where the sleeper holds nothing the test drops
+ *          and creates its table, fills, changes and empties it, and checks everything. Then the
+ *          test takes the lock once more, and lets the sleeper go on: it must wait. Then it
+ *          releases the lock. LARDER_TEST_LONG: ten times as many operations while it sleeps.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@
 #include "tests/support/testseg.h"
 #include "tests/support/until.h"
 
-/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* Of the long run; a usual one is ended by the alarm of criterion_env.c. */
 TestSuite(wake, .timeout = 3600);
 
 #define STRIPES 4
@@ -82,7 +82,7 @@ struct sleep {
     uint64_t k;
 };
 
-/* The table is looked up before the sleep: it is this one that the call means. */
+/* The table is looked up before the sleep: this is the table that the call means. */
 static int sleep_in_child(void *arg) {
     const struct sleep *s = arg;
     struct larder *db = open_with(s->memfd, PATIENCE_MS);
@@ -122,7 +122,7 @@ static int put_one(struct larder_table *t) {
     return put_item(t, SLEEPERS_ITEM, 30);
 }
 
-/* of a class that nobody else uses: it needs a new span */
+/* of a class that no other process uses: it needs a new span */
 static int put_large(struct larder_table *t) {
     return put_item(t, SLEEPERS_ITEM, 3700);
 }
@@ -163,7 +163,7 @@ static void empty(struct bed *b, int from) {
 }
 
 /* Drops the table and makes another one of the same name, in the same place, on the same stripes.
- * Memory that items had goes to other classes meanwhile. */
+ * Memory of its items goes to other classes meanwhile. */
 static void make_table_anew(struct bed *b) {
     const struct larder_table_def *def;
     struct larder_table_def between = {.name = "Between", .partition = {"id", LARDER_S}};
@@ -234,12 +234,13 @@ static int put_to_sleep(struct bed *b) {
     take(b);
     halt_start(&b->sleeper, sleep_in_child, &sleep, 0);
     cr_assert(UNTIL(halt_has_news(&b->sleeper) || is_waited_for(b), DEADLINE_MS));
-    drop(
-        b); /* one that has gone to sleep in the kernel wakes, and stops before the store that takes the lock, or later */
+    /* A sleeper that waits in the kernel wakes, and stops before the store that takes the lock, or
+     * later. */
+    drop(b);
     return halt_wait(&b->sleeper, DEADLINE_MS);
 }
 
-/* It goes on while the lock is the test's: it must not get it. */
+/* It goes on while the test has the lock: it must not get it. */
 static void wake_up(struct bed *b, enum hold hold) {
     if (hold == HOLDS_THE_LOCK) {
         halt_go_on(&b->sleeper, 0);
@@ -253,8 +254,8 @@ static void wake_up(struct bed *b, enum hold hold) {
     drop(b);
 }
 
-/* Where it holds nothing, everything happens to its table; where it holds something (its stripe, to
- * wait for a list), what can happen without that. */
+/* Where it holds nothing, everything happens to its table. Where it holds something (its stripe, to
+ * wait for a list), only what can happen without that. */
 static void go_through_a_lot(struct bed *b, enum hold hold) {
     int is_refused[8] = {0};
     if (hold == HOLDS_NOTHING) {
@@ -266,7 +267,7 @@ static void go_through_a_lot(struct bed *b, enum hold hold) {
         must_be_clean(b, "while it sleeps");
         return;
     }
-    /* the lock goes through many hands */
+    /* the lock has many owners */
     for (uint64_t i = 0; i < operations(); i++, b->operations++) {
         take(b);
         drop(b);
@@ -402,8 +403,8 @@ static void uuid_of(const char *name, uint32_t flags, uint8_t uuid[16]) {
     larder_close(db);
 }
 
-/* The file is taken away by hand while the destroyer stands still, and somebody makes another
- * segment of that name. */
+/* The file is removed by hand while the destroyer stands still, and another process makes a segment
+ * of that name. */
 Test(wake, a_destroyer_removes_what_it_meant) {
     char name[TESTSEG_NAME_MAX], path[TESTSEG_NAME_MAX + 16];
     uint8_t made[16], found[16];

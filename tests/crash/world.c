@@ -24,8 +24,7 @@ static int64_t clock_of_world(void *arg) {
     return world_now_s;
 }
 
-/* Of core/table/drop_thread.c and ttl/expirer.c: nothing is stored that the scenario does not
- * do. */
+/* Of core/table/drop_thread.c and ttl/expirer.c: nothing is stored but by the scenario. */
 #if LARDER_CRASH_POINTS
 extern _Atomic int drop_test_is_alone;
 extern _Atomic uint64_t expirer_test_turn_ns;
@@ -195,8 +194,9 @@ int world_delete(struct larder *db, int n) {
     return larder_delete(table_of(db), &key, NULL);
 }
 
-/* ---- The text --------------------------------------------------------------------------------------------------------
- * Put together by hand: it is made some hundred thousand times. */
+/* ---- The text -------------------------------------------------------------------------------- */
+
+/* Put together by hand: it is made some hundred thousand times. */
 
 struct text {
     char *at;
@@ -256,8 +256,8 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Scan order is hash order, the same for the same items: sorted only so that a person can read
- * it. */
+/* Scan order is hash order, the same for the same items. Sorted only so that a person can read it.
+ * */
 static void say_scan(struct text *t, struct larder_table *table, struct larder_page *page) {
     char *lines[4096];
     uint32_t count = 0;

@@ -36,8 +36,8 @@ int world_copy(int memfd);
  * N1) is the variant of index i's key, 0 none. `fill` bytes of payload. */
 void world_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s);
 int world_try_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s);
-/* larder_put_if() of an item that is there, expecting what was just read; or with is_late,
- * expecting none, so that it is refused. */
+/* larder_put_if() of an item that exists, expecting what was just read; or with is_late, expecting
+ * none, so that it is refused. */
 int world_put_if(struct larder *db, int n, int keys, unsigned fill, int is_late);
 /* larder_increment() of an attribute: "keys", or "G2S", a sort key. */
 void world_increment(struct larder *db, int n, const char *name, int64_t by);

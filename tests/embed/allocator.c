@@ -1,6 +1,6 @@
 /* tests/embed/allocator.c - a host and its allocators: allocator LIBRARY SEGMENT arenas|none.
  *
- * Method   Linked with jemalloc, handles must take arenas of it; with functions that have
+ * Method   Linked with jemalloc, handles must take arenas of it. With functions that have
  *          jemalloc's names and do nothing (-DEMBED_FALSE), they must not. Either way the library
  *          works, and malloc is the host's own.
  */

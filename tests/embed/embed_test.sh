@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # tests/embed/embed_test.sh LARDER - liblarder.so in programs that were not made for it.
-# Closes with "N passed, N failed".
 #
 # Goal     The library beside the larder command loads by dlopen() in a plain C program, in Python
 #          and in Node, whatever else is in the process, and opens, puts, gets and closes there. The
 #          host does not notice: malloc is its own, the library may be closed at any time, small
-#          stacks do. Where the process has jemalloc, private memory is in arenas of it.
+#          stacks are enough. Where the process has jemalloc, private memory is in its arenas.
 # Method   Small hosts (host.c, allocator.c, stack.c, addon.c, use.py) are built here and run,
-#          without any environment variable. A library of the address sanitizer loads only into
-#          programs that have it too: nothing is tried with one.
+#          without any environment variable. A library with the address sanitizer loads only into
+#          programs that have it, too: then nothing is tried.
+# Usage    The last line is "N passed, N failed".
 set -uo pipefail
 larder=$(realpath "${1:?usage: embed_test.sh LARDER}")
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -20,7 +20,7 @@ passed=0 failed=0
 build=$(dirname "$(dirname "$larder")")
 library=$build/liblarder.so
 scratch=$(mktemp -d)
-segment=$scratch/segment # a file: nothing can stay behind in /dev/shm
+segment=$scratch/segment # a file: nothing stays behind in /dev/shm
 trap 'rm -rf "$scratch"' EXIT
 
 finish() {

@@ -2,10 +2,11 @@
  * SEGMENT [FOLDER].
  *
  * Method   One process for each way; prints what went wrong and exits with 1, or is silent.
- *            plain     dlopen, RTLD_LOCAL             deepbind  with RTLD_DEEPBIND
+ *            plain     dlopen, RTLD_LOCAL
+ *            deepbind  with RTLD_DEEPBIND
  *            thread    loaded and used in a thread with a stack of 64 KB
  *            crowd     after all libraries of FOLDER, which use up the static TLS that is left
- *            loop      loaded and closed 10,000 times, the last time with a handle and an expirer left open
+ *            loop      loaded and closed 10,000 times, the last time with handle and expirer open
  *            twice     two copies (FOLDER/copy.so) on one segment, loaded RTLD_GLOBAL
  *            fork      used, forked, used in the child and in a child of the child
  *            names     this program has functions of the library's names
@@ -61,7 +62,8 @@ static void host_thread(void) {
     pthread_join(thread, NULL);
 }
 
-/* Those with static TLS are refused when it is used up; then nothing is left of it for us. */
+/* Libraries with static TLS are refused when it is used up; then none of it is left for this one.
+ * */
 static void host_crowd(void) {
     char path[4096];
     int loaded = 0, refused = 0;

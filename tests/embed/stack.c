@@ -1,8 +1,8 @@
 /* tests/embed/stack.c - how much of the caller's stack a call takes: stack LIBRARY SEGMENT.
  *
  * Method   Each call runs in a thread whose stack was painted before; what is no longer painted was
- *          used. The calls that every program makes must do with CALL_BYTES_MAX. Others are printed
- *          with STACK_SHOW set, to look at.
+ *          used. The calls that every program makes must stay within CALL_BYTES_MAX. With
+ *          STACK_SHOW set, the others are printed.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -70,7 +70,7 @@ static void run_increment(void) {
     int64_t sum;
     for (int i = 0; i < ITEMS && result == LARDER_OK; i++) {
         struct larder_key key = key_of(i, text);
-        key.partition.bytes -= (size_t)(i % 2); /* items that are there, and new ones */
+        key.partition.bytes -= (size_t)(i % 2); /* existing items, and new ones */
         result = u.larder_increment(t, &key, "n", 1, &sum);
     }
 }

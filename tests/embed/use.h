@@ -1,8 +1,8 @@
 /* tests/embed/use.h - what every host does with the library: open, create a table, put, get,
  * increment, delete, close.
  *
- * Method   Through function pointers, so that the same lines serve a library that was linked and
- *          one that was loaded.
+ * Method   Through function pointers, so that the same lines serve a linked library and a loaded
+ *          one.
  */
 #ifndef LARDER_TESTS_EMBED_USE_H
 #define LARDER_TESTS_EMBED_USE_H
@@ -60,7 +60,7 @@ static inline const char *use_find(struct use *u, void *library) {
         return message;                                                                                                \
     }
 
-/* NULL, or what went wrong. The segment is made if it is missing, and left. */
+/* NULL, or what went wrong. The segment is made if it is missing, and stays. */
 static inline const char *use_segment(const struct use *u, const char *segment) {
     static _Thread_local char message[256];
     const struct larder_options options = {.segment = segment, .flags = LARDER_CREATE, .size_bytes = 8u << 20};

@@ -1,8 +1,8 @@
 /* tests/fuzz/fuzz.h - what all fuzzers share.
  *
- * Job      A fuzzer calls LLVMFuzzerTestOneInput() with bytes that nobody has thought of. A wrong
- *          answer ends it like a crash does: FUZZ_CHECK() says which rule was broken and aborts,
- *          and script/fuzz keeps the input.
+ * Job      A fuzzer calls LLVMFuzzerTestOneInput() with bytes that no person has thought of. A
+ *          wrong answer ends it like a crash does: FUZZ_CHECK() says which rule was broken and
+ *          aborts, and script/fuzz keeps the input.
  */
 #ifndef LARDER_TESTS_FUZZ_H
 #define LARDER_TESTS_FUZZ_H
@@ -33,13 +33,12 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 
 /* A builder that lives as long as the process. The caller keeps it in a static variable. */
 struct larder_builder *fuzz_builder(struct larder_builder **kept);
-/* What is said about a refusal must be said: one short text of whole characters. */
+/* A refusal must have a message: one short text of whole characters. */
 void fuzz_check_message(const char *text);
-/* memcmp, then shorter first: what DynamoDB's order of S and B comes to. An implementation of its
- * own. */
+/* memcmp, then shorter first: DynamoDB's order of S and B. An implementation of its own. */
 int fuzz_compare_bytes(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 
-/* The rest of an input, eaten from the front. Zeros follow its end. */
+/* The rest of an input, consumed from the front. Zeros follow its end. */
 struct fuzz_input {
     const uint8_t *at;
     size_t left;

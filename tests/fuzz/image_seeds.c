@@ -3,7 +3,7 @@
  * Usage    image_seeds FOLDER <items.jsonl
  * Job      Per line two files: the image as a builder makes it, and as a table with the keys PK and
  *          SK and an index on each of GSI1PK/GSI1SK stores it. The corpus of item_decode was made
- *          with this; it has to be made again when the format of images changes.
+ *          with this. It must be made again when the format of images changes.
  */
 #include <jansson.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
 /* tests/fuzz/item_decode_fuzz.c - bytes that may be an item's image.
  *
- * Goal     What item_is_sane() passes, every reader can follow blindly (rule I3 of
- *          core/item/item.h), and it has one form only: taken apart and built again it has the same
+ * Goal     What item_is_sane() accepts, every reader can follow blindly (rule I3 of
+ *          core/item/item.h). It has one form only: taken apart and built again it has the same
  *          bytes. What it refuses is never followed.
  * Method   The input is the image, copied to a block of exactly its size, so that the address
- *          sanitizer sees a byte too far. A mutator of its own puts right what random bytes never
- *          hit (length, directory, size), so that most inputs get past the head and are refused or
- *          passed for what their records say.
+ *          sanitizer sees a byte too far. The fuzzer's own mutator corrects what random bytes never
+ *          hit (length, directory, size), so that most inputs get past the head, and their records
+ *          decide.
  */
 #include "core/base/utf8.h"
 #include "core/item/item_records.h"
@@ -15,7 +15,7 @@
 
 /* ---- The mutator: makes the head agree with the records -------------------------------------- */
 
-/* What is left to walk. A walker of its own: the one in core/ is what is being tested. */
+/* What is left to walk. A walker of its own: the one in core/ is under test. */
 struct walk {
     const uint8_t *at, *end;
     size_t ddb_bytes;
@@ -86,7 +86,7 @@ static int walk_value(struct walk *w, unsigned type, int level) {
     return type == LARDER_BOOL || type == LARDER_NULL;
 }
 
-/* Sets length, directory and size to what the records amount to, as far as they make sense. */
+/* Sets length, directory and size to what follows from the records, as far as they make sense. */
 static void put_right(uint8_t *data, size_t size) {
     struct item_head *h = (struct item_head *)(void *)data;
     h->flags &= ITEM_WIDE | ITEM_TIMED | ITEM_WALKED;
@@ -170,7 +170,7 @@ static void read_value(const struct larder_value *v, int level) {
     }
 }
 
-/* All that is looked up by name or ordinal finds what the iterator finds. */
+/* Every look-up by name or ordinal finds what the iterator finds. */
 static void read_by_name(const struct item_head *h) {
     const struct larder_item *item = (const struct larder_item *)(const void *)h;
     struct larder_iter it;
@@ -216,7 +216,7 @@ static int is_text(struct larder_iter *it) {
     return 1;
 }
 
-/* How many M and L lie in each other. Items of older libraries may have one more than a builder
+/* How deep M and L are nested. Items of older libraries may have one level more than a builder
  * takes today. */
 static unsigned nesting_of(struct larder_iter *it) {
     struct larder_member m;
@@ -290,8 +290,8 @@ static void check_same(const struct item_head *a, const struct item_head *b, con
                "%s has other bytes", what);
 }
 
-/* With all its names, in both orders, and with every second one. Returns the whole one; the caller
- * frees it. */
+/* A projection to all its names, in both orders, and to every second one. Returns the whole one;
+ * the caller frees it. */
 static struct item_head *check_project(const struct item_head *h, const struct item_head *built) {
     static struct bytes names[ITEM_ATTRS_MAX];
     struct item_head *all = calloc(1, item_project_bytes_max(h)), *half = calloc(1, item_project_bytes_max(h));
@@ -310,7 +310,7 @@ static struct item_head *check_project(const struct item_head *h, const struct i
     return all;
 }
 
-/* The shape of a table that stores it with the keys it has. */
+/* The shape of a table that stores the item with the keys it has. */
 static int shape_of(const struct item_head *h, struct item_shape *shape) {
     for (uint32_t i = 0; i < h->attr_count; i++) {
         struct item_record r = item_record_at(item_record(h, i));
@@ -322,7 +322,7 @@ static int shape_of(const struct item_head *h, struct item_shape *shape) {
     return shape->partition.name != NULL;
 }
 
-/* Puts the plain form into a table with the same keys: the key area and the records are what they
+/* Puts the plain form into a table with the same keys: the key area and the records stay as they
  * were. */
 static void check_store(const struct item_head *h, const struct item_head *plain) {
     struct item_shape shape = {.index_count = 0};
@@ -344,8 +344,8 @@ static void check_store(const struct item_head *h, const struct item_head *plain
     free(to);
 }
 
-/* What a page holds: only its head was checked. Every reader stays inside, and says so if it
- * cannot. */
+/* What a page holds: only its head was checked. Every reader stays inside, and says so if it cannot
+ * go on. */
 static void read_loosely(struct larder_iter *it) {
     struct larder_member m;
     struct larder_iter inner;
@@ -387,7 +387,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size >= sizeof *h && item_head_is_sane(h, size))
         check_unchecked(h);
     if (item_is_sane(image, size)) {
-        uint32_t bytes = h->bytes; // NOLINT(clang-analyzer-core.uninitialized.Assign): what is sane was copied
+        /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): a sane image is whole */
+        uint32_t bytes = h->bytes;
         FUZZ_CHECK(bytes <= size && !item_is_sane(image, bytes - 1), "it is sane without its last byte");
         read_by_name(h);
         const struct item_head *built = NULL;

@@ -1,10 +1,10 @@
 /* tests/fuzz/json_item_fuzz.c - DynamoDB JSON: to an item, and back.
  *
- * Goal     Any text is an item or an error that can be read; what is an item prints as the same
- *          values, and what is printed is the same item again, to the byte.
+ * Goal     Any text is an item or a readable error. An item prints as the same values, and what is
+ *          printed is the same item again, to the byte.
  * Method   Two oracles that know jansson and DynamoDB's rules and nothing of items: is_item() says
- *          what must be taken and what refused, is_same() compares the JSON that came with the JSON
- *          that is printed.
+ *          what must be accepted and what refused, is_same() compares the JSON that came in with
+ *          the JSON that is printed.
  */
 #include <jansson.h>
 
@@ -16,7 +16,7 @@
 
 #define LEVELS_MAX 31
 
-/* The type and payload of {"S": "text"}; NULL if this is no value. */
+/* The type and payload of {"S": "text"}; NULL if this is not a value. */
 static const char *type_of(const json_t *json, const json_t **payload) {
     void *member = json_is_object(json) && json_object_size(json) == 1 ? json_object_iter((json_t *)json) : NULL;
     *payload = member ? json_object_iter_value(member) : NULL;
@@ -30,7 +30,7 @@ static int is_number(const json_t *json, uint8_t *to, size_t *bytes) {
            num_encode(json_string_value(json), json_string_length(json), to, bytes) == LARDER_OK;
 }
 
-/* Counts 3 bytes per 4 characters, less the padding; false if it is no base64. */
+/* Counts 3 bytes per 4 characters, less the padding; false if it is not base64. */
 static int is_base64(const json_t *json, size_t *bytes) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     if (!json_is_string(json) || json_string_length(json) % 4)
@@ -47,7 +47,7 @@ static int is_base64(const json_t *json, size_t *bytes) {
         last = (unsigned)(digit - digits);
     }
     *bytes = length / 4 * 3 - padding;
-    /* bits that mean nothing are 0 */
+    /* unused bits are 0 */
     return !(padding == 1 && last & 3) && !(padding == 2 && last & 15);
 }
 
@@ -210,8 +210,7 @@ static void check_print(const struct larder_item *item, const json_t *came) {
     json_decref(printed);
 }
 
-/* The item inside {"Item": {...}}, which is what is meant unless that reads as an attribute called
- * Item. */
+/* The item inside {"Item": {...}}, unless that reads as an attribute called Item. */
 static const json_t *unwrap(const json_t *json, int *is_ambiguous) {
     size_t size;
     const json_t *inner = json_is_object(json) && json_object_size(json) == 1 ? json_object_get(json, "Item") : NULL;
@@ -219,7 +218,8 @@ static const json_t *unwrap(const json_t *json, int *is_ambiguous) {
     *is_ambiguous = 0;
     if (!inner || is_value(inner, 0, &size))
         return json;
-    *is_ambiguous = type_of(inner, &payload) != NULL; /* one member that is named like a type, but is no value */
+    /* one member that is named like a type, but is not a value */
+    *is_ambiguous = type_of(inner, &payload) != NULL;
     return inner;
 }
 

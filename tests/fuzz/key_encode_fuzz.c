@@ -1,12 +1,12 @@
-/* tests/fuzz/key_encode_fuzz.c - key values: which are taken, in which order they lie, and what
+/* tests/fuzz/key_encode_fuzz.c - key values: which are accepted, their order as bytes, and what
  * comes back.
  *
- * Goal     The bytes a key is stored in have DynamoDB's order and give back the value; what
- *          DynamoDB refuses is refused.
+ * Goal     The stored bytes of a key have DynamoDB's order and give back the value. What DynamoDB
+ *          refuses is refused.
  * Method   An input is a type and three values, the second and third after a length each. What the
  *          engine makes of them is compared with an oracle that knows nothing of the encoding:
- *          numbers are compared as decimal texts, S and B byte by byte. Then the values meet where
- *          keys are used: as primary keys, as bounds of a query, as entries of a leaf.
+ *          numbers are compared as decimal texts, S and B byte by byte. Then the values are used
+ *          where keys are used: as primary keys, as bounds of a query, as entries of a leaf.
  */
 #include "core/base/utf8.h"
 #include "core/item/item_records.h"
@@ -155,7 +155,7 @@ static int check_number(struct bytes text, struct decimal *d, uint8_t *encoded, 
     return 1;
 }
 
-/* N1: bytes that pass as a number are the one form of their value. */
+/* N1: bytes that pass as a number are the only form of their value. */
 static void check_raw_number(struct bytes raw) {
     char text[LARDER_NUMBER_TEXT_MAX];
     uint8_t again[NUM_BYTES_MAX];

@@ -1,11 +1,11 @@
-/* tests/fuzz/segment_fuzz.c - a segment with damaged bytes never crashes, hangs or misleads
- * anybody.
+/* tests/fuzz/segment_fuzz.c - a segment with damaged bytes never crashes, hangs or misleads a
+ * process.
  *
  * Input    Byte 0 chooses the template (a sound segment, or one with a writer that died in the
  *          middle), then edits of 8 bytes each (struct damage_edit): which structure, which of
  *          them, which word, what it becomes.
- * Verdict  tests/crash/damage.h. A hang is libFuzzer's -timeout; private memory is the address
- *          sanitizer's to watch.
+ * Verdict  tests/crash/damage.h. libFuzzer's -timeout finds a hang; the address sanitizer watches
+ *          private memory.
  */
 #include <stdint.h>
 #include <string.h>

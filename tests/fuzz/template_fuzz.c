@@ -1,11 +1,11 @@
 /* tests/fuzz/template_fuzz.c - CloudFormation templates and create-table JSON.
  *
- * Goal     Any document is a list of table definitions or an error that can be read. A definition
- *          survives being printed as create-table JSON and read again, being written into a block
- *          and read again, and being made into a table.
+ * Goal     Any document is a list of table definitions or a readable error. A definition survives
+ *          being printed as create-table JSON and read again, being written into a block and read
+ *          again, and being made into a table.
  * Method   The definitions are compared field by field after each of these ways. What the parser
- *          lets pass and the engine does not must be refused by the engine's own check, with a
- *          text, before any segment is touched (rule T3).
+ *          accepts and the engine does not must be refused by the engine's own check, with a text,
+ *          before any segment is touched (rule T3).
  */
 #include <jansson.h>
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# tests/house/files_test.sh - one finds the test of a file, and reads a file in one sitting.
+# tests/house/files_test.sh - each file names its test, and can be read in one sitting.
 #
-# Method   Reads the heads (the first comment) of all sources of the engine. Of a pair, x.h and x.c, one head is enough.
-#          Wrong ones that are planted in a copy must be found.
-# Usage    tests/house/files_test.sh          closes with "N passed, N failed"; exit 1 if anything failed
+# Method   Reads the heads (the first comment) of all sources of the engine. Of a pair, x.h and x.c,
+#          one head is enough. Wrong ones that are planted in a copy must be found.
+# Usage    tests/house/files_test.sh          the last line is "N passed, N failed"; exit 1 if
+#                                             anything failed
 #          tests/house/files_test.sh --wide   lists the comment lines that are too wide
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
@@ -45,7 +46,7 @@ missing() {
   ) | grep -v '^tests/house/files_test.sh' | LC_ALL=C sort -u
 }
 
-# All that is written by hand, but for larder.h and its frozen copy, which users read from top to bottom.
+# All that is written by hand, except larder.h and its frozen copies, which may be long.
 sources() {
   find bench cli core examples include index script tests ttl ./*.c ./*.build ./*.md -type f \
     -not -path '*/corpus/*' -not -path '*/results/*' -not -name '*.dict' -not -path include/larder.h \
@@ -58,7 +59,7 @@ too_long() {
   done)
 }
 
-# Lines that are nothing but comment.
+# Lines that are only comment.
 too_wide() {
   (cd "$1" && { sources && echo include/larder.h; } | grep '\.[ch]$' | while read -r file; do
     awk -v file="$file" -v max=$columns_max '
@@ -69,7 +70,7 @@ too_wide() {
   done)
 }
 
-plant() { # NAME CHECK: does it in $work/copy, which the check must find
+plant() { # NAME CHECK: the check must find what was planted in $work/copy
   verdict "$1" "$([[ -n $("$2" "$work/copy") ]] || echo "nothing was said")"
 }
 

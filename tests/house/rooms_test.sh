@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# tests/house/rooms_test.sh - every include points down: a room of the engine knows only those below it.
+# tests/house/rooms_test.sh - every include points down: a room includes only rooms below it.
 #
-# Method   Reads all #include lines. The rooms of core/ and their order are those of core/meson.build; index/ and ttl/ stand above
-#          core/ and never include each other; cli/ and examples/ know larder.h alone. Wrong arrows that are planted
-#          in a copy must be found. Each README of a room names its files. That no room calls into one above it is for the linker: core/rooms.c.
-# Usage    tests/house/rooms_test.sh        closes with "N passed, N failed"; exit 1 if anything failed
+# Method   Reads all #include lines. The rooms of core/ and their order are those of
+#          core/meson.build; index/ and ttl/ stand above core/ and never include each other; cli/
+#          and examples/ know larder.h alone. Each README of a room names its files. Wrong arrows
+#          that are planted in a copy must be found.
+# Not here That no room calls into one above it: the linker checks that (core/rooms.c).
+# Usage    tests/house/rooms_test.sh
+#          The last line is "N passed, N failed"; exit 1 if anything failed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 passed=0 failed=0
@@ -51,7 +54,7 @@ arrows() {
       }'
 }
 
-# outsiders FOLDER: includes of the engine in what shall know larder.h alone.
+# outsiders FOLDER: includes of the engine where only larder.h is allowed.
 outsiders() {
   (cd "$1" && grep -rHE '^#include "(core|index|ttl)/' --include='*.[ch]' cli examples 2>/dev/null)
 }
@@ -73,7 +76,7 @@ unlisted() {
   done
 }
 
-plant() { # NAME FILE HEADER CHECK: a copy of the sources with one include more, which the check must find
+plant() { # NAME FILE HEADER CHECK: a copy with one more include, which the check must find
   rm -rf "$work/copy" && mkdir "$work/copy" && cp -r core index ttl cli examples "$work/copy"
   echo "#include \"$3\"" >>"$work/copy/$2"
   verdict "$1" "$([[ -n $("$4" "$work/copy") ]] || echo "$2 includes $3, and nothing was said")"

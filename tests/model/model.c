@@ -37,7 +37,8 @@ struct larder_value value_of(const struct run *r, int column, int64_t value, cha
     else if (col_types[column] == LARDER_N)
         snprintf(text, TEXT_MAX, "%lld", (long long)value);
     else
-        snprintf(text, TEXT_MAX, "%.*s", (int)value, "xxyxyy"); /* x, xx, xxy: beginnings of each other */
+        /* x, xx, xxy: prefixes of each other */
+        snprintf(text, TEXT_MAX, "%.*s", (int)value, "xxyxyy");
     if (col_types[column] == LARDER_N)
         return larder_num(text);
     return col_types[column] == LARDER_B ? larder_bin(text, strlen(text)) : larder_str(text);

@@ -34,7 +34,7 @@ struct row {
     int64_t value[COL_COUNT];
 };
 
-/* The indexes, in the order in which they come to be: the first two with the table. */
+/* The indexes, in the order of their creation: the first two with the table. */
 struct plan {
     const char *name;
     int partition, sort; /* columns; partition -1: the table's; sort -1: none */
@@ -49,7 +49,7 @@ static const struct plan plans[] = {
 #define PLANS (sizeof plans / sizeof *plans)
 #define PLANS_AT_FIRST 2u
 
-/* What outlives a worker. Partition keys begin with its number, so that nobody else's items are
+/* What outlives a worker. Partition keys begin with its number, so that only its own items are
  * under them. */
 struct model {
     uint32_t owner;
@@ -71,7 +71,7 @@ struct run {
     int64_t now_s;
 };
 
-/* Says which call of which worker it was, and aborts: a child has no other way. */
+/* Prints which call of which worker it was, and aborts: a child has no other way. */
 void run_fails(const struct run *r, const char *what);
 #define MUST(condition)                                                                                                \
     do {                                                                                                               \
@@ -83,10 +83,10 @@ int64_t run_clock(void *arg);
 int row_partition(int n);
 void partition_text(const struct run *r, int partition, char text[TEXT_MAX]);
 
-/* Sort keys of which some are others' beginnings. */
+/* Sort keys, some of which are prefixes of others. */
 void sort_text(int n, char text[TEXT_MAX]);
 
-/* The value of a column as it is given, and in text as it is read. */
+/* The value of a column for a put, and as text for a read. */
 struct larder_value value_of(const struct run *r, int column, int64_t value, char text[TEXT_MAX]);
 int is_expired(const struct run *r, const struct row *row);
 int is_visible(const struct run *r, const struct row *row);
@@ -95,14 +95,14 @@ int is_visible(const struct run *r, const struct row *row);
 int is_in_index(const struct row *row, const struct plan *plan, int *is_unfit);
 const struct larder_item *build(const struct run *r, int n, const struct row *row);
 
-/* The item is this row, and has nothing else. */
+/* The item is this row, and has no other attribute. */
 int is_row(const struct run *r, const struct larder_item *item, int n, const struct row *row);
 
 /* Which row of ours an item is, or -1: another worker's. */
 int row_number(const struct run *r, const struct larder_item *item);
 struct larder_key row_key(const struct run *r, int n, char pk[TEXT_MAX], char sk[TEXT_MAX]);
 
-/* model_query.c: a random query, and one of an index that is not there. */
+/* model_query.c: a random query, and one of an index that does not exist. */
 void do_query(struct run *r);
 void do_query_of_none(struct run *r);
 

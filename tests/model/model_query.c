@@ -10,7 +10,7 @@
 #include "tests/model/model.h"
 #include "tests/support/rng.h"
 
-/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* Of the long run; a usual one is ended by the alarm of criterion_env.c. */
 TestSuite(, .timeout = 3600);
 
 struct query {
@@ -70,7 +70,7 @@ static int is_wanted(const struct run *r, const struct query *q, int n) {
     return is_in_range(q, sort);
 }
 
-/* A sort value of the right kind; not necessarily one that there is. */
+/* A sort value of the right type; not necessarily a stored one. */
 static struct larder_value random_sort(struct run *r, const struct query *q, char text[TEXT_MAX]) {
     if (q->plan)
         return value_of(r, q->plan->sort, 1 + (int64_t)rng_below(&r->rng, 6), text);

@@ -1,12 +1,12 @@
 /* tests/model/model_test.c - the whole API against a plain model, call by call.
  *
  * Goal     Whatever calls come in whatever order, each returns what a plain array of rows would
- *          give. And the same when several processes do so at once, each with keys of its own, and
- *          are killed now and then.
+ *          give. The same holds when several processes do so at once, each with keys of its own,
+ *          and are killed now and then.
  * Method   Many repetitions: two stripes, leaves of four entries; model.h has the rows,
  *          model_query.c the queries. One process: tables come and go, indexes are added, the TTL
  *          attribute changes, the clock moves, larder_check() now and then. Many: a worker's rows,
- *          and the one it is about to change, lie in memory that outlives it; its successor finds
+ *          and the one it is about to change, are in memory that outlives it. Its successor finds
  *          out whether that change happened, and goes on. LARDER_SEED repeats a run;
  *          LARDER_TEST_LONG makes it minutes.
  */
@@ -27,7 +27,7 @@
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
 
-/* of the long run; a usual one is ended by the alarm of criterion_env.c */
+/* Of the long run; a usual one is ended by the alarm of criterion_env.c. */
 TestSuite(model, .timeout = 3600);
 
 /* ---- Writes ---------------------------------------------------------------------------------- */
@@ -59,15 +59,15 @@ static void begin_change(struct run *r, int n, const struct row *after) {
     atomic_store(&r->m->pending, n);
 }
 
-/* Dead in the middle of it: the row in the table is r->m->after still, which is what a successor
- * looks for. */
+/* After a death in the middle the row in the table may be r->m->after: a successor looks for that.
+ * */
 static void end_change(struct run *r, int is_done) {
     if (is_done)
         r->m->row[atomic_load(&r->m->pending)] = r->m->after;
     atomic_store(&r->m->pending, -1);
 }
 
-/* A page that was given to receive the item that was there. */
+/* A page that is given to receive the old item. */
 static void must_hold(const struct run *r, const struct larder_page *page, int n, const struct row *before,
                       int was_visible) {
     MUST(larder_page_count(page) == (uint32_t)was_visible);
@@ -91,8 +91,8 @@ static void do_put(struct run *r, int n) {
     end_change(r, !is_refused);
 }
 
-/* Compares with what was just read, or with a copy that a put of the same made old, or expects
- * nothing. */
+/* Compares with what was just read, or with a copy that a put of the same item made outdated, or
+ * expects no item. */
 static void do_put_if(struct run *r, int n) {
     struct row before = r->m->row[n], after = random_row(r);
     char pk[TEXT_MAX], sk[TEXT_MAX];
@@ -103,7 +103,7 @@ static void do_put_if(struct run *r, int n) {
     is_late = was_visible && rng_is_one_in(&r->rng, 3);
     if (is_late && rng_is_one_in(&r->rng, 2))
         expected = NULL;
-    else if (is_late) { /* the same item in another version, unless an index came to be that does not take it */
+    else if (is_late) { /* the same item in another version, unless an added index refuses it */
         int result = larder_put(r->t, expected, NULL);
         MUST(result == LARDER_OK || result == LARDER_E_INVAL);
         is_late = result == LARDER_OK;
@@ -124,8 +124,8 @@ static void do_put_if(struct run *r, int n) {
     end_change(r, wanted == LARDER_OK);
 }
 
-/* Of a number that is there, or is not, or an item that is not; maybe a sort key of an index, or an
- * expiry. */
+/* Of a number that exists, or does not, or an item that does not; maybe a sort key of an index, or
+ * an expiry. */
 static void do_increment(struct run *r, int n) {
     static const int columns[] = {COL_GN, COL_EXP1, COL_EXP2, COL_VERSION};
     int column = columns[rng_below(&r->rng, 4)], is_unfit, is_refused, was_visible = is_visible(r, &r->m->row[n]);
@@ -287,8 +287,8 @@ static void forget_expired(struct run *r) {
 static void do_set_ttl(struct run *r) {
     static const int columns[] = {COL_EXP1, COL_EXP2, -1};
     int column = columns[rng_below(&r->rng, 3)];
-    /* What has expired by the old attribute would live again by the new one, if it has not been
-     * removed yet. */
+    /* Items that have expired by the old attribute would live again by the new one, if they have
+     * not been removed yet. */
     MUST(larder_expire(r->db, 0, NULL) == LARDER_OK);
     forget_expired(r);
     MUST(larder_ttl_set(r->t, column >= 0 ? col_names[column] : NULL) == LARDER_OK);

@@ -11,7 +11,7 @@
 #define NUMBER_STEP 7      /* number keys are 7 apart, and some are negative */
 
 const char *content_wrong(const char *format, ...) {
-    static _Thread_local char texts[2][512]; /* by turns: a message may quote the one before */
+    static _Thread_local char texts[2][512]; /* alternating: a message may quote the one before */
     static _Thread_local unsigned turn;
     char *text = texts[turn++ % 2];
     va_list args;
@@ -175,7 +175,7 @@ int content_build(struct larder_builder *b, const struct content_source *from, u
 
 /* ---- Taking an item apart -------------------------------------------------------------------- */
 
-/* The attribute is this value; NULL: it has none of that name. */
+/* The attribute has this value; NULL: the item has no attribute of that name. */
 static int has_value(const struct larder_item *item, const char *name, const struct larder_value *expected) {
     struct larder_value v;
     char number[LARDER_NUMBER_TEXT_MAX];
@@ -214,7 +214,7 @@ static int has_index_key(const struct content_source *from, const struct larder_
            (!sort_names[i] || has_value(item, sort_names[i], is_in ? &sort : NULL));
 }
 
-/* The key that an item says it has; -1: none of ours. */
+/* The key that an item says it has; -1: not one of ours. */
 static int64_t key_number(const struct content_source *from, const struct larder_item *item) {
     struct larder_value v;
     char text[16];
@@ -242,7 +242,7 @@ const char *content_read(const struct content_source *from, int index, const str
     if (key_is < 0 || key_is > UINT16_MAX)
         return content_wrong("an item without a key");
     if (larder_item_get(item, "serial", &v) || larder_value_int64(&v, &number) || number <= 0 || number > UINT32_MAX)
-        return content_wrong("an item that nobody wrote, key %d", (int)key_is);
+        return content_wrong("an item that was never written, key %d", (int)key_is);
     *key = (uint32_t)key_is;
     *serial = (uint32_t)number;
     content_of(from, *key, *serial, &c);

@@ -1,13 +1,13 @@
 /* tests/support/content.h - what the n-th write of a key puts there.
  *
  * Job      A write's contents are a function of (seed, key, serial): nothing (it was a delete), or
- *          an item that names its serial. So whoever reads an item can tell whether it is wholly
- *          what one write put there, whoever wrote it. Which write a read may show is not judged
- *          here, but by history.h (one writer a key) and tests/torture/shared.h (many).
+ *          an item that names its serial. So a reader can tell whether an item is wholly what one
+ *          write put there, whichever process wrote it. Which write a read may show is judged by
+ *          history.h (one writer a key) and tests/torture/shared.h (many).
  * States   A write changes none to four of the index keys (each index half as often as the one
  *          before), the size and the expiry (one key in four has one), or deletes.
  * Shapes   Primary keys are strings, a number, or bytes and a number. All items have the attributes
- *          of all four indexes (those that they are not in, left out), whichever of them the table
+ *          of all four indexes (except of those that they are not in), whichever indexes the table
  *          has.
  */
 #ifndef LARDER_TESTS_SUPPORT_CONTENT_H
@@ -68,8 +68,8 @@ unsigned content_partition_of(const struct content_source *from, uint32_t key);
 struct larder_value content_partition(const struct content_source *from, int index, unsigned partition,
                                       char text[CONTENT_TEXT_MAX]);
 
-/* The item of a write. expires_s: 0 for never; stands in "exp". LARDER_OK or what
- * larder_builder_finish() said. */
+/* The item of a write. expires_s: 0 for never; it is the attribute "exp". LARDER_OK or the result
+ * of larder_builder_finish(). */
 int content_build(struct larder_builder *b, const struct content_source *from, uint32_t key, uint32_t serial,
                   const struct content *c, int64_t expires_s, const struct larder_item **item);
 

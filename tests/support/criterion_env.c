@@ -4,8 +4,8 @@
  * Job      Criterion runs each test in a process of its own: it executes the suite's program again,
  *          and hands memory over at an address that it picks with rand_r() between 0x200000000000
  *          and 0x600000000000. So:
- *          - The thread sanitizer allows a program only some address ranges, of which that span
- *            holds one. There, rand_r() is replaced by one that always picks inside it.
+ *          - The thread sanitizer allows a program only some address ranges, and that span holds
+ *            one of them. There, rand_r() is replaced by one that always picks inside it.
  *          - The test's process has a thread besides the test's own (for Criterion's messages), so
  *            for the sanitizer every fork() is one of a threaded process: die_after_fork=0 lets the
  *            child start threads. GCC's runtime cannot do that, clang's can, but it does not watch
@@ -13,9 +13,10 @@
  *          - A report after the test's last line comes too late to fail the test. Hence
  *            halt_on_error, and run_suite counts the report files as failures, those of forked
  *            children and leaks included.
- *          Criterion's --timeout does nothing, so each test's process is given an alarm: LARDER_TEST_TIMEOUT_S
- *          seconds, by default 600: it ends what hangs, and a loaded machine is no failure. A suite
- *          states its own, shorter deadline: TestSuite(skl, .timeout = 20 * SLOW_FACTOR).
+ *          Criterion's --timeout does nothing, so each test's process is given an alarm:
+ *          LARDER_TEST_TIMEOUT_S seconds, by default 600. It ends what hangs; a loaded machine is
+ *          not a failure. A suite states its own, shorter deadline: TestSuite(skl, .timeout = 20 *
+ *          SLOW_FACTOR).
  */
 #include <stdlib.h>
 #include <unistd.h>

@@ -110,7 +110,7 @@ int history_write(struct history_client *c, uint32_t key) {
 
 /* ---- Judging what was read ------------------------------------------------------------------- */
 
-/* One read: what could be seen of each key, and what was. */
+/* One read: what could be seen of each key, and what was seen. */
 struct look {
     struct history_client *c;
     int index, partition; /* -1: the table; partition -1: no query but a get or scan */
@@ -154,8 +154,7 @@ static const char *look_path(const struct look *l) {
     return text;
 }
 
-/* A key was not seen: there must be a moment of the look at which it was not there to be seen, or
- * it moved. */
+/* A key was not seen: at some moment of the look it must not have been there, or it moved. */
 static const char *judge_absent(const struct look *l, uint32_t key) {
     struct content s, first;
     state_of(l->c->h, key, l->from[key], &first);
@@ -201,10 +200,11 @@ static const char *look_item(const struct look *l, const struct larder_item *ite
     const char *what = content_read(&from, l->partition >= 0 ? l->index : -1, item, key, serial);
     if (what)
         return content_wrong("%.200s, in a %s", what, look_path(l));
-    return *key < l->c->h->key_count ? NULL : content_wrong("key %u, which nobody wrote, in a %s", *key, look_path(l));
+    return *key < l->c->h->key_count ? NULL
+                                     : content_wrong("key %u, which was never written, in a %s", *key, look_path(l));
 }
 
-/* Whether two items may stand in this order. */
+/* Whether two items may be in this order. */
 static int is_ordered(const struct look *l, uint32_t a, uint32_t b, int is_descending) {
     struct content_source from = source_of(l->c->h);
     struct content s, t;

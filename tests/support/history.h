@@ -1,16 +1,17 @@
-/* tests/support/history.h - a table whose every read can be judged, whoever writes at the same
- * time, and dies at it.
+/* tests/support/history.h - a table whose every read can be judged, whichever processes write at
+ * the same time, and die at it.
  *
  * Job      What a key holds after its n-th write is a function of (seed, key, n): nothing, or an
  *          item that names n in its attribute "serial". Writers note n as begun before the call and
  *          as acknowledged after it, in memory outside the segment. A read that began when a was
- *          acknowledged and ended when b had begun must show one of a..b: so every get, query and
+ *          acknowledged and ended when b had begun must show one of a..b. So every get, query and
  *          scan can be judged at once, beside writers and after deaths. (CacheLib's ValueHistory.)
- * Picture  key k:   acked ---- may be seen ---- begun          equal: exactly this one, through every path
+ * Picture  key k:  acked ---- may be seen ---- begun     equal: exactly this one, through every
+ *          path
  * States   A write of a key changes none to four of its index keys (each index half as often as the
  *          one before), its size, its expiry (one key in four has one), or deletes it.
- * Rules    Y1 A key has one writer at a time. Y2 After a writer's death history_settle() its keys
- *             before anyone writes them.
+ * Rules    Y1 A key has one writer at a time.
+ *          Y2 After a writer's death history_settle() its keys before another process writes them.
  *          Y3 Nothing here asserts: functions return NULL or a text that says what is wrong, so
  *             that children can use them.
  */
@@ -26,14 +27,14 @@
 #define HISTORY_TABLE "History"
 #define HISTORY_KEYS_MAX 128u
 #define HISTORY_EPOCH_S INT64_C(1700000000) /* the clock starts here */
-#define HISTORY_EXPIRY_SPAN 64              /* items expire at up to so many seconds later */
+#define HISTORY_EXPIRY_SPAN 64              /* items expire at most as many seconds later */
 
 /* In memory that all processes of the test share. */
 struct history {
     uint64_t seed;
     uint32_t key_count, fill_max;
     _Atomic int64_t now_s;
-    _Atomic uint32_t is_over; /* set by the test: its children shall end */
+    _Atomic uint32_t is_over; /* set by the test: its children are to end */
     struct {
         _Atomic uint32_t acked, begun; /* number of the last write; 0: never written */
     } key[HISTORY_KEYS_MAX];
@@ -62,8 +63,8 @@ int history_table_create(struct larder *db);
 int history_attach(struct history_client *c, struct history *h, struct larder *db);
 void history_detach(struct history_client *c);
 
-/* The next write of a key: LARDER_OK or what larder_put() or larder_delete() said; then nothing has
- * happened to the key. */
+/* The next write of a key: LARDER_OK or the result of larder_put() or larder_delete(); on failure
+ * the key is unchanged. */
 int history_write(struct history_client *c, uint32_t key);
 /* After a writer's death: finds out whether its last writes of these keys happened. */
 const char *history_settle(struct history_client *c, uint32_t first, uint32_t count);

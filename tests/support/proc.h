@@ -1,13 +1,13 @@
 /* tests/support/proc.h - child processes of a test: start, wait with a deadline, kill by pid.
  *
- * Job      A child is a function run after fork() or a program; its end is told apart as exit code,
+ * Job      A child is a function run after fork() or a program. Its end is told apart as exit code,
  *          signal, or stuck.
  * Rules    P1 Every wait has a deadline. A child that misses it is killed and reaped: no test
  *             leaves a process behind.
- *          P2 A child dies with the thread that started it (PR_SET_PDEATHSIG): start them from the
- *             test's own thread.
+ *          P2 A child dies with the thread that started it (PR_SET_PDEATHSIG): start children from
+ *             the test's own thread.
  *          P3 Only pids returned by proc_fork() and proc_exec() are ever signalled.
- *          P4 In a forked child cr_assert() must not be used, it would report through its parent's
+ *          P4 A forked child must not use cr_assert(), which would report through its parent's
  *             pipe: return a number from the function, or use PROC_CHECK().
  * Tests    tests/unit/support/support_test.c
  */

@@ -1,11 +1,11 @@
-/* tests/support/rng.h - random numbers that can be had again.
+/* tests/support/rng.h - random numbers that can be repeated.
  *
  * Job      xoshiro256** seeded by splitmix64 (Blackman and Vigna): same seed, same numbers, on
  *          every machine.
  * Rules    R1 A random test takes its seed from rng_test_seed(), which prints it before the first
  *             number is drawn.
- *          R2 LARDER_SEED repeats a run. Without it the seed is a constant, so that everybody's
- *             failure is the same failure; with LARDER_TEST_LONG it is fresh.
+ *          R2 LARDER_SEED repeats a run. Without it the seed is a constant, so that a failure is
+ *             the same for everybody; with LARDER_TEST_LONG it is fresh.
  */
 #ifndef LARDER_TESTS_SUPPORT_RNG_H
 #define LARDER_TESTS_SUPPORT_RNG_H

@@ -1,7 +1,7 @@
 /* tests/support/testseg.h - a fresh segment for a test.
  *
- * Job      Opens a segment of the wanted size and number of stripes that nobody else uses, through
- *          larder_open() only.
+ * Job      Opens a segment of the wanted size and number of stripes that no other test uses,
+ *          through larder_open() only.
  * Rules    T1 A memfd segment ends with its last process. A named one is removed by
  *             testseg_destroy(), and if the test dies before that, by run_suite, which gives every
  *             run a prefix of its own (LARDER_TEST_PREFIX).
@@ -28,7 +28,7 @@ void testseg_name(char name[TESTSEG_NAME_MAX]);
 /* A new named segment, for tests in which other processes open it themselves. */
 struct larder *testseg_open_named(const char *name, uint64_t size_bytes, uint32_t stripe_count);
 
-/* Removes a named segment, whatever state it is in; none of that name is fine. */
+/* Removes a named segment, whatever state it is in; a missing one is fine. */
 void testseg_destroy(const char *name);
 
 #endif

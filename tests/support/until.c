@@ -28,8 +28,8 @@ static uint64_t queued_ns(void) {
     return ns;
 }
 
-/* Both figures shall be of the same moment. On a machine so loaded that they never are, it does not
- * go back at least. */
+/* Both figures should be of the same moment. On a machine so loaded that they never are, at least
+ * the result does not go back. */
 uint64_t until_own_ms(void) {
     static _Thread_local uint64_t last_ns;
     uint64_t now = 0, before, after = queued_ns();

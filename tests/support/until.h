@@ -14,13 +14,13 @@
 
 /* Monotonic clock. */
 uint64_t until_now_ms(void);
-/* The same clock without the time in which the calling thread was ready to run and had no core.
- * What a call takes by it says something about the call on a loaded machine, too: upper limits of
- * time are judged by it. */
+/* The same clock without the time in which the calling thread was ready to run and had no core. So
+ * the time of a call means something on a loaded machine, too: upper limits of time are judged by
+ * it. */
 uint64_t until_own_ms(void);
 /* The moment deadline_ms from now, stretched by SLOW_FACTOR. */
 uint64_t until_deadline(uint32_t deadline_ms);
-/* Gives the CPU away for a fifth of a millisecond. */
+/* Yields the CPU for a fifth of a millisecond. */
 void until_pause(void);
 
 /* 1 as soon as the condition holds, 0 if it does not within the deadline. */

@@ -1,8 +1,9 @@
 /* tests/torture/audit.c - looks at a segment at rest. See torture.h.
  *
  * Job      Once the workers pause or are dead: larder_check() finds nothing wrong, everything is as
- *          the history says, no slot belongs to the dead. Emptied, what is in use is what an empty
- *          segment needs: nothing has leaked, by a count that larder_check() does not make.
+ *          the history says, no slot belongs to a dead process. After everything is deleted, as
+ *          much is in use as an empty segment needs: nothing has leaked, by a count that
+ *          larder_check() does not make.
  * Counted  Stripes (they stay with their catalog entry), definitions and bucket arrays (they keep
  *          the size they once needed) are subtracted one by one, not measured.
  */
@@ -12,7 +13,7 @@
 #include "core/table/db.h"
 #include "tests/torture/torture.h"
 
-#define ROUNDS 20u /* each key is written so often before the empty segment is measured */
+#define ROUNDS 20u /* each key is written as often before the empty segment is measured */
 #define SLOTS_MAX 1024u
 
 static void must_be_clean(struct client *c) {
@@ -42,7 +43,7 @@ static void must_have_no_dead_slots(struct client *c) {
         client_wrong(c, content_wrong("audit: %u slots are in use", count));
 }
 
-/* Blocks of the catalog's entry, whether a table is there or not. */
+/* Blocks of the catalog's entry, with or without a table. */
 static uint64_t entry_bytes(const struct seg *s, uint32_t ordinal) {
     struct table_shm *t = seg_table(s, ordinal);
     uint64_t offs[] = {SHM_LOAD(&t->items_off), SHM_LOAD(&t->partitions_off), SHM_LOAD(&t->schema_off)}, bytes = 0;
@@ -68,7 +69,7 @@ static uint64_t used_bytes(struct client *c) {
     return segment.used_bytes - known;
 }
 
-/* Everything deleted; timers of what was deleted stay until their second has come. */
+/* Deletes everything. Timers of deleted items stay until their second has come. */
 static uint64_t empty_and_measure(struct client *c) {
     for (uint32_t table = 0; table < TABLES; table++)
         for (uint32_t key = 0; key < client_keys(c, table); key++)

@@ -39,8 +39,8 @@ void client_wrong(struct client *c, const char *what) {
     end_with(c, what, EXIT_WRONG);
 }
 
-/* A patient client that is told "busy" has waited for longer than anybody was stopped: for the
- * dead, or for ever. */
+/* A patient client that gets LARDER_E_BUSY has waited longer than any process was stopped: for a
+ * dead one, or for ever. */
 void client_failed(struct client *c, const char *call, int result) {
     end_with(c, content_wrong("%s: %s: %s", call, larder_result_name(result), larder_error()),
              result == LARDER_E_BUSY ? EXIT_STUCK : EXIT_WRONG);

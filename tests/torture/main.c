@@ -14,7 +14,7 @@
 #define SECONDS_USUAL 20u
 #define WORKERS_USUAL 6u
 #define SEGMENT_MB_USUAL 12u
-#define HOG_BYTES_USUAL 150000u /* of segment for each large item: all of them do not fit */
+#define HOG_BYTES_USUAL 150000u /* of segment for each large item: not all of them fit */
 
 static void usage(void) {
     fprintf(

@@ -1,9 +1,9 @@
 /* tests/torture/operations.c - writes and changes of tables, each noted in the history, each answer
  * judged. See torture.h.
  *
- * Answers  LARDER_E_FULL is allowed to what needs memory; LARDER_E_BUSY to an impatient client
- *          alone. Both, and "no such table", must have changed nothing: the write is noted as
- *          refused, and if anybody ever sees it, that is wrong.
+ * Answers  LARDER_E_FULL is allowed for calls that need memory, LARDER_E_BUSY only for an impatient
+ *          client. Both, and "no such table", must have changed nothing: the write is noted as
+ *          refused, and if any process ever sees it, that is wrong.
  */
 #include <stdio.h>
 
@@ -31,7 +31,7 @@ static void refused(struct client *c, struct shared_note *note, uint32_t table) 
 
 /* ---- Items ----------------------------------------------------------------------------------- */
 
-/* Serials whose contents are not wanted are given back unused. */
+/* Serials of unused contents are given back unused. */
 static void take_wanted(struct client *c, uint32_t table, uint32_t key, enum want want, struct shared_note *note,
                         struct content *content) {
     struct content_source from = client_source(c, table);

@@ -1,9 +1,9 @@
 /* tests/torture/reads.c - reads by every path, each judged against the history. See torture.h and
  * shared.h.
  *
- * Method   A read notes the tick before and after, takes apart each item it was given (is it wholly
- *          what one write put there, under a key of the path that was asked, in order, not twice),
- *          and then asks of each key whether what was seen, or that nothing was, is possible.
+ * Method   A read notes the tick before and after. It takes apart each item it was given: is it
+ *          wholly what one write put there, under a key of the path that was asked, in order, not
+ *          twice? Then it asks of each key whether what was seen, or that nothing was, is possible.
  *          Several pages are judged as one long read.
  */
 #include <string.h>
@@ -37,7 +37,7 @@ static void look_begin(struct look *l, struct client *c, uint32_t table, int ind
     shared_read_begin(c->h, &l->r);
 }
 
-/* What the time of the read means for what has expired. */
+/* What the time of the read means for expired items. */
 static void look_time(struct look *l) {
     const struct torture_table *t = &torture_tables[l->table];
     l->is_visible_expired =
@@ -112,8 +112,8 @@ static void look_item(struct look *l, const struct larder_item *item, int is_des
         look_wrong(l, content_wrong("key %u comes twice: writes %u and %u", key, l->seen[key], serial));
     look_order(l, key, serial, is_descending);
     l->seen[key] = serial;
-    l->expiry[key] =
-        l->partition >= 0 && l->index == CONTENT_NUMBER_INDEX ? -1 : content_expiry(item); /* not projected */
+    /* -1: not projected */
+    l->expiry[key] = l->partition >= 0 && l->index == CONTENT_NUMBER_INDEX ? -1 : content_expiry(item);
 }
 
 static void look_page(struct look *l, int is_descending) {
@@ -126,8 +126,8 @@ static void look_page(struct look *l, int is_descending) {
 
 /* ---- Judging --------------------------------------------------------------------------------- */
 
-/* Whether this write may be why the key was not seen. Items that moved while a query went on may be
- * missed (larder.h). */
+/* Whether this write may be the reason that the key was not seen. Items that moved during a query
+ * may be missed (larder.h). */
 static int hides(void *arg, uint32_t serial, int64_t expiry) {
     struct look *l = arg;
     struct content content;
@@ -168,7 +168,7 @@ static void judge_all(struct look *l) {
 }
 
 /* LARDER_E_NO_TABLE and the like end a read: right or wrong, there is nothing more to judge. True
- * if it is to go on. */
+ * if the read is to go on. */
 static int look_is_answered(struct look *l, const char *call, int r) {
     if (r >= 0)
         return 1;
@@ -201,7 +201,7 @@ void judge_was_absent(struct client *c, uint32_t table, uint32_t key, uint32_t o
 
 void client_table_gone(struct client *c, uint32_t table, const struct shared_read *r) {
     if (!shared_may_be_dropped(c->h, r, table, c->table[table].since))
-        client_wrong(c, content_wrong("table %s is gone, and nobody dropped it since tick %lu",
+        client_wrong(c, content_wrong("table %s is gone, but was not dropped since tick %lu",
                                       torture_tables[table].name, (unsigned long)c->table[table].since));
     c->table[table].t = NULL;
 }

@@ -1,8 +1,8 @@
-/* tests/torture/recover_time.c - from the SIGKILL of who holds a lock to the first waiter's
- * success: how long?
+/* tests/torture/recover_time.c - how long it takes from the SIGKILL of a lock's holder to the first
+ * waiter's success.
  *
- *   recover_time [--rounds N] [--seed S]     N rounds for each kind of lock, without and with an expirer; default 40, at least 2
- *
+ * Usage    recover_time [--rounds N] [--seed S]
+ *          N rounds for each kind of lock, without and with an expirer; default 40, at least 2.
  * Method   A process begins a put and stops itself at a chosen store, inside a stripe's,
  *          partition's, timer shard's, heap bin's or the span lock. A second one begins a put that
  *          needs that lock, and is seen to sleep on it (its slot names the lock, the lock has a
@@ -10,9 +10,9 @@
  *          stops when the second one's larder_put() has returned LARDER_OK. Which stores hold which
  *          lock is found by trying, and remembered.
  * Verdict  Median under 5 ms and worst under 50 ms in a long run (1,000 rounds and more of each
- *          kind), ten times as much in a short one. What this machine does to any process counts
- *          extra: a twin that only sleeps for a millisecond, over and over, measures how late it is
- *          woken; four times its median and its worst are added. Both are printed.
+ *          kind), ten times as much in a short one. What this machine does to any process is
+ *          allowed for: a twin that only sleeps for a millisecond, over and over, measures how late
+ *          it is woken. Four times its median and its worst are added. Both are printed.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -50,7 +50,7 @@
 #define STUCK_MS 20000u
 #define BUSY_MS 60000u
 #define TRIES_MAX 400u  /* for each round wanted, to find a store inside the wanted lock */
-#define SEEK_ROUNDS 10u /* so many rounds more: the first store of a kind has to be found */
+#define SEEK_ROUNDS 10u /* more rounds: the first store of a kind has to be found */
 #define TABLE "Recover"
 #define TTL_S INT64_C(4000000000)
 
@@ -133,14 +133,14 @@ static int put(struct bench *b, struct put p) {
     larder_builder_reset(b->builder);
     larder_builder_add_s(b->builder, "PK", "P");
     larder_builder_add_s(b->builder, "SK", sk);
-    if (p.has_expiry) /* another second each time, or the timer would be there already */
+    if (p.has_expiry) /* another second each time, or the timer would exist already */
         larder_builder_add_int(b->builder, "exp", TTL_S - (int64_t)(now_ns() / 1000000 % 1000000000));
     larder_builder_add_b(b->builder, "bytes", bytes, p.bytes);
     int r = larder_builder_finish(b->builder, &item);
     return r ? r : larder_put(b->table, item, NULL);
 }
 
-/* So that the next put of it adds to the partition. */
+/* So that the next put of the item adds to the partition. */
 static void forget(struct bench *b, uint32_t key) {
     char sk[16];
     snprintf(sk, sizeof sk, "%04u", key);
@@ -223,7 +223,7 @@ static int expirer_is_at_work(struct bench *b) {
     return lock_owner(&b->db->seg.shm->expirer_lock) >= 0;
 }
 
-/* Stops at its k-th store, with whatever it then holds. 0: it was done before that. */
+/* Stops at its k-th store, with whatever it then holds. 0: it ended before that. */
 static pid_t start_holder(struct bench *b, struct put p, uint32_t k) {
     int status;
     pid_t pid = start();
@@ -231,7 +231,8 @@ static pid_t start_holder(struct bench *b, struct put p, uint32_t k) {
         shm_crash_arm_stop(k);
         int r = put(b, p);
         if (r != LARDER_OK)
-            fprintf(stderr, "recover_time: a put that nobody stopped: %s: %s\n", larder_result_name(r), larder_error());
+            fprintf(stderr, "recover_time: a put that was not stopped: %s: %s\n", larder_result_name(r),
+                    larder_error());
         _exit(r == LARDER_OK ? 0 : 1);
     }
     MUST(waitpid(pid, &status, WUNTRACED) == pid);
@@ -254,7 +255,7 @@ static int owner_number(struct bench *b, const struct slot_shm *slot) {
     return (int)(slot - seg_slot(&b->db->seg, 0));
 }
 
-/* The innermost lock that it holds; KINDS: none of the kinds that are measured. */
+/* The innermost lock that it holds; KINDS: not a kind that is measured. */
 static enum kind kind_held(struct bench *b, const struct slot_shm *slot) {
     enum kind kind = KINDS;
     enum lock_rank rank, innermost = LOCK_CATALOG;
@@ -270,7 +271,7 @@ static enum kind kind_held(struct bench *b, const struct slot_shm *slot) {
     return kind;
 }
 
-/* Whether the waiter sleeps on a lock of that kind which the holder has. */
+/* Whether the waiter sleeps on a lock of that kind that the holder has. */
 static int is_asleep_on(struct bench *b, const struct slot_shm *holder, enum kind kind) {
     struct slot_shm *slot = slot_of(b, b->waiter);
     enum lock_rank rank;
@@ -304,7 +305,8 @@ static uint32_t other_key(struct bench *b, uint32_t key) {
     return other;
 }
 
-/* Sleeps on a lock of that kind, within a while; or goes through, or sleeps on another. */
+/* The waiter sleeps on a lock of that kind, within a while; or goes through, or sleeps on another.
+ * */
 static int waiter_sleeps(struct bench *b, const struct slot_shm *holder, enum kind kind) {
     return UNTIL(is_done(b) || is_asleep_on(b, holder, kind), 30) && !is_done(b);
 }
@@ -321,7 +323,7 @@ static uint32_t pick_store(struct bench *b, enum kind wanted) {
     return (1 + (uint32_t)rng_below(&b->rng, STORES_MAX)) | (uint32_t)rng_below(&b->rng, 2) << 16;
 }
 
-/* One try. The time in ms, or less than 0: it was not to be had. */
+/* One try. The time in ms, or less than 0: there was no such lock to measure. */
 static double try_round(struct bench *b, enum kind wanted, enum mode mode) {
     uint32_t store = pick_store(b, wanted);
     struct put first = {.key = (uint32_t)rng_below(&b->rng, KEYS),
@@ -336,7 +338,7 @@ static double try_round(struct bench *b, enum kind wanted, enum mode mode) {
         forget(b, second.key);
     }
     pid_t pid = start_holder(b, first, store & 0xffff);
-    if (!pid) /* it was done before */
+    if (!pid) /* it ended before */
         return ms;
     struct slot_shm *holder = slot_of(b, pid);
     enum kind kind = kind_held(b, holder);
@@ -425,7 +427,7 @@ static void measure(struct bench *b, enum kind kind, enum mode mode, struct samp
             s.ms[s.count++] = all->ms[all->count++] = ms;
     }
     if (s.count < wanted)
-        printf("  only %u of %u rounds could be had\n", s.count, wanted);
+        printf("  only %u of %u rounds found their lock\n", s.count, wanted);
     judge(b, s.count == wanted, "rounds that could be had", s.count, wanted);
     if (s.count)
         report(b, &s, kind, mode);

@@ -3,8 +3,8 @@
 
 #include "tests/support/content.h"
 
-/* state: low 16 bits of the serial | flags | upper. Nobody else changes a place from "being noted" to its end; all other changes
- * are compare-and-swaps that see the tag. */
+/* state: low 16 bits of the serial | flags | upper. Only its author changes a place from "being
+ * noted" to its end. All other changes are compare-and-swaps that see the tag. */
 #define UPPER_BITS 45
 #define OPEN ((UINT64_C(1) << UPPER_BITS) - 1) /* upper: not over yet */
 #define CERTAIN (UINT64_C(1) << 45)
@@ -49,7 +49,7 @@ void shared_take(struct shared *h, uint32_t author, uint32_t table, uint32_t reg
         struct shared_write *place = &key->write[serial % SHARED_PLACES];
         uint64_t state = atomic_load(&place->state);
         if (serial == 0 || (state != 0 && upper_of(state) == OPEN))
-            continue; /* whoever has it is at it, or stopped */
+            continue; /* its author is at work, or stopped */
         if (state != 0 && !(state & VOID))
             raise_to(&key->forgotten_upper, upper_of(state));
         atomic_store(&h->author[author].pending, pending_of(table, reg, serial));
@@ -74,7 +74,7 @@ static void end_at(struct shared_write *p, uint32_t serial, uint64_t tick, uint6
     uint64_t state = atomic_load(&p->state), wanted;
     do {
         if (!has_tag(state, serial) || is_being_noted(state))
-            return; /* it was over before, and the place has gone to another */
+            return; /* it was over before, and the place was given to another write */
         wanted = (state & ~OPEN) | flags | (upper_of(state) < tick ? upper_of(state) : tick);
     } while (!atomic_compare_exchange_weak(&p->state, &state, wanted));
 }
@@ -120,7 +120,7 @@ struct seen_write {
     int64_t value;
 };
 
-/* A place as it is; 0 if nothing is in it that may have taken effect or may take effect. */
+/* A place as it is; 0 if it holds no write that may have taken effect or may take effect. */
 static int read_place(struct shared_write *p, struct seen_write *w) {
     for (;;) {
         w->state = atomic_load(&p->state);
@@ -143,8 +143,8 @@ void shared_read_end(struct shared *h, struct shared_read *r) {
     atomic_fetch_add(&h->counts.reads, 1);
 }
 
-/* The begin of the latest certain write that was over before the read began: what was over before
- * it is not to be seen. */
+/* The begin of the latest certain write that was over before the read began: a write that was over
+ * before it must not be seen. */
 static uint64_t fence_of_register(struct shared_key *key, const struct shared_read *r, uint64_t fence) {
     struct seen_write w;
     for (unsigned i = 0; i < SHARED_PLACES; i++)
@@ -165,7 +165,7 @@ static int is_possible(const struct seen_write *w, const struct shared_read *r, 
 static const char *judge_forgotten(struct shared *h, struct shared_key *k, uint64_t fence, uint32_t key,
                                    uint32_t serial) {
     if (serial > atomic_load(&k->serials))
-        return content_wrong("key %u shows write %u, which nobody began", key, serial);
+        return content_wrong("key %u shows write %u, which was never begun", key, serial);
     if (atomic_load(&k->forgotten_upper) < fence)
         return content_wrong("key %u shows write %u, which was replaced long before", key, serial);
     atomic_fetch_add(&h->counts.unjudged, 1);

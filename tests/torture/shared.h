@@ -1,29 +1,27 @@
 /* tests/torture/shared.h - keys that many processes write at once: which of their writes may a read
  * show?
  *
- * Job      Each key is a register. Whoever writes it takes the key's next serial and notes the
- *          write as begun, then calls, then notes what came of it: all in memory outside the
- *          segment, with ticks of one clock. A read that took from tick a to tick b is judged by
- *          what stands there. (support/history.h is simpler and sharper, for keys with one writer
- *          each.)
- * A write  takes effect, if it does, between `begun` and `upper`. `upper` is the earliest tick by which it is over: acknowledged,
- *          its process found dead, or its item seen by somebody. `certain`: it did take effect
- *          (acknowledged or seen).
- *          `void`: refused; it never takes effect.
+ * Job      Each key is a register. A writer takes the key's next serial and notes the write as
+ *          begun, then calls, then notes the result: all in memory outside the segment, with ticks
+ *          of one clock. A read that took from tick a to tick b is judged by these notes.
+ *          (support/history.h is simpler and sharper, for keys with one writer each.)
+ * A write  takes effect, if it does, between `begun` and `upper`. `upper` is the earliest tick by
+ *          which it is over: acknowledged, its process found dead, or its item seen by any process.
+ *          `certain`: it did take effect (acknowledged or seen). `void`: refused; it never takes
+ *          effect.
  * Judged   J1 What is seen was begun before the read ended, and is not void.
- *          J2 No certain write that was over before the read began was begun after the one that is
- *             seen was over. (Atomic registers: with J1 and "seen is certain" this also forbids
- *             that a later read goes back to an older write.)
+ *          J2 No certain write that was over before the read began was begun after the seen write
+ *             was over. (Atomic registers: with J1 and "seen is certain" this also forbids that a
+ *             later read goes back to an older write.)
  *          J3 Nothing is seen: some write that J1 and J2 allow left nothing, or left something that
  *             had expired or is under another key of the index.
- *          J4 Of two writes that each say what they replaced, no two replaced the same write: none
- *             was lost.
+ *          J4 No two writes say that they replaced the same write: none was lost.
  *          Dropping a table is a delete of all its keys at once.
  * Deaths   A dead process publishes nothing, and recovery never publishes for it
- *          (core/table/write.h): so its write is over when its process has been reaped.
+ *          (core/table/write.h). So its write is over when its process has been reaped.
  *          shared_bury() notes that.
  * Places   A key remembers its last SHARED_PLACES writes, and of the others how long they may have
- *          lasted. A read so long that what it needs was forgotten is let pass, and counted
+ *          lasted. A read so long that what it needs was forgotten is accepted, and counted
  *          (unjudged).
  * Killed   Any process may die between any two stores here, too. A place is taken by one
  *          compare-and-swap that says "being noted"; the author's `pending` names it before.
@@ -94,7 +92,7 @@ void shared_take(struct shared *h, uint32_t author, uint32_t table, uint32_t reg
 /* From here it may take effect. */
 void shared_begin(struct shared_note *note, int64_t value);
 void shared_acked(struct shared_note *note);
-/* NULL, or what is wrong: somebody has seen it. */
+/* NULL, or what is wrong: a process has seen it. */
 const char *shared_refused(struct shared_note *note);
 /* The author's process is dead, and was reaped. */
 void shared_bury(struct shared *h, uint32_t author);
@@ -107,13 +105,14 @@ struct shared_read {
 void shared_read_begin(struct shared *h, struct shared_read *r);
 void shared_read_end(struct shared *h, struct shared_read *r);
 
-/* Whether a write with this serial and value (of expiry) may be why a key was not seen. */
+/* Whether a write with this serial and value (of expiry) may be the reason that a key was not seen.
+ * */
 typedef int shared_hides(void *arg, uint32_t serial, int64_t value);
 
 /* Write `serial` was seen, with this expiry (-1: it was not shown). */
 const char *shared_judge_seen(struct shared *h, const struct shared_read *r, uint32_t table, uint32_t key,
                               uint32_t serial, int64_t expiry);
-/* Nothing was. `but`: the serial of the read's own write, which does not count; 0: none. */
+/* No item was seen. `but`: the serial of the read's own write, which does not count; 0: none. */
 const char *shared_judge_unseen(struct shared *h, const struct shared_read *r, uint32_t table, uint32_t key,
                                 uint32_t but, shared_hides *hides, void *arg);
 /* J4. */

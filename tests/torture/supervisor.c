@@ -1,19 +1,19 @@
 /* tests/torture/supervisor.c - starts, kills, stops and resumes the workers, and has the segment
  * audited. See torture.h.
  *
- * Idea     Two ways to die: by a signal from here, at whatever instant it finds; and by an order to
- *          die at the k-th store from now, which is nearly always in the middle of a write, a
- *          recovery, a drop. The same for being stopped. A stopped worker is resumed after a while,
- *          or killed as it is.
- * Rules    V1 Never attaches, so that the engine cannot hold it up. V2 Signals go to its own
- *             children, by pid, before they are
- *          reaped. V3 Every wait has a deadline: a worker's operation, an end, an audit; missing it
- *          is the verdict "stuck".
+ * Idea     Two ways to die: by a signal from here, at whatever instant it arrives; and by an order
+ *          to die at the k-th store from now, which is nearly always in the middle of a write, a
+ *          recovery, a drop. The same two ways to be stopped. A stopped worker is resumed after a
+ *          while, or killed as it is.
+ * Rules    V1 Never attaches, so that the engine cannot delay it.
+ *          V2 Signals go to its own children, by pid, before they are reaped.
+ *          V3 Every wait has a deadline: a worker's operation, an end, an audit. Missing it is the
+ *             verdict "stuck".
  *          V4 A worker's death is noted in the history (shared_bury) before the worker is started
- *             again. V5 A signal to end, or
- *          that nobody reads the output any more (SIGPIPE), ends the run at once and without a
- *          verdict: the parts are killed, the segment is removed, and the exit code is 128 and the
- *          signal.
+ *             again.
+ *          V5 A signal to end, or a closed output (SIGPIPE), ends the run at once and without a
+ *             verdict: the parts are killed, the segment is removed, and the exit code is 128 and
+ *             the signal.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,9 +33,12 @@
 
 #define STUCK_MS (90000u * SLOW_FACTOR) /* an operation, an end */
 #define AUDIT_MS (120000u * SLOW_FACTOR)
-#define SURVIVOR_MS (5000u * SLOW_FACTOR) /* longest write of who is never killed; stops of others are shorter */
-#define LATE_TIMES 20u /* and so many times the worst that this machine did to the supervisor's own sleep */
-#define STOOD_TIMES 3u /* and so many times the longest that it took to fork, to die or to print */
+/* longest write of the survivor; stops of others are shorter */
+#define SURVIVOR_MS (5000u * SLOW_FACTOR)
+/* and as many times the worst delay of the supervisor's own sleep on this machine */
+#define LATE_TIMES 20u
+/* and as many times the longest that it took to fork, to die or to print */
+#define STOOD_TIMES 3u
 #define STOP_MS_MAX 400u
 #define ORDER_STORES_MAX 400u /* a put of a small item is some 200 stores */
 #define AUDIT_EVERY_MS 1500u
@@ -47,7 +50,7 @@ struct worker {
     uint32_t starts;
     int is_stopped, is_killed; /* by us */
     int is_doomed;             /* killed, or ordered to die: dead at any moment */
-    uint64_t resume_at_ms;     /* stopped: then it goes on, or is killed */
+    uint64_t resume_at_ms;     /* when a stopped one goes on, or is killed */
 };
 
 struct supervisor {
@@ -58,11 +61,11 @@ struct supervisor {
     struct worker worker[WORKERS_MAX];
     uint64_t start_ms, audited_ms, reported_ms;
     uint32_t kills, kills_by_order, kills_attaching, kills_stopped, stops, audits, emptied, audited_kills;
-    /* a sleep of ours ended so much too late: what a busy machine does to everybody */
+    /* by how much a sleep of ours ended too late: a busy machine does that to every process */
     uint64_t late_ms;
-    /* So long it took to fork, to die after SIGKILL, or to print (a full disk's queue), in which
-     * the engine has no part: while the machine lets nobody die, the dead keep their locks; while
-     * we print, nobody resumes who is stopped. */
+    /* The longest time to fork, to die after SIGKILL, or to print (a full disk's queue), in which
+     * the engine has no part. While the machine lets no process die, dead ones keep their locks;
+     * while we print, no stopped one is resumed. */
     uint64_t stood_ms;
     uint32_t passed, failed;
     int verdict; /* EXIT_ */
@@ -74,7 +77,7 @@ static void interrupt(int signal) {
     is_interrupted = signal;
 }
 
-/* What the caller had ignored stays so: nohup. */
+/* Signals that the caller had ignored stay ignored: nohup. */
 static void catch_signals(void) {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
@@ -213,7 +216,7 @@ static void reap_killed(struct supervisor *s, uint32_t i) {
     note_most(&s->stood_ms, until_now_ms() - start_ms);
 }
 
-/* Stopped by SIGSTOP; the heartbeat starts anew, for what happened meanwhile was our doing. */
+/* Stopped by SIGSTOP. The heartbeat starts again, because the delay was our doing. */
 static void resume(struct supervisor *s, uint32_t i) {
     struct worker *w = &s->worker[i];
     w->is_stopped = 0;
@@ -325,7 +328,7 @@ static void do_harm(struct supervisor *s) {
         atomic_fetch_add(&s->run->shared.now_s, 1); /* something expires */
 }
 
-/* A signal cuts a sleep short: that is not late. */
+/* A sleep that a signal cut short is not late. */
 static uint64_t late_by_ms(uint64_t slept_ms, uint64_t wanted_ms) {
     return slept_ms > wanted_ms ? slept_ms - wanted_ms : 0;
 }
@@ -338,7 +341,7 @@ static void let_live(struct supervisor *s) {
     note_most(&s->late_ms, late_by_ms(until_now_ms() - start_ms, us / 1000));
 }
 
-/* No more of it: a verdict, or a signal. */
+/* The run is over: a verdict, or a signal. */
 static int is_ending(const struct supervisor *s) {
     return s->verdict || is_interrupted;
 }
@@ -390,7 +393,7 @@ static int are_at_rest(struct supervisor *s) {
     return are;
 }
 
-/* Everybody between two operations, or dead: some audits begin with the death of all that may
+/* Every worker is between two operations, or dead: some audits begin with the death of all that may
  * die. */
 static void come_to_rest(struct supervisor *s) {
     atomic_store(&s->run->must_pause, 1);
@@ -437,7 +440,7 @@ static void report(struct supervisor *s) {
     note_most(&s->stood_ms, s->reported_ms - start_ms);
 }
 
-/* The run did what it is for. */
+/* The run did what it is meant to do. */
 static void judge_run(struct supervisor *s) {
     struct shared_counts *n = &s->run->shared.counts;
     must(s, s->run->worker[SURVIVOR].slowest_ms < SURVIVOR_MS + LATE_TIMES * s->late_ms + STOOD_TIMES * s->stood_ms,

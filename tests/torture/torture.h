@@ -2,10 +2,11 @@
  *
  * Job      larder_torture is one program in three parts. The supervisor (supervisor.c) starts the
  *          others by fork and exec, kills, stops and resumes them by process id, and never touches
- *          the segment: so nothing in the engine can hold it up. Workers (worker.c) do random
+ *          the segment, so nothing in the engine can delay it. Workers (worker.c) do random
  *          operations and judge every answer. The auditor (audit.c) lives for one audit, while the
  *          workers pause or are dead.
- * Picture  memfd, inherited by descriptor:  struct run { orders, heartbeats, the first failure, struct shared (shared.h) }
+ * Picture  memfd, inherited by descriptor:
+ *          struct run { orders, heartbeats, the first failure, struct shared (shared.h) }
  * Seed     The supervisor's choices follow from the seed, and a worker's from the seed, its number
  *          and how often it was started. What happens between processes is timing, and does not
  *          repeat: a failure leaves the segment and the history behind.
@@ -32,10 +33,11 @@
 #define WORKERS_MAX 30u
 #define WORKER_THREADS 2u
 #define AUDITOR (WORKERS_MAX * WORKER_THREADS) /* as an author */
-#define SURVIVOR 0u                            /* this worker is never killed or stopped: it shows that nobody waits */
+/* this worker is never killed or stopped: it shows that no process waits */
+#define SURVIVOR 0u
 
-#define BUSY_MS                                                                                                        \
-    (60000u * SLOW_FACTOR) /* patient workers: nobody holds a lock for that long, even if the machine stands still */
+/* Of patient workers: no process holds a lock for that long, even if the machine stands still. */
+#define BUSY_MS (60000u * SLOW_FACTOR)
 #define IMPATIENT_MS 20u
 
 /* ---- Orders to a worker: what it does to itself at one of its next stores -------------------- */
@@ -74,7 +76,7 @@ struct torture_table {
     uint32_t fill_min, fill_max;
     uint32_t indexes;   /* bit per content_indexes[] it is created with */
     int added_index;    /* added to it later on; -1: none */
-    int is_dropped;     /* and made anew, now and then */
+    int is_dropped;     /* and made again, now and then */
     int has_ttl;        /* at first */
     int is_ttl_changed; /* now and then */
 };
@@ -131,7 +133,7 @@ void do_scan(struct client *c, uint32_t table, uint32_t segments, uint32_t limit
 void do_look(struct client *c);
 /* The open table, or NULL if it is not there (and rightly so). Judges. */
 struct larder_table *client_table(struct client *c, uint32_t table);
-/* A call said that the table is gone: is that right? Forgets it. */
+/* A call said that the table is gone: is that right? Forgets the table. */
 void client_table_gone(struct client *c, uint32_t table, const struct shared_read *r);
 /* What a put or delete said it replaced, at most one item: c->page. `own`: the serial of the write
  * itself. */
@@ -141,8 +143,9 @@ void judge_was_absent(struct client *c, uint32_t table, uint32_t key, uint32_t o
 /* ---- Parts of the program -------------------------------------------------------------------- */
 int worker_main(struct run *run, uint32_t number, uint32_t start);
 /* What an audit does. */
-#define AUDIT_PREPARE 1u /* makes the segment and its tables, writes everything once, empties it and measures */
-#define AUDIT_EMPTY 2u   /* empties the segment and compares what is in use with that */
+/* makes the segment and its tables, writes everything once, empties it and measures */
+#define AUDIT_PREPARE 1u
+#define AUDIT_EMPTY 2u /* empties the segment and compares what is in use with that */
 int audit_main(struct run *run, uint32_t what, uint32_t number);
 
 struct supervisor_options {

@@ -1,12 +1,12 @@
 /* tests/torture/worker.c - does random operations until it is killed. See torture.h.
  *
- * Roles    by number, over and over: 0 the survivor, an ordinary writer that nobody kills; 1 a
- *          reader with a read-only attachment;
- *          2 an ordinary writer that carries the expirer's thread; 3 one that drops, makes and
- *            changes tables and runs larder_check;
- *          4 an impatient one that fills the segment with large items until it is full, and empties
- *            it again; 5 one with two
- *          threads.
+ * Roles    by number, over and over:
+ *            0  the survivor, an ordinary writer that is never killed
+ *            1  a reader with a read-only attachment
+ *            2  an ordinary writer that carries the expirer's thread
+ *            3  drops, makes and changes tables and runs larder_check
+ *            4  impatient: fills the segment with large items, and empties it again
+ *            5  has two threads
  */
 #include <pthread.h>
 #include <time.h>
@@ -29,7 +29,7 @@ static uint32_t any_key(struct client *c, uint32_t table) {
     return (uint32_t)rng_below(&c->rng, client_keys(c, table));
 }
 
-/* Large items are for the hog, and a look at them is costly. */
+/* Large items are for role 4, and a look at them is costly. */
 static uint32_t any_table(struct client *c) {
     uint64_t n = rng_below(&c->rng, 100);
     return n < 55 ? TABLE_PAIR : n < 75 ? TABLE_SINGLE : n < 97 ? TABLE_CHURN : TABLE_HOG;
@@ -101,8 +101,8 @@ static void hog_one(struct client *c, uint32_t table, uint32_t key, enum want wa
     do_write(c, table, key % client_keys(c, table), want);
 }
 
-/* A burst of large items, or of their deletes. Twice all of them leave no room, and then the small
- * ones are refused, too, anywhere on their way. */
+/* A burst of large items, or of their deletes. A greedy burst puts all of them twice, which leaves
+ * no room: then small puts are refused, too, at any point. */
 static void hog(struct client *c) {
     uint32_t first = any_key(c, TABLE_HOG), all = client_keys(c, TABLE_HOG), count;
     enum want want = rng_is_one_in(&c->rng, 2) ? WANT_ITEM : WANT_NOTHING;
@@ -136,7 +136,7 @@ static void operate(struct thread *t) {
 
 /* ---- Living ---------------------------------------------------------------------------------- */
 
-/* What the supervisor asked for: to die, or stop, at one of the next stores. */
+/* Carries out the supervisor's order: to die, or stop, at one of the next stores. */
 static void obey(struct thread *t) {
     uint64_t order = atomic_exchange(&t->shm->order, 0);
     if (order >> 32 == ORDER_DIE)
@@ -145,7 +145,7 @@ static void obey(struct thread *t) {
         shm_crash_arm_stop(order & UINT32_MAX);
 }
 
-/* For an audit: between two operations, and with no thread of the library at work. */
+/* For an audit: waits between two operations, with no thread of the library at work. */
 static void pause_here(struct thread *t) {
     const struct timespec a_while = {.tv_nsec = 500000};
     int has_expirer = t->role == ROLE_EXPIRER;

@@ -1,9 +1,9 @@
 /* tests/unit/base/priv_test.c - private memory.
  *
  * Goal     Blocks are zeroed, grow with their bytes, are counted, and go with their arena; threads
- *          may share one. That holds for both forms (core/base/priv_form.h), and a fork in the
- *          middle of it leaves the child's copy whole.
- * Method   Blocks left behind on purpose: the address sanitizer reports what priv_destroy()
+ *          may share one. That holds for both forms (core/base/priv_form.h), and after a fork in
+ *          the middle of a call the child's copy is whole.
+ * Method   Blocks are left behind on purpose: the address sanitizer reports what priv_destroy()
  *          forgets, jemalloc's own figures say whether an arena's memory came back.
  */
 #include <criterion/criterion.h>
@@ -87,7 +87,7 @@ BOTH_FORMS(says_when_there_is_no_more) {
     priv_destroy(p);
 }
 
-/* Far more arenas, and far more memory, than there could be at once. */
+/* Far more arenas, and far more memory, than can exist at once. */
 BOTH_FORMS(gives_everything_back) {
     for (int i = 0; i < 5000; i++) {
         struct priv *p = priv_new();

@@ -1,6 +1,7 @@
 /* tests/unit/base/utf8_test.c - what is UTF-8.
  *
- * Goal     core/base/utf8.c takes every legal text and says where an illegal one stops being legal.
+ * Goal     core/base/utf8.c accepts every legal text and says where an illegal one stops being
+ *          legal.
  * Method   Tables of both, at every distance from the eight bytes that are looked at together.
  */
 #include <criterion/criterion.h>

@@ -1,8 +1,8 @@
 /* tests/unit/bench/bench_test.c - the benchmark's own arithmetic: bench/crew.h, bench/workload.h
  * and the histogram.
  *
- * Goal     A figure means what it says: a stall shows in the open loop for all the calls that it
- *          held up, also one that lasts beyond the end; quantiles are right to a sixteenth; no call
+ * Goal     A figure means what it says: in the open loop a stall shows for all the calls that it
+ *          held up, also one that lasts beyond the end. Quantiles are right to a sixteenth. No call
  *          reads again what the call before it brought into the cache.
  * Method   An engine that only writes down what it is asked for, and stalls when told to.
  */
@@ -145,7 +145,7 @@ Test(bench, quantiles_are_right_to_a_sixteenth) {
     cr_assert_eq(hist_quantile(&(struct hist){0}, 0.5), 0);
 }
 
-/* ---- What is drawn --------------------------------------------------------------------------- */
+/* ---- What is drawn at random ----------------------------------------------------------------- */
 
 static uint64_t different_items(const char *workload, uint32_t calls, unsigned worker_count) {
     static struct notes notes;

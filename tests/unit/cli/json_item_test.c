@@ -1,8 +1,8 @@
 /* tests/unit/cli/json_item_test.c - DynamoDB JSON <-> items, and base64.
  *
- * Goal     Every good item comes back as it went in, to the byte; every bad one is refused with the
- *          place in the
- * message. Method   Text to item to text. ' stands for " in the documents of this file.
+ * Goal     Every good item comes back as it went in, to the byte. Every bad one is refused with the
+ *          place in the message.
+ * Method   Text to item to text. ' stands for " in the documents of this file.
  */
 #include <criterion/criterion.h>
 #include <jansson.h>
@@ -219,8 +219,8 @@ Test(json_item, refuses_with_the_place) {
     close_fixture(&fixture);
 }
 
-/* A text that is cut for a message is cut between characters, wherever the cut falls: the name of a
- * type, and the path. */
+/* A text in a message is cut between characters, wherever the limit falls: the name of a type, and
+ * the path. */
 Test(json_item, messages_hold_whole_characters) {
     struct fixture fixture;
     static char text[1024];
@@ -243,7 +243,8 @@ Test(json_item, messages_hold_whole_characters) {
     close_fixture(&fixture);
 }
 
-/* What the builder refuses arrives with its place, and the builder is good for the next item. */
+/* What the builder refuses is reported with its place, and the builder is good for the next item.
+ * */
 Test(json_item, refusals_of_the_builder) {
     struct fixture fixture;
     open_fixture(&fixture);

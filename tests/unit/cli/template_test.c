@@ -1,7 +1,7 @@
 /* tests/unit/cli/template_test.c - table definitions from CloudFormation templates and create-table
  * JSON.
  *
- * Goal     What DynamoDB takes becomes the same table here; what it refuses is refused, with the
+ * Goal     What DynamoDB accepts becomes the same table here. What it refuses is refused, with the
  *          place in the message.
  * Method   One good document; each bad one is the good one with a single piece of text replaced.
  */
@@ -15,7 +15,7 @@
 
 TestSuite(template, .timeout = 10 * SLOW_FACTOR);
 
-/* The table that all tests vary. Every text that a test replaces comes once. */
+/* The table that all tests vary. Every text that a test replaces occurs once. */
 static const char good_properties[] =
     "{'TableName': 'Jobs',"
     " 'AttributeDefinitions': [{'AttributeName': 'PK', 'AttributeType': 'S'},"
@@ -61,8 +61,8 @@ static void vary(const char *from, const char *to, char *text, size_t text_bytes
     cr_assert_lt((size_t)bytes, text_bytes);
 }
 
-/* With this change the document is refused, and the message starts with `place` and has `reason` in
- * it. */
+/* With this change the document is refused, and the message starts with `place` and contains
+ * `reason`. */
 static void expect_refused(const char *from, const char *to, const char *where, const char *reason) {
     char text[8192];
     struct template_set set = {0};

@@ -2,7 +2,7 @@
  *
  * Goal     A leaf holds exactly the entries that were put in, in order, finds each of them and
  *          every place between them, splits into leaves that are small enough whatever the keys,
- *          and refuses bytes that are no leaf.
+ *          and refuses bytes that are not a leaf.
  * Method   Random runs of adversarial keys: empty, equal, prefixes of each other, of full length
  *          with little or nothing in common. The naive leaf is an array with whole keys that is
  *          searched from end to end.
@@ -57,7 +57,7 @@ static uint32_t random_key(struct rng *r, uint64_t kind, uint8_t *to) {
             to[i] = (uint8_t)word[i];
         return (uint32_t)bytes;
     }
-    case 1: { /* as long as can be, with the difference anywhere */
+    case 1: { /* the longest keys, with the difference anywhere */
         memset(to, 'x', LEAF_KEY_BYTES_MAX);
         to[rng_below(r, LEAF_KEY_BYTES_MAX)] = (uint8_t)rng_below(r, 256);
         return LEAF_KEY_BYTES_MAX;
@@ -174,8 +174,8 @@ static void check_split(const struct leaf_run *run, const struct naive *n, uint3
     cr_assert_leq(leaf_compare_cuts(&bound, &above), 0);
 }
 
-/* leaf_insert() makes what a run makes, or nothing: for the first entry of an end, and if a leaf of
- * these bytes is not to be had. */
+/* leaf_insert() makes what a run makes, or nothing: for the first entry of an end, and if no block
+ * for a leaf of these bytes can be had. */
 static void check_insert(const struct leaf *from, const struct leaf_entry *e, const struct leaf *made, uint32_t bytes) {
     struct leaf moved;
     struct leaf_place place = leaf_place(from, e);
@@ -261,8 +261,8 @@ static uint32_t some_leaf(struct rng *r, struct naive *n, struct leaf *made) {
     return leaf_build(&run, 0, run.count, HASH, INDEX, 0, made);
 }
 
-/* An entry that was killed comes back: the other dead go, and the bytes are those of a leaf that is
- * built. */
+/* An entry that was marked dead comes back: the other dead ones go, and the bytes are those of a
+ * newly built leaf. */
 static uint32_t check_return(const struct leaf *leaf, const struct leaf_entry *e) {
     struct leaf built, moved;
     struct leaf_run run;
@@ -346,7 +346,7 @@ Test(leaf, refuses_what_is_none) {
 }
 
 /* Damage is refused, or gives a leaf that can be searched and taken apart without leaving its
- * buffer (the address sanitizer looks). */
+ * buffer (the address sanitizer checks). */
 Test(leaf, survives_damage) {
     static struct naive n;
     struct rng r;

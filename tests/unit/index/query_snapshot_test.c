@@ -1,9 +1,9 @@
 /* tests/unit/index/query_snapshot_test.c - writes that come in the middle of a page.
  *
- * Goal     A page is read again until all of it was there at one moment, whatever its length; an
- *          item that moves meanwhile from a place that was not reached to one that was passed is in
- *          it all the same. If there is a write in every try, the page says that it is no snapshot,
- *          and no item is in it twice.
+ * Goal     A page is read again until all of it was there at one moment, whatever its length. An
+ *          item that meanwhile moves from a place ahead of the reader to one behind it is in the
+ *          page all the same. If there is a write in every try, the page says that it is not a
+ *          snapshot, and no item is in it twice.
  * Method   query_test_between is called between the leaves of a page, and makes the write there: a
  *          schedule, not a race.
  */
@@ -34,7 +34,7 @@ static struct {
     struct larder_page *page;
     int items;
     enum write write;
-    uint32_t writes_left; /* that are still to be made between leaves */
+    uint32_t writes_left; /* still to be made between leaves */
     uint32_t calls;       /* of between() since the last write */
     int mover, is_descending;
     int64_t score[ITEMS_MAX];
@@ -68,7 +68,8 @@ static void put_passing_by(void) {
 /* An item that stands far on one side goes to the other. */
 static void between(void) {
     int is_ever =
-        w.writes_left == EVER; /* early in each try, and to the very end; else when half of the page has been read */
+        /* early in each try, and to the very end; else when half of the page has been read */
+        w.writes_left == EVER;
     if (w.writes_left == 0 || ++w.calls < (is_ever ? 2 : 1 + (uint32_t)w.items / 120))
         return;
     w.calls = 0;
@@ -161,7 +162,7 @@ Test(query_snapshot, long_pages_are_read_again) {
     check(ITEMS_MAX, REWRITE);
 }
 
-/* What is written elsewhere costs a long page nothing. */
+/* Writes elsewhere cost a long page nothing. */
 Test(query_snapshot, other_partitions_do_not_matter) {
     begin(ITEMS_MAX, PUT_AND_DELETE);
     for (uint32_t writes = 0; writes < 5; writes++) {

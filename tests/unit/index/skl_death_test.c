@@ -1,9 +1,8 @@
 /* tests/unit/index/skl_death_test.c - deaths in the middle of a list.
  *
  * Goal     A death at any store leaves a list that recovery makes whole.
- * Method   A child dies at its k-th store, for every k, while it adds, removes and clears. Nothing
- *          is done under the thread sanitizer: there, a child of a threaded process may not start
- *          threads.
+ * Method   A child dies at its k-th store, for every k, while it adds, removes and clears. Skipped
+ *          under the thread sanitizer: there, a child of a threaded process may not start threads.
  */
 #include <criterion/criterion.h>
 
@@ -26,7 +25,7 @@ struct death {
     uint64_t at_store;
 };
 
-/* In a child: does it as a writer of its own and dies on the way. */
+/* In a child: makes the change as a writer of its own and dies on the way. */
 static int die(void *arg) {
     struct death *d = arg;
     struct stripe_shm *stripe = htab_stripe(&d->f->v->partitions, d->m->hash);
@@ -61,8 +60,8 @@ static void check_page_after(struct fixture *f, struct page *page, struct model 
     page_drop(page);
 }
 
-/* Dies at every store of one change in turn. After each death somebody takes over, and finds the
- * entry there or not. */
+/* Dies at every store of one change in turn. After each death another writer takes over, and finds
+ * the entry there or not. */
 static void die_at_every_store(struct fixture *f, struct model *m, const struct leaf_entry *e, int is_add) {
     static struct page page; /* static: large */
     struct death d = {.f = f, .m = m, .e = *e, .is_add = is_add};
@@ -77,8 +76,8 @@ static void die_at_every_store(struct fixture *f, struct model *m, const struct 
         }
         cr_assert(proc_is_signal(end_of, 9), "%s", proc_text(end_of));
         cr_assert_eq(recover_all(f->w, &dead), LARDER_OK, "%s", larder_error());
-        /* Recovery of an item removes again what it had begun to remove, or has begun to add: so
-         * does this. */
+        /* Recovery of an item removes again an entry that it had begun to remove or to add. So does
+         * this. */
         cr_assert_eq(change_claiming(f, m, e, 0), LARDER_OK, "store %llu: %s", (unsigned long long)d.at_store,
                      larder_error());
         model_remove(m, e);

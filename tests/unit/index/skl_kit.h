@@ -75,7 +75,8 @@ void page_read(struct fixture *f, struct page *p, const struct model *m, uint32_
 
 enum skl_left page_leaves(const struct fixture *f, const struct page *p);
 
-/* If no leaf of the page has left, the list has no entry in its range that the page has not. */
+/* If all leaves of the page are still linked, the list has no entry in its range that the page
+ * lacks. */
 void page_check(const struct fixture *f, const struct page *p);
 void page_drop(struct page *p);
 struct leaf_entry numbered(uint32_t number, uint8_t *key);

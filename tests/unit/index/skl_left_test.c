@@ -15,7 +15,7 @@
 
 TestSuite(skl_left, .timeout = 100 * SLOW_FACTOR);
 
-/* ---- What has left --------------------------------------------------------------------------- */
+/* ---- Leaves that were unlinked --------------------------------------------------------------- */
 
 Test(skl_left, tells_whether_a_page_has_missed_an_entry) {
     static struct page page; /* static: large */
@@ -52,8 +52,8 @@ static void look(void) {
     looking.has_looked = 1;
 }
 
-/* A page that is read between any two stores of a change misses nothing that comes into the list by
- * that change or the next one. */
+/* A page that is read between any two stores of a change misses no entry that comes into the list
+ * by that change or the next one. */
 Test(skl_left, tells_it_also_of_pages_read_during_a_change) {
     struct fixture *f = begin(64 << 20, 3);
     uint32_t looks = 0;
@@ -88,7 +88,7 @@ struct reading {
 };
 
 /* Entries of even number are always there: every pass must see all of them, once, in order,
- * whatever comes and goes between. */
+ * whatever else comes and goes. */
 static void *read_on(void *arg) {
     struct reading *r = arg;
     struct skl_reader reader;

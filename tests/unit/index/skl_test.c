@@ -2,7 +2,7 @@
  *
  * Goal     Lists hold exactly what was added and not removed, are read in order from any place in
  *          both directions, keep their rules (larder_check), change nothing when memory runs out,
- *          remove without memory, give every block back, and crash nobody when they are damaged.
+ *          remove without memory, give every block back, and crash no reader when they are damaged.
  * Method   Random changes of a list and of its array (skl_kit.h).
  */
 #include <criterion/criterion.h>
@@ -14,7 +14,7 @@
 
 TestSuite(skl, .timeout = 100 * SLOW_FACTOR);
 
-/* core/memory/heap.c: that many blocks, then LARDER_E_FULL; -1 no end */
+/* core/memory/heap.c: that many blocks, then LARDER_E_FULL; -1: no limit */
 extern _Atomic int64_t heap_test_takes_left;
 
 #define KINDS 6u
@@ -189,7 +189,7 @@ static void read_damaged(struct fixture *f, const struct model *m) {
     (void)larder_check(f->db, NULL, &report);
 }
 
-/* Damage gives wrong entries or an error, and an end. */
+/* Damage gives wrong entries or an error, and the call returns. */
 Test(skl, survives_damage) {
     struct fixture *f = begin(LARDER_SEGMENT_BYTES_MIN, 4);
     struct model *m = &f->model[0];

@@ -1,4 +1,4 @@
-/* tests/unit/item/item_add_test.c - a number is added to one of an image's.
+/* tests/unit/item/item_add_test.c - a number is added to a number of an image.
  *
  * Goal     item_add_int() makes the image that a builder would make, or says that it cannot.
  * Method   Buffers that images go into are exactly as large as promised, so the address sanitizer
@@ -17,8 +17,8 @@
 
 TestSuite(item_add, .timeout = 60 * SLOW_FACTOR, .init = set_up, .fini = tear_down);
 
-/* The same bytes that building it anew gives, in and out of the directory, whether the number
- * becomes longer or shorter. */
+/* The same bytes as building it again, in and out of the directory, whether the number becomes
+ * longer or shorter. */
 Test(item_add, has_a_number_added_as_if_it_was_built_so) {
     struct rng r;
     rng_seed(&r, rng_test_seed("item_test adds"));

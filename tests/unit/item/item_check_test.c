@@ -1,9 +1,9 @@
-/* tests/unit/item/item_check_test.c - bytes that are no item.
+/* tests/unit/item/item_check_test.c - bytes that are not an item.
  *
- * Goal     item_is_sane() and item_is_readable() let nothing through that the readers could trip
- *          over; what has not been checked at all is read within its bounds.
+ * Goal     item_is_sane() and item_is_readable() refuse everything that readers could not handle.
+ *          An image that was not checked at all is read within its bounds.
  * Method   Every truncation, every byte changed, single fields set wrong. What passes is used in
- *          every way that there is; the address sanitizer watches.
+ *          every possible way; the address sanitizer watches.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 
 TestSuite(item_check, .timeout = 60 * SLOW_FACTOR, .init = set_up, .fini = tear_down);
 
-static int is_canonical; /* what is used is sane, not only readable */
+static int is_canonical; /* the image is sane, not only readable */
 
 /* Uses everything that an image offers, as a reader would. */
 static size_t read_all(struct larder_iter *it) {
@@ -66,7 +66,7 @@ static size_t use(const struct item_head *h) {
 }
 
 /* As a page has it: only the head was looked at. Walks and look-ups stay inside, whatever the
- * records say, and what takes the item whole refuses it if it cannot be read. */
+ * records say, and a call that takes the whole item refuses it if it cannot be read. */
 static void use_unchecked(struct item_head *h) {
     static const char *const names[] = {"PK", "SK", "Shop", "Status", "At", "Blob"};
     const struct larder_item *item = (const struct larder_item *)h;
@@ -141,7 +141,7 @@ static int use_if_head_is_sane(struct item_head *h, size_t bytes) {
     return 1;
 }
 
-/* What still passes when damaged must be readable to the end, and what does not must be noticed. */
+/* A damaged image that still passes must be readable to the end; other damage must be noticed. */
 Test(item_check, survives_damage) {
     struct item_head *h = everything_stored();
     struct rng r;
@@ -180,8 +180,8 @@ Test(item_check, survives_damage) {
     free(h);
 }
 
-/* A record without an end, and a directory that says the next begins at 0: the head's bytes are no
- * record. */
+/* A record without an end, and a directory that says the next one begins at 0: the bytes of the
+ * head are not a record. */
 Test(item_check, is_not_readable_when_a_record_begins_at_0) {
     char text[477] = "";
     larder_builder_reset(builder);
@@ -200,7 +200,7 @@ Test(item_check, is_not_readable_when_a_record_begins_at_0) {
     cr_assert(item_is_readable(copy, h->bytes), "hash and version may be anything");
     uint16_t first;
     memcpy(&first, bytes + sizeof *h, sizeof first);
-    memset(bytes + first, '@', h->bytes - first); /* no type, and text */
+    memset(bytes + first, '@', h->bytes - first); /* not a type, and text */
     memset(bytes + sizeof *h + sizeof first, 0, sizeof first);
     cr_assert_not(item_is_readable(copy, h->bytes));
     free(copy);
@@ -223,8 +223,8 @@ Test(item_check, is_not_sane_when_text_is_no_utf8) {
     }
 }
 
-/* One image for one item: offsets that need not be wide are not, even where they and the sizes
- * agree. */
+/* One image for one item: offsets that need not be wide are refused as wide, even where they and
+ * the sizes agree. */
 Test(item_check, is_not_sane_when_wider_than_needed) {
     larder_builder_reset(builder);
     OK(larder_builder_add_null(builder, "x"));
@@ -301,7 +301,7 @@ Test(item_check, is_not_sane_with) {
     free(h);
 }
 
-/* In a table, and read from there. Builders and projections always make one. */
+/* In a table, and read from there. Builders and projections always make a directory. */
 Test(item_check, has_no_directory_if_it_has_few_attributes) {
     for (uint32_t count = 5; count <= ITEM_WALKED_MAX + 6; count++) {
         struct larder_item *item = item_of_attrs(count);
@@ -327,7 +327,7 @@ Test(item_check, has_no_directory_if_it_has_few_attributes) {
     }
 }
 
-/* More attributes than there are places for (struct item_places), every record of them whole. */
+/* More attributes than there are places (struct item_places), with whole records. */
 Test(item_check, is_not_readable_walked_with_too_many_attributes) {
     struct larder_item *item = item_of_attrs(ITEM_WALKED_MAX + 1);
     struct item_head *h = store(&shape, item), *copy = block_of(h->bytes, 0);
@@ -363,7 +363,7 @@ Test(item_check, is_not_sane_with_another_directory) {
     free(item);
 }
 
-/* A name of no bytes where the image ends: nobody looks for its first one. */
+/* A name of no bytes at the end of the image: its first byte must not be read. */
 Test(item_check, has_no_name_without_bytes) {
     larder_builder_reset(builder);
     OK(larder_builder_add_s(builder, "aaaaaaa", ""));
@@ -402,8 +402,8 @@ Test(item_check, measures_no_container_that_is_not_one) {
         {LARDER_L, 1, "\x85x", 2},
         {LARDER_L, 1, "\1\1x", 3},       /* a tag that might say the length itself */
         {LARDER_L, 1, "\2\1\x80", 3},    /* the same */
-        {LARDER_L, 1, "\x81\xff", 2},    /* no text */
-        {LARDER_L, 1, "\x41\1", 2},      /* no number */
+        {LARDER_L, 1, "\x81\xff", 2},    /* not text */
+        {LARDER_L, 1, "\x41\1", 2},      /* not a number */
         {LARDER_L, 1, "\x40", 1},        /* the same */
         {LARDER_L, 1, "\7\2\0\5", 4},    /* an L longer than its members */
         {LARDER_M, 1, "\5\0", 2},        /* a name of 0 bytes */
@@ -415,7 +415,7 @@ Test(item_check, measures_no_container_that_is_not_one) {
         {LARDER_SS, 1, "\x11", 1},       /* a key flag inside */
         {LARDER_SS, 2, "\201b\201a", 4}, /* out of order */
         {LARDER_SS, 2, "\201a\201a", 4}, /* twice */
-        {LARDER_NS, 1, "\x42\x80\0", 3}, /* a zero that is no zero */
+        {LARDER_NS, 1, "\x42\x80\0", 3}, /* a zero in another form */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct larder_member member = {"a", 1, {.type = rows[i].type, .bytes = rows[i].length, .count = rows[i].count}};

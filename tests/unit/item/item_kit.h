@@ -3,8 +3,8 @@
  * Job      A builder on an arena of its own, no segment; short ways to build, read and compare
  *          items; a table's shape and images stored under it; random items.
  * Rules    K1 Buffers that images go into are exactly as large as promised, so the address
- *             sanitizer sees a byte too
- *          many. They are filled with two patterns, so a byte left to chance shows.
+ *             sanitizer sees a byte too many. They are filled with two patterns, so a byte left to
+ *             chance shows.
  */
 #ifndef LARDER_TESTS_UNIT_ITEM_ITEM_KIT_H
 #define LARDER_TESTS_UNIT_ITEM_ITEM_KIT_H
@@ -43,7 +43,7 @@ int is_number(struct larder_value value, const char *expected);
 /* All ten types, some nested. */
 void add_everything(void);
 
-/* A text of all that a value, or a walk, shows. */
+/* A text of everything that a value, or a walk, shows. */
 void describe(struct larder_value value, char *to, size_t bytes);
 void describe_members(struct larder_iter *it, char *to, size_t bytes);
 
@@ -55,7 +55,7 @@ extern const struct item_shape shape, lenient_shape, hash_shape;
 
 #define NOW_S INT64_C(1764000000)
 
-/* With places of attributes that are those of another item, or of none, comes the same. */
+/* With places of attributes of another item, or with none, the result is the same. */
 void check_near(const struct item_shape *to_shape, const struct larder_item *item, const void *image);
 
 /* Stores into two buffers of exactly the promised size with different garbage: I4. */

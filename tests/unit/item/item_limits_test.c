@@ -1,7 +1,7 @@
 /* tests/unit/item/item_limits_test.c - the limits of an item, to the byte.
  *
- * Goal     What is just allowed is built and read back; what is one more is refused: nesting,
- *          bytes, attributes.
+ * Goal     What is just allowed is built and read back; one more is refused: nesting, bytes,
+ *          attributes.
  * Method   Buffers that images go into are exactly as large as promised, so the address sanitizer
  *          sees a byte too many (item_kit.h).
  */
@@ -18,7 +18,7 @@
 
 TestSuite(item_limits, .timeout = 60 * SLOW_FACTOR, .init = set_up, .fini = tear_down);
 
-/* A list with a list in it, and so on: so many, as a record holds them. */
+/* Nested lists, `levels` of them, as a record holds them. */
 static size_t put_lists(uint8_t *to, int levels) {
     uint8_t inner[512];
     size_t bytes = 0;
@@ -51,7 +51,7 @@ static int nest(int levels) {
 
 Test(item_limits, nests_31_containers) {
     OK(nest(NESTED_MAX));
-    OK(larder_builder_begin(builder, "set", LARDER_SS)); /* a set is no level */
+    OK(larder_builder_begin(builder, "set", LARDER_SS)); /* a set does not count as a level */
     OK(larder_builder_add_s(builder, NULL, "deep"));
     for (int i = 0; i <= NESTED_MAX; i++)
         OK(larder_builder_end(builder));
@@ -70,7 +70,8 @@ Test(item_limits, nests_31_containers) {
     free(deep);
 }
 
-/* Builders took one level more once: such items are read and found whole, but not made any more. */
+/* Older builders took one level more. Such items are read and found whole, but can no longer be
+ * made. */
 Test(item_limits, reads_32_containers_of_an_older_builder) {
     static uint8_t lists[512];
     struct item_measure measure;
@@ -147,7 +148,7 @@ Test(item_limits, holds_65535_attributes_and_no_more) {
     cr_assert(strstr(larder_error(), "65535"), "%s", larder_error());
 }
 
-/* As many bytes of image for a byte by DynamoDB's count as there can be. */
+/* The largest possible image for each byte of DynamoDB's count. */
 Test(item_limits, fits_the_largest_image) {
     char name[16];
     for (int first = 1; first < 128; first++) {

@@ -1,8 +1,8 @@
 /* tests/unit/item/item_names_test.c - attribute names that take one byte.
  *
- * Goal     Each name of the list is found by its text and read back by its byte, and nothing else
- *          is; an image has them as one byte, also within maps, and no other form is sane; what is
- *          not in the list has its length and bytes, however long.
+ * Goal     Each name of the list is found by its text and read back by its byte, and no other text
+ *          is. An image has them as one byte, also within maps, and no other form is sane. A name
+ *          that is not in the list has its length and bytes, however long.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -26,8 +26,7 @@ Test(item_names, are_found_and_read_back) {
         cr_assert_eq(item_listed_name((uint8_t)(ITEM_NAME_LISTED + i)).len, 0);
 }
 
-/* A byte more, less or changed is another name, which may be in the list, too: then with its own
- * byte. */
+/* A byte more, less or changed is another name. That may be in the list, too, with its own byte. */
 Test(item_names, nothing_else_is_found) {
     for (uint32_t i = 0; i < ITEM_NAMES_COUNT; i++) {
         char name[ITEM_NAME_TEXT_MAX + 2];

@@ -57,8 +57,8 @@ Test(item_project, projects_to_what_a_builder_would_make) {
     }
 }
 
-/* Keys of 1 to 16 bytes by names of 1 to 8: where the image of all attributes is larger than what
- * it came from. */
+/* Keys of 1 to 16 bytes under names of 1 to 8: there the image of all attributes is larger than its
+ * source. */
 Test(item_project, projects_within_the_promised_bytes) {
     static const struct item_shape one_key = {.partition = {"abcdefgh", 8, LARDER_S}};
     for (uint32_t name_bytes = 1; name_bytes <= 8; name_bytes++) {

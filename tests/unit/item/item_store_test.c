@@ -2,7 +2,7 @@
  * sequences, expiry.
  *
  * Goal     An item that fits a table's shape is stored with its keys, the slots of its indexes and
- *          its expiry; one that does not is refused; an item that is written over hands on the key
+ *          its expiry. One that does not fit is refused. An overwritten item hands on the key
  *          sequences of keys that stay.
  * Method   A shape with three indexes and one without. Each image is read back as an item, and
  *          checked.
@@ -75,7 +75,7 @@ Test(item_store, stores_keys_slots_and_expiry) {
     free(item);
 }
 
-/* ---- Key sequences of an item that is written over ------------------------------------------- */
+/* ---- Key sequences of an overwritten item ---------------------------------------------------- */
 
 /* An item with keys in the three indexes of `shape`; status, at and blob may be NULL. */
 static struct item_head *keyed(const char *status, const char *at, const char *blob, const char *other) {
@@ -90,15 +90,16 @@ static struct item_head *keyed(const char *status, const char *at, const char *b
     if (blob)
         OK(larder_builder_add_b(builder, "Blob", blob, strlen(blob)));
     if (other)
-        OK(larder_builder_add_s(builder, "Another", other)); /* before all of them, so that they move */
+        /* before all of them, so that they move */
+        OK(larder_builder_add_s(builder, "Another", other));
     struct larder_item *item = keep(finish());
     struct item_head *h = store(&shape, item);
     free(item);
     return h;
 }
 
-/* The key sequences that `image` takes of an old one with 11, 12 and 13 where it is in an index; 99
- * is fresh. */
+/* The key sequences that `image` takes from an old one with 11, 12 and 13 where it is in an index;
+ * 99 is fresh. */
 static int takes(struct item_head *old, struct item_head *image, uint32_t first, uint32_t second, uint32_t third) {
     struct item_peek peek;
     const struct item_index_slot *slots = item_index_slots(image);
@@ -127,7 +128,7 @@ Test(item_store, keeps_key_sequences_of_keys_that_stay) {
     cr_assert_not(takes(keyed(NULL, NULL, NULL, NULL), keyed(NULL, NULL, NULL, NULL), 0, 0, 0));
 }
 
-/* An index key that is the table's key, too, lies in the key area: equal records say nothing of
+/* An index key that is the table's key, too, is in the key area: equal records say nothing about
  * it. */
 Test(item_store, compares_index_keys_that_are_primary_keys) {
     static const struct item_index_shape by_pk[] = {{.name = "byPk", .partition = {"PK", 2, LARDER_S}}};
@@ -186,8 +187,7 @@ Test(item_store, stores_what_came_out_of_any_table) {
         struct item_head *again = store(&shape, (struct larder_item *)h);
         cr_assert(is_same((struct larder_item *)h, (struct larder_item *)again));
         free(again);
-        /* A table that has the old sort key as its partition key and an ordinary attribute as
-         * nothing. */
+        /* A table whose partition key is the old sort key; all else is an ordinary attribute. */
         const struct item_shape other = {.partition = {"SK", 2, LARDER_N}};
         struct item_head *moved = store(&other, (struct larder_item *)h), *direct = store(&other, item);
         cr_assert(is_same((struct larder_item *)moved, (struct larder_item *)direct));
@@ -220,7 +220,7 @@ Test(item_store, refuses_keys_that_a_table_cannot_have) {
     OK(larder_builder_add_sn(builder, "PK", text, LARDER_PARTITION_KEY_BYTES_MAX));
     OK(larder_builder_add_n(builder, "SK", "1"));
     free(store(&shape, finish()));
-    /* Index keys: what is there must fit, even if the item would not be in the index. */
+    /* Index keys: an attribute must fit, even if the item would not be in the index. */
     static const struct {
         const char *name;
         struct larder_value value;

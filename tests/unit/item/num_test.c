@@ -1,8 +1,8 @@
 /* tests/unit/item/num_test.c - DynamoDB numbers.
  *
- * Goal     N1 and N2 of core/item/num.h, exact text both ways, the limits to the digit, integers at
- *             their ends.
- * Method   Tables for what people write; random numbers for order and uniqueness, judged by a
+ * Goal     N1 and N2 of core/item/num.h, exact text both ways, the limits to the digit, the largest
+ *             and smallest integers.
+ * Method   Tables for what people write. Random numbers for order and uniqueness, judged by a
  *          comparison that knows nothing of the encoding: both numbers written out to 126 integer
  *          digits and 170 decimals, compared as text.
  */
@@ -268,7 +268,8 @@ static void draw(struct rng *r, struct plain *p) {
         p->digits[i] = (char)('0' + (rng_is_one_in(r, 3) ? 0 : rng_below(r, is_wide ? 10 : 3)));
     p->digits[p->count] = 0;
     p->exponent =
-        is_wide ? (int)rng_below(r, 218) - 130 : (int)rng_below(r, 8) - 4; /* up to E87: 38 + 87 < 126 digits */
+        /* up to E87: 38 + 87 < 126 digits */
+        is_wide ? (int)rng_below(r, 218) - 130 : (int)rng_below(r, 8) - 4;
 }
 
 static size_t encode_drawn(const struct plain *p, uint8_t *to) {

@@ -1,8 +1,8 @@
 /* tests/unit/memory/free_runs_test.c - free spans by length, against brute force.
  *
- * Goal     A take finds the shortest run that is long enough whenever there is one, what is given
- *          back joins its neighbours, the last spans stay for arrays, and lists that are lost or
- *          wrong are made again without a span lost or handed out twice.
+ * Goal     A take finds the shortest run that is long enough whenever there is one. Spans that are
+ *          given back join their neighbours. The last spans stay for arrays. Lists that are lost or
+ *          wrong are built again without a span lost or handed out twice.
  * Method   Random takes and gives on the descriptors of a segment with all of its memory claimed.
  *          The model is a byte per span. No other writer; free_runs_check() after every few steps.
  */
@@ -156,8 +156,8 @@ Test(free_runs, shortest_run_that_is_long_enough) {
     end(&f);
 }
 
-/* 0 in a segment of an older library: nothing is known. Anything else: damage, or such a library at
- *   work since. */
+/* 0 in a segment of an older library: nothing is known. Anything else: damage, or such a library
+ * was at work since. */
 Test(free_runs, lists_that_are_lost_or_wrong_are_made_again) {
     struct fixture f;
     begin(&f, 8 * MIB);
@@ -171,7 +171,7 @@ Test(free_runs, lists_that_are_lost_or_wrong_are_made_again) {
             for (unsigned k = 0; k < FREE_LISTS; k++)
                 SHM_STORE(&shm->free_list[k], 0);
             break;
-        case 1: /* an older library took some: what it leaves in their descriptors is its own */
+        case 1: /* an older library took some and left its own words in their descriptors */
             for (uint32_t i = 0; i < f.claimed; i++)
                 if (!f.taken[i] && rng_is_one_in(&f.rng, 10)) {
                     f.taken[i] = 1;

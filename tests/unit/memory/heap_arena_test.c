@@ -1,7 +1,7 @@
-/* tests/unit/memory/heap_arena_test.c - memory that other arenas have, and spans that bins keep.
+/* tests/unit/memory/heap_arena_test.c - memory of other arenas, and spans that bins keep.
  *
- * Goal     FULL only if no arena has a block; a bin that is locked is passed by; kept spans go back
- *          before FULL.
+ * Goal     FULL only if no arena has a block. A locked bin is passed by. Kept spans go back before
+ *          FULL.
  * Method   A segment that is filled to the last span (heap_kit.h).
  */
 #include <criterion/criterion.h>
@@ -94,7 +94,7 @@ Test(heap_arena, locked_bins_are_passed_by) {
     model_give(&f, 0);
     cr_assert_eq(lock_take(f.w, &bin->lock, LOCK_BIN), LARDER_OK);
     other->busy_timeout_ms = 20;
-    cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_E_BUSY, "not full: who has it does not answer");
+    cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_E_BUSY, "not full: the holder does not answer");
     lock_drop(f.w, &bin->lock, LOCK_BIN);
     cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_OK, "%s", larder_error());
     cr_assert_eq(give_back(other, off), LARDER_OK);
@@ -102,8 +102,8 @@ Test(heap_arena, locked_bins_are_passed_by) {
     finish(&f);
 }
 
-/* An empty span that a bin keeps serves a class of another arena, and joins a run, before anybody
- * is told that it is full. */
+/* An empty span that a bin keeps serves a class of another arena, and joins a run, before any call
+ * returns FULL. */
 Test(heap_arena, kept_spans_are_given_back_before_full) {
     struct fixture f;
     struct writer *other;

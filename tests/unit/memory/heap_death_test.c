@@ -1,6 +1,6 @@
 /* tests/unit/memory/heap_death_test.c - what a heap loses by a death: nothing.
  *
- * Goal     Lists, counts and hint can be lost (P2); a death at any store leaks nothing (P1).
+ * Goal     Lists, counts and hint can be lost (P2). A death at any store leaks nothing (P1).
  * Method   Caches are ruined and rebuilt. A child dies at its k-th store, for every k, in its own
  *          arena and in another.
  */
@@ -20,7 +20,7 @@ TestSuite(heap_death, .timeout = 60 * SLOW_FACTOR);
 
 /* ---- P2: caches can be lost ------------------------------------------------------------------ */
 
-/* Damages everything about a class's spans that is no truth. */
+/* Damages everything about a class's spans that can be rebuilt. */
 static void ruin_bin(struct fixture *f, struct bin_shm *bin, uint32_t class_index) {
     const struct seg *s = f->w->seg;
     for (uint32_t i = 0; i < span_claimed_count(s); i++) {
@@ -78,7 +78,8 @@ Test(heap_death, rebuild_forgets_what_is_in_hand_but_not_taken) {
     cr_assert_eq(heap_take(f.w, 200, HAND_STEP1, 0, &taken), LARDER_OK);
     cr_assert_eq(take_claiming(f.w, 200, 0, &given), LARDER_OK);
     cr_assert_eq(give_back(f.w, given), LARDER_OK);
-    SHM_STORE(&f.w->slot->hand[5], given | HAND_STEP0); /* as it is between "hand = block" and "bit = 1" */
+    /* as it is between "hand = block" and "bit = 1" */
+    SHM_STORE(&f.w->slot->hand[5], given | HAND_STEP0);
     struct span_shm *span = seg_span(f.w->seg, span_index(f.w->seg, taken));
     struct bin_shm *bin = seg_bin(f.w->seg, SHM_LOAD(&span->class_index));
     cr_assert_eq(lock_take(f.w, &bin->lock, LOCK_BIN), LARDER_OK);

@@ -89,8 +89,8 @@ int model_take(struct fixture *f, uint64_t bytes, unsigned flags) {
 
 void model_give(struct fixture *f, uint32_t i) {
     struct block b = f->blocks[i];
-    cr_assert_eq(SHM_LOAD(word_of(f->w, b.off, b.bytes, 0)), b.stamp, "somebody wrote into block %lu", b.off);
-    cr_assert_eq(SHM_LOAD(word_of(f->w, b.off, b.bytes, 1)), b.stamp, "somebody wrote into block %lu", b.off);
+    cr_assert_eq(SHM_LOAD(word_of(f->w, b.off, b.bytes, 0)), b.stamp, "block %lu was overwritten", b.off);
+    cr_assert_eq(SHM_LOAD(word_of(f->w, b.off, b.bytes, 1)), b.stamp, "block %lu was overwritten", b.off);
     mark(f, &b, 1, 0);
     cr_assert_eq(give_back(f->w, b.off), LARDER_OK, "%s", larder_error());
     cr_assert_eq(heap_block_bytes(f->w->seg, b.off), 0, "given back");

@@ -1,8 +1,8 @@
 /* tests/unit/memory/heap_kit.h - a heap and the model that it must equal.
  *
- * Method   A bit per 16 bytes of segment is the model. A block that a test keeps leaves the hand as
- *          if a step had linked it, and is put back in hand to be given. larder_check() and
- *          heap_totals() look at the end.
+ * Method   The model has a byte per 16 bytes of segment. A block that a test keeps leaves the hand
+ *          as if a step had linked it, and is put back in hand to be given. At the end
+ *          larder_check() and heap_totals() are compared.
  */
 #ifndef LARDER_TESTS_UNIT_MEMORY_HEAP_KIT_H
 #define LARDER_TESTS_UNIT_MEMORY_HEAP_KIT_H
@@ -52,14 +52,14 @@ void finish(struct fixture *f);
 /* Sizes as an engine asks for them: mostly small, some near a class's end, some runs. */
 uint64_t random_bytes(struct rng *r);
 
-/* Takes and gives so many times, with more of the one or the other in turn. */
+/* `rounds` takes and gives, with phases of more takes and of more gives. */
 void churn(struct fixture *f, uint32_t rounds);
 
-/* Takes what is left, but for the spans that are for arrays alone. */
+/* Takes what is left, except for the spans that only arrays may use. */
 void fill_up(struct fixture *f);
 
-/* A full segment with four arenas: two spans of 384 bytes, all taken, in that of f->w; and a writer
- * of another one. */
+/* A full segment with four arenas: two spans of 384 bytes, all taken, in the arena of f->w; and a
+ * writer of another one. */
 void begin_full(struct fixture *f, struct writer **other);
 
 #endif

@@ -1,8 +1,8 @@
 /* tests/unit/memory/heap_test.c - the allocator against a model.
  *
- * Goal     Blocks never overlap, are aligned and large enough; every span comes back and serves any
- *          class; a full segment says so and stays as it was.
- * Method   Random takes and gives (heap_kit.h), by one, by two processes, by threads.
+ * Goal     Blocks never overlap, are aligned and large enough. Every span comes back and serves any
+ *          class. A full segment says so and stays as it was.
+ * Method   Random takes and gives (heap_kit.h), by one process, by two, by threads.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -66,7 +66,7 @@ Test(heap, plenty_is_lent_to_smaller_sizes) {
     cr_assert_eq(model_take(&f, 352, 0), LARDER_OK);
     cr_assert_eq(f.blocks[f.count - 1].bytes, 352, "one span with free blocks is none too many");
     model_give(&f, f.count - 1);
-    /* the later half comes from the front by and by: all spans have free blocks */
+    /* the later half comes from the front, one by one: all spans have free blocks */
     while (f.count > 2 * blocks)
         model_give(&f, (uint32_t)rng_below(&f.rng, f.count));
     cr_assert_eq(model_take(&f, 320, 0), LARDER_OK);
@@ -124,7 +124,7 @@ Test(heap, random_takes_and_gives_never_overlap) {
     finish(&f);
 }
 
-/* All that two spans a class cannot hold comes back, whatever used it before. */
+/* Everything beyond two spans a class comes back, whatever used it before. */
 Test(heap, spans_return_to_any_class) {
     static const uint64_t sizes[] = {48, 8192, 100 * 1024, 320, 5440, SPAN_BYTES, 64, 4096};
     struct fixture f;
@@ -152,8 +152,8 @@ Test(heap, spans_return_to_any_class) {
 
 /* ---- Full ------------------------------------------------------------------------------------ */
 
-/* Rule G2 of core/segment/seg.h: the file has all that is claimed, descriptors of claimed spans
- * included, and no others'. */
+/* Rule G2 of core/segment/seg.h: the file backs all that is claimed, including the descriptors of
+ * claimed spans, and no others. */
 static void expect_backed(const struct seg *s) {
     struct stat st;
     uint64_t claimed = SHM_LOAD(&s->shm->claimed_bytes), end = seg_descriptors_end(s, claimed);
@@ -177,7 +177,7 @@ Test(heap, memory_is_claimed_before_it_is_used) {
     expect_backed(f.w->seg);
     cr_assert_eq(heap_take(f.w, 3 * MIB, 0, 0, &off), LARDER_OK);
     cr_assert_eq(heap_give(f.w, 0), LARDER_OK);
-    heap_claim_ahead(f.w, 100 * MIB); /* cannot be: no harm */
+    heap_claim_ahead(f.w, 100 * MIB); /* more than there is: no harm */
     finish(&f);
 }
 
@@ -209,7 +209,7 @@ Test(heap, full_segment_says_why_and_stays_as_it_is) {
     finish(&f);
 }
 
-/* A live process that stands still inside the span lock must not cost anybody a span. */
+/* A live process that stands still with the span lock must not cost any other a span. */
 Test(heap, empty_span_stays_when_it_cannot_be_given_back) {
     struct fixture f;
     struct writer *other;
@@ -239,8 +239,8 @@ Test(heap, empty_span_stays_when_it_cannot_be_given_back) {
 
 #define MINE_MAX 64u
 
-/* Takes and gives with a stamp of its own in every block. The number of blocks in which somebody
- * else's was found. */
+/* Takes and gives with a stamp of its own in every block. Returns the number of blocks with another
+ * process's stamp. */
 static int churn_alone(struct larder *db, uint64_t stamp, uint32_t rounds) {
     struct block mine[MINE_MAX] = {{0}};
     struct rng rng;

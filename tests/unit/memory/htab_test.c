@@ -1,11 +1,11 @@
 /* tests/unit/memory/htab_test.c - the hash table of blocks against a list.
  *
- * Goal     What was linked is found, what was unlinked is not, through growth and collisions;
- *          bucket order is hash order at every size; counts can be lost; a death while an array
- *          grows, or a full segment, loses nothing; damaged arrays end walks.
- * Method   Blocks of nothing but the high half of a hash, and all of it for the tests, in the item
- *          stripes of a table, linked by steps as core/table/change.c does. The stripes are empty
- *          again before larder_check() looks.
+ * Goal     What was linked is found, what was unlinked is not, through growth and collisions.
+ *          Bucket order is hash order at every size. Counts can be lost. A death while an array
+ *          grows, or a full segment, loses nothing. Damaged arrays end walks.
+ * Method   Blocks hold only the high half of a hash, and all of it for the tests, in the item
+ *          stripes of a table, linked by steps as core/table/change.c does it. The stripes are
+ *          empty again before larder_check() looks.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -24,7 +24,7 @@
 
 TestSuite(htab, .timeout = 60 * SLOW_FACTOR);
 
-/* core/memory/heap.c: that many blocks, then LARDER_E_FULL; -1 no end */
+/* core/memory/heap.c: that many blocks, then LARDER_E_FULL; -1: no limit */
 extern _Atomic int64_t heap_test_takes_left;
 
 #define LINKED_MAX 60000u
@@ -140,7 +140,7 @@ static uint64_t hash_at(const struct fixture *f, uint64_t word) {
     return SHM_LOAD(&block[1]);
 }
 
-/* H1, H2, and that bucket order is hash order. The number of blocks. */
+/* H1, H2, and that bucket order is hash order. Returns the number of blocks. */
 static uint32_t expect_stripe(const struct fixture *f, uint32_t number) {
     const struct stripe_shm *s = &f->tab->stripes[number];
     uint64_t words[SLOTS_MAX], last = 0;
@@ -282,7 +282,7 @@ Test(htab, random_links_and_unlinks) {
     end(&f);
 }
 
-/* What a block has of its hash is enough for all that is made of one. */
+/* The part of the hash that a block has is enough for everything that is derived from it. */
 Test(htab, the_high_half_stands_for_the_hash) {
     const uint32_t counts[] = {2, 8, 1024, 1u << 20};
     struct stripe_shm *stripes = calloc(1u << 20, sizeof *stripes);
@@ -390,7 +390,7 @@ static uint64_t array_bytes(const struct fixture *f) {
     return array ? heap_block_bytes(f->w->seg, WORD_OFF(array)) : 0;
 }
 
-/* Fills the stripe until the next hash makes it grow; that hash. It is `hash` if that one does. */
+/* Fills the stripe until the next hash makes it grow, and returns that hash: `hash`, if it does. */
 static uint64_t fill_until_growth(struct fixture *f, uint64_t hash) {
     for (;; hash = rng_next(&f->rng) >> 1) {
         struct stripe_shm *s = &f->tab->stripes[0];
@@ -406,8 +406,8 @@ static uint64_t fill_until_growth(struct fixture *f, uint64_t hash) {
     }
 }
 
-/* Dies at every store of a growth, one after the other. When the larger array was published
- * already, the next death is in the next growth. */
+/* Dies at every store of a growth, one after the other. If the larger array was published already,
+ * the next death is in the next growth. */
 Test(htab, death_in_growth_keeps_every_block) {
     struct fixture f;
     uint32_t count, in_old = 0, in_new = 0;
@@ -441,7 +441,7 @@ static struct {
     volatile sig_atomic_t touches;
 } trap;
 
-/* The reader knows the old array's size and begins to read its buckets: now the larger one is
+/* The reader knows the old array's size and begins to read its buckets. Now the larger one is
  * published, and nothing else. */
 static void publish_larger(int number) {
     (void)number;
@@ -476,8 +476,8 @@ static int free_slot(struct fixture *f, struct stripe_shm *s, uint64_t hash, shm
     return r;
 }
 
-/* Puts items until stripe 0 must grow for another; how many there are. Makes it grow, and puts the
- * old array back in its place: its bytes are still there. */
+/* Puts items until stripe 0 must grow for another; returns how many there are. Makes it grow, and
+ * puts the old array back in its place: its bytes are still there. */
 static uint32_t prepare_growth(struct fixture *f, struct seg *reader, struct larder_table *t,
                                struct larder_builder *b) {
     struct stripe_shm *s = &f->tab->stripes[0];
@@ -514,9 +514,8 @@ static uint32_t scan_count(struct larder *reader) {
     return larder_page_count(page);
 }
 
-/* An array is published by one store and the sequence moves by the next. Who is stopped in between
- * must not make a scan that is under way take bucket numbers of the one array for those of the
- * other. */
+/* One store publishes an array and the next moves the sequence. A process that is stopped in
+ * between must not make a running scan take bucket numbers of one array for those of the other. */
 Test(htab, scan_sees_a_growth_whose_sequence_has_not_moved) {
     struct fixture f;
     struct larder_table *t;
@@ -542,8 +541,8 @@ Test(htab, scan_sees_a_growth_whose_sequence_has_not_moved) {
 
 /* ---- Damage ---------------------------------------------------------------------------------- */
 
-/* A block that begins with what its chain cannot have is seen to be damaged; a growth puts it where
- * it says it belongs, with all others. */
+/* A block whose beginning does not fit its chain counts as damaged. A growth puts it where it says
+ * it belongs, with all others. */
 Test(htab, a_block_with_a_wrong_hash_is_noticed) {
     struct fixture f;
     uint64_t word;

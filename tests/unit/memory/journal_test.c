@@ -2,9 +2,9 @@
  *
  * Goal     From every state of a step, step_settle() leads to the old side or to the new one,
  *          wholly: the word, the sequence, which blocks are handed out, an empty hand, a closed
- *          step. Doing it again changes nothing. Steps 0 and 1 do not touch each other's blocks.
- * Method   A block of the heap holds the word and its sequence. First each state is made by calls;
- *          then a child dies at every store of a whole swap, and its recovery dies at every store
+ *          step. Repeating it changes nothing. Steps 0 and 1 do not touch each other's blocks.
+ * Method   A block of the heap holds the word and its sequence. First each state is made by calls.
+ *          Then a child dies at every store of a whole swap, and its recovery dies at every store
  *          of its own, until one gets through.
  */
 #include <criterion/criterion.h>
@@ -25,7 +25,7 @@ TestSuite(journal, .timeout = 60 * SLOW_FACTOR);
 #define SIZE_OLD 100u
 #define SIZE_NEW 3000u
 
-/* A word that links SIDES blocks: the first by its offset, the others are known to the test. */
+/* A word that links SIDES blocks: the first by its offset; the test knows the others. */
 struct place {
     shm_word *word, *seq;
     uint64_t home, old[SIDES], new[SIDES];
@@ -96,7 +96,8 @@ static void end(struct fixture *f) {
     larder_close(f->db);
 }
 
-/* The word is on one side, whose blocks are handed out and the other's are not. */
+/* The word is on one side. The blocks of that side are handed out, and those of the other are not.
+ * */
 static void expect_side(struct writer *w, const struct place *p, unsigned n, int is_new, const char *when) {
     const struct seg *s = w->seg;
     cr_assert_eq(SHM_LOAD(p->word), is_new ? WORD_MAKE(9, p->new[0]) : WORD_MAKE(7, p->old[0]), "%s", when);
@@ -109,7 +110,7 @@ static void expect_side(struct writer *w, const struct place *p, unsigned n, int
         cr_assert_eq(in_hand(w, p->old[i]), 0, "%s", when);
     }
     cr_assert_eq(step_is_open(w, n), 0, "%s", when);
-    /* Before a block is given back, and also when that is repeated, readers are told. */
+    /* Before a block is given back, also repeatedly, readers are told. */
     cr_assert(is_new ? SHM_LOAD(p->seq) > 41 : SHM_LOAD(p->seq) == 41, "%s: sequence %lu", when, SHM_LOAD(p->seq));
 }
 
@@ -207,7 +208,7 @@ Test(journal, abandon_gives_back_its_own_step_only) {
     end(&f);
 }
 
-/* Step 1 comes and goes while step 0 stays open, as in a put that adds index entries. */
+/* Step 1 opens and closes while step 0 stays open, as in a put that adds index entries. */
 Test(journal, inner_step_leaves_the_outer_alone) {
     for (enum state outer = OPEN; outer < CLOSED; outer++)
         for (enum state inner = TAKEN_ONE; inner < STATES; inner++) {
@@ -233,7 +234,7 @@ Test(journal, inner_step_leaves_the_outer_alone) {
         }
 }
 
-/* A step is input too: it may lie in a segment that somebody damaged. */
+/* A step is input, too: the segment may be damaged. */
 Test(journal, damaged_step_is_an_error) {
     const uint64_t bad[] = {4, 6, 1, UINT64_MAX, UINT64_C(1) << 40, 0};
     struct fixture f;
@@ -256,7 +257,7 @@ Test(journal, damaged_step_is_an_error) {
     end(&f);
 }
 
-/* A block that cannot be given back just now keeps the step open; settling it later gives it
+/* A block that cannot be given back at the moment keeps the step open; settling it later gives it
  * back. */
 Test(journal, close_that_cannot_give_back_is_settled_later) {
     struct fixture f;
@@ -290,8 +291,8 @@ struct cut {
     uint64_t k;
 };
 
-/* A whole swap, under the lock that guards the word in real life. The new blocks are told by their
- * sizes. */
+/* A whole swap, under the lock that guards the word in the engine. The sizes tell the new blocks
+ * apart. */
 static int swap_and_die(void *arg) {
     struct cut *c = arg;
     struct writer *w;

@@ -1,9 +1,9 @@
 /* tests/unit/memory/lock_test.c - locks that name their owner's slot.
  *
- * Goal     One holder at a time, over threads and processes; a dead owner is recovered by who
- *          waits, whatever kind of lock it held; a stopped one gives LARDER_E_BUSY with its pid in
- *          time; wrong order and wrong drops stop a debug build; damaged words are errors, not
- *          waits for ever.
+ * Goal     One holder at a time, over threads and processes. A waiter recovers a dead owner,
+ *          whatever kind of lock it held. A stopped one gives LARDER_E_BUSY with its pid in time.
+ *          Wrong order and wrong drops stop a debug build. Damaged words are errors, not endless
+ *          waits.
  * Method   Real lock words of a segment with a table. Owners are other writers of this process,
  *          threads, or children that are killed or stopped while they hold.
  */
@@ -101,7 +101,7 @@ Test(lock, word_names_the_owner_and_slot_the_lock) {
     end(&f);
 }
 
-/* Nobody leaves such a word, but a flipped bit does: the lock is free for all who want it. */
+/* No code leaves such a word, but a flipped bit does: the lock is free for all that want it. */
 Test(lock, word_of_a_waiter_alone_is_free) {
     struct fixture f;
     begin(&f);
@@ -182,7 +182,7 @@ Test(lock, statistics_name_what_is_held) {
 struct shared {
     struct larder *db;
     lock_word *lock[COUNTERS];
-    uint64_t counter[COUNTERS]; /* no atomics: the lock is all that guards it */
+    uint64_t counter[COUNTERS]; /* not atomic: only the lock guards it */
 };
 
 static int count_up(struct shared *c) {
@@ -221,7 +221,7 @@ static struct shared *begin_counting(struct fixture *f) {
 static void end_counting(struct fixture *f, struct shared *c, unsigned counted_by) {
     for (unsigned i = 0; i < COUNTERS; i++) {
         cr_assert_eq(c->counter[i], (uint64_t)counted_by * TURNS / COUNTERS);
-        cr_assert_eq(SHM_LOAD(c->lock[i]), 0, "no owner, and nobody is waited for");
+        cr_assert_eq(SHM_LOAD(c->lock[i]), 0, "no owner, and no waiter");
     }
     munmap(c, sizeof *c);
     end(f);
@@ -280,8 +280,8 @@ static void *wait_and_hold(void *arg) {
     return NULL;
 }
 
-/* Who slept cannot know whether others still do, so it takes the lock with LOCK_WAITERS: else they
- * would not be woken. */
+/* A waiter that slept cannot know whether others still do, so it takes the lock with LOCK_WAITERS:
+ * else they would not be woken. */
 Test(lock, sleepers_are_noted_and_served_one_after_the_other) {
     struct fixture f;
     struct waiter waiter[2];
@@ -294,7 +294,8 @@ Test(lock, sleepers_are_noted_and_served_one_after_the_other) {
         waiter[i] = (struct waiter){.db = f.db, .lock = lock};
         cr_assert_eq(pthread_create(&thread[i], NULL, wait_and_hold, &waiter[i]), 0);
         cr_assert(
-            UNTIL(SHM_LOAD(lock) == (LOCK_WAITERS | (f.w->id + 1)), 10000)); /* the first sleeps, the second may */
+            /* the first sleeps, the second may */
+            UNTIL(SHM_LOAD(lock) == (LOCK_WAITERS | (f.w->id + 1)), 10000));
     }
     cr_assert(!atomic_load(&waiter[0].has_it) && !atomic_load(&waiter[1].has_it));
     lock_drop(f.w, lock, LOCK_BIN);

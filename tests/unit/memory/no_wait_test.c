@@ -1,8 +1,8 @@
 /* tests/unit/memory/no_wait_test.c - LARDER_NO_WAIT.
  *
  * Goal     A call of such an attachment that finds its item's lock, or every writer slot, taken
- *          says so at once, and names the holder. What a dead process holds is no reason: it is
- *          recovered. All else is as with any other attachment.
+ *          says so at once, and names the holder. What a dead process holds is recovered instead.
+ *          All else is as with any other attachment.
  * Method   The test holds the locks itself, by the writer's own functions, through a second
  *          attachment.
  */
@@ -106,7 +106,7 @@ static int hold_for_ever(void *arg) {
         pause();
 }
 
-/* With and without a waiter's mark on the lock: one that waits for it may have died, too. */
+/* With and without a waiter's mark on the lock: a waiter may have died, too. */
 Test(no_wait, a_lock_of_a_dead_process) {
     for (int is_marked = 0; is_marked < 2; is_marked++) {
         struct fixture f;
@@ -150,7 +150,7 @@ Test(no_wait, no_slot) {
     end(&f);
 }
 
-/* Reads wait for nothing anyway; what works in the background goes on. */
+/* Reads never wait; background work goes on. */
 Test(no_wait, the_rest_works_as_ever) {
     struct fixture f;
     struct larder_page *page;

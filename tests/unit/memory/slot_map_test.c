@@ -1,9 +1,8 @@
-/* tests/unit/memory/slot_map_test.c - the map of free slots, the bell and the turns of those who
- * wait.
+/* tests/unit/memory/slot_map_test.c - the map of free slots, the bell and the turns of waiters.
  *
- * Goal     The first free slot is found, by one of many who look; whatever the map says wrongly
- *          costs time, never a slot, and never gives one to two; who listens before the bell is
- *          rung does not sleep through it.
+ * Goal     The first free slot is found, by one of many that look. A wrong map costs time, never a
+ *          slot, and never gives a slot to two. A waiter that listens before the bell is rung does
+ *          not sleep through it.
  * Method   The functions of core/memory/slot_map.h on a segment of 70 slots, so that the last word
  *          of the map is not full.
  */
@@ -202,7 +201,7 @@ Test(slot_map, bell_wakes_who_listened) {
     slot_bell_sleep(s, heard, 0, 20000); /* it was rung before */
     uint32_t silent = SHM_LOAD(&s->shm->slot_bell);
     slot_bell_ring(s);
-    cr_assert_eq(SHM_LOAD(&s->shm->slot_bell), silent, "nobody listens, nothing is stored");
+    cr_assert_eq(SHM_LOAD(&s->shm->slot_bell), silent, "no listener, nothing is stored");
     cr_assert_eq(pthread_create(&thread, NULL, sleep_on_bell, db), 0);
     cr_assert(UNTIL(slot_bell_is_waited_for(s), 20000));
     slot_bell_ring(s);
@@ -216,13 +215,13 @@ Test(slot_map, turns_are_taken_by_one_at_a_time) {
     const struct seg *s = &db->seg;
     uint32_t from;
     cr_assert(slot_turn_take(s, 1000, 30, &from) && from == 0);
-    cr_assert(!slot_turn_take(s, 1001, 30, &from), "somebody just did");
+    cr_assert(!slot_turn_take(s, 1001, 30, &from), "another one just took it");
     cr_assert(slot_turn_take(s, 1010, 30, &from) && from == 30);
     cr_assert(slot_turn_take(s, 1020, 30, &from) && from == 60);
     cr_assert(slot_turn_take(s, 1030, 30, &from) && from == 20, "it goes round");
     slot_turn_pass(s, 1030, 22);
     cr_assert(slot_turn_take(s, 1030, 30, &from) && from == 22, "at once");
-    /* damage, or another clock: time is lost, and nothing else */
+    /* damage, or another clock: only time is lost */
     SHM_STORE(&s->shm->slot_turn, UINT64_MAX);
     cr_assert(slot_turn_take(s, 1040, 30, &from) && from < SLOTS);
     end(db);

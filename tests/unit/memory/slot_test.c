@@ -1,9 +1,9 @@
 /* tests/unit/memory/slot_test.c - writers' slots: taken, pooled, given back, lost.
  *
- * Goal     A slot belongs to one writer; all of them can be taken, and then the next gets
- *          LARDER_E_NO_SLOT; slots of the dead are recovered and taken again, whatever they held;
- *          threads, forks and closes leave none behind.
- * Method   writer_borrow() as every writing call uses it; a second attachment stands for another
+ * Goal     A slot belongs to one writer. All of them can be taken, and then the next call gets
+ *          LARDER_E_NO_SLOT. Slots of dead processes are recovered and taken again, whatever they
+ *          held. Threads, forks and closes leave none behind.
+ * Method   writer_borrow() as every writing call uses it. A second attachment stands for another
  *          process; children die.
  */
 #include <criterion/criterion.h>
@@ -30,7 +30,7 @@
 TestSuite(slot, .timeout = 60 * SLOW_FACTOR);
 
 #define SLOTS 64u
-#define SHORT_MS 60u /* busy_timeout_ms of those who are to be refused */
+#define SHORT_MS 60u /* busy_timeout_ms of calls that are to be refused */
 
 static struct larder *begin(void) {
     struct larder_options o = {.flags = LARDER_CREATE | LARDER_MEMFD,
@@ -44,7 +44,7 @@ static struct larder *begin(void) {
     return db;
 }
 
-/* LARDER_OK and *w, or why there is none, and that it was waited for. */
+/* LARDER_OK and *w, or why there is none, and that the call waited. */
 static int try_to_borrow(struct larder *db, struct writer **w) {
     uint64_t start = until_now_ms();
     int r = writer_borrow_within(db, SHORT_MS, w);
@@ -112,7 +112,7 @@ Test(slot, says_whose_it_is) {
     cr_assert(w->id == id && SHM_LOAD(&w->slot->generation) == generation, "kept for the next call");
     writer_return(w);
     struct larder *other = testseg_attach(db, 0), *third;
-    cr_assert_eq(slots_used(other), 2, "who is attached has one");
+    cr_assert_eq(slots_used(other), 2, "an attached process has one");
     larder_close(db);
     cr_assert_eq(slots_used(other), 1);
     third = testseg_attach(other, 0);
@@ -127,9 +127,9 @@ Test(slot, all_can_be_taken_and_no_more) {
     struct larder *db = begin(), *other;
     struct writer *w[SLOTS], *one_more = NULL;
     borrow_all(db, w);
-    other = testseg_attach(db, 0); /* to read, one needs none */
+    other = testseg_attach(db, 0); /* a reader needs none */
     cr_assert_eq(slots_used(db), SLOTS);
-    cr_assert_eq(recover_for_lock(w[0], w[1]->id, LOCK_CATALOG), LARDER_E_BUSY, "a suspicion makes nobody dead");
+    cr_assert_eq(recover_for_lock(w[0], w[1]->id, LOCK_CATALOG), LARDER_E_BUSY, "a suspicion makes no slot dead");
     for (unsigned i = 0; i < 2; i++) {
         cr_assert_eq(try_to_borrow(i ? other : db, &one_more), LARDER_E_NO_SLOT);
         cr_assert(strstr(larder_error(), "all 64 writer slots") && strstr(larder_error(), "its 1 live process"), "%s",
@@ -220,7 +220,7 @@ Test(slot, dead_are_recovered_when_no_other_is_free) {
         pid_t pid = start(&d);
         cr_assert_eq(try_to_borrow(db, &one_more), LARDER_E_NO_SLOT, "they live");
         cr_assert(proc_is_signal(proc_kill(pid), SIGKILL));
-        cr_assert_eq(slots_used(db), SLOTS, "nobody noticed yet");
+        cr_assert_eq(slots_used(db), SLOTS, "no process noticed yet");
         borrow_all(db, w);
         cr_assert_eq(used_bytes(db), bytes, "what they had in hand is back");
         cr_assert_eq(lock_owner(&db->seg.shm->expirer_lock), -1);
@@ -289,7 +289,7 @@ Test(slot, abandoned_is_as_good_as_dead) {
     end(db);
 }
 
-/* ---- Deaths that two meet -------------------------------------------------------------------- */
+/* ---- Two meet one death ---------------------------------------------------------------------- */
 
 struct undertaker {
     struct writer *w;
@@ -304,8 +304,8 @@ static void *recover_them(void *arg) {
     return r == LARDER_OK || r == LARDER_E_BUSY ? NULL : u; /* BUSY: the other one has it */
 }
 
-/* Whoever looks for a slot while the expirer is going through the dead may find those it is done
- * with free again, where he looked before, and the next one taken, by the expirer. */
+/* The expirer goes through the dead slots while another process looks for a slot. That process may
+ * find a slot free again behind it, already looked at, and the next one taken, by the expirer. */
 Test(slot, one_is_had_while_another_recovers_the_dead) {
     struct larder *db = begin(), *other = testseg_attach(db, 0);
     struct writer *w[SLOTS];
@@ -361,8 +361,8 @@ static int is_stopped(pid_t pid) {
     return waitpid(pid, &status, WUNTRACED | WNOHANG) == pid && WIFSTOPPED(status);
 }
 
-/* The last slot is dead, and who recovers it and takes it stands still at his k-th store. 1 if he
- * came to it. */
+/* The last slot is dead. The process that recovers and takes it stands still at its k-th store. 1
+ * if it came to that store. */
 static int wait_for_the_last_one(struct larder *db, struct larder *other, uint32_t last, uint64_t k, unsigned *waited) {
     struct successor s = {db, k};
     struct writer *one_more;
@@ -392,10 +392,11 @@ static int wait_for_the_last_one(struct larder *db, struct larder *other, uint32
     return stopped;
 }
 
-/* The slot of a dead one that another recovers, and a free one that he has not left or taken yet,
- * are none with a living owner, but ones to wait for. His first stores say that he waits, that it
- * is his turn to look for the dead, and that the owner is dead: before the last of these one need
- * not wait; nor between the recovery's last store and the claim's first, where it is free. */
+/* A dead slot that another process recovers, and a free one that it has not left or taken yet, have
+ * no living owner, but must be waited for. The first stores of that process say that it waits, that
+ * it is its turn to look for dead slots, and that the owner is dead. Before the last of these no
+ * wait is needed; nor between the recovery's last store and the claim's first, where the slot is
+ * free. */
 Test(slot, the_last_one_is_waited_for_while_another_recovers_it) {
     struct larder *db = begin(), *other = testseg_attach(db, 0);
     struct writer *w[SLOTS];
@@ -514,7 +515,7 @@ struct crowd {
     _Atomic unsigned got, refused, other;
 };
 
-/* Holds what it got until everybody has tried. */
+/* Holds its slot until all have tried. */
 static void *borrow_in_a_crowd(void *arg) {
     struct crowd *c = arg;
     struct writer *w;

@@ -1,12 +1,12 @@
-/* tests/unit/memory/slot_wait_test.c - writer slots go round: kept only while nobody wants them,
- * waited for when there is none.
+/* tests/unit/memory/slot_wait_test.c - writer slots are shared: kept only while no other process
+ * wants them, waited for when none is free.
  *
  * Goal     Rule W4 of core/memory/writer.h. Handles at rest leave a quarter of the slots to others,
- *          and more than eight each they never keep; who waits gets the next slot that is left,
- *          whoever leaves it, and at once; waiters that die, processes that stand still, forks, and
- *          a process that gave up its rights harm nobody, themselves included.
- * Method   Small segments (2 to 64 slots); processes that attach, write once and do nothing;
- *          children killed while they wait.
+ *          and keep at most eight each. A waiter gets the next slot that becomes free, at once,
+ *          whichever process leaves it. Waiters that die, processes that stand still, forks, and a
+ *          process that gave up its rights harm no process, themselves included.
+ * Method   Small segments (2 to 64 slots). Processes attach, write once and do nothing; children
+ *          are killed while they wait.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -26,7 +26,7 @@
 
 TestSuite(slot_wait, .timeout = 60 * SLOW_FACTOR);
 
-#define LONG_MS 30000u /* of waits that end long before */
+#define LONG_MS 30000u /* time limit of waits that end long before */
 #define PROCESSES_MAX 80u
 
 static const struct larder_table_def table_def = {.name = "table", .partition = {"pk", LARDER_S}};
@@ -78,7 +78,7 @@ static int64_t counted(struct larder *db) {
     return n;
 }
 
-/* What children tell, and are told. */
+/* What children report, and are told. */
 struct talk {
     _Atomic uint32_t ready, go, done;
 };
@@ -132,7 +132,7 @@ Test(slot_wait, one_that_is_waited_for_is_not_kept) {
     cr_assert(!slot_bell_is_waited_for(&db->seg), "and the bell was rung");
     cr_assert_eq(writer_borrow(db, &w), LARDER_OK);
     writer_return(w);
-    cr_assert_eq(slots_used(db), 1, "nobody wants this one");
+    cr_assert_eq(slots_used(db), 1, "no process wants this one");
     end(db);
 }
 
@@ -146,7 +146,7 @@ static int write_once_and_rest(void *arg) {
     return 0;
 }
 
-/* More processes than slots attach, write and do nothing more. Everybody else writes as before. */
+/* More processes than slots attach, write and do nothing more. All others write as before. */
 Test(slot_wait, processes_at_rest_leave_a_quarter) {
     struct larder *db = begin(64);
     struct child c = {db, talk_new(), 0};
@@ -185,7 +185,7 @@ static void borrow_all(struct larder *db, struct writer **w, uint32_t slots) {
         cr_assert_eq(writer_borrow(db, &w[i]), LARDER_OK, "%s", larder_error());
 }
 
-/* Eight processes wait for two slots, and one is given back once: they pass it on among
+/* Eight processes wait for two slots, and one slot is given back once: they pass it on among
  * themselves. */
 Test(slot_wait, one_slot_serves_all_who_wait) {
     struct larder *db = begin(2);
@@ -207,7 +207,7 @@ Test(slot_wait, one_slot_serves_all_who_wait) {
     end(db);
 }
 
-/* Killed while they wait: the others get theirs, and the mark that somebody waits goes. */
+/* Killed while they wait: the others get theirs, and the waiters' mark is cleared. */
 Test(slot_wait, killed_while_waiting) {
     struct larder *db = begin(2);
     struct child c = {db, talk_new(), 0};
@@ -225,7 +225,7 @@ Test(slot_wait, killed_while_waiting) {
         cr_assert(proc_is_exit(r, 0), "%s", proc_text(r));
     }
     writer_return(w[0]);
-    for (unsigned i = 0; i < 2; i++) { /* at most one call more gives its slot back for nothing */
+    for (unsigned i = 0; i < 2; i++) { /* at most one more call gives its slot back for nothing */
         cr_assert_eq(writer_borrow(db, &again), LARDER_OK);
         writer_return(again);
     }
@@ -247,8 +247,8 @@ static int take_and_rest(void *arg) {
     return 0;
 }
 
-/* All slots are those of a dead process: each who waits takes one, and none waits for others'
- * turns. */
+/* All slots are those of a dead process. Each waiter takes one, and none waits for another's turn.
+ * */
 Test(slot_wait, dead_owners_serve_all_who_wait) {
     struct larder *db = begin(64);
     struct child dead = {db, talk_new(), 64}, c = {db, talk_new(), 0};
@@ -270,7 +270,7 @@ Test(slot_wait, dead_owners_serve_all_who_wait) {
     end(db);
 }
 
-/* A stopped process has the slot of the call it stands in; the others go round without it. */
+/* A stopped process has the slot of the call it is in; the others share the rest. */
 Test(slot_wait, stopped_in_a_call_it_holds_that_slot_only) {
     struct larder *db = begin(4);
     struct child stopped = {db, talk_new(), 3}, c = {db, talk_new(), 0};
@@ -316,7 +316,7 @@ Test(slot_wait, of_a_destroyed_segment_nobody_waits) {
     end(db);
 }
 
-/* The expirer has a slot for good, unless others want it: here there are two. */
+/* The expirer keeps a slot, unless others want it: here there are two. */
 Test(slot_wait, an_expirer_does_not_sit_on_the_last_slot) {
     struct larder *db = begin(2), *other = attach(db);
     struct writer *w;

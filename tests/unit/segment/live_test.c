@@ -1,11 +1,11 @@
-/* tests/unit/segment/live_test.c - the kernel tells who is alive.
+/* tests/unit/segment/live_test.c - the kernel tells which processes are alive.
  *
  * Goal     The claims of core/segment/live.h: a lock lasts exactly as long as its holder's address
- *          space, whatever the holder
- * does with its descriptors and children, on every kind of file a segment can be. Method   Real processes that take a
- * lock and then exit, execute, fork or are killed; the parent probes. Each claim is tried on a
- * POSIX shared-memory object and a file in /tmp, which have lock files, and a memfd, which is its
- * own.
+ *          space, whatever the holder does with its descriptors and children, on every kind of file
+ *          a segment can be.
+ * Method   Real processes that take a lock and then exit, execute, fork or are killed; the parent
+ *          probes. Each claim is tried on a POSIX shared-memory object and a file in /tmp, which
+ *          have lock files, and a memfd, which is its own.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -104,7 +104,7 @@ static pid_t start_holder(struct live_case *c, int (*run)(void *arg)) {
     return pid;
 }
 
-/* ---- One process ---- */
+/* ---- One process ----------------------------------------------------------------------------- */
 
 static void take_and_drop(struct live_case *c) {
     void *live, *second, *other;
@@ -144,7 +144,7 @@ Test(live, is_seen_from_a_read_only_attachment) {
     for_each_kind(probe_read_only);
 }
 
-/* ---- Ends of a holder ---- */
+/* ---- Ends of a holder ------------------------------------------------------------------------ */
 
 static int hold_and_exit(void *arg) {
     struct live_case *c = arg;
@@ -229,7 +229,7 @@ Test(live, ends_with_exec) {
     for_each_kind(ends_with_exec);
 }
 
-/* ---- Forked children ---- */
+/* ---- Forked children ------------------------------------------------------------------------- */
 
 static int outlive(void *arg) {
     struct live_case *c = arg;
@@ -256,7 +256,7 @@ static int hold_and_fork(void *arg) {
     struct live_case *c = arg;
     void *live;
     PROC_CHECK(live_take(&c->seg, LIVE_SLOT_BASE + SLOT, &live) == LARDER_OK);
-    if (fork() == 0) { /* bound to no parent: ends by itself when the test lets it go */
+    if (fork() == 0) { /* bound to no parent: ends by itself when the test releases it */
         c->talk->is_held = 1;
         (void)UNTIL(c->talk->may_go, 20000);
         _exit(0);
@@ -276,9 +276,9 @@ Test(live, ends_when_the_parent_of_a_living_child_is_killed) {
     for_each_kind(dies_with_parent);
 }
 
-/* ---- What a living process may do without losing it ---- */
+/* ---- What a living process may do without losing it ------------------------------------------ */
 
-/* All that takes or drops locks of other kinds, on other descriptions of the same file: none is
+/* All calls that take or drop locks of other kinds, on other descriptions of the same file: none is
  * this lock. */
 static int hold_and_lock_and_unlock(void *arg) {
     struct live_case *c = arg;
@@ -295,7 +295,7 @@ static int hold_and_lock_and_unlock(void *arg) {
         PROC_CHECK(fcntl(fd, F_SETLK, &content) == 0);
         PROC_CHECK(fcntl(fd, i ? F_OFD_SETLK : F_SETLK, &all) == 0);
         PROC_CHECK(flock(fd, LOCK_EX | LOCK_NB) == 0 && flock(fd, LOCK_UN) == 0);
-        all.l_type = F_WRLCK; /* the whole file, this byte too: somebody else's */
+        all.l_type = F_WRLCK; /* another owner's lock on the whole file, this byte included */
         PROC_CHECK(fcntl(fd, F_OFD_SETLK, &all) != 0 && fcntl(fd, F_SETLK, &all) != 0);
         close(fd);
         PROC_CHECK(live_held(c) == 1);
@@ -317,7 +317,7 @@ Test(live, survives_locks_and_unlocks_of_other_kinds) {
     for_each_kind(survives_other_locks);
 }
 
-/* Somebody who locks the whole file makes the dead look alive, never the living dead. */
+/* A process that locks the whole file makes dead slots look alive, never live ones dead. */
 static void hidden_by_whole_file_lock(struct live_case *c) {
     struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     char path[40];
@@ -372,7 +372,7 @@ Test(live, survives_the_removal_and_replacement_of_the_file) {
     for_each_kind(survives_a_new_file);
 }
 
-/* The program's own descriptor of a memfd, and its copies: the lock hangs on none of them. */
+/* The program's own descriptor of a memfd, and its copies: the lock depends on none of them. */
 Test(live, survives_the_close_of_a_passed_memfd) {
     int fd = memfd_create("passed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     struct live_case c = {.kind = 2};
@@ -446,8 +446,8 @@ Test(live, survives_the_end_of_children_that_share_its_memory) {
     for_each_kind(survives_children);
 }
 
-/* A process that shares the memory of a dead one keeps its lock: the dead looks alive until that
- * child ends, too. */
+/* A process that shares the memory of a dead one keeps its lock: the dead one looks alive until
+ * that child ends, too. */
 static int hold_and_die_before_a_clone(void *arg) {
     struct live_case *c = arg;
     void *live;
@@ -496,7 +496,7 @@ Test(live, survives_the_end_of_a_thread) {
     for_each_kind(survives_a_thread);
 }
 
-/* Stopped for as long as one likes. */
+/* Stopped for any length of time. */
 static void survives_stop(struct live_case *c) {
     void *live;
     pid_t pid = start_holder(c, hold_and_exit);
@@ -515,7 +515,7 @@ Test(live, survives_being_stopped) {
     for_each_kind(survives_stop);
 }
 
-/* ---- The fork guard ---- */
+/* ---- The fork guard -------------------------------------------------------------------------- */
 
 struct churn {
     struct live_case *c;
@@ -555,7 +555,7 @@ Test(live, fork_waits_until_no_descriptor_is_open) {
     live_end(&c);
 }
 
-/* ---- As root: other PID namespaces, other users ---- */
+/* ---- As root: other PID namespaces, other users ---------------------------------------------- */
 
 /* In a namespace of its own, the holder is PID 1, as others are in theirs. */
 static int hold_and_die_in_namespace(void *arg) {

@@ -1,7 +1,7 @@
 /* tests/unit/segment/seg_birth_test.c - one segment per name, whatever dies or races.
  *
- * Goal     Of those that create and destroy one name at the same time, one creates; half-made
- *          segments are finished or removed; nothing is left of a death.
+ * Goal     Of processes that create and destroy one name at the same time, one creates. Half-made
+ *          segments are finished or removed. A death leaves nothing behind.
  * Method   Creators and destroyers that die at every crash point, in turn, with a successor. Real
  *          processes racing for one name.
  */
@@ -29,7 +29,7 @@
 
 TestSuite(seg_birth, .timeout = 120 * SLOW_FACTOR);
 
-/* ---- Half-made segments ---- */
+/* ---- Half-made segments ---------------------------------------------------------------------- */
 
 Test(seg_birth, empty_file_is_taken_by_a_creator_only) {
     char dir[64], path[128];
@@ -71,8 +71,8 @@ static int dies(struct dying d) {
     return 0;
 }
 
-/* What a dead creator or destroyer left is finished or refused by those who attach, and made good
- * by a creator. */
+/* An attaching process finishes or refuses what a dead creator or destroyer left; a creator makes
+ * it good. */
 static void judge_remains(const char *segment, uint64_t at) {
     struct seg s;
     int result = open_and_close(segment, 0);
@@ -121,8 +121,8 @@ Test(seg_birth, half_made_segment_is_removed_only_by_force) {
     EXPECT(open_and_close(name, 0), LARDER_E_NO_SEGMENT, "does not exist");
 }
 
-/* True if the destroyer died. Those attached and those who come agree on what it left; somebody
- * else finishes it. */
+/* True if the destroyer died. Attached and new processes agree on what it left; another process
+ * finishes it. */
 static int destroyer_dies(const char *segment, uint64_t at, int is_finished_by_creator) {
     struct seg s;
     must_open(&s, segment, LARDER_CREATE | LARDER_EXCLUSIVE);
@@ -148,7 +148,7 @@ Test(seg_birth, destroyer_dies_at_every_point) {
     }
 }
 
-/* ---- Races ---- */
+/* ---- Races ----------------------------------------------------------------------------------- */
 
 struct race {
     const char *segment;
@@ -250,8 +250,8 @@ static int attach_on(void *arg) {
     return 0;
 }
 
-/* A file that is being made is no broken segment: who attaches at that moment waits, or came too
- * early. */
+/* A file that is being made is not a broken segment: a process that attaches at that moment waits,
+ * or came too early. */
 Test(seg_birth, attacher_never_takes_the_making_for_damage) {
     pid_t pids[1 + ATTACHERS];
     struct making *making = mmap(NULL, sizeof *making, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -267,8 +267,7 @@ Test(seg_birth, attacher_never_takes_the_making_for_damage) {
     munmap(making, sizeof *making);
 }
 
-/* What others do just before this process reads a head; once. Stands in for the C library's
- * pread(). */
+/* What others do just before this process reads a head; once. Replaces the C library's pread(). */
 static const char *finish_before_pread;
 
 ssize_t pread(int fd, void *to, size_t bytes, off_t at) {
@@ -279,8 +278,8 @@ ssize_t pread(int fd, void *to, size_t bytes, off_t at) {
     return syscall(SYS_pread64, fd, to, bytes, at);
 }
 
-/* Found by the race of creators: the size was looked at before the state, and so could be older
- * than READY. */
+/* Found by the race of creators: the size was read before the state, and so could be older than
+ * READY. */
 Test(seg_birth, size_is_not_older_than_state) {
     char name[TESTSEG_NAME_MAX];
     testseg_name(name);

@@ -1,6 +1,6 @@
-/* tests/unit/segment/seg_foreign_test.c - files that are no segments.
+/* tests/unit/segment/seg_foreign_test.c - files that are not segments.
  *
- * Goal     No foreign or damaged file is ever mapped, changed or removed; what is refused says why.
+ * Goal     No foreign or damaged file is ever mapped, changed or removed. A refusal says why.
  * Method   Files of many kinds. Heads with every field wrong in turn, and with random bytes.
  */
 #include <criterion/criterion.h>
@@ -19,7 +19,7 @@
 
 TestSuite(seg_foreign, .timeout = 120 * SLOW_FACTOR);
 
-/* Nothing that is tried on it succeeds, and it is the same afterwards. */
+/* Every call on the file fails, and it is the same afterwards. */
 static void is_left_alone(const char *path, const char *part) {
     struct stat before, after;
     cr_assert_eq(lstat(path, &before), 0);

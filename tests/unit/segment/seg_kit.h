@@ -1,6 +1,5 @@
 /* tests/unit/segment/seg_kit.h - short ways to open segments and to look at their files, for the
- * suites of core/segment/seg.h.
- */
+ * suites of core/segment/seg.h. */
 #ifndef LARDER_TESTS_UNIT_SEGMENT_SEG_KIT_H
 #define LARDER_TESTS_UNIT_SEGMENT_SEG_KIT_H
 

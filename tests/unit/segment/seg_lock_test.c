@@ -1,11 +1,11 @@
 /* tests/unit/segment/seg_lock_test.c - the lock file beside a segment.
  *
  * Goal     All that attach to a segment use one lock file, whatever was copied, moved, removed, or
- *          put in the way, and whoever died while it was made; nothing is left of it when the
- *          segment has gone.
- * Method   A directory of the test's own, so that whatever lies there is counted. Copies are
- *          attached to by many processes at once, and by one that dies at every store. Files of
- *          other users and mounts need root.
+ *          put in the way, and whichever process died while it was made. Nothing is left of it when
+ *          the segment is gone.
+ * Method   A directory of the test's own, so that every file in it is counted. Copies are attached
+ *          to by many processes at once, and by one that dies at every store. Files of other users
+ *          and mounts need root.
  */
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -60,7 +60,7 @@ static void must_open(struct seg *s, const char *path, uint32_t flags) {
     cr_assert(result == LARDER_OK, "%s: %s", larder_result_name(result), larder_error());
 }
 
-/* How many names with this beginning are in the directory; the last of them in *name. */
+/* How many names in the directory begin like this; the last of them in *name. */
 static int count(const char *dir, const char *begin_with, char name[256]) {
     DIR *d = opendir(dir);
     struct dirent *entry;
@@ -337,7 +337,7 @@ Test(seg_lock, who_dies_over_a_copy_leaves_it_to_the_next) {
     end(&p);
 }
 
-/* Also the mode is what was asked for, whoever comes to set it. */
+/* The mode, too, is what was asked for, whichever process sets it. */
 Test(seg_lock, who_dies_over_a_new_segment_leaves_nothing_behind) {
     struct place p;
     begin(&p);
@@ -373,7 +373,7 @@ Test(seg_lock, who_dies_over_the_removal_leaves_nothing_behind) {
     cr_assert_eq(rmdir(p.dir), 0);
 }
 
-/* A file that was removed by hand: the last that was attached takes the lock file along. */
+/* A file that was removed by hand: the last attached process removes the lock file, too. */
 Test(seg_lock, goes_when_the_segment_was_removed_by_hand) {
     struct place p;
     struct seg s;
@@ -387,7 +387,7 @@ Test(seg_lock, goes_when_the_segment_was_removed_by_hand) {
 
 /* ---- Others ---------------------------------------------------------------------------------- */
 
-/* A user that can read the segment knows the name which the lock file of a copy might get. */
+/* A user that can read the segment knows the name that the lock file of a copy might get. */
 static int squat(void *arg) {
     const struct place *p = arg;
     struct seg s;
@@ -413,8 +413,7 @@ Test(seg_lock, a_file_of_another_user_is_no_lock_file) {
     cr_assert_eq(open_and_close(p.path, LARDER_CREATE), LARDER_OK);
     copy_file(p.path, p.copy);
     cr_assert_eq(chmod(p.copy, 0644), 0);
-    /* Make the copy look as if its present id had been drawn for it: the name is the one that comes
-     * next. */
+    /* Make the copy look as if its present id had been drawn for it: its name is the next one. */
     int fd = open(p.copy, O_RDWR | O_CLOEXEC);
     uint64_t id = UINT64_C(0x1122334455667788);
     cr_assert(fd >= 0 && pwrite(fd, &id, sizeof id, offsetof(struct seg_shm, lock_id)) == (ssize_t)sizeof id);

@@ -1,9 +1,10 @@
 /* tests/unit/segment/seg_test.c - a new segment: its names, options, geometry, memory and rights.
  *
- * Goal     What is asked for is made, whole and backed; what cannot be is refused, and says why.
+ * Goal     What is asked for is made, whole and backed. An impossible request is refused, and the
+ *          message says why.
  * Method   Tables of bad options and names. A tmpfs that is too small, in a mount namespace of its
- *          own (as root). Files that are no segments: seg_foreign_test.c. Deaths and races:
- *          seg_birth_test.c.
+ *          own (as root).
+ * See also seg_foreign_test.c (files that are not segments), seg_birth_test.c (deaths and races).
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -26,7 +27,7 @@
 
 TestSuite(seg, .timeout = 120 * SLOW_FACTOR);
 
-/* ---- Names and options ---- */
+/* ---- Names and options ----------------------------------------------------------------------- */
 
 Test(seg, refuses_bad_names) {
     char too_long[202 + 1];
@@ -80,7 +81,7 @@ Test(seg, refuses_bad_options) {
     }
 }
 
-/* ---- Geometry ---- */
+/* ---- Geometry -------------------------------------------------------------------------------- */
 
 static void check_areas(const struct seg_shm *h) {
     const uint64_t at[] = {h->slots_off, h->catalog_off, h->bins_off, h->shards_off, h->spans_off, h->data_off};
@@ -146,7 +147,7 @@ Test(seg, slots_follow_the_size_or_the_option) {
     EXPECT(seg_layout_plan(&head, &all, 4096), LARDER_E_INVAL, "and slot_count 8192");
 }
 
-/* ---- A new segment ---- */
+/* ---- A new segment --------------------------------------------------------------------------- */
 
 Test(seg, new_segment_is_whole_and_backed) {
     static const uint8_t no_uuid[16];
@@ -176,7 +177,7 @@ Test(seg, new_segment_is_whole_and_backed) {
     seg_close(&a);
     seg_close(&b);
     seg_close(&r);
-    seg_close(&r); /* closing twice is nothing */
+    seg_close(&r); /* closing twice does nothing */
 }
 
 Test(seg, mode_is_as_asked) {
@@ -253,9 +254,10 @@ Test(seg, empty_memfd_given_with_create_becomes_a_segment) {
     close(o.memfd);
 }
 
-/* ---- Limits of the system ---- */
+/* ---- Limits of the system -------------------------------------------------------------------- */
 
-#define NO_NAMESPACE 77 /* exit code: a container or chroot does not let even root have mounts of its own */
+/* exit code: a container or chroot does not let even root have mounts of its own */
+#define NO_NAMESPACE 77
 
 static int open_in_small_tmpfs(void *arg) {
     char path[128], other[128];
@@ -276,8 +278,8 @@ static int open_in_small_tmpfs(void *arg) {
     struct stat st;
     PROC_CHECK(stat(path, &st) == 0 && st.st_size == 0 && st.st_blocks == 0);
     PROC_CHECK(unlink(other) == 0);
-    /* More than the tmpfs has, but what is needed at first fits: no span beyond has its
-     * descriptor. */
+    /* More than the tmpfs has, but what is needed at first fits: spans beyond have no descriptors.
+     * */
     PROC_CHECK(seg_open(&s, &o) == LARDER_OK);
     uint64_t claimed = s.shm->claimed_bytes, end = seg_descriptors_end(&s, claimed);
     PROC_CHECK(end < s.data_off && s.data_off < claimed);

@@ -1,10 +1,10 @@
 /* tests/unit/support/shared_test.c - the judge of keys that many write (tests/torture/shared.h) is
  * judged.
  *
- * Goal     Each rule J1 to J4 lets pass what is right, and finds what is wrong: a judge that finds
+ * Goal     Each rule J1 to J4 accepts what is right, and finds what is wrong: a judge that finds
  *          nothing proves nothing.
- * Method   Small histories by hand: who began and ended what, in which order, and what a read then
- *          shows.
+ * Method   Small histories by hand: which write began and ended, in which order, and what a read
+ *          then shows.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -42,7 +42,7 @@ static int is_seen_rightly(struct shared *h, const struct shared_read *r, uint32
     return shared_judge_seen(h, r, TABLE, KEY, serial, 0) == NULL;
 }
 
-/* The write with the serial that arg points to leaves nothing. */
+/* The write with the serial that arg points to leaves no item. */
 static int is_delete(void *arg, uint32_t serial, int64_t value) {
     (void)value;
     return serial == *(uint32_t *)arg;
@@ -61,12 +61,12 @@ static int is_read_rightly(struct shared *h, uint32_t serial) {
 
 Test(shared, the_last_write_is_seen_and_no_older_one) {
     struct shared *h = new_history();
-    cr_assert(is_read_rightly(h, 0)); /* nobody wrote yet */
+    cr_assert(is_read_rightly(h, 0)); /* no write yet */
     uint32_t first = whole_write(h, 0), second = whole_write(h, 1);
     cr_assert(is_read_rightly(h, second));
     cr_assert(!is_read_rightly(h, first));
     cr_assert(!is_read_rightly(h, 0), "an acknowledged write is lost");
-    cr_assert(!is_read_rightly(h, second + 1), "nobody wrote that");
+    cr_assert(!is_read_rightly(h, second + 1), "that was never written");
     free(h);
 }
 
@@ -76,7 +76,7 @@ Test(shared, writes_at_once_may_come_in_any_order_but_in_one) {
     shared_acked(&b);
     shared_acked(&a);
     cr_assert(is_read_rightly(h, a.serial));
-    cr_assert(is_read_rightly(h, b.serial), "as far as anybody can tell, that is the later one");
+    cr_assert(is_read_rightly(h, b.serial), "as far as the history tells, that is the later one");
     free(h);
 }
 
@@ -167,7 +167,7 @@ Test(shared, no_write_is_replaced_twice) {
     free(h);
 }
 
-/* Writes that lost their places are let pass only while nothing says that they were replaced before
+/* Writes that lost their places are accepted only while nothing says that they were replaced before
  * the read. */
 Test(shared, what_was_forgotten_long_ago_is_wrong) {
     struct shared *h = new_history();
@@ -183,7 +183,7 @@ Test(shared, what_was_forgotten_long_ago_is_wrong) {
     free(h);
 }
 
-/* Who stops with a place taken keeps it; who dies there leaves nothing. */
+/* A process that stops with a place taken keeps it; one that dies there leaves nothing. */
 Test(shared, a_place_that_is_taken_is_not_given_again) {
     struct shared *h = new_history();
     struct shared_note taken;

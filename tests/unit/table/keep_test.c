@@ -1,11 +1,11 @@
-/* tests/unit/table/keep_test.c - what is over leaves nothing in the process.
+/* tests/unit/table/keep_test.c - finished work leaves nothing in the process.
  *
  * Goal     Attachments opened and closed, definitions changed, pages and builders made and freed,
  *          threads and forked children that come and go: however often, the process gets no larger.
  * Method   Resident memory, addresses and mappings, as the kernel counts them, after a warm-up and
  *          again after many more cycles. With private memory in jemalloc's arenas, and on malloc.
- *          The sanitizers keep what was freed for a while, so under them the cycles run, for them
- *          to watch, but nothing is measured.
+ *          The sanitizers keep freed memory for a while. So under them the cycles run and are
+ *          watched, but nothing is measured.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* tests/unit/table/schema_test.c - definitions of tables: what is allowed, and their bytes.
  *
- * Goal     Every rule refuses with a message that names the value; every legal definition survives
- *          the way into bytes and back; no bytes whatever make the reader leave them or give an
+ * Goal     Every rule refuses with a message that names the value. Every legal definition survives
+ *          the way into bytes and back. No bytes whatever make the reader leave them or give an
  *          illegal definition.
  * Method   Tables of bad definitions with a word that the message must hold. Definitions are
  *          written to private memory, then damaged: byte by byte as they are (the checksum must
@@ -44,7 +44,7 @@ struct bad_table {
     struct larder_table_def def;
 };
 
-/* A table with the name given, a string key, and what else is given. */
+/* A table with the given name, a string key, and the other given parts. */
 #define TABLE(text, ...)                                                                                               \
     { .name = (text), .partition = KEY_S("PK"), __VA_ARGS__ }
 
@@ -272,7 +272,7 @@ static void expect_same_table(const struct larder_table_def *a, const struct lar
         expect_same_index(&a->indexes[i], &b->indexes[i]);
 }
 
-/* As large as a definition can be: everything at its limit. */
+/* The largest possible definition: everything at its limit. */
 struct largest {
     struct larder_table_def def;
     struct larder_index_def indexes[LARDER_INDEXES_MAX];
@@ -443,8 +443,8 @@ static void seal(struct blob *b) {
     memcpy(b->at, &head.checksum, sizeof head.checksum);
 }
 
-/* Whatever the bytes are: refused, or a legal definition. The copy ends where the view's block
- * ends, so the address sanitizer sees a reader that goes too far. */
+/* Any bytes: refused, or a legal definition. The copy ends where the view's block ends, so the
+ * address sanitizer sees a reader that goes too far. */
 static int expect_refused_or_legal(struct priv *p, const struct blob *b) {
     struct table_view *v = view_of(p, b);
     if (!v)

@@ -2,11 +2,11 @@
  * way.
  *
  * Goal     A death at any store, a full heap at any block, a stripe that cannot be had: afterwards
- *          the table is there or is not, its definition is the old or the new one for everybody at
- *          once, and no block is lost.
- * Method   A forked child does one operation and dies before its k-th store, for every k; recovery
- *          dies a few times, too; then the segment is audited, and the table used and dropped. The
- *          same segment all along, so that what a death leaves in a slot meets the next one.
+ *          the table is there or is not, its definition is the old or the new one for every process
+ *          at once, and no block is lost.
+ * Method   A forked child does one operation and dies before its k-th store, for every k. Recovery
+ *          dies a few times, too. Then the segment is audited, and the table used and dropped. The
+ *          segment stays the same, so that what a death leaves in a slot meets the next one.
  *          heap_test_takes_left makes the heap full at the n-th block.
  */
 #include <criterion/criterion.h>
@@ -107,7 +107,7 @@ struct operation {
     int item_count; /* in the table before; -1: there is no table */
 };
 
-/* Whether the operation was done, for a table handle that may have a view of before; also -1 if two
+/* Whether the operation was done, for a table handle that may have an older view; -1 if two
  * attachments disagree. */
 static int is_done(struct larder *db, const struct operation *o) {
     struct larder *fresh = testseg_attach(db, LARDER_READ_ONLY), *const both[] = {db, fresh};

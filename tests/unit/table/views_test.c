@@ -1,11 +1,11 @@
-/* tests/unit/table/views_test.c - old views of definitions: freed, but not under anybody's eyes.
+/* tests/unit/table/views_test.c - old views of definitions are freed, but not while they are in
+ * use.
  *
- * Goal     Definition changes leave nothing behind in the handle, whoever makes them; a view that
- *          is in use stays as long as the use; what larder_table_describe() gave away stays until
- *          larder_close(), once for each definition.
- * Method   The bytes of the handle's private memory are counted, so this holds in every build; the
- *          address sanitizer sees what is read after it was freed, the thread sanitizer what is
- *          read while it is.
+ * Goal     Definition changes leave nothing behind in the handle, whichever process makes them. A
+ *          view that is in use stays as long as the use. What larder_table_describe() gave away
+ *          stays until larder_close(), once for each definition.
+ * Method   The bytes of the handle's private memory are counted, so this holds in every build. The
+ *          address sanitizer sees reads after a free, the thread sanitizer reads during one.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -77,7 +77,7 @@ Test(views, changes_leave_nothing) {
     larder_close(f.db);
 }
 
-/* The changes of another handle are seen by reads only. */
+/* Only reads see the changes of another handle. */
 Test(views, changes_of_others_leave_nothing) {
     struct fixture f = fixture(), other = {.db = testseg_attach(f.db, 0)};
     cr_assert_eq(larder_table_open(other.db, "changing", &other.t), LARDER_OK);
@@ -182,7 +182,7 @@ Test(views, what_was_described_stays_once_for_each_definition) {
     larder_close(f.db);
 }
 
-/* What begins in the parent has no end in the child. */
+/* A use that begins in the parent has no end in the child. */
 static int changes_in_child(void *arg) {
     struct fixture *f = arg;
     uint64_t before = bytes_after(f, 10);

@@ -1,9 +1,9 @@
 /* tests/unit/ttl/wheel_test.c - the timer wheel against a naive one.
  *
  * Goal     Every entry fires in its second, not before and not after, over every boundary of the
- *          four levels, over jumps of years and clocks set back; nothing is lost when memory runs
- *          out, when entries are added while others fire or when some cannot be handled; and all
- *          memory comes back.
+ *          four levels, over jumps of years and clocks set back. Nothing is lost when memory runs
+ *          out, when entries are added while others fire or when some cannot be handled. All memory
+ *          comes back.
  * Method   The clock is a number that the test sets. The naive wheel is an array that is searched
  *          from end to end. After each test larder_check() verifies the rules of ttl/wheel.h.
  */
@@ -75,7 +75,7 @@ static void add(struct fixture *f, uint64_t hash, uint32_t second, uint16_t tabl
     cr_assert_eq(add_may_fail(f, hash, second, table), LARDER_OK, "%s", larder_error());
 }
 
-/* Fires one batch: entry i is done with unless bit i of `kept` is set. */
+/* Fires one batch: entry i is finished unless bit i of `kept` is set. */
 static void fire(struct fixture *f, struct wheel_walk *walk, struct wheel_batch *batch, uint64_t kept) {
     for (uint32_t i = 0; i < batch->count; i++) {
         if (kept >> i & 1)
@@ -445,7 +445,7 @@ Test(wheel, without_memory_nothing_is_lost) {
     uint32_t fired = 0;
     for (uint32_t now_s = NOW_S; now_s < NOW_S + 300 + 3000 * 7; now_s += 997) {
         f.fired_count = 0;
-        atomic_store(&heap_test_takes_left, now_s % 5); /* full after so many blocks */
+        atomic_store(&heap_test_takes_left, now_s % 5); /* full after as many blocks */
         int r = advance_shard(&f, 0, now_s, 0);
         cr_assert(r == LARDER_OK || r == LARDER_E_FULL, "%s", larder_error());
         if (r == LARDER_E_FULL)
@@ -542,7 +542,7 @@ static void put_item(struct larder_table *t, struct larder_builder *b, int64_t i
     cr_assert_eq(larder_put(t, item, NULL), LARDER_OK, "%s", larder_error());
 }
 
-/* Timers of items that live longer now cannot be armed anew, and stand before those of items that
+/* Timers of items that live longer now cannot be armed again, and stand before those of items that
  * have expired. */
 Test(wheel, without_memory_all_that_has_expired_is_removed) {
     struct fixture f = begin(LARDER_SEGMENT_BYTES_MIN);
