@@ -206,7 +206,8 @@ struct larder;
 
 /** How to open. Zero it, then set what you need; zero means the default given. */
 struct larder_options {
-    /* A name (POSIX shared memory, no '/') or a path (has a '/'). Default "larder". */
+    /* A name (POSIX shared memory, no '/') or a path (with a folder: "./NAME" or "/tmp/NAME"). A
+     * leading '/' and no other, as shm_open() takes it, is LARDER_E_INVAL. Default "larder". */
     const char *segment;
     /* LARDER_CREATE, ... */
     uint32_t flags;
@@ -348,7 +349,11 @@ LARDER_API int larder_memfd(const struct larder *db);
  *         LARDER_E_CORRUPT     Damaged, and without LARDER_FORCE.
  *         LARDER_E_ACCESS      No permission, or it belongs to another user.
  *         LARDER_E_BUSY        Another process has been creating or removing it for two seconds.
- *         LARDER_E_OS, LARDER_E_FULL (of the kernel's memory), LARDER_E_NO_MEMORY.
+ *         LARDER_E_OS          Also: the name is a mount of the file (mount --bind).
+ *         LARDER_E_FULL (of the kernel's memory), LARDER_E_NO_MEMORY.
+ *         After a failure the segment is as it was. There is one exception, and larder_error() says
+ *         so: the system refuses to remove a name that looked removable. Then the segment is
+ *         destroyed and its file is left.
  */
 LARDER_API int larder_destroy(const char *segment, uint32_t flags);
 
@@ -405,7 +410,7 @@ struct larder_table_def {
     struct larder_key_def partition, sort;
     const struct larder_index_def *indexes; /* index_count of them */
     uint32_t index_count;
-    const char *ttl_attribute; /* NULL: items do not expire. Else an N: epoch seconds */
+    const char *ttl_attribute; /* NULL: items do not expire. Else: larder_ttl_set() */
     enum larder_removal removal;
     uint64_t reserved[8]; /* 0 */
 };
@@ -488,6 +493,12 @@ LARDER_API int larder_index_add(struct larder_table *t, const struct larder_inde
 
 /**
  * Sets the table's TTL attribute. Reads follow it from the moment this returns.
+ *
+ * An item expires at the second in the attribute: an N, epoch seconds; a fraction does not count.
+ * It never expires if the attribute is missing, has another type or is not above 0, or, as in
+ * DynamoDB, if that second was more than five years past when the item was put. A value in
+ * milliseconds lies in a far future.
+ *
  * @param attribute [in] Its name, 1..255 bytes. NULL: items no longer expire.
  * @return LARDER_OK, LARDER_E_INVAL (name), LARDER_E_FULL, LARDER_E_NO_TABLE, LARDER_E_BUSY,
  *         LARDER_E_NO_SLOT, LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_CORRUPT,
@@ -1019,9 +1030,8 @@ struct larder_table_stats {
 };
 /**
  * A table's numbers. Walks the table: not for hot paths.
- * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_TABLE, LARDER_E_BUSY, LARDER_E_NO_SLOT,
- *         LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS,
- *         LARDER_E_FULL (of the kernel's memory).
+ * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_TABLE, LARDER_E_BUSY, LARDER_E_DESTROYED,
+ *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
  */
 LARDER_API int larder_table_stats(struct larder_table *t, struct larder_table_stats *out);
 
@@ -1062,6 +1072,7 @@ struct larder_slot_stats {
     int is_expirer;
     uint64_t started_s;        /* epoch seconds when the slot was taken */
     uint32_t lock_count;       /* locks held just now */
+    int is_stopped;            /* SIGSTOP or a debugger holds it, as far as /proc tells */
     uint64_t lock_held_ns;     /* by the oldest of them */
     const char *lock_kinds[8]; /* lock_count constant strings such as "stripe" */
     struct larder_counters counters;
@@ -1085,7 +1096,9 @@ struct larder_check_report {
     uint64_t unjudged;
     /* Walks: the first, and one for each second look at what was doubtful. */
     uint64_t passes;
-    uint64_t longest_pause_ns; /* longest hold of a lock: how long a writer may have waited */
+    /* Longest hold of a lock: how long a writer may have waited. Includes time in which this thread
+     * had no processor. */
+    uint64_t longest_pause_ns;
     uint64_t reserved[8];
 };
 
@@ -1129,13 +1142,17 @@ LARDER_API int larder_check(struct larder *db, const struct larder_check_options
                             struct larder_check_report *report);
 
 struct larder_repair_report {
-    uint64_t errors_found; /* by the check before; 0: clean, and nothing was changed */
-    uint64_t errors_left;  /* by the check after */
-    uint64_t tables_kept, tables_lost;
-    uint64_t items_kept, items_lost; /* items of a lost table only if they could be counted */
-    uint64_t items_mended;           /* kept, with new slots, expiry, version or key sequence */
-    uint64_t index_entries, timers;  /* made again */
-    uint64_t freed_bytes;            /* by which the memory in use shrank */
+    uint64_t errors_found;             /* by the check before; 0: clean, and nothing was changed */
+    uint64_t errors_left;              /* by the check after */
+    uint64_t tables_kept, tables_lost; /* lost: the definition cannot be read */
+    /* Lost: at least so many. Every item named in a note counts. Of a lost table, stripe or bucket
+     * array, its counts or lists count as far as they can be true. A note names a loss even if 0
+     * are counted. */
+    uint64_t items_kept, items_lost;
+    /* Kept, with a corrected stamp, hash, index slot, expiry or padding. */
+    uint64_t items_mended;
+    uint64_t index_entries, timers; /* made again */
+    uint64_t freed_bytes;           /* by which the memory in use shrank */
     uint64_t slots_cleared, locks_cleared;
     uint64_t reserved[8];
 };
@@ -1156,10 +1173,12 @@ struct larder_repair_options {
  * slots without an owner. What cannot be kept is dropped and named. A clean segment stays as it is;
  * in any other, every whole item does. A mended item is read back before it is stored.
  *
- * An item is whole if its slot in the hash table refers to an image that is valid in every byte and
- * has the hash of its own key. There is no checksum over attributes: changed bytes of a value are
- * not noticed. Images without a slot are not searched for: freed memory is full of old versions and
- * deleted items that look the same.
+ * An item is whole if its slot in the hash table refers to an image whose attributes are valid and
+ * that has the hash of its own key. What follows from the attributes is mended if it is wrong: the
+ * hash, index slots, expiry, padding. An item with a name or text that is no longer UTF-8 is
+ * dropped, although reads still return its bytes. There is no checksum over attributes: changed
+ * bytes of a value are not noticed. Images without a slot are not searched for: freed memory is
+ * full of old versions and deleted items that look the same.
  *
  * @param db      [in] Attached read-write; with LARDER_REPAIR it may be a segment whose repair was
  *                     cut off.
