@@ -6,9 +6,8 @@
 
 #define ERR_TEXT_BYTES 512
 
-/* Keeps the message for larder_error() and returns `result`, so that failing reads: return
- * err_set(LARDER_E_INVAL, "..."). Bytes of names and values in messages are to be cut to a few
- * dozen ("%.*s"). Never allocates. */
+/* Keeps the message for larder_error() and returns `result`: return err_set(LARDER_E_INVAL, "...").
+ * Messages cut names and values to a few dozen bytes ("%.*s"). Never allocates. */
 int err_set(int result, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* For public functions: true if the argument is NULL; the message names function and argument.
@@ -19,8 +18,8 @@ void err_null(const char *function, const char *argument) __attribute__((cold));
 /* After err_set(): the system's error number, for larder_errno(). Returns `result`. */
 int err_note_errno(int result, int number);
 
-/* For calls whose failures inside need not be failures of the call: keeps the text as it was
- * before, and puts that text back. */
+/* For calls that may succeed although an inner call failed: keep the text before, and put it
+ * back. */
 struct err_kept {
     char text[ERR_TEXT_BYTES];
     int number; /* of larder_errno() */
@@ -28,8 +27,8 @@ struct err_kept {
 void err_keep(struct err_kept *kept);
 void err_put_back(const struct err_kept *kept);
 
-/* LARDER_E_OS (or LARDER_E_FULL for ENOSPC and ENOMEM of the filesystem, LARDER_E_ACCESS for EACCES
- * and EPERM) with "<what> <object>: <strerror>". */
+/* The text is "<what> <object>: <strerror>". LARDER_E_FULL for ENOSPC, EDQUOT and ENOMEM;
+ * LARDER_E_ACCESS for EACCES and EPERM; else LARDER_E_OS. */
 int err_set_errno(const char *what, const char *object);
 
 #endif

@@ -18,8 +18,8 @@
     X(publish_before_timer, "an item that expires is there, and no timer will ever take it away")                      \
     X(remove_before_publish, "the indexes lose the old item while it is still the one in the slot")                    \
     X(open_before_words, "a step looks open while it still has the words of the one before")                           \
-    X(give_before_sequence, "a reader gets memory that is somebody else's already, and is told that all is well")      \
-    X(close_before_give, "the old block belongs to nobody: neither linked nor in hand")                                \
+    X(give_before_sequence, "a reader takes memory that has a new owner already for valid")                            \
+    X(close_before_give, "the old block has no owner: neither linked nor in hand")                                     \
     X(bit_before_hand, "a block is handed out, and no slot says to whom")                                              \
     X(hand_before_bit, "a block is given back for the slot, and not for the heap")                                     \
     X(unnote_before_unlock, "a lock is held, and its owner's slot does not say so")                                    \

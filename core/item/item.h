@@ -249,7 +249,7 @@ static inline void item_make_timed(struct item_head *h, int wanted) {
     }
 }
 
-/* Where the records of an image lie, for who looks at many: its directory, or what one walk found
+/* Where the records of an image lie, for readers of many: its directory, or what one walk found
  * (core/item/item_records.h). Refers to itself, so it is not copied. */
 struct item_places {
     const uint8_t *start;
@@ -282,13 +282,12 @@ int item_key_from_item(const struct item_shape *shape, const struct larder_item 
 int item_start_key(const struct item_shape *shape, const struct item_index_shape *index,
                    const struct larder_item *start_key, struct item_key *out);
 
-/* `to` is 8-aligned. The image of `item` as a table of this shape stores it: keys moved to the
- * key area, index slots filled in with the ordinals of their attributes (kseq 1 for "in this
- * index", 0 for not; the caller assigns real sequences), expiry by the TTL attribute (generation
- * 0), hash, version and armed_s 0. Checks what larder_put() promises to check. `now_s` serves
- * the rule that a TTL more than five years past does not count (developer guide, "Using time to
- * live"); such an item never expires. It has room for item_stored_bytes_max(). On success *out
- * is to. */
+/* Makes the image of `item` that a table of this shape stores. The keys move to the key area. Index
+ * slots get the places of their attributes, and kseq 1 for "in this index" or 0; the caller assigns
+ * real sequences. The expiry comes from the TTL attribute (generation 0); hash, version and armed_s
+ * are 0. Checks what larder_put() promises to check. `now_s` is for the rule that an item with a
+ * TTL more than five years past never expires (developer guide, "Using time to live"). `to` is
+ * 8-aligned and has room for item_stored_bytes_max(). On success *out is `to`. */
 size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder_item *item);
 int item_to_stored(const struct item_shape *shape, const struct larder_item *item, int64_t now_s, void *to,
                    struct item_head **out);
@@ -326,11 +325,11 @@ uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t nam
 
 /* Adds `by` to a number of an item. LARDER_E_INVAL: the value or the sum is no 64-bit integer. */
 int item_sum(struct bytes name, const struct larder_value *value, int64_t by, int64_t *sum);
-/* `to` becomes the image of `from`, a readable one as a table stores it, with `by` added to that
- * number, which is no key of the table. It has room for ITEM_ADDED_BYTES_MAX more. Stamps,
- * expiry and index slots are those of `from`. LARDER_OK and *sum; LARDER_E_INVAL as above;
- * LARDER_NOT_FOUND: there is no such attribute, or the new item would have to be laid out anew,
- * or be too large; LARDER_E_CORRUPT without a text. */
+/* Makes in `to` a copy of `from`, a readable image of a table, with `by` added to attribute `name`,
+ * which is no key of the table. `to` has room for ITEM_ADDED_BYTES_MAX more bytes. Stamps, expiry
+ * and index slots are those of `from`. LARDER_OK and *sum; LARDER_E_INVAL as above;
+ * LARDER_NOT_FOUND: there is no such attribute, or the new item needs another layout or is too
+ * large; LARDER_E_CORRUPT without a text. */
 #define ITEM_ADDED_BYTES_MAX 32u
 int item_add_int(const struct item_head *from, struct bytes name, int64_t by, struct item_head *to, int64_t *sum);
 
@@ -355,15 +354,15 @@ static inline int item_head_is_sane(const struct item_head *h, size_t bytes) {
         return 0;
     return h->partition_bytes || !(h->sort_bytes || h->index_count);
 }
-/* `bytes` is what is readable at image. True if every offset and length inside stays inside and
- * rules I1 and I2 hold. */
+/* True if every offset and length stays inside, rules I1 and I2 hold, and the image is the one form
+ * of its attributes (item_check.c). `bytes` are readable at image. */
 int item_is_sane(const void *image, size_t bytes);
 /* Whether index slot i refers to records that can be keys. The image is sane but for its slots. */
 int item_slot_is_sane(const struct item_head *h, uint32_t i);
-/* Whether index slot i of a sane image says what its attributes do: the keys that they are, or
- * that the item is not in that index. */
+/* Whether index slot i of a sane image agrees with the attributes: it refers to the index's keys,
+ * or says rightly that the item is not in that index. */
 int item_slot_is_true(const struct item_head *h, uint32_t i, const struct item_index_shape *index);
-/* Makes the bytes between the parts of a private, readable image 0, which they are (I4). */
+/* Zeroes the padding of a private, readable image (I4). */
 void item_clear_padding(struct item_head *h);
 
 /* The part of that which reading in place needs: lengths, offsets and types. item_readable.c,
@@ -384,8 +383,7 @@ struct item_peek {
 static inline struct item_key_bytes item_peek_key(const struct item_peek *p) {
     return (struct item_key_bytes){item_key_area(p->image), p->head.partition_bytes, p->head.sort_bytes};
 }
-/* `room` is what is readable at image. False: head, key area, index slots and directory do not
- * fit. */
+/* `room` bytes are readable at image. False: the head is not sane (item_head_is_sane). */
 int item_peek_open(struct item_peek *p, const struct item_head *image, size_t room);
 /* Key sequence in secondary index i; 0 if the item is not in it. */
 uint32_t item_peek_kseq(const struct item_peek *p, uint32_t i);

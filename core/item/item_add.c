@@ -14,7 +14,7 @@
 int item_sum(struct bytes name, const struct larder_value *value, int64_t by, int64_t *sum) {
     int64_t number;
     if (value->type != LARDER_N)
-        return err_set(LARDER_E_INVAL, "attribute \"%.*s\" is of type %s; only N can be added to", ITEM_SHOWN(name),
+        return err_set(LARDER_E_INVAL, "attribute \"%.*s\" is of type %s; N is needed to add to it", ITEM_SHOWN(name),
                        item_type_name(value->type));
     if (!num_to_int64(value->data, value->bytes, &number))
         return err_set(LARDER_E_INVAL, "attribute \"%.*s\" is not a 64-bit integer; only those can be added to",

@@ -292,7 +292,7 @@ static int check_slots(const struct item_head *h) {
     return 1;
 }
 
-/* Whether a record's value may be such a key, by its type and size. */
+/* Whether a record's value can be this key, by its type and size. */
 static int may_be_key(const struct item_head *h, const struct item_record *r, const struct item_key_attr *key,
                       size_t bytes_max) {
     struct larder_value value;
@@ -305,7 +305,7 @@ static int may_be_key(const struct item_head *h, const struct item_record *r, co
     return value.bytes >= 1 && value.bytes <= bytes_max;
 }
 
-/* Whether the record that a sane slot refers to is that key. */
+/* Whether the record that a sane slot refers to is this key. */
 static int is_key_at(const struct item_head *h, uint16_t attr, const struct item_key_attr *key, size_t bytes_max) {
     const uint8_t *at = item_is_walked(h) ? (const uint8_t *)h + attr : item_record(h, attr);
     struct item_record r = item_record_at(at);
@@ -313,7 +313,7 @@ static int is_key_at(const struct item_head *h, uint16_t attr, const struct item
            may_be_key(h, &r, key, bytes_max);
 }
 
-/* Whether some record is. */
+/* Whether any record is this key. */
 static int has_key(const struct item_head *h, const struct item_key_attr *key, size_t bytes_max) {
     uint16_t ordinal = item_find_attr(h, key->name, key->name_bytes);
     if (ordinal == ITEM_NO_ATTR)

@@ -33,9 +33,9 @@ struct seg {
     int fd;
     uint64_t file_device, file_inode; /* of fd when it was opened (seg_fd_is_ours) */
     int is_read_only, is_memfd;
-    /* a memfd that the kernel made: no directory, so never a lock file, whatever its head says */
+    /* a memfd: no directory, so never a lock file, whatever its head says */
     int has_no_name;
-    /* locks are on a file of their own (core/segment/seg_lock.h), else on fd's */
+    /* locks are on a lock file (core/segment/seg_lock.h), else on fd's file */
     int has_lock_file;
     int lock_fd;                      /* the lock file, if there is one; -1: not for this user */
     uint64_t lock_device, lock_inode; /* of lock_fd */

@@ -39,7 +39,8 @@ static int seg_file_is_name(const char *name) {
 
 int seg_file_name(struct seg_file *file, const char *segment) {
     *file = (struct seg_file){.shown = segment ? segment : "larder"};
-    if (file->shown[0] == '/' && !strchr(file->shown + 1, '/')) /* as shm_open() takes names: not a file in "/" */
+    /* a name as shm_open() takes it, not a file in "/" */
+    if (file->shown[0] == '/' && !strchr(file->shown + 1, '/'))
         return err_set(LARDER_E_INVAL,
                        SEG_NAMED_TEXT ": a name has no leading slash, and a path has a folder: \"%.200s\" or "
                                       "\"" SEG_SHM_DIR "%.200s\"",
@@ -147,8 +148,8 @@ static int seg_file_link_of(int fd, char *text, size_t bytes_max) {
     return bytes > 0;
 }
 
-/* The kernel's text may be no path: "/memfd:NAME (deleted)", "PATH (deleted)". Only what leads
- * to the file is one. */
+/* The kernel's text may be no path: "/memfd:NAME (deleted)", "PATH (deleted)". It is one only if it
+ * leads to the file. */
 int seg_file_path_of(int fd, char *path) {
     struct stat ours, found;
     int is_path = seg_file_link_of(fd, path, PATH_MAX) && *path == '/' && fstat(fd, &ours) == 0 &&

@@ -42,20 +42,20 @@ int seg_file_is_foreign(const struct seg_file *file, int fd, const char *why);
 int seg_file_create(struct seg_file *file, int *fd);
 /* Whether the name still leads to this file. Always true of a memfd. */
 int seg_file_is_named(const struct seg_file *file, int fd);
-/* Whether seg_file_unlink() will be able to, as far as can be known: no mount on the name, a
- * directory that may be written to. LARDER_OK, also if there is nothing to remove; LARDER_E_ACCESS,
+/* Whether seg_file_unlink() will succeed, as far as can be known: the name is no mount, and its
+ * directory may be written to. LARDER_OK, also if there is nothing to remove; LARDER_E_ACCESS,
  * LARDER_E_OS, LARDER_E_INVAL. */
 int seg_file_check_removable(const struct seg_file *file, int fd);
-/* Removes the name of the file that is open as fd. LARDER_OK (also if the name is gone already, or
- * leads to another file now: somebody may have replaced it by hand while this process stood still),
- * LARDER_E_ACCESS, LARDER_E_OS. */
+/* Removes the name of the file that is open as fd. LARDER_OK, also if the name is gone or leads to
+ * another file, which may have replaced it while this process stood still. LARDER_E_ACCESS,
+ * LARDER_E_OS. */
 int seg_file_unlink(const struct seg_file *file, int fd);
-/* Where the kernel says that the file is. LARDER_OK; LARDER_NOT_FOUND, without a message: nowhere,
- * or no more. `path` has PATH_MAX bytes. */
+/* The path of an open file, from the kernel. LARDER_OK; LARDER_NOT_FOUND, without a message, if it
+ * has none. `path` has PATH_MAX bytes. */
 int seg_file_path_of(int fd, char *path);
-/* Whether it is a memfd: it never had a name. */
+/* Whether the file is a memfd, which never had a name. */
 int seg_file_has_no_name(int fd);
-/* Page size of the file's memory: the system's, or that of its hugetlbfs mount. */
+/* Page size of the file's memory: the system's, or its hugetlbfs mount's. */
 uint64_t seg_file_page_bytes(int fd);
 int seg_file_is_huge(int fd);
 /* Backs `bytes` bytes from `from` with memory, as fallocate(). 0, or -1 and errno, never EINTR. */

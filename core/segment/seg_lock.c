@@ -30,13 +30,13 @@ struct lock_place {
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
-/* 0: there is none. A memfd never has one: another number in its head is damage, and would make
- * a file in the root directory. */
+/* The lock file's id; 0: none. A memfd never has one: an id in its head is damage, and would make a
+ * file in the root directory. */
 static uint64_t lock_id_of(const struct seg *s, const struct seg_shm *head) {
     return s->has_no_name ? 0 : SHM_LOAD(&head->lock_id);
 }
 
-/* DIR/ of the segment. Of a descriptor that was passed on: where the kernel says the file is. */
+/* DIR/ of the segment. For a descriptor that was passed to us, the kernel names the directory. */
 static int lock_directory(const struct seg *s, const struct seg_file *file, char path[PATH_MAX]) {
     if (file->path) {
         if (snprintf(path, PATH_MAX, "%s", file->path) >= PATH_MAX)

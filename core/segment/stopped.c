@@ -1,9 +1,9 @@
 /* core/segment/stopped.c - see core/segment/stopped.h.
  *
- * Idea     /proc/PID/status has the state, and one number for each PID namespace from that of /proc
- *          down to the process's own (NSpid): a single one says that there is no namespace in
- *          between. /proc/PID/maps has the inode numbers of what is mapped: a process of the same
- *          number in another namespace has other mappings.
+ * Idea     /proc/PID/status has the state, and the process's ids (NSpid), one for each PID
+ *          namespace from that of /proc down to its own: a single id means that both are the same.
+ *          /proc/PID/maps has the inode numbers of its mappings: another process with that id does
+ *          not map this segment.
  */
 #include "core/segment/stopped.h"
 
@@ -58,8 +58,8 @@ static int has_status(int32_t pid) {
     return is_standing_still(text) && is_in_our_namespace(text, pid);
 }
 
-/* A line of maps: addresses, rights, offset, device, inode number, then spaces and a path; one
- * space between. */
+/* A line of maps has addresses, rights, offset, device, inode number and path, one space between;
+ * more before the path. */
 static int has_mapped(int32_t pid, uint64_t inode) {
     char text[READ_BYTES];
     size_t bytes;

@@ -1,11 +1,11 @@
 /* core/segment/stopped.h - whether a process that has the segment mapped stands still (SIGSTOP, a
  * debugger).
  *
- * Job      Tells people why a lock is not dropped. No decision of the engine depends on it.
- * Limits   A process id counts in one PID namespace only. So nothing is said unless the process of
- *          that number, as this process sees it, is in the same namespace and has the very segment
- *          mapped; nor where /proc does not tell.
- * Cost     A small file of /proc is read; of a process that stands still also the list of its
+ * Job      For messages: why a lock is not dropped. The engine decides nothing by it.
+ * Limits   A process id is valid in one PID namespace only. So the answer is true only if the
+ *          process with that id is in the same namespace and has this segment mapped, and /proc
+ *          shows both.
+ * Cost     Reads a small file of /proc; of a process that stands still also the list of its
  *          mappings.
  * Tests    tests/unit/memory/standstill_test.c
  */

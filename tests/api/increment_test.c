@@ -311,7 +311,7 @@ Test(increment, refuses_what_is_no_integer_of_64_bits) {
     refused(&f, "large", -1, "\"large\" is not a 64-bit integer");
     refused(&f, "most", 1, "\"most\": the sum of 9223372036854775807 and 1 exceeds 64 bits");
     refused(&f, "least", -1, "\"least\": the sum of -9223372036854775808 and -1 exceeds 64 bits");
-    refused(&f, "expires", 1, "\"expires\" is no integer");
+    refused(&f, "expires", 1, "\"expires\" is not a 64-bit integer");
     must_have(&f, "a", "half", "0.5");
     must_have(&f, "a", "large", "9223372036854775808");
     adds(&f, "a", "most", -1, INT64_MAX - 1);

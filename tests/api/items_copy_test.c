@@ -150,9 +150,9 @@ Test(items_copy, copies_that_are_refused) {
     expect_refused(&f, larder_builder_add_all(f.b, NULL, NULL, 0), LARDER_E_INVAL, "NULL");
     expect_refused(&f, larder_builder_add_all(f.b, item, NULL, 1), LARDER_E_INVAL, "NULL");
     larder_builder_begin(f.b, "open", LARDER_M);
-    expect_refused(&f, larder_builder_add_all(f.b, item, NULL, 0), LARDER_E_INVAL, "not to what is open");
+    expect_refused(&f, larder_builder_add_all(f.b, item, NULL, 0), LARDER_E_INVAL, "no map, list or set may be open");
     larder_builder_name(f.b, "name", 4);
-    expect_refused(&f, larder_builder_add_all(f.b, item, NULL, 0), LARDER_E_INVAL, "not under a name");
+    expect_refused(&f, larder_builder_add_all(f.b, item, NULL, 0), LARDER_E_INVAL, "no name given");
     larder_builder_add_s(other, "text", "text");
     EXPECT(larder_builder_finish(other, &item), LARDER_OK);
     struct larder_value value;

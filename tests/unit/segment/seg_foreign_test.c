@@ -71,7 +71,8 @@ Test(seg_foreign, leaves_foreign_files_alone) {
     close(fd);
     cr_assert_eq(rmdir(dir), 0, "something was left behind: %s", strerror(errno));
 
-    EXPECT(open_and_close("/tmp/larder-no-such-directory/x", LARDER_CREATE), LARDER_E_NO_SEGMENT, "no directory");
+    EXPECT(open_and_close("/tmp/larder-no-such-directory/x", LARDER_CREATE), LARDER_E_NO_SEGMENT,
+           "its directory does not exist");
     EXPECT(open_and_close("/dev/null", 0), LARDER_E_FORMAT, "not a regular file");
     EXPECT(open_and_close("/dev/null/x", 0), LARDER_E_NO_SEGMENT, "does not exist");
 }
