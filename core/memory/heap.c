@@ -18,7 +18,7 @@
 #include "core/segment/seg.h"
 
 /* Eight classes per doubling up to 1 KiB. Above, the multiples of a cache line that cut a span into
- * 15, 14, .. blocks. Many classes lose little by rounding, and P3 keeps the free blocks in use. */
+ * 15, 14, .. blocks. Many classes lose little by rounding, and P3 keeps their blocks in use. */
 static const uint16_t class_bytes[CLASS_COUNT] = {48,   64,   80,   96,   112,  128,  144,  160,  176,  192,  208,
                                                   224,  240,  256,  288,  320,  352,  384,  416,  448,  480,  512,
                                                   576,  640,  704,  768,  832,  896,  960,  1024, 1088, 1152, 1216,
@@ -237,8 +237,8 @@ static __attribute__((noinline)) int take_from(struct writer *w, uint32_t bin_nu
     return r;
 }
 
-/* The bins of a class in all arenas, from the own one on. As take_from(); LARDER_E_BUSY: only bins
- * that are locked are left. */
+/* Tries the bins of a class in all arenas, from the own one on. Results as those of take_from();
+ * LARDER_E_BUSY: only locked bins are left. */
 static int take_class(struct writer *w, uint32_t class_index, int is_waiting, const struct taking *t, uint32_t *found) {
     uint32_t arenas = w->seg->arena_count;
     int result = LARDER_NOT_FOUND;
@@ -272,9 +272,9 @@ static int take_from_any(struct writer *w, uint64_t bytes, uint32_t own, int is_
 }
 _Static_assert(SEG_ARENAS_MAX *CLASS_COUNT < UINT16_MAX, "found_in has room for the number of a bin");
 
-/* P3, the last resort: the smallest free block of any larger class. Where it was is not remembered:
- * the next take looks for a block that fits. A repair makes do with it at once, as it has nothing
- * to make room of. */
+/* P3, the last resort: the smallest free block of any larger class. Its place is not remembered:
+ * the next take looks for a block that fits. A repair takes it at once, having nothing to make room
+ * of. */
 static int take_larger(struct writer *w, uint32_t own, const struct taking *t) {
     int is_short = w->is_short || SHM_LOAD(&w->seg->shm->state) == SEG_STATE_REPAIRING;
     int result = LARDER_E_BUSY;
@@ -293,8 +293,8 @@ static int take_larger(struct writer *w, uint32_t own, const struct taking *t) {
     return result;
 }
 
-/* Where it was found last, else anywhere; then in what the bins keep; then by waiting for bins that
- * others hold; then any larger one. */
+/* Takes where a block was found last, else anywhere; then from the spans that bins keep; then by
+ * waiting for bins that others hold; then any larger block. */
 static __attribute__((noinline)) int take_elsewhere(struct writer *w, uint64_t bytes, uint32_t own,
                                                     const struct taking *t) {
     uint32_t found = w->found_in[own];
@@ -365,7 +365,7 @@ static int take_smaller(struct writer *w, uint64_t least, uint64_t most, const s
 
 int heap_take_part(struct writer *w, uint64_t least, uint64_t most, unsigned tag, uint64_t *off) {
     int is_short = w->is_short;
-    w->is_short = 0; /* a smaller block does as well: none that is much larger need be lent */
+    w->is_short = 0; /* a smaller block will do, so none that is much larger is lent */
     int r = heap_take(w, most, tag, 0, off);
     w->is_short = is_short;
     if (r != OBSTACLE_CLAIM || !heap_is_used_up(w))

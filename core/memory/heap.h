@@ -16,9 +16,9 @@
  *             is the smallest free block of any larger class. HEAP_LINE gets no loan.
  *          P4 A take fails only if no bin of any arena has a block that may serve, no span is free,
  *             and no bin keeps an empty one. But the last spans (span_kept_count) are for
- *             HEAP_LINE, bucket arrays. Own arena first, so that writers do not meet. Free blocks
- *             that are too small are never joined while their spans have others in use: so a
- *             segment of which much is free can be full for a size.
+ *             HEAP_LINE, bucket arrays. A writer's own arena comes first, so that writers do not
+ *             meet. Small free blocks are not joined while their spans have others in use. So a
+ *             segment can be full for a size while much of it is free.
  * Locks    LOCK_BIN, then LOCK_SPAN.
  * Tests    tests/unit/memory/heap_test.c, tests/unit/memory/heap_arena_test.c,
  *          tests/unit/memory/heap_death_test.c
@@ -42,9 +42,9 @@
  * OBSTACLE_CLAIM, with w->need_bytes; LARDER_E_BUSY; LARDER_E_CORRUPT. The block's bytes are
  * whatever was there before. */
 int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, uint64_t *off);
-/* For what can do with less: as heap_take(most), but where the kernel has no more memory the largest
- * free block of `least` bytes or more is taken, before any that is much too large.
- * heap_block_bytes() says what it became. */
+/* For a caller that can do with less. As heap_take(most); but where the kernel has no more memory
+ * it takes the largest free block of at least `least` bytes, before any that is much too large.
+ * heap_block_bytes() says which it was. */
 int heap_take_part(struct writer *w, uint64_t least, uint64_t most, unsigned tag, uint64_t *off);
 /* Whether no more memory can be claimed: all is, or the kernel refused a moment ago. */
 int heap_is_used_up(const struct writer *w);

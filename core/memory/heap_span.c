@@ -1,13 +1,12 @@
 /* core/memory/heap_span.c - whole spans, and the memory behind them. See heap_span.h.
  *
  * Crash    Run taken: 1 hand = block, 2 states of the tails, 3 length, 4 state of the head.
- *          Given back: 1 tails free, 2 head free, 3 hand = 0. All under the span lock;
- *          span_rebuild() frees tails without a head and gives a head its tails again, and
- *          whatever is in hand is then given back whole or was never taken.
- *          Memory claimed: 1 descriptors backed, 2 spans backed, 3 descriptors that were damaged
- *          are free, 4 claimed_bytes. Dead before 4: memory that the next claim finds backed
- *          already.
- *          A span for a bin: class and bitmap first, then the state; dead before the bin lists it:
+ *          Run given back: 1 tails free, 2 head free, 3 hand = 0. All under the span lock.
+ *          span_rebuild() frees tails without a head and gives a head its tails again; then what is
+ *          in hand was never taken, or is given back whole.
+ *          Memory claimed: 1 descriptors backed, 2 spans backed, 3 damaged descriptors freed,
+ *          4 claimed_bytes. Dead before 4: the next claim finds this memory backed already.
+ *          A span for a bin: class and bitmap first, then the state. Dead before the bin lists it:
  *          rebuild_bin() finds it.
  * Tests    tests/unit/memory/heap_test.c, tests/crash/repair_dormant_test.c
  */
@@ -170,7 +169,7 @@ static int look_again(struct writer *w, uint64_t bytes) {
     return is_kept ? LARDER_E_FULL : LARDER_OK;
 }
 
-/* Why there is no memory, and what to do. Short: making room keeps 255 bytes of the message. */
+/* Why there is no memory, and what to do. Short: room_make() keeps 255 bytes of the message. */
 struct lack {
     const char *cause, *remedy;
 };
@@ -179,7 +178,7 @@ static const struct lack lack_of_segment = {"the segment is full",
 static const struct lack lack_of_filesystem = {"the filesystem or a memory limit of the segment has no room",
                                                "free some"};
 
-/* The blocks out of which so many bytes are served: P3 of core/memory/heap.h. */
+/* Names the blocks that may serve so many bytes: P3 of core/memory/heap.h. */
 static void describe_blocks(uint64_t bytes, char *text, size_t text_bytes) {
     uint64_t least = heap_round(bytes, 0), most = heap_round_most(bytes, 0);
     if (least >= SPAN_BYTES)
@@ -190,7 +189,7 @@ static void describe_blocks(uint64_t bytes, char *text, size_t text_bytes) {
         snprintf(text, text_bytes, "blocks of %llu to %llu", (unsigned long long)least, (unsigned long long)most);
 }
 
-/* `bytes` are the spans that are lacking: what they were for is less, if heap_take() asked for them. */
+/* `bytes` is what the missing spans have. If heap_take() asked for them, its block has less. */
 static int full(struct writer *w, uint64_t bytes, const struct lack *why) {
     uint64_t asked = bytes == w->need_bytes && w->asked_bytes != 0 ? w->asked_bytes : bytes;
     int r = count_for_message(w) && w->full_run_bytes >= bytes ? look_again(w, bytes) : LARDER_E_FULL;
@@ -254,16 +253,16 @@ static int may_be_used(const struct seg *s, uint32_t i) {
     return before == SPAN_RUN || before == SPAN_TAIL;
 }
 
-/* Spans are free before anybody claims them: another state is damage, which nobody looked at
- * until now. What may be in use stays: then it is claimed_bytes that was damaged, and no span
- * that somebody uses is given to others for that. */
+/* Frees spans that were not claimed yet. Another state than FREE is damage that lay unseen until
+ * now. A span that may be in use stays: then claimed_bytes was damaged, and a span in use must not
+ * be given to another. */
 static void free_unclaimed(const struct seg *s, uint32_t from, uint32_t to) {
     for (uint32_t i = from; i < to; i++)
         if (SHM_LOAD_RELAXED(&seg_span(s, i)->state) != SPAN_FREE && !may_be_used(s, i))
             SHM_STORE(&seg_span(s, i)->state, SPAN_FREE);
 }
 
-/* [from, to) is backed: its spans are free for everybody. */
+/* [from, to) is backed: now its spans are free for every writer. */
 static int publish_claim(struct writer *w, uint64_t from, uint64_t to) {
     const struct seg *s = w->seg;
     int r = lock_take(w, &s->shm->span_lock, LOCK_SPAN);
@@ -279,7 +278,7 @@ static int publish_claim(struct writer *w, uint64_t from, uint64_t to) {
     return LARDER_OK;
 }
 
-/* heap_claim() but for the message of LARDER_E_FULL, of which *why is a part. */
+/* heap_claim() without the message of LARDER_E_FULL, of which *why is a part. */
 static int claim(struct writer *w, uint64_t bytes, const struct lack **why) {
     const struct seg *s = w->seg;
     uint64_t end = span_off(s, s->span_count), from = SHM_LOAD(&s->shm->claimed_bytes);

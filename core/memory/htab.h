@@ -76,13 +76,13 @@ static inline uint64_t htab_hash_in(uint64_t word, uint64_t first) {
     return htab_high(first) | WORD_TAG(word);
 }
 
-/* Nothing is linked, nor room for it made: what a table begins with, and a dropped one leaves. */
+/* No block is linked, and there is no array: as a table begins, and as a dropped one leaves it. */
 static inline int htab_is_blank(const struct stripe_shm *s) {
     return SHM_LOAD(&s->array) == 0 && SHM_LOAD(&s->count) == 0 && SHM_LOAD(&s->spares_used) == 0;
 }
 
-/* A read of a stripe: what was read between begin and a true htab_read_ok() was linked and
- * unchanged. */
+/* A read of a stripe: if htab_read_ok() is true, what was read since htab_read_begin() was linked
+ * and unchanged. */
 static inline uint64_t htab_read_begin(const struct stripe_shm *s) {
     return SHM_LOAD(&s->seq);
 }

@@ -80,14 +80,14 @@ static int busy(struct writer *w, const lock_word *lock, int owner, enum lock_ra
         return err_set(LARDER_E_CORRUPT, "a %s lock names slot %d as its owner, which is free", lock_rank_name(rank),
                        owner);
     if (is_dead)
-        return err_set(LARDER_E_BUSY,
-                       "a %s lock was left by a dead process (slot %d), and its recovery has to wait: %s",
-                       lock_rank_name(rank), owner, larder_error());
-    /* With LARDER_NO_WAIT a failure is to cost nothing. */
+        return err_set(LARDER_E_BUSY, "a dead process (slot %d) left a %s lock, and its recovery has to wait: %s",
+                       owner, lock_rank_name(rank), larder_error());
+    /* with LARDER_NO_WAIT a failure must cost next to nothing */
     w->busy_pid = w->busy_timeout_ms != 0 ? pid : 0;
-    return err_set(LARDER_E_BUSY,
-                   "a %s lock is held by process %d (slot %d) since more than %llu ms, the limit is %u ms",
-                   lock_rank_name(rank), pid, owner, (unsigned long long)(waited_ns / 1000000), w->busy_timeout_ms);
+    return err_set(
+        LARDER_E_BUSY,
+        "process %d (slot %d) has held a %s lock for more than %llu ms; the limit is %u ms (busy_timeout_ms)", pid,
+        owner, lock_rank_name(rank), (unsigned long long)(waited_ns / 1000000), w->busy_timeout_ms);
 }
 
 /* The owner is dead, and this process lacks what recovering it takes: descriptors, memory,

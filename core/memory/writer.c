@@ -184,11 +184,12 @@ void writer_abandon(struct writer *w) {
     pthread_setcancelstate(cancel_state, NULL);
 }
 
-/* Adds to the message of a lock that could not be had why it is not dropped, and what to do.
- * Another message stays as it is. */
+/* Adds to the message of a lock that could not be had that its owner is stopped, and what to do.
+ * Leaves other messages as they are. */
 static void tell_if_stopped(const struct seg *s, int32_t pid) {
     const char *text = larder_error();
-    int is_about_it = strstr(text, "is held by process") || strstr(text, "a stopped process holds a lock");
+    int is_about_it = strstr(text, ") has held a ") || strstr(text, "is held by process") ||
+                      strstr(text, "a stopped process holds a lock");
     if (is_about_it && stopped_is(s, pid))
         err_set(LARDER_E_BUSY, "%s; process %d is stopped: continue it (SIGCONT) or kill it; nothing is lost", text,
                 (int)pid);

@@ -72,9 +72,9 @@ struct writer {
     /* bit per enum lock_rank: what this writer holds, by its private record */
     uint32_t ranks_held;
     uint32_t stripes_held; /* LOCK_STRIPE is the one rank of which several may be held */
-    /* not 0: a lock could not be had in this call, and its owner was that process */
+    /* 0, or the process that owned the lock which this call could not have */
     int32_t busy_pid;
-    /* a lock could not be had in the middle: the slot is to be abandoned, others will recover it */
+    /* a lock could not be had in the middle: the slot will be abandoned, and recovered */
     int is_stuck;
     /* NULL, or long work ends when it becomes true: ttl/expirer.c */
     const _Atomic int *is_stopping;
@@ -84,12 +84,12 @@ struct writer {
     uint32_t run_spans;               /* taken in runs since kept spans were last given back */
     uint32_t trim_table, trim_stripe; /* where table_trim() goes on */
     uint64_t trim_not_before_ns;      /* it found nothing a moment ago */
-    uint64_t drops_not_before_ms;     /* nobody went on with dropped tables a moment ago */
-    uint32_t claims_to_skip;          /* heap_claim_ahead() has been refused a moment ago */
+    uint64_t drops_not_before_ms;     /* no process went on with dropped tables a moment ago */
+    uint32_t claims_to_skip;          /* heap_claim_ahead() was refused a moment ago */
     /* of this call: no room could be made, so a block may be much larger than what it is for
      * (core/memory/heap.h, P3) */
     int is_short;
-    /* a repair found no block for a leaf with one entry more: it becomes two
+    /* a repair found no block for a leaf with one more entry: the leaf becomes two
      * (index/index_repair.c) */
     int halves_leaves;
     struct room_cursor room;
@@ -156,8 +156,8 @@ void writer_return(struct writer *w);
 /* Gives the slot up in the middle of an operation: from now on it counts as dead. Frees the
  * writer. */
 void writer_abandon(struct writer *w);
-/* writer_return, or writer_abandon if it is stuck. Then, outside of locks, the message on a lock
- * that could not be had tells whether its owner stands still. */
+/* writer_return(), or writer_abandon() if it is stuck. Then, outside locks, adds to the message on
+ * a lock that could not be had whether its owner is stopped. */
 void writer_end(struct writer *w);
 /* Whether an idle writer of the pool has this slot. */
 int writer_is_idle(struct writer_pool *pool, uint32_t slot);

@@ -10,7 +10,7 @@ static int stay_stuck(void) {
     return err_set(LARDER_E_BUSY, "a stopped process holds a lock that this call needs");
 }
 
-/* A full segment in which room was made is no failure of the call: its text goes. */
+/* If room was made in a full segment the call has not failed: the message goes. */
 static int claim(struct writer *w, struct room *room) {
     struct err_kept before;
     err_keep(&before);
@@ -19,7 +19,7 @@ static int claim(struct writer *w, struct room *room) {
         return r;
     r = room ? room_make(w, room) : LARDER_OK;
     if (!room)
-        w->is_short = 1; /* where no room is made: any larger block does */
+        w->is_short = 1; /* no room can be made here: any larger block will do */
     if (r == LARDER_OK)
         err_put_back(&before);
     return r;

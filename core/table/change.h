@@ -16,11 +16,11 @@
 /* A write number, which is a version, has the table's place in the catalog above this bit, and
  * below it how often the stripe was written. */
 #define CHANGE_TABLE_SHIFT 54
-/* Of one stripe: many more than anybody writes, and many before a damaged one would run into the
- * next table's. */
+/* The highest number of a stripe: far beyond what is ever written, and far below the numbers of the
+ * next table. */
 #define CHANGE_NUMBER_MAX (UINT64_C(1) << (CHANGE_TABLE_SHIFT - 1))
-/* Whether a stripe of this catalog entry may have come so far. A stripe that an older library
- * wrote does not name its entry. */
+/* Whether a stripe of this catalog entry may have this number. One that an older library wrote does
+ * not name its entry. */
 static inline int change_is_number(uint32_t ordinal, uint64_t writes) {
     uint64_t entry = writes >> CHANGE_TABLE_SHIFT, number = writes & ((UINT64_C(1) << CHANGE_TABLE_SHIFT) - 1);
     return (entry == ordinal || entry == 0) && number <= CHANGE_NUMBER_MAX;
@@ -39,11 +39,10 @@ struct item_swap {
     int differs; /* some index entry has to come or go */
 };
 
-/* Puts `image` (or with NULL, nothing) where `before` (or NULL) is: steps 1 to 9 of write.h. The
- * stripe is locked, and was when `before` was opened. old, block and differs of *s are set here.
- * An image that changes no index key leaves out what is done for the indexes: there would be
- * nothing to do. LARDER_OK, or a failure that changed nothing. Either may leave the writer
- * stuck. */
+/* Puts `image` (NULL: nothing) in the place of `before` (NULL: nothing): steps 1 to 9 of write.h,
+ * without the unlocking. The stripe is locked, and was when `before` was opened. Sets old, block
+ * and differs of *s. An image that changes no index key skips the work on indexes. LARDER_OK, or a
+ * failure that changed nothing. Either may leave the writer stuck. */
 int change_locked(struct writer *w, const struct table_view *v, struct item_swap *s);
 
 /* LARDER_E_CORRUPT, with a message, for the item in a slot with this word. */

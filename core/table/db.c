@@ -123,7 +123,7 @@ int larder_open(const struct larder_options *options, struct larder **out) {
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     err_keep(&before);
     int r = open_handle(options, out);
-    if (r >= 0) /* a name that was looked for and not found, before it was made */
+    if (r >= 0) /* the message may be of a name that did not exist before it was made */
         err_put_back(&before);
     pthread_setcancelstate(cancel_state, NULL);
     return r;

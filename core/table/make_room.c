@@ -11,9 +11,9 @@
 #include "core/table/upkeep.h"
 
 #define ROOM_BYTES_PER_ROUND 1024u
-#define ROOM_STALL_MS 100u        /* rule R2: without a piece of a dropped table being done, by whatever process */
-#define ROOM_STALL_AGAIN_MS 1000u /* and then the writer leaves dropped tables to others for so long */
-#define ROOM_WAIT_MS 1u           /* rule R2: for a lock that is dropped just now, or whose owner has died */
+#define ROOM_STALL_MS 100u        /* rule R2: how long no process has to empty a piece */
+#define ROOM_STALL_AGAIN_MS 1000u /* how long the writer then leaves dropped tables to others */
+#define ROOM_WAIT_MS 1u           /* rule R2: for a lock soon dropped, or with a dead owner */
 
 #if LARDER_CRASH_POINTS
 /* Tests: a heap that was made to report that it is full stops doing so once room was made. */
@@ -29,13 +29,14 @@ static int say_not_full(int has_made) {
 }
 #endif
 
-/* Another holds the catalog: perhaps because it empties the table, a piece at a time. True: it has done one, or has
- * finished; its memory may be what was lacking. */
+/* Another process holds the catalog, perhaps to empty a piece of the table. True: it has emptied
+ * one, or all: that memory may be what was lacking. */
 static int has_gone_on(const struct writer *w, uint64_t mark) {
     return table_drop_mark(w->seg) != mark;
 }
 
-/* A piece of a dropped table, or waiting for one of another (rule R2). True: something was given back. */
+/* Empties a piece of a dropped table, or waits until another process does (rule R2). True:
+ * something was given back. */
 static int empty_a_piece(struct writer *w) {
     uint64_t stalled_ms = wait_now_ms() + ROOM_STALL_MS;
     do {

@@ -6,20 +6,20 @@
  *          Bucket arrays that are too large give some, too (core/table/trim.h). None of this needs
  *          an expirer or another thread.
  * Bounds   A round gives some hundred blocks back. A call has ROOM_ROUNDS rounds, and one more for
- *          each KiB it asks for, for larger blocks need neighbours that are free: a tenth of a
- *          second at most, and what they remove nobody has to remove later. Where nothing is dead a
- *          round costs next to nothing: that is remembered for a second.
- * Rules    R1 Outside locks; but index/fill.c, which holds the catalog lock all the way, with its
- *             operation noted in the slot: then only items of that table are removed, for the slot
- *             can note but one table (core/table/change.h).
- *          R2 Nothing is waited for, what a live process has locked is passed over; but a dropped
- *             table that is being emptied: it is waited for as long as pieces of it come back,
- *             within the writer's busy_timeout.
- *          R3 If no room can be made the result and its message are those of the call.
- *          R4 When no room can be made the call tries once more, and takes blocks of any larger size
- *             (rule P3 of core/memory/heap.h). So LARDER_E_FULL says that no free block was large
- *             enough, not that none is free: what is free may be smaller, or the call needs a
- *             bucket array, which gets no loans.
+ *          each KiB it asks for, since larger blocks need free neighbours: a tenth of a second at
+ *          most, and nothing it removes has to be removed later. A round that finds nothing dead
+ *          costs next to nothing: that is remembered for a second.
+ * Rules    R1 Outside locks. index/fill.c is the exception: it holds the catalog lock all the way,
+ *             with its operation noted in the slot. Then only items of that table are removed, for
+ *             a slot can note only one table (core/table/change.h).
+ *          R2 What a live process has locked is passed over. Only a dropped table that is being
+ *             emptied is waited for: as long as pieces of it come back, within the writer's
+ *             busy_timeout.
+ *          R3 If no room can be made, result and message are those of the call.
+ *          R4 If no room can be made, the call tries once more and takes blocks of any larger size
+ *             (P3 of core/memory/heap.h). So LARDER_E_FULL says that no free block was large
+ *             enough, not that none is free: free blocks may be smaller, or the call needs a bucket
+ *             array, which gets no loans.
  * Tests    tests/crash/room_test.c, tests/crash/scenarios.c (make_room ..)
  */
 #ifndef LARDER_TABLE_MAKE_ROOM_H
@@ -47,7 +47,7 @@ struct room {
     /* Private */
     uint32_t rounds;
     int has_no_drops, is_all_made;
-    uint64_t empty_until_ms; /* so long dropped tables are waited for; 0: not begun */
+    uint64_t empty_until_ms; /* how long dropped tables are waited for; 0: not begun */
 };
 
 /* After a try that ended with LARDER_E_FULL. LARDER_OK: room was made, try again. LARDER_E_FULL,

@@ -1,18 +1,19 @@
 /* core/table/seg_destroy.c - removes a segment.
  *
- * Job      Says DESTROYED to those who are attached, then removes the name. The memory goes with
- *          the last of them.
- * Rules    D1 Under the creation lock, so that nobody is making the file a segment meanwhile. The
- *             lock is the lock file's, if there is one, and the segment's own: once the lock file
- *             has gone (crash list, 2), the next one has only that. But a user that may only read
- *             can keep us from the latter, and must not stop us. If the lock file was removed by
- *             hand, only force goes on.
- *          D2 A file that does not carry our magic is never touched, force or not; an empty one
- *             only by force.
+ * Job      Marks the segment DESTROYED for those attached, then removes the name. The memory goes
+ *          with the last of them.
+ * Rules    D1 Under the creation lock, so that no process makes the file a segment meanwhile. That
+ *             is the lock file's lock, if there is one, and the segment's own: once the lock file
+ *             has gone (crash list, 2), the next process has only the latter. A user that may only
+ *             read can withhold the segment's own, and must not stop us. If the lock file was
+ *             removed by hand, only force goes on.
+ *          D2 A file without our magic is never touched, force or not; an empty one only with
+ *             force.
  *          D3 Nothing is marked before the name looks removable: a failure leaves the segment as it
  *             was.
- * Crash    0 the look at the name
- *          1 state = DESTROYED    dead before 2: those attached know; the next creator or destroyer removes the name
+ * Crash    0 look at the name
+ *          1 state = DESTROYED
+ *              dead here: those attached know; the next creator or destroyer removes the name
  *          2 unlink of the lock file
  *          3 unlink of the segment
  *          State first: after a death between unlink and state those attached would never know.
@@ -39,7 +40,7 @@ static int seg_destroy_names(const struct seg *s, const struct seg_file *file, c
     return result == LARDER_OK ? seg_file_unlink(file, s->fd) : result;
 }
 
-/* The name would not go although it looked so: a mount, or a mark on the file, that came
+/* The name could not be removed although it looked so: a mount, or a mark on the file, came
  * meanwhile. */
 static int seg_destroy_half(const struct seg_file *file, int result) {
     struct err_kept why;
@@ -49,8 +50,7 @@ static int seg_destroy_half(const struct seg_file *file, int result) {
     return err_note_errno(result, why.number);
 }
 
-/* Crash list 0 to 3. Where the first of the two names cannot be removed, the segment is as it
- * was. */
+/* Crash list 0 to 3. If the first of the two names cannot be removed, the segment is as it was. */
 static int seg_destroy_marked(struct seg *s, const struct seg_file *file, const struct seg_shm *head) {
     int result = s->shm ? seg_file_check_removable(file, s->fd) : LARDER_OK;
     if (!s->shm || result != LARDER_OK)

@@ -3,21 +3,22 @@
  * Job      larder_table_create() and larder_table_drop(), and the recovery of both.
  * Picture  life    FREE -> CREATING -> READY -> READY (changed) -> ... -> DROPPING -> FREE
  *                  a new generation at each arrow
- *          blocks  two arrays of stripes, made by the first table of a catalog entry and kept for ever (rule L3 of
- *                  core/segment/layout.h); the definition, one block that every change replaces
- *                  (core/table/table_change.c)
+ *          blocks  two arrays of stripes, made by the first table of a catalog entry and kept for
+ *                  ever (rule L3 of core/segment/layout.h); the definition, one block that every
+ *                  change replaces (core/table/table_change.c)
  * Crash    Create, under the catalog lock, with the slot's op noted from 1 to 5. Before 1 the
- *          stripes that the entry has are looked at: on damaged ones no table is made.
- *           1 life CREATING                         dead from here: undone. The definition goes back if it was
- *           2 stripe arrays, one step each          stored, then life FREE. Stripes that were stored stay with
- *           3 take the definition's block, fill it  the entry: its next table needs them
+ *          entry's stripes are checked: no table is made on damaged ones.
+ *           1 life CREATING
+ *               dead from here: undone. A stored definition goes back, then life FREE. Stored
+ *               stripes stay with the entry: its next table needs them
+ *           2 stripe arrays, one step each
+ *           3 take the definition's block, fill it
  *           4 schema_off, one step
  *           5 life READY
  *               dead from here: the table is there
  *          Drop, under the catalog lock:
- *           1 emptied 0, then life DROPPING: this store is the drop. The name is free, and the
- *           entry
- *             tells every process that it is to be emptied (core/table/table_empty.c)
+ *           1 emptied 0, then life DROPPING: this store is the drop. The name is free, and every
+ *             process sees that the entry is to be emptied (core/table/table_empty.c)
  * Locks    Views are made before the catalog lock is taken: they need private memory.
  * Tests    tests/unit/table/table_life_test.c, tests/api/table_test.c
  */
@@ -50,8 +51,8 @@ static uint64_t stripes_bytes(const struct writer *w) {
     return (uint64_t)w->seg->stripe_count * sizeof(struct stripe_shm);
 }
 
-/* Whether the stripes that an entry's last table left are what the next one may begin with:
- * empty, and with write numbers that may be. */
+/* Checks the stripes that an entry's last table left: the next one needs them empty, with possible
+ * write numbers. LARDER_OK or LARDER_E_CORRUPT. */
 static int check_kept(const struct writer *w, uint32_t ordinal, const shm_word *word, int are_items) {
     uint64_t off = SHM_LOAD(word), bytes = stripes_bytes(w);
     if (off == 0)

@@ -79,8 +79,8 @@ Test(schema_refuses, names_and_keys) {
         {"TTL attribute", TABLE("table", .ttl_attribute = "")},
         {"too many bytes", TABLE("table", .ttl_attribute = long_name)},
         {"UTF-8", TABLE("table", .ttl_attribute = "\xed\xa0\x80")},
-        {"removal policy 2", TABLE("table", .removal = (enum larder_removal)2)},
-        {"removal policy -1", TABLE("table", .removal = (enum larder_removal) - 1)},
+        {"removal policy is 2", TABLE("table", .removal = (enum larder_removal)2)},
+        {"removal policy is -1", TABLE("table", .removal = (enum larder_removal) - 1)},
         {"`indexes` is NULL", TABLE("table", .index_count = 1)},
     };
     for (size_t i = 0; i < LENGTH_OF(bad); i++)
