@@ -24,7 +24,7 @@ uint32_t attach_owner_flag(const struct args *args);
 
 /* Opens the segment: a result of larder_open(), without a message. */
 int attach_try(const struct args *args, uint32_t flags, struct attach *out);
-/* Each gives EXIT_DONE, or an exit code with a message. */
+/* Each returns EXIT_DONE, or an exit code after a message. */
 int attach_open(const struct args *args, uint32_t flags, struct attach *out);
 int attach_table(const struct args *args, uint32_t flags, const char *table, struct attach *out);
 

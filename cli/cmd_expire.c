@@ -1,9 +1,9 @@
 /* cli/cmd_expire.c - larder expire: the expirer's work, once or repeatedly.
  *
- * Job      Calls larder_expire() and says how many items went. With --every it is a small daemon,
- *          for segments whose programs carry no expirer; SIGINT and SIGTERM end it after the
- *          present round. A segment that was destroyed may be made again under its name: it waits
- *          for that.
+ * Job      Calls larder_expire() and reports how many items were removed. With --every it is a
+ *          small daemon, for segments whose programs run no expirer; SIGINT and SIGTERM end it
+ *          after the current round. If the segment is destroyed, it waits for a new one of that
+ *          name.
  * Tests    tests/cli/cli_test.sh
  */
 #include <inttypes.h>
@@ -38,7 +38,7 @@ static void expire_print(const struct args *args, uint64_t removed) {
 static int expire_round(const struct args *args, struct attach *attach, int is_daemon) {
     uint64_t removed = 0;
     int result = larder_expire(attach->db, 0, &removed);
-    if (result == LARDER_E_BUSY && is_daemon) { /* it is tried again */
+    if (result == LARDER_E_BUSY && is_daemon) { /* the next round tries again */
         report_note("%s", larder_error());
         return EXIT_DONE;
     }
@@ -54,7 +54,7 @@ static int expire_round(const struct args *args, struct attach *attach, int is_d
     return EXIT_DONE;
 }
 
-/* After the segment has gone: one more look at its name. */
+/* After the segment was destroyed: looks once whether there is a new one of its name. */
 static int expire_attach_again(const struct args *args, struct attach *attach) {
     int result = attach_try(args, 0, attach);
     if (result == LARDER_E_NO_SEGMENT || result == LARDER_E_BUSY)
@@ -70,7 +70,7 @@ static int expire_turn(const struct args *args, struct attach *attach, int is_da
     return code == EXIT_DONE && attach->db != NULL ? expire_round(args, attach, is_daemon) : code;
 }
 
-/* True: one of the signals came, which are blocked from before the first round on. */
+/* Returns true if a signal came. The signals are blocked from before the first round on. */
 static int expire_sleep(const sigset_t *signals, uint32_t seconds) {
     const struct timespec time = {.tv_sec = seconds};
     return sigtimedwait(signals, NULL, &time) > 0;
@@ -100,14 +100,12 @@ const struct command cmd_expire = {
     .operands = "",
     .summary = "remove expired items and what else is dead, once or every few seconds",
     .details =
-        "Does the expirer's work: recovers what dead processes left, removes the items that have expired, and empties\n"
-        "tables that were dropped. Says how many items it removed. Reads do not need it: an expired item is invisible\n"
-        "from its second on; and a put that finds no room removes expired items itself. With --every it stays and "
-        "does\n"
-        "it again and again, for segments whose programs do not call larder_expirer_start(); then it prints a line\n"
-        "only for a round that removed something. If the segment is destroyed meanwhile, it says so, waits until there "
-        "is\n"
-        "one of that name again, and goes on. Works beside other expirers.\n",
+        "Does the expirer's work: recovers what dead processes left, removes expired items, and empties dropped\n"
+        "tables. Prints how many items it removed. Reads do not need it: an expired item is invisible from its\n"
+        "second on, and a put that finds no room removes expired items itself. With --every it keeps running and\n"
+        "repeats the work, for segments whose programs do not call larder_expirer_start(); then it prints a line\n"
+        "only for a round that removed something. If the segment is destroyed meanwhile, it says so, waits for a\n"
+        "new segment of that name, and goes on. Works beside other expirers.\n",
     .options = expire_options,
     .positional_min = 0,
     .positional_max = 0,

@@ -32,12 +32,11 @@ const struct command cmd_destroy = {
     .summary = "remove a segment with all its tables",
     .details =
         "Removes a segment with all its tables. Refuses if a table's DeletionPolicy is Retain, unless forced.\n"
-        "Processes that are attached go on living and get LARDER_E_DESTROYED. This is the way to remove a segment:\n"
-        "rm leaves its lock file, .larder-*.lock, behind if nobody is attached. A segment of another user is left\n"
-        "alone without --any-owner.\n"
-        "A file is a segment by its first bytes. If those are of something else, or damaged, the file is left as it "
-        "is,\n"
-        "also with --force; only rm removes it.\n",
+        "Attached processes live on and get LARDER_E_DESTROYED. Always remove a segment with this command: rm leaves\n"
+        "the lock file .larder-*.lock behind if no process is attached. A segment of another user is left alone\n"
+        "without --any-owner.\n"
+        "A file is a segment by its first bytes. If they are damaged, or of another file, it is left as it is, also\n"
+        "with --force; only rm removes it.\n",
     .options = destroy_options,
     .positional_min = 0,
     .positional_max = 0,
@@ -151,17 +150,13 @@ const struct command cmd_check = {
         "With --read-only nothing is locked: beside writers, a finding is an error only if it lasts, and parts that\n"
         "cannot be judged are counted.\n"
         "\n"
-        "With --repair a damaged segment is made whole in place: every item that is still whole is kept, and all "
-        "else,\n"
-        "indexes, timers, memory, locks, is made anew from the items. Without a question: what cannot be kept is of "
-        "no\n"
-        "use any more. Prints what was found, each item and table that is lost and why, and a summary; a clean "
-        "segment\n"
-        "stays as it is. Exit code 0 only if it is clean afterwards. Other processes may stay attached; one that is "
-        "in\n"
-        "the middle of a change for too long is named, and nothing is done (6). Cut off, it is to be run again.\n"
-        "A file whose first bytes are not those of a segment is left as it is (7): take a copy of it, or larder "
-        "import.\n",
+        "With --repair a damaged segment is repaired in place: every undamaged item is kept, and everything else\n"
+        "(indexes, timers, memory, locks) is rebuilt from the items. It does not ask first: what cannot be kept is\n"
+        "useless. Prints the damage it found, each lost item and table with the reason, and a summary; a clean\n"
+        "segment stays as it is. Exit code 0 only if it is clean afterwards. Other processes may stay attached; if\n"
+        "one is in the middle of a change for too long, it is named, and nothing is done (exit code 6). If a repair\n"
+        "is interrupted, run it again. A file whose first bytes are not those of a segment is left as it is (exit\n"
+        "code 7): use a copy of it, or larder import.\n",
     .options = check_options,
     .positional_min = 0,
     .positional_max = 0,

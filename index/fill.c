@@ -1,14 +1,13 @@
 /* index/fill.c - larder_index_add(): a global index for a table that may hold data and be in use.
  *
- * Idea     The definition gets the index as FILLING: from then on (once every stripe's lock was
- *          taken and dropped, core/table/table.h T2) every writer keeps it, and no reader sees it.
- *          Then every item that nobody has written since is written again as it is. When the last
- *          one is, the index becomes ACTIVE.
- * Locks    The catalog lock, all the way: definitions do not change meanwhile, and tables are
- *          neither made nor dropped. Readers and writers of items go on.
- * Crash    1 op = OP_INDEX_ADD, with table and ordinal   2 state FILLING   3 items are rewritten,
- *          one write each
- *          4 state ACTIVE   5 op = OP_NONE
+ * Idea     The definition gets the index in state FILLING. Once every stripe's lock has been taken
+ *          and dropped (core/table/table.h T2), every writer keeps the index, and no reader sees
+ *          it. Then every item that has not been written since is written again unchanged. After
+ *          the last one the index becomes ACTIVE.
+ * Locks    The catalog lock throughout: no definition changes, no table is created or dropped.
+ *          Readers and writers of items go on.
+ * Crash    1 op = OP_INDEX_ADD, with table and ordinal   2 state FILLING
+ *          3 items are rewritten, one write each   4 state ACTIVE   5 op = OP_NONE
  *          Dead before 2: the ordinal does not exist, nothing to do. Dead before 4:
  *          index_recover_add makes it DEAD, waits for writers that still keep it, and frees its
  *          lists; each step can be repeated. Dead after 4: the index is there. If there is no

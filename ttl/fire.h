@@ -1,10 +1,10 @@
 /* ttl/fire.h - firing timers: those of a batch, within the bounds of one job.
  *
- * Job      Lets core/ look at the items of a timer (upkeep_expire), again if the definition moved
- *          or memory is missing, and says which entries of a batch are done with. Below the walks
- *          that find the timers: expire.c, purge.c and make_room.c.
- * Rules    X3 A stripe that could not be had is not waited for again by the same job, and after the
- *          first such wait no other takes long. (X1, X2: expire.h)
+ * Job      Calls core/ to look at the items of a timer (upkeep_expire), again if the definition
+ *          changed or memory is missing. Says which entries of a batch are done. The walks that
+ *          find the timers use it: expire.c, purge.c and make_room.c.
+ * Rules    X3 A job does not wait twice for a stripe it could not lock, and after the first such
+ *             wait all others are short. (X1, X2: expire.h)
  * Tests    tests/api/ttl_test.c, tests/api/stopped_test.c
  */
 #ifndef LARDER_TTL_FIRE_H

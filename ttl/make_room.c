@@ -12,6 +12,7 @@
  *             that are late already when they are stored, and these wait for the next second.
  *          M4 The cursor is a hint: if the wheel has changed since, the slot is begun again
  *             (rule W4).
+ * Tests    tests/crash/room_test.c
  */
 #include "ttl/fire.h"
 #include "ttl/ttl.h"

@@ -5,11 +5,11 @@
  *          goes through slots that are far from due, a few in each second, and drops the timers
  *          that no item is armed for.
  * Why safe A timer is added before its item is published, both under the lock of the item's stripe.
- *          So a first look without the lock may only keep a timer; it is dropped by
+ *          A first look without the lock can only decide to keep a timer. Timers are dropped by
  *          upkeep_expire(), which looks again under the lock.
- * Rules    U1 A second costs about PURGE_KEPT_MAX looks per shard at timers that are still wanted:
- *             a shard that had more rests for as many seconds as that is worth. Timers that are
- *             dropped are not counted.
+ * Rules    U1 A second costs each shard about PURGE_KEPT_MAX looks at timers that are still needed.
+ *             A shard that had more then rests for as many seconds as that is worth. Dropped timers
+ *             are not counted.
  *          U2 wheel_shard_shm.purge says where to go on, and not before which second. It is a hint:
  *             any value is valid.
  * Tests    tests/api/ttl_move_test.c (timers of deleted items)

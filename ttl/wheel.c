@@ -91,8 +91,8 @@ static uint64_t wheel_chunk_bytes(uint32_t capacity) {
     return sizeof(struct wheel_chunk_shm) + capacity * sizeof(struct wheel_entry);
 }
 
-/* Sizes that, with the head, are size classes of the heap: 80, 128, 256, 512, 1024 bytes. After a chunk that got another size: about
- * twice that. */
+/* Sizes that, with the head, are size classes of the heap: 80, 128, 256, 512, 1024 bytes. After a
+ * chunk of another size: about twice that size. */
 static uint32_t wheel_larger(uint32_t capacity) {
     if (capacity == 0)
         return WHEEL_CAPACITY_MIN;
@@ -141,7 +141,8 @@ static uint32_t wheel_capacity_of(const struct seg *s, uint64_t off) {
     return (uint32_t)((bytes - sizeof(struct wheel_chunk_shm)) / sizeof(struct wheel_entry));
 }
 
-/* Puts a new chunk with one entry in front of the list: of this capacity, or as large as can be had (rule W1). */
+/* Puts a new chunk with one entry in front of the list: of this capacity, or as large as
+ * possible (rule W1). */
 static int wheel_push_locked(struct writer *w, shm_word *slot, uint64_t head, uint32_t capacity,
                              const struct wheel_entry *e) {
     uint64_t off;

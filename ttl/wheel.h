@@ -1,23 +1,21 @@
 /* ttl/wheel.h - hierarchical timer wheel: which timers are due at a second.
  *
  * Job      Keeps entries (hash, second, table) and hands out those whose second has come, at a cost
- *          per entry that does not depend on how many there are (Varghese & Lauck 1987). Knows no
- *          items: what an entry means, and whether it still means anything, is decided when it
- *          fires (core/table/upkeep.h, upkeep_expire).
- * Picture  shard[hash] -> slot[level][i] -> newest chunk -> older chunk -> 0     (arrows are
- *          offsets of blocks) A second is four bytes. With next = now_s + 1, the first second that
- *          was not handled yet:
- *            level 0   256 slots of 1 second             seconds that differ from next in the
- *            lowest byte only level 1   256 slots of 256 seconds          .. in the second byte
- *            level 2   256 slots of 65,536 seconds       .. in the third byte
- *            level 3   256 slots of 16,777,216 seconds   .. in the highest byte
- *          So within a level a larger slot number is a later time, nothing wraps around, and the
- *          first second with work is found by looking at the slots after that of next, level by
- *          level: a clock that jumps by years costs a thousand loads. All zero is an empty wheel at
- *          second 0.
- * Rules    W1 A chunk has 1 to capacity entries, 1 <= capacity <= WHEEL_CHUNK_ENTRIES, and is in one
- *             list. Its capacity is what its block has room for: where none of the wanted size is
- *             free a smaller block does.
+ *          per entry that does not depend on their number (Varghese & Lauck 1987). Knows no items:
+ *          what an entry means is decided when it fires (core/table/upkeep.h, upkeep_expire).
+ * Picture  shard[hash] -> slot[level][i] -> newest chunk -> older chunk -> 0
+ *          (arrows are offsets of blocks)
+ *          A second is four bytes. With next = now_s + 1, the first second not handled yet:
+ *            level 0  256 slots of 1 second            differ from next in the lowest byte only
+ *            level 1  256 slots of 256 seconds         .. in the second byte
+ *            level 2  256 slots of 65,536 seconds      .. in the third byte
+ *            level 3  256 slots of 16,777,216 seconds  .. in the highest byte
+ *          Within a level a larger slot number is a later time, and nothing wraps around. To find
+ *          the first second with work, look at the slots after that of next, level by level: a
+ *          clock that jumps by years costs a thousand loads. All zero is empty at second 0.
+ * Rules    W1 A chunk has 1 to capacity entries, 1 <= capacity <= WHEEL_CHUNK_ENTRIES, and is in
+ *             one list. Its capacity is what its block has room for: if no block of the wanted size
+ *             is free, a smaller one does.
  *          W2 An entry lies in a slot whose time includes its second (or next, if its second is
  *             past). It may lie on a higher level than necessary: in the slot of next itself, until
  *             that is taken apart.

@@ -190,7 +190,7 @@ static int look_at_bucket(struct check_state *c, void *at, uint32_t buckets, uin
 static void check_head(struct check_state *c, const struct item_look *l) {
     uint64_t writes = SHM_LOAD(&l->v->items.stripes[l->stripe].writes);
     if (!change_is_number(l->v->ordinal, writes))
-        check_error(c, "stripe %u: so many writes as %llu there never were", l->stripe, (unsigned long long)writes);
+        check_error(c, "stripe %u: counts %llu writes, more than possible", l->stripe, (unsigned long long)writes);
     check_stripe_head(c, &l->v->items, l->stripe, "stripe", "items");
 }
 

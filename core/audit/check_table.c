@@ -2,10 +2,9 @@
  *
  * Live     Definitions change during the walk. Each look compares the pair that its view was made
  *          from, under the lock of its stripe (rule T2 of table.h), and begins again with the
- *          present view. That stripes were looked at under different definitions does no harm:
- *          entries that do not add up are looked up again. A table that comes, goes or is being
- *          dropped is no error; of one that is being dropped the blocks are marked, and nothing
- *          else is asked.
+ *          present view. Looking at stripes under different definitions does no harm: entries that
+ *          do not add up are looked up again. A table that comes, goes or is being dropped is no
+ *          error; of one that is being dropped only the blocks are marked.
  * Tests    tests/api/check_damage_test.c, tests/crash/repair_dormant_test.c
  */
 #include "core/audit/check.h"
@@ -64,7 +63,7 @@ int check_is_catalog_held(const struct check_state *c) {
 
 /* ---- Stripes without a table ----------------------------------------------------------------- */
 
-/* Those of an entry whose table was dropped. Its next table begins with them
+/* The stripes of an entry whose table was dropped. Its next table begins with them
  * (core/table/table_life.c). */
 struct dormant_look {
     const struct table_shm *entry;
@@ -78,7 +77,7 @@ static const struct stripe_shm *dormant_stripe(const struct check_state *c, cons
     return stripes && off % sizeof *stripes == 0 ? &stripes[l->number] : NULL;
 }
 
-/* Under the stripe's lock nobody writes it, and nobody wrote it since its table was emptied. */
+/* Under the stripe's lock no process writes it, and none wrote it since its table was emptied. */
 static int look_at_dormant(struct check_state *c, void *at) {
     const struct dormant_look *l = at;
     const struct stripe_shm *stripe = dormant_stripe(c, l);
@@ -88,7 +87,7 @@ static int look_at_dormant(struct check_state *c, void *at) {
     if (!htab_is_blank(stripe))
         check_error(c, "stripe %u of %s that table number %u left is not empty", l->number, kind, l->ordinal);
     if (l->are_items && !change_is_number(l->ordinal, SHM_LOAD(&stripe->writes)))
-        check_error(c, "stripe %u of items that table number %u left: so many writes as %llu there never were",
+        check_error(c, "stripe %u of items that table number %u left: counts %llu writes, more than possible",
                     l->number, l->ordinal, (unsigned long long)SHM_LOAD(&stripe->writes));
     return LARDER_OK;
 }
@@ -110,7 +109,8 @@ static int check_dormant(struct check_state *c, uint32_t ordinal) {
 
 /* ---- Tables in the making -------------------------------------------------------------------- */
 
-/* Whoever holds the catalog is creating or dropping a table, so what its state says may be so. */
+/* The holder of the catalog lock is creating or dropping a table, so the table's state may be
+ * right. */
 static int is_catalog_in_use(const struct check_state *c) {
     int owner = lock_owner(&c->seg->shm->catalog_lock);
     if (owner < 0 || (uint32_t)owner >= c->seg->slot_count)

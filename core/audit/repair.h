@@ -66,8 +66,8 @@ struct repair_table {
     uint8_t *array;                     /* [stripe_count] ARRAY_... */
     uint64_t items_off, partitions_off; /* 0: lost, or there was none */
     int is_lost;                        /* its definition cannot be read */
-    uint64_t true_count,
-        unfit_count; /* images with a true hash, in their stripe; those of them that the definition does not fit */
+    /* images with a true hash, in their stripe; those of them that the definition does not fit */
+    uint64_t true_count, unfit_count;
 };
 
 struct repair {
@@ -168,21 +168,21 @@ struct repair_right {
 /* h makes sense but for its index slots and padding. 0: it is no item of the table, and nothing
  * that could be stored would be this item. */
 int repair_right(struct repair *p, const struct table_view *v, const struct item_head *h, struct repair_right *right);
-/* Whether a stripe of this catalog entry may have given the number. */
+/* Whether a stripe of this catalog entry may have given this version. */
 int repair_is_version(uint32_t ordinal, uint64_t version);
-/* The hash of an image's key, whatever its head says of it. And whether two have the same key,
- * whatever the padding behind it is. */
+/* The hash of an image's key, whatever its head says. Whether two images have the same key,
+ * whatever the padding after it. */
 uint64_t repair_hash_of(const struct table_view *v, const struct item_head *h);
 int repair_is_same_key(const struct item_head *a, const struct item_head *b);
-/* The head of what lies at off if key area and hash in it are of one key, whatever the rest is;
- * else NULL. */
+/* The head of the image at off if its key area and hash belong together, whatever the rest is; else
+ * NULL. */
 const struct item_head *repair_has_key(const struct table_view *v, uint64_t off, uint64_t *hash);
 /* Mends the parts of images that are not attributes: index slots, key sequences, version, expiry,
  * timer. */
 int repair_mend_items(struct repair *p, struct repair_table *t);
-/* Write numbers that cannot be, in the stripes of an entry that has no table. */
+/* Mends impossible write numbers in the stripes of an entry without a table. */
 void repair_mend_dormant_writes(const struct repair *p, uint32_t ordinal, struct stripe_shm *stripes);
-/* The word that links the item. NULL: none does. */
+/* The word that links the item. NULL: there is none. */
 shm_word *repair_slot_of(const struct table_view *v, uint64_t off, struct stripe_shm **stripe);
 /* An item is lost: counts and notes it, with its key if that can be read. */
 void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, const char *why);
@@ -190,9 +190,9 @@ void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, con
 /* Walks all words of a stripe's bucket array. Notes the items found in t->item, and what to do with
  * the array in t->array. */
 int repair_read_array(struct repair *p, struct repair_table *t, uint32_t stripe);
-/* The items that a stripe counts, if its array has room for so many; else 0. */
+/* The items that a stripe counts, if its array has room for them; else 0. */
 uint64_t repair_counted(const struct stripe_shm *stripe);
-/* A new array of these items takes the place of the stripe's. */
+/* Replaces the stripe's array by a new one of these items. */
 int repair_new_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
                      size_t count);
 

@@ -139,14 +139,14 @@ uint64_t repair_counted(const struct stripe_shm *stripe) {
     return word != 0 && count <= most ? count : 0;
 }
 
-/* An array without one item in it was none: what its words refer to is not worth a line each. */
+/* A block without a single item was no array: its words are not worth a line each. */
 static void lose_bad(const struct reading *r) {
     struct repair *p = r->p;
     if (r->bad_count == 0)
         return;
     if (r->good_count == 0 && r->bad_count > 1 && !p->is_quiet) {
         p->report->items_lost += repair_counted(r->stripe);
-        repair_note(p, "lost: table \"%.64s\": the bucket array of stripe %u makes no sense; it counted %u items",
+        repair_note(p, "lost: table \"%.64s\": the bucket array of stripe %u is damaged; it counted %u items",
                     r->t->v->def.name, r->number, SHM_LOAD(&r->stripe->count));
         return;
     }

@@ -1,15 +1,14 @@
 /* core/audit/repair_heap.c - the heap as it must be, given the blocks that stay.
  *
- * Idea     The size of a block follows from what is in it, or more if it is on loan (heap
- *          rule P3), and a span's class from the blocks in it: the one whose blocks begin where
- *          they do. So the blocks that stay say what the spans are, whatever the descriptors say;
- *          those are only asked for the arena, which of several classes it is, and who is right
- *          when two blocks want the same bytes (core/audit/repair_table.c keeps first what the heap
- *          agrees with).
- * Reserved Bytes of bucket arrays in doubt: bits in spans of blocks that stay, else spans of their
- * own (runs of one). Private
- *          memory knows them apart, for repair_heap_release().
- * Claimed  If the claimed size is too little, descriptors beyond it know better, or are damaged. So
+ * Idea     The size of a block follows from its contents, or is more if it is on loan (heap rule
+ *          P3). A span's class follows from its blocks: they must begin where blocks of that class
+ *          begin. So the blocks that stay determine the spans, whatever the descriptors say.
+ *          Descriptors are only asked for the arena, for the class if several fit, and for the
+ *          right one if two blocks want the same bytes (core/audit/repair_table.c first keeps those
+ *          that the heap agrees with).
+ * Reserved Bytes of doubtful bucket arrays: bits in spans of blocks that stay, else spans of their
+ *          own (runs of one). Private memory distinguishes them, for repair_heap_release().
+ * Claimed  If the claimed size is too small, descriptors beyond it are either right, or damaged. So
  *          memory is claimed for all of them (it stays: a three hundredth of the segment). They are
  *          believed until the heap is whole (what was read stays readable, rule M1). Memory that
  *          they claimed for nothing is given back then.

@@ -1,11 +1,10 @@
 /* core/audit/repair_image.c - what an image must be, given its attributes and its table's
  * definition.
  *
- * Idea     An image is a function of its attributes and its table (core/item/item.h, I4), and
- *          item_to_stored() is that function, for a put, a restamp and here. Version, key
- *          sequences, expiry and timer are stamps, not contents: those that can be stay, others are
- *          made again. So are the half of the hash that the head has, which the key gives back,
- *          and padding, which is 0.
+ * Idea     An image is a function of its attributes and its table (core/item/item.h, I4). The
+ *          function is item_to_stored(): for a put, for a restamp and here. Version, key sequences,
+ *          expiry and timer are stamps, not contents: possible ones stay, others are made again.
+ *          The key gives back the half of the hash in the head; padding becomes 0.
  * Layout   An image made under an older definition has fewer slots than the table has indexes. It
  *          is whole, and stays, if it lacks none of an ACTIVE index: an index_add that was cut off
  *          leaves such images. So it is compared with the image that the table would store with as
@@ -61,7 +60,7 @@ static int has_same_attributes(const struct item_head *a, const struct item_head
     return a->attr_count == b->attr_count;
 }
 
-/* Whether `image` is the item that h is. Key sequences may be missing yet. */
+/* Whether `image` is the same item as h. Key sequences may still be missing. */
 static int reads_back(const struct table_view *v, const struct item_head *image, const struct item_head *h) {
     if (!item_is_sane(image, image->bytes) || !repair_is_same_key(image, h) ||
         image->hash_high != repair_hash_of(v, image) >> 32 || !has_same_attributes(image, h))

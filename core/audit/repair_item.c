@@ -1,12 +1,12 @@
 /* core/audit/repair_item.c - which images are items, and storing their mended parts.
  *
- * Judging  An image is judged by itself: it makes sense, its hash is that of its key, it lies in
- *          the stripe of that hash, and its table can say what it should be
- *          (core/audit/repair_image.c). Of the hash it has one half, and the tag of its slot a part
- *          of the other: one of them is enough.
- * Storing  What is stored was read back before it is stored. In place go only the words of stamps
- *          and index slots, each of which leaves an image that is judged the same way; an image
- *          that has to be laid out again goes to a block of its own.
+ * Judging  An image is judged by itself: it is sane, its hash is that of its key, it lies in the
+ *          stripe of that hash, and its table can say what it should be
+ *          (core/audit/repair_image.c). The image has one half of the hash, and the tag of its slot
+ *          a part of the other half: one of them is enough.
+ * Storing  An image is read back before it is stored. Only the words of stamps and index slots are
+ *          stored in place: each store leaves an image that is judged the same way. An image that
+ *          has to be laid out again goes to a block of its own.
  * Tests    tests/crash/repair_exact_test.c, tests/crash/repair_item_test.c
  */
 #include "core/audit/repair.h"
@@ -23,8 +23,8 @@
 
 /* ---- Judging --------------------------------------------------------------------------------- */
 
-/* Whether it would make sense if only the slots of its indexes did, and padding were 0: both are
- * made again. */
+/* Whether it would be sane if the slots of its indexes were, and padding were 0: both are made
+ * again. */
 static int is_sane_but_slots(const struct repair *p, const struct item_head *h) {
     struct item_head *copy = p->image;
     size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count;
@@ -164,7 +164,7 @@ static void store_words(struct item_head *h, const struct item_head *right) {
     }
 }
 
-/* The first word of an image: its size, which stays, and the half of its hash. */
+/* Stores the first word of an image: its size, which stays, and the half of its hash. */
 static void store_hash(struct item_head *h, uint32_t hash_high) {
     struct item_head first = {.bytes = h->bytes, .hash_high = hash_high};
     uint64_t word;
@@ -172,7 +172,7 @@ static void store_hash(struct item_head *h, uint32_t hash_high) {
     SHM_STORE((shm_word *)h, word);
 }
 
-/* The image goes to a block of its own, and one word from the old one to it. */
+/* Stores the image in a block of its own, and swaps one word from the old block to it. */
 static int store_elsewhere(struct repair *p, const struct table_view *v, uint64_t *item,
                            const struct item_head *right) {
     struct stripe_shm *stripe;

@@ -2,14 +2,14 @@
  * of core/audit/repair.h.
  *
  * Idea     What is read first gets its place in the heap first: definitions and stripes of all
- *          tables, then bucket arrays that are right in every detail, then items. Of items, those
- *          that lie where the heap has a block of their size come before those that only themselves
- *          speak for: if two want the same bytes one is a left-over.
- * Stripes  An entry's stripes are believed if most of them look like stripes and either the heap
- *          has such a block there or some of them have arrays. Stripes that were lost are made
- *          anew, and what was in them is lost with them.
- * Lost     What a lost table, stripe or array had is counted as far as stripes or lists still say
- *          so and that can be.
+ *          tables, then bucket arrays that are right in every detail, then items. Items that lie
+ *          where the heap has a block of their size come before items that only their own bytes
+ *          confirm: if two want the same bytes, one is a left-over.
+ * Stripes  An entry's stripes are believed if most of them look like stripes, and the heap has such
+ *          a block there or some of them have arrays. Lost stripes are made again, and their
+ *          contents are lost.
+ * Lost     The items of a lost table, stripe or array are counted as far as stripes or lists still
+ *          give a possible number.
  * Tests    tests/crash/repair_exact_test.c, tests/crash/repair_death_test.c,
  *          tests/crash/repair_item_test.c
  */
@@ -60,7 +60,7 @@ static int plan_definition(struct repair *p, uint32_t ordinal) {
     if (r == LARDER_OK && !t->v && state == TABLE_READY && !p->is_quiet) {
         p->report->tables_lost++;
         t->is_lost = 1;
-        repair_note(p, "lost: table number %u: its definition cannot be read, so its items are lost too", ordinal);
+        repair_note(p, "lost: table number %u: its definition cannot be read, so its items are lost, too", ordinal);
     }
     if (t->v && state != TABLE_READY && !p->is_quiet)
         repair_note(p, "mended: table \"%.64s\": its state was %u", t->v->def.name, state);
@@ -139,7 +139,7 @@ static int plan_table(struct repair *p, uint32_t ordinal) {
     t->partitions_off = plan_stripes(p, SHM_LOAD(&shm->partitions_off));
     int is_moved = (t->v || SHM_LOAD(&shm->items_off)) && !t->items_off;
     is_moved |= (t->v || SHM_LOAD(&shm->partitions_off)) && !t->partitions_off;
-    int r = is_moved ? repair_must_be_only_one(p, "stripes of a table must be made anew") : LARDER_OK;
+    int r = is_moved ? repair_must_be_only_one(p, "stripes of a table must be made again") : LARDER_OK;
     if (r == LARDER_OK && t->is_lost)
         p->report->items_lost += items_counted(p, t);
     if (r || !t->v)
@@ -209,7 +209,7 @@ static int by_hash(const void *a, const void *b, void *arg) {
     return (x->version < y->version) - (x->version > y->version); /* newer first */
 }
 
-/* Whether a newer one with this key is among item[from..to), which end with those of its hash,
+/* Whether a newer item with this key is among item[from..to), which end with those of its hash,
  * if there are any. */
 static int has_newer(const struct repair *p, const struct table_view *v, const uint64_t *item, size_t from, size_t to,
                      uint64_t off) {

@@ -82,7 +82,7 @@ static __attribute__((noinline)) void add_stripe(const struct table_view *v, str
     }
 }
 
-/* *out is private memory: what fails half way must not show. */
+/* *out is private memory: a failure half way must not show. */
 static int table_stats(struct larder_table *t, const struct table_view *v, struct larder_table_stats *out) {
     for (uint32_t i = 0; i < v->items.stripe_count; i++) {
         uint64_t partitions_array = SHM_LOAD(&v->partitions.stripes[i].array);

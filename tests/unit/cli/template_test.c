@@ -219,7 +219,7 @@ Test(template, ttl_off_or_absent) {
 Test(template, attributes_and_keys_must_match) {
     expect_refused("{'AttributeName': 'L', 'AttributeType': 'S'}",
                    "{'AttributeName': 'L', 'AttributeType': 'S'}, {'AttributeName': 'Z', 'AttributeType': 'S'}",
-                   "AttributeDefinitions", "\"Z\" is no key attribute");
+                   "AttributeDefinitions", "\"Z\" is not a key attribute");
     expect_refused("{'AttributeName': 'L', 'AttributeType': 'S'}", "{'AttributeName': 'PK', 'AttributeType': 'S'}",
                    "AttributeDefinitions", "\"PK\" is defined twice");
     expect_refused("'AttributeName': 'SK', 'KeyType'", "'AttributeName': 'S2', 'KeyType'", "KeySchema[1]",
