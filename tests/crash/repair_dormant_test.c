@@ -103,7 +103,8 @@ static void must_be_clean(struct fixture *f, const char *what) {
 static void harm_array(struct stripe_shm *s) {
     s->array = 0x1234567;
 }
-static void harm_array_of_others(struct stripe_shm *s) { /* filled in: that of the first table's stripe */
+/* filled in: that of the first table's stripe */
+static void harm_array_of_others(struct stripe_shm *s) {
     s->array = s->array;
 }
 static void harm_count(struct stripe_shm *s) {
@@ -153,7 +154,8 @@ static void try_stripe(const struct stripe_row *row, uint32_t number, int are_it
     if (row->is_refused) {
         cr_assert_eq(create(f.db, "next"), LARDER_E_CORRUPT, "%s", row->name);
         cr_assert(strstr(larder_error(), "stripe"), "%s", larder_error());
-        cr_assert_eq(stripes_of(&f, 1, are_items), stripe - number); /* still free, with its stripes */
+        /* still free, with its stripes */
+        cr_assert_eq(stripes_of(&f, 1, are_items), stripe - number);
     }
     cr_assert_eq(larder_repair(f.db, NULL, &report), LARDER_OK, "%s: %s", row->name, larder_error());
     cr_assert(report.errors_found > 0 && report.items_lost == 0 && report.items_kept == 50, "%s", row->name);
