@@ -60,8 +60,8 @@ static void print_latency(const struct latency *l) {
     print_ns(l->max_ns);
 }
 
-/* The processor's counts. Page faults only if there were some, which a warm round should not have.
- * */
+/* The processor's counts. Page faults only if there were some, which a warm round should not
+ * have. */
 static void print_counted(const struct figure *g) {
     static const char *const shown[PERF_KINDS] = {"instr", "cycles", "LLC misses", "TLB misses", "page faults"};
     for (int k = 0; k < PERF_KINDS; k++)

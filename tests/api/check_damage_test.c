@@ -584,8 +584,8 @@ Test(check_damage, every_damage_is_reported) {
 
 /* ---- No damage ------------------------------------------------------------------------------- */
 
-/* The read-only check stores nothing: it works on a read-only mapping, and the bytes stay the same.
- * */
+/* The read-only check stores nothing: it works on a read-only mapping, and the bytes stay the
+ * same. */
 Test(check_damage, read_only_check_changes_nothing) {
     struct world w, before;
     int fd = make_segment();

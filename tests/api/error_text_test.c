@@ -1,7 +1,7 @@
-/* tests/api/error_text_test.c - what larder_error() says, and that it says nothing where nothing
- * failed.
+/* tests/api/error_text_test.c - larder_error() tells of the last failure, and says nothing where
+ * nothing failed.
  *
- * Goal     The text is that of this thread's last failure. A call that succeeds leaves it alone,
+ * Goal     The text is that of this thread's last failure. A successful call leaves it alone,
  *          whatever it looked for inside and did not find. A full segment says what was asked for,
  *          which blocks would have done, and what to do.
  * Method   Every function of larder.h with a result is called with success after a failure with a
@@ -288,7 +288,7 @@ Test(error_text, room_that_was_made_is_no_failure) {
     cr_assert_eq(larder_builder_new(db, &b), LARDER_OK);
     while (put_text(t, b, n, 1000) == LARDER_OK)
         n++;
-    now_s += 3600; /* a round of making room in vain is remembered for a second */
+    now_s += 3600; /* a failed round of making room is remembered for a second */
     for (uint32_t more = n; more < n + 20; more++)
         QUIET(put_text(t, b, more, 1000));
     larder_close(db);

@@ -363,8 +363,8 @@ static void claim_ahead(const struct fixture *f) {
     }
 }
 
-/* What daemonising code does. Then the numbers of the closed descriptors come to mean other files.
- * */
+/* What daemonising code does. Then the numbers of the closed descriptors come to mean other
+ * files. */
 static int close_all_and_write(void *arg) {
     struct share *s = arg;
     struct history_client c;

@@ -78,8 +78,8 @@ static void end(struct fixture *f) {
     close(f->history_fd);
 }
 
-/* Without bucket arrays: one may have grown before something else did not fit, and keeps its size.
- * */
+/* Without bucket arrays: one may have grown before something else did not fit, and keeps its
+ * size. */
 static uint64_t used_bytes(struct fixture *f) {
     struct larder_table_stats stats;
     PROC_CHECK(larder_table_stats(f->ballast, &stats) == LARDER_OK);

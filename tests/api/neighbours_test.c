@@ -312,8 +312,8 @@ Test(neighbours, a_reader_of_an_empty_file_of_ours_is_named_as_the_cause) {
 
 /* ---- The table ------------------------------------------------------------------------------- */
 
-/* What a user other than the owner gets, by the mode of the segment. Directory: /dev/shm, sticky.
- * */
+/* What a user other than the owner gets, by the mode of the segment. Directory: /dev/shm,
+ * sticky. */
 struct row {
     uint32_t mode;
     int read, write, write_any, create, exclusive, destroy, destroy_any;

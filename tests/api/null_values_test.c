@@ -19,8 +19,8 @@ TestSuite(null_values, .timeout = 100 * SLOW_FACTOR);
 
 /* ---- Inside structures, and wrong sizes and numbers ------------------------------------------ */
 
-/* Each of these definitions has one thing wrong. None makes a table, and the message is not empty.
- * */
+/* Each of these definitions has one thing wrong. None makes a table, and the message is not
+ * empty. */
 static int definitions(void *arg) {
     struct fixture *f = arg;
     const char *const names[] = {"a", NULL};

@@ -425,8 +425,8 @@ Test(outputs, each_result_is_one_that_the_header_lists) {
                   larder_result_name(rows[i].result), larder_error());
 }
 
-/* The name of a parameter; empty if it is not an output. Objects that a call only works on are not.
- * */
+/* The name of a parameter; empty if it is not an output. Objects that a call only works on are
+ * not. */
 static void output_of(const char *from, const char *to, char name[NAME_BYTES]) {
     static const char *const objects[] = {"struct larder *",         "struct larder_table *", "struct larder_builder *",
                                           "struct larder_builder *", "struct larder_iter *",  "void *"};

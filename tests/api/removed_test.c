@@ -213,8 +213,8 @@ Test(removed, a_memfd_has_no_name_to_lose) {
     larder_close(a.db);
 }
 
-/* Code that makes a daemon closes all descriptors, and their numbers get files that have no name.
- * */
+/* Code that makes a daemon closes all descriptors, and their numbers get files that have no
+ * name. */
 static int close_descriptors(void *arg) {
     struct world w;
     char path[] = "/tmp/larder-test-XXXXXX";

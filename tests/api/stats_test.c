@@ -147,8 +147,8 @@ static void expect_sums(struct larder *db) {
     cr_assert(head > 0 && head < s.claimed_bytes && head < MIB, "%lu bytes of head", head);
 }
 
-/* The table's parts are what was added to the segment since it was empty, except chunks of timers.
- * */
+/* The table's parts are what was added to the segment since it was empty, except chunks of
+ * timers. */
 static void expect_table_in_segment(struct fixture *f, uint64_t used_before) {
     struct larder_table_stats t = table(f->t);
     uint64_t sum = t.item_bytes + t.bucket_bytes, used = segment(f->db).used_bytes - used_before;

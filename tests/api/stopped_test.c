@@ -262,8 +262,8 @@ Test(stopped, a_writer_is_in_the_way_of_its_stripe_only) {
     end(&f);
 }
 
-/* Any lock: a list, a size class, a span. A write may then be stuck half way, acknowledged or not.
- * */
+/* Any lock: a list, a size class, a span. A write may then be stuck half way, acknowledged or
+ * not. */
 static int writes_are_done_or_busy(struct fixture *f) {
     int busy = 0;
     for (uint32_t k = STOPPED_KEYS; k < KEYS && busy < 4; k++) {

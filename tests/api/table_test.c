@@ -353,8 +353,8 @@ Test(table, create_and_drop_a_thousand_times_leaks_nothing) {
             EXPECT(larder_segment_stats(db, &first), LARDER_OK);
     }
     EXPECT(larder_segment_stats(db, &last), LARDER_OK);
-    /* While one is emptied the next takes another entry of the catalog, whose stripes stay with it.
-     * */
+    /* While one is emptied the next takes another entry of the catalog, whose stripes stay with
+     * it. */
     cr_assert_leq(last.used_bytes, first.used_bytes + LARDER_TABLES_MAX * UINT64_C(2) * STRIPES * 64);
     cr_assert_leq(last.claimed_bytes, first.claimed_bytes + MIB);
     /* a writer, a view of the thread that empties */

@@ -657,7 +657,7 @@ expect "repair: of what is no segment" 7 "" "*" check --repair --segment ./forei
 as_nobody() {
     setpriv --reuid 65534 --regid 65534 --clear-groups "$@" >.out 2>.err
 }
-if as_nobody "$larder" --version; then # not where this user is no root, or the command lies where nobody else may go
+if as_nobody "$larder" --version; then # needs root, and a command that others may reach
     chmod 755 "$work"
     expect "read-only: create" 0 "" "" create --segment ./others --size 4M --mode 644 numbers.json
     as_nobody "$larder" check --segment "$work/others"

@@ -1,6 +1,8 @@
-# tests/cli/expect.sh - how cli_test.sh checks: exit code, output and message of one run of the command.
+# tests/cli/expect.sh - how cli_test.sh checks: exit code, output and message of one run of the
+# command.
 #
-# To be sourced. Wants $larder, the command, and $work, a folder for its output. Counts in $passed and $failed.
+# Sourced. Needs $larder, the command, and $work, a folder for its output. Counts in $passed and
+# $failed.
 # shellcheck shell=bash disable=SC2154,SC2034
 
 verdict() { # NAME REASON: an empty reason passes

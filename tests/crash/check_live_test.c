@@ -152,8 +152,8 @@ static int write_items(struct live *l, struct larder *db, struct larder_builder 
     return r == LARDER_OK || r == LARDER_NOT_FOUND || r == LARDER_E_FULL;
 }
 
-/* A table is created, grows and is dropped; the busy one gets an index, or another TTL attribute.
- * */
+/* A table is created, grows and is dropped; the busy one gets an index, or another TTL
+ * attribute. */
 static int write_tables(struct larder *db, struct larder_builder *b, struct rng *rng, uint32_t number) {
     static uint32_t added;
     struct larder_table *t;

@@ -11,8 +11,8 @@
 #define CUTOFF_PROBES 6   /* in all stripes */
 #define CUTOFF_BUSY_MS 20 /* the time limit of a writer beside a thread that stands still */
 
-/* The operation that is cut off. The item changes its size, its expiry and its key in every index.
- * */
+/* The operation that is cut off. The item changes its size, its expiry and its key in every
+ * index. */
 static inline int cutoff_act(struct larder *db) {
     return world_try_put(db, CUTOFF_ITEM, 421, 900, 5000);
 }

@@ -27,8 +27,8 @@ int halt_has_news(struct halt *h);
 /* 1: it stands still before store h->at. 0: it is over. A child that does neither within the
  * deadline fails the test. */
 int halt_wait(struct halt *h, uint32_t deadline_ms);
-/* Lets it go on, to stop before the step-th store from here (1: the next one); 0: no further stop.
- * */
+/* Lets it go on, to stop before the step-th store from here (1: the next one); 0: no further
+ * stop. */
 void halt_go_on(struct halt *h, uint64_t step);
 /* Kills it where it stands. */
 void halt_kill(struct halt *h);

@@ -278,8 +278,8 @@ static uint64_t items_in(struct larder *db) {
  * must go when its time has come. */
 Test(order, timer_of_an_item_that_lives_on) {
     uint64_t k = 1;
-    /* Most of its stores clear a new chunk of timers. The short form does not die at each of those.
-     * */
+    /* Most of its stores clear a new chunk of timers. The short form does not die at each of
+     * those. */
     for (int is_dead = 1; is_dead; k += k < 100 || getenv("LARDER_TEST_LONG") ? 1 : 61) {
         int memfd = create();
         struct larder *db = attach(memfd, BUSY_MS);
@@ -350,8 +350,8 @@ Test(order, locks_after_a_death) {
     cr_assert_gt(k, 20);
 }
 
-/* The delete dies in its middle, and the recovery at its stores: in the short form at every third.
- * */
+/* The delete dies in its middle, and the recovery at its stores: in the short form at every
+ * third. */
 Test(order, locks_after_the_death_of_a_recovery) {
     uint64_t tried = 0, j_step = getenv("LARDER_TEST_LONG") ? 1 : 3;
     for (uint64_t k = 10; k <= 50; k += 10) {

@@ -113,8 +113,8 @@ Test(repair_beside, beside_an_idle_process) {
     close(fd);
 }
 
-/* The stripes of a table are lost. They cannot move while a process may come back to the old ones.
- * */
+/* The stripes of a table are lost. They cannot move while a process may come back to the old
+ * ones. */
 Test(repair_beside, stripes_do_not_move_under_others) {
     int fd = make_segment(ITEMS);
     struct stage *s = stage_new(fd);

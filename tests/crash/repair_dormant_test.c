@@ -1,11 +1,11 @@
-/* tests/crash/repair_dormant_test.c - damage where nothing is yet: stripes that a dropped table
- * left, spans that nobody has claimed.
+/* tests/crash/repair_dormant_test.c - damage in unused memory: stripes that a dropped table left,
+ * spans that were never claimed.
  *
  * Goal     larder_check() finds it, larder_repair() mends it, and until then no table is made on
- *          such stripes and no span is handed out by what its descriptor says. Whatever is done
+ *          such stripes and no span is handed out because of its descriptor. Whatever is done
  *          afterwards, the segment stays clean.
  * Method   A segment with a table, and a catalog entry that had one. Through a mapping of its own
- *          the test stores to one word of these stripes, or to a descriptor; then the calls.
+ *          the test stores to one word of these stripes, or to a descriptor; then come the calls.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -38,7 +38,7 @@ static int create(struct larder *db, const char *name) {
     return larder_table_create(db, &def);
 }
 
-/* LARDER_OK, or what a put said. */
+/* LARDER_OK, or the result of a put. */
 static int fill(struct larder *db, const char *name, int items, size_t bytes) {
     static const char zeros[2000];
     struct larder_table *t;
@@ -103,7 +103,8 @@ static void must_be_clean(struct fixture *f, const char *what) {
 static void harm_array(struct stripe_shm *s) {
     s->array = 0x1234567;
 }
-static void harm_array_of_others(struct stripe_shm *s) { /* filled in: that of the first table's stripe */
+/* filled in: that of the first table's stripe */
+static void harm_array_of_others(struct stripe_shm *s) {
     s->array = s->array;
 }
 static void harm_count(struct stripe_shm *s) {
@@ -153,7 +154,8 @@ static void try_stripe(const struct stripe_row *row, uint32_t number, int are_it
     if (row->is_refused) {
         cr_assert_eq(create(f.db, "next"), LARDER_E_CORRUPT, "%s", row->name);
         cr_assert(strstr(larder_error(), "stripe"), "%s", larder_error());
-        cr_assert_eq(stripes_of(&f, 1, are_items), stripe - number); /* still free, with its stripes */
+        /* still free, with its stripes */
+        cr_assert_eq(stripes_of(&f, 1, are_items), stripe - number);
     }
     cr_assert_eq(larder_repair(f.db, NULL, &report), LARDER_OK, "%s: %s", row->name, larder_error());
     cr_assert(report.errors_found > 0 && report.items_lost == 0 && report.items_kept == 50, "%s", row->name);
@@ -173,7 +175,7 @@ Test(repair_dormant, stripes) {
                 try_stripe(&rows[i], number, are_items);
 }
 
-/* An array of stripes that is none: another's block, or no block at all. */
+/* An array of stripes in a wrong place: another's block, or not a block at all. */
 Test(repair_dormant, where_the_stripes_are) {
     for (int i = 0; i < 3; i++) {
         struct fixture f;
@@ -201,7 +203,7 @@ static uint32_t claimed(const struct fixture *f) {
     return (uint32_t)((f->head->claimed_bytes - f->head->data_off) / SPAN_BYTES);
 }
 
-/* All that can be put is put, and the segment is clean. */
+/* Everything that fits is put, and the segment is clean. */
 static void fill_up(struct fixture *f, const char *what) {
     int r = fill(f->db, "kept", 100000, 1500);
     cr_assert_eq(r, LARDER_E_FULL, "%s: %s", what, larder_error());
@@ -210,7 +212,7 @@ static void fill_up(struct fixture *f, const char *what) {
 
 static const uint8_t states[] = {1, 2, 3, 4, 0xa5, 0xff};
 
-/* Claimed without anybody having looked: what is claimed is put right. */
+/* Claimed without a check: what is claimed is put right. */
 Test(repair_dormant, spans_are_claimed) {
     for (size_t i = 0; i < sizeof states; i++) {
         struct fixture f;
@@ -248,7 +250,7 @@ Test(repair_dormant, spans_are_found) {
     }
 }
 
-/* Memory that is in use, and is said not to be claimed: nobody gets it by claiming it again. */
+/* Memory that is in use, but counts as not claimed: no process gets it by claiming it again. */
 Test(repair_dormant, spans_in_use_stay) {
     struct fixture f;
     begin(&f);
@@ -260,7 +262,7 @@ Test(repair_dormant, spans_in_use_stay) {
     for (uint32_t k = 0; k < end_span; k++)
         before[k] = spans_of(&f)[k].state;
     f.head->claimed_bytes = f.head->data_off + 16 * SPAN_BYTES;
-    (void)fill(f.db, "kept", 400, 1500); /* whatever it says: it claims memory */
+    (void)fill(f.db, "kept", 400, 1500); /* whatever the result: it claims memory */
     for (uint32_t k = 16; k < end_span; k++) {
         used += before[k] == SPAN_SMALL;
         cr_assert(before[k] != SPAN_SMALL || spans_of(&f)[k].state == SPAN_SMALL, "span %u is in state %u", k,

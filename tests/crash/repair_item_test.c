@@ -1,9 +1,10 @@
-/* tests/crash/repair_item_test.c - small damages of one item, and what a repair says of items that
- * it could not keep.
+/* tests/crash/repair_item_test.c - small damages of one item, and what a repair reports of items
+ * that it could not keep.
  *
- * Goal     What follows from an item's attributes is compared with them by larder_check(), and
- *          mended without loss by larder_repair(): index slots, half of the hash, padding. What is
- *          an attribute is not. items_lost counts at least what counts and lists still say.
+ * Goal     larder_check() compares an item's attributes with what follows from them, and
+ *          larder_repair() mends it without loss: index slots, half of the hash, padding. A damaged
+ *          attribute cannot be mended. items_lost is at least the difference to what counts and
+ *          lists still say.
  * Method   A small segment in which one item has a text that is found in memory. Bytes near it are
  *          changed; then check, repair, and every way to read the item.
  */
@@ -151,7 +152,7 @@ static void must_be_mended(struct fixture *f, const char *what) {
 
 /* ---- Index slots and attributes -------------------------------------------------------------- */
 
-/* A key attribute of the index gets another name, so the item is in that index no more; and it
+/* A key attribute of the index gets another name, so the item is no longer in that index; and it
  * never was, if its slot says nothing. */
 Test(repair_item, a_key_attribute_with_another_name) {
     static const char *const names[] = {"grp", "num"};
@@ -200,7 +201,7 @@ Test(repair_item, half_of_the_hash) {
     }
 }
 
-/* Nothing says any more that the key is the one that was put. */
+/* No part of the item says any more that the key is the one that was put. */
 Test(repair_item, both_halves_of_the_hash) {
     struct fixture f;
     shm_word *slot;
@@ -240,7 +241,7 @@ Test(repair_item, padding) {
     cr_assert(tails > 3 && keys > 3, "%d, %d", tails, keys);
 }
 
-/* larder_repair(): text that is none any more. */
+/* larder_repair(): text that is not UTF-8 any more. */
 Test(repair_item, broken_text_is_lost) {
     struct fixture f;
     shm_word *slot;
@@ -294,7 +295,7 @@ Test(repair_item, items_of_a_lost_array) {
         uint32_t count = stripe->count;
         stripe->array = WORD_MAKE(WORD_TAG(stripe->array), SEGMENT_BYTES - 64);
         if (i)
-            stripe->count = UINT32_MAX; /* not to be believed */
+            stripe->count = UINT32_MAX; /* a wrong count */
         repair(&f, "array", &report);
         cr_assert_eq(report.items_kept, ITEMS - count);
         cr_assert_eq(report.items_lost, i ? 0 : count, "%lu", (unsigned long)report.items_lost);

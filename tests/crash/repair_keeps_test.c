@@ -59,8 +59,8 @@ static struct larder_key plain_key(int n, char digits[16]) {
     return (struct larder_key){.partition = larder_num(digits)};
 }
 
-/* Large items, of which two thirds are deleted, and smaller ones, which get some of their blocks.
- * */
+/* Large items, of which two thirds are deleted, and smaller ones, which get some of their
+ * blocks. */
 static void put_loans(struct larder *db) {
     struct larder_table *t;
     struct larder_builder *b;

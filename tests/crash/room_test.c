@@ -132,7 +132,8 @@ Test(room, without_an_expirer) {
     end(&f);
 }
 
-/* Blocks of the items' size are all that becomes free: a chunk of timers, usually 1,024 bytes, has to do with one. */
+/* Only blocks of the items' size become free: a chunk of timers, usually 1,024 bytes, has to use
+ * one. */
 Test(room, for_timers_in_blocks_of_items) {
     struct fixture f = begin();
     int count = 0, refused = 0;
@@ -151,7 +152,7 @@ Test(room, for_timers_in_blocks_of_items) {
     end(&f);
 }
 
-/* Items of one size are deleted; smaller ones find room in their blocks, however much smaller they are. */
+/* Items of one size are deleted. Smaller ones find room in their blocks, however small. */
 Test(room, for_small_items_in_large_blocks) {
     struct fixture f = begin();
     char id[32];

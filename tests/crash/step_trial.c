@@ -168,8 +168,8 @@ static int judge(struct step_trial *t, struct larder *survivor, uint32_t n) {
 
 /* ---- One instruction ------------------------------------------------------------------------- */
 
-/* No instruction before the one that publishes may show the change, and none after it may miss it.
- * */
+/* No instruction before the one that publishes may show the change, and none after it may miss
+ * it. */
 static void note_outcome(struct step_trial *t, uint32_t n, int is_after) {
     if (!t->is_visible)
         return;

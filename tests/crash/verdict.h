@@ -44,8 +44,8 @@ void story_free(struct story *story);
 enum deed { DEED_READ, DEED_WRITE, DEED_CHECK, DEED_EXPIRE, DEED_COUNT };
 
 /* The verdict of `db`, which was attached before the death. `acked` steps were acknowledged. Closes
- * db; the stage is used up. `label`, k and j say in messages where the death was. Fails the test.
- * */
+ * db; the stage is used up. `label`, k and j say in messages where the death was. Fails the
+ * test. */
 void verdict(struct larder *db, const struct stage *stage, const struct story *story, int acked, enum deed first,
              const char *label, uint64_t k, uint64_t j);
 

@@ -256,8 +256,8 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Scan order is hash order, the same for the same items. Sorted only so that a person can read it.
- * */
+/* Scan order is hash order, the same for the same items. Sorted only so that a person can read
+ * it. */
 static void say_scan(struct text *t, struct larder_table *table, struct larder_page *page) {
     char *lines[4096];
     uint32_t count = 0;

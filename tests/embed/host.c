@@ -62,8 +62,8 @@ static void host_thread(void) {
     pthread_join(thread, NULL);
 }
 
-/* Libraries with static TLS are refused when it is used up; then none of it is left for this one.
- * */
+/* Libraries with static TLS are refused when it is used up; then none of it is left for this
+ * one. */
 static void host_crowd(void) {
     char path[4096];
     int loaded = 0, refused = 0;

@@ -59,8 +59,8 @@ static void begin_change(struct run *r, int n, const struct row *after) {
     atomic_store(&r->m->pending, n);
 }
 
-/* After a death in the middle the row in the table may be r->m->after: a successor looks for that.
- * */
+/* After a death in the middle the row in the table may be r->m->after: a successor looks for
+ * that. */
 static void end_change(struct run *r, int is_done) {
     if (is_done)
         r->m->row[atomic_load(&r->m->pending)] = r->m->after;

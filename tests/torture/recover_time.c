@@ -305,8 +305,8 @@ static uint32_t other_key(struct bench *b, uint32_t key) {
     return other;
 }
 
-/* The waiter sleeps on a lock of that kind, within a while; or goes through, or sleeps on another.
- * */
+/* The waiter sleeps on a lock of that kind, within a while; or goes through, or sleeps on
+ * another. */
 static int waiter_sleeps(struct bench *b, const struct slot_shm *holder, enum kind kind) {
     return UNTIL(is_done(b) || is_asleep_on(b, holder, kind), 30) && !is_done(b);
 }

@@ -105,8 +105,8 @@ struct shared_read {
 void shared_read_begin(struct shared *h, struct shared_read *r);
 void shared_read_end(struct shared *h, struct shared_read *r);
 
-/* Whether a write with this serial and value (of expiry) may be the reason that a key was not seen.
- * */
+/* Whether a write with this serial and value (of expiry) may be the reason that a key was not
+ * seen. */
 typedef int shared_hides(void *arg, uint32_t serial, int64_t value);
 
 /* Write `serial` was seen, with this expiry (-1: it was not shown). */

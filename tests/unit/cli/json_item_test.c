@@ -243,8 +243,8 @@ Test(json_item, messages_hold_whole_characters) {
     close_fixture(&fixture);
 }
 
-/* What the builder refuses is reported with its place, and the builder is good for the next item.
- * */
+/* What the builder refuses is reported with its place, and the builder is good for the next
+ * item. */
 Test(json_item, refusals_of_the_builder) {
     struct fixture fixture;
     open_fixture(&fixture);

@@ -42,7 +42,8 @@ Test(heap_arena, full_only_if_no_arena_has_a_block) {
     finish(&f);
 }
 
-/* P3: for a call that found no room the smallest block of any larger class; for none before that, and for no array. */
+/* P3: a call that found no room takes the smallest block of any larger class; no call does before
+ * that, and no array does. */
 Test(heap_arena, any_larger_block_is_the_last_resort) {
     struct fixture f;
     struct writer *other;
@@ -62,7 +63,8 @@ Test(heap_arena, any_larger_block_is_the_last_resort) {
     finish(&f);
 }
 
-/* What can do with less gets the largest block that is left, and none that is much larger than it wants. */
+/* A call that can do with less gets the largest block that is left, but none much larger than it
+ * wants. */
 Test(heap_arena, a_part_is_taken_where_the_whole_is_not_to_be_had) {
     struct fixture f;
     struct writer *other;
@@ -82,7 +84,8 @@ Test(heap_arena, a_part_is_taken_where_the_whole_is_not_to_be_had) {
     finish(&f);
 }
 
-/* Who holds the bin may stand still: another one's blocks are taken then; if it is the last that has some it is waited for. */
+/* The holder of the bin may stand still: then another bin's blocks are taken. Only the last bin
+ * that has some is waited for. */
 Test(heap_arena, locked_bins_are_passed_by) {
     struct fixture f;
     struct writer *other;

@@ -96,8 +96,8 @@ static void end(struct fixture *f) {
     larder_close(f->db);
 }
 
-/* The word is on one side. The blocks of that side are handed out, and those of the other are not.
- * */
+/* The word is on one side. The blocks of that side are handed out, and those of the other are
+ * not. */
 static void expect_side(struct writer *w, const struct place *p, unsigned n, int is_new, const char *when) {
     const struct seg *s = w->seg;
     cr_assert_eq(SHM_LOAD(p->word), is_new ? WORD_MAKE(9, p->new[0]) : WORD_MAKE(7, p->old[0]), "%s", when);

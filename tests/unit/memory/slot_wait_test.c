@@ -247,8 +247,8 @@ static int take_and_rest(void *arg) {
     return 0;
 }
 
-/* All slots are those of a dead process. Each waiter takes one, and none waits for another's turn.
- * */
+/* All slots are those of a dead process. Each waiter takes one, and none waits for another's
+ * turn. */
 Test(slot_wait, dead_owners_serve_all_who_wait) {
     struct larder *db = begin(64);
     struct child dead = {db, talk_new(), 64}, c = {db, talk_new(), 0};

@@ -1,11 +1,10 @@
-/* tests/unit/memory/standstill_test.c - who waits in vain for a stopped process is told that it is
- * stopped.
+/* tests/unit/memory/standstill_test.c - a waiter for a stopped process is told that it is stopped.
  *
  * Goal     The message of LARDER_E_BUSY and larder_slot_stats() say that the owner of a lock stands
- *          still, if it does; nothing of the kind of a process that works, nor of one of the same
+ *          still, if it does. They do not say so of a process that works, nor of one of the same
  *          number in another PID namespace.
- * Method   Children take a lock of a segment, and stop themselves or wait. Namespaces need root;
- *          else they are left out.
+ * Method   Children take a lock of a segment, and stop themselves or wait. Without root the
+ *          namespaces are left out.
  */
 #include <criterion/criterion.h>
 #include <sched.h>
@@ -109,7 +108,7 @@ Test(standstill, message_says_that_the_owner_is_stopped) {
     end(&f);
 }
 
-/* What another message is about, it is about. */
+/* A later failure has its own message. */
 Test(standstill, other_messages_stay) {
     struct fixture f;
     struct writer *w;
@@ -132,7 +131,7 @@ static int pause_unattached(void *arg) {
     return 0;
 }
 
-/* A number alone says nothing: a process that has not mapped the segment is another one. */
+/* A pid alone proves nothing: a process that has not mapped the segment is another one. */
 Test(standstill, process_that_is_not_attached_is_not_meant) {
     struct fixture f;
     int status;

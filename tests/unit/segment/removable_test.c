@@ -1,11 +1,11 @@
-/* tests/unit/segment/removable_test.c - names that cannot be removed, and descriptors that have
- * none.
+/* tests/unit/segment/removable_test.c - names that cannot be removed, and descriptors that have no
+ * name.
  *
  * Goal     larder_destroy() marks nothing before it knows that the name can go: where the name is a
- *          mount of the file, or its directory is closed, those attached work on. A file that was
- *          mounted alone can be read, and the message says what helps. A memfd with a damaged head
- *          makes no file anywhere.
- * Method   Mounts in a mount namespace of a child; they need root, else they are left out.
+ *          mount of the file, or its directory is closed, attached processes work on. A file that
+ *          was mounted alone can be read, and the message says what helps. A memfd with a damaged
+ *          head makes no file anywhere.
+ * Method   Mounts in a mount namespace of a child; without root they are left out.
  */
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -67,7 +67,8 @@ static int live_with_a_mounted_file(void *arg) {
     PROC_CHECK(larder_open(&(struct larder_options){.segment = p->path}, &db) == LARDER_OK);
     if (!bind_alone(p))
         return NOT_ALLOWED;
-    /* To write is refused, with what helps before what destroys; to read works. */
+    /* Writing is refused, with a message that names the remedy before the destruction; reading
+     * works. */
     PROC_CHECK(larder_open(&(struct larder_options){.segment = p->alone}, &writer) == LARDER_E_FORMAT);
     MUST_SAY("Mount the directory, not the file");
     MUST_SAY("Reading and larder export still work");
@@ -75,7 +76,7 @@ static int live_with_a_mounted_file(void *arg) {
     PROC_CHECK(strstr(larder_error(), "Mount") < strstr(larder_error(), "destroy"));
     PROC_CHECK(larder_open(&(struct larder_options){.segment = p->alone, .flags = LARDER_READ_ONLY}, &reader) ==
                LARDER_OK);
-    /* A name that cannot go: nothing was changed. */
+    /* The name cannot be removed: nothing was changed. */
     PROC_CHECK(larder_destroy(p->alone, LARDER_FORCE) == LARDER_E_OS);
     MUST_SAY("mount --bind");
     MUST_SAY("nothing was changed");
@@ -104,7 +105,7 @@ Test(removable, file_that_was_mounted_alone) {
     cr_assert(proc_is_exit(r, 0), "%s", proc_text(r));
 }
 
-/* The owner of a segment in a directory that he may not write to. */
+/* The owner of a segment in a directory without write permission. */
 static int destroy_in_a_closed_directory(void *arg) {
     const struct place *p = arg;
     struct larder *db;
@@ -179,8 +180,8 @@ Test(removable, memfd_with_a_damaged_head_makes_no_file) {
     cr_assert_eq(lock_files_in_root(), before);
 }
 
-/* A descriptor of a segment that has a name: its lock file is beside it. Once the name has gone,
- * so has the lock file. */
+/* A descriptor of a segment that has a name: its lock file is beside it. Once the name is gone, so
+ * is the lock file. */
 Test(removable, descriptor_of_a_file_whose_name_has_gone) {
     struct place p;
     struct larder *db;
@@ -196,7 +197,8 @@ Test(removable, descriptor_of_a_file_whose_name_has_gone) {
     cr_assert_not_null(strstr(larder_error(), "has no name"), "%s", larder_error());
     close(fd);
     char command[160];
-    snprintf(command, sizeof command, "rm -f %s/.larder-*.lock", p.dir); /* nobody was attached: it stays */
+    /* no process was attached: it stays */
+    snprintf(command, sizeof command, "rm -f %s/.larder-*.lock", p.dir);
     cr_assert_eq(system(command), 0);
     end(&p);
 }

@@ -278,8 +278,8 @@ static int open_in_small_tmpfs(void *arg) {
     struct stat st;
     PROC_CHECK(stat(path, &st) == 0 && st.st_size == 0 && st.st_blocks == 0);
     PROC_CHECK(unlink(other) == 0);
-    /* More than the tmpfs has, but what is needed at first fits: spans beyond have no descriptors.
-     * */
+    /* More than the tmpfs has, but what is needed at first fits: spans beyond have no
+     * descriptors. */
     PROC_CHECK(seg_open(&s, &o) == LARDER_OK);
     uint64_t claimed = s.shm->claimed_bytes, end = seg_descriptors_end(&s, claimed);
     PROC_CHECK(end < s.data_off && s.data_off < claimed);

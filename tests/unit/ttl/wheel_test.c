@@ -476,7 +476,7 @@ Test(wheel, an_add_that_does_not_fit_changes_nothing) {
     end(&f);
 }
 
-/* Blocks of the whole segment, but for what is kept for arrays. In hand as if linked. */
+/* Takes all blocks of the whole segment, except those kept for arrays. In hand as if linked. */
 static uint32_t take_all(struct fixture *f, uint64_t bytes, uint64_t *offs, uint32_t count) {
     for (int r; count < BLOCKS_MAX && (r = heap_take(f->w, bytes, HAND_STEP1, 0, &offs[count])) != LARDER_E_FULL;) {
         if (r == OBSTACLE_CLAIM && writer_claim(f->w) != LARDER_OK)
@@ -494,7 +494,7 @@ static void give(struct fixture *f, uint64_t off) {
     cr_assert_eq(heap_give(f->w, 0), LARDER_OK, "%s", larder_error());
 }
 
-/* W1: in a segment where all that is free has the size of items, a chunk is as large as that. */
+/* W1: in a segment whose free blocks all have the size of items, a chunk is as large as those. */
 Test(wheel, a_chunk_is_as_large_as_can_be_had) {
     static uint64_t offs[BLOCKS_MAX];
     struct fixture f = begin(LARDER_SEGMENT_BYTES_MIN);
