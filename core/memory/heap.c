@@ -7,7 +7,6 @@
  *          hand with a clear bit (not taken yet, or given back already), recounts `used`, builds
  *          the list again, and only then drops the lock. After that every block in hand has its bit
  *          set. Runs of spans: the same, with the head's state as the bit.
- * Tests    tests/unit/memory/heap_test.c
  */
 #include "core/memory/heap.h"
 #include "core/base/debug.h"

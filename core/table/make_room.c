@@ -11,7 +11,7 @@
 #include "core/table/upkeep.h"
 
 #define ROOM_BYTES_PER_ROUND 1024u
-#define ROOM_STALL_MS 100u        /* rule R2: how long no process has to empty a piece */
+#define ROOM_STALL_MS 100u        /* rule R2: gives up after so long without a piece emptied */
 #define ROOM_STALL_AGAIN_MS 1000u /* how long the writer then leaves dropped tables to others */
 #define ROOM_WAIT_MS 1u           /* rule R2: for a lock soon dropped, or with a dead owner */
 
