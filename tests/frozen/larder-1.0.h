@@ -494,12 +494,12 @@ LARDER_API int larder_index_add(struct larder_table *t, const struct larder_inde
 /**
  * Sets the table's TTL attribute. Reads follow it from the moment this returns.
  *
- * An item expires at the second that the attribute holds: an N, epoch seconds; a fraction does not
- * count. It never expires if the attribute is missing, has another type or is not above 0. As in
- * DynamoDB, it never expires either if that second was more than five years past when the item was
- * put. Milliseconds are seconds of a far future.
+ * An item expires at the second in the attribute: an N, epoch seconds; a fraction does not count.
+ * It never expires if the attribute is missing, has another type or is not above 0, or, as in
+ * DynamoDB, if that second was more than five years past when the item was put. A value in
+ * milliseconds lies in a far future.
  *
- * @param attribute [in] Its name, 1..255 bytes. NULL: items expire no more.
+ * @param attribute [in] Its name, 1..255 bytes. NULL: items no longer expire.
  * @return LARDER_OK, LARDER_E_INVAL (name), LARDER_E_FULL, LARDER_E_NO_TABLE, LARDER_E_BUSY,
  *         LARDER_E_NO_SLOT, LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_CORRUPT,
  *         LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS.
@@ -1029,7 +1029,7 @@ struct larder_table_stats {
     uint64_t reserved[8];
 };
 /**
- * A table's numbers. Walks the table; for people, not for hot paths.
+ * A table's numbers. Walks the table: not for hot paths.
  * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_TABLE, LARDER_E_BUSY, LARDER_E_DESTROYED,
  *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
  */
@@ -1096,8 +1096,8 @@ struct larder_check_report {
     uint64_t unjudged;
     /* Walks: the first, and one for each second look at what was doubtful. */
     uint64_t passes;
-    /* Longest hold of a lock: so long a writer may have waited. By the clock: time in which this
-     * thread had no processor counts. */
+    /* Longest hold of a lock: how long a writer may have waited. Includes time in which this thread
+     * had no processor. */
     uint64_t longest_pause_ns;
     uint64_t reserved[8];
 };
@@ -1145,14 +1145,14 @@ struct larder_repair_report {
     uint64_t errors_found;             /* by the check before; 0: clean, and nothing was changed */
     uint64_t errors_left;              /* by the check after */
     uint64_t tables_kept, tables_lost; /* lost: the definition cannot be read */
-    /* Lost: at least so many. Each item that is named in a note, and of a table, a stripe or its
-     * bucket array that was lost what its counts or lists still say, if that can be true. A note
-     * says what was lost also where 0 are counted. */
+    /* Lost: at least so many. Every item named in a note counts. Of a lost table, stripe or bucket
+     * array, its counts or lists count as far as they can be true. A note names a loss even if 0
+     * are counted. */
     uint64_t items_kept, items_lost;
-    /* Kept; a stamp, or what follows from the attributes, was wrong. */
+    /* Kept, with a corrected stamp, hash, index slot, expiry or padding. */
     uint64_t items_mended;
     uint64_t index_entries, timers; /* made again */
-    uint64_t freed_bytes;           /* less memory in use than before */
+    uint64_t freed_bytes;           /* by which the memory in use shrank */
     uint64_t slots_cleared, locks_cleared;
     uint64_t reserved[8];
 };
@@ -1173,13 +1173,12 @@ struct larder_repair_options {
  * slots without an owner. What cannot be kept is dropped and named. A clean segment stays as it is;
  * in any other, every whole item does. A mended item is read back before it is stored.
  *
- * An item is whole if its slot in the hash table refers to an image that makes sense in every byte
- * and has the hash of its own key. What follows from the attributes is mended where it is wrong:
- * the hash, index slots, expiry, padding. Text that is not UTF-8 any more, in a name or a value, is
- * no text: such an item is dropped, although a read still gave its bytes. There is no checksum over
- * attributes: bytes of a value that were changed into others are not noticed. Images that no slot
- * refers to are not looked for: memory that was given back is full of old versions and deleted
- * items that look the same.
+ * An item is whole if its slot in the hash table refers to an image whose attributes are valid and
+ * that has the hash of its own key. What follows from the attributes is mended if it is wrong: the
+ * hash, index slots, expiry, padding. An item with a name or text that is no longer UTF-8 is
+ * dropped, although reads still return its bytes. There is no checksum over attributes: changed
+ * bytes of a value are not noticed. Images without a slot are not searched for: freed memory is
+ * full of old versions and deleted items that look the same.
  *
  * @param db      [in] Attached read-write; with LARDER_REPAIR it may be a segment whose repair was
  *                     cut off.
