@@ -10,8 +10,8 @@
  *          bins_off     struct bin_shm [arenas * classes]  small-block lists of the heap
  *          shards_off   wheel shards, ttl/wheel.h
  *          spans_off    struct span_shm [span_count]       one cache line per 16 KiB span: state,
- *                                                          block bitmap. Of spans never claimed
- *                                                          they are not backed by memory
+ *                                                          block bitmap; backed by memory only
+ *                                                          for spans that were claimed
  *          data_off     the spans
  * Rules    L1 Fixed-width integers, atomics of those, and named padding only: no pointer, size_t,
  *             bool or enum.
