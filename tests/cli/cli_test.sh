@@ -54,8 +54,8 @@ for command in $commands; do
     expect "$command: option without value" 2 "" "~--segment needs" "$command" --segment
     expect "$command: option twice" 2 "" "~twice" "$command" --segment a --segment b
 done
-expect "no command" 2 "" "~which command"
-expect "unknown command" 2 "" "~no command \"frobnicate\"" frobnicate
+expect "no command" 2 "" "~a command is missing"
+expect "unknown command" 2 "" "~unknown command \"frobnicate\"" frobnicate
 expect "repair is an option" 2 "" "~larder check --repair" repair
 for command in put get delete import; do
     expect "$command: too few operands" 2 "" "~usage: larder $command TABLE" "$command" Shops
@@ -410,7 +410,7 @@ expect "import: truncated gzip" 3 "" "~truncated.gz: damaged gzip*imported" impo
 { head -c $half many.jsonl.gz; printf 'XXXXXXXX'; tail -c +$((half + 9)) many.jsonl.gz; } >damaged.gz
 expect "import: damaged gzip" 3 "" "~damaged.gz:" import Shops damaged.gz
 head -c 17825792 /dev/zero | tr '\0' ' ' >long.txt
-expect "import: endless line" 3 "" "~long.txt:1: line of more" import Shops long.txt
+expect "import: endless line" 3 "" "~long.txt:1: the line is too long" import Shops long.txt
 
 expect "scan: parallel, first" 0 "*" "" scan Shops --segment-index 0 --of 3
 cp .out part
