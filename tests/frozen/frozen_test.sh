@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # tests/frozen/frozen_test.sh - larder.h against its frozen copy. Closes with "N passed, N failed".
 #
-# Goal     A program that was built against tests/frozen/larder-1.0.h runs with a library of include/larder.h: structures have
-#          their size, members, constants and functions are what they were. tests/unit/base/frozen_test.c is such a program.
-# Method   compare.py compares two headers. It is itself tried on headers with one thing changed: what breaks programs must be
-#          found, and what may change must not.
+# Goal     A program that was built against tests/frozen/larder-1.0.h runs with a library of
+#          include/larder.h: structures have their size, members, constants and functions are what
+#          they were. tests/unit/base/frozen_test.c is such a program.
+# Method   compare.py compares two headers. It is itself tried on headers with one thing changed:
+#          what breaks programs must be found, and what may change must not.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 frozen=$here/larder-1.0.h today=$here/../../include/larder.h

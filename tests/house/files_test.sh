@@ -86,7 +86,7 @@ fi
 verdict "every file of the engine names its test" "$(without_test .)"
 verdict "no path of a test leads nowhere" "$(missing .)"
 verdict "no file is longer than $lines_max lines" "$(too_long .)"
-# verdict "no comment is wider than $columns_max columns" "$(too_wide .)"
+verdict "no comment is wider than $columns_max columns" "$(too_wide .)"
 copy && sed -i '/^ \* Tests /d' "$work/copy/core/memory/heap.h" "$work/copy/core/memory/heap.c"
 plant "a head without a test is found" without_test
 copy && sed -i 's,tests/unit/memory/heap_test.c,tests/unit/heap_test.c,' "$work/copy/core/memory/heap.h"
