@@ -105,7 +105,7 @@ int report_result(int result, const char *what) {
     char words[REPORT_LINE_BYTES];
     if (text[0] == 0)
         text = larder_result_name(result);
-    if (result == LARDER_E_NO_SEGMENT && strstr(text, "there is none"))
+    if (result == LARDER_E_NO_SEGMENT && strstr(text, ": does not exist"))
         hint = "; larder create makes it, larder ls --segments lists those there are";
     words_of_command(result, text, words, sizeof words);
     if (what != NULL && strncmp(text, "segment \"", strlen("segment \"")) != 0) /* else it says so itself */

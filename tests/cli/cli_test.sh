@@ -80,7 +80,7 @@ expect "info: no segment" 4 "" "~$LARDER_SEGMENT" info
 expect "check: no segment" 4 "" "~$LARDER_SEGMENT" check
 expect "expire: no segment" 4 "" "~$LARDER_SEGMENT" expire
 expect "no segment: the name once, and what to do" 4 "" \
-    "=larder ls: segment \"$LARDER_SEGMENT\": there is none; larder create makes it, larder ls --segments lists those there are" ls
+    "=larder ls: segment \"$LARDER_SEGMENT\": does not exist; larder create makes it, larder ls --segments lists those there are" ls
 expect "a name with a leading slash" 3 "" "~no leading slash" ls --segment /songs
 expect "expire: not so often" 2 "" "~--every" expire --every 0
 expect "expire: no number" 2 "" "~--every" expire --every soon
