@@ -3,10 +3,13 @@
  * Job      Builds the leaf that has the entry, or the two that a split makes of it, and publishes
  *          with one word. Where no room can be made for the one (w->is_short) two halves are tried.
  *          Two only: a leaf of which not even a half finds a block is refused.
- * Crash    1 new blocks are filled, in hand                       dead here: given back
- *          2 step 1: the word that referred to the old leaf       the entry is there, the split is whole
- *          3 a split inside a list: tower links, bottom up        dead here: skl_recover_stripe sets those that are missing
- *          4 stripe.count (a new partition), the leaf that left   count is recounted; see skl.h for the leaf
+ * Crash    Step                                           Dead after it
+ *          1 new blocks are filled, in hand               they are given back
+ *          2 step 1: the word that led to the old leaf    the entry is there, the split is whole
+ *          3 a split inside a list: tower links, from     skl_recover_stripe sets those that are
+ *            the lowest up                                missing
+ *          4 stripe.count (a new partition), the leaf     count is recounted; the leaf: see skl.h
+ *            that left
  * Tests    tests/unit/index/skl_test.c
  */
 #include "core/base/debug.h"
