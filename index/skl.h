@@ -27,7 +27,8 @@
  * Locks    Changing needs the partition stripe's lock (LOCK_PARTITION). Reading needs none:
  *          everything read between htab_read_begin() and a true htab_read_ok() was linked all
  *          along.
- * Crash    Every change is a step 1 (core/memory/journal.h) on one word, or one store.
+ * Crash    Every change is one swap of a word (step 1 of core/memory/journal.h), or one store. In
+ *          the order of the stores:
  *          Adding   1 new leaf, on a split also node and head  2 swap slot or node.leaf
  *                   3 tower links to the new node  4 the old leaf is noted (stripe.left,
  *                   stripe.moves).

@@ -61,8 +61,7 @@ struct wheel_chunk_shm {
 };
 _Static_assert(sizeof(struct wheel_chunk_shm) == 16, "wheel_chunk_shm is part of the segment format");
 
-/* A private view of a chunk, checked. */
-/* A chunk as its list has it now, checked. */
+/* A private copy of a chunk's head, as its list has it now; bounds checked. */
 struct wheel_chunk {
     struct wheel_chunk_shm *shm;
     uint64_t off, next;

@@ -134,8 +134,7 @@ void check_unjudged(struct check_state *c, uint64_t count);
 /* larder_check(), except that the report is written whatever the result is. */
 int check_segment(struct larder *db, const struct larder_check_options *options, struct larder_check_report *report);
 
-/* ---- The parts: LARDER_OK however many errors they found; else it could not be looked at
- * ------ */
+/* ---- The parts. LARDER_OK however many errors they found; else it could not be looked at ----- */
 
 /* check_slots.c. Rule K1 of core/memory/lock.h. Returns 0 after an error: do not wait for it. */
 int check_lock(struct check_state *c, const lock_word *lock);

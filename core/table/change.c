@@ -1,5 +1,9 @@
 /* core/table/change.c - one item changes under its stripe's lock; recovery of a change that was cut
- * off. See change.h, and write.h for the crash list. */
+ * off. See change.h, and write.h for the crash list.
+ *
+ * Reading  SHM_NOT_YET() and SHM_IN_ORDER() are for tests of wrong orders (core/base/swap.h).
+ *          Elsewhere the first does nothing, and the second does its two steps in the order given.
+ */
 #include "core/table/change.h"
 #include "core/base/debug.h"
 #include "core/base/err.h"
@@ -135,9 +139,9 @@ static int prepare_locked(struct writer *w, const struct table_view *v, struct i
         shm_copy_in(s->block, image, image->bytes);
     }
     uint64_t new_word = image ? WORD_MAKE(s->hash, off) : 0, retired = WORD_OFF(s->old_word);
-    int sane = step_check(w, s->slot, s->old_word, new_word, &retired, 1);
-    if (sane)
-        return change_fail(w, sane, step_abandon(w, 0));
+    int r = step_check(w, s->slot, s->old_word, new_word, &retired, 1);
+    if (r)
+        return change_fail(w, r, step_abandon(w, 0));
     step_open(w, 0, s->slot, s->old_word, new_word, &s->stripe->seq);
     if (s->old)
         step_retire(w, 0, retired);
