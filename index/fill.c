@@ -110,7 +110,7 @@ static int fill_to_the_end(struct writer *w, uint32_t table_ordinal, uint32_t or
 
 /* After a failure. Keeps the failure's message, whatever happens while undoing. Returns r. */
 static int fill_take_back(struct writer *w, uint32_t table_ordinal, uint32_t ordinal, int r) {
-    char message[256];
+    char message[320];
     strncpy(message, larder_error(), sizeof message - 1);
     message[sizeof message - 1] = 0;
     int undone = fill_undo(w, table_ordinal, ordinal);

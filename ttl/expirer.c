@@ -209,8 +209,10 @@ static void expirer_rest(struct expirer *x) {
 
 static void expirer_turn(struct expirer *x) {
     uint32_t dead;
-    if (x->w)
+    if (x->w) {
         epoch_enter(&x->db->views.epochs, &x->w->use);
+        x->w->is_short = 0; /* each turn is a call of its own */
+    }
     if (db_check(x->db) != LARDER_OK) { /* destroyed: wait for larder_close() */
         if (x->w)
             expirer_resign(x);

@@ -1,9 +1,12 @@
 /* core/audit/check.c - larder_check(): the order of its steps. See check.h.
  *
- * Order    1 dead slots, and drops that were cut off   2 slots and single locks   3 all timers, in
- *          which the items look for their own   4 each table: items, lists, and groups whose sum is
- *          not 0   5 items without a timer, again   6 the heap, which shows the blocks without a
- *          reference   7 those blocks, again
+ * Order    1 dead slots, and drops that were cut off
+ *          2 slots and single locks
+ *          3 all timers, in which the items look for their own
+ *          4 each table: items, lists, and groups whose sum is not 0
+ *          5 items without a timer, again
+ *          6 the heap, which shows the blocks without a reference
+ *          7 those blocks, again
  */
 #include "core/audit/check.h"
 #include "core/base/err.h"

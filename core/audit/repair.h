@@ -48,7 +48,7 @@ struct repair_span {
     uint32_t run;                         /* RUN: spans */
     uint64_t used[SPAN_BITMAP_WORDS];     /* blocks with a reference */
     uint64_t reserved[SPAN_BITMAP_WORDS]; /* blocks that must not be handed out yet (M1) */
-    uint32_t next, prev;                  /* of the bin's list, see repair_heap_list */
+    uint32_t next, prev;                  /* of the bin's list: store_lists() in repair_heap.c */
     uint8_t is_reserved;                  /* a span that only exists for the reserved bytes in it */
 };
 

@@ -1,8 +1,9 @@
 /* core/base/priv.c - this process's private memory: what a handle allocates outside the segment.
  *
  * Job      Chooses one of two forms for a handle, and sets the message when memory runs out.
- * Picture  jemalloc in the process (linked, or preloaded) -> one of its arenas (priv_jemalloc.c)
- *          otherwise                        -> malloc and a ring of blocks (priv_list.c)
+ * Picture  jemalloc in the process  -> one of its arenas (priv_jemalloc.c)
+ *          (linked, or preloaded)
+ *          otherwise                -> malloc and a ring of blocks (priv_list.c)
  * Why      liblarder.so does not load jemalloc itself. jemalloc keeps 2,632 bytes of each thread in
  *          static TLS (model initial-exec, also in Debian's libjemalloc_pic.a). A running process
  *          has at most some 1,700 bytes of it left, so dlopen() of a library that needs jemalloc

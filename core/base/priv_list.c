@@ -1,4 +1,5 @@
 /* core/base/priv_list.c - private memory on the process's own malloc: see core/base/priv_form.h.
+ *
  * Picture  A block: struct list_block | the caller's bytes.
  *          The heads link all blocks of a handle into a ring, so larder_close() finds them.
  * Rules    B1 A block is in the ring before its address is handed out, and until the caller gives

@@ -1,4 +1,5 @@
 /* core/item/num.c - DynamoDB numbers: text to ordered bytes and back.
+ *
  * Job      All conversions go through struct num_decimal, the digits of the number without leading
  *          and trailing zeros.
  * Picture  text -> num_scan -> decimal -> num_pack -> bytes

@@ -46,7 +46,8 @@ int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, ui
  * it takes the largest free block of at least `least` bytes, before any that is much too large.
  * heap_block_bytes() says which it was. */
 int heap_take_part(struct writer *w, uint64_t least, uint64_t most, unsigned tag, uint64_t *off);
-/* Whether no more memory can be claimed: all is, or the kernel refused a moment ago. */
+/* Whether no more memory can be claimed: all is, or the kernel refused a moment ago, or this call
+ * could make no room (w->is_short). */
 int heap_is_used_up(const struct writer *w);
 /* Gives the empty spans that bins keep back to the pool, where any class and any run can have them.
  * Takes bin locks and the span lock, so it may run under any others. Returns how many. */

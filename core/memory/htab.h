@@ -19,10 +19,8 @@
  *             shows a damaged count.)
  *          H5 Spares are linked in order. Those not linked are empty, and stripe.spares_used is at
  *             least the number of linked ones.
- *          H5 Spares are linked one after the other. Those that are not linked are empty, and
- *             stripe.spares_used is not less than those that are.
  * Locks    Changing needs the stripe's lock. Reading needs none: load seq, read, load seq again
- *          (stripe_read_*).
+ *          (htab_read_begin, htab_read_ok).
  * Speed    A look is three dependent misses: stripe, bucket, block. A process remembers where each
  *          bucket array probably is (htab.seen, eight stripes to a cache line), so the bucket is
  *          fetched while the stripe still comes.
@@ -160,9 +158,9 @@ int htab_clear_locked(struct writer *w, struct stripe_shm *s);
  * leave nothing. LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT. */
 #define HTAB_KEPT_BYTES 1024u
 int htab_clear_large_locked(struct writer *w, const struct htab *t, struct stripe_shm *s);
-/* htab_is_too_large, without the lock, a guess: half the array would do. htab_shrink_locked: makes
- * it half its size or less, as a larger one is made. Results as those of
- * htab_free_slot_locked(). */
+/* htab_is_too_large, without the lock, a guess: at most a sixteenth of the slots is in use, and half
+ * the array would do. htab_shrink_locked: makes it half its size or less, as a larger one is made.
+ * Results as those of htab_free_slot_locked(). */
 int htab_is_too_large(const struct htab *t, const struct stripe_shm *s);
 int htab_shrink_locked(struct writer *w, const struct htab *t, struct stripe_shm *s);
 

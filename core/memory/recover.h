@@ -4,7 +4,7 @@
  *          needs. The expirer and larder_check recover dead slots entirely.
  * Stages   heap     rebuild bins and spans whose lock the dead slot holds, drop those locks
  *          inner    settle step 1, correct stripe or shard caches, drop partition and shard locks
- *          outer    finish or undo the operation (item, table, index), drop all locks, leave
+ *          outer    finish or undo the operation (item, table, index), drop all locks, free slot
  *          A waiter for a lock runs only the stages up to that lock's rank: it may itself hold
  *          locks that the later stages need.
  * Pid      slot.pid is that of the dead process. While a process recovers the slot it is the

@@ -40,7 +40,8 @@ static uint64_t lock_id_of(const struct seg *s, const struct seg_shm *head) {
 static int lock_directory(const struct seg *s, const struct seg_file *file, char path[PATH_MAX]) {
     if (file->path) {
         if (snprintf(path, PATH_MAX, "%s", file->path) >= PATH_MAX)
-            return err_set(LARDER_E_INVAL, SEG_NAMED_TEXT ": the path is longer than %d bytes", file->shown, PATH_MAX);
+            return err_set(LARDER_E_INVAL, SEG_NAMED_TEXT ": the path has more than %d bytes", file->shown,
+                           PATH_MAX - 1);
     } else if (seg_file_path_of(s->fd, path) != LARDER_OK)
         return err_set(LARDER_E_FORMAT,
                        SEG_NAMED_TEXT ": the file of this descriptor has no name, so there is no lock file beside it: "

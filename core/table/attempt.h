@@ -21,8 +21,10 @@
 
 typedef int attempt_try(struct writer *w, void *arg);
 
-/* Removes what a try met. room: NULL if LARDER_E_FULL is no obstacle. LARDER_OK: try again. Else
- * the result of the call: r, LARDER_E_BUSY if the writer is stuck, or why the obstacle stays. */
+/* Removes what a try met. room: NULL if no room can be made: then a claim that finds none lets the
+ * next try take any larger block (w->is_short), once; LARDER_E_FULL of a try is the caller's.
+ * LARDER_OK: try again. Else the result of the call: r, LARDER_E_BUSY if the writer is stuck, or
+ * why the obstacle stays. */
 int attempt_remove(struct writer *w, struct room *room, int r);
 
 /* Tries until the result is one for the caller. Inline: one try is the usual case. */

@@ -113,7 +113,7 @@ static int await_drops(struct writer *w, const struct room *room) {
 }
 
 int room_make(struct writer *w, struct room *room) {
-    char message[256]; /* rule R3 */
+    char message[320]; /* rule R3 */
     strncpy(message, larder_error(), sizeof message - 1);
     message[sizeof message - 1] = 0;
     int has_made = await_drops(w, room);

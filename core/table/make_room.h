@@ -7,8 +7,8 @@
  *          an expirer or another thread.
  * Bounds   A round gives some hundred blocks back. A call has ROOM_ROUNDS rounds, and one more for
  *          each KiB it asks for, since larger blocks need free neighbours: a tenth of a second at
- *          most, and nothing it removes has to be removed later. A round that finds nothing dead
- *          costs next to nothing: that is remembered for a second.
+ *          most, besides the wait of R2, and nothing it removes has to be removed later. A round
+ *          that finds nothing dead costs next to nothing: that is remembered for a second.
  * Rules    R1 Outside locks. index/fill.c is the exception: it holds the catalog lock all the way,
  *             with its operation noted in the slot. Then only items of that table are removed, for
  *             a slot can note only one table (core/table/change.h).

@@ -1,5 +1,6 @@
 /* core/table/put.c - larder_put() and larder_put_if(): an item takes the place of the one with its
  * key.
+ *
  * Idea     The image is made outside the lock, while what will be needed under it is fetched. Under
  *          it a put decides nothing; put_if compares one version.
  * Tests    tests/api/items_test.c, tests/api/put_if_test.c, tests/crash/enum_test.c

@@ -234,7 +234,9 @@ Test(clock, set_forward_a_year_collects_all_at_once_and_back_again_nothing_early
     set_clock(700);
     uint64_t due = left + 1000 - seen(&f);
     cr_assert(due >= 500 && due < 520, "%lu", (unsigned long)due);
-    cr_assert_eq(expire(&f), due);
+    uint64_t removed = expire(&f); /* the system's clock goes on, and each second one more is due */
+    uint64_t due_now = left + 1000 - seen(&f);
+    cr_assert(removed >= due && removed <= due_now, "%lu", (unsigned long)removed);
     must_be_clean(&f);
     set_clock(3 * (int64_t)YEAR);
     cr_assert_eq(seen(&f), 0);

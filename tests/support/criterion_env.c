@@ -21,6 +21,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tests/support/slow.h"
+
 #define CRITERION_ENV_TIMEOUT_S 600
 
 const char *__asan_default_options(void);

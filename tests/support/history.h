@@ -6,8 +6,8 @@
  *          as acknowledged after it, in memory outside the segment. A read that began when a was
  *          acknowledged and ended when b had begun must show one of a..b. So every get, query and
  *          scan can be judged at once, beside writers and after deaths. (CacheLib's ValueHistory.)
- * Picture  key k:  acked ---- may be seen ---- begun     equal: exactly this one, through every
- *          path
+ * Picture  key k:  acked ---- may be seen ---- begun
+ *          equal: exactly this one, through every path
  * States   A write of a key changes none to four of its index keys (each index half as often as the
  *          one before), its size, its expiry (one key in four has one), or deletes it.
  * Rules    Y1 A key has one writer at a time.
