@@ -87,10 +87,20 @@ static int list_is_of_item(const struct table_view *v, uint32_t number, uint64_t
            (!want->key_bytes || memcmp(e.entry.key, want->key, want->key_bytes) == 0);
 }
 
+/* Copies the image of an item with this hash, which a writer may be replacing, to c->image, and
+ * opens the copy. */
+static int list_copy_item(struct check_state *c, uint64_t word, const void *block, uint64_t hash,
+                          struct item_peek *item) {
+    if (!item_peek_open(item, block, heap_block_bytes(c->seg, WORD_OFF(word))) || item->head.hash_high != hash >> 32)
+        return 0;
+    shm_copy_out(c->image, block, item->head.bytes);
+    return item_peek_open(item, (const struct item_head *)c->image, item->head.bytes);
+}
+
 /* Whether an item of the table has this entry now. Without a lock: 0 may mean that the item is
  * being written. */
-static int list_stands_for_item(const struct check_state *c, const struct table_view *v, uint32_t number,
-                                uint64_t partition, const struct leaf_entry *want) {
+static int list_stands_for_item(struct check_state *c, const struct table_view *v, uint32_t number, uint64_t partition,
+                                const struct leaf_entry *want) {
     struct stripe_shm *stripe = htab_stripe(&v->items, want->hash);
     for (unsigned tries = 0; tries < FIND_TRIES; tries++) {
         uint64_t seq = htab_read_begin(stripe), word;
@@ -100,8 +110,8 @@ static int list_stands_for_item(const struct check_state *c, const struct table_
         htab_walk_begin(&walk, &v->items, stripe, want->hash);
         while (!is_found && htab_walk_next(&walk, sizeof(struct item_head), &word, &block)) {
             struct item_peek item;
-            is_found = item_peek_open(&item, block, heap_block_bytes(c->seg, WORD_OFF(word))) &&
-                       list_is_of_item(v, number, partition, want, &item);
+            is_found =
+                list_copy_item(c, word, block, want->hash, &item) && list_is_of_item(v, number, partition, want, &item);
         }
         if (htab_read_ok(stripe, seq))
             return is_found;

@@ -64,7 +64,7 @@ static void fork_register(void) {
 /* Takes the first slot now, so that larder_slot_stats() shows the process, and it may give up
  * privileges afterwards. If no slot is free, the first write reports it. */
 static void show_attached(struct larder *db) {
-    struct writer *w;
+    struct writer *w = NULL;
     if (!db->seg.is_read_only && writer_borrow_within(db, 0, &w) == LARDER_OK)
         writer_end(w);
 }

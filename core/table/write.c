@@ -44,11 +44,10 @@ static int make_slot_locked(struct writer *w, const struct table_view *v, struct
 }
 
 int write_item_locked(struct writer *w, struct write *c, struct item_swap *s) {
-    struct item_peek peek;
-    int r = s->old ? change_open_old(c->view, s->old_word, s->old, &peek) : LARDER_OK;
+    int r = s->old ? change_open_old(c->view, s->old_word, s->old, &c->peek) : LARDER_OK;
     if (r)
         return r;
-    s->before = c->old = s->old ? &peek : NULL;
+    s->before = c->old = s->old ? &c->peek : NULL;
     c->old_word = s->old_word;
     c->was_there = s->old && !read_is_expired(c->view, s->old, c->now_s);
     c->done = 0;

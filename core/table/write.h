@@ -64,6 +64,7 @@ struct write {
     int64_t now_s;
     struct item_head *image;     /* of WRITE_STORE: in w->scratch */
     struct larder_page *before;  /* NULL, or the page for the item that was there */
+    struct item_peek peek;       /* where `old` points */
     const struct item_peek *old; /* under the lock: what is there, expired or not; NULL: nothing */
     uint64_t old_word;           /* of its slot */
     int was_there;               /* there is an item, and it has not expired */

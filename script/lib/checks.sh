@@ -25,7 +25,7 @@ setup() {
     asan) options=("${sanitize[@]}" "-Db_sanitize=address,undefined" "-Dc_args=$sanitize_args") ;;
     tsan) options=("${sanitize[@]}" -Db_sanitize=thread -Dc_args=-fno-omit-frame-pointer) ;;
     release) options=(-Dbuildtype=release -Dtests=disabled) ;;
-    clang) options=(-Dbuildtype=release) ;;
+    clang) options=(-Dbuildtype=release -Dtests=disabled) ;; # tests: the sanitizer builds have them
   esac
   # Reconfigured every time: options may have changed, which ninja alone does not notice. A folder
   # that cannot be (made by another version, half deleted) is made again.

@@ -7,6 +7,7 @@
 #define LARDER_TESTS_API_TTL_KIT_H
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "larder.h"
 #include "tests/support/slow.h"
