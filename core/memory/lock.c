@@ -161,9 +161,8 @@ static int wait_for_owner(struct lock_wait *wait, uint32_t seen) {
     return LARDER_CHANGED;
 }
 
-static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
+static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank, uint32_t limit_ms) {
     struct lock_wait wait = {.w = w, .lock = lock, .rank = rank, .owner_before = UINT32_MAX};
-    uint32_t limit_ms = w->busy_timeout_ms || !w->ranks_held ? w->busy_timeout_ms : LOCK_NO_WAIT_INNER_MS;
     wait.limit_ns = (uint64_t)limit_ms * 1000000u;
     int r = LARDER_CHANGED;
     wait.start_ns = wait_now_ns();
@@ -181,17 +180,32 @@ static int wait_for(struct writer *w, lock_word *lock, enum lock_rank rank) {
     return r;
 }
 
-int lock_take(struct writer *w, lock_word *lock, enum lock_rank rank) {
+static uint32_t usual_limit_ms(const struct writer *w) {
+    return w->busy_timeout_ms || !w->ranks_held ? w->busy_timeout_ms : LOCK_NO_WAIT_INNER_MS;
+}
+
+/* In the middle of an item's change, to give up costs the slot, and the call fails. */
+static uint32_t taking_limit_ms(const struct writer *w, enum lock_rank rank) {
+    uint32_t limit_ms = usual_limit_ms(w);
+    int is_inner = rank > LOCK_STRIPE && lock_is_held(w, LOCK_STRIPE);
+    return is_inner && w->inner_timeout_ms > limit_ms ? w->inner_timeout_ms : limit_ms;
+}
+
+static inline int take(struct writer *w, lock_word *lock, enum lock_rank rank, int is_passing) {
     if (!note_lock(w, lock))
         return err_set(LARDER_E_CORRUPT, "slot %u holds more than %u locks", w->id, SLOT_LOCKS);
     uint32_t seen = 0;
     if (!SHM_CAS(lock, &seen, w->id + 1)) {
-        int r = wait_for(w, lock, rank);
+        int r = wait_for(w, lock, rank, is_passing ? usual_limit_ms(w) : taking_limit_ms(w, rank));
         if (r)
             return r;
     }
     mark_rank(w, rank);
     return LARDER_OK;
+}
+
+int lock_take(struct writer *w, lock_word *lock, enum lock_rank rank) {
+    return take(w, lock, rank, 0);
 }
 
 int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank) {
@@ -216,7 +230,7 @@ int lock_pass(struct writer *w, lock_word *lock, enum lock_rank rank) {
             return LARDER_OK;
         cpu_relax();
     }
-    int r = lock_take(w, lock, rank);
+    int r = take(w, lock, rank, 1);
     if (r == LARDER_OK)
         lock_drop(w, lock, rank);
     return r;

@@ -55,8 +55,10 @@ struct writer {
     struct slot_shm *slot;
     uint32_t id;              /* slot number */
     uint32_t busy_timeout_ms; /* 0: LARDER_NO_WAIT */
-    uint64_t need_bytes;      /* of an obstacle (core/memory/obstacle.h) */
-    uint64_t asked_bytes;     /* of heap_take(), for which need_bytes are needed: for the message */
+    /* 0, or while busy_timeout_ms is cut short: for locks in the middle of an item's change */
+    uint32_t inner_timeout_ms;
+    uint64_t need_bytes;  /* of an obstacle (core/memory/obstacle.h) */
+    uint64_t asked_bytes; /* of heap_take(), for which need_bytes are needed: for the message */
     /* 0, or how deep: recovering a dead thread may need a lock of another dead one */
     int is_recovery;
     void *live;           /* the liveness lock (core/segment/live.h) */

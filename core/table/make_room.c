@@ -77,12 +77,14 @@ static int make_round(struct writer *w, struct room *room) {
     uint64_t until_ms = wait_now_ms() + busy_timeout_ms;
     if (w->busy_timeout_ms > ROOM_WAIT_MS)
         w->busy_timeout_ms = ROOM_WAIT_MS;
+    w->inner_timeout_ms = busy_timeout_ms;
     int has_made = room->rounds == 1 && room->view && upkeep_expire_bucket(w, room->view, room->hash, room->now_s) > 0;
     has_made = has_made || (!w->is_stuck && empty_some(w, room, until_ms)) ||
                (!w->is_stuck && core_hooks->timer_make_room(w, room->now_s) == LARDER_OK);
     if (!has_made && !w->is_stuck && SHM_LOAD_RELAXED(&w->slot->op) == OP_NONE) /* rule R1 */
         has_made = table_trim(w) > 0;
     w->busy_timeout_ms = busy_timeout_ms;
+    w->inner_timeout_ms = 0;
     return say_not_full(has_made);
 }
 

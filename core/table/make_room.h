@@ -12,9 +12,10 @@
  * Rules    R1 Outside locks. index/fill.c is the exception: it holds the catalog lock all the way,
  *             with its operation noted in the slot. Then only items of that table are removed, for
  *             a slot can note only one table (core/table/change.h).
- *          R2 What a live process has locked is passed over. Only a dropped table that is being
- *             emptied is waited for: as long as pieces of it come back, within the writer's
- *             busy_timeout.
+ *          R2 What a live process has locked is passed over, before anything is changed. In the
+ *             middle of a change its locks are waited for as in any other call. Only a dropped
+ *             table that is being emptied is waited for: as long as pieces of it come back, within
+ *             the writer's busy_timeout.
  *          R3 If no room can be made, result and message are those of the call.
  *          R4 If no room can be made, the call tries once more and takes blocks of any larger size
  *             (P3 of core/memory/heap.h). So LARDER_E_FULL says that no free block was large
