@@ -140,7 +140,7 @@ int check_segment(struct larder *db, const struct larder_check_options *options,
 int check_lock(struct check_state *c, const lock_word *lock);
 void check_slots(struct check_state *c);
 uint64_t check_activity(const struct check_state *c);
-/* check_table.c. Whether a stripe is empty, so that there is nothing to look at. Checks its lock. */
+/* check_table.c. Whether a stripe is empty: nothing is left to look at. Checks its lock. */
 int check_is_empty(struct check_state *c, const struct stripe_shm *stripe);
 int check_tables(struct check_state *c);
 /* Whether a process holds the catalog lock, without which no definition changes. */
