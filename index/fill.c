@@ -110,14 +110,14 @@ static int fill_to_the_end(struct writer *w, uint32_t table_ordinal, uint32_t or
 
 /* After a failure. Keeps the failure's message, whatever happens while undoing. Returns r. */
 static int fill_take_back(struct writer *w, uint32_t table_ordinal, uint32_t ordinal, int r) {
-    char message[320];
-    strncpy(message, larder_error(), sizeof message - 1);
-    message[sizeof message - 1] = 0;
+    struct err_kept why;
+    err_keep(&why);
     int undone = fill_undo(w, table_ordinal, ordinal);
     /* no process would free the lists of a DEAD index: the slot's recovery goes on with it */
     if (undone && undone != LARDER_E_FULL)
         w->is_stuck = 1;
-    return err_set(r, "%s", message);
+    err_put_back(&why);
+    return r;
 }
 
 /* 2 to 4 of the crash list. */

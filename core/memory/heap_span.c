@@ -169,7 +169,7 @@ static int look_again(struct writer *w, uint64_t bytes) {
     return is_kept ? LARDER_E_FULL : LARDER_OK;
 }
 
-/* Why there is no memory, and what to do. Short: room_make() keeps 319 bytes of the message. */
+/* Why there is no memory, and what to do. */
 struct lack {
     const char *cause, *remedy;
 };

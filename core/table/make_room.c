@@ -1,8 +1,6 @@
 /* core/table/make_room.c - see make_room.h. */
 #include "core/table/make_room.h"
 
-#include <string.h>
-
 #include "core/base/err.h"
 #include "core/base/wait.h"
 #include "core/memory/hooks.h"
@@ -115,9 +113,8 @@ static int await_drops(struct writer *w, const struct room *room) {
 }
 
 int room_make(struct writer *w, struct room *room) {
-    char message[320]; /* rule R3 */
-    strncpy(message, larder_error(), sizeof message - 1);
-    message[sizeof message - 1] = 0;
+    struct err_kept why; /* rule R3 */
+    err_keep(&why);
     int has_made = await_drops(w, room);
     if (!has_made && !w->is_stuck)
         has_made = room->wants_all ? make_all(w, room) : make_some(w, room);
@@ -125,5 +122,8 @@ int room_make(struct writer *w, struct room *room) {
         return err_set(LARDER_E_BUSY, "a stopped process holds a lock that making room needs");
     if (!has_made && !w->is_short) /* rule R4 */
         has_made = w->is_short = 1;
-    return has_made ? LARDER_OK : err_set(LARDER_E_FULL, "%s", message);
+    if (has_made)
+        return LARDER_OK;
+    err_put_back(&why);
+    return LARDER_E_FULL;
 }
