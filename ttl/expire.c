@@ -89,14 +89,14 @@ int expire_run(struct fire_job *job) {
 
 /* ---- One call -------------------------------------------------------------------------------- */
 
-/* Empties all dropped tables, or with a bound one piece. LARDER_OK; LARDER_MORE or LARDER_E_BUSY:
- * some is left. */
+/* Empties all tables that were dropped before, or with a bound one piece. LARDER_OK; LARDER_MORE:
+ * some is left; LARDER_E_BUSY, LARDER_E_CORRUPT: it cannot be emptied now. */
 static int expire_empty_tables(const struct fire_job *job) {
     struct writer *w = job->w;
     int r = job->items_max ? table_resume_piece(w) : table_resume_drops(w);
-    if (w->is_stuck || !table_has_drops(w->seg))
-        return w->is_stuck ? LARDER_E_BUSY : LARDER_OK;
-    return r == LARDER_MORE ? LARDER_MORE : LARDER_E_BUSY;
+    if (w->is_stuck)
+        return LARDER_E_BUSY;
+    return r == LARDER_NOT_FOUND || !table_has_drops(w->seg) ? LARDER_OK : r;
 }
 
 /* Recovers dead processes first, so that their timers and items are visible. */

@@ -50,7 +50,7 @@ static int fire_try(struct writer *w, void *arg) {
     struct fire_shot *shot = arg;
     struct fire_job *job = shot->job;
     const struct table_view *v;
-    int r = shot->tries++ < FIRE_TRIES_MAX ? fire_view(job, shot->e->table, &v) : LARDER_E_BUSY;
+    int r = shot->tries++ < FIRE_TRIES_MAX ? fire_view(job, shot->e->table, &v) : LARDER_MORE;
     if (r == LARDER_E_NO_TABLE)
         return LARDER_OK;
     if (r)

@@ -63,6 +63,12 @@ static int recover_dead(struct writer *w, uint32_t *dead) {
     }
 }
 
+/* What cannot be emptied now does not hinder the check. */
+static int resume_drops(struct writer *w) {
+    int r = table_resume_drops(w);
+    return w->is_stuck ? r : LARDER_OK;
+}
+
 static int check_writable(struct check_state *c) {
     uint32_t dead;
     int r = writer_borrow(c->db, &c->w);
@@ -71,7 +77,7 @@ static int check_writable(struct check_state *c) {
     r = recover_dead(c->w, &dead);
     c->report->dead_slots = dead;
     if (r == LARDER_OK)
-        r = table_resume_drops(c->w);
+        r = resume_drops(c->w);
     /* A slot cannot be recovered, or its journal names a table that does not exist. */
     if (r == LARDER_E_CORRUPT || r == LARDER_E_NO_TABLE) {
         check_error(c, "%s", larder_error());

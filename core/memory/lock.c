@@ -184,10 +184,11 @@ static uint32_t usual_limit_ms(const struct writer *w) {
     return w->busy_timeout_ms || !w->ranks_held ? w->busy_timeout_ms : LOCK_NO_WAIT_INNER_MS;
 }
 
-/* In the middle of an item's change, to give up costs the slot, and the call fails. */
+/* In the middle of a change, to give up costs the slot, and the call fails. The heap's locks are
+ * taken only there. */
 static uint32_t taking_limit_ms(const struct writer *w, enum lock_rank rank) {
     uint32_t limit_ms = usual_limit_ms(w);
-    int is_inner = rank > LOCK_STRIPE && lock_is_held(w, LOCK_STRIPE);
+    int is_inner = rank >= LOCK_BIN || (rank > LOCK_STRIPE && lock_is_held(w, LOCK_STRIPE));
     return is_inner && w->inner_timeout_ms > limit_ms ? w->inner_timeout_ms : limit_ms;
 }
 

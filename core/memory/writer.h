@@ -55,7 +55,7 @@ struct writer {
     struct slot_shm *slot;
     uint32_t id;              /* slot number */
     uint32_t busy_timeout_ms; /* 0: LARDER_NO_WAIT */
-    /* 0, or while busy_timeout_ms is cut short: for locks in the middle of an item's change */
+    /* 0, or while busy_timeout_ms is cut short: for locks in the middle of a change */
     uint32_t inner_timeout_ms;
     uint64_t need_bytes;  /* of an obstacle (core/memory/obstacle.h) */
     uint64_t asked_bytes; /* of heap_take(), for which need_bytes are needed: for the message */

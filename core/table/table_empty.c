@@ -145,5 +145,5 @@ int table_resume_drops(struct writer *w) {
     do
         r = table_resume_piece(w);
     while (r == LARDER_MORE && !(w->is_stopping && atomic_load_explicit(w->is_stopping, memory_order_relaxed)));
-    return w->is_stuck ? LARDER_E_BUSY : LARDER_OK;
+    return r == LARDER_NOT_FOUND ? LARDER_OK : r;
 }

@@ -985,7 +985,8 @@ LARDER_API void larder_expirer_stop(struct larder *db);
  * @param removed   [out] NULL, or the number of items removed.
  * @return LARDER_OK    Done.
  *         LARDER_MORE  Work is left: call again.
- *         LARDER_E_BUSY  The rest is locked by a live process that stands still.
+ *         LARDER_E_BUSY  The rest is locked by a live process that stands still; with
+ *                        LARDER_NO_WAIT, or that is at work on it.
  *         LARDER_E_INVAL (NULL), LARDER_E_READ_ONLY, LARDER_E_DESTROYED, LARDER_E_NO_SLOT,
  *         LARDER_E_CORRUPT, LARDER_E_FULL, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS.
  */

@@ -317,6 +317,48 @@ Test(lock, sleepers_are_noted_and_served_one_after_the_other) {
     end(&f);
 }
 
+#define CUT_MS 1u
+
+struct releaser {
+    const struct writer *waiting;
+    struct waiter *owner;
+    uint64_t waits;
+};
+
+/* Some time after the other began to wait. */
+static void *release_late(void *arg) {
+    struct releaser *r = arg;
+    (void)UNTIL(SHM_LOAD(&r->waiting->slot->lock_waits) > r->waits, 20000);
+    uint64_t now_ms = until_now_ms();
+    (void)UNTIL(until_now_ms() > now_ms + 30 * CUT_MS, 20000);
+    atomic_store(&r->owner->may_drop, 1);
+    return NULL;
+}
+
+/* A call that passes over what is locked cuts its waits short. But where it cannot turn back, it
+ * waits as long as any: under the catalog lock alone, too, where a dropped table is emptied. */
+Test(lock, a_wait_in_the_middle_of_a_change_is_not_cut_short) {
+    struct fixture f;
+    pthread_t owner, releaser;
+    begin(&f);
+    struct waiter holds = {.db = f.db, .lock = f.lock[LOCK_BIN]};
+    cr_assert_eq(pthread_create(&owner, NULL, wait_and_hold, &holds), 0);
+    cr_assert(UNTIL(atomic_load(&holds.has_it), 10000));
+    f.w->inner_timeout_ms = f.w->busy_timeout_ms;
+    f.w->busy_timeout_ms = CUT_MS;
+    cr_assert_eq(lock_take(f.w, f.lock[LOCK_CATALOG], LOCK_CATALOG), LARDER_OK);
+    struct releaser late = {f.w, &holds, SHM_LOAD(&f.w->slot->lock_waits)};
+    cr_assert_eq(pthread_create(&releaser, NULL, release_late, &late), 0);
+    cr_assert_eq(lock_take(f.w, f.lock[LOCK_BIN], LOCK_BIN), LARDER_OK, "%s", larder_error());
+    lock_drop(f.w, f.lock[LOCK_BIN], LOCK_BIN);
+    lock_drop(f.w, f.lock[LOCK_CATALOG], LOCK_CATALOG);
+    f.w->inner_timeout_ms = 0;
+    pthread_join(releaser, NULL);
+    pthread_join(owner, NULL);
+    cr_assert_eq(holds.result, LARDER_OK);
+    end(&f);
+}
+
 /* ---- Owners that do not go on ---------------------------------------------------------------- */
 
 struct holder {
