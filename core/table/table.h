@@ -132,8 +132,8 @@ int table_change_locked(struct writer *w, const struct table_view *v, const stru
  * LARDER_NOT_FOUND: there are none; LARDER_E_BUSY (the writer may be stuck), LARDER_E_CORRUPT: the
  * rest cannot be emptied now. */
 int table_resume_piece(struct writer *w);
-/* Empties all pieces, as far as is possible now. LARDER_OK: all that was dropped when the call began
- * is empty; LARDER_MORE: w->is_stopping ended the call;
+/* Empties all pieces, as far as is possible now. LARDER_OK: all that was dropped when the call
+ * began is empty; LARDER_MORE: w->is_stopping ended the call;
  * LARDER_E_BUSY (the writer may be stuck), LARDER_E_CORRUPT: the rest cannot be emptied now. */
 int table_resume_drops(struct writer *w);
 int table_has_drops(const struct seg *s);
