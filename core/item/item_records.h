@@ -1,4 +1,4 @@
-/* core/item/item_records.h - the bytes of a record, for the item_*.c files only.
+/* core/item/item_records.h - the bytes of a record, for the item_*.c files and expr/ only.
  *
  * Job      Reads and writes varints, tags, record heads and record offsets. item_get_ and
  *          item_read_ functions are for images that are known to be readable. item_take_,
