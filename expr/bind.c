@@ -1,7 +1,7 @@
 /* expr/bind.c - the values of a compiled expression.
  *
  * Job      Finds each placeholder in an item of values, and checks the types of literal operands.
- * Tests    tests/unit/expr/expr_bind_test.c
+ * Tests    tests/unit/expr/expr_errors_test.c
  */
 #include "expr/parse.h"
 

@@ -2,7 +2,7 @@
  *
  * Rules    E3: bounded. An image may lie in a segment, and its records are checked as they are
  *          passed.
- * Tests    tests/unit/expr/expr_find_test.c
+ * Tests    tests/unit/expr/expr_truth_test.c
  */
 #include "core/item/item_records.h"
 #include "expr/expr.h"

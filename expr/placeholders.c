@@ -2,7 +2,7 @@
  *
  * Note     Where a message lists several placeholders the service has them in the order of a Java
  *          HashSet, and so has this.
- * Tests    tests/unit/expr/expr_placeholders_test.c
+ * Tests    tests/unit/expr/expr_names_test.c
  */
 #include <string.h>
 

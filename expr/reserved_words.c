@@ -3,7 +3,7 @@
  * Source   Developer guide, "Reserved words in DynamoDB": all 573, FLATTERN, INNTER and LOGED spelled
  *          as they are there. AND, BETWEEN and the other keywords of expressions are in it, too; the
  *          parser refuses them as names before they are looked up here.
- * Tests    tests/unit/expr/expr_reserved_test.c
+ * Tests    tests/unit/expr/expr_names_test.c
  */
 #include "expr/reserved_words.h"
 

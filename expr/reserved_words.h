@@ -1,7 +1,7 @@
 /* expr/reserved_words.h - words that may not be attribute names in expressions; "#n" stands for
  * them.
  *
- * Tests    tests/unit/expr/expr_reserved_test.c
+ * Tests    tests/unit/expr/expr_names_test.c
  */
 #ifndef LARDER_EXPR_RESERVED_WORDS_H
 #define LARDER_EXPR_RESERVED_WORDS_H

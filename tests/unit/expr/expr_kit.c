@@ -2,6 +2,7 @@
 #include "tests/unit/expr/expr_kit.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,6 +121,18 @@ static void read_names(struct kit_expr *x, const char *text) {
     }
 }
 
+/* What is refused with the values is refused without them, or when they are bound, and as `result`
+ * and larder_error() say. */
+static void check_late(struct kit_expr *x, enum expr_kind kind, const char *text, int result) {
+    char said[512];
+    snprintf(said, sizeof said, "%s", larder_error());
+    int late = expr_compile(kit_arena, kind, text, strlen(text), x->names, x->name_count, NULL, &x->e);
+    if (late == LARDER_OK)
+        late = expr_bind(x->e, x->values, x->bound);
+    cr_assert_eq(late, result, "%s", text);
+    cr_assert_str_eq(larder_error(), said, "%s", text);
+}
+
 int kit_compile(struct kit_expr *x, enum expr_kind kind, const char *text, const char *names, const char *values) {
     struct expr *with = NULL;
     *x = (struct kit_expr){.name_count = 0};
@@ -128,6 +141,7 @@ int kit_compile(struct kit_expr *x, enum expr_kind kind, const char *text, const
     int result = expr_compile(kit_arena, kind, text, strlen(text), x->names, x->name_count, x->values, &with);
     if (result != LARDER_OK) {
         cr_assert_null(with);
+        check_late(x, kind, text, result);
         return result;
     }
     OK(expr_compile(kit_arena, kind, text, strlen(text), x->names, x->name_count, NULL, &x->e));

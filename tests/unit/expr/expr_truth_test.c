@@ -17,7 +17,7 @@ TestSuite(expr_truth, .init = kit_set_up, .fini = kit_tear_down);
 static const char item[] =
     "{pk: \"p\", a: \"hello\", n: 5, neg: -1.5, bin: b\"hi there\", yes: true, off: false, z: null, "
     "ss: <\"x\", \"y\">, ns: <1, 2.5, 4>, bs: <b\"q\">, l: [2, \"dog\", [3, 4], <\"x\", \"y\">, null], "
-    "m: {b: {c: [1, {d: \"deep\"}]}, n: 5, ss: <\"y\", \"x\">}, empty: \"\", uni: \"\xc3\xa9\xf0\x9d\x84\x9e\", "
+    "m: {b: {c: [1, {d: \"deep\"}]}, n: 5, ss: <\"y\", \"x\">}, blank: \"\", uni: \"\xc3\xa9\xf0\x9d\x84\x9e\", "
     "el: [], em: {}, same: \"hello\", \"odd.name\": 7, five: \"5\"}";
 static const char values[] =
     "{:hello: \"hello\", :five: 5, :fivepoint: 5.00, :six: 6, :text5: \"5\", :hell: \"hell\", :z: null, :t: true, "
@@ -95,7 +95,7 @@ static const struct row true_rows[] = {
     {"size(ns) = :three", "SC: members"},
     {"size(l) > :three", "SC: elements"},
     {"size(m) = :three", "SC: members"},
-    {"size(el) = :zero AND size(em) = :zero AND size(empty) = :zero", "SC: members"},
+    {"size(el) = :zero AND size(em) = :zero AND size(blank) = :zero", "SC: members"},
     {"size(uni) = :three", "EX: UTF-16 code units: 1 + 2"},
     {"size(:hello) = :five", "SC: scylladb issue 14592: of a value"},
     {"size(a) BETWEEN :one AND :six", "SC: a size is a number"},
