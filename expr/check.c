@@ -70,8 +70,8 @@ static int check_tokens(const struct parse *p, uint32_t first, uint32_t end, uin
             result = check_function(p, i);
         *operators += p->roles[i] == PARSE_ROLE_CALL || p->roles[i] == PARSE_ROLE_OPERATOR;
         if (result == LARDER_OK && *operators > EXPR_OPERATORS_MAX)
-            result = parse_fail(p, "The expression contains too many operators; operator count: %u",
-                                EXPR_OPERATORS_MAX + 1);
+            result =
+                parse_fail(p, "The expression contains too many operators; operator count: %u", EXPR_OPERATORS_MAX + 1);
     }
     return result;
 }
@@ -203,8 +203,8 @@ static int check_call(const struct parse *p, const struct parse_node *node) {
     struct check_operand operands[3];
     int result = p->kind == EXPR_UPDATE ? check_operand_count(p, node) : LARDER_OK;
     int is_test = f->set == PARSE_OF_CONDITION;
-    int is_path_needed = is_test ? f->op == EXPR_ATTRIBUTE_EXISTS || f->op == EXPR_ATTRIBUTE_NOT_EXISTS
-                                 : f->op == EXPR_IF_NOT_EXISTS;
+    int is_path_needed =
+        is_test ? f->op == EXPR_ATTRIBUTE_EXISTS || f->op == EXPR_ATTRIBUTE_NOT_EXISTS : f->op == EXPR_IF_NOT_EXISTS;
     if (result == LARDER_OK && is_path_needed && parse_child(p, node, 0)->kind != PARSE_PATH)
         result = parse_fail(p, "Operator or function requires a document path; operator or function: %s", f->name);
     if (result == LARDER_OK && (is_test || f->op == EXPR_IF_NOT_EXISTS))

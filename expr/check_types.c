@@ -20,9 +20,19 @@
 #define TYPE_NAMES "{N,BS,L,B,NULL,M,S,SS,NS,BOOL}"
 
 const char *check_test_name(enum expr_test_op op) {
-    static const char *const names[] = {
-        "=",  "<>", "<",  "<=", ">", ">=", "BETWEEN", "IN", "attribute_exists", "attribute_not_exists", "attribute_type",
-        "begins_with", "contains"};
+    static const char *const names[] = {"=",
+                                        "<>",
+                                        "<",
+                                        "<=",
+                                        ">",
+                                        ">=",
+                                        "BETWEEN",
+                                        "IN",
+                                        "attribute_exists",
+                                        "attribute_not_exists",
+                                        "attribute_type",
+                                        "begins_with",
+                                        "contains"};
     return names[op];
 }
 

@@ -232,8 +232,7 @@ static void put_all(struct parse *p, struct made *m) {
     if (p->kind <= EXPR_KEY_CONDITION)
         put_jumps(p, m);
     else
-        memcpy(m->by_path, p->by_path,
-               sizeof *m->by_path * (p->kind == EXPR_UPDATE ? e->action_count : e->path_count));
+        memcpy(m->by_path, p->by_path, sizeof *m->by_path * (p->kind == EXPR_UPDATE ? e->action_count : e->path_count));
 }
 
 static int make(struct priv *priv, struct parse *p, struct expr **out) {

@@ -40,8 +40,9 @@ static int refuse_missing(const struct item_key_attr *key) {
 static int check_value(const struct item_key_attr *key, const struct larder_value *value) {
     struct bytes name = {(const uint8_t *)key->name, key->name_bytes};
     if (value->type != key->type)
-        return err_set(LARDER_E_INVAL,
-                       "One or more parameter values were invalid: Condition parameter type does not match schema type");
+        return err_set(
+            LARDER_E_INVAL,
+            "One or more parameter values were invalid: Condition parameter type does not match schema type");
     if (!value->bytes)
         return err_set(LARDER_E_INVAL,
                        "One or more parameter values are not valid. The AttributeValue for a key attribute cannot "

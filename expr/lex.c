@@ -26,8 +26,9 @@ static unsigned keyword(const char *word, size_t bytes) {
     static const struct {
         const char *text;
         uint8_t type;
-    } keywords[] = {{"AND", LEX_AND}, {"OR", LEX_OR},         {"NOT", LEX_NOT}, {"BETWEEN", LEX_BETWEEN}, {"IN", LEX_IN},
-                    {"SET", LEX_SET}, {"REMOVE", LEX_REMOVE}, {"ADD", LEX_ADD}, {"DELETE", LEX_DELETE}};
+    } keywords[] = {{"AND", LEX_AND},         {"OR", LEX_OR},   {"NOT", LEX_NOT},
+                    {"BETWEEN", LEX_BETWEEN}, {"IN", LEX_IN},   {"SET", LEX_SET},
+                    {"REMOVE", LEX_REMOVE},   {"ADD", LEX_ADD}, {"DELETE", LEX_DELETE}};
     for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
         if (strlen(keywords[i].text) == bytes && strncasecmp(keywords[i].text, word, bytes) == 0)
             return keywords[i].type;

@@ -69,8 +69,7 @@ int parse_unexpected(const struct parse *p, uint32_t token) {
 /* ---- Nodes ----------------------------------------------------------------------------------- */
 
 static uint32_t add_node(struct parse *p, enum parse_kind kind, unsigned op, uint32_t token) {
-    p->nodes[p->node_count] =
-        (struct parse_node){.kind = (uint8_t)kind, .op = (uint8_t)op, .token = (uint16_t)token};
+    p->nodes[p->node_count] = (struct parse_node){.kind = (uint8_t)kind, .op = (uint8_t)op, .token = (uint16_t)token};
     return p->node_count++;
 }
 

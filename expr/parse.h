@@ -69,7 +69,7 @@ struct parse_operand {
 
 /* An open operator: what waits for its right operand or its closing parenthesis. */
 struct parse_open {
-    uint8_t type; /* enum parse_open_type, parse.c */
+    uint8_t type;       /* enum parse_open_type, parse.c */
     uint8_t is_operand; /* only an operand may stand here */
     uint16_t token;
     uint16_t base; /* of its operands on the other stack */
@@ -97,8 +97,8 @@ struct parse {
     const struct larder_item *values; /* NULL: not known yet */
 
     struct lex_token *tokens;
-    uint8_t *roles;      /* enum parse_role, of each token */
-    uint16_t *node_of;   /* ROLE_CALL: its node */
+    uint8_t *roles;    /* enum parse_role, of each token */
+    uint16_t *node_of; /* ROLE_CALL: its node */
     struct parse_node *nodes;
     struct parse_part *parts;
     uint16_t *children;
@@ -108,9 +108,9 @@ struct parse {
     struct parse_open *open;
     struct parse_action *actions;
     struct parse_section *sections;
-    uint16_t *by_path;           /* expr.h */
-    uint16_t *numbers;           /* compile.c: what each node became */
-    uint16_t (*targets)[2];      /* compile.c: struct expr_test's next, of each node */
+    uint16_t *by_path;      /* expr.h */
+    uint16_t *numbers;      /* compile.c: what each node became */
+    uint16_t (*targets)[2]; /* compile.c: struct expr_test's next, of each node */
 
     uint32_t token_count, at; /* the next token */
     uint32_t node_count, part_count, child_count, value_count, stack_count, open_count, action_count, section_count;

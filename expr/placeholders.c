@@ -136,8 +136,7 @@ int expr_check_unused(const struct expr *const *expressions, uint32_t count, con
             u.last = u.next;
         }
         if (keys[0])
-            return err_set(LARDER_E_INVAL,
-                           "Value provided in ExpressionAttribute%s unused in expressions: keys: {%s}",
+            return err_set(LARDER_E_INVAL, "Value provided in ExpressionAttribute%s unused in expressions: keys: {%s}",
                            is_value ? "Values" : "Names", keys);
     }
     return LARDER_OK;

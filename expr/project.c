@@ -90,8 +90,8 @@ static uint8_t *put_named(uint8_t *to, const struct larder_value *map, const str
 }
 
 /* The same of a list. */
-static uint8_t *put_indexed(uint8_t *to, const struct larder_value *list, const struct project_run *all,
-                            uint32_t depth, uint32_t *count) {
+static uint8_t *put_indexed(uint8_t *to, const struct larder_value *list, const struct project_run *all, uint32_t depth,
+                            uint32_t *count) {
     const uint8_t *at = list->data, *end = at + list->bytes;
     for (uint32_t first = all->first, index = 0; first < all->end && index < list->count; index++) {
         const struct expr_step *step = step_at(all->e, first, depth);

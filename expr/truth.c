@@ -43,8 +43,8 @@ static int take(const struct truth *t, uint32_t i, struct truth_operand *out) {
     if (result != LARDER_OK || size < 0)
         return result == LARDER_OK ? LARDER_NOT_FOUND : result;
     size_t bytes = num_encode_int64(size, out->number);
-    out->value = (struct larder_value){
-        .type = LARDER_N, .data = out->number, .bytes = bytes, .count = ITEM_N_IS_ENCODED};
+    out->value =
+        (struct larder_value){.type = LARDER_N, .data = out->number, .bytes = bytes, .count = ITEM_N_IS_ENCODED};
     return LARDER_OK;
 }
 

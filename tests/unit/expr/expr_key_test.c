@@ -11,7 +11,8 @@
 
 TestSuite(expr_key, .init = kit_set_up, .fini = kit_tear_down);
 
-#define KEY(text, kind) {.name = text, .name_bytes = sizeof text - 1, .type = kind}
+#define KEY(text, kind)                                                                                                \
+    { .name = text, .name_bytes = sizeof text - 1, .type = kind }
 /* One partition and one sort key; two and three of an index with keys of several attributes. */
 static const struct item_key_attr simple[] = {KEY("p", LARDER_S), KEY("c", LARDER_N)};
 static const struct item_key_attr several[] = {KEY("h1", LARDER_S), KEY("h2", LARDER_N), KEY("r1", LARDER_S),
@@ -34,8 +35,7 @@ struct row {
 #define FIRST " operator must have the key attribute as its first operand"
 #define LENGTH "Conditions can be of length 1 or 2 only"
 #define UNSUPPORTED "Query key condition not supported"
-#define WRONG_TYPE                                                                                                     \
-    "One or more parameter values were invalid: Condition parameter type does not match schema type"
+#define WRONG_TYPE "One or more parameter values were invalid: Condition parameter type does not match schema type"
 
 static const struct row rows[] = {
     {"p = :p", 0, "p = :p", NULL, "DG"},
@@ -54,8 +54,8 @@ static const struct row rows[] = {
     {"p = :p AND attribute_exists(c)", 0, NULL, BAD_OPERATOR "attribute_exists", "DL, SC"},
     {"contains(a.d, p)", 0, NULL, BAD_OPERATOR "contains", "DL"},
     {"a > b and size(b) > c or a > c", 0, NULL, BAD_OPERATOR "OR", "DL: the outermost first"},
-    {":p between size(p) and size(c) and c > :c", 0, NULL,
-     "Invalid condition in KeyConditionExpression: BETWEEN" FIRST, "DL"},
+    {":p between size(p) and size(c) and c > :c", 0, NULL, "Invalid condition in KeyConditionExpression: BETWEEN" FIRST,
+     "DL"},
     {"begins_with(:p, p) and c > :c", 0, NULL, "Invalid condition in KeyConditionExpression: begins_with" FIRST, "DL"},
     {"size(b) > a AND a.b > b AND b > c", 0, NULL, NESTED, "DL"},
     {"a > size(b.d)", 0, NULL, NESTED, "DL"},

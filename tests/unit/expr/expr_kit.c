@@ -114,9 +114,8 @@ static void read_names(struct kit_expr *x, const char *text) {
     while (text && *text) {
         const char *equals = strchr(text, '='), *end = strstr(equals, " #");
         size_t bytes = end ? (size_t)(end - equals - 1) : strlen(equals + 1);
-        x->names[x->name_count++] =
-            (struct expr_name){.placeholder = {(const uint8_t *)text, (size_t)(equals - text)},
-                               .name = {(const uint8_t *)equals + 1, bytes}};
+        x->names[x->name_count++] = (struct expr_name){.placeholder = {(const uint8_t *)text, (size_t)(equals - text)},
+                                                       .name = {(const uint8_t *)equals + 1, bytes}};
         text = end ? end + 1 : NULL;
     }
 }

@@ -42,12 +42,14 @@ static const struct row {
     {"l[3].a, l[2]", "{l: [[20, 21, 22], {a: 3}]}", "SC"},
     {"l[0][0], l[1].x, l[2][7], l[3].c", "{}", "SC"},
     {"m.b.d[1], m.b.d[0], a", "{a: \"x\", m: {b: {d: [1, 2]}}}", "SC"},
-    {"l, m", "{l: [0, 1, [20, 21, 22], {a: 3, b: [1]}, 4], m: {a: 1, b: {c: 2, d: [1, 2]}, \"odd.name\": true, z: null}}",
+    {"l, m",
+     "{l: [0, 1, [20, 21, 22], {a: 3, b: [1]}, 4], m: {a: 1, b: {c: 2, d: [1, 2]}, \"odd.name\": true, z: null}}",
      "DG"},
 };
 
 /* Into a buffer that is exactly as large as promised. */
-static void check(const struct expr *e, const struct item_head *image, const char *text, const struct larder_item *wanted) {
+static void check(const struct expr *e, const struct item_head *image, const char *text,
+                  const struct larder_item *wanted) {
     void *to = aligned_alloc(8, item_round8(expr_project_bytes_max(image)));
     memset(to, 0xa5, expr_project_bytes_max(image));
     size_t bytes = expr_project(e, image, to);

@@ -29,7 +29,8 @@ static char *show_operand(char *to, const struct expr *e, uint32_t first, uint32
         return to + sprintf(to, "%.*s", (int)e->values[operand->value].len, (const char *)e->values[operand->value].at);
     cr_assert(operand->left < number && operand->right < number);
     to += sprintf(to, "%s(", names[operand->op]);
-    to = operand->op == EXPR_IF_NOT_EXISTS ? show_path(to, e, operand->path) : show_operand(to, e, first, operand->left);
+    to =
+        operand->op == EXPR_IF_NOT_EXISTS ? show_path(to, e, operand->path) : show_operand(to, e, first, operand->left);
     to += sprintf(to, ", ");
     to = show_operand(to, e, first, operand->right);
     return to + sprintf(to, ")");
