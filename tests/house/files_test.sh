@@ -39,7 +39,7 @@ without_test() {
 missing() {
   (
     cd "$1" && grep -roE --include='*.[ch]' --include='*.md' --include='*.sh' --include='meson.build' \
-      '\btests/[a-z0-9_/]+(\.(c|h|sh|md|build)\b|/)' core index ttl cli bench examples include tests script ./*.md liblarder.c 2>/dev/null |
+      '\btests/[a-z0-9_/]+(\.(c|h|sh|md|build)\b|/)' core expr index ttl cli bench examples include tests script ./*.md liblarder.c 2>/dev/null |
       while IFS=: read -r file path; do
         [[ -e $path ]] || echo "$file names $path"
       done

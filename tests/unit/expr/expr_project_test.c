@@ -1,7 +1,8 @@
 /* tests/unit/expr/expr_project_test.c - items with what a projection names.
  *
- * Sources  DG: developer guide, "Using projection expressions". SC: ScyllaDB's
- *          test/alternator/test_projection_expression.py, which its authors run against the service.
+ * Sources  DG: developer guide, "Using projection expressions".
+ *          SC: ScyllaDB's test/alternator/test_projection_expression.py, which its authors run
+ *          against the service.
  * Method   The result is, to the byte, the image that a builder makes of the expected item: from a
  *          builder's image, and from one that a table stores.
  */
