@@ -4,8 +4,8 @@
  *            1 by tokens  reserved words, list indexes, names of functions and where they stand,
  *                         their number of operands, the number of operators
  *            2 by nodes   placeholders, then what an operator demands of its operands, then types
- *          An update takes its sections one after the other in pass 1, and its actions from the last
- *          to the first in pass 2; between them come the paths that it changes.
+ *          An update takes its sections one after the other in pass 1, and its actions from the
+ *          last to the first in pass 2; between them come the paths that it changes.
  *          Sources: tests/unit/expr/expr_errors_test.c.
  * Tests    tests/unit/expr/expr_errors_test.c
  */
@@ -21,7 +21,7 @@
 static int is_index_allowed(struct bytes digits) {
     static const char largest[] = "2147483647"; /* EXPR_INDEX_MAX */
     size_t most = sizeof largest - 1;
-    return digits.len < most || (digits.len == most && memcmp(digits.at, largest, most) <= 0);
+    return digits.len < most || (digits.len == most && digits.at && memcmp(digits.at, largest, most) <= 0);
 }
 
 static int check_part(const struct parse *p, uint32_t token) {

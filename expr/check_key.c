@@ -1,7 +1,7 @@
 /* expr/check_key.c - what a key condition may say, whatever the keys of the table are.
  *
- * Job      A key condition is parsed as a condition. It may only be terms joined by AND, each of them
- *          one attribute, an operator that an index can use, and values.
+ * Job      A key condition is parsed as a condition. It may only be terms joined by AND, each of
+ *          them one attribute, an operator that an index can use, and values.
  * Order    As the service looks at them: a node before its children, from left to right.
  * Tests    tests/unit/expr/expr_key_test.c
  */

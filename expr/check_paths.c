@@ -1,7 +1,8 @@
 /* expr/check_paths.c - paths that may not stand in one expression.
  *
  * Job      An update may not change, and a projection not name, a value and a part of it, or use a
- *          value as a map and as a list. The paths are sorted for that; the evaluators use the order.
+ *          value as a map and as a list. The paths are sorted for that; the evaluators use the
+ *          order.
  * Idea     In the order of steps, with indexes before names, two paths that clash have a clash
  *          between neighbours. So one loop finds whether there is any.
  * Rules    Of several clashes the one is reported whose later path was written first.

@@ -3,13 +3,13 @@
  * Job      Text becomes one immutable block of private memory, a struct expr. Condition, filter and
  *          key condition expressions give a truth, projection expressions a smaller item. An update
  *          expression becomes a list of actions; what applies them to an item is elsewhere.
- * Picture  text -> tokens (lex.c) -> nodes (parse.c) -> checked (check.c) -> struct expr (compile.c)
+ * Picture  text -> tokens (lex.c) -> nodes (parse.c) -> checked (check.c) -> compiled (compile.c)
  *
  *            paths     what "a.b[3]" names: a run of steps
  *            values    the placeholders ":v", in the order of their first use
- *            operands  paths, values and functions of them; what an operand refers to comes before it
- *            tests     "a < :v", "attribute_exists(a)"; each says which test follows if it is true or
- *                      false, so AND, OR, NOT and parentheses are gone
+ *            operands  paths, values and functions of them, each behind what it refers to
+ *            tests     "a < :v", "attribute_exists(a)"; each says which test follows if it is true
+ *                      or false, so AND, OR, NOT and parentheses are gone
  *            actions   "SET a = :v", "REMOVE b"
  *          Everything refers to everything else by number.
  * Values   An expression knows its values by number only. expr_bind() finds them in an item whose
@@ -17,7 +17,7 @@
  *          that item. So they have DynamoDB's types exactly, and N is in its encoded form.
  * Rules    E1 A struct expr never changes. Any number of threads may use it at once.
  *          E2 Evaluation allocates nothing, takes no lock, and does not recurse: a truth needs a
- *             few hundred bytes of stack, a projection some 200 for each level of its paths.
+ *             few hundred bytes of stack, a projection some 260 for each level of its paths.
  *          E3 An image is input, unless a comment says otherwise: no length of it is followed
  *             unchecked. Values are readable (item_check_records()).
  *          E4 Equal values have equal bytes (rule I4 of core/item/item.h, N1 of core/item/num.h).
@@ -74,7 +74,8 @@ enum expr_operand_op {
 };
 
 /* left and right are operands with lower numbers: a loop from the first to the last operand of an
- * action finds each one ready. Conditions have the first three only. Parentheses are gone. */
+ * action finds each one ready. One that is missing is an error only where its value is used: `left`
+ * of IF_NOT_EXISTS is its path, too. Conditions have the first three only. */
 struct expr_operand {
     uint8_t op; /* enum expr_operand_op */
     uint8_t zero;
@@ -184,9 +185,9 @@ int expr_find(const struct expr *e, uint32_t path, const struct item_head *image
 /* One step of that: into a value that was read. */
 int expr_find_step(const struct expr_step *step, const struct larder_value *in, struct larder_value *out);
 
-/* An item with what the paths of a projection name: maps with the members that were asked for, lists
- * of the elements that were asked for, in their order. What is not there is left out, and so is a
- * map or list of which nothing is left. Returns the bytes of a builder's image. The image is
+/* An item with what the paths of a projection name: maps with the members that were asked for,
+ * lists of the elements that were asked for, in their order. What is not there is left out, and so
+ * is a map or list of which nothing is left. Returns the bytes of a builder's image. The image is
  * readable. `to` is 8-aligned and has room for expr_project_bytes_max(). */
 size_t expr_project(const struct expr *e, const struct item_head *image, void *to);
 static inline size_t expr_project_bytes_max(const struct item_head *image) {

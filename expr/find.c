@@ -58,6 +58,7 @@ int expr_find_step(const struct expr_step *step, const struct larder_value *in, 
 int expr_find(const struct expr *e, uint32_t path, const struct item_head *image, struct larder_value *out) {
     const struct expr_step *steps = expr_steps(e, path);
     struct larder_value in;
+    *out = (struct larder_value){.type = LARDER_NULL};
     int result = image ? find_attribute(image, steps[0].name, out) : LARDER_NOT_FOUND;
     for (uint32_t i = 1; i < e->paths[path].count && result == LARDER_OK; i++) {
         in = *out;

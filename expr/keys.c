@@ -1,9 +1,9 @@
 /* expr/keys.c - expressions and the keys of a table.
  *
- * Job      A key condition as one term for each key attribute; what other expressions may not do with
- *          keys.
- * Source   Developer guide, "Key condition expressions"; keys of several attributes: "Multi-attribute
- *          keys".
+ * Job      A key condition as one term for each key attribute; what other expressions may not do
+ *          with keys.
+ * Source   Developer guide, "Key condition expressions"; keys of several attributes:
+ *          "Multi-attribute keys".
  * Tests    tests/unit/expr/expr_key_test.c
  */
 #include <string.h>

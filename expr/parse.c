@@ -78,7 +78,7 @@ static void push(struct parse *p, uint32_t node, int is_condition) {
 }
 
 static int same_bytes(struct bytes a, struct bytes b) {
-    return a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
+    return a.len == b.len && (!a.len || memcmp(a.at, b.at, a.len) == 0);
 }
 
 static struct bytes name_of(struct parse *p, uint32_t token) {
@@ -216,7 +216,7 @@ static void reduce(struct parse *p) {
     push(p, number, open->type != OPEN_CALL && open->type != OPEN_ARITHMETIC);
 }
 
-/* ---- The two states: an operand is expected, an operand was read ------------------------------ */
+/* ---- The two states: an operand is expected, an operand was read ----------------------------- */
 
 /* Whether only an operand may stand at the next token, no condition. */
 static int is_operand_place(const struct parse *p) {

@@ -1,6 +1,7 @@
 /* expr/parse.h - an expression between its text and its compiled form.
  *
- * Job      What the steps of expr_compile() share: the tokens, and the nodes that were made of them.
+ * Job      What the steps of expr_compile() share: the tokens, and the nodes that were made of
+ *          them.
  * Picture  "a = :v AND size(b[0]) > c":
  *            nodes   0 a   1 :v   2 =(0,1)   3 b[0]   4 size(3)   5 c   6 >(4,5)   7 AND(2,6)
  *          A node comes after its children, and those that stand further left come first. So a loop
@@ -158,7 +159,7 @@ int check_compare_paths(const struct parse *p, const struct parse_node *a, const
 /* check.c: a path as messages show it, "[a, b, [3]]". */
 void check_show_path(const struct parse *p, const struct parse_node *path, char *to, size_t bytes);
 
-/* ---- Types of literal operands: check_types.c ------------------------------------------------- */
+/* ---- Types of literal operands: check_types.c ------------------------------------------------ */
 
 /* An operand as far as it is known without an item. */
 struct check_operand {
@@ -175,8 +176,8 @@ int check_action_type(enum expr_clause clause, const struct larder_value *value)
 const char *check_test_name(enum expr_test_op op);
 const char *check_operand_name(enum expr_operand_op op);
 
-/* Finds a placeholder in the item of values (NULL: none): LARDER_OK, LARDER_E_INVAL, not defined, or
- * LARDER_E_CORRUPT. */
+/* Finds a placeholder in the item of values (NULL: none): LARDER_OK, LARDER_E_INVAL, not defined,
+ * or LARDER_E_CORRUPT. */
 int check_find_value(enum expr_kind kind, const struct larder_item *values, struct bytes placeholder,
                      struct larder_value *out);
 

@@ -2,8 +2,8 @@
  *
  * Idea     Paths are sorted as records are (struct expr's by_path), and paths with the same
  *          beginning are neighbours: a run of them. So one walk over a map meets its runs in order.
- *          A run of one path that ends here is a whole value, which is copied. Any other run is a map
- *          or list again.
+ *          A run of one path that ends here is a whole value, which is copied. Any other run is a
+ *          map or list again.
  *          A container's lengths are not known before its contents: it is written behind room for
  *          the longest, and moved.
  * Source   Developer guide, "Projection expressions"; elements of lists keep their order and close
@@ -48,8 +48,8 @@ static int is_end(const struct project_run *run, uint32_t depth) {
 static uint8_t *put_container(uint8_t *to, const struct larder_value *value, const struct project_run *run,
                               uint32_t depth);
 
-/* Writes a member: its tag, its name as it is written (len 0 in a list), its value. NULL: nothing of
- * it is left. `at` .. `end` are all of it, the tag first. */
+/* Writes a member: its tag, its name as it is written (len 0 in a list), its value. NULL: nothing
+ * of it is left. `at` .. `end` are all of it, the tag first. */
 static uint8_t *put_member(uint8_t *to, const uint8_t *at, const uint8_t *end, struct bytes name_field,
                            const struct project_run *run, uint32_t depth) {
     struct larder_value value;

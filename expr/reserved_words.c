@@ -1,8 +1,8 @@
 /* expr/reserved_words.c - words that may not be attribute names in expressions.
  *
- * Source   Developer guide, "Reserved words in DynamoDB": all 573, FLATTERN, INNTER and LOGED spelled
- *          as they are there. AND, BETWEEN and the other keywords of expressions are in it, too; the
- *          parser refuses them as names before they are looked up here.
+ * Source   Developer guide, "Reserved words in DynamoDB": all 573, FLATTERN, INNTER and LOGED
+ *          spelled as they are there. AND, BETWEEN and the other keywords of expressions are in it,
+ *          too; the parser refuses them as names before they are looked up here.
  * Tests    tests/unit/expr/expr_names_test.c
  */
 #include "expr/reserved_words.h"

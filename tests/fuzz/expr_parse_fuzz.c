@@ -18,7 +18,7 @@
 #define TEXT_MAX 5000
 #define VALUES_MAX 2500
 
-/* ---- The oracle: grammar on characters -------------------------------------------------------- */
+/* ---- The oracle: grammar on characters ------------------------------------------------------- */
 
 /* Each function reads from `at` and returns where it ends, or NULL. */
 static const char *condition(const char *at);
@@ -230,7 +230,7 @@ static int is_accepted(enum expr_kind kind, const char *text) {
     return end && !*space(end);
 }
 
-/* ---- The target ------------------------------------------------------------------------------- */
+/* ---- The target ------------------------------------------------------------------------------ */
 
 static struct priv *arena;
 static const struct larder_item *values;

@@ -2,10 +2,10 @@
  *
  * Goal     A condition holds exactly if a naive evaluator says so, a projection is the item that a
  *          naive one makes, and a damaged image leads nobody outside of it.
- * Method   An input is read as choices: an item as a tree of values, then an expression as a tree of
- *          conditions, written out as text. The naive evaluator recurses over the trees, compares
- *          sets by trying all pairs, and numbers as tenths. The engine gets the text, and the item as
- *          a builder's image, as a stored image, and as one with flipped bytes.
+ * Method   An input is read as choices: an item as a tree of values, then an expression as a tree
+ *          of conditions, written out as text. The naive evaluator recurses over the trees,
+ *          compares sets by trying all pairs, and numbers as tenths. The engine gets the text, and
+ *          the item as a builder's image, as a stored image, and as one with flipped bytes.
  */
 #include "core/base/priv.h"
 #include "expr/expr.h"
@@ -19,7 +19,7 @@
 #define PATHS_MAX 4
 #define STEPS_MAX 4
 
-/* ---- Plain trees ------------------------------------------------------------------------------ */
+/* ---- Plain trees ----------------------------------------------------------------------------- */
 
 struct node {
     enum larder_type type;
@@ -150,7 +150,7 @@ static struct item_head *image_of(struct larder_builder *b, const struct node *m
     return copy;
 }
 
-/* ---- Conditions ------------------------------------------------------------------------------- */
+/* ---- Conditions ------------------------------------------------------------------------------ */
 
 struct path {
     int count;
@@ -269,7 +269,7 @@ static const struct condition *read_condition(struct fuzz_input *in, int depth, 
         put(op == OP_NOT ? "NOT " : "");
         c->left = read_condition(in, depth + 1, own);
         put(op == OP_AND ? " AND " : op == OP_OR ? "\n oR\t" : "");
-        /* what stands on the right binds tighter: the same operator again would be taken from left */
+        /* the right side binds tighter: the same operator again would be taken from the left */
         c->right = op == OP_NOT ? c->left : read_condition(in, depth + 1, own + 1);
         if (!c->left || !c->right)
             return NULL;
@@ -278,7 +278,7 @@ static const struct condition *read_condition(struct fuzz_input *in, int depth, 
     return c;
 }
 
-/* ---- The naive evaluator ---------------------------------------------------------------------- */
+/* ---- The naive evaluator --------------------------------------------------------------------- */
 
 static const struct node *find(const struct node *item, const struct path *p) {
     const struct node *at = item;
@@ -385,10 +385,10 @@ static int holds(const struct node *item, const struct condition *c) {
     }
 }
 
-/* ---- The naive projection --------------------------------------------------------------------- */
+/* ---- The naive projection -------------------------------------------------------------------- */
 
-/* What the paths that agree with a place leave of the value there; NULL: nothing. `alive`: the paths
- * that lead here. */
+/* What the paths that agree with a place leave of the value there; NULL: nothing. `alive`: the
+ * paths that lead here. */
 static struct node *project(const struct node *n, const struct path *paths, unsigned alive, int depth) {
     struct node *left = new_node(n->type);
     if (!left)
@@ -415,7 +415,7 @@ static struct node *project(const struct node *n, const struct path *paths, unsi
     return left->count || depth == 0 ? left : NULL;
 }
 
-/* ---- The target ------------------------------------------------------------------------------- */
+/* ---- The target ------------------------------------------------------------------------------ */
 
 #define RUN(s)                                                                                                         \
     { (const uint8_t *)(s), sizeof(s) - 1 }

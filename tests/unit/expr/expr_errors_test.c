@@ -306,18 +306,17 @@ Test(expr_errors, three_hundred_operators) {
     char text[4097], *at = stpcpy(text, "a=b");
     for (int i = 1; i < 150; i++)
         at = stpcpy(at, " OR a=b");
-    strcpy(at, " ");
+    stpcpy(at, " ");
     cr_assert(compiles(EXPR_CONDITION, text)); /* 299 */
-    memmove(text + 4, text, strlen(text) + 1);
-    memcpy(text, "NOT ", 4);
-    cr_assert(compiles(EXPR_CONDITION, text)); /* 300 */
-    memmove(text + 4, text, strlen(text) + 1);
-    memcpy(text, "NOT ", 4);
-    cr_assert(!compiles(EXPR_CONDITION, text));
+    char one_more[4200], two_more[4200];
+    snprintf(one_more, sizeof one_more, "NOT %s", text);
+    snprintf(two_more, sizeof two_more, "NOT NOT %s", text);
+    cr_assert(compiles(EXPR_CONDITION, one_more)); /* 300 */
+    cr_assert(!compiles(EXPR_CONDITION, two_more));
     cr_assert_str_eq(larder_error(),
                      "Invalid ConditionExpression: The expression contains too many operators; operator count: 301");
-    strcat(text, "OR a=b OR a=b");
-    cr_assert(!compiles(EXPR_CONDITION, text));
+    snprintf(one_more, sizeof one_more, "%sOR a=b OR a=b OR a=b", text);
+    cr_assert(!compiles(EXPR_CONDITION, one_more));
     cr_assert(strstr(larder_error(), "operator count: 301"));
 }
 
@@ -326,9 +325,9 @@ Test(expr_errors, a_hundred_operands_of_in) {
     char text[2048], *at = stpcpy(text, "a IN (");
     for (int i = 0; i < 100; i++)
         at += sprintf(at, "%sb%d", i ? ", " : "", i);
-    strcpy(at, ")");
+    stpcpy(at, ")");
     cr_assert(compiles(EXPR_FILTER, text));
-    strcpy(at, ", c)");
+    stpcpy(at, ", c)");
     cr_assert(!compiles(EXPR_FILTER, text));
     cr_assert_str_eq(larder_error(), "Invalid FilterExpression: The IN operator is provided with too many operands; "
                                      "number of operands: 101");
@@ -340,7 +339,7 @@ Test(expr_errors, paths_of_32_steps) {
     for (int i = 1; i < 32; i++)
         at = stpcpy(at, i % 2 ? ".b" : "[1]");
     cr_assert(compiles(EXPR_PROJECTION, text));
-    strcpy(at, ".b");
+    stpcpy(at, ".b");
     cr_assert(!compiles(EXPR_PROJECTION, text));
     cr_assert_str_eq(larder_error(), "Invalid ProjectionExpression: The document path has too many nesting levels; "
                                      "nesting levels: 33");

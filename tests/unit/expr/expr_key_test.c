@@ -12,7 +12,7 @@
 TestSuite(expr_key, .init = kit_set_up, .fini = kit_tear_down);
 
 #define KEY(text, kind)                                                                                                \
-    { .name = text, .name_bytes = sizeof text - 1, .type = kind }
+    { .name = (text), .name_bytes = sizeof(text) - 1, .type = (kind) }
 /* One partition and one sort key; two and three of an index with keys of several attributes. */
 static const struct item_key_attr simple[] = {KEY("p", LARDER_S), KEY("c", LARDER_N)};
 static const struct item_key_attr several[] = {KEY("h1", LARDER_S), KEY("h2", LARDER_N), KEY("r1", LARDER_S),

@@ -85,8 +85,8 @@ Test(expr_project, large_items) {
     char *at = stpcpy(text, "{pk: \"p\", sk: 1, l: ["), *to = stpcpy(result, "{l: [");
     for (int i = 0; i < 3000; i++)
         at += sprintf(at, "{a: \"some text of element %d\", b: %d},", i, i);
-    strcpy(at, "]}");
-    to += sprintf(to, "{a: \"some text of element 7\"}, {a: \"some text of element 2999\", b: 2999}]}");
+    stpcpy(at, "]}");
+    sprintf(to, "{a: \"some text of element 7\"}, {a: \"some text of element 2999\", b: 2999}]}");
     struct kit_expr x;
     kit_make(&x, EXPR_PROJECTION, "l[2999], l[7].a", NULL, NULL);
     check_both(x.e, kit_item(text), "l[2999], l[7].a", kit_item(result));
@@ -99,7 +99,7 @@ Test(expr_project, large_items) {
     at = stpcpy(at, "1");
     for (int i = 31; i > 0; i--)
         at = stpcpy(at, i % 2 ? "}" : "]");
-    strcpy(at, "}");
+    stpcpy(at, "}");
     kit_make(&x, EXPR_PROJECTION, result, NULL, NULL);
     at = stpcpy(result, "{a: ");
     for (int i = 1; i < 32; i++)
@@ -107,6 +107,6 @@ Test(expr_project, large_items) {
     at = stpcpy(at, "1");
     for (int i = 31; i > 0; i--)
         at = stpcpy(at, i % 2 ? "}" : "]");
-    strcpy(at, "}");
+    stpcpy(at, "}");
     check_both(x.e, kit_item(text), "32 steps", kit_item(result));
 }
