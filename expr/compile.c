@@ -11,6 +11,7 @@
 
 #include "core/base/err.h"
 #include "core/base/priv.h"
+#include "core/item/item_names.h"
 #include "expr/parse.h"
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
@@ -113,8 +114,12 @@ static void put_path(const struct parse *p, const struct parse_node *node, struc
     m->paths[m->e->path_count++] = (struct expr_path){.first = node->first, .count = node->count};
     for (uint32_t i = node->first; i < (uint32_t)node->first + node->count; i++) {
         const struct parse_part *part = &p->parts[i];
-        m->steps[i] = part->name.at ? (struct expr_step){.name = put_text(m, part->name)}
-                                    : (struct expr_step){.index = index_of(parse_text(p, part->token))};
+        if (!part->name.at) {
+            m->steps[i] = (struct expr_step){.index = index_of(parse_text(p, part->token))};
+            continue;
+        }
+        m->steps[i] = (struct expr_step){.name = put_text(m, part->name),
+                                         .name_byte = item_name_byte(part->name.at, part->name.len)};
     }
 }
 

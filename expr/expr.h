@@ -55,6 +55,7 @@ struct expr_name {
 struct expr_step {
     struct bytes name; /* at NULL: a list index */
     uint32_t index;
+    uint8_t name_byte; /* item_name_byte() of the name: 0 if it is not listed */
 };
 
 /* "a.b[3]" has three steps: "a", "b", 3. The first is an attribute of the item. */

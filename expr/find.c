@@ -4,13 +4,40 @@
  *          passed.
  * Tests    tests/unit/expr/expr_truth_test.c
  */
+#include <string.h>
+
 #include "core/item/item_records.h"
 #include "expr/expr.h"
 
-static int find_attribute(const struct item_head *image, struct bytes name, struct larder_value *out) {
+/* Whether the record at `at`, which lies in the image, has the name, which is not listed and has 1
+ * to 127 bytes. Most names differ in their length, or in their last byte. */
+static inline int is_named(const uint8_t *at, struct bytes name) {
+    return at[1] == name.len && at[1 + name.len] == name.at[name.len - 1] && at[2] == name.at[0] &&
+           memcmp(at + 2, name.at, name.len) == 0;
+}
+
+/* item_find_record() in a walked image, with fewer instructions: a filter looks at every item. */
+static int walk_to(const struct item_head *image, const struct expr_step *step, struct item_record *r) {
+    const uint8_t *at = item_first_record(image), *end = (const uint8_t *)image + image->bytes;
+    for (uint32_t i = 0; i < image->attr_count; i++) {
+        const uint8_t *next = item_skip_record(at, end);
+        if (!next)
+            return LARDER_E_CORRUPT;
+        if (step->name_byte ? at[1] == step->name_byte : is_named(at, step->name)) {
+            *r = item_record_at(at);
+            return LARDER_OK;
+        }
+        at = next;
+    }
+    return LARDER_NOT_FOUND;
+}
+
+static int find_attribute(const struct item_head *image, const struct expr_step *step, struct larder_value *out) {
     struct item_record r;
     uint32_t ordinal;
-    int result = item_find_record(image, name, &r, &ordinal);
+    int is_short = step->name.len - 1 < ITEM_NAME_LISTED - 1;
+    int result = item_is_walked(image) && is_short ? walk_to(image, step, &r)
+                                                   : item_find_record(image, step->name, &r, &ordinal);
     if (result != LARDER_OK)
         return result;
     /* Without the image a container is not measured: nobody recurses into it. */
@@ -58,8 +85,7 @@ int expr_find_step(const struct expr_step *step, const struct larder_value *in, 
 int expr_find(const struct expr *e, uint32_t path, const struct item_head *image, struct larder_value *out) {
     const struct expr_step *steps = expr_steps(e, path);
     struct larder_value in;
-    *out = (struct larder_value){.type = LARDER_NULL};
-    int result = image ? find_attribute(image, steps[0].name, out) : LARDER_NOT_FOUND;
+    int result = image ? find_attribute(image, &steps[0], out) : LARDER_NOT_FOUND;
     for (uint32_t i = 1; i < e->paths[path].count && result == LARDER_OK; i++) {
         in = *out;
         result = expr_find_step(&steps[i], &in, out);

@@ -78,7 +78,7 @@ static void push(struct parse *p, uint32_t node, int is_condition) {
 }
 
 static int same_bytes(struct bytes a, struct bytes b) {
-    return a.len == b.len && (!a.len || memcmp(a.at, b.at, a.len) == 0);
+    return a.len == b.len && a.at && b.at && memcmp(a.at, b.at, a.len) == 0;
 }
 
 static struct bytes name_of(struct parse *p, uint32_t token) {
@@ -172,7 +172,7 @@ static void open_operator(struct parse *p, enum parse_open_type type) {
 static unsigned function_of(struct bytes name) {
     unsigned i = 0;
     while (i < PARSE_FUNCTIONS &&
-           (strlen(parse_functions[i].name) != name.len || memcmp(parse_functions[i].name, name.at, name.len) != 0))
+           !same_bytes((struct bytes){(const uint8_t *)parse_functions[i].name, strlen(parse_functions[i].name)}, name))
         i++;
     return i;
 }

@@ -100,6 +100,7 @@ static int holds_many(const struct truth *t, const struct expr_test *test, const
 
 static int holds(const struct truth *t, const struct expr_test *test) {
     struct truth_operand first, second;
+    first.value.type = second.value.type = LARDER_NULL;
     int result = take(t, 0, &first);
     if (test->op == EXPR_ATTRIBUTE_EXISTS || test->op == EXPR_ATTRIBUTE_NOT_EXISTS)
         return result < 0 ? result : (result == LARDER_OK) == (test->op == EXPR_ATTRIBUTE_EXISTS);
