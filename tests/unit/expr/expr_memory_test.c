@@ -3,8 +3,8 @@
  * Goal     Rules E1 and E2 of expr/expr.h. Compiling fails cleanly where there is no memory;
  *          evaluating needs none. Neither takes more than 8 KiB of stack, however deep the text
  *          nests; a projection of the deepest path takes at most 12. Threads share a compiled form.
- * Method   The number of blocks that may be taken is limited. Threads run on painted stacks; what is
- *          no longer painted was used.
+ * Method   The number of blocks that may be taken is limited. Threads run on painted stacks: what
+ *          is no longer painted was used.
  */
 #include <pthread.h>
 #include <stdatomic.h>
