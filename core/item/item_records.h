@@ -19,9 +19,6 @@
 #include "core/item/item_names.h"
 #include "core/item/num.h"
 
-/* count of LARDER_N values that were read from items; text has 0 (larder.h) */
-#define ITEM_N_IS_ENCODED 1
-
 #define ITEM_VARINT_BYTES_MAX 4 /* 28 bits: more than ITEM_IMAGE_BYTES_MAX */
 #define ITEM_NARROW_BYTES_MAX 65535u
 #define ITEM_KEY_FLAGS (ITEM_IN_PARTITION_KEY | ITEM_IN_SORT_KEY)
