@@ -12,48 +12,19 @@
  */
 #include <string.h>
 
-#include "core/item/item_records.h"
-#include "expr/expr.h"
+#include "expr/by_path.h"
 
 #define PROJECT_ROOM (2 * ITEM_VARINT_BYTES_MAX) /* for a container's two lengths */
 
-/* Neighbours in by_path that have the same first steps: numbers first .. end - 1. */
-struct project_run {
-    const struct expr *e;
-    uint32_t first, end;
-};
-
-static const struct expr_step *step_at(const struct expr *e, uint32_t number, uint32_t depth) {
-    return expr_steps(e, e->by_path[number]) + depth;
-}
-
-static int is_same_step(const struct expr_step *a, const struct expr_step *b) {
-    return a->name.at && b->name.at ? item_compare_bytes(a->name, b->name) == 0
-                                    : !a->name.at && !b->name.at && a->index == b->index;
-}
-
-/* The run at `first` whose paths have the same step `depth`. */
-static struct project_run run_at(const struct project_run *in, uint32_t first, uint32_t depth) {
-    struct project_run run = {in->e, first, first + 1};
-    while (run.end < in->end && is_same_step(step_at(in->e, first, depth), step_at(in->e, run.end, depth)))
-        run.end++;
-    return run;
-}
-
-/* Whether the paths of a run end at this depth. */
-static int is_end(const struct project_run *run, uint32_t depth) {
-    return run->e->paths[run->e->by_path[run->first]].count == depth + 1;
-}
-
-static uint8_t *put_container(uint8_t *to, const struct larder_value *value, const struct project_run *run,
+static uint8_t *put_container(uint8_t *to, const struct larder_value *value, const struct path_run *run,
                               uint32_t depth);
 
 /* Writes a member: its tag, its name as it is written (len 0 in a list), its value. NULL: nothing
  * of it is left. `at` .. `end` are all of it, the tag first. */
 static uint8_t *put_member(uint8_t *to, const uint8_t *at, const uint8_t *end, struct bytes name_field,
-                           const struct project_run *run, uint32_t depth) {
+                           const struct path_run *run, uint32_t depth) {
     struct larder_value value;
-    if (is_end(run, depth))
+    if (path_is_end(run, depth))
         return item_put_bytes(to, at, (size_t)(end - at));
     unsigned type = item_tag_type(*at);
     if (type != LARDER_M && type != LARDER_L)
@@ -64,13 +35,13 @@ static uint8_t *put_member(uint8_t *to, const uint8_t *at, const uint8_t *end, s
 }
 
 /* The members of a map that the runs name; *count of them. */
-static uint8_t *put_named(uint8_t *to, const struct larder_value *map, const struct project_run *all, uint32_t depth,
+static uint8_t *put_named(uint8_t *to, const struct larder_value *map, const struct path_run *all, uint32_t depth,
                           uint32_t *count) {
     const uint8_t *at = map->data, *end = at + map->bytes;
     uint32_t left = map->count;
     for (uint32_t first = all->first; first < all->end && left;) {
-        const struct expr_step *step = step_at(all->e, first, depth);
-        struct project_run run = run_at(all, first, depth);
+        const struct expr_step *step = path_step(all->e, first, depth);
+        struct path_run run = path_run_at(all, first, depth);
         struct item_record r = item_record_at(at);
         int order = step->name.at ? item_compare_bytes(r.name, step->name) : 1;
         const uint8_t *next = item_skip_value(r.tag, r.value, end);
@@ -90,16 +61,16 @@ static uint8_t *put_named(uint8_t *to, const struct larder_value *map, const str
 }
 
 /* The same of a list. */
-static uint8_t *put_indexed(uint8_t *to, const struct larder_value *list, const struct project_run *all, uint32_t depth,
+static uint8_t *put_indexed(uint8_t *to, const struct larder_value *list, const struct path_run *all, uint32_t depth,
                             uint32_t *count) {
     const uint8_t *at = list->data, *end = at + list->bytes;
     for (uint32_t first = all->first, index = 0; first < all->end && index < list->count; index++) {
-        const struct expr_step *step = step_at(all->e, first, depth);
+        const struct expr_step *step = path_step(all->e, first, depth);
         const uint8_t *next = item_skip_value(*at, at + 1, end);
         if (step->name.at) /* indexes come first */
             break;
         if (step->index == index) {
-            struct project_run run = run_at(all, first, depth);
+            struct path_run run = path_run_at(all, first, depth);
             uint8_t *put = put_member(to, at, next, (struct bytes){NULL, 0}, &run, depth);
             *count += put != NULL;
             to = put ? put : to;
@@ -111,7 +82,7 @@ static uint8_t *put_indexed(uint8_t *to, const struct larder_value *list, const 
 }
 
 /* Writes what follows tag and name of a map or list. NULL: nothing of it is left. */
-static uint8_t *put_container(uint8_t *to, const struct larder_value *value, const struct project_run *run,
+static uint8_t *put_container(uint8_t *to, const struct larder_value *value, const struct path_run *run,
                               uint32_t depth) {
     uint8_t *members = to + PROJECT_ROOM;
     uint32_t count = 0;
@@ -126,16 +97,16 @@ static uint8_t *put_container(uint8_t *to, const struct larder_value *value, con
 }
 
 /* An attribute of the item. */
-static uint8_t *put_attribute(uint8_t *to, const struct item_head *image, const struct project_run *run) {
+static uint8_t *put_attribute(uint8_t *to, const struct item_head *image, const struct path_run *run) {
     struct item_record r;
     struct larder_value value;
     uint32_t ordinal;
-    if (item_find_record(image, step_at(run->e, run->first, 0)->name, &r, &ordinal) != LARDER_OK)
+    if (item_find_record(image, path_step(run->e, run->first, 0)->name, &r, &ordinal) != LARDER_OK)
         return NULL;
     const uint8_t *at = r.name_field.at - 1, *end = item_read_record(image, at, &value);
     if (!item_tag_keys(r.tag))
         return put_member(to, at, end, r.name_field, run, 0);
-    return is_end(run, 0) ? item_put_scalar_record(to, r.name_field, &value) : NULL;
+    return path_is_end(run, 0) ? item_put_scalar_record(to, r.name_field, &value) : NULL;
 }
 
 /* Puts `bytes` of records that lie somewhere behind the head in their places. */
@@ -154,12 +125,12 @@ static void lay_out(struct item_head *h, const uint8_t *records, size_t bytes) {
 
 size_t expr_project(const struct expr *e, const struct item_head *image, void *to) {
     struct item_head *h = to;
-    struct project_run all = {e, 0, e->path_count};
+    struct path_run all = path_run_all(e);
     /* no directory is longer */
     uint8_t *records = (uint8_t *)to + sizeof *h + sizeof(uint32_t) * image->attr_count, *at = records;
     memset(h, 0, sizeof *h);
     for (uint32_t first = 0; first < all.end;) {
-        struct project_run run = run_at(&all, first, 0);
+        struct path_run run = path_run_at(&all, first, 0);
         uint8_t *put = put_attribute(at, image, &run);
         h->attr_count = (uint16_t)(h->attr_count + (put != NULL));
         at = put ? put : at;

@@ -63,13 +63,13 @@ static uint8_t *put_digits(uint64_t value, uint8_t *to) {
 }
 
 static void unscale(const struct scaled *s, struct num_decimal *d) {
-    uint8_t digits[3 * WORD_DIGITS], *end = digits + sizeof digits, *at = end;
+    uint8_t digits[3 * WORD_DIGITS] = {0}, *end = digits + sizeof digits, *at = end;
     for (u128 rest = s->value; rest;) {
         uint8_t *word = at - WORD_DIGITS;
         at = put_digits((uint64_t)(rest % WORD_LIMIT), at);
         rest /= WORD_LIMIT;
-        while (rest && at > word)
-            *--at = 0;
+        if (rest)
+            at = word;
     }
     *d = (struct num_decimal){.count = 0};
     if (at == end)

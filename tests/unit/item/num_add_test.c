@@ -187,8 +187,10 @@ static const char *naive_text(const struct naive *n, char *text) {
         top--;
     while (last < PLACES && !n->digits[last])
         last++;
-    if (top < 0)
-        return strcpy(text, "0");
+    if (top < 0) {
+        stpcpy(text, "0");
+        return text;
+    }
     if (top >= UNIT + 126)
         return "too large";
     if (top - last >= LARDER_NUMBER_DIGITS_MAX)
