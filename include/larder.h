@@ -16,7 +16,7 @@
  *                  _name
  *   Reading        larder_page_new, _free, _count, _item, _resume, _scanned, _is_snapshot;
  *                  larder_get, larder_get_many, larder_query, larder_scan
- *   Writing        larder_put, larder_put_if, larder_increment, larder_delete
+ *   Writing        larder_put, larder_put_if, larder_increment, larder_increment_n, larder_delete
  *   Expiry         larder_expirer_start, larder_expirer_stop, larder_expire
  *   Looking inside larder_segment_stats, larder_table_stats, larder_index_stats,
  *                  larder_class_stats, larder_slot_stats, larder_check, larder_repair
@@ -927,21 +927,23 @@ LARDER_API int larder_put_if(struct larder_table *t, const struct larder_item *i
  * are never lost.
  *
  * DynamoDB's UpdateItem with "ADD name :by" (developer guide, "Update expressions": "ADD"), Redis'
- * HINCRBY, memcached's "incr". As with ADD, an item that does not exist, or has expired, is made
- * from its key and this attribute, and a missing attribute counts as 0. All other attributes stay,
- * and so does the expiry. For several numbers in one step, or a decision between read and write,
- * use larder_put_if().
+ * HINCRBY, memcached's "incr". The number may be any N: 1.5 and 1 are 2.5, exactly. As with ADD, an
+ * item that does not exist, or has expired, is made from its key and this attribute, and a missing
+ * attribute counts as 0. All other attributes stay, and so does the expiry. For several numbers in
+ * one step, or a decision between read and write, use larder_put_if().
  *
  * @param key   [in]  Of the item.
  * @param name  [in]  The attribute, 0-terminated; no key of the table. It may be a key of an index:
  *                    the item moves there.
  * @param by    What to add; negative to subtract. 0 writes the item, too.
- * @param value [out] NULL, or the number afterwards.
+ * @param value [out] NULL, or the number afterwards. An int64_t cannot hold every number: with
+ *                    `value` a sum that is no 64-bit integer is LARDER_E_INVAL, and nothing
+ *                    changes. larder_increment_n() gives any sum.
  * @return As larder_put().
- *         LARDER_E_INVAL  Also if the attribute is part of the table's key, or its value or the sum
- *                         is not a 64-bit integer (for other numbers of up to 38 digits:
- *                         larder_put_if()). An item that an index left out for a key of the wrong
- *                         type may be refused.
+ *         LARDER_E_INVAL  Also if the attribute is part of the table's key, or is no number; or if
+ *                         the sum is none that DynamoDB allows: it is never rounded, so more than
+ *                         38 digits are an error. An item that an index left out for a key of the
+ *                         wrong type may be refused.
  *
  * Locks, Killed here   As larder_put(). An existing number is read and written under one lock of
  *              the item's stripe. If more has to be made (item, attribute, expiry), the item is
@@ -950,6 +952,20 @@ LARDER_API int larder_put_if(struct larder_table *t, const struct larder_item *i
  */
 LARDER_API int larder_increment(struct larder_table *t, const struct larder_key *key, const char *name, int64_t by,
                                 int64_t *value);
+/**
+ * The same with decimals: money, weights, ratings.
+ *
+ *     char left[LARDER_NUMBER_TEXT_MAX];
+ *     r = larder_increment_n(accounts, &key, "balance", "-19.99", left);
+ *
+ * @param decimal [in]  What to add: decimal text, as larder_builder_add_n() takes it.
+ * @param sum     [out] NULL, or at least LARDER_NUMBER_TEXT_MAX bytes: the number afterwards, as
+ *                      larder_value_number() writes it.
+ * @return As larder_increment(), whatever number the sum is. LARDER_E_INVAL also if `decimal` is no
+ *         number.
+ */
+LARDER_API int larder_increment_n(struct larder_table *t, const struct larder_key *key, const char *name,
+                                  const char *decimal, char *sum);
 
 /**
  * Deletes an item. Works in a full segment.

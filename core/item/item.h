@@ -46,7 +46,6 @@
  *             a timer stood for the item that it replaced: so a standing timer is known and not
  *             added again. Most items have none, and pay nothing.
  * Files    core/item/README.md has the list.
- * Not here Arithmetic beyond 64-bit integers (comes with expressions).
  * Tests    tests/unit/item/, tests/fuzz/item_decode_fuzz.c
  */
 #ifndef LARDER_ITEM_ITEM_H
@@ -54,6 +53,7 @@
 
 #include "core/base/shm.h"
 #include "core/base/utf8.h"
+#include "core/item/num.h"
 #include "larder.h"
 
 #define ITEM_WIDE 1u               /* head.flags: record offsets are u32 */
@@ -66,6 +66,8 @@
 #define ITEM_SHORT_S 0x80
 /* index_slot: the item is not in that index, or the index has no sort key */
 #define ITEM_NO_ATTR 0xffffu
+/* count of LARDER_N values that were read from items; text has 0 (larder.h) */
+#define ITEM_N_IS_ENCODED 1
 #define ITEM_ATTRS_MAX 65535u
 #define ITEM_WALKED_MAX 24u /* attributes */
 /* The largest image of a legal item fits. DynamoDB does not count the bytes around the values. The
@@ -323,15 +325,33 @@ void item_store_records(struct item_store *s, int64_t now_s);
  * never. Five-year rule as above. */
 uint64_t item_ttl_of(const struct item_head *image, const char *name, size_t name_bytes, int64_t now_s);
 
-/* Adds `by` to a number of an item. LARDER_E_INVAL: the value or the sum is no 64-bit integer. */
-int item_sum(struct bytes name, const struct larder_value *value, int64_t by, int64_t *sum);
-/* Makes in `to` a copy of `from`, a readable image of a table, with `by` added to attribute `name`,
- * which is no key of the table. `to` has room for ITEM_ADDED_BYTES_MAX more bytes. Stamps, expiry
- * and index slots are those of `from`. LARDER_OK and *sum; LARDER_E_INVAL as above;
- * LARDER_NOT_FOUND: there is no such attribute, or the new item needs another layout or is too
- * large; LARDER_E_CORRUPT without a text. */
+/* An N as it is read from an item. `number` lives as long as the value. */
+static inline struct larder_value item_encoded_number(const uint8_t *number, size_t bytes) {
+    return (struct larder_value){.type = LARDER_N, .data = number, .bytes = bytes, .count = ITEM_N_IS_ENCODED};
+}
+/* What is added to a number of an item, and the number afterwards. */
+struct item_sum {
+    int64_t by;      /* if by_bytes is 0 */
+    size_t by_bytes; /* of by_number: what is added, if it is no 64-bit integer */
+    uint8_t by_number[NUM_BYTES_MAX];
+    int only_int; /* refuse a sum that is no 64-bit integer */
+    /* the number afterwards: `sum` if it is a 64-bit integer, and always encoded */
+    int is_int;
+    int64_t sum;
+    size_t bytes;
+    uint8_t number[NUM_BYTES_MAX];
+};
+
+/* Adds s->by to `value`, the attribute `name`; NULL: it is missing, and counts as 0. LARDER_OK;
+ * LARDER_E_INVAL: the value is no number, or the sum is not allowed; LARDER_E_CORRUPT. */
+int item_sum(struct bytes name, const struct larder_value *value, struct item_sum *s);
+/* Makes in `to` a copy of `from`, a readable image of a table, with s->by added to attribute
+ * `name`, which is no key of the table. `to` has room for ITEM_ADDED_BYTES_MAX more bytes. Stamps,
+ * expiry and index slots are those of `from`. As item_sum(); LARDER_NOT_FOUND: there is no such
+ * attribute, or the new item needs another layout or is too large; LARDER_E_CORRUPT without a
+ * text. */
 #define ITEM_ADDED_BYTES_MAX 32u
-int item_add_int(const struct item_head *from, struct bytes name, int64_t by, struct item_head *to, int64_t *sum);
+int item_add(const struct item_head *from, struct bytes name, struct item_sum *s, struct item_head *to);
 
 /* Encoded partition and sort key in secondary index i; len 0 and at NULL if there is none or its
  * record is damaged. */

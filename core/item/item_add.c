@@ -4,24 +4,60 @@
  *          difference in the number's length, and so do their offsets. No builder, no sorting.
  * Tests    tests/unit/item/item_add_test.c, tests/api/increment_test.c
  */
-#include <inttypes.h>
-
 #include "core/base/err.h"
 #include "core/item/item.h"
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 
-int item_sum(struct bytes name, const struct larder_value *value, int64_t by, int64_t *sum) {
-    int64_t number;
-    if (value->type != LARDER_N)
+static int refuse_sum(enum num_sum why, struct bytes name, const struct larder_value *value, const struct item_sum *s) {
+    static const char *const allowed[] = {
+        [NUM_SUM_TOO_LONG] = "has more than 38 significant digits; sums are never rounded",
+        [NUM_SUM_TOO_LARGE] = "is too large: its magnitude must be below 1E+126",
+        [NUM_SUM_TOO_SMALL] = "is too small: its magnitude must be 0 or at least 1E-130",
+    };
+    char left[LARDER_NUMBER_TEXT_MAX] = "0", right[LARDER_NUMBER_TEXT_MAX];
+    if (why == NUM_SUM_NO_NUMBER)
+        return err_set(LARDER_E_CORRUPT, "attribute \"%.*s\" is damaged: its N is no number", ITEM_SHOWN(name));
+    if (value)
+        num_decode(value->data, value->bytes, left);
+    num_decode(s->by_number, s->by_bytes, right);
+    return err_set(LARDER_E_INVAL, "attribute \"%.*s\": the sum of %.60s and %.60s %s", ITEM_SHOWN(name), left, right,
+                   allowed[why]);
+}
+
+static int refuse_decimal(struct bytes name, const struct item_sum *s) {
+    char text[LARDER_NUMBER_TEXT_MAX];
+    num_decode(s->number, s->bytes, text);
+    return err_set(
+        LARDER_E_INVAL,
+        "attribute \"%.*s\" would be %.60s, which is no 64-bit integer; larder_increment_n() gives it as text",
+        ITEM_SHOWN(name), text);
+}
+
+/* Sums that are not three 64-bit integers. */
+static int sum_exactly(struct bytes name, const struct larder_value *value, struct item_sum *s) {
+    if (!s->by_bytes)
+        s->by_bytes = num_encode_int64(s->by, s->by_number);
+    if (value) {
+        enum num_sum result = num_add(value->data, value->bytes, s->by_number, s->by_bytes, s->number, &s->bytes);
+        if (result != NUM_SUM_OK)
+            return refuse_sum(result, name, value, s);
+    } else
+        memcpy(s->number, s->by_number, s->bytes = s->by_bytes);
+    s->is_int = num_to_int64(s->number, s->bytes, &s->sum);
+    return s->only_int && !s->is_int ? refuse_decimal(name, s) : LARDER_OK;
+}
+
+int item_sum(struct bytes name, const struct larder_value *value, struct item_sum *s) {
+    int64_t number = 0;
+    if (value && value->type != LARDER_N)
         return err_set(LARDER_E_INVAL, "attribute \"%.*s\" is of type %s; N is needed to add to it", ITEM_SHOWN(name),
                        item_type_name(value->type));
-    if (!num_to_int64(value->data, value->bytes, &number))
-        return err_set(LARDER_E_INVAL, "attribute \"%.*s\" is not a 64-bit integer; only those can be added to",
-                       ITEM_SHOWN(name));
-    if (__builtin_add_overflow(number, by, sum))
-        return err_set(LARDER_E_INVAL, "attribute \"%.*s\": the sum of %" PRId64 " and %" PRId64 " exceeds 64 bits",
-                       ITEM_SHOWN(name), number, by);
+    if (s->by_bytes || (value && !num_to_int64(value->data, value->bytes, &number)) ||
+        __builtin_add_overflow(number, s->by, &s->sum))
+        return sum_exactly(name, value, s);
+    s->is_int = 1;
+    s->bytes = num_encode_int64(s->sum, s->number);
     return LARDER_OK;
 }
 
@@ -45,7 +81,7 @@ struct addition {
     uint32_t ordinal;
     struct item_record record;
     const uint8_t *next, *end; /* behind this record; behind the last one */
-    uint8_t number[NUM_BYTES_MAX];
+    const uint8_t *number;
     /* longer: the difference in bytes; wraps round if it is negative */
     size_t number_bytes, longer;
 };
@@ -64,9 +100,10 @@ static int find_number(struct addition *a, struct bytes name, struct larder_valu
     return a->end && !item_tag_keys(a->record.tag) ? LARDER_OK : LARDER_E_CORRUPT;
 }
 
-static void set_number(struct addition *a, int64_t sum, size_t bytes_before) {
-    a->number_bytes = num_encode_int64(sum, a->number);
-    a->longer = a->number_bytes - bytes_before;
+static void set_number(struct addition *a, const struct item_sum *s, size_t bytes_before) {
+    a->number = s->number;
+    a->number_bytes = s->bytes;
+    a->longer = s->bytes - bytes_before;
 }
 
 /* Whether the new length changes the layout: to a directory, or to wide offsets. */
@@ -92,16 +129,16 @@ static void put_image(const struct addition *a, struct item_head *to) {
         move_places(to, a->ordinal, at, a->longer);
 }
 
-int item_add_int(const struct item_head *from, struct bytes name, int64_t by, struct item_head *to, int64_t *sum) {
+int item_add(const struct item_head *from, struct bytes name, struct item_sum *s, struct item_head *to) {
     struct addition a; /* find_number() and set_number() fill it in */
     struct larder_value value;
     a.from = from;
     int result = find_number(&a, name, &value);
     if (result == LARDER_OK)
-        result = item_sum(name, &value, by, sum);
+        result = item_sum(name, &value, s);
     if (result != LARDER_OK)
         return result;
-    set_number(&a, *sum, value.bytes);
+    set_number(&a, s, value.bytes);
     if (is_laid_out_again(&a))
         return LARDER_NOT_FOUND;
     put_image(&a, to);

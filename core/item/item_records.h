@@ -1,4 +1,4 @@
-/* core/item/item_records.h - the bytes of a record, for the item_*.c files only.
+/* core/item/item_records.h - the bytes of a record, for the item_*.c files and expr/ only.
  *
  * Job      Reads and writes varints, tags, record heads and record offsets. item_get_ and
  *          item_read_ functions are for images that are known to be readable. item_take_,
@@ -18,9 +18,6 @@
 #include "core/item/item.h"
 #include "core/item/item_names.h"
 #include "core/item/num.h"
-
-/* count of LARDER_N values that were read from items; text has 0 (larder.h) */
-#define ITEM_N_IS_ENCODED 1
 
 #define ITEM_VARINT_BYTES_MAX 4 /* 28 bits: more than ITEM_IMAGE_BYTES_MAX */
 #define ITEM_NARROW_BYTES_MAX 65535u

@@ -6,10 +6,10 @@
  *          bytes -> num_unpack -> decimal -> text or integer
  * Rules    N1 and N2 of core/item/num.h hold because a decimal has one form, and each pair of its
  *             digits is one base-100 digit.
- * Not here Arithmetic (comes with expressions).
+ * Not here Sums: core/item/num_add.c.
  * Tests    tests/unit/item/num_test.c
  */
-#include "core/item/num.h"
+#include "core/item/num_decimal.h"
 
 #include <string.h>
 
@@ -17,20 +17,9 @@
 #include "core/base/utf8.h"
 #include "larder.h"
 
-#define NUM_PAIRS_MAX 20      /* 38 digits with the point inside a pair */
-#define NUM_POINT_MIN (-129)  /* 1E-130 is 0.1 x 10^-129 */
-#define NUM_POINT_MAX 126     /* 9.9E+125 is 0.99 x 10^126 */
 #define NUM_EXPONENT_BIAS 64  /* the smallest base-100 exponent is stored as 0 */
 #define NUM_ZERO 0x80         /* zero, and the smallest first byte of a positive number */
 #define NUM_NEGATIVE_END 0xff /* after the digits of a negative number */
-
-/* 0.d1 d2 .. dn x 10^point; d1 and dn are not 0. No digits: zero, never negative. */
-struct num_decimal {
-    int64_t point;
-    uint32_t count;
-    int is_negative;
-    uint8_t digits[2 * NUM_PAIRS_MAX];
-};
 
 /* The result of num_scan(). Digits that do not fit are counted, not kept. */
 struct num_scanned {
@@ -114,8 +103,7 @@ static int num_scan(const char *text, size_t bytes, struct num_scanned *out) {
     return 1;
 }
 
-/* The decimal must be within the limits. */
-static size_t num_pack(const struct num_decimal *d, uint8_t *to) {
+size_t num_pack(const struct num_decimal *d, uint8_t *to) {
     if (!d->count) {
         to[0] = NUM_ZERO;
         return 1;
@@ -182,8 +170,7 @@ size_t num_encode_int64(int64_t value, uint8_t *to) {
     return num_pack(&d, to);
 }
 
-/* False if the bytes are no number in canonical form. */
-static int num_unpack(const uint8_t *from, size_t bytes, struct num_decimal *d) {
+int num_unpack(const uint8_t *from, size_t bytes, struct num_decimal *d) {
     *d = (struct num_decimal){.count = 0};
     if (bytes <= 1)
         return bytes == 1 && from[0] == NUM_ZERO;

@@ -9,7 +9,7 @@
  *          N2 memcmp, then shorter first, is numeric order.
  * Limits   Magnitude 1E-130 to 9.9..E+125, 38 significant digits (developer guide, "Data types:
  *          Number").
- * Tests    tests/unit/item/num_test.c
+ * Tests    tests/unit/item/num_test.c, num_add_test.c
  */
 #ifndef LARDER_ITEM_NUM_H
 #define LARDER_ITEM_NUM_H
@@ -40,5 +40,20 @@ int num_is_sane(const uint8_t *from, size_t bytes);
 int64_t num_floor(const uint8_t *from, size_t bytes);
 /* True, with *out set, if the number is an integer that fits. */
 int num_to_int64(const uint8_t *from, size_t bytes, int64_t *out);
+
+/* What became of a sum (core/item/num_add.c). DynamoDB never rounds one. */
+enum num_sum {
+    NUM_SUM_OK,
+    NUM_SUM_TOO_LONG,  /* it has more than LARDER_NUMBER_DIGITS_MAX digits */
+    NUM_SUM_TOO_LARGE, /* its magnitude is 1E+126 or more */
+    NUM_SUM_TOO_SMALL, /* its magnitude is below 1E-130, and it is not 0 */
+    NUM_SUM_NO_NUMBER  /* left or right is no number in canonical form */
+};
+/* The exact sum of two encoded numbers, or their difference. Writes at most NUM_BYTES_MAX bytes,
+ * and only if it is NUM_SUM_OK. `to` may be left or right. */
+enum num_sum num_add(const uint8_t *left, size_t left_bytes, const uint8_t *right, size_t right_bytes, uint8_t *to,
+                     size_t *bytes);
+enum num_sum num_subtract(const uint8_t *left, size_t left_bytes, const uint8_t *right, size_t right_bytes, uint8_t *to,
+                          size_t *bytes);
 
 #endif

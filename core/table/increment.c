@@ -1,4 +1,5 @@
-/* core/table/increment.c - larder_increment(): a number of an item, counted up by one call.
+/* core/table/increment.c - larder_increment(), larder_increment_n(): a number of an item, counted
+ * up by one call.
  *
  * Idea     Mostly the number is there. Then the item is changed in place, under its stripe's lock
  *          (decide): no other write comes between, so no compare fails. The rest is done as a
@@ -20,7 +21,7 @@ struct increment {
     struct write write;
     const struct larder_key *key;
     struct bytes name;
-    int64_t by, sum; /* sum: the number afterwards */
+    struct item_sum sum;
 };
 
 /* ---- The short way: LARDER_NOT_FOUND if it cannot be gone, with nothing changed -------------- */
@@ -68,7 +69,7 @@ static int add_locked(struct writer *w, struct increment *increment) {
     if (change_is_outdated(c->view, copy))
         return LARDER_NOT_FOUND;
     c->image = w->scratch;
-    int r = item_add_int(copy, increment->name, increment->by, c->image, &increment->sum);
+    int r = item_add(copy, increment->name, &increment->sum, c->image);
     struct item_timed *timed = r ? NULL : item_timed_at(c->image, c->image);
     if (timed)
         atomic_init(&timed->armed_s, 0); /* until arm() */
@@ -108,24 +109,21 @@ static int add_key(struct larder_table *t, const struct larder_key *key, struct 
     return r;
 }
 
-/* Makes the new item, and *sum. old: what is there, or NULL. */
+/* Makes the new item, and increment->sum. old: what is there, or NULL. */
 static int make_item(struct larder_table *t, struct increment *increment, const struct larder_item *old,
                      struct larder_builder *b, const struct larder_item **made) {
     const char *name = (const char *)increment->name.at;
     struct larder_value value;
     int r = old ? larder_item_get(old, name, &value) : LARDER_NOT_FOUND;
-    if (r == LARDER_OK)
-        r = item_sum(increment->name, &value, increment->by, &increment->sum);
-    else if (r == LARDER_NOT_FOUND) {
-        increment->sum = increment->by;
-        r = LARDER_OK;
-    }
+    if (r == LARDER_OK || r == LARDER_NOT_FOUND)
+        r = item_sum(increment->name, r == LARDER_OK ? &value : NULL, &increment->sum);
     if (r)
         return r;
+    struct larder_value sum = item_encoded_number(increment->sum.number, increment->sum.bytes);
     larder_builder_reset(b);
     r = old ? larder_builder_add_all(b, old, &name, 1) : add_key(t, increment->key, b);
     if (r == LARDER_OK)
-        r = larder_builder_add_int(b, name, increment->sum);
+        r = larder_builder_add(b, name, &sum);
     return r ? r : larder_builder_finish(b, made);
 }
 
@@ -155,18 +153,41 @@ static int increment_the_long_way(struct larder_table *t, struct increment *incr
     return r;
 }
 
+static int increment_either_way(struct larder_table *t, const struct larder_key *key, const char *name,
+                                struct increment *increment) {
+    increment->key = key;
+    increment->name = (struct bytes){(const uint8_t *)name, strlen(name)};
+    int r = increment_in_place(t, increment);
+    return r == LARDER_NOT_FOUND ? increment_the_long_way(t, increment) : r;
+}
+
 LARDER_API int larder_increment(struct larder_table *t, const struct larder_key *key, const char *name, int64_t by,
                                 int64_t *value) {
     if (ERR_IS_NULL(t) || ERR_IS_NULL(key) || ERR_IS_NULL(name))
         return LARDER_E_INVAL;
     struct increment increment;
-    increment.key = key;
-    increment.name = (struct bytes){(const uint8_t *)name, strlen(name)};
-    increment.by = by;
-    int r = increment_in_place(t, &increment);
-    if (r == LARDER_NOT_FOUND)
-        r = increment_the_long_way(t, &increment);
+    increment.sum.by = by;
+    increment.sum.by_bytes = 0;
+    increment.sum.only_int = value != NULL;
+    int r = increment_either_way(t, key, name, &increment);
     if (r == LARDER_OK && value)
-        *value = increment.sum;
+        *value = increment.sum.sum;
+    return r;
+}
+
+LARDER_API int larder_increment_n(struct larder_table *t, const struct larder_key *key, const char *name,
+                                  const char *decimal, char *sum) {
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(key) || ERR_IS_NULL(name) || ERR_IS_NULL(decimal))
+        return LARDER_E_INVAL;
+    struct increment increment;
+    struct item_sum *s = &increment.sum;
+    s->only_int = 0;
+    int r = num_encode(decimal, strlen(decimal), s->by_number, &s->by_bytes);
+    if (r == LARDER_OK && num_to_int64(s->by_number, s->by_bytes, &s->by))
+        s->by_bytes = 0;
+    if (r == LARDER_OK)
+        r = increment_either_way(t, key, name, &increment);
+    if (r == LARDER_OK && sum)
+        num_decode(s->number, s->bytes, sum);
     return r;
 }

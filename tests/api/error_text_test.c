@@ -160,6 +160,8 @@ static void call_reads_and_writes(struct fixture *f) {
     QUIET(larder_increment(f->t, &key, "H", 1, &value));
     QUIET(larder_increment(f->t, &key, "fresh", 1, &value));
     QUIET(larder_increment(f->t, &absent, "fresh", 1, &value));
+    QUIET(larder_increment_n(f->t, &key, "fresh", "0.5", NULL));
+    QUIET(larder_increment_n(f->t, &key, "fresher", "0.5", NULL));
     QUIET(larder_delete(f->t, &absent, NULL));
     QUIET(larder_delete(f->t, &absent, NULL)); /* LARDER_NOT_FOUND */
 }

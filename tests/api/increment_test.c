@@ -1,8 +1,10 @@
-/* tests/api/increment_test.c - larder_increment(): numbers that many processes count up.
+/* tests/api/increment_test.c - larder_increment(), larder_increment_n(): numbers that many
+ * processes count up.
  *
  * Goal     The number, the item around it, its place in an index and its expiry are what larder.h
- *          says, whether the item, the attribute or neither was there. A value that is not an
- *          integer of 64 bits is refused, and nothing changes. Concurrent increments by threads and
+ *          says, whether the item, the attribute or neither was there. Sums are
+ *          exact, whatever decimals are added. What DynamoDB does not allow is refused, and nothing
+ *          changes. Concurrent increments by threads and
  *          processes come to the right sum, and a killed process loses nothing that was counted.
  * Method   The public functions only. Deaths at every store: tests/crash/scenarios.c (increment,
  *          increment_key, increment_new).
@@ -295,26 +297,111 @@ static void refused(struct fixture *f, const char *name, int64_t by, const char 
     cr_assert_eq(value, 77);
 }
 
-Test(increment, refuses_what_is_no_integer_of_64_bits) {
+static void put_refusing(struct fixture *f) {
+    begin_item(f, "a");
+    larder_builder_add_s(f->b, "text", "12");
+    larder_builder_add_n(f->b, "half", "0.5");
+    larder_builder_add_n(f->b, "large", "9223372036854775808");
+    larder_builder_add_int(f->b, "most", INT64_MAX);
+    larder_builder_add_int(f->b, "least", INT64_MIN);
+    larder_builder_add_n(f->b, "longest", "12345678901234567890123456789012345678");
+    larder_builder_add_n(f->b, "highest", "9E+125");
+    larder_builder_add_n(f->b, "lowest", "1.1E-130");
+    larder_builder_add_n(f->b, "expires", "1700000050.5");
+    put_built(f);
+}
+
+/* An int64_t has no room for them. Without it they are counted. */
+Test(increment, refuses_to_give_what_is_no_integer_of_64_bits) {
     struct fixture f;
     begin(&f);
-    begin_item(&f, "a");
-    larder_builder_add_s(f.b, "text", "12");
-    larder_builder_add_n(f.b, "half", "0.5");
-    larder_builder_add_n(f.b, "large", "9223372036854775808");
-    larder_builder_add_int(f.b, "most", INT64_MAX);
-    larder_builder_add_int(f.b, "least", INT64_MIN);
-    larder_builder_add_n(f.b, "expires", "1700000050.5");
-    put_built(&f);
+    put_refusing(&f);
     refused(&f, "text", 1, "\"text\" is of type S; N is needed");
-    refused(&f, "half", 1, "\"half\" is not a 64-bit integer");
-    refused(&f, "large", -1, "\"large\" is not a 64-bit integer");
-    refused(&f, "most", 1, "\"most\": the sum of 9223372036854775807 and 1 exceeds 64 bits");
-    refused(&f, "least", -1, "\"least\": the sum of -9223372036854775808 and -1 exceeds 64 bits");
-    refused(&f, "expires", 1, "\"expires\" is not a 64-bit integer");
+    refused(&f, "half", 1, "\"half\" would be 1.5, which is no 64-bit integer; larder_increment_n()");
+    refused(&f, "large", 1, "\"large\" would be 9223372036854775809, which is no 64-bit integer");
+    refused(&f, "most", 1, "\"most\" would be 9223372036854775808, which");
+    refused(&f, "least", -1, "\"least\" would be -9223372036854775809, which");
+    refused(&f, "expires", 1, "\"expires\" would be 1700000051.5, which");
     must_have(&f, "a", "half", "0.5");
     must_have(&f, "a", "large", "9223372036854775808");
+    must_have(&f, "a", "most", "9223372036854775807");
     adds(&f, "a", "most", -1, INT64_MAX - 1);
+    adds(&f, "a", "large", -1, INT64_MAX);
+    EXPECT(increment(&f, "a", "half", 1, NULL), LARDER_OK);
+    must_have(&f, "a", "half", "1.5");
+    EXPECT(increment(&f, "a", "least", -1, NULL), LARDER_OK);
+    must_have(&f, "a", "least", "-9223372036854775809");
+    end(&f);
+}
+
+static int increment_n(struct fixture *f, const char *name, const char *decimal, char *sum) {
+    struct larder_key key = key_of("a");
+    return larder_increment_n(f->t, &key, name, decimal, sum);
+}
+
+/* Adds, and the sum is as expected, given and stored. */
+static void adds_n(struct fixture *f, const char *name, const char *decimal, const char *sum) {
+    char text[LARDER_NUMBER_TEXT_MAX] = "none";
+    EXPECT(increment_n(f, name, decimal, text), LARDER_OK);
+    cr_assert_str_eq(text, sum);
+    must_have(f, "a", name, sum);
+}
+
+Test(increment, decimals_are_exact) {
+    struct fixture f;
+    begin(&f);
+    adds_n(&f, "price", "0.1", "0.1"); /* the item is made */
+    adds_n(&f, "price", "0.2", "0.3");
+    adds_n(&f, "price", "1", "1.3");
+    adds_n(&f, "price", "-1.3", "0");
+    adds_n(&f, "price", "12345678901234567890.0000000000000001", "12345678901234567890.0000000000000001");
+    adds_n(&f, "price", "-1E-16", "12345678901234567890");
+    adds_n(&f, "price", "1E1", "12345678901234567900");
+    adds_n(&f, "other", "7", "7");
+    adds_n(&f, "other", "9223372036854775807", "9223372036854775814");
+    EXPECT(increment_n(&f, "other", "0.5", NULL), LARDER_OK);
+    must_have(&f, "a", "other", "9223372036854775814.5");
+    must_have(&f, "a", "price", "12345678901234567900");
+    end(&f);
+}
+
+/* The attribute that orders an index, and the one that the item expires by. */
+Test(increment, decimals_move_the_item) {
+    struct fixture f;
+    begin(&f);
+    put_player(&f, "a", "1.5", START_S + 10);
+    put_player(&f, "b", "2", 0);
+    adds_n(&f, "score", "0.75", "2.25");
+    ranked(&f, "ranking", "2 2.25");
+    adds_n(&f, "expires", "9.5", "1700000019.5");
+    now_s = START_S + 18;
+    ranked(&f, "ranking", "2 2.25");
+    now_s = START_S + 19;
+    ranked(&f, "ranking", "2");
+    end(&f);
+}
+
+static void refused_n(struct fixture *f, const char *name, const char *decimal, const char *words) {
+    char text[LARDER_NUMBER_TEXT_MAX] = "none";
+    EXPECT(increment_n(f, name, decimal, text), LARDER_E_INVAL);
+    cr_assert_not_null(strstr(larder_error(), words), "\"%s\" does not say \"%s\"", larder_error(), words);
+    cr_assert_str_eq(text, "none");
+}
+
+Test(increment, decimals_that_are_refused) {
+    struct fixture f;
+    begin(&f);
+    put_refusing(&f);
+    refused_n(&f, "text", "0.5", "\"text\" is of type S; N is needed");
+    refused_n(&f, "half", "x", "\"x\" is not a number");
+    refused_n(&f, "half", "1E+126", "below 1E+126");
+    refused_n(&f, "longest", "0.1",
+              "the sum of 12345678901234567890123456789012345678 and 0.1 has more than 38 significant digits");
+    refused_n(&f, "highest", "1E+125", "too large: its magnitude must be below 1E+126");
+    refused_n(&f, "lowest", "-1E-130", "too small: its magnitude must be 0 or at least 1E-130");
+    must_have(&f, "a", "longest", "12345678901234567890123456789012345678");
+    must_have(&f, "a", "half", "0.5");
+    adds_n(&f, "longest", "1", "12345678901234567890123456789012345679");
     end(&f);
 }
 

@@ -297,6 +297,12 @@ static int calls_writes(struct fixture *f, struct pass *p) {
     REFUSED(larder_increment, name, f->t, &f->key, NULL, 1, &value);
     ALLOWED(larder_increment, value, larder_increment(f->t, &f->key, "n", 1, NULL) == LARDER_OK);
     ALLOWED(larder_increment, key, larder_increment(f->t, &no_key, "n", 1, NULL) == LARDER_E_INVAL);
+    REFUSED(larder_increment_n, t, NULL, &f->key, "n", "1", NULL);
+    REFUSED(larder_increment_n, key, f->t, NULL, "n", "1", NULL);
+    REFUSED(larder_increment_n, name, f->t, &f->key, NULL, "1", NULL);
+    REFUSED(larder_increment_n, decimal, f->t, &f->key, "n", NULL, NULL);
+    ALLOWED(larder_increment_n, sum, larder_increment_n(f->t, &f->key, "n", "1", NULL) == LARDER_OK);
+    ALLOWED(larder_increment_n, key, larder_increment_n(f->t, &no_key, "n", "1", NULL) == LARDER_E_INVAL);
     REFUSED(larder_delete, t, NULL, &f->key, f->other);
     REFUSED(larder_delete, key, f->t, NULL, f->other);
     ALLOWED(larder_delete, deleted, larder_delete(f->t, &f->key, NULL) == LARDER_OK);

@@ -96,6 +96,7 @@ static int keys(void *arg) {
         PROC_CHECK(larder_get_many(f->t, &key, 1, f->page) == LARDER_E_INVAL && larder_page_count(f->page) == 0);
         PROC_CHECK(larder_delete(f->t, &key, NULL) == LARDER_E_INVAL);
         PROC_CHECK(larder_increment(f->t, &key, "n", 1, &value) == LARDER_E_INVAL && value == 4711);
+        PROC_CHECK(larder_increment_n(f->t, &key, "n", "0.5", NULL) == LARDER_E_INVAL);
         PROC_CHECK(larder_query(f->t, &spec, f->page) == LARDER_E_INVAL && larder_page_count(f->page) == 0);
         PROC_CHECK(larder_query(f->t, &in_index, f->page) == LARDER_E_INVAL && larder_page_count(f->page) == 0);
     }

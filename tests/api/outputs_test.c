@@ -181,11 +181,13 @@ static void calls_of_dead_table(struct world *w, struct larder_table *t) {
     struct larder_index_stats indexes[2];
     uint32_t count;
     int64_t value;
+    char sum[LARDER_NUMBER_TEXT_MAX];
     UNTOUCHED(larder_table_describe, out, described, t, &described);
     UNTOUCHED(larder_table_stats, out, stats, t, &stats);
     UNTOUCHED(larder_index_stats, out, indexes, t, indexes, 2, &count);
     UNTOUCHED(larder_index_stats, count, count, t, indexes, 2, &count);
     UNTOUCHED(larder_increment, value, value, t, &one, "n", 1, &value);
+    UNTOUCHED(larder_increment_n, sum, sum, t, &one, "n", "0.5", sum);
     PAGE_KEPT(larder_put, replaced, w, t, w->item, w->other);
     PAGE_KEPT(larder_put_if, found, w, t, w->item, NULL, w->other);
     PAGE_KEPT(larder_delete, deleted, w, t, &one, w->other);
@@ -248,10 +250,16 @@ static void calls_with_wrong_values(struct world *w) {
     const struct larder_scan_spec scan = {.segment = 2, .segment_count = 2};
     const struct larder_item *item;
     int64_t value;
+    char sum[LARDER_NUMBER_TEXT_MAX];
     UNTOUCHED(larder_increment, value, value, w->t, &wrong, "n", 1, &value);
     UNTOUCHED(larder_increment, value, value, w->t, &one, "id", 1, &value);
     UNTOUCHED(larder_increment, value, value, w->t, &one, "text", 1, &value);
     UNTOUCHED(larder_increment, value, value, w->t, &one, "n", INT64_MAX, &value);
+    UNTOUCHED(larder_increment_n, sum, sum, w->t, &wrong, "n", "1", sum);
+    UNTOUCHED(larder_increment_n, sum, sum, w->t, &one, "id", "1", sum);
+    UNTOUCHED(larder_increment_n, sum, sum, w->t, &one, "text", "1", sum);
+    UNTOUCHED(larder_increment_n, sum, sum, w->t, &one, "n", "1E+99", sum);
+    UNTOUCHED(larder_increment_n, sum, sum, w->t, &one, "n", "one", sum);
     PAGE_KEPT(larder_delete, deleted, w, w->t, &wrong, w->other);
     EXPECT(refill(w), LARDER_OK);
     PAGE_EMPTIED(larder_get, page, w->other, w->t, &wrong, w->other);
@@ -300,10 +308,12 @@ static void calls_in_a_full_segment(struct world *w) {
 static void calls_read_only(struct world *w) {
     uint64_t removed;
     int64_t value;
+    char sum[LARDER_NUMBER_TEXT_MAX];
     struct larder_repair_report repair;
     UNTOUCHED(larder_expire, removed, removed, w->db, 0, &removed);
     UNTOUCHED(larder_repair, report, repair, w->db, NULL, &repair);
     UNTOUCHED(larder_increment, value, value, w->t, &one, "n", 1, &value);
+    UNTOUCHED(larder_increment_n, sum, sum, w->t, &one, "n", "0.5", sum);
     PAGE_KEPT(larder_put, replaced, w, w->t, w->item, w->other);
     PAGE_KEPT(larder_put_if, found, w, w->t, w->item, NULL, w->other);
     PAGE_KEPT(larder_delete, deleted, w, w->t, &one, w->other);

@@ -2,8 +2,8 @@
 # tests/house/rooms_test.sh - every include points down: a room includes only rooms below it.
 #
 # Method   Reads all #include lines. The rooms of core/ and their order are those of
-#          core/meson.build; index/ and ttl/ stand above core/ and never include each other; cli/
-#          and examples/ know larder.h alone. Each README of a room names its files. Wrong arrows
+#          core/meson.build, among them expr/, whose folder lies beside core/; index/ and ttl/
+#          stand above core/ and never include each other; cli/ and examples/ know larder.h alone. Each README of a room names its files. Wrong arrows
 #          that are planted in a copy must be found.
 # Not here That no room calls into one above it: the linker checks that (core/rooms.c).
 # Usage    tests/house/rooms_test.sh
@@ -27,7 +27,8 @@ verdict() { # NAME REASON: an empty reason passes
 floors() {
   local floor=0 room
   for room in $(sed -n "s/^core_rooms = \[\(.*\)\]/\1/p" core/meson.build | tr -d "',"); do
-    echo "core/$room $((floor++))"
+    [[ -d core/$room ]] && room=core/$room
+    echo "$room $((floor++))"
   done
   echo "index $floor"
   echo "ttl $floor"
@@ -35,7 +36,7 @@ floors() {
 
 # arrows FOLDER: includes in the sources under it that point up or sideways, as "file -> header".
 arrows() {
-  (cd "$1" && grep -rHoE '^#include "[^"]+"' --include='*.[ch]' core index ttl 2>/dev/null) |
+  (cd "$1" && grep -rHoE '^#include "[^"]+"' --include='*.[ch]' core expr index ttl 2>/dev/null) |
     sed 's/:#include "/ /; s/"$//' |
     awk -v floors="$(floors)" '
       BEGIN {
@@ -56,19 +57,19 @@ arrows() {
 
 # outsiders FOLDER: includes of the engine where only larder.h is allowed.
 outsiders() {
-  (cd "$1" && grep -rHE '^#include "(core|index|ttl)/' --include='*.[ch]' cli examples 2>/dev/null)
+  (cd "$1" && grep -rHE '^#include "(core|expr|index|ttl)/' --include='*.[ch]' cli examples 2>/dev/null)
 }
 
 # Files of a room that its README does not name, and names in it that no file has.
 unlisted() {
   local file folder readme
-  for file in core/*/*.[ch] index/*.[ch] ttl/*.[ch]; do
+  for file in core/*/*.[ch] expr/*.[ch] index/*.[ch] ttl/*.[ch]; do
     readme=$(dirname "$file")/README.md
     grep -qF "\`$(basename "$file")\`" "$readme" && continue
     [[ $file == *.c ]] && grep -qF "\`$(basename "$file" .c).h\`, \`.c\`" "$readme" && continue
     echo "$file is not in $readme"
   done
-  for readme in core/*/README.md index/README.md ttl/README.md; do
+  for readme in core/*/README.md {expr,index,ttl}/README.md; do
     folder=$(dirname "$readme")
     for file in $(grep '^|' "$readme" | grep -oE '`[a-z_]+\.[ch]`' | tr -d '`'); do
       [[ -f $folder/$file ]] || echo "$readme names $file"
@@ -77,7 +78,7 @@ unlisted() {
 }
 
 plant() { # NAME FILE HEADER CHECK: a copy with one more include, which the check must find
-  rm -rf "$work/copy" && mkdir "$work/copy" && cp -r core index ttl cli examples "$work/copy"
+  rm -rf "$work/copy" && mkdir "$work/copy" && cp -r core expr index ttl cli examples "$work/copy"
   echo "#include \"$3\"" >>"$work/copy/$2"
   verdict "$1" "$([[ -n $("$4" "$work/copy") ]] || echo "$2 includes $3, and nothing was said")"
 }
@@ -90,6 +91,8 @@ verdict "each room's README has a table of its files" "$(unlisted)"
 verdict "what stands outside knows larder.h alone" "$(outsiders .)"
 plant "an arrow up is found" core/memory/heap.c core/table/db.h arrows
 plant "an arrow up in a header is found" core/item/item.h core/segment/seg.h arrows
+plant "an arrow up out of expr/ is found" expr/truth.c core/segment/seg.h arrows
+plant "an arrow up into expr/ is found" core/item/page.c expr/expr.h arrows
 plant "an arrow sideways is found" ttl/wheel.c index/index.h arrows
 plant "an arrow from core/ to a hook's owner is found" core/audit/check.c ttl/wheel.h arrows
 plant "a command that looks inside is found" cli/main.c core/table/db.h outsiders

@@ -1,6 +1,6 @@
 /* tests/unit/item/item_add_test.c - a number is added to a number of an image.
  *
- * Goal     item_add_int() makes the image that a builder would make, or says that it cannot.
+ * Goal     item_add() makes the image that a builder would make, or says that it cannot.
  * Method   Buffers that images go into are exactly as large as promised, so the address sanitizer
  *          sees a byte too many (item_kit.h).
  */
@@ -14,6 +14,9 @@
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
 #include "tests/unit/item/item_kit.h"
+
+#define ZEROS_25 "0000000000000000000000000"
+#define ZEROS_125 ZEROS_25 ZEROS_25 ZEROS_25 ZEROS_25 ZEROS_25
 
 TestSuite(item_add, .timeout = 60 * SLOW_FACTOR, .init = set_up, .fini = tear_down);
 
@@ -30,13 +33,15 @@ Test(item_add, has_a_number_added_as_if_it_was_built_so) {
             snprintf(name, sizeof name, "%c%u", "AZaz"[i % 4], i);
         struct larder_item *item = item_of_attrs(count);
         struct item_head *from = store(&shape, item), *to = block_of(from->bytes + ITEM_ADDED_BYTES_MAX, 0x77);
-        int64_t by = (int64_t)(rng_next(&r) >> (2 + rng_below(&r, 61))) * (rng_below(&r, 2) ? 1 : -1), sum;
+        struct item_sum s = {.only_int = 1};
+        int64_t by = (int64_t)(rng_next(&r) >> (2 + rng_below(&r, 61))) * (rng_below(&r, 2) ? 1 : -1);
         struct bytes named = {(const uint8_t *)name, strlen(name)};
-        OK(item_add_int(from, named, by, to, &sum));
-        cr_assert_eq(sum, by + (name[0] == 'A' && name[1] == 't' ? 1764 : (int64_t)i));
+        s.by = by;
+        OK(item_add(from, named, &s, to));
+        cr_assert_eq(s.sum, by + (name[0] == 'A' && name[1] == 't' ? 1764 : (int64_t)i));
         larder_builder_reset(builder);
         OK(larder_builder_add_all(builder, item, (const char *const[]){name}, 1));
-        OK(larder_builder_add_int(builder, name, sum));
+        OK(larder_builder_add_int(builder, name, s.sum));
         struct item_head *wanted = store(&shape, finish());
         cr_assert(is_same((struct larder_item *)wanted, (struct larder_item *)to), "%s, %u attributes, %lld", name,
                   count, (long long)by);
@@ -47,15 +52,74 @@ Test(item_add, has_a_number_added_as_if_it_was_built_so) {
     }
 }
 
-Test(item_add, has_nothing_added_to_what_is_no_integer) {
+/* The same for numbers of any length, which grow over one item and shrink again. */
+Test(item_add, has_a_decimal_added_as_if_it_was_built_so) {
+    static const char *const steps[][2] = {
+        {"0.5", "1764.5"},
+        {"12345678901234567890.25", "12345678901234569654.75"},
+        {"-1E-17", "12345678901234569654.74999999999999999"},
+        {"1E-17", "12345678901234569654.75"},
+        {"-12345678901234569654.75", "0"},
+        {"1E+125", "1" ZEROS_125},
+        {"-1E+125", "0"},
+        {"1764", "1764"},
+    };
+    struct bytes named = {(const uint8_t *)"At", 2};
+    for (uint32_t count = 8; count <= 40; count += 32) {
+        struct larder_item *item = item_of_attrs(count);
+        struct item_head *from = store(&shape, item);
+        for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+            struct item_head *to = block_of(from->bytes + ITEM_ADDED_BYTES_MAX, 0x77);
+            struct item_sum s = {.is_int = 7};
+            OK(num_encode(steps[i][0], strlen(steps[i][0]), s.by_number, &s.by_bytes));
+            OK(item_add(from, named, &s, to));
+            cr_assert_eq(s.is_int, i == 4 || i > 5);
+            larder_builder_reset(builder);
+            OK(larder_builder_add_all(builder, item, (const char *const[]){"At"}, 1));
+            OK(larder_builder_add_n(builder, "At", steps[i][1]));
+            struct item_head *wanted = store(&shape, finish());
+            cr_assert(is_same((struct larder_item *)wanted, (struct larder_item *)to), "%s", steps[i][1]);
+            free(wanted);
+            free(from);
+            from = to;
+        }
+        free(from);
+        free(item);
+    }
+}
+
+/* An attribute that is missing counts as 0. */
+Test(item_add, begins_at_zero) {
+    struct bytes named = {(const uint8_t *)"n", 1};
+    struct item_sum s = {.by = -5, .only_int = 1};
+    OK(item_sum(named, NULL, &s));
+    cr_assert(s.is_int && s.sum == -5);
+    OK(num_encode("0.25", 4, s.by_number, &s.by_bytes));
+    cr_assert_eq(item_sum(named, NULL, &s), LARDER_E_INVAL);
+    s.only_int = 0;
+    OK(item_sum(named, NULL, &s));
+    cr_assert(!s.is_int && s.bytes == s.by_bytes && memcmp(s.number, s.by_number, s.bytes) == 0);
+}
+
+static void refuses(const struct item_head *from, const char *name, const char *by, int only_int, const char *words) {
+    struct item_head *to = block_of(from->bytes + ITEM_ADDED_BYTES_MAX, 0x77);
+    struct item_sum s = {.only_int = only_int};
+    OK(num_encode(by, strlen(by), s.by_number, &s.by_bytes));
+    cr_assert_eq(item_add(from, (struct bytes){(const uint8_t *)name, strlen(name)}, &s, to), LARDER_E_INVAL);
+    cr_assert_not_null(strstr(larder_error(), words), "\"%s\" does not say \"%s\"", larder_error(), words);
+    free(to);
+}
+
+Test(item_add, has_nothing_added_that_does_not_fit) {
     struct larder_item *item = item_of_attrs(8);
     struct item_head *from = store(&shape, item), *to = block_of(from->bytes + ITEM_ADDED_BYTES_MAX, 0x77);
-    int64_t sum;
-    cr_assert_eq(item_add_int(from, (struct bytes){(const uint8_t *)"none", 4}, 1, to, &sum), LARDER_NOT_FOUND);
-    cr_assert_eq(item_add_int(from, (struct bytes){(const uint8_t *)"Shop", 4}, 1, to, &sum), LARDER_E_INVAL);
-    cr_assert_not_null(strstr(larder_error(), "\"Shop\" is of type S"), "%s", larder_error());
-    cr_assert_eq(item_add_int(from, (struct bytes){(const uint8_t *)"At", 2}, INT64_MAX, to, &sum), LARDER_E_INVAL);
-    cr_assert_not_null(strstr(larder_error(), "1764 and 9223372036854775807"), "%s", larder_error());
+    struct item_sum s = {.by = 1, .only_int = 1};
+    cr_assert_eq(item_add(from, (struct bytes){(const uint8_t *)"none", 4}, &s, to), LARDER_NOT_FOUND);
+    refuses(from, "Shop", "1", 0, "\"Shop\" is of type S");
+    refuses(from, "At", "9223372036854775807", 1, "\"At\" would be 9223372036854777571, which is no 64-bit integer");
+    refuses(from, "At", "0.5", 1, "\"At\" would be 1764.5");
+    refuses(from, "At", "1E-38", 0, "1764 and 0.00000000000000000000000000000000000001 has more than 38 significant");
+    refuses(from, "At", "1E+50", 0, "more than 38 significant");
     free(to);
     free(from);
     free(item);
