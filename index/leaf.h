@@ -133,6 +133,19 @@ static inline uint32_t leaf_kseq(const struct leaf *leaf, uint32_t i) {
     return SHM_LOAD_RELAXED(&leaf_shm_kseq(leaf_of(leaf), leaf_count(leaf))[i]);
 }
 
+/* The arrays of a private copy, for loops over entries. */
+struct leaf_arrays {
+    const uint32_t *hash_high, *kseq;
+    const uint16_t *tag;
+};
+static inline struct leaf_arrays leaf_arrays(const struct leaf *leaf) {
+    const struct leaf_shm *shm = leaf_of(leaf);
+    uint32_t count = shm->block.count;
+    return (struct leaf_arrays){.hash_high = shm->hash_high,
+                                .kseq = (const uint32_t *)leaf_shm_kseq(shm, count),
+                                .tag = leaf_shm_tag(shm, count)};
+}
+
 /* Copies the leaf at off and checks it. Returns 0 if these bytes are no leaf of this partition, or
  * did not stay one while they were copied. */
 int leaf_read(const struct seg *s, uint64_t off, uint64_t hash, uint32_t index, struct leaf *to);

@@ -34,14 +34,13 @@
 /* After this many poor tries it gives up. A single one may be a reader that was not scheduled. */
 #define QUERY_TRIES_POOR 3u
 
-/* Whether an entry that had no item still has none. Its item, if there is one now, is put into the
- * page and taken out. */
+/* Whether an entry that had no item still has none. Its item, if there is one now, is copied behind
+ * the page's last one. */
 static int snapshot_is_stale(struct query *q, const struct query_seen *seen) {
-    uint32_t count = q->page->count;
     int is_expired;
-    struct read_hint hint = read_hint_stripe(q->v, seen->hash);
-    int r = read_by_entry(q->v, query_ordinal(q), seen->kseq, &hint, q->now_s, q->page, NULL, &is_expired);
-    page_truncate(q->page, count);
+    const struct item_head *image;
+    uint64_t hash = seen->place.spot.hash;
+    int r = read_by_entry(q->v, query_ordinal(q), seen->kseq, hash, q->now_s, q->page, NULL, &image, &is_expired);
     return r == LARDER_NOT_FOUND && !is_expired;
 }
 

@@ -73,6 +73,33 @@ static inline void *seg_at(const struct seg *s, uint64_t off, uint64_t bytes) {
         return NULL;
     return s->base + off;
 }
+/* Where offsets may lead, loaded once for a call that follows many: claimed memory only grows. */
+struct seg_reach {
+    unsigned char *first, *end; /* the claimed spans */
+    uint64_t first_off;
+    uint64_t places; /* 8-aligned places with a line (64 bytes) of claimed memory behind them */
+};
+static inline struct seg_reach seg_reach(const struct seg *s) {
+    uint64_t end = SHM_LOAD_RELAXED(&s->shm->claimed_bytes);
+    if (__builtin_expect(end > s->bytes, 0))
+        end = s->bytes; /* a damaged word */
+    uint64_t bytes = end > s->data_off ? end - s->data_off : 0;
+    return (struct seg_reach){.first = s->base + s->data_off,
+                              .end = s->base + s->data_off + bytes,
+                              .first_off = s->data_off,
+                              .places = bytes >= 64 ? (bytes - 64) / 8 + 1 : 0};
+}
+/* As seg_at() with 64 bytes: also NULL for a shorter block at the very end. */
+static inline void *seg_reach_line(const struct seg_reach *r, uint64_t off) {
+    uint64_t at = off - r->first_off;
+    /* rotated: an offset before the first, or not 8-aligned, becomes a huge number */
+    uint64_t place = at >> 3 | at << 61;
+    return __builtin_expect(place < r->places, 1) ? r->first + at : NULL;
+}
+/* The bytes from such a line to the end. */
+static inline uint64_t seg_reach_bytes(const struct seg_reach *r, const void *at) {
+    return (uint64_t)(r->end - (const unsigned char *)at);
+}
 /* The offset of an address inside the segment. */
 static inline uint64_t seg_off(const struct seg *s, const void *at) {
     return (uint64_t)((const unsigned char *)at - s->base);
