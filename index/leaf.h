@@ -113,7 +113,7 @@ static inline struct leaf_cut leaf_cut_before(const struct leaf_entry *e) {
 
 /* A checked private copy of a leaf. */
 struct leaf {
-    _Alignas(8) uint8_t bytes[LEAF_BYTES_MAX];
+    _Alignas(8) uint8_t bytes[LEAF_BYTES_MAX + 8]; /* a word can be loaded behind the last text */
 };
 
 static inline const struct leaf_shm *leaf_of(const struct leaf *leaf) {

@@ -24,7 +24,7 @@ static int query_find_index(struct query *q, const char *name) {
 static int query_take_spec(struct query *q, const struct larder_query_spec *spec) {
     q->limit = spec->limit ? spec->limit : UINT32_MAX;
     q->bytes_max = spec->bytes_max ? spec->bytes_max : PAGE_BYTES_DEFAULT;
-    q->is_descending = spec->is_descending;
+    q->is_descending = spec->is_descending != 0;
     int r = query_find_index(q, spec->index);
     if (r)
         return r;

@@ -42,8 +42,8 @@ struct query {
     struct larder_page *page;
     uint32_t limit; /* UINT32_MAX: none */
     size_t bytes_max;
-    int is_descending;
-    int is_projected; /* the index keeps only some attributes */
+    int is_descending; /* 0 or 1 */
+    int is_projected;  /* the index keeps only some attributes */
     size_t partition_bytes;
     uint64_t partition_hash;
     struct range range;

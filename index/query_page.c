@@ -73,32 +73,33 @@ static int query_is_before_to(const struct query *q) {
 }
 
 /* Whether an item with this place comes after the last one in the order of the query. */
-HTAB_INLINE int query_is_next(const struct query *q, struct bytes sort, uint64_t hash, uint32_t kseq) {
-    const struct query_taken *t = &q->taken;
+HTAB_INLINE int query_is_next(const struct query *q, const struct query_taken *t, struct bytes sort, uint64_t hash,
+                              uint32_t kseq) {
     size_t least = sort.len < t->key_bytes ? sort.len : t->key_bytes;
     int order = words_order(sort.at, query_taken_key(q), least);
     if (__builtin_expect(order == 0, 0))
         order = sort.len != t->key_bytes ? (sort.len > t->key_bytes ? 1 : -1)
                 : hash != t->hash        ? (hash > t->hash ? 1 : -1)
                                          : (kseq > t->kseq) - (kseq < t->kseq);
-    return q->is_descending ? order < 0 : order > 0;
+    return (order > 0) ^ q->is_descending && order != 0;
 }
 
 /* Whether the items come in order, and the first one is in the range, by their own keys. An item
  * out of order was not put there by a writer of ours; a caller that went on after it would go round
  * in circles. `sort` is the sort key of the page's last item. */
 HTAB_INLINE int query_is_in_order(struct query *q, struct bytes sort, uint64_t hash, uint32_t kseq) {
+    int is_first = !q->has_taken;
     if (__builtin_expect(sort.len > LEAF_KEY_BYTES_MAX, 0))
         return 0;
-    if (__builtin_expect(q->has_taken, 1) && !query_is_next(q, sort, hash, kseq))
+    if (__builtin_expect(!is_first, 1) && !query_is_next(q, &q->taken, sort, hash, kseq))
         return 0;
     q->taken.hash = hash;
     q->taken.kseq = kseq;
     q->taken.key_bytes = (uint32_t)sort.len;
     q->taken.at = sort.len ? (size_t)(sort.at - q->page->bytes) : 0;
-    if (__builtin_expect(q->has_taken, 1))
-        return 1;
     q->has_taken = 1;
+    if (__builtin_expect(!is_first, 1))
+        return 1;
     return q->is_descending ? query_is_before_to(q) : query_is_after_from(q);
 }
 
@@ -120,21 +121,23 @@ static int query_project_last(struct query *q) {
 
 /* Whether the query asks for the page's last item: see B4 in skl.h, and query_start.c. 1, 0, or
  * LARDER_E_CORRUPT. */
-HTAB_INLINE int query_wants(struct query *q, const struct query_seen *seen, const struct item_head *image) {
-    struct bytes partition = index_partition_key(image, q->number);
+HTAB_INLINE int query_wants(struct query *q, uint32_t number, const struct query_seen *seen,
+                            const struct item_head *image) {
+    struct bytes partition = index_partition_key(image, number);
     if (__builtin_expect(partition.len == 0, 0))
         return query_corrupt(q);
     if (__builtin_expect(partition.len != q->partition_bytes, 0) ||
         !words_are_equal(partition.at, q->partition, partition.len) ||
         (__builtin_expect(q->has_start, 0) && query_is_start(q, seen, image)))
         return 0;
-    int is_right = query_is_in_order(q, index_sort_key(image, q->number), seen->place.spot.hash, seen->kseq);
+    int is_right = query_is_in_order(q, index_sort_key(image, number), seen->place.spot.hash, seen->kseq);
     return __builtin_expect(is_right, 1) ? 1 : query_corrupt(q);
 }
 
 /* Whether a copy is the entry's item and live. */
-HTAB_INLINE int query_is_item_of(const struct query *q, const struct query_seen *seen, const struct item_head *image) {
-    return image->hash_high == seen->place.spot.hash >> 32 && read_kseq_in(image, query_ordinal(q)) == seen->kseq &&
+HTAB_INLINE int query_is_item_of(const struct query *q, uint32_t number, const struct query_seen *seen,
+                                 const struct item_head *image) {
+    return image->hash_high == seen->place.spot.hash >> 32 && read_kseq_in(image, (int)number - 1) == seen->kseq &&
            !read_has_expired(q->v, image, q->now_s);
 }
 
@@ -151,21 +154,23 @@ static __attribute__((noinline)) int query_read_slowly(struct query *q, struct q
     return r;
 }
 
-/* Puts the item of an entry into the page, if the query wants it. */
-HTAB_INLINE int query_take_entry(struct query *q, const struct htab_aim *aim, struct query_seen *seen) {
+/* Puts the item of an entry into the page, if the query wants it. *longest becomes at least its
+ * bytes. */
+HTAB_INLINE int query_take_entry(struct query *q, uint32_t number, const struct htab_aim *aim, struct query_seen *seen,
+                                 uint32_t *longest) {
     const struct item_head *image = read_copy(aim, &seen->place.spot, q->page);
-    seen->is_stale = 0;
-    if (__builtin_expect(!image || !query_is_item_of(q, seen, image), 0)) {
+    if (__builtin_expect(!image || !query_is_item_of(q, number, seen, image), 0)) {
         int r = query_read_slowly(q, seen, &image);
         if (r)
             return r == LARDER_NOT_FOUND ? LARDER_OK : r;
     }
     seen->place.version = image->version;
-    int r = query_wants(q, seen, image);
+    int r = query_wants(q, number, seen, image);
     if (__builtin_expect(r <= 0, 0))
         return r;
     page_put(q->page, image->bytes);
-    return __builtin_expect(q->is_projected, 0) ? query_project_last(q) : LARDER_OK;
+    *longest = image->bytes > *longest ? image->bytes : *longest;
+    return number && q->is_projected ? query_project_last(q) : LARDER_OK;
 }
 
 static int query_is_full(const struct query *q) {
@@ -193,47 +198,60 @@ static int query_has_more(const struct query_walk *walk) {
 
 /* Takes the next live entries of the leaf, at most `most`: finds their stripes and buckets. Returns
  * their number. */
-static uint32_t query_next_batch(struct query_walk *walk, const struct htab_aim *aim, struct query_seen *seen,
-                                 uint32_t most) {
+static __attribute__((noinline)) uint32_t query_next_batch(struct query_walk *walk, const struct htab_aim *aim,
+                                                           struct query_seen *seen, uint32_t most) {
     const struct leaf_arrays leaf = leaf_arrays(&walk->q->reader.leaf);
     const int is_descending = walk->q->is_descending;
-    uint32_t count = 0, left = walk->end > walk->begin ? walk->end - walk->begin : 0;
+    uint32_t left = walk->end > walk->begin ? walk->end - walk->begin : 0;
     uint32_t entry = is_descending ? walk->end - 1 : walk->begin;
-    for (; left > 0 && count < most; left--, entry += is_descending ? UINT32_MAX : 1) {
+    struct query_seen *next = seen, *end = seen + most;
+    for (; left > 0 && next < end; left--, entry += is_descending ? UINT32_MAX : 1) {
         if (leaf.kseq[entry] == 0)
             continue;
-        seen[count].kseq = leaf.kseq[entry];
-        seen[count].entry = (uint16_t)entry;
-        htab_spot_stripe(aim, htab_hash_of(leaf.tag[entry], leaf.hash_high[entry]), &seen[count].place.spot);
-        count++;
+        next->kseq = leaf.kseq[entry];
+        next->entry = (uint16_t)entry;
+        next->is_stale = 0;
+        htab_spot_stripe(aim, htab_hash_of(leaf.tag[entry], leaf.hash_high[entry]), &next->place.spot);
+        next++;
     }
-    if (count)
-        walk->last = seen[count - 1].entry;
+    if (next > seen)
+        walk->last = next[-1].entry;
     if (is_descending)
         walk->end = walk->begin + left;
     else
         walk->begin = walk->end - left;
-    for (uint32_t i = 0; i < count; i++)
-        htab_spot_bucket(aim, &seen[i].place.spot);
-    return count;
+    for (struct query_seen *one = seen; one < next; one++)
+        htab_spot_bucket(aim, &one->place.spot);
+    return (uint32_t)(next - seen);
 }
 
 /* Hands out the items of a batch until the page is full. *done: how many entries were looked at.
- * There are places for all of them. */
-static int query_take_batch(struct query *q, const struct htab_aim *aim, struct query_seen *seen, uint32_t count,
-                            uint32_t *done) {
+ * There are places for all of them. `number` is the query's; 0 makes a loop of its own. */
+HTAB_INLINE int query_take_batch(struct query *q, uint32_t number, const struct htab_aim *aim, struct query_seen *seen,
+                                 uint32_t count, uint32_t *done) {
     struct larder_page *page = q->page;
-    uint32_t i;
+    struct query_seen *ahead = seen, *next = seen, *end = seen + count;
+    uint32_t longest = 0;
     int r = LARDER_OK;
-    for (i = 0; i < count && i < READ_AHEAD_ITEMS; i++)
-        htab_spot_slot(aim, &seen[i].place.spot, page->ahead_bytes);
-    for (i = 0; i < count && page->used < q->bytes_max && r == LARDER_OK; i++) {
-        if (i + READ_AHEAD_ITEMS < count)
-            htab_spot_slot(aim, &seen[i + READ_AHEAD_ITEMS].place.spot, page->ahead_bytes);
-        r = query_take_entry(q, aim, &seen[i]);
+    for (; ahead < end && ahead < seen + READ_AHEAD_ITEMS; ahead++)
+        htab_spot_slot(aim, &ahead->place.spot, page->ahead_bytes);
+    for (; next < end && page->used < q->bytes_max && r == LARDER_OK; next++) {
+        if (ahead < end)
+            htab_spot_slot(aim, &ahead++->place.spot, page->ahead_bytes);
+        r = query_take_entry(q, number, aim, next, &longest);
     }
-    *done = i;
+    if (longest)
+        page_learn_bytes(page, longest);
+    *done = (uint32_t)(next - seen);
     return r;
+}
+static __attribute__((noinline)) int query_take_table_batch(struct query *q, const struct htab_aim *aim,
+                                                            struct query_seen *seen, uint32_t count, uint32_t *done) {
+    return query_take_batch(q, 0, aim, seen, count, done);
+}
+static __attribute__((noinline)) int query_take_index_batch(struct query *q, const struct htab_aim *aim,
+                                                            struct query_seen *seen, uint32_t count, uint32_t *done) {
+    return query_take_batch(q, q->number, aim, seen, count, done);
 }
 
 /* Hands out the leaf's entries until they end or the page is full. *may_follow: the page is full,
@@ -250,7 +268,8 @@ static int query_take_leaf(struct query_walk *walk, int *may_follow) {
             return r;
         struct query_seen *seen = &q->seen.at[q->seen.count];
         count = query_next_batch(walk, &aim, seen, wanted < QUERY_BATCH ? wanted : QUERY_BATCH);
-        r = query_take_batch(q, &aim, seen, count, &done);
+        r = q->number ? query_take_index_batch(q, &aim, seen, count, &done)
+                      : query_take_table_batch(q, &aim, seen, count, &done);
         q->seen.count += done;
         q->page->scanned += q->page->count - before;
         if (r)

@@ -55,7 +55,13 @@ static uint32_t snapshot_changes(struct query *q, uint32_t most) {
 }
 
 static int snapshot_items_stay(struct query *q) {
-    return snapshot_changes(q, 1) == 0;
+    const struct query_seen *seen = q->seen.at;
+    if (q->seen.stale_count)
+        return snapshot_changes(q, 1) == 0;
+    for (uint32_t left = q->seen.count; left > 0; left--, seen++)
+        if (!read_is_still_there(&seen->place))
+            return 0;
+    return 1;
 }
 
 /* After a failed try: whether the next one has little hope, because writers are much faster than

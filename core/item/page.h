@@ -97,7 +97,6 @@ static inline void page_learn_bytes(struct larder_page *p, size_t image_bytes) {
 static inline void page_put(struct larder_page *p, size_t image_bytes) {
     p->at[p->count++] = p->used;
     p->used += image_bytes;
-    page_learn_bytes(p, image_bytes);
 }
 
 /* The same, and makes the place. */
@@ -105,6 +104,7 @@ static inline int page_commit(struct larder_page *p, size_t image_bytes) {
     int r = page_make_places(p, 1);
     if (r == LARDER_OK)
         page_put(p, image_bytes);
+    page_learn_bytes(p, image_bytes);
     return r;
 }
 

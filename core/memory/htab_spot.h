@@ -26,7 +26,7 @@ struct htab_aim {
     const struct htab *tab;
     struct stripe_shm *stripes;
     _Atomic uint64_t *seen;
-    uint32_t stripe_shift;
+    uint32_t stripe_shift, stripe_bits; /* their sum is 64 */
 };
 
 struct htab_spot {
@@ -39,13 +39,17 @@ struct htab_spot {
 };
 
 HTAB_INLINE struct htab_aim htab_aim(const struct htab *t) {
-    return (struct htab_aim){
-        .reach = seg_reach(t->seg), .tab = t, .stripes = t->stripes, .seen = t->seen, .stripe_shift = t->stripe_shift};
+    return (struct htab_aim){.reach = seg_reach(t->seg),
+                             .tab = t,
+                             .stripes = t->stripes,
+                             .seen = t->seen,
+                             .stripe_shift = t->stripe_shift,
+                             .stripe_bits = 64 - t->stripe_shift};
 }
 
 /* The first slot of the bucket of a hash in the array that a stripe's word names. */
 HTAB_INLINE shm_word *htab_aim_bucket(const struct htab_aim *a, uint64_t array_word, uint64_t hash) {
-    uint32_t below_stripe = (uint32_t)(hash >> 32) << (64 - a->stripe_shift);
+    uint32_t below_stripe = (uint32_t)(hash >> 32) << a->stripe_bits;
     uint64_t number = (uint64_t)below_stripe * WORD_TAG(array_word) >> 32;
     shm_word *slot = seg_reach_line(&a->reach, WORD_OFF(array_word) + number * sizeof(struct bucket_shm));
     SHM_PREFETCH(slot);
@@ -77,6 +81,7 @@ HTAB_INLINE void htab_spot_bucket(const struct htab_aim *a, struct htab_spot *s)
 HTAB_INLINE void htab_spot_slot(const struct htab_aim *a, struct htab_spot *s, size_t ahead_bytes) {
     shm_word *first = s->slot;
     s->block = NULL;
+    s->word = 0;
     if (!first)
         return;
     s->slot = htab_bucket_slot((struct bucket_shm *)first, (uint16_t)s->hash, &s->word);
@@ -85,9 +90,12 @@ HTAB_INLINE void htab_spot_slot(const struct htab_aim *a, struct htab_spot *s, s
         if (!s->slot)
             return;
     }
-    s->block = seg_reach_line(&a->reach, WORD_OFF(s->word));
-    for (size_t at = 0; s->block && at < ahead_bytes; at += 64)
-        SHM_PREFETCH(s->block + at);
+    const uint8_t *block = seg_reach_line(&a->reach, WORD_OFF(s->word));
+    s->block = block;
+    for (size_t at = 0; block && at < ahead_bytes; at += 128) {
+        SHM_PREFETCH(block + at);
+        SHM_PREFETCH(block + at + 64);
+    }
 }
 
 /* Asked after a read of the block: it was linked all the while. */

@@ -62,16 +62,19 @@ int seg_lock_fd_is_ours(const struct seg *s);
  * and for a memfd, which has no name. */
 int seg_is_removed(const struct seg *s);
 
+/* How many bytes of claimed memory seg_at() gives at an offset; 0: none. */
+static inline uint64_t seg_bytes_at(const struct seg *s, uint64_t off) {
+    uint64_t end = SHM_LOAD_RELAXED(&s->shm->claimed_bytes);
+    if (__builtin_expect(end > s->bytes, 0))
+        end = s->bytes; /* a damaged word */
+    return __builtin_expect(off < s->data_off || (off & 7) != 0 || off > end, 0) ? 0 : end - off;
+}
 /* The address of `bytes` bytes at `off`. NULL if they are not wholly inside the heap's claimed
  * spans, or off is not 8-aligned. Readers may pass garbage: beyond the claimed memory even a load
  * would take memory, or raise SIGBUS if there is none. */
 static inline void *seg_at(const struct seg *s, uint64_t off, uint64_t bytes) {
-    uint64_t end = SHM_LOAD_RELAXED(&s->shm->claimed_bytes);
-    if (__builtin_expect(end > s->bytes, 0))
-        end = s->bytes; /* a damaged word */
-    if (__builtin_expect(off < s->data_off || (off & 7) != 0 || off > end || bytes > end - off, 0))
-        return NULL;
-    return s->base + off;
+    uint64_t room = seg_bytes_at(s, off);
+    return room != 0 && bytes <= room ? s->base + off : NULL;
 }
 /* Where offsets may lead, loaded once for a call that follows many: claimed memory only grows. */
 struct seg_reach {

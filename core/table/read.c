@@ -210,14 +210,17 @@ int read_is_pinned(const struct read_place *place) {
 
 /* ---- Public calls ---------------------------------------------------------------------------- */
 
-/* The item of a key, whose spot is as far as its slot, to the end of the page. Results as
- * read_by_key(). */
+/* The item of a key, whose spot is as far as its slot, to the end of the page, which has a place
+ * for it. Results as read_by_key(). */
 HTAB_INLINE int read_key(const struct table_view *v, const struct htab_aim *aim, const struct htab_spot *spot,
                          const struct item_key *key, int64_t now_s, struct larder_page *page) {
     const struct item_head *image = read_copy(aim, spot, page);
     if (__builtin_expect(!image || !item_is_same_key(item_key_in(image), item_key_of(key)), 0))
         return read_by_key(v, key, spot->hash, now_s, page);
-    return read_has_expired(v, image, now_s) ? LARDER_NOT_FOUND : page_commit(page, image->bytes);
+    if (read_has_expired(v, image, now_s))
+        return LARDER_NOT_FOUND;
+    page_put(page, image->bytes);
+    return LARDER_OK;
 }
 
 HTAB_INLINE int get(const struct table_view *v, const void *key, struct larder_page *page) {
@@ -230,11 +233,16 @@ HTAB_INLINE int get(const struct table_view *v, const void *key, struct larder_p
     htab_spot_stripe(&aim, read_hash(v, &k), &spot);
     /* what this prefetches comes in during the next lines */
     page_reset(page);
+    r = page_make_places(page, 1);
+    if (r)
+        return r;
     page->scanned = 1;
     int64_t now_s = db_now_checked(v->db);
     htab_spot_bucket(&aim, &spot);
     htab_spot_slot(&aim, &spot, page->ahead_bytes);
     r = read_key(v, &aim, &spot, &k, now_s, page);
+    if (r == LARDER_OK)
+        page_learn_bytes(page, page->used);
     page->is_snapshot = 1; /* one item, or none */
     return r;
 }
@@ -280,11 +288,15 @@ static int get_round(const struct table_view *v, const struct larder_key *keys, 
     struct round round;
     struct htab_aim aim = htab_aim(&v->items);
     int r = begin_round(v, &aim, keys, count, page, &round);
+    if (r == LARDER_OK)
+        r = page_make_places(page, count);
     for (uint32_t i = 0; i < count && r == LARDER_OK; i++) {
         r = read_key(v, &aim, &round.spot[i], round.key[i], now_s, page);
         if (r == LARDER_NOT_FOUND)
             r = page_add_hole(page);
     }
+    if (r == LARDER_OK && page->at[page->count - 1] != PAGE_HOLE)
+        page_learn_bytes(page, page_last(page)->bytes);
     return r;
 }
 

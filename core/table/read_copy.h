@@ -7,6 +7,7 @@
  *          C2 Anything unusual is no copy: no slot, another item, damage, a writer meanwhile, a
  *             page without room. The caller then reads the slow way (core/table/read.c), which
  *             tells these apart.
+ * Tests    tests/api/items_test.c, tests/api/query_test.c, tests/api/snapshot_test.c
  */
 #ifndef LARDER_TABLE_READ_COPY_H
 #define LARDER_TABLE_READ_COPY_H
