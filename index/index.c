@@ -24,18 +24,6 @@ uint32_t index_kseq(const struct item_head *item, uint32_t number) {
     return number - 1 < item->index_count ? item_index_slots(item)[number - 1].kseq : 0;
 }
 
-struct bytes index_partition_key(const struct item_head *item, uint32_t number) {
-    if (number == 0)
-        return (struct bytes){item_key_area(item), item->partition_bytes};
-    return item_index_partition(item, number - 1);
-}
-
-struct bytes index_sort_key(const struct item_head *item, uint32_t number) {
-    if (number == 0)
-        return (struct bytes){item_key_area(item) + item->partition_bytes, item->sort_bytes};
-    return item_index_sort(item, number - 1);
-}
-
 uint32_t index_peek_kseq(const struct item_peek *item, uint32_t number) {
     return number == 0 ? item->head.kseq : item_peek_kseq(item, number - 1);
 }

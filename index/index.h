@@ -63,8 +63,16 @@ static inline int index_is_kept(const struct table_view *v, uint32_t number) {
 }
 uint32_t index_kseq(const struct item_head *item, uint32_t number);
 /* Encoded keys of a page's item in an index; the partition key is empty if the item is damaged. */
-struct bytes index_partition_key(const struct item_head *item, uint32_t number);
-struct bytes index_sort_key(const struct item_head *item, uint32_t number);
+static inline struct bytes index_partition_key(const struct item_head *item, uint32_t number) {
+    if (number == 0)
+        return (struct bytes){item_key_area(item), item->partition_bytes};
+    return item_index_partition(item, number - 1);
+}
+static inline struct bytes index_sort_key(const struct item_head *item, uint32_t number) {
+    if (number == 0)
+        return (struct bytes){item_key_area(item) + item->partition_bytes, item->sort_bytes};
+    return item_index_sort(item, number - 1);
+}
 /* hash: of the item's key. Returns 0 if the item is damaged. */
 int index_entry_of(const struct table_view *v, uint64_t hash, const struct item_peek *item, uint32_t number,
                    struct index_entry *e);

@@ -1,5 +1,6 @@
 /* index/leaf.c - reading a leaf, and the usual way to make a new one: see leaf.h. */
 #include "index/leaf.h"
+#include "core/base/words.h"
 
 #if LARDER_CRASH_POINTS
 uint32_t leaf_capacity = LEAF_ENTRIES;
@@ -30,39 +31,48 @@ uint32_t leaf_bytes(const struct leaf *leaf) {
     return (uint32_t)sizeof(struct leaf_shm) + LEAF_ENTRY_BYTES * count + leaf_of(leaf)->block.key_bytes + suffixes;
 }
 
-/* The ends of the suffixes rise, no key is too long, and all of it fits. */
+/* The ends of the suffixes rise, and no key is too long. Without a branch, and in 16 bits, so that
+ * the compiler looks at eight ends at a time. */
 static int leaf_has_sane_ends(const struct leaf *leaf) {
-    uint32_t end = 0, key_bytes_max = LEAF_KEY_BYTES_MAX - leaf_of(leaf)->block.key_bytes, count = leaf_count(leaf);
-    int is_bad = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t next = leaf_end(leaf, i);
-        /* a difference below 0 wraps round to more than key_bytes_max */
-        is_bad |= next - end > key_bytes_max;
-        end = next;
+    uint32_t count = leaf_count(leaf);
+    const uint16_t *end = leaf_shm_end(leaf_of(leaf), count);
+    const uint16_t bytes_max = (uint16_t)(LEAF_KEY_BYTES_MAX - leaf_of(leaf)->block.key_bytes);
+    uint16_t is_bad = end[0] > bytes_max;
+    for (uint32_t i = 1; i < count; i++) {
+        uint16_t from = end[i - 1], to = end[i];
+        is_bad |= (uint16_t)(from > to);
+        is_bad |= (uint16_t)((uint16_t)(to - from) > bytes_max);
     }
-    return !is_bad && leaf_bytes(leaf) <= LEAF_BYTES_MAX;
+    return !is_bad;
+}
+
+/* The bytes of the leaf at `from`, whose head is in `to`: by its last end, which may be
+ * changing. */
+static uint32_t leaf_bytes_of(const struct leaf *to, const unsigned char *from) {
+    uint32_t count = leaf_count(to);
+    const uint16_t *end = leaf_shm_end((const struct leaf_shm *)from, count);
+    uint32_t suffixes = SHM_LOAD_RELAXED((const _Atomic uint16_t *)&end[count - 1]);
+    return (uint32_t)sizeof(struct leaf_shm) + LEAF_ENTRY_BYTES * count + leaf_of(to)->block.key_bytes + suffixes;
 }
 
 int leaf_read(const struct seg *s, uint64_t off, uint64_t hash, uint32_t index, struct leaf *to) {
-    const unsigned char *from = seg_at(s, off, sizeof(struct leaf_shm));
-    if (!from)
+    const size_t head = sizeof(struct leaf_shm);
+    uint64_t room = seg_bytes_at(s, off);
+    if (room < head)
         return 0;
-    shm_copy_out(to->bytes, from, sizeof(struct leaf_shm));
+    const unsigned char *from = s->base + off;
+    shm_copy_out(to->bytes, from, head);
     const struct block_shm *b = &leaf_of(to)->block;
     if (b->hash != hash || b->kind != BLOCK_LEAF || b->index != index)
         return 0;
-    if (b->count < 1 || b->count > LEAF_ENTRIES || b->key_bytes > LEAF_KEY_BYTES_MAX)
+    if (b->count < 1 || b->count > LEAF_ENTRIES || b->key_bytes > LEAF_KEY_BYTES_MAX ||
+        room < head + LEAF_ENTRY_BYTES * b->count)
         return 0;
-    size_t fixed = sizeof(struct leaf_shm) + shm_round8((size_t)LEAF_ENTRY_BYTES * b->count);
-    if (!seg_at(s, off, fixed))
+    uint32_t bytes = leaf_bytes_of(to, from);
+    if (bytes > LEAF_BYTES_MAX || shm_round8(bytes) > room)
         return 0;
-    shm_copy_out(to->bytes + sizeof(struct leaf_shm), from + sizeof(struct leaf_shm), fixed - sizeof(struct leaf_shm));
-    uint32_t bytes = leaf_bytes(to);
-    if (!leaf_has_sane_ends(to) || !seg_at(s, off, bytes))
-        return 0;
-    if (bytes > fixed)
-        shm_copy_out(to->bytes + fixed, from + fixed, bytes - fixed);
-    return 1;
+    shm_copy_out(to->bytes + head, from + head, bytes - head);
+    return leaf_bytes(to) == bytes && leaf_has_sane_ends(to);
 }
 
 uint32_t leaf_live_count(const struct leaf *leaf) {
@@ -83,8 +93,7 @@ uint32_t leaf_key(const struct leaf *leaf, uint32_t i, uint8_t *to) {
 }
 
 static int leaf_compare_text(struct leaf_text a, struct leaf_text b) {
-    uint32_t bytes = a.bytes < b.bytes ? a.bytes : b.bytes;
-    int order = bytes ? memcmp(a.at, b.at, bytes) : 0;
+    int order = words_order(a.at, b.at, a.bytes < b.bytes ? a.bytes : b.bytes);
     return order ? order : (a.bytes > b.bytes) - (a.bytes < b.bytes);
 }
 
@@ -107,28 +116,52 @@ static int leaf_compare_entry(const struct leaf *leaf, uint32_t i, struct leaf_t
     return (leaf_hash(leaf, i) > hash) - (leaf_hash(leaf, i) < hash);
 }
 
+/* The first eight bytes of a text, so that they compare as it does: big-endian, 0 behind its end.
+ * `at` has eight readable bytes. */
+static inline uint64_t leaf_first_word(const uint8_t *at, uint32_t bytes) {
+    uint64_t word = be64toh(words_load(at));
+    return bytes < sizeof word ? word & ~(UINT64_MAX >> 8 * bytes) : word;
+}
+
+/* The first entry that is not before (rest, hash). Eight bytes decide most comparisons. */
+static uint32_t leaf_search(const struct leaf *leaf, struct leaf_text rest, uint64_t hash) {
+    const uint16_t *end = leaf_shm_end(leaf_of(leaf), leaf_count(leaf));
+    const uint8_t *first = leaf_prefix(leaf) + leaf_of(leaf)->block.key_bytes;
+    uint8_t begin[sizeof(uint64_t)] = {0};
+    memcpy(begin, rest.at, rest.bytes < sizeof begin ? rest.bytes : sizeof begin);
+    uint64_t wanted = be64toh(words_load(begin));
+    uint32_t low = 0, high = leaf_count(leaf);
+    while (low < high) {
+        uint32_t mid = (low + high) / 2, start = mid ? end[mid - 1] : 0;
+        uint32_t bytes = end[mid] - start;
+        uint64_t word = leaf_first_word(first + start, bytes);
+        int is_before = word < wanted;
+        if (word == wanted && bytes == rest.bytes && bytes <= sizeof word)
+            is_before = leaf_hash(leaf, mid) < hash;
+        else if (word == wanted)
+            is_before = leaf_compare_entry(leaf, mid, rest, hash) < 0;
+        if (is_before)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
 /* The first entry that is not before (key, hash). A dead entry has lost its key sequence, but still
  * has these two. *rest becomes the part of the key after the common prefix; its `at` is NULL if the
  * key does not begin with the prefix. */
 static uint32_t leaf_lower_bound(const struct leaf *leaf, const uint8_t *key, uint32_t key_bytes, uint64_t hash,
                                  struct leaf_text *rest) {
     struct leaf_text prefix = {leaf_prefix(leaf), leaf_of(leaf)->block.key_bytes};
-    uint32_t low = 0, high = leaf_count(leaf);
     if (!key_bytes)
         key = (const uint8_t *)""; /* an index without sort key has no bytes to point at */
-    if (key_bytes < prefix.bytes || (prefix.bytes && memcmp(key, prefix.at, prefix.bytes) != 0)) {
+    if (key_bytes < prefix.bytes || !words_are_equal(key, prefix.at, prefix.bytes)) {
         *rest = (struct leaf_text){NULL, 0};
-        return leaf_compare_text(prefix, (struct leaf_text){key, key_bytes}) > 0 ? 0 : high;
+        return leaf_compare_text(prefix, (struct leaf_text){key, key_bytes}) > 0 ? 0 : leaf_count(leaf);
     }
     *rest = (struct leaf_text){key + prefix.bytes, key_bytes - prefix.bytes};
-    while (low < high) {
-        uint32_t mid = (low + high) / 2;
-        if (leaf_compare_entry(leaf, mid, *rest, hash) < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return leaf_search(leaf, *rest, hash);
 }
 
 uint32_t leaf_find_cut(const struct leaf *leaf, const struct leaf_cut *cut) {

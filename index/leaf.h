@@ -113,7 +113,7 @@ static inline struct leaf_cut leaf_cut_before(const struct leaf_entry *e) {
 
 /* A checked private copy of a leaf. */
 struct leaf {
-    _Alignas(8) uint8_t bytes[LEAF_BYTES_MAX];
+    _Alignas(8) uint8_t bytes[LEAF_BYTES_MAX + 8]; /* a word can be loaded behind the last text */
 };
 
 static inline const struct leaf_shm *leaf_of(const struct leaf *leaf) {
@@ -131,6 +131,19 @@ static inline uint64_t leaf_hash(const struct leaf *leaf, uint32_t i) {
 }
 static inline uint32_t leaf_kseq(const struct leaf *leaf, uint32_t i) {
     return SHM_LOAD_RELAXED(&leaf_shm_kseq(leaf_of(leaf), leaf_count(leaf))[i]);
+}
+
+/* The arrays of a private copy, for loops over entries. */
+struct leaf_arrays {
+    const uint32_t *hash_high, *kseq;
+    const uint16_t *tag;
+};
+static inline struct leaf_arrays leaf_arrays(const struct leaf *leaf) {
+    const struct leaf_shm *shm = leaf_of(leaf);
+    uint32_t count = shm->block.count;
+    return (struct leaf_arrays){.hash_high = shm->hash_high,
+                                .kseq = (const uint32_t *)leaf_shm_kseq(shm, count),
+                                .tag = leaf_shm_tag(shm, count)};
 }
 
 /* Copies the leaf at off and checks it. Returns 0 if these bytes are no leaf of this partition, or

@@ -24,7 +24,7 @@ static int query_find_index(struct query *q, const char *name) {
 static int query_take_spec(struct query *q, const struct larder_query_spec *spec) {
     q->limit = spec->limit ? spec->limit : UINT32_MAX;
     q->bytes_max = spec->bytes_max ? spec->bytes_max : PAGE_BYTES_DEFAULT;
-    q->is_descending = spec->is_descending;
+    q->is_descending = spec->is_descending != 0;
     int r = query_find_index(q, spec->index);
     if (r)
         return r;
@@ -56,8 +56,7 @@ static int query_get(struct query *q) {
     q->page->is_snapshot = 1; /* one item, or none */
     if (is_start || leaf_compare_cuts(&q->range.from, &q->range.to) >= 0)
         return LARDER_OK;
-    struct read_hint hint = read_hint_stripe(q->v, read_hash(q->v, &key));
-    int r = read_by_key(q->v, &key, &hint, q->now_s, q->page);
+    int r = read_by_key(q->v, &key, read_hash(q->v, &key), q->now_s, q->page);
     q->page->scanned = q->page->count;
     return r == LARDER_NOT_FOUND ? LARDER_OK : r;
 }

@@ -13,18 +13,26 @@
 
 /* An entry that was looked at, and the item found for it. */
 struct query_seen {
-    uint64_t hash;
+    struct read_place place; /* its hash is the entry's */
     uint32_t kseq;
-    uint32_t is_stale; /* no item was found: place is not used */
-    struct read_place place;
+    uint16_t entry;    /* number of the entry in its leaf */
+    uint16_t is_stale; /* no item was found: the rest of place is not used */
 };
 
-#define QUERY_SEEN_FEW 64u /* room grows by at least this many */
 struct query_seen_list {
     struct query_seen *at; /* in the page's memory for it */
     uint32_t count, capacity;
     uint32_t stale_count;
 };
+
+/* The place of an item that was taken, in the order of the index. */
+struct query_taken {
+    uint64_t hash;
+    uint32_t kseq, key_bytes;
+    size_t at; /* of its sort key in the page's bytes; QUERY_KEPT: the page has a projection */
+    uint8_t kept[LEAF_KEY_BYTES_MAX];
+};
+#define QUERY_KEPT ((size_t)-1)
 
 /* Lies in the page's memory: it is too large for a small stack. */
 struct query {
@@ -34,7 +42,8 @@ struct query {
     struct larder_page *page;
     uint32_t limit; /* UINT32_MAX: none */
     size_t bytes_max;
-    int is_descending;
+    int is_descending; /* 0 or 1 */
+    int is_projected;  /* the index keeps only some attributes */
     size_t partition_bytes;
     uint64_t partition_hash;
     struct range range;
@@ -46,7 +55,7 @@ struct query {
     struct skl_reader reader; /* of the list: the last leaf that was read */
     uint32_t leaves;          /* the number of leaves read */
     int has_taken;            /* an item was taken since query_fill() began: */
-    struct skl_bound taken;   /* the place of the last one */
+    struct query_taken taken; /* the last one */
 
     uint8_t partition[LARDER_PARTITION_KEY_BYTES_MAX];
     uint8_t start_sort[LEAF_KEY_BYTES_MAX];
@@ -66,8 +75,9 @@ static inline const struct item_key_attr *query_sort_attr(const struct query *q)
 /* Narrows the range to the places after the start key. Everything that the caller gave has been
  * copied when this returns. */
 int query_start(struct query *q, const struct larder_item *start_key);
-/* Whether an item of the page is the start key's own item. */
-int query_is_start(const struct query *q, const struct leaf *leaf, uint32_t i, const struct item_head *image);
+/* Whether an item of the page is the start key's own item. Its entry is in the leaf that was read
+ * last. */
+int query_is_start(const struct query *q, const struct query_seen *seen, const struct item_head *image);
 /* The key attributes of the page's last item become its resume key. LARDER_MORE, or a failure. */
 int query_set_resume(const struct query *q);
 

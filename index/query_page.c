@@ -5,10 +5,11 @@
  *          overlap.
  * Tests    tests/api/query_test.c, tests/api/query_resume_test.c
  */
-#include "index/query.h"
-
 #include "core/base/err.h"
+#include "core/base/words.h"
 #include "core/table/db.h"
+#include "core/table/read_copy.h"
+#include "index/query.h"
 
 #define QUERY_BATCH 24u /* about as many misses as a core keeps in flight, twice */
 
@@ -32,16 +33,17 @@ struct query_walk {
     int is_past; /* the range ends in this leaf */
     /* entries of this leaf in the range that were not looked at yet: begin to end - 1 */
     uint32_t begin, end;
-    uint8_t order[QUERY_BATCH];         /* of a batch: live entries, in the order of the query */
-    struct read_hint hint[QUERY_BATCH]; /* where their items are */
     /* the live entry of this leaf that was looked at last; LEAF_ENTRIES: none */
     uint32_t last;
 };
 
-/* Room to note one more entry. */
-static int query_grow_seen(struct query *q) {
+/* Room to note a batch of entries, and places for their items. */
+static int query_make_room(struct query *q) {
     struct query_seen_list *list = &q->seen;
-    int r = page_make(q->page, &q->page->seen, (list->count + QUERY_SEEN_FEW) * sizeof *list->at);
+    int r = page_make_places(q->page, QUERY_BATCH);
+    if (r || list->capacity - list->count >= QUERY_BATCH)
+        return r;
+    r = page_make(q->page, &q->page->seen, (list->count + QUERY_BATCH) * sizeof *list->at);
     list->at = q->page->seen.at;
     list->capacity = (uint32_t)(q->page->seen.bytes / sizeof *list->at);
     return r;
@@ -52,72 +54,123 @@ static int query_corrupt(const struct query *q) {
                    q->v->def.name);
 }
 
+static const uint8_t *query_taken_key(const struct query *q) {
+    return q->taken.at == QUERY_KEPT ? q->taken.kept : q->page->bytes + q->taken.at;
+}
+
+static int query_compare_taken(const struct query *q, const struct leaf_cut *edge) {
+    const struct query_taken *t = &q->taken;
+    struct leaf_cut cut = {.key = query_taken_key(q), .key_bytes = t->key_bytes, .hash = t->hash, .kseq = t->kseq};
+    return leaf_compare_cuts(&cut, edge);
+}
+
+/* Whether the last item is inside this end of the range. */
+static int query_is_after_from(const struct query *q) {
+    return query_compare_taken(q, &q->range.from) >= 0;
+}
+static int query_is_before_to(const struct query *q) {
+    return query_compare_taken(q, &q->range.to) < 0;
+}
+
+/* Whether an item with this place comes after the last one in the order of the query. */
+HTAB_INLINE int query_is_next(const struct query *q, const struct query_taken *t, struct bytes sort, uint64_t hash,
+                              uint32_t kseq) {
+    size_t least = sort.len < t->key_bytes ? sort.len : t->key_bytes;
+    int order = words_order(sort.at, query_taken_key(q), least);
+    if (__builtin_expect(order == 0, 0))
+        order = sort.len != t->key_bytes ? (sort.len > t->key_bytes ? 1 : -1)
+                : hash != t->hash        ? (hash > t->hash ? 1 : -1)
+                                         : (kseq > t->kseq) - (kseq < t->kseq);
+    return (order > 0) ^ q->is_descending && order != 0;
+}
+
 /* Whether the items come in order, and the first one is in the range, by their own keys. An item
  * out of order was not put there by a writer of ours; a caller that went on after it would go round
- * in circles. */
-static int query_is_in_order(struct query *q, struct bytes sort, uint64_t hash, uint32_t kseq) {
-    struct leaf_cut here = {.key = sort.at, .key_bytes = (uint32_t)sort.len, .hash = hash, .kseq = kseq};
-    if (sort.len > LEAF_KEY_BYTES_MAX)
+ * in circles. `sort` is the sort key of the page's last item. */
+HTAB_INLINE int query_is_in_order(struct query *q, struct bytes sort, uint64_t hash, uint32_t kseq) {
+    int is_first = !q->has_taken;
+    if (__builtin_expect(sort.len > LEAF_KEY_BYTES_MAX, 0))
         return 0;
-    const struct leaf_cut *edge = q->has_taken ? &q->taken.cut : q->is_descending ? &q->range.to : &q->range.from;
-    int order = leaf_compare_cuts(&here, edge);
-    if (q->is_descending ? order >= 0 : q->has_taken ? order <= 0 : order < 0)
+    if (__builtin_expect(!is_first, 1) && !query_is_next(q, &q->taken, sort, hash, kseq))
         return 0;
-    if (sort.len)
-        memcpy(q->taken.key, sort.at, sort.len);
-    q->taken.cut = here;
-    q->taken.cut.key = q->taken.key;
+    q->taken.hash = hash;
+    q->taken.kseq = kseq;
+    q->taken.key_bytes = (uint32_t)sort.len;
+    q->taken.at = sort.len ? (size_t)(sort.at - q->page->bytes) : 0;
     q->has_taken = 1;
-    return 1;
+    if (__builtin_expect(!is_first, 1))
+        return 1;
+    return q->is_descending ? query_is_before_to(q) : query_is_after_from(q);
 }
 
 /* Whether the last item is inside the other end of the range; then all are. */
 static int query_is_in_range(const struct query *q) {
     if (!q->has_taken)
         return 1;
-    return q->is_descending ? leaf_compare_cuts(&q->taken.cut, &q->range.from) >= 0
-                            : leaf_compare_cuts(&q->taken.cut, &q->range.to) < 0;
+    return q->is_descending ? query_is_after_from(q) : query_is_before_to(q);
+}
+
+/* Replaces the page's last item by what the index projects. */
+static int query_project_last(struct query *q) {
+    int ordinal = query_ordinal(q);
+    if (q->taken.key_bytes)
+        memcpy(q->taken.kept, query_taken_key(q), q->taken.key_bytes);
+    q->taken.at = QUERY_KEPT;
+    return page_project_last(q->page, q->v->projected[ordinal], q->v->projected_count[ordinal]);
 }
 
 /* Whether the query asks for the page's last item: see B4 in skl.h, and query_start.c. 1, 0, or
  * LARDER_E_CORRUPT. */
-static int query_wants(struct query *q, const struct leaf *leaf, uint32_t i, const struct query_seen *seen) {
-    const struct item_head *image = page_last(q->page);
-    struct bytes partition = index_partition_key(image, q->number);
-    if (partition.len == 0)
+HTAB_INLINE int query_wants(struct query *q, uint32_t number, const struct query_seen *seen,
+                            const struct item_head *image) {
+    struct bytes partition = index_partition_key(image, number);
+    if (__builtin_expect(partition.len == 0, 0))
         return query_corrupt(q);
-    if (partition.len != q->partition_bytes || memcmp(partition.at, q->partition, partition.len) != 0 ||
-        query_is_start(q, leaf, i, image))
+    if (__builtin_expect(partition.len != q->partition_bytes, 0) ||
+        !words_are_equal(partition.at, q->partition, partition.len) ||
+        (__builtin_expect(q->has_start, 0) && query_is_start(q, seen, image)))
         return 0;
-    int is_right = query_is_in_order(q, index_sort_key(image, q->number), seen->hash, seen->kseq);
-    return is_right ? 1 : query_corrupt(q);
+    int is_right = query_is_in_order(q, index_sort_key(image, number), seen->place.spot.hash, seen->kseq);
+    return __builtin_expect(is_right, 1) ? 1 : query_corrupt(q);
 }
 
-/* Puts the item of entry i of the leaf into the page; the hint has its hash. */
-static int query_take_entry(struct query *q, const struct leaf *leaf, uint32_t i, const struct read_hint *hint) {
-    int is_expired, ordinal = query_ordinal(q);
-    if (q->seen.count == q->seen.capacity && query_grow_seen(q) != LARDER_OK)
-        return LARDER_E_NO_MEMORY;
-    struct query_seen *seen = &q->seen.at[q->seen.count];
-    seen->hash = hint->hash;
-    seen->kseq = leaf_kseq(leaf, i);
-    int r = read_by_entry(q->v, ordinal, seen->kseq, hint, q->now_s, q->page, &seen->place, &is_expired);
-    if (r < 0)
-        return r;
+/* Whether a copy is the entry's item and live. */
+HTAB_INLINE int query_is_item_of(const struct query *q, uint32_t number, const struct query_seen *seen,
+                                 const struct item_head *image) {
+    return image->hash_high == seen->place.spot.hash >> 32 && read_kseq_in(image, (int)number - 1) == seen->kseq &&
+           !read_has_expired(q->v, image, q->now_s);
+}
+
+/* Reads the item of an entry that query_take_entry() could not simply copy. */
+static __attribute__((noinline)) int query_read_slowly(struct query *q, struct query_seen *seen,
+                                                       const struct item_head **image) {
+    int is_expired;
+    struct read_place *place = &seen->place;
+    uint64_t hash = place->spot.hash;
+    int r = read_by_entry(q->v, query_ordinal(q), seen->kseq, hash, q->now_s, q->page, place, image, &is_expired);
+    place->spot.hash = hash;
     seen->is_stale = r == LARDER_NOT_FOUND && !is_expired;
-    q->seen.count++;
     q->seen.stale_count += seen->is_stale;
-    if (r == LARDER_NOT_FOUND)
-        return LARDER_OK;
-    r = query_wants(q, leaf, i, seen);
-    if (r <= 0) {
-        page_truncate(q->page, q->page->count - 1);
-        return r;
+    return r;
+}
+
+/* Puts the item of an entry into the page, if the query wants it. *longest becomes at least its
+ * bytes. */
+HTAB_INLINE int query_take_entry(struct query *q, uint32_t number, const struct htab_aim *aim, struct query_seen *seen,
+                                 uint32_t *longest) {
+    const struct item_head *image = read_copy(aim, &seen->place.spot, q->page);
+    if (__builtin_expect(!image || !query_is_item_of(q, number, seen, image), 0)) {
+        int r = query_read_slowly(q, seen, &image);
+        if (r)
+            return r == LARDER_NOT_FOUND ? LARDER_OK : r;
     }
-    q->page->scanned++;
-    if (q->number && q->v->projected[ordinal])
-        return page_project_last(q->page, q->v->projected[ordinal], q->v->projected_count[ordinal]);
-    return LARDER_OK;
+    seen->place.version = image->version;
+    int r = query_wants(q, number, seen, image);
+    if (__builtin_expect(r <= 0, 0))
+        return r;
+    page_put(q->page, image->bytes);
+    *longest = image->bytes > *longest ? image->bytes : *longest;
+    return number && q->is_projected ? query_project_last(q) : LARDER_OK;
 }
 
 static int query_is_full(const struct query *q) {
@@ -134,58 +187,96 @@ static void query_enter_leaf(struct query_walk *walk) {
     walk->last = LEAF_ENTRIES;
 }
 
-/* The next live entry, or LEAF_ENTRIES. */
-static inline uint32_t query_next_entry(struct query_walk *walk) {
+/* Whether the leaf has a live entry that was not looked at. */
+static int query_has_more(const struct query_walk *walk) {
     const struct leaf *leaf = &walk->q->reader.leaf;
-    while (walk->begin < walk->end) {
-        uint32_t entry = walk->q->is_descending ? --walk->end : walk->begin++;
+    for (uint32_t entry = walk->begin; entry < walk->end; entry++)
         if (leaf_kseq(leaf, entry))
-            return entry;
+            return 1;
+    return 0;
+}
+
+/* Takes the next live entries of the leaf, at most `most`: finds their stripes and buckets. Returns
+ * their number. */
+static __attribute__((noinline)) uint32_t query_next_batch(struct query_walk *walk, const struct htab_aim *aim,
+                                                           struct query_seen *seen, uint32_t most) {
+    const struct leaf_arrays leaf = leaf_arrays(&walk->q->reader.leaf);
+    const int is_descending = walk->q->is_descending;
+    uint32_t left = walk->end > walk->begin ? walk->end - walk->begin : 0;
+    uint32_t entry = is_descending ? walk->end - 1 : walk->begin;
+    struct query_seen *next = seen, *end = seen + most;
+    for (; left > 0 && next < end; left--, entry += is_descending ? UINT32_MAX : 1) {
+        if (leaf.kseq[entry] == 0)
+            continue;
+        next->kseq = leaf.kseq[entry];
+        next->entry = (uint16_t)entry;
+        next->is_stale = 0;
+        htab_spot_stripe(aim, htab_hash_of(leaf.tag[entry], leaf.hash_high[entry]), &next->place.spot);
+        next++;
     }
-    return LEAF_ENTRIES;
+    if (next > seen)
+        walk->last = next[-1].entry;
+    if (is_descending)
+        walk->end = walk->begin + left;
+    else
+        walk->begin = walk->end - left;
+    for (struct query_seen *one = seen; one < next; one++)
+        htab_spot_bucket(aim, &one->place.spot);
+    return (uint32_t)(next - seen);
 }
 
-/* Takes at most `most` entries. Returns their number. */
-static uint32_t query_next_batch(struct query_walk *walk, uint32_t most) {
-    uint32_t count = 0, entry;
-    while (count < most && (entry = query_next_entry(walk)) != LEAF_ENTRIES)
-        walk->order[count++] = (uint8_t)entry;
-    if (count)
-        walk->last = walk->order[count - 1];
-    return count;
+/* Hands out the items of a batch until the page is full. *done: how many entries were looked at.
+ * There are places for all of them. `number` is the query's; 0 makes a loop of its own. */
+HTAB_INLINE int query_take_batch(struct query *q, uint32_t number, const struct htab_aim *aim, struct query_seen *seen,
+                                 uint32_t count, uint32_t *done) {
+    struct larder_page *page = q->page;
+    struct query_seen *ahead = seen, *next = seen, *end = seen + count;
+    uint32_t longest = 0;
+    int r = LARDER_OK;
+    for (; ahead < end && ahead < seen + READ_AHEAD_ITEMS; ahead++)
+        htab_spot_slot(aim, &ahead->place.spot, page->ahead_bytes);
+    for (; next < end && page->used < q->bytes_max && r == LARDER_OK; next++) {
+        if (ahead < end)
+            htab_spot_slot(aim, &ahead++->place.spot, page->ahead_bytes);
+        r = query_take_entry(q, number, aim, next, &longest);
+    }
+    if (longest)
+        page_learn_bytes(page, longest);
+    *done = (uint32_t)(next - seen);
+    return r;
 }
-
-/* Prefetches the batch's items, each stage for all of them. */
-static void query_look_ahead(struct query_walk *walk, uint32_t count) {
-    const struct table_view *v = walk->q->v;
-    for (uint32_t i = 0; i < count; i++)
-        walk->hint[i] = read_hint_stripe(v, leaf_hash(&walk->q->reader.leaf, walk->order[i]));
-    for (uint32_t i = 0; i < count; i++)
-        read_hint_bucket(v, &walk->hint[i]);
-    for (uint32_t i = 0; i < count && i < READ_AHEAD_ITEMS; i++)
-        read_hint_item(v, &walk->hint[i], walk->q->page->ahead_bytes);
+static __attribute__((noinline)) int query_take_table_batch(struct query *q, const struct htab_aim *aim,
+                                                            struct query_seen *seen, uint32_t count, uint32_t *done) {
+    return query_take_batch(q, 0, aim, seen, count, done);
+}
+static __attribute__((noinline)) int query_take_index_batch(struct query *q, const struct htab_aim *aim,
+                                                            struct query_seen *seen, uint32_t count, uint32_t *done) {
+    return query_take_batch(q, q->number, aim, seen, count, done);
 }
 
 /* Hands out the leaf's entries until they end or the page is full. *may_follow: the page is full,
  * and there are more entries. */
 static int query_take_leaf(struct query_walk *walk, int *may_follow) {
     struct query *q = walk->q;
+    struct htab_aim aim = htab_aim(&q->v->items);
     uint32_t count, done;
     *may_follow = 0;
     do {
-        uint32_t wanted = q->limit - q->page->count;
-        count = query_next_batch(walk, wanted < QUERY_BATCH ? wanted : QUERY_BATCH);
-        query_look_ahead(walk, count);
-        for (done = 0; done < count && !query_is_full(q); done++) {
-            if (done + READ_AHEAD_ITEMS < count)
-                read_hint_item(q->v, &walk->hint[done + READ_AHEAD_ITEMS], q->page->ahead_bytes);
-            int r = query_take_entry(q, &q->reader.leaf, walk->order[done], &walk->hint[done]);
-            if (r)
-                return r;
-        }
+        uint32_t before = q->page->count, wanted = q->limit - before;
+        int r = query_make_room(q);
+        if (r)
+            return r;
+        struct query_seen *seen = &q->seen.at[q->seen.count];
+        count = query_next_batch(walk, &aim, seen, wanted < QUERY_BATCH ? wanted : QUERY_BATCH);
+        r = q->number ? query_take_index_batch(q, &aim, seen, count, &done)
+                      : query_take_table_batch(q, &aim, seen, count, &done);
+        q->seen.count += done;
+        q->page->scanned += q->page->count - before;
+        if (r)
+            return r;
     } while (count && !query_is_full(q));
     if (query_is_full(q))
-        *may_follow = done < count || query_next_entry(walk) != LEAF_ENTRIES;
+        *may_follow = done < count || query_has_more(walk);
     return LARDER_OK;
 }
 
@@ -264,6 +355,7 @@ static int query_walk_range(struct query *q) {
 
 int query_fill(struct query *q) {
     q->has_taken = 0;
+    q->is_projected = q->number && q->v->projected[query_ordinal(q)];
     int r = query_walk_range(q);
     return r < 0 || query_is_in_range(q) ? r : query_corrupt(q);
 }

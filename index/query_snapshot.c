@@ -34,14 +34,13 @@
 /* After this many poor tries it gives up. A single one may be a reader that was not scheduled. */
 #define QUERY_TRIES_POOR 3u
 
-/* Whether an entry that had no item still has none. Its item, if there is one now, is put into the
- * page and taken out. */
+/* Whether an entry that had no item still has none. Its item, if there is one now, is copied behind
+ * the page's last one. */
 static int snapshot_is_stale(struct query *q, const struct query_seen *seen) {
-    uint32_t count = q->page->count;
     int is_expired;
-    struct read_hint hint = read_hint_stripe(q->v, seen->hash);
-    int r = read_by_entry(q->v, query_ordinal(q), seen->kseq, &hint, q->now_s, q->page, NULL, &is_expired);
-    page_truncate(q->page, count);
+    const struct item_head *image;
+    uint64_t hash = seen->place.spot.hash;
+    int r = read_by_entry(q->v, query_ordinal(q), seen->kseq, hash, q->now_s, q->page, NULL, &image, &is_expired);
     return r == LARDER_NOT_FOUND && !is_expired;
 }
 
@@ -56,7 +55,13 @@ static uint32_t snapshot_changes(struct query *q, uint32_t most) {
 }
 
 static int snapshot_items_stay(struct query *q) {
-    return snapshot_changes(q, 1) == 0;
+    const struct query_seen *seen = q->seen.at;
+    if (q->seen.stale_count)
+        return snapshot_changes(q, 1) == 0;
+    for (uint32_t left = q->seen.count; left > 0; left--, seen++)
+        if (!read_is_still_there(&seen->place))
+            return 0;
+    return 1;
 }
 
 /* After a failed try: whether the next one has little hope, because writers are much faster than

@@ -47,8 +47,7 @@ static int start_is_same(struct bytes a, const uint8_t *at, size_t bytes) {
 static int start_kseq(struct query *q, uint32_t *kseq) {
     *kseq = 0;
     page_reset(q->page);
-    struct read_hint hint = read_hint_stripe(q->v, q->start_hash);
-    int r = read_by_key(q->v, &q->start_key, &hint, q->now_s, q->page);
+    int r = read_by_key(q->v, &q->start_key, q->start_hash, q->now_s, q->page);
     if (r)
         return r == LARDER_NOT_FOUND ? LARDER_OK : r;
     const struct item_head *image = item_head(larder_page_item(q->page, 0));
@@ -99,15 +98,16 @@ int query_start(struct query *q, const struct larder_item *start_key) {
     return r;
 }
 
-int query_is_start(const struct query *q, const struct leaf *leaf, uint32_t i, const struct item_head *image) {
+int query_is_start(const struct query *q, const struct query_seen *seen, const struct item_head *image) {
     uint8_t sort[LEAF_KEY_BYTES_MAX];
-    if (!q->has_start || leaf_hash(leaf, i) != q->start_hash)
+    if (!q->has_start || seen->place.spot.hash != q->start_hash)
         return 0;
     struct bytes mine = {item_key_area(image), (size_t)image->partition_bytes + image->sort_bytes};
     if (image->partition_bytes != q->start_key.partition_bytes ||
         !start_is_same(mine, q->start_key.area, (size_t)q->start_key.partition_bytes + q->start_key.sort_bytes))
         return 0;
-    return start_is_same((struct bytes){sort, leaf_key(leaf, i, sort)}, q->start_sort, q->start_sort_bytes);
+    return start_is_same((struct bytes){sort, leaf_key(&q->reader.leaf, seen->entry, sort)}, q->start_sort,
+                         q->start_sort_bytes);
 }
 
 /* The next page begins after the place that is computed from the key. If the item lay under another
@@ -116,8 +116,8 @@ static int start_is_possible(const struct query *q, const struct larder_item *la
     const struct item_head *image = item_head(last);
     struct item_key key;
     if (image->version != 0) /* it has its key area */
-        return read_hash_of(q->v, item_key_area(image), image->partition_bytes, image->sort_bytes) == q->taken.cut.hash;
-    return item_key_from_item(&q->v->shape, last, &key) == LARDER_OK && read_hash(q->v, &key) == q->taken.cut.hash;
+        return read_hash_of(q->v, item_key_area(image), image->partition_bytes, image->sort_bytes) == q->taken.hash;
+    return item_key_from_item(&q->v->shape, last, &key) == LARDER_OK && read_hash(q->v, &key) == q->taken.hash;
 }
 
 int query_set_resume(const struct query *q) {

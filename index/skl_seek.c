@@ -6,6 +6,7 @@
  * Tests    tests/unit/index/skl_test.c
  */
 #include "core/base/err.h"
+#include "core/memory/htab_spot.h"
 #include "index/skl.h"
 
 /* Nodes to walk between two looks whether the stripe has changed. */
@@ -39,25 +40,38 @@ void skl_node_bound(const struct skl_node *n, struct skl_bound *bound) {
     bound->cut = (struct leaf_cut){.key = bound->key, .key_bytes = n->low_bytes, .hash = low[0], .kseq = low[1]};
 }
 
+/* Takes the block in the list's slot if it is the list's. 1: it is, and makes sense; 0: it is
+ * damaged; -1: it is another partition's: the table compares 48 bits, and indexes may share all
+ * 64. */
+static inline int skl_take_block(struct skl_list *list, const void *block) {
+    struct block_shm b = block_read(block);
+    uint64_t off = WORD_OFF(list->slot_word);
+    if (b.hash != list->hash || b.index != list->index)
+        return -1;
+    if (b.kind == BLOCK_NODE)
+        return skl_node_read(list, off, &list->head);
+    list->leaf_off = off;
+    return b.kind == BLOCK_LEAF;
+}
+
 int skl_find(struct skl_list *list, const struct htab *tab, uint64_t hash, uint32_t index) {
     struct htab_walk walk;
+    struct htab_spot spot;
+    struct htab_aim aim = htab_aim(tab);
     void *block;
-    *list = (struct skl_list){.tab = tab, .stripe = htab_stripe(tab, hash), .hash = hash, .index = index};
-    htab_ahead(tab, hash);
-    list->seq = htab_read_begin(list->stripe);
+    int taken = -1;
+    htab_spot_stripe(&aim, hash, &spot);
+    htab_spot_bucket(&aim, &spot);
+    htab_spot_slot(&aim, &spot, 0);
+    *list = (struct skl_list){.tab = tab, .stripe = spot.stripe, .hash = hash, .index = index, .seq = spot.seq};
+    list->slot = spot.slot;
+    list->slot_word = spot.word;
+    if (spot.block && (taken = skl_take_block(list, spot.block)) >= 0)
+        return taken;
     htab_walk_begin(&walk, tab, list->stripe, hash);
-    while ((list->slot = htab_walk_next(&walk, sizeof(struct block_shm), &list->slot_word, &block))) {
-        struct block_shm b = block_read(block);
-        uint64_t off = WORD_OFF(list->slot_word);
-        /* Another partition: the walk compares 48 bits, and indexes may share all 64. */
-        if (b.hash != hash || b.index != index)
-            continue;
-        if (b.kind == BLOCK_NODE)
-            return skl_node_read(list, off, &list->head);
-        list->leaf_off = off;
-        return b.kind == BLOCK_LEAF;
-    }
-    return 1;
+    while (taken < 0 && (list->slot = htab_walk_next(&walk, sizeof(struct block_shm), &list->slot_word, &block)))
+        taken = skl_take_block(list, block);
+    return taken != 0;
 }
 
 /* Whether node n begins after the cut, or (strict) at it. */

@@ -360,19 +360,32 @@ struct bytes item_index_sort(const struct item_head *image, uint32_t i);
 /* Ordinal of an attribute by name, or ITEM_NO_ATTR. */
 uint16_t item_find_attr(const struct item_head *image, const char *name, size_t name_bytes);
 
-/* Checks the sizes in the head, and that key area, index slots, directory and item_timed lie within
- * the image and the image within `bytes`, the readable bytes at h. */
-static inline int item_head_is_sane(const struct item_head *h, size_t bytes) {
-    size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count +
-                   item_directory_entry_bytes(h) * h->attr_count + item_timed_bytes(h);
-    if (h->bytes > bytes || h->bytes > ITEM_IMAGE_BYTES_MAX || h->bytes % 8 != 0 || fixed > h->bytes)
-        return 0;
+/* Whether an image can have so many bytes (I1). */
+static inline int item_can_have_bytes(uint32_t bytes) {
+    uint32_t more = bytes - (uint32_t)sizeof(struct item_head);
+    /* rotated: too few bytes, or no multiple of 8, become a huge number */
+    return (more >> 3 | more << 29) <= (ITEM_IMAGE_BYTES_MAX - sizeof(struct item_head)) / 8;
+}
+
+/* Checks that key area, index slots, directory and item_timed lie within head.bytes, and the limits
+ * of keys. Inline, for the usual image: walked and not timed. */
+static inline __attribute__((always_inline)) int item_parts_are_sane(const struct item_head *h) {
+    size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count;
+    if (__builtin_expect(h->flags != ITEM_WALKED, 0)) {
+        if (h->flags & ~(ITEM_WIDE | ITEM_TIMED | ITEM_WALKED))
+            return 0;
+        fixed += item_directory_entry_bytes(h) * h->attr_count + item_timed_bytes(h);
+    }
     /* index_count counts ordinals, also those of failed additions: up to 255 */
-    if (h->flags & ~(ITEM_WIDE | ITEM_TIMED | ITEM_WALKED))
+    if (fixed > h->bytes || h->sort_bytes > LARDER_SORT_KEY_BYTES_MAX)
         return 0;
-    if (h->partition_bytes > LARDER_PARTITION_KEY_BYTES_MAX || h->sort_bytes > LARDER_SORT_KEY_BYTES_MAX)
-        return 0;
-    return h->partition_bytes || !(h->sort_bytes || h->index_count);
+    if (__builtin_expect(h->partition_bytes - 1u < LARDER_PARTITION_KEY_BYTES_MAX, 1))
+        return 1;
+    return !(h->partition_bytes || h->sort_bytes || h->index_count);
+}
+/* The same, and that the image lies within `bytes`, the readable bytes at h. */
+static inline int item_head_is_sane(const struct item_head *h, size_t bytes) {
+    return h->bytes <= bytes && item_can_have_bytes(h->bytes) && item_parts_are_sane(h);
 }
 /* True if every offset and length stays inside, rules I1 and I2 hold, and the image is the one form
  * of its attributes (item_check.c). `bytes` are readable at image. */

@@ -54,8 +54,8 @@ static int encode_number(const struct larder_value *value, uint8_t *to, size_t *
     return LARDER_OK;
 }
 
-int item_encode_key_value(const struct item_key_attr *attr, const struct larder_value *value, const char *what,
-                          size_t bytes_max, uint8_t *to, size_t *bytes) {
+static int encode_key_value(const struct item_key_attr *attr, const struct larder_value *value, const char *what,
+                            size_t bytes_max, uint8_t *to, size_t *bytes) {
     uint8_t number[NUM_BYTES_MAX];
     const uint8_t *from = value->data;
     size_t from_bytes = value->data ? value->bytes : 0;
@@ -95,18 +95,19 @@ static inline uint64_t copy_short(uint8_t *to, const uint8_t *from, size_t bytes
     return first | last;
 }
 
-/* The same for 16 bytes and more, sixteen at a time. */
+static inline two_words copy_sixteen(uint8_t *to, const uint8_t *from) {
+    two_words words;
+    memcpy(&words, from, sizeof words);
+    memcpy(to, &words, sizeof words);
+    return words;
+}
+
+/* The same for 16 bytes and more, sixteen at a time; up to 32 without a loop. */
 static inline uint64_t copy_long(uint8_t *to, const uint8_t *from, size_t bytes) {
-    two_words words, bits = {0, 0};
-    const uint8_t *last = from + bytes - sizeof words;
-    for (; from < last; from += sizeof words, to += sizeof words) {
-        memcpy(&words, from, sizeof words);
-        memcpy(to, &words, sizeof words);
-        bits |= words;
-    }
-    memcpy(&words, last, sizeof words);
-    memcpy(to - (from - last), &words, sizeof words);
-    bits |= words;
+    size_t last = bytes - sizeof(two_words);
+    two_words bits = copy_sixteen(to, from) | copy_sixteen(to + last, from + last);
+    for (size_t at = sizeof(two_words); __builtin_expect(at < last, 0); at += sizeof(two_words))
+        bits |= copy_sixteen(to + at, from + at);
     return bits[0] | bits[1];
 }
 
@@ -127,7 +128,12 @@ static inline int take_key(const struct item_key_attr *attr, const struct larder
                            size_t bytes_max, uint8_t *to, size_t *bytes) {
     return take_usual_key(attr, value, bytes_max, to, bytes)
                ? LARDER_OK
-               : item_encode_key_value(attr, value, what, bytes_max, to, bytes);
+               : encode_key_value(attr, value, what, bytes_max, to, bytes);
+}
+
+int item_encode_key_value(const struct item_key_attr *attr, const struct larder_value *value, const char *what,
+                          size_t bytes_max, uint8_t *to, size_t *bytes) {
+    return take_key(attr, value, what, bytes_max, to, bytes);
 }
 
 int item_key_from_values(const struct item_shape *shape, const struct larder_key *key, struct item_key *out) {

@@ -75,10 +75,10 @@ int page_grow(struct larder_page *p, size_t bytes) {
     return LARDER_OK;
 }
 
-int page_make_places(struct larder_page *p) {
-    if (p->count < p->at_capacity)
-        return LARDER_OK;
+int page_grow_places(struct larder_page *p, uint32_t more) {
     uint32_t capacity = p->at_capacity ? p->at_capacity * 2 : 32;
+    if (capacity < p->count + more)
+        capacity = p->count + more;
     size_t *grown = priv_realloc(p->priv, p->at, capacity * sizeof *grown);
     if (!grown)
         return LARDER_E_NO_MEMORY;
@@ -118,7 +118,10 @@ void page_take_over(struct larder_page *p, void **bytes, size_t *capacity) {
 }
 
 int page_add_hole(struct larder_page *p) {
-    return page_add_place(p, PAGE_HOLE);
+    int r = page_make_places(p, 1);
+    if (r == LARDER_OK)
+        p->at[p->count++] = PAGE_HOLE;
+    return r;
 }
 
 void page_truncate(struct larder_page *p, uint32_t count) {

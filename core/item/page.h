@@ -55,9 +55,12 @@ int page_grow(struct larder_page *p, size_t bytes);
 static inline int page_reserve(struct larder_page *p, size_t bytes) {
     return __builtin_expect(p->capacity - p->used >= bytes, 1) ? LARDER_OK : page_grow(p, bytes);
 }
-/* Makes room for the place of one item, without touching the images. LARDER_OK or
+/* Makes room for the places of `more` items, without touching the images. LARDER_OK or
  * LARDER_E_NO_MEMORY. */
-int page_make_places(struct larder_page *p);
+int page_grow_places(struct larder_page *p, uint32_t more);
+static inline int page_make_places(struct larder_page *p, uint32_t more) {
+    return __builtin_expect(p->at_capacity - p->count >= more, 1) ? LARDER_OK : page_grow_places(p, more);
+}
 int page_add_hole(struct larder_page *p);
 /* Grows `memory` to at least so many bytes and keeps its contents. LARDER_OK or
  * LARDER_E_NO_MEMORY. */
@@ -82,22 +85,26 @@ static inline const struct item_head *page_last(const struct larder_page *p) {
     return (const struct item_head *)(p->bytes + p->at[p->count - 1]);
 }
 
-static inline int page_add_place(struct larder_page *p, size_t at) {
-    int r = p->count < p->at_capacity ? LARDER_OK : page_make_places(p);
-    if (r == LARDER_OK)
-        p->at[p->count++] = at;
-    return r;
+/* Grows at once and shrinks slowly: a line too few costs a whole miss, a line too many only
+ * bandwidth. */
+static inline void page_learn_bytes(struct larder_page *p, size_t image_bytes) {
+    uint32_t bytes = image_bytes < PAGE_AHEAD_BYTES_MAX ? (uint32_t)image_bytes : PAGE_AHEAD_BYTES_MAX;
+    if (bytes != p->ahead_bytes)
+        p->ahead_bytes = bytes > p->ahead_bytes ? bytes : p->ahead_bytes - (p->ahead_bytes - bytes) / 16;
 }
 
-/* Makes the image at p->bytes + p->used the next item. */
+/* Makes the image at p->bytes + p->used the next item, for which there is a place. */
+static inline void page_put(struct larder_page *p, size_t image_bytes) {
+    p->at[p->count++] = p->used;
+    p->used += image_bytes;
+}
+
+/* The same, and makes the place. */
 static inline int page_commit(struct larder_page *p, size_t image_bytes) {
-    int r = page_add_place(p, p->used);
+    int r = page_make_places(p, 1);
     if (r == LARDER_OK)
-        p->used += image_bytes;
-    /* Grows at once and shrinks slowly: a line too few costs a whole miss, a line too many only
-     * bandwidth. */
-    uint32_t bytes = image_bytes < PAGE_AHEAD_BYTES_MAX ? (uint32_t)image_bytes : PAGE_AHEAD_BYTES_MAX;
-    p->ahead_bytes = bytes > p->ahead_bytes ? bytes : p->ahead_bytes - (p->ahead_bytes - bytes) / 16;
+        page_put(p, image_bytes);
+    page_learn_bytes(p, image_bytes);
     return r;
 }
 

@@ -133,10 +133,9 @@ shm_word *htab_peek(const struct htab *t, uint64_t array_word, struct bucket_shm
     struct bucket_shm *array = NULL;
     uint32_t buckets = 0;
     for (;;) {
-        uint32_t i = 0;
-        for (; (i = slot_with_tag(bucket, i, (uint16_t)hash)) < BUCKET_SLOTS; i++)
-            if ((*word = SHM_LOAD(&bucket->slot[i])) != 0)
-                return &bucket->slot[i];
+        shm_word *slot = htab_bucket_slot(bucket, (uint16_t)hash, word);
+        if (slot)
+            return slot;
         if (SHM_LOAD_RELAXED(&bucket->link) == 0)
             return NULL;
         if (!array)

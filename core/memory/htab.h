@@ -108,6 +108,35 @@ static inline void htab_prefetch(const struct htab *t, uint64_t word, size_t byt
         SHM_PREFETCH(block + at);
 }
 
+/* The tag in a slot, alone: half a look. */
+static inline uint16_t htab_tag_in(const shm_word *slot) {
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "segments are little-endian");
+    return SHM_LOAD_RELAXED((const _Atomic uint16_t *)slot + 3);
+}
+/* The first slot of a bucket with this tag, and its word. NULL: none. Written out: a look sees four
+ * or five slots, and a loop costs ten instructions for each. */
+static inline __attribute__((always_inline)) shm_word *htab_bucket_slot(struct bucket_shm *bucket, uint16_t tag,
+                                                                        uint64_t *word) {
+    shm_word *slot = bucket->slot;
+    uint64_t seen;
+#define HTAB_SLOT(i)                                                                                                   \
+    if (htab_tag_in(&slot[i]) == tag) {                                                                                \
+        seen = SHM_LOAD(&slot[i]);                                                                                     \
+        if (WORD_TAG(seen) == tag && seen != 0)                                                                        \
+            return *word = seen, &slot[i];                                                                             \
+    }
+    HTAB_SLOT(0)
+    HTAB_SLOT(1)
+    HTAB_SLOT(2)
+    HTAB_SLOT(3)
+    HTAB_SLOT(4)
+    HTAB_SLOT(5)
+    HTAB_SLOT(6)
+#undef HTAB_SLOT
+    return NULL;
+}
+_Static_assert(BUCKET_SLOTS == 7, "htab_bucket_slot() has a line for each slot");
+
 /* htab_guess: the array word that this process saw last for the hash's stripe; 0: none. htab_note:
  * it sees another one now. */
 static inline uint64_t htab_guess(const struct htab *t, uint64_t hash) {

@@ -62,16 +62,46 @@ int seg_lock_fd_is_ours(const struct seg *s);
  * and for a memfd, which has no name. */
 int seg_is_removed(const struct seg *s);
 
+/* How many bytes of claimed memory seg_at() gives at an offset; 0: none. */
+static inline uint64_t seg_bytes_at(const struct seg *s, uint64_t off) {
+    uint64_t end = SHM_LOAD_RELAXED(&s->shm->claimed_bytes);
+    if (__builtin_expect(end > s->bytes, 0))
+        end = s->bytes; /* a damaged word */
+    return __builtin_expect(off < s->data_off || (off & 7) != 0 || off > end, 0) ? 0 : end - off;
+}
 /* The address of `bytes` bytes at `off`. NULL if they are not wholly inside the heap's claimed
  * spans, or off is not 8-aligned. Readers may pass garbage: beyond the claimed memory even a load
  * would take memory, or raise SIGBUS if there is none. */
 static inline void *seg_at(const struct seg *s, uint64_t off, uint64_t bytes) {
+    uint64_t room = seg_bytes_at(s, off);
+    return room != 0 && bytes <= room ? s->base + off : NULL;
+}
+/* Where offsets may lead, loaded once for a call that follows many: claimed memory only grows. */
+struct seg_reach {
+    unsigned char *first, *end; /* the claimed spans */
+    uint64_t first_off;
+    uint64_t places; /* 8-aligned places with a line (64 bytes) of claimed memory behind them */
+};
+static inline struct seg_reach seg_reach(const struct seg *s) {
     uint64_t end = SHM_LOAD_RELAXED(&s->shm->claimed_bytes);
     if (__builtin_expect(end > s->bytes, 0))
         end = s->bytes; /* a damaged word */
-    if (__builtin_expect(off < s->data_off || (off & 7) != 0 || off > end || bytes > end - off, 0))
-        return NULL;
-    return s->base + off;
+    uint64_t bytes = end > s->data_off ? end - s->data_off : 0;
+    return (struct seg_reach){.first = s->base + s->data_off,
+                              .end = s->base + s->data_off + bytes,
+                              .first_off = s->data_off,
+                              .places = bytes >= 64 ? (bytes - 64) / 8 + 1 : 0};
+}
+/* As seg_at() with 64 bytes: also NULL for a shorter block at the very end. */
+static inline void *seg_reach_line(const struct seg_reach *r, uint64_t off) {
+    uint64_t at = off - r->first_off;
+    /* rotated: an offset before the first, or not 8-aligned, becomes a huge number */
+    uint64_t place = at >> 3 | at << 61;
+    return __builtin_expect(place < r->places, 1) ? r->first + at : NULL;
+}
+/* The bytes from such a line to the end. */
+static inline uint64_t seg_reach_bytes(const struct seg_reach *r, const void *at) {
+    return (uint64_t)(r->end - (const unsigned char *)at);
 }
 /* The offset of an address inside the segment. */
 static inline uint64_t seg_off(const struct seg *s, const void *at) {

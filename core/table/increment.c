@@ -46,9 +46,11 @@ static int prepare(struct writer *w, struct write *c) {
     /* a TTL attribute changes the expiry, which a put works out */
     if (has_name(shape->ttl_name, shape->ttl_name_bytes, name))
         return LARDER_NOT_FOUND;
-    struct read_hint hint = read_hint_stripe(c->view, c->hash);
-    read_hint_bucket(c->view, &hint);
-    read_hint_item(c->view, &hint, WRITE_AHEAD_BYTES);
+    struct htab_spot spot;
+    struct htab_aim aim = htab_aim(&c->view->items);
+    htab_spot_stripe(&aim, c->hash, &spot);
+    htab_spot_bucket(&aim, &spot);
+    htab_spot_slot(&aim, &spot, WRITE_AHEAD_BYTES);
     return LARDER_OK;
 }
 

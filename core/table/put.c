@@ -52,14 +52,16 @@ static int prepare(struct writer *w, struct write *c) {
         return r;
     struct item_head *image = c->image = store.to;
     take_key(c, image);
-    struct read_hint hint = read_hint_stripe(v, c->hash);
-    read_hint_bucket(v, &hint);
+    struct htab_spot spot;
+    struct htab_aim aim = htab_aim(&v->items);
+    htab_spot_stripe(&aim, c->hash, &spot);
+    htab_spot_bucket(&aim, &spot);
     r = item_store_slots(&store);
     if (r)
         return r;
-    read_hint_item(v, &hint, item_head(item)->bytes);
-    if (hint.slot)
-        heap_prefetch(w->seg, WORD_OFF(hint.word));
+    htab_spot_slot(&aim, &spot, item_head(item)->bytes);
+    if (spot.block)
+        heap_prefetch(w->seg, WORD_OFF(spot.word));
     item_store_records(&store, c->now_s);
     image->hash_high = (uint32_t)(c->hash >> 32);
     item_set_ttl_generation(image, v->ttl_generation);

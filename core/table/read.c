@@ -8,9 +8,9 @@
  *          shows that the slot is still one of this stripe, and a version is used once per stripe.
  *          So if all are equal it is the same block, linked all the while.
  */
-#include "core/table/read.h"
 #include "core/base/err.h"
 #include "core/table/db.h"
+#include "core/table/read_copy.h"
 #include <time.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -27,10 +27,7 @@ struct wanted {
 
 /* An item found in a slot, and the copy of it at the end of the page. */
 struct found {
-    const struct stripe_shm *stripe;
-    shm_word *slot;
-    uint64_t word, array; /* of the slot, and of the stripe, when it was found */
-    const uint8_t *block;
+    struct htab_spot spot;
     const struct item_head *image; /* in the page, not committed */
 };
 
@@ -84,16 +81,9 @@ int read_is_expired(const struct table_view *v, const struct item_head *image, i
     return now_s >= 0 && at_s <= (uint64_t)now_s;
 }
 
-/* Key sequence of a copy whose head is sane. */
-static uint32_t kseq_in(const struct item_head *image, int ordinal) {
-    if (ordinal < 0)
-        return image->kseq;
-    return ordinal < image->index_count ? item_index_slots(image)[ordinal].kseq : 0;
-}
-
 static int is_wanted(const struct item_head *image, const struct wanted *want) {
     if (!want->key)
-        return image->hash_high == want->hash >> 32 && kseq_in(image, want->ordinal) == want->kseq && want->kseq != 0;
+        return read_is_of_entry(image, want->ordinal, want->hash, want->kseq);
     return item_is_same_key(item_key_in(image), item_key_of(want->key));
 }
 
@@ -102,19 +92,18 @@ enum { COPY_WANTED, COPY_OTHER, COPY_INSANE };
 
 /* Copies the block's image to the end of the page, whatever it is by now. Validates only what is
  * needed to look at the copy. LARDER_OK and *kind, or a failure. */
-static inline __attribute__((always_inline)) int copy_image(const struct table_view *v, const struct wanted *want,
-                                                            struct larder_page *page, struct found *f, int *kind) {
-    const _Atomic uint32_t *length = (const _Atomic uint32_t *)(f->block + offsetof(struct item_head, bytes));
-    size_t bytes = SHM_LOAD_RELAXED(length);
+static int copy_image(const struct table_view *v, const struct wanted *want, struct larder_page *page, struct found *f,
+                      int *kind) {
+    const uint8_t *block = f->spot.block;
+    uint32_t bytes = SHM_LOAD_RELAXED((const _Atomic uint32_t *)(block + offsetof(struct item_head, bytes)));
     *kind = COPY_INSANE;
-    if (bytes < sizeof *f->image || bytes > ITEM_IMAGE_BYTES_MAX || bytes % 8 != 0 ||
-        !seg_at(v->items.seg, WORD_OFF(f->word), bytes))
+    if (!item_can_have_bytes(bytes) || !seg_at(v->items.seg, WORD_OFF(f->spot.word), bytes))
         return LARDER_OK;
     int r = page_reserve(page, bytes);
     if (r)
         return r;
     struct item_head *image = (struct item_head *)(page->bytes + page->used);
-    shm_copy_out(image, f->block, bytes);
+    shm_copy_out(image, block, bytes);
     f->image = image;
     if (image->bytes == bytes && image->version != 0 && item_head_is_sane(image, bytes))
         *kind = is_wanted(image, want) ? COPY_WANTED : COPY_OTHER;
@@ -123,17 +112,16 @@ static inline __attribute__((always_inline)) int copy_image(const struct table_v
 
 /* One look, nothing validated. LARDER_OK and *f; LARDER_NOT_FOUND; LARDER_E_CORRUPT: not found, but
  * something on the way makes no sense; LARDER_E_NO_MEMORY. */
-static int look(const struct table_view *v, struct stripe_shm *stripe, const struct wanted *want,
-                struct larder_page *page, struct found *f) {
+static int look(const struct table_view *v, const struct wanted *want, struct larder_page *page, struct found *f) {
     struct htab_walk walk;
+    struct htab_spot *spot = &f->spot;
     void *block;
-    f->stripe = stripe;
-    f->array = SHM_LOAD(&stripe->array);
-    htab_walk_begin(&walk, &v->items, stripe, want->hash);
+    spot->array = SHM_LOAD(&spot->stripe->array);
+    htab_walk_begin(&walk, &v->items, spot->stripe, want->hash);
     walk.ahead_bytes = page->ahead_bytes;
-    while ((f->slot = htab_walk_next(&walk, sizeof(struct item_head), &f->word, &block))) {
+    while ((spot->slot = htab_walk_next(&walk, sizeof(struct item_head), &spot->word, &block))) {
         int kind;
-        f->block = block;
+        spot->block = block;
         int r = copy_image(v, want, page, f, &kind);
         if (r || kind == COPY_WANTED)
             return r;
@@ -142,22 +130,18 @@ static int look(const struct table_view *v, struct stripe_shm *stripe, const str
     return walk.is_damaged ? LARDER_E_CORRUPT : LARDER_NOT_FOUND;
 }
 
-/* Whether the item found is still the one in its slot. Also 0 if the sequence moved during the
- * look. */
+/* Also 0 if the sequence moved during the look. */
 static int is_pinned(const struct read_place *place) {
-    uint64_t seq = htab_read_begin(place->stripe);
-    if (SHM_LOAD(&place->stripe->array) != place->array || SHM_LOAD(place->slot) != place->word)
+    const struct htab_spot *spot = &place->spot;
+    const shm_word *version = (const shm_word *)(spot->block + offsetof(struct item_head, version));
+    uint64_t seq = htab_read_begin(spot->stripe);
+    if (SHM_LOAD(&spot->stripe->array) != spot->array || SHM_LOAD(spot->slot) != spot->word)
         return 0;
-    return SHM_LOAD(place->version_at) == place->version && htab_read_ok(place->stripe, seq);
+    return SHM_LOAD(version) == place->version && htab_read_ok(spot->stripe, seq);
 }
 
 static struct read_place place_of(const struct found *f) {
-    return (struct read_place){.stripe = f->stripe,
-                               .slot = f->slot,
-                               .array = f->array,
-                               .word = f->word,
-                               .version_at = (const shm_word *)(f->block + offsetof(struct item_head, version)),
-                               .version = f->image->version};
+    return (struct read_place){.spot = f->spot, .version = f->image->version};
 }
 
 static int damaged(void) {
@@ -174,123 +158,91 @@ static int copy_pinned(const struct table_view *v, const struct wanted *want, st
            is_pinned(&place);
 }
 
-/* Finds an item and copies it to the end of the page, validated. The caller commits. */
+/* Finds an item and copies it to the end of the page, validated. The caller commits. The spot's
+ * sequence is the one before the last look: if it moved, read_is_still_there() looks closer. */
 static int find_and_copy(const struct table_view *v, const struct wanted *want, struct larder_page *page,
                          struct found *f) {
-    struct stripe_shm *stripe = htab_stripe(&v->items, want->hash);
+    struct htab_spot *spot = &f->spot;
+    *spot = (struct htab_spot){.hash = want->hash, .stripe = htab_stripe(&v->items, want->hash)};
     for (unsigned tries = 0;; tries++) {
-        uint64_t seq = htab_read_begin(stripe);
-        int r = look(v, stripe, want, page, f);
+        spot->seq = htab_read_begin(spot->stripe);
+        int r = look(v, want, page, f);
         if (r == LARDER_E_NO_MEMORY)
             return r;
-        if (htab_read_ok(stripe, seq))
+        if (htab_spot_stands(spot))
             return r == LARDER_E_CORRUPT ? damaged() : r;
         if (r == LARDER_OK && tries >= SHORT_TRIES && copy_pinned(v, want, page, f))
             return LARDER_OK;
     }
 }
 
-/* The same where the hint says. 0: it says nothing, or nothing that is still true. */
-static int copy_hinted(const struct table_view *v, const struct wanted *want, const struct read_hint *hint,
-                       struct larder_page *page, struct found *f) {
-    int kind = COPY_INSANE;
-    if (!hint->slot)
-        return 0;
-    uint64_t seq = htab_read_begin(hint->stripe);
-    if (SHM_LOAD(&hint->stripe->array) != hint->array || SHM_LOAD(hint->slot) != hint->word)
-        return 0;
-    *f = (struct found){.stripe = hint->stripe,
-                        .slot = hint->slot,
-                        .word = hint->word,
-                        .array = hint->array,
-                        .block = seg_at(v->items.seg, WORD_OFF(hint->word), sizeof(struct item_head))};
-    return f->block && copy_image(v, want, page, f, &kind) == LARDER_OK && kind == COPY_WANTED &&
-           htab_read_ok(hint->stripe, seq);
-}
-
-static int read_wanted(const struct table_view *v, const struct wanted *want, const struct read_hint *hint,
-                       struct larder_page *page, struct found *f) {
-    return copy_hinted(v, want, hint, page, f) ? LARDER_OK : find_and_copy(v, want, page, f);
-}
-
-/* Most items never expire, and most have the table's present TTL generation: those need no look. */
-static inline int has_expired(const struct table_view *v, const struct item_head *image, int64_t now_s) {
-    int is_asked = (image->flags & ITEM_TIMED) || item_ttl_generation(image) != v->ttl_generation;
-    return is_asked && read_is_expired(v, image, now_s);
-}
-
-int read_by_key(const struct table_view *v, const struct item_key *key, const struct read_hint *hint, int64_t now_s,
+int read_by_key(const struct table_view *v, const struct item_key *key, uint64_t hash, int64_t now_s,
                 struct larder_page *page) {
-    struct wanted want = {.key = key, .hash = hint->hash};
+    struct wanted want = {.key = key, .hash = hash};
     struct found f;
-    int r = read_wanted(v, &want, hint, page, &f);
+    int r = find_and_copy(v, &want, page, &f);
     if (r)
         return r;
-    return has_expired(v, f.image, now_s) ? LARDER_NOT_FOUND : page_commit(page, f.image->bytes);
+    return read_has_expired(v, f.image, now_s) ? LARDER_NOT_FOUND : page_commit(page, f.image->bytes);
 }
 
-int read_by_entry(const struct table_view *v, int ordinal, uint32_t kseq, const struct read_hint *hint, int64_t now_s,
-                  struct larder_page *page, struct read_place *place, int *is_expired) {
-    struct wanted want = {.ordinal = ordinal, .kseq = kseq, .hash = hint->hash};
+int read_by_entry(const struct table_view *v, int ordinal, uint32_t kseq, uint64_t hash, int64_t now_s,
+                  struct larder_page *page, struct read_place *place, const struct item_head **image, int *is_expired) {
+    struct wanted want = {.ordinal = ordinal, .kseq = kseq, .hash = hash};
     struct found f;
-    int r = read_wanted(v, &want, hint, page, &f);
+    int r = find_and_copy(v, &want, page, &f);
     *is_expired = 0;
     if (place)
-        *place = r == LARDER_OK ? place_of(&f) : (struct read_place){.slot = NULL};
+        *place = r == LARDER_OK ? place_of(&f) : (struct read_place){.version = 0};
     if (r)
         return r;
-    *is_expired = has_expired(v, f.image, now_s);
-    return *is_expired ? LARDER_NOT_FOUND : page_commit(page, f.image->bytes);
+    *image = f.image;
+    *is_expired = read_has_expired(v, f.image, now_s);
+    return *is_expired ? LARDER_NOT_FOUND : LARDER_OK;
 }
 
-int read_is_still_there(const struct read_place *place) {
+int read_is_pinned(const struct read_place *place) {
     for (unsigned tries = 0; tries < SHORT_TRIES; tries++)
         if (is_pinned(place))
             return 1;
     return 0;
 }
 
-/* ---- Many at once: hints --------------------------------------------------------------------- */
-
-struct read_hint read_hint_stripe(const struct table_view *v, uint64_t hash) {
-    struct read_hint hint = {.hash = hash, .stripe = htab_stripe(&v->items, hash)};
-    SHM_PREFETCH(hint.stripe);
-    hint.array = htab_guess(&v->items, hash);
-    hint.bucket = htab_bucket(&v->items, hint.array, hash);
-    return hint;
-}
-
-void read_hint_bucket(const struct table_view *v, struct read_hint *hint) {
-    uint64_t array = SHM_LOAD_RELAXED(&hint->stripe->array);
-    if (array == hint->array)
-        return;
-    hint->array = array;
-    hint->bucket = htab_bucket(&v->items, array, hint->hash);
-    htab_note(&v->items, hint->hash, array);
-}
-
-void read_hint_item(const struct table_view *v, struct read_hint *hint, size_t ahead_bytes) {
-    hint->slot = hint->bucket ? htab_peek(&v->items, hint->array, hint->bucket, hint->hash, &hint->word) : NULL;
-    if (hint->slot)
-        htab_prefetch(&v->items, hint->word, ahead_bytes);
-}
-
 /* ---- Public calls ---------------------------------------------------------------------------- */
 
-static inline __attribute__((always_inline)) int get(const struct table_view *v, const void *key,
-                                                     struct larder_page *page) {
+/* The item of a key, whose spot is as far as its slot, to the end of the page, which has a place
+ * for it. Results as read_by_key(). */
+HTAB_INLINE int read_key(const struct table_view *v, const struct htab_aim *aim, const struct htab_spot *spot,
+                         const struct item_key *key, int64_t now_s, struct larder_page *page) {
+    const struct item_head *image = read_copy(aim, spot, page);
+    if (__builtin_expect(!image || !item_is_same_key(item_key_in(image), item_key_of(key)), 0))
+        return read_by_key(v, key, spot->hash, now_s, page);
+    if (read_has_expired(v, image, now_s))
+        return LARDER_NOT_FOUND;
+    page_put(page, image->bytes);
+    return LARDER_OK;
+}
+
+HTAB_INLINE int get(const struct table_view *v, const void *key, struct larder_page *page) {
     struct item_key k;
+    struct htab_spot spot;
     int r = item_key_from_values(&v->shape, key, &k);
     if (r)
         return r;
-    /* what this prefetches comes in during the next calls */
-    struct read_hint hint = read_hint_stripe(v, read_hash(v, &k));
+    struct htab_aim aim = htab_aim(&v->items);
+    htab_spot_stripe(&aim, read_hash(v, &k), &spot);
+    /* what this prefetches comes in during the next lines */
     page_reset(page);
+    r = page_make_places(page, 1);
+    if (r)
+        return r;
     page->scanned = 1;
     int64_t now_s = db_now_checked(v->db);
-    read_hint_bucket(v, &hint);
-    read_hint_item(v, &hint, page->ahead_bytes);
-    r = read_by_key(v, &k, &hint, now_s, page);
+    htab_spot_bucket(&aim, &spot);
+    htab_spot_slot(&aim, &spot, page->ahead_bytes);
+    r = read_key(v, &aim, &spot, &k, now_s, page);
+    if (r == LARDER_OK)
+        page_learn_bytes(page, page->used);
     page->is_snapshot = 1; /* one item, or none */
     return r;
 }
@@ -305,14 +257,16 @@ int larder_get(struct larder_table *t, const struct larder_key *key, struct lard
  * first-level cache. */
 #define MANY_AT_ONCE 16
 
-/* The encoded keys of a round, one after the other in the page's memory for keys. */
+/* The encoded keys of a round, one after the other in the page's memory for keys, and their
+ * spots. */
 struct round {
     const struct item_key *key[MANY_AT_ONCE];
-    struct read_hint hint[MANY_AT_ONCE];
+    struct htab_spot spot[MANY_AT_ONCE];
 };
 
-static int begin_round(const struct table_view *v, const struct larder_key *keys, uint32_t count, uint8_t *memory,
-                       size_t ahead_bytes, struct round *round) {
+HTAB_INLINE int begin_round(const struct table_view *v, const struct htab_aim *aim, const struct larder_key *keys,
+                            uint32_t count, struct larder_page *page, struct round *round) {
+    uint8_t *memory = page->keys;
     for (uint32_t i = 0; i < count; i++) {
         struct item_key *key = (struct item_key *)memory;
         int r = item_key_from_values(&v->shape, &keys[i], key);
@@ -320,24 +274,29 @@ static int begin_round(const struct table_view *v, const struct larder_key *keys
             return r;
         memory += offsetof(struct item_key, area) + key->area_bytes;
         round->key[i] = key;
-        round->hint[i] = read_hint_stripe(v, read_hash(v, key));
+        htab_spot_stripe(aim, read_hash(v, key), &round->spot[i]);
     }
     for (uint32_t i = 0; i < count; i++)
-        read_hint_bucket(v, &round->hint[i]);
+        htab_spot_bucket(aim, &round->spot[i]);
     for (uint32_t i = 0; i < count; i++)
-        read_hint_item(v, &round->hint[i], ahead_bytes);
+        htab_spot_slot(aim, &round->spot[i], page->ahead_bytes);
     return LARDER_OK;
 }
 
 static int get_round(const struct table_view *v, const struct larder_key *keys, uint32_t count, int64_t now_s,
                      struct larder_page *page) {
     struct round round;
-    int r = begin_round(v, keys, count, page->keys, page->ahead_bytes, &round);
+    struct htab_aim aim = htab_aim(&v->items);
+    int r = begin_round(v, &aim, keys, count, page, &round);
+    if (r == LARDER_OK)
+        r = page_make_places(page, count);
     for (uint32_t i = 0; i < count && r == LARDER_OK; i++) {
-        r = read_by_key(v, round.key[i], &round.hint[i], now_s, page);
+        r = read_key(v, &aim, &round.spot[i], round.key[i], now_s, page);
         if (r == LARDER_NOT_FOUND)
             r = page_add_hole(page);
     }
+    if (r == LARDER_OK && page->at[page->count - 1] != PAGE_HOLE)
+        page_learn_bytes(page, page_last(page)->bytes);
     return r;
 }
 

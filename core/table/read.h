@@ -16,14 +16,12 @@
 #define LARDER_TABLE_READ_H
 
 #include "core/item/page.h"
+#include "core/memory/htab_spot.h"
 #include "core/table/db.h"
 
 /* Where an item was when it was read, to see later whether it is still there (page snapshots). */
 struct read_place {
-    const struct stripe_shm *stripe;
-    const shm_word *slot;       /* NULL: nothing was found */
-    uint64_t array, word;       /* of the stripe's bucket array and of the slot */
-    const shm_word *version_at; /* in the block */
+    struct htab_spot spot; /* slot NULL: nothing was found */
     uint64_t version;
 };
 
@@ -63,36 +61,26 @@ static inline __attribute__((always_inline)) int read_page(struct larder_table *
  * changed since the image was made. */
 int read_is_expired(const struct table_view *v, const struct item_head *image, int64_t now_s);
 
-/* Where an item probably is. Found in three steps that never wait, each of which ends with a
- * prefetch: if each step is made for many items before the next, their misses overlap. Only hash
- * must be set; the rest is checked when it is used. */
-struct read_hint {
-    uint64_t hash;
-    struct stripe_shm *stripe;
-    struct bucket_shm *bucket;
-    uint64_t array, word; /* of the stripe and the slot */
-    shm_word *slot;       /* NULL: no idea */
-};
 /* Items that are fetched while one is copied: as many lines as a core keeps in flight. */
 #define READ_AHEAD_ITEMS 6u
-struct read_hint read_hint_stripe(const struct table_view *v, uint64_t hash);
-void read_hint_bucket(const struct table_view *v, struct read_hint *hint);
-/* ahead_bytes: how much of the item to fetch; the page that it will be copied to knows. */
-void read_hint_item(const struct table_view *v, struct read_hint *hint, size_t ahead_bytes);
 
 /* Copies the item with this key to the end of the page. LARDER_OK; LARDER_NOT_FOUND: absent or
- * expired; failures. */
-int read_by_key(const struct table_view *v, const struct item_key *key, const struct read_hint *hint, int64_t now_s,
+ * expired; failures. `hash` is the key's. */
+int read_by_key(const struct table_view *v, const struct item_key *key, uint64_t hash, int64_t now_s,
                 struct larder_page *page);
 
-/* Copies the item that the entry (hint->hash, kseq) of index `ordinal` (-1: table order) stands for
- * to the end of the page. LARDER_OK. LARDER_NOT_FOUND: the entry stands for no item now: it is
- * stale, not yet published, or expired (then *is_expired is 1). place may be NULL; on
- * LARDER_NOT_FOUND its slot is NULL unless expired. */
-int read_by_entry(const struct table_view *v, int ordinal, uint32_t kseq, const struct read_hint *hint, int64_t now_s,
-                  struct larder_page *page, struct read_place *place, int *is_expired);
-/* Whether the item at place is still the one that was read. */
-int read_is_still_there(const struct read_place *place);
+/* Copies the item that the entry (hash, kseq) of index `ordinal` (-1: table order) stands for to
+ * the end of the page, not committed. LARDER_OK and *image. LARDER_NOT_FOUND: the entry stands for
+ * no item now: it is stale, not yet published, or expired (then *is_expired is 1). place may be
+ * NULL; on LARDER_NOT_FOUND its slot is NULL unless expired. */
+int read_by_entry(const struct table_view *v, int ordinal, uint32_t kseq, uint64_t hash, int64_t now_s,
+                  struct larder_page *page, struct read_place *place, const struct item_head **image, int *is_expired);
+/* Whether the item at place is still the one that was read: P2 of core/memory/htab_spot.h, or
+ * (read_is_pinned) its bucket array, slot word and version. */
+int read_is_pinned(const struct read_place *place);
+static inline int read_is_still_there(const struct read_place *place) {
+    return __builtin_expect(htab_spot_holds(&place->spot), 1) || read_is_pinned(place);
+}
 
 /* The hash of an encoded key; the same by its parts, which lie together. Only bits of
  * HTAB_HASH_MASK are set. */

@@ -192,8 +192,11 @@ static int scan_chain_singly(struct scan *s, const struct chain *c) {
     int count, is_expired;
     int r = list_chain(s, c, &count);
     for (int i = 0; r == LARDER_OK && i < count; i++) {
-        struct read_hint hint = read_hint_stripe(s->v, s->members[i].hash);
-        r = read_by_entry(s->v, -1, s->members[i].kseq, &hint, s->now_s, s->page, NULL, &is_expired);
+        const struct item_head *image;
+        uint64_t hash = s->members[i].hash;
+        r = read_by_entry(s->v, -1, s->members[i].kseq, hash, s->now_s, s->page, NULL, &image, &is_expired);
+        if (r == LARDER_OK)
+            r = page_commit(s->page, image->bytes);
         if (r == LARDER_NOT_FOUND) /* deleted meanwhile, or expired */
             r = LARDER_OK;
     }

@@ -137,7 +137,7 @@ static void hand_over_before(struct writer *w, const struct write *c) {
 static int take_page(const struct larder_table *t, struct larder_page *page) {
     if (__builtin_expect(page->epochs != &t->db->views.epochs, 0))
         return err_set(LARDER_E_INVAL, "the page is one of another attachment; make it with the table's");
-    return page_make_places(page);
+    return page_make_places(page, 1);
 }
 
 /* ---- The whole call -------------------------------------------------------------------------- */

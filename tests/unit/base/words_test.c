@@ -1,0 +1,56 @@
+/* tests/unit/base/words_test.c - comparing bytes in place.
+ *
+ * Goal     core/base/words.h compares as memcmp() does, and reads no byte beyond what it compares.
+ * Method   Every length up to a hundred, every place where two texts can differ, each way; they
+ *          end where their memory ends, so that the address sanitizer sees a longer look.
+ */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/words.h"
+#include "tests/support/slow.h"
+
+#define BYTES_MAX 100u
+
+TestSuite(words, .timeout = 20 * SLOW_FACTOR);
+
+static int sign(int order) {
+    return (order > 0) - (order < 0);
+}
+
+/* A copy at the end of its own memory. */
+static uint8_t *copy_of(const uint8_t *from, size_t bytes) {
+    uint8_t *to = malloc(bytes ? bytes : 1);
+    cr_assert_not_null(to);
+    memcpy(to, from, bytes);
+    return to;
+}
+
+static void expect_like_memcmp(const uint8_t *x, const uint8_t *y, size_t bytes) {
+    uint8_t *a = copy_of(x, bytes), *b = copy_of(y, bytes);
+    int right = sign(memcmp(a, b, bytes));
+    cr_assert_eq(sign(words_order(a, b, bytes)), right, "%zu bytes", bytes);
+    cr_assert_eq(words_are_equal(a, b, bytes), right == 0, "%zu bytes", bytes);
+    free(a);
+    free(b);
+}
+
+Test(words, compare_as_memcmp_does) {
+    uint8_t x[BYTES_MAX], y[BYTES_MAX];
+    for (size_t i = 0; i < BYTES_MAX; i++)
+        x[i] = (uint8_t)(i * 41 + 7);
+    for (size_t bytes = 0; bytes <= BYTES_MAX; bytes++) {
+        memcpy(y, x, bytes);
+        expect_like_memcmp(x, y, bytes);
+        for (size_t at = 0; at < bytes; at++) {
+            y[at] ^= 0x81; /* also in the highest bit: bytes are unsigned */
+            expect_like_memcmp(x, y, bytes);
+            expect_like_memcmp(y, x, bytes);
+            /* the first difference decides */
+            y[bytes - 1] ^= 0xff;
+            expect_like_memcmp(x, y, bytes);
+            memcpy(y, x, bytes);
+        }
+    }
+}
