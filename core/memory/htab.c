@@ -535,11 +535,31 @@ int htab_shrink_locked(struct writer *w, const struct htab *t, struct stripe_shm
     return r == LARDER_NOT_FOUND ? LARDER_OK : r;
 }
 
+int htab_move_locked(struct writer *w, const struct htab *t, struct stripe_shm *s) {
+    uint32_t buckets = htab_bucket_count(t, s);
+    return buckets ? replace_array(w, t, s, buckets) : LARDER_NOT_FOUND;
+}
+
 /* ---- Walking in hash order ------------------------------------------------------------------- */
 
 uint32_t htab_bucket_count(const struct htab *t, const struct stripe_shm *s) {
     struct bucket_shm *array;
     return array_of(t, SHM_LOAD(&s->array), &array);
+}
+
+shm_word *htab_slot_of(const struct htab *t, const struct stripe_shm *s, uint64_t first, uint64_t off, uint64_t *word) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array);
+    if (!buckets)
+        return NULL;
+    for (int64_t at = htab_bucket_of(t, buckets, htab_high(first)); at >= 0;
+         at = next_of(array, buckets, buckets + HTAB_SPARES(buckets), (uint32_t)at))
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+            *word = SHM_LOAD(&array[at].slot[i]);
+            if (WORD_OFF(*word) == off)
+                return &array[at].slot[i];
+        }
+    return NULL;
 }
 
 /* Whether the word is among the 64 copied last: a chain has fewer, unless it is damaged. */

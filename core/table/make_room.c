@@ -4,6 +4,7 @@
 #include "core/base/err.h"
 #include "core/base/wait.h"
 #include "core/memory/hooks.h"
+#include "core/table/compact.h"
 #include "core/table/db.h"
 #include "core/table/trim.h"
 #include "core/table/upkeep.h"
@@ -80,7 +81,7 @@ static int make_round(struct writer *w, struct room *room) {
     has_made = has_made || (!w->is_stuck && empty_some(w, room, until_ms)) ||
                (!w->is_stuck && core_hooks->timer_make_room(w, room->now_s) == LARDER_OK);
     if (!has_made && !w->is_stuck && SHM_LOAD_RELAXED(&w->slot->op) == OP_NONE) /* rule R1 */
-        has_made = table_trim(w) > 0;
+        has_made = table_trim(w) > 0 || (!w->is_stuck && table_compact(w, w->asked_bytes) > 0);
     w->busy_timeout_ms = busy_timeout_ms;
     w->inner_timeout_ms = 0;
     return say_not_full(has_made);
