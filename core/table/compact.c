@@ -138,8 +138,7 @@ static uint32_t concentrate(struct writer *w, uint32_t from, uint32_t to, uint32
     return count;
 }
 
-/* Goes round the segment once, until some are free. */
-static uint32_t make_spans(struct writer *w, uint32_t wanted) {
+uint32_t table_compact_spans(struct writer *w, uint32_t wanted) {
     uint32_t spans = span_claimed_count(w->seg), count = 0;
     for (uint32_t seen = 0; seen < spans && count == 0 && !is_stopped(w);) {
         uint32_t from = w->compact_at < spans ? w->compact_at : 0;
@@ -222,7 +221,7 @@ static uint32_t compact(struct writer *w, uint32_t count) {
     uint32_t needed = count + span_kept_count(w->seg, 0), has = free_runs_count(w->seg);
     if (has < needed) {
         uint32_t wanted = needed - has > FREED_AT_ONCE ? needed - has : FREED_AT_ONCE;
-        uint32_t made = make_spans(w, wanted);
+        uint32_t made = table_compact_spans(w, wanted);
         if (made || count == 1)
             return made;
     }

@@ -18,5 +18,8 @@
 /* Makes room for a block of so many bytes. Returns how many spans became free; 0: none, or a call a
  * moment ago found none. May leave the writer stuck. */
 uint32_t table_compact(struct writer *w, uint64_t bytes);
+/* Empties up to `wanted` sparse spans, wherever they are: goes round the segment once, until there
+ * are some. Returns how many. */
+uint32_t table_compact_spans(struct writer *w, uint32_t wanted);
 
 #endif
