@@ -391,12 +391,15 @@ static int take_new_span(struct writer *w, uint32_t own, const struct taking *t)
 }
 
 /* While the writer empties spans (writer_avoids): a block in the fullest span of its class; else in
- * a free span, if it may take one; else a loan. Waits for no bin. */
+ * a free span, if it may take one; else a loan that wastes little, or no more than where the
+ * block is. Waits for no bin. */
 static __attribute__((noinline)) int take_outside(struct writer *w, uint64_t bytes, const struct taking *t) {
     if (bytes > CLASS_BYTES_MAX)
         return span_take_run(w, (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES), t->tag, t->flags, t->hand, t->off);
     uint32_t own = class_of(bytes, t->flags), arenas = w->seg->arena_count;
     for (uint32_t i = own; may_serve(i, bytes, own, t); i++) {
+        if (class_bytes[i] > w->moves_from_bytes && heap_is_lent(class_bytes[own], class_bytes[i]))
+            return LARDER_NOT_FOUND;
         for (uint32_t k = 0; k < arenas; k++) {
             int r = take_fullest(w, (own_arena(w) + k) % arenas * CLASS_COUNT + i, t);
             if (r != LARDER_NOT_FOUND)

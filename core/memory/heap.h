@@ -67,6 +67,11 @@ void heap_prefetch(const struct seg *s, uint64_t off);
 uint32_t heap_class_bytes(uint32_t class_index);
 /* The smallest block that heap_take() hands out for so many bytes. */
 uint64_t heap_round(uint64_t bytes, unsigned flags);
+/* Whether a block of so many bytes is much larger than what heap_round() says: a loan that is ended
+ * when memory is short (core/table/compact.h). */
+static inline int heap_is_lent(uint64_t rounded, uint64_t block_bytes) {
+    return rounded * 5 < block_bytes * 4;
+}
 /* The largest block that heap_take() hands out for so many bytes (P3). */
 uint64_t heap_round_most(uint64_t bytes, unsigned flags);
 

@@ -503,18 +503,18 @@ int htab_clear_large_locked(struct writer *w, const struct htab *t, struct strip
     return htab_clear_locked(w, s);
 }
 
-/* An array becomes smaller when at most a sixteenth of its slots is in use. What a stripe lost is
- * likely to come back, and a larger array then needs a run of spans, which a heap full of small
- * blocks does not have. Where more than nine in ten items went, some spans have become empty. */
-#define SHRINK_BELOW 16u
+/* When memory is short an array becomes smaller if at most a quarter of its slots is in use. What a
+ * stripe lost may come back; then it grows again, by a twelfth at a time. */
+#define SHRINK_BELOW 4u
+#define SHRUNK_FILL 4u /* blocks to a bucket */
 
-/* Buckets of an array for what the stripe has now, with room for as much again. 0: it uses too much
- * of its array. */
+/* Buckets of an array for what the stripe has now, with room for three quarters more. 0: it uses
+ * too much of its array. */
 static uint32_t buckets_wanted(const struct htab *t, const struct stripe_shm *s) {
     uint32_t buckets = htab_bucket_count(t, s), count = SHM_LOAD_RELAXED(&s->count);
     if ((uint64_t)count * SHRINK_BELOW > (uint64_t)buckets * BUCKET_SLOTS)
         return 0;
-    uint32_t wanted = htab_buckets_filling(count / (BUCKET_SLOTS / 2) + 1);
+    uint32_t wanted = htab_buckets_filling(count / SHRUNK_FILL + 1);
     return htab_array_bytes(buckets) > HTAB_KEPT_BYTES && htab_array_bytes(wanted) <= htab_array_bytes(buckets) / 2
                ? wanted
                : 0;

@@ -12,7 +12,9 @@
 #define LEVELS 8u /* of how full a span is */
 /* After a look that found nothing: a pause of so many times its duration. */
 #define IDLE_FACTOR 20u
-#define WINDOWS_TRIED 8u
+#define REMOVED_FOR_HOPE 256u /* items removed since then end the pause */
+#define WINDOWS_TRIED 16u
+#define GAINED_AT_ONCE (256u << 10)
 
 /* ---- Emptying spans -------------------------------------------------------------------------- */
 
@@ -25,6 +27,7 @@ static int empty_small(struct writer *w, uint32_t i) {
     const struct span_shm *span = seg_span(w->seg, i);
     uint32_t class_index = SHM_LOAD_RELAXED(&span->class_index);
     uint32_t bytes = class_index < CLASS_COUNT ? heap_class_bytes(class_index) : 0;
+    w->moves_from_bytes = bytes;
     for (uint32_t k = 0; bytes && k < SPAN_BITMAP_WORDS; k++)
         for (uint64_t taken = SHM_LOAD(&span->bitmap[k]); taken; taken &= taken - 1) {
             uint32_t bit = k * 64 + (uint32_t)__builtin_ctzll(taken);
@@ -55,9 +58,7 @@ static int empty_span(struct writer *w, uint32_t i) {
 
 /* Empties spans. *stays: the first that could not be. */
 static int empty_spans(struct writer *w, uint32_t from, uint32_t count, int to_free, uint32_t *stays) {
-    w->avoid_from = from;
-    w->avoid_count = count;
-    w->moves_to_free = to_free;
+    writer_avoid(w, from, count, to_free);
     uint32_t i = from;
     while (i < from + count && empty_span(w, i))
         i++;
@@ -151,6 +152,39 @@ uint32_t table_compact_spans(struct writer *w, uint32_t wanted) {
     return count;
 }
 
+/* ---- Loans ----------------------------------------------------------------------------------- */
+
+/* Small blocks lose little by a loan, and there are many. */
+#define LOAN_BYTES_MIN 256u
+
+/* Moves the items of a span that are in blocks too large for them. Returns the bytes that are
+ * gained. */
+static uint32_t end_loans(struct writer *w, uint32_t i) {
+    const struct span_shm *span = seg_span(w->seg, i);
+    uint32_t class_index = SHM_LOAD_RELAXED(&span->class_index), gained = 0;
+    uint32_t bytes = class_index < CLASS_COUNT ? heap_class_bytes(class_index) : 0;
+    if (SHM_LOAD(&span->state) != SPAN_SMALL || bytes < LOAN_BYTES_MIN)
+        return 0;
+    writer_avoid(w, i, 1, 1);
+    for (uint32_t bit = 0; bit < blocks_of(class_index) && !is_stopped(w); bit++) {
+        uint64_t off = span_off(w->seg, i) + (uint64_t)bit * bytes;
+        if (SHM_LOAD(&span->bitmap[bit / 64]) >> (bit % 64) & 1 && move_is_lent(w, off, bytes) && move_block(w, off))
+            gained += bytes / 5;
+    }
+    w->avoid_count = 0;
+    return gained;
+}
+
+/* Goes round the segment once, until enough is gained. Returns spans, rounded up. */
+static uint32_t end_all_loans(struct writer *w) {
+    uint32_t spans = span_claimed_count(w->seg), gained = 0;
+    for (uint32_t seen = 0; seen < spans && gained < GAINED_AT_ONCE && !is_stopped(w); seen++) {
+        w->compact_loan_at = w->compact_loan_at + 1 < spans ? w->compact_loan_at + 1 : 0;
+        gained += end_loans(w, w->compact_loan_at);
+    }
+    return (gained + SPAN_BYTES - 1) / SPAN_BYTES;
+}
+
 /* ---- Runs of spans --------------------------------------------------------------------------- */
 
 /* What it costs to empty a span, in bytes. */
@@ -160,11 +194,11 @@ static uint32_t cost_of(const struct seg *s, uint32_t i) {
     switch (SHM_LOAD(&span->state)) {
     case SPAN_FREE:
         return 0;
-    case SPAN_SMALL:
+    case SPAN_SMALL: /* each block costs a search, too */
         return class_index < CLASS_COUNT ? SHM_LOAD_RELAXED(&span->used) * (heap_class_bytes(class_index) + 256)
                                          : SPAN_BYTES;
-    default:
-        return SPAN_BYTES;
+    default: /* a run needs another one */
+        return 3 * SPAN_BYTES;
     }
 }
 
@@ -218,19 +252,33 @@ static uint32_t make_run(struct writer *w, uint32_t count) {
 /* ---- Both ------------------------------------------------------------------------------------ */
 
 static uint32_t compact(struct writer *w, uint32_t count) {
-    uint32_t needed = count + span_kept_count(w->seg, 0), has = free_runs_count(w->seg);
-    if (has < needed) {
-        uint32_t wanted = needed - has > FREED_AT_ONCE ? needed - has : FREED_AT_ONCE;
-        uint32_t made = table_compact_spans(w, wanted);
-        if (made || count == 1)
-            return made;
-    }
-    return count > 1 ? make_run(w, count) : 0;
+    uint32_t needed = count + span_kept_count(w->seg, 0), has = free_runs_count(w->seg), made = 0;
+    if (count > 1 && has >= needed)
+        made = make_run(w, count);
+    if (made == 0 && !is_stopped(w))
+        made = table_compact_spans(w, has < needed && needed - has > FREED_AT_ONCE ? needed - has : FREED_AT_ONCE);
+    if (made == 0 && !is_stopped(w))
+        made = end_all_loans(w);
+    return made;
+}
+
+/* Blocks that were given back, roughly: items that were removed. */
+static uint64_t count_removed(const struct seg *s) {
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < s->slot_count; i++)
+        count += SHM_LOAD_RELAXED(&seg_slot(s, i)->deletes) + SHM_LOAD_RELAXED(&seg_slot(s, i)->expired);
+    return count;
+}
+
+/* Whether a search for so much found nothing a moment ago, and nothing has changed much. */
+static int is_hopeless(const struct writer *w, uint64_t bytes, uint64_t now_ns) {
+    return now_ns < w->compact_not_before_ns && bytes >= w->compact_lacked &&
+           count_removed(w->seg) - w->compact_removed < REMOVED_FOR_HOPE;
 }
 
 uint32_t table_compact(struct writer *w, uint64_t bytes) {
     uint64_t begin_ns = wait_now_ns(), need_bytes = w->need_bytes, asked_bytes = w->asked_bytes;
-    if (begin_ns < w->compact_not_before_ns && bytes >= w->compact_lacked)
+    if (is_hopeless(w, bytes, begin_ns))
         return 0;
     uint32_t made = compact(w, (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES));
     w->need_bytes = need_bytes; /* the call's: a move may have lacked something itself */
@@ -239,6 +287,7 @@ uint32_t table_compact(struct writer *w, uint64_t bytes) {
         uint64_t end_ns = wait_now_ns();
         w->compact_not_before_ns = end_ns + (end_ns - begin_ns) * IDLE_FACTOR;
         w->compact_lacked = bytes;
+        w->compact_removed = count_removed(w->seg);
     }
     return made;
 }

@@ -145,6 +145,30 @@ static int try_table(struct writer *w, const struct table_view *v, uint64_t in_a
     return 0;
 }
 
+/* Whether a table has an item at off. A guess, without a lock. */
+static int is_item(struct writer *w, uint64_t off, uint64_t first) {
+    uint64_t word;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
+        uint32_t ordinal = (w->compact_table + i) % LARDER_TABLES_MAX;
+        const struct table_view *v;
+        if (LIFE_STATE(SHM_LOAD(&seg_table(w->seg, ordinal)->life)) == TABLE_READY &&
+            table_view_by_ordinal(w->db, ordinal, &v) == LARDER_OK &&
+            htab_slot_of(&v->items, htab_stripe(&v->items, first), first, off, &word))
+            return 1;
+    }
+    return 0;
+}
+
+int move_is_lent(struct writer *w, uint64_t off, uint64_t block_bytes) {
+    const struct item_head *item = seg_at(w->seg, off, sizeof *item);
+    if (!item)
+        return 0;
+    uint64_t first = SHM_LOAD_RELAXED((const shm_word *)item);
+    uint32_t bytes = (uint32_t)first; /* if it is an item */
+    return bytes >= sizeof *item && bytes < block_bytes && heap_is_lent(heap_round(bytes, 0), block_bytes) &&
+           is_item(w, off, first);
+}
+
 int move_block(struct writer *w, uint64_t off) {
     const shm_word *block = seg_at(w->seg, off, sizeof *block);
     struct moving m = {.off = off};

@@ -26,5 +26,8 @@
 /* Moves the block at off. True: it was moved, or was given back meanwhile. May leave the writer
  * stuck. */
 int move_block(struct writer *w, uint64_t off);
+/* Whether in the block at off is an item for which it is much too large (heap_is_lent). A guess,
+ * without a lock. */
+int move_is_lent(struct writer *w, uint64_t off, uint64_t block_bytes);
 
 #endif
