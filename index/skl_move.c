@@ -5,7 +5,7 @@
  * Crash    A leaf, a head: one swap of a word, as for an added entry. Another node: 1 tower links
  *          past it, from the top  2 the `next` before it, by step 1  3 tower links to the new node,
  *          bottom up. Dead in 1 or 3: skl_recover_stripe sets the links.
- * Tests    tests/unit/index/skl_test.c, tests/crash/scenarios.c (move_lists)
+ * Tests    tests/crash/scenarios.c (move_blocks)
  */
 #include "index/skl.h"
 

@@ -17,8 +17,10 @@
  *          P4 A take fails only if no bin of any arena has a block that may serve, no span is free,
  *             and no bin keeps an empty one. But the last spans (span_kept_count) are for
  *             HEAP_LINE, bucket arrays. A writer's own arena comes first, so that writers do not
- *             meet. Small free blocks are not joined while their spans have others in use. So a
- *             segment can be full for a size while much of it is free.
+ *             meet. Small free blocks are not joined while their spans have others in use:
+ *             core/table/compact.h moves those away when a call finds no room.
+ *          P5 While a writer empties spans (w->avoid_count), it takes blocks outside them, in the
+ *             fullest spans.
  * Locks    LOCK_BIN, then LOCK_SPAN.
  * Tests    tests/unit/memory/heap_test.c, tests/unit/memory/heap_arena_test.c,
  *          tests/unit/memory/heap_death_test.c

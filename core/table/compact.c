@@ -13,6 +13,7 @@
 /* After a look that found nothing: a pause of so many times its duration. */
 #define IDLE_FACTOR 20u
 #define REMOVED_FOR_HOPE 256u /* items removed since then end the pause */
+#define SPANS_AHEAD 64u       /* one in so many is to be free */
 #define WINDOWS_TRIED 16u
 #define GAINED_AT_ONCE (256u << 10)
 
@@ -276,6 +277,13 @@ static int is_hopeless(const struct writer *w, uint64_t bytes, uint64_t now_ns) 
            count_removed(w->seg) - w->compact_removed < REMOVED_FOR_HOPE;
 }
 
+static void pause_after(struct writer *w, uint64_t bytes, uint64_t begin_ns) {
+    uint64_t end_ns = wait_now_ns();
+    w->compact_not_before_ns = end_ns + (end_ns - begin_ns) * IDLE_FACTOR;
+    w->compact_lacked = bytes;
+    w->compact_removed = count_removed(w->seg);
+}
+
 uint32_t table_compact(struct writer *w, uint64_t bytes) {
     uint64_t begin_ns = wait_now_ns(), need_bytes = w->need_bytes, asked_bytes = w->asked_bytes;
     if (is_hopeless(w, bytes, begin_ns))
@@ -283,11 +291,18 @@ uint32_t table_compact(struct writer *w, uint64_t bytes) {
     uint32_t made = compact(w, (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES));
     w->need_bytes = need_bytes; /* the call's: a move may have lacked something itself */
     w->asked_bytes = asked_bytes;
-    if (made == 0) {
-        uint64_t end_ns = wait_now_ns();
-        w->compact_not_before_ns = end_ns + (end_ns - begin_ns) * IDLE_FACTOR;
-        w->compact_lacked = bytes;
-        w->compact_removed = count_removed(w->seg);
-    }
+    if (made == 0)
+        pause_after(w, bytes, begin_ns);
     return made;
+}
+
+void table_compact_ahead(struct writer *w) {
+    const struct seg *s = w->seg;
+    uint32_t kept = span_kept_count(s, 0);
+    if (SHM_LOAD(&s->shm->claimed_bytes) < span_off(s, s->span_count) ||
+        free_runs_count(s) >= kept + s->span_count / SPANS_AHEAD || is_hopeless(w, SPAN_BYTES, wait_now_ns()))
+        return;
+    uint64_t begin_ns = wait_now_ns();
+    if (table_compact_spans(w, FREED_AT_ONCE) == 0)
+        pause_after(w, SPAN_BYTES, begin_ns);
 }

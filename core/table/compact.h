@@ -7,7 +7,7 @@
  * Bounds   A call looks at 4,096 spans or a few times that, and moves up to 2 MB, or what lies in
  *          the run that it makes. What it makes lasts for many calls.
  * Locks    Called without any. Passes over what another thread holds.
- * Tests    tests/api/full_test.c, tests/crash/scenarios.c (move_items, move_runs); script/bench
+ * Tests    tests/api/moved_test.c, tests/crash/scenarios.c (move_blocks, ..); script/bench
  *          --only ageing measures it
  */
 #ifndef LARDER_TABLE_COMPACT_H
@@ -21,5 +21,8 @@ uint32_t table_compact(struct writer *w, uint64_t bytes);
 /* Empties up to `wanted` sparse spans, wherever they are: goes round the segment once, until there
  * are some. Returns how many. */
 uint32_t table_compact_spans(struct writer *w, uint32_t wanted);
+/* For a process that has time (ttl/expirer.c): if no memory is left to claim and few spans are free,
+ * makes some, so that calls need not. Moves at most 2 MB. May leave the writer stuck. */
+void table_compact_ahead(struct writer *w);
 
 #endif

@@ -1,7 +1,7 @@
 /* core/table/move.h - moves a block of the heap to another place.
  *
  * Job      Given a block, finds what refers to it, and puts the same bytes into another block.
- *          Items, and bucket arrays of items and partitions.
+ *          Items, bucket arrays, and through core_hooks->index_move leaves and nodes.
  * Idea     A block says whose it is: an item or a list begins with half of its hash, which leads to
  *          the slot; an array leads to a block that it refers to, and that one to the stripe. What
  *          nothing refers to in this way stays where it is.
@@ -14,9 +14,9 @@
  *          V4 The new block lies outside the spans that the writer empties (writer_avoids).
  * Locks    Called without any. Takes an item stripe; for an array of partitions also the partition
  *          stripe with its number, as core/table/trim.c.
- * Crash    An item: as a put that changes no index key [move_items in ARCHITECTURE.md]. An array:
+ * Crash    An item: as a put that changes no index key [move_blocks in ARCHITECTURE.md]. An array:
  *          as a larger one.
- * Tests    tests/crash/scenarios.c (move_items, move_runs), tests/api/full_test.c
+ * Tests    tests/crash/scenarios.c (move_blocks, ..), tests/api/moved_test.c
  */
 #ifndef LARDER_TABLE_MOVE_H
 #define LARDER_TABLE_MOVE_H
