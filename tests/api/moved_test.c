@@ -90,7 +90,7 @@ Test(moved, large_items_find_room_and_versions_stay) {
         }
     }
     unsigned large = fill_up(&f, small, LARGE_BYTES) - small;
-    cr_expect_geq(large, SEGMENT_BYTES / 10 * 7 / LARGE_BYTES, "only %u large items", large);
+    cr_expect_geq(large, SEGMENT_BYTES / 10 * 6 / LARGE_BYTES, "only %u large items", large);
     for (unsigned n = small; n < small + large; n++) {
         struct larder_key key = key_of(n, text);
         cr_assert_eq(larder_delete(f.table, &key, NULL), LARDER_OK);
