@@ -11,8 +11,9 @@
  *            head -------- tower[1] --------> node --------> node ---------------> 0
  *             | leaf                           | leaf         | leaf
  *            entries -------- next ---------> (node) entries -(node) entries ----> 0
- *          A node stays where it is, unless memory is short; its leaf is replaced as a whole. A leaf's `next` is the node
- *          after it. So one store of a leaf's offset publishes an entry, or a whole split.
+ *          A node stays where it is, unless memory is short; its leaf is replaced as a whole. A
+ *          leaf's `next` is the node after it. So one store of a leaf's offset publishes an entry,
+ *          or a whole split.
  * Rules    B1 A node holds the entries from its low bound up to the next node's low bound; the head
  *             has the lowest bound there is. Low bounds rise.
  *          B2 While the stripe's lock is free, tower[l] links exactly the nodes of height above l,
@@ -183,7 +184,7 @@ int skl_read_down(struct skl_reader *r, const struct htab *tab, uint64_t hash, u
 /* After skl_read_up: the next leaf. `cut` is where to go on if the list has changed since. */
 int skl_read_next(struct skl_reader *r, const struct leaf_cut *cut);
 
-/* ---- Changing (skl_add.c, skl_remove.c, skl_move.c): under the stripe's lock ----------------------------- */
+/* ---- Changing (skl_add.c, skl_remove.c, skl_move.c): under the stripe's lock ----------------- */
 
 /* LARDER_OK, also if the entry was there; LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY,
  * LARDER_E_CORRUPT. After a failure with step 1 open, or with blocks of it in hand, the caller's
@@ -200,8 +201,8 @@ int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, ui
  * else as skl_add_locked(). */
 int skl_move_locked(struct writer *w, const struct htab *tab, uint64_t off);
 
-/* For skl_add.c, skl_remove.c and skl_move.c: the leaf that an entry belongs to, and the word that refers to
- * the leaf. */
+/* For skl_add.c, skl_remove.c and skl_move.c: the leaf that an entry belongs to, and the word that
+ * refers to the leaf. */
 struct skl_place {
     struct skl_list list;
     struct skl_path path; /* path.node.shm NULL: a small partition */

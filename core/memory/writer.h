@@ -87,8 +87,8 @@ struct writer {
     uint32_t trim_table, trim_stripe; /* where table_trim() goes on */
     uint64_t trim_not_before_ns;      /* it found nothing a moment ago */
     uint64_t drops_not_before_ms;     /* no process went on with dropped tables a moment ago */
-    /* nonzero: this writer empties so many spans from avoid_from on (core/table/compact.h), and takes
-     * blocks elsewhere; in free spans, too, if moves_to_free */
+    /* nonzero: this writer empties so many spans from avoid_from on (core/table/compact.h), and
+     * takes blocks elsewhere; in free spans, too, if moves_to_free */
     uint32_t avoid_from, avoid_count, moves_from_bytes; /* those of their blocks */
     int moves_to_free;
     uint32_t compact_at, compact_loan_at, compact_table; /* where table_compact() goes on */

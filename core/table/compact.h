@@ -21,8 +21,8 @@ uint32_t table_compact(struct writer *w, uint64_t bytes);
 /* Empties up to `wanted` sparse spans, wherever they are: goes round the segment once, until there
  * are some. Returns how many. */
 uint32_t table_compact_spans(struct writer *w, uint32_t wanted);
-/* For a process that has time (ttl/expirer.c): if no memory is left to claim and few spans are free,
- * makes some, so that calls need not. Moves at most 2 MB. May leave the writer stuck. */
+/* For a process that has time (ttl/expirer.c): if no memory is left to claim and few spans are
+ * free, makes some, so that calls need not. Moves at most 2 MB. May leave the writer stuck. */
 void table_compact_ahead(struct writer *w);
 
 #endif
