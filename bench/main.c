@@ -2,6 +2,7 @@
  *
  * Usage    larder_bench [--quick] [--out FILE] [--charts FOLDER] [--only SCENE]... [--rounds N]
  *                        [--seconds S] [--folder EMPTY-FOLDER-IN-TMPFS]
+ *                        [--writers N] [--indexes N] [--megabytes N] [--pattern NAME]  of ageing
  *          larder_bench --compare OLD.json NEW.json
  *          larder_bench --smoke      judges the answers of a few calls of everything
  *          larder_bench --engines    which there are, and how each is set up
@@ -9,6 +10,7 @@
  *          The last makes N calls in this process, for callgrind: see instructions() of
  *          script/bench. WORKLOAD "all": all of them.
  */
+#include "bench/ageing.h"
 #include "bench/clock.h"
 #include "bench/engines.h"
 #include "bench/fail.h"
@@ -37,6 +39,7 @@ struct bench {
     struct pace pace;
     struct figures figures;
     struct extras extras;
+    struct ageing_plan ageing;
 };
 
 static bool is_wanted(const struct bench *b, const char *scene) {
@@ -238,6 +241,19 @@ static void huge_page_scene(struct bench *b) {
     hugepages_restore();
 }
 
+/* Only if it is asked for: minutes, and no peer has the like. */
+static void ageing_scene(struct bench *b) {
+    struct ageing_plan plan = b->ageing;
+    if (b->only_count == 0 || !is_wanted(b, "ageing"))
+        return;
+    plan.rounds = b->rounds ? b->rounds : 50;
+    plan.writers = plan.writers ? plan.writers : 1;
+    plan.megabytes = plan.megabytes ? plan.megabytes : 64;
+    if (plan.writers > AGEING_WRITERS_MAX || plan.indexes < 0 || plan.indexes > INDEX_COUNT)
+        fail("ageing: 1 to %u writers, 0 to %d indexes", AGEING_WRITERS_MAX, INDEX_COUNT);
+    ageing_run(&plan);
+}
+
 static void own_measures(struct bench *b) {
     if (is_wanted(b, "expiry")) {
         special_expiry(b->is_quick ? 300000 : 1000000, &b->extras.expiry);
@@ -308,6 +324,7 @@ static int run(struct bench *b) {
     growth_scenes(b);
     huge_page_scene(b);
     own_measures(b);
+    ageing_scene(b);
     unsigned count = targets_judge(&b->figures, &b->extras, verdicts);
     targets_print(verdicts, count);
     if (b->out)
@@ -400,6 +417,14 @@ int main(int argc, char **argv) {
             b.rounds = (unsigned)strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--seconds") == 0)
             b.round_s = strtod(value, NULL);
+        else if (strcmp(argv[i], "--writers") == 0)
+            b.ageing.writers = (uint32_t)strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--indexes") == 0)
+            b.ageing.indexes = (int)strtol(value, NULL, 10);
+        else if (strcmp(argv[i], "--megabytes") == 0)
+            b.ageing.megabytes = (uint32_t)strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--pattern") == 0)
+            b.ageing.pattern = value;
         else if (strcmp(argv[i], "--count") == 0)
             count = value;
         else if (strcmp(argv[i], "--engine") == 0)

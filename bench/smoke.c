@@ -7,6 +7,7 @@
  *          bench/rounds.h judges.
  */
 #include "bench/smoke.h"
+#include "bench/ageing.h"
 #include "bench/engines.h"
 #include "bench/fail.h"
 #include "bench/rounds.h"
@@ -204,10 +205,18 @@ static void judge_scene(const char *folder, const char *name, int indexes, unsig
     free(figures.at);
 }
 
+/* A survivor that is not found ends the program. */
+static void judge_ageing(unsigned *passed, unsigned *failed) {
+    struct ageing_plan plan = {.megabytes = 12, .rounds = 4, .writers = 2, .indexes = 1};
+    double worst = ageing_run(&plan);
+    *(worst > 0 ? passed : failed) += 1;
+}
+
 unsigned smoke_run(const char *folder) {
     unsigned passed = 0, failed = 0;
     judge_scene(folder, "smoke", INDEX_COUNT, &passed, &failed);
     judge_scene(folder, "smoke, no index", 0, &passed, &failed);
+    judge_ageing(&passed, &failed);
     printf("%u passed, %u failed\n", passed, failed);
     return failed;
 }

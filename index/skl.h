@@ -11,8 +11,9 @@
  *            head -------- tower[1] --------> node --------> node ---------------> 0
  *             | leaf                           | leaf         | leaf
  *            entries -------- next ---------> (node) entries -(node) entries ----> 0
- *          A node stays where it is; its leaf is replaced as a whole. A leaf's `next` is the node
- *          after it. So one store of a leaf's offset publishes an entry, or a whole split.
+ *          A node stays where it is, unless memory is short; its leaf is replaced as a whole. A
+ *          leaf's `next` is the node after it. So one store of a leaf's offset publishes an entry,
+ *          or a whole split.
  * Rules    B1 A node holds the entries from its low bound up to the next node's low bound; the head
  *             has the lowest bound there is. Low bounds rise.
  *          B2 While the stripe's lock is free, tower[l] links exactly the nodes of height above l,
@@ -40,6 +41,8 @@
  *                   Dead in 2: skl_recover_stripe sets the links again. Dead before 3: recovery
  *                   removes the same entry again, finds the empty leaf and goes on. Dead before 4:
  *                   as above.
+ *          Moving   a node: as a removal's 2, then 3 swaps the `next` to its copy, then as 3 of
+ *                   adding.
  *          stripe.count is recounted by skl_recover_stripe.
  * Not here Merging nodes that have become small: a partition that shrinks keeps its nodes until
  *          they are empty.
@@ -181,7 +184,7 @@ int skl_read_down(struct skl_reader *r, const struct htab *tab, uint64_t hash, u
 /* After skl_read_up: the next leaf. `cut` is where to go on if the list has changed since. */
 int skl_read_next(struct skl_reader *r, const struct leaf_cut *cut);
 
-/* ---- Changing (skl_add.c, skl_remove.c): under the stripe's lock ----------------------------- */
+/* ---- Changing (skl_add.c, skl_remove.c, skl_move.c): under the stripe's lock ----------------- */
 
 /* LARDER_OK, also if the entry was there; LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY,
  * LARDER_E_CORRUPT. After a failure with step 1 open, or with blocks of it in hand, the caller's
@@ -194,8 +197,12 @@ int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, u
  * off anywhere and repeated: what is left is a list. */
 int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, uint32_t *budget);
 
-/* For skl_add.c and skl_remove.c: the leaf that an entry belongs to, and the word that refers to
- * the leaf. */
+/* Moves the leaf or node at off to another block. LARDER_NOT_FOUND: no list of tab refers to it;
+ * else as skl_add_locked(). */
+int skl_move_locked(struct writer *w, const struct htab *tab, uint64_t off);
+
+/* For skl_add.c, skl_remove.c and skl_move.c: the leaf that an entry belongs to, and the word that
+ * refers to the leaf. */
 struct skl_place {
     struct skl_list list;
     struct skl_path path; /* path.node.shm NULL: a small partition */
@@ -208,6 +215,16 @@ int skl_place_locked(struct writer *w, const struct htab *tab, uint64_t hash, ui
                      const struct leaf_entry *e, struct skl_place *p);
 /* Takes a block (HAND_NEW of step 1) and fills it. */
 int skl_take(struct writer *w, const void *from, size_t bytes, uint64_t *off);
+/* Lets the word at p refer to the leaf or head at off. */
+int skl_publish_leaf(struct writer *w, struct skl_place *p, uint64_t off);
+/* Towers lead past the node. From the top: a node that a reader finds on a level is also on the
+ * levels below. before: of its low bound, strict. */
+void skl_unlink_towers(const struct skl_node *node, const struct skl_path *before);
+/* A node being put together, or a copy of one. */
+#define SKL_NODE_BYTES_MAX (sizeof(struct node_shm) + LEAF_KEY_BYTES_MAX + sizeof(shm_word) * (SKL_HEIGHT_MAX - 1))
+struct skl_image {
+    _Alignas(8) uint8_t bytes[SKL_NODE_BYTES_MAX];
+};
 /* Replaces the old leaf by a new one with all of the run's entries. */
 int skl_replace_leaf(struct writer *w, struct skl_place *p, const struct leaf_run *run);
 

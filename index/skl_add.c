@@ -16,13 +16,6 @@
  * on one stack frame, and a put must work in a thread with a stack of 16 KB. */
 #define ON_ITS_OWN_STACK __attribute__((noinline))
 
-#define SKL_NODE_BYTES_MAX (sizeof(struct node_shm) + LEAF_KEY_BYTES_MAX + sizeof(shm_word) * (SKL_HEIGHT_MAX - 1))
-
-/* A node being put together. */
-struct skl_image {
-    _Alignas(8) uint8_t bytes[SKL_NODE_BYTES_MAX];
-};
-
 int skl_place_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
                      const struct leaf_entry *e, struct skl_place *p) {
     struct leaf_cut cut = leaf_cut_before(e);
@@ -56,7 +49,7 @@ int skl_take(struct writer *w, const void *from, size_t bytes, uint64_t *off) {
     return LARDER_OK;
 }
 
-static int skl_publish_leaf(struct writer *w, struct skl_place *p, uint64_t off) {
+int skl_publish_leaf(struct writer *w, struct skl_place *p, uint64_t off) {
     int r = step_swap(w, 1, p->word, p->leaf_off | p->tag, off | p->tag, &p->list.stripe->seq, &p->leaf_off, 1);
     if (r == LARDER_OK)
         skl_note_left(p->list.stripe, p->leaf_off);

@@ -37,8 +37,7 @@ static int skl_drop_head(struct writer *w, struct skl_list *list) {
                      &list->head.off, 1);
 }
 
-/* From the top: a node that a reader finds on a level is also on the levels below. */
-static void skl_unlink_towers(const struct skl_node *node, const struct skl_path *before) {
+void skl_unlink_towers(const struct skl_node *node, const struct skl_path *before) {
     for (uint32_t level = node->height; --level >= 1;) {
         shm_word *link = skl_tower(&before->before[level], level);
         if (SHM_LOAD_RELAXED(link) == node->off)

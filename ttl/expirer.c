@@ -1,7 +1,9 @@
 /* ttl/expirer.c - the expirer as a thread of this process.
  *
  * Job      Takes the expirer's place in the segment when it is free. Then looks ten times a second
- *          for dead slots, and in each new second of the handle's clock for due timers.
+ *          for dead slots, and in each new second of the handle's clock for due timers. If free
+ *          memory is scarce it moves blocks, at most 2 MB a turn, so that calls seldom have to
+ *          (core/table/compact.h).
  * Rules    E1 One thread per handle, started and ended under db->mutex.
  *          E2 The thread keeps its writer while it is the expirer or stands in for it; otherwise it
  *             has none. If other threads want the slot, it gives up both at the end of its turn.
@@ -28,6 +30,7 @@
 #include "core/base/wait.h"
 #include "core/memory/recover.h"
 #include "core/segment/live.h"
+#include "core/table/compact.h"
 #include "ttl/expire.h"
 #include "ttl/restamp.h"
 
@@ -234,6 +237,8 @@ static void expirer_turn(struct expirer *x) {
             x->done_s = now_s;
         expirer_set_timeout(x); /* a job shortens it */
     }
+    if (!x->w->is_stuck)
+        table_compact_ahead(x->w);
     if (x->w->is_stuck || writer_is_wanted(x->w)) /* rule W4 of core/memory/writer.h */
         expirer_resign(x);
 }

@@ -95,8 +95,8 @@ struct item_head {
     uint32_t bytes;     /* I1 */
     uint32_t hash_high; /* of the key's XXH3-64 (core/memory/htab.h); 0 in an image of no table */
     /* The stripe's write number when this image was built. No two images of a key ever stored in
-     * the segment share it (core/table/change.c). 0: not stored, made by a builder or
-     * projection. */
+     * the segment share it (core/table/change.c), unless the item was moved. 0: not stored, made by
+     * a builder or projection. */
     uint64_t version;
     uint32_t kseq; /* key sequence of table order (index 0) */
     /* Low 20 bits: size as DynamoDB counts it. High 12: the table's TTL generation under which the

@@ -176,13 +176,13 @@ static int find_run(const struct seg *s, uint32_t count, uint32_t *number, uint3
     return 1;
 }
 
-/* *first -1: there is no such run. False: the lists are wrong. */
-static int try_take(const struct seg *s, uint32_t count, uint32_t kept, int64_t *first) {
-    uint32_t number, found, other;
+/* Takes `count` spans of the run at `number`, which has `found`. *first -1: number is 0, or too few
+ * would be left. False: the lists are wrong. */
+static int take_of(const struct seg *s, uint32_t number, uint32_t found, uint32_t count, uint32_t kept,
+                   int64_t *first) {
+    uint32_t other, free_spans = SHM_LOAD_RELAXED(&s->shm->free_spans);
     *first = -1;
-    if (!covers_all(s) || !find_run(s, count, &number, &found))
-        return 0;
-    if (number == 0 || SHM_LOAD_RELAXED(&s->shm->free_spans) - count < kept)
+    if (number == 0 || free_spans < count || free_spans - count < kept)
         return 1;
     if (!run_at(s, number, &other) || other != found)
         return 0;
@@ -196,12 +196,42 @@ static int try_take(const struct seg *s, uint32_t count, uint32_t kept, int64_t 
     return 1;
 }
 
+/* *first -1: there is no such run. False: the lists are wrong. */
+static int try_take(const struct seg *s, uint32_t count, uint32_t kept, int64_t *first) {
+    uint32_t number, found = 0;
+    *first = -1;
+    return covers_all(s) && find_run(s, count, &number, &found) && take_of(s, number, found, count, kept, first);
+}
+
 int64_t free_runs_take(const struct seg *s, uint32_t count, uint32_t kept) {
     int64_t first = -1;
     if (count == 0 || try_take(s, count, kept, &first))
         return first;
     free_runs_rebuild(s);
     return try_take(s, count, kept, &first) ? first : -1;
+}
+
+/* The avoided spans are few, and so are the runs among them. */
+#define RUNS_LOOKED_AT 256u
+
+int64_t free_runs_take_outside(const struct seg *s, uint32_t count, uint32_t kept, uint32_t from, uint32_t avoided) {
+    uint32_t looks = 0, found, longer;
+    int64_t first = -1;
+    if (!covers_all(s))
+        free_runs_rebuild(s);
+    for (_Atomic uint32_t *list = list_of(s, count); list < s->shm->free_list + FREE_LISTS; list++)
+        for (uint32_t at = SHM_LOAD_RELAXED(list); at != 0; at = longer) {
+            const struct span_shm *run = run_at(s, at, &found);
+            longer = run ? (uint32_t)word_of(run, FREE_LONGER) : 0;
+            for (uint32_t same = at; (run = run_at(s, same, &found)) && found >= count;) {
+                if (same - 1 >= from + avoided || same - 1 + found <= from)
+                    return take_of(s, same, found, count, kept, &first) ? first : -1;
+                if (++looks > RUNS_LOOKED_AT)
+                    return -1;
+                same = SHM_LOAD_RELAXED(&run->next);
+            }
+        }
+    return -1;
 }
 
 int free_runs_has(const struct seg *s, uint32_t count) {

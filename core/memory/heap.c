@@ -108,6 +108,28 @@ static void list_remove(const struct seg *s, struct bin_shm *bin, struct span_sh
     SHM_STORE(&span->is_listed, 0);
 }
 
+/* Number + 1 of the bin's first span if all its blocks are free, else 0. The list has no other such
+ * span: an empty one is given back as soon as there are two spans; if it cannot be, it becomes the
+ * first (give_empty). A guess without the bin's lock. */
+static uint32_t empty_head(const struct seg *s, const struct bin_shm *bin) {
+    uint32_t head = SHM_LOAD_RELAXED(&bin->head);
+    const struct span_shm *span = head <= span_claimed_count(s) ? span_numbered(s, head) : NULL;
+    return span && SHM_LOAD_RELAXED(&span->used) == 0 ? head : 0;
+}
+
+/* Gives a listed span without blocks back to the pool. If that fails it becomes the first of the
+ * list. */
+static int give_empty(struct writer *w, struct bin_shm *bin, uint32_t i) {
+    struct span_shm *span = seg_span(w->seg, i);
+    if (SHM_LOAD_RELAXED(&span->state) != SPAN_SMALL || bin_of(w->seg, span) != bin || span_blocks_used(span) != 0)
+        return err_set(LARDER_E_CORRUPT, "heap: span %u is listed without blocks and has some", i);
+    list_remove(w->seg, bin, span);
+    int r = span_give_small(w, i);
+    if (r)
+        list_push(w->seg, bin, i);
+    return r;
+}
+
 /* ---- Taking ---------------------------------------------------------------------------------- */
 
 /* What heap_take() was asked for. */
@@ -310,6 +332,88 @@ static __attribute__((noinline)) int take_elsewhere(struct writer *w, uint64_t b
     return r == LARDER_NOT_FOUND ? take_larger(w, own, t) : r;
 }
 
+/* ---- Taking for a move ----------------------------------------------------------------------- */
+
+/* Looks at so many spans of a list for the fullest. */
+#define FULLEST_OF 32u
+
+/* Makes the fullest of a list's first spans that are not to be emptied its first. True: there is
+ * one. The bin's empty span goes back: only the first of a list may be empty. */
+static int fullest_first(struct writer *w, struct bin_shm *bin) {
+    const struct seg *s = w->seg;
+    uint32_t best = 0, most = 0, claimed = span_claimed_count(s), empty = empty_head(s, bin);
+    if (empty && give_empty(w, bin, empty - 1))
+        return 0;
+    uint32_t number = SHM_LOAD_RELAXED(&bin->head);
+    for (uint32_t i = 0; i < FULLEST_OF && number != 0 && number <= claimed; i++) {
+        const struct span_shm *span = seg_span(s, number - 1);
+        uint32_t used = SHM_LOAD_RELAXED(&span->used);
+        if (used > most && !writer_avoids(w, number - 1)) {
+            best = number;
+            most = used;
+        }
+        number = SHM_LOAD_RELAXED(&span->next);
+    }
+    if (best != 0 && best != SHM_LOAD_RELAXED(&bin->head)) {
+        list_remove(s, bin, seg_span(s, best - 1));
+        list_push(s, bin, best - 1);
+    }
+    return best != 0;
+}
+
+static int take_fullest(struct writer *w, uint32_t bin_number, const struct taking *t) {
+    struct bin_shm *bin = seg_bin(w->seg, bin_number);
+    if (SHM_LOAD_RELAXED(&bin->head) == 0)
+        return LARDER_NOT_FOUND;
+    if (lock_try(w, &bin->lock, LOCK_BIN))
+        return LARDER_NOT_FOUND;
+    int r = fullest_first(w, bin) ? take_listed(w, bin, bin_number % CLASS_COUNT, t) : LARDER_NOT_FOUND;
+    lock_drop(w, &bin->lock, LOCK_BIN);
+    return r;
+}
+
+/* From a free span, for the own bin. */
+static int take_new_span(struct writer *w, uint32_t own, const struct taking *t) {
+    uint32_t i, empty;
+    struct bin_shm *bin = seg_bin(w->seg, own_arena(w) * CLASS_COUNT + own);
+    if (lock_try(w, &bin->lock, LOCK_BIN))
+        return LARDER_NOT_FOUND;
+    empty = empty_head(w->seg, bin);
+    int r = empty ? give_empty(w, bin, empty - 1) : LARDER_OK;
+    if (r == LARDER_OK)
+        r = span_take_small(w, own_arena(w), own, t->flags, &i);
+    if (r == LARDER_OK) {
+        list_push(w->seg, bin, i);
+        r = take_listed(w, bin, own, t);
+    }
+    lock_drop(w, &bin->lock, LOCK_BIN);
+    return r;
+}
+
+/* While the writer empties spans (writer_avoids): a block in the fullest span of its class; else in
+ * a free span, if it may take one; else a loan that wastes little, or no more than where the
+ * block is. Waits for no bin. */
+static __attribute__((noinline)) int take_outside(struct writer *w, uint64_t bytes, const struct taking *t) {
+    if (bytes > CLASS_BYTES_MAX)
+        return span_take_run(w, (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES), t->tag, t->flags, t->hand, t->off);
+    uint32_t own = class_of(bytes, t->flags), arenas = w->seg->arena_count;
+    for (uint32_t i = own; may_serve(i, bytes, own, t); i++) {
+        if (class_bytes[i] > w->moves_from_bytes && heap_is_lent(class_bytes[own], class_bytes[i]))
+            return LARDER_NOT_FOUND;
+        for (uint32_t k = 0; k < arenas; k++) {
+            int r = take_fullest(w, (own_arena(w) + k) % arenas * CLASS_COUNT + i, t);
+            if (r != LARDER_NOT_FOUND)
+                return r;
+        }
+        int r = i == own && w->moves_to_free ? take_new_span(w, own, t) : LARDER_NOT_FOUND;
+        if (r != LARDER_NOT_FOUND)
+            return r;
+    }
+    return LARDER_NOT_FOUND;
+}
+
+/* ---- Both ------------------------------------------------------------------------------------ */
+
 static inline int take_small(struct writer *w, uint64_t bytes, const struct taking *t) {
     unsigned flags = t->flags;
     uint32_t own = class_of(bytes, flags), arena = own_arena(w);
@@ -344,7 +448,11 @@ int heap_take(struct writer *w, uint64_t bytes, unsigned tag, unsigned flags, ui
     if (test_says_full())
         return err_set(LARDER_E_FULL, "the segment is full, says the test");
     uint32_t spans = (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES);
-    int r = bytes > CLASS_BYTES_MAX ? take_run(w, spans, &t) : take_small(w, bytes, &t);
+    int r;
+    if (__builtin_expect(w->avoid_count != 0, 0))
+        r = take_outside(w, bytes, &t);
+    else
+        r = bytes > CLASS_BYTES_MAX ? take_run(w, spans, &t) : take_small(w, bytes, &t);
     if (r != LARDER_NOT_FOUND)
         return r;
     w->need_bytes = (uint64_t)spans * SPAN_BYTES;
@@ -385,28 +493,6 @@ static int bit_of(const struct seg *s, const struct span_shm *span, uint64_t off
         return -1;
     uint64_t inside = (off - s->data_off) % SPAN_BYTES;
     return inside % class_bytes[class_index] == 0 ? (int)(inside / class_bytes[class_index]) : -1;
-}
-
-/* Number + 1 of the bin's first span if all its blocks are free, else 0. The list has no other such
- * span: an empty one is given back as soon as there are two spans; if it cannot be, it becomes the
- * first (give_empty). A guess without the bin's lock. */
-static uint32_t empty_head(const struct seg *s, const struct bin_shm *bin) {
-    uint32_t head = SHM_LOAD_RELAXED(&bin->head);
-    const struct span_shm *span = head <= span_claimed_count(s) ? span_numbered(s, head) : NULL;
-    return span && SHM_LOAD_RELAXED(&span->used) == 0 ? head : 0;
-}
-
-/* Gives a listed span without blocks back to the pool. If that fails it becomes the first of the
- * list. */
-static int give_empty(struct writer *w, struct bin_shm *bin, uint32_t i) {
-    struct span_shm *span = seg_span(w->seg, i);
-    if (SHM_LOAD_RELAXED(&span->state) != SPAN_SMALL || bin_of(w->seg, span) != bin || span_blocks_used(span) != 0)
-        return err_set(LARDER_E_CORRUPT, "heap: span %u is listed without blocks and has some", i);
-    list_remove(w->seg, bin, span);
-    int r = span_give_small(w, i);
-    if (r)
-        list_push(w->seg, bin, i);
-    return r;
 }
 
 static int give_small_locked(struct writer *w, struct bin_shm *bin, uint32_t i, shm_word *hand, uint64_t off) {

@@ -17,8 +17,10 @@
  *          P4 A take fails only if no bin of any arena has a block that may serve, no span is free,
  *             and no bin keeps an empty one. But the last spans (span_kept_count) are for
  *             HEAP_LINE, bucket arrays. A writer's own arena comes first, so that writers do not
- *             meet. Small free blocks are not joined while their spans have others in use. So a
- *             segment can be full for a size while much of it is free.
+ *             meet. Small free blocks are not joined while their spans have others in use:
+ *             core/table/compact.h moves those away when a call finds no room.
+ *          P5 While a writer empties spans (w->avoid_count), it takes blocks outside them, in the
+ *             fullest spans.
  * Locks    LOCK_BIN, then LOCK_SPAN.
  * Tests    tests/unit/memory/heap_test.c, tests/unit/memory/heap_arena_test.c,
  *          tests/unit/memory/heap_death_test.c
@@ -67,6 +69,11 @@ void heap_prefetch(const struct seg *s, uint64_t off);
 uint32_t heap_class_bytes(uint32_t class_index);
 /* The smallest block that heap_take() hands out for so many bytes. */
 uint64_t heap_round(uint64_t bytes, unsigned flags);
+/* Whether a block of so many bytes is much larger than what heap_round() says: a loan that is ended
+ * when memory is short (core/table/compact.h). */
+static inline int heap_is_lent(uint64_t rounded, uint64_t block_bytes) {
+    return rounded * 5 < block_bytes * 4;
+}
 /* The largest block that heap_take() hands out for so many bytes (P3). */
 uint64_t heap_round_most(uint64_t bytes, unsigned flags);
 

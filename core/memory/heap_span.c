@@ -19,12 +19,20 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+/* A writer that moves blocks takes none of the spans that it empties. It may use what is kept for
+ * bucket arrays: it gives more back. */
+static int64_t take_free(const struct writer *w, uint32_t count, unsigned flags) {
+    if (__builtin_expect(w->avoid_count != 0, 0))
+        return free_runs_take_outside(w->seg, count, SPANS_KEPT_MIN, w->avoid_from, w->avoid_count);
+    return free_runs_take(w->seg, count, span_kept_count(w->seg, flags));
+}
+
 int span_take_small(struct writer *w, uint32_t arena, uint32_t class_index, unsigned flags, uint32_t *i) {
     const struct seg *s = w->seg;
     int r = lock_take(w, &s->shm->span_lock, LOCK_SPAN);
     if (r)
         return r;
-    int64_t found = free_runs_take(s, 1, span_kept_count(s, flags));
+    int64_t found = take_free(w, 1, flags);
     if (found >= 0) {
         struct span_shm *span = seg_span(s, (uint32_t)found);
         for (unsigned word = 0; word < SPAN_BITMAP_WORDS; word++)
@@ -66,7 +74,7 @@ int span_take_run(struct writer *w, uint32_t count, unsigned tag, unsigned flags
     int r = lock_take(w, &s->shm->span_lock, LOCK_SPAN);
     if (r)
         return r;
-    int64_t found = free_runs_take(s, count, span_kept_count(s, flags));
+    int64_t found = take_free(w, count, flags);
     if (found >= 0) {
         uint32_t head = (uint32_t)found;
         *off = span_off(s, head);

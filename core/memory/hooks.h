@@ -42,6 +42,10 @@ struct core_hooks {
      * blocks to give back, counts down. No stripe is locked. LARDER_OK: the stripe is empty;
      * LARDER_MORE; LARDER_E_BUSY; LARDER_E_CORRUPT. */
     int (*index_clear_stripe)(struct writer *w, const struct table_view *v, uint32_t stripe, uint32_t *budget);
+    /* Moves the leaf or node at off to another block. The partition stripe is locked, too.
+     * LARDER_NOT_FOUND: no list of these partitions refers to it; else as index_add. After a
+     * failure step 1 may be open, or blocks of it in hand. */
+    int (*index_move)(struct writer *w, const struct htab *partitions, uint64_t off);
     /* Recovery of a slot that died adding an index (OP_INDEX_ADD), in its name. It holds the
      * catalog lock. */
     int (*index_recover_add)(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal);

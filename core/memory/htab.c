@@ -502,18 +502,18 @@ int htab_clear_large_locked(struct writer *w, const struct htab *t, struct strip
     return htab_clear_locked(w, s);
 }
 
-/* An array becomes smaller when at most a sixteenth of its slots is in use. What a stripe lost is
- * likely to come back, and a larger array then needs a run of spans, which a heap full of small
- * blocks does not have. Where more than nine in ten items went, some spans have become empty. */
-#define SHRINK_BELOW 16u
+/* When memory is short an array becomes smaller if at most a quarter of its slots is in use. What a
+ * stripe lost may come back; then it grows again, by a twelfth at a time. */
+#define SHRINK_BELOW 4u
+#define SHRUNK_FILL 4u /* blocks to a bucket */
 
-/* Buckets of an array for what the stripe has now, with room for as much again. 0: it uses too much
- * of its array. */
+/* Buckets of an array for what the stripe has now, with room for three quarters more. 0: it uses
+ * too much of its array. */
 static uint32_t buckets_wanted(const struct htab *t, const struct stripe_shm *s) {
     uint32_t buckets = htab_bucket_count(t, s), count = SHM_LOAD_RELAXED(&s->count);
     if ((uint64_t)count * SHRINK_BELOW > (uint64_t)buckets * BUCKET_SLOTS)
         return 0;
-    uint32_t wanted = htab_buckets_filling(count / (BUCKET_SLOTS / 2) + 1);
+    uint32_t wanted = htab_buckets_filling(count / SHRUNK_FILL + 1);
     return htab_array_bytes(buckets) > HTAB_KEPT_BYTES && htab_array_bytes(wanted) <= htab_array_bytes(buckets) / 2
                ? wanted
                : 0;
@@ -534,11 +534,31 @@ int htab_shrink_locked(struct writer *w, const struct htab *t, struct stripe_shm
     return r == LARDER_NOT_FOUND ? LARDER_OK : r;
 }
 
+int htab_move_locked(struct writer *w, const struct htab *t, struct stripe_shm *s) {
+    uint32_t buckets = htab_bucket_count(t, s);
+    return buckets ? replace_array(w, t, s, buckets) : LARDER_NOT_FOUND;
+}
+
 /* ---- Walking in hash order ------------------------------------------------------------------- */
 
 uint32_t htab_bucket_count(const struct htab *t, const struct stripe_shm *s) {
     struct bucket_shm *array;
     return array_of(t, SHM_LOAD(&s->array), &array);
+}
+
+shm_word *htab_slot_of(const struct htab *t, const struct stripe_shm *s, uint64_t first, uint64_t off, uint64_t *word) {
+    struct bucket_shm *array;
+    uint32_t buckets = array_of(t, SHM_LOAD(&s->array), &array);
+    if (!buckets)
+        return NULL;
+    for (int64_t at = htab_bucket_of(t, buckets, htab_high(first)); at >= 0;
+         at = next_of(array, buckets, buckets + HTAB_SPARES(buckets), (uint32_t)at))
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+            *word = SHM_LOAD(&array[at].slot[i]);
+            if (WORD_OFF(*word) == off)
+                return &array[at].slot[i];
+        }
+    return NULL;
 }
 
 /* Whether the word is among the 64 copied last: a chain has fewer, unless it is damaged. */

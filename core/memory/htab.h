@@ -175,6 +175,12 @@ void htab_count_locked(struct stripe_shm *s, int by);
 /* The most buckets that fit the block which the heap hands out for an array of `least`. Every array
  * has that many (H4). */
 uint32_t htab_buckets_filling(uint32_t least);
+/* The slot, and its word, that refers to the block at off, whose first word is `first`. NULL: the
+ * stripe does not refer to it. Without the stripe's lock a guess. */
+shm_word *htab_slot_of(const struct htab *t, const struct stripe_shm *s, uint64_t first, uint64_t off, uint64_t *word);
+/* Under the lock: an array of the same size in another block. Results as those of
+ * htab_free_slot_locked(). */
+int htab_move_locked(struct writer *w, const struct htab *t, struct stripe_shm *s);
 /* For checks: whether spares that are not linked are empty, and spares_used covers the others
  * (H5). */
 int htab_has_true_spares(const struct htab *t, const struct stripe_shm *s);
@@ -187,7 +193,7 @@ int htab_clear_locked(struct writer *w, struct stripe_shm *s);
  * leave nothing. LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT. */
 #define HTAB_KEPT_BYTES 1024u
 int htab_clear_large_locked(struct writer *w, const struct htab *t, struct stripe_shm *s);
-/* htab_is_too_large, without the lock, a guess: at most a sixteenth of the slots is in use, and
+/* htab_is_too_large, without the lock, a guess: at most a quarter of the slots is in use, and
  * half the array would do. htab_shrink_locked: makes it half its size or less, as a larger one is
  * made. Results as those of htab_free_slot_locked(). */
 int htab_is_too_large(const struct htab *t, const struct stripe_shm *s);

@@ -87,7 +87,14 @@ struct writer {
     uint32_t trim_table, trim_stripe; /* where table_trim() goes on */
     uint64_t trim_not_before_ns;      /* it found nothing a moment ago */
     uint64_t drops_not_before_ms;     /* no process went on with dropped tables a moment ago */
-    uint32_t claims_to_skip;          /* heap_claim_ahead() was refused a moment ago */
+    /* nonzero: this writer empties so many spans from avoid_from on (core/table/compact.h), and
+     * takes blocks elsewhere; in free spans, too, if moves_to_free */
+    uint32_t avoid_from, avoid_count, moves_from_bytes; /* those of their blocks */
+    int moves_to_free;
+    uint32_t compact_at, compact_loan_at, compact_table; /* where table_compact() goes on */
+    /* it found nothing a moment ago for so much, when so many items had been removed */
+    uint64_t compact_not_before_ns, compact_lacked, compact_removed;
+    uint32_t claims_to_skip; /* heap_claim_ahead() was refused a moment ago */
     /* of this call: no room could be made, so a block may be much larger than what it is for
      * (core/memory/heap.h, P3) */
     int is_short;
@@ -98,6 +105,16 @@ struct writer {
     /* what the last LARDER_E_FULL said */
     uint64_t full_counted_ns, full_used_bytes, full_free_bytes, full_run_bytes;
 };
+
+static inline void writer_avoid(struct writer *w, uint32_t from, uint32_t count, int moves_to_free) {
+    w->avoid_from = from;
+    w->avoid_count = count;
+    w->moves_to_free = moves_to_free;
+    w->moves_from_bytes = 0;
+}
+static inline int writer_avoids(const struct writer *w, uint32_t span) {
+    return span - w->avoid_from < w->avoid_count;
+}
 
 /* The writers of a handle. The handle sets what is above the line. */
 struct writer_pool {

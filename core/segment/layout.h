@@ -183,7 +183,8 @@ struct stripe_shm {
     /* numbers the writes of this stripe: item versions and key sequences */
     shm_word writes;
     _Atomic uint32_t spares_used; /* spare buckets of the array that are linked */
-    /* partition stripes: count of leaves that left a list, for page snapshots (index/skl_left.c) */
+    /* partition stripes: count of leaves that left a list, for page snapshots (index/skl_left.c).
+     * Item stripes: count of items that were moved (core/table/move.h) */
     _Atomic uint32_t moves;
     /* partition stripes: marks of the last of them, each at its number */
     _Atomic uint16_t left[STRIPE_LEFT];

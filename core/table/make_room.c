@@ -4,6 +4,7 @@
 #include "core/base/err.h"
 #include "core/base/wait.h"
 #include "core/memory/hooks.h"
+#include "core/table/compact.h"
 #include "core/table/db.h"
 #include "core/table/trim.h"
 #include "core/table/upkeep.h"
@@ -11,6 +12,7 @@
 #define ROOM_BYTES_PER_ROUND 1024u
 #define ROOM_STALL_MS 100u        /* rule R2: gives up after so long without a piece emptied */
 #define ROOM_STALL_AGAIN_MS 1000u /* how long the writer then leaves dropped tables to others */
+#define ROOM_COMPACT_NS 50000000u /* a call moves no longer */
 #define ROOM_WAIT_MS 1u           /* rule R2: for a lock soon dropped, or with a dead owner */
 
 #if LARDER_CRASH_POINTS
@@ -69,6 +71,15 @@ static int empty_some(struct writer *w, struct room *room, uint64_t until_ms) {
     return has_made;
 }
 
+static int compact(struct writer *w, struct room *room) {
+    if (room->compacted_ns > ROOM_COMPACT_NS)
+        return 0;
+    uint64_t begin_ns = wait_now_ns();
+    uint32_t made = table_compact(w, w->asked_bytes);
+    room->compacted_ns += wait_now_ns() - begin_ns;
+    return made > 0;
+}
+
 /* True: something was given back. */
 static int make_round(struct writer *w, struct room *room) {
     uint32_t busy_timeout_ms = w->busy_timeout_ms;
@@ -80,7 +91,7 @@ static int make_round(struct writer *w, struct room *room) {
     has_made = has_made || (!w->is_stuck && empty_some(w, room, until_ms)) ||
                (!w->is_stuck && core_hooks->timer_make_room(w, room->now_s) == LARDER_OK);
     if (!has_made && !w->is_stuck && SHM_LOAD_RELAXED(&w->slot->op) == OP_NONE) /* rule R1 */
-        has_made = table_trim(w) > 0;
+        has_made = table_trim(w) > 0 || (!w->is_stuck && compact(w, room));
     w->busy_timeout_ms = busy_timeout_ms;
     w->inner_timeout_ms = 0;
     return say_not_full(has_made);

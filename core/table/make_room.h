@@ -3,7 +3,8 @@
  *
  * Job      The one place for it. Two kinds of memory are dead: tables that were dropped and are not
  *          empty yet (core/table/table_empty.c), and items that have expired (ttl/make_room.c).
- *          Bucket arrays that are too large give some, too (core/table/trim.h). None of this needs
+ *          Bucket arrays that are too large give some, too (core/table/trim.h). After that blocks
+ *          are moved, so that free memory lies together (core/table/compact.h). None of this needs
  *          an expirer or another thread.
  * Bounds   A round gives some hundred blocks back. A call has ROOM_ROUNDS rounds, and one more for
  *          each KiB it asks for, since larger blocks need free neighbours: a tenth of a second at
@@ -48,6 +49,7 @@ struct room {
     /* Private */
     uint32_t rounds;
     int has_no_drops, is_all_made;
+    uint64_t compacted_ns;   /* spent on moving */
     uint64_t empty_until_ms; /* how long dropped tables are waited for; 0: not begun */
 };
 

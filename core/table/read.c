@@ -6,7 +6,8 @@
  *          few tries the item is pinned by what only it has: (bucket array, slot word, version).
  *          All are read within one standing sequence before the copy, and again after it. The array
  *          shows that the slot is still one of this stripe, and a version is used once per stripe.
- *          So if all are equal it is the same block, linked all the while.
+ *          So if all are equal it is the same block, linked all the while: unless it was moved away
+ *          and back, which the stripe's count of moves shows.
  */
 #include "core/base/err.h"
 #include "core/table/db.h"
@@ -153,9 +154,10 @@ static int damaged(void) {
 static int copy_pinned(const struct table_view *v, const struct wanted *want, struct larder_page *page,
                        struct found *f) {
     struct read_place place = place_of(f);
+    uint32_t moves = SHM_LOAD(&f->spot.stripe->moves);
     int kind = COPY_INSANE;
     return is_pinned(&place) && copy_image(v, want, page, f, &kind) == LARDER_OK && kind == COPY_WANTED &&
-           is_pinned(&place);
+           is_pinned(&place) && SHM_LOAD(&f->spot.stripe->moves) == moves;
 }
 
 /* Finds an item and copies it to the end of the page, validated. The caller commits. The spot's

@@ -6,6 +6,7 @@
 #include "core/table/db.h"
 #include "core/table/trim.h"
 #include "index/leaf.h"
+#include "tests/crash/moving.h"
 #include "tests/crash/world.h"
 #include "tests/support/proc.h"
 #include "tests/support/until.h"
@@ -590,6 +591,9 @@ static const struct scenario scenarios[] = {
     {"join_runs", runs_in_a_row, delete_between, runs_joined},
     {"trim_spans", kept_spans, act_trim_spans, spans_trimmed, .is_unseen = 1},
     {"trim_arrays", few_of_many, act_trim_arrays, arrays_trimmed, .is_unseen = 1},
+    {"move_blocks", many_items, moving_act, moving_happened, .steps = MOVING_KINDS, .is_unseen = 1},
+    {"move_run", moving_one_run, moving_act_run, moving_happened, .is_unseen = 1},
+    {"empty_span", moving_sparse_spans, moving_act_compact, moving_has_compacted, .is_unseen = 1},
     {"clear_array", many_plain, delete_up, array_cleared, .search_max = 199},
     {"cut_chain", long_chains, put_from_above, chain_cut, .search_max = 106},
     {"claim_memory", one_item, put_span, memory_claimed, .search_max = 100},

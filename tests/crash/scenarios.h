@@ -71,6 +71,9 @@ struct scenario {
     X(join_runs)                                                                                                       \
     X(trim_spans)                                                                                                      \
     X(trim_arrays)                                                                                                     \
+    X(move_blocks)                                                                                                     \
+    X(move_run)                                                                                                        \
+    X(empty_span)                                                                                                      \
     X(clear_array)                                                                                                     \
     X(cut_chain)                                                                                                       \
     X(claim_memory)                                                                                                    \
