@@ -233,7 +233,7 @@ class Run:
             self.add_check(part, "exports", [*CHECKS, "exports_are_the_header", "build/release/liblarder.so"])
 
     def add_tidy(self, _):
-        todo = Tidy().files_to_look_at()
+        todo = Tidy(self.is_long).files_to_look_at()
         whole = Job("tidy", "clang_tidy", [], f"{LOGS}/tidy-clang_tidy.log", passed=1)
         left = len(todo)
         with open(whole.log, "w", encoding="utf-8") as log:

@@ -3,9 +3,12 @@
 Which    Every file that is compiled, once, with the arguments of its first compilation: that of the
          shipped library. Suites and their kits are left out: the analyzer spends minutes in
          Criterion's macros.
+Depth    The analyzer leaves a function after so many steps: 75,000, or with --long the 225,000 that
+         are its own limit. Of the 217 functions in the 30 largest files of the engine, 149 end
+         within 75,000 steps, 17 more within 225,000; of 2,390 blocks the short run sees 9 less.
 Known    A file that was fine leaves a note: the hash of all that the verdict depends on. That is
-         the file, each header that it includes (ninja knows them), its arguments, .clang-tidy, and
-         clang-tidy's version.
+         the file, each header that it includes (ninja knows them), its arguments, the depth,
+         .clang-tidy, and clang-tidy's version.
 """
 import hashlib
 import json
@@ -14,6 +17,7 @@ import subprocess
 
 BUILD = "build/clang"
 DATABASE = "build/log/tidy"  # the notes, and a compile_commands.json with one entry for each file
+STEPS_SHORT, STEPS_LONG = 75000, 225000
 
 
 def includes_of():
@@ -29,7 +33,10 @@ def includes_of():
 
 
 class Tidy:
-    def __init__(self):
+    def __init__(self, is_long):
+        steps = STEPS_LONG if is_long else STEPS_SHORT
+        self.depth = [f"--extra-arg={word}" for word in
+                      ("-Xclang", "-analyzer-config", "-Xclang", f"max-nodes={steps}")]
         self.version = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout
         self.version += open(".clang-tidy", "rb").read()
         self.hashes = {}
@@ -41,7 +48,7 @@ class Tidy:
         return self.hashes[path]
 
     def note_of(self, entry, files):
-        note = hashlib.sha256(self.version + entry["command"].encode())
+        note = hashlib.sha256(self.version + " ".join([entry["command"], *self.depth]).encode())
         for path in sorted({os.path.normpath(os.path.join(BUILD, file)) for file in [entry["file"], *files]}):
             note.update(path.encode() + self.hash_of(path))
         return note.hexdigest()
@@ -63,5 +70,5 @@ class Tidy:
             if is_known:
                 note = self.note_of(entry, includes[entry["output"]])
             if not is_known or not os.path.exists(path) or open(path, encoding="ascii").read() != note:
-                todo.append((source, ["clang-tidy", "--quiet", "-p", DATABASE, source], path, note))
+                todo.append((source, ["clang-tidy", "--quiet", *self.depth, "-p", DATABASE, source], path, note))
         return todo
