@@ -186,14 +186,17 @@ static void for_all(struct ground *g, void *(*step)(void *)) {
         pthread_join(thread[i], NULL);
 }
 
-static void open_ground(struct ground *g) {
-    for (uint32_t i = 0; i < g->plan->writers; i++) {
+/* like: NULL, or the ground whose items are put again. */
+static void open_ground(struct ground *g, const struct ground *like) {
+    uint32_t i = 0;
+    do { /* one writer at least */
         struct hand *h = &g->hand[i];
         h->ground = g;
+        h->like = like ? &like->hand[i] : NULL;
         h->next = (uint64_t)i * 100000000;
         h->place.indexes = g->plan->indexes;
         place_open(&h->place, i ? larder_memfd(g->hand[0].place.db) : -1, (uint64_t)g->plan->megabytes << 20);
-    }
+    } while (++i < g->plan->writers);
 }
 
 static void close_ground(struct ground *g) {
@@ -206,13 +209,14 @@ static void close_ground(struct ground *g) {
     free(g);
 }
 
-static struct ground *new_ground(const struct ageing_plan *plan, const struct pattern *pattern) {
+static struct ground *new_ground(const struct ageing_plan *plan, const struct pattern *pattern,
+                                 const struct ground *like) {
     struct ground *g = calloc(1, sizeof *g);
     if (!g)
         fail("no memory");
     g->plan = plan;
     g->pattern = pattern;
-    open_ground(g);
+    open_ground(g, like);
     return g;
 }
 
@@ -228,18 +232,19 @@ static uint64_t payload(const struct ground *g) {
 
 static void *replay(void *arg) {
     struct hand *h = arg;
-    for (size_t i = 0; i < h->like->count && !h->ground->is_full; i++)
-        if (!put(h, h->like->live[i].n, h->like->live[i].wanted))
+    const struct hand *like = h->like;
+    if (!like)
+        return NULL;
+    for (size_t i = 0; i < like->count && !h->ground->is_full; i++)
+        if (!put(h, like->live[i].n, like->live[i].wanted))
             h->ground->is_full = 1;
-    h->next = h->like->next;
+    h->next = like->next;
     return fill(h);
 }
 
 static uint64_t fresh_payload(const struct ground *aged, struct histogram *latency) {
-    struct ground *fresh = new_ground(aged->plan, aged->pattern);
+    struct ground *fresh = new_ground(aged->plan, aged->pattern, aged);
     fresh->round = aged->round;
-    for (uint32_t i = 0; i < aged->plan->writers; i++)
-        fresh->hand[i].like = &aged->hand[i];
     for_all(fresh, replay);
     uint64_t bytes = payload(fresh);
     for (uint32_t i = 0; i < aged->plan->writers; i++)
@@ -278,7 +283,7 @@ static void take_latency(struct ground *g, struct result *r) {
 
 static double run_pattern(const struct ageing_plan *plan, const struct pattern *pattern) {
     static struct result r;
-    struct ground *g = new_ground(plan, pattern);
+    struct ground *g = new_ground(plan, pattern, NULL);
     memset(&r, 0, sizeof r);
     for (; g->round < plan->rounds; g->round++) {
         g->is_full = 0;

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ARGS_OPTIONS_MAX 20
+#define ARGS_OPTIONS_MAX 24
 #define ARGS_VALUES_MAX 2
 
 /* One long option. A table of them starts with ARGS_COMMON and ends with a name of NULL. */

@@ -6,6 +6,7 @@
 
 #include "cli/attach.h"
 #include "cli/commands.h"
+#include "cli/expressions.h"
 #include "cli/json_text.h"
 #include "cli/key.h"
 #include "cli/report.h"
@@ -13,43 +14,54 @@
 
 static const struct args_option item_options[] = {ARGS_COMMON, {NULL, 0, NULL, NULL}};
 
-static int item_put(struct attach *attach, const char *text) {
-    const struct larder_item *item;
-    int code = json_text_item(attach->builder, text, "item", &item);
-    if (code != EXIT_DONE)
-        return code;
-    int result = larder_put(attach->table, item, NULL);
-    return result < 0 ? report_result(result, NULL) : EXIT_DONE;
-}
+enum { WRITE_CONDITION = ARGS_OWN, WRITE_NAMES, WRITE_VALUES };
+
+static const struct args_option write_options[] = {
+    ARGS_COMMON,
+    {"condition-expression", 1, "TEXT", "only if this is true of the item that is there"},
+    EXPRESSIONS_OPTIONS,
+    {NULL, 0, NULL, NULL}};
 
 /* Attaches, makes a builder, and calls `run`. */
 static int item_with_builder(const struct args *args, uint32_t flags,
-                             int (*run)(struct attach *attach, const char *text)) {
+                             int (*run)(struct attach *attach, const struct args *args)) {
     struct attach attach = {0};
     int code = attach_table(args, flags, args->positional[0], &attach);
     if (code == EXIT_DONE)
         code = attach_builder(&attach);
     if (code == EXIT_DONE)
-        code = run(&attach, args->positional[1]);
+        code = run(&attach, args);
     attach_close(&attach);
     return code;
 }
 
-static int item_print(const struct larder_item *item) {
-    struct sink sink;
-    sink_open_stdout(&sink);
-    int code = sink_item(&sink, item, 0);
+/* Adds the condition of the command line to the action, and does it. */
+static int item_write(struct attach *attach, const struct args *args, struct larder_action *action) {
+    struct expressions expressions = {0};
+    int code = expressions_open(&expressions, attach, args, WRITE_NAMES);
     if (code == EXIT_DONE)
-        code = sink_commit(&sink);
-    sink_close(&sink);
+        code =
+            expressions_prepare(&expressions, attach, args, WRITE_CONDITION, LARDER_EXPR_CONDITION, &action->condition);
+    if (code == EXIT_DONE) {
+        action->table = attach->table;
+        action->values = expressions.values;
+        code = report_write(larder_write(action, NULL));
+    }
+    expressions_close(&expressions);
     return code;
 }
 
-static int item_get(struct attach *attach, const char *text) {
+static int item_put(struct attach *attach, const struct args *args) {
+    struct larder_action put = {.kind = LARDER_ACTION_PUT};
+    int code = json_text_item(attach->builder, args->positional[1], "item", &put.item);
+    return code == EXIT_DONE ? item_write(attach, args, &put) : code;
+}
+
+static int item_get(struct attach *attach, const struct args *args) {
     const struct larder_item *item;
     struct larder_page *page;
     struct key key;
-    int code = json_text_item(attach->builder, text, "key", &item);
+    int code = json_text_item(attach->builder, args->positional[1], "key", &item);
     if (code == EXIT_DONE)
         code = key_from_item(attach->def, item, &key);
     if (code != EXIT_DONE)
@@ -59,7 +71,7 @@ static int item_get(struct attach *attach, const char *text) {
         return report_result(result, NULL);
     result = larder_get(attach->table, &key.key, page);
     if (result == LARDER_OK)
-        code = item_print(larder_page_item(page, 0));
+        code = sink_one(larder_page_item(page, 0));
     else if (result == LARDER_NOT_FOUND)
         code = report_error(EXIT_NOT_FOUND, "no such item");
     else
@@ -68,18 +80,17 @@ static int item_get(struct attach *attach, const char *text) {
     return code;
 }
 
-static int item_delete(struct attach *attach, const char *text) {
+static int item_delete(struct attach *attach, const struct args *args) {
     const struct larder_item *item;
+    struct larder_action delete = {.kind = LARDER_ACTION_DELETE};
     struct key key;
-    int code = json_text_item(attach->builder, text, "key", &item);
+    int code = json_text_item(attach->builder, args->positional[1], "key", &item);
     if (code == EXIT_DONE)
         code = key_from_item(attach->def, item, &key);
     if (code != EXIT_DONE)
         return code;
-    int result = larder_delete(attach->table, &key.key, NULL);
-    if (result == LARDER_NOT_FOUND)
-        return report_error(EXIT_NOT_FOUND, "no such item");
-    return result < 0 ? report_result(result, NULL) : EXIT_DONE;
+    delete.key = key.key;
+    return item_write(attach, args, &delete);
 }
 
 static int item_run_put(const struct args *args) {
@@ -101,8 +112,9 @@ const struct command cmd_put = {
     .details = "Stores an item, replacing the one with the same key. ITEM-JSON is DynamoDB JSON, bare or inside\n"
                "{\"Item\": ...}; - reads it from standard input. For example:\n"
                "  larder put Shops '{\"PK\": {\"S\": \"SHOP#1\"}, \"SK\": {\"S\": \"METADATA\"}, \"visits\": {\"N\": "
-               "\"17\"}}'\n",
-    .options = item_options,
+               "\"17\"}}'\n"
+               "Exit code 9 if the condition is not true; nothing has changed then.\n",
+    .options = write_options,
     .positional_min = 2,
     .positional_max = 2,
     .run = item_run_put,
@@ -126,8 +138,8 @@ const struct command cmd_delete = {
     .summary = "delete an item",
     .details =
         "Deletes the item with this key. KEY-JSON holds the table's key attributes and nothing else; - reads it\n"
-        "from standard input. Exit code 1 if there was no such item.\n",
-    .options = item_options,
+        "from standard input. Exit code 1 if there was no such item; 9 if the condition is not true.\n",
+    .options = write_options,
     .positional_min = 2,
     .positional_max = 2,
     .run = item_run_delete,

@@ -9,6 +9,7 @@
 
 #include "cli/attach.h"
 #include "cli/commands.h"
+#include "cli/expressions.h"
 #include "cli/json_text.h"
 #include "cli/key.h"
 #include "cli/report.h"
@@ -26,13 +27,18 @@ enum {
     QUERY_BEGINS_WITH,
     QUERY_REVERSE,
     QUERY_LIMIT,
-    QUERY_START_KEY
+    QUERY_START_KEY,
+    QUERY_KEY_CONDITION,
+    QUERY_FILTER,
+    QUERY_PROJECTION,
+    QUERY_NAMES,
+    QUERY_VALUES
 };
 
 static const struct args_option query_options[] = {
     ARGS_COMMON,
     {"index", 1, "NAME", "a secondary index instead of the table"},
-    {"pk", 1, "VALUE", "the partition key (required)"},
+    {"pk", 1, "VALUE", "the partition key (required, unless --key-condition-expression is given)"},
     {"sk-eq", 1, "VALUE", "sort key = VALUE"},
     {"sk-lt", 1, "VALUE", "sort key < VALUE"},
     {"sk-le", 1, "VALUE", "sort key <= VALUE"},
@@ -43,6 +49,10 @@ static const struct args_option query_options[] = {
     {"reverse", 0, "", "descending order"},
     {"limit", 1, "N", "at most N items"},
     {"start-key", 1, "KEY-JSON", "continue after this key; - is standard input"},
+    {"key-condition-expression", 1, "TEXT", "instead of --pk and --sk-...: \"PK = :p AND begins_with(SK, :s)\""},
+    {"filter-expression", 1, "TEXT", "print only items for which this is true; --limit counts what is read"},
+    {"projection-expression", 1, "TEXT", "print only these attributes: \"PK, info.rating\""},
+    EXPRESSIONS_OPTIONS,
     {NULL, 0, NULL, NULL}};
 
 /* Memory that a specification points into. */
@@ -118,7 +128,9 @@ static int query_spec(struct attach *attach, const struct args *args, struct lar
     }
     const struct larder_key_def *partition = index != NULL ? &index->partition : &def->partition;
     const struct larder_key_def *sort = index != NULL ? &index->sort : &def->sort;
-    int code = key_value_from_text(partition->type, args->option[QUERY_PK].value[0], "the partition key",
+    int code = EXIT_DONE;
+    if (args->option[QUERY_PK].is_given)
+        code = key_value_from_text(partition->type, args->option[QUERY_PK].value[0], "the partition key",
                                    &spec->partition, &memory->partition);
     if (code == EXIT_DONE)
         code = query_sort(args, sort, spec, memory);
@@ -138,26 +150,55 @@ static int query_walk(struct walk *walk) {
     return code;
 }
 
+static int query_expressions(struct attach *attach, const struct args *args, struct expressions *e,
+                             struct larder_query_spec *spec) {
+    int code = expressions_open(e, attach, args, QUERY_NAMES);
+    if (code == EXIT_DONE)
+        code =
+            expressions_prepare(e, attach, args, QUERY_KEY_CONDITION, LARDER_EXPR_KEY_CONDITION, &spec->key_condition);
+    if (code == EXIT_DONE)
+        code = expressions_prepare(e, attach, args, QUERY_FILTER, LARDER_EXPR_FILTER, &spec->filter);
+    if (code == EXIT_DONE)
+        code = expressions_prepare(e, attach, args, QUERY_PROJECTION, LARDER_EXPR_PROJECTION, &spec->projection);
+    spec->values = e->values;
+    return code;
+}
+
+/* The partition is given in one of two ways. */
+static int query_check_usage(const struct args *args) {
+    int sort, code = query_sort_option(args, &sort), has_condition = args->option[QUERY_KEY_CONDITION].is_given;
+    if (code != EXIT_DONE)
+        return code;
+    if (!args->option[QUERY_PK].is_given && !has_condition)
+        return report_error(EXIT_USAGE, "--pk is missing; see larder query --help");
+    if (has_condition && (args->option[QUERY_PK].is_given || sort != 0))
+        return report_error(EXIT_USAGE, "--key-condition-expression and --%s do not go together",
+                            sort != 0 ? query_options[sort].name : "pk");
+    return EXIT_DONE;
+}
+
 static int query_run(const struct args *args) {
     struct attach attach = {0};
+    struct expressions expressions = {0};
     struct query_memory memory = {0};
     struct larder_query_spec spec = {0};
     uint32_t limit = 0;
-    int unused, code = args_uint32(&cmd_query, args, QUERY_LIMIT, 1, UINT32_MAX, &limit);
+    int code = args_uint32(&cmd_query, args, QUERY_LIMIT, 1, UINT32_MAX, &limit);
     if (code == EXIT_DONE)
-        code = query_sort_option(args, &unused);
+        code = query_check_usage(args);
     if (code != EXIT_DONE)
         return code;
-    if (!args->option[QUERY_PK].is_given)
-        return report_error(EXIT_USAGE, "--pk is missing; see larder query --help");
     code = attach_table(args, LARDER_READ_ONLY, args->positional[0], &attach);
     if (code == EXIT_DONE)
         code = query_spec(&attach, args, &spec, &memory);
+    if (code == EXIT_DONE)
+        code = query_expressions(&attach, args, &expressions, &spec);
     if (code == EXIT_DONE) {
         struct walk walk = {.db = attach.db, .table = attach.table, .query = &spec, .limit = limit};
         code = query_walk(&walk);
     }
     query_memory_free(&memory);
+    expressions_close(&expressions);
     attach_close(&attach);
     return code;
 }
@@ -176,7 +217,16 @@ const struct command cmd_query = {
     .run = query_run,
 };
 
-enum { SCAN_LIMIT = ARGS_OWN, SCAN_START_KEY, SCAN_SEGMENT_INDEX, SCAN_OF };
+enum {
+    SCAN_LIMIT = ARGS_OWN,
+    SCAN_START_KEY,
+    SCAN_SEGMENT_INDEX,
+    SCAN_OF,
+    SCAN_FILTER,
+    SCAN_PROJECTION,
+    SCAN_NAMES,
+    SCAN_VALUES
+};
 
 static const struct args_option scan_options[] = {
     ARGS_COMMON,
@@ -184,6 +234,9 @@ static const struct args_option scan_options[] = {
     {"start-key", 1, "KEY-JSON", "continue after this key; - is standard input"},
     {"segment-index", 1, "I", "parallel scan: this worker, counted from 0"},
     {"of", 1, "N", "parallel scan: the number of workers"},
+    {"filter-expression", 1, "TEXT", "print only items for which this is true; --limit counts what is read"},
+    {"projection-expression", 1, "TEXT", "print only these attributes: \"PK, info.rating\""},
+    EXPRESSIONS_OPTIONS,
     {NULL, 0, NULL, NULL}};
 
 static int scan_options_read(const struct args *args, struct larder_scan_spec *spec, uint32_t *limit) {
@@ -197,8 +250,20 @@ static int scan_options_read(const struct args *args, struct larder_scan_spec *s
     return code;
 }
 
+static int scan_expressions(struct attach *attach, const struct args *args, struct expressions *e,
+                            struct larder_scan_spec *spec) {
+    int code = expressions_open(e, attach, args, SCAN_NAMES);
+    if (code == EXIT_DONE)
+        code = expressions_prepare(e, attach, args, SCAN_FILTER, LARDER_EXPR_FILTER, &spec->filter);
+    if (code == EXIT_DONE)
+        code = expressions_prepare(e, attach, args, SCAN_PROJECTION, LARDER_EXPR_PROJECTION, &spec->projection);
+    spec->values = e->values;
+    return code;
+}
+
 static int scan_run(const struct args *args) {
     struct attach attach = {0};
+    struct expressions expressions = {0};
     struct larder_scan_spec spec = {0};
     uint32_t limit = 0;
     int code = scan_options_read(args, &spec, &limit);
@@ -207,10 +272,13 @@ static int scan_run(const struct args *args) {
     code = attach_table(args, LARDER_READ_ONLY, args->positional[0], &attach);
     if (code == EXIT_DONE)
         code = query_start_key(&attach, args, SCAN_START_KEY, &spec.start_key);
+    if (code == EXIT_DONE)
+        code = scan_expressions(&attach, args, &expressions, &spec);
     if (code == EXIT_DONE) {
         struct walk walk = {.db = attach.db, .table = attach.table, .scan = &spec, .limit = limit};
         code = query_walk(&walk);
     }
+    expressions_close(&expressions);
     attach_close(&attach);
     return code;
 }

@@ -87,6 +87,10 @@ int json_text_file(const char *path, json_t **out) {
     return code;
 }
 
+int json_text_of(const char *argument, const char *what, json_t **out) {
+    return json_text_argument(argument, NULL, what, out);
+}
+
 int json_text_item(struct larder_builder *builder, const char *argument, const char *what,
                    const struct larder_item **out) {
     json_t *json;

@@ -14,6 +14,9 @@
  * message. */
 int json_text_file(const char *path, json_t **out);
 
+/* The JSON of an argument, or of standard input if it is "-". `what` names it in messages. */
+int json_text_of(const char *argument, const char *what, json_t **out);
+
 /* The item of an argument, or of standard input if it is "-". `what` names it in messages ("the
  * item"). */
 int json_text_item(struct larder_builder *builder, const char *argument, const char *what,

@@ -29,7 +29,8 @@ const char report_exit_codes[] = "Exit codes:\n"
                                  "  5  full: the segment, its filesystem or a memory limit\n"
                                  "  6  busy: a live process held a lock for too long\n"
                                  "  7  damaged: check found errors, or not a Larder segment of this format\n"
-                                 "  8  refused or failed otherwise: exists already, retained, permissions, system\n";
+                                 "  8  refused or failed otherwise: exists already, retained, permissions, system\n"
+                                 "  9  put, update, delete: the condition is not true; nothing has changed\n";
 
 static const char *report_name;
 
@@ -113,6 +114,14 @@ int report_result(int result, const char *what) {
     else
         report_note("%s%s", words, hint);
     return report_exit_of(result);
+}
+
+int report_write(int result) {
+    if (result == LARDER_REFUSED)
+        return report_error(EXIT_REFUSED, "the condition is not true; nothing has changed");
+    if (result == LARDER_NOT_FOUND)
+        return report_error(EXIT_NOT_FOUND, "no such item");
+    return result < 0 ? report_result(result, NULL) : EXIT_DONE;
 }
 
 /* Whether the other end of standard output is gone. */

@@ -14,7 +14,8 @@ enum exit_code {
     EXIT_FULL = 5,
     EXIT_BUSY = 6,
     EXIT_DAMAGED = 7, /* check found errors, or this is no segment of this format */
-    EXIT_OTHER = 8    /* the system, permissions, what exists already, a closed pipe */
+    EXIT_OTHER = 8,   /* the system, permissions, what exists already, a closed pipe */
+    EXIT_REFUSED = 9  /* the condition is not true; nothing has changed */
 };
 
 /* The exit codes as help prints them. */
@@ -34,6 +35,9 @@ int report_error(int code, const char *format, ...) __attribute__((format(printf
  * "<what>: " (what may be NULL; left out where the text names the segment itself), and returns its
  * exit code. */
 int report_result(int result, const char *what);
+
+/* The end of a larder_write(): EXIT_DONE, or its exit code after a message. */
+int report_write(int result);
 
 /* The exit code of a larder result; EXIT_DONE for LARDER_OK and LARDER_MORE. */
 int report_exit_of(int result);

@@ -173,3 +173,13 @@ void sink_close(struct sink *sink) {
     free(sink->line);
     memset(sink, 0, sizeof *sink);
 }
+
+int sink_one(const struct larder_item *item) {
+    struct sink sink;
+    sink_open_stdout(&sink);
+    int code = sink_item(&sink, item, 0);
+    if (code == EXIT_DONE)
+        code = sink_commit(&sink);
+    sink_close(&sink);
+    return code;
+}

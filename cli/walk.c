@@ -40,7 +40,7 @@ static int walk_print_more(const struct larder_item *key) {
 }
 
 static int walk_read(struct walk *walk, const struct larder_item *start, struct larder_page *page) {
-    uint32_t limit = walk->limit > 0 ? walk->limit - (uint32_t)walk->item_count : 0;
+    uint32_t limit = walk->limit > 0 ? walk->limit - (uint32_t)walk->read_count : 0;
     if (walk->query != NULL) {
         walk->query->start_key = start;
         walk->query->limit = limit;
@@ -71,7 +71,8 @@ static int walk_pages(struct walk *walk, struct larder_page *pages[2], struct si
         if (code != EXIT_DONE || result != LARDER_MORE)
             return code;
         start = larder_page_resume(pages[turn]);
-        if (walk->limit > 0 && walk->item_count >= walk->limit)
+        walk->read_count += larder_page_scanned(pages[turn]);
+        if (walk->limit > 0 && walk->read_count >= walk->limit)
             return walk_print_more(start);
     }
 }

@@ -13,12 +13,13 @@ struct walk {
     /* one of the two; the walk changes limit and start_key */
     struct larder_query_spec *query;
     struct larder_scan_spec *scan;
-    uint32_t limit; /* items in total; 0: no bound */
+    uint32_t limit; /* items read in total, before a filter; 0: no bound */
     int is_wrapped; /* as in sink_item() */
     /* NULL, or called after each page; a nonzero result ends the walk and is returned */
     int (*between)(void *arg, uint64_t item_count);
     void *between_arg;
     uint64_t item_count; /* items written */
+    uint64_t read_count;
 };
 
 /* Runs it. If `limit` ended it and more items may follow, the key to continue with is printed on

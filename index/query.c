@@ -6,6 +6,7 @@
 #include "core/base/err.h"
 #include "core/base/reserved.h"
 #include "core/table/db.h"
+#include "core/table/sift.h"
 
 static int query_find_index(struct query *q, const char *name) {
     q->number = 0;
@@ -61,6 +62,46 @@ static int query_get(struct query *q) {
     return r == LARDER_NOT_FOUND ? LARDER_OK : r;
 }
 
+/* A caller's question. Values of a key condition are found before the definition is looked at. */
+struct query_ask {
+    const struct larder_query_spec *spec;
+    struct sift sift;
+    struct expression_values key_values;
+};
+
+static enum larder_sort_op query_sort_op(enum expr_test_op op) {
+    static const enum larder_sort_op ops[] = {[EXPR_EQ] = LARDER_SORT_EQ,
+                                              [EXPR_LT] = LARDER_SORT_LT,
+                                              [EXPR_LE] = LARDER_SORT_LE,
+                                              [EXPR_GT] = LARDER_SORT_GT,
+                                              [EXPR_GE] = LARDER_SORT_GE,
+                                              [EXPR_BETWEEN] = LARDER_SORT_BETWEEN,
+                                              [EXPR_BEGINS_WITH] = LARDER_SORT_BEGINS_WITH};
+    return ops[op];
+}
+
+/* Puts the terms of the key condition into *asked, as if the caller had written them there. */
+static int query_take_condition(struct query *q, const struct query_ask *ask, struct larder_query_spec *asked) {
+    const struct larder_value *values = ask->key_values.all;
+    struct expr_key_term terms[EXPR_KEY_TERMS_MAX];
+    uint32_t count;
+    *asked = *ask->spec;
+    int r = query_find_index(q, asked->index);
+    if (r)
+        return r;
+    const struct item_key_attr keys[] = {*query_partition_attr(q), *query_sort_attr(q)};
+    r = expr_key_terms(ask->spec->key_condition->compiled, values, keys, 1, keys[1].name ? 2 : 1, terms, &count);
+    if (r)
+        return r;
+    asked->partition = values[terms[0].low];
+    asked->sort_op = count > 1 ? query_sort_op(terms[1].op) : LARDER_SORT_ANY;
+    if (count > 1) {
+        asked->sort_value = values[terms[1].low];
+        asked->sort_value2 = values[terms[1].high];
+    }
+    return LARDER_OK;
+}
+
 static int query_run(struct query *q, const struct larder_query_spec *spec) {
     int r = query_take_spec(q, spec);
     if (r)
@@ -80,7 +121,14 @@ static int query_run(struct query *q, const struct larder_query_spec *spec) {
     return r;
 }
 
-static int query(const struct table_view *v, const void *spec, struct larder_page *page) {
+static int query_run_condition(struct query *q, const struct query_ask *ask) {
+    struct larder_query_spec asked;
+    int r = query_take_condition(q, ask, &asked);
+    return r ? r : query_run(q, &asked);
+}
+
+static int query(const struct table_view *v, const void *arg, struct larder_page *page) {
+    const struct query_ask *ask = arg;
     int r = page_make(page, &page->work, sizeof(struct query));
     if (r)
         return r;
@@ -88,12 +136,33 @@ static int query(const struct table_view *v, const void *spec, struct larder_pag
     q->v = v;
     q->now_s = db_now_checked(v->db);
     q->page = page;
-    return query_run(q, spec);
+    return __builtin_expect(ask->spec->key_condition != NULL, 0) ? query_run_condition(q, ask)
+                                                                 : query_run(q, ask->spec);
+}
+
+static int query_with_expressions(struct larder_table *t, struct query_ask *ask, struct larder_page *page) {
+    const struct larder_query_spec *spec = ask->spec;
+    int r = LARDER_OK;
+    ask->key_values.all = NULL;
+    if (spec->key_condition)
+        r = expression_bind(spec->key_condition, 1u << EXPR_KEY_CONDITION, "spec->key_condition", spec->values,
+                            &ask->key_values);
+    if (r)
+        return page_fail(page, r);
+    r = sift_begin(&ask->sift, spec->filter, spec->projection, spec->values);
+    r = r ? page_fail(page, r) : sift_end(&ask->sift, page, read_page(t, page, query, ask));
+    expression_unbind(spec->key_condition, &ask->key_values);
+    return r;
 }
 
 LARDER_API int larder_query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page) {
+    struct query_ask ask;
     if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
         return page_fail(page, LARDER_E_INVAL);
     int r = RESERVED_CHECK(spec, "struct larder_query_spec");
-    return r ? page_fail(page, r) : read_page(t, page, query, spec);
+    if (r)
+        return page_fail(page, r);
+    ask.spec = spec;
+    return spec->key_condition || sift_is_wanted(spec->filter, spec->projection) ? query_with_expressions(t, &ask, page)
+                                                                                 : read_page(t, page, query, &ask);
 }

@@ -94,6 +94,7 @@ LARDER_API const char *larder_result_name(int result) {
         ERR_NAME(LARDER_MORE);
         ERR_NAME(LARDER_CHANGED);
         ERR_NAME(LARDER_DAMAGED);
+        ERR_NAME(LARDER_REFUSED);
         ERR_NAME(LARDER_E_INVAL);
         ERR_NAME(LARDER_E_FULL);
         ERR_NAME(LARDER_E_BUSY);

@@ -400,12 +400,13 @@ static __attribute__((noinline)) int take_outside(struct writer *w, uint64_t byt
     for (uint32_t i = own; may_serve(i, bytes, own, t); i++) {
         if (class_bytes[i] > w->moves_from_bytes && heap_is_lent(class_bytes[own], class_bytes[i]))
             return LARDER_NOT_FOUND;
-        for (uint32_t k = 0; k < arenas; k++) {
-            int r = take_fullest(w, (own_arena(w) + k) % arenas * CLASS_COUNT + i, t);
-            if (r != LARDER_NOT_FOUND)
-                return r;
-        }
-        int r = i == own && w->moves_to_free ? take_new_span(w, own, t) : LARDER_NOT_FOUND;
+        uint32_t k = 0;
+        int r;
+        do
+            r = take_fullest(w, (own_arena(w) + k) % arenas * CLASS_COUNT + i, t);
+        while (r == LARDER_NOT_FOUND && ++k < arenas);
+        if (r == LARDER_NOT_FOUND && i == own && w->moves_to_free)
+            r = take_new_span(w, own, t);
         if (r != LARDER_NOT_FOUND)
             return r;
     }

@@ -19,7 +19,7 @@ static int prepare(struct writer *w, struct write *c) {
 static int decide(struct writer *w, struct write *c) {
     if (!c->old)
         return LARDER_NOT_FOUND;
-    int r = write_keep_before(w, c);
+    int r = write_keep_old(w, c);
     return r ? r : WRITE_DELETE;
 }
 

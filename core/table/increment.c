@@ -46,11 +46,7 @@ static int prepare(struct writer *w, struct write *c) {
     /* a TTL attribute changes the expiry, which a put works out */
     if (has_name(shape->ttl_name, shape->ttl_name_bytes, name))
         return LARDER_NOT_FOUND;
-    struct htab_spot spot;
-    struct htab_aim aim = htab_aim(&c->view->items);
-    htab_spot_stripe(&aim, c->hash, &spot);
-    htab_spot_bucket(&aim, &spot);
-    htab_spot_slot(&aim, &spot, WRITE_AHEAD_BYTES);
+    write_fetch_old(c);
     return LARDER_OK;
 }
 

@@ -5,10 +5,10 @@
  *          it a put decides nothing; put_if compares one version.
  * Tests    tests/api/items_test.c, tests/api/put_if_test.c, tests/crash/enum_test.c
  */
+#include "core/table/put.h"
 #include "core/base/err.h"
 #include "core/memory/heap.h"
 #include "core/table/read.h"
-#include "core/table/write.h"
 #include <string.h>
 
 struct put {
@@ -38,13 +38,17 @@ static void take_key(struct write *c, const struct item_head *image) {
     memcpy(c->key->area, item_key_area(image), c->key->area_bytes);
 }
 
-/* Makes the image and its key by the view's definition. Two or three misses are on the way to the
- * present item: the bucket, and the block with its span. Each is fetched while a part of the image
- * is made. */
-static int prepare(struct writer *w, struct write *c) {
+/* The rest of an image whose records are made. */
+static void stamp(const struct write *c, struct item_head *image) {
+    image->hash_high = (uint32_t)(c->hash >> 32);
+    item_set_ttl_generation(image, c->view->ttl_generation);
+}
+
+/* Two or three misses are on the way to the present item: the bucket, and the block with its span.
+ * Each is fetched while a part of the image is made. */
+int put_prepare(struct writer *w, struct write *c, const struct larder_item *item) {
     struct item_store store;
     const struct table_view *v = c->view;
-    const struct larder_item *item = put_of(c)->item;
     int r = writer_scratch(w, item_stored_bytes_max(&v->shape, item));
     if (r == LARDER_OK)
         r = item_store_key(&store, &v->shape, item, near_of(w, v, item), w->scratch);
@@ -63,9 +67,26 @@ static int prepare(struct writer *w, struct write *c) {
     if (spot.block)
         heap_prefetch(w->seg, WORD_OFF(spot.word));
     item_store_records(&store, c->now_s);
-    image->hash_high = (uint32_t)(c->hash >> 32);
-    item_set_ttl_generation(image, v->ttl_generation);
+    stamp(c, image);
     return LARDER_OK;
+}
+
+int put_make(struct writer *w, struct write *c, const struct larder_item *item) {
+    struct item_store store;
+    const struct item_shape *shape = &c->view->shape;
+    int r = item_store_key(&store, shape, item, near_of(w, c->view, item), w->scratch);
+    if (r == LARDER_OK)
+        r = item_store_slots(&store);
+    if (r)
+        return r;
+    item_store_records(&store, c->now_s);
+    c->image = store.to;
+    stamp(c, c->image);
+    return LARDER_OK;
+}
+
+static int prepare(struct writer *w, struct write *c) {
+    return put_prepare(w, c, put_of(c)->item);
 }
 
 /* The same for larder_put_if(), whose expected item must have the key of the new one. */
@@ -81,7 +102,7 @@ static int prepare_if(struct writer *w, struct write *c) {
 /* ---- Decisions ------------------------------------------------------------------------------- */
 
 static int decide(struct writer *w, struct write *c) {
-    int r = write_keep_before(w, c);
+    int r = write_keep_old(w, c);
     return r ? r : WRITE_STORE;
 }
 
@@ -95,7 +116,7 @@ static int is_as_expected(const struct write *c) {
 }
 
 static int decide_if(struct writer *w, struct write *c) {
-    int r = write_keep_before(w, c);
+    int r = write_keep_old(w, c);
     if (r)
         return r;
     return is_as_expected(c) ? WRITE_STORE : LARDER_CHANGED;

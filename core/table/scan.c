@@ -12,6 +12,7 @@
 #include "core/base/reserved.h"
 #include "core/table/db.h"
 #include "core/table/read.h"
+#include "core/table/sift.h"
 #include <stdlib.h>
 
 #define CHAIN_TRIES 4 /* to copy a whole chain before its stripe's sequence moves */
@@ -360,11 +361,20 @@ static int scan(const struct table_view *v, const void *spec, struct larder_page
     return r;
 }
 
+static int scan_and_sift(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
+    struct sift sift;
+    int r = sift_begin(&sift, spec->filter, spec->projection, spec->values);
+    return r ? page_fail(page, r) : sift_end(&sift, page, read_page(t, page, scan, spec));
+}
+
 int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
     if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
         return page_fail(page, LARDER_E_INVAL);
     int r = RESERVED_CHECK(spec, "struct larder_scan_spec");
     if (r == LARDER_OK)
         r = check_spec(spec);
-    return r ? page_fail(page, r) : read_page(t, page, scan, spec);
+    if (r)
+        return page_fail(page, r);
+    return sift_is_wanted(spec->filter, spec->projection) ? scan_and_sift(t, spec, page)
+                                                          : read_page(t, page, scan, spec);
 }

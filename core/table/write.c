@@ -105,11 +105,19 @@ int write_take_key(struct write *c, const struct larder_key *key) {
     return r;
 }
 
+void write_fetch_old(const struct write *c) {
+    struct htab_spot spot;
+    struct htab_aim aim = htab_aim(&c->view->items);
+    htab_spot_stripe(&aim, c->hash, &spot);
+    htab_spot_bucket(&aim, &spot);
+    htab_spot_slot(&aim, &spot, WRITE_AHEAD_BYTES);
+}
+
 /* ---- What was there -------------------------------------------------------------------------- */
 
 /* Copied to the writer's memory: the page may hold the item that is being put. */
-int write_keep_before(struct writer *w, const struct write *c) {
-    if (!c->before || !c->was_there)
+int write_copy_old(struct writer *w, const struct write *c) {
+    if (!c->was_there)
         return LARDER_OK;
     uint32_t bytes = c->old->head.bytes;
     if (w->before_bytes < bytes) {
@@ -122,19 +130,21 @@ int write_keep_before(struct writer *w, const struct write *c) {
     return is_same && item_head_is_sane(copy, bytes) ? LARDER_OK : change_damaged(c->old_word);
 }
 
-/* After the change: gives the copy to the page, memory and all. Cannot fail. */
-static void hand_over_before(struct writer *w, const struct write *c) {
-    struct larder_page *page = c->before;
+/* After the change: gives the copy, or the new image, to the page, memory and all. Cannot fail. */
+static void hand_over(struct writer *w, const struct write *c) {
+    struct larder_page *page = c->page;
     if (!page)
         return;
     page_reset(page);
-    if (c->was_there)
+    if (c->gives == WRITE_GIVES_OLD && c->was_there)
         page_take_over(page, &w->before, &w->before_bytes);
+    else if (c->gives == WRITE_GIVES_NEW && c->done == WRITE_STORE)
+        page_take_over(page, &w->scratch, &w->scratch_bytes);
 }
 
-/* Makes the caller's page ready for hand_over_before(). The memory comes from the table's handle
+/* The memory comes from the table's handle
  * and ends with it, so the page must be of that handle. */
-static int take_page(const struct larder_table *t, struct larder_page *page) {
+int write_take_page(const struct larder_table *t, struct larder_page *page) {
     if (__builtin_expect(page->epochs != &t->db->views.epochs, 0))
         return err_set(LARDER_E_INVAL, "the page is one of another attachment; make it with the table's");
     return page_make_places(page, 1);
@@ -147,7 +157,7 @@ int write_run(struct write *c) {
     int r = writer_borrow(c->table->db, &w);
     if (r)
         return r;
-    if (c->before && (r = take_page(c->table, c->before))) {
+    if (c->page && (r = write_take_page(c->table, c->page))) {
         writer_end(w);
         return r;
     }
@@ -156,7 +166,7 @@ int write_run(struct write *c) {
     c->room = (struct room){.now_s = c->now_s};
     r = attempt(w, &c->room, try_write, c);
     if (r >= 0)
-        hand_over_before(w, c);
+        hand_over(w, c);
     if (c->done && !w->is_stuck)
         change_count(c->done == WRITE_STORE ? &w->slot->puts : &w->slot->deletes, 1);
     writer_end(w);

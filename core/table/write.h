@@ -41,6 +41,13 @@
 
 struct write;
 
+/* What the caller's page gets if the call does not fail. */
+enum write_gives {
+    WRITE_GIVES_OLD, /* the item that was there; write_keep_old() has copied it */
+    WRITE_GIVES_NEW, /* the one that was stored: c->image is all that w->scratch begins with */
+    WRITE_GIVES_NONE
+};
+
 struct write_kind {
     /* Outside locks, at the beginning of each try: sets write.key and hash by the view, and makes
      * what it can of the new image. NULL: the caller found the item by other means
@@ -63,7 +70,8 @@ struct write {
     uint64_t hash;
     int64_t now_s;
     struct item_head *image;     /* of WRITE_STORE: in w->scratch */
-    struct larder_page *before;  /* NULL, or the page for the item that was there */
+    struct larder_page *page;    /* NULL, or the caller's, for one item */
+    enum write_gives gives;      /* which item it gets */
     struct item_peek peek;       /* where `old` points */
     const struct item_peek *old; /* under the lock: what is there, expired or not; NULL: nothing */
     uint64_t old_word;           /* of its slot */
@@ -72,23 +80,35 @@ struct write {
     struct room room;
 };
 
-/* The whole call: borrows a writer, tries until it is done, hands c->before over. write_begin() has
- * set c->kind, table and before. */
+/* The whole call: borrows a writer, tries until it is done, fills c->page. write_begin() has
+ * set c->kind, table and page. */
 int write_run(struct write *c);
 static inline void write_begin(struct write *c, const struct write_kind *kind, struct larder_table *t,
-                               struct larder_page *before) {
+                               struct larder_page *page) {
     c->kind = kind;
     c->table = t;
-    c->before = before;
+    c->page = page;
+    c->gives = WRITE_GIVES_OLD;
     c->image = NULL;
     c->was_there = c->done = 0;
 }
 
+/* Makes the caller's page ready to get an item, before anything is changed. LARDER_OK,
+ * LARDER_E_INVAL, LARDER_E_NO_MEMORY. */
+int write_take_page(const struct larder_table *t, struct larder_page *page);
+
 /* For kinds whose prepare() has the caller's key. */
 int write_take_key(struct write *c, const struct larder_key *key);
-/* For decisions: copies the present item for c->before. LARDER_OK, OBSTACLE_BEFORE,
+/* For kinds whose prepare() makes no image: fetches the present item, if it is where it was seen
+ * last, before the lock is taken. */
+void write_fetch_old(const struct write *c);
+/* For decisions: copies the present item to w->before, if it was there. LARDER_OK, OBSTACLE_BEFORE,
  * LARDER_E_CORRUPT. */
-int write_keep_before(struct writer *w, const struct write *c);
+int write_copy_old(struct writer *w, const struct write *c);
+/* The same if the caller has a page for it. */
+static inline int write_keep_old(struct writer *w, const struct write *c) {
+    return c->page ? write_copy_old(w, c) : LARDER_OK;
+}
 
 /* Decides about the item that s->slot, old_word and old name, and changes it. old is NULL: there is
  * no item; slot is NULL: it has no slot yet. c->kind, view and now_s are set, the stripe is

@@ -162,6 +162,14 @@ static void call_reads_and_writes(struct fixture *f) {
     QUIET(larder_increment(f->t, &absent, "fresh", 1, &value));
     QUIET(larder_increment_n(f->t, &key, "fresh", "0.5", NULL));
     QUIET(larder_increment_n(f->t, &key, "fresher", "0.5", NULL));
+    struct larder_expr *is_new, *remove;
+    QUIET(larder_prepare(f->db, LARDER_EXPR_CONDITION, "attribute_not_exists(PK)", NULL, 0, &is_new));
+    QUIET(larder_prepare(f->db, LARDER_EXPR_UPDATE, "REMOVE fresher", NULL, 0, &remove));
+    struct larder_action action = {
+        .kind = LARDER_ACTION_UPDATE, .table = f->t, .key = key, .update = remove, .condition = is_new};
+    QUIET(larder_write(&action, f->found)); /* LARDER_REFUSED */
+    action.condition = NULL;
+    QUIET(larder_write(&action, f->found));
     QUIET(larder_delete(f->t, &absent, NULL));
     QUIET(larder_delete(f->t, &absent, NULL)); /* LARDER_NOT_FOUND */
 }

@@ -303,6 +303,18 @@ static int calls_writes(struct fixture *f, struct pass *p) {
     REFUSED(larder_increment_n, decimal, f->t, &f->key, "n", NULL, NULL);
     ALLOWED(larder_increment_n, sum, larder_increment_n(f->t, &f->key, "n", "1", NULL) == LARDER_OK);
     ALLOWED(larder_increment_n, key, larder_increment_n(f->t, &no_key, "n", "1", NULL) == LARDER_E_INVAL);
+    struct larder_expr *expr = NULL;
+    const struct larder_action put = {.kind = LARDER_ACTION_PUT, .table = f->t, .item = f->item};
+    REFUSED(larder_prepare, db, NULL, LARDER_EXPR_CONDITION, "a = b", NULL, 0, &expr);
+    REFUSED(larder_prepare, text, f->db, LARDER_EXPR_CONDITION, NULL, NULL, 0, &expr);
+    REFUSED(larder_prepare, names, f->db, LARDER_EXPR_CONDITION, "a = b", NULL, 1, &expr);
+    REFUSED(larder_prepare, out, f->db, LARDER_EXPR_CONDITION, "a = b", NULL, 0, NULL);
+    ALLOWED(larder_prepare, names,
+            larder_prepare(f->db, LARDER_EXPR_CONDITION, "#a = b", (struct larder_expr_name[]){{"#a", NULL}}, 1,
+                           &expr) == LARDER_E_INVAL);
+    ALLOWED(larder_expr_free, expr, (larder_expr_free(NULL), 1));
+    REFUSED(larder_write, action, NULL, f->other);
+    ALLOWED(larder_write, page, larder_write(&put, NULL) == LARDER_OK);
     REFUSED(larder_delete, t, NULL, &f->key, f->other);
     REFUSED(larder_delete, key, f->t, NULL, f->other);
     ALLOWED(larder_delete, deleted, larder_delete(f->t, &f->key, NULL) == LARDER_OK);

@@ -191,6 +191,8 @@ static void calls_of_dead_table(struct world *w, struct larder_table *t) {
     PAGE_KEPT(larder_put, replaced, w, t, w->item, w->other);
     PAGE_KEPT(larder_put_if, found, w, t, w->item, NULL, w->other);
     PAGE_KEPT(larder_delete, deleted, w, t, &one, w->other);
+    const struct larder_action put = {.kind = LARDER_ACTION_PUT, .table = t, .item = w->item};
+    PAGE_KEPT(larder_write, page, w, &put, w->other);
     EXPECT(refill(w), LARDER_OK);
     PAGE_EMPTIED(larder_get, page, w->other, t, &one, w->other);
     EXPECT(refill(w), LARDER_OK);
@@ -244,6 +246,24 @@ static void calls_with_nulls(struct world *w) {
     larder_builder_reset(w->b);
 }
 
+static void calls_with_expressions(struct world *w) {
+    struct larder_expr *expr, *update;
+    UNTOUCHED(larder_prepare, out, expr, w->db, LARDER_EXPR_CONDITION, "a = ", NULL, 0, &expr);
+    UNTOUCHED(larder_prepare, out, expr, w->db, 0, "a = b", NULL, 0, &expr);
+    EXPECT(larder_prepare(w->db, LARDER_EXPR_UPDATE, "SET id = n", NULL, 0, &update), LARDER_OK);
+    struct larder_action action = {.kind = LARDER_ACTION_UPDATE, .table = w->t, .key = one, .update = update};
+    PAGE_KEPT(larder_write, page, w, &action, w->other);
+    action.kind = LARDER_ACTION_CHECK;
+    PAGE_KEPT(larder_write, page, w, &action, w->other);
+    larder_expr_free(update);
+    action.key = wrong;
+    action.update = NULL;
+    EXPECT(larder_prepare(w->db, LARDER_EXPR_CONDITION, "attribute_exists(n)", NULL, 0, &expr), LARDER_OK);
+    action.condition = expr;
+    PAGE_KEPT(larder_write, page, w, &action, w->other);
+    larder_expr_free(expr);
+}
+
 static void calls_with_wrong_values(struct world *w) {
     const struct larder_query_spec query = {.partition = wrong.partition};
     const struct larder_query_spec no_index = {.index = "no_such_index", .partition = one.partition};
@@ -261,6 +281,7 @@ static void calls_with_wrong_values(struct world *w) {
     UNTOUCHED(larder_increment_n, sum, sum, w->t, &one, "n", "1E+99", sum);
     UNTOUCHED(larder_increment_n, sum, sum, w->t, &one, "n", "one", sum);
     PAGE_KEPT(larder_delete, deleted, w, w->t, &wrong, w->other);
+    calls_with_expressions(w);
     EXPECT(refill(w), LARDER_OK);
     PAGE_EMPTIED(larder_get, page, w->other, w->t, &wrong, w->other);
     EXPECT(refill(w), LARDER_OK);
@@ -317,6 +338,8 @@ static void calls_read_only(struct world *w) {
     PAGE_KEPT(larder_put, replaced, w, w->t, w->item, w->other);
     PAGE_KEPT(larder_put_if, found, w, w->t, w->item, NULL, w->other);
     PAGE_KEPT(larder_delete, deleted, w, w->t, &one, w->other);
+    const struct larder_action put = {.kind = LARDER_ACTION_PUT, .table = w->t, .item = w->item};
+    PAGE_KEPT(larder_write, page, w, &put, w->other);
 }
 
 /* Items with damaged bytes in a page cannot be made here; files for larder_open() can. */

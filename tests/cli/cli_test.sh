@@ -35,7 +35,7 @@ exec </dev/null
 # shellcheck source=tests/cli/expect.sh
 . "$here/expect.sh"
 
-commands="create destroy ls info put get delete query scan import export expire check"
+commands="create destroy ls info put get delete update query scan import export expire check"
 
 # ---- help and usage ------------------------------------------------------------------------------
 

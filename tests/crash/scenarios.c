@@ -136,6 +136,18 @@ static void act_increment_key(struct larder *db, int step) {
     (void)step;
     world_increment(db, 7, "G2S", 5);
 }
+static void act_update(struct larder *db, int step) { /* within the table, and in two indexes */
+    (void)step;
+    must(world_update(db, 7, "SET G1P = :v, fresh = :v REMOVE G2P", "attribute_exists(SK)", "moved") == LARDER_OK);
+}
+static void act_update_new(struct larder *db, int step) {
+    (void)step;
+    must(world_update(db, 50, "SET G1P = :v", "attribute_not_exists(SK)", "made") == LARDER_OK);
+}
+static void act_update_refused(struct larder *db, int step) {
+    (void)step;
+    must(world_update(db, 7, "SET fresh = :v", "begins_with(SK, :v)", "other") == LARDER_REFUSED);
+}
 static void act_increment_new(struct larder *db, int step) {
     (void)step;
     world_increment(db, 50, "keys", 1);
@@ -571,6 +583,9 @@ static const struct scenario scenarios[] = {
     {"increment", some_items, act_increment, as_many},
     {"increment_key", some_items, act_increment_key, as_many},
     {"increment_new", some_items, act_increment_new, one_more},
+    {"update", some_items, act_update, as_many},
+    {"update_new", some_items, act_update_new, one_more},
+    {"update_refused", some_items, act_update_refused, as_many, .is_unseen = 1},
     {"delete_one", some_items, delete_7, one_less},
     {"delete_last", one_item, delete_7, one_less},
     {"several_writes", some_items, act_several_writes, one_more, .steps = 6},

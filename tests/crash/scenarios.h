@@ -51,6 +51,9 @@ struct scenario {
     X(increment)                                                                                                       \
     X(increment_key)                                                                                                   \
     X(increment_new)                                                                                                   \
+    X(update)                                                                                                          \
+    X(update_new)                                                                                                      \
+    X(update_refused)                                                                                                  \
     X(delete_one)                                                                                                      \
     X(delete_last)                                                                                                     \
     X(several_writes)                                                                                                  \

@@ -182,6 +182,28 @@ void world_increment(struct larder *db, int n, const char *name, int64_t by) {
         die("increment");
 }
 
+int world_update(struct larder *db, int n, const char *update, const char *condition, const char *value) {
+    char pk[16], sk[32];
+    const struct larder_item *values;
+    struct larder_builder *b;
+    struct larder_expr *prepared, *prepared_condition;
+    key_text(pk, sk, n);
+    struct larder_action action = {
+        .kind = LARDER_ACTION_UPDATE, .table = table_of(db), .key = {larder_str(pk), larder_str(sk)}};
+    if (larder_prepare(db, LARDER_EXPR_UPDATE, update, NULL, 0, &prepared) ||
+        larder_prepare(db, LARDER_EXPR_CONDITION, condition, NULL, 0, &prepared_condition) ||
+        larder_builder_new(db, &b) || larder_builder_add_s(b, ":v", value) || larder_builder_finish(b, &values))
+        die("prepare");
+    action.update = prepared;
+    action.condition = prepared_condition;
+    action.values = values;
+    int r = larder_write(&action, NULL);
+    larder_builder_free(b);
+    larder_expr_free(prepared);
+    larder_expr_free(prepared_condition);
+    return r;
+}
+
 void world_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s) {
     if (world_try_put(db, n, keys, fill, expires_s))
         die("put");

@@ -40,6 +40,8 @@ int world_try_put(struct larder *db, int n, int keys, unsigned fill, int64_t exp
  * none, so that it is refused. */
 int world_put_if(struct larder *db, int n, int keys, unsigned fill, int is_late);
 /* larder_increment() of an attribute: "keys", or "G2S", a sort key. */
+/* An update with one value, the text ":v". The result of larder_write(). */
+int world_update(struct larder *db, int n, const char *update, const char *condition, const char *value);
 void world_increment(struct larder *db, int n, const char *name, int64_t by);
 int world_delete(struct larder *db, int n);
 

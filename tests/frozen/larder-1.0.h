@@ -14,9 +14,11 @@
  *   Builder        larder_builder_new, _free, _reset, _finish; _add, _add_s, _add_sn, _add_n,
  *                  _add_int, _add_b, _add_bool, _add_null, _add_member, _add_all; _begin, _end,
  *                  _name
+ *   Expressions    larder_prepare, larder_expr_free
  *   Reading        larder_page_new, _free, _count, _item, _resume, _scanned, _is_snapshot;
  *                  larder_get, larder_get_many, larder_query, larder_scan
- *   Writing        larder_put, larder_put_if, larder_increment, larder_delete
+ *   Writing        larder_put, larder_put_if, larder_increment, larder_increment_n, larder_delete,
+ *                  larder_write
  *   Expiry         larder_expirer_start, larder_expirer_stop, larder_expire
  *   Looking inside larder_segment_stats, larder_table_stats, larder_index_stats,
  *                  larder_class_stats, larder_slot_stats, larder_check, larder_repair
@@ -29,6 +31,7 @@
  *                          keeps
  *   struct larder_builder  makes items
  *   struct larder_page     where reads put their items; reused from call to call
+ *   struct larder_expr     an expression that was prepared: a condition, an update
  *
  * Names. A function is named for the object that it works on: larder_page_count() works on a page.
  * Functions without an object's name, such as larder_get(), work on a table. larder_begin and
@@ -124,6 +127,7 @@ extern "C" {
 #define LARDER_MORE 2      /* there is more: continue (larder_page_resume()) or call again */
 #define LARDER_CHANGED 3   /* larder_put_if(): another version is stored; nothing was changed */
 #define LARDER_DAMAGED 4   /* larder_check(), larder_repair(): there are errors; see the report */
+#define LARDER_REFUSED 5   /* larder_write(): the condition is not true; nothing was changed */
 /* Failures. */
 #define LARDER_E_INVAL (-1)      /* an argument is not allowed */
 #define LARDER_E_FULL (-2)       /* segment, filesystem or kernel have no memory for it */
@@ -705,6 +709,48 @@ LARDER_API int larder_builder_name(struct larder_builder *b, const char *name, s
  */
 LARDER_API int larder_builder_finish(struct larder_builder *b, const struct larder_item **out);
 
+/* ---- Expressions ----------------------------------------------------------------------------- */
+
+struct larder_expr;
+
+/* Each is the request parameter of DynamoDB with that name. */
+enum larder_expr_kind {
+    LARDER_EXPR_CONDITION = 1,    /* ConditionExpression: of a write */
+    LARDER_EXPR_FILTER = 2,       /* FilterExpression: of a query or scan */
+    LARDER_EXPR_UPDATE = 3,       /* UpdateExpression */
+    LARDER_EXPR_PROJECTION = 4,   /* ProjectionExpression */
+    LARDER_EXPR_KEY_CONDITION = 5 /* KeyConditionExpression */
+};
+
+/** What a placeholder such as "#status" stands for (ExpressionAttributeNames). */
+struct larder_expr_name {
+    const char *placeholder; /* with its '#' */
+    const char *attribute;
+};
+
+/**
+ * Prepares an expression in DynamoDB's language (developer guide, "Condition and filter
+ * expressions, operators, and functions", "Update expressions", "Projection expressions", "Key
+ * condition expressions"): checks it as far as that needs no values, and compiles it. Prepare once,
+ * use often.
+ *
+ * Values (":limit") are no part of it. Each use gives them as an item: its attributes are named as
+ * in the expression, with the colon. Other attributes of that item are allowed.
+ *
+ * @param text  [in]  0-terminated, 1..4096 bytes.
+ * @param names [in]  name_count names, also such as the expression does not use; NULL with 0.
+ * @param out   [out] Immutable: any number of threads may use it at the same time. Owned by the
+ *                    caller until larder_expr_free(), or larder_close() of db.
+ * @return LARDER_OK, LARDER_E_NO_MEMORY.
+ *         LARDER_E_INVAL  larder_error() has DynamoDB's message ("Invalid ConditionExpression:
+ *                         Syntax error; token: ...").
+ * Locks   None, and no look at the segment.
+ */
+LARDER_API int larder_prepare(struct larder *db, enum larder_expr_kind kind, const char *text,
+                              const struct larder_expr_name *names, uint32_t name_count, struct larder_expr **out);
+/** Frees an expression. NULL is allowed. */
+LARDER_API void larder_expr_free(struct larder_expr *expr);
+
 /* ---- Reading --------------------------------------------------------------------------------- */
 
 struct larder_page;
@@ -779,10 +825,14 @@ struct larder_query_spec {
     enum larder_sort_op sort_op;
     struct larder_value sort_value, sort_value2;
     int is_descending;
-    uint32_t limit;                      /* most items in this page; 0: no bound */
-    uint32_t bytes_max;                  /* size that ends a page; 0: 1 MiB, as DynamoDB's */
-    const struct larder_item *start_key; /* continue after this key; NULL: from the beginning */
-    uint64_t reserved[8];                /* 0 */
+    uint32_t limit;                          /* most items in this page; 0: no bound */
+    uint32_t bytes_max;                      /* size that ends a page; 0: 1 MiB, as DynamoDB's */
+    const struct larder_item *start_key;     /* continue after this key; NULL: from the beginning */
+    const struct larder_expr *key_condition; /* NULL, or instead of partition and sort_... */
+    const struct larder_expr *filter;        /* NULL, or what items of the page must be like */
+    const struct larder_expr *projection;    /* NULL, or what the page has of them */
+    const struct larder_item *values;        /* of the expressions; NULL: they have none */
+    uint64_t reserved[4];                    /* 0 */
 };
 
 /**
@@ -793,13 +843,17 @@ struct larder_query_spec {
  * index's projection is applied. Items of equal sort key come in an order that is fixed for each
  * item (by hash of its primary key).
  *
+ * A filter comes last, as DynamoDB's: limit and bytes_max count what is read, so a page may be
+ * empty, and LARDER_MORE. larder_page_scanned() is the number before the filter.
+ *
  * @param page [in,out] Earlier contents are discarded; spec->start_key may be its own
  *                      larder_page_resume().
  * @return LARDER_OK         The range is finished; the page may be empty.
  *         LARDER_MORE       Stopped early; continue with start_key = larder_page_resume(page).
  *         LARDER_E_INVAL    Partition or sort value of the wrong type or size; BEGINS_WITH on a
  *                           number; a start key that lacks key attributes of table and index, has
- *                           others, or lies outside of what is asked for; a reserved member.
+ *                           others, or lies outside of what is asked for; a reserved member; what
+ *                           the expressions demand, with DynamoDB's message.
  *         LARDER_E_NO_INDEX, LARDER_E_NO_TABLE, LARDER_E_BUSY (being repaired), LARDER_E_DESTROYED,
  *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
  * Consistency  Each item is whole and stands under the index key that it has; none is twice in a
@@ -811,16 +865,19 @@ struct larder_query_spec {
  *              larder_page_is_snapshot() is then 0; ask again, or for a shorter page. Several pages
  *              are not one snapshot.
  * Locks        None, and no store to the segment.
- * Cost         O(log n) to the first item, then one step and one item miss (overlapped) per item.
+ * Cost         O(log n) to the first item, then one step and one item miss (overlapped) per item. A
+ *              filter or projection looks at the copy.
  */
 LARDER_API int larder_query(struct larder_table *t, const struct larder_query_spec *spec, struct larder_page *page);
 
 /** What to scan. Zero it, then set. */
 struct larder_scan_spec {
-    uint32_t segment, segment_count;     /* worker number, from 0, of so many; 0, 0: all items */
-    uint32_t limit, bytes_max;           /* as in larder_query_spec */
-    const struct larder_item *start_key; /* continue after this key; NULL: from the beginning */
-    uint64_t reserved[8];                /* 0 */
+    uint32_t segment, segment_count;               /* worker number, from 0, of so many; 0, 0: all items */
+    uint32_t limit, bytes_max;                     /* as in larder_query_spec */
+    const struct larder_item *start_key;           /* continue after this key; NULL: from the beginning */
+    const struct larder_expr *filter, *projection; /* as in larder_query_spec */
+    const struct larder_item *values;
+    uint64_t reserved[5]; /* 0 */
 };
 
 /**
@@ -927,21 +984,23 @@ LARDER_API int larder_put_if(struct larder_table *t, const struct larder_item *i
  * are never lost.
  *
  * DynamoDB's UpdateItem with "ADD name :by" (developer guide, "Update expressions": "ADD"), Redis'
- * HINCRBY, memcached's "incr". As with ADD, an item that does not exist, or has expired, is made
- * from its key and this attribute, and a missing attribute counts as 0. All other attributes stay,
- * and so does the expiry. For several numbers in one step, or a decision between read and write,
- * use larder_put_if().
+ * HINCRBY, memcached's "incr". The number may be any N: 1.5 and 1 are 2.5, exactly. As with ADD, an
+ * item that does not exist, or has expired, is made from its key and this attribute, and a missing
+ * attribute counts as 0. All other attributes stay, and so does the expiry. For several numbers in
+ * one step, or a decision between read and write, use larder_put_if().
  *
  * @param key   [in]  Of the item.
  * @param name  [in]  The attribute, 0-terminated; no key of the table. It may be a key of an index:
  *                    the item moves there.
  * @param by    What to add; negative to subtract. 0 writes the item, too.
- * @param value [out] NULL, or the number afterwards.
+ * @param value [out] NULL, or the number afterwards. An int64_t cannot hold every number: with
+ *                    `value` a sum that is no 64-bit integer is LARDER_E_INVAL, and nothing
+ *                    changes. larder_increment_n() gives any sum.
  * @return As larder_put().
- *         LARDER_E_INVAL  Also if the attribute is part of the table's key, or its value or the sum
- *                         is not a 64-bit integer (for other numbers of up to 38 digits:
- *                         larder_put_if()). An item that an index left out for a key of the wrong
- *                         type may be refused.
+ *         LARDER_E_INVAL  Also if the attribute is part of the table's key, or is no number; or if
+ *                         the sum is none that DynamoDB allows: it is never rounded, so more than
+ *                         38 digits are an error. An item that an index left out for a key of the
+ *                         wrong type may be refused.
  *
  * Locks, Killed here   As larder_put(). An existing number is read and written under one lock of
  *              the item's stripe. If more has to be made (item, attribute, expiry), the item is
@@ -950,6 +1009,20 @@ LARDER_API int larder_put_if(struct larder_table *t, const struct larder_item *i
  */
 LARDER_API int larder_increment(struct larder_table *t, const struct larder_key *key, const char *name, int64_t by,
                                 int64_t *value);
+/**
+ * The same with decimals: money, weights, ratings.
+ *
+ *     char left[LARDER_NUMBER_TEXT_MAX];
+ *     r = larder_increment_n(accounts, &key, "balance", "-19.99", left);
+ *
+ * @param decimal [in]  What to add: decimal text, as larder_builder_add_n() takes it.
+ * @param sum     [out] NULL, or at least LARDER_NUMBER_TEXT_MAX bytes: the number afterwards, as
+ *                      larder_value_number() writes it.
+ * @return As larder_increment(), whatever number the sum is. LARDER_E_INVAL also if `decimal` is no
+ *         number.
+ */
+LARDER_API int larder_increment_n(struct larder_table *t, const struct larder_key *key, const char *name,
+                                  const char *decimal, char *sum);
 
 /**
  * Deletes an item. Works in a full segment.
@@ -959,6 +1032,69 @@ LARDER_API int larder_increment(struct larder_table *t, const struct larder_key 
  * Locks, Killed here   As larder_put().
  */
 LARDER_API int larder_delete(struct larder_table *t, const struct larder_key *key, struct larder_page *deleted);
+
+/* ---- Conditional writes ---------------------------------------------------------------------- */
+
+enum larder_action_kind {
+    LARDER_ACTION_PUT = 1, /* PutItem */
+    LARDER_ACTION_UPDATE = 2 /* UpdateItem: makes the item if there is none */,
+    LARDER_ACTION_DELETE = 3 /* DeleteItem */,
+    LARDER_ACTION_CHECK = 4 /* ConditionCheck: changes nothing */
+};
+
+/* Which item the page receives (ReturnValues). */
+enum larder_returns {
+    LARDER_RETURNS_NONE = 0,
+    LARDER_RETURNS_ALL_OLD = 1, /* as it was before */
+    LARDER_RETURNS_ALL_NEW = 2  /* of an update: as it is now */
+};
+
+/** One conditional write. Zero it, then set. */
+struct larder_action {
+    enum larder_action_kind kind;
+    struct larder_table *table;
+    const struct larder_item *item;      /* PUT: the item; else NULL */
+    struct larder_key key;               /* UPDATE, DELETE, CHECK */
+    const struct larder_expr *condition; /* NULL: none; CHECK needs one */
+    const struct larder_expr *update;    /* UPDATE: NULL only makes an item that is missing */
+    const struct larder_item *values;    /* of both expressions; NULL: they have none */
+    enum larder_returns returns;
+    int returns_on_refusal; /* LARDER_REFUSED: the page receives the item that is there */
+    uint64_t reserved[8];   /* 0 */
+};
+
+/**
+ * Writes an item if a condition on the present item is true, in one step: DynamoDB's conditional
+ * PutItem, UpdateItem and DeleteItem. An item that is missing or expired has no attributes, so
+ * attribute_not_exists(PK) is "only if it is new".
+ *
+ *     larder_prepare(db, LARDER_EXPR_UPDATE, "SET stock = stock - :n", NULL, 0, &sell); // once
+ *     larder_prepare(db, LARDER_EXPR_CONDITION, "stock >= :n", NULL, 0, &enough);
+ *
+ *     larder_builder_add_int(b, ":n", 3);
+ *     larder_builder_finish(b, &values);
+ *     struct larder_action action = {.kind = LARDER_ACTION_UPDATE, .table = t, .key = key,
+ *                                    .condition = enough, .update = sell, .values = values};
+ *     r = larder_write(&action, NULL);
+ *
+ * @param action [in]  What to write.
+ * @param page   [out] NULL, or a page that receives one item as action->returns says, or none. Not
+ *                     the page that holds `item` or `values`, nor one of another attachment than
+ *                     the table's. On a failure it is left as it was.
+ * @return As larder_put().
+ *         LARDER_NOT_FOUND  DELETE: the condition is true, and there was no item.
+ *         LARDER_REFUSED    The condition is not true. Nothing was changed.
+ *         LARDER_E_INVAL    Also what the expressions demand of values and item, with DynamoDB's
+ *                           message: a value that is missing or of the wrong type; an
+ *                           update of a key attribute, of a path that the item does not have, or of
+ *                           an attribute of another type; a new item over 400 KB.
+ *
+ * Locks, Killed here   As larder_put(). Condition and update are evaluated under the lock of the
+ *              item's stripe: of all processes that update an item, each update counts. CHECK reads
+ *              as larder_get() does, without a lock.
+ * Cost         As larder_put(), a copy of the present item, and the evaluation.
+ */
+LARDER_API int larder_write(const struct larder_action *action, struct larder_page *page);
 
 /* ---- Expiry ---------------------------------------------------------------------------------- */
 

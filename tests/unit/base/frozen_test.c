@@ -164,29 +164,29 @@ Test(frozen, a_program_of_1_0) {
 #define IS_REFUSED(call, structure)                                                                                    \
     do {                                                                                                               \
         EXPECT((call), LARDER_E_INVAL);                                                                                \
-        cr_expect(strstr(larder_error(), structure ": reserved[7] is 0x13"), "%s", larder_error());                    \
+        cr_expect(strstr(larder_error(), structure ": reserved[3] is 0x13"), "%s", larder_error());                    \
     } while (0)
 
 Test(frozen, members_that_this_library_does_not_know_are_refused) {
     struct fixture f;
     struct larder *db;
     begin(&f);
-    struct larder_options o = {.segment = "frozen-no-such-segment", .reserved = {[7] = 0x13}};
+    struct larder_options o = {.segment = "frozen-no-such-segment", .reserved = {[3] = 0x13}};
     IS_REFUSED(larder_open(&o, &db), "struct larder_options");
-    struct larder_table_def def = {.name = "newer", .partition = {"id", LARDER_S}, .reserved = {[7] = 0x13}};
+    struct larder_table_def def = {.name = "newer", .partition = {"id", LARDER_S}, .reserved = {[3] = 0x13}};
     IS_REFUSED(larder_table_create(f.db, &def), "struct larder_table_def");
-    struct larder_index_def index = {.name = "newer", .partition = {"k", LARDER_S}, .reserved = {[7] = 0x13}};
+    struct larder_index_def index = {.name = "newer", .partition = {"k", LARDER_S}, .reserved = {[3] = 0x13}};
     IS_REFUSED(larder_index_add(f.t, &index), "struct larder_index_def");
     struct larder_table_def with_index = {
         .name = "newer", .partition = {"id", LARDER_S}, .indexes = &index, .index_count = 1};
     IS_REFUSED(larder_table_create(f.db, &with_index), "struct larder_index_def");
-    struct larder_query_spec query = {.partition = larder_str("one"), .reserved = {[7] = 0x13}};
+    struct larder_query_spec query = {.partition = larder_str("one"), .reserved = {[3] = 0x13}};
     IS_REFUSED(larder_query(f.t, &query, f.page), "struct larder_query_spec");
-    struct larder_scan_spec scan = {.reserved = {[7] = 0x13}};
+    struct larder_scan_spec scan = {.reserved = {[3] = 0x13}};
     IS_REFUSED(larder_scan(f.t, &scan, f.page), "struct larder_scan_spec");
-    struct larder_check_options check = {.reserved = {[7] = 0x13}};
+    struct larder_check_options check = {.reserved = {[3] = 0x13}};
     IS_REFUSED(larder_check(f.db, &check, &(struct larder_check_report){0}), "struct larder_check_options");
-    struct larder_repair_options repair = {.reserved = {[7] = 0x13}};
+    struct larder_repair_options repair = {.reserved = {[3] = 0x13}};
     IS_REFUSED(larder_repair(f.db, &repair, &(struct larder_repair_report){0}), "struct larder_repair_options");
     larder_close(f.db);
 }
