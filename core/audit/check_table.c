@@ -162,12 +162,12 @@ int check_is_empty(struct check_state *c, const struct stripe_shm *stripe) {
 
 /* ---- One table ------------------------------------------------------------------------------- */
 
-/* An estimate, without a lock. */
+/* An estimate, without a lock. Damaged counts do not make it more than fit into the segment. */
 static uint64_t count_items(const struct table_view *v) {
-    uint64_t items = 0;
+    uint64_t items = 0, most = v->items.seg->bytes / sizeof(struct item_head);
     for (uint32_t i = 0; i < v->items.stripe_count; i++)
         items += SHM_LOAD_RELAXED(&v->items.stripes[i].count);
-    return items;
+    return items < most ? items : most;
 }
 
 static uint64_t work_of(const struct table_view *v) {

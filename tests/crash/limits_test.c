@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "core/base/crash.h"
+#include "core/table/db.h"
 #include "tests/crash/cgroup.h"
 #include "tests/crash/cutoff.h"
 #include "tests/support/history.h"
@@ -477,6 +478,28 @@ Test(limits, address_space) {
         cr_assert_eq(history_write(&f.c, i % KEYS), LARDER_OK, "%s", larder_error());
     must_exit_well(proc_run(live_without_address_space, &f, DEADLINE_MS));
     end(&f);
+}
+
+/* A count that is damage asks for no more memory than the segment's size can account for. */
+static int check_damaged_counts(void *arg) {
+    struct fixture *f = arg;
+    const struct table_view *v;
+    struct larder_check_report report;
+    PROC_CHECK(table_view(f->c.table, &v) == LARDER_OK);
+    for (uint32_t i = 0; i < v->items.stripe_count; i++)
+        SHM_STORE(&v->items.stripes[i].count, UINT32_MAX);
+    set_limit(RLIMIT_AS, address_space_in_use() + (32u << 20));
+    PROC_CHECK(larder_check(f->db, NULL, &report) == LARDER_DAMAGED);
+    return 0;
+}
+
+Test(limits, address_space_of_a_check) {
+    struct fixture f;
+    if (SLOW_FACTOR > 1)
+        cr_skip_test("a sanitizer needs all the address space there is");
+    begin(&f, testseg_open(8u << 20, 2));
+    must_exit_well(proc_run(check_damaged_counts, &f, DEADLINE_MS));
+    larder_close(f.db);
 }
 
 /* ---- Private memory -------------------------------------------------------------------------- */
