@@ -75,7 +75,7 @@ static int compact(struct writer *w, struct room *room) {
     if (room->compacted_ns > ROOM_COMPACT_NS)
         return 0;
     uint64_t begin_ns = wait_now_ns();
-    uint32_t made = table_compact(w, w->asked_bytes);
+    uint32_t made = table_compact(w, w->asked_bytes > room->run_bytes ? w->asked_bytes : room->run_bytes);
     room->compacted_ns += wait_now_ns() - begin_ns;
     return made > 0;
 }

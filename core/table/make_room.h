@@ -34,8 +34,9 @@
 
 /* The needs of one call. */
 struct room {
-    uint64_t bytes; /* roughly */
-    int64_t now_s;  /* by the handle's clock */
+    uint64_t bytes;     /* roughly */
+    uint64_t run_bytes; /* 0, or a run so long serves all that a try takes, block after block */
+    int64_t now_s;      /* by the handle's clock */
     /* Of the item that is to be written: expired items in its bucket go first. NULL: there is no
      * item. */
     const struct table_view *view;

@@ -204,7 +204,9 @@ static int create(struct writer *w, struct creation *c) {
     int result = await_entry(w);
     if (result != LARDER_OK)
         return result;
-    c->room = (struct room){.bytes = 2 * stripes_bytes(w) + schema_bytes(&c->source),
+    uint64_t bytes = 2 * stripes_bytes(w) + schema_bytes(&c->source);
+    c->room = (struct room){.bytes = bytes,
+                            .run_bytes = bytes,
                             .now_s = db_now(w->db),
                             .drops_until_ms = wait_now_ms() + w->busy_timeout_ms};
     heap_claim_ahead(w, c->room.bytes);

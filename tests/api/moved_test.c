@@ -3,6 +3,7 @@
  * Goal     A full segment of which little is live takes large items: blocks are moved until there
  *          is room (core/table/compact.h). Nobody can tell that an item was moved: its version is
  *          still the one that larder_put_if() expects, its index finds it, its memory is counted.
+ *          A table is created where free memory lies in single blocks only.
  * Method   Small items until LARDER_E_FULL; all but a tenth deleted; large items until
  *          LARDER_E_FULL; then each survivor is overwritten by larder_put_if() with the item as it
  *          was read before.
@@ -29,15 +30,21 @@ struct fixture {
     struct larder_page *page;
 };
 
-static void begin(struct fixture *f) {
+static void begin(struct fixture *f, uint32_t stripe_count) {
     const struct larder_index_def index = {.name = "ByGroup", .partition = {"G", LARDER_S}, .sort = {"SK", LARDER_S}};
     const struct larder_table_def def = {
         .name = "Moved", .partition = {"PK", LARDER_S}, .sort = {"SK", LARDER_S}, .indexes = &index, .index_count = 1};
-    f->db = testseg_open(SEGMENT_BYTES, 0);
+    f->db = testseg_open(SEGMENT_BYTES, stripe_count);
     cr_assert_eq(larder_table_create(f->db, &def), LARDER_OK);
     cr_assert_eq(larder_table_open(f->db, "Moved", &f->table), LARDER_OK);
     cr_assert_eq(larder_builder_new(f->db, &f->builder), LARDER_OK);
     cr_assert_eq(larder_page_new(f->db, &f->page), LARDER_OK);
+}
+
+static void end(struct fixture *f) {
+    larder_page_free(f->page);
+    larder_builder_free(f->builder);
+    larder_close(f->db);
 }
 
 static const struct larder_item *item_of(struct fixture *f, unsigned n, unsigned bytes) {
@@ -77,7 +84,7 @@ Test(moved, large_items_find_room_and_versions_stay) {
     struct larder_check_report report;
     char text[2][16];
     unsigned kept = 0;
-    begin(&f);
+    begin(&f, 0);
     unsigned small = fill_up(&f, 0, SMALL_BYTES);
     cr_assert_leq(small / 10 + 1, KEPT_MAX);
     for (unsigned n = 0; n < small; n++) {
@@ -103,7 +110,28 @@ Test(moved, large_items_find_room_and_versions_stay) {
     cr_expect_eq(larder_check(f.db, NULL, &report), LARDER_OK);
     cr_expect_eq(report.leaked_blocks, 0);
     cr_expect_eq(report.stale_entries, 0);
-    larder_page_free(f.page);
-    larder_builder_free(f.builder);
-    larder_close(f.db);
+    end(&f);
+}
+
+/* A table's two stripe arrays are the longest runs that the engine asks for. */
+Test(moved, a_table_is_created_among_deleted_items) {
+    enum { STRIPES = 8192 };
+    const struct larder_table_def def = {.name = "Second", .partition = {"PK", LARDER_S}};
+    struct larder_check_report report;
+    struct fixture f;
+    char text[2][16];
+    begin(&f, STRIPES);
+    unsigned small = fill_up(&f, 0, SMALL_BYTES);
+    for (unsigned n = 0; n < small; n += 2) {
+        struct larder_key key = key_of(n, text);
+        cr_assert_eq(larder_delete(f.table, &key, NULL), LARDER_OK);
+    }
+    cr_expect_eq(larder_table_create(f.db, &def), LARDER_OK, "%s", larder_error());
+    for (unsigned n = 1; n < small; n += 2) {
+        struct larder_key key = key_of(n, text);
+        cr_assert_eq(larder_get(f.table, &key, f.page), LARDER_OK, "item %u", n);
+    }
+    cr_expect_eq(larder_check(f.db, NULL, &report), LARDER_OK);
+    cr_expect_eq(report.leaked_blocks, 0);
+    end(&f);
 }

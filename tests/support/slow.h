@@ -15,12 +15,15 @@
 #if defined(__SANITIZE_THREAD__) || SLOW_HAS(thread_sanitizer)
 #define SLOW_FACTOR 10
 #define SLOW_IS_TSAN 1
+#define SLOW_IS_ASAN 0
 #elif defined(__SANITIZE_ADDRESS__) || SLOW_HAS(address_sanitizer)
 #define SLOW_FACTOR 4
 #define SLOW_IS_TSAN 0
+#define SLOW_IS_ASAN 1
 #else
 #define SLOW_FACTOR 1
 #define SLOW_IS_TSAN 0
+#define SLOW_IS_ASAN 0
 #endif
 
 #endif
