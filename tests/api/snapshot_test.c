@@ -28,7 +28,7 @@ TestSuite(snapshot, .timeout = 110 * SLOW_FACTOR);
 #define MIB (UINT64_C(1) << 20)
 #define ITEMS_MAX 4000u
 #define WRITERS 2
-#define RUN_MS 4000
+#define RUN_MS 1500
 #define DEADLINE_MS 60000
 
 enum style { MOVES, REWRITES };

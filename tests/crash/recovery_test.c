@@ -174,12 +174,13 @@ static void explore(const char *name, const struct plan *wanted) {
     world_now_s -= s->clock_s;
 }
 
-/* ---- Every store of the operation, every store of the recovery ------------------------------- */
+/* ---- Every store of the recovery, and in the long run every store of the operation ----------- */
 
 #define FULL_PART(id, n)                                                                                               \
     Test(crash_recovery_full, id##_##n) {                                                                              \
         explore(#id,                                                                                                   \
-                &(const struct plan){.by = RECOVER_BY_CHECK, .levels = 2, .part = n, .parts = 4, .step = {0, 1, 1}});  \
+                &(const struct plan){                                                                                  \
+                    .by = RECOVER_BY_CHECK, .levels = 2, .part = n, .parts = 4, .step = {0, is_long() ? 1 : 3, 1}});   \
     }
 #define FULL(id) FULL_PART(id, 0) FULL_PART(id, 1) FULL_PART(id, 2) FULL_PART(id, 3)
 FULL(put_into_empty)
@@ -206,7 +207,7 @@ AGAIN(delete_one, -1, 4, is_long() ? 3 : 13, is_long() ? 7 : 29, is_long() ? 13 
 #define RECOVER(id)                                                                                                    \
     Test(crash_recovery, id) {                                                                                         \
         if (!is_long())                                                                                                \
-            explore(#id, &(const struct plan){.by = -1, .levels = 2, .sample = 12, .step = {0, 1, 7}});                \
+            explore(#id, &(const struct plan){.by = -1, .levels = 2, .sample = 8, .step = {0, 1, 7}});                 \
         else {                                                                                                         \
             explore(#id, &(const struct plan){.by = RECOVER_BY_CHECK, .levels = 2, .step = {0, 1, 1}});                \
             explore(#id, &(const struct plan){.by = -1, .levels = 2, .sample = 100, .step = {0, 1, 2}});               \
