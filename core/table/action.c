@@ -200,27 +200,27 @@ static int run_check(struct act *act) {
 
 /* ---- The call -------------------------------------------------------------------------------- */
 
-static int refuse(const char *call, const char *member, const char *why) {
-    return err_set(LARDER_E_INVAL, "%s: action->%s %s", call, member, why);
+static int refuse(const char *member, const char *why) {
+    return err_set(LARDER_E_INVAL, "action->%s %s", member, why);
 }
 
-int action_check(const struct larder_action *a, const char *call) {
+int action_check(const struct larder_action *a) {
     static const char *const needs[] = {"PUT", "UPDATE", "DELETE", "CHECK"};
     if (a->kind < LARDER_ACTION_PUT || a->kind > LARDER_ACTION_CHECK)
-        return err_set(LARDER_E_INVAL, "%s: action->kind is %d; 1 (PUT) to 4 (CHECK) are allowed", call, (int)a->kind);
-    if (ERR_IS_NULL(a->table))
-        return LARDER_E_INVAL;
+        return err_set(LARDER_E_INVAL, "action->kind is %d; 1 (PUT) to 4 (CHECK) are allowed", (int)a->kind);
+    if (!a->table)
+        return refuse("table", "is NULL");
     if ((a->kind == LARDER_ACTION_PUT) != (a->item != NULL))
-        return refuse(call, "item", a->item ? "is given; only a PUT has one" : "is NULL; a PUT needs one");
+        return refuse("item", a->item ? "is given; only a PUT has one" : "is NULL; a PUT needs one");
     if (a->update && a->kind != LARDER_ACTION_UPDATE)
-        return refuse(call, "update", "is given; only an UPDATE has one");
+        return refuse("update", "is given; only an UPDATE has one");
     if (!a->condition && a->kind == LARDER_ACTION_CHECK)
-        return refuse(call, "condition", "is NULL; a CHECK needs one");
+        return refuse("condition", "is NULL; a CHECK needs one");
     int returns_max = a->kind == LARDER_ACTION_CHECK    ? LARDER_RETURNS_NONE
                       : a->kind == LARDER_ACTION_UPDATE ? LARDER_RETURNS_ALL_NEW
                                                         : LARDER_RETURNS_ALL_OLD;
     if ((int)a->returns < 0 || (int)a->returns > returns_max)
-        return err_set(LARDER_E_INVAL, "%s: action->returns is %d; 0 to %d are allowed with %s", call, (int)a->returns,
+        return err_set(LARDER_E_INVAL, "action->returns is %d; 0 to %d are allowed with %s", (int)a->returns,
                        returns_max, needs[a->kind - 1]);
     return RESERVED_CHECK(a, "larder_action");
 }
@@ -264,9 +264,9 @@ LARDER_API int larder_write(const struct larder_action *action, struct larder_pa
     struct act act = {.action = action};
     if (ERR_IS_NULL(action))
         return LARDER_E_INVAL;
-    int r = action_check(action, "larder_write");
+    int r = action_check(action);
     if (r)
-        return r;
+        return err_set(r, "larder_write: %s", larder_error());
     write_begin(&act.write, NULL, action->table, page);
     r = action_bind(&act);
     if (r == LARDER_OK)

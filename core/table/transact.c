@@ -297,7 +297,7 @@ static int begin_part(struct transact *t, uint32_t i) {
     struct part *part = &t->part[i];
     const struct larder_action *a = &t->given->actions[i];
     part->act.action = a;
-    int r = action_check(a, "larder_transact");
+    int r = action_check(a);
     if (r == LARDER_OK && a->returns != LARDER_RETURNS_NONE)
         r = err_set(LARDER_E_INVAL, "action->returns is %d; in a transaction only 0 (NONE) is allowed",
                     (int)a->returns);

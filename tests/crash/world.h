@@ -46,7 +46,7 @@ void world_increment(struct larder *db, int n, const char *name, int64_t by);
 int world_delete(struct larder *db, int n);
 
 /* A second table, PK/SK, with the indexes G1 and N1, and its items. */
-#define WORLD_OTHER "Other"
+#define WORLD_OTHER "Beside"
 void world_make_other(struct larder *db);
 void world_put_other(struct larder *db, int n, int keys, unsigned fill);
 
