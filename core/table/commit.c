@@ -84,6 +84,14 @@ static void unmark(struct stripe_shm *stripe) {
     SHM_STORE(&stripe->record_off, 0);
 }
 
+#if LARDER_CRASH_POINTS
+/* For a swap (core/base/swap.h): too early. */
+static void unmark_stripes(const struct commit *c) {
+    for (uint32_t i = 0; i < c->count; i++)
+        unmark(c->item[i].swap.stripe);
+}
+#endif
+
 static void leave_stripe(struct writer *w, struct stripe_shm *stripe) {
     unmark(stripe);
     lock_drop(w, &stripe->lock, LOCK_STRIPE);
@@ -243,6 +251,7 @@ int commit_apply(struct writer *w, struct commit *c) {
     }
     SHM_NOT_YET(settle_before_commit, (void)settle_all(w, c, 1));
     SHM_STORE(&c->record->state, RECORD_COMMITTED);
+    SHM_NOT_YET(unmark_before_settle, unmark_stripes(c));
     w->is_stuck |= settle_all(w, c, 1) != LARDER_OK;
     return LARDER_OK;
 }
