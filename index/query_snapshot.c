@@ -49,7 +49,7 @@ static uint32_t snapshot_changes(struct query *q, uint32_t most) {
     uint32_t changes = 0;
     for (uint32_t i = 0; i < q->seen.count && changes < most; i++) {
         const struct query_seen *seen = &q->seen.at[i];
-        changes += seen->is_stale ? !snapshot_is_stale(q, seen) : !read_is_still_there(&seen->place);
+        changes += seen->is_stale ? !snapshot_is_stale(q, seen) : !read_is_still_there(q->v->items.seg, &seen->place);
     }
     return changes;
 }
@@ -59,7 +59,7 @@ static int snapshot_items_stay(struct query *q) {
     if (q->seen.stale_count)
         return snapshot_changes(q, 1) == 0;
     for (uint32_t left = q->seen.count; left > 0; left--, seen++)
-        if (!read_is_still_there(&seen->place))
+        if (!read_is_still_there(q->v->items.seg, &seen->place))
             return 0;
     return 1;
 }

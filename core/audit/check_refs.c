@@ -178,13 +178,15 @@ static int count_by_content(struct check_state *c, struct check_candidate *candi
 
 /* ---- Judging --------------------------------------------------------------------------------- */
 
-/* All blocks in slots' hands, in order. Private memory; NULL: out of memory. */
+/* All blocks in slots' hands, and records of their transactions, in order. Private memory; NULL: out of memory. */
 static uint64_t *hands(struct check_state *c, size_t *count) {
-    uint64_t *all = priv_alloc(db_priv(c->db), (size_t)c->seg->slot_count * SLOT_HAND * sizeof *all);
+    uint64_t *all = priv_alloc(db_priv(c->db), (size_t)c->seg->slot_count * (SLOT_HAND + 1) * sizeof *all);
     *count = 0;
     for (uint32_t i = 0; all && i < c->seg->slot_count; i++)
-        for (unsigned k = 0; k < SLOT_HAND; k++) {
-            uint64_t off = SHM_LOAD(&seg_slot(c->seg, i)->hand[k]) & ~(uint64_t)HAND_BITS;
+        for (unsigned k = 0; k <= SLOT_HAND; k++) {
+            const struct slot_shm *slot = seg_slot(c->seg, i);
+            uint64_t off =
+                k < SLOT_HAND ? SHM_LOAD(&slot->hand[k]) & ~(uint64_t)HAND_BITS : SHM_LOAD(&slot->record_off);
             if (off)
                 all[(*count)++] = off;
         }

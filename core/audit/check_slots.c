@@ -5,6 +5,7 @@
  */
 #include "core/audit/check.h"
 #include "core/memory/heap.h"
+#include "core/memory/record.h"
 #include "core/table/db.h"
 
 #define LOOKS 100u
@@ -15,7 +16,7 @@ static int is_noted(const struct check_state *c, int slot, uint64_t off) {
     for (unsigned i = 0; i < SLOT_LOCKS; i++)
         if (SHM_LOAD(&seg_slot(c->seg, (uint32_t)slot)->locks[i]) == off)
             return 1;
-    return 0;
+    return record_notes_lock(c->seg, seg_slot(c->seg, (uint32_t)slot), off);
 }
 
 /* An owner may take and drop the lock between two loads: hence several looks. */

@@ -23,6 +23,7 @@
 #include "core/base/err.h"
 #include "core/base/wait.h"
 #include "core/memory/hooks.h"
+#include "core/memory/record.h"
 #include "core/segment/live.h"
 #include "core/table/db.h"
 #include <unistd.h>
@@ -37,7 +38,7 @@ static int notes_lock(const struct repair *p, uint32_t slot, uint64_t off) {
     for (unsigned i = 0; i < SLOT_LOCKS; i++)
         if (SHM_LOAD(&seg_slot(p->seg, slot)->locks[i]) == off)
             return 1;
-    return 0;
+    return record_notes_lock(p->seg, seg_slot(p->seg, slot), off);
 }
 
 static void zero64(shm_word *word) {
@@ -58,6 +59,7 @@ static void clear_slot(struct slot_shm *slot) {
     for (unsigned i = 0; i < SLOT_LOCKS; i++)
         zero64(&slot->locks[i]);
     zero64(&slot->op_stripe_off);
+    zero64(&slot->record_off);
     zero32(&slot->op);
 }
 

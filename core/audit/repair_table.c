@@ -16,6 +16,7 @@
 #include "core/audit/repair.h"
 #include "core/base/err.h"
 #include "core/memory/hooks.h"
+#include "core/memory/record.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
 #include <stdlib.h>
@@ -69,9 +70,16 @@ static int plan_definition(struct repair *p, uint32_t ordinal) {
 
 /* ---- Stripes --------------------------------------------------------------------------------- */
 
+/* No transaction is under way; its items were judged like others. */
+static void clear_mark(struct stripe_shm *stripe) {
+    SHM_PUT(&stripe->record_off, 0);
+    SHM_PUT(&stripe->seq, SHM_LOAD_RELAXED(&stripe->seq) & ~SEQ_MARK);
+}
+
 static int looks_like_stripe(const struct repair *p, const struct stripe_shm *stripe) {
     uint64_t word = SHM_LOAD(&stripe->array);
-    if (stripe->reserved)
+    uint64_t record_off = SHM_LOAD(&stripe->record_off);
+    if (record_off % 8 != 0 || (record_off && !seg_at(p->seg, record_off, sizeof(struct record_shm))))
         return 0;
     return word == 0 || (WORD_TAG(word) != 0 && WORD_OFF(word) % sizeof(struct bucket_shm) == 0 &&
                          seg_at(p->seg, WORD_OFF(word), htab_array_bytes(WORD_TAG(word))));
@@ -375,7 +383,7 @@ static void empty_stripes(struct repair *p, uint64_t off) {
         }
         SHM_PUT(&stripes[i].count, 0);
         SHM_PUT(&stripes[i].spares_used, 0);
-        SHM_PUT((shm_word *)&stripes[i].reserved, 0);
+        clear_mark(&stripes[i]);
     }
 }
 
@@ -437,7 +445,7 @@ int repair_stripes(struct repair *p, struct repair_table *t) {
     attach(p, t->v->ordinal);
     for (uint32_t i = 0, from = 0; i < p->seg->stripe_count && r == LARDER_OK; from = t->stripe_end[i++]) {
         struct stripe_shm *stripe = &t->v->items.stripes[i];
-        SHM_PUT((shm_word *)&stripe->reserved, 0);
+        clear_mark(stripe);
         if (t->array[i] & ARRAY_DOUBTFUL)
             r = repair_new_array(p, t->v, stripe, t->item + from, t->stripe_end[i] - from);
         else if (t->array[i] & ARRAY_UNCLEAN)

@@ -26,7 +26,10 @@
     X(array_before_fill, "a larger bucket array is there before the items are in it")                                  \
     X(armed_before_timer, "an item says that a timer stands for it, and there is none")                                \
     X(settle_before_entries, "recovery gives the old item back before the indexes have lost it")                       \
-    X(free_before_finish, "recovery frees the slot of the dead before what it was doing is finished")
+    X(free_before_finish, "recovery frees the slot of the dead before what it was doing is finished")                  \
+    X(record_after_word, "an item of a transaction is in its bucket, and no record hides it")                          \
+    X(settle_before_commit, "a transaction removes old items before it commits")                                       \
+    X(unmark_before_settle, "old items of a transaction are in their buckets, and no mark leads to its record")
 
 #if LARDER_CRASH_POINTS
 

@@ -155,7 +155,7 @@ static int wait_for_owner(struct lock_wait *wait, uint32_t seen) {
     if (recovered == LARDER_OK && lock_owner(wait->lock) != (int)owner)
         return LARDER_CHANGED; /* else a damaged word names a slot that has nothing to recover */
     uint64_t waited_ns = wait_now_ns() - wait->start_ns;
-    if (waited_ns > wait->limit_ns)
+    if (waited_ns > wait->limit_ns || w->is_in_way)
         return give_up(wait, owner, waited_ns, is_dead, recovered);
     sleep_for(wait, owner, seen | LOCK_WAITERS);
     return LARDER_CHANGED;
@@ -192,9 +192,8 @@ static uint32_t taking_limit_ms(const struct writer *w, enum lock_rank rank) {
     return is_inner && w->inner_timeout_ms > limit_ms ? w->inner_timeout_ms : limit_ms;
 }
 
-static inline int take(struct writer *w, lock_word *lock, enum lock_rank rank, int is_passing) {
-    if (!note_lock(w, lock))
-        return err_set(LARDER_E_CORRUPT, "slot %u holds more than %u locks", w->id, SLOT_LOCKS);
+/* The lock has a note. */
+static inline int take_noted(struct writer *w, lock_word *lock, enum lock_rank rank, int is_passing) {
     uint32_t seen = 0;
     if (!SHM_CAS(lock, &seen, w->id + 1)) {
         int r = wait_for(w, lock, rank, is_passing ? usual_limit_ms(w) : taking_limit_ms(w, rank));
@@ -205,8 +204,18 @@ static inline int take(struct writer *w, lock_word *lock, enum lock_rank rank, i
     return LARDER_OK;
 }
 
+static inline int take(struct writer *w, lock_word *lock, enum lock_rank rank, int is_passing) {
+    if (!note_lock(w, lock))
+        return err_set(LARDER_E_CORRUPT, "slot %u holds more than %u locks", w->id, SLOT_LOCKS);
+    return take_noted(w, lock, rank, is_passing);
+}
+
 int lock_take(struct writer *w, lock_word *lock, enum lock_rank rank) {
     return take(w, lock, rank, 0);
+}
+
+int lock_take_noted(struct writer *w, lock_word *lock) {
+    return take_noted(w, lock, LOCK_STRIPE, 0);
 }
 
 int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank) {

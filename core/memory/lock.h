@@ -4,7 +4,8 @@
  *          its owner. A waiter soon looks whether the owner's slot is alive, and recovers it if not
  *          (core/memory/recover.h).
  * Rules    K1 A lock's offset is in slot.locks[] before the word can name the slot, and until after
- *             it no longer does.
+ *             it no longer does. Stripes of a transaction are in its record instead
+ *             (core/memory/record.h).
  *          K2 Locks are taken in the order of enum lock_rank, one of each rank at a time. Several
  *             LOCK_STRIPE may be held, in address order.
  *          K3 Under a lock: no call into user code, no private allocation, no system call but
@@ -36,6 +37,10 @@ enum lock_rank {
  * names the holder; LARDER_E_OS, LARDER_E_NO_MEMORY or LARDER_E_ACCESS if the holder is dead and
  * this process cannot recover it. */
 int lock_take(struct writer *w, lock_word *lock, enum lock_rank rank);
+/* The same for a stripe that the slot's record notes (core/memory/record.h), so that more can be
+ * held than slot.locks[] has places. LARDER_E_BUSY with w->is_in_way: the owner is dead, and its
+ * recovery needs that this writer holds no stripe. */
+int lock_take_noted(struct writer *w, lock_word *lock);
 /* LARDER_OK, or at once LARDER_E_BUSY without a message. Recovers no owner. */
 int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank);
 /* Waits until the lock, which the caller will take later, is free. LARDER_OK, also while owners

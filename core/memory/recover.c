@@ -98,6 +98,13 @@ static int stage_outer(struct writer *dead) {
     return LARDER_OK;
 }
 
+/* Finishing an operation on a definition takes stripes, one after the other. A transaction that
+ * waits for a stripe may hold some. */
+static int is_in_way(struct writer *me, const struct slot_shm *slot, enum lock_rank rank) {
+    me->is_in_way = rank == LOCK_STRIPE && me->stripes_held != 0 && SHM_LOAD(&slot->op) > OP_ITEM;
+    return me->is_in_way;
+}
+
 static int run_stages(struct writer *dead, enum lock_rank rank) {
     /* rule M2 of core/audit/repair.h */
     if (SHM_LOAD(&dead->seg->shm->state) == SEG_STATE_REPAIRING)
@@ -134,7 +141,9 @@ int recover_for_lock(struct writer *me, uint32_t id, enum lock_rank rank) {
         return err_set(r, "process %d (slot %u) is recovering it", (int)SHM_LOAD_RELAXED(&slot->pid), id);
     if (r)
         return r;
-    if (SHM_LOAD(&slot->state) == SLOT_LIVE) {
+    if (is_in_way(me, slot, rank))
+        r = err_set(LARDER_E_BUSY, "it was changing a table");
+    else if (SHM_LOAD(&slot->state) == SLOT_LIVE) {
         /* A process that has to wait for the slot meanwhile waits for this one. */
         int32_t dead_pid = SHM_LOAD_RELAXED(&slot->pid);
         SHM_STORE(&slot->pid, (int32_t)getpid());

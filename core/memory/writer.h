@@ -78,6 +78,8 @@ struct writer {
     int32_t busy_pid;
     /* a lock could not be had in the middle: the slot will be abandoned, and recovered */
     int is_stuck;
+    /* a dead owner of a lock cannot be recovered by a thread that holds stripes, as this one does */
+    int is_in_way;
     /* NULL, or long work ends when it becomes true: ttl/expirer.c */
     const _Atomic int *is_stopping;
     int cancel_state; /* of the thread, while borrowed */
@@ -143,7 +145,7 @@ static inline uint32_t writer_kept_slots(uint32_t slot_count) {
 
 /* Both are true of every free slot. */
 static inline int slot_has_nothing_open(const struct slot_shm *slot) {
-    uint64_t open = SHM_LOAD(&slot->op) | SHM_LOAD(&slot->op_stripe_off);
+    uint64_t open = SHM_LOAD(&slot->op) | SHM_LOAD(&slot->op_stripe_off) | SHM_LOAD(&slot->record_off);
     for (unsigned i = 0; i < SLOT_HAND; i++)
         open |= SHM_LOAD(&slot->hand[i]);
     for (unsigned i = 0; i < SLOT_STEPS; i++)

@@ -142,7 +142,9 @@ struct slot_shm {
     /* in slot g, a hint which of slots 64 g to 64 g + 63 are free (core/memory/slot_map.h). Does
      * not belong to the slot's owner */
     shm_word map;
-    uint64_t reserved;
+    /* 0, or the record of this slot's transaction (core/memory/record.h). Padding in older
+     * libraries, so 0 in their segments */
+    shm_word record_off;
 };
 _Static_assert(sizeof(struct slot_shm) == LARDER_SLOT_BYTES, "larder.h says what a slot costs");
 _Static_assert(sizeof(struct slot_shm) % 64 == 0, "slots share no cache line");
@@ -173,10 +175,14 @@ _Static_assert(sizeof(struct table_shm) == 64, "table_shm is one line");
 /* ---- Stripes and buckets: core/memory/htab.h ------------------------------------------------- */
 #define STRIPE_LEFT 8u /* a power of 2: a number keeps its place when the count wraps round */
 
+/* Of stripe.seq: a transaction changes items of this stripe (core/memory/record.h). */
+#define SEQ_MARK (UINT64_C(1) << 63)
+
 struct stripe_shm {
     lock_word lock;
     _Atomic uint32_t count; /* blocks linked in its buckets */
-    /* bumped after a block was unlinked and before its memory is given back */
+    /* bumped after a block was unlinked and before its memory is given back. Its highest bit is
+     * SEQ_MARK */
     shm_word seq;
     /* bucket array: offset | bucket count << 48; one word, so both change at once */
     shm_word array;
@@ -188,7 +194,8 @@ struct stripe_shm {
     _Atomic uint32_t moves;
     /* partition stripes: marks of the last of them, each at its number */
     _Atomic uint16_t left[STRIPE_LEFT];
-    uint64_t reserved;
+    /* with SEQ_MARK: the transaction's record. Padding in older libraries */
+    shm_word record_off;
 };
 _Static_assert(sizeof(struct stripe_shm) == 64, "a stripe is one cache line");
 

@@ -16,20 +16,14 @@
 #include "core/base/err.h"
 #include "core/base/reserved.h"
 #include "core/item/item_records.h"
+#include "core/table/action.h"
 #include "core/table/db.h"
-#include "core/table/expression.h"
 #include "core/table/put.h"
 #include "core/table/read.h"
 #include "expr/update.h"
 
 #define KEY_ITEM_BYTES 128u     /* of an item of two keys, besides names and values */
 #define UPDATE_BYTES_FIRST 1024 /* room that is tried first */
-
-struct act {
-    struct write write;
-    const struct larder_action *action;
-    struct expression_values condition, update;
-};
 
 /* ---- Conditions ------------------------------------------------------------------------------ */
 
@@ -106,6 +100,12 @@ static int decide_delete(struct writer *w, struct write *c) {
     if (r)
         return r;
     return c->old ? WRITE_DELETE : LARDER_NOT_FOUND;
+}
+
+/* Under the lock, inside a transaction. */
+static int decide_check(struct writer *w, struct write *c) {
+    const struct item_head *present;
+    return admit(w, act_of(c), &present);
 }
 
 /* ---- Update ---------------------------------------------------------------------------------- */
@@ -201,16 +201,15 @@ static int run_check(struct act *act) {
 /* ---- The call -------------------------------------------------------------------------------- */
 
 static int refuse(const char *member, const char *why) {
-    return err_set(LARDER_E_INVAL, "larder_write: action->%s %s", member, why);
+    return err_set(LARDER_E_INVAL, "action->%s %s", member, why);
 }
 
-static int check_members(const struct larder_action *a) {
+int action_check(const struct larder_action *a) {
     static const char *const needs[] = {"PUT", "UPDATE", "DELETE", "CHECK"};
     if (a->kind < LARDER_ACTION_PUT || a->kind > LARDER_ACTION_CHECK)
-        return err_set(LARDER_E_INVAL, "larder_write: action->kind is %d; 1 (PUT) to 4 (CHECK) are allowed",
-                       (int)a->kind);
-    if (ERR_IS_NULL(a->table))
-        return LARDER_E_INVAL;
+        return err_set(LARDER_E_INVAL, "action->kind is %d; 1 (PUT) to 4 (CHECK) are allowed", (int)a->kind);
+    if (!a->table)
+        return refuse("table", "is NULL");
     if ((a->kind == LARDER_ACTION_PUT) != (a->item != NULL))
         return refuse("item", a->item ? "is given; only a PUT has one" : "is NULL; a PUT needs one");
     if (a->update && a->kind != LARDER_ACTION_UPDATE)
@@ -221,12 +220,12 @@ static int check_members(const struct larder_action *a) {
                       : a->kind == LARDER_ACTION_UPDATE ? LARDER_RETURNS_ALL_NEW
                                                         : LARDER_RETURNS_ALL_OLD;
     if ((int)a->returns < 0 || (int)a->returns > returns_max)
-        return err_set(LARDER_E_INVAL, "larder_write: action->returns is %d; 0 to %d are allowed with %s",
-                       (int)a->returns, returns_max, needs[a->kind - 1]);
+        return err_set(LARDER_E_INVAL, "action->returns is %d; 0 to %d are allowed with %s", (int)a->returns,
+                       returns_max, needs[a->kind - 1]);
     return RESERVED_CHECK(a, "larder_action");
 }
 
-static int bind(struct act *act) {
+int action_bind(struct act *act) {
     const struct larder_action *a = act->action;
     int r = LARDER_OK;
     if (a->condition)
@@ -237,16 +236,26 @@ static int bind(struct act *act) {
     return r;
 }
 
-static int run(struct act *act) {
+void action_unbind(struct act *act) {
+    expression_unbind(act->action->condition, &act->condition);
+    expression_unbind(act->action->update, &act->update);
+}
+
+const struct write_kind *action_kind(const struct larder_action *a) {
     static const struct write_kind kinds[] = {
         [LARDER_ACTION_PUT] = {prepare_put, decide_put, .takes_memory = 1},
         [LARDER_ACTION_UPDATE] = {prepare_update, decide_update, .takes_memory = 1},
         [LARDER_ACTION_DELETE] = {prepare_key, decide_delete, .takes_memory = 0},
+        [LARDER_ACTION_CHECK] = {prepare_key, decide_check, .takes_memory = 0},
     };
+    return &kinds[a->kind];
+}
+
+static int run(struct act *act) {
     enum larder_action_kind kind = act->action->kind;
     if (kind == LARDER_ACTION_CHECK)
         return run_check(act);
-    act->write.kind = &kinds[kind];
+    act->write.kind = action_kind(act->action);
     int r = write_run(&act->write);
     return kind == LARDER_ACTION_DELETE && r == LARDER_OK && !act->write.was_there ? LARDER_NOT_FOUND : r;
 }
@@ -255,14 +264,13 @@ LARDER_API int larder_write(const struct larder_action *action, struct larder_pa
     struct act act = {.action = action};
     if (ERR_IS_NULL(action))
         return LARDER_E_INVAL;
-    int r = check_members(action);
+    int r = action_check(action);
     if (r)
-        return r;
+        return err_set(r, "larder_write: %s", larder_error());
     write_begin(&act.write, NULL, action->table, page);
-    r = bind(&act);
+    r = action_bind(&act);
     if (r == LARDER_OK)
         r = run(&act);
-    expression_unbind(action->condition, &act.condition);
-    expression_unbind(action->update, &act.update);
+    action_unbind(&act);
     return r;
 }

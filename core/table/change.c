@@ -77,10 +77,9 @@ static int stamp(struct item_head *image, const struct item_peek *old, uint64_t 
     return 1;
 }
 
-/* Makes sure that a timer stands for the expiry of the new block: the old item's if that is early
- * enough, else a new one. It is the last step that may fail before the publish, so a put that is
- * tried again and again does not leave a timer each time. */
-static int arm(struct writer *w, const struct table_view *v, const struct item_swap *s) {
+/* It is the last step that may fail before the publish, so a put that is tried again and again does
+ * not leave a timer each time. */
+int change_arm(struct writer *w, const struct table_view *v, const struct item_swap *s) {
     struct item_timed *timed = item_timed_at(s->block, s->image);
     if (!timed)
         return LARDER_OK;
@@ -123,23 +122,27 @@ int change_fail(struct writer *w, int r, int undone) {
     return r;
 }
 
+int change_take_block(struct writer *w, const struct table_view *v, struct item_swap *s, uint64_t *off) {
+    struct item_head *image = s->image;
+    s->differs = stamp(image, s->before, next_write_number(v, s->stripe, s->before));
+    int r = heap_take(w, image->bytes, HAND_STEP0 | HAND_NEW, 0, off);
+    s->block = r ? NULL : seg_at(w->seg, *off, image->bytes);
+    if (r)
+        return r;
+    if (!s->block)
+        return err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
+    shm_copy_in(s->block, image, image->bytes);
+    return LARDER_OK;
+}
+
 /* Takes the new block, fills it, and opens step 0. A failure leaves nothing behind. */
 static int prepare_locked(struct writer *w, const struct table_view *v, struct item_swap *s) {
     uint64_t off = 0;
-    struct item_head *image = s->image;
-    if (image) {
-        s->differs = stamp(image, s->before, next_write_number(v, s->stripe, s->before));
-        int r = heap_take(w, image->bytes, HAND_STEP0 | HAND_NEW, 0, &off);
-        s->block = r ? NULL : seg_at(w->seg, off, image->bytes);
-        if (!s->block) {
-            if (r == LARDER_OK)
-                r = err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
-            return change_fail(w, r, step_abandon(w, 0));
-        }
-        shm_copy_in(s->block, image, image->bytes);
-    }
-    uint64_t new_word = image ? WORD_MAKE(s->hash, off) : 0, retired = WORD_OFF(s->old_word);
-    int r = step_check(w, s->slot, s->old_word, new_word, &retired, 1);
+    int r = s->image ? change_take_block(w, v, s, &off) : LARDER_OK;
+    if (r)
+        return change_fail(w, r, step_abandon(w, 0));
+    uint64_t new_word = s->image ? WORD_MAKE(s->hash, off) : 0, retired = WORD_OFF(s->old_word);
+    r = step_check(w, s->slot, s->old_word, new_word, &retired, 1);
     if (r)
         return change_fail(w, r, step_abandon(w, 0));
     step_open(w, 0, s->slot, s->old_word, new_word, &s->stripe->seq);
@@ -148,10 +151,10 @@ static int prepare_locked(struct writer *w, const struct table_view *v, struct i
     return LARDER_OK;
 }
 
-/* Waits for the locks that this write needs later. A stopped process that holds one is better met
- * now, while everything can be undone. Later the writer would be stuck, and its stripe with it:
- * then one stopped process keeps others from stripes that it never took. */
-static int pass_locked(struct writer *w, const struct table_view *v, const struct item_swap *s) {
+/* A stopped process that holds a lock is better met now, while everything can be undone. Later the
+ * writer would be stuck, and its stripe with it: then one stopped process keeps others from stripes
+ * that it never took. */
+int change_pass(struct writer *w, const struct table_view *v, const struct item_swap *s) {
     int r = s->block && s->differs ? core_hooks->index_pass(w, v, s->hash, s->block, s->old) : LARDER_OK;
     if (r == LARDER_OK && s->old && s->differs)
         r = core_hooks->index_pass(w, v, s->hash, s->old, s->block);
@@ -187,7 +190,7 @@ static int add_locked(struct writer *w, const struct table_view *v, const struct
     int r = s->differs ? core_hooks->index_add(w, v, s->hash, s->block, s->old) : LARDER_OK;
     SHM_NOT_YET(publish_before_timer, step_publish(w, 0));
     if (r == LARDER_OK)
-        r = arm(w, v, s);
+        r = change_arm(w, v, s);
     if (r == LARDER_OK)
         return r;
     int undone = core_hooks->index_remove(w, v, s->hash, s->block, s->old);
@@ -203,7 +206,7 @@ int change_locked(struct writer *w, const struct table_view *v, struct item_swap
     int r = prepare_locked(w, v, s);
     if (r)
         return r;
-    r = pass_locked(w, v, s);
+    r = change_pass(w, v, s);
     if (r)
         return change_fail(w, r, step_settle(w, 0));
     r = s->block ? add_locked(w, v, s) : LARDER_OK;

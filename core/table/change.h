@@ -45,6 +45,17 @@ struct item_swap {
  * failure that changed nothing. Either may leave the writer stuck. */
 int change_locked(struct writer *w, const struct table_view *v, struct item_swap *s);
 
+/* Parts of change_locked(), for core/table/commit.c.
+ * Stamps s->image, and copies it to a block, which is in hand as HAND_NEW of step 0. Sets block and
+ * differs of *s. LARDER_OK and *off; else as heap_take(). After a failure, too, a block may be in
+ * hand. */
+int change_take_block(struct writer *w, const struct table_view *v, struct item_swap *s, uint64_t *off);
+/* Waits for the locks that this change needs later. LARDER_OK, LARDER_E_BUSY. */
+int change_pass(struct writer *w, const struct table_view *v, const struct item_swap *s);
+/* Makes sure that a timer stands for the expiry of the new block: the old item's if that is early
+ * enough, else a new one. Results as those of core_hooks->timer_add. */
+int change_arm(struct writer *w, const struct table_view *v, const struct item_swap *s);
+
 /* LARDER_E_CORRUPT, with a message, for the item in a slot with this word. */
 int change_damaged(uint64_t word);
 /* Opens the item in a slot that is about to be replaced. Checks that its head, and what decides its

@@ -5,12 +5,15 @@
 #include "core/memory/journal.h"
 #include "core/memory/recover.h"
 #include "core/table/change.h"
+#include "core/table/commit.h"
 #include "core/table/table_life.h"
 
 /* An item write may be under way inside another operation (an index being filled, a table being
  * emptied). It comes first, and its stripe's lock goes then: finishing the operation takes stripes
  * one after the other, as the dead thread did. */
 int finish_operation(struct writer *dead) {
+    if (SHM_LOAD(&dead->slot->record_off) != 0)
+        return commit_recover(dead);
     uint32_t op = SHM_LOAD(&dead->slot->op), a = SHM_LOAD(&dead->slot->op_a), b = SHM_LOAD(&dead->slot->op_b);
     int r = SHM_LOAD(&dead->slot->op_stripe_off) != 0 ? change_recover(dead) : step_settle(dead, 0);
     if (r)

@@ -10,6 +10,7 @@
  *          and back, which the stripe's count of moves shows.
  */
 #include "core/base/err.h"
+#include "core/memory/record.h"
 #include "core/table/db.h"
 #include "core/table/read_copy.h"
 #include <time.h>
@@ -111,9 +112,10 @@ static int copy_image(const struct table_view *v, const struct wanted *want, str
     return LARDER_OK;
 }
 
-/* One look, nothing validated. LARDER_OK and *f; LARDER_NOT_FOUND; LARDER_E_CORRUPT: not found, but
- * something on the way makes no sense; LARDER_E_NO_MEMORY. */
-static int look(const struct table_view *v, const struct wanted *want, struct larder_page *page, struct found *f) {
+/* One look at what counts, nothing validated. LARDER_OK and *f; LARDER_NOT_FOUND; LARDER_E_CORRUPT:
+ * not found, but something on the way makes no sense; LARDER_E_NO_MEMORY. */
+static int look(const struct table_view *v, const struct record_view *counts, const struct wanted *want,
+                struct larder_page *page, struct found *f) {
     struct htab_walk walk;
     struct htab_spot *spot = &f->spot;
     void *block;
@@ -123,6 +125,8 @@ static int look(const struct table_view *v, const struct wanted *want, struct la
     while ((spot->slot = htab_walk_next(&walk, sizeof(struct item_head), &spot->word, &block))) {
         int kind;
         spot->block = block;
+        if (record_hides(counts, spot->word))
+            continue;
         int r = copy_image(v, want, page, f, &kind);
         if (r || kind == COPY_WANTED)
             return r;
@@ -132,13 +136,16 @@ static int look(const struct table_view *v, const struct wanted *want, struct la
 }
 
 /* Also 0 if the sequence moved during the look. */
-static int is_pinned(const struct read_place *place) {
+static int is_pinned(const struct seg *s, const struct read_place *place) {
+    struct record_view counts;
     const struct htab_spot *spot = &place->spot;
     const shm_word *version = (const shm_word *)(spot->block + offsetof(struct item_head, version));
-    uint64_t seq = htab_read_begin(spot->stripe);
-    if (SHM_LOAD(&spot->stripe->array) != spot->array || SHM_LOAD(spot->slot) != spot->word)
+    if (record_look(&counts, s, spot->stripe) != LARDER_OK)
         return 0;
-    return SHM_LOAD(version) == place->version && htab_read_ok(spot->stripe, seq);
+    if (SHM_LOAD(&spot->stripe->array) != spot->array || SHM_LOAD(spot->slot) != spot->word ||
+        record_hides(&counts, spot->word))
+        return 0;
+    return SHM_LOAD(version) == place->version && record_stands(&counts);
 }
 
 static struct read_place place_of(const struct found *f) {
@@ -156,22 +163,28 @@ static int copy_pinned(const struct table_view *v, const struct wanted *want, st
     struct read_place place = place_of(f);
     uint32_t moves = SHM_LOAD(&f->spot.stripe->moves);
     int kind = COPY_INSANE;
-    return is_pinned(&place) && copy_image(v, want, page, f, &kind) == LARDER_OK && kind == COPY_WANTED &&
-           is_pinned(&place) && SHM_LOAD(&f->spot.stripe->moves) == moves;
+    const struct seg *s = v->items.seg;
+    return is_pinned(s, &place) && copy_image(v, want, page, f, &kind) == LARDER_OK && kind == COPY_WANTED &&
+           is_pinned(s, &place) && SHM_LOAD(&f->spot.stripe->moves) == moves;
 }
 
 /* Finds an item and copies it to the end of the page, validated. The caller commits. The spot's
- * sequence is the one before the last look: if it moved, read_is_still_there() looks closer. */
+ * sequence is the one before the last look, without its mark: if it moved or is marked,
+ * read_is_still_there() looks closer. */
 static int find_and_copy(const struct table_view *v, const struct wanted *want, struct larder_page *page,
                          struct found *f) {
     struct htab_spot *spot = &f->spot;
     *spot = (struct htab_spot){.hash = want->hash, .stripe = htab_stripe(&v->items, want->hash)};
     for (unsigned tries = 0;; tries++) {
-        spot->seq = htab_read_begin(spot->stripe);
-        int r = look(v, want, page, f);
+        struct record_view counts;
+        int r = record_look(&counts, v->items.seg, spot->stripe);
+        if (r == LARDER_CHANGED)
+            continue;
+        spot->seq = counts.seq & ~SEQ_MARK;
+        r = r ? r : look(v, &counts, want, page, f);
         if (r == LARDER_E_NO_MEMORY)
             return r;
-        if (htab_spot_stands(spot))
+        if (record_stands(&counts))
             return r == LARDER_E_CORRUPT ? damaged() : r;
         if (r == LARDER_OK && tries >= SHORT_TRIES && copy_pinned(v, want, page, f))
             return LARDER_OK;
@@ -203,9 +216,9 @@ int read_by_entry(const struct table_view *v, int ordinal, uint32_t kseq, uint64
     return *is_expired ? LARDER_NOT_FOUND : LARDER_OK;
 }
 
-int read_is_pinned(const struct read_place *place) {
+int read_is_pinned(const struct seg *s, const struct read_place *place) {
     for (unsigned tries = 0; tries < SHORT_TRIES; tries++)
-        if (is_pinned(place))
+        if (is_pinned(s, place))
             return 1;
     return 0;
 }

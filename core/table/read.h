@@ -76,10 +76,10 @@ int read_by_key(const struct table_view *v, const struct item_key *key, uint64_t
 int read_by_entry(const struct table_view *v, int ordinal, uint32_t kseq, uint64_t hash, int64_t now_s,
                   struct larder_page *page, struct read_place *place, const struct item_head **image, int *is_expired);
 /* Whether the item at place is still the one that was read: P2 of core/memory/htab_spot.h, or
- * (read_is_pinned) its bucket array, slot word and version. */
-int read_is_pinned(const struct read_place *place);
-static inline int read_is_still_there(const struct read_place *place) {
-    return __builtin_expect(htab_spot_holds(&place->spot), 1) || read_is_pinned(place);
+ * (read_is_pinned) its bucket array, slot word and version, and no transaction hides it. */
+int read_is_pinned(const struct seg *s, const struct read_place *place);
+static inline int read_is_still_there(const struct seg *s, const struct read_place *place) {
+    return __builtin_expect(htab_spot_holds(&place->spot), 1) || read_is_pinned(s, place);
 }
 
 /* The hash of an encoded key; the same by its parts, which lie together. Only bits of

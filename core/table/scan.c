@@ -10,6 +10,7 @@
  */
 #include "core/base/err.h"
 #include "core/base/reserved.h"
+#include "core/memory/record.h"
 #include "core/table/db.h"
 #include "core/table/read.h"
 #include "core/table/sift.h"
@@ -28,12 +29,12 @@ struct member {
     uint32_t kseq;
 };
 
-/* A chain of a stripe that is being read, in the stripe's array as of `seq`. */
+/* A chain of a stripe that is being read, in the stripe's array as of the look. */
 struct chain {
     struct stripe_shm *stripe;
     uint32_t number; /* of the stripe */
     uint32_t buckets, bucket;
-    uint64_t seq;
+    struct record_view counts;
     unsigned tries; /* how often it had to be looked for again */
 };
 
@@ -73,6 +74,17 @@ static int is_before(const struct item_head *image, const struct position *from)
     size_t mine = item_key_area_bytes(image), other = from->key->area_bytes;
     int order = memcmp(item_key_area(image), from->key->area, mine < other ? mine : other);
     return order < 0 || (order == 0 && mine <= other);
+}
+
+/* The words of a chain that count. -1: the array does not make sense. */
+static int chain_words(struct scan *s, const struct chain *c) {
+    int count = htab_bucket_slots(&s->v->items, c->stripe, c->bucket, s->words, HTAB_CHAIN_MAX), kept = 0;
+    if (!c->counts.record)
+        return count;
+    for (int i = 0; i < count; i++)
+        if (!record_hides(&c->counts, s->words[i]))
+            s->words[kept++] = s->words[i];
+    return count < 0 ? count : kept;
 }
 
 /* Copies one chain's items to the end of the page, unvalidated. LARDER_OK, or a failure. */
@@ -146,14 +158,14 @@ static int settle_chain(struct scan *s, const struct chain *c, uint32_t first, s
  * before the sequence moves, so its size is compared, too: the same bucket number means other
  * hashes there. */
 static int is_unmoved(const struct scan *s, const struct chain *c) {
-    return htab_bucket_count(&s->v->items, c->stripe) == c->buckets && htab_read_ok(c->stripe, c->seq);
+    return htab_bucket_count(&s->v->items, c->stripe) == c->buckets && record_stands(&c->counts);
 }
 
 /* Reads the chain, validated. LARDER_CHANGED: it may be gone, since the array grew. */
 static int scan_chain(struct scan *s, const struct chain *c) {
     uint32_t first = s->page->count;
     size_t used = s->page->used;
-    int count = htab_bucket_slots(&s->v->items, c->stripe, c->bucket, s->words, HTAB_CHAIN_MAX);
+    int count = chain_words(s, c);
     int r = count < 0 ? LARDER_E_CORRUPT : copy_chain(s, count);
     if (!is_unmoved(s, c)) {
         s->page->count = first;
@@ -169,7 +181,7 @@ static int scan_chain(struct scan *s, const struct chain *c) {
  * LARDER_E_CORRUPT. */
 static int list_chain(struct scan *s, const struct chain *c, int *count) {
     const uint64_t *words = s->words;
-    *count = htab_bucket_slots(&s->v->items, c->stripe, c->bucket, s->words, HTAB_CHAIN_MAX);
+    *count = chain_words(s, c);
     int is_sane = *count >= 0;
     for (int i = 0; i < *count; i++) {
         struct item_head head = {0};
@@ -219,11 +231,13 @@ static void continue_after(struct scan *s) {
     s->from = (struct position){hash_of(last), key};
 }
 
-/* The chain that the scan's position is in, in the stripe as it is now. */
-static void find_chain(const struct scan *s, struct chain *c) {
-    c->seq = htab_read_begin(c->stripe);
+/* The chain that the scan's position is in, in the stripe as it is now. LARDER_OK, LARDER_CHANGED
+ * or LARDER_E_CORRUPT, as record_look(). */
+static int find_chain(const struct scan *s, struct chain *c) {
+    int r = record_look(&c->counts, s->v->items.seg, c->stripe);
     c->buckets = htab_bucket_count(&s->v->items, c->stripe);
     c->bucket = c->buckets ? htab_bucket_of(&s->v->items, c->buckets, s->from.hash) : 0;
+    return r;
 }
 
 /* After a chain was read: moves the position behind it, and cuts the page to the limit. */
@@ -243,7 +257,7 @@ static void move_on(struct scan *s, const struct chain *c, uint32_t count_before
  * published just now, before the sequence moved. */
 static int scan_empty(const struct scan *s, const struct chain *c) {
     int is_damaged = SHM_LOAD(&c->stripe->array) != 0 && htab_bucket_count(&s->v->items, c->stripe) == 0;
-    if (!htab_read_ok(c->stripe, c->seq))
+    if (!record_stands(&c->counts))
         return LARDER_CHANGED;
     return is_damaged ? corrupt() : LARDER_OK;
 }
@@ -259,8 +273,10 @@ static int scan_chains(struct scan *s, struct chain *c) {
         if (c->tries < CHAIN_TRIES)
             c->tries = 0;
         else /* the sequence has moved, else the short way would have worked at once */
-            c->seq = htab_read_begin(c->stripe);
+            r = record_look(&c->counts, s->v->items.seg, c->stripe);
         move_on(s, c, before);
+        if (r)
+            return r;
         if (is_page_full(s))
             return LARDER_MORE;
     }
@@ -275,8 +291,8 @@ static int scan_stripe(struct scan *s, uint32_t number) {
     if (s->from.hash < stripe_first)
         s->from = (struct position){stripe_first, NULL};
     for (;; c.tries++) {
-        find_chain(s, &c);
-        int r = scan_chains(s, &c);
+        int r = find_chain(s, &c);
+        r = r ? r : scan_chains(s, &c);
         if (r != LARDER_CHANGED)
             return r;
     }

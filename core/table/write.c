@@ -19,8 +19,7 @@
 
 /* ---- Under the stripe's lock ----------------------------------------------------------------- */
 
-/* Finds the item with this key: sets slot, old_word and old of *s; NULL and 0 if there is none. */
-static int find_locked(const struct table_view *v, const struct item_key *key, struct item_swap *s) {
+int write_find_locked(const struct table_view *v, const struct item_key *key, struct item_swap *s) {
     struct htab_walk walk;
     void *block;
     htab_walk_begin(&walk, &v->items, s->stripe, s->hash);
@@ -43,7 +42,7 @@ static int make_slot_locked(struct writer *w, const struct table_view *v, struct
     return r ? change_fail(w, r, step_is_open(w, 1) ? LARDER_E_BUSY : step_abandon(w, 1)) : LARDER_OK;
 }
 
-int write_item_locked(struct writer *w, struct write *c, struct item_swap *s) {
+int write_decide_locked(struct writer *w, struct write *c, struct item_swap *s) {
     int r = s->old ? change_open_old(c->view, s->old_word, s->old, &c->peek) : LARDER_OK;
     if (r)
         return r;
@@ -52,10 +51,15 @@ int write_item_locked(struct writer *w, struct write *c, struct item_swap *s) {
     c->was_there = s->old && !read_is_expired(c->view, s->old, c->now_s);
     c->done = 0;
     int what = c->kind->decide(w, c);
+    s->image = what == WRITE_STORE ? c->image : NULL;
+    return what;
+}
+
+int write_item_locked(struct writer *w, struct write *c, struct item_swap *s) {
+    int what = write_decide_locked(w, c, s);
     if (what != WRITE_STORE && what != WRITE_DELETE)
         return what;
-    s->image = what == WRITE_STORE ? c->image : NULL;
-    r = s->slot ? LARDER_OK : make_slot_locked(w, c->view, s);
+    int r = s->slot ? LARDER_OK : make_slot_locked(w, c->view, s);
     if (r == LARDER_OK)
         r = change_locked(w, c->view, s);
     if (r == LARDER_OK)
@@ -65,7 +69,7 @@ int write_item_locked(struct writer *w, struct write *c, struct item_swap *s) {
 
 static int write_locked(struct writer *w, struct write *c, struct stripe_shm *stripe) {
     struct item_swap s = {.stripe = stripe, .hash = c->hash};
-    int r = view_is_current(c->view) ? find_locked(c->view, c->key, &s) : OBSTACLE_VIEW;
+    int r = view_is_current(c->view) ? write_find_locked(c->view, c->key, &s) : OBSTACLE_VIEW;
     return r ? r : write_item_locked(w, c, &s);
 }
 

@@ -110,6 +110,13 @@ static inline int write_keep_old(struct writer *w, const struct write *c) {
     return c->page ? write_copy_old(w, c) : LARDER_OK;
 }
 
+/* For core/table/transact.c. Finds the item with this key: sets slot, old_word and old of *s; NULL
+ * and 0 if there is none. LARDER_OK or LARDER_E_CORRUPT. */
+int write_find_locked(const struct table_view *v, const struct item_key *key, struct item_swap *s);
+/* The first half of write_item_locked(): sets before and image of *s, stores nothing in the
+ * segment. What decide() returns, or LARDER_E_CORRUPT. */
+int write_decide_locked(struct writer *w, struct write *c, struct item_swap *s);
+
 /* Decides about the item that s->slot, old_word and old name, and changes it. old is NULL: there is
  * no item; slot is NULL: it has no slot yet. c->kind, view and now_s are set, the stripe is
  * locked. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/base/crash.h"
+#include "core/memory/record.h"
 #include "core/segment/live.h"
 #include "core/table/db.h"
 #include "tests/support/until.h"
@@ -89,23 +90,30 @@ void halt_forget(struct halt *h) {
 
 /* ---- Locks ----------------------------------------------------------------------------------- */
 
+/* A lock that the slot notes, if it has it. */
+static void note_held(const struct seg *s, uint32_t slot, uint64_t off, struct halt_locks *held) {
+    lock_word *lock = off ? seg_word(s, off) : NULL;
+    struct halt_lock found = {.off = off, .slot = slot};
+    if (!lock || lock_owner(lock) != (int)slot || halt_find(held, off))
+        return;
+    cr_assert(lock_rank_of(s, off, &found.rank) && held->count < HALT_LOCKS_MAX);
+    found.is_live = live_is_held(s, slot) != 0;
+    held->at[held->count++] = found;
+}
+
 void halt_look(struct larder *db, struct halt_locks *held) {
     const struct seg *s = &db->seg;
     held->count = 0;
     for (uint32_t i = 0; i < s->slot_count; i++) {
         struct slot_shm *slot = seg_slot(s, i);
+        uint32_t entries = 0;
         if (SHM_LOAD(&slot->state) != SLOT_LIVE)
             continue;
-        for (unsigned k = 0; k < SLOT_LOCKS; k++) {
-            uint64_t off = SHM_LOAD(&slot->locks[k]);
-            lock_word *lock = off ? seg_word(s, off) : NULL;
-            struct halt_lock found = {.off = off, .slot = i};
-            if (!lock || lock_owner(lock) != (int)i)
-                continue;
-            cr_assert(lock_rank_of(s, off, &found.rank) && held->count < HALT_LOCKS_MAX);
-            found.is_live = live_is_held(s, i) != 0;
-            held->at[held->count++] = found;
-        }
+        for (unsigned k = 0; k < SLOT_LOCKS; k++)
+            note_held(s, i, SHM_LOAD(&slot->locks[k]), held);
+        const struct record_shm *record = record_at(s, SHM_LOAD(&slot->record_off), &entries);
+        for (uint32_t k = 0; record && k < entries; k++)
+            note_held(s, i, SHM_LOAD(&record->entry[k].stripe_off), held);
     }
 }
 

@@ -54,6 +54,10 @@ struct scenario {
     X(update)                                                                                                          \
     X(update_new)                                                                                                      \
     X(update_refused)                                                                                                  \
+    X(transact)                                                                                                        \
+    X(transact_refused)                                                                                                \
+    X(transact_new)                                                                                                    \
+    X(transact_deletes)                                                                                                \
     X(delete_one)                                                                                                      \
     X(delete_last)                                                                                                     \
     X(several_writes)                                                                                                  \

@@ -217,6 +217,16 @@ void expiring_items(struct larder *db) {
         world_put(db, n, 1111, 50, world_now_s + 2);
 }
 
+/* Items of several stripes: index keys change, one comes, one goes. */
+void transact(struct larder *db, int step) {
+    struct world_action actions[] = {
+        {.kind = LARDER_ACTION_PUT, .n = 3, .keys = 2222, .fill = 30},
+        {.kind = LARDER_ACTION_UPDATE, .n = 5, .update = "SET G1P = N1P REMOVE fill"},
+        {.kind = LARDER_ACTION_DELETE, .n = 4 + step, .condition = "attribute_exists(PK)"},
+        {.kind = LARDER_ACTION_PUT, .n = 50 + step, .keys = 1111, .fill = 10},
+    };
+    cr_assert_eq(world_transact(db, actions, 4), LARDER_OK, "%s", larder_error());
+}
 void put_new(struct larder *db, int step) {
     (void)step;
     world_put(db, 50, 1111, 50, 0);

@@ -99,6 +99,7 @@ void some_items(struct larder *db);
 void many_items(struct larder *db);
 void large_items(struct larder *db);
 void expiring_items(struct larder *db);
+void transact(struct larder *db, int step);
 void put_new(struct larder *db, int step);
 void overwrite_one(struct larder *db, int step);
 void change_all_keys(struct larder *db, int step);

@@ -39,6 +39,9 @@ array_before_fill      order order/nothing_is_lost_when_an_array_grows
 armed_before_timer     order order/timer_of_an_item_that_lives_on
 settle_before_entries  enum  crash_enum/delete_one
 free_before_finish     order order/locks_after_the_death_of_a_recovery
+record_after_word      enum  crash_enum/transact
+settle_before_commit   enum  crash_enum/transact
+unmark_before_settle   enum  crash_enum/transact
 END
 }
 

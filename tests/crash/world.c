@@ -97,9 +97,27 @@ int world_copy(int memfd) {
     return fd;
 }
 
-static struct larder_table *table_of(struct larder *db) {
+static struct larder_table *table_named(struct larder *db, const char *name) {
     struct larder_table *t;
-    return larder_table_open(db, WORLD_TABLE, &t) ? NULL : t;
+    return larder_table_open(db, name, &t) ? NULL : t;
+}
+static struct larder_table *table_of(struct larder *db) {
+    return table_named(db, WORLD_TABLE);
+}
+
+void world_make_other(struct larder *db) {
+    struct larder_index_def indexes[] = {
+        {.name = "G1x", .partition = {"G1P", LARDER_S}, .sort = {"G1S", LARDER_S}},
+        {.name = "N1x", .partition = {"N1P", LARDER_S}},
+    };
+    struct larder_table_def def = {.name = WORLD_OTHER,
+                                   .partition = {"PK", LARDER_S},
+                                   .sort = {"SK", LARDER_S},
+                                   .indexes = indexes,
+                                   .index_count = sizeof indexes / sizeof *indexes,
+                                   .ttl_attribute = "exp"};
+    if (larder_table_create(db, &def))
+        die("create the other table");
 }
 
 static void key_text(char pk[16], char sk[32], int n) {
@@ -145,6 +163,14 @@ static struct larder_builder *build(struct larder *db, int n, int keys, unsigned
     if (larder_builder_finish(b, item))
         die("item");
     return b;
+}
+
+void world_put_other(struct larder *db, int n, int keys, unsigned fill) {
+    const struct larder_item *item;
+    struct larder_builder *b = build(db, n, keys, fill, 0, &item);
+    if (larder_put(table_named(db, WORLD_OTHER), item, NULL))
+        die("put");
+    larder_builder_free(b);
 }
 
 int world_try_put(struct larder *db, int n, int keys, unsigned fill, int64_t expires_s) {
@@ -201,6 +227,42 @@ int world_update(struct larder *db, int n, const char *update, const char *condi
     larder_builder_free(b);
     larder_expr_free(prepared);
     larder_expr_free(prepared_condition);
+    return r;
+}
+
+/* ---- A transaction --------------------------------------------------------------------------- */
+
+static struct larder_expr *prepared(struct larder *db, enum larder_expr_kind kind, const char *text) {
+    struct larder_expr *expr;
+    if (larder_prepare(db, kind, text, NULL, 0, &expr))
+        die("prepare");
+    return expr;
+}
+
+int world_transact(struct larder *db, const struct world_action *given, uint32_t count) {
+    struct larder_action actions[WORLD_ACTIONS] = {0};
+    struct larder_builder *builder[WORLD_ACTIONS] = {NULL};
+    char pk[WORLD_ACTIONS][16], sk[WORLD_ACTIONS][32];
+    for (uint32_t i = 0; i < count; i++) {
+        struct larder_action *a = &actions[i];
+        a->kind = given[i].kind;
+        a->table = given[i].is_other ? table_named(db, WORLD_OTHER) : table_of(db);
+        key_text(pk[i], sk[i], given[i].n);
+        if (a->kind == LARDER_ACTION_PUT)
+            builder[i] = build(db, given[i].n, given[i].keys, given[i].fill, given[i].expires_s, &a->item);
+        else
+            a->key = (struct larder_key){larder_str(pk[i]), larder_str(sk[i])};
+        if (given[i].condition)
+            a->condition = prepared(db, LARDER_EXPR_CONDITION, given[i].condition);
+        if (given[i].update)
+            a->update = prepared(db, LARDER_EXPR_UPDATE, given[i].update);
+    }
+    int r = larder_transact(db, &(struct larder_transaction){.actions = actions, .count = count}, NULL, NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        larder_builder_free(builder[i]);
+        larder_expr_free((struct larder_expr *)actions[i].condition);
+        larder_expr_free((struct larder_expr *)actions[i].update);
+    }
     return r;
 }
 
@@ -343,6 +405,17 @@ static void say_index(struct text *t, struct larder_table *table, const char *in
     }
 }
 
+static void say_items(struct text *t, struct larder_table *table, const struct larder_table_def *def,
+                      struct larder_page *page) {
+    say_scan(t, table, page);
+    say_gets(t, table, page);
+    for (int down = 0; down < 2; down++) {
+        say_index(t, table, NULL, down, page);
+        for (uint32_t i = 0; i < def->index_count; i++)
+            say_index(t, table, def->indexes[i].name, down, page);
+    }
+}
+
 char *world_dump(struct larder *db) {
     struct text t = {malloc(TEXT_MAX), 0};
     const char *names[8];
@@ -360,13 +433,14 @@ char *world_dump(struct larder *db) {
             die("describe");
         say_line(&t, "ttl ", def->ttl_attribute ? def->ttl_attribute : "none");
         say_line(&t, "removal ", def->removal == LARDER_REMOVAL_RETAIN ? "retain" : "delete");
-        say_scan(&t, table, page);
-        say_gets(&t, table, page);
-        for (int down = 0; down < 2; down++) {
-            say_index(&t, table, NULL, down, page);
-            for (uint32_t i = 0; i < def->index_count; i++)
-                say_index(&t, table, def->indexes[i].name, down, page);
-        }
+        say_items(&t, table, def, page);
+    }
+    struct larder_table *other = table_named(db, WORLD_OTHER);
+    if (other) {
+        if (larder_table_describe(other, &def))
+            die("describe");
+        say(&t, "the other table:\n");
+        say_items(&t, other, def, page);
     }
     larder_page_free(page);
     return t.at;

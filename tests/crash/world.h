@@ -45,6 +45,24 @@ int world_update(struct larder *db, int n, const char *update, const char *condi
 void world_increment(struct larder *db, int n, const char *name, int64_t by);
 int world_delete(struct larder *db, int n);
 
+/* A second table, PK/SK, with the indexes G1 and N1, and its items. */
+#define WORLD_OTHER "Beside"
+void world_make_other(struct larder *db);
+void world_put_other(struct larder *db, int n, int keys, unsigned fill);
+
+/* A transaction over both tables; expressions without values. */
+#define WORLD_ACTIONS 8
+struct world_action {
+    enum larder_action_kind kind;
+    int is_other, n;
+    int keys; /* this and the next two of a put */
+    unsigned fill;
+    int64_t expires_s;
+    const char *condition, *update; /* or NULL */
+};
+/* The result of larder_transact(). */
+int world_transact(struct larder *db, const struct world_action *given, uint32_t count);
+
 /* Freed by the caller. */
 char *world_dump(struct larder *db);
 

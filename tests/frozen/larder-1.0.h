@@ -18,7 +18,7 @@
  *   Reading        larder_page_new, _free, _count, _item, _resume, _scanned, _is_snapshot;
  *                  larder_get, larder_get_many, larder_query, larder_scan
  *   Writing        larder_put, larder_put_if, larder_increment, larder_increment_n, larder_delete,
- *                  larder_write
+ *                  larder_write, larder_transact
  *   Expiry         larder_expirer_start, larder_expirer_stop, larder_expire
  *   Looking inside larder_segment_stats, larder_table_stats, larder_index_stats,
  *                  larder_class_stats, larder_slot_stats, larder_check, larder_repair
@@ -127,7 +127,7 @@ extern "C" {
 #define LARDER_MORE 2      /* there is more: continue (larder_page_resume()) or call again */
 #define LARDER_CHANGED 3   /* larder_put_if(): another version is stored; nothing was changed */
 #define LARDER_DAMAGED 4   /* larder_check(), larder_repair(): there are errors; see the report */
-#define LARDER_REFUSED 5   /* larder_write(): the condition is not true; nothing was changed */
+#define LARDER_REFUSED 5   /* larder_write(), larder_transact(): a condition is not true; nothing was changed */
 /* Failures. */
 #define LARDER_E_INVAL (-1)      /* an argument is not allowed */
 #define LARDER_E_FULL (-2)       /* segment, filesystem or kernel have no memory for it */
@@ -185,6 +185,8 @@ LARDER_API uint32_t larder_version_number(void);
 #define LARDER_ATTRIBUTE_NAME_MAX 65535 /* bytes; names of attributes that are no key */
 #define LARDER_PROJECTED_NAMES_MAX 100  /* non-key attributes over all indexes of a table */
 #define LARDER_TABLES_MAX 256           /* tables of one segment */
+#define LARDER_TRANSACT_ACTIONS_MAX 100
+#define LARDER_TRANSACT_BYTES_MAX (4 << 20) /* of all items that a transaction writes */
 #define LARDER_SEGMENT_BYTES_MIN (4u << 20)
 #define LARDER_SLOTS_MIN 2 /* writer slots of one segment: "Slots" of larder_open() */
 #define LARDER_SLOTS_MAX 8192
@@ -1095,6 +1097,47 @@ struct larder_action {
  * Cost         As larder_put(), a copy of the present item, and the evaluation.
  */
 LARDER_API int larder_write(const struct larder_action *action, struct larder_page *page);
+
+/** Actions on any tables of one attachment, all or none. Zero it, then set. */
+struct larder_transaction {
+    const struct larder_action *actions;
+    uint32_t count;       /* 1..LARDER_TRANSACT_ACTIONS_MAX */
+    uint64_t reserved[8]; /* 0 */
+};
+
+/**
+ * Does all actions, or none if a condition is not true: DynamoDB's TransactWriteItems. All
+ * conditions and updates see the items as they were before. For every process all items change at
+ * once: if a read has given one of the new items, each read that begins later gives new items only;
+ * reads wait for nothing, whether the caller goes on, stands still or is dead. Queries of indexes,
+ * too.
+ *
+ * @param transaction [in]  No two actions have the same item. action->returns is 0. What the
+ *                          actions put and update makes, all items together, has at most
+ *                          LARDER_TRANSACT_BYTES_MAX bytes.
+ * @param results     [out] NULL, or a result for each action. With LARDER_OK: LARDER_OK, or
+ *                          LARDER_NOT_FOUND of a DELETE without an item. With LARDER_REFUSED, the
+ *                          reasons: LARDER_REFUSED if its condition is not true; LARDER_E_INVAL if
+ *                          its update does not suit the item (larder_error() has the text of the
+ *                          first such action); else it would have been done.
+ * @param page        [out] NULL, or a page of the same attachment. With LARDER_REFUSED it has a
+ *                          place for each action: the present item if the action was refused and
+ *                          has returns_on_refusal, else none (larder_page_item() is NULL). With
+ *                          LARDER_OK it is empty. On a failure it is left as it was, or emptied.
+ * @return As larder_write().
+ *         LARDER_REFUSED  Nothing was changed: `results` says why.
+ *         LARDER_E_INVAL  Also: count, a table of another attachment, two actions on one item, too
+ *                         many bytes.
+ *         LARDER_E_FULL   Also of deletes alone: a transaction needs some memory for itself.
+ *
+ * Locks        The stripes of all items, in one order, so transactions and single writes never wait
+ *              for each other in a circle.
+ * Killed here  The items are as before or as after, all of them. The next process that needs one
+ *              of their stripes finishes or undoes the rest.
+ * Cost         The cost of the single writes, and a block of memory taken and given back.
+ */
+LARDER_API int larder_transact(struct larder *db, const struct larder_transaction *transaction, int *results,
+                               struct larder_page *page);
 
 /* ---- Expiry ---------------------------------------------------------------------------------- */
 
