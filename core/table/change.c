@@ -79,7 +79,8 @@ static int stamp(struct item_head *image, const struct item_peek *old, uint64_t 
 
 /* It is the last step that may fail before the publish, so a put that is tried again and again does
  * not leave a timer each time. */
-int change_arm(struct writer *w, const struct table_view *v, const struct item_swap *s) {
+static inline __attribute__((always_inline)) int arm(struct writer *w, const struct table_view *v,
+                                                     const struct item_swap *s) {
     struct item_timed *timed = item_timed_at(s->block, s->image);
     if (!timed)
         return LARDER_OK;
@@ -122,7 +123,8 @@ int change_fail(struct writer *w, int r, int undone) {
     return r;
 }
 
-int change_take_block(struct writer *w, const struct table_view *v, struct item_swap *s, uint64_t *off) {
+static inline __attribute__((always_inline)) int take_block(struct writer *w, const struct table_view *v,
+                                                            struct item_swap *s, uint64_t *off) {
     struct item_head *image = s->image;
     s->differs = stamp(image, s->before, next_write_number(v, s->stripe, s->before));
     int r = heap_take(w, image->bytes, HAND_STEP0 | HAND_NEW, 0, off);
@@ -138,7 +140,7 @@ int change_take_block(struct writer *w, const struct table_view *v, struct item_
 /* Takes the new block, fills it, and opens step 0. A failure leaves nothing behind. */
 static int prepare_locked(struct writer *w, const struct table_view *v, struct item_swap *s) {
     uint64_t off = 0;
-    int r = s->image ? change_take_block(w, v, s, &off) : LARDER_OK;
+    int r = s->image ? take_block(w, v, s, &off) : LARDER_OK;
     if (r)
         return change_fail(w, r, step_abandon(w, 0));
     uint64_t new_word = s->image ? WORD_MAKE(s->hash, off) : 0, retired = WORD_OFF(s->old_word);
@@ -154,7 +156,8 @@ static int prepare_locked(struct writer *w, const struct table_view *v, struct i
 /* A stopped process that holds a lock is better met now, while everything can be undone. Later the
  * writer would be stuck, and its stripe with it: then one stopped process keeps others from stripes
  * that it never took. */
-int change_pass(struct writer *w, const struct table_view *v, const struct item_swap *s) {
+static inline __attribute__((always_inline)) int pass_locked(struct writer *w, const struct table_view *v,
+                                                             const struct item_swap *s) {
     int r = s->block && s->differs ? core_hooks->index_pass(w, v, s->hash, s->block, s->old) : LARDER_OK;
     if (r == LARDER_OK && s->old && s->differs)
         r = core_hooks->index_pass(w, v, s->hash, s->old, s->block);
@@ -190,7 +193,7 @@ static int add_locked(struct writer *w, const struct table_view *v, const struct
     int r = s->differs ? core_hooks->index_add(w, v, s->hash, s->block, s->old) : LARDER_OK;
     SHM_NOT_YET(publish_before_timer, step_publish(w, 0));
     if (r == LARDER_OK)
-        r = change_arm(w, v, s);
+        r = arm(w, v, s);
     if (r == LARDER_OK)
         return r;
     int undone = core_hooks->index_remove(w, v, s->hash, s->block, s->old);
@@ -206,13 +209,24 @@ int change_locked(struct writer *w, const struct table_view *v, struct item_swap
     int r = prepare_locked(w, v, s);
     if (r)
         return r;
-    r = change_pass(w, v, s);
+    r = pass_locked(w, v, s);
     if (r)
         return change_fail(w, r, step_settle(w, 0));
     r = s->block ? add_locked(w, v, s) : LARDER_OK;
     if (r == LARDER_OK)
         finish_locked(w, v, s);
     return r;
+}
+
+/* Inline above, since every put goes there. */
+int change_take_block(struct writer *w, const struct table_view *v, struct item_swap *s, uint64_t *off) {
+    return take_block(w, v, s, off);
+}
+int change_pass(struct writer *w, const struct table_view *v, const struct item_swap *s) {
+    return pass_locked(w, v, s);
+}
+int change_arm(struct writer *w, const struct table_view *v, const struct item_swap *s) {
+    return arm(w, v, s);
 }
 
 /* ---- Recovery -------------------------------------------------------------------------------- */

@@ -19,7 +19,9 @@
 
 /* ---- Under the stripe's lock ----------------------------------------------------------------- */
 
-int write_find_locked(const struct table_view *v, const struct item_key *key, struct item_swap *s) {
+/* Sets slot, old_word and old of *s. */
+static inline __attribute__((always_inline)) int find_locked(const struct table_view *v, const struct item_key *key,
+                                                             struct item_swap *s) {
     struct htab_walk walk;
     void *block;
     htab_walk_begin(&walk, &v->items, s->stripe, s->hash);
@@ -42,7 +44,7 @@ static int make_slot_locked(struct writer *w, const struct table_view *v, struct
     return r ? change_fail(w, r, step_is_open(w, 1) ? LARDER_E_BUSY : step_abandon(w, 1)) : LARDER_OK;
 }
 
-int write_decide_locked(struct writer *w, struct write *c, struct item_swap *s) {
+static inline __attribute__((always_inline)) int decide_locked(struct writer *w, struct write *c, struct item_swap *s) {
     int r = s->old ? change_open_old(c->view, s->old_word, s->old, &c->peek) : LARDER_OK;
     if (r)
         return r;
@@ -56,7 +58,7 @@ int write_decide_locked(struct writer *w, struct write *c, struct item_swap *s) 
 }
 
 int write_item_locked(struct writer *w, struct write *c, struct item_swap *s) {
-    int what = write_decide_locked(w, c, s);
+    int what = decide_locked(w, c, s);
     if (what != WRITE_STORE && what != WRITE_DELETE)
         return what;
     int r = s->slot ? LARDER_OK : make_slot_locked(w, c->view, s);
@@ -69,8 +71,16 @@ int write_item_locked(struct writer *w, struct write *c, struct item_swap *s) {
 
 static int write_locked(struct writer *w, struct write *c, struct stripe_shm *stripe) {
     struct item_swap s = {.stripe = stripe, .hash = c->hash};
-    int r = view_is_current(c->view) ? write_find_locked(c->view, c->key, &s) : OBSTACLE_VIEW;
+    int r = view_is_current(c->view) ? find_locked(c->view, c->key, &s) : OBSTACLE_VIEW;
     return r ? r : write_item_locked(w, c, &s);
+}
+
+/* Inline above, since every write goes there. */
+int write_find_locked(const struct table_view *v, const struct item_key *key, struct item_swap *s) {
+    return find_locked(v, key, s);
+}
+int write_decide_locked(struct writer *w, struct write *c, struct item_swap *s) {
+    return decide_locked(w, c, s);
 }
 
 /* ---- One try --------------------------------------------------------------------------------- */
