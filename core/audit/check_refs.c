@@ -178,7 +178,8 @@ static int count_by_content(struct check_state *c, struct check_candidate *candi
 
 /* ---- Judging --------------------------------------------------------------------------------- */
 
-/* All blocks in slots' hands, and records of their transactions, in order. Private memory; NULL: out of memory. */
+/* All blocks in slots' hands, and records of their transactions, in order. Private memory; NULL:
+ * out of memory. */
 static uint64_t *hands(struct check_state *c, size_t *count) {
     uint64_t *all = priv_alloc(db_priv(c->db), (size_t)c->seg->slot_count * (SLOT_HAND + 1) * sizeof *all);
     *count = 0;

@@ -193,8 +193,7 @@ static uint32_t taking_limit_ms(const struct writer *w, enum lock_rank rank) {
 }
 
 /* The lock has a note. */
-static inline int take_noted(struct writer *w, lock_word *lock, enum lock_rank rank,
-                                                            int is_passing) {
+static inline int take_noted(struct writer *w, lock_word *lock, enum lock_rank rank, int is_passing) {
     uint32_t seen = 0;
     if (!SHM_CAS(lock, &seen, w->id + 1)) {
         int r = wait_for(w, lock, rank, is_passing ? usual_limit_ms(w) : taking_limit_ms(w, rank));
@@ -205,8 +204,7 @@ static inline int take_noted(struct writer *w, lock_word *lock, enum lock_rank r
     return LARDER_OK;
 }
 
-static inline int take(struct writer *w, lock_word *lock, enum lock_rank rank,
-                                                      int is_passing) {
+static inline int take(struct writer *w, lock_word *lock, enum lock_rank rank, int is_passing) {
     if (!note_lock(w, lock))
         return err_set(LARDER_E_CORRUPT, "slot %u holds more than %u locks", w->id, SLOT_LOCKS);
     return take_noted(w, lock, rank, is_passing);

@@ -78,7 +78,7 @@ struct writer {
     int32_t busy_pid;
     /* a lock could not be had in the middle: the slot will be abandoned, and recovered */
     int is_stuck;
-    /* a dead owner of a lock cannot be recovered by a thread that holds stripes, as this one does */
+    /* a lock's dead owner cannot be recovered by a thread that holds stripes, as this one does */
     int is_in_way;
     /* NULL, or long work ends when it becomes true: ttl/expirer.c */
     const _Atomic int *is_stopping;

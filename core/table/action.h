@@ -15,8 +15,8 @@ struct act {
     struct expression_values condition, update; /* of action_bind() */
 };
 
-/* Whether the members belong together. LARDER_OK or LARDER_E_INVAL, with a message to which the call
- * is to be added. */
+/* Whether the members belong together. LARDER_OK or LARDER_E_INVAL, with a message to which the
+ * call is to be added. */
 int action_check(const struct larder_action *a);
 /* Finds the values of both expressions; begin with none. To be ended with action_unbind(), also
  * after a failure. LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_MEMORY, LARDER_E_CORRUPT. */

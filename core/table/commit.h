@@ -1,4 +1,4 @@
-/* core/table/commit.h - the items of a transaction change in one step: its protocol under the locks.
+/* core/table/commit.h - the items of a transaction change in one step: the protocol under locks.
  *
  * Job      Puts new items beside the old ones, commits by one store, and removes the side that does
  *          not count. core/memory/record.h says how readers tell the sides apart. What is to be

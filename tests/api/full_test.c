@@ -141,7 +141,7 @@ static void live_with_full(struct fixture *f) {
     must_explain();
     PROC_CHECK(put_ballast(f, f->ballast_count / 2, LARDER_ITEM_BYTES_MAX - 100) == LARDER_E_FULL);
     must_explain();
-    /* Not one byte more. Fewer: what lay in a block of a larger class was moved to one of its own. */
+    /* Not one byte more. Fewer: what lay in a block of a larger class was moved to its own. */
     PROC_CHECK(used_bytes(f) <= used);
     int r = larder_table_create(f->db, &table); /* a small one may fit between */
     PROC_CHECK(r == LARDER_E_FULL || r == LARDER_OK);

@@ -2,10 +2,10 @@
  *
  * Goal     Conditions see the items as they were; one that is refused leaves all items as they are,
  *          and each action has its own reason. Limits are DynamoDB's. Two processes that move
- *          amounts between accounts in opposite directions neither deadlock nor lose anything, while
- *          they are killed and others write the accounts singly. A reader that has seen the new
- *          state of one item sees it of all, through get, index and scan, also beside transactions
- *          that were stopped at any store.
+ *          amounts between accounts in opposite directions neither deadlock nor lose anything,
+ *          while they are killed and others write the accounts singly. A reader that has seen the
+ *          new state of one item sees it of all, through get, index and scan, also beside
+ *          transactions that were stopped at any store.
  * Method   The public functions only, but for the stores that a child stops at.
  * Source   API reference, TransactWriteItems (limits, "CancellationReasons",
  *          "ReturnValuesOnConditionCheckFailure"); developer guide, "Managing complex workflows

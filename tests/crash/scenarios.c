@@ -610,7 +610,7 @@ static int restamped(const struct facts *a, const struct facts *b) {
 
 /* ---- The list -------------------------------------------------------------------------------- */
 
-static const struct scenario scenarios[] = {
+const struct scenario scenarios[] = {
     {"attach_detach", some_items, touch, as_many, .is_unseen = 1},
     {"recover_a_slot", no_free_slot, touch, slots_were_dead, .is_unseen = 1},
     {"give_back_slot", some_items, act_give_back, slot_given_back, .is_unseen = 1},
@@ -688,51 +688,6 @@ static const struct scenario scenarios[] = {
     {"set_removal", some_items, act_set_removal, as_many},
 };
 
-const struct scenario *scenario_named(const char *name) {
-    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
-        if (strcmp(scenarios[i].name, name) == 0)
-            return &scenarios[i];
-    cr_assert_fail("there is no scenario %s", name);
-    return NULL;
-}
-
-int scenario_steps(const struct scenario *s) {
-    return s->steps ? s->steps : 1;
-}
-
-static void act_from(const struct scenario *s, int memfd, int first_step) {
-    struct larder *db = world_open(memfd);
-    for (int step = 0; step < scenario_steps(s); step++)
-        s->act(db, first_step + step);
-    larder_close(db);
-}
-
-void scenario_base(const struct scenario *s, struct stage *stage, int *first_step) {
-    leaf_capacity = 4;
-    int memfd = world_create(2);
-    struct larder *db = world_open(memfd);
-    if (s->prepare)
-        s->prepare(db);
-    larder_close(db);
-    world_now_s += s->clock_s;
-    /* a memfd of the library is sealed against giving memory back */
-    stage_open(stage, world_copy(memfd));
-    close(memfd);
-    for (int step = 0; step <= s->search_max; step++) {
-        struct state base = stage_take(stage);
-        struct facts before = facts_of(stage->bytes), after;
-        act_from(s, stage->memfd, step);
-        after = facts_of(stage->bytes);
-        int is_it = s->happened(&before, &after);
-        if (is_it) {
-            stage_set(stage, &base);
-            /* a word that is missing shows; and each store makes another state */
-            stage_scrub(stage);
-        }
-        state_free(&base);
-        *first_step = step;
-        if (is_it)
-            return;
-    }
-    cr_assert_fail("%s: it did not happen", s->name);
+size_t scenario_count(void) {
+    return sizeof scenarios / sizeof *scenarios;
 }

@@ -105,6 +105,8 @@ struct scenario {
     X(restamp)                                                                                                         \
     X(set_removal)
 
+extern const struct scenario scenarios[];
+size_t scenario_count(void);
 const struct scenario *scenario_named(const char *name);
 int scenario_steps(const struct scenario *s);
 /* Prepares the world, moves the clock, puts it on a stage. *first_step: the first step that happens
