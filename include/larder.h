@@ -18,7 +18,7 @@
  *   Reading        larder_page_new, _free, _count, _item, _resume, _scanned, _is_snapshot;
  *                  larder_get, larder_get_many, larder_query, larder_scan
  *   Writing        larder_put, larder_put_if, larder_increment, larder_increment_n, larder_delete,
- *                  larder_write, larder_transact
+ *                  larder_write, larder_transact, larder_transact_get
  *   Expiry         larder_expirer_start, larder_expirer_stop, larder_expire
  *   Looking inside larder_segment_stats, larder_table_stats, larder_index_stats,
  *                  larder_class_stats, larder_slot_stats, larder_check, larder_repair
@@ -1138,6 +1138,31 @@ struct larder_transaction {
  */
 LARDER_API int larder_transact(struct larder *db, const struct larder_transaction *transaction, int *results,
                                struct larder_page *page);
+
+/** A key of larder_transact_get(). Zero it, then set. */
+struct larder_transact_key {
+    struct larder_table *table;
+    struct larder_key key;
+    uint64_t reserved[4]; /* 0 */
+};
+
+/**
+ * Gets items of any tables of one attachment, all as of one moment: DynamoDB's TransactGetItems.
+ * @param keys  [in]  1..LARDER_TRANSACT_ACTIONS_MAX different ones.
+ * @param page  [out] A place for each key, in their order; larder_page_item() is NULL for a missing
+ *                    or expired item.
+ * @return LARDER_OK.
+ *         LARDER_E_BUSY   Writers changed the items faster than they could be read together, some
+ *                         thousand times in a row. Nobody holds anything: try again.
+ *         LARDER_E_INVAL  Also: count, equal keys, a table of another attachment, more than
+ *                         LARDER_TRANSACT_BYTES_MAX bytes of items.
+ *         Else as larder_get().
+ *
+ * Locks        None: also a read-only attachment may call it, beside processes that stand still.
+ * Cost         Gets of all items, and some dozen instructions an item.
+ */
+LARDER_API int larder_transact_get(struct larder *db, const struct larder_transact_key *keys, uint32_t count,
+                                   struct larder_page *page);
 
 /* ---- Expiry ---------------------------------------------------------------------------------- */
 

@@ -10,7 +10,6 @@
  *          and back, which the stripe's count of moves shows.
  */
 #include "core/base/err.h"
-#include "core/memory/record.h"
 #include "core/table/db.h"
 #include "core/table/read_copy.h"
 #include <time.h>
@@ -31,6 +30,7 @@ struct wanted {
 struct found {
     struct htab_spot spot;
     const struct item_head *image; /* in the page, not committed */
+    struct record_view counts;     /* the last look at the stripe */
 };
 
 uint64_t read_hash_in(const struct seg *s, const uint8_t *area, size_t partition_bytes, size_t sort_bytes) {
@@ -114,8 +114,7 @@ static int copy_image(const struct table_view *v, const struct wanted *want, str
 
 /* One look at what counts, nothing validated. LARDER_OK and *f; LARDER_NOT_FOUND; LARDER_E_CORRUPT:
  * not found, but something on the way makes no sense; LARDER_E_NO_MEMORY. */
-static int look(const struct table_view *v, const struct record_view *counts, const struct wanted *want,
-                struct larder_page *page, struct found *f) {
+static int look(const struct table_view *v, const struct wanted *want, struct larder_page *page, struct found *f) {
     struct htab_walk walk;
     struct htab_spot *spot = &f->spot;
     void *block;
@@ -125,7 +124,7 @@ static int look(const struct table_view *v, const struct record_view *counts, co
     while ((spot->slot = htab_walk_next(&walk, sizeof(struct item_head), &spot->word, &block))) {
         int kind;
         spot->block = block;
-        if (record_hides(counts, spot->word))
+        if (record_hides(&f->counts, spot->word))
             continue;
         int r = copy_image(v, want, page, f, &kind);
         if (r || kind == COPY_WANTED)
@@ -176,15 +175,14 @@ static int find_and_copy(const struct table_view *v, const struct wanted *want, 
     struct htab_spot *spot = &f->spot;
     *spot = (struct htab_spot){.hash = want->hash, .stripe = htab_stripe(&v->items, want->hash)};
     for (unsigned tries = 0;; tries++) {
-        struct record_view counts;
-        int r = record_look(&counts, v->items.seg, spot->stripe);
+        int r = record_look(&f->counts, v->items.seg, spot->stripe);
         if (r == LARDER_CHANGED)
             continue;
-        spot->seq = counts.seq & ~SEQ_MARK;
-        r = r ? r : look(v, &counts, want, page, f);
+        spot->seq = f->counts.seq & ~SEQ_MARK;
+        r = r ? r : look(v, want, page, f);
         if (r == LARDER_E_NO_MEMORY)
             return r;
-        if (record_stands(&counts))
+        if (record_stands(&f->counts))
             return r == LARDER_E_CORRUPT ? damaged() : r;
         if (r == LARDER_OK && tries >= SHORT_TRIES && copy_pinned(v, want, page, f))
             return LARDER_OK;
@@ -199,6 +197,20 @@ int read_by_key(const struct table_view *v, const struct item_key *key, uint64_t
     if (r)
         return r;
     return read_has_expired(v, f.image, now_s) ? LARDER_NOT_FOUND : page_commit(page, f.image->bytes);
+}
+
+int read_by_key_at(const struct table_view *v, const struct item_key *key, uint64_t hash, int64_t now_s,
+                   struct larder_page *page, struct read_place *place, struct record_view *counts,
+                   const struct item_head **image) {
+    struct wanted want = {.key = key, .hash = hash};
+    struct found f;
+    int r = find_and_copy(v, &want, page, &f);
+    *counts = f.counts;
+    *place = r == LARDER_OK ? place_of(&f) : (struct read_place){.version = 0};
+    if (r)
+        return r;
+    *image = f.image;
+    return read_has_expired(v, f.image, now_s) ? LARDER_NOT_FOUND : LARDER_OK;
 }
 
 int read_by_entry(const struct table_view *v, int ordinal, uint32_t kseq, uint64_t hash, int64_t now_s,

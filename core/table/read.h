@@ -17,6 +17,7 @@
 
 #include "core/item/page.h"
 #include "core/memory/htab_spot.h"
+#include "core/memory/record.h"
 #include "core/table/db.h"
 
 /* Where an item was when it was read, to see later whether it is still there (page snapshots). */
@@ -68,6 +69,12 @@ int read_is_expired(const struct table_view *v, const struct item_head *image, i
  * expired; failures. `hash` is the key's. */
 int read_by_key(const struct table_view *v, const struct item_key *key, uint64_t hash, int64_t now_s,
                 struct larder_page *page);
+
+/* The same, not committed, with *image and the place; on LARDER_NOT_FOUND the place's slot is NULL
+ * unless it has expired. *counts: the look at the stripe; while it stands, what was missing is. */
+int read_by_key_at(const struct table_view *v, const struct item_key *key, uint64_t hash, int64_t now_s,
+                   struct larder_page *page, struct read_place *place, struct record_view *counts,
+                   const struct item_head **image);
 
 /* Copies the item that the entry (hash, kseq) of index `ordinal` (-1: table order) stands for to
  * the end of the page, not committed. LARDER_OK and *image. LARDER_NOT_FOUND: the entry stands for

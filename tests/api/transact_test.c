@@ -339,6 +339,53 @@ Test(transact, full_segment) {
     end(&f);
 }
 
+/* ---- Reading together ------------------------------------------------------------------------ */
+
+static int gets(struct fixture *f, const struct larder_transact_key *keys, uint32_t count) {
+    return larder_transact_get(f->db, keys, count, f->page);
+}
+static int get_refuses(struct fixture *f, const struct larder_transact_key *keys, uint32_t count, const char *word) {
+    return gets(f, keys, count) == LARDER_E_INVAL && strstr(larder_error(), word) && larder_page_count(f->page) == 0;
+}
+
+/* API reference, TransactGetItems: results in the order of the keys, up to 100, of any tables. */
+Test(transact, gets_items_of_two_tables) {
+    struct fixture f;
+    struct larder_transact_key many[LARDER_TRANSACT_ACTIONS_MAX + 1];
+    char id[LARDER_TRANSACT_ACTIONS_MAX + 1][16];
+    begin(&f);
+    EXPECT(larder_put(f.t, an_item(&f, "a", 1), NULL), LARDER_OK);
+    EXPECT(larder_put(f.other, an_item(&f, "a", 2), NULL), LARDER_OK);
+    struct larder_transact_key keys[] = {{.table = f.other, .key = key_of("a")},
+                                         {.table = f.t, .key = key_of("none")},
+                                         {.table = f.t, .key = key_of("a")}};
+    cr_assert_eq(gets(&f, keys, 3), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(larder_page_count(f.page), 3);
+    cr_assert(!larder_page_item(f.page, 1) && larder_page_is_snapshot(f.page));
+    struct larder_value first, last;
+    EXPECT(larder_item_get(larder_page_item(f.page, 0), "amount", &first), LARDER_OK);
+    EXPECT(larder_item_get(larder_page_item(f.page, 2), "amount", &last), LARDER_OK);
+    int64_t numbers[2];
+    EXPECT(larder_value_int64(&first, &numbers[0]), LARDER_OK);
+    EXPECT(larder_value_int64(&last, &numbers[1]), LARDER_OK);
+    cr_assert(numbers[0] == 2 && numbers[1] == 1);
+    for (int i = 0; i <= LARDER_TRANSACT_ACTIONS_MAX; i++) {
+        snprintf(id[i], sizeof id[i], "%d", i);
+        many[i] = (struct larder_transact_key){.table = f.t, .key = key_of(id[i])};
+    }
+    cr_assert_eq(gets(&f, many, LARDER_TRANSACT_ACTIONS_MAX), LARDER_OK);
+    cr_assert_eq(larder_page_count(f.page), LARDER_TRANSACT_ACTIONS_MAX);
+    cr_assert(get_refuses(&f, many, LARDER_TRANSACT_ACTIONS_MAX + 1, "1 to 100 keys"));
+    cr_assert(get_refuses(&f, many, 0, "1 to 100 keys"));
+    many[5].key = key_of("3");
+    cr_assert(get_refuses(&f, many, 6, "keys[3] and keys[5] are the same"), "%s", larder_error());
+    many[5] = (struct larder_transact_key){.table = NULL, .key = key_of("5")};
+    cr_assert(get_refuses(&f, many, 6, "keys[5].table is NULL"));
+    many[5] = (struct larder_transact_key){.table = f.t, .key = key_of("5"), .reserved = {1}};
+    cr_assert(get_refuses(&f, many, 6, "reserved"));
+    end(&f);
+}
+
 /* ---- Many processes -------------------------------------------------------------------------- */
 
 struct shared {
@@ -415,17 +462,40 @@ static int64_t sum_of(struct fixture *f, struct larder_table *t, int *is_snapsho
     return sum;
 }
 
+/* Of all accounts, as of one moment. -1: they changed faster than they could be read. */
+static int64_t sum_together(struct fixture *f) {
+    struct larder_transact_key keys[2 * ACCOUNTS] = {0};
+    char name[ACCOUNTS][16];
+    int64_t sum = 0, amount;
+    struct larder_value value;
+    for (int i = 0; i < 2 * ACCOUNTS; i++) {
+        account_name(name[i / 2], (uint64_t)i / 2);
+        keys[i].table = i % 2 ? f->other : f->t;
+        keys[i].key = key_of(name[i / 2]);
+    }
+    int r = larder_transact_get(f->db, keys, 2 * ACCOUNTS, f->page);
+    if (r == LARDER_E_BUSY)
+        return -1;
+    cr_assert_eq(r, LARDER_OK, "%s", larder_error());
+    for (uint32_t i = 0; i < 2 * ACCOUNTS; i++) {
+        EXPECT(larder_item_get(larder_page_item(f->page, i), "amount", &value), LARDER_OK);
+        EXPECT(larder_value_int64(&value, &amount), LARDER_OK);
+        sum += amount;
+    }
+    return sum;
+}
+
 static void *new_shared(void) {
     void *at = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     cr_assert(at != MAP_FAILED);
     return at;
 }
 
-/* Nothing is lost or made, whatever dies. */
+/* Nothing is lost or made, whatever dies or stands still, at any moment. */
 Test(transact, amounts_move_between_accounts_while_processes_die) {
     struct fixture f;
     pid_t movers[MOVERS];
-    uint64_t kills = 0;
+    uint64_t kills = 0, sums = 0;
     int is_snapshot;
     begin(&f);
     shared = new_shared();
@@ -441,12 +511,20 @@ Test(transact, amounts_move_between_accounts_while_processes_die) {
     for (; kills < KILLS || atomic_load(&shared->moves) < MOVES; kills++) {
         uint64_t seen = atomic_load(&shared->moves);
         cr_assert(UNTIL(atomic_load(&shared->moves) > seen + kills % 17, DEADLINE_MS));
+        for (int looks = 0; looks < 200; looks++) { /* the last of them beside one that stands still */
+            if (looks == 190)
+                proc_stop(movers[kills % MOVERS]);
+            int64_t sum = sum_together(&f);
+            sums += sum >= 0;
+            cr_assert(sum < 0 || sum == (int64_t)2 * ACCOUNTS * START_AMOUNT, "sum %ld", (long)sum);
+        }
         cr_assert(proc_is_signal(proc_kill(movers[kills % MOVERS]), SIGKILL));
         movers[kills % MOVERS] = proc_fork(mover, (void *)(uintptr_t)(100 + kills));
     }
     atomic_store(&shared->is_over, 1);
     for (int i = 0; i < MOVERS; i++)
         cr_assert(proc_is_exit(proc_wait(movers[i], DEADLINE_MS), 0));
+    cr_assert(sums > 100 * kills, "%lu of %lu reads", (unsigned long)sums, (unsigned long)(200 * kills));
     cr_assert_eq(sum_of(&f, f.t, &is_snapshot) + sum_of(&f, f.other, &is_snapshot),
                  (int64_t)2 * ACCOUNTS * START_AMOUNT);
     end(&f);
