@@ -56,6 +56,11 @@ LARDER_API int larder_prepare(struct larder *db, enum larder_expr_kind kind, con
     if (!expr)
         return LARDER_E_NO_MEMORY;
     expr->priv = priv;
+    token_add(&expr->sum, text, strlen(text));
+    for (uint32_t i = 0; i < name_count && names[i].placeholder && names[i].attribute; i++) {
+        token_add(&expr->sum, names[i].placeholder, strlen(names[i].placeholder));
+        token_add(&expr->sum, names[i].attribute, strlen(names[i].attribute));
+    }
     int r = compile(priv, kind, text, names, name_count, &expr->compiled);
     if (r == LARDER_OK)
         *out = expr;

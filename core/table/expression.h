@@ -6,11 +6,13 @@
 #define LARDER_TABLE_EXPRESSION_H
 
 #include "core/base/priv.h"
+#include "core/table/token_sum.h"
 #include "expr/expr.h"
 
 struct larder_expr {
     struct priv *priv; /* where it and its compiled form are allocated */
     struct expr *compiled;
+    struct token_sum sum; /* of its text and names */
 };
 
 /* Values of one expression, found for one call. Begin with all zero. */

@@ -20,6 +20,7 @@
 #include "core/table/catalog.h"
 #include "core/table/db.h"
 #include "core/table/schema.h"
+#include "core/table/token.h"
 
 /* ---- Views ----------------------------------------------------------------------------------- */
 
@@ -229,7 +230,8 @@ LARDER_API int larder_table_list(struct larder *db, const char **names, uint32_t
         struct larder_table *t = handle_of(db, &e); /* its name lives as long as db */
         if (!t)
             return LARDER_E_NO_MEMORY;
-        found[total++] = t->name;
+        if (strcmp(t->name, TOKEN_TABLE) != 0)
+            found[total++] = t->name;
     }
     qsort(found, total, sizeof *found, compare_texts);
     total = keep_once(found, total);

@@ -21,6 +21,7 @@
 #include "core/table/attempt.h"
 #include "core/table/commit.h"
 #include "core/table/db.h"
+#include "core/table/token.h"
 
 #define OBSTACLE_BYTES (-110) /* grow t->bytes to t->wanted; of this file alone */
 #define BYTES_FIRST 4096u
@@ -36,7 +37,9 @@ struct part {
 struct transact {
     struct larder *db;
     const struct larder_transaction *given;
-    struct part *part; /* in the order of the caller's actions */
+    struct part *part; /* in the order of the caller's actions; the token's is the last */
+    struct token token;
+    int is_repeated; /* it was done before, by its token */
     struct commit commit;
     struct room room;
     /* images and keys of this try */
@@ -186,7 +189,8 @@ static int take_decision(struct writer *w, struct transact *t, struct commit_ite
     item->is_changed = c->done != 0;
     if (what != WRITE_STORE)
         return LARDER_OK;
-    t->item_bytes += larder_item_size((const struct larder_item *)c->image);
+    if (item->action < t->given->count)
+        t->item_bytes += larder_item_size((const struct larder_item *)c->image);
     return part->act.action->kind == LARDER_ACTION_UPDATE ? keep_image(t, c->image, &item->swap.image) : LARDER_OK;
 }
 
@@ -198,18 +202,27 @@ static int decide_one(struct writer *w, struct transact *t, struct commit_item *
     if (!view_is_current(c->view))
         return OBSTACLE_VIEW;
     int r = write_find_locked(c->view, c->key, &item->swap);
-    return r ? r : take_decision(w, t, item, write_decide_locked(w, c, &item->swap));
+    if (r)
+        return r;
+    r = write_decide_locked(w, c, &item->swap);
+    t->is_repeated |= r == TOKEN_IS_DONE;
+    if (item->action == t->given->count && r != WRITE_STORE) /* the token says what becomes of all */
+        return r == TOKEN_IS_DONE ? LARDER_OK : r;
+    return take_decision(w, t, item, r);
 }
 
 /* T2. LARDER_OK: all may be written. */
 static int decide_all(struct writer *w, struct transact *t) {
     t->item_bytes = t->refused = 0;
+    t->is_repeated = 0;
     t->message[0] = 0;
     for (uint32_t i = 0; i < t->commit.count; i++) {
         int r = decide_one(w, t, &t->commit.item[i]);
         if (r)
             return r;
     }
+    if (t->is_repeated)
+        return TOKEN_IS_DONE;
     if (t->item_bytes > LARDER_TRANSACT_BYTES_MAX)
         return err_set(LARDER_E_INVAL, "larder_transact: the items have %llu bytes; %u are allowed",
                        (unsigned long long)t->item_bytes, LARDER_TRANSACT_BYTES_MAX);
@@ -249,7 +262,7 @@ static int run(struct writer *w, struct transact *t) {
 static int fill_page(const struct transact *t, struct larder_page *page) {
     int r = LARDER_OK;
     page_reset(page);
-    for (uint32_t i = 0; t->refused && i < t->commit.count && r == LARDER_OK; i++) {
+    for (uint32_t i = 0; t->refused && i < t->given->count && r == LARDER_OK; i++) {
         const struct item_head *found = t->part[i].found;
         r = found ? page_reserve(page, found->bytes) : page_add_hole(page);
         if (r || !found)
@@ -258,6 +271,16 @@ static int fill_page(const struct transact *t, struct larder_page *page) {
         r = page_commit(page, found->bytes);
     }
     return r;
+}
+
+/* What the same transaction gave when it was done, but for what it found. */
+static int repeat(struct transact *t) {
+    t->refused = 0;
+    for (uint32_t i = 0; i < t->commit.count; i++) {
+        t->part[i].result = LARDER_OK;
+        t->part[i].act.write.done = 0;
+    }
+    return LARDER_OK;
 }
 
 static void count_writes(struct writer *w, const struct transact *t) {
@@ -283,12 +306,14 @@ static int write_all(struct transact *t, struct larder_page *page, int *results)
     for (uint32_t i = 0; i < t->commit.count; i++)
         t->part[i].act.write.now_s = now_s;
     r = run(w, t);
+    if (r == TOKEN_IS_DONE)
+        r = repeat(t);
     if (r == LARDER_OK && !w->is_stuck)
         count_writes(w, t);
     writer_end(w);
     if (r >= 0 && page && fill_page(t, page) != LARDER_OK)
         return page_fail(page, LARDER_E_NO_MEMORY); /* refused: nothing was changed */
-    for (uint32_t i = 0; r >= 0 && results && i < t->commit.count; i++)
+    for (uint32_t i = 0; r >= 0 && results && i < t->given->count; i++)
         results[i] = t->part[i].result;
     return r == LARDER_REFUSED && t->message[0] ? (err_set(LARDER_E_INVAL, "%s", t->message), r) : r;
 }
@@ -310,7 +335,20 @@ static int begin_part(struct transact *t, uint32_t i) {
     return r ? err_set(r, "larder_transact: actions[%u]: %s", i, larder_error()) : LARDER_OK;
 }
 
-static int begin(struct transact *t, uint32_t count) {
+/* The part behind the caller's. */
+static int begin_token(struct transact *t) {
+    struct part *part = &t->part[t->given->count];
+    int r = token_begin(&t->token, t->db, t->given);
+    if (r)
+        return r;
+    part->act.action = &t->token.action;
+    write_begin(&part->act.write, &t->token.kind, t->token.action.table, NULL);
+    t->commit.count++;
+    return LARDER_OK;
+}
+
+static int begin(struct transact *t) {
+    uint32_t count = t->given->count + 1;
     t->part = priv_alloc(db_priv(t->db), count * sizeof *t->part);
     t->commit.item = priv_alloc(db_priv(t->db), count * sizeof *t->commit.item);
     t->wanted = BYTES_FIRST;
@@ -318,14 +356,15 @@ static int begin(struct transact *t, uint32_t count) {
         return LARDER_E_NO_MEMORY;
     memset(t->part, 0, count * sizeof *t->part);
     int r = grow_bytes(t);
-    for (uint32_t i = 0; i < count && r == LARDER_OK; i++, t->commit.count++)
+    for (uint32_t i = 0; i < t->given->count && r == LARDER_OK; i++, t->commit.count++)
         r = begin_part(t, i);
-    return r;
+    return r == LARDER_OK && t->given->token ? begin_token(t) : r;
 }
 
-static void end(struct transact *t, uint32_t count) {
-    for (uint32_t i = 0; t->part && i < count && t->part[i].act.action; i++)
+static void end(struct transact *t) {
+    for (uint32_t i = 0; t->part && i < t->given->count && t->part[i].act.action; i++)
         action_unbind(&t->part[i].act);
+    token_end(&t->token);
     priv_free(db_priv(t->db), t->part);
     priv_free(db_priv(t->db), t->commit.item);
     priv_free(db_priv(t->db), t->bytes);
@@ -350,9 +389,9 @@ LARDER_API int larder_transact(struct larder *db, const struct larder_transactio
     if (r)
         return r;
     struct transact t = {.db = db, .given = transaction};
-    r = begin(&t, transaction->count);
+    r = begin(&t);
     if (r == LARDER_OK)
         r = write_all(&t, page, results);
-    end(&t, transaction->count);
+    end(&t);
     return r;
 }

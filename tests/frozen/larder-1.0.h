@@ -186,6 +186,7 @@ LARDER_API uint32_t larder_version_number(void);
 #define LARDER_PROJECTED_NAMES_MAX 100  /* non-key attributes over all indexes of a table */
 #define LARDER_TABLES_MAX 256           /* tables of one segment */
 #define LARDER_TRANSACT_ACTIONS_MAX 100
+#define LARDER_TOKEN_BYTES_MAX 36
 #define LARDER_TRANSACT_BYTES_MAX (4 << 20) /* of all items that a transaction writes */
 #define LARDER_SEGMENT_BYTES_MIN (4u << 20)
 #define LARDER_SLOTS_MIN 2 /* writer slots of one segment: "Slots" of larder_open() */
@@ -1102,7 +1103,8 @@ LARDER_API int larder_write(const struct larder_action *action, struct larder_pa
 struct larder_transaction {
     const struct larder_action *actions;
     uint32_t count;       /* 1..LARDER_TRANSACT_ACTIONS_MAX */
-    uint64_t reserved[8]; /* 0 */
+    const char *token;    /* NULL, or 1..LARDER_TOKEN_BYTES_MAX bytes, 0-terminated */
+    uint64_t reserved[7]; /* 0 */
 };
 
 /**
@@ -1111,6 +1113,12 @@ struct larder_transaction {
  * once: if a read has given one of the new items, each read that begins later gives new items only;
  * reads wait for nothing, whether the caller goes on, stands still or is dead. Queries of indexes,
  * too.
+ *
+ * A token (DynamoDB: ClientRequestToken) makes it safe to send a transaction again after a failure
+ * or a death: for ten minutes after it was done, by the handle's clock, a transaction with the same
+ * token and contents does nothing and gives LARDER_OK, in any process. With other contents it is
+ * LARDER_E_INVAL. Tokens are items of a table "larder.tokens", which the first of them makes;
+ * larder_table_list() does not name it.
  *
  * @param transaction [in]  No two actions have the same item. action->returns is 0. What the
  *                          actions put and update makes, all items together, has at most
