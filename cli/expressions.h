@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "cli/attach.h"
+#include "cli/place.h"
 
 #define EXPRESSIONS_MAX 4
 
@@ -32,9 +33,13 @@ struct expressions {
 /* Reads the two options, of which the first has the number `names_option`. EXIT_DONE, or an exit
  * code after a message. */
 int expressions_open(struct expressions *e, struct attach *attach, const struct args *args, int names_option);
+/* The same of members of a request: `names` and `values` may be NULL. */
+int expressions_open_json(struct expressions *e, struct larder *db, json_t *names, json_t *values, struct place *place);
 /* Prepares the expression of an option, if it is given. It ends with expressions_close(). */
 int expressions_prepare(struct expressions *e, const struct attach *attach, const struct args *args, int option,
                         enum larder_expr_kind kind, const struct larder_expr **out);
+int expressions_prepare_text(struct expressions *e, struct larder *db, const char *text, enum larder_expr_kind kind,
+                             const struct larder_expr **out);
 void expressions_close(struct expressions *e);
 
 #endif

@@ -77,12 +77,16 @@ static int json_text_argument(const char *argument, struct place *place, const c
 }
 
 int json_text_file(const char *path, json_t **out) {
+    return json_text_file_items(path, NULL, out);
+}
+
+int json_text_file_items(const char *path, struct place *place, json_t **out) {
     if (strcmp(path, "-") == 0)
-        return json_text_stream(stdin, NULL, "standard input", out);
+        return json_text_stream(stdin, place, "standard input", out);
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return report_error(EXIT_OTHER, "cannot open %s: %s", path, strerror(errno));
-    int code = json_text_stream(file, NULL, path, out);
+    int code = json_text_stream(file, place, path, out);
     fclose(file);
     return code;
 }

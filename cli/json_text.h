@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "cli/place.h"
 #include "larder.h"
 
 /* jansson flags for item and key JSON: strings may hold zero bytes, names may not come twice. */
@@ -13,6 +14,8 @@
 /* The JSON of a file; "-" is standard input. EXIT_DONE and a new reference, or an exit code with a
  * message. */
 int json_text_file(const char *path, json_t **out);
+/* The same of a file with items in it, whose names may hold zero bytes. */
+int json_text_file_items(const char *path, struct place *place, json_t **out);
 
 /* The JSON of an argument, or of standard input if it is "-". `what` names it in messages. */
 int json_text_of(const char *argument, const char *what, json_t **out);
