@@ -1,9 +1,9 @@
 /* cli/cmd_transact.c - larder transact: actions of a file, all or none.
  *
- * Job      The file has what `aws dynamodb transact-write-items` calls --transact-items: an array of
- *          objects with one of Put, Update, Delete and ConditionCheck; or a whole request, with the
- *          array as TransactItems. Each action has an item or key, names, values and expressions of
- *          its own, which live until the transaction is done.
+ * Job      The file has what `aws dynamodb transact-write-items` calls --transact-items: an array
+ *          of objects with one of Put, Update, Delete and ConditionCheck; or a whole request, with
+ *          the array as TransactItems. Each action has an item or key, names, values and
+ *          expressions of its own, which live until the transaction is done.
  * Rules    A member that is not known is an error: nothing of a request is dropped in silence.
  * Tests    tests/cli/transact_test.sh
  */
