@@ -102,6 +102,15 @@ static void check_image(struct check_state *c, const struct item_look *l, uint64
     check_index_slots(c, v, off, h);
 }
 
+/* Under its lock a stripe has no mark: the transaction that marked it holds the lock. */
+static int is_marked(const struct stripe_shm *stripe) {
+    return (SHM_LOAD(&stripe->seq) & SEQ_MARK) || SHM_LOAD(&stripe->record_off) != 0;
+}
+static void check_mark(struct check_state *c, const struct item_look *l) {
+    if (c->w && is_marked(&l->v->items.stripes[l->stripe]))
+        check_error(c, "stripe %u: says that a transaction changes it, and none does (X3)", l->stripe);
+}
+
 /* Checks its entries and its timer. */
 static void check_belongings(struct check_state *c, const struct item_look *l, const struct item_head *h,
                              uint64_t hash) {
@@ -192,6 +201,7 @@ static void check_head(struct check_state *c, const struct item_look *l) {
     if (!change_is_number(l->v->ordinal, writes))
         check_error(c, "stripe %u: counts %llu writes, more than possible", l->stripe, (unsigned long long)writes);
     check_stripe_head(c, &l->v->items, l->stripe, "stripe", "items");
+    check_mark(c, l);
 }
 
 static int look_at_items(struct check_state *c, void *at) {
@@ -218,7 +228,7 @@ int check_item_stripe(struct check_state *c, uint32_t ordinal, uint32_t stripe, 
         if (r)
             return r;
         if (change_is_number(ordinal, SHM_LOAD(&l.v->items.stripes[stripe].writes)) &&
-            check_is_empty(c, &l.v->items.stripes[stripe]))
+            check_is_empty(c, &l.v->items.stripes[stripe]) && !is_marked(&l.v->items.stripes[stripe]))
             return LARDER_OK;
         c->is_mute = LIFE_STATE(l.v->life) != TABLE_READY;
         l.from = l.from ? l.from : (uint64_t)stripe << l.v->items.stripe_shift;

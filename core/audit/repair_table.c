@@ -16,7 +16,6 @@
 #include "core/audit/repair.h"
 #include "core/base/err.h"
 #include "core/memory/hooks.h"
-#include "core/memory/record.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
 #include <stdlib.h>
@@ -78,8 +77,7 @@ static void clear_mark(struct stripe_shm *stripe) {
 
 static int looks_like_stripe(const struct repair *p, const struct stripe_shm *stripe) {
     uint64_t word = SHM_LOAD(&stripe->array);
-    uint64_t record_off = SHM_LOAD(&stripe->record_off);
-    if (record_off % 8 != 0 || (record_off && !seg_at(p->seg, record_off, sizeof(struct record_shm))))
+    if (SHM_LOAD(&stripe->record_off) % 8 != 0)
         return 0;
     return word == 0 || (WORD_TAG(word) != 0 && WORD_OFF(word) % sizeof(struct bucket_shm) == 0 &&
                          seg_at(p->seg, WORD_OFF(word), htab_array_bytes(WORD_TAG(word))));

@@ -80,10 +80,9 @@ static inline int htab_is_blank(const struct stripe_shm *s) {
 }
 
 /* A read of a stripe: if htab_read_ok() is true, what was read since htab_read_begin() was linked
- * and unchanged. It is never true while a transaction changes items of the stripe: what then counts
- * is told by record_look() (core/memory/record.h). */
+ * and unchanged. Reads of items heed a transaction's mark, too: P4 of core/memory/htab_spot.h. */
 static inline uint64_t htab_read_begin(const struct stripe_shm *s) {
-    return SHM_LOAD(&s->seq) & ~SEQ_MARK;
+    return SHM_LOAD(&s->seq);
 }
 static inline int htab_read_ok(const struct stripe_shm *s, uint64_t seq) {
     /* The reads before are acquire loads, or copies with a fence: none can move below this load */

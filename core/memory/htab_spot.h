@@ -10,6 +10,8 @@
  *             While the slot has the same word, too (htab_spot_holds), it refers to the same block:
  *             every replacement of a word is followed by a bump before the next one.
  *          P3 A spot that finds nothing shows nothing: the caller walks (htab_walk_begin).
+ *          P4 The sequence is kept without SEQ_MARK. So it never stands while a transaction changes
+ *             items of the stripe, and the caller reads by its record (core/memory/record.h).
  * Speed    Inline, and branches for the usual case only: reads make these steps for every item.
  * Tests    tests/unit/memory/htab_test.c
  */
@@ -68,7 +70,7 @@ HTAB_INLINE void htab_spot_stripe(const struct htab_aim *a, uint64_t hash, struc
 
 /* The bucket. */
 HTAB_INLINE void htab_spot_bucket(const struct htab_aim *a, struct htab_spot *s) {
-    s->seq = htab_read_begin(s->stripe);
+    s->seq = htab_read_begin(s->stripe) & ~SEQ_MARK; /* P4 */
     uint64_t array = SHM_LOAD(&s->stripe->array);
     if (__builtin_expect(array == s->array, 1))
         return;
