@@ -187,7 +187,7 @@ LARDER_API uint32_t larder_version_number(void);
 #define LARDER_PROJECTED_NAMES_MAX 100  /* non-key attributes over all indexes of a table */
 #define LARDER_TRANSACT_ACTIONS_MAX 100
 #define LARDER_TRANSACT_BYTES_MAX (4 << 20) /* of all items that a transaction writes */
-#define LARDER_BATCH_GET_MAX 100        /* keys of one larder_batch_get(), of all tables */
+#define LARDER_BATCH_GET_MAX 100            /* keys of one larder_batch_get(), of all tables */
 #define LARDER_BATCH_GET_BYTES_MAX (16u << 20)
 #define LARDER_BATCH_WRITE_MAX 25 /* puts and deletes of one larder_batch_write() */
 #define LARDER_TABLES_MAX 256     /* tables of one segment */
