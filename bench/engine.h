@@ -52,6 +52,7 @@ enum {
     CAN_SHARE_READS = 128, /* several processes that only read */
     IS_NO_STORE = 256,     /* a probe of one thing: "get" alone, whose answers are not judged */
     IS_VARIANT = 512,      /* takes part only where it is named */
+    CAN_DECIDE = 1024,     /* read, decide and write in one step; filter what a query reads */
 };
 
 struct engine {
@@ -82,6 +83,12 @@ struct engine {
     int (*put)(void *session, const struct write *w, int is_new, int is_moved);
     int (*remove)(void *session, uint64_t n);
     int (*count)(void *session, const struct bench_key *key);
+    /* CAN_DECIDE. Larder evaluates expressions; a peer looks at the counter of the value. */
+    int (*put_if)(void *session, const struct write *w);       /* only if n >= 0 */
+    int (*update)(void *session, const struct bench_key *key); /* n = 0 or 1, only if n >= 0 */
+    int (*set)(void *session, const struct bench_key *key);    /* n = 1 */
+    int (*add)(void *session, const struct bench_key *key);    /* n += 1 */
+    unsigned (*filter)(void *session, int index, uint64_t n);  /* query(), and of that n >= 0 */
     /* Number of the i-th item that the last read copied, from the copy: to judge the answers. */
     uint64_t (*copied)(void *session, unsigned i);
 };

@@ -28,6 +28,8 @@ struct larder_session {
     uint32_t item_bytes;
     struct blobs blobs;
     int indexes;
+    struct larder_expr *if_not_negative, *set, *add; /* each has the value ":n" */
+    const struct larder_item *zero, *one;            /* ":n" is 0, or 1 */
 };
 
 static void must(int result, const char *what) {
@@ -85,6 +87,19 @@ static void shared_close(void) {
     pthread_mutex_unlock(&shared.mutex);
 }
 
+/* What an application prepares once. */
+static void prepare_expressions(struct larder_session *s) {
+    struct larder_builder *b;
+    must(larder_prepare(s->db, LARDER_EXPR_CONDITION, "n >= :n", NULL, 0, &s->if_not_negative), "condition");
+    must(larder_prepare(s->db, LARDER_EXPR_UPDATE, "SET n = :n", NULL, 0, &s->set), "update");
+    must(larder_prepare(s->db, LARDER_EXPR_UPDATE, "ADD n :n", NULL, 0, &s->add), "update");
+    for (int i = 0; i < 2; i++) {
+        must(larder_builder_new(s->db, &b), "builder");
+        larder_builder_add_int(b, ":n", i);
+        must(larder_builder_finish(b, i ? &s->one : &s->zero), "values");
+    }
+}
+
 static void *larder_bench_attach(void *engine) {
     struct larder_engine *e = engine;
     struct larder_session *s = calloc(1, sizeof *s);
@@ -94,6 +109,7 @@ static void *larder_bench_attach(void *engine) {
     must(larder_builder_new(s->db, &s->builder), "builder");
     s->item_bytes = e->scene.item_bytes;
     s->indexes = e->scene.indexes;
+    prepare_expressions(s);
     return s;
 }
 
@@ -209,9 +225,8 @@ static uint64_t larder_bench_get_many(void *session, const struct bench_key *key
     return larder_page_count(s->page);
 }
 
-static unsigned larder_bench_query(void *session, int index, uint64_t n) {
-    struct larder_session *s = session;
-    struct larder_query_spec q = {.sort_op = LARDER_SORT_GE, .limit = QUERY_LIMIT};
+static unsigned query(struct larder_session *s, int index, uint64_t n, const struct larder_expr *filter) {
+    struct larder_query_spec q = {.sort_op = LARDER_SORT_GE, .limit = QUERY_LIMIT, .filter = filter, .values = s->zero};
     struct bench_key key;
     struct index_key ik;
     if (index < 0) {
@@ -226,6 +241,14 @@ static unsigned larder_bench_query(void *session, int index, uint64_t n) {
     }
     must(larder_query(s->table, &q, s->page), "query");
     return larder_page_count(s->page);
+}
+
+static unsigned larder_bench_query(void *session, int index, uint64_t n) {
+    return query(session, index, n, NULL);
+}
+
+static unsigned larder_bench_filter(void *session, int index, uint64_t n) {
+    return query(session, index, n, ((struct larder_session *)session)->if_not_negative);
 }
 
 static int larder_bench_put(void *session, const struct write *w, int is_new, int is_moved) {
@@ -267,17 +290,56 @@ static int larder_bench_count(void *session, const struct bench_key *key) {
     return n > 0;
 }
 
+static int write(const struct larder_action *action) {
+    int r = larder_write(action, NULL);
+    must(r, "write");
+    return r == LARDER_OK;
+}
+
+static int larder_bench_put_if(void *session, const struct write *w) {
+    struct larder_session *s = session;
+    return write(&(struct larder_action){.kind = LARDER_ACTION_PUT,
+                                         .table = s->table,
+                                         .item = w->prepared,
+                                         .condition = s->if_not_negative,
+                                         .values = s->zero});
+}
+
+static int larder_bench_update(void *session, const struct bench_key *key) {
+    struct larder_session *s = session;
+    return write(&(struct larder_action){.kind = LARDER_ACTION_UPDATE,
+                                         .table = s->table,
+                                         .key = key_of(key),
+                                         .condition = s->if_not_negative,
+                                         .update = s->set,
+                                         .values = s->zero});
+}
+
+static int larder_bench_set(void *session, const struct bench_key *key) {
+    struct larder_session *s = session;
+    return write(&(struct larder_action){
+        .kind = LARDER_ACTION_UPDATE, .table = s->table, .key = key_of(key), .update = s->set, .values = s->one});
+}
+
+static int larder_bench_add(void *session, const struct bench_key *key) {
+    struct larder_session *s = session;
+    return write(&(struct larder_action){
+        .kind = LARDER_ACTION_UPDATE, .table = s->table, .key = key_of(key), .update = s->add, .values = s->one});
+}
+
 /* What the three have in common: all except how a segment is made. */
 #define LARDER_CALLS                                                                                                   \
     .destroy = larder_bench_destroy, .bytes = larder_bench_bytes, .attach = larder_bench_attach,                       \
     .detach = larder_bench_detach, .prepare = larder_bench_prepare, .build = larder_bench_build,                       \
     .get = larder_bench_get, .get_many = larder_bench_get_many, .query = larder_bench_query, .put = larder_bench_put,  \
-    .remove = larder_bench_remove, .count = larder_bench_count, .copied = larder_bench_copied
+    .remove = larder_bench_remove, .count = larder_bench_count, .put_if = larder_bench_put_if,                         \
+    .update = larder_bench_update, .set = larder_bench_set, .add = larder_bench_add, .filter = larder_bench_filter,    \
+    .copied = larder_bench_copied
 
 const struct engine engine_larder = {
     .name = "larder",
     .setup = "memfd segment, default options",
-    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE | CAN_COUNT | CAN_THREAD,
+    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE | CAN_COUNT | CAN_THREAD | CAN_DECIDE,
     .create = larder_bench_create,
     LARDER_CALLS,
 };

@@ -147,18 +147,70 @@ static int lmdb_remove(void *session, uint64_t n) {
     return r == 0;
 }
 
-static int lmdb_count(void *session, const struct bench_key *key) {
-    struct lmdb_session *s = session;
+static int64_t counter_of(const MDB_val *v) {
+    int64_t counter;
+    memcpy(&counter, v->mv_data, sizeof counter);
+    return counter;
+}
+
+/* Reads, and writes what `change` makes of the counter unless that is negative, in one
+ * transaction. */
+static int change(struct lmdb_session *s, const struct bench_key *key, int64_t (*to)(int64_t counter)) {
     MDB_txn *txn;
     MDB_val k = {KEY_BYTES, (void *)key}, v;
-    uint64_t counter;
     must(mdb_txn_begin(s->env, NULL, 0, &txn), "begin");
     must(mdb_get(txn, s->items, &k, &v), "get");
+    int64_t counter = to(counter_of(&v));
+    if (counter < 0) {
+        mdb_txn_abort(txn);
+        return 0;
+    }
     memcpy(s->buffer, v.mv_data, v.mv_size);
-    memcpy(&counter, s->buffer, 8);
-    counter++;
     memcpy(s->buffer, &counter, 8);
     v.mv_data = s->buffer;
+    must(mdb_put(txn, s->items, &k, &v, 0), "put");
+    must(mdb_txn_commit(txn), "commit");
+    return 1;
+}
+
+static int64_t one_more(int64_t counter) {
+    return counter + 1;
+}
+
+static int64_t one(int64_t counter) {
+    (void)counter;
+    return 1;
+}
+
+static int64_t one_if_not_negative(int64_t counter) {
+    return counter < 0 ? counter : 1;
+}
+
+static int lmdb_count(void *session, const struct bench_key *key) {
+    return change(session, key, one_more);
+}
+
+static int lmdb_update(void *session, const struct bench_key *key) {
+    return change(session, key, one_if_not_negative);
+}
+
+static int lmdb_set(void *session, const struct bench_key *key) {
+    return change(session, key, one);
+}
+
+static int lmdb_put_if(void *session, const struct write *w) {
+    struct lmdb_session *s = session;
+    struct bench_key key;
+    MDB_txn *txn;
+    dataset_key(w->n, &key);
+    MDB_val k = {KEY_BYTES, &key}, v;
+    must(mdb_txn_begin(s->env, NULL, 0, &txn), "begin");
+    must(mdb_get(txn, s->items, &k, &v), "get");
+    if (counter_of(&v) < 0) {
+        mdb_txn_abort(txn);
+        return 0;
+    }
+    v = (MDB_val){w->bytes, (void *)w->prepared};
     must(mdb_put(txn, s->items, &k, &v, 0), "put");
     must(mdb_txn_commit(txn), "commit");
     return 1;
@@ -192,8 +244,8 @@ static uint64_t lmdb_get_many(void *session, const struct bench_key *keys, unsig
     return found;
 }
 
-static unsigned lmdb_query(void *session, int index, uint64_t n) {
-    struct lmdb_session *s = session;
+/* is_filtered: only items whose counter is not negative are copied. */
+static inline unsigned query(struct lmdb_session *s, int index, uint64_t n, int is_filtered) {
     char from[INDEX_ENTRY_MAX];
     struct bench_key key;
     struct index_key ik;
@@ -219,6 +271,8 @@ static unsigned lmdb_query(void *session, int index, uint64_t n) {
         if (k.mv_size < prefix || memcmp(k.mv_data, from, prefix) != 0)
             break;
         char *to = s->buffer + (size_t)count * s->blobs.bytes;
+        if (is_filtered && counter_of(&v) < 0)
+            continue;
         if (index < 0)
             memcpy(to, v.mv_data, v.mv_size);
         else if (!copy_item(s, v.mv_data, to))
@@ -227,6 +281,15 @@ static unsigned lmdb_query(void *session, int index, uint64_t n) {
     }
     mdb_txn_reset(s->reader);
     return count;
+}
+
+static unsigned lmdb_query(void *session, int index, uint64_t n) {
+    return query(session, index, n, 0);
+}
+
+/* Of the table. */
+static unsigned lmdb_filter(void *session, int index, uint64_t n) {
+    return query(session, index, n, 1);
 }
 
 static uint64_t lmdb_copied(void *session, unsigned i) {
@@ -298,7 +361,7 @@ const struct engine engine_lmdb = {
     .setup = "tmpfs, NOSYNC, WRITEMAP, NOMEMINIT, NORDAHEAD; renewed read transactions and cursors; an index is a "
              "database, one "
              "transaction",
-    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_COUNT | CAN_WRITE | CAN_THREAD,
+    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_COUNT | CAN_WRITE | CAN_THREAD | CAN_DECIDE,
     .create = lmdb_create,
     .destroy = lmdb_destroy,
     .bytes = lmdb_bytes,
@@ -312,5 +375,10 @@ const struct engine engine_lmdb = {
     .put = lmdb_put,
     .remove = lmdb_remove,
     .count = lmdb_count,
+    .put_if = lmdb_put_if,
+    .update = lmdb_update,
+    .set = lmdb_set,
+    .add = lmdb_count,
+    .filter = lmdb_filter,
     .copied = lmdb_copied,
 };

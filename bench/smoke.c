@@ -136,7 +136,7 @@ static void call(struct trial *t, uint32_t at, int is_back) {
         judge_get(t, op->n, t->w->choice != ABSENT);
     } else if (op->kind == OP_MANY) {
         judge_many(t, at, result);
-    } else if (op->kind == OP_QUERY) {
+    } else if (op->kind == OP_QUERY || op->kind == OP_FILTER) {
         judge_query(t, op, result);
     } else {
         if (result != 1)

@@ -74,6 +74,35 @@ const struct workload workloads[] = {
      0,
      1},
     {"count", "add 1 to a number in an item", CAN_COUNT, {[OP_COUNT] = 100}, P(0), 0, UNIFORM, OP_GET, 0},
+    {"put-if",
+     "the same as overwrite, if a number of the item is not negative",
+     CAN_DECIDE,
+     {[OP_PUT_IF] = 100},
+     P(0),
+     0,
+     EACH_ONCE,
+     OP_GET,
+     0},
+    {"update",
+     "set that number, under the same condition",
+     CAN_DECIDE,
+     {[OP_UPDATE] = 100},
+     P(0),
+     0,
+     UNIFORM,
+     OP_GET,
+     0},
+    {"set", "set that number", CAN_DECIDE, {[OP_SET] = 100}, P(0), 0, UNIFORM, OP_GET, 0},
+    {"add", "count, by an expression", CAN_DECIDE, {[OP_ADD] = 100}, P(0), 0, UNIFORM, OP_GET, 0},
+    {"filter",
+     "query, and a filter of that number",
+     CAN_DECIDE | CAN_QUERY,
+     {[OP_FILTER] = 100},
+     P(-1),
+     1,
+     UNIFORM,
+     OP_GET,
+     0},
     {"ycsb-a", "half reads, half updates, Zipf", CAN_WRITE, {[OP_GET] = 50, [OP_PUT] = 50}, P(0), 0, ZIPF, OP_GET, 0},
     {"ycsb-b", "95 % reads, 5 % updates, Zipf", CAN_WRITE, {[OP_GET] = 95, [OP_PUT] = 5}, P(0), 0, ZIPF, OP_GET, 0},
     {"ycsb-c", "reads, Zipf", CAN_WRITE, {[OP_GET] = 100}, P(0), 0, ZIPF, OP_GET, 0},
@@ -192,11 +221,11 @@ static enum op_kind draw_kind(struct draw *d) {
 }
 
 static int is_write(enum op_kind kind) {
-    return kind == OP_PUT || kind == OP_INSERT || kind == OP_MOVE;
+    return kind == OP_PUT || kind == OP_INSERT || kind == OP_MOVE || kind == OP_PUT_IF;
 }
 
 static uint32_t full_ring_size(const struct draw *d) {
-    uint32_t share = d->w->mix[OP_PUT] + d->w->mix[OP_INSERT] + d->w->mix[OP_MOVE];
+    uint32_t share = d->w->mix[OP_PUT] + d->w->mix[OP_INSERT] + d->w->mix[OP_MOVE] + d->w->mix[OP_PUT_IF];
     uint64_t count = READS_IN_RING, fitting = WRITE_BYTES_IN_RING / (d->scene->item_bytes + 200) / d->worker_count;
     if (d->w->mix[OP_MANY])
         return READS_IN_RING / MANY;
@@ -239,10 +268,10 @@ static void draw_op(struct draw *d, struct ring *ring, uint32_t i, const struct 
         op->kind = OP_GET;
     else if (op->kind == OP_INSERT)
         op->n = d->fresh[d->inserted++];
-    if (op->kind == OP_QUERY)
+    if (op->kind == OP_QUERY || op->kind == OP_FILTER)
         op->index = d->w->query_index[rng_below(&d->rng, d->w->query_indexes)];
     /* twenty items lie from here to the partition's end */
-    if (op->kind == OP_QUERY && op->index < 0)
+    if ((op->kind == OP_QUERY || op->kind == OP_FILTER) && op->index < 0)
         op->n = op->n - op->n % PARTITION_ITEMS + op->n % (PARTITION_ITEMS - QUERY_LIMIT);
     while (op->kind == OP_QUERY && op->index == 0 && dataset_items_from(op->n) < QUERY_LIMIT)
         op->n = draw_item(d, i);
@@ -309,6 +338,14 @@ static unsigned call_back(const struct engine *engine, void *session, const stru
     return 0;
 }
 
+/* The call that changes the number of an item. */
+static int (*change(const struct engine *engine, enum op_kind kind))(void *session, const struct bench_key *key) {
+    return kind == OP_COUNT    ? engine->count
+           : kind == OP_UPDATE ? engine->update
+           : kind == OP_SET    ? engine->set
+                               : engine->add;
+}
+
 /* Never inlined: callgrind counts from its entry to its end. */
 __attribute__((noinline)) unsigned workload_call(const struct engine *engine, void *session, const struct ring *ring,
                                                  uint32_t at, int is_back) {
@@ -332,8 +369,12 @@ __attribute__((noinline)) unsigned workload_call(const struct engine *engine, vo
         return put(engine, session, ring->writes[op->write], 0, 1);
     case OP_REMOVE:
         return (unsigned)engine->remove(session, op->n);
+    case OP_PUT_IF:
+        return (unsigned)engine->put_if(session, &ring->writes[op->write]);
+    case OP_FILTER:
+        return engine->filter(session, op->index, op->n);
     default:
         dataset_key(op->n, &key);
-        return (unsigned)engine->count(session, &key);
+        return (unsigned)change(engine, op->kind)(session, &key);
     }
 }

@@ -19,7 +19,22 @@
 
 #include "bench/engine.h"
 
-enum op_kind { OP_GET, OP_MANY, OP_QUERY, OP_PUT, OP_INSERT, OP_MOVE, OP_REMOVE, OP_COUNT, OP_KINDS };
+enum op_kind {
+    OP_GET,
+    OP_MANY,
+    OP_QUERY,
+    OP_PUT,
+    OP_INSERT,
+    OP_MOVE,
+    OP_REMOVE,
+    OP_COUNT,
+    OP_PUT_IF,
+    OP_UPDATE,
+    OP_SET,
+    OP_ADD,
+    OP_FILTER,
+    OP_KINDS
+};
 
 struct op {
     uint32_t n;

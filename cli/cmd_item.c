@@ -6,21 +6,15 @@
 
 #include "cli/attach.h"
 #include "cli/commands.h"
-#include "cli/expressions.h"
 #include "cli/json_text.h"
 #include "cli/key.h"
 #include "cli/report.h"
 #include "cli/sink.h"
+#include "cli/write_one.h"
 
 static const struct args_option item_options[] = {ARGS_COMMON, {NULL, 0, NULL, NULL}};
 
-enum { WRITE_CONDITION = ARGS_OWN, WRITE_NAMES, WRITE_VALUES };
-
-static const struct args_option write_options[] = {
-    ARGS_COMMON,
-    {"condition-expression", 1, "TEXT", "only if this is true of the item that is there"},
-    EXPRESSIONS_OPTIONS,
-    {NULL, 0, NULL, NULL}};
+static const struct args_option write_options[] = {ARGS_COMMON, WRITE_OPTIONS("ALL_OLD"), {NULL, 0, NULL, NULL}};
 
 /* Attaches, makes a builder, and calls `run`. */
 static int item_with_builder(const struct args *args, uint32_t flags,
@@ -35,26 +29,12 @@ static int item_with_builder(const struct args *args, uint32_t flags,
     return code;
 }
 
-/* Adds the condition of the command line to the action, and does it. */
-static int item_write(struct attach *attach, const struct args *args, struct larder_action *action) {
-    struct expressions expressions = {0};
-    int code = expressions_open(&expressions, attach, args, WRITE_NAMES);
-    if (code == EXIT_DONE)
-        code =
-            expressions_prepare(&expressions, attach, args, WRITE_CONDITION, LARDER_EXPR_CONDITION, &action->condition);
-    if (code == EXIT_DONE) {
-        action->table = attach->table;
-        action->values = expressions.values;
-        code = report_write(larder_write(action, NULL));
-    }
-    expressions_close(&expressions);
-    return code;
-}
-
 static int item_put(struct attach *attach, const struct args *args) {
     struct larder_action put = {.kind = LARDER_ACTION_PUT};
-    int code = json_text_item(attach->builder, args->positional[1], "item", &put.item);
-    return code == EXIT_DONE ? item_write(attach, args, &put) : code;
+    int code = write_one_returns(args, &put);
+    if (code == EXIT_DONE)
+        code = json_text_item(attach->builder, args->positional[1], "item", &put.item);
+    return code == EXIT_DONE ? write_one(attach, args, 0, &put) : code;
 }
 
 static int item_get(struct attach *attach, const struct args *args) {
@@ -84,13 +64,15 @@ static int item_delete(struct attach *attach, const struct args *args) {
     const struct larder_item *item;
     struct larder_action delete = {.kind = LARDER_ACTION_DELETE};
     struct key key;
-    int code = json_text_item(attach->builder, args->positional[1], "key", &item);
+    int code = write_one_returns(args, &delete);
+    if (code == EXIT_DONE)
+        code = json_text_item(attach->builder, args->positional[1], "key", &item);
     if (code == EXIT_DONE)
         code = key_from_item(attach->def, item, &key);
     if (code != EXIT_DONE)
         return code;
     delete.key = key.key;
-    return item_write(attach, args, &delete);
+    return write_one(attach, args, 0, &delete);
 }
 
 static int item_run_put(const struct args *args) {

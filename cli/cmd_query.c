@@ -32,7 +32,8 @@ enum {
     QUERY_FILTER,
     QUERY_PROJECTION,
     QUERY_NAMES,
-    QUERY_VALUES
+    QUERY_VALUES,
+    QUERY_SELECT
 };
 
 static const struct args_option query_options[] = {
@@ -53,6 +54,7 @@ static const struct args_option query_options[] = {
     {"filter-expression", 1, "TEXT", "print only items for which this is true; --limit counts what is read"},
     {"projection-expression", 1, "TEXT", "print only these attributes: \"PK, info.rating\""},
     EXPRESSIONS_OPTIONS,
+    {"select", 1, "COUNT", "print only how many there are"},
     {NULL, 0, NULL, NULL}};
 
 /* Memory that a specification points into. */
@@ -139,11 +141,26 @@ static int query_spec(struct attach *attach, const struct args *args, struct lar
     return code;
 }
 
+/* --select: the two of aws dynamodb's choices that do not follow from other options. */
+static int query_select(const struct args *args, int option, enum larder_select *out) {
+    const char *wanted = args->option[option].value[0];
+    *out = LARDER_SELECT_ITEMS;
+    if (!args->option[option].is_given)
+        return EXIT_DONE;
+    if (strcmp(wanted, "COUNT") != 0)
+        return report_error(EXIT_USAGE, "--select %s: COUNT is allowed", wanted);
+    *out = LARDER_SELECT_COUNT;
+    return EXIT_DONE;
+}
+
 /* Runs a walk to standard output. */
-static int query_walk(struct walk *walk) {
+static int query_walk(struct walk *walk, enum larder_select select) {
     struct sink sink;
     sink_open_stdout(&sink);
     int code = walk_run(walk, &sink);
+    if (code == EXIT_DONE && select == LARDER_SELECT_COUNT)
+        printf("{\"Count\":%llu,\"ScannedCount\":%llu}\n", (unsigned long long)walk->item_count,
+               (unsigned long long)walk->read_count);
     if (code == EXIT_DONE)
         code = sink_commit(&sink);
     sink_close(&sink);
@@ -186,6 +203,8 @@ static int query_run(const struct args *args) {
     int code = args_uint32(&cmd_query, args, QUERY_LIMIT, 1, UINT32_MAX, &limit);
     if (code == EXIT_DONE)
         code = query_check_usage(args);
+    if (code == EXIT_DONE)
+        code = query_select(args, QUERY_SELECT, &spec.select);
     if (code != EXIT_DONE)
         return code;
     code = attach_table(args, LARDER_READ_ONLY, args->positional[0], &attach);
@@ -195,7 +214,7 @@ static int query_run(const struct args *args) {
         code = query_expressions(&attach, args, &expressions, &spec);
     if (code == EXIT_DONE) {
         struct walk walk = {.db = attach.db, .table = attach.table, .query = &spec, .limit = limit};
-        code = query_walk(&walk);
+        code = query_walk(&walk, spec.select);
     }
     query_memory_free(&memory);
     expressions_close(&expressions);
@@ -225,7 +244,9 @@ enum {
     SCAN_FILTER,
     SCAN_PROJECTION,
     SCAN_NAMES,
-    SCAN_VALUES
+    SCAN_VALUES,
+    SCAN_INDEX,
+    SCAN_SELECT
 };
 
 static const struct args_option scan_options[] = {
@@ -237,12 +258,16 @@ static const struct args_option scan_options[] = {
     {"filter-expression", 1, "TEXT", "print only items for which this is true; --limit counts what is read"},
     {"projection-expression", 1, "TEXT", "print only these attributes: \"PK, info.rating\""},
     EXPRESSIONS_OPTIONS,
+    {"index", 1, "NAME", "the items of this index, as it has them"},
+    {"select", 1, "COUNT", "print only how many there are"},
     {NULL, 0, NULL, NULL}};
 
 static int scan_options_read(const struct args *args, struct larder_scan_spec *spec, uint32_t *limit) {
     if (args->option[SCAN_SEGMENT_INDEX].is_given != args->option[SCAN_OF].is_given)
         return report_error(EXIT_USAGE, "--segment-index and --of go together");
     int code = args_uint32(&cmd_scan, args, SCAN_LIMIT, 1, UINT32_MAX, limit);
+    if (code == EXIT_DONE)
+        code = query_select(args, SCAN_SELECT, &spec->select);
     if (code == EXIT_DONE) /* the same bound as DynamoDB's */
         code = args_uint32(&cmd_scan, args, SCAN_OF, 1, 1000000, &spec->segment_count);
     if (code == EXIT_DONE && spec->segment_count > 0)
@@ -269,14 +294,17 @@ static int scan_run(const struct args *args) {
     int code = scan_options_read(args, &spec, &limit);
     if (code != EXIT_DONE)
         return code;
+    spec.index = args->option[SCAN_INDEX].value[0];
     code = attach_table(args, LARDER_READ_ONLY, args->positional[0], &attach);
+    if (code == EXIT_DONE && spec.index != NULL && attach_index(attach.def, spec.index) == NULL)
+        code = report_error(EXIT_MISSING, "table %s has no index %s", attach.def->name, spec.index);
     if (code == EXIT_DONE)
         code = query_start_key(&attach, args, SCAN_START_KEY, &spec.start_key);
     if (code == EXIT_DONE)
         code = scan_expressions(&attach, args, &expressions, &spec);
     if (code == EXIT_DONE) {
         struct walk walk = {.db = attach.db, .table = attach.table, .scan = &spec, .limit = limit};
-        code = query_walk(&walk);
+        code = query_walk(&walk, spec.select);
     }
     expressions_close(&expressions);
     attach_close(&attach);
@@ -287,9 +315,10 @@ const struct command cmd_scan = {
     .name = "scan",
     .operands = "TABLE",
     .summary = "print all items of a table",
-    .details = "Prints all items of a table in hash order, one per line. Several scans at once can share a table:\n"
-               "--segment-index 0 --of 4, --segment-index 1 --of 4, ...\n"
-               "If --limit ends it and more may follow, the key to continue with is printed on standard error.\n",
+    .details =
+        "Prints all items of a table or index in hash order, one per line. Several scans at once can share a table:\n"
+        "--segment-index 0 --of 4, --segment-index 1 --of 4, ...\n"
+        "If --limit ends it and more may follow, the key to continue with is printed on standard error.\n",
     .options = scan_options,
     .positional_min = 1,
     .positional_max = 1,

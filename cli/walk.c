@@ -58,6 +58,7 @@ static int walk_write(struct walk *walk, const struct larder_page *page, struct 
             return code;
         walk->item_count++;
     }
+    walk->item_count += larder_page_matched(page) - larder_page_count(page);
     return walk->between != NULL ? walk->between(walk->between_arg, walk->item_count) : EXIT_DONE;
 }
 
@@ -68,10 +69,10 @@ static int walk_pages(struct walk *walk, struct larder_page *pages[2], struct si
         if (result < 0)
             return report_result(result, NULL);
         int code = walk_write(walk, pages[turn], sink);
+        walk->read_count += larder_page_scanned(pages[turn]);
         if (code != EXIT_DONE || result != LARDER_MORE)
             return code;
         start = larder_page_resume(pages[turn]);
-        walk->read_count += larder_page_scanned(pages[turn]);
         if (walk->limit > 0 && walk->read_count >= walk->limit)
             return walk_print_more(start);
     }

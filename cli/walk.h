@@ -18,7 +18,7 @@ struct walk {
     /* NULL, or called after each page; a nonzero result ends the walk and is returned */
     int (*between)(void *arg, uint64_t item_count);
     void *between_arg;
-    uint64_t item_count; /* items written */
+    uint64_t item_count; /* items written, or counted */
     uint64_t read_count;
 };
 

@@ -43,6 +43,20 @@ static int check_operand_count(const struct parse *p, const struct parse_node *c
                       f->name, call->count);
 }
 
+static int is_list_append(const struct parse_node *node) {
+    return node->kind == PARSE_CALL && node->op != PARSE_NO_FUNCTION &&
+           parse_functions[node->op].op == EXPR_LIST_APPEND && parse_functions[node->op].set == PARSE_OF_UPDATE;
+}
+
+/* The service does not append to what list_append() made. if_not_exists() may stand there. */
+static int check_nesting(const struct parse *p, const struct parse_node *call) {
+    for (uint32_t i = 0; i < call->count; i++)
+        if (is_list_append(call) && is_list_append(parse_child(p, call, i)))
+            return parse_fail(p, "The function is not allowed to be used this way in an expression; function: %s",
+                              parse_functions[call->op].name);
+    return LARDER_OK;
+}
+
 static int check_function(const struct parse *p, uint32_t token) {
     const struct parse_node *call = &p->nodes[p->node_of[token]];
     struct bytes name = parse_text(p, token);
@@ -54,7 +68,7 @@ static int check_function(const struct parse *p, uint32_t token) {
         return parse_fail(p, "The function is not allowed in %s expression; function: %.*s",
                           is_update ? "an update" : "a condition", PARSE_SHOWN(name));
     if (is_update)
-        return LARDER_OK; /* its operands are counted in pass 2 */
+        return check_nesting(p, call); /* its operands are counted in pass 2 */
     if (call->is_condition != (set == PARSE_OF_CONDITION))
         return parse_fail(p, "The function is not allowed to be used this way in an expression; function: %.*s",
                           PARSE_SHOWN(name));

@@ -9,35 +9,18 @@
 #include "core/item/item_records.h"
 #include "expr/expr.h"
 
-/* Whether the record at `at`, which lies in the image, has the name, which is not listed and has 1
- * to 127 bytes. Most names differ in their length, or in their last byte. */
-static inline int is_named(const uint8_t *at, struct bytes name) {
-    return at[1] == name.len && at[1 + name.len] == name.at[name.len - 1] && at[2] == name.at[0] &&
-           memcmp(at + 2, name.at, name.len) == 0;
-}
-
-/* item_find_record() in a walked image, with fewer instructions: a filter looks at every item. */
-static int walk_to(const struct item_head *image, const struct expr_step *step, struct item_record *r) {
-    const uint8_t *at = item_first_record(image), *end = (const uint8_t *)image + image->bytes;
-    for (uint32_t i = 0; i < image->attr_count; i++) {
-        const uint8_t *next = item_skip_record(at, end);
-        if (!next)
-            return LARDER_E_CORRUPT;
-        if (step->name_byte ? at[1] == step->name_byte : is_named(at, step->name)) {
-            *r = item_record_at(at);
-            return LARDER_OK;
-        }
-        at = next;
-    }
-    return LARDER_NOT_FOUND;
-}
-
 static int find_attribute(const struct item_head *image, const struct expr_step *step, struct larder_value *out) {
     struct item_record r;
-    uint32_t ordinal;
-    int is_short = step->name.len - 1 < ITEM_NAME_LISTED - 1;
-    int result = item_is_walked(image) && is_short ? walk_to(image, step, &r)
-                                                   : item_find_record(image, step->name, &r, &ordinal);
+    uint32_t ordinal, left = image->attr_count;
+    const uint8_t *record;
+    int result;
+    if (__builtin_expect(item_is_walked(image), 1)) {
+        result = item_walk_to_name(item_first_record(image), (const uint8_t *)image + image->bytes, step->name,
+                                   item_name_key(step->name, step->name_byte), &left, &record);
+        if (result == LARDER_OK)
+            r = item_record_at(record);
+    } else
+        result = item_find_record(image, step->name, &r, &ordinal);
     if (result != LARDER_OK)
         return result;
     /* Without the image a container is not measured: nobody recurses into it. */

@@ -93,7 +93,7 @@ int expr_key_terms(const struct expr *e, const struct larder_value *bound, const
 
 static int is_key(struct bytes name, const struct bytes *keys, uint32_t key_count) {
     for (uint32_t i = 0; i < key_count; i++)
-        if (item_compare_bytes(name, keys[i]) == 0)
+        if (name.len == keys[i].len && memcmp(name.at, keys[i].at, name.len) == 0)
             return 1;
     return 0;
 }

@@ -348,3 +348,13 @@ int expr_update(const struct expr_update *u, void *buffer, size_t room, const st
         *image = h;
     return result;
 }
+
+int expr_update_value(const struct expr_update *u, void *buffer, size_t room, struct larder_value *out, size_t *need) {
+    struct update_room b = {buffer, 0, room};
+    struct update_value *values;
+    int result = update_find_values(u, &b, &values);
+    *need = b.used;
+    if (result == LARDER_OK)
+        *out = values[u->e->actions[0].operand].value;
+    return result;
+}

@@ -9,14 +9,9 @@
 #include "core/table/sift.h"
 
 static int query_find_index(struct query *q, const char *name) {
-    q->number = 0;
-    if (!name)
+    q->number = name ? table_index_number(q->v, name) : 0;
+    if (!name || q->number)
         return LARDER_OK;
-    for (uint32_t i = 0; i < q->v->shape.index_count; i++)
-        if (q->v->index_state[i] == INDEX_ACTIVE && strcmp(q->v->index_def[i]->name, name) == 0) {
-            q->number = i + 1;
-            return LARDER_OK;
-        }
     return err_set(LARDER_E_NO_INDEX, "table \"%.64s\" has no index \"%.64s\"", q->v->def.name, name);
 }
 
@@ -149,7 +144,7 @@ static int query_with_expressions(struct larder_table *t, struct query_ask *ask,
                             &ask->key_values);
     if (r)
         return page_fail(page, r);
-    r = sift_begin(&ask->sift, spec->filter, spec->projection, spec->values);
+    r = sift_begin(&ask->sift, spec->values);
     r = r ? page_fail(page, r) : sift_end(&ask->sift, page, read_page(t, page, query, ask));
     expression_unbind(spec->key_condition, &ask->key_values);
     return r;
@@ -163,6 +158,6 @@ LARDER_API int larder_query(struct larder_table *t, const struct larder_query_sp
     if (r)
         return page_fail(page, r);
     ask.spec = spec;
-    return spec->key_condition || sift_is_wanted(spec->filter, spec->projection) ? query_with_expressions(t, &ask, page)
-                                                                                 : read_page(t, page, query, &ask);
+    int is_sifted = sift_is_wanted(&ask.sift, spec->filter, spec->projection, spec->select);
+    return is_sifted || spec->key_condition ? query_with_expressions(t, &ask, page) : read_page(t, page, query, &ask);
 }

@@ -266,6 +266,8 @@ struct item_places {
  * larder_error() is set. */
 struct priv;
 struct larder_builder *item_builder_new(struct priv *p);
+/* Whether an attribute can have this name: LARDER_OK or LARDER_E_INVAL. */
+int item_check_name(struct bytes name);
 /* A copy of an item, for larder_item_free(). NULL: out of memory, larder_error() is set. */
 struct larder_item *item_keep(struct priv *priv, const struct larder_item *item);
 
@@ -352,6 +354,11 @@ int item_sum(struct bytes name, const struct larder_value *value, struct item_su
  * text. */
 #define ITEM_ADDED_BYTES_MAX 32u
 int item_add(const struct item_head *from, struct bytes name, struct item_sum *s, struct item_head *to);
+/* The same with `with`, an S, N or B that was read from an item, in place of one of the same type.
+ * `to` has room for with->bytes and ITEM_ADDED_BYTES_MAX more. LARDER_NOT_FOUND also if index slots
+ * might have to change: for a text or binary that is empty or longer than a key. */
+int item_replace(const struct item_head *from, struct bytes name, const struct larder_value *with,
+                 struct item_head *to);
 
 /* Encoded partition and sort key in secondary index i; len 0 and at NULL if there is none or its
  * record is damaged. */

@@ -1,7 +1,7 @@
-/* core/item/item_add.c - an item of a table with one of its numbers changed.
+/* core/item/item_add.c - an item of a table with one of its values changed: added to, or replaced.
  *
  * Idea     Only one record changes. The bytes before it are copied. The bytes behind it move by the
- *          difference in the number's length, and so do their offsets. No builder, no sorting.
+ *          difference in the value's length, and so do their offsets. No builder, no sorting.
  * Tests    tests/unit/item/item_add_test.c, tests/api/increment_test.c
  */
 #include "core/base/err.h"
@@ -62,7 +62,8 @@ int item_sum(struct bytes name, const struct larder_value *value, struct item_su
 }
 
 /* Adds `longer` to the offsets of the records behind record `ordinal`, which begins at `at`. */
-static void move_places(struct item_head *h, uint32_t ordinal, size_t at, size_t longer) {
+static inline __attribute__((always_inline)) void move_places(struct item_head *h, uint32_t ordinal, size_t at,
+                                                              size_t longer) {
     struct item_index_slot *slots = item_index_slots(h);
     for (uint32_t i = ordinal + 1; !item_is_walked(h) && i < h->attr_count; i++)
         item_set_record_offset(h, i, (uint32_t)(item_record_offset(h, i) + longer));
@@ -74,73 +75,104 @@ static void move_places(struct item_head *h, uint32_t ordinal, size_t at, size_t
     }
 }
 
-/* The number that changes: its place among the records, and its new form. */
-struct addition {
+/* The value that changes: its place among the records, and its new form. */
+struct replacement {
     const struct item_head *from;
     const uint8_t *limit; /* where item_timed begins, or the image ends */
     uint32_t ordinal;
     struct item_record record;
     const uint8_t *next, *end; /* behind this record; behind the last one */
-    const uint8_t *number;
-    /* longer: the difference in bytes; wraps round if it is negative */
-    size_t number_bytes, longer;
+    const uint8_t *data;
+    uint8_t tag;
+    /* longer: the difference in bytes of the image, and of what DynamoDB counts; wraps round if it
+     * is negative */
+    size_t bytes, longer, ddb_longer;
 };
 
-/* Of a value that is no number only the type is read. */
-static int find_number(struct addition *a, struct bytes name, struct larder_value *value) {
-    int result = item_find_record(a->from, name, &a->record, &a->ordinal);
+/* Finds the record of an S, N or B. Of a value of another type than `wanted` only the type is
+ * read. */
+static inline __attribute__((always_inline)) int find_scalar(struct replacement *r, struct bytes name, unsigned wanted,
+                                                             struct larder_value *value) {
+    int result = item_find_record(r->from, name, &r->record, &r->ordinal);
     if (result != LARDER_OK)
         return result;
-    *value = (struct larder_value){.type = item_tag_type(a->record.tag)};
-    if (value->type != LARDER_N)
+    *value = (struct larder_value){.type = item_tag_type(r->record.tag)};
+    if (value->type != wanted)
         return LARDER_OK;
-    a->limit = (const uint8_t *)a->from + a->from->bytes - item_timed_bytes(a->from);
-    a->next = item_take_record_value(a->from, &a->record, a->limit, value);
-    a->end = item_walk(a->next, a->limit, a->from->attr_count - a->ordinal - 1u);
-    return a->end && !item_tag_keys(a->record.tag) ? LARDER_OK : LARDER_E_CORRUPT;
+    r->limit = (const uint8_t *)r->from + r->from->bytes - item_timed_bytes(r->from);
+    r->next = item_take_record_value(r->from, &r->record, r->limit, value);
+    r->end = item_walk(r->next, r->limit, r->from->attr_count - r->ordinal - 1u);
+    return r->end && !item_tag_keys(r->record.tag) ? LARDER_OK : LARDER_E_CORRUPT;
 }
 
-static void set_number(struct addition *a, const struct item_sum *s, size_t bytes_before) {
-    a->number = s->number;
-    a->number_bytes = s->bytes;
-    a->longer = s->bytes - bytes_before;
+static void set_value(struct replacement *r, enum larder_type type, const uint8_t *data, size_t bytes,
+                      size_t bytes_before) {
+    r->data = data;
+    r->bytes = bytes;
+    r->tag = item_scalar_tag(type, bytes);
+    size_t length_bytes = r->tag < ITEM_SHORT_N ? item_varint_bytes(bytes) : 0;
+    r->longer = length_bytes + bytes - (size_t)(r->next - r->record.value);
+    r->ddb_longer = bytes - bytes_before;
 }
 
 /* Whether the new length changes the layout: to a directory, or to wide offsets. */
-static int is_laid_out_again(const struct addition *a) {
-    size_t records_bytes = (size_t)(a->end - item_first_record(a->from)) + a->longer;
-    return item_flags(a->from, records_bytes) != (a->from->flags & (ITEM_WIDE | ITEM_WALKED));
+static int is_laid_out_again(const struct replacement *r) {
+    size_t records_bytes = (size_t)(r->end - item_first_record(r->from)) + r->longer;
+    return item_flags(r->from, records_bytes) != (r->from->flags & (ITEM_WIDE | ITEM_WALKED));
 }
 
-static void put_image(const struct addition *a, struct item_head *to) {
-    const uint8_t *start = (const uint8_t *)a->from;
+static inline __attribute__((always_inline)) void put_image(const struct replacement *r, struct item_head *to) {
+    const uint8_t *start = (const uint8_t *)r->from;
     uint8_t *into = (uint8_t *)to;
-    size_t at = (size_t)(a->record.name_field.at - 1 - start), before = (size_t)(a->record.value - start);
-    size_t used = (size_t)(a->end - start) + a->longer, timed = item_timed_bytes(a->from);
-    memcpy(to, a->from, before);
-    into[at] = item_scalar_tag(LARDER_N, a->number_bytes);
-    uint8_t *behind = item_put_bytes(into + before, a->number, a->number_bytes);
-    item_put_bytes(behind, a->next, (size_t)(a->end - a->next));
+    size_t at = (size_t)(r->record.name_field.at - 1 - start), before = (size_t)(r->record.value - start);
+    size_t used = (size_t)(r->end - start) + r->longer, timed = item_timed_bytes(r->from);
+    memcpy(to, r->from, before);
+    into[at] = r->tag;
+    uint8_t *behind = item_put_scalar(into + before, r->tag, r->data, r->bytes);
+    item_put_bytes(behind, r->next, (size_t)(r->end - r->next));
     memset(into + used, 0, item_round8(used) - used);
-    item_put_bytes(into + item_round8(used), a->limit, timed);
+    item_put_bytes(into + item_round8(used), r->limit, timed);
     to->bytes = (uint32_t)(item_round8(used) + timed);
-    item_set_ddb_bytes(to, item_ddb_bytes(a->from) + a->longer);
-    if (a->longer)
-        move_places(to, a->ordinal, at, a->longer);
+    item_set_ddb_bytes(to, item_ddb_bytes(r->from) + r->ddb_longer);
+    if (r->longer)
+        move_places(to, r->ordinal, at, r->longer);
+}
+
+static inline __attribute__((always_inline)) int replace(const struct replacement *r, struct item_head *to) {
+    if (is_laid_out_again(r))
+        return LARDER_NOT_FOUND;
+    put_image(r, to);
+    return item_ddb_bytes(to) <= LARDER_ITEM_BYTES_MAX ? LARDER_OK : LARDER_NOT_FOUND;
 }
 
 int item_add(const struct item_head *from, struct bytes name, struct item_sum *s, struct item_head *to) {
-    struct addition a; /* find_number() and set_number() fill it in */
+    struct replacement r; /* find_scalar() and set_value() fill it in */
     struct larder_value value;
-    a.from = from;
-    int result = find_number(&a, name, &value);
+    r.from = from;
+    int result = find_scalar(&r, name, LARDER_N, &value);
     if (result == LARDER_OK)
         result = item_sum(name, &value, s);
     if (result != LARDER_OK)
         return result;
-    set_number(&a, s, value.bytes);
-    if (is_laid_out_again(&a))
+    set_value(&r, LARDER_N, s->number, s->bytes, value.bytes);
+    return replace(&r, to);
+}
+
+/* Any N is a key of an index, if one is. So are an S and a B of so many bytes. */
+static int is_fit_for_any_key(const struct larder_value *value) {
+    return value->type == LARDER_N || value->bytes - 1 < LARDER_SORT_KEY_BYTES_MAX;
+}
+
+int item_replace(const struct item_head *from, struct bytes name, const struct larder_value *with,
+                 struct item_head *to) {
+    struct replacement r;
+    struct larder_value value;
+    r.from = from;
+    int result = find_scalar(&r, name, with->type, &value);
+    if (result != LARDER_OK)
+        return result;
+    if (value.type != with->type || with->type > LARDER_B || !is_fit_for_any_key(&value) || !is_fit_for_any_key(with))
         return LARDER_NOT_FOUND;
-    put_image(&a, to);
-    return item_ddb_bytes(to) <= LARDER_ITEM_BYTES_MAX ? LARDER_OK : LARDER_NOT_FOUND;
+    set_value(&r, with->type, with->data, with->bytes, value.bytes);
+    return replace(&r, to);
 }

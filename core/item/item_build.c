@@ -97,6 +97,17 @@ static int build_check_place(struct larder_builder *b, enum larder_type type) {
                               item_type_name(type), item_type_name(level->type), item_type_name(element)));
 }
 
+int item_check_name(struct bytes name) {
+    if (name.len < 1 || name.len > LARDER_ATTRIBUTE_NAME_MAX)
+        return err_set(LARDER_E_INVAL, "the attribute name \"%.*s\" has %zu bytes; 1 to %d are allowed",
+                       ITEM_SHOWN(name), name.len, LARDER_ATTRIBUTE_NAME_MAX);
+    size_t valid = utf8_valid_bytes((const char *)name.at, name.len);
+    if (valid < name.len)
+        return err_set(LARDER_E_INVAL, "the attribute name \"%.*s\" is not valid UTF-8 from byte %zu on",
+                       ITEM_SHOWN(name), valid);
+    return LARDER_OK;
+}
+
 /* The name of the value that is added next: a member of an item or M has one, others have none. */
 static int build_take_name(struct larder_builder *b, const char *name, struct bytes *out) {
     int is_named = b->levels[b->level].type == LARDER_M;
@@ -113,14 +124,8 @@ static int build_take_name(struct larder_builder *b, const char *name, struct by
         return LARDER_OK;
     if (!out->at)
         return build_fail(b, err_set(LARDER_E_INVAL, "an attribute needs a name"));
-    if (out->len < 1 || out->len > LARDER_ATTRIBUTE_NAME_MAX)
-        return build_fail(b, err_set(LARDER_E_INVAL, "the attribute name \"%.*s\" has %zu bytes; 1 to %d are allowed",
-                                     ITEM_SHOWN(*out), out->len, LARDER_ATTRIBUTE_NAME_MAX));
-    size_t valid = utf8_valid_bytes((const char *)out->at, out->len);
-    if (valid < out->len)
-        return build_fail(b, err_set(LARDER_E_INVAL, "the attribute name \"%.*s\" is not valid UTF-8 from byte %zu on",
-                                     ITEM_SHOWN(*out), valid));
-    return LARDER_OK;
+    int result = item_check_name(*out);
+    return result == LARDER_OK ? LARDER_OK : build_fail(b, result);
 }
 
 /* B2. */

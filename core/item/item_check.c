@@ -359,29 +359,21 @@ static size_t slow_checked_end(const uint8_t *start, size_t at, size_t end, uint
     return (size_t)(c.at - start);
 }
 
-/* A listed name, or a length below 128; not 0, which comes before a longer name, and no unused
- * byte. */
-static inline int is_short_name(uint8_t first) {
-    return (uint8_t)(first - 1) < ITEM_NAME_LISTED - 1 + ITEM_NAMES_COUNT;
-}
-
 /* The same in few instructions: most records have a short name, and a short tag or a value in the
  * key area. */
 static inline size_t checked_end(const uint8_t *start, size_t at, size_t end, uint32_t *keys_seen) {
     if (__builtin_expect(at + 2 > end, 0)) /* the shortest record has two bytes */
         return 0;
     unsigned tag = start[at];
-    uint8_t name = start[at + 1];
-    size_t value = at + 2 + (name & ITEM_NAME_LISTED ? 0 : name);
-    if (__builtin_expect(!is_short_name(name), 0))
+    size_t next = at + item_tag_steps[tag] + item_name_steps[start[at + 1]];
+    if (__builtin_expect(next >= ITEM_STEP_NONE + at, 0))
         return slow_checked_end(start, at, end, keys_seen);
-    if (tag >= ITEM_SHORT_N)
-        value += item_tag_bytes(tag);
-    else if (is_next_key(tag, *keys_seen))
+    if (__builtin_expect(tag < ITEM_SHORT_N, 0)) {
+        if (!is_next_key(tag, *keys_seen))
+            return 0;
         *keys_seen |= tag & ITEM_KEY_FLAGS;
-    else
-        return slow_checked_end(start, at, end, keys_seen);
-    return value <= end ? value : 0;
+    }
+    return next <= end ? next : 0;
 }
 
 /* Each record ends where the next one begins, and a directory, if there is one, agrees. */

@@ -33,6 +33,10 @@ const struct item_name item_names[ITEM_NAME_LISTED] = {
 
 _Static_assert(sizeof(struct item_name) == 16, "a name is two words");
 
+/* Where the names of each length begin. */
+static const uint8_t first_of[ITEM_NAME_TEXT_MAX + 2] = {0,  0,   0,   7,   11,  25,  41,  82, 87,
+                                                         91, 101, 108, 108, 108, 108, 108, 108};
+
 static inline int is_before(const struct item_name *a, const struct item_name *b) {
     uint64_t x[2], y[2];
     memcpy(x, a, sizeof x), memcpy(y, b, sizeof y);
@@ -41,9 +45,9 @@ static inline int is_before(const struct item_name *a, const struct item_name *b
 
 uint8_t item_name_byte(const void *name, size_t bytes) {
     struct item_name wanted = {.bytes = (uint8_t)bytes};
-    uint32_t low = 0, high = ITEM_NAMES_COUNT;
-    if (bytes == 0 || bytes > ITEM_NAME_TEXT_MAX)
+    if (bytes > ITEM_NAME_TEXT_MAX || first_of[bytes] == first_of[bytes + 1])
         return 0;
+    uint32_t low = first_of[bytes], high = first_of[bytes + 1], end = high;
     memcpy(wanted.text, name, bytes);
     while (low < high) {
         uint32_t middle = (low + high) / 2;
@@ -52,6 +56,6 @@ uint8_t item_name_byte(const void *name, size_t bytes) {
         else
             high = middle;
     }
-    int is_listed = low < ITEM_NAMES_COUNT && memcmp(&item_names[low], &wanted, sizeof wanted) == 0;
+    int is_listed = low < end && memcmp(&item_names[low], &wanted, sizeof wanted) == 0;
     return is_listed ? (uint8_t)(ITEM_NAME_LISTED | low) : 0;
 }

@@ -102,8 +102,45 @@ static inline int is_same_attr(const struct peek_pair *pair, uint32_t theirs, ui
     return !item_tag_keys(*record) || item_is_same_key(item_peek_key(pair->old), item_key_in(pair->image));
 }
 
+/* The end of the last record that an index slot of both images refers to; 0 unless both refer to
+ * records at the same places, and are in the same indexes. */
+static size_t end_of_same_slots(const struct item_peek *old, const struct item_head *image) {
+    const struct item_index_slot *mine = item_index_slots(image);
+    size_t last = 0;
+    for (uint32_t i = 0; i < image->index_count; i++) {
+        struct item_index_slot theirs = peek_slot(old, i);
+        if (theirs.partition_attr != mine[i].partition_attr || theirs.sort_attr != mine[i].sort_attr ||
+            !theirs.kseq != !mine[i].kseq)
+            return 0;
+        size_t partition = mine[i].kseq ? mine[i].partition_attr : 0;
+        size_t sort = mine[i].kseq && mine[i].sort_attr != ITEM_NO_ATTR ? mine[i].sort_attr : 0;
+        last = partition > last ? partition : last;
+        last = sort > last ? sort : last;
+    }
+    const uint8_t *start = (const uint8_t *)image, *end = start + image->bytes;
+    const uint8_t *next = last && last < image->bytes ? item_skip_record(start + last, end) : NULL;
+    return next ? (size_t)(next - start) : 0;
+}
+
+/* The usual case, by two comparisons: walked images that are equal up to the last key attribute of
+ * an index. */
+static int has_same_beginning(const struct item_peek *old, const struct item_head *image) {
+    const struct item_head *h = &old->head;
+    if (!item_is_walked(image) || !item_is_walked(h) || h->index_count != image->index_count ||
+        h->partition_bytes != image->partition_bytes || h->sort_bytes != image->sort_bytes)
+        return 0;
+    size_t end = end_of_same_slots(old, image), first = (size_t)(peek_directory(image, image) - (const uint8_t *)image);
+    return end > first && end <= h->bytes && item_is_same_key(item_peek_key(old), item_key_in(image)) &&
+           memcmp((const uint8_t *)old->image + first, (const uint8_t *)image + first, end - first) == 0;
+}
+
 int item_peek_take_kseqs(const struct item_peek *old, struct item_head *image, uint32_t fresh) {
     struct item_index_slot *mine = item_index_slots(image);
+    if (has_same_beginning(old, image)) {
+        for (uint32_t i = 0; i < image->index_count; i++)
+            mine[i].kseq = mine[i].kseq ? peek_slot(old, i).kseq : 0;
+        return 0;
+    }
     uint32_t slots = old->head.index_count > image->index_count ? old->head.index_count : image->index_count;
     struct peek_pair pair = {.old = old,
                              .image = image,

@@ -115,23 +115,51 @@ static int search_attr(const struct item_head *h, struct bytes wanted, struct it
     return LARDER_NOT_FOUND;
 }
 
+#define TWO(n) (n), (n) + 1
+#define EIGHT(n) TWO(n), TWO((n) + 2), TWO((n) + 4), TWO((n) + 6)
+#define SIXTY_FOUR(n)                                                                                                  \
+    EIGHT(n), EIGHT((n) + 8), EIGHT((n) + 16), EIGHT((n) + 24), EIGHT((n) + 32), EIGHT((n) + 40), EIGHT((n) + 48),     \
+        EIGHT((n) + 56)
+
+/* Scalars in the key area, then short tags. */
+const uint16_t item_tag_steps[256] = {
+    [0 ... ITEM_IN_PARTITION_KEY] = ITEM_STEP_NONE,
+    [ITEM_IN_PARTITION_KEY + LARDER_B + 1 ... ITEM_IN_SORT_KEY] = ITEM_STEP_NONE,
+    [ITEM_IN_SORT_KEY + LARDER_B + 1 ... ITEM_SHORT_N - 1] = ITEM_STEP_NONE,
+    [ITEM_SHORT_N] = SIXTY_FOUR(0),
+    [ITEM_SHORT_S] = SIXTY_FOUR(0),
+    SIXTY_FOUR(64),
+};
+/* Tag, length and name; or tag and the byte of a listed name. */
+const uint16_t item_name_steps[256] = {
+    ITEM_STEP_NONE,
+    3,
+    TWO(4),
+    TWO(6),
+    TWO(8),
+    EIGHT(10),
+    EIGHT(18),
+    EIGHT(26),
+    EIGHT(34),
+    EIGHT(42),
+    EIGHT(50),
+    EIGHT(58),
+    SIXTY_FOUR(66),
+    [ITEM_NAME_LISTED... ITEM_NAME_LISTED + ITEM_NAMES_COUNT - 1] = 2,
+    [ITEM_NAME_LISTED + ITEM_NAMES_COUNT... 255] = ITEM_STEP_NONE,
+};
+
 /* The same in a walked image. */
 static int walk_to_attr(const struct item_head *h, struct bytes wanted, struct item_record *r, uint32_t *ordinal) {
-    const uint8_t *at = item_first_record(h), *end = read_end(h);
-    for (uint32_t i = 0; i < h->attr_count; i++) {
-        const uint8_t *next = item_skip_record(at, end);
-        if (!next)
-            return LARDER_E_CORRUPT;
-        size_t bytes = at[1] & ITEM_NAME_LISTED ? item_listed_name(at[1]).len : at[1];
-        if (bytes == wanted.len || at[1] == 0) { /* 0: a long name */
-            *r = item_record_at(at);
-            *ordinal = i;
-            if (r->name.len == wanted.len && memcmp(r->name.at, wanted.at, wanted.len) == 0)
-                return LARDER_OK;
-        }
-        at = next;
-    }
-    return LARDER_NOT_FOUND;
+    uint32_t left = h->attr_count;
+    const uint8_t *record;
+    int result = item_walk_to_name(item_first_record(h), read_end(h), wanted,
+                                   item_name_key(wanted, item_name_byte(wanted.at, wanted.len)), &left, &record);
+    if (result != LARDER_OK)
+        return result;
+    *r = item_record_at(record);
+    *ordinal = h->attr_count - left;
+    return LARDER_OK;
 }
 
 int item_find_record(const struct item_head *h, struct bytes name, struct item_record *r, uint32_t *ordinal) {

@@ -190,16 +190,59 @@ static inline const uint8_t *item_skip_value(unsigned tag, const uint8_t *at, co
     return tag >= LARDER_S && tag <= LARDER_BS ? item_take_bytes(at, end, &run) : NULL;
 }
 
-/* The same for a record. Most have a short tag and a name of fewer than 128 bytes. */
+/* item_read.c: how far a record's end is from its beginning, as a sum of two numbers: by its tag,
+ * and by the byte behind it. ITEM_STEP_NONE or more: that cannot be said so simply. */
+#define ITEM_STEP_NONE 0x4000u
+extern const uint16_t item_tag_steps[256], item_name_steps[256];
+
+/* The same for a record. */
 static inline const uint8_t *item_skip_record(const uint8_t *at, const uint8_t *end) {
     if (__builtin_expect(!at || end - at < 2, 0)) /* the shortest record has two bytes */
         return NULL;
-    unsigned tag = at[0], name = at[1];
-    if (__builtin_expect(tag >= ITEM_SHORT_N && name != 0, 1)) {
-        const uint8_t *next = at + 2 + (name & ITEM_NAME_LISTED ? 0 : name) + item_tag_bytes(tag);
-        return next <= end ? next : NULL;
+    unsigned step = item_tag_steps[at[0]] + item_name_steps[at[1]];
+    if (__builtin_expect(step < ITEM_STEP_NONE, 1))
+        return step <= (size_t)(end - at) ? at + step : NULL;
+    return item_skip_value(at[0], item_skip_name(at + 1, end), end);
+}
+
+/* What the byte behind the tag is in a record with this name: `byte` if it is listed, else its
+ * length, or 0 if it is long. */
+static inline unsigned item_name_key(struct bytes name, uint8_t byte) {
+    return byte ? byte : name.len < ITEM_NAME_LISTED ? (unsigned)name.len : 0;
+}
+
+/* Whether the record at `at` has this name, which has the same key as the record's. */
+static inline int item_has_name(const uint8_t *at, struct bytes name, unsigned key) {
+    struct bytes is = {at + 2, key};
+    if (key & ITEM_NAME_LISTED)
+        return 1;
+    if (__builtin_expect(key == 0, 0))
+        item_get_name(at + 1, &is);
+    return is.len == name.len && memcmp(is.at, name.at, name.len) == 0;
+}
+
+/* Bounded: passes the records of a walked image, of which *left are left, from `at` on. LARDER_OK:
+ * `*record` has the name, and *left counts it, too; LARDER_NOT_FOUND, LARDER_E_CORRUPT. A record
+ * takes fifteen instructions. */
+static inline __attribute__((always_inline)) int item_walk_to_name(const uint8_t *at, const uint8_t *end,
+                                                                   struct bytes name, unsigned key, uint32_t *left,
+                                                                   const uint8_t **record) {
+    const uint8_t *last = end - 2, *next; /* the shortest record has two bytes */
+    for (; *left > 0; --*left, at = next) {
+        if (__builtin_expect(at > last, 0))
+            return LARDER_E_CORRUPT;
+        unsigned is = at[1], step = item_tag_steps[at[0]] + item_name_steps[is];
+        next = at + step;
+        if (__builtin_expect(step >= ITEM_STEP_NONE, 0))
+            next = item_skip_value(at[0], item_skip_name(at + 1, end), end);
+        if (__builtin_expect(!next || next > end, 0))
+            return LARDER_E_CORRUPT;
+        if (__builtin_expect(is == key, 0) && item_has_name(at, name, key)) {
+            *record = at;
+            return LARDER_OK;
+        }
     }
-    return item_skip_value(tag, item_skip_name(at + 1, end), end);
+    return LARDER_NOT_FOUND;
 }
 
 /* Writes a name: as `byte` if it is listed, else (byte 0) in full. */

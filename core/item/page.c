@@ -51,8 +51,13 @@ uint64_t larder_page_scanned(const struct larder_page *p) {
     return p ? p->scanned : 0;
 }
 
+uint32_t larder_page_matched(const struct larder_page *p) {
+    return p ? p->count + p->dropped : 0;
+}
+
 void page_reset(struct larder_page *p) {
     p->used = 0;
+    p->dropped = 0;
     p->count = 0;
     p->scanned = 0;
     p->has_resume = 0;
@@ -144,6 +149,23 @@ int page_project_last(struct larder_page *p, const struct bytes *names, uint32_t
     size_t bytes = item_project(whole, names, name_count, p->bytes + p->used);
     memmove(p->bytes + at, p->bytes + p->used, bytes);
     p->used = at + bytes;
+    return LARDER_OK;
+}
+
+/* Behind the images, which may lie in any order: a scan sorts them. */
+int page_project_all(struct larder_page *p, const struct bytes *names, uint32_t name_count) {
+    for (uint32_t i = 0; i < p->count; i++) {
+        const struct item_head *whole = (const struct item_head *)(p->bytes + p->at[i]);
+        int r = item_check_records(whole);
+        if (r == LARDER_OK)
+            r = page_reserve(p, item_project_bytes_max(whole));
+        if (r)
+            return r;
+        whole = (const struct item_head *)(p->bytes + p->at[i]); /* the buffer may have moved */
+        size_t bytes = item_project(whole, names, name_count, p->bytes + p->used);
+        p->at[i] = p->used;
+        p->used += bytes;
+    }
     return LARDER_OK;
 }
 

@@ -27,6 +27,7 @@ struct larder_page {
     size_t *at; /* start of item i in bytes; PAGE_HOLE: item not found */
     uint32_t count, at_capacity;
     uint64_t scanned;
+    uint32_t dropped; /* items that were counted, and not kept: LARDER_SELECT_COUNT */
     /* how much of an image to prefetch before its size is known: about the size of the last ones */
     uint32_t ahead_bytes;
     uint8_t *keys;   /* larder_get_many: encoded keys of a round */
@@ -75,6 +76,8 @@ void page_take_over(struct larder_page *p, void **bytes, size_t *capacity);
 void page_truncate(struct larder_page *p, uint32_t count);
 /* Replaces the last item by a projection of it. LARDER_OK, LARDER_E_NO_MEMORY, LARDER_E_CORRUPT. */
 int page_project_last(struct larder_page *p, const struct bytes *names, uint32_t name_count);
+/* The same for all items of a page without holes. */
+int page_project_all(struct larder_page *p, const struct bytes *names, uint32_t name_count);
 /* Builds the resume key from `count` attributes of the page's last item: keys of its table, then of
  * an index; some may repeat. LARDER_OK, LARDER_E_NO_MEMORY; LARDER_E_CORRUPT: the item lacks
  * one. */

@@ -16,10 +16,12 @@
 #include "core/base/err.h"
 #include "core/base/reserved.h"
 #include "core/item/item_records.h"
+#include "core/item/num.h"
 #include "core/table/action.h"
 #include "core/table/db.h"
 #include "core/table/put.h"
 #include "core/table/read.h"
+#include "core/table/replace.h"
 #include "expr/update.h"
 
 #define KEY_ITEM_BYTES 128u     /* of an item of two keys, besides names and values */
@@ -59,6 +61,25 @@ static int admit(struct writer *w, struct act *act, const struct item_head **pre
     return r;
 }
 
+/* UPDATED_OLD and UPDATED_NEW: puts what the update's paths name, in the old or the new item, in
+ * place of the old item in w->before. Nothing is given if that is nothing. */
+static int keep_updated(struct writer *w, struct act *act, const struct item_head *present) {
+    struct write *c = &act->write;
+    const struct larder_action *a = act->action;
+    const struct item_head *of = a->returns == LARDER_RETURNS_UPDATED_OLD ? present : c->image;
+    size_t behind = present ? item_round8(present->bytes) : 0;
+    if (!of || !a->update)
+        return LARDER_OK;
+    if (w->before_bytes < behind + expr_project_bytes_max(of)) {
+        w->need_bytes = behind + expr_project_bytes_max(of);
+        return OBSTACLE_BEFORE;
+    }
+    size_t bytes = expr_project(a->update->compiled, of, (uint8_t *)w->before + behind);
+    memmove(w->before, (uint8_t *)w->before + behind, bytes);
+    c->gives = ((const struct item_head *)w->before)->attr_count ? WRITE_GIVES_MADE : WRITE_GIVES_NONE;
+    return LARDER_OK;
+}
+
 /* ---- Put and delete -------------------------------------------------------------------------- */
 
 static struct act *act_of(struct write *c) {
@@ -84,13 +105,27 @@ static int prepare_key(struct writer *w, struct write *c) {
     return r;
 }
 
+static int is_key(const struct item_shape *shape, struct bytes name) {
+    return (name.len == shape->partition.name_bytes && memcmp(name.at, shape->partition.name, name.len) == 0) ||
+           (shape->sort.name && name.len == shape->sort.name_bytes && memcmp(name.at, shape->sort.name, name.len) == 0);
+}
+
 /* An update must leave the key alone. */
-static int prepare_update(struct writer *w, struct write *c) {
-    const struct larder_expr *update = act_of(c)->action->update;
-    const struct item_shape *shape = &c->view->shape;
+static int check_keys(const struct act *act, const struct table_view *v) {
+    const struct expr *update = act->action->update->compiled;
+    const struct item_shape *shape = &v->shape;
+    if (act->sum)
+        return is_key(shape, update->steps[0].name)
+                   ? err_set(LARDER_E_INVAL, "larder_increment: attribute \"%.*s\" is part of the key of table \"%s\"",
+                             ITEM_SHOWN(update->steps[0].name), v->def.name)
+                   : LARDER_OK;
     struct bytes keys[] = {{(const uint8_t *)shape->partition.name, shape->partition.name_bytes},
                            {(const uint8_t *)shape->sort.name, shape->sort.name_bytes}};
-    int r = update ? expr_check_keys(update->compiled, keys, shape->sort.name ? 2 : 1, 0) : LARDER_OK;
+    return expr_check_keys(update, keys, shape->sort.name ? 2 : 1, 0);
+}
+
+static int prepare_update(struct writer *w, struct write *c) {
+    int r = act_of(c)->action->update ? check_keys(act_of(c), c->view) : LARDER_OK;
     return r ? r : prepare_key(w, c);
 }
 
@@ -134,6 +169,23 @@ static void make_key_item(const struct write *c, void *to) {
     item_of_keys(attrs, values, count, to);
 }
 
+/* For larder_increment(): the sum, or what is wrong with it, and the value that is added. */
+static int find_sum(struct act *act, const struct expr_update *u) {
+    struct larder_value value;
+    struct item_sum *sum = act->sum;
+    struct bytes name = u->e->steps[0].name;
+    int r = item_check_name(name), found = LARDER_NOT_FOUND;
+    if (r == LARDER_OK && u->old)
+        found = larder_item_getn((const struct larder_item *)u->old, (const char *)name.at, name.len, &value);
+    if (r == LARDER_OK)
+        r = found < 0 ? found : item_sum(name, found == LARDER_OK ? &value : NULL, sum);
+    if (r != LARDER_OK)
+        return r;
+    size_t bytes = sum->by_bytes ? sum->by_bytes : num_encode_int64(sum->by, sum->by_number);
+    act->update.all[0] = item_encoded_number(sum->by_number, bytes);
+    return LARDER_OK;
+}
+
 /* Under the lock. The first half of the scratch memory is for the image that the table stores. The
  * second half begins with the key as an item, if there is none; what the update makes follows. */
 static int update_locked(struct writer *w, struct act *act, const struct item_head *present) {
@@ -149,7 +201,12 @@ static int update_locked(struct writer *w, struct act *act, const struct item_he
     struct expr_update u = {.bound = act->update.all, .old = present, .keys = present ? NULL : made};
     if (update) {
         u.e = update->compiled;
-        int r = expr_update(&u, second + key_bytes, half - key_bytes, &made, &need);
+        int r = present ? replace_locked(w, c, &u, half, act->sum) : LARDER_NOT_FOUND;
+        if (r == LARDER_NOT_FOUND && act->sum && (r = find_sum(act, &u)) == LARDER_OK)
+            r = LARDER_NOT_FOUND;
+        if (r != LARDER_NOT_FOUND)
+            return r;
+        r = expr_update(&u, second + key_bytes, half - key_bytes, &made, &need);
         if (r)
             return r == EXPR_TOO_SMALL ? wants_scratch(w, 2 * (key_bytes + need + 8)) : r;
     }
@@ -163,6 +220,8 @@ static int decide_update(struct writer *w, struct write *c) {
     int r = admit(w, act_of(c), &present);
     if (r == LARDER_OK)
         r = update_locked(w, act_of(c), present);
+    if (r == LARDER_OK && act_of(c)->action->returns >= LARDER_RETURNS_UPDATED_OLD)
+        r = keep_updated(w, act_of(c), present);
     if (r == LARDER_NOT_FOUND)
         return LARDER_OK;
     return r ? r : WRITE_STORE;
@@ -217,7 +276,7 @@ int action_check(const struct larder_action *a) {
     if (!a->condition && a->kind == LARDER_ACTION_CHECK)
         return refuse("condition", "is NULL; a CHECK needs one");
     int returns_max = a->kind == LARDER_ACTION_CHECK    ? LARDER_RETURNS_NONE
-                      : a->kind == LARDER_ACTION_UPDATE ? LARDER_RETURNS_ALL_NEW
+                      : a->kind == LARDER_ACTION_UPDATE ? LARDER_RETURNS_UPDATED_NEW
                                                         : LARDER_RETURNS_ALL_OLD;
     if ((int)a->returns < 0 || (int)a->returns > returns_max)
         return err_set(LARDER_E_INVAL, "action->returns is %d; 0 to %d are allowed with %s", (int)a->returns,
@@ -251,7 +310,7 @@ const struct write_kind *action_kind(const struct larder_action *a) {
     return &kinds[a->kind];
 }
 
-static int run(struct act *act) {
+int action_run(struct act *act) {
     enum larder_action_kind kind = act->action->kind;
     if (kind == LARDER_ACTION_CHECK)
         return run_check(act);
@@ -270,7 +329,7 @@ LARDER_API int larder_write(const struct larder_action *action, struct larder_pa
     write_begin(&act.write, NULL, action->table, page);
     r = action_bind(&act);
     if (r == LARDER_OK)
-        r = run(&act);
+        r = action_run(&act);
     action_unbind(&act);
     return r;
 }

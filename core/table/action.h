@@ -13,6 +13,8 @@ struct act {
     struct write write;
     const struct larder_action *action;
     struct expression_values condition, update; /* of action_bind() */
+    /* larder_increment(): the update adds this to a number, and its messages are used; else NULL */
+    struct item_sum *sum;
 };
 
 /* Whether the members belong together. LARDER_OK or LARDER_E_INVAL, with a message to which the
@@ -24,5 +26,7 @@ int action_bind(struct act *act);
 void action_unbind(struct act *act);
 /* What prepares and decides it. */
 const struct write_kind *action_kind(const struct larder_action *a);
+/* Does it: checked and bound, and begun by write_begin() without a kind. As larder_write(). */
+int action_run(struct act *act);
 
 #endif

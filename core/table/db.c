@@ -24,6 +24,7 @@ static void fork_prepare(void) {
     live_fork_prepare();
     for (struct larder *db = open_handles; db; db = db->next_open) {
         pthread_mutex_lock(&db->writers.mutex);
+        pthread_mutex_lock(&db->prepared.mutex);
         epoch_fork_prepare(&db->views.epochs);
         priv_fork_prepare(db->priv);
     }
@@ -34,6 +35,7 @@ static void fork_parent(void) {
     for (struct larder *db = open_handles; db; db = db->next_open) {
         priv_fork_done(db->priv);
         epoch_fork_parent(&db->views.epochs);
+        pthread_mutex_unlock(&db->prepared.mutex);
         pthread_mutex_unlock(&db->writers.mutex);
         pthread_mutex_unlock(&db->mutex);
     }
@@ -45,6 +47,7 @@ static void fork_child(void) {
     for (struct larder *db = open_handles; db; db = db->next_open) {
         priv_fork_done(db->priv);
         epoch_fork_child(&db->views.epochs);
+        pthread_mutex_unlock(&db->prepared.mutex);
         if (db->expirer && db_stop_expirer)
             db_stop_expirer(db, 1);
         drop_thread_stop(db, 1);
@@ -88,12 +91,14 @@ static int open_handle(const struct larder_options *options, struct larder **out
     }
     db->priv = priv;
     pthread_mutex_init(&db->mutex, NULL);
+    pthread_mutex_init(&db->prepared.mutex, NULL);
     epoch_begin(&db->views.epochs);
     /* before seg_open() takes a liveness lock, which a fork must not meet halfway */
     pthread_once(&fork_once, fork_register);
     int r = seg_open(&db->seg, o);
     if (r) {
         epoch_end(&db->views.epochs);
+        pthread_mutex_destroy(&db->prepared.mutex);
         pthread_mutex_destroy(&db->mutex);
         priv_destroy(priv);
         return r;
@@ -143,6 +148,7 @@ static void close_handle(struct larder *db) {
     writer_pool_end(&db->writers);
     seg_close(&db->seg);
     epoch_end(&db->views.epochs);
+    pthread_mutex_destroy(&db->prepared.mutex);
     pthread_mutex_destroy(&db->mutex);
     priv_destroy(db->priv);
 }

@@ -12,6 +12,7 @@
 #include "core/base/priv.h"
 #include "core/memory/writer.h"
 #include "core/segment/seg.h"
+#include "core/table/prepared.h"
 #include "core/table/table.h"
 #include "core/table/views.h"
 #include <pthread.h>
@@ -30,6 +31,7 @@ struct larder {
     struct writer_pool writers;
     struct larder_table *tables; /* opened ones */
     struct views views;
+    struct prepared prepared;
     /* by ordinal: struct htab's `seen` of both hash tables; NULL: none yet */
     _Atomic uint64_t *guesses[LARDER_TABLES_MAX];
     struct db_clock *_Atomic clock; /* NULL: the system's; else one of `clocks` */

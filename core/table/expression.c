@@ -24,11 +24,8 @@ static struct bytes bytes_of(const char *text) {
 }
 
 static int take_names(const struct larder_expr_name *names, uint32_t count, struct expr_name *to) {
-    for (uint32_t i = 0; i < count; i++) {
-        if (!names[i].placeholder || !names[i].attribute)
-            return err_set(LARDER_E_INVAL, "larder_prepare: names[%u] has no placeholder or no attribute", i);
+    for (uint32_t i = 0; i < count; i++)
         to[i] = (struct expr_name){bytes_of(names[i].placeholder), bytes_of(names[i].attribute), 0};
-    }
     return expr_check_placeholders(to, count, NULL);
 }
 
@@ -44,6 +41,27 @@ static int compile(struct priv *priv, enum larder_expr_kind kind, const char *te
     return r;
 }
 
+static int prepare(struct larder *db, const struct prepared_key *key, struct larder_expr **out) {
+    struct priv *priv = db_priv(db);
+    struct larder_expr *expr = priv_alloc(priv, sizeof *expr + key->bytes);
+    if (!expr)
+        return LARDER_E_NO_MEMORY;
+    expr->priv = priv;
+    expr->kind = key->kind;
+    expr->hash = key->hash;
+    expr->key_bytes = key->bytes;
+    atomic_init(&expr->users, 1);
+    prepared_key_copy(key, expr->key);
+    int r = compile(priv, key->kind, key->text, key->names, key->name_count, &expr->compiled);
+    if (r) {
+        priv_free(priv, expr);
+        return r;
+    }
+    prepared_keep(&db->prepared, key, expr);
+    *out = expr;
+    return LARDER_OK;
+}
+
 LARDER_API int larder_prepare(struct larder *db, enum larder_expr_kind kind, const char *text,
                               const struct larder_expr_name *names, uint32_t name_count, struct larder_expr **out) {
     if (ERR_IS_NULL(db) || ERR_IS_NULL(text) || (name_count && ERR_IS_NULL(names)) || ERR_IS_NULL(out))
@@ -51,26 +69,19 @@ LARDER_API int larder_prepare(struct larder *db, enum larder_expr_kind kind, con
     if (kind < LARDER_EXPR_CONDITION || kind >= KINDS)
         return err_set(LARDER_E_INVAL, "larder_prepare: kind is %d; enum larder_expr_kind has those that are allowed",
                        (int)kind);
-    struct priv *priv = db_priv(db);
-    struct larder_expr *expr = priv_alloc(priv, sizeof *expr);
-    if (!expr)
-        return LARDER_E_NO_MEMORY;
-    expr->priv = priv;
-    token_add(&expr->sum, text, strlen(text));
-    for (uint32_t i = 0; i < name_count && names[i].placeholder && names[i].attribute; i++) {
-        token_add(&expr->sum, names[i].placeholder, strlen(names[i].placeholder));
-        token_add(&expr->sum, names[i].attribute, strlen(names[i].attribute));
-    }
-    int r = compile(priv, kind, text, names, name_count, &expr->compiled);
-    if (r == LARDER_OK)
-        *out = expr;
-    else
-        priv_free(priv, expr);
-    return r;
+    struct prepared_key key = {.kind = kind, .text = text, .names = names, .name_count = name_count};
+    for (uint32_t i = 0; i < name_count; i++)
+        if (!names[i].placeholder || !names[i].attribute)
+            return err_set(LARDER_E_INVAL, "larder_prepare: names[%u] has no placeholder or no attribute", i);
+    prepared_key_make(&key);
+    struct larder_expr *kept = prepared_find(&db->prepared, &key);
+    if (kept)
+        *out = kept;
+    return kept ? LARDER_OK : prepare(db, &key, out);
 }
 
 LARDER_API void larder_expr_free(struct larder_expr *expr) {
-    if (!expr)
+    if (!expr || atomic_fetch_sub_explicit(&expr->users, 1, memory_order_acq_rel) != 1)
         return;
     expr_free(expr->priv, expr->compiled);
     priv_free(expr->priv, expr);

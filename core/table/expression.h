@@ -5,14 +5,19 @@
 #ifndef LARDER_TABLE_EXPRESSION_H
 #define LARDER_TABLE_EXPRESSION_H
 
+#include <stdatomic.h>
+
 #include "core/base/priv.h"
-#include "core/table/token_sum.h"
 #include "expr/expr.h"
 
 struct larder_expr {
     struct priv *priv; /* where it and its compiled form are allocated */
     struct expr *compiled;
-    struct token_sum sum; /* of its text and names */
+    _Atomic uint32_t users; /* callers that prepared it, and core/table/prepared.h */
+    enum larder_expr_kind kind;
+    uint64_t hash;
+    size_t key_bytes;
+    uint8_t key[]; /* what prepared_key_copy() copied */
 };
 
 /* Values of one expression, found for one call. Begin with all zero. */

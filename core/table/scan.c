@@ -10,6 +10,7 @@
  */
 #include "core/base/err.h"
 #include "core/base/reserved.h"
+#include "core/item/item_records.h"
 #include "core/memory/record.h"
 #include "core/table/db.h"
 #include "core/table/read.h"
@@ -43,6 +44,7 @@ struct scan {
     const struct table_view *v;
     struct larder_page *page;
     int64_t now_s;
+    uint32_t number; /* of the index, 0: the table */
     struct position from;
     uint64_t last_hash; /* inclusive end */
     uint32_t limit, bytes_max;
@@ -129,6 +131,12 @@ static int is_chain_sane(const struct scan *s, const struct chain *c, const stru
     return 1;
 }
 
+/* Whether the item is in the index that is scanned. */
+static int is_in_index(const struct scan *s, const struct item_head *image) {
+    uint32_t i = s->number - 1;
+    return s->number == 0 || (i < image->index_count && item_index_slots(image)[i].kseq != 0);
+}
+
 /* Puts the chain's images in order. Drops those outside the range, and the expired ones. They are
  * the page's images from `first` on, and its bytes from `used` on. LARDER_OK or
  * LARDER_E_CORRUPT. */
@@ -145,7 +153,7 @@ static int settle_chain(struct scan *s, const struct chain *c, uint32_t first, s
         if (by_hash(&images[i - 1], &images[i]) == 0) /* twice in one chain */
             return corrupt();
     for (uint32_t i = 0; i < count; i++)
-        if (!is_before(images[i], &s->from) && hash_of(images[i]) <= s->last_hash &&
+        if (!is_before(images[i], &s->from) && hash_of(images[i]) <= s->last_hash && is_in_index(s, images[i]) &&
             !read_is_expired(s->v, images[i], s->now_s))
             page->at[kept++] = (size_t)((const uint8_t *)images[i] - page->bytes);
     page->count = kept;
@@ -319,8 +327,16 @@ static int set_resume(struct scan *s) {
     const struct item_head *last = item_head(larder_page_item(s->page, s->page->count - 1));
     if (read_hash(s->v, &s->last_key) >> 32 != last->hash_high)
         return corrupt();
-    const struct item_key_attr *attrs[] = {&shape->partition, &shape->sort};
-    return page_set_resume(s->page, attrs, shape->sort.name ? 2 : 1);
+    const struct item_index_shape *index = s->number ? &shape->indexes[s->number - 1] : NULL;
+    const struct item_key_attr *attrs[ITEM_KEYS_MAX] = {&shape->partition};
+    uint32_t count = 1;
+    if (shape->sort.name)
+        attrs[count++] = &shape->sort;
+    if (index)
+        attrs[count++] = &index->partition;
+    if (index && index->sort.name)
+        attrs[count++] = &index->sort;
+    return page_set_resume(s->page, attrs, count);
 }
 
 static int scan_range(struct scan *s) {
@@ -338,6 +354,34 @@ static int scan_range(struct scan *s) {
     return LARDER_OK;
 }
 
+static int find_index(struct scan *s, const char *name) {
+    s->number = name ? table_index_number(s->v, name) : 0;
+    if (!name || s->number)
+        return LARDER_OK;
+    return err_set(LARDER_E_NO_INDEX, "table \"%.64s\" has no index \"%.64s\"", s->v->def.name, name);
+}
+
+/* Besides the table's keys a start key in an index has those of the index. */
+static int check_start_key(const struct item_index_shape *index, const struct larder_item *start_key) {
+    const struct item_key_attr *attrs[] = {&index->partition, &index->sort};
+    struct larder_value value;
+    for (uint32_t i = 0; i < 2 && attrs[i]->name; i++) {
+        int r = larder_item_getn(start_key, attrs[i]->name, attrs[i]->name_bytes, &value);
+        if (r == LARDER_NOT_FOUND || (r == LARDER_OK && value.type != attrs[i]->type))
+            return err_set(LARDER_E_INVAL, "the start key has no attribute \"%.64s\" of type %s", attrs[i]->name,
+                           item_type_name(attrs[i]->type));
+        if (r)
+            return r;
+    }
+    return LARDER_OK;
+}
+
+static int take_start_key(struct scan *s, const struct larder_item *start_key) {
+    const struct item_index_shape *index = s->number ? &s->v->shape.indexes[s->number - 1] : NULL;
+    int r = item_start_key(&s->v->shape, index, start_key, &s->last_key);
+    return r == LARDER_OK && index ? check_start_key(index, start_key) : r;
+}
+
 /* Reads the spec: where the page begins and ends. */
 static int take_spec(struct scan *s, const struct larder_scan_spec *spec) {
     uint32_t count = spec->segment_count ? spec->segment_count : 1;
@@ -345,9 +389,10 @@ static int take_spec(struct scan *s, const struct larder_scan_spec *spec) {
     s->bytes_max = spec->bytes_max ? spec->bytes_max : PAGE_BYTES_DEFAULT;
     s->from = (struct position){segment_start(spec->segment, count), NULL};
     s->last_hash = spec->segment + 1 < count ? segment_start(spec->segment + 1, count) - 1 : UINT64_MAX;
-    if (!spec->start_key)
-        return LARDER_OK;
-    int r = item_start_key(&s->v->shape, NULL, spec->start_key, &s->last_key);
+    int r = find_index(s, spec->index);
+    if (r || !spec->start_key)
+        return r;
+    r = take_start_key(s, spec->start_key);
     if (r)
         return r;
     uint64_t hash = htab_high(read_hash(s->v, &s->last_key));
@@ -374,13 +419,15 @@ static int scan(const struct table_view *v, const void *spec, struct larder_page
     page_reset(page);
     r = scan_range(s);
     page->scanned = page->count;
-    return r;
+    const struct bytes *names = r >= 0 && s->number ? v->projected[s->number - 1] : NULL;
+    int projected = names ? page_project_all(page, names, v->projected_count[s->number - 1]) : LARDER_OK;
+    return projected ? projected : r;
 }
 
-static int scan_and_sift(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
-    struct sift sift;
-    int r = sift_begin(&sift, spec->filter, spec->projection, spec->values);
-    return r ? page_fail(page, r) : sift_end(&sift, page, read_page(t, page, scan, spec));
+static int scan_and_sift(struct larder_table *t, const struct larder_scan_spec *spec, struct sift *sift,
+                         struct larder_page *page) {
+    int r = sift_begin(sift, spec->values);
+    return r ? page_fail(page, r) : sift_end(sift, page, read_page(t, page, scan, spec));
 }
 
 int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page) {
@@ -391,6 +438,7 @@ int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, str
         r = check_spec(spec);
     if (r)
         return page_fail(page, r);
-    return sift_is_wanted(spec->filter, spec->projection) ? scan_and_sift(t, spec, page)
-                                                          : read_page(t, page, scan, spec);
+    struct sift sift;
+    return sift_is_wanted(&sift, spec->filter, spec->projection, spec->select) ? scan_and_sift(t, spec, &sift, page)
+                                                                               : read_page(t, page, scan, spec);
 }

@@ -1,21 +1,30 @@
 /* core/table/sift.c - see sift.h. */
 #include "core/table/sift.h"
 
-#include <string.h>
+#include "core/base/err.h"
 
-int sift_begin(struct sift *s, const struct larder_expr *filter, const struct larder_expr *projection,
-               const struct larder_item *values) {
+/* API reference, Query, "Select"; the message is that of the live service (dynalite's query.js). */
+static int check_select(const struct sift *s) {
+    if (s->select != LARDER_SELECT_ITEMS && s->select != LARDER_SELECT_COUNT)
+        return err_set(LARDER_E_INVAL, "spec->select is %d; 0 (ITEMS) and 1 (COUNT) are allowed", (int)s->select);
+    if (s->select == LARDER_SELECT_COUNT && s->projection)
+        return err_set(LARDER_E_INVAL, "Cannot specify the ProjectionExpression when choosing to get only the Count");
+    return LARDER_OK;
+}
+
+int sift_begin(struct sift *s, const struct larder_item *values) {
     struct expression_values none;
-    *s = (struct sift){.filter = filter, .projection = projection};
-    int r = projection ? expression_bind(projection, 1u << EXPR_PROJECTION, "spec->projection", NULL, &none)
-                       : LARDER_OK; /* a projection has no values */
-    if (r == LARDER_OK && filter)
-        r = expression_bind(filter, 1u << EXPR_CONDITION | 1u << EXPR_FILTER, "spec->filter", values,
+    s->filter_values.all = NULL;
+    int r = check_select(s);
+    if (r == LARDER_OK && s->projection) /* it has no values */
+        r = expression_bind(s->projection, 1u << EXPR_PROJECTION, "spec->projection", NULL, &none);
+    if (r == LARDER_OK && s->filter)
+        r = expression_bind(s->filter, 1u << EXPR_CONDITION | 1u << EXPR_FILTER, "spec->filter", values,
                             &s->filter_values);
     return r;
 }
 
-/* The i-th item of a page whose images may have been moved towards its beginning. */
+/* The i-th item of a page without holes. */
 static const struct item_head *image_at(const struct larder_page *p, uint32_t i) {
     return (const struct item_head *)(p->bytes + p->at[i]);
 }
@@ -34,26 +43,20 @@ static int filter_items(const struct sift *s, struct larder_page *p) {
     return LARDER_OK;
 }
 
-/* Replaces each item by a projection, one behind the other from the beginning. A projection is made
- * behind the last image first, since it may be larger than its item. */
-static int project_items(const struct sift *s, struct larder_page *p) {
-    size_t behind = p->used, to = 0;
+/* Replaces each item by a projection. They are made behind the images, which lie in any order: a
+ * scan sorts them. */
+int sift_project(const struct larder_expr *projection, struct larder_page *p) {
     for (uint32_t i = 0; i < p->count; i++) {
+        if (p->at[i] == PAGE_HOLE)
+            continue;
         int r = item_check_records(image_at(p, i));
         if (r == LARDER_OK)
             r = page_reserve(p, expr_project_bytes_max(image_at(p, i)));
         if (r)
             return r;
-        size_t bytes = expr_project(s->projection->compiled, image_at(p, i), p->bytes + behind);
-        size_t end = i + 1 < p->count ? p->at[i + 1] : behind;
-        if (to + bytes > end) { /* no room before the next item: it stays where it was made */
-            p->at[i] = behind;
-            behind = p->used = behind + bytes;
-            continue;
-        }
-        memmove(p->bytes + to, p->bytes + behind, bytes);
-        p->at[i] = to;
-        to += bytes;
+        size_t bytes = expr_project(projection->compiled, image_at(p, i), p->bytes + p->used);
+        p->at[i] = p->used;
+        p->used += bytes;
     }
     return LARDER_OK;
 }
@@ -63,7 +66,11 @@ int sift_end(struct sift *s, struct larder_page *page, int r) {
     if (r >= 0 && s->filter)
         sifted = filter_items(s, page);
     if (r >= 0 && s->projection && sifted == LARDER_OK)
-        sifted = project_items(s, page);
+        sifted = sift_project(s->projection, page);
+    if (r >= 0 && s->select == LARDER_SELECT_COUNT) {
+        page->dropped = page->count;
+        page->count = 0;
+    }
     expression_unbind(s->filter, &s->filter_values);
     return sifted ? page_fail(page, sifted) : r;
 }

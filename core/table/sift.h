@@ -13,17 +13,24 @@
 
 struct sift {
     const struct larder_expr *filter, *projection; /* NULL: none */
+    enum larder_select select;
     struct expression_values filter_values;
 };
 
-static inline int sift_is_wanted(const struct larder_expr *filter, const struct larder_expr *projection) {
-    return __builtin_expect(filter != NULL || projection != NULL, 0);
+/* Sets what the caller asks for. False: all items as they are. */
+static inline int sift_is_wanted(struct sift *s, const struct larder_expr *filter, const struct larder_expr *projection,
+                                 enum larder_select select) {
+    s->filter = filter;
+    s->projection = projection;
+    s->select = select;
+    return __builtin_expect(filter != NULL || projection != NULL || select != LARDER_SELECT_ITEMS, 0);
 }
 /* Finds the values. LARDER_OK, to be ended with sift_end(); LARDER_E_INVAL, LARDER_E_CORRUPT,
  * LARDER_E_NO_MEMORY. */
-int sift_begin(struct sift *s, const struct larder_expr *filter, const struct larder_expr *projection,
-               const struct larder_item *values);
+int sift_begin(struct sift *s, const struct larder_item *values);
 /* For a read that ended with r: sifts its page unless it failed, and returns r or the failure. */
 int sift_end(struct sift *s, struct larder_page *page, int r);
+/* Replaces each item of a page, which may have holes, by a projection. LARDER_OK or a failure. */
+int sift_project(const struct larder_expr *projection, struct larder_page *page);
 
 #endif

@@ -240,3 +240,10 @@ LARDER_API int larder_table_list(struct larder *db, const char **names, uint32_t
     *count = total;
     return LARDER_OK;
 }
+
+uint32_t table_index_number(const struct table_view *v, const char *name) {
+    for (uint32_t i = 0; i < v->shape.index_count; i++)
+        if (v->index_state[i] == INDEX_ACTIVE && strcmp(v->index_def[i]->name, name) == 0)
+            return i + 1;
+    return 0;
+}

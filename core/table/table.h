@@ -71,6 +71,8 @@ static inline int table_view_checked(struct larder_table *t, const struct table_
 static inline int view_is_current(const struct table_view *v) {
     return SHM_LOAD(&v->shm->life) == v->life && SHM_LOAD(&v->shm->schema_off) == v->schema_off;
 }
+/* An index that is ready to be read: its ordinal + 1; 0: none of that name. */
+uint32_t table_index_number(const struct table_view *v, const char *name);
 /* The rest of table_view(): the view is not current, or there is none yet. */
 int table_view_anew(struct larder_table *t, const struct table_view **view);
 /* Makes a view that is in no list: the caller's own, to be freed with priv_free() or put into

@@ -10,7 +10,13 @@
 
 /* ---- Contents -------------------------------------------------------------------------------- */
 
-void token_add(struct token_sum *sum, const void *bytes, size_t count) {
+/* A sum over the contents of a transaction, piece after piece. Begins with 0. The same bytes in
+ * other pieces give another sum. */
+struct token_sum {
+    uint64_t word[2];
+};
+
+static void token_add(struct token_sum *sum, const void *bytes, size_t count) {
     XXH128_hash_t piece = XXH3_128bits(bytes, count);
     uint64_t both[4] = {sum->word[0], sum->word[1], piece.low64, piece.high64};
     XXH128_hash_t made = XXH3_128bits(both, sizeof both);
@@ -41,8 +47,10 @@ static void add_item(struct token_sum *sum, const struct larder_item *item) {
 }
 
 static void add_expression(struct token_sum *sum, const struct larder_expr *expr) {
-    struct token_sum none = {{0, 0}};
-    token_add(sum, expr ? &expr->sum : &none, sizeof none);
+    struct token_sum own = {{0, 0}};
+    if (expr)
+        token_add(&own, expr->key, expr->key_bytes);
+    token_add(sum, &own, sizeof own);
 }
 
 static void add_action(struct token_sum *sum, const struct larder_action *a) {

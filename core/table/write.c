@@ -150,7 +150,7 @@ static void hand_over(struct writer *w, const struct write *c) {
     if (!page)
         return;
     page_reset(page);
-    if (c->gives == WRITE_GIVES_OLD && c->was_there)
+    if ((c->gives == WRITE_GIVES_OLD && c->was_there) || c->gives == WRITE_GIVES_MADE)
         page_take_over(page, &w->before, &w->before_bytes);
     else if (c->gives == WRITE_GIVES_NEW && c->done == WRITE_STORE)
         page_take_over(page, &w->scratch, &w->scratch_bytes);

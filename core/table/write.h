@@ -43,8 +43,9 @@ struct write;
 
 /* What the caller's page gets if the call does not fail. */
 enum write_gives {
-    WRITE_GIVES_OLD, /* the item that was there; write_keep_old() has copied it */
-    WRITE_GIVES_NEW, /* the one that was stored: c->image is all that w->scratch begins with */
+    WRITE_GIVES_OLD,  /* the item that was there; write_keep_old() has copied it */
+    WRITE_GIVES_NEW,  /* the one that was stored: c->image is all that w->scratch begins with */
+    WRITE_GIVES_MADE, /* the one that decide() has made in w->before */
     WRITE_GIVES_NONE
 };
 

@@ -170,6 +170,11 @@ static void call_reads_and_writes(struct fixture *f) {
     QUIET(larder_write(&action, f->found)); /* LARDER_REFUSED */
     action.condition = NULL;
     QUIET(larder_write(&action, f->found));
+    uint32_t done;
+    const struct larder_action batch[] = {{.kind = LARDER_ACTION_PUT, .table = f->t, .item = f->item},
+                                          {.kind = LARDER_ACTION_DELETE, .table = f->t, .key = absent}};
+    QUIET(larder_batch_write(batch, 2, &done));
+    QUIET(larder_batch_get(&(struct larder_batch_get){.table = f->t, .keys = &key, .count = 1, .page = f->page}, 1));
     QUIET(larder_delete(f->t, &absent, NULL));
     QUIET(larder_delete(f->t, &absent, NULL)); /* LARDER_NOT_FOUND */
 }

@@ -243,6 +243,7 @@ static int calls_pages(struct fixture *f, struct pass *p) {
     ALLOWED(larder_page_item, page, larder_page_item(NULL, 0) == NULL);
     ALLOWED(larder_page_resume, page, larder_page_resume(NULL) == NULL);
     ALLOWED(larder_page_scanned, page, larder_page_scanned(NULL) == 0);
+    ALLOWED(larder_page_matched, page, larder_page_matched(NULL) == 0);
     ALLOWED(larder_page_is_snapshot, page, larder_page_is_snapshot(NULL) == 0);
     return -1;
 }
@@ -268,6 +269,7 @@ static int calls_reads(struct fixture *f, struct pass *p) {
     REFUSED(larder_get_many, keys, f->t, NULL, 1, f->page);
     ALLOWED(larder_get_many, keys, larder_get_many(f->t, NULL, 0, f->page) == LARDER_OK);
     REFUSED(larder_get_many, page, f->t, &f->key, 1, NULL);
+    REFUSED(larder_batch_get, gets, NULL, 1);
     REFUSED(larder_query, t, NULL, &query, f->page);
     REFUSED(larder_query, spec, f->t, NULL, f->page);
     REFUSED(larder_query, page, f->t, &query, NULL);
@@ -315,6 +317,9 @@ static int calls_writes(struct fixture *f, struct pass *p) {
     ALLOWED(larder_expr_free, expr, (larder_expr_free(NULL), 1));
     REFUSED(larder_write, action, NULL, f->other);
     ALLOWED(larder_write, page, larder_write(&put, NULL) == LARDER_OK);
+    uint32_t done;
+    REFUSED(larder_batch_write, actions, NULL, 1, &done);
+    REFUSED(larder_batch_write, done, &put, 1, NULL);
     REFUSED(larder_delete, t, NULL, &f->key, f->other);
     REFUSED(larder_delete, key, f->t, NULL, f->other);
     ALLOWED(larder_delete, deleted, larder_delete(f->t, &f->key, NULL) == LARDER_OK);

@@ -193,6 +193,11 @@ static void calls_of_dead_table(struct world *w, struct larder_table *t) {
     PAGE_KEPT(larder_delete, deleted, w, t, &one, w->other);
     const struct larder_action put = {.kind = LARDER_ACTION_PUT, .table = t, .item = w->item};
     PAGE_KEPT(larder_write, page, w, &put, w->other);
+    uint32_t done;
+    UNTOUCHED(larder_batch_write, done, done, &put, 1, &done);
+    EXPECT(refill(w), LARDER_OK);
+    struct larder_batch_get gets = {.table = t, .keys = &one, .count = 1, .page = w->other};
+    PAGE_EMPTIED(larder_batch_get, gets, w->other, &gets, 1);
     EXPECT(refill(w), LARDER_OK);
     PAGE_EMPTIED(larder_get, page, w->other, t, &one, w->other);
     EXPECT(refill(w), LARDER_OK);

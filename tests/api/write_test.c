@@ -277,6 +277,83 @@ Test(write, an_update_changes_the_item_and_gives_it) {
     end(&f);
 }
 
+/* API reference, UpdateItem, "ReturnValues"; which parts of a document: tests/unit/expr/
+ * expr_apply_test.c ("updated_attributes"). */
+Test(write, an_update_gives_what_it_changed) {
+    struct fixture f;
+    begin(&f);
+    struct larder_action sell = {.kind = LARDER_ACTION_UPDATE,
+                                 .table = f.t,
+                                 .key = key_of("one"),
+                                 .update = update(&f, "ADD stock :n REMOVE price"),
+                                 .values = a_value(&f, ":n", NULL, -3),
+                                 .returns = LARDER_RETURNS_UPDATED_OLD};
+    EXPECT(larder_write(&sell, f.page), LARDER_OK);
+    cr_assert_eq(larder_page_count(f.page), 0, "there was no item");
+    EXPECT(larder_put(f.t, an_item(&f, "one", "ann", 5), NULL), LARDER_OK);
+    EXPECT(larder_write(&sell, f.page), LARDER_OK);
+    cr_assert_eq(larder_item_count(larder_page_item(f.page, 0)), 2);
+    cr_assert_eq(number_of(larder_page_item(f.page, 0), "stock"), 5);
+    cr_assert_eq(number_of(larder_page_item(f.page, 0), "price"), 20);
+    sell.returns = LARDER_RETURNS_UPDATED_NEW;
+    EXPECT(larder_write(&sell, f.page), LARDER_OK);
+    cr_assert_eq(larder_item_count(larder_page_item(f.page, 0)), 1);
+    cr_assert_eq(number_of(larder_page_item(f.page, 0), "stock"), -1);
+    sell.update = update(&f, "REMOVE price");
+    EXPECT(larder_write(&sell, f.page), LARDER_OK);
+    cr_assert_eq(larder_page_count(f.page), 0, "nothing of it is left");
+    sell.update = NULL;
+    EXPECT(larder_write(&sell, f.page), LARDER_OK);
+    cr_assert_eq(larder_page_count(f.page), 0);
+    sell.condition = condition(&f, "attribute_exists(price)");
+    sell.returns_on_refusal = 1;
+    EXPECT(larder_write(&sell, f.page), LARDER_REFUSED);
+    cr_assert_eq(larder_item_count(larder_page_item(f.page, 0)), 3, "all of it");
+    cr_assert_eq(stored(&f, "one", "stock"), -1);
+    end(&f);
+}
+
+/* One attribute that is there: the short way (core/table/replace.h). Its limits, too. */
+Test(write, an_update_of_one_attribute) {
+    static char text[3000];
+    struct fixture f;
+    begin(&f);
+    EXPECT(larder_put(f.t, an_item(&f, "one", "ann", 5), NULL), LARDER_OK);
+    struct larder_action set = {
+        .kind = LARDER_ACTION_UPDATE, .table = f.t, .key = key_of("one"), .update = update(&f, "SET holder = :v")};
+    memset(text, 'h', sizeof text - 1);
+    static const size_t lengths[] = {1, 127, 128, 1024, 1025, 2048, 3};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        const char *holder = text + sizeof text - 1 - lengths[i];
+        set.values = a_value(&f, ":v", holder, 0);
+        EXPECT(larder_write(&set, NULL), LARDER_OK);
+        cr_assert_eq(held_by(&f, holder), 1);
+    }
+    set.values = a_value(&f, ":v", text, 0);
+    EXPECT(larder_write(&set, NULL), LARDER_E_INVAL); /* longer than a key of the index */
+    set.values = a_value(&f, ":v", "", 0);
+    EXPECT(larder_write(&set, NULL), LARDER_E_INVAL);
+    cr_assert_eq(held_by(&f, "hhh"), 1);
+    set.update = update(&f, "SET price = price - :v");
+    set.values = a_value(&f, ":v", NULL, 30);
+    EXPECT(larder_write(&set, NULL), LARDER_OK);
+    cr_assert_eq(stored(&f, "one", "price"), -10);
+    set.update = update(&f, "SET stock = if_not_exists(elsewhere, price)");
+    set.values = NULL;
+    EXPECT(larder_write(&set, NULL), LARDER_OK);
+    cr_assert_eq(stored(&f, "one", "stock"), -10);
+    set.update = update(&f, "SET expires = :v");
+    set.values = a_value(&f, ":v", NULL, START_S + 50);
+    EXPECT(larder_write(&set, NULL), LARDER_OK);
+    set.values = a_value(&f, ":v", NULL, START_S + 5);
+    EXPECT(larder_write(&set, NULL), LARDER_OK);
+    set.update = update(&f, "SET price = :v");
+    EXPECT(larder_write(&set, NULL), LARDER_OK);
+    now_s += 6;
+    EXPECT(larder_get(f.t, &set.key, f.page), LARDER_NOT_FOUND);
+    end(&f);
+}
+
 Test(write, an_update_makes_the_item) {
     struct fixture f;
     begin(&f);

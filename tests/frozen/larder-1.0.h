@@ -15,10 +15,11 @@
  *                  _add_int, _add_b, _add_bool, _add_null, _add_member, _add_all; _begin, _end,
  *                  _name
  *   Expressions    larder_prepare, larder_expr_free
- *   Reading        larder_page_new, _free, _count, _item, _resume, _scanned, _is_snapshot;
- *                  larder_get, larder_get_many, larder_query, larder_scan
+ *   Reading        larder_page_new, _free, _count, _item, _resume, _scanned, _matched,
+ *                  _is_snapshot; larder_get, larder_get_many, larder_batch_get, larder_query,
+ *                  larder_scan
  *   Writing        larder_put, larder_put_if, larder_increment, larder_increment_n, larder_delete,
- *                  larder_write, larder_transact, larder_transact_get
+ *                  larder_write, larder_transact, larder_transact_get, larder_batch_write
  *   Expiry         larder_expirer_start, larder_expirer_stop, larder_expire
  *   Looking inside larder_segment_stats, larder_table_stats, larder_index_stats,
  *                  larder_class_stats, larder_slot_stats, larder_check, larder_repair
@@ -184,10 +185,13 @@ LARDER_API uint32_t larder_version_number(void);
 #define LARDER_NAME_BYTES_MAX 255       /* tables, indexes (3 at least) and key attributes */
 #define LARDER_ATTRIBUTE_NAME_MAX 65535 /* bytes; names of attributes that are no key */
 #define LARDER_PROJECTED_NAMES_MAX 100  /* non-key attributes over all indexes of a table */
-#define LARDER_TABLES_MAX 256           /* tables of one segment */
 #define LARDER_TRANSACT_ACTIONS_MAX 100
 #define LARDER_TOKEN_BYTES_MAX 36
 #define LARDER_TRANSACT_BYTES_MAX (4 << 20) /* of all items that a transaction writes */
+#define LARDER_BATCH_GET_MAX 100            /* keys of one larder_batch_get(), of all tables */
+#define LARDER_BATCH_GET_BYTES_MAX (16u << 20)
+#define LARDER_BATCH_WRITE_MAX 25 /* puts and deletes of one larder_batch_write() */
+#define LARDER_TABLES_MAX 256     /* tables of one segment */
 #define LARDER_SEGMENT_BYTES_MIN (4u << 20)
 #define LARDER_SLOTS_MIN 2 /* writer slots of one segment: "Slots" of larder_open() */
 #define LARDER_SLOTS_MAX 8192
@@ -782,6 +786,11 @@ LARDER_API const struct larder_item *larder_page_resume(const struct larder_page
 /** Number of items looked at for this page, expired ones left out (DynamoDB's ScannedCount). */
 LARDER_API uint64_t larder_page_scanned(const struct larder_page *page);
 /**
+ * Number of those that passed the filter (DynamoDB's Count): larder_page_count(), or with
+ * LARDER_SELECT_COUNT what it would be. 0 for NULL.
+ */
+LARDER_API uint32_t larder_page_matched(const struct larder_page *page);
+/**
  * 1 if all items of the page were there at one moment: after larder_get(), and after larder_query()
  * as described there ("Consistency"). Else 0.
  */
@@ -810,6 +819,29 @@ LARDER_API int larder_get(struct larder_table *t, const struct larder_key *key, 
 LARDER_API int larder_get_many(struct larder_table *t, const struct larder_key *keys, uint32_t count,
                                struct larder_page *page);
 
+/** The keys of one table, for larder_batch_get(). Zero it, then set. */
+struct larder_batch_get {
+    struct larder_table *table;
+    const struct larder_key *keys; /* `count` of them, all different */
+    uint32_t count;
+    uint32_t done;                        /* [out] keys that were looked up, from the first on */
+    const struct larder_expr *projection; /* NULL: whole items */
+    struct larder_page *page;             /* [out] `done` places, as larder_get_many()'s */
+    uint64_t reserved[4];                 /* 0 */
+};
+
+/**
+ * Reads items of several tables: DynamoDB's BatchGetItem. Each item is whole; together they are not
+ * a snapshot.
+ * @param gets  [in,out] `count` tables of one attachment, none twice; each has a page of its own.
+ *              1..LARDER_BATCH_GET_MAX keys in all.
+ * @return As larder_get_many().
+ *         LARDER_MORE     LARDER_BATCH_GET_BYTES_MAX of items were read. Ask again for the keys
+ *                         from `done` on (UnprocessedKeys).
+ *         LARDER_E_INVAL  Also a key twice, too many keys or none: with DynamoDB's message.
+ */
+LARDER_API int larder_batch_get(struct larder_batch_get *gets, uint32_t count);
+
 enum larder_sort_op {
     LARDER_SORT_ANY,
     LARDER_SORT_EQ,
@@ -819,6 +851,12 @@ enum larder_sort_op {
     LARDER_SORT_GE,
     LARDER_SORT_BETWEEN, /* sort_value <= key <= sort_value2 */
     LARDER_SORT_BEGINS_WITH
+};
+
+/* What a page gets (Select). */
+enum larder_select {
+    LARDER_SELECT_ITEMS = 0,
+    LARDER_SELECT_COUNT = 1 /* no items: larder_page_matched() says how many there would be */
 };
 
 /** What to query. Zero it, then set. */
@@ -835,7 +873,8 @@ struct larder_query_spec {
     const struct larder_expr *filter;        /* NULL, or what items of the page must be like */
     const struct larder_expr *projection;    /* NULL, or what the page has of them */
     const struct larder_item *values;        /* of the expressions; NULL: they have none */
-    uint64_t reserved[4];                    /* 0 */
+    enum larder_select select;
+    uint64_t reserved[3]; /* 0 */
 };
 
 /**
@@ -880,16 +919,22 @@ struct larder_scan_spec {
     const struct larder_item *start_key;           /* continue after this key; NULL: from the beginning */
     const struct larder_expr *filter, *projection; /* as in larder_query_spec */
     const struct larder_item *values;
-    uint64_t reserved[5]; /* 0 */
+    const char *index; /* NULL: the table */
+    enum larder_select select;
+    uint64_t reserved[3]; /* 0 */
 };
 
 /**
  * Reads all items of a table in hash order, a page at a time. An item that exists during the whole
  * scan is returned exactly once, however the table grows meanwhile. A page is not a snapshot: items
  * are read one after the other.
- * @param page [in,out] As larder_query()'s. A start key has the key attributes of the table, and no
- *                      others.
- * @return As larder_query(), without LARDER_E_NO_INDEX.
+ *
+ * Of an index: those items that are in it, with what it projects; limit counts them. It takes as
+ * long as a scan of the table.
+ *
+ * @param page [in,out] As larder_query()'s. A start key has the key attributes of the table (and of
+ *                      the index), and no others.
+ * @return As larder_query().
  */
 LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec *spec, struct larder_page *page);
 
@@ -1049,7 +1094,10 @@ enum larder_action_kind {
 enum larder_returns {
     LARDER_RETURNS_NONE = 0,
     LARDER_RETURNS_ALL_OLD = 1, /* as it was before */
-    LARDER_RETURNS_ALL_NEW = 2  /* of an update: as it is now */
+    LARDER_RETURNS_ALL_NEW = 2, /* of an update: as it is now */
+    /* of an update: what its paths name, in the old or the new item; no item if that is nothing */
+    LARDER_RETURNS_UPDATED_OLD = 3,
+    LARDER_RETURNS_UPDATED_NEW = 4
 };
 
 /** One conditional write. Zero it, then set. */
@@ -1171,6 +1219,21 @@ struct larder_transact_key {
  */
 LARDER_API int larder_transact_get(struct larder *db, const struct larder_transact_key *keys, uint32_t count,
                                    struct larder_page *page);
+
+/**
+ * Puts and deletes items of several tables: DynamoDB's BatchWriteItem. Each write is atomic by
+ * itself, the batch is not. Everything is checked before the first write.
+ * @param actions [in]  1..LARDER_BATCH_WRITE_MAX of kind PUT and DELETE, each with a table (of one
+ *                      attachment) and an item or a key, and nothing else. No item twice.
+ * @param done    [out] How many were written, from the first on.
+ * @return As larder_put(). A delete of an item that is not there is done.
+ *         LARDER_MORE     The write after the first *done failed: larder_error() says why. Call
+ *                         again for those from *done on (UnprocessedItems).
+ *         LARDER_E_INVAL  Also an item twice, or too many: with DynamoDB's message.
+ *         After a failure nothing was written.
+ * Locks, Killed here   As larder_put(), for each write.
+ */
+LARDER_API int larder_batch_write(const struct larder_action *actions, uint32_t count, uint32_t *done);
 
 /* ---- Expiry ---------------------------------------------------------------------------------- */
 

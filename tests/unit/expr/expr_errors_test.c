@@ -111,6 +111,14 @@ static const struct row rows[] = {
      "SC"},
     {U, "SET a = size(b)", NULL, NULL,
      "Invalid UpdateExpression: The function is not allowed in an update expression; function: size", "KV"},
+    {U, "SET a = list_append(list_append(:v, :w), :v)", NULL, "{:v: [1], :w: [2]}",
+     "Invalid UpdateExpression: The function is not allowed to be used this way in an expression; function: "
+     "list_append",
+     "SU test_update_expression_function_nesting"},
+    {U, "SET a = list_append(b, list_append(b))", NULL, NULL,
+     "Invalid UpdateExpression: The function is not allowed to be used this way in an expression; function: "
+     "list_append",
+     "SU the same, before operands are counted"},
     {C, "size(a)", NULL, NULL,
      "Invalid ConditionExpression: The function is not allowed to be used this way in an expression; function: size",
      "SC"},

@@ -69,7 +69,7 @@ static const struct row {
     {"SET a = if_not_exists(b, if_not_exists(c.d, :v)) + :w",
      "SET a plus(if_not_exists(b, if_not_exists(c.d, :v)), :w) | 0"},
     {"SET a = list_append(if_not_exists(a, :l), :l)", "SET a list_append(if_not_exists(a, :l), :l) | 0"},
-    {"SET a = list_append(:l, list_append(b, :l))", "SET a list_append(:l, list_append(b, :l)) | 0"},
+    {"SET a = list_append(:l, if_not_exists(b, :l))", "SET a list_append(:l, if_not_exists(b, :l)) | 0"},
     {"REMOVE a, b[1], b[0], c.d", "REMOVE a; REMOVE b[1]; REMOVE b[0]; REMOVE c.d | 0 2 1 3"},
     {"ADD n :v, tags :s", "ADD n :v; ADD tags :s | 0 1"},
     {"DELETE tags :s", "DELETE tags :s | 0"},

@@ -88,6 +88,57 @@ Test(item_add, has_a_decimal_added_as_if_it_was_built_so) {
     }
 }
 
+/* A text grows and shrinks over every form of its length, beside attributes and index keys that
+ * move. */
+Test(item_add, has_a_text_replaced_as_if_it_was_built_so) {
+    static char text[LARDER_SORT_KEY_BYTES_MAX + 1];
+    static const size_t lengths[] = {1, 10, 126, 127, 128, 129, 600, LARDER_SORT_KEY_BYTES_MAX, 300, 5};
+    memset(text, 'x', sizeof text - 1);
+    for (uint32_t count = 8; count <= 40; count += 32) {
+        struct larder_item *item = item_of_attrs(count);
+        struct item_head *from = store(&shape, item);
+        for (int i = 0; i < 20; i++) {
+            const char *name = i < 10 ? "Shop" : "Status"; /* keys of an index */
+            struct larder_value value = {.type = LARDER_S, .data = text, .bytes = lengths[i % 10]};
+            struct item_head *to = block_of(from->bytes + value.bytes + ITEM_ADDED_BYTES_MAX, 0x77);
+            OK(item_replace(from, (struct bytes){(const uint8_t *)name, strlen(name)}, &value, to));
+            larder_builder_reset(builder);
+            OK(larder_builder_add_all(builder, item, (const char *const[]){name}, 1));
+            OK(larder_builder_add_sn(builder, name, text, value.bytes));
+            free(item);
+            item = keep(finish());
+            struct item_head *wanted = store(&shape, item);
+            cr_assert(is_same((struct larder_item *)wanted, (struct larder_item *)to), "%s of %zu", name, value.bytes);
+            free(wanted);
+            free(from);
+            from = to;
+        }
+        free(from);
+        free(item);
+    }
+}
+
+/* Index slots might change, or the layout. */
+Test(item_add, replaces_nothing_that_needs_more) {
+    struct larder_item *item = item_of_attrs(8);
+    struct item_head *from = store(&shape, item), *to = block_of(from->bytes + 2000, 0x77);
+    static char text[LARDER_SORT_KEY_BYTES_MAX + 1];
+    struct larder_value value = {.type = LARDER_S, .data = text, .bytes = sizeof text};
+    struct bytes shop = {(const uint8_t *)"Shop", 4}, none = {(const uint8_t *)"none", 4};
+    cr_assert_eq(item_replace(from, shop, &value, to), LARDER_NOT_FOUND, "longer than a key");
+    value.bytes = 0;
+    cr_assert_eq(item_replace(from, shop, &value, to), LARDER_NOT_FOUND, "empty");
+    value.bytes = 3;
+    cr_assert_eq(item_replace(from, none, &value, to), LARDER_NOT_FOUND, "not there");
+    value.type = LARDER_B;
+    cr_assert_eq(item_replace(from, shop, &value, to), LARDER_NOT_FOUND, "another type");
+    value = (struct larder_value){.type = LARDER_BOOL};
+    cr_assert_eq(item_replace(from, shop, &value, to), LARDER_NOT_FOUND, "no text, number or binary");
+    free(to);
+    free(from);
+    free(item);
+}
+
 /* An attribute that is missing counts as 0. */
 Test(item_add, begins_at_zero) {
     struct bytes named = {(const uint8_t *)"n", 1};
