@@ -215,20 +215,34 @@ static int is_pinned(const struct pinned *pinned, uint32_t from, uint32_t count)
     return 0;
 }
 
-/* The spans in a row that are least work to empty. -1: there are none. */
+/* Spans from i on that no window of `count` spans may have: a run as long as the window, since it
+ * could only be moved to another free one, or a pinned span. */
+static uint32_t obstacle_spans(const struct seg *s, uint32_t i, uint32_t count, const struct pinned *pinned) {
+    const struct span_shm *span = seg_span(s, i);
+    uint32_t run = SHM_LOAD(&span->state) == SPAN_RUN ? SHM_LOAD_RELAXED(&span->next) : 0;
+    if (run >= count)
+        return run;
+    return is_pinned(pinned, i, 1);
+}
+
+/* The spans in a row that are least work to empty. -1: there are none. Windows do not overlap, and
+ * the first begins behind an obstacle: so runs of equal length are made side by side, without gaps
+ * that are too short for another one. */
 static int64_t find_window(const struct seg *s, uint32_t count, const struct pinned *pinned) {
-    uint32_t spans = span_claimed_count(s);
+    uint32_t spans = span_claimed_count(s), from = 0;
     int64_t cost = 0, least = INT64_MAX, best = -1;
-    for (uint32_t i = 0; i < spans; i++) {
-        cost += cost_of(s, i);
-        if (i + 1 < count)
+    for (uint32_t i = 0; i < spans;) {
+        uint32_t obstacle = obstacle_spans(s, i, count, pinned);
+        cost = obstacle ? 0 : cost + cost_of(s, i);
+        i += obstacle ? obstacle : 1;
+        if (!obstacle && i - from < count)
             continue;
-        uint32_t from = i + 1 - count;
-        if (cost < least && !is_pinned(pinned, from, count)) {
+        if (!obstacle && cost < least) {
             best = from;
             least = cost;
         }
-        cost -= cost_of(s, from);
+        from = i;
+        cost = 0;
     }
     return best;
 }
