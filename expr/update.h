@@ -35,8 +35,8 @@ struct expr_update {
  *         LARDER_E_INVAL, LARDER_E_CORRUPT. */
 int expr_update(const struct expr_update *u, void *buffer, size_t room, const struct item_head **image, size_t *need);
 
-/* The value that the one action of an update sets, if that is a SET of a whole attribute. It lies in
- * `buffer`, in the old item or in a bound value. As expr_update(), but for *image. */
+/* The value that the one action of an update sets, if that is a SET of a whole attribute. It lies
+ * in `buffer`, in the old item or in a bound value. As expr_update(), but for *image. */
 int expr_update_value(const struct expr_update *u, void *buffer, size_t room, struct larder_value *out, size_t *need);
 
 /* UPDATED_OLD and UPDATED_NEW: expr_project(u->e, image, to) with the old or the new image gives

@@ -3,10 +3,11 @@
  * Job      Takes a live item from revision r to r + 1, repeatedly, and keeps the history on the
  *          board (board.h, B1). After each change it looks at both index positions, the one left
  *          and the one taken. A new writer first settles what a killed one left in doubt: the item
- *          itself shows whether the last put took place.
+ *          itself shows whether the last write took place.
  */
 #include "write.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,13 +27,13 @@ static bool write_wrong(struct worker *w, const char *what, struct gen_place p) 
 
 /* ---- One change ------------------------------------------------------------------------------ */
 
-/* Whether the put replaced the item as it was at that revision. */
+/* Whether the write replaced the item as it was at that revision. */
 static bool write_replaced(struct worker *w, struct gen_place p, uint32_t revision) {
     const struct larder_item *old = larder_page_item(w->page, 0);
     if (!old)
-        return write_wrong(w, "the put replaced nothing", p);
+        return write_wrong(w, "the write replaced nothing", p);
     if (sink_fingerprint_item(old) != item_fingerprint(&w->gen, p, revision))
-        return write_wrong(w, "the put replaced something else", p);
+        return write_wrong(w, "the write replaced something else", p);
     return true;
 }
 
@@ -48,24 +49,104 @@ static bool write_look(struct worker *w, struct gen_place p, uint32_t revision, 
     return worker_query(w, &q, gen_id(&w->gen, p));
 }
 
-static bool write_put(struct worker *w, struct gen_place p, uint32_t live, uint32_t revision) {
+/* Of the writer, which is a process of its own. */
+static struct write_tools {
+    struct larder_builder *before, *values; /* the item as it was; values of expressions */
+    struct larder_expr *is_before, *has_counters, *count;
+    const struct larder_item *counts;
+} tools;
+
+#define WRITE_CHANGES_MAX 40 /* attributes of an item */
+
+/* The names and the text of "SET #0 = :0, #1 = :1 REMOVE #2". */
+struct write_update {
+    struct larder_expr_name names[WRITE_CHANGES_MAX];
+    char placeholders[WRITE_CHANGES_MAX][8], attributes[WRITE_CHANGES_MAX][64], text[2048];
+    uint32_t count;
+};
+
+static void write_add_change(struct write_update *u, const char *clause, const struct larder_member *member,
+                             int has_value) {
+    uint32_t i = u->count++;
+    size_t used = strlen(u->text);
+    snprintf(u->placeholders[i], sizeof u->placeholders[i], "#%u", i);
+    snprintf(u->attributes[i], sizeof u->attributes[i], "%.*s", (int)member->name_bytes, member->name);
+    u->names[i] = (struct larder_expr_name){u->placeholders[i], u->attributes[i]};
+    snprintf(u->text + used, sizeof u->text - used, has_value ? "%s #%u = :%u" : "%s #%u", clause, i, i);
+}
+
+static bool write_has(const struct larder_item *item, const struct larder_member *member, bool with_value) {
+    const struct larder_value *a = &member->value;
+    struct larder_value b;
+    if (larder_item_getn(item, member->name, member->name_bytes, &b) != LARDER_OK)
+        return false;
+    return !with_value || (a->type == b.type && a->bytes == b.bytes && a->count == b.count && a->is_true == b.is_true &&
+                           (!a->bytes || memcmp(a->data, b.data, a->bytes) == 0));
+}
+
+/* What makes `after` of `before`: an update, and its values in tools.values, with ":r": the
+ * revision that must be there. */
+static const struct larder_item *write_difference(const struct larder_item *before, const struct larder_item *after,
+                                                  uint32_t revision, struct write_update *u) {
+    const struct larder_item *values;
+    struct larder_member member;
+    struct larder_iter it;
+    char name[8];
+    int is_first = 1;
+    u->count = 0;
+    u->text[0] = 0;
+    larder_builder_reset(tools.values);
+    (void)larder_builder_add_int(tools.values, ":r", revision);
+    for (larder_iter_item(after, &it); larder_iter_next(&it, &member) == LARDER_OK && u->count < WRITE_CHANGES_MAX;) {
+        if (write_has(before, &member, true))
+            continue;
+        snprintf(name, sizeof name, ":%u", u->count);
+        write_add_change(u, u->count ? "," : "SET", &member, 1);
+        member.name = name;
+        member.name_bytes = strlen(name);
+        (void)larder_builder_add_member(tools.values, &member);
+    }
+    for (larder_iter_item(before, &it); larder_iter_next(&it, &member) == LARDER_OK && u->count < WRITE_CHANGES_MAX;)
+        if (!write_has(after, &member, false)) {
+            write_add_change(u, is_first ? " REMOVE" : ",", &member, 0);
+            is_first = 0;
+        }
+    return larder_builder_finish(tools.values, &values) == LARDER_OK ? values : NULL;
+}
+
+static const struct larder_item *write_made(struct worker *w, struct gen_place p, uint32_t revision,
+                                            struct larder_builder *builder) {
     const struct larder_item *item;
     struct sink s;
-    sink_open(&s, w->builder);
+    sink_open(&s, builder);
     item_emit(&w->gen, p, revision, &s);
-    int result = larder_builder_finish(w->builder, &item);
+    return larder_builder_finish(builder, &item) == LARDER_OK ? item : NULL;
+}
+
+/* Changes what differs between two revisions, if the former one is there. The page gets the item as
+ * it was. */
+static int write_update(struct worker *w, struct gen_place p, uint32_t revision, const struct larder_key *key) {
+    struct write_update u;
+    struct larder_expr *update;
+    const struct larder_item *before = write_made(w, p, revision - 1, tools.before),
+                             *after = write_made(w, p, revision, w->builder), *values;
+    if (!before || !after || !(values = write_difference(before, after, revision - 1, &u)))
+        return LARDER_E_INVAL;
+    int result = larder_prepare(w->db, LARDER_EXPR_UPDATE, u.text, u.names, u.count, &update);
     if (result != LARDER_OK)
-        return write_wrong(w, larder_error(), p);
-    atomic_store(&w->board->mark[live].begun, revision);
+        return result;
     worker_call_begins(w);
-    result = larder_put(w->table, item, w->page);
+    result = larder_write(&(struct larder_action){.kind = LARDER_ACTION_UPDATE,
+                                                  .table = w->table,
+                                                  .key = *key,
+                                                  .condition = tools.is_before,
+                                                  .update = update,
+                                                  .values = values,
+                                                  .returns = LARDER_RETURNS_ALL_OLD},
+                          w->page);
     worker_call_ends(w);
-    if (result != LARDER_OK) { /* a failure changes nothing, so nothing was begun */
-        atomic_store(&w->board->mark[live].begun, revision - 1);
-        return write_wrong(w, larder_error(), p);
-    }
-    atomic_store(&w->board->mark[live].acked, revision);
-    return write_replaced(w, p, revision - 1);
+    larder_expr_free(update);
+    return result;
 }
 
 /* The counts that one import adds to a month's usage. */
@@ -81,53 +162,64 @@ static const struct write_counter {
 };
 #define WRITE_COUNTERS (sizeof write_counters / sizeof write_counters[0])
 
-/* A copy of the table's item, with grown counters. NULL: there is none. */
-static const struct larder_item *write_grown(struct worker *w, const struct larder_item *old) {
-    const struct larder_item *item;
-    const char *names[WRITE_COUNTERS];
-    for (unsigned i = 0; i < WRITE_COUNTERS; i++)
-        names[i] = write_counters[i].name;
-    larder_builder_reset(w->builder);
-    (void)larder_builder_add_all(w->builder, old, names, WRITE_COUNTERS);
-    for (unsigned i = 0; i < WRITE_COUNTERS; i++) {
-        struct larder_value v;
-        int64_t n;
-        if (larder_item_get(old, names[i], &v) != LARDER_OK || larder_value_int64(&v, &n) != LARDER_OK)
-            return NULL;
-        (void)larder_builder_add_int(w->builder, names[i], n + write_counters[i].by);
-    }
-    return larder_builder_finish(w->builder, &item) == LARDER_OK ? item : NULL;
-}
-
-/* Reads, adds, and stores the item if no other process did meanwhile; else again, with the new
- * item. LARDER_NOT_FOUND: no counters. */
+/* Adds to five counters at once, if they are there. The page gets the item as it was. */
 static int write_count(struct worker *w, const struct larder_key *key) {
-    int result = larder_get(w->table, key, w->page);
-    if (result != LARDER_OK)
-        return result;
-    do {
-        const struct larder_item *old = larder_page_item(w->page, 0), *item = old ? write_grown(w, old) : NULL;
-        if (!item)
-            return LARDER_NOT_FOUND;
-        result = larder_put_if(w->table, item, old, w->page);
-    } while (result == LARDER_CHANGED);
+    worker_call_begins(w);
+    int result = larder_write(&(struct larder_action){.kind = LARDER_ACTION_UPDATE,
+                                                      .table = w->table,
+                                                      .key = *key,
+                                                      .condition = tools.has_counters,
+                                                      .update = tools.count,
+                                                      .values = tools.counts,
+                                                      .returns = LARDER_RETURNS_ALL_OLD},
+                              w->page);
+    worker_call_ends(w);
     return result;
 }
 
-static bool write_import(struct worker *w, struct gen_place p, uint32_t live, uint32_t revision) {
+/* One revision further. */
+static bool write_step(struct worker *w, struct gen_place p, uint32_t live, uint32_t revision) {
     struct key k;
     (void)key_of(&w->gen, p, 0, KEY_TABLE, &k);
     const struct larder_key key = {larder_str(k.partition), larder_str(k.sort)};
     atomic_store(&w->board->mark[live].begun, revision);
-    worker_call_begins(w);
-    int result = write_count(w, &key);
-    worker_call_ends(w);
-    if (result != LARDER_OK) {
+    int result = p.kind == GEN_MONTHLY ? write_count(w, &key) : write_update(w, p, revision, &key);
+    if (result != LARDER_OK) { /* nothing was changed, so nothing was begun */
         atomic_store(&w->board->mark[live].begun, revision - 1);
-        return write_wrong(w, result > 0 ? "there is nothing to count up" : larder_error(), p);
+        return write_wrong(w, result > 0 ? "the condition is not true" : larder_error(), p);
     }
     atomic_store(&w->board->mark[live].acked, revision);
     return write_replaced(w, p, revision - 1);
+}
+
+/* The expressions, prepared once. */
+static bool write_open_tools(struct worker *w) {
+    char text[512] = "";
+    struct larder_builder *counts;
+    int result = larder_builder_new(w->db, &tools.before);
+    if (result == LARDER_OK)
+        result = larder_builder_new(w->db, &tools.values);
+    if (result == LARDER_OK)
+        result = larder_builder_new(w->db, &counts);
+    for (unsigned i = 0; i < WRITE_COUNTERS && result == LARDER_OK; i++) {
+        char value[8];
+        size_t used = strlen(text);
+        snprintf(value, sizeof value, ":%u", i);
+        snprintf(text + used, sizeof text - used, "%s %s %s", i ? "," : "ADD", write_counters[i].name, value);
+        result = larder_builder_add_int(counts, value, write_counters[i].by);
+    }
+    if (result == LARDER_OK)
+        result = larder_builder_finish(counts, &tools.counts);
+    if (result == LARDER_OK)
+        result = larder_prepare(w->db, LARDER_EXPR_UPDATE, text, NULL, 0, &tools.count);
+    if (result == LARDER_OK)
+        result = larder_prepare(w->db, LARDER_EXPR_CONDITION, "attribute_exists(" ITEM_REVISION ")", NULL, 0,
+                                &tools.has_counters);
+    if (result == LARDER_OK)
+        result = larder_prepare(w->db, LARDER_EXPR_CONDITION, ITEM_REVISION " = :r", NULL, 0, &tools.is_before);
+    if (result != LARDER_OK)
+        fprintf(stderr, "shuttle: %s\n", larder_error());
+    return result == LARDER_OK;
 }
 
 static unsigned write_pattern(struct gen_place p) {
@@ -143,8 +235,7 @@ static void write_change(struct worker *w, struct gen_place p) {
     uint32_t live = gen_live(&w->gen, p), revision = atomic_load(&w->board->mark[live].acked);
     w->pattern = write_pattern(p);
     oracle_ask_one(&w->oracle, &none, GEN_NONE); /* clears the last complaint */
-    bool is_right =
-        p.kind == GEN_MONTHLY ? write_import(w, p, live, revision + 1) : write_put(w, p, live, revision + 1);
+    bool is_right = write_step(w, p, live, revision + 1);
     w->is_aside = true;
     for (int i = 0; i < WRITE_CHECK_INDEXES && is_right; i++) {
         is_right = write_look(w, p, revision, indexes[i]) && write_look(w, p, revision + 1, indexes[i]);
@@ -194,7 +285,7 @@ static bool write_settle_all(struct worker *w) {
 int write_run(const char *segment, int board_fd, uint32_t slot) {
     struct worker w;
     bool is_good = worker_open(&w, segment, board_fd, slot);
-    if (is_good && write_settle_all(&w))
+    if (is_good && write_open_tools(&w) && write_settle_all(&w))
         while (atomic_load(&w.board->phase) == BOARD_LIVE) {
             uint32_t shop = zipf_pick(&w.zipf, &w.rng);
             uint32_t n = w.gen.first_live[shop + 1] - w.gen.first_live[shop];
