@@ -13,7 +13,7 @@
 static const char *const return_names[] = {"NONE", "ALL_OLD", "ALL_NEW", "UPDATED_OLD", "UPDATED_NEW"};
 enum { RETURNS_OF_REFUSAL = 2, RETURNS_OF_PUT = 2, RETURNS_OF_UPDATE = 5 };
 
-/* The number of the name that was given, which is one of the first `count`; 0 without the option. */
+/* The number of the name that was given, one of the first `count`; 0 without the option. */
 static int returns_of(const struct args *args, int option, int count, int *out) {
     const char *wanted = args->option[option].value[0];
     *out = 0;

@@ -3,9 +3,9 @@
  *
  * Idea     Everything is checked before the first item is read or written; then each item goes its
  *          usual way, by itself.
- * Limits   API reference, BatchGetItem and BatchWriteItem: 1 to 100 keys and 16 MB, 1 to 25 puts and
- *          deletes; no item twice. Messages: the API reference, and ScyllaDB's test_batch.py, which
- *          its authors run against the service.
+ * Limits   API reference, BatchGetItem and BatchWriteItem: 1 to 100 keys and 16 MB; 1 to 25 puts
+ *          and deletes; no item twice. Messages: the API reference, and ScyllaDB's test_batch.py,
+ *          which its authors run against the service.
  * Tests    tests/api/batch_test.c
  */
 #include <string.h>

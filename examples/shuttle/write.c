@@ -84,8 +84,8 @@ static bool write_has(const struct larder_item *item, const struct larder_member
                            (!a->bytes || memcmp(a->data, b.data, a->bytes) == 0));
 }
 
-/* What makes `after` of `before`: an update, and its values in tools.values, with ":r", the revision
- * that must be there. */
+/* What makes `after` of `before`: an update, and its values in tools.values, with ":r": the
+ * revision that must be there. */
 static const struct larder_item *write_difference(const struct larder_item *before, const struct larder_item *after,
                                                   uint32_t revision, struct write_update *u) {
     const struct larder_item *values;

@@ -1,8 +1,8 @@
 /* tests/api/prepare_test.c - the expressions that an attachment keeps.
  *
  * Goal     The same text with the same names is prepared once; another kind, text or name is
- *          another expression. What is kept is bounded, and lives as long as somebody uses it: through
- *          frees in any order, threads, and forks in the middle.
+ *          another expression. What is kept is bounded, and lives as long as somebody uses it:
+ *          through frees in any order, threads, and forks in the middle.
  * Method   The public functions only: two callers have the same expression if they got the same
  *          pointer.
  */
