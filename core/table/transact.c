@@ -371,8 +371,8 @@ static void end(struct transact *t) {
 }
 
 static int check_given(struct larder *db, const struct larder_transaction *given, const struct larder_page *page) {
-    if (given->count && ERR_IS_NULL(given->actions))
-        return LARDER_E_INVAL;
+    if (given->count && !given->actions)
+        return err_set(LARDER_E_INVAL, "larder_transact: transaction->actions is NULL");
     if (given->count < 1 || given->count > LARDER_TRANSACT_ACTIONS_MAX)
         return err_set(LARDER_E_INVAL, "larder_transact: count is %u; 1 to %u actions are allowed", given->count,
                        LARDER_TRANSACT_ACTIONS_MAX);

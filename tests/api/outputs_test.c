@@ -193,6 +193,13 @@ static void calls_of_dead_table(struct world *w, struct larder_table *t) {
     PAGE_KEPT(larder_delete, deleted, w, t, &one, w->other);
     const struct larder_action put = {.kind = LARDER_ACTION_PUT, .table = t, .item = w->item};
     PAGE_KEPT(larder_write, page, w, &put, w->other);
+    const struct larder_transaction all = {.actions = &put, .count = 1};
+    const struct larder_transact_key key = {.table = t, .key = one};
+    int results[1];
+    UNTOUCHED(larder_transact, results, results, w->db, &all, results, NULL);
+    PAGE_KEPT(larder_transact, page, w, w->db, &all, NULL, w->other);
+    EXPECT(refill(w), LARDER_OK);
+    PAGE_EMPTIED(larder_transact_get, page, w->other, w->db, &key, 1, w->other);
     EXPECT(refill(w), LARDER_OK);
     PAGE_EMPTIED(larder_get, page, w->other, t, &one, w->other);
     EXPECT(refill(w), LARDER_OK);
