@@ -348,13 +348,12 @@ static int begin_token(struct transact *t) {
 }
 
 static int begin(struct transact *t) {
-    uint32_t count = t->given->count + 1;
+    uint32_t count = t->given->count + (t->given->token != NULL);
     t->part = priv_alloc(db_priv(t->db), count * sizeof *t->part);
     t->commit.item = priv_alloc(db_priv(t->db), count * sizeof *t->commit.item);
     t->wanted = BYTES_FIRST;
     if (!t->part || !t->commit.item)
         return LARDER_E_NO_MEMORY;
-    memset(t->part, 0, count * sizeof *t->part);
     int r = grow_bytes(t);
     for (uint32_t i = 0; i < t->given->count && r == LARDER_OK; i++, t->commit.count++)
         r = begin_part(t, i);
