@@ -7,6 +7,7 @@
 #include "core/base/wait.h"
 #include "core/memory/heap_span.h"
 #include "core/memory/hooks.h"
+#include "core/memory/record.h"
 #include "core/segment/live.h"
 #include "core/segment/stopped.h"
 #include "core/table/catalog.h"
@@ -141,14 +142,22 @@ int larder_index_stats(struct larder_table *t, struct larder_index_stats *out, u
     return r;
 }
 
+/* A lock that the slot notes counts if it has it. */
+static void count_lock(struct larder *db, uint32_t id, uint64_t off, struct larder_slot_stats *out) {
+    lock_word *lock = off ? seg_word(&db->seg, off) : NULL;
+    if (lock && lock_owner(lock) == (int)id && out->lock_count < sizeof out->lock_kinds / sizeof *out->lock_kinds)
+        out->lock_kinds[out->lock_count++] = lock_kind(&db->seg, off);
+}
+
 static void slot_locks(struct larder *db, uint32_t id, struct larder_slot_stats *out) {
     struct slot_shm *slot = seg_slot(&db->seg, id);
-    for (unsigned i = 0; i < SLOT_LOCKS; i++) {
-        uint64_t off = SHM_LOAD(&slot->locks[i]);
-        lock_word *lock = off ? seg_word(&db->seg, off) : NULL;
-        if (lock && lock_owner(lock) == (int)id && out->lock_count < sizeof out->lock_kinds / sizeof *out->lock_kinds)
-            out->lock_kinds[out->lock_count++] = lock_kind(&db->seg, off);
-    }
+    uint32_t entries = 0;
+    for (unsigned i = 0; i < SLOT_LOCKS; i++)
+        count_lock(db, id, SHM_LOAD(&slot->locks[i]), out);
+    const struct record_shm *record = record_at(&db->seg, SHM_LOAD(&slot->record_off), &entries);
+    for (uint32_t i = 0; record && i < entries; i++)
+        if (i == 0 || SHM_LOAD(&record->entry[i].stripe_off) != SHM_LOAD(&record->entry[i - 1].stripe_off))
+            count_lock(db, id, SHM_LOAD(&record->entry[i].stripe_off), out);
     if (out->lock_count == 0)
         return;
     uint64_t now_ns = wait_now_ns(), since_ns = SHM_LOAD(&slot->lock_since_ns);

@@ -348,13 +348,12 @@ static int begin_token(struct transact *t) {
 }
 
 static int begin(struct transact *t) {
-    uint32_t count = t->given->count + 1;
+    uint32_t count = t->given->count + (t->given->token != NULL);
     t->part = priv_alloc(db_priv(t->db), count * sizeof *t->part);
     t->commit.item = priv_alloc(db_priv(t->db), count * sizeof *t->commit.item);
     t->wanted = BYTES_FIRST;
     if (!t->part || !t->commit.item)
         return LARDER_E_NO_MEMORY;
-    memset(t->part, 0, count * sizeof *t->part);
     int r = grow_bytes(t);
     for (uint32_t i = 0; i < t->given->count && r == LARDER_OK; i++, t->commit.count++)
         r = begin_part(t, i);
@@ -371,8 +370,8 @@ static void end(struct transact *t) {
 }
 
 static int check_given(struct larder *db, const struct larder_transaction *given, const struct larder_page *page) {
-    if (given->count && ERR_IS_NULL(given->actions))
-        return LARDER_E_INVAL;
+    if (given->count && !given->actions)
+        return err_set(LARDER_E_INVAL, "larder_transact: transaction->actions is NULL");
     if (given->count < 1 || given->count > LARDER_TRANSACT_ACTIONS_MAX)
         return err_set(LARDER_E_INVAL, "larder_transact: count is %u; 1 to %u actions are allowed", given->count,
                        LARDER_TRANSACT_ACTIONS_MAX);

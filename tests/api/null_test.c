@@ -320,6 +320,15 @@ static int calls_writes(struct fixture *f, struct pass *p) {
     uint32_t done;
     REFUSED(larder_batch_write, actions, NULL, 1, &done);
     REFUSED(larder_batch_write, done, &put, 1, NULL);
+    const struct larder_transaction all = {.actions = &put, .count = 1};
+    const struct larder_transact_key one = {.table = f->t, .key = f->key};
+    REFUSED(larder_transact, db, NULL, &all, NULL, NULL);
+    REFUSED(larder_transact, transaction, f->db, NULL, NULL, NULL);
+    ALLOWED(larder_transact, results, larder_transact(f->db, &all, NULL, NULL) == LARDER_OK);
+    ALLOWED(larder_transact, page, larder_transact(f->db, &all, NULL, NULL) == LARDER_OK);
+    REFUSED(larder_transact_get, db, NULL, &one, 1, f->other);
+    REFUSED(larder_transact_get, keys, f->db, NULL, 1, f->other);
+    REFUSED(larder_transact_get, page, f->db, &one, 1, NULL);
     REFUSED(larder_delete, t, NULL, &f->key, f->other);
     REFUSED(larder_delete, key, f->t, NULL, f->other);
     ALLOWED(larder_delete, deleted, larder_delete(f->t, &f->key, NULL) == LARDER_OK);

@@ -199,6 +199,14 @@ static void calls_of_dead_table(struct world *w, struct larder_table *t) {
     struct larder_batch_get gets = {.table = t, .keys = &one, .count = 1, .page = w->other};
     PAGE_EMPTIED(larder_batch_get, gets, w->other, &gets, 1);
     EXPECT(refill(w), LARDER_OK);
+    const struct larder_transaction all = {.actions = &put, .count = 1};
+    const struct larder_transact_key key = {.table = t, .key = one};
+    int results[1];
+    UNTOUCHED(larder_transact, results, results, w->db, &all, results, NULL);
+    PAGE_KEPT(larder_transact, page, w, w->db, &all, NULL, w->other);
+    EXPECT(refill(w), LARDER_OK);
+    PAGE_EMPTIED(larder_transact_get, page, w->other, w->db, &key, 1, w->other);
+    EXPECT(refill(w), LARDER_OK);
     PAGE_EMPTIED(larder_get, page, w->other, t, &one, w->other);
     EXPECT(refill(w), LARDER_OK);
     PAGE_EMPTIED(larder_get_many, page, w->other, t, &one, 1, w->other);
