@@ -21,7 +21,15 @@
 #include "cli/table_diff.h"
 #include "cli/template.h"
 
-enum { CREATE_SIZE = ARGS_OWN, CREATE_MODE, CREATE_STRIPES, CREATE_SLOTS, CREATE_HUGE_PAGES, CREATE_IF_NOT_EXISTS };
+enum {
+    CREATE_SIZE = ARGS_OWN,
+    CREATE_MODE,
+    CREATE_STRIPES,
+    CREATE_SLOTS,
+    CREATE_HUGE_PAGES,
+    CREATE_EVICT,
+    CREATE_IF_NOT_EXISTS
+};
 
 static const struct args_option create_options[] = {
     ARGS_COMMON,
@@ -30,6 +38,7 @@ static const struct args_option create_options[] = {
     {"stripes", 1, "N", "lock stripes of each table of a new segment, a power of 2"},
     {"slots", 1, "N", "writer slots of a new segment: 2 to 8192, 384 bytes each; see below"},
     {"huge-pages", 0, "", "claim a new segment's first memory in huge pages; see below"},
+    {"evict", 1, "TABLE[,TABLE]", "tables whose items go when memory is short; see below"},
     {"if-not-exists", 0, "", "leave tables that exist already, and say what differs"},
     {NULL, 0, NULL, NULL}};
 
@@ -74,6 +83,27 @@ static int create_read_templates(struct create *create) {
             return report_error(report_exit_of(result), "%s: %s", path, place.problem);
     }
     return EXIT_DONE;
+}
+
+/* --evict: a table of the templates, by its name. */
+static int create_evict_table(struct create *create, const char *name, size_t bytes) {
+    for (struct template_table *table = create->templates.first; table != NULL; table = table->next)
+        if (strlen(table->def.name) == bytes && memcmp(table->def.name, name, bytes) == 0) {
+            table->def.eviction = LARDER_EVICTION_SIEVE;
+            return EXIT_DONE;
+        }
+    return report_error(EXIT_USAGE, "--evict: no template has a table \"%.*s\"", (int)bytes, name);
+}
+
+static int create_evict(struct create *create) {
+    const char *names = create->args->option[CREATE_EVICT].value[0];
+    int code = EXIT_DONE;
+    while (names != NULL && code == EXIT_DONE) {
+        const char *end = strchrnul(names, ',');
+        code = create_evict_table(create, names, (size_t)(end - names));
+        names = *end != '\0' ? end + 1 : NULL;
+    }
+    return code;
 }
 
 /* Checks the tables together. Names are compared here, because the trial below looks at one table
@@ -235,6 +265,8 @@ static int create_run(const struct args *args) {
     if (code == EXIT_DONE)
         code = create_read_templates(&create);
     if (code == EXIT_DONE)
+        code = create_evict(&create);
+    if (code == EXIT_DONE)
         code = create_check_set(&create.templates);
     if (code == EXIT_DONE)
         code = create_try(&create.templates);
@@ -263,6 +295,8 @@ const struct command cmd_create = {
         "--slots bounds how many calls write at the same moment; others wait. Default: 1024, below 64M 16 for each\n"
         "megabyte, at least 64. `larder info` shows how many are in use.\n"
         "Memory is claimed as the segment fills. A --size that its file system has not free now is a warning.\n"
+        "--evict: when memory is short, items of these tables go, those that are not used first, instead of an error\n"
+        "that the segment is full. `larder info` shows which tables evict, and how much.\n"
         "DeletionPolicy Retain makes `larder destroy` refuse without --force.\n",
     .options = create_options,
     .positional_min = 1,

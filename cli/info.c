@@ -40,3 +40,7 @@ const char *info_projection(const struct larder_index_def *def) {
            : def->projection == LARDER_PROJECT_INCLUDE ? "INCLUDE"
                                                        : "KEYS_ONLY";
 }
+
+const char *info_eviction(const struct larder_table_def *def) {
+    return def->eviction == LARDER_EVICTION_SIEVE ? "Sieve" : "None";
+}

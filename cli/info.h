@@ -39,6 +39,8 @@ const char *info_uuid(const struct larder_segment_stats *stats, char *text);
 const char *info_slot_state(const struct larder_slot_stats *slot); /* alive, stopped, dead */
 const char *info_key_type(enum larder_type type);
 const char *info_removal(const struct larder_table_def *def);
+/* "Sieve" or "None" */
+const char *info_eviction(const struct larder_table_def *def);
 const char *info_projection(const struct larder_index_def *def);
 
 #endif

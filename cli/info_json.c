@@ -50,6 +50,7 @@ static json_t *info_json_counters(const struct larder_counters *counters) {
         {"recoveries", counters->recoveries},
         {"undone", counters->undone},
         {"finished", counters->finished},
+        {"evicted", counters->evicted},
     };
     return INFO_JSON_COUNTS(json_object(), counts);
 }
@@ -81,15 +82,16 @@ static json_t *info_json_append(json_t *array, json_t *element) {
 
 static json_t *info_json_table(const struct info_table *table) {
     const struct larder_table_stats *stats = &table->stats;
-    const struct info_json_count counts[] = {{"item_count", stats->item_count},
-                                             {"item_bytes", stats->item_bytes},
-                                             {"bucket_bytes", stats->bucket_bytes},
-                                             {"wheel_entries", stats->wheel_entries}};
+    const struct info_json_count counts[] = {
+        {"item_count", stats->item_count},     {"item_bytes", stats->item_bytes},
+        {"bucket_bytes", stats->bucket_bytes}, {"wheel_entries", stats->wheel_entries},
+        {"evicted", stats->evicted},           {"evicted_bytes", stats->evicted_bytes},
+        {"evicted_age", stats->evicted_age}};
     json_t *indexes = json_array();
     for (uint32_t i = 0; i < table->index_count && i < LARDER_INDEXES_MAX + 1; i++)
         indexes = info_json_append(indexes, info_json_index(table->def, &table->indexes[i]));
-    json_t *object = json_pack("{s:s, s:s, s:s?}", "name", table->def->name, "removal", info_removal(table->def),
-                               "ttl_attribute", table->def->ttl_attribute);
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s?}", "name", table->def->name, "removal", info_removal(table->def),
+                               "eviction", info_eviction(table->def), "ttl_attribute", table->def->ttl_attribute);
     return info_json_put(INFO_JSON_COUNTS(object, counts), "indexes", indexes);
 }
 
@@ -124,6 +126,8 @@ static json_t *info_json_segment(const struct info *info) {
         {"claimed_bytes", stats->claimed_bytes},   {"used_bytes", stats->used_bytes},
         {"free_bytes", stats->free_bytes},         {"stripe_count", stats->stripe_count},
         {"slots_used", stats->slots_used},         {"slots_max", stats->slots_max},
+        {"moved_bytes", stats->moved_bytes},       {"full_count", stats->full_count},
+        {"full_bytes", stats->full_bytes},
     };
     char uuid[INFO_UUID_BYTES];
     json_t *tables = json_array(), *classes = json_array(), *slots = json_array();

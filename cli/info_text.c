@@ -3,6 +3,7 @@
  * Tests    tests/cli/cli_test.sh
  */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -67,6 +68,35 @@ static int info_text_tables(const struct info *info) {
         grid_cell(&grid, "%s", info_removal(table->def));
     }
     printf("\nTables\n");
+    return grid_print(&grid);
+}
+
+static bool info_evicts(const struct info_table *table) {
+    return table->def->eviction != LARDER_EVICTION_NONE || table->stats.evicted > 0;
+}
+
+/* Nothing, if no table evicts. */
+static int info_text_evictions(const struct info *info) {
+    static const char *const names[] = {"TABLE", "EVICTION", "EVICTED", "ITEM BYTES", "AGE IN WRITES"};
+    struct grid grid;
+    bool is_any = false;
+    for (uint32_t i = 0; i < info->table_count; i++)
+        is_any |= info_evicts(&info->tables[i]);
+    if (!is_any)
+        return EXIT_DONE;
+    grid_start(&grid, "llrrr");
+    info_text_header(&grid, names);
+    for (uint32_t i = 0; i < info->table_count; i++) {
+        const struct info_table *table = &info->tables[i];
+        if (!info_evicts(table))
+            continue;
+        grid_cell(&grid, "%s", table->def->name);
+        grid_cell(&grid, "%s", info_eviction(table->def));
+        grid_cell(&grid, "%" PRIu64, table->stats.evicted);
+        info_text_bytes(&grid, table->stats.evicted_bytes);
+        grid_cell(&grid, "%" PRIu64, table->stats.evicted_age);
+    }
+    printf("\nEviction\n");
     return grid_print(&grid);
 }
 
@@ -185,6 +215,10 @@ static int info_text_counters(const struct info *info) {
         {"puts", "", counters->puts},
         {"deletes", "", counters->deletes},
         {"expired", "items removed by the expirer", counters->expired},
+        {"evicted", "items that went because memory was short", counters->evicted},
+        {"moved bytes", "of blocks that were moved to make room", info->stats.moved_bytes},
+        {"full", "calls that found no memory", info->stats.full_count},
+        {"full, bytes", "the block that the last of them lacked", info->stats.full_bytes},
         {"lock waits", "times a lock was not free at once", counters->lock_waits},
         {"recoveries", "recovered dead processes", counters->recoveries},
         {"undone", "writes of theirs that were undone", counters->undone},
@@ -205,6 +239,8 @@ int info_print_text(const struct info *info) {
     int code = info_text_segment(info);
     if (code == EXIT_DONE)
         code = info_text_tables(info);
+    if (code == EXIT_DONE)
+        code = info_text_evictions(info);
     if (code == EXIT_DONE)
         code = info_text_indexes(info);
     if (code == EXIT_DONE)

@@ -92,6 +92,8 @@ unsigned table_diff(const struct larder_table_def *there, const struct larder_ta
     count += diff_texts(of, "the TTL attribute", there->ttl_attribute, wanted->ttl_attribute);
     count += diff_texts(of, "the removal policy", there->removal == LARDER_REMOVAL_RETAIN ? "Retain" : "Delete",
                         wanted->removal == LARDER_REMOVAL_RETAIN ? "Retain" : "Delete");
+    count += diff_texts(of, "the eviction policy", there->eviction == LARDER_EVICTION_SIEVE ? "Sieve" : "None",
+                        wanted->eviction == LARDER_EVICTION_SIEVE ? "Sieve" : "None");
     for (uint32_t i = 0; i < wanted->index_count; i++) {
         const struct larder_index_def *index = diff_find(there, wanted->indexes[i].name);
         if (index == NULL)

@@ -8,6 +8,7 @@
 #include "core/base/err.h"
 #include "core/base/words.h"
 #include "core/table/db.h"
+#include "core/table/marks.h"
 #include "core/table/read_copy.h"
 #include "index/query.h"
 
@@ -168,6 +169,7 @@ HTAB_INLINE int query_take_entry(struct query *q, uint32_t number, const struct 
     int r = query_wants(q, number, seen, image);
     if (__builtin_expect(r <= 0, 0))
         return r;
+    marks_note(q->v, seen->place.spot.block);
     page_put(q->page, image->bytes);
     *longest = image->bytes > *longest ? image->bytes : *longest;
     return number && q->is_projected ? query_project_last(q) : LARDER_OK;

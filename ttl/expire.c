@@ -4,6 +4,8 @@
 #include "core/base/err.h"
 #include "core/memory/recover.h"
 #include "core/table/attempt.h"
+#include "core/table/evict.h"
+#include "core/table/marks.h"
 #include "core/table/write.h"
 #include "ttl/purge.h"
 #include "ttl/restamp.h"
@@ -112,7 +114,11 @@ static int expire_call(struct fire_job *job) {
     if (w->is_stuck)
         return LARDER_E_BUSY;
     int r = expire_run(job);
-    return r ? r : emptied;
+    if (!w->is_stuck) {
+        marks_publish_all(w);
+        (void)table_evict_ahead(w);
+    }
+    return w->is_stuck ? LARDER_E_BUSY : r ? r : emptied;
 }
 
 int larder_expire(struct larder *db, uint64_t items_max, uint64_t *removed) {

@@ -3,7 +3,8 @@
  * Job      Takes the expirer's place in the segment when it is free. Then looks ten times a second
  *          for dead slots, and in each new second of the handle's clock for due timers. If free
  *          memory is scarce it moves blocks, at most 2 MB a turn, so that calls seldom have to
- *          (core/table/compact.h).
+ *          (core/table/compact.h), and evicts from tables that allow it (core/table/evict.h). It
+ *          publishes what its process has read of those (core/table/marks.h).
  * Rules    E1 One thread per handle, started and ended under db->mutex.
  *          E2 The thread keeps its writer while it is the expirer or stands in for it; otherwise it
  *             has none. If other threads want the slot, it gives up both at the end of its turn.
@@ -31,10 +32,13 @@
 #include "core/memory/recover.h"
 #include "core/segment/live.h"
 #include "core/table/compact.h"
+#include "core/table/evict.h"
+#include "core/table/marks.h"
 #include "ttl/expire.h"
 #include "ttl/restamp.h"
 
 #define EXPIRER_TURN_NS 100000000    /* between two looks at dead slots or at a lock holder */
+#define EXPIRER_SHORT_NS 2000000     /* after a turn in which it had to evict */
 #define EXPIRER_BEAT_NS 50000000     /* between two beats while it works */
 #define EXPIRER_STILL_NS 1000000000  /* a beat that has not moved so long: a stopped process */
 #define EXPIRER_EMPTY_NS 100000000   /* of emptying tables in a row, before timers come again */
@@ -56,6 +60,7 @@ struct expirer {
     uint32_t dead_from; /* slot where the next look for dead owners begins */
     uint64_t beat;      /* seg_shm.expirer_beat as last seen, or stored */
     uint64_t beat_ns;   /* when that was new */
+    int has_evicted;    /* in its last turn: the next one comes soon */
     uint64_t drop_mark; /* how far emptying tables had come in the last turn */
 };
 
@@ -210,6 +215,15 @@ static void expirer_rest(struct expirer *x) {
         epoch_leave(&x->w->use);
 }
 
+/* What this process has read, while another one is the expirer. */
+static void expirer_publish(struct larder *db) {
+    struct writer *w;
+    if (!marks_are_noted(db) || writer_borrow_within(db, EXPIRER_BUSY_MS_MAX, &w) != LARDER_OK)
+        return;
+    marks_publish_all(w);
+    writer_end(w);
+}
+
 static void expirer_turn(struct expirer *x) {
     uint32_t dead;
     if (x->w) {
@@ -221,8 +235,10 @@ static void expirer_turn(struct expirer *x) {
             expirer_resign(x);
         return;
     }
-    if (x->w ? !expirer_stays(x) : !expirer_apply(x))
+    if (x->w ? !expirer_stays(x) : !expirer_apply(x)) {
+        expirer_publish(x->db);
         return;
+    }
     /* a slot that cannot be recovered now is looked at again */
     (void)recover_some(x->w, &x->dead_from, EXPIRER_PROBES, &dead);
     int64_t now_s = db_now(x->db);
@@ -238,24 +254,28 @@ static void expirer_turn(struct expirer *x) {
         expirer_set_timeout(x); /* a job shortens it */
     }
     if (!x->w->is_stuck)
+        marks_publish_all(x->w);
+    if (!x->w->is_stuck)
+        x->has_evicted = table_evict_ahead(x->w) > 0;
+    if (!x->w->is_stuck)
         table_compact_ahead(x->w);
     if (x->w->is_stuck || writer_is_wanted(x->w)) /* rule W4 of core/memory/writer.h */
         expirer_resign(x);
 }
 
-static int64_t expirer_turn_ns(void) {
+static int64_t expirer_turn_ns(const struct expirer *x) {
 #if LARDER_CRASH_POINTS
     if (expirer_test_turn_ns != 0)
         return (int64_t)expirer_test_turn_ns;
 #endif
-    return EXPIRER_TURN_NS;
+    return x->has_evicted ? EXPIRER_SHORT_NS : EXPIRER_TURN_NS;
 }
 
 /* One turn from now, or the next full second if that is sooner. */
 static struct timespec expirer_next_turn(const struct expirer *x) {
     struct timespec real;
     clock_gettime(CLOCK_REALTIME, &real);
-    int64_t wait_ns = expirer_turn_ns(), to_second_ns = SECOND_NS - real.tv_nsec + EXPIRER_CLOCK_LAG_NS;
+    int64_t wait_ns = expirer_turn_ns(x), to_second_ns = SECOND_NS - real.tv_nsec + EXPIRER_CLOCK_LAG_NS;
     if (!atomic_load_explicit(&x->db->clock, memory_order_relaxed) && to_second_ns < wait_ns)
         wait_ns = to_second_ns;
     return wait_timespec(wait_now_ns() + (uint64_t)wait_ns);

@@ -86,6 +86,7 @@ static void count_catalog(struct check_state *c) {
         const struct table_shm *t = seg_table(c->seg, i);
         check_count_ref(c, SHM_LOAD(&t->items_off));
         check_count_ref(c, SHM_LOAD(&t->partitions_off));
+        check_count_ref(c, SHM_LOAD(&t->marks_off));
         if (!has_table(c, i))
             continue;
         check_count_ref(c, SHM_LOAD(&t->schema_off));

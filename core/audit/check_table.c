@@ -15,6 +15,7 @@
 #include "core/table/catalog.h"
 #include "core/table/change.h"
 #include "core/table/db.h"
+#include "core/table/marks.h"
 
 #define GROUP_ITEMS 16u /* items per sum */
 #define SUMS_BITS_MAX 28u
@@ -52,6 +53,7 @@ static int look_at_entry(struct check_state *c, void *at) {
     uint64_t bytes = (uint64_t)c->seg->stripe_count * sizeof(struct stripe_shm);
     check_word(c, &t->items_off, bytes, "stripes of items");
     check_word(c, &t->partitions_off, bytes, "stripes of partitions");
+    check_word(c, &t->marks_off, marks_bytes(c->seg), "marks");
     check_word(c, &t->schema_off, sizeof(struct schema_head), "definition");
     return LARDER_OK;
 }

@@ -63,9 +63,9 @@ struct repair_table {
     size_t count, capacity;
     /* [stripe_count] number of the first item after the stripe's */
     uint32_t *stripe_end;
-    uint8_t *array;                     /* [stripe_count] ARRAY_... */
-    uint64_t items_off, partitions_off; /* 0: lost, or there was none */
-    int is_lost;                        /* its definition cannot be read */
+    uint8_t *array;                                /* [stripe_count] ARRAY_... */
+    uint64_t items_off, partitions_off, marks_off; /* 0: lost, or there was none */
+    int is_lost;                                   /* its definition cannot be read */
     /* images with a true hash, in their stripe; those of them that the definition does not fit */
     uint64_t true_count, unfit_count;
 };

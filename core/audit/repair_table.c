@@ -18,6 +18,7 @@
 #include "core/memory/hooks.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
+#include "core/table/marks.h"
 #include <stdlib.h>
 
 #define SEED_SAMPLE 8  /* this many images without one right hash: the seed is wrong */
@@ -138,11 +139,19 @@ static uint64_t items_listed(struct repair *p, const struct repair_table *t) {
     return items;
 }
 
+/* Keeps a table's marks, or returns 0: then it gets others when it is next set to evict. */
+static uint64_t plan_marks(struct repair *p, const struct table_shm *shm) {
+    uint64_t off = SHM_LOAD(&shm->marks_off), bytes = marks_bytes(p->seg);
+    const struct marks_shm *m = off ? seg_at(p->seg, off, bytes) : NULL;
+    return m && m->magic == MARKS_MAGIC && repair_keep(p, off, bytes, 0) ? off : 0;
+}
+
 static int plan_table(struct repair *p, uint32_t ordinal) {
     struct table_shm *shm = seg_table(p->seg, ordinal);
     struct repair_table *t = &p->table[ordinal];
     t->items_off = plan_stripes(p, SHM_LOAD(&shm->items_off));
     t->partitions_off = plan_stripes(p, SHM_LOAD(&shm->partitions_off));
+    t->marks_off = plan_marks(p, shm);
     int is_moved = (t->v || SHM_LOAD(&shm->items_off)) && !t->items_off;
     is_moved |= (t->v || SHM_LOAD(&shm->partitions_off)) && !t->partitions_off;
     int r = is_moved ? repair_must_be_only_one(p, "stripes of a table must be made again") : LARDER_OK;
@@ -412,6 +421,8 @@ static void store_entry(struct repair *p, uint32_t ordinal) {
         SHM_PUT(&shm->items_off, 0);
     if (!t->partitions_off)
         SHM_PUT(&shm->partitions_off, 0);
+    if (!t->marks_off)
+        SHM_PUT(&shm->marks_off, 0);
 }
 
 int repair_catalog(struct repair *p) {
@@ -432,12 +443,28 @@ static int make_stripes(struct repair *p, shm_word *word, uint64_t *stripes_off)
     return r;
 }
 
+/* Marks for a table that evicts and has lost them. Without room it does not evict: a caller that
+ * sets the policy again gets them. */
+static int make_marks(struct repair *p, struct repair_table *t) {
+    uint64_t bytes = marks_bytes(p->seg);
+    int r = repair_take(&p->w, bytes, 0, &t->marks_off);
+    if (r)
+        return r == LARDER_E_FULL ? LARDER_OK : r;
+    const struct marks_shm head = {.magic = MARKS_MAGIC};
+    struct marks_shm *m = (struct marks_shm *)(p->seg->base + t->marks_off);
+    shm_zero(m, bytes);
+    shm_copy_in(m, &head, sizeof head);
+    return step_swap(&p->w, 1, &t->v->shm->marks_off, 0, t->marks_off, NULL, NULL, 0);
+}
+
 int repair_stripes(struct repair *p, struct repair_table *t) {
     int r = LARDER_OK;
     if (!t->items_off)
         r = make_stripes(p, &t->v->shm->items_off, &t->items_off);
     if (r == LARDER_OK && !t->partitions_off)
         r = make_stripes(p, &t->v->shm->partitions_off, &t->partitions_off);
+    if (r == LARDER_OK && t->v->def.eviction != LARDER_EVICTION_NONE && !t->marks_off)
+        r = make_marks(p, t);
     if (r)
         return r;
     attach(p, t->v->ordinal);

@@ -12,6 +12,7 @@
 #include "core/segment/stopped.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
+#include "core/table/marks.h"
 
 static void add_counters(struct larder_counters *sum, const struct slot_shm *slot) {
     sum->puts += SHM_LOAD_RELAXED(&slot->puts);
@@ -40,6 +41,10 @@ int larder_segment_stats(struct larder *db, struct larder_segment_stats *out) {
     out->private_bytes = priv_bytes(db->priv);
     out->slots_max = db->seg.slot_count;
     out->stripe_count = db->seg.stripe_count;
+    out->counters.evicted = SHM_LOAD_RELAXED(&db->seg.shm->evicted);
+    out->moved_bytes = SHM_LOAD_RELAXED(&db->seg.shm->moved_bytes);
+    out->full_count = SHM_LOAD_RELAXED(&db->seg.shm->full_count);
+    out->full_bytes = SHM_LOAD_RELAXED(&db->seg.shm->full_bytes);
     out->format_version = db->seg.shm->format_version;
     memcpy(out->uuid, db->seg.shm->uuid, sizeof out->uuid);
     for (uint32_t i = 0; i < db->seg.slot_count; i++) {
@@ -91,6 +96,12 @@ static int table_stats(struct larder_table *t, const struct table_view *v, struc
         out->bucket_bytes += partitions_array ? heap_block_bytes(v->items.seg, WORD_OFF(partitions_array)) : 0;
     }
     out->index_count = v->def.index_count + 1;
+    const struct marks_shm *marks = marks_of(v->items.seg, v->shm); /* also if it evicts no more */
+    if (marks) {
+        out->evicted = SHM_LOAD_RELAXED(&marks->evicted);
+        out->evicted_bytes = SHM_LOAD_RELAXED(&marks->evicted_bytes);
+        out->evicted_age = SHM_LOAD_RELAXED(&marks->age);
+    }
     return core_hooks->timer_stats(t->db, v->ordinal, &out->wheel_entries);
 }
 

@@ -1,9 +1,9 @@
 /* core/base/shm.h - the only way to touch bytes that other processes see.
  *
  * Job      Loads, stores and copies on segment memory. Only SHM_STORE, SHM_PUT, SHM_CAS, SHM_ADD,
- *          shm_copy_in() and shm_zero() may write there. The crash tests number these calls and
- *          kill the process at the k-th, so the states that a death can leave are exactly the
- *          prefixes of these calls.
+ *          SHM_OR, SHM_AND, shm_copy_in() and shm_zero() may write there. The crash tests number
+ *          these calls and kill the process at the k-th, so the states that a death can leave are
+ *          exactly the prefixes of these calls.
  * Rules    S1 A compiler barrier before each store keeps program order, which is the order that
  *             survivors of a SIGKILL see. Release and acquire order other CPUs.
  *          S2 Bytes that a reader may copy while they change go through shm_copy_in and
@@ -54,6 +54,9 @@ static inline void shm_crash_point(void) {
                                                                 memory_order_acquire))
 
 #define SHM_ADD(ptr, value) (shm_crash_point(), atomic_fetch_add_explicit((ptr), (value), memory_order_acq_rel))
+
+#define SHM_OR(ptr, value) (shm_crash_point(), atomic_fetch_or_explicit((ptr), (value), memory_order_acq_rel))
+#define SHM_AND(ptr, value) (shm_crash_point(), atomic_fetch_and_explicit((ptr), (value), memory_order_acq_rel))
 
 /* A 64-bit word of segment memory that readers may load while it changes. */
 typedef _Atomic uint64_t shm_word;

@@ -51,6 +51,7 @@ void writer_free(struct writer *w) {
     struct priv *p = w->pool->priv;
     epoch_use_remove(w->pool->epochs, &w->use);
     priv_free(p, w->scratch);
+    priv_free(p, w->candidates);
     priv_free(p, w->before);
     priv_free(p, w);
 }

@@ -33,6 +33,7 @@
 
 #define WRITER_NEAR 16u /* kinds of items for which places of attributes are remembered */
 
+struct candidates;
 struct larder;
 struct seg;
 
@@ -96,6 +97,10 @@ struct writer {
     uint32_t compact_at, compact_loan_at, compact_table; /* where table_compact() goes on */
     /* it found nothing a moment ago for so much, when so many items had been removed */
     uint64_t compact_not_before_ns, compact_lacked, compact_removed;
+    /* where table_evict() goes on, and its chance; 0: it has not begun. candidates: NULL, or
+     * private memory of it */
+    uint32_t evict_table, evict_at, evict_chance;
+    struct candidates *candidates;
     uint32_t claims_to_skip; /* heap_claim_ahead() was refused a moment ago */
     /* of this call: no room could be made, so a block may be much larger than what it is for
      * (core/memory/heap.h, P3) */

@@ -89,6 +89,10 @@ struct seg_shm {
     lock_word gate_lock;
     /* changes while the expirer is awake (ttl/expirer.c, E5) */
     shm_word expirer_beat;
+    /* counters, 0 in older segments: bytes of blocks that were moved (core/table/move.h); calls
+     * that got LARDER_E_FULL, and the block that the last of them lacked (core/table/make_room.c);
+     * items that were evicted (core/table/evict.c) */
+    shm_word moved_bytes, full_count, full_bytes, evicted;
     /* guards span states, run lengths and the words below; rank last */
     _Alignas(64) lock_word span_lock;
     _Atomic uint32_t span_hint; /* no span below is free */
@@ -168,7 +172,10 @@ struct table_shm {
     /* DROPPING: how many stripes are empty for good, items first (core/table/table_empty.c); else
      * 0 */
     shm_word emptied;
-    uint64_t reserved[2];
+    /* struct marks_shm (core/table/marks.h), made when the table first evicts; kept like the
+     * stripes. Padding in older libraries, which evict nothing */
+    shm_word marks_off;
+    uint64_t reserved;
 };
 _Static_assert(sizeof(struct table_shm) == 64, "table_shm is one line");
 

@@ -12,6 +12,7 @@
 #include "core/memory/hooks.h"
 #include "core/memory/journal.h"
 #include "core/table/db.h"
+#include "core/table/marks.h"
 #include "core/table/read.h"
 #include "core/table/write.h"
 
@@ -171,6 +172,8 @@ static inline __attribute__((always_inline)) int pass_locked(struct writer *w, c
 static void finish_locked(struct writer *w, const struct table_view *v, const struct item_swap *s) {
     SHM_NOT_YET(remove_before_publish, if (s->old) core_hooks->index_remove(w, v, s->hash, s->old, s->block));
     step_publish(w, 0);
+    if (v->marks && s->block) /* an overwrite is a use; its block was another one */
+        marks_put(v, seg_off(w->seg, s->block), s->old != NULL);
     if (!s->old)
         htab_count_locked(s->stripe, 1);
     if (!s->block)

@@ -9,6 +9,7 @@
 #include "core/memory/hooks.h"
 #include "core/memory/journal.h"
 #include "core/table/db.h"
+#include "core/table/marks.h"
 #include "core/table/read.h"
 
 /* ---- The record ------------------------------------------------------------------------------ */
@@ -156,6 +157,8 @@ static int place(struct writer *w, const struct commit_item *item, uint64_t word
         return r;
     step_open(w, 0, slot, 0, word, NULL);
     step_publish(w, 0);
+    if (item->v->marks) /* as in core/table/change.c */
+        marks_put(item->v, WORD_OFF(word), item->swap.before != NULL);
     htab_count_locked(stripe, 1);
     return step_close(w, 0);
 }

@@ -279,7 +279,7 @@ static uint32_t compact(struct writer *w, uint32_t count) {
 
 /* Blocks that were given back, roughly: items that were removed. */
 static uint64_t count_removed(const struct seg *s) {
-    uint64_t count = 0;
+    uint64_t count = SHM_LOAD_RELAXED(&s->shm->evicted);
     for (uint32_t i = 0; i < s->slot_count; i++)
         count += SHM_LOAD_RELAXED(&seg_slot(s, i)->deletes) + SHM_LOAD_RELAXED(&seg_slot(s, i)->expired);
     return count;

@@ -34,8 +34,9 @@ struct larder {
     struct prepared prepared;
     /* by ordinal: struct htab's `seen` of both hash tables; NULL: none yet */
     _Atomic uint64_t *guesses[LARDER_TABLES_MAX];
-    struct db_clock *_Atomic clock; /* NULL: the system's; else one of `clocks` */
-    struct db_clock *clocks;        /* all that were ever set, each kind once */
+    struct notes *notes[LARDER_TABLES_MAX]; /* by ordinal: core/table/marks.h; NULL: none yet */
+    struct db_clock *_Atomic clock;         /* NULL: the system's; else one of `clocks` */
+    struct db_clock *clocks;                /* all that were ever set, each kind once */
     /* of the system's clock, at the latest db_check(); when it changes, db_check() looks at the
      * file */
     _Atomic int64_t second;

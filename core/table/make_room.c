@@ -6,6 +6,7 @@
 #include "core/memory/hooks.h"
 #include "core/table/compact.h"
 #include "core/table/db.h"
+#include "core/table/evict.h"
 #include "core/table/trim.h"
 #include "core/table/upkeep.h"
 
@@ -80,6 +81,21 @@ static int compact(struct writer *w, struct room *room) {
     return made > 0;
 }
 
+static int evict(struct writer *w, struct room *room) {
+    room->has_evicted = !w->is_stuck && table_evict(w, w->asked_bytes) > 0;
+    return room->has_evicted;
+}
+
+/* Dead memory is used up. Eviction gives blocks of the sizes that are in use, and costs least. If
+ * that was not enough, what it gave is moved together, and so on in turn. */
+static int reclaim(struct writer *w, struct room *room) {
+    if (!room->has_evicted && evict(w, room))
+        return 1;
+    int may_evict = room->has_evicted;
+    room->has_evicted = 0;
+    return table_trim(w) > 0 || (!w->is_stuck && compact(w, room)) || (may_evict && evict(w, room));
+}
+
 /* True: something was given back. */
 static int make_round(struct writer *w, struct room *room) {
     uint32_t busy_timeout_ms = w->busy_timeout_ms;
@@ -91,7 +107,7 @@ static int make_round(struct writer *w, struct room *room) {
     has_made = has_made || (!w->is_stuck && empty_some(w, room, until_ms)) ||
                (!w->is_stuck && core_hooks->timer_make_room(w, room->now_s) == LARDER_OK);
     if (!has_made && !w->is_stuck && SHM_LOAD_RELAXED(&w->slot->op) == OP_NONE) /* rule R1 */
-        has_made = table_trim(w) > 0 || (!w->is_stuck && compact(w, room));
+        has_made = reclaim(w, room);
     w->busy_timeout_ms = busy_timeout_ms;
     w->inner_timeout_ms = 0;
     return say_not_full(has_made);
@@ -136,5 +152,7 @@ int room_make(struct writer *w, struct room *room) {
     if (has_made)
         return LARDER_OK;
     err_put_back(&why);
+    SHM_STORE(&w->seg->shm->full_bytes, w->asked_bytes);
+    SHM_ADD(&w->seg->shm->full_count, 1);
     return LARDER_E_FULL;
 }

@@ -3,9 +3,9 @@
  *
  * Job      The one place for it. Two kinds of memory are dead: tables that were dropped and are not
  *          empty yet (core/table/table_empty.c), and items that have expired (ttl/make_room.c).
- *          Bucket arrays that are too large give some, too (core/table/trim.h). After that blocks
- *          are moved, so that free memory lies together (core/table/compact.h). None of this needs
- *          an expirer or another thread.
+ *          After that items of tables that evict go (core/table/evict.h). Bucket arrays that are
+ *          too large give some (core/table/trim.h), and blocks are moved, so that free memory lies
+ *          together (core/table/compact.h). None of this needs an expirer or another thread.
  * Bounds   A round gives some hundred blocks back. A call has ROOM_ROUNDS rounds, and one more for
  *          each KiB it asks for, since larger blocks need free neighbours: a tenth of a second at
  *          most, besides the wait of R2, and nothing it removes has to be removed later. A round
@@ -49,9 +49,9 @@ struct room {
     int had_drops;
     /* Private */
     uint32_t rounds;
-    int has_no_drops, is_all_made;
-    uint64_t compacted_ns;   /* spent on moving */
-    uint64_t empty_until_ms; /* how long dropped tables are waited for; 0: not begun */
+    int has_no_drops, is_all_made, has_evicted; /* the last round was an eviction */
+    uint64_t compacted_ns;                      /* spent on moving */
+    uint64_t empty_until_ms;                    /* how long dropped tables are waited for; 0: not begun */
 };
 
 /* After a try that ended with LARDER_E_FULL. LARDER_OK: room was made, try again. LARDER_E_FULL,

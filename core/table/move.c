@@ -7,6 +7,7 @@
 #include "core/table/catalog.h"
 #include "core/table/change.h"
 #include "core/table/db.h"
+#include "core/table/marks.h"
 
 enum kind { KIND_ITEM, KIND_ITEM_ARRAY, KIND_PARTITION_ARRAY, KIND_LIST };
 
@@ -44,6 +45,8 @@ static int move_item_locked(struct writer *w, const struct table_view *v, struct
     r = step_swap(w, 0, slot, word, WORD_MAKE(WORD_TAG(word), to), &stripe->seq, &m->off, 1);
     if (r)
         return change_fail(w, r, step_is_open(w, 0) ? r : step_abandon(w, 0));
+    if (v->marks)
+        marks_put(v, to, marks_is_used(v, m->off));
     change_forget(w);
     return LARDER_OK;
 }
@@ -85,6 +88,7 @@ static int move_beside_locked(struct writer *w, const struct table_view *v, stru
 static int move_in_stripe(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, enum kind kind,
                           struct moving *m) {
     int r = LARDER_NOT_FOUND;
+    uint64_t bytes = heap_block_bytes(w->seg, m->off);
     if (lock_try(w, &stripe->lock, LOCK_STRIPE))
         return 0;
     if (!gate_is_closed(w) && view_is_current(v)) {
@@ -100,6 +104,8 @@ static int move_in_stripe(struct writer *w, const struct table_view *v, struct s
     }
     change_leave_stripe(w, stripe);
     m->is_moved = r == LARDER_OK;
+    if (m->is_moved)
+        SHM_ADD(&w->seg->shm->moved_bytes, bytes);
     return m->is_moved;
 }
 

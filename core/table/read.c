@@ -11,6 +11,7 @@
  */
 #include "core/base/err.h"
 #include "core/table/db.h"
+#include "core/table/marks.h"
 #include "core/table/read_copy.h"
 #include <time.h>
 #define XXH_INLINE_ALL
@@ -196,7 +197,10 @@ int read_by_key(const struct table_view *v, const struct item_key *key, uint64_t
     int r = find_and_copy(v, &want, page, &f);
     if (r)
         return r;
-    return read_has_expired(v, f.image, now_s) ? LARDER_NOT_FOUND : page_commit(page, f.image->bytes);
+    if (read_has_expired(v, f.image, now_s))
+        return LARDER_NOT_FOUND;
+    marks_note(v, f.spot.block);
+    return page_commit(page, f.image->bytes);
 }
 
 int read_by_key_at(const struct table_view *v, const struct item_key *key, uint64_t hash, int64_t now_s,
@@ -246,6 +250,7 @@ HTAB_INLINE int read_key(const struct table_view *v, const struct htab_aim *aim,
         return read_by_key(v, key, spot->hash, now_s, page);
     if (read_has_expired(v, image, now_s))
         return LARDER_NOT_FOUND;
+    marks_note(v, spot->block);
     page_put(page, image->bytes);
     return LARDER_OK;
 }

@@ -159,6 +159,6 @@ int schema_view_fill(struct table_view *v, const struct schema_head *copy) {
 }
 
 int schema_is_same(const struct schema_head *a, const struct schema_head *b) {
-    return a->bytes == b->bytes && a->removal == b->removal && a->index_count == b->index_count &&
-           memcmp(a + 1, b + 1, a->bytes - sizeof *a) == 0;
+    return a->bytes == b->bytes && a->removal == b->removal && a->eviction == b->eviction &&
+           a->index_count == b->index_count && memcmp(a + 1, b + 1, a->bytes - sizeof *a) == 0;
 }

@@ -47,7 +47,8 @@ struct schema_head {
     uint8_t removal;
     uint8_t index_count;     /* ordinals, dead ones too */
     uint16_t included_count; /* projected names of all ordinals together */
-    uint16_t pad0;
+    uint8_t eviction;        /* 0 in definitions of older libraries, which read no more than that */
+    uint8_t pad0;
     uint32_t pad1;
 };
 _Static_assert(sizeof(struct schema_head) == 32, "schema_head is part of the segment format");
@@ -84,6 +85,7 @@ int schema_check_index(const struct table_view *v, const struct larder_index_def
 int schema_check_name(const char *name, const char *what);
 /* A TTL attribute; NULL (none) is allowed. It may be a key, as in DynamoDB. */
 int schema_check_ttl(const char *name);
+int schema_check_eviction(uint64_t eviction);
 
 /* ---- Bytes (schema_blob.c) ------------------------------------------------------------------- */
 void schema_source_of_def(const struct larder_table_def *def, struct schema_source *source);

@@ -85,6 +85,7 @@ void schema_write(const struct schema_source *source, void *block) {
                                .birth = source->birth,
                                .ttl_generation = source->ttl_generation,
                                .removal = (uint8_t)source->def.removal,
+                               .eviction = (uint8_t)source->def.eviction,
                                .index_count = (uint8_t)source->index_count};
     for (uint32_t i = 0; i < source->index_count; i++)
         head.included_count += source->index[i] ? (uint16_t)source->index[i]->included_count : 0;
@@ -180,6 +181,7 @@ static void get_body(struct blob_reader *from, const struct schema_head *head, s
     get_key(from, &parts->def.sort);
     parts->def.ttl_attribute = get_string(from);
     parts->def.removal = (enum larder_removal)head->removal;
+    parts->def.eviction = head->eviction;
     for (uint32_t i = 0; i < head->index_count && !from->is_bad; i++) {
         memset(&parts->index[i], 0, sizeof parts->index[i]);
         parts->state[i] = (uint8_t)get_u8(from);

@@ -211,6 +211,14 @@ static int check_set(const struct check_set *set, uint32_t fresh) {
     return result == LARDER_OK ? check_counts(set) : result;
 }
 
+int schema_check_eviction(uint64_t eviction) {
+    if (eviction == LARDER_EVICTION_NONE || eviction == LARDER_EVICTION_SIEVE)
+        return LARDER_OK;
+    return err_set(LARDER_E_INVAL,
+                   "the eviction policy is %llu; LARDER_EVICTION_NONE or LARDER_EVICTION_SIEVE is needed",
+                   (unsigned long long)eviction);
+}
+
 /* ---- Whole definitions ----------------------------------------------------------------------- */
 
 int schema_check(const struct larder_table_def *def) {
@@ -229,6 +237,8 @@ int schema_check(const struct larder_table_def *def) {
         return err_set(LARDER_E_INVAL,
                        "the removal policy is %d; LARDER_REMOVAL_DELETE or LARDER_REMOVAL_RETAIN is needed",
                        (int)def->removal);
+    if (schema_check_eviction(def->eviction) != LARDER_OK)
+        return LARDER_E_INVAL;
     if (def->index_count > LARDER_INDEXES_MAX)
         return err_set(LARDER_E_INVAL, "the definition has %u indexes; at most %u global and %u local ones are allowed",
                        def->index_count, LARDER_GLOBAL_INDEXES_MAX, LARDER_LOCAL_INDEXES_MAX);

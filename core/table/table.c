@@ -19,6 +19,7 @@
 #include "core/base/err.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
+#include "core/table/marks.h"
 #include "core/table/schema.h"
 #include "core/table/token.h"
 
@@ -102,6 +103,7 @@ static int find_view(struct larder *db, uint32_t ordinal, struct table_view **vi
     int result = table_view_read(db, ordinal, view);
     if (result == LARDER_OK) {
         take_guesses(db, *view);
+        marks_attach(db, *view);
         views_retire(db, ordinal); /* those that it replaces */
         (*view)->older = db->views.current;
         db->views.current = *view;

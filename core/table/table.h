@@ -23,6 +23,8 @@
 #define INDEX_ACTIVE 2u
 #define INDEX_DEAD 3u /* an addition that failed: the ordinal stays used, no write keeps it */
 
+struct marks_shm;
+struct notes;
 struct schema_head;
 
 struct table_view {
@@ -44,6 +46,9 @@ struct table_view {
     const struct bytes *projected[256];
     uint32_t projected_count[256];
     struct htab items, partitions;
+    /* core/table/marks.h. NULL unless the table evicts. On a read-only attachment notes is NULL */
+    struct marks_shm *marks;
+    struct notes *notes;
     const struct schema_head *source; /* the definition's bytes, in the same block */
     struct table_view *older;         /* in a list of core/table/views.h */
     uint64_t retired_at;              /* epoch */
@@ -126,6 +131,8 @@ struct table_change {
     const char *ttl;
     int set_removal;
     enum larder_removal removal;
+    int set_eviction;
+    enum larder_eviction eviction;
 };
 int table_change_locked(struct writer *w, const struct table_view *v, const struct table_change *change);
 

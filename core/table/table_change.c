@@ -1,7 +1,7 @@
 /* core/table/table_change.c - another definition takes the place of a table's present one.
  *
  * Job      table_change_locked(), for adding indexes and setting the TTL attribute;
- *          larder_removal_set(); publishing a definition.
+ *          larder_removal_set(), larder_eviction_set(); publishing a definition.
  * Crash    Under the catalog lock:
  *           1 take a block, fill it
  *               dead here: it is in hand, and given back
@@ -21,6 +21,7 @@
 #include "core/table/attempt.h"
 #include "core/table/catalog.h"
 #include "core/table/db.h"
+#include "core/table/marks.h"
 #include "core/table/table_life.h"
 
 int table_lock_catalog(struct writer *w) {
@@ -100,6 +101,8 @@ static int apply_change(struct schema_source *source, const struct table_change 
     }
     if (change->set_removal)
         source->def.removal = change->removal;
+    if (change->set_eviction)
+        source->def.eviction = change->eviction;
     return result;
 }
 
@@ -112,31 +115,52 @@ int table_change_locked(struct writer *w, const struct table_view *v, const stru
         return err_set(LARDER_E_NO_TABLE, "table \"%s\" is being dropped", v->def.name);
     schema_source_of_view(v, &source);
     int result = apply_change(&source, change);
+    if (result == LARDER_OK && source.def.eviction != LARDER_EVICTION_NONE)
+        result = marks_make(w, v->shm);
     return result == LARDER_OK ? table_publish(w, v->shm, &source, 1) : result;
 }
 
-struct removal_set {
+/* ---- Policies -------------------------------------------------------------------------------- */
+
+/* One field of a definition. */
+struct policy_set {
     struct larder_table *table;
-    enum larder_removal removal;
+    struct table_change change;
 };
 
-static int try_set_removal(struct writer *w, void *arg) {
-    const struct removal_set *set = arg;
+static int is_set(const struct table_view *v, const struct table_change *change) {
+    return change->set_removal ? v->def.removal == change->removal : v->def.eviction == change->eviction;
+}
+
+static int try_set(struct writer *w, void *arg) {
+    const struct policy_set *set = arg;
     const struct table_view *v;
-    const struct table_change change = {.set_state_ordinal = -1, .set_removal = 1, .removal = set->removal};
     int result = table_view(set->table, &v);
-    if (result != LARDER_OK || v->def.removal == set->removal)
+    if (result != LARDER_OK || is_set(v, &set->change))
         return result;
     result = table_lock_catalog(w);
     if (result != LARDER_OK)
         return result;
-    result = table_change_locked(w, v, &change);
+    result = table_change_locked(w, v, &set->change);
     table_leave_catalog(w);
     return result;
 }
 
-LARDER_API int larder_removal_set(struct larder_table *t, enum larder_removal removal) {
+static int set_policy(struct policy_set *set) {
     struct writer *w;
+    struct larder *db = set->table->db;
+    int result = writer_borrow(db, &w);
+    if (result != LARDER_OK)
+        return result;
+    struct room room = {.now_s = db_now(db)};
+    set->change.set_state_ordinal = -1;
+    result = attempt(w, &room, try_set, set);
+    writer_end(w);
+    return result;
+}
+
+LARDER_API int larder_removal_set(struct larder_table *t, enum larder_removal removal) {
+    struct policy_set set = {.table = t, .change = {.set_removal = 1, .removal = removal}};
     if (ERR_IS_NULL(t))
         return LARDER_E_INVAL;
     int result = db_check(t->db);
@@ -144,12 +168,15 @@ LARDER_API int larder_removal_set(struct larder_table *t, enum larder_removal re
         result =
             err_set(LARDER_E_INVAL,
                     "the removal policy is %d; LARDER_REMOVAL_DELETE or LARDER_REMOVAL_RETAIN is needed", (int)removal);
+    return result == LARDER_OK ? set_policy(&set) : result;
+}
+
+LARDER_API int larder_eviction_set(struct larder_table *t, enum larder_eviction policy) {
+    struct policy_set set = {.table = t, .change = {.set_eviction = 1, .eviction = policy}};
+    if (ERR_IS_NULL(t))
+        return LARDER_E_INVAL;
+    int result = db_check(t->db);
     if (result == LARDER_OK)
-        result = writer_borrow(t->db, &w);
-    if (result != LARDER_OK)
-        return result;
-    struct room room = {.now_s = db_now(t->db)};
-    result = attempt(w, &room, try_set_removal, &(struct removal_set){t, removal});
-    writer_end(w);
-    return result;
+        result = schema_check_eviction(policy);
+    return result == LARDER_OK ? set_policy(&set) : result;
 }

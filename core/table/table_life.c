@@ -33,6 +33,7 @@
 #include "core/table/change.h"
 #include "core/table/db.h"
 #include "core/table/drop_thread.h"
+#include "core/table/marks.h"
 
 static void note_op(struct writer *w, uint32_t op, uint32_t ordinal) {
     SHM_STORE(&w->slot->op_a, ordinal);
@@ -103,6 +104,8 @@ static int create_in(struct writer *w, struct table_shm *t, struct schema_source
     int result = make_stripes(w, &t->items_off);
     if (result == LARDER_OK)
         result = make_stripes(w, &t->partitions_off);
+    if (result == LARDER_OK && source->def.eviction != LARDER_EVICTION_NONE)
+        result = marks_make(w, t);
     if (result == LARDER_OK)
         result = table_publish(w, t, source, 0);
     if (result == LARDER_OK) {

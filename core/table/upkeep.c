@@ -27,9 +27,7 @@ static shm_word *slot_of(const struct table_view *v, struct stripe_shm *stripe, 
     return slot;
 }
 
-/* The same for an item: sets in *s what write_item_locked() needs. A damaged item gets no hash: it
- * will be refused. */
-static int point_at(const struct table_view *v, uint64_t word, const struct item_head *item, struct item_swap *s) {
+int upkeep_point_at(const struct table_view *v, uint64_t word, const struct item_head *item, struct item_swap *s) {
     struct item_peek peek;
     s->slot = slot_of(v, s->stripe, word, SHM_LOAD((const shm_word *)item));
     s->old_word = word;
@@ -119,7 +117,7 @@ static int find_expired(const struct write *c, struct item_swap *s) {
         const struct item_head *h = seg_at(v->items.seg, WORD_OFF(words[i]), sizeof *h);
         struct item_peek peek;
         if (h && change_open_old(v, words[i], h, &peek) == LARDER_OK && read_is_expired(v, h, c->now_s) &&
-            point_at(v, words[i], h, s))
+            upkeep_point_at(v, words[i], h, s))
             return 1;
     }
     return 0;
@@ -165,7 +163,7 @@ static int find_outdated(struct restamp *restamp, struct item_swap *s) {
         int n = htab_bucket_slots(&v->items, s->stripe, restamp->bucket, words, HTAB_CHAIN_MAX);
         for (int i = 0; i < n; i++) {
             const struct item_head *h = seg_at(v->items.seg, WORD_OFF(words[i]), sizeof *h);
-            if (h && change_is_outdated(v, h) && point_at(v, words[i], h, s))
+            if (h && change_is_outdated(v, h) && upkeep_point_at(v, words[i], h, s))
                 return 1;
         }
     }

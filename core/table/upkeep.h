@@ -25,6 +25,11 @@ int upkeep_expire(struct writer *w, const struct table_view *v, uint64_t hash, u
  * writer stuck. */
 int upkeep_expire_bucket(struct writer *w, const struct table_view *v, uint64_t hash, int64_t now_s);
 
+/* Under the stripe's lock: sets in *s, whose stripe is set, what write_item_locked() needs for the
+ * item in the slot with this word. A damaged item gets no hash: it will be refused. False: a
+ * damaged bucket does not lead to it. */
+int upkeep_point_at(const struct table_view *v, uint64_t word, const struct item_head *item, struct item_swap *s);
+
 /* Rewrites the items of a stripe whose image was made under an older definition (fewer index slots
  * than the shape, another TTL generation): same attributes, new image, index entries and timer
  * added. Locks the stripe once per item; claims memory itself. LARDER_OK; LARDER_NOT_FOUND: v is no

@@ -15,6 +15,7 @@
 #include "core/memory/journal.h"
 #include "core/table/attempt.h"
 #include "core/table/db.h"
+#include "core/table/marks.h"
 #include "core/table/read.h"
 
 /* ---- Under the stripe's lock ----------------------------------------------------------------- */
@@ -108,6 +109,8 @@ static int try_write(struct writer *w, void *arg) {
     if (r)
         return r;
     r = write_locked(w, c, stripe);
+    if (r >= 0 && c->view->notes && !w->is_stuck)
+        marks_publish_locked(c->view, 1);
     change_leave_stripe(w, stripe);
     return r;
 }

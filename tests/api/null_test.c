@@ -119,6 +119,7 @@ static int calls_tables(struct fixture *f, struct pass *p) {
     REFUSED(larder_ttl_set, t, NULL, "n");
     ALLOWED(larder_ttl_set, attribute, larder_ttl_set(f->t, NULL) == LARDER_OK);
     REFUSED(larder_removal_set, t, NULL, LARDER_REMOVAL_RETAIN);
+    REFUSED(larder_eviction_set, t, NULL, LARDER_EVICTION_SIEVE);
     return -1;
 }
 

@@ -576,7 +576,24 @@ expect "get: in a full segment" 0 "*" "" get --segment "$small" Shops '{"PK":{"S
 expect "delete: in a full segment" 0 "" "" delete --segment "$small" Shops '{"PK":{"S":"P"},"SK":{"S":"0"}}'
 expect "put: after a delete" 0 "" "" put --segment "$small" Shops "$(head -1 fill.jsonl)"
 expect "check: a full segment" 0 "~clean" "" check --segment "$small"
+expect "info: a full segment" 0 "~full *calls that found no memory*full, bytes *the block that the last of them lacked" "" info --segment "$small"
 expect "destroy: the small segment" 0 "" "" destroy --segment "$small"
+
+# ---- eviction ------------------------------------------------------------------------------------
+
+expect "create --evict: no such table" 2 "" '~no template has a table "Shop"' create --segment "$small" --evict Shop shops.json
+expect "create --evict: neither left a segment" 4 "" "*" ls --segment "$small"
+expect "create --evict" 0 "" "" create --segment "$small" --size 4M --evict Numbers,Shops numbers.json binary.json shops.json
+expect "create --evict: the tables exist" 0 "" "~Binary exists*the eviction policy is Sieve, not None*Numbers exists" \
+    create --segment "$small" --if-not-exists binary.json numbers.json
+expect "import: more than fits" 0 "" "~200 items" import --segment "$small" Shops fill.jsonl
+expect "get: the newest is there" 0 "*" "" get --segment "$small" Shops '{"PK":{"S":"P"},"SK":{"S":"199"}}'
+expect "get: the oldest has gone" 1 "" "*" get --segment "$small" Shops '{"PK":{"S":"P"},"SK":{"S":"0"}}'
+expect "info: eviction" 0 "~Eviction*Numbers *Sieve *0 *Shops *Sieve *1*evicted *1" "" info --segment "$small"
+check "info: only tables that evict" test "$(grep -c 'Sieve' .out)" = 2
+expect "info --json: eviction" 0 '~"full_count": 0*"eviction": "None"*"eviction": "Sieve"*"evicted": 1' "" info --json --segment "$small"
+expect "check: after eviction" 0 "~clean" "" check --segment "$small"
+expect "destroy: the evicting segment" 0 "" "" destroy --segment "$small"
 
 # ---- segments in files, modes, damage ------------------------------------------------------------
 

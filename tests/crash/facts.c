@@ -3,6 +3,7 @@
 #include "core/memory/heap.h"
 #include "core/memory/heap_span.h"
 #include "core/table/catalog.h"
+#include "core/table/marks.h"
 #include "index/skl.h"
 #include "ttl/wheel.h"
 #include <criterion/criterion.h>
@@ -83,6 +84,15 @@ static void count_timers(const struct seg *s, struct facts *f) {
         }
 }
 
+static void count_marks(const struct seg *s, const struct table_shm *t, struct facts *f) {
+    const struct marks_shm *m = marks_of(s, t);
+    if (!m)
+        return;
+    f->stripe_bytes += heap_block_bytes(s, t->marks_off);
+    for (uint64_t i = marks_hands(s); i < (marks_bytes(s) - sizeof *m) / sizeof *m->hand; i++)
+        f->marks += (uint64_t)__builtin_popcountll(m->hand[i]);
+}
+
 struct facts facts_of(unsigned char *bytes) {
     const struct seg_shm *head = (const struct seg_shm *)bytes;
     struct seg s = {.base = bytes,
@@ -109,6 +119,7 @@ struct facts facts_of(unsigned char *bytes) {
         f.restamps += is_ready && t->restamp != 0;
         count_stripes(&s, t->items_off, 1, is_ready, &f);
         count_stripes(&s, t->partitions_off, 0, is_ready, &f);
+        count_marks(&s, t, &f);
     }
     count_timers(&s, &f);
     heap_totals(&s, &totals);

@@ -23,9 +23,10 @@ struct facts {
     uint64_t spans, runs;                 /* spans that are not free; blocks of whole spans */
     uint64_t free_runs;                   /* as long as can be */
     uint64_t claimed_bytes, used_bytes;   /* used: in blocks handed out */
-    /* blocks of stripe arrays, which stay with the catalog for ever */
+    /* blocks of stripe arrays and marks, which stay with the catalog for ever */
     uint64_t stripe_bytes;
     uint64_t slots;    /* taken */
+    uint64_t marks;    /* of used items: core/table/marks.h */
     uint64_t restamps; /* tables whose items are to be rewritten */
 };
 

@@ -6,6 +6,7 @@
 #include "core/table/db.h"
 #include "core/table/trim.h"
 #include "index/leaf.h"
+#include "tests/crash/evicting.h"
 #include "tests/crash/moving.h"
 #include "tests/crash/world.h"
 #include "tests/support/proc.h"
@@ -685,6 +686,9 @@ const struct scenario scenarios[] = {
     {"add_index", few_items, act_add_index, index_added},
     {"change_ttl", few_items, act_change_ttl, as_many},
     {"restamp", half_restamped, act_expire, restamped, .is_unseen = 1},
+    {"set_eviction", some_items, evicting_act_set, as_many},
+    {"evict", evicting_items, evicting_act, evicting_three_went, .steps = 3},
+    {"publish_reads", evicting_items, evicting_act_publish, evicting_has_published, .is_unseen = 1},
     {"set_removal", some_items, act_set_removal, as_many},
 };
 

@@ -103,6 +103,9 @@ struct scenario {
     X(add_index)                                                                                                       \
     X(change_ttl)                                                                                                      \
     X(restamp)                                                                                                         \
+    X(set_eviction)                                                                                                    \
+    X(evict)                                                                                                           \
+    X(publish_reads)                                                                                                   \
     X(set_removal)
 
 extern const struct scenario scenarios[];

@@ -278,6 +278,13 @@ int world_delete(struct larder *db, int n) {
     return larder_delete(table_of(db), &key, NULL);
 }
 
+int world_get(struct larder *db, int n, struct larder_page *page) {
+    char pk[16], sk[32];
+    key_text(pk, sk, n);
+    struct larder_key key = {larder_str(pk), larder_str(sk)};
+    return larder_get(table_of(db), &key, page);
+}
+
 /* ---- The text -------------------------------------------------------------------------------- */
 
 /* Put together by hand: it is made some hundred thousand times. */
@@ -432,6 +439,7 @@ char *world_dump(struct larder *db) {
         if (larder_table_describe(table, &def))
             die("describe");
         say_line(&t, "ttl ", def->ttl_attribute ? def->ttl_attribute : "none");
+        say_line(&t, "eviction ", def->eviction == LARDER_EVICTION_SIEVE ? "sieve" : "none");
         say_line(&t, "removal ", def->removal == LARDER_REMOVAL_RETAIN ? "retain" : "delete");
         say_items(&t, table, def, page);
     }

@@ -44,6 +44,7 @@ int world_put_if(struct larder *db, int n, int keys, unsigned fill, int is_late)
 int world_update(struct larder *db, int n, const char *update, const char *condition, const char *value);
 void world_increment(struct larder *db, int n, const char *name, int64_t by);
 int world_delete(struct larder *db, int n);
+int world_get(struct larder *db, int n, struct larder_page *page);
 
 /* A second table, PK/SK, with the indexes G1 and N1, and its items. */
 #define WORLD_OTHER "Beside"
