@@ -44,17 +44,23 @@ build() {
 
 # ---- What the library shows ----------------------------------------------------------------------
 
-# Exactly the functions of larder.h: nothing internal leaks out, nothing declared is missing.
+# Exactly the functions of a header: nothing internal leaks out, nothing declared is missing.
 exports_are_the_header() {
-  diff -u --label larder.h --label liblarder.so \
-    <(tr '\n' ' ' <include/larder.h | grep -oE 'LARDER_API [^;(]*\blarder_[a-z0-9_]+ *\(' |
+  local header=${2-larder.h}
+  diff -u --label "$header" --label "$1" \
+    <(tr '\n' ' ' <"include/$header" | grep -oE 'LARDER_API [^;(]*\blarder_[a-z0-9_]+ *\(' |
       grep -oE 'larder_[a-z0-9_]+ *\($' | tr -d ' (' | LC_ALL=C sort -u) \
     <(nm -D --defined-only "$1" | awk '{print $NF}' | LC_ALL=C sort -u)
 }
 
+# The copy of expr/ in liblarder-dynamodb defines no function under a name of larder.h.
+own_names_are_complete() {
+  ! nm build/release/dynamodb/liblarder_dynamodb_expr.a 2>/dev/null | grep -E ' [TDBR] larder_'
+}
+
 larder_h_is_strict() {
   local file=build/log/alone
-  echo '#include "larder.h"' | tee $file.c >$file.cc
+  printf '#include "larder.h"\n#include "larder_dynamodb.h"\n' | tee $file.c >$file.cc
   local w=(-fsyntax-only -Iinclude -Wall -Wextra -Werror -pedantic-errors)
   gcc -std=c11 "${w[@]}" $file.c && clang -std=c11 "${w[@]}" $file.c &&
     g++ -std=c++11 "${w[@]}" $file.cc && clang++ -std=c++11 "${w[@]}" $file.cc

@@ -231,6 +231,9 @@ class Run:
         self.add_script_tests(part, larder)
         if not self.filters:
             self.add_check(part, "exports", [*CHECKS, "exports_are_the_header", "build/release/liblarder.so"])
+            self.add_check(part, "exports of larder-dynamodb",
+                           [*CHECKS, "exports_are_the_header", "build/release/dynamodb/liblarder-dynamodb.so", "larder_dynamodb.h"])
+            self.add_check(part, "own names of larder-dynamodb", [*CHECKS, "own_names_are_complete"])
 
     def add_tidy(self, _):
         todo = Tidy(self.is_long).files_to_look_at()

@@ -8,7 +8,7 @@
  *   Limits         LARDER_..._MAX
  *   Segment        larder_open, larder_close, larder_memfd, larder_destroy, larder_set_clock
  *   Tables         larder_table_create, _open, _describe, _list, _drop; larder_index_add,
- *                  larder_ttl_set, larder_removal_set
+ *                  larder_ttl_set, larder_removal_set, larder_eviction_set
  *   Items          larder_str, larder_num, larder_bin; larder_item_get, _getn, _count, _size,
  *                  _copy, _free; larder_iter_item, _value, _next; larder_value_number, _int64
  *   Builder        larder_builder_new, _free, _reset, _finish; _add, _add_s, _add_sn, _add_n,
@@ -398,6 +398,7 @@ enum larder_type {
 
 enum larder_projection { LARDER_PROJECT_ALL, LARDER_PROJECT_KEYS_ONLY, LARDER_PROJECT_INCLUDE };
 enum larder_removal { LARDER_REMOVAL_DELETE, LARDER_REMOVAL_RETAIN };
+enum larder_eviction { LARDER_EVICTION_NONE, LARDER_EVICTION_SIEVE };
 
 struct larder_key_def {
     const char *name;      /* attribute name, 1..255 bytes; NULL for "no sort key" */
@@ -423,7 +424,8 @@ struct larder_table_def {
     uint32_t index_count;
     const char *ttl_attribute; /* NULL: items do not expire. Else: larder_ttl_set() */
     enum larder_removal removal;
-    uint64_t reserved[8]; /* 0 */
+    uint64_t eviction;    /* an enum larder_eviction: larder_eviction_set() */
+    uint64_t reserved[7]; /* 0 */
 };
 
 struct larder_table;
@@ -523,6 +525,26 @@ LARDER_API int larder_ttl_set(struct larder_table *t, const char *attribute);
  * @return As larder_ttl_set().
  */
 LARDER_API int larder_removal_set(struct larder_table *t, enum larder_removal removal);
+
+/**
+ * Sets whether items of a table go when memory is short.
+ *
+ * With LARDER_EVICTION_NONE, the default, they stay, and a call that finds no memory gives
+ * LARDER_E_FULL. With LARDER_EVICTION_SIEVE a call of any table that finds no memory first removes
+ * items of this one, with their index entries, each as by larder_delete(), until it fits. Items
+ * that were put and not read since go first, the older before the newer (SIEVE). A read counts by
+ * larder_get(), larder_get_many() and larder_query(), a write by being made again; larder_scan()
+ * does not count. Reads store nothing in the segment: each process notes them in private memory
+ * (1/512 of the segment's size for each such table), and its next writes to the table, or its
+ * expirer thread, publish them. So a process that never writes the table and runs no expirer, and a
+ * read-only attachment, are not counted.
+ *
+ * The first such setting of a table takes 1/512 of the segment and 8 bytes per stripe, which stay
+ * with the table's place. Libraries before eviction read and write such tables, and evict nothing.
+ * @param policy  An enum larder_eviction.
+ * @return As larder_ttl_set(); LARDER_E_INVAL if it is no policy.
+ */
+LARDER_API int larder_eviction_set(struct larder_table *t, enum larder_eviction policy);
 
 /* ---- Values and items ------------------------------------------------------------------------ */
 
@@ -1241,7 +1263,9 @@ LARDER_API int larder_batch_write(const struct larder_action *actions, uint32_t 
  * Starts a thread, the expirer, that gives the memory of expired items back, recovers what dead
  * processes left, and empties dropped tables. Any number of processes may have one; one at a time
  * works. If it dies, another takes over at once. If it stands still (SIGSTOP, a debugger), another
- * replaces it after a second. A child of fork() has none until it starts its own.
+ * replaces it after a second. A child of fork() has none until it starts its own. If tables evict,
+ * each publishes what its process has read, and the one that works keeps some memory free
+ * (larder_eviction_set()).
  * @return LARDER_OK, also if it runs already.
  *         LARDER_E_INVAL (NULL), LARDER_E_READ_ONLY, LARDER_E_BUSY (being repaired),
  *         LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS (no thread could be
@@ -1255,7 +1279,8 @@ LARDER_API void larder_expirer_stop(struct larder *db);
 /**
  * Does the expirer's work now, in this thread, beside expirers that work or stand still: recovers
  * what dead processes left, empties dropped tables, and removes items that have expired by the
- * handle's clock.
+ * handle's clock. If tables evict, it publishes what this process has read, and evicts while less
+ * than a sixty-fourth of the segment is free.
  * @param items_max Removes at most about so many items, and a piece of dropped tables. 0: all.
  * @param removed   [out] NULL, or the number of items removed.
  * @return LARDER_OK    Done.
@@ -1275,7 +1300,8 @@ struct larder_counters {
     uint64_t lock_waits;             /* locks that were not free at once */
     uint64_t recoveries;             /* dead slots */
     uint64_t undone, finished;       /* changes of dead processes */
-    uint64_t reserved[9];
+    uint64_t evicted;                /* items: larder_eviction_set(); of a segment, 0 for a slot */
+    uint64_t reserved[8];
 };
 
 struct larder_segment_stats {
@@ -1288,7 +1314,10 @@ struct larder_segment_stats {
     uint8_t uuid[16];
     uint32_t format_version;
     struct larder_counters counters;
-    uint64_t reserved[8];
+    uint64_t moved_bytes; /* of blocks that were moved to make room, since the segment was made */
+    uint64_t full_count;  /* calls that got LARDER_E_FULL */
+    uint64_t full_bytes;  /* the block that the last of them lacked */
+    uint64_t reserved[5];
 };
 /**
  * A segment's numbers.
@@ -1297,12 +1326,15 @@ struct larder_segment_stats {
 LARDER_API int larder_segment_stats(struct larder *db, struct larder_segment_stats *out);
 
 struct larder_table_stats {
-    uint64_t item_count;    /* with expired ones whose memory is not back yet */
-    uint64_t item_bytes;    /* blocks of items */
-    uint64_t bucket_bytes;  /* hash tables */
-    uint64_t wheel_entries; /* timers */
-    uint32_t index_count;   /* table order included */
-    uint64_t reserved[8];
+    uint64_t item_count;             /* with expired ones whose memory is not back yet */
+    uint64_t item_bytes;             /* blocks of items */
+    uint64_t bucket_bytes;           /* hash tables */
+    uint64_t wheel_entries;          /* timers */
+    uint32_t index_count;            /* table order included */
+    uint64_t evicted, evicted_bytes; /* since the table's place was first used; blocks of items */
+    /* of the items evicted last: about how many writes the table had since they were first put */
+    uint64_t evicted_age;
+    uint64_t reserved[5];
 };
 /**
  * A table's numbers. Walks the table: not for hot paths.

@@ -1,0 +1,213 @@
+/* dynamodb/call.c - larder_dynamodb_call(): a request in JSON, and the answer.
+ *
+ * Picture  text -> request_read() -> check_request() -> prepared_take() -> operation -> text
+ * Again    A name that is given twice in one map is noticed late. Then the text is read again,
+ *          without it. A table that was dropped between two calls is looked up again, once.
+ * Tests    tests/dynamodb/dynamodb_item_test.c, dynamodb_errors_test.c
+ */
+#include <stdlib.h>
+
+#include "core/base/priv.h"
+#include "dynamodb/check.h"
+#include "dynamodb/json_once.h"
+#include "dynamodb/operations.h"
+#include "dynamodb/prepared.h"
+
+/* ---- Operations ------------------------------------------------------------------------------ */
+
+struct operation_entry {
+    const char *name;
+    int (*run)(struct larder_dynamodb *d, struct document_writer *w);
+    int (*read)(struct larder_dynamodb *d, const struct operation_entry *entry, struct wire *wire);
+    int number; /* of the enum that `read` takes */
+};
+
+static int read_item_request(struct larder_dynamodb *d, const struct operation_entry *entry, struct wire *wire) {
+    return request_read(&d->request, (enum operation)entry->number, wire);
+}
+
+static int read_table_request(struct larder_dynamodb *d, const struct operation_entry *entry, struct wire *wire) {
+    return table_request_read(&d->tables_request, (enum table_operation)entry->number, wire);
+}
+
+static int read_batch_request(struct larder_dynamodb *d, const struct operation_entry *entry, struct wire *wire) {
+    return batch_read(&d->batch, entry->number, &d->request, wire);
+}
+
+/* Frequent ones first. */
+static const struct operation_entry operations[] = {
+    {"GetItem", operation_get_item, read_item_request, OPERATION_GET_ITEM},
+    {"Query", operation_query, read_item_request, OPERATION_QUERY},
+    {"PutItem", operation_put_item, read_item_request, OPERATION_PUT_ITEM},
+    {"UpdateItem", operation_update_item, read_item_request, OPERATION_UPDATE_ITEM},
+    {"DeleteItem", operation_delete_item, read_item_request, OPERATION_DELETE_ITEM},
+    {"Scan", operation_scan, read_item_request, OPERATION_SCAN},
+    {"BatchGetItem", operation_batch_get_item, read_batch_request, 0},
+    {"BatchWriteItem", operation_batch_write_item, read_batch_request, 1},
+    {"CreateTable", operation_create_table, read_table_request, TABLE_CREATE},
+    {"DescribeTable", operation_describe_table, read_table_request, TABLE_DESCRIBE},
+    {"DeleteTable", operation_delete_table, read_table_request, TABLE_DELETE},
+    {"ListTables", operation_list_tables, read_table_request, TABLE_LIST},
+    {"UpdateTimeToLive", operation_update_ttl, read_table_request, TABLE_SET_TTL},
+    {"DescribeTimeToLive", operation_describe_ttl, read_table_request, TABLE_DESCRIBE_TTL},
+    {"DescribeLimits", operation_describe_limits, read_table_request, TABLE_LIST},
+    {"DescribeEndpoints", operation_describe_endpoints, read_table_request, TABLE_LIST},
+};
+
+static const struct operation_entry *find_operation(const char *name) {
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
+        if (strcmp(operations[i].name, name) == 0)
+            return &operations[i];
+    return NULL;
+}
+
+static int is_of_items(const struct operation_entry *entry) {
+    return entry->read == read_item_request;
+}
+
+/* ---- Contexts -------------------------------------------------------------------------------- */
+
+LARDER_API void larder_dynamodb_free(struct larder_dynamodb *d) {
+    if (!d)
+        return;
+    prepared_free_replaced(d);
+    for (uint32_t i = 0; i < KNOWN_EXPRESSIONS; i++)
+        prepared_free(d, d->prepared[i]);
+    larder_page_free(d->page);
+    larder_page_free(d->other_page);
+    larder_builder_free(d->no_values_builder);
+    larder_builder_free(d->builder);
+    request_free(&d->request);
+    table_request_free(&d->tables_request);
+    batch_free(&d->batch);
+    json_reader_free(&d->reader);
+    json_writer_free(&d->writer);
+    if (d->priv)
+        priv_destroy(d->priv);
+    free(d->bound);
+    free(d->projected);
+    free(d);
+}
+
+static int init(struct larder_dynamodb *d) {
+    int r = request_init(&d->request, d->db);
+    if (r || (r = larder_page_new(d->db, &d->page)) || (r = larder_page_new(d->db, &d->other_page)) ||
+        (r = larder_builder_new(d->db, &d->builder)) || (r = larder_builder_new(d->db, &d->no_values_builder)))
+        return r;
+    d->priv = priv_new();
+    return d->priv ? larder_builder_finish(d->no_values_builder, &d->no_values) : LARDER_E_NO_MEMORY;
+}
+
+LARDER_API int larder_dynamodb_new(struct larder *db, struct larder_dynamodb **out) {
+    if (!db || !out)
+        return LARDER_E_INVAL;
+    struct larder_dynamodb *d = calloc(1, sizeof *d);
+    if (!d)
+        return LARDER_E_NO_MEMORY;
+    d->db = db;
+    int r = init(d);
+    if (r)
+        larder_dynamodb_free(d);
+    else
+        *out = d;
+    return r;
+}
+
+/* ---- Calls ----------------------------------------------------------------------------------- */
+
+static int read_request(struct larder_dynamodb *d, const struct operation_entry *entry, const char *json,
+                        size_t bytes) {
+    struct wire wire = {.reader = &d->reader.reader, .failure = &d->failure};
+    json_reader_begin(&d->reader, json, bytes);
+    int r = entry->read(d, entry, &wire);
+    return r ? r : wire_result(&wire, json_reader_finish(&d->reader));
+}
+
+static int answer(struct larder_dynamodb *d, const struct operation_entry *entry) {
+    struct document_writer *w = &d->writer.writer;
+    int r = is_of_items(entry) ? check_request(&d->request, &d->failure) : LARDER_OK;
+    if (r || (is_of_items(entry) && (r = prepared_take(d))))
+        return r;
+    for (int tries = 1; tries <= 2; tries++) {
+        json_writer_begin(&d->writer);
+        document_put_begin(w, DOCUMENT_OBJECT);
+        r = entry->run(d, w);
+        document_put_end(w, DOCUMENT_OBJECT);
+        /* a known table was dropped: another may have its name by now */
+        if (r == LARDER_OK || d->failure.kind != FAILURE_NOT_FOUND || tries == 2)
+            break;
+        table_forget_all(d);
+        d->failure.kind = FAILURE_NONE;
+    }
+    return r;
+}
+
+static int may_have_duplicates(const struct larder_dynamodb *d, const struct operation_entry *entry) {
+    return is_of_items(entry) ? request_may_have_duplicates(&d->request)
+                              : entry->read == read_batch_request && d->batch.may_have_duplicates;
+}
+
+/* Reads the request again without names that are given twice, if there are any. `once` is the text
+ * it is read from then, to be freed. */
+static int read_once(struct larder_dynamodb *d, const struct operation_entry *entry, const char *json, size_t bytes,
+                     char **once) {
+    size_t once_bytes;
+    int r = read_request(d, entry, json, bytes);
+    if (r || !may_have_duplicates(d, entry))
+        return r;
+    r = json_once(json, bytes, once, &once_bytes);
+    if (r == LARDER_NOT_FOUND)
+        return LARDER_OK;
+    if (r)
+        return failure_set(&d->failure, FAILURE_INTERNAL, "out of memory");
+    return read_request(d, entry, *once, once_bytes);
+}
+
+static int write_failure(struct larder_dynamodb *d, int *status) {
+    json_writer_begin(&d->writer);
+    *status = failure_write(&d->failure, d->failure_item, &d->writer.writer);
+    int r = json_writer_finish(&d->writer);
+    if (r != LARDER_E_CORRUPT)
+        return r;
+    failure_set(&d->failure, FAILURE_INTERNAL, "the item is damaged");
+    json_writer_begin(&d->writer);
+    *status = failure_write(&d->failure, NULL, &d->writer.writer);
+    return json_writer_finish(&d->writer);
+}
+
+static int finish(struct larder_dynamodb *d, int result, int *status) {
+    *status = 200;
+    int r = result == LARDER_OK ? json_writer_finish(&d->writer) : LARDER_OK;
+    if (r)
+        failure_set(&d->failure, FAILURE_INTERNAL, "%s",
+                    r == LARDER_E_CORRUPT ? "the item is damaged" : "out of memory");
+    return result || r ? write_failure(d, status) : LARDER_OK;
+}
+
+static int run(struct larder_dynamodb *d, const char *operation, const char *json, size_t bytes, int *status) {
+    const struct operation_entry *entry = find_operation(operation);
+    char *once = NULL;
+    int r = LARDER_E_INVAL;
+    if (!entry)
+        failure_set(&d->failure, FAILURE_UNKNOWN_OPERATION, "%s", "");
+    else if ((r = read_once(d, entry, json, bytes, &once)) == LARDER_OK)
+        r = answer(d, entry);
+    r = finish(d, r, status);
+    free(once);
+    return r;
+}
+
+LARDER_API int larder_dynamodb_call(struct larder_dynamodb *d, const char *operation, const char *json, size_t bytes,
+                                    struct larder_dynamodb_reply *reply) {
+    int status;
+    if (!d || !operation || (bytes && !json) || !reply)
+        return LARDER_E_INVAL;
+    d->failure.kind = FAILURE_NONE;
+    d->failure.message[0] = 0;
+    d->failure_item = NULL;
+    int r = run(d, operation, json ? json : "", bytes, &status);
+    if (r)
+        return r;
+    *reply = (struct larder_dynamodb_reply){.status = status, .body = d->writer.text, .bytes = d->writer.bytes};
+    return LARDER_OK;
+}

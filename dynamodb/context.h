@@ -1,0 +1,62 @@
+/* dynamodb/context.h - struct larder_dynamodb, and what operations find in it.
+ *
+ * Files    call.c makes and frees it. Everything in it belongs to the thread that calls.
+ * Tests    tests/dynamodb/dynamodb_item_test.c
+ */
+#ifndef LARDER_DYNAMODB_CONTEXT_H
+#define LARDER_DYNAMODB_CONTEXT_H
+
+#include "dynamodb/batch.h"
+#include "dynamodb/json_reader.h"
+#include "dynamodb/json_writer.h"
+#include "dynamodb/request.h"
+#include "dynamodb/table_request.h"
+#include "larder_dynamodb.h"
+
+struct prepared;
+
+/* A table that was met: prepared.h's neighbour for tables is table.h. */
+struct known_table {
+    struct larder_table *handle;        /* NULL: an empty place */
+    const struct larder_table_def *def; /* as it was when the table was last looked up */
+    char name[LARDER_NAME_BYTES_MAX + 1];
+};
+
+#define KNOWN_TABLES 16u /* by their names' hash; a power of 2 */
+#define KNOWN_EXPRESSIONS 256u
+
+/* Of one request. NULL: it has none. */
+struct expressions {
+    const struct prepared *update, *condition, *key_condition, *filter, *projection;
+};
+
+struct larder_dynamodb {
+    struct larder *db;
+    struct priv *priv; /* of prepared expressions */
+    struct json_reader reader;
+    struct json_writer writer;
+    struct failure failure;
+    const struct larder_item *failure_item; /* of a ConditionalCheckFailedException */
+    struct request request;                 /* of an operation on items */
+    struct table_request tables_request;
+    struct batch batch;
+    struct expressions expressions;
+    struct larder_page *page, *other_page;
+    struct larder_builder *no_values_builder, *builder;
+    const struct larder_item *no_values; /* an item without attributes */
+    struct larder_value *bound;          /* room for the values of an expression */
+    uint32_t bound_capacity;
+    void *projected; /* room for a projected item */
+    size_t projected_bytes;
+    struct known_table tables[KNOWN_TABLES];
+    struct prepared *prepared[KNOWN_EXPRESSIONS];
+    struct prepared *replaced[5]; /* by this request; it may use them still */
+    uint32_t replaced_count;
+};
+
+/* The failure of an engine's call: LARDER_E_INVAL with the failure set. */
+static inline int context_fail(struct larder_dynamodb *d, int result) {
+    return failure_of_engine(&d->failure, d->db, result);
+}
+
+#endif

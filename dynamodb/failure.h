@@ -1,0 +1,42 @@
+/* dynamodb/failure.h - why a request fails: the service's exception and its message.
+ *
+ * Sources  API reference, "Common errors" and each operation's "Errors"; the names before '#' as
+ *          the service sends them (dynalite's suites, which were run against it).
+ */
+#ifndef LARDER_DYNAMODB_FAILURE_H
+#define LARDER_DYNAMODB_FAILURE_H
+
+#include "dynamodb/document.h"
+
+#define FAILURE_MESSAGE_BYTES 1280
+
+enum failure_kind {
+    FAILURE_NONE,
+    FAILURE_SERIALIZATION,
+    FAILURE_UNKNOWN_OPERATION,
+    FAILURE_VALIDATION,
+    FAILURE_CONDITION, /* ConditionalCheckFailedException */
+    FAILURE_NOT_FOUND, /* ResourceNotFoundException */
+    FAILURE_IN_USE,    /* ResourceInUseException */
+    FAILURE_LIMIT,     /* LimitExceededException */
+    FAILURE_THROTTLED,
+    FAILURE_ACCESS,
+    FAILURE_INTERNAL
+};
+
+struct failure {
+    enum failure_kind kind;
+    char message[FAILURE_MESSAGE_BYTES]; /* "": none */
+};
+
+/* Sets it and returns LARDER_E_INVAL. A message that is too long is cut between two characters. */
+int failure_set(struct failure *f, enum failure_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* What a result of larder.h other than an outcome means: larder_error() has just been set. */
+int failure_of_engine(struct failure *f, struct larder *db, int result);
+
+/* The exception as a document, `item` (or NULL) in it. Returns the HTTP status. */
+int failure_write(const struct failure *f, const struct larder_item *item, struct document_writer *w);
+
+#endif

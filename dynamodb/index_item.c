@@ -1,0 +1,41 @@
+/* dynamodb/index_item.c - what of an item is in an index. See index_item.h. */
+#include "dynamodb/index_item.h"
+
+static int has_key(const struct larder_item *item, const struct larder_key_def *key) {
+    struct larder_value value;
+    return !key->name || larder_item_get(item, key->name, &value) == LARDER_OK;
+}
+
+int index_item_is_in(const struct larder_index_def *index, const struct larder_item *item) {
+    return item && has_key(item, &index->partition) && has_key(item, &index->sort);
+}
+
+static int is_text(const char *name, struct text text) {
+    return name && strlen(name) == text.bytes && memcmp(name, text.at, text.bytes) == 0;
+}
+
+int index_item_is_projected(const struct larder_table_def *def, const struct larder_index_def *index,
+                            struct text name) {
+    if (index->projection == LARDER_PROJECT_ALL || is_text(def->partition.name, name) ||
+        is_text(def->sort.name, name) || is_text(index->partition.name, name) || is_text(index->sort.name, name))
+        return 1;
+    for (uint32_t i = 0; i < index->included_count; i++)
+        if (is_text(index->included[i], name))
+            return 1;
+    return 0;
+}
+
+int index_item_project(const struct larder_table_def *def, const struct larder_index_def *index,
+                       const struct larder_item *item, struct larder_builder *b, const struct larder_item **out) {
+    struct larder_iter it;
+    struct larder_member member;
+    *out = item;
+    if (index->projection == LARDER_PROJECT_ALL)
+        return LARDER_OK;
+    larder_builder_reset(b);
+    larder_iter_item(item, &it);
+    while (larder_iter_next(&it, &member) == LARDER_OK)
+        if (index_item_is_projected(def, index, (struct text){member.name, member.name_bytes}))
+            larder_builder_add_member(b, &member);
+    return larder_builder_finish(b, out);
+}

@@ -1,0 +1,20 @@
+/* dynamodb/index_item.h - what of an item is in an index.
+ *
+ * Source   Developer guide, "Using global secondary indexes": "Attribute projections", "Read
+ *          capacity units"; "Take advantage of sparse indexes".
+ * Tests    tests/dynamodb/dynamodb_capacity_test.c, tests/dynamodb/dynamodb_scan_test.c
+ */
+#ifndef LARDER_DYNAMODB_INDEX_ITEM_H
+#define LARDER_DYNAMODB_INDEX_ITEM_H
+
+#include "dynamodb/document.h"
+
+/* Whether an item has the index's keys. NULL: no. */
+int index_item_is_in(const struct larder_index_def *index, const struct larder_item *item);
+/* Whether an index has an attribute, if the item has it. */
+int index_item_is_projected(const struct larder_table_def *def, const struct larder_index_def *index, struct text name);
+/* The item as the index has it: itself, or made by `b`. LARDER_OK, or a failure of the builder. */
+int index_item_project(const struct larder_table_def *def, const struct larder_index_def *index,
+                       const struct larder_item *item, struct larder_builder *b, const struct larder_item **out);
+
+#endif

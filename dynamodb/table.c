@@ -1,0 +1,198 @@
+/* dynamodb/table.c - tables by name, and keys and items against their schema. See table.h.
+ *
+ * Sources  Messages: the dynamodb-conformance suite ("exact error messages") and dynalite's suites,
+ *          run against the service.
+ */
+#include "dynamodb/table.h"
+
+#include <stdio.h>
+#include <xxhash.h>
+
+#include "dynamodb/constraint.h"
+
+#define INVALID "One or more parameter values were invalid: "
+
+extern const char *own_larder_error(void); /* of the copy of expr/: own_names.h */
+
+/* ---- Tables ---------------------------------------------------------------------------------- */
+
+static int open_table(struct larder_dynamodb *d, struct known_table *place, struct text name) {
+    struct known_table known = {.handle = NULL};
+    place->handle = NULL;
+    memcpy(known.name, name.at, name.bytes);
+    known.name[name.bytes] = 0;
+    int r = larder_table_open(d->db, known.name, &known.handle);
+    if (r == LARDER_OK)
+        r = larder_table_describe(known.handle, &known.def);
+    if (r)
+        return context_fail(d, r);
+    *place = known;
+    return LARDER_OK;
+}
+
+int table_take(struct larder_dynamodb *d, const struct known_table **out) {
+    struct text name = constraint_table_name(d->request.strings[STRING_TABLE_NAME]);
+    struct known_table *place = &d->tables[XXH3_64bits(name.at, name.bytes) % KNOWN_TABLES];
+    int is_known = place->handle && strlen(place->name) == name.bytes && !memcmp(place->name, name.at, name.bytes);
+    *out = place;
+    /* an index may have been added, or the table dropped */
+    if (is_known && larder_table_describe(place->handle, &place->def) == LARDER_OK)
+        return LARDER_OK;
+    return open_table(d, place, name);
+}
+
+void table_forget_all(struct larder_dynamodb *d) {
+    for (uint32_t i = 0; i < KNOWN_TABLES; i++)
+        d->tables[i].handle = NULL;
+}
+
+const char *table_type_name(enum larder_type type) {
+    static const char *const names[] = {
+        [LARDER_S] = "S", [LARDER_N] = "N", [LARDER_B] = "B",   [LARDER_BOOL] = "BOOL", [LARDER_NULL] = "NULL",
+        [LARDER_M] = "M", [LARDER_L] = "L", [LARDER_SS] = "SS", [LARDER_NS] = "NS",     [LARDER_BS] = "BS"};
+    return names[type];
+}
+
+/* ---- Keys ------------------------------------------------------------------------------------ */
+
+static int refuse_key(struct larder_dynamodb *d) {
+    return failure_set(&d->failure, FAILURE_VALIDATION, "The provided key element does not match the schema");
+}
+
+int table_check_key_size(struct larder_dynamodb *d, const char *name, const struct larder_value *value, int is_sort) {
+    if (value->type == LARDER_N)
+        return LARDER_OK;
+    if (!value->bytes)
+        return failure_set(&d->failure, FAILURE_VALIDATION,
+                           "One or more parameter values are not valid. The AttributeValue for a key attribute cannot "
+                           "contain an empty %s value. Key: %s",
+                           value->type == LARDER_S ? "string" : "binary", name);
+    if (!is_sort && value->bytes > LARDER_PARTITION_KEY_BYTES_MAX)
+        return failure_set(&d->failure, FAILURE_VALIDATION,
+                           INVALID "Size of hashkey has exceeded the maximum size limit of2048 bytes");
+    if (is_sort && value->bytes > LARDER_SORT_KEY_BYTES_MAX)
+        return failure_set(&d->failure, FAILURE_VALIDATION,
+                           INVALID "Aggregated size of all range keys has exceeded the size limit of 1024 bytes");
+    return LARDER_OK;
+}
+
+static int take_key_value(struct larder_dynamodb *d, const struct larder_key_def *key, int is_sort,
+                          const struct larder_item *item, struct larder_value *out) {
+    if (larder_item_get(item, key->name, out) != LARDER_OK || out->type != key->type)
+        return refuse_key(d);
+    return table_check_key_size(d, key->name, out, is_sort);
+}
+
+int table_key(struct larder_dynamodb *d, const struct larder_table_def *def, const struct larder_item *item,
+              struct larder_key *out) {
+    if (larder_item_count(item) != table_key_count(def))
+        return refuse_key(d);
+    int r = take_key_value(d, &def->partition, 0, item, &out->partition);
+    return r || !def->sort.name ? r : take_key_value(d, &def->sort, 1, item, &out->sort);
+}
+
+/* ---- Items ----------------------------------------------------------------------------------- */
+
+static int check_item_key(struct larder_dynamodb *d, const struct larder_key_def *key, int is_sort,
+                          const struct larder_item *item) {
+    struct larder_value value;
+    if (!key->name)
+        return LARDER_OK;
+    if (larder_item_get(item, key->name, &value) != LARDER_OK)
+        return failure_set(&d->failure, FAILURE_VALIDATION, INVALID "Missing the key %s in the item", key->name);
+    if (value.type != key->type)
+        return failure_set(&d->failure, FAILURE_VALIDATION, INVALID "Type mismatch for key %s expected: %s actual: %s",
+                           key->name, table_type_name(key->type), table_type_name(value.type));
+    return table_check_key_size(d, key->name, &value, is_sort);
+}
+
+static int refuse_index_type(struct larder_dynamodb *d, const struct larder_index_def *index,
+                             const struct larder_key_def *key, enum larder_type type) {
+    return failure_set(&d->failure, FAILURE_VALIDATION,
+                       INVALID "Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s", key->name,
+                       table_type_name(key->type), table_type_name(type), index->name);
+}
+
+static int check_index_key(struct larder_dynamodb *d, const struct larder_index_def *index,
+                           const struct larder_key_def *key, const struct larder_item *item) {
+    struct larder_value value;
+    if (!key->name || larder_item_get(item, key->name, &value) != LARDER_OK)
+        return LARDER_OK;
+    if (value.type != key->type)
+        return refuse_index_type(d, index, key, value.type);
+    if (value.type == LARDER_N || value.bytes)
+        return LARDER_OK;
+    return failure_set(&d->failure, FAILURE_VALIDATION,
+                       "One or more parameter values are not valid. A value specified for a secondary index key is not "
+                       "supported. The AttributeValue for a key attribute cannot contain an empty %s value. IndexName: "
+                       "%s, IndexKey: %s",
+                       value.type == LARDER_S ? "string" : "binary", index->name, key->name);
+}
+
+int table_check_item(struct larder_dynamodb *d, const struct larder_table_def *def, const struct larder_item *item) {
+    int r = check_item_key(d, &def->partition, 0, item);
+    if (r == LARDER_OK)
+        r = check_item_key(d, &def->sort, 1, item);
+    for (uint32_t i = 0; i < def->index_count && r == LARDER_OK; i++) {
+        r = check_index_key(d, &def->indexes[i], &def->indexes[i].partition, item);
+        if (r == LARDER_OK)
+            r = check_index_key(d, &def->indexes[i], &def->indexes[i].sort, item);
+    }
+    return r;
+}
+
+/* ---- Expressions ----------------------------------------------------------------------------- */
+
+int table_check_expression(struct larder_dynamodb *d, const struct larder_table_def *def, const struct expr *e) {
+    struct bytes keys[2] = {{(const uint8_t *)def->partition.name, strlen(def->partition.name)}};
+    if (def->sort.name)
+        keys[1] = (struct bytes){(const uint8_t *)def->sort.name, strlen(def->sort.name)};
+    if (expr_check_keys(e, keys, table_key_count(def), 0) == LARDER_OK)
+        return LARDER_OK;
+    return failure_set(&d->failure, FAILURE_VALIDATION, "%s", own_larder_error());
+}
+
+int table_check_filter(struct larder_dynamodb *d, const struct larder_key_def *partition,
+                       const struct larder_key_def *sort, const struct expr *e, int is_query) {
+    struct bytes keys[2] = {{(const uint8_t *)partition->name, strlen(partition->name)}};
+    if (sort->name)
+        keys[1] = (struct bytes){(const uint8_t *)sort->name, strlen(sort->name)};
+    if (expr_check_keys(e, keys, sort->name ? 2 : 1, is_query) == LARDER_OK)
+        return LARDER_OK;
+    static const char start[] = "Filter Expression";
+    const char *said = own_larder_error();
+    if (d->request.older.given && strncmp(said, start, sizeof start - 1) == 0)
+        return failure_set(&d->failure, FAILURE_VALIDATION, "QueryFilter%s", said + sizeof start - 1);
+    return failure_set(&d->failure, FAILURE_VALIDATION, "%s", said);
+}
+
+/* The value that an action sets, if the expression says it: else NULL. */
+static const struct larder_value *literal_of(const struct larder_dynamodb *d, const struct expr *update,
+                                             const struct expr_action *action) {
+    const struct expr_operand *operand = &update->operands[action->operand];
+    if ((action->clause != EXPR_SET && action->clause != EXPR_ADD) || update->paths[action->path].count != 1)
+        return NULL;
+    return operand->op == EXPR_OF_VALUE ? &d->bound[operand->value] : NULL;
+}
+
+static int check_set_key(struct larder_dynamodb *d, const struct expr *update, const struct larder_index_def *index,
+                         const struct larder_key_def *key) {
+    for (uint32_t i = 0; key->name && i < update->action_count; i++) {
+        const struct expr_action *action = &update->actions[i];
+        const struct larder_value *value = literal_of(d, update, action);
+        struct bytes name = expr_steps(update, action->path)[0].name;
+        if (value && value->type != key->type && name.len == strlen(key->name) && !memcmp(name.at, key->name, name.len))
+            return refuse_index_type(d, index, key, value->type);
+    }
+    return LARDER_OK;
+}
+
+int table_check_update(struct larder_dynamodb *d, const struct larder_table_def *def, const struct expr *update) {
+    int r = LARDER_OK;
+    for (uint32_t i = 0; i < def->index_count && r == LARDER_OK; i++) {
+        r = check_set_key(d, update, &def->indexes[i], &def->indexes[i].partition);
+        if (r == LARDER_OK)
+            r = check_set_key(d, update, &def->indexes[i], &def->indexes[i].sort);
+    }
+    return r;
+}
