@@ -30,8 +30,9 @@
 
 #define SEG_MAGIC UINT64_C(0x0a7265647261c34c) /* "L\xc3ardr.\n": no text file starts like this */
 /* 2: locks are on a file beside the segment (core/segment/seg_lock.h), unknown to libraries that
- * read only 1. Segments of format 1 are read and written as they are. */
-#define SEG_FORMAT_VERSION 2u
+ * read only 1. 3: stripes may be marked by a transaction (core/memory/record.h), which libraries
+ * that read only 2 do not see. Segments of older formats are read and written as they are. */
+#define SEG_FORMAT_VERSION 3u
 #define SEG_FORMAT_OLDEST 1u
 #define INDEX_FORMAT 2u /* of the blocks of index/: raised when they change */
 

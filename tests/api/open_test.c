@@ -112,7 +112,7 @@ Test(open, sizes_and_stripes_are_reported) {
         .flags = LARDER_CREATE | LARDER_MEMFD, .memfd = -1, .size_bytes = SMALL + 1, .stripe_count = 32};
     cr_assert_eq(larder_open(&o, &db), LARDER_OK, "%s", larder_error());
     cr_assert_eq(larder_segment_stats(db, &stats), LARDER_OK);
-    cr_assert(stats.size_bytes == SMALL + 65536 && stats.stripe_count == 32 && stats.format_version == 2);
+    cr_assert(stats.size_bytes == SMALL + 65536 && stats.stripe_count == 32 && stats.format_version == 3);
     cr_assert(stats.claimed_bytes > 0 && stats.claimed_bytes <= stats.size_bytes);
     larder_close(db);
 }

@@ -163,7 +163,7 @@ static void expect_table_in_segment(struct fixture *f, uint64_t used_before) {
 Test(stats, empty_segment) {
     struct larder *db = testseg_open(8 * MIB, 8);
     struct larder_segment_stats s = segment(db);
-    cr_assert(s.size_bytes == 8 * MIB && s.stripe_count == 8 && s.format_version == 2);
+    cr_assert(s.size_bytes == 8 * MIB && s.stripe_count == 8 && s.format_version == 3);
     cr_assert(s.table_count == 0 && s.used_bytes == 0 && s.free_bytes > 0);
     cr_assert(s.slots_max == 128 && s.slots_used == 1, "%u of %u slots", s.slots_used, s.slots_max);
     cr_assert(s.private_bytes > 0);
