@@ -3,6 +3,7 @@
  * Usage    larder_bench [--quick] [--out FILE] [--charts FOLDER] [--only SCENE]... [--rounds N]
  *                        [--seconds S] [--folder EMPTY-FOLDER-IN-TMPFS]
  *                        [--writers N] [--indexes N] [--megabytes N] [--pattern NAME]  of ageing
+ *                        [--megabytes N] [--item-bytes N] [--pattern NAME]  of eviction
  *          larder_bench --compare OLD.json NEW.json
  *          larder_bench --smoke      judges the answers of a few calls of everything
  *          larder_bench --engines    which there are, and how each is set up
@@ -13,6 +14,7 @@
 #include "bench/ageing.h"
 #include "bench/clock.h"
 #include "bench/engines.h"
+#include "bench/eviction.h"
 #include "bench/fail.h"
 #include "bench/hugepages.h"
 #include "bench/results.h"
@@ -40,6 +42,7 @@ struct bench {
     struct figures figures;
     struct extras extras;
     struct ageing_plan ageing;
+    uint32_t item_bytes; /* of eviction */
 };
 
 static bool is_wanted(const struct bench *b, const char *scene) {
@@ -254,6 +257,15 @@ static void ageing_scene(struct bench *b) {
     ageing_run(&plan);
 }
 
+static void eviction_scene(struct bench *b) {
+    if (b->only_count == 0 || !is_wanted(b, "eviction"))
+        return;
+    struct eviction_plan plan = {.megabytes = b->ageing.megabytes ? b->ageing.megabytes : 64,
+                                 .item_bytes = b->item_bytes ? b->item_bytes : 300,
+                                 .trace = b->ageing.pattern};
+    eviction_run(&plan);
+}
+
 static void own_measures(struct bench *b) {
     if (is_wanted(b, "expiry")) {
         special_expiry(b->is_quick ? 300000 : 1000000, &b->extras.expiry);
@@ -325,6 +337,7 @@ static int run(struct bench *b) {
     huge_page_scene(b);
     own_measures(b);
     ageing_scene(b);
+    eviction_scene(b);
     unsigned count = targets_judge(&b->figures, &b->extras, verdicts);
     targets_print(verdicts, count);
     if (b->out)
@@ -423,6 +436,8 @@ int main(int argc, char **argv) {
             b.ageing.indexes = (int)strtol(value, NULL, 10);
         else if (strcmp(argv[i], "--megabytes") == 0)
             b.ageing.megabytes = (uint32_t)strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--item-bytes") == 0)
+            b.item_bytes = (uint32_t)strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--pattern") == 0)
             b.ageing.pattern = value;
         else if (strcmp(argv[i], "--count") == 0)
