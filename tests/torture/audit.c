@@ -46,8 +46,10 @@ static void must_have_no_dead_slots(struct client *c) {
 /* Blocks of the catalog's entry, with or without a table. */
 static uint64_t entry_bytes(const struct seg *s, uint32_t ordinal) {
     struct table_shm *t = seg_table(s, ordinal);
-    uint64_t offs[] = {SHM_LOAD(&t->items_off), SHM_LOAD(&t->partitions_off), SHM_LOAD(&t->schema_off)}, bytes = 0;
-    for (unsigned i = 0; i < 3; i++)
+    uint64_t offs[] = {SHM_LOAD(&t->items_off), SHM_LOAD(&t->partitions_off), SHM_LOAD(&t->schema_off),
+                       SHM_LOAD(&t->marks_off)},
+             bytes = 0;
+    for (unsigned i = 0; i < 4; i++)
         bytes += offs[i] ? heap_block_bytes(s, offs[i]) : 0;
     return bytes;
 }
@@ -75,6 +77,8 @@ static uint64_t empty_and_measure(struct client *c) {
         for (uint32_t key = 0; key < client_keys(c, table); key++)
             do_write(c, table, key, WANT_NOTHING);
     do_drop(c, TABLE_CHURN);
+    if (c->run->has_cache)
+        cache_drop(c);
     atomic_fetch_add(&c->h->now_s, CONTENT_EXPIRY_SPAN + 2);
     int r = larder_expire(c->db, 0, NULL);
     if (r)
@@ -86,6 +90,8 @@ static uint64_t empty_and_measure(struct client *c) {
 static void prepare(struct client *c) {
     for (uint32_t table = 0; table < TABLES; table++)
         do_create(c, table);
+    if (c->run->has_cache)
+        cache_create(c);
     do_index_add(c, TABLE_CHURN);
     for (uint32_t i = 0; i < ROUNDS; i++)
         for (uint32_t table = 0; table < TABLE_HOG; table++)
@@ -94,6 +100,8 @@ static void prepare(struct client *c) {
     do_look(c);
     atomic_store(&c->run->empty_bytes, empty_and_measure(c));
     do_create(c, TABLE_CHURN);
+    if (c->run->has_cache)
+        cache_create(c);
 }
 
 static void empty(struct client *c) {
@@ -104,6 +112,8 @@ static void empty(struct client *c) {
                                       (unsigned long)now, (unsigned long)before));
     do_look(c);
     do_create(c, TABLE_CHURN);
+    if (c->run->has_cache)
+        cache_create(c);
 }
 
 int audit_main(struct run *run, uint32_t what, uint32_t number) {

@@ -19,7 +19,7 @@
 static void usage(void) {
     fprintf(
         stderr,
-        "usage: larder_torture [--seconds N] [--kills N] [--seed S] [--workers N] [--segment-mb N] [--keep] "
+        "usage: larder_torture [--seconds N] [--kills N] [--seed S] [--workers N] [--segment-mb N] [--evict] [--keep] "
         "[--keep-in FOLDER]\n"
         "Kills, stops and restarts N processes that work on one segment. Exit code: 0, or %d wrong, %d cannot run, %d "
         "crash, %d stuck, or 128 and the signal that interrupted it.\n",
@@ -64,6 +64,7 @@ static uint64_t fresh_seed(void) {
 struct command {
     struct supervisor_options options;
     uint64_t seconds, kills, seed, workers, segment_mb;
+    int has_cache;
 };
 
 /* An option that takes a number. script/torture knows the same ranges. */
@@ -95,6 +96,10 @@ static int parse(int argc, char **argv, struct command *c) {
         unsigned n = 0;
         if (strcmp(name, "--keep") == 0) {
             c->options.is_kept = 1;
+            continue;
+        }
+        if (strcmp(name, "--evict") == 0) {
+            c->has_cache = 1;
             continue;
         }
         while (n < count && strcmp(name, numbers[n].name) != 0)
@@ -133,6 +138,7 @@ int main(int argc, char **argv) {
     run->seed = run->shared.seed = c.seed;
     run->worker_count = (uint32_t)c.workers;
     run->segment_bytes = c.segment_mb << 20;
+    run->has_cache = (uint32_t)c.has_cache;
     run->hog_keys = (uint32_t)(run->segment_bytes / HOG_BYTES_USUAL);
     if (run->hog_keys > SHARED_KEYS)
         run->hog_keys = SHARED_KEYS;

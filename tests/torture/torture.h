@@ -57,7 +57,7 @@ struct worker_shm {
 struct run {
     char segment[64];
     uint64_t seed, segment_bytes;
-    uint32_t worker_count, hog_keys;
+    uint32_t worker_count, hog_keys, has_cache;
     _Atomic uint32_t is_over, must_pause;
     _Atomic uint32_t has_failed;
     char failure[1024];
@@ -92,6 +92,7 @@ struct client {
         struct larder_table *t; /* NULL: not open */
         uint64_t since;         /* tick at which it was opened */
     } table[TABLES];
+    struct larder_table *cache; /* NULL: not open */
     struct larder_builder *builder;
     struct larder_page *page;
     struct rng rng;
@@ -122,6 +123,12 @@ void do_ttl_set(struct client *c, uint32_t table, int is_on);
 void do_expire(struct client *c, uint64_t items_max);
 void do_check(struct client *c);
 void do_statistics(struct client *c);
+
+/* ---- The table that evicts, if run->has_cache (cache.c) -------------------------------------- */
+void cache_create(struct client *c);
+void cache_drop(struct client *c);
+/* Some puts and reads. */
+void do_cache(struct client *c);
 
 /* ---- Reads (reads.c) ------------------------------------------------------------------------- */
 void do_get(struct client *c, uint32_t table, uint32_t key);

@@ -119,6 +119,8 @@ static void hog(struct client *c) {
 }
 
 static void operate(struct thread *t) {
+    if (t->c.run->has_cache)
+        do_cache(&t->c);
     switch (t->role) {
     case ROLE_READER:
         any_read(&t->c);
