@@ -138,7 +138,7 @@ static bool access_key(struct run *r, uint32_t n, bool is_full) {
 #define SAMPLES 64u /* looks at how many items there are */
 
 static void run_engine(struct run *r, const struct kind *kind, const struct trace *t) {
-    uint32_t samples = 0;
+    uint32_t samples = 1, every = t->length / 2 / SAMPLES + 1;
     bool is_full = false;
     uint64_t start = 0;
     for (uint32_t i = 0; i < t->length; i++) {
@@ -146,17 +146,22 @@ static void run_engine(struct run *r, const struct kind *kind, const struct trac
             start = clock_ns();
         bool is_hit = access_key(r, kind->key(t, i), is_full);
         r->hits += is_hit && i >= t->length / 2;
-        if (i % (t->length / 2 / SAMPLES) != 0)
+        if (i % every != 0)
             continue;
         uint64_t gone = evicted(r);
         is_full |= gone > 0;
         if (i >= t->length / 2) {
-            r->mean_items += (double)(r->puts - gone);
+            r->mean_items += ((double)(r->puts - gone) - r->mean_items) / samples;
             samples++;
         }
     }
     r->seconds = (double)(clock_ns() - start) * 1e-9;
-    r->mean_items /= samples;
+}
+
+/* Accesses of the second half. */
+static double counted_of(const struct trace *t) {
+    uint32_t count = t->length - t->length / 2;
+    return count;
 }
 
 static double simulate(enum cache_policy policy, const struct kind *kind, const struct trace *t, uint32_t capacity) {
@@ -165,7 +170,7 @@ static double simulate(enum cache_policy policy, const struct kind *kind, const 
     for (uint32_t i = 0; i < t->length; i++)
         hits += cache_sim_access(c, kind->key(t, i)) && i >= t->length / 2;
     cache_sim_free(c);
-    return 100.0 * (double)hits / (t->length - t->length / 2);
+    return 100.0 * (double)hits / counted_of(t);
 }
 
 static double run_kind(const struct eviction_plan *plan, const struct kind *kind, bool has_expirer) {
@@ -182,12 +187,12 @@ static double run_kind(const struct eviction_plan *plan, const struct kind *kind
     run_engine(&r, kind, &t);
     larder_expirer_stop(r.place.db);
     uint32_t capacity = (uint32_t)r.mean_items;
-    double hits = 100.0 * (double)r.hits / (t.length - t.length / 2), fresh_us = us_at(&r.fresh, 0.99),
+    double counted = counted_of(&t), hits = 100.0 * (double)r.hits / counted, fresh_us = us_at(&r.fresh, 0.99),
            sieve = simulate(CACHE_SIEVE, kind, &t, capacity), full_us = us_at(&r.full, 0.99),
            lru = simulate(CACHE_LRU, kind, &t, capacity);
     printf("%-10s %-8s %8u %8.2f %8.2f %8.2f %10.1f %8.1f %8.1f %9.1f %8.2f\n", kind->name, has_expirer ? "yes" : "no",
            capacity, hits, sieve, lru, full_us, fresh_us, us_at(&r.full, 1), us_at(&r.full, 0.5),
-           (t.length - t.length / 2) / r.seconds * 1e-6);
+           counted / r.seconds * 1e-6);
     fflush(stdout);
     larder_page_free(r.place.page);
     larder_builder_free(r.place.builder);
