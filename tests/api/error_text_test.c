@@ -96,6 +96,8 @@ static void call_tables(struct fixture *f) {
     QUIET(larder_index_add(f->t, &later));
     QUIET(larder_ttl_set(f->t, "until"));
     QUIET(larder_removal_set(f->t, LARDER_REMOVAL_DELETE));
+    QUIET(larder_eviction_set(f->t, LARDER_EVICTION_SIEVE));
+    QUIET(larder_eviction_set(f->t, LARDER_EVICTION_NONE));
     QUIET(larder_table_describe(f->t, &there));
 }
 
@@ -175,6 +177,12 @@ static void call_reads_and_writes(struct fixture *f) {
                                           {.kind = LARDER_ACTION_DELETE, .table = f->t, .key = absent}};
     QUIET(larder_batch_write(batch, 2, &done));
     QUIET(larder_batch_get(&(struct larder_batch_get){.table = f->t, .keys = &key, .count = 1, .page = f->page}, 1));
+    const struct larder_transaction all = {.actions = batch, .count = 2};
+    const struct larder_transact_key keys[] = {{.table = f->t, .key = key}, {.table = f->t, .key = absent}};
+    action.condition = is_new;
+    QUIET(larder_transact(f->db, &all, NULL, NULL));
+    QUIET(larder_transact(f->db, &(struct larder_transaction){.actions = &action, .count = 1}, NULL, NULL));
+    QUIET(larder_transact_get(f->db, keys, 2, f->page));
     QUIET(larder_delete(f->t, &absent, NULL));
     QUIET(larder_delete(f->t, &absent, NULL)); /* LARDER_NOT_FOUND */
 }
