@@ -493,13 +493,18 @@ static int is_array_empty(const struct bucket_shm *array, uint32_t total) {
     return 1;
 }
 
-int htab_clear_large_locked(struct writer *w, const struct htab *t, struct stripe_shm *s) {
+/* Gives back an empty array of more than kept_bytes. */
+static int clear_empty(struct writer *w, const struct htab *t, struct stripe_shm *s, uint64_t kept_bytes) {
     struct bucket_shm *array;
     uint32_t buckets = array_of(t, SHM_LOAD_RELAXED(&s->array), &array);
-    if (htab_array_bytes(buckets) <= HTAB_KEPT_BYTES || SHM_LOAD_RELAXED(&s->count) != 0 ||
+    if (htab_array_bytes(buckets) <= kept_bytes || SHM_LOAD_RELAXED(&s->count) != 0 ||
         !is_array_empty(array, buckets + HTAB_SPARES(buckets))) /* the count is only a cache */
         return LARDER_OK;
     return htab_clear_locked(w, s);
+}
+
+int htab_clear_large_locked(struct writer *w, const struct htab *t, struct stripe_shm *s) {
+    return clear_empty(w, t, s, HTAB_KEPT_BYTES);
 }
 
 /* When memory is short an array becomes smaller if at most a quarter of its slots is in use. What a
@@ -520,13 +525,13 @@ static uint32_t buckets_wanted(const struct htab *t, const struct stripe_shm *s)
 }
 
 int htab_is_too_large(const struct htab *t, const struct stripe_shm *s) {
-    return buckets_wanted(t, s) != 0;
+    return buckets_wanted(t, s) != 0 || (SHM_LOAD_RELAXED(&s->count) == 0 && SHM_LOAD_RELAXED(&s->array) != 0);
 }
 
 int htab_shrink_locked(struct writer *w, const struct htab *t, struct stripe_shm *s) {
     uint32_t wanted = buckets_wanted(t, s), most = htab_bucket_count(t, s) / 2;
     if (SHM_LOAD_RELAXED(&s->count) == 0)
-        return htab_clear_large_locked(w, t, s);
+        return clear_empty(w, t, s, 0);
     int r = LARDER_NOT_FOUND;
     for (; r == LARDER_NOT_FOUND && wanted != 0 && wanted <= most;
          wanted = htab_buckets_filling(wanted + wanted / 4 + 1))

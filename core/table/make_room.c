@@ -11,10 +11,11 @@
 #include "core/table/upkeep.h"
 
 #define ROOM_BYTES_PER_ROUND 1024u
-#define ROOM_STALL_MS 100u        /* rule R2: gives up after so long without a piece emptied */
-#define ROOM_STALL_AGAIN_MS 1000u /* how long the writer then leaves dropped tables to others */
-#define ROOM_COMPACT_NS 50000000u /* a call moves no longer */
-#define ROOM_WAIT_MS 1u           /* rule R2: for a lock soon dropped, or with a dead owner */
+#define ROOM_STALL_MS 100u                       /* rule R2: gives up after so long without a piece emptied */
+#define ROOM_STALL_AGAIN_MS 1000u                /* how long the writer then leaves dropped tables to others */
+#define ROOM_COMPACT_NS 50000000u                /* a call moves no longer */
+#define ROOM_COMPACT_RUN_NS UINT64_C(3000000000) /* a creation, which is rare and needs much */
+#define ROOM_WAIT_MS 1u                          /* rule R2: for a lock soon dropped, or with a dead owner */
 
 #if LARDER_CRASH_POINTS
 /* Tests: a heap that was made to report that it is full stops doing so once room was made. */
@@ -73,7 +74,7 @@ static int empty_some(struct writer *w, struct room *room, uint64_t until_ms) {
 }
 
 static int compact(struct writer *w, struct room *room) {
-    if (room->compacted_ns > ROOM_COMPACT_NS)
+    if (room->compacted_ns > (room->run_bytes ? ROOM_COMPACT_RUN_NS : ROOM_COMPACT_NS))
         return 0;
     uint64_t begin_ns = wait_now_ns();
     uint32_t made = table_compact(w, w->asked_bytes > room->run_bytes ? w->asked_bytes : room->run_bytes);

@@ -388,6 +388,12 @@ static void few_of_many(struct larder *db) {
     for (int n = 4; n < 200; n++)
         must(world_delete(db, n) == LARDER_OK);
 }
+/* a small array stays with its stripe, also when that is empty */
+static void came_and_went(struct larder *db) {
+    some_items(db);
+    for (int n = 0; n < 12; n++)
+        must(world_delete(db, n) == LARDER_OK);
+}
 static int arrays_trimmed(const struct facts *a, const struct facts *b) {
     return as_many(a, b) && b->item_buckets < a->item_buckets;
 }
@@ -661,6 +667,7 @@ const struct scenario scenarios[] = {
     {"join_runs", runs_in_a_row, delete_between, runs_joined},
     {"trim_spans", kept_spans, act_trim_spans, spans_trimmed, .is_unseen = 1},
     {"trim_arrays", few_of_many, act_trim_arrays, arrays_trimmed, .is_unseen = 1},
+    {"trim_empty_arrays", came_and_went, act_trim_arrays, arrays_trimmed, .is_unseen = 1},
     {"move_blocks", many_items, moving_act, moving_happened, .steps = MOVING_KINDS, .is_unseen = 1},
     {"move_run", moving_one_run, moving_act_run, moving_happened, .is_unseen = 1},
     {"empty_span", moving_sparse_spans, moving_act_compact, moving_has_compacted, .is_unseen = 1},

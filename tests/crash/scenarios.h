@@ -78,6 +78,7 @@ struct scenario {
     X(join_runs)                                                                                                       \
     X(trim_spans)                                                                                                      \
     X(trim_arrays)                                                                                                     \
+    X(trim_empty_arrays)                                                                                               \
     X(move_blocks)                                                                                                     \
     X(move_run)                                                                                                        \
     X(empty_span)                                                                                                      \
