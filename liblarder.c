@@ -21,6 +21,7 @@ static const struct core_hooks hooks = {
     .index_stats = index_stats,
     .timer_add = timer_add,
     .timer_make_room = timer_make_room,
+    .timer_purge = timer_purge,
     .timer_recover_shard = timer_recover_shard,
     .timer_forget_all = timer_forget_all,
     .index_refill = index_refill,

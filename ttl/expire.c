@@ -32,7 +32,10 @@ static int expire_collect(struct writer *w, struct wheel_walk *walk, struct whee
  * stands still. */
 static int expire_walk(struct fire_job *job, uint32_t shard, int is_sweep) {
     struct writer *w = job->w;
-    struct wheel_walk walk = {.shard = shard, .now_s = fire_wheel_now(job), .is_sweep = is_sweep};
+    struct wheel_walk walk = {.shard = shard,
+                              .now_s = is_sweep ? fire_sweep_now(job) : fire_wheel_now(job),
+                              .is_sweep = is_sweep,
+                              .late_s = fire_sweep_now(job)};
     struct wheel_batch batch;
     int result = LARDER_OK;
     for (;;) {
@@ -60,7 +63,17 @@ static int expire_walk(struct fire_job *job, uint32_t shard, int is_sweep) {
     }
 }
 
-/* Rule X2. A sweep may free the memory that the walk lacked. */
+/* No memory for the walk, and the sweep is through. True: timers that no item needs gave some. */
+static int expire_purge(struct fire_job *job, uint32_t shard, int *r) {
+    uint64_t freed = 0;
+    int purged = job->items_max == 0 ? purge_whole_shard(job, shard, &freed) : LARDER_OK;
+    if (purged)
+        *r = purged;
+    return freed > 0 && !purged;
+}
+
+/* Rule X2. A sweep may free the memory that the walk lacked, and so may a purge. If neither does,
+ * nothing is left that has expired: what the walk lacks keeps no memory. */
 static int expire_shard(struct fire_job *job, uint32_t shard) {
     for (;;) {
         int r = expire_walk(job, shard, 0);
@@ -72,8 +85,12 @@ static int expire_shard(struct fire_job *job, uint32_t shard) {
         int swept = expire_walk(job, shard, 1);
         if (swept && swept != LARDER_E_BUSY)
             return swept;
-        if (job->removed == before || r == LARDER_E_BUSY)
-            return r == LARDER_E_FULL ? swept : r; /* no expired item that can be locked is left */
+        if (job->removed != before && r != LARDER_E_BUSY)
+            continue;
+        if (r != LARDER_E_FULL)
+            return r; /* no expired item that can be locked is left */
+        if (!expire_purge(job, shard, &swept))
+            return swept;
     }
 }
 

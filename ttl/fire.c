@@ -78,7 +78,7 @@ int fire_batch(struct fire_job *job, struct wheel_batch *batch) {
         int r = fire_one(job, &batch->entry[i]);
         if (r == LARDER_OK)
             batch->done |= UINT64_C(1) << i;
-        else
+        else if (r != LARDER_NOT_FOUND)
             result = r;
         if (fire_has_waited(job))
             return LARDER_E_BUSY;

@@ -31,7 +31,8 @@ struct fire_job {
 /* Fires the timers of a batch and marks the entries that are done. LARDER_OK; LARDER_MORE
  * (items_max); LARDER_E_BUSY at once if w is stuck or too much is locked; else the last failure. */
 int fire_batch(struct fire_job *job, struct wheel_batch *batch);
-/* Calls core/ to look at the items of a timer. LARDER_OK: the timer is done. LARDER_E_BUSY: X3. */
+/* Calls core/ to look at the items of a timer. LARDER_OK: the timer is done. LARDER_NOT_FOUND: its
+ * items expire later than the wheel can say, and it stays. LARDER_E_BUSY: X3. */
 int fire_one(struct fire_job *job, const struct wheel_entry *e);
 /* The table's present view. LARDER_E_NO_TABLE: the table has no items any more, so its timers are
  * done. */
@@ -44,6 +45,12 @@ static inline int fire_has_waited(const struct fire_job *job) {
 }
 static inline int fire_is_stopping(const struct fire_job *job) {
     return job->is_stopping && atomic_load_explicit(job->is_stopping, memory_order_relaxed);
+}
+/* What is due for a sweep: from 2106-02-07 on also the timers of the last second. */
+static inline uint32_t fire_sweep_now(const struct fire_job *job) {
+    if (job->now_s <= 0)
+        return 0;
+    return job->now_s < WHEEL_LAST_S ? (uint32_t)job->now_s : WHEEL_LAST_S;
 }
 /* job->now_s in the wheel's seconds. */
 static inline uint32_t fire_wheel_now(const struct fire_job *job) {

@@ -87,7 +87,7 @@ static int room_fire(struct room_search *s, struct room_place *place, struct whe
  * going on is useless. */
 static int room_look_at(struct room_search *s, struct room_place *place) {
     struct wheel_walk walk = {.shard = place->shard,
-                              .now_s = fire_wheel_now(&s->job),
+                              .now_s = fire_sweep_now(&s->job),
                               .is_sweep = 1,
                               .slot = place->slot,
                               .after = place->after,

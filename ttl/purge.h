@@ -12,6 +12,7 @@
  *             are not counted.
  *          U2 wheel_shard_shm.purge says where to go on, and not before which second. It is a hint:
  *             any value is valid.
+ *          U3 A purge needs no memory: it takes entries out of chunks, and chunks out of lists.
  * Tests    tests/api/ttl_move_test.c (timers of deleted items)
  */
 #ifndef LARDER_TTL_PURGE_H
@@ -19,6 +20,13 @@
 
 #include "ttl/fire.h"
 
+/* No memory is left: goes through all slots, those of level 0 included. The expirer does so only
+ * when the shard does not rest (U1); larder_expire() always. *freed: chunks given back. LARDER_OK,
+ * LARDER_E_BUSY, LARDER_E_CORRUPT. */
+int purge_whole_shard(struct fire_job *job, uint32_t shard, uint64_t *freed);
+/* Marks the timers of a batch that no item needs, *kept counts the others. LARDER_OK;
+ * LARDER_E_BUSY: too much is locked. */
+int purge_batch(struct fire_job *job, struct wheel_batch *batch, uint64_t *kept);
 /* The shard's time must have reached job->now_s. LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT. */
 int purge_shard(struct fire_job *job, uint32_t shard);
 

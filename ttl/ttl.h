@@ -12,6 +12,7 @@
 
 int timer_add(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t at_s);
 int timer_make_room(struct writer *w, int64_t now_s);
+int timer_purge(struct writer *w, int64_t now_s);
 int timer_recover_shard(struct writer *w, lock_word *lock);
 void timer_forget_all(const struct seg *s);
 int timer_check(struct check_state *c);

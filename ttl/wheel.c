@@ -10,6 +10,8 @@
  *          nothing. Dead before 3: all that stay are still there, because an entry moves only to a
  *          place that is done or was moved already. A place half overwritten names the item of one
  *          timer and the second of another, and fires for nothing.
+ *          merge (W6): 1 taken counts up  2 the entries that stay are added to the chunk in front,
+ *          its fill last  3 the chunk is taken out, step 1. Dead between: they are there twice.
  *          now_s is stored last, when its slot is empty. A death leaves nothing to repair: no count
  *          and no list is kept twice here.
  */
@@ -213,27 +215,51 @@ static int wheel_find_link(const struct seg *s, shm_word *slot, uint64_t from, u
     }
 }
 
-/* Takes the entries at the places of `gone` out of a chunk. *is_left: some entries stay. */
+static int wheel_unlink_locked(struct writer *w, struct wheel_shard_shm *shard, uint32_t slot, uint64_t from,
+                               const struct wheel_chunk *chunk) {
+    shm_word *link;
+    int r = wheel_find_link(w->seg, wheel_slot(shard, slot), from, chunk->off, &link);
+    return r ? r : wheel_swap_locked(w, link, chunk->off, chunk->next, chunk->off);
+}
+
+/* Whether the chunk in front of it has room for that many entries (W6). */
+static int wheel_has_room(const struct seg *s, uint64_t front_off, uint32_t kept, struct wheel_chunk *front) {
+    return front_off != 0 && wheel_chunk_at(s, front_off, front) == LARDER_OK && front->count + kept <= front->capacity;
+}
+
+/* Adds the entries that are not `gone` to another chunk of the same slot. */
+static void wheel_merge_locked(const struct wheel_chunk *chunk, uint64_t gone, const struct wheel_chunk *front) {
+    uint32_t to = front->count;
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        if (gone >> i & 1)
+            continue;
+        struct wheel_entry e = wheel_chunk_entry(chunk, i);
+        wheel_entry_store(front->shm, to++, &e);
+    }
+    SHM_STORE(&front->shm->fill, wheel_fill(to, front->capacity));
+}
+
+/* Takes the entries at the places of `gone` out of a chunk. *is_left: the chunk stays. */
 static int wheel_compact_locked(struct writer *w, struct wheel_shard_shm *shard, uint32_t slot, uint64_t from,
                                 uint64_t chunk_off, uint64_t gone, int *is_left) {
     DEBUG_ASSERT(lock_is_held(w, LOCK_SHARD));
-    struct wheel_chunk chunk;
+    struct wheel_chunk chunk, front;
     int r = wheel_chunk_at(w->seg, chunk_off, &chunk);
     if (r)
         return r;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < chunk.count; i++)
         kept += !(gone >> i & 1);
-    *is_left = kept != 0;
-    if (kept == chunk.count)
+    int merges = kept != 0 && wheel_has_room(w->seg, from, kept, &front);
+    *is_left = kept != 0 && !merges;
+    if (kept == chunk.count && !merges)
         return LARDER_OK;
     shm_word *taken = wheel_taken(shard, slot); /* rule W4 */
     SHM_STORE(taken, SHM_LOAD_RELAXED(taken) + 1);
-    if (kept == 0) {
-        shm_word *link;
-        r = wheel_find_link(w->seg, wheel_slot(shard, slot), from, chunk_off, &link);
-        return r ? r : wheel_swap_locked(w, link, chunk_off, chunk.next, chunk_off);
-    }
+    if (merges)
+        wheel_merge_locked(&chunk, gone, &front);
+    if (!*is_left)
+        return wheel_unlink_locked(w, shard, slot, from, &chunk);
     for (uint32_t i = 0, to = 0; i < chunk.count; i++) {
         if (gone >> i & 1)
             continue;
@@ -291,6 +317,7 @@ int wheel_retire(struct writer *w, struct wheel_walk *walk, const struct wheel_b
         if (r == LARDER_OK && walk->is_sweep && is_left)
             r = wheel_go_past(walk, batch->chunk_off);
         walk->taken = SHM_LOAD_RELAXED(wheel_taken(shard, batch->slot));
+        walk->freed += r == LARDER_OK && !is_left;
     }
     wheel_unlock(w, shard);
     return r;
@@ -400,6 +427,7 @@ static int wheel_open_chunk_locked(struct writer *w, struct wheel_shard_shm *sha
 static int wheel_turn_to_late(const struct wheel_shard_shm *shard, struct wheel_walk *walk) {
     uint32_t next = wheel_next_locked(shard);
     walk->is_sweep = 1;
+    walk->now_s = walk->late_s ? walk->late_s : walk->now_s;
     walk->slot = wheel_place(next, next);
     walk->slots_end = walk->slot + 1;
     return LARDER_MORE;

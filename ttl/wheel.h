@@ -28,12 +28,16 @@
  *             unchanged: until then chunks only get more entries, and newer chunks are put in
  *             front. An entry that fired and cannot be taken out fires again, and finds nothing.
  *          W5 An item's armed_s, if not 0, has an entry.
+ *          W6 When a sweep leaves so little of a chunk that it fits into the chunk in front of it,
+ *             it goes there. So the memory of timers that went comes back although some between
+ *             them stay. This needs no memory.
  *          ttl/ttl_check.c verifies them by these names.
  * Locks    The shard's lock for everything here, the expirer included. It is dropped while entries
  *          fire, which takes the lock of the item's stripe.
  * Not here Removing the timer of an item that is deleted or gets a later expiry: when it fires it
  *          finds nothing, or a later time to arm for (and see purge.h). Seconds after 2106-02-07:
- *          they are armed for the last second, which never comes.
+ *          they are armed for the last second (WHEEL_LAST_S), which the wheel's time never reaches.
+ *          From then on sweeps look at all of them.
  * Tests    tests/unit/ttl/wheel_test.c
  */
 #ifndef LARDER_TTL_WHEEL_H
@@ -44,7 +48,8 @@
 #include "core/segment/seg.h"
 
 #define WHEEL_CHUNK_ENTRIES 63u /* with the chunk's head 1024 bytes, a size class */
-#define WHEEL_NOW_MAX (UINT32_MAX - 1)
+#define WHEEL_LAST_S UINT32_MAX
+#define WHEEL_NOW_MAX (WHEEL_LAST_S - 1)
 
 struct wheel_entry {
     uint64_t hash;
@@ -91,8 +96,10 @@ struct wheel_walk {
      * no memory to move entries down, and only removing items can free some. A walk that has
      * reached now_s becomes a sweep, too. */
     int is_sweep;
+    uint32_t late_s;          /* 0, or what is due for the sweep that a walk becomes, instead of now_s */
     uint32_t slot, slots_end; /* the slots of the sweep; slots_end 0: all. It counts slot up */
     uint32_t looked;          /* counts the chunks that the sweep has looked at */
+    uint32_t freed;           /* counts the chunks given back by wheel_retire() */
     /* private: how often the sweep began the slot again because others took entries out */
     uint32_t restarts;
     uint64_t after;    /* private: chunk of that slot it has looked at, 0 none */

@@ -61,6 +61,11 @@ struct core_hooks {
      * it is. The caller holds no lock of a rank above LOCK_GATE. LARDER_OK: something was removed;
      * LARDER_NOT_FOUND: nothing; LARDER_E_BUSY: the writer is stuck. */
     int (*timer_make_room)(struct writer *w, int64_t now_s);
+    /* The same when nothing has expired: drops timers that no item needs, and of dropped tables, a
+     * bounded number. Needs no memory. LARDER_OK: memory came back; LARDER_MORE: none did, and
+     * another call looks further; LARDER_NOT_FOUND: none did, or it was looked for a moment ago;
+     * LARDER_E_BUSY: the writer is stuck. */
+    int (*timer_purge)(struct writer *w, int64_t now_s);
     /* Repair (core/audit/repair.h), while no other process is at work. Empties the wheel: every
      * list of every shard is forgotten. */
     void (*timer_forget_all)(const struct seg *s);

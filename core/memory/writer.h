@@ -49,6 +49,15 @@ struct room_cursor {
     } place[ROOM_SHARDS];
 };
 
+/* Where this writer looked last for timers that no item needs (ttl/purge_some.c). */
+struct purge_cursor {
+    uint64_t after, taken;
+    uint32_t shard, slot;
+    uint32_t is_begun, shards_done;       /* of this round over all shards */
+    uint64_t looked, dropped, spent_ns;   /* in this round: timers, time */
+    uint64_t rest_until_ns, rest_changes; /* it rests until then, or until so many changes are made */
+};
+
 struct writer {
     struct writer_pool *pool;
     struct larder *db; /* the pool's; nothing of it is known here */
@@ -109,6 +118,7 @@ struct writer {
      * (index/index_repair.c) */
     int halves_leaves;
     struct room_cursor room;
+    struct purge_cursor purge;
     /* what the last LARDER_E_FULL said */
     uint64_t full_counted_ns, full_used_bytes, full_free_bytes, full_run_bytes;
 };

@@ -15,6 +15,7 @@
 #define ROOM_STALL_AGAIN_MS 1000u                /* how long the writer then leaves dropped tables to others */
 #define ROOM_COMPACT_NS 50000000u                /* a call moves no longer */
 #define ROOM_COMPACT_RUN_NS UINT64_C(3000000000) /* a creation, which is rare and needs much */
+#define ROOM_PURGE_NS 50000000u                  /* a call looks no longer for timers that no item needs */
 #define ROOM_WAIT_MS 1u                          /* rule R2: for a lock soon dropped, or with a dead owner */
 
 #if LARDER_CRASH_POINTS
@@ -82,6 +83,16 @@ static int compact(struct writer *w, struct room *room) {
     return made > 0;
 }
 
+static int drop_timers(struct writer *w, struct room *room) {
+    int r = LARDER_MORE;
+    while (r == LARDER_MORE && room->purged_ns <= ROOM_PURGE_NS) {
+        uint64_t begin_ns = wait_now_ns();
+        r = core_hooks->timer_purge(w, room->now_s);
+        room->purged_ns += wait_now_ns() - begin_ns;
+    }
+    return r == LARDER_OK;
+}
+
 static int evict(struct writer *w, struct room *room) {
     room->has_evicted = !w->is_stuck && table_evict(w, w->asked_bytes) > 0;
     return room->has_evicted;
@@ -106,7 +117,8 @@ static int make_round(struct writer *w, struct room *room) {
     w->inner_timeout_ms = busy_timeout_ms;
     int has_made = room->rounds == 1 && room->view && upkeep_expire_bucket(w, room->view, room->hash, room->now_s) > 0;
     has_made = has_made || (!w->is_stuck && empty_some(w, room, until_ms)) ||
-               (!w->is_stuck && core_hooks->timer_make_room(w, room->now_s) == LARDER_OK);
+               (!w->is_stuck && core_hooks->timer_make_room(w, room->now_s) == LARDER_OK) ||
+               (!w->is_stuck && drop_timers(w, room));
     if (!has_made && !w->is_stuck && SHM_LOAD_RELAXED(&w->slot->op) == OP_NONE) /* rule R1 */
         has_made = reclaim(w, room);
     w->busy_timeout_ms = busy_timeout_ms;

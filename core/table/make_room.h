@@ -1,8 +1,9 @@
 /* core/table/make_room.h - a call that needs memory finds none: dead memory makes room, and the
  * call tries again.
  *
- * Job      The one place for it. Two kinds of memory are dead: tables that were dropped and are not
- *          empty yet (core/table/table_empty.c), and items that have expired (ttl/make_room.c).
+ * Job      The one place for it. Three kinds of memory are dead: tables that were dropped and are
+ *          not empty yet (core/table/table_empty.c), items that have expired (ttl/make_room.c), and
+ *          timers that no item needs (ttl/purge_some.c).
  *          After that items of tables that evict go (core/table/evict.h). Bucket arrays that are
  *          too large give some (core/table/trim.h), and blocks are moved, so that free memory lies
  *          together (core/table/compact.h). None of this needs an expirer or another thread.
@@ -51,6 +52,7 @@ struct room {
     uint32_t rounds;
     int has_no_drops, is_all_made, has_evicted; /* the last round was an eviction */
     uint64_t compacted_ns;                      /* spent on moving */
+    uint64_t purged_ns;                         /* spent on looking for timers that no item needs */
     uint64_t empty_until_ms;                    /* how long dropped tables are waited for; 0: not begun */
 };
 

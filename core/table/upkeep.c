@@ -61,6 +61,8 @@ static int rearm_locked(struct writer *w, const struct table_view *v, uint64_t h
     if (item_ttl_generation(&peek->head) != v->ttl_generation)
         expiry_s = v->shape.ttl_name ? item_ttl_of(item, v->shape.ttl_name, v->shape.ttl_name_bytes, now_s) : 0;
     uint32_t at_s = expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)expiry_s;
+    if (at_s == UINT32_MAX && SHM_LOAD(&timed->armed_s) == at_s)
+        return LARDER_NOT_FOUND; /* later than a timer can say: this one stays */
     SHM_NOT_YET(armed_before_timer, SHM_STORE(&timed->armed_s, at_s));
     int r = at_s != 0 ? core_hooks->timer_add(w, v, hash, at_s) : LARDER_OK;
     if (r == LARDER_OK)
@@ -76,11 +78,16 @@ static int expire_locked(struct writer *w, struct write *c, struct stripe_shm *s
                          uint64_t *removed) {
     struct htab_walk walk;
     struct item_swap s = {.stripe = stripe, .hash = c->hash};
+    int result = LARDER_OK;
     if (!view_is_current(c->view))
         return OBSTACLE_VIEW;
     htab_walk_begin(&walk, &c->view->items, stripe, c->hash);
     while (next_armed(c->view, &walk, armed_s, &s)) {
         int r = write_item_locked(w, c, &s);
+        if (r == LARDER_NOT_FOUND) {
+            result = r;
+            continue;
+        }
         if (r)
             return r;
         if (c->done) {
@@ -90,7 +97,7 @@ static int expire_locked(struct writer *w, struct write *c, struct stripe_shm *s
         if (w->is_stuck)
             return LARDER_E_BUSY;
     }
-    return LARDER_OK;
+    return result;
 }
 
 int upkeep_expire(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t armed_s, int64_t now_s,

@@ -14,9 +14,10 @@
 
 /* A timer fired (ttl/): looks at the items with this hash whose armed_s is this second. An item
  * that has expired at now_s is removed like by any delete. One whose expiry moved on gets a new
- * timer (core_hooks->timer_add), and its armed_s is set. LARDER_OK: the timer is done with, and
- * *removed counts up by what was removed. LARDER_E_FULL, LARDER_E_BUSY, an obstacle: it is still
- * needed. */
+ * timer (core_hooks->timer_add), and its armed_s is set. LARDER_OK: the timer is done with.
+ * LARDER_NOT_FOUND: an item expires after the last second, for which this timer is. LARDER_E_FULL,
+ * LARDER_E_BUSY, an obstacle: it could not be handled. In all cases but the first it is still
+ * needed. *removed counts up by what was removed. */
 int upkeep_expire(struct writer *w, const struct table_view *v, uint64_t hash, uint32_t armed_s, int64_t now_s,
                   uint64_t *removed);
 

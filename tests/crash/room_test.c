@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "core/base/crash.h"
+#include "core/memory/heap.h"
 #include "core/table/db.h"
 #include "larder.h"
 #include "tests/support/expect.h"
@@ -237,6 +238,90 @@ Test(room, nothing_has_expired) {
     cr_assert(UNTIL(put(&f, "more", 0, 60000, 0) == LARDER_E_FULL && f.db->quiet_s == NOW_S + 1, WAIT_MS));
     atomic_fetch_add(f.clock_s, 1);
     cr_assert(UNTIL(put(&f, "more", 0, 60000, 0) == LARDER_E_FULL && f.db->quiet_s == NOW_S + 2, WAIT_MS));
+    end(&f);
+}
+
+/* ---- Timers of items that are gone (ttl/purge.h) --------------------------------------------- */
+
+extern _Atomic int64_t heap_test_takes_left; /* 0: the heap says that it is full */
+
+static uint64_t timer_count(const struct fixture *f) {
+    struct larder_table_stats stats;
+    EXPECT(larder_table_stats(f->t, &stats), LARDER_OK);
+    return stats.wheel_entries;
+}
+
+static void come_and_go(struct fixture *f, int count) {
+    char id[32];
+    for (int n = 0; n < count; n++) {
+        snprintf(id, sizeof id, "gone%d", n);
+        const struct larder_key key = {.partition = larder_str(id)};
+        EXPECT(put(f, "gone", n, 10, NOW_S + 86400 + n * 17), LARDER_OK);
+        EXPECT(larder_delete(f->t, &key, NULL), LARDER_OK);
+    }
+}
+
+/* The time comes to move timers to a lower level, and there is no memory for that. */
+Test(room, expire_drops_timers_although_it_finds_no_memory) {
+    struct fixture f = begin();
+    uint64_t removed = 0;
+    come_and_go(&f, 5000);
+    EXPECT(put(&f, "due", 0, 10, NOW_S + 10), LARDER_OK);
+    EXPECT(put(&f, "stays", 0, 10, NOW_S + 86405), LARDER_OK);
+    atomic_store(f.clock_s, NOW_S + 86399);
+    heap_test_takes_left = 0;
+    int r = larder_expire(f.db, 0, &removed);
+    heap_test_takes_left = -1;
+    EXPECT(r, LARDER_OK);
+    cr_assert_eq(removed, 1);
+    cr_assert_eq(timer_count(&f), 1);
+    check(&f);
+    atomic_store(f.clock_s, NOW_S + 86405);
+    EXPECT(larder_expire(f.db, 0, &removed), LARDER_OK);
+    cr_assert_eq(removed, 1);
+    end(&f);
+}
+
+Test(room, the_ttl_attribute_can_be_taken_away) {
+    struct fixture f = begin();
+    come_and_go(&f, 5000);
+    heap_test_takes_left = 0; /* until room is made */
+    int r = larder_ttl_set(f.t, NULL);
+    heap_test_takes_left = -1;
+    EXPECT(r, LARDER_OK);
+    cr_assert_lt(timer_count(&f), 5000);
+    end(&f);
+}
+
+/* What stays of several chunks goes into one (rule W6 of ttl/wheel.h). */
+Test(room, chunks_with_few_timers_become_one) {
+    struct fixture f = begin();
+    struct writer *w;
+    struct wheel_batch batch;
+    int chunks = 0, entries = 0;
+    EXPECT(writer_borrow(f.db, &w), LARDER_OK);
+    heap_claim_ahead(w, 1 << 18);
+    for (uint64_t hash = 1; hash <= 1000; hash++)
+        EXPECT(wheel_add(w, hash, 5, 0), LARDER_OK);
+    struct wheel_walk walk = {.now_s = 10, .is_sweep = 1};
+    while (wheel_collect(w, &walk, &batch) == LARDER_MORE) {
+        batch.done = ~(UINT64_C(3) << batch.count / 2) & ((UINT64_C(1) << batch.count) - 1);
+        chunks += batch.count > 0;
+        EXPECT(wheel_retire(w, &walk, &batch), LARDER_OK);
+    }
+    cr_assert_gt(chunks, 15);
+    cr_assert_geq((int)walk.freed, chunks - 2);
+    walk = (struct wheel_walk){.now_s = 10, .is_sweep = 1};
+    while (wheel_collect(w, &walk, &batch) == LARDER_MORE) {
+        for (uint32_t i = 0; i < batch.count; i++)
+            cr_assert_eq(batch.entry[i].second, 5);
+        entries += (int)batch.count;
+        batch.done = (UINT64_C(1) << batch.count) - 1;
+        EXPECT(wheel_retire(w, &walk, &batch), LARDER_OK);
+    }
+    cr_assert_geq(entries, 2 * chunks - 2);
+    cr_assert_leq(entries, 2 * chunks);
+    writer_return(w);
     end(&f);
 }
 

@@ -92,8 +92,10 @@ struct scenario {
     X(fire_moved_timer)                                                                                                \
     X(turn_wheel)                                                                                                      \
     X(purge)                                                                                                           \
+    X(purge_full)                                                                                                      \
     X(make_room)                                                                                                       \
     X(make_room_here)                                                                                                  \
+    X(make_room_purge)                                                                                                 \
     X(expirer_thread)                                                                                                  \
     X(create_table)                                                                                                    \
     X(create_table_again)                                                                                              \
