@@ -29,7 +29,7 @@ SLOWNESS = {"plain": 3, "asan": 6, "tsan": 9}
 LEFT_OUT = {
     # Deaths that many others resemble: the plain build has them all, and the address sanitizer
     # makes them slow.
-    "asan": ["recovery_test", "order_test", "stores_test", "wake_test"],
+    "asan": ["recovery_test", "order_test", "stores_test", "wake_test", "step_test"],
     # Processes of one thread each, which that sanitizer does not watch.
     "tsan": ["writers_test", "neighbours_test"],
 }
@@ -267,7 +267,7 @@ class Run:
 
     def add_fuzzers(self, _):
         """Their corpora, and a few seconds of new inputs each. script/fuzz is for more."""
-        seconds = 600 if self.is_long else 6
+        seconds = 600 if self.is_long else 4
         for source in sorted(glob("tests/fuzz/*_fuzz.c")):
             name = os.path.basename(source)[:-len("_fuzz.c")]
             command = ["script/fuzz", "--built", "--seconds", str(seconds), name]
