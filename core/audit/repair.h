@@ -56,7 +56,7 @@ struct repair_span {
 #define ARRAY_DOUBTFUL 1u /* links, tags or size are wrong: a new one replaces it */
 #define ARRAY_UNCLEAN 2u  /* some words refer to no item, or to one twice: they become 0 */
 #define ARRAY_NOWHERE 4u  /* doubtful: its word leads to no place where it can be */
-#define ARRAY_NO_ITEM 8u  /* doubtful: several words, and none leads to an item */
+#define ARRAY_UNTOLD 8u   /* some words lead to no item of the stripe, and were not named */
 
 /* A table and what was found of it. */
 struct repair_table {

@@ -7,8 +7,8 @@
  * Size     The stripe's word gives the number of buckets, the heap the length of the block. If they
  *          differ, the number is taken that puts most items into their right buckets: the word's,
  *          or one that fits the block.
- * Lost     Words that lead to no item are named here, one by one. What is missing without a trace
- *          is counted when all items are known (core/audit/repair_loss.c).
+ * Lost     Items that words lead to and that cannot be kept are named here, one by one. What is
+ *          missing besides is counted when all items are known (core/audit/repair_loss.c).
  * Tests    tests/crash/repair_area_test.c
  */
 #include "core/audit/repair.h"
@@ -141,17 +141,28 @@ uint64_t repair_counted(const struct stripe_shm *stripe) {
     return word != 0 && count <= most ? count : 0;
 }
 
-/* A block without a single item was no array: its words are not worth a line each. */
+/* Whether what a bad word leads to is an item of this stripe. A word to another stripe's item says
+ * nothing of that item. Without a key, it was an item if all else is right, and the count has all
+ * words: others may be anything. */
+static int is_ours(const struct reading *r, uint64_t off) {
+    uint64_t hash;
+    if (repair_has_key(r->t->v, off, &hash))
+        return hash >> r->t->v->items.stripe_shift == r->number;
+    return r->is_good && r->good_count + r->bad_count == SHM_LOAD(&r->stripe->count);
+}
+
+/* Names the items that bad words lead to. The other words are not worth a line each: what is
+ * missing by them is counted later. */
 static void lose_bad(const struct reading *r) {
-    if (r->good_count == 0 && r->bad_count > 1) {
-        r->t->array[r->number] |= ARRAY_NO_ITEM;
-        return;
-    }
+    uint64_t named = 0;
     for (uint64_t i = 0; i < r->bad_count && i < BAD_NOTED_MAX; i++)
-        repair_lose(r->p, r->t->v, r->bad[i].off, r->bad[i].why);
-    if (r->bad_count > BAD_NOTED_MAX && !r->p->is_quiet)
-        r->p->report->items_lost += r->bad_count - BAD_NOTED_MAX;
-    r->t->named[r->number] = (uint32_t)r->bad_count;
+        if (is_ours(r, r->bad[i].off)) {
+            repair_lose(r->p, r->t->v, r->bad[i].off, r->bad[i].why);
+            named++;
+        }
+    r->t->named[r->number] = (uint32_t)named;
+    if (named < r->bad_count)
+        r->t->array[r->number] |= ARRAY_UNTOLD;
 }
 
 static int read_buckets(struct reading *r) {

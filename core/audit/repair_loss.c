@@ -25,9 +25,9 @@
 struct loss {
     struct repair *p;
     const struct repair_table *t;
-    uint32_t *listed;  /* [stripe_count] entries; of several lists the most */
-    int has_lists;     /* they were read and seem to be this table's */
-    int is_complete;   /* see above */
+    uint32_t *listed; /* [stripe_count] entries; of several lists the most */
+    int has_lists;    /* they were read and seem to be this table's */
+    int is_complete;  /* see above */
 };
 
 static const struct stripe_shm *stripe_of(const struct loss *l, uint32_t number) {
@@ -99,8 +99,8 @@ static void read_index(struct loss *l, uint32_t index, uint32_t *listed) {
         return;
     l->has_lists = 1;
     /* after a repair that was cut off the lists may be empty */
-    l->is_complete = r == LARDER_OK && has_all_items(l, index) && l->p->state_before == SEG_STATE_READY &&
-                     !is_any_short(l, listed);
+    l->is_complete =
+        r == LARDER_OK && has_all_items(l, index) && l->p->state_before == SEG_STATE_READY && !is_any_short(l, listed);
     for (uint32_t i = 0; i < stripes; i++)
         if (l->is_complete || listed[i] > l->listed[i])
             l->listed[i] = listed[i];
@@ -134,7 +134,7 @@ static const char *cause_of(const struct loss *l, uint32_t number) {
     uint32_t array = l->t->array[number];
     if (array & ARRAY_NOWHERE)
         return "its bucket array is nowhere";
-    if (array & (ARRAY_NO_ITEM | ARRAY_DOUBTFUL))
+    if (array & (ARRAY_UNTOLD | ARRAY_DOUBTFUL))
         return "its bucket array is damaged";
     return SHM_LOAD(&stripe_of(l, number)->array) ? "no slot refers to them" : "it has no bucket array";
 }
@@ -148,11 +148,12 @@ static void note_loss(const struct loss *l, uint32_t number, uint64_t lost) {
                 SHM_LOAD(&stripe_of(l, number)->count), entries, kept_in(l, number));
 }
 
-/* A lost array is named even if its items cannot be counted, unless it is known to have had none. */
+/* What looks like a loss is named even if no item can be counted, unless lists say that there was
+ * none. */
 static void compare_stripe(const struct loss *l, uint32_t number) {
     uint64_t due = due_in(l, number), known = known_in(l, number), lost = due > known ? due - known : 0;
-    int is_array_lost = l->t->array[number] & (ARRAY_NOWHERE | ARRAY_NO_ITEM);
-    if (lost == 0 && (!is_array_lost || (l->is_complete && l->listed[number] == 0)))
+    int seems_lost = l->t->array[number] & (ARRAY_NOWHERE | ARRAY_UNTOLD);
+    if (lost == 0 && (!seems_lost || l->is_complete || is_sure(l, number)))
         return;
     l->p->report->items_lost += lost;
     note_loss(l, number, lost);

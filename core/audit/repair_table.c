@@ -69,10 +69,13 @@ static int plan_definition(struct repair *p, uint32_t ordinal) {
 
 /* ---- Stripes --------------------------------------------------------------------------------- */
 
-/* No transaction is under way; its items were judged like others. */
+#define SEQ_TRUE_BITS (SEQ_MARK / 2 - 1) /* none ever counted that far */
+
+/* No transaction is under way; its items were judged like others. The sequence must not count up
+ * into the mark. */
 static void clear_mark(struct stripe_shm *stripe) {
     SHM_PUT(&stripe->record_off, 0);
-    SHM_PUT(&stripe->seq, SHM_LOAD_RELAXED(&stripe->seq) & ~SEQ_MARK);
+    SHM_PUT(&stripe->seq, SHM_LOAD_RELAXED(&stripe->seq) & SEQ_TRUE_BITS);
 }
 
 static int looks_like_stripe(const struct repair *p, const struct stripe_shm *stripe) {
