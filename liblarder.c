@@ -25,6 +25,7 @@ static const struct core_hooks hooks = {
     .timer_recover_shard = timer_recover_shard,
     .timer_forget_all = timer_forget_all,
     .index_refill = index_refill,
+    .index_count_items = index_count_items,
     .timer_check = timer_check,
     .timer_check_item = timer_check_item,
     .timer_judge = timer_judge,

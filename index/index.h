@@ -33,6 +33,7 @@ struct index_entry;
 int index_add_entry(struct writer *w, const struct table_view *v, uint32_t number, const struct index_entry *e);
 int index_refill(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count, int is_dense,
                  uint64_t *entries);
+int index_count_items(const struct table_view *v, uint32_t number, uint32_t *counts);
 int index_check_stripe(struct check_state *c, uint32_t ordinal, uint32_t stripe, int is_judging);
 void index_sum_item(struct check_state *c, const struct table_view *v, uint64_t hash, const struct item_peek *item);
 void index_judge_item(struct check_state *c, const struct table_view *v, uint64_t hash, const struct item_peek *item);

@@ -55,6 +55,8 @@ struct repair_span {
 /* What becomes of a stripe's bucket array. 0: it stays, except for counts. */
 #define ARRAY_DOUBTFUL 1u /* links, tags or size are wrong: a new one replaces it */
 #define ARRAY_UNCLEAN 2u  /* some words refer to no item, or to one twice: they become 0 */
+#define ARRAY_NOWHERE 4u  /* doubtful: its word leads to no place where it can be */
+#define ARRAY_UNTOLD 8u   /* some words lead to no item of the stripe, and were not named */
 
 /* A table and what was found of it. */
 struct repair_table {
@@ -64,6 +66,7 @@ struct repair_table {
     /* [stripe_count] number of the first item after the stripe's */
     uint32_t *stripe_end;
     uint8_t *array;                                /* [stripe_count] ARRAY_... */
+    uint32_t *named;                               /* [stripe_count] items lost and named, each by its word */
     uint64_t items_off, partitions_off, marks_off; /* 0: lost, or there was none */
     int is_lost;                                   /* its definition cannot be read */
     /* images with a true hash, in their stripe; those of them that the definition does not fit */
@@ -143,7 +146,7 @@ int repair_heap_release(struct repair *p);
 /* Bytes of blocks handed out, by state and bitmaps as they are. */
 uint64_t repair_heap_used(const struct repair *p);
 
-/* ---- Tables (repair_table.c) and their items (repair_item.c, repair_array.c) ----------------- */
+/* ---- Tables (repair_table.c) and their items (repair_item.c, repair_array.c, repair_loss.c) -- */
 
 /* Step 2. LARDER_OK, LARDER_E_NO_MEMORY, LARDER_E_CORRUPT: the segment cannot be repaired. */
 int repair_plan(struct repair *p);
@@ -192,6 +195,9 @@ void repair_lose(struct repair *p, const struct table_view *v, uint64_t off, con
 int repair_read_array(struct repair *p, struct repair_table *t, uint32_t stripe);
 /* The items that a stripe counts, if its array has room for them; else 0. */
 uint64_t repair_counted(const struct stripe_shm *stripe);
+/* After the plan of its items: counts and names what counts and lists say is missing. LARDER_OK,
+ * LARDER_E_NO_MEMORY. */
+int repair_count_losses(struct repair *p, const struct repair_table *t);
 /* Replaces the stripe's array by a new one of these items. */
 int repair_new_array(struct repair *p, const struct table_view *v, struct stripe_shm *stripe, const uint64_t *item,
                      size_t count);

@@ -7,6 +7,8 @@
  * Size     The stripe's word gives the number of buckets, the heap the length of the block. If they
  *          differ, the number is taken that puts most items into their right buckets: the word's,
  *          or one that fits the block.
+ * Lost     Items that words lead to and that cannot be kept are named here, one by one. What is
+ *          missing besides is counted when all items are known (core/audit/repair_loss.c).
  * Tests    tests/crash/repair_area_test.c
  */
 #include "core/audit/repair.h"
@@ -139,21 +141,28 @@ uint64_t repair_counted(const struct stripe_shm *stripe) {
     return word != 0 && count <= most ? count : 0;
 }
 
-/* A block without a single item was no array: its words are not worth a line each. */
+/* Whether what a bad word leads to is an item of this stripe. A word to another stripe's item says
+ * nothing of that item. Without a key, it was an item if all else is right, and the count has all
+ * words: others may be anything. */
+static int is_ours(const struct reading *r, uint64_t off) {
+    uint64_t hash;
+    if (repair_has_key(r->t->v, off, &hash))
+        return hash >> r->t->v->items.stripe_shift == r->number;
+    return r->is_good && r->good_count + r->bad_count == SHM_LOAD(&r->stripe->count);
+}
+
+/* Names the items that bad words lead to. The other words are not worth a line each: what is
+ * missing by them is counted later. */
 static void lose_bad(const struct reading *r) {
-    struct repair *p = r->p;
-    if (r->bad_count == 0)
-        return;
-    if (r->good_count == 0 && r->bad_count > 1 && !p->is_quiet) {
-        p->report->items_lost += repair_counted(r->stripe);
-        repair_note(p, "lost: table \"%.64s\": the bucket array of stripe %u is damaged; it counted %u items",
-                    r->t->v->def.name, r->number, SHM_LOAD(&r->stripe->count));
-        return;
-    }
+    uint64_t named = 0;
     for (uint64_t i = 0; i < r->bad_count && i < BAD_NOTED_MAX; i++)
-        repair_lose(p, r->t->v, r->bad[i].off, r->bad[i].why);
-    if (r->bad_count > BAD_NOTED_MAX && !p->is_quiet)
-        p->report->items_lost += r->bad_count - BAD_NOTED_MAX;
+        if (is_ours(r, r->bad[i].off)) {
+            repair_lose(r->p, r->t->v, r->bad[i].off, r->bad[i].why);
+            named++;
+        }
+    r->t->named[r->number] = (uint32_t)named;
+    if (named < r->bad_count)
+        r->t->array[r->number] |= ARRAY_UNTOLD;
 }
 
 static int read_buckets(struct reading *r) {
@@ -187,11 +196,8 @@ int repair_read_array(struct repair *p, struct repair_table *t, uint32_t number)
         r->is_good = r->buckets == WORD_TAG(word);
         result = read_buckets(r);
         lose_bad(r);
-    } else if (word != 0 && !p->is_quiet) {
-        p->report->items_lost += repair_counted(stripe);
-        repair_note(p, "lost: table \"%.64s\": the bucket array of stripe %u is nowhere; it counted %u items",
-                    t->v->def.name, number, SHM_LOAD(&stripe->count));
-    }
+    } else if (word != 0)
+        t->array[number] |= ARRAY_NOWHERE;
     if (!r->is_good || (r->good_count == 0 && r->bad_count != 0))
         t->array[number] |= ARRAY_DOUBTFUL;
     else if (r->bad_count)

@@ -8,8 +8,8 @@
  * Stripes  An entry's stripes are believed if most of them look like stripes, and the heap has such
  *          a block there or some of them have arrays. Lost stripes are made again, and their
  *          contents are lost.
- * Lost     The items of a lost table, stripe or array are counted as far as stripes or lists still
- *          give a possible number.
+ * Lost     The items of a lost table or of lost stripes are counted as far as stripes or lists
+ *          still give a possible number; those that a stripe lacks in core/audit/repair_loss.c.
  * Tests    tests/crash/repair_exact_test.c, tests/crash/repair_death_test.c,
  *          tests/crash/repair_item_test.c
  */
@@ -70,10 +70,13 @@ static int plan_definition(struct repair *p, uint32_t ordinal) {
 
 /* ---- Stripes --------------------------------------------------------------------------------- */
 
-/* No transaction is under way; its items were judged like others. */
+#define SEQ_TRUE_BITS (SEQ_MARK / 2 - 1) /* none ever counted that far */
+
+/* No transaction is under way; its items were judged like others. The sequence must not count up
+ * into the mark. */
 static void clear_mark(struct stripe_shm *stripe) {
     SHM_PUT(&stripe->record_off, 0);
-    SHM_PUT(&stripe->seq, SHM_LOAD_RELAXED(&stripe->seq) & ~SEQ_MARK);
+    SHM_PUT(&stripe->seq, SHM_LOAD_RELAXED(&stripe->seq) & SEQ_TRUE_BITS);
 }
 
 static int looks_like_stripe(const struct repair *p, const struct stripe_shm *stripe) {
@@ -162,7 +165,8 @@ static int plan_table(struct repair *p, uint32_t ordinal) {
     attach(p, ordinal);
     t->stripe_end = priv_alloc(db_priv(p->db), p->seg->stripe_count * sizeof *t->stripe_end);
     t->array = priv_alloc(db_priv(p->db), p->seg->stripe_count);
-    if (!t->stripe_end || !t->array)
+    t->named = priv_alloc(db_priv(p->db), p->seg->stripe_count * sizeof *t->named);
+    if (!t->stripe_end || !t->array || !t->named)
         return LARDER_E_NO_MEMORY;
     if (!p->is_quiet && !t->items_off) {
         uint64_t items = items_listed(p, t);
@@ -330,7 +334,10 @@ static int plan_items(struct repair *p) {
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
         if (p->table[i].v)
             reserve_arrays(p, &p->table[i]);
-    return LARDER_OK;
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX && r == LARDER_OK; i++)
+        if (p->table[i].v)
+            r = repair_count_losses(p, &p->table[i]);
+    return r;
 }
 
 /* A further round finds what the previous one has left. */
@@ -371,6 +378,7 @@ void repair_forget_plan(struct repair *p) {
         priv_free(priv, p->table[i].item);
         priv_free(priv, p->table[i].stripe_end);
         priv_free(priv, p->table[i].array);
+        priv_free(priv, p->table[i].named);
     }
     priv_free(priv, p->table);
     priv_free(priv, p->span);

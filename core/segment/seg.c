@@ -23,9 +23,6 @@
 
 #define SEG_PAUSE_NS 500000
 #define SEG_HUGE_BYTES (UINT64_C(2) << 20) /* with larger huge pages the hint may have no effect */
-/* A creator opens its file a moment before it locks it. A file that is neither finished nor locked
- * after so many looks, half a millisecond apart, has no creator. */
-#define SEG_ORPHAN_LOOKS 100
 
 struct seg_opening {
     struct larder_options options; /* defaults filled in */

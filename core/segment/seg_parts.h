@@ -20,6 +20,9 @@ void seg_wait_begin(struct seg_wait *wait, uint32_t timeout_ms);
 /* Sleeps for a moment. False if the deadline has passed: the caller gives up. */
 int seg_wait_is_left(const struct seg_wait *wait);
 uint64_t seg_wait_ms(const struct seg_wait *wait); /* since seg_wait_begin() */
+/* A creator opens its file a moment before it locks it. A file that is neither finished nor locked
+ * after so many looks, half a millisecond apart, has no creator. */
+#define SEG_ORPHAN_LOOKS 100
 
 /* After s->fd was opened: sets the members that follow from the file. */
 void seg_note_file(struct seg *s);

@@ -102,7 +102,14 @@ static int seg_destroy_ready(struct seg *s, const struct seg_file *file, const s
     return result == LARDER_E_FORMAT && force ? seg_destroy_marked(s, file, head) : result;
 }
 
-static int seg_destroy_locked(struct seg *s, const struct seg_file *file, int force) {
+/* Its creator may be alive, and not have the lock yet. */
+static int seg_destroy_unfinished(const struct seg_file *file, unsigned *orphan_looks) {
+    if ((*orphan_looks)++ < SEG_ORPHAN_LOOKS)
+        return SEG_AGAIN;
+    return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": never finished; LARDER_FORCE removes it", file->shown);
+}
+
+static int seg_destroy_locked(struct seg *s, const struct seg_file *file, int force, unsigned *orphan_looks) {
     struct seg_shm head;
     uint64_t file_bytes;
     int result = LARDER_E_OS;
@@ -115,9 +122,7 @@ static int seg_destroy_locked(struct seg *s, const struct seg_file *file, int fo
         return seg_destroy_names(s, file, &head);
     case SEG_LOOK_EMPTY:
     case SEG_LOOK_HALF_MADE:
-        return force
-                   ? seg_destroy_names(s, file, &head)
-                   : err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": never finished; LARDER_FORCE removes it", file->shown);
+        return force ? seg_destroy_names(s, file, &head) : seg_destroy_unfinished(file, orphan_looks);
     case SEG_LOOK_BAD_STATE:
     case SEG_LOOK_UNUSABLE:
         return force ? seg_destroy_names(s, file, &head) : result;
@@ -144,7 +149,7 @@ static int seg_destroy_find_lock(struct seg *s, const struct seg_file *file, int
     }
 }
 
-static int seg_destroy_attempt(struct seg_file *file, int force, int is_any_owner) {
+static int seg_destroy_attempt(struct seg_file *file, int force, int is_any_owner, unsigned *orphan_looks) {
     struct seg s = {.fd = -1};
     struct seg_removal lock;
     int result = seg_file_open(file, 0, &s.fd);
@@ -157,8 +162,10 @@ static int seg_destroy_attempt(struct seg_file *file, int force, int is_any_owne
         result = seg_destroy_find_lock(&s, file, force);
     if (result == LARDER_OK)
         result = seg_lock_removal(&s, file, &lock);
+    if (result == SEG_AGAIN)
+        *orphan_looks = 0;
     if (result == LARDER_OK) {
-        result = seg_destroy_locked(&s, file, force);
+        result = seg_destroy_locked(&s, file, force, orphan_looks);
         if (result == LARDER_OK && force)
             seg_lock_remove_all(&s, file);
         seg_drop_removal(&s, &lock);
@@ -172,6 +179,7 @@ int seg_destroy(const char *name, uint32_t flags) {
     int is_any_owner = (flags & LARDER_ANY_OWNER) != 0, force = (flags & LARDER_FORCE) != 0;
     struct seg_file file;
     struct seg_wait wait;
+    unsigned orphan_looks = 0;
     if (flags & ~all)
         return err_set(LARDER_E_INVAL, "flags are %#x, with bits that mean nothing here; %#x are allowed", flags, all);
     int result = seg_file_name(&file, name);
@@ -179,7 +187,7 @@ int seg_destroy(const char *name, uint32_t flags) {
         return result;
     seg_wait_begin(&wait, SEG_BUSY_TIMEOUT_MS);
     do
-        result = seg_destroy_attempt(&file, force, is_any_owner);
+        result = seg_destroy_attempt(&file, force, is_any_owner, &orphan_looks);
     while (result == SEG_AGAIN && seg_wait_is_left(&wait));
     if (result == SEG_AGAIN)
         return err_set(LARDER_E_BUSY, SEG_NAMED_TEXT ": another process has been creating or removing it for %llu ms",

@@ -185,6 +185,9 @@ Test(items, item_of_a_page_may_be_put) {
     cr_assert_eq(larder_page_count(f.page2), 1);
     EXPECT(larder_get(turned, &key2, f.page2), LARDER_OK);
     expect_same(larder_page_item(f.page2, 0), larder_page_item(page, 0));
+    EXPECT(larder_put(f.t, larder_page_item(page, 0), page), LARDER_OK); /* into the page that holds it */
+    cr_assert_eq(larder_page_count(page), 1);
+    expect_same(larder_page_item(f.page2, 0), larder_page_item(page, 0));
     EXPECT(larder_get(turned, &(struct larder_key){larder_num("43"), larder_str("p")}, f.page2), LARDER_NOT_FOUND);
     close_all(&f);
 }

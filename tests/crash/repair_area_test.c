@@ -249,7 +249,8 @@ static void try_area(int fd, const struct area *area, uint64_t seed) {
                           .lost_max = area->lost + words * area->lost_per_word,
                           .may_lose_tables = area->may_lose_tables,
                           .may_change_content = area->may_change_content,
-                          .may_refuse = area->may_refuse};
+                          .may_refuse = area->may_refuse,
+                          .is_told = !area->may_lose_tables};
     judge(&trial, area->name, seed);
     drop_copy(&c);
 }

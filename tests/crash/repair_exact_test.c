@@ -64,6 +64,7 @@ static void try_exact(int fd, const struct exact *e) {
     struct trial trial = {.copy = &c,
                           .lost_max = e->lost < 0 ? STRIPE_ITEMS : e->lost,
                           .may_lose_tables = e->tables_lost,
+                          .is_told = 1,
                           .report = report};
     judge(&trial, e->name, 0);
     int is_table_lost = e->tables_lost != 0;

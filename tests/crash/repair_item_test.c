@@ -298,7 +298,7 @@ Test(repair_item, items_of_a_lost_array) {
             stripe->count = UINT32_MAX; /* a wrong count */
         repair(&f, "array", &report);
         cr_assert_eq(report.items_kept, ITEMS - count);
-        cr_assert_eq(report.items_lost, i ? 0 : count, "%lu", (unsigned long)report.items_lost);
+        cr_assert_eq(report.items_lost, count, "%lu", (unsigned long)report.items_lost); /* its lists know */
         end(&f);
     }
 }

@@ -379,6 +379,9 @@ static int repair_and_judge(void *arg) {
             fprintf(stderr, "%d items are lost, %d may be; reported: %lu\n", trial->copy->items - seen.count,
                     trial->lost_max, report.items_lost);
         PROC_CHECK(trial->copy->items - seen.count <= trial->lost_max);
+        if (trial->is_told && report.items_lost != (uint64_t)(trial->copy->items - seen.count))
+            fprintf(stderr, "%d items are lost, reported: %lu\n", trial->copy->items - seen.count, report.items_lost);
+        PROC_CHECK(!trial->is_told || report.items_lost == (uint64_t)(trial->copy->items - seen.count));
         PROC_CHECK(trial->may_change_content || seen.different == 0);
         PROC_CHECK(trial->may_lose_tables || (int)report.items_kept == seen.count + PLAIN || report.errors_found == 0 ||
                    seen.different);

@@ -61,6 +61,7 @@ struct trial {
     int may_lose_tables;                 /* even "plain" */
     int may_change_content;              /* attributes were hit */
     int is_dropped;                      /* "rich" must not come back */
+    int is_told;                         /* the report says exactly how many items are missing */
     struct larder_repair_report *report; /* shared, or NULL */
 };
 

@@ -968,8 +968,9 @@ LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec
  *
  * @param item     [in]  From a builder, page or copy.
  * @param replaced [out] NULL, or a page that receives the item that was replaced; empty if there
- *                       was none or it had expired. Not the page that holds `item`, nor one of
- *                       another attachment than t's. On a failure it is left as it was.
+ *                       was none or it had expired. It may be the page that holds `item`, which is
+ *                       then overwritten; not one of another attachment than t's. On a failure it
+ *                       is left as it was.
  * @return LARDER_OK.
  *         LARDER_E_INVAL  A key attribute of the table is missing; one of table or index is empty,
  *                         too long or of the wrong type; the item is over 400 KB; a page that is
@@ -1013,8 +1014,8 @@ LARDER_API int larder_put(struct larder_table *t, const struct larder_item *item
  * @param found    [out] NULL, or a page. On LARDER_OK it receives the replaced item as
  *                       larder_put()'s does. On LARDER_CHANGED it receives the item that is there
  *                       now, to try again with, or nothing if there is none. It may be the page
- *                       that holds `expected`, which is then overwritten; not the page that holds
- *                       `item`. On a failure it is left as it was.
+ *                       that holds `expected` or `item`, which is then overwritten. On a failure it
+ *                       is left as it was.
  * @return As larder_put().
  *         LARDER_CHANGED  Another version is stored, or none, or one where none was expected.
  *         LARDER_E_INVAL  Also if `expected` has another key, or no version (see above).
@@ -1151,9 +1152,10 @@ struct larder_action {
  *     r = larder_write(&action, NULL);
  *
  * @param action [in]  What to write.
- * @param page   [out] NULL, or a page that receives one item as action->returns says, or none. Not
- *                     the page that holds `item` or `values`, nor one of another attachment than
- *                     the table's. On a failure it is left as it was.
+ * @param page   [out] NULL, or a page that receives one item as action->returns says, or none. It
+ *                     may be the page that holds `item` or `values`, which are then overwritten;
+ *                     not one of another attachment than the table's. On a failure it is left as
+ *                     it was.
  * @return As larder_put().
  *         LARDER_NOT_FOUND  DELETE: the condition is true, and there was no item.
  *         LARDER_REFUSED    The condition is not true. Nothing was changed.
@@ -1453,9 +1455,10 @@ struct larder_repair_report {
     uint64_t errors_found;             /* by the check before; 0: clean, and nothing was changed */
     uint64_t errors_left;              /* by the check after */
     uint64_t tables_kept, tables_lost; /* lost: the definition cannot be read */
-    /* Lost: at least so many. Every item named in a note counts. Of a lost table, stripe or bucket
-     * array, its counts or lists count as far as they can be true. A note names a loss even if 0
-     * are counted. */
+    /* Lost: at least so many. Every item named in a note counts. So does what a stripe lacks, by its
+     * count and by the entries of lists: exactly, if one of the two is whole. Of a lost table or its
+     * stripes, counts or lists count as far as they can be true. A note names a loss even if 0 are
+     * counted. */
     uint64_t items_kept, items_lost;
     /* Kept, with a corrected stamp, hash, index slot, expiry or padding. */
     uint64_t items_mended;
@@ -1469,7 +1472,7 @@ struct larder_repair_report {
 struct larder_repair_options {
     /* NULL, or called with lines of text, outside of locks: "found: ..." for what larder_check()
      * says is wrong, then "lost: ..." for each item and table that is dropped (table, key if it can
-     * be read, why), "mended: ...". */
+     * be read, why) and each stripe that lacks items besides (how many, why), "mended: ...". */
     void (*note)(void *arg, const char *line);
     void *arg; /* of note */
     uint64_t reserved[8];

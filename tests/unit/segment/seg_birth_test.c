@@ -15,11 +15,13 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/crash.h"
 #include "core/segment/live.h"
 #include "core/segment/seg_layout.h"
+#include "core/segment/seg_parts.h"
 #include "tests/support/proc.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
@@ -46,6 +48,22 @@ Test(seg_birth, empty_file_is_taken_by_a_creator_only) {
     cr_assert(stat(path, &st) == 0 && (st.st_mode & 07777u) == 0640, "a file that was put there keeps its mode");
     cr_assert_eq(seg_destroy(path, 0), LARDER_OK);
     write_file(path, "", 0);
+    cr_assert_eq(seg_destroy(path, LARDER_FORCE), LARDER_OK);
+    cr_assert_eq(rmdir(dir), 0);
+}
+
+/* A creator opens the file before it locks it: an empty file is looked at until that is unlikely. */
+Test(seg_birth, destroyer_gives_a_creator_time_to_lock) {
+    char dir[64], path[128];
+    struct timespec from, to;
+    make_dir(dir);
+    snprintf(path, sizeof path, "%s/seg", dir);
+    write_file(path, "", 0);
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    EXPECT(seg_destroy(path, 0), LARDER_E_FORMAT, "never finished");
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    int64_t ns = (to.tv_sec - from.tv_sec) * INT64_C(1000000000) + to.tv_nsec - from.tv_nsec;
+    cr_assert(ns >= SEG_ORPHAN_LOOKS * INT64_C(500000), "%ld ns", (long)ns);
     cr_assert_eq(seg_destroy(path, LARDER_FORCE), LARDER_OK);
     cr_assert_eq(rmdir(dir), 0);
 }
