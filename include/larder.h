@@ -508,7 +508,9 @@ LARDER_API int larder_index_add(struct larder_table *t, const struct larder_inde
  * An item expires at the second in the attribute: an N, epoch seconds; a fraction does not count.
  * It never expires if the attribute is missing, has another type or is not above 0, or, as in
  * DynamoDB, if that second was more than five years past when the item was put. A value in
- * milliseconds lies in a far future.
+ * milliseconds lies in a far future. An expiry on or after 2106-02-07 06:28:15 UTC (second
+ * 4294967295) is exact, too. From then on each search for expired items looks at all items whose
+ * expiry is so late.
  *
  * @param attribute [in] Its name, 1..255 bytes. NULL: items no longer expire.
  * @return LARDER_OK, LARDER_E_INVAL (name), LARDER_E_FULL, LARDER_E_NO_TABLE, LARDER_E_BUSY,
@@ -958,10 +960,11 @@ LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec
  *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS.
  *
  * Full         A write that finds no room makes some: it removes items that have expired by the
- *              handle's clock, wherever they are, gives back memory of dropped tables, and tries
- *              again. It needs no expirer for that and waits for none. It removes a bounded number,
- *              which takes at most a tenth of a second. If nothing has expired, LARDER_E_FULL comes
- *              at once. Every call that needs memory does the same.
+ *              handle's clock, wherever they are, gives back memory of dropped tables and of
+ *              timers that deleted or overwritten items left, and tries again. It needs no expirer
+ *              for that and waits for none. It removes a bounded number, which takes at most a
+ *              tenth of a second. If nothing was found a moment ago, LARDER_E_FULL comes at once.
+ *              Every call that needs memory does the same.
  * Locks        The item's stripe, and inside it one list or timer at a time. The waiting process
  *              recovers a dead holder. A holder that is alive but stopped costs busy_timeout_ms.
  * Killed here  Before the one store that publishes: as if never called. After it: as if returned.
@@ -1255,7 +1258,8 @@ LARDER_API void larder_expirer_stop(struct larder *db);
 /**
  * Does the expirer's work now, in this thread, beside expirers that work or stand still: recovers
  * what dead processes left, empties dropped tables, and removes items that have expired by the
- * handle's clock.
+ * handle's clock. With items_max 0 it also drops timers that no item needs any more: some in each
+ * second, all if the segment is so full that timers cannot be moved.
  * @param items_max Removes at most about so many items, and a piece of dropped tables. 0: all.
  * @param removed   [out] NULL, or the number of items removed.
  * @return LARDER_OK    Done.

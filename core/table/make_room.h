@@ -1,9 +1,9 @@
 /* core/table/make_room.h - a call that needs memory finds none: dead memory makes room, and the
  * call tries again.
  *
- * Job      The one place for it. Three kinds of memory are dead: tables that were dropped and are not
- *          empty yet (core/table/table_empty.c), and items that have expired (ttl/make_room.c).
- *          Timers that no item needs are the third (ttl/purge_some.c).
+ * Job      The one place for it. Three kinds of memory are dead: tables that were dropped and are
+ *          not empty yet (core/table/table_empty.c), items that have expired (ttl/make_room.c), and
+ *          timers that no item needs (ttl/purge_some.c).
  *          Bucket arrays that are too large give some, too (core/table/trim.h). After that blocks
  *          are moved, so that free memory lies together (core/table/compact.h). None of this needs
  *          an expirer or another thread.
