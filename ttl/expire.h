@@ -8,9 +8,10 @@
  *             saves work.
  *          X2 A timer stays if it could not be handled: for want of memory to arm it again, or
  *             because its stripe is locked by a stopped process. The shard's time then stands
- *             still, and the whole shard is searched for expired items. So a full segment does not
- *             keep expired items because it is full, and a stopped process keeps only the items of
- *             the stripes it holds.
+ *             still, and the whole shard is searched for expired items. If nothing has expired,
+ *             either, timers that no item needs go (ttl/purge.h), and the walk tries again. So a
+ *             full segment does not keep expired items because it is full, and a stopped process
+ *             keeps only the items of the stripes it holds.
  * Tests    tests/api/ttl_test.c
  */
 #ifndef LARDER_TTL_EXPIRE_H

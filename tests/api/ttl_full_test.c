@@ -186,13 +186,17 @@ Test(ttl_full, what_expires_after_the_last_second_is_removed) {
 /* A put that finds no room removes them, too. */
 Test(ttl_full, what_expired_after_the_last_second_makes_room) {
     struct fixture f = begin_nearly_full();
-    char sk[32];
+    char sk[32], ttl[32];
+    int n = 0, r = LARDER_OK;
     atomic_store(f.clock_s, LAST_S + 1000);
-    for (int i = 0; i < ROUNDS / 4; i++) {
-        snprintf(sk, sizeof sk, "s%d", i);
-        put(&f, sk, LAST_S + 1001 + i / 100);
-        if (i % 100 == 99)
-            atomic_fetch_add(f.clock_s, 1);
+    snprintf(ttl, sizeof ttl, "%lld", (long long)(LAST_S + 1001));
+    for (; r == LARDER_OK; n++) {
+        snprintf(sk, sizeof sk, "s%d", n);
+        r = put_result(&f, "p", sk, "ttl", ttl);
     }
+    cr_assert_eq(r, LARDER_E_FULL, "%s", larder_error());
+    atomic_fetch_add(f.clock_s, 1);
+    for (n = 0; n < ROOM_ITEMS / 2; n++)
+        cr_assert_eq(put_wide(&f, 1000 + n), LARDER_OK, "%d: %s", n, larder_error());
     finish(&f);
 }

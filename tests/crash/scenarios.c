@@ -6,6 +6,7 @@
 #include "core/table/db.h"
 #include "core/table/trim.h"
 #include "index/leaf.h"
+#include "tests/crash/dead_timers.h"
 #include "tests/crash/evicting.h"
 #include "tests/crash/moving.h"
 #include "tests/crash/transacting.h"
@@ -415,33 +416,6 @@ static void act_make_room_here(struct larder *db, int step) {
     world_put(db, 30, ALL_KEYS, 40, world_now_s + 400);
     heap_test_takes_left = -1;
 }
-/* In each chunk of timers some are of items that are gone. */
-static void deleted_expiry(struct larder *db) {
-    for (int n = 0; n < 20; n++) {
-        world_put(db, n, ALL_KEYS, 40, world_now_s + 300 + n);
-        if (n % 4 != 0)
-            must(world_delete(db, n) == LARDER_OK);
-    }
-}
-/* No memory for timers to go down. */
-static void act_purge_full(struct larder *db, int step) {
-    heap_test_takes_left = 0;
-    act_purge(db, step);
-    heap_test_takes_left = -1;
-}
-static void act_make_room_purge(struct larder *db, int step) {
-    (void)step;
-    heap_test_takes_left = 0;
-    world_put(db, 50, 0, 40, 0);
-    heap_test_takes_left = -1;
-}
-/* What is left of several chunks lies in fewer (rule W6 of ttl/wheel.h). */
-static int dead_timers_went(const struct facts *a, const struct facts *b) {
-    return as_many(a, b) && a->timers == 20 && b->timers == 5 && b->chunks < a->chunks;
-}
-static int dead_timers_made_room(const struct facts *a, const struct facts *b) {
-    return one_more(a, b) && a->timers == 20 && b->timers == 5 && b->chunks < a->chunks;
-}
 /* The last store of a turn is that of the purge. Then the thread sleeps, so the number of stores is
  * always the same. */
 static void act_expirer_thread(struct larder *db, int step) {
@@ -659,10 +633,10 @@ const struct scenario scenarios[] = {
     {"fire_moved_timer", moved_expiry, act_expire, timer_moved, .clock_s = 5, .is_unseen = 1},
     {"turn_wheel", far_expiry, act_expire, wheel_turned, .clock_s = 290, .is_unseen = 1},
     {"purge", dropped_table, act_purge, timers_purged, .clock_s = 5, .is_unseen = 1},
-    {"purge_full", deleted_expiry, act_purge_full, dead_timers_went, .clock_s = 290, .is_unseen = 1},
+    {"purge_full", dead_timers, dead_timers_act_expire, dead_timers_went, .clock_s = 290, .is_unseen = 1},
     {"make_room", expiring_items, act_make_room, three_made_room, .clock_s = 5},
     {"make_room_here", expiring_items, act_make_room_here, bucket_made_room, .clock_s = 5},
-    {"make_room_purge", deleted_expiry, act_make_room_purge, dead_timers_made_room},
+    {"make_room_purge", dead_timers, dead_timers_act_put, dead_timers_made_room},
     {"expirer_thread", expiring_items, act_expirer_thread, three_expired, .clock_s = 5, .is_unseen = 1},
     {"create_table", some_items, act_create_table, table_created},
     {"create_table_again", dropped_second, act_create_table, table_created_again},
