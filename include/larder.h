@@ -1423,10 +1423,10 @@ struct larder_repair_report {
     uint64_t errors_found;             /* by the check before; 0: clean, and nothing was changed */
     uint64_t errors_left;              /* by the check after */
     uint64_t tables_kept, tables_lost; /* lost: the definition cannot be read */
-    /* Lost: at least so many. Every item named in a note counts. So does what a stripe lacks, by its
-     * count and by the entries of lists: exactly, if one of the two is whole. Of a lost table or its
-     * stripes, counts or lists count as far as they can be true. A note names a loss even if 0 are
-     * counted. */
+    /* Lost: at least so many. Every item named in a note counts. So does what a stripe lacks, by
+     * its count and by the entries of lists: exactly, if one of the two is whole. Of a lost table
+     * or its stripes, counts or lists count as far as they can be true. A note names a loss even if
+     * 0 are counted. */
     uint64_t items_kept, items_lost;
     /* Kept, with a corrected stamp, hash, index slot, expiry or padding. */
     uint64_t items_mended;
