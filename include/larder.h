@@ -1461,8 +1461,8 @@ struct larder_repair_report {
     uint64_t tables_kept, tables_lost; /* lost: the definition cannot be read */
     /* Lost: at least so many. Every item named in a note counts. So does what a stripe lacks, by
      * its count and by the entries of lists: exactly, if one of the two is whole. Of a lost table
-     * or its stripes, counts or lists count as far as they can be true. A note names a loss even
-     * if 0 are counted. */
+     * or its stripes, counts or lists count as far as they can be true. A note names a loss even if
+     * 0 are counted. */
     uint64_t items_kept, items_lost;
     /* Kept, with a corrected stamp, hash, index slot, expiry or padding. */
     uint64_t items_mended;

@@ -75,9 +75,9 @@ struct core_hooks {
      * LARDER_E_CORRUPT: it cannot go on. */
     int (*index_refill)(struct writer *w, const struct table_view *v, const uint64_t *item, size_t count, int is_dense,
                         uint64_t *entries);
-    /* Adds the entries of an index (0: table order) to the counts of their items' stripes, as far as
-     * they can be read. LARDER_OK; LARDER_NOT_FOUND: no reader may use this index, or there is none;
-     * LARDER_E_CORRUPT: some could not be read. */
+    /* Adds the entries of an index (0: table order) to the counts of their items' stripes, as far
+     * as they can be read. LARDER_OK; LARDER_NOT_FOUND: no reader may use this index, or there is
+     * none; LARDER_E_CORRUPT: some could not be read. */
     int (*index_count_items)(const struct table_view *v, uint32_t number, uint32_t *counts);
     /* larder_check(), see core/audit/check.h. Results are those of its parts. Outside locks: checks
      * the lists of a partition stripe; with is_judging only the entries of groups whose sum is not

@@ -510,7 +510,9 @@ LARDER_API int larder_index_add(struct larder_table *t, const struct larder_inde
  * An item expires at the second in the attribute: an N, epoch seconds; a fraction does not count.
  * It never expires if the attribute is missing, has another type or is not above 0, or, as in
  * DynamoDB, if that second was more than five years past when the item was put. A value in
- * milliseconds lies in a far future.
+ * milliseconds lies in a far future. An expiry on or after 2106-02-07 06:28:15 UTC (second
+ * 4294967295) is exact, too. From then on each search for expired items looks at all items whose
+ * expiry is so late.
  *
  * @param attribute [in] Its name, 1..255 bytes. NULL: items no longer expire.
  * @return LARDER_OK, LARDER_E_INVAL (name), LARDER_E_FULL, LARDER_E_NO_TABLE, LARDER_E_BUSY,
@@ -981,10 +983,11 @@ LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec
  *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS.
  *
  * Full         A write that finds no room makes some: it removes items that have expired by the
- *              handle's clock, wherever they are, gives back memory of dropped tables, and tries
- *              again. It needs no expirer for that and waits for none. It removes a bounded number,
- *              which takes at most a tenth of a second. If nothing has expired, LARDER_E_FULL comes
- *              at once. Every call that needs memory does the same.
+ *              handle's clock, wherever they are, gives back memory of dropped tables and of
+ *              timers that deleted or overwritten items left, and tries again. It needs no expirer
+ *              for that and waits for none. It removes a bounded number, which takes at most a
+ *              tenth of a second. If nothing was found a moment ago, LARDER_E_FULL comes at once.
+ *              Every call that needs memory does the same.
  * Locks        The item's stripe, and inside it one list or timer at a time. The waiting process
  *              recovers a dead holder. A holder that is alive but stopped costs busy_timeout_ms.
  * Killed here  Before the one store that publishes: as if never called. After it: as if returned.
@@ -1282,7 +1285,8 @@ LARDER_API void larder_expirer_stop(struct larder *db);
  * Does the expirer's work now, in this thread, beside expirers that work or stand still: recovers
  * what dead processes left, empties dropped tables, and removes items that have expired by the
  * handle's clock. If tables evict, it publishes what this process has read, and evicts while less
- * than a sixty-fourth of the segment is free.
+ * than a sixty-fourth of the segment is free. With items_max 0 it also drops timers that no item
+ * needs any more: some in each second, all if the segment is so full that timers cannot be moved.
  * @param items_max Removes at most about so many items, and a piece of dropped tables. 0: all.
  * @param removed   [out] NULL, or the number of items removed.
  * @return LARDER_OK    Done.
@@ -1455,10 +1459,10 @@ struct larder_repair_report {
     uint64_t errors_found;             /* by the check before; 0: clean, and nothing was changed */
     uint64_t errors_left;              /* by the check after */
     uint64_t tables_kept, tables_lost; /* lost: the definition cannot be read */
-    /* Lost: at least so many. Every item named in a note counts. So does what a stripe lacks, by its
-     * count and by the entries of lists: exactly, if one of the two is whole. Of a lost table or its
-     * stripes, counts or lists count as far as they can be true. A note names a loss even if 0 are
-     * counted. */
+    /* Lost: at least so many. Every item named in a note counts. So does what a stripe lacks, by
+     * its count and by the entries of lists: exactly, if one of the two is whole. Of a lost table
+     * or its stripes, counts or lists count as far as they can be true. A note names a loss even if
+     * 0 are counted. */
     uint64_t items_kept, items_lost;
     /* Kept, with a corrected stamp, hash, index slot, expiry or padding. */
     uint64_t items_mended;

@@ -52,7 +52,7 @@ Test(seg_birth, empty_file_is_taken_by_a_creator_only) {
     cr_assert_eq(rmdir(dir), 0);
 }
 
-/* A creator opens the file before it locks it: an empty file is looked at until that is unlikely. */
+/* A creator opens the file before it locks it: an empty file is looked at for a while. */
 Test(seg_birth, destroyer_gives_a_creator_time_to_lock) {
     char dir[64], path[128];
     struct timespec from, to;
