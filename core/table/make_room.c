@@ -16,19 +16,19 @@
 #define ROOM_COMPACT_NS 50000000u                /* a call moves no longer */
 #define ROOM_COMPACT_RUN_NS UINT64_C(3000000000) /* a creation, which is rare and needs much */
 #define ROOM_PURGE_NS 50000000u                  /* a call looks no longer for timers that no item needs */
-#define ROOM_WAIT_MS 1u                          /* rule R2: for a lock soon dropped, or with a dead owner */
+#define ROOM_TRIMS 64u
+#define ROOM_WAIT_MS 1u /* rule R2: for a lock soon dropped, or with a dead owner */
 
 #if LARDER_CRASH_POINTS
-/* Tests: a heap that was made to report that it is full stops doing so once room was made. */
+/* Tests: a heap that was made to report that it is full stops doing so once dead memory made room. */
 extern _Atomic int64_t heap_test_takes_left;
-static int say_not_full(int has_made) {
+static void say_not_full(int has_made) {
     if (has_made && heap_test_takes_left == 0)
         heap_test_takes_left = -1;
-    return has_made;
 }
 #else
-static int say_not_full(int has_made) {
-    return has_made;
+static void say_not_full(int has_made) {
+    (void)has_made;
 }
 #endif
 
@@ -98,14 +98,23 @@ static int evict(struct writer *w, struct room *room) {
     return room->has_evicted;
 }
 
+/* What is given back may be the array that this call's next try makes again. So other ways are tried
+ * before it is done again, and it is not done for ever. */
+static int trim(struct writer *w, struct room *room) {
+    room->has_trimmed = !w->is_stuck && room->trims < ROOM_TRIMS && table_trim(w) > 0;
+    room->trims += (uint32_t)room->has_trimmed;
+    return room->has_trimmed;
+}
+
 /* Dead memory is used up. Eviction gives blocks of the sizes that are in use, and costs least. If
  * that was not enough, what it gave is moved together, and so on in turn. */
 static int reclaim(struct writer *w, struct room *room) {
     if (!room->has_evicted && evict(w, room))
         return 1;
-    int may_evict = room->has_evicted;
-    room->has_evicted = 0;
-    return table_trim(w) > 0 || (!w->is_stuck && compact(w, room)) || (may_evict && evict(w, room));
+    int may_evict = room->has_evicted, has_trimmed = room->has_trimmed;
+    room->has_evicted = room->has_trimmed = 0;
+    return (!has_trimmed && trim(w, room)) || (!w->is_stuck && compact(w, room)) || (has_trimmed && trim(w, room)) ||
+           (may_evict && evict(w, room));
 }
 
 /* True: something was given back. */
@@ -119,11 +128,12 @@ static int make_round(struct writer *w, struct room *room) {
     has_made = has_made || (!w->is_stuck && empty_some(w, room, until_ms)) ||
                (!w->is_stuck && core_hooks->timer_make_room(w, room->now_s) == LARDER_OK) ||
                (!w->is_stuck && drop_timers(w, room));
+    say_not_full(has_made);
     if (!has_made && !w->is_stuck && SHM_LOAD_RELAXED(&w->slot->op) == OP_NONE) /* rule R1 */
         has_made = reclaim(w, room);
     w->busy_timeout_ms = busy_timeout_ms;
     w->inner_timeout_ms = 0;
-    return say_not_full(has_made);
+    return has_made;
 }
 
 static int make_some(struct writer *w, struct room *room) {

@@ -49,11 +49,12 @@ struct room {
     uint64_t drops_until_ms;
     int had_drops;
     /* Private */
-    uint32_t rounds;
-    int has_no_drops, is_all_made, has_evicted; /* the last round was an eviction */
-    uint64_t compacted_ns;                      /* spent on moving */
-    uint64_t purged_ns;                         /* spent on looking for timers that no item needs */
-    uint64_t empty_until_ms;                    /* how long dropped tables are waited for; 0: not begun */
+    uint32_t rounds, trims;
+    int has_no_drops, is_all_made;
+    int has_evicted, has_trimmed; /* in the last round */
+    uint64_t compacted_ns;        /* spent on moving */
+    uint64_t purged_ns;           /* spent on looking for timers that no item needs */
+    uint64_t empty_until_ms;      /* how long dropped tables are waited for; 0: not begun */
 };
 
 /* After a try that ended with LARDER_E_FULL. LARDER_OK: room was made, try again. LARDER_E_FULL,
