@@ -20,7 +20,8 @@
 #define ROOM_WAIT_MS 1u /* rule R2: for a lock soon dropped, or with a dead owner */
 
 #if LARDER_CRASH_POINTS
-/* Tests: a heap that was made to report that it is full stops doing so once dead memory made room. */
+/* Tests: a heap that was made to report that it is full stops doing so once dead memory made
+ * room. */
 extern _Atomic int64_t heap_test_takes_left;
 static void say_not_full(int has_made) {
     if (has_made && heap_test_takes_left == 0)
@@ -98,8 +99,8 @@ static int evict(struct writer *w, struct room *room) {
     return room->has_evicted;
 }
 
-/* What is given back may be the array that this call's next try makes again. So other ways are tried
- * before it is done again, and it is not done for ever. */
+/* What is given back may be the array that this call's next try makes again. So other ways are
+ * tried before it is done again, and it is not done for ever. */
 static int trim(struct writer *w, struct room *room) {
     room->has_trimmed = !w->is_stuck && room->trims < ROOM_TRIMS && table_trim(w) > 0;
     room->trims += (uint32_t)room->has_trimmed;
