@@ -27,11 +27,12 @@ SLOWNESS = {"plain": 3, "asan": 6, "tsan": 9}
 
 # Left out under a sanitizer, unless with --long.
 LEFT_OUT = {
-    # Deaths that many others resemble: the plain build has them all, and the address sanitizer
-    # makes them slow.
-    "asan": ["recovery_test", "order_test", "stores_test", "wake_test", "step_test"],
+    # Deaths and stops that many others resemble: the plain build has them all, and the address
+    # sanitizer makes them slow.
+    "asan": ["recovery_test", "order_test", "stores_test", "wake_test", "step_test", "enum_test", "stop_test",
+             "kill_test"],
     # Processes of one thread each, which that sanitizer does not watch.
-    "tsan": ["writers_test", "neighbours_test"],
+    "tsan": ["writers_test", "neighbours_test", "item_check_test", "ttl_test"],
 }
 # Thousands of deaths with one thread each say nothing about threads, and take an hour there.
 LEFT_OUT_SUITE = {"tsan": "crash"}
