@@ -41,6 +41,7 @@
 #define larder_page_free own_larder_page_free
 #define larder_page_is_snapshot own_larder_page_is_snapshot
 #define larder_page_item own_larder_page_item
+#define larder_page_matched own_larder_page_matched
 #define larder_page_resume own_larder_page_resume
 #define larder_page_scanned own_larder_page_scanned
 #define larder_result_name own_larder_result_name

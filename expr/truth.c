@@ -119,7 +119,10 @@ static inline int holds_usual(const struct truth *t, const struct expr_test *tes
     if (item_tag_type(tag) != (unsigned)value->type)
         return test->op == EXPR_NE;
     /* the walk has seen that the record ends within the image */
-    struct bytes stored = {item_skip_name(record + 1, end), item_tag_bytes(tag)}, given = {value->data, value->bytes};
+    const uint8_t *at = item_skip_name(record + 1, end);
+    if (!at)
+        return -1;
+    struct bytes stored = {at, item_tag_bytes(tag)}, given = {value->data, value->bytes};
     int order = item_compare_bytes(stored, given);
     return test->op == EXPR_EQ ? order == 0 : test->op == EXPR_NE ? order != 0 : holds_order(test->op, order);
 }

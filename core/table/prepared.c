@@ -31,9 +31,8 @@ void prepared_key_copy(const struct prepared_key *key, uint8_t *to) {
 /* The text at *at, up to its zero, is `text`; *at becomes its end. All texts together have equal
  * lengths, and each ends with a zero, so none is read beyond the copy. */
 static int is_next(const uint8_t **at, const char *text) {
-    size_t bytes = strlen(text) + 1;
-    int is_same = strncmp((const char *)*at, text, bytes) == 0;
-    *at += bytes;
+    int is_same = strcmp((const char *)*at, text) == 0;
+    *at += strlen(text) + 1;
     return is_same;
 }
 

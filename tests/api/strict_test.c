@@ -123,7 +123,7 @@ Test(strict, items_over_400_kb) {
     larder_builder_reset(other);
     EXPECT(larder_builder_add_bool(other, "z", 1), LARDER_OK);
     expect_refused(larder_builder_add_all(other, larder_page_item(page, 0), NULL, 0), "at most 409600");
-    expect_refused(larder_increment(t, &key, "count", 1, &value), "at most 409600");
+    expect_refused(larder_increment(t, &key, "count", 1, &value), "maximum allowed size");
     EXPECT(build_sized(LARDER_ITEM_BYTES_MAX - 7, &item), LARDER_OK); /* room for "count": 9 */
     EXPECT(larder_put(t, item, NULL), LARDER_OK);
     EXPECT(larder_increment(t, &key, "count", 9, &value), LARDER_OK);
@@ -131,7 +131,7 @@ Test(strict, items_over_400_kb) {
     EXPECT(larder_increment(t, &key, "count", 90, &value), LARDER_OK);
     cr_assert_eq(value, 99);
     value = 4711;
-    expect_refused(larder_increment(t, &key, "count", 1002, &value), "at most 409600");
+    expect_refused(larder_increment(t, &key, "count", 1002, &value), "maximum allowed size");
     cr_assert_eq(value, 4711);
     EXPECT(larder_get(t, &key, page), LARDER_OK);
     copy = larder_page_item(page, 0);
