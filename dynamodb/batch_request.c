@@ -10,24 +10,6 @@
 
 #define IMAGE_ALIGN 16u
 
-/* Room for `count` and one more elements. */
-static int grow(struct wire *w, void *array, uint32_t count, uint32_t *capacity, size_t bytes) {
-    void *old, *new;
-    if (count < *capacity)
-        return LARDER_OK;
-    uint32_t wanted = *capacity ? 2 * *capacity : 32;
-    memcpy(&old, array, sizeof old);
-    if (!(new = realloc(old, wanted * bytes)))
-        return wire_result(w, LARDER_E_NO_MEMORY);
-    memcpy(array, &new, sizeof new);
-    *capacity = wanted;
-    return LARDER_OK;
-}
-
-static int skip(struct wire *w) {
-    return wire_result(w, document_skip(w->reader));
-}
-
 /* What the service says to a scalar where its model has a list or map of a list or map. */
 static int is_scalar(struct wire *w, int *result) {
     enum document_kind kind = document_kind(w->reader);
@@ -84,7 +66,7 @@ static int read_entry(struct batch *b, struct batch_table *t, struct batch_entry
 }
 
 static struct batch_entry *new_entry(struct batch *b, struct batch_table *t, struct wire *w) {
-    if (grow(w, &b->entries, b->entry_count, &b->entry_capacity, sizeof *b->entries))
+    if (wire_grow(w, &b->entries, b->entry_count, &b->entry_capacity, sizeof *b->entries))
         return NULL;
     struct batch_entry *e = &b->entries[b->entry_count++];
     *e = (struct batch_entry){.item = NULL};
@@ -118,7 +100,7 @@ static int read_get_names(struct batch *b, struct batch_table *t, struct request
     t->first_name = b->name_count;
     t->name_count = 0;
     for (uint32_t i = 0; r >= 0 && i < scratch->name_count; i++) {
-        if (grow(w, &b->names, b->name_count, &b->name_capacity, sizeof *b->names))
+        if (wire_grow(w, &b->names, b->name_count, &b->name_capacity, sizeof *b->names))
             return LARDER_E_NO_MEMORY;
         b->names[b->name_count++] = scratch->names[i];
         t->name_count++;
@@ -133,7 +115,7 @@ static int read_get_attributes(struct batch *b, struct batch_table *t, struct re
     t->first_attribute = b->attribute_count;
     t->attribute_count = 0;
     for (uint32_t i = 0; r == LARDER_OK && i < scratch->older.attribute_count; i++) {
-        if (grow(w, &b->attributes, b->attribute_count, &b->attribute_capacity, sizeof *b->attributes))
+        if (wire_grow(w, &b->attributes, b->attribute_count, &b->attribute_capacity, sizeof *b->attributes))
             return LARDER_E_NO_MEMORY;
         b->attributes[b->attribute_count++] = scratch->older.attributes[i];
         t->attribute_count++;
@@ -151,7 +133,7 @@ static int read_get_member(struct batch *b, struct batch_table *t, struct text n
         return wire_string(w, &t->projection);
     if (text_is(name, TEXT("ExpressionAttributeNames")))
         return read_get_names(b, t, scratch, w);
-    return text_is(name, TEXT("AttributesToGet")) ? read_get_attributes(b, t, scratch, w) : skip(w);
+    return text_is(name, TEXT("AttributesToGet")) ? read_get_attributes(b, t, scratch, w) : wire_skip(w);
 }
 
 static int read_gets(struct batch *b, struct batch_table *t, struct request *scratch, struct wire *w) {
@@ -178,7 +160,7 @@ static int read_write_request(struct batch *b, struct batch_table *t, struct bat
     while ((r = wire_result(w, document_member(w->reader, &name))) == LARDER_OK) {
         int is_wanted = text_is(name, wanted);
         e->is_null &= !is_wanted;
-        r = is_wanted ? read_entry(b, t, e, &scratch->maps[e->is_put ? MAP_ITEM : MAP_KEY], w) : skip(w);
+        r = is_wanted ? read_entry(b, t, e, &scratch->maps[e->is_put ? MAP_ITEM : MAP_KEY], w) : wire_skip(w);
         if (r < 0)
             return r;
     }
@@ -199,7 +181,7 @@ static int read_write_entry(struct batch *b, struct batch_table *t, struct batch
             r = read_write_request(b, t, e, scratch, w);
             count += r == LARDER_OK;
         } else
-            r = skip(w);
+            r = wire_skip(w);
         if (r < 0)
             return r;
         r = LARDER_OK;
@@ -232,7 +214,7 @@ static int read_writes(struct batch *b, struct batch_table *t, struct request *s
 static int read_table(struct batch *b, struct text name, struct request *scratch, struct wire *w) {
     for (uint32_t i = 0; i < b->table_count; i++)
         b->may_have_duplicates |= text_is(b->tables[i].name, name);
-    if (grow(w, &b->tables, b->table_count, &b->table_capacity, sizeof *b->tables))
+    if (wire_grow(w, &b->tables, b->table_count, &b->table_capacity, sizeof *b->tables))
         return LARDER_E_NO_MEMORY;
     struct batch_table *t = &b->tables[b->table_count++];
     *t = (struct batch_table){.name = name, .first = b->entry_count, .is_consistent = -1};
@@ -267,7 +249,7 @@ static int read_parameter(struct batch *b, struct text name, struct request *scr
         return wire_string(w, &b->return_capacity);
     if (b->is_write && text_is(name, TEXT("ReturnItemCollectionMetrics")))
         return wire_string(w, &b->return_metrics);
-    return skip(w);
+    return wire_skip(w);
 }
 
 int batch_read(struct batch *b, int is_write, struct request *scratch, struct wire *w) {

@@ -103,7 +103,7 @@ static int read_condition_member(struct older *o, struct older_condition *c, str
         c->has_value = r == LARDER_OK;
         return r;
     }
-    return wire_result(w, document_skip(w->reader));
+    return wire_skip(w);
 }
 
 static int read_condition(struct older *o, enum older_parameter parameter, struct text attribute, struct values *v,
@@ -148,7 +148,7 @@ static int read_update(struct older *o, struct text attribute, struct values *v,
             u.has_value = (r = read_value(o, v, 1, w)) == LARDER_OK;
             u.type = v->last_type;
         } else
-            r = wire_result(w, document_skip(w->reader));
+            r = wire_skip(w);
         r = r < 0 ? r : LARDER_OK;
     }
     if (r < 0)

@@ -190,7 +190,7 @@ int request_read(struct request *q, enum operation operation, struct wire *w) {
     int r = wire_result(w, document_begin(w->reader));
     while (r >= 0 && (r = wire_result(w, document_member(w->reader, &name))) == LARDER_OK) {
         const struct parameter *p = parameter_of(operation, name);
-        r = p ? read_parameter(q, w, p) : wire_result(w, document_skip(w->reader));
+        r = p ? read_parameter(q, w, p) : wire_skip(w);
     }
     return r < 0 ? r : older_end(&q->older, &q->maps[MAP_OLDER], w);
 }

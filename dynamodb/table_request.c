@@ -10,25 +10,6 @@
 #define EACH_MEMBER(w, name, r) while (((r) = wire_result(w, document_member((w)->reader, &(name)))) == LARDER_OK)
 #define EACH_ELEMENT(w, r) while (((r) = wire_result(w, document_element((w)->reader))) == LARDER_OK)
 
-/* Room for one more; *array of elements of `bytes`. LARDER_OK, or LARDER_E_NO_MEMORY with the
- * failure set. */
-static int grow(struct wire *w, void *array, uint32_t count, uint32_t *capacity, size_t bytes) {
-    void *old, *new;
-    if (count < *capacity)
-        return LARDER_OK;
-    uint32_t wanted = *capacity ? 2 * *capacity : 16;
-    memcpy(&old, array, sizeof old);
-    if (!(new = realloc(old, wanted * bytes)))
-        return wire_result(w, LARDER_E_NO_MEMORY);
-    memcpy(array, &new, sizeof new);
-    *capacity = wanted;
-    return LARDER_OK;
-}
-
-static int skip(struct wire *w) {
-    return wire_result(w, document_skip(w->reader));
-}
-
 /* ---- Parts ----------------------------------------------------------------------------------- */
 
 /* One element of AttributeDefinitions or KeySchema. null: both are absent. */
@@ -42,7 +23,7 @@ static int read_attribute(struct wire *w, const char *of, struct text type_name,
         if (text_is(name, TEXT("AttributeName")))
             r = wire_string(w, &out->name);
         else
-            r = text_is(name, type_name) ? wire_string(w, &out->type) : skip(w);
+            r = text_is(name, type_name) ? wire_string(w, &out->type) : wire_skip(w);
         if (r < 0)
             return r;
     }
@@ -56,7 +37,7 @@ static int read_attributes(struct table_request *q, struct wire *w) {
     if (r)
         return r;
     EACH_ELEMENT(w, r) {
-        r = grow(w, &q->attributes, q->attribute_count, &q->attribute_capacity, sizeof *q->attributes);
+        r = wire_grow(w, &q->attributes, q->attribute_count, &q->attribute_capacity, sizeof *q->attributes);
         if (r ||
             (r = read_attribute(w, "AttributeDefinition", TEXT("AttributeType"), &q->attributes[q->attribute_count])))
             return r;
@@ -92,7 +73,7 @@ static int read_throughput(struct table_throughput *t, struct wire *w) {
         else if (text_is(name, TEXT("WriteCapacityUnits")))
             t->has_write = (r = wire_long(w, &t->write)) == LARDER_OK;
         else
-            r = skip(w);
+            r = wire_skip(w);
         if (r < 0)
             return r;
     }
@@ -108,7 +89,7 @@ static int read_included(struct table_request *q, struct table_index *index, str
     if (r)
         return r;
     EACH_ELEMENT(w, r) {
-        r = grow(w, &q->included, q->included_count, &q->included_capacity, sizeof *q->included);
+        r = wire_grow(w, &q->included, q->included_count, &q->included_capacity, sizeof *q->included);
         if (r || (r = wire_string(w, &q->included[q->included_count])) < 0)
             return r;
         q->included_count += r == LARDER_OK;
@@ -127,7 +108,7 @@ static int read_projection(struct table_request *q, struct table_index *index, s
         if (text_is(name, TEXT("ProjectionType")))
             r = wire_string(w, &index->projection);
         else
-            r = text_is(name, TEXT("NonKeyAttributes")) ? read_included(q, index, w) : skip(w);
+            r = text_is(name, TEXT("NonKeyAttributes")) ? read_included(q, index, w) : wire_skip(w);
         if (r < 0)
             return r;
     }
@@ -143,13 +124,13 @@ static int read_index_member(struct table_request *q, struct table_index *index,
         return read_projection(q, index, w);
     if (!index->is_local && text_is(name, TEXT("ProvisionedThroughput")))
         return read_throughput(&index->throughput, w);
-    return skip(w);
+    return wire_skip(w);
 }
 
 static int read_index(struct table_request *q, int is_local, struct wire *w) {
     struct table_index index = {.is_local = is_local};
     struct text name;
-    int r = grow(w, &q->indexes, q->index_count, &q->index_capacity, sizeof *q->indexes);
+    int r = wire_grow(w, &q->indexes, q->index_count, &q->index_capacity, sizeof *q->indexes);
     if (r || (r = wire_structure(w, is_local ? "LocalSecondaryIndex" : "GlobalSecondaryIndex")) < 0)
         return r;
     if (r == LARDER_OK)
@@ -189,7 +170,7 @@ static int read_stream(struct table_request *q, struct wire *w) {
     struct text name;
     int enabled = 0, r = wire_field(w, "StreamSpecification");
     while (r == LARDER_OK && (r = wire_result(w, document_member(w->reader, &name))) == LARDER_OK) {
-        r = text_is(name, TEXT("StreamEnabled")) ? wire_boolean(w, &enabled) : skip(w);
+        r = text_is(name, TEXT("StreamEnabled")) ? wire_boolean(w, &enabled) : wire_skip(w);
         r = r < 0 ? r : LARDER_OK;
     }
     q->has_stream = enabled;
@@ -208,7 +189,7 @@ static int read_ttl(struct table_request *q, struct wire *w) {
         if (text_is(name, TEXT("AttributeName")))
             r = wire_string(w, &q->ttl_attribute);
         else
-            r = text_is(name, TEXT("Enabled")) ? wire_boolean(w, &q->ttl_enabled) : skip(w);
+            r = text_is(name, TEXT("Enabled")) ? wire_boolean(w, &q->ttl_enabled) : wire_skip(w);
         if (r < 0)
             return r;
     }
@@ -217,7 +198,7 @@ static int read_ttl(struct table_request *q, struct wire *w) {
 
 static int read_vectors(struct table_request *q, struct wire *w) {
     q->has_vectors = document_kind(w->reader) != DOCUMENT_NULL;
-    return skip(w);
+    return wire_skip(w);
 }
 
 static int read_created(struct table_request *q, struct text name, struct wire *w) {
@@ -239,7 +220,7 @@ static int read_created(struct table_request *q, struct text name, struct wire *
         return wire_string(w, &q->table_class);
     if (text_is(name, TEXT("DeletionProtectionEnabled")))
         return wire_boolean(w, &q->is_protected);
-    return text_is(name, TEXT("VectorIndexes")) ? read_vectors(q, w) : skip(w);
+    return text_is(name, TEXT("VectorIndexes")) ? read_vectors(q, w) : wire_skip(w);
 }
 
 static int read_parameter(struct table_request *q, enum table_operation operation, struct text name, struct wire *w) {
@@ -254,7 +235,7 @@ static int read_parameter(struct table_request *q, enum table_operation operatio
     }
     if (operation == TABLE_SET_TTL && text_is(name, TEXT("TimeToLiveSpecification")))
         return read_ttl(q, w);
-    return operation == TABLE_CREATE ? read_created(q, name, w) : skip(w);
+    return operation == TABLE_CREATE ? read_created(q, name, w) : wire_skip(w);
 }
 
 static void forget(struct table_request *q) {

@@ -215,7 +215,7 @@ static int read_container(struct values *v, struct wire *w, enum larder_type typ
         note(v, VALUES_PROBLEM,
              "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond "
              "supported limit");
-        return wire_result(w, document_skip(w->reader));
+        return wire_skip(w);
     }
     r = type == LARDER_M ? wire_map(w, "AttributeValue") : wire_list(w);
     if (r)
@@ -270,7 +270,7 @@ static int read_members(struct values *v, struct wire *w, uint32_t level, uint32
     while ((r = wire_result(w, document_member(w->reader, &name))) == LARDER_OK) {
         const struct type *type = type_of(name);
         if (!type)
-            r = wire_result(w, document_skip(w->reader));
+            r = wire_skip(w);
         else
             r = *count ? read_second(v, w, type->type, level) : read_typed(v, w, type->type, level);
         if (r < 0)

@@ -4,6 +4,9 @@
  */
 #include "dynamodb/wire.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define MODEL "com.amazonaws.dynamodb.v20120810."
 
 int wire_result(struct wire *w, int result) {
@@ -12,6 +15,23 @@ int wire_result(struct wire *w, int result) {
     else if (result < 0)
         failure_set(w->failure, FAILURE_SERIALIZATION, "%s", "");
     return result;
+}
+
+int wire_skip(struct wire *w) {
+    return wire_result(w, document_skip(w->reader));
+}
+
+int wire_grow(struct wire *w, void *array, uint32_t count, uint32_t *capacity, size_t bytes) {
+    void *old, *new;
+    if (count < *capacity)
+        return LARDER_OK;
+    uint32_t wanted = *capacity ? 2 * *capacity : 16;
+    memcpy(&old, array, sizeof old);
+    if (!(new = realloc(old, wanted * bytes)))
+        return wire_result(w, LARDER_E_NO_MEMORY);
+    memcpy(array, &new, sizeof new);
+    *capacity = wanted;
+    return LARDER_OK;
 }
 
 static int refuse(struct wire *w, const char *message) {
@@ -28,7 +48,7 @@ static int refuse_list(struct wire *w, const char *class) {
 }
 
 static int take_null(struct wire *w) {
-    int r = wire_result(w, document_skip(w->reader));
+    int r = wire_skip(w);
     return r ? r : LARDER_NOT_FOUND;
 }
 
@@ -86,7 +106,7 @@ int wire_boolean(struct wire *w, int *out) {
     case DOCUMENT_FALSE:
     case DOCUMENT_TRUE:
         *out = kind == DOCUMENT_TRUE;
-        return wire_result(w, document_skip(w->reader));
+        return wire_skip(w);
     case DOCUMENT_STRING:
         return take_boolean_text(w, out);
     case DOCUMENT_NULL:
