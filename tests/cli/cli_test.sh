@@ -9,31 +9,15 @@
 #          The last line is "N passed, N failed"; exit 1 if anything failed.
 # Not here Exit code 6: it takes a live process that is stopped inside a lock (tests/crash/).
 # shellcheck disable=SC2088,SC2089 # a pattern may start with ~ and then /; JSON is full of quotes
-set -u
-export LC_ALL=C
-if [[ $# -lt 1 || ! -x $1 ]]; then
-    echo "usage: $0 PATH-OF-LARDER" >&2
-    exit 2
-fi
-larder=$(realpath "$1")
-here=$(realpath "$(dirname "$0")")
-work=$(mktemp -d)
-export LARDER_SEGMENT=${LARDER_TEST_PREFIX:-larder-cli-test}-$$
-small=$LARDER_SEGMENT-small
-passed=0
-failed=0
+# shellcheck source=tests/cli/start.sh
+. "$(dirname "$0")/start.sh"
 
-cleanup() {
+small=$LARDER_SEGMENT-small
+cleanup() { # instead of start.sh's
     "$larder" destroy --force >/dev/null 2>&1
     "$larder" destroy --force --segment "$small" >/dev/null 2>&1
     rm -rf "$work"
 }
-trap cleanup EXIT
-cd "$work" || exit 2
-exec </dev/null
-
-# shellcheck source=tests/cli/expect.sh
-. "$here/expect.sh"
 
 commands="create destroy ls info put get delete update query scan import export expire check"
 

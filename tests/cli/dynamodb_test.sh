@@ -7,29 +7,8 @@
 # Method   As cli_test.sh.
 # Usage    tests/cli/dynamodb_test.sh PATH-OF-LARDER
 # shellcheck disable=SC2016,SC2088,SC2089
-set -u
-export LC_ALL=C
-if [[ $# -lt 1 || ! -x $1 ]]; then
-    echo "usage: $0 PATH-OF-LARDER" >&2
-    exit 2
-fi
-larder=$(realpath "$1")
-here=$(realpath "$(dirname "$0")")
-work=$(mktemp -d)
-export LARDER_SEGMENT=${LARDER_TEST_PREFIX:-larder-cli-test}-dynamodb-$$
-passed=0
-failed=0
-
-cleanup() {
-    "$larder" destroy --force >/dev/null 2>&1
-    rm -rf "$work"
-}
-trap cleanup EXIT
-cd "$work" || exit 2
-exec </dev/null
-
-# shellcheck source=tests/cli/expect.sh
-. "$here/expect.sh"
+# shellcheck source=tests/cli/start.sh
+. "$(dirname "$0")/start.sh"
 
 expect "no segment" 4 "" "~does not exist" dynamodb ListTables
 echo '{"TableName": "First", "AttributeDefinitions": [{"AttributeName": "PK", "AttributeType": "S"}],

@@ -6,29 +6,8 @@
 #          nothing; what is wrong in a file is said with its place.
 # Method   As cli_test.sh.
 # Usage    tests/cli/transact_test.sh PATH-OF-LARDER
-set -u
-export LC_ALL=C
-if [[ $# -lt 1 || ! -x $1 ]]; then
-    echo "usage: $0 PATH-OF-LARDER" >&2
-    exit 2
-fi
-larder=$(realpath "$1")
-here=$(realpath "$(dirname "$0")")
-work=$(mktemp -d)
-export LARDER_SEGMENT=${LARDER_TEST_PREFIX:-larder-cli-test}-transact-$$
-passed=0
-failed=0
-
-cleanup() {
-    "$larder" destroy --force >/dev/null 2>&1
-    rm -rf "$work"
-}
-trap cleanup EXIT
-cd "$work" || exit 2
-exec </dev/null
-
-# shellcheck source=tests/cli/expect.sh
-. "$here/expect.sh"
+# shellcheck source=tests/cli/start.sh
+. "$(dirname "$0")/start.sh"
 
 for table in Shops Jobs; do
     echo '{"TableName": "'$table'", "AttributeDefinitions": [{"AttributeName": "PK", "AttributeType": "S"}],
