@@ -15,7 +15,7 @@
  *             marks the next item in its place: no harm.
  * Memory   1/512 of the segment in it, and as much in each process that reads the table. No item
  *          grows.
- * Tests    tests/api/evict_test.c, tests/crash/scenarios.c (evict, ..)
+ * Tests    tests/api/evict_marks_test.c, tests/crash/scenarios.c (evict, ..)
  */
 #ifndef LARDER_TABLE_MARKS_H
 #define LARDER_TABLE_MARKS_H

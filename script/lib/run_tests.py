@@ -31,8 +31,6 @@ LEFT_OUT = {
     # sanitizer makes them slow.
     "asan": ["recovery_test", "order_test", "stores_test", "wake_test", "step_test", "enum_test", "stop_test",
              "kill_test"],
-    # Processes of one thread each, which that sanitizer does not watch.
-    "tsan": ["writers_test", "neighbours_test", "item_check_test", "ttl_test"],
 }
 # Thousands of deaths with one thread each say nothing about threads, and take an hour there.
 LEFT_OUT_SUITE = {"tsan": "crash"}

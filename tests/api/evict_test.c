@@ -11,92 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "core/segment/layout.h"
 #include "larder.h"
+#include "tests/api/evict_kit.h"
 #include "tests/support/slow.h"
-#include "tests/support/testseg.h"
-#include "tests/support/until.h"
 
 TestSuite(evict, .timeout = 100 * SLOW_FACTOR);
-
-#define SEGMENT_BYTES (8u << 20)
-#define LARGE_BYTES 200000u
-
-struct fixture {
-    struct larder *db;
-    struct larder_table *cache, *kept;
-    struct larder_builder *builder;
-    struct larder_page *page;
-};
-
-static struct larder_table *make(struct larder *db, const char *name, enum larder_eviction eviction) {
-    const struct larder_index_def index = {.name = "ByGroup", .partition = {"G", LARDER_S}, .sort = {"PK", LARDER_S}};
-    const struct larder_table_def def = {
-        .name = name, .partition = {"PK", LARDER_S}, .indexes = &index, .index_count = 1, .eviction = eviction};
-    struct larder_table *table;
-    cr_assert_eq(larder_table_create(db, &def), LARDER_OK, "%s", larder_error());
-    cr_assert_eq(larder_table_open(db, name, &table), LARDER_OK);
-    return table;
-}
-
-static void begin(struct fixture *f) {
-    f->db = testseg_open(SEGMENT_BYTES, 0);
-    f->cache = make(f->db, "Cache", LARDER_EVICTION_SIEVE);
-    f->kept = make(f->db, "Kept", LARDER_EVICTION_NONE);
-    cr_assert_eq(larder_builder_new(f->db, &f->builder), LARDER_OK);
-    cr_assert_eq(larder_page_new(f->db, &f->page), LARDER_OK);
-}
-
-static uint64_t entries_of(struct larder_table *t, uint64_t *items) {
-    struct larder_table_stats stats;
-    struct larder_index_stats indexes[2];
-    uint32_t count;
-    cr_assert_eq(larder_table_stats(t, &stats), LARDER_OK);
-    cr_assert_eq(larder_index_stats(t, indexes, 2, &count), LARDER_OK);
-    *items = stats.item_count;
-    return indexes[1].entries;
-}
-
-static void end(struct fixture *f) {
-    struct larder_check_report report;
-    uint64_t items;
-    cr_expect_eq(larder_check(f->db, NULL, &report), LARDER_OK, "%s", larder_error());
-    cr_expect_eq(report.leaked_blocks, 0);
-    cr_expect_eq(report.stale_entries, 0);
-    uint64_t entries = entries_of(f->cache, &items);
-    cr_expect_eq(entries, items, "index entries go with their items");
-    larder_page_free(f->page);
-    larder_builder_free(f->builder);
-    larder_close(f->db);
-}
-
-static int put(struct fixture *f, struct larder_table *t, unsigned n, unsigned bytes) {
-    static const char fill[LARGE_BYTES];
-    const struct larder_item *item;
-    char text[16];
-    larder_builder_reset(f->builder);
-    snprintf(text, sizeof text, "k%u", n);
-    larder_builder_add_s(f->builder, "PK", text);
-    snprintf(text, sizeof text, "g%u", n % 97);
-    larder_builder_add_s(f->builder, "G", text);
-    larder_builder_add_b(f->builder, "fill", fill, bytes);
-    cr_assert_eq(larder_builder_finish(f->builder, &item), LARDER_OK);
-    return larder_put(t, item, NULL);
-}
-
-static int get(struct fixture *f, struct larder_table *t, unsigned n) {
-    char text[16];
-    snprintf(text, sizeof text, "k%u", n);
-    return larder_get(t, &(struct larder_key){.partition = larder_str(text)}, f->page);
-}
-
-static uint64_t evicted(struct larder_table *t) {
-    struct larder_table_stats stats;
-    cr_assert_eq(larder_table_stats(t, &stats), LARDER_OK);
-    return stats.evicted;
-}
 
 /* Puts of the cache always succeed; others' items stay. */
 Test(evict, only_items_of_evicting_tables_go) {
@@ -214,68 +134,6 @@ Test(evict, what_is_written_again_stays) {
     end(&f);
 }
 
-/* A process that only reads: its expirer publishes. */
-Test(evict, an_expirer_publishes_reads) {
-    struct fixture f;
-    begin(&f);
-    for (unsigned n = 0; n < 20000; n++)
-        cr_assert_eq(put(&f, f.cache, n, 200), LARDER_OK);
-    struct larder *reader = testseg_attach(f.db, 0);
-    struct larder_table *table;
-    struct larder_page *page;
-    cr_assert_eq(larder_table_open(reader, "Cache", &table), LARDER_OK);
-    cr_assert_eq(larder_page_new(reader, &page), LARDER_OK);
-    for (unsigned round = 0; round < 20; round++) {
-        for (unsigned n = 0; n < HOT; n++) {
-            char text[16];
-            snprintf(text, sizeof text, "k%u", n);
-            cr_assert_eq(larder_get(table, &(struct larder_key){.partition = larder_str(text)}, page), LARDER_OK);
-        }
-        cr_assert_eq(larder_expire(reader, 0, NULL), LARDER_OK);
-        for (unsigned n = 0; n < 6000; n++)
-            cr_assert_eq(put(&f, f.cache, 1000000 + round * 6000 + n, 200), LARDER_OK);
-    }
-    larder_close(reader);
-    end(&f);
-}
-
-static unsigned marks_of(const unsigned char *bytes) {
-    const struct seg_shm *head = (const struct seg_shm *)bytes;
-    const struct table_shm *entry = (const struct table_shm *)(bytes + head->catalog_off);
-    unsigned count = 0;
-    for (uint64_t at = entry->marks_off; at < entry->marks_off + SEGMENT_BYTES / 512; at++)
-        count += (unsigned)__builtin_popcount(bytes[at]);
-    return count;
-}
-
-/* Also those of a process that has an expirer which does not work, since another does. */
-Test(evict, every_expirer_publishes_reads) {
-    struct fixture f;
-    begin(&f);
-    for (unsigned n = 0; n < HOT; n++)
-        cr_assert_eq(put(&f, f.cache, n, 200), LARDER_OK);
-    unsigned char *bytes = mmap(NULL, SEGMENT_BYTES, PROT_READ, MAP_SHARED, larder_memfd(f.db), 0);
-    cr_assert(bytes != MAP_FAILED);
-    cr_assert_eq(larder_expirer_start(f.db), LARDER_OK);
-    struct larder *reader = testseg_attach(f.db, 0);
-    struct larder_table *table;
-    struct larder_page *page;
-    cr_assert_eq(larder_table_open(reader, "Cache", &table), LARDER_OK);
-    cr_assert_eq(larder_page_new(reader, &page), LARDER_OK);
-    cr_assert_eq(larder_expirer_start(reader), LARDER_OK);
-    unsigned before = marks_of(bytes);
-    for (unsigned n = 0; n < HOT; n++) {
-        char text[16];
-        snprintf(text, sizeof text, "k%u", n);
-        cr_assert_eq(larder_get(table, &(struct larder_key){.partition = larder_str(text)}, page), LARDER_OK);
-    }
-    cr_expect(UNTIL(marks_of(bytes) >= before + HOT * 9 / 10, 20000), "%u marks, %u before", marks_of(bytes), before);
-    larder_close(reader);
-    larder_expirer_stop(f.db);
-    munmap(bytes, SEGMENT_BYTES);
-    end(&f);
-}
-
 /* A put that finds no room makes some for many. */
 Test(evict, ninety_nine_puts_of_a_hundred_evict_nothing) {
     struct fixture f;
@@ -293,87 +151,6 @@ Test(evict, ninety_nine_puts_of_a_hundred_evict_nothing) {
     }
     cr_expect_leq(paid, 200, "%u of 20000", paid);
     cr_expect_gt(paid, 0);
-    end(&f);
-}
-
-/* ---- Damage ---------------------------------------------------------------------------------- */
-
-static void fill_cache(struct fixture *f, unsigned from) {
-    for (unsigned n = from; n < from + 40000; n++)
-        cr_assert_eq(put(f, f->cache, n, 200), LARDER_OK, "%s", larder_error());
-}
-
-/* A word of the cache's catalog entry that a test damages, and what a repair makes of it. */
-static void damage_and_repair(void (*damage)(struct fixture *f, struct table_shm *entry, unsigned char *bytes)) {
-    struct fixture f;
-    struct larder_check_report report;
-    struct larder_repair_report repair;
-    uint64_t items, after;
-    begin(&f);
-    fill_cache(&f, 0);
-    entries_of(f.cache, &items);
-    unsigned char *bytes = mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, larder_memfd(f.db), 0);
-    cr_assert(bytes != MAP_FAILED);
-    struct table_shm *entry = (struct table_shm *)(bytes + ((struct seg_shm *)bytes)->catalog_off);
-    damage(&f, entry, bytes);
-    cr_assert_geq(larder_repair(f.db, NULL, &repair), 0, "%s", larder_error());
-    cr_expect_eq(larder_check(f.db, NULL, &report), LARDER_OK, "%s", report.first_error);
-    cr_expect_eq(report.leaked_blocks, 0);
-    entries_of(f.cache, &after);
-    cr_expect_eq(after, items);
-    fill_cache(&f, 100000);
-    munmap(bytes, SEGMENT_BYTES);
-    end(&f);
-}
-
-static void lose_marks(struct fixture *f, struct table_shm *entry, unsigned char *bytes) {
-    struct larder_check_report report;
-    (void)bytes;
-    entry->marks_off = 0;
-    cr_assert_geq(larder_check(f->db, NULL, &report), 0);
-    cr_expect_eq(report.leaked_blocks, 1);
-}
-
-static void misplace_marks(struct fixture *f, struct table_shm *entry, unsigned char *bytes) {
-    struct larder_check_report report;
-    (void)bytes;
-    entry->marks_off = SEGMENT_BYTES - 64;
-    cr_expect_neq(larder_check(f->db, NULL, &report), LARDER_OK);
-}
-
-static void break_magic(struct fixture *f, struct table_shm *entry, unsigned char *bytes) {
-    (void)f;
-    bytes[entry->marks_off] ^= 1;
-}
-
-/* Marks and hands are hints. */
-static void scramble_marks(struct fixture *f, struct table_shm *entry, unsigned char *bytes) {
-    struct larder_check_report report;
-    for (unsigned i = 64; i < SEGMENT_BYTES / 512; i++)
-        bytes[entry->marks_off + i] = (unsigned char)(i * 37);
-    cr_expect_eq(larder_check(f->db, NULL, &report), LARDER_OK);
-    fill_cache(f, 50000);
-    fill_cache(f, 0);
-}
-
-Test(evict, lost_marks_are_made_again) {
-    damage_and_repair(lose_marks);
-}
-Test(evict, misplaced_marks_are_made_again) {
-    damage_and_repair(misplace_marks);
-}
-Test(evict, marks_without_their_sign_are_made_again) {
-    damage_and_repair(break_magic);
-}
-
-Test(evict, any_marks_are_good) {
-    struct fixture f;
-    begin(&f);
-    fill_cache(&f, 0);
-    unsigned char *bytes = mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, larder_memfd(f.db), 0);
-    cr_assert(bytes != MAP_FAILED);
-    scramble_marks(&f, (struct table_shm *)(bytes + ((struct seg_shm *)bytes)->catalog_off), bytes);
-    munmap(bytes, SEGMENT_BYTES);
     end(&f);
 }
 
