@@ -1504,7 +1504,8 @@ struct larder_repair_options {
  *         LARDER_E_BUSY   A live process is in the middle of a change, or its slot looks like it;
  *                         or another process repairs or removes the segment; or stripes of a table
  *                         were lost and others are attached. larder_error() names the process to
- *                         end. Nothing was changed.
+ *                         end. Nothing was changed. It waits up to four times busy_timeout_ms; for
+ *                         a process that stands still once, as far as /proc tells.
  *         LARDER_E_CORRUPT  It cannot be repaired, and larder_error() says why. Nothing was
  *                           changed.
  *         LARDER_E_FULL   The kernel has no memory for the lists. Nothing is dropped for that. If

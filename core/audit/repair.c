@@ -3,6 +3,7 @@
 #include "core/audit/check.h"
 #include "core/base/err.h"
 #include "core/base/reserved.h"
+#include "core/base/wait.h"
 #include "core/memory/heap_span.h"
 #include "core/memory/hooks.h"
 #include "core/table/db.h"
@@ -142,7 +143,7 @@ static int look(struct repair *p) {
     }
     const struct larder_check_options options = {.note = note_found, .arg = p};
     int r = check_segment(p->db, &options, &found);
-    if (r == LARDER_E_BUSY) /* perhaps a process was slow */
+    if (r == LARDER_E_BUSY && !repair_is_held_up(p)) /* perhaps a process was slow */
         r = check_segment(p->db, &options, &found);
     p->report->errors_found = found.errors;
     /* Damaged locks or slots may look like this. */
@@ -182,8 +183,9 @@ static int repair(struct larder *db, const struct larder_repair_options *options
     p->notes.to = options ? options->note : NULL;
     p->notes.arg = options ? options->arg : NULL;
     p->now_s = db_now(db);
-    p->deadline_ms = (db->writers.busy_timeout_ms ? db->writers.busy_timeout_ms : SEG_NO_WAIT_MS) *
-                     2; /* a process that waits for us, or for a dead one, gives up in half of it */
+    uint32_t wait_ms = db->writers.busy_timeout_ms ? db->writers.busy_timeout_ms : SEG_NO_WAIT_MS;
+    p->deadline_ms = wait_ms * 2; /* a process that waits for us, or for a dead one, gives up in half of it */
+    p->patience_ms = wait_now_ms() + wait_ms;
     int r = repair_begin(p);
     if (r == LARDER_OK) {
         r = look(p);

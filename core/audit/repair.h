@@ -80,6 +80,7 @@ struct repair {
     struct kept_notes notes;
     int64_t now_s;
     uint32_t deadline_ms; /* for processes in the middle of a change */
+    uint64_t patience_ms; /* wait_now_ms() from which those that stand still are not waited for */
     struct writer w;      /* ours: in a slot that no process lived in */
     void *image;          /* room for an image, as w.scratch has. Private memory */
     void *creation;       /* the creation lock */
@@ -121,6 +122,8 @@ int repair_flush(struct repair *p);
 /* is_whole: the state becomes READY. Otherwise everything is restored if nothing has begun in a
  * segment that was READY; in all other cases the segment stays marked. */
 void repair_leave(struct repair *p, int is_whole);
+/* Whether a process stands still in the middle of a change, as far as /proc tells. */
+int repair_is_held_up(const struct repair *p);
 /* LARDER_OK, or LARDER_E_BUSY if another process is attached for writing (M4). */
 int repair_must_be_only_one(struct repair *p, const char *why);
 /* Forgets what the slots that we hold had open. */

@@ -8,7 +8,8 @@
  *          word that names any other slot is damage.
  * Waits    For each live slot until it has nothing open, and notes no lock except those that one
  *          may wait for outside everything: catalog, gate, and the expirer's. If that takes too
- *          long, the process is named, and nothing was changed.
+ *          long, the process is named, and nothing was changed. A process that stands still is not
+ *          waited for once the call has lasted as long as one wait for a lock may.
  * Why so   The gate is closed before the slots are looked at, and a writer notes its stripe before
  *          it looks at the gate: either we see the note, or it sees the gate. Claiming memory
  *          passes no gate. It only stores claimed_bytes under the span lock
@@ -25,6 +26,7 @@
 #include "core/memory/hooks.h"
 #include "core/memory/record.h"
 #include "core/segment/live.h"
+#include "core/segment/stopped.h"
 #include "core/table/db.h"
 #include <unistd.h>
 
@@ -139,6 +141,16 @@ static int64_t true_owner(const struct repair *p, const lock_word *lock, uint32_
     return -1;
 }
 
+/* Whether a slot's process stands still, and was given its time. */
+static int is_given_up(const struct repair *p, uint32_t slot) {
+    return wait_now_ms() >= p->patience_ms && stopped_is(p->seg, SHM_LOAD_RELAXED(&seg_slot(p->seg, slot)->pid));
+}
+
+/* Waits a moment for the process of a slot; 0 at once: no longer. */
+static int wait_for_slot(const struct repair *p, uint32_t slot, uint64_t deadline) {
+    return !is_given_up(p, slot) && wait_until(deadline);
+}
+
 static int held_by(const struct repair *p, const lock_word *lock, uint32_t owner) {
     return err_set(LARDER_E_BUSY, "a %s lock is held by process %d (slot %u); the repair needs it",
                    lock_kind(p->seg, seg_off(p->seg, lock)), SHM_LOAD_RELAXED(&seg_slot(p->seg, owner)->pid), owner);
@@ -154,7 +166,7 @@ static int take_by_force(struct repair *p, lock_word *lock, enum lock_rank rank,
         *before = seen;
         if (owner < 0 && SHM_CAS(lock, &seen, (seen & LOCK_WAITERS) | (p->w.id + 1)))
             break;
-        if (owner >= 0 && !wait_until(deadline)) {
+        if (owner >= 0 && !wait_for_slot(p, (uint32_t)owner, deadline)) {
             SHM_STORE(&p->w.slot->locks[place], 0);
             return held_by(p, lock, (uint32_t)owner);
         }
@@ -168,7 +180,7 @@ static int await_lock(struct repair *p, lock_word *lock) {
     uint64_t deadline = wait_now_ms() + p->deadline_ms;
     int64_t owner;
     while ((owner = true_owner(p, lock, SHM_LOAD(lock))) >= 0)
-        if (!wait_until(deadline))
+        if (!wait_for_slot(p, (uint32_t)owner, deadline))
             return held_by(p, lock, (uint32_t)owner);
     return LARDER_OK;
 }
@@ -182,7 +194,7 @@ static int free_lock(struct repair *p, lock_word *lock) {
         if (owner < 0) {
             p->has_begun = 1;
             p->report->locks_cleared += SHM_CAS(lock, &seen, 0);
-        } else if (!wait_until(deadline))
+        } else if (!wait_for_slot(p, (uint32_t)owner, deadline))
             return held_by(p, lock, (uint32_t)owner);
     }
     return LARDER_OK;
@@ -201,12 +213,21 @@ static int is_idle(const struct repair *p, const struct slot_shm *slot) {
     return slot_has_nothing_open(slot);
 }
 
+int repair_is_held_up(const struct repair *p) {
+    for (uint32_t i = 0; i < p->seg->slot_count; i++) {
+        const struct slot_shm *slot = seg_slot(p->seg, i);
+        if (SHM_LOAD(&slot->state) == SLOT_LIVE && !is_idle(p, slot) && stopped_is(p->seg, SHM_LOAD_RELAXED(&slot->pid)))
+            return 1;
+    }
+    return 0;
+}
+
 static int wait_for_live(struct repair *p) {
     uint64_t deadline = wait_now_ms() + p->deadline_ms;
     for (uint32_t i = 0; i < p->seg->slot_count; i++) {
         const struct slot_shm *slot = seg_slot(p->seg, i);
         while (!p->live[i] && !is_idle(p, slot))
-            if (!wait_until(deadline))
+            if (!wait_for_slot(p, i, deadline))
                 return err_set(LARDER_E_BUSY,
                                "process %d (slot %u) is in the middle of a change, or its slot is damaged; end it to "
                                "repair the segment",

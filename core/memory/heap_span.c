@@ -139,9 +139,10 @@ void span_rebuild(const struct seg *s) {
 
 /* ---- Memory from the kernel ------------------------------------------------------------------ */
 
-/* Counting takes milliseconds in a large segment, and a full cache refuses calls again and again:
- * the numbers may be this old. */
-#define FULL_COUNT_EVERY_NS 100000000u
+/* Counting takes milliseconds in a large segment, and a full cache refuses calls again and again. So
+ * it takes at most one part in so many of a writer's time, and numbers that are not of this moment
+ * are given with their age. */
+#define FULL_COUNT_SHARE 8u
 
 /* After the kernel refused a claim ahead, this many are not tried: a refusal costs as much as
  * several puts. */
@@ -150,11 +151,12 @@ void span_rebuild(const struct seg *s) {
 /* Counts into w->full_..., unless it did so a moment ago. True: it counted just now. */
 static int count_for_message(struct writer *w) {
     struct heap_totals t;
-    uint64_t now_ns = wait_now_coarse_ns();
-    if (w->full_counted_ns != 0 && now_ns - w->full_counted_ns <= FULL_COUNT_EVERY_NS)
+    uint64_t began_ns = wait_now_ns();
+    if (w->full_counted_ns != 0 && began_ns - w->full_counted_ns <= w->full_count_ns * FULL_COUNT_SHARE)
         return 0;
     heap_totals(w->seg, &t);
-    w->full_counted_ns = now_ns;
+    w->full_counted_ns = wait_now_ns();
+    w->full_count_ns = w->full_counted_ns - began_ns;
     w->full_used_bytes = t.used_bytes;
     w->full_free_bytes = t.free_bytes;
     w->full_run_bytes = t.largest_free_run_bytes;
@@ -197,21 +199,30 @@ static void describe_blocks(uint64_t bytes, char *text, size_t text_bytes) {
         snprintf(text, text_bytes, "blocks of %llu to %llu", (unsigned long long)least, (unsigned long long)most);
 }
 
+/* How old the numbers are, rounded up. */
+static void describe_age(const struct writer *w, char *text, size_t text_bytes) {
+    uint64_t tenths = (wait_now_ns() - w->full_counted_ns + 99999) / 100000; /* of a millisecond */
+    snprintf(text, text_bytes, " %llu.%llu ms ago", (unsigned long long)tenths / 10, (unsigned long long)tenths % 10);
+}
+
 /* `bytes` is what the missing spans have. If heap_take() asked for them, its block has less. */
 static int full(struct writer *w, uint64_t bytes, const struct lack *why) {
     uint64_t asked = bytes == w->need_bytes && w->asked_bytes != 0 ? w->asked_bytes : bytes;
-    int r = count_for_message(w) && w->full_run_bytes >= bytes ? look_again(w, bytes) : LARDER_E_FULL;
+    int is_now = count_for_message(w);
+    int r = is_now && w->full_run_bytes >= bytes ? look_again(w, bytes) : LARDER_E_FULL;
     if (r != LARDER_E_FULL)
         return r;
-    char from[48];
+    char from[48], age[32] = "";
     describe_blocks(asked, from, sizeof from);
+    if (!is_now)
+        describe_age(w, age, sizeof age);
     return err_set(LARDER_E_FULL,
-                   "%s: %llu bytes asked; of %llu, %llu are in use and %llu free (longest run %llu; %llu kept for "
+                   "%s: %llu bytes asked; of %llu, %llu %s in use and %llu free%s (longest run %llu; %llu kept for "
                    "bucket arrays); %s would do; %s",
                    why->cause, (unsigned long long)asked, (unsigned long long)w->seg->bytes,
-                   (unsigned long long)w->full_used_bytes, (unsigned long long)w->full_free_bytes,
-                   (unsigned long long)w->full_run_bytes, (unsigned long long)span_kept_count(w->seg, 0) * SPAN_BYTES,
-                   from, why->remedy);
+                   (unsigned long long)w->full_used_bytes, is_now ? "are" : "were",
+                   (unsigned long long)w->full_free_bytes, age, (unsigned long long)w->full_run_bytes,
+                   (unsigned long long)span_kept_count(w->seg, 0) * SPAN_BYTES, from, why->remedy);
 }
 
 /* Backs [from, to) of the file with memory. Can be repeated: what is backed stays as it is.

@@ -119,8 +119,8 @@ struct writer {
     int halves_leaves;
     struct room_cursor room;
     struct purge_cursor purge;
-    /* what the last LARDER_E_FULL said */
-    uint64_t full_counted_ns, full_used_bytes, full_free_bytes, full_run_bytes;
+    /* what was counted last for a LARDER_E_FULL, when, and how long that took */
+    uint64_t full_counted_ns, full_count_ns, full_used_bytes, full_free_bytes, full_run_bytes;
 };
 
 static inline void writer_avoid(struct writer *w, uint32_t from, uint32_t count, int moves_to_free) {

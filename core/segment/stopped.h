@@ -1,7 +1,8 @@
 /* core/segment/stopped.h - whether a process that has the segment mapped stands still (SIGSTOP, a
  * debugger).
  *
- * Job      For messages: why a lock is not dropped. The engine decides nothing by it.
+ * Job      For messages: why a lock is not dropped. Nothing depends on it but how long a repair
+ *          waits.
  * Limits   A process id is valid in one PID namespace only. So the answer is true only if the
  *          process with that id is in the same namespace and has this segment mapped, and /proc
  *          shows both.

@@ -195,6 +195,33 @@ Test(repair_beside, beside_a_stopped_process) {
     close(fd);
 }
 
+#define PATIENCE_MS 1000u
+
+/* It is not waited for again by each part of the repair: check, check again, locks, slots. */
+Test(repair_beside, a_stopped_process_is_waited_for_once) {
+    int fd = make_segment(ITEMS);
+    struct stage *s = stage_new(fd);
+    struct larder_repair_report report = {0};
+    struct larder *db;
+    s->k = 30; /* in the middle of the put */
+    pid_t pid = proc_fork(put_and_stop, s);
+    wait_for_ready(s);
+    cr_assert(UNTIL(is_stopped(pid), DEADLINE_MS));
+    harm_expiry(&s->copy);
+    const struct larder_options o = {.flags = LARDER_MEMFD, .memfd = s->copy.fd, .busy_timeout_ms = PATIENCE_MS};
+    cr_assert_eq(larder_open(&o, &db), LARDER_OK);
+    uint64_t begun = until_now_ms();
+    cr_assert_eq(larder_repair(db, NULL, &report), LARDER_E_BUSY);
+    uint64_t took = until_now_ms() - begun;
+    cr_assert(took >= PATIENCE_MS && took < PATIENCE_MS * 3, "%lu ms", (unsigned long)took);
+    larder_close(db);
+    proc_resume(pid);
+    struct proc_result end = proc_wait(pid, DEADLINE_MS);
+    cr_assert(proc_is_exit(end, 0), "%s", proc_text(end));
+    stage_end(s);
+    close(fd);
+}
+
 static int read_on(void *arg) {
     struct stage *s = arg;
     struct larder *db;

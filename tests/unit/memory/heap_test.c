@@ -5,6 +5,7 @@
  * Method   Random takes and gives (heap_kit.h), by one process, by two, by threads.
  */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +207,40 @@ Test(heap, full_segment_says_why_and_stays_as_it_is) {
     uint64_t bytes = f.blocks[f.count - 1].bytes;
     model_give(&f, f.count - 1);
     cr_assert_eq(model_take(&f, bytes, 0), LARDER_OK, "what was given back can be had again");
+    finish(&f);
+}
+
+/* What the message of the last refusal says is free; *is_old: it says that others may have changed
+ * it since. */
+static unsigned long long free_in_message(int *is_old) {
+    unsigned long long bytes = 0;
+    const char *numbers = strstr(larder_error(), " in use and ");
+    cr_assert(numbers && sscanf(numbers, " in use and %llu free", &bytes) == 1, "%s", larder_error());
+    *is_old = strstr(larder_error(), " ms ago") != NULL;
+    return bytes;
+}
+
+/* Counting everything for each of many refusals would be too much; a number that is not true now
+ * says so. */
+Test(heap, refusals_say_what_is_free_now_or_how_old_their_number_is) {
+    struct fixture f;
+    struct heap_totals now;
+    uint64_t off;
+    unsigned old = 0;
+    begin(&f, 4 * MIB);
+    while (model_take(&f, 1000, 0) == LARDER_OK)
+        ;
+    for (unsigned i = 0; i < 200; i++) {
+        int is_old = 0;
+        model_give(&f, f.count - 1);
+        cr_assert_eq(take_claiming(f.w, 400 * 1024, 0, &off), LARDER_E_FULL);
+        unsigned long long said = free_in_message(&is_old);
+        heap_totals(f.w->seg, &now);
+        cr_assert(is_old || said == now.free_bytes, "round %u: %s; %lu are free", i, larder_error(),
+                  (unsigned long)now.free_bytes);
+        old += is_old != 0;
+    }
+    cr_log_info("%u of 200 refusals had an old number", old);
     finish(&f);
 }
 
