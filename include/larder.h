@@ -80,10 +80,12 @@
  * (LARDER_ANY_OWNER). ARCHITECTURE.md has a table: "Who is trusted with what".
  *
  * Damage. A damaged segment gives an error, or an answer with the key that was asked for and in
- * order; never a crash or an endless wait. An item is checked as far as it is read. There are no
- * checksums: flipped bytes of names and values come back as they are, and a damaged reference may
- * hide an item. larder_check() finds what breaks an invariant, larder_repair() mends it. While a
- * repair works, every call gives LARDER_E_BUSY.
+ * order; never a crash or an endless wait. Keys are compared where the item keeps them for that,
+ * not where attributes are read. There are no checksums: an attribute, one of the key too, may come
+ * back with another name, type or value, or be missing, and a damaged reference may hide an item.
+ * larder_check() finds all of this but one name or value that became another valid one and is no
+ * key of the table or of an index that has the item, nor its expiry. larder_repair() mends. While
+ * it works, every call gives LARDER_E_BUSY.
  *
  * Growth. A program that was built against this header works with later 1.x libraries. Structures
  * that the caller allocates keep their size: new members take the place of `reserved` ones. Zero
@@ -1491,9 +1493,10 @@ struct larder_repair_options {
  * An item is whole if its slot in the hash table refers to an image whose attributes are valid and
  * that has the hash of its own key. What follows from the attributes is mended if it is wrong: the
  * hash, index slots, expiry, padding. An item with a name or text that is no longer UTF-8 is
- * dropped, although reads still return its bytes. There is no checksum over attributes: changed
- * bytes of a value are not noticed. Images without a slot are not searched for: freed memory is
- * full of old versions and deleted items that look the same.
+ * dropped, although reads still return its bytes. There is no checksum over attributes: a name or
+ * value that became another valid one stays, and indexes and expiry follow it. Images without a
+ * slot are not searched for: freed memory is full of old versions and deleted items that look the
+ * same.
  *
  * @param db      [in] Attached read-write; with LARDER_REPAIR it may be a segment whose repair was
  *                     cut off.

@@ -216,7 +216,8 @@ static int is_idle(const struct repair *p, const struct slot_shm *slot) {
 int repair_is_held_up(const struct repair *p) {
     for (uint32_t i = 0; i < p->seg->slot_count; i++) {
         const struct slot_shm *slot = seg_slot(p->seg, i);
-        if (SHM_LOAD(&slot->state) == SLOT_LIVE && !is_idle(p, slot) && stopped_is(p->seg, SHM_LOAD_RELAXED(&slot->pid)))
+        if (SHM_LOAD(&slot->state) == SLOT_LIVE && !is_idle(p, slot) &&
+            stopped_is(p->seg, SHM_LOAD_RELAXED(&slot->pid)))
             return 1;
     }
     return 0;

@@ -9,7 +9,7 @@
  * Damage   An item in a page has the key that was looked for, or the key sequence and as much of
  *          the hash as an item has. Its head makes sense: sizes, key area, index slots and
  *          directory lie inside the image. Records are checked when they are read
- *          (core/item/item_read.c).
+ *          (core/item/item_read.c); that those of the key have its names and types, never.
  * Tests    tests/api/items_test.c, tests/api/threads_test.c
  */
 #ifndef LARDER_TABLE_READ_H

@@ -5,8 +5,8 @@
  * Method   Random takes and gives (heap_kit.h), by one process, by two, by threads.
  */
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
