@@ -106,6 +106,7 @@ static int run_round(struct repair *p) {
 
 static int run(struct repair *p) {
     uint64_t used_before = repair_heap_used(p);
+    size_t notes = p->notes.used;
     int r = repair_enter(p);
     if (r == LARDER_OK)
         r = writer_scratch(&p->w, SCRATCH_BYTES);
@@ -124,6 +125,8 @@ static int run(struct repair *p) {
     uint64_t used = repair_heap_used(p);
     if (r == LARDER_OK && used < used_before)
         p->report->freed_bytes = used_before - used;
+    if (r != LARDER_OK && !p->has_begun)
+        p->notes.used = notes; /* nothing of the plan was done: nothing is lost */
     repair_leave(p, r == LARDER_OK);
     priv_free(db_priv(p->db), p->w.scratch);
     priv_free(db_priv(p->db), p->chain_of);

@@ -27,8 +27,9 @@
  *          M4 Stripes move only if no other process is attached for writing: a process that was
  *             stopped at one of their locks would wake up in a block of another use (layout rule
  *             L3).
- *          M5 If no item of a table fits its definition, the definition is another table's: the
- *             repair refuses, and changes nothing.
+ *          M5 If no item of a table fits its definition, the definition is another table's. If the
+ *             entry of that table refers to it, too, the first one is lost; else the repair refuses,
+ *             and changes nothing.
  *          M6 Nothing stored is worse than what it replaces: ARCHITECTURE.md, "What a repair
  *             stores".
  * Full     Lists that grew by chance may have been denser than rebuilt ones. Items for whose
@@ -100,8 +101,9 @@ struct repair {
     uint64_t items_planned;          /* by the previous round, less those dropped */
     uint32_t *chain_of;              /* repair_array.c: bucket -> the chain it belongs to */
     size_t chain_capacity;
-    int is_quiet; /* a further round: losses were noted before */
-    int is_loose; /* dense lists did not find room */
+    uint8_t borrows[LARDER_TABLES_MAX]; /* by table: its entry refers to another's definition (M5) */
+    int is_quiet;                       /* a further round: losses were noted before */
+    int is_loose;                       /* dense lists did not find room */
 };
 
 /* Keeps a line for the caller, which gets it after all locks are dropped (repair_note.c). */

@@ -57,11 +57,12 @@ static int plan_definition(struct repair *p, uint32_t ordinal) {
     uint32_t state = LIFE_STATE(life);
     if (state == TABLE_CREATING || state == TABLE_DROPPING)
         return LARDER_OK;
-    int r = read_definition(p, off, &t->v);
+    int r = p->borrows[ordinal] ? LARDER_OK : read_definition(p, off, &t->v);
     if (r == LARDER_OK && !t->v && state == TABLE_READY && !p->is_quiet) {
         p->report->tables_lost++;
         t->is_lost = 1;
-        repair_note(p, "lost: table number %u: its definition cannot be read, so its items are lost, too", ordinal);
+        repair_note(p, "lost: table number %u: its definition %s, so its items are lost, too", ordinal,
+                    p->borrows[ordinal] ? "is another table's" : "cannot be read");
     }
     if (t->v && state != TABLE_READY && !p->is_quiet)
         repair_note(p, "mended: table \"%.64s\": its state was %u", t->v->def.name, state);
@@ -299,11 +300,26 @@ static int refuse_definition(const struct repair_table *t) {
                    t->v->ordinal, t->v->def.name, (unsigned long long)t->true_count);
 }
 
-/* Refuses a segment in which nothing can be found. */
-static int judge_items(const struct repair *p) {
+/* Whether the entry of another table, whose own it may be, refers to the same definition. */
+static int is_shared(const struct repair *p, uint32_t ordinal) {
+    uint64_t off = SHM_LOAD(&seg_table(p->seg, ordinal)->schema_off);
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
-        if (p->table[i].true_count >= UNFIT_SAMPLE && p->table[i].unfit_count == p->table[i].true_count)
+        if (i != ordinal && p->table[i].is_lost && !p->borrows[i] && SHM_LOAD(&seg_table(p->seg, i)->schema_off) == off)
+            return 1;
+    return 0;
+}
+
+/* Refuses a segment in which nothing can be found. LARDER_MORE: a table has the definition of
+ * another one, which found it taken; plan again. */
+static int judge_items(struct repair *p) {
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
+        if (p->table[i].true_count < UNFIT_SAMPLE || p->table[i].unfit_count != p->table[i].true_count)
+            continue;
+        if (p->is_quiet || !is_shared(p, i))
             return refuse_definition(&p->table[i]);
+        p->borrows[i] = 1;
+        return LARDER_MORE;
+    }
     if (p->sane_count >= SEED_SAMPLE && p->hash_count == 0)
         return err_set(LARDER_E_CORRUPT,
                        "of %llu items none has the hash of its key: the segment's hash seed is "
@@ -353,7 +369,7 @@ static void count_items(struct repair *p) {
     p->items_planned = count;
 }
 
-int repair_plan(struct repair *p) {
+static int plan(struct repair *p) {
     int r = LARDER_OK;
     p->span = priv_alloc(db_priv(p->db), (p->seg->span_count + 1) * sizeof *p->span);
     p->table = priv_alloc(db_priv(p->db), LARDER_TABLES_MAX * sizeof *p->table);
@@ -368,6 +384,18 @@ int repair_plan(struct repair *p) {
         r = plan_items(p);
     if (r == LARDER_OK)
         count_items(p);
+    return r;
+}
+
+int repair_plan(struct repair *p) {
+    const struct larder_repair_report report = *p->report;
+    size_t notes = p->notes.used;
+    int r;
+    while ((r = plan(p)) == LARDER_MORE) {
+        repair_forget_plan(p);
+        *p->report = report;
+        p->notes.used = notes;
+    }
     return r;
 }
 
