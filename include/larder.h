@@ -434,6 +434,12 @@ struct larder_table;
 
 /**
  * Creates an empty table. All or nothing.
+ *
+ * The place that it takes among LARDER_TABLES_MAX keeps 128 bytes per stripe for ever: by default
+ * 1/2048 of the segment, so at most an eighth if there ever were that many tables at a time. Its
+ * next table has them. If all such places are in use or being emptied, the call first empties
+ * dropped tables, if that takes it milliseconds.
+ *
  * @return LARDER_OK.
  *         LARDER_E_INVAL   A name, type, count, duplicate or reserved member.
  *         LARDER_E_EXISTS  There is a table of that name.

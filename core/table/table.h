@@ -136,6 +136,7 @@ struct table_change {
 };
 int table_change_locked(struct writer *w, const struct table_view *v, const struct table_change *change);
 
+#define TABLE_EMPTY_PIECE 256u /* blocks given back, or stripes passed: about half a millisecond */
 /* Tables that were dropped and are not empty yet (core/table/table_empty.c). Empties one piece.
  * Takes the catalog lock, unless the caller holds it. LARDER_MORE: there may be more;
  * LARDER_NOT_FOUND: there are none; LARDER_E_BUSY (the writer may be stuck), LARDER_E_CORRUPT: the

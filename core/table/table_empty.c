@@ -29,18 +29,17 @@
 #include "core/table/table_life.h"
 #include "core/table/upkeep.h"
 
-#define EMPTY_PIECE 256u /* blocks given back, or stripes passed: about half a millisecond */
 #define EMPTIED_DONE(word) ((uint32_t)(word))
 #define EMPTIED_PIECE (UINT64_C(1) << 32)
 
 #if LARDER_CRASH_POINTS
 _Atomic uint32_t empty_test_piece; /* tests: smaller pieces, if not 0 */
 static uint32_t piece_blocks(void) {
-    return empty_test_piece ? empty_test_piece : EMPTY_PIECE;
+    return empty_test_piece ? empty_test_piece : TABLE_EMPTY_PIECE;
 }
 #else
 static uint32_t piece_blocks(void) {
-    return EMPTY_PIECE;
+    return TABLE_EMPTY_PIECE;
 }
 #endif
 

@@ -35,6 +35,9 @@
 #include "core/table/drop_thread.h"
 #include "core/table/marks.h"
 
+#define REUSE_PIECES 8u   /* of a dropped table, besides those that pass its stripes */
+#define REUSE_BUSY_MS 10u /* for a lock that a live process holds */
+
 static void note_op(struct writer *w, uint32_t op, uint32_t ordinal) {
     SHM_STORE(&w->slot->op_a, ordinal);
     SHM_STORE(&w->slot->op, op);
@@ -187,6 +190,35 @@ static int await_entry(struct writer *w) {
     return LARDER_OK;
 }
 
+static int has_kept_entry(const struct seg *s) {
+    for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++) {
+        const struct table_shm *t = seg_table(s, i);
+        if (LIFE_STATE(SHM_LOAD(&t->life)) == TABLE_FREE && SHM_LOAD(&t->items_off) && SHM_LOAD(&t->partitions_off))
+            return 1;
+    }
+    return 0;
+}
+
+/* An entry that never had a table takes stripes that it keeps for ever. So while tables were dropped
+ * and none of their entries is free, empties them, as far as a small table needs it: else tables
+ * that come and go fast spread over all entries. */
+static int await_kept_entry(struct writer *w) {
+    struct err_kept before;
+    uint32_t timeout_ms = w->busy_timeout_ms, pieces = 2 * w->seg->stripe_count / TABLE_EMPTY_PIECE + REUSE_PIECES;
+    int r = LARDER_MORE;
+    err_keep(&before);
+    w->busy_timeout_ms = timeout_ms < REUSE_BUSY_MS ? timeout_ms : REUSE_BUSY_MS;
+    w->inner_timeout_ms = timeout_ms;
+    while (r == LARDER_MORE && pieces-- > 0 && !has_kept_entry(w->seg))
+        r = table_resume_piece(w);
+    w->busy_timeout_ms = timeout_ms;
+    w->inner_timeout_ms = 0;
+    if (w->is_stuck)
+        return r;
+    err_put_back(&before); /* it need not be possible */
+    return LARDER_OK;
+}
+
 struct creation {
     struct schema_source source;
     struct room room;
@@ -204,7 +236,9 @@ static int try_create(struct writer *w, void *arg) {
 }
 
 static int create(struct writer *w, struct creation *c) {
-    int result = await_entry(w);
+    int result = await_kept_entry(w);
+    if (result == LARDER_OK)
+        result = await_entry(w);
     if (result != LARDER_OK)
         return result;
     uint64_t bytes = 2 * stripes_bytes(w) + schema_bytes(&c->source);

@@ -7,8 +7,8 @@
  *          are right meanwhile.
  * Method   Tables of tens of thousands of items, one with a single large partition. A process that
  *          writes all the while notes its longest wait in shared memory.
- * See also crash/scenarios.c (drop_table, empty_table, resume_drop, create_beside_drop),
- *          crash/stop_test.c (drop_beside).
+ * See also crash/scenarios.c (drop_table, empty_table, resume_drop, create_beside_drop,
+ *          create_after_drop), crash/stop_test.c (drop_beside).
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -117,6 +117,26 @@ Test(drop, closing_in_the_middle_leaves_the_rest_to_others) {
         cr_assert_leq(used_bytes(db), UINT64_C(200000));
         check(db);
     }
+    larder_close(db);
+}
+
+#define STRIPE_BYTES 64u
+#define FEW 8u
+
+/* A catalog entry keeps its stripes for ever. In a burst, new tables take over those of dropped ones
+ * and do not spread over all 256 entries. */
+Test(drop, a_burst_of_tables_takes_few_entries) {
+    const uint32_t stripes = 256;
+    struct larder *db = testseg_open(SEGMENT_BYTES, stripes);
+    uint64_t before = used_bytes(db);
+    for (int round = 0; round < 300; round++) {
+        EXPECT(larder_table_create(db, &small), LARDER_OK);
+        EXPECT(larder_table_drop(db, small.name), LARDER_OK);
+    }
+    EXPECT(larder_expire(db, 0, NULL), LARDER_OK);
+    uint64_t entries = (used_bytes(db) - before) / (2u * stripes * STRIPE_BYTES);
+    cr_assert(entries <= FEW, "%lu entries have stripes", (unsigned long)entries);
+    check(db);
     larder_close(db);
 }
 

@@ -484,6 +484,13 @@ static void dropped_table(struct larder *db) {
     few_items(db);
     act_drop_table(db, 0);
 }
+/* and a free entry has stripes */
+static void dropped_beside_free(struct larder *db) {
+    act_create_table(db, 0);
+    must(larder_table_drop(db, "Second") == LARDER_OK);
+    must(larder_expire(db, 0, NULL) == LARDER_OK);
+    dropped_table(db);
+}
 static void act_add_index(struct larder *db, int step) {
     (void)step;
     struct larder_index_def def = {.name = "G9x", .partition = {"G1P", LARDER_S}, .sort = {"SK", LARDER_S}};
@@ -552,6 +559,10 @@ static int table_emptied(const struct facts *a, const struct facts *b) {
 }
 static int table_created_beside(const struct facts *a, const struct facts *b) {
     return b->tables == a->tables + 1 && a->drops == 1 && b->drops == 1;
+}
+/* The dropped table is emptied first, and the new one has its stripes. */
+static int table_created_after(const struct facts *a, const struct facts *b) {
+    return table_created_again(a, b) && a->drops == 1 && b->drops == 0;
 }
 static int timers_purged(const struct facts *a, const struct facts *b) {
     return a->timers > 0 && b->timers == 0;
@@ -640,7 +651,8 @@ const struct scenario scenarios[] = {
     {"expirer_thread", expiring_items, act_expirer_thread, three_expired, .clock_s = 5, .is_unseen = 1},
     {"create_table", some_items, act_create_table, table_created},
     {"create_table_again", dropped_second, act_create_table, table_created_again},
-    {"create_beside_drop", dropped_table, act_create_table, table_created_beside},
+    {"create_beside_drop", dropped_beside_free, act_create_table, table_created_beside},
+    {"create_after_drop", dropped_table, act_create_table, table_created_after},
     {"drop_table", few_items, act_drop_table, table_dropped},
     {"empty_table", dropped_table, act_empty, table_emptied, .is_unseen = 1},
     {"resume_drop", half_dropped, act_empty, drop_resumed, .is_unseen = 1},

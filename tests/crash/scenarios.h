@@ -100,6 +100,7 @@ struct scenario {
     X(create_table)                                                                                                    \
     X(create_table_again)                                                                                              \
     X(create_beside_drop)                                                                                              \
+    X(create_after_drop)                                                                                               \
     X(drop_table)                                                                                                      \
     X(empty_table)                                                                                                     \
     X(resume_drop)                                                                                                     \
