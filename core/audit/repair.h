@@ -28,8 +28,8 @@
  *             stopped at one of their locks would wake up in a block of another use (layout rule
  *             L3).
  *          M5 If no item of a table fits its definition, the definition is another table's. If the
- *             entry of that table refers to it, too, the first one is lost; else the repair refuses,
- *             and changes nothing.
+ *             entry of that table refers to it, too, the first one is lost. Else the repair
+ *             refuses, and changes nothing.
  *          M6 Nothing stored is worse than what it replaces: ARCHITECTURE.md, "What a repair
  *             stores".
  * Full     Lists that grew by chance may have been denser than rebuilt ones. Items for whose

@@ -139,9 +139,9 @@ void span_rebuild(const struct seg *s) {
 
 /* ---- Memory from the kernel ------------------------------------------------------------------ */
 
-/* Counting takes milliseconds in a large segment, and a full cache refuses calls again and again. So
- * it takes at most one part in so many of a writer's time, and numbers that are not of this moment
- * are given with their age. */
+/* Counting takes milliseconds in a large segment, and a full cache refuses calls again and again.
+ * So it takes at most one part in so many of a writer's time, and numbers that are not of this
+ * moment are given with their age. */
 #define FULL_COUNT_SHARE 8u
 
 /* After the kernel refused a claim ahead, this many are not tried: a refusal costs as much as

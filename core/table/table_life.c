@@ -199,9 +199,9 @@ static int has_kept_entry(const struct seg *s) {
     return 0;
 }
 
-/* An entry that never had a table takes stripes that it keeps for ever. So while tables were dropped
- * and none of their entries is free, empties them, as far as a small table needs it: else tables
- * that come and go fast spread over all entries. */
+/* An entry that never had a table takes stripes that it keeps for ever. So while tables were
+ * dropped and none of their entries is free, empties them, as far as a small table needs it: else
+ * tables that come and go fast spread over all entries. */
 static int await_kept_entry(struct writer *w) {
     struct err_kept before;
     uint32_t timeout_ms = w->busy_timeout_ms, pieces = 2 * w->seg->stripe_count / TABLE_EMPTY_PIECE + REUSE_PIECES;

@@ -123,8 +123,8 @@ Test(drop, closing_in_the_middle_leaves_the_rest_to_others) {
 #define STRIPE_BYTES 64u
 #define FEW 8u
 
-/* A catalog entry keeps its stripes for ever. In a burst, new tables take over those of dropped ones
- * and do not spread over all 256 entries. */
+/* A catalog entry keeps its stripes for ever. In a burst, new tables take over those of dropped
+ * ones and do not spread over all 256 entries. */
 Test(drop, a_burst_of_tables_takes_few_entries) {
     const uint32_t stripes = 256;
     struct larder *db = testseg_open(SEGMENT_BYTES, stripes);

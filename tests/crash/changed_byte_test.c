@@ -4,13 +4,13 @@
  * Goal     What larder.h says under "Damage". Reads go on: an error, or what the bytes say by now.
  *          larder_check() finds every change by which an item is read differently, in whatever way,
  *          except that one name or value, no key of table or index and no expiry, became another
- *          valid one. larder_repair() then keeps or mends the item, at most with one other
- *          name or value, or drops and counts it; no other item is touched.
- * Method   Items of each layout: few attributes, an expiry, all types nested, a directory. Every byte
- *          of their images is changed in ten ways: each bit, 0, 0xff. After each change everything is
- *          read through every path, in tokens: a name, a type with its count, or a value. So "one
- *          name or value" is one token. The short form makes every third change, and a repair for
- *          every eighth of them; the seed decides where it begins.
+ *          valid one. larder_repair() then keeps or mends the item, at most with one other name or
+ *          value, or drops and counts it; no other item is touched.
+ * Method   Items of each layout: few attributes, an expiry, all types nested, a directory. Every
+ *          byte of their images is changed in ten ways: each bit, 0, 0xff. After each change
+ *          everything is read through every path, in tokens: a name, a type with its count, or a
+ *          value. So "one name or value" is one token. The short form makes every third change, and
+ *          a repair for every eighth of them; the seed decides where it begins.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -481,8 +481,8 @@ static uint64_t items_of(struct larder *db, const char *name) {
     return stats.item_count;
 }
 
-/* One bit of a catalog entry is enough for that. It is the owner whose items fit; the other table is
- * lost, as if its definition could not be read. */
+/* One bit of a catalog entry is enough for that. It is the owner whose items fit; the other table
+ * is lost, as if its definition could not be read. */
 Test(repair_history, a_definition_that_two_entries_refer_to) {
     struct ground *g = ground_new(0);
     for (int i = 0; i < 2; i++) {
