@@ -61,6 +61,7 @@ static enum message_header header_of(const char *name, size_t bytes) {
         KNOWN("authorization", HEADER_AUTHORIZATION),
         KNOWN("x-amz-date", HEADER_AMZ_DATE),
         KNOWN("date", HEADER_DATE),
+        KNOWN("x-amz-security-token", HEADER_SECURITY_TOKEN),
 #undef KNOWN
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)

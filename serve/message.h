@@ -32,6 +32,7 @@ enum message_header {
     HEADER_AUTHORIZATION,
     HEADER_AMZ_DATE,
     HEADER_DATE,
+    HEADER_SECURITY_TOKEN, /* x-amz-security-token */
     HEADERS
 };
 

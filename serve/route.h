@@ -19,6 +19,13 @@
 
 struct credentials;
 
+/* The key that a signature was last checked with. */
+struct signing_key {
+    char name[256]; /* access key/date/region */
+    size_t name_bytes;
+    unsigned char key[32];
+};
+
 /* Of one worker. Zero it, and set the first two. */
 struct route {
     const struct serve_options *options;
@@ -26,6 +33,7 @@ struct route {
     struct larder *db;                     /* NULL: the segment is gone */
     struct larder_dynamodb *dynamodb;
     struct zip zip;
+    struct signing_key signing_key;
     char text[4096]; /* a refusal of this file's own */
 };
 
