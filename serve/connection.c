@@ -257,26 +257,28 @@ static void answer_all(struct worker *w, struct connection *c, char *at, size_t 
         deadline_enter(&w->deadlines, &c->deadline, DEADLINE_IDLE, w->now_ms);
 }
 
-static void read_more(struct worker *w, struct connection *c) {
+/* Reads once. False: nothing has come. */
+static bool read_more(struct worker *w, struct connection *c) {
     char *into = w->scratch;
     size_t room = sizeof w->scratch;
     if (c->in != NULL) {
         if (c->in_bytes == c->in_room && !grow_in(w, c, c->in_bytes + 1)) {
             send_refusal(w, c, 503);
-            return;
+            return true;
         }
         into = c->in + c->in_bytes;
         room = c->in_room - c->in_bytes;
     }
     ssize_t n = recv(c->source.fd, into, room, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return false;
     if (n <= 0)
         connection_close(w, c);
     else if (c->in != NULL)
         answer_all(w, c, c->in, c->in_bytes + (size_t)n);
     else
         answer_all(w, c, w->scratch, (size_t)n);
+    return true;
 }
 
 static void write_more(struct worker *w, struct connection *c) {
@@ -322,11 +324,9 @@ void connection_late(struct worker *w, struct connection *c) {
 
 void connection_stop(struct worker *w, struct connection *c) {
     if (c->is_draining || c->out != NULL) {
-        c->is_last = true;
+        c->is_last = c->is_last || w->stop_ms != 0;
         return;
     }
-    if (c->in == NULL)
-        read_more(w, c);
-    if (c->source.fd >= 0 && c->in == NULL && c->out == NULL && !c->is_draining)
+    if (c->in == NULL && !read_more(w, c))
         connection_close(w, c);
 }

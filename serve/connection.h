@@ -28,7 +28,7 @@ struct connection *connection_new(struct worker *w, int fd);
 void connection_event(struct worker *w, struct connection *c, uint32_t events);
 /* Its deadline has passed. */
 void connection_late(struct worker *w, struct connection *c);
-/* The worker stops: answers what has come, and closes what is idle. */
+/* Answers what has come; if nothing has, and no request has begun, closes it. */
 void connection_stop(struct worker *w, struct connection *c);
 void connection_close(struct worker *w, struct connection *c);
 struct connection *connection_of_deadline(struct deadline *d);

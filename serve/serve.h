@@ -30,7 +30,8 @@ struct serve_options {
     void (*note)(const char *format, ...) __attribute__((format(printf, 1, 2)));
 };
 
-/* Serves until SIGTERM or SIGINT. The segment must exist; this process must not be attached. */
+/* Serves until SIGTERM or SIGINT. The segment must exist; this process must not be attached.
+ * The signals stay blocked. */
 enum serve_end serve_run(const struct serve_options *options);
 
 #endif

@@ -21,9 +21,11 @@
 #include "serve/serve.h"
 #include "serve/worker.h"
 
-#define STOP_SECONDS 8    /* beyond worker.c's own limit */
-#define YOUNG_MS 1000     /* one that dies younger than this has not done much */
-#define DELAY_MS_MAX 1000 /* until a worker is replaced that dies again and again */
+#define STOP_SECONDS 8 /* beyond worker.c's own limit */
+#define YOUNG_MS 1000  /* one that dies younger than this has not done much */
+/* Until a worker is replaced that ends again and again: by a crash, by itself. */
+#define DELAY_MS_MAX_CRASH 80
+#define DELAY_MS_MAX 1000
 
 struct child {
     pid_t pid; /* 0: none */
@@ -36,7 +38,7 @@ struct supervisor {
     struct credentials *credentials;
     struct listen listen;
     struct child children[SERVE_WORKERS_MAX];
-    sigset_t signals, signals_before;
+    sigset_t signals;
 };
 
 static int64_t now_ms(void) {
@@ -76,17 +78,21 @@ static void note_end(struct supervisor *s, pid_t pid, int status) {
         s->options->note("worker %d ended with code %d and is replaced", (int)pid, WEXITSTATUS(status));
 }
 
-static void replace(struct supervisor *s, uint32_t i) {
+/* Until the next try: nothing after a kill, which is no fault of the worker. */
+static int next_delay_ms(const struct child *child, int status) {
+    int max_ms = WIFSIGNALED(status) ? DELAY_MS_MAX_CRASH : DELAY_MS_MAX;
+    if ((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) || now_ms() - child->started_ms >= YOUNG_MS)
+        return 0;
+    return child->delay_ms == 0 ? 10 : child->delay_ms * 2 < max_ms ? child->delay_ms * 2 : max_ms;
+}
+
+static void replace(struct supervisor *s, uint32_t i, int status) {
     struct child *child = &s->children[i];
     child->pid = 0;
-    if (now_ms() - child->started_ms >= YOUNG_MS)
-        child->delay_ms = 0;
+    child->delay_ms = next_delay_ms(child, status);
     child->start_at_ms = now_ms() + child->delay_ms;
     if (child->delay_ms == 0)
         start_child(s, i);
-    child->delay_ms = child->delay_ms == 0                 ? 10
-                      : child->delay_ms * 2 < DELAY_MS_MAX ? child->delay_ms * 2
-                                                           : DELAY_MS_MAX;
 }
 
 /* Returns how many workers are left. */
@@ -98,7 +104,7 @@ static uint32_t reap(struct supervisor *s, bool is_stopping) {
         if (child->pid > 0 && waitpid(child->pid, &status, WNOHANG) == child->pid) {
             if (!is_stopping) {
                 note_end(s, child->pid, status);
-                replace(s, i);
+                replace(s, i, status);
             } else
                 child->pid = 0;
         }
@@ -171,13 +177,14 @@ static void note_start(struct supervisor *s) {
                          : "; every host that reaches this port can read and change every table");
 }
 
-/* The signals that the supervisor waits for are blocked from before the first worker on. */
+/* The signals that the supervisor waits for are blocked from before the first worker on, and stay so:
+ * a second SIGTERM is no other end. */
 static void block_signals(struct supervisor *s) {
     sigemptyset(&s->signals);
     sigaddset(&s->signals, SIGTERM);
     sigaddset(&s->signals, SIGINT);
     sigaddset(&s->signals, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &s->signals, &s->signals_before);
+    sigprocmask(SIG_BLOCK, &s->signals, NULL);
     signal(SIGCHLD, SIG_DFL); /* a caller that ignores it would have it reap our children */
 }
 
@@ -217,7 +224,6 @@ enum serve_end serve_run(const struct serve_options *options) {
             start_child(s, i);
         note_start(s);
         supervise(s);
-        sigprocmask(SIG_SETMASK, &s->signals_before, NULL);
     }
     credentials_free(s->credentials);
     free(s);

@@ -117,12 +117,19 @@ void worker_adopt(struct worker *w, int fd) {
         close(fd);
 }
 
-/* The connection that has been idle for longest makes room. */
+/* The connection that has been idle for longest makes room. One that has just sent a request only
+ * seems idle. */
 static bool make_room(struct worker *w) {
-    struct deadline *idle = w->deadlines.lists[DEADLINE_IDLE].first;
-    if (idle != NULL)
-        connection_close(w, connection_of_deadline(idle));
-    return idle != NULL;
+    for (int i = 0; i < ACCEPTS_MAX; i++) {
+        struct deadline *idle = w->deadlines.lists[DEADLINE_IDLE].first;
+        uint32_t count = w->connection_count;
+        if (idle == NULL)
+            return false;
+        connection_stop(w, connection_of_deadline(idle));
+        if (w->connection_count < count)
+            return true;
+    }
+    return false;
 }
 
 /* Returns false if there is none that waits, or none can be taken. */
