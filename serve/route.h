@@ -32,6 +32,7 @@ struct route {
     const struct credentials *credentials; /* NULL: signatures are not looked at */
     struct larder *db;                     /* NULL: the segment is gone */
     struct larder_dynamodb *dynamodb;
+    int64_t now_s; /* when signatures are checked; 0: by the clock */
     struct zip zip;
     struct signing_key signing_key;
     char text[4096]; /* a refusal of this file's own */

@@ -56,11 +56,6 @@ struct worker *worker_new(const struct serve_options *options, const struct cred
     w->deadlines.lists[DEADLINE_REQUEST].ms = (int64_t)options->request_seconds * 1000;
     w->deadlines.lists[DEADLINE_DRAIN].ms = DRAIN_MS;
     w->now_ms = monotonic_ms();
-    if (route_attach(&w->route) < 0) {
-        options->note("a worker could not attach to segment \"%s\": %s", options->segment, larder_error());
-        worker_free(w);
-        return NULL;
-    }
     return w;
 }
 
@@ -218,6 +213,11 @@ int worker_run(const struct serve_options *options, const struct credentials *cr
     sigset_t signals;
     if (w == NULL)
         return 1;
+    if (route_attach(&w->route) < 0) {
+        options->note("a worker could not attach to segment \"%s\": %s", options->segment, larder_error());
+        worker_free(w);
+        return 1;
+    }
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);

@@ -41,7 +41,7 @@ struct worker {
     char scratch[WORKER_SCRATCH_BYTES]; /* requests that come whole are read and answered here */
 };
 
-/* Makes a worker without sockets, attached to its segment. NULL after a note. */
+/* Makes a worker without sockets, and not attached: that is route_attach(). NULL after a note. */
 struct worker *worker_new(const struct serve_options *options, const struct credentials *credentials);
 void worker_free(struct worker *w);
 /* Takes a connected socket that does not block. */
