@@ -2,7 +2,7 @@
  *
  * Why      Nothing is put together in memory: the parts go into the hash one after the other, so the
  *          length of what a stranger sends costs nothing but time.
- * Tests    tests/serve/serve_signature_test.c
+ * Tests    tests/serve/serve_signature_test.sh
  */
 #include "serve/canonical.h"
 

@@ -2,7 +2,7 @@
  *
  * Picture  POST \n /path \n query \n name:value \n .. \n \n names \n hex(SHA-256(body))
  * Sources  AWS Signature Version 4, "Create a canonical request".
- * Tests    tests/serve/serve_signature_test.c
+ * Tests    tests/serve/serve_signature_test.sh
  */
 #ifndef LARDER_SERVE_CANONICAL_H
 #define LARDER_SERVE_CANONICAL_H

@@ -1,6 +1,6 @@
 /* serve/credentials.c - the access keys that may ask, and their secrets. See credentials.h.
  *
- * Tests    tests/serve/serve_signature_test.c
+ * Tests    tests/serve/serve_signature_test.sh
  */
 #include "serve/credentials.h"
 

@@ -3,7 +3,7 @@
  * Sources  The file is the one that AWS's clients read: sections, aws_access_key_id,
  *          aws_secret_access_key, aws_session_token (AWS CLI user guide, "Configuration and
  *          credential file settings").
- * Tests    tests/serve/serve_signature_test.c
+ * Tests    tests/serve/serve_signature_test.sh
  */
 #ifndef LARDER_SERVE_CREDENTIALS_H
 #define LARDER_SERVE_CREDENTIALS_H

@@ -5,7 +5,7 @@
  * Sources  AWS Signature Version 4 ("Create a signed AWS API request"). The order of the checks,
  *          types and messages: the comments of dynalite's index.js, noted from the service.
  * Not here Signatures in the query string, which no client uses for this API. Any region will do.
- * Tests    tests/serve/serve_signature_test.c
+ * Tests    tests/serve/serve_signature_test.sh
  */
 #include "serve/signature.h"
 

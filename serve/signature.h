@@ -1,6 +1,6 @@
 /* serve/signature.h - Signature Version 4 of a request.
  *
- * Tests    tests/serve/serve_signature_test.c
+ * Tests    tests/serve/serve_signature_test.sh
  */
 #ifndef LARDER_SERVE_SIGNATURE_H
 #define LARDER_SERVE_SIGNATURE_H

@@ -66,6 +66,18 @@ same "GetItem" "$(ask GetItem '{"TableName":"Songs","Key":{"Artist":{"S":"Nina"}
 same "an error has its status" "$(ask Nothing '{}')" '400 {"__type":"com.amazon.coral.service#UnknownOperationException"}'
 expect "a program of this host sees the same" 0 '~1958' "" get Songs '{"Artist":{"S":"Nina"}}'
 expect "a port that is taken" 8 "" "~cannot listen on 127.0.0.1:$port: Address already in use" serve --listen "127.0.0.1:$port"
+check "UpdateTimeToLive" test "$(ask UpdateTimeToLive '{"TableName":"Songs",
+    "TimeToLiveSpecification":{"Enabled":true,"AttributeName":"ttl"}}' | cut -c 1-3)" = 200
+same "an item that expires" "$(ask PutItem "{\"TableName\":\"Songs\",\"Item\":{\"Artist\":{\"S\":\"gone\"},\"ttl\":{\"N\":\"$(($(date +%s) + 1))\"}}}")" "200 {}"
+is_expired() { # its memory is given back, by the server alone
+    for _ in {1..600}; do
+        "$larder" info --json | grep -q '"expired": *1' && return
+        sleep 0.05
+    done
+    return 1
+}
+check "is removed by the server" is_expired
+same "and is not there" "$(ask GetItem '{"TableName":"Songs","Key":{"Artist":{"S":"gone"}}}')" "200 {}"
 "$larder" destroy --force >/dev/null 2>&1
 check "a segment that was destroyed: health says so" bash -c "sleep 1.1; [[ \$(python3 -c 'import urllib.request as u
 try: u.urlopen(\"http://127.0.0.1:$port/\")
