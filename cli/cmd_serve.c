@@ -111,16 +111,38 @@ static int serve_create_segment(const struct args *args) {
     return EXIT_DONE;
 }
 
+struct serve_make {
+    const struct args *args;
+    int code; /* of the command, if it fails */
+};
+
+static bool serve_make(void *arg) {
+    struct serve_make *make = arg;
+    make->code =
+        make->args->option[SERVE_CREATE].is_given ? serve_create_tables(make->args) : serve_create_segment(make->args);
+    return make->code == EXIT_DONE;
+}
+
 static int serve_run_command(const struct args *args) {
-    static const int codes[] = {[SERVE_DONE] = EXIT_DONE,
-                                [SERVE_WRONG_OPTION] = EXIT_USAGE,
-                                [SERVE_WRONG_FILE] = EXIT_INPUT,
-                                [SERVE_FAILED] = EXIT_OTHER};
+    struct serve_make make = {args, EXIT_DONE};
     struct serve_options options;
     int code = serve_read_options(args, &options);
-    if (code == EXIT_DONE)
-        code = args->option[SERVE_CREATE].is_given ? serve_create_tables(args) : serve_create_segment(args);
-    return code == EXIT_DONE ? codes[serve_run(&options)] : code;
+    if (code != EXIT_DONE)
+        return code;
+    options.make = serve_make;
+    options.make_arg = &make;
+    switch (serve_run(&options)) {
+    case SERVE_DONE:
+        return EXIT_DONE;
+    case SERVE_WRONG_OPTION:
+        return EXIT_USAGE;
+    case SERVE_WRONG_FILE:
+        return EXIT_INPUT;
+    case SERVE_NOT_MADE:
+        return make.code;
+    default:
+        return EXIT_OTHER;
+    }
 }
 
 const struct command cmd_serve = {

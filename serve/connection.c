@@ -59,7 +59,7 @@ static bool keep_in(struct worker *w, struct connection *c, const char *at, size
         return true;
     }
     if (c->in == NULL || at < c->in || at >= c->in + c->in_room) {
-        if (!grow_in(w, c, bytes))
+        if (!grow_in(w, c, bytes) || c->in == NULL)
             return false;
         memcpy(c->in, at, bytes);
     } else if (at != c->in)

@@ -114,7 +114,7 @@ static int claim_port(struct listen *l, uint32_t i) {
     int fd = bind_one(&l->addresses[i], l->address_bytes[i], false);
     if (fd < 0)
         return -1;
-    int failed = listen(fd, 1) != 0 || getsockname(fd, (struct sockaddr *)&l->addresses[i], &l->address_bytes[i]) != 0;
+    int failed = getsockname(fd, (struct sockaddr *)&l->addresses[i], &l->address_bytes[i]) != 0;
     int error = errno;
     close(fd);
     errno = error;
@@ -142,7 +142,7 @@ int *listen_of_worker(const struct listen *l, uint32_t worker) {
 int listen_open(struct listen *l, uint32_t worker_count, char *problem, size_t problem_bytes) {
     char text[LISTEN_TEXT_BYTES];
     l->worker_count = worker_count;
-    l->sockets = malloc((size_t)worker_count * l->address_count * sizeof *l->sockets);
+    l->sockets = calloc((size_t)worker_count * l->address_count, sizeof *l->sockets);
     if (l->sockets == NULL) {
         snprintf(problem, problem_bytes, "out of memory");
         return -1;

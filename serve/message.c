@@ -49,7 +49,7 @@ static enum message_header header_of(const char *name, size_t bytes) {
         const char *name;
         uint8_t bytes, header;
     } known[] = {
-#define KNOWN(name, header) {name, sizeof name - 1, header}
+#define KNOWN(name, header) {name, sizeof(name) - 1, header}
         KNOWN("x-amz-target", HEADER_TARGET),
         KNOWN("content-type", HEADER_CONTENT_TYPE),
         KNOWN("content-encoding", HEADER_CONTENT_ENCODING),

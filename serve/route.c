@@ -16,6 +16,9 @@
 #define CORAL "com.amazon.coral.service#"
 #define TARGET_PREFIX "DynamoDB_20120810."
 #define OPERATION_BYTES_MAX 128u
+/* A lock that a stopped process holds delays all clients of this worker. After this time the one
+ * that needs it gets a ThrottlingException, and tries again by itself. */
+#define ROUTE_BUSY_MS 200
 
 /* ---- Attachment ------------------------------------------------------------------------------ */
 
@@ -27,7 +30,8 @@ static void route_detach(struct route *r) {
 }
 
 int route_attach(struct route *r) {
-    struct larder_options options = {.segment = r->options->segment, .flags = r->options->owner_flag, .memfd = -1};
+    struct larder_options options = {
+        .segment = r->options->segment, .flags = r->options->owner_flag, .memfd = -1, .busy_timeout_ms = ROUTE_BUSY_MS};
     int result = larder_open(&options, &r->db);
     if (result < 0) {
         r->db = NULL;
@@ -124,6 +128,12 @@ static void answer_options(const struct message *m, struct answer *a) {
     a->status = 200;
 }
 
+/* "/", with or without a query. */
+static bool is_root(const struct message *m) {
+    const char *url = m->base + m->url.at;
+    return m->url.bytes >= 1 && url[0] == '/' && (m->url.bytes == 1 || url[1] == '?');
+}
+
 static void answer_health(struct route *r, const struct message *m, struct answer *a) {
     static const char healthy[] = "healthy: dynamodb.localhost ", gone[] = "the segment is gone\n";
     bool is_there = route_has_segment(r);
@@ -145,7 +155,8 @@ static struct message_text before_semicolon(struct message_text text) {
     const char *end = text.text != NULL ? memchr(text.text, ';', text.bytes) : NULL;
     if (end != NULL)
         text.bytes = (size_t)(end - text.text);
-    while (text.bytes > 0 && (text.text[text.bytes - 1] == ' ' || text.text[text.bytes - 1] == '\t'))
+    while (text.text != NULL && text.bytes > 0 &&
+           (text.text[text.bytes - 1] == ' ' || text.text[text.bytes - 1] == '\t'))
         text.bytes--;
     return text;
 }
@@ -287,7 +298,7 @@ void route_answer(struct route *r, const struct message *m, struct answer *a) {
         return;
     case HTTP_GET:
     case HTTP_HEAD:
-        if (m->url.bytes == 1) {
+        if (is_root(m)) {
             answer_health(r, m, a);
             return;
         }

@@ -14,7 +14,7 @@
 #define SERVE_SECONDS_MAX 86400u
 
 /* How it ended. A message has been noted unless it is SERVE_DONE. */
-enum serve_end { SERVE_DONE, SERVE_WRONG_OPTION, SERVE_WRONG_FILE, SERVE_FAILED };
+enum serve_end { SERVE_DONE, SERVE_WRONG_OPTION, SERVE_WRONG_FILE, SERVE_NOT_MADE, SERVE_FAILED };
 
 struct serve_options {
     const char *segment;
@@ -26,11 +26,15 @@ struct serve_options {
     uint32_t worker_count;
     uint32_t idle_seconds;    /* a connection without a request is closed after these */
     uint32_t request_seconds; /* in which a request must come, and its answer be taken */
+    /* Makes segment and tables if they are missing, once all else is known to be right. False:
+     * after a message of its own (SERVE_NOT_MADE). */
+    bool (*make)(void *arg);
+    void *make_arg;
     /* One line for people; must replace control characters. */
     void (*note)(const char *format, ...) __attribute__((format(printf, 1, 2)));
 };
 
-/* Serves until SIGTERM or SIGINT. The segment must exist; this process must not be attached.
+/* Serves until SIGTERM or SIGINT. This process must not be attached, but in make().
  * The signals stay blocked. */
 enum serve_end serve_run(const struct serve_options *options);
 

@@ -88,14 +88,14 @@ static bool read_claim(struct route *r, struct message_text header, struct claim
     struct message_text rest = trim(header);
     c->algorithm = cut(&rest, ' ');
     while (rest.bytes > 0) {
-        struct message_text value = trim(cut(&rest, ',')), name = value;
+        struct message_text value = trim(cut(&rest, ','));
         if (value.bytes == 0)
             continue;
         if (memchr(value.text, '=', value.bytes) == NULL)
             return refuse(r, a, INCOMPLETE,
                           "'%.*s' not a valid key=value pair (missing equal-sign) in Authorization header: '%.*s'.",
                           SHOWN(value), SHOWN(header));
-        name = cut(&value, '=');
+        struct message_text name = cut(&value, '=');
         if (is_text(name, "Credential"))
             c->credential = value;
         else if (is_text(name, "Signature"))
@@ -131,7 +131,7 @@ static void write_stamp(time_t time, char stamp[17]) {
 static bool read_date(struct message_text date, struct claim *c) {
     char text[64];
     struct tm parts = {0};
-    if (date.bytes >= sizeof text)
+    if (date.text == NULL || date.bytes >= sizeof text)
         return false;
     memcpy(text, date.text, date.bytes);
     text[date.bytes] = 0;

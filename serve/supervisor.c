@@ -2,13 +2,14 @@
  *
  * Picture  supervisor: sockets, no segment -- fork --> worker: its sockets, the segment, an expirer
  * Rules    V1 The supervisor never attaches: nothing that happens to a segment can end it, and a
- *             forked worker inherits no attachment.
+ *             forked worker inherits no attachment. (It makes a missing segment, and detaches.)
  *          V2 A worker ends with its supervisor (PR_SET_PDEATHSIG).
  *          V3 A worker that dies is replaced at once; one that keeps dying, ever later.
  * Tests    tests/serve/serve_test.sh, tests/serve/serve_kill_test.c
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -166,9 +167,9 @@ static void supervise(struct supervisor *s) {
 
 static void note_start(struct supervisor *s) {
     char text[LISTEN_TEXT_BYTES], all[LISTEN_ADDRESSES_MAX * (LISTEN_TEXT_BYTES + 16)] = "";
-    for (uint32_t i = 0; i < s->listen.address_count; i++) {
+    for (uint32_t i = 0, used = 0; i < s->listen.address_count; i++) {
         listen_text(&s->listen, i, text);
-        strcat(strcat(all, i > 0 ? ", http://" : "http://"), text);
+        used += (uint32_t)snprintf(all + used, sizeof all - used, "%shttp://%s", i > 0 ? ", " : "", text);
     }
     s->options->note("DynamoDB at %s, segment \"%s\", %u worker%s%s", all, s->options->segment,
                      s->options->worker_count, s->options->worker_count == 1 ? "" : "s",
@@ -177,8 +178,8 @@ static void note_start(struct supervisor *s) {
                          : "; every host that reaches this port can read and change every table");
 }
 
-/* The signals that the supervisor waits for are blocked from before the first worker on, and stay so:
- * a second SIGTERM is no other end. */
+/* The signals that the supervisor waits for are blocked from before the first worker on, and stay
+ * so: a second SIGTERM is no other end. */
 static void block_signals(struct supervisor *s) {
     sigemptyset(&s->signals);
     sigaddset(&s->signals, SIGTERM);
@@ -208,6 +209,10 @@ static enum serve_end prepare(struct supervisor *s) {
     if (listen_open(&s->listen, s->options->worker_count, problem, sizeof problem) != 0) {
         s->options->note("%s", problem);
         return SERVE_FAILED;
+    }
+    if (!s->options->make(s->options->make_arg)) {
+        listen_close(&s->listen, UINT32_MAX);
+        return SERVE_NOT_MADE;
     }
     return SERVE_DONE;
 }

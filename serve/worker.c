@@ -20,6 +20,7 @@
 #define EVENTS_MAX 256
 #define ACCEPTS_MAX 64        /* of one socket in one round */
 #define DESCRIPTORS_SPARE 64u /* of the segment, its lock file, the C library */
+#define ACCEPT_AGAIN_MS 100   /* descriptors may be lacking in the whole system, too */
 #define DRAIN_MS 2000
 #define STOP_MS 5000
 
@@ -103,6 +104,7 @@ static void set_accepting(struct worker *w, bool is_accepting) {
     if (w->is_accepting == is_accepting)
         return;
     w->is_accepting = is_accepting;
+    w->accept_ms = w->now_ms + ACCEPT_AGAIN_MS;
     for (uint32_t i = 0; i < w->listener_count; i++)
         watch_source(w, &w->listeners[i], is_accepting ? EPOLL_CTL_ADD : EPOLL_CTL_DEL);
 }
@@ -195,6 +197,8 @@ void worker_turn(struct worker *w, int wait_ms) {
     int next_ms = deadline_wait_ms(&w->deadlines, w->now_ms);
     if (next_ms >= 0 && (wait_ms < 0 || next_ms < wait_ms))
         wait_ms = next_ms;
+    if (!w->is_accepting && w->listener_count > 0 && (wait_ms < 0 || wait_ms > ACCEPT_AGAIN_MS))
+        wait_ms = ACCEPT_AGAIN_MS;
     int count = epoll_wait(w->epoll_fd, events, EVENTS_MAX, wait_ms);
     w->now_ms = monotonic_ms();
     for (int i = 0; i < count; i++)
@@ -202,7 +206,7 @@ void worker_turn(struct worker *w, int wait_ms) {
     struct deadline *late;
     while ((late = deadline_due(&w->deadlines, w->now_ms)) != NULL)
         connection_late(w, connection_of_deadline(late));
-    if (w->dead != NULL && w->stop_ms == 0)
+    if (!w->is_accepting && (w->dead != NULL || w->now_ms >= w->accept_ms))
         set_accepting(w, true);
     free_dead(w);
 }

@@ -13,7 +13,7 @@
 #include "serve/route.h"
 
 #define WORKER_SCRATCH_BYTES (64u << 10)
-#define WORKER_BUFFERS_BYTES_MAX ((size_t)512 << 20) /* of all connections together */
+#define WORKER_BUFFERS_BYTES_MAX ((size_t)256 << 20) /* of all connections together */
 
 struct connection;
 
@@ -36,6 +36,7 @@ struct worker {
     size_t buffers_bytes;
     int epoll_fd;
     int64_t now_ms, stop_ms; /* stop_ms: when a stop must be complete; 0: none is wanted */
+    int64_t accept_ms;       /* when it tries again, if it is not accepting */
     bool is_accepting;
     char head[ANSWER_HEAD_BYTES_MAX];
     char scratch[WORKER_SCRATCH_BYTES]; /* requests that come whole are read and answered here */

@@ -1,11 +1,11 @@
 /* tests/fuzz/http_fuzz.c - what a client sends to the HTTP endpoint.
  *
- * Goal     Bytes of any shape are answered or refused: every answer is whole HTTP, its CRC is right,
- *          a JSON body is JSON, and none blames Larder. Where the bytes are cut makes no
+ * Goal     Bytes of any shape are answered or refused: every answer is whole HTTP, its CRC is
+ *          right, a JSON body is JSON, and none blames Larder. Where the bytes are cut makes no
  *          difference. No connection and no buffer is left.
  * Method   The first byte says whether signatures are checked, the second how the rest is cut. A
- *          worker of serve/ gets the rest on a socket pair, once whole and once in pieces, each time
- *          with the same tables. The clock of signatures stands, so that a seed's is right.
+ *          worker of serve/ gets the rest on a socket pair, once whole and once in pieces, each
+ *          time with the same tables. The clock of signatures stands, so that a seed's is right.
  */
 #include <errno.h>
 #include <fcntl.h>

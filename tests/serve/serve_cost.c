@@ -91,7 +91,8 @@ static pid_t worker_of(pid_t parent) {
             found = atoi(entry->d_name);
         fclose(file);
     }
-    closedir(folder);
+    if (folder)
+        closedir(folder);
     return found;
 }
 
@@ -159,7 +160,8 @@ int main(int argc, char **argv) {
     for (int i = 0; i < requests / count; i++)
         ask(fds, count);
     clock_gettime(CLOCK_MONOTONIC, &to);
-    double asked = (double)(requests / count) * count, ns = (double)(cpu_of(worker) - before);
+    int rounds = requests / count;
+    double asked = (double)rounds * count, ns = (double)(cpu_of(worker) - before);
     double seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
     printf("%.2f us of the worker's CPU for a GetItem; %d connections, %.0f requests, %.0f a second\n",
            ns / asked / 1000, count, asked, asked / seconds);

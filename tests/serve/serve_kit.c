@@ -162,7 +162,7 @@ void client_say(int fd, const char *text) {
     cr_assert(client_send(fd, text, strlen(text)), "the server does not take it: %s", strerror(errno));
 }
 
-/* The head, up to the empty line. False: closed or reset before its first byte; then status says. */
+/* The head, up to the empty line. False: closed or reset before its first byte; status says it. */
 static bool read_head(int fd, struct reply *reply) {
     size_t bytes = 0;
     while (bytes < 4 || memcmp(reply->head + bytes - 4, "\r\n\r\n", 4) != 0) {

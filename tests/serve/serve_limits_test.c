@@ -1,7 +1,7 @@
 /* tests/serve/serve_limits_test.c - clients that are large, slow, silent, many or gone.
  *
- * Goal     Each limit is where it is said to be, and beyond it only the one that crosses it suffers:
- *          another client is served meanwhile.
+ * Goal     Each limit is where it is said to be, and beyond it only the one that crosses it
+ *          suffers: another client is served meanwhile.
  * Method   `larder serve` as it is shipped, with short times; one worker, so that all meet in it.
  */
 #include <criterion/criterion.h>

@@ -53,7 +53,8 @@ expect "a template without --create" 2 "" "~templates follow --create" serve fir
 expect "no file of credentials" 3 "" "~none.txt: No such file" serve --credentials none.txt --listen 127.0.0.1:0
 printf '[default]\naws_access_key_id = A\n' >half.txt
 expect "half a credential" 3 "" "~but not both" serve --credentials half.txt --listen 127.0.0.1:0
-"$larder" destroy --force >/dev/null 2>&1
+expect "a template that is none" 3 "" "~half.txt" serve --listen 127.0.0.1:0 --create half.txt
+expect "a refused start makes no segment" 4 "" "~does not exist" info
 
 begin --size 16M --workers 2
 same "one line says what is served" "$line" "larder serve: DynamoDB at http://127.0.0.1:$port, segment \"$LARDER_SEGMENT\", 2 workers"
