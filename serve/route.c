@@ -118,6 +118,7 @@ static bool allow_origin(const struct route *r, const struct message *m, struct 
     if (r->credentials == NULL && !origin_is_allowed(r->options->origin, origin.text, origin.bytes))
         return false;
     add_line(a, "Access-Control-Allow-Origin", WORDS("*"));
+    add_line(a, "Access-Control-Expose-Headers", WORDS("x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date"));
     return true;
 }
 

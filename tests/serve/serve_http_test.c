@@ -393,6 +393,8 @@ Test(serve_http, pages_of_this_host_may_ask, .init = begin, .fini = end) {
         client_ask(fd, "ListTables", line, "{}", &reply);
         expect_reply(&reply, 200, NULL);
         expect_header(&reply, "Access-Control-Allow-Origin", "*");
+        expect_header(&reply, "Access-Control-Expose-Headers",
+                      "x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date");
     }
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
         snprintf(line, sizeof line, "Origin: %s\r\n", foreign[i]);
