@@ -181,6 +181,7 @@ static void send_refusal(struct worker *w, struct connection *c, int status) {
 static void answer_message(struct worker *w, struct connection *c) {
     if (!c->message.is_keep_alive || w->stop_ms != 0)
         c->is_last = true;
+    deadline_enter(&w->deadlines, &c->deadline, DEADLINE_IDLE, w->now_ms);
     route_answer(&w->route, &c->message, &w->answer);
     send_answer(w, c, &w->answer);
     c->seen = 0;
@@ -211,7 +212,6 @@ static bool answer_expectation(struct worker *w, struct connection *c) {
 
 /* Half a request: waits for the rest. */
 static void wait_for_rest(struct worker *w, struct connection *c, const char *at, size_t bytes) {
-    bool is_new = c->deadline.kind != DEADLINE_REQUEST || c->in == NULL;
     c->seen = bytes;
     if (!keep_in(w, c, at, bytes)) {
         send_refusal(w, c, 503);
@@ -219,7 +219,7 @@ static void wait_for_rest(struct worker *w, struct connection *c, const char *at
     }
     if (bytes == 0) /* only empty lines, which may stand before a request */
         return;
-    if (is_new)
+    if (c->deadline.kind != DEADLINE_REQUEST) /* it has just begun */
         deadline_enter(&w->deadlines, &c->deadline, DEADLINE_REQUEST, w->now_ms);
     c->message.base = c->in;
     answer_expectation(w, c);
@@ -253,8 +253,6 @@ static void answer_all(struct worker *w, struct connection *c, char *at, size_t 
         return;
     if (!keep_in(w, c, at, bytes))
         connection_close(w, c);
-    else if (c->out == NULL)
-        deadline_enter(&w->deadlines, &c->deadline, DEADLINE_IDLE, w->now_ms);
 }
 
 /* Reads once. False: nothing has come. */
@@ -296,10 +294,9 @@ static void write_more(struct worker *w, struct connection *c) {
         return;
     }
     watch(w, c, EPOLLIN);
+    deadline_enter(&w->deadlines, &c->deadline, DEADLINE_IDLE, w->now_ms);
     if (c->in != NULL)
         answer_all(w, c, c->in, c->in_bytes);
-    else
-        deadline_enter(&w->deadlines, &c->deadline, DEADLINE_IDLE, w->now_ms);
 }
 
 void connection_event(struct worker *w, struct connection *c, uint32_t events) {

@@ -189,6 +189,24 @@ Test(serve_limits, slow_and_silent_clients, .init = begin_short, .fini = end) {
     expect_served();
 }
 
+/* A client whose requests overlap, so that one is always half there, is not slow. */
+Test(serve_limits, overlapping_requests, .init = begin_short, .fini = end) {
+    char text[REQUEST_BYTES_MAX], next[REQUEST_BYTES_MAX];
+    int fd = client_open(&server);
+    size_t bytes = request_text(text, "ListTables", "", "{}"), half = bytes / 2;
+    memcpy(next, text + half, bytes - half); /* the rest of one, the first half of another */
+    memcpy(next + bytes - half, text, half);
+    uint64_t from = until_now_ms();
+    cr_assert(client_send(fd, text, half));
+    while (until_now_ms() - from < 2500) {
+        cr_assert(client_send(fd, next, bytes));
+        client_read(fd, &reply);
+        expect_reply(&reply, 200, NULL);
+        usleep(1000);
+    }
+    close(fd);
+}
+
 /* A byte now and then is not enough: the time is that of the whole request. */
 Test(serve_limits, a_drop_at_a_time, .init = begin_short, .fini = end) {
     static const char text[] = "POST / HTTP/1.1\r\nX-Header: ";
