@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "serve/credentials.h"
+#include "serve/heard.h"
 #include "serve/listen.h"
 #include "serve/serve.h"
 #include "serve/worker.h"
@@ -67,11 +68,13 @@ static void start_child(struct supervisor *s, uint32_t i) {
     child->started_ms = now_ms();
     child->pid = pid > 0 ? pid : 0;
     child->start_at_ms = child->started_ms + DELAY_MS_MAX;
-    if (pid < 0)
+    if (pid < 0 && is_heard())
         s->options->note("a worker could not be started: %s; trying again", strerror(errno));
 }
 
 static void note_end(struct supervisor *s, pid_t pid, int status) {
+    if (!is_heard())
+        return;
     if (WIFSIGNALED(status))
         s->options->note("worker %d was ended by signal %d (%s) and is replaced", (int)pid, WTERMSIG(status),
                          strsignal(WTERMSIG(status)));

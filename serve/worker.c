@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "serve/connection.h"
+#include "serve/heard.h"
 
 #define EVENTS_MAX 256
 #define ACCEPTS_MAX 64        /* of one socket in one round */
@@ -218,7 +219,8 @@ int worker_run(const struct serve_options *options, const struct credentials *cr
     if (w == NULL)
         return 1;
     if (route_attach(&w->route) < 0) {
-        options->note("a worker could not attach to segment \"%s\": %s", options->segment, larder_error());
+        if (is_heard())
+            options->note("a worker could not attach to segment \"%s\": %s", options->segment, larder_error());
         worker_free(w);
         return 1;
     }

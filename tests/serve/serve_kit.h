@@ -37,6 +37,8 @@ struct reply {
 };
 
 int client_open(const struct server *s);
+/* The same for forked children: -1 with errno where client_open() would fail the test. */
+int client_try(const struct server *s);
 /* A socket with small buffers, for clients that do not read. */
 int client_open_narrow(const struct server *s);
 void client_say(int fd, const char *text);
