@@ -37,6 +37,7 @@ int route_attach(struct route *r) {
         r->db = NULL;
         return result;
     }
+    r->attachments++;
     result = larder_dynamodb_new(r->db, &r->dynamodb);
     if (result >= 0)
         result = larder_expirer_start(r->db);
@@ -225,14 +226,14 @@ static void call(struct route *r, const char *operation, struct message_text bod
     if (r->db != NULL)
         result = larder_dynamodb_call(r->dynamodb, operation, body.text, body.bytes, &reply);
     if (reply.status == 500) {
-        struct larder *before = r->db;
+        uint32_t before = r->attachments;
         if (!route_has_segment(r)) {
             route_fail(r, a, "com.amazonaws.dynamodb.v20120810#InternalServerError",
                        "the segment was destroyed; larder create makes a new one");
             a->status = 500;
             return;
         }
-        if (before != r->db)
+        if (before != r->attachments)
             result = larder_dynamodb_call(r->dynamodb, operation, body.text, body.bytes, &reply);
     }
     if (result < 0) {

@@ -31,6 +31,7 @@ struct route {
     const struct serve_options *options;
     const struct credentials *credentials; /* NULL: signatures are not looked at */
     struct larder *db;                     /* NULL: the segment is gone */
+    uint32_t attachments;                  /* how many there were; a new one may have the old address */
     struct larder_dynamodb *dynamodb;
     int64_t now_s; /* when signatures are checked; 0: by the clock */
     struct zip zip;
