@@ -68,7 +68,7 @@ larder_h_is_strict() {
 
 headers() {
   local folders=() folder
-  for folder in core index ttl expr dynamodb cli bench examples tests; do
+  for folder in core index ttl expr dynamodb serve cli bench examples tests; do
     [[ ! -d $folder ]] || folders+=("$folder")
   done
   find "${folders[@]}" -name '*.h' | LC_ALL=C sort
@@ -77,7 +77,7 @@ headers() {
 headers_compile_alone() {
   local header status=0
   while read -r header; do
-    gcc -std=gnu11 -D_GNU_SOURCE -DLARDER_ASSERT=1 -DLARDER_JEMALLOC=1 -Wall -Wextra -Werror -fsyntax-only -Iinclude -I. \
+    gcc -std=gnu11 -D_GNU_SOURCE -DLARDER_ASSERT=1 -DLARDER_JEMALLOC=1 -Wall -Wextra -Werror -fsyntax-only -Iinclude -I. -isystem /usr/share/include/llhttp \
       -include "$header" -x c /dev/null || status=1
   done < <(headers)
   return $status

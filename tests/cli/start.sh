@@ -11,6 +11,7 @@ if [[ $# -lt 1 || ! -x $1 ]]; then
 fi
 larder=$(realpath "$1")
 here=$(realpath "$(dirname "$0")")
+start=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 work=$(mktemp -d)
 name=${0##*/}
 export LARDER_SEGMENT=${LARDER_TEST_PREFIX:-larder-cli-test}-${name%_test.sh}-$$
@@ -26,4 +27,4 @@ cd "$work" || exit 2
 exec </dev/null
 
 # shellcheck source=tests/cli/expect.sh
-. "$here/expect.sh"
+. "$start/expect.sh"

@@ -27,7 +27,7 @@ verdict() { # NAME REASON: an empty reason passes
 # Every pair of files of the engine has a line "Tests" in one of its heads.
 without_test() {
   (
-    cd "$1" && for file in $(ls core/*/*.[ch] expr/*.[ch] index/*.[ch] ttl/*.[ch] dynamodb/*.[ch] | sed 's/\.[ch]$//' | sort -u); do
+    cd "$1" && for file in $(ls core/*/*.[ch] expr/*.[ch] index/*.[ch] ttl/*.[ch] dynamodb/*.[ch] serve/*.[ch] | sed 's/\.[ch]$//' | sort -u); do
       for half in "$file".[ch]; do
         sed '/\*\//q' "$half"
       done | grep -E '^ \* Tests    .*tests/' >/dev/null || echo "$file"
@@ -39,7 +39,7 @@ without_test() {
 missing() {
   (
     cd "$1" && grep -roE --include='*.[ch]' --include='*.md' --include='*.sh' --include='meson.build' \
-      '\btests/[a-z0-9_/]+(\.(c|h|sh|md|build)\b|/)' core expr index ttl dynamodb cli bench examples include tests script ./*.md liblarder.c 2>/dev/null |
+      '\btests/[a-z0-9_/]+(\.(c|h|sh|md|build)\b|/)' core expr index ttl dynamodb serve cli bench examples include tests script ./*.md liblarder.c 2>/dev/null |
       while IFS=: read -r file path; do
         [[ -e $path ]] || echo "$file names $path"
       done
@@ -48,7 +48,7 @@ missing() {
 
 # All that is written by hand, except larder.h and its frozen copies, which may be long.
 sources() {
-  find bench cli core dynamodb examples expr include index script tests ttl ./*.c ./*.build ./*.md -type f \
+  find bench cli core dynamodb examples expr include index script serve tests ttl ./*.c ./*.build ./*.md -type f \
     -not -path '*/corpus/*' -not -path '*/results/*' -not -name '*.dict' -not -path include/larder.h \
     -not -path 'tests/frozen/*.h' | LC_ALL=C sort
 }
@@ -75,7 +75,7 @@ plant() { # NAME CHECK: the check must find what was planted in $work/copy
 }
 
 copy() {
-  rm -rf "$work/copy" && mkdir "$work/copy" && cp -r bench cli core dynamodb examples expr include index script tests ttl ./*.c ./*.build ./*.md "$work/copy"
+  rm -rf "$work/copy" && mkdir "$work/copy" && cp -r bench cli core dynamodb examples expr include index script serve tests ttl ./*.c ./*.build ./*.md "$work/copy"
 }
 
 export LC_ALL=C.UTF-8 # columns, not bytes

@@ -4,8 +4,8 @@
 # Method   Reads all #include lines. The rooms of core/ and their order are those of
 #          core/meson.build, among them expr/, whose folder lies beside core/; index/ and ttl/
 #          stand above core/ and never include each other; dynamodb/ knows larder.h and, of what is
-#          below it, expr/, core/item/ and core/base/; cli/ and examples/ know the public headers
-#          alone. Each README of a room names its files. Wrong arrows that are planted in a copy must
+#          below it, expr/, core/item/ and core/base/; serve/ knows the public headers alone; cli/ and
+#          examples/ know them and serve/. Each README of a room names its files. Wrong arrows that are planted in a copy must
 #          be found.
 # Not here That no room calls into one above it: the linker checks that (core/rooms.c).
 # Usage    tests/house/rooms_test.sh
@@ -62,18 +62,19 @@ outsiders() {
   (cd "$1" && grep -rHE '^#include "(core|expr|index|ttl|dynamodb)/' --include='*.[ch]' cli examples 2>/dev/null)
   (cd "$1" && grep -rHE '^#include "' --include='*.[ch]' dynamodb |
     grep -vE '"(larder\.h|larder_dynamodb\.h|dynamodb/.*|expr/expr\.h|core/(item|base)/.*)"$')
+  (cd "$1" && grep -rHE '^#include "' --include='*.[ch]' serve | grep -vE '"(larder\.h|larder_dynamodb\.h|serve/.*)"$')
 }
 
 # Files of a room that its README does not name, and names in it that no file has.
 unlisted() {
   local file folder readme
-  for file in core/*/*.[ch] {expr,index,ttl,dynamodb}/*.[ch]; do
+  for file in core/*/*.[ch] {expr,index,ttl,dynamodb,serve}/*.[ch]; do
     readme=$(dirname "$file")/README.md
     grep -qF "\`$(basename "$file")\`" "$readme" && continue
     [[ $file == *.c ]] && grep -qF "\`$(basename "$file" .c).h\`, \`.c\`" "$readme" && continue
     echo "$file is not in $readme"
   done
-  for readme in core/*/README.md {expr,index,ttl,dynamodb}/README.md; do
+  for readme in core/*/README.md {expr,index,ttl,dynamodb,serve}/README.md; do
     folder=$(dirname "$readme")
     for file in $(grep '^|' "$readme" | grep -oE '`[a-z_]+\.[ch]`' | tr -d '`'); do
       [[ -f $folder/$file ]] || echo "$readme names $file"
@@ -82,7 +83,7 @@ unlisted() {
 }
 
 plant() { # NAME FILE HEADER CHECK: a copy with one more include, which the check must find
-  rm -rf "$work/copy" && mkdir "$work/copy" && cp -r core expr index ttl dynamodb cli examples "$work/copy"
+  rm -rf "$work/copy" && mkdir "$work/copy" && cp -r core expr index ttl dynamodb serve cli examples "$work/copy"
   echo "#include \"$3\"" >>"$work/copy/$2"
   verdict "$1" "$([[ -n $("$4" "$work/copy") ]] || echo "$2 includes $3, and nothing was said")"
 }
@@ -101,5 +102,6 @@ plant "an arrow sideways is found" ttl/wheel.c index/index.h arrows
 plant "an arrow from core/ to a hook's owner is found" core/audit/check.c ttl/wheel.h arrows
 plant "a command that looks inside is found" cli/main.c core/table/db.h outsiders
 plant "an operation that looks inside is found" dynamodb/scan.c core/table/db.h outsiders
+plant "an endpoint that looks inside is found" serve/route.c dynamodb/document.h outsiders
 echo "$passed passed, $failed failed"
 ((failed == 0))
