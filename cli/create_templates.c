@@ -1,7 +1,7 @@
 /* cli/create_templates.c - the templates of a command line, read into one set.
  *
- * Rules    R1 A --parameter or --name that no template knows is wrong usage: it is a slip of the pen,
- *             and would give a table that nobody asked for.
+ * Rules    R1 A --parameter or --name that no template knows is wrong usage: it is a slip of the
+ *             pen, and would give a table that nobody asked for.
  * Tests    tests/cli/template_test.sh
  */
 #include "cli/create_templates.h"

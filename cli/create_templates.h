@@ -11,9 +11,10 @@ struct create_templates {
     struct evaluate_pair pairs[2][ARGS_REPEATED_MAX]; /* of parameters, of names */
 };
 
-/* Reads the files that are the operands, with --parameter and --name (the numbers of these options).
- * What the templates have and a cache does not need is reported, a line for each kind. EXIT_DONE, or
- * an exit code after a message. create_templates_free() is always allowed after it. */
+/* Reads the files that are the operands, with --parameter and --name (the numbers of these
+ * options). What the templates have and a cache does not need is reported, a line for each kind.
+ * EXIT_DONE, or an exit code after a message. create_templates_free() is always allowed after
+ * it. */
 int create_templates_read(struct create_templates *templates, const struct args *args, int parameter_option,
                           int name_option);
 void create_templates_free(struct create_templates *templates);

@@ -34,14 +34,14 @@ struct csv {
     json_t *item;  /* for the caller */
 };
 
-/* Reads the header. A name may end in :S :N :B :BOOL :NULL :M :L :SS :NS :BS, the type of its column;
- * without, a key attribute of the table or of an index has its key's type, any other is a text.
- * EXIT_DONE, or an exit code after a message. */
+/* Reads the header. A name may end in :S :N :B :BOOL :NULL :M :L :SS :NS :BS, the type of its
+ * column; without, a key attribute of the table or of an index has its key's type, any other is a
+ * text. EXIT_DONE, or an exit code after a message. */
 int csv_open(struct csv *csv, struct input *input, const struct larder_table_def *def);
 
-/* The next record as an item in DynamoDB JSON, a new reference. An empty cell is an attribute that the
- * item does not have; "" is an empty text. 1: *out, or NULL and place->problem for a record that is
- * wrong; 0: no more; -1: cannot go on, with a message and the exit code in *code. */
+/* The next record as an item in DynamoDB JSON, a new reference. An empty cell is an attribute that
+ * the item does not have; "" is an empty text. 1: *out, or NULL and place->problem for a record
+ * that is wrong; 0: no more; -1: cannot go on, with a message and the exit code in *code. */
 int csv_next(struct csv *csv, struct place *place, json_t **out, int *code);
 
 void csv_close(struct csv *csv);

@@ -1,9 +1,9 @@
 /* cli/evaluate_loop.c - Fn::ForEach: a member of an object that stands for several.
  *
- * Picture  "Fn::ForEach::Loop": ["Stage", ["dev", "prod"], {"Orders${Stage}": {... "${Stage}" ...}}]
+ * Picture  "Fn::ForEach::Loop": ["X", ["dev", "prod"], {"Orders${X}": {... "${X}" ...}}]
  *          becomes "Ordersdev": {... "dev" ...}, "Ordersprod": {... "prod" ...}
- * Rules    L1 ${NAME} in every key and text, and {"Ref": "NAME"}, become the value; &{NAME} the value
- *             without characters that a logical id may not have.
+ * Rules    L1 ${NAME} in every key and text, and {"Ref": "NAME"}, become the value; &{NAME} the
+ *             value without characters that a logical id may not have.
  *          L2 Loops in what a loop gave are expanded as well.
  * Sources  CloudFormation template reference, "Fn::ForEach" (transform AWS::LanguageExtensions).
  * Tests    tests/unit/cli/evaluate_test.c

@@ -5,8 +5,8 @@
  *          N3 AWS::Region is $AWS_REGION or $AWS_DEFAULT_REGION, else us-east-1. AWS::AccountId is
  *             000000000000. AWS::StackName and AWS::StackId have no value: names of tables are made
  *             of it, so a guess would make a table that nobody looks for.
- *          N4 A parameter that names an entry of the parameter store has no value: its Default is the
- *             entry's name.
+ *          N4 A parameter that names an entry of the parameter store has no value: its Default is
+ *             the entry's name.
  * Sources  CloudFormation user guide, "Parameters", "Pseudo parameters reference".
  * Tests    tests/unit/cli/evaluate_test.c
  */

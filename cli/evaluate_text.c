@@ -1,4 +1,4 @@
-/* cli/evaluate_text.c - CloudFormation's functions that make texts: Fn::Sub, Fn::Join, Fn::Split, ...
+/* cli/evaluate_text.c - CloudFormation's functions that make texts: Fn::Sub, Fn::Join and the like.
  *
  * Rules    X1 A number or a boolean in a text is written as JSON writes it.
  *          X2 In Fn::Sub ${!Name} is the text ${Name}; ${Name} is a member of its second argument,

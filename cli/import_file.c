@@ -1,9 +1,9 @@
 /* cli/import_file.c - all items of one file into a table.
  *
- * Job      Piece after piece: text, JSON, put. Each item is stored by itself: items imported before an
- *          error stay.
- * Rules    A bad piece is the input's fault, and --keep-going goes past it. Any other failure (full,
- *          busy, damaged) would hit the next one as well, and ends the import.
+ * Job      Piece after piece: text, JSON, put. Each item is stored by itself: items imported before
+ *          an error stay.
+ * Rules    A bad piece is the input's fault, and --keep-going goes past it. Any other failure
+ *          (full, busy, damaged) would hit the next one as well, and ends the import.
  * Tests    tests/cli/cli_test.sh, tests/cli/import_test.sh
  */
 #include "cli/import_file.h"

@@ -21,9 +21,9 @@ struct import_file {
     uint64_t before_bytes; /* of files that are done, for the progress bar */
 };
 
-/* Imports a file ("-": standard input). What is in it, its first bytes say: JSON in lines, or in any
- * other shape (cli/json_pieces.h). EXIT_DONE, or an exit code after a message: of the last item that
- * was refused, if is_keep_going. */
+/* Imports a file ("-": standard input). What is in it, its first bytes say: JSON in lines, or in
+ * any other shape (cli/json_pieces.h). EXIT_DONE, or an exit code after a message: of the last item
+ * that was refused, if is_keep_going. */
 int import_file(struct import_file *import, const char *path);
 
 #endif

@@ -51,7 +51,8 @@ static int folder_join(char *out, const char *folder, const char *name) {
 
 /* ---- Where the manifest is ------------------------------------------------------------------- */
 
-/* Looks for one export below folder/AWSDynamoDB; its folder in `out`, which is "" if there is none. */
+/* Looks for one export below folder/AWSDynamoDB; its folder in `out`, which is "" if there is
+ * none. */
 static int folder_search(const char *folder, char *out) {
     char exports[FOLDER_PATH_BYTES], one[FOLDER_PATH_BYTES], summary[FOLDER_PATH_BYTES + 32];
     int code = folder_join(exports, folder, "AWSDynamoDB");

@@ -1,7 +1,7 @@
 /* cli/import_item.c - one object of an import file: an item to put, or a key to delete.
  *
- * Rules    O1 An object is an item, unless it has the shape of something else and its members are no
- *             values of attributes (rule J3 of cli/json_item.c).
+ * Rules    O1 An object is an item, unless it has the shape of something else and its members are
+ *             no values of attributes (rule J3 of cli/json_item.c).
  *          O2 An entry of an incremental export without a NewImage is a deletion.
  *          O3 Requests for another table are passed over and counted, never stored in this one.
  * Sources  DynamoDB developer guide, "DynamoDB table export output format"; API reference,

@@ -19,9 +19,9 @@ struct import_target {
 
 /* Does what the object says: an item, or {"Item": {...}}; a request of batch-write-item,
  * {"PutRequest": ..} or {"DeleteRequest": ..}; an entry of an incremental export, {"Keys": ..,
- * "NewImage": ..}; {"Responses": {"Table": [..]}} or {"RequestItems": {"Table": [..]}}. `list` is the
- * name of the list in which it stands, "" if there is none: for requests the table. LARDER_OK, or a
- * result of the library with place->problem. */
+ * "NewImage": ..}; {"Responses": {"Table": [..]}} or {"RequestItems": {"Table": [..]}}. `list` is
+ * the name of the list in which it stands, "" if there is none: for requests the table. LARDER_OK,
+ * or a result of the library with place->problem. */
 int import_item(struct import_target *target, const json_t *json, const char *list, struct place *place);
 
 #endif

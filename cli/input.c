@@ -2,7 +2,8 @@
  *
  * Job      One buffer of decoded bytes, filled in large reads. It grows for a piece that does not
  *          fit, but not beyond INPUT_PIECE_BYTES_MAX.
- * Rules    I1 A compressed file that ends early or fails its checksum is an error, never a short file.
+ * Rules    I1 A compressed file that ends early or fails its checksum is an error, never a short
+ *             file.
  *          I2 Several gzip members, or zstd frames, are one file. Zeros may follow.
  * Tests    tests/cli/cli_test.sh, tests/cli/import_test.sh
  */

@@ -22,12 +22,12 @@ struct input {
     struct input_decoder *decoder;
 };
 
-/* Opens a file; "-" is standard input. gzip and zstd are recognized by their first bytes. EXIT_DONE,
- * or an exit code after a message. */
+/* Opens a file; "-" is standard input. gzip and zstd are recognized by their first bytes.
+ * EXIT_DONE, or an exit code after a message. */
 int input_open(struct input *input, const char *path);
 
-/* Reads more behind `end`, or sets is_at_end. Bytes before `at` go. EXIT_DONE, or an exit code after
- * a message. */
+/* Reads more behind `end`, or sets is_at_end. Bytes before `at` go. EXIT_DONE, or an exit code
+ * after a message. */
 int input_fill(struct input *input);
 
 /* Always allowed after input_open(), whatever it returned. */

@@ -1,13 +1,13 @@
 /* cli/json_pieces.c - the items of a JSON file, whatever stands around them, one after another.
  *
- * Why      A file of a gigabyte may be one list, or one line. So it is cut into objects by looking for
- *          their ends only; jansson then reads each, and judges it.
+ * Why      A file of a gigabyte may be one list, or one line. So it is cut into objects by looking
+ *          for their ends only; jansson then reads each, and judges it.
  * Picture  [ {...}, {...} ]                            a list: its elements
  *          {"Items": [ {...}, {...} ], "Count": 2}     a page: the elements of its lists of objects
  *          {...}  {...}                                objects, in any number of lines
- * Rules    P1 An object is a page if it has a member that is a list named Items, or a list of objects:
- *             no attribute in DynamoDB JSON is a list. In plain JSON attributes are, so there it must
- *             begin with Items.
+ * Rules    P1 An object is a page if it has a member that is a list named Items, or a list of
+ *             objects: no attribute in DynamoDB JSON is a list. In plain JSON attributes are, so
+ *             there it must begin with Items.
  *          P2 Around pieces, JSON's own rules hold: commas, colons, the right closing bracket.
  * Tests    tests/unit/cli/json_pieces_test.c, tests/fuzz/import_fuzz.c
  */
@@ -123,7 +123,8 @@ static size_t pieces_blanks(struct json_pieces *pieces, size_t offset, int *code
 
 /* ---- Pages ----------------------------------------------------------------------------------- */
 
-/* P1: whether the member of this name, whose value begins at `offset`, makes a page of its object. */
+/* P1: whether the member of this name, whose value begins at `offset`, makes a page of its
+ * object. */
 static bool pieces_is_list(struct json_pieces *pieces, bool is_items, size_t offset, int *code) {
     if (pieces_byte(pieces, offset, code) != '[')
         return false;
@@ -138,8 +139,8 @@ static bool pieces_is_text(const struct json_pieces *pieces, size_t offset, size
     return strlen(text) == bytes && memcmp(pieces->input->buffer + pieces->input->at + offset, text, bytes) == 0;
 }
 
-/* Looks at the object that comes next: its length, or 0 if it is a page. -1 after a failure. What is
- * wrong with its JSON, the reader of the piece says. */
+/* Looks at the object that comes next: its length, or 0 if it is a page. -1 after a failure. What
+ * is wrong with its JSON, the reader of the piece says. */
 static long long pieces_object(struct json_pieces *pieces, int *code) {
     size_t offset = 1;
     for (bool is_first = true;; is_first = false) {

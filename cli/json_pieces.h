@@ -25,15 +25,15 @@ struct json_pieces {
 };
 
 /* The next piece: the text of a JSON object. A page, {"Items": [..], "Count": 2} or a member of
- * batch-write-item {"Table": [..]}, gives the elements of its lists. 1: a piece, valid until the next
- * call, 0: no more, -1: cannot go on, with a message and the exit code in *code. */
+ * batch-write-item {"Table": [..]}, gives the elements of its lists. 1: a piece, valid until the
+ * next call, 0: no more, -1: cannot go on, with a message and the exit code in *code. */
 int json_pieces_next(struct json_pieces *pieces, const char **text, size_t *bytes, int *code);
 
 /* The name of the list that the piece stands in, in its page; "": none. */
 const char *json_pieces_list(const struct json_pieces *pieces);
 
-/* Whether the file has one JSON object on each line, as far as its first line shows. EXIT_DONE, or an
- * exit code after a message. Consumes nothing. */
+/* Whether the file has one JSON object on each line, as far as its first line shows. EXIT_DONE, or
+ * an exit code after a message. Consumes nothing. */
 int json_pieces_is_lines(struct json_pieces *pieces, bool *out);
 
 #endif

@@ -1,7 +1,8 @@
 /* cli/plain_json.c - plain JSON as DynamoDB JSON.
  *
- * Job      A text goes in and a text comes out, token by token: "x" becomes {"S":"x"}, 1 {"N":"1"}, an
- *          object inside of an item {"M":{...}}, a list {"L":[...]}. jansson then judges the result.
+ * Job      A text goes in and a text comes out, token by token: "x" becomes {"S":"x"}, 1 {"N":"1"},
+ *          an object inside of an item {"M":{...}}, a list {"L":[...]}. jansson then judges the
+ *          result.
  * Why      Not on jansson's values: it makes doubles of numbers, and digits would be lost.
  * Tests    tests/unit/cli/plain_json_test.c, tests/fuzz/import_fuzz.c
  */

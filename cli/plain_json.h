@@ -10,8 +10,8 @@
 #define PLAIN_JSON_DEPTH_MAX 64 /* of lists and objects; the builder allows fewer */
 
 /* The same text with the types written out; numbers keep their digits. Line ends stay where they
- * are. What is no JSON comes out as text that is none either. *out is the caller's to free. NULL, or
- * what is wrong. */
+ * are. What is no JSON comes out as text that is none either. *out is the caller's to free. NULL,
+ * or what is wrong. */
 const char *plain_json_typed(const char *text, size_t bytes, char **out, size_t *out_bytes);
 
 /* Gives key attributes of the table and of its indexes, in an item in DynamoDB JSON, the type that

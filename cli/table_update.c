@@ -4,7 +4,7 @@
  *          (table_update_check()); each change is one call of the library, complete in itself.
  * Why      Eviction is never switched off here: a template has no word for it, so a run without
  *          --evict says nothing about it.
- * Tests    tests/cli/cli_test.sh
+ * Tests    tests/cli/table_test.sh
  */
 #include "cli/table_update.h"
 

@@ -1,10 +1,10 @@
 /* cli/template.c - the tables of templates and of other documents that describe tables.
  *
  * Job      Tells the kinds of documents apart. Each becomes plain descriptions in the words of
- *          CreateTable (cli/template_cloudformation.c, cli/template_workbench.c), and one reader makes
- *          definitions of those (cli/table_def.c).
- * Picture  file -> template_file.c -> document -> evaluate*.c, template_shape.c -> plain description
- *          -> table_def.c -> struct larder_table_def
+ *          CreateTable (cli/template_cloudformation.c, cli/template_workbench.c), and one reader
+ *          makes definitions of those (cli/table_def.c).
+ * Picture  file -> template_file.c -> document -> evaluate*.c, template_shape.c -> plain
+ *          description -> table_def.c -> struct larder_table_def
  * Rules    T2 What means nothing to a cache (billing, streams, encryption, tags) never stops a
  *             template, and is noted, in one line.
  * Tests    tests/unit/cli/template_test.c, tests/cli/template_test.sh

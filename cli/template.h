@@ -34,10 +34,10 @@ struct template_set {
 };
 
 /* Adds every table of a document: of a CloudFormation or SAM template, of a file of the Serverless
- * Framework, of `aws dynamodb create-table --cli-input-json`, of the output of describe-table, or of a
- * model of NoSQL Workbench. `source` is borrowed for as long as the set. LARDER_OK, or LARDER_E_INVAL
- * or LARDER_E_NO_MEMORY with place->problem; then the set may hold a part of the tables and is only
- * good for template_free(). */
+ * Framework, of `aws dynamodb create-table --cli-input-json`, of the output of describe-table, or
+ * of a model of NoSQL Workbench. `source` is borrowed for as long as the set. LARDER_OK, or
+ * LARDER_E_INVAL or LARDER_E_NO_MEMORY with place->problem; then the set may hold a part of the
+ * tables and is only good for template_free(). */
 int template_add(struct template_set *set, json_t *document, const char *source, struct place *place);
 
 void template_free(struct template_set *set);
@@ -51,13 +51,14 @@ int template_keep(struct template_set *set, struct evaluator *e, json_t *value);
 /* Notes a text; at most once. */
 int template_note(struct template_set *set, struct evaluator *e, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Notes, in one line, the names of members that were passed over, and how many resources, with their
- * types. */
+/* Notes, in one line, the names of members that were passed over, and how many resources, with
+ * their types. */
 int template_note_ignored(struct template_set *set, struct evaluator *e, json_t *ignored, json_t *types,
                           size_t resource_count);
 /* Reads a plain description into the table; it is kept. */
 int template_define(struct template_set *set, struct evaluator *e, json_t *plain, struct template_table *table);
-/* Gives a table its name: of --name, of TableName (may be NULL), else its logical id (NULL: none). */
+/* Gives a table its name: of --name, of TableName (may be NULL), else its logical id (NULL:
+ * none). */
 int template_name(struct template_set *set, struct evaluator *e, const char *id, json_t *table_name,
                   struct template_table *table);
 

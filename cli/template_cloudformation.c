@@ -3,8 +3,8 @@
  * Rules    F1 A table is a resource of type AWS::DynamoDB::Table, AWS::DynamoDB::GlobalTable or
  *             AWS::Serverless::SimpleTable. A resource whose Condition is false is none; that is
  *             noted.
- *          F2 What a SimpleTable does not say, Globals.SimpleTable says; its key is id, a String, by
- *             default.
+ *          F2 What a SimpleTable does not say, Globals.SimpleTable says; its key is id, a String,
+ *             by default.
  * Sources  CloudFormation template reference, "AWS::DynamoDB::Table"; SAM developer guide,
  *          "AWS::Serverless::SimpleTable", "Globals".
  * Tests    tests/unit/cli/template_test.c, tests/unit/cli/evaluate_test.c

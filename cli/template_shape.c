@@ -1,7 +1,7 @@
 /* cli/template_shape.c - of an evaluated template, what a table is made of.
  *
- * Job      Walks the properties of a table along a list of what is read, and evaluates nothing else:
- *          billing, streams, tags may hold anything. What is passed over is noted.
+ * Job      Walks the properties of a table along a list of what is read, and evaluates nothing
+ *          else: billing, streams, tags may hold anything. What is passed over is noted.
  * Tests    tests/unit/cli/evaluate_test.c, tests/cli/template_test.sh
  */
 #include "cli/template_shape.h"

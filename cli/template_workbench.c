@@ -1,7 +1,7 @@
 /* cli/template_workbench.c - the tables of a model of NoSQL Workbench, with their data.
  *
- * Job      A model describes keys by KeyAttributes {PartitionKey, SortKey}, each with its type; this
- *          makes the words of CreateTable of it. TableData are items in DynamoDB JSON.
+ * Job      A model describes keys by KeyAttributes {PartitionKey, SortKey}, each with its type;
+ *          this makes the words of CreateTable of it. TableData are items in DynamoDB JSON.
  * Tests    tests/unit/cli/evaluate_test.c, tests/cli/template_test.sh
  */
 #include <string.h>

@@ -16,8 +16,8 @@ int text_file_read(const char *path, char **text, size_t *bytes);
 /* "standard input" for "-". */
 const char *text_file_name(const char *path);
 
-/* The word for a text that is UTF-16 or UTF-32, NULL for any other. `bytes` are its first ones, four
- * if there are so many. */
+/* The word for a text that is UTF-16 or UTF-32, NULL for any other. `bytes` are its first ones,
+ * four if there are so many. */
 const char *text_file_wide(const char *text, size_t bytes);
 
 /* Bytes of a UTF-8 byte order mark at the beginning: 0 or 3. */

@@ -2,13 +2,14 @@
  *
  * Job      libyaml's events to jansson's values, one call for each node. What the values mean,
  *          cli/evaluate.c knows.
- * Rules    Y1 A plain true or false, in three ways of writing, is a boolean; null, ~ and nothing are
- *             null. Everything else that is plain stays text: 012 and 1.10 lose no digit, N and no
- *             are no booleans, 2010-09-09 is no date.
+ * Rules    Y1 A plain true or false, in three ways of writing, is a boolean; null, ~ and nothing
+ *             are null. Everything else that is plain stays text: 012 and 1.10 lose no digit, N and
+ *             no are no booleans, 2010-09-09 is no date.
  *          Y2 No key comes twice, and every key is a scalar. "<<" merges, as YAML 1.1 has it: own
  *             keys win.
- *          Y3 An alias shares what it names and counts as often as it is used (YAML_TREE_NODES_MAX),
- *             so that a few lines of aliases of aliases are refused before anything walks them.
+ *          Y3 An alias shares what it names and counts as often as it is used
+ *             (YAML_TREE_NODES_MAX), so that a few lines of aliases of aliases are refused before
+ *             anything walks them.
  * Tests    tests/unit/cli/yaml_tree_test.c, tests/fuzz/template_fuzz.c
  */
 #include "cli/yaml_tree.h"

@@ -19,7 +19,7 @@ cleanup() { # instead of start.sh's
     rm -rf "$work"
 }
 
-commands="create destroy ls info put get delete update query scan import export expire check"
+commands="create table destroy ls info put get delete update query scan import export expire check"
 
 # ---- help and usage ------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
  *
  * Goal     Any bytes are items or readable refusals, and end. A list of objects, as jansson has it,
  *          gives exactly its elements; what is counted as stored is in the table.
- * Method   The first byte chooses the format; the rest goes through a memfd, so that the decoders of
- *          gzip and zstd are in it, too. Messages go to /dev/null.
+ * Method   The first byte chooses the format; the rest goes through a memfd, so that the decoders
+ *          of gzip and zstd are in it, too. Messages go to /dev/null.
  */
 #include <jansson.h>
 #include <sys/mman.h>
@@ -56,8 +56,8 @@ static int import_bytes(struct import_file *import, const uint8_t *data, size_t 
     return code;
 }
 
-/* How many elements a list of objects has of which none is a page (rule P1 of cli/json_pieces.c); -1:
- * the text is no such list. */
+/* How many elements a list of objects has of which none is a page (rule P1 of cli/json_pieces.c);
+ * -1: the text is no such list. */
 static long oracle_elements(const uint8_t *data, size_t size) {
     json_t *list = json_loadb((const char *)data, size, 0, NULL), *element, *member;
     long count = json_is_array(list) ? (long)json_array_size(list) : -1;

@@ -1,7 +1,7 @@
 /* tests/unit/cli/csv_test.c - items from CSV.
  *
- * Goal     RFC 4180 is read as it says; types come from the header, the schema, or are texts; a record
- *          that is wrong says why, and the next one is read.
+ * Goal     RFC 4180 is read as it says; types come from the header, the schema, or are texts; a
+ *          record that is wrong says why, and the next one is read.
  */
 #include <criterion/criterion.h>
 #include <jansson.h>

@@ -1,7 +1,7 @@
 /* tests/unit/cli/evaluate_test.c - templates with functions, and the other kinds of documents.
  *
- * Goal     A function gives what CloudFormation documents; what only AWS knows is refused by a message
- *          with its place; what means nothing to a cache is noted and stops nothing.
+ * Goal     A function gives what CloudFormation documents; what only AWS knows is refused by a
+ *          message with its place; what means nothing to a cache is noted and stops nothing.
  * Method   Templates in YAML. Most tests put one value in place of TableName and look at the name.
  * Sources  Each test names the page of the CloudFormation user guide that it follows.
  */

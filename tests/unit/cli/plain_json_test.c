@@ -1,6 +1,7 @@
 /* tests/unit/cli/plain_json_test.c - plain JSON as DynamoDB JSON.
  *
- * Goal     Every kind of value gets its type, numbers keep their digits, keys get the table's types.
+ * Goal     Every kind of value gets its type, numbers keep their digits, keys get the table's
+ *          types.
  */
 #include <criterion/criterion.h>
 #include <jansson.h>

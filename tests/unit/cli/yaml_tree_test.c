@@ -1,7 +1,7 @@
 /* tests/unit/cli/yaml_tree_test.c - YAML text as JSON, and the lines of its nodes.
  *
- * Goal     What CloudFormation reads of YAML is read as it reads it; the rest is refused with its line
- *          and column, and in bounded time.
+ * Goal     What CloudFormation reads of YAML is read as it reads it; the rest is refused with its
+ *          line and column, and in bounded time.
  */
 #include <criterion/criterion.h>
 #include <jansson.h>
