@@ -202,7 +202,7 @@ static int create_describe(struct create *create, const char *name, const struct
 /* --if-not-exists: the table stays as it is, differences from the template are reported. --update:
  * the table changes. */
 static int create_leave(struct create *create, const struct template_table *wanted) {
-    const struct larder_table_def *there;
+    const struct larder_table_def *there = NULL;
     int code = create_describe(create, wanted->def.name, &there);
     if (code == EXIT_DONE && wanted->items != NULL)
         report_note("table %s exists: the %zu items of its model are not stored", wanted->def.name,
@@ -219,7 +219,7 @@ static int create_leave(struct create *create, const struct template_table *want
 static int create_check_update(struct create *create) {
     int code = EXIT_DONE;
     for (const struct template_table *table = create->templates.set.first; table != NULL; table = table->next) {
-        const struct larder_table_def *there;
+        const struct larder_table_def *there = NULL;
         if (!create->is_update || !create_is_there(create->db, table->def.name))
             continue;
         int this_code = create_describe(create, table->def.name, &there);
@@ -315,7 +315,7 @@ const struct command cmd_create = {
         "    with Parameters, Mappings, Conditions, Ref, Fn::Sub, Join, If, FindInMap, Select, Split, ForEach\n"
         "  serverless.yml: the tables of its resources; its own ${...} variables have no value here, so --name or\n"
         "    `serverless print` is needed where a table depends on one\n"
-        "  the JSON of `aws dynamodb create-table --cli-input-json`, or the output of describe-table\n"
+        "  the JSON of `aws dynamodb create-table --cli-input-json`, the output of describe-table, or a list of them\n"
         "  a model of NoSQL Workbench; its items are stored, too\n"
         "What means nothing to a cache (billing, streams, tags) is ignored, and named in a line.\n"
         "--parameter gives a parameter that a template declares its value, or a pseudo parameter: AWS::StackName has\n"

@@ -54,7 +54,7 @@ static int create_settings(struct create_templates *templates, const struct args
 static int create_check_used(const struct create_templates *templates) {
     const struct evaluate_pairs *parameters = &templates->settings.parameters, *names = &templates->settings.names;
     for (size_t i = 0; i < parameters->count; i++)
-        if (!parameters->pairs[i].is_used)
+        if (!parameters->pairs[i].is_used && strncmp(parameters->pairs[i].name, "AWS::", 5) != 0)
             return report_error(EXIT_USAGE, "--parameter %.*s: no template has such a parameter",
                                 (int)parameters->pairs[i].name_bytes, parameters->pairs[i].name);
     for (size_t i = 0; i < names->count; i++)

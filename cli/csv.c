@@ -160,9 +160,11 @@ static int csv_header_cell(struct csv *csv, const struct csv_cell *cell, const s
     struct csv_column *column = &csv->columns[csv->column_count];
     if (memchr(cell->text, 0, cell->bytes) != NULL)
         return place_fail(place, "a name has a zero byte");
-    column->name = strndup(cell->text, cell->bytes);
+    column->name = malloc(cell->bytes + 1);
     if (column->name == NULL)
         return place_fail(place, "out of memory");
+    memcpy(column->name, cell->text, cell->bytes);
+    column->name[cell->bytes] = 0;
     csv->column_count++;
     json_t *text = json_string(column->name);
     json_decref(text);

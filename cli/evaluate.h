@@ -33,6 +33,7 @@ struct evaluator {
     struct place *place;
     bool is_serverless; /* a file of the Serverless Framework: ${...} may stand anywhere */
     bool is_data;       /* no template: ${...} is text like any other */
+    size_t root_bytes;  /* of the place's path: where the template begins in its document */
     size_t depth, steps;
 };
 

@@ -100,7 +100,7 @@ int evaluate_condition(struct evaluator *e, const char *name, bool *out) {
     char path[sizeof place->path];
     size_t bytes = place->path_bytes;
     memcpy(path, place->path, sizeof path);
-    place_leave(place, 0);
+    place_leave(place, e->root_bytes);
     place_enter_name(place, "Conditions");
     place_enter_name(place, name);
     int result = condition_value(e, node, out);

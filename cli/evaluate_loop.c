@@ -169,7 +169,7 @@ static int loop_expand(struct evaluator *e, json_t *arguments, json_t *into) {
         result = place_fail(e->place, "takes %s", form);
     if (result >= 0)
         result = evaluate_list_at(e, arguments, 1, &values);
-    if (result >= 0) {
+    if (result >= 0 && name != NULL) {
         result = loop_turn(e, name, values, body, into);
         json_decref(values);
     }

@@ -10,6 +10,7 @@
  * Sources  CloudFormation user guide, "Parameters", "Pseudo parameters reference".
  * Tests    tests/unit/cli/evaluate_test.c
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,15 +66,15 @@ static int name_list(struct evaluator *e, const char *text, json_t **out) {
 static int name_check_allowed(struct evaluator *e, const char *name, const char *value, json_t *declared) {
     json_t *allowed = json_object_get(declared, "AllowedValues");
     char words[320] = "";
+    size_t used = 0;
     for (size_t i = 0; i < json_array_size(allowed); i++) {
         json_t *text = NULL;
         if (evaluate_scalar_text(e, json_array_get(allowed, i), &text) < 0)
             return LARDER_E_INVAL;
         bool is_same = strcmp(json_string_value(text), value) == 0;
-        if (strlen(words) + json_string_length(text) + 3 < sizeof words) {
-            strcat(words, i > 0 ? ", " : "");
-            strcat(words, json_string_value(text));
-        }
+        if (used < sizeof words)
+            used +=
+                (size_t)snprintf(words + used, sizeof words - used, "%s%s", i > 0 ? ", " : "", json_string_value(text));
         json_decref(text);
         if (is_same)
             return LARDER_OK;
@@ -81,6 +82,17 @@ static int name_check_allowed(struct evaluator *e, const char *name, const char 
     return json_array_size(allowed) == 0
                ? LARDER_OK
                : place_fail(e->place, "parameter %.80s is \"%.80s\"; allowed are %s", name, value, words);
+}
+
+/* A parameter of type Number is one, as strtod() sees it. */
+static int name_check_number(struct evaluator *e, const char *name, const char *value, const char *type) {
+    char *end;
+    if (strcmp(type, "Number") != 0)
+        return LARDER_OK;
+    strtod(value, &end);
+    return end > value && *end == 0
+               ? LARDER_OK
+               : place_fail(e->place, "parameter %.80s is \"%.80s\"; its type is Number", name, value);
 }
 
 static int name_parameter(struct evaluator *e, const char *name, json_t *declared, json_t **out) {
@@ -98,6 +110,8 @@ static int name_parameter(struct evaluator *e, const char *name, json_t *declare
         return result;
     bool is_list = strstr(type, "List") != NULL;
     result = is_list ? LARDER_OK : name_check_allowed(e, name, json_string_value(text), declared);
+    if (result >= 0)
+        result = name_check_number(e, name, json_string_value(text), type);
     if (result >= 0)
         result = is_list ? name_list(e, json_string_value(text), out) : evaluate_give(e, json_incref(text), out);
     json_decref(text);

@@ -136,7 +136,8 @@ static int import_pieces(struct import_file *import) {
                             &worst))
             break;
     if (import->pieces.is_more_to_scan)
-        report_note("%s: a page has a LastEvaluatedKey: it is not the end of its scan or query", import->input.name);
+        report_note("%s: a page has a LastEvaluatedKey or NextToken: it is not the end of its scan or query",
+                    import->input.name);
     return more < 0 ? code : worst;
 }
 

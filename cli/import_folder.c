@@ -163,10 +163,10 @@ static int folder_files(const char *folder, struct import_folder *out) {
     struct input input = {0};
     const char *text;
     size_t bytes;
-    int code = folder_join(path, folder, FOLDER_FILES), more = 0;
+    int code = folder_join(path, folder, FOLDER_FILES);
     if (code == EXIT_DONE)
         code = input_open(&input, path);
-    while (code == EXIT_DONE && (more = lines_next(&input, &text, &bytes, &code)) > 0)
+    while (code == EXIT_DONE && lines_next(&input, &text, &bytes, &code) > 0)
         if (bytes > 1)
             code = folder_line(folder, &input, text, bytes, out);
     input_close(&input);

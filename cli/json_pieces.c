@@ -206,7 +206,8 @@ static int pieces_member(struct json_pieces *pieces, int *code) {
     bool is_items = bytes == 5 && memcmp(name, "Items", 5) == 0;
     if (pieces_is_list(pieces, is_items, 0, code))
         return pieces_enter(pieces, PIECES_LIST, name, bytes, code);
-    if (byte == '{' && bytes == 16 && memcmp(name, "LastEvaluatedKey", 16) == 0)
+    if ((byte == '{' && bytes == 16 && memcmp(name, "LastEvaluatedKey", 16) == 0) ||
+        (byte == '"' && bytes == 9 && memcmp(name, "NextToken", 9) == 0))
         pieces->is_more_to_scan = true;
     end = byte >= 0 ? pieces_value_end(pieces, 0, code) : 0;
     if (end == 0)

@@ -21,7 +21,7 @@ struct json_pieces {
     } around[JSON_PIECES_DEPTH_MAX];
     unsigned depth;
     uint64_t line;        /* of the piece, from 1 */
-    bool is_more_to_scan; /* a page had a LastEvaluatedKey: it is not the end of its scan */
+    bool is_more_to_scan; /* a page had a LastEvaluatedKey or NextToken: it is not the end of its scan */
 };
 
 /* The next piece: the text of a JSON object. A page, {"Items": [..], "Count": 2} or a member of

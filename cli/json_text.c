@@ -72,7 +72,7 @@ int json_text_of(const char *argument, const char *what, json_t **out) {
 
 int json_text_item(struct larder_builder *builder, const char *argument, const char *what,
                    const struct larder_item **out) {
-    json_t *json;
+    json_t *json = NULL;
     struct place place = {0};
     int code = json_text_argument(argument, &place, what, &json);
     if (code != EXIT_DONE)

@@ -103,7 +103,7 @@ static int def_key_attribute(struct place *place, struct def_attributes *attribu
                              struct larder_key_def *out) {
     for (size_t i = 0; i < json_array_size(attributes->array); i++) {
         const char *defined;
-        enum larder_type type;
+        enum larder_type type = LARDER_S;
         int result = def_attribute(place, attributes->array, i, &defined, &type);
         if (result < 0)
             return result;

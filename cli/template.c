@@ -180,6 +180,10 @@ static int template_serverless(struct template_set *set, struct evaluator *e, js
                                     json_is_string(from) ? json_string_value(from) : "");
         }
     }
+    if (result >= 0 && json_object_get(whole, "Resources") == NULL)
+        result = place_fail(e->place, "%s%.120s has no Resources; give larder create the file with the tables",
+                            json_is_string(resources) ? "the text " : "",
+                            json_is_string(resources) ? json_string_value(resources) : "");
     if (result >= 0)
         result = template_cloudformation(set, e, whole, source);
     json_decref(whole);
@@ -206,8 +210,40 @@ static int template_resources_alone(struct template_set *set, struct evaluator *
     return result;
 }
 
-static int template_kind(struct template_set *set, struct evaluator *e, json_t *document, const char *source) {
+/* One object in the words of CreateTable, or with a Table or TableDescription in them around it.
+ * LARDER_NOT_FOUND: it is none. */
+static int template_one(struct template_set *set, struct evaluator *e, json_t *object, const char *source) {
     static const char *const wrappers[] = {"Table", "TableDescription"};
+    e->is_data = true;
+    for (size_t i = 0; i < 2; i++) {
+        json_t *inner = json_object_get(object, wrappers[i]);
+        if (json_object_get(inner, "KeySchema") != NULL)
+            return template_description(set, e, inner, wrappers[i], source);
+    }
+    if (json_object_get(object, "KeySchema") != NULL)
+        return template_description(set, e, object, NULL, source);
+    e->is_data = false;
+    return LARDER_NOT_FOUND;
+}
+
+/* A list of such objects, at the top or as the member `tables`. */
+static int template_list_of(struct template_set *set, struct evaluator *e, json_t *list, const char *member,
+                            const char *source) {
+    int result = json_array_size(list) > 0 ? LARDER_OK : place_fail(e->place, "the list has no tables");
+    size_t mark = member != NULL ? place_enter_name(e->place, member) : e->place->path_bytes;
+    for (size_t i = 0; i < json_array_size(list) && result == LARDER_OK; i++) {
+        size_t element = place_enter_index(e->place, i);
+        result = template_one(set, e, json_array_get(list, i), source);
+        if (result == LARDER_NOT_FOUND)
+            result = place_fail(e->place, "describes no table: it has no KeySchema");
+        place_leave(e->place, element);
+    }
+    place_leave(e->place, mark);
+    return result;
+}
+
+static int template_kind(struct template_set *set, struct evaluator *e, json_t *document, const char *source) {
+    static const char *const lists[] = {"tables", "Tables"};
     if (json_object_get(document, "Resources") != NULL)
         return template_cloudformation(set, e, document, source);
     json_t *serverless = json_object_get(document, "resources");
@@ -217,15 +253,14 @@ static int template_kind(struct template_set *set, struct evaluator *e, json_t *
         return template_serverless(set, e, serverless, source);
     if (json_is_array(json_object_get(document, "DataModel")))
         return template_workbench(set, e, json_object_get(document, "DataModel"), source);
-    e->is_data = true;
-    for (size_t i = 0; i < 2; i++) {
-        json_t *inner = json_object_get(document, wrappers[i]);
-        if (json_object_get(inner, "KeySchema") != NULL)
-            return template_description(set, e, inner, wrappers[i], source);
-    }
-    if (json_object_get(document, "KeySchema") != NULL)
-        return template_description(set, e, document, NULL, source);
-    e->is_data = false;
+    int result = template_one(set, e, document, source);
+    if (result != LARDER_NOT_FOUND)
+        return result;
+    if (json_is_array(document))
+        return template_list_of(set, e, document, NULL, source);
+    for (size_t i = 0; i < 2; i++)
+        if (json_is_array(json_object_get(document, lists[i])))
+            return template_list_of(set, e, json_object_get(document, lists[i]), lists[i], source);
     if (template_has_table(document))
         return template_resources_alone(set, e, document, source);
     return place_fail(e->place,

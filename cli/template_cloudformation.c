@@ -53,7 +53,8 @@ static json_t *simple_properties(struct stack *stack, json_t *properties) {
 }
 
 static const char *simple_type(const char *type) {
-    return strcmp(type, "String") == 0   ? "S"
+    return type == NULL                  ? NULL
+           : strcmp(type, "String") == 0 ? "S"
            : strcmp(type, "Number") == 0 ? "N"
            : strcmp(type, "Binary") == 0 ? "B"
                                          : NULL;
@@ -178,6 +179,8 @@ static int resource_is_wanted(struct stack *stack, const char *id, json_t *resou
     if (name == NULL)
         return place_fail(stack->e->place, "Condition needs the name of a condition");
     int result = evaluate_condition(stack->e, name, out);
+    if (stack->set->settings != NULL) /* a name that is given counts as known */
+        evaluate_pair(&stack->set->settings->names, id);
     if (result >= 0 && !*out)
         result = template_note(stack->set, stack->e, "table %.80s is left out: its condition %.80s is false", id, name);
     return result;
@@ -228,6 +231,7 @@ static int stack_resources(struct stack *stack, json_t *resources) {
 int template_cloudformation(struct template_set *set, struct evaluator *e, json_t *top, const char *source) {
     struct stack stack = {.set = set, .e = e, .source = source, .ignored = json_array(), .others = json_array()};
     json_t *conditions = json_object_get(top, "Conditions");
+    e->root_bytes = e->place->path_bytes;
     e->parameters = json_object_get(top, "Parameters");
     e->mappings = json_object_get(top, "Mappings");
     stack.globals = json_object_get(json_object_get(top, "Globals"), "SimpleTable");

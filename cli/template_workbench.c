@@ -86,6 +86,9 @@ static int model_index(struct model *model, json_t *from, json_t *into) {
         if (member != NULL && json_object_set(index, members[i], member) != 0)
             return evaluate_no_memory(model->e);
     }
+    json_t *projection = json_object_get(from, "Projection"), *names = json_object_get(projection, "NonKeyAttributes");
+    if (json_is_array(names) && json_array_size(names) == 0) /* Workbench writes it with ALL, too */
+        json_object_del(projection, "NonKeyAttributes");
     return model_keys(model, from, index);
 }
 

@@ -74,6 +74,10 @@ expect "a value that is not allowed" 3 "" "~stack.yaml:14: Conditions.IsProd.Fn:
 expect "--parameter that no template has" 2 "" "~--parameter Stag: no template has such a parameter" create --parameter Stag=prod stack.yaml
 expect "--parameter without a value" 2 "" "~--parameter needs NAME=VALUE, not \"Stage\"" create --parameter Stage stack.yaml
 expect "--parameter twice" 2 "" "~gives Stage twice" create --parameter Stage=a --parameter Stage=b stack.yaml
+expect "a pseudo parameter that nothing needs" 0 "" "*" create --size 8M --parameter AWS::Region=eu-west-1 stack.yaml
+tables "a pseudo parameter that nothing needs: its table" "orders-dev"
+expect "--name of a table that is left out" 0 "" "~Audit is left out" create --size 8M --name Audit=audits stack.yaml
+tables "--name of a table that is left out: the other" "orders-dev"
 expect "--name of no table" 2 "" "~--name Order: no template has such a table" create --name Order=x stack.yaml
 expect "--name that nothing needs" 2 "" "~--name here: each table has a name" create --name here stack.yaml
 expect "--name twice without an id" 2 "" "~LOGICAL_ID=NAME" create --name here --name there stack.yaml
@@ -136,6 +140,13 @@ expect "what describe-table says" 0 "" "~ignored, for it means nothing to a cach
 tables "what describe-table says: its table" "orders"
 expect "--name OLD=NEW" 0 "" "*" create --size 8M --name orders=others described.json
 tables "--name OLD=NEW: its table" "others"
+for list in "[$(cat described.json), $(cat bare.json)]" "{\"tables\": [$(cat described.json), $(cat bare.json)]}"; do
+    echo "$list" >list.json
+    expect "a list of descriptions" 0 "" "*" create --size 8M --name more list.json
+    tables "a list of descriptions: its tables" "more orders"
+done
+echo '{"tables": [{"TableName": "x"}]}' >list.json
+expect "a list with something else" 3 "" "~list.json:1: tables[[]0]: describes no table: it has no KeySchema" create list.json
 cat >model.json <<'END'
 {"ModelName": "Shop", "ModelMetadata": {"Version": "3.0"}, "DataModel": [
  {"TableName": "shop", "KeyAttributes": {"PartitionKey": {"AttributeName": "PK", "AttributeType": "S"},
@@ -158,7 +169,9 @@ expect "neither of these made a segment" 4 "" "*" ls
 echo '{"a": 1}' >other.json
 expect "no kind of document" 3 "" "~other.json:1: neither a template (no Resources)*NoSQL Workbench" create other.json
 echo '[]' >other.json
-expect "no object" 3 "" "~neither a template" create other.json
+expect "an empty list" 3 "" "~the list has no tables" create other.json
+echo '"x"' >other.yaml
+expect "no object" 3 "" "~other.yaml:1: neither a template" create other.yaml
 
 echo "$passed passed, $failed failed"
 ((failed == 0))

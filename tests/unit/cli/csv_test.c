@@ -22,7 +22,7 @@ static const struct larder_table_def def = {
     .name = "t", .partition = {"Id", LARDER_N}, .indexes = &index_def, .index_count = 1};
 
 static int open_text(struct csv *csv, struct input *input, const char *text, size_t bytes) {
-    char path[64];
+    static char path[64]; /* the input borrows it */
     int fd = memfd_create("csv", 0);
     cr_assert(fd >= 0 && write(fd, text, bytes) == (ssize_t)bytes);
     lseek(fd, 0, SEEK_SET);

@@ -134,6 +134,8 @@ Test(evaluate, given_parameters) {
     done();
     give(&settings.parameters, parameters, "Stage", "prof");
     expect_refused("!Ref Stage", "parameter Stage is \"prof\"; allowed are dev, prod");
+    give(&settings.parameters, parameters, "Count", "3x");
+    expect_refused("!Ref Count", "parameter Count is \"3x\"; its type is Number");
     give(&settings.parameters, parameters, "Stored", "value");
     expect_name("!Ref Stored", "value");
     give(&settings.parameters, parameters, "None", "value");
@@ -325,8 +327,20 @@ Test(evaluate, serverless_framework) {
                  LARDER_OK, "%s", place.problem);
     cr_expect_str_eq(note(0), "ignored: ${file(a.yml)}: give larder create that file, too");
     done();
+    cr_expect_eq(add("service: x\nresources: ${file(a.yml)}\n"), LARDER_E_INVAL);
+    cr_expect_str_eq(
+        place.problem,
+        "resources: the text ${file(a.yml)} has no Resources; give larder create the file with the tables");
+    done();
     cr_expect_eq(add("service: x\nresources:\n  Resources: ${file(a.yml)}\n"), LARDER_E_INVAL);
     cr_expect(strstr(place.problem, "${file(a.yml)}") != NULL, "%s", place.problem);
+    done();
+    cr_expect_eq(add("service: x\nresources:\n  Conditions: {C: !Equals ['${sls:stage}', a]}\n  Resources:\n"
+                     "    T: {Type: AWS::DynamoDB::Table, Condition: C}\n"),
+                 LARDER_E_INVAL);
+    cr_expect(strstr(place.problem, "resources.Conditions.C.Fn::Equals[0]: \"${sls:stage}\" has a variable") != NULL,
+              "%s", place.problem);
+    cr_expect_eq(place.line, 3);
     done();
     /* a file that has nothing but resources */
     cr_assert_eq(add("T:\n    Type: AWS::DynamoDB::Table\n    Properties:\n      " TABLE), LARDER_OK, "%s",
@@ -362,7 +376,7 @@ Test(evaluate, workbench) {
         "\"SK\","
         " \"AttributeType\": \"S\"}}, \"NonKeyAttributes\": [{\"AttributeName\": \"g\", \"AttributeType\": \"N\"}],"
         " \"GlobalSecondaryIndexes\": [{\"IndexName\": \"byG\", \"KeyAttributes\": %s, \"Projection\":"
-        " {\"ProjectionType\": \"ALL\"}}], \"BillingMode\": \"PAY_PER_REQUEST\","
+        " {\"ProjectionType\": \"ALL\", \"NonKeyAttributes\": []}}], \"BillingMode\": \"PAY_PER_REQUEST\","
         " \"TableData\": [{\"PK\": {\"S\": \"a\"}, \"SK\": {\"S\": \"1\"}}]}]}",
         keys);
     cr_assert_eq(add(text), LARDER_OK, "%s", place.problem);
@@ -394,6 +408,12 @@ Test(evaluate, names_of_tables) {
     done();
 }
 
+/* Appends to a text in an array of so many bytes. */
+static void append(char *text, size_t text_bytes, const char *more) {
+    size_t used = strlen(text);
+    snprintf(text + used, text_bytes - used, "%s", more);
+}
+
 /* A few lines that would give gigabytes, or take for ever. */
 Test(evaluate, bounded) {
     char text[16384] = "Resources:\n  T:\n    Type: AWS::DynamoDB::Table\n    Properties:\n      TableName: ",
@@ -403,19 +423,21 @@ Test(evaluate, bounded) {
         snprintf(outer, sizeof outer, "!Sub ['${A}${A}', {A: %s}]", value);
         memcpy(value, outer, sizeof value);
     }
-    strcat(strcat(text, value), "\n");
+    append(text, sizeof text, value);
+    append(text, sizeof text, "\n");
     cr_expect_eq(add(text), LARDER_E_INVAL);
     cr_expect(strstr(place.problem, "more than") != NULL, "%s", place.problem);
     done();
-    strcpy(text, "Resources:\n");
+    snprintf(text, sizeof text, "Resources:\n");
     for (int i = 0; i < 12; i++) { /* ten times as many at each level */
         char line[256];
         snprintf(line, sizeof line, "%*sFn::ForEach::L%d:\n%*s- X%d\n%*s- [a,b,c,d,e,f,g,h,i,j]\n%*s-\n", 2 + 4 * i, "",
                  i, 4 + 4 * i, "", i, 4 + 4 * i, "", 4 + 4 * i, "");
-        strcat(text, line);
+        append(text, sizeof text, line);
     }
-    strcat(text, "                                                  "
-                 "'T${X0}${X1}${X2}${X3}${X4}${X5}${X6}${X7}${X8}${X9}${X10}${X11}': x\n");
+    append(text, sizeof text,
+           "                                                  "
+           "'T${X0}${X1}${X2}${X3}${X4}${X5}${X6}${X7}${X8}${X9}${X10}${X11}': x\n");
     cr_expect_eq(add(text), LARDER_E_INVAL);
     cr_expect(strstr(place.problem, "more than") != NULL, "%s", place.problem);
     done();

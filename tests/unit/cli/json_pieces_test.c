@@ -19,7 +19,7 @@ TestSuite(json_pieces, .timeout = 20 * SLOW_FACTOR);
 
 /* Opens a text; ' stands for ". */
 static void open_text(struct json_pieces *pieces, struct input *input, const char *text, size_t bytes, bool is_plain) {
-    char path[64];
+    static char path[64]; /* the input borrows it */
     int fd = memfd_create("pieces", 0);
     cr_assert_geq(fd, 0);
     for (size_t i = 0; i < bytes; i++) {
@@ -131,6 +131,11 @@ Test(json_pieces, more_to_scan) {
     open_text(&pieces, &input, text, strlen(text), false);
     cr_expect_eq(json_pieces_next(&pieces, &piece, &bytes, &code), 1);
     cr_expect_not(pieces.is_more_to_scan);
+    cr_expect_eq(json_pieces_next(&pieces, &piece, &bytes, &code), 0);
+    cr_expect(pieces.is_more_to_scan);
+    input_close(&input);
+    static const char token[] = "{'Items':[],'NextToken':'x'}";
+    open_text(&pieces, &input, token, strlen(token), false);
     cr_expect_eq(json_pieces_next(&pieces, &piece, &bytes, &code), 0);
     cr_expect(pieces.is_more_to_scan);
     input_close(&input);

@@ -25,7 +25,9 @@ static void expect(const char *plain, const char *typed) {
     swap(text, '\'', '"');
     const char *problem = plain_json_typed(text, strlen(text), &out, &bytes);
     cr_assert_null(problem, "%s: %s", plain, problem);
-    char *got = strndup(out + 1, bytes - 1);
+    char *got = malloc(bytes);
+    memcpy(got, out + 1, bytes - 1);
+    got[bytes - 1] = 0;
     swap(got, '"', '\'');
     cr_expect_str_eq(got, typed, "%s\n  gives %s", plain, got);
     free(got);

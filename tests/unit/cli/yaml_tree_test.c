@@ -23,6 +23,12 @@ static int load(const char *text, size_t bytes, struct node_lines *lines, struct
     return yaml_tree_load(text, bytes, lines, place, out);
 }
 
+/* Appends to a text in an array of so many bytes. */
+static void append(char *text, size_t text_bytes, const char *more) {
+    size_t used = strlen(text);
+    snprintf(text + used, text_bytes - used, "%s", more);
+}
+
 static void expect_json(const char *yaml, const char *json) {
     struct node_lines lines;
     struct place place;
@@ -100,12 +106,12 @@ Test(yaml_tree, lists_and_mappings_in_each_other_are_bounded) {
     for (int opening = 0; opening < 2; opening++) {
         memset(text, 0, sizeof text);
         for (int i = 0; i < 1000; i++)
-            strcat(text, opening == 0 ? "[" : "{a: ");
+            append(text, sizeof text, opening == 0 ? "[" : "{a: ");
         expect_refused(text, 1, "in each other");
     }
     memset(text, 0, sizeof text);
     for (int i = 0; i < 200; i++)
-        strcat(text, "- ");
+        append(text, sizeof text, "- ");
     expect_refused(text, 1, "in each other");
 }
 
@@ -115,7 +121,7 @@ Test(yaml_tree, aliases_of_aliases_are_refused) {
         int p = i - 1;
         snprintf(line, sizeof line, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, p, p, p,
                  p, p, p, p, p, p);
-        strcat(text, line);
+        append(text, sizeof text, line);
     }
     expect_refused(text, 6, "more than 200000 values");
 }
