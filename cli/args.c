@@ -1,7 +1,7 @@
 /* cli/args.c - command line: the options of a command, parsed and printed from one table.
  *
- * Job      Long options only, each at most once, anywhere among the operands. Checks the number of
- *          values, not their meaning.
+ * Job      Long options only, each at most once unless its table says so, anywhere among the
+ *          operands. Checks the number of values, not their meaning.
  * Why      getopt_long() has no options with two values (--sk-between A B), and it takes
  *          abbreviations, which change their meaning as the table grows.
  * Tests    tests/cli/cli_test.sh
@@ -24,6 +24,14 @@ static int args_find(const struct args_option *options, const char *text, size_t
     return -1;
 }
 
+static int args_repeat(int option, const char *value, struct args *out) {
+    if (out->repeated_count == ARGS_REPEATED_MAX)
+        return report_error(EXIT_USAGE, "more than %d options that may be repeated", ARGS_REPEATED_MAX);
+    out->repeated[out->repeated_count].option = option;
+    out->repeated[out->repeated_count++].value = value;
+    return EXIT_DONE;
+}
+
 /* Takes the option at argv[*at] with its values and moves *at past them. */
 static int args_take_option(const struct command *command, int argc, char **argv, int *at, struct args *out) {
     const char *text = argv[*at] + 2, *equals = strchr(text, '=');
@@ -32,7 +40,7 @@ static int args_take_option(const struct command *command, int argc, char **argv
     if (i < 0)
         return report_error(EXIT_USAGE, "unknown option --%.*s; see larder %s --help", (int)bytes, text, command->name);
     const struct args_option *option = &command->options[i];
-    if (out->option[i].is_given)
+    if (out->option[i].is_given && !option->is_repeated)
         return report_error(EXIT_USAGE, "--%s is given twice", option->name);
     out->option[i].is_given = true;
     *at += 1;
@@ -41,14 +49,14 @@ static int args_take_option(const struct command *command, int argc, char **argv
             return report_error(EXIT_USAGE, "--%s takes %s", option->name,
                                 option->value_count == 0 ? "no value" : "two values, each an argument of its own");
         out->option[i].value[0] = equals + 1;
-        return EXIT_DONE;
+        return option->is_repeated ? args_repeat(i, equals + 1, out) : EXIT_DONE;
     }
     for (int v = 0; v < option->value_count; v++) {
         if (*at >= argc)
             return report_error(EXIT_USAGE, "--%s needs %s", option->name, option->placeholder);
         out->option[i].value[v] = argv[(*at)++];
     }
-    return EXIT_DONE;
+    return option->is_repeated ? args_repeat(i, out->option[i].value[0], out) : EXIT_DONE;
 }
 
 static int args_check_counts(const struct command *command, const struct args *args) {

@@ -7,6 +7,7 @@
 
 #define ARGS_OPTIONS_MAX 24
 #define ARGS_VALUES_MAX 2
+#define ARGS_REPEATED_MAX 200 /* of all options that may be repeated */
 
 /* One long option. A table of them starts with ARGS_COMMON and ends with a name of NULL. */
 struct args_option {
@@ -14,6 +15,7 @@ struct args_option {
     int value_count;  /* 0: a switch */
     const char *placeholder;
     const char *help;
+    bool is_repeated; /* may be given several times, with one value each: args.repeated has them */
 };
 
 /* Every command has these, in these places; its own options follow from ARGS_OWN on. */
@@ -30,6 +32,11 @@ struct args {
         bool is_given;
         const char *value[ARGS_VALUES_MAX];
     } option[ARGS_OPTIONS_MAX];
+    struct {
+        int option;
+        const char *value;
+    } repeated[ARGS_REPEATED_MAX];
+    int repeated_count;
     char **positional;
     int positional_count;
 };

@@ -15,11 +15,12 @@
 
 #include "cli/attach.h"
 #include "cli/commands.h"
+#include "cli/create_items.h"
+#include "cli/create_templates.h"
 #include "cli/grid.h"
-#include "cli/json_text.h"
 #include "cli/report.h"
 #include "cli/table_diff.h"
-#include "cli/template.h"
+#include "cli/table_update.h"
 
 enum {
     CREATE_SIZE = ARGS_OWN,
@@ -28,7 +29,10 @@ enum {
     CREATE_SLOTS,
     CREATE_HUGE_PAGES,
     CREATE_EVICT,
-    CREATE_IF_NOT_EXISTS
+    CREATE_IF_NOT_EXISTS,
+    CREATE_UPDATE,
+    CREATE_PARAMETER,
+    CREATE_NAME
 };
 
 static const struct args_option create_options[] = {
@@ -40,6 +44,9 @@ static const struct args_option create_options[] = {
     {"huge-pages", 0, "", "claim a new segment's first memory in huge pages; see below"},
     {"evict", 1, "TABLE[,TABLE]", "tables whose items go when memory is short; see below"},
     {"if-not-exists", 0, "", "leave tables that exist already, and say what differs"},
+    {"update", 0, "", "make tables that exist already what the templates say; see below"},
+    {"parameter", 1, "NAME=VALUE", "a parameter of the templates; may be repeated", true},
+    {"name", 1, "ID=NAME", "the name of the table with this logical id, or this name; may be repeated", true},
     {NULL, 0, NULL, NULL}};
 
 #define CREATE_TRIAL_BYTES ((uint64_t)64 << 20) /* sparse; empty tables need little of it */
@@ -47,15 +54,16 @@ static const struct args_option create_options[] = {
 struct create {
     const struct args *args;
     struct larder_options options;
-    struct template_set templates;
+    struct create_templates templates;
     struct larder *db;
-    bool is_new_segment, is_if_not_exists;
+    bool is_new_segment, is_if_not_exists, is_update;
 };
 
 static int create_read_options(struct create *create) {
     const struct args *args = create->args;
     create->options = (struct larder_options){.segment = attach_segment(args), .memfd = -1};
-    create->is_if_not_exists = args->option[CREATE_IF_NOT_EXISTS].is_given;
+    create->is_update = args->option[CREATE_UPDATE].is_given;
+    create->is_if_not_exists = create->is_update || args->option[CREATE_IF_NOT_EXISTS].is_given;
     int code = args_size(&cmd_create, args, CREATE_SIZE, &create->options.size_bytes);
     if (code == EXIT_DONE)
         code = args_mode(&cmd_create, args, CREATE_MODE, &create->options.mode);
@@ -69,25 +77,9 @@ static int create_read_options(struct create *create) {
     return code;
 }
 
-static int create_read_templates(struct create *create) {
-    for (int i = 0; i < create->args->positional_count; i++) {
-        const char *path = create->args->positional[i];
-        json_t *document;
-        int code = json_text_file(path, &document);
-        if (code != EXIT_DONE)
-            return code;
-        struct place place = {0};
-        int result = template_add(&create->templates, document, path, &place);
-        json_decref(document); /* the set holds a reference */
-        if (result < 0)
-            return report_error(report_exit_of(result), "%s: %s", path, place.problem);
-    }
-    return EXIT_DONE;
-}
-
 /* --evict: a table of the templates, by its name. */
 static int create_evict_table(struct create *create, const char *name, size_t bytes) {
-    for (struct template_table *table = create->templates.first; table != NULL; table = table->next)
+    for (struct template_table *table = create->templates.set.first; table != NULL; table = table->next)
         if (strlen(table->def.name) == bytes && memcmp(table->def.name, name, bytes) == 0) {
             table->def.eviction = LARDER_EVICTION_SIEVE;
             return EXIT_DONE;
@@ -133,6 +125,8 @@ static int create_try(const struct template_set *set) {
     for (const struct template_table *table = set->first; table != NULL && code == EXIT_DONE; table = table->next) {
         if (larder_table_create(db, &table->def) == LARDER_E_INVAL)
             code = report_error(EXIT_INPUT, "%s: table %s: %s", table->source, table->def.name, larder_error());
+        else
+            code = create_items_put(db, table, 1);
         larder_table_drop(db, table->def.name);
     }
     larder_close(db);
@@ -191,25 +185,50 @@ static bool create_is_there(struct larder *db, const char *name) {
 /* Drops the tables before `end` that `made` says are ours. */
 static void create_undo(struct create *create, const bool *made, const struct template_table *end) {
     size_t i = 0;
-    for (const struct template_table *table = create->templates.first; table != end; table = table->next) {
+    for (const struct template_table *table = create->templates.set.first; table != end; table = table->next) {
         if (made[i++] && larder_table_drop(create->db, table->def.name) < 0)
             report_note("table %s was created and could not be dropped again: %s", table->def.name, larder_error());
     }
 }
 
-/* --if-not-exists: the table stays as it is; differences from the template are reported. */
-static int create_leave(struct create *create, const struct template_table *wanted) {
-    const struct larder_table_def *there;
+static int create_describe(struct create *create, const char *name, const struct larder_table_def **out) {
     struct larder_table *table;
-    int result = larder_table_open(create->db, wanted->def.name, &table);
+    int result = larder_table_open(create->db, name, &table);
     if (result >= 0)
-        result = larder_table_describe(table, &there);
-    if (result < 0)
-        return report_result(result, wanted->def.name);
+        result = larder_table_describe(table, out);
+    return result < 0 ? report_result(result, name) : EXIT_DONE;
+}
+
+/* --if-not-exists: the table stays as it is, differences from the template are reported. --update:
+ * the table changes. */
+static int create_leave(struct create *create, const struct template_table *wanted) {
+    const struct larder_table_def *there = NULL;
+    int code = create_describe(create, wanted->def.name, &there);
+    if (code == EXIT_DONE && wanted->items != NULL)
+        report_note("table %s exists: the %zu items of its model are not stored", wanted->def.name,
+                    json_array_size(wanted->items));
+    if (code != EXIT_DONE || create->is_update)
+        return code == EXIT_DONE ? table_update(create->db, &wanted->def) : code;
     unsigned count = table_diff(there, &wanted->def);
     report_note("table %s exists, left as it is%s", wanted->def.name,
-                count > 0 ? "; it differs from the template" : "");
+                count > 0 ? "; it differs from the template, --update would change it" : "");
     return EXIT_DONE;
+}
+
+/* --update: whether all tables that exist can become what the templates say. */
+static int create_check_update(struct create *create) {
+    int code = EXIT_DONE;
+    for (const struct template_table *table = create->templates.set.first; table != NULL; table = table->next) {
+        const struct larder_table_def *there = NULL;
+        if (!create->is_update || !create_is_there(create->db, table->def.name))
+            continue;
+        int this_code = create_describe(create, table->def.name, &there);
+        if (this_code == EXIT_DONE)
+            this_code = table_update_check(there, &table->def);
+        if (this_code != EXIT_DONE)
+            code = this_code;
+    }
+    return code == EXIT_DONE ? code : report_error(code, "nothing has changed");
 }
 
 static int create_one(struct create *create, const struct template_table *table, bool *is_made) {
@@ -217,21 +236,24 @@ static int create_one(struct create *create, const struct template_table *table,
     if (result == LARDER_E_EXISTS && create->is_if_not_exists)
         return create_leave(create, table);
     *is_made = result >= 0;
-    return result < 0 ? report_result(result, table->def.name) : EXIT_DONE;
+    return result < 0 ? report_result(result, table->def.name) : create_items_put(create->db, table, 0);
 }
 
 static int create_tables(struct create *create) {
     bool made[LARDER_TABLES_MAX] = {false}; /* as many as create_check_set() lets pass */
-    for (const struct template_table *table = create->templates.first; table != NULL; table = table->next) {
+    for (const struct template_table *table = create->templates.set.first; table != NULL; table = table->next) {
         if (!create->is_if_not_exists && create_is_there(create->db, table->def.name))
             return report_error(EXIT_OTHER, "table %s exists; --if-not-exists would leave it as it is",
                                 table->def.name);
     }
+    int code = create_check_update(create);
+    if (code != EXIT_DONE)
+        return code;
     size_t i = 0;
-    for (const struct template_table *table = create->templates.first; table != NULL; table = table->next) {
-        int code = create_one(create, table, &made[i++]);
+    for (const struct template_table *table = create->templates.set.first; table != NULL; table = table->next) {
+        code = create_one(create, table, &made[i++]);
         if (code != EXIT_DONE) {
-            create_undo(create, made, table);
+            create_undo(create, made, table->next);
             return code;
         }
     }
@@ -263,13 +285,13 @@ static int create_run(const struct args *args) {
     struct create create = {.args = args};
     int code = create_read_options(&create);
     if (code == EXIT_DONE)
-        code = create_read_templates(&create);
+        code = create_templates_read(&create.templates, args, CREATE_PARAMETER, CREATE_NAME);
     if (code == EXIT_DONE)
         code = create_evict(&create);
     if (code == EXIT_DONE)
-        code = create_check_set(&create.templates);
+        code = create_check_set(&create.templates.set);
     if (code == EXIT_DONE)
-        code = create_try(&create.templates);
+        code = create_try(&create.templates.set);
     if (code == EXIT_DONE)
         code = create_open(&create);
     if (code == EXIT_DONE) {
@@ -278,7 +300,7 @@ static int create_run(const struct args *args) {
             create_undo_segment(&create);
         larder_close(create.db);
     }
-    template_free(&create.templates);
+    create_templates_free(&create.templates);
     return code;
 }
 
@@ -287,9 +309,21 @@ const struct command cmd_create = {
     .operands = "TEMPLATE...",
     .summary = "create tables from templates, and the segment if it is missing",
     .details =
-        "Creates the tables of each TEMPLATE, and the segment if it is missing. A TEMPLATE is a CloudFormation\n"
-        "template in JSON (every AWS::DynamoDB::Table in it), or the JSON of\n"
-        "`aws dynamodb create-table --cli-input-json`; - is standard input. All tables are created, or none.\n"
+        "Creates the tables of each TEMPLATE, and the segment if it is missing. All tables are created, or none.\n"
+        "A TEMPLATE, in JSON or YAML, is one of these; - is standard input:\n"
+        "  a CloudFormation or SAM template: every AWS::DynamoDB::Table, GlobalTable and Serverless::SimpleTable,\n"
+        "    with Parameters, Mappings, Conditions, Ref, Fn::Sub, Join, If, FindInMap, Select, Split, ForEach\n"
+        "  serverless.yml: the tables of its resources; its own ${...} variables have no value here, so --name or\n"
+        "    `serverless print` is needed where a table depends on one\n"
+        "  the JSON of `aws dynamodb create-table --cli-input-json`, the output of describe-table, or a list of them\n"
+        "  a model of NoSQL Workbench; its items are stored, too\n"
+        "What means nothing to a cache (billing, streams, tags) is ignored, and named in a line.\n"
+        "--parameter gives a parameter that a template declares its value, or a pseudo parameter: AWS::StackName has\n"
+        "none otherwise, AWS::Region is $AWS_REGION, $AWS_DEFAULT_REGION or us-east-1, AWS::AccountId 000000000000.\n"
+        "--name LOGICAL_ID=NAME names a table, whatever its TableName is. Without both a table has its logical id as\n"
+        "its name. --name OLD=NEW renames a table that has no logical id, --name NAME names the one without a name.\n"
+        "--update adds indexes that a table lacks, and sets its TTL attribute and removal policy. What cannot be\n"
+        "changed (a key, a local index) is an error, and then nothing changes. It implies --if-not-exists.\n"
         "--huge-pages is a hint (LARDER_HUGE_PAGES in larder.h): it needs a tmpfs mounted with huge=advise. Programs\n"
         "that fill the segment give it, too; a --segment path on a hugetlbfs mount needs neither.\n"
         "--slots bounds how many calls write at the same moment; others wait. Default: 1024, below 64M 16 for each\n"

@@ -189,9 +189,8 @@ static int json_item_add_value(struct larder_builder *builder, const char *name,
     }
 }
 
-/* J3: whether this reads as an attribute's value, all the way down. Nesting is bounded by jansson's
- * parser (2048). */
-static bool json_item_is_value(const json_t *json) {
+/* J3. Nesting is bounded by jansson's parser (2048). */
+bool json_item_is_value(const json_t *json) {
     if (!json_is_object(json) || json_object_size(json) != 1)
         return false;
     void *member = json_object_iter((json_t *)json);

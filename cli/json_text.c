@@ -14,42 +14,17 @@
 #include "cli/json_item.h"
 #include "cli/json_nul.h"
 #include "cli/report.h"
-
-/* No template or item is nearly this large; it ends the reading of endless input. */
-#define JSON_TEXT_BYTES_MAX ((size_t)64 << 20)
-
-/* Reads a stream to its end into *text (malloc'd). */
-static int json_text_read(FILE *from, const char *what, char **text, size_t *bytes) {
-    char *buffer = NULL;
-    size_t used = 0, capacity = 0;
-    for (;;) {
-        if (used == capacity) {
-            capacity = capacity > 0 ? capacity * 2 : 16384;
-            char *grown = capacity <= JSON_TEXT_BYTES_MAX ? realloc(buffer, capacity) : NULL;
-            if (grown == NULL) {
-                free(buffer);
-                return report_error(capacity > JSON_TEXT_BYTES_MAX ? EXIT_INPUT : EXIT_OTHER, "%s: %s", what,
-                                    capacity > JSON_TEXT_BYTES_MAX ? "more than 64 MiB of JSON" : "out of memory");
-            }
-            buffer = grown;
-        }
-        size_t got = fread(buffer + used, 1, capacity - used, from);
-        used += got;
-        if (got == 0)
-            break;
-    }
-    if (ferror(from)) {
-        free(buffer);
-        return report_error(EXIT_OTHER, "cannot read %s: %s", what, strerror(errno));
-    }
-    *text = buffer;
-    *bytes = used;
-    return EXIT_DONE;
-}
+#include "cli/text_file.h"
 
 /* place: of an item or key, whose names may hold zero bytes; else NULL. */
 static int json_text_parse(const char *text, size_t bytes, struct place *place, const char *what, json_t **out) {
     json_error_t error;
+    const char *wide = text_file_wide(text, bytes);
+    if (wide != NULL)
+        return report_error(EXIT_INPUT, "%s: %s", what, wide);
+    size_t mark = text_file_mark_bytes(text, bytes);
+    text += mark;
+    bytes -= mark;
     *out = place != NULL ? json_nul_load(text, bytes, place, &error)
                          : json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
     if (*out != NULL)
@@ -62,7 +37,7 @@ static int json_text_parse(const char *text, size_t bytes, struct place *place, 
 static int json_text_stream(FILE *from, struct place *place, const char *what, json_t **out) {
     char *text = NULL;
     size_t bytes = 0;
-    int code = json_text_read(from, what, &text, &bytes);
+    int code = text_file_stream(from, what, &text, &bytes);
     if (code != EXIT_DONE)
         return code;
     code = json_text_parse(text, bytes, place, what, out);
@@ -97,7 +72,7 @@ int json_text_of(const char *argument, const char *what, json_t **out) {
 
 int json_text_item(struct larder_builder *builder, const char *argument, const char *what,
                    const struct larder_item **out) {
-    json_t *json;
+    json_t *json = NULL;
     struct place place = {0};
     int code = json_text_argument(argument, &place, what, &json);
     if (code != EXIT_DONE)

@@ -16,9 +16,9 @@
 #include "larder.h"
 
 static const struct command *const main_commands[] = {
-    &cmd_create, &cmd_destroy, &cmd_ls,       &cmd_info,     &cmd_put,   &cmd_get,
-    &cmd_delete, &cmd_update,  &cmd_transact, &cmd_query,    &cmd_scan,  &cmd_import,
-    &cmd_export, &cmd_expire,  &cmd_check,    &cmd_dynamodb, &cmd_serve,
+    &cmd_create, &cmd_table,  &cmd_destroy, &cmd_ls,       &cmd_info,     &cmd_put,
+    &cmd_get,    &cmd_delete, &cmd_update,  &cmd_transact, &cmd_query,    &cmd_scan,
+    &cmd_import, &cmd_export, &cmd_expire,  &cmd_check,    &cmd_dynamodb, &cmd_serve,
 };
 #define MAIN_COMMANDS (sizeof main_commands / sizeof main_commands[0])
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/node_lines.h"
 #include "larder.h"
 
 static size_t place_append(struct place *place, const char *text) {
@@ -41,9 +42,8 @@ void place_leave(struct place *place, size_t mark) {
     place->path[mark] = 0;
 }
 
-/* Removes characters that were cut in the middle. All text here comes from jansson, which has
- * checked it. */
-static void place_whole_characters(char *text) {
+/* All text here comes from jansson or libyaml, which have checked it. */
+void place_whole_characters(char *text) {
     char *to = text;
     for (const char *at = text; *at != 0;) {
         unsigned char first = (unsigned char)*at;
@@ -68,5 +68,25 @@ int place_fail(struct place *place, const char *format, ...) {
     vsnprintf(place->problem + used, sizeof place->problem - (size_t)used, format, arguments);
     va_end(arguments);
     place_whole_characters(place->problem);
+    place->line = node_lines_find(place->lines, place->path);
+    place->column = 0;
     return LARDER_E_INVAL;
+}
+
+void place_add(struct place *place, const char *format, ...) {
+    size_t used = strlen(place->problem);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(place->problem + used, sizeof place->problem - used, format, arguments);
+    va_end(arguments);
+    place_whole_characters(place->problem);
+}
+
+void place_message(const struct place *place, const char *file, char *text, size_t text_bytes) {
+    char where[32] = "";
+    if (place->line > 0 && place->column > 0)
+        snprintf(where, sizeof where, ":%d:%d", place->line, place->column);
+    else if (place->line > 0)
+        snprintf(where, sizeof where, ":%d", place->line);
+    snprintf(text, text_bytes, "%s%s: %s", file, where, place->problem);
 }

@@ -1,334 +1,29 @@
-/* cli/template.c - table definitions from CloudFormation templates and create-table JSON.
+/* cli/template.c - the tables of templates and of other documents that describe tables.
  *
- * Job      Both documents describe a table in the same words (AttributeDefinitions, KeySchema,
- *          ...); a template wraps them in Resources.<id>.Properties. Fields without use for a cache
- *          (billing, streams, encryption, tags) are skipped.
- * Rules    T1 Every key attribute has one AttributeDefinition, and every AttributeDefinition is a
- *             key attribute: DynamoDB refuses anything else.
- *          T2 Where a literal is needed, an intrinsic function is an error that names the place.
- *          T3 The rest (lengths of names, duplicates, counts) the engine judges: cli/cmd_create.c
- *             asks it first.
- * Tests    tests/unit/cli/template_test.c
+ * Job      Tells the kinds of documents apart. Each becomes plain descriptions in the words of
+ *          CreateTable (cli/template_cloudformation.c, cli/template_workbench.c), and one reader
+ *          makes definitions of those (cli/table_def.c).
+ * Picture  file -> template_file.c -> document -> evaluate*.c, template_shape.c -> plain
+ *          description -> table_def.c -> struct larder_table_def
+ * Rules    T2 What means nothing to a cache (billing, streams, encryption, tags) never stops a
+ *             template, and is noted, in one line.
+ * Tests    tests/unit/cli/template_test.c, tests/cli/template_test.sh
  */
 #include "cli/template.h"
 
-#include <stdbool.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/template_json.h"
+#include "cli/table_def.h"
+#include "cli/template_shape.h"
 
-/* A HASH and a RANGE key, for the table and for each index it can have. */
-#define TEMPLATE_ATTRIBUTES_MAX (2 * (LARDER_INDEXES_MAX + 1))
+#define TEMPLATE_NOTE_BYTES 2048
 
-/* The attributes that a table declares, and which of them its keys have named so far. */
-struct template_attributes {
-    const json_t *array;
-    bool *is_used; /* one per element */
-};
+/* ---- The set --------------------------------------------------------------------------------- */
 
-/* Element i of AttributeDefinitions, checked. */
-static int template_attribute(struct place *place, const json_t *array, size_t i, const char **name,
-                              enum larder_type *type) {
-    const json_t *entry;
-    const char *type_name;
-    int result = template_json_object_at(place, array, i, &entry);
-    if (result < 0)
-        return result;
-    size_t mark = place_enter_index(place, i);
-    result = template_json_text(place, entry, "AttributeName", true, name);
-    if (result >= 0)
-        result = template_json_text(place, entry, "AttributeType", true, &type_name);
-    if (result >= 0) {
-        if (strcmp(type_name, "S") == 0)
-            *type = LARDER_S;
-        else if (strcmp(type_name, "N") == 0)
-            *type = LARDER_N;
-        else if (strcmp(type_name, "B") == 0)
-            *type = LARDER_B;
-        else
-            result = place_fail(place, "AttributeType is \"%.40s\"; a key is S, N or B", type_name);
-    }
-    place_leave(place, mark);
-    return result;
-}
-
-/* Reads AttributeDefinitions: all well formed, no name twice. */
-static int template_attributes_load(struct place *place, const json_t *properties, struct template_attributes *out) {
-    int result = template_json_array(place, properties, "AttributeDefinitions", true, &out->array);
-    if (result < 0)
-        return result;
-    size_t count = json_array_size(out->array), mark = place_enter_name(place, "AttributeDefinitions");
-    if (count > TEMPLATE_ATTRIBUTES_MAX) {
-        result = place_fail(place, "has %zu entries; %d key attributes are possible", count, TEMPLATE_ATTRIBUTES_MAX);
-        place_leave(place, mark);
-        return result;
-    }
-    out->is_used = calloc(count + 1, sizeof *out->is_used);
-    if (out->is_used == NULL) {
-        place_fail(place, "out of memory");
-        return LARDER_E_NO_MEMORY;
-    }
-    for (size_t i = 0; i < count && result >= 0; i++) {
-        const char *name, *earlier;
-        enum larder_type type;
-        result = template_attribute(place, out->array, i, &name, &type);
-        for (size_t j = 0; j < i && result >= 0; j++) {
-            enum larder_type earlier_type;
-            result = template_attribute(place, out->array, j, &earlier, &earlier_type);
-            if (result >= 0 && strcmp(name, earlier) == 0)
-                result = place_fail(place, "\"%.80s\" is defined twice", name);
-        }
-    }
-    place_leave(place, mark);
-    return result;
-}
-
-/* T1, second half. */
-static int template_attributes_check_used(struct place *place, const struct template_attributes *attributes) {
-    size_t mark = place_enter_name(place, "AttributeDefinitions");
-    int result = LARDER_OK;
-    for (size_t i = 0; i < json_array_size(attributes->array) && result >= 0; i++) {
-        const char *name;
-        enum larder_type type;
-        result = template_attribute(place, attributes->array, i, &name, &type);
-        if (result >= 0 && !attributes->is_used[i])
-            result = place_fail(place, "\"%.80s\" is not a key attribute of the table or of an index", name);
-    }
-    place_leave(place, mark);
-    return result;
-}
-
-/* T1, first half: the key attribute `name` with its declared type. */
-static int template_key_attribute(struct place *place, struct template_attributes *attributes, const char *name,
-                                  struct larder_key_def *out) {
-    for (size_t i = 0; i < json_array_size(attributes->array); i++) {
-        const char *defined;
-        enum larder_type type;
-        int result = template_attribute(place, attributes->array, i, &defined, &type);
-        if (result < 0)
-            return result;
-        if (strcmp(defined, name) == 0) {
-            attributes->is_used[i] = true;
-            out->name = defined;
-            out->type = type;
-            return LARDER_OK;
-        }
-    }
-    return place_fail(place, "key attribute \"%.80s\" is not in AttributeDefinitions", name);
-}
-
-/* Element i of a KeySchema: the first is HASH, the second RANGE. */
-static int template_key_element(struct place *place, const json_t *schema, size_t i,
-                                struct template_attributes *attributes, struct larder_key_def *out) {
-    static const char *const key_types[] = {"HASH", "RANGE"};
-    const json_t *entry;
-    const char *name, *key_type;
-    int result = template_json_object_at(place, schema, i, &entry);
-    if (result < 0)
-        return result;
-    size_t mark = place_enter_index(place, i);
-    result = template_json_text(place, entry, "AttributeName", true, &name);
-    if (result >= 0)
-        result = template_json_text(place, entry, "KeyType", true, &key_type);
-    if (result >= 0 && strcmp(key_type, key_types[i]) != 0)
-        result = place_fail(place, "KeyType is \"%.40s\"; this element is the %s key", key_type, key_types[i]);
-    if (result >= 0)
-        result = template_key_attribute(place, attributes, name, out);
-    place_leave(place, mark);
-    return result;
-}
-
-static int template_key_schema(struct place *place, const json_t *from, struct template_attributes *attributes,
-                               struct larder_key_def *partition, struct larder_key_def *sort) {
-    const json_t *schema;
-    int result = template_json_array(place, from, "KeySchema", true, &schema);
-    if (result < 0)
-        return result;
-    size_t count = json_array_size(schema), mark = place_enter_name(place, "KeySchema");
-    if (count < 1 || count > 2)
-        result = place_fail(place, "has %zu elements; one HASH key and at most one RANGE key are allowed", count);
-    if (result >= 0)
-        result = template_key_element(place, schema, 0, attributes, partition);
-    if (result >= 0 && count == 2)
-        result = template_key_element(place, schema, 1, attributes, sort);
-    if (result >= 0 && count == 2 && strcmp(partition->name, sort->name) == 0)
-        result = place_fail(place, "HASH and RANGE key are the same attribute \"%.80s\"", sort->name);
-    place_leave(place, mark);
-    return result;
-}
-
-static int template_included(struct place *place, const json_t *names, struct larder_index_def *out) {
-    size_t count = json_array_size(names), mark = place_enter_name(place, "NonKeyAttributes");
-    if (count == 0 || count > LARDER_PROJECTED_NAMES_MAX) {
-        int result = place_fail(place, "has %zu names; 1 to %d are allowed", count, LARDER_PROJECTED_NAMES_MAX);
-        place_leave(place, mark);
-        return result;
-    }
-    const char **included = calloc(count, sizeof *included);
-    if (included == NULL) {
-        place_fail(place, "out of memory");
-        return LARDER_E_NO_MEMORY;
-    }
-    out->included = included; /* freed by template_free(), also after a failure below */
-    out->included_count = (uint32_t)count;
-    int result = LARDER_OK;
-    for (size_t i = 0; i < count && result >= 0; i++)
-        result = template_json_text_at(place, names, i, &included[i]);
-    place_leave(place, mark);
-    return result;
-}
-
-static int template_projection(struct place *place, const json_t *from, struct larder_index_def *out) {
-    const json_t *projection, *names = NULL;
-    const char *type = NULL;
-    int result = template_json_object(place, from, "Projection", true, &projection);
-    if (result < 0)
-        return result;
-    size_t mark = place_enter_name(place, "Projection");
-    result = template_json_text(place, projection, "ProjectionType", true, &type);
-    if (result >= 0)
-        result = template_json_array(place, projection, "NonKeyAttributes", false, &names);
-    if (result >= 0) {
-        if (strcmp(type, "ALL") == 0)
-            out->projection = LARDER_PROJECT_ALL;
-        else if (strcmp(type, "KEYS_ONLY") == 0)
-            out->projection = LARDER_PROJECT_KEYS_ONLY;
-        else if (strcmp(type, "INCLUDE") == 0)
-            out->projection = LARDER_PROJECT_INCLUDE;
-        else
-            result = place_fail(place, "ProjectionType is \"%.40s\"; allowed are ALL, KEYS_ONLY and INCLUDE", type);
-    }
-    if (result >= 0 && (names != NULL) != (out->projection == LARDER_PROJECT_INCLUDE))
-        result = place_fail(place, "NonKeyAttributes are allowed with ProjectionType INCLUDE only, and needed there");
-    if (result >= 0 && names != NULL)
-        result = template_included(place, names, out);
-    place_leave(place, mark);
-    return result;
-}
-
-/* What a local index requires of its table. */
-static int template_check_local(struct place *place, const struct larder_table_def *table,
-                                const struct larder_index_def *index) {
-    if (table->sort.name == NULL)
-        return place_fail(place, "a local index needs a table with a RANGE key");
-    if (strcmp(index->partition.name, table->partition.name) != 0)
-        return place_fail(place, "the HASH key of a local index must be the table's, \"%.80s\"", table->partition.name);
-    if (index->sort.name == NULL)
-        return place_fail(place, "a local index needs a RANGE key");
-    return LARDER_OK;
-}
-
-static int template_index(struct place *place, const json_t *from, struct template_attributes *attributes,
-                          const struct larder_table_def *table, struct larder_index_def *out) {
-    int result = template_json_text(place, from, "IndexName", true, &out->name);
-    if (result >= 0)
-        result = template_key_schema(place, from, attributes, &out->partition, &out->sort);
-    if (result >= 0 && out->is_local)
-        result = template_check_local(place, table, out);
-    if (result >= 0)
-        result = template_projection(place, from, out);
-    return result;
-}
-
-/* GlobalSecondaryIndexes or LocalSecondaryIndexes. */
-static int template_indexes(struct place *place, const json_t *properties, struct template_attributes *attributes,
-                            bool is_local, struct template_table *out) {
-    const char *name = is_local ? "LocalSecondaryIndexes" : "GlobalSecondaryIndexes";
-    size_t count_max = is_local ? LARDER_LOCAL_INDEXES_MAX : LARDER_GLOBAL_INDEXES_MAX;
-    const json_t *array;
-    int result = template_json_array(place, properties, name, false, &array);
-    if (result < 0 || array == NULL)
-        return result;
-    size_t mark = place_enter_name(place, name);
-    if (json_array_size(array) > count_max)
-        result = place_fail(place, "has %zu indexes; %zu are allowed", json_array_size(array), count_max);
-    for (size_t i = 0; result >= 0 && i < json_array_size(array); i++) {
-        struct larder_index_def *index = &out->indexes[out->def.index_count];
-        const json_t *entry;
-        result = template_json_object_at(place, array, i, &entry);
-        if (result < 0)
-            break;
-        index->is_local = is_local;
-        out->def.index_count++;
-        size_t element = place_enter_index(place, i);
-        result = template_index(place, entry, attributes, &out->def, index);
-        place_leave(place, element);
-    }
-    place_leave(place, mark);
-    return result;
-}
-
-static int template_ttl(struct place *place, const json_t *properties, struct larder_table_def *out) {
-    const json_t *ttl;
-    const char *name;
-    bool is_enabled = false;
-    int result = template_json_object(place, properties, "TimeToLiveSpecification", false, &ttl);
-    if (result < 0 || ttl == NULL)
-        return result;
-    size_t mark = place_enter_name(place, "TimeToLiveSpecification");
-    result = template_json_flag(place, ttl, "Enabled", true, &is_enabled);
-    if (result >= 0)
-        result = template_json_text(place, ttl, "AttributeName", is_enabled, &name);
-    if (result >= 0 && is_enabled)
-        out->ttl_attribute = name;
-    place_leave(place, mark);
-    return result;
-}
-
-/* DeletionProtectionEnabled means the same as DeletionPolicy Retain, but is a property of the table
- * itself. */
-static int template_protection(struct place *place, const json_t *properties, struct larder_table_def *out) {
-    bool is_protected = false;
-    int result = template_json_flag(place, properties, "DeletionProtectionEnabled", false, &is_protected);
-    if (result >= 0 && is_protected)
-        out->removal = LARDER_REMOVAL_RETAIN;
-    return result;
-}
-
-/* Everything below Properties, or below the top of create-table JSON. `fallback` is the name if
- * TableName is missing. */
-static int template_properties(struct place *place, const json_t *properties, const char *fallback,
-                               struct template_table *out) {
-    struct template_attributes attributes = {0};
-    int result = template_json_text(place, properties, "TableName", fallback == NULL, &out->def.name);
-    if (result < 0)
-        return result;
-    if (out->def.name == NULL)
-        out->def.name = fallback;
-    out->def.indexes = out->indexes;
-    result = template_attributes_load(place, properties, &attributes);
-    if (result >= 0)
-        result = template_key_schema(place, properties, &attributes, &out->def.partition, &out->def.sort);
-    if (result >= 0)
-        result = template_indexes(place, properties, &attributes, false, out);
-    if (result >= 0)
-        result = template_indexes(place, properties, &attributes, true, out);
-    if (result >= 0)
-        result = template_attributes_check_used(place, &attributes);
-    if (result >= 0)
-        result = template_ttl(place, properties, &out->def);
-    if (result >= 0)
-        result = template_protection(place, properties, &out->def);
-    free(attributes.is_used);
-    return result;
-}
-
-static int template_deletion_policy(struct place *place, const json_t *resource, struct larder_table_def *out) {
-    const char *policy;
-    int result = template_json_text(place, resource, "DeletionPolicy", false, &policy);
-    if (result < 0 || policy == NULL)
-        return result;
-    if (strcmp(policy, "Retain") == 0 || strcmp(policy, "RetainExceptOnCreate") == 0)
-        out->removal = LARDER_REMOVAL_RETAIN;
-    else if (strcmp(policy, "Delete") != 0)
-        return place_fail(place, "DeletionPolicy is \"%.40s\"; allowed are Delete, Retain and RetainExceptOnCreate",
-                          policy);
-    return LARDER_OK;
-}
-
-/* Appends a new table to the list. */
-static struct template_table *template_append(struct template_set *set, const char *source, struct place *place) {
+struct template_table *template_append(struct template_set *set, const char *source, struct place *place) {
     struct template_table *table = calloc(1, sizeof *table);
     if (table == NULL) {
         place_fail(place, "out of memory");
@@ -340,67 +35,253 @@ static struct template_table *template_append(struct template_set *set, const ch
     return table;
 }
 
-static bool template_is_table(const json_t *resource) {
-    const char *type = json_string_value(json_object_get(resource, "Type"));
-    return type != NULL &&
-           (strcmp(type, "AWS::DynamoDB::Table") == 0 || strcmp(type, "AWS::DynamoDB::GlobalTable") == 0);
+int template_keep(struct template_set *set, struct evaluator *e, json_t *value) {
+    return json_array_append_new(set->documents, value) == 0 ? LARDER_OK : evaluate_no_memory(e);
 }
 
-static int template_resource(struct template_set *set, const json_t *resource, const char *id, const char *source,
-                             struct place *place) {
-    const json_t *properties;
-    struct template_table *table = template_append(set, source, place);
-    if (table == NULL)
-        return LARDER_E_NO_MEMORY;
-    int result = template_json_object(place, resource, "Properties", true, &properties);
+int template_note(struct template_set *set, struct evaluator *e, const char *format, ...) {
+    char text[TEMPLATE_NOTE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    place_whole_characters(text);
+    return template_shape_note(e, set->notes, text);
+}
+
+/* "A, B, C", cut where there is no more room. */
+static void template_list(json_t *texts, char *list, size_t list_bytes) {
+    size_t used = 0;
+    list[0] = 0;
+    for (size_t i = 0; i < json_array_size(texts) && used < list_bytes; i++)
+        used += (size_t)snprintf(list + used, list_bytes - used, "%s%.80s", i > 0 ? ", " : "",
+                                 json_string_value(json_array_get(texts, i)));
+}
+
+int template_note_ignored(struct template_set *set, struct evaluator *e, json_t *ignored, json_t *types,
+                          size_t resource_count) {
+    char members[TEMPLATE_NOTE_BYTES / 2], others[TEMPLATE_NOTE_BYTES / 2], resources[TEMPLATE_NOTE_BYTES] = "";
+    template_list(ignored, members, sizeof members);
+    template_list(types, others, sizeof others);
+    if (resource_count > 0)
+        snprintf(resources, sizeof resources, "%s%zu resource%s (%s)", members[0] != 0 ? "; " : "", resource_count,
+                 resource_count == 1 ? "" : "s", others);
+    if (members[0] == 0 && resource_count == 0)
+        return LARDER_OK;
+    return template_note(set, e, "ignored, for it means nothing to a cache: %s%s", members, resources);
+}
+
+int template_define(struct template_set *set, struct evaluator *e, json_t *plain, struct template_table *table) {
+    int result = template_keep(set, e, json_incref(plain));
+    return result >= 0 ? table_def_read(e->place, plain, &table->def, table->indexes) : result;
+}
+
+/* ---- Names of tables ------------------------------------------------------------------------- */
+
+/* TableName, evaluated and kept; NULL: it has none. */
+static int template_own_name(struct template_set *set, struct evaluator *e, json_t *table_name, const char **out) {
+    static const struct template_shape shape[] = {{"TableName", SHAPE_TEXT}, {NULL}};
+    json_t *object = json_object(), *plain = NULL;
+    int result = json_object_set(object, "TableName", table_name) == 0 ? LARDER_OK : evaluate_no_memory(e);
     if (result >= 0)
-        result = template_deletion_policy(place, resource, &table->def);
+        result = template_shape_copy(e, object, shape, NULL, &plain);
+    json_decref(object);
     if (result < 0)
         return result;
-    size_t mark = place_enter_name(place, "Properties");
-    result = template_properties(place, properties, id, table);
-    place_leave(place, mark);
+    json_t *name = json_object_get(plain, "TableName");
+    *out = json_string_value(name);
+    result = template_keep(set, e, plain);
+    if (result < 0 || name == NULL || json_is_null(name) || *out != NULL)
+        return result;
+    size_t mark = place_enter_name(e->place, "TableName");
+    result = place_fail(e->place, "needs a string");
+    place_leave(e->place, mark);
     return result;
 }
 
-static int template_resources(struct template_set *set, json_t *document, const char *source, struct place *place) {
-    const json_t *resources;
-    int result = template_json_object(place, document, "Resources", true, &resources);
+int template_name(struct template_set *set, struct evaluator *e, const char *id, json_t *table_name,
+                  struct template_table *table) {
+    struct template_settings *settings = set->settings;
+    const struct evaluate_pair *pair = settings != NULL && id != NULL ? evaluate_pair(&settings->names, id) : NULL;
+    const char *name = pair != NULL ? pair->value : NULL;
+    int result = pair == NULL && table_name != NULL ? template_own_name(set, e, table_name, &name) : LARDER_OK;
+    if (result < 0 && id != NULL)
+        place_add(e->place, "; --name %.80s=NAME names the table", id);
     if (result < 0)
         return result;
-    size_t mark = place_enter_name(place, "Resources"), found = 0;
-    json_t *object = (json_t *)resources; /* jansson's iterators take it so, but change nothing */
-    for (void *at = json_object_iter(object); at != NULL && result >= 0; at = json_object_iter_next(object, at)) {
-        const char *id = json_object_iter_key(at);
-        if (!template_is_table(json_object_iter_value(at)))
-            continue;
-        found++;
-        size_t inner = place_enter_name(place, id);
-        result = template_resource(set, json_object_iter_value(at), id, source, place);
-        place_leave(place, inner);
+    if (id == NULL && name != NULL && settings != NULL && (pair = evaluate_pair(&settings->names, name)) != NULL)
+        name = pair->value;
+    if (id == NULL && name == NULL && settings != NULL && settings->only_name != NULL) {
+        name = settings->only_name;
+        settings->is_only_name_used = true;
     }
-    if (result >= 0 && found == 0)
-        result = place_fail(place, "has no AWS::DynamoDB::Table");
-    place_leave(place, mark);
+    if (name == NULL && id == NULL)
+        return place_fail(e->place, "TableName is missing; --name NAME gives one");
+    if (name == NULL) {
+        name = id;
+        result = template_note(
+            set, e,
+            "table %.80s has its logical id as its name, for it has no TableName; --name %.80s=NAME gives another", id,
+            id);
+    }
+    table->def.name = name;
     return result;
+}
+
+/* ---- Kinds of documents ---------------------------------------------------------------------- */
+
+/* The words of CreateTable at the top, or below `member`. */
+static int template_description(struct template_set *set, struct evaluator *e, json_t *top, const char *member,
+                                const char *source) {
+    json_t *plain = NULL, *ignored = json_array();
+    size_t mark = e->place->path_bytes;
+    struct template_table *table = template_append(set, source, e->place);
+    json_t *others = json_copy(top); /* the name is read elsewhere */
+    if (member != NULL)
+        place_enter_name(e->place, member);
+    int result = table != NULL && ignored != NULL && others != NULL ? LARDER_OK : evaluate_no_memory(e);
+    json_object_del(others, "TableName");
+    if (result >= 0)
+        result = template_shape_copy(e, others, template_shape_table, ignored, &plain);
+    json_decref(others);
+    if (result >= 0)
+        result = template_name(set, e, NULL, json_object_get(top, "TableName"), table);
+    if (result >= 0)
+        result = template_define(set, e, plain, table);
+    json_decref(plain);
+    place_leave(e->place, mark);
+    if (result >= 0)
+        result = template_note_ignored(set, e, ignored, NULL, 0);
+    json_decref(ignored);
+    return result;
+}
+
+/* A file of the Serverless Framework: `resources` is a template, or a list of parts of one. */
+static int template_serverless(struct template_set *set, struct evaluator *e, json_t *resources, const char *source) {
+    static const char *const sections[] = {"Parameters", "Mappings", "Conditions", "Resources"};
+    json_t *whole = json_object();
+    int result = whole != NULL ? LARDER_OK : evaluate_no_memory(e);
+    size_t mark = place_enter_name(e->place, "resources"),
+           parts = json_is_array(resources) ? json_array_size(resources) : 1;
+    e->is_serverless = true;
+    for (size_t i = 0; i < parts && result >= 0; i++) {
+        json_t *part = json_is_array(resources) ? json_array_get(resources, i) : resources;
+        if (json_is_string(part))
+            result = template_note(set, e, "ignored: %s: give larder create that file, too", json_string_value(part));
+        for (size_t s = 0; s < 4 && json_is_object(part) && result >= 0; s++) {
+            json_t *from = json_object_get(part, sections[s]), *into = json_object_get(whole, sections[s]);
+            if (into == NULL && from != NULL)
+                json_object_set_new(whole, sections[s], into = json_object());
+            if (json_is_object(from) && json_object_update(into, from) != 0)
+                result = evaluate_no_memory(e);
+            else if (from != NULL && !json_is_object(from))
+                result = place_fail(e->place, "%s is %s%.80s, no mapping; give larder create the file with the tables",
+                                    sections[s], json_is_string(from) ? "" : "no text either",
+                                    json_is_string(from) ? json_string_value(from) : "");
+        }
+    }
+    if (result >= 0 && json_object_get(whole, "Resources") == NULL)
+        result = place_fail(e->place, "%s%.120s has no Resources; give larder create the file with the tables",
+                            json_is_string(resources) ? "the text " : "",
+                            json_is_string(resources) ? json_string_value(resources) : "");
+    if (result >= 0)
+        result = template_cloudformation(set, e, whole, source);
+    json_decref(whole);
+    place_leave(e->place, mark);
+    return result;
+}
+
+/* Whether some member is a table, as in a file with nothing but resources. */
+static bool template_has_table(json_t *document) {
+    const char *name;
+    json_t *member;
+    json_object_foreach(document, name, member) if (template_is_table(member)) return true;
+    return false;
+}
+
+/* Resources without a template around them. */
+static int template_resources_alone(struct template_set *set, struct evaluator *e, json_t *resources,
+                                    const char *source) {
+    json_t *top = json_object();
+    int result = json_object_set(top, "Resources", resources) == 0 ? LARDER_OK : evaluate_no_memory(e);
+    if (result >= 0)
+        result = template_cloudformation(set, e, top, source);
+    json_decref(top);
+    return result;
+}
+
+/* One object in the words of CreateTable, or with a Table or TableDescription in them around it.
+ * LARDER_NOT_FOUND: it is none. */
+static int template_one(struct template_set *set, struct evaluator *e, json_t *object, const char *source) {
+    static const char *const wrappers[] = {"Table", "TableDescription"};
+    e->is_data = true;
+    for (size_t i = 0; i < 2; i++) {
+        json_t *inner = json_object_get(object, wrappers[i]);
+        if (json_object_get(inner, "KeySchema") != NULL)
+            return template_description(set, e, inner, wrappers[i], source);
+    }
+    if (json_object_get(object, "KeySchema") != NULL)
+        return template_description(set, e, object, NULL, source);
+    e->is_data = false;
+    return LARDER_NOT_FOUND;
+}
+
+/* A list of such objects, at the top or as the member `tables`. */
+static int template_list_of(struct template_set *set, struct evaluator *e, json_t *list, const char *member,
+                            const char *source) {
+    int result = json_array_size(list) > 0 ? LARDER_OK : place_fail(e->place, "the list has no tables");
+    size_t mark = member != NULL ? place_enter_name(e->place, member) : e->place->path_bytes;
+    for (size_t i = 0; i < json_array_size(list) && result == LARDER_OK; i++) {
+        size_t element = place_enter_index(e->place, i);
+        result = template_one(set, e, json_array_get(list, i), source);
+        if (result == LARDER_NOT_FOUND)
+            result = place_fail(e->place, "describes no table: it has no KeySchema");
+        place_leave(e->place, element);
+    }
+    place_leave(e->place, mark);
+    return result;
+}
+
+static int template_kind(struct template_set *set, struct evaluator *e, json_t *document, const char *source) {
+    static const char *const lists[] = {"tables", "Tables"};
+    if (json_object_get(document, "Resources") != NULL)
+        return template_cloudformation(set, e, document, source);
+    json_t *serverless = json_object_get(document, "resources");
+    if (serverless != NULL &&
+        (json_object_get(document, "service") != NULL || json_object_get(document, "provider") != NULL ||
+         json_object_get(serverless, "Resources") != NULL))
+        return template_serverless(set, e, serverless, source);
+    if (json_is_array(json_object_get(document, "DataModel")))
+        return template_workbench(set, e, json_object_get(document, "DataModel"), source);
+    int result = template_one(set, e, document, source);
+    if (result != LARDER_NOT_FOUND)
+        return result;
+    if (json_is_array(document))
+        return template_list_of(set, e, document, NULL, source);
+    for (size_t i = 0; i < 2; i++)
+        if (json_is_array(json_object_get(document, lists[i])))
+            return template_list_of(set, e, json_object_get(document, lists[i]), lists[i], source);
+    if (template_has_table(document))
+        return template_resources_alone(set, e, document, source);
+    return place_fail(e->place,
+                      "neither a template (no Resources), nor a file of the Serverless Framework, nor "
+                      "create-table JSON or the output of describe-table (no KeySchema), nor a model of NoSQL "
+                      "Workbench (no DataModel)");
 }
 
 int template_add(struct template_set *set, json_t *document, const char *source, struct place *place) {
+    struct evaluator e = {.place = place};
     if (set->last == NULL)
         set->last = &set->first;
     if (set->documents == NULL)
         set->documents = json_array();
-    if (json_array_append(set->documents, document) != 0) {
-        place_fail(place, "out of memory");
-        return LARDER_E_NO_MEMORY;
-    }
-    if (json_object_get(document, "Resources") != NULL)
-        return template_resources(set, document, source, place);
-    if (json_object_get(document, "KeySchema") == NULL)
-        return place_fail(place,
-                          "neither a CloudFormation template (no Resources) nor create-table JSON (no KeySchema)");
-    struct template_table *table = template_append(set, source, place);
-    return table != NULL ? template_properties(place, document, NULL, table) : LARDER_E_NO_MEMORY;
+    json_decref(set->notes);
+    set->notes = json_array();
+    if (set->settings != NULL)
+        e.given = &set->settings->parameters;
+    if (set->notes == NULL || json_array_append(set->documents, document) != 0)
+        return evaluate_no_memory(&e);
+    return template_kind(set, &e, document, source);
 }
 
 void template_free(struct template_set *set) {
@@ -412,5 +293,6 @@ void template_free(struct template_set *set) {
         free(table);
     }
     json_decref(set->documents);
+    json_decref(set->notes);
     memset(set, 0, sizeof *set);
 }

@@ -7,22 +7,9 @@
 #include "cli/template_json.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "larder.h"
-
-/* The name of the intrinsic function that this calls, or NULL. */
-static const char *template_json_intrinsic(const json_t *json) {
-    if (!json_is_object(json) || json_object_size(json) != 1)
-        return NULL;
-    const char *name = json_object_iter_key(json_object_iter((json_t *)json));
-    bool is_intrinsic = strcmp(name, "Ref") == 0 || strcmp(name, "Condition") == 0 || strncmp(name, "Fn::", 4) == 0;
-    return is_intrinsic ? name : NULL;
-}
-
-static bool template_json_is_no_value(const json_t *json) {
-    const char *name = json_string_value(json_object_get(json, "Ref"));
-    return json_is_object(json) && json_object_size(json) == 1 && name != NULL && strcmp(name, "AWS::NoValue") == 0;
-}
 
 static const char *template_json_kind(const json_t *json) {
     switch (json_typeof(json)) {
@@ -44,9 +31,6 @@ static const char *template_json_kind(const json_t *json) {
 
 /* Fails unless json is of this kind; the caller has entered its place. */
 static int template_json_check(struct place *place, const json_t *json, json_type type, const char *kind) {
-    const char *intrinsic = template_json_intrinsic(json);
-    if (intrinsic != NULL)
-        return place_fail(place, "needs %s, not the intrinsic function %.40s", kind, intrinsic);
     if (json_typeof(json) != type)
         return place_fail(place, "needs %s, not %s", kind, template_json_kind(json));
     return LARDER_OK;
@@ -55,7 +39,7 @@ static int template_json_check(struct place *place, const json_t *json, json_typ
 static int template_json_member(struct place *place, const json_t *object, const char *name, bool is_required,
                                 json_type type, const char *kind, const json_t **out) {
     const json_t *json = json_object_get(object, name);
-    if (json == NULL || template_json_is_no_value(json)) {
+    if (json == NULL || json_is_null(json)) {
         if (is_required)
             return place_fail(place, "%s is missing", name);
         *out = NULL;
@@ -88,23 +72,28 @@ int template_json_object(struct place *place, const json_t *object, const char *
     return template_json_member(place, object, name, is_required, JSON_OBJECT, "an object", out);
 }
 
+/* YAML 1.1 has three words for each truth, and their case does not count. */
+static bool template_json_is_word(const char *text, const char *a, const char *b, const char *c) {
+    return text != NULL && (strcasecmp(text, a) == 0 || strcasecmp(text, b) == 0 || strcasecmp(text, c) == 0);
+}
+
 int template_json_flag(struct place *place, const json_t *object, const char *name, bool is_required, bool *out) {
     const json_t *json = json_object_get(object, name);
-    if (json == NULL || template_json_is_no_value(json))
+    if (json == NULL || json_is_null(json))
         return is_required ? place_fail(place, "%s is missing", name) : LARDER_OK;
     const char *text = json_string_value(json);
-    if (json_is_true(json) || (text != NULL && strcmp(text, "true") == 0)) {
+    if (json_is_true(json) || template_json_is_word(text, "true", "yes", "on")) {
         *out = true;
         return LARDER_OK;
     }
-    if (json_is_false(json) || (text != NULL && strcmp(text, "false") == 0)) {
+    if (json_is_false(json) || template_json_is_word(text, "false", "no", "off")) {
         *out = false;
         return LARDER_OK;
     }
     size_t mark = place_enter_name(place, name);
     int result = template_json_check(place, json, JSON_TRUE, "true or false");
     if (result >= 0)
-        result = place_fail(place, "needs true or false");
+        result = place_fail(place, "is \"%.40s\"; allowed are true and false", text);
     place_leave(place, mark);
     return result;
 }

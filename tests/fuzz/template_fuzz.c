@@ -1,4 +1,4 @@
-/* tests/fuzz/template_fuzz.c - CloudFormation templates and create-table JSON.
+/* tests/fuzz/template_fuzz.c - templates in JSON and YAML, and the other descriptions of tables.
  *
  * Goal     Any document is a list of table definitions or a readable error. A definition survives
  *          being printed as create-table JSON and read again, being written into a block and read
@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "cli/template.h"
+#include "cli/template_file.h"
 #include "core/table/schema.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -168,20 +169,27 @@ static void check_table(const struct larder_table_def *def) {
     }
 }
 
+/* What the templates of the corpus need. */
+static struct evaluate_pair parameter = {.name = "AWS::StackName", .name_bytes = 14, .value = "stack"};
+static struct template_settings settings = {.parameters = {.pairs = &parameter, .count = 1}, .only_name = "only"};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    struct template_set set = {NULL};
-    struct place place = {.path_bytes = 0};
-    json_error_t error;
-    json_t *json = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, &error);
-    if (!json)
-        return 0;
-    int r = template_add(&set, json, "input", &place);
-    json_decref(json);
+    struct template_set set = {.settings = &settings};
+    struct node_lines lines = {0};
+    struct place place = {.lines = &lines};
+    json_t *json = NULL;
+    int r = template_file_parse("input", (const char *)data, size, &lines, &place, &json);
+    FUZZ_CHECK((r == LARDER_OK) == (json != NULL), "%d", r);
+    if (r == LARDER_OK)
+        r = template_add(&set, json, "input", &place);
+    if (json)
+        json_decref(json);
     if (r != LARDER_OK) {
         FUZZ_CHECK(r == LARDER_E_INVAL, "%d", r);
         fuzz_check_message(place.problem);
     } else {
-        FUZZ_CHECK(set.first && !place.path_bytes, "no table, or lost at %s", place.path);
+        FUZZ_CHECK(set.first || json_array_size(set.notes) > 0, "no table, and no word about it");
+        FUZZ_CHECK(!place.path_bytes, "lost at %s", place.path);
     }
     for (const struct template_table *t = r ? NULL : set.first; t; t = t->next) {
         check_print(&t->def);
@@ -196,5 +204,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
     }
     template_free(&set);
+    node_lines_free(&lines);
     return 0;
 }

@@ -2,7 +2,7 @@
  * JSON.
  *
  * Goal     What DynamoDB accepts becomes the same table here. What it refuses is refused, with the
- *          place in the message.
+ *          place in the message. Functions of templates: tests/unit/cli/evaluate_test.c.
  * Method   One good document; each bad one is the good one with a single piece of text replaced.
  */
 #include <criterion/criterion.h>
@@ -271,7 +271,7 @@ Test(template, too_many_indexes) {
 Test(template, intrinsic_functions_name_the_place) {
     expect_refused("'TableName': 'Jobs'", "'TableName': {'Ref': 'Name'}", "TableName", "Ref");
     expect_refused("'TableName': 'Jobs'", "'TableName': {'Fn::Sub': '${AWS::StackName}-jobs'}", "TableName", "Fn::Sub");
-    expect_refused("'IndexName': 'ByL'", "'IndexName': {'Fn::Join': ['', ['a', 'b']]}",
+    expect_refused("'IndexName': 'ByL'", "'IndexName': {'Fn::Join': ['', ['a', {'Ref': 'b'}]]}",
                    "LocalSecondaryIndexes[0].IndexName", "Fn::Join");
     expect_refused("'Enabled': true", "'Enabled': {'Fn::If': ['c', true, false]}", "TimeToLiveSpecification.Enabled",
                    "Fn::If");
@@ -282,7 +282,7 @@ Test(template, intrinsic_functions_name_the_place) {
     cr_expect_eq(
         add_template(&set, "AWS::DynamoDB::Table", "'DeletionPolicy': {'Ref': 'Policy'},", good_properties, &place),
         LARDER_E_INVAL);
-    cr_expect_str_eq(place.problem, "Resources.Table1.DeletionPolicy: needs a string, not the intrinsic function Ref");
+    cr_expect_str_eq(place.problem, "Resources.Table1.DeletionPolicy.Ref: there is no parameter \"Policy\"");
     template_free(&set);
 }
 
