@@ -29,20 +29,6 @@ static const struct item_head *image_at(const struct larder_page *p, uint32_t i)
     return (const struct item_head *)(p->bytes + p->at[i]);
 }
 
-/* Drops the items for which the filter is not true. LARDER_OK or LARDER_E_CORRUPT. */
-static int filter_items(const struct sift *s, struct larder_page *p) {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < p->count; i++) {
-        int truth = expr_truth(s->filter->compiled, s->filter_values.all, image_at(p, i));
-        if (truth < 0)
-            return truth;
-        if (truth)
-            p->at[kept++] = p->at[i];
-    }
-    p->count = kept;
-    return LARDER_OK;
-}
-
 /* Replaces each item by a projection. They are made behind the images, which lie in any order: a
  * scan sorts them. */
 int sift_project(const struct larder_expr *projection, struct larder_page *p) {
@@ -64,7 +50,7 @@ int sift_project(const struct larder_expr *projection, struct larder_page *p) {
 int sift_end(struct sift *s, struct larder_page *page, int r) {
     int sifted = LARDER_OK;
     if (r >= 0 && s->filter)
-        sifted = filter_items(s, page);
+        sifted = expr_filter(s->filter->compiled, s->filter_values.all, page->bytes, page->at, &page->count);
     if (r >= 0 && s->projection && sifted == LARDER_OK)
         sifted = sift_project(s->projection, page);
     if (r >= 0 && s->select == LARDER_SELECT_COUNT) {
