@@ -327,6 +327,20 @@ static int larder_bench_add(void *session, const struct bench_key *key) {
         .kind = LARDER_ACTION_UPDATE, .table = s->table, .key = key_of(key), .update = s->add, .values = s->one});
 }
 
+static int larder_bench_put_four(void *session, const struct write *w, int is_transaction) {
+    struct larder_session *s = session;
+    struct larder_action actions[FOUR];
+    for (unsigned i = 0; i < FOUR; i++) {
+        if (!is_transaction)
+            larder_bench_put(session, &w[i], 0, 0);
+        actions[i] = (struct larder_action){.kind = LARDER_ACTION_PUT, .table = s->table, .item = w[i].prepared};
+    }
+    if (is_transaction)
+        must(larder_transact(s->db, &(struct larder_transaction){.actions = actions, .count = FOUR}, NULL, NULL),
+             "transact");
+    return 1;
+}
+
 /* What the three have in common: all except how a segment is made. */
 #define LARDER_CALLS                                                                                                   \
     .destroy = larder_bench_destroy, .bytes = larder_bench_bytes, .attach = larder_bench_attach,                       \
@@ -334,7 +348,7 @@ static int larder_bench_add(void *session, const struct bench_key *key) {
     .get = larder_bench_get, .get_many = larder_bench_get_many, .query = larder_bench_query, .put = larder_bench_put,  \
     .remove = larder_bench_remove, .count = larder_bench_count, .put_if = larder_bench_put_if,                         \
     .update = larder_bench_update, .set = larder_bench_set, .add = larder_bench_add, .filter = larder_bench_filter,    \
-    .copied = larder_bench_copied
+    .put_four = larder_bench_put_four, .copied = larder_bench_copied
 
 const struct engine engine_larder = {
     .name = "larder",
