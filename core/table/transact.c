@@ -347,14 +347,28 @@ static int begin_token(struct transact *t) {
     return LARDER_OK;
 }
 
-static int begin(struct transact *t) {
+/* Parts and items in one block, which is not zeroed: most of it is room for values that few
+ * expressions have. */
+static int make_parts(struct transact *t) {
     uint32_t count = t->given->count + (t->given->token != NULL);
-    t->part = priv_alloc(db_priv(t->db), count * sizeof *t->part);
-    t->commit.item = priv_alloc(db_priv(t->db), count * sizeof *t->commit.item);
-    t->wanted = BYTES_FIRST;
-    if (!t->part || !t->commit.item)
+    t->part = priv_realloc(db_priv(t->db), NULL, count * (sizeof *t->part + sizeof *t->commit.item));
+    if (!t->part)
         return LARDER_E_NO_MEMORY;
-    int r = grow_bytes(t);
+    t->commit.item = (void *)(t->part + count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct act *act = &t->part[i].act;
+        act->action = NULL;
+        act->condition.all = act->update.all = NULL;
+        act->sum = NULL;
+    }
+    return LARDER_OK;
+}
+
+static int begin(struct transact *t) {
+    int r = make_parts(t);
+    t->wanted = BYTES_FIRST;
+    if (r == LARDER_OK)
+        r = grow_bytes(t);
     for (uint32_t i = 0; i < t->given->count && r == LARDER_OK; i++, t->commit.count++)
         r = begin_part(t, i);
     return r == LARDER_OK && t->given->token ? begin_token(t) : r;
@@ -365,7 +379,6 @@ static void end(struct transact *t) {
         action_unbind(&t->part[i].act);
     token_end(&t->token);
     priv_free(db_priv(t->db), t->part);
-    priv_free(db_priv(t->db), t->commit.item);
     priv_free(db_priv(t->db), t->bytes);
 }
 
