@@ -107,8 +107,8 @@ int is_row(const struct run *r, const struct larder_item *item, int n, const str
 int row_number(const struct run *r, const struct larder_item *item);
 struct larder_key row_key(const struct run *r, int n, char pk[TEXT_MAX], char sk[TEXT_MAX]);
 
-/* A change of rows begins: after a death in the middle the rows in the table may be m->after, all of
- * them, and a successor looks for that. It ends: it was done, or nothing was changed. */
+/* A change of rows begins: after a death in the middle the rows in the table may be m->after, all
+ * of them, and a successor looks for that. It ends: it was done, or nothing was changed. */
 void begin_change(struct run *r, int n, const struct row *after);
 void begin_changes(struct run *r, const int *n, const struct row *after, uint32_t count);
 void end_change(struct run *r, int is_done);
@@ -116,8 +116,8 @@ struct row random_row(struct run *r);
 /* A put of the row is refused: an index key has another type. */
 int is_unfit_row(const struct run *r, const struct row *row);
 
-/* model_transact.c: one action, or a random number of them, all or none; and a read of rows as of one
- * moment. */
+/* model_transact.c: one action, or a random number of them, all or none; and a read of rows as of
+ * one moment. */
 void transact_prepare(struct run *r);
 void do_transact(struct run *r);
 void do_transact_get(struct run *r);
