@@ -137,7 +137,7 @@ void cache_drop(struct client *c);
 /* Some puts and reads. */
 void do_cache(struct client *c);
 
-/* ---- Transactions (bank.c) -------------------------------------------------------------------- */
+/* ---- Transactions (bank.c) ------------------------------------------------------------------- */
 void bank_create(struct client *c);
 void bank_drop(struct client *c);
 /* A transfer, or a look at all accounts. */
