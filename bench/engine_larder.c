@@ -28,8 +28,8 @@ struct larder_session {
     uint32_t item_bytes;
     struct blobs blobs;
     int indexes;
-    struct larder_expr *if_not_negative, *set, *add; /* each has the value ":n" */
-    const struct larder_item *zero, *one;            /* ":n" is 0, or 1 */
+    struct larder_expr *if_not_negative, *not_negative, *set, *add; /* each has the value ":n" */
+    const struct larder_item *zero, *one;                           /* ":n" is 0, or 1 */
 };
 
 static void must(int result, const char *what) {
@@ -91,6 +91,7 @@ static void shared_close(void) {
 static void prepare_expressions(struct larder_session *s) {
     struct larder_builder *b;
     must(larder_prepare(s->db, LARDER_EXPR_CONDITION, "n >= :n", NULL, 0, &s->if_not_negative), "condition");
+    must(larder_prepare(s->db, LARDER_EXPR_FILTER, "n >= :n", NULL, 0, &s->not_negative), "filter");
     must(larder_prepare(s->db, LARDER_EXPR_UPDATE, "SET n = :n", NULL, 0, &s->set), "update");
     must(larder_prepare(s->db, LARDER_EXPR_UPDATE, "ADD n :n", NULL, 0, &s->add), "update");
     for (int i = 0; i < 2; i++) {
@@ -248,7 +249,7 @@ static unsigned larder_bench_query(void *session, int index, uint64_t n) {
 }
 
 static unsigned larder_bench_filter(void *session, int index, uint64_t n) {
-    return query(session, index, n, ((struct larder_session *)session)->if_not_negative);
+    return query(session, index, n, ((struct larder_session *)session)->not_negative);
 }
 
 static int larder_bench_put(void *session, const struct write *w, int is_new, int is_moved) {

@@ -34,12 +34,13 @@
 #include "core/item/item.h"
 
 /* Developer guide, "Service, account, and table quotas": expression parameters. */
-#define EXPR_TEXT_BYTES_MAX 4096u    /* raw, before names are put in */
-#define EXPR_OPERATORS_MAX 300u      /* and functions; IN is one, BETWEEN is one */
-#define EXPR_IN_MAX 100u             /* operands of one IN */
-#define EXPR_PATH_STEPS_MAX 32u      /* of a document path */
-#define EXPR_INDEX_MAX 2147483647u   /* of a list */
-#define EXPR_NAME_KEY_BYTES_MAX 255u /* of "#n" */
+#define EXPR_TEXT_BYTES_MAX 4096u              /* raw, before names are put in */
+#define EXPR_OPERATORS_MAX 300u                /* and functions; IN is one, BETWEEN is one */
+#define EXPR_IN_MAX 100u                       /* operands of one IN */
+#define EXPR_PATH_STEPS_MAX 32u                /* of a document path */
+#define EXPR_INDEX_MAX 2147483647u             /* of a list */
+#define EXPR_NAME_KEY_BYTES_MAX 255u           /* of "#n" */
+#define EXPR_SUBSTITUTION_BYTES_MAX (2u << 20) /* of all names and their placeholders */
 
 enum expr_kind { EXPR_CONDITION, EXPR_FILTER, EXPR_KEY_CONDITION, EXPR_PROJECTION, EXPR_UPDATE };
 

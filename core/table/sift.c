@@ -17,10 +17,9 @@ int sift_begin(struct sift *s, const struct larder_item *values) {
     s->filter_values.all = NULL;
     int r = check_select(s);
     if (r == LARDER_OK && s->projection) /* it has no values */
-        r = expression_bind(s->projection, 1u << EXPR_PROJECTION, "spec->projection", NULL, &none);
+        r = expression_bind(s->projection, LARDER_EXPR_PROJECTION, "spec->projection", NULL, &none);
     if (r == LARDER_OK && s->filter)
-        r = expression_bind(s->filter, 1u << EXPR_CONDITION | 1u << EXPR_FILTER, "spec->filter", values,
-                            &s->filter_values);
+        r = expression_bind(s->filter, LARDER_EXPR_FILTER, "spec->filter", values, &s->filter_values);
     return r;
 }
 

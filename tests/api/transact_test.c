@@ -277,6 +277,17 @@ Test(transact, limits) {
     cr_assert(refuses(&f, many, 11, "4194304 are allowed"), "%s", larder_error());
     cr_assert_eq(amount_in(&f, f.other, "3"), 1);
     EXPECT(transact(&f, many, 10, NULL), LARDER_OK);
+    EXPECT(larder_put(f.t, many[10].item, NULL), LARDER_OK);
+    for (int i = 0; i < 11; i++) /* items that are put, checked and deleted count as they were */
+        many[i] = i % 3 == 0   ? put_of(f.t, an_item(&f, id[i], 1))
+                  : i % 3 == 1 ? delete_of(f.t, id[i])
+                               : (struct larder_action){.kind = LARDER_ACTION_CHECK,
+                                                        .table = f.t,
+                                                        .key = key_of(id[i]),
+                                                        .condition = condition(&f, "attribute_exists(id)")};
+    cr_assert(refuses(&f, many, 11, "4194304 are allowed"), "%s", larder_error());
+    EXPECT(transact(&f, many, 10, NULL), LARDER_OK);
+    EXPECT(transact(&f, many + 10, 1, NULL), LARDER_OK);
     end(&f);
 }
 
