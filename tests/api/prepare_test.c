@@ -46,7 +46,8 @@ Test(prepare, the_same_is_prepared_once) {
     larder_close(db);
 }
 
-/* API reference: ExpressionAttributeNames is a map. Developer guide, "Expression parameters": 2 MB. */
+/* API reference: ExpressionAttributeNames is a map. Developer guide, "Expression parameters": 2 MB
+ * of names and values. */
 Test(prepare, names_are_a_map) {
     struct larder *db = testseg_open(8u << 20, 4);
     struct larder_expr *expr;
