@@ -1230,7 +1230,8 @@ LARDER_API int larder_transact(struct larder *db, const struct larder_transactio
 struct larder_transact_key {
     struct larder_table *table;
     struct larder_key key;
-    uint64_t reserved[4]; /* 0 */
+    const struct larder_expr *projection; /* NULL, or what the page has of the item */
+    uint64_t reserved[3];                 /* 0 */
 };
 
 /**

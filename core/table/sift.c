@@ -28,22 +28,26 @@ static const struct item_head *image_at(const struct larder_page *p, uint32_t i)
     return (const struct item_head *)(p->bytes + p->at[i]);
 }
 
-/* Replaces each item by a projection. They are made behind the images, which lie in any order: a
- * scan sorts them. */
-int sift_project(const struct larder_expr *projection, struct larder_page *p) {
-    for (uint32_t i = 0; i < p->count; i++) {
-        if (p->at[i] == PAGE_HOLE)
-            continue;
-        int r = item_check_records(image_at(p, i));
-        if (r == LARDER_OK)
-            r = page_reserve(p, expr_project_bytes_max(image_at(p, i)));
-        if (r)
-            return r;
-        size_t bytes = expr_project(projection->compiled, image_at(p, i), p->bytes + p->used);
-        p->at[i] = p->used;
-        p->used += bytes;
-    }
+/* A projection is made behind the images, which lie in any order: a scan sorts them. */
+int sift_project_item(const struct larder_expr *projection, struct larder_page *p, uint32_t i) {
+    if (p->at[i] == PAGE_HOLE)
+        return LARDER_OK;
+    int r = item_check_records(image_at(p, i));
+    if (r == LARDER_OK)
+        r = page_reserve(p, expr_project_bytes_max(image_at(p, i)));
+    if (r)
+        return r;
+    size_t bytes = expr_project(projection->compiled, image_at(p, i), p->bytes + p->used);
+    p->at[i] = p->used;
+    p->used += bytes;
     return LARDER_OK;
+}
+
+int sift_project(const struct larder_expr *projection, struct larder_page *p) {
+    int r = LARDER_OK;
+    for (uint32_t i = 0; i < p->count && r == LARDER_OK; i++)
+        r = sift_project_item(projection, p, i);
+    return r;
 }
 
 int sift_end(struct sift *s, struct larder_page *page, int r) {
