@@ -55,6 +55,8 @@ enum {
     CAN_DECIDE = 1024,     /* read, decide and write in one step; filter what a query reads */
 };
 
+#define FOUR 4u /* puts that are compared with a transaction of as many */
+
 struct engine {
     const char *name;
     const char *setup; /* how it is set up, for the report */
@@ -89,6 +91,8 @@ struct engine {
     int (*set)(void *session, const struct bench_key *key);    /* n = 1 */
     int (*add)(void *session, const struct bench_key *key);    /* n += 1 */
     unsigned (*filter)(void *session, int index, uint64_t n);  /* query(), and of that n >= 0 */
+    /* Puts FOUR items, in one transaction or one by one. */
+    int (*put_four)(void *session, const struct write *w, int is_transaction);
     /* Number of the i-th item that the last read copied, from the copy: to judge the answers. */
     uint64_t (*copied)(void *session, unsigned i);
 };

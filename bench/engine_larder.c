@@ -28,8 +28,8 @@ struct larder_session {
     uint32_t item_bytes;
     struct blobs blobs;
     int indexes;
-    struct larder_expr *if_not_negative, *set, *add; /* each has the value ":n" */
-    const struct larder_item *zero, *one;            /* ":n" is 0, or 1 */
+    struct larder_expr *if_not_negative, *not_negative, *set, *add; /* each has the value ":n" */
+    const struct larder_item *zero, *one;                           /* ":n" is 0, or 1 */
 };
 
 static void must(int result, const char *what) {
@@ -91,6 +91,7 @@ static void shared_close(void) {
 static void prepare_expressions(struct larder_session *s) {
     struct larder_builder *b;
     must(larder_prepare(s->db, LARDER_EXPR_CONDITION, "n >= :n", NULL, 0, &s->if_not_negative), "condition");
+    must(larder_prepare(s->db, LARDER_EXPR_FILTER, "n >= :n", NULL, 0, &s->not_negative), "filter");
     must(larder_prepare(s->db, LARDER_EXPR_UPDATE, "SET n = :n", NULL, 0, &s->set), "update");
     must(larder_prepare(s->db, LARDER_EXPR_UPDATE, "ADD n :n", NULL, 0, &s->add), "update");
     for (int i = 0; i < 2; i++) {
@@ -248,7 +249,7 @@ static unsigned larder_bench_query(void *session, int index, uint64_t n) {
 }
 
 static unsigned larder_bench_filter(void *session, int index, uint64_t n) {
-    return query(session, index, n, ((struct larder_session *)session)->if_not_negative);
+    return query(session, index, n, ((struct larder_session *)session)->not_negative);
 }
 
 static int larder_bench_put(void *session, const struct write *w, int is_new, int is_moved) {
@@ -327,6 +328,20 @@ static int larder_bench_add(void *session, const struct bench_key *key) {
         .kind = LARDER_ACTION_UPDATE, .table = s->table, .key = key_of(key), .update = s->add, .values = s->one});
 }
 
+static int larder_bench_put_four(void *session, const struct write *w, int is_transaction) {
+    struct larder_session *s = session;
+    struct larder_action actions[FOUR];
+    for (unsigned i = 0; i < FOUR; i++) {
+        if (!is_transaction)
+            larder_bench_put(session, &w[i], 0, 0);
+        actions[i] = (struct larder_action){.kind = LARDER_ACTION_PUT, .table = s->table, .item = w[i].prepared};
+    }
+    if (is_transaction)
+        must(larder_transact(s->db, &(struct larder_transaction){.actions = actions, .count = FOUR}, NULL, NULL),
+             "transact");
+    return 1;
+}
+
 /* What the three have in common: all except how a segment is made. */
 #define LARDER_CALLS                                                                                                   \
     .destroy = larder_bench_destroy, .bytes = larder_bench_bytes, .attach = larder_bench_attach,                       \
@@ -334,7 +349,7 @@ static int larder_bench_add(void *session, const struct bench_key *key) {
     .get = larder_bench_get, .get_many = larder_bench_get_many, .query = larder_bench_query, .put = larder_bench_put,  \
     .remove = larder_bench_remove, .count = larder_bench_count, .put_if = larder_bench_put_if,                         \
     .update = larder_bench_update, .set = larder_bench_set, .add = larder_bench_add, .filter = larder_bench_filter,    \
-    .copied = larder_bench_copied
+    .put_four = larder_bench_put_four, .copied = larder_bench_copied
 
 const struct engine engine_larder = {
     .name = "larder",

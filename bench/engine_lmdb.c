@@ -216,6 +216,24 @@ static int lmdb_put_if(void *session, const struct write *w) {
     return 1;
 }
 
+static int lmdb_put_four(void *session, const struct write *w, int is_transaction) {
+    struct lmdb_session *s = session;
+    struct bench_key key;
+    MDB_txn *txn;
+    for (unsigned i = 0; i < FOUR && !is_transaction; i++)
+        lmdb_put(session, &w[i], 0, 0);
+    if (!is_transaction)
+        return 1;
+    must(mdb_txn_begin(s->env, NULL, 0, &txn), "begin");
+    for (unsigned i = 0; i < FOUR; i++) {
+        dataset_key(w[i].n, &key);
+        MDB_val k = {KEY_BYTES, &key}, v = {w[i].bytes, (void *)w[i].prepared};
+        must(mdb_put(txn, s->items, &k, &v, 0), "put");
+    }
+    must(mdb_txn_commit(txn), "commit");
+    return 1;
+}
+
 static uint64_t copy_item(struct lmdb_session *s, const struct bench_key *key, char *to) {
     MDB_val k = {KEY_BYTES, (void *)key}, v;
     int r = mdb_get(s->reader, s->items, &k, &v);
@@ -380,5 +398,6 @@ const struct engine engine_lmdb = {
     .set = lmdb_set,
     .add = lmdb_count,
     .filter = lmdb_filter,
+    .put_four = lmdb_put_four,
     .copied = lmdb_copied,
 };

@@ -15,7 +15,23 @@ struct sqlite_engine {
     char path[128];
 };
 
-enum { GET, PUT, MOVE, INSERT, REMOVE, COUNT, QUERY, QUERY_INDEX, STATEMENTS = QUERY_INDEX + INDEX_COUNT };
+enum {
+    GET,
+    PUT,
+    MOVE,
+    INSERT,
+    REMOVE,
+    COUNT,
+    PUT_IF,
+    SET_IF,
+    SET,
+    BEGIN,
+    COMMIT,
+    QUERY,
+    FILTER,
+    QUERY_INDEX,
+    STATEMENTS = QUERY_INDEX + INDEX_COUNT
+};
 
 struct sqlite_session {
     struct sqlite_engine *e;
@@ -64,7 +80,13 @@ static void *sqlite_attach(void *engine) {
     statement(s, INSERT, "INSERT OR REPLACE INTO items VALUES (?,?,?,?,?,?,?,?,?,?,0,?)");
     statement(s, REMOVE, "DELETE FROM items WHERE pk=? AND sk=?");
     statement(s, COUNT, "UPDATE items SET n=n+1 WHERE pk=? AND sk=?");
+    statement(s, PUT_IF, "UPDATE items SET n=0, data=?3 WHERE pk=?1 AND sk=?2 AND n>=0");
+    statement(s, SET_IF, "UPDATE items SET n=1 WHERE pk=? AND sk=? AND n>=0");
+    statement(s, SET, "UPDATE items SET n=1 WHERE pk=? AND sk=?");
+    statement(s, BEGIN, "BEGIN IMMEDIATE");
+    statement(s, COMMIT, "COMMIT");
     statement(s, QUERY, "SELECT n, data FROM items WHERE pk=? AND sk>=? ORDER BY sk LIMIT 20");
+    statement(s, FILTER, "SELECT n, data FROM items WHERE pk=? AND sk>=? AND n>=0 ORDER BY sk LIMIT 20");
     for (int i = 0; i < s->e->scene.indexes; i++) {
         char text[128];
         snprintf(text, sizeof text, "SELECT n, data FROM items WHERE p%d=? AND s%d>=? ORDER BY s%d LIMIT 20", i, i, i);
@@ -130,6 +152,14 @@ static unsigned sqlite_query(void *session, int index, uint64_t n) {
     return copy_rows(s, st);
 }
 
+/* The table's. */
+static unsigned sqlite_filter(void *session, int index, uint64_t n) {
+    struct bench_key key;
+    (void)index;
+    dataset_key(n, &key);
+    return copy_rows(session, bind_key(session, FILTER, &key));
+}
+
 static int update(struct sqlite_session *s, const struct write *w, int is_moved) {
     struct bench_key key;
     struct index_key ik[2];
@@ -170,10 +200,41 @@ static int sqlite_remove(void *session, uint64_t n) {
     return sqlite3_changes(s->db) > 0;
 }
 
-static int sqlite_count(void *session, const struct bench_key *key) {
-    struct sqlite_session *s = session;
-    finish(s, bind_key(s, COUNT, key), "count");
+static int change(struct sqlite_session *s, int which, const struct bench_key *key) {
+    finish(s, bind_key(s, which, key), "change");
     return sqlite3_changes(s->db) > 0;
+}
+
+static int sqlite_count(void *session, const struct bench_key *key) {
+    return change(session, COUNT, key);
+}
+
+static int sqlite_update(void *session, const struct bench_key *key) {
+    return change(session, SET_IF, key);
+}
+
+static int sqlite_set(void *session, const struct bench_key *key) {
+    return change(session, SET, key);
+}
+
+static int sqlite_put_if(void *session, const struct write *w) {
+    struct sqlite_session *s = session;
+    struct bench_key key;
+    dataset_key(w->n, &key);
+    sqlite3_bind_blob(s->statement[PUT_IF], 3, w->prepared, (int)w->bytes, SQLITE_STATIC);
+    return change(s, PUT_IF, &key);
+}
+
+static int sqlite_put_four(void *session, const struct write *w, int is_transaction) {
+    struct sqlite_session *s = session;
+    int done = 1;
+    if (is_transaction)
+        finish(s, s->statement[BEGIN], "begin");
+    for (unsigned i = 0; i < FOUR; i++)
+        done &= update(s, &w[i], 0);
+    if (is_transaction)
+        finish(s, s->statement[COMMIT], "commit");
+    return done;
 }
 
 static void sqlite_prepare(void *session, struct write *w) {
@@ -220,7 +281,7 @@ static uint64_t sqlite_copied(void *session, unsigned i) {
 const struct engine engine_sqlite = {
     .name = "sqlite",
     .setup = "tmpfs, WAL, synchronous=OFF, mmap, WITHOUT ROWID, prepared statements; indexes are SQL indexes",
-    .can = CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_COUNT | CAN_WRITE,
+    .can = CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_COUNT | CAN_WRITE | CAN_DECIDE,
     .create = sqlite_create,
     .destroy = sqlite_destroy,
     .attach = sqlite_attach,
@@ -232,5 +293,11 @@ const struct engine engine_sqlite = {
     .put = sqlite_put,
     .remove = sqlite_remove,
     .count = sqlite_count,
+    .put_if = sqlite_put_if,
+    .update = sqlite_update,
+    .set = sqlite_set,
+    .add = sqlite_count,
+    .filter = sqlite_filter,
+    .put_four = sqlite_put_four,
     .copied = sqlite_copied,
 };

@@ -188,6 +188,26 @@ static void cache_scene(struct bench *b) {
     stage_close(&stage);
 }
 
+/* Conditions, updates, filters and transactions; each beside what it is compared with. */
+static void conditional_scene(struct bench *b) {
+    static const char *const together[][7] = {
+        {"overwrite", "put-if", "update", "set", "count", "add"}, {"query", "filter"}, {"four", "transact"}};
+    struct scene scene = scene_of(b, 100000, 300, INDEX_COUNT, 1000);
+    struct stage stage;
+    if (b->is_quick || !is_wanted(b, "conditional"))
+        return;
+    stage_open(&stage, "conditional", &scene, "larder lmdb sqlite");
+    for (unsigned i = 0; i < sizeof together / sizeof *together; i++) {
+        struct contest c;
+        contest_begin(&c, &stage, &b->pace);
+        for (unsigned k = 0; together[i][k]; k++)
+            for (int workers = 1; workers <= 2; workers++)
+                contest_enter(&c, together[i][k], workers);
+        contest_run(&c, NULL, &b->figures);
+    }
+    stage_close(&stage);
+}
+
 static void size_scenes(struct bench *b) {
     static const uint32_t sizes[] = {100, 4096};
     static const char *const measured[] = {"get", "query", "overwrite", NULL};
@@ -332,6 +352,7 @@ static int run(struct bench *b) {
     main_scene(b);
     plain_scene(b);
     cache_scene(b);
+    conditional_scene(b);
     size_scenes(b);
     growth_scenes(b);
     huge_page_scene(b);

@@ -141,6 +141,8 @@ static void call(struct trial *t, uint32_t at, int is_back) {
     } else {
         if (result != 1)
             wrong(t, "a write was refused", op->n, result);
+        for (uint32_t k = 0; k < FOUR && (op->kind == OP_FOUR || op->kind == OP_TRANSACT); k++)
+            judge_get(t, t->ring.writes[op->write + k].n, 1);
         judge_get(t, op->n, !(is_back && op->kind == OP_INSERT));
     }
     if (op->kind == OP_MOVE)

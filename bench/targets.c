@@ -139,6 +139,29 @@ static void writes(struct judge *j) {
     add_fact(j, "  a get and then an overwrite", "of overwrite: a counter in two calls", ratio(get, get + overwrite));
 }
 
+static double decided(const struct judge *j, const char *workload, const char *engine) {
+    return figures_rate(j->f, "conditional", workload, engine, 1);
+}
+
+/* A call's time as a multiple of another's. */
+static void at_most(struct judge *j, const char *what, const char *target, const char *workload, const char *base,
+                    double wanted) {
+    static const char *const peers[] = {"lmdb", "sqlite"}, *const rows[] = {"x LMDB", "x SQLite"};
+    add(j, what, target, ratio(decided(j, base, "larder"), decided(j, workload, "larder")), wanted, 1);
+    for (int i = 0; i < 2; i++)
+        if (figures_find(j->f, "conditional", workload, peers[i], 1))
+            add_fact(j, "  the same", rows[i], ratio(decided(j, workload, "larder"), decided(j, workload, peers[i])));
+}
+
+/* One process, four indexes. */
+static void conditions(struct judge *j) {
+    at_most(j, "conditional put", "x an overwrite's time", "put-if", "overwrite", 1.5);
+    at_most(j, "conditional update", "x an overwrite's time", "update", "overwrite", 1.5);
+    at_most(j, "ADD", "x larder_increment()'s time", "add", "count", 1.15);
+    at_most(j, "filter of 20 items", "x the query's time", "filter", "query", 1.1);
+    at_most(j, "transaction of 4 puts", "x its four puts' time", "transact", "four", 1.6);
+}
+
 /* How much slower at the largest count than at 10,000 items, against the same for the limit. */
 static void growth(struct judge *j) {
     double big = larder(j, "10^7", "get", 1), small = larder(j, "10^4", "get", 1);
@@ -152,6 +175,7 @@ unsigned targets_judge(const struct figures *f, const struct extras *x, struct v
     struct judge j = {f, out, 0};
     reads(&j);
     writes(&j);
+    conditions(&j);
     growth(&j);
     add(&j, "expiry of a million items", "seconds",
         x->expiry.items ? x->expiry.seconds * 1e6 / (double)x->expiry.items : 0, 5.0, 1);

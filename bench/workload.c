@@ -103,6 +103,16 @@ const struct workload workloads[] = {
      UNIFORM,
      OP_GET,
      0},
+    {"four", "overwrite of four items, one by one", CAN_DECIDE, {[OP_FOUR] = 100}, P(0), 0, EACH_ONCE, OP_GET, 0},
+    {"transact",
+     "overwrite of four items in one transaction",
+     CAN_DECIDE,
+     {[OP_TRANSACT] = 100},
+     P(0),
+     0,
+     EACH_ONCE,
+     OP_GET,
+     0},
     {"ycsb-a", "half reads, half updates, Zipf", CAN_WRITE, {[OP_GET] = 50, [OP_PUT] = 50}, P(0), 0, ZIPF, OP_GET, 0},
     {"ycsb-b", "95 % reads, 5 % updates, Zipf", CAN_WRITE, {[OP_GET] = 95, [OP_PUT] = 5}, P(0), 0, ZIPF, OP_GET, 0},
     {"ycsb-c", "reads, Zipf", CAN_WRITE, {[OP_GET] = 100}, P(0), 0, ZIPF, OP_GET, 0},
@@ -224,13 +234,19 @@ static int is_write(enum op_kind kind) {
     return kind == OP_PUT || kind == OP_INSERT || kind == OP_MOVE || kind == OP_PUT_IF;
 }
 
+/* Writes of a call. */
+static uint32_t writes_at_once(const struct workload *w) {
+    return w->mix[OP_FOUR] || w->mix[OP_TRANSACT] ? FOUR : 1;
+}
+
 static uint32_t full_ring_size(const struct draw *d) {
-    uint32_t share = d->w->mix[OP_PUT] + d->w->mix[OP_INSERT] + d->w->mix[OP_MOVE] + d->w->mix[OP_PUT_IF];
+    uint32_t share = d->w->mix[OP_PUT] + d->w->mix[OP_INSERT] + d->w->mix[OP_MOVE] + d->w->mix[OP_PUT_IF] +
+                     FOUR * (d->w->mix[OP_FOUR] + d->w->mix[OP_TRANSACT]);
     uint64_t count = READS_IN_RING, fitting = WRITE_BYTES_IN_RING / (d->scene->item_bytes + 200) / d->worker_count;
     if (d->w->mix[OP_MANY])
         return READS_IN_RING / MANY;
     if (is_each_once(d->w))
-        count = d->own_count;
+        count = d->own_count / writes_at_once(d->w);
     else if (d->w->mix[OP_INSERT] == 100)
         count = INSERTS_IN_RING;
     else if (share)
@@ -278,6 +294,11 @@ static void draw_op(struct draw *d, struct ring *ring, uint32_t i, const struct 
     if (is_write((enum op_kind)op->kind))
         op->write =
             add_write(ring, d->scene, engine, session, (struct write){.n = op->n, .version = op->kind == OP_MOVE});
+    for (uint32_t k = 0; k < FOUR && writes_at_once(d->w) == FOUR; k++) {
+        uint32_t write =
+            add_write(ring, d->scene, engine, session, (struct write){.n = d->own[(FOUR * i + k) % d->own_count]});
+        op->write = k ? op->write : write;
+    }
     if (op->kind == OP_MOVE) /* and the way back, next to it */
         add_write(ring, d->scene, engine, session, (struct write){.n = op->n, .old_version = 1});
 }
@@ -296,7 +317,7 @@ void workload_fill(struct ring *ring, const struct workload *w, const struct eng
     *ring = (struct ring){.count = ring_size(&d)};
     uint32_t ops = ring->count * (w->mix[OP_MANY] ? MANY : 1);
     ring->ops = calloc(ops, sizeof *ring->ops);
-    ring->writes = calloc((size_t)ops * 2, sizeof *ring->writes);
+    ring->writes = calloc((size_t)ops * FOUR, sizeof *ring->writes);
     if (w->is_built)
         ring->values = calloc(ops, sizeof *ring->values);
     if (!ring->ops || !ring->writes || (w->is_built && !ring->values))
@@ -373,6 +394,9 @@ __attribute__((noinline)) unsigned workload_call(const struct engine *engine, vo
         return (unsigned)engine->put_if(session, &ring->writes[op->write]);
     case OP_FILTER:
         return engine->filter(session, op->index, op->n);
+    case OP_FOUR:
+    case OP_TRANSACT:
+        return (unsigned)engine->put_four(session, &ring->writes[op->write], op->kind == OP_TRANSACT);
     default:
         dataset_key(op->n, &key);
         return (unsigned)change(engine, op->kind)(session, &key);

@@ -33,6 +33,8 @@ enum op_kind {
     OP_SET,
     OP_ADD,
     OP_FILTER,
+    OP_FOUR,
+    OP_TRANSACT,
     OP_KINDS
 };
 
@@ -40,7 +42,7 @@ struct op {
     uint32_t n;
     uint8_t kind;
     int8_t index;   /* of a query */
-    uint32_t write; /* into ring.writes */
+    uint32_t write; /* into ring.writes; the first of FOUR there */
 };
 
 /* HOT: of the first HOT_PARTITION_ITEMS items alone, one partition of index 1. */

@@ -24,7 +24,15 @@ static int bind_operand(const struct expr *e, const struct larder_value *bound, 
     return check_operand_types(e->kind, operand->op, known);
 }
 
+/* A comparison of an attribute with an S or N: any of them may have one. */
+static int is_simple(const struct expr *e, const struct larder_value *bound, const struct expr_test *test) {
+    return test->is_usual && test->op <= EXPR_GE &&
+           bound[e->operands[e->arguments[test->first + 1]].value].type <= LARDER_N;
+}
+
 static int bind_test(const struct expr *e, const struct larder_value *bound, const struct expr_test *test) {
+    if (is_simple(e, bound, test))
+        return LARDER_OK;
     struct check_operand known[3] = {{0}};
     int result = LARDER_OK;
     for (uint32_t i = 0; i < test->count && result == LARDER_OK; i++) {

@@ -12,6 +12,7 @@
 #include "core/base/err.h"
 #include "core/base/priv.h"
 #include "core/item/item_names.h"
+#include "core/item/item_records.h"
 #include "expr/parse.h"
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
@@ -118,8 +119,9 @@ static void put_path(const struct parse *p, const struct parse_node *node, struc
             m->steps[i] = (struct expr_step){.index = index_of(parse_text(p, part->token))};
             continue;
         }
-        m->steps[i] = (struct expr_step){.name = put_text(m, part->name),
-                                         .name_byte = item_name_byte(part->name.at, part->name.len)};
+        uint8_t byte = item_name_byte(part->name.at, part->name.len);
+        m->steps[i] = (struct expr_step){
+            .name = put_text(m, part->name), .name_byte = byte, .name_key = (uint8_t)item_name_key(part->name, byte)};
     }
 }
 
@@ -207,6 +209,29 @@ static void put_jumps(struct parse *p, struct made *m) {
     m->e->start = p->numbers[p->root];
 }
 
+static int is_usual(const struct made *m, const struct expr_test *test) {
+    static const uint8_t ops[EXPR_CONTAINS + 1] = {[EXPR_EQ... EXPR_BETWEEN] = 1,
+                                                   [EXPR_BEGINS_WITH] = 1,
+                                                   [EXPR_ATTRIBUTE_EXISTS... EXPR_ATTRIBUTE_NOT_EXISTS] = 1};
+    const struct expr_operand *first = &m->operands[m->arguments[test->first]];
+    int is = ops[test->op] && first->op == EXPR_OF_PATH && m->paths[first->path].count == 1;
+    for (uint32_t i = 1; i < test->count; i++)
+        is &= m->operands[m->arguments[test->first + i]].op == EXPR_OF_VALUE;
+    return is;
+}
+
+/* What makes evaluating simpler. */
+static void put_forms(struct made *m) {
+    uint32_t count = m->e->test_count;
+    m->e->is_chain = m->e->start == 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct expr_test *test = &m->tests[i];
+        test->is_usual = (uint8_t)is_usual(m, test);
+        if (test->next[0] != EXPR_FALSE || test->next[1] != (i + 1 < count ? i + 1 : EXPR_TRUE))
+            m->e->is_chain = 0;
+    }
+}
+
 static void put_actions(const struct parse *p, struct made *m) {
     for (uint32_t i = 0; i < p->action_count; i++) {
         const struct parse_action *a = &p->actions[i];
@@ -234,9 +259,10 @@ static void put_all(struct parse *p, struct made *m) {
         m->values[e->value_count++] = put_text(m, p->placeholders[i]);
     put_nodes(p, m);
     put_actions(p, m);
-    if (p->kind <= EXPR_KEY_CONDITION)
+    if (p->kind <= EXPR_KEY_CONDITION) {
         put_jumps(p, m);
-    else
+        put_forms(m);
+    } else
         memcpy(m->by_path, p->by_path, sizeof *m->by_path * (p->kind == EXPR_UPDATE ? e->action_count : e->path_count));
 }
 

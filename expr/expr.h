@@ -34,12 +34,13 @@
 #include "core/item/item.h"
 
 /* Developer guide, "Service, account, and table quotas": expression parameters. */
-#define EXPR_TEXT_BYTES_MAX 4096u    /* raw, before names are put in */
-#define EXPR_OPERATORS_MAX 300u      /* and functions; IN is one, BETWEEN is one */
-#define EXPR_IN_MAX 100u             /* operands of one IN */
-#define EXPR_PATH_STEPS_MAX 32u      /* of a document path */
-#define EXPR_INDEX_MAX 2147483647u   /* of a list */
-#define EXPR_NAME_KEY_BYTES_MAX 255u /* of "#n" */
+#define EXPR_TEXT_BYTES_MAX 4096u              /* raw, before names are put in */
+#define EXPR_OPERATORS_MAX 300u                /* and functions; IN is one, BETWEEN is one */
+#define EXPR_IN_MAX 100u                       /* operands of one IN */
+#define EXPR_PATH_STEPS_MAX 32u                /* of a document path */
+#define EXPR_INDEX_MAX 2147483647u             /* of a list */
+#define EXPR_NAME_KEY_BYTES_MAX 255u           /* of "#n" */
+#define EXPR_SUBSTITUTION_BYTES_MAX (2u << 20) /* of all names and their placeholders */
 
 enum expr_kind { EXPR_CONDITION, EXPR_FILTER, EXPR_KEY_CONDITION, EXPR_PROJECTION, EXPR_UPDATE };
 
@@ -56,6 +57,7 @@ struct expr_step {
     struct bytes name; /* at NULL: a list index */
     uint32_t index;
     uint8_t name_byte; /* item_name_byte() of the name: 0 if it is not listed */
+    uint8_t name_key;  /* item_name_key() of the name */
 };
 
 /* "a.b[3]" has three steps: "a", "b", 3. The first is an attribute of the item. */
@@ -107,7 +109,9 @@ enum expr_test_op {
 
 struct expr_test {
     uint8_t op; /* enum expr_test_op */
-    uint8_t zero;
+    /* the usual kind: of an attribute of the item, by a path of one step, and of values; one of
+     * EQ to BETWEEN, BEGINS_WITH, ATTRIBUTE_EXISTS, ATTRIBUTE_NOT_EXISTS */
+    uint8_t is_usual;
     uint16_t first, count; /* its operands: numbers in `arguments` */
     uint16_t next[2];
 };
@@ -128,7 +132,8 @@ struct expr_action {
 struct expr {
     enum expr_kind kind;
     uint16_t path_count, value_count, operand_count, test_count, action_count;
-    uint16_t start; /* the first test; EXPR_CONDITION, EXPR_FILTER, EXPR_KEY_CONDITION */
+    uint16_t start;    /* the first test; EXPR_CONDITION, EXPR_FILTER, EXPR_KEY_CONDITION */
+    uint16_t is_chain; /* true if all tests are true: there are only ANDs */
     const struct expr_step *steps;
     const struct expr_path *paths; /* of a projection: as written */
     const struct bytes *values;    /* placeholders, ':' included */
@@ -179,6 +184,13 @@ int expr_check_keys(const struct expr *e, const struct bytes *keys, uint32_t key
 /* 1: true, 0: false, LARDER_E_CORRUPT: the image is damaged where it was read. `image` is NULL for
  * an item that does not exist. Not for EXPR_PROJECTION and EXPR_UPDATE. */
 int expr_truth(const struct expr *e, const struct larder_value *bound, const struct item_head *image);
+/* The same for many images, those of the *count at images + at[i] for which it is true: their
+ * places move to the front of `at`, and *count is how many. LARDER_OK or LARDER_E_CORRUPT. */
+int expr_filter(const struct expr *e, const struct larder_value *bound, const uint8_t *images, size_t *at,
+                uint32_t *count);
+/* One test. */
+int expr_test_holds(const struct expr *e, const struct larder_value *bound, const struct item_head *image,
+                    const struct expr_test *test);
 
 /* The value at a path, in place. LARDER_OK, LARDER_NOT_FOUND, LARDER_E_CORRUPT. image may be
  * NULL. */

@@ -15,8 +15,7 @@ static int find_attribute(const struct item_head *image, const struct expr_step 
     const uint8_t *record;
     int result;
     if (__builtin_expect(item_is_walked(image), 1)) {
-        result = item_walk_to_name(item_first_record(image), (const uint8_t *)image + image->bytes, step->name,
-                                   item_name_key(step->name, step->name_byte), &left, &record);
+        result = item_walk_to_name(image, item_first_offset(image), step->name, step->name_key, &left, &record);
         if (result == LARDER_OK)
             r = item_record_at(record);
     } else

@@ -11,6 +11,7 @@
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 #include "expr/expr.h"
+#include "expr/usual.h"
 #include "expr/value.h"
 
 struct truth {
@@ -98,35 +99,6 @@ static int holds_many(const struct truth *t, const struct expr_test *test, const
     return is_between;
 }
 
-/* The usual test: an S, N or B of the item, by a path of one step, against a value of the request.
- * 1, 0; -1: it is another test, or has to be looked at more closely. */
-static inline int holds_usual(const struct truth *t, const struct expr_test *test) {
-    const struct expr_operand *a = &t->e->operands[t->arguments[0]], *b = &t->e->operands[t->arguments[1]];
-    if (test->op > EXPR_GE || a->op != EXPR_OF_PATH || b->op != EXPR_OF_VALUE || !t->image ||
-        t->e->paths[a->path].count != 1 || !item_is_walked(t->image))
-        return -1;
-    const struct larder_value *value = &t->bound[b->value];
-    const struct expr_step *step = &t->e->steps[t->e->paths[a->path].first];
-    const uint8_t *record, *end = (const uint8_t *)t->image + t->image->bytes;
-    uint32_t left = t->image->attr_count;
-    int result = item_walk_to_name(item_first_record(t->image), end, step->name,
-                                   item_name_key(step->name, step->name_byte), &left, &record);
-    if (result != LARDER_OK)
-        return result == LARDER_NOT_FOUND ? test->op == EXPR_NE : -1;
-    unsigned tag = record[0];
-    if (tag < ITEM_SHORT_N || value->type > LARDER_B)
-        return -1;
-    if (item_tag_type(tag) != (unsigned)value->type)
-        return test->op == EXPR_NE;
-    /* the walk has seen that the record ends within the image */
-    const uint8_t *at = item_skip_name(record + 1, end);
-    if (!at)
-        return -1;
-    struct bytes stored = {at, item_tag_bytes(tag)}, given = {value->data, value->bytes};
-    int order = item_compare_bytes(stored, given);
-    return test->op == EXPR_EQ ? order == 0 : test->op == EXPR_NE ? order != 0 : holds_order(test->op, order);
-}
-
 static int holds(const struct truth *t, const struct expr_test *test) {
     struct truth_operand first, second;
     first.value.type = second.value.type = LARDER_NULL;
@@ -142,17 +114,28 @@ static int holds(const struct truth *t, const struct expr_test *test) {
     return result < 0 ? result : holds_pair(test->op, &first.value, &second.value);
 }
 
+int expr_test_holds(const struct expr *e, const struct larder_value *bound, const struct item_head *image,
+                    const struct expr_test *test) {
+    struct truth t = {.e = e, .bound = bound, .image = image, .arguments = &e->arguments[test->first]};
+    return holds(&t, test);
+}
+
+static inline int holds_usually(const struct expr *e, const struct larder_value *bound, const struct item_head *image,
+                                const struct expr_test *test) {
+    struct usual u;
+    return item_is_walked(image) && usual_of(e, bound, test, &u) ? usual_holds(&u, image) : USUAL_UNKNOWN;
+}
+
 int expr_truth(const struct expr *e, const struct larder_value *bound, const struct item_head *image) {
-    struct truth t = {.e = e, .bound = bound, .image = image};
     uint32_t at = e->start;
     while (at < EXPR_FALSE) {
-        t.arguments = &e->arguments[e->tests[at].first];
-        int result = e->tests[at].count == 2 ? holds_usual(&t, &e->tests[at]) : -1;
-        if (result < 0)
-            result = holds(&t, &e->tests[at]);
+        const struct expr_test *test = &e->tests[at];
+        int result = image && test->is_usual ? holds_usually(e, bound, image, test) : USUAL_UNKNOWN;
+        if (result == USUAL_UNKNOWN)
+            result = expr_test_holds(e, bound, image, test);
         if (result < 0)
             return result;
-        at = e->tests[at].next[result];
+        at = test->next[result];
     }
     return at == EXPR_TRUE;
 }

@@ -189,7 +189,7 @@ LARDER_API uint32_t larder_version_number(void);
 #define LARDER_PROJECTED_NAMES_MAX 100  /* non-key attributes over all indexes of a table */
 #define LARDER_TRANSACT_ACTIONS_MAX 100
 #define LARDER_TOKEN_BYTES_MAX 36
-#define LARDER_TRANSACT_BYTES_MAX (4 << 20) /* of all items that a transaction writes */
+#define LARDER_TRANSACT_BYTES_MAX (4 << 20) /* of all items of a transaction */
 #define LARDER_BATCH_GET_MAX 100            /* keys of one larder_batch_get(), of all tables */
 #define LARDER_BATCH_GET_BYTES_MAX (16u << 20)
 #define LARDER_BATCH_WRITE_MAX 25 /* puts and deletes of one larder_batch_write() */
@@ -774,10 +774,13 @@ struct larder_expr_name {
  * use often.
  *
  * Values (":limit") are no part of it. Each use gives them as an item: its attributes are named as
- * in the expression, with the colon. Other attributes of that item are allowed.
+ * in the expression, with the colon. Other attributes of that item are allowed. As any item it has
+ * at most LARDER_ITEM_BYTES_MAX bytes (DynamoDB: names and values together 2 MB). An expression is
+ * used as the kind that it was prepared as, and as no other.
  *
  * @param text  [in]  0-terminated, 1..4096 bytes.
- * @param names [in]  name_count names, also such as the expression does not use; NULL with 0.
+ * @param names [in]  name_count names, also such as the expression does not use; NULL with 0. No
+ *                    placeholder comes twice; all have at most 2 MiB.
  * @param out   [out] Immutable: any number of threads may use it at the same time. Owned by the
  *                    caller until larder_expr_free(), or larder_close() of db.
  * @return LARDER_OK, LARDER_E_NO_MEMORY.
@@ -1203,9 +1206,10 @@ struct larder_transaction {
  * LARDER_E_INVAL. Tokens are items of a table "larder.tokens", which the first of them makes;
  * larder_table_list() does not name it.
  *
- * @param transaction [in]  No two actions have the same item. action->returns is 0. What the
- *                          actions put and update makes, all items together, has at most
- *                          LARDER_TRANSACT_BYTES_MAX bytes.
+ * @param transaction [in]  No two actions have the same item. action->returns is 0. All items
+ *                          together, also those that are only checked or deleted, have at most
+ *                          LARDER_TRANSACT_BYTES_MAX bytes; of each the larger counts, as it was
+ *                          or as it will be.
  * @param results     [out] NULL, or a result for each action. With LARDER_OK: LARDER_OK, or
  *                          LARDER_NOT_FOUND of a DELETE without an item. With LARDER_REFUSED, the
  *                          reasons: LARDER_REFUSED if its condition is not true; LARDER_E_INVAL if
@@ -1234,7 +1238,8 @@ LARDER_API int larder_transact(struct larder *db, const struct larder_transactio
 struct larder_transact_key {
     struct larder_table *table;
     struct larder_key key;
-    uint64_t reserved[4]; /* 0 */
+    const struct larder_expr *projection; /* NULL, or what the page has of the item */
+    uint64_t reserved[3];                 /* 0 */
 };
 
 /**

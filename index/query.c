@@ -135,12 +135,27 @@ static int query(const struct table_view *v, const void *arg, struct larder_page
                                                                  : query_run(q, ask->spec);
 }
 
+/* A key condition is all that is asked for. */
+static int query_check_alone(const struct larder_query_spec *spec) {
+    const char *other = spec->partition.type     ? "partition"
+                        : spec->sort_op          ? "sort_op"
+                        : spec->sort_value.type  ? "sort_value"
+                        : spec->sort_value2.type ? "sort_value2"
+                                                 : NULL;
+    return other
+               ? err_set(LARDER_E_INVAL,
+                         "spec->%s is given beside spec->key_condition, which says by itself what is asked for", other)
+               : LARDER_OK;
+}
+
 static int query_with_expressions(struct larder_table *t, struct query_ask *ask, struct larder_page *page) {
     const struct larder_query_spec *spec = ask->spec;
     int r = LARDER_OK;
     ask->key_values.all = NULL;
     if (spec->key_condition)
-        r = expression_bind(spec->key_condition, 1u << EXPR_KEY_CONDITION, "spec->key_condition", spec->values,
+        r = query_check_alone(spec);
+    if (r == LARDER_OK && spec->key_condition)
+        r = expression_bind(spec->key_condition, LARDER_EXPR_KEY_CONDITION, "spec->key_condition", spec->values,
                             &ask->key_values);
     if (r)
         return page_fail(page, r);

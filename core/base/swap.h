@@ -28,6 +28,8 @@
     X(settle_before_entries, "recovery gives the old item back before the indexes have lost it")                       \
     X(free_before_finish, "recovery frees the slot of the dead before what it was doing is finished")                  \
     X(record_after_word, "an item of a transaction is in its bucket, and no record hides it")                          \
+    X(forget_before_hand, "the record of a transaction has no owner: neither noted nor in hand")                       \
+    X(mark_before_record, "a stripe is marked, and does not say which transaction changes it")                         \
     X(settle_before_commit, "a transaction removes old items before it commits")                                       \
     X(unmark_before_settle, "old items of a transaction are in their buckets, and no mark leads to its record")
 

@@ -122,7 +122,7 @@ static int search_attr(const struct item_head *h, struct bytes wanted, struct it
         EIGHT((n) + 56)
 
 /* Scalars in the key area, then short tags. */
-const uint16_t item_tag_steps[256] = {
+const uint32_t item_tag_steps[256] = {
     [0 ... ITEM_IN_PARTITION_KEY] = ITEM_STEP_NONE,
     [ITEM_IN_PARTITION_KEY + LARDER_B + 1 ... ITEM_IN_SORT_KEY] = ITEM_STEP_NONE,
     [ITEM_IN_SORT_KEY + LARDER_B + 1 ... ITEM_SHORT_N - 1] = ITEM_STEP_NONE,
@@ -131,7 +131,7 @@ const uint16_t item_tag_steps[256] = {
     SIXTY_FOUR(64),
 };
 /* Tag, length and name; or tag and the byte of a listed name. */
-const uint16_t item_name_steps[256] = {
+const uint32_t item_name_steps[256] = {
     ITEM_STEP_NONE,
     3,
     TWO(4),
@@ -149,12 +149,17 @@ const uint16_t item_name_steps[256] = {
     [ITEM_NAME_LISTED + ITEM_NAMES_COUNT... 255] = ITEM_STEP_NONE,
 };
 
-/* The same in a walked image. */
+size_t item_walk_slowly(const uint8_t *start, size_t at, size_t end) {
+    const uint8_t *next = item_skip_record(start + at, start + end);
+    return next ? (size_t)(next - start) : 0;
+}
+
+/* item_find_record() in a walked image. */
 static int walk_to_attr(const struct item_head *h, struct bytes wanted, struct item_record *r, uint32_t *ordinal) {
     uint32_t left = h->attr_count;
     const uint8_t *record;
-    int result = item_walk_to_name(item_first_record(h), read_end(h), wanted,
-                                   item_name_key(wanted, item_name_byte(wanted.at, wanted.len)), &left, &record);
+    unsigned key = item_name_key(wanted, item_name_byte(wanted.at, wanted.len));
+    int result = item_walk_to_name(h, item_first_offset(h), wanted, key, &left, &record);
     if (result != LARDER_OK)
         return result;
     *r = item_record_at(record);

@@ -191,9 +191,10 @@ static inline const uint8_t *item_skip_value(unsigned tag, const uint8_t *at, co
 }
 
 /* item_read.c: how far a record's end is from its beginning, as a sum of two numbers: by its tag,
- * and by the byte behind it. ITEM_STEP_NONE or more: that cannot be said so simply. */
-#define ITEM_STEP_NONE 0x4000u
-extern const uint16_t item_tag_steps[256], item_name_steps[256];
+ * and by the byte behind it. ITEM_STEP_NONE or more: that cannot be said so simply. It leads out of
+ * every image. */
+#define ITEM_STEP_NONE (2 * ITEM_IMAGE_BYTES_MAX)
+extern const uint32_t item_tag_steps[256], item_name_steps[256];
 
 /* The same for a record. */
 static inline const uint8_t *item_skip_record(const uint8_t *at, const uint8_t *end) {
@@ -211,38 +212,74 @@ static inline unsigned item_name_key(struct bytes name, uint8_t byte) {
     return byte ? byte : name.len < ITEM_NAME_LISTED ? (unsigned)name.len : 0;
 }
 
-/* Whether the record at `at` has this name, which has the same key as the record's. */
-static inline int item_has_name(const uint8_t *at, struct bytes name, unsigned key) {
+/* Fast for short names, most of which are equal when they are compared. */
+static inline int item_is_same_name(const uint8_t *a, const uint8_t *b, size_t bytes) {
+    uint64_t a8[2], b8[2];
+    uint32_t a4[2], b4[2];
+    if (bytes >= 8 && bytes <= 16) {
+        memcpy(&a8[0], a, 8), memcpy(&a8[1], a + bytes - 8, 8);
+        memcpy(&b8[0], b, 8), memcpy(&b8[1], b + bytes - 8, 8);
+        return ((a8[0] ^ b8[0]) | (a8[1] ^ b8[1])) == 0;
+    }
+    if (bytes >= 4 && bytes < 8) {
+        memcpy(&a4[0], a, 4), memcpy(&a4[1], a + bytes - 4, 4);
+        memcpy(&b4[0], b, 4), memcpy(&b4[1], b + bytes - 4, 4);
+        return ((a4[0] ^ b4[0]) | (a4[1] ^ b4[1])) == 0;
+    }
+    if (bytes > 16)
+        return memcmp(a, b, bytes) == 0;
+    for (size_t i = 0; i < bytes; i++)
+        if (a[i] != b[i])
+            return 0;
+    return 1;
+}
+
+/* Bounded: whether the record at `at` has this name, which has the same key as the record's. There
+ * are two bytes. */
+static inline int item_has_name(const uint8_t *at, const uint8_t *end, struct bytes name, unsigned key) {
     struct bytes is = {at + 2, key};
     if (key & ITEM_NAME_LISTED)
         return 1;
-    if (__builtin_expect(key == 0, 0))
-        item_get_name(at + 1, &is);
-    return is.len == name.len && memcmp(is.at, name.at, name.len) == 0;
+    if (__builtin_expect(key == 0, 0) && !item_take_name(at + 1, end, &is))
+        return 0;
+    return is.len == name.len && is.len <= (size_t)(end - is.at) && item_is_same_name(is.at, name.at, name.len);
 }
 
-/* Bounded: passes the records of a walked image, of which *left are left, from `at` on. LARDER_OK:
- * `*record` has the name, and *left counts it, too; LARDER_NOT_FOUND, LARDER_E_CORRUPT. A record
- * takes fifteen instructions. */
-static inline __attribute__((always_inline)) int item_walk_to_name(const uint8_t *at, const uint8_t *end,
+/* item_read.c: where the record behind the one at this offset begins, which has no simple step; 0:
+ * outside. */
+size_t item_walk_slowly(const uint8_t *start, size_t at, size_t end);
+
+/* Bounded: passes the records of a walked image, of which *left are left, from offset `at` on.
+ * LARDER_OK: `*record` has the name, ends within the image, and *left counts it, too;
+ * LARDER_NOT_FOUND, LARDER_E_CORRUPT. A record takes ten instructions: a look beyond the last one
+ * finds zeros, which are no record, or the image's end, or what *left says was none. */
+static inline __attribute__((always_inline)) int item_walk_to_name(const struct item_head *h, size_t at,
                                                                    struct bytes name, unsigned key, uint32_t *left,
                                                                    const uint8_t **record) {
-    const uint8_t *last = end - 2, *next; /* the shortest record has two bytes */
-    for (; *left > 0; --*left, at = next) {
-        if (__builtin_expect(at > last, 0))
-            return LARDER_E_CORRUPT;
-        unsigned is = at[1], step = item_tag_steps[at[0]] + item_name_steps[is];
-        next = at + step;
-        if (__builtin_expect(step >= ITEM_STEP_NONE, 0))
-            next = item_skip_value(at[0], item_skip_name(at + 1, end), end);
-        if (__builtin_expect(!next || next > end, 0))
-            return LARDER_E_CORRUPT;
-        if (__builtin_expect(is == key, 0) && item_has_name(at, name, key)) {
-            *record = at;
-            return LARDER_OK;
+    const uint8_t *start = (const uint8_t *)h;
+    size_t end = h->bytes, last = end - 2; /* the shortest record has two bytes */
+    int64_t count = *left;
+    if (__builtin_expect(at > last, 0))
+        return count > 0 ? LARDER_E_CORRUPT : LARDER_NOT_FOUND;
+    for (;;) {
+        unsigned is = start[at + 1];
+        if (__builtin_expect(is == key, 0) && item_has_name(start + at, start + end, name, key))
+            break;
+        size_t next = at + item_tag_steps[start[at]] + item_name_steps[is];
+        count--;
+        if (__builtin_expect(next > last, 0)) {
+            if (count >= 0 && next >= ITEM_STEP_NONE)
+                next = item_walk_slowly(start, at, end);
+            if (count <= 0 || next > last || next == 0)
+                return count < 0 || (count == 0 && next && next <= end) ? LARDER_NOT_FOUND : LARDER_E_CORRUPT;
         }
+        at = next;
     }
-    return LARDER_NOT_FOUND;
+    if (__builtin_expect(count <= 0, 0))
+        return LARDER_NOT_FOUND;
+    *left = (uint32_t)count;
+    *record = start + at;
+    return item_skip_record(start + at, start + end) ? LARDER_OK : LARDER_E_CORRUPT;
 }
 
 /* Writes a name: as `byte` if it is listed, else (byte 0) in full. */
@@ -297,6 +334,11 @@ static inline int item_compare_bytes(struct bytes a, struct bytes b) {
 
 static inline uint8_t *item_directory(const struct item_head *h) {
     return (uint8_t *)(item_index_slots(h) + h->index_count);
+}
+
+/* Offset of the first record of a walked image. */
+static inline size_t item_first_offset(const struct item_head *h) {
+    return sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count;
 }
 
 static inline const uint8_t *item_first_record(const struct item_head *h) {

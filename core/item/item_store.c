@@ -163,28 +163,6 @@ struct found_attr {
     struct larder_value value;
 };
 
-/* Fast for short names, most of which are equal when they are compared. */
-static inline int is_same_name(const uint8_t *a, const char *b, size_t bytes) {
-    uint64_t a8[2], b8[2];
-    uint32_t a4[2], b4[2];
-    if (bytes >= 8 && bytes <= 16) {
-        memcpy(&a8[0], a, 8), memcpy(&a8[1], a + bytes - 8, 8);
-        memcpy(&b8[0], b, 8), memcpy(&b8[1], b + bytes - 8, 8);
-        return ((a8[0] ^ b8[0]) | (a8[1] ^ b8[1])) == 0;
-    }
-    if (bytes >= 4 && bytes < 8) {
-        memcpy(&a4[0], a, 4), memcpy(&a4[1], a + bytes - 4, 4);
-        memcpy(&b4[0], b, 4), memcpy(&b4[1], b + bytes - 4, 4);
-        return ((a4[0] ^ b4[0]) | (a4[1] ^ b4[1])) == 0;
-    }
-    if (bytes > 16)
-        return memcmp(a, b, bytes) == 0;
-    for (size_t i = 0; i < bytes; i++)
-        if (a[i] != (uint8_t)b[i])
-            return 0;
-    return 1;
-}
-
 static int order_at(const struct item_places *p, uint32_t ordinal, const struct item_key_attr *attr) {
     struct bytes wanted = {(const uint8_t *)attr->name, attr->name_bytes};
     return item_compare_bytes(item_record_at(p->start + item_place(p, ordinal)).name, wanted);
@@ -225,7 +203,7 @@ static inline int is_named(const uint8_t *record, const struct item_key_attr *at
     if (attr->name_byte)
         return record[1] == attr->name_byte;
     item_get_name(record + 1, &name);
-    return name.len == attr->name_bytes && is_same_name(name.at, attr->name, name.len);
+    return name.len == attr->name_bytes && item_is_same_name(name.at, (const uint8_t *)attr->name, name.len);
 }
 
 /* 0: the item has no such attribute. *near is its place in an earlier item, and becomes its place

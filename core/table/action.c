@@ -288,10 +288,9 @@ int action_bind(struct act *act) {
     const struct larder_action *a = act->action;
     int r = LARDER_OK;
     if (a->condition)
-        r = expression_bind(a->condition, 1u << EXPR_CONDITION | 1u << EXPR_FILTER, "action->condition", a->values,
-                            &act->condition);
+        r = expression_bind(a->condition, LARDER_EXPR_CONDITION, "action->condition", a->values, &act->condition);
     if (r == LARDER_OK && a->update)
-        r = expression_bind(a->update, 1u << EXPR_UPDATE, "action->update", a->values, &act->update);
+        r = expression_bind(a->update, LARDER_EXPR_UPDATE, "action->update", a->values, &act->update);
     return r;
 }
 

@@ -72,7 +72,7 @@ static int check_get(const struct larder_batch_get *gets, uint32_t i, uint32_t *
         return err_set(LARDER_E_INVAL, "Too many items requested for the BatchGetItem call");
     *keys += g->count;
     int r = RESERVED_CHECK(g, "struct larder_batch_get");
-    return r || !g->projection ? r : expression_bind(g->projection, 1u << EXPR_PROJECTION, "projection", NULL, &none);
+    return r || !g->projection ? r : expression_bind(g->projection, LARDER_EXPR_PROJECTION, "projection", NULL, &none);
 }
 
 static int check_keys(const struct larder_batch_get *g) {

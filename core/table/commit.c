@@ -52,16 +52,19 @@ int commit_begin(struct writer *w, struct commit *c) {
     return LARDER_OK;
 }
 
-/* The block is in hand before the slot forgets it, so a death in between finds it twice:
- * commit_recover() forgets it in hand first. */
-static int give_record(struct writer *w) {
-    uint64_t off = SHM_LOAD_RELAXED(&w->slot->record_off);
+static void take_in_hand(struct writer *w, uint64_t off) {
     for (unsigned i = 0; i < SLOT_HAND; i++)
         if (SHM_LOAD_RELAXED(&w->slot->hand[i]) == 0) {
             SHM_STORE(&w->slot->hand[i], off | HAND_STEP0 | HAND_NEW);
             break;
         }
-    SHM_STORE(&w->slot->record_off, 0);
+}
+
+/* The block is in hand before the slot forgets it, so a death in between finds it twice:
+ * commit_recover() forgets it in hand first. */
+static int give_record(struct writer *w) {
+    uint64_t off = SHM_LOAD_RELAXED(&w->slot->record_off);
+    SHM_IN_ORDER(forget_before_hand, take_in_hand(w, off), SHM_STORE(&w->slot->record_off, 0));
     return step_abandon(w, 0);
 }
 
@@ -73,8 +76,8 @@ static int is_first(const struct commit *c, uint32_t i) {
 }
 
 static void mark(const struct writer *w, const struct record_shm *record, struct stripe_shm *stripe) {
-    SHM_STORE(&stripe->record_off, seg_off(w->seg, record));
-    SHM_STORE(&stripe->seq, (SHM_LOAD_RELAXED(&stripe->seq) + 1) | SEQ_MARK);
+    SHM_IN_ORDER(mark_before_record, SHM_STORE(&stripe->record_off, seg_off(w->seg, record)),
+                 SHM_STORE(&stripe->seq, (SHM_LOAD_RELAXED(&stripe->seq) + 1) | SEQ_MARK));
 }
 
 /* A stripe that was not marked stays as it is. */

@@ -5,6 +5,7 @@
  */
 #include "core/table/expression.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/err.h"
@@ -23,10 +24,48 @@ static struct bytes bytes_of(const char *text) {
     return (struct bytes){(const uint8_t *)text, strlen(text)};
 }
 
-static int take_names(const struct larder_expr_name *names, uint32_t count, struct expr_name *to) {
+static int by_placeholder(const void *a, const void *b) {
+    const struct larder_expr_name *const *x = a, *const *y = b;
+    int order = strcmp((*x)->placeholder, (*y)->placeholder);
+    return order ? order : (*x > *y) - (*x < *y);
+}
+
+/* DynamoDB's names are a map, so there none comes twice. */
+static int check_twice(struct priv *priv, const struct larder_expr_name *names, uint32_t count) {
+    const struct larder_expr_name **sorted = priv_alloc(priv, count * sizeof *sorted + 1);
+    int r = sorted ? LARDER_OK : LARDER_E_NO_MEMORY;
+    for (uint32_t i = 0; i < count && r == LARDER_OK; i++)
+        sorted[i] = &names[i];
+    if (r == LARDER_OK)
+        qsort(sorted, count, sizeof *sorted, by_placeholder);
+    for (uint32_t i = 1; i < count && r == LARDER_OK; i++)
+        if (strcmp(sorted[i - 1]->placeholder, sorted[i]->placeholder) == 0)
+            r = err_set(LARDER_E_INVAL, "larder_prepare: names[%u] and names[%u] have the same placeholder \"%.40s\"",
+                        (uint32_t)(sorted[i - 1] - names), (uint32_t)(sorted[i] - names), sorted[i]->placeholder);
+    priv_free(priv, sorted);
+    return r;
+}
+
+/* Developer guide, "Expression parameters": 2 MB of names and values. The values, which come later,
+ * are an item. */
+static int check_size(const struct expr_name *names, uint32_t count) {
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++)
+        bytes += names[i].placeholder.len + names[i].name.len;
+    if (bytes > EXPR_SUBSTITUTION_BYTES_MAX)
+        return err_set(LARDER_E_INVAL,
+                       "larder_prepare: the names and their placeholders have %zu bytes; %u are allowed", bytes,
+                       EXPR_SUBSTITUTION_BYTES_MAX);
+    return LARDER_OK;
+}
+
+static int take_names(struct priv *priv, const struct larder_expr_name *names, uint32_t count, struct expr_name *to) {
     for (uint32_t i = 0; i < count; i++)
         to[i] = (struct expr_name){bytes_of(names[i].placeholder), bytes_of(names[i].attribute), 0};
-    return expr_check_placeholders(to, count, NULL);
+    int r = check_size(to, count);
+    if (r == LARDER_OK)
+        r = expr_check_placeholders(to, count, NULL);
+    return r == LARDER_OK && count > 1 ? check_twice(priv, names, count) : r;
 }
 
 static int compile(struct priv *priv, enum larder_expr_kind kind, const char *text,
@@ -34,7 +73,7 @@ static int compile(struct priv *priv, enum larder_expr_kind kind, const char *te
     struct expr_name *taken = priv_alloc(priv, name_count * sizeof *taken + 1);
     if (!taken)
         return LARDER_E_NO_MEMORY;
-    int r = take_names(names, name_count, taken);
+    int r = take_names(priv, names, name_count, taken);
     if (r == LARDER_OK)
         r = expr_compile(priv, kinds[kind], text, strlen(text), taken, name_count, NULL, out);
     priv_free(priv, taken);
@@ -89,11 +128,22 @@ LARDER_API void larder_expr_free(struct larder_expr *expr) {
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-int expression_bind(const struct larder_expr *expr, unsigned allowed, const char *what,
+/* Messages say which parameter an expression is, so one that is another's would have wrong ones. */
+static int refuse_kind(const struct larder_expr *expr, enum larder_expr_kind kind, const char *what) {
+    static const char *const names[KINDS] = {[LARDER_EXPR_CONDITION] = "LARDER_EXPR_CONDITION",
+                                             [LARDER_EXPR_FILTER] = "LARDER_EXPR_FILTER",
+                                             [LARDER_EXPR_UPDATE] = "LARDER_EXPR_UPDATE",
+                                             [LARDER_EXPR_PROJECTION] = "LARDER_EXPR_PROJECTION",
+                                             [LARDER_EXPR_KEY_CONDITION] = "LARDER_EXPR_KEY_CONDITION"};
+    return err_set(LARDER_E_INVAL, "%s was prepared as another kind of expression, %s; it has to be %s", what,
+                   names[expr->kind], names[kind]);
+}
+
+int expression_bind(const struct larder_expr *expr, enum larder_expr_kind kind, const char *what,
                     const struct larder_item *values, struct expression_values *bound) {
     const struct expr *e = expr->compiled;
-    if (!(allowed >> e->kind & 1))
-        return err_set(LARDER_E_INVAL, "%s was prepared as another kind of expression", what);
+    if (expr->kind != kind)
+        return refuse_kind(expr, kind, what);
     bound->all = bound->few;
     if (e->value_count > EXPRESSION_FEW)
         bound->all = priv_alloc(expr->priv, e->value_count * sizeof *bound->all);

@@ -26,11 +26,11 @@ struct expression_values {
     struct larder_value few[EXPRESSION_FEW], *all; /* all: few, or of private memory */
 };
 
-/* Finds the values of an expression of one of these kinds (bit per enum expr_kind); `what` is its
- * name for a message. Outside locks. LARDER_OK, to be ended with expression_unbind();
- * LARDER_E_INVAL, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY: nothing is to be ended. */
-int expression_bind(const struct larder_expr *expr, unsigned kinds, const char *what, const struct larder_item *values,
-                    struct expression_values *bound);
+/* Finds the values of an expression, which must be of this kind; `what` is its name for a message.
+ * Outside locks. LARDER_OK, to be ended with expression_unbind(); LARDER_E_INVAL, LARDER_E_CORRUPT,
+ * LARDER_E_NO_MEMORY: nothing is to be ended. */
+int expression_bind(const struct larder_expr *expr, enum larder_expr_kind kind, const char *what,
+                    const struct larder_item *values, struct expression_values *bound);
 void expression_unbind(const struct larder_expr *expr, struct expression_values *bound);
 
 #endif

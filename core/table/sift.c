@@ -17,10 +17,9 @@ int sift_begin(struct sift *s, const struct larder_item *values) {
     s->filter_values.all = NULL;
     int r = check_select(s);
     if (r == LARDER_OK && s->projection) /* it has no values */
-        r = expression_bind(s->projection, 1u << EXPR_PROJECTION, "spec->projection", NULL, &none);
+        r = expression_bind(s->projection, LARDER_EXPR_PROJECTION, "spec->projection", NULL, &none);
     if (r == LARDER_OK && s->filter)
-        r = expression_bind(s->filter, 1u << EXPR_CONDITION | 1u << EXPR_FILTER, "spec->filter", values,
-                            &s->filter_values);
+        r = expression_bind(s->filter, LARDER_EXPR_FILTER, "spec->filter", values, &s->filter_values);
     return r;
 }
 
@@ -29,42 +28,32 @@ static const struct item_head *image_at(const struct larder_page *p, uint32_t i)
     return (const struct item_head *)(p->bytes + p->at[i]);
 }
 
-/* Drops the items for which the filter is not true. LARDER_OK or LARDER_E_CORRUPT. */
-static int filter_items(const struct sift *s, struct larder_page *p) {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < p->count; i++) {
-        int truth = expr_truth(s->filter->compiled, s->filter_values.all, image_at(p, i));
-        if (truth < 0)
-            return truth;
-        if (truth)
-            p->at[kept++] = p->at[i];
-    }
-    p->count = kept;
+/* A projection is made behind the images, which lie in any order: a scan sorts them. */
+int sift_project_item(const struct larder_expr *projection, struct larder_page *p, uint32_t i) {
+    if (p->at[i] == PAGE_HOLE)
+        return LARDER_OK;
+    int r = item_check_records(image_at(p, i));
+    if (r == LARDER_OK)
+        r = page_reserve(p, expr_project_bytes_max(image_at(p, i)));
+    if (r)
+        return r;
+    size_t bytes = expr_project(projection->compiled, image_at(p, i), p->bytes + p->used);
+    p->at[i] = p->used;
+    p->used += bytes;
     return LARDER_OK;
 }
 
-/* Replaces each item by a projection. They are made behind the images, which lie in any order: a
- * scan sorts them. */
 int sift_project(const struct larder_expr *projection, struct larder_page *p) {
-    for (uint32_t i = 0; i < p->count; i++) {
-        if (p->at[i] == PAGE_HOLE)
-            continue;
-        int r = item_check_records(image_at(p, i));
-        if (r == LARDER_OK)
-            r = page_reserve(p, expr_project_bytes_max(image_at(p, i)));
-        if (r)
-            return r;
-        size_t bytes = expr_project(projection->compiled, image_at(p, i), p->bytes + p->used);
-        p->at[i] = p->used;
-        p->used += bytes;
-    }
-    return LARDER_OK;
+    int r = LARDER_OK;
+    for (uint32_t i = 0; i < p->count && r == LARDER_OK; i++)
+        r = sift_project_item(projection, p, i);
+    return r;
 }
 
 int sift_end(struct sift *s, struct larder_page *page, int r) {
     int sifted = LARDER_OK;
     if (r >= 0 && s->filter)
-        sifted = filter_items(s, page);
+        sifted = expr_filter(s->filter->compiled, s->filter_values.all, page->bytes, page->at, &page->count);
     if (r >= 0 && s->projection && sifted == LARDER_OK)
         sifted = sift_project(s->projection, page);
     if (r >= 0 && s->select == LARDER_SELECT_COUNT) {

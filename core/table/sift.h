@@ -30,7 +30,9 @@ static inline int sift_is_wanted(struct sift *s, const struct larder_expr *filte
 int sift_begin(struct sift *s, const struct larder_item *values);
 /* For a read that ended with r: sifts its page unless it failed, and returns r or the failure. */
 int sift_end(struct sift *s, struct larder_page *page, int r);
-/* Replaces each item of a page, which may have holes, by a projection. LARDER_OK or a failure. */
+/* Replaces an item of a page, or each, by a projection; there may be holes. LARDER_OK or a
+ * failure. */
+int sift_project_item(const struct larder_expr *projection, struct larder_page *page, uint32_t i);
 int sift_project(const struct larder_expr *projection, struct larder_page *page);
 
 #endif

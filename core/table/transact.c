@@ -45,7 +45,7 @@ struct transact {
     /* images and keys of this try */
     uint8_t *bytes;
     size_t used, capacity, wanted;
-    uint64_t item_bytes; /* of what is to be written, as DynamoDB counts */
+    uint64_t item_bytes; /* of all items, each as it was or will be: the larger, as DynamoDB counts */
     uint32_t refused;
     char message[MESSAGE_BYTES]; /* of the first action that is not valid */
 };
@@ -176,9 +176,19 @@ static int refuse(struct writer *w, struct transact *t, struct part *part, uint3
     return r;
 }
 
+/* An item that is read counts, too: API reference, TransactWriteItems, "aggregate size of the items
+ * in the transaction". As for write capacity the larger of an item before and after counts. */
+static uint64_t bytes_of(const struct write *c, int what) {
+    uint64_t before = c->was_there ? item_ddb_bytes(&c->old->head) : 0;
+    uint64_t after = what == WRITE_STORE ? item_ddb_bytes(c->image) : 0;
+    return before > after ? before : after;
+}
+
 static int take_decision(struct writer *w, struct transact *t, struct commit_item *item, int what) {
     struct part *part = &t->part[item->action];
     struct write *c = &part->act.write;
+    if (item->action < t->given->count)
+        t->item_bytes += bytes_of(c, what);
     if (what == LARDER_REFUSED || what == LARDER_E_INVAL)
         return refuse(w, t, part, item->action, what);
     if (what < 0)
@@ -189,8 +199,6 @@ static int take_decision(struct writer *w, struct transact *t, struct commit_ite
     item->is_changed = c->done != 0;
     if (what != WRITE_STORE)
         return LARDER_OK;
-    if (item->action < t->given->count)
-        t->item_bytes += larder_item_size((const struct larder_item *)c->image);
     return part->act.action->kind == LARDER_ACTION_UPDATE ? keep_image(t, c->image, &item->swap.image) : LARDER_OK;
 }
 
@@ -347,14 +355,28 @@ static int begin_token(struct transact *t) {
     return LARDER_OK;
 }
 
-static int begin(struct transact *t) {
+/* Parts and items in one block, which is not zeroed: most of it is room for values that few
+ * expressions have. */
+static int make_parts(struct transact *t) {
     uint32_t count = t->given->count + (t->given->token != NULL);
-    t->part = priv_alloc(db_priv(t->db), count * sizeof *t->part);
-    t->commit.item = priv_alloc(db_priv(t->db), count * sizeof *t->commit.item);
-    t->wanted = BYTES_FIRST;
-    if (!t->part || !t->commit.item)
+    t->part = priv_realloc(db_priv(t->db), NULL, count * (sizeof *t->part + sizeof *t->commit.item));
+    if (!t->part)
         return LARDER_E_NO_MEMORY;
-    int r = grow_bytes(t);
+    t->commit.item = (void *)(t->part + count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct act *act = &t->part[i].act;
+        act->action = NULL;
+        act->condition.all = act->update.all = NULL;
+        act->sum = NULL;
+    }
+    return LARDER_OK;
+}
+
+static int begin(struct transact *t) {
+    int r = make_parts(t);
+    t->wanted = BYTES_FIRST;
+    if (r == LARDER_OK)
+        r = grow_bytes(t);
     for (uint32_t i = 0; i < t->given->count && r == LARDER_OK; i++, t->commit.count++)
         r = begin_part(t, i);
     return r == LARDER_OK && t->given->token ? begin_token(t) : r;
@@ -365,7 +387,6 @@ static void end(struct transact *t) {
         action_unbind(&t->part[i].act);
     token_end(&t->token);
     priv_free(db_priv(t->db), t->part);
-    priv_free(db_priv(t->db), t->commit.item);
     priv_free(db_priv(t->db), t->bytes);
 }
 

@@ -13,6 +13,7 @@
 #include "core/base/reserved.h"
 #include "core/memory/record.h"
 #include "core/table/read.h"
+#include "core/table/sift.h"
 
 #define ROUNDS_MAX 2000u
 #define PAGE_BYTES_MAX (4u * LARDER_TRANSACT_BYTES_MAX) /* of images that were read, old ones too */
@@ -132,6 +133,15 @@ static int check_bytes(const struct together *t) {
                    (unsigned long long)bytes, LARDER_TRANSACT_BYTES_MAX);
 }
 
+/* What counts is the size of whole items, so this comes last. */
+static int project(const struct together *t) {
+    int r = LARDER_OK;
+    for (uint32_t i = 0; i < t->count && r == LARDER_OK; i++)
+        if (t->keys[i].projection)
+            r = sift_project_item(t->keys[i].projection, t->page, i);
+    return r;
+}
+
 static int get_together(struct together *t) {
     int r = begin(t);
     if (r)
@@ -143,10 +153,13 @@ static int get_together(struct together *t) {
     t->page->count = t->count;
     t->page->scanned = t->count;
     t->page->is_snapshot = 1;
-    return r ? r : check_bytes(t);
+    if (r == LARDER_OK)
+        r = check_bytes(t);
+    return r ? r : project(t);
 }
 
 static int check_given(const struct larder *db, const struct larder_transact_key *keys, uint32_t count) {
+    struct expression_values none; /* a projection has no values */
     if (count < 1 || count > LARDER_TRANSACT_ACTIONS_MAX)
         return err_set(LARDER_E_INVAL, "larder_transact_get: count is %u; 1 to %u keys are allowed", count,
                        LARDER_TRANSACT_ACTIONS_MAX);
@@ -155,8 +168,10 @@ static int check_given(const struct larder *db, const struct larder_transact_key
             return err_set(LARDER_E_INVAL, "larder_transact_get: keys[%u].table is %s", i,
                            keys[i].table ? "of another attachment" : "NULL");
         int r = RESERVED_CHECK(&keys[i], "struct larder_transact_key");
+        if (r == LARDER_OK && keys[i].projection)
+            r = expression_bind(keys[i].projection, LARDER_EXPR_PROJECTION, "projection", NULL, &none);
         if (r)
-            return r;
+            return err_set(r, "larder_transact_get: keys[%u]: %s", i, larder_error());
     }
     return LARDER_OK;
 }

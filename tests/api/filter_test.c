@@ -122,7 +122,7 @@ Test(filter, of_a_scan) {
                                     .values = f.values};
     EXPECT(larder_scan(f.t, &spec, f.page), LARDER_OK);
     cr_assert(larder_page_count(f.page) == 0 && larder_page_scanned(f.page) == ITEMS);
-    spec.filter = prepared(&f, LARDER_EXPR_CONDITION, "rest = :n OR rest = :low");
+    spec.filter = prepared(&f, LARDER_EXPR_FILTER, "rest = :n OR rest = :low");
     EXPECT(larder_scan(f.t, &spec, f.page), LARDER_OK);
     cr_assert(larder_page_count(f.page) == 9 && larder_page_scanned(f.page) == ITEMS);
     larder_close(f.db);
@@ -338,8 +338,22 @@ Test(filter, what_is_refused) {
     expect_invalid(&f, &spec, "PK");
     spec.key_condition = prepared(&f, LARDER_EXPR_FILTER, "PK = :p");
     expect_invalid(&f, &spec, "another kind of expression");
+    /* API reference, Query: KeyConditionExpression says what is asked for, and nothing else does */
+    spec.key_condition = prepared(&f, LARDER_EXPR_KEY_CONDITION, "PK = :p");
+    spec.partition = larder_str("P");
+    expect_invalid(&f, &spec, "spec->partition is given beside spec->key_condition");
+    spec.partition = (struct larder_value){.data = NULL};
+    spec.sort_op = LARDER_SORT_GE;
+    expect_invalid(&f, &spec, "spec->sort_op is given beside spec->key_condition");
+    spec.sort_op = LARDER_SORT_ANY;
+    spec.sort_value2 = larder_num("2");
+    expect_invalid(&f, &spec, "spec->sort_value2 is given beside spec->key_condition");
+    spec.sort_value2 = (struct larder_value){.data = NULL};
+    EXPECT(larder_query(f.t, &spec, f.page), LARDER_OK);
     spec.key_condition = NULL;
     spec.partition = larder_str("P");
+    spec.filter = prepared(&f, LARDER_EXPR_CONDITION, "rest = :n");
+    expect_invalid(&f, &spec, "kind of expression, LARDER_EXPR_CONDITION; it has to be LARDER_EXPR_FILTER");
     spec.filter = prepared(&f, LARDER_EXPR_FILTER, "begins_with(line, :n)");
     expect_invalid(&f, &spec, "Incorrect operand type");
     larder_close(f.db);

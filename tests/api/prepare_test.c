@@ -46,6 +46,26 @@ Test(prepare, the_same_is_prepared_once) {
     larder_close(db);
 }
 
+/* API reference: ExpressionAttributeNames is a map. Developer guide, "Expression parameters": 2 MB
+ * of names and values. */
+Test(prepare, names_are_a_map) {
+    struct larder *db = testseg_open(8u << 20, 4);
+    struct larder_expr *expr;
+    static char long_name[(2u << 20) + 1];
+    struct larder_expr_name names[] = {{"#b", "x"}, {"#a", "y"}, {"#b", "x"}};
+    EXPECT(larder_prepare(db, LARDER_EXPR_CONDITION, "#a = #b", names, 2, &expr), LARDER_OK);
+    EXPECT(larder_prepare(db, LARDER_EXPR_CONDITION, "#a = #b", names, 3, &expr), LARDER_E_INVAL);
+    cr_assert_not_null(strstr(larder_error(), "names[0] and names[2] have the same placeholder \"#b\""), "%s",
+                       larder_error());
+    memset(long_name, 'n', sizeof long_name - 1);
+    names[2] = (struct larder_expr_name){"#c", long_name};
+    EXPECT(larder_prepare(db, LARDER_EXPR_CONDITION, "#a = #b", names, 3, &expr), LARDER_E_INVAL);
+    cr_assert_not_null(strstr(larder_error(), "2097160 bytes; 2097152 are allowed"), "%s", larder_error());
+    long_name[sizeof long_name - 9] = 0;
+    EXPECT(larder_prepare(db, LARDER_EXPR_CONDITION, "#a = #b", names, 3, &expr), LARDER_OK);
+    larder_close(db);
+}
+
 /* What is refused is refused each time, and by its own words. */
 Test(prepare, errors_are_not_kept) {
     struct larder *db = testseg_open(8u << 20, 4);

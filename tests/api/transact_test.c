@@ -277,6 +277,17 @@ Test(transact, limits) {
     cr_assert(refuses(&f, many, 11, "4194304 are allowed"), "%s", larder_error());
     cr_assert_eq(amount_in(&f, f.other, "3"), 1);
     EXPECT(transact(&f, many, 10, NULL), LARDER_OK);
+    EXPECT(larder_put(f.t, many[10].item, NULL), LARDER_OK);
+    for (int i = 0; i < 11; i++) /* items that are put, checked and deleted count as they were */
+        many[i] = i % 3 == 0   ? put_of(f.t, an_item(&f, id[i], 1))
+                  : i % 3 == 1 ? delete_of(f.t, id[i])
+                               : (struct larder_action){.kind = LARDER_ACTION_CHECK,
+                                                        .table = f.t,
+                                                        .key = key_of(id[i]),
+                                                        .condition = condition(&f, "attribute_exists(id)")};
+    cr_assert(refuses(&f, many, 11, "4194304 are allowed"), "%s", larder_error());
+    EXPECT(transact(&f, many, 10, NULL), LARDER_OK);
+    EXPECT(transact(&f, many + 10, 1, NULL), LARDER_OK);
     end(&f);
 }
 
@@ -349,6 +360,29 @@ static int get_refuses(struct fixture *f, const struct larder_transact_key *keys
 }
 
 /* API reference, TransactGetItems: results in the order of the keys, up to 100, of any tables. */
+/* API reference, TransactGetItems: "ProjectionExpression", of each item its own. */
+Test(transact, gets_what_was_asked_for_of_each_item) {
+    struct fixture f;
+    begin(&f);
+    EXPECT(larder_put(f.t, an_item(&f, "a", 7), NULL), LARDER_OK);
+    EXPECT(larder_put(f.other, an_item(&f, "a", 9), NULL), LARDER_OK);
+    struct larder_transact_key keys[] = {
+        {.table = f.t, .key = key_of("a"), .projection = prepared(&f, LARDER_EXPR_PROJECTION, "amount")},
+        {.table = f.t, .key = key_of("none"), .projection = prepared(&f, LARDER_EXPR_PROJECTION, "amount")},
+        {.table = f.other, .key = key_of("a")}};
+    EXPECT(larder_transact_get(f.db, keys, 3, f.page), LARDER_OK);
+    struct larder_value v;
+    cr_assert_eq(larder_item_count(larder_page_item(f.page, 0)), 1);
+    EXPECT(larder_item_get(larder_page_item(f.page, 0), "amount", &v), LARDER_OK);
+    cr_assert_null(larder_page_item(f.page, 1));
+    cr_assert_eq(larder_item_count(larder_page_item(f.page, 2)), 3);
+    keys[2].projection = condition(&f, "attribute_exists(id)");
+    EXPECT(larder_transact_get(f.db, keys, 3, f.page), LARDER_E_INVAL);
+    cr_assert_not_null(strstr(larder_error(), "keys[2]: projection was prepared as another kind"), "%s",
+                       larder_error());
+    end(&f);
+}
+
 Test(transact, gets_items_of_two_tables) {
     struct fixture f;
     struct larder_transact_key many[LARDER_TRANSACT_ACTIONS_MAX + 1];

@@ -227,6 +227,37 @@ void transact(struct larder *db, int step) {
     };
     cr_assert_eq(world_transact(db, actions, 4), LARDER_OK, "%s", larder_error());
 }
+
+void two_tables(struct larder *db) {
+    some_items(db);
+    world_make_other(db);
+    for (int n = 0; n < 6; n++)
+        world_put_other(db, n, 1111, 40);
+}
+
+static const struct world_action in_both[] = {
+    {.kind = LARDER_ACTION_PUT, .n = 3, .keys = 2222, .fill = 30},
+    {.kind = LARDER_ACTION_UPDATE, .is_other = 1, .n = 2, .update = "SET G1P = N1P REMOVE fill"},
+    {.kind = LARDER_ACTION_DELETE, .is_other = 1, .n = 1, .condition = "attribute_exists(PK)"},
+    {.kind = LARDER_ACTION_CHECK, .n = 4, .condition = "attribute_not_exists(PK)"},
+};
+
+void transact_in_both(struct larder *db, int step) {
+    (void)step;
+    cr_assert_eq(world_transact(db, in_both, 3), LARDER_OK, "%s", larder_error());
+}
+
+void transact_refused(struct larder *db, int step) {
+    (void)step;
+    cr_assert_eq(world_transact(db, in_both, 4), LARDER_REFUSED, "%s", larder_error());
+}
+
+void update_if(struct larder *db, int step) {
+    cr_assert_eq(world_update(db, 7, "SET G1P = :v", "attribute_exists(PK)", step ? "P2" : "P3"), LARDER_OK, "%s",
+                 larder_error());
+    cr_assert_eq(world_update(db, 50, "SET G1P = :v", "attribute_exists(PK)", "P2"), LARDER_REFUSED);
+}
+
 void put_new(struct larder *db, int step) {
     (void)step;
     world_put(db, 50, 1111, 50, 0);

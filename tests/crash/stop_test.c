@@ -11,6 +11,7 @@
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "tests/crash/halt.h"
 #include "tests/crash/stop_judge_kit.h"
@@ -73,6 +74,9 @@ STOP(put_new, some_items, put_new, 1, 1, ITEM_RANKS)
 STOP(overwrite, some_items, overwrite_one, 1, 1, RANK(LOCK_STRIPE) | RANK(LOCK_BIN))
 STOP(change_all_keys, some_items, change_all_keys, 1, 1, ITEM_RANKS)
 STOP(transact, some_items, transact, 1, 3, ITEM_RANKS)
+STOP(transact_in_both, two_tables, transact_in_both, 1, 5, ITEM_RANKS)
+STOP(transact_refused, two_tables, transact_refused, 1, 3, RANK(LOCK_STRIPE) | RANK(LOCK_BIN))
+STOP(update_if, some_items, update_if, 2, 3, ITEM_RANKS)
 STOP(delete_one, some_items, delete_one, 1, 1, ITEM_RANKS)
 STOP(grow_and_split, many_items, put_some_more, 5, 7, ITEM_RANKS)
 STOP(take_spans, large_items, take_spans, 3, 7, RANK(LOCK_STRIPE) | RANK(LOCK_BIN) | RANK(LOCK_SPAN))
@@ -85,6 +89,56 @@ STOP(add_index, some_items, add_index, 1, 11, RANK(LOCK_CATALOG) | RANK(LOCK_STR
      RANK(LOCK_PARTITION)) /* a put enters its item in the index that is being filled */
 STOP(check, some_items, check_all, 1, 1,
      RANK(LOCK_STRIPE) | RANK(LOCK_PARTITION) | RANK(LOCK_SHARD) | RANK(LOCK_BIN) | RANK(LOCK_SPAN))
+
+/* ---- A read of several items as of one moment, while their transaction stands still ---------- */
+
+#define SEEN_NEW 1
+#define SEEN_OLD 2
+
+/* What transact_in_both() changes: each old or new, and all the same. */
+static int all_seen(struct larder *db, struct larder_page *page) {
+    struct larder_table *t = table_named(db, WORLD_TABLE), *other = table_named(db, WORLD_OTHER);
+    struct larder_transact_key keys[] = {{.table = t, .key = {larder_str("P0"), larder_str("SK#00003")}},
+                                         {.table = other, .key = {larder_str("P2"), larder_str("SK#00002")}},
+                                         {.table = other, .key = {larder_str("P1"), larder_str("SK#00001")}}};
+    struct larder_value v;
+    int64_t variant;
+    uint64_t start_ms = until_own_ms();
+    cr_assert_eq(larder_transact_get(db, keys, 3, page), LARDER_OK, "%s", larder_error());
+    cr_assert_lt(until_own_ms() - start_ms, LATE_MS);
+    const struct larder_item *a = larder_page_item(page, 0), *b = larder_page_item(page, 1);
+    cr_assert(a && b && larder_item_get(a, "keys", &v) == LARDER_OK && larder_value_int64(&v, &variant) == LARDER_OK);
+    int is_new = variant == 2222;
+    cr_assert_eq(larder_item_get(b, "fill", &v), is_new ? LARDER_NOT_FOUND : LARDER_OK);
+    cr_assert_eq(larder_page_item(page, 2) == NULL, is_new);
+    return is_new ? SEEN_NEW : SEEN_OLD;
+}
+
+/* At every store of the transaction. New is never followed by old. */
+Test(stop, a_transact_get_beside_a_stopped_transaction) {
+    static const struct scenario s = {"transact_get", two_tables, transact_in_both, 1, 1, 0};
+    struct scene c;
+    int seen = 0, before = SEEN_OLD;
+    prepare(&c, &s);
+    for (uint64_t k = 1;; k += COARSE) {
+        open_copy(&c);
+        start(&c, k);
+        int is_stopped = halt_wait(&c.child, DEADLINE_MS), is = 0;
+        if (is_stopped) {
+            is = all_seen(c.db, c.page);
+            cr_assert_eq(all_seen(c.db, c.page), is);
+            cr_assert(is >= 1 && (before == SEEN_OLD || is == SEEN_NEW), "store %lu: old again", (unsigned long)k);
+            halt_kill(&c.child);
+            before = is;
+            seen |= is;
+        }
+        close_copy(&c);
+        if (!is_stopped)
+            break;
+    }
+    cr_assert_eq(seen, SEEN_NEW | SEEN_OLD);
+    close(c.base);
+}
 
 static void stop_expiry(const struct scenario *s) {
     struct scene c;

@@ -40,6 +40,8 @@ armed_before_timer     order order/timer_of_an_item_that_lives_on
 settle_before_entries  enum  crash_enum/delete_one
 free_before_finish     order order/locks_after_the_death_of_a_recovery
 record_after_word      enum  crash_enum/transact
+forget_before_hand     enum  crash_enum/transact
+mark_before_record     enum  crash_enum/transact
 settle_before_commit   enum  crash_enum/transact
 unmark_before_settle   enum  crash_enum/transact
 END

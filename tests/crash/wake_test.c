@@ -98,21 +98,26 @@ static int sleep_in_child(void *arg) {
                                     : OUTCOME_OTHER;
 }
 
-static int put_item(struct larder_table *t, int n, unsigned fill) {
+static int build_item(struct larder_builder *b, int n, unsigned fill, char pk[16], char sk[32],
+                      const struct larder_item **item) {
     static const char payload[4096];
-    struct larder_builder *b;
-    const struct larder_item *item;
-    char pk[16], sk[32];
-    snprintf(pk, sizeof pk, "P%d", n % WORLD_PARTITIONS);
-    snprintf(sk, sizeof sk, "SK#%05d", n);
-    PROC_CHECK(larder_builder_new(t->db, &b) == LARDER_OK);
+    snprintf(pk, 16, "P%d", n % WORLD_PARTITIONS);
+    snprintf(sk, 32, "SK#%05d", n);
     larder_builder_add_s(b, "PK", pk);
     larder_builder_add_s(b, "SK", sk);
     larder_builder_add_s(b, "G1P", "P1");
     larder_builder_add_s(b, "G1S", sk);
     larder_builder_add_int(b, "exp", world_now_s + 777);
     larder_builder_add_b(b, "fill", payload, fill);
-    PROC_CHECK(larder_builder_finish(b, &item) == LARDER_OK);
+    return larder_builder_finish(b, item);
+}
+
+static int put_item(struct larder_table *t, int n, unsigned fill) {
+    struct larder_builder *b;
+    const struct larder_item *item;
+    char pk[16], sk[32];
+    PROC_CHECK(larder_builder_new(t->db, &b) == LARDER_OK);
+    PROC_CHECK(build_item(b, n, fill, pk, sk, &item) == LARDER_OK);
     int r = larder_put(t, item, NULL);
     larder_builder_free(b);
     return r;
@@ -120,6 +125,28 @@ static int put_item(struct larder_table *t, int n, unsigned fill) {
 
 static int put_one(struct larder_table *t) {
     return put_item(t, SLEEPERS_ITEM, 30);
+}
+
+/* The new item and a change of an old one, or none: in one transaction. */
+static int transact_two(struct larder_table *t) {
+    const struct larder_item *item;
+    struct larder_builder *b;
+    struct larder_expr *update, *is_missing;
+    char pk[16], sk[32], other_pk[16];
+    PROC_CHECK(larder_builder_new(t->db, &b) == LARDER_OK);
+    PROC_CHECK(build_item(b, SLEEPERS_ITEM, 30, pk, sk, &item) == LARDER_OK);
+    PROC_CHECK(larder_prepare(t->db, LARDER_EXPR_CONDITION, "attribute_not_exists(PK)", NULL, 0, &is_missing) ==
+               LARDER_OK);
+    PROC_CHECK(larder_prepare(t->db, LARDER_EXPR_UPDATE, "SET G1S = N1P REMOVE fill", NULL, 0, &update) == LARDER_OK);
+    snprintf(other_pk, sizeof other_pk, "P%d", 3 % WORLD_PARTITIONS);
+    struct larder_action actions[] = {{.kind = LARDER_ACTION_PUT, .table = t, .item = item, .condition = is_missing},
+                                      {.kind = LARDER_ACTION_UPDATE,
+                                       .table = t,
+                                       .key = {larder_str(other_pk), larder_str("SK#00003")},
+                                       .update = update}};
+    int r = larder_transact(t->db, &(struct larder_transaction){.actions = actions, .count = 2}, NULL, NULL);
+    larder_builder_free(b);
+    return r;
 }
 
 /* of a class that no other process uses: it needs a new span */
@@ -385,6 +412,10 @@ WAKE(partition, LOCK_PARTITION, put_one, 1)
 WAKE(shard, LOCK_SHARD, put_one, 1)
 WAKE(bin, LOCK_BIN, put_one, 1)
 WAKE(span, LOCK_SPAN, put_large, 1)
+WAKE(transact_stripe, LOCK_STRIPE, transact_two, 1)
+WAKE(transact_gate, LOCK_GATE, transact_two, 1)
+WAKE(transact_partition, LOCK_PARTITION, transact_two, 1)
+WAKE(transact_bin, LOCK_BIN, transact_two, 1)
 WAKE(catalog, LOCK_CATALOG, change_definition, 0)
 
 /* ---- A destroyer ----------------------------------------------------------------------------- */

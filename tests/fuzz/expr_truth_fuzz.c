@@ -433,6 +433,22 @@ static struct item_head *stored_of(const struct item_head *image) {
     return stored;
 }
 
+/* A filter of a good image, one that may be damaged, and the good one again. wanted: of both; -1:
+ * anything that leads nobody outside. */
+static void check_filter(const struct expr *e, const struct larder_value *bound, const struct item_head *good,
+                         const struct item_head *other, int wanted) {
+    size_t at[3] = {0, good->bytes, good->bytes + other->bytes};
+    uint8_t *images = malloc(at[2] + good->bytes);
+    uint32_t count = 3;
+    memcpy(images, good, good->bytes);
+    memcpy(images + at[1], other, other->bytes);
+    memcpy(images + at[2], good, good->bytes);
+    int result = expr_filter(e, bound, images, at, &count);
+    FUZZ_CHECK(result == LARDER_OK || (wanted < 0 && result == LARDER_E_CORRUPT), "%d", result);
+    FUZZ_CHECK(count <= 3 && (wanted < 0 || count == (wanted ? 3u : 0u)), "%u items", count);
+    free(images);
+}
+
 static void check_damaged(struct fuzz_input *in, const struct expr *e, const struct larder_value *bound,
                           const struct item_head *image) {
     struct item_head *copy = malloc(image->bytes);
@@ -444,6 +460,7 @@ static void check_damaged(struct fuzz_input *in, const struct expr *e, const str
     if (item_head_is_sane(copy, image->bytes)) {
         int truth = expr_truth(e, bound, copy);
         FUZZ_CHECK(truth == 0 || truth == 1 || truth == LARDER_E_CORRUPT, "%d", truth);
+        check_filter(e, bound, image, copy, -1);
     }
     free(copy);
 }
@@ -476,6 +493,7 @@ static void check_truth(struct fuzz_input *in, const struct node *item, const st
         int truth = expr_truth(e, bound, image), wanted = holds(item, c);
         FUZZ_CHECK(truth == wanted, "%d, not %d: \"%s\"", truth, wanted, text);
         FUZZ_CHECK(expr_truth(e, bound, stored) == wanted, "stored: \"%s\"", text);
+        check_filter(e, bound, stored, image, wanted);
         check_damaged(in, e, bound, stored);
         expr_free(arena, e);
     }

@@ -49,14 +49,17 @@ static const struct plan plans[] = {
 #define PLANS (sizeof plans / sizeof *plans)
 #define PLANS_AT_FIRST 2u
 
+#define CHANGES_MAX 12u /* of a transaction */
+
 /* What outlives a worker. Partition keys begin with its number, so that only its own items are
  * under them. */
 struct model {
     uint32_t owner;
     uint32_t index_count;
-    int ttl;             /* column, or -1 */
-    _Atomic int pending; /* the row that is being changed, or -1 */
-    struct row after;    /* what it will be */
+    int ttl;                   /* column, or -1 */
+    _Atomic int pending_count; /* rows that are being changed, all in one step */
+    int pending[CHANGES_MAX];
+    struct row after[CHANGES_MAX]; /* what they will be */
     struct row row[ROWS];
     uint64_t calls;
 };
@@ -69,6 +72,8 @@ struct run {
     struct larder_page *page;
     struct rng rng;
     int64_t now_s;
+    struct larder_expr *exists, *is_missing, *add; /* of the key; of "version" */
+    const struct larder_item *values;
 };
 
 /* Prints which call of which worker it was, and aborts: a child has no other way. */
@@ -101,6 +106,21 @@ int is_row(const struct run *r, const struct larder_item *item, int n, const str
 /* Which row of ours an item is, or -1: another worker's. */
 int row_number(const struct run *r, const struct larder_item *item);
 struct larder_key row_key(const struct run *r, int n, char pk[TEXT_MAX], char sk[TEXT_MAX]);
+
+/* A change of rows begins: after a death in the middle the rows in the table may be m->after, all
+ * of them, and a successor looks for that. It ends: it was done, or nothing was changed. */
+void begin_change(struct run *r, int n, const struct row *after);
+void begin_changes(struct run *r, const int *n, const struct row *after, uint32_t count);
+void end_change(struct run *r, int is_done);
+struct row random_row(struct run *r);
+/* A put of the row is refused: an index key has another type. */
+int is_unfit_row(const struct run *r, const struct row *row);
+
+/* model_transact.c: one action, or a random number of them, all or none; and a read of rows as of
+ * one moment. */
+void transact_prepare(struct run *r);
+void do_transact(struct run *r);
+void do_transact_get(struct run *r);
 
 /* model_query.c: a random query, and one of an index that does not exist. */
 void do_query(struct run *r);

@@ -45,7 +45,7 @@ static int64_t random_value(struct run *r, int column) {
     return 1 + (int64_t)rng_below(&r->rng, column == COL_G ? 2 : 6);
 }
 
-static struct row random_row(struct run *r) {
+struct row random_row(struct run *r) {
     struct row row = {.is_there = 1};
     row.payload = (uint32_t)rng_below(&r->rng, rng_is_one_in(&r->rng, 8) ? PAYLOAD_MAX : 60);
     for (int c = 0; c < COL_VERSION; c++)
@@ -54,17 +54,32 @@ static struct row random_row(struct run *r) {
     return row;
 }
 
-static void begin_change(struct run *r, int n, const struct row *after) {
-    r->m->after = *after;
-    atomic_store(&r->m->pending, n);
+void begin_changes(struct run *r, const int *n, const struct row *after, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        r->m->pending[i] = n[i];
+        r->m->after[i] = after[i];
+    }
+    atomic_store(&r->m->pending_count, (int)count);
 }
 
-/* After a death in the middle the row in the table may be r->m->after: a successor looks for
- * that. */
-static void end_change(struct run *r, int is_done) {
-    if (is_done)
-        r->m->row[atomic_load(&r->m->pending)] = r->m->after;
-    atomic_store(&r->m->pending, -1);
+void begin_change(struct run *r, int n, const struct row *after) {
+    begin_changes(r, &n, after, 1);
+}
+
+/* A death in between leaves rows that are taken over again. */
+void end_change(struct run *r, int is_done) {
+    for (int i = 0; is_done && i < atomic_load(&r->m->pending_count); i++)
+        r->m->row[r->m->pending[i]] = r->m->after[i];
+    atomic_store(&r->m->pending_count, 0);
+}
+
+int is_unfit_row(const struct run *r, const struct row *row) {
+    int is_unfit, any = 0;
+    for (uint32_t i = 0; i < r->m->index_count; i++) {
+        (void)is_in_index(row, &plans[i], &is_unfit);
+        any |= is_unfit;
+    }
+    return any;
 }
 
 /* A page that is given to receive the old item. */
@@ -76,11 +91,7 @@ static void must_hold(const struct run *r, const struct larder_page *page, int n
 
 static void do_put(struct run *r, int n) {
     struct row before = r->m->row[n], after = random_row(r);
-    int is_refused = 0, is_unfit, was_visible = is_visible(r, &before);
-    for (uint32_t i = 0; i < r->m->index_count; i++) {
-        (void)is_in_index(&after, &plans[i], &is_unfit);
-        is_refused |= is_unfit;
-    }
+    int is_refused = is_unfit_row(r, &after), was_visible = is_visible(r, &before);
     const struct larder_item *item = build(r, n, &after);
     struct larder_page *replaced = rng_is_one_in(&r->rng, 2) ? r->page : NULL;
     begin_change(r, n, &after);
@@ -97,7 +108,7 @@ static void do_put_if(struct run *r, int n) {
     struct row before = r->m->row[n], after = random_row(r);
     char pk[TEXT_MAX], sk[TEXT_MAX];
     struct larder_key key = row_key(r, n, pk, sk);
-    int is_unfit, is_late, was_visible = is_visible(r, &before), wanted = LARDER_OK;
+    int is_late, was_visible = is_visible(r, &before), wanted = LARDER_OK;
     MUST(larder_get(r->t, &key, r->page) == (was_visible ? LARDER_OK : LARDER_NOT_FOUND));
     const struct larder_item *expected = larder_page_item(r->page, 0);
     is_late = was_visible && rng_is_one_in(&r->rng, 3);
@@ -110,11 +121,8 @@ static void do_put_if(struct run *r, int n) {
     }
     if (is_late)
         wanted = LARDER_CHANGED;
-    for (uint32_t i = 0; i < r->m->index_count; i++) {
-        (void)is_in_index(&after, &plans[i], &is_unfit);
-        if (is_unfit)
-            wanted = LARDER_E_INVAL;
-    }
+    if (is_unfit_row(r, &after))
+        wanted = LARDER_E_INVAL;
     const struct larder_item *item = build(r, n, &after);
     struct larder_page *found = rng_is_one_in(&r->rng, 2) ? r->page : NULL;
     begin_change(r, n, &after);
@@ -128,7 +136,7 @@ static void do_put_if(struct run *r, int n) {
  * an expiry. */
 static void do_increment(struct run *r, int n) {
     static const int columns[] = {COL_GN, COL_EXP1, COL_EXP2, COL_VERSION};
-    int column = columns[rng_below(&r->rng, 4)], is_unfit, is_refused, was_visible = is_visible(r, &r->m->row[n]);
+    int column = columns[rng_below(&r->rng, 4)], is_refused, was_visible = is_visible(r, &r->m->row[n]);
     struct row after = was_visible ? r->m->row[n] : (struct row){.is_there = 1, .payload = NO_PAYLOAD};
     int64_t before = after.value[column], by, sum = -1;
     char pk[TEXT_MAX], sk[TEXT_MAX];
@@ -140,11 +148,8 @@ static void do_increment(struct run *r, int n) {
     by = after.value[column] - before;
     if (column == COL_GN) /* as value_of() gives it */
         by = (before && !is_refused ? by : after.value[column] - 3) * 10;
-    /* it is put once more */
-    for (uint32_t i = 0; (!before || column == r->m->ttl) && i < r->m->index_count; i++) {
-        (void)is_in_index(&after, &plans[i], &is_unfit);
-        is_refused |= is_unfit;
-    }
+    if (!before || column == r->m->ttl) /* it is put once more */
+        is_refused |= is_unfit_row(r, &after);
     begin_change(r, n, &after);
     MUST(larder_increment(r->t, &key, col_names[column], by, &sum) == (is_refused ? LARDER_E_INVAL : LARDER_OK));
     MUST(sum == (is_refused ? -1 : column == COL_GN ? (after.value[column] - 3) * 10 : after.value[column]));
@@ -325,7 +330,7 @@ static void do_check(struct run *r) {
 /* What one worker among others may do, too. */
 static void item_call(struct run *r) {
     int n = (int)rng_below(&r->rng, ROWS);
-    uint32_t what = (uint32_t)rng_below(&r->rng, 13);
+    uint32_t what = (uint32_t)rng_below(&r->rng, 16);
     r->m->calls++;
     if (what < 3)
         do_put(r, n);
@@ -341,6 +346,10 @@ static void item_call(struct run *r) {
         do_scan(r);
     else if (what < 10)
         do_increment(r, n);
+    else if (what < 12)
+        do_transact(r);
+    else if (what < 13)
+        do_transact_get(r);
     else
         do_query(r);
 }
@@ -365,6 +374,7 @@ static void attach(struct run *r, struct model *m, struct larder *db, uint64_t s
     rng_seed(&r->rng, seed);
     larder_set_clock(db, run_clock, r);
     MUST(larder_builder_new(db, &r->b) == LARDER_OK && larder_page_new(db, &r->page) == LARDER_OK);
+    transact_prepare(r);
 }
 
 static int is_long(void) {
@@ -375,7 +385,6 @@ Test(model, one_process) {
     struct model *m = calloc(1, sizeof *m);
     struct run run, *r = &run;
     leaf_capacity = 4;
-    atomic_store(&m->pending, -1);
     attach(r, m, testseg_open(SEGMENT_BYTES, 2), rng_test_seed("model"));
     make_table(r);
     for (uint32_t i = 0; i < (is_long() ? 10000000u : 150000u / SLOW_FACTOR); i++) {
@@ -407,20 +416,23 @@ struct hire {
     uint32_t number, life;
 };
 
-/* A predecessor died in the middle of a change: it happened, or it did not. */
+/* A predecessor died in the middle of a change: it happened, or it did not. Of several rows all
+ * changed, or none. */
 static void settle(struct run *r) {
-    int n = atomic_load(&r->m->pending);
+    int count = atomic_load(&r->m->pending_count), before_count = 0, after_count = 0;
     char pk[TEXT_MAX], sk[TEXT_MAX];
-    if (n < 0)
-        return;
-    struct larder_key key = row_key(r, n, pk, sk);
-    int result = larder_get(r->t, &key, r->page);
-    PROC_CHECK(result >= 0);
-    const struct larder_item *item = result == LARDER_OK ? larder_page_item(r->page, 0) : NULL;
-    const struct row *before = &r->m->row[n], *after = &r->m->after;
-    int is_after = after->is_there ? is_row(r, item, n, after) : item == NULL;
-    PROC_CHECK(is_after || (before->is_there ? is_row(r, item, n, before) : item == NULL));
-    end_change(r, is_after);
+    for (int i = 0; i < count; i++) {
+        int n = r->m->pending[i];
+        struct larder_key key = row_key(r, n, pk, sk);
+        int result = larder_get(r->t, &key, r->page);
+        PROC_CHECK(result >= 0);
+        const struct larder_item *item = result == LARDER_OK ? larder_page_item(r->page, 0) : NULL;
+        const struct row *before = &r->m->row[n], *after = &r->m->after[i];
+        after_count += after->is_there ? is_row(r, item, n, after) : item == NULL;
+        before_count += before->is_there ? is_row(r, item, n, before) : item == NULL;
+    }
+    PROC_CHECK(after_count == count || before_count == count);
+    end_change(r, after_count == count);
 }
 
 static int work(void *arg) {
@@ -480,7 +492,6 @@ Test(model, processes_that_are_killed) {
     crew->memfd = larder_memfd(r.db);
     for (uint32_t i = 0; i < WORKERS; i++) {
         crew->model[i] = (struct model){.owner = i + 1, .index_count = PLANS_AT_FIRST, .ttl = -1};
-        atomic_store(&crew->model[i].pending, -1);
     }
     run_crew(crew, &rng, (is_long() ? 20000u : 400u) / SLOW_FACTOR);
     do_check(&r);

@@ -77,6 +77,7 @@ static uint64_t empty_and_measure(struct client *c) {
         for (uint32_t key = 0; key < client_keys(c, table); key++)
             do_write(c, table, key, WANT_NOTHING);
     do_drop(c, TABLE_CHURN);
+    bank_drop(c);
     if (c->run->has_cache)
         cache_drop(c);
     atomic_fetch_add(&c->h->now_s, CONTENT_EXPIRY_SPAN + 2);
@@ -90,6 +91,7 @@ static uint64_t empty_and_measure(struct client *c) {
 static void prepare(struct client *c) {
     for (uint32_t table = 0; table < TABLES; table++)
         do_create(c, table);
+    bank_create(c);
     if (c->run->has_cache)
         cache_create(c);
     do_index_add(c, TABLE_CHURN);
@@ -100,6 +102,7 @@ static void prepare(struct client *c) {
     do_look(c);
     atomic_store(&c->run->empty_bytes, empty_and_measure(c));
     do_create(c, TABLE_CHURN);
+    bank_create(c);
     if (c->run->has_cache)
         cache_create(c);
 }
@@ -112,6 +115,7 @@ static void empty(struct client *c) {
                                       (unsigned long)now, (unsigned long)before));
     do_look(c);
     do_create(c, TABLE_CHURN);
+    bank_create(c);
     if (c->run->has_cache)
         cache_create(c);
 }
@@ -127,6 +131,7 @@ int audit_main(struct run *run, uint32_t what, uint32_t number) {
     must_be_clean(&c);
     must_have_no_dead_slots(&c);
     do_look(&c);
+    bank_look(&c);
     if (what & AUDIT_EMPTY)
         empty(&c);
     larder_close(c.db);

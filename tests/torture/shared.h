@@ -61,7 +61,7 @@ struct shared_key {
 
 struct shared_counts {
     _Atomic uint64_t writes, refused_full, refused_busy, reads, judged, unjudged, drops, creates, index_adds, ttl_sets,
-        checks, expires, scans, queries;
+        checks, expires, scans, queries, transfers, sums;
 };
 
 /* In memory of all processes of a run. */

@@ -429,6 +429,8 @@ static void report(struct supervisor *s) {
            "pass;\n",
            (unsigned long)n->writes, (unsigned long)n->refused_full, (unsigned long)n->refused_busy,
            (unsigned long)n->reads, (unsigned long)n->judged, (unsigned long)n->unjudged);
+    printf("          %lu transfers in one transaction each, %lu sums of all accounts judged;\n",
+           (unsigned long)n->transfers, (unsigned long)n->sums);
     printf("          %lu drops, %lu creates, %lu indexes added, %lu changes of TTL, %lu checks;\n",
            (unsigned long)n->drops, (unsigned long)n->creates, (unsigned long)n->index_adds, (unsigned long)n->ttl_sets,
            (unsigned long)n->checks);
@@ -451,6 +453,7 @@ static void judge_run(struct supervisor *s) {
         must(s, n->drops > 0 && n->index_adds > 0 && n->ttl_sets > 0, "the tables were not changed");
     }
     must(s, n->unjudged * 20 < n->judged, "too many reads were so long that they could not be judged");
+    must(s, n->transfers > 0 && n->sums > 0, "no transfer was done, or no sum was judged");
     must(s, s->emptied > 0, "the segment was never emptied");
 }
 

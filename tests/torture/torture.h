@@ -83,6 +83,8 @@ struct torture_table {
 extern const struct torture_table torture_tables[TABLES];
 _Static_assert(TABLES == SHARED_TABLES, "each table has its registers");
 
+#define BANK_TABLES 2 /* bank.c */
+
 /* ---- A client: one thread that calls --------------------------------------------------------- */
 struct client {
     struct run *run;
@@ -92,7 +94,12 @@ struct client {
         struct larder_table *t; /* NULL: not open */
         uint64_t since;         /* tick at which it was opened */
     } table[TABLES];
-    struct larder_table *cache; /* NULL: not open */
+    struct larder_table *cache;                  /* NULL: not open */
+    struct {                                     /* bank.c */
+        struct larder_table *table[BANK_TABLES]; /* NULL: not open */
+        struct larder_expr *is_covered, *add;
+        const struct larder_item *take, *give;
+    } bank;
     struct larder_builder *builder;
     struct larder_page *page;
     struct rng rng;
@@ -129,6 +136,13 @@ void cache_create(struct client *c);
 void cache_drop(struct client *c);
 /* Some puts and reads. */
 void do_cache(struct client *c);
+
+/* ---- Transactions (bank.c) ------------------------------------------------------------------- */
+void bank_create(struct client *c);
+void bank_drop(struct client *c);
+/* A transfer, or a look at all accounts. */
+void do_bank(struct client *c);
+void bank_look(struct client *c);
 
 /* ---- Reads (reads.c) ------------------------------------------------------------------------- */
 void do_get(struct client *c, uint32_t table, uint32_t key);

@@ -121,6 +121,8 @@ static void hog(struct client *c) {
 static void operate(struct thread *t) {
     if (t->c.run->has_cache)
         do_cache(&t->c);
+    if (rng_is_one_in(&t->c.rng, 6))
+        do_bank(&t->c);
     switch (t->role) {
     case ROLE_READER:
         any_read(&t->c);

@@ -154,6 +154,19 @@ void kit_make(struct kit_expr *x, enum expr_kind kind, const char *text, const c
     cr_assert_eq(kit_compile(x, kind, text, names, values), LARDER_OK, "%s: %s", text, larder_error());
 }
 
+/* A filter keeps both of two such images, or none. */
+static void check_filter(const struct kit_expr *x, const struct item_head *stored, int truth, const char *text) {
+    size_t at[2] = {0, stored->bytes};
+    uint8_t *images = priv_alloc(kit_arena, 2 * stored->bytes);
+    uint32_t count = 2;
+    memcpy(images, stored, stored->bytes);
+    memcpy(images + stored->bytes, stored, stored->bytes);
+    OK(expr_filter(x->e, x->bound, images, at, &count));
+    cr_assert_eq(count, truth ? 2 : 0, "%s: another truth of two stored images", text);
+    cr_assert(!truth || (at[0] == 0 && at[1] == stored->bytes));
+    priv_free(kit_arena, images);
+}
+
 int kit_truth(const char *text, const char *item, const char *names, const char *values) {
     struct kit_expr x;
     kit_make(&x, EXPR_CONDITION, text, names, values);
@@ -167,6 +180,7 @@ int kit_truth(const char *text, const char *item, const char *names, const char 
             void *to = priv_alloc(kit_arena, item_stored_bytes_max(&shape, image));
             OK(item_to_stored(&shape, image, 1764000000, to, &stored));
             cr_assert_eq(expr_truth(x.e, x.bound, stored), truth, "%s: another truth of the stored image", text);
+            check_filter(&x, stored, truth, text);
         }
     }
     return truth;

@@ -1,0 +1,305 @@
+/* tests/unit/expr/expr_filter_test.c - which of many items a filter keeps.
+ *
+ * Goal     expr_filter() keeps what a plain comparison keeps, whatever stood where in the item
+ *          before: attributes come and go, have other types and lengths, and hold bytes that look
+ *          like records.
+ * Method   Random items of a table with two indexes, one with listed names, kept as plain numbers
+ *          and texts beside their images. Filters of one to three ANDs, and some with OR and NOT.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/priv.h"
+#include "tests/support/rng.h"
+#include "tests/support/slow.h"
+#include "tests/unit/expr/expr_kit.h"
+
+TestSuite(expr_filter, .init = kit_set_up, .fini = kit_tear_down, .timeout = 60 * SLOW_FACTOR);
+
+#define OK(call) cr_assert_eq((call), LARDER_OK, "%s", larder_error())
+#define ROUNDS (400u / SLOW_FACTOR)
+#define ITEMS 40u
+#define ATTRIBUTES 6u
+
+static const char *const names[ATTRIBUTES] = {"n", "status", "data", "GSI1SK", "an_attribute_of_long_name", "zz"};
+
+/* The second, "state", is in no list of names. */
+static const struct item_index_shape indexes[] = {
+    {.name = "GSI1",
+     .partition = {.name = "GSI1PK", .name_bytes = 6, .type = LARDER_S},
+     .sort = {.name = "GSI1SK", .name_bytes = 6, .type = LARDER_S},
+     .is_lenient = 1},
+    {.name = "state", .partition = {.name = "zstate", .name_bytes = 6, .type = LARDER_S}, .is_lenient = 1}};
+static const struct item_shape shape = {.partition = {.name = "PK", .name_bytes = 2, .type = LARDER_S},
+                                        .index_count = 2,
+                                        .indexes = indexes,
+                                        .is_lenient = 1,
+                                        .ttl_name = "ttl",
+                                        .ttl_name_bytes = 3};
+
+/* An attribute: 0 missing, LARDER_N, LARDER_S, LARDER_NULL. */
+struct plain {
+    enum larder_type type;
+    int number;
+    char text[200];
+};
+
+static struct rng r;
+static struct plain items[ITEMS][ATTRIBUTES];
+
+static void draw_text(char *to) {
+    static const char *const texts[] = {
+        "", "a", "ab", "abcdefgh", "abcdefghi", "abcdefgh\xc3\xa9", "\x41\x01n", "\x41\x01n\x41\x01n\x41\x01n", "b"};
+    strcpy(to, texts[rng_below(&r, sizeof texts / sizeof *texts)]);
+    if (rng_is_one_in(&r, 4)) { /* up to a text with a long length */
+        size_t bytes = strlen(to), more = rng_below(&r, 150);
+        memset(to + bytes, 'a', more);
+        to[bytes + more] = 0;
+    }
+}
+
+static void draw_plain(struct plain *p) {
+    static const enum larder_type types[] = {0, LARDER_N, LARDER_N, LARDER_N, LARDER_S, LARDER_S, LARDER_NULL};
+    *p = (struct plain){.type = types[rng_below(&r, sizeof types / sizeof *types)]};
+    p->number = (int)rng_below(&r, 9) - 4;
+    if (rng_is_one_in(&r, 4))
+        p->number *= 1234567;
+    draw_text(p->text);
+}
+
+static void add_plain(struct larder_builder *b, const char *name, const struct plain *p) {
+    if (p->type == LARDER_N)
+        OK(larder_builder_add_int(b, name, p->number));
+    else if (p->type == LARDER_S)
+        OK(larder_builder_add_s(b, name, p->text));
+    else if (p->type == LARDER_NULL)
+        OK(larder_builder_add_null(b, name));
+}
+
+/* Its image is at images + *used. */
+static void add_item(struct larder_builder *b, const struct plain *item, uint8_t *images, size_t *used) {
+    const struct larder_item *built;
+    struct item_head *stored;
+    larder_builder_reset(b);
+    OK(larder_builder_add_s(b, "PK", "partition"));
+    if (!rng_is_one_in(&r, 4))
+        OK(larder_builder_add_s(b, "GSI1PK", "gsi"));
+    if (!rng_is_one_in(&r, 4))
+        OK(larder_builder_add_s(b, "zstate", "\x41\x01n"));
+    if (rng_is_one_in(&r, 3)) /* the image ends with its expiry, of which every byte may be any */
+        OK(larder_builder_add_int(b, "ttl", (int64_t)(1764000000 + rng_below(&r, 65536) * 257)));
+    if (rng_is_one_in(&r, 8)) /* so many that there is a directory */
+        for (int i = 0; i < 30; i++) {
+            char name[16];
+            snprintf(name, sizeof name, "m%d", i);
+            OK(larder_builder_add_int(b, name, i));
+        }
+    for (uint32_t i = 0; i < ATTRIBUTES; i++)
+        add_plain(b, names[i], &item[i]);
+    OK(larder_builder_finish(b, &built));
+    OK(item_to_stored(&shape, built, 1764000000, images + *used, &stored));
+    *used += stored->bytes;
+}
+
+/* ---- Filters --------------------------------------------------------------------------------- */
+
+struct test {
+    unsigned op; /* enum expr_test_op */
+    uint32_t attribute;
+    struct plain values[2];
+};
+
+/* -2: no order between them. */
+static int order_of(const struct plain *a, const struct plain *b) {
+    if (a->type != b->type || (a->type != LARDER_N && a->type != LARDER_S))
+        return -2;
+    if (a->type == LARDER_N)
+        return (a->number > b->number) - (a->number < b->number);
+    int order = strcmp(a->text, b->text);
+    return (order > 0) - (order < 0);
+}
+
+static int is_true(const struct test *t, const struct plain *item) {
+    const struct plain *a = &item[t->attribute], *b = &t->values[0];
+    int order = order_of(a, b), high = order_of(a, &t->values[1]);
+    switch (t->op) {
+    case EXPR_EQ:
+        return order == 0 || (a->type == LARDER_NULL && b->type == LARDER_NULL);
+    case EXPR_NE:
+        return order != 0 && !(a->type == LARDER_NULL && b->type == LARDER_NULL);
+    case EXPR_LT:
+        return order == -1;
+    case EXPR_LE:
+        return order == -1 || order == 0;
+    case EXPR_GT:
+        return order == 1;
+    case EXPR_GE:
+        return order == 1 || order == 0;
+    case EXPR_BETWEEN:
+        return order >= 0 && (high == 0 || high == -1);
+    case EXPR_ATTRIBUTE_EXISTS:
+        return a->type != 0;
+    case EXPR_ATTRIBUTE_NOT_EXISTS:
+        return a->type == 0;
+    default:
+        return a->type == LARDER_S && strncmp(a->text, b->text, strlen(b->text)) == 0;
+    }
+}
+
+static void draw_test(struct test *t) {
+    static const uint8_t ops[] = {EXPR_EQ,
+                                  EXPR_NE,
+                                  EXPR_LT,
+                                  EXPR_LE,
+                                  EXPR_GT,
+                                  EXPR_GE,
+                                  EXPR_BETWEEN,
+                                  EXPR_BEGINS_WITH,
+                                  EXPR_ATTRIBUTE_EXISTS,
+                                  EXPR_ATTRIBUTE_NOT_EXISTS};
+    *t = (struct test){.op = ops[rng_below(&r, sizeof ops)], .attribute = (uint32_t)rng_below(&r, ATTRIBUTES)};
+    do {
+        draw_plain(&t->values[0]);
+        draw_plain(&t->values[1]);
+        t->values[1].type = t->values[0].type;
+    } while (t->values[0].type == 0 || (t->op > EXPR_NE && t->values[0].type == LARDER_NULL) ||
+             (t->op == EXPR_BEGINS_WITH && t->values[0].type != LARDER_S));
+    if (t->op == EXPR_BETWEEN && order_of(&t->values[0], &t->values[1]) > 0)
+        t->values[1] = t->values[0];
+}
+
+static void write_test(const struct test *t, int number, char *to, size_t bytes, struct larder_builder *values) {
+    static const char *const signs[] = {"=", "<>", "<", "<=", ">", ">="};
+    char name[2][16];
+    for (int i = 0; i < 2; i++)
+        snprintf(name[i], sizeof name[i], ":v%d", 2 * number + i);
+    if (t->op == EXPR_ATTRIBUTE_EXISTS || t->op == EXPR_ATTRIBUTE_NOT_EXISTS) {
+        snprintf(to, bytes, "%s(#a%u)", t->op == EXPR_ATTRIBUTE_EXISTS ? "attribute_exists" : "attribute_not_exists",
+                 t->attribute);
+        return;
+    }
+    add_plain(values, name[0], &t->values[0]);
+    if (t->op == EXPR_BETWEEN)
+        add_plain(values, name[1], &t->values[1]);
+    if (t->op == EXPR_BETWEEN)
+        snprintf(to, bytes, "#a%u BETWEEN %s AND %s", t->attribute, name[0], name[1]);
+    else if (t->op == EXPR_BEGINS_WITH)
+        snprintf(to, bytes, "begins_with(#a%u, %s)", t->attribute, name[0]);
+    else
+        snprintf(to, bytes, "#a%u %s %s", t->attribute, signs[t->op], name[0]);
+}
+
+static int compile(const char *text, struct larder_builder *values, struct expr **e, struct larder_value *bound) {
+    static char placeholders[ATTRIBUTES][16];
+    struct expr_name aliases[ATTRIBUTES];
+    const struct larder_item *item;
+    for (uint32_t i = 0; i < ATTRIBUTES; i++) {
+        snprintf(placeholders[i], sizeof placeholders[i], "#a%u", i);
+        aliases[i] =
+            (struct expr_name){{(const uint8_t *)placeholders[i], 3}, {(const uint8_t *)names[i], strlen(names[i])}, 0};
+    }
+    OK(larder_builder_finish(values, &item));
+    OK(expr_compile(kit_arena, EXPR_FILTER, text, strlen(text), aliases, ATTRIBUTES, item, e));
+    return expr_bind(*e, item, bound);
+}
+
+/* A filter of three tests, and what it says: a AND b AND c, of fewer, or with NOT and OR. */
+static int wanted_of(const struct test *tests, int form, const struct plain *item) {
+    int a = is_true(&tests[0], item), b = is_true(&tests[1], item), c = is_true(&tests[2], item);
+    return form == 0 ? a : form == 1 ? a && b : form == 2 ? a && b && c : form == 3 ? a && (b || !c) : !a;
+}
+
+static void check_filter(struct larder_builder *values, const uint8_t *images, const size_t *places) {
+    static const char *const forms[] = {"%s", "%s AND %s", "%s AND (%s AND %s)", "%s AND (%s OR NOT %s)", "NOT %s"};
+    struct test tests[3];
+    char parts[3][120], text[500];
+    struct expr *e;
+    struct larder_value bound[8];
+    size_t at[ITEMS];
+    uint32_t count = ITEMS, kept = 0;
+    int form = (int)rng_below(&r, 5), used = form == 0 || form == 4 ? 1 : form == 1 ? 2 : 3;
+    larder_builder_reset(values);
+    for (int i = 0; i < 3; i++) {
+        draw_test(&tests[i]);
+        if (i < used)
+            write_test(&tests[i], i, parts[i], sizeof parts[i], values);
+    }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(text, sizeof text, forms[form], parts[0], parts[1], parts[2]);
+#pragma GCC diagnostic pop
+    OK(compile(text, values, &e, bound));
+    memcpy(at, places, sizeof at);
+    OK(expr_filter(e, bound, images, at, &count));
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        int is_wanted = wanted_of(tests, form, items[i]);
+        cr_assert_eq(expr_truth(e, bound, (const struct item_head *)(images + places[i])), is_wanted,
+                     "%s of item %u is not %d", text, i, is_wanted);
+        if (is_wanted)
+            cr_assert(kept < count && at[kept++] == places[i], "%s does not keep item %u", text, i);
+    }
+    cr_assert_eq(kept, count, "%s keeps %u of %u", text, count, kept);
+    expr_free(kit_arena, e);
+}
+
+Test(expr_filter, keeps_what_a_plain_comparison_keeps) {
+    rng_seed(&r, rng_test_seed("expr_filter"));
+    struct larder_builder *b = item_builder_new(kit_arena), *values = item_builder_new(kit_arena);
+    uint8_t *images = priv_alloc(kit_arena, ITEMS * 8192u);
+    cr_assert(b && values && images);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        size_t places[ITEMS], used = 0;
+        for (uint32_t i = 0; i < ITEMS; i++) {
+            for (uint32_t k = 0; k < ATTRIBUTES; k++)
+                draw_plain(&items[i][k]);
+            places[i] = used;
+            add_item(b, items[i], images, &used);
+        }
+        for (int i = 0; i < 10; i++)
+            check_filter(values, images, places);
+    }
+}
+
+/* The bytes of a text are those of a record of the attribute, at its place in the item before. */
+Test(expr_filter, a_text_that_looks_like_a_record) {
+    struct larder_builder *b = item_builder_new(kit_arena), *values = item_builder_new(kit_arena);
+    uint8_t *images = priv_alloc(kit_arena, 2 * 8192u);
+    struct plain both[2][ATTRIBUTES] = {{{.type = LARDER_N, .number = 0}, {.type = LARDER_S, .text = "x"}},
+                                        {{.type = 0}, {.type = LARDER_S, .text = "x\x41\x01n\x41\x01n\x41\x01n"}}};
+    size_t at[2] = {0, 0}, used = 0;
+    uint32_t count = 2;
+    struct expr *e;
+    struct larder_value bound[1];
+    rng_seed(&r, 1);
+    add_item(b, both[0], images, &used);
+    at[1] = used;
+    add_item(b, both[1], images, &used);
+    OK(compile("attribute_exists(n)", values, &e, bound));
+    OK(expr_filter(e, bound, images, at, &count));
+    cr_assert(count == 1 && at[0] == 0);
+}
+
+/* The expiry behind the records of an item is no record. */
+Test(expr_filter, an_expiry_that_looks_like_a_record) {
+    struct larder_builder *b = item_builder_new(kit_arena), *values = item_builder_new(kit_arena);
+    _Alignas(8) uint8_t image[1024];
+    const struct larder_item *built;
+    struct item_head *stored;
+    struct expr *e;
+    struct larder_value bound[1];
+    OK(compile("attribute_exists(n)", values, &e, bound));
+    for (size_t more = 0; more < 8; more++) { /* so that there are 0 to 7 bytes in front of the expiry */
+        size_t at = 0;
+        uint32_t count = 1;
+        larder_builder_reset(b);
+        OK(larder_builder_add_s(b, "PK", "partition"));
+        OK(larder_builder_add_sn(b, "data", "texttext", more));
+        OK(larder_builder_add_int(b, "ttl", 0x696e0141)); /* N of one byte, a name of one byte, 'n', 'i' */
+        OK(larder_builder_finish(b, &built));
+        OK(item_to_stored(&shape, built, 1764000000, image, &stored));
+        cr_assert_eq(item_expiry_s(stored), 0x696e0141);
+        OK(expr_filter(e, bound, image, &at, &count));
+        cr_assert_eq(count, 0);
+    }
+}
