@@ -80,10 +80,12 @@
  * (LARDER_ANY_OWNER). ARCHITECTURE.md has a table: "Who is trusted with what".
  *
  * Damage. A damaged segment gives an error, or an answer with the key that was asked for and in
- * order; never a crash or an endless wait. An item is checked as far as it is read. There are no
- * checksums: flipped bytes of names and values come back as they are, and a damaged reference may
- * hide an item. larder_check() finds what breaks an invariant, larder_repair() mends it. While a
- * repair works, every call gives LARDER_E_BUSY.
+ * order; never a crash or an endless wait. Keys are compared where the item keeps them for that,
+ * not where attributes are read. There are no checksums: an attribute, one of the key too, may come
+ * back with another name, type or value, or be missing, and a damaged reference may hide an item.
+ * larder_check() finds all of this but one name or value that became another valid one and is no
+ * key of the table or of an index that has the item, nor its expiry. larder_repair() mends. While
+ * it works, every call gives LARDER_E_BUSY.
  *
  * Growth. A program that was built against this header works with later 1.x libraries. Structures
  * that the caller allocates keep their size: new members take the place of `reserved` ones. Zero
@@ -187,7 +189,7 @@ LARDER_API uint32_t larder_version_number(void);
 #define LARDER_PROJECTED_NAMES_MAX 100  /* non-key attributes over all indexes of a table */
 #define LARDER_TRANSACT_ACTIONS_MAX 100
 #define LARDER_TOKEN_BYTES_MAX 36
-#define LARDER_TRANSACT_BYTES_MAX (4 << 20) /* of all items that a transaction writes */
+#define LARDER_TRANSACT_BYTES_MAX (4 << 20) /* of all items of a transaction */
 #define LARDER_BATCH_GET_MAX 100            /* keys of one larder_batch_get(), of all tables */
 #define LARDER_BATCH_GET_BYTES_MAX (16u << 20)
 #define LARDER_BATCH_WRITE_MAX 25 /* puts and deletes of one larder_batch_write() */
@@ -432,6 +434,12 @@ struct larder_table;
 
 /**
  * Creates an empty table. All or nothing.
+ *
+ * The place that it takes among LARDER_TABLES_MAX keeps 128 bytes per stripe for ever: by default
+ * 1/2048 of the segment, so at most an eighth if there ever were that many tables at a time. Its
+ * next table has them. If all such places are in use or being emptied, the call first empties
+ * dropped tables, if that takes it milliseconds.
+ *
  * @return LARDER_OK.
  *         LARDER_E_INVAL   A name, type, count, duplicate or reserved member.
  *         LARDER_E_EXISTS  There is a table of that name.
@@ -766,10 +774,13 @@ struct larder_expr_name {
  * use often.
  *
  * Values (":limit") are no part of it. Each use gives them as an item: its attributes are named as
- * in the expression, with the colon. Other attributes of that item are allowed.
+ * in the expression, with the colon. Other attributes of that item are allowed. As any item it has
+ * at most LARDER_ITEM_BYTES_MAX bytes (DynamoDB: names and values together 2 MB). An expression is
+ * used as the kind that it was prepared as, and as no other.
  *
  * @param text  [in]  0-terminated, 1..4096 bytes.
- * @param names [in]  name_count names, also such as the expression does not use; NULL with 0.
+ * @param names [in]  name_count names, also such as the expression does not use; NULL with 0. No
+ *                    placeholder comes twice; all have at most 2 MiB.
  * @param out   [out] Immutable: any number of threads may use it at the same time. Owned by the
  *                    caller until larder_expr_free(), or larder_close() of db.
  * @return LARDER_OK, LARDER_E_NO_MEMORY.
@@ -1195,9 +1206,10 @@ struct larder_transaction {
  * LARDER_E_INVAL. Tokens are items of a table "larder.tokens", which the first of them makes;
  * larder_table_list() does not name it.
  *
- * @param transaction [in]  No two actions have the same item. action->returns is 0. What the
- *                          actions put and update makes, all items together, has at most
- *                          LARDER_TRANSACT_BYTES_MAX bytes.
+ * @param transaction [in]  No two actions have the same item. action->returns is 0. All items
+ *                          together, also those that are only checked or deleted, have at most
+ *                          LARDER_TRANSACT_BYTES_MAX bytes; of each the larger counts, as it was
+ *                          or as it will be.
  * @param results     [out] NULL, or a result for each action. With LARDER_OK: LARDER_OK, or
  *                          LARDER_NOT_FOUND of a DELETE without an item. With LARDER_REFUSED, the
  *                          reasons: LARDER_REFUSED if its condition is not true; LARDER_E_INVAL if
@@ -1226,7 +1238,8 @@ LARDER_API int larder_transact(struct larder *db, const struct larder_transactio
 struct larder_transact_key {
     struct larder_table *table;
     struct larder_key key;
-    uint64_t reserved[4]; /* 0 */
+    const struct larder_expr *projection; /* NULL, or what the page has of the item */
+    uint64_t reserved[3];                 /* 0 */
 };
 
 /**
@@ -1491,9 +1504,10 @@ struct larder_repair_options {
  * An item is whole if its slot in the hash table refers to an image whose attributes are valid and
  * that has the hash of its own key. What follows from the attributes is mended if it is wrong: the
  * hash, index slots, expiry, padding. An item with a name or text that is no longer UTF-8 is
- * dropped, although reads still return its bytes. There is no checksum over attributes: changed
- * bytes of a value are not noticed. Images without a slot are not searched for: freed memory is
- * full of old versions and deleted items that look the same.
+ * dropped, although reads still return its bytes. There is no checksum over attributes: a name or
+ * value that became another valid one stays, and indexes and expiry follow it. Images without a
+ * slot are not searched for: freed memory is full of old versions and deleted items that look the
+ * same.
  *
  * @param db      [in] Attached read-write; with LARDER_REPAIR it may be a segment whose repair was
  *                     cut off.
@@ -1504,7 +1518,8 @@ struct larder_repair_options {
  *         LARDER_E_BUSY   A live process is in the middle of a change, or its slot looks like it;
  *                         or another process repairs or removes the segment; or stripes of a table
  *                         were lost and others are attached. larder_error() names the process to
- *                         end. Nothing was changed.
+ *                         end. Nothing was changed. It waits up to four times busy_timeout_ms; for
+ *                         a process that stands still once, as far as /proc tells.
  *         LARDER_E_CORRUPT  It cannot be repaired, and larder_error() says why. Nothing was
  *                           changed.
  *         LARDER_E_FULL   The kernel has no memory for the lists. Nothing is dropped for that. If
