@@ -102,6 +102,7 @@ static int query_run(struct query *q, const struct larder_query_spec *spec) {
     if (r)
         return r;
     q->has_start = 0;
+    q->start_hash = QUERY_NO_HASH;
     if (spec->start_key) {
         r = query_start(q, spec->start_key);
         if (r)

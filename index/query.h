@@ -7,7 +7,7 @@
 #ifndef LARDER_INDEX_QUERY_H
 #define LARDER_INDEX_QUERY_H
 
-#include "core/table/read.h"
+#include "core/table/read_copy.h"
 #include "index/index.h"
 #include "index/range.h"
 
@@ -33,6 +33,7 @@ struct query_taken {
     uint8_t kept[LEAF_KEY_BYTES_MAX];
 };
 #define QUERY_KEPT ((size_t)-1)
+#define QUERY_NO_HASH (~HTAB_HASH_MASK) /* of no item */
 
 /* Lies in the page's memory: it is too large for a small stack. */
 struct query {
@@ -49,11 +50,12 @@ struct query {
     struct range range;
 
     int has_start;
-    uint64_t start_hash;
+    uint64_t start_hash; /* QUERY_NO_HASH: has_start is 0 */
     uint32_t start_sort_bytes;
     struct query_seen_list seen;
     struct skl_reader reader; /* of the list: the last leaf that was read */
     uint32_t leaves;          /* the number of leaves read */
+    struct read_usual usual;  /* heads of its items */
     int has_taken;            /* an item was taken since query_fill() began: */
     struct query_taken taken; /* the last one */
 

@@ -7,6 +7,7 @@
  */
 #include "core/base/err.h"
 #include "core/base/words.h"
+#include "core/item/item_records.h"
 #include "core/table/db.h"
 #include "core/table/marks.h"
 #include "core/table/read_copy.h"
@@ -38,10 +39,11 @@ struct query_walk {
     uint32_t last;
 };
 
-/* Room to note a batch of entries, and places for their items. */
+/* Room to note a batch of entries, places for their items, and some memory for these. */
 static int query_make_room(struct query *q) {
     struct query_seen_list *list = &q->seen;
     int r = page_make_places(q->page, QUERY_BATCH);
+    r = r ? r : page_reserve(q->page, WORDS_BEHIND);
     if (r || list->capacity - list->count >= QUERY_BATCH)
         return r;
     r = page_make(q->page, &q->page->seen, (list->count + QUERY_BATCH) * sizeof *list->at);
@@ -73,35 +75,62 @@ static int query_is_before_to(const struct query *q) {
     return query_compare_taken(q, &q->range.to) < 0;
 }
 
-/* Whether an item with this place comes after the last one in the order of the query. */
-HTAB_INLINE int query_is_next(const struct query *q, const struct query_taken *t, struct bytes sort, uint64_t hash,
-                              uint32_t kseq) {
-    size_t least = sort.len < t->key_bytes ? sort.len : t->key_bytes;
-    int order = words_order(sort.at, query_taken_key(q), least);
-    if (__builtin_expect(order == 0, 0))
-        order = sort.len != t->key_bytes ? (sort.len > t->key_bytes ? 1 : -1)
-                : hash != t->hash        ? (hash > t->hash ? 1 : -1)
-                                         : (kseq > t->kseq) - (kseq < t->kseq);
-    return (order > 0) ^ q->is_descending && order != 0;
+/* The page while a batch is put there: its end, and the item that was taken last. Local to a loop,
+ * so that it lies in registers. */
+struct query_pen {
+    uint8_t *to;
+    size_t room;    /* bytes from there to the end of the page's memory, less WORDS_BEHIND */
+    uint8_t *end;   /* of what the caller wants */
+    uint8_t *first; /* byte of the page */
+    size_t *place;
+    struct notes *notes;
+    /* of the last item: NULL: there is none, or it was projected (q->taken.kept). Its sort key; in
+     * table order its partition key lies before that */
+    const uint8_t *sort;
+    uint32_t sort_bytes, longest;
+    const struct query_seen *seen; /* its entry; NULL: none of this batch */
+};
+
+HTAB_INLINE void query_lower(struct query *q, struct query_pen *pen) {
+    const struct larder_page *page = q->page;
+    size_t most = q->bytes_max < page->capacity ? q->bytes_max : page->capacity + 1;
+    pen->to = page->bytes + page->used;
+    pen->room = page->capacity - page->used;
+    pen->room = pen->room > WORDS_BEHIND ? pen->room - WORDS_BEHIND : 0;
+    pen->end = page->bytes + most;
+    pen->first = page->bytes;
+    pen->place = &page->at[page->count];
+    pen->notes = q->v->notes;
+    pen->sort = q->has_taken && q->taken.at != QUERY_KEPT ? page->bytes + q->taken.at : NULL;
+    pen->sort_bytes = q->taken.key_bytes;
+    pen->seen = NULL;
+}
+
+/* The page and q->taken as the pen has left them. */
+HTAB_INLINE void query_lift(struct query *q, const struct query_pen *pen) {
+    struct larder_page *page = q->page;
+    page->used = (size_t)(pen->to - page->bytes);
+    page->count = (uint32_t)(pen->place - page->at);
+    if (!pen->seen)
+        return;
+    q->has_taken = 1;
+    q->taken.hash = pen->seen->place.spot.hash;
+    q->taken.kseq = pen->seen->kseq;
+    q->taken.key_bytes = pen->sort_bytes;
+    q->taken.at = (size_t)(pen->sort - page->bytes);
 }
 
 /* Whether the items come in order, and the first one is in the range, by their own keys. An item
  * out of order was not put there by a writer of ours; a caller that went on after it would go round
- * in circles. `sort` is the sort key of the page's last item. */
-HTAB_INLINE int query_is_in_order(struct query *q, struct bytes sort, uint64_t hash, uint32_t kseq) {
-    int is_first = !q->has_taken;
-    if (__builtin_expect(sort.len > LEAF_KEY_BYTES_MAX, 0))
+ * in circles. q->taken is the last item. */
+static __attribute__((noinline)) int query_is_in_order(struct query *q, struct bytes sort, uint64_t hash,
+                                                       uint32_t kseq) {
+    struct leaf_cut cut = {.key = sort.at, .key_bytes = (uint32_t)sort.len, .hash = hash, .kseq = kseq};
+    if (sort.len > LEAF_KEY_BYTES_MAX)
         return 0;
-    if (__builtin_expect(!is_first, 1) && !query_is_next(q, &q->taken, sort, hash, kseq))
-        return 0;
-    q->taken.hash = hash;
-    q->taken.kseq = kseq;
-    q->taken.key_bytes = (uint32_t)sort.len;
-    q->taken.at = sort.len ? (size_t)(sort.at - q->page->bytes) : 0;
-    q->has_taken = 1;
-    if (__builtin_expect(!is_first, 1))
-        return 1;
-    return q->is_descending ? query_is_before_to(q) : query_is_after_from(q);
+    if (q->has_taken)
+        return q->is_descending ? query_compare_taken(q, &cut) > 0 : query_compare_taken(q, &cut) < 0;
+    return q->is_descending ? leaf_compare_cuts(&cut, &q->range.to) < 0 : leaf_compare_cuts(&cut, &q->range.from) >= 0;
 }
 
 /* Whether the last item is inside the other end of the range; then all are. */
@@ -112,37 +141,101 @@ static int query_is_in_range(const struct query *q) {
 }
 
 /* Replaces the page's last item by what the index projects. */
-static int query_project_last(struct query *q) {
+static __attribute__((noinline)) int query_project_last(struct query *q, struct query_pen *pen) {
     int ordinal = query_ordinal(q);
+    uint32_t longest = pen->longest;
+    query_lift(q, pen);
     if (q->taken.key_bytes)
         memcpy(q->taken.kept, query_taken_key(q), q->taken.key_bytes);
     q->taken.at = QUERY_KEPT;
-    return page_project_last(q->page, q->v->projected[ordinal], q->v->projected_count[ordinal]);
+    int r = page_project_last(q->page, q->v->projected[ordinal], q->v->projected_count[ordinal]);
+    query_lower(q, pen);
+    pen->longest = longest;
+    return r;
 }
 
-/* Whether the query asks for the page's last item: see B4 in skl.h, and query_start.c. 1, 0, or
- * LARDER_E_CORRUPT. */
-HTAB_INLINE int query_wants(struct query *q, uint32_t number, const struct query_seen *seen,
-                            const struct item_head *image) {
+/* Whether the query asks for an item: see B4 in skl.h, and query_start.c. 1, 0, or
+ * LARDER_E_CORRUPT. The pen is lifted. */
+static __attribute__((noinline)) int query_wants(struct query *q, uint32_t number, const struct query_seen *seen,
+                                                 const struct item_head *image) {
     struct bytes partition = index_partition_key(image, number);
-    if (__builtin_expect(partition.len == 0, 0))
+    if (partition.len == 0)
         return query_corrupt(q);
-    if (__builtin_expect(partition.len != q->partition_bytes, 0) ||
-        !words_are_equal(partition.at, q->partition, partition.len) ||
-        (__builtin_expect(q->has_start, 0) && query_is_start(q, seen, image)))
+    if (partition.len != q->partition_bytes || memcmp(partition.at, q->partition, partition.len) != 0 ||
+        query_is_start(q, seen, image))
         return 0;
     int is_right = query_is_in_order(q, index_sort_key(image, number), seen->place.spot.hash, seen->kseq);
-    return __builtin_expect(is_right, 1) ? 1 : query_corrupt(q);
+    return is_right ? 1 : query_corrupt(q);
+}
+
+/* The first byte of two words at `at` that differs. */
+HTAB_INLINE size_t query_differ_at(size_t at, uint64_t mine, uint64_t last) {
+    return at + (unsigned)__builtin_ctzll(mine ^ last) / 8;
+}
+
+/* The same for most items: 1 is yes. 0: it may be yes all the same. In table order the partition
+ * key has the right size. */
+HTAB_INLINE int query_surely_wants(const struct query *q, uint32_t number, const struct query_pen *pen,
+                                   struct bytes partition, struct bytes sort, uint64_t hash) {
+    uint64_t mine, last;
+    size_t least = sort.len < pen->sort_bytes ? sort.len : pen->sort_bytes, at;
+    if (__builtin_expect(!pen->sort || hash == q->start_hash, 0))
+        return 0;
+    if (number == 0) {
+        /* Both keys at once: they lie side by side, and the last item has the right partition. The
+         * byte that decides must be one of both sort keys. */
+        size_t both = partition.len + least;
+        at = words_differ_at(partition.at, pen->sort - partition.len, both, &mine, &last);
+        if (__builtin_expect(at < partition.len, 0) && query_differ_at(at, mine, last) < partition.len)
+            return 0;
+        if (at + sizeof mine > both && (at >= both || query_differ_at(at, mine, last) >= both))
+            return 0;
+        return (be64toh(mine) > be64toh(last)) ^ q->is_descending;
+    }
+    if (__builtin_expect(partition.len != q->partition_bytes || sort.len > LEAF_KEY_BYTES_MAX, 0) ||
+        !words_are_equal(partition.at, q->partition, partition.len))
+        return 0;
+    int order = words_order(sort.at, pen->sort, least);
+    if (__builtin_expect(order == 0, 0))
+        /* many items of an index may have the same sort key, or it has none */
+        order = sort.len != pen->sort_bytes ? (sort.len > pen->sort_bytes ? 1 : -1)
+                : !pen->seen                ? 0
+                                            : (hash > pen->seen->place.spot.hash) - (hash < pen->seen->place.spot.hash);
+    return order != 0 && (order > 0) ^ q->is_descending;
+}
+
+/* What the heads of the query's items have in common. */
+HTAB_INLINE uint64_t query_same(uint32_t number) {
+    return number ? HEAD_KIND : HEAD_KIND | HEAD_PARTITION_BYTES;
 }
 
 /* Whether a copy is the entry's item and live. */
-HTAB_INLINE int query_is_item_of(const struct query *q, uint32_t number, const struct query_seen *seen,
-                                 const struct item_head *image) {
-    return image->hash_high == seen->place.spot.hash >> 32 && read_kseq_in(image, (int)number - 1) == seen->kseq &&
-           !read_has_expired(q->v, image, q->now_s);
+static __attribute__((noinline)) int query_is_item_of(struct query *q, uint32_t number, const struct query_seen *seen,
+                                                      const struct item_head *image) {
+    if (!item_parts_are_sane(image) || image->hash_high != seen->place.spot.hash >> 32 ||
+        read_kseq_in(image, (int)number - 1) != seen->kseq || read_has_expired(q->v, image, q->now_s))
+        return 0;
+    read_usual_learn(&q->usual, query_same(number), image);
+    return 1;
 }
 
-/* Reads the item of an entry that query_take_entry() could not simply copy. */
+/* The same, and yes for most. */
+HTAB_INLINE int query_is_surely_item_of(const struct query *q, uint32_t number, const struct query_seen *seen,
+                                        const struct item_head *image) {
+    uint64_t stamp = q->usual.stamp, same = READ_STAMP;
+    if (!read_is_usual(image, &q->usual, query_same(number)) ||
+        image->hash_high != (uint32_t)(seen->place.spot.hash >> 32))
+        return 0;
+    if (number == 0)
+        stamp |= seen->kseq;
+    else
+        same &= ~(uint64_t)UINT32_MAX;
+    if ((read_stamp_of(image) ^ stamp) & same)
+        return 0;
+    return number == 0 || (number <= image->index_count && item_index_slots(image)[number - 1].kseq == seen->kseq);
+}
+
+/* Reads the item of an entry, whatever has become of it. */
 static __attribute__((noinline)) int query_read_slowly(struct query *q, struct query_seen *seen,
                                                        const struct item_head **image) {
     int is_expired;
@@ -155,28 +248,99 @@ static __attribute__((noinline)) int query_read_slowly(struct query *q, struct q
     return r;
 }
 
-/* Puts the item of an entry into the page, if the query wants it. *longest becomes at least its
- * bytes. */
-HTAB_INLINE int query_take_entry(struct query *q, uint32_t number, const struct htab_aim *aim, struct query_seen *seen,
-                                 uint32_t *longest) {
-    const struct item_head *image = read_copy(aim, &seen->place.spot, q->page);
-    if (__builtin_expect(!image || !query_is_item_of(q, number, seen, image), 0)) {
-        int r = query_read_slowly(q, seen, &image);
-        if (r)
-            return r == LARDER_NOT_FOUND ? LARDER_OK : r;
-    }
+/* Notes an item that was taken. */
+HTAB_INLINE void query_put(struct query_pen *pen, const struct query_seen *seen, struct bytes sort,
+                           const struct item_head *image, uint32_t bytes) {
+    marks_note_in(pen->notes, seen->place.spot.block);
+    *pen->place++ = (size_t)(pen->to - pen->first);
+    pen->to += bytes;
+    pen->room -= bytes;
+    pen->longest = bytes > pen->longest ? bytes : pen->longest;
+    pen->sort = sort.at ? sort.at : (const uint8_t *)image;
+    pen->sort_bytes = (uint32_t)sort.len;
+    pen->seen = seen;
+}
+
+/* What is left of query_take_entry() if it is not sure that the query wants an item: of the first
+ * one, for instance. The pen is lifted. */
+static __attribute__((noinline)) int query_take_if_wanted(struct query *q, uint32_t number, struct query_pen *pen,
+                                                          struct query_seen *seen, const struct item_head *image) {
+    uint32_t longest = pen->longest;
     seen->place.version = image->version;
     int r = query_wants(q, number, seen, image);
-    if (__builtin_expect(r <= 0, 0))
+    query_lower(q, pen);
+    pen->longest = longest;
+    if (r <= 0)
         return r;
-    marks_note(q->v, seen->place.spot.block);
-    page_put(q->page, image->bytes);
-    *longest = image->bytes > *longest ? image->bytes : *longest;
-    return number && q->is_projected ? query_project_last(q) : LARDER_OK;
+    if (pen->room < image->bytes) /* it is there, but not WORDS_BEHIND more */
+        pen->room = image->bytes;
+    query_put(pen, seen, index_sort_key(image, number), image, image->bytes);
+    return LARDER_OK;
+}
+
+/* The same if an item could not simply be copied. */
+static __attribute__((noinline)) int query_take_slowly(struct query *q, uint32_t number, struct query_pen *pen,
+                                                       struct query_seen *seen) {
+    const struct item_head *image;
+    query_lift(q, pen);
+    int r = query_read_slowly(q, seen, &image);
+    if (r == LARDER_OK)
+        return query_take_if_wanted(q, number, pen, seen, image);
+    uint32_t longest = pen->longest;
+    query_lower(q, pen); /* the page may have grown */
+    pen->longest = longest;
+    return r == LARDER_NOT_FOUND ? LARDER_OK : r;
+}
+
+/* The keys of a walked image. */
+HTAB_INLINE void query_keys_of(const struct item_head *image, uint32_t number, struct bytes *partition,
+                               struct bytes *sort) {
+    if (number) {
+        const struct item_index_slot *slot = &item_index_slots(image)[number - 1];
+        if (__builtin_expect(!item_short_text(image, slot->partition_attr, partition), 0))
+            *partition = index_partition_key(image, number);
+        if (__builtin_expect(!item_short_text(image, slot->sort_attr, sort), 0))
+            *sort = index_sort_key(image, number);
+    } else {
+        *partition = index_partition_key(image, 0);
+        *sort = index_sort_key(image, 0);
+    }
+}
+
+/* Puts the item of an entry into the page, if the query wants it. */
+HTAB_INLINE int query_take_entry(struct query *q, uint32_t number, const struct htab_aim *aim, struct query_pen *pen,
+                                 struct query_seen *seen, int is_wide) {
+    uint32_t bytes;
+    const struct item_head *image = read_copy(aim, &seen->place.spot, pen->to, pen->room, &bytes, is_wide);
+    struct bytes partition, sort;
+    if (__builtin_expect(!image, 0))
+        return query_take_slowly(q, number, pen, seen);
+    if (__builtin_expect(!query_is_surely_item_of(q, number, seen, image), 0)) {
+        /* an item that may expire, for instance */
+        if (!query_is_item_of(q, number, seen, image))
+            return query_take_slowly(q, number, pen, seen);
+        if (number ? !item_is_walked(image) : image->partition_bytes != q->partition_bytes) {
+            query_lift(q, pen);
+            return query_take_if_wanted(q, number, pen, seen, image);
+        }
+    }
+    query_keys_of(image, number, &partition, &sort);
+    if (__builtin_expect(!query_surely_wants(q, number, pen, partition, sort, seen->place.spot.hash), 0)) {
+        query_lift(q, pen);
+        return query_take_if_wanted(q, number, pen, seen, image);
+    }
+    seen->place.version = image->version;
+    query_put(pen, seen, sort, image, bytes);
+    return LARDER_OK;
 }
 
 static int query_is_full(const struct query *q) {
     return q->page->count >= q->limit || q->page->used >= q->bytes_max;
+}
+
+HTAB_INLINE void query_find_ahead(const struct query *q, const struct htab_aim *aim, struct query_seen *seen) {
+    htab_spot_bucket(aim, &seen->place.spot);
+    htab_spot_slot(aim, &seen->place.spot, q->page->ahead_bytes);
 }
 
 /* The entries of the leaf that are in the range. */
@@ -198,7 +362,7 @@ static int query_has_more(const struct query_walk *walk) {
     return 0;
 }
 
-/* Takes the next live entries of the leaf, at most `most`: finds their stripes and buckets. Returns
+/* Takes the next live entries of the leaf, at most `most`: finds their stripes. Returns
  * their number. */
 static __attribute__((noinline)) uint32_t query_next_batch(struct query_walk *walk, const struct htab_aim *aim,
                                                            struct query_seen *seen, uint32_t most) {
@@ -222,38 +386,67 @@ static __attribute__((noinline)) uint32_t query_next_batch(struct query_walk *wa
         walk->end = walk->begin + left;
     else
         walk->begin = walk->end - left;
-    for (struct query_seen *one = seen; one < next; one++)
-        htab_spot_bucket(aim, &one->place.spot);
     return (uint32_t)(next - seen);
 }
 
+/* A batch of entries of a query: the function's arguments. */
+struct query_batch {
+    struct query *q;
+    const struct htab_aim *aim;
+    struct query_seen *seen;
+    uint32_t count;
+};
+
 /* Hands out the items of a batch until the page is full. *done: how many entries were looked at.
  * There are places for all of them. `number` is the query's; 0 makes a loop of its own. */
-HTAB_INLINE int query_take_batch(struct query *q, uint32_t number, const struct htab_aim *aim, struct query_seen *seen,
-                                 uint32_t count, uint32_t *done) {
-    struct larder_page *page = q->page;
-    struct query_seen *ahead = seen, *next = seen, *end = seen + count;
-    uint32_t longest = 0;
+HTAB_INLINE int query_take_batch(const struct query_batch *b, uint32_t number, int is_wide, uint32_t *done) {
+    struct query *q = b->q;
+    const struct htab_aim *aim = b->aim;
+    struct query_seen *ahead = b->seen, *next = b->seen, *end = b->seen + b->count;
+    struct query_pen pen;
     int r = LARDER_OK;
-    for (; ahead < end && ahead < seen + READ_AHEAD_ITEMS; ahead++)
-        htab_spot_slot(aim, &ahead->place.spot, page->ahead_bytes);
-    for (; next < end && page->used < q->bytes_max && r == LARDER_OK; next++) {
+    query_lower(q, &pen);
+    pen.longest = 0;
+    for (; ahead < end && ahead < next + READ_AHEAD_ITEMS; ahead++)
+        query_find_ahead(q, aim, ahead);
+    while (next < end && pen.to < pen.end) {
         if (ahead < end)
-            htab_spot_slot(aim, &ahead++->place.spot, page->ahead_bytes);
-        r = query_take_entry(q, number, aim, next, &longest);
+            query_find_ahead(q, aim, ahead++);
+        r = query_take_entry(q, number, aim, &pen, next, is_wide);
+        if (number && q->is_projected && r == LARDER_OK && pen.seen == next)
+            r = query_project_last(q, &pen);
+        next++;
+        if (__builtin_expect(r, 0))
+            break;
     }
-    if (longest)
-        page_learn_bytes(page, longest);
-    *done = (uint32_t)(next - seen);
+    query_lift(q, &pen);
+    if (pen.longest)
+        page_learn_bytes(q->page, pen.longest);
+    *done = (uint32_t)(next - b->seen);
     return r;
 }
-static __attribute__((noinline)) int query_take_table_batch(struct query *q, const struct htab_aim *aim,
-                                                            struct query_seen *seen, uint32_t count, uint32_t *done) {
-    return query_take_batch(q, 0, aim, seen, count, done);
+typedef int query_batch_taker(const struct query_batch *b, uint32_t *done);
+static __attribute__((noinline)) int query_take_table(const struct query_batch *b, uint32_t *done) {
+    return query_take_batch(b, 0, 0, done);
 }
-static __attribute__((noinline)) int query_take_index_batch(struct query *q, const struct htab_aim *aim,
-                                                            struct query_seen *seen, uint32_t count, uint32_t *done) {
-    return query_take_batch(q, q->number, aim, seen, count, done);
+HTAB_INLINE uint32_t query_index_number(const struct query *q) {
+    if (q->number == 0)
+        __builtin_unreachable(); /* query_taker() */
+    return q->number;
+}
+static __attribute__((noinline)) int query_take_index(const struct query_batch *b, uint32_t *done) {
+    return query_take_batch(b, query_index_number(b->q), 0, done);
+}
+WIDE_TARGET static __attribute__((noinline)) int query_take_table_wide(const struct query_batch *b, uint32_t *done) {
+    return query_take_batch(b, 0, 1, done);
+}
+WIDE_TARGET static __attribute__((noinline)) int query_take_index_wide(const struct query_batch *b, uint32_t *done) {
+    return query_take_batch(b, query_index_number(b->q), 1, done);
+}
+static query_batch_taker *query_taker(const struct query *q) {
+    if (wide_is_here())
+        return q->number ? query_take_index_wide : query_take_table_wide;
+    return q->number ? query_take_index : query_take_table;
 }
 
 /* Hands out the leaf's entries until they end or the page is full. *may_follow: the page is full,
@@ -261,6 +454,7 @@ static __attribute__((noinline)) int query_take_index_batch(struct query *q, con
 static int query_take_leaf(struct query_walk *walk, int *may_follow) {
     struct query *q = walk->q;
     struct htab_aim aim = htab_aim(&q->v->items);
+    query_batch_taker *take = query_taker(q);
     uint32_t count, done;
     *may_follow = 0;
     do {
@@ -268,10 +462,9 @@ static int query_take_leaf(struct query_walk *walk, int *may_follow) {
         int r = query_make_room(q);
         if (r)
             return r;
-        struct query_seen *seen = &q->seen.at[q->seen.count];
-        count = query_next_batch(walk, &aim, seen, wanted < QUERY_BATCH ? wanted : QUERY_BATCH);
-        r = q->number ? query_take_index_batch(q, &aim, seen, count, &done)
-                      : query_take_table_batch(q, &aim, seen, count, &done);
+        struct query_batch batch = {.q = q, .aim = &aim, .seen = &q->seen.at[q->seen.count]};
+        batch.count = count = query_next_batch(walk, &aim, batch.seen, wanted < QUERY_BATCH ? wanted : QUERY_BATCH);
+        r = take(&batch, &done);
         q->seen.count += done;
         q->page->scanned += q->page->count - before;
         if (r)
@@ -357,6 +550,8 @@ static int query_walk_range(struct query *q) {
 
 int query_fill(struct query *q) {
     q->has_taken = 0;
+    q->taken.key_bytes = 0;
+    q->usual = read_usual(q->v, q->number ? 0 : q->partition_bytes, 0);
     q->is_projected = q->number && q->v->projected[query_ordinal(q)];
     int r = query_walk_range(q);
     return r < 0 || query_is_in_range(q) ? r : query_corrupt(q);

@@ -58,8 +58,9 @@ static int snapshot_items_stay(struct query *q) {
     const struct query_seen *seen = q->seen.at;
     if (q->seen.stale_count)
         return snapshot_changes(q, 1) == 0;
+    const struct seg *s = q->v->items.seg;
     for (uint32_t left = q->seen.count; left > 0; left--, seen++)
-        if (!read_is_still_there(q->v->items.seg, &seen->place))
+        if (!read_is_still_there(s, &seen->place))
             return 0;
     return 1;
 }

@@ -7,6 +7,7 @@
  * Tests    tests/api/query_resume_test.c
  */
 #include "core/base/err.h"
+#include "core/item/item_records.h"
 #include "index/query.h"
 
 /* An index key attribute of the start key, encoded. */
@@ -120,16 +121,35 @@ static int start_is_possible(const struct query *q, const struct larder_item *la
     return item_key_from_item(&q->v->shape, last, &key) == LARDER_OK && read_hash(q->v, &key) == q->taken.hash;
 }
 
+/* The keys of the page's last item in the query's index, if they are short texts that the image
+ * leads to: most are. */
+static void start_find_keys(const struct query *q, const struct item_head *image, struct bytes *partition,
+                            struct bytes *sort) {
+    uint32_t ordinal = q->number - 1;
+    if (q->number == 0 || q->is_projected || ordinal >= image->index_count || !item_is_walked(image))
+        return;
+    const struct item_index_slot *slot = &item_index_slots(image)[ordinal];
+    if (query_partition_attr(q)->type != LARDER_S || !item_short_text(image, slot->partition_attr, partition))
+        *partition = (struct bytes){NULL, 0};
+    if (query_sort_attr(q)->type != LARDER_S || !item_short_text(image, slot->sort_attr, sort))
+        *sort = (struct bytes){NULL, 0};
+}
+
 int query_set_resume(const struct query *q) {
     const struct item_key_attr *all[ITEM_KEYS_MAX] = {&q->v->shape.partition, &q->v->shape.sort,
                                                       query_partition_attr(q), query_sort_attr(q)};
     const struct item_key_attr *attrs[ITEM_KEYS_MAX];
+    struct bytes keys[ITEM_KEYS_MAX] = {{NULL, 0}}, known[ITEM_KEYS_MAX];
     uint32_t count = 0;
+    const struct larder_item *last = larder_page_item(q->page, larder_page_count(q->page) - 1);
+    start_find_keys(q, item_head(last), &keys[2], &keys[3]);
     for (unsigned i = 0; i < (q->number ? 4 : 2); i++)
-        if (all[i]->name)
+        if (all[i]->name) {
+            known[count] = keys[i];
             attrs[count++] = all[i];
-    if (!start_is_possible(q, larder_page_item(q->page, larder_page_count(q->page) - 1)))
+        }
+    if (!start_is_possible(q, last))
         return err_set(LARDER_E_CORRUPT, "an item of table \"%.64s\" does not have its key's hash", q->v->def.name);
-    int r = page_set_resume(q->page, attrs, count);
+    int r = page_set_resume(q->page, attrs, known, count);
     return r ? r : LARDER_MORE;
 }

@@ -122,6 +122,8 @@ int skl_link(const struct skl_list *list, const struct skl_node *n, uint32_t lev
 /* The last node whose low bound is not after the cut (is_strict: is before it), or else the head.
  * Returns 0 if the list is damaged. */
 int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_path *path);
+/* The same node without its path: for readers. */
+int skl_seek_node(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_node *node);
 
 /* ---- Leaves that have left (skl_left.c) ------------------------------------------------------ */
 

@@ -21,7 +21,6 @@ static int skl_copy_leaf(struct skl_reader *r) {
 
 /* Finds the leaf that a cut lies in: the head's, a node's, or the only one. */
 static enum skl_attempt skl_enter(struct skl_reader *r, const struct leaf_cut *cut, int is_strict) {
-    struct skl_path path;
     r->node = (struct skl_node){.shm = NULL};
     r->is_first = 1;
     if (!r->list.slot) {
@@ -30,10 +29,9 @@ static enum skl_attempt skl_enter(struct skl_reader *r, const struct leaf_cut *c
     }
     if (r->list.leaf_off)
         return skl_copy_leaf(r) ? SKL_FOUND : SKL_BAD;
-    if (!skl_seek(&r->list, cut, is_strict, &path))
+    if (!skl_seek_node(&r->list, cut, is_strict, &r->node))
         return SKL_BAD;
-    r->node = path.node;
-    r->is_first = path.node.off == r->list.head.off;
+    r->is_first = r->node.off == r->list.head.off;
     return skl_copy_leaf(r) ? SKL_FOUND : SKL_BAD;
 }
 

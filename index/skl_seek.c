@@ -62,7 +62,7 @@ int skl_find(struct skl_list *list, const struct htab *tab, uint64_t hash, uint3
     int taken = -1;
     htab_spot_stripe(&aim, hash, &spot);
     htab_spot_bucket(&aim, &spot);
-    htab_spot_slot(&aim, &spot, 0);
+    htab_spot_slot(&aim, &spot, 1);
     /* no transaction marks a partition stripe: there the bit can only be damage, and counts */
     spot.seq |= SHM_LOAD_RELAXED(&spot.stripe->seq) & SEQ_MARK;
     *list = (struct skl_list){.tab = tab, .stripe = spot.stripe, .hash = hash, .index = index, .seq = spot.seq};
@@ -96,7 +96,9 @@ int skl_link(const struct skl_list *list, const struct skl_node *n, uint32_t lev
     return 1;
 }
 
-int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_path *path) {
+/* `path` NULL: only the node is wanted. */
+HTAB_INLINE int skl_walk(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_path *path,
+                         struct skl_node *found) {
     uint64_t off, beyond = 0, hops = 0;
     struct circle way = {0};
     struct skl_node n = list->head, next;
@@ -119,10 +121,21 @@ int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_str
                 return 0;
             n = next;
         }
-        path->before[level] = n; /* on level 0: the node itself */
+        if (path)
+            path->before[level] = n; /* on level 0: the node itself */
     }
+    *found = n;
+    return 1;
+}
+
+int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_path *path) {
+    if (!skl_walk(list, cut, is_strict, path, &path->node))
+        return 0;
     for (uint32_t level = list->head.height; level < SKL_HEIGHT_MAX; level++)
         path->before[level] = list->head;
-    path->node = n;
     return 1;
+}
+
+int skl_seek_node(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_node *node) {
+    return skl_walk(list, cut, is_strict, NULL, node);
 }

@@ -41,6 +41,28 @@ WORDS_INLINE int words_are_equal(const uint8_t *a, const uint8_t *b, size_t byte
     return words_xor(a + last, b + last) == 0;
 }
 
+/* The place of the first word at which a and b differ, and both words. `bytes` or more: none of the
+ * words that begin before `bytes` differs. Up to WORDS_BEHIND bytes behind it must be readable;
+ * they are looked at only if all before are equal. */
+#define WORDS_BEHIND 32u
+WORDS_INLINE size_t words_differ_at(const uint8_t *a, const uint8_t *b, size_t bytes, uint64_t *x, uint64_t *y) {
+    size_t at = 0;
+#define WORDS_DIFFER(i) ((*x = words_load(a + (i))) != (*y = words_load(b + (i))))
+    do {
+        if (WORDS_DIFFER(at))
+            return at;
+        if (WORDS_DIFFER(at + WORD_BYTES))
+            return at + WORD_BYTES;
+        if (WORDS_DIFFER(at + 2 * WORD_BYTES))
+            return at + 2 * WORD_BYTES;
+        if (WORDS_DIFFER(at + 3 * WORD_BYTES))
+            return at + 3 * WORD_BYTES;
+        at += 4 * WORD_BYTES;
+    } while (at < bytes);
+#undef WORDS_DIFFER
+    return at;
+}
+
 /* The sign of memcmp(). */
 WORDS_INLINE int words_order(const uint8_t *a, const uint8_t *b, size_t bytes) {
     uint64_t x, y;

@@ -218,14 +218,9 @@ static struct bytes read_index_key(const struct item_head *h, uint16_t attr) {
     struct item_record r;
     struct larder_value value;
     size_t at = attr;
-    if (__builtin_expect(item_is_walked(h) && at + 2 < h->bytes, 1)) {
-        /* most are short texts with a name of fewer than 128 bytes */
-        const uint8_t *record = (const uint8_t *)h + at;
-        const uint8_t *text = record + 2 + (record[1] & ITEM_NAME_LISTED ? 0 : record[1]);
-        size_t bytes = item_tag_bytes(record[0]);
-        if (record[0] >= ITEM_SHORT_S && record[1] != 0 && text + bytes <= read_end(h))
-            return (struct bytes){text, bytes};
-    }
+    struct bytes text;
+    if (__builtin_expect(item_is_walked(h) && item_short_text(h, attr, &text), 1))
+        return text;
     if (!item_is_walked(h))
         at = attr < h->attr_count ? item_record_offset(h, attr) : h->bytes;
     /* ITEM_NO_ATTR, or damage */

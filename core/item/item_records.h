@@ -91,6 +91,17 @@ static inline unsigned item_tag_keys(unsigned tag) {
 static inline size_t item_tag_bytes(unsigned tag) {
     return tag & (ITEM_SHORT_N - 1 + (tag >> 1 & ITEM_SHORT_N));
 }
+/* The text of the record at `at` of a walked image, if it is a short text with a name of fewer than
+ * 128 bytes: so are most keys of indexes. 0: it is not, or there is no record. */
+static inline __attribute__((always_inline)) int item_short_text(const struct item_head *h, uint32_t at,
+                                                                 struct bytes *text) {
+    const uint8_t *record = (const uint8_t *)h + at;
+    if (at + 2 >= h->bytes)
+        return 0;
+    text->at = record + 2 + (record[1] & ITEM_NAME_LISTED ? 0 : record[1]);
+    text->len = item_tag_bytes(record[0]);
+    return record[0] >= ITEM_SHORT_S && record[1] != 0 && text->at + text->len <= (const uint8_t *)h + h->bytes;
+}
 
 /* The only tag for an S, N or B of so many bytes in its record. Only a damaged N is longer. */
 static inline uint8_t item_scalar_tag(enum larder_type type, size_t bytes) {

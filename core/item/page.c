@@ -171,9 +171,13 @@ int page_project_all(struct larder_page *p, const struct bytes *names, uint32_t 
 
 /* The value of the i-th key attribute of a page's last item. In a stored item the table's keys lie
  * in the key area. */
-static int resume_value(const struct larder_item *last, const struct item_key_attr *attr, uint32_t i,
-                        struct larder_value *value) {
+static int resume_value(const struct larder_item *last, const struct item_key_attr *attr, const struct bytes *known,
+                        uint32_t i, struct larder_value *value) {
     const struct item_head *h = item_head(last);
+    if (known && known[i].at) {
+        *value = (struct larder_value){.type = attr->type, .data = known[i].at, .bytes = known[i].len};
+        return LARDER_OK;
+    }
     if (h->version != 0 && i == 0) {
         *value = (struct larder_value){.type = attr->type, .data = item_key_area(h), .bytes = h->partition_bytes};
         return LARDER_OK;
@@ -188,11 +192,12 @@ static int resume_value(const struct larder_item *last, const struct item_key_at
     return err_set(LARDER_E_CORRUPT, "the table is damaged: an item has no key attribute \"%.64s\"", attr->name);
 }
 
-int page_set_resume(struct larder_page *p, const struct item_key_attr *const *attrs, uint32_t count) {
+int page_set_resume(struct larder_page *p, const struct item_key_attr *const *attrs, const struct bytes *known,
+                    uint32_t count) {
     const struct larder_item *last = larder_page_item(p, p->count - 1);
     struct larder_value values[ITEM_KEYS_MAX];
     for (uint32_t i = 0; i < count; i++) {
-        int r = resume_value(last, attrs[i], i, &values[i]);
+        int r = resume_value(last, attrs[i], known, i, &values[i]);
         if (r)
             return r;
     }

@@ -79,9 +79,11 @@ int page_project_last(struct larder_page *p, const struct bytes *names, uint32_t
 /* The same for all items of a page without holes. */
 int page_project_all(struct larder_page *p, const struct bytes *names, uint32_t name_count);
 /* Builds the resume key from `count` attributes of the page's last item: keys of its table, then of
- * an index; some may repeat. LARDER_OK, LARDER_E_NO_MEMORY; LARDER_E_CORRUPT: the item lacks
+ * an index; some may repeat. known: NULL, or the values as far as the caller has them (else NULL
+ * and 0). LARDER_OK, LARDER_E_NO_MEMORY; LARDER_E_CORRUPT: the item lacks
  * one. */
-int page_set_resume(struct larder_page *p, const struct item_key_attr *const *attrs, uint32_t count);
+int page_set_resume(struct larder_page *p, const struct item_key_attr *const *attrs, const struct bytes *known,
+                    uint32_t count);
 
 /* The item that was committed last. */
 static inline const struct item_head *page_last(const struct larder_page *p) {

@@ -1,8 +1,8 @@
 /* core/memory/htab.c - hash tables of blocks. See htab.h. */
-#include "core/memory/htab.h"
 #include "core/base/debug.h"
 #include "core/base/err.h"
 #include "core/base/swap.h"
+#include "core/memory/htab_spot.h"
 
 #define BUCKETS_MAX 65535u
 #define REFILL_AHEAD 2u /* buckets */
@@ -46,6 +46,13 @@ struct bucket_shm *htab_bucket(const struct htab *t, uint64_t array_word, uint64
     struct bucket_shm *bucket = &array[htab_bucket_of(t, buckets, hash)];
     SHM_PREFETCH(bucket);
     return bucket;
+}
+
+void htab_note(const struct htab *t, uint64_t hash, uint64_t array_word) {
+    struct bucket_shm *array;
+    if (t->seen)
+        atomic_store_explicit(&t->seen[hash >> t->stripe_shift],
+                              array_of(t, array_word, &array) ? array_word ^ HTAB_NO_ARRAY : 0, memory_order_relaxed);
 }
 
 void htab_ahead(const struct htab *t, uint64_t hash) {
@@ -146,6 +153,23 @@ shm_word *htab_peek(const struct htab *t, uint64_t array_word, struct bucket_shm
             return NULL;
         bucket = &array[next];
     }
+}
+
+const struct bucket_shm htab_no_bucket __attribute__((aligned(64)));
+const _Atomic uint64_t htab_no_guess;
+
+void htab_spot_guess_again(const struct htab_aim *a, struct htab_spot *s, uint64_t array) {
+    struct bucket_shm *bucket = htab_bucket(a->tab, array, s->hash);
+    htab_note(a->tab, s->hash, array);
+    s->array = array;
+    s->slot = bucket ? bucket->slot : (shm_word *)htab_no_bucket.slot;
+}
+
+void htab_spot_follow(const struct htab_aim *a, struct htab_spot *s) {
+    uint64_t word = 0;
+    shm_word *slot = htab_peek(a->tab, s->array, (struct bucket_shm *)s->slot, s->hash, &word);
+    s->slot = slot ? slot : (shm_word *)htab_no_bucket.slot;
+    s->word = slot ? word : 0;
 }
 
 /* ---- Changing, under the stripe's lock ------------------------------------------------------- */

@@ -137,15 +137,15 @@ static inline __attribute__((always_inline)) shm_word *htab_bucket_slot(struct b
 }
 _Static_assert(BUCKET_SLOTS == 7, "htab_bucket_slot() has a line for each slot");
 
-/* htab_guess: the array word that this process saw last for the hash's stripe; 0: none. htab_note:
- * it sees another one now. */
+/* Guesses are kept so that memory of zeros means "none": a word that no array has. */
+#define HTAB_NO_ARRAY UINT64_C(8)
+/* htab_guess: the array word that this process saw last for the hash's stripe; HTAB_NO_ARRAY: none.
+ * htab_note: it sees another one now. Noted is only an array that lies wholly in claimed memory,
+ * which never shrinks: so every bucket of a guess may be looked at. */
 static inline uint64_t htab_guess(const struct htab *t, uint64_t hash) {
-    return t->seen ? SHM_LOAD_RELAXED(&t->seen[hash >> t->stripe_shift]) : 0;
+    return t->seen ? SHM_LOAD_RELAXED(&t->seen[hash >> t->stripe_shift]) ^ HTAB_NO_ARRAY : HTAB_NO_ARRAY;
 }
-static inline void htab_note(const struct htab *t, uint64_t hash, uint64_t array_word) {
-    if (t->seen)
-        atomic_store_explicit(&t->seen[hash >> t->stripe_shift], array_word, memory_order_relaxed);
-}
+void htab_note(const struct htab *t, uint64_t hash, uint64_t array_word);
 /* Prefetches stripe and bucket of a hash, as far as can be guessed without waiting. */
 void htab_ahead(const struct htab *t, uint64_t hash);
 /* Prefetches the bucket line of a hash in the array that a stripe's word names, and returns it.

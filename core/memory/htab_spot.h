@@ -3,8 +3,9 @@
  * Job      Finds the first slot with a hash's tag in three steps: stripe, bucket, slot. Each ends
  *          with a prefetch of what the next one reads. If each step is made for many hashes before
  *          the next, their cache misses overlap.
- * Rules    P1 Nothing that a spot names is trusted. Every address in it is inside claimed memory;
- *             what lies there is checked by the caller.
+ * Rules    P1 Nothing that a spot names is trusted. Every address in it may be read: it is inside
+ *             claimed memory (a guess was checked when it was noted), the head of the segment or
+ *             htab_no_bucket. What lies there is checked by the caller.
  *          P2 A spot has the stripe's sequence from before the look at array and slot. While the
  *             sequence stands (htab_spot_stands), no block that was linked then has been reused.
  *             While the slot has the same word, too (htab_spot_holds), it refers to the same block:
@@ -26,9 +27,11 @@
 struct htab_aim {
     struct seg_reach reach;
     const struct htab *tab;
+    unsigned char *base; /* of the segment */
     struct stripe_shm *stripes;
-    _Atomic uint64_t *seen;
-    uint32_t stripe_shift, stripe_bits; /* their sum is 64 */
+    const _Atomic uint64_t *seen; /* as htab.seen; or one word, none, and seen_mask 0 */
+    uint64_t seen_mask;
+    uint32_t stripe_bits;
 };
 
 struct htab_spot {
@@ -36,67 +39,86 @@ struct htab_spot {
     struct stripe_shm *stripe;
     uint64_t seq;         /* of the stripe: P2 */
     uint64_t array, word; /* of the stripe, and of the slot */
-    shm_word *slot;       /* until htab_spot_slot() the first one of the bucket. NULL: nothing */
+    shm_word *slot;       /* until htab_spot_slot() the first one of the bucket */
     const uint8_t *block; /* its first 64 bytes are readable; NULL: nothing found */
 };
+
+/* Where a spot leads without a bucket. */
+extern const struct bucket_shm htab_no_bucket;
+extern const _Atomic uint64_t htab_no_guess;
 
 HTAB_INLINE struct htab_aim htab_aim(const struct htab *t) {
     return (struct htab_aim){.reach = seg_reach(t->seg),
                              .tab = t,
+                             .base = t->seg->base,
                              .stripes = t->stripes,
-                             .seen = t->seen,
-                             .stripe_shift = t->stripe_shift,
+                             .seen = t->seen ? t->seen : &htab_no_guess,
+                             .seen_mask = t->seen ? UINT64_MAX : 0,
                              .stripe_bits = 64 - t->stripe_shift};
-}
-
-/* The first slot of the bucket of a hash in the array that a stripe's word names. */
-HTAB_INLINE shm_word *htab_aim_bucket(const struct htab_aim *a, uint64_t array_word, uint64_t hash) {
-    uint32_t below_stripe = (uint32_t)(hash >> 32) << a->stripe_bits;
-    uint64_t number = (uint64_t)below_stripe * WORD_TAG(array_word) >> 32;
-    shm_word *slot = seg_reach_line(&a->reach, WORD_OFF(array_word) + number * sizeof(struct bucket_shm));
-    SHM_PREFETCH(slot);
-    return slot;
 }
 
 /* The stripe, and the bucket where this process saw the array last. */
 HTAB_INLINE void htab_spot_stripe(const struct htab_aim *a, uint64_t hash, struct htab_spot *s) {
-    uint64_t number = hash >> a->stripe_shift;
+    /* two numbers in one word: of the stripe, and of the place in it */
+    uint64_t way = (hash >> 32) << a->stripe_bits, number = way >> 32;
+    uint64_t array = SHM_LOAD_RELAXED(&a->seen[number & a->seen_mask]) ^ HTAB_NO_ARRAY;
     s->hash = hash;
     s->stripe = &a->stripes[number];
     SHM_PREFETCH(s->stripe);
-    s->array = a->seen ? SHM_LOAD_RELAXED(&a->seen[number]) : 0;
-    s->slot = htab_aim_bucket(a, s->array, hash);
+    s->array = array;
+    s->slot = (shm_word *)(a->base + WORD_OFF(array) + ((uint32_t)way * (uint64_t)WORD_TAG(array) >> 32) * 64);
+    SHM_PREFETCH(s->slot);
 }
+
+/* The guess of the array was wrong. */
+void htab_spot_guess_again(const struct htab_aim *a, struct htab_spot *s, uint64_t array);
+/* The slot is in another bucket of the chain, or in none. */
+void htab_spot_follow(const struct htab_aim *a, struct htab_spot *s);
 
 /* The bucket. */
 HTAB_INLINE void htab_spot_bucket(const struct htab_aim *a, struct htab_spot *s) {
-    s->seq = htab_read_begin(s->stripe) & ~SEQ_MARK; /* P4 */
-    uint64_t array = SHM_LOAD(&s->stripe->array);
-    if (__builtin_expect(array == s->array, 1))
-        return;
-    s->array = array;
-    s->slot = htab_aim_bucket(a, array, s->hash);
-    htab_note(a->tab, s->hash, array);
+    const struct stripe_shm *stripe = s->stripe;
+    s->seq = htab_read_begin(stripe) & ~SEQ_MARK; /* P4 */
+    uint64_t array = SHM_LOAD(&stripe->array);
+    if (__builtin_expect(array != s->array, 0))
+        htab_spot_guess_again(a, s, array);
 }
 
-/* The slot, and `ahead_bytes` of the block that it refers to. */
+/* The slot, and `ahead_bytes`, at least 1, of the block that it refers to. */
 HTAB_INLINE void htab_spot_slot(const struct htab_aim *a, struct htab_spot *s, size_t ahead_bytes) {
-    shm_word *first = s->slot;
-    s->block = NULL;
-    s->word = 0;
-    if (!first)
-        return;
-    s->slot = htab_bucket_slot((struct bucket_shm *)first, (uint16_t)s->hash, &s->word);
-    if (__builtin_expect(!s->slot, 0)) {
-        s->slot = htab_peek(a->tab, s->array, (struct bucket_shm *)first, s->hash, &s->word);
-        if (!s->slot)
-            return;
+    uint64_t word;
+    shm_word *slot = htab_bucket_slot((struct bucket_shm *)s->slot, (uint16_t)s->hash, &word);
+    if (__builtin_expect(slot != NULL, 1)) {
+        s->slot = slot;
+        s->word = word;
+    } else {
+        htab_spot_follow(a, s);
+        word = s->word;
     }
-    const uint8_t *block = seg_reach_line(&a->reach, WORD_OFF(s->word));
+    const uint8_t *block = seg_reach_line(&a->reach, WORD_OFF(word));
     s->block = block;
-    for (size_t at = 0; block && at < ahead_bytes; at += 128) {
-        SHM_PREFETCH(block + at);
-        SHM_PREFETCH(block + at + 64);
+    if (__builtin_expect(!block, 0))
+        return;
+    /* up to 512 bytes in a row, the rest in a loop */
+    switch ((ahead_bytes - 1) / 64) {
+    default:
+        for (size_t at = 512; at < ahead_bytes; at += 64)
+            SHM_PREFETCH(block + at);
+        __attribute__((fallthrough));
+#define HTAB_LINE(i)                                                                                                   \
+    case i:                                                                                                            \
+        SHM_PREFETCH(block + (i)*64);                                                                                  \
+        __attribute__((fallthrough))
+        HTAB_LINE(7);
+        HTAB_LINE(6);
+        HTAB_LINE(5);
+        HTAB_LINE(4);
+        HTAB_LINE(3);
+        HTAB_LINE(2);
+        HTAB_LINE(1);
+    case 0:
+        SHM_PREFETCH(block);
+#undef HTAB_LINE
     }
 }
 

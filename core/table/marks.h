@@ -80,13 +80,15 @@ int marks_are_noted(const struct larder *db);
 
 /* A read of the item in this block, which was in the segment a moment ago. */
 void marks_note_new(struct notes *n, uint64_t unit);
-static inline void marks_note(const struct table_view *v, const void *block) {
-    struct notes *n = v->notes;
+static inline void marks_note_in(struct notes *n, const void *block) {
     if (__builtin_expect(n == NULL, 1))
         return;
     uint64_t unit = (uint64_t)((const uint8_t *)block - n->first) / MARKS_UNIT_BYTES;
     if (!(atomic_load_explicit(&n->word[unit / 64], memory_order_relaxed) >> unit % 64 & 1))
         marks_note_new(n, unit);
+}
+static inline void marks_note(const struct table_view *v, const void *block) {
+    marks_note_in(v->notes, block);
 }
 
 #endif

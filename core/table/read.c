@@ -241,12 +241,23 @@ int read_is_pinned(const struct seg *s, const struct read_place *place) {
 
 /* ---- Public calls ---------------------------------------------------------------------------- */
 
-/* The item of a key, whose spot is as far as its slot, to the end of the page, which has a place
- * for it. Results as read_by_key(). */
-HTAB_INLINE int read_key(const struct table_view *v, const struct htab_aim *aim, const struct htab_spot *spot,
-                         const struct item_key *key, int64_t now_s, struct larder_page *page) {
-    const struct item_head *image = read_copy(aim, spot, page);
-    if (__builtin_expect(!image || !item_is_same_key(item_key_in(image), item_key_of(key)), 0))
+void read_usual_learn(struct read_usual *u, uint64_t same, const struct item_head *image) {
+    uint64_t sizes = read_sizes_of(image);
+    if (image->flags != ITEM_WALKED || ((sizes ^ u->sizes) & same & ~HEAD_KIND))
+        return;
+    u->sizes = sizes;
+    u->fixed = (uint32_t)(sizeof *image + image->index_count * sizeof(struct item_index_slot));
+    if (same & HEAD_PARTITION_BYTES)
+        u->fixed += image->partition_bytes;
+    if (same & HEAD_SORT_BYTES)
+        u->fixed += image->sort_bytes;
+}
+
+/* A copy that is not of the usual kind, or not the wanted item. */
+static __attribute__((noinline)) int read_key_closely(const struct table_view *v, const struct item_head *image,
+                                                      const struct htab_spot *spot, const struct item_key *key,
+                                                      int64_t now_s, struct larder_page *page) {
+    if (!image || !item_parts_are_sane(image) || !item_is_same_key(item_key_in(image), item_key_of(key)))
         return read_by_key(v, key, spot->hash, now_s, page);
     if (read_has_expired(v, image, now_s))
         return LARDER_NOT_FOUND;
@@ -255,7 +266,25 @@ HTAB_INLINE int read_key(const struct table_view *v, const struct htab_aim *aim,
     return LARDER_OK;
 }
 
-HTAB_INLINE int get(const struct table_view *v, const void *key, struct larder_page *page) {
+/* The item of a key, whose spot is as far as its slot, to the end of the page, which has a place
+ * for it. Results as read_by_key(). */
+HTAB_INLINE int read_key(const struct table_view *v, const struct htab_aim *aim, const struct htab_spot *spot,
+                         const struct item_key *key, int64_t now_s, struct larder_page *page, int is_wide) {
+    uint32_t bytes;
+    const struct item_head *image = read_copy(aim, spot, (uint8_t *)((uintptr_t)page->bytes + page->used),
+                                              page->capacity - page->used, &bytes, is_wide);
+    struct read_usual usual = read_usual(v, key->partition_bytes, key->sort_bytes);
+    if (__builtin_expect(!image || !read_is_usual(image, &usual, HEAD_KIND | HEAD_PARTITION_BYTES | HEAD_SORT_BYTES) ||
+                             ((read_stamp_of(image) ^ usual.stamp) & READ_STAMP & ~UINT64_C(0xffffffff)) ||
+                             memcmp(item_key_area(image), key->area, key->area_bytes) != 0,
+                         0))
+        return read_key_closely(v, image, spot, key, now_s, page);
+    marks_note(v, spot->block);
+    page_put(page, bytes);
+    return LARDER_OK;
+}
+
+HTAB_INLINE int get(const struct table_view *v, const void *key, struct larder_page *page, int is_wide) {
     struct item_key k;
     struct htab_spot spot;
     int r = item_key_from_values(&v->shape, key, &k);
@@ -272,17 +301,27 @@ HTAB_INLINE int get(const struct table_view *v, const void *key, struct larder_p
     int64_t now_s = db_now_checked(v->db);
     htab_spot_bucket(&aim, &spot);
     htab_spot_slot(&aim, &spot, page->ahead_bytes);
-    r = read_key(v, &aim, &spot, &k, now_s, page);
+    r = read_key(v, &aim, &spot, &k, now_s, page, is_wide);
     if (r == LARDER_OK)
         page_learn_bytes(page, page->used);
     page->is_snapshot = 1; /* one item, or none */
     return r;
 }
 
+HTAB_INLINE int get_narrow(const struct table_view *v, const void *key, struct larder_page *page) {
+    return get(v, key, page, 0);
+}
+WIDE_TARGET HTAB_INLINE int get_wide(const struct table_view *v, const void *key, struct larder_page *page) {
+    return get(v, key, page, 1);
+}
+WIDE_TARGET static int larder_get_wide(struct larder_table *t, const struct larder_key *key, struct larder_page *page) {
+    return read_page(t, page, get_wide, key);
+}
+
 int larder_get(struct larder_table *t, const struct larder_key *key, struct larder_page *page) {
     if (ERR_IS_NULL(t) || ERR_IS_NULL(key) || ERR_IS_NULL(page))
         return page_fail(page, LARDER_E_INVAL);
-    return read_page(t, page, get, key);
+    return wide_is_here() ? larder_get_wide(t, key, page) : read_page(t, page, get_narrow, key);
 }
 
 /* Keys of one round of larder_get_many: enough to overlap their misses, few enough for the
@@ -315,21 +354,31 @@ HTAB_INLINE int begin_round(const struct table_view *v, const struct htab_aim *a
     return LARDER_OK;
 }
 
-static int get_round(const struct table_view *v, const struct larder_key *keys, uint32_t count, int64_t now_s,
-                     struct larder_page *page) {
+HTAB_INLINE int get_round(const struct table_view *v, const struct larder_key *keys, uint32_t count, int64_t now_s,
+                          struct larder_page *page, int is_wide) {
     struct round round;
     struct htab_aim aim = htab_aim(&v->items);
     int r = begin_round(v, &aim, keys, count, page, &round);
     if (r == LARDER_OK)
         r = page_make_places(page, count);
     for (uint32_t i = 0; i < count && r == LARDER_OK; i++) {
-        r = read_key(v, &aim, &round.spot[i], round.key[i], now_s, page);
+        r = read_key(v, &aim, &round.spot[i], round.key[i], now_s, page, is_wide);
         if (r == LARDER_NOT_FOUND)
             r = page_add_hole(page);
     }
     if (r == LARDER_OK && page->at[page->count - 1] != PAGE_HOLE)
         page_learn_bytes(page, page_last(page)->bytes);
     return r;
+}
+
+static __attribute__((noinline)) int get_round_narrow(const struct table_view *v, const struct larder_key *keys,
+                                                      uint32_t count, int64_t now_s, struct larder_page *page) {
+    return get_round(v, keys, count, now_s, page, 0);
+}
+WIDE_TARGET static __attribute__((noinline)) int get_round_wide(const struct table_view *v,
+                                                                const struct larder_key *keys, uint32_t count,
+                                                                int64_t now_s, struct larder_page *page) {
+    return get_round(v, keys, count, now_s, page, 1);
 }
 
 struct many {
@@ -346,8 +395,12 @@ static int get_many(const struct table_view *v, const void *arg, struct larder_p
     int64_t now_s = db_now_checked(v->db);
     page_reset(page);
     page->scanned = count;
-    for (uint32_t at = 0; at < count && r == LARDER_OK; at += MANY_AT_ONCE)
-        r = get_round(v, many->keys + at, count - at < MANY_AT_ONCE ? count - at : MANY_AT_ONCE, now_s, page);
+    int is_wide = wide_is_here();
+    for (uint32_t at = 0; at < count && r == LARDER_OK; at += MANY_AT_ONCE) {
+        uint32_t least = count - at < MANY_AT_ONCE ? count - at : MANY_AT_ONCE;
+        r = is_wide ? get_round_wide(v, many->keys + at, least, now_s, page)
+                    : get_round_narrow(v, many->keys + at, least, now_s, page);
+    }
     return r;
 }
 

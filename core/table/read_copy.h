@@ -2,32 +2,93 @@
  *
  * Job      Copies the block that a spot names to the end of a page, and checks the copy. Inline, so
  *          that a loop over items has it in place.
- * Rules    C1 A copy is handed out only if its head is sane and the stripe's sequence stood from
- *             before the look at the slot until after the copy.
- *          C2 Anything unusual is no copy: no slot, another item, damage, a writer meanwhile, a
- *             page without room. The caller then reads the slow way (core/table/read.c), which
- *             tells these apart.
+ * Rules    C1 A copy is handed out only if the stripe's sequence stood from before the look at the
+ *             slot until after the copy, and it lies in the page by the size that it has.
+ *          C2 Anything unusual is no copy: no slot, damage, a writer meanwhile, a page without
+ *             room. The caller then reads the slow way (core/table/read.c), which tells these
+ *             apart.
+ *          C3 The caller checks the rest of the head before it follows it: read_is_usual(), else
+ *             item_parts_are_sane().
  * Tests    tests/api/items_test.c, tests/api/query_test.c, tests/api/snapshot_test.c
  */
 #ifndef LARDER_TABLE_READ_COPY_H
 #define LARDER_TABLE_READ_COPY_H
 
+#include "core/base/wide.h"
+#include "core/base/words.h"
 #include "core/table/read.h"
 
-/* The image at the end of the page, not committed; NULL: C2. */
-HTAB_INLINE const struct item_head *read_copy(const struct htab_aim *a, const struct htab_spot *s,
-                                              const struct larder_page *page) {
+/* What the heads of nearly all items of a read have in common: it is compared at once. Differences
+ * are looked at closely. */
+struct read_usual {
+    uint64_t sizes; /* last word of a head; the HEAD_ bits that are the same in all count */
+    uint64_t stamp; /* of the word with the key sequence: the generation of the TTL */
+    uint32_t fixed; /* bytes of head, index slots, and of keys of the same size in all */
+};
+#define HEAD_PARTITION_BYTES UINT64_C(0xffff)
+#define HEAD_SORT_BYTES UINT64_C(0xffff0000)
+#define HEAD_KIND UINT64_C(0xffff000000000000)  /* index_count, flags */
+#define READ_STAMP UINT64_C(0xfff00000ffffffff) /* key sequence in table order, TTL generation */
+#define READ_STAMP_GENERATION(generation) ((uint64_t)(generation) << (32 + ITEM_DDB_BITS))
+_Static_assert(offsetof(struct item_head, ddb_ttl) == offsetof(struct item_head, kseq) + 4, "a stamp is one word");
+_Static_assert(offsetof(struct item_head, partition_bytes) == 24 && offsetof(struct item_head, flags) == 31,
+               "sizes are one word");
+
+HTAB_INLINE uint64_t read_sizes_of(const struct item_head *image) {
+    return words_load((const uint8_t *)image + offsetof(struct item_head, partition_bytes));
+}
+HTAB_INLINE uint64_t read_stamp_of(const struct item_head *image) {
+    return words_load((const uint8_t *)image + offsetof(struct item_head, kseq));
+}
+
+/* Items of the table's present shape that do not expire. Sizes of keys: 0 if they may differ. */
+HTAB_INLINE struct read_usual read_usual(const struct table_view *v, size_t partition_bytes, size_t sort_bytes) {
+    uint64_t slots = v->shape.index_count;
+    return (struct read_usual){.sizes = (uint64_t)ITEM_WALKED << 56 | slots << 48 | (uint64_t)sort_bytes << 16 |
+                                        partition_bytes,
+                               .stamp = READ_STAMP_GENERATION(v->ttl_generation),
+                               .fixed = (uint32_t)(sizeof(struct item_head) + slots * sizeof(struct item_index_slot) +
+                                                   partition_bytes + sort_bytes)};
+}
+/* From now on images like this one, whose head is sane, are the usual ones, if they can be: walked,
+ * and not timed. `same`: HEAD_KIND and the sizes of keys that are the same in all. */
+void read_usual_learn(struct read_usual *u, uint64_t same, const struct item_head *image);
+
+/* Whether a copy is an image of the usual kind, with a sane head: as item_parts_are_sane(), by few
+ * comparisons. 0: it may be sane all the same. Its bytes are a multiple of 8, as are those that
+ * follow the key area: so the area's padding need not be counted. */
+HTAB_INLINE int read_is_usual(const struct item_head *image, const struct read_usual *u, uint64_t same) {
+    uint32_t fixed = u->fixed;
+    if ((read_sizes_of(image) ^ u->sizes) & same)
+        return 0;
+    if (!(same & HEAD_PARTITION_BYTES)) {
+        fixed += image->partition_bytes;
+        if (image->partition_bytes - 1u >= LARDER_PARTITION_KEY_BYTES_MAX)
+            return 0;
+    }
+    if (!(same & HEAD_SORT_BYTES)) {
+        fixed += image->sort_bytes;
+        if (image->sort_bytes > LARDER_SORT_KEY_BYTES_MAX)
+            return 0;
+    }
+    return fixed <= image->bytes;
+}
+
+/* The image, copied to `to`, where `room` bytes are; NULL: C2. Its first word is the one that was
+ * looked at here, whatever the block says by then. *size: its bytes. */
+HTAB_INLINE const struct item_head *read_copy(const struct htab_aim *a, const struct htab_spot *s, uint8_t *to,
+                                              size_t room, uint32_t *size, int is_wide) {
     if (__builtin_expect(!s->block, 0))
         return NULL;
-    uint32_t bytes = SHM_LOAD_RELAXED((const _Atomic uint32_t *)(s->block + offsetof(struct item_head, bytes)));
-    if (__builtin_expect(!item_can_have_bytes(bytes) || bytes > seg_reach_bytes(&a->reach, s->block) ||
-                             bytes > page->capacity - page->used,
+    uint64_t first = SHM_LOAD_RELAXED((const shm_word *)(const void *)s->block);
+    uint32_t bytes = *size = (uint32_t)first;
+    if (__builtin_expect(!item_can_have_bytes(bytes) || bytes > room || bytes > seg_reach_bytes(&a->reach, s->block),
                          0))
         return NULL;
-    struct item_head *image = (struct item_head *)(page->bytes + page->used);
-    shm_copy_out(image, s->block, bytes);
-    int is_good = image->bytes == bytes && image->version != 0 && item_parts_are_sane(image);
-    return __builtin_expect(is_good && htab_spot_stands(s), 1) ? image : NULL;
+    struct item_head *image = (struct item_head *)(void *)to;
+    shm_copy_out_here(to, s->block, bytes, is_wide);
+    memcpy(to, &first, sizeof first);
+    return __builtin_expect(image->version != 0 && htab_spot_stands(s), 1) ? image : NULL;
 }
 
 /* Key sequence of a copy whose head is sane. */

@@ -336,7 +336,7 @@ static int set_resume(struct scan *s) {
         attrs[count++] = &index->partition;
     if (index && index->sort.name)
         attrs[count++] = &index->sort;
-    return page_set_resume(s->page, attrs, count);
+    return page_set_resume(s->page, attrs, NULL, count);
 }
 
 static int scan_range(struct scan *s) {

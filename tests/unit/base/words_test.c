@@ -54,3 +54,25 @@ Test(words, compare_as_memcmp_does) {
         }
     }
 }
+
+/* The first difference, seen from whole words. */
+Test(words, find_the_first_word_that_differs) {
+    uint8_t x[BYTES_MAX + 2 * WORDS_BEHIND], y[sizeof x];
+    uint64_t a, b;
+    for (size_t i = 0; i < sizeof x; i++)
+        x[i] = (uint8_t)(i * 41 + 7);
+    for (size_t bytes = 1; bytes <= BYTES_MAX; bytes++) {
+        memcpy(y, x, sizeof x);
+        cr_assert_geq(words_differ_at(x, y, bytes, &a, &b), bytes);
+        for (size_t at = 0; at < bytes; at++) {
+            uint8_t *mine = copy_of(x, bytes + WORDS_BEHIND), *other = copy_of(x, bytes + WORDS_BEHIND);
+            other[at] ^= 0x81;
+            other[bytes - 1] ^= 0x42;
+            size_t found = words_differ_at(mine, other, bytes, &a, &b);
+            cr_assert_eq(found, at / WORD_BYTES * WORD_BYTES, "%zu of %zu", at, bytes);
+            cr_assert(a == words_load(mine + found) && b == words_load(other + found));
+            free(mine);
+            free(other);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+/* core/base/wide.h - functions that are made twice, for processors with 32-byte registers and
+ * without.
+ *
+ * Why      A release build may run on any processor of its architecture. A loop that copies an item
+ *          at a time spends a fifth of its instructions on that; with the wider registers half as
+ *          many.
+ * How      The body is an inline function with a constant argument is_wide. A function with
+ *          WIDE_TARGET calls it with 1, another one with 0, and wide_is_here() chooses. The two do
+ *          the same.
+ */
+#ifndef LARDER_BASE_WIDE_H
+#define LARDER_BASE_WIDE_H
+
+#if defined(__x86_64__)
+#define WIDE_TARGET __attribute__((target("avx2,bmi,bmi2")))
+static inline int wide_is_here(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+}
+#else
+#define WIDE_TARGET
+static inline int wide_is_here(void) {
+    return 0;
+}
+#endif
+
+#endif
