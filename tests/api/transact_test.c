@@ -225,7 +225,7 @@ Test(transact, conditions_see_the_items_as_they_were) {
 Test(transact, hundred_items_of_few_stripes) {
     struct fixture f;
     struct larder_action actions[LARDER_TRANSACT_ACTIONS_MAX];
-    char id[LARDER_TRANSACT_ACTIONS_MAX][16];
+    char id[LARDER_TRANSACT_ACTIONS_MAX][32];
     begin(&f);
     for (int round = 0; round < 4; round++) {
         for (int i = 0; i < LARDER_TRANSACT_ACTIONS_MAX; i++) {
@@ -326,7 +326,7 @@ Test(transact, full_segment) {
     EXPECT(larder_put(f.other, an_item(&f, "mark", 0), NULL), LARDER_OK);
     for (; r == LARDER_OK && count < 1000; count++) {
         struct larder_action actions[3];
-        char id[2][16];
+        char id[2][32];
         struct larder_builder *b[2];
         for (int i = 0; i < 2; i++) {
             const struct larder_item *item;
