@@ -19,6 +19,8 @@ int operation_query(struct larder_dynamodb *d, struct document_writer *w);
 int operation_scan(struct larder_dynamodb *d, struct document_writer *w);
 int operation_batch_get_item(struct larder_dynamodb *d, struct document_writer *w);
 int operation_batch_write_item(struct larder_dynamodb *d, struct document_writer *w);
+int operation_transact_get_items(struct larder_dynamodb *d, struct document_writer *w);
+int operation_transact_write_items(struct larder_dynamodb *d, struct document_writer *w);
 int operation_create_table(struct larder_dynamodb *d, struct document_writer *w);
 int operation_describe_table(struct larder_dynamodb *d, struct document_writer *w);
 int operation_delete_table(struct larder_dynamodb *d, struct document_writer *w);

@@ -176,15 +176,20 @@ static int take(struct larder_dynamodb *d, enum larder_expr_kind kind, enum requ
     int r = make(d, kind, text, key, key_bytes, &made);
     if (r || !made)
         return r;
-    if (*place) /* another expression of this request may have had it just now */
-        d->replaced[d->replaced_count++] = *place;
+    if (*place) { /* another expression of this request may have had it just now */
+        (*place)->next = d->replaced;
+        d->replaced = *place;
+    }
     *out = *place = made;
     return LARDER_OK;
 }
 
 void prepared_free_replaced(struct larder_dynamodb *d) {
-    while (d->replaced_count)
-        prepared_free(d, d->replaced[--d->replaced_count]);
+    while (d->replaced) {
+        struct prepared *next = d->replaced->next;
+        prepared_free(d, d->replaced);
+        d->replaced = next;
+    }
 }
 
 /* ---- All of a request ------------------------------------------------------------------------ */
@@ -228,10 +233,9 @@ static int check_unused(struct larder_dynamodb *d) {
     return r ? prepared_fail(d, r) : LARDER_OK;
 }
 
-int prepared_take(struct larder_dynamodb *d) {
+int prepared_take_more(struct larder_dynamodb *d) {
     struct expressions *e = &d->expressions;
     *e = (struct expressions){.update = NULL};
-    prepared_free_replaced(d);
     int r = older_write(&d->request);
     if (r)
         return prepared_fail(d, r);
@@ -245,6 +249,11 @@ int prepared_take(struct larder_dynamodb *d) {
         (r = take(d, LARDER_EXPR_PROJECTION, STRING_PROJECTION, &e->projection)))
         return r;
     return check_unused(d);
+}
+
+int prepared_take(struct larder_dynamodb *d) {
+    prepared_free_replaced(d);
+    return prepared_take_more(d);
 }
 
 /* ---- Projecting ------------------------------------------------------------------------------ */

@@ -1179,7 +1179,8 @@ struct larder_transaction {
     const struct larder_action *actions;
     uint32_t count;       /* 1..LARDER_TRANSACT_ACTIONS_MAX */
     const char *token;    /* NULL, or 1..LARDER_TOKEN_BYTES_MAX bytes, 0-terminated */
-    uint64_t reserved[7]; /* 0 */
+    int *is_repeated;     /* [out] NULL, or with LARDER_OK: whether it had been done before, by its token */
+    uint64_t reserved[6]; /* 0 */
 };
 
 /**
