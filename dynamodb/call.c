@@ -51,6 +51,10 @@ static const struct operation_entry operations[] = {
     {"TransactGetItems", operation_transact_get_items, read_transact_request, 0},
     {"TransactWriteItems", operation_transact_write_items, read_transact_request, 1},
     {"CreateTable", operation_create_table, read_table_request, TABLE_CREATE},
+    {"UpdateTable", operation_update_table, read_table_request, TABLE_UPDATE},
+    {"TagResource", operation_tag_resource, read_table_request, TABLE_TAG},
+    {"UntagResource", operation_untag_resource, read_table_request, TABLE_UNTAG},
+    {"ListTagsOfResource", operation_list_tags, read_table_request, TABLE_LIST_TAGS},
     {"DescribeTable", operation_describe_table, read_table_request, TABLE_DESCRIBE},
     {"DeleteTable", operation_delete_table, read_table_request, TABLE_DELETE},
     {"ListTables", operation_list_tables, read_table_request, TABLE_LIST},
@@ -89,6 +93,8 @@ LARDER_API void larder_dynamodb_free(struct larder_dynamodb *d) {
     transact_free(&d->transact);
     json_reader_free(&d->reader);
     json_writer_free(&d->writer);
+    json_reader_free(&d->settings_reader);
+    json_writer_free(&d->settings_writer);
     if (d->priv)
         priv_destroy(d->priv);
     free(d->bound);

@@ -29,6 +29,8 @@ struct larder_dynamodb {
     struct priv *priv; /* of prepared expressions */
     struct json_reader reader;
     struct json_writer writer;
+    struct json_reader settings_reader; /* of a table's settings: settings.h */
+    struct json_writer settings_writer;
     struct failure failure;
     const struct larder_item *failure_item;       /* of a ConditionalCheckFailedException */
     const struct failure_reason *failure_reasons; /* of a TransactionCanceledException */

@@ -22,6 +22,10 @@ int operation_batch_write_item(struct larder_dynamodb *d, struct document_writer
 int operation_transact_get_items(struct larder_dynamodb *d, struct document_writer *w);
 int operation_transact_write_items(struct larder_dynamodb *d, struct document_writer *w);
 int operation_create_table(struct larder_dynamodb *d, struct document_writer *w);
+int operation_update_table(struct larder_dynamodb *d, struct document_writer *w);
+int operation_tag_resource(struct larder_dynamodb *d, struct document_writer *w);
+int operation_untag_resource(struct larder_dynamodb *d, struct document_writer *w);
+int operation_list_tags(struct larder_dynamodb *d, struct document_writer *w);
 int operation_describe_table(struct larder_dynamodb *d, struct document_writer *w);
 int operation_delete_table(struct larder_dynamodb *d, struct document_writer *w);
 int operation_list_tables(struct larder_dynamodb *d, struct document_writer *w);
