@@ -98,6 +98,7 @@ LARDER_API void larder_dynamodb_free(struct larder_dynamodb *d) {
     if (d->priv)
         priv_destroy(d->priv);
     free(d->bound);
+    free(d->key);
     free(d->projected);
     free(d);
 }

@@ -43,7 +43,9 @@ struct larder_dynamodb {
     struct larder_page *page, *other_page;
     struct larder_builder *no_values_builder, *builder;
     const struct larder_item *no_values; /* an item without attributes */
-    struct larder_value *bound;          /* room for the values of an expression */
+    char *key;                           /* of an expression that is looked for: prepared.c */
+    size_t key_room;
+    struct larder_value *bound; /* room for the values of an expression */
     uint32_t bound_capacity;
     void *projected; /* room for a projected item */
     size_t projected_bytes;

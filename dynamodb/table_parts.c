@@ -47,19 +47,19 @@ void parts_check_keys(struct constraints *c, const struct table_keys *keys, cons
 }
 
 void parts_check_throughput(struct constraints *c, const struct table_throughput *t, const char *name) {
-    struct parts_path p;
+    char path[sizeof(struct parts_path) + 32];
     if (!t->is_given)
         return;
-    snprintf(p.text, sizeof p.text, "%s.writeCapacityUnits", name);
+    snprintf(path, sizeof path, "%s.writeCapacityUnits", name);
     if (t->has_write)
-        constraint_add_range(c, t->write, p.text, 1, INT64_MAX);
+        constraint_add_range(c, t->write, path, 1, INT64_MAX);
     else
-        constraint_add_null(c, p.text);
-    snprintf(p.text, sizeof p.text, "%s.readCapacityUnits", name);
+        constraint_add_null(c, path);
+    snprintf(path, sizeof path, "%s.readCapacityUnits", name);
     if (t->has_read)
-        constraint_add_range(c, t->read, p.text, 1, INT64_MAX);
+        constraint_add_range(c, t->read, path, 1, INT64_MAX);
     else
-        constraint_add_null(c, p.text);
+        constraint_add_null(c, path);
 }
 
 /* Of a part of an index: "globalSecondaryIndexUpdates.1.member.create.indexName". */
