@@ -1,14 +1,15 @@
-/* bench/api.c - what a call of DynamoDB's API in JSON costs, beside the engine's own call for the same.
+/* bench/api.c - what a call of DynamoDB's API in JSON costs, beside the engine's own call for the
+ * same.
  *
  *     larder_api                       rates of both and their ratio, per operation
  *     larder_api --items N             of them; a multiple of 20 (default 300000)
- *     larder_api --count NAME          the calls of one line alone, for callgrind: --calls N of them,
- *                                      inside api_counted() and own_counted(); NAME: get, put, ..
+ *     larder_api --count NAME          the calls of one line alone, for callgrind: --calls N in
+ *                                      api_counted(), as many in own_counted(); NAME: get, put, ..
  *
  * Method   Items of 300 bytes in 10 attributes, in partitions of 20. Both sides take turns, round
  *          after round, in one process on one segment, so that what the machine does meanwhile
- *          affects both. Requests are texts that were made before. A write through the engine builds
- *          its item, as a write through the API does. A ratio is the median of the rounds'.
+ *          affects both. Requests are texts that were made before. A write through the engine
+ *          builds its item, as a write through the API does. A ratio is the median of the rounds'.
  * See      script/bench --only api
  */
 #include <stdio.h>

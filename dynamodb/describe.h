@@ -22,8 +22,8 @@ int describe_open(struct larder_dynamodb *d, struct larder_table **table, const 
 /* The request's table as a member of the answer, with this status. */
 int describe_named(struct larder_dynamodb *d, const char *member, const char *status, struct document_writer *w);
 
-/* Changes a table's settings: `change` is called with those that it has, and again if others changed
- * them meanwhile. LARDER_OK; LARDER_E_INVAL with the failure set, as `change` has it. */
+/* Changes a table's settings: `change` is called with those that it has, and again if others
+ * changed them meanwhile. LARDER_OK; LARDER_E_INVAL with the failure set, as `change` has it. */
 typedef int describe_changer(struct larder_dynamodb *d, struct settings *s, const void *arg);
 int describe_change(struct larder_dynamodb *d, struct larder_table *table, describe_changer *change, const void *arg);
 

@@ -38,8 +38,8 @@ static char *put(char *to, const void *from, size_t bytes) {
     return to + bytes + 1;
 }
 
-/* Kind, text and names, each with a 0 behind it: the texts that larder_prepare() takes lie in it. In
- * memory of the context. NULL: out of memory. */
+/* Kind, text and names, each with a 0 behind it: the texts that larder_prepare() takes lie in it.
+ * In memory of the context. NULL: out of memory. */
 static const char *make_key(struct larder_dynamodb *d, enum larder_expr_kind kind, struct text text, size_t *bytes) {
     const struct request *q = &d->request;
     *bytes = 1 + text.bytes + 1;

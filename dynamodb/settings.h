@@ -1,8 +1,8 @@
 /* dynamodb/settings.h - what DescribeTable gives back that means nothing to the engine.
  *
- * Job      Kept with the table, as bytes that the engine does not look into (larder_settings_set()):
- *          JSON, whose members have the service's names. So they come and go with the table in one
- *          step. A table that the engine or the command made has none.
+ * Job      Kept with the table, as bytes that the engine does not look into
+ *          (larder_settings_set()): JSON, whose members have the service's names. So they come and
+ *          go with the table in one step. A table that the engine or the command made has none.
  * Rules    S1 What is kept is read as a stranger's: what is not understood is left out.
  *          S2 Texts point into what they were read from; settings_read()'s into `reader`.
  * Tests    tests/dynamodb/dynamodb_settings_test.c
@@ -22,9 +22,10 @@ struct settings_index {
 };
 
 struct settings {
-    struct text id;                                /* at NULL: there are no settings */
-    struct text billing;                           /* PROVISIONED or PAY_PER_REQUEST */
-    struct text table_class, stream_view, key_arn; /* at NULL: standard, no stream, not encrypted by a key */
+    struct text id;      /* at NULL: there are no settings */
+    struct text billing; /* PROVISIONED or PAY_PER_REQUEST */
+    /* at NULL: standard, no stream, not encrypted by a key */
+    struct text table_class, stream_view, key_arn;
     /* seconds since the epoch; 0: never */
     int64_t created_s, on_demand_s, class_s, stream_s;
     int is_protected;
@@ -37,8 +38,8 @@ struct settings {
 
 /* Those of a definition; without any all is 0. */
 void settings_read(struct settings *s, const struct larder_table_def *def, struct json_reader *reader);
-/* As bytes of `writer`, valid until its next document. LARDER_OK, LARDER_E_NO_MEMORY; LARDER_E_INVAL:
- * too many. */
+/* As bytes of `writer`, valid until its next document. LARDER_OK, LARDER_E_NO_MEMORY;
+ * LARDER_E_INVAL: too many. */
 int settings_write(const struct settings *s, struct json_writer *writer);
 
 static inline int settings_are_provisioned(const struct settings *s) {

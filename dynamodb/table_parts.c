@@ -1,7 +1,8 @@
-/* dynamodb/table_parts.c - parts of a table's definition in a request: checked, and as the engine has
- * them. See table_parts.h.
+/* dynamodb/table_parts.c - parts of a table's definition in a request: checked, and as the engine
+ * has them. See table_parts.h.
  *
- * Sources  Order and words: dynalite's suites ("createTable", "updateTable"), run against the service.
+ * Sources  Order and words: dynalite's suites ("createTable", "updateTable"), run against the
+ *          service.
  * Tests    tests/dynamodb/dynamodb_table_test.c, dynamodb_update_table_test.c
  */
 #include "dynamodb/table_parts.h"

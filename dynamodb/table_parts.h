@@ -1,5 +1,5 @@
-/* dynamodb/table_parts.h - parts of a table's definition in a request: checked, and as the engine has
- * them.
+/* dynamodb/table_parts.h - parts of a table's definition in a request: checked, and as the engine
+ * has them.
  *
  * Job      What CreateTable and UpdateTable share: constraints of keys, indexes and throughput, and
  *          the engine's definition.
@@ -48,8 +48,8 @@ struct parts_made {
     int has_nul;
 };
 
-/* Of a request that was checked: each key is defined, and there are no more indexes than a table may
- * have. To be ended with parts_free(), also after a failure. LARDER_OK, LARDER_E_NO_MEMORY;
+/* Of a request that was checked: each key is defined, and there are no more indexes than a table
+ * may have. To be ended with parts_free(), also after a failure. LARDER_OK, LARDER_E_NO_MEMORY;
  * LARDER_E_INVAL: a name with a zero byte. */
 int parts_make(struct parts_made *m, const struct table_request *q);
 void parts_free(struct parts_made *m);

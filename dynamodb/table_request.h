@@ -108,7 +108,8 @@ struct table_request {
 int table_request_read(struct table_request *q, enum table_operation operation, struct wire *wire);
 void table_request_free(struct table_request *q);
 
-/* Parts that are kept in a table's settings, too (settings.h). LARDER_OK, LARDER_NOT_FOUND: null. */
+/* Parts that are kept in a table's settings, too (settings.h). LARDER_OK, or
+ * LARDER_NOT_FOUND: null. */
 int table_request_read_pair(struct table_throughput *t, struct wire *wire);
 int table_request_read_tag(struct table_tag *tag, struct wire *wire);
 

@@ -9,8 +9,8 @@
 
 #include "dynamodb/context.h"
 
-/* Those of a request: what each must be, none twice, not too many. LARDER_OK, LARDER_E_INVAL with the
- * failure set. */
+/* Those of a request: what each must be, none twice, not too many. LARDER_OK, LARDER_E_INVAL with
+ * the failure set. */
 int tags_check(struct larder_dynamodb *d);
 
 #endif

@@ -21,8 +21,8 @@
 
 /* ---- What failed ----------------------------------------------------------------------------- */
 
-/* The engine's words for one action, behind "larder_transact: actions[3]: ". *number: of the action,
- * or UINT32_MAX. */
+/* The engine's words for one action, behind "larder_transact: actions[3]: ". *number: of the
+ * action, or UINT32_MAX. */
 static const char *words_of_action(uint32_t *number) {
     const char *said = larder_error(), *end = strstr(said, "]: ");
     *number = UINT32_MAX;
@@ -31,8 +31,8 @@ static const char *words_of_action(uint32_t *number) {
     return end + 3;
 }
 
-/* As write_item.c: the engine's own words are for a key of an index that an update made of something
- * else than a value of the request. */
+/* As write_item.c: the engine's own words are for a key of an index that an update made of
+ * something else than a value of the request. */
 static const char *words_of_update(const char *said) {
     if (said[0] >= 'a' && said[0] <= 'z')
         return "The update expression attempted to update the secondary index key to unsupported type";

@@ -2,8 +2,8 @@
  *
  * Picture  constraints -> what may be changed together -> the table -> the change against what the
  *          table has -> the index -> the settings
- * Order    An index first: it may not fit. Then the settings, by comparison with those that the check
- *          saw: if another process changed them meanwhile, all is checked again.
+ * Order    An index first: it may not fit. Then the settings, by comparison with those that the
+ *          check saw: if another process changed them meanwhile, all is checked again.
  * Sources  API reference, UpdateTable. Order and words: dynalite's suite (updateTable), run against
  *          the service; what may not be changed together: the service's words as its users and
  *          controllers report them (2026).

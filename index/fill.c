@@ -17,8 +17,8 @@
  *          memory for the definition with state DEAD, the next addition makes it (fill_tidy): until
  *          then the index is invisible and its entries take memory. An addition that fails and
  *          cannot undo for another reason gives up its slot, and is undone like one that died.
- *          A drop: 1 op = OP_INDEX_ADD   2 state FILLING   3 undone, as after a death before 4. Dead
- *          before 2: the index is there.
+ *          A drop: 1 op = OP_INDEX_ADD   2 state FILLING   3 undone, as after a death before 4.
+ *          Dead before 2: the index is there.
  * Tests    tests/api/index_add_test.c, tests/crash/
  */
 #include "core/audit/links.h"

@@ -52,7 +52,8 @@ struct schema_head {
     uint16_t included_count; /* projected names of all ordinals together */
     uint8_t eviction;        /* 0 in definitions of older libraries, which read no more than that */
     uint8_t pad0;
-    uint32_t settings_bytes; /* 0 in definitions of older libraries, which read no more than `bytes` */
+    /* 0 in definitions of older libraries, which read no more than `bytes` */
+    uint32_t settings_bytes;
 };
 _Static_assert(sizeof(struct schema_head) == 32, "schema_head is part of the segment format");
 
@@ -106,8 +107,9 @@ static inline uint32_t schema_block_bytes(const struct schema_head *head) {
 void schema_write(const struct schema_source *source, void *block);
 /* Whether the fields of the head are possible. */
 int schema_head_is_sane(const struct schema_head *head);
-/* copy: private, 8-aligned, of schema_block_bytes(). Settings without their checksum are damaged, but
- * the definition is not: def.settings is NULL then, and has_bad_settings set. LARDER_OK or LARDER_E_CORRUPT with a message. */
+/* copy: private, 8-aligned, of schema_block_bytes(). Settings without their checksum are damaged,
+ * but the definition is not: def.settings is NULL then, and has_bad_settings set. LARDER_OK or
+ * LARDER_E_CORRUPT with a message. */
 int schema_decode(const struct schema_head *copy, struct schema_parts *parts);
 /* The table's name in a private copy of the first `bytes` bytes of a definition. NULL: it makes no
  * sense. */

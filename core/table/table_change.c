@@ -1,7 +1,8 @@
 /* core/table/table_change.c - another definition takes the place of a table's present one.
  *
  * Job      table_change_locked(), for adding indexes and setting the TTL attribute;
- *          larder_removal_set(), larder_eviction_set(), larder_settings_set(); publishing a definition.
+ *          larder_removal_set(), larder_eviction_set(), larder_settings_set(); publishing a
+ *          definition.
  * Crash    Under the catalog lock:
  *           1 take a block, fill it
  *               dead here: it is in hand, and given back

@@ -1,5 +1,5 @@
-/* tests/api/index_add_test.c - larder_index_add(), larder_index_drop(): an index for a table that has
- * data, and one less.
+/* tests/api/index_add_test.c - larder_index_add(), larder_index_drop(): an index for a table that
+ * has data, and one less.
  *
  * Goal     The index appears at once and complete, however many writers are busy meanwhile. Items
  *          with unfit keys are left out of the index but stay in the table. Without memory, or when

@@ -4,7 +4,8 @@
  *          made without it can be given it. What is refused changes nothing.
  * Source   [c] the dynamodb-conformance suite (createTable/config, updateTable/config, tags), run
  *          against the service in 2026. [d] dynalite's suites (tagResource, untagResource,
- *          listTagsOfResource). [u] the service's words as its users report them. [a] API reference.
+ *          listTagsOfResource). [u] the service's words as its users report them. [a] API
+ *          reference.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>

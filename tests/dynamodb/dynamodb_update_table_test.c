@@ -3,8 +3,8 @@
  * Goal     Indexes come and go on a table in use; settings change and come back; what is refused
  *          changes nothing.
  * Source   [c] the dynamodb-conformance suite (updateTable), run against the service in 2026. [d]
- *          dynalite's suite (updateTable). [u] the service's words as its users report them. [a] API
- *          reference.
+ *          dynalite's suite (updateTable). [u] the service's words as its users report them. [a]
+ *          API reference.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
