@@ -12,6 +12,7 @@
 #ifndef LARDER_DYNAMODB_BATCH_H
 #define LARDER_DYNAMODB_BATCH_H
 
+#include "dynamodb/images.h"
 #include "dynamodb/request.h"
 
 #define BATCH_GETS_MAX 100u  /* API reference, BatchGetItem */
@@ -49,8 +50,7 @@ struct batch {
     uint32_t name_count, name_capacity;
     struct text *attributes;
     uint32_t attribute_count, attribute_capacity;
-    char *images;
-    size_t image_bytes, image_room;
+    struct images images;
     char message[VALUES_MESSAGE_BYTES]; /* of the first value with a problem; "": none */
     struct larder_key keys[BATCH_GETS_MAX];
 };

@@ -8,8 +8,6 @@
 
 #include "dynamodb/batch.h"
 
-#define IMAGE_ALIGN 16u
-
 /* What the service says to a scalar where its model has a list or map of a list or map. */
 static int is_scalar(struct wire *w, int *result) {
     enum document_kind kind = document_kind(w->reader);
@@ -25,22 +23,8 @@ static int is_scalar(struct wire *w, int *result) {
 /* ---- Entries --------------------------------------------------------------------------------- */
 
 static int keep_image(struct batch *b, struct batch_entry *e, const struct larder_item *item, struct wire *w) {
-    size_t bytes = item_head((const struct larder_item *)item)->bytes, room = b->image_room;
-    size_t at = (b->image_bytes + IMAGE_ALIGN - 1) / IMAGE_ALIGN * IMAGE_ALIGN;
-    while (room < at + bytes)
-        room = room ? 2 * room : 65536;
-    if (room > b->image_room) {
-        char *images = realloc(b->images, room);
-        if (!images)
-            return wire_result(w, LARDER_E_NO_MEMORY);
-        b->images = images;
-        b->image_room = room;
-    }
-    memcpy(b->images + at, item, bytes);
-    b->image_bytes = at + bytes;
-    e->image = at;
     e->item = item; /* that there is one; batch_read() resolves it */
-    return LARDER_OK;
+    return wire_result(w, images_keep(&b->images, item, &e->image));
 }
 
 static void note_problem(struct batch *b, struct batch_table *t, const char *message) {
@@ -224,7 +208,7 @@ static int read_table(struct batch *b, struct text name, struct request *scratch
 static void forget_tables(struct batch *b) {
     b->has_items = 0;
     b->table_count = b->entry_count = b->name_count = b->attribute_count = 0;
-    b->image_bytes = 0;
+    images_forget(&b->images);
     b->message[0] = 0;
 }
 
@@ -265,7 +249,7 @@ int batch_read(struct batch *b, int is_write, struct request *scratch, struct wi
         r = read_parameter(b, name, scratch, w);
     for (uint32_t i = 0; i < b->entry_count; i++)
         if (b->entries[i].item)
-            b->entries[i].item = (const struct larder_item *)(b->images + b->entries[i].image);
+            b->entries[i].item = images_item(&b->images, b->entries[i].image);
     return r < 0 ? r : LARDER_OK;
 }
 
@@ -274,5 +258,5 @@ void batch_free(struct batch *b) {
     free(b->entries);
     free(b->names);
     free(b->attributes);
-    free(b->images);
+    images_free(&b->images);
 }

@@ -34,6 +34,10 @@ static int read_batch_request(struct larder_dynamodb *d, const struct operation_
     return batch_read(&d->batch, entry->number, &d->request, wire);
 }
 
+static int read_transact_request(struct larder_dynamodb *d, const struct operation_entry *entry, struct wire *wire) {
+    return transact_read(&d->transact, entry->number, &d->request, wire);
+}
+
 /* Frequent ones first. */
 static const struct operation_entry operations[] = {
     {"GetItem", operation_get_item, read_item_request, OPERATION_GET_ITEM},
@@ -44,7 +48,13 @@ static const struct operation_entry operations[] = {
     {"Scan", operation_scan, read_item_request, OPERATION_SCAN},
     {"BatchGetItem", operation_batch_get_item, read_batch_request, 0},
     {"BatchWriteItem", operation_batch_write_item, read_batch_request, 1},
+    {"TransactGetItems", operation_transact_get_items, read_transact_request, 0},
+    {"TransactWriteItems", operation_transact_write_items, read_transact_request, 1},
     {"CreateTable", operation_create_table, read_table_request, TABLE_CREATE},
+    {"UpdateTable", operation_update_table, read_table_request, TABLE_UPDATE},
+    {"TagResource", operation_tag_resource, read_table_request, TABLE_TAG},
+    {"UntagResource", operation_untag_resource, read_table_request, TABLE_UNTAG},
+    {"ListTagsOfResource", operation_list_tags, read_table_request, TABLE_LIST_TAGS},
     {"DescribeTable", operation_describe_table, read_table_request, TABLE_DESCRIBE},
     {"DeleteTable", operation_delete_table, read_table_request, TABLE_DELETE},
     {"ListTables", operation_list_tables, read_table_request, TABLE_LIST},
@@ -80,11 +90,15 @@ LARDER_API void larder_dynamodb_free(struct larder_dynamodb *d) {
     request_free(&d->request);
     table_request_free(&d->tables_request);
     batch_free(&d->batch);
+    transact_free(&d->transact);
     json_reader_free(&d->reader);
     json_writer_free(&d->writer);
+    json_reader_free(&d->settings_reader);
+    json_writer_free(&d->settings_writer);
     if (d->priv)
         priv_destroy(d->priv);
     free(d->bound);
+    free(d->key);
     free(d->projected);
     free(d);
 }
@@ -143,8 +157,11 @@ static int answer(struct larder_dynamodb *d, const struct operation_entry *entry
 }
 
 static int may_have_duplicates(const struct larder_dynamodb *d, const struct operation_entry *entry) {
-    return is_of_items(entry) ? request_may_have_duplicates(&d->request)
-                              : entry->read == read_batch_request && d->batch.may_have_duplicates;
+    if (is_of_items(entry))
+        return request_may_have_duplicates(&d->request);
+    if (entry->read == read_transact_request)
+        return d->transact.may_have_duplicates;
+    return entry->read == read_batch_request && d->batch.may_have_duplicates;
 }
 
 /* Reads the request again without names that are given twice, if there are any. `once` is the text
@@ -163,16 +180,23 @@ static int read_once(struct larder_dynamodb *d, const struct operation_entry *en
     return read_request(d, entry, *once, once_bytes);
 }
 
-static int write_failure(struct larder_dynamodb *d, int *status) {
+static int write_exception(struct larder_dynamodb *d, const struct larder_item *item, int *status) {
+    struct document_writer *w = &d->writer.writer;
     json_writer_begin(&d->writer);
-    *status = failure_write(&d->failure, d->failure_item, &d->writer.writer);
-    int r = json_writer_finish(&d->writer);
+    document_put_begin(w, DOCUMENT_OBJECT);
+    *status = failure_write(&d->failure, item, w);
+    if (d->failure.kind == FAILURE_CANCELED)
+        failure_write_reasons(d->failure_reasons, d->failure_reason_count, w);
+    document_put_end(w, DOCUMENT_OBJECT);
+    return json_writer_finish(&d->writer);
+}
+
+static int write_failure(struct larder_dynamodb *d, int *status) {
+    int r = write_exception(d, d->failure_item, status);
     if (r != LARDER_E_CORRUPT)
         return r;
     failure_set(&d->failure, FAILURE_INTERNAL, "the item is damaged");
-    json_writer_begin(&d->writer);
-    *status = failure_write(&d->failure, NULL, &d->writer.writer);
-    return json_writer_finish(&d->writer);
+    return write_exception(d, NULL, status);
 }
 
 static int finish(struct larder_dynamodb *d, int result, int *status) {

@@ -80,11 +80,19 @@ void capacity_of_write(const struct larder_dynamodb *d, const struct larder_tabl
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-static void write_units(struct document_writer *w, struct text name, uint64_t halves) {
-    document_put_name(w, name);
-    document_put_begin(w, DOCUMENT_OBJECT);
+static void write_sum(struct document_writer *w, enum capacity_kind kind, uint64_t halves) {
     document_put_name(w, TEXT("CapacityUnits"));
     document_put_halves(w, halves);
+    if (kind == CAPACITY_PLAIN)
+        return;
+    document_put_name(w, kind == CAPACITY_OF_READS ? TEXT("ReadCapacityUnits") : TEXT("WriteCapacityUnits"));
+    document_put_halves(w, halves);
+}
+
+static void write_units(struct document_writer *w, struct text name, enum capacity_kind kind, uint64_t halves) {
+    document_put_name(w, name);
+    document_put_begin(w, DOCUMENT_OBJECT);
+    write_sum(w, kind, halves);
     document_put_end(w, DOCUMENT_OBJECT);
 }
 
@@ -101,7 +109,7 @@ static void write_indexes(const struct larder_table_def *def, const struct capac
             document_put_begin(w, DOCUMENT_OBJECT);
         }
         is_begun = 1;
-        write_units(w, (struct text){index->name, strlen(index->name)}, c->indexes[i]);
+        write_units(w, (struct text){index->name, strlen(index->name)}, c->kind, c->indexes[i]);
     }
     if (is_begun)
         document_put_end(w, DOCUMENT_OBJECT);
@@ -116,10 +124,9 @@ void capacity_write_object(const struct larder_dynamodb *d, const struct larder_
     document_put_begin(w, DOCUMENT_OBJECT);
     document_put_name(w, TEXT("TableName"));
     document_put_text(w, q->strings[STRING_TABLE_NAME]); /* as it was given, also an ARN */
-    document_put_name(w, TEXT("CapacityUnits"));
-    document_put_halves(w, total);
+    write_sum(w, c->kind, total);
     if (text_is(q->strings[STRING_RETURN_CAPACITY], TEXT("INDEXES"))) {
-        write_units(w, TEXT("Table"), c->table);
+        write_units(w, TEXT("Table"), c->kind, c->table);
         write_indexes(def, c, 0, w);
         write_indexes(def, c, 1, w);
     }

@@ -114,14 +114,14 @@ static void list(char *to, size_t room, const char *name, size_t bytes, const ch
 
 static int check_older(const struct request *q, struct failure *f) {
     char older[256] = "", newer[256] = "";
+    if (!q->older.given)
+        return LARDER_OK;
     for (int i = 0; i < OLDER_COUNT; i++)
         if (q->older.given >> i & 1)
             list(older, sizeof older, older_names[i].at, older_names[i].bytes, ", ");
     for (size_t i = 0; i < EXPRESSIONS; i++)
         if (request_has_string(q, expressions[i].string))
             list(newer, sizeof newer, expressions[i].name, strlen(expressions[i].name), ", ");
-    if (!older[0])
-        return LARDER_OK;
     if (newer[0])
         return failure_set(f, FAILURE_VALIDATION,
                            "Can not use both expression and non-expression parameters in the same request: "
@@ -133,15 +133,19 @@ static int check_older(const struct request *q, struct failure *f) {
 static int check_expressions(const struct request *q, struct failure *f) {
     char missing[256] = "";
     unsigned present = 0, have_values = 0, count = 0;
+    if (!q->has_names && !request_has(q, MAP_VALUES))
+        return LARDER_OK;
     for (size_t i = 0; i < EXPRESSIONS; i++) {
         int is_present = request_has_string(q, expressions[i].string);
         present |= (unsigned)is_present;
         if (!expressions[i].has_values || !(taken[q->operation] >> i & 1))
             continue;
         have_values |= (unsigned)is_present;
-        list(missing, sizeof missing, expressions[i].name, strlen(expressions[i].name), " and ");
         count++;
     }
+    for (size_t i = 0; !have_values && i < EXPRESSIONS; i++)
+        if (expressions[i].has_values && taken[q->operation] >> i & 1)
+            list(missing, sizeof missing, expressions[i].name, strlen(expressions[i].name), " and ");
     if (q->has_names && !present)
         return failure_set(f, FAILURE_VALIDATION,
                            "ExpressionAttributeNames can only be specified when using expressions");

@@ -11,9 +11,8 @@
 #include "dynamodb/json_writer.h"
 #include "dynamodb/request.h"
 #include "dynamodb/table_request.h"
+#include "dynamodb/transact.h"
 #include "larder_dynamodb.h"
-
-struct prepared;
 
 /* A table that was met: prepared.h's neighbour for tables is table.h. */
 struct known_table {
@@ -25,33 +24,34 @@ struct known_table {
 #define KNOWN_TABLES 16u /* by their names' hash; a power of 2 */
 #define KNOWN_EXPRESSIONS 256u
 
-/* Of one request. NULL: it has none. */
-struct expressions {
-    const struct prepared *update, *condition, *key_condition, *filter, *projection;
-};
-
 struct larder_dynamodb {
     struct larder *db;
     struct priv *priv; /* of prepared expressions */
     struct json_reader reader;
     struct json_writer writer;
+    struct json_reader settings_reader; /* of a table's settings: settings.h */
+    struct json_writer settings_writer;
     struct failure failure;
-    const struct larder_item *failure_item; /* of a ConditionalCheckFailedException */
-    struct request request;                 /* of an operation on items */
+    const struct larder_item *failure_item;       /* of a ConditionalCheckFailedException */
+    const struct failure_reason *failure_reasons; /* of a TransactionCanceledException */
+    uint32_t failure_reason_count;
+    struct request request; /* of an operation on items */
     struct table_request tables_request;
     struct batch batch;
+    struct transact transact;
     struct expressions expressions;
     struct larder_page *page, *other_page;
     struct larder_builder *no_values_builder, *builder;
     const struct larder_item *no_values; /* an item without attributes */
-    struct larder_value *bound;          /* room for the values of an expression */
+    char *key;                           /* of an expression that is looked for: prepared.c */
+    size_t key_room;
+    struct larder_value *bound; /* room for the values of an expression */
     uint32_t bound_capacity;
     void *projected; /* room for a projected item */
     size_t projected_bytes;
     struct known_table tables[KNOWN_TABLES];
     struct prepared *prepared[KNOWN_EXPRESSIONS];
-    struct prepared *replaced[5]; /* by this request; it may use them still */
-    uint32_t replaced_count;
+    struct prepared *replaced; /* by this request, which may use them still: a list */
 };
 
 /* The failure of an engine's call: LARDER_E_INVAL with the failure set. */

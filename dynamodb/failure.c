@@ -20,6 +20,8 @@ static const struct exception {
     [FAILURE_UNKNOWN_OPERATION] = {TEXT(CORAL "UnknownOperationException"), TEXT("message"), 400},
     [FAILURE_VALIDATION] = {TEXT("com.amazon.coral.validate#ValidationException"), TEXT("message"), 400},
     [FAILURE_CONDITION] = {TEXT(SERVICE "ConditionalCheckFailedException"), TEXT("message"), 400},
+    [FAILURE_CANCELED] = {TEXT(SERVICE "TransactionCanceledException"), TEXT("Message"), 400},
+    [FAILURE_MISMATCH] = {TEXT(SERVICE "IdempotentParameterMismatchException"), TEXT("Message"), 400},
     [FAILURE_NOT_FOUND] = {TEXT(SERVICE "ResourceNotFoundException"), TEXT("message"), 400},
     [FAILURE_IN_USE] = {TEXT(SERVICE "ResourceInUseException"), TEXT("message"), 400},
     [FAILURE_LIMIT] = {TEXT(SERVICE "LimitExceededException"), TEXT("message"), 400},
@@ -70,7 +72,6 @@ int failure_of_engine(struct failure *f, struct larder *db, int result) {
 
 int failure_write(const struct failure *f, const struct larder_item *item, struct document_writer *w) {
     const struct exception *e = &exceptions[f->kind];
-    document_put_begin(w, DOCUMENT_OBJECT);
     document_put_name(w, TEXT("__type"));
     document_put_text(w, e->type);
     if (f->message[0]) {
@@ -81,6 +82,25 @@ int failure_write(const struct failure *f, const struct larder_item *item, struc
         document_put_name(w, TEXT("Item"));
         document_put_item(w, item);
     }
-    document_put_end(w, DOCUMENT_OBJECT);
     return e->status;
+}
+
+void failure_write_reasons(const struct failure_reason *reasons, uint32_t count, struct document_writer *w) {
+    document_put_name(w, TEXT("CancellationReasons"));
+    document_put_begin(w, DOCUMENT_ARRAY);
+    for (uint32_t i = 0; i < count; i++) {
+        document_put_begin(w, DOCUMENT_OBJECT);
+        document_put_name(w, TEXT("Code"));
+        document_put_text(w, (struct text){reasons[i].code, strlen(reasons[i].code)});
+        if (reasons[i].item) {
+            document_put_name(w, TEXT("Item"));
+            document_put_item(w, reasons[i].item);
+        }
+        if (reasons[i].message) {
+            document_put_name(w, TEXT("Message"));
+            document_put_text(w, (struct text){reasons[i].message, strlen(reasons[i].message)});
+        }
+        document_put_end(w, DOCUMENT_OBJECT);
+    }
+    document_put_end(w, DOCUMENT_ARRAY);
 }

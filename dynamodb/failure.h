@@ -16,6 +16,8 @@ enum failure_kind {
     FAILURE_UNKNOWN_OPERATION,
     FAILURE_VALIDATION,
     FAILURE_CONDITION, /* ConditionalCheckFailedException */
+    FAILURE_CANCELED,  /* TransactionCanceledException */
+    FAILURE_MISMATCH,  /* IdempotentParameterMismatchException */
     FAILURE_NOT_FOUND, /* ResourceNotFoundException */
     FAILURE_IN_USE,    /* ResourceInUseException */
     FAILURE_LIMIT,     /* LimitExceededException */
@@ -29,6 +31,12 @@ struct failure {
     char message[FAILURE_MESSAGE_BYTES]; /* "": none */
 };
 
+/* Why an action did not let its transaction through. */
+struct failure_reason {
+    const char *code, *message;     /* "None" and NULL: it would have */
+    const struct larder_item *item; /* or NULL */
+};
+
 /* Sets it and returns LARDER_E_INVAL. A message that is too long is cut between two characters. */
 int failure_set(struct failure *f, enum failure_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -36,7 +44,9 @@ int failure_set(struct failure *f, enum failure_kind kind, const char *format, .
 /* What a result of larder.h other than an outcome means: larder_error() has just been set. */
 int failure_of_engine(struct failure *f, struct larder *db, int result);
 
-/* The exception as a document, `item` (or NULL) in it. Returns the HTTP status. */
+/* The members of the exception, `item` (or NULL) among them. Returns the HTTP status. */
 int failure_write(const struct failure *f, const struct larder_item *item, struct document_writer *w);
+/* One more member, of a TransactionCanceledException. */
+void failure_write_reasons(const struct failure_reason *reasons, uint32_t count, struct document_writer *w);
 
 #endif

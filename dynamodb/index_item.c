@@ -1,13 +1,19 @@
 /* dynamodb/index_item.c - what of an item is in an index. See index_item.h. */
 #include "dynamodb/index_item.h"
 
-static int has_key(const struct larder_item *item, const struct larder_key_def *key) {
+/* An item may have been there before the index: then a value that is no key of it leaves it out
+ * (developer guide, "Detecting and correcting index key violations"). */
+static int has_key(const struct larder_item *item, const struct larder_key_def *key, size_t most) {
     struct larder_value value;
-    return !key->name || larder_item_get(item, key->name, &value) == LARDER_OK;
+    if (!key->name)
+        return 1;
+    return larder_item_get(item, key->name, &value) == LARDER_OK && value.type == key->type && value.bytes &&
+           value.bytes <= most;
 }
 
 int index_item_is_in(const struct larder_index_def *index, const struct larder_item *item) {
-    return item && has_key(item, &index->partition) && has_key(item, &index->sort);
+    return item && has_key(item, &index->partition, LARDER_PARTITION_KEY_BYTES_MAX) &&
+           has_key(item, &index->sort, LARDER_SORT_KEY_BYTES_MAX);
 }
 
 static int is_text(const char *name, struct text text) {

@@ -39,21 +39,27 @@ static char *put(char *to, const void *from, size_t bytes) {
 }
 
 /* Kind, text and names, each with a 0 behind it: the texts that larder_prepare() takes lie in it.
- * NULL: out of memory. */
-static char *make_key(const struct request *q, enum larder_expr_kind kind, struct text text, size_t *bytes) {
+ * In memory of the context. NULL: out of memory. */
+static const char *make_key(struct larder_dynamodb *d, enum larder_expr_kind kind, struct text text, size_t *bytes) {
+    const struct request *q = &d->request;
     *bytes = 1 + text.bytes + 1;
     for (uint32_t i = 0; i < q->name_count; i++)
         *bytes += q->names[i].placeholder.len + q->names[i].name.len + 2;
-    char *key = malloc(*bytes), *to = key;
-    if (!key)
-        return NULL;
+    if (*bytes > d->key_room) {
+        char *room = realloc(d->key, 2 * *bytes);
+        if (!room)
+            return NULL;
+        d->key = room;
+        d->key_room = 2 * *bytes;
+    }
+    char *to = d->key;
     *to++ = (char)kind;
     to = put(to, text.at, text.bytes);
     for (uint32_t i = 0; i < q->name_count; i++) {
         to = put(to, q->names[i].placeholder.at, q->names[i].placeholder.len);
         to = put(to, q->names[i].name.at, q->names[i].name.len);
     }
-    return key;
+    return d->key;
 }
 
 static enum expr_kind own_kind(enum larder_expr_kind kind) {
@@ -116,15 +122,15 @@ void prepared_free(struct larder_dynamodb *d, struct prepared *p) {
     free(p);
 }
 
-/* Takes over `key`. */
-static int make(struct larder_dynamodb *d, enum larder_expr_kind kind, struct text text, char *key, size_t key_bytes,
-                struct prepared **out) {
+/* `key` is copied. */
+static int make(struct larder_dynamodb *d, enum larder_expr_kind kind, struct text text, const char *key,
+                size_t key_bytes, struct prepared **out) {
     struct prepared *p = calloc(1, sizeof *p + d->request.name_count);
-    if (!p) {
-        free(key);
+    if (!p || !(p->key = malloc(key_bytes))) {
+        free(p);
         return prepared_fail(d, LARDER_E_NO_MEMORY);
     }
-    p->key = key;
+    memcpy(p->key, key, key_bytes);
     p->key_bytes = key_bytes;
     int r = check(d, p, kind, text);
     if (r == LARDER_OK)
@@ -164,27 +170,31 @@ static int take(struct larder_dynamodb *d, enum larder_expr_kind kind, enum requ
     *out = NULL;
     if (!text.at)
         return LARDER_OK;
-    char *key = make_key(&d->request, kind, text, &key_bytes);
+    const char *key = make_key(d, kind, text, &key_bytes);
     if (!key)
         return prepared_fail(d, LARDER_E_NO_MEMORY);
     struct prepared **place = &d->prepared[XXH3_64bits(key, key_bytes) % KNOWN_EXPRESSIONS], *made = NULL;
     if (*place && (*place)->key_bytes == key_bytes && memcmp((*place)->key, key, key_bytes) == 0) {
-        free(key);
         *out = *place;
         return take_known(d, *place);
     }
     int r = make(d, kind, text, key, key_bytes, &made);
     if (r || !made)
         return r;
-    if (*place) /* another expression of this request may have had it just now */
-        d->replaced[d->replaced_count++] = *place;
+    if (*place) { /* another expression of this request may have had it just now */
+        (*place)->next = d->replaced;
+        d->replaced = *place;
+    }
     *out = *place = made;
     return LARDER_OK;
 }
 
 void prepared_free_replaced(struct larder_dynamodb *d) {
-    while (d->replaced_count)
-        prepared_free(d, d->replaced[--d->replaced_count]);
+    while (d->replaced) {
+        struct prepared *next = d->replaced->next;
+        prepared_free(d, d->replaced);
+        d->replaced = next;
+    }
 }
 
 /* ---- All of a request ------------------------------------------------------------------------ */
@@ -228,10 +238,18 @@ static int check_unused(struct larder_dynamodb *d) {
     return r ? prepared_fail(d, r) : LARDER_OK;
 }
 
-int prepared_take(struct larder_dynamodb *d) {
+/* Nothing of the request belongs to expressions. */
+static int has_none(const struct request *q) {
+    return !q->has_names && !q->older.given && !request_has(q, MAP_VALUES) && !request_has(q, MAP_OLDER) &&
+           !q->strings[STRING_UPDATE].at && !q->strings[STRING_CONDITION].at && !q->strings[STRING_KEY_CONDITION].at &&
+           !q->strings[STRING_FILTER].at && !q->strings[STRING_PROJECTION].at;
+}
+
+int prepared_take_more(struct larder_dynamodb *d) {
     struct expressions *e = &d->expressions;
     *e = (struct expressions){.update = NULL};
-    prepared_free_replaced(d);
+    if (has_none(&d->request))
+        return LARDER_OK;
     int r = older_write(&d->request);
     if (r)
         return prepared_fail(d, r);
@@ -245,6 +263,11 @@ int prepared_take(struct larder_dynamodb *d) {
         (r = take(d, LARDER_EXPR_PROJECTION, STRING_PROJECTION, &e->projection)))
         return r;
     return check_unused(d);
+}
+
+int prepared_take(struct larder_dynamodb *d) {
+    prepared_free_replaced(d);
+    return prepared_take_more(d);
 }
 
 /* ---- Projecting ------------------------------------------------------------------------------ */

@@ -11,6 +11,7 @@
 #include "dynamodb/context.h"
 
 struct prepared {
+    struct prepared *next; /* in a list of those that were replaced */
     struct larder_expr *engine;
     struct expr *checked;
     size_t key_bytes;
@@ -21,6 +22,8 @@ struct prepared {
 /* Checks the request's expressions, names and values in the service's order, and fills
  * d->expressions. LARDER_OK; LARDER_E_INVAL with the failure set. */
 int prepared_take(struct larder_dynamodb *d);
+/* The same for one of several parts of a request: expressions of the parts before stay. */
+int prepared_take_more(struct larder_dynamodb *d);
 /* A failure of the copy of expr/, after one of its functions: LARDER_E_INVAL with the failure
  * set. */
 int prepared_fail(struct larder_dynamodb *d, int result);

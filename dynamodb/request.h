@@ -39,8 +39,11 @@ enum request_string {
 enum request_boolean { BOOLEAN_CONSISTENT_READ, BOOLEAN_SCAN_FORWARD, BOOLEAN_COUNT };
 enum request_integer { INTEGER_LIMIT, INTEGER_SEGMENT, INTEGER_TOTAL_SEGMENTS, INTEGER_COUNT };
 enum request_map { MAP_ITEM, MAP_KEY, MAP_START_KEY, MAP_VALUES, MAP_OLDER, MAP_COUNT };
+/* The answer of a transaction names the units also by kind. */
+enum capacity_kind { CAPACITY_PLAIN, CAPACITY_OF_READS, CAPACITY_OF_WRITES };
 /* What a request consumes, in halves of units: capacity.h. */
 struct capacity {
+    enum capacity_kind kind;
     uint64_t table, indexes[LARDER_INDEXES_MAX];
 };
 

@@ -61,20 +61,74 @@ static int read_keys(struct table_keys *keys, struct wire *w) {
     return r;
 }
 
-static int read_throughput(struct table_throughput *t, struct wire *w) {
+static int read_units(struct table_throughput *t, const char *model, struct text read, struct text write,
+                      struct wire *w) {
     struct text name;
-    int r = wire_field(w, "ProvisionedThroughput");
+    int r = wire_field(w, model);
     *t = (struct table_throughput){.is_given = r == LARDER_OK};
     if (r)
         return r;
     EACH_MEMBER(w, name, r) {
-        if (text_is(name, TEXT("ReadCapacityUnits")))
+        if (text_is(name, read))
             t->has_read = (r = wire_long(w, &t->read)) == LARDER_OK;
-        else if (text_is(name, TEXT("WriteCapacityUnits")))
+        else if (text_is(name, write))
             t->has_write = (r = wire_long(w, &t->write)) == LARDER_OK;
         else
             r = wire_skip(w);
         if (r < 0)
+            return r;
+    }
+    return r;
+}
+
+static int read_throughput(struct table_throughput *t, struct wire *w) {
+    return read_units(t, "ProvisionedThroughput", TEXT("ReadCapacityUnits"), TEXT("WriteCapacityUnits"), w);
+}
+
+static int read_on_demand(struct table_throughput *t, struct wire *w) {
+    return read_units(t, "OnDemandThroughput", TEXT("MaxReadRequestUnits"), TEXT("MaxWriteRequestUnits"), w);
+}
+
+static int read_warm(struct table_throughput *t, struct wire *w) {
+    return read_units(t, "WarmThroughput", TEXT("ReadUnitsPerSecond"), TEXT("WriteUnitsPerSecond"), w);
+}
+
+int table_request_read_pair(struct table_throughput *t, struct wire *w) {
+    return read_throughput(t, w);
+}
+
+/* ---- Tags ------------------------------------------------------------------------------------ */
+
+int table_request_read_tag(struct table_tag *tag, struct wire *w) {
+    struct text name;
+    *tag = (struct table_tag){{NULL, 0}, {NULL, 0}};
+    int r = wire_structure(w, "Tag");
+    if (r)
+        return r;
+    EACH_MEMBER(w, name, r) {
+        if (text_is(name, TEXT("Key")))
+            r = wire_string(w, &tag->key);
+        else
+            r = text_is(name, TEXT("Value")) ? wire_string(w, &tag->value) : wire_skip(w);
+        if (r < 0)
+            return r;
+    }
+    return r < 0 ? r : LARDER_OK;
+}
+
+/* Tags, or with are_keys their keys alone. */
+static int read_tags(struct table_request *q, int are_keys, struct wire *w) {
+    int r = wire_list(w);
+    q->has_tags = r == LARDER_OK;
+    q->tag_count = 0;
+    if (r)
+        return r;
+    EACH_ELEMENT(w, r) {
+        if ((r = wire_grow(w, &q->tags, q->tag_count, &q->tag_capacity, sizeof *q->tags)))
+            return r;
+        struct table_tag *tag = &q->tags[q->tag_count++];
+        *tag = (struct table_tag){{NULL, 0}, {NULL, 0}};
+        if ((r = are_keys ? wire_string(w, &tag->key) : table_request_read_tag(tag, w)) < 0)
             return r;
     }
     return r;
@@ -124,6 +178,10 @@ static int read_index_member(struct table_request *q, struct table_index *index,
         return read_projection(q, index, w);
     if (!index->is_local && text_is(name, TEXT("ProvisionedThroughput")))
         return read_throughput(&index->throughput, w);
+    if (!index->is_local && text_is(name, TEXT("OnDemandThroughput")))
+        return read_on_demand(&index->on_demand, w);
+    if (!index->is_local && text_is(name, TEXT("WarmThroughput")))
+        return read_warm(&index->warm, w);
     return wire_skip(w);
 }
 
@@ -164,16 +222,91 @@ static int read_indexes(struct table_request *q, int is_local, struct wire *w) {
     return r;
 }
 
+/* ---- GlobalSecondaryIndexUpdates ------------------------------------------------------------- */
+
+static const struct change {
+    struct text name;
+    const char *model;
+} changes[] = {[TABLE_INDEX_CREATE] = {TEXT("Create"), "CreateGlobalSecondaryIndexAction"},
+               [TABLE_INDEX_UPDATE] = {TEXT("Update"), "UpdateGlobalSecondaryIndexAction"},
+               [TABLE_INDEX_DELETE] = {TEXT("Delete"), "DeleteGlobalSecondaryIndexAction"}};
+
+static int read_change(struct table_request *q, struct table_index *index, struct text kind, struct wire *w) {
+    struct text name;
+    size_t i = 0;
+    while (i < sizeof changes / sizeof *changes && !text_is(kind, changes[i].name))
+        i++;
+    if (i == sizeof changes / sizeof *changes)
+        return wire_skip(w);
+    int r = wire_field(w, changes[i].model);
+    if (r)
+        return r;
+    *index = (struct table_index){.change = (enum table_index_change)i, .change_count = index->change_count + 1};
+    EACH_MEMBER(w, name, r)
+    if ((r = read_index_member(q, index, name, w)) < 0)
+        return r;
+    return r;
+}
+
+static int read_changes(struct table_request *q, struct wire *w) {
+    struct text kind;
+    int r = wire_list(w);
+    q->has_global = r == LARDER_OK;
+    q->index_count = q->included_count = 0;
+    if (r)
+        return r;
+    EACH_ELEMENT(w, r) {
+        struct table_index index = {.change_count = 0};
+        if ((r = wire_grow(w, &q->indexes, q->index_count, &q->index_capacity, sizeof *q->indexes)) ||
+            (r = wire_structure(w, "GlobalSecondaryIndexUpdate")) < 0)
+            return r;
+        while (r == LARDER_OK && (r = wire_result(w, document_member(w->reader, &kind))) == LARDER_OK) {
+            if ((r = read_change(q, &index, kind, w)) < 0)
+                return r;
+            r = LARDER_OK;
+        }
+        if (r < 0)
+            return r;
+        q->indexes[q->index_count++] = index;
+    }
+    return r;
+}
+
 /* ---- The request ----------------------------------------------------------------------------- */
 
 static int read_stream(struct table_request *q, struct wire *w) {
     struct text name;
-    int enabled = 0, r = wire_field(w, "StreamSpecification");
-    while (r == LARDER_OK && (r = wire_result(w, document_member(w->reader, &name))) == LARDER_OK) {
-        r = text_is(name, TEXT("StreamEnabled")) ? wire_boolean(w, &enabled) : wire_skip(w);
-        r = r < 0 ? r : LARDER_OK;
+    int r = wire_field(w, "StreamSpecification");
+    q->stream = (struct table_stream){.is_given = r == LARDER_OK, .is_enabled = -1};
+    if (r)
+        return r;
+    EACH_MEMBER(w, name, r) {
+        if (text_is(name, TEXT("StreamEnabled")))
+            r = wire_boolean(w, &q->stream.is_enabled);
+        else
+            r = text_is(name, TEXT("StreamViewType")) ? wire_string(w, &q->stream.view) : wire_skip(w);
+        if (r < 0)
+            return r;
     }
-    q->has_stream = enabled;
+    return r;
+}
+
+static int read_encryption(struct table_request *q, struct wire *w) {
+    struct text name;
+    int r = wire_field(w, "SSESpecification");
+    q->encryption = (struct table_encryption){.is_given = r == LARDER_OK, .is_enabled = -1};
+    if (r)
+        return r;
+    EACH_MEMBER(w, name, r) {
+        if (text_is(name, TEXT("Enabled")))
+            r = wire_boolean(w, &q->encryption.is_enabled);
+        else if (text_is(name, TEXT("SSEType")))
+            r = wire_string(w, &q->encryption.type);
+        else
+            r = text_is(name, TEXT("KMSMasterKeyId")) ? wire_string(w, &q->encryption.key) : wire_skip(w);
+        if (r < 0)
+            return r;
+    }
     return r;
 }
 
@@ -201,29 +334,65 @@ static int read_vectors(struct table_request *q, struct wire *w) {
     return wire_skip(w);
 }
 
-static int read_created(struct table_request *q, struct text name, struct wire *w) {
+/* What CreateTable and UpdateTable have. */
+static int read_shared(struct table_request *q, struct text name, struct wire *w) {
     if (text_is(name, TEXT("AttributeDefinitions")))
         return read_attributes(q, w);
+    if (text_is(name, TEXT("BillingMode")))
+        return wire_string(w, &q->billing);
+    if (text_is(name, TEXT("ProvisionedThroughput")))
+        return read_throughput(&q->throughput, w);
+    if (text_is(name, TEXT("OnDemandThroughput")))
+        return read_on_demand(&q->on_demand, w);
+    if (text_is(name, TEXT("WarmThroughput")))
+        return read_warm(&q->warm, w);
+    if (text_is(name, TEXT("StreamSpecification")))
+        return read_stream(q, w);
+    if (text_is(name, TEXT("SSESpecification")))
+        return read_encryption(q, w);
+    if (text_is(name, TEXT("TableClass")))
+        return wire_string(w, &q->table_class);
+    return text_is(name, TEXT("DeletionProtectionEnabled")) ? wire_boolean(w, &q->is_protected) : wire_skip(w);
+}
+
+static int read_updated(struct table_request *q, struct text name, struct wire *w) {
+    if (text_is(name, TEXT("GlobalSecondaryIndexUpdates")))
+        return read_changes(q, w);
+    if (text_is(name, TEXT("VectorIndexUpdates")))
+        return read_vectors(q, w);
+    if (!text_is(name, TEXT("ReplicaUpdates")))
+        return read_shared(q, name, w);
+    q->has_replicas = document_kind(w->reader) != DOCUMENT_NULL;
+    return wire_skip(w);
+}
+
+static int read_created(struct table_request *q, struct text name, struct wire *w) {
     if (text_is(name, TEXT("KeySchema")))
         return read_keys(&q->keys, w);
     if (text_is(name, TEXT("LocalSecondaryIndexes")))
         return read_indexes(q, 1, w);
     if (text_is(name, TEXT("GlobalSecondaryIndexes")))
         return read_indexes(q, 0, w);
-    if (text_is(name, TEXT("BillingMode")))
-        return wire_string(w, &q->billing);
-    if (text_is(name, TEXT("ProvisionedThroughput")))
-        return read_throughput(&q->throughput, w);
-    if (text_is(name, TEXT("StreamSpecification")))
-        return read_stream(q, w);
-    if (text_is(name, TEXT("TableClass")))
-        return wire_string(w, &q->table_class);
-    if (text_is(name, TEXT("DeletionProtectionEnabled")))
-        return wire_boolean(w, &q->is_protected);
-    return text_is(name, TEXT("VectorIndexes")) ? read_vectors(q, w) : wire_skip(w);
+    if (text_is(name, TEXT("Tags")))
+        return read_tags(q, 0, w);
+    return text_is(name, TEXT("VectorIndexes")) ? read_vectors(q, w) : read_shared(q, name, w);
+}
+
+static int is_of_tags(enum table_operation operation) {
+    return operation == TABLE_TAG || operation == TABLE_UNTAG || operation == TABLE_LIST_TAGS;
+}
+
+static int read_tagging(struct table_request *q, enum table_operation operation, struct text name, struct wire *w) {
+    if (text_is(name, TEXT("ResourceArn")))
+        return wire_string(w, &q->arn);
+    if (operation == TABLE_TAG && text_is(name, TEXT("Tags")))
+        return read_tags(q, 0, w);
+    return operation == TABLE_UNTAG && text_is(name, TEXT("TagKeys")) ? read_tags(q, 1, w) : wire_skip(w);
 }
 
 static int read_parameter(struct table_request *q, enum table_operation operation, struct text name, struct wire *w) {
+    if (is_of_tags(operation))
+        return read_tagging(q, operation, name, w);
     if (operation != TABLE_LIST && text_is(name, TEXT("TableName")))
         return wire_string(w, &q->table_name);
     if (operation == TABLE_LIST && text_is(name, TEXT("ExclusiveStartTableName")))
@@ -235,6 +404,8 @@ static int read_parameter(struct table_request *q, enum table_operation operatio
     }
     if (operation == TABLE_SET_TTL && text_is(name, TEXT("TimeToLiveSpecification")))
         return read_ttl(q, w);
+    if (operation == TABLE_UPDATE)
+        return read_updated(q, name, w);
     return operation == TABLE_CREATE ? read_created(q, name, w) : wire_skip(w);
 }
 
@@ -244,7 +415,10 @@ static void forget(struct table_request *q) {
                                 .indexes = q->indexes,
                                 .index_capacity = q->index_capacity,
                                 .included = q->included,
-                                .included_capacity = q->included_capacity};
+                                .included_capacity = q->included_capacity,
+                                .tags = q->tags,
+                                .tag_capacity = q->tag_capacity,
+                                .is_protected = -1};
 }
 
 int table_request_read(struct table_request *q, enum table_operation operation, struct wire *w) {
@@ -262,4 +436,5 @@ void table_request_free(struct table_request *q) {
     free(q->attributes);
     free(q->indexes);
     free(q->included);
+    free(q->tags);
 }

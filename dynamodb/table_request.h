@@ -1,7 +1,7 @@
 /* dynamodb/table_request.h - a request of an operation on tables, read.
  *
- * Job      All parameters that these operations have, in one structure. Parameters that mean
- *          nothing to a cache (Tags, SSESpecification, ..) are skipped, as unknown ones are.
+ * Job      All parameters that these operations have, in one structure. Parameters that nobody
+ *          knows are skipped.
  * Memory   Texts lie in the document. The arrays grow, and are kept from request to request.
  * Tests    tests/dynamodb/dynamodb_table_test.c
  */
@@ -10,7 +10,18 @@
 
 #include "dynamodb/wire.h"
 
-enum table_operation { TABLE_CREATE, TABLE_DESCRIBE, TABLE_DELETE, TABLE_LIST, TABLE_SET_TTL, TABLE_DESCRIBE_TTL };
+enum table_operation {
+    TABLE_CREATE,
+    TABLE_UPDATE,
+    TABLE_DESCRIBE,
+    TABLE_DELETE,
+    TABLE_LIST,
+    TABLE_SET_TTL,
+    TABLE_DESCRIBE_TTL,
+    TABLE_TAG,
+    TABLE_UNTAG,
+    TABLE_LIST_TAGS
+};
 
 /* AttributeName with AttributeType or KeyType; at NULL: absent. */
 struct table_attribute {
@@ -25,10 +36,34 @@ struct table_keys {
     int is_given;
 };
 
+#define TABLE_UNITS_MAX INT64_C(1000000000000)
+
+/* ProvisionedThroughput, OnDemandThroughput, WarmThroughput: units for reads and for writes. */
 struct table_throughput {
     int is_given, has_read, has_write;
     int64_t read, write;
 };
+
+/* StreamSpecification; is_enabled -1: absent. */
+struct table_stream {
+    int is_given, is_enabled;
+    struct text view;
+};
+
+/* SSESpecification; is_enabled -1: absent. */
+struct table_encryption {
+    int is_given, is_enabled;
+    struct text type, key;
+};
+
+#define TABLE_TAGS_MAX 50u /* developer guide, "Tagging restrictions" */
+
+struct table_tag {
+    struct text key, value;
+};
+
+/* What UpdateTable does with an index; of CreateTable all are created. */
+enum table_index_change { TABLE_INDEX_CREATE, TABLE_INDEX_UPDATE, TABLE_INDEX_DELETE };
 
 struct table_index {
     int is_local;
@@ -37,7 +72,9 @@ struct table_index {
     int has_projection, has_included;
     struct text projection;
     uint32_t included, included_count; /* of the request's `included` */
-    struct table_throughput throughput;
+    struct table_throughput throughput, on_demand, warm;
+    enum table_index_change change;
+    uint32_t change_count; /* of UpdateTable: how many kinds were given for it; one is allowed */
 };
 
 struct table_request {
@@ -46,13 +83,20 @@ struct table_request {
     uint32_t attribute_count, attribute_capacity;
     int has_attributes;
     struct table_keys keys;
-    struct table_throughput throughput;
+    struct table_throughput throughput, on_demand, warm;
     struct table_index *indexes; /* the local ones and the global ones, in the order given */
     uint32_t index_count, index_capacity;
     int has_local, has_global; /* the list was given; it may be empty */
     struct text *included;
     uint32_t included_count, included_capacity;
-    int is_protected, has_stream, has_vectors;
+    struct table_stream stream;
+    struct table_encryption encryption;
+    int is_protected; /* -1: absent */
+    int has_vectors, has_replicas;
+    struct text arn;
+    int has_tags;
+    struct table_tag *tags; /* of UntagResource: their keys */
+    uint32_t tag_count, tag_capacity;
     int has_limit;
     int64_t limit;
     int has_ttl, ttl_enabled; /* ttl_enabled -1: absent */
@@ -63,5 +107,10 @@ struct table_request {
  * set. */
 int table_request_read(struct table_request *q, enum table_operation operation, struct wire *wire);
 void table_request_free(struct table_request *q);
+
+/* Parts that are kept in a table's settings, too (settings.h). LARDER_OK, or
+ * LARDER_NOT_FOUND: null. */
+int table_request_read_pair(struct table_throughput *t, struct wire *wire);
+int table_request_read_tag(struct table_tag *tag, struct wire *wire);
 
 #endif

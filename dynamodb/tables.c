@@ -9,6 +9,7 @@
 #include "dynamodb/constraint.h"
 #include "dynamodb/describe.h"
 #include "dynamodb/operations.h"
+#include "dynamodb/settings.h"
 
 #define LIST_MAX 100
 
@@ -20,9 +21,15 @@ int operation_describe_table(struct larder_dynamodb *d, struct document_writer *
 int operation_delete_table(struct larder_dynamodb *d, struct document_writer *w) {
     const struct larder_table_def *def;
     struct larder_table *table;
+    struct settings s;
     int r = describe_named(d, "TableDescription", "DELETING", w);
     if (r || (r = describe_open(d, &table, &def)))
         return r;
+    settings_read(&s, def, &d->settings_reader);
+    if (s.is_protected)
+        return failure_set(&d->failure, FAILURE_VALIDATION,
+                           "Resource cannot be deleted as it is currently protected against deletion. Disable deletion "
+                           "protection first.");
     r = larder_table_drop(d->db, def->name);
     return r ? context_fail(d, r) : LARDER_OK;
 }

@@ -1,9 +1,12 @@
-/* index/fill.c - larder_index_add(): a global index for a table that may hold data and be in use.
+/* index/fill.c - larder_index_add(), larder_index_drop(): a global index for a table that may hold
+ * data and be in use, and one less.
  *
  * Idea     The definition gets the index in state FILLING. Once every stripe's lock has been taken
  *          and dropped (core/table/table.h T2), every writer keeps the index, and no reader sees
  *          it. Then every item that has not been written since is written again unchanged. After
  *          the last one the index becomes ACTIVE.
+ * Drop     An addition that is taken back: the index becomes FILLING, which is the drop for every
+ *          reader, and is then undone as above.
  * Locks    The catalog lock throughout: no definition changes, no table is created or dropped.
  *          Readers and writers of items go on.
  * Crash    1 op = OP_INDEX_ADD, with table and ordinal   2 state FILLING
@@ -14,6 +17,8 @@
  *          memory for the definition with state DEAD, the next addition makes it (fill_tidy): until
  *          then the index is invisible and its entries take memory. An addition that fails and
  *          cannot undo for another reason gives up its slot, and is undone like one that died.
+ *          A drop: 1 op = OP_INDEX_ADD   2 state FILLING   3 undone, as after a death before 4.
+ *          Dead before 2: the index is there.
  * Tests    tests/api/index_add_test.c, tests/crash/
  */
 #include "core/audit/links.h"
@@ -180,6 +185,72 @@ LARDER_API int larder_index_add(struct larder_table *t, const struct larder_inde
     writer_end(w);
     return r;
 }
+
+/* ---- Drop ------------------------------------------------------------------------------------ */
+
+struct drop_wanted {
+    struct larder_table *table;
+    const char *name;
+};
+
+static int drop_find(const struct table_view *v, const char *name, uint32_t *ordinal) {
+    uint32_t number = table_index_number(v, name);
+    if (!number)
+        return err_set(LARDER_E_NO_INDEX, "table \"%.64s\" has no index \"%.64s\"", v->def.name, name);
+    *ordinal = number - 1;
+    if (v->index_def[*ordinal]->is_local)
+        return err_set(LARDER_E_INVAL, "\"%.64s\" is a local index; only global ones can be dropped", name);
+    return LARDER_OK;
+}
+
+static int drop_locked(struct writer *w, const struct table_view *v, const char *name) {
+    uint32_t ordinal = 0;
+    int r = drop_find(v, name, &ordinal);
+    if (r)
+        return r;
+    fill_note(w, OP_INDEX_ADD, v->ordinal, ordinal);
+    const struct table_change change = {.set_state_ordinal = (int)ordinal, .set_state = INDEX_FILLING};
+    r = table_change_locked(w, v, &change);
+    if (r == LARDER_OK && !w->is_stuck) {
+        r = fill_undo(w, v->ordinal, ordinal);
+        if (r && r != LARDER_E_FULL) /* it is gone; the slot's recovery frees its lists */
+            w->is_stuck = 1;
+        r = LARDER_OK;
+    }
+    if (!w->is_stuck)
+        fill_note(w, OP_NONE, 0, 0);
+    return r;
+}
+
+static int drop_try(struct writer *w, void *arg) {
+    const struct drop_wanted *wanted = arg;
+    const struct table_view *v;
+    int r = table_view(wanted->table, &v);
+    if (r)
+        return r;
+    r = lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
+    if (r)
+        return r;
+    r = view_is_current(v) ? drop_locked(w, v, wanted->name) : OBSTACLE_VIEW;
+    if (!w->is_stuck)
+        lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
+    return r;
+}
+
+LARDER_API int larder_index_drop(struct larder_table *t, const char *name) {
+    struct writer *w;
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(name))
+        return LARDER_E_INVAL;
+    int r = writer_borrow(t->db, &w);
+    if (r)
+        return r;
+    struct room room = {.now_s = db_now(t->db)};
+    r = attempt(w, &room, drop_try, &(struct drop_wanted){t, name});
+    writer_end(w);
+    return r;
+}
+
+/* ---- Recovery -------------------------------------------------------------------------------- */
 
 int index_recover_add(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal) {
     int r = links_check(w->db); /* the undo takes memory */

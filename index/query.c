@@ -123,6 +123,19 @@ static int query_run_condition(struct query *q, const struct query_ask *ask) {
     return r ? r : query_run(q, &asked);
 }
 
+/* After a query of an index under a view that is not current any more: an index that was dropped
+ * meanwhile may have been read while its lists were freed. */
+static __attribute__((cold)) int query_judge_index(const struct query *q, int r) {
+    const struct table_view *now;
+    int looked = table_view_by_ordinal(q->v->db, q->v->ordinal, &now);
+    if (looked || now->birth != q->v->birth) /* the caller looks at that */
+        return r;
+    uint32_t ordinal = q->number - 1;
+    if (ordinal < now->shape.index_count && now->index_state[ordinal] == INDEX_ACTIVE)
+        return r;
+    return err_set(LARDER_E_NO_INDEX, "an index of table \"%.64s\" was dropped while it was read", q->v->def.name);
+}
+
 static int query(const struct table_view *v, const void *arg, struct larder_page *page) {
     const struct query_ask *ask = arg;
     int r = page_make(page, &page->work, sizeof(struct query));
@@ -132,8 +145,9 @@ static int query(const struct table_view *v, const void *arg, struct larder_page
     q->v = v;
     q->now_s = db_now_checked(v->db);
     q->page = page;
-    return __builtin_expect(ask->spec->key_condition != NULL, 0) ? query_run_condition(q, ask)
-                                                                 : query_run(q, ask->spec);
+    q->number = 0;
+    r = __builtin_expect(ask->spec->key_condition != NULL, 0) ? query_run_condition(q, ask) : query_run(q, ask->spec);
+    return __builtin_expect(q->number && !view_is_current(v), 0) ? query_judge_index(q, r) : r;
 }
 
 /* A key condition is all that is asked for. */

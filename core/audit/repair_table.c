@@ -34,14 +34,14 @@ static int read_definition(struct repair *p, uint64_t off, struct table_view **v
     if (!block)
         return LARDER_OK;
     shm_copy_out(&head, block, sizeof head);
-    if (!schema_head_is_sane(&head) || !seg_at(p->seg, off, head.bytes))
+    if (!schema_head_is_sane(&head) || !seg_at(p->seg, off, schema_block_bytes(&head)))
         return LARDER_OK;
     struct table_view *v = schema_view_new(db_priv(p->db), &head, &copy);
     if (!v)
         return LARDER_E_NO_MEMORY;
-    shm_copy_out(copy, block, head.bytes);
+    shm_copy_out(copy, block, schema_block_bytes(&head));
     if (memcmp(copy, &head, sizeof head) == 0 && schema_view_fill(v, copy) == LARDER_OK &&
-        repair_keep(p, off, head.bytes, 0))
+        repair_keep(p, off, schema_block_bytes(&head), 0))
         *view = v;
     else
         priv_free(db_priv(p->db), v);
@@ -64,6 +64,8 @@ static int plan_definition(struct repair *p, uint32_t ordinal) {
         repair_note(p, "lost: table number %u: its definition %s, so its items are lost, too", ordinal,
                     p->borrows[ordinal] ? "is another table's" : "cannot be read");
     }
+    if (t->v && t->v->has_bad_settings && !p->is_quiet)
+        repair_note(p, "lost: the settings of table \"%.64s\"", t->v->def.name);
     if (t->v && state != TABLE_READY && !p->is_quiet)
         repair_note(p, "mended: table \"%.64s\": its state was %u", t->v->def.name, state);
     return r;
@@ -440,6 +442,8 @@ static void store_entry(struct repair *p, uint32_t ordinal) {
             life = (uint64_t)t->v->birth << 8;
         t->v->life = LIFE_NEXT(life, TABLE_READY);
         t->v->schema_off = SHM_LOAD(&shm->schema_off);
+        if (t->v->has_bad_settings) /* the word before them: core/table/schema.h */
+            SHM_PUT((shm_word *)(p->seg->base + t->v->schema_off + t->v->source->bytes), 0);
         SHM_STORE(&shm->life, t->v->life);
         SHM_PUT(&shm->restamp, 0); /* repair_mend_items() sets it */
     } else {

@@ -27,8 +27,8 @@ static int read_named(const struct seg *s, struct catalog_entry *e) {
     if (!block)
         return LARDER_E_CORRUPT;
     shm_copy_out(e->words, block, sizeof e->head);
-    if (!schema_head_is_sane(&e->head) || heap_block_bytes(s, e->schema_off) < e->head.bytes ||
-        !seg_at(s, e->schema_off, e->head.bytes))
+    if (!schema_head_is_sane(&e->head) || heap_block_bytes(s, e->schema_off) < schema_block_bytes(&e->head) ||
+        !seg_at(s, e->schema_off, schema_block_bytes(&e->head)))
         return LARDER_E_CORRUPT;
     size_t bytes = e->head.bytes < sizeof e->words ? e->head.bytes : sizeof e->words;
     shm_copy_out(e->words + sizeof e->head / 8, (const uint8_t *)block + sizeof e->head, bytes - sizeof e->head);
@@ -68,10 +68,11 @@ int catalog_find(const struct seg *s, const char *name, uint32_t state, struct c
 }
 
 int catalog_copy(const struct seg *s, const struct catalog_entry *e, void *to) {
-    const void *block = seg_at(s, e->schema_off, e->head.bytes);
+    uint32_t bytes = schema_block_bytes(&e->head);
+    const void *block = seg_at(s, e->schema_off, bytes);
     if (!block)
         return err_set(LARDER_E_CORRUPT, "a table's definition lies outside the segment");
-    shm_copy_out(to, block, e->head.bytes);
+    shm_copy_out(to, block, bytes);
     return is_unchanged(seg_table(s, e->ordinal), e) ? LARDER_OK : LARDER_NOT_FOUND;
 }
 

@@ -38,8 +38,8 @@ int catalog_read(const struct seg *s, uint32_t ordinal, struct catalog_entry *e)
 /* The entry in `state` with this name. LARDER_OK, LARDER_NOT_FOUND; LARDER_E_CORRUPT: not found,
  * but some entry is damaged. */
 int catalog_find(const struct seg *s, const char *name, uint32_t state, struct catalog_entry *e);
-/* Copies the whole definition to `to` (e->head.bytes, 8-aligned). LARDER_OK; LARDER_NOT_FOUND: it
- * changed meanwhile; LARDER_E_CORRUPT. */
+/* Copies the whole definition to `to` (schema_block_bytes(), 8-aligned). LARDER_OK;
+ * LARDER_NOT_FOUND: it changed meanwhile; LARDER_E_CORRUPT. */
 int catalog_copy(const struct seg *s, const struct catalog_entry *e, void *to);
 /* For larder_destroy(), on a mapping that may be read-only and damaged. 1, with the name of a table
  * whose removal policy is Retain; 0: there is none; LARDER_E_CORRUPT. */

@@ -33,7 +33,7 @@ static struct view_layout layout_of(const struct schema_head *head) {
     at.included = at.shapes + indexes * sizeof(struct item_index_shape);
     at.projected = at.included + included * sizeof(const char *);
     at.copy = at.projected + (indexes * SCHEMA_KEYS_MAX + included) * sizeof(struct bytes);
-    at.end = at.copy + head->bytes;
+    at.end = at.copy + schema_block_bytes(head);
     return at;
 }
 _Static_assert(sizeof(struct larder_index_def) % 8 == 0 && sizeof(struct item_index_shape) % 8 == 0 &&
@@ -147,6 +147,7 @@ int schema_view_fill(struct table_view *v, const struct schema_head *copy) {
     if (result != LARDER_OK)
         return result;
     v->source = copy;
+    v->has_bad_settings = parts.has_bad_settings;
     v->birth = copy->birth;
     v->ttl_generation = copy->ttl_generation;
     v->def = parts.def;
@@ -160,5 +161,6 @@ int schema_view_fill(struct table_view *v, const struct schema_head *copy) {
 
 int schema_is_same(const struct schema_head *a, const struct schema_head *b) {
     return a->bytes == b->bytes && a->removal == b->removal && a->eviction == b->eviction &&
-           a->index_count == b->index_count && memcmp(a + 1, b + 1, a->bytes - sizeof *a) == 0;
+           a->index_count == b->index_count && a->settings_bytes == b->settings_bytes &&
+           memcmp(a + 1, b + 1, schema_block_bytes(a) - sizeof *a) == 0;
 }

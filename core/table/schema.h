@@ -17,6 +17,9 @@
  *              u8      included_count
  *              string  [included_count]
  *            zeros up to a multiple of 8
+ *          and behind it, if head.settings_bytes is not 0, which older libraries leave alone:
+ *            u64     checksum of the settings; 0: they were lost
+ *            settings, zeros up to a multiple of 8
  *          string: u8 length, the bytes, a zero. key: u8 type, string; type 0 and an empty string:
  *          there is none.
  * Rules    D1 A block never changes once schema_off names it. A change writes another block.
@@ -49,7 +52,8 @@ struct schema_head {
     uint16_t included_count; /* projected names of all ordinals together */
     uint8_t eviction;        /* 0 in definitions of older libraries, which read no more than that */
     uint8_t pad0;
-    uint32_t pad1;
+    /* 0 in definitions of older libraries, which read no more than `bytes` */
+    uint32_t settings_bytes;
 };
 _Static_assert(sizeof(struct schema_head) == 32, "schema_head is part of the segment format");
 
@@ -74,6 +78,7 @@ struct schema_parts {
     struct larder_index_def *index;
     uint8_t *state;        /* [head.index_count] */
     const char **included; /* [head.included_count], where index[i].included points */
+    int has_bad_settings;
 };
 
 /* ---- What is allowed (schema_check.c) --------------------------------------------------------
@@ -86,18 +91,25 @@ int schema_check_name(const char *name, const char *what);
 /* A TTL attribute; NULL (none) is allowed. It may be a key, as in DynamoDB. */
 int schema_check_ttl(const char *name);
 int schema_check_eviction(uint64_t eviction);
+int schema_check_settings(const void *settings, uint64_t bytes);
 
 /* ---- Bytes (schema_blob.c) ------------------------------------------------------------------- */
 void schema_source_of_def(const struct larder_table_def *def, struct schema_source *source);
 void schema_source_of_view(const struct table_view *v, struct schema_source *source);
-/* Bytes of the block that holds it. */
+/* Bytes of the block that holds it, with its settings. */
 uint32_t schema_bytes(const struct schema_source *source);
+/* The same of a sane head. */
+static inline uint32_t schema_block_bytes(const struct schema_head *head) {
+    return head->bytes + (head->settings_bytes ? 8 + ((head->settings_bytes + 7) & ~UINT32_C(7)) : 0);
+}
 /* Writes it to a block of schema_bytes() that nothing refers to yet. Needs no private memory, so it
  * may run under locks. */
 void schema_write(const struct schema_source *source, void *block);
 /* Whether the fields of the head are possible. */
 int schema_head_is_sane(const struct schema_head *head);
-/* copy: private, 8-aligned, of head->bytes bytes. LARDER_OK or LARDER_E_CORRUPT with a message. */
+/* copy: private, 8-aligned, of schema_block_bytes(). Settings without their checksum are damaged,
+ * but the definition is not: def.settings is NULL then, and has_bad_settings set. LARDER_OK or
+ * LARDER_E_CORRUPT with a message. */
 int schema_decode(const struct schema_head *copy, struct schema_parts *parts);
 /* The table's name in a private copy of the first `bytes` bytes of a definition. NULL: it makes no
  * sense. */
@@ -105,7 +117,7 @@ const char *schema_name(const struct schema_head *copy, size_t bytes);
 
 /* ---- Views (schema.c) ------------------------------------------------------------------------ */
 /* Zeroed memory for the view of a definition with this (sane) head. *copy is the place in it for
- * the definition, which the caller fills. NULL: LARDER_E_NO_MEMORY. */
+ * the definition and its settings, which the caller fills. NULL: LARDER_E_NO_MEMORY. */
 struct table_view *schema_view_new(struct priv *p, const struct schema_head *head, struct schema_head **copy);
 /* Makes the view from the copy. The caller sets db, ordinal, life, schema_off, shm and the hash
  * tables. LARDER_OK or LARDER_E_CORRUPT. */

@@ -73,15 +73,47 @@ static void put_body(struct blob_writer *to, const struct schema_source *source)
         put_u8(to, 0);
 }
 
-uint32_t schema_bytes(const struct schema_source *source) {
+static uint32_t definition_bytes(const struct schema_source *source) {
     struct blob_writer count = {.block = NULL};
     put_body(&count, source);
     return (uint32_t)sizeof(struct schema_head) + count.bytes;
 }
 
+uint32_t schema_bytes(const struct schema_source *source) {
+    struct schema_head head = {.bytes = definition_bytes(source),
+                               .settings_bytes = (uint32_t)source->def.settings_bytes};
+    return schema_block_bytes(&head);
+}
+
+static void put_rest(struct blob_writer *to) {
+    uint32_t rest = to->bytes % WRITER_CHUNK_BYTES;
+    shm_copy_in(to->block + to->bytes - rest, to->chunk, rest);
+}
+
+/* Never 0, which says that they were lost. */
+static uint64_t settings_checksum(const void *settings, size_t bytes) {
+    uint64_t sum = XXH3_64bits(settings, bytes);
+    return sum ? sum : 1;
+}
+
+/* Behind the definition. */
+static void write_settings(const struct larder_table_def *def, uint8_t *block) {
+    struct blob_writer to = {.block = block};
+    uint64_t sum = settings_checksum(def->settings, def->settings_bytes);
+    const uint8_t *bytes = def->settings;
+    for (size_t i = 0; i < sizeof sum; i++)
+        put_u8(&to, (uint8_t)(sum >> (8 * i)));
+    for (uint64_t i = 0; i < def->settings_bytes; i++)
+        put_u8(&to, bytes[i]);
+    while (to.bytes % 8 != 0)
+        put_u8(&to, 0);
+    put_rest(&to);
+}
+
 void schema_write(const struct schema_source *source, void *block) {
     struct schema_head head = {.magic = SCHEMA_MAGIC,
-                               .bytes = schema_bytes(source),
+                               .bytes = definition_bytes(source),
+                               .settings_bytes = (uint32_t)source->def.settings_bytes,
                                .birth = source->birth,
                                .ttl_generation = source->ttl_generation,
                                .removal = (uint8_t)source->def.removal,
@@ -92,8 +124,9 @@ void schema_write(const struct schema_source *source, void *block) {
     DEBUG_ASSERT(head.bytes <= SCHEMA_BYTES_MAX);
     struct blob_writer to = {.block = (uint8_t *)block + sizeof head};
     put_body(&to, source);
-    uint32_t rest = to.bytes % WRITER_CHUNK_BYTES;
-    shm_copy_in(to.block + to.bytes - rest, to.chunk, rest);
+    put_rest(&to);
+    if (head.settings_bytes)
+        write_settings(&source->def, (uint8_t *)block + head.bytes);
     shm_copy_in(block, &head, sizeof head);
     /* No other thread knows the block yet, so its bytes can be read as plain memory. */
     const size_t skipped = sizeof head.checksum;
@@ -202,13 +235,28 @@ static void get_body(struct blob_reader *from, const struct schema_head *head, s
 int schema_head_is_sane(const struct schema_head *head) {
     return head->magic == SCHEMA_MAGIC && head->bytes > sizeof *head && head->bytes <= SCHEMA_BYTES_MAX &&
            head->bytes % 8 == 0 && head->included_count <= LARDER_PROJECTED_NAMES_MAX && head->ttl_generation != 0 &&
-           head->ttl_generation <= ITEM_TTL_GENERATION_MAX;
+           head->ttl_generation <= ITEM_TTL_GENERATION_MAX && head->settings_bytes <= LARDER_SETTINGS_BYTES_MAX;
 }
 
 const char *schema_name(const struct schema_head *copy, size_t bytes) {
     const uint8_t *start = (const uint8_t *)copy;
     struct blob_reader from = {.at = start + sizeof *copy, .end = start + bytes};
     return bytes < sizeof *copy ? NULL : get_string(&from);
+}
+
+static void get_settings(const struct schema_head *copy, struct schema_parts *parts) {
+    const uint8_t *at = (const uint8_t *)copy + copy->bytes;
+    uint64_t sum;
+    if (!copy->settings_bytes)
+        return;
+    memcpy(&sum, at, sizeof sum);
+    if (sum == 0) /* a repair found them damaged */
+        return;
+    parts->has_bad_settings = sum != settings_checksum(at + sizeof sum, copy->settings_bytes);
+    if (parts->has_bad_settings)
+        return;
+    parts->def.settings = at + sizeof sum;
+    parts->def.settings_bytes = copy->settings_bytes;
 }
 
 int schema_decode(const struct schema_head *copy, struct schema_parts *parts) {
@@ -224,5 +272,6 @@ int schema_decode(const struct schema_head *copy, struct schema_parts *parts) {
     if (from.is_bad)
         return err_set(LARDER_E_CORRUPT, "a table's definition makes no sense at byte %zu of %u",
                        (size_t)(from.at - start), copy->bytes);
+    get_settings(copy, parts);
     return LARDER_OK;
 }

@@ -211,6 +211,15 @@ static int check_set(const struct check_set *set, uint32_t fresh) {
     return result == LARDER_OK ? check_counts(set) : result;
 }
 
+int schema_check_settings(const void *settings, uint64_t bytes) {
+    if (bytes > LARDER_SETTINGS_BYTES_MAX)
+        return err_set(LARDER_E_INVAL, "the settings have %llu bytes; %u are allowed", (unsigned long long)bytes,
+                       LARDER_SETTINGS_BYTES_MAX);
+    if (bytes && !settings)
+        return err_set(LARDER_E_INVAL, "settings_bytes is %llu, but `settings` is NULL", (unsigned long long)bytes);
+    return LARDER_OK;
+}
+
 int schema_check_eviction(uint64_t eviction) {
     if (eviction == LARDER_EVICTION_NONE || eviction == LARDER_EVICTION_SIEVE)
         return LARDER_OK;
@@ -237,7 +246,8 @@ int schema_check(const struct larder_table_def *def) {
         return err_set(LARDER_E_INVAL,
                        "the removal policy is %d; LARDER_REMOVAL_DELETE or LARDER_REMOVAL_RETAIN is needed",
                        (int)def->removal);
-    if (schema_check_eviction(def->eviction) != LARDER_OK)
+    if (schema_check_eviction(def->eviction) != LARDER_OK ||
+        schema_check_settings(def->settings, def->settings_bytes) != LARDER_OK)
         return LARDER_E_INVAL;
     if (def->index_count > LARDER_INDEXES_MAX)
         return err_set(LARDER_E_INVAL, "the definition has %u indexes; at most %u global and %u local ones are allowed",

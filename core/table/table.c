@@ -68,6 +68,9 @@ int table_view_read(struct larder *db, uint32_t ordinal, struct table_view **vie
             result = memcmp(copy, &e.head, sizeof e.head) == 0
                          ? schema_view_fill(v, copy)
                          : err_set(LARDER_E_CORRUPT, "a table's definition changed, but its generation did not");
+            if (result == LARDER_OK && v->has_bad_settings)
+                result =
+                    err_set(LARDER_E_CORRUPT, "the settings of table \"%s\" do not have their checksum", v->def.name);
             if (result == LARDER_OK)
                 result = attach_view(v, db, &e);
             if (result == LARDER_OK) {

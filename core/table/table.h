@@ -50,6 +50,7 @@ struct table_view {
     struct marks_shm *marks;
     struct notes *notes;
     const struct schema_head *source; /* the definition's bytes, in the same block */
+    int has_bad_settings;             /* they do not have their checksum; def has none */
     struct table_view *older;         /* in a list of core/table/views.h */
     uint64_t retired_at;              /* epoch */
     int is_handed_out;                /* larder_table_describe() gave its definition away */
@@ -133,6 +134,9 @@ struct table_change {
     enum larder_removal removal;
     int set_eviction;
     enum larder_eviction eviction;
+    int set_settings;
+    const void *settings;
+    uint64_t settings_bytes;
 };
 int table_change_locked(struct writer *w, const struct table_view *v, const struct table_change *change);
 

@@ -1,7 +1,8 @@
 /* core/table/table_change.c - another definition takes the place of a table's present one.
  *
  * Job      table_change_locked(), for adding indexes and setting the TTL attribute;
- *          larder_removal_set(), larder_eviction_set(); publishing a definition.
+ *          larder_removal_set(), larder_eviction_set(), larder_settings_set(); publishing a
+ *          definition.
  * Crash    Under the catalog lock:
  *           1 take a block, fill it
  *               dead here: it is in hand, and given back
@@ -16,6 +17,8 @@
  *          (core/table/catalog.h).
  * Tests    tests/unit/table/table_life_test.c, tests/api/table_test.c
  */
+#include <string.h>
+
 #include "core/base/debug.h"
 #include "core/base/err.h"
 #include "core/table/attempt.h"
@@ -103,6 +106,10 @@ static int apply_change(struct schema_source *source, const struct table_change 
         source->def.removal = change->removal;
     if (change->set_eviction)
         source->def.eviction = change->eviction;
+    if (change->set_settings) {
+        source->def.settings = change->settings;
+        source->def.settings_bytes = change->settings_bytes;
+    }
     return result;
 }
 
@@ -126,9 +133,16 @@ int table_change_locked(struct writer *w, const struct table_view *v, const stru
 struct policy_set {
     struct larder_table *table;
     struct table_change change;
+    const struct larder_table_def *expected; /* NULL, or with these settings */
 };
 
+static int has_settings(const struct table_view *v, const void *settings, uint64_t bytes) {
+    return v->def.settings_bytes == bytes && (!bytes || memcmp(v->def.settings, settings, bytes) == 0);
+}
+
 static int is_set(const struct table_view *v, const struct table_change *change) {
+    if (change->set_settings)
+        return has_settings(v, change->settings, change->settings_bytes);
     return change->set_removal ? v->def.removal == change->removal : v->def.eviction == change->eviction;
 }
 
@@ -136,6 +150,9 @@ static int try_set(struct writer *w, void *arg) {
     const struct policy_set *set = arg;
     const struct table_view *v;
     int result = table_view(set->table, &v);
+    if (result == LARDER_OK && set->expected &&
+        !has_settings(v, set->expected->settings, set->expected->settings_bytes))
+        return LARDER_CHANGED;
     if (result != LARDER_OK || is_set(v, &set->change))
         return result;
     result = table_lock_catalog(w);
@@ -152,7 +169,7 @@ static int set_policy(struct policy_set *set) {
     int result = writer_borrow(db, &w);
     if (result != LARDER_OK)
         return result;
-    struct room room = {.now_s = db_now(db)};
+    struct room room = {.bytes = 8 + set->change.settings_bytes, .now_s = db_now(db)};
     set->change.set_state_ordinal = -1;
     result = attempt(w, &room, try_set, set);
     writer_end(w);
@@ -178,5 +195,17 @@ LARDER_API int larder_eviction_set(struct larder_table *t, enum larder_eviction 
     int result = db_check(t->db);
     if (result == LARDER_OK)
         result = schema_check_eviction(policy);
+    return result == LARDER_OK ? set_policy(&set) : result;
+}
+
+LARDER_API int larder_settings_set(struct larder_table *t, const struct larder_table_def *expected,
+                                   const void *settings, size_t bytes) {
+    struct policy_set set = {
+        .table = t, .change = {.set_settings = 1, .settings = settings, .settings_bytes = bytes}, .expected = expected};
+    if (ERR_IS_NULL(t) || (bytes && ERR_IS_NULL(settings)))
+        return LARDER_E_INVAL;
+    int result = db_check(t->db);
+    if (result == LARDER_OK)
+        result = schema_check_settings(settings, bytes);
     return result == LARDER_OK ? set_policy(&set) : result;
 }

@@ -321,6 +321,8 @@ static int write_all(struct transact *t, struct larder_page *page, int *results)
     writer_end(w);
     if (r >= 0 && page && fill_page(t, page) != LARDER_OK)
         return page_fail(page, LARDER_E_NO_MEMORY); /* refused: nothing was changed */
+    if (r >= 0 && t->given->is_repeated)
+        *t->given->is_repeated = t->is_repeated;
     for (uint32_t i = 0; r >= 0 && results && i < t->given->count; i++)
         results[i] = t->part[i].result;
     return r == LARDER_REFUSED && t->message[0] ? (err_set(LARDER_E_INVAL, "%s", t->message), r) : r;

@@ -94,10 +94,13 @@ static void call_tables(struct fixture *f) {
     QUIET(larder_table_describe(f->t, &there));
     QUIET(larder_table_list(f->db, names, 4, &count));
     QUIET(larder_index_add(f->t, &later));
+    QUIET(larder_index_drop(f->t, "Later"));
+    QUIET(larder_index_add(f->t, &later));
     QUIET(larder_ttl_set(f->t, "until"));
     QUIET(larder_removal_set(f->t, LARDER_REMOVAL_DELETE));
     QUIET(larder_eviction_set(f->t, LARDER_EVICTION_SIEVE));
     QUIET(larder_eviction_set(f->t, LARDER_EVICTION_NONE));
+    QUIET(larder_settings_set(f->t, NULL, "x", 1));
     QUIET(larder_table_describe(f->t, &there));
 }
 

@@ -1,4 +1,5 @@
-/* tests/api/index_add_test.c - larder_index_add(): an index for a table that has data.
+/* tests/api/index_add_test.c - larder_index_add(), larder_index_drop(): an index for a table that
+ * has data, and one less.
  *
  * Goal     The index appears at once and complete, however many writers are busy meanwhile. Items
  *          with unfit keys are left out of the index but stay in the table. Without memory, or when
@@ -319,4 +320,82 @@ Test(index_add, leaves_all_or_nothing_of_a_killed_addition) {
     }
     cr_assert_gt(undone, 0);
     fprintf(stderr, "index_add: %d undone, %d done\n", undone, done);
+}
+
+/* ---- Dropping -------------------------------------------------------------------------------- */
+
+Test(index_add, a_dropped_index_is_gone_and_may_come_again) {
+    struct fixture f = begin(64 << 20);
+    const struct larder_table_def *def;
+    struct larder_segment_stats before, after;
+    for (int i = 0; i < 3000; i++)
+        must(put(f.t, f.b, i, i));
+    must(larder_segment_stats(f.db, &before));
+    for (int round = 0; round < 3; round++) {
+        must(larder_index_add(f.t, &by_group));
+        cr_assert_eq(count_index(&f), 3000);
+        must(larder_index_drop(f.t, "byGroup"));
+        cr_assert_eq(query_index(f.t, f.page), LARDER_E_NO_INDEX);
+        cr_assert_eq(larder_index_drop(f.t, "byGroup"), LARDER_E_NO_INDEX);
+        must(larder_table_describe(f.t, &def));
+        cr_assert_eq(def->index_count, 0);
+        must(put(f.t, f.b, 5, round));
+    }
+    must(larder_segment_stats(f.db, &after));
+    /* 8 bytes an item stay for each index that was */
+    cr_assert_leq(after.used_bytes, before.used_bytes + 3000 * 3 * 16 + (64u << 10));
+    end(&f);
+}
+
+Test(index_add, a_local_index_stays) {
+    struct fixture f = begin(64 << 20);
+    struct larder_table *t;
+    const struct larder_index_def local = {
+        .name = "local", .is_local = 1, .partition = {"p", LARDER_S}, .sort = {"k", LARDER_S}};
+    const struct larder_table_def def = {
+        .name = "other", .partition = {"p", LARDER_S}, .sort = {"s", LARDER_S}, .indexes = &local, .index_count = 1};
+    must(larder_table_create(f.db, &def));
+    must(larder_table_open(f.db, "other", &t));
+    cr_assert_eq(larder_index_drop(t, "local"), LARDER_E_INVAL);
+    cr_assert_eq(larder_index_drop(t, "none"), LARDER_E_NO_INDEX);
+    end(&f);
+}
+
+struct beside {
+    struct larder *db;
+    struct larder_table *t;
+    atomic_int is_over;
+    uint32_t whole, gone, wrong;
+};
+
+/* A query gives all or says that there is no index. */
+static void *read_beside(void *arg) {
+    struct beside *s = arg;
+    struct larder_page *page;
+    must(larder_page_new(s->db, &page));
+    while (!atomic_load(&s->is_over)) {
+        int r = query_index(s->t, page);
+        s->gone += r == LARDER_E_NO_INDEX;
+        s->whole += r == LARDER_OK && larder_page_count(page) == 150;
+        s->wrong += r != LARDER_E_NO_INDEX && (r != LARDER_OK || larder_page_count(page) != 150);
+    }
+    larder_page_free(page);
+    return NULL;
+}
+
+Test(index_add, a_query_beside_a_drop_is_whole) {
+    struct fixture f = begin(64 << 20);
+    struct beside s = {.db = f.db, .t = f.t};
+    pthread_t thread;
+    for (int i = 0; i < 600; i++)
+        must(put(f.t, f.b, i, i));
+    cr_assert_eq(pthread_create(&thread, NULL, read_beside, &s), 0);
+    for (int round = 0; round < 60 || (s.whole < 20 && round < 240); round++) {
+        must(larder_index_add(f.t, &by_group));
+        must(larder_index_drop(f.t, "byGroup"));
+    }
+    atomic_store(&s.is_over, 1);
+    pthread_join(thread, NULL);
+    cr_assert_eq(s.wrong, 0, "%u whole, %u gone, %u wrong", s.whole, s.gone, s.wrong);
+    end(&f);
 }

@@ -120,6 +120,11 @@ static int calls_tables(struct fixture *f, struct pass *p) {
     ALLOWED(larder_ttl_set, attribute, larder_ttl_set(f->t, NULL) == LARDER_OK);
     REFUSED(larder_removal_set, t, NULL, LARDER_REMOVAL_RETAIN);
     REFUSED(larder_eviction_set, t, NULL, LARDER_EVICTION_SIEVE);
+    REFUSED(larder_settings_set, t, NULL, NULL, "x", 1);
+    ALLOWED(larder_settings_set, expected, larder_settings_set(f->t, NULL, "x", 1) == LARDER_OK);
+    REFUSED(larder_settings_set, settings, f->t, NULL, NULL, 1);
+    REFUSED(larder_index_drop, t, NULL, "index");
+    REFUSED(larder_index_drop, name, f->t, NULL);
     return -1;
 }
 

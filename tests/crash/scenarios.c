@@ -498,6 +498,25 @@ static void act_add_index(struct larder *db, int step) {
     must(larder_table_open(db, WORLD_TABLE, &t) == LARDER_OK);
     must(larder_index_add(t, &def) == LARDER_OK);
 }
+static void indexed_once_more(struct larder *db) {
+    few_items(db);
+    act_add_index(db, 0);
+}
+static void act_drop_index(struct larder *db, int step) {
+    (void)step;
+    struct larder_table *t;
+    must(larder_table_open(db, WORLD_TABLE, &t) == LARDER_OK);
+    must(larder_index_drop(t, "G9x") == LARDER_OK);
+}
+static void act_set_settings(struct larder *db, int step) {
+    (void)step;
+    char settings[300];
+    memset(settings, 's', sizeof settings);
+    settings[sizeof settings - 1] = 0;
+    struct larder_table *t;
+    must(larder_table_open(db, WORLD_TABLE, &t) == LARDER_OK);
+    must(larder_settings_set(t, NULL, settings, sizeof settings) == LARDER_OK);
+}
 static void act_change_ttl(struct larder *db, int step) {
     (void)step;
     struct larder_table *t;
@@ -573,6 +592,9 @@ static int drop_resumed(const struct facts *a, const struct facts *b) {
 }
 static int index_added(const struct facts *a, const struct facts *b) {
     return as_many(a, b) && b->partitions > a->partitions;
+}
+static int index_dropped(const struct facts *a, const struct facts *b) {
+    return as_many(a, b) && b->partitions < a->partitions;
 }
 static int restamped(const struct facts *a, const struct facts *b) {
     return as_many(a, b) && a->restamps == 1 && b->restamps == 0 && a->slots == 1 && b->slots == 0;
@@ -657,6 +679,8 @@ const struct scenario scenarios[] = {
     {"empty_table", dropped_table, act_empty, table_emptied, .is_unseen = 1},
     {"resume_drop", half_dropped, act_empty, drop_resumed, .is_unseen = 1},
     {"add_index", few_items, act_add_index, index_added},
+    {"drop_index", indexed_once_more, act_drop_index, index_dropped},
+    {"set_settings", some_items, act_set_settings, as_many},
     {"change_ttl", few_items, act_change_ttl, as_many},
     {"restamp", half_restamped, act_expire, restamped, .is_unseen = 1},
     {"set_eviction", some_items, evicting_act_set, as_many},

@@ -105,6 +105,8 @@ struct scenario {
     X(empty_table)                                                                                                     \
     X(resume_drop)                                                                                                     \
     X(add_index)                                                                                                       \
+    X(drop_index)                                                                                                      \
+    X(set_settings)                                                                                                    \
     X(change_ttl)                                                                                                      \
     X(restamp)                                                                                                         \
     X(set_eviction)                                                                                                    \

@@ -441,6 +441,7 @@ char *world_dump(struct larder *db) {
         say_line(&t, "ttl ", def->ttl_attribute ? def->ttl_attribute : "none");
         say_line(&t, "eviction ", def->eviction == LARDER_EVICTION_SIEVE ? "sieve" : "none");
         say_line(&t, "removal ", def->removal == LARDER_REMOVAL_RETAIN ? "retain" : "delete");
+        say_line(&t, "settings ", def->settings_bytes ? def->settings : "none");
         say_items(&t, table, def, page);
     }
     struct larder_table *other = table_named(db, WORLD_OTHER);

@@ -48,7 +48,7 @@ Test(dynamodb_item, items_come_back) {
         {"GetItem", "{'TableName':'Plain','Key':{'pk':{'S':'all'}}}", 200, "{}"},
         {"DeleteItem", "{'TableName':'Plain','Key':{'pk':{'S':'all'}}}", 200, "{}"},
         {"Nothing", "{}", 400, "{'__type':'com.amazon.coral.service#UnknownOperationException'}"},
-        {"TransactWriteItems", "{}", 400, "{'__type':'com.amazon.coral.service#UnknownOperationException'}"},
+        {"ExecuteStatement", "{}", 400, "{'__type':'com.amazon.coral.service#UnknownOperationException'}"},
     };
     DYNAMODB_RUN(rows);
 }

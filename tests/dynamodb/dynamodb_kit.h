@@ -18,7 +18,9 @@
 struct row {
     const char *operation, *request;
     int status;
-    const char *reply; /* one that ends with "..." needs to begin so */
+    /* One that ends with "..." needs to begin so. ~ stands for any hexadecimal digits and "-T:.":
+     * a time, an id. */
+    const char *reply;
 };
 
 struct dynamodb_fixture {

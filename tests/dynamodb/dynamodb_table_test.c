@@ -21,6 +21,7 @@ TestSuite(dynamodb_table, .timeout = 30 * SLOW_FACTOR);
 #define KEYS(list) "'KeySchema':[" list "]"
 #define ON_DEMAND "'BillingMode':'PAY_PER_REQUEST'"
 #define NO_UNITS "'ProvisionedThroughput':{'NumberOfDecreasesToday':0,'ReadCapacityUnits':0,'WriteCapacityUnits':0}"
+#define BIRTH "'CreationDateTime':~,'TableId':'~'"
 #define ARN "arn:aws:dynamodb:larder:000000000000:table/"
 #define TABLE_GONE(name) SERVICE("ResourceNotFoundException", "Requested resource not found: Table: " name " not found")
 #define CONSTRAINT(rest) VALIDATION("1 validation error detected: Value " rest)
@@ -29,14 +30,14 @@ TestSuite(dynamodb_table, .timeout = 30 * SLOW_FACTOR);
 #define FULL_TABLE                                                                                                     \
     DEFINED(A("a", "S") "," A("b", "N") "," A("c", "B"))                                                               \
     ",'TableName':'Full'," KEYS(H("a") "," R(                                                                          \
-        "b")) ",'TableStatus':'%s'," NO_UNITS ",'TableSizeBytes':0,'ItemCount':0,'TableArn':'" ARN "Full'"             \
-              ",'BillingModeSummary':{'BillingMode':'PAY_PER_REQUEST'}"                                                \
+        "b")) ",'TableStatus':'%s'," BIRTH "," NO_UNITS ",'TableSizeBytes':0,'ItemCount':0,'TableArn':'" ARN "Full'"   \
+              ",'BillingModeSummary':{'BillingMode':'PAY_PER_REQUEST','LastUpdateToPayPerRequestDateTime':~}"          \
               ",'LocalSecondaryIndexes':[{'IndexName':'loc'," KEYS(H("a") "," R(                                       \
                   "c")) ",'Projection':{'ProjectionType':'KEYS_ONLY'},'IndexArn':'" ARN "Full/index/loc'}]"            \
                         ",'GlobalSecondaryIndexes':[{'IndexName':'glo'," KEYS(                                         \
                             H("c")) ",'Projection':{'ProjectionType':'INCLUDE','NonKeyAttributes':['x','y']},"         \
                                     "'IndexStatus':'ACTIVE'," NO_UNITS ",'IndexArn':'" ARN "Full/index/glo'}]"         \
-                                    ",'DeletionProtectionEnabled':false"
+                                    ",'TableClassSummary':{'TableClass':'STANDARD'},'DeletionProtectionEnabled':false"
 
 /* [a] */
 Test(dynamodb_table, life) {
@@ -190,10 +191,10 @@ Test(dynamodb_table, refused) {
         {CREATE(AB "," GSI("{'IndexName':'idx'," KEYS(H("a") "," H("b") "," R("c")) "," ALL_OF "}")), 400,
          VALIDATION("Larder does not have keys of several attributes yet: the KeySchema of index idx has 3 elements; 2 "
                     "are allowed")},
-        {CREATE(AB ",'DeletionProtectionEnabled':true"), 400,
-         VALIDATION("Larder does not have DeletionProtectionEnabled yet: true is not allowed, false is")},
-        {CREATE(AB ",'StreamSpecification':{'StreamEnabled':true,'StreamViewType':'KEYS_ONLY'}"), 400,
-         VALIDATION("Larder does not have streams: StreamSpecification must be absent, or StreamEnabled false")},
+        {CREATE(AB ",'StreamSpecification':{'StreamEnabled':true}"), 400,
+         INVALID("Table is being created with a stream enabled, UpdateViewType is required")},
+        {CREATE(AB ",'StreamSpecification':{'StreamEnabled':false,'StreamViewType':'KEYS_ONLY'}"), 400,
+         INVALID("Table is being created with a stream disabled, UpdateViewType should not be specified")},
         /* types [d] */
         {CREATE("'AttributeDefinitions':'x'"), 400, SERIALIZATION("Unexpected field type")},
         {CREATE("'AttributeDefinitions':['x']"), 400, SERIALIZATION("Unexpected value type in payload")},
@@ -293,7 +294,7 @@ Test(dynamodb_table, of_the_account) {
          "{'AccountMaxReadCapacityUnits':80000,'AccountMaxWriteCapacityUnits':80000,'TableMaxReadCapacityUnits':40000,"
          "'TableMaxWriteCapacityUnits':40000}"},
         {"DescribeEndpoints", "{}", 200, "{'Endpoints':[{'Address':'localhost','CachePeriodInMinutes':1440}]}"},
-        {"UpdateTable", "{}", 400, "{'__type':'com.amazon.coral.service#UnknownOperationException'}"},
+        {"CreateBackup", "{}", 400, "{'__type':'com.amazon.coral.service#UnknownOperationException'}"},
         {"", "{}", 400, "{'__type':'com.amazon.coral.service#UnknownOperationException'}"},
         {"getItem", "{}", 400, "{'__type':'com.amazon.coral.service#UnknownOperationException'}"},
     };
