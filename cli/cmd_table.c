@@ -1,6 +1,6 @@
 /* cli/cmd_table.c - larder table: changes of a table that exists.
  *
- * Job      One word says what: add-index, set-ttl, drop. Each takes its own options and no others.
+ * Job      One word says what: add-index, drop-index, set-ttl, drop. Each takes its own options and no others.
  * Tests    tests/cli/table_test.sh
  */
 #include <stdbool.h>
@@ -117,7 +117,12 @@ static int table_add_index(const struct args *args, struct attach *attach) {
     return code;
 }
 
-/* ---- set-ttl, drop --------------------------------------------------------------------------- */
+/* ---- drop-index, set-ttl, drop --------------------------------------------------------------- */
+
+static int table_drop_index(const struct args *args, struct attach *attach) {
+    int result = larder_index_drop(attach->table, args->positional[2]);
+    return result < 0 ? report_result(result, attach->def->name) : EXIT_DONE;
+}
 
 static int table_set_ttl(const struct args *args, struct attach *attach) {
     bool is_off = args->option[TABLE_OFF].is_given;
@@ -148,6 +153,7 @@ static const struct {
     {"add-index", "add-index TABLE INDEX --pk NAME:TYPE", 3, 3,
      TABLE_MAY(TABLE_PK) | TABLE_MAY(TABLE_SK) | TABLE_MAY(TABLE_PROJECTION) | TABLE_MAY(TABLE_INCLUDE),
      table_add_index},
+    {"drop-index", "drop-index TABLE INDEX", 3, 3, 0, table_drop_index},
     {"set-ttl", "set-ttl TABLE ATTRIBUTE, or set-ttl TABLE --off", 2, 3, TABLE_MAY(TABLE_OFF), table_set_ttl},
     {"drop", "drop TABLE", 2, 2, TABLE_MAY(TABLE_FORCE), table_drop},
 };
@@ -169,7 +175,7 @@ static int table_run(const struct args *args) {
     while (action < TABLE_ACTIONS && strcmp(table_actions[action].name, args->positional[0]) != 0)
         action++;
     if (action == TABLE_ACTIONS)
-        return report_error(EXIT_USAGE, "unknown word \"%s\"; add-index, set-ttl and drop are allowed",
+        return report_error(EXIT_USAGE, "unknown word \"%s\"; add-index, drop-index, set-ttl and drop are allowed",
                             args->positional[0]);
     struct attach attach = {0};
     int code = table_check(args, action);
@@ -183,12 +189,14 @@ static int table_run(const struct args *args) {
 
 const struct command cmd_table = {
     .name = "table",
-    .operands = "add-index|set-ttl|drop TABLE [NAME]",
-    .summary = "change a table: add an index, set its TTL attribute, drop it",
+    .operands = "add-index|drop-index|set-ttl|drop TABLE [NAME]",
+    .summary = "change a table: add or drop an index, set its TTL attribute, drop it",
     .details =
         "add-index TABLE INDEX --pk NAME:TYPE [--sk NAME:TYPE]\n"
         "    Adds a global index and fills it; the table may be in use. The type of an attribute that is a key of the\n"
         "    table or of an index already may be left out.\n"
+        "drop-index TABLE INDEX\n"
+        "    Drops a global index. Queries of it that are under way end with an error.\n"
         "set-ttl TABLE ATTRIBUTE, set-ttl TABLE --off\n"
         "    From now on items expire at the second in this attribute, or not at all.\n"
         "drop TABLE\n"

@@ -55,14 +55,13 @@ int table_update_check(const struct larder_table_def *there, const struct larder
         if (old == NULL && index->is_local)
             code = report_error(EXIT_OTHER, "table %s: a local index (%s) cannot be added to a table", wanted->name,
                                 index->name);
-        if (old != NULL && !update_is_same_index(old, index))
-            code = report_error(EXIT_OTHER, "table %s: index %s cannot be changed: give the new one another name",
-                                wanted->name, index->name);
+        if (old != NULL && (old->is_local || index->is_local) && !update_is_same_index(old, index))
+            code = report_error(EXIT_OTHER, "table %s: a local index (%s) cannot be changed", wanted->name, index->name);
     }
     for (uint32_t i = 0; i < there->index_count; i++)
-        if (update_find(wanted, there->indexes[i].name) == NULL)
-            code =
-                report_error(EXIT_OTHER, "table %s: index %s cannot be dropped", wanted->name, there->indexes[i].name);
+        if (there->indexes[i].is_local && update_find(wanted, there->indexes[i].name) == NULL)
+            code = report_error(EXIT_OTHER, "table %s: a local index (%s) cannot be dropped", wanted->name,
+                                there->indexes[i].name);
     return code;
 }
 
@@ -74,11 +73,22 @@ static int update_done(int result, const char *table, const char *what, const ch
     return EXIT_DONE;
 }
 
+/* Whether the other definition has this index, as it is. */
+static bool update_has(const struct larder_table_def *def, const struct larder_index_def *index) {
+    const struct larder_index_def *other = update_find(def, index->name);
+    return other != NULL && update_is_same_index(other, index);
+}
+
+/* An index that is to change is dropped and added again. */
 static int update_indexes(struct larder_table *table, const struct larder_table_def *there,
                           const struct larder_table_def *wanted) {
     int code = EXIT_DONE;
+    for (uint32_t i = 0; i < there->index_count && code == EXIT_DONE; i++)
+        if (!update_has(wanted, &there->indexes[i]))
+            code = update_done(larder_index_drop(table, there->indexes[i].name), wanted->name, "dropped index ",
+                               there->indexes[i].name);
     for (uint32_t i = 0; i < wanted->index_count && code == EXIT_DONE; i++)
-        if (update_find(there, wanted->indexes[i].name) == NULL)
+        if (!update_has(there, &wanted->indexes[i]))
             code = update_done(larder_index_add(table, &wanted->indexes[i]), wanted->name, "added index ",
                                wanted->indexes[i].name);
     return code;

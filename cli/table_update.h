@@ -8,7 +8,7 @@
  * code after a message for each difference that stays. */
 int table_update_check(const struct larder_table_def *there, const struct larder_table_def *wanted);
 
-/* Adds global indexes, sets TTL attribute and removal policy; eviction only towards
+/* Drops and adds global indexes, sets TTL attribute and removal policy; eviction only towards
  * SIEVE. A line for each change. EXIT_DONE, or an exit code after a message: what was changed
  * before stays. */
 int table_update(struct larder *db, const struct larder_table_def *wanted);

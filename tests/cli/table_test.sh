@@ -30,6 +30,10 @@ expect "add-index: keys only" 0 '={"Id":{"N":"1"},"h":{"N":"5"}}' "" query Tab -
 expect "add-index: --include" 0 "" "" table add-index Tab some --pk=h --include more,none
 expect "add-index: what is included" 0 '={"Id":{"N":"1"},"h":{"N":"5"},"more":{"S":"m"}}' "" query Tab --index some --pk 5
 expect "scan of an index" 0 '={"Id":{"N":"1"},"h":{"N":"5"}}' "" scan Tab --index keys
+expect "drop-index" 0 "" "" table drop-index Tab some
+expect "drop-index: it is gone" 4 "" "~some" query Tab --index some --pk 5
+expect "drop-index: no index" 4 "" "~Tab: *some" table drop-index Tab some
+expect "drop-index: an operand is missing" 2 "" "~usage: larder table drop-index TABLE INDEX" table drop-index Tab
 expect "add-index: it exists" 8 "" "~byG" table add-index Tab byG --pk g
 expect "add-index: no key" 2 "" "~add-index needs --pk NAME:TYPE" table add-index Tab other
 expect "add-index: a type that is needed" 2 "" "~--pk k: its type is needed: k:S, k:N or k:B" table add-index Tab other --pk k
@@ -65,7 +69,7 @@ expect "drop: it is gone" 4 "" "~Kept" scan Kept
 expect "drop: no table" 4 "" "~Kept" table drop Kept
 expect "drop" 0 "" "" table drop Tab
 expect "drop: too many operands" 2 "" "~usage: larder table drop TABLE" table drop Tab x
-expect "an unknown word" 2 "" "~unknown word \"rename\"; add-index, set-ttl and drop are allowed" table rename Tab
+expect "an unknown word" 2 "" "~unknown word \"rename\"; add-index, drop-index, set-ttl and drop are allowed" table rename Tab
 expect "no words" 2 "" "~usage: larder table" table
 expect "a clean segment" 0 "~clean" "" check
 
@@ -100,8 +104,14 @@ sed 's/AttributeType: N/AttributeType: S/' more.yaml >key.yaml
 expect "--update: a key cannot change" 8 "" "~table Tab: the key of a table cannot be changed*nothing has changed" create --update new.yaml key.yaml
 expect "--update: nothing was created" 4 "" "~New" scan New
 sed 's/ProjectionType: ALL/ProjectionType: KEYS_ONLY/; s/Retain/Delete/' more.yaml >projection.yaml
-expect "--update: an index cannot change" 8 "" "~index byG cannot be changed*nothing has changed" create --update projection.yaml
-expect "--update: nothing has changed" 0 "~Retain" "" ls
+expect "--update: an index is replaced" 0 "" "=larder create: table Tab: dropped index byG
+larder create: table Tab: added index byG
+larder create: table Tab: the removal policy is now Delete" create --update projection.yaml
+expect "--update: what the new one has" 0 '={"Id":{"N":"1"},"g":{"S":"x"}}' "" query Tab --index byG --pk x
+expect "--update: an index goes" 0 "" "=larder create: table Tab: dropped index byG
+larder create: table Tab: the TTL attribute is now none" create --update tab.yaml
+expect "--update: it is gone" 4 "" "~byG" query Tab --index byG --pk x
+"$larder" create --update more.yaml 2>/dev/null
 sed 's/GlobalSecondary/LocalSecondary/; s/KeySchema: \[{AttributeName: g, KeyType: HASH}\]/KeySchema: [{AttributeName: Id, KeyType: HASH}, {AttributeName: g, KeyType: RANGE}]/' more.yaml >local.yaml
 expect "--update: a table without a sort key" 3 "" "~local index needs a table with a RANGE key" create --update local.yaml
 expect "--update creates what is missing" 0 "" "" create --update --evict New new.yaml
