@@ -8,7 +8,8 @@
  *   Limits         LARDER_..._MAX
  *   Segment        larder_open, larder_close, larder_memfd, larder_destroy, larder_set_clock
  *   Tables         larder_table_create, _open, _describe, _list, _drop; larder_index_add,
- *                  larder_ttl_set, larder_removal_set, larder_eviction_set
+ *                  larder_index_drop, larder_ttl_set, larder_removal_set,
+ *                  larder_eviction_set, larder_settings_set
  *   Items          larder_str, larder_num, larder_bin; larder_item_get, _getn, _count, _size,
  *                  _copy, _free; larder_iter_item, _value, _next; larder_value_number, _int64
  *   Builder        larder_builder_new, _free, _reset, _finish; _add, _add_s, _add_sn, _add_n,
@@ -128,7 +129,7 @@ extern "C" {
 /* Outcomes: the call did what it is for. */
 #define LARDER_NOT_FOUND 1 /* no such item or attribute, or the end of a walk */
 #define LARDER_MORE 2      /* there is more: continue (larder_page_resume()) or call again */
-#define LARDER_CHANGED 3   /* larder_put_if(): another version is stored; nothing was changed */
+#define LARDER_CHANGED 3   /* larder_put_if(), larder_settings_set(): another version is stored */
 #define LARDER_DAMAGED 4   /* larder_check(), larder_repair(): there are errors; see the report */
 #define LARDER_REFUSED 5   /* larder_write(), larder_transact(): a condition is not true; nothing was changed */
 /* Failures. */
@@ -192,8 +193,9 @@ LARDER_API uint32_t larder_version_number(void);
 #define LARDER_TRANSACT_BYTES_MAX (4 << 20) /* of all items of a transaction */
 #define LARDER_BATCH_GET_MAX 100            /* keys of one larder_batch_get(), of all tables */
 #define LARDER_BATCH_GET_BYTES_MAX (16u << 20)
-#define LARDER_BATCH_WRITE_MAX 25 /* puts and deletes of one larder_batch_write() */
-#define LARDER_TABLES_MAX 256     /* tables of one segment */
+#define LARDER_BATCH_WRITE_MAX 25             /* puts and deletes of one larder_batch_write() */
+#define LARDER_TABLES_MAX 256                 /* tables of one segment */
+#define LARDER_SETTINGS_BYTES_MAX (96 * 1024) /* of a table: larder_settings_set() */
 #define LARDER_SEGMENT_BYTES_MIN (4u << 20)
 #define LARDER_SLOTS_MIN 2 /* writer slots of one segment: "Slots" of larder_open() */
 #define LARDER_SLOTS_MAX 8192
@@ -427,7 +429,9 @@ struct larder_table_def {
     const char *ttl_attribute; /* NULL: items do not expire. Else: larder_ttl_set() */
     enum larder_removal removal;
     uint64_t eviction;    /* an enum larder_eviction: larder_eviction_set() */
-    uint64_t reserved[7]; /* 0 */
+    const void *settings; /* settings_bytes of them: larder_settings_set() */
+    uint64_t settings_bytes;
+    uint64_t reserved[5]; /* 0 */
 };
 
 struct larder_table;
@@ -513,6 +517,20 @@ LARDER_API int larder_table_drop(struct larder *db, const char *name);
 LARDER_API int larder_index_add(struct larder_table *t, const struct larder_index_def *def);
 
 /**
+ * Drops a global index. It is gone for every process in one step; then its memory is given back. A
+ * query that is under way gives LARDER_E_NO_INDEX. A table may have 255 indexes in its life, those
+ * that were dropped included.
+ * @return LARDER_OK.
+ *         LARDER_E_NO_INDEX  No index of that name.
+ *         LARDER_E_INVAL     NULL, or a local index.
+ *         LARDER_E_FULL, LARDER_E_NO_TABLE, LARDER_E_BUSY, LARDER_E_NO_SLOT, LARDER_E_READ_ONLY,
+ *         LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS.
+ * Locks        The catalog's, until its memory is back; of the table one stripe at a time.
+ * Killed here  The index is there whole, or gone; the next process gives its memory back.
+ */
+LARDER_API int larder_index_drop(struct larder_table *t, const char *name);
+
+/**
  * Sets the table's TTL attribute. Reads follow it from the moment this returns.
  *
  * An item expires at the second in the attribute: an N, epoch seconds; a fraction does not count.
@@ -555,6 +573,21 @@ LARDER_API int larder_removal_set(struct larder_table *t, enum larder_removal re
  * @return As larder_ttl_set(); LARDER_E_INVAL if it is no policy.
  */
 LARDER_API int larder_eviction_set(struct larder_table *t, enum larder_eviction policy);
+
+/**
+ * Keeps bytes with a table, which the engine does not look into: what a program wants to know of
+ * the table besides its definition. They are part of it: larder_table_create() takes them,
+ * larder_table_describe() gives them back, every other change leaves them, and they go with the
+ * table. Libraries before settings do not see them, and lose them when they change a definition.
+ * @param expected NULL: whatever the table has. Else what larder_table_describe() gave: the bytes
+ *                 are kept only if the table still has those of this definition.
+ * @param settings [in]  `bytes` of them, at most LARDER_SETTINGS_BYTES_MAX; NULL with 0: none.
+ * @return As larder_ttl_set().
+ *         LARDER_CHANGED  The table has other settings than `expected`; nothing was changed.
+ * Killed here  The table has the old settings or the new ones.
+ */
+LARDER_API int larder_settings_set(struct larder_table *t, const struct larder_table_def *expected,
+                                   const void *settings, size_t bytes);
 
 /* ---- Values and items ------------------------------------------------------------------------ */
 
@@ -1190,7 +1223,8 @@ struct larder_transaction {
     const struct larder_action *actions;
     uint32_t count;       /* 1..LARDER_TRANSACT_ACTIONS_MAX */
     const char *token;    /* NULL, or 1..LARDER_TOKEN_BYTES_MAX bytes, 0-terminated */
-    uint64_t reserved[7]; /* 0 */
+    int *is_repeated;     /* [out] NULL, or with LARDER_OK: whether it had been done before, by its token */
+    uint64_t reserved[6]; /* 0 */
 };
 
 /**
