@@ -3,6 +3,7 @@
 //
 //   test('a name', async () => { ... })              a name and what must not throw
 //   test('a name', {needs: 'UpdateTable'}, ...)      skipped where the server has no such operation
+//   test('a name', {unless: why}, ...)               skipped if there is a reason
 'use strict';
 const assert = require('node:assert/strict');
 const {createHash, createHmac} = require('node:crypto');
@@ -45,7 +46,7 @@ async function has(operation) {
 }
 
 function test(name, options, run) {
-  tests.push({name, needs: run ? options.needs : undefined, run: run || options});
+  tests.push({name, ...(run ? options : {}), run: run || options});
 }
 
 /** That a call is refused with this name and, if it is given, this in its message; the error. */
@@ -64,9 +65,9 @@ async function refused(name, message, call) {
 
 async function all() {
   let passed = 0, failed = 0;
-  for (const {name, needs, run} of tests) {
-    if (needs && !await has(needs)) {
-      console.log(`skipped: ${name}: no ${needs}`);
+  for (const {name, needs, unless, run} of tests) {
+    if (unless || needs && !await has(needs)) {
+      console.log(`skipped: ${name}: ${unless || `no ${needs}`}`);
       continue;
     }
     try {

@@ -74,7 +74,7 @@ test('delete, of a partition too', async () => {
 
 test('transactions', {needs: 'TransactWriteItems'}, async () => {
   await box.executeTransactWrite(
-    Pet.build(box.PutTransaction).item({owner: 'cat', id: '1'}), Pet.build(box.UpdateTransaction).item({owner: 'cat', id: '2', score: box.$add(2)}));
+    Pet.build(box.PutTransaction).item({owner: 'cat', id: '1'}), Pet.build(box.UpdateTransaction).item({owner: 'cat', id: '2', kind: 'pet', score: box.$add(2)}));
   await assert.rejects(box.executeTransactWrite(
     Pet.build(box.PutTransaction).item({owner: 'cat', id: '3'}),
     Pet.build(box.ConditionCheck).key({owner: 'cat', id: '1'}).condition({attr: 'score', gt: 5})), {name: 'TransactionCanceledException'});
