@@ -193,7 +193,7 @@ int table_check_filter(struct larder_dynamodb *d, const struct larder_table_def 
 static const struct larder_value *literal_of(const struct larder_dynamodb *d, const struct expr *update,
                                              const struct expr_action *action) {
     const struct expr_operand *operand = &update->operands[action->operand];
-    if ((action->clause != EXPR_SET && action->clause != EXPR_ADD) || update->paths[action->path].count != 1)
+    if (action->clause == EXPR_REMOVE || update->paths[action->path].count != 1)
         return NULL;
     return operand->op == EXPR_OF_VALUE ? &d->bound[operand->value] : NULL;
 }
