@@ -16,6 +16,9 @@ exports.wordings = [
   [/(valid types: \{)([^}]*)/, (_, start, list) => start + sorted(list, ',')],
   // dynalite says what its parser expected, the service the token and what is near it.
   [/(Syntax error; ).*/s, '$1..'],
+  // Several constraints: in any order.
+  [/^(\d+ validation errors detected: )(.*)$/s, (_, start, list) => start + list.split('; ')
+    .map(each => each.replace(/Value (?:'.*'|null) at '(\w)/s, (__, first) => `Value at '${first.toUpperCase()}`)).sort().join('; ')],
   // The service's words since June 2026: the member begins with a capital, its value is not told.
   [/Value (?:'.*'|null) at '(\w)([^']*)' failed/s, (_, first, rest) => `Value at '${first.toUpperCase()}${rest}' failed`],
   // PutItem, UpdateItem and DeleteItem, since then.
@@ -89,6 +92,8 @@ exports.known = [
   {what: 'REMOVE, ADD or DELETE of a path whose parent is missing: Larder does nothing', right: 'open',
    is: ({request, ours, theirs}) => /REMOVE|ADD|DELETE/.test(request.UpdateExpression) && done(ours) && says(theirs, /^The document path provided in the update expression is invalid for update$/)},
   {what: 'NULL with a text: Larder takes it as true', right: 'open', is: ({ours, theirs}) => done(ours) && says(theirs, /Null attribute value types must have the value of true/)},
+  {what: 'AttributeUpdates: ADD of a list, which dynalite appends', right: 'open',
+   is: ({ours, theirs}) => says(ours, /ADD action is not supported for the type L$/) && (done(theirs) || failed(theirs))},
   {what: 'if_not_exists() of a key of an item that is made', right: 'open',
    is: ({operation, request, ours, theirs}) => operation === 'UpdateItem' && /\b[ps]k\b/.test(request.UpdateExpression) && says(ours, /refers to an attribute that does not exist/) && done(theirs)},
   {what: 'DELETE or if_not_exists() with a value that is none of an index key, and that is not put', right: 'open',
@@ -101,7 +106,7 @@ exports.known = [
 /** The beginnings of messages that both have, each seen for a request in which it is the only fault.
  * Where a request has two faults, the two sides may name another one first. */
 exports.agreed = [
-  'Value provided in Expression', 'Value must be provided when Exists', 'Type mismatch', 'The update expression attempted to update', 'The provided starting key',
+  '\\d+ validation errors? detected', 'ReadCapacityUnits and WriteCapacityUnits', 'Value provided in Expression', 'Value must be provided when Exists', 'Type mismatch', 'The update expression attempted to update', 'The provided starting key',
   'The provided key element does not match', 'The provided expression refers to an attribute', 'The parameter', 'The document path provided', 'TableName must be',
   'Supplied AttributeValue', 'ReturnValues can only be', 'Query condition missed', 'Provided list of item keys', 'Number', 'Missing the key', 'Key attributes must be scalars',
   'Syntax error', 'Two document paths', 'Incorrect operand type', 'An expression attribute', 'Invalid number of argument', 'Invalid function name', 'Invalid attribute type name',
