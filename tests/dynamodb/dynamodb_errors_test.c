@@ -242,6 +242,10 @@ Test(dynamodb_errors, tables_and_keys) {
          "{'TableName':'Songs','FilterExpression':'attribute_exists(#y.a)','ExpressionAttributeNames':{'#y':'Year'}}",
          400, INDEX_PATH("Year")},
         {"UpdateItem",
+         "{'TableName':'Songs','Key':{'Artist':{'S':'a'},'Title':{'S':'b'}},'UpdateExpression':'DELETE #y :v',"
+         "'ExpressionAttributeNames':{'#y':'Year'},'ExpressionAttributeValues':{':v':{'SS':['x']}}}",
+         400, INVALID("Type mismatch for Index Key Year Expected: N Actual: SS IndexName: by-year")},
+        {"UpdateItem",
          "{'TableName':'Songs','Key':{'Artist':{'S':'a'},'Title':{'S':'b'}},'UpdateExpression':'SET x = #y.a',"
          "'ExpressionAttributeNames':{'#y':'Year'}}",
          400, INDEX_PATH("Year")},

@@ -96,8 +96,8 @@ exports.known = [
    is: ({ours, theirs}) => says(ours, /ADD action is not supported for the type L$/) && (done(theirs) || failed(theirs))},
   {what: 'if_not_exists() of a key of an item that is made', right: 'open',
    is: ({operation, request, ours, theirs}) => operation === 'UpdateItem' && /\b[ps]k\b/.test(request.UpdateExpression) && says(ours, /refers to an attribute that does not exist/) && done(theirs)},
-  {what: 'DELETE or if_not_exists() with a value that is none of an index key, and that is not put', right: 'open',
-   is: ({request, ours, theirs}) => /DELETE|if_not_exists/.test(request.UpdateExpression) && says(theirs, /Type mismatch for Index Key/) && done(ours)},
+  {what: 'if_not_exists() with a value that is none of an index key, and that is not put', right: 'open',
+   is: ({request, ours, theirs}) => /if_not_exists/.test(request.UpdateExpression) && says(theirs, /Type mismatch for Index Key/) && done(ours)},
 
   {what: 'a condition on the table is judged before a value is put where an index wants another type', right: 'Larder', by: 'developer guide, "Condition expressions": the condition decides whether anything is done',
    is: ({ours, theirs}) => (failed(ours) || says(ours, /^(An operand in the update expression|The provided expression refers to)/)) && says(theirs, /Type mismatch for Index Key/)},
