@@ -74,13 +74,11 @@ int reading_take(struct larder_dynamodb *d, struct reading *r) {
 
 int reading_check(struct larder_dynamodb *d, struct reading *r, int is_query) {
     const struct larder_table_def *def = r->table->def;
-    const struct larder_key_def *partition = r->index ? &r->index->partition : &def->partition;
-    const struct larder_key_def *sort = r->index ? &r->index->sort : &def->sort;
     int result = LARDER_OK;
     if (d->expressions.projection)
         result = table_check_expression(d, def, d->expressions.projection->checked);
     if (result == LARDER_OK && d->expressions.filter)
-        result = table_check_filter(d, partition, sort, d->expressions.filter->checked, is_query);
+        result = table_check_filter(d, def, r->index, d->expressions.filter->checked, is_query);
     return result ? result : take_projection(d, r);
 }
 

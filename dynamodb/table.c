@@ -143,22 +143,45 @@ int table_check_item(struct larder_dynamodb *d, const struct larder_table_def *d
 
 /* ---- Expressions ----------------------------------------------------------------------------- */
 
+static int is_inside(const struct expr *e, uint32_t path, const char *name) {
+    struct bytes first = expr_steps(e, path)[0].name;
+    return e->paths[path].count > 1 && first.len == strlen(name) && memcmp(first.at, name, first.len) == 0;
+}
+
+/* No path leads into a key of an index. */
+static int check_index_paths(struct larder_dynamodb *d, const struct larder_table_def *def, const struct expr *e) {
+    for (uint32_t i = 0; i < def->index_count; i++) {
+        const struct larder_index_def *index = &def->indexes[i];
+        const char *names[] = {index->partition.name, index->sort.name};
+        for (uint32_t path = 0; path < e->path_count; path++)
+            for (uint32_t k = 0; k < 2 && names[k]; k++)
+                if (is_inside(e, path, names[k]))
+                    return failure_set(&d->failure, FAILURE_VALIDATION,
+                                       "Key attributes must be scalars; list random access '[]' and map lookup '.' are "
+                                       "not allowed: IndexKey: %s",
+                                       names[k]);
+    }
+    return LARDER_OK;
+}
+
 int table_check_expression(struct larder_dynamodb *d, const struct larder_table_def *def, const struct expr *e) {
     struct bytes keys[2] = {{(const uint8_t *)def->partition.name, strlen(def->partition.name)}};
     if (def->sort.name)
         keys[1] = (struct bytes){(const uint8_t *)def->sort.name, strlen(def->sort.name)};
     if (expr_check_keys(e, keys, table_key_count(def), 0) == LARDER_OK)
-        return LARDER_OK;
+        return check_index_paths(d, def, e);
     return failure_set(&d->failure, FAILURE_VALIDATION, "%s", own_larder_error());
 }
 
-int table_check_filter(struct larder_dynamodb *d, const struct larder_key_def *partition,
-                       const struct larder_key_def *sort, const struct expr *e, int is_query) {
+int table_check_filter(struct larder_dynamodb *d, const struct larder_table_def *def,
+                       const struct larder_index_def *queried, const struct expr *e, int is_query) {
+    const struct larder_key_def *partition = queried ? &queried->partition : &def->partition;
+    const struct larder_key_def *sort = queried ? &queried->sort : &def->sort;
     struct bytes keys[2] = {{(const uint8_t *)partition->name, strlen(partition->name)}};
     if (sort->name)
         keys[1] = (struct bytes){(const uint8_t *)sort->name, strlen(sort->name)};
     if (expr_check_keys(e, keys, sort->name ? 2 : 1, is_query) == LARDER_OK)
-        return LARDER_OK;
+        return check_index_paths(d, def, e);
     static const char start[] = "Filter Expression";
     const char *said = own_larder_error();
     if (d->request.older.given && strncmp(said, start, sizeof start - 1) == 0)
@@ -170,7 +193,7 @@ int table_check_filter(struct larder_dynamodb *d, const struct larder_key_def *p
 static const struct larder_value *literal_of(const struct larder_dynamodb *d, const struct expr *update,
                                              const struct expr_action *action) {
     const struct expr_operand *operand = &update->operands[action->operand];
-    if ((action->clause != EXPR_SET && action->clause != EXPR_ADD) || update->paths[action->path].count != 1)
+    if (action->clause == EXPR_REMOVE || update->paths[action->path].count != 1)
         return NULL;
     return operand->op == EXPR_OF_VALUE ? &d->bound[operand->value] : NULL;
 }

@@ -28,9 +28,10 @@ int table_check_key_size(struct larder_dynamodb *d, const char *name, const stru
 int table_check_item(struct larder_dynamodb *d, const struct larder_table_def *def, const struct larder_item *item);
 /* What an expression may not do with keys. */
 int table_check_expression(struct larder_dynamodb *d, const struct larder_table_def *def, const struct expr *e);
-/* The same of a filter: that of a query must not name the keys that are queried. */
-int table_check_filter(struct larder_dynamodb *d, const struct larder_key_def *partition,
-                       const struct larder_key_def *sort, const struct expr *e, int is_query);
+/* The same of a filter: that of a query must not name the keys that are queried, those of the table
+ * or of `queried`. */
+int table_check_filter(struct larder_dynamodb *d, const struct larder_table_def *def,
+                       const struct larder_index_def *queried, const struct expr *e, int is_query);
 /* An update that sets an index's key to a value of a wrong type; its values are bound. */
 int table_check_update(struct larder_dynamodb *d, const struct larder_table_def *def, const struct expr *update);
 

@@ -25,9 +25,11 @@ static int refuse(struct larder_dynamodb *d) {
 }
 
 /* The engine's words for a key of an index that an update made of something else than a value of
- * the request; all other messages are the service's. */
+ * the request; all other messages are the service's, which has others for AttributeUpdates. */
 static int fail_update(struct larder_dynamodb *d) {
     const char *said = larder_error();
+    if (d->request.older.given && strcmp(said, "An operand in the update expression has an incorrect data type") == 0)
+        return failure_set(&d->failure, FAILURE_VALIDATION, "Type mismatch for attribute to update");
     if (said[0] >= 'a' && said[0] <= 'z')
         return failure_set(&d->failure, FAILURE_VALIDATION,
                            "The update expression attempted to update the secondary index key to unsupported type");

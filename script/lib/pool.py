@@ -44,6 +44,7 @@ class Job:
     passed: int = 0
     failed: int = 0
     failures: list = field(default_factory=list)  # names
+    skipped: list = field(default_factory=list)  # what was not tested, and why
     shown: list = field(default_factory=list)  # more files to show the beginning of
     started_at: float = 0
     took_s: float = 0

@@ -23,6 +23,10 @@ TestSuite(dynamodb_errors, .timeout = 30 * SLOW_FACTOR);
 #define K "'Key':{'pk':{'S':'k'}}"
 #define PLAIN "'TableName':'Plain'," K
 
+#define INDEX_PATH(key)                                                                                                \
+    VALIDATION(                                                                                                        \
+        "Key attributes must be scalars; list random access `[]` and map lookup `.` are not allowed: IndexKey: " key)
+
 Test(dynamodb_errors, constraints) {
     static const struct row rows[] = {
         /* [c] */
@@ -230,6 +234,21 @@ Test(dynamodb_errors, tables_and_keys) {
         {"GetItem", "{" PLAIN ",'ProjectionExpression':'pk.a'}", 400,
          VALIDATION(
              "Key attributes must be scalars; list random access `[]` and map lookup `.` are not allowed: Key: pk")},
+        {"GetItem",
+         "{'TableName':'Songs','Key':{'Artist':{'S':'a'},'Title':{'S':'b'}},'ProjectionExpression':'#y[0]',"
+         "'ExpressionAttributeNames':{'#y':'Year'}}",
+         400, INDEX_PATH("Year")},
+        {"Scan",
+         "{'TableName':'Songs','FilterExpression':'attribute_exists(#y.a)','ExpressionAttributeNames':{'#y':'Year'}}",
+         400, INDEX_PATH("Year")},
+        {"UpdateItem",
+         "{'TableName':'Songs','Key':{'Artist':{'S':'a'},'Title':{'S':'b'}},'UpdateExpression':'DELETE #y :v',"
+         "'ExpressionAttributeNames':{'#y':'Year'},'ExpressionAttributeValues':{':v':{'SS':['x']}}}",
+         400, INVALID("Type mismatch for Index Key Year Expected: N Actual: SS IndexName: by-year")},
+        {"UpdateItem",
+         "{'TableName':'Songs','Key':{'Artist':{'S':'a'},'Title':{'S':'b'}},'UpdateExpression':'SET x = #y.a',"
+         "'ExpressionAttributeNames':{'#y':'Year'}}",
+         400, INDEX_PATH("Year")},
     };
     DYNAMODB_RUN(rows);
 }

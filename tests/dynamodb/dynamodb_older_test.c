@@ -88,6 +88,11 @@ Test(dynamodb_older, updates) {
          INVALID("Only DELETE action is allowed when no attribute value is specified")},
         {"UpdateItem", "{" KEY ",'AttributeUpdates':{'a':{'Action':'DELETE','Value':{'N':'1'}}}}", 400,
          INVALID("DELETE action with value is not supported for the type N")},
+        /* [d] */
+        {"UpdateItem", "{" KEY ",'AttributeUpdates':{'t':{'Action':'ADD','Value':{'N':'1'}}}}", 400,
+         VALIDATION("Type mismatch for attribute to update")},
+        {"UpdateItem", "{" KEY ",'AttributeUpdates':{'n':{'Action':'DELETE','Value':{'SS':['y']}}}}", 400,
+         VALIDATION("Type mismatch for attribute to update")},
         {"UpdateItem", "{" KEY ",'AttributeUpdates':{'a':{'Action':'ADD','Value':{'S':'1'}}}}", 400,
          INVALID("ADD action is not supported for the type S")},
         {"UpdateItem", "{" KEY ",'AttributeUpdates':{'a':{'Value':{'N':'b'}}}}", 400,

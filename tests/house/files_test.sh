@@ -49,7 +49,7 @@ missing() {
 # All that is written by hand, except larder.h and its frozen copies, which may be long.
 sources() {
   find bench cli core dynamodb examples expr include index script serve tests ttl ./*.c ./*.build ./*.md -type f \
-    -not -path '*/corpus/*' -not -path '*/results/*' -not -name '*.dict' -not -path include/larder.h \
+    -not -path '*/corpus/*' -not -path '*/results/*' -not -name '*.dict' -not -name package-lock.json -not -path include/larder.h \
     -not -path 'tests/frozen/*.h' | LC_ALL=C sort
 }
 
