@@ -1,6 +1,7 @@
 /* cli/cmd_table.c - larder table: changes of a table that exists.
  *
- * Job      One word says what: add-index, drop-index, set-ttl, drop. Each takes its own options and no others.
+ * Job      One word says what: add-index, drop-index, set-ttl, drop. Each takes its own options and
+ *          no others.
  * Tests    tests/cli/table_test.sh
  */
 #include <stdbool.h>

@@ -7,6 +7,7 @@
  * How      The body is an inline function with a constant argument is_wide. A function with
  *          WIDE_TARGET calls it with 1, another one with 0, and wide_is_here() chooses. The two do
  *          the same.
+ * Tests    tests/unit/base/copy_test.c
  */
 #ifndef LARDER_BASE_WIDE_H
 #define LARDER_BASE_WIDE_H

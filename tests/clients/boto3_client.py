@@ -1,7 +1,7 @@
 """tests/clients/boto3_client.py - boto3.client("dynamodb")."""
 import boto3
 
-from kit import SETTINGS, needs, refused, run
+from kit import SETTINGS, refused, run
 
 client = boto3.client("dynamodb", **SETTINGS)
 TABLE = "Songs"
@@ -78,7 +78,6 @@ def test_time_to_live():
     assert client.describe_time_to_live(TableName=TABLE)["TimeToLiveDescription"] == {"TimeToLiveStatus": "ENABLED", "AttributeName": "Until"}
 
 
-@needs("TagResource")
 def test_tags():
     arn = client.describe_table(TableName=TABLE)["Table"]["TableArn"]
     client.tag_resource(ResourceArn=arn, Tags=[{"Key": "team", "Value": "a"}, {"Key": "b", "Value": "c"}])
@@ -86,7 +85,6 @@ def test_tags():
     assert client.list_tags_of_resource(ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "a"}]
 
 
-@needs("UpdateTable")
 def test_update_table():
     client.update_table(TableName=TABLE, AttributeDefinitions=[{"AttributeName": "Year", "AttributeType": "N"}],
                         GlobalSecondaryIndexUpdates=[{"Create": {"IndexName": "ByYear", "Projection": {"ProjectionType": "ALL"},
@@ -97,7 +95,6 @@ def test_update_table():
     client.update_table(TableName=TABLE, GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "ByYear"}}])
 
 
-@needs("TransactWriteItems")
 def test_transactions():
     client.transact_write_items(TransactItems=[
         {"Put": {"TableName": TABLE, "Item": song("T", "1", Plays={"N": "1"})}},

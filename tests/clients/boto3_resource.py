@@ -5,7 +5,7 @@ import boto3
 from boto3.dynamodb.conditions import Attr, Key
 from boto3.dynamodb.types import Binary
 
-from kit import SETTINGS, needs, refused, run
+from kit import SETTINGS, refused, run
 
 resource = boto3.resource("dynamodb", **SETTINGS)
 table = resource.Table("Pets")
@@ -72,7 +72,6 @@ def test_batch_get():
     assert len(got["Responses"]["Pets"]) == 50
 
 
-@needs("TransactWriteItems")
 def test_transaction_of_the_resource_s_client():
     resource.meta.client.transact_write_items(TransactItems=[
         {"Put": {"TableName": "Pets", "Item": {"owner": "t", "n": 1, "tags": {"x"}}}},

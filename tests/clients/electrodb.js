@@ -106,7 +106,7 @@ test('upsert, delete, remove', async () => {
   await Job.delete({domain, id: 'u'}).go();
 });
 
-test('transactions', {needs: 'TransactWriteItems'}, async () => {
+test('transactions', async () => {
   const {canceled} = await app.transaction.write(({shop, job}) => [
     shop.patch({domain}).add({visits: 1}).commit(), job.create({domain, id: 't'}).commit()]).go();
   assert.equal(canceled, false);

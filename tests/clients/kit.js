@@ -2,7 +2,6 @@
 // a count in the last line.
 //
 //   test('a name', async () => { ... })              a name and what must not throw
-//   test('a name', {needs: 'UpdateTable'}, ...)      skipped where the server has no such operation
 //   test('a name', {unless: why}, ...)               skipped if there is a reason
 'use strict';
 const assert = require('node:assert/strict');
@@ -10,7 +9,6 @@ const {createHash, createHmac} = require('node:crypto');
 
 const endpoint = process.env.ENDPOINT;
 const tests = [];
-const operations = new Map();
 
 const sha256 = text => createHash('sha256').update(text).digest('hex');
 const hmac = (key, text) => createHmac('sha256', key).update(text).digest();
@@ -38,13 +36,6 @@ async function ask(operation, body, where = endpoint) {
   return {status: response.status, answer, error: answer.__type && answer.__type.split('#')[1]};
 }
 
-/** Whether the server has an operation: an empty request tells. */
-async function has(operation) {
-  if (!operations.has(operation))
-    operations.set(operation, (await ask(operation, {})).error !== 'UnknownOperationException');
-  return operations.get(operation);
-}
-
 function test(name, options, run) {
   tests.push({name, ...(run ? options : {}), run: run || options});
 }
@@ -65,9 +56,9 @@ async function refused(name, message, call) {
 
 async function all() {
   let passed = 0, failed = 0;
-  for (const {name, needs, unless, run} of tests) {
-    if (unless || needs && !await has(needs)) {
-      console.log(`skipped: ${name}: ${unless || `no ${needs}`}`);
+  for (const {name, unless, run} of tests) {
+    if (unless) {
+      console.log(`skipped: ${name}: ${unless}`);
       continue;
     }
     try {
@@ -84,4 +75,4 @@ async function all() {
 }
 setImmediate(all);
 
-module.exports = {assert, ask, endpoint, has, refused, test};
+module.exports = {assert, ask, endpoint, refused, test};

@@ -1,7 +1,4 @@
-"""What a suite in Python needs: functions named test_*, run in order, and a count in the last line.
-
-A function with needs("Operation") is skipped where the server has no such operation.
-"""
+"""What a suite in Python needs: functions named test_*, run in order, and a count in the last line."""
 import os
 import sys
 import traceback
@@ -14,13 +11,6 @@ ENDPOINT = os.environ["ENDPOINT"]
 SETTINGS = {"endpoint_url": ENDPOINT, "config": Config(retries={"max_attempts": 4, "mode": "standard"})}
 
 
-def needs(operation):
-    def mark(function):
-        function.needs = operation
-        return function
-    return mark
-
-
 def refused(code, call, **arguments):
     """The error of a call that must be refused with this code."""
     try:
@@ -31,26 +21,10 @@ def refused(code, call, **arguments):
     raise AssertionError(f"not refused: {code}")
 
 
-def has(operation):
-    client = boto3.client("dynamodb", **SETTINGS)
-    method = "".join("_" + c.lower() if c.isupper() else c for c in operation).strip("_")
-    arguments = {"TransactWriteItems": {"TransactItems": [{}]}, "TagResource": {"ResourceArn": "x", "Tags": []},
-                 "UpdateTable": {"TableName": "xxx"}}[operation]
-    try:
-        getattr(client, method)(**arguments)
-    except ClientError as error:
-        return error.response["Error"]["Code"] != "UnknownOperationException"
-    return True
-
-
 def run(functions):
     passed = failed = 0
     for name, function in functions:
         if not name.startswith("test_"):
-            continue
-        operation = getattr(function, "needs", None)
-        if operation and not has(operation):
-            print(f"skipped: {name}: no {operation}")
             continue
         try:
             function()

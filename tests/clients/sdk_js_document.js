@@ -74,7 +74,7 @@ test('the item of a condition that failed is a document', async () => {
   assert.ok(error.Item);
 });
 
-test('transactWrite and transactGet', {needs: 'TransactWriteItems'}, async () => {
+test('transactWrite and transactGet', async () => {
   await document.transactWrite({TransactItems: [
     {Put: {TableName, Item: {pk: 't', n: 1, tags: new Set(['a'])}}},
     {Update: {TableName, Key: {pk: 't', n: 2}, UpdateExpression: 'SET v = :v', ExpressionAttributeValues: {':v': {deep: [1]}}}}]});

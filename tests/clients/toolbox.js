@@ -72,7 +72,7 @@ test('delete, of a partition too', async () => {
   assert.equal((await table.build(box.ScanCommand).send()).Count, 0);
 });
 
-test('transactions', {needs: 'TransactWriteItems'}, async () => {
+test('transactions', async () => {
   await box.executeTransactWrite(
     Pet.build(box.PutTransaction).item({owner: 'cat', id: '1'}), Pet.build(box.UpdateTransaction).item({owner: 'cat', id: '2', kind: 'pet', score: box.$add(2)}));
   await assert.rejects(box.executeTransactWrite(

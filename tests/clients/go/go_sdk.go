@@ -14,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/aws/smithy-go"
 )
 
 type item = map[string]types.AttributeValue
@@ -49,12 +48,6 @@ func same(got, expected interface{}) error {
 		return nil
 	}
 	return fmt.Errorf("got %v, expected %v", got, expected)
-}
-
-func hasTransactions() bool {
-	_, err := client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{{}}})
-	var api smithy.APIError
-	return !(errors.As(err, &api) && api.ErrorCode() == "UnknownOperationException")
 }
 
 func createTable() error {
@@ -215,11 +208,7 @@ func main() {
 	test("no such table", noSuchTable)
 	test("batches and pages", batchesAndPages)
 	test("Scan and BatchGetItem", scanAndBatchGet)
-	if hasTransactions() {
-		test("transactions", transactions)
-	} else {
-		fmt.Println("skipped: transactions: no TransactWriteItems")
-	}
+	test("transactions", transactions)
 	test("DeleteTable and its waiter", deleteTable)
 	fmt.Printf("%d passed, %d failed\n", passed, failed)
 	if failed > 0 {
