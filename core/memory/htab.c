@@ -166,8 +166,9 @@ void htab_spot_guess_again(const struct htab_aim *a, struct htab_spot *s, uint64
 }
 
 void htab_spot_follow(const struct htab_aim *a, struct htab_spot *s) {
+    struct bucket_shm *bucket = (struct bucket_shm *)s->slot;
     uint64_t word = 0;
-    shm_word *slot = htab_peek(a->tab, s->array, (struct bucket_shm *)s->slot, s->hash, &word);
+    shm_word *slot = SHM_LOAD_RELAXED(&bucket->link) ? htab_peek(a->tab, s->array, bucket, s->hash, &word) : NULL;
     s->slot = slot ? slot : (shm_word *)htab_no_bucket.slot;
     s->word = slot ? word : 0;
 }

@@ -257,7 +257,7 @@ void read_usual_learn(struct read_usual *u, uint64_t same, const struct item_hea
 static __attribute__((noinline)) int read_key_closely(const struct table_view *v, const struct item_head *image,
                                                       const struct htab_spot *spot, const struct item_key *key,
                                                       int64_t now_s, struct larder_page *page) {
-    if (!image || !item_parts_are_sane(image) || !item_is_same_key(item_key_in(image), item_key_of(key)))
+    if (!item_parts_are_sane(image) || !item_is_same_key(item_key_in(image), item_key_of(key)))
         return read_by_key(v, key, spot->hash, now_s, page);
     if (read_has_expired(v, image, now_s))
         return LARDER_NOT_FOUND;
@@ -274,7 +274,9 @@ HTAB_INLINE int read_key(const struct table_view *v, const struct htab_aim *aim,
     const struct item_head *image = read_copy(aim, spot, (uint8_t *)((uintptr_t)page->bytes + page->used),
                                               page->capacity - page->used, &bytes, is_wide);
     struct read_usual usual = read_usual(v, key->partition_bytes, key->sort_bytes);
-    if (__builtin_expect(!image || !read_is_usual(image, &usual, HEAD_KIND | HEAD_PARTITION_BYTES | HEAD_SORT_BYTES) ||
+    if (__builtin_expect(!image, 0))
+        return read_by_key(v, key, spot->hash, now_s, page);
+    if (__builtin_expect(!read_is_usual(image, &usual, HEAD_KIND | HEAD_PARTITION_BYTES | HEAD_SORT_BYTES) ||
                              ((read_stamp_of(image) ^ usual.stamp) & READ_STAMP & ~UINT64_C(0xffffffff)) ||
                              memcmp(item_key_area(image), key->area, key->area_bytes) != 0,
                          0))
