@@ -34,6 +34,7 @@
 #include "core/table/db.h"
 #include "core/table/drop_thread.h"
 #include "core/table/marks.h"
+#include "core/table/token.h"
 
 static void note_op(struct writer *w, uint32_t op, uint32_t ordinal) {
     SHM_STORE(&w->slot->op_a, ordinal);
@@ -216,11 +217,9 @@ static int create(struct writer *w, struct creation *c) {
     return attempt(w, &c->room, try_create, c);
 }
 
-LARDER_API int larder_table_create(struct larder *db, const struct larder_table_def *def) {
+int table_create(struct larder *db, const struct larder_table_def *def) {
     struct writer *w;
     struct creation creation;
-    if (ERR_IS_NULL(db) || ERR_IS_NULL(def))
-        return LARDER_E_INVAL;
     int result = db_check(db);
     if (result == LARDER_OK)
         result = schema_check(def);
@@ -234,11 +233,22 @@ LARDER_API int larder_table_create(struct larder *db, const struct larder_table_
     return result;
 }
 
+LARDER_API int larder_table_create(struct larder *db, const struct larder_table_def *def) {
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(def))
+        return LARDER_E_INVAL;
+    if (def->name && token_reserves(def->name))
+        return err_set(LARDER_E_INVAL,
+                       "a table name may not begin with \"" TOKEN_RESERVED "\", which is for the library's own tables");
+    return table_create(db, def);
+}
+
 /* ---- Drop ------------------------------------------------------------------------------------ */
 
 static int drop_locked(struct writer *w, struct table_view *v) {
     if (!view_is_current(v) || LIFE_STATE(v->life) != TABLE_READY)
         return OBSTACLE_VIEW;
+    if (strcmp(v->def.name, TOKEN_TABLE) == 0 && token_table_is_sound(v))
+        return token_check_name(v->def.name);
     /* if a stopped process holds a stripe, fail here, while nothing has changed */
     int result = table_flush(w, v);
     if (result != LARDER_OK)
