@@ -188,15 +188,38 @@ static int take_action(struct transact *t, json_t *json) {
 
 /* ---- The transaction ------------------------------------------------------------------------- */
 
+/* A member that says what a response of the service has besides. There is none here. */
+static int check_choice(struct transact *t, const char *name, const char *const *allowed, const char *needed) {
+    const char *text;
+    int code = text_of(t, t->json, name, 0, &text);
+    while (code == EXIT_DONE && text && *allowed && strcmp(*allowed, text) != 0)
+        allowed++;
+    if (code != EXIT_DONE || !text || *allowed)
+        return code;
+    size_t mark = place_enter_name(&t->place, name);
+    code = refuse(t, needed);
+    place_leave(&t->place, mark);
+    return code;
+}
+
+static int check_choices(struct transact *t) {
+    static const char *const capacity[] = {"INDEXES", "TOTAL", "NONE", NULL}, *const metrics[] = {"SIZE", "NONE", NULL};
+    int code = check_choice(t, "ReturnConsumedCapacity", capacity, "INDEXES, TOTAL or NONE is needed");
+    return code == EXIT_DONE ? check_choice(t, "ReturnItemCollectionMetrics", metrics, "SIZE or NONE is needed") : code;
+}
+
 /* The array of actions. The members of a whole request are looked at, too. */
 static int find_actions(struct transact *t, json_t **actions) {
-    static const char *const members[] = {"TransactItems", "ClientRequestToken", NULL};
+    static const char *const members[] = {"TransactItems", "ClientRequestToken", "ReturnConsumedCapacity",
+                                          "ReturnItemCollectionMetrics", NULL};
     *actions = t->json;
     if (json_is_object(t->json)) {
         *actions = json_object_get(t->json, "TransactItems");
         int code = check_members(t, members, t->json);
         if (code == EXIT_DONE)
             code = text_of(t, t->json, "ClientRequestToken", 0, &t->token);
+        if (code == EXIT_DONE)
+            code = check_choices(t);
         if (code != EXIT_DONE)
             return code;
     }

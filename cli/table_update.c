@@ -56,7 +56,8 @@ int table_update_check(const struct larder_table_def *there, const struct larder
             code = report_error(EXIT_OTHER, "table %s: a local index (%s) cannot be added to a table", wanted->name,
                                 index->name);
         if (old != NULL && (old->is_local || index->is_local) && !update_is_same_index(old, index))
-            code = report_error(EXIT_OTHER, "table %s: a local index (%s) cannot be changed", wanted->name, index->name);
+            code =
+                report_error(EXIT_OTHER, "table %s: a local index (%s) cannot be changed", wanted->name, index->name);
     }
     for (uint32_t i = 0; i < there->index_count; i++)
         if (there->indexes[i].is_local && update_find(wanted, there->indexes[i].name) == NULL)

@@ -422,7 +422,7 @@ struct larder_index_def {
 
 /** A table's shape, to create it, or returned by larder_table_describe(). Zero it, then set. */
 struct larder_table_def {
-    const char *name; /* 3..255 of a-z A-Z 0-9 _ - . */
+    const char *name; /* 3..255 of a-z A-Z 0-9 _ - . but none that begins with "larder." */
     struct larder_key_def partition, sort;
     const struct larder_index_def *indexes; /* index_count of them */
     uint32_t index_count;
@@ -458,8 +458,8 @@ LARDER_API int larder_table_create(struct larder *db, const struct larder_table_
  * @param out [out] Owned by db, valid until larder_close(). The same table gives the same pointer.
  *                  If the table is dropped, calls with it give LARDER_E_NO_TABLE; its 320 bytes
  *                  stay until larder_close().
- * @return LARDER_OK, LARDER_E_NO_TABLE, LARDER_E_INVAL (name), LARDER_E_BUSY, LARDER_E_DESTROYED,
- *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
+ * @return LARDER_OK, LARDER_E_NO_TABLE, LARDER_E_INVAL (name; "larder.tokens"), LARDER_E_BUSY,
+ *         LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
  */
 LARDER_API int larder_table_open(struct larder *db, const char *name, struct larder_table **out);
 
@@ -1022,7 +1022,8 @@ LARDER_API int larder_scan(struct larder_table *t, const struct larder_scan_spec
  *                         too long or of the wrong type; the item is over 400 KB; a page that is
  *                         not allowed.
  *         LARDER_E_FULL   The segment has no room; see "Full".
- *         LARDER_E_BUSY   A live process held what was needed; see "Locks".
+ *         LARDER_E_BUSY   A live process held what was needed, or what all items need that could
+ *                         be evicted; see "Locks".
  *         LARDER_E_NO_TABLE, LARDER_E_NO_SLOT, LARDER_E_READ_ONLY, LARDER_E_DESTROYED,
  *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY, LARDER_E_OS, LARDER_E_ACCESS.
  *
@@ -1222,7 +1223,7 @@ LARDER_API int larder_write(const struct larder_action *action, struct larder_pa
 struct larder_transaction {
     const struct larder_action *actions;
     uint32_t count;       /* 1..LARDER_TRANSACT_ACTIONS_MAX */
-    const char *token;    /* NULL, or 1..LARDER_TOKEN_BYTES_MAX bytes, 0-terminated */
+    const char *token;    /* NULL, or 1..LARDER_TOKEN_BYTES_MAX bytes of UTF-8, 0-terminated */
     int *is_repeated;     /* [out] NULL, or with LARDER_OK: whether it had been done before, by its token */
     uint64_t reserved[6]; /* 0 */
 };
@@ -1237,8 +1238,11 @@ struct larder_transaction {
  * A token (DynamoDB: ClientRequestToken) makes it safe to send a transaction again after a failure
  * or a death: for ten minutes after it was done, by the handle's clock, a transaction with the same
  * token and contents does nothing and gives LARDER_OK, in any process. With other contents it is
- * LARDER_E_INVAL. Tokens are items of a table "larder.tokens", which the first of them makes;
- * larder_table_list() does not name it.
+ * LARDER_E_INVAL. Each takes about 150 bytes of the segment for these ten minutes, so 1,000 a
+ * second take 90 MB. They are not evicted: where memory is short they push out items of tables that
+ * evict, as all items do that stay. Tokens are items of a table "larder.tokens", which the first of
+ * them makes. It belongs to the library: larder_table_list() does not name it, larder_table_open()
+ * and larder_table_drop() refuse it.
  *
  * @param transaction [in]  No two actions have the same item. action->returns is 0. All items
  *                          together, also those that are only checked or deleted, have at most
@@ -1263,6 +1267,8 @@ struct larder_transaction {
  *              for each other in a circle.
  * Killed here  The items are as before or as after, all of them. The next process that needs one
  *              of their stripes finishes or undoes the rest.
+ * Full         As larder_put(), but room is made for all items at the same time. That takes as
+ *              long as for each of them by itself, at most half a second besides what is evicted.
  * Cost         The cost of the single writes, and a block of memory taken and given back.
  */
 LARDER_API int larder_transact(struct larder *db, const struct larder_transaction *transaction, int *results,

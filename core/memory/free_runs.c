@@ -214,7 +214,8 @@ int64_t free_runs_take(const struct seg *s, uint32_t count, uint32_t kept) {
 /* The avoided spans are few, and so are the runs among them. */
 #define RUNS_LOOKED_AT 256u
 
-int64_t free_runs_take_outside(const struct seg *s, uint32_t count, uint32_t kept, uint32_t from, uint32_t avoided) {
+int64_t free_runs_take_outside(const struct seg *s, uint32_t count, uint32_t kept, uint32_t from, uint32_t avoided,
+                               const struct span_ranges *also) {
     uint32_t looks = 0, found, longer;
     int64_t first = -1;
     if (!covers_all(s))
@@ -224,7 +225,8 @@ int64_t free_runs_take_outside(const struct seg *s, uint32_t count, uint32_t kep
             const struct span_shm *run = run_at(s, at, &found);
             longer = run ? (uint32_t)word_of(run, FREE_LONGER) : 0;
             for (uint32_t same = at; (run = run_at(s, same, &found)) && found >= count;) {
-                if (same - 1 >= from + avoided || same - 1 + found <= from)
+                int is_outside = same - 1 >= from + avoided || same - 1 + found <= from;
+                if (is_outside && !(also && span_ranges_meet(also, same - 1, found)))
                     return take_of(s, same, found, count, kept, &first) ? first : -1;
                 if (++looks > RUNS_LOOKED_AT)
                     return -1;

@@ -22,15 +22,17 @@
 #ifndef LARDER_MEMORY_FREE_RUNS_H
 #define LARDER_MEMORY_FREE_RUNS_H
 
+#include "core/memory/writer.h"
 #include "core/segment/seg.h"
 
 /* Takes the first spans of the shortest run of at least `count`. They are in no list, and still
  * FREE. Returns the number of the first; -1: there is no such run, or fewer than `kept` free spans
  * would be left. */
 int64_t free_runs_take(const struct seg *s, uint32_t count, uint32_t kept);
-/* The same with a run that has no span of the `avoided` ones from `from` on: one of the first that
- * are long enough. */
-int64_t free_runs_take_outside(const struct seg *s, uint32_t count, uint32_t kept, uint32_t from, uint32_t avoided);
+/* The same with a run that has no span of the `avoided` ones from `from` on, and none of `also`
+ * (NULL: none): one of the first that are long enough. */
+int64_t free_runs_take_outside(const struct seg *s, uint32_t count, uint32_t kept, uint32_t from, uint32_t avoided,
+                               const struct span_ranges *also);
 /* Whether the lists have a run of at least `count`. */
 int free_runs_has(const struct seg *s, uint32_t count);
 /* `count` spans from `first` on have become FREE. */

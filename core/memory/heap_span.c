@@ -23,7 +23,7 @@
  * bucket arrays: it gives more back. */
 static int64_t take_free(const struct writer *w, uint32_t count, unsigned flags) {
     if (__builtin_expect(w->avoid_count != 0, 0))
-        return free_runs_take_outside(w->seg, count, SPANS_KEPT_MIN, w->avoid_from, w->avoid_count);
+        return free_runs_take_outside(w->seg, count, SPANS_KEPT_MIN, w->avoid_from, w->avoid_count, w->also_avoided);
     return free_runs_take(w->seg, count, span_kept_count(w->seg, flags));
 }
 

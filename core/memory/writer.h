@@ -31,6 +31,33 @@
 #include "core/memory/obstacle.h"
 #include "core/segment/layout.h"
 
+/* Spans of the heap, in rows that ascend and do not overlap. */
+#define SPAN_RANGES_MAX 128u
+struct span_ranges {
+    uint32_t count;
+    struct span_range {
+        uint32_t from, count;
+    } at[SPAN_RANGES_MAX];
+};
+
+/* How many of the rows begin at or before a span. */
+static inline uint32_t span_ranges_before(const struct span_ranges *ranges, uint32_t span) {
+    uint32_t low = 0, high = ranges->count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (ranges->at[middle].from <= span)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+/* Whether one of the spans [from, from + count) is in a row. */
+static inline int span_ranges_meet(const struct span_ranges *ranges, uint32_t from, uint32_t count) {
+    uint32_t before = span_ranges_before(ranges, from + count - 1);
+    return before != 0 && from < ranges->at[before - 1].from + ranges->at[before - 1].count;
+}
+
 #define WRITER_NEAR 16u /* kinds of items for which places of attributes are remembered */
 
 struct candidates;
@@ -103,9 +130,12 @@ struct writer {
      * takes blocks elsewhere; in free spans, too, if moves_to_free */
     uint32_t avoid_from, avoid_count, moves_from_bytes; /* those of their blocks */
     int moves_to_free;
+    /* meanwhile it takes none of these spans either: they wait for the call, or are emptied next */
+    const struct span_ranges *also_avoided;              /* NULL: none */
     uint32_t compact_at, compact_loan_at, compact_table; /* where table_compact() goes on */
     /* it found nothing a moment ago for so much, when so many items had been removed */
     uint64_t compact_not_before_ns, compact_lacked, compact_removed;
+    uint32_t compact_free_spans; /* and so many spans were free */
     /* where table_evict() goes on, and its chance; 0: it has not begun. candidates: NULL, or
      * private memory of it */
     uint32_t evict_table, evict_at, evict_chance;
@@ -130,7 +160,7 @@ static inline void writer_avoid(struct writer *w, uint32_t from, uint32_t count,
     w->moves_from_bytes = 0;
 }
 static inline int writer_avoids(const struct writer *w, uint32_t span) {
-    return span - w->avoid_from < w->avoid_count;
+    return span - w->avoid_from < w->avoid_count || (w->also_avoided && span_ranges_meet(w->also_avoided, span, 1));
 }
 
 /* The writers of a handle. The handle sets what is above the line. */

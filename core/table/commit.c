@@ -248,9 +248,25 @@ static int undo(struct writer *w, const struct commit *c, int r) {
     return r;
 }
 
+static uint32_t bytes_of(const struct commit_item *item) {
+    return item->is_changed && item->swap.image ? item->swap.image->bytes : 0;
+}
+
+/* The longest of the large images come first: rule N2 of core/table/windows.h. */
+static void set_order(struct commit *c) {
+    for (uint32_t i = 0; i < c->count; i++) {
+        uint32_t bytes = bytes_of(&c->item[i]), at = i;
+        for (; bytes > SPAN_BYTES && at > 0 && bytes_of(&c->item[c->order[at - 1]]) < bytes; at--)
+            c->order[at] = c->order[at - 1];
+        c->order[at] = (uint8_t)i;
+    }
+}
+
 int commit_apply(struct writer *w, struct commit *c) {
     mark_stripes(w, c);
-    for (uint32_t i = 0; i < c->count; i++) {
+    set_order(c);
+    for (uint32_t k = 0; k < c->count; k++) {
+        uint32_t i = c->order[k];
         int r = c->item[i].is_changed ? prepare(w, &c->item[i], &c->record->entry[i]) : LARDER_OK;
         if (r)
             return undo(w, c, r);

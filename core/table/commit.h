@@ -14,8 +14,8 @@
  *               dead here: the record's entries name them; dropped
  *           3 stripe by stripe: record_off, the mark
  *               dead here: readers look at the record; it hides nothing. Marks are cleared
- *           4 item by item: old word into the record; block in hand, its words; new word into the
- *             record; the word into an empty slot of the bucket (step 0); count
+ *           4 item by item, large ones first: old word into the record; block in hand, its words;
+ *             new word into the record; the word into an empty slot of the bucket (step 0); count
  *               dead here: undone as after 5. A block that is in hand still goes back
  *           5 its index entries, one step 1 each; its timer
  *               dead here: for each new word that is in a bucket its entries are removed, then the
@@ -47,8 +47,9 @@ struct commit_item {
 };
 
 struct commit {
-    struct commit_item *item; /* in the order of their stripes' addresses */
-    uint32_t count;           /* at most RECORD_ENTRIES_MAX */
+    struct commit_item *item;          /* in the order of their stripes' addresses */
+    uint32_t count;                    /* at most RECORD_ENTRIES_MAX */
+    uint8_t order[RECORD_ENTRIES_MAX]; /* in which they are made */
     struct record_shm *record;
     int is_locked;
 };

@@ -12,9 +12,9 @@
 #define LEVELS 8u /* of how full a span is */
 /* After a look that found nothing: a pause of so many times its duration. */
 #define IDLE_FACTOR 20u
-#define REMOVED_FOR_HOPE 256u /* items removed since then end the pause */
+#define REMOVED_FOR_HOPE 256u /* items removed since then end the pause; */
+#define FREED_FOR_HOPE 8u     /* and so do spans that became free, as by large items */
 #define SPANS_AHEAD 64u       /* one in so many is to be free */
-#define WINDOWS_TRIED 16u
 #define GAINED_AT_ONCE (256u << 10)
 
 /* ---- Emptying spans -------------------------------------------------------------------------- */
@@ -188,88 +188,56 @@ static uint32_t end_all_loans(struct writer *w) {
 
 /* ---- Runs of spans --------------------------------------------------------------------------- */
 
-/* What it costs to empty a span, in bytes. */
-static uint32_t cost_of(const struct seg *s, uint32_t i) {
-    const struct span_shm *span = seg_span(s, i);
-    uint32_t class_index = SHM_LOAD_RELAXED(&span->class_index);
-    switch (SHM_LOAD(&span->state)) {
-    case SPAN_FREE:
-        return 0;
-    case SPAN_SMALL: /* each block costs a search, too */
-        return class_index < CLASS_COUNT ? SHM_LOAD_RELAXED(&span->used) * (heap_class_bytes(class_index) + 256)
-                                         : SPAN_BYTES;
-    default: /* a run needs another one */
-        return 3 * SPAN_BYTES;
-    }
-}
-
-/* Spans that could not be emptied a moment ago. */
-struct pinned {
-    uint32_t count, at[WINDOWS_TRIED];
-};
-
-static int is_pinned(const struct pinned *pinned, uint32_t from, uint32_t count) {
-    for (uint32_t i = 0; i < pinned->count; i++)
-        if (pinned->at[i] - from < count)
-            return 1;
-    return 0;
-}
-
-/* Spans from i on that no window of `count` spans may have: a run as long as the window, since it
- * could only be moved to another free one, or a pinned span. */
-static uint32_t obstacle_spans(const struct seg *s, uint32_t i, uint32_t count, const struct pinned *pinned) {
-    const struct span_shm *span = seg_span(s, i);
-    uint32_t run = SHM_LOAD(&span->state) == SPAN_RUN ? SHM_LOAD_RELAXED(&span->next) : 0;
-    if (run >= count)
-        return run;
-    return is_pinned(pinned, i, 1);
-}
-
-/* The spans in a row that are least work to empty. -1: there are none. Windows do not overlap, and
- * the first begins behind an obstacle: so runs of equal length are made side by side, without gaps
- * that are too short for another one. */
-static int64_t find_window(const struct seg *s, uint32_t count, const struct pinned *pinned) {
-    uint32_t spans = span_claimed_count(s), from = 0;
-    int64_t cost = 0, least = INT64_MAX, best = -1;
-    for (uint32_t i = 0; i < spans;) {
-        uint32_t obstacle = obstacle_spans(s, i, count, pinned);
-        cost = obstacle ? 0 : cost + cost_of(s, i);
-        i += obstacle ? obstacle : 1;
-        if (!obstacle && i - from < count)
+/* Empties what is planned. *stays: the first span that could not be. Returns how many were. */
+static uint32_t empty_windows(struct writer *w, const struct windows *plan, uint64_t until_ns, int64_t *stays) {
+    uint32_t made = 0;
+    *stays = -1;
+    w->also_avoided = &plan->rows;
+    for (uint32_t i = 0; i < plan->rows.count && *stays < 0 && wait_now_ns() < until_ns; i++) {
+        const struct span_range *row = &plan->rows.at[i];
+        uint32_t at;
+        if (plan->is_free[i])
             continue;
-        if (!obstacle && cost < least) {
-            best = from;
-            least = cost;
-        }
-        from = i;
-        cost = 0;
+        if (empty_spans(w, row->from, row->count, 1, &at))
+            made += row->count;
+        else
+            *stays = at;
     }
-    return best;
+    w->also_avoided = NULL;
+    return made;
 }
 
-/* Whether a run of so many spans was made. */
-static uint32_t make_run(struct writer *w, uint32_t count) {
+/* Makes what is lacking of the runs. Returns how many spans it emptied. */
+static uint32_t make_runs(struct writer *w, const struct runs *runs, uint64_t until_ns) {
     struct pinned pinned = {0};
-    while (pinned.count < WINDOWS_TRIED && !is_stopped(w)) {
-        int64_t from = find_window(w->seg, count, &pinned);
-        uint32_t stays;
-        if (from < 0)
-            return 0;
-        if (empty_spans(w, (uint32_t)from, count, 1, &stays)) {
+    struct windows plan;
+    uint32_t made = 0;
+    while (pinned.count < WINDOWS_TRIED && !is_stopped(w) && wait_now_ns() < until_ns) {
+        int64_t stays;
+        if (windows_plan(w->seg, runs, &pinned, &plan) <= 0)
+            break;
+        made += empty_windows(w, &plan, until_ns, &stays);
+        if (stays >= 0)
+            pinned.at[pinned.count++] = (uint32_t)stays;
+        else if (made)
             heap_trim(w);
-            return count;
-        }
-        pinned.at[pinned.count++] = stays;
     }
-    return 0;
+    return made;
+}
+
+int table_compact_is_done(struct writer *w, const struct runs *runs) {
+    const struct pinned none = {0};
+    struct windows plan;
+    uint32_t has = free_runs_count(w->seg);
+    return has >= runs->total + span_kept_count(w->seg, 0) && windows_plan(w->seg, runs, &none, &plan) == 0;
 }
 
 /* ---- Both ------------------------------------------------------------------------------------ */
 
-static uint32_t compact(struct writer *w, uint32_t count) {
-    uint32_t needed = count + span_kept_count(w->seg, 0), has = free_runs_count(w->seg), made = 0;
-    if (count > 1 && has >= needed)
-        made = make_run(w, count);
+static uint32_t compact(struct writer *w, const struct runs *runs, uint64_t until_ns) {
+    uint32_t needed = runs->total + span_kept_count(w->seg, 0), has = free_runs_count(w->seg), made = 0;
+    if (runs->count && has >= needed)
+        made = make_runs(w, runs, until_ns);
     if (made == 0 && !is_stopped(w))
         made = table_compact_spans(w, has < needed && needed - has > FREED_AT_ONCE ? needed - has : FREED_AT_ONCE);
     if (made == 0 && !is_stopped(w))
@@ -288,7 +256,8 @@ static uint64_t count_removed(const struct seg *s) {
 /* Whether a search for so much found nothing a moment ago, and nothing has changed much. */
 static int is_hopeless(const struct writer *w, uint64_t bytes, uint64_t now_ns) {
     return now_ns < w->compact_not_before_ns && bytes >= w->compact_lacked &&
-           count_removed(w->seg) - w->compact_removed < REMOVED_FOR_HOPE;
+           count_removed(w->seg) - w->compact_removed < REMOVED_FOR_HOPE &&
+           free_runs_count(w->seg) < w->compact_free_spans + FREED_FOR_HOPE;
 }
 
 static void pause_after(struct writer *w, uint64_t bytes, uint64_t begin_ns) {
@@ -296,13 +265,15 @@ static void pause_after(struct writer *w, uint64_t bytes, uint64_t begin_ns) {
     w->compact_not_before_ns = end_ns + (end_ns - begin_ns) * IDLE_FACTOR;
     w->compact_lacked = bytes;
     w->compact_removed = count_removed(w->seg);
+    w->compact_free_spans = free_runs_count(w->seg);
 }
 
-uint32_t table_compact(struct writer *w, uint64_t bytes) {
+uint32_t table_compact(struct writer *w, const struct runs *runs, uint64_t until_ns) {
     uint64_t begin_ns = wait_now_ns(), need_bytes = w->need_bytes, asked_bytes = w->asked_bytes;
+    uint64_t bytes = (uint64_t)runs->total * SPAN_BYTES;
     if (is_hopeless(w, bytes, begin_ns))
         return 0;
-    uint32_t made = compact(w, (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES));
+    uint32_t made = compact(w, runs, until_ns);
     w->need_bytes = need_bytes; /* the call's: a move may have lacked something itself */
     w->asked_bytes = asked_bytes;
     if (made == 0)

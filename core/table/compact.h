@@ -3,7 +3,7 @@
  * Job      A block of one size finds no room while free blocks of other sizes lie in spans that
  *          have others in use. Items are moved out of the emptiest spans into the fullest (move.h),
  *          so that whole spans become free, which serve any size. If there are enough and no run of
- *          them is long enough, those spans in a row are emptied that are least work.
+ *          them is long enough, those spans in a row are emptied that are least work (windows.h).
  * Bounds   A call looks at 4,096 spans or a few times that, and moves up to 2 MB, or what lies in
  *          the run that it makes. What it makes lasts for many calls.
  * Locks    Called without any. Passes over what another thread holds.
@@ -13,11 +13,14 @@
 #ifndef LARDER_TABLE_COMPACT_H
 #define LARDER_TABLE_COMPACT_H
 
-#include "core/memory/writer.h"
+#include "core/table/windows.h"
 
-/* Makes room for a block of so many bytes. Returns how many spans became free; 0: none, or a call a
- * moment ago found none. May leave the writer stuck. */
-uint32_t table_compact(struct writer *w, uint64_t bytes);
+/* Makes room for all runs at the same time; begins no other one after until_ns. What it makes stays
+ * for the next call. Returns how many spans became free; 0: none, or a call a moment ago found
+ * none. May leave the writer stuck. */
+uint32_t table_compact(struct writer *w, const struct runs *runs, uint64_t until_ns);
+/* Whether there is room for all of them. A guess. */
+int table_compact_is_done(struct writer *w, const struct runs *runs);
 /* Empties up to `wanted` sparse spans, wherever they are: goes round the segment once, until there
  * are some. Returns how many. */
 uint32_t table_compact_spans(struct writer *w, uint32_t wanted);

@@ -15,6 +15,7 @@
 #define SHARE 16u        /* of the items that a visit looks at, one in so many goes */
 #define BATCH_ITEMS 192u /* a call ends with so many, */
 #define BATCH_PART 64u   /* or with such a part of the segment, if there is enough for the caller */
+#define WAITS_MAX 8u     /* for locks, of a millisecond each */
 #define PUBLISHED_GROUPS 256u
 #define CANDIDATES_MAX 4096u
 #define PART_BUCKETS 64u /* and more in a stripe so large that its parts are not enough */
@@ -57,8 +58,9 @@ struct eviction {
     uint64_t bytes_wanted, batch_bytes;
     uint64_t items, bytes, cleared;
     uint32_t visits;
-    int is_blocked; /* a stopped process holds what an item needs */
-    int is_forced;  /* the round before gave nothing: every visit gives something */
+    uint32_t blocked; /* items and stripes that were passed over, since another thread holds what they need; */
+    uint32_t waits;   /* items for which it waited before */
+    int is_forced;    /* the round before gave nothing: every visit gives something */
     struct write write;
 };
 
@@ -101,7 +103,8 @@ static int evict_item_locked(struct eviction *e, struct item_swap *s, uint64_t w
     if (!item || !upkeep_point_at(v, word, item, s))
         return LARDER_NOT_FOUND;
     int r = write_item_locked(w, &e->write, s);
-    e->is_blocked |= r == LARDER_E_BUSY;
+    e->blocked += r == LARDER_E_BUSY;
+    e->waits += r == LARDER_E_BUSY;
     if (r)
         return r;
     e->items++;
@@ -109,13 +112,15 @@ static int evict_item_locked(struct eviction *e, struct item_swap *s, uint64_t w
     return LARDER_OK;
 }
 
-/* Evicts up to `share` of the candidates. Returns the key sequence that the hand has passed. */
+/* Evicts up to `share` of the candidates. After one for which it waited in vain it leaves the
+ * stripe: its neighbours may need the same lock. Returns the key sequence that the hand has
+ * passed. */
 static uint32_t evict_some_locked(struct eviction *e, struct item_swap *s, uint32_t passed, uint32_t share) {
     struct candidates *c = e->candidates;
     const struct table_view *v = e->write.view;
     uint64_t items = e->items, bytes = e->bytes, writes = SHM_LOAD_RELAXED(&s->stripe->writes), age = 0;
-    uint32_t at = passed;
-    for (; c->count > 0 && e->items - items < share && !e->w->is_stuck && !e->is_blocked; drop_first(c)) {
+    uint32_t at = passed, waits = e->waits;
+    for (; c->count > 0 && e->items - items < share && !e->w->is_stuck && e->waits == waits; drop_first(c)) {
         uint64_t word = c->word[0];
         at = passed + 1 + c->rank[0];
         if (marks_is_used(v, WORD_OFF(word))) {
@@ -172,10 +177,15 @@ static void visit(struct eviction *e, uint32_t number, uint32_t part) {
     const struct table_view *v = e->write.view;
     struct stripe_shm *stripe = &v->items.stripes[number];
     uint32_t from, to;
-    if (SHM_LOAD_RELAXED(&stripe->count) == 0 || !buckets_of(v, stripe, part, &from, &to) ||
-        lock_try(w, &stripe->lock, LOCK_STRIPE))
+    if (SHM_LOAD_RELAXED(&stripe->count) == 0 || !buckets_of(v, stripe, part, &from, &to))
         return;
-    if (!gate_is_closed(w) && view_is_current(v))
+    if (lock_try(w, &stripe->lock, LOCK_STRIPE)) {
+        e->blocked++;
+        return;
+    }
+    if (gate_is_closed(w))
+        e->blocked++;
+    else if (view_is_current(v))
         visit_locked(e, number, part);
     change_leave_stripe(w, stripe);
 }
@@ -198,7 +208,7 @@ static int is_ended(const struct eviction *e) {
     int is_enough = e->bytes >= e->bytes_wanted && (e->items >= BATCH_ITEMS || e->bytes >= e->batch_bytes);
     is_enough |= test_batch() && e->items >= test_batch();
     int is_long = e->visits >= (e->items + e->cleared > 0 ? EVICT_VISITS : EVICT_VISITS_MAX);
-    return is_enough || is_long || e->is_blocked || e->w->is_stuck || (e->w->is_stopping && *e->w->is_stopping);
+    return is_enough || is_long || e->waits >= WAITS_MAX || e->w->is_stuck || (e->w->is_stopping && *e->w->is_stopping);
 }
 
 /* The view of a table if it evicts, else NULL. */
@@ -253,8 +263,9 @@ static void begin(struct writer *w) {
     w->evict_at = (w->evict_chance >> 8) % w->seg->stripe_count * marks_parts(w->seg);
 }
 
-uint64_t table_evict(struct writer *w, uint64_t bytes) {
+uint64_t table_evict(struct writer *w, uint64_t bytes, int *is_blocked) {
     uint64_t need_bytes = w->need_bytes, asked_bytes = w->asked_bytes;
+    *is_blocked = 0;
     struct eviction e = {.w = w,
                          .bytes_wanted = 2 * bytes,
                          .batch_bytes = w->seg->bytes / BATCH_PART,
@@ -268,6 +279,7 @@ uint64_t table_evict(struct writer *w, uint64_t bytes) {
         go_round(&e);
     w->need_bytes = need_bytes; /* the call's: see table_compact() */
     w->asked_bytes = asked_bytes;
+    *is_blocked = e.items + e.cleared == 0 && e.blocked > 0;
     return e.items + e.cleared;
 }
 
@@ -276,6 +288,7 @@ uint64_t table_evict(struct writer *w, uint64_t bytes) {
 #define RESERVE_PART 64u    /* such a part of the segment is kept free */
 #define SAMPLED_SPANS 4096u /* are looked at to estimate what is free */
 #define AHEAD_NS 5000000u   /* a call evicts no longer */
+#define AHEAD_WAIT_MS 1u    /* for a lock that an item needs */
 #define AHEAD_BYTES (64u << 10)
 
 static uint64_t free_in(const struct seg *s, uint32_t i) {
@@ -290,7 +303,7 @@ static uint64_t free_in(const struct seg *s, uint32_t i) {
 }
 
 /* In a large segment by every so manieth span. */
-static uint64_t estimate_free(const struct seg *s) {
+uint64_t table_free_bytes(const struct seg *s) {
     uint32_t spans = span_claimed_count(s), step = spans / SAMPLED_SPANS + 1;
     uint64_t sum = 0;
     for (uint32_t i = 0; i < spans; i += step)
@@ -304,9 +317,16 @@ uint64_t table_evict_ahead(struct writer *w) {
     if (SHM_LOAD(&s->shm->claimed_bytes) < span_off(s, s->span_count) || !has_evicting(w))
         return 0;
     uint64_t until_ns = wait_now_ns() + AHEAD_NS, more = 1;
-    while (more && !w->is_stuck && estimate_free(s) < reserve && wait_now_ns() < until_ns) {
-        more = table_evict(w, AHEAD_BYTES);
+    uint32_t busy_timeout_ms = w->busy_timeout_ms;
+    int is_blocked;
+    if (busy_timeout_ms > AHEAD_WAIT_MS) /* as a call that makes room: core/table/make_room.c */
+        w->busy_timeout_ms = AHEAD_WAIT_MS;
+    w->inner_timeout_ms = busy_timeout_ms;
+    while (more && !w->is_stuck && table_free_bytes(s) < reserve && wait_now_ns() < until_ns) {
+        more = table_evict(w, AHEAD_BYTES, &is_blocked);
         made += more;
     }
+    w->busy_timeout_ms = busy_timeout_ms;
+    w->inner_timeout_ms = 0;
     return made;
 }

@@ -14,7 +14,8 @@
  *             delete.
  *          E2 Bounded: a visit looks at a part of a stripe, a few hundred items, and a call makes
  *             at most EVICT_VISITS_MAX visits. Usually a dozen give enough for a hundred puts.
- *          E3 What another thread has locked is passed over.
+ *          E3 What another thread has locked is passed over. If that is all, the caller is told:
+ *             the segment is not full of items that must stay.
  *          E4 A hand is a hint (A1 of marks.h): the key sequence that it has passed.
  * Locks    Called without any. Takes one item stripe at a time.
  * Crash    Each item as in a delete [evict in ARCHITECTURE.md].
@@ -30,8 +31,11 @@
 #define EVICT_VISITS_MAX 1024u
 
 /* Makes room for a block of so many bytes, and some more. Returns how many items went or lost
- * their mark; 0: no table evicts, or all is locked. May leave the writer stuck. */
-uint64_t table_evict(struct writer *w, uint64_t bytes);
+ * their mark; 0: no table evicts, or all is locked. *is_blocked: the latter. May leave the writer
+ * stuck. */
+uint64_t table_evict(struct writer *w, uint64_t bytes, int *is_blocked);
+/* Bytes of claimed memory that no block has. In a large segment an estimate. */
+uint64_t table_free_bytes(const struct seg *s);
 /* For a process that has time (ttl/expirer.c, larder_expire()): if no memory is left to claim and
  * little is free, evicts some, so that calls need not. Returns what table_evict() does. */
 uint64_t table_evict_ahead(struct writer *w);

@@ -3,7 +3,9 @@
 
 #include "core/base/err.h"
 #include "core/base/wait.h"
+#include "core/memory/heap_span.h"
 #include "core/memory/hooks.h"
+#include "core/memory/record.h"
 #include "core/table/compact.h"
 #include "core/table/db.h"
 #include "core/table/evict.h"
@@ -11,13 +13,16 @@
 #include "core/table/upkeep.h"
 
 #define ROOM_BYTES_PER_ROUND 1024u
-#define ROOM_STALL_MS 100u                       /* rule R2: gives up after so long without a piece emptied */
-#define ROOM_STALL_AGAIN_MS 1000u                /* how long the writer then leaves dropped tables to others */
-#define ROOM_COMPACT_NS 50000000u                /* a call moves no longer */
+#define ROOM_STALL_MS 100u                 /* rule R2: gives up after so long without a piece emptied */
+#define ROOM_STALL_AGAIN_MS 1000u          /* how long the writer then leaves dropped tables to others */
+#define ROOM_COMPACT_NS UINT64_C(50000000) /* a call moves no longer, for each so many spans */
+#define ROOM_COMPACT_SPANS 64u
 #define ROOM_COMPACT_RUN_NS UINT64_C(3000000000) /* a creation, which is rare and needs much */
 #define ROOM_PURGE_NS 50000000u                  /* a call looks no longer for timers that no item needs */
 #define ROOM_TRIMS 64u
-#define ROOM_WAIT_MS 1u /* rule R2: for a lock soon dropped, or with a dead owner */
+#define ROOM_AWAITS 8u    /* rule R5: so often, */
+#define ROOM_AWAIT_MS 20u /* and no longer each */
+#define ROOM_WAIT_MS 1u   /* rule R2: for a lock soon dropped, or with a dead owner */
 
 #if LARDER_CRASH_POINTS
 /* Tests: a heap that was made to report that it is full stops doing so once dead memory made
@@ -75,13 +80,27 @@ static int empty_some(struct writer *w, struct room *room, uint64_t until_ms) {
     return has_made;
 }
 
-static int compact(struct writer *w, struct room *room) {
-    if (room->compacted_ns > (room->run_bytes ? ROOM_COMPACT_RUN_NS : ROOM_COMPACT_NS))
+/* How long the call may move blocks: for each piece of ROOM_COMPACT_SPANS that it needs, and as
+ * long as it evicts, which is in vain if nothing makes whole spans of it. */
+static uint64_t compact_ns(const struct room *room, const struct runs *runs) {
+    if (room->run_bytes)
+        return ROOM_COMPACT_RUN_NS;
+    return ROOM_COMPACT_NS * (1 + runs->total / ROOM_COMPACT_SPANS) + room->evicted_ns;
+}
+
+static int compact_for(struct writer *w, struct room *room, const struct runs *runs) {
+    uint64_t limit_ns = compact_ns(room, runs), begin_ns = wait_now_ns();
+    if (room->compacted_ns > limit_ns)
         return 0;
-    uint64_t begin_ns = wait_now_ns();
-    uint32_t made = table_compact(w, w->asked_bytes > room->run_bytes ? w->asked_bytes : room->run_bytes);
+    uint32_t made = table_compact(w, runs, begin_ns + limit_ns - room->compacted_ns);
     room->compacted_ns += wait_now_ns() - begin_ns;
     return made > 0;
+}
+
+static int compact(struct writer *w, struct room *room) {
+    struct runs one = {0};
+    runs_add(&one, w->asked_bytes > room->run_bytes ? w->asked_bytes : room->run_bytes);
+    return compact_for(w, room, &one);
 }
 
 static int drop_timers(struct writer *w, struct room *room) {
@@ -95,7 +114,11 @@ static int drop_timers(struct writer *w, struct room *room) {
 }
 
 static int evict(struct writer *w, struct room *room) {
-    room->has_evicted = !w->is_stuck && table_evict(w, w->asked_bytes) > 0;
+    uint64_t begin_ns = wait_now_ns();
+    int is_blocked = 0;
+    room->has_evicted = !w->is_stuck && table_evict(w, w->asked_bytes, &is_blocked) > 0;
+    room->evicted_ns += wait_now_ns() - begin_ns;
+    room->is_blocked |= is_blocked;
     return room->has_evicted;
 }
 
@@ -118,6 +141,29 @@ static int reclaim(struct writer *w, struct room *room) {
            (may_evict && evict(w, room));
 }
 
+/* Whether there is less free memory, whole spans or not, than the runs need and a quarter. */
+static int has_too_little(const struct writer *w, const struct runs *runs) {
+    uint64_t spans = runs->total + runs->total / 4 + span_kept_count(w->seg, 0);
+    return table_free_bytes(w->seg) < spans * SPAN_BYTES;
+}
+
+/* Makes room for all blocks of the call before it tries again: what is there for some of them is of
+ * no use. Eviction makes free memory, and compaction whole spans of it; so it evicts no more than
+ * that takes. */
+static int reclaim_runs(struct writer *w, struct room *room) {
+    struct runs *runs = room->runs;
+    int has_made = 0, has_more = 1, is_done = table_compact_is_done(w, runs);
+    if (is_done) /* and a block was missing all the same */
+        is_done = runs_ask_again(runs, w->asked_bytes) && table_compact_is_done(w, runs);
+    while (!is_done && has_more && !w->is_stuck && room->reclaims++ < ROOM_ROUNDS) {
+        has_more = (has_too_little(w, runs) && evict(w, room)) || compact_for(w, room, runs) || evict(w, room) ||
+                   trim(w, room);
+        has_made |= has_more;
+        is_done = table_compact_is_done(w, runs);
+    }
+    return has_made || is_done;
+}
+
 /* True: something was given back. */
 static int make_round(struct writer *w, struct room *room) {
     uint32_t busy_timeout_ms = w->busy_timeout_ms;
@@ -131,7 +177,7 @@ static int make_round(struct writer *w, struct room *room) {
                (!w->is_stuck && drop_timers(w, room));
     say_not_full(has_made);
     if (!has_made && !w->is_stuck && SHM_LOAD_RELAXED(&w->slot->op) == OP_NONE) /* rule R1 */
-        has_made = reclaim(w, room);
+        has_made = room->runs && room->runs->total ? reclaim_runs(w, room) : reclaim(w, room);
     w->busy_timeout_ms = busy_timeout_ms;
     w->inner_timeout_ms = 0;
     return has_made;
@@ -141,6 +187,20 @@ static int make_some(struct writer *w, struct room *room) {
     if (w->is_recovery || room->rounds++ >= ROOM_ROUNDS + room->bytes / ROOM_BYTES_PER_ROUND)
         return 0;
     return make_round(w, room);
+}
+
+/* All that could go is locked by live processes, now. Waits for them as any call does, within the
+ * writer's busy_timeout: a segment full of items that may go is not full. */
+static int await_locked(struct writer *w, struct room *room) {
+    int has_made = 0;
+    if (room->blocked_until_ms == 0)
+        room->blocked_until_ms = wait_now_ms() + w->busy_timeout_ms;
+    while (!has_made && room->is_blocked && !w->is_stuck && wait_until(room->blocked_until_ms)) {
+        room->is_blocked = 0;
+        room->has_evicted = 0;
+        has_made = make_round(w, room);
+    }
+    return has_made;
 }
 
 /* All the room that can be made, once per call. */
@@ -163,18 +223,66 @@ static int await_drops(struct writer *w, const struct room *room) {
     return r == LARDER_MORE || r == LARDER_NOT_FOUND;
 }
 
+/* Whether a slot's transaction has blocks that are no items yet. */
+static int has_pending_blocks(const struct seg *s, const struct slot_shm *slot) {
+    uint32_t count;
+    uint64_t off = SHM_LOAD(&slot->record_off);
+    const struct record_shm *record = off ? record_at(s, off, &count) : NULL;
+    if (!record || SHM_LOAD(&record->state) != RECORD_PENDING)
+        return 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (SHM_LOAD(&record->entry[i].new_word) != 0)
+            return 1;
+    return 0;
+}
+
+/* Waits until another thread's transaction has ended. False: there was none. Two that lack what the
+ * other one has do not begin again at the same moment. */
+static int await_transaction(const struct writer *w) {
+    const struct seg *s = w->seg;
+    uint32_t i = 0;
+    while (i < s->slot_count && (i == w->id || !has_pending_blocks(s, seg_slot(s, i))))
+        i++;
+    if (i == s->slot_count)
+        return 0;
+    uint64_t until_ms = wait_now_ms() + (w->busy_timeout_ms < ROOM_AWAIT_MS ? w->busy_timeout_ms : ROOM_AWAIT_MS);
+    while (has_pending_blocks(s, seg_slot(s, i)) && wait_until(until_ms))
+        ;
+    for (uint32_t k = w->id % ROOM_AWAITS; k > 0 && wait_until(until_ms); k--)
+        ;
+    return 1;
+}
+
+/* A transaction that is under way holds what it has taken for the time of a try. Then it gives it
+ * back, or what it replaces. That it was missing meanwhile fails no call. */
+static int has_room_again(struct writer *w, struct room *room) {
+    struct runs one = {0};
+    runs_add(&one, w->asked_bytes);
+    if (w->is_recovery || SHM_LOAD_RELAXED(&w->slot->op) != OP_NONE || room->awaits++ >= ROOM_AWAITS)
+        return 0;
+    return await_transaction(w) || table_compact_is_done(w, room->runs && room->runs->total ? room->runs : &one);
+}
+
 int room_make(struct writer *w, struct room *room) {
     struct err_kept why; /* rule R3 */
     err_keep(&why);
+    room->is_blocked = 0;
     int has_made = await_drops(w, room);
     if (!has_made && !w->is_stuck)
         has_made = room->wants_all ? make_all(w, room) : make_some(w, room);
+    if (!has_made && room->is_blocked && !w->is_stuck)
+        has_made = await_locked(w, room);
     if (w->is_stuck)
         return err_set(LARDER_E_BUSY, "a stopped process holds a lock that making room needs");
     if (!has_made && !w->is_short) /* rule R4 */
         has_made = w->is_short = 1;
+    else if (!has_made && !room->is_blocked)
+        has_made = has_room_again(w, room); /* rule R5 */
     if (has_made)
         return LARDER_OK;
+    if (room->is_blocked)
+        return err_set(LARDER_E_BUSY, "the segment is full, and all items that may be evicted wait for a lock that a "
+                                      "live process holds");
     err_put_back(&why);
     SHM_STORE(&w->seg->shm->full_bytes, w->asked_bytes);
     SHM_ADD(&w->seg->shm->full_count, 1);

@@ -23,6 +23,15 @@
  *             (P3 of core/memory/heap.h). So LARDER_E_FULL says that no free block was large
  *             enough, not that none is free: free blocks may be smaller, or the call needs a bucket
  *             array, which gets no loans.
+ *          R5 A transaction has blocks for the time of a try, and may give them back. A call that
+ *             would fail waits for it, and tries again, a few times.
+ *          R6 A call that takes several large blocks, and gives all back if one is missing, says so
+ *             (room.runs): then room is made for all of them at the same time. They are not held
+ *             meanwhile: two such calls can wait for each other in no circle, and what one has
+ *             made serves the other. If another call takes of it, it is made again.
+ *          R7 Items that may be evicted, and wait for locks of live processes, are waited for
+ *             within busy_timeout. So LARDER_E_FULL never says that items could not be evicted
+ *             just now; that is LARDER_E_BUSY.
  * Tests    tests/crash/room_test.c, tests/crash/scenarios.c (make_room ..)
  */
 #ifndef LARDER_TABLE_MAKE_ROOM_H
@@ -30,6 +39,7 @@
 
 #include "core/memory/writer.h"
 #include "core/table/table.h"
+#include "core/table/windows.h"
 
 #define ROOM_ROUNDS 512u
 
@@ -37,6 +47,7 @@
 struct room {
     uint64_t bytes;     /* roughly */
     uint64_t run_bytes; /* 0, or a run so long serves all that a try takes, block after block */
+    struct runs *runs;  /* NULL, or all that the last try would have taken; total 0: it is not known */
     int64_t now_s;      /* by the handle's clock */
     /* Of the item that is to be written: expired items in its bucket go first. NULL: there is no
      * item. */
@@ -52,7 +63,12 @@ struct room {
     uint32_t rounds, trims;
     int has_no_drops, is_all_made;
     int has_evicted, has_trimmed; /* in the last round */
+    int is_blocked;               /* nothing was evicted: live processes hold what the items need */
+    uint64_t blocked_until_ms;    /* how long they are waited for; 0: not begun */
+    uint32_t awaits;              /* rule R5 */
+    uint32_t reclaims;            /* steps of reclaim_runs() */
     uint64_t compacted_ns;        /* spent on moving */
+    uint64_t evicted_ns;          /* on evicting */
     uint64_t purged_ns;           /* spent on looking for timers that no item needs */
     uint64_t empty_until_ms;      /* how long dropped tables are waited for; 0: not begun */
 };

@@ -174,11 +174,9 @@ static struct larder_table *handle_of(struct larder *db, const struct catalog_en
     return t;
 }
 
-LARDER_API int larder_table_open(struct larder *db, const char *name, struct larder_table **out) {
+int table_open(struct larder *db, const char *name, struct larder_table **out) {
     struct catalog_entry e;
     const struct table_view *view;
-    if (ERR_IS_NULL(db) || ERR_IS_NULL(name) || ERR_IS_NULL(out))
-        return LARDER_E_INVAL;
     int result = db_check(db);
     if (result == LARDER_OK)
         result = schema_check_name(name, "table");
@@ -194,6 +192,12 @@ LARDER_API int larder_table_open(struct larder *db, const char *name, struct lar
     if (result == LARDER_OK)
         *out = t;
     return result;
+}
+
+LARDER_API int larder_table_open(struct larder *db, const char *name, struct larder_table **out) {
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(name) || ERR_IS_NULL(out) || token_check_name(name) != LARDER_OK)
+        return LARDER_E_INVAL;
+    return table_open(db, name, out);
 }
 
 LARDER_API int larder_table_describe(struct larder_table *t, const struct larder_table_def **out) {

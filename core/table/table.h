@@ -73,6 +73,9 @@ static inline int table_view(struct larder_table *t, const struct table_view **v
 /* The same in a call that has done db_check(), as writer_borrow() does. */
 static inline int table_view_checked(struct larder_table *t, const struct table_view **view);
 
+/* larder_table_open() of any table, the library's own included. */
+int table_open(struct larder *db, const char *name, struct larder_table **out);
+
 /* Asked under a stripe's lock, before anything is changed. */
 static inline int view_is_current(const struct table_view *v) {
     return SHM_LOAD(&v->shm->life) == v->life && SHM_LOAD(&v->shm->schema_off) == v->schema_off;

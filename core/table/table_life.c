@@ -34,6 +34,7 @@
 #include "core/table/db.h"
 #include "core/table/drop_thread.h"
 #include "core/table/marks.h"
+#include "core/table/token.h"
 
 #define REUSE_PIECES 8u   /* of a dropped table, besides those that pass its stripes */
 #define REUSE_BUSY_MS 10u /* for a lock that a live process holds */
@@ -250,11 +251,9 @@ static int create(struct writer *w, struct creation *c) {
     return attempt(w, &c->room, try_create, c);
 }
 
-LARDER_API int larder_table_create(struct larder *db, const struct larder_table_def *def) {
+int table_create(struct larder *db, const struct larder_table_def *def) {
     struct writer *w;
     struct creation creation;
-    if (ERR_IS_NULL(db) || ERR_IS_NULL(def))
-        return LARDER_E_INVAL;
     int result = db_check(db);
     if (result == LARDER_OK)
         result = schema_check(def);
@@ -268,11 +267,22 @@ LARDER_API int larder_table_create(struct larder *db, const struct larder_table_
     return result;
 }
 
+LARDER_API int larder_table_create(struct larder *db, const struct larder_table_def *def) {
+    if (ERR_IS_NULL(db) || ERR_IS_NULL(def))
+        return LARDER_E_INVAL;
+    if (def->name && token_reserves(def->name))
+        return err_set(LARDER_E_INVAL,
+                       "a table name may not begin with \"" TOKEN_RESERVED "\", which is for the library's own tables");
+    return table_create(db, def);
+}
+
 /* ---- Drop ------------------------------------------------------------------------------------ */
 
 static int drop_locked(struct writer *w, struct table_view *v) {
     if (!view_is_current(v) || LIFE_STATE(v->life) != TABLE_READY)
         return OBSTACLE_VIEW;
+    if (strcmp(v->def.name, TOKEN_TABLE) == 0 && token_table_is_sound(v))
+        return token_check_name(v->def.name);
     /* if a stopped process holds a stripe, fail here, while nothing has changed */
     int result = table_flush(w, v);
     if (result != LARDER_OK)

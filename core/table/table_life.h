@@ -4,6 +4,8 @@
 
 #include "core/table/schema.h"
 
+/* larder_table_create() with any name, those of the library's own tables included. */
+int table_create(struct larder *db, const struct larder_table_def *def);
 /* Recovery of a slot that died inside OP_TABLE_CREATE or OP_TABLE_DROP, in its name. It holds the
  * catalog lock. */
 int table_recover_op(struct writer *w, uint32_t op, uint32_t ordinal);

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/utf8.h"
 #include "core/table/db.h"
+#include "core/table/table_life.h"
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -83,14 +85,47 @@ static int decide(struct writer *w, struct write *c) {
                    "ten minutes ago (IdempotentParameterMismatch)");
 }
 
+/* ---- The table ------------------------------------------------------------------------------- */
+
+static const struct larder_table_def table_def = {
+    .name = TOKEN_TABLE, .partition = {"token", LARDER_S}, .ttl_attribute = "expires"};
+
+int token_reserves(const char *name) {
+    return strncmp(name, TOKEN_RESERVED, sizeof TOKEN_RESERVED - 1) == 0;
+}
+
+int token_check_name(const char *name) {
+    if (strcmp(name, TOKEN_TABLE) != 0)
+        return LARDER_OK;
+    return err_set(LARDER_E_INVAL, "the table \"%s\" is the library's own; transactions use it for their tokens",
+                   TOKEN_TABLE);
+}
+
+static int is_text(const char *text, const char *expected) {
+    return text && strcmp(text, expected) == 0;
+}
+
+int token_table_is_sound(const struct table_view *v) {
+    const struct larder_table_def *def = &v->def;
+    return is_text(def->partition.name, table_def.partition.name) && def->partition.type == LARDER_S &&
+           !def->sort.name && is_text(def->ttl_attribute, table_def.ttl_attribute) && v->shape.index_count == 0 &&
+           def->eviction == LARDER_EVICTION_NONE;
+}
+
 static int open_table(struct larder *db, struct larder_table **table) {
-    static const struct larder_table_def def = {
-        .name = TOKEN_TABLE, .partition = {"token", LARDER_S}, .ttl_attribute = "expires"};
-    int r = larder_table_open(db, TOKEN_TABLE, table);
+    int r = table_open(db, TOKEN_TABLE, table);
     if (r != LARDER_E_NO_TABLE)
         return r;
-    r = larder_table_create(db, &def);
-    return r == LARDER_OK || r == LARDER_E_EXISTS ? larder_table_open(db, TOKEN_TABLE, table) : r;
+    r = table_create(db, &table_def);
+    return r == LARDER_OK || r == LARDER_E_EXISTS ? table_open(db, TOKEN_TABLE, table) : r;
+}
+
+static int prepare(struct writer *w, struct write *c) {
+    if (!token_table_is_sound(c->view))
+        return err_set(LARDER_E_INVAL,
+                       "the table \"%s\" is not as this library makes it, a program changed it; drop it to use tokens",
+                       TOKEN_TABLE);
+    return action_kind(((const struct act *)c)->action)->prepare(w, c);
 }
 
 static int build(struct token *token, struct larder *db, const char *text, const struct token_sum *sum) {
@@ -109,6 +144,8 @@ int token_begin(struct token *token, struct larder *db, const struct larder_tran
     if (bytes < 1 || bytes > LARDER_TOKEN_BYTES_MAX)
         return err_set(LARDER_E_INVAL, "larder_transact: the token has %s; 1 to %u bytes are allowed",
                        bytes ? "too many bytes" : "0 bytes", LARDER_TOKEN_BYTES_MAX);
+    if (utf8_valid_bytes(transaction->token, bytes) != bytes)
+        return err_set(LARDER_E_INVAL, "larder_transact: the token is not UTF-8; text is allowed");
     for (uint32_t i = 0; i < transaction->count; i++)
         add_action(&sum, &transaction->actions[i]);
     int r = open_table(db, &token->action.table);
@@ -116,6 +153,7 @@ int token_begin(struct token *token, struct larder *db, const struct larder_tran
         r = build(token, db, transaction->token, &sum);
     token->action.kind = LARDER_ACTION_PUT;
     token->kind = *action_kind(&token->action);
+    token->kind.prepare = prepare;
     token->kind.decide = decide;
     return r;
 }

@@ -17,6 +17,15 @@
 #define TOKEN_TABLE "larder.tokens" /* made when the first token is used; larder_table_list() leaves it out */
 #define TOKEN_SECONDS 600
 
+/* Whether the library keeps this name for its own tables. Programs create none of such a name. */
+#define TOKEN_RESERVED "larder."
+int token_reserves(const char *name);
+/* For public calls that get a table by its name: LARDER_E_INVAL, if it is the tokens'. */
+int token_check_name(const char *name);
+/* Whether a table of that name is as the library makes it. Else an older library let a program make
+ * or change it: tokens do not use it, and a program may drop it. */
+int token_table_is_sound(const struct table_view *v);
+
 /* Of a decision: the transaction with this token was done. */
 #define TOKEN_IS_DONE 103
 

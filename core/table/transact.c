@@ -8,6 +8,8 @@
  *             one that is refused, since each action has a reason of its own.
  *          T3 What a try lacks is an obstacle, as for every write (core/table/attempt.h). The
  *             memory for images is one more.
+ *          T4 A try that lacks memory gives back all that it took. So room is made for all of its
+ *             blocks together (core/table/windows.h), not for the one that was missing.
  * Tests    tests/api/transact_test.c, tests/crash/scenarios.c (transact ..)
  */
 #include <stdio.h>
@@ -42,6 +44,7 @@ struct transact {
     int is_repeated; /* it was done before, by its token */
     struct commit commit;
     struct room room;
+    struct runs runs; /* of the last try that lacked memory */
     /* images and keys of this try */
     uint8_t *bytes;
     size_t used, capacity, wanted;
@@ -94,6 +97,13 @@ static int keep_key(struct transact *t, struct write *c) {
 
 /* ---- Outside the locks ----------------------------------------------------------------------- */
 
+/* Says which action failed, if it is one of the caller's. */
+static int blame(const struct transact *t, uint32_t i, int r) {
+    if (i == t->given->count)
+        return err_set(r, "larder_transact: the token: %s", larder_error());
+    return err_set(r, "larder_transact: actions[%u]: %s", i, larder_error());
+}
+
 static int prepare_part(struct writer *w, struct transact *t, uint32_t i) {
     struct write *c = &t->part[i].act.write;
     c->key = &w->key;
@@ -102,7 +112,7 @@ static int prepare_part(struct writer *w, struct transact *t, uint32_t i) {
     if (r == LARDER_OK)
         r = c->kind->prepare(w, c);
     if (r < 0 && !is_obstacle(r))
-        return err_set(r, "larder_transact: actions[%u]: %s", i, larder_error());
+        return blame(t, i, r);
     if (r == LARDER_OK)
         r = keep_key(t, c);
     if (r == LARDER_OK && c->image)
@@ -239,6 +249,16 @@ static int decide_all(struct writer *w, struct transact *t) {
 
 /* ---- The call -------------------------------------------------------------------------------- */
 
+/* T4. What is to be written is known from the decision on. */
+static void note_runs(struct transact *t) {
+    runs_clear(&t->runs);
+    for (uint32_t i = 0; i < t->commit.count; i++) {
+        const struct commit_item *item = &t->commit.item[i];
+        if (item->is_changed && item->swap.image)
+            runs_add(&t->runs, item->swap.image->bytes + sizeof(struct item_timed));
+    }
+}
+
 static int try_transact(struct writer *w, void *arg) {
     struct transact *t = arg;
     int r = prepare_all(w, t);
@@ -249,8 +269,11 @@ static int try_transact(struct writer *w, void *arg) {
     r = commit_lock(w, &t->commit);
     if (r == LARDER_OK)
         r = decide_all(w, t);
-    if (r == LARDER_OK)
+    if (r == LARDER_OK) {
         r = commit_apply(w, &t->commit);
+        if (r == LARDER_E_FULL || r == OBSTACLE_CLAIM)
+            note_runs(t);
+    }
     commit_end(w, &t->commit);
     return r;
 }
@@ -310,7 +333,7 @@ static int write_all(struct transact *t, struct larder_page *page, int *results)
     if (r)
         return r;
     now_s = db_now_checked(t->db);
-    t->room = (struct room){.now_s = now_s};
+    t->room = (struct room){.now_s = now_s, .runs = &t->runs};
     for (uint32_t i = 0; i < t->commit.count; i++)
         t->part[i].act.write.now_s = now_s;
     r = run(w, t);

@@ -43,6 +43,11 @@ expect "token: done once" 0 '~"n":{"N":"1"}' "" get Shops '{"PK":{"S":"n"}}'
 expect_file "token: as an option" 0 "" "" "$once" --client-request-token t-2
 expect "token: another one" 0 '~"n":{"N":"2"}' "" get Shops '{"PK":{"S":"n"}}'
 expect_file "token: other contents" 3 "" "~token" "${once/\"N\":\"1\"/\"N\":\"5\"}"
+asked="${once%?},\"ReturnConsumedCapacity\":\"TOTAL\",\"ReturnItemCollectionMetrics\":\"SIZE\"}"
+expect_file "what a response has besides" 0 "" "" "$asked"
+expect_file "an unknown capacity" 3 "" "~ReturnConsumedCapacity: INDEXES, TOTAL or NONE" "${asked/TOTAL/ALL}"
+expect_file "unknown metrics" 3 "" "~ReturnItemCollectionMetrics: SIZE or NONE" "${asked/\"SIZE\"/\"TOTAL\"}"
+expect_file "a capacity that is no text" 3 "" "~ReturnConsumedCapacity: a string" "${asked/\"TOTAL\"/1}"
 printf '%s' "$once" >piped.json
 check "standard input" "$larder" transact - --client-request-token t-3 <piped.json
 expect "names with zero bytes" 0 "" "" transact - < <(printf '[{"Put":{"TableName":"Shops","Item":{"PK":{"S":"z"},"a\\u0000b":{"S":"c\\u0000d"}}}}]')

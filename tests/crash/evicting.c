@@ -35,10 +35,11 @@ void evicting_items(struct larder *db) {
 extern _Atomic uint32_t evict_test_batch;
 void evicting_act(struct larder *db, int step) {
     struct writer *w;
+    int is_blocked;
     (void)step;
     evict_test_batch = 1;
     must(writer_borrow(db, &w) == LARDER_OK);
-    must(table_evict(w, 1) > 0);
+    must(table_evict(w, 1, &is_blocked) > 0);
     writer_end(w);
     evict_test_batch = 0;
 }

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "core/base/crash.h"
+#include "core/base/wait.h"
 #include "core/memory/heap.h"
 #include "core/table/db.h"
 #include "larder.h"
@@ -262,6 +263,129 @@ static void come_and_go(struct fixture *f, int count) {
 }
 
 /* The time comes to move timers to a lower level, and there is no memory for that. */
+/* ---- All blocks of a transaction at once (core/table/windows.h) ------------------------------ */
+
+#define LARGE_ITEMS 4
+#define LARGE_BYTES 50000u
+#define DEATHS (SLOW_FACTOR > 1 ? 6 : 24)
+
+struct dying {
+    struct fixture *f;
+    uint64_t store; /* 0: none */
+    uint64_t *stores;
+};
+
+/* Puts large items, none of which any free run is long enough for. */
+static int transact_and_die(void *arg) {
+    const struct dying *d = arg;
+    struct larder_action actions[LARGE_ITEMS];
+    memset(actions, 0, sizeof actions);
+    for (int i = 0; i < LARGE_ITEMS; i++) {
+        struct fixture own = *d->f;
+        if (larder_builder_new(own.db, &own.b) != LARDER_OK)
+            return 1;
+        actions[i] = (struct larder_action){
+            .kind = LARDER_ACTION_PUT, .table = own.t, .item = item(&own, "large", i, LARGE_BYTES, 0)};
+    }
+    uint64_t before = shm_crash_count();
+    if (d->store)
+        shm_crash_arm(d->store);
+    int r =
+        larder_transact(d->f->db, &(struct larder_transaction){.actions = actions, .count = LARGE_ITEMS}, NULL, NULL);
+    *d->stores = shm_crash_count() - before;
+    return r == LARDER_OK ? 0 : 2;
+}
+
+static int forget(struct fixture *f, const char *kind, int n) {
+    char id[32];
+    snprintf(id, sizeof id, "%s%d", kind, n);
+    return larder_delete(f->t, &(struct larder_key){.partition = larder_str(id)}, NULL);
+}
+
+/* Items of two spans, and every other one is deleted. Returns how many stay. */
+static uint64_t scatter(struct fixture *f) {
+    int count = 0;
+    while (put(f, "s", count, 20000, 0) == LARDER_OK)
+        count++;
+    for (int n = 0; n < count; n += 2)
+        EXPECT(forget(f, "s", n), LARDER_OK);
+    return item_count(f);
+}
+
+Test(room, a_death_while_a_transaction_makes_room) {
+    uint64_t *stores = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), all = 0;
+    for (uint64_t k = 0; k <= DEATHS; k++) {
+        struct fixture f = begin();
+        uint64_t small = scatter(&f);
+        struct dying dying = {&f, all * k / DEATHS, stores};
+        struct proc_result end_of = proc_run(transact_and_die, &dying, WAIT_MS);
+        all = k == 0 ? *stores : all;
+        cr_assert(proc_is_exit(end_of, 0) || (k && proc_is_signal(end_of, SIGKILL)), "%s", proc_text(end_of));
+        int has_first = forget(&f, "large", 0) == LARDER_OK;
+        for (int i = 1; i < LARGE_ITEMS; i++)
+            EXPECT(forget(&f, "large", i), has_first ? LARDER_OK : LARDER_NOT_FOUND);
+        cr_assert_eq(item_count(&f), small);
+        EXPECT(put(&f, "more", 0, 60000, 0), LARDER_OK);
+        end(&f);
+    }
+    munmap(stores, 4096);
+}
+
+/* All items of an index have one partition key, and another writer stands still with the lock of
+ * that list. Its table is full of items that may go: that is not a full segment. */
+Test(room, what_is_evicted_waits_for_a_lock) {
+    const struct larder_index_def index = {.name = "all", .partition = {"g", LARDER_S}, .sort = {"id", LARDER_S}};
+    const struct larder_table_def def = {.name = "cache",
+                                         .partition = {"id", LARDER_S},
+                                         .indexes = &index,
+                                         .index_count = 1,
+                                         .eviction = LARDER_EVICTION_SIEVE};
+    struct fixture f = begin();
+    struct larder_table *cache;
+    struct larder_table_stats stats = {0};
+    struct writer *other;
+    EXPECT(larder_table_create(f.db, &def), LARDER_OK);
+    EXPECT(larder_table_open(f.db, "cache", &cache), LARDER_OK);
+    for (int n = 0; stats.evicted == 0; n++) {
+        static const char payload[4000];
+        const struct larder_item *made;
+        char id[32];
+        snprintf(id, sizeof id, "c%d", n);
+        larder_builder_reset(f.b);
+        larder_builder_add_s(f.b, "id", id);
+        larder_builder_add_s(f.b, "g", "one");
+        larder_builder_add_b(f.b, "payload", payload, sizeof payload);
+        EXPECT(larder_builder_finish(f.b, &made), LARDER_OK);
+        EXPECT(larder_put(cache, made, NULL), LARDER_OK);
+        EXPECT(larder_table_stats(cache, &stats), LARDER_OK);
+    }
+    uint64_t items = item_count(&f), evicted = stats.evicted;
+    const struct table_view *v = atomic_load(&cache->view);
+    uint32_t stripe = 0;
+    while (stripe < v->partitions.stripe_count && v->partitions.stripes[stripe].count == 0)
+        stripe++;
+    cr_assert_lt(stripe, v->partitions.stripe_count);
+    f.db->writers.busy_timeout_ms = 60;
+    EXPECT(writer_borrow(f.db, &other), LARDER_OK);
+    EXPECT(lock_take(other, &v->partitions.stripes[stripe].lock, LOCK_PARTITION), LARDER_OK);
+    int r = LARDER_OK, n = 0;
+    uint64_t begin_ms = 0;
+    for (; r == LARDER_OK; n++) {
+        begin_ms = wait_now_ms();
+        r = put(&f, "n", n, 3000, 0);
+    }
+    EXPECT(r, LARDER_E_BUSY);
+    cr_assert(strstr(larder_error(), "may be evicted") && wait_now_ms() - begin_ms >= 60, "%s", larder_error());
+    lock_drop(other, &v->partitions.stripes[stripe].lock, LOCK_PARTITION);
+    writer_end(other);
+    for (int k = 0; k < 100; k++, n++)
+        EXPECT(put(&f, "n", n, 3000, 0), LARDER_OK);
+    EXPECT(larder_table_stats(cache, &stats), LARDER_OK);
+    cr_assert_gt(stats.evicted, evicted);
+    cr_assert_eq(item_count(&f), items + (uint64_t)n - 1);
+    end(&f);
+}
+
 Test(room, expire_drops_timers_although_it_finds_no_memory) {
     struct fixture f = begin();
     uint64_t removed = 0;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/base/crash.h"
+#include "core/table/table_life.h"
 #include "larder.h"
 #include "tests/support/expect.h"
 #include "tests/support/proc.h"
@@ -125,6 +126,81 @@ Test(token, is_done_once_in_ten_minutes) {
     uint32_t count;
     EXPECT(larder_table_list(f.db, names, 4, &count), LARDER_OK);
     cr_assert(count == 2 && strcmp(names[0], "counters") == 0 && strcmp(names[1], "others") == 0);
+    end(&f);
+}
+
+/* API reference: a string. */
+Test(token, is_text) {
+    struct fixture f;
+    char text[40] = "";
+    begin(&f);
+    EXPECT(send(&f, "gr\xc3\xbc\xc3\x9f", 1, 0), LARDER_OK);
+    struct larder_action action = {
+        .kind = LARDER_ACTION_DELETE, .table = f.others, .key = {larder_str("x"), larder_str("")}};
+    struct larder_transaction no_text = {.actions = &action, .count = 1, .token = "\xc3"};
+    EXPECT(larder_transact(f.db, &no_text, NULL, NULL), LARDER_E_INVAL);
+    cr_assert(strstr(larder_error(), "the token is not UTF-8") && !strstr(larder_error(), "actions["), "%s",
+              larder_error());
+    EXPECT(send(&f, text, 1, 0), LARDER_E_INVAL);
+    memset(text, 'x', 37);
+    EXPECT(send(&f, text, 1, 0), LARDER_E_INVAL);
+    text[36] = 0;
+    EXPECT(send(&f, text, 1, 0), LARDER_OK);
+    cr_assert_eq(amount(&f), 2);
+    end(&f);
+}
+
+/* No program gets a handle of the table, so none can put into it or change it. */
+static void expect_reserved(struct fixture *f) {
+    const struct larder_table_def def = {.name = "larder.tokens", .partition = {"id", LARDER_N}};
+    const struct larder_table_def other = {.name = "larder.other", .partition = {"id", LARDER_N}};
+    struct larder_table *t = NULL;
+    EXPECT(larder_table_create(f->db, &def), LARDER_E_INVAL);
+    cr_assert(strstr(larder_error(), "\"larder.\""), "%s", larder_error());
+    EXPECT(larder_table_create(f->db, &other), LARDER_E_INVAL);
+    EXPECT(larder_table_open(f->db, "larder.tokens", &t), LARDER_E_INVAL);
+    cr_assert(!t && strstr(larder_error(), "library's own"), "%s", larder_error());
+    EXPECT(larder_table_open(f->db, "larder.other", &t), LARDER_E_NO_TABLE);
+}
+
+Test(token, the_table_is_the_librarys_own) {
+    struct fixture f;
+    begin(&f);
+    expect_reserved(&f);
+    EXPECT(larder_table_drop(f.db, "larder.tokens"), LARDER_E_NO_TABLE);
+    EXPECT(send(&f, "a", 1, 0), LARDER_OK);
+    expect_reserved(&f);
+    EXPECT(larder_table_drop(f.db, "larder.tokens"), LARDER_E_INVAL);
+    cr_assert(strstr(larder_error(), "library's own"), "%s", larder_error());
+    EXPECT(send(&f, "a", 1, 0), LARDER_OK);
+    cr_assert_eq(amount(&f), 1);
+    end(&f);
+}
+
+/* Libraries before this rule let a program make the table, or change it. */
+Test(token, a_table_that_a_program_changed_can_be_dropped) {
+    static const struct larder_table_def defs[] = {{.name = "larder.tokens", .partition = {"id", LARDER_N}},
+                                                   {.name = "larder.tokens", .partition = {"token", LARDER_S}},
+                                                   {.name = "larder.tokens",
+                                                    .partition = {"token", LARDER_S},
+                                                    .sort = {"s", LARDER_S},
+                                                    .ttl_attribute = "expires"},
+                                                   {.name = "larder.tokens",
+                                                    .partition = {"token", LARDER_S},
+                                                    .ttl_attribute = "expires",
+                                                    .eviction = LARDER_EVICTION_SIEVE}};
+    struct fixture f;
+    begin(&f);
+    for (size_t i = 0; i < sizeof defs / sizeof *defs; i++) {
+        EXPECT(table_create(f.db, &defs[i]), LARDER_OK);
+        EXPECT(send(&f, "a", 1, 0), LARDER_E_INVAL);
+        cr_assert(strstr(larder_error(), "drop it to use tokens") && !strstr(larder_error(), "actions["), "%s",
+                  larder_error());
+        EXPECT(larder_table_drop(f.db, "larder.tokens"), LARDER_OK);
+    }
+    EXPECT(send(&f, "a", 1, 0), LARDER_OK);
+    EXPECT(send(&f, "a", 1, 0), LARDER_OK);
+    cr_assert_eq(amount(&f), 1);
     end(&f);
 }
 
