@@ -294,7 +294,7 @@ static void draw_op(struct draw *d, struct ring *ring, uint32_t i, const struct 
     if (is_write((enum op_kind)op->kind))
         op->write =
             add_write(ring, d->scene, engine, session, (struct write){.n = op->n, .version = op->kind == OP_MOVE});
-    for (uint32_t k = 0; k < FOUR && writes_at_once(d->w) == FOUR; k++) {
+    for (uint32_t k = 0; k < FOUR && writes_at_once(d->w) == FOUR && d->own_count > 0; k++) {
         uint32_t write =
             add_write(ring, d->scene, engine, session, (struct write){.n = d->own[(FOUR * i + k) % d->own_count]});
         op->write = k ? op->write : write;

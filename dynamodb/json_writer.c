@@ -201,20 +201,22 @@ static void put_value(struct json_writer *w, const struct larder_value *value) {
 
 /* ---- Items ----------------------------------------------------------------------------------- */
 
+/* Between a name and the text of its S, of its N. */
+static const char between[2][8] = {"\":{\"S\":\"", "\":{\"N\":\""};
+#define BETWEEN_BYTES (sizeof between[0])
+
 /* '"name":{"S":"value"},' of an S or N, where name and text are plain. 0: they are not, and nothing
  * was written. */
 static int put_plain(struct json_writer *w, struct bytes name, int is_number, const uint8_t *value, size_t bytes) {
-    static const char before_s[] = "\":{\"S\":\"", before_n[] = "\":{\"N\":\"";
-    const size_t between = sizeof before_s - 1;
-    char *to = room_for(w, 1 + name.len + between + (is_number ? LARDER_NUMBER_TEXT_MAX : bytes) + 3);
+    char *to = room_for(w, 1 + name.len + BETWEEN_BYTES + (is_number ? LARDER_NUMBER_TEXT_MAX : bytes) + 3);
     if (!to)
         return 1;
     *to = '"';
     if (json_copy(to + 1, (const char *)name.at, name.len))
         return 0;
     to += 1 + name.len;
-    memcpy(to, is_number ? before_n : before_s, between);
-    to += between;
+    memcpy(to, between[is_number], BETWEEN_BYTES);
+    to += BETWEEN_BYTES;
     if (is_number ? !(bytes = num_decode(value, bytes, to)) : json_copy(to, (const char *)value, bytes) != 0)
         return 0;
     memcpy(to + bytes, "\"},", 3);
@@ -305,8 +307,7 @@ static inline const uint8_t *short_name(const uint8_t *at, const uint8_t *end, s
 #define SHORT_ROOM (3 * BLOCK + 20)
 
 /* put_plain() of an S or N that is short or a key, a block at a time: it looks at bytes behind name
- * and value. *to: where to write, moved on. NULL: it is something else,
- * and *to stays. */
+ * and value. *to: where to write, moved on. NULL: it is something else, and *to stays. */
 static inline const uint8_t *put_short(const struct item_head *h, const uint8_t *at, const uint8_t *end, char **at_text,
                                        const char *text_end) {
     size_t name_bytes, bytes;
@@ -340,8 +341,8 @@ static inline const uint8_t *put_short(const struct item_head *h, const uint8_t 
     unsigned special = copy_block(to, name) & (unsigned)(((UINT32_C(1) << name_bytes) - 1) << 1);
     *to = '"';
     to += 1 + name_bytes;
-    memcpy(to, is_number ? "\":{\"N\":\"" : "\":{\"S\":\"", 8);
-    to += 8;
+    memcpy(to, between[is_number], BETWEEN_BYTES);
+    to += BETWEEN_BYTES;
     if (is_number)
         special |= !(bytes = copy_integer(to, value, bytes));
     else

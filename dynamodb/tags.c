@@ -147,8 +147,8 @@ static int change_tags(struct larder_dynamodb *d, struct settings *s, const void
 
 static int change(struct larder_dynamodb *d, int is_untag) {
     const struct table_request *q = &d->tables_request;
-    const struct larder_table_def *def;
-    struct larder_table *table;
+    const struct larder_table_def *def = NULL;
+    struct larder_table *table = NULL;
     struct constraints c = {.count = 0};
     int r = check_arn(d, is_untag ? "UntagResource" : "TagResource");
     if (r)
@@ -179,8 +179,8 @@ int operation_untag_resource(struct larder_dynamodb *d, struct document_writer *
 }
 
 int operation_list_tags(struct larder_dynamodb *d, struct document_writer *w) {
-    const struct larder_table_def *def;
-    struct larder_table *table;
+    const struct larder_table_def *def = NULL;
+    struct larder_table *table = NULL;
     struct settings s;
     int r = check_arn(d, "ListTagsOfResource");
     if (r || (r = open_arn(d, &table, &def)))

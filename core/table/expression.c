@@ -24,24 +24,29 @@ static struct bytes bytes_of(const char *text) {
     return (struct bytes){(const uint8_t *)text, strlen(text)};
 }
 
+struct placed {
+    const char *placeholder;
+    uint32_t number;
+};
+
 static int by_placeholder(const void *a, const void *b) {
-    const struct larder_expr_name *const *x = a, *const *y = b;
-    int order = strcmp((*x)->placeholder, (*y)->placeholder);
-    return order ? order : (*x > *y) - (*x < *y);
+    const struct placed *x = a, *y = b;
+    int order = strcmp(x->placeholder, y->placeholder);
+    return order ? order : (x->number > y->number) - (x->number < y->number);
 }
 
 /* DynamoDB's names are a map, so there none comes twice. */
 static int check_twice(struct priv *priv, const struct larder_expr_name *names, uint32_t count) {
-    const struct larder_expr_name **sorted = priv_alloc(priv, count * sizeof *sorted + 1);
+    struct placed *sorted = priv_alloc(priv, count * sizeof *sorted + 1);
     int r = sorted ? LARDER_OK : LARDER_E_NO_MEMORY;
     for (uint32_t i = 0; i < count && r == LARDER_OK; i++)
-        sorted[i] = &names[i];
+        sorted[i] = (struct placed){names[i].placeholder, i};
     if (r == LARDER_OK)
         qsort(sorted, count, sizeof *sorted, by_placeholder);
     for (uint32_t i = 1; i < count && r == LARDER_OK; i++)
-        if (strcmp(sorted[i - 1]->placeholder, sorted[i]->placeholder) == 0)
+        if (strcmp(sorted[i - 1].placeholder, sorted[i].placeholder) == 0)
             r = err_set(LARDER_E_INVAL, "larder_prepare: names[%u] and names[%u] have the same placeholder \"%.40s\"",
-                        (uint32_t)(sorted[i - 1] - names), (uint32_t)(sorted[i] - names), sorted[i]->placeholder);
+                        sorted[i - 1].number, sorted[i].number, sorted[i].placeholder);
     priv_free(priv, sorted);
     return r;
 }
