@@ -7,9 +7,9 @@
 # Usage    tests/clients/go_sdk_test.sh PATH-OF-LARDER
 # shellcheck source=tests/clients/start.sh
 . "$(dirname "$0")/start.sh"
-command -v go >/dev/null || skip "no Go: script/bootstrap --clients"
+command -v go >/dev/null || skip "no Go: script/bootstrap --go"
 [[ -d /usr/share/gocode/src/github.com/aws/aws-sdk-go-v2/service/dynamodb ]] ||
-    skip "no SDK for Go: script/bootstrap --clients"
+    skip "no SDK for Go: script/bootstrap --go"
 mkdir -p "$root/build/clients"
 if ! GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS=-trimpath GOCACHE=$root/build/clients/go-cache \
     go build -p 1 -o "$work/go_sdk" "$here/go/go_sdk.go"; then
