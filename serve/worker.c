@@ -218,12 +218,10 @@ int worker_run(const struct serve_options *options, const struct credentials *cr
     sigset_t signals;
     if (w == NULL)
         return 1;
-    if (route_attach(&w->route) < 0) {
-        if (is_heard())
-            options->note("a worker could not attach to segment \"%s\": %s", options->segment, larder_error());
-        worker_free(w);
-        return 1;
-    }
+    /* It serves all the same: the kernel deals connections to its socket, and each looks again. */
+    if (route_attach(&w->route) < 0 && is_heard())
+        options->note("a worker could not attach to segment \"%s\", and will try again: %s", options->segment,
+                      larder_error());
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);

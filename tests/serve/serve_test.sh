@@ -97,6 +97,24 @@ begin --create first.json second.json
 same "--create makes what is missing" "$(ask ListTables '{}')" '200 {"TableNames":["First","Second"]}'
 check "and names what is there" grep -q "table First exists" "$work/server.err"
 stop
+# The kernel deals connections to the socket of a worker that finds no segment, too.
+replaced() {
+    local worker
+    worker=$(pgrep -P "$server")
+    kill -KILL "$worker"
+    for _ in {1..500}; do
+        [[ $(pgrep -cP "$server") == 1 && $(pgrep -P "$server") != "$worker" ]] && return
+        sleep 0.02
+    done
+    return 1
+}
+begin --workers 1
+"$larder" destroy --force >/dev/null 2>&1
+check "a worker that dies without a segment is replaced" replaced
+check "its successor answers" bash -c "[[ '$(ask ListTables '{}')' == '500 '* ]]"
+expect "a segment made meanwhile" 0 "" "" create --size 8M first.json
+same "is served by it" "$(ask ListTables '{}')" '200 {"TableNames":["First"]}'
+stop
 where=0.0.0.0:0
 begin --expose
 check "--expose serves other hosts, and says so" grep -q "every host that reaches this port can read and change" "$work/server.err"
