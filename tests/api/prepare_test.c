@@ -132,7 +132,8 @@ Test(prepare, by_threads_at_once) {
 }
 
 /* Children that are forked while other threads are in the middle of it go on. The address sanitizer
- * (clang 14) takes no care of its allocator's locks at a fork: a child may wait for one for ever. */
+ * of clang 14 takes no care of its allocator's locks at a fork: a child may wait for one for
+ * ever. */
 Test(prepare, by_children, .disabled = SLOW_IS_ASAN) {
     struct larder *db = testseg_open(8u << 20, 4);
     pthread_t threads[2];
