@@ -79,16 +79,10 @@ static int read_get_keys(struct batch *b, struct batch_table *t, struct values *
 
 /* Through the scratch request, which keeps placeholders apart. */
 static int read_get_names(struct batch *b, struct batch_table *t, struct request *scratch, struct wire *w) {
-    int r = request_read_names(scratch, w);
-    t->has_names = scratch->has_names;
     t->first_name = b->name_count;
-    t->name_count = 0;
-    for (uint32_t i = 0; r >= 0 && i < scratch->name_count; i++) {
-        if (wire_grow(w, &b->names, b->name_count, &b->name_capacity, sizeof *b->names))
-            return LARDER_E_NO_MEMORY;
-        b->names[b->name_count++] = scratch->names[i];
-        t->name_count++;
-    }
+    int r = request_append_names(scratch, w, &b->names, &b->name_count, &b->name_capacity);
+    t->has_names = scratch->has_names;
+    t->name_count = b->name_count - t->first_name;
     return r;
 }
 

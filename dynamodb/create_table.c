@@ -41,18 +41,9 @@ static void check_indexes(struct constraints *c, const struct table_request *q, 
 static int check_constraints(struct larder_dynamodb *d) {
     const struct table_request *q = &d->tables_request;
     struct constraints c = {.count = 0};
-    struct parts_path p;
     if (!q->has_attributes)
         constraint_add_null(&c, "attributeDefinitions");
-    for (uint32_t i = 0; i < q->attribute_count; i++) {
-        parts_check_text(&c, q->attributes[i].name, parts_path(&p, "attributeDefinitions", i, "attributeName"), NULL);
-        parts_check_text(&c, q->attributes[i].type, parts_path(&p, "attributeDefinitions", i, "attributeType"),
-                         "B, N, S");
-    }
-    constraint_add_name(&c, q->table_name, "tableName");
-    if (q->billing.at)
-        constraint_add_choice(&c, q->billing, "billingMode", "PROVISIONED, PAY_PER_REQUEST");
-    parts_check_throughput(&c, &q->throughput, "provisionedThroughput");
+    parts_check_table(&c, q);
     parts_check_keys(&c, &q->keys, "keySchema");
     check_indexes(&c, q, 1);
     check_indexes(&c, q, 0);

@@ -17,20 +17,6 @@ const struct text older_names[OLDER_COUNT] = {
     [OLDER_KEY_CONDITIONS] = TEXT("KeyConditions"),
 };
 
-/* Room for `count` and one more elements. */
-static int grow(void *array, uint32_t count, uint32_t *capacity, size_t bytes) {
-    void *old, *new;
-    if (count < *capacity)
-        return LARDER_OK;
-    uint32_t wanted = *capacity ? 2 * *capacity : 16;
-    memcpy(&old, array, sizeof old);
-    if (!(new = realloc(old, wanted * bytes)))
-        return LARDER_E_NO_MEMORY;
-    memcpy(array, &new, sizeof new);
-    *capacity = wanted;
-    return LARDER_OK;
-}
-
 void older_forget(struct older *o) {
     o->given = 0;
     o->condition_count = o->update_count = o->attribute_count = o->value_count = 0;
@@ -117,8 +103,8 @@ static int read_condition(struct older *o, enum older_parameter parameter, struc
     }
     if (r < 0)
         return r;
-    if (grow(&o->conditions, o->condition_count, &o->condition_capacity, sizeof *o->conditions))
-        return wire_result(w, LARDER_E_NO_MEMORY);
+    if (wire_grow(w, &o->conditions, o->condition_count, &o->condition_capacity, sizeof *o->conditions))
+        return LARDER_E_NO_MEMORY;
     o->conditions[o->condition_count++] = c;
     return LARDER_OK;
 }
@@ -153,8 +139,8 @@ static int read_update(struct older *o, struct text attribute, struct values *v,
     }
     if (r < 0)
         return r;
-    if (grow(&o->updates, o->update_count, &o->update_capacity, sizeof *o->updates))
-        return wire_result(w, LARDER_E_NO_MEMORY);
+    if (wire_grow(w, &o->updates, o->update_count, &o->update_capacity, sizeof *o->updates))
+        return LARDER_E_NO_MEMORY;
     o->updates[o->update_count++] = u;
     return LARDER_OK;
 }
@@ -173,7 +159,7 @@ static int read_updates(struct older *o, struct values *v, struct wire *w) {
 /* ---- AttributesToGet ------------------------------------------------------------------------- */
 
 int older_add_attribute(struct older *o, struct text name) {
-    if (grow(&o->attributes, o->attribute_count, &o->attribute_capacity, sizeof *o->attributes))
+    if (array_grow(&o->attributes, o->attribute_count, &o->attribute_capacity, sizeof *o->attributes))
         return LARDER_E_NO_MEMORY;
     o->attributes[o->attribute_count++] = name;
     o->given |= 1u << OLDER_ATTRIBUTES_TO_GET;

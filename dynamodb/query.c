@@ -12,17 +12,6 @@ static struct item_key_attr key_attr(const struct larder_key_def *key) {
     return attr;
 }
 
-static enum larder_sort_op sort_op(enum expr_test_op op) {
-    static const enum larder_sort_op ops[] = {[EXPR_EQ] = LARDER_SORT_EQ,
-                                              [EXPR_LT] = LARDER_SORT_LT,
-                                              [EXPR_LE] = LARDER_SORT_LE,
-                                              [EXPR_GT] = LARDER_SORT_GT,
-                                              [EXPR_GE] = LARDER_SORT_GE,
-                                              [EXPR_BETWEEN] = LARDER_SORT_BETWEEN,
-                                              [EXPR_BEGINS_WITH] = LARDER_SORT_BEGINS_WITH};
-    return ops[op];
-}
-
 /* The key condition as the engine's question. */
 static int take_condition(struct larder_dynamodb *d, const struct reading *r, struct larder_query_spec *spec) {
     const struct larder_table_def *def = r->table->def;
@@ -41,7 +30,7 @@ static int take_condition(struct larder_dynamodb *d, const struct reading *r, st
     spec->partition = d->bound[terms[0].low];
     if ((result = table_check_key_size(d, partition->name, &spec->partition, 0)) || count < 2)
         return result;
-    spec->sort_op = sort_op(terms[1].op);
+    spec->sort_op = expr_sort_op(&terms[1]);
     spec->sort_value = d->bound[terms[1].low];
     spec->sort_value2 = d->bound[terms[1].high];
     result = table_check_key_size(d, sort->name, &spec->sort_value, 1);

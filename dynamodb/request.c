@@ -135,6 +135,17 @@ int request_read_names(struct request *q, struct wire *w) {
     return r < 0 ? r : LARDER_OK;
 }
 
+int request_append_names(struct request *q, struct wire *w, struct expr_name **names, uint32_t *count,
+                         uint32_t *capacity) {
+    int r = request_read_names(q, w);
+    for (uint32_t i = 0; r >= 0 && i < q->name_count; i++) {
+        if (wire_grow(w, names, *count, capacity, sizeof **names))
+            return LARDER_E_NO_MEMORY;
+        (*names)[(*count)++] = q->names[i];
+    }
+    return r;
+}
+
 /* ---- The request ----------------------------------------------------------------------------- */
 
 static const struct parameter *parameter_of(enum operation operation, struct text name) {

@@ -80,6 +80,9 @@ int request_read(struct request *q, enum operation operation, struct wire *wire)
 void request_forget(struct request *q);
 /* Reads ExpressionAttributeNames into it. As request_read(), and LARDER_NOT_FOUND: null. */
 int request_read_names(struct request *q, struct wire *wire);
+/* The same, and appends them to an array of wire_grow(). q keeps placeholders apart. */
+int request_append_names(struct request *q, struct wire *wire, struct expr_name **names, uint32_t *count,
+                         uint32_t *capacity);
 /* One more placeholder; LARDER_E_NO_MEMORY. */
 int request_add_name(struct request *q, struct text placeholder, struct text name);
 /* Some map of it gave a name twice, or may have: after a problem nothing is built, so nothing is

@@ -70,6 +70,19 @@ static const char *path_in(struct parts_path *p, const char *list, uint32_t numb
     return p->text;
 }
 
+void parts_check_table(struct constraints *c, const struct table_request *q) {
+    struct parts_path p;
+    for (uint32_t i = 0; i < q->attribute_count; i++) {
+        parts_check_text(c, q->attributes[i].name, parts_path(&p, "attributeDefinitions", i, "attributeName"), NULL);
+        parts_check_text(c, q->attributes[i].type, parts_path(&p, "attributeDefinitions", i, "attributeType"),
+                         "B, N, S");
+    }
+    constraint_add_name(c, q->table_name, "tableName");
+    if (q->billing.at)
+        constraint_add_choice(c, q->billing, "billingMode", "PROVISIONED, PAY_PER_REQUEST");
+    parts_check_throughput(c, &q->throughput, "provisionedThroughput");
+}
+
 void parts_check_index(struct constraints *c, const struct table_index *index, const char *list, uint32_t number,
                        const char *action) {
     struct parts_path p;

@@ -23,6 +23,8 @@ const char *parts_path(struct parts_path *p, const char *list, uint32_t number, 
 void parts_check_text(struct constraints *c, struct text text, const char *name, const char *alternatives);
 void parts_check_keys(struct constraints *c, const struct table_keys *keys, const char *name);
 void parts_check_throughput(struct constraints *c, const struct table_throughput *t, const char *name);
+/* What both requests begin with: attribute definitions, name, billing, throughput. */
+void parts_check_table(struct constraints *c, const struct table_request *q);
 /* `action`: "", or "create." in a list of changes. */
 void parts_check_index(struct constraints *c, const struct table_index *index, const char *list, uint32_t number,
                        const char *action);

@@ -41,16 +41,10 @@ static int read_map(struct transact *t, struct values *v, int is_of_values, int 
 
 /* Through the scratch request, which keeps placeholders apart. */
 static int read_names(struct transact *t, struct transact_action *a, struct request *scratch, struct wire *w) {
-    int r = request_read_names(scratch, w);
-    a->has_names = scratch->has_names;
     a->first_name = t->name_count;
-    a->name_count = 0;
-    for (uint32_t i = 0; r >= 0 && i < scratch->name_count; i++) {
-        if (wire_grow(w, &t->names, t->name_count, &t->name_capacity, sizeof *t->names))
-            return LARDER_E_NO_MEMORY;
-        t->names[t->name_count++] = scratch->names[i];
-        a->name_count++;
-    }
+    int r = request_append_names(scratch, w, &t->names, &t->name_count, &t->name_capacity);
+    a->has_names = scratch->has_names;
+    a->name_count = t->name_count - a->first_name;
     return r;
 }
 

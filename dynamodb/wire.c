@@ -4,6 +4,7 @@
  */
 #include "dynamodb/wire.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,30 +22,25 @@ int wire_skip(struct wire *w) {
     return wire_result(w, document_skip(w->reader));
 }
 
-int wire_grow(struct wire *w, void *array, uint32_t count, uint32_t *capacity, size_t bytes) {
+int array_grow(void *array, uint32_t count, uint32_t *capacity, size_t bytes) {
     void *old, *new;
     if (count < *capacity)
         return LARDER_OK;
     uint32_t wanted = *capacity ? 2 * *capacity : 16;
     memcpy(&old, array, sizeof old);
     if (!(new = realloc(old, wanted * bytes)))
-        return wire_result(w, LARDER_E_NO_MEMORY);
+        return LARDER_E_NO_MEMORY;
     memcpy(array, &new, sizeof new);
     *capacity = wanted;
     return LARDER_OK;
 }
 
+int wire_grow(struct wire *w, void *array, uint32_t count, uint32_t *capacity, size_t bytes) {
+    return wire_result(w, array_grow(array, count, capacity, bytes));
+}
+
 static int refuse(struct wire *w, const char *message) {
     return failure_set(w->failure, FAILURE_SERIALIZATION, "%s", message);
-}
-
-static int refuse_map(struct wire *w) {
-    return refuse(w, "Start of structure or map found where not expected");
-}
-
-/* A list where a `class` is needed. */
-static int refuse_list(struct wire *w, const char *class) {
-    return failure_set(w->failure, FAILURE_SERIALIZATION, "Unrecognized collection type %s", class);
 }
 
 static int take_null(struct wire *w) {
@@ -52,32 +48,40 @@ static int take_null(struct wire *w) {
     return r ? r : LARDER_NOT_FOUND;
 }
 
-/* Of a scalar that was found where a `type` is needed. */
-static int refuse_scalar(struct wire *w, enum document_kind kind, const char *type) {
-    static const char *const names[] = {[DOCUMENT_FALSE] = "FALSE_VALUE",
-                                        [DOCUMENT_TRUE] = "TRUE_VALUE",
-                                        [DOCUMENT_INTEGER] = "NUMBER_VALUE",
-                                        [DOCUMENT_DECIMAL] = "DECIMAL_VALUE",
-                                        [DOCUMENT_STRING] = "STRING_VALUE"};
-    return failure_set(w->failure, FAILURE_SERIALIZATION, "%s cannot be converted to %s", names[kind], type);
-}
-
-int wire_string(struct wire *w, struct text *out) {
-    enum document_kind kind = document_kind(w->reader);
+/* A value of none of the wanted kinds. `list`: the type that a list is told; `scalar`: what a
+ * scalar is told. */
+static int take_other(struct wire *w, enum document_kind kind, const char *list, const char *scalar) {
     switch (kind) {
-    case DOCUMENT_STRING:
-        return wire_result(w, document_text(w->reader, out));
     case DOCUMENT_NULL:
         return take_null(w);
     case DOCUMENT_BAD:
         return wire_result(w, w->reader->error);
     case DOCUMENT_ARRAY:
-        return refuse_list(w, "class java.lang.String");
+        return failure_set(w->failure, FAILURE_SERIALIZATION, "Unrecognized collection type %s", list);
     case DOCUMENT_OBJECT:
-        return refuse_map(w);
+        return refuse(w, "Start of structure or map found where not expected");
     default:
-        return refuse_scalar(w, kind, "String");
+        return refuse(w, scalar);
     }
+}
+
+/* The same where a scalar of a `type` is wanted. */
+static int take_other_scalar(struct wire *w, enum document_kind kind, const char *type) {
+    static const char *const names[DOCUMENT_OBJECT + 1] = {[DOCUMENT_FALSE] = "FALSE_VALUE",
+                                                           [DOCUMENT_TRUE] = "TRUE_VALUE",
+                                                           [DOCUMENT_INTEGER] = "NUMBER_VALUE",
+                                                           [DOCUMENT_DECIMAL] = "DECIMAL_VALUE",
+                                                           [DOCUMENT_STRING] = "STRING_VALUE"};
+    char list[32], scalar[64];
+    snprintf(list, sizeof list, "class java.lang.%s", type);
+    snprintf(scalar, sizeof scalar, "%s cannot be converted to %s", names[kind] ? names[kind] : "", type);
+    return take_other(w, kind, list, scalar);
+}
+
+int wire_string(struct wire *w, struct text *out) {
+    enum document_kind kind = document_kind(w->reader);
+    return kind == DOCUMENT_STRING ? wire_result(w, document_text(w->reader, out))
+                                   : take_other_scalar(w, kind, "String");
 }
 
 static int is_word(struct text text, const char *word) {
@@ -109,45 +113,23 @@ int wire_boolean(struct wire *w, int *out) {
         return wire_skip(w);
     case DOCUMENT_STRING:
         return take_boolean_text(w, out);
-    case DOCUMENT_NULL:
-        return take_null(w);
-    case DOCUMENT_BAD:
-        return wire_result(w, w->reader->error);
-    case DOCUMENT_ARRAY:
-        return refuse_list(w, "class java.lang.Boolean");
-    case DOCUMENT_OBJECT:
-        return refuse_map(w);
     default:
-        return refuse_scalar(w, kind, "Boolean");
+        return take_other_scalar(w, kind, "Boolean");
     }
 }
 
-/* `type`: Integer or Long; `class`: what a list is told. */
-static int take_integer(struct wire *w, int64_t *out, const char *type, const char *class) {
+static int take_integer(struct wire *w, int64_t *out, const char *type) {
     enum document_kind kind = document_kind(w->reader);
-    switch (kind) {
-    case DOCUMENT_INTEGER:
-    case DOCUMENT_DECIMAL:
-        return wire_result(w, document_integer(w->reader, out));
-    case DOCUMENT_NULL:
-        return take_null(w);
-    case DOCUMENT_BAD:
-        return wire_result(w, w->reader->error);
-    case DOCUMENT_ARRAY:
-        return refuse_list(w, class);
-    case DOCUMENT_OBJECT:
-        return refuse_map(w);
-    default:
-        return refuse_scalar(w, kind, type);
-    }
+    return kind == DOCUMENT_INTEGER || kind == DOCUMENT_DECIMAL ? wire_result(w, document_integer(w->reader, out))
+                                                                : take_other_scalar(w, kind, type);
 }
 
 int wire_integer(struct wire *w, int64_t *out) {
-    return take_integer(w, out, "Integer", "class java.lang.Integer");
+    return take_integer(w, out, "Integer");
 }
 
 int wire_long(struct wire *w, int64_t *out) {
-    return take_integer(w, out, "Long", "class java.lang.Long");
+    return take_integer(w, out, "Long");
 }
 
 static int take_blob(struct wire *w, struct text *out) {
@@ -163,67 +145,34 @@ static int take_blob(struct wire *w, struct text *out) {
 }
 
 int wire_blob(struct wire *w, struct text *out) {
-    switch (document_kind(w->reader)) {
-    case DOCUMENT_STRING:
-        return take_blob(w, out);
-    case DOCUMENT_NULL:
-        return take_null(w);
-    case DOCUMENT_BAD:
-        return wire_result(w, w->reader->error);
-    case DOCUMENT_ARRAY:
-        return refuse_list(w, "class java.nio.ByteBuffer");
-    case DOCUMENT_OBJECT:
-        return refuse_map(w);
-    default:
-        return refuse(w, "only base-64-encoded strings are convertible to bytes");
-    }
+    enum document_kind kind = document_kind(w->reader);
+    return kind == DOCUMENT_STRING ? take_blob(w, out)
+                                   : take_other(w, kind, "class java.nio.ByteBuffer",
+                                                "only base-64-encoded strings are convertible to bytes");
 }
 
 int wire_list(struct wire *w) {
-    switch (document_kind(w->reader)) {
-    case DOCUMENT_ARRAY:
-        return wire_result(w, document_begin(w->reader));
-    case DOCUMENT_NULL:
-        return take_null(w);
-    case DOCUMENT_BAD:
-        return wire_result(w, w->reader->error);
-    case DOCUMENT_OBJECT:
-        return refuse_map(w);
-    default:
-        return refuse(w, "Unexpected field type");
-    }
+    enum document_kind kind = document_kind(w->reader);
+    return kind == DOCUMENT_ARRAY ? wire_result(w, document_begin(w->reader))
+                                  : take_other(w, kind, NULL, "Unexpected field type");
 }
 
 int wire_map(struct wire *w, const char *of) {
-    switch (document_kind(w->reader)) {
-    case DOCUMENT_OBJECT:
+    enum document_kind kind = document_kind(w->reader);
+    char list[160];
+    if (kind == DOCUMENT_OBJECT)
         return wire_result(w, document_begin(w->reader));
-    case DOCUMENT_NULL:
-        return take_null(w);
-    case DOCUMENT_BAD:
-        return wire_result(w, w->reader->error);
-    case DOCUMENT_ARRAY:
-        return failure_set(w->failure, FAILURE_SERIALIZATION,
-                           "Unrecognized collection type java.util.Map<java.lang.String, %s%s>",
-                           strchr(of, '.') ? "" : MODEL, of);
-    default:
-        return refuse(w, "Unexpected field type");
-    }
+    snprintf(list, sizeof list, "java.util.Map<java.lang.String, %s%s>", strchr(of, '.') ? "" : MODEL, of);
+    return take_other(w, kind, list, "Unexpected field type");
 }
 
-static int take_structure(struct wire *w, const char *of, const char *refusal) {
-    switch (document_kind(w->reader)) {
-    case DOCUMENT_OBJECT:
+static int take_structure(struct wire *w, const char *of, const char *scalar) {
+    enum document_kind kind = document_kind(w->reader);
+    char list[160];
+    if (kind == DOCUMENT_OBJECT)
         return wire_result(w, document_begin(w->reader));
-    case DOCUMENT_NULL:
-        return take_null(w);
-    case DOCUMENT_BAD:
-        return wire_result(w, w->reader->error);
-    case DOCUMENT_ARRAY:
-        return failure_set(w->failure, FAILURE_SERIALIZATION, "Unrecognized collection type class " MODEL "%s", of);
-    default:
-        return refuse(w, refusal);
-    }
+    snprintf(list, sizeof list, "class " MODEL "%s", of);
+    return take_other(w, kind, list, scalar);
 }
 
 int wire_structure(struct wire *w, const char *of) {

@@ -36,8 +36,9 @@ int wire_field(struct wire *w, const char *of); /* a structure that is a member 
 int wire_result(struct wire *w, int result);
 /* Passes over a value that is of no interest. */
 int wire_skip(struct wire *w);
-/* Room for `count` and one more elements of `bytes` in *array, which the caller frees. LARDER_OK,
- * or LARDER_E_NO_MEMORY with the failure set. */
+/* Room for `count` and one more elements of `bytes` in *array, which the caller frees. LARDER_OK or
+ * LARDER_E_NO_MEMORY; wire_grow() sets the failure, too. */
+int array_grow(void *array, uint32_t count, uint32_t *capacity, size_t bytes);
 int wire_grow(struct wire *w, void *array, uint32_t count, uint32_t *capacity, size_t bytes);
 
 #endif

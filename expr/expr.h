@@ -216,6 +216,9 @@ struct expr_key_term {
     uint16_t low, high;   /* values; high: of BETWEEN, else low again */
 };
 
+/* Of a sort key's term, as larder_query() is asked. */
+enum larder_sort_op expr_sort_op(const struct expr_key_term *term);
+
 /* Clauses of a key condition: 1 to 4 partition and 0 to 4 sort attributes. */
 #define EXPR_KEY_TERMS_MAX 8u
 

@@ -110,6 +110,17 @@ static int check_updates(const struct expr *e, const struct bytes *keys, uint32_
     return LARDER_OK;
 }
 
+enum larder_sort_op expr_sort_op(const struct expr_key_term *term) {
+    static const enum larder_sort_op ops[] = {[EXPR_EQ] = LARDER_SORT_EQ,
+                                              [EXPR_LT] = LARDER_SORT_LT,
+                                              [EXPR_LE] = LARDER_SORT_LE,
+                                              [EXPR_GT] = LARDER_SORT_GT,
+                                              [EXPR_GE] = LARDER_SORT_GE,
+                                              [EXPR_BETWEEN] = LARDER_SORT_BETWEEN,
+                                              [EXPR_BEGINS_WITH] = LARDER_SORT_BEGINS_WITH};
+    return ops[term->op];
+}
+
 static int is_updated(const struct expr *e, uint32_t path) {
     for (uint32_t i = 0; i < e->action_count; i++)
         if (e->actions[i].path == path)

@@ -138,7 +138,7 @@ static int fill_noted(struct writer *w, const struct table_view *v, const struct
     return r && !w->is_stuck ? fill_take_back(w, v->ordinal, ordinal, r) : r;
 }
 
-static int fill_locked(struct writer *w, const struct table_view *v, const struct larder_index_def *def) {
+static int fill_locked(struct writer *w, const struct table_view *v, const void *def) {
     uint32_t ordinal = v->shape.index_count;
     int r = fill_tidy(w, v); /* first: an index that it undoes may have this name */
     if (r == LARDER_OK)
@@ -152,46 +152,40 @@ static int fill_locked(struct writer *w, const struct table_view *v, const struc
     return r;
 }
 
-struct fill_wanted {
+struct wanted {
     struct larder_table *table;
-    const struct larder_index_def *def;
+    table_locked *change;
+    const void *arg;
 };
 
-static int fill_try(struct writer *w, void *arg) {
-    const struct fill_wanted *wanted = arg;
+static int try_change(struct writer *w, void *arg) {
+    const struct wanted *wanted = arg;
     const struct table_view *v;
     int r = table_view(wanted->table, &v);
-    if (r)
-        return r;
-    r = lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
-    if (r)
-        return r;
-    r = view_is_current(v) ? fill_locked(w, v, wanted->def) : OBSTACLE_VIEW;
-    if (!w->is_stuck)
-        lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
-    return r;
+    return r ? r : table_under_catalog(w, v, wanted->change, wanted->arg);
 }
 
-LARDER_API int larder_index_add(struct larder_table *t, const struct larder_index_def *def) {
+static int change_indexes(struct wanted wanted, struct room room) {
+    struct larder *db = wanted.table->db;
     struct writer *w;
-    if (ERR_IS_NULL(t) || ERR_IS_NULL(def))
-        return LARDER_E_INVAL;
-    int r = writer_borrow(t->db, &w);
+    int r = writer_borrow(db, &w);
     if (r)
         return r;
-    /* Each try begins again with the first item. */
-    struct room room = {.bytes = FILL_ROOM_BYTES, .now_s = db_now(t->db), .wants_all = 1};
-    r = attempt(w, &room, fill_try, &(struct fill_wanted){t, def});
+    room.now_s = db_now(db);
+    r = attempt(w, &room, try_change, &wanted);
     writer_end(w);
     return r;
 }
 
-/* ---- Drop ------------------------------------------------------------------------------------ */
+LARDER_API int larder_index_add(struct larder_table *t, const struct larder_index_def *def) {
+    if (ERR_IS_NULL(t) || ERR_IS_NULL(def))
+        return LARDER_E_INVAL;
+    /* Each try begins again with the first item. */
+    return change_indexes((struct wanted){t, fill_locked, def},
+                          (struct room){.bytes = FILL_ROOM_BYTES, .wants_all = 1});
+}
 
-struct drop_wanted {
-    struct larder_table *table;
-    const char *name;
-};
+/* ---- Drop ------------------------------------------------------------------------------------ */
 
 static int drop_find(const struct table_view *v, const char *name, uint32_t *ordinal) {
     uint32_t number = table_index_number(v, name);
@@ -203,7 +197,7 @@ static int drop_find(const struct table_view *v, const char *name, uint32_t *ord
     return LARDER_OK;
 }
 
-static int drop_locked(struct writer *w, const struct table_view *v, const char *name) {
+static int drop_locked(struct writer *w, const struct table_view *v, const void *name) {
     uint32_t ordinal = 0;
     int r = drop_find(v, name, &ordinal);
     if (r)
@@ -222,32 +216,10 @@ static int drop_locked(struct writer *w, const struct table_view *v, const char 
     return r;
 }
 
-static int drop_try(struct writer *w, void *arg) {
-    const struct drop_wanted *wanted = arg;
-    const struct table_view *v;
-    int r = table_view(wanted->table, &v);
-    if (r)
-        return r;
-    r = lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
-    if (r)
-        return r;
-    r = view_is_current(v) ? drop_locked(w, v, wanted->name) : OBSTACLE_VIEW;
-    if (!w->is_stuck)
-        lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
-    return r;
-}
-
 LARDER_API int larder_index_drop(struct larder_table *t, const char *name) {
-    struct writer *w;
     if (ERR_IS_NULL(t) || ERR_IS_NULL(name))
         return LARDER_E_INVAL;
-    int r = writer_borrow(t->db, &w);
-    if (r)
-        return r;
-    struct room room = {.now_s = db_now(t->db)};
-    r = attempt(w, &room, drop_try, &(struct drop_wanted){t, name});
-    writer_end(w);
-    return r;
+    return change_indexes((struct wanted){t, drop_locked, name}, (struct room){0});
 }
 
 /* ---- Recovery -------------------------------------------------------------------------------- */

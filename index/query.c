@@ -64,17 +64,6 @@ struct query_ask {
     struct expression_values key_values;
 };
 
-static enum larder_sort_op query_sort_op(enum expr_test_op op) {
-    static const enum larder_sort_op ops[] = {[EXPR_EQ] = LARDER_SORT_EQ,
-                                              [EXPR_LT] = LARDER_SORT_LT,
-                                              [EXPR_LE] = LARDER_SORT_LE,
-                                              [EXPR_GT] = LARDER_SORT_GT,
-                                              [EXPR_GE] = LARDER_SORT_GE,
-                                              [EXPR_BETWEEN] = LARDER_SORT_BETWEEN,
-                                              [EXPR_BEGINS_WITH] = LARDER_SORT_BEGINS_WITH};
-    return ops[op];
-}
-
 /* Puts the terms of the key condition into *asked, as if the caller had written them there. */
 static int query_take_condition(struct query *q, const struct query_ask *ask, struct larder_query_spec *asked) {
     const struct larder_value *values = ask->key_values.all;
@@ -89,7 +78,7 @@ static int query_take_condition(struct query *q, const struct query_ask *ask, st
     if (r)
         return r;
     asked->partition = values[terms[0].low];
-    asked->sort_op = count > 1 ? query_sort_op(terms[1].op) : LARDER_SORT_ANY;
+    asked->sort_op = count > 1 ? expr_sort_op(&terms[1]) : LARDER_SORT_ANY;
     if (count > 1) {
         asked->sort_value = values[terms[1].low];
         asked->sort_value2 = values[terms[1].high];

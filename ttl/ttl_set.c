@@ -29,7 +29,7 @@ static int ttl_is_set_to(const struct table_view *v, const char *attribute) {
     return now && attribute ? strcmp(now, attribute) == 0 : now == attribute;
 }
 
-static int ttl_publish_locked(struct writer *w, const struct table_view *v, const char *attribute) {
+static int ttl_publish_locked(struct writer *w, const struct table_view *v, const void *attribute) {
     const struct table_change change = {.set_state_ordinal = -1, .set_ttl = 1, .ttl = attribute};
     uint64_t before = SHM_LOAD(&v->shm->restamp);
     SHM_STORE(&v->shm->restamp, 1); /* rule R1 */
@@ -51,13 +51,7 @@ static int ttl_try(struct writer *w, void *arg) {
     int r = table_view(wanted->table, &v);
     if (r || ttl_is_set_to(v, wanted->attribute))
         return r;
-    r = lock_take(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
-    if (r)
-        return r;
-    r = view_is_current(v) ? ttl_publish_locked(w, v, wanted->attribute) : OBSTACLE_VIEW;
-    if (!w->is_stuck)
-        lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
-    return r;
+    return table_under_catalog(w, v, ttl_publish_locked, wanted->attribute);
 }
 
 int larder_ttl_set(struct larder_table *t, const char *attribute) {

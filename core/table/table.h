@@ -142,6 +142,10 @@ struct table_change {
     uint64_t settings_bytes;
 };
 int table_change_locked(struct writer *w, const struct table_view *v, const struct table_change *change);
+/* Part of a try (core/table/attempt.h): calls `change` under the catalog lock, if v is still the
+ * table's view; else OBSTACLE_VIEW. A stuck writer's lock stays with its slot. */
+typedef int table_locked(struct writer *w, const struct table_view *v, const void *arg);
+int table_under_catalog(struct writer *w, const struct table_view *v, table_locked *change, const void *arg);
 
 #define TABLE_EMPTY_PIECE 256u /* blocks given back, or stripes passed: about half a millisecond */
 /* Tables that were dropped and are not empty yet (core/table/table_empty.c). Empties one piece.

@@ -1,6 +1,6 @@
 /* core/table/table_change.c - another definition takes the place of a table's present one.
  *
- * Job      table_change_locked(), for adding indexes and setting the TTL attribute;
+ * Job      table_change_locked(), under table_under_catalog(), for indexes and the TTL attribute;
  *          larder_removal_set(), larder_eviction_set(), larder_settings_set(); publishing a
  *          definition.
  * Crash    Under the catalog lock:
@@ -34,6 +34,15 @@ int table_lock_catalog(struct writer *w) {
 void table_leave_catalog(struct writer *w) {
     if (!w->is_stuck)
         lock_drop(w, &w->seg->shm->catalog_lock, LOCK_CATALOG);
+}
+
+int table_under_catalog(struct writer *w, const struct table_view *v, table_locked *change, const void *arg) {
+    int result = table_lock_catalog(w);
+    if (result != LARDER_OK)
+        return result;
+    result = view_is_current(v) ? change(w, v, arg) : OBSTACLE_VIEW;
+    table_leave_catalog(w);
+    return result;
 }
 
 uint64_t table_life_next(struct table_shm *t, uint32_t state) {
@@ -146,6 +155,10 @@ static int is_set(const struct table_view *v, const struct table_change *change)
     return change->set_removal ? v->def.removal == change->removal : v->def.eviction == change->eviction;
 }
 
+static int set_locked(struct writer *w, const struct table_view *v, const void *change) {
+    return table_change_locked(w, v, change);
+}
+
 static int try_set(struct writer *w, void *arg) {
     const struct policy_set *set = arg;
     const struct table_view *v;
@@ -155,12 +168,7 @@ static int try_set(struct writer *w, void *arg) {
         return LARDER_CHANGED;
     if (result != LARDER_OK || is_set(v, &set->change))
         return result;
-    result = table_lock_catalog(w);
-    if (result != LARDER_OK)
-        return result;
-    result = table_change_locked(w, v, &set->change);
-    table_leave_catalog(w);
-    return result;
+    return table_under_catalog(w, v, set_locked, &set->change);
 }
 
 static int set_policy(struct policy_set *set) {

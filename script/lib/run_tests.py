@@ -176,12 +176,11 @@ class Run:
         results = os.path.abspath(f"{LOGS}/{part}-suites")
         subprocess.run(["rm", "-rf", results], check=True)
         os.makedirs(results)
+        left_out = LEFT_OUT.get("quick" if self.is_quick and not self.filters else part, [])
         with open(f"build/{part}/meson-info/intro-tests.json", encoding="utf-8") as tests:
             for test in json.load(tests):
                 name, kinds = test["name"], [suite.split(":")[-1] for suite in test["suite"]]
-                is_left_out = name in LEFT_OUT.get(part, []) or LEFT_OUT_SUITE.get(part) in kinds
-                if self.is_quick and not self.filters:
-                    is_left_out = name in LEFT_OUT["quick"]
+                is_left_out = name in left_out or LEFT_OUT_SUITE.get(part) in kinds
                 if self.is_wanted(name) and (self.is_long or not is_left_out):
                     self.add_suite(part, test, results, kinds)
 
