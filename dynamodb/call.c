@@ -12,6 +12,7 @@
 #include "dynamodb/json_once.h"
 #include "dynamodb/operations.h"
 #include "dynamodb/prepared.h"
+#include "dynamodb/table.h"
 
 /* ---- Operations ------------------------------------------------------------------------------ */
 
@@ -80,6 +81,8 @@ static int is_of_items(const struct operation_entry *entry) {
 LARDER_API void larder_dynamodb_free(struct larder_dynamodb *d) {
     if (!d)
         return;
+    table_forget_all(d);
+    table_free_replaced(d);
     prepared_free_replaced(d);
     for (uint32_t i = 0; i < KNOWN_EXPRESSIONS; i++)
         prepared_free(d, d->prepared[i]);
@@ -217,6 +220,7 @@ static int run(struct larder_dynamodb *d, const char *operation, const char *jso
     else if ((r = read_once(d, entry, json, bytes, &once)) == LARDER_OK)
         r = answer(d, entry);
     r = finish(d, r, status);
+    table_free_replaced(d);
     free(once);
     return r;
 }

@@ -14,11 +14,12 @@
 #include "dynamodb/transact.h"
 #include "larder_dynamodb.h"
 
-/* A table that was met: prepared.h's neighbour for tables is table.h. */
+/* A table that was met, with its definition: table.h. */
 struct known_table {
-    struct larder_table *handle;        /* NULL: an empty place */
-    const struct larder_table_def *def; /* as it was when the table was last looked up */
-    char name[LARDER_NAME_BYTES_MAX + 1];
+    struct known_table *next; /* in a list of those that were replaced */
+    struct larder_table *handle;
+    const struct larder_table_def *def;
+    char name[];
 };
 
 #define KNOWN_TABLES 16u /* by their names' hash; a power of 2 */
@@ -49,7 +50,8 @@ struct larder_dynamodb {
     uint32_t bound_capacity;
     void *projected; /* room for a projected item */
     size_t projected_bytes;
-    struct known_table tables[KNOWN_TABLES];
+    struct known_table *tables[KNOWN_TABLES]; /* NULL: an empty place */
+    struct known_table *replaced_tables;      /* by this request, which may use them still */
     struct prepared *prepared[KNOWN_EXPRESSIONS];
     struct prepared *replaced; /* by this request, which may use them still: a list */
 };

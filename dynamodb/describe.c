@@ -9,6 +9,7 @@
 
 #include "dynamodb/constraint.h"
 #include "dynamodb/settings.h"
+#include "dynamodb/table.h"
 
 #define ARN "arn:aws:dynamodb:larder:000000000000:table/"
 
@@ -28,7 +29,7 @@ int describe_check_name(struct larder_dynamodb *d) {
 
 int describe_open(struct larder_dynamodb *d, struct larder_table **table, const struct larder_table_def **def) {
     struct constraints c = {.count = 0};
-    char name[LARDER_NAME_BYTES_MAX + 1];
+    const struct known_table *known;
     int r = describe_check_name(d);
     if (r)
         return r;
@@ -36,16 +37,16 @@ int describe_open(struct larder_dynamodb *d, struct larder_table **table, const 
     if ((r = constraint_report(&c, &d->failure)))
         return r;
     struct text given = constraint_table_name(d->tables_request.table_name);
-    memcpy(name, given.at, given.bytes);
-    name[given.bytes] = 0;
-    if ((r = larder_table_open(d->db, name, table)) == LARDER_OK)
-        r = larder_table_describe(*table, def);
-    if (r == LARDER_OK)
+    if ((r = table_find(d, given, &known)) == LARDER_OK) {
+        *table = known->handle;
+        *def = known->def;
         return LARDER_OK;
-    if (r == LARDER_E_NO_TABLE)
-        failure_set(&d->failure, FAILURE_NOT_FOUND, "Requested resource not found: Table: %s not found", name);
-    else
+    }
+    if (r != LARDER_E_NO_TABLE)
         context_fail(d, r);
+    else
+        failure_set(&d->failure, FAILURE_NOT_FOUND, "Requested resource not found: Table: %.*s not found",
+                    (int)given.bytes, given.at);
     return LARDER_E_INVAL;
 }
 
@@ -306,26 +307,36 @@ int describe_named(struct larder_dynamodb *d, const char *member, const char *st
 
 #define CHANGES_MAX 1000 /* that others may make in between */
 
-int describe_change(struct larder_dynamodb *d, struct larder_table *table, describe_changer *change, const void *arg) {
-    const struct larder_table_def *def;
+/* LARDER_OK; LARDER_CHANGED: the table's settings are no longer those of `def`; LARDER_E_INVAL with
+ * the failure set. */
+static int try_change(struct larder_dynamodb *d, struct larder_table *table, const struct larder_table_def *def,
+                      describe_changer *change, const void *arg) {
     struct settings s;
     char id[SETTINGS_ID_BYTES];
-    int r = LARDER_CHANGED;
-    for (int i = 0; i < CHANGES_MAX && r == LARDER_CHANGED; i++) {
+    int r;
+    settings_read(&s, def, &d->settings_reader);
+    if (!s.id.at) /* a table that was made without settings */
+        settings_begin(&s, id);
+    if ((r = change(d, &s, arg)))
+        return r;
+    if ((r = settings_write(&s, &d->settings_writer)))
+        return settings_fail(&d->failure, r);
+    r = larder_settings_set(table, def, d->settings_writer.text, d->settings_writer.bytes);
+    return r < 0 ? context_fail(d, r) : r;
+}
+
+int describe_change(struct larder_dynamodb *d, struct larder_table *table, describe_changer *change, const void *arg) {
+    const struct larder_table_def *def;
+    int r;
+    for (int i = 0; i < CHANGES_MAX; i++) {
         if ((r = larder_table_describe(table, &def)))
             return context_fail(d, r);
-        settings_read(&s, def, &d->settings_reader);
-        if (!s.id.at) /* a table that was made without settings */
-            settings_begin(&s, id);
-        if ((r = change(d, &s, arg)))
+        r = try_change(d, table, def, change, arg);
+        larder_table_def_free(def);
+        if (r != LARDER_CHANGED)
             return r;
-        if ((r = settings_write(&s, &d->settings_writer)))
-            return settings_fail(&d->failure, r);
-        r = larder_settings_set(table, def, d->settings_writer.text, d->settings_writer.bytes);
     }
-    if (r == LARDER_CHANGED)
-        return failure_set(&d->failure, FAILURE_THROTTLED, "others change the table's settings faster");
-    return r ? context_fail(d, r) : LARDER_OK;
+    return failure_set(&d->failure, FAILURE_THROTTLED, "others change the table's settings faster");
 }
 
 void describe_check_choices(struct constraints *c, const struct table_request *q) {

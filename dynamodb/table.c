@@ -6,6 +6,7 @@
 #include "dynamodb/table.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <xxhash.h>
 
 #include "dynamodb/constraint.h"
@@ -16,34 +17,71 @@ extern const char *own_larder_error(void); /* of the copy of expr/: own_names.h 
 
 /* ---- Tables ---------------------------------------------------------------------------------- */
 
-static int open_table(struct larder_dynamodb *d, struct known_table *place, struct text name) {
-    struct known_table known = {.handle = NULL};
-    place->handle = NULL;
-    memcpy(known.name, name.at, name.bytes);
-    known.name[name.bytes] = 0;
-    int r = larder_table_open(d->db, known.name, &known.handle);
+static void forget(struct larder_dynamodb *d, struct known_table **place) {
+    if (!*place)
+        return;
+    (*place)->next = d->replaced_tables;
+    d->replaced_tables = *place;
+    *place = NULL;
+}
+
+static void free_known(struct known_table *known) {
+    larder_table_def_free(known->def);
+    larder_table_close(known->handle);
+    free(known);
+}
+
+static int open_known(struct larder_dynamodb *d, struct text name, struct known_table **out) {
+    struct known_table *known = calloc(1, sizeof *known + name.bytes + 1);
+    if (!known)
+        return LARDER_E_NO_MEMORY;
+    memcpy(known->name, name.at, name.bytes);
+    int r = larder_table_open(d->db, known->name, &known->handle);
     if (r == LARDER_OK)
-        r = larder_table_describe(known.handle, &known.def);
+        r = larder_table_describe(known->handle, &known->def);
     if (r)
-        return context_fail(d, r);
-    *place = known;
-    return LARDER_OK;
+        free_known(known);
+    else
+        *out = known;
+    return r;
+}
+
+int table_find(struct larder_dynamodb *d, struct text name, const struct known_table **out) {
+    struct known_table *known = NULL;
+    int r = open_known(d, name, &known);
+    *out = known;
+    forget(d, &known);
+    return r;
+}
+
+static int is_of(const struct known_table *known, struct text name) {
+    return known && strlen(known->name) == name.bytes && memcmp(known->name, name.at, name.bytes) == 0;
 }
 
 int table_take(struct larder_dynamodb *d, const struct known_table **out) {
     struct text name = constraint_table_name(d->request.strings[STRING_TABLE_NAME]);
-    struct known_table *place = &d->tables[XXH3_64bits(name.at, name.bytes) % KNOWN_TABLES];
-    int is_known = place->handle && strlen(place->name) == name.bytes && !memcmp(place->name, name.at, name.bytes);
-    *out = place;
+    struct known_table **place = &d->tables[XXH3_64bits(name.at, name.bytes) % KNOWN_TABLES];
+    int r = LARDER_OK;
     /* an index may have been added, or the table dropped */
-    if (is_known && larder_table_describe(place->handle, &place->def) == LARDER_OK)
-        return LARDER_OK;
-    return open_table(d, place, name);
+    if (!is_of(*place, name) || !larder_table_def_is_current((*place)->def)) {
+        forget(d, place);
+        r = open_known(d, name, place);
+    }
+    *out = *place;
+    return r ? context_fail(d, r) : LARDER_OK;
 }
 
 void table_forget_all(struct larder_dynamodb *d) {
     for (uint32_t i = 0; i < KNOWN_TABLES; i++)
-        d->tables[i].handle = NULL;
+        forget(d, &d->tables[i]);
+}
+
+void table_free_replaced(struct larder_dynamodb *d) {
+    while (d->replaced_tables) {
+        struct known_table *known = d->replaced_tables;
+        d->replaced_tables = known->next;
+        free_known(known);
+    }
 }
 
 const char *table_type_name(enum larder_type type) {

@@ -7,11 +7,16 @@
 
 #include "dynamodb/context.h"
 
-/* The table that the request names. *out lives until the next call. Also with LARDER_E_INVAL the
+/* The table that the request names. *out lives until the request ends. Also with LARDER_E_INVAL the
  * failure is set: ResourceNotFoundException and others. */
 int table_take(struct larder_dynamodb *d, const struct known_table **out);
+/* Opens a table for this request alone. LARDER_E_NO_TABLE and other results of the engine's, with
+ * its message and no failure set. */
+int table_find(struct larder_dynamodb *d, struct text name, const struct known_table **out);
 /* After LARDER_E_NO_TABLE: a table was dropped; the next table_take() looks again. */
 void table_forget_all(struct larder_dynamodb *d);
+/* At the end of a request: gives back what was replaced. */
+void table_free_replaced(struct larder_dynamodb *d);
 
 static inline uint32_t table_key_count(const struct larder_table_def *def) {
     return def->sort.name ? 2 : 1;

@@ -7,7 +7,8 @@
  *                  larder_version_number
  *   Limits         LARDER_..._MAX
  *   Segment        larder_open, larder_close, larder_memfd, larder_destroy, larder_set_clock
- *   Tables         larder_table_create, _open, _describe, _list, _drop; larder_index_add,
+ *   Tables         larder_table_create, _open, _close, _describe, _list, _drop;
+ *                  larder_table_def_free, larder_table_def_is_current; larder_index_add,
  *                  larder_index_drop, larder_ttl_set, larder_removal_set,
  *                  larder_eviction_set, larder_settings_set
  *   Items          larder_str, larder_num, larder_bin; larder_item_get, _getn, _count, _size,
@@ -455,28 +456,46 @@ LARDER_API int larder_table_create(struct larder *db, const struct larder_table_
 
 /**
  * Finds a table by name. Cheap, but meant to be called once, and the result kept.
- * @param out [out] Owned by db, valid until larder_close(). The same table gives the same pointer.
- *                  If the table is dropped, calls with it give LARDER_E_NO_TABLE; its 320 bytes
- *                  stay until larder_close().
+ * @param out [out] Valid until it was closed as often as it was opened, or until larder_close().
+ *                  Until then the same table gives the same pointer. If the table is dropped, calls
+ *                  with it give LARDER_E_NO_TABLE.
  * @return LARDER_OK, LARDER_E_NO_TABLE, LARDER_E_INVAL (name; "larder.tokens"), LARDER_E_BUSY,
  *         LARDER_E_DESTROYED, LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
  */
 LARDER_API int larder_table_open(struct larder *db, const char *name, struct larder_table **out);
+/**
+ * Ends one larder_table_open(). Need not be called: larder_close() ends all of them. No call with
+ * the last one may be under way. NULL is allowed.
+ */
+LARDER_API void larder_table_close(struct larder_table *t);
 
 /**
  * A table's current definition, with added indexes and changes of the TTL attribute.
- * @param out [out] Owned by t's attachment, valid until larder_close(), whatever the table's
- *                  definition is by then. The same definition is kept once: describing a table
- *                  often takes no more memory, and each different definition takes some 6 KB.
+ * @param out [out] Valid until it was given back as often as it was given, or until larder_close(),
+ *                  whatever the table's definition is by then, and after larder_table_close().
+ *                  The same definition is kept once: describing a table often takes no more
+ *                  memory. Each different one takes some 6 KB, with its settings.
  * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_NO_TABLE, LARDER_E_BUSY, LARDER_E_DESTROYED,
  *         LARDER_E_CORRUPT, LARDER_E_NO_MEMORY.
  */
 LARDER_API int larder_table_describe(struct larder_table *t, const struct larder_table_def **out);
+/**
+ * Gives back what one larder_table_describe() gave. Need not be called: larder_close() does it. A
+ * program that meets many definitions, such as a server, keeps no more of them than it holds.
+ * NULL is allowed.
+ */
+LARDER_API void larder_table_def_free(const struct larder_table_def *def);
+/**
+ * Whether a definition, which larder_table_describe() gave, is still the table's. Two loads.
+ * @return 1; 0 if the table was changed or dropped, also if it has such a definition again; 0 with
+ *         NULL.
+ */
+LARDER_API int larder_table_def_is_current(const struct larder_table_def *def);
 
 /**
  * Names of all tables, sorted.
  * @param names [out] Array of `capacity` pointers; NULL with capacity 0. The strings are owned by
- *                    db, valid until larder_close().
+ *                    db, valid until larder_close(); each name is kept once.
  * @param count [out] Number of tables.
  * @return LARDER_OK, LARDER_E_INVAL, LARDER_E_BUSY, LARDER_E_DESTROYED, LARDER_E_CORRUPT,
  *         LARDER_E_NO_MEMORY.

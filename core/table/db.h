@@ -24,12 +24,19 @@ struct db_clock {
     struct db_clock *next;
 };
 
+/* A name that larder_table_list() gave away. */
+struct table_name {
+    struct table_name *next;
+    char text[];
+};
+
 struct larder {
     struct seg seg;
     struct priv *priv;
     pthread_mutex_t mutex;
     struct writer_pool writers;
-    struct larder_table *tables; /* opened ones */
+    struct larder_table *tables;                 /* opened ones */
+    struct table_name *names[LARDER_TABLES_MAX]; /* by ordinal; each once */
     struct views views;
     struct prepared prepared;
     /* by ordinal: struct htab's `seen` of both hash tables; NULL: none yet */

@@ -1,7 +1,7 @@
 /* core/table/table.c - tables as a process sees them: handles, views, and the calls that look.
  *
- * Job      larder_table_open, _describe and _list, and the views of table_view(), with which every
- *          call on a table begins.
+ * Job      larder_table_open, _close, _describe and _list, and the views of table_view(), with
+ *          which every call on a table begins.
  * Picture  struct larder_table (one per table and handle) -> its latest view. A view is made when a
  *          call finds that the pair (life, schema_off) moved. All threads share it.
  * Locks    db->mutex guards the lists of tables and views while one is looked for or made. The
@@ -13,6 +13,7 @@
  */
 #include "core/table/table.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,7 +134,7 @@ int table_view_by_ordinal(struct larder *db, uint32_t ordinal, const struct tabl
     return result;
 }
 
-/* The current view of a table. With `def` also its definition, which stays until larder_close(). */
+/* The current view of a table. With `def` also its definition, which the caller gives back. */
 static int renew_view(struct larder_table *t, const struct table_view **view, const struct larder_table_def **def) {
     struct table_view *v = NULL;
     pthread_mutex_lock(&t->db->mutex);
@@ -156,22 +157,41 @@ int table_view_anew(struct larder_table *t, const struct table_view **view) {
 
 /* ---- Handles --------------------------------------------------------------------------------- */
 
-/* The handle of the table in a catalog entry, found or made. NULL: LARDER_E_NO_MEMORY. */
-static struct larder_table *handle_of(struct larder *db, const struct catalog_entry *e) {
+/* The handle of the table in a catalog entry, found or made, opened once more.
+ * NULL: LARDER_E_NO_MEMORY. */
+static struct larder_table *open_handle(struct larder *db, const struct catalog_entry *e) {
     pthread_mutex_lock(&db->mutex);
     struct larder_table *t = db->tables;
     while (t && (t->ordinal != e->ordinal || t->birth != e->head.birth || strcmp(t->name, e->name) != 0))
         t = t->next;
-    if (!t && (t = priv_alloc(db_priv(db), sizeof *t)) != NULL) {
+    size_t bytes = strlen(e->name) + 1;
+    if (!t && (t = priv_alloc(db_priv(db), sizeof *t + bytes)) != NULL) {
         t->db = db;
         t->ordinal = e->ordinal;
         t->birth = e->head.birth;
-        strncpy(t->name, e->name, sizeof t->name - 1);
+        memcpy(t->name, e->name, bytes);
         t->next = db->tables;
         db->tables = t;
     }
+    if (t)
+        t->opens++;
     pthread_mutex_unlock(&db->mutex);
     return t;
+}
+
+LARDER_API void larder_table_close(struct larder_table *t) {
+    if (!t)
+        return;
+    struct larder *db = t->db;
+    pthread_mutex_lock(&db->mutex);
+    if (--t->opens == 0) {
+        struct larder_table **at = &db->tables;
+        while (*at != t)
+            at = &(*at)->next;
+        *at = t->next;
+        priv_free(db_priv(db), t);
+    }
+    pthread_mutex_unlock(&db->mutex);
 }
 
 int table_open(struct larder *db, const char *name, struct larder_table **out) {
@@ -185,12 +205,14 @@ int table_open(struct larder *db, const char *name, struct larder_table **out) {
     result = catalog_find(&db->seg, name, TABLE_READY, &e);
     if (result != LARDER_OK)
         return result == LARDER_NOT_FOUND ? no_table(name) : result;
-    struct larder_table *t = handle_of(db, &e);
+    struct larder_table *t = open_handle(db, &e);
     if (!t)
         return LARDER_E_NO_MEMORY;
     result = renew_view(t, &view, NULL);
     if (result == LARDER_OK)
         *out = t;
+    else
+        larder_table_close(t);
     return result;
 }
 
@@ -206,6 +228,42 @@ LARDER_API int larder_table_describe(struct larder_table *t, const struct larder
         return LARDER_E_INVAL;
     int result = db_check(t->db);
     return result == LARDER_OK ? renew_view(t, &view, out) : result;
+}
+
+static const struct table_view *view_of(const struct larder_table_def *def) {
+    return (const struct table_view *)((const char *)def - offsetof(struct table_view, def));
+}
+
+LARDER_API int larder_table_def_is_current(const struct larder_table_def *def) {
+    return def ? view_is_current(view_of(def)) : 0;
+}
+
+LARDER_API void larder_table_def_free(const struct larder_table_def *def) {
+    if (!def)
+        return;
+    struct larder *db = view_of(def)->db;
+    pthread_mutex_lock(&db->mutex);
+    views_give_back(db, (struct table_view *)view_of(def));
+    pthread_mutex_unlock(&db->mutex);
+}
+
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+/* A table's name in memory that stays until larder_close(). NULL: LARDER_E_NO_MEMORY. */
+static const char *keep_name(struct larder *db, const struct catalog_entry *e) {
+    struct table_name **names = &db->names[e->ordinal];
+    pthread_mutex_lock(&db->mutex);
+    struct table_name *n = *names; /* the latest first */
+    while (n && strcmp(n->text, e->name) != 0)
+        n = n->next;
+    size_t bytes = strlen(e->name) + 1;
+    if (!n && (n = priv_alloc(db_priv(db), sizeof *n + bytes)) != NULL) {
+        memcpy(n->text, e->name, bytes);
+        n->next = *names;
+        *names = n;
+    }
+    pthread_mutex_unlock(&db->mutex);
+    return n ? n->text : NULL;
 }
 
 static int compare_texts(const void *a, const void *b) {
@@ -236,11 +294,11 @@ LARDER_API int larder_table_list(struct larder *db, const char **names, uint32_t
             return result;
         if (result != LARDER_OK || LIFE_STATE(e.life) != TABLE_READY)
             continue;
-        struct larder_table *t = handle_of(db, &e); /* its name lives as long as db */
-        if (!t)
+        if (strcmp(e.name, TOKEN_TABLE) == 0)
+            continue;
+        found[total] = keep_name(db, &e);
+        if (!found[total++])
             return LARDER_E_NO_MEMORY;
-        if (strcmp(t->name, TOKEN_TABLE) != 0)
-            found[total++] = t->name;
     }
     qsort(found, total, sizeof *found, compare_texts);
     total = keep_once(found, total);

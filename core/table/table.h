@@ -53,7 +53,7 @@ struct table_view {
     int has_bad_settings;             /* they do not have their checksum; def has none */
     struct table_view *older;         /* in a list of core/table/views.h */
     uint64_t retired_at;              /* epoch */
-    int is_handed_out;                /* larder_table_describe() gave its definition away */
+    uint64_t holds;                   /* of its definition: larder_table_describe() */
 };
 
 struct larder_table {
@@ -61,9 +61,10 @@ struct larder_table {
     uint32_t ordinal;
     /* generation of its creation: a table that is dropped and created again is another one */
     uint32_t birth;
+    uint64_t opens; /* larder_table_open() without its larder_table_close() */
     struct table_view *_Atomic view;
     struct larder_table *next;
-    char name[LARDER_NAME_BYTES_MAX + 1];
+    char name[];
 };
 
 /* The current view of a table, for a caller whose use of views has begun (core/table/views.h). It

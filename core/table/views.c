@@ -1,5 +1,8 @@
 /* core/table/views.c - the views of definitions that a handle has. See views.h. */
 #include "core/table/views.h"
+
+#include <assert.h>
+
 #include "core/table/db.h"
 #include "core/table/schema.h"
 
@@ -54,17 +57,32 @@ void views_retire(struct larder *db, uint32_t ordinal) {
         *at = v->older;
         forget_in_tables(db, v);
         v->retired_at = next;
-        push(v->is_handed_out ? &s->handed_out : &s->retired, v);
+        push(v->holds ? &s->held : &s->retired, v);
     }
     epoch_raise(&s->epochs);
     free_unused(db);
 }
 
 struct table_view *views_hand_out(struct larder *db, struct table_view *v) {
-    if (!v->is_handed_out)
-        for (struct table_view *other = db->views.handed_out; other; other = other->older)
+    struct table_view *given = v;
+    if (!v->holds)
+        for (struct table_view *other = db->views.held; other; other = other->older)
             if (schema_is_same(other->source, v->source))
-                return other;
-    v->is_handed_out = 1;
-    return v;
+                given = other;
+    given->holds++;
+    return given;
+}
+
+void views_give_back(struct larder *db, struct table_view *v) {
+    struct table_view **at = &db->views.held;
+    assert(v->holds > 0);
+    if (--v->holds > 0)
+        return;
+    while (*at && *at != v)
+        at = &(*at)->older;
+    if (!*at)
+        return; /* it is a current one */
+    *at = v->older;
+    push(&db->views.retired, v);
+    free_unused(db);
 }

@@ -92,6 +92,7 @@ static void call_tables(struct fixture *f) {
     QUIET(larder_table_create(f->db, &more));
     QUIET(larder_table_open(f->db, "table", &f->t));
     QUIET(larder_table_describe(f->t, &there));
+    QUIET(larder_table_def_is_current(there));
     QUIET(larder_table_list(f->db, names, 4, &count));
     QUIET(larder_index_add(f->t, &later));
     QUIET(larder_index_drop(f->t, "Later"));

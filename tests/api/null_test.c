@@ -108,6 +108,9 @@ static int calls_tables(struct fixture *f, struct pass *p) {
     REFUSED(larder_table_open, out, f->db, "table", NULL);
     REFUSED(larder_table_describe, t, NULL, &found);
     REFUSED(larder_table_describe, out, f->t, NULL);
+    HARMLESS(larder_table_close, t, NULL);
+    HARMLESS(larder_table_def_free, def, NULL);
+    ALLOWED(larder_table_def_is_current, def, larder_table_def_is_current(NULL) == 0);
     REFUSED(larder_table_list, db, NULL, names, 4, &count);
     REFUSED(larder_table_list, names, f->db, NULL, 4, &count);
     REFUSED(larder_table_list, count, f->db, names, 4, NULL);

@@ -511,7 +511,7 @@ Test(outputs, every_function_and_every_output_of_the_header) {
         snprintf(function, sizeof function, "%.*s", (int)(open - at), at);
         comment_of(header, at, comment, sizeof comment);
         if (strcmp(function, "larder_errno") == 0 || strcmp(function, "larder_memfd") == 0 ||
-            strcmp(function, "larder_page_is_snapshot") == 0)
+            strcmp(function, "larder_page_is_snapshot") == 0 || strcmp(function, "larder_table_def_is_current") == 0)
             continue; /* functions without a result */
         functions++;
         cr_expect(strstr(comment, "@return"), "the comment of %s() lists no results", function);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "larder.h"
+#include "tests/support/footprint.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/testseg.h"
@@ -21,32 +22,8 @@ TestSuite(keep, .timeout = 100 * SLOW_FACTOR);
 
 #define WARM_UP (SLOW_FACTOR > 1 ? 10u : 1000u)
 #define CYCLES (SLOW_FACTOR > 1 ? 100u : 10000u)
-#define RSS_KB_MAX 128 /* what malloc may still be spreading; 4 KB a cycle would be 40,000 */
-#define ADDRESSES_KB_MAX 1024
 
 extern _Atomic int priv_test_list_only; /* core/base/priv.c */
-
-struct size {
-    long rss_kb, addresses_kb, mappings;
-};
-
-static struct size size_now(void) {
-    struct size s = {0};
-    long pages = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (f && fscanf(f, "%ld %ld", &pages, &resident) != 2)
-        resident = 0;
-    if (f)
-        fclose(f);
-    f = fopen("/proc/self/maps", "r");
-    for (int c; f && (c = fgetc(f)) != EOF;)
-        s.mappings += c == '\n';
-    if (f)
-        fclose(f);
-    s.addresses_kb = pages * 4;
-    s.rss_kb = resident * 4;
-    return s;
-}
 
 struct host {
     char name[TESTSEG_NAME_MAX];
@@ -61,20 +38,11 @@ static int grows(struct host *h, cycle *run) {
     for (uint32_t i = 0; i < WARM_UP; i++)
         if (run(h, i))
             return 1;
-    struct size before = size_now();
+    struct footprint before = footprint_now();
     for (uint32_t i = 0; i < CYCLES; i++)
         if (run(h, i))
             return 2;
-    struct size after = size_now();
-    if (SLOW_FACTOR > 1)
-        return 0;
-    if (after.rss_kb > before.rss_kb + RSS_KB_MAX || after.addresses_kb > before.addresses_kb + ADDRESSES_KB_MAX ||
-        after.mappings > before.mappings) {
-        fprintf(stderr, "grew by %ld KB, %ld KB of addresses, %ld mappings\n", after.rss_kb - before.rss_kb,
-                after.addresses_kb - before.addresses_kb, after.mappings - before.mappings);
-        return 3;
-    }
-    return 0;
+    return SLOW_FACTOR == 1 && footprint_grew(&before) ? 3 : 0;
 }
 
 static void host_begin(struct host *h) {
