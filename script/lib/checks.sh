@@ -24,9 +24,11 @@ setup() {
   case $build in
     plain) options=(-Dbuildtype=debugoptimized) ;;
     asan) options=("${sanitize[@]}" "-Db_sanitize=address,undefined" "-Dc_args=$sanitize_args") ;;
-    tsan) options=("${sanitize[@]}" -Db_sanitize=thread "-Dc_args=-gline-tables-only -fno-omit-frame-pointer") ;;
+    # No suite that starts a thread needs the command.
+    tsan) options=("${sanitize[@]}" -Db_sanitize=thread "-Dc_args=-gline-tables-only -fno-omit-frame-pointer" -Dcli=disabled) ;;
     release) options=(-Dbuildtype=release -Dtests=disabled) ;;
-    clang) options=(-Dbuildtype=release -Dtests=disabled) ;; # tests: the sanitizer builds have them
+    # For its warnings and for clang-tidy. Tests: the sanitizer builds have them.
+    clang) options=(-Dbuildtype=release -Doptimization=0 -Dtests=disabled) ;;
   esac
   # Reconfigured every time: options may have changed, which ninja alone does not notice. A folder
   # that cannot be (made by another version, half deleted) is made again.
