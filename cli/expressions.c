@@ -31,7 +31,7 @@ static int take_names(struct expressions *e, const char *what) {
 }
 
 static int take_values(struct expressions *e, struct attach *attach, const char *text) {
-    int result = larder_builder_new(attach->db, &e->builder);
+    int result = larder_builder_new_values(attach->db, &e->builder);
     return result < 0 ? report_result(result, NULL)
                       : json_text_item(e->builder, text, "--expression-attribute-values", &e->values);
 }
@@ -57,7 +57,7 @@ int expressions_open_json(struct expressions *e, struct larder *db, json_t *name
     if (code != EXIT_DONE || values == NULL)
         return code;
     mark = place_enter_name(place, "ExpressionAttributeValues");
-    int result = larder_builder_new(db, &e->builder);
+    int result = larder_builder_new_values(db, &e->builder);
     if (result < 0)
         return report_result(result, NULL);
     result = json_item_build(e->builder, values, &e->values, place);

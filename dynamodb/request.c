@@ -58,7 +58,7 @@ static const struct parameter {
 
 int request_init(struct request *q, struct larder *db) {
     for (int i = 0; i < MAP_COUNT; i++)
-        if (larder_builder_new(db, &q->maps[i].builder) != LARDER_OK)
+        if ((i == MAP_VALUES ? larder_builder_new_values : larder_builder_new)(db, &q->maps[i].builder) != LARDER_OK)
             return LARDER_E_NO_MEMORY;
     return LARDER_OK;
 }

@@ -265,7 +265,7 @@ struct item_places {
 /* A builder on an arena; larder_builder_new() takes the handle's. NULL: out of memory,
  * larder_error() is set. */
 struct priv;
-struct larder_builder *item_builder_new(struct priv *p);
+struct larder_builder *item_builder_new(struct priv *p, size_t ddb_bytes_max);
 /* Whether an attribute can have this name: LARDER_OK or LARDER_E_INVAL. */
 int item_check_name(struct bytes name);
 /* A copy of an item, for larder_item_free(). NULL: out of memory, larder_error() is set. */

@@ -10,7 +10,8 @@
  *          order and writes its lengths in front of them. larder_builder_finish() does the same for
  *          the item, into another buffer.
  * Rules    B1 The first failure and its text stay until reset; nothing changes after it.
- *          B2 ddb_bytes is the item's size so far as DynamoDB counts it, never over the limit.
+ *          B2 ddb_bytes is the item's size so far as DynamoDB counts it, never over the limit:
+ *             that of items, or that of an expression's values, which no table takes as an item.
  *             records never exceeds ITEM_IMAGE_BYTES_MAX. So no caller makes a builder grow without
  *             end.
  *          B3 All of records is checked: names and S are UTF-8, N is canonical, nesting within the
@@ -131,11 +132,21 @@ static int build_take_name(struct larder_builder *b, const char *name, struct by
 /* B2. */
 static int build_count_bytes(struct larder_builder *b, struct bytes name, size_t value_bytes) {
     size_t added = name.len + value_bytes + (b->level > 0 && b->levels[b->level].type <= LARDER_L);
-    if (added > LARDER_ITEM_BYTES_MAX - b->ddb_bytes)
-        return build_fail(b, err_set(LARDER_E_INVAL, "with \"%.*s\" the item has %zu bytes; at most %d are allowed",
-                                     ITEM_SHOWN(name), b->ddb_bytes + added, LARDER_ITEM_BYTES_MAX));
+    if (added > b->ddb_bytes_max - b->ddb_bytes)
+        return build_fail(b, err_set(LARDER_E_INVAL, "with \"%.*s\" the item has %zu bytes; at most %zu are allowed",
+                                     ITEM_SHOWN(name), b->ddb_bytes + added, b->ddb_bytes_max));
     b->ddb_bytes += added;
     return LARDER_OK;
+}
+
+/* More records than a legal item has. Empty values in a set do not count in B2. */
+static int build_refuse_records(struct larder_builder *b, struct bytes name, size_t bytes) {
+    if (b->ddb_bytes <= LARDER_ITEM_BYTES_MAX)
+        return build_fail(b, err_set(LARDER_E_INVAL, "a set holds a value twice"));
+    return build_fail(b, err_set(LARDER_E_INVAL,
+                                 "with \"%.*s\" the values take %zu bytes as they are kept; at most %u "
+                                 "are allowed",
+                                 ITEM_SHOWN(name), bytes, ITEM_IMAGE_BYTES_MAX));
 }
 
 /* Appends a member with this value to the open level. Every add ends here. */
@@ -149,8 +160,8 @@ static int build_put(struct larder_builder *b, const char *given_name, const str
         return result;
     size_t start = b->records.len;
     size_t end_max = start + 1 + ITEM_VARINT_BYTES_MAX + name.len + value->head_bytes + value->body.len;
-    if (end_max > ITEM_IMAGE_BYTES_MAX) /* empty values in a set do not count in B2 */
-        return build_fail(b, err_set(LARDER_E_INVAL, "a set holds a value twice"));
+    if (end_max > ITEM_IMAGE_BYTES_MAX)
+        return build_refuse_records(b, name, end_max);
     if ((result = build_reserve(b, &b->records, end_max)) != LARDER_OK)
         return result;
     uint8_t *at = b->records.at + start;
@@ -460,11 +471,12 @@ LARDER_API void larder_builder_reset(struct larder_builder *b) {
     b->error = LARDER_OK;
 }
 
-struct larder_builder *item_builder_new(struct priv *p) {
+struct larder_builder *item_builder_new(struct priv *p, size_t ddb_bytes_max) {
     struct larder_builder *b = priv_alloc(p, sizeof *b);
     if (!b)
         return NULL;
     b->priv = p;
+    b->ddb_bytes_max = ddb_bytes_max;
     larder_builder_reset(b);
     return b;
 }

@@ -40,7 +40,7 @@ struct larder_builder {
     /* the item, then M and L; the innermost may be a set */
     struct build_level levels[LARDER_NESTING_MAX + 1];
     uint32_t level;
-    size_t ddb_bytes;
+    size_t ddb_bytes, ddb_bytes_max;
     int has_name; /* `name` is for the next add */
     int error;
     char error_text[BUILD_ERROR_BYTES];

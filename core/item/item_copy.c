@@ -204,11 +204,11 @@ LARDER_API int larder_builder_add_all(struct larder_builder *b, const struct lar
         return build_fail(b, err_set(LARDER_E_CORRUPT, "the item is damaged: a name or value is invalid"));
     if ((result = build_check_levels(b, c.levels)) != LARDER_OK)
         return result;
-    if (c.ddb_bytes > LARDER_ITEM_BYTES_MAX - b->ddb_bytes || b->records.len > ITEM_IMAGE_BYTES_MAX)
+    if (c.ddb_bytes > b->ddb_bytes_max - b->ddb_bytes || b->records.len > ITEM_IMAGE_BYTES_MAX)
         return build_fail(b,
                           err_set(LARDER_E_INVAL,
-                                  "with the attributes of another item the item has %zu bytes; at most %d are allowed",
-                                  b->ddb_bytes + c.ddb_bytes, LARDER_ITEM_BYTES_MAX));
+                                  "with the attributes of another item the item has %zu bytes; at most %zu are allowed",
+                                  b->ddb_bytes + c.ddb_bytes, b->ddb_bytes_max));
     b->ddb_bytes += c.ddb_bytes;
     return LARDER_OK;
 }

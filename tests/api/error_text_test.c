@@ -137,6 +137,8 @@ static void call_items(struct fixture *f) {
     larder_iter_item(f->item, &it);
     QUIET(larder_iter_next(&it, &member));
     QUIET(larder_builder_new(f->db, &other));
+    larder_builder_free(other);
+    QUIET(larder_builder_new_values(f->db, &other));
     QUIET(larder_builder_add_member(other, &member));
     larder_builder_reset(other);
     QUIET(larder_builder_add_all(other, f->item, (const char *[]){"absent"}, 1));

@@ -223,6 +223,8 @@ static int calls_builder(struct fixture *f, struct pass *p) {
     const struct larder_item *item;
     const struct larder_member member = {.value = {.type = LARDER_M, .bytes = 4, .count = 1}};
     const char *but[] = {"id", NULL};
+    REFUSED(larder_builder_new_values, db, NULL, &b);
+    REFUSED(larder_builder_new_values, out, f->db, NULL);
     REFUSED(larder_builder_new, db, NULL, &b);
     REFUSED(larder_builder_new, out, f->db, NULL);
     HARMLESS(larder_builder_free, b, NULL);

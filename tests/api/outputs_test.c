@@ -243,6 +243,7 @@ static void calls_with_nulls(struct world *w) {
     UNTOUCHED(larder_value_number, text, number, &text, number);
     UNTOUCHED(larder_value_int64, out, integer, &text, &integer);
     UNTOUCHED(larder_builder_new, out, b, NULL, &b);
+    UNTOUCHED(larder_builder_new_values, out, b, NULL, &b);
     UNTOUCHED(larder_page_new, out, page, NULL, &page);
     UNTOUCHED(larder_item_copy, out, copy, NULL, w->item, &copy);
     UNTOUCHED(larder_item_copy, out, copy, w->db, NULL, &copy);

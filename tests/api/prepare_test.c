@@ -66,6 +66,65 @@ Test(prepare, names_are_a_map) {
     larder_close(db);
 }
 
+static int add_values(struct larder_builder *b, int count, size_t bytes) {
+    static char text[LARDER_ITEM_BYTES_MAX + 1];
+    int r = LARDER_OK;
+    memset(text, 'x', sizeof text);
+    larder_builder_reset(b);
+    for (int i = 0; i < count && r == LARDER_OK; i++) {
+        char name[16];
+        snprintf(name, sizeof name, ":%02d", i);
+        text[0] = (char)('a' + i % 26);
+        r = larder_builder_add_sn(b, name, text, bytes);
+    }
+    return r;
+}
+
+/* Developer guide, "Expression parameters": 2 MB of names and values. */
+Test(prepare, values_have_two_megabytes) {
+    struct larder *db = testseg_open(8u << 20, 4);
+    const struct larder_table_def def = {.name = "table", .partition = {":00", LARDER_S}};
+    struct larder_table *t;
+    struct larder_builder *b, *small;
+    struct larder_page *page;
+    const struct larder_item *item, *values;
+    EXPECT(larder_table_create(db, &def), LARDER_OK);
+    EXPECT(larder_table_open(db, "table", &t), LARDER_OK);
+    EXPECT(larder_page_new(db, &page), LARDER_OK);
+    EXPECT(larder_builder_new(db, &small), LARDER_OK);
+    EXPECT(larder_builder_new_values(db, &b), LARDER_OK);
+    EXPECT(add_values(small, 1, 10), LARDER_OK);
+    EXPECT(larder_builder_add_s(small, "n", "no such value"), LARDER_OK);
+    EXPECT(larder_builder_finish(small, &item), LARDER_OK);
+    EXPECT(larder_put(t, item, NULL), LARDER_OK);
+
+    EXPECT(add_values(b, 5, 400000), LARDER_OK);
+    EXPECT(larder_builder_finish(b, &values), LARDER_OK);
+    struct larder_action put = {.kind = LARDER_ACTION_PUT, .table = t, .item = item, .values = values};
+    put.condition = prepared(db, LARDER_EXPR_CONDITION, "NOT n IN (:00, :01, :02, :03, :04)", NULL);
+    EXPECT(larder_write(&put, page), LARDER_OK);
+    put.condition = prepared(db, LARDER_EXPR_CONDITION, "n IN (:00, :01, :02, :03, :04)", NULL);
+    EXPECT(larder_write(&put, page), LARDER_REFUSED);
+
+    EXPECT(larder_put(t, values, NULL), LARDER_E_INVAL); /* more than an item */
+    EXPECT(add_values(b, 1, LARDER_ITEM_BYTES_MAX + 1), LARDER_E_INVAL);
+    EXPECT(add_values(b, 6, 400000), LARDER_E_INVAL);
+    cr_assert_not_null(strstr(larder_error(), "with \":05\" the item has 2400018 bytes; at most 2097152 are allowed"),
+                       "%s", larder_error());
+    /* Each counts 1 byte and takes 5. */
+    larder_builder_reset(b);
+    EXPECT(larder_builder_begin(b, ":l", LARDER_L), LARDER_OK);
+    int r = LARDER_OK;
+    for (int i = 0; i < 500000 && r == LARDER_OK; i++)
+        if ((r = larder_builder_begin(b, NULL, LARDER_BS)) || (r = larder_builder_add_b(b, NULL, "", 0)) ||
+            (r = larder_builder_end(b)))
+            break;
+    EXPECT(r, LARDER_E_INVAL);
+    cr_assert_not_null(strstr(larder_error(), "bytes as they are kept; at most 2097152 are allowed"), "%s",
+                       larder_error());
+    larder_close(db);
+}
+
 /* What is refused is refused each time, and by its own words. */
 Test(prepare, errors_are_not_kept) {
     struct larder *db = testseg_open(8u << 20, 4);

@@ -162,6 +162,32 @@ Test(dynamodb_values, size) {
     free(request);
 }
 
+/* Developer guide, "Limits for expression parameters": 2 MB of names and values. */
+Test(dynamodb_values, size_of_expression_values) {
+    enum { COUNT = 5, BYTES_EACH = 400000, ROOM = COUNT * (BYTES_EACH + 100) + 1000 };
+    struct dynamodb_fixture f;
+    char *request = malloc(ROOM);
+    cr_assert(request);
+    dynamodb_begin(&f);
+    for (int i = 0; i < COUNT + 1; i++) {
+        int used = snprintf(request, ROOM,
+                            "{'TableName':'Plain','Key':{'pk':{'S':'k'}},'UpdateExpression':'SET n = :n',"
+                            "'ConditionExpression':'NOT pk IN (:0, :1, :2, :3, :4)','ExpressionAttributeValues':"
+                            "{':n':{'N':'1'}");
+        for (int k = 0; k < COUNT; k++) {
+            used += snprintf(request + used, (size_t)(ROOM - used), ",':%d':{'S':'", k);
+            size_t bytes = k < i ? BYTES_EACH : 1;
+            memset(request + used, 'x', bytes);
+            used += (int)bytes;
+            used += snprintf(request + used, (size_t)(ROOM - used), "'}");
+        }
+        snprintf(request + used, (size_t)(ROOM - used), "}}");
+        dynamodb_expect(&f, &(struct row){"UpdateItem", request, 200, "{}"});
+    }
+    dynamodb_end(&f);
+    free(request);
+}
+
 static const struct {
     const char *text;
     size_t bytes;

@@ -13,9 +13,9 @@
  *                  larder_eviction_set, larder_settings_set
  *   Items          larder_str, larder_num, larder_bin; larder_item_get, _getn, _count, _size,
  *                  _copy, _free; larder_iter_item, _value, _next; larder_value_number, _int64
- *   Builder        larder_builder_new, _free, _reset, _finish; _add, _add_s, _add_sn, _add_n,
- *                  _add_int, _add_b, _add_bool, _add_null, _add_member, _add_all; _begin, _end,
- *                  _name
+ *   Builder        larder_builder_new, _new_values, _free, _reset, _finish; _add, _add_s,
+ *                  _add_sn, _add_n, _add_int, _add_b, _add_bool, _add_null, _add_member, _add_all;
+ *                  _begin, _end, _name
  *   Expressions    larder_prepare, larder_expr_free
  *   Reading        larder_page_new, _free, _count, _item, _resume, _scanned, _matched,
  *                  _is_snapshot; larder_get, larder_get_many, larder_batch_get, larder_query,
@@ -188,7 +188,10 @@ LARDER_API uint32_t larder_version_number(void);
 #define LARDER_INDEXES_MAX 25
 #define LARDER_NAME_BYTES_MAX 255       /* tables, indexes (3 at least) and key attributes */
 #define LARDER_ATTRIBUTE_NAME_MAX 65535 /* bytes; names of attributes that are no key */
-#define LARDER_PROJECTED_NAMES_MAX 100  /* non-key attributes over all indexes of a table */
+/* An expression's values with their names (developer guide, "Limits for expression parameters").
+ * What a value takes besides, mostly 3 bytes, counts too. */
+#define LARDER_VALUES_BYTES_MAX (2 << 20)
+#define LARDER_PROJECTED_NAMES_MAX 100 /* non-key attributes over all indexes of a table */
 #define LARDER_TRANSACT_ACTIONS_MAX 100
 #define LARDER_TOKEN_BYTES_MAX 36
 #define LARDER_TRANSACT_BYTES_MAX (4 << 20) /* of all items of a transaction */
@@ -729,6 +732,14 @@ struct larder_builder;
  * @return LARDER_OK, LARDER_E_INVAL (NULL), LARDER_E_NO_MEMORY.
  */
 LARDER_API int larder_builder_new(struct larder *db, struct larder_builder **out);
+/**
+ * The same, of an item that holds an expression's values: at most LARDER_VALUES_BYTES_MAX bytes, of
+ * which no value has more than an item. What is larger than an item is refused where an item is
+ * wanted.
+ * @param out [out] As larder_builder_new().
+ * @return LARDER_OK, LARDER_E_INVAL (NULL), LARDER_E_NO_MEMORY.
+ */
+LARDER_API int larder_builder_new_values(struct larder *db, struct larder_builder **out);
 /** Frees a builder, and the item it made. NULL is allowed. */
 LARDER_API void larder_builder_free(struct larder_builder *b);
 /** Empties the builder, keeping its memory. Also clears a failure. */
@@ -826,9 +837,9 @@ struct larder_expr_name {
  * use often.
  *
  * Values (":limit") are no part of it. Each use gives them as an item: its attributes are named as
- * in the expression, with the colon. Other attributes of that item are allowed. As any item it has
- * at most LARDER_ITEM_BYTES_MAX bytes (DynamoDB: names and values together 2 MB). An expression is
- * used as the kind that it was prepared as, and as no other.
+ * in the expression, with the colon. Other attributes of that item are allowed. It may be larger
+ * than an item: larder_builder_new_values(). An expression is used as the kind that it was prepared
+ * as, and as no other.
  *
  * @param text  [in]  0-terminated, 1..4096 bytes.
  * @param names [in]  name_count names, also such as the expression does not use; NULL with 0. No

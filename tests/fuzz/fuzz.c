@@ -11,7 +11,7 @@ struct larder_builder *fuzz_builder(struct larder_builder **kept) {
     if (!priv)
         priv = priv_new();
     if (!*kept)
-        *kept = item_builder_new(priv);
+        *kept = item_builder_new(priv, LARDER_ITEM_BYTES_MAX);
     FUZZ_CHECK(*kept, "out of memory");
     return *kept;
 }

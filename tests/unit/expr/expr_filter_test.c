@@ -245,7 +245,8 @@ static void check_filter(struct larder_builder *values, const uint8_t *images, c
 
 Test(expr_filter, keeps_what_a_plain_comparison_keeps) {
     rng_seed(&r, rng_test_seed("expr_filter"));
-    struct larder_builder *b = item_builder_new(kit_arena), *values = item_builder_new(kit_arena);
+    struct larder_builder *b = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX),
+                          *values = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
     uint8_t *images = priv_alloc(kit_arena, ITEMS * 8192u);
     cr_assert(b && values && images);
     for (uint32_t round = 0; round < ROUNDS; round++) {
@@ -263,7 +264,8 @@ Test(expr_filter, keeps_what_a_plain_comparison_keeps) {
 
 /* The bytes of a text are those of a record of the attribute, at its place in the item before. */
 Test(expr_filter, a_text_that_looks_like_a_record) {
-    struct larder_builder *b = item_builder_new(kit_arena), *values = item_builder_new(kit_arena);
+    struct larder_builder *b = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX),
+                          *values = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
     uint8_t *images = priv_alloc(kit_arena, 2 * 8192u);
     struct plain both[2][ATTRIBUTES] = {{{.type = LARDER_N, .number = 0}, {.type = LARDER_S, .text = "x"}},
                                         {{.type = 0}, {.type = LARDER_S, .text = "x\x41\x01n\x41\x01n\x41\x01n"}}};
@@ -282,7 +284,8 @@ Test(expr_filter, a_text_that_looks_like_a_record) {
 
 /* The expiry behind the records of an item is no record. */
 Test(expr_filter, an_expiry_that_looks_like_a_record) {
-    struct larder_builder *b = item_builder_new(kit_arena), *values = item_builder_new(kit_arena);
+    struct larder_builder *b = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX),
+                          *values = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
     _Alignas(8) uint8_t image[1024];
     const struct larder_item *built;
     struct item_head *stored;

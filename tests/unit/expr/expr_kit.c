@@ -14,7 +14,7 @@ static struct larder_builder *builder;
 void kit_set_up(void) {
     kit_arena = priv_new();
     cr_assert_not_null(kit_arena);
-    builder = item_builder_new(kit_arena);
+    builder = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
     cr_assert_not_null(builder);
 }
 

@@ -239,7 +239,7 @@ Test(item_build, copies_random_items_to_the_same_bytes) {
 Test(item_build, gives_its_memory_back) {
     uint64_t before = priv_bytes(arena);
     struct larder_builder *mine = builder;
-    builder = item_builder_new(arena);
+    builder = item_builder_new(arena, LARDER_ITEM_BYTES_MAX);
     add_everything();
     finish();
     cr_assert_gt(priv_bytes(arena), before);

@@ -17,7 +17,7 @@ struct larder_builder *builder;
 void set_up(void) {
     arena = priv_new();
     cr_assert_not_null(arena);
-    builder = item_builder_new(arena);
+    builder = item_builder_new(arena, LARDER_ITEM_BYTES_MAX);
     cr_assert_not_null(builder);
 }
 
