@@ -3,9 +3,9 @@
 Job      A command with a log. It says how long it takes about: the longest start first. What is
          judged when it has ended may add jobs: a build adds its suites.
 Lanes    As many as cores. A wide job (a build) takes all of them, any other takes one. A further
-         job starts whenever the last second left a fifth of the machine idle: many suites wait
-         most of their time for deadlines and deaths. So jobs that compute do not share a core, and
-         jobs that sleep overlap.
+         job starts whenever the last look left a fifth of the machine idle: many suites wait most
+         of their time for deadlines and deaths. So jobs that compute do not share a core, and jobs
+         that sleep overlap.
 Quiet    A job that judges times runs when all others have ended, and alone.
 Ends     A job past its deadline, and all jobs when the pool is interrupted: SIGTERM to the process
          group, five seconds to clean up, SIGKILL to every process that carries the job's mark, for
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 MARK = "LARDER_TEST_JOB"
 TICK_S = 0.05
 IDLE_ENOUGH = 0.2
+LOOK_S = 0.4  # a suite often takes less than a second
 JOBS_PER_CORE_MAX = 8
 CLEAN_UP_S = 5
 
@@ -93,7 +94,7 @@ class Pool:
 
     def look_at_the_machine(self):
         now = time.monotonic()
-        if now - self.ticks_at < 1:
+        if now - self.ticks_at < LOOK_S:
             return
         busy, every = busy_and_all_ticks()
         self.idle = 1 - (busy - self.ticks[0]) / max(1, every - self.ticks[1])
@@ -108,7 +109,7 @@ class Pool:
         if sum(self.cores if other.is_wide else 1 for other in running) < self.cores:
             return True
         # Only a look that saw the effect of what started last says that there is room.
-        has_room = self.idle >= IDLE_ENOUGH and self.ticks_at > self.started_at + 1
+        has_room = self.idle >= IDLE_ENOUGH and self.ticks_at > self.started_at + LOOK_S
         return has_room and len(running) < JOBS_PER_CORE_MAX * self.cores
 
     def candidates(self):
