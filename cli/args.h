@@ -20,9 +20,10 @@ struct args_option {
 
 /* Every command has these, in these places; its own options follow from ARGS_OWN on. */
 enum { ARGS_SEGMENT, ARGS_ANY_OWNER, ARGS_HELP, ARGS_OWN };
-#define ARGS_COMMON                                                                                                    \
+#define ARGS_COMMON ARGS_COMMON_OF("also a segment of another user; to read one, this is not needed")
+#define ARGS_COMMON_OF(any_owner_help)                                                                                 \
     {"segment", 1, "NAME|PATH", "the segment; default: $LARDER_SEGMENT, else larder"},                                 \
-        {"any-owner", 0, "", "also a segment of another user; to read one, this is not needed"}, {                     \
+        {"any-owner", 0, "", any_owner_help}, {                                                                        \
         "help", 0, "", "this text"                                                                                     \
     }
 

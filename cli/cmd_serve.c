@@ -28,13 +28,13 @@ enum {
 };
 
 static const struct args_option serve_options[] = {
-    ARGS_COMMON,
+    ARGS_COMMON_OF("serve also a segment that another user made, to read and to write"),
     {"listen", 1, "HOST:PORT", "where; default 127.0.0.1:8000; port 0: any that is free"},
     {"workers", 1, "N", "processes that answer; default: one for each core, at most 8"},
     {"create", 1, "TEMPLATE...", "create the tables of these templates, unless they exist"},
     {"size", 1, "BYTES", "size of a new segment, with K, M, G or T; default 1G"},
     {"credentials", 1, "FILE", "demand signatures by the access keys of this file; see below"},
-    {"expose", 0, "", "let other hosts ask without a signature"},
+    {"expose", 0, "", "let other hosts ask without a signature, directly or through a proxy"},
     {"origin", 1, "ORIGIN", "let pages of this origin ask, such as https://x.example; *: all"},
     {"idle-seconds", 1, "N", "close a connection without a request after these; default 600"},
     {"request-seconds", 1, "N", "in which a request must come whole; default 30"},
@@ -159,8 +159,9 @@ const struct command cmd_serve = {
         "Workers that die are replaced. Expired items are removed. SIGTERM finishes the requests that have begun.\n"
         "\n"
         "Without --credentials no signature is looked at, any access key will do, and other hosts are not served\n"
-        "unless --expose is given. FILE has the form of ~/.aws/credentials: every access key in it may do everything.\n"
-        "Web pages may ask if their origin is this host or --origin; with --credentials, all pages.\n",
+        "unless --expose is given; nor are requests for a host name that somebody else may own, as web pages could\n"
+        "send them. FILE has the form of ~/.aws/credentials: every access key in it may do everything. Web pages may\n"
+        "ask if their origin is this host or --origin; with --credentials, all pages.\n",
     .options = serve_options,
     .positional_min = 0,
     .positional_max = -1,

@@ -35,6 +35,8 @@ static const char *status_words(int status) {
         return "431 Request Header Fields Too Large";
     case 503:
         return "503 Service Unavailable";
+    case 505:
+        return "505 HTTP Version Not Supported";
     default:
         return "500 Internal Server Error";
     }

@@ -136,7 +136,8 @@ static void put_value(struct sink *s, const char *at, const char *end) {
     }
 }
 
-static void put_header(struct sink *s, struct message_text name, const char *at, const char *end) {
+/* False: there is no such header. An empty one is another thing. */
+static bool put_header(struct sink *s, struct message_text name, const char *at, const char *end) {
     bool is_first = true;
     for (size_t i = 0; i < name.bytes; i++)
         sink_put(s, (char)tolower((unsigned char)name.text[i]));
@@ -154,24 +155,63 @@ static void put_header(struct sink *s, struct message_text name, const char *at,
         put_value(s, line.text + name.bytes + 1, line.text + line.bytes);
     }
     sink_put(s, '\n');
+    return !is_first;
+}
+
+/* The line of the first header; *end is the end of the head. */
+static const char *first_line(const struct message *m, const char **end) {
+    const char *at = m->base + m->url.at + m->url.bytes;
+    *end = m->base + m->head_bytes;
+    line_at(at, *end, &at); /* what is left of the request line */
+    return at;
+}
+
+/* The next of the names, which ';' separates; *rest is what follows. */
+static struct message_text next_name(struct message_text *rest) {
+    const char *stop = memchr(rest->text, ';', rest->bytes);
+    struct message_text name = {rest->text, stop != NULL ? (size_t)(stop - rest->text) : rest->bytes};
+    size_t used = name.bytes + (stop != NULL);
+    *rest = (struct message_text){rest->text + used, rest->bytes - used};
+    return name;
 }
 
 static bool put_headers(struct sink *s, const struct message *m, struct message_text names) {
-    const char *at = m->base + m->url.at + m->url.bytes, *end = m->base + m->head_bytes;
-    line_at(at, end, &at); /* what is left of the request line */
+    struct message_text rest = names;
+    const char *end, *at = first_line(m, &end);
     int count = 0;
-    for (const char *name = names.text, *names_end = names.text + names.bytes; name < names_end; name++) {
-        const char *stop = memchr(name, ';', (size_t)(names_end - name));
-        if (stop == NULL)
-            stop = names_end;
-        if (++count > SIGNED_HEADERS_MAX)
+    while (rest.bytes > 0)
+        if (++count > SIGNED_HEADERS_MAX || !put_header(s, next_name(&rest), at, end))
             return false;
-        put_header(s, (struct message_text){name, (size_t)(stop - name)}, at, end);
-        name = stop;
-    }
     sink_put(s, '\n');
     sink_text(s, names.text, names.bytes);
     return true;
+}
+
+static bool is_name(struct message_text a, const char *name, size_t bytes) {
+    return a.bytes == bytes && strncasecmp(a.text, name, bytes) == 0;
+}
+
+static bool is_in(struct message_text names, struct message_text name) {
+    while (names.bytes > 0)
+        if (is_name(next_name(&names), name.text, name.bytes))
+            return true;
+    return false;
+}
+
+struct message_text canonical_unsigned(const struct message *m, struct message_text signed_headers) {
+    static const char hash[] = "x-amz-content-sha256";
+    const char *end, *at = first_line(m, &end);
+    while (at < end) {
+        struct message_text name = line_at(at, end, &at);
+        const char *colon = name.bytes != 0 ? memchr(name.text, ':', name.bytes) : NULL;
+        if (colon == NULL)
+            break; /* the end of the head */
+        name.bytes = (size_t)(colon - name.text);
+        if (name.bytes > 6 && strncasecmp(name.text, "x-amz-", 6) == 0 && !is_name(name, hash, sizeof hash - 1) &&
+            !is_in(signed_headers, name))
+            return name;
+    }
+    return (struct message_text){0};
 }
 
 /* ---- All of it ------------------------------------------------------------------------------- */

@@ -6,11 +6,17 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CREDENTIALS_BYTES_MAX (1 << 20)
+#define TOO_LONG "the file is longer than 1 MiB, more than credentials are"
 
 static bool add_section(struct credentials *c) {
     struct credential *list = realloc(c->list, (c->count + 1) * sizeof *list);
@@ -75,21 +81,42 @@ static int fail(struct credentials *c, char *problem, size_t problem_bytes, cons
     return -1;
 }
 
+/* NULL: with *problem. Only a file with an end: a pipe may wait for ever, a device give for ever. */
+static FILE *open_file(const char *path, const char **problem) {
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &status) != 0)
+        *problem = strerror(errno);
+    else if (!S_ISREG(status.st_mode))
+        *problem = "not a regular file: credentials are not read from a pipe, device or folder";
+    else if (status.st_size > CREDENTIALS_BYTES_MAX)
+        *problem = TOO_LONG;
+    else {
+        FILE *file = fdopen(fd, "r");
+        if (file != NULL)
+            return file;
+        *problem = strerror(errno);
+    }
+    if (fd >= 0)
+        close(fd);
+    return NULL;
+}
+
 int credentials_read(const char *path, struct credentials **out, char *problem, size_t problem_bytes) {
     struct credentials *c = calloc(1, sizeof *c);
     char line[8192], text[128];
     const char *wrong = NULL;
     unsigned number = 0;
-    FILE *file = fopen(path, "re");
-    if (c == NULL || file == NULL) {
-        int result = fail(c, problem, problem_bytes, path, strerror(errno));
-        if (file != NULL)
-            fclose(file);
-        return result;
-    }
+    if (c == NULL)
+        return fail(c, problem, problem_bytes, path, strerror(errno));
+    FILE *file = open_file(path, &wrong);
+    if (file == NULL)
+        return fail(c, problem, problem_bytes, path, wrong);
     while (wrong == NULL && fgets(line, sizeof line, file) != NULL) {
         number++;
-        wrong = strlen(line) == sizeof line - 1 ? "longer than 8190 bytes" : take_line(c, line);
+        wrong = ftell(file) > CREDENTIALS_BYTES_MAX ? TOO_LONG
+                : strlen(line) == sizeof line - 1   ? "longer than 8190 bytes"
+                                                    : take_line(c, line);
     }
     snprintf(text, sizeof text, "line %u: %s", number, wrong != NULL ? wrong : "");
     explicit_bzero(line, sizeof line);

@@ -55,6 +55,7 @@ static enum message_header header_of(const char *name, size_t bytes) {
         KNOWN("content-encoding", HEADER_CONTENT_ENCODING),
         KNOWN("accept-encoding", HEADER_ACCEPT_ENCODING),
         KNOWN("expect", HEADER_EXPECT),
+        KNOWN("host", HEADER_HOST),
         KNOWN("origin", HEADER_ORIGIN),
         KNOWN("access-control-request-headers", HEADER_ASKS_HEADERS),
         KNOWN("access-control-request-method", HEADER_ASKS_METHOD),
@@ -76,6 +77,8 @@ static int on_header_field_complete(llhttp_t *parser) {
     if (m->is_head_complete)
         return 0;
     m->header = header_of(m->base + m->field.at, m->field.bytes);
+    if (m->header == HEADER_HOST && m->headers[HEADER_HOST].bytes != 0)
+        return refuse(m, 400);
     m->headers[m->header] = (struct message_span){0};
     m->field = (struct message_span){0};
     return 0;
@@ -83,6 +86,8 @@ static int on_header_field_complete(llhttp_t *parser) {
 
 static int on_headers_complete(llhttp_t *parser) {
     struct message *m = message_of(parser);
+    if (parser->http_major != 1)
+        return refuse(m, 505);
     if (parser->method == HTTP_CONNECT)
         return refuse(m, 405);
     if (parser->content_length > MESSAGE_BODY_BYTES_MAX)
@@ -128,12 +133,24 @@ void message_begin(struct message *m) {
     m->parser.data = m;
 }
 
+/* M3: whether a header goes on in the next line. */
+static bool has_folded_line(const char *head, size_t bytes) {
+    const char *at = head, *end = head + bytes;
+    while ((at = memchr(at, '\n', (size_t)(end - at))) != NULL && ++at < end)
+        if (*at == ' ' || *at == '\t')
+            return true;
+    return false;
+}
+
 /* Framing that has been read need not be kept, nor trailers. */
 static size_t kept_bytes(struct message *m, size_t bytes) {
     if (!m->is_head_complete)
         return bytes;
-    if (m->head_bytes == 0)
+    if (m->head_bytes == 0) {
         m->head_bytes = (uint32_t)(m->body.bytes != 0 ? m->body.at : bytes);
+        if (has_folded_line(m->base, m->head_bytes))
+            refuse(m, 400);
+    }
     return m->body.bytes != 0 ? m->body.at + m->body.bytes : m->head_bytes;
 }
 
@@ -143,11 +160,11 @@ enum message_state message_read(struct message *m, char *base, size_t seen, size
     if (error == HPE_PAUSED && m->is_complete) {
         *bytes = (size_t)(llhttp_get_error_pos(&m->parser) - base);
         kept_bytes(m, *bytes);
-        return MESSAGE_COMPLETE;
+        return m->refusal == 0 ? MESSAGE_COMPLETE : MESSAGE_REFUSED;
     }
     if (error == HPE_OK && (m->is_head_complete || *bytes <= MESSAGE_HEAD_BYTES_MAX)) {
         *bytes = kept_bytes(m, *bytes);
-        return MESSAGE_MORE;
+        return m->refusal == 0 ? MESSAGE_MORE : MESSAGE_REFUSED;
     }
     if (m->refusal == 0)
         m->refusal = error == HPE_OK ? 431 : 400;

@@ -5,6 +5,9 @@
  * Rules    M1 A request's bytes lie in a row from its first one on, in whatever buffer: spans are
  *             offsets, so the buffer may move between two calls.
  *          M2 Pieces of a chunked body are moved together as they come.
+ *          M3 HTTP/1.1 and 1.0 alone: another version is 505. A second Host, or a header that goes
+ *             on in the next line, is 400: two readers could take such a head in two ways.
+ * Sources  RFC 9112, 2.3 (versions), 3.2 (Host), 5.2 (lines that go on).
  * Tests    tests/serve/serve_http_test.c, tests/fuzz/http_fuzz.c
  */
 #ifndef LARDER_SERVE_MESSAGE_H
@@ -26,6 +29,7 @@ enum message_header {
     HEADER_CONTENT_ENCODING,
     HEADER_ACCEPT_ENCODING,
     HEADER_EXPECT,
+    HEADER_HOST,
     HEADER_ORIGIN,
     HEADER_ASKS_HEADERS, /* access-control-request-headers */
     HEADER_ASKS_METHOD,  /* access-control-request-method */

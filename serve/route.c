@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "serve/host.h"
 #include "serve/origin.h"
 #include "serve/signature.h"
 
@@ -121,6 +122,17 @@ static bool allow_origin(const struct route *r, const struct message *m, struct 
     add_line(a, "Access-Control-Allow-Origin", WORDS("*"));
     add_line(a, "Access-Control-Expose-Headers", WORDS("x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date"));
     return true;
+}
+
+/* False: the request may be that of a page which gave this host its own name. */
+static bool allow_host(const struct route *r, const struct message *m) {
+    struct message_text host = message_header(m, HEADER_HOST);
+    return r->credentials != NULL || r->options->is_exposed || host_is_ours(host.text, host.bytes);
+}
+
+static void refuse_access(struct route *r, struct answer *a, const char *message) {
+    route_fail(r, a, CORAL "AccessDeniedException", message);
+    a->status = 403;
 }
 
 static void answer_options(const struct message *m, struct answer *a) {
@@ -282,10 +294,14 @@ static void answer_post(struct route *r, const struct message *m, struct answer 
 void route_answer(struct route *r, const struct message *m, struct answer *a) {
     zip_trim(&r->zip);
     answer_begin(a);
+    if (!allow_host(r, m)) {
+        refuse_access(r, a,
+                      "the Host of this request is a name that others can register; ask by localhost or an address, "
+                      "or give larder serve --credentials FILE or --expose");
+        return;
+    }
     if (!allow_origin(r, m, a)) {
-        route_fail(r, a, CORAL "AccessDeniedException",
-                   "pages of this origin may not ask; larder serve --origin ORIGIN lets them");
-        a->status = 403;
+        refuse_access(r, a, "pages of this origin may not ask; larder serve --origin ORIGIN lets them");
         return;
     }
     switch (m->parser.method) {

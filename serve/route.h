@@ -4,6 +4,7 @@
  *          POST -> X-Amz-Target -> signature -> gunzip -> larder_dynamodb_call() -> gzip
  * Rules    R1 Pages of other sites must not reach a cache that asks for no signature: browsers name
  *             the page's origin, and it must be one of this host or the one of --origin.
+ *             A page that gives this host its own name is known by the Host: host.h.
  *          R2 A segment that was destroyed is detached; each request looks whether there is a new
  *             one of its name.
  * Tests    tests/serve/serve_http_test.c, tests/serve/serve_test.sh

@@ -2,8 +2,11 @@
  *
  * Picture  canonical request -> SHA-256 -> string to sign -> HMAC with a key made of
  *          secret, date, region, service -> equal to Signature?
- * Sources  AWS Signature Version 4 ("Create a signed AWS API request"). The order of the checks,
- *          types and messages: the comments of dynalite's index.js, noted from the service.
+ * Sources  AWS Signature Version 4 ("Create a signed AWS API request"): host and all x-amz-* must be
+ *          signed. The order of the checks, types and messages: the comments of dynalite's index.js,
+ *          noted from the service; of Host, aws-sdk-php#2469; of other headers that must be signed,
+ *          the tests of scratchstack-aws-signature. That x-amz-content-sha256 need not be:
+ *          dynago#8, where an early SDK for Go left it out and was served.
  * Not here Signatures in the query string, which no client uses for this API. Any region will do.
  * Tests    tests/serve/serve_signature_test.sh
  */
@@ -52,6 +55,7 @@ static bool refuse(struct route *r, struct answer *a, const char *type, const ch
 #define INCOMPLETE CORAL "IncompleteSignatureException"
 #define INVALID CORAL "InvalidSignatureException"
 #define UNRECOGNIZED CORAL "UnrecognizedClientException"
+#define MUST_BE_SIGNED " must be a 'SignedHeader' in the AWS Authorization."
 /* A text as two arguments of "%.*s". */
 #define SHOWN(t) (int)(t).bytes, (t).bytes != 0 ? (t).text : ""
 
@@ -175,6 +179,19 @@ static bool has_host(struct message_text names) {
     return false;
 }
 
+/* What a stranger could otherwise change under a signature that it has seen. */
+static bool is_left_unsigned(struct route *r, const struct message *m, const struct claim *c, struct answer *a) {
+    char lower[64] = "";
+    if (!has_host(c->signed_headers))
+        return refuse(r, a, INVALID, "'Host' or ':authority'" MUST_BE_SIGNED);
+    struct message_text name = canonical_unsigned(m, c->signed_headers);
+    if (name.text == NULL)
+        return false;
+    for (size_t i = 0; i < name.bytes && i < sizeof lower - 1; i++)
+        lower[i] = (char)tolower((unsigned char)name.text[i]);
+    return refuse(r, a, INVALID, "'%s'" MUST_BE_SIGNED, lower);
+}
+
 static bool is_wrong_scope(struct route *r, struct claim *c, struct answer *a) {
     struct message_text rest = c->credential;
     while (rest.bytes > 0 && rest.text[rest.bytes - 1] == '/')
@@ -270,11 +287,27 @@ static bool check_signature(struct route *r, const struct message *m, struct cla
     return false;
 }
 
+/* The query says that it is signed, too. */
+static bool has_query_algorithm(const struct message *m) {
+    static const char name[] = "X-Amz-Algorithm";
+    struct message_text rest = {m->base + m->url.at, m->url.bytes};
+    cut(&rest, '?');
+    while (rest.bytes > 0) {
+        struct message_text part = cut(&rest, '&');
+        if (is_text(cut(&part, '='), name))
+            return true;
+    }
+    return false;
+}
+
 bool signature_refuse(struct route *r, const struct message *m, struct answer *a) {
     struct message_text header = message_header(m, HEADER_AUTHORIZATION), date = message_header(m, HEADER_AMZ_DATE);
     struct claim claim = {0}, *c = &claim;
     if (date.text == NULL)
         date = message_header(m, HEADER_DATE);
+    if (header.bytes != 0 && has_query_algorithm(m))
+        return refuse(r, a, INVALID,
+                      "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.");
     if (header.bytes < 5 || memcmp(header.text, "AWS4-", 5) != 0)
         return refuse(r, a, CORAL "MissingAuthenticationTokenException", "Request is missing Authentication Token");
     if (read_claim(r, header, c, a) || is_incomplete(r, header, c, date.text != NULL, a))
@@ -285,8 +318,8 @@ bool signature_refuse(struct route *r, const struct message *m, struct answer *a
                       SHOWN(date));
     if (is_wrong_time(r, c, a))
         return true;
-    if (!has_host(c->signed_headers))
-        return refuse(r, a, INVALID, "'Host' must be a 'SignedHeader' in the AWS Authorization.");
+    if (is_left_unsigned(r, m, c, a))
+        return true;
     if (!is_text(c->algorithm, ALGORITHM))
         return refuse(r, a, INCOMPLETE, "Unsupported AWS 'algorithm': '%.*s' (only " ALGORITHM " for now). ",
                       SHOWN(c->algorithm));

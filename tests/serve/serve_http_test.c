@@ -422,6 +422,54 @@ Test(serve_http, preflight, .init = begin, .fini = end) {
     close(fd);
 }
 
+/* A page of evil.example that gives this host its own name: see serve/host.h. */
+Test(serve_http, host_must_not_be_a_name_that_others_own, .init = begin, .fini = end) {
+    static const char *const ours[] = {"localhost",
+                                       "LOCALHOST:8000",
+                                       "127.0.0.1:8000",
+                                       "[::1]:8000",
+                                       "dynamodb:8000",
+                                       "db.localhost:8000",
+                                       "",
+                                       "192.0.2.1",
+                                       "host.docker.internal:8000",
+                                       "db.local",
+                                       "db.test",
+                                       "nas.home.arpa",
+                                       "localhost.:80"};
+    static const char *const others[] = {"evil.example",      "evil.example:8000",         "evil.example.",
+                                         "localhost.evil.io", "127.0.0.1.evil.example:80", "evillocal.com",
+                                         "1.2.3.4.5",         "evil.example:localhost",    "a.internal.io"};
+    char text[256];
+    int fd = client_open(&server);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", ours[i]);
+        client_say(fd, text);
+        client_read(fd, &reply);
+        cr_assert_eq(reply.status, 200, "%s: %d", ours[i], reply.status);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        snprintf(text, sizeof text,
+                 "POST / HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
+                 "X-Amz-Target: DynamoDB_20120810.ListTables\r\nContent-Length: 2\r\n\r\n{}",
+                 others[i]);
+        client_say(fd, text);
+        client_read(fd, &reply);
+        cr_assert_eq(reply.status, 403, "%s: %d", others[i], reply.status);
+        cr_assert(strstr(reply.body, "AccessDeniedException") && strstr(reply.body, "--expose"), "%s", reply.body);
+    }
+    close(fd);
+}
+
+Test(serve_http, exposed_any_host_may_be_named) {
+    static const char *const options[] = {"--workers", "1", "--expose", NULL};
+    server_start(&server, options, 0);
+    int fd = client_open(&server);
+    expect_text(fd, "GET / HTTP/1.1\r\nHost: db.shop.example\r\n\r\n", 200, NULL);
+    close(fd);
+    end();
+}
+
 Test(serve_http, origin_option) {
     static const char *const options[] = {"--workers", "1", "--origin", "https://shop.example", NULL};
     server_start(&server, options, 0);
@@ -441,6 +489,14 @@ Test(serve_http, what_is_no_http_ends_the_connection, .init = begin, .fini = end
     } rows[] = {{"hello\r\n\r\n", 400},
                 {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400}, /* TLS */
                 {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400},
+                {"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505},
+                {"GET / HTTP/0.9\r\nHost: h\r\n\r\n", 505},
+                {"GET /\r\n\r\n", 505},
+                {"GET / HTTP/1.2\r\nHost: h\r\n\r\n", 400},
+                {"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400},
+                {"GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n c\r\n\r\n", 400},
+                {"GET / HTTP/1.1\r\nHost: h\r\nA:\r\n\tc\r\n\r\n", 400},
+                {"POST / HTTP/1.1\r\nA:\r\n c\r\nContent-Length: 2\r\n\r\n{}", 400},
                 {"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400},
                 {"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400},
                 {"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400},

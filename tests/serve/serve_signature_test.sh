@@ -6,7 +6,7 @@
 #          clients read it.
 # Method   A signer of its own in Python, by the documentation alone; each row changes one thing.
 # Sources  "Create a signed AWS API request" (the form), the comments of dynalite's index.js (types,
-#          messages and order, noted from the service).
+#          messages and order, noted from the service), and those of serve/signature.c.
 # Usage    tests/serve/serve_signature_test.sh PATH-OF-LARDER
 # shellcheck source=tests/cli/start.sh
 . "$(dirname "$0")/../cli/start.sh"
@@ -31,6 +31,18 @@ no value|aws_access_key_id\n|line 1: neither
 an empty value|[a]\naws_access_key_id =\n|line 2: the value is empty
 twice|aws_access_key_id=a\naws_access_key_id=b\n|line 2: given twice
 half|[a]\naws_secret_access_key=b\n|a section has
+ROWS
+# What would wait or give for ever. `timeout` would show it as exit code 124.
+mkfifo pipe
+truncate -s 1048577 long.txt
+while IFS='|' read -r path message; do
+    timeout 60 "$larder" serve --listen 127.0.0.1:0 --credentials "$path" 2>refusal
+    same "credentials: $path" "$? $(cat refusal)" "3 larder serve: $path: $message"
+done <<'ROWS'
+pipe|not a regular file: credentials are not read from a pipe, device or folder
+/dev/zero|not a regular file: credentials are not read from a pipe, device or folder
+.|not a regular file: credentials are not read from a pipe, device or folder
+long.txt|the file is longer than 1 MiB, more than credentials are
 ROWS
 
 "$larder" serve --listen 127.0.0.1:0 --workers 1 --size 16M --credentials keys.txt 2>server.err &
@@ -133,7 +145,18 @@ row("a date of another form", change(sign(), "X-Amz-Date", lambda v: "201"), "In
     "^Date must be in ISO-8601 'basic format'. Got '201'. See http://en.wikipedia.org/wiki/ISO_8601$")
 row("expired", sign(minutes=-16), "InvalidSignatureException", "^Signature expired: \\w+Z is now earlier than \\w+Z \\(\\w+Z - 15 min.\\)$")
 row("of the future", sign(minutes=6), "InvalidSignatureException", "^Signature not yet current: \\w+Z is still later than \\w+Z \\(\\w+Z \\+ 5 min.\\)$")
-row("Host is not signed", sign(unsigned=("host",)), "InvalidSignatureException", "^'Host' must be a 'SignedHeader' in the AWS Authorization.$")
+row("Host is not signed", sign(unsigned=("host",)), "InvalidSignatureException", "^'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization\\.$")
+for header in ("x-amz-target", "x-amz-date", "x-amz-security-token"):
+    row(header + " is not signed", sign(key="ASIASESSION", secret="other", headers=[("X-Amz-Security-Token", "tok/en==")], unsigned=(header,)),
+        "InvalidSignatureException", "^'%s' must be a 'SignedHeader' in the AWS Authorization\\.$" % header)
+row("Host, before others that are not signed", sign(unsigned=("host", "x-amz-target")), "InvalidSignatureException", "^'Host' or")
+row("a target that is not signed, changed", change(sign(unsigned=("x-amz-target",)), "X-Amz-Target", lambda v: "DynamoDB_20120810.DescribeLimits"),
+    "InvalidSignatureException", "^'x-amz-target' must be")
+row("any x-amz- header that is not signed", sign(headers=[("X-AMZ-Meta", "1")], unsigned=("x-amz-meta",)), "InvalidSignatureException", "^'x-amz-meta' must be")
+row("the hash of the body need not be signed", sign(headers=[("X-Amz-Content-Sha256", "x")], unsigned=("x-amz-content-sha256",)))
+row("nor what proxies add", sign(headers=[("X-Amzn-Trace-Id", "1")], unsigned=("x-amzn-trace-id",)))
+row("signed by the header and by the query", sign(path="/?X-Amz-Algorithm=AWS4-HMAC-SHA256"), "InvalidSignatureException",
+    "^Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header\\.$")
 row("another algorithm", sign(algorithm="AWS4-HMAC-SHA25"), "IncompleteSignatureException",
     "^Unsupported AWS 'algorithm': 'AWS4-HMAC-SHA25' \\(only AWS4-HMAC-SHA256 for now\\). $")
 row("four elements", change(sign(), "Authorization", lambda v: v.replace("/dynamodb", "")), "IncompleteSignatureException",
@@ -157,6 +180,8 @@ row("a changed path", (method, "/x", headers, body), "InvalidSignatureException"
 row("an added query", (method, "/?a=1", headers, body), "InvalidSignatureException", no_match)
 row("a shorter signature", change(sign(), "Authorization", lambda v: v[:-1]), "InvalidSignatureException", no_match)
 row("a signed header that is missing", change(sign(headers=[("X-A", "1")]), "X-A", None), "InvalidSignatureException", no_match)
+row("an empty signed header that is missing", change(sign(headers=[("X-A", "")]), "X-A", None), "InvalidSignatureException", no_match)
+row("a signed header that no request has", change(sign(), "Authorization", lambda v: v.replace("SignedHeaders=", "SignedHeaders=zz;")), "InvalidSignatureException", no_match)
 row("more signed headers than there may be", change(sign(), "Authorization", lambda v: v.replace("SignedHeaders=", "SignedHeaders=" + "a;" * 5000)),
     "InvalidSignatureException", no_match)
 row("control and other characters come back escaped", change(sign(), "Authorization", lambda v: "AWS4-\t\"\\\xe9 Credential"),

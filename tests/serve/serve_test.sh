@@ -50,6 +50,7 @@ expect "a bad port" 2 "" "~--listen takes HOST:PORT" serve --listen 127.0.0.1:65
 expect "other hosts without signatures" 2 "" "~can be reached from other hosts, and without --credentials" serve --listen 0.0.0.0:0
 expect "no workers" 2 "" "~--workers" serve --workers 0
 expect "a template without --create" 2 "" "~templates follow --create" serve first.json
+expect "help says what --any-owner does here" 0 "~serve also a segment that another user made" "" serve --help
 expect "no file of credentials" 3 "" "~none.txt: No such file" serve --credentials none.txt --listen 127.0.0.1:0
 printf '[default]\naws_access_key_id = A\n' >half.txt
 expect "half a credential" 3 "" "~but not both" serve --credentials half.txt --listen 127.0.0.1:0
