@@ -81,7 +81,7 @@ static int fail(struct credentials *c, char *problem, size_t problem_bytes, cons
     return -1;
 }
 
-/* NULL: with *problem. Only a file with an end: a pipe may wait for ever, a device give for ever. */
+/* NULL: with *problem. Only a file with an end: a pipe may wait, and a device give, for ever. */
 static FILE *open_file(const char *path, const char **problem) {
     struct stat status;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

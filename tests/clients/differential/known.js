@@ -65,6 +65,9 @@ exports.known = [
    is: ({ours}) => says(ours, /^ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName$/)},
   {what: 'Segment without TotalSegments', right: 'Larder', by: 'API reference, Scan, TotalSegments',
    is: ({ours}) => says(ours, /^The (TotalSegments|Segment) parameter is required but was not present/)},
+  {what: 'a filter of a local index sees attributes that it does not project, too', right: 'Larder', by: 'developer guide, "Local secondary indexes: Attribute projections": they are fetched',
+   is: ({operation, request, ours, theirs}) => /Query|Scan/.test(operation) && request.IndexName === 'byL' && (request.QueryFilter || request.ScanFilter || request.FilterExpression) &&
+     done(ours) && done(theirs) && ours.answer.ScannedCount === theirs.answer.ScannedCount},
   {what: 'a local index gives attributes that it does not project from the table', right: 'Larder', by: 'developer guide, "Local secondary indexes: Attribute projections"',
    is: ({operation, request, ours, theirs}) => /Query|Scan/.test(operation) && request.IndexName === 'byL' && done(ours) && done(theirs) && ours.answer.Count >= theirs.answer.Count},
   {what: 'ADD and DELETE: the error names what may stand there', right: 'Larder', by: 'service: "operator: DELETE, operand type: LIST, typeSet: ALLOWED_FOR_DELETE_OPERAND"',
@@ -78,8 +81,20 @@ exports.known = [
   {what: 'messages of the service that dynalite has not: a table that exists, an empty key', right: 'Larder', by: 'service, June 2026',
    is: ({ours, theirs}) => ours.error === 'ResourceInUseException' && ours.error === theirs.error ||
      says(ours, /^One or more parameter values are not valid\. The AttributeValue for a key attribute cannot contain an empty/) && says(theirs, /The AttributeValue for a key attribute cannot contain an empty/)},
+  {what: 'an empty key: of a query, and of an index where its other key is missing', right: 'Larder', by: 'service: "The AttributeValue for a key attribute cannot contain an empty string value. Key: pk", and ".. IndexName: byG, IndexKey: g"',
+   is: ({ours, theirs}) => done(theirs) && says(ours, /^One or more parameter values are not valid\. .*The AttributeValue for a key attribute cannot contain an empty (string|binary) value\. (Key|IndexName): /)},
   {what: 'a key of an index that an update makes of another attribute, of a wrong type', right: 'Larder', by: 'service: "The update expression attempted to update the secondary index key to unsupported type"',
    is: ({ours}) => says(ours, /^The update expression attempted to update the secondary index key to unsupported type$/)},
+  {what: 'attribute_type() of a BOOL that is false, which dynalite takes for nothing', right: 'Larder', by: 'developer guide, "Comparison operator and function reference"',
+   is: ({request, ours, theirs}) => request.ConditionExpression?.includes('attribute_type') && (done(ours) && failed(theirs) || failed(ours) && done(theirs))},
+  {what: 'CONTAINS of an empty binary in a list', right: 'Larder', by: 'API reference, Condition, ComparisonOperator CONTAINS',
+   is: ({request, ours, theirs}) => /"B":""/.test(JSON.stringify(request)) && /CONTAINS/.test(JSON.stringify(request.ScanFilter ?? request.QueryFilter ?? request.Expected ?? '')) &&
+     (done(ours) || failed(ours)) && (done(theirs) || failed(theirs))},
+  {what: 'values of Expected are checked, whatever the operator', right: 'Larder', by: 'API reference, ExpectedAttributeValue, AttributeValueList: each is an AttributeValue',
+   is: ({request, ours, theirs}) => request.Expected && (done(theirs) || failed(theirs)) && says(ours, /^(1 validation error detected: )?(The parameter cannot be converted|Supplied AttributeValue|Number|Attempting to store|One or more parameter values|An? \w+ set|Input collection)/)},
+  {what: 'key types and projections of a local index are checked as those of a global one', right: 'Larder', by: 'API reference, CreateTable: KeySchemaElement, Projection',
+   is: ({operation, request, ours}) => operation === 'CreateTable' && request.LocalSecondaryIndexes &&
+     says(ours, /^(1 validation error detected: Value .* at 'LocalSecondaryIndexes|1 validation error detected: Value at 'LocalSecondaryIndexes|One or more parameter values were invalid: ProjectionType is INCLUDE)/)},
   {what: 'conditions on what is missing, and on values alone', right: 'Larder', by: 'developer guide, "Comparison operator and function reference"; a missing operand makes = and IN false, <> true',
    is: ({request, ours, theirs}) => request.ConditionExpression && /[<>=]|IN|BETWEEN/.test(request.ConditionExpression) && (done(ours) && failed(theirs) || failed(ours) && done(theirs)) ||
      request.FilterExpression && done(ours) && done(theirs) && ours.answer.ScannedCount === theirs.answer.ScannedCount && ours.answer.Count !== theirs.answer.Count},
