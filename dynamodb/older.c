@@ -107,6 +107,13 @@ static int check_list(const struct older_condition *c, struct failure *f) {
     return c->is_mixed ? refuse(f, "AttributeValues inside AttributeValueList must be of same type") : LARDER_OK;
 }
 
+static int check_type(const struct older_condition *c, const struct operator* o, struct failure *f) {
+    if (!c->value_count || o->types >> c->type & 1)
+        return LARDER_OK;
+    return failure_set(f, FAILURE_VALIDATION, INVALID "ComparisonOperator %s is not valid for %s AttributeValue type",
+                       o->name.at, table_type_name(c->type));
+}
+
 static int check_expected(const struct older_condition *c, struct failure *f) {
     char message[160];
     const struct operator* o = c->operator.at ? operator_of(c->operator) : NULL;
@@ -120,7 +127,10 @@ static int check_expected(const struct older_condition *c, struct failure *f) {
                  o->name.at);
         if (o->least && !c->has_list && !c->has_value)
             return refuse_for(f, message, c->attribute);
-        return (r = check_count(c, o, f)) ? r : check_list(c, f);
+        if ((r = check_count(c, o, f)) || (r = check_list(c, f)))
+            return r;
+        /* What has no order; equality, IN and contains() take every type. */
+        return o->is_of_keys && o != operators ? check_type(c, o, f) : LARDER_OK;
     }
     if (c->has_list)
         return refuse_for(f, "AttributeValueList can only be used with a ComparisonOperator", c->attribute);
@@ -138,10 +148,8 @@ static int check_filter(const struct older_condition *c, struct failure *f) {
     int r = check_count(c, o, f);
     if (r || (r = check_list(c, f)))
         return r;
-    if (c->value_count && !(o->types >> c->type & 1))
-        return failure_set(f, FAILURE_VALIDATION,
-                           INVALID "ComparisonOperator %s is not valid for %s AttributeValue type", o->name.at,
-                           table_type_name(c->type));
+    if ((r = check_type(c, o, f)))
+        return r;
     if (c->parameter == OLDER_KEY_CONDITIONS && !o->is_of_keys)
         return failure_set(f, FAILURE_VALIDATION, "Attempted conditional constraint is not an indexable operation");
     return LARDER_OK;

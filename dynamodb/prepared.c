@@ -203,6 +203,12 @@ static int check_names(struct larder_dynamodb *d) {
     const struct request *q = &d->request;
     if (q->has_names && !q->name_count)
         return failure_set(&d->failure, FAILURE_VALIDATION, "ExpressionAttributeNames must not be empty");
+    /* Those of older parameters: nobody knows the placeholders that we gave them. */
+    for (uint32_t i = 0; q->older.given && i < q->name_count; i++)
+        if (!q->names[i].name.len || q->names[i].name.len > LARDER_ATTRIBUTE_NAME_MAX)
+            return failure_set(
+                &d->failure, FAILURE_VALIDATION, "One or more parameter values were invalid: Attribute name %s",
+                q->names[i].name.len ? "is too large, must be less than 65536 bytes" : "must not be empty");
     int r = expr_check_placeholders(q->names, q->name_count, NULL);
     return r ? prepared_fail(d, r) : LARDER_OK;
 }

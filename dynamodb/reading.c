@@ -113,6 +113,19 @@ static uint32_t start_keys(const struct reading *r, const struct larder_key_def 
     return count;
 }
 
+/* A value of the key: not empty, not too long. */
+static int check_start_size(struct larder_dynamodb *d, const struct reading *r, const struct larder_key_def *key,
+                            const struct larder_value *value, int is_query) {
+    int is_sort = key == &r->table->def->sort || (r->index && key == &r->index->sort);
+    int result = table_check_key_size(d, key->name, value, is_sort);
+    if (result && !is_query) {
+        char why[sizeof d->failure.message];
+        snprintf(why, sizeof why, "%s", d->failure.message);
+        failure_set(&d->failure, FAILURE_VALIDATION, "The provided starting key is invalid: %s", why);
+    }
+    return result;
+}
+
 int reading_check_start(struct larder_dynamodb *d, const struct reading *r, int is_query) {
     static const char mismatch[] = ": The provided key element does not match the schema";
     const struct larder_key_def *keys[4];
@@ -128,6 +141,9 @@ int reading_check_start(struct larder_dynamodb *d, const struct reading *r, int 
             return refuse_start(d, is_query || r->index ? "" : mismatch);
         if (!has_attribute(start, keys[i]))
             return refuse_start(d, mismatch);
+        int result = check_start_size(d, r, keys[i], &value, is_query);
+        if (result)
+            return result;
     }
     return LARDER_OK;
 }

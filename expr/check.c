@@ -101,6 +101,12 @@ static int check_names(const struct parse *p, const struct parse_node *path) {
                               "An expression attribute name used in the document path is not defined; attribute name: "
                               "%.*s",
                               PARSE_SHOWN(text));
+        /* It would be written into an item, whose lengths of names have 16 bits. */
+        if (p->kind == EXPR_UPDATE && part->name.len > LARDER_ATTRIBUTE_NAME_MAX)
+            return err_set(LARDER_E_INVAL,
+                           "ExpressionAttributeNames contains invalid value: Attribute name is too large, must be less "
+                           "than 65536 bytes for key %.*s",
+                           PARSE_SHOWN(text));
     }
     return LARDER_OK;
 }

@@ -4,9 +4,9 @@
  *          secret, date, region, service -> equal to Signature?
  * Sources  AWS Signature Version 4 ("Create a signed AWS API request"): Host and all x-amz-* must
  *          be signed. The order of the checks, types and messages: the comments of dynalite's
- *          index.js, noted from the service; of Host, aws-sdk-php#2469; of other headers that must be signed,
- *          the tests of scratchstack-aws-signature. That x-amz-content-sha256 need not be:
- *          dynago#8, where an early SDK for Go left it out and was served.
+ *          index.js, noted from the service; of Host, aws-sdk-php#2469; of other headers that must
+ *          be signed, the tests of scratchstack-aws-signature. That x-amz-content-sha256 need not
+ *          be: dynago#8, where an early SDK for Go left it out and was served.
  * Not here Signatures in the query string, which no client uses for this API. Any region will do.
  * Tests    tests/serve/serve_signature_test.sh
  */

@@ -79,6 +79,21 @@ Test(expr_names, a_long_placeholder) {
                                      "contains a key that is too long; size of key: 256");
 }
 
+/* What an item cannot hold must not be compiled into an update; a condition on it is not true. */
+Test(expr_names, a_long_name) {
+    static uint8_t text[LARDER_ATTRIBUTE_NAME_MAX + 1];
+    const char *update = "SET a.#a = b", *condition = "attribute_exists(#a)";
+    memset(text, 'a', sizeof text);
+    struct expr_name name = {.placeholder = {(const uint8_t *)"#a", 2}, .name = {text, sizeof text - 1}};
+    struct expr *e;
+    cr_assert_eq(expr_compile(kit_arena, EXPR_UPDATE, update, strlen(update), &name, 1, NULL, &e), LARDER_OK);
+    name.name.len++;
+    cr_assert_eq(expr_compile(kit_arena, EXPR_CONDITION, condition, strlen(condition), &name, 1, NULL, &e), LARDER_OK);
+    cr_assert_eq(expr_compile(kit_arena, EXPR_UPDATE, update, strlen(update), &name, 1, NULL, &e), LARDER_E_INVAL);
+    cr_assert_str_eq(larder_error(), "ExpressionAttributeNames contains invalid value: Attribute name is too large, "
+                                     "must be less than 65536 bytes for key #a");
+}
+
 /* DL: names before values; over all expressions of a request. KV: in the order of Java's HashSet,
  * which is that of the last letter here. */
 Test(expr_names, unused) {
