@@ -50,8 +50,10 @@ static int check_start(struct larder_dynamodb *d, const struct reading *r, const
                    value.bytes == spec->partition.bytes &&
                    (!value.bytes || !memcmp(value.data, spec->partition.data, value.bytes));
     return failure_set(&d->failure, FAILURE_VALIDATION, "%s",
-                       is_there ? "The provided starting key does not match the range key predicate"
-                                : "The provided starting key is outside query boundaries based on provided conditions");
+                       is_there        ? "The provided starting key does not match the range key predicate"
+                       : spec->sort_op ? "The query can return at most one row and cannot be restarted"
+                                       : "The provided starting key is outside query boundaries based on provided "
+                                         "conditions");
 }
 
 int operation_query(struct larder_dynamodb *d, struct document_writer *w) {
