@@ -60,8 +60,10 @@ static bool import_export(struct import_file *import, const struct args *args, c
         *worst = code;
     for (size_t i = 0; i < folder.count && code == EXIT_DONE; i++)
         import->progress.total += import_file_bytes(folder.paths[i]);
+    import->is_export = true;
     for (size_t i = 0; i < folder.count && code == EXIT_DONE && is_on; i++)
         is_on = import_one(import, args, folder.paths[i], worst);
+    import->is_export = false;
     uint64_t read = import->entry_count - before;
     if (code == EXIT_DONE && is_on && read != folder.item_count && (!folder.is_incremental || folder.item_count > 0)) {
         progress_hide(&import->progress);

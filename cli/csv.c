@@ -1,7 +1,9 @@
 /* cli/csv.c - items from a CSV file with a header.
  *
  * Rules    V1 RFC 4180: cells may be quoted, "" in a quoted cell is a quote, and a quoted cell may
- *             have commas and line ends. Lines end in LF or CR LF; empty lines are none.
+ *             have commas and line ends. Lines end in LF or CR LF; empty lines are none. Where the
+ *             first line ends in CR alone, as old programs and some of today's on a Mac write it,
+ *             all do.
  *          V2 Every record has as many cells as the header.
  *          V3 A cell of type M, L, SS, NS or BS has what DynamoDB JSON has there: for an L
  *             [{"S":"a"},{"N":"1"}], for an SS ["a","b"].
@@ -31,27 +33,40 @@ static const char *csv_type_name(enum larder_type type) {
 
 /* ---- Records --------------------------------------------------------------------------------- */
 
+/* Whether there is a byte at the offset: 1, 0, or -1 with *code. */
+static int csv_has_byte(struct input *input, size_t offset, int *code) {
+    while (input->end - input->at <= offset) {
+        if (input->is_at_end)
+            return 0;
+        *code = input_fill(input);
+        if (*code != EXIT_DONE)
+            return -1;
+    }
+    return 1;
+}
+
+/* Which byte ends the lines; at the offset is the first CR or LF. Returns as csv_has_byte(). */
+static int csv_take_line_end(struct csv *csv, size_t offset, int *code) {
+    bool is_cr = csv->input->buffer[csv->input->at + offset] == '\r';
+    int more = is_cr ? csv_has_byte(csv->input, offset + 1, code) : 1;
+    csv->line_end = is_cr && (more == 0 || csv->input->buffer[csv->input->at + offset + 1] != '\n') ? '\r' : '\n';
+    return more;
+}
+
 /* Bytes of the next record, its line end included: 1, 0 at the end of the file, -1. */
 static int csv_find(struct csv *csv, size_t *bytes, int *code) {
-    struct input *input = csv->input;
     bool is_quoted = false;
-    for (size_t offset = 0;; offset++) {
-        while (input->end - input->at <= offset) {
-            if (input->is_at_end) {
-                *bytes = offset;
-                return offset > 0;
-            }
-            *code = input_fill(input);
-            if (*code != EXIT_DONE)
-                return -1;
-        }
-        char c = input->buffer[input->at + offset];
+    int more;
+    for (*bytes = 0; (more = csv_has_byte(csv->input, *bytes, code)) > 0;) {
+        char c = csv->input->buffer[csv->input->at + *bytes];
         is_quoted ^= c == '"';
-        if (c == '\n' && !is_quoted) {
-            *bytes = offset + 1;
+        if (!is_quoted && csv->line_end == 0 && (c == '\r' || c == '\n') && csv_take_line_end(csv, *bytes, code) < 0)
+            return -1;
+        ++*bytes;
+        if (c == csv->line_end && !is_quoted)
             return 1;
-        }
     }
+    return more < 0 ? -1 : *bytes > 0;
 }
 
 static int csv_cell(struct csv *csv, const struct csv_cell *cell, struct place *place) {
@@ -126,7 +141,7 @@ static int csv_record(struct csv *csv, struct place *place, int *result, int *co
         memcpy(csv->record, input->buffer + input->at, bytes);
         input->at += bytes;
         for (size_t i = 0; i < bytes; i++)
-            input->number += csv->record[i] == '\n';
+            input->number += csv->record[i] == (csv->line_end != 0 ? csv->line_end : '\n');
         if (bytes > 0 && csv->record[bytes - 1] == '\n')
             bytes--;
         if (bytes > 0 && csv->record[bytes - 1] == '\r')

@@ -30,6 +30,7 @@ struct csv {
     struct csv_cell *cells;
     struct csv_column *columns;
     size_t cell_count, cell_capacity, column_count;
+    char line_end; /* the byte that ends each line; 0: none was seen yet */
     uint64_t line; /* of the record, from 1 */
     json_t *item;  /* for the caller */
 };

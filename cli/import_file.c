@@ -141,16 +141,34 @@ static int import_pieces(struct import_file *import) {
     return more < 0 ? code : worst;
 }
 
+/* A header alone is a table without items if it is one of this table, else another kind of file. */
+static int import_no_row(struct import_file *import, const struct csv *csv) {
+    const char *key = import->target.def->partition.name;
+    bool has_key = false;
+    for (size_t i = 0; i < csv->column_count; i++)
+        has_key = has_key || strcmp(csv->columns[i].name, key) == 0;
+    progress_hide(&import->progress);
+    if (!has_key)
+        return report_error(EXIT_INPUT,
+                            "%s: one line, which names no column \"%s\", the table's partition key; no row follows",
+                            import->input.name, key);
+    report_note("%s: a header, and no row follows", import->input.name);
+    return EXIT_DONE;
+}
+
 static int import_csv(struct import_file *import) {
     struct csv csv = {0};
     int worst = csv_open(&csv, &import->input, import->target.def), code = EXIT_DONE, more = 0;
     bool is_on = worst == EXIT_DONE;
+    uint64_t before = import->entry_count;
     while (is_on && (more = csv_next(&csv, &import->place, &csv.item, &code)) > 0) {
         code = csv.item != NULL ? import_json(import, csv.item, "", csv.line)
                                 : import_refuse(import, LARDER_E_INVAL, csv.line, import->place.problem, "");
         json_decref(csv.item);
         is_on = import_goes_on(import, code, &worst);
     }
+    if (is_on && more == 0 && import->entry_count == before)
+        worst = import_no_row(import, &csv);
     csv_close(&csv);
     return more < 0 ? code : worst;
 }
@@ -161,7 +179,14 @@ static int import_any_json(struct import_file *import) {
     int code = json_pieces_is_lines(&import->pieces, &is_lines);
     if (code != EXIT_DONE)
         return code;
-    return is_lines ? import_lines(import) : import_pieces(import);
+    uint64_t before = import->entry_count;
+    code = is_lines ? import_lines(import) : import_pieces(import);
+    /* Of an export, a file without items is as usual. */
+    if (is_lines && code == EXIT_DONE && import->entry_count == before && !import->is_export) {
+        progress_hide(&import->progress);
+        report_note("%s: the file is empty", import->input.name);
+    }
+    return code;
 }
 
 int import_file(struct import_file *import, const char *path) {

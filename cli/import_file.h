@@ -15,6 +15,7 @@ struct import_file {
     struct place place;
     enum { IMPORT_JSON, IMPORT_PLAIN, IMPORT_CSV } format;
     bool is_keep_going;
+    bool is_export;        /* the file is one of an export's */
     bool is_lines;         /* what is refused is called a line, else an item */
     uint64_t bad_count;    /* refused, over all files */
     uint64_t entry_count;  /* read, over all files */

@@ -126,6 +126,40 @@ printf 'Id,Total\nx,1\n' >bad.csv
 expect "CSV: a key of another type" 3 "" "~bad.csv:2: Id: *\"x\"" import Tab bad.csv
 printf 'Total\n1\n' >bad.csv
 expect "CSV: no key" 3 "" "~bad.csv:2: *Id" import Tab bad.csv
+again
+printf 'Id,Name\r1,"a\rb"\r\r2,c\r' >cr.csv
+expect "CSV: lines that end in CR" 0 "" "=larder import: imported 2 items" import Tab cr.csv
+holds "CSV: lines that end in CR: its items" '{"Id":{"N":"1"},"Name":{"S":"a\rb"}}' '{"Id":{"N":"2"},"Name":{"S":"c"}}'
+printf 'Id,Name\r1,x\r2\r' >cr.csv
+expect "CSV: CR, and a wrong line" 3 "" "~cr.csv:3: has 1 cell" import Tab cr.csv
+# Nothing imports no item in silence.
+for text in 'Id,Name' 'Id,Name\n' 'Id,Name\r\n' 'Id,Name\r' 'Id,Name\r\r'; do
+    printf '%b' "$text" >none.csv
+    expect "CSV: $text alone" 0 "" "=larder import: none.csv: a header, and no row follows
+larder import: imported 0 items" import Tab none.csv
+done
+for text in '%PDF-1.7' 'Id;Name\r' 'a\tb\n'; do
+    printf '%b' "$text" >none.csv
+    expect "CSV: $text is no header" 3 "" "~none.csv: one line, which names no column \"Id\"" import Tab none.csv
+done
+for text in '' '\n\n' ' \n\t\r\n' '\xef\xbb\xbf'; do
+    printf '%b' "$text" >none.json
+    expect "JSON: nothing but \"$text\"" 0 "" "=larder import: none.json: the file is empty
+larder import: imported 0 items" import Tab none.json
+done
+gzip -k none.json
+expect "JSON: nothing in gzip" 0 "" "~none.json.gz: the file is empty" import Tab none.json.gz
+for encoding in UTF-16 UTF-16LE UTF-16BE UTF-32; do
+    iconv -t $encoding >wide.csv <<<"Id,Name
+1,a"
+    expect "CSV: $encoding" 3 "" "~wide.csv: the text" import Tab wide.csv
+done
+for ending in csv json; do
+    cp "$larder" none.$ending
+    expect "a program as $ending" 3 "" "~none.$ending:1:" import Tab none.$ending
+    head -c 100 /dev/zero >none.$ending
+    expect "zero bytes as $ending" 3 "" "~none.$ending:1:" import Tab none.$ending
+done
 expect "CSV: empty" 3 "" "~the file is empty" import --csv Tab /dev/null
 expect "--csv and --plain" 2 "" "~exclude" import --csv --plain Tab items.csv
 

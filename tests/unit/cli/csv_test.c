@@ -79,6 +79,17 @@ Test(csv, cells) {
     expect("Id,Name\n1, x \n", "2:{'Id':{'N':'1'},'Name':{'S':' x '}}");
 }
 
+/* What the first line ends in ends all; elsewhere a CR is a character. */
+Test(csv, line_ends) {
+    expect("Id,x\r1,a\r2,b", "2:{'Id':{'N':'1'},'x':{'S':'a'}}|3:{'Id':{'N':'2'},'x':{'S':'b'}}");
+    expect("Id,x\r\r1,\"a\rb\nc\"\r", "3:{'Id':{'N':'1'},'x':{'S':'a\\rb\\nc'}}");
+    expect("Id,x\n1,a\rb\n", "2:{'Id':{'N':'1'},'x':{'S':'a\\rb'}}");
+    expect("Id,x\r\n1,a\rb\r\n", "2:{'Id':{'N':'1'},'x':{'S':'a\\rb'}}");
+    expect("\r\n\r\nId\r\n1\r\n", "4:{'Id':{'N':'1'}}");
+    expect("\"I\rd\"\n1\n", "2:{'I\\rd':{'S':'1'}}");
+    expect("Id\r", "");
+}
+
 Test(csv, types) {
     expect("Id,a:N,b:BOOL,c:NULL,d:B,g,h:S\n1,2.50,TRUE,x,AAE=,7,8\n",
            "2:{'Id':{'N':'1'},'a':{'N':'2.50'},'b':{'BOOL':true},'c':{'NULL':true},'d':{'B':'AAE='},'g':{'N':'7'},'h':{"
