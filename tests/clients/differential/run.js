@@ -51,12 +51,14 @@ function twoFaults(ours, theirs) {
   return isFault(ours) && isFault(theirs) && {what: 'a request with two faults: the other one is named'};
 }
 
+const keyOf = (table, {pk, sk}) => table === 'Beta' ? {pk} : {pk, sk};
+
 /** All items of the tables by their keys. */
 async function contents(where) {
   const all = {};
   for (const {TableName} of tables) {
     const {answer} = await ask('Scan', {TableName}, where);
-    all[TableName] = new Map(answer.Items.map(item => [text([item.pk, item.sk]), item]));
+    all[TableName] = new Map(answer.Items.map(item => [text(keyOf(TableName, item)), item]));
   }
   return all;
 }
@@ -78,7 +80,7 @@ async function repair(peer) {
   for (const {TableName} of tables) {
     for (const [key, item] of there[TableName])
       if (!wanted[TableName].has(key))
-        await ask('DeleteItem', {TableName, Key: {pk: item.pk, sk: item.sk}}, peer);
+        await ask('DeleteItem', {TableName, Key: keyOf(TableName, item)}, peer);
     for (const [key, Item] of wanted[TableName])
       if (text(plain(Item, [])) !== text(plain(there[TableName].get(key) ?? {}, [])))
         await ask('PutItem', {TableName, Item}, peer);
