@@ -31,7 +31,9 @@ function signed(operation, text, where) {
 /** A request without an SDK: status, the answer, and the error's name. */
 async function ask(operation, body, where = endpoint) {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
-  const response = await fetch(where, {method: 'POST', headers: signed(operation, text, where), body: text, signal: AbortSignal.timeout(20000)});
+  const response = await fetch(where, {method: 'POST', headers: signed(operation, text, where), body: text, signal: AbortSignal.timeout(20000)}).catch(error => {
+    throw new Error(`${where}, ${operation}: ${error.name}: ${error.message} ${error.cause ?? ''}: ${text.slice(0, 2000)}`);
+  });
   const answer = await response.json();
   return {status: response.status, answer, error: answer.__type && answer.__type.split('#')[1]};
 }

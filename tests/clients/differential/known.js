@@ -92,6 +92,8 @@ exports.known = [
   {what: 'CONTAINS of an empty binary in a list', right: 'Larder', by: 'API reference, Condition, ComparisonOperator CONTAINS',
    is: ({request, ours, theirs}) => /"B":""/.test(JSON.stringify(request)) && /CONTAINS/.test(JSON.stringify(request.ScanFilter ?? request.QueryFilter ?? request.Expected ?? '')) &&
      (done(ours) || failed(ours)) && (done(theirs) || failed(theirs))},
+  {what: 'numbers that are equal, written in two ways', right: 'Larder', by: 'developer guide, "Data types: Number": they are numbers, not texts',
+   is: ({request, ours, theirs}) => request.Expected && /"N":"[^"]*([eE]|\.\d*0"|^-?0)/.test(JSON.stringify(request.Expected)) && (done(ours) && failed(theirs) || failed(ours) && done(theirs))},
   {what: 'values of Expected are checked, whatever the operator', right: 'Larder', by: 'API reference, ExpectedAttributeValue, AttributeValueList: each is an AttributeValue',
    is: ({request, ours, theirs}) => request.Expected && (done(theirs) || failed(theirs)) && says(ours, /^(1 validation error detected: )?(The parameter cannot be converted|Supplied AttributeValue|Number|Attempting to store|One or more parameter values|An? \w+ set|Input collection)/)},
   {what: 'key types and projections of a local index are checked as those of a global one', right: 'Larder', by: 'API reference, CreateTable: KeySchemaElement, Projection',
@@ -123,7 +125,7 @@ exports.known = [
 /** The beginnings of messages that both have, each seen for a request in which it is the only fault.
  * Where a request has two faults, the two sides may name another one first. */
 exports.agreed = [
-  '\\d+ validation errors? detected', 'ReadCapacityUnits and WriteCapacityUnits', 'Value provided in Expression', 'Value must be provided when Exists', 'Type mismatch', 'The update expression attempted to update', 'The provided starting key', 'The query can return at most one row', 'The BETWEEN condition was provided',
+  '\\d+ validation errors? detected', 'ReadCapacityUnits and WriteCapacityUnits', 'Value provided in Expression', 'Value must be provided when Exists', 'Value or AttributeValueList must be used', 'Type mismatch', 'The update expression attempted to update', 'The provided starting key', 'The query can return at most one row', 'The BETWEEN condition was provided',
   'The provided key element does not match', 'The provided expression refers to an attribute', 'The parameter', 'The document path provided', 'TableName must be',
   'Supplied AttributeValue', 'ReturnValues can only be', 'Query condition missed', 'Provided list of item keys', 'Number', 'Missing the key', 'Key attributes must be scalars',
   'Syntax error', 'Two document paths', 'Incorrect operand type', 'An expression attribute', 'Invalid number of argument', 'Invalid function name', 'Invalid attribute type name',
