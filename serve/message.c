@@ -39,9 +39,21 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t bytes) {
     return m->is_head_complete ? 0 : extend(m, &m->field, at, bytes); /* a trailer is not looked at */
 }
 
+/* M3: a header that goes on in the next line. Pieces of one line follow each other. */
+static bool is_folded(const struct message *m, const struct message_span *value, const char *at) {
+    if (value->bytes != 0)
+        return m->base + value->at + value->bytes != at;
+    while (at > m->base && (at[-1] == ' ' || at[-1] == '\t'))
+        at--;
+    return at > m->base && at[-1] == '\n';
+}
+
 static int on_header_value(llhttp_t *parser, const char *at, size_t bytes) {
     struct message *m = message_of(parser);
-    return m->is_head_complete ? 0 : extend(m, &m->headers[m->header], at, bytes);
+    if (m->is_head_complete || bytes == 0)
+        return 0;
+    struct message_span *value = &m->headers[m->header];
+    return is_folded(m, value, at) ? refuse(m, 400) : extend(m, value, at, bytes);
 }
 
 static enum message_header header_of(const char *name, size_t bytes) {
@@ -133,24 +145,12 @@ void message_begin(struct message *m) {
     m->parser.data = m;
 }
 
-/* M3: whether a header goes on in the next line. */
-static bool has_folded_line(const char *head, size_t bytes) {
-    const char *at = head, *end = head + bytes;
-    while ((at = memchr(at, '\n', (size_t)(end - at))) != NULL && ++at < end)
-        if (*at == ' ' || *at == '\t')
-            return true;
-    return false;
-}
-
 /* Framing that has been read need not be kept, nor trailers. */
 static size_t kept_bytes(struct message *m, size_t bytes) {
     if (!m->is_head_complete)
         return bytes;
-    if (m->head_bytes == 0) {
+    if (m->head_bytes == 0)
         m->head_bytes = (uint32_t)(m->body.bytes != 0 ? m->body.at : bytes);
-        if (has_folded_line(m->base, m->head_bytes))
-            refuse(m, 400);
-    }
     return m->body.bytes != 0 ? m->body.at + m->body.bytes : m->head_bytes;
 }
 
@@ -160,11 +160,11 @@ enum message_state message_read(struct message *m, char *base, size_t seen, size
     if (error == HPE_PAUSED && m->is_complete) {
         *bytes = (size_t)(llhttp_get_error_pos(&m->parser) - base);
         kept_bytes(m, *bytes);
-        return m->refusal == 0 ? MESSAGE_COMPLETE : MESSAGE_REFUSED;
+        return MESSAGE_COMPLETE;
     }
     if (error == HPE_OK && (m->is_head_complete || *bytes <= MESSAGE_HEAD_BYTES_MAX)) {
         *bytes = kept_bytes(m, *bytes);
-        return m->refusal == 0 ? MESSAGE_MORE : MESSAGE_REFUSED;
+        return MESSAGE_MORE;
     }
     if (m->refusal == 0)
         m->refusal = error == HPE_OK ? 431 : 400;

@@ -199,7 +199,7 @@ Test(serve_http, pipelined_requests_are_answered_in_order, .init = begin, .fini 
 Test(serve_http, byte_after_byte, .init = begin, .fini = end) {
     char text[REQUEST_BYTES_MAX];
     int fd = client_open(&server);
-    size_t bytes = request_text(text, "ListTables", "", "{}");
+    size_t bytes = request_text(text, "ListTables", "A: b  c\t d  \r\nB:  \t\r\nC:\r\n", "{}");
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < bytes; i++)
             cr_assert(client_send(fd, text + i, 1));
@@ -496,6 +496,7 @@ Test(serve_http, what_is_no_http_ends_the_connection, .init = begin, .fini = end
                 {"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400},
                 {"GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n c\r\n\r\n", 400},
                 {"GET / HTTP/1.1\r\nHost: h\r\nA:\r\n\tc\r\n\r\n", 400},
+                {"GET / HTTP/1.1\r\nHost: h\r\nA: \t b \r\n \t c\r\n\r\n", 400},
                 {"POST / HTTP/1.1\r\nA:\r\n c\r\nContent-Length: 2\r\n\r\n{}", 400},
                 {"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400},
                 {"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400},
