@@ -11,6 +11,7 @@
 
 #include "tests/dynamodb/dynamodb_kit.h"
 #include "tests/support/footprint.h"
+#include "tests/support/until.h"
 
 TestSuite(dynamodb_keep, .timeout = 60 * SLOW_FACTOR);
 
@@ -52,6 +53,12 @@ static void cycle(struct dynamodb_fixture *f, uint32_t i) {
     expect(f, "ListTables", "{}");
 }
 
+/* The thread that empties dropped tables may hold back what was replaced while it works. */
+static int is_small(struct dynamodb_fixture *f, const struct footprint *before) {
+    cycle(f, 0);
+    return footprint_now().private_kb < before->private_kb + GROWN_KB_MAX;
+}
+
 Test(dynamodb_keep, tables_that_come_and_go) {
     struct dynamodb_fixture f;
     dynamodb_begin(&f);
@@ -60,7 +67,7 @@ Test(dynamodb_keep, tables_that_come_and_go) {
     struct footprint before = footprint_now();
     for (uint32_t i = 0; i < CYCLES; i++)
         cycle(&f, WARM_UP + i);
-    long grown_kb = footprint_now().private_kb - before.private_kb;
-    cr_assert(SLOW_FACTOR > 1 || grown_kb < GROWN_KB_MAX, "grew by %ld KB", grown_kb);
+    cr_assert(SLOW_FACTOR > 1 || UNTIL(is_small(&f, &before), 30000), "grew by %ld KB",
+              footprint_now().private_kb - before.private_kb);
     dynamodb_end(&f);
 }
