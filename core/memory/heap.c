@@ -415,14 +415,28 @@ static __attribute__((noinline)) int take_outside(struct writer *w, uint64_t byt
 
 /* ---- Both ------------------------------------------------------------------------------------ */
 
-static inline int take_small(struct writer *w, uint64_t bytes, const struct taking *t) {
+/* The own class has no listed span, or another writer has its bin. */
+static __attribute__((noinline)) int take_otherwise(struct writer *w, uint64_t bytes, uint32_t own,
+                                                    const struct taking *t) {
     unsigned flags = t->flags;
-    uint32_t own = class_of(bytes, flags), arena = own_arena(w);
-    uint32_t class_index = class_with_room(w->seg, arena, bytes, own, flags);
+    uint32_t arena = own_arena(w), class_index = class_with_room(w->seg, arena, bytes, own, flags);
     int is_likely = SHM_LOAD_RELAXED(&seg_bin(w->seg, arena * CLASS_COUNT + class_index)->head) != 0 ||
                     free_runs_count(w->seg) > span_kept_count(w->seg, flags);
     int r = is_likely ? take_own(w, class_index, t) : LARDER_NOT_FOUND;
     return r == LARDER_NOT_FOUND ? take_elsewhere(w, bytes, own, t) : r;
+}
+
+/* The bin is locked before it is looked at: a look first would bring its line from another core
+ * once more. */
+static inline int take_small(struct writer *w, uint64_t bytes, const struct taking *t) {
+    uint32_t own = class_of(bytes, t->flags);
+    struct bin_shm *bin = seg_bin(w->seg, own_arena(w) * CLASS_COUNT + own);
+    int r = lock_try(w, &bin->lock, LOCK_BIN) ? LARDER_NOT_FOUND : LARDER_OK;
+    if (r == LARDER_OK) {
+        r = take_listed(w, bin, own, t);
+        lock_drop(w, &bin->lock, LOCK_BIN);
+    }
+    return r == LARDER_NOT_FOUND ? take_otherwise(w, bytes, own, t) : r;
 }
 
 /* Empty spans that bins keep lie between free ones and cut long runs into short ones. Looking for

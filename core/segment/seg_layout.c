@@ -7,6 +7,7 @@
  */
 #include "core/segment/seg_layout.h"
 
+#include <sys/sysinfo.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -62,6 +63,16 @@ static uint32_t seg_layout_default_slots(uint64_t size_bytes) {
     return slots < 64 ? 64 : slots > 1024 ? 1024 : (uint32_t)slots;
 }
 
+uint32_t seg_layout_arenas(uint64_t size_bytes, uint32_t processors) {
+    uint32_t least = size_bytes < 4096 * MIB ? 4 : 8;
+    uint64_t most = size_bytes / SEG_ARENA_BYTES;
+    if (size_bytes < 256 * MIB)
+        return 1;
+    if (most > SEG_ARENAS_MAX)
+        most = SEG_ARENAS_MAX;
+    return processors <= least ? least : processors < most ? processors : (uint32_t)most;
+}
+
 static int seg_layout_check_options(const struct larder_options *o) {
     if (o->size_bytes != 0 && o->size_bytes < LARDER_SEGMENT_BYTES_MIN)
         return err_set(LARDER_E_INVAL, "size_bytes %llu is too small: at least %u", (unsigned long long)o->size_bytes,
@@ -107,9 +118,7 @@ int seg_layout_plan(struct seg_shm *head, const struct larder_options *options, 
                            .stripe_count =
                                options->stripe_count ? options->stripe_count : seg_layout_default_stripes(size),
                            .slot_count = options->slot_count ? options->slot_count : seg_layout_default_slots(size),
-                           .arena_count = size < 256 * MIB    ? 1
-                                          : size < 4096 * MIB ? 4
-                                                              : 8,
+                           .arena_count = seg_layout_arenas(size, (uint32_t)get_nprocs()),
                            .shard_count = size < 64 * MIB ? 1 : 8};
     seg_layout_place(&plan);
     plan.sum = seg_layout_sum(&plan); /* again when the identity is known */

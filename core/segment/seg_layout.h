@@ -16,6 +16,13 @@
 #define SEG_BYTES_STEP (UINT64_C(1) << 16)
 #define SEG_STRIPES_MAX 65536u
 
+/* Arenas of the heap in a segment of this size, made where so many processors are. Each put takes a
+ * block in its writer's arena and gives one back in another, under the locks of both: with fewer
+ * arenas than processors these locks bound all writes (bench/README.md, "More cores"). Processors
+ * get arenas as far as each has SEG_ARENA_BYTES. */
+#define SEG_ARENA_BYTES (UINT64_C(16) << 20)
+uint32_t seg_layout_arenas(uint64_t size_bytes, uint32_t processors);
+
 /* Fills in what options decide: magic, format, size, counts, offsets and sum of *head; the rest is
  * zero. LARDER_OK or LARDER_E_INVAL. */
 int seg_layout_plan(struct seg_shm *head, const struct larder_options *options, uint64_t page_bytes);

@@ -122,6 +122,33 @@ Test(seg, geometry_holds_for_all_sizes) {
     cr_assert_eq(small.size_bytes, 6 * MIB, "whole huge pages");
 }
 
+/* Arenas follow the processors, as far as there is room for them. */
+Test(seg, arenas_follow_the_processors) {
+    static const struct {
+        uint64_t mib;
+        uint32_t processors, arenas;
+    } cases[] = {{2, 1, 1},
+                 {255, 64, 1},
+                 {256, 2, 4},
+                 {256, 4, 4},
+                 {256, 5, 5},
+                 {256, 64, 16},
+                 {1024, 2, 4},
+                 {1024, 48, 48},
+                 {1024, 64, 64},
+                 {1024, 200, 64},
+                 {4095, 8, 8},
+                 {4096, 2, 8},
+                 {4096, 16, 16},
+                 {4096, 64, 64},
+                 {65536, 1, 8},
+                 {65536, 128, 64},
+                 {65536, 64, SEG_ARENAS_MAX}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        cr_assert_eq(seg_layout_arenas(cases[i].mib * MIB, cases[i].processors), cases[i].arenas, "%llu MiB, %u",
+                     (unsigned long long)cases[i].mib, cases[i].processors);
+}
+
 Test(seg, slots_follow_the_size_or_the_option) {
     const struct {
         uint64_t mib;
