@@ -44,32 +44,6 @@ static size_t utf8_char_bytes(const uint8_t *at, size_t left) {
     return bytes;
 }
 
-/* Fewer than eight bytes, without a loop: some bytes are looked at twice. */
-static int utf8_is_short_ascii(const char *text, size_t bytes) {
-    uint32_t first = 0, last = 0;
-    if (bytes >= sizeof first) {
-        memcpy(&first, text, sizeof first);
-        memcpy(&last, text + bytes - sizeof last, sizeof last);
-    } else if (bytes) {
-        first = (uint8_t)text[0] | (uint8_t)text[bytes / 2];
-        last = (uint8_t)text[bytes - 1];
-    }
-    return !((first | last) & 0x80808080u);
-}
-
-/* Most text is ASCII. Eight bytes at a time; the last eight may overlap those before. */
-static int utf8_is_ascii(const char *text, size_t bytes) {
-    uint64_t word, high = 0;
-    if (bytes < sizeof word)
-        return utf8_is_short_ascii(text, bytes);
-    for (size_t i = 0; i + sizeof word <= bytes; i += sizeof word) {
-        memcpy(&word, text + i, sizeof word);
-        high |= word;
-    }
-    memcpy(&word, text + bytes - sizeof word, sizeof word);
-    return !((high | word) & 0x8080808080808080u);
-}
-
 size_t utf8_valid_bytes(const char *text, size_t bytes) {
     const uint8_t *at = (const uint8_t *)text;
     size_t i = 0;

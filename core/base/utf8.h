@@ -4,10 +4,37 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Whether this byte continues a character that began before it. */
 static inline int utf8_is_inner_byte(uint8_t byte) {
     return (byte & 0xc0) == 0x80;
+}
+
+/* Fewer than eight bytes, without a loop: some bytes are looked at twice. */
+static inline int utf8_is_short_ascii(const char *text, size_t bytes) {
+    uint32_t first = 0, last = 0;
+    if (bytes >= sizeof first) {
+        memcpy(&first, text, sizeof first);
+        memcpy(&last, text + bytes - sizeof last, sizeof last);
+    } else if (bytes) {
+        first = (uint8_t)text[0] | (uint8_t)text[bytes / 2];
+        last = (uint8_t)text[bytes - 1];
+    }
+    return !((first | last) & 0x80808080u);
+}
+
+/* Most text is ASCII. Eight bytes at a time; the last eight may overlap those before. */
+static inline int utf8_is_ascii(const char *text, size_t bytes) {
+    uint64_t word, high = 0;
+    if (bytes < sizeof word)
+        return utf8_is_short_ascii(text, bytes);
+    for (size_t i = 0; i + sizeof word <= bytes; i += sizeof word) {
+        memcpy(&word, text + i, sizeof word);
+        high |= word;
+    }
+    memcpy(&word, text + bytes - sizeof word, sizeof word);
+    return !((high | word) & 0x8080808080808080u);
 }
 
 /* How many bytes from the start are well-formed UTF-8 (RFC 3629: no overlong form, no surrogate,

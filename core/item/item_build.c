@@ -149,7 +149,7 @@ static int build_refuse_records(struct larder_builder *b, struct bytes name, siz
                                  ITEM_SHOWN(name), bytes, ITEM_IMAGE_BYTES_MAX));
 }
 
-/* Appends a member with this value to the open level. Every add ends here. */
+/* Appends a member with this value to the open level. Every add ends here or in build_put_top(). */
 static int build_put(struct larder_builder *b, const char *given_name, const struct build_value *value) {
     struct build_level *level = &b->levels[b->level];
     struct bytes name;
@@ -172,17 +172,25 @@ static int build_put(struct larder_builder *b, const char *given_name, const str
     at = item_put_bytes(at, value->body.at, value->body.len);
     b->records.len = (size_t)(at - b->records.at);
     level->count++;
+    b->shape.is_same &= b->level != 0;
     return level->type == LARDER_L ? LARDER_OK : build_push_entry(b, level, start);
 }
 
-/* Adds an S, N or B that has been checked. */
-static int build_put_scalar(struct larder_builder *b, const char *name, enum larder_type type, const void *data,
-                            size_t bytes) {
-    struct build_value value = {
-        .type = type, .tag = item_scalar_tag(type, bytes), .body = {data, bytes}, .ddb_bytes = bytes};
-    if (value.tag < ITEM_SHORT_N)
-        value.head_bytes = (size_t)(item_put_varint(value.head, bytes) - value.head);
+static __attribute__((noinline)) int build_put_long(struct larder_builder *b, const char *name, enum larder_type type,
+                                                    uint8_t tag, struct bytes body) {
+    struct build_value value = {.type = type, .tag = tag, .body = body, .ddb_bytes = body.len};
+    if (tag < ITEM_SHORT_N)
+        value.head_bytes = (size_t)(item_put_varint(value.head, body.len) - value.head);
     return build_put(b, name, &value);
+}
+
+/* Adds an S, N or B that has been checked. */
+static inline int build_put_scalar(struct larder_builder *b, const char *name, enum larder_type type, const void *data,
+                                   size_t bytes) {
+    uint8_t tag = item_scalar_tag(type, bytes);
+    if (build_is_top(b, name) && build_put_top(b, name, tag, tag < ITEM_SHORT_N ? BUILD_LENGTH : 0, data, bytes))
+        return LARDER_OK;
+    return build_put_long(b, name, type, tag, (struct bytes){data, bytes});
 }
 
 /* A value that no item can hold is refused before it is read. */
@@ -209,12 +217,17 @@ static int build_add_bytes(struct larder_builder *b, const char *name, const voi
     return result == LARDER_OK ? build_put_scalar(b, name, LARDER_B, data, bytes) : result;
 }
 
-LARDER_API int larder_builder_add_sn(struct larder_builder *b, const char *name, const char *text, size_t bytes) {
-    if (ERR_IS_NULL(b))
+int build_add_sn(struct larder_builder *b, const char *name, const char *text, size_t bytes) {
+    static const char public_name[] = "larder_builder_add_sn";
+    if (!b) {
+        err_null(public_name, "b");
         return LARDER_E_INVAL;
+    }
     int result = build_ready(b);
-    if (result == LARDER_OK && bytes && ERR_IS_NULL(text))
+    if (result == LARDER_OK && bytes && !text) {
+        err_null(public_name, "text");
         return build_fail(b, LARDER_E_INVAL);
+    }
     return result == LARDER_OK ? build_add_text(b, name, text, bytes) : result;
 }
 
@@ -271,16 +284,19 @@ LARDER_API int larder_builder_add_int(struct larder_builder *b, const char *name
 LARDER_API int larder_builder_add_bool(struct larder_builder *b, const char *name, int is_true) {
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
+    const uint8_t byte = is_true != 0;
     struct build_value value = {
-        .type = LARDER_BOOL, .tag = LARDER_BOOL, .head = {is_true != 0}, .head_bytes = 1, .ddb_bytes = 1};
-    return build_put(b, name, &value);
+        .type = LARDER_BOOL, .tag = LARDER_BOOL, .head = {byte}, .head_bytes = 1, .ddb_bytes = 1};
+    int is_put = build_is_top(b, name) && build_put_top(b, name, LARDER_BOOL, 0, &byte, 1);
+    return is_put ? LARDER_OK : build_put(b, name, &value);
 }
 
 LARDER_API int larder_builder_add_null(struct larder_builder *b, const char *name) {
     if (ERR_IS_NULL(b))
         return LARDER_E_INVAL;
     struct build_value value = {.type = LARDER_NULL, .tag = LARDER_NULL, .ddb_bytes = 1};
-    return build_put(b, name, &value);
+    int is_put = build_is_top(b, name) && build_put_top(b, name, LARDER_NULL, BUILD_MORE(1), NULL, 0);
+    return is_put ? LARDER_OK : build_put(b, name, &value);
 }
 
 /* The builder is ready, and the value's data is not NULL. */
@@ -365,7 +381,9 @@ LARDER_API int larder_builder_begin(struct larder_builder *b, const char *name, 
                                      item_type_name(type)));
     if (is_nested && (result = build_check_levels(b, 1)) != LARDER_OK)
         return result;
-    result = build_put(b, name, &value);
+    unsigned how = BUILD_OPEN | BUILD_MORE(is_nested ? 3u : 0u);
+    if (!build_is_top(b, name) || !build_put_top(b, name, type, how, NULL, 0))
+        result = build_put(b, name, &value);
     if (result != LARDER_OK)
         return result;
     b->levels[++b->level] =
@@ -373,8 +391,7 @@ LARDER_API int larder_builder_begin(struct larder_builder *b, const char *name, 
     return LARDER_OK;
 }
 
-/* Bytes of the member at `at`, of an item, M or set. */
-static size_t build_member_bytes(enum larder_type of, const uint8_t *at) {
+size_t build_member_bytes(enum larder_type of, const uint8_t *at) {
     struct larder_value value;
     const uint8_t *from = of == LARDER_M ? item_record_at(at).value : at + 1;
     return (size_t)(item_read_value(*at, from, &value) - at);
@@ -469,6 +486,7 @@ LARDER_API void larder_builder_reset(struct larder_builder *b) {
     b->ddb_bytes = 0;
     b->has_name = 0;
     b->error = LARDER_OK;
+    b->shape.is_same = b->shape.is_in_call_order = 1;
 }
 
 struct larder_builder *item_builder_new(struct priv *p, size_t ddb_bytes_max) {
@@ -493,24 +511,16 @@ LARDER_API void larder_builder_free(struct larder_builder *b) {
     priv_free(p, b);
 }
 
-/* Writes the records in the order of the entries. */
-static void build_image(const struct larder_builder *b, struct item_head *h) {
-    size_t first = item_lay_out(h, b->records.len), at = first;
+/* Writes the records in the order of the entries, or of these places of theirs. */
+static void build_image(const struct larder_builder *b, struct item_head *h, const uint8_t *order) {
+    uint8_t *first = (uint8_t *)h + item_lay_out(h, b->records.len), *end = first + b->records.len;
     if (b->levels[0].is_sorted) { /* they are in order as they lie */
-        item_put_bytes((uint8_t *)h + first, b->records.at, b->records.len);
+        item_put_bytes(first, b->records.at, b->records.len);
         for (uint32_t i = 0; !item_is_walked(h) && i < h->attr_count; i++)
-            item_set_record_offset(h, i, (uint32_t)(first + b->entries[i].offset));
-        at += b->records.len;
-    } else {
-        for (uint32_t i = 0; i < h->attr_count; i++) {
-            const uint8_t *record = b->records.at + b->entries[i].offset;
-            size_t bytes = build_member_bytes(LARDER_M, record);
-            item_set_record_offset(h, i, (uint32_t)at);
-            item_put_bytes((uint8_t *)h + at, record, bytes);
-            at += bytes;
-        }
-    }
-    memset((uint8_t *)h + at, 0, h->bytes - at);
+            item_set_record_offset(h, i, (uint32_t)(first - (uint8_t *)h) + b->entries[i].offset);
+    } else
+        end = build_copy_ordered(b, order, h, first);
+    memset(end, 0, (size_t)((uint8_t *)h + h->bytes - end));
 }
 
 LARDER_API int larder_builder_finish(struct larder_builder *b, const struct larder_item **out) {
@@ -525,15 +535,17 @@ LARDER_API int larder_builder_finish(struct larder_builder *b, const struct lard
                                   "%u maps, lists or sets are still open; larder_builder_end() closes one", b->level));
     if (b->has_name)
         return build_fail(b, err_set(LARDER_E_INVAL, "larder_builder_name() was not followed by a value"));
-    size_t bytes_max = sizeof(struct item_head) + sizeof(uint32_t) * b->entry_count + b->records.len + 8;
-    if ((result = build_sort(b, &b->levels[0])) != LARDER_OK ||
+    const uint8_t *order;
+    size_t bytes_max = sizeof(struct item_head) + sizeof(uint32_t) * b->entry_count + b->records.len + 8 + BUILD_PIECE;
+    if ((result = build_sort_top(b, &order)) != LARDER_OK ||
+        (result = build_reserve(b, &b->records, b->records.len + BUILD_PIECE)) != LARDER_OK ||
         (result = build_reserve(b, &b->image, bytes_max)) != LARDER_OK)
         return result;
     struct item_head *h = (struct item_head *)(void *)b->image.at;
     memset(h, 0, sizeof *h);
     h->attr_count = (uint16_t)b->entry_count;
     item_set_ddb_bytes(h, b->ddb_bytes);
-    build_image(b, h);
+    build_image(b, h, order);
     *out = (const struct larder_item *)(const void *)h;
     return LARDER_OK;
 }

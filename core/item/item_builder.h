@@ -1,8 +1,9 @@
-/* core/item/item_builder.h - struct larder_builder, for the builder's four files.
+/* core/item/item_builder.h - struct larder_builder, for the builder's five files.
  *
  * Files    item_builder.c keeps the first failure and the memory. item_order.c, which sorts
- *          members, uses it. item_build.c, which adds values and makes the image, and item_copy.c,
- *          which adds another item's attributes, use both. Picture and rules are in item_build.c.
+ *          members, uses it. item_build.c, which adds values and makes the image, item_top.c,
+ *          which does the usual adds, and item_copy.c, which adds another item's attributes, use
+ *          both. Picture and rules are in item_build.c.
  */
 #ifndef LARDER_ITEM_ITEM_BUILDER_H
 #define LARDER_ITEM_ITEM_BUILDER_H
@@ -21,6 +22,7 @@ struct build_entry {
     /* first 8 bytes of its sort key, big-endian: settles most comparisons */
     uint64_t prefix;
     uint32_t offset; /* in records */
+    uint32_t bytes;  /* of the record; 0: they have to be counted */
 };
 
 /* The item itself or an open container. */
@@ -30,6 +32,23 @@ struct build_level {
     uint32_t count;        /* members */
     size_t members;        /* where they begin in records */
     size_t entry_first;    /* where their entries begin; a list has none */
+};
+
+/* What the builder remembers of earlier items, for item_top.c. */
+#define BUILD_SHAPE_MAX 32u /* attributes */
+#define BUILD_NAME_MAX 16u  /* bytes of a name */
+struct build_name {
+    uint64_t first, last; /* item_top.c, struct build_words */
+    uint64_t prefix;      /* as build_prefix() */
+    uint8_t bytes, byte;  /* length, 0: none; as item_name_byte() */
+};
+struct build_shape {
+    struct build_name name[BUILD_SHAPE_MAX];
+    /* the first entry by call order, the second ..: valid for items of order_count attributes */
+    uint8_t order[BUILD_SHAPE_MAX];
+    uint32_t order_count;
+    int is_same;          /* all names of this item were remembered ones */
+    int is_in_call_order; /* so are its entries */
 };
 
 struct larder_builder {
@@ -44,6 +63,7 @@ struct larder_builder {
     int has_name; /* `name` is for the next add */
     int error;
     char error_text[BUILD_ERROR_BYTES];
+    struct build_shape shape;
 };
 
 /* item_builder.c: keeps the first failure (B1). `result` was just set with its text by
@@ -67,6 +87,29 @@ static inline int build_reserve_entries(struct larder_builder *b, size_t count) 
 /* item_build.c: whether a container with so many levels of M and L may be added here. An attribute
  * is the first level of a document, so one M or L fewer than LARDER_NESTING_MAX may be nested. */
 int build_check_levels(struct larder_builder *b, uint32_t levels);
+
+/* item_top.c. build_put_top: adds an attribute to the item itself, if it is a usual one. 0: it is
+ * not, and nothing has changed, or the builder has failed. The caller: build_is_top(). build_sort_top: sorts the item's entries, or gives the order
+ * that they would have, as places; NULL: as they lie. build_copy_ordered: writes the records to an
+ * image, in that order. Returns their end. It copies by whole pieces: both buffers have one more. */
+#define BUILD_LENGTH 1u          /* how: the value's length stands in front of it */
+#define BUILD_OPEN 2u            /* how: a container, whose members follow */
+#define BUILD_MORE(n) ((n) << 8) /* how: DynamoDB counts n bytes more than `bytes` */
+#define BUILD_MORE_OF(how) ((how) >> 8)
+#define BUILD_PIECE 32u
+int build_put_top(struct larder_builder *b, const char *name, unsigned tag, unsigned how, const void *data,
+                  size_t bytes);
+/* Whether the value of a call is an attribute of the item itself, with one name. */
+static inline int build_is_top(const struct larder_builder *b, const char *name) {
+    return (b->error | (int)b->level) == 0 && (name != NULL) != b->has_name;
+}
+int build_sort_top(struct larder_builder *b, const uint8_t **order);
+uint8_t *build_copy_ordered(const struct larder_builder *b, const uint8_t *order, struct item_head *h, uint8_t *to);
+
+/* item_build.c: larder_builder_add_sn(), also if it is not usual, or wrong. */
+int build_add_sn(struct larder_builder *b, const char *name, const char *text, size_t bytes);
+/* item_build.c: bytes of the member at `at`, of an item, M or set. */
+size_t build_member_bytes(enum larder_type of, const uint8_t *at);
 
 /* item_order.c: a member's sort key: its name in an item or M, its bytes in a set. */
 struct bytes build_sort_key(const struct larder_builder *b, enum larder_type of, uint32_t offset);

@@ -192,6 +192,7 @@ LARDER_API int larder_builder_add_all(struct larder_builder *b, const struct lar
                                      "larder_builder_add_all() adds to the item itself: no map, list or set may be "
                                      "open, and no name given"));
     c.from = item_head(item);
+    b->shape.is_same = 0;
     if ((result = build_make_room(b, c.from)) != LARDER_OK)
         return result;
     c.but = but;
