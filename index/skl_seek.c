@@ -5,6 +5,8 @@
  *          else. What it found is then discarded.
  * Tests    tests/unit/index/skl_test.c
  */
+#include <endian.h>
+
 #include "core/base/err.h"
 #include "core/memory/htab_spot.h"
 #include "index/skl.h"
@@ -20,18 +22,25 @@ int skl_corrupt(uint64_t hash) {
 }
 
 int skl_node_read(const struct skl_list *list, uint64_t off, struct skl_node *n) {
-    unsigned char *at = seg_at(list->tab->seg, off, sizeof(struct node_shm));
-    if (!at)
+    const struct seg *s = list->tab->seg;
+    uint64_t room = seg_bytes_at(s, off), words[2];
+    if (room < sizeof(struct node_shm))
         return 0;
-    struct block_shm b = block_read(at);
-    if (b.hash != list->hash || b.kind != BLOCK_NODE || b.index != list->index)
+    struct node_shm *shm = (struct node_shm *)(s->base + off);
+    shm_copy_out(words, &shm->block, sizeof words);
+    /* struct block_shm by its two words: read member by member it costs twice as much */
+    uint32_t height = (uint8_t)(words[1] >> 8), low_bytes = (uint16_t)(words[1] >> 48);
+    if (words[0] != list->hash || (words[1] & 0xffff00ff) != ((uint64_t)list->index << 16 | BLOCK_NODE))
         return 0;
-    if (b.height < 2 || b.height > SKL_HEIGHT_MAX || b.key_bytes > LEAF_KEY_BYTES_MAX)
+    if (height - 2 > SKL_HEIGHT_MAX - 2 || low_bytes > LEAF_KEY_BYTES_MAX)
         return 0;
-    *n = (struct skl_node){.shm = (struct node_shm *)at, .off = off, .height = b.height, .low_bytes = b.key_bytes};
-    htab_prefetch(list->tab, SHM_LOAD_RELAXED(&n->shm->leaf), SKL_PREFETCH_BYTES);
-    return seg_at(list->tab->seg, off, skl_node_bytes(b.key_bytes, b.height)) != NULL;
+    *n = (struct skl_node){.shm = shm, .off = off, .height = height, .low_bytes = low_bytes};
+    htab_prefetch(list->tab, SHM_LOAD_RELAXED(&shm->leaf), SKL_PREFETCH_BYTES);
+    return skl_node_bytes(low_bytes, height) <= room;
 }
+_Static_assert(offsetof(struct block_shm, kind) == 8 && offsetof(struct block_shm, height) == 9 &&
+                   offsetof(struct block_shm, index) == 10 && offsetof(struct block_shm, key_bytes) == 14,
+               "skl_node_read() knows where they are");
 
 void skl_node_bound(const struct skl_node *n, struct skl_bound *bound) {
     uint64_t low[2];
@@ -76,11 +85,49 @@ int skl_find(struct skl_list *list, const struct htab *tab, uint64_t hash, uint3
     return taken != 0;
 }
 
+static inline int skl_compare_words(uint64_t a, uint64_t b) {
+    return a < b ? -1 : a > b;
+}
+
+/* The last bytes before `end`, 1 to 7, as a word whose first bytes they are. */
+static inline uint64_t skl_tail(const uint8_t *key, uint32_t end, uint32_t bytes) {
+    uint64_t word = 0;
+    if (end < sizeof word) {
+        for (uint32_t i = 0; i < bytes; i++)
+            word |= (uint64_t)key[end - bytes + i] << 8 * i;
+        return word;
+    }
+    memcpy(&word, key + end - sizeof word, sizeof word);
+    return word >> 8 * (sizeof word - bytes);
+}
+
+/* The order of the node's low bound and the cut, which has a key. In place, word by word: a node
+ * that changes meanwhile is one that left the list, and the walk is discarded. */
+static inline int skl_compare_low(const struct skl_node *n, const struct leaf_cut *cut) {
+    const shm_word *low = (const shm_word *)(n->shm + 1);
+    uint32_t common = n->low_bytes < cut->key_bytes ? n->low_bytes : cut->key_bytes, rest = common % 8;
+    for (uint32_t at = 0; at + 8 <= common; at += 8, low++) {
+        uint64_t theirs = SHM_LOAD_RELAXED(low), mine;
+        memcpy(&mine, cut->key + at, sizeof mine);
+        if (theirs != mine)
+            return skl_compare_words(be64toh(theirs), be64toh(mine));
+    }
+    if (rest) {
+        uint64_t theirs = SHM_LOAD_RELAXED(low) & ((UINT64_C(1) << 8 * rest) - 1);
+        uint64_t mine = skl_tail(cut->key, common, rest);
+        if (theirs != mine)
+            return skl_compare_words(be64toh(theirs), be64toh(mine));
+    }
+    if (n->low_bytes != cut->key_bytes)
+        return n->low_bytes < cut->key_bytes ? -1 : 1;
+    uint64_t hash = SHM_LOAD_RELAXED((const shm_word *)&n->shm->low_hash);
+    return hash != cut->hash ? skl_compare_words(hash, cut->hash)
+                             : skl_compare_words(SHM_LOAD_RELAXED((const shm_word *)&n->shm->low_kseq), cut->kseq);
+}
+
 /* Whether node n begins after the cut, or (strict) at it. */
-static int skl_is_beyond(const struct skl_node *n, const struct leaf_cut *cut, int is_strict) {
-    struct skl_bound bound;
-    skl_node_bound(n, &bound);
-    int order = leaf_compare_cuts(&bound.cut, cut);
+static inline int skl_is_beyond(const struct skl_node *n, const struct leaf_cut *cut, int is_strict) {
+    int order = cut->is_end ? -1 : skl_compare_low(n, cut);
     return is_strict ? order >= 0 : order > 0;
 }
 

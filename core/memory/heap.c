@@ -43,15 +43,27 @@ uint32_t heap_class_bytes(uint32_t class_index) {
     return class_bytes[class_index];
 }
 
-static uint32_t class_of(uint64_t bytes, unsigned flags) {
-    uint32_t low = 0, high = CLASS_COUNT - 1;
-    while (low < high) { /* first class of at least `bytes` */
+/* The first class of at least so many bytes. Up to 1 KiB the classes are in even steps. */
+static inline uint32_t class_from(uint64_t bytes) {
+    uint32_t low = 29, high = CLASS_COUNT - 1;
+    if (bytes <= 256)
+        return bytes <= 48 ? 0 : (uint32_t)(bytes - 48 + 15) / 16;
+    if (bytes <= 512)
+        return 13 + (uint32_t)(bytes - 256 + 31) / 32;
+    if (bytes <= 1024)
+        return 21 + (uint32_t)(bytes - 512 + 63) / 64;
+    while (low < high) {
         uint32_t middle = (low + high) / 2;
         if (class_bytes[middle] < bytes)
             low = middle + 1;
         else
             high = middle;
     }
+    return low;
+}
+
+static inline uint32_t class_of(uint64_t bytes, unsigned flags) {
+    uint32_t low = class_from(bytes);
     if (flags & HEAP_LINE)
         while (class_bytes[low] % 64 != 0) /* ends: the last class is a multiple of 64 */
             low++;

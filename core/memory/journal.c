@@ -66,18 +66,17 @@ _Static_assert(SLOT_HAND % 4 == 0, "is_empty_from looks at four");
  * other side stay linked where they are. */
 static int empty_hand(struct writer *w, unsigned n, unsigned given) {
     unsigned kept = given == HAND_OLD ? HAND_NEW : HAND_OLD, places[SLOT_HAND], count = 0;
-    for (unsigned i = 0; i < SLOT_HAND; i++) {
-        if (i % 4 == 0 && is_empty_from(w->slot, i)) {
-            i += 3;
+    struct slot_shm *slot = w->slot;
+    for (unsigned group = 0; group < SLOT_HAND; group += 4) {
+        if (is_empty_from(slot, group))
             continue;
+        for (unsigned i = group; i < group + 4; i++) {
+            uint64_t hand = SHM_LOAD_RELAXED(&slot->hand[i]);
+            if ((hand & HAND_BITS) == tag_of(n, kept) && hand != 0)
+                SHM_STORE(&slot->hand[i], 0);
+            else if ((hand & HAND_BITS) == tag_of(n, given) && hand != 0)
+                places[count++] = i;
         }
-        uint64_t hand = SHM_LOAD_RELAXED(&w->slot->hand[i]);
-        if (hand == 0)
-            continue;
-        if ((hand & HAND_BITS) == tag_of(n, kept))
-            SHM_STORE(&w->slot->hand[i], 0);
-        else if ((hand & HAND_BITS) == tag_of(n, given))
-            places[count++] = i;
     }
     for (unsigned i = 0; i < count; i++) {
         int r = heap_give(w, places[i]);
