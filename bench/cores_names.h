@@ -9,8 +9,9 @@
 
 struct names;
 
-/* base: the segment, mapped. class_bytes: blocks of each class of the heap. names_look: notes which blocks are items and which are not, as of now;
- * a block that comes and goes between two looks is named by its first bytes. */
+/* base: the segment, mapped. class_bytes: blocks of each class of the heap. names_look: notes which
+ * blocks are items and which are not, as of now; a block that comes and goes between two looks is
+ * named by its first bytes. */
 struct names *names_new(const unsigned char *base, const uint32_t *class_bytes);
 void names_look(struct names *n);
 /* The number of the name, below NAMES_MAX. */

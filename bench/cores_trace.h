@@ -1,4 +1,4 @@
-/* bench/cores_trace.h - reads what lackey prints, scene by scene, into streams for bench/replay.h. */
+/* bench/cores_trace.h - reads what lackey prints into streams for bench/replay.h, by scenes. */
 #ifndef LARDER_BENCH_CORES_TRACE_H
 #define LARDER_BENCH_CORES_TRACE_H
 

@@ -2,9 +2,9 @@
  *
  * Picture  parent: makes the segment, loads it, starts itself again under valgrind's lackey
  *          child:  attaches once for each core, like so many processes. Scene after scene it makes
- *                  the cores' calls in turn, and marks in the trace where each begins and ends
- * Marks    A store into the page at CORES_MARKS is a mark: lackey prints the address, which says what
- *          begins or ends.
+ *                  the cores' calls in turn
+ * Marks    The child stores into the page at CORES_MARKS before and after each call. Lackey prints
+ *          the address, which says which core begins or ends.
  */
 #ifndef LARDER_BENCH_CORES_WORK_H
 #define LARDER_BENCH_CORES_WORK_H

@@ -89,9 +89,10 @@ static inline int build_reserve_entries(struct larder_builder *b, size_t count) 
 int build_check_levels(struct larder_builder *b, uint32_t levels);
 
 /* item_top.c. build_put_top: adds an attribute to the item itself, if it is a usual one. 0: it is
- * not, and nothing has changed, or the builder has failed. The caller: build_is_top(). build_sort_top: sorts the item's entries, or gives the order
- * that they would have, as places; NULL: as they lie. build_copy_ordered: writes the records to an
- * image, in that order. Returns their end. It copies by whole pieces: both buffers have one more. */
+ * not, and nothing has changed, or the builder has failed. The caller: build_is_top().
+ * build_sort_top: sorts the item's entries, or gives the order that they would have, as places;
+ * NULL: as they lie. build_copy_ordered: writes the records to an image, in that order. Returns
+ * their end. It copies by whole pieces: both buffers have one more. */
 #define BUILD_LENGTH 1u          /* how: the value's length stands in front of it */
 #define BUILD_OPEN 2u            /* how: a container, whose members follow */
 #define BUILD_MORE(n) ((n) << 8) /* how: DynamoDB counts n bytes more than `bytes` */

@@ -45,7 +45,7 @@ Test(coherence, readers_share) {
                  0);
 }
 
-/* A store takes the line from all; the first reader after it fetches it, the others find it clean. */
+/* A store takes the line from all. The first reader after it fetches it, others find it clean. */
 Test(coherence, a_store_takes_the_line_from_readers) {
     cr_assert_eq(PLAY({0, 'L', 0, COHERENCE_MEMORY}, {1, 'L', 0, COHERENCE_SHARE}, {2, 'L', 0, COHERENCE_SHARE},
                       {0, 'S', 0, COHERENCE_UPGRADE}, {0, 'S', 0, COHERENCE_HIT}, {1, 'L', 0, COHERENCE_FETCH},
