@@ -143,9 +143,9 @@ int skl_link(const struct skl_list *list, const struct skl_node *n, uint32_t lev
     return 1;
 }
 
-/* `path` NULL: only the node is wanted. */
-HTAB_INLINE int skl_walk(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_path *path,
-                         struct skl_node *found) {
+/* before: by level, as in struct skl_path; has_path 0: only the node is wanted. */
+HTAB_INLINE int skl_walk(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, int has_path,
+                         struct skl_node *before, struct skl_node *found) {
     uint64_t off, beyond = 0, hops = 0;
     struct circle way = {0};
     struct skl_node n = list->head, next;
@@ -168,15 +168,15 @@ HTAB_INLINE int skl_walk(const struct skl_list *list, const struct leaf_cut *cut
                 return 0;
             n = next;
         }
-        if (path)
-            path->before[level] = n; /* on level 0: the node itself */
+        if (has_path)
+            before[level] = n; /* on level 0: the node itself */
     }
     *found = n;
     return 1;
 }
 
 int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_path *path) {
-    if (!skl_walk(list, cut, is_strict, path, &path->node))
+    if (!skl_walk(list, cut, is_strict, 1, path->before, &path->node))
         return 0;
     for (uint32_t level = list->head.height; level < SKL_HEIGHT_MAX; level++)
         path->before[level] = list->head;
@@ -184,5 +184,5 @@ int skl_seek(const struct skl_list *list, const struct leaf_cut *cut, int is_str
 }
 
 int skl_seek_node(const struct skl_list *list, const struct leaf_cut *cut, int is_strict, struct skl_node *node) {
-    return skl_walk(list, cut, is_strict, NULL, node);
+    return skl_walk(list, cut, is_strict, 0, NULL, node);
 }
