@@ -46,6 +46,7 @@ struct plain {
 };
 
 static struct rng r;
+static struct page_guess guess; /* of one page, which all filters fill */
 static struct plain items[ITEMS][ATTRIBUTES];
 
 static void draw_text(char *to) {
@@ -231,7 +232,7 @@ static void check_filter(struct larder_builder *values, const uint8_t *images, c
 #pragma GCC diagnostic pop
     OK(compile(text, values, &e, bound));
     memcpy(at, places, sizeof at);
-    OK(expr_filter(e, bound, images, at, &count));
+    OK(expr_filter(e, bound, images, at, &count, &guess));
     for (uint32_t i = 0; i < ITEMS; i++) {
         int is_wanted = wanted_of(tests, form, items[i]);
         cr_assert_eq(expr_truth(e, bound, (const struct item_head *)(images + places[i])), is_wanted,
@@ -278,7 +279,7 @@ Test(expr_filter, a_text_that_looks_like_a_record) {
     at[1] = used;
     add_item(b, both[1], images, &used);
     OK(compile("attribute_exists(n)", values, &e, bound));
-    OK(expr_filter(e, bound, images, at, &count));
+    OK(expr_filter(e, bound, images, at, &count, &guess));
     cr_assert(count == 1 && at[0] == 0);
 }
 
@@ -302,7 +303,7 @@ Test(expr_filter, an_expiry_that_looks_like_a_record) {
         OK(larder_builder_finish(b, &built));
         OK(item_to_stored(&shape, built, 1764000000, image, &stored));
         cr_assert_eq(item_expiry_s(stored), 0x696e0141);
-        OK(expr_filter(e, bound, image, &at, &count));
+        OK(expr_filter(e, bound, image, &at, &count, &guess));
         cr_assert_eq(count, 0);
     }
 }
