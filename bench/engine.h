@@ -26,6 +26,7 @@ struct scene {
     /* of a whole item, names, keys and index keys included, as DynamoDB counts them */
     uint32_t item_bytes;
     int indexes;             /* 0 or INDEX_COUNT */
+    int expires;             /* nonzero: items expire, in some months */
     uint64_t spare_items;    /* room for as many more */
     uint32_t ring_calls_max; /* 0: as many as a workload takes */
     char folder[64];         /* in tmpfs, for files and sockets of this scene */
@@ -52,6 +53,7 @@ enum {
     CAN_SHARE_READS = 128, /* several processes that only read */
     IS_NO_STORE = 256,     /* a probe of one thing: "get" alone, whose answers are not judged */
     IS_VARIANT = 512,      /* takes part only where it is named */
+    CAN_EXPIRE = 2048,     /* scene.expires */
     CAN_DECIDE = 1024,     /* read, decide and write in one step; filter what a query reads */
 };
 

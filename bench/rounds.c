@@ -83,6 +83,8 @@ int stage_takes_part(const struct scene *scene, const struct engine *e, const st
         return 0;
     if (scene->indexes && w->mix[OP_INSERT] && !(e->can & CAN_INDEX))
         return 0;
+    if (w->expires != scene->expires)
+        return 0;
     if ((e->can & w->needs) != w->needs || (workers > 1 && !is_shareable(e, w)) ||
         (workers < -1 && (!(e->can & CAN_THREAD) || !is_shareable(e, w))))
         return 0;

@@ -61,6 +61,7 @@ struct workload {
     /* what is written is built from the application's values in the measured time (rule E2 of
      * engine.h) */
     int is_built;
+    int expires; /* in a scene whose items expire: for --count alone */
 };
 
 #define MANY 100u

@@ -223,7 +223,7 @@ static __attribute__((noinline)) int query_is_item_of(struct query *q, uint32_t 
 HTAB_INLINE int query_is_surely_item_of(const struct query *q, uint32_t number, const struct query_seen *seen,
                                         const struct item_head *image) {
     uint64_t stamp = q->usual.stamp, same = READ_STAMP;
-    if (!read_is_usual(image, &q->usual, query_same(number)) ||
+    if (!read_is_usual(image, &q->usual, query_same(number), q->now_s) ||
         image->hash_high != (uint32_t)(seen->place.spot.hash >> 32))
         return 0;
     if (number == 0)
@@ -316,7 +316,7 @@ HTAB_INLINE int query_take_entry(struct query *q, uint32_t number, const struct 
     if (__builtin_expect(!image, 0))
         return query_take_slowly(q, number, pen, seen);
     if (__builtin_expect(!query_is_surely_item_of(q, number, seen, image), 0)) {
-        /* an item that may expire, for instance */
+        /* one of another size or shape, or that is about to expire */
         if (!query_is_item_of(q, number, seen, image))
             return query_take_slowly(q, number, pen, seen);
         if (number ? !item_is_walked(image) : image->partition_bytes != q->partition_bytes) {

@@ -10,7 +10,9 @@
  *             sequence stands (htab_spot_stands), no block that was linked then has been reused.
  *             While the slot has the same word, too (htab_spot_holds), it refers to the same block:
  *             every replacement of a word is followed by a bump before the next one.
- *          P3 A spot that finds nothing shows nothing: the caller walks (htab_walk_begin).
+ *          P3 A spot that finds nothing shows nothing: the caller walks (htab_walk_begin). But if
+ *             there is no other bucket to look at, and the sequence stands, nothing was linked
+ *             under the hash (htab_spot_shows_none).
  *          P4 The sequence is kept without SEQ_MARK. So it never stands while a transaction changes
  *             items of the stripe, and the caller reads by its record (core/memory/record.h).
  * Speed    Inline, and branches for the usual case only: reads make these steps for every item.
@@ -43,8 +45,8 @@ struct htab_spot {
     const uint8_t *block; /* its first 64 bytes are readable; NULL: nothing found */
 };
 
-/* Where a spot leads without a bucket. */
-extern const struct bucket_shm htab_no_bucket;
+/* Where a spot leads without a bucket, and where it leads if no bucket can have the hash. */
+extern const struct bucket_shm htab_no_bucket, htab_none_has_it;
 extern const _Atomic uint64_t htab_no_guess;
 
 HTAB_INLINE struct htab_aim htab_aim(const struct htab *t) {
@@ -125,6 +127,12 @@ HTAB_INLINE void htab_spot_slot(const struct htab_aim *a, struct htab_spot *s, s
 /* Asked after a read of the block: it was linked all the while. */
 HTAB_INLINE int htab_spot_stands(const struct htab_spot *s) {
     return htab_read_ok(s->stripe, s->seq);
+}
+/* For a spot without a block. The stripe has no bucket at all, or that of the hash has neither its
+ * tag nor a next one. */
+HTAB_INLINE int htab_spot_shows_none(const struct htab_spot *s) {
+    atomic_thread_fence(memory_order_acquire); /* tags were loaded without */
+    return s->slot == (shm_word *)htab_none_has_it.slot && htab_spot_stands(s);
 }
 /* Also, the slot has referred to it until now. */
 HTAB_INLINE int htab_spot_holds(const struct htab_spot *s) {

@@ -243,9 +243,9 @@ int read_is_pinned(const struct seg *s, const struct read_place *place) {
 
 void read_usual_learn(struct read_usual *u, uint64_t same, const struct item_head *image) {
     uint64_t sizes = read_sizes_of(image);
-    if (image->flags != ITEM_WALKED || ((sizes ^ u->sizes) & same & ~HEAD_KIND))
+    if ((image->flags & ~ITEM_TIMED) != ITEM_WALKED || ((sizes ^ u->sizes) & same & ~HEAD_KIND))
         return;
-    u->sizes = sizes;
+    u->sizes = sizes & ~HEAD_TIMED;
     u->fixed = (uint32_t)(sizeof *image + image->index_count * sizeof(struct item_index_slot));
     if (same & HEAD_PARTITION_BYTES)
         u->fixed += image->partition_bytes;
@@ -274,9 +274,13 @@ HTAB_INLINE int read_key(const struct table_view *v, const struct htab_aim *aim,
     const struct item_head *image = read_copy(aim, spot, (uint8_t *)((uintptr_t)page->bytes + page->used),
                                               page->capacity - page->used, &bytes, is_wide);
     struct read_usual usual = read_usual(v, key->partition_bytes, key->sort_bytes);
-    if (__builtin_expect(!image, 0))
+    if (__builtin_expect(!image, 0)) {
+        if (!spot->block && htab_spot_shows_none(spot))
+            return LARDER_NOT_FOUND;
         return read_by_key(v, key, spot->hash, now_s, page);
-    if (__builtin_expect(!read_is_usual(image, &usual, HEAD_KIND | HEAD_PARTITION_BYTES | HEAD_SORT_BYTES) ||
+    }
+    if (__builtin_expect(!read_is_usual(image, &usual, HEAD_KIND | HEAD_PARTITION_BYTES | HEAD_SORT_BYTES,
+                                        now_s) ||
                              ((read_stamp_of(image) ^ usual.stamp) & READ_STAMP & ~UINT64_C(0xffffffff)) ||
                              memcmp(item_key_area(image), key->area, key->area_bytes) != 0,
                          0))
