@@ -176,7 +176,7 @@ HTAB_INLINE size_t query_differ_at(size_t at, uint64_t mine, uint64_t last) {
 /* The same for most items: 1 is yes. 0: it may be yes all the same. In table order the partition
  * key has the right size. */
 HTAB_INLINE int query_surely_wants(const struct query *q, uint32_t number, const struct query_pen *pen,
-                                   struct bytes partition, struct bytes sort, uint64_t hash) {
+                                   struct bytes partition, struct bytes sort, uint64_t hash, int is_wide) {
     uint64_t mine, last;
     size_t least = sort.len < pen->sort_bytes ? sort.len : pen->sort_bytes, at;
     if (__builtin_expect(!pen->sort || hash == q->start_hash, 0))
@@ -185,7 +185,7 @@ HTAB_INLINE int query_surely_wants(const struct query *q, uint32_t number, const
         /* Both keys at once: they lie side by side, and the last item has the right partition. The
          * byte that decides must be one of both sort keys. */
         size_t both = partition.len + least;
-        at = words_differ_at(partition.at, pen->sort - partition.len, both, &mine, &last);
+        at = words_differ_at(partition.at, pen->sort - partition.len, both, &mine, &last, is_wide);
         if (__builtin_expect(at < partition.len, 0) && query_differ_at(at, mine, last) < partition.len)
             return 0;
         if (at + sizeof mine > both && (at >= both || query_differ_at(at, mine, last) >= both))
@@ -325,7 +325,7 @@ HTAB_INLINE int query_take_entry(struct query *q, uint32_t number, const struct 
         }
     }
     query_keys_of(image, number, &partition, &sort);
-    if (__builtin_expect(!query_surely_wants(q, number, pen, partition, sort, seen->place.spot.hash), 0)) {
+    if (__builtin_expect(!query_surely_wants(q, number, pen, partition, sort, seen->place.spot.hash, is_wide), 0)) {
         query_lift(q, pen);
         return query_take_if_wanted(q, number, pen, seen, image);
     }

@@ -266,6 +266,11 @@ static __attribute__((noinline)) int read_key_closely(const struct table_view *v
     return LARDER_OK;
 }
 
+HTAB_INLINE int read_is_same_area(const uint8_t *area, const struct item_key *key, int is_wide) {
+    return key->area_bytes < WIDE_BYTES ? words_are_equal(area, key->area, key->area_bytes)
+                                        : words_many_are_equal(area, key->area, key->area_bytes, is_wide);
+}
+
 /* The item of a key, whose spot is as far as its slot, to the end of the page, which has a place
  * for it. Results as read_by_key(). */
 HTAB_INLINE int read_key(const struct table_view *v, const struct htab_aim *aim, const struct htab_spot *spot,
@@ -282,7 +287,7 @@ HTAB_INLINE int read_key(const struct table_view *v, const struct htab_aim *aim,
     if (__builtin_expect(!read_is_usual(image, &usual, HEAD_KIND | HEAD_PARTITION_BYTES | HEAD_SORT_BYTES,
                                         now_s) ||
                              ((read_stamp_of(image) ^ usual.stamp) & READ_STAMP & ~UINT64_C(0xffffffff)) ||
-                             memcmp(item_key_area(image), key->area, key->area_bytes) != 0,
+                             !read_is_same_area(item_key_area(image), key, is_wide),
                          0))
         return read_key_closely(v, image, spot, key, now_s, page);
     marks_note(v, spot->block);

@@ -88,8 +88,10 @@ HTAB_INLINE int read_is_usual(const struct item_head *image, const struct read_u
  * looked at here, whatever the block says by then. *size: its bytes. */
 HTAB_INLINE const struct item_head *read_copy(const struct htab_aim *a, const struct htab_spot *s, uint8_t *to,
                                               size_t room, uint32_t *size, int is_wide) {
-    if (__builtin_expect(!s->block, 0))
+    if (__builtin_expect(!s->block, 0)) {
+        *size = 0;
         return NULL;
+    }
     uint64_t first = SHM_LOAD_RELAXED((const shm_word *)(const void *)s->block);
     uint32_t bytes = *size = (uint32_t)first;
     if (__builtin_expect(!item_can_have_bytes(bytes) || bytes > room || bytes > seg_reach_bytes(&a->reach, s->block),
