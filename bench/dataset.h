@@ -24,6 +24,7 @@
 #define DATE_BYTES 15u    /* "2026-" and ten digits */
 #define INDEX_KEY_MAX 48u /* longest partition or sort key of an index */
 #define QUERY_LIMIT 20u
+#define QUERY_PAGE_LIMIT (PARTITION_ITEMS - 1)
 
 /* The two parts lie together: an engine with plain keys takes the 55 bytes as they are. */
 struct bench_key {

@@ -82,6 +82,8 @@ struct engine {
     /* Items copied: at most QUERY_LIMIT, of item n's partition in index (-1: the table), from n's
      * sort key on. */
     unsigned (*query)(void *session, int index, uint64_t n);
+    /* The same of the first QUERY_PAGE_LIMIT items of n's partition of the table. May be NULL. */
+    unsigned (*query_page)(void *session, uint64_t n);
     /* is_new: the key is not stored yet. is_moved: index keys differ from those of the stored item.
      * False if refused. */
     int (*put)(void *session, const struct write *w, int is_new, int is_moved);

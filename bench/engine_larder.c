@@ -256,6 +256,16 @@ static unsigned larder_bench_filter(void *session, int index, uint64_t n) {
     return query(session, index, n, ((struct larder_session *)session)->not_negative);
 }
 
+static unsigned larder_bench_query_page(void *session, uint64_t n) {
+    struct larder_session *s = session;
+    struct larder_query_spec q = {.limit = QUERY_PAGE_LIMIT};
+    struct bench_key key;
+    dataset_key(n, &key);
+    q.partition = text(key.pk, PK_BYTES);
+    must(larder_query(s->table, &q, s->page), "query");
+    return larder_page_count(s->page);
+}
+
 static int larder_bench_put(void *session, const struct write *w, int is_new, int is_moved) {
     struct larder_session *s = session;
     (void)is_new, (void)is_moved;
@@ -353,7 +363,7 @@ static int larder_bench_put_four(void *session, const struct write *w, int is_tr
     .get = larder_bench_get, .get_many = larder_bench_get_many, .query = larder_bench_query, .put = larder_bench_put,  \
     .remove = larder_bench_remove, .count = larder_bench_count, .put_if = larder_bench_put_if,                         \
     .update = larder_bench_update, .set = larder_bench_set, .add = larder_bench_add, .filter = larder_bench_filter,    \
-    .put_four = larder_bench_put_four, .copied = larder_bench_copied
+    .query_page = larder_bench_query_page, .put_four = larder_bench_put_four, .copied = larder_bench_copied
 
 const struct engine engine_larder = {
     .name = "larder",

@@ -32,6 +32,12 @@ const struct workload workloads[] = {
      OP_GET,
      0},
     {"query-one", "20 items of one index partition of 100,000", CAN_INDEX, {[OP_QUERY] = 100}, P(1), 1, HOT, OP_GET, 0},
+    {.name = "query-page",
+     .what = "99 items of a partition of the table, per item",
+     .needs = CAN_QUERY,
+     .mix = {[OP_QUERY_PAGE] = 100},
+     .choice = UNIFORM,
+     .per_call = QUERY_PAGE_LIMIT},
     {.name = "get-ttl",
      .what = "get of items that will expire",
      .needs = CAN_EXPIRE,
@@ -411,6 +417,8 @@ __attribute__((noinline)) unsigned workload_call(const struct engine *engine, vo
         return get_many(engine, session, &ring->ops[(size_t)at * MANY]);
     case OP_QUERY:
         return engine->query(session, op->index, op->n);
+    case OP_QUERY_PAGE:
+        return engine->query_page(session, op->n);
     case OP_PUT:
         return put(engine, session, ring->writes[op->write], 0, 0);
     case OP_INSERT:

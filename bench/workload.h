@@ -35,6 +35,7 @@ enum op_kind {
     OP_FILTER,
     OP_FOUR,
     OP_TRANSACT,
+    OP_QUERY_PAGE,
     OP_KINDS
 };
 

@@ -4,11 +4,13 @@
  *          left, so what belongs to the test is found once, not once for each image.
  *          Images of one table are alike: if the attribute stood behind the key attribute of some
  *          index in the last image, it does so in the next one, whose index slot says where that
- *          is. So a walk begins there (struct filter_near).
+ *          is. So a walk begins there. Which slot that is, the page remembers from call to call
+ *          (struct page_guess); where it lies, heads with the same sizes tell at once (struct
+ *          filter_places).
  * Rules    R1 Only where a walk begins is taken from the image before, never where it ends: bytes
- *             of a value may look like any record. An index slot refers to a record; names are
- *             sorted.
- *          R2 A walk that ends without the attribute says nothing: expr_test_holds() looks.
+ *             of a value may look like any record. An index slot refers to a record.
+ *          R2 A walk that ends without the attribute says nothing: holds_otherwise() walks from the
+ *             first record. So a wrong guess costs time, and is forgotten.
  * Tests    tests/unit/expr/expr_filter_test.c, tests/fuzz/expr_truth_fuzz.c
  */
 #include "expr/usual.h"

@@ -276,7 +276,8 @@ Test(expr_filter, zeros_at_the_end_of_a_text_count) {
         int is_true[5]; /* compared with "a", 0 */
     } cases[] = {{"#a0 = :v", {0, 0, 1, 0, 0}},  {"#a0 <> :v", {1, 1, 0, 1, 1}}, {"#a0 < :v", {1, 1, 0, 0, 0}},
                  {"#a0 <= :v", {1, 1, 1, 0, 0}}, {"#a0 > :v", {0, 0, 0, 1, 1}},  {"#a0 >= :v", {0, 0, 1, 1, 1}}};
-    struct larder_builder *b = item_builder_new(kit_arena), *values = item_builder_new(kit_arena);
+    struct larder_builder *b = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
+    struct larder_builder *values = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
     uint8_t *images = priv_alloc(kit_arena, 5 * 1024u);
     size_t places[5], used = 0;
     for (int i = 0; i < 5; i++) {
@@ -311,7 +312,8 @@ Test(expr_filter, zeros_at_the_end_of_a_text_count) {
 /* A page that served another table's items, or another filter at the same address: the guess is
  * wrong, and nothing else. */
 Test(expr_filter, a_wrong_guess_costs_time_only) {
-    struct larder_builder *b = item_builder_new(kit_arena), *values = item_builder_new(kit_arena);
+    struct larder_builder *b = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
+    struct larder_builder *values = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
     uint8_t *images = priv_alloc(kit_arena, ITEMS * 8192u);
     size_t places[ITEMS], used = 0;
     rng_seed(&r, rng_test_seed("expr_guess"));
