@@ -338,9 +338,9 @@ static int query_is_full(const struct query *q) {
     return q->page->count >= q->limit || q->page->used >= q->bytes_max;
 }
 
-HTAB_INLINE void query_find_ahead(const struct query *q, const struct htab_aim *aim, struct query_seen *seen) {
+HTAB_INLINE void query_find_ahead(const struct htab_aim *aim, struct query_seen *seen, uint32_t last_line) {
     htab_spot_bucket(aim, &seen->place.spot);
-    htab_spot_slot(aim, &seen->place.spot, q->page->ahead_bytes);
+    htab_spot_slot(aim, &seen->place.spot, last_line);
 }
 
 /* The entries of the leaf that are in the range. */
@@ -404,14 +404,15 @@ HTAB_INLINE int query_take_batch(const struct query_batch *b, uint32_t number, i
     const struct htab_aim *aim = b->aim;
     struct query_seen *ahead = b->seen, *next = b->seen, *end = b->seen + b->count;
     struct query_pen pen;
+    uint32_t last_line = htab_last_line(q->page->ahead_bytes);
     int r = LARDER_OK;
     query_lower(q, &pen);
     pen.longest = 0;
     for (; ahead < end && ahead < next + READ_AHEAD_ITEMS; ahead++)
-        query_find_ahead(q, aim, ahead);
+        query_find_ahead(aim, ahead, last_line);
     while (next < end && pen.to < pen.end) {
         if (ahead < end)
-            query_find_ahead(q, aim, ahead++);
+            query_find_ahead(aim, ahead++, last_line);
         r = query_take_entry(q, number, aim, &pen, next, is_wide);
         if (number && q->is_projected && r == LARDER_OK && pen.seen == next)
             r = query_project_last(q, &pen);

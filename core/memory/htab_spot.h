@@ -86,8 +86,14 @@ HTAB_INLINE void htab_spot_bucket(const struct htab_aim *a, struct htab_spot *s)
         htab_spot_guess_again(a, s, array);
 }
 
-/* The slot, and `ahead_bytes`, at least 1, of the block that it refers to. */
-HTAB_INLINE void htab_spot_slot(const struct htab_aim *a, struct htab_spot *s, size_t ahead_bytes) {
+/* The number of the last line of a block to prefetch, of which so many bytes, at least 1, are wanted.
+ * Found once for many looks. */
+HTAB_INLINE uint32_t htab_last_line(uint32_t ahead_bytes) {
+    return (ahead_bytes - 1) / 64;
+}
+
+/* The slot, and lines 0 to last_line of the block that it refers to. */
+HTAB_INLINE void htab_spot_slot(const struct htab_aim *a, struct htab_spot *s, uint32_t last_line) {
     uint64_t word;
     shm_word *slot = htab_bucket_slot((struct bucket_shm *)s->slot, (uint16_t)s->hash, &word);
     if (__builtin_expect(slot != NULL, 1)) {
@@ -101,11 +107,11 @@ HTAB_INLINE void htab_spot_slot(const struct htab_aim *a, struct htab_spot *s, s
     s->block = block;
     if (__builtin_expect(!block, 0))
         return;
-    /* up to 512 bytes in a row, the rest in a loop */
-    switch ((ahead_bytes - 1) / 64) {
+    /* up to eight in a row, the rest in a loop */
+    switch (last_line) {
     default:
-        for (size_t at = 512; at < ahead_bytes; at += 64)
-            SHM_PREFETCH(block + at);
+        for (uint32_t i = 8; i <= last_line; i++)
+            SHM_PREFETCH(block + i * 64);
         __attribute__((fallthrough));
 #define HTAB_LINE(i)                                                                                                   \
     case i:                                                                                                            \

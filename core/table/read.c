@@ -311,7 +311,7 @@ HTAB_INLINE int get(const struct table_view *v, const void *key, struct larder_p
     page->scanned = 1;
     int64_t now_s = db_now_checked(v->db);
     htab_spot_bucket(&aim, &spot);
-    htab_spot_slot(&aim, &spot, page->ahead_bytes);
+    htab_spot_slot(&aim, &spot, htab_last_line(page->ahead_bytes));
     r = read_key(v, &aim, &spot, &k, now_s, page, is_wide);
     if (r == LARDER_OK)
         page_learn_bytes(page, page->used);
@@ -360,8 +360,8 @@ HTAB_INLINE int begin_round(const struct table_view *v, const struct htab_aim *a
     }
     for (uint32_t i = 0; i < count; i++)
         htab_spot_bucket(aim, &round->spot[i]);
-    for (uint32_t i = 0; i < count; i++)
-        htab_spot_slot(aim, &round->spot[i], page->ahead_bytes);
+    for (uint32_t i = 0, last_line = htab_last_line(page->ahead_bytes); i < count; i++)
+        htab_spot_slot(aim, &round->spot[i], last_line);
     return LARDER_OK;
 }
 
