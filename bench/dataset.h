@@ -62,7 +62,7 @@ struct item_values {
     struct bench_key key;
     struct index_key index[INDEX_COUNT];
     int indexes;
-    int64_t expires_s; /* 0 never */
+    int64_t expires_s;   /* 0 never */
     uint32_t data_bytes; /* of the attribute that makes the item as large as it should be */
     const char *data;
 };

@@ -56,8 +56,9 @@ static int bind_action(const struct expr *e, const struct larder_value *bound, c
     return result;
 }
 
-/* The value of the n-th attribute of a builder's item, if that is this placeholder, and a short text
- * or number: with few values most stand in the order of their use. 0: it has to be looked for. */
+/* The value of the n-th attribute of a builder's item, if that is this placeholder, and a short
+ * text or number: few values mostly stand in the order of their use. 0: it has to be looked
+ * for. */
 static int take_nth(const struct item_head *h, uint32_t n, struct bytes placeholder, struct larder_value *out) {
     if (!h || item_is_walked(h) || n >= h->attr_count || placeholder.len >= ITEM_NAME_LISTED)
         return 0;
@@ -71,10 +72,8 @@ static int take_nth(const struct item_head *h, uint32_t n, struct bytes placehol
     size_t bytes = record[0] ^ (is_text ? ITEM_SHORT_S : ITEM_SHORT_N);
     if (bytes > (size_t)(end - value))
         return 0;
-    *out = (struct larder_value){.type = is_text ? LARDER_S : LARDER_N,
-                                 .data = value,
-                                 .bytes = bytes,
-                                 .count = is_text ? 0 : ITEM_N_IS_ENCODED};
+    *out = (struct larder_value){
+        .type = is_text ? LARDER_S : LARDER_N, .data = value, .bytes = bytes, .count = is_text ? 0 : ITEM_N_IS_ENCODED};
     return 1;
 }
 

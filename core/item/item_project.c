@@ -137,7 +137,7 @@ static uint32_t sort_keys(const struct item_key_attr *const *attrs, uint32_t cou
 }
 
 /* Such an item is small: its offsets are narrow. */
-_Static_assert(ITEM_KEYS_MAX * (LARDER_PARTITION_KEY_BYTES_MAX + 512u) < ITEM_NARROW_BYTES_MAX / 2,
+_Static_assert(ITEM_KEYS_MAX *(LARDER_PARTITION_KEY_BYTES_MAX + 512u) < ITEM_NARROW_BYTES_MAX / 2,
                "item_of_keys() writes a narrow directory");
 
 void item_of_keys(const struct item_key_attr *const *attrs, const struct larder_value *values, uint32_t count,

@@ -86,8 +86,8 @@ HTAB_INLINE void htab_spot_bucket(const struct htab_aim *a, struct htab_spot *s)
         htab_spot_guess_again(a, s, array);
 }
 
-/* The number of the last line of a block to prefetch, of which so many bytes, at least 1, are wanted.
- * Found once for many looks. */
+/* The number of the last line to prefetch of a block of which so many bytes, at least 1, are
+ * wanted. Found once for many looks. */
 HTAB_INLINE uint32_t htab_last_line(uint32_t ahead_bytes) {
     return (ahead_bytes - 1) / 64;
 }

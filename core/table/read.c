@@ -284,8 +284,7 @@ HTAB_INLINE int read_key(const struct table_view *v, const struct htab_aim *aim,
             return LARDER_NOT_FOUND;
         return read_by_key(v, key, spot->hash, now_s, page);
     }
-    if (__builtin_expect(!read_is_usual(image, &usual, HEAD_KIND | HEAD_PARTITION_BYTES | HEAD_SORT_BYTES,
-                                        now_s) ||
+    if (__builtin_expect(!read_is_usual(image, &usual, HEAD_KIND | HEAD_PARTITION_BYTES | HEAD_SORT_BYTES, now_s) ||
                              ((read_stamp_of(image) ^ usual.stamp) & READ_STAMP & ~UINT64_C(0xffffffff)) ||
                              !read_is_same_area(item_key_area(image), key, is_wide),
                          0))

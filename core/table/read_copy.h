@@ -27,7 +27,7 @@ struct read_usual {
 };
 #define HEAD_PARTITION_BYTES UINT64_C(0xffff)
 #define HEAD_SORT_BYTES UINT64_C(0xffff0000)
-#define HEAD_KIND UINT64_C(0xfdff000000000000)  /* index_count, flags but ITEM_TIMED */
+#define HEAD_KIND UINT64_C(0xfdff000000000000) /* index_count, flags but ITEM_TIMED */
 #define HEAD_TIMED ((uint64_t)ITEM_TIMED << 56)
 #define READ_STAMP UINT64_C(0xfff00000ffffffff) /* key sequence in table order, TTL generation */
 #define READ_STAMP_GENERATION(generation) ((uint64_t)(generation) << (32 + ITEM_DDB_BITS))
@@ -58,10 +58,10 @@ void read_usual_learn(struct read_usual *u, uint64_t same, const struct item_hea
 
 /* Whether a copy is an image of the usual kind, with a sane head, and does not expire by now_s, if
  * its TTL generation is the table's: as item_parts_are_sane() and read_has_expired(), by few
- * comparisons. 0: it may be so all the same, as in the second when an item expires. Its bytes are a multiple of 8, as are those that
- * follow the key area: so the area's padding need not be counted. */
-HTAB_INLINE int read_is_usual(const struct item_head *image, const struct read_usual *u, uint64_t same,
-                              int64_t now_s) {
+ * comparisons. 0: it may be so all the same, as in the second when an item expires. Its bytes are a
+ * multiple of 8, as are those that follow the key area: so the area's padding need not be
+ * counted. */
+HTAB_INLINE int read_is_usual(const struct item_head *image, const struct read_usual *u, uint64_t same, int64_t now_s) {
     uint32_t fixed = u->fixed;
     uint64_t differ = (read_sizes_of(image) ^ u->sizes) & (same | HEAD_TIMED);
     if (__builtin_expect(differ != 0, 0)) {

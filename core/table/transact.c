@@ -46,7 +46,7 @@ struct transact {
     int is_repeated; /* it was done before, by its token */
     struct commit commit;
     struct room room;
-    struct runs runs; /* of the last try that lacked memory */
+    struct runs runs;            /* of the last try that lacked memory */
     struct workspace *workspace; /* parts, commit.item, and the first of `bytes` */
     /* images and keys of this try */
     uint8_t *bytes;

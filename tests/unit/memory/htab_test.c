@@ -295,8 +295,8 @@ static struct htab_spot spot_of(const struct fixture *f, uint64_t hash) {
     return spot;
 }
 
-/* Rule P3 of core/memory/htab_spot.h: of what is linked no spot shows that there is none, also while
- * the array grows. */
+/* Rule P3 of core/memory/htab_spot.h: of what is linked no spot shows that there is none, also
+ * while the array grows. */
 Test(htab, a_spot_shows_none_only_where_none_is) {
     struct fixture f;
     uint32_t none = 0, tried = 0;
