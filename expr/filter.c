@@ -243,7 +243,7 @@ int expr_filter(const struct expr *e, const struct larder_value *bound, const ui
         int is_guessed = i < PAGE_GUESSES;
         f.test = &e->tests[i];
         f.near = is_guessed && is_known ? guess->near[i] : 0;
-        f.places.sizes = NO_SIZES;
+        f.places = (struct filter_places){.sizes = NO_SIZES};
         r = filter_by_test(&f, images, at, count);
         if (is_guessed)
             guess->near[i] = (uint16_t)f.near;
