@@ -2,6 +2,7 @@
 #include "bench/dataset.h"
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 const char *const dataset_index_names[INDEX_COUNT] = {"GSI1", "GSI2", "GSI3", "StatusIndex"};
 const char *const dataset_index_attributes[INDEX_COUNT][2] = {
@@ -94,12 +95,18 @@ static uint32_t bytes_without_data(const struct item_values *v) {
     for (int i = 0; i < v->indexes; i++)
         bytes += (uint32_t)(strlen(dataset_index_attributes[i][0]) + strlen(dataset_index_attributes[i][1])) +
                  v->index[i].partition_bytes + v->index[i].sort_bytes;
+    if (v->expires_s) /* ten digits are six bytes */
+        bytes += sizeof "ttl" - 1 + 6;
     return bytes;
 }
 
-void dataset_values(uint64_t n, uint32_t version, int indexes, uint32_t item_bytes, struct item_values *to) {
+#define MONTH_S INT64_C(2592000)
+
+void dataset_values(uint64_t n, uint32_t version, int indexes, uint32_t item_bytes, int expires,
+                    struct item_values *to) {
     dataset_key(n, &to->key);
     to->indexes = indexes;
+    to->expires_s = expires ? time(NULL) / MONTH_S * MONTH_S + 4 * MONTH_S + (int64_t)(2 * (n % 1000) + 1) : 0;
     for (int i = 0; i < indexes; i++)
         dataset_index_key(n, i, version, &to->index[i]);
     uint32_t others = bytes_without_data(to);

@@ -24,6 +24,7 @@
 #define DATE_BYTES 15u    /* "2026-" and ten digits */
 #define INDEX_KEY_MAX 48u /* longest partition or sort key of an index */
 #define QUERY_LIMIT 20u
+#define QUERY_PAGE_LIMIT (PARTITION_ITEMS - 1)
 
 /* The two parts lie together: an engine with plain keys takes the 55 bytes as they are. */
 struct bench_key {
@@ -61,11 +62,13 @@ struct item_values {
     struct bench_key key;
     struct index_key index[INDEX_COUNT];
     int indexes;
+    int64_t expires_s;   /* 0 never */
     uint32_t data_bytes; /* of the attribute that makes the item as large as it should be */
     const char *data;
 };
 /* item_bytes: of the whole item, as DynamoDB counts names and values. */
-void dataset_values(uint64_t n, uint32_t version, int indexes, uint32_t item_bytes, struct item_values *to);
+void dataset_values(uint64_t n, uint32_t version, int indexes, uint32_t item_bytes, int expires,
+                    struct item_values *to);
 
 /* splitmix64's finaliser: scatters a number. */
 static inline uint64_t dataset_mix(uint64_t x) {

@@ -26,6 +26,7 @@ struct scene {
     /* of a whole item, names, keys and index keys included, as DynamoDB counts them */
     uint32_t item_bytes;
     int indexes;             /* 0 or INDEX_COUNT */
+    int expires;             /* nonzero: items expire, in some months */
     uint64_t spare_items;    /* room for as many more */
     uint32_t ring_calls_max; /* 0: as many as a workload takes */
     char folder[64];         /* in tmpfs, for files and sockets of this scene */
@@ -52,6 +53,7 @@ enum {
     CAN_SHARE_READS = 128, /* several processes that only read */
     IS_NO_STORE = 256,     /* a probe of one thing: "get" alone, whose answers are not judged */
     IS_VARIANT = 512,      /* takes part only where it is named */
+    CAN_EXPIRE = 2048,     /* scene.expires */
     CAN_DECIDE = 1024,     /* read, decide and write in one step; filter what a query reads */
 };
 
@@ -80,6 +82,8 @@ struct engine {
     /* Items copied: at most QUERY_LIMIT, of item n's partition in index (-1: the table), from n's
      * sort key on. */
     unsigned (*query)(void *session, int index, uint64_t n);
+    /* The same of the first QUERY_PAGE_LIMIT items of n's partition of the table. May be NULL. */
+    unsigned (*query_page)(void *session, uint64_t n);
     /* is_new: the key is not stored yet. is_moved: index keys differ from those of the stored item.
      * False if refused. */
     int (*put)(void *session, const struct write *w, int is_new, int is_moved);

@@ -27,7 +27,7 @@ struct larder_session {
     struct larder_builder *builder;
     uint32_t item_bytes;
     struct blobs blobs;
-    int indexes;
+    int indexes, expires;
     struct larder_expr *if_not_negative, *not_negative, *set, *add; /* each has the value ":n" */
     const struct larder_item *zero, *one;                           /* ":n" is 0, or 1 */
 };
@@ -49,6 +49,8 @@ static const struct larder_item *build_item(struct larder_session *s, const stru
         larder_builder_add_sn(b, dataset_index_attributes[i][0], v->index[i].partition, v->index[i].partition_bytes);
         larder_builder_add_sn(b, dataset_index_attributes[i][1], v->index[i].sort, v->index[i].sort_bytes);
     }
+    if (v->expires_s)
+        larder_builder_add_int(b, "ttl", v->expires_s);
     larder_builder_add_sn(b, "data", v->data, v->data_bytes);
     must(larder_builder_finish(b, &item), "item");
     return item;
@@ -57,7 +59,7 @@ static const struct larder_item *build_item(struct larder_session *s, const stru
 /* Item n of the scene, of the size that the scene says. */
 static const struct larder_item *item_of(struct larder_session *s, uint64_t n, uint32_t version) {
     struct item_values v;
-    dataset_values(n, version, s->indexes, s->item_bytes, &v);
+    dataset_values(n, version, s->indexes, s->item_bytes, s->expires, &v);
     const struct larder_item *item = build_item(s, &v);
     if (v.data_bytes && larder_item_size(item) != s->item_bytes)
         fail("larder: an item of %zu bytes instead of %u", larder_item_size(item), s->item_bytes);
@@ -110,6 +112,7 @@ static void *larder_bench_attach(void *engine) {
     must(larder_builder_new(s->db, &s->builder), "builder");
     s->item_bytes = e->scene.item_bytes;
     s->indexes = e->scene.indexes;
+    s->expires = e->scene.expires;
     prepare_expressions(s);
     return s;
 }
@@ -139,6 +142,7 @@ static struct larder_engine *create(const struct scene *scene, uint32_t flags, c
                                    .partition = {"PK", LARDER_S},
                                    .sort = {"SK", LARDER_S},
                                    .indexes = index,
+                                   .ttl_attribute = scene->expires ? "ttl" : NULL,
                                    .index_count = (uint32_t)scene->indexes};
     struct larder_options o = {
         .segment = path, .flags = LARDER_CREATE | flags, .memfd = -1, .size_bytes = segment_bytes(scene)};
@@ -252,6 +256,16 @@ static unsigned larder_bench_filter(void *session, int index, uint64_t n) {
     return query(session, index, n, ((struct larder_session *)session)->not_negative);
 }
 
+static unsigned larder_bench_query_page(void *session, uint64_t n) {
+    struct larder_session *s = session;
+    struct larder_query_spec q = {.limit = QUERY_PAGE_LIMIT};
+    struct bench_key key;
+    dataset_key(n, &key);
+    q.partition = text(key.pk, PK_BYTES);
+    must(larder_query(s->table, &q, s->page), "query");
+    return larder_page_count(s->page);
+}
+
 static int larder_bench_put(void *session, const struct write *w, int is_new, int is_moved) {
     struct larder_session *s = session;
     (void)is_new, (void)is_moved;
@@ -349,12 +363,13 @@ static int larder_bench_put_four(void *session, const struct write *w, int is_tr
     .get = larder_bench_get, .get_many = larder_bench_get_many, .query = larder_bench_query, .put = larder_bench_put,  \
     .remove = larder_bench_remove, .count = larder_bench_count, .put_if = larder_bench_put_if,                         \
     .update = larder_bench_update, .set = larder_bench_set, .add = larder_bench_add, .filter = larder_bench_filter,    \
-    .put_four = larder_bench_put_four, .copied = larder_bench_copied
+    .query_page = larder_bench_query_page, .put_four = larder_bench_put_four, .copied = larder_bench_copied
 
 const struct engine engine_larder = {
     .name = "larder",
     .setup = "memfd segment, default options",
-    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE | CAN_COUNT | CAN_THREAD | CAN_DECIDE,
+    .can = CAN_READ_AT_ONCE | CAN_QUERY | CAN_INDEX | CAN_SHARE | CAN_WRITE | CAN_COUNT | CAN_THREAD | CAN_DECIDE |
+           CAN_EXPIRE,
     .create = larder_bench_create,
     LARDER_CALLS,
 };

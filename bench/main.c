@@ -397,24 +397,34 @@ static void count_one(const struct engine *engine, void *session, struct scene *
     ring_free(&ring);
 }
 
+/* The workloads of one scene: all that take part, or the one that is named. */
+static void count_scene(const struct engine *engine, struct scene *scene, const char *name, uint32_t calls) {
+    const char *why = NULL;
+    void *state = engine->create(scene, &why), *session = state ? engine->attach(state) : NULL;
+    if (!session)
+        fail("%s: %s", engine->name, why);
+    for (const struct workload *w = workloads; w->name; w++)
+        if (strcmp(name, "all") != 0 ? w == workload_named(name) : stage_takes_part(scene, engine, w, 1))
+            count_one(engine, session, scene, w, calls);
+    engine->detach(session);
+    engine->destroy(state);
+}
+
 static int count_calls(struct bench *b, const char *name, const char *engine_name, uint32_t calls) {
     struct scene scene = scene_of(b, 20000, 300, INDEX_COUNT, 30000);
     const struct engine *engine = NULL;
-    const char *why = NULL;
     for (unsigned i = 0; engines[i]; i++)
         if (strcmp(engines[i]->name, engine_name) == 0)
             engine = engines[i];
     if (!engine)
         fail("no engine is called \"%s\"", engine_name);
     snprintf(scene.folder, sizeof scene.folder, "/tmp");
-    void *state = engine->create(&scene, &why), *session = state ? engine->attach(state) : NULL;
-    if (!session)
-        fail("%s: %s", engine_name, why);
-    for (const struct workload *w = workloads; w->name; w++)
-        if (strcmp(name, "all") != 0 ? w == workload_named(name) : stage_takes_part(&scene, engine, w, 1))
-            count_one(engine, session, &scene, w, calls);
-    engine->detach(session);
-    engine->destroy(state);
+    int is_all = strcmp(name, "all") == 0;
+    for (int expires = 0; expires <= 1; expires++) {
+        scene.expires = expires;
+        if (is_all ? !expires || (engine->can & CAN_EXPIRE) : workload_named(name)->expires == expires)
+            count_scene(engine, &scene, name, calls);
+    }
     return 0;
 }
 

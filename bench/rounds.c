@@ -83,12 +83,14 @@ int stage_takes_part(const struct scene *scene, const struct engine *e, const st
         return 0;
     if (scene->indexes && w->mix[OP_INSERT] && !(e->can & CAN_INDEX))
         return 0;
+    if (w->expires != scene->expires)
+        return 0;
     if ((e->can & w->needs) != w->needs || (workers > 1 && !is_shareable(e, w)) ||
         (workers < -1 && (!(e->can & CAN_THREAD) || !is_shareable(e, w))))
         return 0;
     if ((e->can & IS_NO_STORE) && strcmp(w->name, "get") != 0)
         return 0;
-    if ((w->back == OP_REMOVE && !e->remove) || (w->is_built && !e->build))
+    if ((w->mix[OP_QUERY_PAGE] && !e->query_page) || (w->back == OP_REMOVE && !e->remove) || (w->is_built && !e->build))
         return 0;
     for (unsigned i = 0; i < w->query_indexes; i++)
         if (w->query_index[i] < 0 && !(e->can & CAN_QUERY))

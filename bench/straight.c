@@ -48,7 +48,7 @@ static uint64_t any_item(void) {
 static const char *value_of(uint64_t n, struct bench_key *key) {
     static char value[ITEM_BYTES];
     static struct item_values v;
-    dataset_values(n, 0, 0, ITEM_BYTES, &v);
+    dataset_values(n, 0, 0, ITEM_BYTES, 0, &v);
     *key = v.key;
     char *at = mempcpy(value, &v.key, KEY_BYTES);
     memcpy(at, v.data, (size_t)(value + ITEM_BYTES - at));
@@ -92,7 +92,7 @@ static void engine_one_get(uint64_t n) {
 static void engine_one_put(uint64_t n) {
     const struct larder_item *item;
     struct item_values v;
-    dataset_values(n, 0, 0, ITEM_BYTES, &v);
+    dataset_values(n, 0, 0, ITEM_BYTES, 0, &v);
     larder_builder_reset(builder);
     larder_builder_add_sn(builder, "PK", v.key.pk, PK_BYTES);
     larder_builder_add_sn(builder, "SK", v.key.sk, SK_BYTES);

@@ -32,6 +32,41 @@ const struct workload workloads[] = {
      OP_GET,
      0},
     {"query-one", "20 items of one index partition of 100,000", CAN_INDEX, {[OP_QUERY] = 100}, P(1), 1, HOT, OP_GET, 0},
+    {.name = "query-page",
+     .what = "99 items of a partition of the table, per item",
+     .needs = CAN_QUERY,
+     .mix = {[OP_QUERY_PAGE] = 100},
+     .choice = UNIFORM,
+     .per_call = QUERY_PAGE_LIMIT},
+    {.name = "get-ttl",
+     .what = "get of items that will expire",
+     .needs = CAN_EXPIRE,
+     .mix = {[OP_GET] = 100},
+     .choice = UNIFORM,
+     .expires = 1},
+    {.name = "many-ttl",
+     .what = "100 of them at once, per item",
+     .needs = CAN_EXPIRE,
+     .mix = {[OP_MANY] = 100},
+     .choice = UNIFORM,
+     .per_call = MANY,
+     .expires = 1},
+    {.name = "query-ttl",
+     .what = "20 of them",
+     .needs = CAN_EXPIRE,
+     .mix = {[OP_QUERY] = 100},
+     .query_index = {-1},
+     .query_indexes = 1,
+     .choice = UNIFORM,
+     .expires = 1},
+    {.name = "query-index-ttl",
+     .what = "20 of them, of an index",
+     .needs = CAN_EXPIRE | CAN_INDEX,
+     .mix = {[OP_QUERY] = 100},
+     .query_index = {0},
+     .query_indexes = 1,
+     .choice = UNIFORM,
+     .expires = 1},
     {"overwrite", "put over an item, index keys unchanged", CAN_WRITE, {[OP_PUT] = 100}, P(0), 0, EACH_ONCE, OP_GET, 0},
     {"overwrite-built",
      "the same, the item built from its values each time",
@@ -268,7 +303,7 @@ static uint32_t add_write(struct ring *ring, const struct scene *scene, const st
                           struct write w) {
     if (ring->values) {
         struct item_values *v = &ring->values[ring->write_count];
-        dataset_values(w.n, w.version, scene->indexes, scene->item_bytes, v);
+        dataset_values(w.n, w.version, scene->indexes, scene->item_bytes, scene->expires, v);
         w.values = v;
     } else
         engine->prepare(session, &w);
@@ -382,6 +417,8 @@ __attribute__((noinline)) unsigned workload_call(const struct engine *engine, vo
         return get_many(engine, session, &ring->ops[(size_t)at * MANY]);
     case OP_QUERY:
         return engine->query(session, op->index, op->n);
+    case OP_QUERY_PAGE:
+        return engine->query_page(session, op->n);
     case OP_PUT:
         return put(engine, session, ring->writes[op->write], 0, 0);
     case OP_INSERT:

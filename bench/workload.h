@@ -35,6 +35,7 @@ enum op_kind {
     OP_FILTER,
     OP_FOUR,
     OP_TRANSACT,
+    OP_QUERY_PAGE,
     OP_KINDS
 };
 
@@ -61,6 +62,7 @@ struct workload {
     /* what is written is built from the application's values in the measured time (rule E2 of
      * engine.h) */
     int is_built;
+    int expires; /* in a scene whose items expire: for --count alone */
 };
 
 #define MANY 100u

@@ -14,6 +14,7 @@
 #include "core/item/item_names.h"
 #include "core/item/item_records.h"
 #include "expr/parse.h"
+#include "expr/usual.h"
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
@@ -58,6 +59,7 @@ struct made {
     struct expr_operand *operands;
     uint16_t *arguments;
     struct expr_test *tests;
+    struct expr_usual *usual;
     struct expr_action *actions;
     uint16_t *by_path;
     uint8_t *texts;
@@ -92,6 +94,7 @@ static void carve_made(struct carve *c, const struct parse *p, struct made *m) {
     m->operands = carve(c, p->kind == EXPR_PROJECTION ? 0 : operands, sizeof *m->operands);
     m->arguments = carve(c, tests ? p->child_count : 0, sizeof *m->arguments);
     m->tests = carve(c, tests, sizeof *m->tests);
+    m->usual = carve(c, p->kind <= EXPR_KEY_CONDITION ? tests : 0, sizeof *m->usual);
     m->actions = carve(c, p->action_count, sizeof *m->actions);
     m->by_path = carve(c, p->kind == EXPR_PROJECTION ? paths : p->action_count, sizeof *m->by_path);
     m->texts = carve(c, text_bytes(p), 1);
@@ -227,6 +230,8 @@ static void put_forms(struct made *m) {
     for (uint32_t i = 0; i < count; i++) {
         struct expr_test *test = &m->tests[i];
         test->is_usual = (uint8_t)is_usual(m, test);
+        if (test->is_usual)
+            usual_prepare(m->e, test, &m->usual[i]);
         if (test->next[0] != EXPR_FALSE || test->next[1] != (i + 1 < count ? i + 1 : EXPR_TRUE))
             m->e->is_chain = 0;
     }
@@ -253,6 +258,7 @@ static void put_all(struct parse *p, struct made *m) {
     e->operands = m->operands;
     e->arguments = m->arguments;
     e->tests = m->tests;
+    e->usual = m->usual;
     e->actions = m->actions;
     e->by_path = m->by_path;
     for (uint32_t i = 0; i < p->value_count; i++)

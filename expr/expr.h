@@ -32,6 +32,7 @@
 #define LARDER_EXPR_EXPR_H
 
 #include "core/item/item.h"
+#include "core/item/page.h"
 
 /* Developer guide, "Service, account, and table quotas": expression parameters. */
 #define EXPR_TEXT_BYTES_MAX 4096u              /* raw, before names are put in */
@@ -116,6 +117,20 @@ struct expr_test {
     uint16_t next[2];
 };
 
+/* What is known of a usual test without its values: expr/usual.h. */
+struct expr_usual {
+    struct bytes name;
+    uint8_t key;      /* item_name_key() of it */
+    uint8_t name_end; /* of the name, in a record. is_plain: the word in front of it has .. */
+    /* a comparison with one value, by a name that is listed or has up to 8 bytes */
+    uint8_t is_plain;
+    uint8_t is_beginning, is_between;
+    uint8_t if_less, if_equal, if_more; /* the answers for values of the type; of BETWEEN: for `low` */
+    uint8_t if_other;                   /* the answer for a value of another type */
+    uint8_t if_missing;
+    uint64_t name_bits, name_word; /* .. these bits of the name: none if it is listed */
+};
+
 enum expr_clause { EXPR_SET, EXPR_REMOVE, EXPR_ADD, EXPR_DELETE };
 
 /* One action of an update expression. No two actions of an expression have the same path, or paths
@@ -140,6 +155,7 @@ struct expr {
     const struct expr_operand *operands;
     const uint16_t *arguments;
     const struct expr_test *tests;
+    const struct expr_usual *usual;    /* of each test; zeros if it is not usual */
     const struct expr_action *actions; /* as written; a clause's actions are neighbours */
     /* EXPR_PROJECTION: all paths, EXPR_UPDATE: all actions; sorted by path: names in the order of
      * records (memcmp, then shorter first), indexes ascending. Paths with a common beginning are
@@ -185,9 +201,10 @@ int expr_check_keys(const struct expr *e, const struct bytes *keys, uint32_t key
  * an item that does not exist. Not for EXPR_PROJECTION and EXPR_UPDATE. */
 int expr_truth(const struct expr *e, const struct larder_value *bound, const struct item_head *image);
 /* The same for many images, those of the *count at images + at[i] for which it is true: their
- * places move to the front of `at`, and *count is how many. LARDER_OK or LARDER_E_CORRUPT. */
+ * places move to the front of `at`, and *count is how many. `guess` begins with zeros, and may have
+ * served any other call before. LARDER_OK or LARDER_E_CORRUPT. */
 int expr_filter(const struct expr *e, const struct larder_value *bound, const uint8_t *images, size_t *at,
-                uint32_t *count);
+                uint32_t *count, struct page_guess *guess);
 /* One test. */
 int expr_test_holds(const struct expr *e, const struct larder_value *bound, const struct item_head *image,
                     const struct expr_test *test);

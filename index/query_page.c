@@ -176,7 +176,7 @@ HTAB_INLINE size_t query_differ_at(size_t at, uint64_t mine, uint64_t last) {
 /* The same for most items: 1 is yes. 0: it may be yes all the same. In table order the partition
  * key has the right size. */
 HTAB_INLINE int query_surely_wants(const struct query *q, uint32_t number, const struct query_pen *pen,
-                                   struct bytes partition, struct bytes sort, uint64_t hash) {
+                                   struct bytes partition, struct bytes sort, uint64_t hash, int is_wide) {
     uint64_t mine, last;
     size_t least = sort.len < pen->sort_bytes ? sort.len : pen->sort_bytes, at;
     if (__builtin_expect(!pen->sort || hash == q->start_hash, 0))
@@ -185,7 +185,7 @@ HTAB_INLINE int query_surely_wants(const struct query *q, uint32_t number, const
         /* Both keys at once: they lie side by side, and the last item has the right partition. The
          * byte that decides must be one of both sort keys. */
         size_t both = partition.len + least;
-        at = words_differ_at(partition.at, pen->sort - partition.len, both, &mine, &last);
+        at = words_differ_at(partition.at, pen->sort - partition.len, both, &mine, &last, is_wide);
         if (__builtin_expect(at < partition.len, 0) && query_differ_at(at, mine, last) < partition.len)
             return 0;
         if (at + sizeof mine > both && (at >= both || query_differ_at(at, mine, last) >= both))
@@ -223,7 +223,7 @@ static __attribute__((noinline)) int query_is_item_of(struct query *q, uint32_t 
 HTAB_INLINE int query_is_surely_item_of(const struct query *q, uint32_t number, const struct query_seen *seen,
                                         const struct item_head *image) {
     uint64_t stamp = q->usual.stamp, same = READ_STAMP;
-    if (!read_is_usual(image, &q->usual, query_same(number)) ||
+    if (!read_is_usual(image, &q->usual, query_same(number), q->now_s) ||
         image->hash_high != (uint32_t)(seen->place.spot.hash >> 32))
         return 0;
     if (number == 0)
@@ -316,7 +316,7 @@ HTAB_INLINE int query_take_entry(struct query *q, uint32_t number, const struct 
     if (__builtin_expect(!image, 0))
         return query_take_slowly(q, number, pen, seen);
     if (__builtin_expect(!query_is_surely_item_of(q, number, seen, image), 0)) {
-        /* an item that may expire, for instance */
+        /* one of another size or shape, or that is about to expire */
         if (!query_is_item_of(q, number, seen, image))
             return query_take_slowly(q, number, pen, seen);
         if (number ? !item_is_walked(image) : image->partition_bytes != q->partition_bytes) {
@@ -325,7 +325,7 @@ HTAB_INLINE int query_take_entry(struct query *q, uint32_t number, const struct 
         }
     }
     query_keys_of(image, number, &partition, &sort);
-    if (__builtin_expect(!query_surely_wants(q, number, pen, partition, sort, seen->place.spot.hash), 0)) {
+    if (__builtin_expect(!query_surely_wants(q, number, pen, partition, sort, seen->place.spot.hash, is_wide), 0)) {
         query_lift(q, pen);
         return query_take_if_wanted(q, number, pen, seen, image);
     }
@@ -338,9 +338,9 @@ static int query_is_full(const struct query *q) {
     return q->page->count >= q->limit || q->page->used >= q->bytes_max;
 }
 
-HTAB_INLINE void query_find_ahead(const struct query *q, const struct htab_aim *aim, struct query_seen *seen) {
+HTAB_INLINE void query_find_ahead(const struct htab_aim *aim, struct query_seen *seen, uint32_t last_line) {
     htab_spot_bucket(aim, &seen->place.spot);
-    htab_spot_slot(aim, &seen->place.spot, q->page->ahead_bytes);
+    htab_spot_slot(aim, &seen->place.spot, last_line);
 }
 
 /* The entries of the leaf that are in the range. */
@@ -404,14 +404,15 @@ HTAB_INLINE int query_take_batch(const struct query_batch *b, uint32_t number, i
     const struct htab_aim *aim = b->aim;
     struct query_seen *ahead = b->seen, *next = b->seen, *end = b->seen + b->count;
     struct query_pen pen;
+    uint32_t last_line = htab_last_line(q->page->ahead_bytes);
     int r = LARDER_OK;
     query_lower(q, &pen);
     pen.longest = 0;
     for (; ahead < end && ahead < next + READ_AHEAD_ITEMS; ahead++)
-        query_find_ahead(q, aim, ahead);
+        query_find_ahead(aim, ahead, last_line);
     while (next < end && pen.to < pen.end) {
         if (ahead < end)
-            query_find_ahead(q, aim, ahead++);
+            query_find_ahead(aim, ahead++, last_line);
         r = query_take_entry(q, number, aim, &pen, next, is_wide);
         if (number && q->is_projected && r == LARDER_OK && pen.seen == next)
             r = query_project_last(q, &pen);

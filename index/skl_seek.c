@@ -71,7 +71,7 @@ int skl_find(struct skl_list *list, const struct htab *tab, uint64_t hash, uint3
     int taken = -1;
     htab_spot_stripe(&aim, hash, &spot);
     htab_spot_bucket(&aim, &spot);
-    htab_spot_slot(&aim, &spot, 1);
+    htab_spot_slot(&aim, &spot, 0);
     /* no transaction marks a partition stripe: there the bit can only be damage, and counts */
     spot.seq |= SHM_LOAD_RELAXED(&spot.stripe->seq) & SEQ_MARK;
     *list = (struct skl_list){.tab = tab, .stripe = spot.stripe, .hash = hash, .index = index, .seq = spot.seq};

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/base/wide.h"
+
 #define WORDS_INLINE static inline __attribute__((always_inline))
 #define WORD_BYTES sizeof(uint64_t)
 
@@ -41,12 +43,21 @@ WORDS_INLINE int words_are_equal(const uint8_t *a, const uint8_t *b, size_t byte
     return words_xor(a + last, b + last) == 0;
 }
 
+/* The same for at least 32 bytes, most often up to 64. is_wide: core/base/wide.h. */
+WORDS_INLINE int words_many_are_equal(const uint8_t *a, const uint8_t *b, size_t bytes, int is_wide) {
+    size_t last = bytes - WIDE_BYTES;
+    if (!is_wide || last > WIDE_BYTES)
+        return memcmp(a, b, bytes) == 0;
+    return wide_are_equal(a, b) && wide_are_equal(a + last, b + last);
+}
+
 /* The place of the first word at which a and b differ, and both words. `bytes` or more: none of the
  * words that begin before `bytes` differs. Up to WORDS_BEHIND bytes behind it must be readable;
- * they are looked at only if all before are equal. */
+ * they are looked at only if all before are equal. is_wide: core/base/wide.h. */
 #define WORDS_BEHIND 32u
-WORDS_INLINE size_t words_differ_at(const uint8_t *a, const uint8_t *b, size_t bytes, uint64_t *x, uint64_t *y) {
-    size_t at = 0;
+WORDS_INLINE size_t words_differ_at(const uint8_t *a, const uint8_t *b, size_t bytes, uint64_t *x, uint64_t *y,
+                                    int is_wide) {
+    size_t at = is_wide && bytes > WIDE_BYTES && wide_are_equal(a, b) ? WIDE_BYTES : 0;
 #define WORDS_DIFFER(i) ((*x = words_load(a + (i))) != (*y = words_load(b + (i))))
     do {
         if (WORDS_DIFFER(at))

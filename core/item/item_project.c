@@ -111,56 +111,55 @@ size_t item_of_keys_bytes_max(const struct item_key_attr *const *attrs, const st
     return bytes;
 }
 
-/* A key attribute that becomes a record. */
-struct key_record {
-    struct bytes name;
-    uint8_t name_byte;
-    const struct larder_value *value;
-};
-
-static struct key_record key_record(const struct item_key_attr *attr, const struct larder_value *value) {
-    uint8_t name_byte = attr->name_byte ? attr->name_byte : item_name_byte(attr->name, attr->name_bytes);
-    return (struct key_record){{(const uint8_t *)attr->name, attr->name_bytes}, name_byte, value};
+static int compare_key_names(const struct item_key_attr *a, const struct item_key_attr *b) {
+    uint8_t x = (uint8_t)a->name[0], y = (uint8_t)b->name[0]; /* names have a byte at least */
+    if (x != y)
+        return x < y ? -1 : 1;
+    return item_compare_bytes((struct bytes){(const uint8_t *)a->name, a->name_bytes},
+                              (struct bytes){(const uint8_t *)b->name, b->name_bytes});
 }
 
-/* Puts the attributes in the order of their names, each once. Returns their number. */
-static uint32_t sort_keys(const struct item_key_attr *const *attrs, const struct larder_value *values, uint32_t count,
-                          struct key_record *sorted) {
+/* The numbers of the attributes in the order of their names, each name once. Returns how many. */
+static uint32_t sort_keys(const struct item_key_attr *const *attrs, uint32_t count, uint8_t *sorted) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
-        struct key_record key = key_record(attrs[i], &values[i]);
         uint32_t at = kept;
         int before = 1;
-        while (at > 0 && (before = item_compare_bytes(key.name, sorted[at - 1].name)) < 0)
+        while (at > 0 && (before = compare_key_names(attrs[i], attrs[sorted[at - 1]])) < 0)
             at--;
         if (before == 0)
             continue;
-        memmove(&sorted[at + 1], &sorted[at], (kept - at) * sizeof *sorted);
-        sorted[at] = key;
-        kept++;
+        for (uint32_t k = kept++; k > at; k--)
+            sorted[k] = sorted[k - 1];
+        sorted[at] = (uint8_t)i;
     }
     return kept;
 }
 
+/* Such an item is small: its offsets are narrow. */
+_Static_assert(ITEM_KEYS_MAX *(LARDER_PARTITION_KEY_BYTES_MAX + 512u) < ITEM_NARROW_BYTES_MAX / 2,
+               "item_of_keys() writes a narrow directory");
+
 void item_of_keys(const struct item_key_attr *const *attrs, const struct larder_value *values, uint32_t count,
                   void *to) {
-    struct key_record keys[ITEM_KEYS_MAX];
+    uint8_t sorted[ITEM_KEYS_MAX];
     struct item_head *h = to;
-    size_t records_bytes = 0;
-    memset(h, 0, sizeof *h);
-    h->attr_count = (uint16_t)sort_keys(attrs, values, count, keys);
-    for (uint32_t i = 0; i < h->attr_count; i++) {
-        const struct key_record *key = &keys[i];
-        records_bytes += item_scalar_record_bytes(item_name_as_bytes(key->name_byte, key->name), key->value);
-        item_set_ddb_bytes(h, item_ddb_bytes(h) + key->name.len + key->value->bytes);
+    size_t ddb_bytes = 0;
+    uint32_t kept = sort_keys(attrs, count, sorted);
+    *h = (struct item_head){.attr_count = (uint16_t)kept};
+    uint8_t *directory = item_directory(h), *at = directory + sizeof(uint16_t) * kept;
+    for (uint32_t i = 0; i < kept; i++) {
+        const struct item_key_attr *attr = attrs[sorted[i]];
+        const struct larder_value *value = &values[sorted[i]];
+        uint8_t name_byte = attr->name_byte ? attr->name_byte : item_name_byte(attr->name, attr->name_bytes);
+        uint16_t offset = (uint16_t)(at - (uint8_t *)h);
+        memcpy(directory + sizeof offset * i, &offset, sizeof offset);
+        uint8_t tag = *at++ = item_scalar_tag(value->type, value->bytes);
+        at = item_put_name_as(at, name_byte, (struct bytes){(const uint8_t *)attr->name, attr->name_bytes});
+        at = item_put_scalar(at, tag, value->data, value->bytes);
+        ddb_bytes += attr->name_bytes + value->bytes;
     }
-    uint8_t *at = (uint8_t *)h + item_lay_out(h, records_bytes);
-    for (uint32_t i = 0; i < h->attr_count; i++) {
-        const struct key_record *key = &keys[i];
-        item_set_record_offset(h, i, (uint32_t)(at - (uint8_t *)h));
-        uint8_t tag = *at++ = item_scalar_tag(key->value->type, key->value->bytes);
-        at = item_put_name_as(at, key->name_byte, key->name);
-        at = item_put_scalar(at, tag, key->value->data, key->value->bytes);
-    }
+    h->bytes = (uint32_t)item_round8((size_t)(at - (uint8_t *)h));
+    item_set_ddb_bytes(h, ddb_bytes);
     memset(at, 0, h->bytes - (size_t)(at - (uint8_t *)h));
 }

@@ -156,6 +156,7 @@ shm_word *htab_peek(const struct htab *t, uint64_t array_word, struct bucket_shm
 }
 
 const struct bucket_shm htab_no_bucket __attribute__((aligned(64)));
+const struct bucket_shm htab_none_has_it __attribute__((aligned(64)));
 const _Atomic uint64_t htab_no_guess;
 
 void htab_spot_guess_again(const struct htab_aim *a, struct htab_spot *s, uint64_t array) {
@@ -168,9 +169,10 @@ void htab_spot_guess_again(const struct htab_aim *a, struct htab_spot *s, uint64
 void htab_spot_follow(const struct htab_aim *a, struct htab_spot *s) {
     struct bucket_shm *bucket = (struct bucket_shm *)s->slot;
     uint64_t word = 0;
-    shm_word *slot = SHM_LOAD_RELAXED(&bucket->link) ? htab_peek(a->tab, s->array, bucket, s->hash, &word) : NULL;
-    s->slot = slot ? slot : (shm_word *)htab_no_bucket.slot;
+    int is_alone = SHM_LOAD(&bucket->link) == 0, is_known = bucket != &htab_no_bucket || s->array == 0;
+    shm_word *slot = is_alone ? NULL : htab_peek(a->tab, s->array, bucket, s->hash, &word);
     s->word = slot ? word : 0;
+    s->slot = slot ? slot : (shm_word *)(is_alone && is_known ? &htab_none_has_it : &htab_no_bucket)->slot;
 }
 
 /* ---- Changing, under the stripe's lock ------------------------------------------------------- */

@@ -10,7 +10,9 @@
  *             sequence stands (htab_spot_stands), no block that was linked then has been reused.
  *             While the slot has the same word, too (htab_spot_holds), it refers to the same block:
  *             every replacement of a word is followed by a bump before the next one.
- *          P3 A spot that finds nothing shows nothing: the caller walks (htab_walk_begin).
+ *          P3 A spot that finds nothing shows nothing: the caller walks (htab_walk_begin). But if
+ *             there is no other bucket to look at, and the sequence stands, nothing was linked
+ *             under the hash (htab_spot_shows_none).
  *          P4 The sequence is kept without SEQ_MARK. So it never stands while a transaction changes
  *             items of the stripe, and the caller reads by its record (core/memory/record.h).
  * Speed    Inline, and branches for the usual case only: reads make these steps for every item.
@@ -43,8 +45,8 @@ struct htab_spot {
     const uint8_t *block; /* its first 64 bytes are readable; NULL: nothing found */
 };
 
-/* Where a spot leads without a bucket. */
-extern const struct bucket_shm htab_no_bucket;
+/* Where a spot leads without a bucket, and where it leads if no bucket can have the hash. */
+extern const struct bucket_shm htab_no_bucket, htab_none_has_it;
 extern const _Atomic uint64_t htab_no_guess;
 
 HTAB_INLINE struct htab_aim htab_aim(const struct htab *t) {
@@ -84,8 +86,14 @@ HTAB_INLINE void htab_spot_bucket(const struct htab_aim *a, struct htab_spot *s)
         htab_spot_guess_again(a, s, array);
 }
 
-/* The slot, and `ahead_bytes`, at least 1, of the block that it refers to. */
-HTAB_INLINE void htab_spot_slot(const struct htab_aim *a, struct htab_spot *s, size_t ahead_bytes) {
+/* The number of the last line to prefetch of a block of which so many bytes, at least 1, are
+ * wanted. Found once for many looks. */
+HTAB_INLINE uint32_t htab_last_line(uint32_t ahead_bytes) {
+    return (ahead_bytes - 1) / 64;
+}
+
+/* The slot, and lines 0 to last_line of the block that it refers to. */
+HTAB_INLINE void htab_spot_slot(const struct htab_aim *a, struct htab_spot *s, uint32_t last_line) {
     uint64_t word;
     shm_word *slot = htab_bucket_slot((struct bucket_shm *)s->slot, (uint16_t)s->hash, &word);
     if (__builtin_expect(slot != NULL, 1)) {
@@ -99,11 +107,11 @@ HTAB_INLINE void htab_spot_slot(const struct htab_aim *a, struct htab_spot *s, s
     s->block = block;
     if (__builtin_expect(!block, 0))
         return;
-    /* up to 512 bytes in a row, the rest in a loop */
-    switch ((ahead_bytes - 1) / 64) {
+    /* up to eight in a row, the rest in a loop */
+    switch (last_line) {
     default:
-        for (size_t at = 512; at < ahead_bytes; at += 64)
-            SHM_PREFETCH(block + at);
+        for (uint32_t i = 8; i <= last_line; i++)
+            SHM_PREFETCH(block + i * 64);
         __attribute__((fallthrough));
 #define HTAB_LINE(i)                                                                                                   \
     case i:                                                                                                            \
@@ -125,6 +133,12 @@ HTAB_INLINE void htab_spot_slot(const struct htab_aim *a, struct htab_spot *s, s
 /* Asked after a read of the block: it was linked all the while. */
 HTAB_INLINE int htab_spot_stands(const struct htab_spot *s) {
     return htab_read_ok(s->stripe, s->seq);
+}
+/* For a spot without a block. The stripe has no bucket at all, or that of the hash has neither its
+ * tag nor a next one. */
+HTAB_INLINE int htab_spot_shows_none(const struct htab_spot *s) {
+    atomic_thread_fence(memory_order_acquire); /* tags were loaded without */
+    return s->slot == (shm_word *)htab_none_has_it.slot && htab_spot_stands(s);
 }
 /* Also, the slot has referred to it until now. */
 HTAB_INLINE int htab_spot_holds(const struct htab_spot *s) {

@@ -47,11 +47,12 @@ struct larder {
     /* of the system's clock, at the latest db_check(); when it changes, db_check() looks at the
      * file */
     _Atomic int64_t second;
-    _Atomic int is_removed;   /* the file has no name any more */
-    void *expirer;            /* ttl/expirer.c: the thread, if it was started */
-    void *dropper;            /* core/table/drop_thread.c: the thread, if it was started */
-    _Atomic int64_t quiet_s;  /* ttl/make_room.c: in this second no expired item was left */
-    struct larder *next_open; /* in the list of open handles, for forks */
+    _Atomic int is_removed;              /* the file has no name any more */
+    void *expirer;                       /* ttl/expirer.c: the thread, if it was started */
+    void *dropper;                       /* core/table/drop_thread.c: the thread, if it was started */
+    struct workspace *_Atomic workspace; /* core/table/workspace.h; NULL: a call has it, or none is */
+    _Atomic int64_t quiet_s;             /* ttl/make_room.c: in this second no expired item was left */
+    struct larder *next_open;            /* in the list of open handles, for forks */
 };
 
 struct priv *db_priv(struct larder *db);

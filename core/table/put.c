@@ -63,7 +63,7 @@ int put_prepare(struct writer *w, struct write *c, const struct larder_item *ite
     r = item_store_slots(&store);
     if (r)
         return r;
-    htab_spot_slot(&aim, &spot, item_head(item)->bytes);
+    htab_spot_slot(&aim, &spot, htab_last_line(item_head(item)->bytes));
     if (spot.block)
         heap_prefetch(w->seg, WORD_OFF(spot.word));
     item_store_records(&store, c->now_s);

@@ -243,9 +243,9 @@ int read_is_pinned(const struct seg *s, const struct read_place *place) {
 
 void read_usual_learn(struct read_usual *u, uint64_t same, const struct item_head *image) {
     uint64_t sizes = read_sizes_of(image);
-    if (image->flags != ITEM_WALKED || ((sizes ^ u->sizes) & same & ~HEAD_KIND))
+    if ((image->flags & ~ITEM_TIMED) != ITEM_WALKED || ((sizes ^ u->sizes) & same & ~HEAD_KIND))
         return;
-    u->sizes = sizes;
+    u->sizes = sizes & ~HEAD_TIMED;
     u->fixed = (uint32_t)(sizeof *image + image->index_count * sizeof(struct item_index_slot));
     if (same & HEAD_PARTITION_BYTES)
         u->fixed += image->partition_bytes;
@@ -266,6 +266,11 @@ static __attribute__((noinline)) int read_key_closely(const struct table_view *v
     return LARDER_OK;
 }
 
+HTAB_INLINE int read_is_same_area(const uint8_t *area, const struct item_key *key, int is_wide) {
+    return key->area_bytes < WIDE_BYTES ? words_are_equal(area, key->area, key->area_bytes)
+                                        : words_many_are_equal(area, key->area, key->area_bytes, is_wide);
+}
+
 /* The item of a key, whose spot is as far as its slot, to the end of the page, which has a place
  * for it. Results as read_by_key(). */
 HTAB_INLINE int read_key(const struct table_view *v, const struct htab_aim *aim, const struct htab_spot *spot,
@@ -274,11 +279,14 @@ HTAB_INLINE int read_key(const struct table_view *v, const struct htab_aim *aim,
     const struct item_head *image = read_copy(aim, spot, (uint8_t *)((uintptr_t)page->bytes + page->used),
                                               page->capacity - page->used, &bytes, is_wide);
     struct read_usual usual = read_usual(v, key->partition_bytes, key->sort_bytes);
-    if (__builtin_expect(!image, 0))
+    if (__builtin_expect(!image, 0)) {
+        if (!spot->block && htab_spot_shows_none(spot))
+            return LARDER_NOT_FOUND;
         return read_by_key(v, key, spot->hash, now_s, page);
-    if (__builtin_expect(!read_is_usual(image, &usual, HEAD_KIND | HEAD_PARTITION_BYTES | HEAD_SORT_BYTES) ||
+    }
+    if (__builtin_expect(!read_is_usual(image, &usual, HEAD_KIND | HEAD_PARTITION_BYTES | HEAD_SORT_BYTES, now_s) ||
                              ((read_stamp_of(image) ^ usual.stamp) & READ_STAMP & ~UINT64_C(0xffffffff)) ||
-                             memcmp(item_key_area(image), key->area, key->area_bytes) != 0,
+                             !read_is_same_area(item_key_area(image), key, is_wide),
                          0))
         return read_key_closely(v, image, spot, key, now_s, page);
     marks_note(v, spot->block);
@@ -302,7 +310,7 @@ HTAB_INLINE int get(const struct table_view *v, const void *key, struct larder_p
     page->scanned = 1;
     int64_t now_s = db_now_checked(v->db);
     htab_spot_bucket(&aim, &spot);
-    htab_spot_slot(&aim, &spot, page->ahead_bytes);
+    htab_spot_slot(&aim, &spot, htab_last_line(page->ahead_bytes));
     r = read_key(v, &aim, &spot, &k, now_s, page, is_wide);
     if (r == LARDER_OK)
         page_learn_bytes(page, page->used);
@@ -351,8 +359,8 @@ HTAB_INLINE int begin_round(const struct table_view *v, const struct htab_aim *a
     }
     for (uint32_t i = 0; i < count; i++)
         htab_spot_bucket(aim, &round->spot[i]);
-    for (uint32_t i = 0; i < count; i++)
-        htab_spot_slot(aim, &round->spot[i], page->ahead_bytes);
+    for (uint32_t i = 0, last_line = htab_last_line(page->ahead_bytes); i < count; i++)
+        htab_spot_slot(aim, &round->spot[i], last_line);
     return LARDER_OK;
 }
 

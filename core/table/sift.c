@@ -53,7 +53,8 @@ int sift_project(const struct larder_expr *projection, struct larder_page *p) {
 int sift_end(struct sift *s, struct larder_page *page, int r) {
     int sifted = LARDER_OK;
     if (r >= 0 && s->filter)
-        sifted = expr_filter(s->filter->compiled, s->filter_values.all, page->bytes, page->at, &page->count);
+        sifted =
+            expr_filter(s->filter->compiled, s->filter_values.all, page->bytes, page->at, &page->count, &page->guess);
     if (r >= 0 && s->projection && sifted == LARDER_OK)
         sifted = sift_project(s->projection, page);
     if (r >= 0 && s->select == LARDER_SELECT_COUNT) {

@@ -24,9 +24,11 @@
 #include "core/table/commit.h"
 #include "core/table/db.h"
 #include "core/table/token.h"
+#include "core/table/workspace.h"
 
 #define OBSTACLE_BYTES (-110) /* grow t->bytes to t->wanted; of this file alone */
-#define BYTES_FIRST 4096u
+#define BYTES_FIRST(actions) (2048 + 768 * (size_t)(actions))
+#define SORTED_AT_ONCE 16u /* up to so many items are sorted in place */
 #define MESSAGE_BYTES 400u
 
 /* One action. */
@@ -44,9 +46,11 @@ struct transact {
     int is_repeated; /* it was done before, by its token */
     struct commit commit;
     struct room room;
-    struct runs runs; /* of the last try that lacked memory */
+    struct runs runs;            /* of the last try that lacked memory */
+    struct workspace *workspace; /* parts, commit.item, and the first of `bytes` */
     /* images and keys of this try */
     uint8_t *bytes;
+    void *grown; /* NULL, or `bytes` if the workspace was too small */
     size_t used, capacity, wanted;
     uint64_t item_bytes; /* of all items, each as it was or will be: the larger, as DynamoDB counts */
     uint32_t refused;
@@ -66,13 +70,14 @@ static void *take_bytes(struct transact *t, size_t bytes) {
     return t->bytes + t->used - taken;
 }
 
+/* What lies there is not kept: the try begins again. */
 static int grow_bytes(struct transact *t) {
-    size_t grown = t->wanted + t->wanted / 2;
-    uint8_t *bytes = priv_realloc(db_priv(t->db), t->bytes, grown);
-    if (!bytes)
+    size_t bytes = t->wanted + t->wanted / 2;
+    void *grown = priv_realloc(db_priv(t->db), t->grown, bytes);
+    if (!grown)
         return LARDER_E_NO_MEMORY;
-    t->bytes = bytes;
-    t->capacity = grown;
+    t->grown = t->bytes = grown;
+    t->capacity = bytes;
     return LARDER_OK;
 }
 
@@ -134,6 +139,20 @@ static int by_stripe(const void *a, const void *b) {
     return (x->action > y->action) - (x->action < y->action);
 }
 
+static void sort_by_stripe(struct commit *c) {
+    if (c->count > SORTED_AT_ONCE) {
+        qsort(c->item, c->count, sizeof *c->item, by_stripe);
+        return;
+    }
+    for (uint32_t i = 1; i < c->count; i++) {
+        struct commit_item moved = c->item[i];
+        uint32_t at = i;
+        for (; at > 0 && by_stripe(&c->item[at - 1], &moved) > 0; at--)
+            c->item[at] = c->item[at - 1];
+        c->item[at] = moved;
+    }
+}
+
 /* DynamoDB: "TransactWriteItems", an item is the target of one action at most. Those of equal keys
  * have equal hashes, so they are neighbours; a stripe is of one table. */
 static int check_targets(const struct transact *t) {
@@ -165,7 +184,7 @@ static int prepare_all(struct writer *w, struct transact *t) {
         }
         t->room.bytes += c->image ? c->image->bytes : 0;
     }
-    qsort(t->commit.item, t->commit.count, sizeof *t->commit.item, by_stripe);
+    sort_by_stripe(&t->commit);
     heap_claim_ahead(w, t->room.bytes + (uint64_t)(t->room.view->shape.index_count + 4) * SPAN_BYTES);
     return check_targets(t);
 }
@@ -380,14 +399,18 @@ static int begin_token(struct transact *t) {
     return LARDER_OK;
 }
 
-/* Parts and items in one block, which is not zeroed: most of it is room for values that few
+/* Parts, items and images in one block, which is not zeroed: most of it is room for values that few
  * expressions have. */
 static int make_parts(struct transact *t) {
     uint32_t count = t->given->count + (t->given->token != NULL);
-    t->part = priv_realloc(db_priv(t->db), NULL, count * (sizeof *t->part + sizeof *t->commit.item));
-    if (!t->part)
+    size_t bytes = count * (sizeof *t->part + sizeof *t->commit.item);
+    t->workspace = workspace_take(t->db, bytes + BYTES_FIRST(count));
+    if (!t->workspace)
         return LARDER_E_NO_MEMORY;
+    t->part = (void *)t->workspace->at;
     t->commit.item = (void *)(t->part + count);
+    t->bytes = t->workspace->at + bytes;
+    t->capacity = t->workspace->bytes - bytes;
     for (uint32_t i = 0; i < count; i++) {
         struct act *act = &t->part[i].act;
         act->action = NULL;
@@ -399,9 +422,6 @@ static int make_parts(struct transact *t) {
 
 static int begin(struct transact *t) {
     int r = make_parts(t);
-    t->wanted = BYTES_FIRST;
-    if (r == LARDER_OK)
-        r = grow_bytes(t);
     for (uint32_t i = 0; i < t->given->count && r == LARDER_OK; i++, t->commit.count++)
         r = begin_part(t, i);
     return r == LARDER_OK && t->given->token ? begin_token(t) : r;
@@ -411,8 +431,8 @@ static void end(struct transact *t) {
     for (uint32_t i = 0; t->part && i < t->given->count && t->part[i].act.action; i++)
         action_unbind(&t->part[i].act);
     token_end(&t->token);
-    priv_free(db_priv(t->db), t->part);
-    priv_free(db_priv(t->db), t->bytes);
+    priv_free(db_priv(t->db), t->grown);
+    workspace_give(t->db, t->workspace);
 }
 
 static int check_given(struct larder *db, const struct larder_transaction *given, const struct larder_page *page) {

@@ -127,7 +127,7 @@ void write_fetch_old(const struct write *c) {
     struct htab_aim aim = htab_aim(&c->view->items);
     htab_spot_stripe(&aim, c->hash, &spot);
     htab_spot_bucket(&aim, &spot);
-    htab_spot_slot(&aim, &spot, WRITE_AHEAD_BYTES);
+    htab_spot_slot(&aim, &spot, htab_last_line(WRITE_AHEAD_BYTES));
 }
 
 /* ---- What was there -------------------------------------------------------------------------- */

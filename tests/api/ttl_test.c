@@ -45,6 +45,44 @@ Test(ttl, is_visible_until_the_second_before) {
     finish(&f);
 }
 
+#define MIXED 60
+#define MIXED_S 12
+
+/* Most reads of a page take a short way, which has to know those that have expired, and those that
+ * never will, one by one. */
+Test(ttl, each_item_of_a_page_expires_at_its_own_second) {
+    struct fixture f = begin();
+    char sk[MIXED][8];
+    struct larder_key keys[MIXED];
+    int64_t expiry_s[MIXED];
+    for (int i = 0; i < MIXED; i++) {
+        snprintf(sk[i], sizeof sk[i], i % 7 ? "k%d" : "key%d", i);
+        keys[i] = key_of(sk[i]);
+        expiry_s[i] = i % 5 ? NOW_S + i * 7 % MIXED_S : INT64_MAX;
+        if (i % 5)
+            put(&f, sk[i], expiry_s[i]);
+        else
+            put_number(&f, sk[i], "other", "1");
+    }
+    for (int64_t now_s = NOW_S - 2; now_s <= NOW_S + MIXED_S; now_s++) {
+        uint32_t there = 0;
+        atomic_store(f.clock_s, now_s);
+        for (int i = 0; i < MIXED; i++) {
+            there += expiry_s[i] > now_s;
+            cr_assert_eq(get(&f, sk[i]), expiry_s[i] > now_s ? LARDER_OK : LARDER_NOT_FOUND);
+        }
+        cr_assert_eq(visible(&f), there, "%u", there);
+        cr_assert_eq(larder_get_many(f.t, keys, MIXED, f.page), LARDER_OK);
+        for (uint32_t i = 0; i < MIXED; i++)
+            cr_assert_eq(larder_page_item(f.page, i) != NULL, expiry_s[i] > now_s);
+    }
+    atomic_store(f.clock_s, INT64_C(-1)); /* no time at which anything has expired */
+    cr_assert_eq(visible(&f), MIXED);
+    cr_assert_eq(get(&f, sk[1]), LARDER_OK);
+    atomic_store(f.clock_s, NOW_S);
+    finish(&f);
+}
+
 Test(ttl, an_expired_item_counts_as_absent_for_writes) {
     struct fixture f = begin();
     struct larder_key key = key_of("a");

@@ -425,7 +425,13 @@ static struct larder_builder *builder;
 static struct priv *arena;
 
 static struct item_head *stored_of(const struct item_head *image) {
-    static const struct item_shape shape = {.partition = {.name = "pk", .name_bytes = 2, .type = LARDER_S}};
+    /* items with a text "b" are in the index, and walks may begin there */
+    static const struct item_index_shape index = {
+        .name = "by_b", .partition = {.name = "b", .name_bytes = 1, .type = LARDER_S}, .is_lenient = 1};
+    static const struct item_shape shape = {.partition = {.name = "pk", .name_bytes = 2, .type = LARDER_S},
+                                            .index_count = 1,
+                                            .indexes = &index,
+                                            .is_lenient = 1};
     struct item_head *stored;
     void *to = malloc(item_stored_bytes_max(&shape, (const struct larder_item *)image));
     FUZZ_CHECK(item_to_stored(&shape, (const struct larder_item *)image, 0, to, &stored) == LARDER_OK, "%s",
@@ -440,10 +446,11 @@ static void check_filter(const struct expr *e, const struct larder_value *bound,
     size_t at[3] = {0, good->bytes, good->bytes + other->bytes};
     uint8_t *images = malloc(at[2] + good->bytes);
     uint32_t count = 3;
+    static struct page_guess guess; /* of one page, which all inputs fill */
     memcpy(images, good, good->bytes);
     memcpy(images + at[1], other, other->bytes);
     memcpy(images + at[2], good, good->bytes);
-    int result = expr_filter(e, bound, images, at, &count);
+    int result = expr_filter(e, bound, images, at, &count, &guess);
     FUZZ_CHECK(result == LARDER_OK || (wanted < 0 && result == LARDER_E_CORRUPT), "%d", result);
     FUZZ_CHECK(count <= 3 && (wanted < 0 || count == (wanted ? 3u : 0u)), "%u items", count);
     free(images);

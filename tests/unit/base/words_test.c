@@ -56,23 +56,53 @@ Test(words, compare_as_memcmp_does) {
 }
 
 /* The first difference, seen from whole words. */
-Test(words, find_the_first_word_that_differs) {
+static void find_the_first_word(int is_wide) {
     uint8_t x[BYTES_MAX + 2 * WORDS_BEHIND], y[sizeof x];
     uint64_t a, b;
     for (size_t i = 0; i < sizeof x; i++)
         x[i] = (uint8_t)(i * 41 + 7);
     for (size_t bytes = 1; bytes <= BYTES_MAX; bytes++) {
         memcpy(y, x, sizeof x);
-        cr_assert_geq(words_differ_at(x, y, bytes, &a, &b), bytes);
+        cr_assert_geq(words_differ_at(x, y, bytes, &a, &b, is_wide), bytes);
         for (size_t at = 0; at < bytes; at++) {
             uint8_t *mine = copy_of(x, bytes + WORDS_BEHIND), *other = copy_of(x, bytes + WORDS_BEHIND);
             other[at] ^= 0x81;
             other[bytes - 1] ^= 0x42;
-            size_t found = words_differ_at(mine, other, bytes, &a, &b);
+            size_t found = words_differ_at(mine, other, bytes, &a, &b, is_wide);
             cr_assert_eq(found, at / WORD_BYTES * WORD_BYTES, "%zu of %zu", at, bytes);
             cr_assert(a == words_load(mine + found) && b == words_load(other + found));
             free(mine);
             free(other);
+        }
+    }
+}
+
+Test(words, find_the_first_word_that_differs) {
+    find_the_first_word(0);
+    if (wide_is_here())
+        find_the_first_word(1);
+}
+
+static void expect_many_like_memcmp(const uint8_t *x, const uint8_t *y, size_t bytes, int is_equal) {
+    uint8_t *a = copy_of(x, bytes), *b = copy_of(y, bytes);
+    cr_assert_eq(words_many_are_equal(a, b, bytes, 0), is_equal, "%zu", bytes);
+    if (wide_is_here())
+        cr_assert_eq(words_many_are_equal(a, b, bytes, 1), is_equal, "%zu, wide", bytes);
+    free(a);
+    free(b);
+}
+
+Test(words, many_are_equal_as_by_memcmp) {
+    uint8_t x[100], y[sizeof x];
+    for (size_t i = 0; i < sizeof x; i++)
+        x[i] = (uint8_t)(i * 41 + 7);
+    for (size_t bytes = WIDE_BYTES; bytes <= sizeof x; bytes++) {
+        memcpy(y, x, sizeof x);
+        expect_many_like_memcmp(x, y, bytes, 1);
+        for (size_t at = 0; at < bytes; at++) {
+            y[at] ^= 0x20;
+            expect_many_like_memcmp(x, y, bytes, 0);
+            y[at] ^= 0x20;
         }
     }
 }

@@ -46,6 +46,7 @@ struct plain {
 };
 
 static struct rng r;
+static struct page_guess guess; /* of one page, which all filters fill */
 static struct plain items[ITEMS][ATTRIBUTES];
 
 static void draw_text(char *to) {
@@ -87,6 +88,10 @@ static void add_item(struct larder_builder *b, const struct plain *item, uint8_t
         OK(larder_builder_add_s(b, "GSI1PK", "gsi"));
     if (!rng_is_one_in(&r, 4))
         OK(larder_builder_add_s(b, "zstate", "\x41\x01n"));
+    if (rng_is_one_in(&r, 2)) /* names as long as "n" and "zz" */
+        OK(larder_builder_add_int(b, "k", (int64_t)rng_below(&r, 9) - 4));
+    if (rng_is_one_in(&r, 2))
+        OK(larder_builder_add_s(b, "yy", "ab"));
     if (rng_is_one_in(&r, 3)) /* the image ends with its expiry, of which every byte may be any */
         OK(larder_builder_add_int(b, "ttl", (int64_t)(1764000000 + rng_below(&r, 65536) * 257)));
     if (rng_is_one_in(&r, 8)) /* so many that there is a directory */
@@ -231,7 +236,7 @@ static void check_filter(struct larder_builder *values, const uint8_t *images, c
 #pragma GCC diagnostic pop
     OK(compile(text, values, &e, bound));
     memcpy(at, places, sizeof at);
-    OK(expr_filter(e, bound, images, at, &count));
+    OK(expr_filter(e, bound, images, at, &count, &guess));
     for (uint32_t i = 0; i < ITEMS; i++) {
         int is_wanted = wanted_of(tests, form, items[i]);
         cr_assert_eq(expr_truth(e, bound, (const struct item_head *)(images + places[i])), is_wanted,
@@ -262,6 +267,83 @@ Test(expr_filter, keeps_what_a_plain_comparison_keeps) {
     }
 }
 
+/* Texts that differ only in the zeros behind them. */
+Test(expr_filter, zeros_at_the_end_of_a_text_count) {
+    static const char *const texts[] = {"", "a", "a\0", "a\0\0", "b"};
+    static const size_t bytes[] = {0, 1, 2, 3, 1};
+    static const struct {
+        const char *text;
+        int is_true[5]; /* compared with "a", 0 */
+    } cases[] = {{"#a0 = :v", {0, 0, 1, 0, 0}},  {"#a0 <> :v", {1, 1, 0, 1, 1}}, {"#a0 < :v", {1, 1, 0, 0, 0}},
+                 {"#a0 <= :v", {1, 1, 1, 0, 0}}, {"#a0 > :v", {0, 0, 0, 1, 1}},  {"#a0 >= :v", {0, 0, 1, 1, 1}}};
+    struct larder_builder *b = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
+    struct larder_builder *values = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
+    uint8_t *images = priv_alloc(kit_arena, 5 * 1024u);
+    size_t places[5], used = 0;
+    for (int i = 0; i < 5; i++) {
+        const struct larder_item *built;
+        struct item_head *stored;
+        larder_builder_reset(b);
+        OK(larder_builder_add_s(b, "PK", "partition"));
+        OK(larder_builder_add_sn(b, "n", texts[i], bytes[i]));
+        OK(larder_builder_finish(b, &built));
+        OK(item_to_stored(&shape, built, 1764000000, images + used, &stored));
+        places[i] = used;
+        used += stored->bytes;
+    }
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct expr *e;
+        struct larder_value bound[1];
+        size_t at[5];
+        uint32_t count = 5, kept = 0;
+        larder_builder_reset(values);
+        OK(larder_builder_add_sn(values, ":v", "a\0", 2));
+        OK(compile(cases[c].text, values, &e, bound));
+        memcpy(at, places, sizeof at);
+        OK(expr_filter(e, bound, images, at, &count, &guess));
+        for (int i = 0; i < 5; i++)
+            if (cases[c].is_true[i])
+                cr_assert(kept < count && at[kept++] == places[i], "%s, text %d", cases[c].text, i);
+        cr_assert_eq(kept, count, "%s", cases[c].text);
+        expr_free(kit_arena, e);
+    }
+}
+
+/* A page that served another table's items, or another filter at the same address: the guess is
+ * wrong, and nothing else. */
+Test(expr_filter, a_wrong_guess_costs_time_only) {
+    struct larder_builder *b = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
+    struct larder_builder *values = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
+    uint8_t *images = priv_alloc(kit_arena, ITEMS * 8192u);
+    size_t places[ITEMS], used = 0;
+    rng_seed(&r, rng_test_seed("expr_guess"));
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        for (uint32_t k = 0; k < ATTRIBUTES; k++)
+            draw_plain(&items[i][k]);
+        places[i] = used;
+        add_item(b, items[i], images, &used);
+    }
+    larder_builder_reset(values);
+    for (uint32_t attribute = 0; attribute < ATTRIBUTES; attribute++) {
+        struct expr *e;
+        struct larder_value bound[1];
+        char text[40];
+        snprintf(text, sizeof text, "attribute_exists(#a%u)", attribute);
+        OK(compile(text, values, &e, bound));
+        for (uint32_t near = 0; near < 20; near++) {
+            size_t at[ITEMS];
+            uint32_t count = ITEMS, wanted = 0;
+            struct page_guess wrong = {.of = e, .near = {(uint16_t)near}};
+            memcpy(at, places, sizeof at);
+            OK(expr_filter(e, bound, images, at, &count, &wrong));
+            for (uint32_t i = 0; i < ITEMS; i++)
+                wanted += items[i][attribute].type != 0;
+            cr_assert_eq(count, wanted, "%s with guess %u", text, near);
+        }
+        expr_free(kit_arena, e);
+    }
+}
+
 /* The bytes of a text are those of a record of the attribute, at its place in the item before. */
 Test(expr_filter, a_text_that_looks_like_a_record) {
     struct larder_builder *b = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX),
@@ -278,7 +360,7 @@ Test(expr_filter, a_text_that_looks_like_a_record) {
     at[1] = used;
     add_item(b, both[1], images, &used);
     OK(compile("attribute_exists(n)", values, &e, bound));
-    OK(expr_filter(e, bound, images, at, &count));
+    OK(expr_filter(e, bound, images, at, &count, &guess));
     cr_assert(count == 1 && at[0] == 0);
 }
 
@@ -302,7 +384,7 @@ Test(expr_filter, an_expiry_that_looks_like_a_record) {
         OK(larder_builder_finish(b, &built));
         OK(item_to_stored(&shape, built, 1764000000, image, &stored));
         cr_assert_eq(item_expiry_s(stored), 0x696e0141);
-        OK(expr_filter(e, bound, image, &at, &count));
+        OK(expr_filter(e, bound, image, &at, &count, &guess));
         cr_assert_eq(count, 0);
     }
 }

@@ -159,9 +159,10 @@ static void check_filter(const struct kit_expr *x, const struct item_head *store
     size_t at[2] = {0, stored->bytes};
     uint8_t *images = priv_alloc(kit_arena, 2 * stored->bytes);
     uint32_t count = 2;
+    struct page_guess guess = {0};
     memcpy(images, stored, stored->bytes);
     memcpy(images + stored->bytes, stored, stored->bytes);
-    OK(expr_filter(x->e, x->bound, images, at, &count));
+    OK(expr_filter(x->e, x->bound, images, at, &count, &guess));
     cr_assert_eq(count, truth ? 2 : 0, "%s: another truth of two stored images", text);
     cr_assert(!truth || (at[0] == 0 && at[1] == stored->bytes));
     priv_free(kit_arena, images);

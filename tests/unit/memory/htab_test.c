@@ -15,6 +15,7 @@
 
 #include "core/base/crash.h"
 #include "core/memory/heap_span.h"
+#include "core/memory/htab_spot.h"
 #include "core/memory/recover.h"
 #include "core/table/db.h"
 #include "tests/support/proc.h"
@@ -283,6 +284,60 @@ Test(htab, random_links_and_unlinks) {
 }
 
 /* The part of the hash that a block has is enough for everything that is derived from it. */
+/* ---- Spots ----------------------------------------------------------------------------------- */
+
+static struct htab_spot spot_of(const struct fixture *f, uint64_t hash) {
+    struct htab_aim aim = htab_aim(f->tab);
+    struct htab_spot spot;
+    htab_spot_stripe(&aim, hash, &spot);
+    htab_spot_bucket(&aim, &spot);
+    htab_spot_slot(&aim, &spot, 0);
+    return spot;
+}
+
+/* Rule P3 of core/memory/htab_spot.h: of what is linked no spot shows that there is none, also
+ * while the array grows. */
+Test(htab, a_spot_shows_none_only_where_none_is) {
+    struct fixture f;
+    uint32_t none = 0, tried = 0;
+    begin(&f, 2);
+    struct htab_spot spot = spot_of(&f, 5);
+    cr_assert(!spot.block && htab_spot_shows_none(&spot), "a stripe without an array");
+    for (uint32_t i = 0; i < 3000; i++) {
+        cr_assert_eq(link_block(&f, rng_next(&f.rng) & HTAB_HASH_MASK), LARDER_OK);
+        for (uint32_t k = 0; k < 8; k++) {
+            const struct linked *l = &f.linked[k ? rng_below(&f.rng, f.count) : f.count - 1];
+            spot = spot_of(&f, l->hash);
+            cr_assert(spot.block || !htab_spot_shows_none(&spot), "hash %016lx is there", l->hash);
+        }
+        uint64_t absent = rng_next(&f.rng) & HTAB_HASH_MASK;
+        spot = spot_of(&f, absent);
+        tried++;
+        none += !spot.block && htab_spot_shows_none(&spot);
+    }
+    cr_assert_gt(none, tried / 2, "%u of %u", none, tried);
+    end(&f);
+}
+
+/* What a writer does after the look is noticed. */
+Test(htab, a_spot_shows_none_only_while_the_sequence_stands) {
+    struct fixture f;
+    begin(&f, 2);
+    cr_assert_eq(link_block(&f, 7), LARDER_OK);
+    struct htab_spot spot = spot_of(&f, 6);
+    cr_assert(!spot.block && htab_spot_shows_none(&spot));
+    cr_assert_eq(link_block(&f, 6), LARDER_OK);
+    cr_assert(!htab_spot_shows_none(&spot));
+    spot = spot_of(&f, 5);
+    cr_assert(htab_spot_shows_none(&spot));
+    struct stripe_shm *stripe = htab_stripe(f.tab, 5);
+    SHM_STORE(&stripe->seq, SHM_LOAD(&stripe->seq) | SEQ_MARK); /* a transaction changes the stripe */
+    spot = spot_of(&f, 5);
+    cr_assert(!htab_spot_shows_none(&spot));
+    SHM_STORE(&stripe->seq, SHM_LOAD(&stripe->seq) & ~SEQ_MARK);
+    end(&f);
+}
+
 Test(htab, the_high_half_stands_for_the_hash) {
     const uint32_t counts[] = {2, 8, 1024, 1u << 20};
     struct stripe_shm *stripes = calloc(1u << 20, sizeof *stripes);
