@@ -2,7 +2,8 @@
  *
  * Usage    larder_bench [--quick] [--out FILE] [--charts FOLDER] [--only SCENE]... [--rounds N]
  *                        [--seconds S] [--folder EMPTY-FOLDER-IN-TMPFS]
- *                        [--writers N] [--indexes N] [--megabytes N] [--pattern NAME]  of ageing
+ *                        [--writers N] [--indexes N] [--megabytes N] [--pattern NAME]
+ *                        [--where]  of ageing
  *                        [--megabytes N] [--item-bytes N] [--pattern NAME]  of eviction
  *          larder_bench --compare OLD.json NEW.json
  *          larder_bench --smoke      judges the answers of a few calls of everything
@@ -431,6 +432,10 @@ int main(int argc, char **argv) {
         }
         if (strcmp(argv[i], "--smoke") == 0) {
             is_smoke = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--where") == 0) {
+            b.ageing.shows_where = 1;
             continue;
         }
         if (strcmp(argv[i], "--engines") == 0)

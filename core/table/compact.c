@@ -120,24 +120,33 @@ static uint32_t level_for(const struct survey *survey, uint32_t wanted) {
     return level;
 }
 
-/* Empties sparse spans of [from, to). Returns how many. */
-static uint32_t concentrate(struct writer *w, uint32_t from, uint32_t to, uint32_t wanted) {
-    struct survey survey;
+/* Empties spans of [from, to) whose level is one of [level, end). Returns how many. */
+static uint32_t empty_levels(struct writer *w, uint32_t from, uint32_t to, struct survey *survey, uint32_t level,
+                             uint32_t end, uint32_t wanted) {
     uint32_t count = 0, moved = 0;
-    look_over(w->seg, from, to, &survey);
-    uint32_t level = level_for(&survey, wanted);
     for (uint32_t i = from; i < to && count < wanted && moved < MOVED_AT_ONCE && !is_stopped(w); i++) {
         uint32_t used, stays;
         int c = sparse_class(w->seg, i, &used);
-        if (c < 0 || level_of((uint32_t)c, used) >= level || survey.free_blocks[c] < blocks_of((uint32_t)c))
+        if (c < 0 || survey->free_blocks[c] < blocks_of((uint32_t)c) || level_of((uint32_t)c, used) < level ||
+            level_of((uint32_t)c, used) >= end)
             continue;
         moved += used * heap_class_bytes((uint32_t)c);
         if (!empty_spans(w, i, 1, 0, &stays))
             continue;
-        survey.free_blocks[c] -= blocks_of((uint32_t)c);
+        survey->free_blocks[c] -= blocks_of((uint32_t)c);
         count++;
     }
     return count;
+}
+
+/* Empties sparse spans of [from, to). Returns how many. If what would be least work cannot be
+ * moved, it is done by fuller ones. */
+static uint32_t concentrate(struct writer *w, uint32_t from, uint32_t to, uint32_t wanted) {
+    struct survey survey;
+    look_over(w->seg, from, to, &survey);
+    uint32_t level = level_for(&survey, wanted);
+    uint32_t count = empty_levels(w, from, to, &survey, 0, level, wanted);
+    return count ? count : empty_levels(w, from, to, &survey, level, LEVELS, wanted);
 }
 
 uint32_t table_compact_spans(struct writer *w, uint32_t wanted) {
