@@ -59,7 +59,8 @@ struct core_hooks {
     int (*timer_recover_shard)(struct writer *w, lock_word *lock);
     /* A write found no room: removes some of what has expired by now_s, a bounded number, wherever
      * it is. The caller holds no lock of a rank above LOCK_GATE. LARDER_OK: something was removed;
-     * LARDER_NOT_FOUND: nothing; LARDER_E_BUSY: the writer is stuck. */
+     * LARDER_NOT_FOUND: nothing; LARDER_E_BUSY: live processes have locked what is due, or the
+     * writer is stuck. */
     int (*timer_make_room)(struct writer *w, int64_t now_s);
     /* The same when nothing has expired: drops timers that no item needs, and of dropped tables, a
      * bounded number. Needs no memory. LARDER_OK: memory came back; LARDER_MORE: none did, and

@@ -72,7 +72,7 @@ struct room_cursor {
     struct room_place {
         uint64_t after, taken;
         uint32_t shard, slot;
-        uint8_t is_used, is_quiet, has_found;
+        uint8_t is_used, is_quiet, has_found, is_blocked;
     } place[ROOM_SHARDS];
 };
 

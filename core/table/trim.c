@@ -24,7 +24,7 @@ static int shrink(struct writer *w, const struct htab *t, struct stripe_shm *str
  * (core/memory/gate.h: its closer waits for item stripes alone). This one is held. */
 static uint32_t shrink_partitions(struct writer *w, const struct table_view *v, uint32_t number) {
     struct stripe_shm *stripe = &v->partitions.stripes[number];
-    if (w->is_stuck || !htab_is_too_large(&v->partitions, stripe) || lock_try(w, &stripe->lock, LOCK_PARTITION))
+    if (w->is_stuck || !htab_is_too_large(&v->partitions, stripe) || lock_try_recover(w, &stripe->lock, LOCK_PARTITION))
         return 0;
     int is_smaller = shrink(w, &v->partitions, stripe);
     if (!w->is_stuck)
@@ -48,7 +48,7 @@ static uint32_t trim_stripe(struct writer *w, const struct table_view *v, uint32
     struct stripe_shm *stripe = &v->items.stripes[number];
     if (!htab_is_too_large(&v->items, stripe) && !htab_is_too_large(&v->partitions, &v->partitions.stripes[number]))
         return 0;
-    if (lock_try(w, &stripe->lock, LOCK_STRIPE))
+    if (lock_try_recover(w, &stripe->lock, LOCK_STRIPE))
         return 0;
     uint32_t count = trim_stripe_locked(w, v, number);
     change_leave_stripe(w, stripe);

@@ -1,8 +1,8 @@
 /* core/table/trim.h - memory back from bucket arrays that are too large.
  *
  * Job      Deleted items leave the arrays that they had filled. When memory is short, arrays that
- *          at most a quarter of their slots in use are built again, with half their size or less,
- *          by the same steps as a larger one. (The heap's own reserves: heap_trim().)
+ *          at most three eighths of their slots in use are built again, with three quarters of
+ *          their size or less, by the same steps as a larger one. (The heap's own reserves: heap_trim().)
  * Locks    Called without any. Takes an item stripe, and the partition stripe with its number.
  *          Passes over what another thread holds.
  * Crash    As for a larger array: [trim_arrays] in ARCHITECTURE.md.
