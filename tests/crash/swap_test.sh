@@ -51,6 +51,7 @@ settle_before_entries  enum  crash_enum/evict
 bit_before_hand        enum  crash_enum/move_blocks
 hand_before_bit        enum  crash_enum/move_blocks
 close_before_give      enum  crash_enum/empty_span
+array_before_fill      enum  crash_enum/trim_arrays
 bit_before_hand        enum  crash_enum/trim_arrays
 bit_before_hand        enum  crash_enum/merge_leaves
 hand_before_bit        enum  crash_enum/merge_leaves
