@@ -4,7 +4,8 @@
  *                        [--seconds S] [--folder EMPTY-FOLDER-IN-TMPFS]
  *                        [--writers N] [--indexes N] [--megabytes N] [--pattern NAME]
  *                        [--where]  of ageing
- *                        [--megabytes N] [--item-bytes N] [--pattern NAME]  of eviction
+ *                        [--megabytes N] [--item-bytes N] [--pattern NAME] [--writers N]  of
+ *                        eviction
  *          larder_bench --compare OLD.json NEW.json
  *          larder_bench --smoke      judges the answers of a few calls of everything
  *          larder_bench --engines    which there are, and how each is set up
@@ -14,6 +15,7 @@
  */
 #include "bench/ageing.h"
 #include "bench/clock.h"
+#include "bench/crowd.h"
 #include "bench/engines.h"
 #include "bench/eviction.h"
 #include "bench/fail.h"
@@ -283,7 +285,10 @@ static void eviction_scene(struct bench *b) {
         return;
     struct eviction_plan plan = {.megabytes = b->ageing.megabytes ? b->ageing.megabytes : 64,
                                  .item_bytes = b->item_bytes ? b->item_bytes : 300,
-                                 .trace = b->ageing.pattern};
+                                 .trace = b->ageing.pattern,
+                                 .writers = b->ageing.writers ? b->ageing.writers : 4};
+    if (plan.writers > CROWD_MAX)
+        fail("eviction: 1 to %u writers", CROWD_MAX);
     eviction_run(&plan);
 }
 

@@ -207,8 +207,7 @@ static int is_late(const struct limit *limit) {
 }
 
 /* Empties what is planned. *stays: the first span that could not be. Returns how many were. */
-static uint32_t empty_windows(struct writer *w, const struct windows *plan, const struct limit *limit,
-                              int64_t *stays) {
+static uint32_t empty_windows(struct writer *w, const struct windows *plan, const struct limit *limit, int64_t *stays) {
     uint32_t made = 0;
     *stays = -1;
     w->also_avoided = &plan->rows;

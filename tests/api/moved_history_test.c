@@ -28,8 +28,8 @@ TestSuite(moved_history, .timeout = 200 * SLOW_FACTOR);
 #define SEGMENT_BYTES (8u << 20)
 #define STRIPES 64
 #define WRITERS 2
-#define OWN 200u    /* registers of each writer */
-#define COMMON 4u   /* of all */
+#define OWN 200u  /* registers of each writer */
+#define COMMON 4u /* of all */
 #define REGISTERS (WRITERS * OWN + COMMON)
 #define COMMON_FROM (WRITERS * OWN)
 #define ROUNDS (SLOW_FACTOR > 1 ? 3 : 8)

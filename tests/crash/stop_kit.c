@@ -6,8 +6,8 @@
 
 #include "core/table/db.h"
 #include "core/table/read.h"
-#include "index/index.h"
 #include "core/table/trim.h"
+#include "index/index.h"
 #include "index/leaf.h"
 #include "tests/crash/evicting.h"
 #include "tests/crash/halt.h"

@@ -58,7 +58,7 @@ struct probe {
 struct scene {
     const struct scenario *s;
     int base, memfd;
-    struct larder *db; /* attached before the child starts */
+    struct larder *db;     /* attached before the child starts */
     struct larder *reader; /* the same; or of one that may only read, if s->is_evicting */
     struct larder_page *page;
     struct probe probe[STRIPES]; /* one for each stripe of World */

@@ -49,8 +49,8 @@ struct sleeper {
     enum lock_rank rank;
     int (*call)(struct larder_table *t); /* returns a result of the library */
     int is_write;                        /* it puts SLEEPERS_ITEM */
-    int is_upkeep; /* it works on whatever tables there are when it wakes */
-    void (*prepare)(struct larder *db); /* NULL: twenty items */
+    int is_upkeep;                       /* it works on whatever tables there are when it wakes */
+    void (*prepare)(struct larder *db);  /* NULL: twenty items */
 };
 
 struct bed {
