@@ -200,6 +200,10 @@ int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, u
  * off anywhere and repeated: what is left is a list. */
 int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, uint32_t *budget);
 
+/* Lets all leaves of a stripe shrink, if memory is short; adds to *trimmed. LARDER_OK; else the
+ * writer is stuck. */
+int skl_trim_stripe_locked(struct writer *w, const struct htab *tab, struct stripe_shm *stripe, uint32_t *trimmed);
+
 /* Moves the leaf or node at off to another block. LARDER_NOT_FOUND: no list of tab refers to it;
  * else as skl_add_locked(). */
 int skl_move_locked(struct writer *w, const struct htab *tab, uint64_t off);
@@ -225,9 +229,12 @@ int skl_publish_leaf(struct writer *w, struct skl_place *p, uint64_t off);
 void skl_unlink_towers(const struct skl_node *node, const struct skl_path *before);
 /* The head's last node is gone: its leaf is the whole partition again. */
 int skl_drop_head(struct writer *w, struct skl_list *list);
-/* If p's leaf and a neighbour's are small together, they become one. LARDER_NOT_FOUND: they are not,
- * and nothing has changed; other results as skl_add_locked(). p is of no use after LARDER_OK. */
-int skl_merge(struct writer *w, struct skl_place *p);
+/* p's leaf and a small neighbour's become one (is_forward: the next one's); or it gets a new leaf
+ * without its dead entries. Without memory it stays. LARDER_OK; else the writer is stuck. p is of no
+ * use after it, unless is_forward. */
+int skl_shrink(struct writer *w, struct skl_place *p, int is_forward);
+/* A new leaf of the live entries, of which there are some. */
+int skl_take_live(struct writer *w, struct skl_place *p);
 /* A node being put together, or a copy of one. */
 #define SKL_NODE_BYTES_MAX (sizeof(struct node_shm) + LEAF_KEY_BYTES_MAX + sizeof(shm_word) * (SKL_HEIGHT_MAX - 1))
 struct skl_image {

@@ -2,7 +2,9 @@
  *
  * Job      A removal left few entries in a leaf (skl_remove.c). If they and those of a neighbour
  *          fit into three quarters of a leaf, the earlier node gets one leaf with both, and the
- *          later node goes. If that was the last node, the head goes, too.
+ *          later node goes. If that was the last node, the head goes, too. Else a leaf of the live
+ *          entries alone takes its place. When memory is short (core/table/trim.h) the same is done
+ *          to all leaves of which an eighth is dead.
  * Why      Leaves that are nearly empty cost twice the bytes of an entry, and stay for ever where no
  *          key comes again. Three quarters: the next entries do not split it at once.
  * Crash    1 the joined leaf is filled, in hand           dead here: given back
@@ -11,7 +13,7 @@
  *          4 the old leaves are noted                     skl_recover_stripe notes all
  *          5 step 1: a head without nodes gives the slot to its leaf; it may also stay
  * Tests    tests/unit/index/skl_test.c, tests/unit/index/skl_death_test.c,
- *          tests/crash/scenarios.c (merge_leaves, merge_last)
+ *          tests/crash/scenarios.c (merge_leaves, merge_last, trim_leaves, ..)
  */
 #include "core/memory/journal.h"
 #include "index/skl.h"
@@ -119,14 +121,93 @@ static int go_back(struct skl_place *p, const struct skl_node *node) {
     return leaf_read(p->list.tab->seg, p->leaf_off, p->list.hash, p->list.index, &p->leaf);
 }
 
-int skl_merge(struct writer *w, struct skl_place *p) {
+/* LARDER_NOT_FOUND: no neighbour is small enough, and nothing has changed. */
+static int merge(struct writer *w, struct skl_place *p, int is_forward) {
     struct skl_node node = p->path.node;
     struct neighbour next;
     if (!node.shm)
         return LARDER_NOT_FOUND;
     int r = find_next(p, &next) ? join(w, p, &next) : LARDER_NOT_FOUND;
-    if (r != LARDER_NOT_FOUND || !go_to_previous(p))
+    if (r != LARDER_NOT_FOUND || is_forward || !go_to_previous(p))
         return r;
     r = find_next(p, &next) ? join(w, p, &next) : LARDER_NOT_FOUND;
     return r && !step_is_open(w, 1) && !go_back(p, &node) ? skl_corrupt(p->list.hash) : r;
+}
+
+int skl_shrink(struct writer *w, struct skl_place *p, int is_forward) {
+    uint32_t live = leaf_live_count(&p->leaf);
+    int r = merge(w, p, is_forward);
+    if (r == LARDER_OK || step_is_open(w, 1))
+        return r;
+    r = step_abandon(w, 1);
+    if (r || live == 0 || live == leaf_count(&p->leaf))
+        return r;
+    r = skl_take_live(w, p);
+    return r == LARDER_OK || step_is_open(w, 1) ? r : step_abandon(w, 1);
+}
+
+/* ---- All leaves of a stripe ------------------------------------------------------------------ */
+
+/* Whether a leaf has so many dead entries that it is worth a new one, or a neighbour to join. */
+static int is_worth_it(const struct seg *s, const struct skl_place *p) {
+    const struct leaf_shm *leaf = seg_at(s, p->leaf_off, sizeof *leaf);
+    uint32_t count = leaf ? block_read(leaf).count : 0, live = count_live(s, p->leaf_off);
+    struct skl_node next;
+    if (live > LEAF_ENTRIES)
+        return 0;
+    if (live > 0 && live * 8 <= count * 7)
+        return 1;
+    uint64_t off = p->path.node.shm ? SHM_LOAD_RELAXED(&leaf->next) : 0;
+    return off && skl_node_read(&p->list, off, &next) && is_small(p, SHM_LOAD_RELAXED(&next.shm->leaf), live);
+}
+
+/* One leaf, and those after it that it takes in. LARDER_OK, or the writer is stuck. */
+static int trim_leaf(struct writer *w, struct skl_place *p, uint32_t *trimmed) {
+    const struct seg *s = w->seg;
+    uint32_t before;
+    int r = LARDER_OK;
+    do {
+        before = *trimmed;
+        p->leaf_off = p->path.node.shm ? SHM_LOAD_RELAXED(p->word) : p->list.leaf_off;
+        if (!is_worth_it(s, p) || !leaf_read(s, p->leaf_off, p->list.hash, p->list.index, &p->leaf))
+            return LARDER_OK;
+        uint32_t moves = SHM_LOAD_RELAXED(&p->list.stripe->moves);
+        r = skl_shrink(w, p, 1);
+        *trimmed += SHM_LOAD_RELAXED(&p->list.stripe->moves) != moves;
+    } while (r == LARDER_OK && *trimmed != before && SHM_LOAD_RELAXED(p->list.slot) == p->list.slot_word);
+    return r;
+}
+
+ON_ITS_OWN_STACK static int trim_list(struct writer *w, const struct skl_list *list, uint32_t *trimmed) {
+    struct skl_place p = {.list = *list, .word = list->slot, .tag = list->slot_word - list->leaf_off};
+    struct circle way = {0};
+    uint64_t next = 0;
+    if (list->leaf_off)
+        return trim_leaf(w, &p, trimmed);
+    p.path.node = list->head;
+    p.tag = 0;
+    for (;;) {
+        p.word = &p.path.node.shm->leaf;
+        int r = trim_leaf(w, &p, trimmed);
+        if (r || SHM_LOAD_RELAXED(list->slot) != list->slot_word) /* the head is gone */
+            return r;
+        if (!skl_link(list, &p.path.node, 0, &next) || !next || circle_is_closed(&way, next) ||
+            !skl_node_read(list, next, &p.path.node))
+            return LARDER_OK;
+    }
+}
+
+int skl_trim_stripe_locked(struct writer *w, const struct htab *tab, struct stripe_shm *stripe, uint32_t *trimmed) {
+    uint64_t words[HTAB_CHAIN_MAX];
+    int r = LARDER_OK;
+    for (uint32_t b = 0, total = htab_bucket_count(tab, stripe); b < total; b++) {
+        int count = htab_bucket_slots(tab, stripe, b, words, HTAB_CHAIN_MAX);
+        for (int i = 0; i < count && r == LARDER_OK; i++) {
+            const struct block_shm *block = seg_at(w->seg, WORD_OFF(words[i]), sizeof *block);
+            struct skl_list list;
+            if (block && skl_find(&list, tab, block->hash, block->index) && list.slot)
+                r = trim_list(w, &list, trimmed);
+        }
+    }
+    return r;
 }

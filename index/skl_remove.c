@@ -72,25 +72,6 @@ static int skl_drop_leaf(struct writer *w, struct skl_place *p) {
     return leaf_next(&p->leaf) ? LARDER_NOT_FOUND : skl_drop_partition(w, &p->list, p->leaf_off);
 }
 
-static __attribute__((noinline)) int skl_take_live(struct writer *w, struct skl_place *p) {
-    struct leaf_run run;
-    leaf_take_apart(&p->leaf, &run);
-    return skl_replace_leaf(w, p, &run);
-}
-
-/* A leaf that is half dead costs readers time and memory. Replacing it is optional: without memory
- * it stays. */
-static int skl_shrink(struct writer *w, struct skl_place *p, uint32_t live) {
-    int r = skl_merge(w, p);
-    if (r == LARDER_OK || step_is_open(w, 1))
-        return r;
-    r = step_abandon(w, 1);
-    if (r || live == 0)
-        return r;
-    r = skl_take_live(w, p);
-    return r == LARDER_OK || step_is_open(w, 1) ? r : step_abandon(w, 1);
-}
-
 int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
                       const struct leaf_entry *e) {
     struct skl_place p;
@@ -103,7 +84,7 @@ int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, u
     uint32_t live = leaf_live_count(&p.leaf);
     r = live == 0 ? skl_drop_leaf(w, &p) : LARDER_NOT_FOUND;
     if (r == LARDER_NOT_FOUND && i >= 0 && live * 2 <= leaf_count(&p.leaf) && !w->is_recovery)
-        r = skl_shrink(w, &p, live);
+        r = skl_shrink(w, &p, 0); /* it costs readers time and memory */
     return r == LARDER_NOT_FOUND ? LARDER_OK : r;
 }
 

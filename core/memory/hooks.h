@@ -46,6 +46,10 @@ struct core_hooks {
      * LARDER_NOT_FOUND: no list of these partitions refers to it; else as index_add. After a
      * failure step 1 may be open, or blocks of it in hand. */
     int (*index_move)(struct writer *w, const struct htab *partitions, uint64_t off);
+    /* Memory is short: leaves of a partition stripe, which is locked, lose their dead entries, and
+     * small neighbours become one. Adds to *trimmed how many. LARDER_OK; else the writer is
+     * stuck. */
+    int (*index_trim)(struct writer *w, const struct htab *partitions, struct stripe_shm *stripe, uint32_t *trimmed);
     /* Recovery of a slot that died adding an index (OP_INDEX_ADD), in its name. It holds the
      * catalog lock. */
     int (*index_recover_add)(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal);

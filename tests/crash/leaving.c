@@ -5,6 +5,8 @@
  *          leaf n / 4. Three entries may be joined.
  */
 #include "tests/crash/leaving.h"
+#include "core/table/db.h"
+#include "core/table/trim.h"
 #include "tests/crash/world.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +76,26 @@ void leaving_two_halves(struct larder *db) {
     put_leaves(db, 2);
     halve(db, 0);
     halve(db, 1);
+}
+void leaving_dead_entries(struct larder *db) {
+    put_leaves(db, 4);
+    delete_entry(db, 0, 1);
+    halve(db, 1);
+    delete_entry(db, 2, 1);
+    delete_entry(db, 3, 1);
+    delete_entry(db, 2, 0);
+    delete_entry(db, 2, 2);
+}
+void leaving_act_trim(struct larder *db, int step) {
+    struct writer *w;
+    (void)step;
+    if (writer_borrow(db, &w) || table_trim(w) == 0)
+        abort();
+    writer_end(w);
+}
+int leaving_trimmed(const struct facts *a, const struct facts *b) {
+    return b->items == a->items && b->entries == a->entries && b->partitions == a->partitions &&
+           b->used_bytes < a->used_bytes;
 }
 /* What is deleted next is entry 0 of leaf 1. */
 void leaving_empty_head(struct larder *db) {

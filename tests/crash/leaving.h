@@ -23,6 +23,10 @@ void leaving_act_merge(struct larder *db, int step);
 void leaving_act_merge_back(struct larder *db, int step);
 /* Of a head and one node: the head goes, too. */
 void leaving_two_halves(struct larder *db);
+/* Of each leaf one entry is dead; and two neighbours are small. Memory is short. */
+void leaving_dead_entries(struct larder *db);
+void leaving_act_trim(struct larder *db, int step);
+int leaving_trimmed(const struct facts *before, const struct facts *after);
 /* The head's leaf is empty. */
 void leaving_empty_head(struct larder *db);
 

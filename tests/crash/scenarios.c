@@ -642,6 +642,7 @@ const struct scenario scenarios[] = {
     {"merge_back", leaving_half_leaves, leaving_act_merge_back, leaving_node},
     {"merge_last", leaving_two_halves, leaving_act_merge, leaving_head},
     {"merge_empty_head", leaving_empty_head, leaving_act_merge, leaving_node},
+    {"trim_leaves", leaving_dead_entries, leaving_act_trim, leaving_trimmed, .is_unseen = 1},
     {"take_span", large_items, put_large, span_taken, .search_max = 12},
     {"return_span", large_items, delete_up, span_returned, .search_max = 12},
     {"take_run", one_item, put_huge, run_taken},

@@ -76,6 +76,7 @@ struct scenario {
     X(merge_back)                                                                                                      \
     X(merge_last)                                                                                                      \
     X(merge_empty_head)                                                                                                \
+    X(trim_leaves)                                                                                                     \
     X(take_span)                                                                                                       \
     X(return_span)                                                                                                     \
     X(take_run)                                                                                                        \

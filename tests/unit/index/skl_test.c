@@ -144,6 +144,31 @@ Test(skl, merges_leaves_that_became_small) {
     finish(f);
 }
 
+/* What a removal left in its leaf, an entry or two that are dead, goes when memory is short. */
+Test(skl, trims_its_leaves) {
+    for (uint64_t kind = 0; kind < KINDS; kind++)
+        for (uint32_t capacity = 4; capacity <= LEAF_ENTRIES; capacity *= 4) {
+            struct fixture *f = begin(64 << 20, capacity);
+            f->kind = kind;
+            for (uint32_t i = 0; i < 2000 / SLOW_FACTOR; i++)
+                for (uint32_t m = 0; m < LISTS; m++)
+                    random_change(f, &f->model[m], i < 1000 / SLOW_FACTOR ? 300 : 10);
+            uint64_t used = used_bytes(f->db);
+            for (uint32_t m = 0; m < LISTS; m += 2) {
+                uint32_t trimmed = 0;
+                struct stripe_shm *stripe = htab_stripe(&f->v->partitions, f->model[m].hash);
+                cr_assert_eq(lock_take(f->w, &stripe->lock, LOCK_PARTITION), LARDER_OK);
+                cr_assert_eq(skl_trim_stripe_locked(f->w, &f->v->partitions, stripe, &trimmed), LARDER_OK);
+                lock_drop(f->w, &stripe->lock, LOCK_PARTITION);
+            }
+            cr_assert_leq(used_bytes(f->db), used);
+            check(f);
+            for (uint32_t m = 0; m < LISTS; m++)
+                check_all(f, &f->model[m]);
+            finish(f);
+        }
+}
+
 /* Entries that leave from one end, a queue. The leaf before the first is empty at times. */
 Test(skl, merges_the_leaves_of_a_queue) {
     struct fixture *f = begin(64 << 20, LEAF_ENTRIES);
