@@ -1,5 +1,7 @@
-/* bench/trace.h - which key an access of a cache asks for: numbers that follow from the access's own
- * number, so that several processes and a simulation see the same. */
+/* bench/trace.h - which key an access of a cache asks for.
+ *
+ * Idea     It follows from the access's number, so that several processes and a simulation see the
+ *          same. */
 #ifndef LARDER_BENCH_TRACE_H
 #define LARDER_BENCH_TRACE_H
 

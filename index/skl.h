@@ -187,7 +187,7 @@ int skl_read_down(struct skl_reader *r, const struct htab *tab, uint64_t hash, u
 /* After skl_read_up: the next leaf. `cut` is where to go on if the list has changed since. */
 int skl_read_next(struct skl_reader *r, const struct leaf_cut *cut);
 
-/* ---- Changing (skl_add.c, skl_remove.c, skl_merge.c, skl_move.c): under the stripe's lock ----------------- */
+/* ---- Changing (skl_add.c, skl_remove.c, skl_merge.c, skl_move.c): under the stripe's lock ---- */
 
 /* LARDER_OK, also if the entry was there; LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY,
  * LARDER_E_CORRUPT. After a failure with step 1 open, or with blocks of it in hand, the caller's
@@ -208,8 +208,7 @@ int skl_trim_stripe_locked(struct writer *w, const struct htab *tab, struct stri
  * else as skl_add_locked(). */
 int skl_move_locked(struct writer *w, const struct htab *tab, uint64_t off);
 
-/* For skl_add.c, skl_remove.c, skl_merge.c and skl_move.c: the leaf that an entry belongs to, and the word that
- * refers to the leaf. */
+/* For these four: the leaf that an entry belongs to, and the word that refers to the leaf. */
 struct skl_place {
     struct skl_list list;
     struct skl_path path; /* path.node.shm NULL: a small partition */
@@ -230,8 +229,8 @@ void skl_unlink_towers(const struct skl_node *node, const struct skl_path *befor
 /* The head's last node is gone: its leaf is the whole partition again. */
 int skl_drop_head(struct writer *w, struct skl_list *list);
 /* p's leaf and a small neighbour's become one (is_forward: the next one's); or it gets a new leaf
- * without its dead entries. Without memory it stays. LARDER_OK; else the writer is stuck. p is of no
- * use after it, unless is_forward. */
+ * without its dead entries. Without memory it stays. LARDER_OK; else the writer is stuck. p is of
+ * no use after it, unless is_forward. */
 int skl_shrink(struct writer *w, struct skl_place *p, int is_forward);
 /* A new leaf of the live entries, of which there are some. */
 int skl_take_live(struct writer *w, struct skl_place *p);

@@ -5,8 +5,8 @@
  *          later node goes. If that was the last node, the head goes, too. Else a leaf of the live
  *          entries alone takes its place. When memory is short (core/table/trim.h) the same is done
  *          to all leaves of which an eighth is dead.
- * Why      Leaves that are nearly empty cost twice the bytes of an entry, and stay for ever where no
- *          key comes again. Three quarters: the next entries do not split it at once.
+ * Why      Leaves that are nearly empty cost twice the bytes of an entry, and stay for ever where
+ *          no key comes again. Three quarters: the next entries do not split it at once.
  * Crash    1 the joined leaf is filled, in hand           dead here: given back
  *          2 tower links past the later node, top down    skl_recover_stripe sets them again
  *          3 step 1: the earlier node's leaf; both old leaves and the later node are given back
@@ -102,7 +102,7 @@ ON_ITS_OWN_STACK static int publish_joined(struct writer *w, struct skl_place *p
 }
 
 static int join(struct writer *w, struct skl_place *p, const struct neighbour *next) {
-    uint64_t off;
+    uint64_t off = 0;
     int r = take_joined(w, p, next->leaf_off, &off);
     if (r == LARDER_OK)
         r = publish_joined(w, p, next, off);

@@ -15,8 +15,9 @@
 
 #include "core/memory/writer.h"
 
-/* Makes some arrays and leaves smaller, of any table. Returns how many, so that the caller tries again and
- * comes back; 0: none is left, or a call a moment ago found none. May leave the writer stuck. */
+/* Makes some arrays and leaves smaller, of any table. Returns how many, or that there is more to
+ * look at, so that the caller tries again and comes back; 0: none is left, or a call a moment ago
+ * found none. May leave the writer stuck. */
 uint32_t table_trim(struct writer *w);
 
 #endif
