@@ -28,7 +28,7 @@ static inline struct timespec wait_timespec(uint64_t ns) {
 }
 
 /* How long a thread has worked. On a busy machine most of the time it waits for a core: then a
- * quarter of what has passed, at least, so that nothing lasts for ever. */
+ * tenth of what has passed, at least, so that nothing lasts for ever. */
 struct wait_work {
     uint64_t wall_ns, cpu_ns;
 };
@@ -39,7 +39,7 @@ static inline struct wait_work wait_work_now(void) {
 }
 static inline uint64_t wait_worked_ns(const struct wait_work *since) {
     struct wait_work now = wait_work_now();
-    uint64_t cpu_ns = now.cpu_ns - since->cpu_ns, wall_ns = (now.wall_ns - since->wall_ns) / 4;
+    uint64_t cpu_ns = now.cpu_ns - since->cpu_ns, wall_ns = (now.wall_ns - since->wall_ns) / 10;
     return cpu_ns > wall_ns ? cpu_ns : wall_ns;
 }
 

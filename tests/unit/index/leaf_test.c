@@ -194,7 +194,7 @@ static void check_insert(const struct leaf *from, const struct leaf_entry *e, co
 /* Adds entries one at a time until the leaf must be split; returns how many it held. */
 static uint32_t grow_until_split(struct rng *r, uint64_t kind) {
     static struct naive n; /* static: large */
-    struct leaf leaf, made;
+    struct leaf leaf = {.bytes = {0}}, made;
     struct leaf_run run = {.prefix = (const uint8_t *)""};
     n.count = 0;
     for (uint32_t tries = 0; tries < 300; tries++) {
