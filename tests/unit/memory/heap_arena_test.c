@@ -63,8 +63,8 @@ Test(heap_arena, any_larger_block_is_the_last_resort) {
     finish(&f);
 }
 
-/* P5: what lies in a block that is much too large for it must not pin its span. It may go to another
- * such block, but to none that is larger still. */
+/* P5: what lies in a block that is much too large for it must not pin its span. It may go to
+ * another such block, but to none that is larger still. */
 Test(heap_arena, a_move_may_stay_in_blocks_as_large) {
     struct fixture f;
     struct writer *other;
