@@ -16,6 +16,7 @@ static const struct core_hooks hooks = {
     .index_sum_item = index_sum_item,
     .index_judge_item = index_judge_item,
     .index_move = skl_move_locked,
+    .index_trim = skl_trim_stripe_locked,
     .index_refers = index_refers,
     .index_stripe_of = index_stripe_of,
     .index_stats = index_stats,

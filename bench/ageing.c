@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Patterns -------------------------------------------------------------------------------- */
@@ -242,11 +243,57 @@ static void *replay(void *arg) {
     return fill(h);
 }
 
+#define CLASSES_MAX 64u
+#define FREE_SHOWN (256u << 10) /* of a size class, in bytes */
+
+static double mb_of(uint64_t bytes) {
+    return (double)bytes / 1048576;
+}
+
+static void print_indexes(struct larder_table *table, uint64_t payload_bytes) {
+    struct larder_index_stats index[INDEX_COUNT + 1];
+    uint64_t entries = 0, bytes = 0;
+    uint32_t count;
+    place_must(larder_index_stats(table, index, INDEX_COUNT + 1, &count), "index stats");
+    for (uint32_t i = 0; i < count; i++) {
+        entries += index[i].entries;
+        bytes += index[i].bytes;
+    }
+    printf("payload %.2f MB, indexes %.2f (%.1f bytes an entry), ", mb_of(payload_bytes), mb_of(bytes),
+           entries ? (double)bytes / (double)entries : 0);
+}
+
+static void print_free(struct larder *db) {
+    struct larder_class_stats class[CLASSES_MAX];
+    uint32_t count;
+    place_must(larder_class_stats(db, class, CLASSES_MAX, &count), "class stats");
+    for (uint32_t i = 0; i < count && i < CLASSES_MAX; i++)
+        if (class[i].blocks_free * class[i].block_bytes > FREE_SHOWN)
+            printf("; of %u: %.2f", class[i].block_bytes, mb_of(class[i].blocks_free * class[i].block_bytes));
+}
+
+/* --where: what the bytes of a full segment are. */
+static void print_where(const char *what, const struct ground *g) {
+    const struct place *p = &g->hand[0].place;
+    struct larder_table_stats t;
+    struct larder_segment_stats s;
+    if (!g->plan->shows_where)
+        return;
+    place_must(larder_table_stats(p->table, &t), "table stats");
+    place_must(larder_segment_stats(p->db, &s), "segment stats");
+    printf("  %-5s round %2u: %8llu items, ", what, g->round, (unsigned long long)t.item_count);
+    print_indexes(p->table, payload(g));
+    printf("items %.2f, buckets %.2f, free %.2f", mb_of(t.item_bytes), mb_of(t.bucket_bytes), mb_of(s.free_bytes));
+    print_free(p->db);
+    printf("\n");
+}
+
 static uint64_t fresh_payload(const struct ground *aged, struct histogram *latency) {
     struct ground *fresh = new_ground(aged->plan, aged->pattern, aged);
     fresh->round = aged->round;
     for_all(fresh, replay);
     uint64_t bytes = payload(fresh);
+    print_where("fresh", fresh);
     for (uint32_t i = 0; i < aged->plan->writers; i++)
         join(latency, &fresh->hand[i].latency);
     close_ground(fresh);
@@ -289,6 +336,7 @@ static double run_pattern(const struct ageing_plan *plan, const struct pattern *
         g->is_full = 0;
         for_all(g, fill);
         take_latency(g, &r);
+        print_where("aged", g);
         note_share(&r, (double)payload(g) / (double)fresh_payload(g, &r.fresh), g->round);
         for_all(g, cull);
     }

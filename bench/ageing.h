@@ -19,6 +19,7 @@ struct ageing_plan {
     uint32_t writers;    /* threads, each with an attachment and keys of its own */
     int indexes;         /* 0 to INDEX_COUNT */
     const char *pattern; /* NULL: all */
+    int shows_where;     /* prints what the bytes are, at each first LARDER_E_FULL */
 };
 
 /* Measures, prints a table. Returns the worst share of any round. */

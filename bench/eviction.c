@@ -7,53 +7,17 @@
 
 #include "bench/cache_sim.h"
 #include "bench/clock.h"
+#include "bench/crowd.h"
 #include "bench/fail.h"
 #include "bench/place.h"
+#include "bench/trace.h"
 
 /* ---- Traces ---------------------------------------------------------------------------------- */
-
-struct trace {
-    uint32_t room; /* items that the segment takes, roughly */
-    uint32_t length, keys_max;
-    double *sums; /* of Zipf's weights */
-    uint32_t sums_count;
-};
-
-static uint64_t random_of(uint64_t i, uint64_t salt) {
-    return dataset_mix(i * 4 + salt);
-}
-
-static double part_of(uint64_t i, uint64_t salt) {
-    return (double)(random_of(i, salt) >> 11) * 0x1p-53;
-}
-
-static void prepare_zipf(struct trace *t, double exponent) {
-    t->sums_count = t->room * 10;
-    t->sums = malloc(t->sums_count * sizeof *t->sums);
-    if (!t->sums)
-        fail("no memory for a trace");
-    double sum = 0;
-    for (uint32_t i = 0; i < t->sums_count; i++)
-        t->sums[i] = sum += pow(i + 1.0, -exponent);
-}
-
-static uint32_t zipf(const struct trace *t, uint64_t i) {
-    double wanted = part_of(i, 1) * t->sums[t->sums_count - 1];
-    uint32_t low = 0, high = t->sums_count - 1;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (t->sums[middle] < wanted)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
 
 /* Half of the accesses go to a hot set of half the room, the others pass once. */
 static uint32_t scan(const struct trace *t, uint64_t i) {
     uint32_t hot = t->room / 2;
-    return i % 2 == 0 ? (uint32_t)(random_of(i, 2) % hot) : hot + (uint32_t)(i / 2);
+    return i % 2 == 0 ? (uint32_t)(trace_random(i, 2) % hot) : hot + (uint32_t)(i / 2);
 }
 
 static uint32_t loop(const struct trace *t, uint64_t i) {
@@ -65,7 +29,7 @@ static uint32_t loop(const struct trace *t, uint64_t i) {
 static uint32_t moving(const struct trace *t, uint64_t i) {
     uint32_t keys = t->room * 5, hot = t->room / 2;
     uint64_t base = i * keys / t->length;
-    return (uint32_t)(part_of(i, 3) < 0.8 ? (base + random_of(i, 2) % hot) % keys : random_of(i, 1) % keys);
+    return (uint32_t)(trace_part(i, 3) < 0.8 ? (base + trace_random(i, 2) % hot) % keys : trace_random(i, 1) % keys);
 }
 
 static const struct kind {
@@ -73,7 +37,8 @@ static const struct kind {
     double exponent;
     uint32_t (*key)(const struct trace *t, uint64_t i);
 } kinds[] = {
-    {"zipf-0.8", 0.8, zipf}, {"zipf-1.0", 1.0, zipf}, {"scan", 0, scan}, {"loop", 0, loop}, {"moving", 0, moving},
+    {"zipf-0.8", 0.8, trace_zipf}, {"zipf-1.0", 1.0, trace_zipf}, {"scan", 0, scan}, {"loop", 0, loop},
+    {"moving", 0, moving},
 };
 
 /* ---- Latency --------------------------------------------------------------------------------- */
@@ -175,11 +140,7 @@ static double simulate(enum cache_policy policy, const struct kind *kind, const 
 
 static double run_kind(const struct eviction_plan *plan, const struct kind *kind, bool has_expirer) {
     struct run r = {.plan = plan};
-    struct trace t = {.room = (uint32_t)(((uint64_t)plan->megabytes << 20) * 9 / 10 / (plan->item_bytes + 90))};
-    t.length = t.room * 24;
-    t.keys_max = t.room * 13;
-    if (kind->exponent > 0)
-        prepare_zipf(&t, kind->exponent);
+    struct trace t = trace_begin(plan->megabytes, plan->item_bytes, kind->exponent);
     place_open(&r.place, -1, (uint64_t)plan->megabytes << 20);
     place_must(larder_eviction_set(r.place.table, LARDER_EVICTION_SIEVE), "eviction");
     if (has_expirer)
@@ -190,16 +151,16 @@ static double run_kind(const struct eviction_plan *plan, const struct kind *kind
     double counted = counted_of(&t), hits = 100.0 * (double)r.hits / counted, fresh_us = us_at(&r.fresh, 0.99),
            sieve = simulate(CACHE_SIEVE, kind, &t, capacity), full_us = us_at(&r.full, 0.99),
            lru = simulate(CACHE_LRU, kind, &t, capacity);
-    printf("%-10s %-8s %8u %8.2f %8.2f %8.2f %10.1f %8.1f %8.1f %9.1f %8.2f\n", kind->name, has_expirer ? "yes" : "no",
-           capacity, hits, sieve, lru, full_us, fresh_us, us_at(&r.full, 1), us_at(&r.full, 0.5),
-           counted / r.seconds * 1e-6);
+    printf("%-10s %-8s %8u %8.2f %8.2f %8.2f %10.1f %8.1f %6.1f %8.1f %9.1f %8.2f\n", kind->name,
+           has_expirer ? "yes" : "no", capacity, hits, sieve, lru, full_us, fresh_us, full_us / fresh_us,
+           us_at(&r.full, 1), us_at(&r.full, 0.5), counted / r.seconds * 1e-6);
     fflush(stdout);
     larder_page_free(r.place.page);
     larder_builder_free(r.place.builder);
     larder_close(r.place.db);
     free(r.fresh.ns);
     free(r.full.ns);
-    free(t.sums);
+    trace_end(&t);
     return sieve - hits;
 }
 
@@ -210,8 +171,8 @@ double eviction_run(const struct eviction_plan *plan) {
         "\neviction: %u MB, items of %u bytes; hit ratios in per cent, beside exact caches of as many items; puts in "
         "us, M accesses/s\n",
         plan->megabytes, plan->item_bytes);
-    printf("%-10s %-8s %8s %8s %8s %8s %10s %8s %8s %9s %8s\n", "trace", "expirer", "items", "larder", "SIEVE", "LRU",
-           "p99, full", "p99 new", "longest", "median", "rate");
+    printf("%-10s %-8s %8s %8s %8s %8s %10s %8s %6s %8s %9s %8s\n", "trace", "expirer", "items", "larder", "SIEVE",
+           "LRU", "p99, full", "p99 new", "times", "longest", "median", "rate");
     for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++)
         for (int has_expirer = 0; has_expirer < 2; has_expirer++) {
             if (plan->trace && strcmp(plan->trace, kinds[i].name) != 0)
@@ -220,7 +181,11 @@ double eviction_run(const struct eviction_plan *plan) {
             worst = below > worst ? below : worst;
             is_found = 1;
         }
+    if (!plan->trace || strcmp(plan->trace, "crowd") == 0) {
+        crowd_run(plan);
+        is_found = 1;
+    }
     if (!is_found)
-        fail("no trace is called \"%s\": zipf-0.8, zipf-1.0, scan, loop, moving", plan->trace);
+        fail("no trace is called \"%s\": zipf-0.8, zipf-1.0, scan, loop, moving, crowd", plan->trace);
     return worst;
 }

@@ -13,6 +13,7 @@ struct eviction_plan {
     uint32_t megabytes;  /* of the segment */
     uint32_t item_bytes; /* as DynamoDB counts them */
     const char *trace;   /* NULL: all */
+    uint32_t writers;    /* of the crowd, and as many readers: bench/crowd.h */
 };
 
 /* Measures, prints a table. Returns by how much the worst trace's hit ratio is below SIEVE's. */

@@ -2,8 +2,10 @@
  *
  * Usage    larder_bench [--quick] [--out FILE] [--charts FOLDER] [--only SCENE]... [--rounds N]
  *                        [--seconds S] [--folder EMPTY-FOLDER-IN-TMPFS]
- *                        [--writers N] [--indexes N] [--megabytes N] [--pattern NAME]  of ageing
- *                        [--megabytes N] [--item-bytes N] [--pattern NAME]  of eviction
+ *                        [--writers N] [--indexes N] [--megabytes N] [--pattern NAME]
+ *                        [--where]  of ageing
+ *                        [--megabytes N] [--item-bytes N] [--pattern NAME] [--writers N]  of
+ *                        eviction
  *          larder_bench --compare OLD.json NEW.json
  *          larder_bench --smoke      judges the answers of a few calls of everything
  *          larder_bench --engines    which there are, and how each is set up
@@ -13,6 +15,7 @@
  */
 #include "bench/ageing.h"
 #include "bench/clock.h"
+#include "bench/crowd.h"
 #include "bench/engines.h"
 #include "bench/eviction.h"
 #include "bench/fail.h"
@@ -282,7 +285,10 @@ static void eviction_scene(struct bench *b) {
         return;
     struct eviction_plan plan = {.megabytes = b->ageing.megabytes ? b->ageing.megabytes : 64,
                                  .item_bytes = b->item_bytes ? b->item_bytes : 300,
-                                 .trace = b->ageing.pattern};
+                                 .trace = b->ageing.pattern,
+                                 .writers = b->ageing.writers ? b->ageing.writers : 4};
+    if (plan.writers > CROWD_MAX)
+        fail("eviction: 1 to %u writers", CROWD_MAX);
     eviction_run(&plan);
 }
 
@@ -441,6 +447,10 @@ int main(int argc, char **argv) {
         }
         if (strcmp(argv[i], "--smoke") == 0) {
             is_smoke = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--where") == 0) {
+            b.ageing.shows_where = 1;
             continue;
         }
         if (strcmp(argv[i], "--engines") == 0)

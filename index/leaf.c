@@ -307,3 +307,96 @@ void leaf_take_apart(const struct leaf *leaf, struct leaf_run *run) {
                                                                .suffix = suffix.at};
     }
 }
+
+/* ---- Two leaves become one ------------------------------------------------------------------- */
+
+/* A key: the leaf's common prefix, then the entry's suffix. */
+struct leaf_split_key {
+    struct leaf_text prefix, suffix;
+};
+
+static struct leaf_split_key leaf_split_key(const struct leaf *leaf, uint32_t i) {
+    return (struct leaf_split_key){{leaf_prefix(leaf), leaf_of(leaf)->block.key_bytes}, leaf_suffix(leaf, i)};
+}
+
+static uint8_t leaf_key_byte(const struct leaf_split_key *k, uint32_t i) {
+    return i < k->prefix.bytes ? k->prefix.at[i] : k->suffix.at[i - k->prefix.bytes];
+}
+
+static uint32_t leaf_common_bytes(const struct leaf_split_key *a, const struct leaf_split_key *b) {
+    uint32_t a_bytes = a->prefix.bytes + a->suffix.bytes, b_bytes = b->prefix.bytes + b->suffix.bytes, common = 0;
+    while (common < a_bytes && common < b_bytes && leaf_key_byte(a, common) == leaf_key_byte(b, common))
+        common++;
+    return common;
+}
+
+/* The first live entry of both leaves, or the last. False: there is none. */
+static int leaf_end_key(const struct leaf *a, const struct leaf *b, int is_last, struct leaf_split_key *key) {
+    for (uint32_t n = 0, a_count = leaf_count(a), count = a_count + leaf_count(b); n < count; n++) {
+        uint32_t i = is_last ? count - 1 - n : n;
+        const struct leaf *leaf = i < a_count ? a : b;
+        i -= i < a_count ? 0 : a_count;
+        if (leaf_kseq(leaf, i)) {
+            *key = leaf_split_key(leaf, i);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+#define LEAF_DAMAGED (UINT32_MAX / 4) /* bytes: more than any leaf has, and two have no overflow */
+
+/* Bytes of the live entries in a leaf whose common prefix is `common` long. LEAF_DAMAGED: they are
+ * not in order. */
+static uint32_t leaf_live_bytes(const struct leaf *leaf, uint32_t common) {
+    uint32_t bytes = 0, prefix_bytes = leaf_of(leaf)->block.key_bytes;
+    for (uint32_t i = 0; i < leaf_count(leaf); i++) {
+        uint32_t key_bytes = prefix_bytes + leaf_suffix(leaf, i).bytes;
+        if (leaf_kseq(leaf, i) && key_bytes < common)
+            return LEAF_DAMAGED;
+        bytes += leaf_kseq(leaf, i) ? LEAF_ENTRY_BYTES + key_bytes - common : 0;
+    }
+    return bytes;
+}
+
+static void leaf_append_live(struct leaf_pen *pen, const struct leaf *leaf, uint32_t common) {
+    for (uint32_t i = 0; i < leaf_count(leaf); i++) {
+        struct leaf_split_key key = leaf_split_key(leaf, i);
+        if (!leaf_kseq(leaf, i))
+            continue;
+        uint32_t from_prefix = key.prefix.bytes > common ? key.prefix.bytes - common : 0;
+        uint32_t passed = common > key.prefix.bytes ? common - key.prefix.bytes : 0;
+        pen->at = mempcpy(pen->at, key.prefix.at + common, from_prefix);
+        leaf_append(pen, leaf_hash(leaf, i), leaf_kseq(leaf, i),
+                    (struct leaf_text){key.suffix.at + passed, key.suffix.bytes - passed});
+    }
+}
+
+uint32_t leaf_join(const struct leaf *a, const struct leaf *b, uint32_t count_max, uint32_t bytes_max,
+                   struct leaf *out) {
+    struct leaf_shm *to = (struct leaf_shm *)out->bytes;
+    struct leaf_split_key first, last;
+    uint32_t count = leaf_live_count(a) + leaf_live_count(b);
+    if (count > count_max || !leaf_end_key(a, b, 0, &first) || !leaf_end_key(a, b, 1, &last))
+        return 0;
+    uint32_t common = leaf_common_bytes(&first, &last);
+    uint32_t bytes = (uint32_t)sizeof *to + common + leaf_live_bytes(a, common) + leaf_live_bytes(b, common);
+    if (bytes > bytes_max)
+        return 0;
+    to->block = leaf_of(a)->block;
+    to->block.count = (uint16_t)count;
+    to->block.key_bytes = (uint16_t)common;
+    atomic_init(&to->next, leaf_next(b));
+    struct leaf_pen pen = {.hash_high = to->hash_high,
+                           .kseq = leaf_shm_kseq(to, count),
+                           .tag = leaf_shm_tag(to, count),
+                           .end = leaf_shm_end(to, count),
+                           .at = leaf_shm_text(to, count)};
+    for (uint32_t i = 0; i < common; i++)
+        *pen.at++ = leaf_key_byte(&first, i);
+    pen.first = pen.at;
+    leaf_append_live(&pen, a, common);
+    leaf_append_live(&pen, b, common);
+    memset(pen.at, 0, -bytes & 7u);
+    return bytes;
+}

@@ -194,6 +194,11 @@ struct leaf_run {
  * be built from a run, because its first or last entry is dead, the prefix changes, or it is too
  * large for one leaf. */
 uint32_t leaf_insert(const struct leaf *leaf, const struct leaf_entry *e, const struct leaf_place *p, struct leaf *out);
+/* Makes the leaf of the live entries of a, and of b, which comes after it; its next is b's. Returns
+ * its bytes. 0: it would have too many entries or bytes, or none, or a leaf is damaged.
+ * bytes_max: at most LEAF_BYTES_MAX. */
+uint32_t leaf_join(const struct leaf *a, const struct leaf *b, uint32_t count_max, uint32_t bytes_max,
+                   struct leaf *out);
 /* The live entries of a leaf. */
 void leaf_take_apart(const struct leaf *leaf, struct leaf_run *run);
 /* Adds an entry in its place; returns its number. The run has no such entry yet. */

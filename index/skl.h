@@ -41,11 +41,12 @@
  *                   Dead in 2: skl_recover_stripe sets the links again. Dead before 3: recovery
  *                   removes the same entry again, finds the empty leaf and goes on. Dead before 4:
  *                   as above.
+ *          Merging  1 joined leaf  2 tower links past the later node, from the top  3 swap the
+ *                   earlier node's leaf: both leaves and the later node go  4 both leaves are
+ *                   noted. Dead before 3 or 4: as above.
  *          Moving   a node: as a removal's 2, then 3 swaps the `next` to its copy, then as 3 of
  *                   adding.
  *          stripe.count is recounted by skl_recover_stripe.
- * Not here Merging nodes that have become small: a partition that shrinks keeps its nodes until
- *          they are empty.
  * Tests    tests/unit/index/skl_test.c, tests/unit/index/skl_left_test.c,
  *          tests/unit/index/skl_death_test.c
  */
@@ -186,7 +187,7 @@ int skl_read_down(struct skl_reader *r, const struct htab *tab, uint64_t hash, u
 /* After skl_read_up: the next leaf. `cut` is where to go on if the list has changed since. */
 int skl_read_next(struct skl_reader *r, const struct leaf_cut *cut);
 
-/* ---- Changing (skl_add.c, skl_remove.c, skl_move.c): under the stripe's lock ----------------- */
+/* ---- Changing (skl_add.c, skl_remove.c, skl_merge.c, skl_move.c): under the stripe's lock ---- */
 
 /* LARDER_OK, also if the entry was there; LARDER_E_FULL, OBSTACLE_CLAIM, LARDER_E_BUSY,
  * LARDER_E_CORRUPT. After a failure with step 1 open, or with blocks of it in hand, the caller's
@@ -199,12 +200,15 @@ int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, u
  * off anywhere and repeated: what is left is a list. */
 int skl_clear_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index, uint32_t *budget);
 
+/* Lets all leaves of a stripe shrink, if memory is short; adds to *trimmed. LARDER_OK; else the
+ * writer is stuck. */
+int skl_trim_stripe_locked(struct writer *w, const struct htab *tab, struct stripe_shm *stripe, uint32_t *trimmed);
+
 /* Moves the leaf or node at off to another block. LARDER_NOT_FOUND: no list of tab refers to it;
  * else as skl_add_locked(). */
 int skl_move_locked(struct writer *w, const struct htab *tab, uint64_t off);
 
-/* For skl_add.c, skl_remove.c and skl_move.c: the leaf that an entry belongs to, and the word that
- * refers to the leaf. */
+/* For these four: the leaf that an entry belongs to, and the word that refers to the leaf. */
 struct skl_place {
     struct skl_list list;
     struct skl_path path; /* path.node.shm NULL: a small partition */
@@ -222,6 +226,14 @@ int skl_publish_leaf(struct writer *w, struct skl_place *p, uint64_t off);
 /* Towers lead past the node. From the top: a node that a reader finds on a level is also on the
  * levels below. before: of its low bound, strict. */
 void skl_unlink_towers(const struct skl_node *node, const struct skl_path *before);
+/* The head's last node is gone: its leaf is the whole partition again. */
+int skl_drop_head(struct writer *w, struct skl_list *list);
+/* p's leaf and a small neighbour's become one (is_forward: the next one's); or it gets a new leaf
+ * without its dead entries. Without memory it stays. LARDER_OK; else the writer is stuck. p is of
+ * no use after it, unless is_forward. */
+int skl_shrink(struct writer *w, struct skl_place *p, int is_forward);
+/* A new leaf of the live entries, of which there are some. */
+int skl_take_live(struct writer *w, struct skl_place *p);
 /* A node being put together, or a copy of one. */
 #define SKL_NODE_BYTES_MAX (sizeof(struct node_shm) + LEAF_KEY_BYTES_MAX + sizeof(shm_word) * (SKL_HEIGHT_MAX - 1))
 struct skl_image {

@@ -44,7 +44,7 @@ static int skl_place_of(struct skl_place *p, uint64_t off) {
     return 1;
 }
 
-ON_ITS_OWN_STACK static int skl_take_live(struct skl_place *p, struct writer *w) {
+ON_ITS_OWN_STACK int skl_take_live(struct writer *w, struct skl_place *p) {
     struct leaf_run run;
     leaf_take_apart(&p->leaf, &run);
     return skl_replace_leaf(w, p, &run);
@@ -57,7 +57,7 @@ ON_ITS_OWN_STACK static int skl_move_leaf(struct writer *w, const struct skl_lis
         return LARDER_NOT_FOUND;
     uint32_t live = leaf_live_count(&p.leaf);
     if (live != 0 && live < leaf_count(&p.leaf))
-        return skl_take_live(&p, w);
+        return skl_take_live(w, &p);
     int r = skl_take(w, p.leaf.bytes, leaf_bytes(&p.leaf), &to);
     return r ? r : skl_publish_leaf(w, &p, to);
 }

@@ -1,7 +1,8 @@
 /* index/skl_remove.c - removing an entry, or a whole list.
  *
  * Job      Removing never needs memory: the entry dies in place, and a leaf without live entries is
- *          freed with its node. A leaf that is half dead is replaced if there is memory for it.
+ *          freed with its node. A leaf that is half dead is merged with a neighbour or replaced, if
+ *          there is memory for it.
  * Crash    1 the entry's key sequence is 0: it is removed
  *          2 its leaf has no live entry: tower links past the node, from the top down
  *          3 step 1: the `next` that led to the node, or the slot; node and leaf are given back,
@@ -25,8 +26,7 @@ static int skl_drop_partition(struct writer *w, struct skl_list *list, uint64_t 
     return r;
 }
 
-/* The head's last node is gone: its leaf is the whole partition again. */
-static int skl_drop_head(struct writer *w, struct skl_list *list) {
+int skl_drop_head(struct writer *w, struct skl_list *list) {
     struct leaf leaf;
     uint64_t leaf_off = SHM_LOAD_RELAXED(&list->head.shm->leaf);
     if (!leaf_read(list->tab->seg, leaf_off, list->hash, list->index, &leaf))
@@ -65,22 +65,11 @@ static int skl_drop_node(struct writer *w, struct skl_place *p) {
     return !next && before.node.off == list->head.off ? skl_drop_head(w, list) : LARDER_OK;
 }
 
-/* p's leaf has no live entry. */
+/* p's leaf has no live entry. LARDER_NOT_FOUND: it stays, a head's before other nodes. */
 static int skl_drop_leaf(struct writer *w, struct skl_place *p) {
     if (p->path.node.shm && p->path.node.off != p->list.head.off)
         return skl_drop_node(w, p);
-    return leaf_next(&p->leaf) ? LARDER_OK : skl_drop_partition(w, &p->list, p->leaf_off);
-}
-
-/* A leaf that is half dead costs readers time and memory. Replacing it is optional: without memory
- * it stays. */
-static __attribute__((noinline)) int skl_compact(struct writer *w, struct skl_place *p) {
-    struct leaf_run run;
-    leaf_take_apart(&p->leaf, &run);
-    int r = skl_replace_leaf(w, p, &run);
-    if (r == LARDER_OK || step_is_open(w, 1))
-        return r;
-    return step_abandon(w, 1);
+    return leaf_next(&p->leaf) ? LARDER_NOT_FOUND : skl_drop_partition(w, &p->list, p->leaf_off);
 }
 
 int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, uint32_t index,
@@ -93,11 +82,10 @@ int skl_remove_locked(struct writer *w, const struct htab *tab, uint64_t hash, u
     if (i >= 0)
         leaf_kill(&p.leaf, seg_at(w->seg, p.leaf_off, sizeof(struct leaf_shm)), (uint32_t)i);
     uint32_t live = leaf_live_count(&p.leaf);
-    if (live == 0)
-        return skl_drop_leaf(w, &p);
-    if (i >= 0 && live * 2 <= leaf_count(&p.leaf) && !w->is_recovery)
-        return skl_compact(w, &p);
-    return LARDER_OK;
+    r = live == 0 ? skl_drop_leaf(w, &p) : LARDER_NOT_FOUND;
+    if (r == LARDER_NOT_FOUND && i >= 0 && live * 2 <= leaf_count(&p.leaf) && !w->is_recovery)
+        r = skl_shrink(w, &p, 0); /* it costs readers time and memory */
+    return r == LARDER_NOT_FOUND ? LARDER_OK : r;
 }
 
 /* Removes the first node after the head. *is_last: there was none. */

@@ -10,6 +10,9 @@
  *          M3 A writer that came through all shards and found nothing tells all threads of its
  *             process (larder.quiet_s). Until the clock moves on, nothing else is due except items
  *             that are late already when they are stored, and these wait for the next second.
+ *          M5 A due timer whose stripe or shard a live process has locked is passed over, others
+ *             are tried. If nothing else is due the caller is told (LARDER_E_BUSY): the segment is
+ *             not full.
  *          M4 The cursor is a hint: if the wheel has changed since, the slot is begun again
  *             (rule W4).
  * Tests    tests/crash/room_test.c
@@ -25,6 +28,7 @@ struct room_search {
     struct room_cursor *at;
     uint32_t chunks, handled;
     int only_table; /* -1: all */
+    int is_blocked; /* something is due, and waits for a lock of a live process */
 };
 
 static void room_begin(struct room_search *s) {
@@ -78,8 +82,10 @@ static int room_fire(struct room_search *s, struct room_place *place, struct whe
     if (s->job.w->is_stuck)
         return LARDER_E_BUSY;
     s->handled += (uint32_t)__builtin_popcountll(batch->done);
+    int r = wheel_retire(s->job.w, walk, batch), is_blocked = fired == LARDER_E_BUSY || r == LARDER_E_BUSY;
     place->has_found |= batch->done != 0;
-    int r = wheel_retire(s->job.w, walk, batch);
+    place->is_blocked |= is_blocked;
+    s->is_blocked |= is_blocked;
     return r || (fired && fire_has_waited(&s->job)) ? LARDER_E_BUSY : LARDER_OK;
 }
 
@@ -98,6 +104,8 @@ static int room_look_at(struct room_search *s, struct room_place *place) {
         r = wheel_collect(s->job.w, &walk, &batch);
     while (r == LARDER_MORE && batch.count == 0 && s->chunks + walk.looked < ROOM_CHUNKS);
     int fired = batch.count ? room_fire(s, place, &walk, &batch) : LARDER_OK;
+    if (r == LARDER_E_BUSY)
+        s->is_blocked = place->is_blocked = 1;
     s->chunks += walk.looked;
     place->slot = walk.slot;
     place->after = walk.after;
@@ -118,8 +126,15 @@ static void room_sweep(struct room_search *s) {
         quiet = place->is_quiet ? quiet + 1 : 0;
         s->at->shard = (s->at->shard + 1) % shards;
     }
-    if (quiet == shards && s->only_table < 0)
+    if (quiet == shards && s->only_table < 0 && !s->is_blocked)
         atomic_store_explicit(&w->db->quiet_s, s->job.now_s + 1, memory_order_relaxed);
+}
+
+/* What was locked is looked at again by the next call, in the same second, too. */
+static void room_wake_blocked(struct room_cursor *at) {
+    for (uint32_t i = 0; i < ROOM_SHARDS; i++)
+        if (at->place[i].is_blocked)
+            at->place[i].is_blocked = at->place[i].is_quiet = 0;
 }
 
 int timer_make_room(struct writer *w, int64_t now_s) {
@@ -130,7 +145,8 @@ int timer_make_room(struct writer *w, int64_t now_s) {
         s.only_table = (int)SHM_LOAD_RELAXED(&w->slot->op_a);
     room_begin(&s);
     room_sweep(&s);
+    room_wake_blocked(s.at);
     if (w->is_stuck)
         return LARDER_E_BUSY;
-    return s.handled ? LARDER_OK : LARDER_NOT_FOUND;
+    return s.handled ? LARDER_OK : s.is_blocked ? LARDER_E_BUSY : LARDER_NOT_FOUND;
 }

@@ -27,6 +27,22 @@ static inline struct timespec wait_timespec(uint64_t ns) {
     return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 }
 
+/* How long a thread has worked. On a busy machine most of the time it waits for a core: then a
+ * tenth of what has passed, at least, so that nothing lasts for ever. */
+struct wait_work {
+    uint64_t wall_ns, cpu_ns;
+};
+static inline struct wait_work wait_work_now(void) {
+    struct timespec cpu;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+    return (struct wait_work){wait_now_ns(), (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec};
+}
+static inline uint64_t wait_worked_ns(const struct wait_work *since) {
+    struct wait_work now = wait_work_now();
+    uint64_t cpu_ns = now.cpu_ns - since->cpu_ns, wall_ns = (now.wall_ns - since->wall_ns) / 10;
+    return cpu_ns > wall_ns ? cpu_ns : wall_ns;
+}
+
 static inline uint64_t wait_now_ms(void) {
     return wait_now_ns() / 1000000;
 }

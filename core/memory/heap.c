@@ -402,6 +402,12 @@ static int take_new_span(struct writer *w, uint32_t own, const struct taking *t)
     return r;
 }
 
+/* A block may be larger than a usual loan: it was a last resort, or the leaf in it has become
+ * smaller. It must not pin its span. */
+static int may_stay_lent(const struct writer *w, uint32_t class_index, const struct taking *t) {
+    return !(t->flags & HEAP_LINE) && class_index < CLASS_COUNT && class_bytes[class_index] <= w->moves_from_bytes;
+}
+
 /* While the writer empties spans (writer_avoids): a block in the fullest span of its class; else in
  * a free span, if it may take one; else a loan that wastes little, or no more than where the
  * block is. Waits for no bin. */
@@ -409,7 +415,7 @@ static __attribute__((noinline)) int take_outside(struct writer *w, uint64_t byt
     if (bytes > CLASS_BYTES_MAX)
         return span_take_run(w, (uint32_t)((bytes + SPAN_BYTES - 1) / SPAN_BYTES), t->tag, t->flags, t->hand, t->off);
     uint32_t own = class_of(bytes, t->flags), arenas = w->seg->arena_count;
-    for (uint32_t i = own; may_serve(i, bytes, own, t); i++) {
+    for (uint32_t i = own; may_serve(i, bytes, own, t) || may_stay_lent(w, i, t); i++) {
         if (class_bytes[i] > w->moves_from_bytes && heap_is_lent(class_bytes[own], class_bytes[i]))
             return LARDER_NOT_FOUND;
         uint32_t k = 0;

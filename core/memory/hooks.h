@@ -46,6 +46,10 @@ struct core_hooks {
      * LARDER_NOT_FOUND: no list of these partitions refers to it; else as index_add. After a
      * failure step 1 may be open, or blocks of it in hand. */
     int (*index_move)(struct writer *w, const struct htab *partitions, uint64_t off);
+    /* Memory is short: leaves of a partition stripe, which is locked, lose their dead entries, and
+     * small neighbours become one. Adds to *trimmed how many. LARDER_OK; else the writer is
+     * stuck. */
+    int (*index_trim)(struct writer *w, const struct htab *partitions, struct stripe_shm *stripe, uint32_t *trimmed);
     /* Recovery of a slot that died adding an index (OP_INDEX_ADD), in its name. It holds the
      * catalog lock. */
     int (*index_recover_add)(struct writer *w, uint32_t table_ordinal, uint32_t index_ordinal);
@@ -59,7 +63,8 @@ struct core_hooks {
     int (*timer_recover_shard)(struct writer *w, lock_word *lock);
     /* A write found no room: removes some of what has expired by now_s, a bounded number, wherever
      * it is. The caller holds no lock of a rank above LOCK_GATE. LARDER_OK: something was removed;
-     * LARDER_NOT_FOUND: nothing; LARDER_E_BUSY: the writer is stuck. */
+     * LARDER_NOT_FOUND: nothing; LARDER_E_BUSY: live processes have locked what is due, or the
+     * writer is stuck. */
     int (*timer_make_room)(struct writer *w, int64_t now_s);
     /* The same when nothing has expired: drops timers that no item needs, and of dropped tables, a
      * bounded number. Needs no memory. LARDER_OK: memory came back; LARDER_MORE: none did, and

@@ -534,19 +534,19 @@ int htab_clear_large_locked(struct writer *w, const struct htab *t, struct strip
     return clear_empty(w, t, s, HTAB_KEPT_BYTES);
 }
 
-/* When memory is short an array becomes smaller if at most a quarter of its slots is in use. What a
- * stripe lost may come back; then it grows again, by a twelfth at a time. */
-#define SHRINK_BELOW 4u
+/* When memory is short an array becomes smaller if at most three eighths of its slots are in use.
+ * What a stripe lost may come back; then it grows again, by a twelfth at a time. */
+#define SHRINK_EIGHTHS 3u
 #define SHRUNK_FILL 4u /* blocks to a bucket */
 
 /* Buckets of an array for what the stripe has now, with room for three quarters more. 0: it uses
  * too much of its array. */
 static uint32_t buckets_wanted(const struct htab *t, const struct stripe_shm *s) {
     uint32_t buckets = htab_bucket_count(t, s), count = SHM_LOAD_RELAXED(&s->count);
-    if ((uint64_t)count * SHRINK_BELOW > (uint64_t)buckets * BUCKET_SLOTS)
+    if ((uint64_t)count * 8 > (uint64_t)buckets * BUCKET_SLOTS * SHRINK_EIGHTHS)
         return 0;
     uint32_t wanted = htab_buckets_filling(count / SHRUNK_FILL + 1);
-    return htab_array_bytes(buckets) > HTAB_KEPT_BYTES && htab_array_bytes(wanted) <= htab_array_bytes(buckets) / 2
+    return htab_array_bytes(buckets) > HTAB_KEPT_BYTES && htab_array_bytes(wanted) <= htab_array_bytes(buckets) / 4 * 3
                ? wanted
                : 0;
 }
@@ -556,7 +556,7 @@ int htab_is_too_large(const struct htab *t, const struct stripe_shm *s) {
 }
 
 int htab_shrink_locked(struct writer *w, const struct htab *t, struct stripe_shm *s) {
-    uint32_t wanted = buckets_wanted(t, s), most = htab_bucket_count(t, s) / 2;
+    uint32_t wanted = buckets_wanted(t, s), most = htab_bucket_count(t, s) / 4 * 3;
     if (SHM_LOAD_RELAXED(&s->count) == 0)
         return clear_empty(w, t, s, 0);
     int r = LARDER_NOT_FOUND;

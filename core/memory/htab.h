@@ -193,10 +193,10 @@ int htab_clear_locked(struct writer *w, struct stripe_shm *s);
  * leave nothing. LARDER_OK, LARDER_E_BUSY, LARDER_E_CORRUPT. */
 #define HTAB_KEPT_BYTES 1024u
 int htab_clear_large_locked(struct writer *w, const struct htab *t, struct stripe_shm *s);
-/* htab_is_too_large, without the lock, a guess: at most a quarter of the slots is in use, and
- * half the array would do; or none is, since an empty array cannot be moved out of the way
- * (core/table/move.h). htab_shrink_locked: makes it half its size or less, as a larger one is made,
- * or gives an empty one back. Results as those of htab_free_slot_locked(). */
+/* htab_is_too_large, without the lock, a guess: at most three eighths of the slots are in use, and
+ * three quarters of the array would do; or none is, since an empty array cannot be moved out of the
+ * way (core/table/move.h). htab_shrink_locked: makes it so small, as a larger one is made, or gives
+ * an empty one back. Results as those of htab_free_slot_locked(). */
 int htab_is_too_large(const struct htab *t, const struct stripe_shm *s);
 int htab_shrink_locked(struct writer *w, const struct htab *t, struct stripe_shm *s);
 

@@ -234,6 +234,14 @@ int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank) {
     return LARDER_OK;
 }
 
+int lock_try_recover(struct writer *w, lock_word *lock, enum lock_rank rank) {
+    int r = lock_try(w, lock, rank), owner = lock_owner(lock);
+    if (r != LARDER_E_BUSY || owner < 0 || owner == (int)w->id || (uint32_t)owner >= w->seg->slot_count ||
+        live_is_held(w->seg, (uint32_t)owner) != 0)
+        return r;
+    return recover_for_lock(w, (uint32_t)owner, rank) == LARDER_OK ? lock_try(w, lock, rank) : LARDER_E_BUSY;
+}
+
 int lock_pass(struct writer *w, lock_word *lock, enum lock_rank rank) {
     for (unsigned spins = 0; spins < SPIN_COUNT; spins++) {
         if (lock_owner(lock) < 0)

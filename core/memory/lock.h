@@ -43,6 +43,9 @@ int lock_take(struct writer *w, lock_word *lock, enum lock_rank rank);
 int lock_take_noted(struct writer *w, lock_word *lock);
 /* LARDER_OK, or at once LARDER_E_BUSY without a message. Recovers no owner. */
 int lock_try(struct writer *w, lock_word *lock, enum lock_rank rank);
+/* The same, but a dead owner is recovered: for a caller that comes back to the lock only by trying
+ * again, and may be the only process there is. */
+int lock_try_recover(struct writer *w, lock_word *lock, enum lock_rank rank);
 /* Waits until the lock, which the caller will take later, is free. LARDER_OK, also while owners
  * come and go; LARDER_E_BUSY as lock_take(): an owner stands still. */
 int lock_pass(struct writer *w, lock_word *lock, enum lock_rank rank);

@@ -120,24 +120,33 @@ static uint32_t level_for(const struct survey *survey, uint32_t wanted) {
     return level;
 }
 
-/* Empties sparse spans of [from, to). Returns how many. */
-static uint32_t concentrate(struct writer *w, uint32_t from, uint32_t to, uint32_t wanted) {
-    struct survey survey;
+/* Empties spans of [from, to) whose level is one of [level, end). Returns how many. */
+static uint32_t empty_levels(struct writer *w, uint32_t from, uint32_t to, struct survey *survey, uint32_t level,
+                             uint32_t end, uint32_t wanted) {
     uint32_t count = 0, moved = 0;
-    look_over(w->seg, from, to, &survey);
-    uint32_t level = level_for(&survey, wanted);
     for (uint32_t i = from; i < to && count < wanted && moved < MOVED_AT_ONCE && !is_stopped(w); i++) {
         uint32_t used, stays;
         int c = sparse_class(w->seg, i, &used);
-        if (c < 0 || level_of((uint32_t)c, used) >= level || survey.free_blocks[c] < blocks_of((uint32_t)c))
+        if (c < 0 || survey->free_blocks[c] < blocks_of((uint32_t)c) || level_of((uint32_t)c, used) < level ||
+            level_of((uint32_t)c, used) >= end)
             continue;
         moved += used * heap_class_bytes((uint32_t)c);
         if (!empty_spans(w, i, 1, 0, &stays))
             continue;
-        survey.free_blocks[c] -= blocks_of((uint32_t)c);
+        survey->free_blocks[c] -= blocks_of((uint32_t)c);
         count++;
     }
     return count;
+}
+
+/* Empties sparse spans of [from, to). Returns how many. If what would be least work cannot be
+ * moved, it is done by fuller ones. */
+static uint32_t concentrate(struct writer *w, uint32_t from, uint32_t to, uint32_t wanted) {
+    struct survey survey;
+    look_over(w->seg, from, to, &survey);
+    uint32_t level = level_for(&survey, wanted);
+    uint32_t count = empty_levels(w, from, to, &survey, 0, level, wanted);
+    return count ? count : empty_levels(w, from, to, &survey, level, LEVELS, wanted);
 }
 
 uint32_t table_compact_spans(struct writer *w, uint32_t wanted) {
@@ -188,12 +197,21 @@ static uint32_t end_all_loans(struct writer *w) {
 
 /* ---- Runs of spans --------------------------------------------------------------------------- */
 
+/* How long a call may work. */
+struct limit {
+    struct wait_work begin;
+    uint64_t ns;
+};
+static int is_late(const struct limit *limit) {
+    return wait_worked_ns(&limit->begin) >= limit->ns;
+}
+
 /* Empties what is planned. *stays: the first span that could not be. Returns how many were. */
-static uint32_t empty_windows(struct writer *w, const struct windows *plan, uint64_t until_ns, int64_t *stays) {
+static uint32_t empty_windows(struct writer *w, const struct windows *plan, const struct limit *limit, int64_t *stays) {
     uint32_t made = 0;
     *stays = -1;
     w->also_avoided = &plan->rows;
-    for (uint32_t i = 0; i < plan->rows.count && *stays < 0 && wait_now_ns() < until_ns; i++) {
+    for (uint32_t i = 0; i < plan->rows.count && *stays < 0 && !is_late(limit); i++) {
         const struct span_range *row = &plan->rows.at[i];
         uint32_t at;
         if (plan->is_free[i])
@@ -208,15 +226,15 @@ static uint32_t empty_windows(struct writer *w, const struct windows *plan, uint
 }
 
 /* Makes what is lacking of the runs. Returns how many spans it emptied. */
-static uint32_t make_runs(struct writer *w, const struct runs *runs, uint64_t until_ns) {
+static uint32_t make_runs(struct writer *w, const struct runs *runs, const struct limit *limit) {
     struct pinned pinned = {0};
     struct windows plan;
     uint32_t made = 0;
-    while (pinned.count < WINDOWS_TRIED && !is_stopped(w) && wait_now_ns() < until_ns) {
+    while (pinned.count < WINDOWS_TRIED && !is_stopped(w) && !is_late(limit)) {
         int64_t stays;
         if (windows_plan(w->seg, runs, &pinned, &plan) <= 0)
             break;
-        made += empty_windows(w, &plan, until_ns, &stays);
+        made += empty_windows(w, &plan, limit, &stays);
         if (stays >= 0)
             pinned.at[pinned.count++] = (uint32_t)stays;
         else if (made)
@@ -234,10 +252,10 @@ int table_compact_is_done(struct writer *w, const struct runs *runs) {
 
 /* ---- Both ------------------------------------------------------------------------------------ */
 
-static uint32_t compact(struct writer *w, const struct runs *runs, uint64_t until_ns) {
+static uint32_t compact(struct writer *w, const struct runs *runs, const struct limit *limit) {
     uint32_t needed = runs->total + span_kept_count(w->seg, 0), has = free_runs_count(w->seg), made = 0;
     if (runs->count && has >= needed)
-        made = make_runs(w, runs, until_ns);
+        made = make_runs(w, runs, limit);
     if (made == 0 && !is_stopped(w))
         made = table_compact_spans(w, has < needed && needed - has > FREED_AT_ONCE ? needed - has : FREED_AT_ONCE);
     if (made == 0 && !is_stopped(w))
@@ -260,24 +278,23 @@ static int is_hopeless(const struct writer *w, uint64_t bytes, uint64_t now_ns) 
            free_runs_count(w->seg) < w->compact_free_spans + FREED_FOR_HOPE;
 }
 
-static void pause_after(struct writer *w, uint64_t bytes, uint64_t begin_ns) {
-    uint64_t end_ns = wait_now_ns();
-    w->compact_not_before_ns = end_ns + (end_ns - begin_ns) * IDLE_FACTOR;
+static void pause_after(struct writer *w, uint64_t bytes, const struct wait_work *begin) {
+    w->compact_not_before_ns = wait_now_ns() + wait_worked_ns(begin) * IDLE_FACTOR;
     w->compact_lacked = bytes;
     w->compact_removed = count_removed(w->seg);
     w->compact_free_spans = free_runs_count(w->seg);
 }
 
-uint32_t table_compact(struct writer *w, const struct runs *runs, uint64_t until_ns) {
-    uint64_t begin_ns = wait_now_ns(), need_bytes = w->need_bytes, asked_bytes = w->asked_bytes;
-    uint64_t bytes = (uint64_t)runs->total * SPAN_BYTES;
-    if (is_hopeless(w, bytes, begin_ns))
+uint32_t table_compact(struct writer *w, const struct runs *runs, uint64_t limit_ns) {
+    uint64_t need_bytes = w->need_bytes, asked_bytes = w->asked_bytes, bytes = (uint64_t)runs->total * SPAN_BYTES;
+    struct limit limit = {wait_work_now(), limit_ns};
+    if (is_hopeless(w, bytes, limit.begin.wall_ns))
         return 0;
-    uint32_t made = compact(w, runs, until_ns);
+    uint32_t made = compact(w, runs, &limit);
     w->need_bytes = need_bytes; /* the call's: a move may have lacked something itself */
     w->asked_bytes = asked_bytes;
     if (made == 0)
-        pause_after(w, bytes, begin_ns);
+        pause_after(w, bytes, &limit.begin);
     return made;
 }
 
@@ -287,7 +304,7 @@ void table_compact_ahead(struct writer *w) {
     if (SHM_LOAD(&s->shm->claimed_bytes) < span_off(s, s->span_count) ||
         free_runs_count(s) >= kept + s->span_count / SPANS_AHEAD || is_hopeless(w, SPAN_BYTES, wait_now_ns()))
         return;
-    uint64_t begin_ns = wait_now_ns();
+    struct wait_work begin = wait_work_now();
     if (table_compact_spans(w, FREED_AT_ONCE) == 0)
-        pause_after(w, SPAN_BYTES, begin_ns);
+        pause_after(w, SPAN_BYTES, &begin);
 }

@@ -15,10 +15,10 @@
 
 #include "core/table/windows.h"
 
-/* Makes room for all runs at the same time; begins no other one after until_ns. What it makes stays
- * for the next call. Returns how many spans became free; 0: none, or a call a moment ago found
- * none. May leave the writer stuck. */
-uint32_t table_compact(struct writer *w, const struct runs *runs, uint64_t until_ns);
+/* Makes room for all runs at the same time; begins no other one after limit_ns of work. What it
+ * makes stays for the next call. Returns how many spans became free; 0: none, or a call a moment
+ * ago found none. May leave the writer stuck. */
+uint32_t table_compact(struct writer *w, const struct runs *runs, uint64_t limit_ns);
 /* Whether there is room for all of them. A guess. */
 int table_compact_is_done(struct writer *w, const struct runs *runs);
 /* Empties up to `wanted` sparse spans, wherever they are: goes round the segment once, until there

@@ -179,7 +179,7 @@ static void visit(struct eviction *e, uint32_t number, uint32_t part) {
     uint32_t from, to;
     if (SHM_LOAD_RELAXED(&stripe->count) == 0 || !buckets_of(v, stripe, part, &from, &to))
         return;
-    if (lock_try(w, &stripe->lock, LOCK_STRIPE)) {
+    if (lock_try_recover(w, &stripe->lock, LOCK_STRIPE)) {
         e->blocked++;
         return;
     }

@@ -89,11 +89,12 @@ static uint64_t compact_ns(const struct room *room, const struct runs *runs) {
 }
 
 static int compact_for(struct writer *w, struct room *room, const struct runs *runs) {
-    uint64_t limit_ns = compact_ns(room, runs), begin_ns = wait_now_ns();
+    uint64_t limit_ns = compact_ns(room, runs);
+    struct wait_work begin = wait_work_now();
     if (room->compacted_ns > limit_ns)
         return 0;
-    uint32_t made = table_compact(w, runs, begin_ns + limit_ns - room->compacted_ns);
-    room->compacted_ns += wait_now_ns() - begin_ns;
+    uint32_t made = table_compact(w, runs, limit_ns - room->compacted_ns);
+    room->compacted_ns += wait_worked_ns(&begin);
     return made > 0;
 }
 
@@ -113,11 +114,17 @@ static int drop_timers(struct writer *w, struct room *room) {
     return r == LARDER_OK;
 }
 
+static int expire(struct writer *w, struct room *room) {
+    int r = core_hooks->timer_make_room(w, room->now_s);
+    room->is_blocked |= r == LARDER_E_BUSY && !w->is_stuck && SHM_LOAD_RELAXED(&w->slot->op) == OP_NONE; /* R1 */
+    return r == LARDER_OK;
+}
+
 static int evict(struct writer *w, struct room *room) {
-    uint64_t begin_ns = wait_now_ns();
+    struct wait_work begin = wait_work_now();
     int is_blocked = 0;
     room->has_evicted = !w->is_stuck && table_evict(w, w->asked_bytes, &is_blocked) > 0;
-    room->evicted_ns += wait_now_ns() - begin_ns;
+    room->evicted_ns += wait_worked_ns(&begin);
     room->is_blocked |= is_blocked;
     return room->has_evicted;
 }
@@ -172,8 +179,7 @@ static int make_round(struct writer *w, struct room *room) {
         w->busy_timeout_ms = ROOM_WAIT_MS;
     w->inner_timeout_ms = busy_timeout_ms;
     int has_made = room->rounds == 1 && room->view && upkeep_expire_bucket(w, room->view, room->hash, room->now_s) > 0;
-    has_made = has_made || (!w->is_stuck && empty_some(w, room, until_ms)) ||
-               (!w->is_stuck && core_hooks->timer_make_room(w, room->now_s) == LARDER_OK) ||
+    has_made = has_made || (!w->is_stuck && empty_some(w, room, until_ms)) || (!w->is_stuck && expire(w, room)) ||
                (!w->is_stuck && drop_timers(w, room));
     say_not_full(has_made);
     if (!has_made && !w->is_stuck && SHM_LOAD_RELAXED(&w->slot->op) == OP_NONE) /* rule R1 */
@@ -189,8 +195,8 @@ static int make_some(struct writer *w, struct room *room) {
     return make_round(w, room);
 }
 
-/* All that could go is locked by live processes, now. Waits for them as any call does, within the
- * writer's busy_timeout: a segment full of items that may go is not full. */
+/* All that could go, expired or not, is locked by live processes, now. Waits for them as any call
+ * does, within the writer's busy_timeout: a segment full of items that may go is not full. */
 static int await_locked(struct writer *w, struct room *room) {
     int has_made = 0;
     if (room->blocked_until_ms == 0)
@@ -281,8 +287,8 @@ int room_make(struct writer *w, struct room *room) {
     if (has_made)
         return LARDER_OK;
     if (room->is_blocked)
-        return err_set(LARDER_E_BUSY, "the segment is full, and all items that may be evicted wait for a lock that a "
-                                      "live process holds");
+        return err_set(LARDER_E_BUSY, "the segment is full, and all items that have expired or may be evicted wait "
+                                      "for a lock that a live process holds");
     err_put_back(&why);
     SHM_STORE(&w->seg->shm->full_bytes, w->asked_bytes);
     SHM_ADD(&w->seg->shm->full_count, 1);

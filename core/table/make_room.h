@@ -29,10 +29,11 @@
  *             (room.runs): then room is made for all of them at the same time. They are not held
  *             meanwhile: two such calls can wait for each other in no circle, and what one has
  *             made serves the other. If another call takes of it, it is made again.
- *          R7 Items that may be evicted, and wait for locks of live processes, are waited for
- *             within busy_timeout. So LARDER_E_FULL never says that items could not be evicted
- *             just now; that is LARDER_E_BUSY.
- * Tests    tests/crash/room_test.c, tests/crash/scenarios.c (make_room ..)
+ *          R7 Items that have expired or may be evicted, and wait for locks of live processes, are
+ *             waited for within busy_timeout. So LARDER_E_FULL never says that such items could not
+ *             go just now; that is LARDER_E_BUSY. Dead owners are recovered on the way.
+ * Tests    tests/crash/room_test.c, tests/crash/room_locked_test.c, tests/crash/scenarios.c
+ *          (make_room ..)
  */
 #ifndef LARDER_TABLE_MAKE_ROOM_H
 #define LARDER_TABLE_MAKE_ROOM_H

@@ -74,7 +74,7 @@ static int move_list_locked(struct writer *w, const struct htab *partitions, uin
 static int move_beside_locked(struct writer *w, const struct table_view *v, struct stripe_shm *stripe, enum kind kind,
                               uint64_t off) {
     struct stripe_shm *beside = &v->partitions.stripes[stripe - v->items.stripes];
-    if (lock_try(w, &beside->lock, LOCK_PARTITION))
+    if (lock_try_recover(w, &beside->lock, LOCK_PARTITION))
         return LARDER_E_BUSY;
     int r = kind == KIND_LIST ? move_list_locked(w, &v->partitions, off)
                               : move_array_locked(w, &v->partitions, beside, off);
@@ -89,7 +89,7 @@ static int move_in_stripe(struct writer *w, const struct table_view *v, struct s
                           struct moving *m) {
     int r = LARDER_NOT_FOUND;
     uint64_t bytes = heap_block_bytes(w->seg, m->off);
-    if (lock_try(w, &stripe->lock, LOCK_STRIPE))
+    if (lock_try_recover(w, &stripe->lock, LOCK_STRIPE))
         return 0;
     if (!gate_is_closed(w) && view_is_current(v)) {
         if (kind == KIND_ITEM)

@@ -223,6 +223,10 @@ class Run:
                          is_quiet=True, deadline_s=7200)
         self.add_program("plain", "torture", ["build/plain/tests/torture/larder_torture", "--seconds", str(seconds),
                                               "--keep-in", "build/torture"], seconds=seconds, deadline_s=7200)
+        if self.is_long:  # the segment is always full, and evicts
+            self.add_program("plain", "torture_evict", ["build/plain/tests/torture/larder_torture", "--evict",
+                                                        "--seconds", str(seconds), "--keep-in", "build/torture"],
+                             seconds=seconds, deadline_s=7200)
 
     def tested_build(self, part):
         self.add_suites(part)

@@ -67,7 +67,7 @@ static uint64_t find_block(struct larder *db, int kind) {
     return SHM_LOAD(&((const struct leaf_shm *)(db->seg.base + leaf_off))->next);
 }
 
-static void move(struct larder *db, uint64_t off) {
+static int try_move(struct larder *db, uint64_t off) {
     struct writer *w;
     must(writer_borrow(db, &w) == LARDER_OK);
     w->avoid_from = span_index(&db->seg, off);
@@ -75,12 +75,20 @@ static void move(struct larder *db, uint64_t off) {
     w->moves_to_free = 1;
     int is_moved = move_block(w, off);
     w->avoid_count = 0;
-    must(is_moved && heap_block_bytes(&db->seg, off) == 0);
     writer_end(w);
+    return is_moved;
+}
+
+static void move(struct larder *db, uint64_t off) {
+    must(try_move(db, off) && heap_block_bytes(&db->seg, off) == 0);
 }
 
 void moving_act(struct larder *db, int step) {
     move(db, find_block(db, step));
+}
+
+void moving_act_beside(struct larder *db, int step) {
+    (void)try_move(db, find_block(db, step));
 }
 
 int moving_happened(const struct facts *a, const struct facts *b) {

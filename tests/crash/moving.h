@@ -8,6 +8,8 @@
 /* One block of each kind, by step. */
 #define MOVING_KINDS 6
 void moving_act(struct larder *db, int step);
+/* The same while other processes write: what is found may be gone by then, and stay. */
+void moving_act_beside(struct larder *db, int step);
 int moving_happened(const struct facts *before, const struct facts *after);
 
 /* Two spans of large blocks, with one or two in use; one span takes them. */

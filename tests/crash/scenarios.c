@@ -8,6 +8,7 @@
 #include "index/leaf.h"
 #include "tests/crash/dead_timers.h"
 #include "tests/crash/evicting.h"
+#include "tests/crash/leaving.h"
 #include "tests/crash/moving.h"
 #include "tests/crash/transacting.h"
 #include "tests/crash/world.h"
@@ -252,15 +253,6 @@ static int leaf_was_split(const struct facts *a, const struct facts *b) {
 }
 static int tall_was_made(const struct facts *a, const struct facts *b) {
     return leaf_was_split(a, b) && b->tall_nodes > a->tall_nodes;
-}
-static int node_was_unlinked(const struct facts *a, const struct facts *b) {
-    return one_less(a, b) && b->lists == a->lists && b->nodes < a->nodes;
-}
-static int tall_was_unlinked(const struct facts *a, const struct facts *b) {
-    return node_was_unlinked(a, b) && b->tall_nodes < a->tall_nodes;
-}
-static int head_was_dropped(const struct facts *a, const struct facts *b) {
-    return one_less(a, b) && b->lists < a->lists && b->partitions == a->partitions;
 }
 
 /* ---- Spans ----------------------------------------------------------------------------------- */
@@ -642,9 +634,15 @@ const struct scenario scenarios[] = {
     {"first_split", NULL, put_more, first_was_split, .search_max = 60},
     {"split_leaf", some_items, put_more, leaf_was_split, .search_max = 60},
     {"make_tall_node", some_items, put_more, tall_was_made, .search_max = 150},
-    {"unlink_node", many_items, delete_up, node_was_unlinked, .search_max = 60},
-    {"unlink_tall_node", many_items, delete_up, tall_was_unlinked, .search_max = 60},
-    {"drop_head", many_items, delete_up, head_was_dropped, .search_max = 60},
+    {"unlink_node", leaving_full_leaves, leaving_act_empty, leaving_node, .search_max = 3},
+    {"unlink_tall_node", leaving_full_leaves, leaving_act_empty, leaving_tall_node, .search_max = 47},
+    {"drop_head", leaving_two_leaves, leaving_act_empty, leaving_head, .search_max = 3},
+    {"merge_leaves", leaving_half_leaves, leaving_act_merge, leaving_node},
+    {"merge_tall_node", leaving_half_leaves, leaving_act_merge, leaving_tall_node, .search_max = 5},
+    {"merge_back", leaving_half_leaves, leaving_act_merge_back, leaving_node},
+    {"merge_last", leaving_two_halves, leaving_act_merge, leaving_head},
+    {"merge_empty_head", leaving_empty_head, leaving_act_merge, leaving_node},
+    {"trim_leaves", leaving_dead_entries, leaving_act_trim, leaving_trimmed, .is_unseen = 1},
     {"take_span", large_items, put_large, span_taken, .search_max = 12},
     {"return_span", large_items, delete_up, span_returned, .search_max = 12},
     {"take_run", one_item, put_huge, run_taken},

@@ -71,6 +71,12 @@ struct scenario {
     X(unlink_node)                                                                                                     \
     X(unlink_tall_node)                                                                                                \
     X(drop_head)                                                                                                       \
+    X(merge_leaves)                                                                                                    \
+    X(merge_tall_node)                                                                                                 \
+    X(merge_back)                                                                                                      \
+    X(merge_last)                                                                                                      \
+    X(merge_empty_head)                                                                                                \
+    X(trim_leaves)                                                                                                     \
     X(take_span)                                                                                                       \
     X(return_span)                                                                                                     \
     X(take_run)                                                                                                        \

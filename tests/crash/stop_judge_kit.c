@@ -194,7 +194,7 @@ char *look(struct larder *db) {
 /* Old or new, and never back. */
 static void judge_readers(struct scene *c, const char *when) {
     uint64_t start_ms = until_own_ms();
-    char *seen = look(c->db);
+    char *seen = look(c->reader);
     uint64_t took_ms = until_own_ms() - start_ms;
     cr_assert(took_ms < LATE_MS, "%s, store %lu: reading took %lu ms", c->s->name, (unsigned long)c->child.at,
               (unsigned long)took_ms);
@@ -318,12 +318,14 @@ void judge_end(struct scene *c) {
 
 void learn_texts(struct scene *c) {
     int memfd = world_copy(c->base);
-    struct larder *db = world_open(memfd);
-    c->text[0] = look(db);
+    struct larder *db = world_open(memfd), *reader = c->s->is_evicting ? open_reader(memfd) : db;
+    c->text[0] = look(reader);
     for (int step = 0; step < c->s->steps; step++) {
         c->s->act(db, step);
-        c->text[step + 1] = look(db);
+        c->text[step + 1] = look(reader);
     }
+    if (reader != db)
+        larder_close(reader);
     larder_close(db);
     close(memfd);
 }

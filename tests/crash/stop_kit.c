@@ -6,9 +6,12 @@
 
 #include "core/table/db.h"
 #include "core/table/read.h"
+#include "core/table/trim.h"
 #include "index/index.h"
 #include "index/leaf.h"
+#include "tests/crash/evicting.h"
 #include "tests/crash/halt.h"
+#include "tests/crash/moving.h"
 #include "tests/crash/stop_kit.h"
 #include "tests/crash/world.h"
 #include "ttl/wheel.h"
@@ -24,6 +27,14 @@ static int64_t clock_of_test(void *arg) {
 
 struct larder *open_impatient(int memfd) {
     struct larder_options o = {.flags = LARDER_MEMFD, .memfd = memfd, .busy_timeout_ms = LIMIT_MS};
+    struct larder *db;
+    cr_assert_eq(larder_open(&o, &db), LARDER_OK, "%s", larder_error());
+    larder_set_clock(db, clock_of_test, NULL);
+    return db;
+}
+
+struct larder *open_reader(int memfd) {
+    struct larder_options o = {.flags = LARDER_MEMFD | LARDER_READ_ONLY, .memfd = memfd};
     struct larder *db;
     cr_assert_eq(larder_open(&o, &db), LARDER_OK, "%s", larder_error());
     larder_set_clock(db, clock_of_test, NULL);
@@ -169,6 +180,7 @@ void start(struct scene *c, uint64_t first) {
 void open_copy(struct scene *c) {
     c->memfd = world_copy(c->base);
     c->db = open_impatient(c->memfd);
+    c->reader = c->s->is_evicting ? open_reader(c->memfd) : c->db;
     cr_assert_eq(larder_page_new(c->db, &c->page), LARDER_OK);
     for (uint32_t i = 0; i < STRIPES; i++)
         c->probe[i].variant = 0;
@@ -176,6 +188,8 @@ void open_copy(struct scene *c) {
 }
 
 void close_copy(struct scene *c) {
+    if (c->reader != c->db)
+        larder_close(c->reader);
     larder_close(c->db);
     close(c->memfd);
     halt_forget(&c->child);
@@ -314,6 +328,39 @@ void add_index(struct larder *db, int step) {
     struct larder_index_def def = {.name = "G9x", .partition = {"G1P", LARDER_S}, .sort = {"SK", LARDER_S}};
     struct larder_table *t;
     PROC_CHECK(larder_table_open(db, WORLD_TABLE, &t) == LARDER_OK && larder_index_add(t, &def) == LARDER_OK);
+}
+
+void other_evicts(struct larder *db) {
+    struct larder_table *other;
+    two_tables(db);
+    other = table_named(db, WORLD_OTHER);
+    cr_assert_eq(larder_eviction_set(other, LARDER_EVICTION_SIEVE), LARDER_OK, "%s", larder_error());
+    for (int n = 0; n < 2; n++)
+        world_put_other(db, n, 1111, 40); /* again: used */
+}
+
+void evict_one(struct larder *db, int step) {
+    evicting_act(db, step);
+}
+
+/* Beside others, who change what was found before it is moved. */
+void move_blocks(struct larder *db, int step) {
+    moving_act_beside(db, step);
+}
+
+void few_of_many(struct larder *db) {
+    for (int n = 0; n < 800; n++)
+        world_put(db, n, 0, 0, 0);
+    for (int n = 8; n < 800; n++)
+        cr_assert_eq(world_delete(db, n), LARDER_OK);
+}
+
+void trim_arrays(struct larder *db, int step) {
+    struct writer *w;
+    (void)step;
+    PROC_CHECK(writer_borrow(db, &w) == LARDER_OK);
+    (void)table_trim(w); /* the test's own puts let arrays grow again */
+    writer_end(w);
 }
 
 void only_attach(struct larder *db, int step) {

@@ -39,6 +39,9 @@ struct scenario {
     /* what a put of the test may need besides, because of what the child is doing */
     uint32_t may_ranks;
     int is_alone; /* no other process does the child's work: it would leave none to stop in */
+    /* what is read counts as used, and the test's own reads must not: it looks through an
+     * attachment that may only read */
+    int is_evicting;
 };
 
 #define VARIANTS 2
@@ -55,7 +58,8 @@ struct probe {
 struct scene {
     const struct scenario *s;
     int base, memfd;
-    struct larder *db; /* attached before the child starts */
+    struct larder *db;     /* attached before the child starts */
+    struct larder *reader; /* the same; or of one that may only read, if s->is_evicting */
     struct larder_page *page;
     struct probe probe[STRIPES]; /* one for each stripe of World */
     struct halt child;
@@ -67,6 +71,7 @@ struct scene {
 };
 
 struct larder *open_impatient(int memfd);
+struct larder *open_reader(int memfd);
 struct larder_table *table_named(struct larder *db, const char *name);
 
 /* The item as it is stored, in the page. NULL: it is not there. */
@@ -116,6 +121,13 @@ void create_table(struct larder *db, int step);
 void drop_table(struct larder *db, int step);
 void add_index(struct larder *db, int step);
 void only_attach(struct larder *db, int step);
+/* Items of the other table go, one by one. The first ones are used. */
+void other_evicts(struct larder *db);
+void evict_one(struct larder *db, int step);
+/* Blocks of each kind are moved, of items that the test leaves alone. */
+void move_blocks(struct larder *db, int step);
+void few_of_many(struct larder *db);
+void trim_arrays(struct larder *db, int step);
 void check_all(struct larder *db, int step);
 
 #endif

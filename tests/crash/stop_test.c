@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "tests/crash/halt.h"
+#include "tests/crash/leaving.h"
+#include "tests/crash/moving.h"
 #include "tests/crash/stop_judge_kit.h"
 #include "tests/crash/stop_kit.h"
 #include "tests/crash/world.h"
@@ -87,6 +89,10 @@ STOP(drop_table, some_items, drop_table, 1, 7, RANK(LOCK_CATALOG) | RANK(LOCK_ST
 STOP(drop_beside, some_items, drop_table, 1, 7, RANK(LOCK_CATALOG))
 STOP(add_index, some_items, add_index, 1, 11, RANK(LOCK_CATALOG) | RANK(LOCK_STRIPE) | RANK(LOCK_PARTITION),
      RANK(LOCK_PARTITION)) /* a put enters its item in the index that is being filled */
+STOP(merge_leaves, leaving_half_leaves, leaving_act_merge, 2, 3, ITEM_RANKS)
+STOP(evict, other_evicts, evict_one, 3, 3, ITEM_RANKS, .is_evicting = 1)
+STOP(move_blocks, many_items, move_blocks, MOVING_KINDS, 3, ITEM_RANKS, RANK(LOCK_PARTITION))
+STOP(trim_arrays, few_of_many, trim_arrays, 1, 3, RANK(LOCK_STRIPE) | RANK(LOCK_BIN))
 STOP(check, some_items, check_all, 1, 1,
      RANK(LOCK_STRIPE) | RANK(LOCK_PARTITION) | RANK(LOCK_SHARD) | RANK(LOCK_BIN) | RANK(LOCK_SPAN))
 

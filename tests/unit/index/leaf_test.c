@@ -194,7 +194,7 @@ static void check_insert(const struct leaf *from, const struct leaf_entry *e, co
 /* Adds entries one at a time until the leaf must be split; returns how many it held. */
 static uint32_t grow_until_split(struct rng *r, uint64_t kind) {
     static struct naive n; /* static: large */
-    struct leaf leaf, made;
+    struct leaf leaf = {.bytes = {0}}, made;
     struct leaf_run run = {.prefix = (const uint8_t *)""};
     n.count = 0;
     for (uint32_t tries = 0; tries < 300; tries++) {
@@ -320,6 +320,93 @@ Test(leaf, forgets_the_dead) {
         }
     }
     cr_assert_gt(returned, 500);
+}
+
+/* ---- Two leaves become one ------------------------------------------------------------------- */
+
+/* The leaf of entries [from, to), read back from a segment, of which some are dead. Those go from
+ * `live`, which has the others. */
+static void leaf_with_dead(struct rng *r, const struct naive *n, uint32_t from, uint32_t to, uint64_t next,
+                           struct naive *live, struct leaf *leaf) {
+    struct leaf_run run = {.prefix = (const uint8_t *)""};
+    struct leaf made;
+    for (uint32_t i = from; i < to; i++)
+        leaf_run_add(&run, &n->entry[i]);
+    uint32_t bytes = leaf_build(&run, 0, run.count, HASH, INDEX, next, &made);
+    cr_assert(through_segment(&made, bytes, leaf));
+    int may_die = !rng_is_one_in(r, 4), all_die = rng_is_one_in(r, 8);
+    for (uint32_t i = from; i < to; i++)
+        if (all_die || (may_die && rng_is_one_in(r, 2)))
+            leaf_kill(leaf, (struct leaf_shm *)(memory + 4096), i - from);
+        else
+            live->entry[live->count++] = n->entry[i];
+}
+
+/* Both leaves of a split are joined: the same bytes as a leaf that is built from one run. */
+static void join_at(struct rng *r, const struct naive *n, uint32_t at) {
+    static struct naive live;
+    struct leaf a, b, joined, built, back;
+    struct leaf_run run = {.prefix = (const uint8_t *)""};
+    live.count = 0;
+    leaf_with_dead(r, n, 0, at, 33, &live, &a);
+    leaf_with_dead(r, n, at, n->count, 77, &live, &b);
+    memset(&joined, 0xee, sizeof joined);
+    uint32_t bytes = leaf_join(&a, &b, LEAF_ENTRIES, LEAF_BYTES, &joined), most = 0;
+    for (uint32_t i = 0; i < live.count; i++)
+        leaf_run_add(&run, &live.entry[i]);
+    if (live.count && leaf_run_fits(&run, 0, run.count))
+        most = leaf_build(&run, 0, run.count, HASH, INDEX, 77, &built);
+    cr_assert_eq(bytes, most <= LEAF_BYTES ? most : 0);
+    if (!bytes)
+        return;
+    cr_assert_eq(memcmp(joined.bytes, built.bytes, (bytes + 7) & ~7u), 0);
+    cr_assert(through_segment(&joined, bytes, &back));
+    check_same(&back, live.entry, live.count);
+    cr_assert_eq(leaf_join(&a, &b, live.count - 1, LEAF_BYTES, &joined), 0);
+    cr_assert_eq(leaf_join(&a, &b, live.count, bytes - 1, &joined), 0);
+}
+
+Test(leaf, joins_two_into_one) {
+    static struct naive n;
+    struct rng r;
+    uint32_t joined = 0;
+    rng_seed(&r, rng_test_seed("leaf"));
+    for (int round = 0; round < 400 / SLOW_FACTOR; round++)
+        for (uint64_t kind = 0; kind < 5; kind++) {
+            uint32_t count = 2 + (uint32_t)rng_below(&r, kind ? 20 : 50), tries = 0;
+            for (n.count = 0; n.count < count && tries < 1000; tries++) {
+                struct leaf_entry e = random_entry(&r, kind, &n.key[n.count]);
+                if (!naive_has(&n, &e))
+                    naive_add(&n, &e);
+            }
+            uint32_t at = 1 + (uint32_t)rng_below(&r, n.count - 1);
+            struct leaf_run run = {.prefix = (const uint8_t *)""};
+            for (uint32_t i = 0; i < n.count; i++)
+                leaf_run_add(&run, &n.entry[i]);
+            if (!leaf_run_fits(&run, 0, at) || !leaf_run_fits(&run, at, n.count))
+                continue;
+            join_at(&r, &n, at);
+            joined++;
+        }
+    cr_assert_gt(joined, 500 / SLOW_FACTOR);
+}
+
+/* Damage: a suffix is missing, so that a key is shorter than what all keys have in common. */
+Test(leaf, joins_no_damaged_leaf) {
+    static struct naive n;
+    struct rng r;
+    struct leaf made, leaf, next, out;
+    rng_seed(&r, rng_test_seed("leaf"));
+    for (int round = 0; round < 2000; round++) {
+        uint32_t bytes = some_leaf(&r, &n, &made);
+        cr_assert(through_segment(&made, bytes, &leaf));
+        made.bytes[rng_below(&r, bytes)] = (uint8_t)rng_next(&r);
+        if (!through_segment(&made, bytes, &next))
+            continue;
+        uint32_t joined = rng_is_one_in(&r, 2) ? leaf_join(&leaf, &next, LEAF_ENTRIES, LEAF_BYTES_MAX, &out)
+                                               : leaf_join(&next, &leaf, LEAF_ENTRIES, LEAF_BYTES_MAX, &out);
+        cr_assert_leq(joined, LEAF_BYTES_MAX);
+    }
 }
 
 Test(leaf, refuses_what_is_none) {

@@ -106,6 +106,90 @@ Test(skl, removes_from_either_end_and_gives_all_back) {
     finish(f);
 }
 
+static double bytes_per_entry(struct fixture *f, const struct model *m) {
+    return (double)(used_bytes(f->db) - f->used_bytes) / m->count;
+}
+
+/* Nine of ten entries go, wherever they are: what is left takes little more than it would if it had
+ * come alone. A list that fits into one leaf is one, without a head. */
+static void shrink_to(struct fixture *f, struct model *m, uint32_t left) {
+    uint8_t key[LEAF_KEY_BYTES_MAX];
+    while (m->count > left) {
+        const struct model_entry *there = m->entry[rng_below(&f->rng, m->count)];
+        struct leaf_entry e = there->e;
+        memcpy(key, there->key, e.key_bytes);
+        e.key = key;
+        cr_assert_eq(change_claiming(f, m, &e, 0), LARDER_OK);
+        model_remove(m, &e);
+    }
+    check(f);
+    check_all(f, m);
+}
+
+Test(skl, merges_leaves_that_became_small) {
+    struct fixture *f = begin(64 << 20, LEAF_ENTRIES);
+    struct model *m = &f->model[0];
+    uint64_t empty = f->used_bytes;
+    f->used_bytes = used_bytes(f->db);
+    grow(f, m, 0);
+    double before = bytes_per_entry(f, m);
+    shrink_to(f, m, 500);
+    double after = bytes_per_entry(f, m);
+    cr_expect_lt(after, before * 1.6, "%f, then %f", before, after);
+    shrink_to(f, m, 20);
+    struct skl_list list;
+    cr_assert(skl_find(&list, &f->v->partitions, m->hash, m->index));
+    cr_expect(list.slot && list.leaf_off, "twenty entries, and a head");
+    f->used_bytes = empty;
+    finish(f);
+}
+
+/* What a removal left in its leaf, an entry or two that are dead, goes when memory is short. */
+Test(skl, trims_its_leaves) {
+    for (uint64_t kind = 0; kind < KINDS; kind++)
+        for (uint32_t capacity = 4; capacity <= LEAF_ENTRIES; capacity *= 4) {
+            struct fixture *f = begin(64 << 20, capacity);
+            f->kind = kind;
+            for (uint32_t i = 0; i < 2000 / SLOW_FACTOR; i++)
+                for (uint32_t m = 0; m < LISTS; m++)
+                    random_change(f, &f->model[m], i < 1000 / SLOW_FACTOR ? 300 : 10);
+            uint64_t used = used_bytes(f->db);
+            for (uint32_t m = 0; m < LISTS; m += 2) {
+                uint32_t trimmed = 0;
+                struct stripe_shm *stripe = htab_stripe(&f->v->partitions, f->model[m].hash);
+                cr_assert_eq(lock_take(f->w, &stripe->lock, LOCK_PARTITION), LARDER_OK);
+                cr_assert_eq(skl_trim_stripe_locked(f->w, &f->v->partitions, stripe, &trimmed), LARDER_OK);
+                lock_drop(f->w, &stripe->lock, LOCK_PARTITION);
+            }
+            cr_assert_leq(used_bytes(f->db), used);
+            check(f);
+            for (uint32_t m = 0; m < LISTS; m++)
+                check_all(f, &f->model[m]);
+            finish(f);
+        }
+}
+
+/* Entries that leave from one end, a queue. The leaf before the first is empty at times. */
+Test(skl, merges_the_leaves_of_a_queue) {
+    struct fixture *f = begin(64 << 20, LEAF_ENTRIES);
+    struct model *m = &f->model[0];
+    uint8_t key[LEAF_KEY_BYTES_MAX];
+    for (uint32_t i = 0; i < 5000; i++) {
+        struct leaf_entry e = numbered(i, key), gone = numbered(i - 30, key + 100);
+        cr_assert_eq(change_claiming(f, m, &e, 1), LARDER_OK);
+        model_add(m, &e);
+        if (i < 30)
+            continue;
+        cr_assert_eq(change_claiming(f, m, &gone, 0), LARDER_OK);
+        model_remove(m, &gone);
+        if (i % 500 == 0)
+            cr_expect_lt(bytes_per_entry(f, m), 100);
+    }
+    check(f);
+    check_all(f, m);
+    finish(f);
+}
+
 Test(skl, changes_nothing_without_memory) {
     for (uint64_t kind = 0; kind < KINDS; kind++) {
         struct fixture *f = begin(64 << 20, 3);

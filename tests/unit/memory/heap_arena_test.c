@@ -63,6 +63,33 @@ Test(heap_arena, any_larger_block_is_the_last_resort) {
     finish(&f);
 }
 
+/* P5: what lies in a block that is much too large for it must not pin its span. It may go to
+ * another such block, but to none that is larger still. */
+Test(heap_arena, a_move_may_stay_in_blocks_as_large) {
+    struct fixture f;
+    struct writer *other;
+    uint64_t off, loan;
+    begin_full(&f, &other);
+    model_give(&f, 0);
+    cr_assert_eq(take_claiming(other, 384, 0, &off), LARDER_OK, "%s", larder_error());
+    uint32_t span = span_index(other->seg, off);
+    cr_assert_eq(give_back(other, off), LARDER_OK);
+    writer_avoid(other, span + 1, 1, 0);
+    other->moves_from_bytes = 384;
+    cr_assert_eq(heap_take(other, 36, 0, 0, &loan), LARDER_OK, "%s", larder_error());
+    cr_assert_eq(loan, off);
+    cr_assert_eq(give_back(other, loan), LARDER_OK);
+    cr_assert_neq(heap_take(other, 64, 0, HEAP_LINE, &loan), LARDER_OK, "an array gets no loan");
+    other->moves_from_bytes = 320;
+    cr_assert_neq(heap_take(other, 36, 0, 0, &loan), LARDER_OK, "a larger block than before");
+    writer_avoid(other, span, 1, 0);
+    other->moves_from_bytes = 384;
+    cr_assert_neq(heap_take(other, 36, 0, 0, &loan), LARDER_OK, "in the span that is emptied");
+    other->avoid_count = 0;
+    writer_return(other);
+    finish(&f);
+}
+
 /* A call that can do with less gets the largest block that is left, but none much larger than it
  * wants. */
 Test(heap_arena, a_part_is_taken_where_the_whole_is_not_to_be_had) {
