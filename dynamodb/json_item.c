@@ -26,18 +26,19 @@ enum kind { KIND_NONE, KIND_TEXT, KIND_NUMBER, KIND_PARTITION, KIND_SORT };
 /* ---- Values ---------------------------------------------------------------------------------- */
 
 /* A block of text, with a bit for each byte that does not stand for itself. A quote is exchanged
- * for a space, and is less than a '!' then, as are control characters and what is no ASCII. */
+ * for a space, and is less than a '!' then, as are control characters and what is no ASCII: less
+ * as signed numbers, so that the difference is negative. */
 INLINE unsigned copy_block(char *to, const uint8_t *from) {
     __m128i block = _mm_loadu_si128((const __m128i *)from);
     _mm_storeu_si128((__m128i *)to, block);
-    __m128i low = _mm_cmpgt_epi8(_mm_set1_epi8('!'), _mm_xor_si128(block, _mm_set1_epi8('"' ^ ' ')));
+    __m128i low = _mm_subs_epi8(_mm_xor_si128(block, _mm_set1_epi8('"' ^ ' ')), _mm_set1_epi8('!'));
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'))));
 }
 
 static inline WIDE_TARGET unsigned copy_wide_block(char *to, const uint8_t *from) {
     __m256i block = _mm256_loadu_si256((const __m256i *)from);
     _mm256_storeu_si256((__m256i *)to, block);
-    __m256i low = _mm256_cmpgt_epi8(_mm256_set1_epi8('!'), _mm256_xor_si256(block, _mm256_set1_epi8('"' ^ ' ')));
+    __m256i low = _mm256_subs_epi8(_mm256_xor_si256(block, _mm256_set1_epi8('"' ^ ' ')), _mm256_set1_epi8('!'));
     return (unsigned)_mm256_movemask_epi8(_mm256_or_si256(low, _mm256_cmpeq_epi8(block, _mm256_set1_epi8('\\'))));
 }
 
