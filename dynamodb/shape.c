@@ -59,7 +59,7 @@ static const struct shape *find(struct shapes *all, const char *json, size_t byt
     for (uint32_t i = 0; i < SHAPES; i++) {
         uint32_t number = (all->last + i) % SHAPES;
         struct shape *s = &all->at[number];
-        if (s->table && has_shape(s, json, bytes, values)) {
+        if (s->value_count && has_shape(s, json, bytes, values)) {
             all->last = number;
             s->was_used = 1;
             return s;
@@ -89,9 +89,10 @@ int shape_answer(struct larder_dynamodb *d, const char *json, size_t bytes) {
     struct text values[2];
     struct larder_key key;
     const struct shape *s = find(&d->shapes, json, bytes, values);
-    if (!s || s->table->opened != s->opened || !s->table->handle || !take_key(s, values, &key))
+    const struct known_table *t = s ? d->tables[s->table] : NULL;
+    if (!t || t->opened != s->opened || !take_key(s, values, &key))
         return 0;
-    int r = larder_get(s->table->handle, &key, d->page);
+    int r = larder_get(t->handle, &key, d->page);
     if (r < 0)
         return 0;
     json_writer_begin_item(&d->writer, r == LARDER_OK ? larder_page_item(d->page, 0) : NULL);
@@ -174,7 +175,7 @@ static int learn(struct shape *s, const struct larder_table_def *def, struct jso
 /* An empty place, or now and then one that was not used of late. NULL: not now. */
 static struct shape *place_for_new(struct shapes *all) {
     for (uint32_t i = 0; i < SHAPES; i++)
-        if (!all->at[i].table)
+        if (!all->at[i].value_count)
             return &all->at[i];
     if (++all->missed % LEARN_EVERY)
         return NULL;
@@ -188,14 +189,15 @@ static struct shape *place_for_new(struct shapes *all) {
 
 void shape_learn(struct larder_dynamodb *d, const char *json, size_t bytes) {
     const struct known_table *t;
-    struct shape *s;
+    struct shape *s, learned = {.value_count = 0};
     if (bytes > SHAPE_BYTES_MAX || !is_simple(&d->request) || table_take(d, &t) || !(s = place_for_new(&d->shapes)))
         return;
     if (t->def->partition.type != LARDER_S || (t->def->sort.name && t->def->sort.type != LARDER_S))
         return;
-    *s = (struct shape){.table = NULL};
-    if (!learn(s, t->def, &d->reader, json, bytes))
+    if (!learn(&learned, t->def, &d->reader, json, bytes))
         return;
-    s->opened = t->opened;
-    s->table = t;
+    learned.opened = t->opened;
+    while (d->tables[learned.table] != t)
+        learned.table++;
+    *s = learned;
 }

@@ -28,13 +28,11 @@
 #define SHAPE_BYTES_MAX 512u /* of a text that is kept */
 
 struct larder_dynamodb;
-struct known_table;
 
 struct shape {
-    const struct known_table *table; /* NULL: an empty place */
-    uint32_t opened;                 /* S3: table->opened */
-    uint8_t value_count;             /* of the key: 1 or 2, in the order of the text */
-    uint8_t first_is_sort;           /* the sort key comes first */
+    uint32_t table, opened; /* S3: its place among the tables that are known, and known_table.opened */
+    uint8_t value_count;    /* of the key: 1 or 2, in the order of the text; 0: no shape */
+    uint8_t first_is_sort;  /* the sort key comes first */
     uint8_t was_used;
     /* of the text between the values: value i stands behind part i */
     uint16_t parts[3];
