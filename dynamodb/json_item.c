@@ -16,12 +16,20 @@
 #define INLINE static inline __attribute__((always_inline))
 #define BLOCK JSON_ITEM_BLOCK
 #define WIDE_BLOCK 32u
-#define READ_AHEAD 176u
-_Static_assert(READ_AHEAD >= BLOCK + 127 + WIDE_BLOCK && READ_AHEAD % BLOCK == 0, "a record and a block behind it");
-/* Of an attribute, besides the bytes of its text: what its name and a number take, and a block. */
-#define TEXT_BESIDE (32 + 24 + WIDE_BLOCK + 4)
+#define READ_AHEAD 192u
+#define TAIL_BYTES 32u /* what is read behind the end of the last record */
+_Static_assert(READ_AHEAD >= BLOCK + 127 + WIDE_BLOCK && READ_AHEAD % WIDE_BLOCK == 0,
+               "a record and a block behind it");
+_Static_assert(JSON_ITEM_BESIDE >= 32 + 24 + WIDE_BLOCK + 4, "a name, a number, a block and the end");
 
-enum kind { KIND_NONE, KIND_TEXT, KIND_NUMBER, KIND_PARTITION, KIND_SORT };
+#define KIND_NUMBER_BIT 1u
+#define KIND_SORT_BIT 8u
+enum kind {
+    KIND_NONE = 0,
+    KIND_TEXT = 2,
+    KIND_NUMBER = 2 | KIND_NUMBER_BIT,
+    KIND_KEY = 4 /* the partition key, a text; with either bit it is a number, the sort key */
+};
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
@@ -67,9 +75,10 @@ INLINE void copy_start(char *to, const char *from, int is_wide) {
         memcpy(to, from, 32);
 }
 
-static const char digits[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445"
-                             "46474849505152535455565758596061626364656667686970717273747576777879808182838485868788899091"
-                             "9293949596979899";
+static const char digits[] =
+    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445"
+    "46474849505152535455565758596061626364656667686970717273747576777879808182838485868788899091"
+    "9293949596979899";
 
 /* A positive integer of at most 20 digits: its pairs of digits stand in the encoding one after the
  * other (core/item/num.c). 0: it is something else. */
@@ -92,23 +101,23 @@ INLINE size_t copy_integer(char *to, const uint8_t *from, size_t bytes) {
 
 /* ---- Records --------------------------------------------------------------------------------- */
 
-static enum kind kind_of(unsigned tag) {
+static unsigned kind_of(unsigned tag) {
     if (tag >= ITEM_SHORT_N)
         return tag >= ITEM_SHORT_S ? KIND_TEXT : KIND_NUMBER;
     if (item_tag_type(tag) > LARDER_N || !item_tag_keys(tag))
         return KIND_NONE;
-    return tag & ITEM_IN_PARTITION_KEY ? KIND_PARTITION : KIND_SORT;
+    return KIND_KEY | (tag & ITEM_IN_PARTITION_KEY ? 0 : KIND_SORT_BIT) |
+           (item_tag_type(tag) == LARDER_N ? KIND_NUMBER_BIT : 0);
 }
 
 /* Notes what stands in the record at `at`. 0: it is not usual. */
 static __attribute__((noinline)) int learn(struct json_place *p, const uint8_t *at) {
-    static const uint8_t lengths[] = {[KIND_TEXT] = ITEM_SHORT_S - 1, [KIND_NUMBER] = ITEM_SHORT_N - 1, [KIND_SORT] = 0};
-    enum kind kind = kind_of(*at);
+    unsigned kind = kind_of(*at);
     struct item_record r;
     char *to = p->text, plain[2 * BLOCK];
     uint8_t name[2 * BLOCK] = "";
     *p = (struct json_place){.kind = KIND_NONE};
-    if (!kind || !item_take_record(at, at + READ_AHEAD, &r) || 1 + r.name_field.len > BLOCK || r.name.len > BLOCK - 2)
+    if (!kind || !item_take_record(at, at + BLOCK, &r) || 1 + r.name_field.len > BLOCK || r.name.len > BLOCK - 2)
         return 0;
     memcpy(name, r.name.at, r.name.len);
     if (copy_text(plain, name, r.name.len, 0))
@@ -121,7 +130,7 @@ static __attribute__((noinline)) int learn(struct json_place *p, const uint8_t *
     p->kind = (uint8_t)kind;
     memset(p->ignored, 0xff, BLOCK);
     memset(p->ignored, 0, p->value_at);
-    p->ignored[0] = lengths[kind];
+    p->ignored[0] = kind == KIND_TEXT ? ITEM_SHORT_S - 1 : kind == KIND_NUMBER ? ITEM_SHORT_N - 1 : 0;
     for (size_t i = 0; i < BLOCK; i++)
         p->start[i] = at[i] | p->ignored[i];
     return 1;
@@ -133,17 +142,14 @@ INLINE int is_known(const struct json_place *p, const uint8_t *at) {
     return _mm_movemask_epi8(same) == 0xffff;
 }
 
-/* The value of a key, which lies in the head. Returns its bytes in text. 0: it is not usual, or
- * there is no room: a damaged image may have one key in all its records. */
-INLINE size_t put_key(const struct json_item *item, int is_sort, unsigned tag, char *to, int is_wide) {
+/* The value of a key, which lies in the head. 0: a block behind it is not in the image, or there is
+ * no room: a damaged image may have one key in all its records. */
+INLINE int find_key(const struct json_item *item, int is_sort, const char *to, const uint8_t **value, size_t *bytes) {
     const struct item_head *h = item->head;
-    const uint8_t *from = item_key_area(h) + (is_sort ? h->partition_bytes : 0), *image_end = (const uint8_t *)h + h->bytes;
-    size_t bytes = is_sort ? h->sort_bytes : h->partition_bytes;
-    if (from + bytes + WIDE_BLOCK > image_end || (size_t)(item->to_end - to) < bytes + TEXT_BESIDE)
-        return 0;
-    if (item_tag_type(tag) == LARDER_N)
-        return copy_integer(to, from, bytes);
-    return copy_text(to, from, bytes, is_wide) ? 0 : bytes;
+    *value = item_key_area(h) + (is_sort ? h->partition_bytes : 0);
+    *bytes = is_sort ? h->sort_bytes : h->partition_bytes;
+    return *value + *bytes + WIDE_BLOCK <= (const uint8_t *)h + h->bytes &&
+           (size_t)(item->to_end - to) >= *bytes + JSON_ITEM_BESIDE;
 }
 
 /* The record at `at`. Returns its end; NULL: it is not usual, and nothing was written. */
@@ -151,54 +157,68 @@ INLINE const uint8_t *put_one(struct json_place *p, const struct json_item *item
                               char **text, int is_wide) {
     if (__builtin_expect(!is_known(p, at), 0) && !learn(p, at))
         return NULL;
-    const uint8_t *value = at + p->value_at;
+    const uint8_t *value = at + p->value_at, *next;
     char *to = *text + p->text_bytes;
     size_t bytes = *at & (ITEM_SHORT_S - 1u);
+    unsigned kind = p->kind;
     copy_start(*text, p->text, is_wide); /* and what is behind it in *p */
-    const uint8_t *next = value + bytes;
-    if (__builtin_expect(p->kind == KIND_TEXT, 1)) {
-        if (next > end || copy_text(to, value, bytes, is_wide))
-            return NULL;
-    } else if (p->kind == KIND_NUMBER) {
-        next -= ITEM_SHORT_N;
-        if (next > end || !(bytes = copy_integer(to, value, bytes - ITEM_SHORT_N)))
-            return NULL;
-    } else {
-        next = value;
-        if (p->kind == KIND_NONE || next > end || !(bytes = put_key(item, p->kind == KIND_SORT, *at, to, is_wide)))
-            return NULL;
+    next = value + bytes;
+    if (__builtin_expect(kind != KIND_TEXT, 0)) {
+        if (kind == KIND_NUMBER) {
+            bytes -= ITEM_SHORT_N;
+            next -= ITEM_SHORT_N;
+        } else {
+            next = value;
+            if (kind == KIND_NONE || !find_key(item, kind & KIND_SORT_BIT, to, &value, &bytes))
+                return NULL;
+        }
     }
+    if (next > end)
+        return NULL;
+    if (__builtin_expect(kind & KIND_NUMBER_BIT, 0)) {
+        if (!(bytes = copy_integer(to, value, bytes)))
+            return NULL;
+    } else if (copy_text(to, value, bytes, is_wide))
+        return NULL;
     memcpy(to + bytes, "\"},", 4);
     *text = to + bytes + 3;
     return next;
 }
 
-/* The rest of the records, with room behind it. */
-INLINE void copy_tail(uint8_t tail[2 * READ_AHEAD], const uint8_t *at, size_t bytes) {
-    memcpy(tail, at, bytes);
-    for (size_t i = 0; i < READ_AHEAD; i += BLOCK)
-        _mm_storeu_si128((__m128i *)(tail + bytes + i), _mm_setzero_si128());
+/* The rest of the records, fewer than READ_AHEAD bytes, with TAIL_BYTES of room behind it. Returns
+ * where it begins in `tail`. */
+INLINE const uint8_t *copy_tail(uint8_t tail[READ_AHEAD + TAIL_BYTES], const struct item_head *h, const uint8_t *at,
+                                const uint8_t *end, int is_wide) {
+    size_t bytes = (size_t)(end - at), before = 0;
+    if (__builtin_expect(end - (const uint8_t *)h >= (ptrdiff_t)READ_AHEAD, 1)) { /* a fixed number of bytes */
+        before = READ_AHEAD - bytes;
+        for (size_t i = 0; i < READ_AHEAD; i += WIDE_BLOCK)
+            copy_start((char *)tail + i, (const char *)end - READ_AHEAD + i, is_wide);
+    } else
+        memcpy(tail, at, bytes);
+    for (size_t i = 0; i < TAIL_BYTES; i += BLOCK)
+        _mm_storeu_si128((__m128i *)(tail + before + bytes + i), _mm_setzero_si128());
+    return tail + before;
 }
 
 INLINE uint32_t put_all(struct json_places *places, struct json_item *item, uint32_t count, int is_wide) {
-    uint8_t tail[2 * READ_AHEAD];
+    uint8_t tail[READ_AHEAD + TAIL_BYTES];
     const uint8_t *at = item->at, *end = item->end, *next;
     const uint8_t *last = end - READ_AHEAD; /* of the places where it can look at a record */
     struct json_place *p = &places->at[item->ordinal % JSON_ITEM_PLACES], *stop = p + count;
     char *to = item->to;
     for (; p < stop; p++, at = next) {
         if (__builtin_expect((intptr_t)at > (intptr_t)last, 0)) {
-            copy_tail(tail, at, (size_t)(end - at));
-            last = end = tail + (end - at);
-            at = tail;
+            size_t left = (size_t)(end - at);
+            at = copy_tail(tail, item->head, at, end, is_wide);
+            last = end = at + left;
         }
         if (!(next = put_one(p, item, at, end, &to, is_wide)))
             break;
     }
     item->at = item->end - (end - at);
     item->to = to;
-    count = (uint32_t)(stop - p);
-    return count;
+    return (uint32_t)(stop - p);
 }
 
 static WIDE_TARGET uint32_t put_wide(struct json_places *places, struct json_item *item, uint32_t count) {
@@ -208,18 +228,9 @@ static WIDE_TARGET uint32_t put_wide(struct json_places *places, struct json_ite
 uint32_t json_item_put(struct json_places *places, struct json_item *item, uint32_t count) {
     return wide_is_here() ? put_wide(places, item, count) : put_all(places, item, count, 0);
 }
-
-size_t json_item_room(uint32_t count, size_t record_bytes) {
-    return record_bytes + (size_t)count * TEXT_BESIDE;
-}
 #else
 uint32_t json_item_put(struct json_places *places, struct json_item *item, uint32_t count) {
     (void)places, (void)item;
     return count;
-}
-
-size_t json_item_room(uint32_t count, size_t record_bytes) {
-    (void)count;
-    return record_bytes;
 }
 #endif

@@ -31,21 +31,26 @@ struct json_places {
     struct json_place at[JSON_ITEM_PLACES];
 };
 
-/* Room that so many attributes may take, of records of so many bytes. */
-size_t json_item_room(uint32_t count, size_t record_bytes);
 /* Where an item is read and written. */
 struct json_item {
     const struct item_head *head;
     const uint8_t *at, *end; /* of the records: the next one, and behind the last one */
-    uint32_t ordinal;        /* of the next one */
+    uint32_t ordinal, left;  /* of the next one; how many there are from it on */
     char *to, *to_end;       /* text, and the end of the room for it: at least json_item_room() */
 };
-/* Writes attributes and moves on; `ordinal` is the caller's. At most json_item_count() of them.
- * Returns how many of `count` are left. */
-static inline uint32_t json_item_count(const struct json_item *item, uint32_t left) {
+
+/* How many are looked at at once. */
+static inline uint32_t json_item_count(const struct json_item *item) {
     uint32_t places = JSON_ITEM_PLACES - item->ordinal % JSON_ITEM_PLACES;
-    return left < places ? left : places;
+    return item->left < places ? item->left : places;
 }
+/* Of an attribute's text, besides the bytes of its value: its name, a number, a block. */
+#define JSON_ITEM_BESIDE 92u
+static inline size_t json_item_room(const struct json_item *item) {
+    return (size_t)(item->end - item->at) + (size_t)json_item_count(item) * JSON_ITEM_BESIDE;
+}
+/* Writes the next `count` attributes, json_item_count() at most, as far as they are usual. Moves
+ * `at` and `to` on. Returns how many of `count` are left. */
 uint32_t json_item_put(struct json_places *places, struct json_item *item, uint32_t count);
 
 #endif

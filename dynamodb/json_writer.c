@@ -246,36 +246,56 @@ static const uint8_t *put_attribute(struct json_writer *w, const struct item_hea
     return at;
 }
 
-/* As many of the next attributes as are usual. 0: all of those that it looked at. */
-static uint32_t put_usual(struct json_writer *w, struct json_item *item, uint32_t *left) {
-    uint32_t count = json_item_count(item, *left), unusual;
-    if (!(item->to = room_for(w, json_item_room(count, (size_t)(item->end - item->at)))))
-        return count;
+/* Begins to write the attributes of an item, and goes on while they are usual. Returns where there
+ * is room for more; NULL: the writer has failed. */
+static char *put_usual(struct json_writer *w, struct json_item *item, char *to) {
+    uint32_t count = json_item_count(item), unusual;
+    item->to = to;
     item->to_end = w->text + w->room_bytes;
     unusual = json_item_put(&w->places, item, count);
     item->ordinal += count - unusual;
-    *left -= count - unusual;
-    w->bytes = (size_t)(item->to - w->text);
-    return unusual;
+    item->left -= count - unusual;
+    return item->to;
 }
 
-static void put_attributes(struct json_writer *w, const struct item_head *h) {
-    struct json_item item = {.head = h};
-    uint32_t left = h->attr_count;
-    item.at = left ? item_first_record(h) : NULL;
-    item.end = (const uint8_t *)h + h->bytes - item_timed_bytes(h);
-    while (left > 0) {
-        if (!put_usual(w, &item, &left))
-            continue;
-        if (!w->writer.error && !(item.at = put_attribute(w, h, item.at, item.end)))
+/* An attribute of any kind, and those behind it. */
+static __attribute__((noinline)) void put_rest(struct json_writer *w, struct json_item *item) {
+    while (item->left > 0 && !w->writer.error) {
+        if (!(item->at = put_attribute(w, item->head, item->at, item->end))) {
             w->writer.error = LARDER_E_CORRUPT;
+            return;
+        }
+        item->ordinal++;
+        item->left--;
+        char *to = room_for(w, json_item_room(item));
+        if (to && item->left > 0)
+            w->bytes = (size_t)(put_usual(w, item, to) - w->text);
+    }
+}
+
+/* ,{"name": {"S": ..}} */
+static void put_item(struct json_writer *w, const struct item_head *h) {
+    struct json_item item = {.head = h, .left = h->attr_count};
+    item.at = item.left ? item_first_record(h) : (const uint8_t *)h;
+    item.end = (const uint8_t *)h + h->bytes - item_timed_bytes(h);
+    char *to = room_for(w, 3 + json_item_room(&item));
+    if (!to)
+        return;
+    to[0] = ',';
+    to[w->needs_comma] = '{';
+    to += 1 + w->needs_comma;
+    w->needs_comma = 1;
+    if (__builtin_expect(item.left > 0, 1))
+        to = put_usual(w, &item, to);
+    w->bytes = (size_t)(to - w->text);
+    if (__builtin_expect(item.left > 0, 0)) {
+        put_rest(w, &item);
         if (w->writer.error)
             return;
-        item.ordinal++;
-        left--;
+        to = w->text + w->bytes;
     }
-    if (h->attr_count)
-        w->bytes--; /* the last comma */
+    to[h->attr_count ? -1 : 0] = '}'; /* over the last comma */
+    w->bytes += !h->attr_count;
 }
 
 /* ---- The document ---------------------------------------------------------------------------- */
@@ -326,16 +346,7 @@ static void write_boolean(struct document_writer *writer, int is_true) {
 }
 
 static void write_item(struct document_writer *writer, const struct larder_item *item) {
-    struct json_writer *w = json(writer);
-    char *to = room_for(w, 2);
-    if (!to)
-        return;
-    to[0] = ',';
-    to[w->needs_comma] = '{';
-    w->bytes += 1u + (unsigned)w->needs_comma;
-    w->needs_comma = 1;
-    put_attributes(w, item_head(item));
-    put(w, "}", 1);
+    put_item(json(writer), item_head(item));
 }
 
 static const struct document_writer_ops ops = {.begin = write_begin,

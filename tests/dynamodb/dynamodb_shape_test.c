@@ -73,7 +73,7 @@ static void expect_same(struct dynamodb_fixture *f, const char *text, size_t byt
     EXPECT(larder_dynamodb_new(f->db, &fresh), LARDER_OK);
     EXPECT(larder_dynamodb_call(f->dynamodb, "GetItem", alone, bytes, &old), LARDER_OK);
     EXPECT(larder_dynamodb_call(fresh, "GetItem", alone, bytes, &new), LARDER_OK);
-    cr_assert(old.status == new.status && old.bytes == new.bytes && memcmp(old.body, new.body, old.bytes) == 0,
+    cr_assert(old.status == new.status &&old.bytes == new.bytes &&memcmp(old.body, new.body, old.bytes) == 0,
               "%.*s\nold: %s\nnew: %s", (int)bytes, text, old.body, new.body);
     larder_dynamodb_free(fresh);
     free(alone);
@@ -113,8 +113,9 @@ Test(dynamodb_shape, changed_texts) {
 
 Test(dynamodb_shape, keys_of_any_length) {
     static const size_t lengths[] = {0, 1, 14, 15, 16, 17, 31, 32, 33, 1023, 1024, 1025, 2047, 2048, 2049};
-    static const char *const starts[] = {"{\"TableName\":\"Plain\",\"Key\":{\"pk\":{\"S\":\"",
-                                         "{\"TableName\":\"Songs\",\"Key\":{\"Artist\":{\"S\":\"x\"},\"Title\":{\"S\":\""};
+    static const char *const starts[] = {
+        "{\"TableName\":\"Plain\",\"Key\":{\"pk\":{\"S\":\"",
+        "{\"TableName\":\"Songs\",\"Key\":{\"Artist\":{\"S\":\"x\"},\"Title\":{\"S\":\""};
     struct dynamodb_fixture f;
     char text[TEXT_BYTES];
     begin(&f);
@@ -167,8 +168,8 @@ Test(dynamodb_shape, a_table_that_was_replaced) {
 
 /* An item with attributes in the order of their names, which is that of the answer. */
 static size_t write_random_item(char *to, const char *key) {
-    static const char *const names[] = {"PK", "a",      "abcdefghijklmn", "abcdefghijklmno", "city", "createdAt", "q\\\"",
-                                        "s",  "status", "total",          "ttl",             "zz"};
+    static const char *const names[] = {"PK",    "a", "abcdefghijklmn", "abcdefghijklmno", "city", "createdAt",
+                                        "q\\\"", "s", "status",         "total",           "ttl",  "zz"};
     static const char *const values[] = {"{'S':''}",
                                          "{'S':'x'}",
                                          "{'S':'0123456789abcde'}",
