@@ -100,28 +100,34 @@ static void fill_ring(const struct order_operation *operation) {
 
 /* ---- Servers --------------------------------------------------------------------------------- */
 
+/* False: it does not start. */
 static int start(struct server *s, char *const argv[]) {
     int port = 0;
     pid_t pid = server_start_port(argv, &port);
     if (!pid)
-        fail("%s does not start", s->name);
+        return 0;
     s->started[s->started_count++] = pid;
-    return s->ports[s->port_count++] = port;
+    s->ports[s->port_count++] = port;
+    return 1;
 }
 
 static void start_larder(struct server *s, const char *command) {
     char workers[16];
     snprintf(workers, sizeof workers, "%u", s->processes);
     snprintf(s->segment, sizeof s->segment, "larder-bench-endpoint-%d", (int)getpid());
-    start(s, (char *const[]){(char *)command, "serve", "--listen", "0", "--workers", workers, "--segment", s->segment,
-                             "--size", "128M", NULL});
+    if (!start(s, (char *const[]){(char *)command, "serve", "--listen", "0", "--workers", workers, "--segment",
+                                  s->segment, "--size", "128M", NULL}))
+        fail("%s serve does not start", command);
 }
 
 static void start_dynalite(struct server *s, const char *package) {
     static char program[] = "const s = require(process.argv[1])({createTableMs: 0});"
                             "s.listen(0, '127.0.0.1', () => console.error('127.0.0.1:' + s.address().port));";
     for (unsigned i = 0; i < s->processes; i++)
-        start(s, (char *const[]){"node", "-e", program, (char *)package, NULL});
+        if (!start(s, (char *const[]){"node", "-e", program, (char *)package, NULL}))
+            s->port_count = 0;
+    if (!s->port_count)
+        puts("dynalite does not start with node; the endpoint runs alone");
 }
 
 static void stop(struct server *s) {
@@ -226,6 +232,8 @@ static void print_line(const struct line *l, unsigned rounds, const struct serve
                    median_of(l->rate[which], rounds), median_of(l->p50[which], rounds),
                    median_of(l->p99[which], rounds), median_of(l->cpu_us[which], rounds),
                    median_of(l->client[which], rounds));
+    if (median_of(l->client[LARDER], rounds) > 0.9)
+        puts("  the client took a whole core: it may have bounded larder's rate");
 }
 
 static unsigned judge(const struct line *l, unsigned rounds, struct verdict *out) {
@@ -233,11 +241,13 @@ static unsigned judge(const struct line *l, unsigned rounds, struct verdict *out
     static unsigned used;
     char *name = names[used++];
     double ratio = ratio_of(l->rate[LARDER], l->rate[DYNALITE], rounds);
+    /* the client takes a core, too: without one of its own it takes Larder's time more than dynalite's */
+    int is_fact = sysconf(_SC_NPROCESSORS_ONLN) <= (long)l->processes;
     snprintf(name, sizeof names[0], "%s, HTTP, %u process%s each", l->operation, l->processes,
              l->processes > 1 ? "es" : "");
-    out[0] = (struct verdict){name, "x dynalite, 32 connections", ratio, 8, 0, ratio > 0, 0};
-    out[1] = (struct verdict){
-        "  p99", "of dynalite's", ratio_of(l->p99[LARDER], l->p99[DYNALITE], rounds), 0.2, 1, ratio > 0, 0};
+    out[0] = (struct verdict){name, "x dynalite, 32 connections", ratio, 8, 0, ratio > 0, is_fact};
+    out[1] = (struct verdict){"  p99",   "of dynalite's", ratio_of(l->p99[LARDER], l->p99[DYNALITE], rounds), 0.2, 1,
+                              ratio > 0, is_fact};
     out[2] = (struct verdict){"  dynalite's CPU for each",
                               "of Larder's",
                               ratio_of(l->cpu_us[DYNALITE], l->cpu_us[LARDER], rounds),

@@ -1,33 +1,24 @@
 /* dynamodb/shape.c - GetItem requests that differ in their keys only. See shape.h. */
 #include "dynamodb/shape.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
+#include "dynamodb/json_string.h"
 #include "dynamodb/table.h"
 
 #define LEARN_EVERY 16u /* text without a shape, once all places are taken */
 
 /* ---- Meeting one ----------------------------------------------------------------------------- */
 
-static int is_plain(char c) {
-    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+static int is_plain(signed char c) {
+    return c >= 0x20 && c != '"' && c != '\\'; /* signed: what is no ASCII is less */
 }
 
 /* The byte behind the value that begins at `at`: the first that is not plain. */
 static const char *value_end(const char *at, const char *end) {
 #ifdef __SSE2__
-    for (; end - at >= 16; at += 16) {
-        __m128i block = _mm_loadu_si128((const __m128i *)at);
-        /* signed: what is no ASCII is less than a space */
-        __m128i special = _mm_or_si128(_mm_cmplt_epi8(block, _mm_set1_epi8(' ')),
-                                       _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')),
-                                                    _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('\\')),
-                                                                 _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7f)))));
-        unsigned found = (unsigned)_mm_movemask_epi8(special);
-        if (found)
-            return at + __builtin_ctz(found);
+    for (; end - at >= JSON_LOOK_BYTES; at += JSON_LOOK_BYTES) {
+        unsigned special = json_look(at);
+        if (special)
+            return at + __builtin_ctz(special);
     }
 #endif
     while (at < end && is_plain(*at))

@@ -9,7 +9,7 @@
  *              {"TableName":"orders","Key":{"PK":{"S":"CUSTOMER#1"},"SK":{"S":"ORDER#7"}}}
  *              ---------- the same -------------------..........--------------.......-----
  *
- * Rules    S1 Only a string of printable ASCII without quotes and backslashes is taken for a key: it
+ * Rules    S1 Only ASCII without control characters, quotes and backslashes is taken for a key: it
  *             stands for itself, and ends where the next quote is.
  *          S2 What is not as usual is left to the ordinary way, which answers it from the start:
  *             other texts, keys that are empty or too long, a table that was dropped, every failure.
