@@ -241,7 +241,7 @@ static unsigned judge(const struct line *l, unsigned rounds, struct verdict *out
     static unsigned used;
     char *name = names[used++];
     double ratio = ratio_of(l->rate[LARDER], l->rate[DYNALITE], rounds);
-    /* the client takes a core, too: without one of its own it takes Larder's time more than dynalite's */
+    /* the client takes a core, too; without one of its own it takes more of Larder's time */
     int is_fact = sysconf(_SC_NPROCESSORS_ONLN) <= (long)l->processes;
     snprintf(name, sizeof names[0], "%s, HTTP, %u process%s each", l->operation, l->processes,
              l->processes > 1 ? "es" : "");

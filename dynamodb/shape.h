@@ -1,4 +1,4 @@
-/* dynamodb/shape.h - GetItem requests that differ from an earlier one in the values of the key only.
+/* dynamodb/shape.h - GetItem requests that differ from an earlier one in their keys only.
  *
  * Idea     A client writes the same text again and again, with another key in it. So the text of a
  *          request that was answered is kept, with the places where the key's strings stood. A
@@ -12,10 +12,10 @@
  * Rules    S1 Only ASCII without control characters, quotes and backslashes is taken for a key: it
  *             stands for itself, and ends where the next quote is.
  *          S2 What is not as usual is left to the ordinary way, which answers it from the start:
- *             other texts, keys that are empty or too long, a table that was dropped, every failure.
+ *             other texts, keys that are empty or too long, a table that was dropped, failures.
  *          S3 A shape is of one handle of a table. The key attributes of a table never change.
- * Kept     SHAPES for each context. Those that were used since are kept longer; others are replaced,
- *          seldom, so that a client with more shapes than that does not pay for learning them.
+ * Kept     SHAPES for each context. Those that were used since are kept longer; others are
+ *          replaced, seldom: a client with more shapes than that does not pay for learning them.
  * Tests    tests/dynamodb/dynamodb_shape_test.c
  */
 #ifndef LARDER_DYNAMODB_SHAPE_H
