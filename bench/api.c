@@ -2,7 +2,7 @@
  * same, and what the endpoint does, beside dynalite.
  *
  *     larder_api [--quick] [--larder COMMAND [--dynalite FOLDER]]
- *                                      rates of both, their ratio, per operation; with a command, the
+ *                                      both rates, their ratio, per operation; with a command, the
  *                                      endpoint, too (endpoint.h); verdicts
  *     larder_api --count NAME          the calls of one line alone, for callgrind: --calls N in
  *                                      api_counted(), as many in own_counted(); NAME: get, put, ..;
