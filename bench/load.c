@@ -169,8 +169,9 @@ struct load_result load_run(struct load *l, double seconds) {
     r.seconds = (double)(now - start) / 1e9;
     r.client = (cpu_seconds() - cpu) / r.seconds;
     qsort(times, time_count, sizeof *times, by_value);
-    r.p50_us = times[time_count / 2] / 1e3;
-    r.p99_us = times[time_count - 1 - time_count / 100] / 1e3;
+    size_t half = time_count / 2, hundredth = time_count / 100;
+    r.p50_us = times[half] / 1e3;
+    r.p99_us = times[time_count - 1 - hundredth] / 1e3;
     for (unsigned left = l->connections; left > 0;)
         left -= turn(l, epoll, 1);
     for (unsigned i = 0; i < l->connections; i++)

@@ -221,7 +221,7 @@ static int run(struct larder_dynamodb *d, const char *operation, const char *jso
     else if ((r = read_once(d, entry, json, bytes, &once)) == LARDER_OK)
         r = answer(d, entry);
     r = finish(d, r, status);
-    if (r == LARDER_OK && *status == 200 && !once && entry->run == operation_get_item)
+    if (r == LARDER_OK && *status == 200 && !once && entry && entry->run == operation_get_item)
         shape_learn(d, json, bytes);
     table_free_replaced(d);
     free(once);

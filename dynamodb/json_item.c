@@ -112,6 +112,7 @@ static unsigned kind_of(unsigned tag) {
 
 /* Notes what stands in the record at `at`. 0: it is not usual. */
 static __attribute__((noinline)) int learn(struct json_place *p, const uint8_t *at) {
+    static const char between[2][8] = {"\":{\"S\":\"", "\":{\"N\":\""};
     unsigned kind = kind_of(*at);
     struct item_record r;
     char *to = p->text, plain[2 * BLOCK];
@@ -124,8 +125,8 @@ static __attribute__((noinline)) int learn(struct json_place *p, const uint8_t *
         return 0;
     *to++ = '"';
     memcpy(to, name, r.name.len);
-    memcpy(to + r.name.len, item_tag_type(*at) == LARDER_N ? "\":{\"N\":\"" : "\":{\"S\":\"", 8);
-    p->text_bytes = (uint8_t)(1 + r.name.len + 8);
+    memcpy(to + r.name.len, between[item_tag_type(*at) == LARDER_N], sizeof between[0]);
+    p->text_bytes = (uint8_t)(1 + r.name.len + sizeof between[0]);
     p->value_at = (uint8_t)(1 + r.name_field.len);
     p->kind = (uint8_t)kind;
     memset(p->ignored, 0xff, BLOCK);
