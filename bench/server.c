@@ -51,6 +51,31 @@ pid_t server_start(const char *const argv[], const char *path, const char **why)
     return 0;
 }
 
+pid_t server_start_port(char *const argv[], int *port) {
+    int fds[2];
+    char line[512] = "";
+    size_t bytes = 0;
+    const char *at;
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(fds[1], STDERR_FILENO);
+        execvp(argv[0], argv);
+        _exit(127);
+    }
+    close(fds[1]);
+    while (bytes + 1 < sizeof line && read(fds[0], line + bytes, 1) == 1 && line[bytes] != '\n')
+        bytes++;
+    /* the pipe stays open: what a server says later must not end it */
+    if ((at = strstr(line, "127.0.0.1:")) && sscanf(at + 10, "%d", port) == 1)
+        return pid;
+    fputs(line, stderr);
+    server_stop(pid);
+    return 0;
+}
+
 void server_stop(pid_t pid) {
     kill(pid, SIGTERM);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {

@@ -1,6 +1,7 @@
 /* dynamodb/call.c - larder_dynamodb_call(): a request in JSON, and the answer.
  *
  * Picture  text -> request_read() -> check_request() -> prepared_take() -> operation -> text
+ * Short    A GetItem like one before, with another key: shape.h.
  * Again    A name that is given twice in one map is noticed late. Then the text is read again,
  *          without it. A table that was dropped between two calls is looked up again, once.
  * Tests    tests/dynamodb/dynamodb_item_test.c, dynamodb_errors_test.c
@@ -220,6 +221,8 @@ static int run(struct larder_dynamodb *d, const char *operation, const char *jso
     else if ((r = read_once(d, entry, json, bytes, &once)) == LARDER_OK)
         r = answer(d, entry);
     r = finish(d, r, status);
+    if (r == LARDER_OK && *status == 200 && !once && entry && entry->run == operation_get_item)
+        shape_learn(d, json, bytes);
     table_free_replaced(d);
     free(once);
     return r;
@@ -227,14 +230,15 @@ static int run(struct larder_dynamodb *d, const char *operation, const char *jso
 
 LARDER_API int larder_dynamodb_call(struct larder_dynamodb *d, const char *operation, const char *json, size_t bytes,
                                     struct larder_dynamodb_reply *reply) {
-    int status;
+    int status, r;
     if (!d || !operation || (bytes && !json) || !reply)
         return LARDER_E_INVAL;
     d->failure.kind = FAILURE_NONE;
     d->failure.message[0] = 0;
     d->failure_item = NULL;
-    int r = run(d, operation, json ? json : "", bytes, &status);
-    if (r)
+    if (strcmp(operation, "GetItem") == 0 && shape_answer(d, json ? json : "", bytes))
+        status = 200;
+    else if ((r = run(d, operation, json ? json : "", bytes, &status)))
         return r;
     *reply = (struct larder_dynamodb_reply){.status = status, .body = d->writer.text, .bytes = d->writer.bytes};
     return LARDER_OK;

@@ -10,6 +10,7 @@
 #include "dynamodb/json_reader.h"
 #include "dynamodb/json_writer.h"
 #include "dynamodb/request.h"
+#include "dynamodb/shape.h"
 #include "dynamodb/table_request.h"
 #include "dynamodb/transact.h"
 #include "larder_dynamodb.h"
@@ -19,6 +20,7 @@ struct known_table {
     struct known_table *next; /* in a list of those that were replaced */
     struct larder_table *handle;
     const struct larder_table_def *def;
+    uint32_t opened; /* another number for each that was opened */
     char name[];
 };
 
@@ -52,6 +54,8 @@ struct larder_dynamodb {
     size_t projected_bytes;
     struct known_table *tables[KNOWN_TABLES]; /* NULL: an empty place */
     struct known_table *replaced_tables;      /* by this request, which may use them still */
+    uint32_t tables_opened;
+    struct shapes shapes;
     struct prepared *prepared[KNOWN_EXPRESSIONS];
     struct prepared *replaced; /* by this request, which may use them still: a list */
 };

@@ -8,6 +8,7 @@
 
 #include "core/base/utf8.h"
 #include "dynamodb/base64.h"
+#include "dynamodb/json_string.h"
 
 static struct json_reader *json(struct document_reader *r) {
     return (struct json_reader *)r;
@@ -164,9 +165,28 @@ static char *take_room(struct json_reader *r) {
     return r->room + r->room_used;
 }
 
+/* The length of a string that begins at `at`, is short and plain; -1: it is not, or there are too
+ * few bytes to look. */
+static int short_bytes(const char *at, const char *end) {
+#ifdef __SSE2__
+    if (end - at >= JSON_LOOK_BYTES) {
+        unsigned special = json_look(at);
+        int bytes = special ? __builtin_ctz(special) : -1;
+        return bytes >= 0 && at[bytes] == '"' ? bytes : -1;
+    }
+#endif
+    (void)at, (void)end;
+    return -1;
+}
+
 /* Takes the string whose quote stands at r->at. */
 static int take_string(struct json_reader *r, struct text *out) {
-    int has_escapes, is_ascii;
+    int has_escapes, is_ascii, bytes = short_bytes(r->at + 1, r->end);
+    if (__builtin_expect(bytes >= 0, 1)) {
+        *out = (struct text){r->at + 1, (size_t)bytes};
+        r->at += 1 + bytes + 1;
+        return LARDER_OK;
+    }
     const char *from = ++r->at, *end = string_end(r, &has_escapes, &is_ascii);
     if (!end)
         return bad(r);

@@ -51,6 +51,15 @@ static inline uint64_t json_copy_few(char *to, const char *from, size_t bytes) {
 }
 
 #ifdef __SSE2__
+#define JSON_LOOK_BYTES 16
+/* A bit for each of 16 bytes that does not stand for itself. */
+static inline unsigned json_look(const char *from) {
+    __m128i block = _mm_loadu_si128((const __m128i *)from);
+    __m128i quotes =
+        _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')), _mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(quotes, _mm_cmplt_epi8(block, _mm_set1_epi8(' '))));
+}
+
 /* At least 16 bytes. A signed comparison finds control characters and what is no ASCII. */
 static inline uint64_t json_copy_many(char *to, const char *from, size_t bytes) {
     const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(' ');

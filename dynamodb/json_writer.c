@@ -246,150 +246,56 @@ static const uint8_t *put_attribute(struct json_writer *w, const struct item_hea
     return at;
 }
 
-#ifdef __SSE2__
-#define BLOCK sizeof(__m128i)
-
-/* A block of text, with a bit for each byte that does not stand for itself. */
-static inline unsigned copy_block(char *to, const uint8_t *from) {
-    __m128i block = _mm_loadu_si128((const __m128i *)from);
-    _mm_storeu_si128((__m128i *)to, block);
-    __m128i special = _mm_or_si128(
-        _mm_cmplt_epi8(block, _mm_set1_epi8(' ')),
-        _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')), _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'))));
-    return (unsigned)_mm_movemask_epi8(special);
+/* Begins to write the attributes of an item, and goes on while they are usual. Returns where there
+ * is room for more; NULL: the writer has failed. */
+static char *put_usual(struct json_writer *w, struct json_item *item, char *to) {
+    uint32_t count = json_item_count(item), unusual;
+    item->to = to;
+    item->to_end = w->text + w->room_bytes;
+    unusual = json_item_put(&w->places, item, count);
+    item->ordinal += count - unusual;
+    item->left -= count - unusual;
+    return item->to;
 }
 
-/* Whole blocks, also beyond the end. 0: all bytes stood for themselves. */
-static inline unsigned copy_blocks(char *to, const uint8_t *from, size_t bytes) {
-    unsigned special = 0;
-    for (; bytes > BLOCK; bytes -= BLOCK, from += BLOCK, to += BLOCK)
-        special |= copy_block(to, from);
-    return special | (copy_block(to, from) & (unsigned)((UINT32_C(1) << bytes) - 1));
-}
-
-/* A positive integer of at most 20 digits: its pairs of digits stand in the encoding one after the
- * other (core/item/num.c). 0: it is something else. */
-static inline size_t copy_integer(char *to, const uint8_t *from, size_t bytes) {
-    size_t pairs = bytes - 1, exponent = (size_t)from[0] - 0xc0;
-    char *start = to;
-    if (bytes < 2 || from[0] <= 0xc0 || exponent > 10 || exponent < pairs || !from[1] || from[1] > 99 || !from[pairs])
-        return 0;
-    if (from[1] >= 10)
-        *to++ = (char)('0' + from[1] / 10);
-    *to++ = (char)('0' + from[1] % 10);
-    for (size_t i = 2; i <= pairs; i++, to += 2) {
-        if (from[i] > 99)
-            return 0;
-        to[0] = (char)('0' + from[i] / 10);
-        to[1] = (char)('0' + from[i] % 10);
-    }
-    for (; pairs < exponent; pairs++, to += 2)
-        to[0] = to[1] = '0';
-    return (size_t)(to - start);
-}
-
-/* Where the name's text begins; NULL: it is longer than a block, or no name. With the byte before
- * its text, which stands where the quote will. *value: what follows it. */
-static inline const uint8_t *short_name(const uint8_t *at, const uint8_t *end, size_t *bytes, const uint8_t **value) {
-    unsigned first = at[1];
-    if (__builtin_expect(first & ITEM_NAME_LISTED, 1)) {
-        const struct item_name *name = &item_names[first & ~ITEM_NAME_LISTED];
-        *bytes = name->bytes;
-        *value = at + 2;
-        return name->bytes ? (const uint8_t *)name : NULL;
-    }
-    *bytes = first;
-    *value = at + 2 + first;
-    return first && first < BLOCK && (size_t)(end - at) > BLOCK ? at + 1 : NULL;
-}
-
-/* Bytes that an attribute takes at most, besides those of a text. */
-#define SHORT_ROOM (3 * BLOCK + 20)
-
-/* put_plain() of an S or N that is short or a key, a block at a time: it looks at bytes behind name
- * and value. *to: where to write, moved on. NULL: it is something else, and *to stays. */
-static inline const uint8_t *put_short(const struct item_head *h, const uint8_t *at, const uint8_t *end, char **at_text,
-                                       const char *text_end) {
-    size_t name_bytes, bytes;
-    const uint8_t *value, *next, *name;
-    uint8_t tail[3 * BLOCK];
-    char *to = *at_text;
-    if ((size_t)(end - at) < 2 || !(name = short_name(at, end, &name_bytes, &value)))
-        return NULL;
-    unsigned tag = *at;
-    int is_number = tag < ITEM_SHORT_S;
-    bytes = item_tag_bytes(tag);
-    next = value + bytes;
-    if (__builtin_expect(tag < ITEM_SHORT_N, 0)) {
-        struct larder_value key;
-        if (!item_tag_keys(tag) || item_tag_type(tag) > LARDER_N)
-            return NULL;
-        item_read_key_value(h, tag, &key);
-        next = value;
-        value = key.data;
-        bytes = key.bytes;
-        is_number = key.type == LARDER_N;
-    }
-    if (next > end || value > end || (size_t)(end - value) < bytes || (size_t)(text_end - to) < SHORT_ROOM + bytes)
-        return NULL;
-    if (__builtin_expect((size_t)(end - value) < bytes + BLOCK, 0)) { /* the image ends before the block does */
-        if (bytes > sizeof tail - BLOCK)
-            return NULL;
-        memset(tail, ' ', sizeof tail);
-        value = memcpy(tail, value, bytes);
-    }
-    unsigned special = copy_block(to, name) & (unsigned)(((UINT32_C(1) << name_bytes) - 1) << 1);
-    *to = '"';
-    to += 1 + name_bytes;
-    memcpy(to, between[is_number], BETWEEN_BYTES);
-    to += BETWEEN_BYTES;
-    if (is_number)
-        special |= !(bytes = copy_integer(to, value, bytes));
-    else
-        special |= copy_blocks(to, value, bytes);
-    to += bytes;
-    if (__builtin_expect(special != 0, 0))
-        return NULL;
-    memcpy(to, "\"},", 4);
-    *at_text = to + 3;
-    return next;
-}
-
-/* As many of the attributes as are short. Returns how many; *at: the next record. */
-static uint32_t put_shorts(struct json_writer *w, const struct item_head *h, const uint8_t **at, const uint8_t *end,
-                           uint32_t count) {
-    char *to = w->text + w->bytes;
-    const char *text_end = w->text + w->room_bytes;
-    const uint8_t *next;
-    uint32_t done = 0;
-    for (; done < count && (next = put_short(h, *at, end, &to, text_end)); done++)
-        *at = next;
-    w->bytes = (size_t)(to - w->text);
-    return done;
-}
-#else
-static uint32_t put_shorts(struct json_writer *w, const struct item_head *h, const uint8_t **at, const uint8_t *end,
-                           uint32_t count) {
-    (void)w, (void)h, (void)at, (void)end, (void)count;
-    return 0;
-}
-#endif
-
-static void put_attributes(struct json_writer *w, const struct item_head *h) {
-    const uint8_t *at = h->attr_count ? item_first_record(h) : NULL;
-    const uint8_t *end = (const uint8_t *)h + h->bytes - item_timed_bytes(h);
-    uint32_t left = h->attr_count;
-    if (!room_for(w, h->bytes))
-        return;
-    while ((left -= put_shorts(w, h, &at, end, left)) > 0) {
-        if (!(at = put_attribute(w, h, at, end)))
+/* An attribute of any kind, and those behind it. */
+static __attribute__((noinline)) void put_rest(struct json_writer *w, struct json_item *item) {
+    while (item->left > 0 && !w->writer.error) {
+        if (!(item->at = put_attribute(w, item->head, item->at, item->end))) {
             w->writer.error = LARDER_E_CORRUPT;
+            return;
+        }
+        item->ordinal++;
+        item->left--;
+        char *to = room_for(w, json_item_room(item));
+        if (to && item->left > 0)
+            w->bytes = (size_t)(put_usual(w, item, to) - w->text);
+    }
+}
+
+/* ,{"name": {"S": ..}} */
+static void put_item(struct json_writer *w, const struct item_head *h) {
+    struct json_item item = {.head = h, .left = h->attr_count};
+    item.at = item.left ? item_first_record(h) : (const uint8_t *)h;
+    item.end = (const uint8_t *)h + h->bytes - item_timed_bytes(h);
+    char *to = room_for(w, 3 + json_item_room(&item));
+    if (!to)
+        return;
+    to[0] = ',';
+    to[w->needs_comma] = '{';
+    to += 1 + w->needs_comma;
+    w->needs_comma = 1;
+    if (__builtin_expect(item.left > 0, 1))
+        to = put_usual(w, &item, to);
+    w->bytes = (size_t)(to - w->text);
+    if (__builtin_expect(item.left > 0, 0)) {
+        put_rest(w, &item);
         if (w->writer.error)
             return;
-        left--;
+        to = w->text + w->bytes;
     }
-    if (h->attr_count)
-        w->bytes--; /* the last comma */
+    to[h->attr_count ? -1 : 0] = '}'; /* over the last comma */
+    w->bytes += !h->attr_count;
 }
 
 /* ---- The document ---------------------------------------------------------------------------- */
@@ -440,10 +346,7 @@ static void write_boolean(struct document_writer *writer, int is_true) {
 }
 
 static void write_item(struct document_writer *writer, const struct larder_item *item) {
-    put_comma(json(writer));
-    put(json(writer), "{", 1);
-    put_attributes(json(writer), item_head(item));
-    put(json(writer), "}", 1);
+    put_item(json(writer), item_head(item));
 }
 
 static const struct document_writer_ops ops = {.begin = write_begin,
@@ -459,6 +362,17 @@ void json_writer_begin(struct json_writer *w) {
     w->writer = (struct document_writer){.ops = &ops};
     w->bytes = 0;
     w->needs_comma = 0;
+}
+
+void json_writer_begin_item(struct json_writer *w, const struct larder_item *item) {
+    json_writer_begin(w);
+    if (!item) {
+        put(w, "{}", 2);
+        return;
+    }
+    put(w, "{\"Item\":", 8);
+    write_item(&w->writer, item);
+    put(w, "}", 1);
 }
 
 int json_writer_finish(struct json_writer *w) {

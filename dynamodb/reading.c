@@ -217,8 +217,19 @@ int reading_begin_items(struct larder_dynamodb *d, const struct reading *r, stru
     return d->expressions.filter ? prepared_bind(d, d->expressions.filter) : LARDER_OK;
 }
 
+/* All items of the page as they are. */
+static void answer_whole(struct larder_dynamodb *d, struct reading *r, struct document_writer *w) {
+    for (uint32_t i = 0; i < r->count; i++)
+        document_put_item(w, larder_page_item(d->page, i));
+    r->shown = r->count;
+}
+
 static int answer_items(struct larder_dynamodb *d, struct reading *r, struct document_writer *w) {
     int result = reading_begin_items(d, r, w);
+    if (!d->expressions.filter && !d->expressions.projection && !r->is_fetched && !r->is_count) {
+        answer_whole(d, r, w);
+        return LARDER_OK;
+    }
     for (uint32_t i = 0; result == LARDER_OK && i < r->count; i++)
         result = answer_item(d, r, larder_page_item(d->page, i), w);
     return result;

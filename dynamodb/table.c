@@ -36,6 +36,7 @@ static int open_known(struct larder_dynamodb *d, struct text name, struct known_
     if (!known)
         return LARDER_E_NO_MEMORY;
     memcpy(known->name, name.at, name.bytes);
+    known->opened = ++d->tables_opened;
     int r = larder_table_open(d->db, known->name, &known->handle);
     if (r == LARDER_OK)
         r = larder_table_describe(known->handle, &known->def);

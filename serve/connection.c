@@ -148,7 +148,8 @@ static void send_parts(struct worker *w, struct connection *c, struct iovec *par
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
     ssize_t n;
     do
-        n = sendmsg(c->source.fd, &message, MSG_NOSIGNAL);
+        n = count > 1 ? sendmsg(c->source.fd, &message, MSG_NOSIGNAL)
+                      : send(c->source.fd, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN) {
         connection_close(w, c);
@@ -165,7 +166,13 @@ static void send_answer(struct worker *w, struct connection *c, struct answer *a
     a->is_old_protocol = c->message.parser.http_major == 1 && c->message.parser.http_minor == 0;
     a->is_closing = c->is_last;
     struct iovec parts[2] = {{w->head, answer_head(&w->maker, a, w->head)}, {(char *)(uintptr_t)a->body, a->bytes}};
-    send_parts(w, c, parts, a->bytes != 0 && !a->is_body_left_out ? 2 : 1);
+    bool has_body = a->bytes != 0 && !a->is_body_left_out;
+    if (has_body && a->bytes <= sizeof w->head - ANSWER_HEAD_BYTES_MAX) { /* copying is cheaper than two parts */
+        memcpy(w->head + parts[0].iov_len, a->body, a->bytes);
+        parts[0].iov_len += a->bytes;
+        has_body = false;
+    }
+    send_parts(w, c, parts, has_body ? 2 : 1);
 }
 
 /* An answer without a body that ends the connection. */

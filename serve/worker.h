@@ -25,6 +25,8 @@ struct event_source {
     int fd; /* -1: closed */
 };
 
+#define JOINED_BYTES_MAX 8192u /* of a body that is sent with its head in one piece */
+
 struct worker {
     struct route route;
     struct answer_maker maker;
@@ -38,7 +40,7 @@ struct worker {
     int64_t now_ms, stop_ms; /* stop_ms: when a stop must be complete; 0: none is wanted */
     int64_t accept_ms;       /* when it tries again, if it is not accepting */
     bool is_accepting;
-    char head[ANSWER_HEAD_BYTES_MAX];
+    char head[ANSWER_HEAD_BYTES_MAX + JOINED_BYTES_MAX];
     char scratch[WORKER_SCRATCH_BYTES]; /* requests that come whole are read and answered here */
 };
 
