@@ -159,7 +159,7 @@ int query_set_resume(const struct query *q) {
             known[count] = keys[i];
             attrs[count++] = all[i];
         }
-    for (unsigned i = 2; q->number && i < 4; i++)
+    for (unsigned i = 2; q->v->shape.joined_count && q->number && i < 4; i++)
         for (uint32_t part = 1; part < item_key_count(all[i]); part++) {
             known[count] = (struct bytes){NULL, 0};
             attrs[count++] = item_key_attr_at(all[i], part);

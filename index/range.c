@@ -32,7 +32,9 @@ struct range_ask {
     int is_last; /* no attribute follows */
 };
 
-static int range_check_op(const struct range_ask *ask) {
+#define RANGE_INLINE static inline __attribute__((always_inline))
+
+RANGE_INLINE int range_check_op(const struct range_ask *ask) {
     const struct larder_query_spec *spec = ask->spec;
     if ((unsigned)spec->sort_op > LARDER_SORT_BEGINS_WITH)
         return err_set(LARDER_E_INVAL, "sort_op %d is none of enum larder_sort_op", (int)spec->sort_op);
@@ -72,19 +74,17 @@ static int range_put_prefix(const struct range_ask *ask, struct range *r, size_t
 
 /* Puts the value behind the prefix. Before other attributes it is ended, unless keys are to begin
  * with it. */
-static int range_put(const struct range_ask *ask, const struct larder_value *value, uint8_t *key, size_t *bytes) {
+static __attribute__((noinline)) int range_put_joined(const struct range_ask *ask, const struct larder_value *value,
+                                                      uint8_t *key, size_t *bytes) {
     uint8_t plain[LEAF_KEY_BYTES_MAX];
     struct bytes one = {plain, 0};
     size_t room = LEAF_KEY_BYTES_MAX - *bytes;
-    if (ask->is_last && !*bytes)
-        return item_encode_key_value(ask->attr, value, "sort key", room, key, bytes);
     int result = item_encode_key_value(ask->attr, value, "sort key", LEAF_KEY_BYTES_MAX, plain, &one.len);
     if (result != LARDER_OK)
         return result;
     if ((ask->is_last ? one.len : item_join_bytes(one)) > room)
         return err_set(LARDER_E_INVAL,
-                       "the attributes of the sort key up to \"%.64s\" are too long together; %u bytes "
-                       "are allowed",
+                       "the attributes of the sort key up to \"%.64s\" are too long together; %u bytes are allowed",
                        ask->attr->name, LEAF_KEY_BYTES_MAX);
     if (ask->is_last) {
         memcpy(key + *bytes, plain, one.len);
@@ -96,16 +96,22 @@ static int range_put(const struct range_ask *ask, const struct larder_value *val
     return LARDER_OK;
 }
 
+RANGE_INLINE int range_put(const struct range_ask *ask, const struct larder_value *value, uint8_t *key, size_t *bytes) {
+    if (ask->is_last && !ask->before)
+        return item_encode_key_value(ask->attr, value, "sort key", LEAF_KEY_BYTES_MAX, key, bytes);
+    return range_put_joined(ask, value, key, bytes);
+}
+
 /* The place after all keys with this value, which may go on with other attributes. */
-static struct leaf_cut range_behind(const struct range_ask *ask, uint8_t *key, size_t bytes) {
+RANGE_INLINE struct leaf_cut range_behind(const struct range_ask *ask, uint8_t *key, size_t bytes) {
     return ask->is_last ? range_after(key, bytes) : range_after_prefix(key, bytes);
 }
 
 /* Where the keys with the prefix begin and end. */
-static struct leaf_cut range_begin(struct range *r, size_t prefix) {
+RANGE_INLINE struct leaf_cut range_begin(struct range *r, size_t prefix) {
     return prefix ? range_before(r->from_key, prefix) : (struct leaf_cut){.key = NULL};
 }
-static struct leaf_cut range_end(struct range *r, size_t prefix) {
+RANGE_INLINE struct leaf_cut range_end(struct range *r, size_t prefix) {
     return prefix ? range_after_prefix(r->to_key, prefix) : (struct leaf_cut){.is_end = 1};
 }
 
@@ -126,7 +132,7 @@ static int range_between(const struct range_ask *ask, size_t prefix, struct rang
 }
 
 /* from_key has prefix and value, to_key the prefix. */
-static int range_set(const struct range_ask *ask, size_t prefix, size_t bytes, struct range *r) {
+RANGE_INLINE int range_set(const struct range_ask *ask, size_t prefix, size_t bytes, struct range *r) {
     enum larder_sort_op op = ask->spec->sort_op;
     r->from = op == LARDER_SORT_LT || op == LARDER_SORT_LE ? range_begin(r, prefix)
               : op == LARDER_SORT_GT                       ? range_behind(ask, r->from_key, bytes)
@@ -150,8 +156,25 @@ static int range_set(const struct range_ask *ask, size_t prefix, size_t bytes, s
     }
 }
 
-int range_of_query(const struct item_key_attr *sort, const struct larder_query_spec *spec, struct range *r) {
-    uint32_t before = __builtin_expect(spec->more != NULL, 0) ? spec->more->sort_before_count : 0;
+RANGE_INLINE int range_of(const struct range_ask *ask, size_t prefix, struct range *r) {
+    r->from_key_bytes = 0;
+    int result = range_check_op(ask);
+    if (result || ask->spec->sort_op == LARDER_SORT_ANY) {
+        r->from = range_begin(r, prefix);
+        r->to = range_end(r, prefix);
+        return result;
+    }
+    size_t bytes = prefix;
+    result = range_put(ask, &ask->spec->sort_value, r->from_key, &bytes);
+    if (result)
+        return result;
+    r->from_key_bytes = bytes;
+    return range_set(ask, prefix, bytes, r);
+}
+
+static __attribute__((noinline)) int range_of_joined(const struct item_key_attr *sort,
+                                                     const struct larder_query_spec *spec, struct range *r) {
+    uint32_t before = spec->more ? spec->more->sort_before_count : 0;
     struct range_ask ask = {.key = sort, .attr = sort, .spec = spec, .before = before};
     size_t prefix = 0;
     int result = before ? range_put_prefix(&ask, r, &prefix) : LARDER_OK;
@@ -159,17 +182,12 @@ int range_of_query(const struct item_key_attr *sort, const struct larder_query_s
         return result;
     ask.attr = before ? item_key_attr_at(sort, before) : sort;
     ask.is_last = before == sort->more_count;
-    r->from_key_bytes = 0;
-    result = range_check_op(&ask);
-    if (result || spec->sort_op == LARDER_SORT_ANY) {
-        r->from = range_begin(r, prefix);
-        r->to = range_end(r, prefix);
-        return result;
-    }
-    size_t bytes = prefix;
-    result = range_put(&ask, &spec->sort_value, r->from_key, &bytes);
-    if (result)
-        return result;
-    r->from_key_bytes = bytes;
-    return range_set(&ask, prefix, bytes, r);
+    return range_of(&ask, prefix, r);
+}
+
+int range_of_query(const struct item_key_attr *sort, const struct larder_query_spec *spec, struct range *r) {
+    if (__builtin_expect(sort->more_count || spec->more, 0))
+        return range_of_joined(sort, spec, r);
+    const struct range_ask ask = {.key = sort, .attr = sort, .spec = spec, .is_last = 1};
+    return range_of(&ask, 0, r);
 }

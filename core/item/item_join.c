@@ -99,6 +99,19 @@ const uint8_t *item_joined_end(const uint8_t *at, const uint8_t *end) {
     return at;
 }
 
+int item_drop_joined(struct item_head *h) {
+    uint8_t *start = (uint8_t *)h, *timed = start + h->bytes - item_timed_bytes(h);
+    const uint8_t *end = records_end(h, h, timed);
+    if (!end)
+        return 0;
+    size_t used = (size_t)(end - start), timed_bytes = item_timed_bytes(h);
+    memset(start + used, 0, item_round8(used) - used);
+    memmove(start + item_round8(used), timed, timed_bytes);
+    h->bytes = (uint32_t)(item_round8(used) + timed_bytes);
+    h->flags &= (uint8_t)~ITEM_JOINED;
+    return 1;
+}
+
 static int value_of(const struct item_head *h, const struct item_key_attr *attr, size_t bytes_max, struct bytes *out) {
     struct larder_value value;
     uint16_t ordinal = item_find_attr(h, attr->name, attr->name_bytes);

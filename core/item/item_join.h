@@ -50,6 +50,9 @@ const uint8_t *item_joined(const struct item_head *image, const struct item_head
 int item_joined_at(const struct item_head *h, uint16_t attr, struct bytes *out);
 /* Bounded: behind the last joined key, of those that begin at `at`. NULL: one leads outside. */
 const uint8_t *item_joined_end(const uint8_t *at, const uint8_t *end);
+/* Takes the joined keys, or whatever lies in their place, off a private image with a sane head. 0: a
+ * record leads outside. */
+int item_drop_joined(struct item_head *h);
 /* What an index's key is by the attributes of a sane image: LARDER_OK; LARDER_NOT_FOUND: it lacks
  * one, or one does not fit, or they are too long together. `to` has room for bytes_max. */
 int item_join_of(const struct item_head *h, const struct item_key_attr *key, size_t bytes_max, uint8_t *to,
