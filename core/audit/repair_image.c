@@ -169,19 +169,17 @@ static int right_joined(struct repair *p, const struct table_view *v, const stru
                         struct repair_right *right) {
     int keeps_layout = has_slots_that_do(v, h);
     int is_fine = keeps_layout && has_numbers(v, h) && reads_back(v, h, h);
-    *right = (struct repair_right){.image = p->image, .is_laid_out_again = !is_fine};
+    const struct item_head *again = NULL;
     memcpy(p->image, h, h->bytes);
-    if (!is_fine) {
-        const struct item_head *again = NULL;
-        if (item_drop_joined(p->image))
-            again = store_again(p, v, p->image, keeps_layout ? h->index_count : v->shape.index_count);
-        if (!again)
-            return 0;
-        memcpy(p->image, again, again->bytes);
-        for (uint32_t i = 0; i < again->index_count; i++)
-            if (item_index_slots(p->image)[i].kseq != 0)
-                item_index_slots(p->image)[i].kseq = i < h->index_count ? item_index_slots(h)[i].kseq : 0;
-    }
+    if (item_drop_joined(p->image))
+        again = store_again(p, v, p->image, keeps_layout ? h->index_count : v->shape.index_count);
+    if (!again)
+        return 0;
+    *right = (struct repair_right){.image = p->image, .is_laid_out_again = !is_fine};
+    memcpy(p->image, is_fine ? h : again, is_fine ? h->bytes : again->bytes);
+    for (uint32_t i = 0; !is_fine && i < again->index_count; i++)
+        if (item_index_slots(p->image)[i].kseq != 0)
+            item_index_slots(p->image)[i].kseq = i < h->index_count ? item_index_slots(h)[i].kseq : 0;
     take_stamps(p, v, h, right);
     right->is_whole = is_fine && has_numbers(v, right->image) && memcmp(right->image, h, h->bytes) == 0;
     return right->is_whole || reads_back(v, right->image, h);
