@@ -227,7 +227,7 @@ const struct command cmd_table = {
     .operands = "add-index|drop-index|set-ttl|drop TABLE [NAME]",
     .summary = "change a table: add or drop an index, set its TTL attribute, drop it",
     .details =
-        "add-index TABLE INDEX --pk NAME:TYPE [--sk NAME:TYPE]\n"
+        "add-index TABLE INDEX --pk NAME:TYPE [--pk NAME:TYPE]... [--sk NAME:TYPE]...\n"
         "    Adds a global index and fills it; the table may be in use. The type of an attribute that is a key of the\n"
         "    table or of an index already may be left out.\n"
         "drop-index TABLE INDEX\n"

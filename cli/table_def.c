@@ -131,10 +131,10 @@ static int def_key_element(struct place *place, const json_t *schema, size_t i, 
         result = template_json_text(place, entry, "KeyType", true, &key_type);
     if (result >= 0) {
         *is_hash = strcmp(key_type, "HASH") == 0;
-        if (!*is_hash && strcmp(key_type, "RANGE") != 0)
-            result = place_fail(place, "KeyType is \"%.40s\"; allowed are HASH and RANGE", key_type);
-        else if (!*is_hash && i == 0)
+        if (!*is_hash && i == 0)
             result = place_fail(place, "KeyType is \"%.40s\"; this element is the HASH key", key_type);
+        else if (!*is_hash && strcmp(key_type, "RANGE") != 0)
+            result = place_fail(place, "KeyType is \"%.40s\"; allowed are HASH and RANGE", key_type);
     }
     if (result >= 0)
         result = def_key_attribute(place, attributes, name, out);
