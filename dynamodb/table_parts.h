@@ -35,8 +35,8 @@ void parts_check_index(struct constraints *c, const struct table_index *index, c
 int parts_check_count(struct larder_dynamodb *d, const struct table_keys *keys, int is_global);
 /* Each key is among the attribute definitions. */
 int parts_check_defined(struct larder_dynamodb *d, const struct table_keys *keys);
-/* HASH, then at most one RANGE of another name; in a global index 1 to 4 HASH, then 0 to 4 RANGE, all
- * of different names. */
+/* HASH, then at most one RANGE of another name; in a global index 1 to 4 HASH, then 0 to 4 RANGE,
+ * all of different names. */
 int parts_check_order(struct larder_dynamodb *d, const struct table_keys *keys, int is_global);
 int parts_check_projection(struct larder_dynamodb *d, const struct table_index *index);
 /* "a, b": names of attributes, as much of them as there is room for. */

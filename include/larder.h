@@ -177,10 +177,12 @@ LARDER_API uint32_t larder_version_number(void);
 
 /* ---- Limits (DynamoDB developer guide, "Quotas and limits") ---------------------------------- */
 
-#define LARDER_ITEM_BYTES_MAX (400 * 1024)  /* names and values, as DynamoDB counts them */
-#define LARDER_PARTITION_KEY_BYTES_MAX 2048 /* of a value */
-#define LARDER_SORT_KEY_BYTES_MAX 1024      /* of a value */
-#define LARDER_KEY_ATTRIBUTES_MAX 4         /* of a global index's partition key, and of its sort key */
+#define LARDER_ITEM_BYTES_MAX (400 * 1024) /* names and values, as DynamoDB counts them */
+/* Of a value. Of an index's key of several attributes: of them all, with a byte between two; before
+ * the last a byte of value 0 or 1 counts twice. */
+#define LARDER_PARTITION_KEY_BYTES_MAX 2048
+#define LARDER_SORT_KEY_BYTES_MAX 1024
+#define LARDER_KEY_ATTRIBUTES_MAX 4 /* of a global index's partition key, and of its sort key */
 #define LARDER_NUMBER_DIGITS_MAX 38
 #define LARDER_NUMBER_TEXT_MAX 192 /* bytes of the longest text of a number, final 0 included */
 #define LARDER_NESTING_MAX 32      /* an attribute is the first level: 31 M and L in each other */
@@ -962,8 +964,8 @@ enum larder_select {
 };
 
 /**
- * What a query says of the other attributes of an index's key, where that has several. Zero it, then
- * set. A key condition needs none of this.
+ * What a query says of the other attributes of an index's keys, where they have several. Zero it,
+ * then set. A key condition needs none of this.
  */
 struct larder_query_key {
     /* values of all attributes of the partition key but the first, in their order */

@@ -179,8 +179,8 @@ struct repair_right {
 static inline int repair_may_be_joined(const struct table_view *v, const struct item_head *h) {
     return v->shape.joined_count || h->flags & ITEM_JOINED;
 }
-/* h makes sense but for its index slots, joined keys and padding. 0: it is no item of the table, and nothing
- * that could be stored would be this item. */
+/* h makes sense but for its index slots, joined keys and padding. 0: it is no item of the table,
+ * and nothing that could be stored would be this item. */
 int repair_right(struct repair *p, const struct table_view *v, const struct item_head *h, struct repair_right *right);
 /* Whether a stripe of this catalog entry may have given this version. */
 int repair_is_version(uint32_t ordinal, uint64_t version);

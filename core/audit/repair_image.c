@@ -10,8 +10,8 @@
  *          leaves such images. So it is compared with the image that the table would store with as
  *          many slots. An image that lacks more, or has slots of indexes that the table does not
  *          know (its definition is an older one again), is laid out again.
- * Joined   The joined keys (core/item/item_join.h) of an image that is whole stay, those of an index
- *          that was dropped too. Otherwise they are no input: the image is laid out again without
+ * Joined   The joined keys (core/item/item_join.h) of an image that is whole stay, also those of an
+ *          index that was dropped. Otherwise they are no input: the image is laid out again without
  *          a look at them.
  * Rules    R1 An image that was laid out again, or is stored in place, is first read back: it is
  *             sane, has the same key, the same attributes with the same values, and in each index

@@ -24,8 +24,8 @@
 
 /* ---- Judging --------------------------------------------------------------------------------- */
 
-/* Whether it would be sane if the slots of its indexes and its joined keys were, and padding were 0:
- * all are made again. */
+/* Whether it would be sane if the slots of its indexes and its joined keys were, and padding were
+ * 0: all are made again. */
 static int is_sane_but_slots(const struct repair *p, const struct table_view *v, const struct item_head *h) {
     struct item_head *copy = p->image;
     size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count;

@@ -31,9 +31,9 @@
  *          and the length as varint; bytes. "The rest" is everything after that length: the count
  *          and the members. Sets are sorted by their members' bytes, so equal sets have equal
  *          images.
- *          A joined key (core/item/item_join.h) is such a record: u8 tag of an S, u8 ITEM_NAME_JOINED
- *          in place of the name, value. An index slot refers to it as to an attribute. No walk over
- *          attributes comes that far: it counts them.
+ *          A joined key (core/item/item_join.h) is such a record: u8 tag of an S, u8
+ *          ITEM_NAME_JOINED in place of the name, value. An index slot refers to it as to an
+ *          attribute. No walk over attributes comes that far: it counts them.
  *          Most items have few attributes, and a record says where it ends. Walking over a
  *          dozen records takes about as long as searching their directory, which would be a
  *          sixteenth of the item. So an image in a table has no directory, unless it has more than

@@ -112,6 +112,40 @@ int item_drop_joined(struct item_head *h) {
     return 1;
 }
 
+/* A slot says the number of a joined key, or the ordinal of an attribute: then, in a walked image,
+ * where that lies. */
+static inline uint16_t point_joined(const struct item_store *s, uint16_t attr, const uint16_t *offsets) {
+    if (attr == ITEM_NO_ATTR)
+        return attr;
+    if (attr >= ITEM_JOINED_FIRST)
+        return item_is_walked(s->to) ? offsets[attr - ITEM_JOINED_FIRST] : attr;
+    return item_is_walked(s->to) ? s->moved[attr] : attr;
+}
+
+size_t item_put_joined(struct item_store *s, size_t at) {
+    uint16_t offsets[ITEM_JOINED_MAX];
+    struct item_index_slot *slots = item_index_slots(s->to);
+    for (uint32_t i = 0; i < s->joined_count; i++) {
+        const struct item_store_joined *joined = &s->joined[i];
+        uint8_t *to = (uint8_t *)s->to + at;
+        offsets[i] = (uint16_t)at;
+        *to++ = item_scalar_tag(LARDER_S, joined->bytes);
+        *to++ = ITEM_NAME_JOINED;
+        if (to[-2] < ITEM_SHORT_N)
+            to = item_put_varint(to, joined->bytes);
+        for (uint32_t part = 0; part < joined->count - 1; part++)
+            to = item_join_put(to, item_joined_part(s, joined->ordinal[part]));
+        struct bytes last = item_joined_part(s, joined->ordinal[joined->count - 1]);
+        at = (size_t)(item_put_bytes(to, last.at, last.len) - (uint8_t *)s->to);
+    }
+    for (uint32_t i = 0; i < s->to->index_count; i++) {
+        slots[i].partition_attr = point_joined(s, slots[i].partition_attr, offsets);
+        slots[i].sort_attr = point_joined(s, slots[i].sort_attr, offsets);
+    }
+    s->to->flags |= ITEM_JOINED;
+    return at;
+}
+
 static int value_of(const struct item_head *h, const struct item_key_attr *attr, size_t bytes_max, struct bytes *out) {
     struct larder_value value;
     uint16_t ordinal = item_find_attr(h, attr->name, attr->name_bytes);

@@ -360,12 +360,6 @@ static int refuse_joined(const struct item_index_shape *index, const struct item
                    shown, index->name, utf8_shown_bytes(key->name, key->name_bytes), key->name, bytes, bytes_max);
 }
 
-static struct bytes value_at(const struct item_store *s, uint16_t ordinal) {
-    struct larder_value value;
-    item_read_record(s->from, s->places.start + item_place(&s->places, ordinal), &value);
-    return (struct bytes){value.data, value.bytes};
-}
-
 /* As find_index_key(), for a key of one or more attributes. *ordinal is that of the attribute, or
  * ITEM_JOINED_FIRST and more for a joined key, which is planned. */
 static int find_any_key(struct item_store *s, uint32_t i, const struct item_key_attr *key, size_t bytes_max,
@@ -385,7 +379,7 @@ static int find_any_key(struct item_store *s, uint32_t i, const struct item_key_
         is_there &= *at != ITEM_NO_ATTR;
         if (!is_there)
             continue;
-        struct bytes value = value_at(s, *at);
+        struct bytes value = item_joined_part(s, *at);
         joined->bytes += (uint32_t)(part == joined->count - 1 ? value.len : item_join_bytes(value));
     }
     if (!is_there || s->from->attr_count > ITEM_JOINED_FIRST)
@@ -628,40 +622,6 @@ static void point_slots(const struct item_store *s) {
     }
 }
 
-/* Slots hold numbers of joined keys, then offsets as point_slots() makes them. */
-static inline uint16_t point_joined(const struct item_store *s, uint16_t attr, const uint16_t *offsets) {
-    if (attr == ITEM_NO_ATTR)
-        return attr;
-    if (attr >= ITEM_JOINED_FIRST)
-        return item_is_walked(s->to) ? offsets[attr - ITEM_JOINED_FIRST] : attr;
-    return item_is_walked(s->to) ? s->moved[attr] : attr;
-}
-
-/* Writes the joined keys behind the records, and points all slots; returns the end. */
-static size_t put_joined(struct item_store *s, size_t at) {
-    uint16_t offsets[ITEM_JOINED_MAX];
-    struct item_index_slot *slots = item_index_slots(s->to);
-    for (uint32_t i = 0; i < s->joined_count; i++) {
-        const struct item_store_joined *joined = &s->joined[i];
-        uint8_t *to = (uint8_t *)s->to + at;
-        offsets[i] = (uint16_t)at;
-        *to++ = item_scalar_tag(LARDER_S, joined->bytes);
-        *to++ = ITEM_NAME_JOINED;
-        if (to[-2] < ITEM_SHORT_N)
-            to = item_put_varint(to, joined->bytes);
-        for (uint32_t part = 0; part < joined->count - 1; part++)
-            to = item_join_put(to, value_at(s, joined->ordinal[part]));
-        struct bytes last = value_at(s, joined->ordinal[joined->count - 1]);
-        at = (size_t)(item_put_bytes(to, last.at, last.len) - (uint8_t *)s->to);
-    }
-    for (uint32_t i = 0; i < s->to->index_count; i++) {
-        slots[i].partition_attr = point_joined(s, slots[i].partition_attr, offsets);
-        slots[i].sort_attr = point_joined(s, slots[i].sort_attr, offsets);
-    }
-    s->to->flags |= ITEM_JOINED;
-    return at;
-}
-
 /* Writes directory (if any), records, padding and expiry. Head, key area and slots are already
  * there. */
 void item_store_records(struct item_store *s, int64_t now_s) {
@@ -675,7 +635,7 @@ void item_store_records(struct item_store *s, int64_t now_s) {
     }
     at = copy_run(s, next, s->from->attr_count, at);
     if (s->joined_count)
-        at = put_joined(s, at);
+        at = item_put_joined(s, at);
     else if (item_is_walked(s->to))
         point_slots(s);
     memset((uint8_t *)s->to + at, 0, s->to->bytes - at);

@@ -32,7 +32,7 @@ uint64_t seg_layout_first_claim(const struct seg_shm *head);
 int seg_layout_check(const struct seg_shm *head, uint64_t file_bytes, uint64_t page_bytes, const char *shown);
 /* A checksum of identity, geometry and hash seed. A segment where they are damaged is refused:
  * every item would be looked for in a wrong place. `format` is the one that the segment was made
- * with: it may have become SEG_FORMAT_JOINED since, and the checksum stays, because two words cannot
+ * with. It may have become SEG_FORMAT_JOINED since; the checksum stays, because two words cannot
  * change in one store (seg_layout_has_sum). */
 static inline uint64_t seg_layout_sum_of(const struct seg_shm *head, uint32_t format) {
     uint64_t id[2], sum = UINT64_C(0x9e3779b97f4a7c15);

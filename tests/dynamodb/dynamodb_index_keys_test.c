@@ -1,11 +1,11 @@
 /* tests/dynamodb/dynamodb_index_keys_test.c - indexes whose keys have several attributes.
  *
- * Goal     CreateTable and UpdateTable take them, DescribeTable gives them back, and Query, Scan and
- *          pages follow each attribute.
+ * Goal     CreateTable and UpdateTable take them, DescribeTable gives them back, and Query, Scan
+ *          and pages follow each attribute.
  * Source   Developer guide, "Multi-attribute keys pattern": 1 to 4 HASH and 0 to 4 RANGE, of global
  *          indexes alone; every HASH by equality, RANGE from left to right without a gap, only the
- *          last by a range; sparse. [c] messages that the dynamodb-conformance suite has for keys of
- *          one attribute; [l] Larder's own words.
+ *          last by a range; sparse. [c] messages that the dynamodb-conformance suite has for keys
+ *          of one attribute; [l] Larder's own words.
  */
 #include <criterion/criterion.h>
 
