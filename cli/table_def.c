@@ -273,7 +273,8 @@ static int def_check_local(struct place *place, const struct larder_table_def *t
                            const struct larder_index_def *index) {
     if (table->sort.name == NULL)
         return place_fail(place, "a local index needs a table with a RANGE key");
-    if (strcmp(index->partition.name, table->partition.name) != 0)
+    if (index->partition.name == NULL || table->partition.name == NULL ||
+        strcmp(index->partition.name, table->partition.name) != 0)
         return place_fail(place, "the HASH key of a local index must be the table's, \"%.80s\"", table->partition.name);
     if (index->sort.name == NULL)
         return place_fail(place, "a local index needs a RANGE key");
