@@ -10,6 +10,7 @@
 #include "cli/attach.h"
 #include "cli/commands.h"
 #include "cli/expressions.h"
+#include "cli/index_keys.h"
 #include "cli/json_text.h"
 #include "cli/key.h"
 #include "cli/report.h"
@@ -131,6 +132,10 @@ static int query_spec(struct attach *attach, const struct args *args, struct lar
     const struct larder_key_def *partition = index != NULL ? &index->partition : &def->partition;
     const struct larder_key_def *sort = index != NULL ? &index->sort : &def->sort;
     int code = EXIT_DONE;
+    if (index != NULL && index_keys_partition(index) > 1 && !args->option[QUERY_KEY_CONDITION].is_given)
+        return report_error(EXIT_USAGE,
+                            "index %s has a partition key of several attributes: --key-condition-expression names them",
+                            spec->index);
     if (args->option[QUERY_PK].is_given)
         code = key_value_from_text(partition->type, args->option[QUERY_PK].value[0], "the partition key",
                                    &spec->partition, &memory->partition);

@@ -10,14 +10,15 @@
 
 #include "cli/attach.h"
 #include "cli/commands.h"
+#include "cli/index_keys.h"
 #include "cli/report.h"
 
 enum { TABLE_PK = ARGS_OWN, TABLE_SK, TABLE_PROJECTION, TABLE_INCLUDE, TABLE_OFF, TABLE_FORCE };
 
 static const struct args_option table_options[] = {
     ARGS_COMMON,
-    {"pk", 1, "NAME:TYPE", "add-index: its partition key; TYPE is S, N or B"},
-    {"sk", 1, "NAME:TYPE", "add-index: its sort key"},
+    {"pk", 1, "NAME:TYPE", "add-index: its partition key; TYPE is S, N or B; up to 4 times", true},
+    {"sk", 1, "NAME:TYPE", "add-index: its sort key; up to 4 times", true},
     {"projection", 1, "WHICH", "add-index: ALL (the default) or KEYS_ONLY"},
     {"include", 1, "NAME[,NAME]", "add-index: the keys and these attributes, instead of --projection"},
     {"off", 0, "", "set-ttl: items no longer expire"},
@@ -30,15 +31,14 @@ extern const struct command cmd_table;
 
 /* The key of the table or of an index that has this name; NULL: none. */
 static const struct larder_key_def *table_known_key(const struct larder_table_def *def, const char *name) {
-    const struct larder_key_def *keys[2 * (LARDER_INDEXES_MAX + 1)] = {&def->partition, &def->sort};
-    size_t count = 2;
-    for (uint32_t i = 0; i < def->index_count && i < LARDER_INDEXES_MAX; i++) {
-        keys[count++] = &def->indexes[i].partition;
-        keys[count++] = &def->indexes[i].sort;
-    }
-    for (size_t i = 0; i < count; i++)
-        if (keys[i]->name != NULL && strcmp(keys[i]->name, name) == 0)
-            return keys[i];
+    if (strcmp(def->partition.name, name) == 0)
+        return &def->partition;
+    if (def->sort.name != NULL && strcmp(def->sort.name, name) == 0)
+        return &def->sort;
+    for (uint32_t i = 0; i < def->index_count; i++)
+        for (uint32_t k = 0; k < index_keys_count(&def->indexes[i]); k++)
+            if (strcmp(index_keys_at(&def->indexes[i], k)->name, name) == 0)
+                return index_keys_at(&def->indexes[i], k);
     return NULL;
 }
 
@@ -91,30 +91,64 @@ static int table_projection(const struct args *args, struct larder_index_def *in
     return EXIT_DONE;
 }
 
+/* The attributes of a key, and the memory of their names. */
+struct table_keys {
+    struct larder_key_def key[LARDER_KEY_ATTRIBUTES_MAX];
+    char *owned[LARDER_KEY_ATTRIBUTES_MAX];
+    uint32_t count;
+};
+
+/* Takes all values of --pk or --sk. */
+static int table_keys(const struct args *args, const struct attach *attach, int option, struct table_keys *out) {
+    const char *name = table_options[option].name;
+    int code = EXIT_DONE;
+    for (int i = 0; i < args->repeated_count && code == EXIT_DONE; i++) {
+        if (args->repeated[i].option != option)
+            continue;
+        if (out->count == LARDER_KEY_ATTRIBUTES_MAX)
+            return report_error(EXIT_USAGE, "--%s may be given %d times", name, LARDER_KEY_ATTRIBUTES_MAX);
+        code = table_key(attach, name, args->repeated[i].value, &out->key[out->count], &out->owned[out->count]);
+        out->count++;
+    }
+    return code;
+}
+
+static void table_keys_free(struct table_keys *keys) {
+    for (uint32_t i = 0; i < keys->count; i++)
+        free(keys->owned[i]);
+}
+
 static int table_add_index(const struct args *args, struct attach *attach) {
-    const char *pk = args->option[TABLE_PK].value[0], *sk = args->option[TABLE_SK].value[0];
+    struct table_keys pk = {.count = 0}, sk = {.count = 0};
     const char *include = args->option[TABLE_INCLUDE].value[0], *included[LARDER_PROJECTED_NAMES_MAX];
-    char *owned[3] = {NULL};
+    char *owned = NULL;
     struct larder_index_def index = {.name = args->positional[2]};
-    if (pk == NULL)
+    if (!args->option[TABLE_PK].is_given)
         return report_error(EXIT_USAGE, "add-index needs --pk NAME:TYPE");
     if (include != NULL && args->option[TABLE_PROJECTION].is_given)
         return report_error(EXIT_USAGE, "--projection and --include exclude each other");
-    int code = table_key(attach, "pk", pk, &index.partition, &owned[0]);
-    if (code == EXIT_DONE && sk != NULL)
-        code = table_key(attach, "sk", sk, &index.sort, &owned[1]);
+    int code = table_keys(args, attach, TABLE_PK, &pk);
+    if (code == EXIT_DONE)
+        code = table_keys(args, attach, TABLE_SK, &sk);
+    index.partition = pk.key[0];
+    index.partition_more = pk.key + 1;
+    index.partition_more_count = pk.count > 0 ? pk.count - 1 : 0;
+    index.sort = sk.key[0];
+    index.sort_more = sk.key + 1;
+    index.sort_more_count = sk.count > 0 ? sk.count - 1 : 0;
     if (code == EXIT_DONE)
         code = table_projection(args, &index);
     if (code == EXIT_DONE && include != NULL) {
-        owned[2] = strdup(include);
-        code = owned[2] != NULL ? table_include(owned[2], included, &index) : report_error(EXIT_OTHER, "out of memory");
+        owned = strdup(include);
+        code = owned != NULL ? table_include(owned, included, &index) : report_error(EXIT_OTHER, "out of memory");
     }
     if (code == EXIT_DONE) {
         int result = larder_index_add(attach->table, &index);
         code = result < 0 ? report_result(result, attach->def->name) : EXIT_DONE;
     }
-    for (size_t i = 0; i < 3; i++)
-        free(owned[i]);
+    free(owned);
+    table_keys_free(&pk);
+    table_keys_free(&sk);
     return code;
 }
 
@@ -193,7 +227,7 @@ const struct command cmd_table = {
     .operands = "add-index|drop-index|set-ttl|drop TABLE [NAME]",
     .summary = "change a table: add or drop an index, set its TTL attribute, drop it",
     .details =
-        "add-index TABLE INDEX --pk NAME:TYPE [--sk NAME:TYPE]\n"
+        "add-index TABLE INDEX --pk NAME:TYPE [--pk NAME:TYPE]... [--sk NAME:TYPE]...\n"
         "    Adds a global index and fills it; the table may be in use. The type of an attribute that is a key of the\n"
         "    table or of an index already may be left out.\n"
         "drop-index TABLE INDEX\n"

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cli/index_keys.h"
 #include "cli/report.h"
 
 static const struct {
@@ -162,10 +163,9 @@ static void csv_key_type(const struct larder_key_def *key, struct csv_column *co
 
 /* The type that the schema gives a column: the table's keys come before those of indexes. */
 static void csv_schema_type(const struct larder_table_def *def, struct csv_column *column) {
-    for (uint32_t i = def->index_count; i > 0; i--) {
-        csv_key_type(&def->indexes[i - 1].partition, column);
-        csv_key_type(&def->indexes[i - 1].sort, column);
-    }
+    for (uint32_t i = def->index_count; i > 0; i--)
+        for (uint32_t k = 0; k < index_keys_count(&def->indexes[i - 1]); k++)
+            csv_key_type(index_keys_at(&def->indexes[i - 1], k), column);
     csv_key_type(&def->partition, column);
     csv_key_type(&def->sort, column);
 }

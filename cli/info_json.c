@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "cli/attach.h"
+#include "cli/index_keys.h"
 #include "cli/info.h"
 #include "cli/report.h"
 
@@ -55,9 +56,27 @@ static json_t *info_json_counters(const struct larder_counters *counters) {
     return INFO_JSON_COUNTS(json_object(), counts);
 }
 
+/* Appends a value and returns the array, or NULL. */
+static json_t *info_json_append(json_t *array, json_t *element) {
+    if (json_array_append_new(array, element) == 0)
+        return array;
+    json_decref(array);
+    return NULL;
+}
+
 static json_t *info_json_key(const struct larder_key_def *key) {
     return key->name != NULL ? json_pack("{s:s, s:s}", "name", key->name, "type", info_key_type(key->type))
                              : json_null();
+}
+
+/* One attribute, or an array of several. */
+static json_t *info_json_keys(const struct larder_index_def *index, uint32_t first, uint32_t end) {
+    if (end - first < 2)
+        return first < end ? info_json_key(index_keys_at(index, first)) : json_null();
+    json_t *array = json_array();
+    for (uint32_t i = first; i < end; i++)
+        array = info_json_append(array, info_json_key(index_keys_at(index, i)));
+    return array;
 }
 
 static json_t *info_json_index(const struct larder_table_def *def, const struct larder_index_stats *stats) {
@@ -67,17 +86,15 @@ static json_t *info_json_index(const struct larder_table_def *def, const struct 
     const char *kind = index == NULL ? "table" : index->is_local ? "local" : "global";
     json_t *object = json_pack("{s:s, s:s, s:s}", "name", stats->name, "kind", kind, "projection",
                                index != NULL ? info_projection(index) : "ALL");
-    object = info_json_put(object, "partition_key", info_json_key(index != NULL ? &index->partition : &def->partition));
-    object = info_json_put(object, "sort_key", info_json_key(index != NULL ? &index->sort : &def->sort));
+    if (index == NULL) {
+        object = info_json_put(object, "partition_key", info_json_key(&def->partition));
+        object = info_json_put(object, "sort_key", info_json_key(&def->sort));
+        return INFO_JSON_COUNTS(object, counts);
+    }
+    uint32_t sort = index_keys_partition(index), all = index_keys_count(index);
+    object = info_json_put(object, "partition_key", info_json_keys(index, 0, sort));
+    object = info_json_put(object, "sort_key", info_json_keys(index, sort, all));
     return INFO_JSON_COUNTS(object, counts);
-}
-
-/* Appends a value and returns the array, or NULL. */
-static json_t *info_json_append(json_t *array, json_t *element) {
-    if (json_array_append_new(array, element) == 0)
-        return array;
-    json_decref(array);
-    return NULL;
 }
 
 static json_t *info_json_table(const struct info_table *table) {

@@ -9,6 +9,7 @@
 
 #include "cli/attach.h"
 #include "cli/grid.h"
+#include "cli/index_keys.h"
 #include "cli/info.h"
 #include "cli/report.h"
 
@@ -107,14 +108,31 @@ static void info_text_key(struct grid *grid, const struct larder_key_def *key) {
         grid_cell(grid, "-");
 }
 
+/* "shop S, region S" */
+static void info_text_keys(struct grid *grid, const struct larder_index_def *index, uint32_t first, uint32_t end) {
+    char text[LARDER_KEY_ATTRIBUTES_MAX * (LARDER_NAME_BYTES_MAX + 8)] = "-";
+    int used = 0;
+    for (uint32_t i = first; i < end; i++) {
+        const struct larder_key_def *key = index_keys_at(index, i);
+        used += snprintf(text + used, sizeof text - (size_t)used, "%s%s %s", i > first ? ", " : "", key->name,
+                         info_key_type(key->type));
+    }
+    grid_cell(grid, "%s", text);
+}
+
 static void info_text_index(struct grid *grid, const struct larder_table_def *def,
                             const struct larder_index_stats *stats) {
     const struct larder_index_def *index = attach_index(def, stats->name);
     grid_cell(grid, "%s", def->name);
     grid_cell(grid, "%s", index != NULL ? index->name : "(table order)");
     grid_cell(grid, "%s", index == NULL ? "table" : index->is_local ? "local" : "global");
-    info_text_key(grid, index != NULL ? &index->partition : &def->partition);
-    info_text_key(grid, index != NULL ? &index->sort : &def->sort);
+    if (index != NULL) {
+        info_text_keys(grid, index, 0, index_keys_partition(index));
+        info_text_keys(grid, index, index_keys_partition(index), index_keys_count(index));
+    } else {
+        info_text_key(grid, &def->partition);
+        info_text_key(grid, &def->sort);
+    }
     grid_cell(grid, "%s", index != NULL ? info_projection(index) : "ALL");
     grid_cell(grid, "%" PRIu64, stats->entries);
     grid_cell(grid, "%" PRIu64, stats->partitions);

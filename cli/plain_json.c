@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/index_keys.h"
+
 struct plain {
     const char *at, *end;
     char *out;
@@ -192,7 +194,8 @@ static int plain_key(json_t *item, const struct larder_key_def *key) {
 int plain_json_keys(json_t *item, const struct larder_table_def *def) {
     int failed = plain_key(item, &def->partition) | plain_key(item, &def->sort);
     for (uint32_t i = 0; i < def->index_count; i++)
-        failed |= plain_key(item, &def->indexes[i].partition) | plain_key(item, &def->indexes[i].sort);
+        for (uint32_t k = 0; k < index_keys_count(&def->indexes[i]); k++)
+            failed |= plain_key(item, index_keys_at(&def->indexes[i], k));
     return failed;
 }
 

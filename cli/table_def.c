@@ -117,10 +117,9 @@ static int def_key_attribute(struct place *place, struct def_attributes *attribu
     return place_fail(place, "key attribute \"%.80s\" is not in AttributeDefinitions", name);
 }
 
-/* Element i of a KeySchema: the first is HASH, the second RANGE. */
+/* Element i of a KeySchema. */
 static int def_key_element(struct place *place, const json_t *schema, size_t i, struct def_attributes *attributes,
-                           struct larder_key_def *out) {
-    static const char *const key_types[] = {"HASH", "RANGE"};
+                           struct larder_key_def *out, bool *is_hash) {
     const json_t *entry;
     const char *name, *key_type;
     int result = template_json_object_at(place, schema, i, &entry);
@@ -130,33 +129,94 @@ static int def_key_element(struct place *place, const json_t *schema, size_t i, 
     result = template_json_text(place, entry, "AttributeName", true, &name);
     if (result >= 0)
         result = template_json_text(place, entry, "KeyType", true, &key_type);
-    if (result >= 0 && i == 1 && strcmp(key_type, "HASH") == 0)
-        result = place_fail(place, "KeyType is HASH again; keys of several attributes are not possible yet");
-    if (result >= 0 && strcmp(key_type, key_types[i]) != 0)
-        result = place_fail(place, "KeyType is \"%.40s\"; this element is the %s key", key_type, key_types[i]);
+    if (result >= 0) {
+        *is_hash = strcmp(key_type, "HASH") == 0;
+        if (!*is_hash && i == 0)
+            result = place_fail(place, "KeyType is \"%.40s\"; this element is the HASH key", key_type);
+        else if (!*is_hash && strcmp(key_type, "RANGE") != 0)
+            result = place_fail(place, "KeyType is \"%.40s\"; allowed are HASH and RANGE", key_type);
+    }
     if (result >= 0)
         result = def_key_attribute(place, attributes, name, out);
     place_leave(place, mark);
     return result;
 }
 
-static int def_key_schema(struct place *place, const json_t *from, struct def_attributes *attributes,
-                          struct larder_key_def *partition, struct larder_key_def *sort) {
+/* A KeySchema: HASH keys, then RANGE keys. */
+struct def_keys {
+    struct larder_key_def key[2 * LARDER_KEY_ATTRIBUTES_MAX];
+    uint32_t hash_count, count;
+};
+
+static int def_keys_add(struct place *place, const json_t *schema, struct def_attributes *attributes, uint32_t most,
+                        struct def_keys *keys) {
+    bool is_hash = false;
+    int result = def_key_element(place, schema, keys->count, attributes, &keys->key[keys->count], &is_hash);
+    const char *name = keys->key[keys->count].name;
+    if (result >= 0 && is_hash && keys->hash_count < keys->count)
+        return place_fail(place, "HASH key \"%.80s\" comes after a RANGE key", name);
+    uint32_t of_type = is_hash ? keys->hash_count : keys->count - keys->hash_count;
+    if (result >= 0 && of_type == most)
+        return place_fail(place, "has more %s keys than %u%s", is_hash ? "HASH" : "RANGE", most,
+                          most == 1 ? "; only global indexes may have several" : "");
+    for (uint32_t i = 0; i < keys->count && result >= 0; i++)
+        if (strcmp(keys->key[i].name, name) == 0)
+            result = place_fail(place, "two keys are the same attribute \"%.80s\"", name);
+    keys->hash_count += is_hash;
+    keys->count++;
+    return result;
+}
+
+/* `most`: HASH keys, and RANGE keys, that are allowed. */
+static int def_key_schema(struct place *place, const json_t *from, struct def_attributes *attributes, uint32_t most,
+                          struct def_keys *keys) {
     const json_t *schema;
+    *keys = (struct def_keys){.count = 0};
     int result = template_json_array(place, from, "KeySchema", true, &schema);
     if (result < 0)
         return result;
     size_t count = json_array_size(schema), mark = place_enter_name(place, "KeySchema");
-    if (count < 1 || count > 2)
-        result = place_fail(place, "has %zu elements; one HASH key and at most one RANGE key are allowed", count);
-    if (result >= 0)
-        result = def_key_element(place, schema, 0, attributes, partition);
-    if (result >= 0 && count == 2)
-        result = def_key_element(place, schema, 1, attributes, sort);
-    if (result >= 0 && count == 2 && strcmp(partition->name, sort->name) == 0)
-        result = place_fail(place, "HASH and RANGE key are the same attribute \"%.80s\"", sort->name);
+    if (count < 1 || count > 2 * (size_t)most)
+        result = place_fail(place, "has %zu elements; 1 to %u HASH keys and at most %u RANGE keys are allowed", count,
+                            most, most);
+    while (result >= 0 && keys->count < count)
+        result = def_keys_add(place, schema, attributes, most, keys);
     place_leave(place, mark);
     return result;
+}
+
+static int def_table_keys(struct place *place, const json_t *from, struct def_attributes *attributes,
+                          struct larder_table_def *out) {
+    struct def_keys keys;
+    int result = def_key_schema(place, from, attributes, 1, &keys);
+    out->partition = keys.key[0];
+    if (keys.count > 1)
+        out->sort = keys.key[1];
+    return result;
+}
+
+static int def_index_keys(struct place *place, const json_t *from, struct def_attributes *attributes,
+                          struct larder_index_def *out) {
+    struct def_keys keys;
+    int result = def_key_schema(place, from, attributes, out->is_local ? 1 : LARDER_KEY_ATTRIBUTES_MAX, &keys);
+    if (result < 0)
+        return result;
+    uint32_t sort = keys.hash_count, made = 0;
+    struct larder_key_def *more = malloc(sizeof keys.key);
+    if (more == NULL) {
+        place_fail(place, "out of memory");
+        return LARDER_E_NO_MEMORY;
+    }
+    for (uint32_t i = 1; i < keys.count; i++)
+        if (i != sort)
+            more[made++] = keys.key[i];
+    out->partition = keys.key[0];
+    out->sort = keys.count > sort ? keys.key[sort] : (struct larder_key_def){.name = NULL};
+    out->partition_more = more; /* freed by template_free() */
+    out->partition_more_count = sort - 1;
+    out->sort_more = more + sort - 1;
+    out->sort_more_count = made - out->partition_more_count;
+    return LARDER_OK;
 }
 
 static int def_included(struct place *place, const json_t *names, struct larder_index_def *out) {
@@ -213,7 +273,8 @@ static int def_check_local(struct place *place, const struct larder_table_def *t
                            const struct larder_index_def *index) {
     if (table->sort.name == NULL)
         return place_fail(place, "a local index needs a table with a RANGE key");
-    if (strcmp(index->partition.name, table->partition.name) != 0)
+    if (index->partition.name == NULL || table->partition.name == NULL ||
+        strcmp(index->partition.name, table->partition.name) != 0)
         return place_fail(place, "the HASH key of a local index must be the table's, \"%.80s\"", table->partition.name);
     if (index->sort.name == NULL)
         return place_fail(place, "a local index needs a RANGE key");
@@ -224,7 +285,7 @@ static int def_index(struct place *place, const json_t *from, struct def_attribu
                      const struct larder_table_def *table, struct larder_index_def *out) {
     int result = template_json_text(place, from, "IndexName", true, &out->name);
     if (result >= 0)
-        result = def_key_schema(place, from, attributes, &out->partition, &out->sort);
+        result = def_index_keys(place, from, attributes, out);
     if (result >= 0 && out->is_local)
         result = def_check_local(place, table, out);
     if (result >= 0)
@@ -293,7 +354,7 @@ int table_def_read(struct place *place, const json_t *properties, struct larder_
     def->indexes = indexes;
     int result = def_attributes_load(place, properties, &attributes);
     if (result >= 0)
-        result = def_key_schema(place, properties, &attributes, &def->partition, &def->sort);
+        result = def_table_keys(place, properties, &attributes, def);
     if (result >= 0)
         result = def_indexes(place, properties, &attributes, false, def, indexes);
     if (result >= 0)

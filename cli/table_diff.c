@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/index_keys.h"
 #include "cli/report.h"
 
-#define DIFF_KEY_BYTES (2 * (LARDER_NAME_BYTES_MAX + 16))
+#define DIFF_KEY_BYTES (2 * LARDER_KEY_ATTRIBUTES_MAX * (LARDER_NAME_BYTES_MAX + 16))
 
 static const char *diff_type(enum larder_type type) {
     return type == LARDER_S ? "S" : type == LARDER_N ? "N" : "B";
@@ -23,6 +24,19 @@ static const char *diff_keys(const struct larder_key_def *partition, const struc
     int used = snprintf(text, DIFF_KEY_BYTES, "%s (%s)", partition->name, diff_type(partition->type));
     if (sort->name != NULL)
         snprintf(text + used, DIFF_KEY_BYTES - (size_t)used, ", %s (%s)", sort->name, diff_type(sort->type));
+    return text;
+}
+
+/* "shop (S) HASH, region (S) HASH, day (N) RANGE" */
+static const char *diff_index_keys(const struct larder_index_def *index, char text[DIFF_KEY_BYTES]) {
+    int used = 0;
+    if (index->partition_more_count == 0 && index->sort_more_count == 0)
+        return diff_keys(&index->partition, &index->sort, text);
+    for (uint32_t i = 0; i < index_keys_count(index); i++) {
+        const struct larder_key_def *key = index_keys_at(index, i);
+        used += snprintf(text + used, DIFF_KEY_BYTES - (size_t)used, "%s%s (%s) %s", i > 0 ? ", " : "", key->name,
+                         diff_type(key->type), i < index_keys_partition(index) ? "HASH" : "RANGE");
+    }
     return text;
 }
 
@@ -78,8 +92,7 @@ static unsigned diff_index(const char *table, const struct larder_index_def *the
     snprintf(of, sizeof of, "index %s of table %s", wanted->name, table);
     unsigned count =
         diff_texts(of, "the kind", there->is_local ? "local" : "global", wanted->is_local ? "local" : "global");
-    count += diff_texts(of, "the key", diff_keys(&there->partition, &there->sort, a),
-                        diff_keys(&wanted->partition, &wanted->sort, b));
+    count += diff_texts(of, "the key", diff_index_keys(there, a), diff_index_keys(wanted, b));
     count += diff_texts(of, "the projection", diff_projection(there->projection), diff_projection(wanted->projection));
     return count + (there->projection == wanted->projection ? diff_included(of, there, wanted) : 0);
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "cli/index_keys.h"
 #include "cli/report.h"
 
 static bool update_is_same_text(const char *a, const char *b) {
@@ -29,10 +30,13 @@ static bool update_includes(const struct larder_index_def *index, const char *na
 }
 
 static bool update_is_same_index(const struct larder_index_def *a, const struct larder_index_def *b) {
-    if ((a->is_local != 0) != (b->is_local != 0) || !update_is_same_key(&a->partition, &b->partition) ||
-        !update_is_same_key(&a->sort, &b->sort) || a->projection != b->projection ||
+    if ((a->is_local != 0) != (b->is_local != 0) || index_keys_partition(a) != index_keys_partition(b) ||
+        index_keys_count(a) != index_keys_count(b) || a->projection != b->projection ||
         a->included_count != b->included_count)
         return false;
+    for (uint32_t i = 0; i < index_keys_count(a); i++)
+        if (!update_is_same_key(index_keys_at(a, i), index_keys_at(b, i)))
+            return false;
     for (uint32_t i = 0; i < a->included_count; i++)
         if (!update_includes(b, a->included[i]))
             return false;

@@ -289,7 +289,7 @@ void template_free(struct template_set *set) {
         struct template_table *table = set->first;
         set->first = table->next;
         for (uint32_t i = 0; i < table->def.index_count; i++)
-            free((void *)table->indexes[i].included);
+            free((void *)table->indexes[i].included), free((void *)table->indexes[i].partition_more);
         free(table);
     }
     json_decref(set->documents);

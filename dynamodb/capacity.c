@@ -35,7 +35,7 @@ static int is_same_at(const struct larder_item *old, const struct larder_item *n
 }
 
 static int is_same_key(const struct larder_item *old, const struct larder_item *new, const struct larder_key_def *key) {
-    return !key->name || is_same_at(old, new, (struct text){key->name, strlen(key->name)});
+    return is_same_at(old, new, (struct text){key->name, strlen(key->name)});
 }
 
 /* Whether all attributes of `one` that the index has are the same in `other`. */
@@ -63,7 +63,10 @@ static uint64_t index_units(const struct larder_table_def *def, const struct lar
     int was_in = index_item_is_in(index, old), is_now = index_item_is_in(index, new);
     uint64_t before = was_in ? units(projected_bytes(def, index, old, b), WRITE_BYTES) : 0;
     uint64_t after = is_now ? units(projected_bytes(def, index, new, b), WRITE_BYTES) : 0;
-    if (!was_in || !is_now || !is_same_key(old, new, &index->partition) || !is_same_key(old, new, &index->sort))
+    int is_same = was_in && is_now;
+    for (uint32_t i = 0; is_same && i < index_key_count(index); i++)
+        is_same = is_same_key(old, new, index_key_at(index, i));
+    if (!is_same)
         return before + after;
     if (are_same(def, index, old, new) && are_same(def, index, new, old))
         return 0;

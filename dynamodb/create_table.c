@@ -71,13 +71,13 @@ static int check_billing(struct larder_dynamodb *d) {
 
 static int check_table_keys(struct larder_dynamodb *d) {
     const struct table_request *q = &d->tables_request;
-    if (q->keys.count > 2)
-        return refuse(d, "1 validation error detected: Value at 'keySchema' " CONSTRAINT
-                         "have length less than or equal to 2");
+    int r = parts_check_count(d, &q->keys, 0);
+    if (r)
+        return r;
     if (q->keys.count > q->attribute_count)
         return refuse(d, "Invalid KeySchema: Some index key attribute have no definition");
-    int r = parts_check_defined(d, &q->keys);
-    if (r || (r = parts_check_order(d, &q->keys)))
+    r = parts_check_defined(d, &q->keys);
+    if (r || (r = parts_check_order(d, &q->keys, 0)))
         return r;
     if (!q->has_local && !q->has_global && q->keys.count != q->attribute_count)
         return refuse(d,
@@ -136,14 +136,9 @@ static int check_local(struct larder_dynamodb *d, const struct table_index *inde
 static int check_one_index(struct larder_dynamodb *d, uint32_t number) {
     const struct table_request *q = &d->tables_request;
     const struct table_index *index = &q->indexes[number];
-    if (index->keys.count > 2)
-        return failure_set(&d->failure, FAILURE_VALIDATION,
-                           "Larder does not have keys of several attributes yet: the KeySchema of index %.*s has %u "
-                           "elements; 2 are allowed",
-                           (int)index->name.bytes, index->name.at, index->keys.count);
-    int r = parts_check_defined(d, &index->keys);
-    if (r || (r = parts_check_order(d, &index->keys)) || (index->is_local && (r = check_local(d, index))) ||
-        (r = parts_check_projection(d, index)))
+    int r = parts_check_count(d, &index->keys, !index->is_local);
+    if (r || (r = parts_check_defined(d, &index->keys)) || (r = parts_check_order(d, &index->keys, !index->is_local)) ||
+        (index->is_local && (r = check_local(d, index))) || (r = parts_check_projection(d, index)))
         return r;
     if (is_given(q->billing, TEXT("PAY_PER_REQUEST")) && index->throughput.is_given)
         return failure_set(&d->failure, FAILURE_VALIDATION,

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "dynamodb/constraint.h"
+#include "dynamodb/index_item.h"
 #include "dynamodb/settings.h"
 #include "dynamodb/table.h"
 
@@ -87,17 +88,29 @@ static void put_keys(struct document_writer *w, const struct larder_key_def *par
     document_put_end(w, DOCUMENT_ARRAY);
 }
 
+static void put_index_keys(struct document_writer *w, const struct larder_index_def *index) {
+    begin(w, "KeySchema", DOCUMENT_ARRAY);
+    for (uint32_t i = 0; i < index_key_count(index); i++)
+        put_attribute(w, index_key_at(index, i)->name, "KeyType", i < index_partition_count(index) ? "HASH" : "RANGE");
+    document_put_end(w, DOCUMENT_ARRAY);
+}
+
+/* The key attributes of the table, then of each index; NULL behind the last. */
 static const struct larder_key_def *key_at(const struct larder_table_def *def, uint32_t i) {
-    if (i < 2)
+    uint32_t of_table = def->sort.name ? 2 : 1;
+    if (i < of_table)
         return i ? &def->sort : &def->partition;
-    const struct larder_index_def *index = &def->indexes[(i - 2) / 2];
-    return i % 2 ? &index->sort : &index->partition;
+    i -= of_table;
+    for (uint32_t k = 0; k < def->index_count; i -= index_key_count(&def->indexes[k++]))
+        if (i < index_key_count(&def->indexes[k]))
+            return index_key_at(&def->indexes[k], i);
+    return NULL;
 }
 
 static int is_known(const struct larder_table_def *def, uint32_t before) {
     const char *name = key_at(def, before)->name;
     for (uint32_t i = 0; i < before; i++)
-        if (key_at(def, i)->name && strcmp(key_at(def, i)->name, name) == 0)
+        if (strcmp(key_at(def, i)->name, name) == 0)
             return 1;
     return 0;
 }
@@ -105,14 +118,13 @@ static int is_known(const struct larder_table_def *def, uint32_t before) {
 /* The key attributes of table and indexes, each once. */
 static void put_definitions(struct document_writer *w, const struct larder_table_def *def) {
     begin(w, "AttributeDefinitions", DOCUMENT_ARRAY);
-    for (uint32_t i = 0; i < 2 + 2 * def->index_count; i++) {
-        const struct larder_key_def *key = key_at(def, i);
-        if (key->name && !is_known(def, i))
+    const struct larder_key_def *key;
+    for (uint32_t i = 0; (key = key_at(def, i)); i++)
+        if (!is_known(def, i))
             put_attribute(w, key->name, "AttributeType",
                           key->type == LARDER_N   ? "N"
                           : key->type == LARDER_B ? "B"
                                                   : "S");
-    }
     document_put_end(w, DOCUMENT_ARRAY);
 }
 
@@ -167,7 +179,7 @@ static void put_index(struct document_writer *w, const struct larder_table_def *
     char arn[sizeof ARN + 2 * LARDER_NAME_BYTES_MAX + 16];
     document_put_begin(w, DOCUMENT_OBJECT);
     put_text(w, "IndexName", index->name);
-    put_keys(w, &index->partition, &index->sort);
+    put_index_keys(w, index);
     put_projection(w, index);
     if (!index->is_local) {
         put_text(w, "IndexStatus", "ACTIVE");

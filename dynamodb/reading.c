@@ -94,21 +94,24 @@ static int has_attribute(const struct larder_item *item, const struct larder_key
 }
 
 static int is_same_name(const struct larder_key_def *a, const struct larder_key_def *b) {
-    return a->name && b->name && strcmp(a->name, b->name) == 0;
+    return strcmp(a->name, b->name) == 0;
 }
+
+#define START_KEYS_MAX (2u + 2u * LARDER_KEY_ATTRIBUTES_MAX)
 
 /* The key attributes of table and index, each once. */
 static uint32_t start_keys(const struct reading *r, const struct larder_key_def **keys) {
     const struct larder_table_def *def = r->table->def;
-    const struct larder_key_def *all[] = {&def->partition, &def->sort, r->index ? &r->index->partition : NULL,
-                                          r->index ? &r->index->sort : NULL};
+    const struct table_schema of_table = table_schema(def, NULL), of_index = table_schema(def, r->index);
     uint32_t count = 0;
-    for (int i = 0; i < 4; i++) {
-        int is_new = all[i] && all[i]->name;
+    for (uint32_t i = 0; i < of_table.count; i++)
+        keys[count++] = of_table.key[i];
+    for (uint32_t i = 0; r->index && i < of_index.count; i++) {
+        int is_new = 1;
         for (uint32_t k = 0; is_new && k < count; k++)
-            is_new = !is_same_name(keys[k], all[i]);
+            is_new = !is_same_name(keys[k], of_index.key[i]);
         if (is_new)
-            keys[count++] = all[i];
+            keys[count++] = of_index.key[i];
     }
     return count;
 }
@@ -128,7 +131,7 @@ static int check_start_size(struct larder_dynamodb *d, const struct reading *r, 
 
 int reading_check_start(struct larder_dynamodb *d, const struct reading *r, int is_query) {
     static const char mismatch[] = ": The provided key element does not match the schema";
-    const struct larder_key_def *keys[4];
+    const struct larder_key_def *keys[START_KEYS_MAX];
     const struct larder_item *start = d->request.maps[MAP_START_KEY].item;
     uint32_t count = start_keys(r, keys);
     if (!request_has(&d->request, MAP_START_KEY))
@@ -237,7 +240,7 @@ static int answer_items(struct larder_dynamodb *d, struct reading *r, struct doc
 
 const struct larder_item *reading_key(struct larder_dynamodb *d, const struct reading *r,
                                       const struct larder_item *last) {
-    const struct larder_key_def *keys[4];
+    const struct larder_key_def *keys[START_KEYS_MAX];
     const struct larder_item *made;
     uint32_t count = start_keys(r, keys);
     struct larder_value value;

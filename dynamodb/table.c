@@ -10,6 +10,7 @@
 #include <xxhash.h>
 
 #include "dynamodb/constraint.h"
+#include "dynamodb/index_item.h"
 
 #define INVALID "One or more parameter values were invalid: "
 
@@ -98,6 +99,18 @@ static int refuse_key(struct larder_dynamodb *d) {
     return failure_set(&d->failure, FAILURE_VALIDATION, "The provided key element does not match the schema");
 }
 
+struct table_schema table_schema(const struct larder_table_def *def, const struct larder_index_def *index) {
+    struct table_schema s = {.key = {&def->partition, &def->sort}, .partition_count = 1};
+    s.count = table_key_count(def);
+    if (!index)
+        return s;
+    s.partition_count = index_partition_count(index);
+    s.count = index_key_count(index);
+    for (uint32_t i = 0; i < s.count; i++)
+        s.key[i] = index_key_at(index, i);
+    return s;
+}
+
 int table_check_key_size(struct larder_dynamodb *d, const char *name, const struct larder_value *value, int is_sort) {
     if (value->type == LARDER_N)
         return LARDER_OK;
@@ -155,7 +168,7 @@ static int refuse_index_type(struct larder_dynamodb *d, const struct larder_inde
 static int check_index_key(struct larder_dynamodb *d, const struct larder_index_def *index,
                            const struct larder_key_def *key, const struct larder_item *item) {
     struct larder_value value;
-    if (!key->name || larder_item_get(item, key->name, &value) != LARDER_OK)
+    if (larder_item_get(item, key->name, &value) != LARDER_OK)
         return LARDER_OK;
     if (value.type != key->type)
         return refuse_index_type(d, index, key, value.type);
@@ -172,11 +185,9 @@ int table_check_item(struct larder_dynamodb *d, const struct larder_table_def *d
     int r = check_item_key(d, &def->partition, 0, item);
     if (r == LARDER_OK)
         r = check_item_key(d, &def->sort, 1, item);
-    for (uint32_t i = 0; i < def->index_count && r == LARDER_OK; i++) {
-        r = check_index_key(d, &def->indexes[i], &def->indexes[i].partition, item);
-        if (r == LARDER_OK)
-            r = check_index_key(d, &def->indexes[i], &def->indexes[i].sort, item);
-    }
+    for (uint32_t i = 0; i < def->index_count; i++)
+        for (uint32_t k = 0; k < index_key_count(&def->indexes[i]) && r == LARDER_OK; k++)
+            r = check_index_key(d, &def->indexes[i], index_key_at(&def->indexes[i], k), item);
     return r;
 }
 
@@ -191,14 +202,13 @@ static int is_inside(const struct expr *e, uint32_t path, const char *name) {
 static int check_index_paths(struct larder_dynamodb *d, const struct larder_table_def *def, const struct expr *e) {
     for (uint32_t i = 0; i < def->index_count; i++) {
         const struct larder_index_def *index = &def->indexes[i];
-        const char *names[] = {index->partition.name, index->sort.name};
         for (uint32_t path = 0; path < e->path_count; path++)
-            for (uint32_t k = 0; k < 2 && names[k]; k++)
-                if (is_inside(e, path, names[k]))
+            for (uint32_t k = 0; k < index_key_count(index); k++)
+                if (is_inside(e, path, index_key_at(index, k)->name))
                     return failure_set(&d->failure, FAILURE_VALIDATION,
                                        "Key attributes must be scalars; list random access '[]' and map lookup '.' are "
                                        "not allowed: IndexKey: %s",
-                                       names[k]);
+                                       index_key_at(index, k)->name);
     }
     return LARDER_OK;
 }
@@ -214,12 +224,11 @@ int table_check_expression(struct larder_dynamodb *d, const struct larder_table_
 
 int table_check_filter(struct larder_dynamodb *d, const struct larder_table_def *def,
                        const struct larder_index_def *queried, const struct expr *e, int is_query) {
-    const struct larder_key_def *partition = queried ? &queried->partition : &def->partition;
-    const struct larder_key_def *sort = queried ? &queried->sort : &def->sort;
-    struct bytes keys[2] = {{(const uint8_t *)partition->name, strlen(partition->name)}};
-    if (sort->name)
-        keys[1] = (struct bytes){(const uint8_t *)sort->name, strlen(sort->name)};
-    if (expr_check_keys(e, keys, sort->name ? 2 : 1, is_query) == LARDER_OK)
+    const struct table_schema schema = table_schema(def, queried);
+    struct bytes keys[2 * LARDER_KEY_ATTRIBUTES_MAX];
+    for (uint32_t i = 0; i < schema.count; i++)
+        keys[i] = (struct bytes){(const uint8_t *)schema.key[i]->name, strlen(schema.key[i]->name)};
+    if (expr_check_keys(e, keys, schema.count, is_query) == LARDER_OK)
         return check_index_paths(d, def, e);
     static const char start[] = "Filter Expression";
     const char *said = own_larder_error();
@@ -239,7 +248,7 @@ static const struct larder_value *literal_of(const struct larder_dynamodb *d, co
 
 static int check_set_key(struct larder_dynamodb *d, const struct expr *update, const struct larder_index_def *index,
                          const struct larder_key_def *key) {
-    for (uint32_t i = 0; key->name && i < update->action_count; i++) {
+    for (uint32_t i = 0; i < update->action_count; i++) {
         const struct expr_action *action = &update->actions[i];
         const struct larder_value *value = literal_of(d, update, action);
         struct bytes name = expr_steps(update, action->path)[0].name;
@@ -251,10 +260,8 @@ static int check_set_key(struct larder_dynamodb *d, const struct expr *update, c
 
 int table_check_update(struct larder_dynamodb *d, const struct larder_table_def *def, const struct expr *update) {
     int r = LARDER_OK;
-    for (uint32_t i = 0; i < def->index_count && r == LARDER_OK; i++) {
-        r = check_set_key(d, update, &def->indexes[i], &def->indexes[i].partition);
-        if (r == LARDER_OK)
-            r = check_set_key(d, update, &def->indexes[i], &def->indexes[i].sort);
-    }
+    for (uint32_t i = 0; i < def->index_count; i++)
+        for (uint32_t k = 0; k < index_key_count(&def->indexes[i]) && r == LARDER_OK; k++)
+            r = check_set_key(d, update, &def->indexes[i], index_key_at(&def->indexes[i], k));
     return r;
 }

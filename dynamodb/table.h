@@ -21,6 +21,13 @@ void table_free_replaced(struct larder_dynamodb *d);
 static inline uint32_t table_key_count(const struct larder_table_def *def) {
     return def->sort.name ? 2 : 1;
 }
+/* The key attributes of a table (index NULL) or an index: of the partition key, then of the sort
+ * key. */
+struct table_schema {
+    const struct larder_key_def *key[2 * LARDER_KEY_ATTRIBUTES_MAX];
+    uint32_t partition_count, count;
+};
+struct table_schema table_schema(const struct larder_table_def *def, const struct larder_index_def *index);
 /* "S", "NULL", .. */
 const char *table_type_name(enum larder_type type);
 

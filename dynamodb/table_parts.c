@@ -121,6 +121,15 @@ size_t parts_list_names(const struct table_attribute *attributes, uint32_t count
     return used;
 }
 
+int parts_check_count(struct larder_dynamodb *d, const struct table_keys *keys, int is_global) {
+    uint32_t most = is_global ? 2 * LARDER_KEY_ATTRIBUTES_MAX : 2;
+    return keys->count <= most ? LARDER_OK
+                               : failure_set(&d->failure, FAILURE_VALIDATION,
+                                             "1 validation error detected: Value at 'keySchema' " CONSTRAINT
+                                             "have length less than or equal to %u",
+                                             most);
+}
+
 int parts_check_defined(struct larder_dynamodb *d, const struct table_keys *keys) {
     const struct table_request *q = &d->tables_request;
     char names[400], defined[600];
@@ -137,8 +146,39 @@ int parts_check_defined(struct larder_dynamodb *d, const struct table_keys *keys
                        names, defined);
 }
 
-/* HASH, then at most one RANGE of another name. */
-int parts_check_order(struct larder_dynamodb *d, const struct table_keys *keys) {
+static uint32_t count_of(const struct table_keys *keys, struct text type) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < keys->count && i < TABLE_KEYS_KEPT; i++)
+        count += is_given(keys->element[i].type, type);
+    return count;
+}
+
+/* Developer guide, "Multi-attribute keys pattern". The texts are Larder's own. */
+static int check_several(struct larder_dynamodb *d, const struct table_keys *keys) {
+    uint32_t hashes = count_of(keys, TEXT("HASH"));
+    if (hashes > LARDER_KEY_ATTRIBUTES_MAX || keys->count - hashes > LARDER_KEY_ATTRIBUTES_MAX)
+        return failure_set(&d->failure, FAILURE_VALIDATION,
+                           "Invalid KeySchema: %u HASH and %u RANGE key attributes are given; 1 to 4 HASH and 0 to 4 "
+                           "RANGE are allowed",
+                           hashes, keys->count - hashes);
+    for (uint32_t i = 0; i < keys->count; i++) {
+        struct text name = keys->element[i].name;
+        if (i >= hashes && is_given(keys->element[i].type, TEXT("HASH")))
+            return failure_set(&d->failure, FAILURE_VALIDATION,
+                               "Invalid KeySchema: HASH key attribute %.*s comes after a RANGE key attribute",
+                               (int)name.bytes, name.at);
+        for (uint32_t k = 0; k < i; k++)
+            if (text_is(keys->element[k].name, name))
+                return failure_set(&d->failure, FAILURE_VALIDATION, "Invalid KeySchema: attribute %.*s is given twice",
+                                   (int)name.bytes, name.at);
+    }
+    return LARDER_OK;
+}
+
+int parts_check_order(struct larder_dynamodb *d, const struct table_keys *keys, int is_global) {
+    int is_several = keys->count > 2 || (keys->count == 2 && is_given(keys->element[1].type, TEXT("HASH")));
+    if (is_global && is_several && is_given(keys->element[0].type, TEXT("HASH")))
+        return check_several(d, keys);
     if (keys->count > 1 && text_is(keys->element[0].name, keys->element[1].name))
         return refuse(d, "Both the Hash Key and the Range Key element in the KeySchema have the same name");
     if (!is_given(keys->element[0].type, TEXT("HASH")))
@@ -208,13 +248,28 @@ static struct larder_key_def key_of(struct parts_made *m, const struct table_req
     return key;
 }
 
-static void make_index(struct parts_made *m, const struct table_request *q, const struct table_index *from,
-                       struct larder_index_def *index) {
+/* The keys behind the first HASH and the first RANGE. */
+static void make_more_keys(struct parts_made *m, const struct table_request *q, const struct table_index *from,
+                           struct larder_index_def *index, struct larder_key_def *more) {
+    uint32_t hashes = count_of(&from->keys, TEXT("HASH")), made = 0;
+    index->sort = key_of(m, q, &from->keys, hashes);
+    for (uint32_t i = 1; i < from->keys.count; i++)
+        if (i != hashes)
+            more[made++] = key_of(m, q, &from->keys, i);
+    index->partition_more_count = hashes - 1;
+    index->sort_more_count = made - index->partition_more_count;
+    index->partition_more = more;
+    index->sort_more = more + index->partition_more_count;
+}
+
+static void make_index(struct parts_made *m, const struct table_request *q, uint32_t number) {
+    const struct table_index *from = &q->indexes[number];
+    struct larder_index_def *index = &m->indexes[number];
     *index = (struct larder_index_def){.name = keep(m, from->name),
                                        .is_local = from->is_local,
                                        .partition = key_of(m, q, &from->keys, 0),
-                                       .sort = key_of(m, q, &from->keys, 1),
                                        .projection = LARDER_PROJECT_ALL};
+    make_more_keys(m, q, from, index, m->more + (size_t)number * TABLE_KEYS_KEPT);
     if (text_is(from->projection, TEXT("KEYS_ONLY")))
         index->projection = LARDER_PROJECT_KEYS_ONLY;
     if (!text_is(from->projection, TEXT("INCLUDE")))
@@ -228,13 +283,14 @@ int parts_make(struct parts_made *m, const struct table_request *q) {
     memset(m, 0, sizeof *m);
     m->texts = malloc(bytes_of_texts(q));
     m->included = malloc((q->included_count + 1) * sizeof *m->included);
-    if (!m->texts || !m->included)
+    m->more = malloc((q->index_count + 1) * (size_t)TABLE_KEYS_KEPT * sizeof *m->more);
+    if (!m->texts || !m->included || !m->more)
         return LARDER_E_NO_MEMORY;
     m->at = m->texts;
     for (uint32_t i = 0; i < q->included_count; i++)
         m->included[i] = keep(m, q->included[i]);
     for (uint32_t i = 0; i < q->index_count; i++)
-        make_index(m, q, &q->indexes[i], &m->indexes[i]);
+        make_index(m, q, i);
     m->def = (struct larder_table_def){.name = keep(m, constraint_table_name(q->table_name)),
                                        .partition = key_of(m, q, &q->keys, 0),
                                        .sort = key_of(m, q, &q->keys, 1),
@@ -246,4 +302,5 @@ int parts_make(struct parts_made *m, const struct table_request *q) {
 void parts_free(struct parts_made *m) {
     free(m->texts);
     free(m->included);
+    free(m->more);
 }

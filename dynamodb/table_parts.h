@@ -31,10 +31,13 @@ void parts_check_index(struct constraints *c, const struct table_index *index, c
 
 /* ---- Against the rest of the request ---------------------------------------------------------
  * LARDER_OK, or LARDER_E_INVAL with the failure set. */
+/* No more elements than such a key may have. */
+int parts_check_count(struct larder_dynamodb *d, const struct table_keys *keys, int is_global);
 /* Each key is among the attribute definitions. */
 int parts_check_defined(struct larder_dynamodb *d, const struct table_keys *keys);
-/* HASH, then at most one RANGE of another name. */
-int parts_check_order(struct larder_dynamodb *d, const struct table_keys *keys);
+/* HASH, then at most one RANGE of another name; in a global index 1 to 4 HASH, then 0 to 4 RANGE,
+ * all of different names. */
+int parts_check_order(struct larder_dynamodb *d, const struct table_keys *keys, int is_global);
 int parts_check_projection(struct larder_dynamodb *d, const struct table_index *index);
 /* "a, b": names of attributes, as much of them as there is room for. */
 size_t parts_list_names(const struct table_attribute *attributes, uint32_t count, char *to, size_t room);
@@ -45,6 +48,7 @@ size_t parts_list_names(const struct table_attribute *attributes, uint32_t count
 struct parts_made {
     struct larder_table_def def;
     struct larder_index_def indexes[LARDER_INDEXES_MAX];
+    struct larder_key_def *more; /* what their partition_more and sort_more point to */
     const char **included;
     char *texts, *at;
     int has_nul;

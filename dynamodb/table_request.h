@@ -28,7 +28,7 @@ struct table_attribute {
     struct text name, type;
 };
 
-#define TABLE_KEYS_KEPT 3u /* of a key schema: one more than are allowed */
+#define TABLE_KEYS_KEPT (2u * LARDER_KEY_ATTRIBUTES_MAX + 1u) /* of a key schema: one more than are allowed */
 
 struct table_keys {
     struct table_attribute element[TABLE_KEYS_KEPT];

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "dynamodb/describe.h"
+#include "dynamodb/index_item.h"
 #include "dynamodb/operations.h"
 #include "dynamodb/settings.h"
 #include "dynamodb/table_parts.h"
@@ -301,11 +302,9 @@ static int define_known(struct larder_dynamodb *d, const struct larder_table_def
     int r = define(q, &wire, &def->partition);
     if (r == LARDER_OK)
         r = define(q, &wire, &def->sort);
-    for (uint32_t i = 0; i < def->index_count && r == LARDER_OK; i++) {
-        r = define(q, &wire, &def->indexes[i].partition);
-        if (r == LARDER_OK)
-            r = define(q, &wire, &def->indexes[i].sort);
-    }
+    for (uint32_t i = 0; i < def->index_count; i++)
+        for (uint32_t k = 0; k < index_key_count(&def->indexes[i]) && r == LARDER_OK; k++)
+            r = define(q, &wire, index_key_at(&def->indexes[i], k));
     return r;
 }
 
@@ -314,15 +313,13 @@ static int check_created(struct larder_dynamodb *d, const struct larder_table_de
     uint32_t global = 0;
     for (uint32_t i = 0; i < def->index_count; i++)
         global += !def->indexes[i].is_local;
-    if (index->keys.count > 2)
-        return failure_set(&d->failure, FAILURE_VALIDATION,
-                           "Larder does not have keys of several attributes yet: the KeySchema of index %.*s has %u "
-                           "elements; 2 are allowed",
-                           (int)index->name.bytes, index->name.at, index->keys.count);
+    int r = parts_check_count(d, &index->keys, 1);
+    if (r)
+        return r;
     if (!d->tables_request.has_attributes)
         return refuse_index(d, INVALID "AttributeDefinitions is not specified for index: ", index->name);
-    int r = define_known(d, def);
-    if (r || (r = parts_check_defined(d, &index->keys)) || (r = parts_check_order(d, &index->keys)) ||
+    r = define_known(d, def);
+    if (r || (r = parts_check_defined(d, &index->keys)) || (r = parts_check_order(d, &index->keys, 1)) ||
         (r = parts_check_projection(d, index)))
         return r;
     if (global >= LARDER_GLOBAL_INDEXES_MAX)

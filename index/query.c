@@ -15,6 +15,35 @@ static int query_find_index(struct query *q, const char *name) {
     return err_set(LARDER_E_NO_INDEX, "table \"%.64s\" has no index \"%.64s\"", q->v->def.name, name);
 }
 
+/* A partition key of several attributes. */
+static __attribute__((noinline)) int query_join_partition(struct query *q, const struct larder_query_spec *spec) {
+    const struct item_key_attr *key = query_partition_attr(q);
+    const struct larder_value *values[LARDER_KEY_ATTRIBUTES_MAX] = {&spec->partition};
+    uint32_t count = item_key_count(key), given = spec->more ? spec->more->partition_more_count : 0;
+    if (given != count - 1)
+        return err_set(LARDER_E_INVAL,
+                       "the partition key of index \"%.64s\" has %u attributes; spec->partition and the %u of "
+                       "more->partition_more are %u",
+                       spec->index, count, given, given + 1);
+    if (!spec->more->partition_more)
+        return err_set(LARDER_E_INVAL, "more->partition_more_count is %u, but more->partition_more is NULL", given);
+    for (uint32_t i = 1; i < count; i++)
+        values[i] = &spec->more->partition_more[i - 1];
+    return item_encode_key(key, values, count, 1, "partition key", LARDER_PARTITION_KEY_BYTES_MAX, q->partition,
+                           &q->partition_bytes);
+}
+
+static int query_take_partition(struct query *q, const struct larder_query_spec *spec) {
+    const struct item_key_attr *key = query_partition_attr(q);
+    if (__builtin_expect(key->more_count, 0))
+        return query_join_partition(q, spec);
+    if (__builtin_expect(spec->more != NULL, 0) && spec->more->partition_more_count)
+        return err_set(LARDER_E_INVAL, "more->partition_more_count is %u, but the partition key has one attribute",
+                       spec->more->partition_more_count);
+    return item_encode_key_value(key, &spec->partition, "partition key", LARDER_PARTITION_KEY_BYTES_MAX, q->partition,
+                                 &q->partition_bytes);
+}
+
 /* Copies and checks everything that the caller gave: it may lie in the page, which will be
  * overwritten. */
 static int query_take_spec(struct query *q, const struct larder_query_spec *spec) {
@@ -24,8 +53,7 @@ static int query_take_spec(struct query *q, const struct larder_query_spec *spec
     int r = query_find_index(q, spec->index);
     if (r)
         return r;
-    r = item_encode_key_value(query_partition_attr(q), &spec->partition, "partition key",
-                              LARDER_PARTITION_KEY_BYTES_MAX, q->partition, &q->partition_bytes);
+    r = query_take_partition(q, spec);
     if (r)
         return r;
     struct bytes key = {q->partition, q->partition_bytes};
@@ -64,25 +92,48 @@ struct query_ask {
     struct expression_values key_values;
 };
 
+/* The values of a key condition, where larder_query() expects them. */
+struct query_terms {
+    struct larder_query_key more;
+    struct larder_value values[EXPR_KEY_TERMS_MAX];
+};
+
 /* Puts the terms of the key condition into *asked, as if the caller had written them there. */
-static int query_take_condition(struct query *q, const struct query_ask *ask, struct larder_query_spec *asked) {
+static int query_take_condition(struct query *q, const struct query_ask *ask, struct larder_query_spec *asked,
+                                struct query_terms *taken) {
     const struct larder_value *values = ask->key_values.all;
     struct expr_key_term terms[EXPR_KEY_TERMS_MAX];
-    uint32_t count;
+    struct item_key_attr keys[2 * LARDER_KEY_ATTRIBUTES_MAX];
+    uint32_t count, key_count = 0;
     *asked = *ask->spec;
     int r = query_find_index(q, asked->index);
     if (r)
         return r;
-    const struct item_key_attr keys[] = {*query_partition_attr(q), *query_sort_attr(q)};
-    r = expr_key_terms(ask->spec->key_condition->compiled, values, keys, 1, keys[1].name ? 2 : 1, terms, &count);
+    uint32_t partition_count = item_key_count(query_partition_attr(q));
+    for (uint32_t i = 0; i < partition_count; i++)
+        keys[key_count++] = *item_key_attr_at(query_partition_attr(q), i);
+    for (uint32_t i = 0; i < item_key_count(query_sort_attr(q)); i++)
+        keys[key_count++] = *item_key_attr_at(query_sort_attr(q), i);
+    r = expr_key_terms(ask->spec->key_condition->compiled, values, keys, partition_count, key_count, terms, &count);
     if (r)
         return r;
+    const struct expr_key_term *last = &terms[count - 1];
+    int has_sort = count > partition_count;
     asked->partition = values[terms[0].low];
-    asked->sort_op = count > 1 ? expr_sort_op(&terms[1]) : LARDER_SORT_ANY;
-    if (count > 1) {
-        asked->sort_value = values[terms[1].low];
-        asked->sort_value2 = values[terms[1].high];
+    asked->sort_op = has_sort ? expr_sort_op(last) : LARDER_SORT_ANY;
+    if (has_sort) {
+        asked->sort_value = values[last->low];
+        asked->sort_value2 = values[last->high];
     }
+    if (!query_partition_attr(q)->more_count && !query_sort_attr(q)->more_count)
+        return LARDER_OK;
+    for (uint32_t i = 0; i < count; i++)
+        taken->values[i] = values[terms[i].low];
+    taken->more = (struct larder_query_key){.partition_more = &taken->values[1],
+                                            .partition_more_count = partition_count - 1,
+                                            .sort_before = &taken->values[partition_count],
+                                            .sort_before_count = has_sort ? count - partition_count - 1 : 0};
+    asked->more = &taken->more;
     return LARDER_OK;
 }
 
@@ -108,7 +159,8 @@ static int query_run(struct query *q, const struct larder_query_spec *spec) {
 
 static int query_run_condition(struct query *q, const struct query_ask *ask) {
     struct larder_query_spec asked;
-    int r = query_take_condition(q, ask, &asked);
+    struct query_terms taken;
+    int r = query_take_condition(q, ask, &asked, &taken);
     return r ? r : query_run(q, &asked);
 }
 
@@ -145,6 +197,7 @@ static int query_check_alone(const struct larder_query_spec *spec) {
                         : spec->sort_op          ? "sort_op"
                         : spec->sort_value.type  ? "sort_value"
                         : spec->sort_value2.type ? "sort_value2"
+                        : spec->more             ? "more"
                                                  : NULL;
     return other
                ? err_set(LARDER_E_INVAL,
@@ -174,6 +227,8 @@ LARDER_API int larder_query(struct larder_table *t, const struct larder_query_sp
     if (ERR_IS_NULL(t) || ERR_IS_NULL(spec) || ERR_IS_NULL(page))
         return page_fail(page, LARDER_E_INVAL);
     int r = RESERVED_CHECK(spec, "struct larder_query_spec");
+    if (r == LARDER_OK && __builtin_expect(spec->more != NULL, 0))
+        r = RESERVED_CHECK(spec->more, "struct larder_query_key");
     if (r)
         return page_fail(page, r);
     ask.spec = spec;

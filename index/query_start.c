@@ -10,13 +10,20 @@
 #include "core/item/item_records.h"
 #include "index/query.h"
 
-/* An index key attribute of the start key, encoded. */
-static int start_attr(const struct larder_item *start_key, const struct item_key_attr *attr, size_t bytes_max,
-                      uint8_t *to, size_t *bytes) {
-    struct larder_value value;
-    if (larder_item_getn(start_key, attr->name, attr->name_bytes, &value) != LARDER_OK)
-        return err_set(LARDER_E_INVAL, "the start key has no attribute \"%.64s\"", attr->name);
-    return item_encode_key_value(attr, &value, "start key", bytes_max, to, bytes);
+/* An index key of the start key, encoded. */
+static int start_index_key(const struct larder_item *start_key, const struct item_key_attr *key, size_t bytes_max,
+                           uint8_t *to, size_t *bytes) {
+    struct larder_value value[LARDER_KEY_ATTRIBUTES_MAX];
+    const struct larder_value *values[LARDER_KEY_ATTRIBUTES_MAX];
+    uint32_t count = item_key_count(key);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct item_key_attr *attr = item_key_attr_at(key, i);
+        if (larder_item_getn(start_key, attr->name, attr->name_bytes, &value[i]) != LARDER_OK)
+            return err_set(LARDER_E_INVAL, "the start key has no attribute \"%.64s\"", attr->name);
+        values[i] = &value[i];
+    }
+    return count > 1 ? item_encode_key(key, values, count, 1, "start key", bytes_max, to, bytes)
+                     : item_encode_key_value(key, &value[0], "start key", bytes_max, to, bytes);
 }
 
 /* The start key's partition and sort key in the query's index. */
@@ -31,9 +38,10 @@ static int start_keys(struct query *q, const struct larder_item *start_key, uint
         memcpy(partition, primary->area, *partition_bytes);
         memcpy(q->start_sort, primary->area + *partition_bytes, sort_bytes);
     } else {
-        r = start_attr(start_key, query_partition_attr(q), LARDER_PARTITION_KEY_BYTES_MAX, partition, partition_bytes);
+        r = start_index_key(start_key, query_partition_attr(q), LARDER_PARTITION_KEY_BYTES_MAX, partition,
+                            partition_bytes);
         if (r == LARDER_OK && query_sort_attr(q)->name)
-            r = start_attr(start_key, query_sort_attr(q), LEAF_KEY_BYTES_MAX, q->start_sort, &sort_bytes);
+            r = start_index_key(start_key, query_sort_attr(q), LEAF_KEY_BYTES_MAX, q->start_sort, &sort_bytes);
     }
     q->start_sort_bytes = (uint32_t)sort_bytes;
     return r;
@@ -129,17 +137,20 @@ static void start_find_keys(const struct query *q, const struct item_head *image
     if (q->number == 0 || q->is_projected || ordinal >= image->index_count || !item_is_walked(image))
         return;
     const struct item_index_slot *slot = &item_index_slots(image)[ordinal];
-    if (query_partition_attr(q)->type != LARDER_S || !item_short_text(image, slot->partition_attr, partition))
+    /* a joined key is no attribute's value */
+    if (query_partition_attr(q)->type != LARDER_S || query_partition_attr(q)->more_count ||
+        !item_short_text(image, slot->partition_attr, partition))
         *partition = (struct bytes){NULL, 0};
-    if (query_sort_attr(q)->type != LARDER_S || !item_short_text(image, slot->sort_attr, sort))
+    if (query_sort_attr(q)->type != LARDER_S || query_sort_attr(q)->more_count ||
+        !item_short_text(image, slot->sort_attr, sort))
         *sort = (struct bytes){NULL, 0};
 }
 
 int query_set_resume(const struct query *q) {
-    const struct item_key_attr *all[ITEM_KEYS_MAX] = {&q->v->shape.partition, &q->v->shape.sort,
-                                                      query_partition_attr(q), query_sort_attr(q)};
+    const struct item_key_attr *all[] = {&q->v->shape.partition, &q->v->shape.sort, query_partition_attr(q),
+                                         query_sort_attr(q)};
     const struct item_key_attr *attrs[ITEM_KEYS_MAX];
-    struct bytes keys[ITEM_KEYS_MAX] = {{NULL, 0}}, known[ITEM_KEYS_MAX];
+    struct bytes keys[4] = {{NULL, 0}}, known[ITEM_KEYS_MAX];
     uint32_t count = 0;
     const struct larder_item *last = larder_page_item(q->page, larder_page_count(q->page) - 1);
     start_find_keys(q, item_head(last), &keys[2], &keys[3]);
@@ -147,6 +158,11 @@ int query_set_resume(const struct query *q) {
         if (all[i]->name) {
             known[count] = keys[i];
             attrs[count++] = all[i];
+        }
+    for (unsigned i = 2; q->v->shape.joined_count && q->number && i < 4; i++)
+        for (uint32_t part = 1; part < item_key_count(all[i]); part++) {
+            known[count] = (struct bytes){NULL, 0};
+            attrs[count++] = item_key_attr_at(all[i], part);
         }
     if (!start_is_possible(q, last))
         return err_set(LARDER_E_CORRUPT, "an item of table \"%.64s\" does not have its key's hash", q->v->def.name);

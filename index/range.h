@@ -3,7 +3,7 @@
  * Job      Checks the operator and its values against the index's sort key and encodes them. An
  *          ascending query begins at `from` and ends before `to`; a descending one begins before
  *          `to` and ends at `from`.
- * Tests    tests/api/query_test.c
+ * Tests    tests/api/query_test.c, tests/api/query_join_test.c
  */
 #ifndef LARDER_INDEX_RANGE_H
 #define LARDER_INDEX_RANGE_H

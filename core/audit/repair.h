@@ -169,12 +169,18 @@ const struct item_head *repair_judge(struct repair *p, const struct table_view *
 struct repair_right {
     struct item_head *image; /* version and key sequences that are still to be given are 0 */
     int is_whole;            /* the image in the segment is right */
-    int is_laid_out_again;   /* it has other slots than the one in the segment: another size */
+    /* it has other slots than the one in the segment, or its joined keys are made again: another
+     * size */
+    int is_laid_out_again;
     /* the expirer has to write it again, because it has no place for its expiry */
     int wants_restamp;
 };
-/* h makes sense but for its index slots and padding. 0: it is no item of the table, and nothing
- * that could be stored would be this item. */
+/* Whether an image of the table can have joined keys, if its flags are not damaged. */
+static inline int repair_may_be_joined(const struct table_view *v, const struct item_head *h) {
+    return v->shape.joined_count || h->flags & ITEM_JOINED;
+}
+/* h makes sense but for its index slots, joined keys and padding. 0: it is no item of the table,
+ * and nothing that could be stored would be this item. */
 int repair_right(struct repair *p, const struct table_view *v, const struct item_head *h, struct repair_right *right);
 /* Whether a stripe of this catalog entry may have given this version. */
 int repair_is_version(uint32_t ordinal, uint64_t version);

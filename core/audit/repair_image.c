@@ -10,6 +10,9 @@
  *          leaves such images. So it is compared with the image that the table would store with as
  *          many slots. An image that lacks more, or has slots of indexes that the table does not
  *          know (its definition is an older one again), is laid out again.
+ * Joined   The joined keys (core/item/item_join.h) of an image that is whole stay, also those of an
+ *          index that was dropped. Otherwise they are no input: the image is laid out again without
+ *          a look at them.
  * Rules    R1 An image that was laid out again, or is stored in place, is first read back: it is
  *             sane, has the same key, the same attributes with the same values, and in each index
  *             the keys that its attributes say. Otherwise the item stays as it is, if it is whole,
@@ -20,6 +23,7 @@
  * Tests    tests/crash/repair_exact_test.c, tests/crash/repair_history_test.c
  */
 #include "core/audit/repair.h"
+#include "core/item/item_join.h"
 #include "core/item/item_records.h"
 #include "core/table/change.h"
 #include "core/table/read.h"
@@ -151,7 +155,39 @@ static int has_numbers(const struct table_view *v, const struct item_head *h) {
     return repair_is_version(v->ordinal, h->version) && h->kseq != 0;
 }
 
+/* Hash, numbers and expiry; what is left when attributes and slots are there. */
+static void take_stamps(struct repair *p, const struct table_view *v, const struct item_head *h,
+                        struct repair_right *right) {
+    right->image->hash_high = (uint32_t)(repair_hash_of(v, h) >> 32);
+    right->image->version = repair_is_version(v->ordinal, h->version) ? h->version : 0;
+    right->image->kseq = h->kseq;
+    take_expiry(p, v, h, right);
+}
+
+/* In a table that has keys of several attributes. */
+static int right_joined(struct repair *p, const struct table_view *v, const struct item_head *h,
+                        struct repair_right *right) {
+    int keeps_layout = has_slots_that_do(v, h);
+    int is_fine = keeps_layout && has_numbers(v, h) && reads_back(v, h, h);
+    const struct item_head *again = NULL;
+    memcpy(p->image, h, h->bytes);
+    if (item_drop_joined(p->image))
+        again = store_again(p, v, p->image, keeps_layout ? h->index_count : v->shape.index_count);
+    if (!again)
+        return 0;
+    *right = (struct repair_right){.image = p->image, .is_laid_out_again = !is_fine};
+    memcpy(p->image, is_fine ? h : again, is_fine ? h->bytes : again->bytes);
+    for (uint32_t i = 0; !is_fine && i < again->index_count; i++)
+        if (item_index_slots(p->image)[i].kseq != 0)
+            item_index_slots(p->image)[i].kseq = i < h->index_count ? item_index_slots(h)[i].kseq : 0;
+    take_stamps(p, v, h, right);
+    right->is_whole = is_fine && has_numbers(v, right->image) && memcmp(right->image, h, h->bytes) == 0;
+    return right->is_whole || reads_back(v, right->image, h);
+}
+
 int repair_right(struct repair *p, const struct table_view *v, const struct item_head *h, struct repair_right *right) {
+    if (repair_may_be_joined(v, h))
+        return right_joined(p, v, h, right);
     int keeps_layout = has_slots_that_do(v, h);
     const struct item_head *again = store_again(p, v, h, keeps_layout ? h->index_count : v->shape.index_count);
     if (!again)
@@ -160,10 +196,7 @@ int repair_right(struct repair *p, const struct table_view *v, const struct item
     memcpy(p->image, keeps_layout ? h : again, keeps_layout ? h->bytes : again->bytes);
     item_clear_padding(p->image);
     take_slots(v, h, again, right->image);
-    right->image->hash_high = (uint32_t)(repair_hash_of(v, h) >> 32);
-    right->image->version = repair_is_version(v->ordinal, h->version) ? h->version : 0;
-    right->image->kseq = h->kseq;
-    take_expiry(p, v, h, right);
+    take_stamps(p, v, h, right);
     if (keeps_layout && has_numbers(v, h) && has_numbers(v, right->image)) {
         right->is_whole = memcmp(right->image, h, h->bytes) == 0;
         if (!right->is_whole && !reads_back(v, right->image, h))

@@ -11,6 +11,7 @@
  */
 #include "core/audit/repair.h"
 #include "core/base/err.h"
+#include "core/item/item_join.h"
 #include "core/memory/hooks.h"
 #include "core/memory/journal.h"
 #include "core/table/attempt.h"
@@ -23,9 +24,9 @@
 
 /* ---- Judging --------------------------------------------------------------------------------- */
 
-/* Whether it would be sane if the slots of its indexes were, and padding were 0: both are made
- * again. */
-static int is_sane_but_slots(const struct repair *p, const struct item_head *h) {
+/* Whether it would be sane if the slots of its indexes and its joined keys were, and padding were
+ * 0: all are made again. */
+static int is_sane_but_slots(const struct repair *p, const struct table_view *v, const struct item_head *h) {
     struct item_head *copy = p->image;
     size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count;
     if (h->bytes > ITEM_IMAGE_BYTES_MAX || h->bytes < fixed)
@@ -33,10 +34,12 @@ static int is_sane_but_slots(const struct repair *p, const struct item_head *h) 
     memcpy(copy, h, h->bytes);
     for (uint32_t i = 0; i < h->index_count; i++)
         item_index_slots(copy)[i] = (struct item_index_slot){.partition_attr = ITEM_NO_ATTR, .sort_attr = ITEM_NO_ATTR};
-    if (!item_is_readable(copy, h->bytes))
+    if (repair_may_be_joined(v, h) && (!item_head_is_sane(copy, h->bytes) || !item_drop_joined(copy)))
+        return 0;
+    if (!item_is_readable(copy, copy->bytes))
         return 0;
     item_clear_padding(copy);
-    return item_is_sane(copy, h->bytes);
+    return item_is_sane(copy, copy->bytes);
 }
 
 const struct item_head *repair_judge(struct repair *p, const struct table_view *v, uint32_t stripe, uint64_t word,
@@ -48,7 +51,7 @@ const struct item_head *repair_judge(struct repair *p, const struct table_view *
         return NULL;
     *why = "its image is damaged";
     if (!seg_at(p->seg, off, h->bytes) || h->partition_bytes == 0 ||
-        (!item_is_sane(h, h->bytes) && !is_sane_but_slots(p, h)))
+        (!item_is_sane(h, h->bytes) && !is_sane_but_slots(p, v, h)))
         return NULL;
     p->sane_count++;
     *why = "its hash is not that of its key";

@@ -10,8 +10,10 @@
  *            record offsets [attr_count]           from the image's start, the directory: u16; u32
  *                                                  if ITEM_WIDE (image over 65535 bytes); none
  *                                                  if ITEM_WALKED
- *            records                               one per attribute, sorted by name, no gaps,
- *                                                  zero-padded to 8
+ *            records                               one per attribute, sorted by name, no gaps
+ *            joined keys                           only if ITEM_JOINED: records without a name, for
+ *                                                  indexes with keys of several attributes
+ *            zeros                                 up to a multiple of 8
  *            struct item_timed                     only if ITEM_TIMED: expiry and timer
  *
  *          A varint is LEB128: 7 bits a byte, low ones first, the shortest form. A record: u8 tag,
@@ -29,6 +31,9 @@
  *          and the length as varint; bytes. "The rest" is everything after that length: the count
  *          and the members. Sets are sorted by their members' bytes, so equal sets have equal
  *          images.
+ *          A joined key (core/item/item_join.h) is such a record: u8 tag of an S, u8
+ *          ITEM_NAME_JOINED in place of the name, value. An index slot refers to it as to an
+ *          attribute. No walk over attributes comes that far: it counts them.
  *          Most items have few attributes, and a record says where it ends. Walking over a
  *          dozen records takes about as long as searching their directory, which would be a
  *          sixteenth of the item. So an image in a table has no directory, unless it has more than
@@ -59,6 +64,7 @@
 #define ITEM_WIDE 1u               /* head.flags: record offsets are u32 */
 #define ITEM_TIMED 2u              /* head.flags: the image ends with a struct item_timed */
 #define ITEM_WALKED 4u             /* head.flags: there is no directory */
+#define ITEM_JOINED 8u             /* head.flags: joined keys lie behind the records */
 #define ITEM_TYPE_MASK 0x0f        /* of a tag below ITEM_SHORT_N */
 #define ITEM_IN_PARTITION_KEY 0x10 /* flags of such a tag: the value lies in the key area */
 #define ITEM_IN_SORT_KEY 0x20
@@ -66,6 +72,10 @@
 #define ITEM_SHORT_S 0x80
 /* index_slot: the item is not in that index, or the index has no sort key */
 #define ITEM_NO_ATTR 0xffffu
+/* In a slot of an image with a directory: joined key 0, and so on. Such an image has no more
+ * attributes, so no ordinal says the same. */
+#define ITEM_JOINED_FIRST 0xff00u
+#define ITEM_JOINED_MAX (2u * (LARDER_INDEXES_MAX + 1u))
 /* count of LARDER_N values that were read from items; text has 0 (larder.h) */
 #define ITEM_N_IS_ENCODED 1
 #define ITEM_ATTRS_MAX 65535u
@@ -122,8 +132,8 @@ _Static_assert(sizeof(struct item_timed) == 16, "item_timed is part of the segme
 /* What ties an item to its entry in one secondary index. */
 struct item_index_slot {
     uint32_t kseq; /* key sequence; 0: not in this index */
-    /* The records of the index's key attributes: ordinal in the directory, or offset in a walked
-     * image; or ITEM_NO_ATTR. */
+    /* The records of the index's key attributes, or its joined keys: ordinal in the directory
+     * (ITEM_JOINED_FIRST), or offset in a walked image; or ITEM_NO_ATTR. */
     uint16_t partition_attr, sort_attr;
 };
 _Static_assert(sizeof(struct item_index_slot) == 8, "item_index_slot is part of the segment format");
@@ -158,7 +168,17 @@ struct item_key_attr {
     uint32_t name_bytes;
     enum larder_type type;
     uint8_t name_byte; /* item_name_byte() of the name, or 0: not known */
+    /* of the first attribute of an index's key: how many follow it, and these */
+    uint8_t more_count;
+    const struct item_key_attr *more;
 };
+/* Attributes of a key; 0: there is none. */
+static inline uint32_t item_key_count(const struct item_key_attr *key) {
+    return key->name ? 1u + key->more_count : 0;
+}
+static inline const struct item_key_attr *item_key_attr_at(const struct item_key_attr *key, uint32_t i) {
+    return i ? &key->more[i - 1] : key;
+}
 
 /* What the item code needs to know of a table. Borrowed. */
 struct item_shape {
@@ -171,6 +191,7 @@ struct item_shape {
          * index instead of failing the put */
         int is_lenient;
     } * indexes;
+    uint32_t joined_count; /* keys of several attributes, of all indexes */
     /* the same for all indexes: for an item that is there already and only rewritten */
     int is_lenient;
     const char *ttl_name; /* NULL none */
@@ -276,6 +297,11 @@ struct larder_item *item_keep(struct priv *priv, const struct larder_item *item)
  * `what` ("partition key"). */
 int item_encode_key_value(const struct item_key_attr *attr, const struct larder_value *value, const char *what,
                           size_t bytes_max, uint8_t *to, size_t *bytes);
+/* The same for the first `count` attributes of an index's key, joined (core/item/item_join.h): a
+ * key, or the beginning of one. `values` has their values; `is_whole`: the last value is not ended,
+ * as in a key that ends with it. */
+int item_encode_key(const struct item_key_attr *key, const struct larder_value *const *values, uint32_t count,
+                    int is_whole, const char *what, size_t bytes_max, uint8_t *to, size_t *bytes);
 
 /* A caller's key, checked and encoded. */
 int item_key_from_values(const struct item_shape *shape, const struct larder_key *key, struct item_key *out);
@@ -309,6 +335,12 @@ struct item_store {
     struct item_head *to;
     uint16_t *near;
     uint16_t moved[ITEM_WALKED_MAX]; /* offsets of the records in `to`, if that is walked */
+    uint32_t joined_count;
+    size_t joined_bytes;
+    struct item_store_joined { /* a joined key, and the places of its attributes in `from` */
+        uint32_t count, bytes; /* bytes: of its value */
+        uint16_t ordinal[LARDER_KEY_ATTRIBUTES_MAX];
+    } joined[ITEM_JOINED_MAX];
     uint32_t changed_count;
     struct item_store_record { /* a record that is not copied as it is */
         uint16_t ordinal;
@@ -379,7 +411,9 @@ static inline int item_can_have_bytes(uint32_t bytes) {
 static inline __attribute__((always_inline)) int item_parts_are_sane(const struct item_head *h) {
     size_t fixed = sizeof *h + item_key_area_bytes(h) + sizeof(struct item_index_slot) * h->index_count;
     if (__builtin_expect(h->flags != ITEM_WALKED, 0)) {
-        if (h->flags & ~(ITEM_WIDE | ITEM_TIMED | ITEM_WALKED))
+        if (h->flags & ~(ITEM_WIDE | ITEM_TIMED | ITEM_WALKED | ITEM_JOINED))
+            return 0;
+        if (h->flags & ITEM_JOINED && h->attr_count > ITEM_JOINED_FIRST)
             return 0;
         fixed += item_directory_entry_bytes(h) * h->attr_count + item_timed_bytes(h);
     }
@@ -447,7 +481,8 @@ size_t item_project(const struct item_head *image, const struct bytes *names, ui
 /* Makes an item of key attributes alone, as a builder would. `values` have the right types and were
  * read from an item; attributes may repeat. `to` is 8-aligned and has room for
  * item_of_keys_bytes_max(). */
-#define ITEM_KEYS_MAX 4u /* partition and sort key of a table and of an index */
+/* partition and sort key of a table and of an index */
+#define ITEM_KEYS_MAX (2u + 2u * LARDER_KEY_ATTRIBUTES_MAX)
 size_t item_of_keys_bytes_max(const struct item_key_attr *const *attrs, const struct larder_value *values,
                               uint32_t count);
 void item_of_keys(const struct item_key_attr *const *attrs, const struct larder_value *values, uint32_t count,

@@ -6,6 +6,7 @@
  */
 #include "core/base/err.h"
 #include "core/item/item.h"
+#include "core/item/item_join.h"
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 
@@ -81,7 +82,7 @@ struct replacement {
     const uint8_t *limit; /* where item_timed begins, or the image ends */
     uint32_t ordinal;
     struct item_record record;
-    const uint8_t *next, *end; /* behind this record; behind the last one */
+    const uint8_t *next, *end; /* behind this record; behind the last one, and the joined keys */
     const uint8_t *data;
     uint8_t tag;
     /* longer: the difference in bytes of the image, and of what DynamoDB counts; wraps round if it
@@ -102,6 +103,8 @@ static inline __attribute__((always_inline)) int find_scalar(struct replacement 
     r->limit = (const uint8_t *)r->from + r->from->bytes - item_timed_bytes(r->from);
     r->next = item_take_record_value(r->from, &r->record, r->limit, value);
     r->end = item_walk(r->next, r->limit, r->from->attr_count - r->ordinal - 1u);
+    if (__builtin_expect(r->from->flags & ITEM_JOINED, 0))
+        r->end = item_joined_end(r->end, r->limit);
     return r->end && !item_tag_keys(r->record.tag) ? LARDER_OK : LARDER_E_CORRUPT;
 }
 

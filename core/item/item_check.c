@@ -11,6 +11,7 @@
 #include "core/base/err.h"
 #include "core/base/utf8.h"
 #include "core/item/item.h"
+#include "core/item/item_join.h"
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 
@@ -240,6 +241,20 @@ static int check_record(struct item_check *c, const struct item_head *h, int is_
     return bytes > 0 && (type != LARDER_N || num_is_sane(key, bytes));
 }
 
+/* Joined keys in their only form: some if the image says so, else none. */
+static int check_joined(struct item_check *c, const struct item_head *h) {
+    uint32_t count = 0;
+    for (; h->flags & ITEM_JOINED && c->at < c->end && *c->at; count++) {
+        struct bytes key;
+        if (!item_take_joined(c->at, c->end, &key) || key.len < 1 || key.len > LARDER_PARTITION_KEY_BYTES_MAX ||
+            key.at + key.len != c->at + item_joined_record_bytes(key.len) ||
+            *c->at != item_scalar_tag(LARDER_S, key.len))
+            return 0;
+        c->at = key.at + key.len;
+    }
+    return !(h->flags & ITEM_JOINED) || (count >= 1 && count <= ITEM_JOINED_MAX);
+}
+
 static int check_records(const struct item_head *h) {
     const uint8_t *start = (const uint8_t *)h;
     struct bytes previous = {NULL, 0};
@@ -254,6 +269,8 @@ static int check_records(const struct item_head *h) {
         if (!check_record(&c, h, i == 0, &previous, &flags_seen))
             return 0;
     }
+    if (!check_joined(&c, h))
+        return 0;
     if (flags_seen != flags_due || c.ddb_bytes != item_ddb_bytes(h) || c.ddb_bytes > LARDER_ITEM_BYTES_MAX)
         return 0;
     if ((h->flags & (ITEM_WIDE | ITEM_WALKED)) != item_flags(h, (size_t)(c.at - first)))
@@ -261,12 +278,27 @@ static int check_records(const struct item_head *h) {
     return c.end - c.at < 8 && is_zero(c.at, c.end);
 }
 
+/* The joined key that a slot refers to, in an image whose records are sane. 0: none. */
+static int find_joined(const struct item_head *h, uint16_t attr, struct bytes *key) {
+    for (uint32_t i = 0; i < ITEM_JOINED_MAX; i++) {
+        const uint8_t *at = item_joined(h, h, i);
+        if (!at)
+            return 0;
+        if (attr == (item_is_walked(h) ? (size_t)(at - (const uint8_t *)h) : ITEM_JOINED_FIRST + i))
+            return item_take_joined(at, (const uint8_t *)h + h->bytes, key);
+    }
+    return 0;
+}
+
 /* The attribute of an index key that a slot refers to, in an image whose records are sane. */
 static int check_index_key(const struct item_head *h, uint16_t attr, size_t bytes_max) {
     struct larder_value value;
     uint32_t ordinal = item_is_walked(h) ? 0 : attr;
+    struct bytes joined;
     if (attr == ITEM_NO_ATTR)
         return 1;
+    if (find_joined(h, attr, &joined))
+        return joined.len <= bytes_max;
     while (item_is_walked(h) && ordinal < h->attr_count && item_record_offset(h, ordinal) != attr)
         ordinal++;
     if (ordinal >= h->attr_count)
@@ -305,16 +337,34 @@ static int may_be_key(const struct item_head *h, const struct item_record *r, co
     return value.bytes >= 1 && value.bytes <= bytes_max;
 }
 
+/* Whether the joined key that a sane slot refers to is what the attributes say. */
+static int is_joined_at(const struct item_head *h, uint16_t attr, const struct item_key_attr *key, size_t bytes_max) {
+    uint8_t right[LARDER_PARTITION_KEY_BYTES_MAX];
+    struct bytes is;
+    size_t bytes;
+    return find_joined(h, attr, &is) && item_join_of(h, key, bytes_max, right, &bytes) == LARDER_OK &&
+           is.len == bytes && memcmp(is.at, right, bytes) == 0;
+}
+
 /* Whether the record that a sane slot refers to is this key. */
 static int is_key_at(const struct item_head *h, uint16_t attr, const struct item_key_attr *key, size_t bytes_max) {
+    struct bytes joined;
+    if (key->more_count)
+        return is_joined_at(h, attr, key, bytes_max);
+    if (find_joined(h, attr, &joined))
+        return 0;
     const uint8_t *at = item_is_walked(h) ? (const uint8_t *)h + attr : item_record(h, attr);
     struct item_record r = item_record_at(at);
     return r.name.len == key->name_bytes && memcmp(r.name.at, key->name, r.name.len) == 0 &&
            may_be_key(h, &r, key, bytes_max);
 }
 
-/* Whether any record is this key. */
+/* Whether the item has this key. */
 static int has_key(const struct item_head *h, const struct item_key_attr *key, size_t bytes_max) {
+    uint8_t joined[LARDER_PARTITION_KEY_BYTES_MAX];
+    size_t bytes;
+    if (key->more_count)
+        return h->attr_count <= ITEM_JOINED_FIRST && item_join_of(h, key, bytes_max, joined, &bytes) == LARDER_OK;
     uint16_t ordinal = item_find_attr(h, key->name, key->name_bytes);
     if (ordinal == ITEM_NO_ATTR)
         return 0;
@@ -376,6 +426,12 @@ static inline size_t checked_end(const uint8_t *start, size_t at, size_t end, ui
     return next <= end ? next : 0;
 }
 
+/* Whether only joined keys lie between the records and the end. */
+static __attribute__((noinline)) int ends_joined(const struct item_head *h, size_t at, size_t end) {
+    const uint8_t *start = (const uint8_t *)h, *last = item_joined_end(start + at, start + end);
+    return h->flags & ITEM_JOINED && last && start + end - last < 8;
+}
+
 /* Each record ends where the next one begins, and a directory, if there is one, agrees. */
 int item_is_readable(const void *image, size_t bytes) {
     const struct item_head *h = image;
@@ -390,13 +446,13 @@ int item_is_readable(const void *image, size_t bytes) {
             return 0;
         for (size_t i = 0; i < count && at != 0; i++)
             at = checked_end(start, at, end, &keys_seen);
-        return at != 0 && end - at < 8;
+        return at != 0 && (end - at < 8 || ends_joined(h, at, end));
     }
     for (size_t i = 0; i < count && at != 0; i++)
         at = item_get_offset(directory, h->flags & ITEM_WIDE, (uint32_t)i) == at
                  ? checked_end(start, at, end, &keys_seen)
                  : 0;
-    return at != 0 && end - at < 8;
+    return at != 0 && (end - at < 8 || ends_joined(h, at, end));
 }
 
 int item_check_records(const struct item_head *image) {
@@ -418,6 +474,8 @@ int item_is_sane(const void *image, size_t bytes) {
 void item_clear_padding(struct item_head *h) {
     uint8_t *end = (uint8_t *)h + h->bytes - item_timed_bytes(h), *keys = item_key_area(h);
     const uint8_t *at = item_walk(item_first_record(h), end, h->attr_count);
+    if (h->flags & ITEM_JOINED)
+        at = item_joined_end(at, end);
     size_t key_bytes = (size_t)h->partition_bytes + h->sort_bytes;
     memset(keys + key_bytes, 0, item_key_area_bytes(h) - key_bytes);
     if (at && end - at < 8)

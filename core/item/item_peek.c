@@ -8,6 +8,7 @@
  * Tests    tests/unit/item/item_check_test.c, tests/crash/damage_test.c, tests/fuzz/segment_fuzz.c
  */
 #include "core/item/item.h"
+#include "core/item/item_join.h"
 #include "core/item/item_records.h"
 
 int item_peek_open(struct item_peek *p, const struct item_head *image, size_t room) {
@@ -33,12 +34,21 @@ uint32_t item_peek_kseq(const struct item_peek *p, uint32_t i) {
     return i < p->head.index_count ? peek_slot(p, i).kseq : 0;
 }
 
+static __attribute__((noinline)) size_t peek_joined_place(const struct item_head *image, const struct item_head *head,
+                                                          uint32_t attr) {
+    const uint8_t *at = attr >= ITEM_JOINED_FIRST ? item_joined(image, head, attr - ITEM_JOINED_FIRST) : NULL;
+    return at ? (size_t)(at - (const uint8_t *)image) : head->bytes;
+}
+
 /* Offset of the record that an index slot refers to. `directory`: where the image's directory, or
  * its first record, lies. At least head.bytes: there is no such record. */
-static inline size_t peek_place(const uint8_t *directory, const struct item_head *head, uint32_t attr) {
+static inline size_t peek_place(const struct item_head *image, const uint8_t *directory, const struct item_head *head,
+                                uint32_t attr) {
     if (__builtin_expect(item_is_walked(head), 1))
         return attr;
-    return attr < head->attr_count ? item_get_offset(directory, head->flags & ITEM_WIDE, attr) : head->bytes;
+    if (attr < head->attr_count)
+        return item_get_offset(directory, head->flags & ITEM_WIDE, attr);
+    return peek_joined_place(image, head, attr);
 }
 
 static const uint8_t *peek_directory(const struct item_head *image, const struct item_head *head) {
@@ -51,7 +61,7 @@ static int peek_attr(const struct item_peek *p, uint16_t attr, size_t bytes_max,
     *out = (struct bytes){NULL, 0};
     if (attr == ITEM_NO_ATTR)
         return 1;
-    size_t offset = peek_place(peek_directory(p->image, &p->head), &p->head, attr);
+    size_t offset = peek_place(p->image, peek_directory(p->image, &p->head), &p->head, attr);
     if (offset >= p->head.bytes)
         return 0;
     const uint8_t *at = start + offset;
@@ -93,7 +103,8 @@ static inline int is_same_attr(const struct peek_pair *pair, uint32_t theirs, ui
     const uint8_t *old = (const uint8_t *)pair->old->image, *image = (const uint8_t *)pair->image;
     if (ours == ITEM_NO_ATTR || theirs == ITEM_NO_ATTR)
         return ours == theirs;
-    size_t mine = peek_place(pair->ours, pair->image, ours), at = peek_place(pair->theirs, &pair->old->head, theirs);
+    size_t mine = peek_place(pair->image, pair->ours, pair->image, ours);
+    size_t at = peek_place(pair->old->image, pair->theirs, &pair->old->head, theirs);
     size_t limit = pair->image->bytes, end = pair->old->head.bytes;
     const uint8_t *record = image + mine, *next = mine < limit ? item_skip_record(record, image + limit) : NULL;
     if (!next || at >= end || (size_t)(next - record) > end - at ||

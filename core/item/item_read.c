@@ -9,6 +9,7 @@
  */
 #include "core/base/err.h"
 #include "core/item/item.h"
+#include "core/item/item_join.h"
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 
@@ -220,6 +221,8 @@ static struct bytes read_index_key(const struct item_head *h, uint16_t attr) {
     size_t at = attr;
     struct bytes text;
     if (__builtin_expect(item_is_walked(h) && item_short_text(h, attr, &text), 1))
+        return text;
+    if (item_joined_at(h, attr, &text))
         return text;
     if (!item_is_walked(h))
         at = attr < h->attr_count ? item_record_offset(h, attr) : h->bytes;

@@ -13,6 +13,7 @@
 #include "core/base/err.h"
 #include "core/base/utf8.h"
 #include "core/item/item.h"
+#include "core/item/item_join.h"
 #include "core/item/item_records.h"
 #include "core/item/num.h"
 
@@ -253,8 +254,15 @@ int item_key_from_item(const struct item_shape *shape, const struct larder_item 
     return item_key_from_values(shape, &(struct larder_key){.partition = partition.value, .sort = sort.value}, out);
 }
 
+static int is_of_key(const uint8_t *record, const struct item_key_attr *key) {
+    for (uint32_t i = 0; i < item_key_count(key); i++)
+        if (is_named(record, item_key_attr_at(key, i)))
+            return 1;
+    return 0;
+}
+
 static int is_key(const uint8_t *record, const struct item_key_attr *partition, const struct item_key_attr *sort) {
-    return is_named(record, partition) || (sort->name && is_named(record, sort));
+    return is_of_key(record, partition) || is_of_key(record, sort);
 }
 
 int item_start_key(const struct item_shape *shape, const struct item_index_shape *index,
@@ -341,6 +349,75 @@ static int fill_slot(struct item_store *s, uint32_t i, struct item_index_slot *s
     *slot = is_in ? (struct item_index_slot){.kseq = 1, .partition_attr = partition, .sort_attr = sort}
                   : (struct item_index_slot){.partition_attr = ITEM_NO_ATTR, .sort_attr = ITEM_NO_ATTR};
     return LARDER_OK;
+}
+
+static int refuse_joined(const struct item_index_shape *index, const struct item_key_attr *key, size_t bytes,
+                         size_t bytes_max) {
+    int shown = utf8_shown_bytes(index->name, strlen(index->name));
+    return err_set(LARDER_E_INVAL,
+                   "key of index %.*s, \"%.*s\" and the attributes that follow it, has %zu bytes in all; 1 to %zu are "
+                   "allowed (one between two attributes; before the last a byte of value 0 or 1 counts twice)",
+                   shown, index->name, utf8_shown_bytes(key->name, key->name_bytes), key->name, bytes, bytes_max);
+}
+
+/* As find_index_key(), for a key of one or more attributes. *ordinal is that of the attribute, or
+ * ITEM_JOINED_FIRST and more for a joined key, which is planned. */
+static int find_any_key(struct item_store *s, uint32_t i, const struct item_key_attr *key, size_t bytes_max,
+                        uint16_t *near, uint16_t *ordinal) {
+    const struct item_index_shape *index = &s->shape->indexes[i];
+    struct item_store_joined *joined = &s->joined[s->joined_count];
+    int is_lenient = s->shape->is_lenient || index->is_lenient, is_there = 1;
+    if (!key->more_count)
+        return find_index_key(&s->places, index, is_lenient, key, bytes_max, near, ordinal);
+    *joined = (struct item_store_joined){.count = item_key_count(key)};
+    *ordinal = ITEM_NO_ATTR;
+    for (uint32_t part = 0; part < joined->count; part++) {
+        uint16_t *at = &joined->ordinal[part];
+        int result = find_index_key(&s->places, index, is_lenient, item_key_attr_at(key, part), bytes_max, near, at);
+        if (result != LARDER_OK)
+            return result;
+        is_there &= *at != ITEM_NO_ATTR;
+        if (!is_there)
+            continue;
+        struct bytes value = item_joined_part(s, *at);
+        joined->bytes += (uint32_t)(part == joined->count - 1 ? value.len : item_join_bytes(value));
+    }
+    if (!is_there || s->from->attr_count > ITEM_JOINED_FIRST)
+        return LARDER_OK;
+    if (joined->bytes > bytes_max)
+        return is_lenient ? LARDER_OK : refuse_joined(index, key, joined->bytes, bytes_max);
+    s->joined_bytes += item_joined_record_bytes(joined->bytes);
+    *ordinal = (uint16_t)(ITEM_JOINED_FIRST + s->joined_count++);
+    return LARDER_OK;
+}
+
+/* fill_slot() in a table that has keys of several attributes. */
+static int fill_any_slot(struct item_store *s, uint32_t i, struct item_index_slot *slot) {
+    const struct item_index_shape *index = &s->shape->indexes[i];
+    uint16_t *near = &s->near[(NEAR_INDEXES + 2 * i) % (ITEM_NEAR_COUNT - 1)];
+    uint32_t joined_count = s->joined_count;
+    size_t joined_bytes = s->joined_bytes;
+    uint16_t partition, sort = ITEM_NO_ATTR;
+    int result = find_any_key(s, i, &index->partition, LARDER_PARTITION_KEY_BYTES_MAX, near, &partition);
+    if (result == LARDER_OK && index->sort.name)
+        result = find_any_key(s, i, &index->sort, LARDER_SORT_KEY_BYTES_MAX, near + 1, &sort);
+    if (result != LARDER_OK)
+        return result;
+    if (partition != ITEM_NO_ATTR && (!index->sort.name || sort != ITEM_NO_ATTR)) {
+        *slot = (struct item_index_slot){.kseq = 1, .partition_attr = partition, .sort_attr = sort};
+        return LARDER_OK;
+    }
+    *slot = (struct item_index_slot){.partition_attr = ITEM_NO_ATTR, .sort_attr = ITEM_NO_ATTR};
+    s->joined_count = joined_count;
+    s->joined_bytes = joined_bytes;
+    return LARDER_OK;
+}
+
+static __attribute__((noinline)) int fill_any_slots(struct item_store *s, struct item_index_slot *slots) {
+    int result = LARDER_OK;
+    for (uint32_t i = 0; i < s->shape->index_count && result == LARDER_OK; i++)
+        result = fill_any_slot(s, i, &slots[i]);
+    return result;
 }
 
 /* The expiry in epoch seconds; 0: never. */
@@ -472,7 +549,8 @@ size_t item_stored_bytes_max(const struct item_shape *shape, const struct larder
     /* The image may become wide; former keys get their own length fields, the key area its padding,
      * and an expiry or timer its item_timed. */
     return item_round8(h->bytes + sizeof(struct item_timed) + sizeof(struct item_index_slot) * shape->index_count +
-                       sizeof(uint32_t) * h->attr_count + 2u * ITEM_VARINT_BYTES_MAX + 8);
+                       sizeof(uint32_t) * h->attr_count + 2u * ITEM_VARINT_BYTES_MAX + 8 +
+                       item_joined_bytes_max(shape));
 }
 
 int item_store_key(struct item_store *s, const struct item_shape *shape, const struct larder_item *item, uint16_t *near,
@@ -486,6 +564,8 @@ int item_store_key(struct item_store *s, const struct item_shape *shape, const s
     s->to = h;
     s->near = near;
     s->changed_count = 0;
+    s->joined_count = 0;
+    s->joined_bytes = 0;
     int result = item_check_records(from);
     if (result != LARDER_OK)
         return result;
@@ -513,6 +593,8 @@ int item_store_key(struct item_store *s, const struct item_shape *shape, const s
 
 int item_store_slots(struct item_store *s) {
     struct item_index_slot *slots = item_index_slots(s->to);
+    if (__builtin_expect(s->shape->joined_count != 0, 0))
+        return fill_any_slots(s, slots);
     for (uint32_t i = 0; i < s->shape->index_count; i++) {
         int result = fill_slot(s, i, &slots[i]);
         if (result != LARDER_OK)
@@ -544,7 +626,7 @@ static void point_slots(const struct item_store *s) {
  * there. */
 void item_store_records(struct item_store *s, int64_t now_s) {
     uint32_t next = 0;
-    size_t at = item_lay_out(s->to, plan_records_bytes(s));
+    size_t at = item_lay_out(s->to, plan_records_bytes(s) + s->joined_bytes);
     for (uint32_t i = 0; i < s->changed_count; i++) {
         const struct item_store_record *r = &s->changed[i];
         at = copy_run(s, next, r->ordinal, at);
@@ -552,9 +634,11 @@ void item_store_records(struct item_store *s, int64_t now_s) {
         next = r->ordinal + 1u;
     }
     at = copy_run(s, next, s->from->attr_count, at);
-    memset((uint8_t *)s->to + at, 0, s->to->bytes - at);
-    if (item_is_walked(s->to))
+    if (s->joined_count)
+        at = item_put_joined(s, at);
+    else if (item_is_walked(s->to))
         point_slots(s);
+    memset((uint8_t *)s->to + at, 0, s->to->bytes - at);
     uint64_t expiry_s = expiry_of(s, now_s);
     if (expiry_s == 0)
         return;

@@ -31,8 +31,12 @@
 #define SEG_MAGIC UINT64_C(0x0a7265647261c34c) /* "L\xc3ardr.\n": no text file starts like this */
 /* 2: locks are on a file beside the segment (core/segment/seg_lock.h), unknown to libraries that
  * read only 1. 3: stripes may be marked by a transaction (core/memory/record.h), which libraries
- * that read only 2 do not see. Segments of older formats are read and written as they are. */
-#define SEG_FORMAT_VERSION 3u
+ * that read only 2 do not see. 4: an index has a key of several attributes (core/item/item_join.h);
+ * the first definition with one makes a segment of any older format one of 4
+ * (core/segment/seg_layout.h). Segments of older formats are read and written as they are. */
+#define SEG_FORMAT_VERSION 3u /* of a new segment */
+#define SEG_FORMAT_JOINED 4u
+#define SEG_FORMAT_NEWEST SEG_FORMAT_JOINED
 #define SEG_FORMAT_OLDEST 1u
 #define INDEX_FORMAT 2u /* of the blocks of index/: raised when they change */
 
@@ -58,7 +62,8 @@ typedef _Atomic uint32_t lock_word;
 /* ---- The head of a segment ------------------------------------------------------------------- */
 struct seg_shm {
     uint64_t magic;
-    uint32_t format_version, page_bytes;
+    _Atomic uint32_t format_version; /* becomes SEG_FORMAT_JOINED, in one store; else never changes */
+    uint32_t page_bytes;
     uint64_t fingerprint; /* of the structures' sizes and the byte order; an attacher must agree */
     uint8_t uuid[16];
     uint64_t size_bytes;

@@ -267,9 +267,9 @@ static int seg_look_is_zero(const struct seg_shm *head) {
 
 /* The file has a whole head that starts with our magic. */
 static enum seg_look seg_look_ours(const struct seg_file *file, const struct seg_shm *head, int *result) {
-    if (head->format_version < SEG_FORMAT_OLDEST || head->format_version > SEG_FORMAT_VERSION) {
+    if (head->format_version < SEG_FORMAT_OLDEST || head->format_version > SEG_FORMAT_NEWEST) {
         *result = err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": has format version %u; this library reads %u to %u",
-                          file->shown, head->format_version, SEG_FORMAT_OLDEST, SEG_FORMAT_VERSION);
+                          file->shown, head->format_version, SEG_FORMAT_OLDEST, SEG_FORMAT_NEWEST);
         return SEG_LOOK_UNUSABLE;
     }
     uint32_t state = SHM_LOAD(&head->state);

@@ -190,7 +190,7 @@ int seg_layout_check(const struct seg_shm *head, uint64_t file_bytes, uint64_t p
         return err_set(LARDER_E_FORMAT, SEG_NAMED_TEXT ": truncated: %llu bytes of %llu", shown,
                        (unsigned long long)file_bytes, (unsigned long long)head->size_bytes);
     result = seg_layout_check_places(head, shown);
-    if (result == LARDER_OK && head->sum != seg_layout_sum(head))
+    if (result == LARDER_OK && !seg_layout_has_sum(head))
         return err_set(LARDER_E_FORMAT,
                        SEG_NAMED_TEXT ": damaged: the checksum of identity, geometry and hash seed does not match",
                        shown);

@@ -31,12 +31,14 @@ uint64_t seg_layout_first_claim(const struct seg_shm *head);
 /* Checks an untrusted head. LARDER_OK or LARDER_E_FORMAT. `shown` names the segment in messages. */
 int seg_layout_check(const struct seg_shm *head, uint64_t file_bytes, uint64_t page_bytes, const char *shown);
 /* A checksum of identity, geometry and hash seed. A segment where they are damaged is refused:
- * every item would be looked for in a wrong place. */
-static inline uint64_t seg_layout_sum(const struct seg_shm *head) {
+ * every item would be looked for in a wrong place. `format` is the one that the segment was made
+ * with. It may have become SEG_FORMAT_JOINED since; the checksum stays, because two words cannot
+ * change in one store (seg_layout_has_sum). */
+static inline uint64_t seg_layout_sum_of(const struct seg_shm *head, uint32_t format) {
     uint64_t id[2], sum = UINT64_C(0x9e3779b97f4a7c15);
     memcpy(id, head->uuid, sizeof id);
     const uint64_t words[] = {head->magic,
-                              (uint64_t)head->format_version << 32 | head->page_bytes,
+                              (uint64_t)format << 32 | head->page_bytes,
                               head->fingerprint,
                               id[0],
                               id[1],
@@ -58,6 +60,17 @@ static inline uint64_t seg_layout_sum(const struct seg_shm *head) {
         sum ^= sum >> 29;
     }
     return sum;
+}
+static inline uint64_t seg_layout_sum(const struct seg_shm *head) {
+    return seg_layout_sum_of(head, SHM_LOAD(&head->format_version));
+}
+static inline int seg_layout_has_sum(const struct seg_shm *head) {
+    uint32_t format = SHM_LOAD(&head->format_version);
+    uint32_t first = format == SEG_FORMAT_JOINED ? SEG_FORMAT_OLDEST : format;
+    for (uint32_t made = first; made <= format; made++)
+        if (head->sum == seg_layout_sum_of(head, made))
+            return 1;
+    return 0;
 }
 /* A hash of structure sizes, member offsets, byte order and listed names: equal in libraries that
  * can share a segment. */

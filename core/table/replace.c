@@ -21,6 +21,21 @@ static int is_ttl(const struct item_shape *shape, struct bytes name) {
     return shape->ttl_name && shape->ttl_name_bytes == name.len && memcmp(shape->ttl_name, name.at, name.len) == 0;
 }
 
+/* So does an attribute that is joined with others to an index's key: it changes more than its own
+ * record. */
+static int is_joined(const struct item_shape *shape, struct bytes name) {
+    for (uint32_t i = 0; shape->joined_count && i < shape->index_count; i++) {
+        const struct item_key_attr *keys[] = {&shape->indexes[i].partition, &shape->indexes[i].sort};
+        for (uint32_t k = 0; k < 2; k++)
+            for (uint32_t part = 0; keys[k]->more_count && part < item_key_count(keys[k]); part++) {
+                const struct item_key_attr *attr = item_key_attr_at(keys[k], part);
+                if (attr->name_bytes == name.len && memcmp(attr->name, name.at, name.len) == 0)
+                    return 1;
+            }
+    }
+    return 0;
+}
+
 static void begin_sum(struct item_sum *s, const struct larder_value *by) {
     s->only_int = 0;
     s->by_bytes = 0;
@@ -62,7 +77,8 @@ static void begin_image(struct write *c, struct writer *w) {
 
 int replace_locked(struct writer *w, struct write *c, const struct expr_update *u, size_t half, struct item_sum *sum) {
     struct bytes name = attribute_of(u->e);
-    if (!name.len || is_ttl(&c->view->shape, name) || change_is_outdated(c->view, u->old))
+    if (!name.len || is_ttl(&c->view->shape, name) || is_joined(&c->view->shape, name) ||
+        change_is_outdated(c->view, u->old))
         return LARDER_NOT_FOUND;
     if (half < u->old->bytes + (size_t)ITEM_ADDED_BYTES_MAX) {
         w->need_bytes = 2 * item_round8(u->old->bytes + (size_t)ITEM_ADDED_BYTES_MAX) + 16;

@@ -251,7 +251,7 @@ static int find_chain(const struct scan *s, struct chain *c) {
 /* After a chain was read: moves the position behind it, and cuts the page to the limit. */
 static void move_on(struct scan *s, const struct chain *c, uint32_t count_before) {
     if (s->limit && s->page->count > s->limit)
-        page_truncate(s->page, s->limit);
+        s->page->count = s->limit; /* the bytes stay in use: images lie in any order */
     if (s->page->count > count_before)
         continue_after(s);
     if (is_page_full(s) || c->bucket + 1 >= c->buckets)
@@ -332,10 +332,10 @@ static int set_resume(struct scan *s) {
     uint32_t count = 1;
     if (shape->sort.name)
         attrs[count++] = &shape->sort;
-    if (index)
-        attrs[count++] = &index->partition;
-    if (index && index->sort.name)
-        attrs[count++] = &index->sort;
+    for (uint32_t i = 0; index && i < item_key_count(&index->partition); i++)
+        attrs[count++] = item_key_attr_at(&index->partition, i);
+    for (uint32_t i = 0; index && i < item_key_count(&index->sort); i++)
+        attrs[count++] = item_key_attr_at(&index->sort, i);
     return page_set_resume(s->page, attrs, NULL, count);
 }
 
@@ -361,19 +361,23 @@ static int find_index(struct scan *s, const char *name) {
     return err_set(LARDER_E_NO_INDEX, "table \"%.64s\" has no index \"%.64s\"", s->v->def.name, name);
 }
 
+static int check_start_attr(const struct item_key_attr *attr, const struct larder_item *start_key) {
+    struct larder_value value;
+    int r = larder_item_getn(start_key, attr->name, attr->name_bytes, &value);
+    if (r == LARDER_NOT_FOUND || (r == LARDER_OK && value.type != attr->type))
+        return err_set(LARDER_E_INVAL, "the start key has no attribute \"%.64s\" of type %s", attr->name,
+                       item_type_name(attr->type));
+    return r;
+}
+
 /* Besides the table's keys a start key in an index has those of the index. */
 static int check_start_key(const struct item_index_shape *index, const struct larder_item *start_key) {
-    const struct item_key_attr *attrs[] = {&index->partition, &index->sort};
-    struct larder_value value;
-    for (uint32_t i = 0; i < 2 && attrs[i]->name; i++) {
-        int r = larder_item_getn(start_key, attrs[i]->name, attrs[i]->name_bytes, &value);
-        if (r == LARDER_NOT_FOUND || (r == LARDER_OK && value.type != attrs[i]->type))
-            return err_set(LARDER_E_INVAL, "the start key has no attribute \"%.64s\" of type %s", attrs[i]->name,
-                           item_type_name(attrs[i]->type));
-        if (r)
-            return r;
-    }
-    return LARDER_OK;
+    int r = LARDER_OK;
+    for (uint32_t i = 0; r == LARDER_OK && i < item_key_count(&index->partition); i++)
+        r = check_start_attr(item_key_attr_at(&index->partition, i), start_key);
+    for (uint32_t i = 0; r == LARDER_OK && i < item_key_count(&index->sort); i++)
+        r = check_start_attr(item_key_attr_at(&index->sort, i), start_key);
+    return r;
 }
 
 static int take_start_key(struct scan *s, const struct larder_item *start_key) {

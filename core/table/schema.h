@@ -9,13 +9,15 @@
  *            string  TTL attribute (empty: none)
  *            per index ordinal:
  *              u8      state; unless it is dead also
- *              u8      is_local
+ *              u8      is_local; 2 if keys of several attributes follow the names
  *              u8      projection
  *              string  name
  *              key     partition
  *              key     sort
  *              u8      included_count
  *              string  [included_count]
+ *              after a 2: u8 count, key [count] of the partition key's further attributes; the same
+ *              of the sort key's
  *            zeros up to a multiple of 8
  *          and behind it, if head.settings_bytes is not 0, which older libraries leave alone:
  *            u64     checksum of the settings; 0: they were lost
@@ -35,7 +37,7 @@
 #include "core/table/table.h"
 
 #define SCHEMA_MAGIC UINT32_C(0x6863734c) /* "Lsch" */
-#define SCHEMA_BYTES_MAX 65536u           /* the largest legal definition takes about 47,000 */
+#define SCHEMA_BYTES_MAX 98304u           /* the largest legal definition takes about 78,000 */
 /* Secondary indexes that a table can have in its life; an image counts them in 8 bits. */
 #define SCHEMA_ORDINALS_MAX 255u
 
@@ -51,7 +53,7 @@ struct schema_head {
     uint8_t index_count;     /* ordinals, dead ones too */
     uint16_t included_count; /* projected names of all ordinals together */
     uint8_t eviction;        /* 0 in definitions of older libraries, which read no more than that */
-    uint8_t pad0;
+    uint8_t more_count;      /* further key attributes of all ordinals together; 0 in older ones */
     /* 0 in definitions of older libraries, which read no more than `bytes` */
     uint32_t settings_bytes;
 };
@@ -76,10 +78,17 @@ struct schema_parts {
     struct larder_table_def def; /* without indexes */
     /* [head.index_count] by ordinal; those of dead ones are all zero */
     struct larder_index_def *index;
-    uint8_t *state;        /* [head.index_count] */
-    const char **included; /* [head.included_count], where index[i].included points */
+    uint8_t *state;              /* [head.index_count] */
+    const char **included;       /* [head.included_count], where index[i].included points */
+    struct larder_key_def *more; /* [head.more_count], where index[i].partition_more points */
     int has_bad_settings;
 };
+
+/* Attributes of an index's key; 0: there is none. `more`: those behind the first. */
+#define SCHEMA_MORE_MAX (2u * (LARDER_KEY_ATTRIBUTES_MAX - 1u) * (LARDER_INDEXES_MAX + 1u))
+static inline int schema_is_joined(const struct larder_index_def *def) {
+    return def->partition_more_count || def->sort_more_count;
+}
 
 /* ---- What is allowed (schema_check.c) --------------------------------------------------------
  * LARDER_OK, or LARDER_E_INVAL with a message that names the wrong value and what is allowed. */

@@ -47,8 +47,16 @@ static void put_key(struct blob_writer *to, const struct larder_key_def *key) {
     put_string(to, key->name);
 }
 
+#define INDEX_IS_JOINED 2u
+
+static void put_more(struct blob_writer *to, const struct larder_key_def *more, uint32_t count) {
+    put_u8(to, count);
+    for (uint32_t i = 0; i < count; i++)
+        put_key(to, &more[i]);
+}
+
 static void put_index(struct blob_writer *to, const struct larder_index_def *def) {
-    put_u8(to, def->is_local ? 1 : 0);
+    put_u8(to, schema_is_joined(def) ? INDEX_IS_JOINED : def->is_local ? 1 : 0);
     put_u8(to, (uint32_t)def->projection);
     put_string(to, def->name);
     put_key(to, &def->partition);
@@ -56,6 +64,10 @@ static void put_index(struct blob_writer *to, const struct larder_index_def *def
     put_u8(to, def->included_count);
     for (uint32_t i = 0; i < def->included_count; i++)
         put_string(to, def->included[i]);
+    if (!schema_is_joined(def))
+        return;
+    put_more(to, def->partition_more, def->partition_more_count);
+    put_more(to, def->sort_more, def->sort_more_count);
 }
 
 /* What follows the head, with the padding. */
@@ -119,8 +131,11 @@ void schema_write(const struct schema_source *source, void *block) {
                                .removal = (uint8_t)source->def.removal,
                                .eviction = (uint8_t)source->def.eviction,
                                .index_count = (uint8_t)source->index_count};
-    for (uint32_t i = 0; i < source->index_count; i++)
-        head.included_count += source->index[i] ? (uint16_t)source->index[i]->included_count : 0;
+    for (uint32_t i = 0; i < source->index_count; i++) {
+        const struct larder_index_def *index = source->index[i];
+        head.included_count += index ? (uint16_t)index->included_count : 0;
+        head.more_count += index ? (uint8_t)(index->partition_more_count + index->sort_more_count) : 0;
+    }
     DEBUG_ASSERT(head.bytes <= SCHEMA_BYTES_MAX);
     struct blob_writer to = {.block = (uint8_t *)block + sizeof head};
     put_body(&to, source);
@@ -192,8 +207,29 @@ static void get_key(struct blob_reader *from, struct larder_key_def *key) {
     key->type = (enum larder_type)type;
 }
 
-static void get_index(struct blob_reader *from, struct larder_index_def *def, const char **included, uint32_t room) {
-    def->is_local = (int)get_u8(from);
+static uint32_t get_more(struct blob_reader *from, struct larder_key_def *more, uint32_t room) {
+    uint32_t count = get_u8(from);
+    if (count > room)
+        from->is_bad = 1;
+    for (uint32_t i = 0; i < count && !from->is_bad; i++)
+        get_key(from, &more[i]);
+    return from->is_bad ? 0 : count;
+}
+
+static void get_joined(struct blob_reader *from, struct larder_index_def *def, struct larder_key_def *more,
+                       uint32_t room) {
+    uint32_t count = def->partition_more_count = get_more(from, more, room);
+    def->sort_more_count = get_more(from, more + count, room - count);
+    def->partition_more = count ? more : NULL;
+    def->sort_more = def->sort_more_count ? more + count : NULL;
+    if (!schema_is_joined(def))
+        from->is_bad = 1;
+}
+
+static void get_index(struct blob_reader *from, struct larder_index_def *def, const char **included, uint32_t room,
+                      struct larder_key_def *more, uint32_t more_room) {
+    uint32_t kind = get_u8(from);
+    def->is_local = kind != INDEX_IS_JOINED && kind;
     def->projection = (enum larder_projection)get_u8(from);
     def->name = get_string(from);
     get_key(from, &def->partition);
@@ -205,10 +241,12 @@ static void get_index(struct blob_reader *from, struct larder_index_def *def, co
         included[i] = get_string(from);
     def->included = count ? included : NULL;
     def->included_count = count;
+    if (kind == INDEX_IS_JOINED)
+        get_joined(from, def, more, more_room);
 }
 
 static void get_body(struct blob_reader *from, const struct schema_head *head, struct schema_parts *parts) {
-    uint32_t included = 0;
+    uint32_t included = 0, more = 0;
     parts->def.name = get_string(from);
     get_key(from, &parts->def.partition);
     get_key(from, &parts->def.sort);
@@ -222,19 +260,23 @@ static void get_body(struct blob_reader *from, const struct schema_head *head, s
             from->is_bad = 1;
         if (parts->state[i] == INDEX_DEAD)
             continue;
-        get_index(from, &parts->index[i], parts->included + included, head->included_count - included);
-        if (!from->is_bad)
+        get_index(from, &parts->index[i], parts->included + included, head->included_count - included,
+                  parts->more + more, head->more_count - more);
+        if (!from->is_bad) {
             included += parts->index[i].included_count;
+            more += parts->index[i].partition_more_count + parts->index[i].sort_more_count;
+        }
     }
     while (!from->is_bad && from->at < from->end && *from->at == 0)
         from->at++;
-    if (from->at != from->end || included != head->included_count)
+    if (from->at != from->end || included != head->included_count || more != head->more_count)
         from->is_bad = 1;
 }
 
 int schema_head_is_sane(const struct schema_head *head) {
     return head->magic == SCHEMA_MAGIC && head->bytes > sizeof *head && head->bytes <= SCHEMA_BYTES_MAX &&
-           head->bytes % 8 == 0 && head->included_count <= LARDER_PROJECTED_NAMES_MAX && head->ttl_generation != 0 &&
+           head->bytes % 8 == 0 && head->more_count <= SCHEMA_MORE_MAX &&
+           head->included_count <= LARDER_PROJECTED_NAMES_MAX && head->ttl_generation != 0 &&
            head->ttl_generation <= ITEM_TTL_GENERATION_MAX && head->settings_bytes <= LARDER_SETTINGS_BYTES_MAX;
 }
 

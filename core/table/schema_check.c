@@ -102,16 +102,76 @@ static int check_same_type(const struct larder_key_def *a, const struct larder_k
                    CHECK_SHOWN(a->name), (int)a->type, (int)b->type);
 }
 
+/* The key attributes of an index: partition key, sort key, the others; NULL behind the last. */
+static const struct larder_key_def *index_key_at(const struct larder_index_def *def, uint32_t i) {
+    if (i < 2)
+        return i ? &def->sort : &def->partition;
+    i -= 2;
+    if (i < def->partition_more_count)
+        return &def->partition_more[i];
+    i -= def->partition_more_count;
+    return i < def->sort_more_count ? &def->sort_more[i] : NULL;
+}
+
 static int check_types_of(const struct larder_key_def *key, const struct check_set *set) {
+    const struct larder_key_def *other;
     int result = check_same_type(key, &set->table->partition);
     if (result == LARDER_OK)
         result = check_same_type(key, &set->table->sort);
-    for (uint32_t i = 0; result == LARDER_OK && i < set->count; i++) {
-        result = check_same_type(key, &set->index[i]->partition);
-        if (result == LARDER_OK)
-            result = check_same_type(key, &set->index[i]->sort);
-    }
+    for (uint32_t i = 0; result == LARDER_OK && i < set->count; i++)
+        for (uint32_t k = 0; result == LARDER_OK && (other = index_key_at(set->index[i], k)); k++)
+            result = check_same_type(key, other);
     return result;
+}
+
+static int check_types_of_index(const struct larder_index_def *def, const struct check_set *set) {
+    const struct larder_key_def *key;
+    int result = LARDER_OK;
+    for (uint32_t i = 0; result == LARDER_OK && (key = index_key_at(def, i)); i++)
+        result = check_types_of(key, set);
+    return result;
+}
+
+static int check_more_count(const struct larder_index_def *def, const struct larder_key_def *more, uint32_t count,
+                            const char *what) {
+    if (count > LARDER_KEY_ATTRIBUTES_MAX - 1)
+        return err_set(LARDER_E_INVAL, "the %s of \"%.*s\" has %u attributes; at most %d are allowed", what,
+                       CHECK_SHOWN(def->name), count + 1, LARDER_KEY_ATTRIBUTES_MAX);
+    if (count && !more)
+        return err_set(LARDER_E_INVAL, "the %s of \"%.*s\" has %u more attributes, but the array is NULL", what,
+                       CHECK_SHOWN(def->name), count);
+    return LARDER_OK;
+}
+
+/* The attributes behind the first of each key of an index, whose first ones were checked. */
+static int check_more_keys(const struct larder_index_def *def) {
+    const struct larder_key_def *key, *other;
+    if (!schema_is_joined(def))
+        return LARDER_OK;
+    int result = check_more_count(def, def->partition_more, def->partition_more_count, "partition key");
+    if (result == LARDER_OK)
+        result = check_more_count(def, def->sort_more, def->sort_more_count, "sort key");
+    if (result != LARDER_OK)
+        return result;
+    if (def->is_local)
+        return err_set(LARDER_E_INVAL, "local index \"%.*s\" has keys of several attributes; only global ones may",
+                       CHECK_SHOWN(def->name));
+    if (def->sort_more_count && !def->sort.name)
+        return err_set(LARDER_E_INVAL, "\"%.*s\" has more sort key attributes, but no first one",
+                       CHECK_SHOWN(def->name));
+    for (uint32_t i = 2; (key = index_key_at(def, i)); i++) {
+        if (!key->name)
+            return err_set(LARDER_E_INVAL, "a further key attribute of \"%.*s\" has no name; one is needed",
+                           CHECK_SHOWN(def->name));
+        result = check_key(key, "a key attribute", def->name);
+        for (uint32_t k = 0; result == LARDER_OK && k < i; k++)
+            if ((other = index_key_at(def, k))->name && strcmp(other->name, key->name) == 0)
+                result = err_set(LARDER_E_INVAL, "\"%.*s\" has key attribute \"%.*s\" twice; once is allowed",
+                                 CHECK_SHOWN(def->name), CHECK_SHOWN(key->name));
+        if (result != LARDER_OK)
+            return result;
+    }
+    return LARDER_OK;
 }
 
 /* ---- Indexes --------------------------------------------------------------------------------- */
@@ -166,6 +226,8 @@ static int check_index(const struct larder_table_def *table, const struct larder
     int result = schema_check_name(def->name, "index");
     if (result == LARDER_OK)
         result = check_keys(&def->partition, &def->sort, def->name);
+    if (result == LARDER_OK)
+        result = check_more_keys(def);
     if (result == LARDER_OK && def->is_local)
         result = check_local(table, def);
     if (result == LARDER_OK && (unsigned)def->projection > LARDER_PROJECT_INCLUDE)
@@ -200,9 +262,7 @@ static int check_set(const struct check_set *set, uint32_t fresh) {
     if (result == LARDER_OK)
         result = check_types_of(&set->table->sort, set);
     for (uint32_t i = set->count - fresh; result == LARDER_OK && i < set->count; i++) {
-        result = check_types_of(&set->index[i]->partition, set);
-        if (result == LARDER_OK)
-            result = check_types_of(&set->index[i]->sort, set);
+        result = check_types_of_index(set->index[i], set);
         for (uint32_t k = 0; result == LARDER_OK && k < i; k++)
             if (strcmp(set->index[i]->name, set->index[k]->name) == 0)
                 result = err_set(LARDER_E_INVAL, "two indexes have the name \"%.*s\"; names must differ",

@@ -4,8 +4,8 @@
  *          larder_removal_set(), larder_eviction_set(), larder_settings_set(); publishing a
  *          definition.
  * Crash    Under the catalog lock:
- *           1 take a block, fill it
- *               dead here: it is in hand, and given back
+ *           1 take a block, fill it; format_version, if an index has a key of several attributes
+ *               dead here: the block is in hand, and given back; the format stays, which is safe
  *           2 life: the next generation
  *               dead here: the same definition under a new life; views are made again
  *           3 schema_off, by step 1, with the old block in its hand
@@ -57,6 +57,14 @@ void table_swap(struct writer *w, shm_word *word, uint64_t new_word) {
         w->is_stuck = 1;
 }
 
+/* Before a definition that older libraries do not understand: none of them attaches from now on. */
+static void raise_format(struct writer *w, const struct schema_source *source) {
+    _Atomic uint32_t *format = &w->seg->shm->format_version;
+    for (uint32_t i = 0; i < source->index_count; i++)
+        if (source->index[i] && schema_is_joined(source->index[i]) && SHM_LOAD(format) != SEG_FORMAT_JOINED)
+            SHM_STORE(format, SEG_FORMAT_JOINED);
+}
+
 int table_publish(struct writer *w, struct table_shm *t, const struct schema_source *source, int is_change) {
     uint64_t off = 0;
     uint32_t bytes = schema_bytes(source);
@@ -69,6 +77,7 @@ int table_publish(struct writer *w, struct table_shm *t, const struct schema_sou
         return err_set(LARDER_E_CORRUPT, "the heap handed out a block outside the segment");
     }
     schema_write(source, block);
+    raise_format(w, source);
     if (is_change)
         table_life_next(t, TABLE_READY);
     table_swap(w, &t->schema_off, off);

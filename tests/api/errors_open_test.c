@@ -66,7 +66,7 @@ static void make_changed(const char *path, size_t offset, uint64_t value, size_t
         struct seg_shm *head = NULL;                                                                                   \
         make_changed(path, offsetof(struct seg_shm, field), (value), sizeof head->field);                              \
     }
-CHANGED(make_version_4, format_version, 4)
+CHANGED(make_version_5, format_version, 5)
 CHANGED(make_fingerprint, fingerprint, 12345)
 CHANGED(make_page_bytes, page_bytes, 512)
 CHANGED(make_state, state, 9)
@@ -147,8 +147,8 @@ static const struct file_row {
     {"half a segment", make_half, ATTACH, LARDER_E_FORMAT, {"truncated", "2097152 bytes of 4194304"}},
     {"half a segment, read-only", make_half, {.flags = LARDER_READ_ONLY}, LARDER_E_FORMAT, {"truncated"}},
     {"a byte short", make_byte_short, ATTACH, LARDER_E_FORMAT, {"truncated", "4194303 bytes of 4194304"}},
-    {"version 4", make_version_4, ATTACH, LARDER_E_FORMAT, {"format version 4", "reads 1 to 3"}},
-    {"version 4, to create", make_version_4, CREATE, LARDER_E_FORMAT, {"format version 4"}},
+    {"version 5", make_version_5, ATTACH, LARDER_E_FORMAT, {"format version 5", "reads 1 to 4"}},
+    {"version 5, to create", make_version_5, CREATE, LARDER_E_FORMAT, {"format version 5"}},
     {"other layout", make_fingerprint, ATTACH, LARDER_E_FORMAT, {"another layout"}},
     {"other pages", make_page_bytes, ATTACH, LARDER_E_FORMAT, {"pages of 512 bytes"}},
     {"state 9", make_state, ATTACH, LARDER_E_FORMAT, {"damaged", "state 9"}},
@@ -279,7 +279,7 @@ static const struct destroy_row {
     {"long text, by force", make_large_text, 1, LARDER_E_FORMAT, {"not a Larder segment"}},
     {"retained table", make_segment, 0, LARDER_E_RETAINED, {"\"table\"", "Retain", "LARDER_FORCE"}},
     {"half made", make_half_made, 0, LARDER_E_FORMAT, {"never finished", "LARDER_FORCE"}},
-    {"version 4", make_version_4, 0, LARDER_E_FORMAT, {"format version 4"}},
+    {"version 5", make_version_5, 0, LARDER_E_FORMAT, {"format version 5"}},
     {"half a segment", make_half, 0, LARDER_E_FORMAT, {"truncated"}},
 };
 

@@ -43,6 +43,12 @@ expect "add-index: two projections" 2 "" "~exclude" table add-index Tab other --
 expect "add-index: an empty name" 2 "" "~1 to 100 names" table add-index Tab other --pk g --include a,,b
 expect "add-index: a short name" 3 "" "~Tab: *" table add-index Tab x --pk g
 expect "add-index: a name twice" 3 "" "~Tab: *" table add-index Tab other --pk g --include a,a
+expect "add-index: keys of several attributes" 0 "" "" table add-index Tab several --pk g --pk more:S --sk h --sk Id
+expect "add-index: keys of several attributes: in it" 0 "=$item" "" query Tab --index several \
+    --key-condition-expression 'g = :g AND more = :m AND h = :h' --expression-attribute-values '{":g":{"S":"x"},":m":{"S":"m"},":h":{"N":"5"}}'
+expect "add-index: keys of too many" 2 "" "~--pk may be given 4 times" table add-index Tab other --pk a:S --pk b:S --pk c:S --pk d:S --pk e:S
+expect "add-index: a key twice" 3 "" "~\"g\" twice" table add-index Tab other --pk g --sk h --sk g
+expect "drop-index: keys of several attributes" 0 "" "" table drop-index Tab several
 expect "add-index: no table" 4 "" "~Gone" table add-index Gone other --pk g:S
 expect "add-index: an operand is missing" 2 "" "~usage: larder table add-index TABLE INDEX" table add-index Tab
 

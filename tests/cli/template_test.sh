@@ -165,6 +165,55 @@ sed 's/{"PK": {"S": "b"}/{"PK": {"N": "5"}/' model.json >bad.json
 expect "NoSQL Workbench: an item of another key" 3 "" "~bad.json: table shop: TableData[[]1]: *PK" create --size 8M bad.json
 sed 's/{"PK": {"S": "b"}/{"PK": {"S": 5}/' model.json >bad.json
 expect "NoSQL Workbench: an item that is none" 3 "" "~bad.json: table shop: TableData[[]1].PK: S takes a JSON string" create --size 8M bad.json
+# ---- Keys of several attributes ------------------------------------------------------------------
+
+cat >several.yaml <<'END'
+Resources:
+  Orders:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      TableName: orders
+      AttributeDefinitions:
+        - {AttributeName: id, AttributeType: S}
+        - {AttributeName: shop, AttributeType: S}
+        - {AttributeName: area, AttributeType: S}
+        - {AttributeName: nr, AttributeType: N}
+      KeySchema: [{AttributeName: id, KeyType: HASH}]
+      GlobalSecondaryIndexes:
+        - IndexName: byArea
+          KeySchema:
+            - {AttributeName: shop, KeyType: HASH}
+            - {AttributeName: area, KeyType: HASH}
+            - {AttributeName: nr, KeyType: RANGE}
+            - {AttributeName: id, KeyType: RANGE}
+          Projection: {ProjectionType: KEYS_ONLY}
+END
+expect "several: a template" 0 "" "" create --size 8M --segment "$work/several" several.yaml
+for nr in 10 9 -1; do
+    "$larder" put --segment "$work/several" orders "{\"id\":{\"S\":\"i$nr\"},\"shop\":{\"S\":\"a\"},\"area\":{\"S\":\"eu\"},\"nr\":{\"N\":\"$nr\"},\"more\":{\"S\":\"m\"}}"
+done
+expect "several: a range of the second kind of key" 0 '={"area":{"S":"eu"},"id":{"S":"i9"},"nr":{"N":"9"},"shop":{"S":"a"}}
+{"area":{"S":"eu"},"id":{"S":"i10"},"nr":{"N":"10"},"shop":{"S":"a"}}' "" query --segment "$work/several" orders --index byArea \
+    --key-condition-expression 'shop = :s AND area = :a AND nr > :n' \
+    --expression-attribute-values '{":s":{"S":"a"},":a":{"S":"eu"},":n":{"N":"0"}}'
+expect "several: --pk is not enough" 2 "" "~byArea has a partition key of several attributes: --key-condition-expression" \
+    query --segment "$work/several" orders --index byArea --pk a
+expect "several: info" 0 "~shop S, area S *nr N, id S" "" info --segment "$work/several"
+expect "several: info --json" 0 "~{*\"name\": \"area\"*" "" info --segment "$work/several" --json
+expect "several: create again" 0 "" "~table orders exists, left as it is" create --if-not-exists --segment "$work/several" several.yaml
+sed 's/AttributeName: id, KeyType: RANGE/AttributeName: more, KeyType: RANGE/; s/id, AttributeType: S}/&\n        - {AttributeName: more, AttributeType: S}/' several.yaml >other.yaml
+expect "several: what differs" 0 "" "~the key is shop (S) HASH, area (S) HASH, nr (N) RANGE, id (S) RANGE, not shop (S) HASH, area (S) HASH, nr (N) RANGE, more (S) RANGE" \
+    create --if-not-exists --segment "$work/several" other.yaml
+expect "several: made so" 0 "" "~byArea" create --update --segment "$work/several" other.yaml
+expect "several: clean" 0 "~clean" "" check --segment "$work/several"
+sed 's/area, KeyType: HASH/shop, KeyType: HASH/' several.yaml >bad.yaml
+expect "several: one twice" 3 "" "~two keys are the same attribute \"shop\"" create --segment "$work/none" bad.yaml
+sed 's/area, KeyType: HASH/area, KeyType: RANGE/; s/nr, KeyType: RANGE/nr, KeyType: HASH/' several.yaml >bad.yaml
+expect "several: HASH after RANGE" 3 "" "~HASH key \"nr\" comes after a RANGE key" create --segment "$work/none" bad.yaml
+sed 's/KeySchema: \[{AttributeName: id, KeyType: HASH}/&, {AttributeName: nr, KeyType: HASH}/' several.yaml >bad.yaml
+expect "several: of a table" 3 "" "~has more HASH keys than 1; only global indexes may have several" create --segment "$work/none" bad.yaml
+rm -f "$work"/several*
+
 expect "neither of these made a segment" 4 "" "*" ls
 echo '{"a": 1}' >other.json
 expect "no kind of document" 3 "" "~other.json:1: neither a template (no Resources)*NoSQL Workbench" create other.json

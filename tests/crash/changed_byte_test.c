@@ -52,6 +52,7 @@ struct reading {
 };
 
 struct fixture {
+    int is_joined; /* the index has keys of several attributes */
     struct larder *db;
     struct larder_table *t;
     struct larder_page *page;
@@ -102,8 +103,10 @@ static void put(struct fixture *f, struct larder_builder *b, uint32_t i) {
     larder_builder_reset(b);
     larder_builder_add_s(b, "PK", partition);
     larder_builder_add_s(b, "SK", sort);
-    if (is_in_index(i))
+    if (is_in_index(i)) {
         larder_builder_add_s(b, "group", "all");
+        larder_builder_add_s(b, "area", "\1\2 here");
+    }
     larder_builder_add_int(b, "rank", 1000 + i * 7 % ITEMS);
     larder_builder_add_s(b, "title", "a text of some length");
     if (i % 4 == 1)
@@ -181,10 +184,13 @@ static int is_named(const struct larder_member *m, const char *name) {
     return m->name_bytes == strlen(name) && memcmp(m->name, name, m->name_bytes) == 0;
 }
 
+static int is_area_key; /* is_joined of the fixture */
+
 static int kind_of(const struct larder_member *m, uint32_t i) {
     if (is_named(m, "PK") || is_named(m, "SK"))
         return FIXED;
-    int is_key = is_in_index(i) && (is_named(m, "group") || is_named(m, "rank"));
+    int is_key =
+        is_in_index(i) && (is_named(m, "group") || is_named(m, "rank") || (is_area_key && is_named(m, "area")));
     return is_key || is_named(m, "expires") ? OF_INDEX : FREE;
 }
 
@@ -297,15 +303,25 @@ static int is_index_as_got(const struct fixture *f, struct larder_table *t, stru
         if (is_in_index(i) && !(is_lost && i == subject))
             due[count++] = i;
     qsort(due, count, sizeof *due, by_rank);
-    return is_query_as_got(f, t, page, &(struct larder_query_spec){.index = "byRank", .partition = larder_str("all")},
+    const struct larder_value area = larder_str("\1\2 here");
+    const struct larder_query_key more = {.partition_more = &area, .partition_more_count = 1};
+    return is_query_as_got(f, t, page,
+                           &(struct larder_query_spec){
+                               .index = "byRank", .partition = larder_str("all"), .more = f->is_joined ? &more : NULL},
                            due, count, subject, got);
 }
 
 /* ---- Judging --------------------------------------------------------------------------------- */
 
 static void begin(struct fixture *f) {
-    const struct larder_index_def index = {
-        .name = "byRank", .partition = {"group", LARDER_S}, .sort = {"rank", LARDER_N}};
+    static const struct larder_key_def area = {"area", LARDER_S}, key = {"SK", LARDER_S};
+    const struct larder_index_def index = {.name = "byRank",
+                                           .partition = {"group", LARDER_S},
+                                           .sort = {"rank", LARDER_N},
+                                           .partition_more = &area,
+                                           .partition_more_count = (uint32_t)f->is_joined,
+                                           .sort_more = &key,
+                                           .sort_more_count = (uint32_t)f->is_joined};
     const struct larder_table_def def = {.name = "items",
                                          .partition = {"PK", LARDER_S},
                                          .sort = {"SK", LARDER_S},
@@ -356,7 +372,7 @@ static void others_are_as_they_were(const struct fixture *f, struct larder_table
 }
 
 /* Repairs through a handle of its own, judges, and puts everything back. */
-static void repair(struct fixture *f, uint32_t subject, const char *what) {
+static void repair(struct fixture *f, uint32_t subject, int is_joined_key, const char *what) {
     static struct reading got;
     struct larder_repair_report report;
     struct larder_check_report check;
@@ -375,6 +391,7 @@ static void repair(struct fixture *f, uint32_t subject, const char *what) {
               larder_result_name(got.result), (unsigned long)report.items_lost);
     int how = is_lost ? SAME : difference(&f->was[subject], &got);
     cr_assert(how != OTHERWISE, "%s: it is kept as something else", what);
+    cr_assert(!is_joined_key || (!is_lost && how == SAME), "%s: what attributes say again was not mended", what);
     cr_assert(are_partitions_as_got(f, t, page, subject, &got, is_lost), "%s: after the repair queries differ", what);
     cr_assert(how == IN_INDEX_KEY || is_index_as_got(f, t, page, subject, &got, is_lost),
               "%s: after the repair the index differs", what);
@@ -382,6 +399,17 @@ static void repair(struct fixture *f, uint32_t subject, const char *what) {
     memcpy(f->base, f->saved, f->bytes);
     f->repaired++;
     f->lost += (uint32_t)is_lost;
+}
+
+/* Whether the byte is one of the item's joined partition key, with its tag. */
+static int is_in_joined_key(const struct fixture *f, uint64_t image, uint32_t bytes, uint64_t off) {
+    static const char start[] = "\xff"
+                                "all";
+    const unsigned char *at = memmem(f->saved + image, bytes, start, sizeof start);
+    if (!f->is_joined || !at)
+        return 0;
+    uint64_t first = (uint64_t)(at - f->saved) - 1;
+    return off >= first && off < first + 2 + (f->saved[first] & 0x7fu);
 }
 
 static void try_change(struct fixture *f, uint32_t subject, uint64_t off, uint32_t way, int wants_repair) {
@@ -407,12 +435,12 @@ static void try_change(struct fixture *f, uint32_t subject, uint64_t off, uint32
     f->found += how != SAME && r == LARDER_DAMAGED;
     f->same += how == SAME;
     if (r == LARDER_DAMAGED && wants_repair)
-        repair(f, subject, what);
+        repair(f, subject, is_in_joined_key(f, image, bytes, off), what);
     f->base[off] = byte;
 }
 
-Test(changed_byte, is_found_unless_it_is_one_valid_name_or_value) {
-    struct fixture f = {0};
+static void try_changes(int is_joined) {
+    struct fixture f = {.is_joined = is_area_key = is_joined};
     struct rng rng;
     int is_long = getenv("LARDER_TEST_LONG") != NULL;
     uint32_t bytes, stride = is_long ? 1 : 3 * SLOW_FACTOR, tried = 0;
@@ -435,4 +463,13 @@ Test(changed_byte, is_found_unless_it_is_one_valid_name_or_value) {
             tried, f.found, f.silent, f.same, f.repaired, f.lost);
     cr_assert(f.found > 0 && f.silent > 0 && f.same > 0 && f.repaired > 0);
     finish(&f);
+}
+
+Test(changed_byte, is_found_unless_it_is_one_valid_name_or_value) {
+    try_changes(0);
+}
+
+/* Of a joined key, too, which the attributes say again: no item is lost for it. */
+Test(changed_byte, is_found_in_an_index_of_several_attributes) {
+    try_changes(1);
 }

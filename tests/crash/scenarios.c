@@ -8,6 +8,7 @@
 #include "index/leaf.h"
 #include "tests/crash/dead_timers.h"
 #include "tests/crash/evicting.h"
+#include "tests/crash/indexing.h"
 #include "tests/crash/leaving.h"
 #include "tests/crash/moving.h"
 #include "tests/crash/transacting.h"
@@ -483,23 +484,6 @@ static void dropped_beside_free(struct larder *db) {
     must(larder_expire(db, 0, NULL) == LARDER_OK);
     dropped_table(db);
 }
-static void act_add_index(struct larder *db, int step) {
-    (void)step;
-    struct larder_index_def def = {.name = "G9x", .partition = {"G1P", LARDER_S}, .sort = {"SK", LARDER_S}};
-    struct larder_table *t;
-    must(larder_table_open(db, WORLD_TABLE, &t) == LARDER_OK);
-    must(larder_index_add(t, &def) == LARDER_OK);
-}
-static void indexed_once_more(struct larder *db) {
-    few_items(db);
-    act_add_index(db, 0);
-}
-static void act_drop_index(struct larder *db, int step) {
-    (void)step;
-    struct larder_table *t;
-    must(larder_table_open(db, WORLD_TABLE, &t) == LARDER_OK);
-    must(larder_index_drop(t, "G9x") == LARDER_OK);
-}
 static void act_set_settings(struct larder *db, int step) {
     (void)step;
     char settings[300];
@@ -676,8 +660,16 @@ const struct scenario scenarios[] = {
     {"drop_table", few_items, act_drop_table, table_dropped},
     {"empty_table", dropped_table, act_empty, table_emptied, .is_unseen = 1},
     {"resume_drop", half_dropped, act_empty, drop_resumed, .is_unseen = 1},
-    {"add_index", few_items, act_add_index, index_added},
-    {"drop_index", indexed_once_more, act_drop_index, index_dropped},
+    {"add_index", few_items, indexing_add, index_added},
+    {"joined_put", indexing_joined_items, put_50, one_more},
+    {"joined_move", indexing_joined_items, indexing_move, as_many},
+    {"joined_update", indexing_joined_items, indexing_update, as_many},
+    {"joined_leave", indexing_joined_items, indexing_leave, as_many},
+    {"joined_delete", indexing_joined_items, delete_7, one_less},
+    {"joined_transact", indexing_joined_items, indexing_transact, as_many},
+    {"joined_add_index", few_items, indexing_add_joined, index_added},
+    {"joined_drop_index", indexing_joined_items, indexing_drop_joined, index_dropped},
+    {"drop_index", indexing_one_more, indexing_drop, index_dropped},
     {"set_settings", some_items, act_set_settings, as_many},
     {"change_ttl", few_items, act_change_ttl, as_many},
     {"restamp", half_restamped, act_expire, restamped, .is_unseen = 1},

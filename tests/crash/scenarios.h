@@ -111,6 +111,14 @@ struct scenario {
     X(empty_table)                                                                                                     \
     X(resume_drop)                                                                                                     \
     X(add_index)                                                                                                       \
+    X(joined_put)                                                                                                      \
+    X(joined_move)                                                                                                     \
+    X(joined_update)                                                                                                   \
+    X(joined_leave)                                                                                                    \
+    X(joined_delete)                                                                                                   \
+    X(joined_transact)                                                                                                 \
+    X(joined_add_index)                                                                                                \
+    X(joined_drop_index)                                                                                               \
     X(drop_index)                                                                                                      \
     X(set_settings)                                                                                                    \
     X(change_ttl)                                                                                                      \

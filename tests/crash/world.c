@@ -105,6 +105,19 @@ static struct larder_table *table_of(struct larder *db) {
     return table_named(db, WORLD_TABLE);
 }
 
+void world_add_joined(struct larder *db) {
+    static const struct larder_key_def second = {"N1P", LARDER_S}, more[] = {{"G1S", LARDER_S}, {"SK", LARDER_S}};
+    const struct larder_index_def def = {.name = "J1x",
+                                         .partition = {"G1P", LARDER_S},
+                                         .sort = {"G2S", LARDER_N},
+                                         .partition_more = &second,
+                                         .partition_more_count = 1,
+                                         .sort_more = more,
+                                         .sort_more_count = 2};
+    if (larder_index_add(table_of(db), &def))
+        die("add the index of several attributes");
+}
+
 void world_make_other(struct larder *db) {
     struct larder_index_def indexes[] = {
         {.name = "G1x", .partition = {"G1P", LARDER_S}, .sort = {"G1S", LARDER_S}},
@@ -381,15 +394,22 @@ static void say_gets(struct text *t, struct larder_table *table, struct larder_p
     }
 }
 
+/* `second`: of a partition key of two attributes; else NULL. */
 static void say_partition(struct text *t, struct larder_table *table, const char *index, const char *key,
-                          int is_descending, struct larder_page *page) {
-    struct larder_query_spec spec = {
-        .index = index, .partition = larder_str(key), .is_descending = is_descending, .bytes_max = UINT32_MAX};
+                          const char *second, int is_descending, struct larder_page *page) {
+    struct larder_value more = larder_str(second);
+    const struct larder_query_key both = {.partition_more = &more, .partition_more_count = 1};
+    struct larder_query_spec spec = {.index = index,
+                                     .partition = larder_str(key),
+                                     .is_descending = is_descending,
+                                     .bytes_max = UINT32_MAX,
+                                     .more = second ? &both : NULL};
     if (larder_query(table, &spec, page) < 0)
         die("query");
     size_t start = t->used;
     say(t, index ? index : "table");
-    say_line(t, is_descending ? " down " : " up ", key);
+    say(t, is_descending ? " down " : " up ");
+    say_line(t, key, second ? second : "");
     size_t head = t->used;
     for (uint32_t i = 0; i < larder_page_count(page); i++)
         say_item(t, larder_page_item(page, i));
@@ -404,11 +424,21 @@ static void say_index(struct text *t, struct larder_table *table, const char *in
     char key[16];
     for (int p = 0; p < WORLD_PARTITIONS; p++) {
         snprintf(key, sizeof key, "P%d", p);
-        say_partition(t, table, index, key, is_descending, page);
+        say_partition(t, table, index, key, NULL, is_descending, page);
     }
     for (int q = 0; index && strcmp(index, "N1x") == 0 && q < WORLD_SMALL_PARTITIONS; q++) {
         snprintf(key, sizeof key, "Q%d", q);
-        say_partition(t, table, index, key, is_descending, page);
+        say_partition(t, table, index, key, NULL, is_descending, page);
+    }
+}
+
+static void say_joined_index(struct text *t, struct larder_table *table, const char *index, int is_descending,
+                             struct larder_page *page) {
+    for (int p = 0; p < WORLD_PARTITIONS * WORLD_PARTITIONS; p++) {
+        char key[16], second[16];
+        snprintf(key, sizeof key, "P%d", p % WORLD_PARTITIONS);
+        snprintf(second, sizeof second, "P%d", p / WORLD_PARTITIONS);
+        say_partition(t, table, index, key, second, is_descending, page);
     }
 }
 
@@ -418,8 +448,10 @@ static void say_items(struct text *t, struct larder_table *table, const struct l
     say_gets(t, table, page);
     for (int down = 0; down < 2; down++) {
         say_index(t, table, NULL, down, page);
-        for (uint32_t i = 0; i < def->index_count; i++)
-            say_index(t, table, def->indexes[i].name, down, page);
+        for (uint32_t i = 0; i < def->index_count; i++) {
+            int is_joined = def->indexes[i].partition_more_count != 0;
+            (is_joined ? say_joined_index : say_index)(t, table, def->indexes[i].name, down, page);
+        }
     }
 }
 

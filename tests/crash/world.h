@@ -46,6 +46,8 @@ void world_increment(struct larder *db, int n, const char *name, int64_t by);
 int world_delete(struct larder *db, int n);
 int world_get(struct larder *db, int n, struct larder_page *page);
 
+/* Adds a global index of several attributes to World: J1x, G1P and N1P; then G2S, G1S, SK. */
+void world_add_joined(struct larder *db);
 /* A second table, PK/SK, with the indexes G1 and N1, and its items. */
 #define WORLD_OTHER "Beside"
 void world_make_other(struct larder *db);

@@ -189,8 +189,10 @@ Test(dynamodb_table, refused) {
          400, INVALID("Some AttributeDefinitions are not used. AttributeDefinitions: [a, b, c], keys used: [a, b]")},
         /* [l] */
         {CREATE(AB "," GSI("{'IndexName':'idx'," KEYS(H("a") "," H("b") "," R("c")) "," ALL_OF "}")), 400,
-         VALIDATION("Larder does not have keys of several attributes yet: the KeySchema of index idx has 3 elements; 2 "
-                    "are allowed")},
+         INVALID("Some index key attributes are not defined in AttributeDefinitions. Keys: [a, b, c], "
+                 "AttributeDefinitions: [a, b]")},
+        {CREATE(AB "," LSI("{'IndexName':'idx'," KEYS(H("a") "," R("b") "," R("c")) "," ALL_OF "}")), 400,
+         CONSTRAINT("at `keySchema` failed to satisfy constraint: Member must have length less than or equal to 2")},
         {CREATE(AB ",'StreamSpecification':{'StreamEnabled':true}"), 400,
          INVALID("Table is being created with a stream enabled, UpdateViewType is required")},
         {CREATE(AB ",'StreamSpecification':{'StreamEnabled':false,'StreamViewType':'KEYS_ONLY'}"), 400,

@@ -177,9 +177,12 @@ LARDER_API uint32_t larder_version_number(void);
 
 /* ---- Limits (DynamoDB developer guide, "Quotas and limits") ---------------------------------- */
 
-#define LARDER_ITEM_BYTES_MAX (400 * 1024)  /* names and values, as DynamoDB counts them */
-#define LARDER_PARTITION_KEY_BYTES_MAX 2048 /* of a value */
-#define LARDER_SORT_KEY_BYTES_MAX 1024      /* of a value */
+#define LARDER_ITEM_BYTES_MAX (400 * 1024) /* names and values, as DynamoDB counts them */
+/* Of a value. Of an index's key of several attributes: of them all, with a byte between two; before
+ * the last a byte of value 0 or 1 counts twice. */
+#define LARDER_PARTITION_KEY_BYTES_MAX 2048
+#define LARDER_SORT_KEY_BYTES_MAX 1024
+#define LARDER_KEY_ATTRIBUTES_MAX 4 /* of a global index's partition key, and of its sort key */
 #define LARDER_NUMBER_DIGITS_MAX 38
 #define LARDER_NUMBER_TEXT_MAX 192 /* bytes of the longest text of a number, final 0 included */
 #define LARDER_NESTING_MAX 32      /* an attribute is the first level: 31 M and L in each other */
@@ -421,7 +424,10 @@ struct larder_index_def {
     enum larder_projection projection;
     const char *const *included; /* LARDER_PROJECT_INCLUDE: names of attributes that are no key */
     uint32_t included_count;
-    uint64_t reserved[8]; /* 0 */
+    /* Global indexes: the attributes that follow `partition` and `sort`, if a key has several. */
+    const struct larder_key_def *partition_more, *sort_more;
+    uint32_t partition_more_count, sort_more_count; /* 0..LARDER_KEY_ATTRIBUTES_MAX - 1 */
+    uint64_t reserved[5];                           /* 0 */
 };
 
 /** A table's shape, to create it, or returned by larder_table_describe(). Zero it, then set. */
@@ -957,6 +963,19 @@ enum larder_select {
     LARDER_SELECT_COUNT = 1 /* no items: larder_page_matched() says how many there would be */
 };
 
+/**
+ * What a query says of the other attributes of an index's keys, where they have several. Zero it,
+ * then set. A key condition needs none of this.
+ */
+struct larder_query_key {
+    /* values of all attributes of the partition key but the first, in their order */
+    const struct larder_value *partition_more;
+    /* values of the first attributes of the sort key: all equal; sort_op is about the next one */
+    const struct larder_value *sort_before;
+    uint32_t partition_more_count, sort_before_count;
+    uint64_t reserved[4]; /* 0 */
+};
+
 /** What to query. Zero it, then set. */
 struct larder_query_spec {
     const char *index; /* NULL: the table */
@@ -972,12 +991,17 @@ struct larder_query_spec {
     const struct larder_expr *projection;    /* NULL, or what the page has of them */
     const struct larder_item *values;        /* of the expressions; NULL: they have none */
     enum larder_select select;
-    uint64_t reserved[3]; /* 0 */
+    const struct larder_query_key *more; /* NULL, or of an index with keys of several attributes */
+    uint64_t reserved[2];                /* 0 */
 };
 
 /**
  * Reads the items of one partition of the table or of an index, in sort-key order, a page at a
  * time.
+ *
+ * In an index with keys of several attributes a partition is what has the same value in each
+ * attribute of the partition key. Its order is by the first attribute of the sort key, then by the
+ * second, and so on.
  *
  * Copies live items into the page until the range ends, or limit or bytes_max is reached. An
  * index's projection is applied. Items of equal sort key come in an order that is fixed for each

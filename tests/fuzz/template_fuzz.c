@@ -34,6 +34,14 @@ static int is_same_index(const struct larder_index_def *a, const struct larder_i
     for (uint32_t i = 0; i < a->included_count; i++)
         if (!is_same_text(a->included[i], b->included[i]))
             return 0;
+    if (a->partition_more_count != b->partition_more_count || a->sort_more_count != b->sort_more_count)
+        return 0;
+    for (uint32_t i = 0; i < a->partition_more_count; i++)
+        if (!is_same_key(&a->partition_more[i], &b->partition_more[i]))
+            return 0;
+    for (uint32_t i = 0; i < a->sort_more_count; i++)
+        if (!is_same_key(&a->sort_more[i], &b->sort_more[i]))
+            return 0;
     return 1;
 }
 
@@ -72,11 +80,26 @@ static void declare(json_t *attributes, const struct larder_key_def *key) {
         attributes, json_pack("{s:o, s:s}", "AttributeName", text_of(key->name), "AttributeType", types[key->type]));
 }
 
-static json_t *key_schema(const struct larder_key_def *partition, const struct larder_key_def *sort) {
-    json_t *schema = json_pack("[{s:o, s:s}]", "AttributeName", text_of(partition->name), "KeyType", "HASH");
-    if (sort->name)
-        json_array_append_new(schema,
-                              json_pack("{s:o, s:s}", "AttributeName", text_of(sort->name), "KeyType", "RANGE"));
+static void add_key(json_t *schema, const struct larder_key_def *key, const char *type) {
+    if (key->name)
+        json_array_append_new(schema, json_pack("{s:o, s:s}", "AttributeName", text_of(key->name), "KeyType", type));
+}
+
+static json_t *table_keys(const struct larder_table_def *def) {
+    json_t *schema = json_array();
+    add_key(schema, &def->partition, "HASH");
+    add_key(schema, &def->sort, "RANGE");
+    return schema;
+}
+
+static json_t *index_keys(const struct larder_index_def *index) {
+    json_t *schema = json_array();
+    add_key(schema, &index->partition, "HASH");
+    for (uint32_t i = 0; i < index->partition_more_count; i++)
+        add_key(schema, &index->partition_more[i], "HASH");
+    add_key(schema, &index->sort, "RANGE");
+    for (uint32_t i = 0; i < index->sort_more_count; i++)
+        add_key(schema, &index->sort_more[i], "RANGE");
     return schema;
 }
 
@@ -89,8 +112,8 @@ static json_t *index_json(const struct larder_index_def *index) {
         json_array_append_new(names, text_of(index->included[i]));
     if (names)
         json_object_set_new(projection, "NonKeyAttributes", names);
-    return json_pack("{s:o, s:o, s:o}", "IndexName", text_of(index->name), "KeySchema",
-                     key_schema(&index->partition, &index->sort), "Projection", projection);
+    return json_pack("{s:o, s:o, s:o}", "IndexName", text_of(index->name), "KeySchema", index_keys(index), "Projection",
+                     projection);
 }
 
 static json_t *table_json(const struct larder_table_def *def) {
@@ -101,12 +124,16 @@ static json_t *table_json(const struct larder_table_def *def) {
         const struct larder_index_def *index = &def->indexes[i];
         declare(attributes, &index->partition);
         declare(attributes, &index->sort);
+        for (uint32_t k = 0; k < index->partition_more_count; k++)
+            declare(attributes, &index->partition_more[k]);
+        for (uint32_t k = 0; k < index->sort_more_count; k++)
+            declare(attributes, &index->sort_more[k]);
         json_array_append_new(indexes[index->is_local != 0], index_json(index));
     }
-    json_t *json = json_pack("{s:o, s:o, s:o, s:o, s:o, s:b}", "TableName", text_of(def->name), "AttributeDefinitions",
-                             attributes, "KeySchema", key_schema(&def->partition, &def->sort), "GlobalSecondaryIndexes",
-                             indexes[0], "LocalSecondaryIndexes", indexes[1], "DeletionProtectionEnabled",
-                             def->removal == LARDER_REMOVAL_RETAIN);
+    json_t *json =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:b}", "TableName", text_of(def->name), "AttributeDefinitions", attributes,
+                  "KeySchema", table_keys(def), "GlobalSecondaryIndexes", indexes[0], "LocalSecondaryIndexes",
+                  indexes[1], "DeletionProtectionEnabled", def->removal == LARDER_REMOVAL_RETAIN);
     if (def->ttl_attribute)
         json_object_set_new(json, "TimeToLiveSpecification",
                             json_pack("{s:b, s:o}", "Enabled", 1, "AttributeName", text_of(def->ttl_attribute)));
@@ -133,7 +160,8 @@ static void check_block(const struct larder_table_def *def) {
     static struct larder_index_def index[LARDER_INDEXES_MAX];
     static uint8_t state[LARDER_INDEXES_MAX];
     static const char *included[LARDER_PROJECTED_NAMES_MAX];
-    struct schema_parts parts = {.index = index, .state = state, .included = included};
+    static struct larder_key_def more[SCHEMA_MORE_MAX];
+    struct schema_parts parts = {.index = index, .state = state, .included = included, .more = more};
     schema_source_of_def(def, &source);
     uint32_t bytes = schema_bytes(&source);
     FUZZ_CHECK(bytes <= SCHEMA_BYTES_MAX && bytes % 8 == 0, "%u bytes", bytes);

@@ -56,8 +56,11 @@ int is_visible(const struct run *r, const struct row *row) {
 int is_in_index(const struct row *row, const struct plan *plan, int *is_unfit) {
     int64_t partition = plan->partition >= 0 ? row->value[plan->partition] : 1;
     int64_t sort = plan->sort >= 0 ? row->value[plan->sort] : 1;
-    *is_unfit = partition == VALUE_UNFIT || sort == VALUE_UNFIT;
-    return partition && sort && !*is_unfit;
+    int64_t more_partition = plan->more_partition ? row->value[plan->more_partition - 1] : 1;
+    int64_t more_sort = plan->more_sort ? row->value[plan->more_sort - 1] : 1;
+    *is_unfit =
+        partition == VALUE_UNFIT || sort == VALUE_UNFIT || more_partition == VALUE_UNFIT || more_sort == VALUE_UNFIT;
+    return partition && sort && more_partition && more_sort && !*is_unfit;
 }
 
 const struct larder_item *build(const struct run *r, int n, const struct row *row) {

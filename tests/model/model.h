@@ -34,20 +34,21 @@ struct row {
     int64_t value[COL_COUNT];
 };
 
-/* The indexes, in the order of their creation: the first two with the table. */
+/* The indexes, in the order of their creation: the first three with the table. */
 struct plan {
     const char *name;
     int partition, sort; /* columns; partition -1: the table's; sort -1: none */
     int is_local;
+    int more_partition, more_sort; /* the second attribute of each key: column + 1; 0: none */
 };
 
 static const struct plan plans[] = {
-    {"byText", COL_G, COL_GS, 0},  {"local", -1, COL_LS, 1},  {"byNumber", COL_G, COL_GN, 0},
-    {"byBytes", COL_G, COL_GB, 0}, {"byGroup", COL_G, -1, 0},
+    {"byText", COL_G, COL_GS, 0},   {"local", -1, COL_LS, 1},      {"joined", COL_G, COL_GN, 0, COL_LS + 1, COL_GS + 1},
+    {"byNumber", COL_G, COL_GN, 0}, {"byBytes", COL_G, COL_GB, 0}, {"byGroup", COL_G, -1, 0},
 };
 
 #define PLANS (sizeof plans / sizeof *plans)
-#define PLANS_AT_FIRST 2u
+#define PLANS_AT_FIRST 3u
 
 #define CHANGES_MAX 12u /* of a transaction */
 

@@ -148,7 +148,7 @@ static void do_increment(struct run *r, int n) {
     by = after.value[column] - before;
     if (column == COL_GN) /* as value_of() gives it */
         by = (before && !is_refused ? by : after.value[column] - 3) * 10;
-    if (!before || column == r->m->ttl) /* it is put once more */
+    if (!before || column == r->m->ttl || column == COL_GN) /* it is put once more: GN is joined with others */
         is_refused |= is_unfit_row(r, &after);
     begin_change(r, n, &after);
     MUST(larder_increment(r->t, &key, col_names[column], by, &sum) == (is_refused ? LARDER_E_INVAL : LARDER_OK));
@@ -236,12 +236,23 @@ static void do_scan(struct run *r) {
 
 /* ---- Tables, one process only ---------------------------------------------------------------- */
 
+/* The second attributes of keys; borrowed by definitions. */
+static struct larder_key_def more_keys[PLANS][2];
+
 static struct larder_index_def index_def(const struct plan *plan) {
+    struct larder_key_def *more = more_keys[plan - plans];
     struct larder_index_def def = {.name = plan->name, .is_local = plan->is_local, .partition = {"pk", LARDER_S}};
     if (plan->partition >= 0)
         def.partition = (struct larder_key_def){col_names[plan->partition], col_types[plan->partition]};
     if (plan->sort >= 0)
         def.sort = (struct larder_key_def){col_names[plan->sort], col_types[plan->sort]};
+    if (!plan->more_partition)
+        return def;
+    more[0] = (struct larder_key_def){col_names[plan->more_partition - 1], col_types[plan->more_partition - 1]};
+    more[1] = (struct larder_key_def){col_names[plan->more_sort - 1], col_types[plan->more_sort - 1]};
+    def.partition_more = &more[0];
+    def.sort_more = &more[1];
+    def.partition_more_count = def.sort_more_count = 1;
     return def;
 }
 

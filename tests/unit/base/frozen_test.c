@@ -181,8 +181,11 @@ Test(frozen, members_that_this_library_does_not_know_are_refused) {
     struct larder_table_def with_index = {
         .name = "newer", .partition = {"id", LARDER_S}, .indexes = &index, .index_count = 1};
     IS_REFUSED(larder_table_create(f.db, &with_index), "struct larder_index_def");
-    struct larder_query_spec query = {.partition = larder_str("one"), .reserved = {[2] = 0x13}};
+    struct larder_query_spec query = {.partition = larder_str("one"), .reserved = {[1] = 0x13}};
     IS_REFUSED(larder_query(f.t, &query, f.page), "struct larder_query_spec");
+    const struct larder_query_key more = {.reserved = {[3] = 0x13}};
+    struct larder_query_spec several = {.partition = larder_str("one"), .more = &more};
+    IS_REFUSED(larder_query(f.t, &several, f.page), "struct larder_query_key");
     struct larder_scan_spec scan = {.reserved = {[2] = 0x13}};
     IS_REFUSED(larder_scan(f.t, &scan, f.page), "struct larder_scan_spec");
     struct larder_check_options check = {.reserved = {[3] = 0x13}};

@@ -106,7 +106,7 @@ Test(seg_foreign, refuses_a_head_with_any_field_wrong) {
     } wrong[] = {
         FIELD64(magic, 0, "not a Larder segment"),
         FIELD64(magic, SEG_MAGIC + 1, "not a Larder segment"),
-        FIELD32(format_version, 7, "format version 7; this library reads 1 to 3"),
+        FIELD32(format_version, 7, "format version 7; this library reads 1 to 4"),
         FIELD32(page_bytes, 16384, "memory pages of 16384"),
         FIELD64(fingerprint, 1, "another layout"),
         FIELD64(size_bytes, SMALL * 2, "truncated: 4194304 bytes of 8388608"),

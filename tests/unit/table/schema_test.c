@@ -257,6 +257,12 @@ static void expect_same_index(const struct larder_index_def *a, const struct lar
     cr_assert_eq(a->included_count, b->included_count);
     for (uint32_t i = 0; i < a->included_count; i++)
         cr_assert_str_eq(a->included[i], b->included[i]);
+    cr_assert_eq(a->partition_more_count, b->partition_more_count);
+    for (uint32_t i = 0; i < a->partition_more_count; i++)
+        expect_same_key(&a->partition_more[i], &b->partition_more[i]);
+    cr_assert_eq(a->sort_more_count, b->sort_more_count);
+    for (uint32_t i = 0; i < a->sort_more_count; i++)
+        expect_same_key(&a->sort_more[i], &b->sort_more[i]);
 }
 
 static void expect_same_table(const struct larder_table_def *a, const struct larder_table_def *b) {
@@ -276,7 +282,8 @@ static void expect_same_table(const struct larder_table_def *a, const struct lar
 struct largest {
     struct larder_table_def def;
     struct larder_index_def indexes[LARDER_INDEXES_MAX];
-    char names[64 + LARDER_PROJECTED_NAMES_MAX][LARDER_NAME_BYTES_MAX + 1];
+    char names[64 + SCHEMA_MORE_MAX + LARDER_PROJECTED_NAMES_MAX][LARDER_NAME_BYTES_MAX + 1];
+    struct larder_key_def more[SCHEMA_MORE_MAX];
     const char *included[LARDER_PROJECTED_NAMES_MAX];
     uint32_t named;
 };
@@ -309,6 +316,14 @@ static void make_largest(struct largest *l) {
                                                   .projection = LARDER_PROJECT_INCLUDE,
                                                   .included = &l->included[i * 4],
                                                   .included_count = 4};
+        struct larder_key_def *more = &l->more[i * 6];
+        for (uint32_t k = 0; !is_local && k < 6; k++)
+            more[k] = (struct larder_key_def)KEY_N(new_name(l));
+        if (is_local)
+            continue;
+        l->indexes[i].partition_more = more;
+        l->indexes[i].sort_more = more + 3;
+        l->indexes[i].partition_more_count = l->indexes[i].sort_more_count = 3;
     }
     cr_assert_eq(schema_check(&l->def), LARDER_OK, "%s", larder_error());
 }
@@ -321,7 +336,7 @@ Test(schema, the_largest_definition_comes_back) {
     schema_source_of_def(&l.def, &source);
     source.birth = 77;
     const struct blob b = blob_of(&source);
-    cr_assert_gt(b.bytes, 40000);
+    cr_assert_gt(b.bytes, 75000);
     struct table_view *v = view_of(p, &b);
     cr_assert_not_null(v, "%s", larder_error());
     expect_same_table(&l.def, &v->def);
