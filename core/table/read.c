@@ -243,8 +243,7 @@ int read_is_pinned(const struct seg *s, const struct read_place *place) {
 
 void read_usual_learn(struct read_usual *u, uint64_t same, const struct item_head *image) {
     uint64_t sizes = read_sizes_of(image);
-    if ((image->flags & ~(ITEM_TIMED | ITEM_JOINED)) != ITEM_WALKED ||
-        ((sizes ^ u->sizes) & same & ~HEAD_KIND))
+    if ((image->flags & ~(ITEM_TIMED | ITEM_JOINED)) != ITEM_WALKED || ((sizes ^ u->sizes) & same & ~HEAD_KIND))
         return;
     u->sizes = sizes & ~HEAD_TIMED;
     u->fixed = (uint32_t)(sizeof *image + image->index_count * sizeof(struct item_index_slot));
