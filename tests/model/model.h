@@ -43,8 +43,12 @@ struct plan {
 };
 
 static const struct plan plans[] = {
-    {"byText", COL_G, COL_GS, 0},   {"local", -1, COL_LS, 1},      {"joined", COL_G, COL_GN, 0, COL_LS + 1, COL_GS + 1},
-    {"byNumber", COL_G, COL_GN, 0}, {"byBytes", COL_G, COL_GB, 0}, {"byGroup", COL_G, -1, 0},
+    {"byText", COL_G, COL_GS, 0, 0, 0},
+    {"local", -1, COL_LS, 1, 0, 0},
+    {"joined", COL_G, COL_GN, 0, COL_LS + 1, COL_GS + 1},
+    {"byNumber", COL_G, COL_GN, 0, 0, 0},
+    {"byBytes", COL_G, COL_GB, 0, 0, 0},
+    {"byGroup", COL_G, -1, 0, 0, 0},
 };
 
 #define PLANS (sizeof plans / sizeof *plans)
