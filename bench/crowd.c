@@ -76,7 +76,8 @@ static double p99_us(const struct member *m, uint32_t writers) {
         for (uint64_t k = 0; k < m[i].puts; k++)
             all[at++] = m[i].put_ns[k];
     qsort(all, count, sizeof *all, by_number);
-    double us = count ? all[(count - 1) * 99 / 100] * 1e-3 : 0;
+    uint64_t place = count ? (count - 1) * 99 / 100 : 0;
+    double us = count ? all[place] * 1e-3 : 0;
     free(all);
     return us;
 }
@@ -91,7 +92,8 @@ static double simulate(const struct crowd *c, const struct member *m, uint32_t w
             hits += is_hit && i >= c->steps / 2;
         }
     cache_sim_free(sim);
-    return 100.0 * (double)hits / ((double)(c->steps - c->steps / 2) * writers);
+    uint32_t judged = c->steps - c->steps / 2;
+    return 100.0 * (double)hits / ((double)judged * writers);
 }
 
 static double percent(uint64_t part, uint64_t all) {

@@ -94,6 +94,20 @@ static void judge_query(struct trial *t, const struct op *op, unsigned found) {
     }
 }
 
+/* A page of n's partition of the table, from its begin, in order. */
+static void judge_page(struct trial *t, uint64_t n, unsigned found) {
+    struct sort_key before = {.text = ""};
+    if (found != QUERY_PAGE_LIMIT)
+        wrong(t, "a page has another number of items", n, found);
+    for (unsigned i = 0; i < found; i++) {
+        uint64_t other = t->engine->copied(t->session, i);
+        struct sort_key is = sort_key_of(-1, other);
+        if (other >= ITEMS || !is_same_partition(-1, n, other) || by_bytes(&is, &before) <= 0)
+            wrong(t, "a page copied another item", n, other);
+        before = is;
+    }
+}
+
 /* ---- One call -------------------------------------------------------------------------------- */
 
 static void judge_get(struct trial *t, uint64_t n, int is_there) {
@@ -138,6 +152,8 @@ static void call(struct trial *t, uint32_t at, int is_back) {
         judge_many(t, at, result);
     } else if (op->kind == OP_QUERY || op->kind == OP_FILTER) {
         judge_query(t, op, result);
+    } else if (op->kind == OP_QUERY_PAGE) {
+        judge_page(t, op->n, result);
     } else {
         if (result != 1)
             wrong(t, "a write was refused", op->n, result);
