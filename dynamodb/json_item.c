@@ -2,7 +2,8 @@
  *
  * Bounds   A look at a record reads READ_AHEAD bytes from its start, whatever its length is. Where
  *          the image ends before that, the rest of it is copied to a place with room behind it.
- *          Blocks are written whole, so text is written beyond its end, too: json_item_room().
+ *          Blocks are written whole, so text is written beyond its end, too: json_item_room(). At
+ *          each record there is room for all that are left; a key must leave it.
  */
 #include "dynamodb/json_item.h"
 
@@ -143,19 +144,22 @@ INLINE int is_known(const struct json_place *p, const uint8_t *at) {
     return _mm_movemask_epi8(same) == 0xffff;
 }
 
-/* The value of a key, which lies in the head. 0: a block behind it is not in the image, or there is
- * no room: a damaged image may have one key in all its records. */
-INLINE int find_key(const struct json_item *item, int is_sort, const char *to, const uint8_t **value, size_t *bytes) {
+/* The value of a key, which lies in the head. `rest`: room for all records from this one on. 0: a
+ * block behind the value is not in the image, or there is no room for it besides: a damaged image
+ * may have one key in all its records. */
+INLINE int find_key(const struct json_item *item, int is_sort, const char *to, size_t rest, const uint8_t **value,
+                    size_t *bytes) {
     const struct item_head *h = item->head;
     *value = item_key_area(h) + (is_sort ? h->partition_bytes : 0);
     *bytes = is_sort ? h->sort_bytes : h->partition_bytes;
     return *value + *bytes + WIDE_BLOCK <= (const uint8_t *)h + h->bytes &&
-           (size_t)(item->to_end - to) >= *bytes + JSON_ITEM_BESIDE;
+           (size_t)(item->to_end - to) >= *bytes + rest;
 }
 
-/* The record at `at`. Returns its end; NULL: it is not usual, and nothing was written. */
+/* The record at `at`, the first of `left`. Returns its end; NULL: it is not usual, and nothing was
+ * written. */
 INLINE const uint8_t *put_one(struct json_place *p, const struct json_item *item, const uint8_t *at, const uint8_t *end,
-                              char **text, int is_wide) {
+                              size_t left, char **text, int is_wide) {
     if (__builtin_expect(!is_known(p, at), 0) && !learn(p, at))
         return NULL;
     const uint8_t *value = at + p->value_at, *next;
@@ -170,7 +174,8 @@ INLINE const uint8_t *put_one(struct json_place *p, const struct json_item *item
             next -= ITEM_SHORT_N;
         } else {
             next = value;
-            if (kind == KIND_NONE || !find_key(item, kind & KIND_SORT_BIT, to, &value, &bytes))
+            size_t rest = (size_t)(end - at) + left * JSON_ITEM_BESIDE - p->text_bytes;
+            if (kind == KIND_NONE || !find_key(item, kind & KIND_SORT_BIT, to, rest, &value, &bytes))
                 return NULL;
         }
     }
@@ -214,7 +219,7 @@ INLINE uint32_t put_all(struct json_places *places, struct json_item *item, uint
             at = copy_tail(tail, item->head, at, end, is_wide);
             last = end = at + left;
         }
-        if (!(next = put_one(p, item, at, end, &to, is_wide)))
+        if (!(next = put_one(p, item, at, end, (size_t)(stop - p), &to, is_wide)))
             break;
     }
     item->at = item->end - (end - at);

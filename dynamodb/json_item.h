@@ -46,8 +46,10 @@ static inline uint32_t json_item_count(const struct json_item *item) {
 }
 /* Of an attribute's text, besides the bytes of its value: its name, a number, a block. */
 #define JSON_ITEM_BESIDE 92u
+/* Keys lie in front of the records, and their records have no value. */
 static inline size_t json_item_room(const struct json_item *item) {
-    return (size_t)(item->end - item->at) + (size_t)json_item_count(item) * JSON_ITEM_BESIDE;
+    return (size_t)(item->end - item->at) + (size_t)json_item_count(item) * JSON_ITEM_BESIDE +
+           item->head->partition_bytes + item->head->sort_bytes;
 }
 /* Writes the next `count` attributes, json_item_count() at most, as far as they are usual. Moves
  * `at` and `to` on. Returns how many of `count` are left. */

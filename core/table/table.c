@@ -235,7 +235,12 @@ static const struct table_view *view_of(const struct larder_table_def *def) {
 }
 
 LARDER_API int larder_table_def_is_current(const struct larder_table_def *def) {
-    return def ? view_is_current(view_of(def)) : 0;
+    const struct table_view *v = def ? view_of(def) : NULL;
+    if (!v || view_is_current(v))
+        return v != NULL;
+    /* Half of a pair that is being stored names this definition under another life, or nothing. */
+    return SHM_LOAD(&v->shm->life) == atomic_load_explicit(&v->same_life, memory_order_relaxed) &&
+           SHM_LOAD(&v->shm->schema_off) == atomic_load_explicit(&v->same_schema_off, memory_order_relaxed);
 }
 
 LARDER_API void larder_table_def_free(const struct larder_table_def *def) {

@@ -54,6 +54,8 @@ struct table_view {
     struct table_view *older;         /* in a list of core/table/views.h */
     uint64_t retired_at;              /* epoch */
     uint64_t holds;                   /* of its definition: larder_table_describe() */
+    /* of the latest view with the same definition for which this one was given away; 0: none */
+    _Atomic uint64_t same_life, same_schema_off;
 };
 
 struct larder_table {

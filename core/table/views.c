@@ -70,6 +70,8 @@ struct table_view *views_hand_out(struct larder *db, struct table_view *v) {
             if (schema_is_same(other->source, v->source))
                 given = other;
     given->holds++;
+    atomic_store_explicit(&given->same_life, v->life, memory_order_relaxed);
+    atomic_store_explicit(&given->same_schema_off, v->schema_off, memory_order_relaxed);
     return given;
 }
 

@@ -162,6 +162,33 @@ Test(dynamodb_values, size) {
     free(request);
 }
 
+/* An item that is mostly key: the room for its text is found before it is written. Each is in a
+ * context of its own, whose room is small. */
+Test(dynamodb_values, long_keys) {
+    enum { ROOM = 32768 };
+    char *request = malloc(ROOM), *reply = malloc(ROOM);
+    cr_assert(request && reply);
+    for (int key = 100; key <= 2000; key += SLOW_FACTOR > 1 ? 61 : 19)
+        for (int attributes = 0; attributes <= 24; attributes += 6) {
+            struct dynamodb_fixture f;
+            int used = 0;
+            dynamodb_begin(&f);
+            used += sprintf(reply + used, "{'Item':{'pk':{'S':'%0*d'}", key, 7);
+            for (int i = 0; i < attributes; i++)
+                used += sprintf(reply + used, ",'z%02d':{'S':'%0*d'}", i, 124, i);
+            sprintf(reply + used, "}}");
+            sprintf(request, "{'TableName':'Plain',%s", reply + 1);
+            request[strlen(request) - 1] = 0;
+            strcat(request, "}");
+            dynamodb_expect(&f, &(struct row){"PutItem", request, 200, "{}"});
+            sprintf(request, "{'TableName':'Plain','Key':{'pk':{'S':'%0*d'}}}", key, 7);
+            dynamodb_expect(&f, &(struct row){"GetItem", request, 200, reply});
+            dynamodb_end(&f);
+        }
+    free(request);
+    free(reply);
+}
+
 /* Developer guide, "Limits for expression parameters": 2 MB of names and values. */
 Test(dynamodb_values, size_of_expression_values) {
     enum { COUNT = 5, BYTES_EACH = 400000, ROOM = COUNT * (BYTES_EACH + 100) + 1000 };

@@ -496,7 +496,7 @@ LARDER_API int larder_table_describe(struct larder_table *t, const struct larder
 LARDER_API void larder_table_def_free(const struct larder_table_def *def);
 /**
  * Whether a definition, which larder_table_describe() gave, is still the table's. Two loads.
- * @return 1; 0 if the table was changed or dropped, also if it has such a definition again; 0 with
+ * @return 1; 0 if the table was changed or dropped since the definition was last given; 0 with
  *         NULL.
  */
 LARDER_API int larder_table_def_is_current(const struct larder_table_def *def);

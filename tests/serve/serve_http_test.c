@@ -436,10 +436,22 @@ Test(serve_http, host_must_not_be_a_name_that_others_own, .init = begin, .fini =
                                        "db.local",
                                        "db.test",
                                        "nas.home.arpa",
-                                       "localhost.:80"};
-    static const char *const others[] = {"evil.example",      "evil.example:8000",         "evil.example.",
-                                         "localhost.evil.io", "127.0.0.1.evil.example:80", "evillocal.com",
-                                         "1.2.3.4.5",         "evil.example:localhost",    "a.internal.io"};
+                                       "localhost.:80",
+                                       "[fe80::1]"};
+    static const char *const others[] = {"evil.example",
+                                         "evil.example:8000",
+                                         "evil.example.",
+                                         "localhost.evil.io",
+                                         "127.0.0.1.evil.example:80",
+                                         "evillocal.com",
+                                         "1.2.3.4.5",
+                                         "evil.example:localhost",
+                                         "a.internal.io",
+                                         "[evil.example]",
+                                         "[::1].evil.example",
+                                         "evil.example/.localhost",
+                                         "[::1",
+                                         "evil.example#.local"};
     char text[256];
     int fd = client_open(&server);
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {

@@ -224,6 +224,24 @@ Test(views, given_twice_it_stays_until_given_back_twice) {
     larder_close(f.db);
 }
 
+/* A definition that the table has again is the table's again, for those that ask for it. */
+Test(views, what_was_just_given_is_current) {
+    struct fixture f = fixture();
+    const struct larder_table_def *first = described_after(&f, 0), *again;
+    cr_assert_eq(change(&f, 1), LARDER_OK);
+    cr_assert_not(larder_table_def_is_current(first));
+    cr_assert_eq(change(&f, 2), LARDER_OK);
+    cr_assert_not(larder_table_def_is_current(first));
+    cr_assert_eq(larder_table_describe(f.t, &again), LARDER_OK);
+    cr_assert_eq(again, first);
+    cr_assert(larder_table_def_is_current(again));
+    cr_assert_eq(change(&f, 3), LARDER_OK);
+    cr_assert_not(larder_table_def_is_current(again));
+    larder_table_def_free(first);
+    larder_table_def_free(again);
+    larder_close(f.db);
+}
+
 Test(views, a_definition_outlives_its_table) {
     struct fixture f = fixture();
     const struct larder_table_def *def = described_after(&f, 0);
