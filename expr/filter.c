@@ -233,6 +233,8 @@ static int filter_by_test(struct filter *f, const uint8_t *images, size_t *at, u
 int expr_filter(const struct expr *e, const struct larder_value *bound, const uint8_t *images, size_t *at,
                 uint32_t *count, struct page_guess *guess) {
     struct filter f;
+    if (!*count) /* an empty page may have no memory */
+        return LARDER_OK;
     if (!e->is_chain)
         return filter_one_by_one(e, bound, images, at, count);
     int r = LARDER_OK, is_known = guess->of == e;

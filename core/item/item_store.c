@@ -360,6 +360,12 @@ static int refuse_joined(const struct item_index_shape *index, const struct item
                    shown, index->name, utf8_shown_bytes(key->name, key->name_bytes), key->name, bytes, bytes_max);
 }
 
+static int refuse_many(const struct item_index_shape *index, uint32_t count) {
+    return err_set(LARDER_E_INVAL,
+                   "the item has %u attributes; in index %.*s, whose key has several, at most %u are allowed", count,
+                   utf8_shown_bytes(index->name, strlen(index->name)), index->name, ITEM_JOINED_FIRST);
+}
+
 /* As find_index_key(), for a key of one or more attributes. *ordinal is that of the attribute, or
  * ITEM_JOINED_FIRST and more for a joined key, which is planned. */
 static int find_any_key(struct item_store *s, uint32_t i, const struct item_key_attr *key, size_t bytes_max,
@@ -382,8 +388,10 @@ static int find_any_key(struct item_store *s, uint32_t i, const struct item_key_
         struct bytes value = item_joined_part(s, *at);
         joined->bytes += (uint32_t)(part == joined->count - 1 ? value.len : item_join_bytes(value));
     }
-    if (!is_there || s->from->attr_count > ITEM_JOINED_FIRST)
+    if (!is_there)
         return LARDER_OK;
+    if (s->from->attr_count > ITEM_JOINED_FIRST)
+        return is_lenient ? LARDER_OK : refuse_many(index, s->from->attr_count);
     if (joined->bytes > bytes_max)
         return is_lenient ? LARDER_OK : refuse_joined(index, key, joined->bytes, bytes_max);
     s->joined_bytes += item_joined_record_bytes(joined->bytes);

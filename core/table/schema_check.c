@@ -135,8 +135,8 @@ static int check_types_of_index(const struct larder_index_def *def, const struct
 static int check_more_count(const struct larder_index_def *def, const struct larder_key_def *more, uint32_t count,
                             const char *what) {
     if (count > LARDER_KEY_ATTRIBUTES_MAX - 1)
-        return err_set(LARDER_E_INVAL, "the %s of \"%.*s\" has %u attributes; at most %d are allowed", what,
-                       CHECK_SHOWN(def->name), count + 1, LARDER_KEY_ATTRIBUTES_MAX);
+        return err_set(LARDER_E_INVAL, "the %s of \"%.*s\" has %llu attributes; at most %d are allowed", what,
+                       CHECK_SHOWN(def->name), count + 1ull, LARDER_KEY_ATTRIBUTES_MAX);
     if (count && !more)
         return err_set(LARDER_E_INVAL, "the %s of \"%.*s\" has %u more attributes, but the array is NULL", what,
                        CHECK_SHOWN(def->name), count);

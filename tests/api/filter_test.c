@@ -115,6 +115,17 @@ Test(filter, comes_after_the_limit) {
     larder_close(f.db);
 }
 
+/* The first call with its page: that has no memory yet. */
+Test(filter, of_nothing) {
+    struct fixture f;
+    begin(&f);
+    const struct larder_query_spec spec = {
+        .partition = larder_str("none"), .filter = prepared(&f, LARDER_EXPR_FILTER, "rest = :n"), .values = f.values};
+    EXPECT(larder_query(f.t, &spec, f.page), LARDER_OK);
+    cr_assert_eq(larder_page_count(f.page), 0);
+    larder_close(f.db);
+}
+
 Test(filter, of_a_scan) {
     struct fixture f;
     begin(&f);

@@ -510,6 +510,23 @@ Test(query_join, refuses_items_that_do_not_fit) {
         EXPECT(larder_put(f->t, item, NULL), bytes == 1018 ? LARDER_OK : LARDER_E_INVAL);
     }
     cr_assert(strstr(larder_error(), "1025 bytes in all; 1 to 1024"), "%s", larder_error());
+    for (int count = 65280; count <= 65281; count++) {
+        larder_builder_reset(f->b);
+        EXPECT(larder_builder_add_int(f->b, "id", 1), LARDER_OK);
+        EXPECT(larder_builder_add_s(f->b, "a", "x"), LARDER_OK);
+        EXPECT(larder_builder_add_int(f->b, "b", 1), LARDER_OK);
+        EXPECT(larder_builder_add_s(f->b, "r", "r"), LARDER_OK);
+        EXPECT(larder_builder_add_int(f->b, "s", 7), LARDER_OK);
+        EXPECT(larder_builder_add_b(f->b, "t", "t", 1), LARDER_OK);
+        for (int i = 6; i < count; i++) {
+            snprintf(text, sizeof text, "%04x", i);
+            EXPECT(larder_builder_add_null(f->b, text), LARDER_OK);
+        }
+        EXPECT(larder_builder_finish(f->b, &item), LARDER_OK);
+        EXPECT(larder_put(f->t, item, NULL), count == 65280 ? LARDER_OK : LARDER_E_INVAL);
+    }
+    cr_assert(strstr(larder_error(), "65281 attributes") && strstr(larder_error(), "at most 65280"), "%s",
+              larder_error());
     check(f);
     larder_close(f->db);
 }

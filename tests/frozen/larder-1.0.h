@@ -182,7 +182,9 @@ LARDER_API uint32_t larder_version_number(void);
  * the last a byte of value 0 or 1 counts twice. */
 #define LARDER_PARTITION_KEY_BYTES_MAX 2048
 #define LARDER_SORT_KEY_BYTES_MAX 1024
-#define LARDER_KEY_ATTRIBUTES_MAX 4 /* of a global index's partition key, and of its sort key */
+/* Of a global index's partition key, and of its sort key. Items of an index with a key of several
+ * attributes have at most 65,280 attributes. */
+#define LARDER_KEY_ATTRIBUTES_MAX 4
 #define LARDER_NUMBER_DIGITS_MAX 38
 #define LARDER_NUMBER_TEXT_MAX 192 /* bytes of the longest text of a number, final 0 included */
 #define LARDER_NESTING_MAX 32      /* an attribute is the first level: 31 M and L in each other */
