@@ -1,6 +1,7 @@
 /* bench/cores_work.c - see cores_work.h. */
 #include "bench/cores_work.h"
 #include "bench/dataset.h"
+#include "bench/definition.h"
 #include "bench/fail.h"
 #include "core/table/db.h"
 #include "larder.h"
@@ -225,12 +226,7 @@ static void call(enum scene s, unsigned i, unsigned number) {
 
 static void create_table(struct larder *db, enum table t) {
     struct larder_index_def index[INDEX_COUNT];
-    memset(index, 0, sizeof index);
-    for (int i = 0; i < INDEX_COUNT; i++) {
-        index[i].name = dataset_index_names[i];
-        index[i].partition = (struct larder_key_def){dataset_index_attributes[i][0], LARDER_S};
-        index[i].sort = (struct larder_key_def){dataset_index_attributes[i][1], LARDER_S};
-    }
+    definition_of_indexes(index);
     struct larder_table_def def = {.name = table_names[t],
                                    .partition = {"PK", LARDER_S},
                                    .sort = {"SK", LARDER_S},

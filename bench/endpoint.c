@@ -56,18 +56,7 @@ struct line {
 /* ---- Requests -------------------------------------------------------------------------------- */
 
 static size_t write_request(char *to, const char *operation, const char *body, size_t bytes) {
-    int head = snprintf(
-        to, HEAD_BYTES,
-        "POST / HTTP/1.1\r\nhost: 127.0.0.1:8000\r\nx-amz-target: DynamoDB_20120810.%s\r\n"
-        "content-type: application/x-amz-json-1.0\r\nuser-agent: aws-sdk-js/3.1168.0 ua/2.1 os/linux#6.1.0 lang/js "
-        "md/nodejs#18\r\n"
-        "amz-sdk-invocation-id: 4fb0c3a2-9d3b-4d26-8a5e-5d7c5b5b0f6e\r\namz-sdk-request: attempt=1; max=3\r\n"
-        "x-amz-date: 20261130T123456Z\r\n"
-        "authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261130/eu-west-1/dynamodb/aws4_request, "
-        "SignedHeaders=content-type;host;x-amz-date;x-amz-target, "
-        "Signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n"
-        "content-length: %zu\r\nconnection: keep-alive\r\n\r\n",
-        operation, bytes);
+    int head = snprintf(to, HEAD_BYTES, LOAD_HEAD, operation, bytes);
     memcpy(to + head, body, bytes);
     return (size_t)head + bytes;
 }

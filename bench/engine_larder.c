@@ -4,6 +4,7 @@
  *          (core/item/item.h), so that prepared items can lie side by side as the peers' values do
  *          (rule W4 of bench/workload.h).
  */
+#include "bench/definition.h"
 #include "bench/engine.h"
 #include "bench/fail.h"
 #include "bench/hugepages.h"
@@ -146,12 +147,7 @@ static struct larder_engine *create(const struct scene *scene, uint32_t flags, c
                                    .index_count = (uint32_t)scene->indexes};
     struct larder_options o = {
         .segment = path, .flags = LARDER_CREATE | flags, .memfd = -1, .size_bytes = segment_bytes(scene)};
-    memset(index, 0, sizeof index);
-    for (int i = 0; i < scene->indexes; i++) {
-        index[i].name = dataset_index_names[i];
-        index[i].partition = (struct larder_key_def){dataset_index_attributes[i][0], LARDER_S};
-        index[i].sort = (struct larder_key_def){dataset_index_attributes[i][1], LARDER_S};
-    }
+    definition_of_indexes(index);
     e->scene = *scene;
     e->flags = flags;
     snprintf(e->path, sizeof e->path, "%s", path ? path : "");

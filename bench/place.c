@@ -1,5 +1,6 @@
 /* bench/place.c - see place.h. Uses larder.h alone. */
 #include "bench/place.h"
+#include "bench/definition.h"
 #include "bench/fail.h"
 #include <string.h>
 
@@ -19,12 +20,7 @@ void place_must(int result, const char *what) {
 
 static void create_table(struct place *p) {
     struct larder_index_def index[INDEX_COUNT];
-    memset(index, 0, sizeof index);
-    for (int i = 0; i < INDEX_COUNT; i++) {
-        index[i].name = dataset_index_names[i];
-        index[i].partition = (struct larder_key_def){dataset_index_attributes[i][0], LARDER_S};
-        index[i].sort = (struct larder_key_def){dataset_index_attributes[i][1], LARDER_S};
-    }
+    definition_of_indexes(index);
     struct larder_table_def def = {.name = "special",
                                    .partition = {"PK", LARDER_S},
                                    .sort = {"SK", LARDER_S},

@@ -1,8 +1,7 @@
 /* core/table/views.c - the views of definitions that a handle has. See views.h. */
 #include "core/table/views.h"
 
-#include <assert.h>
-
+#include "core/base/debug.h"
 #include "core/table/db.h"
 #include "core/table/schema.h"
 
@@ -77,7 +76,7 @@ struct table_view *views_hand_out(struct larder *db, struct table_view *v) {
 
 void views_give_back(struct larder *db, struct table_view *v) {
     struct table_view **at = &db->views.held;
-    assert(v->holds > 0);
+    DEBUG_ASSERT(v->holds > 0);
     if (--v->holds > 0)
         return;
     while (*at && *at != v)

@@ -1,26 +1,15 @@
 # tests/clients/start.sh - how a suite of a client begins: an endpoint of its own, and its packages.
 #
-# Sourced, with the path of the command as $1. As tests/cli/start.sh, which it sources; then
+# Sourced, with the path of the command as $1. As tests/serve/start.sh, which it sources; then
 #   needs_npm           packages of package-lock.json, installed by script/bootstrap --clients, and
 #                       a Node.js that they run on; else the suite ends as skipped
-#   serve ARGUMENT...   starts `larder serve`, sets $endpoint, $server and what clients read from
+#   serve ARGUMENT...   starts `larder serve`, sets $ENDPOINT, $SERVER and what clients read from
 #                       the environment; signatures are checked
 #   client COMMAND...   runs a program that closes with "N passed, N failed", and counts
 #   finish              the last line of the suite
 # shellcheck shell=bash disable=SC2034,SC2154
-. "$(dirname "${BASH_SOURCE[0]}")/../cli/start.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../serve/start.sh"
 root=$(realpath "$start/../..")
-server=
-
-end() {
-    if [[ -n $server ]]; then
-        kill -TERM "$server" 2>/dev/null
-        wait "$server"
-    fi
-    cleanup
-}
-trap end EXIT
-trap 'exit 143' TERM INT HUP
 
 skip() { # WHY: a suite whose client is missing is not counted as passed
     echo "skipped: $1"
@@ -46,22 +35,14 @@ needs_npm() {
 }
 
 serve() { # ARGUMENT...
-    local line=
     printf '[default]\naws_access_key_id = AKIALARDERTEST\naws_secret_access_key = secret/of+a=test\n' >"$work/credentials"
-    : >"$work/server.err"
-    "$larder" serve --listen 127.0.0.1:0 --credentials "$work/credentials" "$@" 2>"$work/server.err" &
-    server=$!
-    for _ in {1..1500}; do
-        line=$(grep -m 1 "DynamoDB at" "$work/server.err") && break
-        kill -0 "$server" 2>/dev/null || break
-        sleep 0.02
-    done
-    if [[ ! $line =~ (http://127.0.0.1:[0-9]+) ]]; then
+    start_server --credentials "$work/credentials" "$@"
+    if [[ -z $port ]]; then
         cat "$work/server.err"
         verdict "larder serve starts" "no line that says where"
         finish
     fi
-    export ENDPOINT=${BASH_REMATCH[1]} SERVER=$server LARDER=$larder
+    export ENDPOINT=http://127.0.0.1:$port SERVER=$server LARDER=$larder
     export AWS_ACCESS_KEY_ID=AKIALARDERTEST AWS_SECRET_ACCESS_KEY=secret/of+a=test
     export AWS_REGION=eu-west-2 AWS_DEFAULT_REGION=eu-west-2 AWS_EC2_METADATA_DISABLED=true
     export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=$work/credentials

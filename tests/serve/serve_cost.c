@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/load.h"
 #include "larder.h"
 
 static char segment[64];
@@ -118,22 +119,21 @@ static int open_connection(int port) {
     return fd;
 }
 
-/* As long as the SDK for JavaScript writes it. */
-static const char request[] =
-    "POST / HTTP/1.1\r\nhost: 127.0.0.1:8000\r\nx-amz-target: DynamoDB_20120810.GetItem\r\n"
-    "content-type: application/x-amz-json-1.0\r\nuser-agent: aws-sdk-js/3.1168.0 ua/2.1 os/linux#6.1.0 lang/js "
-    "md/nodejs#18\r\n"
-    "amz-sdk-invocation-id: 4fb0c3a2-9d3b-4d26-8a5e-5d7c5b5b0f6e\r\namz-sdk-request: attempt=1; max=3\r\n"
-    "x-amz-date: 20261130T123456Z\r\n"
-    "authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261130/eu-west-1/dynamodb/aws4_request, "
-    "SignedHeaders=content-type;host;x-amz-date;x-amz-target, "
-    "Signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n"
-    "content-length: 43\r\nconnection: keep-alive\r\n\r\n{\"TableName\":\"Items\",\"Key\":{\"p\":{\"S\":\"a\"}}}";
+static char request[1024];
+static size_t request_bytes;
+
+static void make_request(void) {
+    static const char body[] = "{\"TableName\":\"Items\",\"Key\":{\"p\":{\"S\":\"a\"}}}";
+    int bytes = snprintf(request, sizeof request, LOAD_HEAD "%s", "GetItem", sizeof body - 1, body);
+    if (bytes < 0 || (size_t)bytes >= sizeof request)
+        FAIL("no room for the request");
+    request_bytes = (size_t)bytes;
+}
 
 static void ask(const int *fds, int count) {
     char answer[4096];
     for (int i = 0; i < count; i++)
-        if (write(fds[i], request, sizeof request - 1) != sizeof request - 1)
+        if (write(fds[i], request, request_bytes) != (ssize_t)request_bytes)
             FAIL("the server does not take it");
     for (int i = 0; i < count; i++) {
         ssize_t n = read(fds[i], answer, sizeof answer);
@@ -148,6 +148,7 @@ int main(int argc, char **argv) {
     if (count < 1 || count > CONNECTIONS_MAX || requests < count)
         FAIL("usage: serve_cost [CONNECTIONS [REQUESTS]]");
     snprintf(segment, sizeof segment, "larder-serve-cost-%d", (int)getpid());
+    make_request();
     fill();
     pid_t server = start(&port), worker;
     for (int i = 0; i < count; i++)

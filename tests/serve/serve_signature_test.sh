@@ -8,8 +8,8 @@
 # Sources  "Create a signed AWS API request" (the form), the comments of dynalite's index.js (types,
 #          messages and order, noted from the service), and those of serve/signature.c.
 # Usage    tests/serve/serve_signature_test.sh PATH-OF-LARDER
-# shellcheck source=tests/cli/start.sh
-. "$(dirname "$0")/../cli/start.sh"
+# shellcheck source=tests/serve/start.sh
+. "$(dirname "$0")/start.sh"
 
 cat >keys.txt <<'KEYS'
 # comments, other names and sections are left alone
@@ -45,14 +45,7 @@ pipe|not a regular file: credentials are not read from a pipe, device or folder
 long.txt|the file is longer than 1 MiB, more than credentials are
 ROWS
 
-"$larder" serve --listen 127.0.0.1:0 --workers 1 --size 16M --credentials keys.txt 2>server.err &
-server=$!
-trap 'kill -TERM $server 2>/dev/null; wait $server; cleanup' EXIT
-for _ in {1..500}; do
-    line=$(grep -m 1 "DynamoDB at" server.err) && break
-    sleep 0.02
-done
-[[ $line =~ :([0-9]+), ]] && port=${BASH_REMATCH[1]}
+start_server --workers 1 --size 16M --credentials keys.txt
 
 cat >rows.py <<'PY'
 import datetime, hashlib, hmac, http.client, json, re, sys, urllib.parse

@@ -6,33 +6,8 @@
 # Method   The command with port 0; Python's http.client is the client.
 # Not here Details of HTTP: tests/serve/serve_http_test.c.
 # Usage    tests/serve/serve_test.sh PATH-OF-LARDER
-# shellcheck source=tests/cli/start.sh
-. "$(dirname "$0")/../cli/start.sh"
-
-server= where=127.0.0.1:0
-stop() { # sets code: the exit code of the server
-    kill -TERM "$server"
-    wait "$server"
-    code=$?
-    server=
-}
-end() {
-    [[ -z $server ]] || stop
-    cleanup
-}
-trap end EXIT
-
-begin() { # ARGUMENT...: starts a server and waits for its line; sets line, port
-    : >"$work/server.err"
-    "$larder" serve --listen "$where" "$@" 2>"$work/server.err" &
-    server=$!
-    for _ in {1..500}; do
-        line=$(grep -m 1 "DynamoDB at" "$work/server.err") && break
-        kill -0 "$server" 2>/dev/null || break
-        sleep 0.02
-    done
-    [[ $line =~ :([0-9]+)[,\ ] ]] && port=${BASH_REMATCH[1]}
-}
+# shellcheck source=tests/serve/start.sh
+. "$(dirname "$0")/start.sh"
 
 ask() { # OPERATION JSON: prints status and body
     python3 - "$port" "$@" <<'PY'
@@ -57,7 +32,7 @@ expect "half a credential" 3 "" "~but not both" serve --credentials half.txt --l
 expect "a template that is none" 3 "" "~half.txt" serve --listen 127.0.0.1:0 --create half.txt
 expect "a refused start makes no segment" 4 "" "~does not exist" info
 
-begin --size 16M --workers 2
+start_server --size 16M --workers 2
 same "one line says what is served" "$line" "larder serve: DynamoDB at http://127.0.0.1:$port, segment \"$LARDER_SEGMENT\", 2 workers"
 check "CreateTable" test "$(ask CreateTable '{"TableName":"Songs","BillingMode":"PAY_PER_REQUEST",
     "AttributeDefinitions":[{"AttributeName":"Artist","AttributeType":"S"}],
@@ -89,15 +64,15 @@ echo '{"TableName": "First", "AttributeDefinitions": [{"AttributeName": "PK", "A
  "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}]}' >first.json
 expect "a new segment of its name" 0 "" "" create --size 8M first.json
 same "is served" "$(ask ListTables '{}')" '200 {"TableNames":["First"]}'
-stop
+stop_server
 same "SIGTERM ends it" "$code" 0
 same "and it has said nothing else" "$(wc -l <"$work/server.err")" 1
 
 sed 's/First/Second/' first.json >second.json
-begin --create first.json second.json
+start_server --create first.json second.json
 same "--create makes what is missing" "$(ask ListTables '{}')" '200 {"TableNames":["First","Second"]}'
 check "and names what is there" grep -q "table First exists" "$work/server.err"
-stop
+stop_server
 # The kernel deals connections to the socket of a worker that finds no segment, too.
 replaced() {
     local worker
@@ -109,17 +84,17 @@ replaced() {
     done
     return 1
 }
-begin --workers 1
+start_server --workers 1
 "$larder" destroy --force >/dev/null 2>&1
 check "a worker that dies without a segment is replaced" replaced
 check "its successor answers" bash -c "[[ '$(ask ListTables '{}')' == '500 '* ]]"
 expect "a segment made meanwhile" 0 "" "" create --size 8M first.json
 same "is served by it" "$(ask ListTables '{}')" '200 {"TableNames":["First"]}'
-stop
+stop_server
 where=0.0.0.0:0
-begin --expose
+start_server --expose
 check "--expose serves other hosts, and says so" grep -q "every host that reaches this port can read and change" "$work/server.err"
-stop
+stop_server
 
 echo "$passed passed, $failed failed"
 ((failed == 0))
