@@ -43,20 +43,15 @@ static void end(void) {
     server_stop(&server);
 }
 
-/* Whether `pid` is a worker now. */
-static bool is_worker(pid_t pid) {
+/* All are there, and `dead` (0: any) is none of them. One look: between two, the dead one goes and
+ * its successor is not yet there. */
+static bool are_workers_whole(pid_t dead) {
     pid_t pids[WORKERS + 1];
     int count = server_workers(&server, pids, WORKERS + 1);
     for (int i = 0; i < count; i++)
-        if (pids[i] == pid)
-            return true;
-    return false;
-}
-
-/* All are there, and `dead` (0: any) is none of them. */
-static bool are_workers_whole(pid_t dead) {
-    pid_t pids[WORKERS + 1];
-    return server_workers(&server, pids, WORKERS + 1) == WORKERS && (dead == 0 || !is_worker(dead));
+        if (dead != 0 && pids[i] == dead)
+            return false;
+    return count == WORKERS;
 }
 
 static pid_t kill_one(unsigned which) {
