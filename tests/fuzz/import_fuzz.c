@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0)
         return 0;
     open_table();
-    struct import_file import = {.target = {.table = table, .def = def, .builder = builder},
+    struct import_file import = {.target = {.table = table, .def = def, .builder = builder, .name = TABLE},
                                  .format = data[0] % 3,
                                  .is_keep_going = (data[0] & 4) == 0};
     int code = import_bytes(&import, data + 1, size - 1);
