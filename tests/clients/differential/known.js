@@ -78,8 +78,8 @@ exports.known = [
    is: ({request, ours, theirs}) => request.ConditionalOperator === 'OR' && done(ours) && (failed(theirs) || done(theirs) && ours.answer.Count > theirs.answer.Count)},
   {what: 'two members of a wrong type: the first one in the text is named', right: 'Larder', by: 'as a reader of a stream does; dynalite looks in an order of its own',
    is: ({ours, theirs}) => ours.error === 'SerializationException' && theirs.error === 'SerializationException'},
-  {what: 'a second condition on a key of KeyConditionExpression, before values that are not used', right: 'Larder', by: 'service: "KeyConditionExpressions must only contain one condition per key"',
-   is: ({ours, theirs}) => says(ours, /^KeyConditionExpressions must only contain one condition per key$/) && says(theirs, /unused in expressions/)},
+  {what: 'a second condition on a key of KeyConditionExpression, before values that are not used', right: 'Larder', by: 'dynamodb-conformance: "Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key"',
+   is: ({ours, theirs}) => says(ours, /^Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key$/) && says(theirs, /unused in expressions/)},
   {what: 'messages of the service that dynalite has not: a table that exists, an empty key', right: 'Larder', by: 'service, June 2026',
    is: ({ours, theirs}) => ours.error === 'ResourceInUseException' && ours.error === theirs.error ||
      says(ours, /^One or more parameter values are not valid\. The AttributeValue for a key attribute cannot contain an empty/) && says(theirs, /The AttributeValue for a key attribute cannot contain an empty/)},
