@@ -91,7 +91,7 @@ Test(dynamodb_table, life) {
 #define UNITS "'ProvisionedThroughput':{'ReadCapacityUnits':1,'WriteCapacityUnits':1}"
 #define AB DEFINED(A("a", "S") "," A("b", "S")) "," KEYS(H("a") "," R("b")) "," ON_DEMAND
 
-/* [q] NonKeyAttributes may name keys, which are kept; what is described is in the order of names. */
+/* [q] NonKeyAttributes may name keys, which are kept; a description is in the order of names. */
 Test(dynamodb_table, projections_of_keys) {
     static const struct row rows[] = {
         {CREATE(DEFINED(A("k", "S") "," A("g", "S") "," A("h", "N")) "," KEYS(H("k")) "," ON_DEMAND "," GSI(
