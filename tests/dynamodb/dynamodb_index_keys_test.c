@@ -269,6 +269,13 @@ static void expect_long(struct dynamodb_fixture *f, const char *operation, const
     "','ExpressionAttributeValues':{" values "}}"
 #define TRANSACT(action, rest) "{'TransactItems':[{'" action "':" rest "}]}"
 
+#define START(p, r, s)                                                                                                 \
+    "{'TableName':'Long','IndexName':'byAll','ExclusiveStartKey':{'id':{'S':'1'},'t':{'S':'f'},'p':{'S':'" p           \
+    "'},'r':{'S':'" r "'},'s':{'S':'" s "'}}}"
+#define RANGES                                                                                                         \
+    "The provided starting key is invalid: One or more parameter values were invalid: Aggregated size of all range "   \
+    "keys has exceeded the size limit of 1024 bytes"
+
 /* Sources: "beyond allowed size limits", API reference, TransactWriteItems; "is not supported", the
  * dynamodb-conformance suite; "Size limit exceeded", architect/dynalite#35. [l] Larder's own. */
 Test(dynamodb_index_keys, sizes) {
@@ -277,6 +284,10 @@ Test(dynamodb_index_keys, sizes) {
         FILL,
         {"CreateTable", TABLE("Bytes2", A("b", "B") "," A("s", "S"), INDEX("byB", H("b") "," R("s"), "ALL")), 200,
          "{'TableDescription':..."},
+        {"CreateTable",
+         TABLE("Long", A("t", "S") "," A("p", "S") "," A("r", "S") "," A("s", "S"),
+               INDEX("byAll", H("t") "," H("p") "," R("r") "," R("s"), "ALL")),
+         200, "{'TableDescription':..."},
         {"PutItem", "{'TableName':'Bytes2','Item':{'id':{'S':'1'},'nothing':{'B':''}}}", 200, "{}"},
         {"UpdateItem", UPDATE("SET p = :v", "':v':{'S':''}"), 400, VALIDATION(EMPTY_UPDATE("string"))},
         {"UpdateItem", UPDATE("SET p = if_not_exists(x, :v)", "':v':{'S':''}"), 400,
@@ -315,6 +326,12 @@ Test(dynamodb_index_keys, sizes) {
                 CANCELED("One or more parameter values were invalid: Size limit exceeded for Index Key r Actual Size: "
                          "1100 bytes Max Size: 1024 bytes IndexName: "
                          "byRound"));
+    /* of a start key each by its kind */
+    expect_long(&f, "Scan", START(LONG LONG, "f", "f"),
+                VALIDATION("The provided starting key is invalid: One or more parameter values were invalid: Size of "
+                           "hashkey has exceeded the maximum size limit of2048 bytes"));
+    expect_long(&f, "Scan", START(LONG, LONG, "f"), VALIDATION(RANGES));
+    expect_long(&f, "Scan", START(LONG, "f", LONG), VALIDATION(RANGES));
     /* [l] */
     expect_long(&f, "PutItem",
                 "{'TableName':'Matches','Item':{'id':{'S':'7'},'t':{'S':'" LONG "'},'p':{'S':'" LONG
