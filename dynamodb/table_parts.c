@@ -215,7 +215,7 @@ int parts_check_projection(struct larder_dynamodb *d, const struct table_index *
     if (!index->projection.at)
         return refuse(d, INVALID "Unknown ProjectionType: null");
     if (index->has_included == is_include)
-        return check_included(d, index);
+        return is_include ? check_included(d, index) : LARDER_OK;
     return failure_set(&d->failure, FAILURE_VALIDATION, INVALID "ProjectionType is %.*s, but NonKeyAttributes is %s",
                        (int)index->projection.bytes, index->projection.at, is_include ? "not specified" : "specified");
 }
