@@ -1,8 +1,8 @@
 /* dynamodb/values.c - AttributeValues of a request become an item. See values.h.
  *
- * Sources  Messages: dynalite's suites; the nesting's message: the dynamodb-conformance suite (PutItem,
- *          "exact error messages"), both run against the service. {"NULL": false} is refused in all
- *          regions since July 2026 (that suite's notes).
+ * Sources  Messages: dynalite's suites; the nesting's message: the dynamodb-conformance suite
+ *          (PutItem, "exact error messages"), both run against the service. {"NULL": false} is
+ *          refused in all regions since July 2026 (that suite's notes).
  * Tests    tests/dynamodb/dynamodb_values_test.c
  */
 #include "dynamodb/values.h"

@@ -5,8 +5,9 @@
  *          SerializationException without a message.
  * Source   dynalite's suites ("serializations", "validations" of PutItem and GetItem), run against
  *          the service. {"NULL": false} was accepted in some regions, and is refused in all of them
- *          since July 2026: dynamodb-conformance suite. From it, run in 2026, too: "PartiQL parameters - numbers" (exponents, nesting). The frame "1 validation
- *          error detected" of PutItem, UpdateItem and DeleteItem was seen in eu-west-2 in 2026.
+ *          since July 2026: dynamodb-conformance suite. From it, run in 2026, too: "PartiQL
+ *          parameters - numbers" (exponents, nesting). The frame "1 validation error detected" of
+ *          PutItem, UpdateItem and DeleteItem was seen in eu-west-2 in 2026.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
