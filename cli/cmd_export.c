@@ -59,6 +59,8 @@ static int export_to(const struct attach *attach, struct sink *sink, bool is_bar
     progress_start(&progress, is_bar, "export", export_total(attach, is_bar), false);
     int code = walk_run(&walk, sink);
     progress_hide(&progress);
+    if (code == EXIT_DONE && walk.item_count == 0)
+        code = sink_nothing(sink);
     if (code == EXIT_DONE)
         code = sink_commit(sink);
     if (code == EXIT_DONE)
@@ -97,7 +99,8 @@ const struct command cmd_export = {
     .details =
         "Writes every item of TABLE as {\"Item\": {...}}, one per line, to FILE or standard output. gzip if FILE ends\n"
         "in .gz. FILE is replaced when the export is complete, and left alone if it fails. Items that are written\n"
-        "to the table meanwhile may or may not be included; each is whole.\n",
+        "to the table meanwhile may or may not be included; each is whole. Of a table without items FILE is empty, or\n"
+        "[] if its name ends in .json.\n",
     .options = export_options,
     .positional_min = 1,
     .positional_max = 2,

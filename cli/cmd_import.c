@@ -14,12 +14,13 @@
 #include "cli/import_folder.h"
 #include "cli/report.h"
 
-enum { IMPORT_KEEP_GOING = ARGS_OWN, IMPORT_OPTION_PLAIN, IMPORT_OPTION_CSV };
+enum { IMPORT_KEEP_GOING = ARGS_OWN, IMPORT_OPTION_PLAIN, IMPORT_OPTION_CSV, IMPORT_OPTION_NAME };
 
 static const struct args_option import_options[] = {ARGS_COMMON,
                                                     {"keep-going", 0, "", "skip and count what is refused"},
                                                     {"plain", 0, "", "plain JSON, without types; see below"},
                                                     {"csv", 0, "", "CSV, whatever the file's name; see below"},
+                                                    {"name", 1, "NAME", "what the files call the table, if not TABLE"},
                                                     {NULL, 0, NULL, NULL}};
 
 /* Whether the name, without the ending of a compression, ends in .csv. */
@@ -104,8 +105,8 @@ static void import_summary(const struct import_file *import) {
     import_count(more, sizeof more, "deleted", target->delete_count, "item");
     import_count(more, sizeof more, "refused", import->bad_count, import->is_lines ? "line" : "item");
     if (target->other_count > 0)
-        report_note("passed over %llu request%s for other tables, such as %s", (unsigned long long)target->other_count,
-                    target->other_count == 1 ? "" : "s", target->other_table);
+        report_note("passed over %llu entr%s of other tables, such as %s", (unsigned long long)target->other_count,
+                    target->other_count == 1 ? "y" : "ies", target->other_table);
     report_note("imported %llu item%s%s", (unsigned long long)target->put_count, target->put_count == 1 ? "" : "s",
                 more);
 }
@@ -120,11 +121,10 @@ static int import_run(const struct args *args) {
         code = attach_builder(&attach);
     if (code == EXIT_DONE) {
         import.target = (struct import_target){.table = attach.table, .def = attach.def, .builder = attach.builder};
+        import.target.name =
+            args->option[IMPORT_OPTION_NAME].is_given ? args->option[IMPORT_OPTION_NAME].value[0] : attach.def->name;
         code = import_all(&import, args);
         import_summary(&import);
-        if (code == EXIT_DONE && import.target.other_count > 0 &&
-            import.target.put_count + import.target.delete_count == 0)
-            code = EXIT_INPUT;
     }
     attach_close(&attach);
     return code;
@@ -137,7 +137,9 @@ const struct command cmd_import = {
     .details =
         "Stores the items of each FILE. gzip and zstd are known by their first bytes; - is standard input. A FILE is:\n"
         "  items in DynamoDB JSON, as {\"Item\": {...}} or bare: one per line, over several lines, or in a list\n"
-        "  the output of scan, query or batch-get-item, or input of batch-write-item, whose DeleteRequests delete\n"
+        "  the output of scan, query or batch-get-item, or input of batch-write-item, whose DeleteRequests delete;\n"
+        "    lists of other tables in it are passed over, and it is refused if it has no other; --name NAME takes\n"
+        "    the list of that name\n"
         "  with --plain, objects in plain JSON: numbers, texts, booleans, null, lists and objects are N, S, BOOL,\n"
         "    NULL, L and M; keys of the table and of its indexes get the type that they have there\n"
         "  CSV, if its name ends in .csv or with --csv: the first line names the attributes, name:TYPE gives one of\n"
@@ -145,8 +147,8 @@ const struct command cmd_import = {
         "    no attribute, \"\" an empty text; cells of M, L and sets have what DynamoDB JSON has there\n"
         "  the folder of an export to S3, with manifest-summary.json, or that file: full or incremental, where an\n"
         "    entry without a NewImage deletes. Amazon Ion is not read\n"
-        "Stops at the first bad line or item; what was stored before stays. Shows its progress if standard error is\n"
-        "a terminal.\n",
+        "Stops at the first bad line or item; what was stored before stays. A FILE without an item is said: an empty\n"
+        "one is refused if its name ends in .json or .csv. Shows its progress if standard error is a terminal.\n",
     .options = import_options,
     .positional_min = 2,
     .positional_max = -1,

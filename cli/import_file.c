@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli/csv.h"
 #include "cli/json_nul.h"
@@ -148,12 +149,11 @@ static int import_no_row(struct import_file *import, const struct csv *csv) {
     for (size_t i = 0; i < csv->column_count; i++)
         has_key = has_key || strcmp(csv->columns[i].name, key) == 0;
     progress_hide(&import->progress);
-    if (!has_key)
-        return report_error(EXIT_INPUT,
-                            "%s: one line, which names no column \"%s\", the table's partition key; no row follows",
-                            import->input.name, key);
-    report_note("%s: a header, and no row follows", import->input.name);
-    return EXIT_DONE;
+    return has_key
+               ? EXIT_DONE
+               : report_error(EXIT_INPUT,
+                              "%s: one line, which names no column \"%s\", the table's partition key; no row follows",
+                              import->input.name, key);
 }
 
 static int import_csv(struct import_file *import) {
@@ -181,19 +181,47 @@ static int import_any_json(struct import_file *import) {
         return code;
     uint64_t before = import->entry_count;
     code = is_lines ? import_lines(import) : import_pieces(import);
-    /* Of an export, a file without items is as usual. */
-    if (is_lines && code == EXIT_DONE && import->entry_count == before && !import->is_export) {
-        progress_hide(&import->progress);
-        report_note("%s: the file is empty", import->input.name);
-    }
+    import->is_blank = is_lines && import->entry_count == before;
     return code;
 }
 
+/* ---- Files without an item ------------------------------------------------------------------- */
+
+/* Nothing was stored, deleted or refused. A list without items is as good as any other, and so is a
+ * file of no lines. But a file that is named as JSON and has none is what a command leaves that
+ * failed; and lists of other tables alone are a mistake. */
+static int import_nothing(struct import_file *import, const char *path) {
+    const struct import_target *target = &import->target;
+    size_t bytes = strlen(path);
+    bool is_named_json = bytes >= 5 && strcasecmp(path + bytes - 5, ".json") == 0;
+    progress_hide(&import->progress);
+    if (target->has_other && !target->has_own)
+        return report_error(EXIT_INPUT, "%s: it has a list for table %s and nothing for %s; --name %s imports that",
+                            import->input.name, target->other_table, target->name, target->other_table);
+    if (import->is_blank && is_named_json)
+        return report_error(EXIT_INPUT, "%s: the file is empty; JSON without items is [], and lines are named .jsonl",
+                            import->input.name);
+    if (!import->is_export) /* of which a file without items is as usual */
+        report_note("%s: no item in it%s", import->input.name,
+                    import->is_blank               ? ": the file is empty"
+                    : import->format == IMPORT_CSV ? ": a header, and no row follows"
+                                                   : "");
+    return EXIT_DONE;
+}
+
+static uint64_t import_done_count(const struct import_file *import) {
+    return import->target.put_count + import->target.delete_count + import->bad_count;
+}
+
 int import_file(struct import_file *import, const char *path) {
+    uint64_t before = import_done_count(import);
     int code = input_open(&import->input, path);
     import->place = (struct place){0};
+    import->target.has_own = import->target.has_other = import->is_blank = false;
     if (code == EXIT_DONE)
         code = import->format == IMPORT_CSV ? import_csv(import) : import_any_json(import);
+    if (code == EXIT_DONE && import_done_count(import) == before)
+        code = import_nothing(import, path);
     import->before_bytes += import->input.read_bytes;
     input_close(&import->input);
     return code;

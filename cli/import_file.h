@@ -17,6 +17,7 @@ struct import_file {
     bool is_keep_going;
     bool is_export;        /* the file is one of an export's */
     bool is_lines;         /* what is refused is called a line, else an item */
+    bool is_blank;         /* the last file had nothing but blanks */
     uint64_t bad_count;    /* refused, over all files */
     uint64_t entry_count;  /* read, over all files */
     uint64_t before_bytes; /* of files that are done, for the progress bar */

@@ -3,6 +3,7 @@
 #define LARDER_CLI_IMPORT_ITEM_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cli/place.h"
@@ -12,16 +13,18 @@ struct import_target {
     struct larder_table *table;
     const struct larder_table_def *def;
     struct larder_builder *builder;
+    const char *name; /* that the table has in the files */
     uint64_t put_count, delete_count;
-    uint64_t other_count;                        /* requests for other tables, passed over */
-    char other_table[LARDER_NAME_BYTES_MAX + 1]; /* the first of them */
+    uint64_t other_count;                        /* entries of other tables, passed over */
+    bool has_own, has_other;                     /* lists by table that were seen; the caller resets them */
+    char other_table[LARDER_NAME_BYTES_MAX + 1]; /* the last such list's name */
 };
 
 /* Does what the object says: an item, or {"Item": {...}}; a request of batch-write-item,
  * {"PutRequest": ..} or {"DeleteRequest": ..}; an entry of an incremental export, {"Keys": ..,
- * "NewImage": ..}; {"Responses": {"Table": [..]}} or {"RequestItems": {"Table": [..]}}. `list` is
- * the name of the list in which it stands, "" if there is none: for requests the table. LARDER_OK,
- * or a result of the library with place->problem. */
+ * "NewImage": ..}; lists by table, {"Table": []}, also in "Responses", "RequestItems" or
+ * "UnprocessedItems". `list` is the name of the list in which it stands, "" if there is none.
+ * LARDER_OK, or a result of the library with place->problem. */
 int import_item(struct import_target *target, const json_t *json, const char *list, struct place *place);
 
 #endif

@@ -10,8 +10,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -122,6 +124,12 @@ int sink_item(struct sink *sink, const struct larder_item *item, int is_wrapped)
         return report_error(EXIT_OTHER, "out of memory, or the item is damaged (larder check says more)");
     sink->line[bytes] = '\n';
     return sink_write(sink, sink->line, bytes + 1);
+}
+
+int sink_nothing(struct sink *sink) {
+    size_t bytes = sink->name != NULL ? strlen(sink->name) : 0;
+    bool is_json = bytes >= 5 && strcasecmp(sink->name + bytes - 5, ".json") == 0;
+    return is_json ? sink_write(sink, "[]\n", 3) : EXIT_DONE;
 }
 
 /* Ends the stream. This writes gzip's last bytes and stdio's buffer, and so finds the last

@@ -31,6 +31,9 @@ int sink_open_file(struct sink *sink, const char *path);
  * message. */
 int sink_item(struct sink *sink, const struct larder_item *item, int is_wrapped);
 
+/* For an output without items: [] if the name says that the file is JSON. */
+int sink_nothing(struct sink *sink);
+
 /* One item on standard output. EXIT_DONE, or an exit code with a message. */
 int sink_one(const struct larder_item *item);
 

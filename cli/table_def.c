@@ -17,8 +17,8 @@
 
 #include "cli/template_json.h"
 
-/* A HASH and a RANGE key, for the table and for each index it can have. */
-#define DEF_ATTRIBUTES_MAX (2 * (LARDER_INDEXES_MAX + 1))
+/* What a table and the indexes that it can have may name as keys. */
+#define DEF_ATTRIBUTES_MAX (2 + LARDER_LOCAL_INDEXES_MAX + 2 * LARDER_KEY_ATTRIBUTES_MAX * LARDER_GLOBAL_INDEXES_MAX)
 
 /* The attributes that a table declares, and which of them its keys have named so far. */
 struct def_attributes {

@@ -18,8 +18,11 @@ static const struct template_shape secondary[] = {
     {"IndexName", SHAPE_TEXT}, {"KeySchema", SHAPE_LIST, key}, {"Projection", SHAPE_OBJECT, projection}, {NULL}};
 static const struct template_shape ttl[] = {{"AttributeName", SHAPE_TEXT}, {"Enabled", SHAPE_TEXT}, {NULL}};
 static const struct template_shape simple_key[] = {{"Name", SHAPE_TEXT}, {"Type", SHAPE_TEXT}, {NULL}};
-static const struct template_shape workbench_keys[] = {
-    {"PartitionKey", SHAPE_OBJECT, attribute}, {"SortKey", SHAPE_OBJECT, attribute}, {NULL}};
+static const struct template_shape workbench_keys[] = {{"PartitionKey", SHAPE_OBJECT, attribute},
+                                                       {"PartitionKeys", SHAPE_LIST, attribute},
+                                                       {"SortKey", SHAPE_OBJECT, attribute},
+                                                       {"SortKeys", SHAPE_LIST, attribute},
+                                                       {NULL}};
 static const struct template_shape workbench_index[] = {{"IndexName", SHAPE_TEXT},
                                                         {"KeyAttributes", SHAPE_OBJECT, workbench_keys},
                                                         {"Projection", SHAPE_OBJECT, projection},

@@ -2,6 +2,8 @@
  *
  * Job      A model describes keys by KeyAttributes {PartitionKey, SortKey}, each with its type;
  *          this makes the words of CreateTable of it. TableData are items in DynamoDB JSON.
+ * Several  How a model has the key of several attributes of an index is documented nowhere. Read
+ *          are a list in place of the one attribute, and {PartitionKeys, SortKeys}.
  * Tests    tests/unit/cli/evaluate_test.c, tests/cli/template_test.sh
  */
 #include <string.h>
@@ -59,19 +61,36 @@ static int model_key(struct model *model, json_t *key, const char *kind, json_t 
     return LARDER_OK;
 }
 
+/* One member of KeyAttributes: an attribute, or a list of them. */
+static int model_member(struct model *model, json_t *keys, const char *name, const char *kind, json_t *schema) {
+    struct place *place = model->e->place;
+    json_t *member = json_object_get(keys, name);
+    size_t mark = place_enter_name(place, name);
+    int result = LARDER_OK;
+    if (member != NULL && !json_is_null(member) && !json_is_array(member))
+        result = model_key(model, member, kind, schema);
+    for (size_t i = 0; i < json_array_size(member) && result >= 0; i++) {
+        size_t element = place_enter_index(place, i);
+        result = model_key(model, json_array_get(member, i), kind, schema);
+        place_leave(place, element);
+    }
+    place_leave(place, mark);
+    return result;
+}
+
 /* Adds the KeySchema of `from`, a table or an index, to `into`. */
 static int model_keys(struct model *model, json_t *from, json_t *into) {
+    static const char *const members[][2] = {
+        {"PartitionKey", "HASH"}, {"PartitionKeys", "HASH"}, {"SortKey", "RANGE"}, {"SortKeys", "RANGE"}};
     struct place *place = model->e->place;
-    json_t *keys = json_object_get(from, "KeyAttributes"), *sort = json_object_get(keys, "SortKey");
-    json_t *schema = json_array();
+    json_t *keys = json_object_get(from, "KeyAttributes"), *schema = json_array();
     int result = json_object_set_new(into, "KeySchema", schema) == 0 ? LARDER_OK : evaluate_no_memory(model->e);
-    size_t mark = place_enter_name(place, "KeyAttributes"), inner = place_enter_name(place, "PartitionKey");
-    if (result >= 0)
-        result = model_key(model, json_object_get(keys, "PartitionKey"), "HASH", schema);
-    place_leave(place, inner);
-    place_enter_name(place, "SortKey");
-    if (result >= 0 && sort != NULL && !json_is_null(sort))
-        result = model_key(model, sort, "RANGE", schema);
+    size_t mark = place_enter_name(place, "KeyAttributes");
+    for (size_t i = 0; i < sizeof members / sizeof members[0] && result >= 0; i++) {
+        result = model_member(model, keys, members[i][0], members[i][1], schema);
+        if (result >= 0 && i == 1 && json_array_size(schema) == 0)
+            result = place_fail(place, "PartitionKey is missing");
+    }
     place_leave(place, mark);
     return result;
 }

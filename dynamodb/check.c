@@ -112,6 +112,20 @@ static void list(char *to, size_t room, const char *name, size_t bytes, const ch
     snprintf(to + used, room - used, "%s%.*s", used ? between : "", (int)bytes, name);
 }
 
+/* KeyConditions do not count. */
+static int check_operator(const struct older *o, struct failure *f) {
+    uint32_t count = 0;
+    if (!(o->given >> OLDER_CONDITIONAL_OPERATOR & 1))
+        return LARDER_OK;
+    for (uint32_t i = 0; i < o->condition_count; i++)
+        count += o->conditions[i].parameter != OLDER_KEY_CONDITIONS;
+    if (count > 1)
+        return LARDER_OK;
+    return failure_set(f, FAILURE_VALIDATION,
+                       count ? "ConditionalOperator can only be used when Filter or Expected has two or more elements"
+                             : "ConditionalOperator cannot be used without Filter or Expected");
+}
+
 static int check_older(const struct request *q, struct failure *f) {
     char older[256] = "", newer[256] = "";
     if (!q->older.given)
@@ -127,7 +141,7 @@ static int check_older(const struct request *q, struct failure *f) {
                            "Can not use both expression and non-expression parameters in the same request: "
                            "Non-expression parameters: {%s} Expression parameters: {%s}",
                            older, newer);
-    return LARDER_OK;
+    return check_operator(&q->older, f);
 }
 
 static int check_expressions(const struct request *q, struct failure *f) {

@@ -73,11 +73,15 @@ static int is_name(struct text name) {
     return name.bytes > 0;
 }
 
-/* "arn:aws:dynamodb:eu-west-2:123456789012:table/NAME": API reference, TableName. */
+/* "arn:aws:dynamodb:eu-west-2:123456789012:table/NAME": API reference, TableName. Elsewhere than in
+ * "aws" it may be "aws-cn", say. */
 static struct text name_in_arn(struct text arn) {
-    static const char start[] = "arn:", table[] = ":table/";
+    static const char start[] = "arn:aws", service[] = ":dynamodb:", table[] = ":table/";
     struct text none = {NULL, 0};
-    if (arn.bytes < sizeof start || memcmp(arn.at, start, sizeof start - 1) != 0)
+    const char *colon = arn.bytes > sizeof start ? memchr(arn.at + 4, ':', arn.bytes - 4) : NULL;
+    size_t left = colon ? arn.bytes - (size_t)(colon - arn.at) : 0;
+    if (left < sizeof service || memcmp(arn.at, start, sizeof start - 1) != 0 ||
+        memcmp(colon, service, sizeof service - 1) != 0)
         return none;
     for (size_t i = 0; i + sizeof table <= arn.bytes; i++)
         if (memcmp(arn.at + i, table, sizeof table - 1) == 0) {

@@ -107,24 +107,20 @@ static const struct larder_key_def *key_at(const struct larder_table_def *def, u
     return NULL;
 }
 
-static int is_known(const struct larder_table_def *def, uint32_t before) {
-    const char *name = key_at(def, before)->name;
-    for (uint32_t i = 0; i < before; i++)
-        if (strcmp(key_at(def, i)->name, name) == 0)
-            return 1;
-    return 0;
+/* The key attribute with the least name behind this one. NULL: there is none. */
+static const struct larder_key_def *key_after(const struct larder_table_def *def, const char *name) {
+    const struct larder_key_def *key, *least = NULL;
+    for (uint32_t i = 0; (key = key_at(def, i)); i++)
+        if (strcmp(key->name, name) > 0 && (!least || strcmp(key->name, least->name) < 0))
+            least = key;
+    return least;
 }
 
-/* The key attributes of table and indexes, each once. */
+/* The key attributes of table and indexes, each once, by name. */
 static void put_definitions(struct document_writer *w, const struct larder_table_def *def) {
     begin(w, "AttributeDefinitions", DOCUMENT_ARRAY);
-    const struct larder_key_def *key;
-    for (uint32_t i = 0; (key = key_at(def, i)); i++)
-        if (!is_known(def, i))
-            put_attribute(w, key->name, "AttributeType",
-                          key->type == LARDER_N   ? "N"
-                          : key->type == LARDER_B ? "B"
-                                                  : "S");
+    for (const struct larder_key_def *key = key_after(def, ""); key; key = key_after(def, key->name))
+        put_attribute(w, key->name, "AttributeType", key->type == LARDER_N ? "N" : key->type == LARDER_B ? "B" : "S");
     document_put_end(w, DOCUMENT_ARRAY);
 }
 
@@ -159,6 +155,14 @@ static void put_other_throughput(struct document_writer *w, const struct table_t
 
 /* ---- Indexes --------------------------------------------------------------------------------- */
 
+static const char *included_after(const struct larder_index_def *index, const char *name) {
+    const char *least = NULL;
+    for (uint32_t i = 0; i < index->included_count; i++)
+        if (strcmp(index->included[i], name) > 0 && (!least || strcmp(index->included[i], least) < 0))
+            least = index->included[i];
+    return least;
+}
+
 static void put_projection(struct document_writer *w, const struct larder_index_def *index) {
     static const char *const names[] = {
         [LARDER_PROJECT_ALL] = "ALL", [LARDER_PROJECT_KEYS_ONLY] = "KEYS_ONLY", [LARDER_PROJECT_INCLUDE] = "INCLUDE"};
@@ -166,8 +170,8 @@ static void put_projection(struct document_writer *w, const struct larder_index_
     put_text(w, "ProjectionType", names[index->projection]);
     if (index->projection == LARDER_PROJECT_INCLUDE) {
         begin(w, "NonKeyAttributes", DOCUMENT_ARRAY);
-        for (uint32_t i = 0; i < index->included_count; i++)
-            document_put_text(w, text_of(index->included[i]));
+        for (const char *name = included_after(index, ""); name; name = included_after(index, name))
+            document_put_text(w, text_of(name));
         document_put_end(w, DOCUMENT_ARRAY);
     }
     document_put_end(w, DOCUMENT_OBJECT);

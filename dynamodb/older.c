@@ -193,8 +193,8 @@ int older_check(const struct older *o, const struct values *v, struct failure *f
     }
     if (r || (r = check_attributes(o, f)))
         return r;
-    /* expr/keys.c knows how many the key of the table or index has */
-    if (o->given >> OLDER_KEY_CONDITIONS & 1 && (key_conditions < 1 || key_conditions > EXPR_KEY_TERMS_MAX))
+    /* whether there are too many is said of the key of the table or index: expr/keys.c */
+    if (o->given >> OLDER_KEY_CONDITIONS & 1 && !key_conditions)
         return failure_set(f, FAILURE_VALIDATION, "Conditions can be of length 1 or 2 only");
     return LARDER_OK;
 }

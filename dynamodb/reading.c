@@ -99,28 +99,32 @@ static int is_same_name(const struct larder_key_def *a, const struct larder_key_
 
 #define START_KEYS_MAX (2u + 2u * LARDER_KEY_ATTRIBUTES_MAX)
 
+struct start_key {
+    const struct larder_key_def *def;
+    int is_sort;
+};
+
 /* The key attributes of table and index, each once. */
-static uint32_t start_keys(const struct reading *r, const struct larder_key_def **keys) {
+static uint32_t start_keys(const struct reading *r, struct start_key *keys) {
     const struct larder_table_def *def = r->table->def;
     const struct table_schema of_table = table_schema(def, NULL), of_index = table_schema(def, r->index);
     uint32_t count = 0;
     for (uint32_t i = 0; i < of_table.count; i++)
-        keys[count++] = of_table.key[i];
+        keys[count++] = (struct start_key){of_table.key[i], i >= of_table.partition_count};
     for (uint32_t i = 0; r->index && i < of_index.count; i++) {
         int is_new = 1;
         for (uint32_t k = 0; is_new && k < count; k++)
-            is_new = !is_same_name(keys[k], of_index.key[i]);
+            is_new = !is_same_name(keys[k].def, of_index.key[i]);
         if (is_new)
-            keys[count++] = of_index.key[i];
+            keys[count++] = (struct start_key){of_index.key[i], i >= of_index.partition_count};
     }
     return count;
 }
 
 /* A value of the key: not empty, not too long. */
-static int check_start_size(struct larder_dynamodb *d, const struct reading *r, const struct larder_key_def *key,
-                            const struct larder_value *value, int is_query) {
-    int is_sort = key == &r->table->def->sort || (r->index && key == &r->index->sort);
-    int result = table_check_key_size(d, key->name, value, is_sort);
+static int check_start_size(struct larder_dynamodb *d, const struct start_key *key, const struct larder_value *value,
+                            int is_query) {
+    int result = table_check_key_size(d, key->def->name, value, key->is_sort);
     if (result && !is_query) {
         char why[sizeof d->failure.message];
         snprintf(why, sizeof why, "%s", d->failure.message);
@@ -131,7 +135,7 @@ static int check_start_size(struct larder_dynamodb *d, const struct reading *r, 
 
 int reading_check_start(struct larder_dynamodb *d, const struct reading *r, int is_query) {
     static const char mismatch[] = ": The provided key element does not match the schema";
-    const struct larder_key_def *keys[START_KEYS_MAX];
+    struct start_key keys[START_KEYS_MAX];
     const struct larder_item *start = d->request.maps[MAP_START_KEY].item;
     uint32_t count = start_keys(r, keys);
     if (!request_has(&d->request, MAP_START_KEY))
@@ -140,11 +144,11 @@ int reading_check_start(struct larder_dynamodb *d, const struct reading *r, int 
         return refuse_start(d, is_query || r->index ? "" : mismatch);
     for (uint32_t i = 0; i < count; i++) {
         struct larder_value value;
-        if (larder_item_get(start, keys[i]->name, &value) != LARDER_OK)
+        if (larder_item_get(start, keys[i].def->name, &value) != LARDER_OK)
             return refuse_start(d, is_query || r->index ? "" : mismatch);
-        if (!has_attribute(start, keys[i]))
+        if (!has_attribute(start, keys[i].def))
             return refuse_start(d, mismatch);
-        int result = check_start_size(d, r, keys[i], &value, is_query);
+        int result = check_start_size(d, &keys[i], &value, is_query);
         if (result)
             return result;
     }
@@ -240,14 +244,14 @@ static int answer_items(struct larder_dynamodb *d, struct reading *r, struct doc
 
 const struct larder_item *reading_key(struct larder_dynamodb *d, const struct reading *r,
                                       const struct larder_item *last) {
-    const struct larder_key_def *keys[START_KEYS_MAX];
+    struct start_key keys[START_KEYS_MAX];
     const struct larder_item *made;
     uint32_t count = start_keys(r, keys);
     struct larder_value value;
     larder_builder_reset(d->builder);
     for (uint32_t i = 0; i < count; i++)
-        if (larder_item_get(last, keys[i]->name, &value) == LARDER_OK)
-            larder_builder_add(d->builder, keys[i]->name, &value);
+        if (larder_item_get(last, keys[i].def->name, &value) == LARDER_OK)
+            larder_builder_add(d->builder, keys[i].def->name, &value);
     return larder_builder_finish(d->builder, &made) == LARDER_OK ? made : NULL;
 }
 

@@ -1,7 +1,8 @@
 /* dynamodb/table.c - tables by name, and keys and items against their schema. See table.h.
  *
  * Sources  Messages: the dynamodb-conformance suite ("exact error messages") and dynalite's suites,
- *          run against the service.
+ *          run against the service; "beyond allowed size limits": API reference,
+ *          TransactWriteItems; "Size limit exceeded for Index Key": architect/dynalite#35.
  */
 #include "dynamodb/table.h"
 
@@ -165,13 +166,21 @@ static int refuse_index_type(struct larder_dynamodb *d, const struct larder_inde
                        table_type_name(key->type), table_type_name(type), index->name);
 }
 
-static int check_index_key(struct larder_dynamodb *d, const struct larder_index_def *index,
-                           const struct larder_key_def *key, const struct larder_item *item) {
+/* Key attribute `number` of an index. */
+static int check_index_key(struct larder_dynamodb *d, const struct larder_index_def *index, uint32_t number,
+                           const struct larder_item *item) {
+    const struct larder_key_def *key = index_key_at(index, number);
+    size_t most = number < index_partition_count(index) ? LARDER_PARTITION_KEY_BYTES_MAX : LARDER_SORT_KEY_BYTES_MAX;
     struct larder_value value;
     if (larder_item_get(item, key->name, &value) != LARDER_OK)
         return LARDER_OK;
     if (value.type != key->type)
         return refuse_index_type(d, index, key, value.type);
+    if (value.bytes > most)
+        return failure_set(&d->failure, FAILURE_VALIDATION,
+                           INVALID "Size limit exceeded for Index Key %s Actual Size: %zu bytes Max Size: %zu bytes "
+                                   "IndexName: %s",
+                           key->name, value.bytes, most, index->name);
     if (value.type == LARDER_N || value.bytes)
         return LARDER_OK;
     return failure_set(&d->failure, FAILURE_VALIDATION,
@@ -187,7 +196,7 @@ int table_check_item(struct larder_dynamodb *d, const struct larder_table_def *d
         r = check_item_key(d, &def->sort, 1, item);
     for (uint32_t i = 0; i < def->index_count; i++)
         for (uint32_t k = 0; k < index_key_count(&def->indexes[i]) && r == LARDER_OK; k++)
-            r = check_index_key(d, &def->indexes[i], index_key_at(&def->indexes[i], k), item);
+            r = check_index_key(d, &def->indexes[i], k, item);
     return r;
 }
 
@@ -246,16 +255,51 @@ static const struct larder_value *literal_of(const struct larder_dynamodb *d, co
     return operand->op == EXPR_OF_VALUE ? &d->bound[operand->value] : NULL;
 }
 
+#define EMPTY_INDEX_KEY(type)                                                                                          \
+    "One or more parameter values are not valid. The update expression attempted to update a secondary index key to "  \
+    "a value that is not supported. The AttributeValue for a key attribute cannot contain an empty " type " value."
+
+static const char *empty_index_key(const struct larder_key_def *key) {
+    return key->type == LARDER_S ? EMPTY_INDEX_KEY("string") : EMPTY_INDEX_KEY("binary");
+}
+
 static int check_set_key(struct larder_dynamodb *d, const struct expr *update, const struct larder_index_def *index,
                          const struct larder_key_def *key) {
     for (uint32_t i = 0; i < update->action_count; i++) {
         const struct expr_action *action = &update->actions[i];
         const struct larder_value *value = literal_of(d, update, action);
         struct bytes name = expr_steps(update, action->path)[0].name;
-        if (value && value->type != key->type && name.len == strlen(key->name) && !memcmp(name.at, key->name, name.len))
+        if (!value || name.len != strlen(key->name) || memcmp(name.at, key->name, name.len) != 0)
+            continue;
+        if (value->type != key->type)
             return refuse_index_type(d, index, key, value->type);
+        if (!value->bytes && value->type != LARDER_N)
+            return failure_set(&d->failure, FAILURE_VALIDATION, "%s", empty_index_key(key));
     }
     return LARDER_OK;
+}
+
+#define UPDATED_KEY "The update expression attempted to update the secondary index key "
+
+/* Whether these are the engine's words for an empty value of the key. */
+static int is_said_empty(const struct larder_key_def *key, const char *said) {
+    char words[LARDER_NAME_BYTES_MAX + 32];
+    snprintf(words, sizeof words, "\"%s\" has 0 bytes", key->name);
+    return strstr(said, words) != NULL;
+}
+
+const char *table_words_of_update(const struct larder_table_def *def, const char *said) {
+    if (strncmp(said, "key of index ", 13) != 0)
+        return said;
+    if (strstr(said, " is of type "))
+        return UPDATED_KEY "to unsupported type";
+    for (uint32_t i = 0; i < def->index_count; i++)
+        for (uint32_t k = 0; k < index_key_count(&def->indexes[i]); k++) {
+            const struct larder_key_def *key = index_key_at(&def->indexes[i], k);
+            if (is_said_empty(key, said))
+                return empty_index_key(key);
+        }
+    return UPDATED_KEY "beyond allowed size limits";
 }
 
 int table_check_update(struct larder_dynamodb *d, const struct larder_table_def *def, const struct expr *update) {

@@ -44,7 +44,10 @@ int table_check_expression(struct larder_dynamodb *d, const struct larder_table_
  * or of `queried`. */
 int table_check_filter(struct larder_dynamodb *d, const struct larder_table_def *def,
                        const struct larder_index_def *queried, const struct expr *e, int is_query);
-/* An update that sets an index's key to a value of a wrong type; its values are bound. */
+/* The service's words for the engine's, of what an update made. */
+const char *table_words_of_update(const struct larder_table_def *def, const char *said);
+/* An update that sets an index's key to a value of a wrong type, or an empty one; its values are
+ * bound. */
 int table_check_update(struct larder_dynamodb *d, const struct larder_table_def *def, const struct expr *update);
 
 #endif

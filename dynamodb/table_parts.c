@@ -2,7 +2,8 @@
  * has them. See table_parts.h.
  *
  * Sources  Order and words: dynalite's suites ("createTable", "updateTable"), run against the
- *          service.
+ *          service. Of projections, of attributes that are defined twice and of keys of several
+ *          attributes: the messages that ack-api-quirks recorded of the service (October 2026).
  * Tests    tests/dynamodb/dynamodb_table_test.c, dynamodb_update_table_test.c
  */
 #include "dynamodb/table_parts.h"
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #define INVALID "One or more parameter values were invalid: "
+#define INCLUDED_MAX 20 /* NonKeyAttributes of an index */
 
 static int refuse(struct larder_dynamodb *d, const char *message) {
     return failure_set(&d->failure, FAILURE_VALIDATION, "%s", message);
@@ -100,6 +102,9 @@ void parts_check_index(struct constraints *c, const struct table_index *index, c
     if (index->has_included && !index->included_count)
         constraint_add(c, TEXT("[]"), path_in(&p, list, number, action, "projection.nonKeyAttributes"),
                        "have length greater than or equal to 1");
+    if (index->included_count > INCLUDED_MAX)
+        constraint_add(c, TEXT("[..]"), path_in(&p, list, number, action, "projection.nonKeyAttributes"),
+                       "have length less than or equal to 20");
     parts_check_throughput(c, &index->throughput, path_in(&p, list, number, action, "provisionedThroughput"));
 }
 
@@ -153,25 +158,20 @@ static uint32_t count_of(const struct table_keys *keys, struct text type) {
     return count;
 }
 
-/* Developer guide, "Multi-attribute keys pattern". The texts are Larder's own. */
+/* Developer guide, "Multi-attribute keys pattern". */
 static int check_several(struct larder_dynamodb *d, const struct table_keys *keys) {
     uint32_t hashes = count_of(keys, TEXT("HASH"));
-    if (hashes > LARDER_KEY_ATTRIBUTES_MAX || keys->count - hashes > LARDER_KEY_ATTRIBUTES_MAX)
-        return failure_set(&d->failure, FAILURE_VALIDATION,
-                           "Invalid KeySchema: %u HASH and %u RANGE key attributes are given; 1 to 4 HASH and 0 to 4 "
-                           "RANGE are allowed",
-                           hashes, keys->count - hashes);
-    for (uint32_t i = 0; i < keys->count; i++) {
-        struct text name = keys->element[i].name;
-        if (i >= hashes && is_given(keys->element[i].type, TEXT("HASH")))
-            return failure_set(&d->failure, FAILURE_VALIDATION,
-                               "Invalid KeySchema: HASH key attribute %.*s comes after a RANGE key attribute",
-                               (int)name.bytes, name.at);
+    if (hashes > LARDER_KEY_ATTRIBUTES_MAX)
+        return refuse(d, INVALID "The KeySchema exceeds the maximum allowed number of HASH key attributes");
+    if (keys->count - hashes > LARDER_KEY_ATTRIBUTES_MAX)
+        return refuse(d, INVALID "The KeySchema exceeds the maximum allowed number of RANGE key attributes");
+    for (uint32_t i = hashes; i < keys->count; i++)
+        if (is_given(keys->element[i].type, TEXT("HASH")))
+            return refuse(d, INVALID "All HASH key attributes must precede RANGE key attributes in the KeySchema");
+    for (uint32_t i = 0; i < keys->count; i++)
         for (uint32_t k = 0; k < i; k++)
-            if (text_is(keys->element[k].name, name))
-                return failure_set(&d->failure, FAILURE_VALIDATION, "Invalid KeySchema: attribute %.*s is given twice",
-                                   (int)name.bytes, name.at);
-    }
+            if (text_is(keys->element[k].name, keys->element[i].name))
+                return refuse(d, "The KeySchema contains multiple key attributes with the same name");
     return LARDER_OK;
 }
 
@@ -188,12 +188,34 @@ int parts_check_order(struct larder_dynamodb *d, const struct table_keys *keys, 
     return LARDER_OK;
 }
 
+int parts_check_twice(struct larder_dynamodb *d) {
+    const struct table_request *q = &d->tables_request;
+    for (uint32_t i = 1; i < q->attribute_count; i++)
+        for (uint32_t k = 0; k < i; k++)
+            if (text_is(q->attributes[k].name, q->attributes[i].name))
+                return failure_set(&d->failure, FAILURE_VALIDATION, "Attribute Name is duplicated: %.*s",
+                                   (int)q->attributes[i].name.bytes, q->attributes[i].name.at);
+    return LARDER_OK;
+}
+
+static int check_included(struct larder_dynamodb *d, const struct table_index *index) {
+    const struct text *names = d->tables_request.included + index->included;
+    for (uint32_t i = 1; i < index->included_count; i++)
+        for (uint32_t k = 0; k < i; k++)
+            if (text_is(names[k], names[i]))
+                return failure_set(&d->failure, FAILURE_VALIDATION,
+                                   INVALID "Duplicate element in NonKeyAttributes: %.*s", (int)names[i].bytes,
+                                   names[i].at);
+    return LARDER_OK;
+}
+
+/* Key attributes may be named, too. */
 int parts_check_projection(struct larder_dynamodb *d, const struct table_index *index) {
     int is_include = is_given(index->projection, TEXT("INCLUDE"));
     if (!index->projection.at)
         return refuse(d, INVALID "Unknown ProjectionType: null");
     if (index->has_included == is_include)
-        return LARDER_OK;
+        return is_include ? check_included(d, index) : LARDER_OK;
     return failure_set(&d->failure, FAILURE_VALIDATION, INVALID "ProjectionType is %.*s, but NonKeyAttributes is %s",
                        (int)index->projection.bytes, index->projection.at, is_include ? "not specified" : "specified");
 }

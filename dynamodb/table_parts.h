@@ -33,6 +33,8 @@ void parts_check_index(struct constraints *c, const struct table_index *index, c
  * LARDER_OK, or LARDER_E_INVAL with the failure set. */
 /* No more elements than such a key may have. */
 int parts_check_count(struct larder_dynamodb *d, const struct table_keys *keys, int is_global);
+/* No attribute is defined twice. */
+int parts_check_twice(struct larder_dynamodb *d);
 /* Each key is among the attribute definitions. */
 int parts_check_defined(struct larder_dynamodb *d, const struct table_keys *keys);
 /* HASH, then at most one RANGE of another name; in a global index 1 to 4 HASH, then 0 to 4 RANGE,

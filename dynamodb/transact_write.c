@@ -31,14 +31,6 @@ static const char *words_of_action(uint32_t *number) {
     return end + 3;
 }
 
-/* As write_item.c: the engine's own words are for a key of an index that an update made of
- * something else than a value of the request. */
-static const char *words_of_update(const char *said) {
-    if (said[0] >= 'a' && said[0] <= 'z')
-        return "The update expression attempted to update the secondary index key to unsupported type";
-    return said;
-}
-
 static int cancel(struct larder_dynamodb *d, const int *results) {
     struct transact *t = &d->transact;
     uint32_t said_of;
@@ -52,7 +44,8 @@ static int cancel(struct larder_dynamodb *d, const int *results) {
                                               .item = larder_page_item(d->page, i)};
         if (results[i] != LARDER_E_INVAL)
             continue;
-        int r = transact_set_reason(d, &t->actions[i], i == said_of ? words_of_update(said) : UNSUITABLE);
+        int r = transact_set_reason(d, &t->actions[i],
+                                    i == said_of ? table_words_of_update(t->actions[i].def, said) : UNSUITABLE);
         if (r)
             return r;
         *reason = (struct failure_reason){.code = "ValidationError", .message = t->actions[i].reason};

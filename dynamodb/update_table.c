@@ -194,8 +194,8 @@ static int check_there(struct larder_dynamodb *d, const struct larder_table_def 
     if (index->change == TABLE_INDEX_CREATE)
         return found ? refuse(d, "Attempting to create an index which already exists") : LARDER_OK;
     if (!found)
-        return failure_set(&d->failure, FAILURE_NOT_FOUND, "Requested resource not found: Index %.*s for table",
-                           (int)index->name.bytes, index->name.at);
+        return failure_set(&d->failure, FAILURE_NOT_FOUND, "Requested resource not found: Index %.*s for table %s",
+                           (int)index->name.bytes, index->name.at, def->name);
     if (!found->is_local)
         return LARDER_OK;
     return refuse_index(d,
@@ -227,6 +227,12 @@ static int check_index_units(struct larder_dynamodb *d, const struct settings *s
     const struct settings_index *kept = settings_find_index(s, index->name);
     if (index->change == TABLE_INDEX_DELETE)
         return LARDER_OK;
+    if (!is_provisioned && index->throughput.is_given && index->change == TABLE_INDEX_UPDATE)
+        return failure_set(&d->failure, FAILURE_VALIDATION,
+                           INVALID
+                           "The only Updates for index: %.*s when TableThroughputMode is PAY_PER_REQUEST can be "
+                           "to OnDemandThroughput, WarmThroughput",
+                           (int)index->name.bytes, index->name.at);
     if (!is_provisioned && index->throughput.is_given)
         return failure_set(&d->failure, FAILURE_VALIDATION,
                            NEITHER "for index: %.*s when BillingMode is PAY_PER_REQUEST", (int)index->name.bytes,
@@ -318,12 +324,16 @@ static int check_created(struct larder_dynamodb *d, const struct larder_table_de
         return r;
     if (!d->tables_request.has_attributes)
         return refuse_index(d, INVALID "AttributeDefinitions is not specified for index: ", index->name);
+    if ((r = parts_check_twice(d)))
+        return r;
     r = define_known(d, def);
     if (r || (r = parts_check_defined(d, &index->keys)) || (r = parts_check_order(d, &index->keys, 1)) ||
         (r = parts_check_projection(d, index)))
         return r;
     if (global >= LARDER_GLOBAL_INDEXES_MAX)
-        return failure_set(&d->failure, FAILURE_LIMIT, "GlobalSecondaryIndex count exceeds the per-table limit of 20");
+        return failure_set(&d->failure, FAILURE_LIMIT,
+                           "Subscriber limit exceeded: Number of global secondary indexes exceeds per-table limit of "
+                           "20");
     return LARDER_OK;
 }
 
@@ -359,13 +369,15 @@ static int create_index(struct larder_dynamodb *d, struct larder_table *table, c
     return r;
 }
 
-static int drop_index(struct larder_dynamodb *d, struct larder_table *table, const struct table_index *index) {
+static int drop_index(struct larder_dynamodb *d, struct larder_table *table, const char *table_name,
+                      const struct table_index *index) {
     char name[LARDER_NAME_BYTES_MAX + 1];
     memcpy(name, index->name.at, index->name.bytes);
     name[index->name.bytes] = 0;
     int r = larder_index_drop(table, name);
     if (r == LARDER_E_NO_INDEX)
-        return failure_set(&d->failure, FAILURE_NOT_FOUND, "Requested resource not found: Index %s for table", name);
+        return failure_set(&d->failure, FAILURE_NOT_FOUND, "Requested resource not found: Index %s for table %s", name,
+                           table_name);
     return r ? context_fail(d, r) : LARDER_OK;
 }
 
@@ -390,7 +402,8 @@ static int change(struct larder_dynamodb *d) {
     if ((r = check_settings(d, def, &s)))
         return r;
     if (moving)
-        r = moving->change == TABLE_INDEX_CREATE ? create_index(d, table, moving) : drop_index(d, table, moving);
+        r = moving->change == TABLE_INDEX_CREATE ? create_index(d, table, moving)
+                                                 : drop_index(d, table, def->name, moving);
     return r ? r : describe_change(d, table, change_settings, def);
 }
 

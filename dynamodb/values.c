@@ -1,8 +1,8 @@
 /* dynamodb/values.c - AttributeValues of a request become an item. See values.h.
  *
- * Sources  Messages: dynalite's suites; "NULL may be false" and the nesting's message: the
- *          dynamodb-conformance suite (PutItem, "exact error messages"), both run against the
- *          service.
+ * Sources  Messages: dynalite's suites; the nesting's message: the dynamodb-conformance suite
+ *          (PutItem, "exact error messages"), both run against the service. {"NULL": false} is
+ *          refused in all regions since July 2026 (that suite's notes).
  * Tests    tests/dynamodb/dynamodb_values_test.c
  */
 #include "dynamodb/values.h"
@@ -106,12 +106,14 @@ static int read_bytes(struct values *v, struct wire *w, enum larder_type type, s
     return r ? r : add(v, w, &value);
 }
 
-/* {"NULL": false} is stored as true. */
 static int read_truth(struct values *v, struct wire *w, enum larder_type type) {
     struct larder_value value = {.type = type};
     int r = wire_boolean(w, &value.is_true);
-    if (type == LARDER_NULL)
+    if (r == LARDER_OK && type == LARDER_NULL) {
+        if (!value.is_true)
+            note(v, VALUES_PROBLEM, INVALID "Null attribute value types must have the value of true");
         value.is_true = 0;
+    }
     return r ? r : add(v, w, &value);
 }
 

@@ -24,20 +24,16 @@ static int refuse(struct larder_dynamodb *d) {
     return failure_set(&d->failure, FAILURE_CONDITION, "The conditional request failed");
 }
 
-/* The engine's words for a key of an index that an update made of something else than a value of
- * the request; all other messages are the service's, which has others for AttributeUpdates. */
-static int fail_update(struct larder_dynamodb *d) {
+/* The service has other words for AttributeUpdates. */
+static int fail_update(struct larder_dynamodb *d, const struct larder_table_def *def) {
     const char *said = larder_error();
     if (d->request.older.given && strcmp(said, "An operand in the update expression has an incorrect data type") == 0)
         return failure_set(&d->failure, FAILURE_VALIDATION, "Type mismatch for attribute to update");
-    if (said[0] >= 'a' && said[0] <= 'z')
-        return failure_set(&d->failure, FAILURE_VALIDATION,
-                           "The update expression attempted to update the secondary index key to unsupported type");
-    return context_fail(d, LARDER_E_INVAL);
+    return failure_set(&d->failure, FAILURE_VALIDATION, "%s", table_words_of_update(def, said));
 }
 
 /* What the page has after it is action->returns. */
-static int write(struct larder_dynamodb *d, struct larder_action *action) {
+static int write(struct larder_dynamodb *d, const struct larder_table_def *def, struct larder_action *action) {
     struct text on_failure = d->request.strings[STRING_RETURN_ON_FAILURE];
     if (d->expressions.condition)
         action->condition = d->expressions.condition->engine;
@@ -48,7 +44,7 @@ static int write(struct larder_dynamodb *d, struct larder_action *action) {
     if (r == LARDER_REFUSED)
         return refuse(d);
     if (r == LARDER_E_INVAL && action->kind == LARDER_ACTION_UPDATE)
-        return fail_update(d);
+        return fail_update(d, def);
     return r < 0 ? context_fail(d, r) : LARDER_OK;
 }
 
@@ -98,7 +94,7 @@ int operation_put_item(struct larder_dynamodb *d, struct document_writer *w) {
         return r;
     struct larder_action action = {
         .kind = LARDER_ACTION_PUT, .table = t->handle, .item = item, .returns = old_if_needed(d)};
-    if ((r = write(d, &action)))
+    if ((r = write(d, t->def, &action)))
         return r;
     answer_old(d, t->def, written(d, &action), item, w);
     if (larder_item_get(item, t->def->partition.name, &partition) == LARDER_OK)
@@ -113,7 +109,7 @@ int operation_delete_item(struct larder_dynamodb *d, struct document_writer *w) 
     if (r || (r = table_key(d, t->def, d->request.maps[MAP_KEY].item, &action.key)))
         return r;
     action.table = t->handle;
-    if ((r = write(d, &action)))
+    if ((r = write(d, t->def, &action)))
         return r;
     answer_old(d, t->def, written(d, &action), NULL, w);
     metrics_write(d, t->def, &action.key.partition, w);
@@ -177,7 +173,7 @@ int operation_update_item(struct larder_dynamodb *d, struct document_writer *w) 
                                                   : LARDER_RETURNS_NONE;
     if (is_counted && !wants_old(d))
         beside = read_beside(d, &action);
-    if ((r = write(d, &action)))
+    if ((r = write(d, t->def, &action)))
         return r;
     const struct larder_item *item = written(d, &action);
     if ((r = answer_update(d, item, w)))

@@ -3,6 +3,7 @@
  * Job      A key condition is parsed as a condition. It may only be terms joined by AND, each of
  *          them one attribute, an operator that an index can use, and values.
  * Order    As the service looks at them: a node before its children, from left to right.
+ * Source   Messages: dynalite's suites; of two conditions on a key, the dynamodb-conformance suite.
  * Tests    tests/unit/expr/expr_key_test.c
  */
 #include "core/base/err.h"
@@ -52,15 +53,16 @@ static int check_once(const struct parse *p, const struct parse_node *path, cons
                       uint32_t *count) {
     for (uint32_t i = 0; i < *count; i++)
         if (check_compare_paths(p, paths[i], path) == 0)
-            return err_set(LARDER_E_INVAL, "KeyConditionExpressions must only contain one condition per key");
-    if (*count < EXPR_KEY_TERMS_MAX)
+            return err_set(LARDER_E_INVAL, "Invalid KeyConditionExpression: KeyConditionExpressions must only contain "
+                                           "one condition per key");
+    if (*count < EXPR_OPERATORS_MAX)
         paths[(*count)++] = path;
     return LARDER_OK;
 }
 
 int check_key_condition(struct parse *p) {
-    const struct parse_node *paths[EXPR_KEY_TERMS_MAX], *path;
-    uint32_t path_count = 0, term_count = 0;
+    const struct parse_node *paths[EXPR_OPERATORS_MAX], *path;
+    uint32_t path_count = 0;
     p->stack_count = 0;
     p->stack[p->stack_count++].node = (uint16_t)p->root;
     while (p->stack_count) {
@@ -77,9 +79,6 @@ int check_key_condition(struct parse *p) {
             result = check_once(p, path, paths, &path_count);
         if (result != LARDER_OK)
             return result;
-        term_count++;
     }
-    if (term_count > EXPR_KEY_TERMS_MAX)
-        return err_set(LARDER_E_INVAL, "Conditions can be of length 1 or 2 only");
     return LARDER_OK;
 }

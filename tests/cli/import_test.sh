@@ -135,7 +135,7 @@ expect "CSV: CR, and a wrong line" 3 "" "~cr.csv:3: has 1 cell" import Tab cr.cs
 # Nothing imports no item in silence.
 for text in 'Id,Name' 'Id,Name\n' 'Id,Name\r\n' 'Id,Name\r' 'Id,Name\r\r'; do
     printf '%b' "$text" >none.csv
-    expect "CSV: $text alone" 0 "" "=larder import: none.csv: a header, and no row follows
+    expect "CSV: $text alone" 0 "" "=larder import: none.csv: no item in it: a header, and no row follows
 larder import: imported 0 items" import Tab none.csv
 done
 for text in '%PDF-1.7' 'Id;Name\r' 'a\tb\n'; do
@@ -143,12 +143,19 @@ for text in '%PDF-1.7' 'Id;Name\r' 'a\tb\n'; do
     expect "CSV: $text is no header" 3 "" "~none.csv: one line, which names no column \"Id\"" import Tab none.csv
 done
 for text in '' '\n\n' ' \n\t\r\n' '\xef\xbb\xbf'; do
+    printf '%b' "$text" >none.jsonl
     printf '%b' "$text" >none.json
-    expect "JSON: nothing but \"$text\"" 0 "" "=larder import: none.json: the file is empty
-larder import: imported 0 items" import Tab none.json
+    for plain in "" --plain; do
+        expect "lines: nothing but \"$text\" $plain" 0 "" "=larder import: none.jsonl: no item in it: the file is empty
+larder import: imported 0 items" import Tab none.jsonl $plain
+        expect "JSON: nothing but \"$text\" $plain" 3 "" "=larder import: none.json: the file is empty; JSON without items is [], and lines are named .jsonl
+larder import: imported 0 items" import Tab none.json $plain
+    done
+    expect "nothing but \"$text\" from standard input" 0 "" "~standard input: no item in it: the file is empty" import Tab - <none.json
 done
 gzip -k none.json
-expect "JSON: nothing in gzip" 0 "" "~none.json.gz: the file is empty" import Tab none.json.gz
+expect "JSON: nothing in gzip" 0 "" "~none.json.gz: no item in it: the file is empty" import Tab none.json.gz
+expect "JSON: goes on after an empty file if told" 3 "" "~none.json: the file is empty*imported 2 items" import --keep-going Tab none.json lines.json
 for encoding in UTF-16 UTF-16LE UTF-16BE UTF-32; do
     iconv -t $encoding >wide.csv <<<"Id,Name
 1,a"
@@ -170,10 +177,26 @@ again
 expect "a DeleteRequest" 0 "" "=larder import: imported 1 item, deleted 1 item" import Tab - \
     <<<'{"Tab": [{"DeleteRequest": {"Key": {"Id": {"N": "101"}}}}, {"PutRequest": {"Item": {"Id": {"N": "5"}}}}]}'
 holds "a DeleteRequest: what is left" "$b" '{"Id":{"N":"5"}}'
-expect "requests for another table" 0 "" "~passed over 1 request for other tables, such as Other*imported 1 item" import Tab - \
+expect "requests for another table" 0 "" "~passed over 1 entry of other tables, such as Other*imported 1 item" import Tab - \
     <<<'{"Other": [{"PutRequest": {"Item": {"Id": {"N": "6"}}}}], "Tab": [{"PutRequest": {"Item": {"Id": {"N": "7"}}}}]}'
-expect "requests for another table alone" 3 "" "~passed over 1 request*imported 0 items" import Tab - \
-    <<<'{"Other": [{"PutRequest": {"Item": {"Id": {"N": "6"}}}}]}'
+request='{"PutRequest": {"Item": {"Id": {"N": "6"}}}}'
+for others in "\"Other\": [$request]" "\"Other\": [
+$request]" "\"RequestItems\": {\"Other\": [$request]}" "\"UnprocessedItems\": {\"Other\": [$request]}" \
+    "\"Responses\": {\"Other\": [$b]}" "\"Other\": [$b]" "\"Other\": []" "\"RequestItems\": {\"Other\": []}"; do
+    expect "another table's alone: $others" 3 "" "~standard input: it has a list for table Other and nothing for Tab; --name Other imports that*imported 0 items" \
+        import Tab - <<<"{$others}"
+    stored=$([[ $others == *'[]'* ]] && echo "no item in it*imported 0 items" || echo "imported 1 item")
+    expect "by its name: $others" 0 "" "~$stored" import Tab - --name Other <<<"{$others}"
+done
+expect "several tables in one file, by a name" 0 "" "~passed over 2 entries of other tables, such as Tab*imported 1 item" import Tab - \
+    --name Other <<<"{\"Other\": [$request], \"Tab\": [$request, $request]}"
+for none in '[]' '{"Items": [], "Count": 0}' '{"Tab": []}' '{"Other": [], "Tab": []}' '{"RequestItems": {"Tab": []}}' \
+    '{"Responses": {"Tab": []}}' '{"Tab": [
+]}'; do
+    expect "a list of no items: $none" 0 "" "=larder import: standard input: no item in it
+larder import: imported 0 items" import Tab - <<<"$none"
+done
+expect "a list of transact-get-items" 0 "" "~imported 1 item" import Tab - <<<"{\"Responses\": [{\"Item\": $a}]}"
 expect "a request without its item" 3 "" "~standard input:2: PutRequest: Item is missing" import Tab - <<<$'[\n{"PutRequest": {}}]'
 expect "a key without its attribute" 3 "" "~DeleteRequest: the key needs the attribute Id" import Tab - <<<'{"DeleteRequest": {"Key": {"a": {"S": "x"}}}}'
 expect "attributes with such names are items" 0 "" "~imported 1 item" import Tab - \
@@ -254,7 +277,8 @@ expect "a list that ends early" 3 "" "~standard input:2: the file ends where ','
 expect "an object that ends early" 3 "" "~the file ends where the end of an object or a list is expected" import Tab - <<<"[{\"Id\": {"
 expect "no comma" 3 "" "~standard input:1: '{' stands where ',' or ']' is expected" import Tab - <<<"[$a $b]"
 expect "a number in a list" 3 "" "~standard input:1: '5' stands where an item, '{', is expected" import Tab - <<<"[5]"
-expect "an empty list" 0 "" "=larder import: imported 0 items" import Tab - <<<"[]"
+expect "plain JSON with an empty list" 3 "" "~standard input:1: Id: *; --plain reads plain JSON" import Tab - <<<'{"Id": 1, "Tags": []}'
+expect "an empty list of --plain" 0 "" "~no item in it" import Tab - --plain <<<"[]"
 
 # ---- back and forth ------------------------------------------------------------------------------
 
@@ -267,6 +291,13 @@ for path in out.json out.json.gz; do
     expect "$path: names with zero bytes" 0 "" "~imported 1 item" import Tab $path
     same "$path: they come back" "$("$larder" export Tab 2>/dev/null)" "$(cat out.json)"
 done
+again
+for path in none-out.json none-out.jsonl none-out.json.gz; do
+    expect "$path: a table without items" 0 "" "~exported 0 items" export Tab $path
+    expect "$path: comes back" 0 "" "~$path: no item in it" import Tab $path
+done
+same "a table without items as JSON" "$(cat none-out.json)" "[]"
+"$larder" import Tab out.json 2>/dev/null
 sed 's/{"Item"/\n{"Item"/; s/,/,\n/g' out.json >out.pretty
 again
 expect "names with zero bytes over several lines" 0 "" "~imported 1 item" import Tab out.pretty

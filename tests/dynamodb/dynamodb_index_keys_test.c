@@ -4,10 +4,12 @@
  *          and pages follow each attribute.
  * Source   Developer guide, "Multi-attribute keys pattern": 1 to 4 HASH and 0 to 4 RANGE, of global
  *          indexes alone; every HASH by equality, RANGE from left to right without a gap, only the
- *          last by a range; sparse. [c] messages that the dynamodb-conformance suite has for keys
- *          of one attribute; [l] Larder's own words.
+ *          last by a range; sparse. Messages of queries: the dynamodb-conformance suite (October
+ *          2026). [c] messages that it has for keys of one attribute; [a] ack-api-quirks, recorded
+ *          of the service (October 2026).
  */
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #include "tests/dynamodb/dynamodb_kit.h"
 
@@ -103,22 +105,45 @@ Test(dynamodb_index_keys, pages) {
     DYNAMODB_RUN(rows);
 }
 
+#define MORE(conditions, attributes)                                                                                   \
+    "The number of query conditions (" #conditions                                                                     \
+    ") exceeds the number of key attributes defined in the schema (" #attributes ")"
+#define EQ(name) "'" name "':{'ComparisonOperator':'EQ','AttributeValueList':[{'S':'x'}]}"
+
 Test(dynamodb_index_keys, refused_queries) {
     static const struct row rows[] = {
         FILL,
-        {QUERY("t = :t AND p > :p", "", ""), 400, VALIDATION("Query key condition not supported")},
+        {QUERY("t = :t AND p > :p", "", ""), 400,
+         VALIDATION("HASH key attributes p must have equality conditions specified in the query")},
         {QUERY("t = :t", "", ""), 400,
          VALIDATION("Value provided in ExpressionAttributeValues unused in expressions: keys: {:p}")},
         {"Query",
          "{'TableName':'Matches','IndexName':'byRound','KeyConditionExpression':'t = :t','ExpressionAttributeValues':{"
          "':t':{'S':'cup'}}}",
-         400, VALIDATION("Query condition missed key schema element: p")},
+         400, VALIDATION("HASH key attributes p must have equality conditions specified in the query")},
         /* a gap */
         {QUERY("t = :t AND p = :p AND n = :n", ",':n':{'N':'1'}", ""), 400,
-         VALIDATION("Query condition missed key schema element: r")},
+         VALIDATION("RANGE key attributes r must have equality conditions specified in the query because a condition "
+                    "is present on key attribute n")},
         /* a range before the last */
         {QUERY("t = :t AND p = :p AND r > :r AND n = :n", ",':r':{'S':'A'},':n':{'N':'1'}", ""), 400,
-         VALIDATION("Query key condition not supported")},
+         VALIDATION("RANGE key attributes r must have equality conditions specified in the query because a condition "
+                    "is present on key attribute n")},
+        /* more than the key has; the older parameters, too */
+        {QUERY("t = :t AND p = :p AND r = :t AND n = :t AND id = :t", "", ""), 400, VALIDATION(MORE(5, 4))},
+        {"Query",
+         "{'TableName':'Matches','IndexName':'byRound','KeyConditions':{" EQ("t") "," EQ("p") "," EQ("r") "," EQ(
+             "n") "," EQ("id") "}}",
+         400, VALIDATION(MORE(5, 4))},
+        {"Query",
+         "{'TableName':'Matches','IndexName':'byPlace','KeyConditions':{" EQ("a") "," EQ("b") "," EQ("c") "," EQ(
+             "d") "," EQ("e") "," EQ("f") "," EQ("g") "," EQ("h") "," EQ("i") "}}",
+         400, VALIDATION(MORE(9, 2))},
+        {"Query", "{'TableName':'Matches','KeyConditions':{" EQ("id") "," EQ("t") "}}", 400, VALIDATION(MORE(2, 1))},
+        {"Query", "{'TableName':'Matches','IndexName':'byRound','KeyConditions':{" EQ("t") "," EQ("p") "," EQ("n") "}}",
+         400,
+         VALIDATION("RANGE key attributes r must have equality conditions specified in the query because a condition "
+                    "is present on key attribute n")},
         {QUERY("t = :t AND p = :p AND r = :r AND n = :n", ",':r':{'S':'A'},':n':{'S':'1'}", ""), 400,
          INVALID("Condition parameter type does not match schema type")},
         {QUERY("t = :t AND p = :p", "", ",'FilterExpression':'n > :p'"), 400,
@@ -172,25 +197,26 @@ Test(dynamodb_index_keys, writes) {
 Test(dynamodb_index_keys, definitions) {
     static const struct row rows[] = {
         {ON(NINE, H("a") "," H("b") "," H("c") "," H("d") "," R("e") "," R("f") "," R("g") "," R("h")), 200,
-         "{'TableDescription':{'AttributeDefinitions':[" A("id", "S") "," NINE "],..."},
+         "{'TableDescription':{'AttributeDefinitions':[" NINE "," A("id", "S") "],..."},
         {"DescribeTable", "{'TableName':'New'}", 200,
-         "{'Table':{'AttributeDefinitions':[" A("id", "S") "," NINE "],'TableName':'New'," KEYS(H("id")) ",..."},
+         "{'Table':{'AttributeDefinitions':[" NINE "," A("id", "S") "],'TableName':'New'," KEYS(H("id")) ",..."},
         {"DeleteTable", "{'TableName':'New'}", 200, "{'TableDescription':..."},
-        /* [l] */
+        /* [a] */
         {ON(NINE "," A("i", "S"), H("a") "," H("b") "," H("c") "," H("d") "," H("e") "," R("f") "," R("g") "," R("i")),
-         400,
-         VALIDATION("Invalid KeySchema: 5 HASH and 3 RANGE key attributes are given; 1 to 4 HASH and 0 to 4 RANGE are "
-                    "allowed")},
+         400, INVALID("The KeySchema exceeds the maximum allowed number of HASH key attributes")},
+        {ON(NINE, H("a") "," R("b") "," R("c") "," R("d") "," R("e") "," R("f")), 400,
+         INVALID("The KeySchema exceeds the maximum allowed number of RANGE key attributes")},
         {ON(NINE "," A("i", "S"),
             H("a") "," H("b") "," H("c") "," H("d") "," R("e") "," R("f") "," R("g") "," R("h") "," R("i")),
          400,
          VALIDATION("1 validation error detected: Value at `keySchema` failed to satisfy constraint: Member must have "
                     "length less than or equal to 8")},
         {ON(A("a", "S") "," A("b", "S") "," A("c", "S"), H("a") "," R("b") "," H("c")), 400,
-         VALIDATION("Invalid KeySchema: HASH key attribute c comes after a RANGE key attribute")},
+         INVALID("All HASH key attributes must precede RANGE key attributes in the KeySchema")},
         {ON(A("a", "S") "," A("b", "S"), H("a") "," R("b") "," R("a")), 400,
-         VALIDATION("Invalid KeySchema: attribute a is given twice")},
-        {ON(A("a", "S"), H("a") "," H("a")), 400, VALIDATION("Invalid KeySchema: attribute a is given twice")},
+         VALIDATION("The KeySchema contains multiple key attributes with the same name")},
+        {ON(A("a", "S"), H("a") "," H("a")), 400,
+         VALIDATION("The KeySchema contains multiple key attributes with the same name")},
         /* [c] */
         {ON(A("a", "S") "," A("b", "S"), R("a") "," R("b") "," R("id")), 400,
          VALIDATION("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")},
@@ -217,4 +243,101 @@ Test(dynamodb_index_keys, added_later) {
          400, VALIDATION("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")},
     };
     DYNAMODB_RUN(rows);
+}
+
+/* ---- Values of wrong sizes ------------------------------------------------------------------- */
+
+#define UPDATED_KEY "The update expression attempted to update the secondary index key "
+#define EMPTY_UPDATE(type)                                                                                             \
+    "One or more parameter values are not valid. The update expression attempted to update a secondary index key to "  \
+    "a value that is not supported. The AttributeValue for a key attribute cannot contain an empty " type " value."
+#define CANCELED(message)                                                                                              \
+    "{'__type':'com.amazonaws.dynamodb.v20120810#TransactionCanceledException','Message':'Transaction cancelled, "     \
+    "please refer cancellation reasons for specific reasons [ValidationError]','CancellationReasons':[{'Code':'"       \
+    "ValidationError','Message':'" message "'}]}"
+#define LONG "%1100d" /* with 0: a text of that many spaces and a digit */
+
+/* A request with long texts, each in place of one LONG. */
+static void expect_long(struct dynamodb_fixture *f, const char *operation, const char *request, const char *reply) {
+    static char text[8192];
+    snprintf(text, sizeof text, request, 0, 0);
+    dynamodb_expect(f, &(struct row){operation, text, 400, reply});
+}
+
+#define UPDATE(expression, values)                                                                                     \
+    "{'TableName':'Matches','Key':{'id':{'S':'1'}},'UpdateExpression':'" expression                                    \
+    "','ExpressionAttributeValues':{" values "}}"
+#define TRANSACT(action, rest) "{'TransactItems':[{'" action "':" rest "}]}"
+
+#define START(p, r, s)                                                                                                 \
+    "{'TableName':'Long','IndexName':'byAll','ExclusiveStartKey':{'id':{'S':'1'},'t':{'S':'f'},'p':{'S':'" p           \
+    "'},'r':{'S':'" r "'},'s':{'S':'" s "'}}}"
+#define RANGES                                                                                                         \
+    "The provided starting key is invalid: One or more parameter values were invalid: Aggregated size of all range "   \
+    "keys has exceeded the size limit of 1024 bytes"
+
+/* Sources: "beyond allowed size limits", API reference, TransactWriteItems; "is not supported", the
+ * dynamodb-conformance suite; "Size limit exceeded", architect/dynalite#35. [l] Larder's own. */
+Test(dynamodb_index_keys, sizes) {
+    struct dynamodb_fixture f;
+    static const struct row rows[] = {
+        FILL,
+        {"CreateTable", TABLE("Bytes2", A("b", "B") "," A("s", "S"), INDEX("byB", H("b") "," R("s"), "ALL")), 200,
+         "{'TableDescription':..."},
+        {"CreateTable",
+         TABLE("Long", A("t", "S") "," A("p", "S") "," A("r", "S") "," A("s", "S"),
+               INDEX("byAll", H("t") "," H("p") "," R("r") "," R("s"), "ALL")),
+         200, "{'TableDescription':..."},
+        {"PutItem", "{'TableName':'Bytes2','Item':{'id':{'S':'1'},'nothing':{'B':''}}}", 200, "{}"},
+        {"UpdateItem", UPDATE("SET p = :v", "':v':{'S':''}"), 400, VALIDATION(EMPTY_UPDATE("string"))},
+        {"UpdateItem", UPDATE("SET p = if_not_exists(x, :v)", "':v':{'S':''}"), 400,
+         VALIDATION(EMPTY_UPDATE("string"))},
+        {"UpdateItem", UPDATE("SET p = if_not_exists(x, :v)", "':v':{'N':'1'}"), 400,
+         VALIDATION(UPDATED_KEY "to unsupported type")},
+        {"UpdateItem", "{'TableName':'Bytes2','Key':{'id':{'S':'1'}},'UpdateExpression':'SET b = nothing'}", 400,
+         VALIDATION(EMPTY_UPDATE("binary"))},
+        {"TransactWriteItems", TRANSACT("Update", UPDATE("SET p = :v", "':v':{'S':''}")), 400,
+         VALIDATION(EMPTY_UPDATE("string"))},
+        {"TransactWriteItems", TRANSACT("Update", UPDATE("SET p = if_not_exists(x, :v)", "':v':{'S':''}")), 400,
+         CANCELED(EMPTY_UPDATE("string"))},
+    };
+    dynamodb_begin(&f);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        dynamodb_expect(&f, &rows[i]);
+    /* one attribute is too long, or all together are */
+    expect_long(&f, "UpdateItem", UPDATE("SET r = :v", "':v':{'S':'" LONG "'}"),
+                VALIDATION(UPDATED_KEY "beyond allowed size limits"));
+    expect_long(&f, "UpdateItem", UPDATE("SET p = :v, t = :v", "':v':{'S':'" LONG "'}"),
+                VALIDATION(UPDATED_KEY "beyond allowed size limits"));
+    expect_long(&f, "UpdateItem",
+                "{'TableName':'Matches','Key':{'id':{'S':'1'}},'AttributeUpdates':{'r':{'Value':{'S':'" LONG "'}}}}",
+                VALIDATION(UPDATED_KEY "beyond allowed size limits"));
+    expect_long(&f, "TransactWriteItems", TRANSACT("Update", UPDATE("SET p = :v, t = :v", "':v':{'S':'" LONG "'}")),
+                CANCELED(UPDATED_KEY "beyond allowed size limits"));
+    expect_long(&f, "PutItem", "{'TableName':'Matches','Item':{'id':{'S':'7'},'r':{'S':'" LONG "'}}}",
+                INVALID("Size limit exceeded for Index Key r Actual Size: 1100 bytes Max Size: 1024 bytes IndexName: "
+                        "byRound"));
+    expect_long(&f, "BatchWriteItem",
+                "{'RequestItems':{'Matches':[{'PutRequest':{'Item':{'id':{'S':'7'},'p':{'S':'" LONG LONG "'}}}}]}}",
+                INVALID("Size limit exceeded for Index Key p Actual Size: 2200 bytes Max Size: 2048 bytes IndexName: "
+                        "byRound"));
+    expect_long(&f, "TransactWriteItems",
+                TRANSACT("Put", "{'TableName':'Matches','Item':{'id':{'S':'7'},'r':{'S':'" LONG "'}}}"),
+                CANCELED("One or more parameter values were invalid: Size limit exceeded for Index Key r Actual Size: "
+                         "1100 bytes Max Size: 1024 bytes IndexName: "
+                         "byRound"));
+    /* of a start key each by its kind */
+    expect_long(&f, "Scan", START(LONG LONG, "f", "f"),
+                VALIDATION("The provided starting key is invalid: One or more parameter values were invalid: Size of "
+                           "hashkey has exceeded the maximum size limit of2048 bytes"));
+    expect_long(&f, "Scan", START(LONG, LONG, "f"), VALIDATION(RANGES));
+    expect_long(&f, "Scan", START(LONG, "f", LONG), VALIDATION(RANGES));
+    /* [l] */
+    expect_long(&f, "PutItem",
+                "{'TableName':'Matches','Item':{'id':{'S':'7'},'t':{'S':'" LONG "'},'p':{'S':'" LONG
+                "'},'r':{'S':'1'},'n':{'N':'1'}}}",
+                VALIDATION("key of index byRound, \\'t\\' and the attributes that follow it, has 2201 bytes in all; 1 "
+                           "to 2048 are allowed (one between two attributes; before the last a byte of value 0 or 1 "
+                           "counts twice)"));
+    dynamodb_end(&f);
 }

@@ -31,6 +31,11 @@ Test(dynamodb_item, items_come_back) {
         /* an ARN: API reference, TableName */
         {"GetItem", "{'TableName':'arn:aws:dynamodb:eu-west-2:123456789012:table/Plain','Key':{'pk':{'S':'all'}}}", 200,
          "{'Item':{" ALL_TYPES "}}"},
+        {"GetItem", "{'TableName':'arn:aws-cn:dynamodb:cn-north-1:1:table/Plain','Key':{'pk':{'S':'none'}}}", 200,
+         "{}"},
+        {"GetItem", "{'TableName':'arn:aws:s3:eu-west-2:1:table/Plain','Key':{'pk':{'S':'none'}}}", 400,
+         VALIDATION("1 validation error detected: Value `arn:aws:s3:eu-west-2:1:table/Plain` at `tableName` failed to "
+                    "satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+")},
         /* numbers in plain notation: api of the service, "Data types: Number" */
         {"PutItem", "{'TableName':'Numbers','Item':{'pk':{'N':'1E3'},'v':{'N':'-1.50e-2'}}}", 200, "{}"},
         {"GetItem", "{'TableName':'Numbers','Key':{'pk':{'N':'1000.0'}}}", 200,

@@ -12,6 +12,9 @@
 #include "tests/dynamodb/dynamodb_kit.h"
 #include "tests/support/expect.h"
 
+#define LONELY "ConditionalOperator cannot be used without Filter or Expected"
+#define SINGLE "ConditionalOperator can only be used when Filter or Expected has two or more elements"
+
 TestSuite(dynamodb_older, .timeout = 30 * SLOW_FACTOR);
 
 #define KEY "'TableName':'Plain','Key':{'pk':{'S':'k'}}"
@@ -196,6 +199,14 @@ Test(dynamodb_older, expected_refused) {
         {PUT(",'ConditionalOperator':'XOR'"), 400,
          VALIDATION("1 validation error detected: Value `XOR` at `conditionalOperator` failed to satisfy constraint: "
                     "Member must satisfy enum value set: [OR, AND]")},
+        {PUT(",'ConditionalOperator':'OR'"), 400, VALIDATION(LONELY)},
+        {PUT(",'ConditionalOperator':'AND','Expected':{}"), 400, VALIDATION(LONELY)},
+        {PUT(",'ConditionalOperator':'AND','Expected':{'n':{'Value':{'N':'5'}}}"), 400, VALIDATION(SINGLE)},
+        {"Scan", "{'TableName':'Plain','ConditionalOperator':'OR'}", 400, VALIDATION(LONELY)},
+        {"Scan", "{'TableName':'Plain','ConditionalOperator':'OR','ScanFilter':{'n':" C("EQ", N("4")) "}}", 400,
+         VALIDATION(SINGLE)},
+        {"Query", "{'TableName':'Plain','ConditionalOperator':'OR','KeyConditions':{'pk':" C("EQ", S("k")) "}}", 400,
+         VALIDATION(LONELY)},
         {EXPECTED("'n':[]"), 400,
          SERIALIZATION("Unrecognized collection type class com.amazonaws.dynamodb.v20120810.ExpectedAttributeValue")},
         {PUT(",'Expected':[]"), 400,

@@ -179,7 +179,8 @@ Test(dynamodb_refused, key_conditions) {
         {QUERY("Artist.x = :a", VALUES("':a':{'S':'1'}")), 400,
          VALIDATION("KeyConditionExpressions cannot have conditions on nested attributes")},
         {QUERY("Artist = :a AND Artist = :a", VALUES("':a':{'S':'1'}")), 400,
-         VALIDATION("KeyConditionExpressions must only contain one condition per key")},
+         VALIDATION("Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per "
+                    "key")},
         {QUERY("Artist = :a", VALUES("':a':{'S':'1'}") ",'IndexName':'by-year'"), 400,
          VALIDATION("Query condition missed key schema element: Year")},
         {QUERY("Year = :a", VALUES("':a':{'N':'1'}") ",'IndexName':'by-year','ConsistentRead':true"), 400,

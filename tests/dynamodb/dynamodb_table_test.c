@@ -4,7 +4,8 @@
  *          each rule of CreateTable has a row, in the service's words.
  * Source   [d] dynalite's suites (createTable, listTables, describeTable, deleteTable), run against
  *          the service; [a] API reference of each operation; [u] messages as users of the service
- *          report them. [l] what Larder says of itself.
+ *          report them; [q] ack-api-quirks, messages recorded of the service (October 2026); [c]
+ *          the dynamodb-conformance suite. [l] what Larder says of itself.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -86,7 +87,38 @@ Test(dynamodb_table, life) {
 #define LSI(rest) "'LocalSecondaryIndexes':[" rest "]"
 #define GSI(rest) "'GlobalSecondaryIndexes':[" rest "]"
 #define ALL_OF "'Projection':{'ProjectionType':'ALL'}"
+#define INCLUDES(names) "'Projection':{'ProjectionType':'INCLUDE','NonKeyAttributes':[" names "]}"
+#define UNITS "'ProvisionedThroughput':{'ReadCapacityUnits':1,'WriteCapacityUnits':1}"
 #define AB DEFINED(A("a", "S") "," A("b", "S")) "," KEYS(H("a") "," R("b")) "," ON_DEMAND
+
+/* [q] NonKeyAttributes may name keys, which are kept; a description is in the order of names. */
+Test(dynamodb_table, projections_of_keys) {
+    static const struct row rows[] = {
+        {CREATE(DEFINED(A("k", "S") "," A("g", "S") "," A("h", "N")) "," KEYS(H("k")) "," ON_DEMAND "," GSI(
+             "{'IndexName':'idx'," KEYS(H("g") "," R("h")) "," INCLUDES("'z','k','g','b'") "}")),
+         200,
+         "{'TableDescription':{'AttributeDefinitions':[" A("g", "S") "," A("h", "N") "," A(
+             "k", "S") "],'TableName':'New'," KEYS(H("k")) ",'TableStatus':'ACTIVE'," BIRTH "," NO_UNITS
+                                                           ",'TableSizeBytes':0,'ItemCount':0,'TableArn':'" ARN
+                                                           "New','BillingModeSummary':{'BillingMode':'PAY_PER_"
+                                                           "REQUEST','LastUpdateToPayPerRequestDateTime':"
+                                                           "~},'GlobalSecondaryIndexes':[{'IndexName':'idx'"
+                                                           "," KEYS(H("g") "," R("h")) "," INCLUDES(
+                                                               "'b','g','k','z'") ",'IndexStatus':'ACTIVE',..."},
+        {"PutItem",
+         "{'TableName':'New','Item':{'k':{'S':'1'},'g':{'S':'2'},'h':{'N':'3'},'b':{'S':'4'},'x':{'S':'5'}}}", 200,
+         "{}"},
+        {"Query",
+         "{'TableName':'New','IndexName':'idx','KeyConditionExpression':'g = :g','ExpressionAttributeValues':{':g':{'S'"
+         ":'2'}}}",
+         200, "{'Items':[{'b':{'S':'4'},'g':{'S':'2'},'h':{'N':'3'},'k':{'S':'1'}}],'Count':1,'ScannedCount':1}"},
+        {"Query",
+         "{'TableName':'New','IndexName':'idx','KeyConditionExpression':'g = :g','ExpressionAttributeValues':{':g':{'S'"
+         ":'2'}},'ProjectionExpression':'k,h'}",
+         200, "{'Items':[{'h':{'N':'3'},'k':{'S':'1'}}],'Count':1,'ScannedCount':1}"},
+    };
+    DYNAMODB_RUN(rows);
+}
 
 Test(dynamodb_table, refused) {
     static const struct row rows[] = {
@@ -187,6 +219,48 @@ Test(dynamodb_table, refused) {
         {CREATE(DEFINED(A("a", "S") "," A("b", "S") "," A("c", "S")) "," KEYS(H("a")) "," ON_DEMAND "," GSI(
              "{'IndexName':'idx'," KEYS(H("b")) "," ALL_OF "}")),
          400, INVALID("Some AttributeDefinitions are not used. AttributeDefinitions: [a, b, c], keys used: [a, b]")},
+        /* [q]: also if the types differ */
+        {CREATE(DEFINED(A("a", "S") "," A("a", "S")) "," KEYS(H("a")) "," ON_DEMAND), 400,
+         VALIDATION("Attribute Name is duplicated: a")},
+        {CREATE(DEFINED(A("a", "S") "," A("b", "S") "," A("b", "N")) "," KEYS(H("a") "," R("b")) "," ON_DEMAND), 400,
+         VALIDATION("Attribute Name is duplicated: b")},
+        {CREATE(AB "," GSI("{'IndexName':'idx'," KEYS(H("b")) ",'Projection':{'ProjectionType':'INCLUDE'}}")), 400,
+         INVALID("ProjectionType is INCLUDE, but NonKeyAttributes is not specified")},
+        {CREATE(AB "," GSI("{'IndexName':'idx'," KEYS(H("b")) "," INCLUDES("'x','y','x'") "}")), 400,
+         INVALID("Duplicate element in NonKeyAttributes: x")},
+        {CREATE(AB "," GSI("{'IndexName':'idx'," KEYS(H("b")) "," INCLUDES("") "}")), 400,
+         CONSTRAINT("`[]`" AT(
+             "globalSecondaryIndexes.1.member.projection.nonKeyAttributes") "have length greater than or equal to 1")},
+        {CREATE(AB "," GSI("{'IndexName':'idx'," KEYS(H("b")) "," INCLUDES(
+             "'1','2','3','4','5','6','7','8','9','10','11','12','13','14','15','16','17','18','19','20','21'") "}")),
+         400,
+         CONSTRAINT("`[..]`" AT(
+             "globalSecondaryIndexes.1.member.projection.nonKeyAttributes") "have length less than or equal to 20")},
+        {CREATE(DEFINED(A("a", "S") "," A("b", "S")) "," KEYS(H("a")) "," UNITS "," GSI(
+             "{'IndexName':'idx'," KEYS(H("b")) "," ALL_OF "}")),
+         400, INVALID("ProvisionedThroughput is not specified for index: idx")},
+        /* what is not used is found before anything else of an index but its keys */
+        {CREATE(DEFINED(A("a", "S") "," A("b", "S") "," A("c", "S")) "," KEYS(H("a")) "," ON_DEMAND "," GSI(
+             "{'IndexName':'idx'," KEYS(H("b")) ",'Projection':{}}")),
+         400, INVALID("Some AttributeDefinitions are not used. AttributeDefinitions: [a, b, c], keys used: [a, b]")},
+        /* [c] global before local */
+        {CREATE(AB "," LSI("{'IndexName':'l1'," KEYS(H("a") "," R("b")) "," ALL_OF "}") "," GSI(
+             "{'IndexName':'g1'," KEYS(H("b")) "," ALL_OF "}")),
+         400,
+         VALIDATION("2 validation errors detected: Value `g1`" AT(
+             "globalSecondaryIndexes.1.member.indexName") "have length greater than or equal to 3; Value "
+                                                          "`l1`" AT("local"
+                                                                    "SecondaryIndexes.1.member.indexName") "have"
+                                                                                                           " len"
+                                                                                                           "gth "
+                                                                                                           "grea"
+                                                                                                           "ter "
+                                                                                                           "than"
+                                                                                                           " or "
+                                                                                                           "equa"
+                                                                                                           "l "
+                                                                                                           "to "
+                                                                                                           "3")},
         /* [l] */
         {CREATE(AB "," GSI("{'IndexName':'idx'," KEYS(H("a") "," H("b") "," R("c")) "," ALL_OF "}")), 400,
          INVALID("Some index key attributes are not defined in AttributeDefinitions. Keys: [a, b, c], "

@@ -44,17 +44,18 @@ Test(dynamodb_update_table, indexes_come_and_go) {
                 DEFINED(A("g", "S") "," A("n", "N")) "," CHANGES(INDEX(
                     "first", H("g") "," R("n"), "'Projection':{'ProjectionType':'INCLUDE','NonKeyAttributes':['q']}"))),
          200,
-         "{'TableDescription':{'AttributeDefinitions':[" A("pk", "S") "," A("g", "S") "," A(
-             "n", "N") "],'TableName':'Plain',"
-                       "'KeySchema':[" H(
-                           "pk") "],'TableStatus':'ACTIVE','CreationDateTime':~,'TableId':'~','ProvisionedThroughput':{"
-                                 "'NumberOfDecreasesToday':0,'ReadCapacityUnits':0,'WriteCapacityUnits':0},'"
-                                 "TableSizeBytes':~,'ItemCount':2,'TableArn':"
-                                 "'arn:aws:dynamodb:larder:000000000000:table/"
-                                 "Plain','BillingModeSummary':{'BillingMode':'PAY_PER_REQUEST'},"
-                                 "'GlobalSecondaryIndexes':[{'IndexName':'first','KeySchema':[" H("g") "," R(
-                                     "n") "],'Projection':{'ProjectionType':"
-                                          "'INCLUDE','NonKeyAttributes':['q']},'IndexStatus':'ACTIVE',..."},
+         "{'TableDescription':{'AttributeDefinitions':[" A("g", "S") "," A("n", "N") "," A(
+             "pk",
+             "S") "],'TableName':'Plain',"
+                  "'KeySchema':[" H(
+                      "pk") "],'TableStatus':'ACTIVE','CreationDateTime':~,'TableId':'~','ProvisionedThroughput':{"
+                            "'NumberOfDecreasesToday':0,'ReadCapacityUnits':0,'WriteCapacityUnits':0},'"
+                            "TableSizeBytes':~,'ItemCount':2,'TableArn':"
+                            "'arn:aws:dynamodb:larder:000000000000:table/"
+                            "Plain','BillingModeSummary':{'BillingMode':'PAY_PER_REQUEST'},"
+                            "'GlobalSecondaryIndexes':[{'IndexName':'first','KeySchema':[" H("g") "," R(
+                                "n") "],'Projection':{'ProjectionType':"
+                                     "'INCLUDE','NonKeyAttributes':['q']},'IndexStatus':'ACTIVE',..."},
         {QUERY("first", "x"), 200,
          "{'Items':[{'g':{'S':'x'},'n':{'N':'1'},'pk':{'S':'2'}},{'g':{'S':'x'},'n':{'N':'2'},'pk':{'S':'1'}}],'Count':"
          "2,"
@@ -160,13 +161,18 @@ Test(dynamodb_update_table, refused) {
          INVALID(
              "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST")},
         {UPDATE("Plain", CHANGES(DROP("abc"))), 400,
-         SERVICE("ResourceNotFoundException", "Requested resource not found: Index abc for table")},
+         SERVICE("ResourceNotFoundException", "Requested resource not found: Index abc for table Plain")},
         {UPDATE("Songs", CHANGES(DROP("by-length"))), 400,
          VALIDATION("Cannot delete an index that is not a GlobalSecondaryIndex: by-length")},
         {UPDATE("Songs", DEFINED(A("Label", "S")) "," CHANGES(INDEX("by-year", H("Label"), ALL_OF))), 400,
          VALIDATION("Attempting to create an index which already exists")},
         {UPDATE("Plain", CHANGES(INDEX("abc", H("g"), ALL_OF))), 400,
          INVALID("AttributeDefinitions is not specified for index: abc")},
+        {UPDATE("Plain", DEFINED(A("g", "S") "," A("g", "N")) "," CHANGES(INDEX("abc", H("g"), ALL_OF))), 400,
+         VALIDATION("Attribute Name is duplicated: g")},
+        {UPDATE("Songs", CHANGES("{'Update':{'IndexName':'by-year'," UNITS("1", "1") "}}")), 400,
+         INVALID("The only Updates for index: by-year when TableThroughputMode is PAY_PER_REQUEST can be to "
+                 "OnDemandThroughput, WarmThroughput")},
         {UPDATE("Plain", DEFINED(A("other", "S")) "," CHANGES(INDEX("abc", H("g"), ALL_OF))), 400,
          INVALID("Some index key attributes are not defined in AttributeDefinitions. Keys: [g], AttributeDefinitions: "
                  "[other, pk]")},
@@ -292,8 +298,11 @@ Test(dynamodb_update_table, as_many_indexes_as_are_allowed) {
             "\"GlobalSecondaryIndexUpdates\":[{\"Create\":{\"IndexName\":\"index%d\",\"KeySchema\":[{\"AttributeName\":"
             "\"k%d\",\"KeyType\":\"HASH\"}],\"Projection\":{\"ProjectionType\":\"ALL\"}}}]}",
             i, i, i);
-        dynamodb_expect_bytes(&f, "UpdateTable", request, (size_t)bytes, i < 20 ? 200 : 400,
-                              i < 20 ? DONE : LIMIT("GlobalSecondaryIndex count exceeds the per-table limit of 20"));
+        dynamodb_expect_bytes(
+            &f, "UpdateTable", request, (size_t)bytes, i < 20 ? 200 : 400,
+            i < 20
+                ? DONE
+                : LIMIT("Subscriber limit exceeded: Number of global secondary indexes exceeds per-table limit of 20"));
     }
     dynamodb_end(&f);
 }

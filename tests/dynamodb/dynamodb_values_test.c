@@ -4,9 +4,10 @@
  *          (ValidationException), and which of them first. JSON that is none is a
  *          SerializationException without a message.
  * Source   dynalite's suites ("serializations", "validations" of PutItem and GetItem), run against
- *          the service. From the dynamodb-conformance suite, run against it in 2026: "NULL false is
- *          accepted", "PartiQL parameters - numbers" (exponents, nesting). The frame "1 validation
- *          error detected" of PutItem, UpdateItem and DeleteItem was seen in eu-west-2 in 2026.
+ *          the service. {"NULL": false} was accepted in some regions, and is refused in all of them
+ *          since July 2026: dynamodb-conformance suite. From it, run in 2026, too: "PartiQL
+ *          parameters - numbers" (exponents, nesting). The frame "1 validation error detected" of
+ *          PutItem, UpdateItem and DeleteItem was seen in eu-west-2 in 2026.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 
 TestSuite(dynamodb_values, .timeout = 30 * SLOW_FACTOR);
 
+#define NULL_FALSE "Null attribute value types must have the value of true"
 #define ITEM(value) "{'TableName':'Plain','Item':{'pk':{'S':'k'},'v':" value "}}"
 #define KEY(value) "{'TableName':'Plain','Key':{'pk':" value "}}"
 #define EMPTY VALIDATION("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
@@ -85,7 +87,10 @@ Test(dynamodb_values, values) {
         {"PutItem", ITEM("{'S':'a','N':'1'}"), 400, TWO},
         {"PutItem", ITEM("{'M':{},'L':[{'S':'a'}]}"), 400, TWO},
         {"PutItem", ITEM("{'S':'a','N':''}"), 400, FRAMED(NO_NUMBER)},
-        {"PutItem", ITEM("{'NULL':false}"), 200, "{}"},
+        {"PutItem", ITEM("{'NULL':false}"), 400, INVALID(NULL_FALSE)},
+        {"PutItem", ITEM("{'L':[{'NULL':false}]}"), 400, INVALID(NULL_FALSE)},
+        {"GetItem", KEY("{'NULL':false}"), 400, INVALID(NULL_FALSE)},
+        {"PutItem", ITEM("{'NULL':true}"), 200, "{}"},
         {"GetItem", KEY("{'S':'k'}"), 200, "{'Item':{'pk':{'S':'k'},'v':{'NULL':true}}}"},
         {"PutItem", ITEM("{'SS':[]}"), 400, INVALID("An string set  may not be empty")},
         {"PutItem", ITEM("{'NS':[]}"), 400, INVALID("An number set  may not be empty")},

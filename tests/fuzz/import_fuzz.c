@@ -26,9 +26,17 @@ static void open_table(void) {
     static unsigned count;
     struct larder_options options = {
         .flags = LARDER_CREATE | LARDER_MEMFD, .memfd = -1, .size_bytes = SEGMENT_BYTES, .stripe_count = 2};
-    struct larder_index_def index = {.name = "byG", .partition = {"g", LARDER_S}};
+    struct larder_key_def more[] = {{"n", LARDER_N}, {"b", LARDER_B}, {"t", LARDER_S}};
+    struct larder_index_def indexes[] = {{.name = "byG", .partition = {"g", LARDER_S}},
+                                         {.name = "several",
+                                          .partition = {"g", LARDER_S},
+                                          .partition_more = more,
+                                          .partition_more_count = 1,
+                                          .sort = {"r", LARDER_N},
+                                          .sort_more = more + 1,
+                                          .sort_more_count = 2}};
     struct larder_table_def wanted = {
-        .name = TABLE, .partition = {"Id", LARDER_N}, .indexes = &index, .index_count = 1};
+        .name = TABLE, .partition = {"Id", LARDER_N}, .indexes = indexes, .index_count = 2};
     if (db && ++count % 500 != 0)
         return;
     larder_close(db);
@@ -93,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0)
         return 0;
     open_table();
-    struct import_file import = {.target = {.table = table, .def = def, .builder = builder},
+    struct import_file import = {.target = {.table = table, .def = def, .builder = builder, .name = TABLE},
                                  .format = data[0] % 3,
                                  .is_keep_going = (data[0] & 4) == 0};
     int code = import_bytes(&import, data + 1, size - 1);

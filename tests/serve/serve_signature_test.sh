@@ -136,6 +136,18 @@ row("no equal-sign", change(sign(), "Authorization", lambda v: "AWS4-HMAC-SHA256
     "IncompleteSignatureException", "^'Credential' not a valid key=value pair \\(missing equal-sign\\) in Authorization header: 'AWS4-HMAC")
 row("a date of another form", change(sign(), "X-Amz-Date", lambda v: "201"), "IncompleteSignatureException",
     "^Date must be in ISO-8601 'basic format'. Got '201'. See http://en.wikipedia.org/wiki/ISO_8601$")
+for text in ("20260230T000000Z", "20261301T000000Z", "20261130T240000Z", "20261130T000060Z", "2026 1 1T 0 0 0Z", "99991231T000000",
+             "+9991231T000000Z", "199991231T000000Z", "20261130t000000z", "20261130T000000+0", "Mon, 30 Feb 2026 00:00:00 GMT",
+             "Tue, 31 Jun 2026 00:00:00 GMT", "Mon, 30 Nov 2026 00:00:60 GMT"):
+    row("no date: " + text, change(sign(), "X-Amz-Date", lambda v: text), "IncompleteSignatureException",
+        "^Date must be in ISO-8601 'basic format'\\. Got '%s'\\. See http://en.wikipedia.org/wiki/ISO_8601$" % re.escape(text))
+for text in ("99991231T000000Z", "99991231T235959Z", "21000101T000000Z"):
+    row("a date far away: " + text, change(sign(), "X-Amz-Date", lambda v: text), "InvalidSignatureException",
+        "^Signature not yet current: %s is still later than 20\\d{6}T\\d{6}Z \\(20\\d{6}T\\d{6}Z \\+ 5 min\\.\\)$" % text)
+for text, shown in (("00010101T000000Z",) * 2, ("00000101T000000Z",) * 2, ("09991231T000000Z",) * 2, ("19691231T235959Z",) * 2,
+                    ("Thu, 01 Jan 0970 00:00:00 GMT", "09700101T000000Z")):
+    row("a date long ago: " + text, change(sign(), "X-Amz-Date", lambda v: text), "InvalidSignatureException",
+        "^Signature expired: %s is now earlier than 20\\d{6}T\\d{6}Z \\(20\\d{6}T\\d{6}Z - 15 min\\.\\)$" % shown)
 row("expired", sign(minutes=-16), "InvalidSignatureException", "^Signature expired: \\w+Z is now earlier than \\w+Z \\(\\w+Z - 15 min.\\)$")
 row("of the future", sign(minutes=6), "InvalidSignatureException", "^Signature not yet current: \\w+Z is still later than \\w+Z \\(\\w+Z \\+ 5 min.\\)$")
 row("Host is not signed", sign(unsigned=("host",)), "InvalidSignatureException", "^'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization\\.$")

@@ -85,11 +85,13 @@ class Client:
                 self.counts["throttled"] += 1
 
     def read(self, operation, **request):
+        """Again and again: but what ends every worker is not to be repeated forever."""
+        end = time.monotonic() + PATIENCE_S
         while True:
             try:
                 return self.write(operation, **request)
             except Lost:
-                pass
+                assert time.monotonic() < end, f"{operation}: no worker answers it"
 
     def get(self, key):
         return self.read("GetItem", TableName="Tab", Key={"pk": {"S": key}}).get("Item")

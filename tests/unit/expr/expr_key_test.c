@@ -30,10 +30,16 @@ struct row {
 #define MANY "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition"
 #define NESTED "KeyConditionExpressions cannot contain nested operations"
 #define PATHS "KeyConditionExpressions cannot have conditions on nested attributes"
-#define ONCE "KeyConditionExpressions must only contain one condition per key"
+#define ONCE "Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key"
 #define NO_KEY "Invalid condition in KeyConditionExpression: No key attribute specified"
 #define FIRST " operator must have the key attribute as its first operand"
-#define LENGTH "Conditions can be of length 1 or 2 only"
+#define MORE(conditions, attributes)                                                                                   \
+    "The number of query conditions (" #conditions                                                                     \
+    ") exceeds the number of key attributes defined in the schema (" #attributes ")"
+#define HASH(name) "HASH key attributes " name " must have equality conditions specified in the query"
+#define RANGE(names, name)                                                                                             \
+    "RANGE key attributes " names                                                                                      \
+    " must have equality conditions specified in the query because a condition is present on key attribute " name
 #define UNSUPPORTED "Query key condition not supported"
 #define WRONG_TYPE "One or more parameter values were invalid: Condition parameter type does not match schema type"
 
@@ -70,8 +76,9 @@ static const struct row rows[] = {
     {":c > :d AND a < :d", 0, NULL, NO_KEY, "DL"},
     {"b > :c AND b < :c and c = :c and d = :c", 0, NULL, ONCE, "DL"},
     {"(a > :c and b > :c) and (b > :c and c > :c)", 0, NULL, ONCE, "DL"},
-    {"(a > :c and b > :c) and (c > :c and d > :c) and (e > :c and f > :c)", 0, NULL, LENGTH, "DL"},
-    {"p=:p AND c<:c AND a<:c", 0, NULL, LENGTH, "SC"},
+    {"(a > :c and b > :c) and (c > :c and d > :c) and (e > :c and f > :c)", 0, NULL, MORE(6, 2), "SC"},
+    {"p=:p AND c<:c AND a<:c", 0, NULL, MORE(3, 2), "SC"},
+    {"a=:c AND b=:c AND c=:c AND d=:c AND e=:c AND f=:c AND g=:c AND h=:c AND i=:c", 0, NULL, MORE(9, 2), "SC"},
     {"a BETWEEN :c AND :d", 0, NULL, "Query condition missed key schema element: p", "DL"},
     {"p = :p AND a < :c", 0, NULL, "Query condition missed key schema element: c", "SC"},
     {"p > :p", 0, NULL, UNSUPPORTED, "DG: equality on the partition key"},
@@ -87,10 +94,16 @@ static const struct row rows[] = {
     {"h1 = :p AND h2 = :c AND r1 = :p AND r2 = :p AND r3 > :d", 1, "h1 = :p, h2 = :c, r1 = :p, r2 = :p, r3 > :d", NULL,
      "DG: the last one a range"},
     {"begins_with(r1, :p) AND h1 = :p AND h2 = :c", 1, "h1 = :p, h2 = :c, r1 begins_with :p", NULL, "DG"},
-    {"h1 = :p AND r1 = :p", 1, NULL, "Query condition missed key schema element: h2", "DG: every partition attribute"},
-    {"h1 = :p AND h2 = :c AND r2 = :p", 1, NULL, "Query condition missed key schema element: r1", "DG: no gap"},
-    {"h1 = :p AND h2 = :c AND r1 > :p AND r2 = :p", 1, NULL, UNSUPPORTED, "DG: only the last one a range"},
-    {"h1 = :p AND h2 > :c", 1, NULL, UNSUPPORTED, "DG: equality on the partition key"},
+    {"h1 = :p AND r1 = :p", 1, NULL, HASH("h2"), "DG: every partition attribute"},
+    {"r1 = :p", 1, NULL, HASH("h1"), "DG: every partition attribute"},
+    {"h1 = :p AND h2 = :c AND r2 = :p", 1, NULL, RANGE("r1", "r2"), "SC: no gap"},
+    {"h1 = :p AND h2 = :c AND r1 = :p AND r3 = :c", 1, NULL, RANGE("r2", "r3"), "SC: no gap"},
+    {"h1 = :p AND h2 = :c AND r3 = :c", 1, NULL, RANGE("r1, r2", "r3"), "SC: no gap"},
+    {"h1 = :p AND h2 = :c AND r1 > :p AND r2 = :p", 1, NULL, RANGE("r1", "r2"), "SC: only the last one a range"},
+    {"h1 = :p AND h2 = :c AND begins_with(r1, :p) AND r3 > :c", 1, NULL, RANGE("r1, r2", "r3"), "SC: both faults"},
+    {"h1 = :p AND h2 > :c", 1, NULL, HASH("h2"), "DG: equality on the partition key"},
+    {"h1 = :p AND h2 = :c AND a = :c", 1, NULL, "Query condition missed key schema element: r1", "SC: no key"},
+    {"h1=:p AND h2=:c AND r1=:p AND r2=:p AND r3=:d AND a=:c", 1, NULL, MORE(6, 5), "SC"},
 };
 
 static const char *show(const struct expr *e, const struct expr_key_term *terms, uint32_t count) {
