@@ -1,7 +1,7 @@
 /* dynamodb/call.c - larder_dynamodb_call(): a request in JSON, and the answer.
  *
  * Picture  text -> request_read() -> check_request() -> prepared_take() -> operation -> text
- * Short    A GetItem like one before, with another key: shape.h.
+ * Short    A GetItem or Query like one before, with another key: shape.h.
  * Again    A name that is given twice in one map is noticed late. Then the text is read again,
  *          without it. A table that was dropped between two calls is looked up again, once.
  * Tests    tests/dynamodb/dynamodb_item_test.c, dynamodb_errors_test.c
@@ -22,6 +22,9 @@ struct operation_entry {
     int (*run)(struct larder_dynamodb *d, struct document_writer *w);
     int (*read)(struct larder_dynamodb *d, const struct operation_entry *entry, struct wire *wire);
     int number; /* of the enum that `read` takes */
+    /* shape.h */
+    int (*answer)(struct larder_dynamodb *d, const char *json, size_t bytes);
+    void (*learn)(struct larder_dynamodb *d, const char *json, size_t bytes);
 };
 
 static int read_item_request(struct larder_dynamodb *d, const struct operation_entry *entry, struct wire *wire) {
@@ -42,8 +45,8 @@ static int read_transact_request(struct larder_dynamodb *d, const struct operati
 
 /* Frequent ones first. */
 static const struct operation_entry operations[] = {
-    {"GetItem", operation_get_item, read_item_request, OPERATION_GET_ITEM},
-    {"Query", operation_query, read_item_request, OPERATION_QUERY},
+    {"GetItem", operation_get_item, read_item_request, OPERATION_GET_ITEM, shape_answer_get, shape_learn_get},
+    {"Query", operation_query, read_item_request, OPERATION_QUERY, shape_answer_query, shape_learn_query},
     {"PutItem", operation_put_item, read_item_request, OPERATION_PUT_ITEM},
     {"UpdateItem", operation_update_item, read_item_request, OPERATION_UPDATE_ITEM},
     {"DeleteItem", operation_delete_item, read_item_request, OPERATION_DELETE_ITEM},
@@ -212,8 +215,8 @@ static int finish(struct larder_dynamodb *d, int result, int *status) {
     return result || r ? write_failure(d, status) : LARDER_OK;
 }
 
-static int run(struct larder_dynamodb *d, const char *operation, const char *json, size_t bytes, int *status) {
-    const struct operation_entry *entry = find_operation(operation);
+static int run(struct larder_dynamodb *d, const struct operation_entry *entry, const char *json, size_t bytes,
+               int *status) {
     char *once = NULL;
     int r = LARDER_E_INVAL;
     if (!entry)
@@ -221,8 +224,8 @@ static int run(struct larder_dynamodb *d, const char *operation, const char *jso
     else if ((r = read_once(d, entry, json, bytes, &once)) == LARDER_OK)
         r = answer(d, entry);
     r = finish(d, r, status);
-    if (r == LARDER_OK && *status == 200 && !once && entry && entry->run == operation_get_item)
-        shape_learn(d, json, bytes);
+    if (r == LARDER_OK && *status == 200 && !once && entry && entry->learn)
+        entry->learn(d, json, bytes);
     table_free_replaced(d);
     free(once);
     return r;
@@ -236,9 +239,10 @@ LARDER_API int larder_dynamodb_call(struct larder_dynamodb *d, const char *opera
     d->failure.kind = FAILURE_NONE;
     d->failure.message[0] = 0;
     d->failure_item = NULL;
-    if (strcmp(operation, "GetItem") == 0 && shape_answer(d, json ? json : "", bytes))
+    const struct operation_entry *entry = find_operation(operation);
+    if (entry && entry->answer && entry->answer(d, json ? json : "", bytes))
         status = 200;
-    else if ((r = run(d, operation, json ? json : "", bytes, &status)))
+    else if ((r = run(d, entry, json ? json : "", bytes, &status)))
         return r;
     *reply = (struct larder_dynamodb_reply){.status = status, .body = d->writer.text, .bytes = d->writer.bytes};
     return LARDER_OK;

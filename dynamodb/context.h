@@ -55,7 +55,7 @@ struct larder_dynamodb {
     struct known_table *tables[KNOWN_TABLES]; /* NULL: an empty place */
     struct known_table *replaced_tables;      /* by this request, which may use them still */
     uint32_t tables_opened;
-    struct shapes shapes;
+    struct shapes get_shapes, query_shapes;
     struct prepared *prepared[KNOWN_EXPRESSIONS];
     struct prepared *replaced; /* by this request, which may use them still: a list */
 };

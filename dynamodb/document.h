@@ -115,6 +115,7 @@ struct document_writer_ops {
     void (*halves)(struct document_writer *w, uint64_t halves); /* a number of halves: 3 is 1.5 */
     void (*boolean)(struct document_writer *w, int is_true);
     void (*item)(struct document_writer *w, const struct larder_item *item); /* {"name": {"S": ..}} */
+    void (*items)(struct document_writer *w, const struct larder_item *const *items, uint32_t count); /* each */
 };
 
 struct document_writer {
@@ -145,6 +146,11 @@ static inline void document_put_boolean(struct document_writer *w, int is_true) 
 }
 static inline void document_put_item(struct document_writer *w, const struct larder_item *item) {
     w->ops->item(w, item);
+}
+/* The same as that many document_put_item(). */
+static inline void document_put_items(struct document_writer *w, const struct larder_item *const *items,
+                                      uint32_t count) {
+    w->ops->items(w, items, count);
 }
 
 #endif

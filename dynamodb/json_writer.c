@@ -12,6 +12,7 @@
 #include "dynamodb/json_string.h"
 
 #define FIRST_BYTES 4096u
+#define FIRST_ITEM_BYTES 1024u /* room that most items need at most */
 
 static struct json_writer *json(struct document_writer *w) {
     return (struct json_writer *)w;
@@ -246,18 +247,6 @@ static const uint8_t *put_attribute(struct json_writer *w, const struct item_hea
     return at;
 }
 
-/* Begins to write the attributes of an item, and goes on while they are usual. Returns where there
- * is room for more; NULL: the writer has failed. */
-static char *put_usual(struct json_writer *w, struct json_item *item, char *to) {
-    uint32_t count = json_item_count(item), unusual;
-    item->to = to;
-    item->to_end = w->text + w->room_bytes;
-    unusual = json_item_put(&w->places, item, count);
-    item->ordinal += count - unusual;
-    item->left -= count - unusual;
-    return item->to;
-}
-
 /* An attribute of any kind, and those behind it. */
 static __attribute__((noinline)) void put_rest(struct json_writer *w, struct json_item *item) {
     while (item->left > 0 && !w->writer.error) {
@@ -267,35 +256,41 @@ static __attribute__((noinline)) void put_rest(struct json_writer *w, struct jso
         }
         item->ordinal++;
         item->left--;
-        char *to = room_for(w, json_item_room(item));
-        if (to && item->left > 0)
-            w->bytes = (size_t)(put_usual(w, item, to) - w->text);
+        if (!(item->to = room_for(w, json_item_room(item))) || item->left == 0)
+            break;
+        item->to_end = w->text + w->room_bytes;
+        json_item_put(&w->places, item);
+        w->bytes = (size_t)(item->to - w->text);
     }
+    if (!w->writer.error)
+        w->text[w->bytes - 1] = '}'; /* over the last comma */
 }
 
-/* ,{"name": {"S": ..}} */
-static void put_item(struct json_writer *w, const struct item_head *h) {
-    struct json_item item = {.head = h, .left = h->attr_count};
-    item.at = item.left ? item_first_record(h) : (const uint8_t *)h;
-    item.end = (const uint8_t *)h + h->bytes - item_timed_bytes(h);
-    char *to = room_for(w, 3 + json_item_room(&item));
-    if (!to)
-        return;
-    to[0] = ',';
-    to[w->needs_comma] = '{';
-    to += 1 + w->needs_comma;
-    w->needs_comma = 1;
-    if (__builtin_expect(item.left > 0, 1))
-        to = put_usual(w, &item, to);
-    w->bytes = (size_t)(to - w->text);
-    if (__builtin_expect(item.left > 0, 0)) {
-        put_rest(w, &item);
-        if (w->writer.error)
+/* ,{"name": {"S": ..}} of each; the first with a comma if it needs one. */
+static void put_items(struct json_writer *w, const struct larder_item *const *items, uint32_t count) {
+    size_t room = FIRST_ITEM_BYTES;
+    while (count > 0) {
+        struct json_item item = {.to = room_for(w, room)};
+        if (!item.to)
             return;
-        to = w->text + w->bytes;
+        item.to_end = w->text + w->room_bytes;
+        uint32_t whole = json_items_put(&w->places, items, count, (size_t)w->needs_comma, &item);
+        w->bytes = (size_t)(item.to - w->text);
+        w->needs_comma |= whole > 0 || item.head != NULL;
+        items += whole;
+        count -= whole;
+        if (count == 0)
+            return;
+        if (item.head) {
+            put_rest(w, &item);
+            room = FIRST_ITEM_BYTES;
+            items++;
+            count--;
+        } else {
+            json_item_begin(&item, item_head(*items));
+            room = json_item_room(&item);
+        }
     }
-    to[h->attr_count ? -1 : 0] = '}'; /* over the last comma */
-    w->bytes += !h->attr_count;
 }
 
 /* ---- The document ---------------------------------------------------------------------------- */
@@ -346,7 +341,11 @@ static void write_boolean(struct document_writer *writer, int is_true) {
 }
 
 static void write_item(struct document_writer *writer, const struct larder_item *item) {
-    put_item(json(writer), item_head(item));
+    put_items(json(writer), &item, 1);
+}
+
+static void write_items(struct document_writer *writer, const struct larder_item *const *items, uint32_t count) {
+    put_items(json(writer), items, count);
 }
 
 static const struct document_writer_ops ops = {.begin = write_begin,
@@ -356,7 +355,8 @@ static const struct document_writer_ops ops = {.begin = write_begin,
                                                .integer = write_integer,
                                                .halves = write_halves,
                                                .boolean = write_boolean,
-                                               .item = write_item};
+                                               .item = write_item,
+                                               .items = write_items};
 
 void json_writer_begin(struct json_writer *w) {
     w->writer = (struct document_writer){.ops = &ops};

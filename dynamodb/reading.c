@@ -161,7 +161,7 @@ int reading_check_start(struct larder_dynamodb *d, const struct reading *r, int 
  * service's: those items are left for the next one. */
 static void measure(struct larder_dynamodb *d, struct reading *r) {
     uint32_t count = larder_page_count(d->page);
-    for (r->count = 0, r->bytes = 0; r->count < count && r->bytes < READING_PAGE_BYTES; r->count++)
+    for (; r->count < count && r->bytes < READING_PAGE_BYTES; r->count++)
         r->bytes += larder_item_size(larder_page_item(d->page, r->count));
 }
 
@@ -224,10 +224,19 @@ int reading_begin_items(struct larder_dynamodb *d, const struct reading *r, stru
     return d->expressions.filter ? prepared_bind(d, d->expressions.filter) : LARDER_OK;
 }
 
-/* All items of the page as they are. */
+#define WHOLE_ITEMS 64u /* that are written at once */
+
+/* All items of the page as they are, and their size, as measure(). */
 static void answer_whole(struct larder_dynamodb *d, struct reading *r, struct document_writer *w) {
-    for (uint32_t i = 0; i < r->count; i++)
-        document_put_item(w, larder_page_item(d->page, i));
+    const struct larder_item *items[WHOLE_ITEMS];
+    uint32_t count = larder_page_count(d->page), taken;
+    do {
+        for (taken = 0; taken < WHOLE_ITEMS && r->count < count && r->bytes < READING_PAGE_BYTES; taken++) {
+            items[taken] = larder_page_item(d->page, r->count++);
+            r->bytes += item_ddb_bytes(item_head(items[taken]));
+        }
+        document_put_items(w, items, taken);
+    } while (taken == WHOLE_ITEMS);
     r->shown = r->count;
 }
 
@@ -237,6 +246,7 @@ static int answer_items(struct larder_dynamodb *d, struct reading *r, struct doc
         answer_whole(d, r, w);
         return LARDER_OK;
     }
+    measure(d, r);
     for (uint32_t i = 0; result == LARDER_OK && i < r->count; i++)
         result = answer_item(d, r, larder_page_item(d->page, i), w);
     return result;
@@ -291,7 +301,6 @@ void reading_finish(struct larder_dynamodb *d, const struct reading *r, const st
 }
 
 int reading_answer(struct larder_dynamodb *d, struct reading *r, int result, struct document_writer *w) {
-    measure(d, r);
     int failed = answer_items(d, r, w);
     if (failed)
         return failed;

@@ -3,7 +3,7 @@
  * Goal     The pull reader takes what jansson takes, with the same values, and never looks beyond
  *          the text. json_once() leaves a text without names given twice, with the same meaning.
  *          An item that was read is written as JSON that jansson can read, and that gives the same
- *          image again.
+ *          image again. Between items of other shapes it is written as it is alone.
  * Not here Texts that jansson refuses for limits of its own: numbers beyond double, a zero byte in
  *          a name, more levels.
  */
@@ -136,6 +136,45 @@ static const struct larder_item *item_of(struct values *v, struct larder_builder
     return r == LARDER_OK && !v->problem && !v->is_too_large && !v->has_duplicates ? v->item : NULL;
 }
 
+/* The item before, and its text. */
+static struct {
+    struct larder_item *item;
+    char *text;
+    size_t bytes;
+} before;
+
+static void remember(const struct larder_item *item, const struct json_writer *alone) {
+    free(before.item);
+    free(before.text);
+    before.item = malloc(item_head(item)->bytes);
+    before.text = malloc(alone->bytes);
+    before.bytes = alone->bytes;
+    memcpy(before.item, item, item_head(item)->bytes);
+    memcpy(before.text, alone->text, alone->bytes);
+}
+
+/* The item, the one before, the item, in one call. */
+static void check_items(const struct larder_item *item, const struct json_writer *alone) {
+    static struct json_writer writer;
+    const struct larder_item *items[] = {item, before.item ? before.item : item, item};
+    const struct text texts[] = {{alone->text, alone->bytes},
+                                 before.item ? (struct text){before.text, before.bytes}
+                                             : (struct text){alone->text, alone->bytes},
+                                 {alone->text, alone->bytes}};
+    json_writer_begin(&writer);
+    document_put_begin(&writer.writer, DOCUMENT_ARRAY);
+    document_put_items(&writer.writer, items, 3);
+    document_put_end(&writer.writer, DOCUMENT_ARRAY);
+    FUZZ_CHECK(json_writer_finish(&writer) == LARDER_OK, "not written");
+    const char *at = writer.text;
+    for (int i = 0; i < 3; i++) {
+        FUZZ_CHECK(*at++ == (i ? ',' : '[') && !memcmp(at, texts[i].at, texts[i].bytes), "%d: %s", i, writer.text);
+        at += texts[i].bytes;
+    }
+    FUZZ_CHECK(*at == ']' && at + 1 == writer.text + writer.bytes, "no end: %s", writer.text);
+    remember(item, alone);
+}
+
 static void check_item(const char *text, size_t bytes) {
     static struct values first, second;
     static struct larder_builder *first_kept, *second_kept;
@@ -151,6 +190,7 @@ static void check_item(const char *text, size_t bytes) {
     FUZZ_CHECK(again && item_head(again)->bytes == item_head(item)->bytes &&
                    !memcmp(again, item, item_head(item)->bytes),
                "another item: %s", writer.text);
+    check_items(item, &writer);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -5,6 +5,9 @@
  * Method   Starts `larder serve` with one worker, and asks on `connections` sockets at a time, a
  *          request in flight on each. The worker's CPU is what the kernel counts
  *          (/proc/PID/schedstat), so a busy machine changes it little.
+ * Floor    Then the same requests go to a process that only does what each server must: one
+ *          epoll_wait() for all that is ready, then recv() and send() of the same bytes. What it
+ *          takes is the kernel's, and no server with these three calls takes less.
  * Usage    serve_cost [CONNECTIONS [REQUESTS]]       default 32 100000
  */
 #include <arpa/inet.h>
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -27,6 +31,7 @@ static char segment[64];
 
 #define FAIL(...) (fprintf(stderr, __VA_ARGS__), fputc('\n', stderr), larder_destroy(segment, LARDER_FORCE), exit(1))
 #define CONNECTIONS_MAX 1024
+#define ROUNDS 4 /* in turn */
 
 static void fill(void) {
     struct larder_options options = {.segment = segment, .flags = LARDER_CREATE, .memfd = -1, .size_bytes = 16u << 20};
@@ -130,8 +135,10 @@ static void make_request(void) {
     request_bytes = (size_t)bytes;
 }
 
+static char answer[4096];
+static size_t answer_bytes;
+
 static void ask(const int *fds, int count) {
-    char answer[4096];
     for (int i = 0; i < count; i++)
         if (write(fds[i], request, request_bytes) != (ssize_t)request_bytes)
             FAIL("the server does not take it");
@@ -139,34 +146,86 @@ static void ask(const int *fds, int count) {
         ssize_t n = read(fds[i], answer, sizeof answer);
         if (n < 300 || memcmp(answer, "HTTP/1.1 200", 12) != 0)
             FAIL("no answer: %.*s", (int)(n > 0 ? n : 0), answer);
+        answer_bytes = (size_t)n;
     }
 }
 
-int main(int argc, char **argv) {
-    int count = argc > 1 ? atoi(argv[1]) : 32, requests = argc > 2 ? atoi(argv[2]) : 100000, port, fds[CONNECTIONS_MAX];
+/* Answers whatever comes by the answer that came last. */
+static void serve_floor(int listener) {
+    static char scratch[65536];
+    struct epoll_event events[256], event = {.events = EPOLLIN, .data.fd = listener};
+    int epoll = epoll_create1(0);
+    epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+    for (;;)
+        for (int i = 0, count = epoll_wait(epoll, events, 256, -1); i < count; i++) {
+            int fd = events[i].data.fd;
+            if (fd == listener) {
+                event.data.fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+                epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event);
+            } else if (recv(fd, scratch, sizeof scratch, 0) <= 0 ||
+                       send(fd, answer, answer_bytes, MSG_NOSIGNAL) != (ssize_t)answer_bytes)
+                _exit(0);
+        }
+}
+
+static pid_t start_floor(int *port) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&at, sizeof at) != 0 || listen(listener, 1024) != 0 ||
+        getsockname(listener, (struct sockaddr *)&at, &bytes) != 0)
+        FAIL("cannot listen");
+    *port = ntohs(at.sin_port);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        serve_floor(listener);
+    }
+    close(listener);
+    return pid;
+}
+
+/* Microseconds of the worker's CPU for each request. */
+static double measure(const char *what, pid_t worker, const int *fds, int count, int requests) {
     struct timespec from, to;
-    if (count < 1 || count > CONNECTIONS_MAX || requests < count)
-        FAIL("usage: serve_cost [CONNECTIONS [REQUESTS]]");
-    snprintf(segment, sizeof segment, "larder-serve-cost-%d", (int)getpid());
-    make_request();
-    fill();
-    pid_t server = start(&port), worker;
-    for (int i = 0; i < count; i++)
-        fds[i] = open_connection(port);
     for (int i = 0; i < 100; i++)
         ask(fds, count);
-    worker = worker_of(server);
     unsigned long long before = cpu_of(worker);
     clock_gettime(CLOCK_MONOTONIC, &from);
     for (int i = 0; i < requests / count; i++)
         ask(fds, count);
     clock_gettime(CLOCK_MONOTONIC, &to);
-    int rounds = requests / count;
-    double asked = (double)rounds * count, ns = (double)(cpu_of(worker) - before);
+    double asked = (double)(requests / count) * count, us = (double)(cpu_of(worker) - before) / asked / 1000;
     double seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
-    printf("%.2f us of the worker's CPU for a GetItem; %d connections, %.0f requests, %.0f a second\n",
-           ns / asked / 1000, count, asked, asked / seconds);
+    printf("%.2f us of the worker's CPU for a %s; %d connections, %.0f requests, %.0f a second\n", us, what, count,
+           asked, asked / seconds);
+    return us;
+}
+
+int main(int argc, char **argv) {
+    int count = argc > 1 ? atoi(argv[1]) : 32, requests = argc > 2 ? atoi(argv[2]) : 100000, port;
+    int fds[CONNECTIONS_MAX], floor_fds[CONNECTIONS_MAX];
+    double us = 0, floor_us = 0;
+    if (count < 1 || count > CONNECTIONS_MAX || requests < count)
+        FAIL("usage: serve_cost [CONNECTIONS [REQUESTS]]");
+    snprintf(segment, sizeof segment, "larder-serve-cost-%d", (int)getpid());
+    make_request();
+    fill();
+    pid_t server = start(&port);
+    for (int i = 0; i < count; i++)
+        fds[i] = open_connection(port);
+    ask(fds, count);
+    pid_t least = start_floor(&port);
+    for (int i = 0; i < count; i++)
+        floor_fds[i] = open_connection(port);
+    for (int i = 0; i < ROUNDS; i++) {
+        us += measure("GetItem", worker_of(server), fds, count, requests / ROUNDS);
+        floor_us += measure("recv and send", least, floor_fds, count, requests / ROUNDS);
+    }
+    printf("%.2f us, of which %.2f are the floor\n", us / ROUNDS, floor_us / ROUNDS);
+    kill(least, SIGKILL);
     kill(server, SIGTERM);
+    waitpid(least, NULL, 0);
     waitpid(server, NULL, 0);
     larder_destroy(segment, LARDER_FORCE);
     return 0;
