@@ -5,8 +5,8 @@
  *          so that whole spans become free, which serve any size. If there are enough and no run of
  *          them is long enough, those spans in a row are emptied that are least work (windows.h).
  * Bounds   A call looks at 4,096 spans or a few times that, and moves up to 2 MB, or what lies in
- *          the run that it makes. What it makes lasts for many calls. Only a call that finds nothing
- *          looks everywhere, so that what it says does not depend on the speed of the machine.
+ *          the run that it makes. What it makes lasts for many calls. Only a call that finds
+ *          nothing looks everywhere: what it says does not depend on the speed of the machine.
  * Locks    Called without any. Passes over what another thread holds.
  * Tests    tests/api/moved_test.c, tests/crash/scenarios.c (move_blocks, ..); script/bench
  *          --only ageing measures it
