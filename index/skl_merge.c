@@ -15,6 +15,7 @@
  * Tests    tests/unit/index/skl_test.c, tests/unit/index/skl_death_test.c,
  *          tests/crash/scenarios.c (merge_leaves, merge_last, trim_leaves, ..)
  */
+#include "core/base/swap.h"
 #include "core/memory/journal.h"
 #include "index/skl.h"
 
@@ -92,8 +93,9 @@ ON_ITS_OWN_STACK static int publish_joined(struct writer *w, struct skl_place *p
     if (next->node.height > list->head.height || !skl_seek(list, &low.cut, 1, &before) ||
         before.node.off != p->path.node.off)
         return skl_corrupt(list->hash);
-    skl_unlink_towers(&next->node, &before);
-    int r = step_swap(w, 1, p->word, p->leaf_off, off, &list->stripe->seq, retired, 3);
+    int r;
+    SHM_IN_ORDER(node_before_towers, skl_unlink_towers(&next->node, &before),
+                 r = step_swap(w, 1, p->word, p->leaf_off, off, &list->stripe->seq, retired, 3));
     if (r)
         return r;
     skl_note_left(list->stripe, p->leaf_off);
@@ -104,13 +106,13 @@ ON_ITS_OWN_STACK static int publish_joined(struct writer *w, struct skl_place *p
 static int join(struct writer *w, struct skl_place *p, const struct neighbour *next) {
     uint64_t off = 0;
     int r = take_joined(w, p, next->leaf_off, &off);
-    if (r == LARDER_OK)
-        r = publish_joined(w, p, next, off);
     if (r)
         return r;
-    int is_alone = p->path.node.off == p->list.head.off;
     const struct leaf_shm *made = seg_at(w->seg, off, sizeof *made);
-    return is_alone && made && !SHM_LOAD_RELAXED(&made->next) ? skl_drop_head(w, &p->list) : LARDER_OK;
+    int is_last = p->path.node.off == p->list.head.off && made && !SHM_LOAD_RELAXED(&made->next);
+    SHM_NOT_YET(head_before_join, if (is_last)(void) skl_drop_head(w, &p->list));
+    r = publish_joined(w, p, next, off);
+    return r == LARDER_OK && is_last ? skl_drop_head(w, &p->list) : r;
 }
 
 /* p becomes the place of this node again. */

@@ -14,6 +14,7 @@
  * Tests    tests/unit/index/skl_test.c
  */
 #include "core/base/err.h"
+#include "core/base/swap.h"
 #include "index/skl.h"
 
 /* The partition's last entry is gone. */
@@ -56,9 +57,10 @@ static int skl_drop_node(struct writer *w, struct skl_place *p) {
     struct leaf_shm *leaf = seg_at(w->seg, SHM_LOAD_RELAXED(&before.node.shm->leaf), sizeof *leaf);
     if (!leaf || SHM_LOAD_RELAXED(&leaf->next) != node->off)
         return skl_corrupt(list->hash);
-    skl_unlink_towers(node, &before);
     uint64_t retired[2] = {node->off, p->leaf_off}, next = leaf_next(&p->leaf);
-    int r = step_swap(w, 1, &leaf->next, node->off, next, &list->stripe->seq, retired, 2);
+    int r;
+    SHM_IN_ORDER(node_before_towers, skl_unlink_towers(node, &before),
+                 r = step_swap(w, 1, &leaf->next, node->off, next, &list->stripe->seq, retired, 2));
     if (r)
         return r;
     skl_note_left(list->stripe, p->leaf_off);

@@ -31,7 +31,9 @@
     X(forget_before_hand, "the record of a transaction has no owner: neither noted nor in hand")                       \
     X(mark_before_record, "a stripe is marked, and does not say which transaction changes it")                         \
     X(settle_before_commit, "a transaction removes old items before it commits")                                       \
-    X(unmark_before_settle, "old items of a transaction are in their buckets, and no mark leads to its record")
+    X(unmark_before_settle, "old items of a transaction are in their buckets, and no mark leads to its record")        \
+    X(node_before_towers, "a node of a list is given back while links of higher levels lead to it")                    \
+    X(head_before_join, "a list loses its head while it still has two leaves")
 
 #if LARDER_CRASH_POINTS
 

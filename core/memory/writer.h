@@ -124,7 +124,7 @@ struct writer {
     uint16_t found_in[CLASS_COUNT];
     uint32_t run_spans;               /* taken in runs since kept spans were last given back */
     uint32_t trim_table, trim_stripe; /* where table_trim() goes on */
-    uint64_t trim_seen;               /* stripes, since it found anything */
+    uint64_t trim_seen, trim_visits;  /* stripes: since it found anything; ever */
     uint64_t trim_not_before_ns;      /* it found nothing a moment ago */
     uint64_t drops_not_before_ms;     /* no process went on with dropped tables a moment ago */
     /* nonzero: this writer empties so many spans from avoid_from on (core/table/compact.h), and

@@ -124,7 +124,7 @@ static uint32_t level_for(const struct survey *survey, uint32_t wanted) {
 static uint32_t empty_levels(struct writer *w, uint32_t from, uint32_t to, struct survey *survey, uint32_t level,
                              uint32_t end, uint32_t wanted) {
     uint32_t count = 0, moved = 0;
-    for (uint32_t i = from; i < to && count < wanted && moved < MOVED_AT_ONCE && !is_stopped(w); i++) {
+    for (uint32_t i = from; i < to && count < wanted && (count == 0 || moved < MOVED_AT_ONCE) && !is_stopped(w); i++) {
         uint32_t used, stays;
         int c = sparse_class(w->seg, i, &used);
         if (c < 0 || survey->free_blocks[c] < blocks_of((uint32_t)c) || level_of((uint32_t)c, used) < level ||
@@ -203,7 +203,7 @@ struct limit {
     uint64_t ns;
 };
 static int is_late(const struct limit *limit) {
-    return wait_worked_ns(&limit->begin) >= limit->ns;
+    return limit->ns != COMPACT_NO_LIMIT && wait_worked_ns(&limit->begin) >= limit->ns;
 }
 
 /* Empties what is planned. *stays: the first span that could not be. Returns how many were. */
@@ -225,14 +225,17 @@ static uint32_t empty_windows(struct writer *w, const struct windows *plan, cons
     return made;
 }
 
-/* Makes what is lacking of the runs. Returns how many spans it emptied. */
-static uint32_t make_runs(struct writer *w, const struct runs *runs, const struct limit *limit) {
+/* Makes what is lacking of the runs. Returns how many spans it emptied. *is_there: nothing is
+ * lacking, if another writer takes none of it. */
+static uint32_t make_runs(struct writer *w, const struct runs *runs, const struct limit *limit, int *is_there) {
     struct pinned pinned = {0};
     struct windows plan;
     uint32_t made = 0;
     while (pinned.count < WINDOWS_TRIED && !is_stopped(w) && !is_late(limit)) {
         int64_t stays;
-        if (windows_plan(w->seg, runs, &pinned, &plan) <= 0)
+        int to_empty = windows_plan(w->seg, runs, &pinned, &plan);
+        *is_there = to_empty == 0;
+        if (to_empty <= 0)
             break;
         made += empty_windows(w, &plan, limit, &stays);
         if (stays >= 0)
@@ -252,10 +255,11 @@ int table_compact_is_done(struct writer *w, const struct runs *runs) {
 
 /* ---- Both ------------------------------------------------------------------------------------ */
 
-static uint32_t compact(struct writer *w, const struct runs *runs, const struct limit *limit) {
+static uint32_t compact(struct writer *w, const struct runs *runs, const struct limit *limit, int *is_there) {
     uint32_t needed = runs->total + span_kept_count(w->seg, 0), has = free_runs_count(w->seg), made = 0;
-    if (runs->count && has >= needed)
-        made = make_runs(w, runs, limit);
+    *is_there = has >= needed && !runs->count;
+    if (has >= needed && runs->count)
+        made = make_runs(w, runs, limit, is_there);
     if (made == 0 && !is_stopped(w))
         made = table_compact_spans(w, has < needed && needed - has > FREED_AT_ONCE ? needed - has : FREED_AT_ONCE);
     if (made == 0 && !is_stopped(w))
@@ -285,15 +289,16 @@ static void pause_after(struct writer *w, uint64_t bytes, const struct wait_work
     w->compact_free_spans = free_runs_count(w->seg);
 }
 
-uint32_t table_compact(struct writer *w, const struct runs *runs, uint64_t limit_ns) {
+uint32_t table_compact(struct writer *w, const struct runs *runs, uint64_t limit_ns, int *is_there) {
     uint64_t need_bytes = w->need_bytes, asked_bytes = w->asked_bytes, bytes = (uint64_t)runs->total * SPAN_BYTES;
     struct limit limit = {wait_work_now(), limit_ns};
+    *is_there = 0;
     if (is_hopeless(w, bytes, limit.begin.wall_ns))
         return 0;
-    uint32_t made = compact(w, runs, &limit);
+    uint32_t made = compact(w, runs, &limit, is_there);
     w->need_bytes = need_bytes; /* the call's: a move may have lacked something itself */
     w->asked_bytes = asked_bytes;
-    if (made == 0)
+    if (made == 0 && !*is_there && !is_late(&limit)) /* it has looked everywhere */
         pause_after(w, bytes, &limit.begin);
     return made;
 }

@@ -15,14 +15,13 @@
 #define ROOM_BYTES_PER_ROUND 1024u
 #define ROOM_STALL_MS 100u                 /* rule R2: gives up after so long without a piece emptied */
 #define ROOM_STALL_AGAIN_MS 1000u          /* how long the writer then leaves dropped tables to others */
-#define ROOM_COMPACT_NS UINT64_C(50000000) /* a call moves no longer, for each so many spans */
+#define ROOM_COMPACT_NS UINT64_C(50000000) /* rule R8: for each so many spans */
 #define ROOM_COMPACT_SPANS 64u
 #define ROOM_COMPACT_RUN_NS UINT64_C(3000000000) /* a creation, which is rare and needs much */
-#define ROOM_PURGE_NS 50000000u                  /* a call looks no longer for timers that no item needs */
-#define ROOM_TRIMS 64u
-#define ROOM_AWAITS 8u    /* rule R5: so often, */
-#define ROOM_AWAIT_MS 20u /* and no longer each */
-#define ROOM_WAIT_MS 1u   /* rule R2: for a lock soon dropped, or with a dead owner */
+#define ROOM_FOUNDS 64u                          /* room that others made is tried so often */
+#define ROOM_AWAITS 8u                           /* rule R5: so often, */
+#define ROOM_AWAIT_MS 20u                        /* and no longer each */
+#define ROOM_WAIT_MS 1u                          /* rule R2: for a lock soon dropped, or with a dead owner */
 
 #if LARDER_CRASH_POINTS
 /* Tests: a heap that was made to report that it is full stops doing so once dead memory made
@@ -80,37 +79,38 @@ static int empty_some(struct writer *w, struct room *room, uint64_t until_ms) {
     return has_made;
 }
 
-/* How long the call may move blocks: for each piece of ROOM_COMPACT_SPANS that it needs, and as
- * long as it evicts, which is in vain if nothing makes whole spans of it. */
+/* Rule R8. How long the call moves blocks before it tries other ways: for each piece of
+ * ROOM_COMPACT_SPANS that it needs, and as long as it evicts, which is in vain if nothing makes
+ * whole spans of it. */
 static uint64_t compact_ns(const struct room *room, const struct runs *runs) {
     if (room->run_bytes)
         return ROOM_COMPACT_RUN_NS;
     return ROOM_COMPACT_NS * (1 + runs->total / ROOM_COMPACT_SPANS) + room->evicted_ns;
 }
 
-static int compact_for(struct writer *w, struct room *room, const struct runs *runs) {
-    uint64_t limit_ns = compact_ns(room, runs);
+static int compact_for(struct writer *w, struct room *room, const struct runs *runs, int is_last_way) {
+    uint64_t limit_ns = is_last_way ? COMPACT_NO_LIMIT : compact_ns(room, runs);
     struct wait_work begin = wait_work_now();
-    if (room->compacted_ns > limit_ns)
+    if (room->compacted_ns > limit_ns || w->is_stuck)
         return 0;
-    uint32_t made = table_compact(w, runs, limit_ns - room->compacted_ns);
+    int is_there;
+    uint32_t made = table_compact(w, runs, is_last_way ? limit_ns : limit_ns - room->compacted_ns, &is_there);
     room->compacted_ns += wait_worked_ns(&begin);
-    return made > 0;
+    return made > 0 || (is_there && room->founds++ < ROOM_FOUNDS);
 }
 
-static int compact(struct writer *w, struct room *room) {
+static int compact(struct writer *w, struct room *room, int is_last_way) {
     struct runs one = {0};
     runs_add(&one, w->asked_bytes > room->run_bytes ? w->asked_bytes : room->run_bytes);
-    return compact_for(w, room, &one);
+    return compact_for(w, room, &one, is_last_way);
 }
 
-static int drop_timers(struct writer *w, struct room *room) {
-    int r = LARDER_MORE;
-    while (r == LARDER_MORE && room->purged_ns <= ROOM_PURGE_NS) {
-        uint64_t begin_ns = wait_now_ns();
+/* Rule R8: ends, since a round over all timers that finds few is the last one. */
+static int drop_timers(struct writer *w, const struct room *room) {
+    int r;
+    do
         r = core_hooks->timer_purge(w, room->now_s);
-        room->purged_ns += wait_now_ns() - begin_ns;
-    }
+    while (r == LARDER_MORE);
     return r == LARDER_OK;
 }
 
@@ -120,20 +120,26 @@ static int expire(struct writer *w, struct room *room) {
     return r == LARDER_OK;
 }
 
+static uint32_t rounds_max(const struct room *room) {
+    return (uint32_t)(ROOM_ROUNDS + room->bytes / ROOM_BYTES_PER_ROUND);
+}
+
 static int evict(struct writer *w, struct room *room) {
     struct wait_work begin = wait_work_now();
     int is_blocked = 0;
-    room->has_evicted = !w->is_stuck && table_evict(w, w->asked_bytes, &is_blocked) > 0;
+    room->has_evicted =
+        !w->is_stuck && room->evicts++ < rounds_max(room) && table_evict(w, w->asked_bytes, &is_blocked) > 0;
     room->evicted_ns += wait_worked_ns(&begin);
     room->is_blocked |= is_blocked;
     return room->has_evicted;
 }
 
 /* What is given back may be the array that this call's next try makes again. So other ways are
- * tried before it is done again, and it is not done for ever. */
+ * tried before it is done again, and it is done twice to each stripe at most. */
 static int trim(struct writer *w, struct room *room) {
-    room->has_trimmed = !w->is_stuck && room->trims < ROOM_TRIMS && table_trim(w) > 0;
-    room->trims += (uint32_t)room->has_trimmed;
+    uint64_t before = w->trim_visits;
+    room->has_trimmed = !w->is_stuck && room->trim_visits < 2 * table_trim_stripes(w->seg) && table_trim(w) > 0;
+    room->trim_visits += w->trim_visits - before;
     return room->has_trimmed;
 }
 
@@ -144,8 +150,8 @@ static int reclaim(struct writer *w, struct room *room) {
         return 1;
     int may_evict = room->has_evicted, has_trimmed = room->has_trimmed;
     room->has_evicted = room->has_trimmed = 0;
-    return (!has_trimmed && trim(w, room)) || (!w->is_stuck && compact(w, room)) || (has_trimmed && trim(w, room)) ||
-           (may_evict && evict(w, room));
+    return (!has_trimmed && trim(w, room)) || compact(w, room, 0) || (has_trimmed && trim(w, room)) ||
+           (may_evict && evict(w, room)) || compact(w, room, 1);
 }
 
 /* Whether there is less free memory, whole spans or not, than the runs need and a quarter. */
@@ -163,8 +169,8 @@ static int reclaim_runs(struct writer *w, struct room *room) {
     if (is_done) /* and a block was missing all the same */
         is_done = runs_ask_again(runs, w->asked_bytes) && table_compact_is_done(w, runs);
     while (!is_done && has_more && !w->is_stuck && room->reclaims++ < ROOM_ROUNDS) {
-        has_more = (has_too_little(w, runs) && evict(w, room)) || compact_for(w, room, runs) || evict(w, room) ||
-                   trim(w, room);
+        has_more = (has_too_little(w, runs) && evict(w, room)) || compact_for(w, room, runs, 0) || evict(w, room) ||
+                   trim(w, room) || compact_for(w, room, runs, 1);
         has_made |= has_more;
         is_done = table_compact_is_done(w, runs);
     }
@@ -190,9 +196,11 @@ static int make_round(struct writer *w, struct room *room) {
 }
 
 static int make_some(struct writer *w, struct room *room) {
-    if (w->is_recovery || room->rounds++ >= ROOM_ROUNDS + room->bytes / ROOM_BYTES_PER_ROUND)
-        return 0;
-    return make_round(w, room);
+    /* R8: a round that evicts nothing empties a span at least, or visits a stripe */
+    uint64_t most = rounds_max(room);
+    if (!room->wants_all)
+        most += w->seg->span_count + 2 * table_trim_stripes(w->seg);
+    return w->is_recovery || room->rounds++ >= most ? 0 : make_round(w, room);
 }
 
 /* All that could go, expired or not, is locked by live processes, now. Waits for them as any call

@@ -7,10 +7,11 @@
  *          After that items of tables that evict go (core/table/evict.h). Bucket arrays that are
  *          too large give some (core/table/trim.h), and blocks are moved, so that free memory lies
  *          together (core/table/compact.h). None of this needs an expirer or another thread.
- * Bounds   A round gives some hundred blocks back. A call has ROOM_ROUNDS rounds, and one more for
- *          each KiB it asks for, since larger blocks need free neighbours: a tenth of a second at
- *          most, besides the wait of R2, and nothing it removes has to be removed later. A round
- *          that finds nothing dead costs next to nothing: that is remembered for a second.
+ * Bounds   A round gives some hundred blocks back, and the call tries again. So it makes little
+ *          more than it needs, and nothing that it removes has to be removed later. It evicts in
+ *          ROOM_ROUNDS rounds, and one more for each KiB it asks for, since larger blocks need free
+ *          neighbours. Only a call that finds nothing goes through all of the segment (R8). What
+ *          it found is remembered: the next one costs next to nothing.
  * Rules    R1 Outside locks. index/fill.c is the exception: it holds the catalog lock all the way,
  *             with its operation noted in the slot. Then only items of that table are removed, for
  *             a slot can note only one table (core/table/change.h).
@@ -32,6 +33,10 @@
  *          R7 Items that have expired or may be evicted, and wait for locks of live processes, are
  *             waited for within busy_timeout. So LARDER_E_FULL never says that such items could not
  *             go just now; that is LARDER_E_BUSY. Dead owners are recovered on the way.
+ *          R8 LARDER_E_FULL is said only after a look everywhere that found nothing, however long
+ *             that takes: in one call, or in an earlier one after which little has changed. Time
+ *             limits decide which way is tried first, no more. So what a segment takes depends
+ *             neither on the machine's speed and load nor on an expirer.
  * Tests    tests/crash/room_test.c, tests/crash/room_locked_test.c, tests/crash/scenarios.c
  *          (make_room ..)
  */
@@ -61,7 +66,8 @@ struct room {
     uint64_t drops_until_ms;
     int had_drops;
     /* Private */
-    uint32_t rounds, trims;
+    uint32_t rounds, evicts, founds;
+    uint64_t trim_visits;
     int has_no_drops, is_all_made;
     int has_evicted, has_trimmed; /* in the last round */
     int is_blocked;               /* nothing was evicted: live processes hold what the items need */
@@ -70,7 +76,6 @@ struct room {
     uint32_t reclaims;            /* steps of reclaim_runs() */
     uint64_t compacted_ns;        /* spent on moving */
     uint64_t evicted_ns;          /* on evicting */
-    uint64_t purged_ns;           /* spent on looking for timers that no item needs */
     uint64_t empty_until_ms;      /* how long dropped tables are waited for; 0: not begun */
 };
 

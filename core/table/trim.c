@@ -90,14 +90,14 @@ static uint32_t trim_table(struct writer *w, uint32_t ordinal, uint32_t count_ma
         if (w->trim_seen % LOOKS == 0 && is_late(begin))
             return count;
         count += trim_stripe(w, v, w->trim_stripe++);
+        w->trim_visits++;
     }
     if (w->trim_stripe >= v->items.stripe_count)
         w->trim_stripe = 0;
     return count;
 }
 
-/* Stripes of all tables. */
-static uint64_t stripes_of_all(const struct seg *s) {
+uint64_t table_trim_stripes(const struct seg *s) {
     uint64_t stripes = 0;
     for (uint32_t i = 0; i < LARDER_TABLES_MAX; i++)
         stripes += LIFE_STATE(SHM_LOAD(&seg_table(s, i)->life)) == TABLE_READY ? s->stripe_count : 0;
@@ -122,7 +122,7 @@ uint32_t table_trim(struct writer *w) {
     uint32_t count = trim_some(w, &begin);
     if (count)
         w->trim_seen = 0;
-    else if (!w->is_stuck && is_late(&begin) && w->trim_seen < stripes_of_all(w->seg))
+    else if (!w->is_stuck && is_late(&begin) && w->trim_seen < table_trim_stripes(w->seg))
         return 1; /* the rest is looked at by the next call */
     else {
         w->trim_seen = 0;

@@ -19,5 +19,7 @@
  * look at, so that the caller tries again and comes back; 0: none is left, or a call a moment ago
  * found none. May leave the writer stuck. */
 uint32_t table_trim(struct writer *w);
+/* Stripes of all tables: so many it looks at in one round. */
+uint64_t table_trim_stripes(const struct seg *s);
 
 #endif

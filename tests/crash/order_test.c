@@ -10,6 +10,7 @@
  */
 #include "core/base/crash.h"
 #include "core/table/db.h"
+#include "index/skl.h"
 #include "tests/support/proc.h"
 #include "tests/support/slow.h"
 #include "tests/support/until.h"
@@ -422,4 +423,123 @@ Test(order, nothing_is_lost_when_an_array_grows) {
     }
     munmap((void *)acknowledged, PAGE_BYTES);
     cr_assert_gt(k, 200);
+}
+
+/* ---- A node goes after the links to it ------------------------------------------------------- */
+
+#define NODE_LEAVES 6
+#define LEAF_FULL 4 /* leaf_capacity */
+
+/* Keys of two digits: in order. */
+static void entry_key(int n, char text[24]) {
+    key_of(10 + n, text);
+}
+
+static void delete_entry(struct larder *db, int leaf, int entry) {
+    char text[24];
+    entry_key(leaf * LEAF_FULL + entry, text);
+    struct larder_key key = {.partition = larder_str(text)};
+    if (larder_delete(table_of(db), &key, NULL) != LARDER_OK)
+        abort();
+}
+
+/* Leaves in a row, all full. */
+static int put_leaves(struct larder *db) {
+    char text[24];
+    for (int n = 0; n < NODE_LEAVES * LEAF_FULL; n++) {
+        entry_key(n, text);
+        if (put(db, text, 'e', 10, 0) != LARDER_OK)
+            abort();
+    }
+    return LARDER_OK;
+}
+
+/* Leaf 1 takes in leaf 2, whose node goes. */
+static void halve_leaves(struct larder *db) {
+    for (int leaf = 1; leaf <= 2; leaf++) {
+        delete_entry(db, leaf, 1);
+        delete_entry(db, leaf, 2);
+    }
+}
+static int merge_leaves(struct larder *db) {
+    delete_entry(db, 1, 0);
+    return LARDER_OK;
+}
+
+/* Leaf 1 goes with its node: its neighbours are full. */
+static void leave_one_entry(struct larder *db) {
+    for (int entry = 0; entry < LEAF_FULL - 1; entry++)
+        delete_entry(db, 1, entry);
+}
+static int empty_leaf(struct larder *db) {
+    delete_entry(db, 1, LEAF_FULL - 1);
+    return LARDER_OK;
+}
+
+/* B2 of index/skl.h: a link leads to a node of the list, which is a block. Returns the nodes. */
+static uint32_t links_lead_to_blocks(struct larder *db, const struct skl_list *list, uint64_t k) {
+    struct skl_node n = list->head;
+    uint32_t nodes = 0;
+    uint64_t next = list->head.off;
+    while (next != 0) {
+        cr_assert(skl_node_read(list, next, &n), "store %lu: level 0 leads to no node", (unsigned long)k);
+        for (uint32_t level = 1; level < n.height; level++) {
+            uint64_t off = SHM_LOAD(skl_tower(&n, level));
+            cr_assert(off == 0 || heap_block_bytes(&db->seg, off) != 0,
+                      "store %lu: a link of level %u leads to memory that was given back", (unsigned long)k, level);
+        }
+        cr_assert(skl_link(list, &n, 0, &next), "store %lu", (unsigned long)k);
+        nodes++;
+    }
+    return nodes;
+}
+
+static uint32_t links_of_all(struct larder *db, uint64_t k) {
+    const struct table_view *v;
+    uint64_t words[HTAB_CHAIN_MAX];
+    uint32_t nodes = 0;
+    cr_assert(table_view_by_ordinal(db, 0, &v) == LARDER_OK, "%s", larder_error());
+    for (uint32_t i = 0; i < v->partitions.stripe_count; i++) {
+        struct stripe_shm *stripe = &v->partitions.stripes[i];
+        for (uint32_t b = 0, total = htab_bucket_count(&v->partitions, stripe); b < total; b++) {
+            int count = htab_bucket_slots(&v->partitions, stripe, b, words, HTAB_CHAIN_MAX);
+            for (int n = 0; n < count; n++) {
+                const struct block_shm *block = seg_at(&db->seg, WORD_OFF(words[n]), sizeof *block);
+                struct skl_list list;
+                if (block && skl_find(&list, &v->partitions, block->hash, block->index) && list.slot && !list.leaf_off)
+                    nodes += links_lead_to_blocks(db, &list, k);
+            }
+        }
+    }
+    return nodes;
+}
+
+static void links_after_deaths(void (*prepare)(struct larder *db), int (*run)(struct larder *db)) {
+    uint64_t k = 1;
+    leaf_capacity = LEAF_FULL;
+    for (int is_dead = 1; is_dead; k++) {
+        int memfd = create();
+        struct larder *db = attach(memfd, BUSY_MS);
+        put_leaves(db);
+        prepare(db);
+        uint32_t nodes = links_of_all(db, 0);
+        cr_assert_gt(nodes, NODE_LEAVES / 2);
+        is_dead = die_at(run, memfd, k, "a node goes");
+        uint32_t left = links_of_all(db, k); /* at once, before any process has recovered anything */
+        cr_assert(left == nodes || left + 1 == nodes);
+        cr_assert(is_dead || left + 1 == nodes, "no node has gone: this test tests nothing");
+        must_put(db, "newcomer", "a node goes", k);
+        must_be_clean(db, "a node goes", k);
+        larder_close(db);
+        close(memfd);
+    }
+    cr_assert_gt(k, 20);
+}
+
+Test(order, links_to_a_node_that_is_merged) {
+    links_after_deaths(halve_leaves, merge_leaves);
+}
+
+Test(order, links_to_a_node_that_is_emptied) {
+    links_after_deaths(leave_one_entry, empty_leaf);
 }

@@ -56,6 +56,9 @@ bit_before_hand        enum  crash_enum/trim_arrays
 bit_before_hand        enum  crash_enum/merge_leaves
 hand_before_bit        enum  crash_enum/merge_leaves
 close_before_give      enum  crash_enum/merge_last
+node_before_towers     order order/links_to_a_node_that_is_merged
+node_before_towers     order order/links_to_a_node_that_is_emptied
+head_before_join       enum  crash_enum/merge_last
 END
 }
 
