@@ -2,16 +2,17 @@
 
 Job      A command with a log. It says how long it takes about: the longest start first. What is
          judged when it has ended may add jobs: a build adds its suites.
-Lanes    As many as cores. A wide job (a build) takes all of them, any other takes one. A further
-         job starts whenever the last look left a fifth of the machine idle: many suites wait most
-         of their time for deadlines and deaths. So jobs that compute do not share a core, and jobs
-         that sleep overlap.
+Lanes    One more than cores: hardly a suite computes all of its time, so that each core would be
+         idle for a tenth of it. A wide job (a build) takes as many as cores, any other takes one. A
+         further job starts whenever the last look left a tenth of the machine idle: many suites
+         wait most of their time for deadlines and deaths.
 Quiet    A job that judges times runs when all others have ended, and alone.
 Ends     A job past its deadline, and all jobs when the pool is interrupted: SIGTERM to the process
          group, five seconds to clean up, SIGKILL to every process that carries the job's mark, for
          tests start sessions of their own.
 """
 import os
+import select
 import signal
 import subprocess
 import time
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 
 MARK = "LARDER_TEST_JOB"
 TICK_S = 0.05
-IDLE_ENOUGH = 0.2
+IDLE_ENOUGH = 0.1
 LOOK_S = 0.4  # a suite often takes less than a second
 JOBS_PER_CORE_MAX = 8
 CLEAN_UP_S = 5
@@ -77,6 +78,10 @@ class Pool:
         self.ticks, self.ticks_at, self.idle = busy_and_all_ticks(), time.monotonic(), 0
         self.started_at = 0
         self.count = 0
+        # A child that ends wakes the pool at once. Python's handler leaves a byte here.
+        self.woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
 
     def add(self, job):
         self.waiting.append(job)
@@ -106,7 +111,7 @@ class Pool:
             return not running
         if job.is_wide:
             return not any(other.is_wide for other in running)
-        if sum(self.cores if other.is_wide else 1 for other in running) < self.cores:
+        if sum(self.cores if other.is_wide else 1 for other in running) <= self.cores:
             return True
         # Only a look that saw the effect of what started last says that there is room.
         has_room = self.idle >= IDLE_ENOUGH and self.ticks_at > self.started_at + LOOK_S
@@ -122,6 +127,8 @@ class Pool:
             if self.has_lane_for(job):
                 self.waiting.remove(job)
                 self.start(job)
+            elif not job.is_wide:
+                break  # nor has it for those that follow
 
     def start(self, job):
         self.count += 1
@@ -147,7 +154,8 @@ class Pool:
                 job.judge(job)
             self.report(job)
         elif pid == 0:
-            time.sleep(TICK_S)
+            if select.select([self.woken], [], [], TICK_S)[0]:
+                os.read(self.woken, 4096)
             for pid, (job, _, mark) in self.running.items():
                 if time.monotonic() - job.started_at > job.deadline_s and job.status is None:
                     job.status = 124

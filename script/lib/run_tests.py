@@ -163,11 +163,13 @@ class Run:
         base = f"{LOGS}/{part}-{name}"
         self.pool.add(Job(part, name, command, f"{base}.log", judge=self.judge_program, **more))
 
-    def add_build(self, part, seconds, then):
+    def add_build(self, part, seconds, then, whatever_became_of_it=None):
         def judge(job):
             self.judge_check(job)
             if job.passed:
                 then(part)
+            if whatever_became_of_it:
+                whatever_became_of_it()
 
         command = [*CHECKS, "build", part, str(self.cores)]
         self.add_check(part, "build", command, judge=judge, is_wide=True, seconds=seconds)
@@ -251,14 +253,19 @@ class Run:
                            [*CHECKS, "exports_are_the_header", "build/release/dynamodb/liblarder-dynamodb.so", "larder_dynamodb.h"])
             self.add_check(part, "own names of larder-dynamodb", [*CHECKS, "own_names_are_complete"])
 
-    def add_tidy(self, _):
-        todo = Tidy(self.is_long).files_to_look_at()
+    def add_tidy(self):
+        """Once build/asan knows what each file includes."""
+        self.add_check("clang", "setup", [*CHECKS, "setup", "clang"], seconds=30,
+                       judge=lambda job: (self.judge_check(job), job.status or self.add_tidy_jobs()))
+
+    def add_tidy_jobs(self):
+        todo = list(Tidy(self.is_long).jobs())
         whole = Job("tidy", "clang_tidy", [], f"{LOGS}/tidy-clang_tidy.log", passed=1)
         left = len(todo)
         with open(whole.log, "w", encoding="utf-8") as log:
-            log.write(f"{left} files to look at\n")
+            log.write(f"{sum(len(sources) for sources, _, _ in todo)} files to look at\n")
 
-        def judge(job, path, note):
+        def judge(job, notes):
             nonlocal left
             left -= 1
             whole.cpu_s += job.cpu_s
@@ -270,14 +277,16 @@ class Run:
                     log.write("\n".join(lines_of(job.log)) + "\n")
             else:
                 os.remove(job.log)
-                with open(path, "w", encoding="ascii") as file:
-                    file.write(note)
+                for path, note in notes:
+                    with open(path, "w", encoding="ascii") as file:
+                        file.write(note)
             if left == 0:
                 self.tally(whole)
 
-        for source, command, path, note in todo:
-            self.pool.add(Job("tidy", source, command, f"{path}.log", is_silent=True, seconds=2,
-                              judge=lambda job, path=path, note=note: judge(job, path, note)))
+        for number, (sources, command, notes) in enumerate(todo):
+            name = f"{sources[0]}_and_{len(sources) - 1}_more"
+            self.pool.add(Job("tidy", name, command, f"{LOGS}/tidy/{number}.log", is_silent=True, seconds=4,
+                              judge=lambda job, notes=notes: judge(job, notes)))
         if left == 0:
             self.tally(whole)
 
@@ -293,12 +302,11 @@ class Run:
         self.add_build("plain", 60, self.tested_build)
         if self.is_quick:
             return
-        self.add_build("asan", 50, self.tested_build)
+        self.add_build("asan", 50, self.tested_build, None if self.filters else self.add_tidy)
         self.add_build("tsan", 40, self.tested_build)
         self.add_build("release", 10, self.release_build)
         if self.filters:
             return
-        self.add_build("clang", 30, self.add_tidy)
         self.add_check("fuzz", "build", ["script/fuzz", "--build"], is_wide=True, seconds=20,
                        judge=lambda job: (self.judge_check(job), job.status or self.add_fuzzers(job)))
         self.add_check("headers", "larder_h_strict", [*CHECKS, "larder_h_is_strict"])

@@ -13,6 +13,10 @@
  *          - A report after the test's last line comes too late to fail the test. Hence
  *            halt_on_error, and run_suite counts the report files as failures, those of forked
  *            children and leaks included.
+ *          - Criterion starts libgit2, which shows the difference of two values in its newer kind
+ *            of assertion, cr_assert(eq(...)). libgit2 begins with all certificates of the machine:
+ *            a third of what a short test's process costs, more than half under the address
+ *            sanitizer. No test here has such an assertion, so both calls do nothing.
  *          Criterion's --timeout does nothing, so each test's process is given an alarm:
  *          LARDER_TEST_TIMEOUT_S seconds, by default 600. It ends what hangs; a loaded machine is
  *          not a failure. A suite states its own, shorter deadline: TestSuite(skl, .timeout = 20 *
@@ -46,6 +50,18 @@ __attribute__((constructor)) static void criterion_env_set_alarm(void) {
     const char *given = getenv("LARDER_TEST_TIMEOUT_S");
     if (getenv("BXFI_MAP"))
         alarm(given && atoi(given) > 0 ? (unsigned)atoi(given) : CRITERION_ENV_TIMEOUT_S);
+}
+
+/* libgit2's, for Criterion. */
+int git_libgit2_init(void);
+int git_libgit2_shutdown(void);
+
+__attribute__((visibility("default"))) int git_libgit2_init(void) {
+    return 1;
+}
+
+__attribute__((visibility("default"))) int git_libgit2_shutdown(void) {
+    return 0;
 }
 
 #if SLOW_IS_TSAN
