@@ -24,9 +24,10 @@ TestSuite(expr_filter, .init = kit_set_up, .fini = kit_tear_down, .timeout = 60 
 #define OK(call) cr_assert_eq((call), LARDER_OK, "%s", larder_error())
 #define ROUNDS (400u / SLOW_FACTOR)
 #define ITEMS 40u
-#define ATTRIBUTES 6u
+#define ATTRIBUTES 8u
 
-static const char *const names[ATTRIBUTES] = {"n", "status", "data", "GSI1SK", "an_attribute_of_long_name", "zz"};
+static const char *const names[ATTRIBUTES] = {"n",  "status",     "data",      "GSI1SK", "an_attribute_of_long_name",
+                                              "zz", "customer_1", "customer_2"};
 
 /* The second, "state", is in no list of names. */
 static const struct item_index_shape indexes[] = {
@@ -417,6 +418,35 @@ Test(expr_filter, a_text_that_looks_like_a_record) {
     OK(compile("attribute_exists(n)", values, &e, bound));
     OK(expr_filter(e, bound, images, at, &count, &sieve));
     cr_assert(count == 1 && at[0] == 0);
+}
+
+/* The same at the very place where the record was in the item before, in an item that is alike. */
+Test(expr_filter, a_text_that_looks_like_a_record_at_its_place) {
+    struct larder_builder *b = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX),
+                          *values = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
+    uint8_t *images = priv_alloc(kit_arena, 4 * 1024u);
+    static const char *const data[] = {"text", "text\x41\x01n1", "text\x41\x01n1\x41\x01n1", "text"};
+    size_t at[4], used = 0;
+    uint32_t count = 4;
+    struct expr *e;
+    struct larder_value bound[1];
+    for (int i = 0; i < 4; i++) {
+        const struct larder_item *built;
+        struct item_head *stored;
+        larder_builder_reset(b);
+        OK(larder_builder_add_s(b, "PK", "partition"));
+        OK(larder_builder_add_s(b, "data", data[i]));
+        OK(larder_builder_add_int(b, "n", 7));
+        OK(larder_builder_finish(b, &built));
+        OK(item_to_stored(&shape, built, 1764000000, images + used, &stored));
+        at[i] = used;
+        used += stored->bytes;
+    }
+    larder_builder_reset(values);
+    OK(larder_builder_add_int(values, ":v", 7));
+    OK(compile("#a0 = :v", values, &e, bound));
+    OK(expr_filter(e, bound, images, at, &count, &sieve));
+    cr_assert_eq(count, 4, "%u of 4", count);
 }
 
 /* The expiry behind the records of an item is no record. */
