@@ -229,7 +229,7 @@ static __attribute__((noinline)) void filter_learn(struct filter *f, const uint8
 }
 
 static int filter_by_test(struct filter *f, const uint8_t *images, size_t *at, uint32_t *count) {
-    struct filter_run run = {.images = images, .next = at, .all = at + *count, .kept = at};
+    struct filter_run run = {images, at, at + *count, at};
     if (!f->is_usual)
         return filter_by_any_test(f, images, at, count);
     if (!*count)
@@ -269,7 +269,7 @@ static void sieve_forget(struct expr_sieve *s, const struct expr *e) {
         filter_forget(&s->tests[i]);
 }
 
-/* Words of an image. Of a builder's head two say something about its attributes: bytes and sizes. */
+/* Of a builder's head two words say something about its attributes: bytes and sizes. */
 #define WORDS_OF_HEAD (sizeof(struct item_head) / sizeof(uint64_t))
 
 int expr_sieve_has(const struct expr_sieve *s, const struct expr *e, const struct larder_item *values) {
@@ -323,7 +323,6 @@ static __attribute__((noinline)) int filter_by_tests(const struct expr *e, const
 int expr_filter(const struct expr *e, const struct larder_value *bound, const uint8_t *images, size_t *at,
                 uint32_t *count, struct expr_sieve *sieve) {
     struct filter *first = &sieve->tests[0];
-    struct filter_run run = {.images = images, .next = at, .all = at + *count, .kept = at};
     if (!*count) /* an empty page may have no memory */
         return LARDER_OK;
     if (!e->is_chain)
@@ -331,6 +330,7 @@ int expr_filter(const struct expr *e, const struct larder_value *bound, const ui
     if (sieve->of != e->number || !sieve->is_ready || bound != sieve->bound || e->test_count != 1 || !first->is_usual ||
         first->records > FILTER_RECORDS_MAX)
         return filter_by_tests(e, bound, images, at, count, sieve);
+    struct filter_run run = {.images = images, .next = at, .all = at + *count, .kept = at};
     filter_run_quickly(first, &run);
     int r = run.next == run.all ? LARDER_OK : filter_on(first, &run);
     *count = (uint32_t)(run.kept - at);

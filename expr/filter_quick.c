@@ -1,10 +1,10 @@
 /* expr/filter_quick.c - a comparison of an attribute with a value, in images that are alike.
  *
- * Idea     The commonest filter, in forty instructions an image. What is alike in them is taken
- *          from the last one: the sizes in the head, so the place of an index slot; and how many
- *          records stand between that slot's and the attribute. So no name is compared on the way.
- *          One word has the value's type, the length of the name and the name. The first eight bytes
- *          of the value, as a number, decide the order.
+ * Idea     The commonest filter, in 45 instructions an image. What is alike in them is taken from
+ *          the last one: the sizes in the head, so the place of an index slot; and how many records
+ *          stand between that slot's and the attribute. So no name is compared on the way. One word
+ *          has the value's type, the length of the name and the name. The first eight bytes of the
+ *          value, as a number, decide the order.
  * Rules    R1 of filter.c: each step is by the bytes of the record that it passes, so where it ends
  *          a record begins. Names are unique, so one with the attribute's name is the attribute's.
  *          Q1 What is unlike in any way is left to filter.c.

@@ -4,7 +4,7 @@
  *          before: attributes come and go, have other types and lengths, and hold bytes that look
  *          like records.
  * Method   Random items of a table with two indexes, one with listed names, kept as plain numbers
- *          and texts beside their images. Filters of one to three ANDs, and some with OR and NOT. In
+ *          and texts beside their images. Filters of one to three ANDs, some with OR and NOT. In
  *          half of the rounds items are alike but for one in twenty attributes, so that
  *          filter_quick.c goes on and stops anywhere. Each filter runs twice with values that were
  *          bound, and twice with those that the page kept.
