@@ -25,14 +25,15 @@ static void against(struct judge *j, const char *workload, const char *target, c
     add(j, workload, target, theirs > 0 ? mine / theirs : 0, wanted, 0);
 }
 
-/* The smallest of Larder's ratios over LMDB: of scenes (a NULL ends them) and of 1 and 2 processes.
- * 0: none was measured. */
-static double worst(const struct judge *j, const char *const scenes[], const char *name, int from, int to) {
+/* The smallest of Larder's ratios over another engine's: of scenes (a NULL ends them) and of 1 and
+ * 2 processes. 0: none was measured. */
+static double worst_beside(const struct judge *j, const char *const scenes[], const char *name, const char *peer,
+                           int from, int to) {
     double least = 0;
     for (unsigned s = 0; scenes[s]; s++)
         for (int workers = from; workers <= to; workers++) {
             double mine = figures_rate(j->f, scenes[s], name, "larder", workers),
-                   theirs = figures_rate(j->f, scenes[s], name, "lmdb", workers);
+                   theirs = figures_rate(j->f, scenes[s], name, peer, workers);
             double is = theirs > 0 ? mine / theirs : 0;
             if (is > 0 && (least == 0 || is < least))
                 least = is;
@@ -40,8 +41,13 @@ static double worst(const struct judge *j, const char *const scenes[], const cha
     return least;
 }
 
+static double worst(const struct judge *j, const char *const scenes[], const char *name, int from, int to) {
+    return worst_beside(j, scenes, name, "lmdb", from, to);
+}
+
 static const char *const loaded[] = {"main", "plain", NULL}, *const aged[] = {"main, aged", "plain, aged", NULL},
-                         *const cached[] = {"in cache", "in cache, aged", NULL},
+                         *const cached[] = {"in cache", "in cache, aged", NULL}, *const plain[] = {"plain", NULL},
+                         *const indexed[] = {"main", NULL},
                          *const uncached[] = {"main", "plain", "main, aged", "plain, aged", NULL};
 
 static double larder(const struct judge *j, const char *scene, const char *workload, int workers) {
@@ -128,6 +134,12 @@ static void writes(struct judge *j) {
     against(j, "overwrite, 2 processes", "of the limit probe", "main", "overwrite", "limit", 2, 0.50);
     add(j, "overwrite, built, 1 process", "x LMDB, the least", worst(j, loaded, "overwrite-built", 1, 1), 2.0, 0);
     add(j, "overwrite, built, 2 processes", "x LMDB, the least", worst(j, loaded, "overwrite-built", 2, 2), 5.0, 0);
+    add(j, "put, built, no index", "of the limit probe, 1 and 2 processes",
+        worst_beside(j, plain, "overwrite-built", "limit", 1, 2), 0.75, 0);
+    add_fact(j, "  4 indexes", "of the limit probe, the least",
+             worst_beside(j, indexed, "overwrite-built", "limit", 1, 2));
+    add_fact(j, "  all in cache, no index", "of the limit probe, the least",
+             worst_beside(j, cached, "overwrite-built", "limit", 1, 2));
     add_fact(j, "  prepared, 1 process", "x LMDB, the least", worst(j, loaded, "overwrite", 1, 1));
     add_fact(j, "  prepared, 2 processes", "x LMDB, the least", worst(j, loaded, "overwrite", 2, 2));
     add_fact(j, "  all in cache, built", "x LMDB, the least", worst(j, cached, "overwrite-built", 1, 2));

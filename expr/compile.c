@@ -7,6 +7,7 @@
  * Memory   Two blocks: the arrays of struct parse, freed before the end, and the result.
  * Tests    tests/unit/expr/expr_truth_test.c, tests/unit/expr/expr_update_test.c
  */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "core/base/err.h"
@@ -249,8 +250,15 @@ static void put_actions(const struct parse *p, struct made *m) {
     }
 }
 
+/* Threads may compile at once. */
+static uint64_t next_number(void) {
+    static _Atomic uint64_t numbers;
+    return atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed) + 1;
+}
+
 static void put_all(struct parse *p, struct made *m) {
     struct expr *e = m->e;
+    e->number = next_number();
     e->kind = p->kind;
     e->steps = m->steps;
     e->paths = m->paths;

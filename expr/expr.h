@@ -32,7 +32,6 @@
 #define LARDER_EXPR_EXPR_H
 
 #include "core/item/item.h"
-#include "core/item/page.h"
 
 /* Developer guide, "Service, account, and table quotas": expression parameters. */
 #define EXPR_TEXT_BYTES_MAX 4096u              /* raw, before names are put in */
@@ -122,8 +121,9 @@ struct expr_usual {
     struct bytes name;
     uint8_t key;      /* item_name_key() of it */
     uint8_t name_end; /* of the name, in a record. is_plain: the word in front of it has .. */
-    /* a comparison with one value, by a name that is listed or has up to 8 bytes */
+    /* is_order, by a name that is listed or has up to 8 bytes */
     uint8_t is_plain;
+    uint8_t is_order; /* a comparison with one value */
     uint8_t is_beginning, is_between;
     uint8_t if_less, if_equal, if_more; /* the answers for values of the type; of BETWEEN: for `low` */
     uint8_t if_other;                   /* the answer for a value of another type */
@@ -145,6 +145,7 @@ struct expr_action {
 };
 
 struct expr {
+    uint64_t number; /* no other one of this process has it, also after this one is gone */
     enum expr_kind kind;
     uint16_t path_count, value_count, operand_count, test_count, action_count;
     uint16_t start;    /* the first test; EXPR_CONDITION, EXPR_FILTER, EXPR_KEY_CONDITION */
@@ -201,10 +202,13 @@ int expr_check_keys(const struct expr *e, const struct bytes *keys, uint32_t key
  * an item that does not exist. Not for EXPR_PROJECTION and EXPR_UPDATE. */
 int expr_truth(const struct expr *e, const struct larder_value *bound, const struct item_head *image);
 /* The same for many images, those of the *count at images + at[i] for which it is true: their
- * places move to the front of `at`, and *count is how many. `guess` begins with zeros, and may have
- * served any other call before. LARDER_OK or LARDER_E_CORRUPT. */
+ * places move to the front of `at`, and *count is how many. EXPR_FILTER_BEHIND bytes behind each
+ * image are readable. `sieve` (expr/filter.h) begins with zeros, and may have served any other call
+ * before. LARDER_OK or LARDER_E_CORRUPT. */
+#define EXPR_FILTER_BEHIND 16u
+struct expr_sieve;
 int expr_filter(const struct expr *e, const struct larder_value *bound, const uint8_t *images, size_t *at,
-                uint32_t *count, struct page_guess *guess);
+                uint32_t *count, struct expr_sieve *sieve);
 /* One test. */
 int expr_test_holds(const struct expr *e, const struct larder_value *bound, const struct item_head *image,
                     const struct expr_test *test);

@@ -23,7 +23,7 @@
 struct usual {
     struct expr_usual is;
     uint8_t tag_bits; /* these bits of a tag with the values' type are `tag`, the others a length */
-    uint8_t is_brief; /* plain, and `low` has 1 to 8 bytes: usual_brief_holds_at() */
+    uint8_t is_brief; /* plain, and `low` has 1 to 8 bytes: usual_brief_answer() */
     uint32_t tag;
     struct bytes low, high;
     uint64_t low_beginning; /* usual_beginning() of low */
@@ -66,7 +66,8 @@ static inline void usual_prepare(const struct expr *e, const struct expr_test *t
     u->is_beginning = test->op == EXPR_BEGINS_WITH;
     u->is_between = test->op == EXPR_BETWEEN;
     usual_prepare_name(u);
-    u->is_plain &= test->op <= EXPR_GE;
+    u->is_order = test->op <= EXPR_GE;
+    u->is_plain &= u->is_order;
 }
 
 static inline const struct larder_value *usual_value(const struct expr *e, const struct larder_value *bound,
@@ -117,7 +118,7 @@ static inline int usual_answer(const struct usual *u, int order) {
  * a record. */
 static inline size_t usual_walk(const uint8_t *start, size_t at, size_t last, unsigned key) {
     while (at <= last && start[at + 1] != key)
-        at += (size_t)item_tag_steps[start[at]] + item_name_steps[start[at + 1]];
+        at += item_steps.tag[start[at]] + item_steps.name[start[at + 1]];
     return at;
 }
 

@@ -216,7 +216,7 @@ static int query_with_expressions(struct larder_table *t, struct query_ask *ask,
                             &ask->key_values);
     if (r)
         return page_fail(page, r);
-    r = sift_begin(&ask->sift, spec->values);
+    r = sift_begin(&ask->sift, spec->values, page);
     r = r ? page_fail(page, r) : sift_end(&ask->sift, page, read_page(t, page, query, ask));
     expression_unbind(spec->key_condition, &ask->key_values);
     return r;

@@ -415,7 +415,7 @@ static inline size_t checked_end(const uint8_t *start, size_t at, size_t end, ui
     if (__builtin_expect(at + 2 > end, 0)) /* the shortest record has two bytes */
         return 0;
     unsigned tag = start[at];
-    size_t next = at + item_tag_steps[tag] + item_name_steps[start[at + 1]];
+    size_t next = at + item_steps.tag[tag] + item_steps.name[start[at + 1]];
     if (__builtin_expect(next >= ITEM_STEP_NONE + at, 0))
         return slow_checked_end(start, at, end, keys_seen);
     if (__builtin_expect(tag < ITEM_SHORT_N, 0)) {

@@ -122,32 +122,36 @@ static int search_attr(const struct item_head *h, struct bytes wanted, struct it
     EIGHT(n), EIGHT((n) + 8), EIGHT((n) + 16), EIGHT((n) + 24), EIGHT((n) + 32), EIGHT((n) + 40), EIGHT((n) + 48),     \
         EIGHT((n) + 56)
 
-/* Scalars in the key area, then short tags. */
-const uint32_t item_tag_steps[256] = {
-    [0 ... ITEM_IN_PARTITION_KEY] = ITEM_STEP_NONE,
-    [ITEM_IN_PARTITION_KEY + LARDER_B + 1 ... ITEM_IN_SORT_KEY] = ITEM_STEP_NONE,
-    [ITEM_IN_SORT_KEY + LARDER_B + 1 ... ITEM_SHORT_N - 1] = ITEM_STEP_NONE,
-    [ITEM_SHORT_N] = SIXTY_FOUR(0),
-    [ITEM_SHORT_S] = SIXTY_FOUR(0),
-    SIXTY_FOUR(64),
-};
-/* Tag, length and name; or tag and the byte of a listed name. */
-const uint32_t item_name_steps[256] = {
-    ITEM_STEP_NONE,
-    3,
-    TWO(4),
-    TWO(6),
-    TWO(8),
-    EIGHT(10),
-    EIGHT(18),
-    EIGHT(26),
-    EIGHT(34),
-    EIGHT(42),
-    EIGHT(50),
-    EIGHT(58),
-    SIXTY_FOUR(66),
-    [ITEM_NAME_LISTED... ITEM_NAME_LISTED + ITEM_NAMES_COUNT - 1] = 2,
-    [ITEM_NAME_LISTED + ITEM_NAMES_COUNT... 255] = ITEM_STEP_NONE,
+const struct item_steps item_steps = {
+    /* scalars in the key area, then short tags */
+    .tag =
+        {
+            [0 ... ITEM_IN_PARTITION_KEY] = ITEM_STEP_NONE,
+            [ITEM_IN_PARTITION_KEY + LARDER_B + 1 ... ITEM_IN_SORT_KEY] = ITEM_STEP_NONE,
+            [ITEM_IN_SORT_KEY + LARDER_B + 1 ... ITEM_SHORT_N - 1] = ITEM_STEP_NONE,
+            [ITEM_SHORT_N] = SIXTY_FOUR(0),
+            [ITEM_SHORT_S] = SIXTY_FOUR(0),
+            SIXTY_FOUR(64),
+        },
+    /* tag, length and name; or tag and the byte of a listed name */
+    .name =
+        {
+            ITEM_STEP_NONE,
+            3,
+            TWO(4),
+            TWO(6),
+            TWO(8),
+            EIGHT(10),
+            EIGHT(18),
+            EIGHT(26),
+            EIGHT(34),
+            EIGHT(42),
+            EIGHT(50),
+            EIGHT(58),
+            SIXTY_FOUR(66),
+            [ITEM_NAME_LISTED... ITEM_NAME_LISTED + ITEM_NAMES_COUNT - 1] = 2,
+            [ITEM_NAME_LISTED + ITEM_NAMES_COUNT... 255] = ITEM_STEP_NONE,
+        },
 };
 
 size_t item_walk_slowly(const uint8_t *start, size_t at, size_t end) {

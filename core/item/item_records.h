@@ -205,13 +205,15 @@ static inline const uint8_t *item_skip_value(unsigned tag, const uint8_t *at, co
  * and by the byte behind it. ITEM_STEP_NONE or more: that cannot be said so simply. It leads out of
  * every image. */
 #define ITEM_STEP_NONE (2 * ITEM_IMAGE_BYTES_MAX)
-extern const uint32_t item_tag_steps[256], item_name_steps[256];
+extern const struct item_steps {
+    uint64_t tag[256], name[256]; /* as wide as offsets, so they are added where they lie */
+} item_steps;
 
 /* The same for a record. */
 static inline const uint8_t *item_skip_record(const uint8_t *at, const uint8_t *end) {
     if (__builtin_expect(!at || end - at < 2, 0)) /* the shortest record has two bytes */
         return NULL;
-    unsigned step = item_tag_steps[at[0]] + item_name_steps[at[1]];
+    size_t step = item_steps.tag[at[0]] + item_steps.name[at[1]];
     if (__builtin_expect(step < ITEM_STEP_NONE, 1))
         return step <= (size_t)(end - at) ? at + step : NULL;
     return item_skip_value(at[0], item_skip_name(at + 1, end), end);
@@ -276,7 +278,7 @@ static inline __attribute__((always_inline)) int item_walk_to_name(const struct 
         unsigned is = start[at + 1];
         if (__builtin_expect(is == key, 0) && item_has_name(start + at, start + end, name, key))
             break;
-        size_t next = at + item_tag_steps[start[at]] + item_name_steps[is];
+        size_t next = at + item_steps.tag[start[at]] + item_steps.name[is];
         count--;
         if (__builtin_expect(next > last, 0)) {
             if (count >= 0 && next >= ITEM_STEP_NONE)

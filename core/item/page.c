@@ -26,6 +26,7 @@ void larder_page_free(struct larder_page *p) {
     priv_free(priv, p->resume);
     priv_free(priv, p->work.at);
     priv_free(priv, p->seen.at);
+    priv_free(priv, p->sieve.at);
     priv_free(priv, p);
 }
 

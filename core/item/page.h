@@ -18,13 +18,6 @@ struct page_memory {
     size_t bytes;
 };
 
-/* Where the last filter found its attributes: expr/filter.c. A guess, whatever it says. */
-#define PAGE_GUESSES 4u
-struct page_guess {
-    const void *of; /* the filter */
-    uint16_t near[PAGE_GUESSES];
-};
-
 struct larder_page {
     struct priv *priv;     /* where the page and all its buffers are allocated */
     struct epochs *epochs; /* of the handle that it was made for */
@@ -44,8 +37,8 @@ struct larder_page {
     int is_snapshot; /* all items were there at one moment */
     /* scratch of the call that fills the page: too much for a caller's stack */
     struct page_memory work;
-    struct page_memory seen; /* index/query.h: entries that were read */
-    struct page_guess guess;
+    struct page_memory seen;  /* index/query.h: entries that were read */
+    struct page_memory sieve; /* core/table/sift.h: what the last filter found */
 };
 /* size limit of a page if the caller gives none; DynamoDB's */
 #define PAGE_BYTES_DEFAULT (1u << 20)

@@ -430,7 +430,7 @@ static int scan(const struct table_view *v, const void *spec, struct larder_page
 
 static int scan_and_sift(struct larder_table *t, const struct larder_scan_spec *spec, struct sift *sift,
                          struct larder_page *page) {
-    int r = sift_begin(sift, spec->values);
+    int r = sift_begin(sift, spec->values, page);
     return r ? page_fail(page, r) : sift_end(sift, page, read_page(t, page, scan, spec));
 }
 

@@ -15,6 +15,8 @@ struct sift {
     const struct larder_expr *filter, *projection; /* NULL: none */
     enum larder_select select;
     struct expression_values filter_values;
+    const struct larder_value *bound; /* they, or the same from the call before: expr/filter.h */
+    struct expr_sieve *sieve;         /* the page's */
 };
 
 /* Sets what the caller asks for. False: all items as they are. */
@@ -27,7 +29,7 @@ static inline int sift_is_wanted(struct sift *s, const struct larder_expr *filte
 }
 /* Finds the values. LARDER_OK, to be ended with sift_end(); LARDER_E_INVAL, LARDER_E_CORRUPT,
  * LARDER_E_NO_MEMORY. */
-int sift_begin(struct sift *s, const struct larder_item *values);
+int sift_begin(struct sift *s, const struct larder_item *values, struct larder_page *page);
 /* For a read that ended with r: sifts its page unless it failed, and returns r or the failure. */
 int sift_end(struct sift *s, struct larder_page *page, int r);
 /* Replaces an item of a page, or each, by a projection; there may be holes. LARDER_OK or a

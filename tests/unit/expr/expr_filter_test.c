@@ -4,13 +4,17 @@
  *          before: attributes come and go, have other types and lengths, and hold bytes that look
  *          like records.
  * Method   Random items of a table with two indexes, one with listed names, kept as plain numbers
- *          and texts beside their images. Filters of one to three ANDs, and some with OR and NOT.
+ *          and texts beside their images. Filters of one to three ANDs, some with OR and NOT. In
+ *          half of the rounds items are alike but for one in twenty attributes, so that
+ *          filter_quick.c goes on and stops anywhere. Each filter runs twice with values that were
+ *          bound, and twice with those that the page kept.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/priv.h"
+#include "expr/filter.h"
 #include "tests/support/rng.h"
 #include "tests/support/slow.h"
 #include "tests/unit/expr/expr_kit.h"
@@ -20,9 +24,10 @@ TestSuite(expr_filter, .init = kit_set_up, .fini = kit_tear_down, .timeout = 60 
 #define OK(call) cr_assert_eq((call), LARDER_OK, "%s", larder_error())
 #define ROUNDS (400u / SLOW_FACTOR)
 #define ITEMS 40u
-#define ATTRIBUTES 6u
+#define ATTRIBUTES 8u
 
-static const char *const names[ATTRIBUTES] = {"n", "status", "data", "GSI1SK", "an_attribute_of_long_name", "zz"};
+static const char *const names[ATTRIBUTES] = {"n",  "status",     "data",      "GSI1SK", "an_attribute_of_long_name",
+                                              "zz", "customer_1", "customer_2"};
 
 /* The second, "state", is in no list of names. */
 static const struct item_index_shape indexes[] = {
@@ -46,7 +51,7 @@ struct plain {
 };
 
 static struct rng r;
-static struct page_guess guess; /* of one page, which all filters fill */
+static struct expr_sieve sieve; /* of one page, which all filters fill */
 static struct plain items[ITEMS][ATTRIBUTES];
 
 static void draw_text(char *to) {
@@ -58,6 +63,25 @@ static void draw_text(char *to) {
         memset(to + bytes, 'a', more);
         to[bytes + more] = 0;
     }
+}
+
+/* What is the same in most items of a round. */
+static struct likeness {
+    int is_on;
+    int choices[8]; /* of add_item() */
+    int next;
+    enum larder_type types[ATTRIBUTES];
+} like;
+
+/* True once in n times; of items that are alike, mostly as in the others. */
+static int is_one_in(uint32_t n) {
+    int is = rng_is_one_in(&r, n);
+    if (!like.is_on)
+        return is;
+    int *choice = &like.choices[like.next++ % 8];
+    if (*choice < 0)
+        *choice = is;
+    return rng_is_one_in(&r, 20) ? is : *choice;
 }
 
 static void draw_plain(struct plain *p) {
@@ -83,18 +107,19 @@ static void add_item(struct larder_builder *b, const struct plain *item, uint8_t
     const struct larder_item *built;
     struct item_head *stored;
     larder_builder_reset(b);
+    like.next = 0;
     OK(larder_builder_add_s(b, "PK", "partition"));
-    if (!rng_is_one_in(&r, 4))
+    if (!is_one_in(4))
         OK(larder_builder_add_s(b, "GSI1PK", "gsi"));
-    if (!rng_is_one_in(&r, 4))
+    if (!is_one_in(4))
         OK(larder_builder_add_s(b, "zstate", "\x41\x01n"));
-    if (rng_is_one_in(&r, 2)) /* names as long as "n" and "zz" */
+    if (is_one_in(2)) /* names as long as "n" and "zz" */
         OK(larder_builder_add_int(b, "k", (int64_t)rng_below(&r, 9) - 4));
-    if (rng_is_one_in(&r, 2))
+    if (is_one_in(2))
         OK(larder_builder_add_s(b, "yy", "ab"));
-    if (rng_is_one_in(&r, 3)) /* the image ends with its expiry, of which every byte may be any */
+    if (is_one_in(3)) /* the image ends with its expiry, of which every byte may be any */
         OK(larder_builder_add_int(b, "ttl", (int64_t)(1764000000 + rng_below(&r, 65536) * 257)));
-    if (rng_is_one_in(&r, 8)) /* so many that there is a directory */
+    if (is_one_in(8)) /* so many that there is a directory */
         for (int i = 0; i < 30; i++) {
             char name[16];
             snprintf(name, sizeof name, "m%d", i);
@@ -221,8 +246,10 @@ static void check_filter(struct larder_builder *values, const uint8_t *images, c
     char parts[3][120], text[500];
     struct expr *e;
     struct larder_value bound[8];
-    size_t at[ITEMS];
-    uint32_t count = ITEMS, kept = 0;
+    const struct larder_value *used_values = bound;
+    const struct larder_item *item;
+    size_t at[ITEMS], wanted[ITEMS];
+    uint32_t count, wanted_count = 0;
     int form = (int)rng_below(&r, 5), used = form == 0 || form == 4 ? 1 : form == 1 ? 2 : 3;
     larder_builder_reset(values);
     for (int i = 0; i < 3; i++) {
@@ -235,17 +262,35 @@ static void check_filter(struct larder_builder *values, const uint8_t *images, c
     snprintf(text, sizeof text, forms[form], parts[0], parts[1], parts[2]);
 #pragma GCC diagnostic pop
     OK(compile(text, values, &e, bound));
-    memcpy(at, places, sizeof at);
-    OK(expr_filter(e, bound, images, at, &count, &guess));
+    OK(larder_builder_finish(values, &item));
     for (uint32_t i = 0; i < ITEMS; i++) {
         int is_wanted = wanted_of(tests, form, items[i]);
         cr_assert_eq(expr_truth(e, bound, (const struct item_head *)(images + places[i])), is_wanted,
                      "%s of item %u is not %d", text, i, is_wanted);
         if (is_wanted)
-            cr_assert(kept < count && at[kept++] == places[i], "%s does not keep item %u", text, i);
+            wanted[wanted_count++] = places[i];
     }
-    cr_assert_eq(kept, count, "%s keeps %u of %u", text, count, kept);
+    for (int run = 0; run < 4; run++) {
+        if (run == 2)
+            used_values = expr_sieve_keep(&sieve, e, item, bound);
+        count = ITEMS;
+        memcpy(at, places, sizeof at);
+        OK(expr_filter(e, used_values, images, at, &count, &sieve));
+        cr_assert_eq(count, wanted_count, "%s keeps %u of %u in run %d", text, count, wanted_count, run);
+        cr_assert_arr_eq(at, wanted, wanted_count * sizeof *at, "%s keeps others in run %d", text, run);
+        cr_assert_eq(expr_sieve_has(&sieve, e, item), run >= 2 && item_head(item)->bytes <= EXPR_SIEVE_BYTES);
+    }
     expr_free(kit_arena, e);
+}
+
+static void begin_likeness(int is_on) {
+    like.is_on = is_on;
+    memset(like.choices, -1, sizeof like.choices);
+    for (uint32_t k = 0; k < ATTRIBUTES; k++) {
+        struct plain one;
+        draw_plain(&one);
+        like.types[k] = one.type;
+    }
 }
 
 Test(expr_filter, keeps_what_a_plain_comparison_keeps) {
@@ -256,9 +301,13 @@ Test(expr_filter, keeps_what_a_plain_comparison_keeps) {
     cr_assert(b && values && images);
     for (uint32_t round = 0; round < ROUNDS; round++) {
         size_t places[ITEMS], used = 0;
+        begin_likeness(round % 2);
         for (uint32_t i = 0; i < ITEMS; i++) {
-            for (uint32_t k = 0; k < ATTRIBUTES; k++)
+            for (uint32_t k = 0; k < ATTRIBUTES; k++) {
                 draw_plain(&items[i][k]);
+                if (like.is_on && !rng_is_one_in(&r, 20))
+                    items[i][k].type = like.types[k];
+            }
             places[i] = used;
             add_item(b, items[i], images, &used);
         }
@@ -278,7 +327,7 @@ Test(expr_filter, zeros_at_the_end_of_a_text_count) {
                  {"#a0 <= :v", {1, 1, 1, 0, 0}}, {"#a0 > :v", {0, 0, 0, 1, 1}},  {"#a0 >= :v", {0, 0, 1, 1, 1}}};
     struct larder_builder *b = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
     struct larder_builder *values = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
-    uint8_t *images = priv_alloc(kit_arena, 5 * 1024u);
+    uint8_t *images = priv_alloc(kit_arena, 5 * 1024u + EXPR_FILTER_BEHIND);
     size_t places[5], used = 0;
     for (int i = 0; i < 5; i++) {
         const struct larder_item *built;
@@ -300,7 +349,7 @@ Test(expr_filter, zeros_at_the_end_of_a_text_count) {
         OK(larder_builder_add_sn(values, ":v", "a\0", 2));
         OK(compile(cases[c].text, values, &e, bound));
         memcpy(at, places, sizeof at);
-        OK(expr_filter(e, bound, images, at, &count, &guess));
+        OK(expr_filter(e, bound, images, at, &count, &sieve));
         for (int i = 0; i < 5; i++)
             if (cases[c].is_true[i])
                 cr_assert(kept < count && at[kept++] == places[i], "%s, text %d", cases[c].text, i);
@@ -324,21 +373,28 @@ Test(expr_filter, a_wrong_guess_costs_time_only) {
         add_item(b, items[i], images, &used);
     }
     larder_builder_reset(values);
-    for (uint32_t attribute = 0; attribute < ATTRIBUTES; attribute++) {
+    OK(larder_builder_add_int(values, ":v", 0));
+    const struct plain zero = {.type = LARDER_N};
+    for (uint32_t form = 0; form < 2 * ATTRIBUTES; form++) {
         struct expr *e;
         struct larder_value bound[1];
         char text[40];
-        snprintf(text, sizeof text, "attribute_exists(#a%u)", attribute);
+        uint32_t attribute = form / 2;
+        int is_number = form % 2;
+        snprintf(text, sizeof text, is_number ? "#a%u = :v" : "attribute_exists(#a%u)", attribute);
         OK(compile(text, values, &e, bound));
-        for (uint32_t near = 0; near < 20; near++) {
+        for (uint32_t guess = 0; guess < 20 * (FILTER_RECORDS_MAX + 1); guess++) {
             size_t at[ITEMS];
             uint32_t count = ITEMS, wanted = 0;
-            struct page_guess wrong = {.of = e, .near = {(uint16_t)near}};
+            struct expr_sieve wrong = {.of = e->number};
+            wrong.tests[0] = (struct filter){.near = guess / (FILTER_RECORDS_MAX + 1),
+                                             .records = guess % (FILTER_RECORDS_MAX + 1),
+                                             .places.sizes = FILTER_NO_SIZES};
             memcpy(at, places, sizeof at);
             OK(expr_filter(e, bound, images, at, &count, &wrong));
             for (uint32_t i = 0; i < ITEMS; i++)
-                wanted += items[i][attribute].type != 0;
-            cr_assert_eq(count, wanted, "%s with guess %u", text, near);
+                wanted += is_number ? order_of(&items[i][attribute], &zero) == 0 : items[i][attribute].type != 0;
+            cr_assert_eq(count, wanted, "%s with guess %u", text, guess);
         }
         expr_free(kit_arena, e);
     }
@@ -360,8 +416,37 @@ Test(expr_filter, a_text_that_looks_like_a_record) {
     at[1] = used;
     add_item(b, both[1], images, &used);
     OK(compile("attribute_exists(n)", values, &e, bound));
-    OK(expr_filter(e, bound, images, at, &count, &guess));
+    OK(expr_filter(e, bound, images, at, &count, &sieve));
     cr_assert(count == 1 && at[0] == 0);
+}
+
+/* The same at the very place where the record was in the item before, in an item that is alike. */
+Test(expr_filter, a_text_that_looks_like_a_record_at_its_place) {
+    struct larder_builder *b = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX),
+                          *values = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
+    uint8_t *images = priv_alloc(kit_arena, 4 * 1024u);
+    static const char *const data[] = {"text", "text\x41\x01n1", "text\x41\x01n1\x41\x01n1", "text"};
+    size_t at[4], used = 0;
+    uint32_t count = 4;
+    struct expr *e;
+    struct larder_value bound[1];
+    for (int i = 0; i < 4; i++) {
+        const struct larder_item *built;
+        struct item_head *stored;
+        larder_builder_reset(b);
+        OK(larder_builder_add_s(b, "PK", "partition"));
+        OK(larder_builder_add_s(b, "data", data[i]));
+        OK(larder_builder_add_int(b, "n", 7));
+        OK(larder_builder_finish(b, &built));
+        OK(item_to_stored(&shape, built, 1764000000, images + used, &stored));
+        at[i] = used;
+        used += stored->bytes;
+    }
+    larder_builder_reset(values);
+    OK(larder_builder_add_int(values, ":v", 7));
+    OK(compile("#a0 = :v", values, &e, bound));
+    OK(expr_filter(e, bound, images, at, &count, &sieve));
+    cr_assert_eq(count, 4, "%u of 4", count);
 }
 
 /* The expiry behind the records of an item is no record. */
@@ -384,7 +469,32 @@ Test(expr_filter, an_expiry_that_looks_like_a_record) {
         OK(larder_builder_finish(b, &built));
         OK(item_to_stored(&shape, built, 1764000000, image, &stored));
         cr_assert_eq(item_expiry_s(stored), 0x696e0141);
-        OK(expr_filter(e, bound, image, &at, &count, &guess));
+        OK(expr_filter(e, bound, image, &at, &count, &sieve));
         cr_assert_eq(count, 0);
+    }
+}
+
+/* The page keeps values by place and contents: a program may write others to the same place. */
+Test(expr_filter, other_values_at_the_same_place_are_other_values) {
+    struct larder_builder *values = item_builder_new(kit_arena, LARDER_ITEM_BYTES_MAX);
+    struct larder_value bound[1];
+    struct expr *e, *other;
+    const struct larder_item *item;
+    larder_builder_reset(values);
+    OK(larder_builder_add_int(values, ":v", 1));
+    OK(compile("#a0 = :v", values, &e, bound));
+    OK(compile("#a0 = :v", values, &other, bound));
+    OK(larder_builder_finish(values, &item));
+    expr_sieve_keep(&sieve, e, item, bound);
+    cr_assert(expr_sieve_has(&sieve, e, item));
+    cr_assert(!expr_sieve_has(&sieve, other, item), "the same text is another expression");
+    cr_assert(!expr_sieve_has(&sieve, e, NULL));
+    struct item_head *head = (struct item_head *)item;
+    for (size_t i = 0; i < head->bytes; i++) {
+        uint8_t *byte = (uint8_t *)head + i;
+        int is_told = i < 4 || i >= offsetof(struct item_head, partition_bytes); /* of a head: bytes and sizes */
+        *byte ^= 1;
+        cr_assert_eq(expr_sieve_has(&sieve, e, item), !is_told, "byte %zu", i);
+        *byte ^= 1;
     }
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/priv.h"
+#include "expr/filter.h"
 
 struct priv *kit_arena;
 static struct larder_builder *builder;
@@ -157,12 +158,12 @@ void kit_make(struct kit_expr *x, enum expr_kind kind, const char *text, const c
 /* A filter keeps both of two such images, or none. */
 static void check_filter(const struct kit_expr *x, const struct item_head *stored, int truth, const char *text) {
     size_t at[2] = {0, stored->bytes};
-    uint8_t *images = priv_alloc(kit_arena, 2 * stored->bytes);
+    uint8_t *images = priv_alloc(kit_arena, 2 * stored->bytes + EXPR_FILTER_BEHIND);
     uint32_t count = 2;
-    struct page_guess guess = {0};
+    struct expr_sieve sieve = {0};
     memcpy(images, stored, stored->bytes);
     memcpy(images + stored->bytes, stored, stored->bytes);
-    OK(expr_filter(x->e, x->bound, images, at, &count, &guess));
+    OK(expr_filter(x->e, x->bound, images, at, &count, &sieve));
     cr_assert_eq(count, truth ? 2 : 0, "%s: another truth of two stored images", text);
     cr_assert(!truth || (at[0] == 0 && at[1] == stored->bytes));
     priv_free(kit_arena, images);
