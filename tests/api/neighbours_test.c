@@ -450,7 +450,7 @@ Test(neighbours, who_owns_the_directory_may_remove_and_is_noticed) {
     EXPECT(try_open(path, LARDER_CREATE | LARDER_EXCLUSIVE, 0600, &db), LARDER_OK);
     EXPECT(make_table(db, "Table"), LARDER_OK);
     cr_assert(proc_is_exit(proc_run(remove_names, dir, DEADLINE_MS), 0));
-    cr_assert(UNTIL(put_to(db, "Table", "a", 1) == LARDER_E_DESTROYED, 2000 * SLOW_FACTOR));
+    cr_assert(UNTIL_OWN(put_to(db, "Table", "a", 1) == LARDER_E_DESTROYED, 2000 * SLOW_FACTOR));
     EXPECT(open_and_close(path, 0), LARDER_E_NO_SEGMENT);
     larder_close(db);
     cr_assert_eq(rmdir(dir), 0);
