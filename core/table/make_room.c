@@ -134,6 +134,10 @@ static int evict(struct writer *w, struct room *room) {
 static int trim(struct writer *w, struct room *room) {
     room->has_trimmed = !w->is_stuck && room->trims < ROOM_TRIMS && table_trim(w) > 0;
     room->trims += (uint32_t)room->has_trimmed;
+    /* Arrays without an item cannot be moved (core/table/move.c). Some may have gone: what a look a
+     * moment ago did not find may be had now. Only a creation looks so often. */
+    if (room->has_trimmed && room->run_bytes)
+        w->compact_not_before_ns = 0;
     return room->has_trimmed;
 }
 

@@ -220,10 +220,8 @@ Test(eintr, a_stopped_creator_is_waited_for_as_long_as_told) {
     pid_t pid = proc_fork(create_and_stop, name);
     cr_assert(UNTIL(is_stopped(pid), DEADLINE_MS));
     for (int i = 0; i < 2 || is_too_quiet(100, i); i++) {
-        struct larder_options o = {.segment = name,
-                                   .flags = i % 2 ? LARDER_CREATE : 0,
-                                   .size_bytes = 8u << 20,
-                                   .busy_timeout_ms = LIMIT_MS};
+        struct larder_options o = {
+            .segment = name, .flags = i % 2 ? LARDER_CREATE : 0, .size_bytes = 8u << 20, .busy_timeout_ms = LIMIT_MS};
         timer_t timer = interrupt_me();
         uint64_t start_ms = now_ms(), own_start_ms = until_own_ms();
         int r = larder_open(&o, &db);

@@ -39,7 +39,7 @@ TestSuite(kill, .timeout = 3600);
 #define WATCHER_KEYS 12u
 #define KEYS (WRITERS * WRITER_KEYS + WATCHER_KEYS)
 #define BUSY_MS (10000u * SLOW_FACTOR * SLOW_PATIENCE) /* no writer lives long enough to hold a lock for that */
-#define NOTICE_MS 1500u                /* to notice a death and repair it */
+#define NOTICE_MS 1500u                                /* to notice a death and repair it */
 #define CHECK_EVERY 50u
 #define PROGRAM_ENV "LARDER_KILL_TEST_WRITER"
 

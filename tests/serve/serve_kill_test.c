@@ -45,8 +45,7 @@ static void end(void) {
 
 /* All are there, and `dead` (0: any) is none of them. One look: between two, the dead one goes and
  * its successor is not yet there. */
-static bool are_workers_whole(pid_t dead) {
-    pid_t pids[WORKERS + 1];
+static bool look_at_workers(pid_t pids[WORKERS + 1], pid_t dead) {
     int count = server_workers(&server, pids, WORKERS + 1);
     for (int i = 0; i < count; i++)
         if (dead != 0 && pids[i] == dead)
@@ -54,10 +53,14 @@ static bool are_workers_whole(pid_t dead) {
     return count == WORKERS;
 }
 
+static bool are_workers_whole(pid_t dead) {
+    pid_t pids[WORKERS + 1];
+    return look_at_workers(pids, dead);
+}
+
 static pid_t kill_one(unsigned which) {
     pid_t pids[WORKERS + 1];
-    cr_assert(UNTIL(are_workers_whole(0), 30000));
-    server_workers(&server, pids, WORKERS + 1);
+    cr_assert(UNTIL(look_at_workers(pids, 0), 30000));
     cr_assert_eq(kill(pids[which % WORKERS], SIGKILL), 0);
     return pids[which % WORKERS];
 }
@@ -259,8 +262,7 @@ Test(serve_kill, what_waits_in_the_queue_is_served, .init = begin, .fini = end) 
     enum { COUNT = 64 };
     int fds[COUNT];
     pid_t pids[WORKERS + 1];
-    cr_assert(UNTIL(are_workers_whole(0), 30000));
-    server_workers(&server, pids, WORKERS + 1);
+    cr_assert(UNTIL(look_at_workers(pids, 0), 30000));
     cr_assert_eq(kill(pids[0], SIGSTOP), 0);
     for (int i = 0; i < COUNT; i++) {
         fds[i] = client_open(&server);
@@ -278,8 +280,7 @@ Test(serve_kill, what_waits_in_the_queue_is_served, .init = begin, .fini = end) 
 
 Test(serve_kill, workers_end_with_their_supervisor, .init = begin) {
     pid_t pids[WORKERS + 1];
-    cr_assert(UNTIL(are_workers_whole(0), 30000));
-    server_workers(&server, pids, WORKERS + 1);
+    cr_assert(UNTIL(look_at_workers(pids, 0), 30000));
     int fd = client_open(&server);
     cr_assert(is_served(fd));
     cr_assert(proc_is_signal(proc_kill(server.pid), SIGKILL));

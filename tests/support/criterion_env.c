@@ -49,7 +49,7 @@ __attribute__((constructor)) static void criterion_env_set_alarm(void) {
         alarm(given && atoi(given) > 0 ? (unsigned)atoi(given) : CRITERION_ENV_TIMEOUT_S);
 }
 
-/* Of all suites and tests, where Criterion keeps them. A program without any has no such section. */
+/* Where Criterion keeps all suites and tests. A program without any has no such section. */
 extern struct criterion_suite *__start_cr_sts[] __attribute__((weak)), *__stop_cr_sts[] __attribute__((weak));
 extern struct criterion_test *__start_cr_tst[] __attribute__((weak)), *__stop_cr_tst[] __attribute__((weak));
 
