@@ -140,6 +140,10 @@ static int trim(struct writer *w, struct room *room) {
     uint64_t before = w->trim_visits;
     room->has_trimmed = !w->is_stuck && room->trim_visits < 2 * table_trim_stripes(w->seg) && table_trim(w) > 0;
     room->trim_visits += w->trim_visits - before;
+    /* Arrays without an item cannot be moved (core/table/move.c). Some may have gone: what a look a
+     * moment ago did not find may be had now. Only a creation looks so often. */
+    if (room->has_trimmed && room->run_bytes)
+        w->compact_not_before_ns = 0;
     return room->has_trimmed;
 }
 

@@ -157,14 +157,13 @@ struct beside {
     struct larder *db;
     struct shared {
         _Atomic int is_over;
-        _Atomic uint64_t calls, failed, longest_ms;
+        _Atomic uint64_t calls, failed;
+        struct until_slowest slowest; /* of the process beside it, which alone writes it */
     } * shared;
 };
 
-static void note(struct shared *s, uint64_t since_ms, int r) {
-    uint64_t took_ms = until_now_ms() - since_ms;
-    if (took_ms > s->longest_ms)
-        s->longest_ms = took_ms;
+static void note(struct shared *s, int r) {
+    until_call_ends(&s->slowest);
     s->calls++;
     s->failed += r != LARDER_OK;
 }
@@ -176,14 +175,14 @@ static int work_beside(void *arg) {
     const struct larder_table_def mine = {.name = "mine", .partition = {"id", LARDER_S}};
     PROC_CHECK(larder_table_open(b->db, "small", &t) == LARDER_OK);
     for (int n = 0; !b->shared->is_over; n++) {
-        uint64_t since_ms = until_now_ms();
-        note(b->shared, since_ms, put(b->db, t, n % 50, 1));
+        until_call_begins(&b->shared->slowest);
+        note(b->shared, put(b->db, t, n % 50, 1));
         if (n % 20)
             continue;
-        since_ms = until_now_ms();
-        note(b->shared, since_ms, larder_table_create(b->db, &mine));
-        since_ms = until_now_ms();
-        note(b->shared, since_ms, larder_table_drop(b->db, "mine"));
+        until_call_begins(&b->shared->slowest);
+        note(b->shared, larder_table_create(b->db, &mine));
+        until_call_begins(&b->shared->slowest);
+        note(b->shared, larder_table_drop(b->db, "mine"));
     }
     return 0;
 }
@@ -195,14 +194,18 @@ static void drop_beside_others(int owners) {
     make(db, &big, ITEMS, owners);
     pid_t child = proc_fork(work_beside, &b);
     cr_assert(UNTIL(b.shared->calls > 50, WAIT_MS));
-    uint64_t since_ms = until_now_ms();
+    struct until_slowest drop = {0};
+    until_call_begins(&drop);
     EXPECT(larder_table_drop(db, "big"), LARDER_OK);
-    cr_assert_leq(until_now_ms() - since_ms, LONG_MS);
+    until_call_ends(&drop);
     EXPECT(larder_expire(db, 0, NULL), LARDER_OK); /* helps to empty */
     b.shared->is_over = 1;
     cr_assert(proc_is_exit(proc_wait(child, WAIT_MS), 0));
     cr_assert_eq(b.shared->failed, 0);
-    cr_assert_leq(b.shared->longest_ms, LONG_MS, "a call took %lu ms", b.shared->longest_ms);
+    cr_assert(until_is_prompt(&b.shared->slowest, LONG_MS), "a call took %lu ms", b.shared->slowest.own_ms);
+    /* One call: what the machine does to any is known from the others. */
+    drop.queued_ms = drop.queued_ms > b.shared->slowest.queued_ms ? drop.queued_ms : b.shared->slowest.queued_ms;
+    cr_assert(until_is_prompt(&drop, LONG_MS), "the drop took %lu ms", drop.own_ms);
     check(db);
     munmap((void *)b.shared, 4096);
     larder_close(db);

@@ -113,9 +113,9 @@ Test(moved, large_items_find_room_and_versions_stay) {
     end(&f);
 }
 
-/* A table's two stripe arrays are the longest runs that the engine asks for. */
-Test(moved, a_table_is_created_among_deleted_items) {
-    enum { STRIPES = 8192 };
+enum { STRIPES = 8192 };
+
+static void create_among_deleted_items(void) {
     const struct larder_table_def def = {.name = "Second", .partition = {"PK", LARDER_S}};
     struct larder_check_report report;
     struct fixture f;
@@ -134,4 +134,12 @@ Test(moved, a_table_is_created_among_deleted_items) {
     cr_expect_eq(larder_check(f.db, NULL, &report), LARDER_OK);
     cr_expect_eq(report.leaked_blocks, 0);
     end(&f);
+}
+
+/* A table's two stripe arrays are the longest runs that the engine asks for. In their way are
+ * arrays that became empty, which have to go before the rest can be moved. Where they lie is a
+ * matter of luck, so there are several tries. */
+Test(moved, a_table_is_created_among_deleted_items) {
+    for (int round = 0; round < 4; round++)
+        create_among_deleted_items();
 }

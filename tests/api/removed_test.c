@@ -98,9 +98,9 @@ Test(removed, all_that_are_attached_notice) {
     EXPECT(get(&r), LARDER_OK);
     cr_assert_eq(unlink(path), 0);
     EXPECT(enter(&next, name, LARDER_CREATE | LARDER_EXCLUSIVE), LARDER_OK);
-    cr_assert(UNTIL(get(&r) == LARDER_E_DESTROYED, WITHIN_MS), "%s", larder_error());
-    cr_assert(UNTIL(get(&b) == LARDER_E_DESTROYED, WITHIN_MS), "%s", larder_error());
-    cr_assert(UNTIL(put(&a, 2) == LARDER_E_DESTROYED, WITHIN_MS), "%s", larder_error());
+    cr_assert(UNTIL_OWN(get(&r) == LARDER_E_DESTROYED, WITHIN_MS), "%s", larder_error());
+    cr_assert(UNTIL_OWN(get(&b) == LARDER_E_DESTROYED, WITHIN_MS), "%s", larder_error());
+    cr_assert(UNTIL_OWN(put(&a, 2) == LARDER_E_DESTROYED, WITHIN_MS), "%s", larder_error());
     must_be_gone(&a);
     must_be_gone(&b);
     must_be_gone(&r);

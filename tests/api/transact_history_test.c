@@ -244,7 +244,7 @@ static void disturb(struct worker *w, pid_t pid[WORKERS]) {
         cr_assert(UNTIL(atomic_load(&w->shared->count) >= (turn + 1) * HISTORY / (TURNS + 1), DEADLINE_MS));
         proc_stop(still);
         UNTIL(atomic_load(&w->shared->count) >= (turn + 1) * HISTORY / (TURNS + 1) + 50,
-              20); /* or all need what it holds */
+              2); /* 20 ms, slow.h; or all need what it holds */
         proc_resume(still);
         cr_assert(proc_is_signal(proc_kill(*victim), SIGKILL));
         *victim = start(w);

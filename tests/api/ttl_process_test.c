@@ -5,6 +5,7 @@
  * Method   Forked children on the clock of ttl_kit.h.
  */
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -140,30 +141,40 @@ static void count_signal(int signal) {
     (void)signal;
 }
 
+/* Which signals a thread blocks. 0: it is not the expirer. */
+static int reads_expirer(const char *tid, uint64_t *blocked) {
+    char path[64], line[256];
+    int is_expirer = 0, has_blocked = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%.16s/status", tid);
+    FILE *status = fopen(path, "r");
+    while (status && fgets(line, sizeof line, status)) {
+        is_expirer |= strncmp(line, "Name:\tlarder-expirer", 20) == 0;
+        has_blocked |= sscanf(line, "SigBlk: %lx", blocked) == 1;
+    }
+    if (status)
+        fclose(status);
+    return is_expirer && has_blocked;
+}
+
+/* Among the threads of this process, once it has its name. */
+static int finds_expirer(uint64_t *blocked) {
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *entry;
+    int found = 0;
+    while (tasks && !found && (entry = readdir(tasks)) != NULL)
+        found = reads_expirer(entry->d_name, blocked);
+    if (tasks)
+        closedir(tasks);
+    return found;
+}
+
 Test(ttl_process, the_thread_takes_no_signal) {
     struct fixture f = begin();
     struct sigaction action = {.sa_handler = count_signal};
-    sigset_t usr1;
-    sigemptyset(&usr1);
-    sigaddset(&usr1, SIGUSR1);
+    uint64_t blocked = 0;
     sigaction(SIGUSR1, &action, NULL);
     cr_assert_eq(larder_expirer_start(f.db), LARDER_OK);
-    char path[64], line[256];
-    uint64_t blocked = 0;
-    int found = 0;
-    /* threads of this process by their names */
-    for (pid_t tid = getpid(); tid < getpid() + 64 && !found; tid++) {
-        snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)tid);
-        FILE *status = fopen(path, "r");
-        while (status && fgets(line, sizeof line, status)) {
-            found |= strncmp(line, "Name:\tlarder-expirer", 20) == 0;
-            if (found && sscanf(line, "SigBlk: %lx", &blocked) == 1)
-                break;
-        }
-        if (status)
-            fclose(status);
-    }
-    cr_assert(found);
+    cr_assert(UNTIL(finds_expirer(&blocked), WAIT_MS));
     cr_assert(blocked >> (SIGUSR1 - 1) & 1);
     cr_assert(blocked >> (SIGTERM - 1) & 1);
     finish(&f);

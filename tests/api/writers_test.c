@@ -153,6 +153,7 @@ static void overwrite_constant_set(uint64_t bytes, unsigned percent, uint32_t by
         pids[i] = proc_fork(overwrite, &works[i]);
     }
     sleep(SECONDS);
+    cr_assert(UNTIL(work.shared->puts > WORKERS, 60000));
     work.shared->is_over = 1;
     for (unsigned i = 0; i < WORKERS; i++)
         wait_for(pids[i]);

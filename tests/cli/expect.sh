@@ -42,6 +42,14 @@ check() { # NAME COMMAND...: passes if the command does
     if "$@"; then verdict "$name" ""; else verdict "$name" "not true: $*"; fi
 }
 
+comes() { # PATTERN FILE: it is there, or comes; a deadline for what hangs
+    for _ in {1..3000}; do
+        grep -q -- "$1" "$2" && return
+        sleep 0.1
+    done
+    return 1
+}
+
 same() { # NAME GOT EXPECTED
     local reason=""
     [[ $2 == "$3" ]] || reason="got ${2:0:300}, expected ${3:0:300}"

@@ -74,6 +74,11 @@ static void must_have_been_interrupted(uint64_t at_least) {
     cr_assert(n >= at_least / SLOW_FACTOR, "only %lu signals", (unsigned long)n);
 }
 
+/* A thread that sleeps is interrupted as often as it gets a core: some waits more, if need be. */
+static int is_too_quiet(uint64_t at_least, int tries) {
+    return tries < 100 && atomic_load(&interruptions) < at_least / SLOW_FACTOR;
+}
+
 static uint64_t now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -190,12 +195,12 @@ Test(eintr, an_unfinished_segment_is_given_up_no_sooner) {
     int fd = mkstemp(path);
     cr_assert(fd >= 0);
     timer_t timer = interrupt_me();
-    uint64_t start_ms = now_ms();
+    uint64_t start_ms = now_ms(), own_start_ms = until_own_ms();
     int r = larder_open(&(struct larder_options){.segment = path}, &db);
-    uint64_t took_ms = now_ms() - start_ms;
+    uint64_t own_ms = until_own_ms() - own_start_ms, took_ms = now_ms() - start_ms;
     let_me_be(timer);
     cr_assert_eq(r, LARDER_E_FORMAT, "%s: %s", larder_result_name(r), larder_error());
-    cr_assert(took_ms >= 45 && took_ms < 2000 * SLOW_FACTOR, "%lu ms", (unsigned long)took_ms);
+    cr_assert(took_ms >= 45 && own_ms < 2000 * SLOW_FACTOR, "%lu ms", (unsigned long)took_ms);
     close(fd);
     unlink(path);
     must_have_been_interrupted(10);
@@ -214,18 +219,16 @@ Test(eintr, a_stopped_creator_is_waited_for_as_long_as_told) {
     testseg_name(name);
     pid_t pid = proc_fork(create_and_stop, name);
     cr_assert(UNTIL(is_stopped(pid), DEADLINE_MS));
-    for (int is_creator = 0; is_creator < 2; is_creator++) {
-        struct larder_options o = {.segment = name,
-                                   .flags = is_creator ? LARDER_CREATE : 0,
-                                   .size_bytes = 8u << 20,
-                                   .busy_timeout_ms = LIMIT_MS};
+    for (int i = 0; i < 2 || is_too_quiet(100, i); i++) {
+        struct larder_options o = {
+            .segment = name, .flags = i % 2 ? LARDER_CREATE : 0, .size_bytes = 8u << 20, .busy_timeout_ms = LIMIT_MS};
         timer_t timer = interrupt_me();
-        uint64_t start_ms = now_ms();
+        uint64_t start_ms = now_ms(), own_start_ms = until_own_ms();
         int r = larder_open(&o, &db);
-        uint64_t took_ms = now_ms() - start_ms;
+        uint64_t own_ms = until_own_ms() - own_start_ms, took_ms = now_ms() - start_ms;
         let_me_be(timer);
         cr_assert_eq(r, LARDER_E_BUSY, "%s: %s", larder_result_name(r), larder_error());
-        cr_assert(took_ms >= LIMIT_MS && took_ms < (LIMIT_MS + 500) * SLOW_FACTOR, "%lu ms", (unsigned long)took_ms);
+        cr_assert(took_ms >= LIMIT_MS && own_ms < (LIMIT_MS + 500) * SLOW_FACTOR, "%lu ms", (unsigned long)took_ms);
     }
     proc_resume(pid);
     struct proc_result r = proc_wait(pid, DEADLINE_MS);
@@ -346,11 +349,11 @@ Test(eintr, the_dead_are_recovered) {
     for (unsigned i = 0; i < deaths; i++) {
         struct victim v = {&f, 1 + rng_below(&f.rng, 3000), 0};
         cr_assert(proc_is_signal(proc_run(die_or_stop, &v, DEADLINE_MS), SIGKILL));
-        uint64_t start_ms = now_ms();
+        uint64_t start_ms = until_own_ms();
         must(history_settle(&f.c, 0, KEYS));
         for (uint32_t k = 0; k < KEYS; k++)
             cr_assert_eq(history_write(&f.c, k), LARDER_OK, "%s", larder_error());
-        uint64_t took_ms = now_ms() - start_ms;
+        uint64_t took_ms = until_own_ms() - start_ms;
         slowest_ms = took_ms > slowest_ms ? took_ms : slowest_ms;
         if (i % 10 == 0) {
             must(history_look(&f.c));
@@ -383,13 +386,13 @@ Test(eintr, a_stopped_holder_gives_busy_at_its_time) {
     cr_assert(UNTIL(is_stopped(pid), DEADLINE_MS));
     timer_t timer = interrupt_me();
     unsigned busy = 0;
-    for (uint32_t k = 1; k < KEYS && busy < 3; k++) { /* key 0 is the victim's */
-        uint64_t start_ms = now_ms();
+    for (uint32_t k = 1; k < KEYS && (busy < 3 || is_too_quiet(100, (int)k)); k++) { /* key 0 is the victim's */
+        uint64_t start_ms = now_ms(), own_start_ms = until_own_ms();
         int r = history_write(&c, k);
-        uint64_t took_ms = now_ms() - start_ms;
+        uint64_t own_ms = until_own_ms() - own_start_ms, took_ms = now_ms() - start_ms;
         cr_assert(r == LARDER_OK || r == LARDER_E_BUSY, "%s", larder_error());
         busy += r == LARDER_E_BUSY;
-        cr_assert(r == LARDER_OK || (took_ms >= LIMIT_MS && took_ms < (LIMIT_MS + 500) * SLOW_FACTOR), "%lu ms",
+        cr_assert(r == LARDER_OK || (took_ms >= LIMIT_MS && own_ms < (LIMIT_MS + 500) * SLOW_FACTOR), "%lu ms",
                   (unsigned long)took_ms);
     }
     let_me_be(timer);

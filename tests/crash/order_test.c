@@ -212,7 +212,8 @@ static int replace_victim(struct larder *db) {
 static void wait_for_byte(int fd) {
     struct pollfd p = {.fd = fd, .events = POLLIN};
     char byte;
-    cr_assert(poll(&p, 1, DEADLINE_MS) == 1 && read(fd, &byte, 1) == 1, "the reader did not come to the page");
+    cr_assert(poll(&p, 1, DEADLINE_MS * SLOW_FACTOR * SLOW_PATIENCE) == 1 && read(fd, &byte, 1) == 1,
+              "the reader did not come to the page");
 }
 
 /* The reader has copied half of the victim. A writer replaces it and stops before its k-th store.

@@ -306,7 +306,8 @@ static enum step_result order(struct step_driver *d, enum order_kind kind, int m
     struct pollfd answer = {.fd = d->test_end, .events = POLLIN};
     enum step_result r;
     if (send(d->test_end, &o, sizeof o, MSG_NOSIGNAL) != sizeof o ||
-        poll(&answer, 1, (int)(ANSWER_MS * SLOW_FACTOR)) != 1 || recv(d->test_end, &r, sizeof r, 0) != sizeof r)
+        poll(&answer, 1, (int)(ANSWER_MS * SLOW_FACTOR * SLOW_PATIENCE)) != 1 ||
+        recv(d->test_end, &r, sizeof r, 0) != sizeof r)
         return STEP_LOST;
     return r;
 }

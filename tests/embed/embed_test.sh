@@ -28,9 +28,9 @@ finish() {
   exit $((failed > 0))
 }
 
-# expect WHAT COMMAND...: passed if it succeeds and is silent. A program has a minute.
+# expect WHAT COMMAND...: passed if it succeeds and is silent. A program that hangs is ended.
 expect() {
-  local what=$1 said status limit=(timeout 60)
+  local what=$1 said status limit=(timeout 600)
   shift
   rm -f "$segment"
   [[ $(type -t "$1") != function ]] || limit=()
@@ -125,14 +125,14 @@ while read -r python; do
 done < <(type -ap python3 | sort -u)
 
 node_loads() {
-  EMBED_SEGMENT=$segment timeout 60 node -e '
+  EMBED_SEGMENT=$segment timeout 600 node -e '
     const addon = { exports: {} };
     process.dlopen(addon, process.argv[1]);
     if (addon.exports.result !== "ok") throw new Error(addon.exports.result);
   ' "$1"
 }
 worker_loads() {
-  EMBED_SEGMENT=$segment timeout 60 node -e '
+  EMBED_SEGMENT=$segment timeout 600 node -e '
     const { Worker } = require("worker_threads");
     const use = `const addon = { exports: {} };
       process.dlopen(addon, ${JSON.stringify(process.argv[1])});

@@ -451,7 +451,8 @@ static int work(void *arg) {
     struct crew *crew = hire->crew;
     struct run r;
     struct larder *db;
-    struct larder_options o = {.flags = LARDER_MEMFD, .memfd = crew->memfd, .busy_timeout_ms = 10000u * SLOW_FACTOR};
+    struct larder_options o = {
+        .flags = LARDER_MEMFD, .memfd = crew->memfd, .busy_timeout_ms = 10000u * SLOW_FACTOR * SLOW_PATIENCE};
     PROC_CHECK(larder_open(&o, &db) == LARDER_OK);
     attach(&r, &crew->model[hire->number], db, crew->seed + hire->number * 1000003u + hire->life);
     PROC_CHECK(larder_table_open(db, TABLE, &r.t) == LARDER_OK);

@@ -36,7 +36,7 @@ ROWS
 mkfifo pipe
 truncate -s 1048577 long.txt
 while IFS='|' read -r path message; do
-    timeout 60 "$larder" serve --listen 127.0.0.1:0 --credentials "$path" 2>refusal
+    timeout 600 "$larder" serve --listen 127.0.0.1:0 --credentials "$path" 2>refusal
     same "credentials: $path" "$? $(cat refusal)" "3 larder serve: $path: $message"
 done <<'ROWS'
 pipe|not a regular file: credentials are not read from a pipe, device or folder

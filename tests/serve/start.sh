@@ -28,7 +28,7 @@ start_server() { # ARGUMENT...
     : >"$work/server.err"
     "$larder" serve --listen "$where" "$@" 2>"$work/server.err" &
     server=$!
-    for _ in {1..1500}; do
+    for _ in {1..15000}; do
         line=$(grep -m 1 "DynamoDB at" "$work/server.err") && break
         kill -0 "$server" 2>/dev/null || break
         sleep 0.02

@@ -18,16 +18,17 @@
  *            a third of what a short test's process costs, more than half under the address
  *            sanitizer. No test here has such an assertion, so both calls do nothing.
  *          Criterion's --timeout does nothing, so each test's process is given an alarm:
- *          LARDER_TEST_TIMEOUT_S seconds, by default 600. It ends what hangs; a loaded machine is
- *          not a failure. A suite states its own, shorter deadline: TestSuite(skl, .timeout = 20 *
- *          SLOW_FACTOR).
+ *          LARDER_TEST_TIMEOUT_S seconds, by default 6000. It ends what hangs; a loaded machine is
+ *          not a failure. A suite states its own, shorter deadline, for an idle machine:
+ *          TestSuite(skl, .timeout = 20 * SLOW_FACTOR). It is stretched here by SLOW_PATIENCE.
  */
+#include <criterion/criterion.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "tests/support/slow.h"
 
-#define CRITERION_ENV_TIMEOUT_S 600
+#define CRITERION_ENV_TIMEOUT_S (600 * SLOW_PATIENCE)
 
 const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
@@ -62,6 +63,19 @@ __attribute__((visibility("default"))) int git_libgit2_init(void) {
 
 __attribute__((visibility("default"))) int git_libgit2_shutdown(void) {
     return 0;
+}
+
+/* Where Criterion keeps all suites and tests. A program without any has no such section. */
+extern struct criterion_suite *__start_cr_sts[] __attribute__((weak)), *__stop_cr_sts[] __attribute__((weak));
+extern struct criterion_test *__start_cr_tst[] __attribute__((weak)), *__stop_cr_tst[] __attribute__((weak));
+
+__attribute__((constructor)) static void criterion_env_stretch(void) {
+    for (struct criterion_suite **suite = __start_cr_sts; suite < __stop_cr_sts; suite++)
+        if (*suite)
+            (*suite)->data->timeout *= SLOW_PATIENCE;
+    for (struct criterion_test **test = __start_cr_tst; test < __stop_cr_tst; test++)
+        if (*test)
+            (*test)->data->timeout *= SLOW_PATIENCE;
 }
 
 #if SLOW_IS_TSAN

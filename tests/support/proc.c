@@ -76,11 +76,16 @@ static int proc_has_ended(pid_t pid, uint32_t deadline_ms) {
     return ready > 0;
 }
 
+int proc_is_over(pid_t pid) {
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
 struct proc_result proc_wait(pid_t pid, uint32_t deadline_ms) {
     if (proc_has_ended(pid, deadline_ms))
         return proc_reap(pid);
     proc_kill(pid);
-    return (struct proc_result){PROC_STUCK, (int)(deadline_ms * SLOW_FACTOR)};
+    return (struct proc_result){PROC_STUCK, (int)(deadline_ms * SLOW_FACTOR * SLOW_PATIENCE)};
 }
 
 struct proc_result proc_kill(pid_t pid) {

@@ -38,8 +38,10 @@ pid_t proc_fork(int (*run)(void *arg), void *arg);
  * inherited. */
 pid_t proc_exec(const char *const argv[], int output_fd);
 
-/* Waits for the child's end, at most deadline_ms (stretched in sanitizer builds, slow.h), and reaps
- * it. */
+/* Whether the child has ended; it is not reaped. */
+int proc_is_over(pid_t pid);
+
+/* Waits for the child's end, at most deadline_ms (stretched, slow.h), and reaps it. */
 struct proc_result proc_wait(pid_t pid, uint32_t deadline_ms);
 
 /* SIGKILL, then reaps. PROC_EXITED if it had ended by itself before. */

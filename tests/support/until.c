@@ -8,6 +8,8 @@
 
 #include "tests/support/slow.h"
 
+#define HOLDERS 8 /* that wait for a core one after the other, before a lock is had */
+
 static uint64_t now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -51,8 +53,27 @@ uint64_t until_own_ms(void) {
     return last_ns / 1000000;
 }
 
+uint64_t until_queued_ms(void) {
+    return queued_ns() / 1000000;
+}
+
+void until_call_begins(struct until_slowest *s) {
+    s->started_own_ms = until_own_ms();
+    s->started_queued_ms = until_queued_ms();
+}
+
+void until_call_ends(struct until_slowest *s) {
+    uint64_t queued_ms = until_queued_ms() - s->started_queued_ms, own_ms = until_own_ms() - s->started_own_ms;
+    s->own_ms = own_ms > s->own_ms ? own_ms : s->own_ms;
+    s->queued_ms = queued_ms > s->queued_ms ? queued_ms : s->queued_ms;
+}
+
+int until_is_prompt(const struct until_slowest *s, uint64_t promised_ms) {
+    return s->own_ms <= promised_ms + HOLDERS * s->queued_ms;
+}
+
 uint64_t until_deadline(uint32_t deadline_ms) {
-    return until_now_ms() + (uint64_t)deadline_ms * SLOW_FACTOR;
+    return until_now_ms() + (uint64_t)deadline_ms * SLOW_FACTOR * SLOW_PATIENCE;
 }
 
 void until_pause(void) {

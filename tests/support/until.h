@@ -4,8 +4,10 @@
  *          false only if the condition still does not hold when the deadline has passed.
  * Rules    U1 The condition is evaluated once more after the deadline, so that a test process that
  *             was itself held up does not blame the code under test.
- *          U2 Deadlines are for the plain build in milliseconds; sanitizer builds stretch them
- *             (slow.h).
+ *          U2 Deadlines are for the plain build in milliseconds; sanitizer builds stretch them.
+ *             They are there to end what hangs, and are far away (SLOW_PATIENCE, slow.h).
+ *          U3 A promise of time is judged by UNTIL_OWN() and until_own_ms(), where only the calling
+ *             thread has to run; else by the best of several tries, or beside until_queued_ms().
  */
 #ifndef LARDER_TESTS_SUPPORT_UNTIL_H
 #define LARDER_TESTS_SUPPORT_UNTIL_H
@@ -18,8 +20,21 @@ uint64_t until_now_ms(void);
  * the time of a call means something on a loaded machine, too: upper limits of time are judged by
  * it. */
 uint64_t until_own_ms(void);
-/* The moment deadline_ms from now, stretched by SLOW_FACTOR. */
+/* That time without a core. What other threads of the machine lack meanwhile is about as much. */
+uint64_t until_queued_ms(void);
+/* The moment deadline_ms from now, stretched by SLOW_FACTOR and SLOW_PATIENCE. */
 uint64_t until_deadline(uint32_t deadline_ms);
+
+/* The slowest of many calls beside other processes, which may hold a lock and get no core. The
+ * calling thread gets none now and then, too: of that, the longest is noted as well. */
+struct until_slowest {
+    uint64_t own_ms, queued_ms, started_own_ms, started_queued_ms;
+};
+void until_call_begins(struct until_slowest *s);
+void until_call_ends(struct until_slowest *s);
+/* No call took longer than promised, and what a few such holders add. */
+int until_is_prompt(const struct until_slowest *s, uint64_t promised_ms);
+
 /* Yields the CPU for a fifth of a millisecond. */
 void until_pause(void);
 
@@ -30,6 +45,19 @@ void until_pause(void);
         int until_late = 0, until_holds;                                                                               \
         while (!(until_holds = !!(condition)) && !until_late) {                                                        \
             until_late = until_now_ms() >= until_end;                                                                  \
+            until_pause();                                                                                             \
+        }                                                                                                              \
+        until_holds;                                                                                                   \
+    })
+
+/* The same for a promise: within `promised_ms` of the thread's own time, no longer than that on an
+ * idle machine. For a condition that needs no other thread to run. */
+#define UNTIL_OWN(condition, promised_ms)                                                                              \
+    __extension__({                                                                                                    \
+        uint64_t until_end = until_own_ms() + (promised_ms);                                                           \
+        int until_late = 0, until_holds;                                                                               \
+        while (!(until_holds = !!(condition)) && !until_late) {                                                        \
+            until_late = until_own_ms() >= until_end;                                                                  \
             until_pause();                                                                                             \
         }                                                                                                              \
         until_holds;                                                                                                   \

@@ -48,6 +48,7 @@
 #define WORST_MS 50.0
 #define SHORT_FACTOR 10.0
 #define STUCK_MS 20000u
+#define SLEEPY_MS 3 /* until() is patient: ten times as much */
 #define BUSY_MS 60000u
 #define TRIES_MAX 400u  /* for each round wanted, to find a store inside the wanted lock */
 #define SEEK_ROUNDS 10u /* more rounds: the first store of a kind has to be found */
@@ -308,7 +309,7 @@ static uint32_t other_key(struct bench *b, uint32_t key) {
 /* The waiter sleeps on a lock of that kind, within a while; or goes through, or sleeps on
  * another. */
 static int waiter_sleeps(struct bench *b, const struct slot_shm *holder, enum kind kind) {
-    return UNTIL(is_done(b) || is_asleep_on(b, holder, kind), 30) && !is_done(b);
+    return UNTIL(is_done(b) || is_asleep_on(b, holder, kind), SLEEPY_MS) && !is_done(b);
 }
 
 static void remember(struct bench *b, enum kind kind, uint32_t store) {
