@@ -135,13 +135,18 @@ static int evict(struct writer *w, struct room *room) {
 }
 
 /* What is given back may be the array that this call's next try makes again. So other ways are
- * tried before it is done again, and it is done twice to each stripe at most. */
+ * tried before it is done again, and it is done twice to each stripe at most.
+ *
+ * Arrays without an item cannot be moved (core/table/move.c), and are in the way of long runs. So a
+ * creation, which is rare, looks for them although another call found none a moment ago. Once some
+ * have gone, what could not be moved before may be. */
 static int trim(struct writer *w, struct room *room) {
     uint64_t before = w->trim_visits;
+    if (room->run_bytes && !room->has_looked)
+        w->trim_not_before_ns = 0;
+    room->has_looked = 1;
     room->has_trimmed = !w->is_stuck && room->trim_visits < 2 * table_trim_stripes(w->seg) && table_trim(w) > 0;
     room->trim_visits += w->trim_visits - before;
-    /* Arrays without an item cannot be moved (core/table/move.c). Some may have gone: what a look a
-     * moment ago did not find may be had now. Only a creation looks so often. */
     if (room->has_trimmed && room->run_bytes)
         w->compact_not_before_ns = 0;
     return room->has_trimmed;

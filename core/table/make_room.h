@@ -68,7 +68,7 @@ struct room {
     /* Private */
     uint32_t rounds, evicts, founds;
     uint64_t trim_visits;
-    int has_no_drops, is_all_made;
+    int has_no_drops, is_all_made, has_looked;
     int has_evicted, has_trimmed; /* in the last round */
     int is_blocked;               /* nothing was evicted: live processes hold what the items need */
     uint64_t blocked_until_ms;    /* how long they are waited for; 0: not begun */
