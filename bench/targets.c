@@ -131,7 +131,7 @@ static void huge_page_facts(struct judge *j) {
 }
 
 static void writes(struct judge *j) {
-    against(j, "overwrite, 2 processes", "of the limit probe", "main", "overwrite", "limit", 2, 0.50);
+    against(j, "overwrite, 2 processes", "of the limit probe", "main", "overwrite", "limit", 2, 0.60);
     add(j, "overwrite, built, 1 process", "x LMDB, the least", worst(j, loaded, "overwrite-built", 1, 1), 2.0, 0);
     add(j, "overwrite, built, 2 processes", "x LMDB, the least", worst(j, loaded, "overwrite-built", 2, 2), 5.0, 0);
     add(j, "put, built, no index", "of the limit probe, 1 and 2 processes",
