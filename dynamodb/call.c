@@ -3,7 +3,8 @@
  * Picture  text -> request_read() -> check_request() -> prepared_take() -> operation -> text
  * Short    A GetItem or Query like one before, with another key: shape.h.
  * Again    A name that is given twice in one map is noticed late. Then the text is read again,
- *          without it. A table that was dropped between two calls is looked up again, once.
+ *          without it. A table that was dropped between two calls is looked up again, once. A call
+ *          whose table is changed meanwhile is done again, a few times.
  * Tests    tests/dynamodb/dynamodb_item_test.c, dynamodb_errors_test.c
  */
 #include <stdlib.h>
@@ -14,6 +15,8 @@
 #include "dynamodb/operations.h"
 #include "dynamodb/prepared.h"
 #include "dynamodb/table.h"
+
+#define TRIES_MAX 8
 
 /* ---- Operations ------------------------------------------------------------------------------ */
 
@@ -144,23 +147,31 @@ static int read_request(struct larder_dynamodb *d, const struct operation_entry 
     return r ? r : wire_result(&wire, json_reader_finish(&d->reader));
 }
 
+/* Whether the operation, which has failed, is to be done again. */
+static int is_again(struct larder_dynamodb *d, int tries) {
+    if (d->failure.kind == FAILURE_CHANGED && tries < TRIES_MAX)
+        return 1;
+    /* a known table was dropped: another may have its name by now */
+    if (d->failure.kind != FAILURE_NOT_FOUND || tries > 1)
+        return 0;
+    table_forget_all(d);
+    return 1;
+}
+
 static int answer(struct larder_dynamodb *d, const struct operation_entry *entry) {
     struct document_writer *w = &d->writer.writer;
     int r = is_of_items(entry) ? check_request(&d->request, &d->failure) : LARDER_OK;
     if (r || (is_of_items(entry) && (r = prepared_take(d))))
         return r;
-    for (int tries = 1; tries <= 2; tries++) {
+    for (int tries = 1;; tries++) {
         json_writer_begin(&d->writer);
         document_put_begin(w, DOCUMENT_OBJECT);
         r = entry->run(d, w);
         document_put_end(w, DOCUMENT_OBJECT);
-        /* a known table was dropped: another may have its name by now */
-        if (r == LARDER_OK || d->failure.kind != FAILURE_NOT_FOUND || tries == 2)
-            break;
-        table_forget_all(d);
+        if (r == LARDER_OK || !is_again(d, tries))
+            return r;
         d->failure.kind = FAILURE_NONE;
     }
-    return r;
 }
 
 static int may_have_duplicates(const struct larder_dynamodb *d, const struct operation_entry *entry) {

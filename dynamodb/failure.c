@@ -26,6 +26,7 @@ static const struct exception {
     [FAILURE_IN_USE] = {TEXT(SERVICE "ResourceInUseException"), TEXT("message"), 400},
     [FAILURE_LIMIT] = {TEXT(SERVICE "LimitExceededException"), TEXT("message"), 400},
     [FAILURE_THROTTLED] = {TEXT("com.amazon.coral.availability#ThrottlingException"), TEXT("message"), 400},
+    [FAILURE_CHANGED] = {TEXT("com.amazon.coral.availability#ThrottlingException"), TEXT("message"), 400},
     [FAILURE_ACCESS] = {TEXT(CORAL "AccessDeniedException"), TEXT("Message"), 400},
     [FAILURE_INTERNAL] = {TEXT(SERVICE "InternalServerError"), TEXT("message"), 500},
 };
@@ -51,12 +52,18 @@ static int failure_of_full(struct failure *f, struct larder *db) {
                        (unsigned long long)stats.size_bytes, (unsigned long long)stats.used_bytes);
 }
 
+int failure_of_change(struct failure *f) {
+    return failure_set(f, FAILURE_CHANGED, "The table is being changed. Try again.");
+}
+
 int failure_of_engine(struct failure *f, struct larder *db, int result) {
     switch (result) {
     case LARDER_E_INVAL:
         return failure_set(f, FAILURE_VALIDATION, "%s", larder_error());
     case LARDER_E_NO_TABLE:
         return failure_set(f, FAILURE_NOT_FOUND, "Requested resource not found");
+    case LARDER_E_NO_INDEX:
+        return failure_of_change(f);
     case LARDER_E_FULL:
         return failure_of_full(f, db);
     case LARDER_E_BUSY:

@@ -22,6 +22,7 @@ enum failure_kind {
     FAILURE_IN_USE,    /* ResourceInUseException */
     FAILURE_LIMIT,     /* LimitExceededException */
     FAILURE_THROTTLED,
+    FAILURE_CHANGED, /* the definition that the call goes by is not the table's any more: again */
     FAILURE_ACCESS,
     FAILURE_INTERNAL
 };
@@ -41,6 +42,7 @@ struct failure_reason {
 int failure_set(struct failure *f, enum failure_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+int failure_of_change(struct failure *f);
 /* What a result of larder.h other than an outcome means: larder_error() has just been set. */
 int failure_of_engine(struct failure *f, struct larder *db, int result);
 

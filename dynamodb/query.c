@@ -109,5 +109,7 @@ int operation_query(struct larder_dynamodb *d, struct document_writer *w) {
     if (request_has(q, MAP_START_KEY))
         spec->start_key = q->maps[MAP_START_KEY].item;
     result = larder_query(r.table->handle, spec, d->page);
+    if (reading_has_changed(&r))
+        return failure_of_change(&d->failure);
     return result < 0 ? context_fail(d, result) : reading_answer(d, &r, result, w);
 }

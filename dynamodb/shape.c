@@ -125,7 +125,7 @@ int shape_answer_query(struct larder_dynamodb *d, const char *json, size_t bytes
         spec.index = r.index->name;
     }
     int result = larder_query(r.table->handle, &spec, d->page);
-    if (result < 0)
+    if (result < 0 || reading_has_changed(&r))
         return 0;
     d->expressions = (struct expressions){.update = NULL};
     request_forget(&d->request);

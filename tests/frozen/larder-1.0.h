@@ -1009,6 +1009,9 @@ struct larder_query_spec {
  * index's projection is applied. Items of equal sort key come in an order that is fixed for each
  * item (by hash of its primary key).
  *
+ * The index is looked up by its name in the call. A caller whose values depend on the keys that the
+ * index had asks larder_table_def_is_current() after the call.
+ *
  * A filter comes last, as DynamoDB's: limit and bytes_max count what is read, so a page may be
  * empty, and LARDER_MORE. larder_page_scanned() is the number before the filter.
  *
