@@ -203,7 +203,7 @@ struct limit {
     uint64_t ns;
 };
 static int is_late(const struct limit *limit) {
-    return limit->ns != COMPACT_NO_LIMIT && wait_worked_ns(&limit->begin) >= limit->ns;
+    return wait_worked_ns(&limit->begin) >= limit->ns;
 }
 
 /* Empties what is planned. *stays: the first span that could not be. Returns how many were. */
@@ -282,8 +282,8 @@ static int is_hopeless(const struct writer *w, uint64_t bytes, uint64_t now_ns) 
            free_runs_count(w->seg) < w->compact_free_spans + FREED_FOR_HOPE;
 }
 
-static void pause_after(struct writer *w, uint64_t bytes, const struct wait_work *begin) {
-    w->compact_not_before_ns = wait_now_ns() + wait_worked_ns(begin) * IDLE_FACTOR;
+void table_compact_pause(struct writer *w, uint64_t bytes, uint64_t worked_ns) {
+    w->compact_not_before_ns = wait_now_ns() + worked_ns * IDLE_FACTOR;
     w->compact_lacked = bytes;
     w->compact_removed = count_removed(w->seg);
     w->compact_free_spans = free_runs_count(w->seg);
@@ -299,7 +299,7 @@ uint32_t table_compact(struct writer *w, const struct runs *runs, uint64_t limit
     w->need_bytes = need_bytes; /* the call's: a move may have lacked something itself */
     w->asked_bytes = asked_bytes;
     if (made == 0 && !*is_there && !is_late(&limit)) /* it has looked everywhere */
-        pause_after(w, bytes, &limit.begin);
+        table_compact_pause(w, bytes, wait_worked_ns(&limit.begin));
     return made;
 }
 
@@ -311,5 +311,5 @@ void table_compact_ahead(struct writer *w) {
         return;
     struct wait_work begin = wait_work_now();
     if (table_compact_spans(w, FREED_AT_ONCE) == 0)
-        pause_after(w, SPAN_BYTES, &begin);
+        table_compact_pause(w, SPAN_BYTES, wait_worked_ns(&begin));
 }

@@ -6,7 +6,7 @@
  *          them is long enough, those spans in a row are emptied that are least work (windows.h).
  * Bounds   A call looks at 4,096 spans or a few times that, and moves up to 2 MB, or what lies in
  *          the run that it makes. What it makes lasts for many calls. Only a call that finds
- *          nothing looks everywhere: what it says does not depend on the speed of the machine.
+ *          nothing looks everywhere.
  * Locks    Called without any. Passes over what another thread holds.
  * Tests    tests/api/moved_test.c, tests/crash/scenarios.c (move_blocks, ..); script/bench
  *          --only ageing measures it
@@ -16,13 +16,14 @@
 
 #include "core/table/windows.h"
 
-#define COMPACT_NO_LIMIT UINT64_MAX
-
 /* Makes room for all runs at the same time; begins no other one after limit_ns of work. What it
  * makes stays for the next call. Returns how many spans became free. 0: it is late; else there is
  * nothing to make, or a call a moment ago found nothing. *is_there: all of them were free, for
  * another writer had made them; it may be so no more. May leave the writer stuck. */
 uint32_t table_compact(struct writer *w, const struct runs *runs, uint64_t limit_ns, int *is_there);
+/* Work of worked_ns for so many bytes was in vain: for 20 times as long nothing is tried for as many,
+ * unless much is freed meanwhile. */
+void table_compact_pause(struct writer *w, uint64_t bytes, uint64_t worked_ns);
 /* Whether there is room for all of them. A guess. */
 int table_compact_is_done(struct writer *w, const struct runs *runs);
 /* Empties up to `wanted` sparse spans, wherever they are: goes round the segment once, until there

@@ -15,7 +15,8 @@
 #define ROOM_BYTES_PER_ROUND 1024u
 #define ROOM_STALL_MS 100u                 /* rule R2: gives up after so long without a piece emptied */
 #define ROOM_STALL_AGAIN_MS 1000u          /* how long the writer then leaves dropped tables to others */
-#define ROOM_COMPACT_NS UINT64_C(50000000) /* rule R8: for each so many spans */
+#define ROOM_COMPACT_NS UINT64_C(40000000) /* rule R8: for each so many spans, */
+#define ROOM_COMPACT_LAST 2u               /* and so many times as long when nothing else is left */
 #define ROOM_COMPACT_SPANS 64u
 #define ROOM_COMPACT_RUN_NS UINT64_C(3000000000) /* a creation, which is rare and needs much */
 #define ROOM_FOUNDS 64u                          /* room that others made is tried so often */
@@ -89,13 +90,14 @@ static uint64_t compact_ns(const struct room *room, const struct runs *runs) {
 }
 
 static int compact_for(struct writer *w, struct room *room, const struct runs *runs, int is_last_way) {
-    uint64_t limit_ns = is_last_way ? COMPACT_NO_LIMIT : compact_ns(room, runs);
+    uint64_t limit_ns = compact_ns(room, runs) * (is_last_way && !room->run_bytes ? ROOM_COMPACT_LAST : 1);
     struct wait_work begin = wait_work_now();
     if (room->compacted_ns > limit_ns || w->is_stuck)
         return 0;
     int is_there;
-    uint32_t made = table_compact(w, runs, is_last_way ? limit_ns : limit_ns - room->compacted_ns, &is_there);
+    uint32_t made = table_compact(w, runs, limit_ns - room->compacted_ns, &is_there);
     room->compacted_ns += wait_worked_ns(&begin);
+    room->compacted_bytes = (uint64_t)runs->total * SPAN_BYTES;
     return made > 0 || (is_there && room->founds++ < ROOM_FOUNDS);
 }
 
@@ -307,6 +309,8 @@ int room_make(struct writer *w, struct room *room) {
         return err_set(LARDER_E_BUSY, "the segment is full, and all items that have expired or may be evicted wait "
                                       "for a lock that a live process holds");
     err_put_back(&why);
+    if (room->compacted_ns >= ROOM_COMPACT_NS && !room->run_bytes)
+        table_compact_pause(w, room->compacted_bytes, room->compacted_ns);
     SHM_STORE(&w->seg->shm->full_bytes, w->asked_bytes);
     SHM_ADD(&w->seg->shm->full_count, 1);
     return LARDER_E_FULL;

@@ -33,10 +33,10 @@
  *          R7 Items that have expired or may be evicted, and wait for locks of live processes, are
  *             waited for within busy_timeout. So LARDER_E_FULL never says that such items could not
  *             go just now; that is LARDER_E_BUSY. Dead owners are recovered on the way.
- *          R8 LARDER_E_FULL is said only after a look everywhere that found nothing, however long
- *             that takes: in one call, or in an earlier one after which little has changed. Time
- *             limits decide which way is tried first, no more. So what a segment takes depends
- *             neither on the machine's speed and load nor on an expirer.
+ *          R8 LARDER_E_FULL is said after a look everywhere that found nothing, or after a tenth of a
+ *             second of moving in vain: in this call, or in an earlier one after which little has
+ *             changed. A tenth of that time is enough for nearly all that a segment can give, so a
+ *             loaded machine makes little difference. For creations: three seconds.
  * Tests    tests/crash/room_test.c, tests/crash/room_locked_test.c, tests/crash/scenarios.c
  *          (make_room ..)
  */
@@ -74,7 +74,8 @@ struct room {
     uint64_t blocked_until_ms;    /* how long they are waited for; 0: not begun */
     uint32_t awaits;              /* rule R5 */
     uint32_t reclaims;            /* steps of reclaim_runs() */
-    uint64_t compacted_ns;        /* spent on moving */
+    uint64_t compacted_ns;        /* spent on moving, */
+    uint64_t compacted_bytes;     /* for so much, the last time */
     uint64_t evicted_ns;          /* on evicting */
     uint64_t empty_until_ms;      /* how long dropped tables are waited for; 0: not begun */
 };
