@@ -28,8 +28,8 @@ int reading_take(struct larder_dynamodb *d, struct reading *r);
 int reading_check(struct larder_dynamodb *d, struct reading *r, int is_query);
 /* ExclusiveStartKey has the key attributes of table and index, of their types, and no others. */
 int reading_check_start(struct larder_dynamodb *d, const struct reading *r, int is_query);
-/* After the engine has read: values of a key condition go by the keys that the index had. It has them
- * still if the definition is current, for no definition comes twice. */
+/* After the engine has read: values of a key condition go by the keys that the index had. It has
+ * them still if the definition is current, for no definition comes twice. */
 static inline int reading_has_changed(const struct reading *r) {
     return r->index && !larder_table_def_is_current(r->table->def);
 }

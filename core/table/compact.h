@@ -21,8 +21,8 @@
  * nothing to make, or a call a moment ago found nothing. *is_there: all of them were free, for
  * another writer had made them; it may be so no more. May leave the writer stuck. */
 uint32_t table_compact(struct writer *w, const struct runs *runs, uint64_t limit_ns, int *is_there);
-/* Work of worked_ns for so many bytes was in vain: for 20 times as long nothing is tried for as many,
- * unless much is freed meanwhile. */
+/* Work of worked_ns for so many bytes was in vain: for 20 times as long nothing is tried for as
+ * many, unless much is freed meanwhile. */
 void table_compact_pause(struct writer *w, uint64_t bytes, uint64_t worked_ns);
 /* Whether there is room for all of them. A guess. */
 int table_compact_is_done(struct writer *w, const struct runs *runs);

@@ -33,8 +33,8 @@
  *          R7 Items that have expired or may be evicted, and wait for locks of live processes, are
  *             waited for within busy_timeout. So LARDER_E_FULL never says that such items could not
  *             go just now; that is LARDER_E_BUSY. Dead owners are recovered on the way.
- *          R8 LARDER_E_FULL is said after a look everywhere that found nothing, or after a tenth of a
- *             second of moving in vain: in this call, or in an earlier one after which little has
+ *          R8 LARDER_E_FULL is said after a look everywhere that found nothing, or after a tenth of
+ *             a second of moving in vain: in this call, or in an earlier one after which little has
  *             changed. A tenth of that time is enough for nearly all that a segment can give, so a
  *             loaded machine makes little difference. For creations: three seconds.
  * Tests    tests/crash/room_test.c, tests/crash/room_locked_test.c, tests/crash/scenarios.c

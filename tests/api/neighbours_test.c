@@ -40,7 +40,7 @@ static int needs_root(void) {
     return 1;
 }
 
-/* Another user's process is no longer bound to its parent's life (proc.c), until it says so again. */
+/* Another user's process is no longer bound to its parent's life (proc.c) until it says so. */
 static void become_nobody(void) {
     PROC_CHECK(setgid(NOBODY) == 0 && setuid(NOBODY) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
 }

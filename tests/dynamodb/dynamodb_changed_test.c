@@ -1,6 +1,7 @@
-/* tests/dynamodb/dynamodb_changed_test.c - an index is replaced or dropped while a Query is answered.
+/* tests/dynamodb/dynamodb_changed_test.c - an index changes while a Query is answered.
  *
- * Goal     The answer is right by one definition: never items of other keys, never the engine's words.
+ * Goal     The answer is right by one definition: never items of other keys, never the engine's
+ *          words.
  * Method   The library's larder_query() is called through this program's, which changes the index
  *          just before, as another process would.
  */
