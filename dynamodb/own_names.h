@@ -3,8 +3,8 @@
  * Job      expr/, with what it needs of core/item and core/base, is linked into this library. Some
  *          of that defines functions of larder.h. Under their own names they would take the place
  *          of liblarder's, with builders and failures of another version. dynamodb/rename_objects
- *          gives the names to liblarder's objects. In a build with optimization at link time this is
- *          included before everything else in the copy (dynamodb/meson.build), and nowhere else.
+ *          gives the names to liblarder's objects. For optimization at link time the copy is
+ *          compiled (dynamodb/meson.build), and includes this before everything else.
  * Tests    tests/dynamodb/dynamodb_errors_test.c
  */
 #ifndef LARDER_DYNAMODB_OWN_NAMES_H
