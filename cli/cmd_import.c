@@ -5,11 +5,11 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "cli/attach.h"
 #include "cli/commands.h"
+#include "cli/ending.h"
 #include "cli/import_file.h"
 #include "cli/import_folder.h"
 #include "cli/report.h"
@@ -26,12 +26,9 @@ static const struct args_option import_options[] = {ARGS_COMMON,
 /* Whether the name, without the ending of a compression, ends in .csv. */
 static bool import_is_csv(const char *path) {
     static const char *const endings[] = {".csv", ".csv.gz", ".csv.zst"};
-    size_t bytes = strlen(path);
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-        size_t ending = strlen(endings[i]);
-        if (bytes >= ending && strcasecmp(path + bytes - ending, endings[i]) == 0)
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
+        if (has_ending(path, endings[i]))
             return true;
-    }
     return false;
 }
 

@@ -10,9 +10,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "cli/csv.h"
+#include "cli/ending.h"
 #include "cli/json_nul.h"
 #include "cli/lines.h"
 #include "cli/plain_json.h"
@@ -192,13 +192,11 @@ static int import_any_json(struct import_file *import) {
  * failed; and lists of other tables alone are a mistake. */
 static int import_nothing(struct import_file *import, const char *path) {
     const struct import_target *target = &import->target;
-    size_t bytes = strlen(path);
-    bool is_named_json = bytes >= 5 && strcasecmp(path + bytes - 5, ".json") == 0;
     progress_hide(&import->progress);
     if (target->has_other && !target->has_own)
         return report_error(EXIT_INPUT, "%s: it has a list for table %s and nothing for %s; --name %s imports that",
                             import->input.name, target->other_table, target->name, target->other_table);
-    if (import->is_blank && is_named_json)
+    if (import->is_blank && has_ending(path, ".json"))
         return report_error(EXIT_INPUT, "%s: the file is empty; JSON without items is [], and lines are named .jsonl",
                             import->input.name);
     if (!import->is_export) /* of which a file without items is as usual */

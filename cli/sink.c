@@ -13,10 +13,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/ending.h"
 #include "cli/json_item.h"
 #include "cli/report.h"
 
@@ -127,9 +127,7 @@ int sink_item(struct sink *sink, const struct larder_item *item, int is_wrapped)
 }
 
 int sink_nothing(struct sink *sink) {
-    size_t bytes = sink->name != NULL ? strlen(sink->name) : 0;
-    bool is_json = bytes >= 5 && strcasecmp(sink->name + bytes - 5, ".json") == 0;
-    return is_json ? sink_write(sink, "[]\n", 3) : EXIT_DONE;
+    return sink->name != NULL && has_ending(sink->name, ".json") ? sink_write(sink, "[]\n", 3) : EXIT_DONE;
 }
 
 /* Ends the stream. This writes gzip's last bytes and stdio's buffer, and so finds the last

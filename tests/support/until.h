@@ -38,29 +38,23 @@ int until_is_prompt(const struct until_slowest *s, uint64_t promised_ms);
 /* Yields the CPU for a fifth of a millisecond. */
 void until_pause(void);
 
-/* 1 as soon as the condition holds, 0 if it does not within the deadline. */
-#define UNTIL(condition, deadline_ms)                                                                                  \
+/* Looks until `now` of a clock is `end`, and once more. */
+#define UNTIL_CLOCK(condition, now, end)                                                                               \
     __extension__({                                                                                                    \
-        uint64_t until_end = until_deadline(deadline_ms);                                                              \
+        uint64_t until_end = (end);                                                                                    \
         int until_late = 0, until_holds;                                                                               \
         while (!(until_holds = !!(condition)) && !until_late) {                                                        \
-            until_late = until_now_ms() >= until_end;                                                                  \
+            until_late = (now) >= until_end;                                                                           \
             until_pause();                                                                                             \
         }                                                                                                              \
         until_holds;                                                                                                   \
     })
 
+/* 1 as soon as the condition holds, 0 if it does not within the deadline. */
+#define UNTIL(condition, deadline_ms) UNTIL_CLOCK(condition, until_now_ms(), until_deadline(deadline_ms))
+
 /* The same for a promise: within `promised_ms` of the thread's own time, no longer than that on an
  * idle machine. For a condition that needs no other thread to run. */
-#define UNTIL_OWN(condition, promised_ms)                                                                              \
-    __extension__({                                                                                                    \
-        uint64_t until_end = until_own_ms() + (promised_ms);                                                           \
-        int until_late = 0, until_holds;                                                                               \
-        while (!(until_holds = !!(condition)) && !until_late) {                                                        \
-            until_late = until_own_ms() >= until_end;                                                                  \
-            until_pause();                                                                                             \
-        }                                                                                                              \
-        until_holds;                                                                                                   \
-    })
+#define UNTIL_OWN(condition, promised_ms) UNTIL_CLOCK(condition, until_own_ms(), until_own_ms() + (promised_ms))
 
 #endif
